@@ -1,0 +1,228 @@
+package chunk
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// nextElement returns the next element of the array, and an object with a
+// flaw for whatever else is there that should not be.
+func (s *Scanner) nextElement() (Object, error) {
+	for {
+		c, more, err := s.skipToToken()
+		at := s.place
+		switch {
+		case err != nil:
+			return Object{}, err
+		case !more && (at.phase == beforeAll || at.phase == afterAll):
+			return Object{}, io.EOF
+		case !more:
+			s.place.phase = afterAll
+			return s.nothing(at, "the array is cut off: the input ends before ']'"), nil
+		}
+		switch at.phase {
+		case beforeAll, afterAll:
+			if c != '[' || at.phase == afterAll && s.opts.Format != Array {
+				return s.stray()
+			}
+			s.step(afterOpen)
+		case afterOpen:
+			if c != ']' {
+				return s.element()
+			}
+			s.step(afterAll)
+		case afterItem: // nothing but these two ends an element
+			if c == ']' {
+				s.step(afterAll)
+			} else {
+				s.step(afterComma)
+			}
+		case afterComma:
+			return s.element()
+		case atStart, inLines:
+			panic("chunk: elements are asked for outside of an array")
+		}
+	}
+}
+
+// step consumes the token at the front of the window.
+func (s *Scanner) step(to phase) {
+	s.advance(1)
+	s.place.phase = to
+}
+
+// skipToToken consumes blanks and returns the byte behind them, if there is
+// more, which it does not consume.
+func (s *Scanner) skipToToken() (c byte, more bool, err error) {
+	for {
+		w := s.window()
+		if n := skipBlanks(w, 0); n < len(w) {
+			if n > 0 {
+				s.advanceLines(n)
+			}
+			return w[n], true, nil
+		}
+		s.advanceLines(len(w))
+		if more, err := s.fill(); !more {
+			return 0, false, err
+		}
+	}
+}
+
+// stray returns a line outside of any array as an object with a flaw.
+func (s *Scanner) stray() (Object, error) {
+	at := s.place
+	line, left, err := s.takeLine()
+	switch {
+	case err != nil:
+		return Object{}, err
+	case left != nil:
+		return s.tooLarge(at, left), nil
+	case at.phase == beforeAll:
+		return Object{Bytes: line, Flaw: s.where(at) + ": not an array, as format=array demands"}, nil
+	}
+	return Object{Bytes: line, Flaw: s.where(at) + ": text after the end of the array (if these are lines that hold arrays, use " +
+		"format=lines; if these are arrays one after the other, format=array)"}, nil
+}
+
+// element returns the element at whose first byte the window begins.
+func (s *Scanner) element() (Object, error) {
+	w := s.window()
+	if w[0] == ',' || w[0] == ']' {
+		at := s.place
+		s.place.phase = afterItem
+		return s.nothing(at, fmt.Sprintf("array: no element before %q", w[0])), nil
+	}
+	// The usual case in one pass: a valid element is in the buffer, whole and
+	// with what ends it.
+	if end := s.check.value(w); end >= 0 {
+		if n := skipBlanks(w, end); n < len(w) && n <= s.max && (w[n] == ',' || w[n] == ']') && utf8.Valid(w[:end]) {
+			return s.takeElement(end), nil
+		}
+	}
+	return s.searchElement()
+}
+
+// searchElement returns the element at the front of the window that is not
+// whole in the buffer, not valid, or too large.
+func (s *Scanner) searchElement() (Object, error) {
+	at := s.place
+	var edge edge
+	for searched := 0; ; {
+		w := s.window()
+		n := edge.find(w[searched:])
+		if n >= 0 && searched+n <= s.max {
+			return s.judgeElement(at, w[:searched+n]), nil
+		}
+		if searched = len(w); n >= 0 || searched > s.max {
+			return s.omitElement()
+		}
+		if more, err := s.fill(); err != nil {
+			return Object{}, err
+		} else if more {
+			continue
+		}
+		element := s.takeElement(len(bytes.TrimRight(s.window(), blanks)))
+		element.Flaw = s.where(at) + ": the array is cut off: the input ends in or behind this element"
+		s.place.phase = afterAll
+		return element, nil
+	}
+}
+
+// judgeElement consumes raw, an element with the blanks behind it, and returns
+// it with what is wrong with it.
+func (s *Scanner) judgeElement(at Place, raw []byte) Object {
+	raw = bytes.TrimRight(raw, blanks)
+	var flaw string
+	if !s.check.valid(raw) {
+		flaw = s.judge(at, raw, true).Flaw // before takeElement changes line breaks
+	}
+	element := s.takeElement(len(raw))
+	element.Flaw = flaw
+	return element
+}
+
+// takeElement consumes the n bytes of an element and makes them one line.
+func (s *Scanner) takeElement(n int) Object {
+	element := s.window()[:n]
+	s.place.phase = afterItem
+	if lines := bytes.Count(element, newline); lines > 0 || bytes.IndexByte(element, '\r') >= 0 {
+		s.place.Line += int64(lines)
+		for i, c := range element {
+			if c == '\n' || c == '\r' {
+				element[i] = ' '
+			}
+		}
+	}
+	s.advance(n)
+	return Object{Bytes: element}
+}
+
+// omitElement consumes an element that is too large.
+func (s *Scanner) omitElement() (Object, error) {
+	at := s.place
+	var edge edge
+	left := newOmitted(blanks, 64<<10)
+	if _, err := s.omit(left, edge.find); err != nil {
+		return Object{}, err
+	}
+	s.place.phase = afterItem
+	return s.tooLarge(at, left), nil
+}
+
+const blanks = " \t\r\n"
+
+// An edge searches for the end of an element that need not be valid: the ','
+// or ']' outside of strings and brackets. The kinds of brackets need not match,
+// so that the damage of `{"a":1]` stays in its element. The zero value stands
+// at the beginning of an element.
+type edge struct {
+	depth    int
+	inString bool
+	escaped  bool // the next byte of the string belongs to an escape
+}
+
+// find goes on in b where the last call ended. It returns the index of the
+// byte that ends the element, or -1 and is then behind b.
+func (e *edge) find(b []byte) int {
+	for i := 0; i < len(b); i++ {
+		if e.inString {
+			if i = e.skipString(b, i); i == len(b) {
+				return -1
+			}
+		}
+		switch c := b[i]; c {
+		case '"':
+			e.inString = !e.inString
+		case '{', '[':
+			e.depth++
+		case '}', ']':
+			if e.depth == 0 && c == ']' {
+				return i
+			}
+			e.depth = max(e.depth-1, 0)
+		case ',':
+			if e.depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// skipString returns the index of the quote that ends the string b[i] is in.
+func (e *edge) skipString(b []byte, i int) int {
+	for ; i < len(b); i++ {
+		switch {
+		case e.escaped:
+			e.escaped = false
+		case b[i] == '\\':
+			e.escaped = true
+		case b[i] == '"':
+			return i
+		}
+	}
+	return i
+}

@@ -1,0 +1,134 @@
+package chunk
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+)
+
+// A DeadLetter is an object that cannot be processed, with the reason.
+//
+// It is written as one line of JSON with the keys ordinal, chunk, error,
+// attempts, mapper, version and the object under one of three more:
+//
+//	"object"  the object itself, unaltered, if it is valid JSON
+//	"text"    a string, if it is not but is valid UTF-8
+//	"base64"  a string, otherwise
+//
+// so that a person and jq can read what can be read, and the object's bytes
+// come back exactly.
+type DeadLetter struct {
+	Ordinal  uint64
+	Chunk    ID
+	Error    string // bytes in it that are not UTF-8 are not kept
+	Attempts int    // counted from 1; 0: it never reached a mapper
+	Mapper   string // the mapper's name; "": it never reached one
+	Version  string // the mapper's version
+	Object   []byte
+}
+
+// Bytes returns the object as it was in the source.
+func (d DeadLetter) Bytes() []byte { return d.Object }
+
+// Append appends the dead letter to dst as one line, with its line break.
+func (d DeadLetter) Append(dst []byte) []byte {
+	dst = strconv.AppendUint(append(dst, `{"ordinal":`...), d.Ordinal, 10)
+	dst = strconv.AppendUint(append(dst, `,"chunk":`...), uint64(d.Chunk), 10)
+	dst = appendString(append(dst, `,"error":`...), d.Error)
+	dst = strconv.AppendInt(append(dst, `,"attempts":`...), int64(d.Attempts), 10)
+	dst = appendString(append(dst, `,"mapper":`...), d.Mapper)
+	dst = appendString(append(dst, `,"version":`...), d.Version)
+	switch {
+	case embeds(d.Object):
+		dst = append(append(dst, `,"object":`...), d.Object...)
+	case utf8.Valid(d.Object):
+		dst = appendString(append(dst, `,"text":`...), string(d.Object))
+	default:
+		dst = base64.StdEncoding.AppendEncode(append(dst, `,"base64":"`...), d.Object)
+		dst = append(dst, '"')
+	}
+	return append(dst, '}', '\n')
+}
+
+// embeds says whether object can stand in a line of JSON as it is, and come
+// out again byte for byte: a parser drops the blanks around a value, and the
+// brackets around it count against its nesting limit.
+func embeds(object []byte) bool {
+	if len(object) == 0 || isBlank(object[0]) || isBlank(object[len(object)-1]) || bytes.IndexByte(object, '\n') >= 0 {
+		return false
+	}
+	var k checker
+	return k.within(object, 1)
+}
+
+// ErrDeadLetter means that a line is not a dead letter.
+var ErrDeadLetter = errors.New("not a dead letter")
+
+// ParseDeadLetter reads a line that Append wrote, with or without its line
+// break. Errors wrap ErrDeadLetter.
+func ParseDeadLetter(line []byte) (DeadLetter, error) {
+	var d struct {
+		Ordinal  *uint64         `json:"ordinal"`
+		Chunk    ID              `json:"chunk"`
+		Error    string          `json:"error"`
+		Attempts int             `json:"attempts"`
+		Mapper   string          `json:"mapper"`
+		Version  string          `json:"version"`
+		Object   json.RawMessage `json:"object"`
+		Text     *string         `json:"text"`
+		Base64   *[]byte         `json:"base64"`
+	}
+	if err := json.Unmarshal(line, &d); err != nil {
+		return DeadLetter{}, fmt.Errorf("parse dead letter: %w: %w", ErrDeadLetter, err)
+	}
+	if d.Ordinal == nil {
+		return DeadLetter{}, fmt.Errorf("parse dead letter: %w: no ordinal", ErrDeadLetter)
+	}
+	letter := DeadLetter{
+		Ordinal: *d.Ordinal, Chunk: d.Chunk, Error: d.Error, Attempts: d.Attempts, Mapper: d.Mapper, Version: d.Version,
+	}
+	switch {
+	case d.Object != nil && d.Text == nil && d.Base64 == nil:
+		letter.Object = d.Object
+	case d.Object == nil && d.Text != nil && d.Base64 == nil:
+		letter.Object = []byte(*d.Text)
+	case d.Object == nil && d.Text == nil && d.Base64 != nil:
+		letter.Object = *d.Base64
+	default:
+		return DeadLetter{}, fmt.Errorf("parse dead letter %d: %w: want one of object, text and base64", letter.Ordinal, ErrDeadLetter)
+	}
+	return letter, nil
+}
+
+// appendString appends s as a JSON string. Unlike encoding/json it leaves '<',
+// '>' and '&' alone: dead letters are for people, too.
+func appendString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c == '\n':
+			dst = append(dst, '\\', 'n')
+		case c == '\t':
+			dst = append(dst, '\\', 't')
+		case c < 0x20 || c == 0x7f:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		case c < utf8.RuneSelf:
+			dst = append(dst, c)
+		default:
+			r, size := utf8.DecodeRuneInString(s[i:])
+			dst = utf8.AppendRune(dst, r) // U+FFFD for what is not UTF-8
+			i += size
+			continue
+		}
+		i++
+	}
+	return append(dst, '"')
+}

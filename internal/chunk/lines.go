@@ -1,0 +1,79 @@
+package chunk
+
+import (
+	"bytes"
+	"io"
+)
+
+// nextLine returns the next line that is not blank.
+func (s *Scanner) nextLine() (Object, error) {
+	for {
+		at := s.place
+		line, left, err := s.takeLine()
+		switch {
+		case err != nil:
+			return Object{}, err
+		case left != nil:
+			return s.tooLarge(at, left), nil
+		case skipBlanks(line, 0) == len(line):
+			continue
+		case s.check.valid(line):
+			return Object{Bytes: line}, nil
+		}
+		return s.judge(at, line, false), nil
+	}
+}
+
+// takeLine consumes a line and returns it without its line break, LF or CRLF.
+// Of a line longer than the limit it returns only what is left of it.
+func (s *Scanner) takeLine() (line []byte, left *omitted, err error) {
+	for searched := 0; ; {
+		w := s.window()
+		if n := bytes.IndexByte(w[searched:], '\n'); n >= 0 {
+			n += searched
+			if line = dropCR(w[:n]); len(line) <= s.max {
+				s.advance(n + 1)
+				s.place.Line++
+				return line, nil, nil
+			}
+			return s.omitLine()
+		}
+		if searched = len(w); searched > s.max+1 { // more than the limit and a CR
+			return s.omitLine()
+		}
+		more, err := s.fill()
+		switch {
+		case more:
+			continue
+		case err != nil:
+			return nil, nil, err
+		case searched == 0:
+			return nil, nil, io.EOF
+		}
+		if line = dropCR(s.window()); len(line) > s.max {
+			return s.omitLine()
+		}
+		s.advance(searched) // the last line lacks its line break
+		return line, nil, nil
+	}
+}
+
+// omitLine consumes a line that is too long.
+func (s *Scanner) omitLine() ([]byte, *omitted, error) {
+	left := newOmitted("\r", 1)
+	delimited, err := s.omit(left, func(b []byte) int { return bytes.IndexByte(b, '\n') })
+	if err != nil {
+		return nil, nil, err
+	}
+	if delimited {
+		s.advanceLines(1)
+	}
+	return nil, left, nil
+}
+
+func dropCR(line []byte) []byte {
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		return line[:n-1]
+	}
+	return line
+}
