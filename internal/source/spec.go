@@ -1,0 +1,261 @@
+package source
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// howTo ends the error for an item that names nothing.
+const howTo = `give a file, a glob such as "data/*.jsonl", or "-" for standard input`
+
+// A file is one stream of a source.
+type file struct {
+	name    string // cleaned, as given
+	format  chunk.Format
+	regular bool      // it can be opened again and read from any offset
+	size    int64     // bytes; 0 if not regular
+	stdin   io.Reader // not nil: it is standard input
+}
+
+// label names the file to a person and in the plan, in the words of a source:
+// opening a label opens the same file.
+func (f *file) label() string {
+	text := f.name
+	switch {
+	case f.stdin != nil:
+		text = "stdin"
+	case needsURL(f.name):
+		text = "file:" + escape(f.name)
+	}
+	switch f.format {
+	case chunk.Auto:
+	case chunk.Lines:
+		text += formatLines
+	case chunk.Array:
+		text += formatArray
+	}
+	return text
+}
+
+const (
+	formatLines = "?format=lines"
+	formatArray = "?format=array"
+)
+
+// identity names the source in the plan.
+func identity(list []file) string {
+	const most = 4 << 10
+	labels := make([]string, len(list))
+	for i := range list {
+		labels[i] = list[i].label()
+	}
+	all := strings.Join(labels, ",")
+	if len(all) <= most {
+		return all
+	}
+	return fmt.Sprintf("%s and %d more files (sha256 of all names: %x)", labels[0], len(list)-1, sha256.Sum256([]byte(all)))
+}
+
+var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
+
+// expand turns the words of a source into its files. Of the files it only
+// looks whether they are there.
+func expand(spec string, stdin io.Reader) ([]file, error) {
+	var list []file
+	seen := make(map[string]bool)
+	items := strings.Split(spec, ",")
+	for _, item := range items {
+		word, format, err := cutFormat(strings.TrimSpace(item))
+		switch {
+		case err != nil:
+			return nil, err
+		case word == "" && len(items) == 1:
+			return nil, fmt.Errorf("%w: it is empty; %s", ErrSettings, howTo)
+		case word == "":
+			return nil, fmt.Errorf("%w %q: an item of the list is empty", ErrSettings, spec)
+		case word == "-" || word == "stdin:":
+			if len(items) > 1 {
+				return nil, fmt.Errorf("%w %q: standard input must stand alone", ErrSettings, spec)
+			}
+			if stdin == nil {
+				return nil, fmt.Errorf("%w %q: there is no standard input here", ErrSettings, spec)
+			}
+			return []file{{name: "stdin", format: format, stdin: stdin}}, nil
+		}
+		names, err := expandItem(word)
+		if err != nil {
+			return nil, fmt.Errorf("%w %q: %w", ErrSettings, word, err)
+		}
+		for _, name := range names {
+			if !seen[name] {
+				seen[name] = true
+				list = append(list, file{name: name, format: format})
+			}
+		}
+	}
+	return list, nil
+}
+
+// cutFormat takes the format from the end of an item.
+func cutFormat(item string) (string, chunk.Format, error) {
+	if word, ok := strings.CutSuffix(item, formatLines); ok {
+		return word, chunk.Lines, nil
+	}
+	if word, ok := strings.CutSuffix(item, formatArray); ok {
+		return word, chunk.Array, nil
+	}
+	if word, value, ok := strings.Cut(item, "?format="); ok {
+		return "", 0, fmt.Errorf("%w %q: format=%s: use format=lines or format=array", ErrSettings, word, value)
+	}
+	return item, chunk.Auto, nil
+}
+
+// expandItem returns the cleaned names of the files that a word stands for.
+func expandItem(word string) ([]string, error) {
+	path, pattern := word, word
+	if rest, ok := strings.CutPrefix(word, "file:"); ok {
+		var err error
+		if path, pattern, err = fromURL(rest); err != nil {
+			return nil, err
+		}
+	} else if other := scheme.FindStringSubmatch(word); other != nil {
+		return nil, fmt.Errorf("no source is called %s:; %s", other[1], howTo)
+	}
+	if _, err := os.Lstat(path); err == nil { // also when it looks like a glob
+		return []string{filepath.Clean(path)}, nil
+	} else if !strings.ContainsAny(pattern, "*?[") || pattern == "" {
+		return nil, fmt.Errorf("%w; %s", cause(err), howTo)
+	}
+	found, err := filepath.Glob(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a glob is made of *, ? and [a-z]", err)
+	}
+	var names []string
+	for _, name := range found {
+		if info, err := os.Stat(name); err != nil || !info.IsDir() { // what is wrong with it will be said later
+			names = append(names, filepath.Clean(name))
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("the glob matches no file; %s", howTo)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// fromURL returns the path in the rest of a file: URL, and the same as a glob
+// pattern, in which what was percent-encoded stands for itself; no pattern if
+// nothing in it is a wildcard.
+func fromURL(rest string) (path, pattern string, err error) {
+	if host, ok := strings.CutPrefix(rest, "//"); ok {
+		host, local, _ := strings.Cut(host, "/")
+		if host != "" && host != "localhost" {
+			return "", "", fmt.Errorf("a file: URL names a file of this machine, as in file:///data/users.jsonl, not of %q", host)
+		}
+		rest = "/" + local
+	}
+	if strings.Contains(rest, "?") {
+		return "", "", errors.New(`in a file: URL write "?" as %3F`)
+	}
+	if path, err = url.PathUnescape(rest); err != nil {
+		return "", "", fmt.Errorf(`%w; write "%%" itself as %%25`, err)
+	}
+	if path == "" {
+		return "", "", errors.New("it has no path")
+	}
+	if !strings.ContainsAny(rest, "*[") {
+		return path, "", nil
+	}
+	var glob strings.Builder
+	for i := 0; i < len(rest); i++ {
+		if rest[i] != '%' {
+			glob.WriteByte(rest[i])
+			continue
+		}
+		plain, _ := url.PathUnescape(rest[i : i+3]) // it has been checked above
+		if strings.ContainsAny(plain, `*?[\`) {
+			glob.WriteByte('\\')
+		}
+		glob.WriteString(plain)
+		i += 2
+	}
+	return path, glob.String(), nil
+}
+
+// needsURL says whether a name would be read as something else in a list.
+func needsURL(name string) bool {
+	return strings.ContainsAny(name, ",*?[\\%") || strings.TrimSpace(name) != name || name == "-" || name == "stdin" || name == "stdin:" ||
+		strings.HasPrefix(name, "file:") || scheme.MatchString(name) || !utf8.ValidString(name) || strings.ContainsFunc(name, isControl)
+}
+
+func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
+
+// escape writes a name so that it stands for itself in a file: URL.
+func escape(name string) string {
+	var b strings.Builder
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c <= 0x20 || c >= 0x7f || strings.IndexByte(",*?[\\%", c) >= 0:
+			fmt.Fprintf(&b, "%%%02X", c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// cause is what the system says, without the path that the text names already.
+func cause(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
+	}
+	return err
+}
+
+// examine looks at the file: is it there, can it be read, how large is it, and
+// is it compressed? A stream is not opened, as that would take from it.
+func (f *file) examine() (compressed bool, err error) {
+	if f.stdin != nil {
+		return false, nil
+	}
+	refuse := func(err error) (bool, error) {
+		return false, fmt.Errorf("%w %q: %w", ErrSettings, f.name, err)
+	}
+	info, err := os.Stat(f.name)
+	switch {
+	case err != nil:
+		return refuse(fmt.Errorf("%w; %s", cause(err), howTo))
+	case info.IsDir():
+		return refuse(fmt.Errorf("it is a directory; name its files, as in %q", filepath.Join(f.name, "*.jsonl")))
+	case !info.Mode().IsRegular():
+		return false, nil
+	}
+	f.regular, f.size = true, info.Size()
+	disk, err := os.Open(f.name)
+	if err != nil {
+		return refuse(fmt.Errorf("%w; it must be readable for this user", cause(err)))
+	}
+	defer func() { err = errors.Join(err, disk.Close()) }()
+	head := make([]byte, longestMagic)
+	n, err := io.ReadFull(disk, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return refuse(cause(err))
+	}
+	kind, name, _ := compressionOf(head[:n])
+	if kind == unknown {
+		return refuse(unsupported(name))
+	}
+	return kind != plain, nil
+}

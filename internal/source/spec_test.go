@@ -1,0 +1,171 @@
+package source
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+func TestOpen_errors(t *testing.T) {
+	t.Parallel()
+	folder := write(t, "a.jsonl", "1\n", "d/x", "1\n", "a.xz", "\xfd7zXZ\x00rest", "a.zip", "PK\x03\x04", "a.bz2", "BZh9")
+	in := func(name string) string { return filepath.Join(folder, name) }
+	if err := os.Symlink("loop", in("loop")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		spec  string
+		wants []string
+	}{
+		{"", []string{"empty", "standard input"}},
+		{" ", []string{"empty"}},
+		{in("a.jsonl") + ",", []string{"empty", in("a.jsonl")}},
+		{in("missing"), []string{in("missing"), "no such file", "a glob"}},
+		{in("a.jsonl") + "," + in("missing"), []string{`"` + in("missing") + `"`, "no such file"}},
+		{in("a.jsonl/x"), []string{in("a.jsonl/x"), "not a directory"}},
+		{in("*.csv"), []string{in("*.csv"), "matches no file"}},
+		{folder + "/d?", []string{"matches no file"}},
+		{folder + "/?", []string{"matches no file"}}, // only a directory
+		{in("["), []string{"syntax error in pattern"}},
+		{in("d"), []string{in("d"), "is a directory", filepath.Join(in("d"), "*.jsonl")}},
+		{in("loop"), []string{in("loop"), "symbolic links"}},
+		{in("a.xz"), []string{in("a.xz"), "xz is not supported", "gzip or zstd"}},
+		{in("a.zip"), []string{"zip is not supported"}},
+		{in("a.bz2"), []string{"bzip2 is not supported"}},
+		{"-," + in("a.jsonl"), []string{"alone"}},
+		{in("a.jsonl") + ",stdin:", []string{"alone"}},
+		{"-", []string{"no standard input"}},
+		{"http://host/x", []string{"http://host/x", "no source is called http:"}},
+		{"s3://bucket/x", []string{"no source is called s3:"}},
+		{"file://host/x", []string{"host", "file:///"}},
+		{"file:", []string{"no path"}},
+		{"file:///a%zz", []string{"%zz", "%25"}},
+		{"file:///a?b", []string{"%3F"}},
+		{"file://" + in("missing"), []string{"file://" + in("missing"), "no such file"}},
+		{"file://" + in("%2A"), []string{"no such file"}}, // not a wildcard
+		{in("a.jsonl") + "?format=csv", []string{"format=csv", "format=lines"}},
+		{"file://" + in("a.jsonl") + "?format=", []string{"format=lines"}},
+	} {
+		s, err := Open(c.spec, 100, 100, nil)
+		if !errors.Is(err, ErrSettings) || s != nil {
+			t.Errorf("Open(%q) = %v, %v, want %v", c.spec, s, err, ErrSettings)
+			continue
+		}
+		for _, want := range c.wants {
+			if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("Open(%q): %q, want one line with %q", c.spec, err, want)
+			}
+		}
+	}
+	if _, err := Open(in("missing"), 100, 100, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing file: %v, want %v as well", err, fs.ErrNotExist)
+	}
+	for want, plan := range map[string][2]int{"chunk size 0": {0, 1}, "chunk bytes 0": {1, 0}, "chunk size 10001": {chunk.MaxSize + 1, 1}} {
+		if _, err := Open(in("a.jsonl"), plan[0], plan[1], nil); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(…, %v): %v, want %q", plan, err, want)
+		}
+	}
+}
+
+func TestOpen_unreadable(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(write(t, "secret", "1\n"), "secret")
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := os.Open(path); err == nil {
+		_ = f.Close()
+		t.Skip("this user may read everything")
+	}
+	_, err := Open(path, 100, 100, nil)
+	if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "permission denied") {
+		t.Errorf("unreadable file: %v, want %v that names it", err, ErrSettings)
+	}
+}
+
+// Not parallel: it changes the working directory.
+func TestOpen_names(t *testing.T) {
+	folder := write(t,
+		"data/b.jsonl", "", "data/a.jsonl", "", "data/c.json", "", "data/d.jsonl/x", "", "more/a.jsonl", "",
+		"odd, name.jsonl", "", "set[1].jsonl", "", "100%.jsonl", "", "-", "", "stdin", "", "é ü.jsonl", "", "file:x", "", "\xff", "", "q?format=lines", "")
+	t.Chdir(folder)
+	for spec, want := range map[string]string{
+		"data/a.jsonl": "data/a.jsonl",
+		"./data//b.jsonl, data/../data/b.jsonl,data/a.jsonl": "data/b.jsonl,data/a.jsonl",
+		"data/*.jsonl":               "data/a.jsonl,data/b.jsonl", // sorted; not the directory d.jsonl
+		"data/b.jsonl,data/*":        "data/b.jsonl,data/a.jsonl,data/c.json",
+		"*/a.jsonl":                  "data/a.jsonl,more/a.jsonl",
+		"file:data/*.jsonl":          "data/a.jsonl,data/b.jsonl",
+		"file:d%61ta/[b].jsonl":      "data/b.jsonl",
+		"file:odd%2C%20name.jsonl":   "file:odd%2C%20name.jsonl",
+		"odd*":                       "file:odd%2C%20name.jsonl",
+		"set[1].jsonl":               "file:set%5B1].jsonl", // it is there: no glob
+		"file:set%5B1%5D.jsonl":      "file:set%5B1].jsonl",
+		"file:set%5B1].*":            "file:set%5B1].jsonl",
+		"100%.jsonl":                 "file:100%25.jsonl",
+		"./-":                        "file:-",
+		"stdin":                      "file:stdin",
+		"file:file:x":                "file:file:x",
+		"é ü.jsonl":                  "é ü.jsonl",
+		"file:%FF":                   "file:%FF",
+		"file:q%3Fformat=lines":      "file:q%3Fformat=lines",
+		"file://" + folder + "/data": "",
+		"data/a.jsonl?format=array":  "data/a.jsonl?format=array",
+	} {
+		s, err := Open(spec, 100, 100, nil)
+		if want == "" {
+			if err == nil {
+				t.Errorf("Open(%q) = %q, want an error", spec, s.Identity())
+			}
+			continue
+		}
+		if err != nil || s.Identity() != want {
+			t.Errorf("Open(%q) = %v, %v, want %q", spec, s, err, want)
+			continue
+		}
+		again, err := Open(s.Identity(), 100, 100, nil)
+		if err != nil || again.Identity() != want {
+			t.Errorf("Open(%q): %v; opened by its identity it is %v", spec, err, again)
+		}
+	}
+}
+
+func TestOpen_manyFiles(t *testing.T) {
+	t.Parallel()
+	var files []string
+	for i := range 300 {
+		files = append(files, "a-rather-long-name-"+strings.Repeat("x", i), "1\n")
+	}
+	folder := write(t, files[:400]...)
+	first := open(t, folder+"/*", 100, 100, nil)
+	if len(first.Identity()) > 1000 || !strings.Contains(first.Identity(), "and 199 more files") {
+		t.Errorf("identity of 200 files: %q", first.Identity())
+	}
+	if err := os.Rename(filepath.Join(folder, files[398]), filepath.Join(folder, files[398]+"y")); err != nil {
+		t.Fatal(err)
+	}
+	if second := open(t, folder+"/*", 100, 100, nil); second.Identity() == first.Identity() {
+		t.Errorf("another last name gives the same identity %q", first.Identity())
+	}
+}
+
+func TestEscape_properties(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		name := string(rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(t, "name"))
+		path, pattern, err := fromURL(escape(name))
+		if strings.HasPrefix(name, "//") {
+			return // cleaned names don't
+		}
+		if err != nil || path != name || pattern != "" || strings.ContainsAny(escape(name), ", \n") {
+			t.Fatalf("escape(%q) = %q, read as %q, %q, %v", name, escape(name), path, pattern, err)
+		}
+	})
+}
