@@ -1,0 +1,93 @@
+package ledger
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// BenchmarkLedger keeps the books of 10 million chunks (a billion objects)
+// with 10,000 mappers: each asks, gets a chunk, sends a beat, and has it saved,
+// in random order. It reports the time of one transition, which is one call,
+// and what the ledger keeps in memory at the end, everything being still there.
+//
+// Run it with -bench Ledger -benchtime 1x.
+func BenchmarkLedger(b *testing.B) {
+	const (
+		chunks  = 10_000_000
+		mappers = 10_000
+		window  = 256
+		tick    = 250 * time.Millisecond
+		perTick = mappers / 4 // chunks, so that a chunk takes about a second
+	)
+	for range b.N {
+		before := heapInUse()
+		random := rand.New(rand.NewPCG(1, 2))
+		l := New(testConfig)
+		now := time.Unix(0, 0)
+		calls := 0
+		type node struct {
+			name string
+			seq  uint64
+			held []chunk.ID
+		}
+		nodes := make([]node, mappers)
+		for i := range nodes {
+			nodes[i] = node{name: fmt.Sprintf("mapper-%05d", i), held: make([]chunk.ID, 0, 1)}
+		}
+		asking := make([]uint64, 1)
+		start := time.Now()
+		for turn := 0; l.counts[Saved] < chunks-mappers; turn++ {
+			for l.counts[Ready] < window && l.added < chunks {
+				l.Add(now)
+				calls++
+			}
+			n := &nodes[random.IntN(mappers)]
+			if len(n.held) > 0 {
+				l.Saved(now, n.held[0])
+				n.held = n.held[:0]
+				calls++
+			}
+			n.seq++
+			asking[0] = n.seq
+			l.Hear(now, Report{Mapper: n.name, Seq: n.seq, Asking: asking})
+			calls++
+			if l.HasWork(now) {
+				if given, ok := l.Lease(now, n.name, n.seq); ok {
+					n.held = append(n.held, given.ID)
+				}
+				calls++
+			}
+			beat := &nodes[turn%mappers]
+			beat.seq++
+			l.Hear(now, Report{Mapper: beat.name, Seq: beat.seq, Held: beat.held})
+			calls += 2
+			if turn%perTick == 0 {
+				now = now.Add(tick)
+				if _, gone := l.Expire(now); len(gone) > 0 {
+					b.Fatalf("%d mappers vanished that were well", len(gone))
+				}
+				calls++
+			}
+		}
+		elapsed := time.Since(start)
+		b.ReportMetric(float64(elapsed.Nanoseconds())/float64(calls), "ns/transition")
+		b.ReportMetric((heapInUse()-before)/(1<<20), "MiB")
+		if lost := l.tally.Lost + l.tally.Vanished; lost > 0 {
+			b.Errorf("%d leases were lost, nobody lost any", lost)
+		}
+		runtime.KeepAlive(l)
+	}
+}
+
+// heapInUse is the memory that is in use, in bytes.
+func heapInUse() float64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return float64(stats.HeapAlloc)
+}

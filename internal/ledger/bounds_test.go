@@ -1,0 +1,61 @@
+package ledger
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// TestMemoryIsBounded tells a ledger more than it may keep.
+func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	l := New(testConfig)
+	now := time.Unix(0, 0)
+	ids := make([]chunk.ID, maxEarly+10)
+	for i := range ids {
+		ids[i] = chunk.ID(i + 1)
+	}
+	l.Hear(now, Report{Mapper: "m", Seq: 1, Held: ids})
+	if got := len(l.early); got != maxEarly {
+		t.Errorf("%d early chunks are kept, want %d", got, maxEarly)
+	}
+	for i := range maxGhosts + 10 {
+		name := fmt.Sprint("ghost", i)
+		l.Hear(now, Report{Mapper: name, Seq: 2})
+		l.Vanish(name)
+	}
+	if !l.Hear(now, Report{Mapper: fmt.Sprint("ghost", maxGhosts), Seq: 1}).Stale {
+		t.Error("a mapper that is gone came back with a stale report")
+	}
+	for range 2 * spanDurations {
+		id := l.Add(now)
+		l.Hear(now, Report{Mapper: "n", Seq: uint64(id) + 1, Asking: []uint64{uint64(id) + 1}})
+		if _, ok := l.Lease(now, "n", uint64(id)+1); !ok && len(l.open) == 0 {
+			t.Fatalf("no chunk for a mapper that asks, %d are added", id+1)
+		}
+		l.Saved(now, id)
+	}
+	if err := l.check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMedianFollows says how fast the straggler's measure follows a change.
+func TestMedianFollows(t *testing.T) {
+	t.Parallel()
+	var d durations
+	for range spanDurations {
+		d.add(time.Second)
+	}
+	if d.median != time.Second {
+		t.Errorf("median of equal durations is %s, want 1s", d.median)
+	}
+	for range spanDurations {
+		d.add(time.Minute)
+	}
+	if d.median != time.Minute {
+		t.Errorf("median after %d longer ones is %s, want 1m", spanDurations, d.median)
+	}
+}

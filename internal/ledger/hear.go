@@ -1,0 +1,109 @@
+package ledger
+
+import (
+	"slices"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// maxEarly bounds how many chunks that are not yet added can be held by
+// mappers. It is far beyond what mappers hold when a fetcher is restarted.
+const maxEarly = 1 << 16
+
+// A Report is what a mapper says of itself: lists, not deltas.
+type Report struct {
+	Mapper  string     // unique for each start of a mapper process
+	Seq     uint64     // grows with every message of that process, from 1
+	Held    []chunk.ID // every chunk it holds
+	Asking  []uint64   // the Seq of each of its requests that is still open
+	Doing   *Doing     // careful mode: the object it is about to touch
+	Goodbye bool       // it holds nothing any more and leaves
+}
+
+// Doing names an object of a chunk.
+type Doing struct {
+	Chunk chunk.ID
+	Index int
+}
+
+// Heard is what followed from a report.
+type Heard struct {
+	Stale bool       // a later report was heard before; this one changed nothing
+	Lost  []chunk.ID // leases that were lost on the way
+	Drop  []chunk.ID // chunks it holds that are saved or dead: it can stop
+}
+
+// Hear takes a mapper's report.
+func (l *Ledger) Hear(now time.Time, r Report) Heard {
+	m := l.mappers[r.Mapper]
+	switch {
+	case m != nil && r.Seq <= m.seq, m == nil && r.Seq <= l.gone.seq[r.Mapper]:
+		return Heard{Stale: true}
+	case m == nil && r.Goodbye:
+		l.gone.remember(r.Mapper, r.Seq)
+		return Heard{}
+	case m == nil:
+		m = l.enter(r.Mapper)
+	}
+	m.seq = r.Seq
+	l.touch(now, m)
+	if r.Goodbye {
+		return Heard{Lost: l.leave(m, &l.tally.Returned, l.lose)}
+	}
+	var heard Heard
+	heard.Lost = l.findLost(m, r)
+	for _, id := range r.Held {
+		if !l.confirm(now, m, r, id) {
+			heard.Drop = append(heard.Drop, id)
+		}
+	}
+	if d := r.Doing; d != nil && m.holds[d.Chunk] != nil {
+		m.announce(*d)
+	}
+	return heard
+}
+
+// findLost ends the leases that the report shows to be lost.
+func (l *Ledger) findLost(m *mapper, r Report) []chunk.ID {
+	var lost []chunk.ID
+	for id, e := range m.holds {
+		given := e.leases[e.leaseOf(m)].request
+		if given < r.Seq && !slices.Contains(r.Asking, given) && !slices.Contains(r.Held, id) {
+			lost = append(lost, id)
+		}
+	}
+	slices.Sort(lost)
+	for _, id := range lost {
+		l.tally.Lost++
+		e := l.open[id]
+		l.lose(e, m)
+		if len(e.leases) == 0 {
+			e.giver = m.id
+		}
+	}
+	return lost
+}
+
+// confirm compares one chunk that m says it holds with the books; it returns
+// false when the chunk is of no use any more.
+func (l *Ledger) confirm(now time.Time, m *mapper, r Report, id chunk.ID) bool {
+	if id >= l.added {
+		if _, known := l.early[id]; known || len(l.early) < maxEarly {
+			l.early[id] = m.id
+		}
+		return true
+	}
+	if l.saved.has(id) {
+		return false
+	}
+	e := l.entry(id)
+	if e.state == Dead {
+		return false
+	}
+	if e.leaseOf(m) < 0 {
+		e.acquit(m)
+		l.lend(now, e, lease{mapper: m, request: r.Seq})
+	}
+	return true
+}

@@ -1,0 +1,177 @@
+package ledger
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// Commit a rewrite only when you understand every line of its diff.
+var update = flag.Bool("update", false, "rewrite the expected output in testdata")
+
+// TestScenarios runs testdata/*.txt: a command a line, what it must print
+// indented below it. The commands are in scenario.run.
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios in testdata: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, file, string(want))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else if got != string(want) {
+				t.Errorf("%s: first difference at line %d; got:\n%s", file, firstDifference(got, string(want)), got)
+			}
+		})
+	}
+}
+
+// play runs the commands of a scenario and returns it with what they print.
+func play(t *testing.T, file, text string) string {
+	s := newScenario()
+	var b strings.Builder
+	for n, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		if strings.HasPrefix(line, "  ") {
+			continue
+		}
+		b.WriteString(line + "\n")
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		output, err := s.run(strings.Fields(line))
+		if err == nil {
+			err = s.ledger.check()
+		}
+		if err != nil {
+			t.Fatalf("%s:%d: %s: %v", file, n+1, line, err)
+		}
+		if output != "" {
+			b.WriteString("  " + output + "\n")
+		}
+	}
+	return b.String()
+}
+
+func firstDifference(a, b string) int {
+	as, bs := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(as), len(bs)) {
+		if as[i] != bs[i] {
+			return i + 1
+		}
+	}
+	return min(len(as), len(bs)) + 1
+}
+
+// scenario is a ledger, its clock and what each mapper believes.
+type scenario struct {
+	ledger  *Ledger
+	now     time.Time
+	mappers map[string]*Report // the last report of each
+	late    map[string]Report  // reports that are kept back on the way, by mapper
+}
+
+func newScenario() *scenario {
+	return &scenario{
+		ledger: New(Config{SuspectAfter: 2 * time.Second, GoneAfter: 3 * time.Second, CarefulAfter: 2, MaxAttempts: 4, Speculate: true}),
+		now:    time.Unix(0, 0), mappers: map[string]*Report{}, late: map[string]Report{},
+	}
+}
+
+// mapper returns the mapper's own view.
+func (s *scenario) mapper(name string) *Report {
+	if s.mappers[name] == nil {
+		s.mappers[name] = &Report{Mapper: name}
+	}
+	return s.mappers[name]
+}
+
+// option finds key=value among the arguments; without one it returns "".
+func option(args []string, key string) string {
+	for _, a := range args {
+		if value, ok := strings.CutPrefix(a, key+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// numbers reads "1,2"; "-" is none.
+func numbers[N ~uint64](text string) []N {
+	var out []N
+	for _, part := range strings.Split(text, ",") {
+		if n, err := strconv.ParseUint(part, 10, 64); err == nil {
+			out = append(out, N(n))
+		}
+	}
+	return out
+}
+
+func number(text string) int { n, _ := strconv.Atoi(text); return n }
+
+func chunkID(text string) chunk.ID { return chunk.ID(number(text)) }
+
+// listed prints IDs after a word, or nothing.
+func listed[T any](word string, items []T) string {
+	if len(items) == 0 {
+		return ""
+	}
+	return word + " " + strings.Trim(fmt.Sprint(items), "[]")
+}
+
+func join(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "; ")
+}
+
+func (s *scenario) hear(r Report) string {
+	h := s.ledger.Hear(s.now, r)
+	if h.Stale {
+		return "stale"
+	}
+	return join(listed("lost", h.Lost), listed("drop", h.Drop))
+}
+
+// lease answers request q of the mapper; the reply arrives unless it is lost.
+func (s *scenario) lease(name string, q uint64, arrives bool) string {
+	had := s.ledger.HasWork(s.now)
+	given, ok := s.ledger.Lease(s.now, name, q)
+	if !ok {
+		return "nothing"
+	}
+	text := fmt.Sprintf("chunk %d attempt %d", given.ID, given.Attempt)
+	if given.Careful {
+		text += " careful"
+	}
+	for _, flaw := range given.Skip {
+		text += fmt.Sprintf(" skip %d (%s)", flaw.Index, flaw.Reason)
+	}
+	if given.Backup {
+		text += " backup"
+	}
+	if !had {
+		text += " ALTHOUGH THERE WAS NO WORK"
+	}
+	if arrives {
+		m := s.mapper(name)
+		m.Held = append(m.Held, given.ID)
+		m.Asking = slices.DeleteFunc(m.Asking, func(open uint64) bool { return open == q })
+	}
+	return text
+}
