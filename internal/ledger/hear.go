@@ -24,8 +24,12 @@ type Report struct {
 // Doing names an object of a chunk.
 type Doing struct {
 	Chunk chunk.ID
-	Index int
+	Index int // of the object, or Mapped
 }
+
+// Mapped is the Index of a Doing when no object of the chunk is in work any
+// more: should the mapper vanish now, it did not die of one.
+const Mapped = nothing
 
 // Heard is what followed from a report.
 type Heard struct {

@@ -11,6 +11,7 @@ import (
 // State is where a chunk is on its way.
 type State int
 
+// The states of a chunk.
 const (
 	Ready    State = iota // waits for a mapper
 	InFlight              // leased, or in doubt: not known to be saved

@@ -11,6 +11,7 @@ import (
 // Outcome is what a confirmation meant.
 type Outcome int
 
+// What a confirmation can mean.
 const (
 	Acked     Outcome = iota // the first one
 	Duplicate                // saved already
