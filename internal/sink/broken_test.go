@@ -1,0 +1,183 @@
+package sink_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/sinktest"
+)
+
+func ioError(s step) error { return &fs.PathError{Op: s.op, Path: s.path, Err: syscall.EIO} }
+
+// TestFailedStepBreaksTheFolder lets every sync, and every write, fail once,
+// with an error that does not go away. The one who meets it learns that nothing
+// is certain; so does everybody after. What was committed before is there.
+func TestFailedStepBreaksTheFolder(t *testing.T) {
+	t.Parallel()
+	for name, x := range map[string]failing{
+		"sync":         {match: ops("sync"), err: ioError},
+		"sync, full":   {match: ops("sync"), err: func(s step) error { return &fs.PathError{Op: "sync", Path: s.path, Err: syscall.ENOSPC} }},
+		"folder sync":  {match: ops("syncdir"), err: ioError},
+		"index":        {match: ops("index"), err: ioError},
+		"index, synce": {match: ops("index"), err: func(step) error { return syscall.ENOSPC }}, // bbolt's fdatasync
+		"write":        {match: ops("write"), err: ioError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStory()
+			for at := 1; ; at++ {
+				x := x
+				x.at = at
+				s.breakAt(t, &x)
+				if !x.hit() {
+					if at < 3 {
+						t.Errorf("only %d steps could fail", at-1)
+					}
+					return
+				}
+			}
+		})
+	}
+}
+
+func ops(op string) func(step) bool { return func(s step) bool { return s.op == op } }
+
+func (s story) breakAt(t *testing.T, x *failing) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "sink")
+	disk := newTestFS()
+	disk.before = x.before
+	groups := 0
+	hit := false // before Close, which may fail to be careful, and says nothing
+	err := func() error {
+		f, err := sink.OpenFolderOn(disk, dir, job, s.o)
+		if err != nil {
+			hit = x.hit()
+			return err
+		}
+		defer f.Close()
+		_, err = f.Claim(t.Context(), plan, "fetcher")
+		for ; err == nil && groups < len(s.groups); groups++ {
+			if _, err = f.Commit(t.Context(), s.groups[groups]); err != nil {
+				break
+			}
+		}
+		sum, _, _ := sinktest.Expect(s.all...)
+		if err == nil {
+			_, err = f.Finish(t.Context(), sum.Chunks, sum.Objects)
+		}
+		if err != nil {
+			s.wantBroken(t, f, err)
+		}
+		hit = x.hit()
+		return err
+	}()
+	switch {
+	case err == nil && hit:
+		t.Fatalf("step %d failed, and nobody was told", x.at)
+	case err != nil && (errors.Is(err, sink.ErrFull) || !hit):
+		t.Fatalf("step %d: %v, want an error that is not ErrFull", x.at, err)
+	}
+	f := openOn(t, sink.Disk{}, dir, s.o)
+	want(t, f, s.upTo(groups)...)
+	claim(t, f)
+	for _, g := range s.groups[groups:] {
+		commit(t, f, g...)
+	}
+	finish(t, f, s.all...)
+	closeIt(t, f)
+}
+
+// wantBroken: after err, nothing works any more, unless it was the layout that
+// could not be written.
+func (s story) wantBroken(t *testing.T, f *sink.Folder, err error) {
+	t.Helper()
+	if !errors.Is(err, sink.ErrBroken) {
+		var path *fs.PathError
+		if errors.As(err, &path) && filepath.Base(path.Path) == "output.jsonl.new" || filepath.Base(path.Path) == "dead.jsonl.new" {
+			want(t, f, s.all...)
+			finish(t, f, s.all...)
+			return
+		}
+		t.Fatalf("%v is not ErrBroken", err)
+	}
+	_, claim := f.Claim(t.Context(), plan, "fetcher")
+	_, commit := f.Commit(t.Context(), s.all[:1])
+	_, list := f.List(t.Context(), 0, 10)
+	_, has := f.Has(t.Context(), []chunk.ID{0})
+	_, finish := f.Finish(t.Context(), 0, 0)
+	replace := f.Replace(t.Context(), s.all[0])
+	for what, err := range map[string]error{"claim": claim, "commit": commit, "list": list, "has": has, "finish": finish, "replace": replace} {
+		if !errors.Is(err, sink.ErrBroken) {
+			t.Errorf("%s on a broken folder: %v, want ErrBroken", what, err)
+		}
+	}
+}
+
+// lateFS commits, and says that it did not: so does a sync of bbolt's last
+// page that fails.
+type lateFS struct {
+	sink.Disk
+	err error
+}
+
+func (d *lateFS) CommitIndex(tx *bolt.Tx) error {
+	if err := tx.Commit(); err != nil || d.err == nil {
+		return err
+	}
+	return d.err
+}
+
+// TestCommitOfUnknownOutcome: whatever the error says, a group that may be
+// visible is never answered ErrFull, for that means: it is not there.
+func TestCommitOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{syscall.EIO, &fs.PathError{Op: "write", Path: "index.db", Err: syscall.ENOSPC}} {
+		dir := filepath.Join(t.TempDir(), "sink")
+		disk := &lateFS{}
+		f := openOn(t, disk, dir, sink.FolderOptions{})
+		claim(t, f)
+		all := sinktest.Chain("", []int{1, -1}, []int{1})
+		commit(t, f, all[0])
+		disk.err = err
+		_, got := f.Commit(t.Context(), all[1:])
+		if !errors.Is(got, sink.ErrBroken) || errors.Is(got, sink.ErrFull) {
+			t.Errorf("commit: %v, want ErrBroken", got)
+		}
+		closeIt(t, f)
+		want(t, openOn(t, sink.Disk{}, dir, sink.FolderOptions{}), all...) // it was there, and whole
+	}
+}
+
+// TestIndexVanishesUnderfoot: bbolt reads its file through memory, and a page
+// that is not there any more is a fault of the process, if nobody takes care.
+func TestIndexVanishesUnderfoot(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "sink")
+	f := openClaimed(t, dir, sink.FolderOptions{})
+	var all []sink.Result
+	for id := range 300 {
+		all = append(all, sinktest.Result(chunk.ID(id), uint64(id), "", 1))
+	}
+	commit(t, f, all...)
+	if err := os.Truncate(filepath.Join(dir, "index.db"), 8192); err != nil {
+		t.Fatal(err)
+	}
+	_, err := f.Has(t.Context(), []chunk.ID{299})
+	if !errors.Is(err, sink.ErrDamaged) || !errors.Is(err, sink.ErrBroken) {
+		t.Fatalf("has: %v, want ErrDamaged", err)
+	}
+	if _, err := f.Commit(t.Context(), all[:1]); !errors.Is(err, sink.ErrBroken) {
+		t.Fatalf("commit: %v, want ErrBroken", err)
+	}
+	closeIt(t, f)
+	wantDamaged(t, dir, sink.FolderOptions{}, "index.db")
+}

@@ -1,0 +1,59 @@
+package sink
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// maxFetcher bounds a fetcher's name, which comes over the network; bytes.
+const maxFetcher = 256
+
+// Claim gives fetcher an epoch, as Sink says.
+func (f *Folder) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Grant, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.writable(); err != nil {
+		return Grant{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Grant{}, err
+	}
+	if fetcher == "" || len(fetcher) > maxFetcher {
+		return Grant{}, fmt.Errorf("claim by a fetcher with a name of %d bytes: %w", len(fetcher), ErrInvalid)
+	}
+	next := f.state.Load().next()
+	old := next.claims
+	if old.Plan != nil && *old.Plan != plan {
+		return Grant{}, fmt.Errorf("sink folder %s: %w: it holds results of %s, this is %s; use another folder",
+			f.dir, ErrOtherPlan, old.Plan, plan)
+	}
+	if c, ok := old.claimedBy(fetcher); ok {
+		if c.Epoch == old.Epoch {
+			return old.grant(), nil
+		}
+		return Grant{}, fmt.Errorf("sink folder %s: %w: epoch %d of %s is over, the newest is %d",
+			f.dir, ErrFenced, c.Epoch, fetcher, old.Epoch)
+	}
+	claimed := *old
+	claimed.Plan = &plan
+	claimed.Epoch++
+	claimed.Claimants = append(slices.Clone(old.Claimants), claimant{Fetcher: fetcher, Epoch: claimed.Epoch})
+	if n := len(claimed.Claimants) - maxClaimants; n > 0 {
+		claimed.Claimants = claimed.Claimants[n:]
+	}
+	if claimed.Key == nil {
+		claimed.Key = make([]byte, 32)
+		rand.Read(claimed.Key) // never fails
+	}
+	next.claims = &claimed
+	if err := f.change(next, nil); err != nil {
+		return Grant{}, err
+	}
+	return claimed.grant(), nil
+}
+
+func (c *claims) grant() Grant { return Grant{Epoch: c.Epoch, Key: slices.Clone(c.Key)} }

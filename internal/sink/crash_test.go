@@ -1,0 +1,161 @@
+package sink_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/sinktest"
+)
+
+// story is one life of a folder: opened, claimed, filled in groups, finished,
+// with parts that roll over and all kinds of results.
+type story struct {
+	groups [][]sink.Result
+	all    []sink.Result // in the order of the IDs
+	o      sink.FolderOptions
+}
+
+func newStory() story {
+	all := sinktest.Chain("one", []int{1, 1}, []int{2, -1}, []int{0}, []int{-1, -1}, []int{1}, []int{3, 0, 1}, []int{1})
+	return story{
+		groups: [][]sink.Result{{all[1], all[0]}, {all[3]}, {all[2]}, {all[6], all[5], all[4]}},
+		all:    all,
+		o:      sink.FolderOptions{PartBytes: 150},
+	}
+}
+
+// told is what the story's callers were told so far.
+type told struct {
+	claimed  bool
+	groups   int  // how many are committed
+	finished bool // and no group since
+}
+
+// TestCrashAtEveryStep stops the story after every single step on disk, in
+// three ways, opens what is left, and lets the story go on from there.
+func TestCrashAtEveryStep(t *testing.T) {
+	t.Parallel()
+	s := newStory()
+	home, copies := t.TempDir(), t.TempDir()
+	dir := filepath.Join(home, "deep", "sink")
+	disk := newTestFS()
+	disk.home = home
+	var known told
+	type moment struct {
+		dir  string
+		at   step
+		told told
+	}
+	var moments []moment
+	disk.after = func(at step) {
+		for what := nothingLost; what <= tornToZero; what++ {
+			to := filepath.Join(copies, fmt.Sprintf("%04d-%d", len(moments), what))
+			disk.crash(t, dir, to, what)
+			moments = append(moments, moment{to, at, known})
+		}
+	}
+	f := openOn(t, disk, dir, s.o)
+	claim(t, f)
+	known.claimed = true
+	for _, g := range s.groups {
+		commit(t, f, g...)
+		known.groups++
+	}
+	sum := finish(t, f, s.all...)
+	known.finished = true
+	if err := disk.Remove(sum.DeadFile); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, f, s.all...)
+	closeIt(t, f)
+
+	for _, m := range moments {
+		t.Run(fmt.Sprintf("%s after %s %s", filepath.Base(m.dir), m.at.op, filepath.Base(m.at.path)), func(t *testing.T) {
+			t.Parallel()
+			s.resume(t, m.dir, m.told)
+		})
+	}
+	if len(moments) < 3*40 {
+		t.Errorf("the story has only %d moments: are all steps counted?", len(moments))
+	}
+}
+
+// resume opens what a crash left, checks it and carries on to the end.
+func (s story) resume(t *testing.T, dir string, known told) {
+	t.Helper()
+	sum, outputs, dead := sinktest.Expect(s.all...)
+	s.wantWholeOrNone(t, filepath.Join(dir, "output.jsonl"), outputs)
+	if known.finished {
+		wantFile(t, filepath.Join(dir, "output.jsonl"), outputs)
+	}
+	s.wantWholeOrNone(t, filepath.Join(dir, "dead.jsonl"), dead)
+	o := s.o
+	o.Output, o.DeadFile = filepath.Join(dir, "output.jsonl"), filepath.Join(dir, "dead.jsonl")
+	f := openOn(t, newTestFS(), dir, o)
+	if _, bound := f.Plan(); known.claimed && !bound {
+		t.Fatal("the claim is lost")
+	}
+	if known.finished && f.Summary().Output == "" {
+		t.Fatal("the finish is lost")
+	}
+	// One group more than was answered may be there, but only whole.
+	there := known.groups
+	if diff := compare(t, f, s.upTo(there)...); diff != "" {
+		if there++; there > len(s.groups) {
+			t.Fatalf("after %d groups: %s", known.groups, diff)
+		}
+		want(t, f, s.upTo(there)...)
+	}
+	claim(t, f)
+	for i, g := range s.groups {
+		outcomes, err := f.Commit(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range outcomes {
+			if (got == sink.Duplicate) != (i < there) {
+				t.Fatalf("group %d of %d: %v", i, there, outcomes)
+			}
+		}
+	}
+	if got := finish(t, f, s.all...); got.Objects != sum.Objects {
+		t.Fatalf("finish: %+v", got)
+	}
+	want(t, f, s.all...)
+	closeIt(t, f)
+	f = openOn(t, newTestFS(), dir, o)
+	if got := f.Recovered(); got != (sink.Recovered{}) {
+		t.Fatalf("after a clean close something was recovered: %+v", got)
+	}
+	want(t, f, s.all...)
+}
+
+// upTo is what the first n groups hold, in the order of the IDs.
+func (s story) upTo(n int) []sink.Result {
+	in := make(map[uint64]bool)
+	for _, g := range s.groups[:n] {
+		for _, r := range g {
+			in[uint64(r.Chunk)] = true
+		}
+	}
+	var out []sink.Result
+	for _, r := range s.all {
+		if in[uint64(r.Chunk)] {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// wantWholeOrNone: an ordered file is never seen half written.
+func (s story) wantWholeOrNone(t *testing.T, path string, whole []byte) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err == nil && !bytes.Equal(got, whole) {
+		t.Fatalf("%s is there with %d bytes of %d", filepath.Base(path), len(got), len(whole))
+	}
+}

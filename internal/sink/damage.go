@@ -1,0 +1,35 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// A DamageError says what of a folder cannot be read back as it was written.
+// Nothing was changed when it is returned. It is an ErrDamaged.
+type DamageError struct {
+	File   string // path
+	Offset int64  // byte in File; -1 if it is the file as a whole
+	Chunk  chunk.ID
+	Known  bool // Chunk is known
+	What   string
+}
+
+func (e *DamageError) Error() string {
+	where := e.File
+	if e.Offset >= 0 {
+		where = fmt.Sprintf("%s at byte %d", where, e.Offset)
+	}
+	if e.Known {
+		where = fmt.Sprintf("%s (chunk %d)", where, e.Chunk)
+	}
+	return fmt.Sprintf("%s: %s: %s; nothing was changed: restore the folder from a copy, or move it away and run the job anew",
+		ErrDamaged, where, e.What)
+}
+
+// Is makes errors.Is(err, ErrDamaged) true.
+func (e *DamageError) Is(target error) bool { return target == ErrDamaged }
+
+func isDamage(err error) bool { return errors.Is(err, ErrDamaged) }

@@ -1,0 +1,264 @@
+package sink_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/sinktest"
+)
+
+// failing counts the steps that match and lets one of them fail.
+type failing struct {
+	match func(step) bool
+	at    int // the step that fails, from 1
+	err   func(step) error
+	seen  int
+}
+
+func (x *failing) before(s step) error {
+	if !x.match(s) {
+		return nil
+	}
+	if x.seen++; x.seen != x.at {
+		return nil
+	}
+	return x.err(s)
+}
+
+// hit says whether the fault came about.
+func (x *failing) hit() bool { return x.seen >= x.at }
+
+func takesSpace(s step) bool {
+	return s.op == "write" || s.op == "create" || s.op == "index" || s.op == "mkdir"
+}
+
+func noSpace(s step) error {
+	op := s.op
+	if op == "index" {
+		op = "write" // as bbolt's WriteAt reports it
+	}
+	return &fs.PathError{Op: op, Path: s.path, Err: syscall.ENOSPC}
+}
+
+// wide is a story whose groups also go past the write buffer.
+func wide() story {
+	s := newStory()
+	first, id := uint64(12), chunk.ID(len(s.all))
+	var group []sink.Result
+	for _, n := range []int{sink.BufferSize / 3, sink.BufferSize / 3, sink.BufferSize / 3, 10, sink.BufferSize, 20} {
+		r := big(id, first, n)
+		id++
+		first++
+		group, s.all = append(group, r), append(s.all, r)
+	}
+	s.groups = append(s.groups, group)
+	s.o.PartBytes = 1 << 20
+	return s
+}
+
+// TestFullAtEveryStep lets the disk be full at every step that takes space, in
+// turn. Whoever meets that is told ErrFull, nothing has changed, and the same
+// call succeeds afterwards.
+func TestFullAtEveryStep(t *testing.T) {
+	t.Parallel()
+	errs := map[string]func(step) error{
+		"no space": noSpace,
+		"quota":    func(s step) error { return &fs.PathError{Op: "write", Path: s.path, Err: syscall.EDQUOT} },
+		"short":    func(step) error { return errShort },
+		"silent":   func(step) error { return errSilent },
+		"resize": func(step) error { // bbolt's DB.grow
+			return fmt.Errorf("file resize error: truncate index.db: %s", syscall.ENOSPC.Error())
+		},
+	}
+	matches := map[string]func(step) bool{
+		"no space": takesSpace,
+		"quota":    takesSpace,
+		"short":    ops("write"),
+		"silent":   ops("write"),
+		"resize":   ops("index"),
+	}
+	for name, s := range map[string]story{"small": newStory(), "wide": wide()} {
+		for kind, err := range errs {
+			if name == "wide" && (kind == "quota" || kind == "silent") {
+				continue // shows nothing that the others do not, and takes as long
+			}
+			t.Run(name+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				steps := 0
+				for at := 1; ; at++ {
+					x := &failing{match: matches[kind], at: at, err: err}
+					s.liveThrough(t, x)
+					if !x.hit() {
+						break
+					}
+					steps++
+				}
+				if steps < 8 {
+					t.Errorf("only %d steps could fail", steps)
+				}
+			})
+		}
+	}
+}
+
+// liveThrough tells the story on a disk with one fault; who is told that the
+// disk is full tries once more.
+func (s story) liveThrough(t *testing.T, x *failing) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "sink")
+	disk := newTestFS()
+	disk.before = x.before
+	complaints := 0
+	full := func(err error) bool {
+		t.Helper()
+		if err == nil {
+			return false
+		}
+		if complaints++; !errors.Is(err, sink.ErrFull) || errors.Is(err, sink.ErrBroken) || !x.hit() || complaints > 1 {
+			t.Fatalf("at step %d: %v, want ErrFull once", x.at, err)
+		}
+		if !strings.Contains(err.Error(), dir) {
+			t.Fatalf("%v does not name the folder", err)
+		}
+		return true
+	}
+	f, err := sink.OpenFolderOn(disk, dir, job, s.o)
+	if full(err) {
+		f, err = sink.OpenFolderOn(disk, dir, job, s.o)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Claim(t.Context(), plan, "fetcher"); full(err) {
+		if _, bound := f.Plan(); bound || f.Epoch() != 0 {
+			t.Fatal("a claim that failed has an effect")
+		}
+		claim(t, f)
+	}
+	for i, g := range s.groups {
+		if _, err := f.Commit(t.Context(), g); full(err) {
+			want(t, f, s.upTo(i)...)
+			s.wantTails(t, dir, i)
+			commit(t, f, g...)
+		}
+	}
+	sum, outputs, dead := sinktest.Expect(s.all...)
+	got, err := f.Finish(t.Context(), sum.Chunks, sum.Objects)
+	if full(err) {
+		if left, _ := filepath.Glob(filepath.Join(dir, "*.jsonl.new")); len(left) > 0 {
+			t.Fatalf("%v takes space that is needed", left)
+		}
+		finish(t, f, s.all...)
+	} else {
+		wantFile(t, got.Output, outputs)
+		wantFile(t, got.DeadFile, dead)
+	}
+	want(t, f, s.all...)
+	closeIt(t, f)
+	f = openOn(t, sink.Disk{}, dir, s.o)
+	if got := f.Recovered(); got != (sink.Recovered{}) {
+		t.Fatalf("at step %d: something was left behind: %+v", x.at, got)
+	}
+	want(t, f, s.all...)
+	closeIt(t, f)
+}
+
+// wantTails: the parts have no byte more than n groups need. On a full disk
+// what was written for nothing must be given back.
+func (s story) wantTails(t *testing.T, dir string, groups int) {
+	t.Helper()
+	var bytes, size uint64
+	for _, r := range s.upTo(groups) {
+		bytes += uint64(len(r.Outputs) + len(r.Dead))
+	}
+	parts, err := os.ReadDir(filepath.Join(dir, "parts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parts {
+		info, err := p.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += uint64(info.Size())
+	}
+	if size != bytes {
+		t.Fatalf("the parts have %d bytes after %d groups, want %d", size, groups, bytes)
+	}
+}
+
+// TestFullForLong: the disk stays full for many calls, then it is not.
+func TestFullForLong(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"write", "index"} {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			disk := newTestFS()
+			f := openOn(t, disk, filepath.Join(t.TempDir(), "sink"), sink.FolderOptions{})
+			claim(t, f)
+			all := sinktest.Chain("", []int{1, -1}, []int{2})
+			commit(t, f, all[0])
+			fail := true
+			disk.before = func(s step) error {
+				if fail && s.op == op {
+					return noSpace(s)
+				}
+				return nil
+			}
+			for range 20 {
+				if _, err := f.Commit(t.Context(), all); !errors.Is(err, sink.ErrFull) {
+					t.Fatalf("commit: %v, want ErrFull", err)
+				}
+				// What needs no space goes on.
+				outcomes, err := f.Commit(t.Context(), all[:1])
+				if err != nil || outcomes[0] != sink.Duplicate {
+					t.Fatalf("duplicate on a full disk: %v, %v", outcomes, err)
+				}
+				want(t, f, all[0])
+			}
+			fail = false
+			commit(t, f, all[1])
+			finish(t, f, all...)
+		})
+	}
+}
+
+// TestUndoFails: what was written in vain cannot be taken off. Then nobody
+// knows what is on disk.
+func TestUndoFails(t *testing.T) {
+	t.Parallel()
+	disk := newTestFS()
+	dir := filepath.Join(t.TempDir(), "sink")
+	f := openOn(t, disk, dir, sink.FolderOptions{})
+	claim(t, f)
+	all := sinktest.Chain("", []int{1}, []int{1})
+	commit(t, f, all[0])
+	disk.before = func(s step) error {
+		switch s.op {
+		case "write":
+			return errShort
+		case "truncate":
+			return &fs.PathError{Op: s.op, Path: s.path, Err: syscall.EIO}
+		}
+		return nil
+	}
+	_, err := f.Commit(t.Context(), all[1:])
+	if !errors.Is(err, sink.ErrBroken) || errors.Is(err, sink.ErrFull) && !errors.Is(err, syscall.EIO) {
+		t.Fatalf("commit: %v, want ErrBroken", err)
+	}
+	closeIt(t, f)
+	f = openOn(t, sink.Disk{}, dir, sink.FolderOptions{})
+	if got := f.Recovered(); got.Bytes == 0 {
+		t.Fatal("nothing was recovered: the short write left nothing")
+	}
+	want(t, f, all[0])
+}

@@ -1,0 +1,61 @@
+package sink
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Options are the settings that every kind of sink understands.
+type Options struct {
+	Output   string // file of the ordered outputs; default: the kind's own
+	DeadFile string // file of the ordered dead letters; default: the kind's own
+	ReadOnly bool   // only to read: for verify and dead list
+}
+
+// kinds is what Open answers to a sink it does not know.
+const kinds = "use a folder's path, folder:PATH or file:///absolute/path"
+
+var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):`)
+
+// Open opens the sink that spec names, for one job, and makes it if it is not
+// there. spec is the path of a folder, folder:PATH or file:///absolute/path.
+//
+// It fails with ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat, ErrLocked,
+// ErrOtherJob, ErrFull or ErrDamaged. With ReadOnly nothing is made, and job
+// may be empty: any.
+func Open(spec, job string, o Options) (Sink, error) {
+	dir, err := folderOf(spec)
+	if err != nil {
+		return nil, err
+	}
+	f, err := OpenFolder(dir, job, FolderOptions{Output: o.Output, DeadFile: o.DeadFile, ReadOnly: o.ReadOnly})
+	if err != nil {
+		return nil, err // not f: a nil *Folder in a Sink is not nil
+	}
+	return f, nil
+}
+
+func folderOf(spec string) (string, error) {
+	kind := scheme.FindStringSubmatch(spec)
+	switch {
+	case spec == "":
+		return "", fmt.Errorf("sink is empty: %s: %w", kinds, ErrSettings)
+	case kind == nil:
+		return spec, nil
+	case strings.EqualFold(kind[1], "folder"):
+		if path := spec[len(kind[0]):]; path != "" {
+			return path, nil
+		}
+		return "", fmt.Errorf("sink %q has no path: %s: %w", spec, kinds, ErrSettings)
+	case strings.EqualFold(kind[1], "file"):
+		u, err := url.Parse(spec)
+		if err != nil || u.Host != "" || !strings.HasPrefix(u.Path, "/") || u.RawQuery != "" || u.Fragment != "" {
+			return "", fmt.Errorf("sink %q: a file URL looks like file:///absolute/path: %w", spec, ErrSettings)
+		}
+		return u.Path, nil
+	}
+	// A URL may carry a password: only its kind is repeated.
+	return "", fmt.Errorf("unknown kind of sink %q: %s: %w", kind[1], kinds, ErrSettings)
+}

@@ -1,0 +1,237 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// FolderOptions are the settings of a folder.
+type FolderOptions struct {
+	// Output is the file of the ordered outputs; default output.jsonl in the
+	// folder. It appears when the job is finished. Its own folder must be there.
+	Output string
+	// DeadFile is the file of the ordered dead letters; default dead.jsonl in
+	// the folder. It appears when the job is finished, if there are any.
+	DeadFile string
+	// PartBytes is where a part file ends and the next one begins, in bytes.
+	// Default 1 GiB. A result is never divided: one that is larger has a part
+	// of its own.
+	PartBytes int64
+	// ReadOnly is for verify and dead list: nothing on disk is made or
+	// changed, and several may read at a time, while no saver runs. The parts
+	// are not read through when opening; each range is checked when it is read.
+	ReadOnly bool
+}
+
+// DefaultPartBytes is the size at which a part file is full.
+const DefaultPartBytes = 1 << 30
+
+// OpenFolder opens the folder dir for one job and makes it if it is not there.
+//
+// Unless ReadOnly, all committed data is read and checked, at the speed of the
+// disk (see the package comment). Errors are those of Open.
+func OpenFolder(dir, job string, o FolderOptions) (*Folder, error) {
+	return openFolder(disk{}, dir, job, o)
+}
+
+func openFolder(disk fileSystem, dir, job string, o FolderOptions) (*Folder, error) {
+	f := &Folder{fs: disk, o: o, reader: newPartReader(disk)}
+	if err := f.configure(dir, job); err != nil {
+		return nil, err
+	}
+	err := f.openIndex(job)
+	if err == nil {
+		err = f.recover(job)
+	}
+	if err != nil {
+		return nil, errors.Join(f.explain(err), f.closeFiles())
+	}
+	return f, nil
+}
+
+// explain gives an error of opening its place among the sentinels.
+func (f *Folder) explain(err error) error {
+	for _, known := range []error{ErrUnreachable, ErrNotSink, ErrLocked, ErrOtherJob, ErrFormat, ErrDamaged, ErrFull} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("open sink folder %s: %w", f.dir, err)
+		}
+	}
+	class := ErrUnreachable
+	if isFull(err) {
+		class = ErrFull
+	}
+	return fmt.Errorf("open sink folder %s: %w: %w", f.dir, class, err)
+}
+
+// configure checks the settings and fills in the defaults.
+func (f *Folder) configure(dir, job string) error {
+	if dir == "" {
+		return fmt.Errorf("sink folder is empty: %w", ErrSettings)
+	}
+	if err := chunk.CheckJob(job); err != nil && (job != "" || !f.o.ReadOnly) {
+		return fmt.Errorf("%w: %w", err, ErrSettings)
+	}
+	if f.o.PartBytes < 0 {
+		return fmt.Errorf("part bytes %d: use 1 or more: %w", f.o.PartBytes, ErrSettings)
+	}
+	if f.o.PartBytes == 0 {
+		f.o.PartBytes = DefaultPartBytes
+	}
+	var err error
+	if f.dir, err = filepath.Abs(dir); err != nil {
+		return fmt.Errorf("sink folder %s: %w: %w", dir, ErrUnreachable, err)
+	}
+	f.dir = resolve(f.dir)
+	if f.o.Output, err = f.target(f.o.Output, "output.jsonl"); err != nil {
+		return err
+	}
+	if f.o.DeadFile, err = f.target(f.o.DeadFile, "dead.jsonl"); err != nil {
+		return err
+	}
+	if f.o.Output == f.o.DeadFile {
+		return fmt.Errorf("outputs and dead letters would both go to %s: %w", f.o.Output, ErrSettings)
+	}
+	return nil
+}
+
+// target checks where a file is to be laid out, before a job runs for hours.
+// What it would replace must be a file: a rename onto /dev/null or a pipe
+// would put a file in its place.
+func (f *Folder) target(path, base string) (string, error) {
+	if path == "" {
+		return filepath.Join(f.dir, base), nil
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("output %s: %w: %w", path, ErrUnreachable, err)
+	}
+	if f.o.ReadOnly {
+		return path, nil
+	}
+	path = resolve(path) // a link stays, what it points to is replaced
+	parent, base := filepath.Split(path)
+	parent = filepath.Clean(parent)
+	inside := parent == f.dir
+	if path == f.dir || parent == filepath.Join(f.dir, partsName) || inside && (base == partsName || strings.HasPrefix(base, indexName)) {
+		return "", fmt.Errorf("output %s belongs to the sink itself: %w", path, ErrSettings)
+	}
+	if info, err := f.fs.Stat(parent); !inside && (err != nil || !info.IsDir()) {
+		return "", fmt.Errorf("output %s: there is no folder %s: %w", path, parent, ErrUnreachable)
+	}
+	if info, err := f.fs.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("output %s is not a file: %w", path, ErrSettings)
+	}
+	return path, nil
+}
+
+// resolve follows links, as far as the path exists.
+func resolve(path string) string {
+	if followed, err := filepath.EvalSymlinks(path); err == nil {
+		return followed
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path
+	}
+	return filepath.Join(resolve(parent), filepath.Base(path))
+}
+
+// openIndex opens the folder's index, or makes folder and index.
+func (f *Folder) openIndex(job string) error {
+	exists, err := f.survey()
+	if err != nil {
+		return err
+	}
+	if !exists {
+		err := createIndex(f.fs, f.dir, func(tx *bolt.Tx) error { return firstContent(tx, job) })
+		if err != nil && !errors.Is(err, errRaced) {
+			return err
+		}
+	}
+	f.index, err = openIndex(f.fs, f.dir, f.o.ReadOnly)
+	return err
+}
+
+func firstContent(tx *bolt.Tx, job string) error {
+	for _, name := range [][]byte{metaBucket, chunkBucket, partBucket} {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return fmt.Errorf("create bucket %s: %w", name, err)
+		}
+	}
+	if err := putMeta(tx.Bucket(metaBucket), formatKey, formatVersion); err != nil {
+		return err
+	}
+	s := &state{claims: &claims{Job: job}}
+	return s.put(tx, &state{})
+}
+
+// survey says whether the folder is a sink already, and makes it if it is not
+// there. A folder that holds other things is refused.
+func (f *Folder) survey() (exists bool, err error) {
+	entries, err := f.fs.ReadDir(f.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if f.o.ReadOnly {
+			return false, fmt.Errorf("there is no such folder: %w", ErrUnreachable)
+		}
+		return false, f.mkdirAll(f.dir)
+	}
+	if err != nil {
+		return false, err
+	}
+	foreign := ""
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == indexName:
+			return true, nil
+		case name == newIndexName, name == "lost+found", strings.HasPrefix(name, "."):
+			// left by a crash while the index was made; of the file system
+		case name == partsName:
+			parts, err := f.fs.ReadDir(filepath.Join(f.dir, partsName))
+			if err == nil && len(parts) > 0 {
+				return false, &DamageError{File: filepath.Join(f.dir, indexName), Offset: -1, What: "it is missing, and there are parts"}
+			}
+		default:
+			foreign = name
+		}
+	}
+	if foreign != "" {
+		return false, fmt.Errorf("it holds other things (%s): use a new or an empty folder: %w", foreign, ErrNotSink)
+	}
+	if f.o.ReadOnly {
+		return false, fmt.Errorf("it is empty: %w", ErrNotSink)
+	}
+	return false, nil
+}
+
+// mkdirAll makes a folder and those above it, and syncs each one's parent:
+// a folder whose name is lost takes all in it along.
+func (f *Folder) mkdirAll(dir string) error {
+	err := f.fs.Mkdir(dir)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
+		if err := f.mkdirAll(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		err = f.fs.Mkdir(dir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return f.fs.SyncDir(filepath.Dir(dir))
+}
+
+// removeIfThere removes a file and says whether there was one.
+func removeIfThere(disk fileSystem, path string) (bool, error) {
+	err := disk.Remove(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

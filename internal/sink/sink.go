@@ -1,0 +1,211 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// A Sink keeps the results of one job, each chunk once.
+//
+// All methods may be called from several goroutines. Plan, Epoch, Key and
+// Summary never wait for the disk; the others may.
+type Sink interface {
+	// Claim binds a new sink to plan, or checks that it is bound to it
+	// (ErrOtherPlan), and gives fetcher a new epoch. The same fetcher claiming
+	// again gets its epoch again; a fetcher that was superseded gets
+	// ErrFenced. The claim is durable before Claim returns; ErrFull means it
+	// was not recorded.
+	Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Grant, error)
+
+	// Plan is the plan the sink is bound to; false before the first claim.
+	Plan() (chunk.Plan, bool)
+
+	// Epoch is the newest one granted; 0 before the first claim.
+	Epoch() uint64
+
+	// Key is the Key of every Grant; nil before the first claim.
+	Key() []byte
+
+	// Commit stores a group of results in one step, and says for each what
+	// became of it. When the error is nil all that is Committed or Duplicate
+	// survives a power cut. ErrFull: nothing of the group is committed; the
+	// same call may succeed when there is space. ErrInvalid or an error of the
+	// context: nothing was done. After any other error it is unknown what
+	// is committed and the sink is broken: stop the process.
+	Commit(ctx context.Context, results []Result) ([]Outcome, error)
+
+	// List returns the committed chunks with from <= ID < from+limit, by
+	// ascending ID.
+	List(ctx context.Context, from chunk.ID, limit int) ([]Entry, error)
+
+	// Has returns those of ids that are committed, in the order of ids.
+	Has(ctx context.Context, ids []chunk.ID) ([]Entry, error)
+
+	// Finish checks that exactly the chunks 0 to chunks-1 are committed, that
+	// their ordinals are contiguous from 0, and that they hold objects objects in
+	// total (else ErrIncomplete, naming the first gap), and lays out outputs
+	// and dead letters in input order. It is idempotent. ErrFull: call again
+	// when there is space.
+	Finish(ctx context.Context, chunks, objects uint64) (Summary, error)
+
+	// Summary counts what is committed. Output and DeadFile are set once the
+	// job is finished.
+	Summary() Summary
+
+	// Close gives the sink free for others. What was committed is durable
+	// without it.
+	Close() error
+}
+
+// A Result is what became of one chunk.
+type Result struct {
+	Chunk   chunk.ID
+	First   uint64       // ordinal of the first object
+	Objects int          // at least 1
+	Digest  chunk.Digest // of the chunk's body, not of the outputs
+	Counts  []int        // outputs of each object; len(Counts) == Objects
+
+	// Outputs holds one line an output, each ended by '\n', in the order of
+	// the objects. The sink does not look into it.
+	Outputs []byte
+	// Dead holds DeadCount dead letters, one JSON line each, by ascending
+	// ordinal. The sink does not look into it either.
+	Dead      []byte
+	DeadCount int
+
+	Attempt int    // from 1
+	Mapper  string // who mapped it
+	Version string // the mapper's version
+}
+
+// Outcome says what Commit did with a result.
+type Outcome int
+
+const (
+	// Committed means stored now.
+	Committed Outcome = iota + 1
+	// Duplicate means that the chunk was there, from the same objects. Nothing was
+	// written; the first result stays.
+	Duplicate
+	// Conflict means that the chunk is there, but made from other objects: another
+	// digest, or other ordinals. The source has changed. Nothing was written.
+	Conflict
+)
+
+// String returns the outcome in the words of logs and messages.
+func (o Outcome) String() string {
+	switch o {
+	case Committed:
+		return "committed"
+	case Duplicate:
+		return "duplicate"
+	case Conflict:
+		return "conflict"
+	}
+	return fmt.Sprintf("outcome(%d)", int(o))
+}
+
+// A Grant is what a claim gives a fetcher.
+type Grant struct {
+	Epoch uint64 // from 1
+	Key   []byte // 32 random bytes for lease tokens, the same for ever
+}
+
+// An Entry names a committed chunk.
+type Entry struct {
+	ID     chunk.ID
+	Digest chunk.Digest
+}
+
+// A Summary counts what a sink holds.
+type Summary struct {
+	Chunks      uint64 `json:"chunks"`
+	Objects     uint64 `json:"objects"`
+	Outputs     uint64 `json:"outputs"` // lines
+	Dead        uint64 `json:"dead"`
+	OutputBytes uint64 `json:"output_bytes"`
+	Output      string `json:"output"`    // where the ordered outputs lie
+	DeadFile    string `json:"dead_file"` // where the ordered dead letters lie; "" if there are none
+}
+
+// What a caller can tell apart. All of them come wrapped, with the folder and
+// the reason.
+var (
+	// ErrSettings: the sink was named or configured wrongly.
+	ErrSettings = errors.New("wrong sink setting")
+	// ErrUnreachable: the store is not there, or not accessible.
+	ErrUnreachable = errors.New("sink cannot be reached")
+	// ErrNotSink: the folder holds other things; it is left alone.
+	ErrNotSink = errors.New("not a sink folder")
+	// ErrFormat: the sink was written by a newer program.
+	ErrFormat = errors.New("sink has a format that this program does not know")
+	// ErrLocked: another process has the sink open.
+	ErrLocked = errors.New("another saver (or chunkline command) has this folder open")
+	// ErrOtherJob: the sink belongs to another job.
+	ErrOtherJob = errors.New("sink belongs to another job")
+	// ErrOtherPlan: the sink was filled from another source, or cut otherwise.
+	ErrOtherPlan = errors.New("sink is bound to another plan")
+	// ErrFenced: a newer fetcher has claimed the job.
+	ErrFenced = errors.New("a newer fetcher has claimed the job")
+	// ErrFull: no space; nothing was changed, a later attempt may succeed.
+	ErrFull = errors.New("no space left for the sink")
+	// ErrIncomplete: the job is not done.
+	ErrIncomplete = errors.New("sink is not complete")
+	// ErrDamaged: committed data cannot be read back as it was written. The
+	// error is a *DamageError.
+	ErrDamaged = errors.New("sink is damaged")
+	// ErrBroken: an earlier error has ended this Sink; stop the process, and
+	// recover by opening the sink again.
+	ErrBroken = errors.New("sink is broken")
+	// ErrInvalid: a result contradicts itself, or an argument makes no sense.
+	// A bug of the caller.
+	ErrInvalid = errors.New("invalid argument to the sink")
+	// ErrUnclaimed: nothing can be committed before the first claim.
+	ErrUnclaimed = errors.New("sink is not claimed by a fetcher yet")
+	// ErrReadOnly: the sink was opened for reading only.
+	ErrReadOnly = errors.New("sink is open for reading only")
+	// ErrClosed: Close was called.
+	ErrClosed = errors.New("sink is closed")
+	// ErrNoChunk: the chunk is not committed.
+	ErrNoChunk = errors.New("chunk is not in the sink")
+	// ErrConflict: what Conflict is to Commit, to Replace.
+	ErrConflict = errors.New("chunk is in the sink with other objects")
+)
+
+// check finds results that would corrupt the sink: they are a bug of the
+// caller, since what comes over the network was checked when it was decoded.
+func (r *Result) check() error {
+	outputs, negative := 0, false
+	for _, n := range r.Counts {
+		outputs += n
+		negative = negative || n < 0
+	}
+	var wrong string
+	switch {
+	case r.Objects < 1:
+		wrong = fmt.Sprintf("%d objects", r.Objects)
+	case r.First > math.MaxUint64-uint64(r.Objects):
+		wrong = fmt.Sprintf("first ordinal %d", r.First)
+	case len(r.Counts) != r.Objects:
+		wrong = fmt.Sprintf("%d counts for %d objects", len(r.Counts), r.Objects)
+	case negative || outputs < 0:
+		wrong = "counts below zero"
+	case (outputs == 0) != (len(r.Outputs) == 0):
+		wrong = fmt.Sprintf("%d outputs in %d bytes", outputs, len(r.Outputs))
+	case len(r.Outputs) > 0 && r.Outputs[len(r.Outputs)-1] != '\n':
+		wrong = "last output has no line end"
+	case r.DeadCount < 0 || r.DeadCount > r.Objects || (r.DeadCount == 0) != (len(r.Dead) == 0):
+		wrong = fmt.Sprintf("%d dead letters of %d objects in %d bytes", r.DeadCount, r.Objects, len(r.Dead))
+	case len(r.Dead) > 0 && r.Dead[len(r.Dead)-1] != '\n':
+		wrong = "last dead letter has no line end"
+	case r.Attempt < 0:
+		wrong = fmt.Sprintf("attempt %d", r.Attempt)
+	default:
+		return nil
+	}
+	return fmt.Errorf("result of chunk %d: %s: %w", r.Chunk, wrong, ErrInvalid)
+}

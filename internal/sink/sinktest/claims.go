@@ -1,0 +1,140 @@
+package sinktest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+var claims = map[string]func(*harness){
+	"claim binds plan, epoch and key": func(h *harness) {
+		t := h.t
+		if plan, bound := h.Plan(); bound || h.Epoch() != 0 || h.Key() != nil {
+			t.Fatalf("new sink has plan %v, epoch %d, key %x", plan, h.Epoch(), h.Key())
+		}
+		g := h.claim(Plan("a"), "f1")
+		if g.Epoch != 1 || len(g.Key) != 32 || bytes.Equal(g.Key, make([]byte, 32)) {
+			t.Fatalf("first grant is %+v", g)
+		}
+		for range 2 { // as it is now, and after reopening
+			if plan, bound := h.Plan(); !bound || plan != Plan("a") || h.Epoch() != 1 || !bytes.Equal(h.Key(), g.Key) {
+				t.Fatalf("sink has plan %v, epoch %d, key %x, want what was granted", plan, h.Epoch(), h.Key())
+			}
+			h.reopen()
+		}
+	},
+	"keys of two sinks differ": func(h *harness) {
+		t := h.t
+		g := h.claim(Plan("a"), "f1")
+		other, err := h.open(t, h.where+"2", Job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		g2, err := other.Claim(t.Context(), Plan("a"), "f1")
+		if err != nil || bytes.Equal(g.Key, g2.Key) {
+			t.Fatalf("second sink has key %x (%v), the first one %x", g2.Key, err, g.Key)
+		}
+	},
+	"the same fetcher keeps its epoch": func(h *harness) {
+		t := h.t
+		first := h.claim(Plan("a"), "f1")
+		for range 3 {
+			if again := h.claim(Plan("a"), "f1"); again.Epoch != first.Epoch || !bytes.Equal(again.Key, first.Key) {
+				t.Fatalf("claim again gives %+v, want %+v", again, first)
+			}
+			h.reopen()
+		}
+	},
+	"a newer fetcher fences the older": func(h *harness) {
+		t := h.t
+		first := h.claim(Plan("a"), "f1")
+		second := h.claim(Plan("a"), "f2")
+		if second.Epoch != 2 || !bytes.Equal(second.Key, first.Key) || h.Epoch() != 2 {
+			t.Fatalf("second grant is %+v after %+v, epoch %d", second, first, h.Epoch())
+		}
+		for range 2 {
+			if _, err := h.Claim(t.Context(), Plan("a"), "f1"); !errors.Is(err, sink.ErrFenced) {
+				t.Fatalf("claim by the superseded fetcher: %v, want ErrFenced", err)
+			}
+			if again := h.claim(Plan("a"), "f2"); again.Epoch != 2 {
+				t.Fatalf("the newest fetcher has epoch %d now, want 2", again.Epoch)
+			}
+			h.reopen()
+		}
+	},
+	"many fetchers take over in turn": func(h *harness) {
+		t := h.t
+		for i := range 70 {
+			if g := h.claim(Plan("a"), fmt.Sprintf("f%d", i)); g.Epoch != uint64(i+1) {
+				t.Fatalf("fetcher %d has epoch %d", i, g.Epoch)
+			}
+		}
+		h.reopen()
+		if _, err := h.Claim(t.Context(), Plan("a"), "f50"); !errors.Is(err, sink.ErrFenced) {
+			t.Fatalf("claim by a superseded fetcher: %v, want ErrFenced", err)
+		}
+	},
+	"another plan is refused": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		for range 2 {
+			for _, fetcher := range []string{"f1", "f2"} {
+				_, err := h.Claim(t.Context(), Plan("b"), fetcher)
+				if !errors.Is(err, sink.ErrOtherPlan) {
+					t.Fatalf("claim with another plan: %v, want ErrOtherPlan", err)
+				}
+				if text := err.Error(); !strings.Contains(text, Plan("a").String()) || !strings.Contains(text, Plan("b").String()) {
+					t.Fatalf("error %q does not describe both plans", text)
+				}
+			}
+			if h.Epoch() != 1 {
+				t.Fatalf("a refused claim moved the epoch to %d", h.Epoch())
+			}
+			h.reopen()
+		}
+	},
+	"another job is refused": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		h.shut()
+		other, err := h.open(t, h.where, "otherjob")
+		if !errors.Is(err, sink.ErrOtherJob) {
+			t.Errorf("open for another job: %v, want ErrOtherJob", err)
+		}
+		if err == nil {
+			other.Close()
+		}
+		h.reopen() // the right one still does
+	},
+	"a fetcher has a name": func(h *harness) {
+		t := h.t
+		if _, err := h.Claim(t.Context(), Plan("a"), ""); !errors.Is(err, sink.ErrInvalid) {
+			t.Fatalf("claim by nobody: %v, want ErrInvalid", err)
+		}
+		if _, bound := h.Plan(); bound {
+			t.Fatal("a refused claim bound the sink")
+		}
+	},
+	"a cancelled call does nothing": func(h *harness) {
+		t := h.t
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := h.Claim(ctx, Plan("a"), "f1"); !errors.Is(err, context.Canceled) || h.Epoch() != 0 {
+			t.Fatalf("cancelled claim: %v, epoch %d", err, h.Epoch())
+		}
+		h.claim(Plan("a"), "f1")
+		if _, err := h.Commit(ctx, Chain("", []int{1})); !errors.Is(err, context.Canceled) {
+			t.Fatalf("cancelled commit: %v", err)
+		}
+		h.wantEntries()
+		if _, err := h.Finish(ctx, 0, 0); !errors.Is(err, context.Canceled) {
+			t.Fatalf("cancelled finish: %v", err)
+		}
+		h.commit(Chain("", []int{1}), sink.Committed) // and the sink is not broken
+	},
+}

@@ -1,0 +1,184 @@
+package sinktest
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+var readings = map[string]func(*harness){
+	"list in pages": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		var there []sink.Result
+		for _, id := range []chunk.ID{0, 1, 4, 5, 9, 10, 11, 20, 1<<64 - 1} {
+			there = append(there, Result(id, uint64(id)/2, "", 1))
+		}
+		for _, r := range there {
+			h.commit([]sink.Result{r}, sink.Committed)
+		}
+		for _, test := range []struct {
+			from  chunk.ID
+			limit int
+			want  []sink.Result
+		}{
+			{0, 1, there[:1]}, {0, 5, there[:3]}, {0, 6, there[:4]}, {2, 2, nil}, {4, 6, there[2:5]}, {10, 10, there[5:7]},
+			{10, 11, there[5:8]}, {21, 1000, nil}, {0, 0, nil}, {0, -1, nil}, {1<<64 - 5, 1000, there[8:]}, {1<<64 - 1, 1, there[8:]},
+		} {
+			got, err := h.List(t.Context(), test.from, test.limit)
+			if err != nil {
+				t.Fatalf("list %d, %d: %v", test.from, test.limit, err)
+			}
+			sameEntries(t, got, test.want...)
+		}
+	},
+	"has keeps the order asked": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		all := Chain("", []int{1}, []int{1}, []int{1})
+		h.commit([]sink.Result{all[0], all[2]}, sink.Committed, sink.Committed)
+		got, err := h.Has(t.Context(), []chunk.ID{2, 7, 0, 1, 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameEntries(t, got, all[2], all[0], all[2])
+		if got, err := h.Has(t.Context(), nil); err != nil || len(got) != 0 {
+			t.Fatalf("has of nothing: %v, %v", got, err)
+		}
+	},
+	"nothing after close": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		s := h.Sink
+		h.shut()
+		_, claim := s.Claim(t.Context(), Plan("a"), "f1")
+		_, commit := s.Commit(t.Context(), Chain("", []int{1}))
+		_, list := s.List(t.Context(), 0, 1)
+		_, has := s.Has(t.Context(), []chunk.ID{0})
+		_, finish := s.Finish(t.Context(), 0, 0)
+		for name, err := range map[string]error{"claim": claim, "commit": commit, "list": list, "has": has, "finish": finish, "close": s.Close()} {
+			if !errors.Is(err, sink.ErrClosed) {
+				t.Errorf("%s after close: %v, want ErrClosed", name, err)
+			}
+		}
+		h.reopen()
+		h.wantEntries()
+	},
+}
+
+var finishes = map[string]func(*harness){
+	"input order, whatever the order of commits": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		all := Chain("one", []int{1, 0, 3}, []int{-1, 2}, []int{0}, []int{-1, -1}, []int{1})
+		for _, i := range []int{4, 1, 0, 3, 2} {
+			h.commit(all[i:i+1], sink.Committed)
+		}
+		sum := h.wantFinish(all...)
+		if sum.DeadFile == "" {
+			t.Fatal("there are dead letters, and no file of them")
+		}
+		h.reopen()
+		if h.Summary() != sum {
+			t.Fatalf("after reopening summary is %+v, want %+v", h.Summary(), sum)
+		}
+		h.wantFinish(all...)
+	},
+	"a job of nothing": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		if sum := h.wantFinish(); sum.DeadFile != "" {
+			t.Fatalf("dead file %s without dead letters", sum.DeadFile)
+		}
+		h.wantFinish()
+	},
+	"nothing comes out": func(h *harness) {
+		h.claim(Plan("a"), "f1")
+		all := Chain("one", []int{0, 0}, []int{0})
+		h.commit(all, sink.Committed, sink.Committed)
+		h.wantFinish(all...)
+	},
+	"all dead": func(h *harness) {
+		h.claim(Plan("a"), "f1")
+		all := Chain("one", []int{-1, -1}, []int{-1})
+		h.commit(all, sink.Committed, sink.Committed)
+		h.wantFinish(all...)
+	},
+	"incomplete names the first gap": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		all := Chain("one", []int{1, 1}, []int{1}, []int{1}, []int{1})
+		shifted := Result(4, 6, "one", 1) // object 5 is in no chunk
+		for _, step := range []struct {
+			commit          []sink.Result
+			chunks, objects uint64
+			says            string
+		}{
+			{nil, 1, 1, "chunk 0 is missing"},
+			{all[1:2], 4, 5, "chunk 0 is missing"},
+			{all[0:1], 4, 5, "chunk 2 is missing"},
+			{all[3:4], 4, 5, "chunk 2 is missing"},
+			{all[2:3], 5, 6, "chunk 4 is missing"},
+			{nil, 3, 4, "chunk 3 is beyond the end"},
+			{nil, 4, 6, "the chunks have 5 objects"},
+			{nil, 0, 0, "chunk 0 is beyond the end"},
+			{[]sink.Result{shifted}, 5, 6, "chunk 4 begins with object 6, not 5"},
+		} {
+			for _, r := range step.commit {
+				h.commit([]sink.Result{r}, sink.Committed)
+			}
+			sum, err := h.Finish(t.Context(), step.chunks, step.objects)
+			if !errors.Is(err, sink.ErrIncomplete) || !strings.Contains(err.Error(), step.says) {
+				t.Errorf("finish %d chunks, %d objects: %v, want ErrIncomplete with %q", step.chunks, step.objects, err, step.says)
+			}
+			if sum != (sink.Summary{}) || h.Summary().Output != "" {
+				t.Errorf("an incomplete job has summary %+v", sum)
+			}
+		}
+	},
+	"a finished job can be asked for another size": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		all := Chain("one", []int{1, 1}, []int{1})
+		h.commit(all, sink.Committed, sink.Committed)
+		h.wantFinish(all...)
+		for _, total := range [][2]uint64{{3, 4}, {2, 4}, {1, 2}} {
+			if _, err := h.Finish(t.Context(), total[0], total[1]); !errors.Is(err, sink.ErrIncomplete) {
+				t.Errorf("finish %v: %v, want ErrIncomplete", total, err)
+			}
+		}
+	},
+	"a deleted output is laid out again": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		all := Chain("one", []int{1, -1}, []int{2})
+		h.commit(all, sink.Committed, sink.Committed)
+		sum := h.wantFinish(all...)
+		for _, path := range []string{sum.Output, sum.DeadFile} {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			h.wantFinish(all...)
+			if err := os.WriteFile(path, []byte("{}\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			h.reopen()
+			h.wantFinish(all...)
+		}
+	},
+	"a chunk after the finish": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		all := Chain("one", []int{1}, []int{2})
+		h.commit(all[:1], sink.Committed)
+		h.wantFinish(all[:1]...)
+		h.commit(all[1:], sink.Committed)
+		if h.Summary().Output != "" {
+			t.Error("the job counts as finished, with a chunk that is not laid out")
+		}
+		h.wantFinish(all...)
+	},
+}

@@ -1,0 +1,212 @@
+// Package sinktest is the suite that every kind of sink must pass. It knows
+// nothing of how a sink stores, so faults and crashes are for the tests of
+// each kind.
+//
+// A kind calls Run with a function that opens one of its sinks:
+//
+//	sinktest.Run(t, func(t *testing.T, where, job string) (sink.Sink, error) {
+//		return sink.Open("folder:"+where, job, sink.Options{})
+//	})
+package sinktest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// Open opens the sink named where for a job, and makes it if it is not there.
+// where is a path that does not exist the first time; a kind that is no path
+// takes it as a name that is unique to the test. The suite closes what it opened.
+type Open func(t *testing.T, where, job string) (sink.Sink, error)
+
+// Job is the job of all sinks of the suite but one.
+const Job = "suite"
+
+// Run runs the suite; each test has a sink of its own.
+func Run(t *testing.T, open Open) {
+	t.Helper()
+	for _, group := range []map[string]func(*harness){claims, commits, readings, finishes} {
+		for name, test := range group {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				h := &harness{t: t, open: open, where: filepath.Join(t.TempDir(), "sink")}
+				h.reopen()
+				t.Cleanup(h.shut)
+				test(h)
+			})
+		}
+	}
+}
+
+// harness is one sink under test.
+type harness struct {
+	t     *testing.T
+	open  Open
+	where string
+	sink.Sink
+}
+
+// reopen closes the sink, if it is open, and opens it again.
+func (h *harness) reopen() {
+	h.t.Helper()
+	h.shut()
+	s, err := h.open(h.t, h.where, Job)
+	if err != nil {
+		h.t.Fatalf("open sink: %v", err)
+	}
+	h.Sink = s
+}
+
+func (h *harness) shut() {
+	h.t.Helper()
+	if h.Sink == nil {
+		return
+	}
+	if err := h.Close(); err != nil {
+		h.t.Errorf("close sink: %v", err)
+	}
+	h.Sink = nil
+}
+
+// Plan is a plan of the suite; other sources make other plans.
+func Plan(source string) chunk.Plan {
+	return chunk.Plan{Source: source, Size: chunk.DefaultSize, Bytes: chunk.DefaultBytes, Format: chunk.FormatVersion}
+}
+
+func (h *harness) claim(plan chunk.Plan, fetcher string) sink.Grant {
+	h.t.Helper()
+	g, err := h.Claim(h.t.Context(), plan, fetcher)
+	if err != nil {
+		h.t.Fatalf("claim by %s: %v", fetcher, err)
+	}
+	return g
+}
+
+// commit commits a group and compares the outcomes.
+func (h *harness) commit(group []sink.Result, want ...sink.Outcome) {
+	h.t.Helper()
+	got, err := h.Commit(h.t.Context(), group)
+	if err != nil {
+		h.t.Fatalf("commit: %v", err)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		h.t.Fatalf("outcomes are %v, want %v", got, want)
+	}
+}
+
+// wantEntries compares what List says of all chunks below 1000.
+func (h *harness) wantEntries(want ...sink.Result) {
+	h.t.Helper()
+	got, err := h.List(h.t.Context(), 0, 1000)
+	if err != nil {
+		h.t.Fatalf("list: %v", err)
+	}
+	sameEntries(h.t, got, want...)
+}
+
+func sameEntries(t *testing.T, got []sink.Entry, want ...sink.Result) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d entries %v, want %d", len(got), got, len(want))
+	}
+	for i, r := range want {
+		if e := (sink.Entry{ID: r.Chunk, Digest: r.Digest}); got[i] != e {
+			t.Fatalf("entry %d is %v, want %v", i, got[i], e)
+		}
+	}
+}
+
+// wantFinish finishes and compares summary and files with the results, which
+// are given in input order.
+func (h *harness) wantFinish(results ...sink.Result) sink.Summary {
+	h.t.Helper()
+	want, outputs, dead := Expect(results...)
+	got, err := h.Finish(h.t.Context(), want.Chunks, want.Objects)
+	if err != nil {
+		h.t.Fatalf("finish: %v", err)
+	}
+	want.Output, want.DeadFile = got.Output, got.DeadFile
+	if got != want {
+		h.t.Fatalf("summary is %+v, want %+v", got, want)
+	}
+	if got != h.Summary() {
+		h.t.Fatalf("Summary is %+v after Finish said %+v", h.Summary(), got)
+	}
+	sameFile(h.t, got.Output, outputs)
+	if len(dead) > 0 || got.DeadFile != "" {
+		sameFile(h.t, got.DeadFile, dead)
+	}
+	return got
+}
+
+func sameFile(t *testing.T, path string, want []byte) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("read what was laid out: %v", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Fatalf("%s has %d bytes %.200q, want %d bytes %.200q", path, len(got), got, len(want), want)
+	}
+}
+
+// Expect says what a sink must hold after results, given in input order: the
+// counts, the ordered outputs and the ordered dead letters.
+func Expect(results ...sink.Result) (sum sink.Summary, outputs, dead []byte) {
+	for _, r := range results {
+		sum.Chunks++
+		sum.Objects += uint64(r.Objects)
+		sum.Dead += uint64(r.DeadCount)
+		for _, n := range r.Counts {
+			sum.Outputs += uint64(n)
+		}
+		outputs = append(outputs, r.Outputs...)
+		dead = append(dead, r.Dead...)
+	}
+	sum.OutputBytes = uint64(len(outputs))
+	return sum, outputs, dead
+}
+
+// Result makes the result of a chunk whose objects have the given numbers of
+// outputs; -1 stands for an object that died. Salt makes other outputs of the same
+// objects.
+func Result(id chunk.ID, first uint64, salt string, counts ...int) sink.Result {
+	r := sink.Result{
+		Chunk: id, First: first, Objects: len(counts), Digest: Digest(id, "source"),
+		Attempt: 1, Mapper: "mapper" + salt, Version: "v1",
+	}
+	for i, n := range counts {
+		ordinal := first + uint64(i)
+		r.Counts = append(r.Counts, max(n, 0))
+		for k := range n {
+			r.Outputs = fmt.Appendf(r.Outputs, `{"object":%d,"output":%d,"salt":%q}`+"\n", ordinal, k, salt)
+		}
+		if n < 0 {
+			r.DeadCount++
+			r.Dead = fmt.Appendf(r.Dead, `{"ordinal":%d,"chunk":%d,"error":%q}`+"\n", ordinal, id, salt)
+		}
+	}
+	return r
+}
+
+// Digest is the digest of a chunk of a source; another text, another source.
+func Digest(id chunk.ID, source string) chunk.Digest {
+	return chunk.Sum(fmt.Appendf(nil, "%s %d\n", source, id))
+}
+
+// Chain makes results of chunks 0, 1, 2 … with contiguous ordinals.
+func Chain(salt string, counts ...[]int) []sink.Result {
+	var out []sink.Result
+	var first uint64
+	for i, c := range counts {
+		out = append(out, Result(chunk.ID(i), first, salt, c...))
+		first += uint64(len(c))
+	}
+	return out
+}
