@@ -1,0 +1,276 @@
+//go:build linux || darwin
+
+package transform
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+const (
+	// waitDelay bounds how long standard error is read after a process and its
+	// group are dead: only one that left the group can still hold it open.
+	waitDelay = time.Second
+
+	// closeGrace is how long a process may take to end by itself when its
+	// input ends.
+	closeGrace = time.Second
+
+	// keptBuffer is how large a buffer may stay after a large object.
+	keptBuffer = 1 << 20
+)
+
+var (
+	errEnded = errors.New("the program ended, or closed its input or output, before it answered")
+	errLong  = errors.New("the program answered with too long a line")
+)
+
+// past is a deadline that interrupts at once.
+var past = time.Unix(1, 0)
+
+// A child is one running process. One goroutine uses it. It is not reaped
+// before kill or end, so until then its process ID, which is also its group's,
+// cannot become that of a stranger.
+type child struct {
+	cmd     *exec.Cmd
+	dead    chan struct{} // closed when the process is dead, and its group killed
+	stdin   *os.File
+	stdout  *os.File
+	in, out syscall.RawConn // of stdin and stdout, to write and read without waiting
+	line    []byte          // the object on its way
+	buf     []byte          // read; behind the answer there must be nothing
+	limit   int             // bytes of an answer
+}
+
+// startChild starts a process; its standard error goes to stderr.
+func startChild(path string, argv, env []string, stderr io.Writer, limit int) (*child, error) {
+	stdinRead, stdinWrite, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make pipe: %w", err)
+	}
+	defer stdinRead.Close()
+	stdoutRead, stdoutWrite, err := os.Pipe()
+	if err != nil {
+		_ = stdinWrite.Close()
+		return nil, fmt.Errorf("make pipe: %w", err)
+	}
+	defer stdoutWrite.Close()
+	c := &child{stdin: stdinWrite, stdout: stdoutRead, limit: limit}
+	c.cmd = &exec.Cmd{
+		Path: path, Args: argv, Env: env,
+		Stdin: stdinRead, Stdout: stdoutWrite, Stderr: stderr,
+		SysProcAttr: ownGroup(), WaitDelay: waitDelay,
+	}
+	if c.in, err = stdinWrite.SyscallConn(); err == nil {
+		c.out, err = stdoutRead.SyscallConn()
+	}
+	if err == nil {
+		err = c.cmd.Start()
+	}
+	if err != nil {
+		_ = stdinWrite.Close()
+		_ = stdoutRead.Close()
+		return nil, err
+	}
+	c.dead = make(chan struct{})
+	go func() {
+		defer close(c.dead)
+		awaitExit(c.cmd.Process.Pid)
+		c.killGroup() // what is left could hold our pipes open, and we would wait for an answer
+	}()
+	return c, nil
+}
+
+// ask writes one object and reads one line, which is valid until the next ask.
+// Errors: errEnded, errLong, or os.ErrDeadlineExceeded when ctx has ended;
+// after any of them the child is of no more use.
+func (c *child) ask(ctx context.Context, object []byte) ([]byte, error) {
+	release := c.guard(ctx, time.Time{})
+	defer release()
+	if cap(c.line) > keptBuffer {
+		c.line = nil
+	}
+	c.line = append(append(c.line[:0], object...), '\n')
+	rest, err := c.send(c.line)
+	if err != nil {
+		return nil, errEnded
+	}
+	if len(rest) == 0 {
+		return c.readLine()
+	}
+	// The pipe is full. The child may need us to read before it reads on.
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.stdin.Write(rest)
+		sent <- err
+	}()
+	line, err := c.readLine()
+	if err != nil {
+		c.interrupt()
+	}
+	unsent := <-sent
+	switch {
+	case err != nil:
+		return nil, err
+	case errors.Is(unsent, os.ErrDeadlineExceeded):
+		return nil, unsent
+	case unsent != nil:
+		return nil, errEnded
+	}
+	return line, nil
+}
+
+// guard sets the deadline of reads (zero: none) and makes the end of ctx
+// interrupt all reads and writes until release is called.
+func (c *child) guard(ctx context.Context, deadline time.Time) (release func()) {
+	c.setDeadlines(time.Time{}, deadline)
+	fired := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(fired)
+		c.interrupt()
+	})
+	return func() {
+		if !stop() {
+			<-fired
+		}
+	}
+}
+
+// interrupt ends all reads and writes at once.
+func (c *child) interrupt() { c.setDeadlines(past, past) }
+
+// setDeadlines cannot fail while the pipes are open: Go polls every pipe.
+func (c *child) setDeadlines(write, read time.Time) {
+	_ = c.stdin.SetWriteDeadline(write)
+	_ = c.stdout.SetReadDeadline(read)
+}
+
+// send writes as much of p as the pipe takes without waiting, and returns the
+// rest. Most objects fit whole, which saves a goroutine.
+func (c *child) send(p []byte) (rest []byte, err error) {
+	var n int
+	raw := c.in.Write(func(fd uintptr) bool {
+		n, err = ignoreEINTR(func() (int, error) { return syscall.Write(int(fd), p) })
+		return true
+	})
+	switch {
+	case raw != nil: // interrupted before it began; the read says so, too
+		return p, nil
+	case errors.Is(err, syscall.EAGAIN):
+		return p, nil
+	case err != nil:
+		return nil, err
+	}
+	return p[n:], nil
+}
+
+// readLine reads up to the next line break, and gives the line without it.
+func (c *child) readLine() ([]byte, error) {
+	if cap(c.buf) > keptBuffer {
+		c.buf = nil
+	}
+	c.buf = c.buf[:0]
+	for {
+		if len(c.buf) == cap(c.buf) {
+			c.buf = append(c.buf, make([]byte, max(len(c.buf), 4<<10))...)[:len(c.buf)]
+		}
+		seen := len(c.buf)
+		n, err := c.stdout.Read(c.buf[seen:cap(c.buf)])
+		c.buf = c.buf[:seen+n]
+		if i := bytes.IndexByte(c.buf[seen:], '\n'); i >= 0 {
+			line := c.buf[:seen+i]
+			c.buf = c.buf[seen+i+1:]
+			if len(line) > c.limit {
+				return nil, errLong
+			}
+			return line, nil
+		}
+		switch {
+		case len(c.buf) > c.limit:
+			return nil, errLong
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, err
+		case err != nil:
+			return nil, errEnded
+		}
+	}
+}
+
+// A silence is what was heard where nothing should be.
+type silence int
+
+const (
+	quiet  silence = iota // nothing: as it should be
+	spoken                // a surplus line, or a part of one
+	closed                // the output has ended: nothing can follow any more
+)
+
+// peek says what has come since the last answer, without waiting.
+func (c *child) peek() silence {
+	if len(c.buf) > 0 {
+		return spoken
+	}
+	var n int
+	var err error
+	var scratch [64]byte
+	c.setDeadlines(time.Time{}, time.Time{})
+	if raw := c.out.Read(func(fd uintptr) bool {
+		n, err = ignoreEINTR(func() (int, error) { return syscall.Read(int(fd), scratch[:]) })
+		return true
+	}); raw != nil {
+		return closed
+	}
+	switch {
+	case n > 0:
+		return spoken
+	case errors.Is(err, syscall.EAGAIN):
+		return quiet
+	}
+	return closed
+}
+
+// listen says what comes within d, or until ctx ends.
+func (c *child) listen(ctx context.Context, d time.Duration) silence {
+	if heard := c.peek(); heard != quiet {
+		return heard
+	}
+	defer c.guard(ctx, time.Now().Add(d))()
+	var scratch [64]byte
+	n, err := c.stdout.Read(scratch[:])
+	switch {
+	case n > 0:
+		return spoken
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return quiet
+	}
+	return closed
+}
+
+// end lets the process end by itself: its input ends, and what it still prints
+// is dropped. Then it is killed with all it started.
+func (c *child) end() error {
+	_ = c.stdin.Close()
+	_ = c.stdout.SetReadDeadline(time.Now().Add(closeGrace))
+	_, _ = io.Copy(io.Discard, c.stdout) // whatever ends it, the next step is the same
+	return c.kill()
+}
+
+// kill kills the process and all it started, and returns how it ended (as
+// exec.Cmd.Wait does).
+func (c *child) kill() error {
+	c.killGroup()
+	<-c.dead
+	_ = c.stdin.Close()
+	_ = c.stdout.Close()
+	return c.cmd.Wait()
+}
+
+// killGroup can fail only because all are dead already.
+func (c *child) killGroup() { _ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }

@@ -1,0 +1,74 @@
+// Package transform is what a mapper does to an object: it turns one JSON
+// value into zero or more. [Parse] reads the TRANSFORM setting, [Spec.New]
+// makes one [Transform] for each worker, [Run] maps a chunk.
+//
+// # What it promises
+//
+//   - The outputs of an object are lines, each one JSON value; Output.Counts
+//     says how many lines each object has, in the order of the chunk.
+//   - An error of an object is a failure of that object alone. It has no
+//     outputs then, not even those that came before the error.
+//   - identity gives an object's bytes unchanged. users copies the text
+//     between the quotes of a string, escapes and all: nothing is decoded.
+//   - After Run or Close has returned, no goroutine of it is left. After
+//     Close, or after Run returned an error, no process of it is left either.
+//
+// It relies on package chunk for one thing: an object that Run is not told to
+// skip is one JSON value in valid UTF-8, without a line break.
+//
+// # jq
+//
+// The program is run by gojq. Output is as "jq -c" prints it, up to the order
+// of keys (sorted) and the spelling of numbers: a number that is only moved
+// keeps its digits (2^53+1 and 1e400 pass), integers are calculated exactly,
+// everything else in float64, where 1e400 becomes the largest float64. A lone
+// surrogate escape becomes U+FFFD, of a duplicate key the last one stays. The
+// environment ($ENV, env), other files (import) and input are out of reach.
+//
+// Time is watched between the steps of a program, not within one; neither is
+// the memory of intermediate values bounded. A program that exhausts memory
+// ends the mapper, and the fetcher's careful mode then finds the object.
+//
+// # exec: the rules for the program
+//
+// It is started once for each worker, and kept running. It reads one object a
+// line from standard input and, before it reads the next one, writes exactly
+// one line to standard output, and flushes it:
+//
+//	a JSON value        the output
+//	an empty line       this object has no output
+//	! and a message     this object is an error
+//
+// It ends when its input ends. Whatever it prints to standard error is passed
+// on, and its last 4 KiB are added to errors it causes. It has the environment
+// of the mapper without chunkline's own secrets (NATS_*, SINK), and a process
+// group of its own, which is killed whole, also when the program itself ends
+// and leaves others behind; on Linux the program dies with the mapper,
+// elsewhere it sees the end of its input.
+//
+// A program that ends, answers too late, or writes anything else is replaced,
+// and the object is tried once more in the fresh process before it is an
+// error. The time limit is for one try; the start of a process counts towards
+// its first object.
+//
+// # exec: answers must not shift
+//
+// Lines carry no name, so a program that prints two lines for one object
+// would shift every later answer by one. A chunk in which that is seen is
+// dropped and done again in a fresh process, with a quiet wait after every
+// answer as long as the longest answer of the chunk (2 ms to 1 s); what
+// printed two lines then is known, and only that is an error. It is seen when
+//
+//   - the second line has come before the next object is written;
+//   - or within 2 ms of the answer, for the first 100 objects of each worker,
+//     for 100 after every surprise, and for answers that take 20 ms and more;
+//   - or within the longest answer time (2 ms to 1 s) of the end of the chunk.
+//
+// When a process fails while some of its answers were not followed by a quiet
+// wait, the chunk is done again, too: the failure may have swallowed the
+// surplus line. So an object that kills its process may be tried three times.
+//
+// The limit: a line that comes later than all that, and is followed in the
+// same chunk by an object without a line, cannot be told from an answer. Only
+// a program that repeats a key of the object in its answer could be checked.
+package transform

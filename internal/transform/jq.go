@@ -1,0 +1,167 @@
+package transform
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// maxDepth bounds how deep an output may be nested, as encoding/json does: the
+// encoder recurses, and a stack that overflows ends the process.
+const maxDepth = 10_000
+
+// jq runs a jq program on each object. See the package comment for how it
+// differs from the jq of the shell.
+type jq struct {
+	code  *gojq.Code
+	limit int // bytes of one object's outputs
+}
+
+func parseJQ(program string) (func(Spec) Transform, error) {
+	query, err := gojq.Parse(program)
+	if err != nil {
+		return nil, fmt.Errorf("not a jq program: %w%s", err, position(program, err))
+	}
+	// No environment, no module loader, no input: a program sees the object only.
+	code, err := gojq.Compile(query)
+	if err != nil {
+		return nil, fmt.Errorf("not a jq program for chunkline: %w", err)
+	}
+	return func(Spec) Transform { return &jq{code: code, limit: chunk.MaxObject} }, nil
+}
+
+// position says where in program a syntax error is, counting from 1.
+func position(program string, err error) string {
+	syntax, ok := errors.AsType[*gojq.ParseError](err)
+	if !ok {
+		return ""
+	}
+	start := min(max(syntax.Offset-len(syntax.Token), 0), len(program))
+	before := program[:start]
+	line := 1 + strings.Count(before, "\n")
+	column := 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
+	if line == 1 {
+		return fmt.Sprintf(" at column %d", column)
+	}
+	return fmt.Sprintf(" at line %d, column %d", line, column)
+}
+
+func (j *jq) Close() error { return nil }
+
+func (j *jq) Map(ctx context.Context, object, dst []byte) (out []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = dst, fmt.Errorf("jq: the program made the library panic: %v", p)
+		}
+	}()
+	value, err := decode(object)
+	if err != nil {
+		return dst, fmt.Errorf("jq: decode object: %w", err)
+	}
+	out = dst
+	results := j.code.RunWithContext(ctx, value)
+	for {
+		result, ok := results.Next()
+		if !ok {
+			return out, nil
+		}
+		if err, ok := result.(error); ok {
+			return dst, explain(ctx, err)
+		}
+		if err := j.measure(result, j.limit-(len(out)-len(dst))); err != nil {
+			return dst, err
+		}
+		text, err := gojq.Marshal(result)
+		if err != nil {
+			return dst, fmt.Errorf("jq: encode output: %w", err)
+		}
+		out = append(append(out, text...), '\n')
+	}
+}
+
+func explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if _, ok := errors.AsType[*gojq.HaltError](err); ok {
+		// It would end the whole job in a shell; here it can only be an error.
+		return fmt.Errorf("jq: the program called halt on this object: %w", err)
+	}
+	return fmt.Errorf("jq: %w", err)
+}
+
+// decode reads one JSON value into what gojq works on. Numbers keep their
+// digits until they are calculated with.
+func decode(object []byte) (any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one value")
+	}
+	return value, nil
+}
+
+// measure refuses a value that is nested too deep, or whose text has more than
+// room bytes, before it is encoded. A few steps of a program can build either:
+// reduce range(60) as $i (1; [., .]) is small in memory and endless as text.
+func (j *jq) measure(value any, room int) error {
+	left := room
+	if deep := spend(value, &left, maxDepth); deep {
+		return fmt.Errorf("jq: an output is nested deeper than %d levels", maxDepth)
+	}
+	if left < 0 {
+		return tooLarge(j.limit)
+	}
+	return nil
+}
+
+// spend takes from left the least bytes that value needs as text, and stops
+// when it is used up. It says whether value is nested too deep.
+func spend(value any, left *int, depth int) (deep bool) {
+	switch value := value.(type) {
+	case string:
+		*left -= len(value) + 2
+	case json.Number:
+		*left -= len(value)
+	case *big.Int:
+		*left -= value.BitLen() / 4
+	case []any:
+		*left -= len(value) + 1
+		for _, element := range value {
+			if depth == 0 || *left < 0 {
+				return depth == 0
+			}
+			if spend(element, left, depth-1) {
+				return true
+			}
+		}
+	case map[string]any:
+		*left--
+		for key, element := range value {
+			if depth == 0 || *left < 0 {
+				return depth == 0
+			}
+			*left -= len(key) + 4
+			if spend(element, left, depth-1) {
+				return true
+			}
+		}
+	default:
+		*left--
+	}
+	return false
+}

@@ -1,0 +1,112 @@
+package transform
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestParseAccepts(t *testing.T) {
+	t.Parallel()
+	for _, spec := range []string{
+		"identity", " identity\n", "users", "users?duration=10s", "users?duration=0s",
+		"jq:.", "jq:{id: .uuid, name: (.fn + \" \" + .ln)}", "jq: .a ? // 1", "exec:cat", "exec: cat -u", `exec:["cat"]`,
+	} {
+		s, err := Parse(spec)
+		if err != nil {
+			t.Errorf("Parse(%q): %v", spec, err)
+			continue
+		}
+		if got, want := s.String(), strings.TrimSpace(spec); got != want {
+			t.Errorf("String: %q, want %q", got, want)
+		}
+		if tr, err := s.New(); err != nil || tr == nil {
+			t.Errorf("New(%q): %v, %v", spec, tr, err)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ spec, want string }{
+		{"", "use identity, users, users?duration=10s, jq:PROGRAM, exec:PROGRAM ARG…"},
+		{"yq:.", `there is no kind "yq"; use one of identity, users,`},
+		{"Identity", `there is no kind "Identity"`},
+		{"identity:", "identity takes no settings"},
+		{"identity?a=b", "identity takes no settings"},
+		{"users:10s", "use users or users?duration=10s"},
+		{"users?delay=10s", `users has no setting "delay"`},
+		{"users?duration=10", `duration "10" is not a time; use for example 10s`},
+		{"users?duration=-1s", `duration "-1s" is not a time`},
+		{"users?duration=1s&duration=2s", "duration is given 2 times"},
+		{"users?duration=%zz", "use users?duration=10s: "},
+		{"jq", "the program is missing; use jq:PROGRAM"},
+		{"jq:", "missing query"},
+		{"jq:{a", "unexpected EOF at column 3"},
+		{"jq:.é | }", `unexpected token "é" at column 2`},
+		{"jq:.a |\n  .b | }", `unexpected token "}" at line 2, column 8`},
+		{"jq:.a | foo(1)", "function not defined: foo/1"},
+		{"jq:[inputs]", "input(s)/0 is not allowed"},
+		{`jq:import "a" as a; .`, `cannot load module: "a"`},
+		{"exec", "the program is missing; use exec:PROGRAM ARG…"},
+		{"exec:", "the program is missing"},
+		{"exec:[]", "the program is missing"},
+		{`exec:""`, "the program is missing"},
+		{`exec:["cat", 1]`, "not a JSON array of strings"},
+		{"exec:cat 'a", "a quote ' is not closed"},
+		{"exec:cat \\", "a backslash at the end"},
+		{`exec:["cat", "a\u0000"]`, "has a zero byte"},
+		{"exec:no-such-program -v", `the program "no-such-program" cannot be started: executable file not found in $PATH`},
+		{"exec:./no/such/file", `the program "./no/such/file" cannot be started`},
+	} {
+		_, err := Parse(c.spec)
+		if !errors.Is(err, ErrSettings) {
+			t.Errorf("Parse(%q): %v, want ErrSettings", c.spec, err)
+			continue
+		}
+		if !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("Parse(%q):\n%v\nwant one line with\n%s", c.spec, err, c.want)
+		}
+	}
+}
+
+func TestNewNeedsParse(t *testing.T) {
+	t.Parallel()
+	if _, err := (Spec{}).New(); !errors.Is(err, ErrSettings) {
+		t.Errorf("New of the zero Spec: %v, want ErrSettings", err)
+	}
+}
+
+func TestSplitCommand(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		command string
+		want    []string
+	}{
+		{"python3 map.py", []string{"python3", "map.py"}},
+		{" \ta  b\n c ", []string{"a", "b", "c"}},
+		{`a 'b c' "d e"`, []string{"a", "b c", "d e"}},
+		{`a ''  ""`, []string{"a", "", ""}},
+		{`a 'b'"c"d`, []string{"a", "bcd"}},
+		{`a '\"' "\"" "\\" "\n"`, []string{"a", `\"`, `"`, `\`, `\n`}},
+		{`a\ b c\\d \'`, []string{"a b", `c\d`, "'"}},
+		{`a "it's" '"'`, []string{"a", "it's", `"`}},
+		{`sh -c 'echo $HOME | cat > *'`, []string{"sh", "-c", "echo $HOME | cat > *"}},
+		{`a $HOME * | b`, []string{"a", "$HOME", "*", "|", "b"}},
+		{`["a b", "", "c\"d"]`, []string{"a b", "", `c"d`}},
+	} {
+		got, err := splitCommand(c.command)
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("splitCommand(%q): %q, %v; want %q", c.command, got, err, c.want)
+		}
+	}
+}
+
+func TestWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	got := withoutSecrets([]string{"PATH=/bin", "NATS_URL=x", "NATS_PASSWORD=y", "SINK=postgres://u:p@h", "SINKHOLE=1", "NATSY=2", "HOME=/"})
+	if want := []string{"PATH=/bin", "SINKHOLE=1", "NATSY=2", "HOME=/"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

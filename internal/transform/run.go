@@ -1,0 +1,257 @@
+package transform
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// Options say how Run treats each object.
+type Options struct {
+	// Timeout bounds one try of one object. 0 means none. identity and users
+	// neither wait nor loop and are not bounded; the simulated duration of
+	// users is per chunk.
+	Timeout time.Duration
+
+	// Before is called with the index of each object that is about to be
+	// touched (careful mode), in order; once more for each when the chunk is
+	// done again. An error ends Run with it. May be nil.
+	Before func(index int) error
+
+	// MaxOutput is how many bytes the outputs of one object may have, line
+	// breaks included. 0 means chunk.MaxObject, which is also the most.
+	MaxOutput int
+}
+
+// Output is the result of a chunk.
+// Invariant: the sum of Counts is the number of lines in Lines, and an object
+// in Failed has the count 0.
+type Output struct {
+	Counts []int // outputs of each object
+	Lines  []byte
+	Failed []Failure // ascending Index
+}
+
+// A Failure is an object that becomes a dead letter.
+type Failure struct {
+	Index int    // of the object within the chunk
+	Err   string // valid UTF-8, at most 8 KiB
+}
+
+// maxReason bounds the text of a failure: it travels in a message and is kept
+// with the dead letter.
+const maxReason = 8 << 10
+
+// supervised is a transform whose answers come from another process, so that
+// they can be late, doubled or missing.
+type supervised interface {
+	Chunker
+	confirm(ctx context.Context) error // that nothing followed the last answer; Run calls it after each Map
+	strict()                           // this chunk is done again: look twice at every answer
+	abort()                            // forget the chunk, kill the process
+}
+
+// A faultError is the failure of a process, not the answer of one: the object gets
+// one more try in a fresh process.
+type faultError struct{ text string }
+
+func (f *faultError) Error() string { return f.text }
+
+func isFault(err error) bool {
+	_, ok := errors.AsType[*faultError](err)
+	return ok
+}
+
+// errDesync means that answers of this chunk may belong to other objects.
+var errDesync = errors.New("answers do not match the objects")
+
+// quick is a transform that neither waits nor loops: it needs no timeout.
+type quick interface{ quick() }
+
+// Run maps the objects of body, one a line, except those in skip (in any
+// order), which become failures with their Reason. A failed object is no
+// error of Run. Run returns an error, and then nothing of the chunk counts,
+// only if ctx ended (ctx.Err()), Before refused, skip is out of range, or the
+// transform cannot work at all (ErrBroken).
+func Run(ctx context.Context, t Transform, body []byte, skip []chunk.Flaw, o Options) (Output, error) {
+	r := newRun(t, body, o)
+	var err error
+	if r.skip, err = sorted(skip, r.objects); err != nil {
+		return Output{}, err
+	}
+	out, err := r.pass(ctx, false)
+	if errors.Is(err, errDesync) && ctx.Err() == nil {
+		out, err = r.pass(ctx, true)
+	}
+	if err == nil {
+		return out, nil
+	}
+	if r.child != nil {
+		r.child.abort()
+	}
+	if ctx.Err() != nil {
+		return Output{}, ctx.Err()
+	}
+	return Output{}, err
+}
+
+// A run is one call of Run.
+type run struct {
+	t       Transform
+	child   supervised // t, if it is that
+	body    []byte
+	objects int
+	skip    []chunk.Flaw // ascending Index
+	limit   int          // bytes of one object's outputs
+	timeout time.Duration
+	late    error // the cause when timeout has passed
+	before  func(int) error
+}
+
+func newRun(t Transform, body []byte, o Options) *run {
+	r := &run{t: t, body: body, timeout: o.Timeout, before: o.Before, limit: chunk.MaxObject}
+	r.child, _ = t.(supervised)
+	r.objects = bytes.Count(body, []byte{'\n'})
+	if len(body) > 0 && body[len(body)-1] != '\n' {
+		r.objects++
+	}
+	if o.MaxOutput > 0 {
+		r.limit = min(r.limit, o.MaxOutput)
+	}
+	if _, ok := t.(quick); ok {
+		r.timeout = 0
+	}
+	r.late = fmt.Errorf("no result within %v (TIMEOUT)", r.timeout)
+	return r
+}
+
+func sorted(skip []chunk.Flaw, objects int) ([]chunk.Flaw, error) {
+	byIndex := func(a, b chunk.Flaw) int { return cmp.Compare(a.Index, b.Index) }
+	if !slices.IsSortedFunc(skip, byIndex) {
+		skip = slices.Clone(skip)
+		slices.SortStableFunc(skip, byIndex)
+	}
+	for _, flaw := range skip {
+		if flaw.Index < 0 || flaw.Index >= objects {
+			return nil, fmt.Errorf("skip object %d of a chunk of %d objects", flaw.Index, objects)
+		}
+	}
+	return skip, nil
+}
+
+func (r *run) pass(ctx context.Context, strict bool) (Output, error) {
+	out := Output{Counts: make([]int, r.objects), Lines: make([]byte, 0, len(r.body))}
+	chunker, _ := r.t.(Chunker)
+	if chunker != nil {
+		if err := chunker.Begin(ctx); err != nil {
+			return Output{}, err
+		}
+	}
+	if strict {
+		r.child.strict()
+	}
+	skip := r.skip
+	for i, object := range chunk.Objects(r.body) {
+		if len(skip) > 0 && skip[0].Index == i {
+			out.fail(i, skip[0].Reason)
+			for len(skip) > 0 && skip[0].Index == i {
+				skip = skip[1:]
+			}
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return Output{}, err
+		}
+		if r.before != nil {
+			if err := r.before(i); err != nil {
+				return Output{}, fmt.Errorf("announce object %d: %w", i, err)
+			}
+		}
+		lines, count, err := r.object(ctx, object, out.Lines)
+		switch {
+		case err == nil:
+			out.Lines, out.Counts[i] = lines, count
+		case ctx.Err() != nil, errors.Is(err, ErrBroken), errors.Is(err, errDesync):
+			return Output{}, err
+		default:
+			out.fail(i, err.Error())
+		}
+	}
+	if chunker != nil {
+		if err := chunker.End(ctx); err != nil {
+			return Output{}, err
+		}
+	}
+	return out, nil
+}
+
+func (o *Output) fail(index int, reason string) {
+	o.Failed = append(o.Failed, Failure{Index: index, Err: shorten(reason, maxReason)})
+}
+
+// shorten makes text valid UTF-8 of at most limit bytes.
+func shorten(text string, limit int) string {
+	const mark = "…"
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= limit {
+		return text
+	}
+	end := limit - len(mark)
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + mark
+}
+
+// object maps one object, with a second try if a process failed.
+func (r *run) object(ctx context.Context, object, dst []byte) ([]byte, int, error) {
+	lines, err := r.try(ctx, object, dst)
+	if err != nil && isFault(err) && ctx.Err() == nil {
+		if lines, err = r.try(ctx, object, dst); err != nil && isFault(err) {
+			err = fmt.Errorf("tried twice: %w", err)
+		}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	added := lines[len(dst):]
+	if len(added) > r.limit {
+		return nil, 0, tooLarge(r.limit)
+	}
+	if len(added) > 0 && added[len(added)-1] != '\n' {
+		return nil, 0, errors.New("the transform left a line without its end")
+	}
+	return lines, bytes.Count(added, []byte{'\n'}), nil
+}
+
+func (r *run) try(ctx context.Context, object, dst []byte) ([]byte, error) {
+	lines, err := r.mapOne(ctx, object, dst)
+	if r.child != nil {
+		if unsure := r.child.confirm(ctx); unsure != nil {
+			return nil, unsure
+		}
+	}
+	return lines, err
+}
+
+func (r *run) mapOne(ctx context.Context, object, dst []byte) ([]byte, error) {
+	if r.timeout <= 0 {
+		return r.t.Map(ctx, object, dst)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, r.late)
+	defer cancel()
+	return r.t.Map(ctx, object, dst)
+}
+
+// tooLarge is the error of an object whose outputs exceed limit bytes.
+func tooLarge(limit int) error {
+	return fmt.Errorf("the outputs of this object are larger than %d bytes, the most that travels", limit)
+}

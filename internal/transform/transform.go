@@ -1,0 +1,136 @@
+package transform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// A Transform turns one object into zero or more outputs. One Transform
+// serves one worker: it is not for concurrent use.
+type Transform interface {
+	// Map appends the outputs of object to dst, each one JSON value followed
+	// by '\n', and returns it. An error means that this object, alone, is a
+	// dead letter with that text. Map keeps neither slice.
+	Map(ctx context.Context, object, dst []byte) ([]byte, error)
+
+	// Close ends what the Transform keeps running. It is not used afterwards.
+	Close() error
+}
+
+// A Chunker is a Transform that is told where a chunk begins and ends. An
+// error of either means that nothing of the chunk counts.
+type Chunker interface {
+	Begin(ctx context.Context) error
+	End(ctx context.Context) error
+}
+
+var (
+	// ErrSettings means the TRANSFORM setting is wrong. The text says what is
+	// wrong with it and what would be right.
+	ErrSettings = errors.New("wrong transform")
+
+	// ErrBroken means the transform cannot work at all, whatever the object:
+	// its program cannot be started. A person must look at this mapper.
+	ErrBroken = errors.New("transform cannot run")
+)
+
+// Kinds lists what a setting may look like, for messages and help texts.
+const Kinds = "identity, users, users?duration=10s, jq:PROGRAM, exec:PROGRAM ARG…"
+
+// A Spec is a parsed TRANSFORM setting.
+type Spec struct {
+	// Stderr takes what programs (exec) print to standard error, whole lines
+	// that begin with the program's name; at most 64 KiB for a chunk. It must
+	// be safe for concurrent use when several workers are made. Nil means
+	// os.Stderr.
+	Stderr io.Writer
+
+	text  string
+	build func(Spec) Transform
+}
+
+// Parse reads a TRANSFORM setting, one of [Kinds]. A jq program is compiled
+// and an exec program looked up in PATH, so that what is wrong shows before
+// any work is taken. Errors are ErrSettings, in one line.
+func Parse(spec string) (Spec, error) {
+	text := strings.TrimSpace(spec)
+	if text == "" {
+		return Spec{}, fmt.Errorf("%w: it is empty; use %s", ErrSettings, Kinds)
+	}
+	build, err := parse(text)
+	if err != nil {
+		return Spec{}, fmt.Errorf("%w %q: %w", ErrSettings, text, err)
+	}
+	return Spec{text: text, build: build}, nil
+}
+
+func parse(text string) (func(Spec) Transform, error) {
+	end := strings.IndexAny(text, ":?")
+	if end < 0 {
+		end = len(text)
+	}
+	kind, rest := text[:end], text[end:]
+	switch kind {
+	case "identity":
+		if rest != "" {
+			return nil, errors.New("identity takes no settings; use identity")
+		}
+		return func(Spec) Transform { return identity{} }, nil
+	case "users":
+		return parseUsers(rest)
+	case "jq":
+		program, ok := strings.CutPrefix(rest, ":")
+		if !ok {
+			return nil, errors.New("the program is missing; use jq:PROGRAM, for example jq:{id: .uuid}")
+		}
+		return parseJQ(program)
+	case "exec":
+		command, ok := strings.CutPrefix(rest, ":")
+		if !ok {
+			return nil, errors.New("the program is missing; use exec:PROGRAM ARG…, for example exec:python3 map.py")
+		}
+		return parseExec(command)
+	}
+	return nil, fmt.Errorf("there is no kind %q; use one of %s", kind, Kinds)
+}
+
+func parseUsers(rest string) (func(Spec) Transform, error) {
+	query, ok := strings.CutPrefix(rest, "?")
+	if rest != "" && !ok {
+		return nil, errors.New("use users or users?duration=10s")
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, fmt.Errorf("use users?duration=10s: %w", err)
+	}
+	var duration time.Duration
+	for name, all := range values {
+		if name != "duration" {
+			return nil, fmt.Errorf("users has no setting %q; use users?duration=10s", name)
+		}
+		if len(all) > 1 {
+			return nil, fmt.Errorf("duration is given %d times; use users?duration=10s", len(all))
+		}
+		duration, err = time.ParseDuration(all[0])
+		if err != nil || duration < 0 {
+			return nil, fmt.Errorf("duration %q is not a time; use for example 10s or 250ms", all[0])
+		}
+	}
+	return func(Spec) Transform { return &users{duration: duration} }, nil
+}
+
+// New makes a Transform for one worker. Nothing is started yet.
+func (s Spec) New() (Transform, error) {
+	if s.build == nil {
+		return nil, fmt.Errorf("%w: it was never parsed", ErrSettings)
+	}
+	return s.build(s), nil
+}
+
+// String returns the setting.
+func (s Spec) String() string { return s.text }
