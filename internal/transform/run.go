@@ -29,7 +29,15 @@ type Options struct {
 	// MaxOutput is how many bytes the outputs of one object may have, line
 	// breaks included. 0 means chunk.MaxObject, which is also the most.
 	MaxOutput int
+
+	// MaxTotal is how many bytes the outputs of a chunk may have. The object
+	// that would exceed it fails, and so do all others that would. 0 means
+	// 512 MiB, so that a result with its dead letters stays below the
+	// gigabyte that travels as one message.
+	MaxTotal int
 }
+
+const maxTotal = 512 << 20
 
 // Output is the result of a chunk.
 // Invariant: the sum of Counts is the number of lines in Lines, and an object
@@ -111,13 +119,14 @@ type run struct {
 	objects int
 	skip    []chunk.Flaw // ascending Index
 	limit   int          // bytes of one object's outputs
+	total   int          // bytes of all outputs
 	timeout time.Duration
 	late    error // the cause when timeout has passed
 	before  func(int) error
 }
 
 func newRun(t Transform, body []byte, o Options) *run {
-	r := &run{t: t, body: body, timeout: o.Timeout, before: o.Before, limit: chunk.MaxObject}
+	r := &run{t: t, body: body, timeout: o.Timeout, before: o.Before, limit: chunk.MaxObject, total: maxTotal}
 	r.child, _ = t.(supervised)
 	r.objects = bytes.Count(body, []byte{'\n'})
 	if len(body) > 0 && body[len(body)-1] != '\n' {
@@ -125,6 +134,9 @@ func newRun(t Transform, body []byte, o Options) *run {
 	}
 	if o.MaxOutput > 0 {
 		r.limit = min(r.limit, o.MaxOutput)
+	}
+	if o.MaxTotal > 0 {
+		r.total = o.MaxTotal
 	}
 	if _, ok := t.(quick); ok {
 		r.timeout = 0
@@ -177,6 +189,8 @@ func (r *run) pass(ctx context.Context, strict bool) (Output, error) {
 		}
 		lines, count, err := r.object(ctx, object, out.Lines)
 		switch {
+		case err == nil && len(lines) > r.total:
+			out.fail(i, fmt.Sprintf("the outputs of its chunk are larger than %d bytes: lower CHUNK_SIZE", r.total))
 		case err == nil:
 			out.Lines, out.Counts[i] = lines, count
 		case ctx.Err() != nil, errors.Is(err, ErrBroken), errors.Is(err, errDesync):

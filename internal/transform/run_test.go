@@ -258,3 +258,25 @@ func TestRunOfNothing(t *testing.T) {
 		t.Errorf("an object without line break: %+v, %v", out, err)
 	}
 }
+
+func TestRun_totalTooLarge(t *testing.T) {
+	t.Parallel()
+	spec, err := Parse("identity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapping, err := spec.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := Run(t.Context(), mapping, []byte("1111\n22222222\n333\n"), nil, Options{MaxTotal: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(out.Lines), "1111\n333\n"; got != want {
+		t.Errorf("outputs %q, want %q", got, want)
+	}
+	if len(out.Failed) != 1 || out.Failed[0].Index != 1 || !strings.Contains(out.Failed[0].Err, "CHUNK_SIZE") {
+		t.Errorf("failures %+v, want that of object 1, with the hint", out.Failed)
+	}
+}
