@@ -1,0 +1,257 @@
+package bus_test
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+const somePlan = chunk.PlanID("00112233445566778899aabbccddeeff")
+
+func someBeat() bus.Beat {
+	return bus.Beat{Mapper: bus.Mapper{ID: "M1"}, Holding: bus.Holding{Seq: 7}}
+}
+
+func someSave() bus.Save {
+	return bus.Save{
+		Plan: somePlan, Chunk: 3, First: 300, Objects: 3, Attempt: 1, Token: string(somePlan), Mapper: bus.Mapper{ID: "M1"},
+		Counts: []int{1, 0, 2}, Outputs: []byte("a\nb\nc\n"), Dead: []byte("d\n"), DeadCount: 1,
+	}
+}
+
+func someWork() bus.Work {
+	w := bus.Work{Status: bus.WorkChunk, Plan: somePlan, Attempt: 1, Token: string(somePlan)}
+	w.Chunk = chunk.Chunk{ID: 3, First: 300, Count: 2, Body: []byte("1\n2\n")}
+	w.Digest = w.Chunk.Digest()
+	return w
+}
+
+func TestHeld_ranges(t *testing.T) {
+	t.Parallel()
+	const key = "Chunkline-Held"
+	for _, test := range []struct {
+		held []chunk.ID
+		text string
+	}{
+		{[]chunk.ID{5}, "5"},
+		{[]chunk.ID{0, 1, 2, 3, 9, 11, 12}, "0-3,9,11-12"},
+		{[]chunk.ID{12, 0, 3, 2, 1, 9, 11, 9}, "0-3,9,11-12"},
+	} {
+		beat := someBeat()
+		beat.Held = test.held
+		m := beat.Encode()
+		if got := m.Header[key]; got != test.text {
+			t.Errorf("%v is written %q, want %q", test.held, got, test.text)
+		}
+		got, err := bus.DecodeBeat(m)
+		want := slices.Compact(slices.Sorted(slices.Values(test.held)))
+		if err != nil || !slices.Equal(got.Held, want) {
+			t.Errorf("%q is read %v, %v, want %v", test.text, got.Held, err, want)
+		}
+	}
+	for _, text := range []string{
+		"", ",", "1,", "-1", "1-", "2-1", "1,1", "3,2", "1-5,5", "a", "1 ", "0x1", "+1", "1_0", "1--2", "1-2-3",
+		"0-65536", "0-18446744073709551615", "4611686018427387905", "99999999999999999999",
+	} {
+		m := someBeat().Encode()
+		m.Header[key] = text
+		if got, err := bus.DecodeBeat(m); !errors.Is(err, bus.ErrMalformed) {
+			t.Errorf("%q is read %v, %v, want %v", text, got.Held, err, bus.ErrMalformed)
+		}
+	}
+	m := bus.Saved{Plan: somePlan, Chunks: []chunk.ID{1}}.Encode()
+	m.Header["Chunkline-Chunks"] = "0-4096"
+	if _, err := bus.DecodeSaved(m); !errors.Is(err, bus.ErrMalformed) {
+		t.Errorf("%d chunks in one message: %v, want %v", 4097, err, bus.ErrMalformed)
+	}
+}
+
+func TestSave_counts(t *testing.T) {
+	t.Parallel()
+	const key = "Chunkline-Counts"
+	for text, counts := range map[string][]int{
+		"1x3": {1, 1, 1}, "1,0,2": {1, 0, 2}, "0x3": {0, 0, 0}, "1x2,7": {1, 1, 7},
+	} {
+		save := someSave()
+		save.Counts, save.Outputs, save.Dead, save.DeadCount = counts, nil, nil, 0
+		for _, n := range counts {
+			save.Outputs = append(save.Outputs, bytes.Repeat([]byte("x\n"), n)...)
+		}
+		m := save.Encode()
+		if got := m.Header[key]; got != text {
+			t.Errorf("%v is written %q, want %q", counts, got, text)
+		}
+		if got, err := bus.DecodeSave(m); err != nil || !slices.Equal(got.Counts, counts) {
+			t.Errorf("%q is read %v, %v, want %v", text, got.Counts, err, counts)
+		}
+	}
+	for _, text := range []string{
+		"", "1", "1x2", "1x4", "1x18446744073709551615", "1x", "x3", "1x3,", "-1,0,4", "1x3,0x0,", "1073741825,0,0", "1,0,2,1",
+	} {
+		m := someSave().Encode()
+		m.Header[key] = text
+		if got, err := bus.DecodeSave(m); !errors.Is(err, bus.ErrMalformed) {
+			t.Errorf("%q is read %v, %v, want %v", text, got.Counts, err, bus.ErrMalformed)
+		}
+	}
+}
+
+func TestSave_corrupt(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*bus.Message){
+		"bit in outputs":       func(m *bus.Message) { m.Body[0] ^= 1 },
+		"bit in dead letters":  func(m *bus.Message) { m.Body[len(m.Body)-2] ^= 1 },
+		"end cut off":          func(m *bus.Message) { m.Body = m.Body[:len(m.Body)-1] },
+		"line more":            func(m *bus.Message) { m.Body = append(m.Body, "x\n"...) },
+		"too few outputs":      func(m *bus.Message) { m.Header["Chunkline-Counts"] = "1,0,3" },
+		"too few dead letters": func(m *bus.Message) { m.Header["Chunkline-Dead"] = "2" },
+		"border moved":         func(m *bus.Message) { m.Header["Chunkline-Output-Bytes"] = "4" },
+		"border in a line":     func(m *bus.Message) { m.Header["Chunkline-Output-Bytes"] = "5" },
+		"border outside":       func(m *bus.Message) { m.Header["Chunkline-Output-Bytes"] = "99" },
+		"no body":              func(m *bus.Message) { m.Body = nil },
+	} {
+		m := someSave().Encode()
+		spoil(&m)
+		if _, err := bus.DecodeSave(m); !errors.Is(err, bus.ErrCorrupt) {
+			t.Errorf("%s: error %v, want %v", name, err, bus.ErrCorrupt)
+		}
+	}
+}
+
+func TestWork_corrupt(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*bus.Work){
+		"other digest":    func(w *bus.Work) { w.Digest[0] ^= 1 },
+		"too few objects": func(w *bus.Work) { w.Chunk.Count = 3 },
+		"other object":    func(w *bus.Work) { w.Chunk.Body[0] = '3' },
+		"no line break":   func(w *bus.Work) { w.Chunk.Body = []byte("1\n2"); w.Digest = w.Chunk.Digest() },
+	} {
+		w := someWork()
+		change(&w)
+		if _, err := bus.DecodeWork(w.Encode()); !errors.Is(err, bus.ErrCorrupt) {
+			t.Errorf("%s: error %v, want %v", name, err, bus.ErrCorrupt)
+		}
+	}
+	for name, flaws := range map[string][]chunk.Flaw{
+		"flaw outside": {{Index: 2}}, "flaw before": {{Index: -1}}, "flaws unordered": {{Index: 1}, {Index: 0}}, "flaw twice": {{Index: 1}, {Index: 1}},
+	} {
+		w := someWork()
+		w.Skip = flaws
+		if _, err := bus.DecodeWork(w.Encode()); !errors.Is(err, bus.ErrMalformed) {
+			t.Errorf("%s: error %v, want %v", name, err, bus.ErrMalformed)
+		}
+	}
+}
+
+// TestWork_everyObjectFlawed: reasons are cut, and travel in the body, so the
+// headers stay small whatever happened.
+func TestWork_everyObjectFlawed(t *testing.T) {
+	t.Parallel()
+	w := someWork()
+	w.Chunk.Count = chunk.MaxSize
+	w.Chunk.Body = bytes.Repeat([]byte("{\n"), chunk.MaxSize)
+	w.Digest = w.Chunk.Digest()
+	for i := range chunk.MaxSize {
+		w.Chunk.Bad = append(w.Chunk.Bad, chunk.Flaw{Index: i, Reason: strings.Repeat("ä\n", 500)})
+	}
+	m := w.Encode()
+	if size := m.Size() - len(m.Body); size > 1000 {
+		t.Errorf("headers of %d bytes", size)
+	}
+	got, err := bus.DecodeWork(m)
+	if err != nil || len(got.Chunk.Bad) != chunk.MaxSize || got.Chunk.Bad[9999].Reason != strings.Repeat("ä\n", 100) {
+		t.Errorf("got %d flaws, %v", len(got.Chunk.Bad), err)
+	}
+	w.Chunk.Bad, got.Chunk.Bad = nil, nil
+	if !reflect.DeepEqual(got, w) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestDecode_headers(t *testing.T) {
+	t.Parallel()
+	next := bus.Next{Plan: somePlan, Mapper: bus.Mapper{ID: "M1", Name: "pod"}, Holding: bus.Holding{Seq: 7}, Wait: time.Second}.Encode()
+	decodeNext := func(m bus.Message) error { _, err := bus.DecodeNext(m); return err }
+	work := someWork().Encode()
+	decodeWork := func(m bus.Message) error { _, err := bus.DecodeWork(m); return err }
+	for _, test := range []struct {
+		key, value string // value "-": without it
+		message    bus.Message
+		decode     func(bus.Message) error
+		want       error
+	}{
+		{"Chunkline-Protocol", "1", next, decodeNext, nil},
+		{"Chunkline-Protocol", "-", next, decodeNext, bus.ErrMalformed},
+		{"Chunkline-Protocol", "2", next, decodeNext, bus.ErrVersion},
+		{"Chunkline-Protocol", "1.0", next, decodeNext, bus.ErrVersion},
+		{"Chunkline-Plan", "-", next, decodeNext, nil}, // a mapper's first
+		{"Chunkline-Plan", "abc", next, decodeNext, bus.ErrMalformed},
+		{"Chunkline-Mapper", "-", next, decodeNext, bus.ErrMalformed},
+		{"Chunkline-Mapper", "a.>", next, decodeNext, bus.ErrMalformed}, // it becomes part of a subject
+		{"Chunkline-Mapper", strings.Repeat("M", 65), next, decodeNext, bus.ErrMalformed},
+		{"Chunkline-Mapper-Name", strings.Repeat("M", 257), next, decodeNext, bus.ErrMalformed},
+		{"Chunkline-Mapper-Name", `"half`, next, decodeNext, bus.ErrMalformed},
+		{"Chunkline-Mapper-Name", "é", next, decodeNext, bus.ErrMalformed},
+		{"Chunkline-Seq", "-", next, decodeNext, bus.ErrMalformed},
+		{"Chunkline-Seq", "1e3", next, decodeNext, bus.ErrMalformed},
+		{"Chunkline-Wait-Ms", "3600001", next, decodeNext, bus.ErrMalformed},
+		{"Chunkline-Plan", "-", work, decodeWork, bus.ErrMalformed},
+		{"Chunkline-Status", "-", work, decodeWork, bus.ErrMalformed},
+		{"Chunkline-Status", "CHUNK", work, decodeWork, bus.ErrMalformed},
+		{"Chunkline-Chunk", "-", work, decodeWork, bus.ErrMalformed},
+		{"Chunkline-Objects", "0", work, decodeWork, bus.ErrMalformed},
+		{"Chunkline-Objects", "10001", work, decodeWork, bus.ErrMalformed},
+		{"Chunkline-Token", "-", work, decodeWork, bus.ErrMalformed},
+		{"Chunkline-Careful", "yes", work, decodeWork, bus.ErrMalformed},
+		{"Chunkline-Bad-Bytes", "1073741824", work, decodeWork, bus.ErrCorrupt},
+		{"Chunkline-Bad-Bytes", "2", work, decodeWork, bus.ErrMalformed},
+		{"Chunkline-Sum", "-", work, decodeWork, bus.ErrMalformed},
+		{"Chunkline-Sum", "00000000", work, decodeWork, bus.ErrCorrupt},
+	} {
+		m := bus.Message{Header: maps.Clone(test.message.Header), Body: test.message.Body}
+		if m.Header[test.key] = test.value; test.value == "-" {
+			delete(m.Header, test.key)
+		}
+		if err := test.decode(m); !errors.Is(err, test.want) {
+			t.Errorf("%s: %.40s: error %v, want %v", test.key, test.value, err, test.want)
+		}
+	}
+}
+
+func TestToken(t *testing.T) {
+	t.Parallel()
+	key, digest := bytes.Repeat([]byte{1}, 32), chunk.Sum([]byte("x"))
+	token := bus.Token(key, somePlan, 3, 300, 100, digest)
+	if want := "6c6fec0ae31827f03d8ce3eb5e35f562"; token != want { // computed with Python's hmac
+		t.Errorf("token %s, want %s", token, want)
+	}
+	other := bytes.Repeat([]byte{2}, 32)
+	for name, got := range map[string]bool{
+		"other key":      bus.CheckToken(other, token, somePlan, 3, 300, 100, digest),
+		"no key":         bus.CheckToken(nil, bus.Token(nil, somePlan, 3, 300, 100, digest), somePlan, 3, 300, 100, digest),
+		"other plan":     bus.CheckToken(key, token, "0"+somePlan[1:len(somePlan)-1]+"0", 3, 300, 100, digest),
+		"other chunk":    bus.CheckToken(key, token, somePlan, 4, 300, 100, digest),
+		"other first":    bus.CheckToken(key, token, somePlan, 3, 301, 100, digest),
+		"other objects":  bus.CheckToken(key, token, somePlan, 3, 300, 99, digest),
+		"moved border":   bus.CheckToken(key, bus.Token(key, somePlan, 33, 0, 100, digest), somePlan, 3, 30, 100, digest),
+		"other digest":   bus.CheckToken(key, token, somePlan, 3, 300, 100, chunk.Sum([]byte("y"))),
+		"upper case":     bus.CheckToken(key, strings.ToUpper(token), somePlan, 3, 300, 100, digest) && strings.ToUpper(token) != token,
+		"empty":          bus.CheckToken(key, "", somePlan, 3, 300, 100, digest),
+		"beginning only": bus.CheckToken(key, token[:31], somePlan, 3, 300, 100, digest),
+	} {
+		if got {
+			t.Errorf("%s: token is accepted", name)
+		}
+	}
+	if !bus.CheckToken(key, token, somePlan, 3, 300, 100, digest) {
+		t.Error("token is not accepted")
+	}
+}

@@ -1,0 +1,251 @@
+package bustest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// A Conn is one connection to a Memory. It is a bus.Transport.
+type Conn struct {
+	net  *Memory
+	name string
+
+	mu      sync.Mutex
+	live    bool                    // guarded by mu
+	online  chan struct{}           // guarded by mu; closed while live
+	err     error                   // guarded by mu; why it is closed
+	waiting map[uint64]chan<- reply // guarded by mu
+	next    uint64                  // guarded by mu
+	subs    []*subscription         // guarded by mu
+	closed  chan struct{}
+
+	in, out, inBytes, outBytes, reconnects atomic.Uint64
+}
+
+type reply struct {
+	message bus.Message
+	err     error
+}
+
+var _ bus.Transport = (*Conn)(nil)
+
+func newConn(n *Memory, name string) *Conn {
+	c := &Conn{
+		net: n, name: name, live: true, online: make(chan struct{}), closed: make(chan struct{}),
+		waiting: map[uint64]chan<- reply{},
+	}
+	close(c.online)
+	return c
+}
+
+// Disconnect breaks the connection. What waits for an answer gets
+// bus.ErrOffline, what is sent to this connection is lost. Subscriptions stay.
+func (c *Conn) Disconnect() { c.leave(bus.ErrOffline, false) }
+
+// Reconnect brings the connection back.
+func (c *Conn) Reconnect() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live || c.err != nil {
+		return
+	}
+	c.live = true
+	close(c.online)
+	c.reconnects.Add(1)
+}
+
+// Crash ends the connection as the death of its process would: nothing it
+// received is handled any more. It does not wait for a running handler.
+func (c *Conn) Crash() { c.leave(fmt.Errorf("%w: crashed", bus.ErrClosed), true) }
+
+// Close implements bus.Transport.
+func (c *Conn) Close() {
+	c.leave(bus.ErrClosed, true)
+	c.mu.Lock()
+	subs := slices.Clone(c.subs)
+	c.mu.Unlock()
+	for _, s := range subs {
+		<-s.done
+	}
+}
+
+// leave takes the connection down, for good or not.
+func (c *Conn) leave(err error, forGood bool) {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	if c.live {
+		c.live = false
+		c.online = make(chan struct{})
+	}
+	waiting := c.waiting
+	c.waiting = map[uint64]chan<- reply{}
+	if forGood {
+		c.err = err
+		close(c.closed)
+	}
+	subs := slices.Clone(c.subs)
+	c.mu.Unlock()
+	for _, answers := range waiting {
+		answers <- reply{err: err}
+	}
+	if forGood {
+		for _, s := range subs {
+			s.unsubscribe()
+			s.kill()
+		}
+	}
+}
+
+// usable is nil while messages can be sent.
+func (c *Conn) usable() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return c.err
+	case !c.live:
+		return bus.ErrOffline
+	}
+	return nil
+}
+
+// check says whether m can be sent now.
+func (c *Conn) check(m bus.Message) error {
+	if err := c.usable(); err != nil {
+		return err
+	}
+	if m.Size() > c.net.maxPayload {
+		return fmt.Errorf("%w: %d bytes", bus.ErrTooLarge, m.Size())
+	}
+	c.out.Add(1)
+	c.outBytes.Add(uint64(len(m.Body)))
+	return nil
+}
+
+// Request implements bus.Transport.
+func (c *Conn) Request(ctx context.Context, subject string, m bus.Message) (bus.Message, error) {
+	if err := ctx.Err(); err != nil {
+		return bus.Message{}, err
+	}
+	if err := c.check(m); err != nil {
+		return bus.Message{}, err
+	}
+	receivers := c.net.receivers(subject)
+	if len(receivers) == 0 {
+		return bus.Message{}, bus.ErrNobody
+	}
+	answers := make(chan reply, 1)
+	c.mu.Lock()
+	if !c.live {
+		c.mu.Unlock()
+		return bus.Message{}, bus.ErrOffline
+	}
+	c.next++
+	ticket := c.next
+	c.waiting[ticket] = answers
+	c.mu.Unlock()
+	defer c.take(ticket)
+	for _, s := range receivers {
+		s.send(c, subject, m, func(m bus.Message) error { return s.conn.reply(c, ticket, subject, m) })
+	}
+	select {
+	case a := <-answers:
+		return a.message, a.err
+	case <-ctx.Done():
+		return bus.Message{}, ctx.Err()
+	}
+}
+
+// reply carries an answer back to the requester.
+func (c *Conn) reply(to *Conn, ticket uint64, subject string, m bus.Message) error {
+	if err := c.check(m); err != nil {
+		return err
+	}
+	c.net.carry(Packet{From: c.name, To: to.name, Subject: subject, Reply: true, Message: m}, func(m bus.Message) {
+		if answers := to.take(ticket); answers != nil {
+			to.count(m)
+			answers <- reply{message: m}
+		}
+	})
+	return nil
+}
+
+// take removes who waits for an answer; nil: nobody, it is late.
+func (c *Conn) take(ticket uint64) chan<- reply {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	answers := c.waiting[ticket]
+	delete(c.waiting, ticket)
+	return answers
+}
+
+// Publish implements bus.Transport.
+func (c *Conn) Publish(subject string, m bus.Message) error {
+	if err := c.check(m); err != nil {
+		return err
+	}
+	for _, s := range c.net.receivers(subject) {
+		s.send(c, subject, m, nil)
+	}
+	return nil
+}
+
+// Flush implements bus.Transport.
+func (c *Conn) Flush(ctx context.Context) error {
+	if err := c.usable(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// MaxPayload implements bus.Transport.
+func (c *Conn) MaxPayload() int { return c.net.maxPayload }
+
+// Online implements bus.Transport.
+func (c *Conn) Online() bool { return c.usable() == nil }
+
+// WaitOnline implements bus.Transport.
+func (c *Conn) WaitOnline(ctx context.Context) error {
+	c.mu.Lock()
+	online := c.online
+	c.mu.Unlock()
+	select {
+	case <-online:
+		return nil
+	case <-c.closed:
+		return c.Err()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", bus.ErrOffline, ctx.Err())
+	}
+}
+
+// Closed implements bus.Transport.
+func (c *Conn) Closed() <-chan struct{} { return c.closed }
+
+// Err implements bus.Transport.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Stats implements bus.Transport.
+func (c *Conn) Stats() bus.Stats {
+	return bus.Stats{
+		In: c.in.Load(), Out: c.out.Load(), InBytes: c.inBytes.Load(), OutBytes: c.outBytes.Load(),
+		Reconnects: c.reconnects.Load(),
+	}
+}
+
+func (c *Conn) count(m bus.Message) {
+	c.in.Add(1)
+	c.inBytes.Add(uint64(len(m.Body)))
+}

@@ -1,0 +1,189 @@
+package bustest
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// pattern is n bytes that show it when parts are exchanged: its period, a
+// prime, goes into no size of a part.
+func pattern(n int) []byte {
+	period := make([]byte, 65521)
+	for i := range period {
+		period[i] = byte(i * i >> 3)
+	}
+	return bytes.Repeat(period, n/len(period)+1)[:n:n]
+}
+
+// sized serves answers of the length that the request's header asks for.
+func (s *suite) sized(b *bus.Bus) {
+	s.serve(b, endpoint("savers", func(r *bus.Request) {
+		if want, _ := strconv.Atoi(r.Header["Chunkline-Sent"]); !bytes.Equal(r.Body, pattern(want)) {
+			s.t.Errorf("request of %d bytes arrived as %d others", want, len(r.Body))
+		}
+		size, _ := strconv.Atoi(r.Header["Chunkline-Want"])
+		s.answer(r, bus.Message{Header: bus.Header{"Chunkline-Got": r.Header["Chunkline-Sent"]}, Body: pattern(size)})
+	}))
+}
+
+// exchange sends and asks for so many bytes.
+func (s *suite) exchange(b *bus.Bus, send, want int) {
+	s.t.Helper()
+	header := bus.Header{"Chunkline-Sent": strconv.Itoa(send), "Chunkline-Want": strconv.Itoa(want)}
+	got, err := b.Request(s.patience(), verb, bus.Message{Header: header, Body: pattern(send)})
+	switch {
+	case err != nil:
+		s.t.Errorf("send %d bytes, want %d: %v", send, want, err)
+	case !bytes.Equal(got.Body, pattern(want)):
+		s.t.Errorf("send %d bytes, want %d: got %d others", send, want, len(got.Body))
+	case got.Header["Chunkline-Got"] != strconv.Itoa(send) || len(got.Header) != 2:
+		s.t.Errorf("send %d bytes, want %d: got header %v", send, want, got.Header)
+	}
+}
+
+func testSizes(_ *testing.T, s *suite) {
+	server, client := s.transport(bus.RoleSaver), s.bus(bus.RoleMapper)
+	s.sized(bus.New(server, job))
+	limit := server.MaxPayload()
+	// What the headers take of the largest request and answer that go in one piece.
+	digits := strconv.Itoa(limit)
+	request := bus.Message{Header: bus.Header{"Chunkline-Protocol": "1", "Chunkline-Sent": digits, "Chunkline-Want": "10"}}
+	answer := bus.Message{Header: bus.Header{"Chunkline-Protocol": "1", "Chunkline-Got": "10"}}
+	for _, size := range []int{-limit, 1 - limit, -limit / 2, -2, -1, 0, 1, 2, 40, 80, 120, limit / 2, limit - 1, limit, limit + 1, 2*limit + 7} {
+		s.exchange(client, max(0, limit-request.Size()+size), 10)
+		s.exchange(client, 10, max(0, limit-answer.Size()+size))
+	}
+	s.exchange(client, 2*limit, 2*limit)
+}
+
+func testLarge(_ *testing.T, s *suite) {
+	s.sized(s.bus(bus.RoleSaver))
+	client := s.bus(bus.RoleMapper)
+	s.exchange(client, 10, 20<<20)  // an object of 20 MiB, handed out
+	s.exchange(client, 100<<20, 0)  // a result of a hundred times its input
+	s.exchange(client, 10, 100<<20) // a chunk of 100 objects of 1 MiB
+	var mappers sync.WaitGroup
+	for range 3 {
+		b := s.bus(bus.RoleMapper)
+		mappers.Go(func() { s.exchange(b, 8<<20, 8<<20) })
+	}
+	mappers.Wait()
+}
+
+// tapped is a transport that tells of what arrives for a topic.
+type tapped struct {
+	bus.Transport
+	topic string
+	tap   func(bus.Delivery)
+}
+
+func (t *tapped) Listen(l bus.Listener) (func(context.Context), error) {
+	for i, topic := range l.Topics {
+		if topic.Name == t.topic {
+			l.Topics[i].Handle = func(d bus.Delivery) { t.tap(d); topic.Handle(d) }
+		}
+	}
+	return t.Transport.Listen(l)
+}
+
+func testTakerDiesTaking(_ *testing.T, s *suite) { s.takerDies(20<<20, 10) }
+func testTakerDiesGiving(_ *testing.T, s *suite) { s.takerDies(10, 20<<20) }
+
+// takerDies lets the taker of a message in parts die half way, and asks again.
+func (s *suite) takerDies(send, want int) {
+	dying := s.transport(bus.RoleSaver)
+	var parts atomic.Int64
+	tap := &tapped{Transport: dying, topic: "part"}
+	tap.tap = func(bus.Delivery) {
+		if parts.Add(1) == 5 {
+			go dying.Close() // which may wait for this handler
+			<-dying.Closed()
+		}
+	}
+	s.sized(bus.New(tap, job))
+	client := s.bus(bus.RoleMapper)
+	header := bus.Header{"Chunkline-Sent": strconv.Itoa(send), "Chunkline-Want": strconv.Itoa(want)}
+	_, err := client.Request(s.patience(), verb, bus.Message{Header: header, Body: pattern(send)})
+	s.wantError("request to a taker that dies", err, bus.ErrNobody)
+	s.sized(s.bus(bus.RoleSaver)) // another one takes it whole
+	s.exchange(client, send, want)
+}
+
+// testPartsSerial: while a message in one piece is handled, one in parts that
+// has come in full waits.
+func testPartsSerial(t *testing.T, s *suite) {
+	last := make(chan struct{}) // the last part has come
+	var parts atomic.Int64
+	tap := &tapped{Transport: s.transport(bus.RoleSaver), topic: "part"}
+	tap.tap = func(bus.Delivery) {
+		if parts.Add(1) == 3 { // 2 MiB are a first part and three more of 512 KiB
+			close(last)
+		}
+	}
+	entered, large := make(chan struct{}), make(chan struct{})
+	s.serve(bus.New(tap, job), endpoint("", func(r *bus.Request) {
+		if len(r.Body) == 1 {
+			close(entered)
+			<-last
+			select {
+			case <-large:
+				t.Error("two handlers at a time")
+			case <-time.After(50 * time.Millisecond): // in which a wrong one would come
+			}
+		} else {
+			close(large)
+		}
+		s.answer(r, text(strconv.Itoa(len(r.Body))))
+	}))
+	var clients sync.WaitGroup
+	request := func(size int) {
+		client := s.bus(bus.RoleMapper)
+		clients.Go(func() {
+			got, err := client.Request(s.patience(), verb, bus.Message{Body: pattern(size)})
+			if err != nil || string(got.Body) != strconv.Itoa(size) {
+				t.Errorf("request of %d bytes: got %q, %v", size, got.Body, err)
+			}
+		})
+	}
+	request(1)
+	<-entered
+	request(2 << 20)
+	clients.Wait()
+}
+
+func testTooLarge(_ *testing.T, s *suite) {
+	huge := make([]byte, bus.MaxMessage+1) // never touched, so it costs no memory
+	replied := make(chan error, 1)
+	s.serve(s.bus(bus.RoleSaver), endpoint("", func(r *bus.Request) { replied <- r.Reply(bus.Message{Body: huge}) }))
+	client := s.bus(bus.RoleMapper)
+	_, err := client.Request(s.patience(), verb, text("x"))
+	s.wantError("request with a huge answer", err, bus.ErrTooLarge)
+	s.wantError("huge reply", <-replied, bus.ErrTooLarge)
+	_, err = client.Request(s.patience(), verb, bus.Message{Body: huge})
+	s.wantError("huge request", err, bus.ErrTooLarge)
+	header := bus.Header{"Chunkline-Test": string(bytes.Repeat([]byte{'x'}, 2<<20))}
+	_, err = client.Request(s.patience(), verb, bus.Message{Header: header})
+	s.wantError("request with a huge header", err, bus.ErrTooLarge)
+}
+
+func testHidden(t *testing.T, s *suite) {
+	replied := make(chan error, 1)
+	service := endpoint("", func(r *bus.Request) { replied <- r.Reply(bus.Message{Body: make([]byte, 2<<20)}) })
+	service.Hidden, service.Name = true, "hidden"
+	s.serve(s.bus(bus.RoleMapper), service)
+	client := s.bus(bus.RoleFetcher)
+	_, err := client.Request(s.patience(), verb, bus.Message{Body: make([]byte, 2<<20)})
+	s.wantError("large request to a hidden service", err, bus.ErrTooLarge)
+	_, err = client.Request(s.patience(), verb, text("x"))
+	s.wantError("large answer of a hidden service", err, bus.ErrTooLarge)
+	if err := <-replied; err == nil {
+		t.Error("a large reply of a hidden service succeeded")
+	}
+}

@@ -1,0 +1,233 @@
+package bus_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// logBuffer is a log that a test reads.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func patience(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// TestConnect_serverComesLater: no server at first is no error, said once.
+func TestConnect_serverComesLater(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	n.away()
+	var log logBuffer
+	options := n.options(bus.RoleSaver)
+	options.Log = zerolog.New(&log)
+	b, err := bus.Connect(bus.Config{URL: strings.Replace(n.url, "//", "//user:"+canary+"@", 1)}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if b.Online() {
+		t.Error("online without a server")
+	}
+	_, err = b.Request(patience(t), bus.VerbSync, bus.Message{})
+	if !errors.Is(err, bus.ErrOffline) {
+		t.Errorf("request: error %v, want %v", err, bus.ErrOffline)
+	}
+	served := make(chan string, 1)
+	stop, err := b.Serve(bus.Service{Name: "saver", Version: "dev", Endpoints: []bus.Endpoint{
+		{Verb: bus.VerbSave, Queue: "saver", Handle: func(r *bus.Request) { served <- string(r.Body) }},
+	}})
+	if err != nil {
+		t.Fatalf("serve while away: %v", err)
+	}
+	n.back()
+	if err := b.WaitOnline(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Flush(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	client := n.connect(bus.RoleMapper)
+	if err := client.Publish(bus.VerbSave, bus.Message{Body: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-served; got != "x" {
+		t.Errorf("served %q", got)
+	}
+	if err := stop(patience(t)); err != nil {
+		t.Error(err)
+	}
+	text := log.String()
+	if n := strings.Count(text, "NATS is away"); n != 1 {
+		t.Errorf("said %d times that NATS is away:\n%s", n, text)
+	}
+	if n := strings.Count(text, "NATS is back after"); n != 1 {
+		t.Errorf("said %d times that NATS is back:\n%s", n, text)
+	}
+	if strings.Contains(text, canary) {
+		t.Errorf("the log shows a password:\n%s", text)
+	}
+}
+
+// guarded starts a server that knows one user, with its permissions.
+func guarded(t *testing.T, permissions *server.Permissions) (url string) {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+		Users: []*server.User{{Username: "u", Password: canary, Permissions: permissions}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(time.Minute) {
+		t.Fatal("server does not start")
+	}
+	return s.ClientURL()
+}
+
+func TestConnect_wrongPassword(t *testing.T) {
+	t.Parallel()
+	var log logBuffer
+	cfg := bus.Config{URL: guarded(t, nil), User: "u", Password: canary + "x"}
+	b, err := bus.Connect(cfg, bus.Options{Job: "job", Role: bus.RoleMapper, Log: zerolog.New(&log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	<-b.Closed()
+	err = b.Err()
+	if !errors.Is(err, bus.ErrDenied) || !errors.Is(err, bus.ErrClosed) || !strings.Contains(err.Error(), "NATS_PASSWORD") {
+		t.Errorf("error %v, want %v that names the variables", err, bus.ErrDenied)
+	}
+	if _, e := b.Request(patience(t), bus.VerbNext, bus.Message{}); !errors.Is(e, bus.ErrDenied) {
+		t.Errorf("request: error %v, want %v", e, bus.ErrDenied)
+	}
+	if e := b.WaitOnline(patience(t)); !errors.Is(e, bus.ErrDenied) {
+		t.Errorf("wait: error %v, want %v", e, bus.ErrDenied)
+	}
+	if text := log.String() + err.Error(); strings.Contains(text, canary) {
+		t.Errorf("a secret is shown: %s", text)
+	}
+}
+
+func TestConnect_denied(t *testing.T) {
+	t.Parallel()
+	allow := func(publish, subscribe []string) *server.Permissions {
+		return &server.Permissions{
+			Publish: &server.SubjectPermission{Allow: publish}, Subscribe: &server.SubjectPermission{Allow: subscribe},
+		}
+	}
+	serve := func(b *bus.Bus) error {
+		_, err := b.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{
+			{Verb: bus.VerbSave, Queue: "saver", Handle: func(*bus.Request) {}},
+		}})
+		return err
+	}
+	publish := func(b *bus.Bus) error { return b.Publish(bus.VerbBeat, bus.Message{}) }
+	for _, test := range []struct {
+		name        string
+		permissions *server.Permissions
+		do          func(*bus.Bus) error
+		fatal       bool
+	}{
+		{"publish a verb", allow([]string{"_INBOX_S.>"}, []string{"_INBOX_M.>"}), publish, true},
+		{"serve a verb", allow([]string{">"}, []string{"_INBOX_M.>", "$SRV.>"}), serve, true},
+		{"hear answers", allow([]string{">"}, []string{"chunkline.>", "$SRV.>"}), publish, true},
+		{"be found", allow([]string{">"}, []string{"_INBOX_M.>", "chunkline.>"}), serve, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := bus.Config{URL: guarded(t, test.permissions), User: "u", Password: canary}
+			b, err := bus.Connect(cfg, bus.Options{Job: "job", Role: bus.RoleMapper, Log: zerolog.Nop()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			if err := b.WaitOnline(patience(t)); err != nil {
+				t.Fatal(err)
+			}
+			if err := test.do(b); err != nil {
+				t.Logf("denied at once: %v", err)
+			}
+			flushed := b.Flush(patience(t))
+			if !test.fatal {
+				if flushed != nil || b.Err() != nil {
+					t.Errorf("flush: %v, bus: %v", flushed, b.Err())
+				}
+				return
+			}
+			<-b.Closed()
+			if err := b.Err(); !errors.Is(err, bus.ErrDenied) || !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
+				t.Errorf("error %v, want %v that tells the subject", err, bus.ErrDenied)
+			}
+		})
+	}
+}
+
+// TestConnect_garbage: a port where something else answers is as good as none.
+func TestConnect_garbage(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+			_ = c.Close()
+			if i == 2 {
+				close(answered)
+			}
+		}
+	}()
+	defer func() { _ = l.Close(); <-ended }()
+	var log logBuffer
+	b, err := bus.Connect(bus.Config{URL: "nats://" + l.Addr().String()}, bus.Options{Job: "job", Role: bus.RoleMapper, Log: zerolog.New(&log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	<-answered // it goes on trying, and says once that it does
+	if n := strings.Count(log.String(), "NATS is away"); n != 1 {
+		t.Errorf("said %d times that NATS is away", n)
+	}
+	if b.Online() || b.Err() != nil {
+		t.Errorf("online %v, error %v", b.Online(), b.Err())
+	}
+}

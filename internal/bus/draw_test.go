@@ -1,0 +1,203 @@
+package bus_test
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// How to draw messages: within the bounds, and the way they come out of a
+// decoder (lists ascending, nil when empty).
+
+func drawUint(t *rapid.T) uint64 { return rapid.Uint64Range(0, 1<<62).Draw(t, "number") }
+func drawText(t *rapid.T) string { return rapid.StringN(-1, -1, 256).Draw(t, "text") }
+func drawHex(t *rapid.T) string  { return rapid.StringMatching(`[0-9a-f]{32}`).Draw(t, "hex") }
+func drawPlan(t *rapid.T) chunk.PlanID {
+	return chunk.PlanID(drawHex(t))
+}
+
+func drawMaybePlan(t *rapid.T) chunk.PlanID {
+	return rapid.SampledFrom([]chunk.PlanID{"", drawPlan(t)}).Draw(t, "plan")
+}
+
+func drawMapper(t *rapid.T) bus.Mapper {
+	return bus.Mapper{ID: rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`).Draw(t, "id"), Name: drawText(t), Version: drawText(t)}
+}
+
+func drawSet[T ~uint64](t *rapid.T, least, most int) []T {
+	number := rapid.OneOf(rapid.Uint64Range(0, 50), rapid.Uint64Range(0, 1<<62))
+	set := rapid.SliceOfNDistinct(number, least, most, rapid.ID[uint64]).Draw(t, "set")
+	if len(set) == 0 {
+		return nil
+	}
+	slices.Sort(set)
+	typed := make([]T, len(set))
+	for i, n := range set {
+		typed[i] = T(n)
+	}
+	return typed
+}
+
+func drawHolding(t *rapid.T) bus.Holding {
+	return bus.Holding{Seq: drawUint(t), Held: drawSet[chunk.ID](t, 0, 30), Asking: drawSet[uint64](t, 0, 10)}
+}
+
+func drawNext(t *rapid.T) bus.Next {
+	return bus.Next{
+		Plan: drawMaybePlan(t), Mapper: drawMapper(t), Worker: rapid.IntRange(0, 1024).Draw(t, "worker"),
+		Holding: drawHolding(t), Epoch: drawUint(t),
+		Wait: time.Duration(rapid.IntRange(0, 3_600_000).Draw(t, "wait")) * time.Millisecond,
+	}
+}
+
+func drawLines(t *rapid.T, n int) []byte {
+	line := rapid.SliceOfN(rapid.Byte().Filter(func(b byte) bool { return b != '\n' }), 0, 20)
+	var body []byte
+	for range n {
+		body = append(append(body, line.Draw(t, "line")...), '\n')
+	}
+	return body
+}
+
+func drawFlaws(t *rapid.T, objects int) []chunk.Flaw {
+	var flaws []chunk.Flaw
+	for i := range objects {
+		if rapid.Bool().Draw(t, "flawed") {
+			flaws = append(flaws, chunk.Flaw{Index: i, Reason: rapid.StringN(-1, -1, 300).Draw(t, "reason")})
+		}
+	}
+	return flaws
+}
+
+func drawWork(t *rapid.T) bus.Work {
+	w := bus.Work{Plan: drawPlan(t), Epoch: drawUint(t), Reason: drawText(t)}
+	w.Status = rapid.SampledFrom([]bus.WorkStatus{bus.WorkChunk, bus.WorkNone, bus.WorkDone, bus.WorkRefused}).Draw(t, "status")
+	if w.Status != bus.WorkChunk {
+		return w
+	}
+	w.Chunk = chunk.Chunk{ID: chunk.ID(drawUint(t)), First: drawUint(t), Count: rapid.IntRange(1, 20).Draw(t, "count")}
+	w.Chunk.Body = drawLines(t, w.Chunk.Count)
+	w.Chunk.Bad, w.Skip = drawFlaws(t, w.Chunk.Count), drawFlaws(t, w.Chunk.Count)
+	w.Digest = w.Chunk.Digest()
+	w.Attempt, w.Token, w.Careful = rapid.IntRange(1, 100).Draw(t, "attempt"), drawHex(t), rapid.Bool().Draw(t, "careful")
+	return w
+}
+
+func drawBeat(t *rapid.T) bus.Beat {
+	b := bus.Beat{Plan: drawMaybePlan(t), Mapper: drawMapper(t), Holding: drawHolding(t), Goodbye: rapid.Bool().Draw(t, "goodbye"), Epoch: drawUint(t)}
+	if rapid.Bool().Draw(t, "careful") {
+		b.Doing = &bus.Doing{Chunk: chunk.ID(drawUint(t)), Index: rapid.IntRange(0, chunk.MaxSize-1).Draw(t, "index")}
+	}
+	return b
+}
+
+func drawSave(t *rapid.T) bus.Save {
+	s := bus.Save{
+		Plan: drawPlan(t), Epoch: drawUint(t), Chunk: chunk.ID(drawUint(t)), First: drawUint(t),
+		Attempt: rapid.IntRange(1, 100).Draw(t, "attempt"), Token: drawHex(t), Mapper: drawMapper(t),
+		Counts:    rapid.SliceOfN(rapid.SampledFrom([]int{1, 1, 1, 0, 2, 5}), 1, 40).Draw(t, "counts"),
+		DeadCount: rapid.IntRange(0, 5).Draw(t, "dead"),
+		Digest:    chunk.Sum(rapid.SliceOf(rapid.Byte()).Draw(t, "input")),
+	}
+	s.Objects = len(s.Counts)
+	outputs := 0
+	for _, n := range s.Counts {
+		outputs += n
+	}
+	s.Outputs, s.Dead = drawLines(t, outputs), drawLines(t, s.DeadCount)
+	both := bytes.Join([][]byte{s.Outputs, s.Dead}, nil) // as a decoder cuts it: never nil unless both are empty
+	s.Outputs, s.Dead = both[:len(s.Outputs)], both[len(s.Outputs):]
+	return s
+}
+
+func drawSaveAnswer(t *rapid.T) bus.SaveAnswer {
+	status := rapid.SampledFrom([]bus.SaveStatus{bus.SaveCommitted, bus.SaveDuplicate, bus.SaveBusy, bus.SaveRefused})
+	return bus.SaveAnswer{Plan: drawMaybePlan(t), Status: status.Draw(t, "status"), Reason: drawText(t)}
+}
+
+func drawSummary(t *rapid.T) bus.Summary {
+	if rapid.Bool().Draw(t, "empty") {
+		return bus.Summary{}
+	}
+	return bus.Summary{
+		Chunks: drawUint(t), Objects: drawUint(t), Outputs: drawUint(t), Dead: drawUint(t), Duplicates: drawUint(t),
+		OutputBytes: drawUint(t), Output: drawText(t), DeadFile: drawText(t),
+	}
+}
+
+func drawSaved(t *rapid.T) bus.Saved {
+	return bus.Saved{Plan: drawPlan(t), Epoch: drawUint(t), Chunks: drawSet[chunk.ID](t, 1, 100), Total: drawSummary(t)}
+}
+
+func drawSavedAnswer(t *rapid.T) bus.SavedAnswer { return bus.SavedAnswer{Plan: drawPlan(t)} }
+
+func drawSync(t *rapid.T) bus.Sync {
+	s := bus.Sync{
+		Op:   rapid.SampledFrom([]bus.SyncOp{bus.SyncClaim, bus.SyncList, bus.SyncFinish}).Draw(t, "op"),
+		Plan: drawPlan(t), Epoch: drawUint(t), Fetcher: rapid.StringMatching(`[A-Z0-9]{26}`).Draw(t, "fetcher"),
+	}
+	switch s.Op {
+	case bus.SyncClaim:
+		s.Claim = &chunk.Plan{Source: drawText(t), Size: 100, Bytes: 1 << 20, Format: 1}
+		s.Plan = rapid.SampledFrom([]chunk.PlanID{"", s.Claim.ID()}).Draw(t, "plan")
+	case bus.SyncList:
+		if s.Chunks = drawSet[chunk.ID](t, 0, 50); s.Chunks == nil {
+			s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, 8192).Draw(t, "limit")
+		}
+	case bus.SyncFinish:
+		s.Total = bus.Totals{Chunks: drawUint(t), Objects: drawUint(t)}
+	}
+	return s
+}
+
+func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
+	a := bus.SyncAnswer{
+		Plan: drawMaybePlan(t), Reason: drawText(t), Epoch: drawUint(t), Summary: drawSummary(t),
+		Status: rapid.SampledFrom([]bus.SyncStatus{bus.SyncOK, bus.SyncWorking, bus.SyncOtherPlan, bus.SyncFenced, bus.SyncFailed}).Draw(t, "status"),
+	}
+	if rapid.Bool().Draw(t, "key") {
+		a.Key = rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key")
+	}
+	for _, id := range drawSet[chunk.ID](t, 0, 20) {
+		a.Entries = append(a.Entries, bus.Entry{ID: id, Digest: chunk.Sum([]byte(drawText(t)))})
+	}
+	return a
+}
+
+func drawOrder(t *rapid.T) bus.Order {
+	kind := rapid.SampledFrom([]bus.OrderKind{bus.OrderPing, bus.OrderDrop, bus.OrderDrain})
+	return bus.Order{Plan: drawPlan(t), Kind: kind.Draw(t, "kind"), Chunk: chunk.ID(drawUint(t)), Epoch: drawUint(t)}
+}
+
+func drawOrderAnswer(t *rapid.T) bus.OrderAnswer { return bus.OrderAnswer{Plan: drawPlan(t)} }
+
+func drawStatus(t *rapid.T) bus.Status {
+	number := rapid.Float64Range(0, 1e15)
+	s := bus.Status{
+		Job: "job", Plan: drawMaybePlan(t), Epoch: drawUint(t), State: bus.StateRunning, Source: drawText(t),
+		Objects: bus.ObjectCounts{Cut: drawUint(t), Dead: drawUint(t)}, Chunks: bus.ChunkCounts{Cut: drawUint(t), BackupWins: drawUint(t)},
+		Rate: number.Draw(t, "rate"), StartedAt: time.Unix(int64(rapid.Int32().Draw(t, "start")), 0).UTC(), Summary: drawSummary(t),
+	}
+	if rapid.Bool().Draw(t, "eta") {
+		eta := number.Draw(t, "eta")
+		s.ETASeconds = &eta
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "mappers") {
+		s.Mappers = append(s.Mappers, bus.MapperStatus{Mapper: drawMapper(t), Held: 3, Saved: drawUint(t), LastBeatSeconds: 0.5})
+	}
+	return s
+}
+
+func drawControl(t *rapid.T) bus.Control {
+	action := rapid.SampledFrom([]bus.ControlAction{bus.ControlPause, bus.ControlResume, bus.ControlCancel, bus.ControlRate})
+	return bus.Control{Action: action.Draw(t, "action"), Rate: rapid.Float64Range(0, 1e9).Draw(t, "rate")}
+}
+
+func drawControlAnswer(t *rapid.T) bus.ControlAnswer {
+	return bus.ControlAnswer{Plan: drawMaybePlan(t), OK: rapid.Bool().Draw(t, "ok"), Reason: drawText(t)}
+}

@@ -1,0 +1,248 @@
+package bus
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// fields reads or writes the headers of a message. Each kind of message names
+// its headers once, in one method that serves both directions, so that what
+// is written and what is read cannot drift apart.
+//
+// When it writes, optional values that are zero are left out. When it reads,
+// the first mistake is kept in err, and values after it mean nothing.
+type fields struct {
+	header Header
+	body   []byte
+	write  bool
+	err    error
+}
+
+// presence says whether a header may be missing.
+type presence bool
+
+const (
+	required presence = true
+	optional presence = false
+)
+
+func writing() *fields { return &fields{header: Header{keyProtocol: Protocol}, write: true} }
+
+func reading(h Header) *fields { return &fields{header: h} }
+
+// encode writes a message from its headers and body.
+func encode(describe func(*fields), body []byte) Message {
+	f := writing()
+	describe(f)
+	if len(body) > 0 {
+		f.header[keySum] = sumText(checksum(body))
+	}
+	return Message{Header: f.header, Body: body}
+}
+
+// decode checks the protocol version and the checksum of the body and reads
+// the headers.
+func decode(what string, m Message, describe func(*fields)) error {
+	if err := checkProtocol(m.Header); err != nil {
+		return fmt.Errorf("decode %s: %w", what, err)
+	}
+	f := reading(m.Header)
+	f.body = m.Body
+	if len(m.Body) > 0 {
+		var sum uint32
+		f.sum(keySum, &sum)
+		if f.err == nil && sum != checksum(m.Body) {
+			f.err = fmt.Errorf("%w: checksum of the body is wrong", ErrCorrupt)
+		}
+	}
+	if f.err == nil {
+		describe(f)
+	}
+	if f.err != nil {
+		return fmt.Errorf("decode %s: %w", what, f.err)
+	}
+	return nil
+}
+
+const keySum = "Chunkline-Sum" // CRC32C of the body
+
+// fail notes a mistake in a header.
+func (f *fields) fail(key, format string, args ...any) {
+	if f.err == nil {
+		f.err = fmt.Errorf("%w: %s: %s", ErrMalformed, key, fmt.Sprintf(format, args...))
+	}
+}
+
+// get returns the header to be read; false if there is nothing to read.
+func (f *fields) get(key string, p presence) (string, bool) {
+	if f.err != nil {
+		return "", false
+	}
+	value, has := f.header[key]
+	if !has && p == required {
+		f.fail(key, "missing")
+	}
+	return value, has
+}
+
+// field is one header: zero says whether it may be left out, show writes it
+// and parse reads it.
+func (f *fields) field(key string, p presence, zero bool, show func() string, parse func(string) error) {
+	if f.write {
+		if p == required || !zero {
+			f.header[key] = show()
+		}
+		return
+	}
+	if value, has := f.get(key, p); has {
+		if err := parse(value); err != nil {
+			f.fail(key, "%s", err)
+		}
+	}
+}
+
+// uint is a number from 0 to most.
+func (f *fields) uint(key string, v *uint64, most uint64, p presence) {
+	f.field(key, p, *v == 0, func() string { return strconv.FormatUint(*v, 10) }, func(s string) (err error) {
+		*v, err = parseUint(s, most)
+		return err
+	})
+}
+
+// int is a number from 0 to most.
+func (f *fields) int(key string, v *int, most int, p presence) {
+	n := uint64(max(*v, 0))
+	f.uint(key, &n, uint64(most), p)
+	*v = int(n)
+}
+
+// id is a chunk's ID.
+func (f *fields) id(key string, v *chunk.ID, p presence) {
+	f.uint(key, (*uint64)(v), maxID, p)
+}
+
+// maxID leaves room to add to an ID, or to an ordinal, without overflow.
+const maxID = 1 << 62
+
+// millis is a duration in whole milliseconds, up to most.
+func (f *fields) millis(key string, v *time.Duration, most time.Duration, p presence) {
+	n := uint64(max(*v, 0) / time.Millisecond)
+	f.uint(key, &n, uint64(most/time.Millisecond), p)
+	*v = time.Duration(n) * time.Millisecond
+}
+
+// flag is "true" or left out.
+func (f *fields) flag(key string, v *bool) {
+	f.field(key, optional, !*v, func() string { return "true" }, func(s string) error {
+		*v = s == "true"
+		if !*v {
+			return fmt.Errorf("%.20q is not true; leave it out instead", s)
+		}
+		return nil
+	})
+}
+
+// token is 1 to 64 letters, digits, '_' and '-'.
+func (f *fields) token(key string, v *string, p presence) {
+	f.field(key, p, *v == "", func() string { return *v }, func(s string) error {
+		*v = s
+		if !isName(s) {
+			return fmt.Errorf("%.80q: want 1 to %d letters, digits, '_', '-'", s, maxName)
+		}
+		return nil
+	})
+}
+
+// choice is one of a few words.
+func choice[T ~string](f *fields, key string, v *T, words ...T) {
+	f.field(key, required, *v == "", func() string { return string(*v) }, func(s string) error {
+		for _, word := range words {
+			if s == string(word) {
+				*v = word
+				return nil
+			}
+		}
+		return fmt.Errorf("%.40q: want one of %q", s, words)
+	})
+}
+
+// text is text for people, cut at most bytes when it is written.
+func (f *fields) text(key string, v *string, most int) {
+	f.field(key, optional, *v == "", func() string { return writeText(*v, most) }, func(s string) (err error) {
+		*v, err = readText(s, most)
+		return err
+	})
+}
+
+// plan is the plan's ID.
+func (f *fields) plan(v *chunk.PlanID, p presence) {
+	f.field(keyPlan, p, *v == "", func() string { return string(*v) }, func(s string) error {
+		*v = chunk.PlanID(s)
+		_, err := parseHex(s, 16)
+		return err
+	})
+}
+
+func (f *fields) digest(key string, v *chunk.Digest) {
+	f.field(key, required, false, v.String, func(s string) (err error) {
+		*v, err = chunk.ParseDigest(s)
+		return err
+	})
+}
+
+// secret is size bytes in hexadecimal.
+func (f *fields) secret(key string, v *[]byte, size int, p presence) {
+	f.field(key, p, len(*v) == 0, func() string { return hex.EncodeToString(*v) }, func(s string) (err error) {
+		*v, err = parseHex(s, size)
+		return err
+	})
+}
+
+// hex is size bytes in hexadecimal that are only compared, never looked into.
+func (f *fields) hex(key string, v *string, size int) {
+	f.field(key, required, false, func() string { return *v }, func(s string) error {
+		*v = s
+		_, err := parseHex(s, size)
+		return err
+	})
+}
+
+func (f *fields) sum(key string, v *uint32) {
+	f.field(key, required, false, func() string { return sumText(*v) }, func(s string) error {
+		b, err := parseHex(s, 4)
+		if err == nil {
+			*v = uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+		}
+		return err
+	})
+}
+
+func sumText(sum uint32) string { return fmt.Sprintf("%08x", sum) }
+
+// json is a small value as JSON in ASCII.
+func (f *fields) json(key string, v any, zero bool, p presence) {
+	f.field(key, p, zero, func() string { return asciiJSON(v) }, func(s string) error {
+		return json.Unmarshal([]byte(s), v)
+	})
+}
+
+func parseUint(s string, most uint64) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n > most {
+		return 0, fmt.Errorf("%.40q: want a number from 0 to %d", s, most)
+	}
+	return n, nil
+}
+
+func parseHex(s string, size int) ([]byte, error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != size {
+		return nil, fmt.Errorf("%.80q: want %d hexadecimal digits", s, 2*size)
+	}
+	return b, nil
+}

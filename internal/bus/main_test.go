@@ -1,0 +1,36 @@
+package bus_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"testing"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childServer) != "" {
+		serveAsChild()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// childServer is set in a child process that is to be a NATS server.
+const childServer = "CHUNKLINE_TEST_NATS_SERVER"
+
+// serveAsChild runs a server until stdin is closed.
+func serveAsChild() {
+	server, err := bus.StartServer(bus.ServerOptions{Listen: "127.0.0.1:0", Log: zerolog.Nop()})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	fmt.Println(server.URL())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	server.Shutdown()
+}

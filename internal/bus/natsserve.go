@@ -1,0 +1,165 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+)
+
+// drainPoll is how often a stop looks whether all subscriptions have ended:
+// nats.go does not tell for those of a micro service.
+const drainPoll = 5 * time.Millisecond
+
+// Listen implements Transport.
+func (t *natsTransport) Listen(l Listener) (stop func(context.Context), err error) {
+	t.serving.Lock()
+	defer t.serving.Unlock()
+	if err := t.link.reason(); err != nil {
+		return nil, err
+	}
+	listen := t.listenFound
+	if l.Hidden {
+		listen = t.listenHidden
+	}
+	before := t.nc.NumSubscriptions()
+	end, err := listen(l)
+	if err != nil {
+		return nil, sendError(err)
+	}
+	added := t.nc.NumSubscriptions() - before
+	ended := make(chan struct{})
+	ending := make(chan struct{}, 1)
+	ending <- struct{}{}
+	return func(ctx context.Context) {
+		select {
+		case <-ending: // the first call ends it, all wait
+			t.owned.Go(func() { defer close(ended); t.drain(ctx, end, added) })
+		default:
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		}
+	}, nil
+}
+
+// drain ends subscriptions, and waits until what they had received is handled
+// or ctx ends.
+func (t *natsTransport) drain(ctx context.Context, end func(), subscriptions int) {
+	t.serving.Lock()
+	defer t.serving.Unlock()
+	left := t.nc.NumSubscriptions() - subscriptions
+	end()
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for t.link.live.Load() && t.nc.NumSubscriptions() > left {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// limit is how many bytes may wait for a topic's handler.
+func limit(topic Topic) int {
+	if topic.Name == verbPart {
+		return pendingPartsBytes
+	}
+	return pendingBytes
+}
+
+// listenFound registers a service that nats micro finds.
+func (t *natsTransport) listenFound(l Listener) (end func(), err error) {
+	version, metadata := semVer(l.Version)
+	service, err := micro.AddService(t.nc, micro.Config{
+		Name: l.Name, Version: version, Description: l.Description, Metadata: metadata,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register service: %w", err)
+	}
+	end = func() {
+		if err := service.Stop(); err != nil {
+			t.log.Debug().Err(err).Msg("stop service")
+		}
+	}
+	for _, topic := range l.Topics {
+		options := []micro.EndpointOpt{
+			micro.WithEndpointSubject(topic.Subject), micro.WithEndpointPendingLimits(pendingMessages, limit(topic)),
+			micro.WithEndpointQueueGroup(topic.Queue),
+		}
+		if topic.Queue == "" {
+			options = append(options, micro.WithEndpointQueueGroupDisabled())
+		}
+		err := service.AddEndpoint(topic.Name, micro.HandlerFunc(func(r micro.Request) {
+			t.handle(topic, &nats.Msg{Subject: r.Subject(), Reply: r.Reply(), Header: nats.Header(r.Headers()), Data: r.Data()})
+		}), options...)
+		if err != nil {
+			end()
+			return nil, fmt.Errorf("add endpoint %s: %w", topic.Name, err)
+		}
+	}
+	return end, nil
+}
+
+func (t *natsTransport) listenHidden(l Listener) (end func(), err error) {
+	var subs []*nats.Subscription
+	end = func() {
+		for _, sub := range subs {
+			if err := sub.Drain(); err != nil {
+				t.log.Debug().Err(err).Str("subject", sub.Subject).Msg("unsubscribe")
+			}
+		}
+	}
+	for _, topic := range l.Topics {
+		sub, err := t.nc.QueueSubscribe(topic.Subject, topic.Queue, func(m *nats.Msg) { t.handle(topic, m) })
+		if err == nil {
+			subs = append(subs, sub)
+			err = sub.SetPendingLimits(pendingMessages, limit(topic))
+		}
+		if err != nil {
+			end()
+			return nil, fmt.Errorf("subscribe to %s: %w", topic.Subject, err)
+		}
+	}
+	return end, nil
+}
+
+// handle hands a message to its topic.
+func (t *natsTransport) handle(topic Topic, m *nats.Msg) {
+	t.count(m)
+	d := Delivery{Subject: m.Subject, Message: received(m)}
+	switch reply := m.Reply; {
+	case strings.HasPrefix(reply, inboxRoot):
+		d.Reply = func(m Message) error {
+			if err := t.link.usable(); err != nil {
+				return err
+			}
+			return t.push(reply, m)
+		}
+	case reply != "":
+		t.asyncFails.Add(1)
+		t.log.Debug().Str("subject", m.Subject).Str("reply", clip(reply, maxLabel)).
+			Msg("will not answer to a subject that is no inbox")
+	}
+	topic.Handle(d)
+}
+
+// semVerText is what nats.go's micro package takes for a version.
+var semVerText = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
+	`(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?` +
+	`(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$`)
+
+// semVer returns a version that discovery takes; what it does not take stands
+// in the metadata, under "version".
+func semVer(version string) (string, map[string]string) {
+	if short := strings.TrimPrefix(version, "v"); semVerText.MatchString(short) {
+		return short, nil
+	}
+	return "0.0.0", map[string]string{"version": version}
+}

@@ -1,0 +1,297 @@
+package bus_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+)
+
+const (
+	partJob  = "parts"
+	partVerb = "chunkline.parts.save"
+)
+
+// echo serves requests with their own body, and counts them by body length.
+func echo(t *testing.T, c bus.Transport) (calls func(size int) int, stop func()) {
+	t.Helper()
+	var mu sync.Mutex
+	count := map[int]int{}
+	b := bus.New(c, partJob)
+	end, err := b.Serve(bus.Service{Name: "echo", Version: "1.0.0", Endpoints: []bus.Endpoint{
+		{Verb: bus.VerbSave, Queue: "saver", Handle: func(r *bus.Request) {
+			mu.Lock()
+			count[len(r.Body)]++
+			mu.Unlock()
+			_ = r.Reply(bus.Message{Body: r.Body})
+		}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(size int) int { mu.Lock(); defer mu.Unlock(); return count[size] },
+		func() { _ = end(context.Background()); b.Close() }
+}
+
+// TestParts_faults: whatever the network does, short of damage, every message
+// in parts gets there; a damaged one is an error and never a wrong answer.
+func TestParts_faults(t *testing.T) {
+	t.Parallel()
+	lossy := bustest.Rates{Drop: 0.03, Duplicate: 0.1, Delay: 0.2, Reorder: 0.1, MaxDelay: 500 * time.Millisecond}
+	damaging := lossy
+	damaging.Corrupt = 0.01
+	for name, rates := range map[string]bustest.Rates{"lossy": lossy, "damaging": damaging} {
+		for seed := range uint64(5) {
+			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					n := bustest.NewMemory(bustest.Options{MaxPayload: 4096, Seed: seed})
+					n.SetHook(bustest.Random(seed, rates))
+					_, stop := echo(t, n.Connect("saver"))
+					defer stop()
+					var clients sync.WaitGroup
+					for i := range 3 {
+						b := bus.New(n.Connect("mapper"), partJob)
+						defer b.Close()
+						clients.Go(func() { faulty(t, b, rand.New(rand.NewPCG(seed, uint64(i))), rates.Corrupt > 0) })
+					}
+					clients.Wait()
+				})
+			})
+		}
+	}
+}
+
+func faulty(t *testing.T, b *bus.Bus, dice *rand.Rand, damage bool) {
+	for range 10 {
+		body := make([]byte, 8000+dice.IntN(100_000))
+		for i := range body {
+			body[i] = byte(dice.Uint32())
+		}
+		for try := 0; ; try++ {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+			got, err := b.Request(ctx, bus.VerbSave, bus.Message{Body: body})
+			cancel()
+			if err == nil && bytes.Equal(got.Body, body) {
+				break
+			}
+			if err == nil {
+				t.Fatalf("%d bytes came back as %d others", len(body), len(got.Body))
+			}
+			if !damage || try == 50 {
+				t.Fatalf("request of %d bytes: %v", len(body), err)
+			}
+		}
+	}
+}
+
+// TestParts_answeredAgain: a last part whose answer was lost is sent again,
+// and gets the same answer; the request is handled once.
+func TestParts_answeredAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := bustest.NewMemory(bustest.Options{MaxPayload: 4096})
+		calls, stop := echo(t, n.Connect("saver"))
+		defer stop()
+		lost := 0
+		n.SetHook(func(p bustest.Packet) bustest.Fate {
+			if p.Reply && p.Header["Chunkline-Part"] == "first" && lost < 2 {
+				lost++
+				return bustest.Fate{Drop: true}
+			}
+			return bustest.Fate{}
+		})
+		b := bus.New(n.Connect("mapper"), partJob)
+		defer b.Close()
+		body := bytes.Repeat([]byte("0123456789"), 1000)
+		got, err := b.Request(t.Context(), bus.VerbSave, bus.Message{Body: body})
+		if err != nil || !bytes.Equal(got.Body, body) {
+			t.Errorf("got %d bytes, %v", len(got.Body), err)
+		}
+		if handled := calls(len(body)); handled != 1 || lost != 2 {
+			t.Errorf("handled %d times after %d lost answers, want 1 after 2", handled, lost)
+		}
+	})
+}
+
+// begun is the first part of a request, or of an answer, of so many bytes.
+func begun(id string, total int) bus.Message {
+	return bus.Message{Body: make([]byte, 100), Header: bus.Header{
+		"Chunkline-Protocol": "1", "Chunkline-Part": "first", "Chunkline-Part-Id": id, "Chunkline-Part-At": "X",
+		"Chunkline-Part-Total": strconv.Itoa(total), "Chunkline-Part-Size": "1000000", "Chunkline-Part-Sum": "00000000",
+	}}
+}
+
+func code(t *testing.T, c bus.Transport, subject string, m bus.Message) string {
+	t.Helper()
+	got, err := c.Request(t.Context(), subject, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kind := got.Header["Chunkline-Part"]; kind != "" {
+		return kind
+	}
+	return got.Header["Nats-Service-Error-Code"]
+}
+
+// TestParts_boundedIn: requests in assembly are bounded, and dropped when
+// nobody touches them.
+func TestParts_boundedIn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := bustest.NewMemory(bustest.Options{MaxPayload: 2 << 20})
+		_, stop := echo(t, n.Connect("saver"))
+		defer stop()
+		c := n.Connect("mapper")
+		defer c.Close()
+		start := begun("A", 200<<20)
+		got, err := c.Request(t.Context(), partVerb, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := "chunkline.parts.part." + got.Header["Chunkline-Part-At"]
+		put := func(i int) bus.Message {
+			return bus.Message{Body: make([]byte, 1_000_000), Header: bus.Header{
+				"Chunkline-Protocol": "1", "Chunkline-Part": "put", "Chunkline-Part-Id": "A",
+				"Chunkline-Part-Offset": strconv.Itoa(100 + i*1_000_000),
+			}}
+		}
+		want := func(what, got, want string) {
+			t.Helper()
+			if got != want {
+				t.Errorf("%s: %s, want %s", what, got, want)
+			}
+		}
+		for i := range 4 { // 80 s, but never 30 s of silence
+			<-time.After(20 * time.Second)
+			want("part", code(t, c, parts, put(i)), "have")
+		}
+		want("another of 200 MiB", code(t, c, partVerb, begun("B", 200<<20)), "429")
+		want("doubled first part", code(t, c, partVerb, start), "continue")
+		<-time.After(29 * time.Second)
+		want("part after 29 s", code(t, c, parts, put(4)), "have")
+		<-time.After(31 * time.Second)
+		want("part after 31 s", code(t, c, parts, put(5)), "404")
+		want("another of 200 MiB", code(t, c, partVerb, begun("B", 200<<20)), "continue")
+		release := bus.Message{Header: bus.Header{"Chunkline-Protocol": "1", "Chunkline-Part": "release", "Chunkline-Part-Id": "B"}}
+		if err := c.Publish(parts, release); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		want("one of a gigabyte, alone", code(t, c, partVerb, begun("C", bus.MaxMessage)), "continue")
+	})
+}
+
+// TestParts_boundedOut: answers that wait to be fetched are bounded, and
+// dropped when nobody fetches them.
+func TestParts_boundedOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := bustest.NewMemory(bustest.Options{})
+		server := bus.New(n.Connect("fetcher"), partJob)
+		defer server.Close()
+		replied := make(chan error, 1)
+		large := make([]byte, 200<<20)
+		stop, err := server.Serve(bus.Service{Name: "fetcher", Version: "1.0.0", Endpoints: []bus.Endpoint{
+			{Verb: bus.VerbSave, Handle: func(r *bus.Request) { replied <- r.Reply(bus.Message{Body: large}) }},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = stop(context.Background()) }()
+		c := n.Connect("mapper")
+		defer c.Close()
+		ask := func(wantCode string, wantErr error) {
+			t.Helper()
+			if got := code(t, c, partVerb, bus.Message{Header: bus.Header{"Chunkline-Protocol": "1"}}); got != wantCode {
+				t.Errorf("answer %s, want %s", got, wantCode)
+			}
+			if err := <-replied; !errors.Is(err, wantErr) {
+				t.Errorf("reply: error %v, want %v", err, wantErr)
+			}
+		}
+		ask("first", nil)
+		ask("429", bus.ErrBusy)
+		<-time.After(31 * time.Second)
+		ask("first", nil)
+	})
+}
+
+// TestParts_boundedFetching: so are answers that are being fetched.
+func TestParts_boundedFetching(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := bustest.NewMemory(bustest.Options{})
+		server := n.Connect("fetcher")
+		defer server.Close()
+		fetching := make(chan struct{}, 100)
+		_, err := server.Listen(bus.Listener{Topics: []bus.Topic{
+			{Subject: partVerb, Handle: func(d bus.Delivery) { _ = d.Reply(begun("A", 200<<20)) }},
+			{Subject: "chunkline.parts.part.X", Handle: func(bus.Delivery) { fetching <- struct{}{} }},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := bus.New(n.Connect("mapper"), partJob)
+		defer b.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		first := make(chan error, 1)
+		go func() {
+			_, err := b.Request(ctx, bus.VerbSave, bus.Message{})
+			first <- err
+		}()
+		<-fetching
+		if _, err := b.Request(t.Context(), bus.VerbSave, bus.Message{}); !errors.Is(err, bus.ErrBusy) {
+			t.Errorf("second: error %v, want %v", err, bus.ErrBusy)
+		}
+		cancel()
+		if err := <-first; !errors.Is(err, context.Canceled) {
+			t.Errorf("first: error %v, want %v", err, context.Canceled)
+		}
+	})
+}
+
+// TestParts_released: whoever is done with a transfer says so, and its memory
+// is free for the next one at once.
+func TestParts_released(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := bustest.NewMemory(bustest.Options{})
+		_, stop := echo(t, n.Connect("saver"))
+		defer stop()
+		b := bus.New(n.Connect("mapper"), partJob)
+		defer b.Close()
+		large := bus.Message{Body: make([]byte, 150<<20)}
+		given := make(chan struct{})
+		var parts int
+		n.SetHook(func(p bustest.Packet) bustest.Fate {
+			if p.Header["Chunkline-Part"] == "put" {
+				if parts++; parts == 10 {
+					close(given)
+				}
+			}
+			return bustest.Fate{}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-given; cancel() }()
+		if _, err := b.Request(ctx, bus.VerbSave, large); !errors.Is(err, context.Canceled) {
+			t.Errorf("request that was given up: error %v, want %v", err, context.Canceled)
+		}
+		for range 2 { // each has 150 MiB in assembly, then 150 MiB to be fetched
+			synctest.Wait()
+			got, err := b.Request(t.Context(), bus.VerbSave, large)
+			if err != nil || len(got.Body) != len(large.Body) {
+				t.Errorf("got %d bytes, %v", len(got.Body), err)
+			}
+		}
+	})
+}

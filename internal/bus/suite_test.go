@@ -1,0 +1,86 @@
+package bus_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+)
+
+func TestSuite_memory(t *testing.T) {
+	t.Parallel()
+	bustest.Run(t, func(*testing.T) bustest.Network {
+		n := bustest.NewMemory(bustest.Options{})
+		return bustest.Network{
+			Connect: func(role bus.Role) bus.Transport { return n.Connect(string(role)) },
+			Away:    n.Away, Back: n.Back,
+		}
+	})
+}
+
+func TestSuite_nats(t *testing.T) {
+	t.Parallel()
+	bustest.Run(t, func(t *testing.T) bustest.Network {
+		n := newNetwork(t)
+		return bustest.Network{
+			Connect: func(role bus.Role) bus.Transport {
+				c, err := bus.ConnectTransport(bus.Config{URL: n.url}, n.options(role))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c
+			},
+			Away: n.away, Back: n.back,
+		}
+	})
+}
+
+// network is a real server that can go away and come back.
+type network struct {
+	t      *testing.T
+	url    string
+	server *bus.Server
+}
+
+func newNetwork(t *testing.T) *network {
+	n := &network{t: t}
+	n.start("127.0.0.1:0")
+	t.Cleanup(func() { n.server.Shutdown() })
+	return n
+}
+
+func (n *network) start(address string) {
+	n.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	var err error
+	for range 100 { // somebody else may have been given its port meanwhile
+		if n.server, err = bus.StartServer(bus.ServerOptions{Listen: address, Log: zerolog.Nop()}); err == nil {
+			n.url = n.server.URL()
+			return
+		}
+		<-tick.C
+	}
+	n.t.Fatal(err)
+}
+
+func (n *network) away() { n.server.Shutdown() }
+func (n *network) back() { n.start(n.url[len("nats://"):]) }
+
+func (n *network) options(role bus.Role) bus.Options {
+	return bus.Options{Job: "suite", Role: role, Name: n.t.Name(), Log: zerolog.Nop()}
+}
+
+// connect makes a bus that is closed with the test.
+func (n *network) connect(role bus.Role) *bus.Bus {
+	n.t.Helper()
+	b, err := bus.Connect(bus.Config{URL: n.url}, n.options(role))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(b.Close)
+	return b
+}

@@ -1,0 +1,180 @@
+package bus
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// SyncOp is what a fetcher wants of the saver.
+type SyncOp string
+
+// The questions of a fetcher.
+const (
+	SyncClaim  SyncOp = "claim"  // this job is mine now
+	SyncList   SyncOp = "list"   // which chunks are committed?
+	SyncFinish SyncOp = "finish" // that was all: lay out the result
+)
+
+// Sync is the fetcher's question to the saver.
+type Sync struct {
+	Op      SyncOp
+	Plan    chunk.PlanID // in a claim it may be empty
+	Fetcher string       // instance ID
+	Epoch   uint64       // 0 in a claim
+
+	Claim  *chunk.Plan // claim
+	From   chunk.ID    // list: the committed chunks with From <= ID < From+Limit
+	Limit  int
+	Chunks []chunk.ID // list: instead of From and Limit, those of these; at most MaxSaved
+	Total  Totals     // finish
+}
+
+// Totals is how much a whole job is.
+type Totals struct {
+	Chunks, Objects uint64
+}
+
+// maxPage is how many chunks a page of a list covers at most; 24 bytes each.
+const maxPage = 1 << 20
+
+func (s *Sync) fields(f *fields) {
+	choice(f, "Chunkline-Op", &s.Op, SyncClaim, SyncList, SyncFinish)
+	f.plan(&s.Plan, presence(s.Op != SyncClaim))
+	f.token(keyFetcher, &s.Fetcher, required)
+	f.uint(keyEpoch, &s.Epoch, maxID, optional)
+	switch s.Op {
+	case SyncClaim:
+		if !f.write && f.err == nil {
+			s.Claim = f.claim(s.Plan)
+		}
+	case SyncList:
+		ranges(f, keyChunks, &s.Chunks, MaxSaved, optional)
+		f.id("Chunkline-From", &s.From, optional)
+		f.int("Chunkline-Limit", &s.Limit, maxPage, optional)
+		if !f.write && f.err == nil && (s.Chunks == nil) == (s.Limit == 0) {
+			f.fail("Chunkline-Limit", "want either a limit or chunks")
+		}
+	case SyncFinish:
+		f.uint("Chunkline-Total-Chunks", &s.Total.Chunks, math.MaxInt64, required)
+		f.uint("Chunkline-Total-Objects", &s.Total.Objects, math.MaxInt64, required)
+	}
+}
+
+// claim reads the plan in the body and holds it against its ID.
+func (f *fields) claim(id chunk.PlanID) *chunk.Plan {
+	var plan chunk.Plan
+	if err := json.Unmarshal(f.body, &plan); err != nil {
+		f.err = fmt.Errorf("%w: plan: %w", ErrMalformed, err)
+		return nil
+	}
+	if id != "" && plan.ID() != id {
+		f.fail(keyPlan, "%s is not the ID of the claimed plan", id)
+	}
+	return &plan
+}
+
+// Encode returns the message for VerbSync. The body of a claim is the plan as JSON.
+func (s Sync) Encode() Message {
+	var body []byte
+	if s.Op == SyncClaim && s.Claim != nil {
+		body = mustJSON(s.Claim)
+	}
+	return encode(s.fields, body)
+}
+
+// DecodeSync reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+func DecodeSync(m Message) (Sync, error) {
+	var s Sync
+	err := decode("sync", m, s.fields)
+	return s, err
+}
+
+// SyncStatus says how a Sync was answered.
+type SyncStatus string
+
+// The answers to Sync.
+const (
+	SyncOK        SyncStatus = "ok"
+	SyncWorking   SyncStatus = "working"    // finish: not yet, ask again
+	SyncOtherPlan SyncStatus = "other-plan" // the sink is bound to another plan
+	SyncFenced    SyncStatus = "fenced"     // a newer fetcher has claimed the job
+	SyncFailed    SyncStatus = "failed"     // see Reason; asking again may help
+)
+
+// SyncAnswer answers Sync.
+type SyncAnswer struct {
+	Plan    chunk.PlanID // of the sink; empty: it has none yet
+	Status  SyncStatus
+	Reason  string // up to 1024 bytes
+	Epoch   uint64 // claim: yours; fenced: the newer one
+	Key     []byte // claim: the key of lease tokens, 32 bytes
+	Entries []Entry
+	Summary Summary // what the sink holds; after a finish, where the result lies
+}
+
+// An Entry is a committed chunk.
+type Entry struct {
+	ID     chunk.ID
+	Digest chunk.Digest
+}
+
+const (
+	keySize   = 32
+	entrySize = 8 + len(chunk.Digest{})
+)
+
+func (a *SyncAnswer) fields(f *fields) {
+	f.plan(&a.Plan, optional)
+	choice(f, keyStatus, &a.Status, SyncOK, SyncWorking, SyncOtherPlan, SyncFenced, SyncFailed)
+	f.text(keyReason, &a.Reason, maxReason)
+	f.uint(keyEpoch, &a.Epoch, maxID, optional)
+	f.secret("Chunkline-Key", &a.Key, keySize, optional)
+	f.summary(&a.Summary)
+	count := len(a.Entries)
+	f.int("Chunkline-Entries", &count, maxPage, optional)
+	if !f.write && f.err == nil {
+		a.Entries = f.entries(count)
+	}
+}
+
+func (f *fields) entries(count int) []Entry {
+	if len(f.body) != count*entrySize {
+		f.fail("Chunkline-Entries", "%d entries in %d bytes", count, len(f.body))
+		return nil
+	}
+	if count == 0 {
+		return nil
+	}
+	entries := make([]Entry, count)
+	for i := range entries {
+		b := f.body[i*entrySize:]
+		entries[i].ID = chunk.ID(binary.BigEndian.Uint64(b))
+		copy(entries[i].Digest[:], b[8:])
+	}
+	return entries
+}
+
+// Encode returns the answer. The body is the entries: for each its ID, 8 bytes
+// big-endian, and its digest, 16 bytes.
+func (a SyncAnswer) Encode() Message {
+	var body []byte
+	if len(a.Entries) > 0 {
+		body = make([]byte, 0, len(a.Entries)*entrySize)
+	}
+	for _, e := range a.Entries {
+		body = binary.BigEndian.AppendUint64(body, uint64(e.ID))
+		body = append(body, e.Digest[:]...)
+	}
+	return encode(a.fields, body)
+}
+
+// DecodeSyncAnswer reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+func DecodeSyncAnswer(m Message) (SyncAnswer, error) {
+	var a SyncAnswer
+	err := decode("sync answer", m, a.fields)
+	return a, err
+}
