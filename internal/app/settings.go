@@ -1,0 +1,71 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// Common is the settings that every role has.
+type Common struct {
+	Job       string `envconfig:"JOB" default:"default" desc:"name of the job, part of every subject: 1 to 64 of A-Z a-z 0-9 _ -"`
+	LogLevel  string `envconfig:"LOG_LEVEL" default:"info" desc:"least level that is logged: debug, info, warn or error"`
+	LogFormat string `envconfig:"LOG_FORMAT" default:"auto" desc:"json, console, or auto: console on a terminal, else json"`
+	HTTPAddr  string `envconfig:"HTTP_ADDR" default:":3541" desc:"host:port of /healthz, /readyz, /metrics and /version; empty: none"`
+}
+
+// Load fills settings, pointers to structs with envconfig tags, from the
+// environment. An error names the variable, its value and what it should be.
+func Load(settings ...any) error {
+	for _, s := range settings {
+		err := envconfig.Process("", s)
+		var parse *envconfig.ParseError
+		switch {
+		case errors.As(err, &parse):
+			return Usage("%s=%q: not %s", parse.KeyName, parse.Value, inWords(parse.TypeName))
+		case err != nil:
+			return Usage("read settings: %w", err)
+		}
+	}
+	return nil
+}
+
+// inWords says what a Go type expects of a setting.
+func inWords(goType string) string {
+	switch {
+	case strings.HasSuffix(goType, "Duration"):
+		return `a duration such as "20s" or "5m"`
+	case goType == "bool":
+		return "true or false"
+	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"):
+		return "a whole number in range"
+	case strings.HasPrefix(goType, "float"):
+		return "a number"
+	}
+	return "a " + goType
+}
+
+// usage lists every setting of a role with its default and meaning.
+func usage(program, purpose string, settings []any) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s %s\n\nIt takes no arguments; its settings are environment variables:\n\n", program, purpose)
+	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "  VARIABLE\tDEFAULT\tMEANING")
+	for _, s := range settings {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(s).Elem()) {
+			value := field.Tag.Get("default")
+			if value == "" {
+				value = "-"
+			}
+			fmt.Fprintf(tw, "  %s\t%s\t%s\n", field.Tag.Get("envconfig"), value, field.Tag.Get("desc"))
+		}
+	}
+	_ = tw.Flush() // a strings.Builder takes everything
+	fmt.Fprintf(&text, "\nExit codes: 0 every object saved, 1 failed, 2 wrong settings, 3 a server or store cannot be reached,\n"+
+		"4 finished with dead letters, 130 or 143 ended by a second signal.\n")
+	return text.String()
+}
