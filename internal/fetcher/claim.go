@@ -1,0 +1,106 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+const (
+	askTimeout = 5 * time.Second        // for one question to the saver
+	askPause   = 100 * time.Millisecond // before it is asked again
+	patience   = time.Second            // before its absence is worth a line in the log
+)
+
+// grant is what the sink gave with the claim.
+type grant struct {
+	epoch  uint64
+	key    []byte      // signs leases
+	before bus.Summary // what the sink held at the claim
+}
+
+// claim makes this fetcher the one that runs the job. It waits for as long as
+// no saver answers, and says so once.
+func (f *Fetcher) claim(ctx context.Context) error {
+	claim := bus.Sync{Op: bus.SyncClaim, Plan: f.planID, Fetcher: f.bus.ID(), Claim: &f.plan}
+	said, begin := false, time.Now()
+	for {
+		answer, err := f.ask(ctx, claim)
+		switch {
+		case ctx.Err() != nil:
+			return ErrUnfinished
+		case errors.Is(err, bus.ErrClosed):
+			return fmt.Errorf("claim job: %w", err)
+		case err == nil && answer.Status == bus.SyncOK:
+			f.grant = grant{epoch: answer.Epoch, key: answer.Key, before: answer.Summary}
+			f.log.Info().Uint64("epoch", answer.Epoch).Uint64("chunks_saved", answer.Summary.Chunks).
+				Str("plan", string(f.planID)).Str("source", f.plan.Source).Msg("claimed the job")
+			return nil
+		case err == nil && answer.Status != bus.SyncFailed:
+			return refusal(answer)
+		}
+		if !said && time.Since(begin) >= patience {
+			said = true
+			if err == nil {
+				err = errors.New(answer.Reason)
+			}
+			f.log.Warn().Err(err).Msg("waiting for the saver")
+		}
+		select {
+		case <-ctx.Done():
+			return ErrUnfinished
+		case <-time.After(askPause):
+		}
+	}
+}
+
+// refusal turns a saver's no into the error that ends the job.
+func refusal(a bus.SyncAnswer) error {
+	switch a.Status {
+	case bus.SyncFenced:
+		return fmt.Errorf("%w (epoch %d)", ErrFenced, a.Epoch)
+	case bus.SyncOtherPlan:
+		return fmt.Errorf("%w: %s", ErrOtherPlan, a.Reason)
+	default:
+		return fmt.Errorf("saver answered %s: %s", a.Status, a.Reason)
+	}
+}
+
+// ask puts one question to the saver.
+func (f *Fetcher) ask(ctx context.Context, q bus.Sync) (bus.SyncAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	reply, err := f.bus.Request(ctx, bus.VerbSync, q.Encode())
+	if err != nil {
+		return bus.SyncAnswer{}, fmt.Errorf("ask saver: %w", err)
+	}
+	return bus.DecodeSyncAnswer(reply)
+}
+
+// insist asks until the saver answers, or says no for good.
+func (f *Fetcher) insist(ctx context.Context, q bus.Sync) (bus.SyncAnswer, error) {
+	for {
+		answer, err := f.ask(ctx, q)
+		switch {
+		case err == nil && answer.Status == bus.SyncOK:
+			return answer, nil
+		case err == nil && (answer.Status == bus.SyncFenced || answer.Status == bus.SyncOtherPlan):
+			return answer, refusal(answer)
+		}
+		select {
+		case <-ctx.Done():
+			return bus.SyncAnswer{}, ctx.Err()
+		case <-time.After(askPause):
+		}
+	}
+}
+
+// clerk runs the desk's errands to the saver, one after the other.
+func (f *Fetcher) clerk(ctx context.Context) {
+	for errand := range f.errands {
+		errand(ctx)
+	}
+}

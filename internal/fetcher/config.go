@@ -1,0 +1,54 @@
+package fetcher
+
+import (
+	"errors"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// Config is the fetcher's settings.
+type Config struct {
+	Source      string  `envconfig:"SOURCE" desc:"files to read (must be set): paths, globs or file:// URLs with commas between them; - is stdin"`
+	ChunkSize   int     `envconfig:"CHUNK_SIZE" default:"100" desc:"most objects in a chunk, 1 to 10000"`
+	ChunkBytes  int     `envconfig:"CHUNK_BYTES" default:"8388608" desc:"most bytes in a chunk of several objects, 1 to 268435456"`
+	MaxAttempts int     `envconfig:"MAX_ATTEMPTS" default:"10" desc:"mappers a chunk may take down before all of it is dead letters; 0: no limit"`
+	Speculate   bool    `envconfig:"SPECULATE" default:"true" desc:"give a straggler a backup attempt at an idle mapper"`
+	Rate        float64 `envconfig:"RATE" default:"0" desc:"most objects handed out a second; 0: no limit"`
+	OnDone      string  `envconfig:"ON_DONE" default:"stay" desc:"when the job is done: stay (and answer status) or exit"`
+	MaxDead     int64   `envconfig:"MAX_DEAD" default:"-1" desc:"most dead letters before the job is stopped; -1: no limit"`
+}
+
+const (
+	stay = "stay"
+	exit = "exit"
+)
+
+// Validate says which setting is wrong, and what would be right.
+func (c Config) Validate() error {
+	switch {
+	case c.ChunkSize < 1 || c.ChunkSize > chunk.MaxSize:
+		return app.Usage("CHUNK_SIZE=%d: use 1 to %d objects", c.ChunkSize, chunk.MaxSize)
+	case c.ChunkBytes < 1 || c.ChunkBytes > chunk.MaxBytes:
+		return app.Usage("CHUNK_BYTES=%d: use 1 to %d", c.ChunkBytes, chunk.MaxBytes)
+	case c.MaxAttempts < 0:
+		return app.Usage("MAX_ATTEMPTS=%d: use 0 (no limit) or more", c.MaxAttempts)
+	case !(c.Rate >= 0):
+		return app.Usage("RATE=%g: use 0 (no limit) or more objects a second", c.Rate)
+	case c.OnDone != stay && c.OnDone != exit:
+		return app.Usage("ON_DONE=%q: use stay or exit", c.OnDone)
+	case c.MaxDead < -1:
+		return app.Usage("MAX_DEAD=%d: use -1 (no limit) or more", c.MaxDead)
+	}
+	return nil
+}
+
+// Errors that end a job. Each says what a person can do.
+var (
+	ErrFenced        = errors.New("another fetcher has taken over this job; only one may run it")
+	ErrOtherPlan     = errors.New("sink was begun with another plan; choose another sink, or the source and chunk settings it was begun with")
+	ErrSourceChanged = errors.New("source has changed since the sink was begun; restore it, or choose another sink")
+	ErrTooManyDead   = errors.New("more dead letters than MAX_DEAD allows")
+	ErrCancelled     = errors.New("job was cancelled")
+	ErrUnfinished    = errors.New("stopped before the job was done; start it again to go on where it was")
+)

@@ -1,0 +1,167 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+const (
+	finishPause = 100 * time.Millisecond // between questions whether the result is laid out
+	finishRetry = time.Second            // before a layout that failed is asked for again
+	finishTries = 3                      // failures of it that end the job
+	maxPings    = 32                     // direct questions to mappers at a time
+)
+
+// errand hands the clerk something to do; its result comes back to the desk.
+// One errand at a time.
+func (d *desk) errand(do func(context.Context) func(*desk)) {
+	d.busy = true
+	f := d.f
+	f.errands <- func(ctx context.Context) {
+		result := do(ctx)
+		f.post(ctx, func(d *desk) { d.busy = false; result(d) })
+	}
+}
+
+// consult asks the saver what is due: whether chunks that were lost are there
+// already, whether our epoch still holds, and in the end to lay out the result.
+func (d *desk) consult(now time.Time) {
+	if d.busy || now.Before(d.askAfter) {
+		return
+	}
+	q := bus.Sync{Op: bus.SyncList, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch}
+	doubts := d.ledger.Doubts()
+	switch {
+	case d.state != bus.StateDone && d.cut && d.ledger.Done():
+		d.state = bus.StateFinishing
+		q.Op, q.Total = bus.SyncFinish, bus.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
+	case len(doubts) > 0:
+		q.Chunks = doubts[:min(len(doubts), bus.MaxSaved)]
+	case now.Sub(d.renewed) < renewInterval:
+		return
+	default:
+		q.Limit = 1 // whatever it is: the question is whether the epoch holds
+	}
+	d.errand(func(ctx context.Context) func(*desk) {
+		answer, err := d.f.ask(ctx, q)
+		return func(d *desk) { d.answered(time.Now(), q, answer, err) }
+	})
+}
+
+// answered takes the saver's answer to q.
+func (d *desk) answered(now time.Time, q bus.Sync, a bus.SyncAnswer, err error) {
+	if err == nil && a.Status == bus.SyncFailed && q.Op == bus.SyncList {
+		err = errors.New(a.Reason)
+	}
+	if err != nil {
+		d.askAfter = now.Add(askPause)
+		if !d.saverAway {
+			d.saverAway = true
+			d.f.log.Warn().Err(err).Msg("no answer from the saver, asking on")
+		}
+		return
+	}
+	if d.saverAway {
+		d.saverAway = false
+		d.f.log.Info().Msg("the saver answers again")
+	}
+	d.renewed = now
+	switch {
+	case a.Status == bus.SyncWorking:
+		d.askAfter = now.Add(finishPause)
+	case a.Status == bus.SyncFailed:
+		d.unfinished(now, a.Reason)
+	case a.Status != bus.SyncOK:
+		d.fail(refusal(a))
+	case q.Op == bus.SyncFinish:
+		d.finished(a.Summary)
+	default:
+		d.account(a.Summary)
+		d.settle(now, q.Chunks, a.Entries)
+	}
+}
+
+// settle resolves doubts: what the sink holds is saved, the rest goes out again.
+func (d *desk) settle(now time.Time, doubts []chunk.ID, entries []bus.Entry) {
+	there := make(map[chunk.ID]chunk.Digest, len(entries))
+	for _, e := range entries {
+		there[e.ID] = e.Digest
+	}
+	for _, id := range doubts {
+		digest, saved := there[id]
+		if !saved {
+			d.ledger.Settle(id)
+			continue
+		}
+		if h := d.held[id]; h != nil && h.digest != digest {
+			d.fail(changed(id, h.first, h.count))
+			return
+		}
+		d.saved(now, id)
+	}
+}
+
+// unfinished takes the saver's word that the result could not be laid out.
+func (d *desk) unfinished(now time.Time, reason string) {
+	d.failures++
+	d.askAfter = now.Add(finishRetry)
+	if d.failures >= finishTries {
+		d.fail(fmt.Errorf("lay out the result: saver answered: %s", reason))
+		return
+	}
+	d.f.log.Warn().Str("reason", reason).Msg("the saver could not lay out the result, asking again")
+}
+
+// finished ends the job: the sink has everything, once, and has laid it out.
+func (d *desk) finished(total bus.Summary) {
+	d.state, d.total = bus.StateDone, total
+	d.report(time.Now()) // whoever asks from now on is told so
+	d.f.log.Info().Uint64("objects", total.Objects).Uint64("outputs", total.Outputs).Uint64("dead", total.Dead).
+		Uint64("chunks", total.Chunks).Str("output", total.Output).Msg("job done")
+}
+
+// order is a direct message to one mapper.
+type order struct {
+	mapper string
+	kind   bus.OrderKind
+	chunk  chunk.ID
+}
+
+// order sends a direct message to a mapper, unless too many are on their way:
+// every order is repeated when the mapper's next list shows that it is needed.
+func (d *desk) order(o order) {
+	select {
+	case d.f.orders <- o:
+	default:
+	}
+}
+
+// orderLoop delivers orders. Nobody there means that a mapper is gone.
+func (f *Fetcher) orderLoop(ctx context.Context) {
+	group := new(errgroup.Group)
+	group.SetLimit(maxPings)
+	for o := range f.orders {
+		group.Go(func() error { f.deliver(ctx, o); return nil })
+	}
+	_ = group.Wait() // its members return no errors
+}
+
+func (f *Fetcher) deliver(ctx context.Context, o order) {
+	asking, cancel := context.WithTimeout(ctx, goneAfter-suspectAfter)
+	defer cancel()
+	message := bus.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: o.kind, Chunk: o.chunk}.Encode()
+	_, err := f.bus.Request(asking, bus.VerbMapper(o.mapper), message)
+	switch {
+	case errors.Is(err, bus.ErrNobody):
+		f.post(ctx, func(d *desk) { d.vanish(o.mapper) })
+	case err == nil:
+		f.post(ctx, func(d *desk) { d.ledger.Alive(time.Now(), o.mapper) })
+	}
+}

@@ -1,0 +1,119 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+// pageSize is how many chunk IDs one page of committed entries covers: 24
+// bytes each, so a page is well below the server's max_payload.
+const pageSize = 8192
+
+// cut is a chunk as it comes from the source.
+type cut struct {
+	chunk  chunk.Chunk
+	mark   source.Mark
+	digest chunk.Digest
+	saved  bool // the sink holds it
+}
+
+// cutLoop cuts the source and compares it with what the sink holds. It closes
+// cuts after the last chunk.
+func (f *Fetcher) cutLoop(ctx context.Context) error {
+	past := committed{fetcher: f, left: f.grant.before.Chunks}
+	var next chunk.ID
+	for {
+		c, mark, err := f.source.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read source: %w", err)
+		}
+		next = c.ID + 1
+		digest := c.Digest()
+		known, saved, err := past.lookUp(ctx, c.ID)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case saved && known != digest:
+			return changed(c.ID, c.First, c.Count)
+		}
+		select {
+		case f.cuts <- cut{chunk: c, mark: mark, digest: digest, saved: saved}:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	if err := past.none(ctx, next); err != nil && ctx.Err() == nil {
+		return err
+	}
+	close(f.cuts)
+	return nil
+}
+
+func changed(id chunk.ID, first uint64, objects int) error {
+	return fmt.Errorf("%w: chunk %d (objects %d to %d) differs", ErrSourceChanged, id, first, first+uint64(objects)-1)
+}
+
+// committed looks up what the sink held when the job was claimed, page by
+// page as the cutting goes on, so that memory does not grow with the job.
+// Chunks that an earlier fetcher's mappers commit later are found out when
+// they come back as duplicates.
+type committed struct {
+	fetcher *Fetcher
+	left    uint64 // entries not yet seen; 0: no need to ask
+	from    chunk.ID
+	upTo    chunk.ID // the page covers from <= ID < upTo
+	page    map[chunk.ID]chunk.Digest
+}
+
+func (c *committed) lookUp(ctx context.Context, id chunk.ID) (chunk.Digest, bool, error) {
+	if id >= c.upTo && c.left > 0 {
+		if err := c.turn(ctx, id); err != nil {
+			return chunk.Digest{}, false, err
+		}
+	}
+	digest, saved := c.page[id]
+	return digest, saved, nil
+}
+
+func (c *committed) turn(ctx context.Context, from chunk.ID) error {
+	answer, err := c.fetcher.insist(ctx, bus.Sync{
+		Op: bus.SyncList, Plan: c.fetcher.planID, Fetcher: c.fetcher.bus.ID(), Epoch: c.fetcher.grant.epoch,
+		From: from, Limit: pageSize,
+	})
+	if err != nil {
+		return err
+	}
+	c.from, c.upTo = from, from+pageSize
+	c.page = make(map[chunk.ID]chunk.Digest, len(answer.Entries))
+	for _, e := range answer.Entries {
+		c.page[e.ID] = e.Digest
+	}
+	c.left -= min(c.left, uint64(len(answer.Entries)))
+	return nil
+}
+
+// none checks that the sink holds no chunk beyond the end of the source.
+func (c *committed) none(ctx context.Context, end chunk.ID) error {
+	beyond := c.left > 0
+	for id := range c.page {
+		beyond = beyond || id >= end
+	}
+	if beyond {
+		return fmt.Errorf("%w: it ends with chunk %d, the sink holds later ones", ErrSourceChanged, int64(end)-1)
+	}
+	return nil
+}

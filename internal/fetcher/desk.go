@@ -1,0 +1,234 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+const (
+	turnInterval  = 250 * time.Millisecond // the desk turns at least this often
+	awayGap       = time.Second            // a longer gap between turns means that this process was stopped
+	renewInterval = 2 * time.Second        // between questions to the saver whether the epoch still holds
+	listenTime    = 1500 * time.Millisecond
+	suspectAfter  = 2 * time.Second
+	goneAfter     = 3 * time.Second
+	carefulAfter  = 2
+
+	// windowChunks and windowBytes bound what waits to go out for the first time.
+	windowChunks = 256
+	windowBytes  = 64 << 20
+)
+
+// held is what the fetcher keeps of a chunk that is not saved.
+type held struct {
+	chunk  *chunk.Chunk // nil: read it again by mark
+	mark   source.Mark
+	first  uint64
+	count  int
+	bytes  int
+	digest chunk.Digest
+	sent   bool
+}
+
+// desk is the fetcher's state. Only its own goroutine touches it: handlers and
+// loops post closures.
+type desk struct {
+	f      *Fetcher
+	ledger *ledger.Ledger
+	held   map[chunk.ID]*held // every chunk that is added and not saved
+
+	waiting waiting // requests that wait for a chunk
+	mappers map[string]*mapper
+
+	ahead   int  // bytes that have not gone out yet
+	cut     bool // the source is at its end
+	objects uint64
+
+	turned   time.Time // last turn
+	online   bool
+	listenTo time.Time // no hand-out before: mappers first say what they hold
+	nextSend time.Time // no hand-out before: RATE
+
+	busy      bool      // an errand is under way
+	askAfter  time.Time // no question to the saver before
+	renewed   time.Time // the saver last answered
+	saverAway bool
+	failures  int // times the result could not be laid out
+
+	state  bus.JobState
+	paused bool
+	rate   float64
+	total  bus.Summary // what the sink holds, as last told
+	meter  meter
+	err    error // why the job ended
+}
+
+func newDesk(f *Fetcher) *desk {
+	now := time.Now()
+	d := &desk{
+		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, turned: now, online: true, renewed: now,
+		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before,
+		ledger: ledger.New(ledger.Config{
+			SuspectAfter: suspectAfter, GoneAfter: goneAfter, CarefulAfter: carefulAfter,
+			MaxAttempts: f.cfg.MaxAttempts, Speculate: f.cfg.Speculate,
+		}),
+	}
+	d.waiting.init()
+	if f.grant.epoch > 1 { // an earlier fetcher's mappers may be at work: hear them first
+		d.listenTo = now.Add(listenTime)
+	}
+	return d
+}
+
+// run turns the desk until the job is over or ctx ends.
+func (d *desk) run(ctx context.Context) error {
+	timer := time.NewTimer(turnInterval)
+	defer timer.Stop()
+	defer func() { d.report(time.Now()) }()
+	for d.err == nil {
+		cuts := d.f.cuts
+		if d.cut || d.ledger.Counts().Ready >= windowChunks || d.ahead >= windowBytes {
+			cuts = nil // the window is full: stop reading until something has gone out
+		}
+		timer.Reset(turnInterval)
+		select {
+		case <-ctx.Done():
+			return d.stopped()
+		case event := <-d.f.events:
+			event(d)
+		case c, open := <-cuts:
+			d.add(c, open)
+		case <-timer.C:
+		}
+		d.turn(time.Now())
+		if d.state == bus.StateDone && d.f.cfg.OnDone == exit {
+			return d.outcome()
+		}
+	}
+	d.state = bus.StateFailed
+	if errors.Is(d.err, ErrCancelled) {
+		d.state = bus.StateCancelled
+	}
+	d.waiting.refuse(d)
+	return d.err
+}
+
+// stopped is how the job ended when the process was told to stop.
+func (d *desk) stopped() error {
+	if d.state == bus.StateDone {
+		return d.outcome()
+	}
+	return ErrUnfinished
+}
+
+// outcome is how a done job ended.
+func (d *desk) outcome() error {
+	if d.total.Dead > 0 {
+		return app.ErrDeadLetters
+	}
+	return nil
+}
+
+// turn does what time and the last event made due.
+func (d *desk) turn(now time.Time) {
+	d.f.pulse.Beat()
+	d.judge(now)
+	d.consult(now)
+	d.bury()
+	d.waiting.expire(d, now) // before handing out: after a pause of ours many have waited long enough
+	d.handOut(now)
+	if now.Sub(d.meter.last) >= turnInterval {
+		d.report(now)
+	}
+	d.turned = now
+}
+
+// judge finds mappers that have fallen silent. It judges none while it could
+// not have heard them: offline, or after this process itself was stopped.
+func (d *desk) judge(now time.Time) {
+	online := d.f.bus.Online()
+	if now.Sub(d.turned) > awayGap || online && !d.online {
+		d.ledger.Forgive(now)
+	}
+	d.online = online
+	if !online {
+		return
+	}
+	suspects, vanished := d.ledger.Expire(now)
+	for _, id := range suspects {
+		d.order(order{mapper: id, kind: bus.OrderPing})
+	}
+	for _, id := range vanished {
+		d.forget(id, "fell silent")
+	}
+}
+
+// vanish takes back what a mapper held that is not there any more.
+func (d *desk) vanish(id string) {
+	d.ledger.Vanish(id)
+	d.forget(id, "has no connection any more")
+}
+
+func (d *desk) forget(id, why string) {
+	if m, known := d.mappers[id]; known {
+		d.f.log.Warn().Str("mapper", m.Name).Str("id", id).Msgf("mapper %s: its chunks go to others", why)
+	}
+	delete(d.mappers, id)
+	d.waiting.drop(id, nil)
+}
+
+// add takes a chunk from the source on the books.
+func (d *desk) add(c cut, open bool) {
+	if !open {
+		d.cut = true
+		return
+	}
+	d.objects += uint64(c.chunk.Count)
+	if c.saved {
+		d.ledger.AddSaved()
+		return
+	}
+	d.ledger.Add(time.Now())
+	d.held[c.chunk.ID] = &held{
+		chunk: &c.chunk, mark: c.mark, first: c.chunk.First, count: c.chunk.Count, bytes: len(c.chunk.Body), digest: c.digest,
+	}
+	d.ahead += len(c.chunk.Body)
+}
+
+// fail ends the job; the first reason counts.
+func (d *desk) fail(err error) {
+	if d.err == nil {
+		d.err = err
+	}
+}
+
+// obey carries out an operator's order.
+func (d *desk) obey(c bus.Control) error {
+	switch {
+	case d.state == bus.StateDone:
+		return errors.New("job is done")
+	case c.Action == bus.ControlPause:
+		d.paused = true
+	case c.Action == bus.ControlResume:
+		d.paused = false
+	case c.Action == bus.ControlCancel:
+		d.fail(ErrCancelled)
+	case c.Action == bus.ControlRate:
+		if !(c.Rate >= 0) {
+			return fmt.Errorf("rate %g: use 0 (no limit) or more objects a second", c.Rate)
+		}
+		d.rate, d.nextSend = c.Rate, time.Time{}
+	default:
+		return fmt.Errorf("unknown action %q: use pause, resume, cancel or rate", c.Action)
+	}
+	d.f.log.Info().Str("action", string(c.Action)).Float64("rate", c.Rate).Msg("operator's order")
+	return nil
+}

@@ -1,0 +1,145 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+const (
+	stopTimeout = 5 * time.Second // for handlers that still run when the fetcher stops
+	maxEvents   = 1024            // what handlers may be ahead of the desk
+	maxSends    = 128             // chunks on their way to a sender
+	maxOrders   = 1024            // orders on their way to mappers; more are dropped, a later list repeats them
+	senders     = 2               // goroutines that read chunks again, encode and answer
+)
+
+// A Fetcher runs one job.
+type Fetcher struct {
+	cfg    Config
+	bus    *bus.Bus
+	source source.Source
+	plan   chunk.Plan
+	planID chunk.PlanID
+	log    zerolog.Logger
+
+	grant   grant // set by the claim, before any loop starts
+	started time.Time
+
+	events  chan func(*desk)           // handlers and loops → desk
+	cuts    chan cut                   // cut loop → desk
+	sends   chan sending               // desk → senders
+	errands chan func(context.Context) // desk → clerk
+	orders  chan order                 // desk → order loop
+	last    atomic.Pointer[bus.Status] // the desk's latest report
+	metrics *metrics
+	pulse   app.Pulse // the desk turns
+	serving atomic.Bool
+}
+
+// New makes a fetcher. It does not own the bus or the source.
+func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetcher, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	plan := src.Plan()
+	f := &Fetcher{
+		cfg: cfg, bus: b, source: src, plan: plan, planID: plan.ID(), log: log, started: time.Now(),
+		events: make(chan func(*desk), maxEvents), cuts: make(chan cut),
+		sends: make(chan sending, maxSends), errands: make(chan func(context.Context), 1),
+		orders: make(chan order, maxOrders),
+	}
+	f.metrics = newMetrics()
+	f.last.Store(&bus.Status{Job: b.Job(), Plan: f.planID, State: bus.StateStarting, Source: plan.Source})
+	return f, nil
+}
+
+// Run runs the job until it is done (and then as ON_DONE says), until ctx ends
+// or until it must stop: ErrFenced, ErrOtherPlan, ErrSourceChanged,
+// ErrTooManyDead, ErrCancelled. A done job with dead letters ends with
+// app.ErrDeadLetters, one that ctx ended before it was done with ErrUnfinished.
+func (f *Fetcher) Run(ctx context.Context) error {
+	if err := f.claim(ctx); err != nil {
+		return err
+	}
+	stopServing, err := f.serve()
+	if err != nil {
+		return err
+	}
+	f.serving.Store(true)
+	group, work := errgroup.WithContext(ctx)
+	running, stop := context.WithCancel(work)
+	d := newDesk(f)
+	group.Go(func() error {
+		defer stop() // the end of the desk is the end of all
+		defer close(f.sends)
+		defer close(f.errands)
+		defer close(f.orders)
+		return d.run(running)
+	})
+	group.Go(func() error {
+		if err := f.cutLoop(running); err != nil {
+			f.post(running, func(d *desk) { d.fail(err) })
+		}
+		return nil
+	})
+	for range senders {
+		group.Go(func() error { f.sendLoop(running); return nil })
+	}
+	group.Go(func() error { f.clerk(running); return nil })
+	group.Go(func() error { f.orderLoop(running); return nil })
+	group.Go(func() error {
+		defer stop()
+		select {
+		case <-running.Done():
+			return nil
+		case <-f.bus.Closed():
+			return app.WithCode(app.ExitUnreachable, fmt.Errorf("connection closed for good: %w", f.bus.Err()))
+		}
+	})
+	err = group.Wait()
+	f.serving.Store(false)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if e := stopServing(stopping); e != nil {
+		err = errors.Join(err, fmt.Errorf("stop serving: %w", e))
+	}
+	return err
+}
+
+// post hands a closure to the desk. It gives up when the desk has ended.
+func (f *Fetcher) post(ctx context.Context, event func(*desk)) {
+	select {
+	case f.events <- event:
+	case <-ctx.Done():
+	}
+}
+
+// Status is the desk's latest report, at most a second old while it runs.
+func (f *Fetcher) Status() bus.Status { return *f.last.Load() }
+
+// Alive says whether the desk turns.
+func (f *Fetcher) Alive() error { return f.pulse.Check() }
+
+// Ready says whether mappers can get work, and have it saved.
+func (f *Fetcher) Ready() error {
+	switch {
+	case !f.bus.Online():
+		return errors.New("nats is away")
+	case !f.serving.Load():
+		return errors.New("waiting for the saver to accept the claim")
+	case f.Status().SaverAway:
+		return errors.New("the saver does not answer")
+	}
+	return nil
+}

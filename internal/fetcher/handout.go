@@ -1,0 +1,162 @@
+package fetcher
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+// handOut gives chunks to waiting mappers while there are both.
+func (d *desk) handOut(now time.Time) {
+	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) {
+		return
+	}
+	for len(d.f.sends) < cap(d.f.sends) && !now.Before(d.nextSend) && d.ledger.HasWork(now) {
+		if !d.waiting.first(func(a ask) bool { return d.lease(now, a) }) {
+			return // there is work, but none that those who wait may have
+		}
+	}
+}
+
+// lease hands one chunk to the mapper that asked. The lease is on the books
+// before the chunk is sent; if the reply is lost, the mapper's next list says so.
+func (d *desk) lease(now time.Time, a ask) bool {
+	lease, ok := d.ledger.Lease(now, a.mapper, a.seq)
+	if !ok {
+		return false
+	}
+	h := d.held[lease.ID]
+	d.f.sends <- sending{request: a.request, lease: lease, chunk: h.chunk, mark: h.mark, digest: h.digest}
+	if !h.sent {
+		h.sent = true
+		d.ahead -= h.bytes
+	}
+	if d.f.source.Rereads() {
+		h.chunk = nil
+	}
+	if d.rate > 0 {
+		if d.nextSend.Before(now.Add(-time.Second)) {
+			d.nextSend = now // an idle time earns no more than this
+		}
+		d.nextSend = d.nextSend.Add(time.Duration(float64(h.count) / d.rate * float64(time.Second)))
+	}
+	return true
+}
+
+// sending is a lease on its way to its mapper.
+type sending struct {
+	request *bus.Request
+	lease   ledger.Lease
+	chunk   *chunk.Chunk // nil: read it again by mark
+	mark    source.Mark
+	digest  chunk.Digest
+}
+
+// sendLoop reads chunks again where it must, and answers the mappers.
+func (f *Fetcher) sendLoop(ctx context.Context) {
+	for s := range f.sends {
+		if ctx.Err() != nil {
+			continue // the desk has ended; let it close the channel
+		}
+		c, err := f.body(ctx, s.chunk, s.mark, s.digest)
+		if err != nil {
+			f.post(ctx, func(d *desk) { d.fail(err) })
+			continue
+		}
+		f.metrics.sent(s.lease, c)
+		f.reply(s.request, bus.Work{
+			Status: bus.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
+			Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful,
+			Token: bus.Token(f.grant.key, f.planID, c.ID, c.First, c.Count, s.digest),
+		}.Encode())
+	}
+}
+
+// body returns a chunk that is kept, or reads it again. A file that changed
+// since it was cut ends the job.
+func (f *Fetcher) body(ctx context.Context, kept *chunk.Chunk, mark source.Mark, digest chunk.Digest) (chunk.Chunk, error) {
+	if kept != nil {
+		return *kept, nil
+	}
+	c, err := f.source.Reread(ctx, mark)
+	if err != nil {
+		return chunk.Chunk{}, fmt.Errorf("read source again: %w", err)
+	}
+	if c.Digest() != digest {
+		return chunk.Chunk{}, changed(c.ID, c.First, c.Count)
+	}
+	return c, nil
+}
+
+// bury commits chunks that took down too many mappers as dead letters.
+func (d *desk) bury() {
+	for !d.busy {
+		id, ok := d.ledger.TakeDead()
+		if !ok {
+			return
+		}
+		h := d.held[id]
+		if h == nil {
+			continue
+		}
+		failures := d.f.cfg.MaxAttempts
+		d.errand(func(ctx context.Context) func(*desk) {
+			err := d.f.burial(ctx, h.chunk, h.mark, h.digest, failures)
+			return func(d *desk) {
+				if err != nil && ctx.Err() == nil {
+					d.fail(err)
+				}
+			}
+		})
+	}
+}
+
+// burial hands all objects of a chunk to the saver as dead letters. The
+// saver's confirmation comes the way all confirmations do.
+func (f *Fetcher) burial(ctx context.Context, kept *chunk.Chunk, mark source.Mark, digest chunk.Digest, failures int) error {
+	c, err := f.body(ctx, kept, mark, digest)
+	if err != nil {
+		return err
+	}
+	reason := fmt.Sprintf("chunk %d took down %d mappers", c.ID, failures)
+	save := bus.Save{
+		Plan: f.planID, Epoch: f.grant.epoch, Chunk: c.ID, First: c.First, Objects: c.Count, Attempt: failures, Digest: digest,
+		Token:  bus.Token(f.grant.key, f.planID, c.ID, c.First, c.Count, digest),
+		Mapper: bus.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
+	}
+	for i, object := range chunk.Objects(c.Body) {
+		save.Dead = chunk.DeadLetter{
+			Ordinal: c.First + uint64(i), Chunk: c.ID, Error: reason, Attempts: failures, Mapper: "fetcher", Object: object,
+		}.Append(save.Dead)
+	}
+	message := save.Encode()
+	for ctx.Err() == nil {
+		if done, err := f.trySave(ctx, message); done {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(askPause):
+		}
+	}
+	return ctx.Err()
+}
+
+func (f *Fetcher) trySave(ctx context.Context, message bus.Message) (done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	reply, err := f.bus.Request(ctx, bus.VerbSave, message)
+	if err != nil {
+		return false, err
+	}
+	answer, err := bus.DecodeSaveAnswer(reply)
+	if err == nil && answer.Status == bus.SaveRefused {
+		return true, fmt.Errorf("save dead letters: saver refused: %s", answer.Reason)
+	}
+	return err == nil && answer.Status != bus.SaveBusy, nil
+}

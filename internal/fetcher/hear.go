@@ -1,0 +1,118 @@
+package fetcher
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/ledger"
+)
+
+// hearNext takes a mapper's request for work.
+func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
+	d.hear(arrived, n.Mapper, n.Plan, n.Holding, nil, false)
+	switch m := d.mappers[n.Mapper.ID]; {
+	case n.Epoch > d.f.grant.epoch && n.Plan == d.f.planID:
+		d.fail(ErrFenced) // the mapper has work from a newer fetcher
+	case m == nil || !m.takes(n.Seq):
+		return // doubled, or so late that nobody waits for the answer
+	case d.state == bus.StateDone:
+		d.f.reply(r, d.word(bus.WorkDone).Encode())
+	default:
+		d.waiting.add(ask{request: r, mapper: n.Mapper.ID, seq: n.Seq, until: arrived.Add(n.Wait)})
+	}
+}
+
+// hearBeat takes a sign of life.
+func (d *desk) hearBeat(now time.Time, b bus.Beat) {
+	d.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
+	if b.Epoch > d.f.grant.epoch && b.Plan == d.f.planID {
+		d.fail(ErrFenced)
+	}
+}
+
+// hear compares what a mapper says it holds with the ledger.
+func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holding, doing *bus.Doing, goodbye bool) {
+	report := ledger.Report{Mapper: m.ID, Seq: h.Seq, Held: h.Held, Asking: h.Asking, Goodbye: goodbye}
+	if plan != d.f.planID { // it holds chunks of another job, or none yet
+		report.Held = nil
+	} else {
+		report.Doing = d.doing(doing)
+	}
+	heard := d.ledger.Hear(now, report)
+	if heard.Stale {
+		return
+	}
+	d.waiting.drop(m.ID, h.Asking)
+	if goodbye {
+		delete(d.mappers, m.ID)
+		return
+	}
+	if _, known := d.mappers[m.ID]; !known {
+		d.mappers[m.ID] = &mapper{Mapper: m, taken: map[uint64]struct{}{}}
+		d.f.log.Info().Str("mapper", m.Name).Str("id", m.ID).Str("mapper_version", m.Version).Msg("mapper is here")
+	}
+	d.mappers[m.ID].note(now, h.Asking)
+	for _, id := range heard.Drop {
+		d.order(order{mapper: m.ID, kind: bus.OrderDrop, chunk: id})
+	}
+}
+
+// doing is what a mapper has announced, in the ledger's words; nil if it is
+// nothing that can be held against an object.
+func (d *desk) doing(b *bus.Doing) *ledger.Doing {
+	if b == nil {
+		return nil
+	}
+	h := d.held[b.Chunk]
+	switch {
+	case h == nil || b.Index > h.count:
+		return nil
+	case b.Index == h.count:
+		return &ledger.Doing{Chunk: b.Chunk, Index: ledger.Mapped}
+	}
+	return &ledger.Doing{Chunk: b.Chunk, Index: b.Index}
+}
+
+// hearSaved takes the saver's word that chunks are durable.
+func (d *desk) hearSaved(now time.Time, s bus.Saved) {
+	switch {
+	case s.Plan != d.f.planID:
+		return
+	case s.Epoch > d.f.grant.epoch:
+		d.fail(ErrFenced)
+		return
+	}
+	for _, id := range s.Chunks {
+		d.saved(now, id)
+	}
+	d.account(s.Total)
+}
+
+func (d *desk) saved(now time.Time, id chunk.ID) {
+	outcome := d.ledger.Saved(now, id)
+	for _, loser := range outcome.Others {
+		d.order(order{mapper: loser, kind: bus.OrderDrop, chunk: id})
+	}
+	if h, known := d.held[id]; known {
+		if !h.sent {
+			d.ahead -= h.bytes
+		}
+		delete(d.held, id)
+	}
+	if m, known := d.mappers[outcome.Mapper]; known {
+		m.saved++
+	}
+}
+
+// account notes what the sink holds.
+func (d *desk) account(total bus.Summary) {
+	if total.Chunks < d.total.Chunks { // an older message that came late
+		return
+	}
+	d.total = total
+	if limit := d.f.cfg.MaxDead; limit >= 0 && total.Dead > uint64(limit) {
+		d.fail(fmt.Errorf("%w: %d, MAX_DEAD is %d", ErrTooManyDead, total.Dead, limit))
+	}
+}

@@ -1,0 +1,89 @@
+package fetcher
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// serve subscribes to what mappers, savers and operators say. No queue group:
+// after a takeover both fetchers hear a beat, and the older one finds out.
+func (f *Fetcher) serve() (stop func(context.Context) error, err error) {
+	ctx, cancel := context.WithCancel(context.Background()) // ends handlers that wait for a desk that has ended
+	stopServing, err := f.bus.Serve(bus.Service{
+		Name: "fetcher", Version: app.Version(), Description: "hands out the chunks of job " + f.bus.Job(),
+		Endpoints: []bus.Endpoint{
+			{Verb: bus.VerbNext, Handle: func(r *bus.Request) { f.handleNext(ctx, r) }},
+			{Verb: bus.VerbBeat, Handle: func(r *bus.Request) { f.handleBeat(ctx, r) }},
+			{Verb: bus.VerbSaved, Handle: func(r *bus.Request) { f.handleSaved(ctx, r) }},
+			{Verb: bus.VerbStatus, Handle: func(r *bus.Request) { f.handleStatus(r) }},
+			{Verb: bus.VerbControl, Handle: func(r *bus.Request) { f.handleControl(ctx, r) }},
+		},
+	})
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("serve fetcher: %w", err)
+	}
+	f.log.Info().Uint64("epoch", f.grant.epoch).Msg("fetcher serves")
+	return func(stopping context.Context) error { cancel(); return stopServing(stopping) }, nil
+}
+
+func (f *Fetcher) handleNext(ctx context.Context, r *bus.Request) {
+	arrived := time.Now()
+	next, err := bus.DecodeNext(r.Message)
+	if err != nil {
+		f.log.Warn().Err(err).Msg("refused a request for work")
+		f.reply(r, bus.Work{Status: bus.WorkRefused, Plan: f.planID, Epoch: f.grant.epoch, Reason: err.Error()}.Encode())
+		return
+	}
+	f.post(ctx, func(d *desk) { d.hearNext(arrived, r, next) })
+}
+
+func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
+	beat, err := bus.DecodeBeat(r.Message)
+	if err != nil {
+		f.log.Warn().Err(err).Msg("ignored a beat")
+		return
+	}
+	f.post(ctx, func(d *desk) { d.hearBeat(time.Now(), beat) })
+}
+
+func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
+	saved, err := bus.DecodeSaved(r.Message)
+	if err != nil {
+		f.log.Warn().Err(err).Msg("ignored a confirmation")
+		return
+	}
+	f.post(ctx, func(d *desk) {
+		d.hearSaved(time.Now(), saved)
+		f.reply(r, bus.SavedAnswer{Plan: f.planID}.Encode())
+	})
+}
+
+func (f *Fetcher) handleStatus(r *bus.Request) { f.reply(r, f.Status().Encode()) }
+
+func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
+	control, err := bus.DecodeControl(r.Message)
+	if err != nil {
+		f.reply(r, bus.ControlAnswer{Plan: f.planID, Reason: err.Error()}.Encode())
+		return
+	}
+	f.post(ctx, func(d *desk) {
+		answer := bus.ControlAnswer{Plan: f.planID, OK: true}
+		if err := d.obey(control); err != nil {
+			answer = bus.ControlAnswer{Plan: f.planID, Reason: err.Error()}
+		}
+		f.reply(r, answer.Encode())
+	})
+}
+
+// reply answers. A lost reply needs no special case anywhere: lists and
+// questions put it right.
+func (f *Fetcher) reply(r *bus.Request, m bus.Message) {
+	if err := r.Reply(m); err != nil {
+		f.log.Debug().Err(err).Msg("reply was lost")
+	}
+}

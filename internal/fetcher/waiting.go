@@ -1,0 +1,95 @@
+package fetcher
+
+import (
+	"container/list"
+	"slices"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// ask is a mapper's request for work that has not been answered.
+type ask struct {
+	request *bus.Request
+	mapper  string
+	seq     uint64
+	until   time.Time // the mapper does not wait longer; never answer with a chunk after it
+}
+
+// waiting keeps requests in the order they came, and finds those of a mapper.
+type waiting struct {
+	queue *list.List                 // of ask
+	of    map[string][]*list.Element // by mapper
+}
+
+func (w *waiting) init() { w.queue, w.of = list.New(), map[string][]*list.Element{} }
+
+func (w *waiting) len() int { return w.queue.Len() }
+
+func (w *waiting) add(a ask) {
+	w.of[a.mapper] = append(w.of[a.mapper], w.queue.PushBack(a))
+}
+
+func (w *waiting) remove(e *list.Element) {
+	a := w.queue.Remove(e).(ask)
+	rest := slices.DeleteFunc(w.of[a.mapper], func(o *list.Element) bool { return o == e })
+	if len(rest) == 0 {
+		delete(w.of, a.mapper)
+		return
+	}
+	w.of[a.mapper] = rest
+}
+
+// first offers the requests, oldest first, to give until it takes one.
+func (w *waiting) first(give func(ask) bool) bool {
+	for e := w.queue.Front(); e != nil; e = e.Next() {
+		if give(e.Value.(ask)) {
+			w.remove(e)
+			return true
+		}
+	}
+	return false
+}
+
+// drop forgets the requests of a mapper that it no longer waits for.
+func (w *waiting) drop(mapper string, open []uint64) {
+	for _, e := range slices.Clone(w.of[mapper]) {
+		if !slices.Contains(open, e.Value.(ask).seq) {
+			w.remove(e)
+		}
+	}
+}
+
+// expire answers the requests whose wait is over with "nothing yet", or all of
+// them with "done" once the job is.
+func (w *waiting) expire(d *desk, now time.Time) {
+	var next *list.Element
+	for e := w.queue.Front(); e != nil; e = next {
+		next = e.Next()
+		a := e.Value.(ask)
+		switch {
+		case d.state == bus.StateDone:
+			d.f.reply(a.request, d.word(bus.WorkDone).Encode())
+		case !now.Before(a.until):
+			d.f.reply(a.request, d.word(bus.WorkNone).Encode())
+		default:
+			continue
+		}
+		w.remove(e)
+	}
+}
+
+// refuse tells all who wait that there will be no more work from here.
+func (w *waiting) refuse(d *desk) {
+	for e := w.queue.Front(); e != nil; e = e.Next() {
+		answer := d.word(bus.WorkRefused)
+		answer.Reason = d.err.Error()
+		d.f.reply(e.Value.(ask).request, answer.Encode())
+	}
+	w.init()
+}
+
+// word is an answer without a chunk.
+func (d *desk) word(status bus.WorkStatus) bus.Work {
+	return bus.Work{Status: status, Plan: d.f.planID, Epoch: d.f.grant.epoch}
+}

@@ -1,0 +1,205 @@
+package mapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/transform"
+)
+
+// Config is the mapper's settings.
+type Config struct {
+	Transform   string        `envconfig:"TRANSFORM" default:"identity" desc:"what to do to an object: jq:PROGRAM, exec:PROGRAM ARG…, users or identity"`
+	Workers     int           `envconfig:"WORKERS" default:"0" desc:"chunks in work at a time, 0 to 1024; 0: one a CPU"`
+	Timeout     time.Duration `envconfig:"TIMEOUT" default:"5m" desc:"longest time for one object, then it is a dead letter; 0: no limit"`
+	Version     string        `envconfig:"VERSION" desc:"version of the transform, kept with what it made; empty: chunkline's own"`
+	Name        string        `envconfig:"MAPPER_NAME" desc:"name that people know this mapper by; empty: the host name"`
+	StopTimeout time.Duration `envconfig:"STOP_TIMEOUT" default:"20s" desc:"how long a chunk in work may go on after SIGTERM before it is given back"`
+}
+
+// Validate says which setting is wrong, and what would be right.
+func (c Config) Validate() error {
+	switch {
+	case c.Workers < 0 || c.Workers > 1024:
+		return app.Usage("WORKERS=%d: use 0 (one a CPU) to 1024", c.Workers)
+	case c.Timeout < 0:
+		return app.Usage("TIMEOUT=%s: use a duration of 0 (no limit) or more", c.Timeout)
+	case c.StopTimeout < 0:
+		return app.Usage("STOP_TIMEOUT=%s: use a duration of 0 or more", c.StopTimeout)
+	}
+	return nil
+}
+
+const (
+	beatInterval = time.Second     // the fetcher suspects after 2 s of silence
+	nextWait     = 5 * time.Second // how long a request for work waits at the fetcher
+	replySlack   = time.Second     // beyond nextWait, for the way there and back
+	donePause    = 2 * time.Second // between questions once the job is done
+	saveTimeout  = 10 * time.Second
+	leaveTimeout = 2 * time.Second // for the goodbye
+	flushTimeout = 3 * time.Second // a server that has not taken an announcement by then is frozen
+	minPause     = 50 * time.Millisecond
+	maxPause     = 2 * time.Second
+
+	// maxUnsaved bounds the bytes of results that wait for the saver. A
+	// larger result waits alone.
+	maxUnsaved = 64 << 20
+)
+
+// A Mapper runs the workers of one process.
+type Mapper struct {
+	cfg     Config
+	self    bus.Mapper
+	bus     *bus.Bus
+	spec    transform.Spec
+	log     zerolog.Logger
+	state   *state
+	unsaved *semaphore.Weighted // bytes of results that are not yet saved
+	metrics *metrics
+	pulse   app.Pulse // the beat loop turns
+	peers   peers
+
+	drain     chan struct{} // closed when the fetcher asks to drain
+	drainOnce sync.Once
+}
+
+// New makes a mapper. It does not own the bus.
+func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	spec, err := transform.Parse(cfg.Transform)
+	if err != nil {
+		return nil, app.Usage("TRANSFORM=%q: %w", cfg.Transform, err)
+	}
+	if cfg.Workers == 0 {
+		cfg.Workers = runtime.GOMAXPROCS(0)
+	}
+	if cfg.Version == "" {
+		cfg.Version = app.Version()
+	}
+	if cfg.Name == "" {
+		cfg.Name = app.Hostname()
+	}
+	return &Mapper{
+		cfg: cfg, self: bus.Mapper{ID: b.ID(), Name: cfg.Name, Version: cfg.Version},
+		bus: b, spec: spec, state: newState(), metrics: newMetrics(),
+		log:     log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
+		unsaved: semaphore.NewWeighted(maxUnsaved), drain: make(chan struct{}),
+	}, nil
+}
+
+// Run works until ctx ends, then drains: no more chunks, StopTimeout for those
+// in work, goodbye.
+func (m *Mapper) Run(ctx context.Context) error {
+	stopServing, err := m.bus.Serve(bus.Service{
+		Name: "mapper", Version: app.Version(), Hidden: true,
+		Endpoints: []bus.Endpoint{{Verb: bus.VerbMapper(m.self.ID), Handle: m.handleOrder}},
+	})
+	if err != nil {
+		return fmt.Errorf("serve mapper: %w", err)
+	}
+	m.log.Info().Int("workers", m.cfg.Workers).Stringer("transform", m.spec).Msg("mapper asks for work")
+
+	asking, stopAsking := context.WithCancelCause(ctx)
+	defer stopAsking(nil)
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	beating, stopBeating := context.WithCancel(context.WithoutCancel(ctx))
+
+	background := new(errgroup.Group)
+	background.Go(func() error { return m.beatLoop(beating) })
+	background.Go(func() error { m.watch(asking, work, stopAsking, stopWork); return nil })
+
+	workers := new(errgroup.Group)
+	for i := range m.cfg.Workers {
+		workers.Go(func() error {
+			err := m.worker(asking, work, i)
+			if err != nil { // its transform is broken: the other workers drain
+				stopAsking(err)
+			}
+			return err
+		})
+	}
+	err = workers.Wait() // also for the results on their way to the saver
+	stopAsking(err)
+	stopBeating()
+	err = errors.Join(err, background.Wait())
+	m.leave(context.WithoutCancel(ctx), stopServing)
+	if cause := context.Cause(asking); err == nil && errors.Is(cause, errClosed) {
+		err = cause
+	}
+	return err
+}
+
+// errClosed ends a mapper whose connection is closed for good.
+var errClosed = errors.New("connection closed for good")
+
+// watch turns the end of ctx, a request to drain or a closed connection into
+// the end of asking, and StopTimeout later into the end of all work.
+func (m *Mapper) watch(asking, work context.Context, stopAsking context.CancelCauseFunc, stopWork context.CancelFunc) {
+	select {
+	case <-asking.Done():
+	case <-m.drain:
+		m.log.Info().Msg("asked to drain")
+		stopAsking(nil)
+	case <-m.bus.Closed():
+		stopAsking(app.WithCode(app.ExitUnreachable, fmt.Errorf("%w: %w", errClosed, m.bus.Err())))
+		stopWork()
+		return
+	}
+	held := m.state.held()
+	if len(held) > 0 {
+		m.log.Info().Int("held", len(held)).Stringer("within", m.cfg.StopTimeout).Msg("draining")
+	}
+	timeout := time.NewTimer(m.cfg.StopTimeout)
+	defer timeout.Stop()
+	select {
+	case <-timeout.C:
+		m.log.Warn().Int("chunks", len(m.state.held())).Msg("gave back chunks that could not be finished in time")
+		stopWork()
+	case <-m.state.empty():
+	case <-work.Done():
+	}
+}
+
+// leave says goodbye. Its list is empty: what was not finished is given back.
+func (m *Mapper) leave(ctx context.Context, stopServing func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	err := m.beat(nil, true)
+	if err == nil {
+		err = m.bus.Flush(ctx)
+	}
+	if err != nil {
+		m.log.Debug().Err(err).Msg("goodbye may be lost")
+	}
+	if err := stopServing(ctx); err != nil {
+		m.log.Debug().Err(err).Msg("stop serving orders")
+	}
+	m.log.Info().Msg("mapper stopped")
+}
+
+// Alive says whether the beat loop turns.
+func (m *Mapper) Alive() error { return m.pulse.Check() }
+
+// Ready says whether the mapper can get work, and have it saved.
+func (m *Mapper) Ready() error {
+	if !m.bus.Online() {
+		return errors.New("nats is away")
+	}
+	if role := m.peers.missing(); role != "" {
+		return fmt.Errorf("the %s does not answer", role)
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package mapper
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// verdict is what came of asking for work.
+type verdict int
+
+const (
+	haveWork verdict = iota
+	askAgain         // nothing yet, or no answer in time: the wait was the pause
+	askLater         // nobody there or refused: pause first
+	jobDone
+)
+
+// next asks for a chunk. With haveWork the chunk is on the mapper's list, and
+// cancel ends the work on it.
+func (m *Mapper) next(ctx context.Context, worker int, cancel context.CancelCauseFunc) (bus.Work, verdict) {
+	question := m.state.ask(worker, m.self)
+	answering, done := context.WithTimeout(ctx, nextWait+replySlack)
+	defer done()
+	reply, err := m.bus.Request(answering, bus.VerbNext, question.Encode())
+	if err != nil {
+		m.state.closed(question.Seq)
+		m.hear("fetcher", err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			return bus.Work{}, askAgain
+		}
+		return bus.Work{}, askLater
+	}
+	work, err := bus.DecodeWork(reply)
+	if err != nil { // damaged on the way: the fetcher sees that this chunk is not on the list
+		m.state.closed(question.Seq)
+		m.log.Warn().Err(err).Msg("could not read the fetcher's answer")
+		return bus.Work{}, askLater
+	}
+	m.hear("fetcher", nil)
+	switch work.Status {
+	case bus.WorkChunk:
+		if m.state.take(question.Seq, work, cancel) {
+			return work, haveWork
+		}
+		return bus.Work{}, askAgain
+	case bus.WorkDone:
+		m.state.closed(question.Seq)
+		return bus.Work{}, jobDone
+	case bus.WorkRefused:
+		m.state.closed(question.Seq)
+		m.log.Warn().Str("reason", work.Reason).Msg("fetcher refused")
+		return bus.Work{}, askLater
+	default:
+		m.state.closed(question.Seq)
+		return bus.Work{}, askAgain
+	}
+}
+
+// save hands a result to the saver until it is there, refused, or no longer
+// wanted. Sending it again is safe: the saver keeps one.
+func (m *Mapper) save(ctx context.Context, s bus.Save) {
+	message := s.Encode()
+	pause := backoff{}
+	for ctx.Err() == nil {
+		answer, err := m.trySave(ctx, message)
+		m.hear("saver", err)
+		log := m.log.With().Uint64("chunk", uint64(s.Chunk)).Int("attempt", s.Attempt).Logger()
+		switch {
+		case err != nil:
+			log.Debug().Err(err).Msg("result got no answer")
+		case answer.Status == bus.SaveCommitted, answer.Status == bus.SaveDuplicate:
+			m.metrics.saved(string(answer.Status))
+			log.Debug().Str("outcome", string(answer.Status)).Msg("chunk saved")
+			return
+		case answer.Status == bus.SaveRefused:
+			m.metrics.saved(string(answer.Status))
+			log.Error().Str("reason", answer.Reason).Msg("saver refused a result")
+			return
+		}
+		pause.wait(ctx)
+	}
+}
+
+func (m *Mapper) trySave(ctx context.Context, message bus.Message) (bus.SaveAnswer, error) {
+	ctx, done := context.WithTimeout(ctx, saveTimeout+time.Duration(len(message.Body))*time.Microsecond) // a large result may travel at 1 MB/s
+	defer done()
+	reply, err := m.bus.Request(ctx, bus.VerbSave, message)
+	if err != nil {
+		return bus.SaveAnswer{}, err
+	}
+	return bus.DecodeSaveAnswer(reply)
+}
+
+// beatLoop says every second that the mapper lives, and what it holds.
+func (m *Mapper) beatLoop(ctx context.Context) error {
+	tick := time.NewTicker(beatInterval)
+	defer tick.Stop()
+	for {
+		m.pulse.Beat()
+		if err := m.beat(nil, false); err != nil {
+			m.log.Debug().Err(err).Msg("beat was not sent")
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (m *Mapper) beat(doing *bus.Doing, goodbye bool) error {
+	return m.bus.Publish(bus.VerbBeat, m.state.beat(m.self, doing, goodbye).Encode())
+}
+
+// announce says which object is about to be touched, and waits until the
+// server has it: should the object kill this process, the fetcher knows which.
+// While NATS is away it goes on trying, so it fails only when ctx ends.
+func (m *Mapper) announce(ctx context.Context, id chunk.ID, index int) error {
+	pause := backoff{}
+	for ctx.Err() == nil {
+		err := m.beat(&bus.Doing{Chunk: id, Index: index}, false)
+		if err == nil {
+			err = m.flush(ctx)
+		}
+		if err == nil {
+			return nil
+		}
+		m.log.Debug().Err(err).Msg("object could not be announced")
+		pause.wait(ctx)
+	}
+	return ctx.Err()
+}
+
+func (m *Mapper) flush(ctx context.Context) error {
+	ctx, done := context.WithTimeout(ctx, flushTimeout)
+	defer done()
+	return m.bus.Flush(ctx)
+}
+
+// handleOrder answers the fetcher's direct questions.
+func (m *Mapper) handleOrder(r *bus.Request) {
+	order, err := bus.DecodeOrder(r.Message)
+	if err != nil {
+		m.log.Warn().Err(err).Msg("could not read an order")
+		return
+	}
+	switch order.Kind {
+	case bus.OrderDrop:
+		m.state.drop(order.Plan, order.Chunk)
+	case bus.OrderDrain:
+		m.drainOnce.Do(func() { close(m.drain) })
+	case bus.OrderPing: // the answer is all it wants
+	}
+	if err := r.Reply(bus.OrderAnswer{Plan: order.Plan}.Encode()); err != nil {
+		m.log.Debug().Err(err).Msg("answer to an order was lost")
+	}
+}
+
+// backoff is a pause that doubles from minPause to maxPause, with jitter so
+// that many workers do not come back at once.
+type backoff struct{ last time.Duration }
+
+func (b *backoff) reset() { b.last = 0 }
+
+func (b *backoff) wait(ctx context.Context) {
+	b.last = min(max(2*b.last, minPause), maxPause)
+	sleep(ctx, b.last/2+rand.N(b.last))
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

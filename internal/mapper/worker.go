@@ -1,0 +1,143 @@
+package mapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/transform"
+)
+
+var (
+	errDropped   = errors.New("chunk is saved already or was given back")
+	errOtherPlan = errors.New("job runs by another plan now")
+)
+
+// worker asks for chunks and maps them until asking ends, then waits for its
+// results to be saved. Work in hand ends with work.
+func (m *Mapper) worker(asking, work context.Context, index int) error {
+	mapping, err := m.spec.New()
+	if err != nil {
+		return fmt.Errorf("start transform %s: %w", m.spec, err)
+	}
+	saving := new(errgroup.Group)
+	err = m.workLoop(asking, work, index, mapping, saving)
+	return errors.Join(err, saving.Wait(), closeTransform(mapping))
+}
+
+func closeTransform(t transform.Transform) error {
+	if err := t.Close(); err != nil {
+		return fmt.Errorf("close transform: %w", err)
+	}
+	return nil
+}
+
+func (m *Mapper) workLoop(asking, work context.Context, index int, mapping transform.Transform, saving *errgroup.Group) error {
+	pause := backoff{}
+	for asking.Err() == nil {
+		ctx, cancel := context.WithCancelCause(work)
+		begin := time.Now()
+		got, verdict := m.next(asking, index, cancel)
+		switch verdict {
+		case haveWork:
+			pause.reset()
+			m.metrics.waited(time.Since(begin))
+		case askAgain:
+			cancel(nil)
+			pause.reset()
+			continue
+		case askLater:
+			cancel(nil)
+			pause.wait(asking)
+			continue
+		case jobDone:
+			cancel(nil)
+			sleep(asking, donePause)
+			continue
+		}
+		save, err := m.mapChunk(ctx, mapping, got)
+		if err != nil {
+			m.state.release(got.Chunk.ID)
+			dropped := ctx.Err() != nil
+			cancel(nil)
+			if dropped {
+				continue
+			}
+			return err
+		}
+		size := min(int64(len(save.Outputs)+len(save.Dead)), maxUnsaved)
+		if m.unsaved.Acquire(ctx, size) != nil { // dropped or stopped while results wait
+			m.state.release(got.Chunk.ID)
+			cancel(nil)
+			continue
+		}
+		saving.Go(func() error {
+			defer cancel(nil)
+			defer m.unsaved.Release(size)
+			defer m.state.release(got.Chunk.ID)
+			m.save(ctx, save)
+			return nil
+		})
+	}
+	return nil
+}
+
+// mapChunk maps one chunk. An error means that the chunk was dropped, or that
+// the transform itself is broken.
+func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bus.Work) (bus.Save, error) {
+	options := transform.Options{Timeout: m.cfg.Timeout}
+	if w.Careful {
+		options.Before = func(index int) error { return m.announce(ctx, w.Chunk.ID, index) }
+	}
+	begin := time.Now()
+	out, err := transform.Run(ctx, mapping, w.Chunk.Body, slices.Concat(w.Chunk.Bad, w.Skip), options)
+	if err != nil {
+		return bus.Save{}, fmt.Errorf("map chunk %d: %w", w.Chunk.ID, err)
+	}
+	if w.Careful { // whatever kills this process now, it is no object of the chunk
+		if err := m.announce(ctx, w.Chunk.ID, w.Chunk.Count); err != nil {
+			return bus.Save{}, err
+		}
+	}
+	m.metrics.mapped(time.Since(begin), w.Chunk.Count, len(out.Failed))
+	save := bus.Save{
+		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
+		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: m.self,
+		Counts: out.Counts, Outputs: out.Lines, DeadCount: len(out.Failed),
+	}
+	if len(out.Failed) > 0 {
+		save.Dead = m.deadLetters(w, out.Failed)
+	}
+	return save, nil
+}
+
+// deadLetters writes one record for each object that failed. An object that the
+// source could not read never reached a transform: it has no attempt.
+func (m *Mapper) deadLetters(w bus.Work, failed []transform.Failure) []byte {
+	var lines []byte
+	for i, object := range chunk.Objects(w.Chunk.Body) {
+		if len(failed) == 0 {
+			break
+		}
+		if failed[0].Index != i {
+			continue
+		}
+		letter := chunk.DeadLetter{Ordinal: w.Chunk.First + uint64(i), Chunk: w.Chunk.ID, Error: failed[0].Err, Object: object}
+		if !isFlawed(w.Chunk.Bad, i) {
+			letter.Attempts, letter.Mapper, letter.Version = w.Attempt, m.cfg.Name, m.cfg.Version
+		}
+		lines = letter.Append(lines)
+		failed = failed[1:]
+	}
+	return lines
+}
+
+func isFlawed(bad []chunk.Flaw, index int) bool {
+	return slices.ContainsFunc(bad, func(f chunk.Flaw) bool { return f.Index == index })
+}

@@ -1,0 +1,192 @@
+package saver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+const (
+	// maxQueued and maxQueuedBytes bound what waits for the commit loop;
+	// beyond them a mapper is told to come again. A result is rarely over
+	// 1 MiB, so the bytes bound memory and the count bounds nothing but
+	// bookkeeping.
+	maxQueued      = 4096
+	maxQueuedBytes = 256 << 20
+
+	// maxGroup and maxGroupBytes bound one commit, and with it how long the
+	// first result of the group waits for the last to be written.
+	maxGroup      = 1024
+	maxGroupBytes = 32 << 20
+
+	// idleBeat is how often an idle commit loop shows that it turns.
+	idleBeat = time.Second
+)
+
+// pending is a result that waits for its commit, and who waits for the answer.
+type pending struct {
+	result  sink.Result
+	request *bus.Request
+}
+
+func (p pending) bytes() int64 { return int64(len(p.result.Outputs) + len(p.result.Dead)) }
+
+// handleSave checks a result and queues it. It runs on the bus's goroutine, so
+// it does no I/O.
+func (s *Saver) handleSave(r *bus.Request) {
+	save, err := bus.DecodeSave(r.Message)
+	switch {
+	case errors.Is(err, bus.ErrCorrupt): // damaged on the way: the sender still has it whole
+		s.answer(r, bus.SaveBusy, "result was damaged on the way")
+		return
+	case err != nil:
+		s.answer(r, bus.SaveRefused, err.Error())
+		return
+	}
+	if status, reason := s.admit(save); status != "" {
+		s.answer(r, status, reason)
+		return
+	}
+	p := pending{request: r, result: sink.Result{
+		Chunk: save.Chunk, First: save.First, Objects: save.Objects, Digest: save.Digest,
+		Counts: save.Counts, Outputs: save.Outputs, Dead: save.Dead, DeadCount: save.DeadCount,
+		Attempt: save.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version,
+	}}
+	if s.queued.Add(p.bytes()) > maxQueuedBytes && p.bytes() < s.queued.Load() {
+		s.queued.Add(-p.bytes())
+		s.answer(r, bus.SaveBusy, "saver has too much to commit")
+		return
+	}
+	select {
+	case s.queue <- p:
+	default:
+		s.queued.Add(-p.bytes())
+		s.answer(r, bus.SaveBusy, "saver has too many results to commit")
+	}
+}
+
+// admit says why a result may not be committed; an empty status means it may.
+// The lease token proves that the fetcher handed this chunk out, with this
+// digest and these ordinals; any attempt and any epoch of the plan will do.
+func (s *Saver) admit(save bus.Save) (status bus.SaveStatus, reason string) {
+	plan, bound := s.sink.Plan()
+	switch {
+	case !bound:
+		return bus.SaveRefused, "sink belongs to no plan yet"
+	case plan.ID() != save.Plan:
+		return bus.SaveRefused, fmt.Sprintf("sink holds another plan: %s", plan)
+	case !bus.CheckToken(s.sink.Key(), save.Token, save.Plan, save.Chunk, save.First, save.Objects, save.Digest):
+		return bus.SaveRefused, "lease token is not valid for this chunk"
+	}
+	return "", ""
+}
+
+// commitLoop commits group after group until the queue is closed and empty.
+func (s *Saver) commitLoop(ctx context.Context) error {
+	idle := time.NewTicker(idleBeat)
+	defer idle.Stop()
+	for {
+		s.pulse.Beat()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-idle.C:
+		case first, open := <-s.queue:
+			if !open {
+				return nil
+			}
+			if err := s.commit(ctx, s.gather(first)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// gather takes what else is queued, up to one group.
+func (s *Saver) gather(first pending) []pending {
+	group, size := []pending{first}, first.bytes()
+	for len(group) < maxGroup && size < maxGroupBytes {
+		select {
+		case p, open := <-s.queue:
+			if !open {
+				return group
+			}
+			group, size = append(group, p), size+p.bytes()
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit makes a group durable and answers everyone. An error means that the
+// sink is broken; nothing of the group was answered committed then.
+func (s *Saver) commit(ctx context.Context, group []pending) error {
+	results := make([]sink.Result, len(group))
+	for i, p := range group {
+		results[i] = p.result
+		defer s.queued.Add(-p.bytes())
+	}
+	begin := time.Now()
+	outcomes, err := s.sink.Commit(ctx, results)
+	if errors.Is(err, sink.ErrFull) {
+		if !s.full.Swap(true) {
+			s.log.Error().Err(err).Msg("sink is full: results wait until there is space")
+		}
+		for _, p := range group {
+			s.answer(p.request, bus.SaveBusy, "sink is full")
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("commit %d results: %w", len(group), err)
+	}
+	if s.full.Swap(false) {
+		s.log.Info().Msg("sink has space again")
+	}
+	s.metrics.committed(group, outcomes, time.Since(begin))
+	s.settle(group, outcomes)
+	return nil
+}
+
+// settle confirms what is durable, committed now or before, to the fetcher and
+// answers the mappers.
+func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
+	durable := make([]chunk.ID, 0, len(group))
+	for i, p := range group {
+		if outcomes[i] != sink.Conflict {
+			durable = append(durable, p.result.Chunk)
+		}
+	}
+	s.confirms.add(durable)
+	for i, p := range group {
+		switch outcomes[i] {
+		case sink.Committed:
+			s.answer(p.request, bus.SaveCommitted, "")
+		case sink.Duplicate:
+			s.duplicates.Add(1)
+			s.answer(p.request, bus.SaveDuplicate, "")
+		case sink.Conflict:
+			s.log.Error().Uint64("chunk", uint64(p.result.Chunk)).Str("digest", p.result.Digest.String()).
+				Msg("refused a result: the sink holds this chunk with other content")
+			s.answer(p.request, bus.SaveRefused, "sink holds this chunk with other content: the source has changed")
+		}
+	}
+}
+
+// answer sends the outcome to the mapper. A lost answer needs no special case:
+// the mapper sends again and is told "duplicate".
+func (s *Saver) answer(r *bus.Request, status bus.SaveStatus, reason string) {
+	var plan chunk.PlanID
+	if p, bound := s.sink.Plan(); bound {
+		plan = p.ID()
+	}
+	if err := r.Reply(bus.SaveAnswer{Plan: plan, Status: status, Reason: reason}.Encode()); err != nil {
+		s.log.Debug().Err(err).Msg("answer to a mapper was lost")
+	}
+}

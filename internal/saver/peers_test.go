@@ -1,0 +1,196 @@
+package saver_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// A confirmation without an answer is sent again, word for word: what it names
+// is what was committed, however often.
+func TestConfirmAgain(t *testing.T) {
+	gate := make(chan struct{})
+	run(t, true, func([]sink.Result) error { <-gate; return nil }, func(_ *testing.T, b *bench) {
+		gated := b.send(result(9).Encode())
+		synctest.Wait()
+		for range 3 {
+			b.send(result(5).Encode())
+		}
+		synctest.Wait()
+		gate <- struct{}{}
+		<-gated
+		b.wantConfirmed([]chunk.ID{9})
+		b.mu.Lock()
+		b.silent = 2
+		b.mu.Unlock()
+		close(gate)
+		<-time.After(time.Minute)
+		b.wantConfirmed([]chunk.ID{9}, []chunk.ID{5}, []chunk.ID{5}, []chunk.ID{5})
+	})
+}
+
+// A saver that stops does not wait for a fetcher that does not answer.
+func TestStopWithoutFetcher(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		b.silent = 1 << 30
+		b.want(result(0), bus.SaveCommitted)
+		b.want(result(1), bus.SaveCommitted)
+		begin := time.Now()
+		b.cancel()
+		if err := <-b.done; err != nil || time.Since(begin) > 5*time.Second {
+			t.Errorf("stopped after %s with %v, want soon", time.Since(begin), err)
+		}
+	})
+}
+
+// A broken sink ends the saver with its error, and nothing is answered.
+func TestBroken(t *testing.T) {
+	errFire := errors.New("disk on fire")
+	run(t, true, func([]sink.Result) error { return errFire }, func(t *testing.T, b *bench) {
+		answer := b.send(result(0).Encode())
+		if err := <-b.done; !errors.Is(err, errFire) {
+			t.Errorf("ended with %v, want the sink's error", err)
+		}
+		if a, answered := <-answer; answered {
+			t.Errorf("result was answered %+v", a)
+		}
+		b.wantConfirmed()
+	})
+}
+
+// A full sink makes the saver say busy, and unready, until there is space.
+func TestFull(t *testing.T) {
+	full := true
+	run(t, true, func([]sink.Result) error {
+		if full {
+			return sink.ErrFull
+		}
+		return nil
+	}, func(t *testing.T, b *bench) {
+		b.want(result(0), bus.SaveBusy)
+		if b.saver.Ready() == nil {
+			t.Error("ready with a full sink")
+		}
+		full = false
+		b.want(result(0), bus.SaveCommitted)
+		if err := b.saver.Ready(); err != nil {
+			t.Errorf("not ready with space: %v", err)
+		}
+		b.wantConfirmed([]chunk.ID{0})
+	})
+}
+
+// A connection that is closed for good ends the saver.
+func TestClosed(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		b.net.Away()
+		if b.saver.Ready() == nil {
+			t.Error("ready without NATS")
+		}
+		b.net.Back()
+		if err := b.saver.Ready(); err != nil {
+			t.Errorf("not ready with NATS: %v", err)
+		}
+		b.crash()
+		if err := <-b.done; app.Code(err) != app.ExitUnreachable || !errors.Is(err, bus.ErrClosed) {
+			t.Errorf("ended with %v (code %d), want unreachable", err, app.Code(err))
+		}
+	})
+}
+
+// ask puts a question to the saver.
+func (b *bench) ask(q bus.Sync) bus.SyncAnswer {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
+	defer cancel()
+	reply, err := b.peer.Request(ctx, bus.VerbSync, q.Encode())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	a, err := bus.DecodeSyncAnswer(reply)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return a
+}
+
+// The saver grants claims, fences whoever was superseded and refuses other plans.
+func TestSync(t *testing.T) {
+	run(t, false, nil, func(t *testing.T, b *bench) {
+		id := plan.ID()
+		claim := func(fetcher string) bus.SyncAnswer {
+			return b.ask(bus.Sync{Op: bus.SyncClaim, Plan: id, Fetcher: fetcher, Claim: &plan})
+		}
+		list := func(epoch uint64) bus.SyncAnswer {
+			return b.ask(bus.Sync{Op: bus.SyncList, Plan: id, Fetcher: "f1", Epoch: epoch, Limit: 10})
+		}
+		if a := list(1); a.Status != bus.SyncOtherPlan {
+			t.Errorf("list of an unclaimed sink: %+v", a)
+		}
+		if a := claim("f1"); a.Status != bus.SyncOK || a.Epoch != 1 || len(a.Key) != 32 || a.Plan != id {
+			t.Errorf("claim: %+v", a)
+		}
+		b.want(result(0), bus.SaveCommitted)
+		b.want(result(2), bus.SaveCommitted)
+		if a := list(1); a.Status != bus.SyncOK || len(a.Entries) != 2 || a.Entries[1].Digest != result(2).Digest || a.Summary.Chunks != 2 {
+			t.Errorf("list: %+v", a)
+		}
+		some := b.ask(bus.Sync{Op: bus.SyncList, Plan: id, Fetcher: "f1", Epoch: 1, Chunks: []chunk.ID{1, 2}})
+		if len(some.Entries) != 1 || some.Entries[0].ID != 2 {
+			t.Errorf("which of 1 and 2: %+v", some)
+		}
+		if a := claim("f2"); a.Status != bus.SyncOK || a.Epoch != 2 || a.Summary.Chunks != 2 {
+			t.Errorf("second claim: %+v", a)
+		}
+		for _, a := range []bus.SyncAnswer{claim("f1"), list(1)} {
+			if a.Status != bus.SyncFenced || a.Epoch != 2 {
+				t.Errorf("superseded fetcher was answered %+v", a)
+			}
+		}
+		other := plan
+		other.Size++
+		if a := b.ask(bus.Sync{Op: bus.SyncClaim, Fetcher: "f3", Claim: &other}); a.Status != bus.SyncOtherPlan || a.Reason == "" {
+			t.Errorf("claim of another plan: %+v", a)
+		}
+		if a := list(2); a.Status != bus.SyncOK {
+			t.Errorf("list after a refused claim: %+v", a)
+		}
+	})
+}
+
+// Laying out the result is answered "working" until it is done, and what went
+// wrong is said once, so that asking again tries again.
+func TestFinish(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		finish := func(chunks uint64) bus.SyncAnswer {
+			var a bus.SyncAnswer
+			for range 3 { // begun, done, done again
+				a = b.ask(bus.Sync{
+					Op: bus.SyncFinish, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Total: bus.Totals{Chunks: chunks, Objects: 2 * chunks},
+				})
+				synctest.Wait()
+				if a.Status != bus.SyncWorking {
+					break
+				}
+			}
+			return a
+		}
+		b.want(result(0), bus.SaveCommitted)
+		if a := finish(2); a.Status != bus.SyncFailed || a.Reason == "" {
+			t.Errorf("finish of an incomplete job: %+v", a)
+		}
+		b.want(result(1), bus.SaveCommitted)
+		for range 2 {
+			if a := finish(2); a.Status != bus.SyncOK || a.Summary.Output != "memory" || a.Summary.Objects != 4 {
+				t.Errorf("finish: %+v", a)
+			}
+		}
+	})
+}

@@ -1,0 +1,114 @@
+package saver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// Config is the saver's settings.
+type Config struct {
+	Sink string `envconfig:"SINK" default:"./out" desc:"where results go: a folder (PATH or folder:PATH)"`
+}
+
+// stopTimeout bounds how long a saver that was told to stop waits for
+// handlers that still run. They only decode, so this is generous.
+const stopTimeout = 5 * time.Second
+
+// A Saver commits results to one sink.
+type Saver struct {
+	bus     *bus.Bus
+	sink    sink.Sink
+	log     zerolog.Logger
+	metrics *metrics
+
+	queue      chan pending      // handlers → commit loop
+	queued     atomic.Int64      // bytes in queue
+	confirms   confirms          // commit loop → confirm loop
+	syncs      chan *bus.Request // handlers → clerk
+	finish     finishing         // only the clerk's goroutine, and what it starts
+	duplicates atomic.Uint64     // results dropped
+	full       atomic.Bool       // the last commit found no space
+	pulse      app.Pulse         // the commit loop turns
+}
+
+// New makes a saver. It does not own the bus or the sink: the caller closes
+// them after Run has returned.
+func New(b *bus.Bus, s sink.Sink, log zerolog.Logger) *Saver {
+	return &Saver{
+		bus: b, sink: s, log: log, metrics: newMetrics(),
+		queue:    make(chan pending, maxQueued),
+		confirms: newConfirms(),
+		syncs:    make(chan *bus.Request, maxSyncs),
+	}
+}
+
+// Run serves until ctx ends, then commits and answers what it has taken. It
+// returns early with an error when the sink is broken or the bus is closed
+// for good.
+func (s *Saver) Run(ctx context.Context) error {
+	stopServing, err := s.bus.Serve(bus.Service{
+		Name: "saver", Version: app.Version(), Description: "commits the results of job " + s.bus.Job(),
+		Endpoints: []bus.Endpoint{
+			{Verb: bus.VerbSave, Queue: "saver", Handle: s.handleSave},
+			{Verb: bus.VerbSync, Queue: "saver", Handle: s.handleSync},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("serve saver: %w", err)
+	}
+	s.log.Info().Msg("saver serves")
+
+	// The loops outlive ctx: what was taken is committed and answered.
+	group, work := errgroup.WithContext(context.WithoutCancel(ctx))
+	group.Go(func() error { defer s.confirms.close(); return s.commitLoop(work) })
+	group.Go(func() error { return s.confirmLoop(work) })
+	group.Go(func() error { return s.clerk(work) })
+	group.Go(func() error {
+		err := s.waitForEnd(ctx, work)
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		if e := stopServing(stopping); e != nil {
+			return errors.Join(err, fmt.Errorf("stop serving: %w", e))
+		}
+		close(s.queue) // no handler runs any more
+		close(s.syncs)
+		return err
+	})
+	return group.Wait()
+}
+
+// waitForEnd waits for whatever ends the saver first.
+func (s *Saver) waitForEnd(ctx, work context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-work.Done(): // a loop failed and returns the reason
+		return nil
+	case <-s.bus.Closed():
+		return app.WithCode(app.ExitUnreachable, fmt.Errorf("connection closed for good: %w", s.bus.Err()))
+	}
+}
+
+// Alive says whether the commit loop turns.
+func (s *Saver) Alive() error { return s.pulse.Check() }
+
+// Ready says whether the saver could commit a result that came now.
+func (s *Saver) Ready() error {
+	switch {
+	case !s.bus.Online():
+		return errors.New("nats is away")
+	case s.full.Load():
+		return errors.New("sink is full")
+	}
+	return nil
+}

@@ -1,0 +1,293 @@
+package saver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/saver"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/test/sim"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const job = "saver"
+
+var plan = chunk.Plan{Source: "a", Size: 2, Bytes: 100, Format: chunk.FormatVersion}
+
+// bench is a saver under test, whose peers the test plays.
+type bench struct {
+	t      *testing.T
+	net    *bustest.Memory
+	sink   *sim.Sink
+	saver  *saver.Saver
+	peer   *bus.Bus // fetcher and mappers
+	cancel context.CancelFunc
+	crash  func() // of its connection
+	done   chan error
+
+	mu        sync.Mutex
+	confirmed [][]chunk.ID // guarded by mu; what each confirmation names
+	silent    int          // guarded by mu; confirmations to leave without an answer
+}
+
+// run runs a saver, with a claimed sink unless claimed is false, in a bubble.
+func run(t *testing.T, claimed bool, onCommit func([]sink.Result) error, test func(t *testing.T, b *bench)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{t: t, net: bustest.NewMemory(bustest.Options{}), sink: sim.NewSink(), done: make(chan error, 1)}
+		b.sink.OnCommit = onCommit
+		if claimed {
+			if _, err := b.sink.Claim(t.Context(), plan, "f1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		own, peer := b.net.Connect("saver"), b.net.Connect("peer")
+		defer own.Close()
+		defer peer.Close()
+		b.peer, b.crash = bus.New(peer, job), own.Crash
+		b.saver = saver.New(bus.New(own, job), b.sink, zerolog.Nop())
+		ctx, cancel := context.WithCancel(t.Context())
+		b.cancel = cancel
+		go func() { b.done <- b.saver.Run(ctx); close(b.done) }()
+		defer func() { cancel(); <-b.done }()
+		stop, err := b.peer.Serve(bus.Service{Name: "fetcher", Version: "1.0.0", Endpoints: []bus.Endpoint{
+			{Verb: bus.VerbSaved, Handle: b.hearSaved},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = stop(t.Context()) }()
+		synctest.Wait()
+		test(t, b)
+	})
+}
+
+func (b *bench) hearSaved(r *bus.Request) {
+	saved, err := bus.DecodeSaved(r.Message)
+	if err != nil {
+		b.t.Errorf("confirmation: %v", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.confirmed = append(b.confirmed, saved.Chunks)
+	if b.silent > 0 {
+		b.silent--
+		return
+	}
+	if err := r.Reply(bus.SavedAnswer{Plan: saved.Plan}.Encode()); err != nil {
+		b.t.Errorf("answer a confirmation: %v", err)
+	}
+}
+
+// wantConfirmed compares what the confirmations so far name.
+func (b *bench) wantConfirmed(want ...[]chunk.ID) {
+	b.t.Helper()
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.EqualFunc(b.confirmed, want, slices.Equal) {
+		b.t.Errorf("confirmed %v, want %v", b.confirmed, want)
+	}
+}
+
+// result is a good result of a chunk.
+func result(id chunk.ID) bus.Save {
+	body := fmt.Appendf(nil, "{\"a\":%d}\n{\"b\":%d}\n", id, id)
+	s := bus.Save{
+		Plan: plan.ID(), Epoch: 1, Chunk: id, First: 2 * uint64(id), Objects: 2, Attempt: 1, Digest: chunk.Sum(body),
+		Mapper: bus.Mapper{ID: "m1", Name: "m", Version: "v"}, Counts: []int{1, 1}, Outputs: body,
+	}
+	return sign(s)
+}
+
+// sign gives a result the token it should have.
+func sign(s bus.Save) bus.Save {
+	unbound := sim.NewSink()
+	grant, _ := unbound.Claim(context.Background(), plan, "f1") // every sim.Sink has the same key
+	s.Token = bus.Token(grant.Key, s.Plan, s.Chunk, s.First, s.Objects, s.Digest)
+	return s
+}
+
+// send sends a result, and returns the answer when it comes.
+func (b *bench) send(m bus.Message) <-chan bus.SaveAnswer {
+	answer := make(chan bus.SaveAnswer, 1)
+	go func() {
+		defer close(answer)
+		ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+		defer cancel()
+		reply, err := b.peer.Request(ctx, bus.VerbSave, m)
+		if err != nil {
+			return
+		}
+		if a, err := bus.DecodeSaveAnswer(reply); err == nil {
+			answer <- a
+		}
+	}()
+	return answer
+}
+
+// want sends a result and compares the answer.
+func (b *bench) want(s bus.Save, want bus.SaveStatus) {
+	b.t.Helper()
+	if a := <-b.send(s.Encode()); a.Status != want || (want == bus.SaveRefused || want == bus.SaveBusy) && a.Reason == "" {
+		b.t.Errorf("result of chunk %d was answered %+v, want %s", s.Chunk, a, want)
+	}
+}
+
+func (b *bench) wantCommits(want ...[]chunk.ID) {
+	b.t.Helper()
+	if got := b.sink.Groups(); !slices.EqualFunc(got, want, slices.Equal) {
+		b.t.Errorf("committed %v, want %v", got, want)
+	}
+}
+
+func TestSave(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		b.want(result(0), bus.SaveCommitted)
+		b.want(result(1), bus.SaveCommitted)
+		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1})
+		b.want(result(0), bus.SaveDuplicate) // and confirmed again: the first confirmation may be lost
+		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1}, []chunk.ID{0})
+		other := result(1)
+		other.Attempt, other.Epoch, other.Mapper.ID = 7, 9, "m2" // whoever, and however late
+		b.want(other, bus.SaveDuplicate)
+		got, _ := b.sink.Result(0)
+		if string(got.Outputs) != string(result(0).Outputs) || got.First != 0 || got.Mapper != "m" || got.Version != "v" {
+			t.Errorf("sink holds %+v", got)
+		}
+	})
+}
+
+func TestRefused(t *testing.T) {
+	spoil := map[string]func(*bus.Save){
+		"no token":       func(s *bus.Save) { s.Token = "00000000000000000000000000000000" },
+		"other chunk":    func(s *bus.Save) { s.Chunk++ },
+		"other ordinals": func(s *bus.Save) { s.First++ },
+		"other digest":   func(s *bus.Save) { s.Digest[0]++ },
+		"other count": func(s *bus.Save) {
+			s.Objects, s.Counts = 3, []int{1, 1, 0}
+		},
+		"other plan": func(s *bus.Save) { s.Plan = chunk.Plan{Source: "b"}.ID(); *s = sign(*s) },
+	}
+	for name, change := range spoil {
+		t.Run(name, func(t *testing.T) {
+			run(t, true, nil, func(_ *testing.T, b *bench) {
+				s := result(4)
+				change(&s)
+				b.want(s, bus.SaveRefused)
+				b.wantCommits()
+				b.wantConfirmed()
+			})
+		})
+	}
+	t.Run("unclaimed sink", func(t *testing.T) {
+		run(t, false, nil, func(_ *testing.T, b *bench) { b.want(result(0), bus.SaveRefused) })
+	})
+	t.Run("conflict", func(t *testing.T) {
+		run(t, true, nil, func(_ *testing.T, b *bench) {
+			b.want(result(0), bus.SaveCommitted)
+			s := result(0)
+			s.Digest[3]++
+			b.want(sign(s), bus.SaveRefused)
+			b.wantConfirmed([]chunk.ID{0}) // not of what was refused
+		})
+	})
+	t.Run("malformed", func(t *testing.T) {
+		run(t, true, nil, func(t *testing.T, b *bench) {
+			m := result(0).Encode()
+			delete(m.Header, "Chunkline-Digest")
+			if a := <-b.send(m); a.Status != bus.SaveRefused {
+				t.Errorf("answered %+v, want refused", a)
+			}
+		})
+	})
+}
+
+// A result that was damaged on the way is to be sent again.
+func TestCorrupt(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		m := result(0).Encode()
+		m.Body = slices.Clone(m.Body)
+		m.Body[3] ^= 1
+		if a := <-b.send(m); a.Status != bus.SaveBusy {
+			t.Errorf("answered %+v, want busy", a)
+		}
+		b.wantCommits()
+		b.want(result(0), bus.SaveCommitted)
+	})
+}
+
+// While a commit is under way the next group gathers.
+func TestGroupCommit(t *testing.T) {
+	gate := make(chan struct{})
+	run(t, true, func([]sink.Result) error { <-gate; return nil }, func(t *testing.T, b *bench) {
+		first := b.send(result(0).Encode())
+		synctest.Wait()
+		var rest []<-chan bus.SaveAnswer
+		for _, id := range []chunk.ID{3, 1, 2, 1} {
+			rest = append(rest, b.send(result(id).Encode()))
+			synctest.Wait()
+		}
+		select {
+		case a := <-first:
+			t.Fatalf("answered %+v before the commit has returned", a)
+		default:
+		}
+		gate <- struct{}{}
+		if a := <-first; a.Status != bus.SaveCommitted {
+			t.Errorf("first was answered %+v", a)
+		}
+		gate <- struct{}{}
+		for i, answer := range rest {
+			want := bus.SaveCommitted
+			if i == 3 {
+				want = bus.SaveDuplicate
+			}
+			if a := <-answer; a.Status != want {
+				t.Errorf("result %d of the group was answered %+v, want %s", i, a, want)
+			}
+		}
+		b.wantCommits([]chunk.ID{0}, []chunk.ID{3, 1, 2, 1})
+		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1, 2, 3})
+	})
+}
+
+// A saver that is told to stop commits and answers what it has taken.
+func TestStop(t *testing.T) {
+	gate := make(chan struct{})
+	run(t, true, func([]sink.Result) error { <-gate; return nil }, func(t *testing.T, b *bench) {
+		answers := []<-chan bus.SaveAnswer{b.send(result(0).Encode())}
+		synctest.Wait()
+		answers = append(answers, b.send(result(1).Encode()), b.send(result(2).Encode()))
+		synctest.Wait()
+		b.cancel()
+		synctest.Wait()
+		if _, err := b.peer.Request(t.Context(), bus.VerbSave, result(3).Encode()); !errors.Is(err, bus.ErrNobody) {
+			t.Errorf("a saver that stops answered a new result: %v", err)
+		}
+		close(gate)
+		for i, answer := range answers {
+			if a := <-answer; a.Status != bus.SaveCommitted {
+				t.Errorf("result %d was answered %+v, want committed", i, a)
+			}
+		}
+		if err := <-b.done; err != nil {
+			t.Errorf("stopped with %v", err)
+		}
+		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1, 2})
+	})
+}

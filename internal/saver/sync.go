@@ -1,0 +1,168 @@
+package saver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+const (
+	maxSyncs = 64   // questions that wait; a fetcher asks one at a time
+	maxList  = 8192 // entries on one page: 8 + 16 bytes each, far below max_payload
+)
+
+// handleSync queues a question of the fetcher; one that finds the queue full
+// is dropped, and asked again.
+func (s *Saver) handleSync(r *bus.Request) {
+	select {
+	case s.syncs <- r:
+	default:
+		s.log.Warn().Msg("dropped a sync question: too many at once")
+	}
+}
+
+// finishing is the state of laying out the result, which takes as long as
+// copying it does. The fetcher asks again until it is done.
+type finishing struct {
+	total   bus.Totals
+	outcome chan bus.SyncAnswer // nil: not begun
+}
+
+// clerk answers the fetcher's questions, one at a time, until syncs is closed
+// or ctx ends.
+func (s *Saver) clerk(ctx context.Context) error {
+	layout := new(errgroup.Group) // at most one member at a time
+	for {
+		select {
+		case r, open := <-s.syncs:
+			if !open {
+				return layout.Wait()
+			}
+			s.handle(ctx, layout, r)
+		case <-ctx.Done():
+			return layout.Wait()
+		}
+	}
+}
+
+func (s *Saver) handle(ctx context.Context, layout *errgroup.Group, r *bus.Request) {
+	question, err := bus.DecodeSync(r.Message)
+	if err != nil {
+		s.log.Warn().Err(err).Msg("refused a sync question")
+		s.reply(r, bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()})
+		return
+	}
+	s.reply(r, s.answerSync(ctx, layout, question))
+}
+
+func (s *Saver) reply(r *bus.Request, a bus.SyncAnswer) {
+	if plan, bound := s.sink.Plan(); bound {
+		a.Plan = plan.ID()
+	}
+	if err := r.Reply(a.Encode()); err != nil {
+		s.log.Debug().Err(err).Msg("answer to the fetcher was lost")
+	}
+}
+
+func (s *Saver) answerSync(ctx context.Context, layout *errgroup.Group, q bus.Sync) bus.SyncAnswer {
+	if q.Op == bus.SyncClaim {
+		return s.claim(ctx, q)
+	}
+	plan, bound := s.sink.Plan()
+	switch {
+	case !bound || plan.ID() != q.Plan:
+		return bus.SyncAnswer{Status: bus.SyncOtherPlan, Reason: fmt.Sprintf("sink holds another plan: %s", plan)}
+	case q.Epoch != s.sink.Epoch():
+		return bus.SyncAnswer{Status: bus.SyncFenced, Epoch: s.sink.Epoch(), Reason: "a newer fetcher has claimed the job"}
+	case q.Op == bus.SyncList:
+		return s.list(ctx, q)
+	case q.Op == bus.SyncFinish:
+		return s.finishUp(ctx, layout, q.Total)
+	}
+	return bus.SyncAnswer{Status: bus.SyncFailed, Reason: fmt.Sprintf("unknown operation %q", q.Op)}
+}
+
+func (s *Saver) claim(ctx context.Context, q bus.Sync) bus.SyncAnswer {
+	grant, err := s.sink.Claim(ctx, *q.Claim, q.Fetcher)
+	switch {
+	case errors.Is(err, sink.ErrOtherPlan):
+		return bus.SyncAnswer{Status: bus.SyncOtherPlan, Reason: err.Error()}
+	case errors.Is(err, sink.ErrFenced):
+		return bus.SyncAnswer{Status: bus.SyncFenced, Epoch: s.sink.Epoch(), Reason: err.Error()}
+	case err != nil:
+		s.log.Error().Err(err).Msg("could not record a claim")
+		return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
+	}
+	s.log.Info().Uint64("epoch", grant.Epoch).Str("fetcher", q.Fetcher).Str("plan", string(q.Claim.ID())).Msg("job claimed")
+	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Summary: s.summary()}
+}
+
+func (s *Saver) list(ctx context.Context, q bus.Sync) bus.SyncAnswer {
+	var entries []sink.Entry
+	var err error
+	if q.Chunks != nil {
+		entries, err = s.sink.Has(ctx, q.Chunks)
+	} else {
+		entries, err = s.sink.List(ctx, q.From, min(q.Limit, maxList))
+	}
+	if err != nil {
+		return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
+	}
+	page := make([]bus.Entry, len(entries))
+	for i, e := range entries {
+		page[i] = bus.Entry(e)
+	}
+	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: q.Epoch, Entries: page, Summary: s.summary()}
+}
+
+// finishUp begins to lay out the result, or says how that went. A failure is
+// reported once and forgotten, so that asking again tries again.
+func (s *Saver) finishUp(ctx context.Context, layout *errgroup.Group, total bus.Totals) bus.SyncAnswer {
+	if s.finish.outcome == nil || s.finish.total != total {
+		if s.finish.outcome != nil {
+			<-s.finish.outcome // one layout at a time; a finished one left its answer here
+		}
+		s.finish = finishing{total: total, outcome: make(chan bus.SyncAnswer, 1)}
+		outcome := s.finish.outcome
+		layout.Go(func() error { outcome <- s.layOut(ctx, total); return nil })
+	}
+	select {
+	case answer := <-s.finish.outcome:
+		if answer.Status == bus.SyncOK {
+			s.finish.outcome <- answer // for whoever asks next
+		} else {
+			s.finish.outcome = nil
+		}
+		return answer
+	default:
+		return bus.SyncAnswer{Status: bus.SyncWorking}
+	}
+}
+
+func (s *Saver) layOut(ctx context.Context, total bus.Totals) bus.SyncAnswer {
+	summary, err := s.sink.Finish(ctx, total.Chunks, total.Objects)
+	if err != nil {
+		s.log.Error().Err(err).Msg("could not finish the job")
+		status := bus.SyncFailed
+		if errors.Is(err, sink.ErrFull) {
+			status = bus.SyncWorking // there may be space later
+		}
+		return bus.SyncAnswer{Status: status, Reason: err.Error()}
+	}
+	s.log.Info().Uint64("objects", summary.Objects).Uint64("dead", summary.Dead).Str("output", summary.Output).Msg("job finished")
+	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: s.sink.Epoch(), Summary: s.summary()}
+}
+
+// summary is what the sink holds so far.
+func (s *Saver) summary() bus.Summary {
+	held := s.sink.Summary()
+	return bus.Summary{
+		Chunks: held.Chunks, Objects: held.Objects, Outputs: held.Outputs, OutputBytes: held.OutputBytes,
+		Dead: held.Dead, Duplicates: s.duplicates.Load(), Output: held.Output, DeadFile: held.DeadFile,
+	}
+}
