@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/retry"
+	"github.com/chunkline/chunkline/internal/transform"
+)
+
+func deadCommand() *cobra.Command {
+	group := &cobra.Command{Use: "dead", Short: "Look at the objects that could not be mapped, and map them again", RunE: needsCommand}
+	group.AddCommand(deadListCommand(), deadRetryCommand())
+	return group
+}
+
+func deadListCommand() *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:     "list -o OUTPUT",
+		Short:   "Print the dead letters, one JSON line each, in input order",
+		Example: "  chunkline dead list -o named.jsonl | jq -r '[.ordinal, .error] | @tsv'",
+		RunE: func(c *cobra.Command, _ []string) error {
+			folder, err := openResult(output, true)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = folder.Close() }() // it was only read
+			var lines []byte
+			for r, err := range folder.Records(c.Context()) {
+				if err != nil {
+					return fmt.Errorf("read sink: %w", err)
+				}
+				if lines, err = folder.DeadLetters(lines[:0], r); err != nil {
+					return fmt.Errorf("read sink: %w", err)
+				}
+				if _, err := c.OutOrStdout().Write(lines); err != nil {
+					return fmt.Errorf("print dead letters: %w", err)
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&output, "output", "o", "", "what was given to run, or a saver's folder (required)")
+	return c
+}
+
+func deadRetryCommand() *cobra.Command {
+	var (
+		output  string
+		what    transformFlags
+		workers int
+		timeout time.Duration
+		asJSON  bool
+	)
+	c := &cobra.Command{
+		Use:   "retry -o OUTPUT (-m JQ | --exec COMMAND | --transform SPEC)",
+		Short: "Map the dead letters again, after the transform was mended",
+		Long: "retry maps each dead letter again; what comes of it takes its place among the outputs, and the output file\n" +
+			"is laid out anew. No saver may have the folder open meanwhile. Exit code 4: dead letters are left.",
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			text, err := what.spec()
+			if err != nil {
+				return err
+			}
+			if workers < 1 || workers > maxWorkers {
+				return app.Usage("--workers=%d: use 1 to %d", workers, maxWorkers)
+			}
+			if timeout < 0 {
+				return app.Usage("--timeout=%s: use 0 (no limit) or more", timeout)
+			}
+			spec, err := transform.Parse(text)
+			if err != nil {
+				return app.WithCode(app.ExitUsage, err)
+			}
+			folder, err := openResult(output, false)
+			if err != nil {
+				return err
+			}
+			defer func() { err = joinClose(err, folder) }()
+			report, err := retry.Run(c.Context(), folder, retry.Config{Spec: spec, Workers: workers, Timeout: timeout})
+			if err != nil && c.Context().Err() != nil {
+				err = app.WithCode(app.ExitInterrupted, errors.New("stopped before all dead letters were mapped again; run the same command again"))
+			} else if err != nil {
+				err = fmt.Errorf("retry dead letters: %w", err)
+			}
+			return printRetry(c, report, asJSON, err)
+		},
+	}
+	flags := c.Flags()
+	flags.StringVarP(&output, "output", "o", "", "what was given to run, or a saver's folder (required)")
+	what.add(c)
+	flags.IntVarP(&workers, "workers", "j", runtime.GOMAXPROCS(0), "chunks in work at a time")
+	flags.DurationVar(&timeout, "timeout", 5*time.Minute, "longest time for one object; 0: no limit")
+	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return c
+}
+
+// printRetry prints what was done, also when err ended it.
+func printRetry(c *cobra.Command, r retry.Report, asJSON bool, err error) error {
+	w := c.OutOrStdout()
+	if asJSON {
+		if e := json.NewEncoder(w).Encode(r); e != nil {
+			return errors.Join(err, fmt.Errorf("print report: %w", e))
+		}
+	} else {
+		fmt.Fprintf(w, "%d mended, %d dead again, %d that no transform can read\n", r.Mended, r.Dead, r.Left)
+		if !r.LaidOut {
+			fmt.Fprintln(w, "the output file is not up to date: run the job's own command (or its fetcher and saver) again to lay it out")
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if r.Dead+r.Left > 0 {
+		return app.ErrDeadLetters
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+// What the demo does: 1000 chunks of 100 users, each 0.1 s of simulated work
+// at one of 5 mappers, so about 20 s.
+const (
+	demoUsers     = 100_000
+	demoMappers   = 5
+	demoTransform = "users?duration=100ms"
+	demoSeed      = 1
+)
+
+func demoCommand() *cobra.Command {
+	var dir string
+	var n int
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Generate users and map them, to see how it goes",
+		Long: "demo generates users, gives them some simulated work at five mappers in this process, and says where\n" +
+			"the result lies. Stop it with ^C or kill -9 and start it again: it goes on where it was.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if n < 0 {
+				return app.Usage("--users=%d: use 0 or more", n)
+			}
+			input := filepath.Join(dir, "users.jsonl")
+			if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // the user's umask decides
+				return fmt.Errorf("create demo folder: %w", err)
+			}
+			if err := generateFile(c.Context(), input, n, demoSeed); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "generated %d users in %s; mapping them with %d mappers\n", n, input, demoMappers)
+			f := runFlags{
+				inputs: []string{input}, output: filepath.Join(dir, "named.jsonl"), what: transformFlags{transform: demoTransform},
+				workers: 1, mappers: demoMappers, job: "demo", logLevel: "warn",
+				fetcher: fetcher.Config{ChunkSize: chunk.DefaultSize, ChunkBytes: chunk.DefaultBytes, Speculate: true, MaxDead: -1, MaxAttempts: 10},
+			}
+			err := f.run(c.Context(), streamsOf(c))
+			if errors.Is(err, fetcher.ErrSourceChanged) {
+				err = fmt.Errorf("%w; the demo in %s was begun with more users: remove the folder, or choose another --dir", err, dir)
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&dir, "dir", "chunkline-demo", "folder for users and result")
+	c.Flags().IntVarP(&n, "users", "n", demoUsers, "how many users")
+	return c
+}
+
+func generateCommand() *cobra.Command {
+	group := &cobra.Command{Use: "generate", Short: "Generate test data", RunE: needsCommand}
+	var n int
+	var seed uint64
+	var output string
+	users := &cobra.Command{
+		Use:     "users -n COUNT",
+		Short:   "Generate users {uuid, fn, ln, friends}, one a line; the same seed gives the same users",
+		Example: "  chunkline generate users -n 100000 > users.jsonl",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if n < 0 {
+				return app.Usage("--count=%d: use 0 or more", n)
+			}
+			if output != "-" {
+				return generateFile(c.Context(), output, n, seed)
+			}
+			w := bufio.NewWriterSize(c.OutOrStdout(), 1<<16)
+			if err := source.WriteUsers(c.Context(), w, n, seed); err != nil {
+				return fmt.Errorf("generate users: %w", err)
+			}
+			return w.Flush()
+		},
+	}
+	users.Flags().IntVarP(&n, "count", "n", demoUsers, "how many")
+	users.Flags().Uint64Var(&seed, "seed", demoSeed, "what the names follow from")
+	users.Flags().StringVarP(&output, "output", "o", "-", "file to write; - is stdout")
+	group.AddCommand(users)
+	return group
+}
+
+// generateFile writes n users to path.
+func generateFile(ctx context.Context, path string, n int, seed uint64) (err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("create users: %w", err)
+	}
+	w := bufio.NewWriterSize(file, 1<<20)
+	err = source.WriteUsers(ctx, w, n, seed)
+	if err == nil {
+		err = w.Flush()
+	}
+	if e := file.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("generate users: %w", err)
+	}
+	return nil
+}

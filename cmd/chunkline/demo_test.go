@@ -1,0 +1,69 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestGenerate(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "users")
+	r := must(t, 0, "generate", "users", "-n", "20")
+	if got := strings.Count(r.stdout, "\n"); got != 20 || r.stderr != "" {
+		t.Errorf("%d users, %q", got, r.stderr)
+	}
+	wantWords(t, r.stdout, `{"uuid":"`, `"fn":"`, `"ln":"`, `"friends":`)
+	if got := must(t, 0, "generate", "users", "-n", "20", "-o", file); got.stdout != "" {
+		t.Errorf("stdout %q", got.stdout)
+	}
+	wantFile(t, file, r.stdout)
+	if other := must(t, 0, "generate", "users", "-n", "20", "--seed", "2"); other.stdout == r.stdout {
+		t.Error("another seed gives the same users")
+	}
+	wantWords(t, must(t, 2, "generate", "users", "-n", "-1").err.Error(), "--count=-1")
+	wantWords(t, must(t, 2, "generate").err.Error(), "say which command")
+	must(t, 1, "generate", "users", "-n", "1", "-o", filepath.Join(file, "no"))
+}
+
+// TestDemo: it shows what it promises, goes on with more users, and says what
+// to do about fewer.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new", "folder")
+	r := must(t, 0, "demo", "-n", "500", "--dir", dir)
+	wantWords(t, r.stderr, "generated 500 users", "5 mappers", "job done", filepath.Join(dir, "named.jsonl"))
+	named, err := os.ReadFile(filepath.Join(dir, "named.jsonl"))
+	if err != nil || strings.Count(string(named), "\n") != 500 || !strings.HasPrefix(string(named), `{"id":"`) {
+		t.Errorf("result %.100q, %v", named, err)
+	}
+	must(t, 0, "verify", "-o", filepath.Join(dir, "named.jsonl"))
+	wantWords(t, must(t, 0, "demo", "-n", "600", "--dir", dir).stderr, "500 of them were done before")
+	wantWords(t, must(t, 1, "demo", "-n", "100", "--dir", dir).err.Error(), "begun with more users", dir)
+	wantWords(t, must(t, 2, "demo", "-n", "-1", "--dir", dir).err.Error(), "--users=-1")
+}
+
+// TestHelp: every command explains itself.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[string][]string{
+		"Run a whole job":      {},
+		"may be repeated":      {"run"},
+		"goes on where":        {"demo"},
+		"which command":        nil,
+		"cuts the source anew": {"verify"},
+		"exit code 4":          {"dead", "retry"},
+		"input order":          {"dead", "list"},
+		"name of the job":      {"status"},
+		"objects a second":     {"control", "rate"},
+		"same seed":            {"generate", "users"},
+	} {
+		if args == nil {
+			wantWords(t, must(t, 2).err.Error(), want)
+			continue
+		}
+		r := must(t, 0, append(args, "--help")...)
+		wantWords(t, strings.ToLower(r.stdout), strings.ToLower(want), "usage:")
+	}
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+// openInput opens a source. A terminal as standard input is a flag that was
+// forgotten: the program would wait, and nobody would know for what.
+func openInput(spec string, size, bytes int, stdin io.Reader) (source.Source, error) {
+	if f, ok := stdin.(*os.File); spec == "-" && ok && app.IsTerminal(f) {
+		return nil, app.Usage("--input is not set, and standard input is a terminal: name a file or a glob, or pipe the objects in")
+	}
+	src, err := source.Open(spec, size, bytes, stdin)
+	if err != nil {
+		return nil, app.Usage("--input: %w", err)
+	}
+	return src, nil
+}
+
+// inputOfPlan turns the source that a plan names into a SOURCE setting again.
+func inputOfPlan(name string) (string, error) {
+	switch {
+	case name == "stdin":
+		return "-", nil
+	case strings.Contains(name, " more files (sha256 of all names: "): // see source.Source.Identity
+		return "", app.Usage("--input is not set: the job has more files than its plan names; give them again")
+	}
+	return name, nil
+}
+
+// sourceSpec joins inputs to one SOURCE setting, a list with commas.
+func sourceSpec(inputs []string) string {
+	items := make([]string, len(inputs))
+	for i, input := range inputs {
+		items[i] = sourceItem(input)
+	}
+	return strings.Join(items, ",")
+}
+
+// sourceItem makes an input an item of a source's list. Shells leave commas and
+// blanks in a name alone, so here they belong to the name; in a list they need
+// a file: URL.
+func sourceItem(input string) string {
+	if !strings.Contains(input, ",") && strings.TrimSpace(input) == input {
+		return input
+	}
+	if strings.HasPrefix(input, "file:") {
+		return strings.NewReplacer(",", "%2C", " ", "%20").Replace(input)
+	}
+	name, format := input, ""
+	if i := strings.LastIndex(input, "?format="); i >= 0 {
+		name, format = input[:i], input[i:]
+	}
+	pairs := []string{"%", "%25", ",", "%2C", " ", "%20", "\t", "%09", "\n", "%0A", "\r", "%0D"}
+	if _, err := os.Lstat(name); err == nil { // as anywhere, a file comes before a glob
+		pairs = append(pairs, "*", "%2A", "?", "%3F", "[", "%5B", "\\", "%5C")
+	} else {
+		pairs = append(pairs, "?", "[^%00]") // any character; a "?" would begin the query of a URL
+	}
+	return "file:" + strings.NewReplacer(pairs...).Replace(name) + format
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/mapper"
+)
+
+// freeAddress is a loopback address that nobody listens on now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// eventually repeats done until it is, which is only a matter of waiting.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// TestListen: a job without workers waits for mappers elsewhere, tells its
+// status and obeys, and is done when one has joined.
+func TestListen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	objects, values := numbers(250)
+	in, out := write(t, filepath.Join(dir, "in"), objects), filepath.Join(dir, "out")
+	nats, web := freeAddress(t), freeAddress(t)
+	url := "nats://" + nats
+	ended := make(chan result, 1)
+	go func() {
+		ended <- chunklineWith(t.Context(), strings.NewReader(""), "run", "-i", in, "-o", out, "-m", ".n", "-j", "0", "--listen", nats, "--http", web)
+	}()
+	eventually(t, "readiness", func() bool {
+		response, err := http.Get("http://" + web + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = response.Body.Close() }()
+		_, _ = io.Copy(io.Discard, response.Body)
+		return response.StatusCode == http.StatusOK
+	})
+	var r result
+	eventually(t, "status", func() bool {
+		r = chunkline(t, "status", "--job", "run", "--nats-url", url)
+		return strings.Contains(r.stdout, "ready 3")
+	})
+	wantWords(t, r.stdout, "job run: running, 0.0 %", "waiting for mappers", "source  "+in)
+	must(t, 0, "control", "pause", "--job", "run", "--nats-url", url)
+	eventually(t, "pause", func() bool {
+		return strings.Contains(chunkline(t, "status", "--job", "run", "--nats-url", url).stdout, "running, paused")
+	})
+	wantWords(t, chunkline(t, "status", "--job", "run", "--nats-url", url, "--json").stdout, `"paused": true`)
+	must(t, 0, "control", "resume", "--job", "run", "--nats-url", url)
+	must(t, 0, "control", "rate", "1e6", "--job", "run", "--nats-url", url)
+	wantWords(t, must(t, 3, "status", "--job", "other", "--nats-url", "nats://joe:canary@"+nats).err.Error(), `no fetcher runs job "other" at nats://`+nats)
+
+	stop := join(t, url)
+	r = <-ended
+	r.want(t, 0)
+	stop()
+	wantFile(t, out, values)
+	wantWords(t, r.stderr, fmt.Sprintf("mappers elsewhere can join at %s", nats), "JOB=run")
+	must(t, 0, "verify", "-o", out)
+}
+
+// join starts a mapper that talks to the server at url; stop ends it.
+func join(t *testing.T, url string) (stop func()) {
+	t.Helper()
+	b, err := bus.Connect(bus.Config{URL: url}, bus.Options{Job: "run", Role: bus.RoleMapper, Name: "elsewhere", Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mapper.New(mapper.Config{Transform: "jq:.n", Workers: 2, Name: "elsewhere"}, b, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	group := new(errgroup.Group)
+	group.Go(func() error { return m.Run(ctx) })
+	return func() {
+		cancel()
+		if err := group.Wait(); err != nil {
+			t.Errorf("mapper: %v", err)
+		}
+		b.Close()
+	}
+}

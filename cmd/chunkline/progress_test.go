@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+func statusOf(saved uint64, progress float64) bus.Status {
+	eta := 90.4
+	return bus.Status{
+		State: bus.StateRunning, Progress: progress, Rate: 1234.5, ETASeconds: &eta, Mappers: make([]bus.MapperStatus, 1),
+		Objects: bus.ObjectCounts{Saved: saved},
+	}
+}
+
+// TestProgressLines: without a terminal there is a line every 10 s, no more.
+func TestProgressLines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		ctx, cancel := context.WithTimeout(t.Context(), 35*time.Second)
+		defer cancel()
+		begin := time.Now()
+		showProgress(ctx, &screen{w: &out}, func() bus.Status {
+			seconds := uint64(time.Since(begin) / time.Second)
+			return statusOf(seconds, float64(seconds)/100)
+		})
+		want := " 10 % 10 objects, 1234/s, 1m30s left\n 20 % 20 objects, 1234/s, 1m30s left\n 30 % 30 objects, 1234/s, 1m30s left\n"
+		if got := out.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(s *bus.Status){
+		"5 objects, 1234/s, 1m30s left":                        func(*bus.Status) {},
+		"5 objects, 1234/s":                                    func(s *bus.Status) { s.ETASeconds = nil },
+		"5 objects, 1234/s, 1m30s left, 3 dead":                func(s *bus.Status) { s.Objects.Dead = 3 },
+		"5 objects, 1234/s, 1m30s left, waiting for the saver": func(s *bus.Status) { s.SaverAway = true },
+		"5 objects, 1234/s, 1m30s left, waiting for mappers":   func(s *bus.Status) { s.Mappers = nil },
+		"5 objects, 1234/s, 1m30s left, 1 dead, waiting for the saver": func(s *bus.Status) {
+			s.Objects.Dead, s.SaverAway, s.Mappers = 1, true, nil
+		},
+	} {
+		s := statusOf(5, 0.5)
+		change(&s)
+		if got := describe(s); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+var colour = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+
+// TestBar: the bar stays on one line, has no colours (NO_COLOR or not), and
+// gives way to what else is written.
+func TestBar(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	s := &screen{w: &out}
+	last := line{s}
+	bar := newBar(last, 20)
+	if err := bar.Set(500); err != nil {
+		t.Fatal(err)
+	}
+	bar.Describe("half")
+	if got := out.String(); strings.ContainsAny(got, "\n") || colour.MatchString(got) || !strings.Contains(got, "49% |") || !strings.Contains(got, "half") {
+		t.Errorf("bar %q", got)
+	}
+	out.Reset()
+	fmt.Fprintln(s, "a warning")
+	fmt.Fprintln(s, "and more")
+	if got, want := out.String(), wipe+"a warning\nand more\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	out.Reset()
+	last.clear() // there is no bar any more
+	if got := out.String(); got != "" {
+		t.Errorf("wiped a line that is none of the bar's: %q", got)
+	}
+	bar.Describe("again")
+	out.Reset()
+	last.clear()
+	if got := out.String(); got != wipe {
+		t.Errorf("got %q, want %q", got, wipe)
+	}
+}
+
+func TestCut(t *testing.T) {
+	t.Parallel()
+	for width, want := range map[int]string{-5: "", 0: "", 2: "ab", 3: "abc", 80: "abc"} {
+		if got := cut("abc", width); got != want {
+			t.Errorf("width %d: %q, want %q", width, got, want)
+		}
+	}
+}
+
+func TestSourceItem(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "x,[1]?"), "")
+	for input, want := range map[string]string{
+		"-":                          "-",
+		"a b.jsonl":                  "a b.jsonl",
+		"data/*.jsonl":               "data/*.jsonl",
+		"a,b.jsonl":                  "file:a%2Cb.jsonl",
+		"a,b.jsonl?format=lines":     "file:a%2Cb.jsonl?format=lines",
+		"50%,*.jsonl":                "file:50%25%2C*.jsonl",
+		"a,?":                        "file:a%2C[^%00]",
+		" a":                         "file:%20a",
+		"file:///a,b%20c":            "file:///a%2Cb%20c",
+		filepath.Join(dir, "x,[1]?"): "file:" + dir + "/x%2C%5B1]%3F",
+	} {
+		if got := sourceItem(input); got != want {
+			t.Errorf("%q: %q, want %q", input, got, want)
+		}
+	}
+	if got, want := sourceSpec([]string{"a", "b,c"}), "a,file:b%2Cc"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestInputOfPlan: what a plan names can be opened again, or it is said why not.
+func TestInputOfPlan(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"stdin": "-", "file:stdin": "file:stdin", "a,file:b%2Cc": "a,file:b%2Cc"} {
+		if got, err := inputOfPlan(name); err != nil || got != want {
+			t.Errorf("%q: %q, %v; want %q", name, got, err, want)
+		}
+	}
+	dir := t.TempDir()
+	for i := range 100 {
+		write(t, filepath.Join(dir, fmt.Sprintf("%0100d", i)), "1\n")
+	}
+	out := filepath.Join(dir, "out")
+	must(t, 0, "run", "-i", filepath.Join(dir, "0*"), "-o", out, "-m", ".")
+	wantWords(t, must(t, 2, "verify", "-o", out).err.Error(), "--input is not set", "more files")
+	must(t, 0, "verify", "-o", out, "-i", filepath.Join(dir, "0*"))
+}
+
+// TestFd: a screen is a terminal only if there is one behind it.
+func TestFd(t *testing.T) {
+	t.Parallel()
+	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	if got := (&screen{w: file}).Fd(); got != file.Fd() {
+		t.Errorf("Fd %d, want %d", got, file.Fd())
+	}
+	if width := widthOf(line{&screen{w: new(bytes.Buffer)}}); width != 80 {
+		t.Errorf("width %d without a terminal, want 80", width)
+	}
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// stateStopped is the state of a job that was stopped before it was done.
+const stateStopped bus.JobState = "stopped"
+
+// report is what a job came to.
+type report struct {
+	State       bus.JobState `json:"state"`
+	Progress    float64      `json:"progress"` // 0 to 1
+	Objects     uint64       `json:"objects"`  // in
+	Outputs     uint64       `json:"outputs"`
+	Dead        uint64       `json:"dead"`
+	Chunks      uint64       `json:"chunks"`
+	Resumed     uint64       `json:"resumed"` // objects that were done before
+	Redelivered uint64       `json:"redelivered"`
+	Backups     uint64       `json:"backups"`
+	Duplicates  uint64       `json:"duplicates"`
+	Seconds     float64      `json:"seconds"`
+	Rate        float64      `json:"rate"` // objects a second, in this run
+	Output      string       `json:"output,omitempty"`
+	DeadFile    string       `json:"dead_file,omitempty"`
+}
+
+func newReport(s bus.Status, before sink.Summary, took time.Duration) report {
+	r := report{
+		State: s.State, Progress: s.Progress, Objects: s.Objects.Saved, Outputs: s.Objects.Outputs, Dead: s.Objects.Dead, Chunks: s.Chunks.Saved,
+		Resumed: before.Objects, Redelivered: s.Chunks.Redelivered, Backups: s.Chunks.Backups, Duplicates: s.Chunks.Duplicates,
+		Seconds: took.Seconds(), Output: s.Summary.Output, DeadFile: s.Summary.DeadFile,
+	}
+	if done := r.Objects - min(before.Objects, r.Objects); done > 0 {
+		r.Rate = float64(done) / took.Seconds()
+	}
+	return r
+}
+
+// print writes the report: as JSON to stdout, or for people to stderr.
+func (r report) print(stdout, stderr io.Writer, asJSON bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(r); err != nil {
+			return fmt.Errorf("print report: %w", err)
+		}
+		return nil
+	}
+	_, err := io.WriteString(stderr, r.String())
+	if err != nil {
+		return fmt.Errorf("print report: %w", err)
+	}
+	return nil
+}
+
+// String is the report for people.
+func (r report) String() string {
+	var text strings.Builder
+	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(tw, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	fmt.Fprintf(tw, "job %s", r.State)
+	if r.Progress < 1 {
+		fmt.Fprintf(tw, " at %.1f %%", 100*r.Progress)
+	}
+	fmt.Fprintln(tw)
+	line("objects in", "%d", r.Objects)
+	if r.Resumed > 0 {
+		line("", "%d of them were done before", r.Resumed)
+	}
+	line("outputs", "%d", r.Outputs)
+	line("dead letters", "%d", r.Dead)
+	line("chunks", "%d, redelivered %d, backup attempts %d, duplicates dropped %d", r.Chunks, r.Redelivered, r.Backups, r.Duplicates)
+	line("time", "%s, %.0f objects a second", (time.Duration(r.Seconds * float64(time.Second))).Round(time.Millisecond), r.Rate)
+	if r.Output != "" {
+		line("result", "%s", r.Output)
+	}
+	if r.DeadFile != "" {
+		line("", "%s", r.DeadFile)
+	}
+	_ = tw.Flush() // a strings.Builder takes everything
+	return text.String()
+}

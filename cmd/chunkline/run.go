@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/pipeline"
+	"github.com/chunkline/chunkline/internal/saver"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+// runFlags is what `chunkline run` and `chunkline demo` are told.
+type runFlags struct {
+	inputs   []string
+	output   string
+	what     transformFlags
+	workers  int
+	mappers  int
+	job      string
+	listen   string
+	http     string
+	json     bool
+	logLevel string
+	timeout  time.Duration
+	fetcher  fetcher.Config
+}
+
+func runCommand() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "run -i INPUT… -o OUTPUT (-m JQ | --exec COMMAND | --transform SPEC)",
+		Short: "Run a whole job in this process",
+		Long: "run reads JSON objects, transforms each, and writes the outputs in input order.\n\n" +
+			"Run the same command again after ^C, a crash or a power cut, and it goes on where it was:\n" +
+			"what is done is kept in OUTPUT.chunkline until you remove it.",
+		Example: `  chunkline run -i users.jsonl -o named.jsonl -m '{id: .uuid, name: (.fn + " " + .ln)}'
+  chunkline run -i 'data/*.json.gz' -o out.jsonl --exec 'python3 map.py' -j 8
+  chunkline run -i big.jsonl -o out.jsonl -m .name --listen 0.0.0.0:4222   # mappers elsewhere can join`,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), streamsOf(c)) },
+	}
+	flags := c.Flags()
+	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines or a JSON array, plain, gzip or zstd; may be repeated; - is stdin")
+	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (required)")
+	f.what.add(c)
+	flags.IntVarP(&f.workers, "workers", "j", runtime.GOMAXPROCS(0), "chunks in work at a time; 0 with --listen: only mappers elsewhere")
+	flags.StringVar(&f.job, "job", "run", "name of the job; mappers elsewhere need the same")
+	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS")
+	flags.StringVar(&f.http, "http", "", "host:port for /healthz, /readyz and /metrics while the job runs")
+	flags.BoolVar(&f.json, "json", false, "print the report as JSON on stdout")
+	flags.StringVar(&f.logLevel, "log-level", "warn", "least level that is logged to stderr: debug, info, warn or error")
+	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "longest time for one object, then it is a dead letter; 0: no limit")
+	flags.IntVar(&f.fetcher.ChunkSize, "chunk-size", chunk.DefaultSize, "most objects in a chunk")
+	flags.IntVar(&f.fetcher.ChunkBytes, "chunk-bytes", chunk.DefaultBytes, "most bytes in a chunk of several objects")
+	flags.Int64Var(&f.fetcher.MaxDead, "max-dead", -1, "most dead letters before the job is stopped; -1: no limit")
+	flags.IntVar(&f.fetcher.MaxAttempts, "max-attempts", 10, "mappers a chunk may take down before all of it is dead letters; 0: no limit")
+	flags.Float64Var(&f.fetcher.Rate, "rate", 0, "most objects handed out a second; 0: no limit")
+	flags.BoolVar(&f.fetcher.Speculate, "speculate", true, "give a straggler a backup attempt at an idle worker")
+	f.mappers = 1
+	return c
+}
+
+// run runs the job and reports.
+func (f *runFlags) run(ctx context.Context, std streams) error {
+	spec, err := f.what.spec()
+	if err != nil {
+		return err
+	}
+	if err := f.check(); err != nil {
+		return err
+	}
+	log, err := app.NewLogger(std.err, app.Common{Job: f.job, LogLevel: f.logLevel, LogFormat: "console"}, "")
+	if err != nil {
+		return err
+	}
+	src, err := openInput(sourceSpec(f.inputs), f.fetcher.ChunkSize, f.fetcher.ChunkBytes, std.in)
+	if err != nil {
+		return err
+	}
+	defer app.Close(log, "source", src)
+	out, err := sink.OpenFolder(workFolder(f.output), f.job, sink.FolderOptions{Output: f.output, DeadFile: deadFile(f.output)})
+	if err != nil {
+		return saver.SinkError(err)
+	}
+	defer app.Close(log, "sink", out)
+	if err := sameTransform(ctx, out, workFolder(f.output), spec); err != nil {
+		return err
+	}
+	return f.runInto(ctx, spec, src, out, log, std)
+}
+
+func (f *runFlags) check() error {
+	switch {
+	case f.output == "":
+		return app.Usage("--output is not set: name the file for the outputs")
+	case f.workers < 0 || f.workers > maxWorkers || f.workers == 0 && f.listen == "":
+		return app.Usage("--workers=%d: use 1 to %d, or 0 with --listen", f.workers, maxWorkers)
+	case f.timeout < 0:
+		return app.Usage("--timeout=%s: use 0 (no limit) or more", f.timeout)
+	}
+	f.fetcher.OnDone = "exit"
+	if err := f.fetcher.Validate(); err != nil {
+		return err
+	}
+	if err := chunk.CheckJob(f.job); err != nil {
+		return app.Usage("--job: %w", err)
+	}
+	return nil
+}
+
+func (f *runFlags) runInto(ctx context.Context, spec string, src source.Source, out *sink.Folder, log zerolog.Logger, std streams) error {
+	cfg := pipeline.Config{
+		Job: f.job, Fetcher: f.fetcher, Mappers: f.mappers, Listen: f.listen, HTTP: f.http,
+		Mapper: mapper.Config{
+			Transform: spec, Workers: f.workers, Timeout: f.timeout, Version: spec, Name: localMapper, StopTimeout: stopTimeout,
+		},
+	}
+	if f.workers == 0 {
+		cfg.Mappers = 0
+	}
+	before := out.Summary()
+	begin := time.Now()
+	said := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(said)
+		fmt.Fprintf(std.err, "stopping: chunks in work get %s; a second ^C ends at once\n", stopTimeout)
+	})
+	status, err := pipeline.Run(ctx, cfg, src, out, log, func(ctx context.Context, status func() bus.Status) {
+		if f.listen != "" { // it listens now
+			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: NATS_URL=nats://HOST:PORT JOB=%s mapper\n", f.listen, f.job)
+		}
+		showProgress(ctx, std.err, status)
+	})
+	if !stop() {
+		<-said
+	}
+	interrupted := errors.Is(err, fetcher.ErrUnfinished)
+	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted {
+		return err
+	}
+	report := newReport(status, before, time.Since(begin))
+	if interrupted {
+		report.State = stateStopped
+	}
+	if err := report.print(std.out, std.err, f.json); err != nil {
+		return err
+	}
+	if interrupted {
+		return app.WithCode(app.ExitInterrupted, err)
+	}
+	return err
+}
+
+const (
+	localMapper = "local"      // names the mapper in this process
+	workSuffix  = ".chunkline" // of the folder that keeps what is done
+	maxWorkers  = 1024
+
+	// stopTimeout is how long chunks in work may go on after ^C. Somebody
+	// waits at a terminal, and all that is lost is their work.
+	stopTimeout = 3 * time.Second
+)
+
+// workFolder is where a job that writes output keeps what is done.
+func workFolder(output string) string { return output + workSuffix }
+
+// deadFile is where its dead letters go: named.jsonl has named.dead.jsonl.
+func deadFile(output string) string {
+	ext := filepath.Ext(output)
+	return strings.TrimSuffix(output, ext) + ".dead" + ext
+}
+
+// sameTransform refuses to go on with a job that was begun with another
+// transform: its outputs would be a mixture. Mappers elsewhere have versions
+// of their own and may change in the middle of a job.
+func sameTransform(ctx context.Context, out *sink.Folder, folder, spec string) error {
+	for r, err := range out.Records(ctx) {
+		if err != nil {
+			return fmt.Errorf("read sink: %w", err)
+		}
+		if r.Mapper != localMapper {
+			continue
+		}
+		if r.Version != spec {
+			return app.Usage("the output was begun with the transform %s; go on with that, choose another --output, or remove %s",
+				r.Version, folder)
+		}
+		break
+	}
+	return nil
+}

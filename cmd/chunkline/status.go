@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// askTimeout is how long an operator waits for a fetcher.
+const askTimeout = 5 * time.Second
+
+// remote is how a command reaches a job that runs elsewhere: NATS_URL and its
+// kin, as for the roles, and --job.
+type remote struct{ job, url string }
+
+func (r *remote) add(c *cobra.Command) {
+	c.Flags().StringVar(&r.job, "job", "default", "name of the job")
+	c.Flags().StringVar(&r.url, "nats-url", "", "NATS server; empty: NATS_URL, with NATS_USER, NATS_CREDS and so on")
+}
+
+// ask sends one request to the job's fetcher.
+func (r *remote) ask(ctx context.Context, verb string, m bus.Message) (bus.Message, error) {
+	if err := chunk.CheckJob(r.job); err != nil {
+		return bus.Message{}, app.Usage("--job: %w", err)
+	}
+	var cfg bus.Config
+	if err := app.Load(&cfg); err != nil {
+		return bus.Message{}, err
+	}
+	if r.url != "" {
+		cfg.URL = r.url
+	}
+	b, err := bus.Connect(cfg, bus.Options{Job: r.job, Role: bus.RoleOperator, Name: app.Hostname(), Log: zerolog.Nop()})
+	if err != nil {
+		return bus.Message{}, app.Usage("%w", err)
+	}
+	defer b.Close()
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	if err := b.WaitOnline(ctx); err != nil {
+		return bus.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("reach nats at %s: %w", servers(cfg.URL), err))
+	}
+	reply, err := b.Request(ctx, verb, m)
+	if errors.Is(err, bus.ErrNobody) {
+		return bus.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("no fetcher runs job %q at %s", r.job, servers(cfg.URL)))
+	}
+	if err != nil {
+		return bus.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("ask fetcher: %w", err))
+	}
+	return reply, nil
+}
+
+// servers names the servers of a NATS_URL that bus has accepted, without what
+// might be a secret.
+func servers(urls string) string {
+	var shown []string
+	for item := range strings.SplitSeq(urls, ",") {
+		if u, err := url.Parse(strings.TrimSpace(item)); err == nil {
+			shown = append(shown, u.Scheme+"://"+u.Host)
+		}
+	}
+	return strings.Join(shown, ",")
+}
+
+func statusCommand() *cobra.Command {
+	var r remote
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Tell how far a job is",
+		RunE: func(c *cobra.Command, _ []string) error {
+			reply, err := r.ask(c.Context(), bus.VerbStatus, bus.StatusQuery{}.Encode())
+			if err != nil {
+				return err
+			}
+			status, err := bus.DecodeStatus(reply)
+			if err != nil {
+				return fmt.Errorf("read status: %w", err)
+			}
+			if asJSON {
+				encoder := json.NewEncoder(c.OutOrStdout())
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(status)
+			}
+			_, err = io.WriteString(c.OutOrStdout(), statusText(status))
+			return err
+		},
+	}
+	r.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
+	return c
+}
+
+// statusText is a job's status for people.
+func statusText(s bus.Status) string {
+	var text strings.Builder
+	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	state := string(s.State)
+	if s.Paused {
+		state += ", paused"
+	}
+	fmt.Fprintf(tw, "job %s: %s, %.1f %%, %s\n", s.Job, state, 100*s.Progress, describe(s))
+	fmt.Fprintf(tw, "  source\t%s\n", s.Source)
+	fmt.Fprintf(tw, "  chunks\tready %d, in flight %d, saved %d; redelivered %d, backup attempts %d\n",
+		s.Chunks.Ready, s.Chunks.InFlight, s.Chunks.Saved, s.Chunks.Redelivered, s.Chunks.Backups)
+	if s.Summary.Output != "" {
+		fmt.Fprintf(tw, "  result\t%s\n", s.Summary.Output)
+	}
+	if len(s.Mappers) > 0 {
+		fmt.Fprintf(tw, "\nMAPPER\tVERSION\tHOLDS\tSAVED\tLAST BEAT\n")
+	}
+	for _, m := range s.Mappers {
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%.1f s ago\n", m.Name, m.Version, m.Held, m.Saved, m.LastBeatSeconds)
+	}
+	_ = tw.Flush() // a strings.Builder takes everything
+	return text.String()
+}
+
+func controlCommand() *cobra.Command {
+	var r remote
+	group := &cobra.Command{Use: "control", Short: "Pause, resume or cancel a job, or set its rate", RunE: needsCommand}
+	add := func(use, short string, args cobra.PositionalArgs, order func([]string) (bus.Control, error)) {
+		c := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
+			control, err := order(args)
+			if err != nil {
+				return err
+			}
+			reply, err := r.ask(c.Context(), bus.VerbControl, control.Encode())
+			if err != nil {
+				return err
+			}
+			answer, err := bus.DecodeControlAnswer(reply)
+			switch {
+			case err != nil:
+				return fmt.Errorf("read answer: %w", err)
+			case !answer.OK:
+				return fmt.Errorf("fetcher refused: %s", answer.Reason)
+			}
+			return nil
+		}}
+		r.add(c)
+		group.AddCommand(c)
+	}
+	plain := func(a bus.ControlAction) func([]string) (bus.Control, error) {
+		return func([]string) (bus.Control, error) { return bus.Control{Action: a}, nil }
+	}
+	add("pause", "Hand out no more chunks until resume", cobra.NoArgs, plain(bus.ControlPause))
+	add("resume", "Hand out chunks again", cobra.NoArgs, plain(bus.ControlResume))
+	add("cancel", "End the job; what is saved stays", cobra.NoArgs, plain(bus.ControlCancel))
+	add("rate OBJECTS", "Hand out at most so many objects a second; 0: no limit", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
+		var rate float64
+		if _, err := fmt.Sscanf(args[0], "%g", &rate); err != nil || !(rate >= 0) {
+			return bus.Control{}, app.Usage("rate %q: use a number of objects a second, 0 or more", args[0])
+		}
+		return bus.Control{Action: bus.ControlRate, Rate: rate}, nil
+	})
+	return group
+}

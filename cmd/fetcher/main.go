@@ -1,0 +1,56 @@
+// Command fetcher cuts a data set into chunks and hands them to mappers until
+// every one of them is saved. Its settings are environment variables; -h lists
+// them.
+package main
+
+import (
+	"context"
+	"net/http"
+	"os"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+func main() {
+	var (
+		nats bus.Config
+		cfg  fetcher.Config
+	)
+	os.Exit(app.Exec("fetcher", "cuts a data set into chunks and hands them to mappers until every one is saved.",
+		func(ctx context.Context, common app.Common, log zerolog.Logger) error {
+			return run(ctx, common, nats, cfg, log)
+		}, &nats, &cfg))
+}
+
+func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Config, log zerolog.Logger) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if cfg.Source == "" { // stdin by default would be a job of nothing, and done, in a container
+		return app.Usage("SOURCE is not set: name the files to read, or - for stdin")
+	}
+	src, err := source.Open(cfg.Source, cfg.ChunkSize, cfg.ChunkBytes, os.Stdin)
+	if err != nil {
+		return app.Usage("SOURCE: %w", err)
+	}
+	defer app.Close(log, "source", src)
+	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleFetcher, Name: app.Hostname(), Log: log})
+	if err != nil {
+		return app.Usage("%w", err)
+	}
+	defer b.Close()
+	f, err := fetcher.New(cfg, b, src, log)
+	if err != nil {
+		return err
+	}
+	return app.RunRole(ctx, common.HTTPAddr, f, func(s *app.Server) {
+		s.Handle("GET /api/status", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			app.WriteJSON(w, http.StatusOK, f.Status())
+		}))
+	})
+}

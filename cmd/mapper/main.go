@@ -1,0 +1,39 @@
+// Command mapper asks for chunks, maps their objects and hands the results to
+// the saver. Any number may run. Its settings are environment variables; -h
+// lists them.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/mapper"
+)
+
+func main() {
+	var (
+		nats bus.Config
+		cfg  mapper.Config
+	)
+	os.Exit(app.Exec("mapper", "asks for chunks, maps their objects and hands the results to the saver.",
+		func(ctx context.Context, common app.Common, log zerolog.Logger) error {
+			return run(ctx, common, nats, cfg, log)
+		}, &nats, &cfg))
+}
+
+func run(ctx context.Context, common app.Common, nats bus.Config, cfg mapper.Config, log zerolog.Logger) error {
+	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleMapper, Name: app.Hostname(), Log: log})
+	if err != nil {
+		return app.Usage("%w", err)
+	}
+	defer b.Close()
+	m, err := mapper.New(cfg, b, log)
+	if err != nil {
+		return err
+	}
+	return app.RunRole(ctx, common.HTTPAddr, m, nil)
+}

@@ -1,0 +1,53 @@
+// Command saver commits results durably and confirms them. Its settings are
+// environment variables; -h lists them.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/saver"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+func main() {
+	var (
+		nats bus.Config
+		cfg  saver.Config
+	)
+	os.Exit(app.Exec("saver", "commits results durably and confirms them.",
+		func(ctx context.Context, common app.Common, log zerolog.Logger) error {
+			return run(ctx, common, nats, cfg, log)
+		}, &nats, &cfg))
+}
+
+func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Config, log zerolog.Logger) error {
+	out, err := sink.Open(cfg.Sink, common.Job, sink.Options{})
+	if err != nil {
+		return saver.SinkError(err)
+	}
+	defer app.Close(log, "sink", out)
+	logRecovery(log, out)
+	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleSaver, Name: app.Hostname(), Log: log})
+	if err != nil {
+		return app.Usage("%w", err)
+	}
+	defer b.Close()
+	return app.RunRole(ctx, common.HTTPAddr, saver.New(b, out, log), nil)
+}
+
+// logRecovery says what opening a folder had to put right after a crash.
+func logRecovery(log zerolog.Logger, out sink.Sink) {
+	folder, ok := out.(*sink.Folder)
+	if !ok {
+		return
+	}
+	if r := folder.Recovered(); r != (sink.Recovered{}) {
+		log.Warn().Int64("bytes", r.Bytes).Int("files", r.Files).Bool("fell_back", r.FellBack).
+			Msg("the last saver was killed: cut off what it had not committed")
+	}
+}

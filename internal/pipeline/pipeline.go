@@ -1,0 +1,202 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/saver"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+// Config is one job in one process.
+type Config struct {
+	Job     string
+	Fetcher fetcher.Config // OnDone is always exit
+	Mapper  mapper.Config
+	Mappers int    // how many mappers, each with Mapper.Workers; 0: mappers come from elsewhere
+	Listen  string // host:port for mappers elsewhere; empty: this process only
+	HTTP    string // host:port of the fetcher's HTTP server; empty: none
+}
+
+// Run runs the job over src into out until it is done or ctx ends. Watch, if
+// not nil, is called with a function that tells the job's status, and must
+// return soon after its context has ended. The returned status is the last.
+//
+// The error is the fetcher's (see fetcher.Fetcher.Run) or that of whatever
+// broke first.
+func Run(ctx context.Context, cfg Config, src source.Source, out sink.Sink, log zerolog.Logger,
+	watch func(context.Context, func() bus.Status),
+) (bus.Status, error) {
+	server, err := bus.StartServer(bus.ServerOptions{Listen: cfg.Listen, Log: log})
+	if err != nil {
+		return bus.Status{}, app.Usage("%w", err)
+	}
+	defer server.Shutdown()
+	if cfg.Listen != "" {
+		log.Info().Str("url", server.URL()).Msg("mappers elsewhere can join")
+	}
+	p := &parts{server: server, cfg: cfg, log: log}
+	defer p.close()
+	if err := p.open(src, out); err != nil {
+		return bus.Status{}, err
+	}
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	watcher := new(errgroup.Group)
+	if watch != nil {
+		watcher.Go(func() error { watch(watching, p.fetcher.Status); return nil })
+	}
+	err = p.run(ctx)
+	stopWatching()
+	_ = watcher.Wait() // returns no errors
+	return p.fetcher.Status(), err
+}
+
+// parts is the roles of a job and their connections.
+type parts struct {
+	server  *bus.Server
+	cfg     Config
+	log     zerolog.Logger
+	buses   []*bus.Bus
+	fetcher *fetcher.Fetcher
+	mappers []*mapper.Mapper
+	saver   *saver.Saver
+}
+
+func (p *parts) connect(role bus.Role) (*bus.Bus, error) {
+	b, err := bus.Connect(bus.Config{}, bus.Options{
+		Job: p.cfg.Job, Role: role, Name: app.Hostname(), Server: p.server, Log: p.log.With().Str("role", string(role)).Logger(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect %s: %w", role, err)
+	}
+	p.buses = append(p.buses, b)
+	return b, nil
+}
+
+func (p *parts) open(src source.Source, out sink.Sink) error {
+	b, err := p.connect(bus.RoleSaver)
+	if err != nil {
+		return err
+	}
+	p.saver = saver.New(b, out, p.roleLog("saver"))
+	if b, err = p.connect(bus.RoleFetcher); err != nil {
+		return err
+	}
+	p.cfg.Fetcher.OnDone = "exit"
+	if p.fetcher, err = fetcher.New(p.cfg.Fetcher, b, src, p.roleLog("fetcher")); err != nil {
+		return err
+	}
+	for range p.cfg.Mappers {
+		if b, err = p.connect(bus.RoleMapper); err != nil {
+			return err
+		}
+		m, err := mapper.New(p.cfg.Mapper, b, p.roleLog("mapper"))
+		if err != nil {
+			return err
+		}
+		p.mappers = append(p.mappers, m)
+	}
+	return nil
+}
+
+func (p *parts) roleLog(role string) zerolog.Logger { return p.log.With().Str("role", role).Logger() }
+
+func (p *parts) close() {
+	for _, b := range p.buses {
+		b.Close()
+	}
+}
+
+// run runs the roles and stops them in the order of the data: first the
+// mappers, which still need the fetcher to hear their goodbye and the saver to
+// take their results, then the fetcher, then the saver.
+func (p *parts) run(ctx context.Context) error {
+	lasting := context.WithoutCancel(ctx)
+	mapping, stopMapping := context.WithCancel(ctx)
+	defer stopMapping()
+	fetching, stopFetching := context.WithCancel(lasting)
+	defer stopFetching()
+	saving, stopSaving := context.WithCancel(lasting)
+	defer stopSaving()
+
+	var mapErr, fetchErr, saveErr error // each written by one goroutine, read after both groups have ended
+	savers := new(errgroup.Group)
+	savers.Go(func() error {
+		saveErr = p.saver.Run(saving)
+		stopMapping() // without a saver the others have nothing to wait for
+		stopFetching()
+		return nil
+	})
+	others := new(errgroup.Group)
+	others.Go(func() error {
+		mapErr = p.runMappers(mapping, stopMapping)
+		stopFetching()
+		return nil
+	})
+	others.Go(func() error {
+		fetchErr = app.RunRole(fetching, p.cfg.HTTP, p.fetcher, nil)
+		stopMapping()
+		return nil
+	})
+	_ = others.Wait() // the groups only wait; the errors are above
+	stopSaving()
+	_ = savers.Wait()
+	return cause(fetchErr, mapErr, saveErr)
+}
+
+// runMappers runs the mappers until ctx ends, or one of them breaks.
+func (p *parts) runMappers(ctx context.Context, stop func()) error {
+	group := new(errgroup.Group)
+	for _, m := range p.mappers {
+		group.Go(func() error {
+			err := m.Run(ctx)
+			if err != nil {
+				stop()
+			}
+			return err
+		})
+	}
+	<-ctx.Done() // mappers elsewhere go on when there is none here
+	return group.Wait()
+}
+
+// cause picks what broke over what followed from it: a fetcher that was told
+// to stop because another role broke only says that it was stopped.
+func cause(fetchErr, mapErr, saveErr error) error {
+	if fetchErr != nil && !errors.Is(fetchErr, fetcher.ErrUnfinished) {
+		return fetchErr
+	}
+	if err := errors.Join(saveErr, mapErr); err != nil {
+		return err
+	}
+	return fetchErr
+}
+
+// pollInterval is how often a watcher should look at the status.
+const pollInterval = 200 * time.Millisecond
+
+// Poll calls show with the status now and then until ctx ends, and once more
+// at the end.
+func Poll(ctx context.Context, status func() bus.Status, show func(bus.Status)) {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			show(status())
+		case <-ctx.Done():
+			show(status())
+			return
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package retry_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/retry"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+func contextOf(t tester) context.Context {
+	if c, ok := t.(interface{ Context() context.Context }); ok {
+		return c.Context()
+	}
+	return context.Background()
+}
+
+// TestRetry: what was mended takes its place, between outputs of the same chunk
+// and of others; what fails again says so; what cannot be read stays.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	w := &world{tester: t, dir: t.TempDir(), objects: []object{
+		{n: 1}, {first: true, n: 2}, {n: 0}, // chunk 0
+		{flawed: true}, {first: true, again: true, n: 1}, {n: 2}, // chunk 1
+		{n: 1}, {n: 1}, {n: 1}, // chunk 2 has no dead letters
+		{first: true, n: 0}, {first: true, n: 1}, // chunk 3
+	}}
+	w.fill(-1)
+	if got := len(w.letters()); got != 5 {
+		t.Fatalf("%d dead letters before, want 5", got)
+	}
+	got, err := w.retry(after, 2)
+	if want := (retry.Report{Mended: 3, Dead: 1, Left: 1, LaidOut: true}); err != nil || got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	want := "[0,0]\n[1,0]\n[1,1]\n[5,0]\n[5,1]\n[6,0]\n[7,0]\n[8,0]\n[10,0]\n"
+	if got := w.outputs(); got != want {
+		t.Errorf("outputs %q, want %q", got, want)
+	}
+	letters := w.letters()
+	if len(letters) != 2 {
+		t.Fatalf("%d dead letters, want 2", len(letters))
+	}
+	if l := letters[0]; l.Ordinal != 3 || l.Attempts != 0 || l.Mapper != "" || string(l.Object) != "flawed 3" || !strings.Contains(l.Error, "line 4") {
+		t.Errorf("flawed object: %+v", l)
+	}
+	if l := letters[1]; l.Ordinal != 4 || l.Chunk != 1 || l.Attempts != 2 || l.Mapper != "retry" || l.Version != after ||
+		string(l.Object) != w.objects[4].line(4) || !strings.Contains(l.Error, "again") {
+		t.Errorf("object that failed again: %+v", l)
+	}
+	w.verified()
+	w.wantRecord(t, 1, 2, "retry")
+	w.wantRecord(t, 2, 1, "m")
+}
+
+func (w *world) wantRecord(t *testing.T, id chunk.ID, attempt int, mapper string) {
+	t.Helper()
+	f := w.open(true)
+	defer func() { w.check(f.Close()) }()
+	r, err := f.Record(t.Context(), id)
+	if err != nil || r.Attempt != attempt || r.Mapper != mapper {
+		t.Errorf("record of chunk %d: %+v, %v; want attempt %d by %s", id, r, err, attempt, mapper)
+	}
+}
+
+// TestNothingLeft: the file of the dead letters goes when the last one is mended.
+func TestNothingLeft(t *testing.T) {
+	t.Parallel()
+	w := &world{tester: t, dir: t.TempDir(), objects: []object{{first: true, n: 3}}}
+	w.fill(-1)
+	for i, want := range []retry.Report{{Mended: 1, LaidOut: true}, {LaidOut: true}} {
+		if got, err := w.retry(after, 1); err != nil || got != want {
+			t.Errorf("retry %d: got %+v, %v; want %+v", i, got, err, want)
+		}
+		if got := w.letters(); got != nil {
+			t.Errorf("dead letters %+v", got)
+		}
+		if got, want := w.outputs(), w.objects[0].outputs(0); got != want {
+			t.Errorf("outputs %q, want %q", got, want)
+		}
+		w.verified()
+	}
+}
+
+// TestUnfinished: the dead letters of an unfinished job can be mended, too, and
+// nothing is laid out.
+func TestUnfinished(t *testing.T) {
+	t.Parallel()
+	w := &world{tester: t, dir: t.TempDir(), objects: []object{{first: true, n: 1}, {n: 1}, {n: 1}, {n: 1}}}
+	w.fill(1)
+	got, err := w.retry(after, 1)
+	if want := (retry.Report{Mended: 1}); err != nil || got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	f := w.open(true)
+	defer func() { w.check(f.Close()) }()
+	if got, want := f.Summary(), (sink.Summary{Chunks: 1, Objects: 3, Outputs: 3, OutputBytes: 18}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// TestContradiction: a chunk that cannot be right is left alone.
+func TestContradiction(t *testing.T) {
+	t.Parallel()
+	letter := func(ordinal uint64) []byte {
+		return chunk.DeadLetter{Ordinal: ordinal, Attempts: 1, Object: []byte(`{"n":0}`)}.Append(nil)
+	}
+	for name, spoil := range map[string]func(r *sink.Result){
+		"twice":         func(r *sink.Result) { r.Dead, r.DeadCount = append(letter(0), letter(0)...), 2 },
+		"out of order":  func(r *sink.Result) { r.Dead, r.DeadCount = append(letter(1), letter(0)...), 2 },
+		"other chunk":   func(r *sink.Result) { r.Dead, r.DeadCount = letter(7), 1 },
+		"with outputs":  func(r *sink.Result) { r.Dead, r.DeadCount = letter(2), 1 },
+		"lines missing": func(r *sink.Result) { r.Dead, r.DeadCount, r.Counts[2] = letter(0), 1, 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := &world{tester: t, dir: t.TempDir()}
+			f := w.open(false)
+			defer func() { w.check(f.Close()) }()
+			_, err := f.Claim(t.Context(), chunk.Plan{Source: "x", Size: size, Bytes: 1, Format: chunk.FormatVersion}, "fetcher")
+			w.check(err)
+			r := sink.Result{Objects: 3, Counts: []int{0, 0, 1}, Outputs: []byte("[2,0]\n"), Attempt: 1}
+			spoil(&r)
+			_, err = f.Commit(t.Context(), []sink.Result{r})
+			w.check(err)
+			if _, err := retry.Run(t.Context(), f, retry.Config{Spec: parse(w, after), Workers: 1}); !errors.Is(err, retry.ErrContradiction) {
+				t.Errorf("got %v, want %v", err, retry.ErrContradiction)
+			}
+			if got, err := f.Record(t.Context(), 0); err != nil || got.Attempt != 1 {
+				t.Errorf("the record was replaced: %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestErrors: what ends a retry is an error, and nothing hangs.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	w := &world{tester: t, dir: t.TempDir(), objects: make([]object, 30)}
+	for i := range w.objects {
+		w.objects[i].first = true
+	}
+	w.fill(-1)
+	f := w.open(true)
+	if _, err := retry.Run(t.Context(), f, retry.Config{Spec: parse(w, after), Workers: 2}); !errors.Is(err, sink.ErrReadOnly) {
+		t.Errorf("read-only: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := retry.Run(ctx, f, retry.Config{Spec: parse(w, after), Workers: 2}); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
+	}
+	w.check(f.Close())
+	if got := len(w.letters()); got != 30 {
+		t.Errorf("%d dead letters, want all 30", got)
+	}
+	w.verified()
+}

@@ -1,0 +1,278 @@
+package verify_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/verify"
+)
+
+func TestRight(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lines []string
+		dead  map[uint64]int
+		want  verify.Report
+	}{
+		"no objects": {nil, nil, verify.Report{}},
+		"several outputs and none and dead letters": {job10, job10Dead, verify.Report{Chunks: 4, Objects: 10, Outputs: 7, Dead: 2}},
+		"all are dead":                         {job10[:2], map[uint64]int{0: 3, 1: 1}, verify.Report{Chunks: 1, Objects: 2, Dead: 2}},
+		"one object":                           {job10[:1], nil, verify.Report{Chunks: 1, Objects: 1}},
+		"more chunks than a page of the index": {many(4000), nil, verify.Report{Chunks: 1334, Objects: 4000, Outputs: 3999}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, c.lines)
+			w.fill(t, w.results(t, c.dead))
+			got := w.verify(t)
+			c.want.OutputFile, c.want.DeadFile = w.sum.Output, w.sum.DeadFile
+			if fmt.Sprint(got) != fmt.Sprint(c.want) || !got.OK() {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+			if (c.want.Dead > 0) != (got.DeadFile != "") {
+				t.Errorf("dead letters were compared with %q", got.DeadFile)
+			}
+		})
+	}
+}
+
+func many(n int) []string {
+	lines := make([]string, n)
+	for i := range lines {
+		lines[i] = fmt.Sprintf(`{"n":%d}`, i)
+	}
+	return lines
+}
+
+const unfinished = "the job is not finished"
+
+// TestWrong: each kind of wrong is found, and named once.
+func TestWrong(t *testing.T) {
+	t.Parallel()
+	letter := func(ordinal uint64, id chunk.ID, object string) []byte {
+		return chunk.DeadLetter{Ordinal: ordinal, Chunk: id, Error: "wrong", Attempts: 1, Object: []byte(object)}.Append(nil)
+	}
+	for name, c := range map[string]struct {
+		results func(all []sink.Result) []sink.Result // what is committed; nil: all
+		lines   []string                              // what the source is when it is verified; nil: as it was
+		after   func(t *testing.T, w *world)
+		want    []string
+	}{
+		"chunk is missing": {
+			results: func(all []sink.Result) []sink.Result { return append(all[:1], all[2:]...) },
+			want:    []string{unfinished, "chunk 1 (objects 3 to 5) is not in the sink"},
+		},
+		"last chunk is missing": {
+			results: func(all []sink.Result) []sink.Result { return all[:3] },
+			want:    []string{"chunk 3 (objects 9 to 9) is not in the sink"}, // Finish was told that this is all
+		},
+		"all is missing": {
+			results: func([]sink.Result) []sink.Result { return nil },
+			want:    []string{"chunk 0 (", "chunk 1 (", "chunk 2 (", "chunk 3 ("},
+		},
+		"source is shorter": {
+			lines: job10[:9],
+			want:  []string{"chunk 3 is in the sink, but the source has no such chunk"},
+		},
+		"source is shorter within a chunk": {
+			lines: job10[:8],
+			want:  []string{"chunk 2: sink has objects 6 to 8, source has 6 to 7", "chunk 3 is in the sink"},
+		},
+		"source has another object": {
+			lines: replaced(1, `{"n":-1}`),
+			want:  []string{"chunk 0: made from objects with digest"},
+		},
+		"objects are swapped": {
+			lines: replaced(0, job10[1], job10[0]),
+			want:  []string{"chunk 0: made from objects with digest"},
+		},
+		"dead object is another now": {
+			lines: replaced(4, `{"n":"four"}`),
+			want:  []string{"chunk 1: made from objects with digest", "object 4: its dead letter holds another object"},
+		},
+		"ordinals": {
+			results: func(all []sink.Result) []sink.Result { all[3].First = 10; return all },
+			want:    []string{unfinished, "chunk 3: sink has objects 10 to 10, source has 9 to 9"},
+		},
+		"counts": {
+			results: func(all []sink.Result) []sink.Result { all[0].Counts[2] = 3; return all },
+			want:    []string{"chunk 0: 3 output lines, its counts say 4"},
+		},
+		"dead letter twice": {
+			results: func(all []sink.Result) []sink.Result {
+				all[1].Dead, all[1].DeadCount = append(all[1].Dead, all[1].Dead...), 2
+				return all
+			},
+			want: []string{"object 4 has two dead letters"},
+		},
+		"dead letters are more than counted": {
+			results: func(all []sink.Result) []sink.Result {
+				all[1].Dead = append(all[1].Dead, letter(3, 1, job10[3])...)
+				return all
+			},
+			want: []string{"chunk 1: 2 dead letters, its record says 1"},
+		},
+		"dead letter of another chunk": {
+			results: func(all []sink.Result) []sink.Result {
+				all[0].Dead, all[0].DeadCount = letter(9, 0, job10[9]), 1
+				return all
+			},
+			want: []string{"chunk 0: has a dead letter of object 9 of another chunk"},
+		},
+		"dead letter before the chunk": {
+			results: func(all []sink.Result) []sink.Result { all[1].Dead = letter(0, 1, job10[0]); return all },
+			want:    []string{"chunk 1: has a dead letter of object 0 of another chunk"},
+		},
+		"dead letter names another chunk": {
+			results: func(all []sink.Result) []sink.Result { all[1].Dead = letter(4, 2, job10[4]); return all },
+			want:    []string{"object 4: its dead letter says chunk 2"},
+		},
+		"dead letter holds another object": {
+			results: func(all []sink.Result) []sink.Result { all[1].Dead = letter(4, 1, job10[5]); return all },
+			want:    []string{"object 4: its dead letter holds another object"},
+		},
+		"dead letter beside outputs": {
+			results: func(all []sink.Result) []sink.Result { all[1].Dead = letter(5, 1, job10[5]); return all },
+			want:    []string{"object 5 has a dead letter and 2 outputs"},
+		},
+		"dead letter is none": {
+			results: func(all []sink.Result) []sink.Result { all[1].Dead = []byte("oops\n"); return all },
+			want:    []string{"chunk 1: parse dead letter"},
+		},
+		"unreadable object without dead letter": {
+			results: func(all []sink.Result) []sink.Result { all[2].Dead, all[2].DeadCount = nil, 0; return all },
+			want:    []string{"object 7 cannot be read (line 8"},
+		},
+		"part is damaged": {
+			after: func(t *testing.T, w *world) { w.damage(t, "out 5.1") },
+			want:  []string{"chunk 1: sink is damaged"},
+		},
+		"dead part is damaged": {
+			after: func(t *testing.T, w *world) { w.damage(t, `{"ordinal":4`) },
+			want:  []string{"chunk 1: sink is damaged"},
+		},
+		"output changed": {
+			after: func(t *testing.T, w *world) {
+				change(t, w.sum.Output, func(b []byte) []byte { return bytes.Replace(b, []byte("out 2.1"), []byte("out 2.2"), 1) })
+			},
+			want: []string{"output.jsonl: differs from what the chunks hold at byte 27"},
+		},
+		"output truncated": {
+			after: func(t *testing.T, w *world) { change(t, w.sum.Output, func(b []byte) []byte { return b[:len(b)-1] }) },
+			want:  []string{"output.jsonl: differs from what the chunks hold at byte 69"},
+		},
+		"output extended": {
+			after: func(t *testing.T, w *world) {
+				change(t, w.sum.Output, func(b []byte) []byte { return append(b, '\n') })
+			},
+			want: []string{"output.jsonl: goes on after byte 70"},
+		},
+		"output is gone": {
+			after: func(t *testing.T, w *world) { remove(t, w.sum.Output) },
+			want:  []string{"output.jsonl: the job was finished, but the file is not there"},
+		},
+		"dead file changed": {
+			after: func(t *testing.T, w *world) {
+				change(t, w.sum.DeadFile, func(b []byte) []byte { return bytes.Replace(b, []byte("wrong"), []byte("right"), 1) })
+			},
+			want: []string{"dead.jsonl: differs from what the chunks hold at byte 32"},
+		},
+		"dead file truncated": {
+			after: func(t *testing.T, w *world) { change(t, w.sum.DeadFile, func([]byte) []byte { return nil }) },
+			want:  []string{"dead.jsonl: differs from what the chunks hold at byte 0"},
+		},
+		"dead file extended": {
+			after: func(t *testing.T, w *world) {
+				change(t, w.sum.DeadFile, func(b []byte) []byte { return append(b, b...) })
+			},
+			want: []string{"dead.jsonl: goes on after byte"},
+		},
+		"damage and a short output": {
+			after: func(t *testing.T, w *world) {
+				w.damage(t, "out 8.0")
+				change(t, w.sum.Output, func(b []byte) []byte { return b[:50] })
+			},
+			want: []string{"chunk 2: sink is damaged", "output.jsonl: ends before byte 70"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, job10)
+			results := w.results(t, job10Dead)
+			if c.results != nil {
+				results = c.results(results)
+			}
+			w.fill(t, results)
+			if c.lines != nil {
+				w.write(t, c.lines)
+			}
+			if c.after != nil {
+				c.after(t, w)
+			}
+			wantProblems(t, w.verify(t), c.want)
+		})
+	}
+}
+
+func replaced(at int, with ...string) []string {
+	lines := append([]string(nil), job10...)
+	copy(lines[at:], with)
+	return lines
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantProblems(t *testing.T, got verify.Report, want []string) {
+	t.Helper()
+	ok := int(got.Failures) == len(want) && len(got.Problems) == len(want) && !got.OK()
+	for i := 0; ok && i < len(want); i++ {
+		ok = strings.Contains(got.Problems[i], want[i])
+	}
+	if !ok {
+		t.Errorf("%d problems:\n%s\nwant:\n%s", got.Failures, strings.Join(got.Problems, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestMany: of many problems all are counted, and some described.
+func TestMany(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, many(300))
+	w.fill(t, nil)
+	if got := w.verify(t); got.Failures != 100 || len(got.Problems) != 20 {
+		t.Errorf("%d problems, %d described; want 100 and 20", got.Failures, len(got.Problems))
+	}
+}
+
+// TestStopped: the end of the context, or of the sink, is no verdict.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, job10)
+	w.fill(t, w.results(t, job10Dead))
+	f, err := sink.OpenFolder(w.sink, job, sink.FolderOptions{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := verify.Run(ctx, w.openSource(t), f); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verify.Run(t.Context(), w.openSource(t), f); !errors.Is(err, sink.ErrClosed) {
+		t.Errorf("closed sink: %v", err)
+	}
+}
