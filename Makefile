@@ -30,6 +30,7 @@ vuln: ## look for known vulnerabilities in what we call
 	$(VULN) ./...
 
 bench: build ## 1,000,000 users in separate processes, beside bare core NATS
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/nats-server github.com/nats-io/nats-server/v2
 	$(GO) run ./test/bench -bin bin
 
 fuzz: ## fuzz every fuzz target for a while (FUZZTIME=30s each)

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/maphash"
+	"io"
+	"os"
+)
+
+// fingerprint says whether two files are equal, or have the same lines.
+type fingerprint struct {
+	lines   int
+	content [sha256.Size]byte // of everything, in order
+	sum     uint64            // of a hash of each line: the same in any order
+}
+
+// lineSeed is only good for this process, which makes all fingerprints.
+var lineSeed = maphash.MakeSeed()
+
+// taker makes a fingerprint line by line.
+type taker struct {
+	lines   int
+	content hash.Hash
+	sum     uint64
+}
+
+func newTaker() *taker { return &taker{content: sha256.New()} }
+
+func (t *taker) take(line []byte) {
+	t.lines++
+	t.content.Write(line)
+	t.sum += maphash.Bytes(lineSeed, line)
+}
+
+func (t *taker) done() fingerprint {
+	f := fingerprint{lines: t.lines, sum: t.sum}
+	t.content.Sum(f.content[:0])
+	return f
+}
+
+// expected is the fingerprint of the transform of the input.
+func expected(ctx context.Context, input string) (fingerprint, error) {
+	mapping, err := newTransform()
+	if err != nil {
+		return fingerprint{}, err
+	}
+	t := newTaker()
+	var output []byte
+	err = eachLine(input, func(line []byte) error {
+		output, err = mapping.Map(ctx, bytes.TrimSuffix(line, []byte{'\n'}), output[:0])
+		if err != nil {
+			return err
+		}
+		t.take(output)
+		return ctx.Err()
+	})
+	if err = errors.Join(err, mapping.Close()); err != nil {
+		return fingerprint{}, fmt.Errorf("map input: %w", err)
+	}
+	return t.done(), nil
+}
+
+func fingerprintOf(path string) (fingerprint, error) {
+	t := newTaker()
+	err := eachLine(path, func(line []byte) error { t.take(line); return nil })
+	if err != nil {
+		return fingerprint{}, fmt.Errorf("read result: %w", err)
+	}
+	return t.done(), nil
+}
+
+// eachLine calls do with every line of a file, its line break included.
+func eachLine(path string, do func(line []byte) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	in := bufio.NewReaderSize(file, 64<<10)
+	for {
+		line, err := in.ReadSlice('\n')
+		if len(line) > 0 {
+			if err := do(line); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// check compares a result with f, which is how it should be.
+func (f fingerprint) check(got fingerprint, ordered bool) error {
+	switch {
+	case got.lines != f.lines:
+		return fmt.Errorf("it has %d lines, want %d", got.lines, f.lines)
+	case got.sum != f.sum:
+		return errors.New("it has other lines than the transform of the input")
+	case ordered && got.content != f.content:
+		return errors.New("its lines are right, but not in the order of the input")
+	}
+	return nil
+}

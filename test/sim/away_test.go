@@ -1,0 +1,224 @@
+package sim
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+func twoWorkers(c *mapper.Config) { c.Workers = 2 }
+
+// wantReady compares what the roles say of themselves.
+func wantReady(t *testing.T, want bool, roles ...*role) {
+	t.Helper()
+	for i, r := range roles {
+		if err := r.ready(); (err == nil) != want {
+			t.Errorf("role %d: ready says %v, want ready %v", i, err, want)
+		}
+	}
+}
+
+// once fails the test unless exactly one line of the log holds all parts.
+func (w *world) once(parts ...string) {
+	w.t.Helper()
+	if n := w.log.lines(parts...); n != 1 {
+		w.t.Errorf("%d lines say %q, want 1", n, parts)
+	}
+}
+
+// While the saver is away work goes on and results wait. Each role says so
+// once, and is not ready.
+func TestSaverAway(t *testing.T) {
+	run(t, 300, 2, func(t *testing.T, w *world) {
+		s := w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		m := w.mapper("a", "users?duration=1s", twoWorkers)
+		pass(3500 * time.Millisecond)
+		wantReady(t, true, s, f, m)
+		s.crash()
+		pass(5 * time.Second)
+		wantReady(t, false, f, m)
+		before := len(w.tape.handed())
+		pass(55 * time.Second)
+		wantReady(t, false, f, m)
+		if after := len(w.tape.handed()); after != before+2*55 {
+			t.Errorf("handed out %d chunks while the saver was away, want %d", after-before, 2*55)
+		}
+		w.once(`"name":"fetcher"`, "no answer from the saver")
+		w.once(`"name":"a"`, "no answer from the saver")
+		s = w.saver("saver")
+		pass(5 * time.Second)
+		wantReady(t, true, s, f, m)
+		w.once(`"name":"fetcher"`, "the saver answers again")
+		w.once(`"name":"a"`, "the saver answers again")
+		if err := f.within(5 * time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if st := f.Status().Chunks; st.Redelivered != 0 || len(w.tape.handed()) != 150 {
+			t.Errorf("status counts %+v, want no redelivery", st)
+		}
+		w.complete(300)
+	})
+}
+
+// A fetcher that comes before the saver waits for it, and says so once.
+func TestFetcherBeforeSaver(t *testing.T) {
+	run(t, 4, 2, func(t *testing.T, w *world) {
+		f := w.fetcher("fetcher", nil)
+		m := w.mapper("a", "users", nil)
+		pass(time.Minute)
+		wantReady(t, false, f, m)
+		w.once("waiting for the saver")
+		w.once("no answer from the fetcher")
+		if s := f.Status().State; s != bus.StateStarting {
+			t.Errorf("state is %s, want starting", s)
+		}
+		w.saver("saver")
+		if err := f.within(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		w.once("the fetcher answers again")
+		w.complete(4)
+	})
+}
+
+// A full sink holds the job up until there is space; nothing is said to be
+// committed meanwhile.
+func TestSinkFull(t *testing.T) {
+	run(t, 40, 2, func(t *testing.T, w *world) {
+		var full atomic.Bool
+		w.sink.OnCommit = func([]sink.Result) error {
+			if full.Load() {
+				return sink.ErrFull
+			}
+			return nil
+		}
+		var committed atomic.Int64
+		w.tape.faults(func(p bustest.Packet) bustest.Fate {
+			if a, err := bus.DecodeSaveAnswer(p.Message); verbOf(p) == bus.VerbSave && p.Reply && err == nil && a.Status == bus.SaveCommitted {
+				committed.Add(1)
+			}
+			return bustest.Fate{}
+		})
+		s := w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		w.mapper("a", "users?duration=1s", nil)
+		pass(3500 * time.Millisecond)
+		full.Store(true)
+		pass(30 * time.Second)
+		if n := committed.Load(); n != 3 {
+			t.Errorf("%d results were answered committed, want the 3 from before", n)
+		}
+		wantReady(t, false, s)
+		w.once("sink is full")
+		if s := f.Status(); s.Objects.Saved != 6 || s.State != bus.StateRunning {
+			t.Errorf("status is %+v, want 6 objects saved", s)
+		}
+		full.Store(false)
+		pass(5 * time.Second)
+		wantReady(t, true, s)
+		if err := f.within(5 * time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if s := f.Status().Chunks; s.Redelivered != 0 || s.Duplicates != 0 || len(w.tape.handed()) != 20 {
+			t.Errorf("status counts %+v, want nothing twice", s)
+		}
+		w.complete(40)
+	})
+}
+
+// A broken sink ends the saver; what it had taken was not answered, so the
+// next saver gets it.
+func TestSinkBroken(t *testing.T) {
+	run(t, 8, 2, func(t *testing.T, w *world) {
+		errFire := errors.New("disk on fire")
+		var broken atomic.Bool
+		broken.Store(true)
+		w.sink.OnCommit = func([]sink.Result) error {
+			if broken.Load() {
+				return errFire
+			}
+			return nil
+		}
+		var answers atomic.Int64
+		w.tape.faults(func(p bustest.Packet) bustest.Fate {
+			if verbOf(p) == bus.VerbSave && p.Reply {
+				answers.Add(1)
+			}
+			return bustest.Fate{}
+		})
+		s := w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		w.mapper("a", "users?duration=1s", nil)
+		if err := s.within(10 * time.Second); !errors.Is(err, errFire) {
+			t.Fatalf("saver ended with %v, want the sink's error", err)
+		}
+		if n := answers.Load(); n != 0 {
+			t.Errorf("%d results were answered", n)
+		}
+		broken.Store(false)
+		w.saver("saver")
+		if err := f.within(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(w.tape.handed()); n != 4 {
+			t.Errorf("handed out %d chunks, want each of 4 once", n)
+		}
+		w.complete(8)
+	})
+}
+
+// While NATS is away nobody is ready, each role says so, and nobody's
+// chunks are given to others: all were away.
+func TestNATSAway(t *testing.T) {
+	run(t, 40, 2, func(t *testing.T, w *world) {
+		s := w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		a, b := w.mapper("a", "users?duration=10s", twoWorkers), w.mapper("b", "users?duration=10s", twoWorkers)
+		pass(5 * time.Second)
+		w.net.Away()
+		pass(time.Minute)
+		wantReady(t, false, s, f, a, b)
+		w.once(`"name":"a"`, "no answer from the saver")
+		w.once(`"name":"b"`, "no answer from the saver")
+		w.once(`"name":"fetcher"`, "no answer from the saver")
+		w.net.Back()
+		pass(10 * time.Second)
+		wantReady(t, true, s, f, a, b)
+		if err := f.within(10 * time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if s := f.Status().Chunks; s.Redelivered != 0 || s.Duplicates != 0 || len(w.tape.handed()) != 20 {
+			t.Errorf("status counts %+v, want nothing twice", s)
+		}
+		w.complete(40)
+	})
+}
+
+// A fetcher that was offline for longer than all leases forgives the mappers
+// their silence.
+func TestFetcherOffline(t *testing.T) {
+	run(t, 8, 2, func(t *testing.T, w *world) {
+		w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		w.mapper("a", "users?duration=30s", twoWorkers)
+		w.mapper("idle", "users?duration=30s", twoWorkers)
+		pass(5 * time.Second)
+		f.conn.Disconnect()
+		pass(20 * time.Second)
+		f.conn.Reconnect()
+		if err := f.within(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if s := f.Status().Chunks; s.Redelivered != 0 || len(w.tape.handed()) != 4 {
+			t.Errorf("status counts %+v, want no redelivery", s)
+		}
+		w.complete(8)
+	})
+}

@@ -1,0 +1,150 @@
+package sim
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/fetcher"
+)
+
+// A second fetcher of the same plan takes over: the first one ends and says
+// why, and what is in work is not done again.
+func TestTakeover(t *testing.T) {
+	run(t, 20, 2, func(t *testing.T, w *world) {
+		w.saver("saver")
+		f1 := w.fetcher("f1", nil)
+		w.mapper("a", "users?duration=10s", twoWorkers)
+		w.mapper("b", "users?duration=10s", twoWorkers)
+		pass(5 * time.Second)
+		f2 := w.fetcher("f2", nil)
+		if err := f1.within(3 * time.Second); !errors.Is(err, fetcher.ErrFenced) {
+			t.Fatalf("first fetcher ended with %v, want ErrFenced", err)
+		}
+		if err := f2.within(5 * time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if h, s := len(w.tape.handed()), len(w.tape.saved()); h != 10 || s != 10 {
+			t.Errorf("%d chunks handed out, %d results sent, want 10 and 10", h, s)
+		}
+		if e := f2.Status().Epoch; e != 2 {
+			t.Errorf("epoch is %d, want 2", e)
+		}
+		w.complete(20)
+	})
+}
+
+// A fetcher of another plan is refused, and the one that runs does not notice.
+func TestOtherPlan(t *testing.T) {
+	run(t, 4, 2, func(t *testing.T, w *world) {
+		w.saver("saver")
+		f1 := w.fetcher("f1", nil)
+		w.mapper("a", "users?duration=10s", nil)
+		pass(5 * time.Second)
+		f2 := w.fetcher("f2", func(c *fetcher.Config) { c.ChunkSize = 3 })
+		if err := f2.within(time.Second); !errors.Is(err, fetcher.ErrOtherPlan) {
+			t.Errorf("fetcher of another plan ended with %v, want ErrOtherPlan", err)
+		}
+		if err := f1.within(time.Minute); err != nil {
+			t.Errorf("the first fetcher ended with %v", err)
+		}
+		w.complete(4)
+	})
+}
+
+// A fetcher that was cut off while another took over ends when it is back.
+func TestFrozenFetcherComesBack(t *testing.T) {
+	run(t, 30, 2, func(t *testing.T, w *world) {
+		w.saver("saver")
+		f1 := w.fetcher("f1", nil)
+		w.mapper("a", "users?duration=10s", twoWorkers)
+		pass(5 * time.Second)
+		w.tape.cut("f1")
+		pass(20 * time.Second)
+		f2 := w.fetcher("f2", nil)
+		pass(20 * time.Second)
+		select {
+		case <-f1.done:
+			t.Fatal("the first fetcher has ended before it could know")
+		default:
+		}
+		w.tape.faults(nil)
+		before := len(w.tape.handed())
+		if err := f1.within(10 * time.Second); !errors.Is(err, fetcher.ErrFenced) {
+			t.Fatalf("first fetcher ended with %v, want ErrFenced", err)
+		}
+		if err := f2.within(5 * time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range w.tape.handed()[before:] {
+			if h.from == "f1" {
+				t.Errorf("the first fetcher handed out chunk %d after it was replaced", h.Chunk.ID)
+			}
+		}
+		if n := len(w.tape.saved()); n != 15 {
+			t.Errorf("%d results were sent, want 15", n)
+		}
+		w.complete(30)
+	})
+}
+
+// A fetcher that is started again adopts what mappers have in work, whatever
+// moment it comes back at.
+func TestFetcherRestart(t *testing.T) {
+	for _, away := range []time.Duration{0, 300 * time.Millisecond, 3 * time.Second, 30 * time.Second} {
+		t.Run(away.String(), func(t *testing.T) {
+			run(t, 40, 2, func(t *testing.T, w *world) {
+				w.saver("saver")
+				f := w.fetcher("fetcher", nil)
+				m := w.mapper("a", "users?duration=10s", twoWorkers)
+				w.mapper("b", "users?duration=10s", twoWorkers)
+				pass(15 * time.Second)
+				f.crash()
+				pass(away)
+				f = w.fetcher("fetcher", nil)
+				begin := time.Now()
+				pass(5 * time.Second)
+				wantReady(t, true, f, m)
+				if err := f.within(5 * time.Minute); err != nil {
+					t.Fatal(err)
+				}
+				if h, s := len(w.tape.handed()), len(w.tape.saved()); h != 20 || s != 20 {
+					t.Errorf("%d chunks handed out, %d results sent, want each of 20 once", h, s)
+				}
+				// 4 of 20 were saved, 4 are in work; 12 are left, 10 s for 4 of them.
+				if took := f.ended.Sub(begin); took > 45*time.Second {
+					t.Errorf("took %s more", took)
+				}
+				if s := f.Status().Chunks; s.Redelivered != 0 || s.Duplicates != 0 || s.Saved != 20 {
+					t.Errorf("status counts %+v, want no redelivery", s)
+				}
+				if away > 10*time.Second {
+					w.once(`"name":"a"`, "no answer from the fetcher")
+					w.once(`"name":"a"`, "the fetcher answers again")
+				}
+				w.complete(40)
+			})
+		})
+	}
+}
+
+// Everybody but the sink dies and comes back.
+func TestAllRestart(t *testing.T) {
+	run(t, 60, 2, func(t *testing.T, w *world) {
+		for range 20 {
+			s, f := w.saver("saver"), w.fetcher("fetcher", func(c *fetcher.Config) { c.OnDone = "stay" })
+			m := w.mapper("a", "users?duration=1s", twoWorkers)
+			pass(4500 * time.Millisecond)
+			s.crash()
+			m.crash()
+			f.crash()
+		}
+		w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		w.mapper("a", "users", nil)
+		if err := f.within(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		w.complete(60)
+	})
+}

@@ -1,0 +1,219 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/mapper"
+)
+
+// first does fate to the first n packets that match and leaves the others alone.
+func first(n int, match func(bustest.Packet) bool, fate bustest.Fate) func(bustest.Packet) bustest.Fate {
+	return func(p bustest.Packet) bustest.Fate {
+		if n > 0 && match(p) {
+			n--
+			return fate
+		}
+		return bustest.Fate{}
+	}
+}
+
+func isWork(p bustest.Packet) bool {
+	w, err := bus.DecodeWork(p.Message)
+	return verbOf(p) == bus.VerbNext && p.Reply && err == nil && w.Status == bus.WorkChunk
+}
+
+// A chunk whose hand-out was lost goes out again as soon as the mapper has
+// stopped waiting for it, as the same attempt.
+func TestLostHandOut(t *testing.T) {
+	for name, fate := range map[string]bustest.Fate{"lost": {Drop: true}, "damaged": {Corrupt: true}} {
+		t.Run(name, func(t *testing.T) {
+			run(t, 4, 2, func(t *testing.T, w *world) {
+				w.tape.faults(first(1, isWork, fate))
+				w.saver("saver")
+				f := w.fetcher("fetcher", nil)
+				w.mapper("a", "users", nil)
+				if err := f.within(time.Minute); err != nil {
+					t.Fatal(err)
+				}
+				h := w.tape.handed(0)
+				if len(h) != 2 || h[0].Attempt != 1 || h[1].Attempt != 1 {
+					t.Fatalf("handed out %+v, want the first attempt twice", h)
+				}
+				// The mapper waits 6 s for an answer; its next list tells.
+				if took := h[1].at.Sub(h[0].at); took > 7*time.Second {
+					t.Errorf("handed out again after %s, want 7s at most", took)
+				}
+				if n := len(w.tape.saved()); n != 2 {
+					t.Errorf("%d results were sent, want 2", n)
+				}
+				w.complete(4)
+			})
+		})
+	}
+}
+
+// A lost answer to a result: the next beat shows the fetcher that the mapper
+// holds a saved chunk, and it is told to drop it. If that is lost too, the
+// result is sent again; it counts once.
+func TestLostSaveAnswer(t *testing.T) {
+	for name, test := range map[string]struct {
+		dropsLost  bool
+		sent       int
+		duplicates uint64
+	}{
+		"told to drop it": {false, 2, 0},
+		"sent again":      {true, 3, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, 4, 2, func(t *testing.T, w *world) {
+				lose := first(1, func(p bustest.Packet) bool { return verbOf(p) == bus.VerbSave && p.Reply }, bustest.Fate{Drop: true})
+				w.tape.faults(func(p bustest.Packet) bustest.Fate {
+					if test.dropsLost && strings.HasPrefix(verbOf(p), "mapper.") {
+						return bustest.Fate{Drop: true}
+					}
+					return lose(p)
+				})
+				w.saver("saver")
+				f := w.fetcher("fetcher", func(c *fetcher.Config) { c.OnDone = "stay" })
+				a := w.mapper("a", "users", nil)
+				pass(20 * time.Second)
+				if sent, h := len(w.tape.saved()), len(w.tape.handed()); sent != test.sent || h != 2 {
+					t.Errorf("%d results sent of %d chunks handed out, want %d of 2", sent, h, test.sent)
+				}
+				s := f.Status()
+				if s.State != bus.StateDone || s.Chunks.Duplicates != test.duplicates || s.Objects.Saved != 4 || s.Chunks.Redelivered != 0 {
+					t.Errorf("status is %+v, want done, with %d duplicates", s, test.duplicates)
+				}
+				if s.Mappers[0].Held != 0 {
+					t.Errorf("the mapper still holds chunks")
+				}
+				begin := time.Now()
+				a.cancel()
+				if err := a.within(time.Minute); err != nil || time.Since(begin) != 0 {
+					t.Errorf("mapper stopped after %s (%v), want at once: it holds nothing", time.Since(begin), err)
+				}
+				w.complete(4)
+			})
+		})
+	}
+}
+
+// Confirmations may all be lost: the fetcher finds out by the mappers' lists
+// and the saver's word, and no work is done again.
+func TestLostConfirmations(t *testing.T) {
+	for name, lost := range map[string]func(bustest.Packet) bool{
+		"confirmation": func(p bustest.Packet) bool { return verbOf(p) == bus.VerbSaved && !p.Reply },
+		"its answer":   func(p bustest.Packet) bool { return verbOf(p) == bus.VerbSaved && p.Reply },
+	} {
+		for _, n := range []int{1, 1 << 30} {
+			t.Run(fmt.Sprintf("%s %d times", name, n), func(t *testing.T) {
+				run(t, 10, 2, func(t *testing.T, w *world) {
+					w.tape.faults(first(n, lost, bustest.Fate{Drop: true}))
+					w.saver("saver")
+					f := w.fetcher("fetcher", nil)
+					w.mapper("a", "users", nil)
+					if err := f.within(15 * time.Second); err != nil {
+						t.Fatal(err)
+					}
+					if h, s := len(w.tape.handed()), len(w.tape.saved()); h != 5 || s != 5 {
+						t.Errorf("%d chunks handed out, %d results sent, want 5 and 5", h, s)
+					}
+					if s := f.Status().Chunks; s.Redelivered != 0 || s.Duplicates != 0 {
+						t.Errorf("status counts %+v, want nothing twice", s)
+					}
+					w.complete(10)
+				})
+			})
+		}
+	}
+}
+
+// Whatever arrives twice does so without any effect.
+func TestDoubledMessages(t *testing.T) {
+	for _, verb := range []string{bus.VerbNext, bus.VerbBeat, bus.VerbSave, bus.VerbSaved, bus.VerbSync, "mapper.", ""} {
+		t.Run("all of "+verb, func(t *testing.T) {
+			run(t, 20, 2, func(t *testing.T, w *world) {
+				w.tape.faults(func(p bustest.Packet) bustest.Fate {
+					if strings.HasPrefix(verbOf(p), verb) {
+						return bustest.Fate{Copies: 1}
+					}
+					return bustest.Fate{}
+				})
+				w.saver("saver")
+				f := w.fetcher("fetcher", nil)
+				w.mapper("a", "users?duration=100ms", func(c *mapper.Config) { c.Workers = 2 })
+				if err := f.within(10 * time.Second); err != nil {
+					t.Fatal(err)
+				}
+				if s := f.Status().Chunks; s.Redelivered != 0 {
+					t.Errorf("status counts %+v, want no redelivery", s)
+				}
+				w.complete(20)
+			})
+		})
+	}
+}
+
+// Whatever arrives late, behind what was said later, does no harm but delay.
+func TestDelayedMessages(t *testing.T) {
+	for _, verb := range []string{bus.VerbNext, bus.VerbBeat, bus.VerbSave, bus.VerbSaved, bus.VerbSync} {
+		for _, replies := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s answers %v", verb, replies), func(t *testing.T) {
+				run(t, 40, 2, func(t *testing.T, w *world) {
+					dice := rand.New(rand.NewPCG(1, 2))
+					w.tape.faults(func(p bustest.Packet) bustest.Fate {
+						if verbOf(p) == verb && p.Reply == replies && dice.IntN(3) == 0 {
+							return bustest.Fate{Delay: time.Duration(dice.IntN(2500)) * time.Millisecond}
+						}
+						return bustest.Fate{}
+					})
+					w.saver("saver")
+					f := w.fetcher("fetcher", nil)
+					for _, name := range []string{"a", "b"} {
+						w.mapper(name, "users?duration=100ms", func(c *mapper.Config) { c.Workers = 2 })
+					}
+					if err := f.within(time.Minute); err != nil {
+						t.Fatal(err)
+					}
+					if s, n := f.Status().Chunks, len(w.tape.saved()); s.Redelivered != 0 || n != 20 {
+						t.Errorf("status counts %+v, %d results sent; want no redelivery and 20 results", s, n)
+					}
+					for _, h := range w.tape.handed() {
+						if h.Attempt != 1 {
+							t.Errorf("chunk %d was handed out as attempt %d", h.Chunk.ID, h.Attempt)
+						}
+					}
+					w.complete(40)
+				})
+			})
+		}
+	}
+}
+
+// A bad network delays the job, and does nothing else.
+func TestBadNetwork(t *testing.T) {
+	rates := bustest.Rates{Drop: 0.05, Duplicate: 0.1, Delay: 0.1, Reorder: 0.1, Corrupt: 0.03, MaxDelay: 3 * time.Second}
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			run(t, 200, 2, func(t *testing.T, w *world) {
+				w.tape.faults(bustest.Random(seed, rates))
+				w.saver("saver")
+				f := w.fetcher("fetcher", speculate)
+				for i := range 4 {
+					w.mapper(fmt.Sprint("m", i), "users?duration=300ms", func(c *mapper.Config) { c.Workers = 2 })
+				}
+				if err := f.within(30 * time.Minute); err != nil {
+					t.Fatal(err)
+				}
+				w.complete(200)
+			})
+		})
+	}
+}

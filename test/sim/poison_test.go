@@ -1,0 +1,204 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/mapper"
+)
+
+// mortals are mappers that die of what kills says, and are started again a
+// second later.
+type mortals struct {
+	w     *world
+	names []string
+	died  atomic.Int64
+}
+
+func newMortals(w *world, names ...string) *mortals { return &mortals{w: w, names: names} }
+
+// keep starts the mappers, and starts those that have died again, until the
+// fetcher has ended. It returns what the fetcher ended with.
+func (k *mortals) keep(f *role, transform string, change func(*mapper.Config)) error {
+	k.w.t.Helper()
+	alive := map[string]*role{}
+	for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); pass(time.Second) {
+		for _, name := range k.names {
+			if r := alive[name]; r != nil {
+				select {
+				case <-r.done:
+				default:
+					continue
+				}
+			}
+			alive[name] = k.w.mapper(name, transform, change)
+		}
+		select {
+		case <-f.done:
+			return f.err
+		default:
+		}
+	}
+	k.w.t.Fatalf("the job does not end; status %+v", f.status())
+	return nil
+}
+
+// kill ends a mapper without a word.
+func (k *mortals) kill(name string) {
+	if c := k.w.conn(name); c != nil && c.Online() {
+		k.died.Add(1)
+		c.Crash()
+	}
+}
+
+// letters parses the dead letters of the sink.
+func (w *world) letters() []chunk.DeadLetter {
+	w.t.Helper()
+	var letters []chunk.DeadLetter
+	_, dead := w.sink.Content()
+	for line := range strings.Lines(dead) {
+		d, err := chunk.ParseDeadLetter([]byte(line))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		letters = append(letters, d)
+	}
+	return letters
+}
+
+// An object that takes down whoever touches it becomes a dead letter, and
+// nothing else does.
+func TestPoison(t *testing.T) {
+	const size, poison = 10, 57
+	for _, workers := range []int{1, 3} {
+		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
+			run(t, 100, size, func(t *testing.T, w *world) {
+				k := newMortals(w, "a", "b", "c")
+				w.tape.faults(func(p bustest.Packet) bustest.Fate {
+					work, err := bus.DecodeWork(p.Message)
+					if isWork(p) && err == nil && work.Chunk.ID == poison/size && !work.Careful {
+						time.AfterFunc(100*time.Millisecond, func() { k.kill(p.To) })
+					}
+					beat, err := bus.DecodeBeat(p.Message)
+					if verbOf(p) == bus.VerbBeat && err == nil && beat.Doing != nil && *beat.Doing == (bus.Doing{Chunk: poison / size, Index: poison % size}) {
+						k.kill(p.From) // the server has the announcement
+					}
+					return bustest.Fate{}
+				})
+				w.saver("saver")
+				f := w.fetcher("fetcher", nil)
+				err := k.keep(f, "users?duration=500ms", func(c *mapper.Config) { c.Workers = workers })
+				if !errors.Is(err, app.ErrDeadLetters) {
+					t.Fatalf("job ended with %v, want dead letters", err)
+				}
+				w.complete(100, poison)
+				letters := w.letters()
+				if len(letters) != 1 || letters[0].Ordinal != poison || string(letters[0].Object) != user(poison) {
+					t.Fatalf("dead letters %+v, want object %d", letters, poison)
+				}
+				if got, want := letters[0].Error, "2 mappers vanished while this object was in work"; got != want {
+					t.Errorf("reason is %q, want %q", got, want)
+				}
+				if n := k.died.Load(); n != 4 {
+					t.Errorf("cost %d mappers, want 4", n)
+				}
+			})
+		})
+	}
+}
+
+// Mappers that die while they wait for the saver are no evidence against the
+// object they announced last.
+func TestDeathWhileSaving(t *testing.T) {
+	run(t, 10, 10, func(t *testing.T, w *world) {
+		k := newMortals(w, "a", "b")
+		deaths := 0
+		w.tape.faults(func(p bustest.Packet) bustest.Fate {
+			if verbOf(p) == bus.VerbSave && !p.Reply && deaths < 6 {
+				deaths++
+				time.AfterFunc(500*time.Millisecond, func() { k.kill(p.From) })
+				return bustest.Fate{Drop: true}
+			}
+			return bustest.Fate{}
+		})
+		w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		if err := k.keep(f, "users", nil); err != nil {
+			t.Fatalf("job ended with %v", err)
+		}
+		if h := w.tape.handed(); len(h) != 7 || h[6].Attempt != 7 || !h[6].Careful || len(h[6].Skip) != 0 {
+			t.Errorf("handed out %+v, want the seventh attempt careful, with nothing to skip", h)
+		}
+		w.complete(10)
+	})
+}
+
+// A chunk that takes down every mapper before it touches an object is given up
+// after MAX_ATTEMPTS: all of it is dead letters.
+func TestDeadChunk(t *testing.T) {
+	run(t, 12, 2, func(t *testing.T, w *world) {
+		k := newMortals(w, "a", "b")
+		w.tape.faults(func(p bustest.Packet) bustest.Fate {
+			if isWork(p) {
+				if work, err := bus.DecodeWork(p.Message); err == nil && work.Chunk.ID == 3 {
+					k.kill(p.To)
+				}
+			}
+			return bustest.Fate{}
+		})
+		w.saver("saver")
+		f := w.fetcher("fetcher", func(c *fetcher.Config) { c.MaxAttempts = 3 })
+		if err := k.keep(f, "users?duration=100ms", nil); !errors.Is(err, app.ErrDeadLetters) {
+			t.Fatalf("job ended with %v, want dead letters", err)
+		}
+		w.complete(12, 6, 7)
+		for i, d := range w.letters() {
+			if d.Ordinal != uint64(6+i) || string(d.Object) != user(6+i) || !strings.Contains(d.Error, "took down") || d.Chunk != 3 {
+				t.Errorf("dead letter %+v, want object %d with the reason", d, 6+i)
+			}
+		}
+	})
+}
+
+// NATS going away in careful mode delays the chunk: nothing is touched that
+// could not be announced, and the mapper goes on.
+func TestCarefulWhileOffline(t *testing.T) {
+	run(t, 2, 2, func(t *testing.T, w *world) {
+		k := newMortals(w, "a")
+		deaths, offline := 0, false
+		w.tape.faults(func(p bustest.Packet) bustest.Fate {
+			if isWork(p) && deaths < 2 {
+				deaths++
+				k.kill(p.To)
+			}
+			if b, err := bus.DecodeBeat(p.Message); verbOf(p) == bus.VerbBeat && err == nil && b.Doing != nil && !offline {
+				offline = true
+				conn := w.conn(p.From)
+				conn.Disconnect()
+				time.AfterFunc(time.Second, conn.Reconnect)
+			}
+			return bustest.Fate{}
+		})
+		w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		if err := k.keep(f, "users", nil); err != nil {
+			t.Fatalf("job ended with %v", err)
+		}
+		if !offline || k.died.Load() != 2 {
+			t.Errorf("offline %v, %d mappers died, want 2", offline, k.died.Load())
+		}
+		if n := len(w.roles); n != 5 { // saver, fetcher and 3 times the mapper
+			t.Errorf("%d processes, want 5: the mapper did not live through it", n)
+		}
+		w.complete(2)
+	})
+}
