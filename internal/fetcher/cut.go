@@ -33,21 +33,16 @@ func (f *Fetcher) cutLoop(ctx context.Context) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
 		if err != nil {
-			return fmt.Errorf("read source: %w", err)
+			return unlessStopped(ctx, fmt.Errorf("read source: %w", err))
 		}
 		next = c.ID + 1
 		digest := c.Digest()
 		known, saved, err := past.lookUp(ctx, c.ID)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			return err
-		case saved && known != digest:
+		if err != nil {
+			return unlessStopped(ctx, err)
+		}
+		if saved && known != digest {
 			return changed(c.ID, c.First, c.Count)
 		}
 		select {
@@ -56,11 +51,19 @@ func (f *Fetcher) cutLoop(ctx context.Context) error {
 			return nil
 		}
 	}
-	if err := past.none(ctx, next); err != nil && ctx.Err() == nil {
+	if err := past.none(next); err != nil {
 		return err
 	}
 	close(f.cuts)
 	return nil
+}
+
+// unlessStopped is err, unless it only says that ctx has ended.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 func changed(id chunk.ID, first uint64, objects int) error {
@@ -107,7 +110,7 @@ func (c *committed) turn(ctx context.Context, from chunk.ID) error {
 }
 
 // none checks that the sink holds no chunk beyond the end of the source.
-func (c *committed) none(ctx context.Context, end chunk.ID) error {
+func (c *committed) none(end chunk.ID) error {
 	beyond := c.left > 0
 	for id := range c.page {
 		beyond = beyond || id >= end

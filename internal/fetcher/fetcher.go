@@ -72,7 +72,7 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	if err := f.claim(ctx); err != nil {
 		return err
 	}
-	stopServing, err := f.serve()
+	stopServing, err := f.serve(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}

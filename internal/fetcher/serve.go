@@ -11,8 +11,8 @@ import (
 
 // serve subscribes to what mappers, savers and operators say. No queue group:
 // after a takeover both fetchers hear a beat, and the older one finds out.
-func (f *Fetcher) serve() (stop func(context.Context) error, err error) {
-	ctx, cancel := context.WithCancel(context.Background()) // ends handlers that wait for a desk that has ended
+func (f *Fetcher) serve(ctx context.Context) (stop func(context.Context) error, err error) {
+	ctx, cancel := context.WithCancel(ctx) // ends handlers that wait for a desk that has ended
 	stopServing, err := f.bus.Serve(bus.Service{
 		Name: "fetcher", Version: app.Version(), Description: "hands out the chunks of job " + f.bus.Job(),
 		Endpoints: []bus.Endpoint{

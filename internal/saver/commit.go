@@ -74,12 +74,9 @@ func (s *Saver) handleSave(r *bus.Request) {
 // The lease token proves that the fetcher handed this chunk out, with this
 // digest and these ordinals; any attempt and any epoch of the plan will do.
 func (s *Saver) admit(save bus.Save) (status bus.SaveStatus, reason string) {
-	plan, bound := s.sink.Plan()
 	switch {
-	case !bound:
-		return bus.SaveRefused, "sink belongs to no plan yet"
-	case plan.ID() != save.Plan:
-		return bus.SaveRefused, fmt.Sprintf("sink holds another plan: %s", plan)
+	case s.planID() != save.Plan:
+		return bus.SaveRefused, s.otherPlan()
 	case !bus.CheckToken(s.sink.Key(), save.Token, save.Plan, save.Chunk, save.First, save.Objects, save.Digest):
 		return bus.SaveRefused, "lease token is not valid for this chunk"
 	}
@@ -182,11 +179,7 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 // answer sends the outcome to the mapper. A lost answer needs no special case:
 // the mapper sends again and is told "duplicate".
 func (s *Saver) answer(r *bus.Request, status bus.SaveStatus, reason string) {
-	var plan chunk.PlanID
-	if p, bound := s.sink.Plan(); bound {
-		plan = p.ID()
-	}
-	if err := r.Reply(bus.SaveAnswer{Plan: plan, Status: status, Reason: reason}.Encode()); err != nil {
+	if err := r.Reply(bus.SaveAnswer{Plan: s.planID(), Status: status, Reason: reason}.Encode()); err != nil {
 		s.log.Debug().Err(err).Msg("answer to a mapper was lost")
 	}
 }

@@ -98,13 +98,13 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 	}
 }
 
-// confirm sends one message, with ascending IDs, and returns whether it needs no repeat: it was
-// answered, or there is no fetcher, and the next one will ask for everything.
+// confirm sends one message, with ascending IDs, and returns whether it needs
+// no repeat: it was answered, or there is no fetcher, and the next one will ask
+// for everything.
 func (s *Saver) confirm(ctx context.Context, ids []chunk.ID) bool {
-	plan, _ := s.sink.Plan()
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
-	message := bus.Saved{Plan: plan.ID(), Epoch: s.sink.Epoch(), Chunks: ids, Total: s.summary()}
+	message := bus.Saved{Plan: s.planID(), Epoch: s.sink.Epoch(), Chunks: ids, Total: s.summary()}
 	reply, err := s.bus.Request(ctx, bus.VerbSaved, message.Encode())
 	if errors.Is(err, bus.ErrNobody) {
 		return true

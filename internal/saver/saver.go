@@ -12,6 +12,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -31,14 +32,15 @@ type Saver struct {
 	log     zerolog.Logger
 	metrics *metrics
 
-	queue      chan pending      // handlers → commit loop
-	queued     atomic.Int64      // bytes in queue
-	confirms   confirms          // commit loop → confirm loop
-	syncs      chan *bus.Request // handlers → clerk
-	finish     finishing         // only the clerk's goroutine, and what it starts
-	duplicates atomic.Uint64     // results dropped
-	full       atomic.Bool       // the last commit found no space
-	pulse      app.Pulse         // the commit loop turns
+	queue      chan pending                 // handlers → commit loop
+	queued     atomic.Int64                 // bytes in queue
+	confirms   confirms                     // commit loop → confirm loop
+	syncs      chan *bus.Request            // handlers → clerk
+	finish     finishing                    // only the clerk's goroutine, and what it starts
+	duplicates atomic.Uint64                // results dropped
+	plan       atomic.Pointer[chunk.PlanID] // of the sink, once it is known
+	full       atomic.Bool                  // the last commit found no space
+	pulse      app.Pulse                    // the commit loop turns
 }
 
 // New makes a saver. It does not own the bus or the sink: the caller closes
@@ -111,4 +113,28 @@ func (s *Saver) Ready() error {
 		return errors.New("sink is full")
 	}
 	return nil
+}
+
+// planID is the ID of the plan that the sink is bound to; empty before the
+// first claim. It is kept, because it is a hash and every result asks for it.
+func (s *Saver) planID() chunk.PlanID {
+	if id := s.plan.Load(); id != nil {
+		return *id
+	}
+	plan, bound := s.sink.Plan()
+	if !bound {
+		return ""
+	}
+	id := plan.ID()
+	s.plan.Store(&id)
+	return id
+}
+
+// otherPlan says which plan the sink is bound to, if any.
+func (s *Saver) otherPlan() string {
+	plan, bound := s.sink.Plan()
+	if !bound {
+		return "sink belongs to no plan yet"
+	}
+	return fmt.Sprintf("sink holds another plan: %s", plan)
 }

@@ -61,9 +61,7 @@ func (s *Saver) handle(ctx context.Context, layout *errgroup.Group, r *bus.Reque
 }
 
 func (s *Saver) reply(r *bus.Request, a bus.SyncAnswer) {
-	if plan, bound := s.sink.Plan(); bound {
-		a.Plan = plan.ID()
-	}
+	a.Plan = s.planID()
 	if err := r.Reply(a.Encode()); err != nil {
 		s.log.Debug().Err(err).Msg("answer to the fetcher was lost")
 	}
@@ -73,10 +71,9 @@ func (s *Saver) answerSync(ctx context.Context, layout *errgroup.Group, q bus.Sy
 	if q.Op == bus.SyncClaim {
 		return s.claim(ctx, q)
 	}
-	plan, bound := s.sink.Plan()
 	switch {
-	case !bound || plan.ID() != q.Plan:
-		return bus.SyncAnswer{Status: bus.SyncOtherPlan, Reason: fmt.Sprintf("sink holds another plan: %s", plan)}
+	case s.planID() != q.Plan:
+		return bus.SyncAnswer{Status: bus.SyncOtherPlan, Reason: s.otherPlan()}
 	case q.Epoch != s.sink.Epoch():
 		return bus.SyncAnswer{Status: bus.SyncFenced, Epoch: s.sink.Epoch(), Reason: "a newer fetcher has claimed the job"}
 	case q.Op == bus.SyncList:
