@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -125,7 +126,7 @@ func (f *runFlags) runInto(ctx context.Context, spec string, src source.Source, 
 	cfg := pipeline.Config{
 		Job: f.job, Fetcher: f.fetcher, Mappers: f.mappers, Listen: f.listen, HTTP: f.http,
 		Mapper: mapper.Config{
-			Transform: spec, Workers: f.workers, Timeout: f.timeout, Version: spec, Name: localMapper, StopTimeout: stopTimeout,
+			Transform: spec, Workers: f.workers, Timeout: f.timeout, Version: versionOf(spec), Name: localMapper, StopTimeout: stopTimeout,
 		},
 	}
 	if f.workers == 0 {
@@ -194,11 +195,22 @@ func sameTransform(ctx context.Context, out *sink.Folder, folder, spec string) e
 		if r.Mapper != localMapper {
 			continue
 		}
-		if r.Version != spec {
+		if r.Version != versionOf(spec) {
 			return app.Usage("the output was begun with the transform %s; go on with that, choose another --output, or remove %s",
 				r.Version, folder)
 		}
 		break
 	}
 	return nil
+}
+
+// versionOf is what results of a transform are marked with: the transform
+// itself, or its beginning and a hash where it is longer than a version may be.
+func versionOf(spec string) string {
+	const longest = 200 // bytes; 256 travel
+	if len(spec) <= longest {
+		return spec
+	}
+	sum := sha256.Sum256([]byte(spec))
+	return fmt.Sprintf("%s… %x", strings.ToValidUTF8(spec[:longest/2], ""), sum[:16])
 }

@@ -12,9 +12,8 @@ import (
 // hearNext takes a mapper's request for work.
 func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 	d.hear(arrived, n.Mapper, n.Plan, n.Holding, nil, false)
+	d.doubtEpoch(n.Plan, n.Epoch)
 	switch m := d.mappers[n.Mapper.ID]; {
-	case n.Epoch > d.f.grant.epoch && n.Plan == d.f.planID:
-		d.fail(ErrFenced) // the mapper has work from a newer fetcher
 	case m == nil || !m.takes(n.Seq):
 		return // doubled, or so late that nobody waits for the answer
 	case d.state == bus.StateDone:
@@ -27,8 +26,15 @@ func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 // hearBeat takes a sign of life.
 func (d *desk) hearBeat(now time.Time, b bus.Beat) {
 	d.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
-	if b.Epoch > d.f.grant.epoch && b.Plan == d.f.planID {
-		d.fail(ErrFenced)
+	d.doubtEpoch(b.Plan, b.Epoch)
+}
+
+// doubtEpoch asks the saver at once whether the epoch still holds when a mapper
+// has seen a higher one. It does not take the mapper's word: that may come from
+// a sink that was removed.
+func (d *desk) doubtEpoch(plan chunk.PlanID, epoch uint64) {
+	if plan == d.f.planID && epoch > d.f.grant.epoch {
+		d.renewed = time.Time{}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -22,8 +23,15 @@ type state struct {
 	chunks map[chunk.ID]context.CancelCauseFunc // guarded by mu; ends the work on it
 	plan   chunk.PlanID                         // guarded by mu; of the last chunk
 	epoch  uint64                               // guarded by mu; the highest seen
+	heard  time.Time                            // guarded by mu; when work of epoch last came
 	idle   chan struct{}                        // guarded by mu; closed when nothing is held, if somebody waits
 }
+
+// epochHolds is how long work of a lower epoch is refused after the last work
+// of the highest one. A fetcher that was replaced learns of it within two
+// seconds; one that still hands out after ten belongs to a sink that was begun
+// anew.
+const epochHolds = 10 * time.Second
 
 func newState() *state {
 	return &state{asking: map[uint64]struct{}{}, chunks: map[chunk.ID]context.CancelCauseFunc{}}
@@ -54,17 +62,19 @@ func (s *state) take(seq uint64, w bus.Work, cancel context.CancelCauseFunc) boo
 	defer s.mu.Unlock()
 	defer s.signal()
 	delete(s.asking, seq)
-	if w.Plan == s.plan && w.Epoch < s.epoch {
+	now := time.Now()
+	if w.Plan == s.plan && w.Epoch < s.epoch && now.Sub(s.heard) < epochHolds {
 		return false
 	}
+	s.heard = now
 	if w.Plan != s.plan { // another job under the same name: what is held is worth nothing there
 		for _, cancelOld := range s.chunks {
 			cancelOld(errOtherPlan)
 		}
 		clear(s.chunks)
-		s.plan, s.epoch = w.Plan, w.Epoch
+		s.plan = w.Plan
 	}
-	s.epoch = max(s.epoch, w.Epoch)
+	s.epoch = w.Epoch
 	if _, held := s.chunks[w.Chunk.ID]; held {
 		return false
 	}

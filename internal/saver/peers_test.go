@@ -16,21 +16,20 @@ import (
 // A confirmation without an answer is sent again, word for word: what it names
 // is what was committed, however often.
 func TestConfirmAgain(t *testing.T) {
-	gate := make(chan struct{})
-	run(t, true, func([]sink.Result) error { <-gate; return nil }, func(_ *testing.T, b *bench) {
-		gated := b.send(result(9).Encode())
+	run(t, true, gated, func(_ *testing.T, b *bench) {
+		first := b.send(result(9).Encode())
 		synctest.Wait()
 		for range 3 {
 			b.send(result(5).Encode())
 		}
 		synctest.Wait()
-		gate <- struct{}{}
-		<-gated
+		b.gate <- struct{}{}
+		<-first
 		b.wantConfirmed([]chunk.ID{9})
 		b.mu.Lock()
 		b.silent = 2
 		b.mu.Unlock()
-		close(gate)
+		close(b.gate)
 		<-time.After(time.Minute)
 		b.wantConfirmed([]chunk.ID{9}, []chunk.ID{5}, []chunk.ID{5}, []chunk.ID{5})
 	})
@@ -53,7 +52,7 @@ func TestStopWithoutFetcher(t *testing.T) {
 // A broken sink ends the saver with its error, and nothing is answered.
 func TestBroken(t *testing.T) {
 	errFire := errors.New("disk on fire")
-	run(t, true, func([]sink.Result) error { return errFire }, func(t *testing.T, b *bench) {
+	run(t, true, func(*bench) error { return errFire }, func(t *testing.T, b *bench) {
 		answer := b.send(result(0).Encode())
 		if err := <-b.done; !errors.Is(err, errFire) {
 			t.Errorf("ended with %v, want the sink's error", err)
@@ -68,7 +67,7 @@ func TestBroken(t *testing.T) {
 // A full sink makes the saver say busy, and unready, until there is space.
 func TestFull(t *testing.T) {
 	full := true
-	run(t, true, func([]sink.Result) error {
+	run(t, true, func(*bench) error {
 		if full {
 			return sink.ErrFull
 		}

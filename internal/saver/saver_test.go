@@ -37,19 +37,25 @@ type bench struct {
 	cancel context.CancelFunc
 	crash  func() // of its connection
 	done   chan error
+	gate   chan struct{} // holds up the commits of who is gated
 
 	mu        sync.Mutex
 	confirmed [][]chunk.ID // guarded by mu; what each confirmation names
 	silent    int          // guarded by mu; confirmations to leave without an answer
 }
 
+// gated lets each commit wait for the test.
+func gated(b *bench) error { <-b.gate; return nil }
+
 // run runs a saver, with a claimed sink unless claimed is false, in a bubble.
-func run(t *testing.T, claimed bool, onCommit func([]sink.Result) error, test func(t *testing.T, b *bench)) {
+func run(t *testing.T, claimed bool, onCommit func(*bench) error, test func(t *testing.T, b *bench)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, net: bustest.NewMemory(bustest.Options{}), sink: sim.NewSink(), done: make(chan error, 1)}
-		b.sink.OnCommit = onCommit
+		b := &bench{t: t, net: bustest.NewMemory(bustest.Options{}), sink: sim.NewSink(), done: make(chan error, 1), gate: make(chan struct{})}
+		if onCommit != nil {
+			b.sink.OnCommit = func([]sink.Result) error { return onCommit(b) }
+		}
 		if claimed {
 			if _, err := b.sink.Claim(t.Context(), plan, "f1"); err != nil {
 				t.Fatal(err)
@@ -158,6 +164,7 @@ func (b *bench) wantCommits(want ...[]chunk.ID) {
 func TestSave(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
 		b.want(result(0), bus.SaveCommitted)
+		b.wantConfirmed([]chunk.ID{0})
 		b.want(result(1), bus.SaveCommitted)
 		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1})
 		b.want(result(0), bus.SaveDuplicate) // and confirmed again: the first confirmation may be lost
@@ -233,8 +240,7 @@ func TestCorrupt(t *testing.T) {
 
 // While a commit is under way the next group gathers.
 func TestGroupCommit(t *testing.T) {
-	gate := make(chan struct{})
-	run(t, true, func([]sink.Result) error { <-gate; return nil }, func(t *testing.T, b *bench) {
+	run(t, true, gated, func(t *testing.T, b *bench) {
 		first := b.send(result(0).Encode())
 		synctest.Wait()
 		var rest []<-chan bus.SaveAnswer
@@ -247,11 +253,12 @@ func TestGroupCommit(t *testing.T) {
 			t.Fatalf("answered %+v before the commit has returned", a)
 		default:
 		}
-		gate <- struct{}{}
+		b.gate <- struct{}{}
 		if a := <-first; a.Status != bus.SaveCommitted {
 			t.Errorf("first was answered %+v", a)
 		}
-		gate <- struct{}{}
+		b.wantConfirmed([]chunk.ID{0})
+		b.gate <- struct{}{}
 		for i, answer := range rest {
 			want := bus.SaveCommitted
 			if i == 3 {
@@ -268,8 +275,7 @@ func TestGroupCommit(t *testing.T) {
 
 // A saver that is told to stop commits and answers what it has taken.
 func TestStop(t *testing.T) {
-	gate := make(chan struct{})
-	run(t, true, func([]sink.Result) error { <-gate; return nil }, func(t *testing.T, b *bench) {
+	run(t, true, gated, func(t *testing.T, b *bench) {
 		answers := []<-chan bus.SaveAnswer{b.send(result(0).Encode())}
 		synctest.Wait()
 		answers = append(answers, b.send(result(1).Encode()), b.send(result(2).Encode()))
@@ -279,7 +285,9 @@ func TestStop(t *testing.T) {
 		if _, err := b.peer.Request(t.Context(), bus.VerbSave, result(3).Encode()); !errors.Is(err, bus.ErrNobody) {
 			t.Errorf("a saver that stops answered a new result: %v", err)
 		}
-		close(gate)
+		b.gate <- struct{}{}
+		synctest.Wait()
+		close(b.gate)
 		for i, answer := range answers {
 			if a := <-answer; a.Status != bus.SaveCommitted {
 				t.Errorf("result %d was answered %+v, want committed", i, a)

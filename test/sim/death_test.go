@@ -13,11 +13,14 @@ import (
 // two beats, is missed soon enough.
 func TestDeadMapper(t *testing.T) {
 	t.Parallel()
-	deaths := map[string]func(w *world, r *role){
-		"cut":    func(_ *world, r *role) { r.crash() },
-		"silent": func(w *world, _ *role) { w.tape.cut("dying") },
+	deaths := map[string]struct {
+		die  func(w *world, r *role)
+		most time.Duration // until another mapper has the chunk
+	}{
+		"cut":    {func(_ *world, r *role) { r.crash() }, 2500 * time.Millisecond}, // suspected, and nobody is there
+		"silent": {func(w *world, _ *role) { w.tape.cut("dying") }, 3500 * time.Millisecond},
 	}
-	for name, die := range deaths {
+	for name, death := range deaths {
 		for late := time.Duration(0); late < time.Second; late += 170 * time.Millisecond {
 			t.Run(name+" after "+(5*time.Second+late).String(), func(t *testing.T) {
 				run(t, 2, 2, func(t *testing.T, w *world) {
@@ -29,7 +32,7 @@ func TestDeadMapper(t *testing.T) {
 					if h := w.tape.handed(); len(h) != 1 || h[0].to != "dying" {
 						t.Fatalf("handed out %+v, want one chunk to the mapper that is to die", h)
 					}
-					die(w, dying)
+					death.die(w, dying)
 					died := time.Now()
 					if err := f.within(time.Minute); err != nil {
 						t.Fatal(err)
@@ -38,8 +41,8 @@ func TestDeadMapper(t *testing.T) {
 					if len(h) != 2 || h[1].to != "other" || h[1].Attempt != 2 {
 						t.Fatalf("handed out %+v, want a second attempt for the other", h)
 					}
-					if took := h[1].at.Sub(died); took > 4*time.Second {
-						t.Errorf("the chunk was with another mapper after %s, want 4s at most", took)
+					if took := h[1].at.Sub(died); took > death.most {
+						t.Errorf("the chunk was with another mapper after %s, want %s at most", took, death.most)
 					}
 					if s := f.Status().Chunks; s.Redelivered != 1 || s.Duplicates != 0 {
 						t.Errorf("status counts %+v, want one redelivery and no duplicate", s)

@@ -128,6 +128,27 @@ func TestFetcherRestart(t *testing.T) {
 	}
 }
 
+// A new fetcher listens before it hands out: an idle mapper that asks first
+// does not get what others have in work.
+func TestFetcherRestartListens(t *testing.T) {
+	run(t, 4, 2, func(t *testing.T, w *world) {
+		w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		w.mapper("busy", "users?duration=30s", twoWorkers)
+		w.mapper("idle", "users", nil)
+		pass(5300 * time.Millisecond)
+		f.crash()
+		f = w.fetcher("fetcher", nil)
+		if err := f.within(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(w.tape.handed()); n != 2 {
+			t.Errorf("handed out %d chunks, want each of 2 once", n)
+		}
+		w.complete(4)
+	})
+}
+
 // Everybody but the sink dies and comes back.
 func TestAllRestart(t *testing.T) {
 	run(t, 60, 2, func(t *testing.T, w *world) {

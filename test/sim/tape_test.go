@@ -18,7 +18,6 @@ type tape struct {
 	work  []handed                          // guarded by mu
 	saves []packet[bus.Save]                // guarded by mu
 	beats []packet[bus.Beat]                // guarded by mu
-	drops []packet[bus.Order]               // guarded by mu
 }
 
 // handed is a chunk on its way to a mapper.
@@ -39,7 +38,7 @@ type packet[T any] struct {
 func (t *tape) see(p bustest.Packet) bustest.Fate {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch verb := verbOf(p); verb {
+	switch verbOf(p) {
 	case bus.VerbNext:
 		if w, err := bus.DecodeWork(p.Message); p.Reply && err == nil && w.Status == bus.WorkChunk {
 			t.work = append(t.work, handed{at: time.Now(), from: p.From, to: p.To, Work: w})
@@ -51,10 +50,6 @@ func (t *tape) see(p bustest.Packet) bustest.Fate {
 	case bus.VerbBeat:
 		if b, err := bus.DecodeBeat(p.Message); err == nil {
 			t.beats = append(t.beats, packet[bus.Beat]{time.Now(), p.From, p.To, b})
-		}
-	default:
-		if o, err := bus.DecodeOrder(p.Message); !p.Reply && strings.HasPrefix(verb, "mapper.") && err == nil && o.Kind == bus.OrderDrop {
-			t.drops = append(t.drops, packet[bus.Order]{time.Now(), p.From, p.To, o})
 		}
 	}
 	if t.fate == nil {
@@ -117,11 +112,4 @@ func (t *tape) goodbyes(from string) int {
 		}
 	}
 	return n
-}
-
-// dropped returns the drop orders so far.
-func (t *tape) dropped() []packet[bus.Order] {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Clone(t.drops)
 }

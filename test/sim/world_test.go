@@ -90,7 +90,6 @@ type role struct {
 	done   chan struct{}
 	err    error     // of Run; after done
 	ended  time.Time // after done
-	src    source.Source
 	*fetcher.Fetcher
 }
 

@@ -1,0 +1,184 @@
+package fetcher_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/test/sim"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const job = "fetcher"
+
+// bench is a fetcher under test, whose peers the test plays.
+type bench struct {
+	t    *testing.T
+	net  *bustest.Memory
+	sink *sim.Sink
+	peer *bus.Bus // saver and mappers
+	*fetcher.Fetcher
+	done chan error
+}
+
+// run runs a fetcher in a bubble, over so many objects in chunks of two.
+func run(t *testing.T, objects int, test func(t *testing.T, b *bench)) {
+	t.Helper()
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "numbers.jsonl")
+	var text strings.Builder
+	for i := range objects {
+		fmt.Fprintln(&text, i)
+	}
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{t: t, net: bustest.NewMemory(bustest.Options{}), sink: sim.NewSink(), done: make(chan error, 1)}
+		own, peer := b.net.Connect("fetcher"), b.net.Connect("peer")
+		defer own.Close()
+		defer peer.Close()
+		b.peer = bus.New(peer, job)
+		stop, err := b.peer.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{
+			{Verb: bus.VerbSync, Handle: b.sync},
+			{Verb: bus.VerbMapper("m1"), Handle: b.obey},
+			{Verb: bus.VerbMapper("m2"), Handle: b.obey},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = stop(context.Background()) }()
+		src, err := source.Open(path, 2, 1<<20, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		cfg := fetcher.Config{ChunkSize: 2, ChunkBytes: 1 << 20, MaxAttempts: 10, OnDone: "exit", MaxDead: -1}
+		b.Fetcher, err = fetcher.New(cfg, bus.New(own, job), src, zerolog.Nop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { b.done <- b.Run(ctx); close(b.done) }()
+		defer func() { cancel(); <-b.done }()
+		pass(time.Second)
+		test(t, b)
+	})
+}
+
+// pass lets time pass.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// sync plays the saver.
+func (b *bench) sync(r *bus.Request) {
+	q, err := bus.DecodeSync(r.Message)
+	if err != nil {
+		b.t.Errorf("sync: %v", err)
+		return
+	}
+	ctx := context.Background()
+	a := bus.SyncAnswer{Plan: q.Plan, Status: bus.SyncOK, Epoch: b.sink.Epoch()}
+	var entries []sink.Entry
+	switch {
+	case q.Op == bus.SyncClaim:
+		grant, e := b.sink.Claim(ctx, *q.Claim, q.Fetcher)
+		a.Epoch, a.Key, err = grant.Epoch, grant.Key, e
+	case q.Epoch != b.sink.Epoch():
+		a.Status = bus.SyncFenced
+	case q.Op == bus.SyncFinish:
+		_, err = b.sink.Finish(ctx, q.Total.Chunks, q.Total.Objects)
+	case q.Chunks != nil:
+		entries, err = b.sink.Has(ctx, q.Chunks)
+	default:
+		entries, err = b.sink.List(ctx, q.From, q.Limit)
+	}
+	if err != nil {
+		a = bus.SyncAnswer{Plan: q.Plan, Status: bus.SyncFailed, Reason: err.Error()}
+	}
+	for _, e := range entries {
+		a.Entries = append(a.Entries, bus.Entry(e))
+	}
+	b.reply(r, a.Encode())
+}
+
+// obey plays a mapper that is there.
+func (b *bench) obey(r *bus.Request) { b.reply(r, bus.OrderAnswer{Plan: b.Status().Plan}.Encode()) }
+
+func (b *bench) reply(r *bus.Request, m bus.Message) {
+	if err := r.Reply(m); err != nil {
+		b.t.Errorf("reply: %v", err)
+	}
+}
+
+// ask asks for work, and returns the answer when it comes.
+func (b *bench) ask(n bus.Next) <-chan bus.Work {
+	answer := make(chan bus.Work, 1)
+	if n.Wait == 0 {
+		n.Wait = 5 * time.Second
+	}
+	go func() {
+		defer close(answer)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		reply, err := b.peer.Request(ctx, bus.VerbNext, n.Encode())
+		if err != nil {
+			return
+		}
+		if w, err := bus.DecodeWork(reply); err == nil {
+			answer <- w
+		}
+	}()
+	synctest.Wait()
+	return answer
+}
+
+// next is a request of a mapper that holds chunks.
+func next(mapper string, seq uint64, held ...chunk.ID) bus.Next {
+	return bus.Next{
+		Mapper: bus.Mapper{ID: mapper, Name: mapper}, Holding: bus.Holding{Seq: seq, Held: held, Asking: []uint64{seq}},
+	}
+}
+
+// beat sends a beat of a mapper that holds chunks.
+func (b *bench) beat(mapper string, seq uint64, doing *bus.Doing, held ...chunk.ID) {
+	b.t.Helper()
+	m := bus.Beat{
+		Plan: b.Status().Plan, Mapper: bus.Mapper{ID: mapper, Name: mapper}, Doing: doing, Holding: bus.Holding{Seq: seq, Held: held},
+	}
+	if err := b.peer.Publish(bus.VerbBeat, m.Encode()); err != nil {
+		b.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// wantWork compares an answer that must be there by now.
+func (b *bench) wantWork(answer <-chan bus.Work, id chunk.ID) {
+	b.t.Helper()
+	synctest.Wait()
+	select {
+	case w := <-answer:
+		if w.Status != bus.WorkChunk || w.Chunk.ID != id || w.Attempt != 1 {
+			b.t.Errorf("got %s, chunk %d, attempt %d; want chunk %d, attempt 1", w.Status, w.Chunk.ID, w.Attempt, id)
+		}
+	default:
+		b.t.Errorf("no answer yet, want chunk %d", id)
+	}
+}

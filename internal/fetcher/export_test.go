@@ -1,0 +1,11 @@
+package fetcher
+
+import (
+	"context"
+	"time"
+)
+
+// Freeze stops the desk for d, as a stopped process would be.
+func (f *Fetcher) Freeze(ctx context.Context, d time.Duration) {
+	f.post(ctx, func(*desk) { <-time.After(d) })
+}

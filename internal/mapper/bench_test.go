@@ -1,0 +1,190 @@
+package mapper_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/mapper"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const job = "mapper"
+
+var plan = chunk.Plan{Source: "a", Size: 2, Bytes: 100, Format: chunk.FormatVersion}
+
+// bench is a mapper under test, whose peers the test plays.
+type bench struct {
+	t      *testing.T
+	peer   *bus.Bus
+	conn   *bustest.Conn // of the mapper
+	bus    *bus.Bus      // of the mapper
+	ready  func() error
+	cancel context.CancelFunc
+	done   chan error
+	log    bytes.Buffer // read it after done
+
+	nexts chan *bus.Request // what the mapper asks
+	saves chan *bus.Request // what it sends to be saved
+
+	mu    sync.Mutex
+	beats []bus.Beat // guarded by mu
+}
+
+// run runs a mapper in a bubble. The fetcher is there, the saver too.
+func run(t *testing.T, cfg mapper.Config, test func(t *testing.T, b *bench)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		net := bustest.NewMemory(bustest.Options{})
+		b := &bench{
+			t: t, conn: net.Connect("mapper"), peer: bus.New(net.Connect("peer"), job), done: make(chan error, 1),
+			nexts: make(chan *bus.Request, 100), saves: make(chan *bus.Request, 100),
+		}
+		b.bus = bus.New(b.conn, job)
+		defer b.peer.Close()
+		defer b.conn.Close()
+		stop := b.serve()
+		defer stop()
+		cfg.Name, cfg.Version = "m", "v1"
+		m, err := mapper.New(cfg, b.bus, zerolog.New(zerolog.SyncWriter(&b.log)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.ready = m.Ready
+		ctx, cancel := context.WithCancel(t.Context())
+		b.cancel = cancel
+		go func() { b.done <- m.Run(ctx); close(b.done) }()
+		defer func() { cancel(); <-b.done }()
+		synctest.Wait()
+		test(t, b)
+	})
+}
+
+// serve plays the saver and the fetcher.
+func (b *bench) serve() (stop func()) {
+	endpoints := []bus.Endpoint{
+		{Verb: bus.VerbSave, Handle: func(r *bus.Request) { b.saves <- r }},
+		{Verb: bus.VerbNext, Handle: func(r *bus.Request) { b.nexts <- r }},
+		{Verb: bus.VerbBeat, Handle: b.hear},
+	}
+	stopServing, err := b.peer.Serve(bus.Service{Name: "peer", Version: "1.0.0", Endpoints: endpoints})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return func() { _ = stopServing(context.Background()) }
+}
+
+func (b *bench) hear(r *bus.Request) {
+	beat, err := bus.DecodeBeat(r.Message)
+	if err != nil {
+		b.t.Errorf("beat: %v", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.beats = append(b.beats, beat)
+}
+
+// heard returns the beats since it was last called.
+func (b *bench) heard() []bus.Beat {
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	beats := b.beats
+	b.beats = nil
+	return beats
+}
+
+// next takes a request for work.
+func (b *bench) next() (*bus.Request, bus.Next) {
+	b.t.Helper()
+	select {
+	case r := <-b.nexts:
+		n, err := bus.DecodeNext(r.Message)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return r, n
+	case <-time.After(time.Minute):
+		b.t.Fatal("the mapper does not ask for work")
+		return nil, bus.Next{}
+	}
+}
+
+// save takes a result.
+func (b *bench) save() (*bus.Request, bus.Save) {
+	b.t.Helper()
+	select {
+	case r := <-b.saves:
+		s, err := bus.DecodeSave(r.Message)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return r, s
+	case <-time.After(time.Hour):
+		b.t.Fatal("the mapper sends no result")
+		return nil, bus.Save{}
+	}
+}
+
+func reply(t *testing.T, r *bus.Request, m bus.Message) {
+	t.Helper()
+	if err := r.Reply(m); err != nil {
+		t.Errorf("reply: %v", err)
+	}
+	synctest.Wait()
+}
+
+// work is a chunk of two users.
+func work(id chunk.ID) bus.Work {
+	body := []byte(`{"uuid":"a","fn":"b","ln":"c"}` + "\n" + `{"uuid":"d","fn":"e","ln":"f"}` + "\n")
+	c := chunk.Chunk{ID: id, First: 2 * uint64(id), Count: 2, Body: body}
+	return bus.Work{
+		Status: bus.WorkChunk, Plan: plan.ID(), Epoch: 3, Chunk: c, Digest: c.Digest(), Attempt: 1, Token: strings.Repeat("0a", 16),
+	}
+}
+
+// order gives the mapper an order.
+func (b *bench) order(o bus.Order) error {
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
+	defer cancel()
+	_, err := b.peer.Request(ctx, bus.VerbMapper(b.bus.ID()), o.Encode())
+	synctest.Wait()
+	return err
+}
+
+// pass lets time pass.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// last returns the last beat of the last second and a bit.
+func (b *bench) last() bus.Beat {
+	b.t.Helper()
+	pass(1100 * time.Millisecond)
+	beats := b.heard()
+	if len(beats) == 0 {
+		b.t.Fatal("no beat within 1.1s")
+	}
+	return beats[len(beats)-1]
+}
+
+func (b *bench) wantHeld(want ...chunk.ID) {
+	b.t.Helper()
+	if got := b.last().Held; !slices.Equal(got, want) {
+		b.t.Errorf("the mapper says that it holds %v, want %v", got, want)
+	}
+}
