@@ -226,6 +226,19 @@ func TestDecode_headers(t *testing.T) {
 	}
 }
 
+// TestControl_typed: what a person types with the nats program is taken.
+func TestControl_typed(t *testing.T) {
+	t.Parallel()
+	m := bus.Message{Header: bus.Header{"Chunkline-Protocol": "1"}, Body: []byte(`{"action":"pause"}`)}
+	if got, err := bus.DecodeControl(m); err != nil || got.Action != bus.ControlPause {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	m.Header["Chunkline-Sum"] = "00000000"
+	if _, err := bus.DecodeControl(m); !errors.Is(err, bus.ErrCorrupt) {
+		t.Errorf("with a wrong checksum: error %v, want %v", err, bus.ErrCorrupt)
+	}
+}
+
 func TestToken(t *testing.T) {
 	t.Parallel()
 	key, digest := bytes.Repeat([]byte{1}, 32), chunk.Sum([]byte("x"))

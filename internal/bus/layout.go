@@ -75,7 +75,7 @@ func (p *partHead) fields(f *fields) {
 	case partFirst:
 		f.int(keyPartTotal, &p.total, 1<<62, required) // too large is another answer than malformed
 		f.int(keyPartSize, &p.size, MaxMessage, required)
-		f.sum(keyPartSum, &p.sum)
+		f.sum(keyPartSum, &p.sum, required)
 		f.token(keyPartAt, &p.at, optional) // of an answer
 	case partContinue:
 		f.token(keyPartAt, &p.at, required)

@@ -116,11 +116,11 @@ type Control struct {
 // Encode returns the message for VerbControl. Its numbers must be finite.
 func (c Control) Encode() Message { return encode(func(*fields) {}, mustJSON(c)) }
 
-// DecodeControl reads what Encode wrote. Which actions there are is left to the
+// DecodeControl reads what Encode wrote, or a person without a checksum. Which actions there are is left to the
 // fetcher. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeControl(m Message) (Control, error) {
 	var c Control
-	err := decode("control", m, func(f *fields) { f.jsonBody(&c) })
+	err := decodeSummed("control", m, optional, func(f *fields) { f.jsonBody(&c) })
 	return c, err
 }
 

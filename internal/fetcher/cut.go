@@ -60,7 +60,7 @@ func (f *Fetcher) cutLoop(ctx context.Context) error {
 
 // unlessStopped is err, unless it only says that ctx has ended.
 func unlessStopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if stopped := ctx.Err() != nil; stopped {
 		return nil
 	}
 	return err

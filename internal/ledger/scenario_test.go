@@ -116,7 +116,7 @@ func option(args []string, key string) string {
 // numbers reads "1,2"; "-" is none.
 func numbers[N ~uint64](text string) []N {
 	var out []N
-	for _, part := range strings.Split(text, ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		if n, err := strconv.ParseUint(part, 10, 64); err == nil {
 			out = append(out, N(n))
 		}

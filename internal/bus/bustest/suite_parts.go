@@ -119,15 +119,19 @@ func (s *suite) takerDies(send, want int) {
 // testPartsSerial: while a message in one piece is handled, one in parts that
 // has come in full waits.
 func testPartsSerial(t *testing.T, s *suite) {
-	last := make(chan struct{}) // the last part has come
+	begun, last := make(chan struct{}), make(chan struct{}) // of the parts that come
+	entered, large := make(chan struct{}), make(chan struct{})
 	var parts atomic.Int64
 	tap := &tapped{Transport: s.transport(bus.RoleSaver), topic: "part"}
 	tap.tap = func(bus.Delivery) {
-		if parts.Add(1) == 3 { // 2 MiB are a first part and three more of 512 KiB
+		switch parts.Add(1) {
+		case 1:
+			close(begun)
+			<-entered
+		case 3: // 2 MiB are a first part and three more of 512 KiB
 			close(last)
 		}
 	}
-	entered, large := make(chan struct{}), make(chan struct{})
 	s.serve(bus.New(tap, job), endpoint("", func(r *bus.Request) {
 		if len(r.Body) == 1 {
 			close(entered)
@@ -152,9 +156,9 @@ func testPartsSerial(t *testing.T, s *suite) {
 			}
 		})
 	}
-	request(1)
-	<-entered
 	request(2 << 20)
+	<-begun
+	request(1)
 	clients.Wait()
 }
 

@@ -1,0 +1,44 @@
+package bus
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// TestLink_saysOnce: each change is said once, however often it is told.
+func TestLink_saysOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		l := newLink(zerolog.New(&log), "nats://***@host")
+		refused := errors.New("connection refused")
+		for _, step := range []func(){
+			func() { l.down(refused) }, func() { l.down(refused) }, l.up, l.up,
+			func() { l.down(refused) }, func() { l.down(refused) },
+		} {
+			<-time.After(5 * time.Second)
+			step()
+		}
+		said := []string{"NATS is away", "NATS is back after 15s", "NATS is away"}
+		got := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(got) != len(said) {
+			t.Fatalf("said %d times:\n%s", len(got), log.String())
+		}
+		for i, want := range said {
+			if !strings.Contains(got[i], want) {
+				t.Errorf("said %s, want %s", got[i], want)
+			}
+		}
+		l.shut(ErrClosed)
+		l.shut(ErrDenied)
+		if l.reason() != ErrClosed || l.live.Load() { //nolint:errorlint // the very same, not a wrapped one
+			t.Errorf("closed because %v, want the first reason", l.reason())
+		}
+	})
+}
