@@ -60,8 +60,8 @@ func (f *Fetcher) cutLoop(ctx context.Context) error {
 
 // unlessStopped is err, unless it only says that ctx has ended.
 func unlessStopped(ctx context.Context, err error) error {
-	if stopped := ctx.Err() != nil; stopped {
-		return nil
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // the end of ctx is no failure of the source
 	}
 	return err
 }
