@@ -44,19 +44,20 @@ func (d *desk) consult(now time.Time) {
 		q.Op, q.Total = bus.SyncFinish, bus.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
 	case len(doubts) > 0:
 		q.Chunks = doubts[:min(len(doubts), bus.MaxSaved)]
-	case now.Sub(d.renewed) < renewInterval:
+	case now.Sub(d.renewed) < renewInterval && !d.renewed.Before(d.doubted):
 		return
 	default:
 		q.Limit = 1 // whatever it is: the question is whether the epoch holds
 	}
 	d.errand(func(ctx context.Context) func(*desk) {
 		answer, err := d.f.ask(ctx, q)
-		return func(d *desk) { d.answered(time.Now(), q, answer, err) }
+		return func(d *desk) { d.answered(now, q, answer, err) }
 	})
 }
 
 // answered takes the saver's answer to q.
-func (d *desk) answered(now time.Time, q bus.Sync, a bus.SyncAnswer, err error) {
+func (d *desk) answered(asked time.Time, q bus.Sync, a bus.SyncAnswer, err error) {
+	now := time.Now()
 	if err == nil && a.Status == bus.SyncFailed && q.Op == bus.SyncList {
 		err = errors.New(a.Reason)
 	}
@@ -72,7 +73,7 @@ func (d *desk) answered(now time.Time, q bus.Sync, a bus.SyncAnswer, err error) 
 		d.saverAway = false
 		d.f.log.Info().Msg("the saver answers again")
 	}
-	d.renewed = now
+	d.renewed = asked
 	switch {
 	case a.Status == bus.SyncWorking:
 		d.askAfter = now.Add(finishPause)

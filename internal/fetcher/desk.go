@@ -59,7 +59,8 @@ type desk struct {
 
 	busy      bool      // an errand is under way
 	askAfter  time.Time // no question to the saver before
-	renewed   time.Time // the saver last answered
+	renewed   time.Time // the epoch held when the question asked then was answered
+	doubted   time.Time // the epoch may not hold since then
 	saverAway bool
 	failures  int // times the result could not be laid out
 
@@ -157,6 +158,7 @@ func (d *desk) judge(now time.Time) {
 	online := d.f.bus.Online()
 	if now.Sub(d.turned) > awayGap || online && !d.online {
 		d.ledger.Forgive(now)
+		d.doubted = now // meanwhile another fetcher may have taken over
 	}
 	d.online = online
 	if !online {

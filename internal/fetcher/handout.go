@@ -13,7 +13,7 @@ import (
 
 // handOut gives chunks to waiting mappers while there are both.
 func (d *desk) handOut(now time.Time) {
-	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) {
+	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.renewed.Before(d.doubted) {
 		return
 	}
 	for len(d.f.sends) < cap(d.f.sends) && !now.Before(d.nextSend) && d.ledger.HasWork(now) {

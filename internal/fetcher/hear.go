@@ -30,11 +30,11 @@ func (d *desk) hearBeat(now time.Time, b bus.Beat) {
 }
 
 // doubtEpoch asks the saver at once whether the epoch still holds when a mapper
-// has seen a higher one. It does not take the mapper's word: that may come from
+// has seen a higher one, and hands out nothing until it knows. It does not take the mapper's word: that may come from
 // a sink that was removed.
 func (d *desk) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 	if plan == d.f.planID && epoch > d.f.grant.epoch {
-		d.renewed = time.Time{}
+		d.doubted = time.Now()
 	}
 }
 
