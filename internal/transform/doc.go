@@ -57,7 +57,9 @@
 // would shift every later answer by one. A chunk in which that is seen is
 // dropped and done again in a fresh process, with a quiet wait after every
 // answer as long as the longest answer of the chunk (2 ms to 1 s); what
-// printed two lines then is known, and only that is an error. It is seen when
+// printed two lines then is known, and only that is an error. If a line comes
+// still later, the chunk is done again with a wait eight times as long, four
+// times at the most. A surplus line is seen when
 //
 //   - the second line has come before the next object is written;
 //   - or within 2 ms of the answer, for the first 100 objects of each worker,

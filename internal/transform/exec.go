@@ -46,6 +46,7 @@ type program struct {
 
 	// Of this chunk:
 	redo      bool          // it is done again, strictly
+	level     int           // how often this chunk was done again
 	pending   time.Duration // how long the last answer took, if not confirmed; else 0
 	answered  int           // answers of child
 	unsettled int           // those of them that no quiet wait followed
@@ -70,14 +71,15 @@ func newProgram(path string, argv []string, stderr io.Writer) *program {
 // Begin starts a chunk. The process is started with the first object.
 func (p *program) Begin(ctx context.Context) error {
 	p.log.begin()
-	p.redo, p.pending, p.answered, p.unsettled, p.longest = false, 0, 0, 0, 0
+	p.redo, p.level, p.pending, p.answered, p.unsettled, p.longest = false, 0, 0, 0, 0, 0
 	return ctx.Err()
 }
 
-// strict makes the rest of the chunk a careful one, in a fresh process.
-func (p *program) strict() {
+// strict makes the rest of the chunk a careful one, in a fresh process. It
+// begins anew: nothing that was answered before counts.
+func (p *program) strict(level int) {
 	p.retire()
-	p.redo = true
+	p.redo, p.level, p.answered = true, level, 0
 }
 
 // abort forgets the chunk.
@@ -125,8 +127,8 @@ func (p *program) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 func (p *program) ready() error {
 	if p.child != nil {
 		switch heard := p.child.peek(); {
-		case heard == spoken && p.answered > 0 && !p.redo:
-			p.retire()
+		case heard == spoken && p.answered > 0 && (!p.redo || p.level < strictest):
+			p.retire() // it came later than we waited: what was taken for an answer may be none
 			return errDesync
 		case heard == spoken:
 			p.log.note("printed a line after its object was done; please one line for each object")
@@ -205,7 +207,11 @@ func (p *program) confirm(ctx context.Context) error {
 
 // settle is how long a surplus line is waited for.
 func (p *program) settle() time.Duration {
-	return min(max(p.longest, settleLeast), settleMost)
+	wait := min(max(p.longest, settleLeast), settleMost)
+	for range p.level - 1 {
+		wait = min(8*wait, settleMost)
+	}
+	return wait
 }
 
 // End waits for a surplus line: whatever shifted, one is left at the end.

@@ -63,7 +63,7 @@ const maxReason = 8 << 10
 type supervised interface {
 	Chunker
 	confirm(ctx context.Context) error // that nothing followed the last answer; Run calls it after each Map
-	strict()                           // this chunk is done again: look twice at every answer
+	strict(level int)                  // this chunk is done again, for the level-th time: look twice at every answer
 	abort()                            // forget the chunk, kill the process
 }
 
@@ -77,6 +77,10 @@ func isFault(err error) bool {
 	_, ok := errors.AsType[*faultError](err)
 	return ok
 }
+
+// strictest is how often a chunk is done again, with a wait after every answer
+// that is eight times as long each time.
+const strictest = 4
 
 // errDesync means that answers of this chunk may belong to other objects.
 var errDesync = errors.New("answers do not match the objects")
@@ -95,9 +99,9 @@ func Run(ctx context.Context, t Transform, body []byte, skip []chunk.Flaw, o Opt
 	if r.skip, err = sorted(skip, r.objects); err != nil {
 		return Output{}, err
 	}
-	out, err := r.pass(ctx, false)
-	if errors.Is(err, errDesync) && ctx.Err() == nil {
-		out, err = r.pass(ctx, true)
+	out, err := r.pass(ctx, 0)
+	for level := 1; level <= strictest && errors.Is(err, errDesync) && ctx.Err() == nil; level++ {
+		out, err = r.pass(ctx, level)
 	}
 	if err == nil {
 		return out, nil
@@ -159,7 +163,7 @@ func sorted(skip []chunk.Flaw, objects int) ([]chunk.Flaw, error) {
 	return skip, nil
 }
 
-func (r *run) pass(ctx context.Context, strict bool) (Output, error) {
+func (r *run) pass(ctx context.Context, level int) (Output, error) {
 	out := Output{Counts: make([]int, r.objects), Lines: make([]byte, 0, len(r.body))}
 	chunker, _ := r.t.(Chunker)
 	if chunker != nil {
@@ -167,8 +171,8 @@ func (r *run) pass(ctx context.Context, strict bool) (Output, error) {
 			return Output{}, err
 		}
 	}
-	if strict {
-		r.child.strict()
+	if level > 0 {
+		r.child.strict(level)
 	}
 	skip := r.skip
 	for i, object := range chunk.Objects(r.body) {
