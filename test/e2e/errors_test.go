@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/chunkline/chunkline/test/proc"
 )
 
 // TestErrors: whatever is wrong is one clear line that names it, and the exit
@@ -12,13 +14,13 @@ import (
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	source := users(t, dir, 250)
+	source := proc.Users(t, dir, 250)
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, []byte("not a folder\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	out := filepath.Join(dir, "out.jsonl")
-	nowhere := "nats://" + freeAddress(t)
+	nowhere := "nats://" + proc.FreeAddress(t)
 	for _, c := range []struct {
 		name string
 		env  []string
@@ -50,7 +52,7 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			stdout, stderr, code := chunkline(t, c.env, c.args...)
+			stdout, stderr, code := proc.Run(t, c.env, "chunkline", c.args...)
 			checkError(t, stderr, code, c.code, c.want)
 			if strings.Contains(stdout+stderr, "canary") {
 				t.Errorf("a password was printed: %s%s", stdout, stderr)
@@ -82,9 +84,12 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := program(t, t.TempDir(), "program", c.program, nil, append([]string{"HTTP_ADDR=", "LOG_FORMAT=json", "NATS_URL=" + nowhere}, c.env...)...)
-			code := p.exit()
-			checkError(t, p.tail(), code, c.code, c.want)
+			p := proc.Start(t, proc.Spec{
+				Dir: t.TempDir(), Label: "program", Program: c.program,
+				Env: append([]string{"HTTP_ADDR=", "LOG_FORMAT=json", "NATS_URL=" + nowhere}, c.env...),
+			})
+			code := p.Exit()
+			checkError(t, p.Tail(), code, c.code, c.want)
 		})
 	}
 }

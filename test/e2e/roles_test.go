@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/bus"
+
+	"github.com/chunkline/chunkline/test/proc"
 )
 
 // job starts the programs of a small job; the nats-server runs already.
@@ -28,16 +30,16 @@ func newJob(t *testing.T, url string) *job {
 	return &job{t: t, dir: dir, out: filepath.Join(dir, "out"), common: []string{"NATS_URL=" + url, "JOB=roles", "HTTP_ADDR=", "LOG_FORMAT=json"}}
 }
 
-func (j *job) start(label, name string, env ...string) *process {
+func (j *job) start(label, name string, env ...string) *proc.Process {
 	j.t.Helper()
-	return program(j.t, j.dir, label, name, nil, append(slices.Clone(j.common), env...)...)
+	return proc.Start(j.t, proc.Spec{Dir: j.dir, Label: label, Program: name, Env: append(slices.Clone(j.common), env...)})
 }
 
-func (j *job) saver() *process { return j.start("saver", "saver", "SINK="+j.out) }
+func (j *job) saver() *proc.Process { return j.start("saver", "saver", "SINK="+j.out) }
 
 func (j *job) verify() {
 	j.t.Helper()
-	if stdout, stderr, code := chunkline(j.t, nil, "verify", "-o", j.out); code != 0 {
+	if stdout, stderr, code := proc.Run(j.t, nil, "chunkline", "verify", "-o", j.out); code != 0 {
 		j.t.Errorf("verify: exit %d\n%s%s", code, stdout, stderr)
 	}
 }
@@ -46,15 +48,15 @@ func (j *job) verify() {
 // meanwhile, and go on when it is there.
 func TestAwayNATS(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
+	address := proc.FreeAddress(t)
 	j := newJob(t, "nats://"+address)
-	source := users(t, j.dir, 1000)
-	health := map[string]string{"fetcher": freeAddress(t), "mapper": freeAddress(t), "saver": freeAddress(t)}
+	source := proc.Users(t, j.dir, 1000)
+	health := map[string]string{"fetcher": proc.FreeAddress(t), "mapper": proc.FreeAddress(t), "saver": proc.FreeAddress(t)}
 	saver := j.start("saver", "saver", "SINK="+j.out, "HTTP_ADDR="+health["saver"])
 	fetcher := j.start("fetcher", "fetcher", "SOURCE="+source, "ON_DONE=stay", "HTTP_ADDR="+health["fetcher"])
 	mapper := j.start("mapper", "mapper", "TRANSFORM=users", "HTTP_ADDR="+health["mapper"])
-	for _, p := range []*process{saver, fetcher, mapper} {
-		p.await("NATS is away")
+	for _, p := range []*proc.Process{saver, fetcher, mapper} {
+		p.Await("NATS is away")
 	}
 	for role, addr := range health {
 		awaitStatus(t, "http://"+addr+"/healthz", http.StatusOK)
@@ -63,8 +65,8 @@ func TestAwayNATS(t *testing.T) {
 		t.Log(role, "waits")
 	}
 	host, port, _ := strings.Cut(address, ":")
-	nats := program(t, j.dir, "nats", "nats-server", []string{"-a", host, "-p", port})
-	fetcher.await("job done")
+	nats := proc.Start(t, proc.Spec{Dir: j.dir, Label: "nats", Program: "nats-server", Args: []string{"-a", host, "-p", port}})
+	fetcher.Await("job done")
 	for _, addr := range health {
 		awaitStatus(t, "http://"+addr+"/readyz", http.StatusOK)
 		awaitStatus(t, "http://"+addr+"/metrics", http.StatusOK)
@@ -72,13 +74,13 @@ func TestAwayNATS(t *testing.T) {
 	if status := status(t, nats, "nats://"+address); status.State != bus.StateDone || status.Objects.Saved != 1000 {
 		t.Errorf("status is %+v, want done with 1000 objects", status)
 	}
-	for _, p := range []*process{fetcher, mapper, saver} {
-		p.signal(syscall.SIGTERM)
-		if code := p.exit(); code != 0 {
-			t.Errorf("exit code %d after SIGTERM, want 0: %s", code, p.tail())
+	for _, p := range []*proc.Process{fetcher, mapper, saver} {
+		p.Signal(syscall.SIGTERM)
+		if code := p.Exit(); code != 0 {
+			t.Errorf("exit code %d after SIGTERM, want 0: %s", code, p.Tail())
 		}
-		if n := strings.Count(p.tail(), "NATS is away"); n != 1 {
-			t.Errorf("said %d times that nats is away, want 1: %s", n, p.tail())
+		if n := strings.Count(p.Tail(), "NATS is away"); n != 1 {
+			t.Errorf("said %d times that nats is away, want 1: %s", n, p.Tail())
 		}
 	}
 	j.verify()
@@ -86,9 +88,9 @@ func TestAwayNATS(t *testing.T) {
 
 func awaitStatus(t *testing.T, url string, want int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
 	defer cancel()
-	eventually(ctx, t, url, func() bool {
+	proc.Eventually(ctx, t, url, func() bool {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -102,9 +104,9 @@ func awaitStatus(t *testing.T, url string, want int) {
 	})
 }
 
-func status(t *testing.T, _ *process, url string) bus.Status {
+func status(t *testing.T, _ *proc.Process, url string) bus.Status {
 	t.Helper()
-	stdout, stderr, code := chunkline(t, nil, "status", "--json", "--job", "roles", "--nats-url", url)
+	stdout, stderr, code := proc.Run(t, nil, "chunkline", "status", "--json", "--job", "roles", "--nats-url", url)
 	if code != 0 {
 		t.Fatalf("status: exit %d: %s", code, stderr)
 	}
@@ -119,27 +121,27 @@ func status(t *testing.T, _ *process, url string) bus.Status {
 // a job and the first one exits 1 saying so; one of another plan is refused.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
-	nats, url := natsServer(t, t.TempDir())
+	nats, url := proc.NATS(t, t.TempDir())
 	j := newJob(t, url)
-	source := users(t, j.dir, 5000)
+	source := proc.Users(t, j.dir, 5000)
 	saver := j.saver()
 	first := j.start("first", "fetcher", "SOURCE="+source, "ON_DONE=exit")
-	first.await("fetcher serves")
-	j.start("mapper", "mapper", "TRANSFORM=users?duration=100ms", "WORKERS=2").await("mapper asks")
+	first.Await("fetcher serves")
+	j.start("mapper", "mapper", "TRANSFORM=users?duration=100ms", "WORKERS=2").Await("mapper asks")
 
 	other := j.start("other", "fetcher", "SOURCE="+source, "CHUNK_SIZE=7")
-	if code := other.exit(); code != 1 || !strings.Contains(other.tail(), "another plan") {
-		t.Errorf("fetcher of another plan: exit %d: %s; want 1, refused", code, other.tail())
+	if code := other.Exit(); code != 1 || !strings.Contains(other.Tail(), "another plan") {
+		t.Errorf("fetcher of another plan: exit %d: %s; want 1, refused", code, other.Tail())
 	}
 	second := j.start("second", "fetcher", "SOURCE="+source, "ON_DONE=exit")
-	if code := first.exit(); code != 1 || !strings.Contains(first.tail(), "another fetcher has taken over") {
-		t.Errorf("first fetcher: exit %d: %s; want 1, saying why", code, first.tail())
+	if code := first.Exit(); code != 1 || !strings.Contains(first.Tail(), "another fetcher has taken over") {
+		t.Errorf("first fetcher: exit %d: %s; want 1, saying why", code, first.Tail())
 	}
-	if code := second.exit(); code != 0 {
-		t.Errorf("second fetcher: exit %d: %s", code, second.tail())
+	if code := second.Exit(); code != 0 {
+		t.Errorf("second fetcher: exit %d: %s", code, second.Tail())
 	}
 	_ = nats
-	saver.kill()
+	saver.Kill()
 	j.verify()
 }
 
@@ -147,26 +149,26 @@ func TestTakeover(t *testing.T) {
 // redelivered and nothing is lost.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	nats, url := natsServer(t, t.TempDir())
+	nats, url := proc.NATS(t, t.TempDir())
 	j := newJob(t, url)
-	source := users(t, j.dir, 2000)
+	source := proc.Users(t, j.dir, 2000)
 	saver := j.saver()
 	fetcher := j.start("fetcher", "fetcher", "SOURCE="+source, "SPECULATE=false")
-	fetcher.await("fetcher serves")
+	fetcher.Await("fetcher serves")
 	leaver := j.start("leaver", "mapper", "TRANSFORM=users?duration=300ms", "WORKERS=2")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
 	defer cancel()
-	eventually(ctx, t, "work in flight", func() bool { return status(t, nats, url).Chunks.InFlight == 2 })
-	leaver.signal(syscall.SIGTERM)
-	if code := leaver.exit(); code != 0 {
-		t.Errorf("mapper exit code %d after SIGTERM, want 0: %s", code, leaver.tail())
+	proc.Eventually(ctx, t, "work in flight", func() bool { return status(t, nats, url).Chunks.InFlight == 2 })
+	leaver.Signal(syscall.SIGTERM)
+	if code := leaver.Exit(); code != 0 {
+		t.Errorf("mapper exit code %d after SIGTERM, want 0: %s", code, leaver.Tail())
 	}
 	j.start("heir", "mapper", "TRANSFORM=users", "WORKERS=2")
-	fetcher.await("job done")
+	fetcher.Await("job done")
 	if s := status(t, nats, url); s.Chunks.Redelivered != 0 || s.Chunks.Duplicates != 0 {
-		t.Errorf("%d chunks redelivered, %d duplicates; a drain costs none: %s", s.Chunks.Redelivered, s.Chunks.Duplicates, fetcher.tail())
+		t.Errorf("%d chunks redelivered, %d duplicates; a drain costs none: %s", s.Chunks.Redelivered, s.Chunks.Duplicates, fetcher.Tail())
 	}
-	saver.kill()
+	saver.Kill()
 	j.verify()
 }
 
@@ -175,13 +177,13 @@ func TestDrain(t *testing.T) {
 func TestSourceChanged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	source, out := users(t, dir, 20_000), filepath.Join(dir, "named.jsonl")
+	source, out := proc.Users(t, dir, 20_000), filepath.Join(dir, "named.jsonl")
 	args := []string{"run", "-i", source, "-o", out, "-t", "users?duration=20ms", "--log-level", "debug"}
-	run := program(t, dir, "run", "chunkline", args)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	run := proc.Start(t, proc.Spec{Dir: dir, Label: "run", Program: "chunkline", Args: args})
+	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
 	defer cancel()
-	eventually(ctx, t, "some chunks", func() bool { return strings.Count(run.tail(), "chunk saved") > 3 })
-	run.kill()
+	proc.Eventually(ctx, t, "some chunks", func() bool { return strings.Count(run.Tail(), "chunk saved") > 3 })
+	run.Kill()
 
 	text, err := os.ReadFile(source)
 	if err != nil {
@@ -192,16 +194,16 @@ func TestSourceChanged(t *testing.T) {
 	if err := os.WriteFile(source, changed, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr, code := chunkline(t, nil, args...); code != 1 || !strings.Contains(stderr, "chunk 0 (objects 0 to 99) differs") {
+	if _, stderr, code := proc.Run(t, nil, "chunkline", args...); code != 1 || !strings.Contains(stderr, "chunk 0 (objects 0 to 99) differs") {
 		t.Errorf("with a changed source: exit %d: %s; want 1, naming the chunk", code, stderr)
 	}
 	if err := os.WriteFile(source, text, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr, code := chunkline(t, nil, args...); code != 0 || !strings.Contains(stderr, "were done before") {
+	if _, stderr, code := proc.Run(t, nil, "chunkline", args...); code != 0 || !strings.Contains(stderr, "were done before") {
 		t.Errorf("the same command again: exit %d: %s; want 0, resumed", code, stderr)
 	}
-	if stdout, stderr, code := chunkline(t, nil, "verify", "-o", out); code != 0 {
+	if stdout, stderr, code := proc.Run(t, nil, "chunkline", "verify", "-o", out); code != 0 {
 		t.Errorf("verify: exit %d: %s%s", code, stdout, stderr)
 	}
 }
