@@ -26,6 +26,7 @@ type report struct {
 	Resumed     uint64       `json:"resumed"` // objects that were done before
 	Redelivered uint64       `json:"redelivered"`
 	Backups     uint64       `json:"backups"`
+	BackupWins  uint64       `json:"backup_wins"`
 	Duplicates  uint64       `json:"duplicates"`
 	Seconds     float64      `json:"seconds"`
 	Rate        float64      `json:"rate"` // objects a second, in this run
@@ -36,7 +37,7 @@ type report struct {
 func newReport(s bus.Status, before sink.Summary, took time.Duration) report {
 	r := report{
 		State: s.State, Progress: s.Progress, Objects: s.Objects.Saved, Outputs: s.Objects.Outputs, Dead: s.Objects.Dead, Chunks: s.Chunks.Saved,
-		Resumed: before.Objects, Redelivered: s.Chunks.Redelivered, Backups: s.Chunks.Backups, Duplicates: s.Chunks.Duplicates,
+		Resumed: before.Objects, Redelivered: s.Chunks.Redelivered, Backups: s.Chunks.Backups, BackupWins: s.Chunks.BackupWins, Duplicates: s.Chunks.Duplicates,
 		Seconds: took.Seconds(), Output: s.Summary.Output, DeadFile: s.Summary.DeadFile,
 	}
 	if done := r.Objects - min(before.Objects, r.Objects); done > 0 {
@@ -80,7 +81,8 @@ func (r report) String() string {
 	}
 	line("outputs", "%d", r.Outputs)
 	line("dead letters", "%d", r.Dead)
-	line("chunks", "%d, redelivered %d, backup attempts %d, duplicates dropped %d", r.Chunks, r.Redelivered, r.Backups, r.Duplicates)
+	line("chunks", "%d, redelivered %d, backup attempts %d (%d were first), duplicates dropped %d",
+		r.Chunks, r.Redelivered, r.Backups, r.BackupWins, r.Duplicates)
 	line("time", "%s, %.0f objects a second", (time.Duration(r.Seconds * float64(time.Second))).Round(time.Millisecond), r.Rate)
 	if r.Output != "" {
 		line("result", "%s", r.Output)

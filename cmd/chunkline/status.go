@@ -114,8 +114,8 @@ func statusText(s bus.Status) string {
 	}
 	fmt.Fprintf(tw, "job %s: %s, %.1f %%, %s\n", s.Job, state, 100*s.Progress, describe(s))
 	fmt.Fprintf(tw, "  source\t%s\n", s.Source)
-	fmt.Fprintf(tw, "  chunks\tready %d, in flight %d, saved %d; redelivered %d, backup attempts %d\n",
-		s.Chunks.Ready, s.Chunks.InFlight, s.Chunks.Saved, s.Chunks.Redelivered, s.Chunks.Backups)
+	fmt.Fprintf(tw, "  chunks\tready %d, in flight %d, saved %d; redelivered %d, backup attempts %d (%d were first)\n",
+		s.Chunks.Ready, s.Chunks.InFlight, s.Chunks.Saved, s.Chunks.Redelivered, s.Chunks.Backups, s.Chunks.BackupWins)
 	if s.Summary.Output != "" {
 		fmt.Fprintf(tw, "  result\t%s\n", s.Summary.Output)
 	}

@@ -67,11 +67,6 @@ func TestHeld_ranges(t *testing.T) {
 			t.Errorf("%q is read %v, %v, want %v", text, got.Held, err, bus.ErrMalformed)
 		}
 	}
-	m := bus.Saved{Plan: somePlan, Chunks: []chunk.ID{1}}.Encode()
-	m.Header["Chunkline-Chunks"] = "0-4096"
-	if _, err := bus.DecodeSaved(m); !errors.Is(err, bus.ErrMalformed) {
-		t.Errorf("%d chunks in one message: %v, want %v", 4097, err, bus.ErrMalformed)
-	}
 }
 
 func TestSave_counts(t *testing.T) {

@@ -131,7 +131,14 @@ func drawSummary(t *rapid.T) bus.Summary {
 }
 
 func drawSaved(t *rapid.T) bus.Saved {
-	return bus.Saved{Plan: drawPlan(t), Epoch: drawUint(t), Chunks: drawSet[chunk.ID](t, 1, 100), Total: drawSummary(t)}
+	s := bus.Saved{Plan: drawPlan(t), Epoch: drawUint(t), Total: drawSummary(t)}
+	for _, id := range drawSet[chunk.ID](t, 1, 100) {
+		s.Chunks = append(s.Chunks, bus.SavedChunk{
+			Entry:  bus.Entry{ID: id, Digest: chunk.Sum([]byte{byte(id)})},
+			Mapper: rapid.SampledFrom([]string{"MJ4ZQ2RVLLXO5PYF6AIWT3KDNE", "m1", "m_2"}).Draw(t, "mapper"),
+		})
+	}
+	return s
 }
 
 func drawSavedAnswer(t *rapid.T) bus.SavedAnswer { return bus.SavedAnswer{Plan: drawPlan(t)} }

@@ -38,11 +38,17 @@ func reading(h Header) *fields { return &fields{header: h} }
 // encode writes a message from its headers and body.
 func encode(describe func(*fields), body []byte) Message {
 	f := writing()
+	f.body = body
 	describe(f)
-	if len(body) > 0 {
-		f.header[keySum] = sumText(checksum(body))
+	return f.message()
+}
+
+// message is what was written, with the checksum of its body.
+func (f *fields) message() Message {
+	if len(f.body) > 0 {
+		f.header[keySum] = sumText(checksum(f.body))
 	}
-	return Message{Header: f.header, Body: body}
+	return Message{Header: f.header, Body: f.body}
 }
 
 // decode checks the protocol version and the checksum of the body and reads
@@ -82,6 +88,13 @@ const keySum = "Chunkline-Sum" // CRC32C of the body
 func (f *fields) fail(key, format string, args ...any) {
 	if f.err == nil {
 		f.err = fmt.Errorf("%w: %s: %s", ErrMalformed, key, fmt.Sprintf(format, args...))
+	}
+}
+
+// failBody notes a mistake in the body.
+func (f *fields) failBody(format string, args ...any) {
+	if f.err == nil {
+		f.err = fmt.Errorf("%w: body: %s", ErrMalformed, fmt.Sprintf(format, args...))
 	}
 }
 

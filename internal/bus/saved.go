@@ -1,34 +1,115 @@
 package bus
 
-import "github.com/chunkline/chunkline/internal/chunk"
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
 
 // MaxSaved is how many chunks one Saved, or a Sync that lists chunks, names at
-// most: their ranges stay below 90 KiB whatever the IDs are.
+// most: 26 bytes each in a Saved, whose mappers add 4096 names at worst.
 const MaxSaved = 4096
 
-// Saved tells the fetcher which chunks are durable.
+// Saved tells the fetcher which chunks are durable. It is signed with the
+// job's key, which mappers do not have: a chunk that the fetcher takes for
+// saved is not handed out again.
 type Saved struct {
 	Plan   chunk.PlanID
-	Epoch  uint64     // the newest that the sink knows
-	Chunks []chunk.ID // at most MaxSaved; decoded in ascending order
-	Total  Summary    // what the sink holds
+	Epoch  uint64       // the newest that the sink knows
+	Chunks []SavedChunk // 1 to MaxSaved
+	Total  Summary      // what the sink holds
 }
+
+// SavedChunk is a durable chunk and whose result told so.
+type SavedChunk struct {
+	Entry
+	Mapper string // its ID: of who made the result, or a later one that was there already
+}
+
+const savedSize = entrySize + 2 // the index of its mapper
 
 func (s *Saved) fields(f *fields) {
 	f.plan(&s.Plan, required)
 	f.uint(keyEpoch, &s.Epoch, maxID, required)
-	ranges(f, keyChunks, &s.Chunks, MaxSaved, required)
 	f.summary(&s.Total)
+	mappers, body := s.table()
+	f.field("Chunkline-Mappers", required, false, func() string { return strings.Join(mappers, ",") }, func(text string) error {
+		mappers = strings.Split(text, ",")
+		for _, m := range mappers {
+			if !isName(m) {
+				return fmt.Errorf("%.80q is not the ID of a mapper", m)
+			}
+		}
+		return nil
+	})
+	if f.write {
+		f.body = body
+		return
+	}
+	if f.err == nil {
+		s.Chunks = f.savedChunks(mappers)
+	}
 }
 
-// Encode returns the message for VerbSaved.
-func (s Saved) Encode() Message { return encode(s.fields, nil) }
+// table lists the mappers once, and the chunks with the mappers' places in it.
+func (s *Saved) table() (mappers []string, body []byte) {
+	places := map[string]int{}
+	for _, c := range s.Chunks {
+		place, known := places[c.Mapper]
+		if !known {
+			place = len(mappers)
+			places[c.Mapper] = place
+			mappers = append(mappers, c.Mapper)
+		}
+		body = binary.BigEndian.AppendUint16(c.append(body), uint16(place))
+	}
+	return mappers, body
+}
 
-// DecodeSaved reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
-func DecodeSaved(m Message) (Saved, error) {
+func (f *fields) savedChunks(mappers []string) []SavedChunk {
+	count := len(f.body) / savedSize
+	if count*savedSize != len(f.body) || count < 1 || count > MaxSaved {
+		f.failBody("%d bytes, want 1 to %d chunks of %d bytes", len(f.body), MaxSaved, savedSize)
+		return nil
+	}
+	chunks := make([]SavedChunk, 0, count)
+	for entry := range slices.Chunk(f.body, savedSize) {
+		place := int(binary.BigEndian.Uint16(entry[entrySize:]))
+		c := SavedChunk{Entry: readEntry(entry)}
+		if place >= len(mappers) || c.ID > maxID {
+			f.failBody("chunk %d of mapper number %d", c.ID, place)
+			return nil
+		}
+		c.Mapper = mappers[place]
+		chunks = append(chunks, c)
+	}
+	return chunks
+}
+
+// Encode returns the message for VerbSaved, signed with key. The body is, for
+// each chunk, its ID, 8 bytes big-endian, its digest, 16 bytes, and 2 bytes:
+// which of the mappers in the header it is from.
+func (s Saved) Encode(key []byte) Message {
+	f := writing()
+	s.fields(f)
+	return sign(key, f.message())
+}
+
+// DecodeSaved reads what Encode wrote with the same key. Errors: ErrMalformed,
+// ErrVersion, ErrCorrupt, ErrForged.
+func DecodeSaved(key []byte, m Message) (Saved, error) {
 	var s Saved
 	err := decode("saved", m, s.fields)
-	return s, err
+	if err == nil {
+		err = checkSignature(key, m)
+	}
+	if err != nil {
+		return Saved{}, err
+	}
+	return s, nil
 }
 
 // SavedAnswer says that the fetcher has heard.

@@ -60,7 +60,7 @@ type ChunkCounts struct {
 	Redelivered uint64 `json:"redelivered"`
 	Duplicates  uint64 `json:"duplicates"` // results that the sink had already
 	Backups     uint64 `json:"backups"`    // second copies given to idle mappers
-	BackupWins  uint64 `json:"backup_wins"`
+	BackupWins  uint64 `json:"backup_wins"` // those whose result was the first
 }
 
 // MapperStatus is what the fetcher knows of one mapper.

@@ -151,23 +151,30 @@ func (f *fields) entries(count int) []Entry {
 	}
 	entries := make([]Entry, count)
 	for i := range entries {
-		b := f.body[i*entrySize:]
-		entries[i].ID = chunk.ID(binary.BigEndian.Uint64(b))
-		copy(entries[i].Digest[:], b[8:])
+		entries[i] = readEntry(f.body[i*entrySize:])
 	}
 	return entries
 }
 
-// Encode returns the answer. The body is the entries: for each its ID, 8 bytes
-// big-endian, and its digest, 16 bytes.
+// append writes an entry: its ID, 8 bytes big-endian, and its digest, 16 bytes.
+func (e Entry) append(body []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(body, uint64(e.ID)), e.Digest[:]...)
+}
+
+func readEntry(b []byte) Entry {
+	e := Entry{ID: chunk.ID(binary.BigEndian.Uint64(b))}
+	copy(e.Digest[:], b[8:])
+	return e
+}
+
+// Encode returns the answer. The body is the entries.
 func (a SyncAnswer) Encode() Message {
 	var body []byte
 	if len(a.Entries) > 0 {
 		body = make([]byte, 0, len(a.Entries)*entrySize)
 	}
 	for _, e := range a.Entries {
-		body = binary.BigEndian.AppendUint64(body, uint64(e.ID))
-		body = append(body, e.Digest[:]...)
+		body = e.append(body)
 	}
 	return encode(a.fields, body)
 }

@@ -5,6 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
@@ -24,4 +27,35 @@ func Token(key []byte, plan chunk.PlanID, id chunk.ID, first uint64, objects int
 func CheckToken(key []byte, token string, plan chunk.PlanID, id chunk.ID, first uint64, objects int, digest chunk.Digest) bool {
 	want := Token(key, plan, id, first, objects, digest)
 	return len(key) > 0 && hmac.Equal([]byte(token), []byte(want))
+}
+
+const keySignature = "Chunkline-Signature"
+
+// sign adds the signature of m's own headers and body.
+func sign(key []byte, m Message) Message {
+	m.Header[keySignature] = signature(key, m)
+	return m
+}
+
+// checkSignature refuses what sign did not write with the same key: ErrForged.
+func checkSignature(key []byte, m Message) error {
+	if len(key) == 0 || !hmac.Equal([]byte(m.Header[keySignature]), []byte(signature(key, m))) {
+		return ErrForged
+	}
+	return nil
+}
+
+// signature is the first 128 bits of an HMAC-SHA256, in hexadecimal, of the
+// Chunkline- headers in ascending order, one "Name: value" a line, a blank
+// line, and the body. Other headers do not count: those on the way may add some.
+func signature(key []byte, m Message) string {
+	mac := hmac.New(sha256.New, key)
+	for _, name := range slices.Sorted(maps.Keys(m.Header)) {
+		if strings.HasPrefix(name, "Chunkline-") && name != keySignature {
+			fmt.Fprintf(mac, "%s: %s\n", name, m.Header[name])
+		}
+	}
+	mac.Write([]byte{'\n'})
+	mac.Write(m.Body)
+	return hex.EncodeToString(mac.Sum(nil)[:tokenSize])
 }

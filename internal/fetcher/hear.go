@@ -90,22 +90,29 @@ func (d *desk) hearSaved(now time.Time, s bus.Saved) {
 		d.fail(ErrFenced)
 		return
 	}
-	for _, id := range s.Chunks {
-		d.saved(now, id)
+	for _, c := range s.Chunks {
+		d.saved(now, c.Entry, c.Mapper)
 	}
 	d.account(s.Total)
 }
 
-func (d *desk) saved(now time.Time, id chunk.ID) {
-	outcome := d.ledger.Saved(now, id)
-	for _, loser := range outcome.Others {
-		d.order(order{mapper: loser, kind: bus.OrderDrop, chunk: id})
+// saved takes a chunk off the books. The mapper may be unknown: "". A chunk
+// that the sink made from other objects than ours ends the job.
+func (d *desk) saved(now time.Time, e bus.Entry, mapper string) {
+	h, known := d.held[e.ID]
+	if known && h.digest != e.Digest {
+		d.fail(changed(e.ID, h.first, h.count))
+		return
 	}
-	if h, known := d.held[id]; known {
+	outcome := d.ledger.Saved(now, e.ID, mapper)
+	for _, loser := range outcome.Others {
+		d.order(order{mapper: loser, kind: bus.OrderDrop, chunk: e.ID})
+	}
+	if known {
 		if !h.sent {
 			d.ahead -= h.bytes
 		}
-		delete(d.held, id)
+		delete(d.held, e.ID)
 	}
 	if m, known := d.mappers[outcome.Mapper]; known {
 		m.saved++

@@ -52,7 +52,7 @@ func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
 }
 
 func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
-	saved, err := bus.DecodeSaved(r.Message)
+	saved, err := bus.DecodeSaved(f.grant.key, r.Message)
 	if err != nil {
 		f.log.Warn().Err(err).Msg("ignored a confirmation")
 		return

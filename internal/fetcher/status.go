@@ -73,7 +73,7 @@ func (d *desk) report(now time.Time) {
 		Objects: bus.ObjectCounts{Cut: d.objects, Saved: d.total.Objects, Outputs: d.total.Outputs, Dead: d.total.Dead},
 		Chunks: bus.ChunkCounts{
 			Cut: uint64(counts.Added), Ready: uint64(counts.Ready), InFlight: uint64(counts.InFlight), Saved: uint64(counts.Saved),
-			Redelivered: counts.Redelivered, Duplicates: d.total.Duplicates, Backups: counts.Backups,
+			Redelivered: counts.Redelivered, Duplicates: d.total.Duplicates, Backups: counts.Backups, BackupWins: counts.BackupWins,
 		},
 		Waiting: d.waiting.len(), SaverAway: d.saverAway, Cut: d.cut, Summary: d.total,
 		Rate: d.meter.rate(now, d.total.Objects),

@@ -48,7 +48,7 @@ func BenchmarkLedger(b *testing.B) {
 			}
 			n := &nodes[random.IntN(mappers)]
 			if len(n.held) > 0 {
-				l.Saved(now, n.held[0])
+				l.Saved(now, n.held[0], n.name)
 				n.held = n.held[:0]
 				calls++
 			}

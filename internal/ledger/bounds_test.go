@@ -35,7 +35,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		if _, ok := l.Lease(now, "n", uint64(id)+1); !ok && len(l.open) == 0 {
 			t.Fatalf("no chunk for a mapper that asks, %d are added", id+1)
 		}
-		l.Saved(now, id)
+		l.Saved(now, id, "")
 	}
 	if err := l.check(); err != nil {
 		t.Error(err)

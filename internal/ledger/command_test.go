@@ -50,11 +50,11 @@ func (s *scenario) run(args []string) (string, error) {
 		return join(heard, given), nil
 	case "done": // a mapper's chunk is saved and confirmed
 		s.release(name, chunkID(args[1]))
-		return s.confirm(chunkID(args[1])), nil
+		return s.confirm(chunkID(args[1]), name), nil
 	case "release": // a mapper's chunk, unconfirmed so far
 		s.release(name, chunkID(args[1]))
-	case "saved":
-		return s.confirm(chunkID(name)), nil
+	case "saved": // by=m1; without it nobody says whose result it is
+		return s.confirm(chunkID(name), option(args, "by")), nil
 	case "doubts":
 		return listed("doubts", s.ledger.Doubts()), nil
 	case "settle": // all doubts: the sink holds none of them
@@ -155,13 +155,13 @@ func (s *scenario) release(name string, c chunk.ID) {
 	m.Held = slices.DeleteFunc(m.Held, func(held chunk.ID) bool { return held == c })
 }
 
-func (s *scenario) confirm(c chunk.ID) string {
-	confirmed := s.ledger.Saved(s.now, c)
+func (s *scenario) confirm(c chunk.ID, by string) string {
+	confirmed := s.ledger.Saved(s.now, c, by)
 	text := confirmed.Outcome.String()
 	if confirmed.Mapper != "" {
 		text += " by " + confirmed.Mapper
 	}
-	return join(text, listed("drop it, all but the winner:", confirmed.Others))
+	return join(text, listed("drop it", confirmed.Others))
 }
 
 func (s *scenario) pass(text string) error {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -34,19 +35,21 @@ func (w *world) step(n *node, i int) (saved chunk.ID, done bool) {
 	}
 	n.work = slices.DeleteFunc(n.work, func(other *work) bool { return other == held })
 	w.sink[id] = true
-	w.told = append(w.told, id)
+	w.told = append(w.told, told{id, n.id})
 	return id, true
 }
 
 // tell delivers confirmations, and keeps them to be delivered again if again.
 func (w *world) tell(again bool) {
-	for _, id := range w.told {
-		confirmed := w.ledger.Saved(w.now, id)
-		if confirmed.Outcome == Acked && len(confirmed.Others) != 0 && len(confirmed.Others) != len(w.owners[id]) {
-			w.t.Fatalf("chunk %d is saved: %v are told, %v hold it", id, confirmed.Others, w.owners[id])
+	for _, c := range w.told {
+		confirmed := w.ledger.Saved(w.now, c.id, c.by)
+		delete(w.owners[c.id], c.by)
+		owners := slices.Sorted(maps.Keys(w.owners[c.id]))
+		if told := slices.Sorted(slices.Values(confirmed.Others)); confirmed.Outcome == Acked && !slices.Equal(told, owners) {
+			w.t.Fatalf("chunk %d is saved by %s: %v are told, %v hold it", c.id, c.by, told, owners)
 		}
-		if id < w.ledger.added {
-			delete(w.owners, id)
+		if c.id < w.ledger.added {
+			delete(w.owners, c.id)
 		}
 	}
 	if !again {
@@ -61,7 +64,7 @@ func (w *world) settle() {
 			w.t.Fatalf("chunk %d is in doubt, and with %v", id, w.owners[id])
 		}
 		if w.sink[id] {
-			w.ledger.Saved(w.now, id)
+			w.ledger.Saved(w.now, id, "")
 		} else {
 			w.ledger.Settle(id)
 		}
@@ -72,7 +75,7 @@ func (w *world) settle() {
 func (w *world) bury() {
 	for id, ok := w.ledger.TakeDead(); ok; id, ok = w.ledger.TakeDead() {
 		w.sink[id] = true
-		w.told = append(w.told, id)
+		w.told = append(w.told, told{id, "fetcher"})
 	}
 }
 

@@ -68,6 +68,7 @@ type Tally struct {
 	Returned    uint64 // leases given back with a goodbye
 	Vanished    uint64 // leases of mappers that vanished
 	Backups     uint64 // backup attempts
+	BackupWins  uint64 // those whose result was the first
 	Duplicates  uint64 // confirmations of chunks that were saved already
 	Skipped     uint64 // objects found to be poison
 	Died        uint64 // chunks given up

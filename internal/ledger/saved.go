@@ -24,12 +24,13 @@ func (o Outcome) String() string { return [...]string{"acked", "duplicate", "unk
 // Confirmed is what followed from a confirmation.
 type Confirmed struct {
 	Outcome Outcome
-	Mapper  string   // who held it, if one mapper did, or gave it up last
-	Others  []string // who held it, if several did: all but the winner can drop it
+	Mapper  string   // whose result it is; "" if nobody knows
+	Others  []string // who else holds it, and can drop it
 }
 
-// Saved notes that the sink holds a chunk, from whatever attempt.
-func (l *Ledger) Saved(now time.Time, id chunk.ID) Confirmed {
+// Saved notes that the sink holds a chunk, from whatever attempt. By is the
+// mapper whose result it is, known to the ledger or not; "" if that was not said.
+func (l *Ledger) Saved(now time.Time, id chunk.ID, by string) Confirmed {
 	switch {
 	case id >= l.added:
 		return Confirmed{Outcome: Unknown}
@@ -38,23 +39,22 @@ func (l *Ledger) Saved(now time.Time, id chunk.ID) Confirmed {
 		return Confirmed{Outcome: Duplicate}
 	}
 	e := l.entry(id)
-	confirmed := Confirmed{Outcome: Acked}
-	switch len(e.leases) {
-	case 0: // a mapper's list without it may overtake the confirmation
-		confirmed.Mapper = e.giver
-	case 1:
-		confirmed.Mapper = e.leases[0].mapper.id
-	default:
-		for _, lease := range e.leases {
-			confirmed.Others = append(confirmed.Others, lease.mapper.id)
-		}
+	if by == "" {
+		by = e.giver // it gave the chunk up, and so it was for being saved
 	}
-	l.credit(confirmed.Mapper)
+	confirmed := Confirmed{Outcome: Acked, Mapper: by}
+	for len(e.leases) > 0 {
+		switch ended := e.leases[0]; {
+		case ended.mapper.id != by:
+			confirmed.Others = append(confirmed.Others, ended.mapper.id)
+		case ended.backup:
+			l.tally.BackupWins++
+		}
+		l.unlend(e, 0)
+	}
+	l.credit(by)
 	if !e.since.IsZero() {
 		l.durations.add(now.Sub(e.since))
-	}
-	for len(e.leases) > 0 {
-		l.unlend(e, 0)
 	}
 	l.move(e, Saved)
 	l.saved.set(id)

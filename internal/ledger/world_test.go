@@ -21,7 +21,7 @@ type world struct {
 	objects int // of a chunk
 	poison  map[chunk.ID]map[int]bool
 	sink    map[chunk.ID]bool
-	told    []chunk.ID // saved, and the confirmation is on its way
+	told    []told // confirmations on their way
 
 	nodes []*node
 	queue []ask // requests that wait, oldest first
@@ -60,6 +60,12 @@ func newWorld(t *rapid.T, cfg Config, chunks, objects int) *world {
 	w := &world{t: t, now: time.Unix(0, 0), chunks: chunks, objects: objects, sink: map[chunk.ID]bool{}, poison: map[chunk.ID]map[int]bool{}}
 	w.restart(cfg)
 	return w
+}
+
+// told says that a chunk is saved, and whose result told so.
+type told struct {
+	id chunk.ID
+	by string
 }
 
 // restart is a new fetcher, who asks the sink and has heard no mapper yet.

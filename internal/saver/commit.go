@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -31,6 +30,7 @@ const (
 // pending is a result that waits for its commit, and who waits for the answer.
 type pending struct {
 	result  sink.Result
+	mapper  string // ID
 	request *bus.Request
 }
 
@@ -52,7 +52,7 @@ func (s *Saver) handleSave(r *bus.Request) {
 		s.answer(r, status, reason)
 		return
 	}
-	p := pending{request: r, result: sink.Result{
+	p := pending{request: r, mapper: save.Mapper.ID, result: sink.Result{
 		Chunk: save.Chunk, First: save.First, Objects: save.Objects, Digest: save.Digest,
 		Counts: save.Counts, Outputs: save.Outputs, Dead: save.Dead, DeadCount: save.DeadCount,
 		Attempt: save.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version,
@@ -154,10 +154,10 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 // settle confirms what is durable, committed now or before, to the fetcher and
 // answers the mappers.
 func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
-	durable := make([]chunk.ID, 0, len(group))
+	durable := make([]bus.SavedChunk, 0, len(group))
 	for i, p := range group {
 		if outcomes[i] != sink.Conflict {
-			durable = append(durable, p.result.Chunk)
+			durable = append(durable, bus.SavedChunk{Entry: bus.Entry{ID: p.result.Chunk, Digest: p.result.Digest}, Mapper: p.mapper})
 		}
 	}
 	s.confirms.add(durable)

@@ -1,6 +1,7 @@
 package saver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -8,11 +9,10 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
-	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 const (
-	maxUnconfirmed = 1 << 20 // IDs kept while the fetcher does not answer; 8 MiB
+	maxUnconfirmed = 1 << 18 // chunks kept while the fetcher does not answer; 10 MiB
 	confirmTimeout = 2 * time.Second
 	confirmPause   = 250 * time.Millisecond // before a message that got no answer is sent again
 )
@@ -21,18 +21,18 @@ const (
 // of. When it is full the oldest are forgotten: the fetcher asks for them.
 type confirms struct {
 	mu     sync.Mutex
-	ids    []chunk.ID // guarded by mu
-	closed bool       // guarded by mu
+	chunks []bus.SavedChunk // guarded by mu
+	closed bool             // guarded by mu
 	wake   chan struct{}
 }
 
 func newConfirms() confirms { return confirms{wake: make(chan struct{}, 1)} }
 
-func (c *confirms) add(ids []chunk.ID) {
+func (c *confirms) add(chunks []bus.SavedChunk) {
 	c.mu.Lock()
-	c.ids = append(c.ids, ids...)
-	if over := len(c.ids) - maxUnconfirmed; over > 0 {
-		c.ids = append([]chunk.ID(nil), c.ids[over:]...)
+	c.chunks = append(c.chunks, chunks...)
+	if over := len(c.chunks) - maxUnconfirmed; over > 0 {
+		c.chunks = slices.Clone(c.chunks[over:])
 	}
 	c.mu.Unlock()
 	c.signal()
@@ -58,21 +58,21 @@ func (c *confirms) signal() {
 	}
 }
 
-// take removes as many IDs as fit in one message. Last is true once nothing more will come.
-func (c *confirms) take() (ids []chunk.ID, last bool) {
+// take removes as many chunks as fit in one message. Last is true once nothing more will come.
+func (c *confirms) take() (chunks []bus.SavedChunk, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := min(len(c.ids), bus.MaxSaved)
-	ids, c.ids = c.ids[:n:n], c.ids[n:]
-	return ids, c.closed && len(c.ids) == 0
+	n := min(len(c.chunks), bus.MaxSaved)
+	chunks, c.chunks = c.chunks[:n:n], c.chunks[n:]
+	return chunks, c.closed && len(c.chunks) == 0
 }
 
 // confirmLoop tells the fetcher what is durable, in as few messages as its
 // answers allow. It ends when the commit loop has and everything was told.
 func (s *Saver) confirmLoop(ctx context.Context) error {
 	for {
-		ids, last := s.confirms.take()
-		if len(ids) == 0 {
+		chunks, last := s.confirms.take()
+		if len(chunks) == 0 {
 			if last {
 				return nil
 			}
@@ -83,9 +83,10 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 			}
 			continue
 		}
-		slices.Sort(ids)
-		ids = slices.Compact(ids) // once: it clears what is behind
-		for !s.confirm(ctx, ids) {
+		slices.SortStableFunc(chunks, func(a, b bus.SavedChunk) int { return cmp.Compare(a.ID, b.ID) })
+		// Of several results the first is the one that counts.
+		chunks = slices.CompactFunc(chunks, func(a, b bus.SavedChunk) bool { return a.ID == b.ID })
+		for !s.confirm(ctx, chunks) {
 			if s.confirms.isClosed() {
 				return nil // the saver stops, and the fetcher does not answer: it will ask
 			}
@@ -98,14 +99,13 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 	}
 }
 
-// confirm sends one message, with ascending IDs, and returns whether it needs
-// no repeat: it was answered, or there is no fetcher, and the next one will ask
-// for everything.
-func (s *Saver) confirm(ctx context.Context, ids []chunk.ID) bool {
+// confirm sends one message and returns whether it needs no repeat: it was
+// answered, or there is no fetcher, and the next one will ask for everything.
+func (s *Saver) confirm(ctx context.Context, chunks []bus.SavedChunk) bool {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
-	message := bus.Saved{Plan: s.planID(), Epoch: s.sink.Epoch(), Chunks: ids, Total: s.summary()}
-	reply, err := s.bus.Request(ctx, bus.VerbSaved, message.Encode())
+	message := bus.Saved{Plan: s.planID(), Epoch: s.sink.Epoch(), Chunks: chunks, Total: s.summary()}
+	reply, err := s.bus.Request(ctx, bus.VerbSaved, message.Encode(s.sink.Key()))
 	if errors.Is(err, bus.ErrNobody) {
 		return true
 	}
@@ -113,7 +113,7 @@ func (s *Saver) confirm(ctx context.Context, ids []chunk.ID) bool {
 		_, err = bus.DecodeSavedAnswer(reply)
 	}
 	if err != nil {
-		s.log.Debug().Err(err).Int("chunks", len(ids)).Msg("confirmation got no answer")
+		s.log.Debug().Err(err).Int("chunks", len(chunks)).Msg("confirmation got no answer")
 	}
 	return err == nil
 }

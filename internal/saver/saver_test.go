@@ -83,13 +83,20 @@ func run(t *testing.T, claimed bool, onCommit func(*bench) error, test func(t *t
 }
 
 func (b *bench) hearSaved(r *bus.Request) {
-	saved, err := bus.DecodeSaved(r.Message)
+	saved, err := bus.DecodeSaved(b.sink.Key(), r.Message)
 	if err != nil {
 		b.t.Errorf("confirmation: %v", err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.confirmed = append(b.confirmed, saved.Chunks)
+	var ids []chunk.ID
+	for _, c := range saved.Chunks {
+		ids = append(ids, c.ID)
+		if want := result(c.ID); c.Digest != want.Digest || c.Mapper != want.Mapper.ID {
+			b.t.Errorf("confirmed %+v, want digest %s and mapper %s", c, want.Digest, want.Mapper.ID)
+		}
+	}
+	b.confirmed = append(b.confirmed, ids)
 	if b.silent > 0 {
 		b.silent--
 		return

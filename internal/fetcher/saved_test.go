@@ -1,0 +1,70 @@
+package fetcher_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/fetcher"
+)
+
+// confirm plays a saver that says chunk 0 is durable, and says whether it was
+// answered within a second.
+func (b *bench) confirm(key []byte, digest chunk.Digest) bool {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
+	defer cancel()
+	s := bus.Saved{
+		Plan: b.Status().Plan, Epoch: b.Status().Epoch,
+		Chunks: []bus.SavedChunk{{Entry: bus.Entry{ID: 0, Digest: digest}, Mapper: "m1"}},
+	}
+	_, err := b.peer.Request(ctx, bus.VerbSaved, s.Encode(key))
+	synctest.Wait()
+	return err == nil
+}
+
+// The confirmation of a chunk that was made from other objects, by a mapper
+// of an earlier fetcher, ends the job: the source has changed.
+func TestSavedFromOtherObjects(t *testing.T) {
+	run(t, 4, func(t *testing.T, b *bench) {
+		b.wantWork(b.ask(next("m1", 1)), 0)
+		b.confirm(b.sink.Key(), chunk.Sum([]byte("another\n")))
+		select {
+		case err := <-b.done:
+			if !errors.Is(err, fetcher.ErrSourceChanged) {
+				t.Errorf("ended with %v, want ErrSourceChanged", err)
+			}
+		default:
+			t.Error("still runs")
+		}
+	})
+}
+
+// A confirmation that nobody signed with the job's key is not answered, and
+// the chunk is not taken for saved.
+func TestSavedForged(t *testing.T) {
+	run(t, 4, func(t *testing.T, b *bench) {
+		b.wantWork(b.ask(next("m1", 1)), 0)
+		digest := chunk.Sum([]byte("0\n1\n"))
+		for _, key := range [][]byte{nil, bytes.Repeat([]byte("x"), 32)} {
+			if b.confirm(key, digest) {
+				t.Error("a forged confirmation was answered")
+			}
+		}
+		if s := b.Status().Chunks; s.Saved != 0 || s.InFlight != 1 {
+			t.Errorf("status counts %+v, want nothing saved", s)
+		}
+		if !b.confirm(b.sink.Key(), digest) {
+			t.Error("a true confirmation was not answered")
+		}
+		pass(time.Second)
+		if s := b.Status(); s.Chunks.Saved != 1 || s.Mappers[0].Saved != 1 {
+			t.Errorf("status is %+v, want a chunk saved, by the mapper", s)
+		}
+	})
+}
