@@ -58,8 +58,8 @@ type ChunkCounts struct {
 	InFlight    uint64 `json:"in_flight"`
 	Saved       uint64 `json:"saved"`
 	Redelivered uint64 `json:"redelivered"`
-	Duplicates  uint64 `json:"duplicates"` // results that the sink had already
-	Backups     uint64 `json:"backups"`    // second copies given to idle mappers
+	Duplicates  uint64 `json:"duplicates"`  // results that the sink had already
+	Backups     uint64 `json:"backups"`     // second copies given to idle mappers
 	BackupWins  uint64 `json:"backup_wins"` // those whose result was the first
 }
 
