@@ -35,6 +35,33 @@ func TestConfirmAgain(t *testing.T) {
 	})
 }
 
+// A saver that is told to stop commits and answers what it has taken.
+func TestStop(t *testing.T) {
+	run(t, true, gated, func(t *testing.T, b *bench) {
+		answers := []<-chan bus.SaveAnswer{b.send(result(0).Encode())}
+		synctest.Wait()
+		answers = append(answers, b.send(result(1).Encode()), b.send(result(2).Encode()))
+		synctest.Wait()
+		b.cancel()
+		synctest.Wait()
+		if _, err := b.peer.Request(t.Context(), bus.VerbSave, result(3).Encode()); !errors.Is(err, bus.ErrNobody) {
+			t.Errorf("a saver that stops answered a new result: %v", err)
+		}
+		b.gate <- struct{}{}
+		synctest.Wait()
+		close(b.gate)
+		for i, answer := range answers {
+			if a := <-answer; a.Status != bus.SaveCommitted {
+				t.Errorf("result %d was answered %+v, want committed", i, a)
+			}
+		}
+		if err := <-b.done; err != nil {
+			t.Errorf("stopped with %v", err)
+		}
+		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1, 2})
+	})
+}
+
 // A saver that stops does not wait for a fetcher that does not answer.
 func TestStopWithoutFetcher(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {

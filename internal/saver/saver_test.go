@@ -2,7 +2,6 @@ package saver_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -42,6 +41,7 @@ type bench struct {
 	mu        sync.Mutex
 	confirmed [][]chunk.ID // guarded by mu; what each confirmation names
 	silent    int          // guarded by mu; confirmations to leave without an answer
+	from      string       // guarded by mu; the mapper whose results come
 }
 
 // gated lets each commit wait for the test.
@@ -52,7 +52,7 @@ func run(t *testing.T, claimed bool, onCommit func(*bench) error, test func(t *t
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, net: bustest.NewMemory(bustest.Options{}), sink: sim.NewSink(), done: make(chan error, 1), gate: make(chan struct{})}
+		b := &bench{t: t, net: bustest.NewMemory(bustest.Options{}), sink: sim.NewSink(), from: "m1", done: make(chan error, 1), gate: make(chan struct{})}
 		if onCommit != nil {
 			b.sink.OnCommit = func([]sink.Result) error { return onCommit(b) }
 		}
@@ -92,8 +92,8 @@ func (b *bench) hearSaved(r *bus.Request) {
 	var ids []chunk.ID
 	for _, c := range saved.Chunks {
 		ids = append(ids, c.ID)
-		if want := result(c.ID); c.Digest != want.Digest || c.Mapper != want.Mapper.ID {
-			b.t.Errorf("confirmed %+v, want digest %s and mapper %s", c, want.Digest, want.Mapper.ID)
+		if want := result(c.ID); c.Digest != want.Digest || c.Mapper != b.from {
+			b.t.Errorf("confirmed %+v, want digest %s and mapper %s", c, want.Digest, b.from)
 		}
 	}
 	b.confirmed = append(b.confirmed, ids)
@@ -178,7 +178,11 @@ func TestSave(t *testing.T) {
 		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1}, []chunk.ID{0})
 		other := result(1)
 		other.Attempt, other.Epoch, other.Mapper.ID = 7, 9, "m2" // whoever, and however late
+		b.mu.Lock()
+		b.from = "m2"
+		b.mu.Unlock()
 		b.want(other, bus.SaveDuplicate)
+		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1}, []chunk.ID{0}, []chunk.ID{1})
 		got, _ := b.sink.Result(0)
 		if string(got.Outputs) != string(result(0).Outputs) || got.First != 0 || got.Mapper != "m" || got.Version != "v" {
 			t.Errorf("sink holds %+v", got)
@@ -277,32 +281,5 @@ func TestGroupCommit(t *testing.T) {
 		}
 		b.wantCommits([]chunk.ID{0}, []chunk.ID{3, 1, 2, 1})
 		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1, 2, 3})
-	})
-}
-
-// A saver that is told to stop commits and answers what it has taken.
-func TestStop(t *testing.T) {
-	run(t, true, gated, func(t *testing.T, b *bench) {
-		answers := []<-chan bus.SaveAnswer{b.send(result(0).Encode())}
-		synctest.Wait()
-		answers = append(answers, b.send(result(1).Encode()), b.send(result(2).Encode()))
-		synctest.Wait()
-		b.cancel()
-		synctest.Wait()
-		if _, err := b.peer.Request(t.Context(), bus.VerbSave, result(3).Encode()); !errors.Is(err, bus.ErrNobody) {
-			t.Errorf("a saver that stops answered a new result: %v", err)
-		}
-		b.gate <- struct{}{}
-		synctest.Wait()
-		close(b.gate)
-		for i, answer := range answers {
-			if a := <-answer; a.Status != bus.SaveCommitted {
-				t.Errorf("result %d was answered %+v, want committed", i, a)
-			}
-		}
-		if err := <-b.done; err != nil {
-			t.Errorf("stopped with %v", err)
-		}
-		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1, 2})
 	})
 }

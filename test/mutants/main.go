@@ -1,0 +1,91 @@
+// Command mutants shows that the tests bite. It breaks the product on purpose,
+// one rule at a time, and demands that the tests named for it turn red; a
+// mutant that survives, or that does not compile, fails the run.
+//
+//	go run ./test/mutants               all of them
+//	go run ./test/mutants -only M3,M16  some
+//	go run ./test/mutants -list         what there is
+//
+// A mutant is a replacement of source text, compiled in with go's -overlay:
+// the product holds no broken code and no switch for it, and a mutant whose
+// text is not found exactly once is an error, so none is left behind when the
+// code moves on. Results go to stdout as the table of docs/guarantees.md.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code, err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+	}
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string) (code int, err error) {
+	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
+	only := flags.String("only", "", "mutants to try, as M1,M2; empty: all")
+	list := flags.Bool("list", false, "print what there is and end")
+	if err := flags.Parse(args); err != nil {
+		return 2, err
+	}
+	chosen, err := choose(all(), *only)
+	if err != nil {
+		return 2, err
+	}
+	if *list {
+		for _, m := range chosen {
+			fmt.Printf("%-4s %s\n", m.id, m.what)
+		}
+		return 0, nil
+	}
+	fmt.Println("| mutant | what is broken | turned red | s |\n|---|---|---|---|")
+	survivors := 0
+	for _, m := range chosen {
+		begin := time.Now()
+		caught, err := m.try(ctx)
+		if err != nil {
+			return 1, fmt.Errorf("%s: %w", m.id, err)
+		}
+		var words []string
+		for _, l := range m.caughtBy {
+			word := "`" + l.String() + "`"
+			if !slices.Contains(caught, l.String()) {
+				word = "**survived** " + word
+				survivors++
+			}
+			words = append(words, word)
+		}
+		fmt.Printf("| %s | %s | %s | %.0f |\n", m.id, m.what, strings.Join(words, ", "), time.Since(begin).Seconds())
+	}
+	if survivors > 0 {
+		return 1, fmt.Errorf("%d tests did not notice", survivors)
+	}
+	return 0, nil
+}
+
+func choose(mutants []mutant, only string) ([]mutant, error) {
+	if only == "" {
+		return mutants, nil
+	}
+	var chosen []mutant
+	for id := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(mutants, func(m mutant) bool { return m.id == id })
+		if i < 0 {
+			return nil, fmt.Errorf("-only: there is no mutant %q; see -list", id)
+		}
+		chosen = append(chosen, mutants[i])
+	}
+	return chosen, nil
+}

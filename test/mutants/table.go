@@ -1,0 +1,93 @@
+package main
+
+// all lists the mutants.
+func all() []mutant {
+	return append(sinkMutants(), protocolMutants()...)
+}
+
+func sinkMutants() []mutant {
+	return []mutant{
+		{
+			id: "M1", what: "results are not synced before the commit",
+			edits:    []edit{{"internal/sink/series.go", "\t\tif err := f.Sync(); err != nil {\n\t\t\treturn fmt.Errorf(\"sync part: %w\", err)\n\t\t}\n", "\t\t_ = f\n"}},
+			caughtBy: []lane{{"./internal/sink", "TestCrash", nil}},
+		}, {
+			id: "M2", what: "the folder of a new file is not synced",
+			edits:    []edit{{"internal/sink/series.go", "\tif !s.made {\n\t\treturn nil\n\t}\n", "\tif true {\n\t\treturn nil\n\t}\n"}},
+			caughtBy: []lane{{"./internal/sink", "TestCrash", nil}},
+		}, {
+			id: "M5", what: "no unique key: a second result takes the first one's place",
+			edits:    []edit{{"internal/sink/commit.go", "\t\t\tthere, ok := first[r.Chunk]\n\t\t\tif !ok {", "\t\t\tthere, ok := first[r.Chunk]\n\t\t\tif false {"}},
+			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
+		}, {
+			id: "M6", what: "the results and the keys of their chunks are committed one after the other",
+			edits: []edit{{
+				"internal/sink/commit.go",
+				"\treturn f.change(next, func(tx *bolt.Tx) error {\n\t\tchunks := tx",
+				"\tkeys := f.state.Load().next()\n\tkeys.finished = nil\n\tif err := f.change(keys, func(tx *bolt.Tx) error {\n\t\tfor i := range records {\n\t\t\tif err := tx.Bucket(chunkBucket).Put(chunkKey(records[i].Chunk), records[i].encode()); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n\t\t}\n\t\treturn nil\n\t}); err != nil {\n\t\treturn err\n\t}\n\treturn f.change(next, func(tx *bolt.Tx) error {\n\t\tchunks := tx",
+			}},
+			caughtBy: []lane{{"./internal/sink", "TestCrash", nil}},
+		}, {
+			id: "M13", what: "a sync that failed is tried again on the same file",
+			edits:    []edit{{"internal/sink/series.go", "\t\tif err := f.Sync(); err != nil {\n\t\t\treturn", "\t\tif err := f.Sync(); err != nil && f.Sync() != nil {\n\t\t\treturn"}},
+			caughtBy: []lane{{"./internal/sink", "TestFailedStep", nil}},
+		}, {
+			id: "M16", what: "damage in the middle of what is committed is passed over",
+			edits:    []edit{{"internal/sink/recover.go", "\t\t\tif err := reader.copy(io.Discard, s, place, &r); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n", "\t\t\t_ = reader.copy(io.Discard, s, place, &r)\n"}},
+			caughtBy: []lane{{"./internal/sink", "TestDamagedParts", nil}},
+		},
+	}
+}
+
+func protocolMutants() []mutant {
+	return []mutant{
+		{
+			id: "M3", what: "the saver answers before it commits",
+			edits:    []edit{{"internal/saver/commit.go", "\tcase s.queue <- p:\n", "\tcase s.queue <- p:\n\t\ts.answer(r, bus.SaveCommitted, \"\")\n"}},
+			caughtBy: []lane{{"./test/sim", "TestSinkFull|TestSinkBroken", nil}},
+		}, {
+			id: "M4", what: "the fetcher forgets a chunk when its mapper has sent it to the saver",
+			edits:    []edit{{"internal/ledger/hear.go", "\t\te := l.open[id]\n\t\tl.lose(e, m)\n", "\t\te := l.open[id]\n\t\tif len(e.leases) == 1 {\n\t\t\tl.Saved(m.heard, id, m.id)\n\t\t\tcontinue\n\t\t}\n\t\tl.lose(e, m)\n"}},
+			caughtBy: []lane{{"./test/sim", "TestLost", nil}},
+		}, {
+			id: "M7", what: "no epoch is checked: a fetcher that was replaced goes on",
+			edits: []edit{
+				{"internal/saver/sync.go", "\tcase q.Epoch != s.sink.Epoch():\n", "\tcase false:\n"},
+				{"internal/fetcher/hear.go", "\tcase s.Epoch > d.f.grant.epoch:\n", "\tcase false:\n"},
+				{"internal/mapper/state.go", "w.Epoch < s.epoch && now.Sub(s.heard) < epochHolds", "false"},
+			},
+			caughtBy: []lane{{"./test/sim", "TestTakeover|TestFrozenFetcherComesBack", nil}},
+		}, {
+			id: "M8", what: "a duplicate result is not confirmed again",
+			edits:    []edit{{"internal/saver/commit.go", "if outcomes[i] != sink.Conflict {", "if outcomes[i] == sink.Committed {"}},
+			caughtBy: []lane{{"./internal/saver", "TestSave", nil}},
+		}, {
+			id: "M9", what: "no lease ever ends by silence",
+			edits:    []edit{{"internal/ledger/mapper.go", "\t\tcase silence >= l.cfg.GoneAfter:\n", "\t\tcase false:\n"}},
+			caughtBy: []lane{{"./test/sim", "TestDeadMapper", nil}, {"./internal/ledger", ".", nil}},
+		}, {
+			id: "M10", what: "503, nobody is there, is taken for a confirmation",
+			edits:    []edit{{"internal/fetcher/consult.go", "\tif err == nil && a.Status == bus.SyncFailed", "\tif errors.Is(err, bus.ErrNobody) {\n\t\ta, err = bus.SyncAnswer{Status: bus.SyncOK}, nil\n\t}\n\tif err == nil && a.Status == bus.SyncFailed"}},
+			caughtBy: []lane{{"./test/sim", "TestSaverAway", nil}},
+		}, {
+			id: "M11", what: "an error in the headers of an answer is ignored",
+			edits:    []edit{{"internal/bus/bus.go", "\tif !has && !coded {\n", "\tif true || !has && !coded {\n"}},
+			caughtBy: []lane{{"./internal/bus", "TestSuite_nats", nil}},
+		}, {
+			id: "M12", what: "a request is answered with a chunk after its mapper stopped waiting",
+			edits:    []edit{{"internal/fetcher/waiting.go", "\t\tcase !now.Before(a.until):\n", "\t\tcase false:\n"}},
+			caughtBy: []lane{{"./internal/fetcher", ".", nil}},
+		}, {
+			id: "M14", what: "the fetcher decodes objects and encodes them again",
+			edits: []edit{
+				{"internal/chunk/cut.go", "\t\tchunk.Body = append(append(chunk.Body, c.held.Bytes...), '\\n')\n", "\t\tbody := c.held.Bytes\n\t\tvar v any\n\t\tif json.Unmarshal(body, &v) == nil {\n\t\t\tbody, _ = json.Marshal(v)\n\t\t}\n\t\tchunk.Body = append(append(chunk.Body, body...), '\\n')\n"},
+				{"internal/chunk/cut.go", "import (\n", "import (\n\t\"encoding/json\"\n"},
+			},
+			caughtBy: []lane{{"./internal/chunk", ".", nil}},
+		}, {
+			id: "M15", what: "the last chunk is dropped if it is not full",
+			edits:    []edit{{"internal/chunk/cut.go", "\tif chunk.Count == 0 || c.err != nil && c.err != io.EOF {", "\tif chunk.Count == 0 || c.err != nil && (c.err != io.EOF || chunk.Count < c.plan.Size) {"}},
+			caughtBy: []lane{{"./internal/chunk", ".", nil}},
+		},
+	}
+}
