@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -174,6 +175,50 @@ func (s *Sink) summary() sink.Summary {
 
 // Close implements sink.Sink.
 func (s *Sink) Close() error { return nil }
+
+// Open returns the sink as one saver process has it: once dead is closed
+// nothing reaches it any more, whatever that saver had still taken.
+func (s *Sink) Open(dead <-chan struct{}) sink.Sink { return opened{Sink: s, dead: dead} }
+
+type opened struct {
+	*Sink
+	dead <-chan struct{}
+}
+
+var errDead = errors.New("the process of this saver is dead")
+
+func (o opened) alive() error {
+	select {
+	case <-o.dead:
+		return errDead
+	default:
+		return nil
+	}
+}
+
+// Claim implements sink.Sink.
+func (o opened) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sink.Grant, error) {
+	if err := o.alive(); err != nil {
+		return sink.Grant{}, err
+	}
+	return o.Sink.Claim(ctx, plan, fetcher)
+}
+
+// Commit implements sink.Sink.
+func (o opened) Commit(ctx context.Context, group []sink.Result) ([]sink.Outcome, error) {
+	if err := o.alive(); err != nil {
+		return nil, err
+	}
+	return o.Sink.Commit(ctx, group)
+}
+
+// Finish implements sink.Sink.
+func (o opened) Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error) {
+	if err := o.alive(); err != nil {
+		return sink.Summary{}, err
+	}
+	return o.Sink.Finish(ctx, chunks, objects)
+}
 
 // Groups returns the chunks of each commit, duplicates too.
 func (s *Sink) Groups() [][]chunk.ID {

@@ -37,6 +37,8 @@ type world struct {
 	roles  []*role
 	log    lockedBuffer
 	tape   tape
+	began  time.Time
+	away   bool // NATS is: who starts now is offline
 
 	mu    sync.Mutex
 	conns map[string]*bustest.Conn // guarded by mu; the newest of each name
@@ -49,7 +51,7 @@ func run(t *testing.T, users, size int, test func(t *testing.T, w *world)) {
 	path := filepath.Join(t.TempDir(), "users.jsonl")
 	writeUsers(t, path, 0, users)
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, net: bustest.NewMemory(bustest.Options{}), sink: NewSink(), source: path, size: size, conns: map[string]*bustest.Conn{}}
+		w := &world{t: t, net: bustest.NewMemory(bustest.Options{}), sink: NewSink(), source: path, size: size, conns: map[string]*bustest.Conn{}, began: time.Now()}
 		w.net.SetHook(w.tape.see)
 		defer w.end()
 		test(t, w)
@@ -75,7 +77,12 @@ func writeUsers(t *testing.T, path string, from, to int) {
 	for i := from; i < to; i++ {
 		text.WriteString(user(i) + "\n")
 	}
-	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+	writeFile(t, path, text.String())
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -93,16 +100,19 @@ type role struct {
 	*fetcher.Fetcher
 }
 
-// start begins a role on a connection of its own.
-func (w *world) start(name string, build func(*bus.Bus, zerolog.Logger) (func(context.Context) error, func() error)) *role {
+// launch begins a role on a connection of its own.
+func (w *world) launch(name string, build func(*bus.Bus, zerolog.Logger) (func(context.Context) error, func() error)) *role {
 	w.t.Helper()
 	conn := w.net.Connect(name)
+	if w.away {
+		conn.Disconnect()
+	}
 	w.mu.Lock()
 	w.conns[name] = conn
 	w.mu.Unlock()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	r := &role{t: w.t, conn: conn, bus: bus.New(conn, job), cancel: cancel, done: make(chan struct{})}
-	body, ready := build(r.bus, zerolog.New(&w.log).With().Str("name", name).Logger())
+	body, ready := build(r.bus, w.logger(name))
 	r.ready = ready
 	w.roles = append(w.roles, r)
 	go func() {
@@ -111,19 +121,32 @@ func (w *world) start(name string, build func(*bus.Bus, zerolog.Logger) (func(co
 		r.ended = time.Now()
 		conn.Close()
 	}()
-	synctest.Wait()
 	return r
 }
 
 func (w *world) saver(name string) *role {
 	w.t.Helper()
-	return w.start(name, func(b *bus.Bus, log zerolog.Logger) (func(context.Context) error, func() error) {
-		s := saver.New(b, w.sink, log)
+	r := w.launchSaver(name)
+	synctest.Wait()
+	return r
+}
+
+func (w *world) launchSaver(name string) *role {
+	w.t.Helper()
+	return w.launch(name, func(b *bus.Bus, log zerolog.Logger) (func(context.Context) error, func() error) {
+		s := saver.New(b, w.sink.Open(b.Closed()), log)
 		return s.Run, s.Ready
 	})
 }
 
 func (w *world) fetcher(name string, change func(*fetcher.Config)) *role {
+	w.t.Helper()
+	r := w.launchFetcher(name, change)
+	synctest.Wait()
+	return r
+}
+
+func (w *world) launchFetcher(name string, change func(*fetcher.Config)) *role {
 	w.t.Helper()
 	cfg := fetcher.Config{
 		Source: w.source, ChunkSize: w.size, ChunkBytes: 1 << 20, MaxAttempts: 10, OnDone: "exit", MaxDead: -1,
@@ -136,7 +159,7 @@ func (w *world) fetcher(name string, change func(*fetcher.Config)) *role {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r := w.start(name, func(b *bus.Bus, log zerolog.Logger) (func(context.Context) error, func() error) {
+	r := w.launch(name, func(b *bus.Bus, log zerolog.Logger) (func(context.Context) error, func() error) {
 		if f, err = fetcher.New(cfg, b, src, log); err != nil {
 			w.t.Fatal(err)
 		}
@@ -151,11 +174,18 @@ func (w *world) fetcher(name string, change func(*fetcher.Config)) *role {
 
 func (w *world) mapper(name, transform string, change func(*mapper.Config)) *role {
 	w.t.Helper()
+	r := w.launchMapper(name, transform, change)
+	synctest.Wait()
+	return r
+}
+
+func (w *world) launchMapper(name, transform string, change func(*mapper.Config)) *role {
+	w.t.Helper()
 	cfg := mapper.Config{Transform: transform, Workers: 1, Name: name, Version: "v1", StopTimeout: 20 * time.Second}
 	if change != nil {
 		change(&cfg)
 	}
-	return w.start(name, func(b *bus.Bus, log zerolog.Logger) (func(context.Context) error, func() error) {
+	return w.launch(name, func(b *bus.Bus, log zerolog.Logger) (func(context.Context) error, func() error) {
 		m, err := mapper.New(cfg, b, log)
 		if err != nil {
 			w.t.Fatal(err)
@@ -164,10 +194,22 @@ func (w *world) mapper(name, transform string, change func(*mapper.Config)) *rol
 	})
 }
 
-// crash ends the process without a word.
-func (r *role) crash() {
+// logger writes to the log of all, with the simulated time since the beginning.
+func (w *world) logger(name string) zerolog.Logger {
+	return zerolog.New(&w.log).With().Str("name", name).Logger().Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
+		e.Stringer("at", time.Since(w.began))
+	}))
+}
+
+// kill ends the process without a word, and does not wait for its end.
+func (r *role) kill() {
 	r.conn.Crash()
 	r.cancel()
+}
+
+// crash ends the process without a word.
+func (r *role) crash() {
+	r.kill()
 	<-r.done
 }
 

@@ -60,8 +60,12 @@ func (c *Conn) Reconnect() {
 }
 
 // Crash ends the connection as the death of its process would: nothing it
-// received is handled any more. It does not wait for a running handler.
-func (c *Conn) Crash() { c.leave(fmt.Errorf("%w: crashed", bus.ErrClosed), true) }
+// received is handled any more, and what was kept by a pause is lost. It does
+// not wait for a running handler.
+func (c *Conn) Crash() {
+	c.leave(fmt.Errorf("%w: crashed", bus.ErrClosed), true)
+	c.net.unpause(c.name)
+}
 
 // Close implements bus.Transport.
 func (c *Conn) Close() {
@@ -153,8 +157,9 @@ func (c *Conn) Request(ctx context.Context, subject string, m bus.Message) (bus.
 	c.waiting[ticket] = answers
 	c.mu.Unlock()
 	defer c.take(ticket)
+	question := m
 	for _, s := range receivers {
-		s.send(c, subject, m, func(m bus.Message) error { return s.conn.reply(c, ticket, subject, m) })
+		s.send(c, subject, m, func(m bus.Message) error { return s.conn.reply(c, ticket, subject, question, m) })
 	}
 	select {
 	case a := <-answers:
@@ -165,11 +170,12 @@ func (c *Conn) Request(ctx context.Context, subject string, m bus.Message) (bus.
 }
 
 // reply carries an answer back to the requester.
-func (c *Conn) reply(to *Conn, ticket uint64, subject string, m bus.Message) error {
+func (c *Conn) reply(to *Conn, ticket uint64, subject string, question, m bus.Message) error {
 	if err := c.check(m); err != nil {
 		return err
 	}
-	c.net.carry(Packet{From: c.name, To: to.name, Subject: subject, Reply: true, Message: m}, func(m bus.Message) {
+	p := Packet{From: c.name, To: to.name, Subject: subject, Reply: true, Message: m, Question: question}
+	c.net.carry(p, func(m bus.Message) {
 		if answers := to.take(ticket); answers != nil {
 			to.count(m)
 			answers <- reply{message: m}

@@ -21,6 +21,7 @@ type Packet struct {
 	Subject  string
 	Reply    bool // an answer; Subject is then that of the request
 	bus.Message
+	Question bus.Message // what an answer answers, as it was sent
 }
 
 // Fate is what becomes of a packet. The zero value delivers it at once.
@@ -45,6 +46,9 @@ type Memory struct {
 	subs  map[string][]*subscription // guarded by mu; by subject
 	hook  func(Packet) Fate          // guarded by mu
 	held  map[string][]func()        // guarded by mu; by receiver: packets to be overtaken
+
+	paused map[string]bool // guarded by mu; connections that neither send nor receive
+	kept   []keptPacket    // guarded by mu; packets from and to them, in order
 }
 
 // NewMemory returns a network without faults.
@@ -54,7 +58,7 @@ func NewMemory(o Options) *Memory {
 	}
 	return &Memory{
 		maxPayload: o.MaxPayload, rand: rand.New(rand.NewPCG(o.Seed, 0)),
-		subs: map[string][]*subscription{}, held: map[string][]func(){},
+		subs: map[string][]*subscription{}, held: map[string][]func(){}, paused: map[string]bool{},
 	}
 }
 
@@ -173,11 +177,11 @@ func (n *Memory) carry(p Packet, deliver func(bus.Message)) {
 	for range 1 + fate.Copies {
 		switch {
 		case fate.Delay > 0:
-			time.AfterFunc(fate.Delay, func() { deliver(m) })
+			time.AfterFunc(fate.Delay, func() { n.arrive(p, func() { deliver(m) }) })
 		case fate.Reorder:
-			n.hold(p.To, func() { deliver(m) })
+			n.hold(p.To, func() { n.arrive(p, func() { deliver(m) }) })
 		default:
-			deliver(m)
+			n.arrive(p, func() { deliver(m) })
 		}
 	}
 	if !fate.Reorder {

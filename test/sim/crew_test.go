@@ -1,0 +1,380 @@
+package sim
+
+import (
+	"container/heap"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// crew plays a scenario: it starts the processes, lets happen what is planned
+// and starts again what has ended, as a supervisor would. Only the test's own
+// goroutine starts processes; packets may end them.
+type crew struct {
+	*world
+	s      *scenario
+	watch  *watch
+	begin  time.Time
+	agenda agenda
+	ended  chan *process
+	waits  sync.WaitGroup // of who waits for the end of a process
+	full   atomic.Bool    // the sink is
+	broken atomic.Bool    // the sink is
+	result *process       // the fetcher that has ended the job
+	orders int            // tasks so far
+
+	mu       sync.Mutex
+	procs    map[string]*process // guarded by mu; the newest of each name
+	fetchers []string            // guarded by mu; names, the newest last
+	sky      weather             // guarded by mu
+}
+
+// process is one start of a program.
+type process struct {
+	name   string
+	start  func() *role
+	starts int // of this name so far
+	role   *role
+	killed bool // guarded by crew.mu; it was ended without a word
+	told   bool // guarded by crew.mu; it was told to stop
+	down   bool // guarded by crew.mu; it has ended, and is not there yet again
+}
+
+// task is something to do at a moment.
+type task struct {
+	at    time.Time
+	order int // of those of one moment
+	do    func()
+}
+
+type agenda []task
+
+func (a agenda) Len() int { return len(a) }
+func (a agenda) Less(i, j int) bool {
+	return a[i].at.Before(a[j].at) || a[i].at.Equal(a[j].at) && a[i].order < a[j].order
+}
+func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+func (a *agenda) Push(x any)   { *a = append(*a, x.(task)) }
+func (a *agenda) Pop() any {
+	last := (*a)[len(*a)-1]
+	*a = (*a)[:len(*a)-1]
+	return last
+}
+
+var errFire = errors.New("disk on fire")
+
+func newCrew(w *world, s *scenario) *crew {
+	c := &crew{world: w, s: s, begin: time.Now(), ended: make(chan *process, 64), procs: map[string]*process{}}
+	c.watch = newWatch(c)
+	c.sky = newWeather(s)
+	w.sink.OnCommit = func([]sink.Result) error {
+		switch {
+		case c.broken.Load():
+			return errFire
+		case c.full.Load():
+			return sink.ErrFull
+		}
+		return nil
+	}
+	w.tape.faults(c.see)
+	return c
+}
+
+// note writes down what the crew does.
+func (c *crew) note(format string, args ...any) {
+	fmt.Fprintf(&c.log, "--- %s %s\n", time.Since(c.begin), fmt.Sprintf(format, args...))
+}
+
+func (c *crew) later(d time.Duration, do func()) {
+	c.orders++
+	heap.Push(&c.agenda, task{at: time.Now().Add(d), order: c.orders, do: do})
+}
+
+// see decides the fate of a packet, and who dies of it.
+func (c *crew) see(p bustest.Packet) bustest.Fate {
+	c.watch.see(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fate, victims := c.sky.decide(p, time.Since(c.begin))
+	poisoned, lost := c.s.poisons(p)
+	fate.Drop = fate.Drop || lost
+	for _, v := range append(victims, poisoned...) {
+		if victim := c.procs[v.name]; v.after > 0 {
+			time.AfterFunc(v.after, func() {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				if c.procs[v.name] == victim {
+					c.kill(v.name, v.why)
+				}
+			})
+		} else {
+			c.kill(v.name, v.why)
+		}
+	}
+	c.watch.passed(p, fate)
+	return fate
+}
+
+// kill ends a process without a word. The caller holds mu.
+func (c *crew) kill(name, why string) {
+	p := c.procs[name]
+	if p == nil || p.down || p.killed || c.sky.calm && why != "poison" {
+		return
+	}
+	p.killed = true
+	c.note("%s crashes (%s)", name, why)
+	p.role.kill()
+}
+
+// run starts a process.
+func (c *crew) run(name string, start func() *role) {
+	c.mu.Lock()
+	old := c.procs[name]
+	c.mu.Unlock()
+	p := &process{name: name, start: start, starts: 1}
+	if old != nil {
+		p.starts = old.starts + 1
+	}
+	c.note("%s starts", name)
+	c.mu.Lock()
+	p.role = start()
+	c.procs[name] = p
+	c.mu.Unlock()
+	c.waits.Go(func() { <-p.role.done; c.ended <- p })
+}
+
+// play runs the scenario until the job has ended.
+func (c *crew) play() {
+	c.run("saver", func() *role { return c.launchSaver("saver") })
+	c.addFetcher()
+	for _, m := range c.s.mappers {
+		c.run(m.name, func() *role {
+			return c.launchMapper(m.name, fmt.Sprintf("users?duration=%s", m.duration), func(cfg *mapper.Config) { cfg.Workers = m.workers })
+		})
+	}
+	for _, e := range c.s.events {
+		c.later(e.at, func() { c.happen(e) })
+	}
+	c.later(c.s.trouble, c.heal)
+	_ = c.until(c.s.trouble+time.Hour, func() bool { return c.result != nil })
+}
+
+// until does what is due until it is over, or for so long.
+func (c *crew) until(most time.Duration, over func() bool) bool {
+	deadline := time.NewTimer(most)
+	defer deadline.Stop()
+	for !over() {
+		var due <-chan time.Time
+		if len(c.agenda) > 0 {
+			due = time.After(time.Until(c.agenda[0].at))
+		}
+		select {
+		case p := <-c.ended:
+			c.over(p)
+		case <-due:
+			heap.Pop(&c.agenda).(task).do()
+		case <-deadline.C:
+			return false
+		}
+	}
+	return true
+}
+
+// addFetcher starts one more.
+func (c *crew) addFetcher() {
+	c.mu.Lock()
+	name := fmt.Sprint("f", len(c.fetchers))
+	c.fetchers = append(c.fetchers, name)
+	c.mu.Unlock()
+	c.run(name, func() *role { return c.launchFetcher(name, c.s.size) })
+}
+
+func (c *crew) launchFetcher(name string, size int) *role {
+	return c.world.launchFetcher(name, func(cfg *fetcher.Config) {
+		cfg.ChunkSize, cfg.MaxAttempts, cfg.Speculate = size, c.s.attempts, c.s.backups
+	})
+}
+
+// over handles the end of a process.
+func (c *crew) over(p *process) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.down = true
+	err := p.role.err
+	c.note("%s has ended: %v", p.name, err)
+	isFetcher := p.role.Fetcher != nil
+	switch {
+	case p.name == "other":
+		if !p.killed && !errors.Is(err, fetcher.ErrOtherPlan) {
+			c.t.Errorf("fetcher of another plan ended with %v, want ErrOtherPlan", err)
+		}
+		return
+	case isFetcher && (err == nil || errors.Is(err, app.ErrDeadLetters)):
+		if c.result == nil {
+			c.result = p
+		}
+		return
+	case isFetcher && errors.Is(err, fetcher.ErrFenced):
+		c.watch.happened("fenced fetcher")
+		if c.hasFetcher() {
+			return
+		}
+		// A late claim of a process that is dead since has fenced the only
+		// one there is. A supervisor starts it again.
+		c.watch.happened("fetcher fenced by a dead one")
+	case p.killed, isFetcher && p.told && errors.Is(err, fetcher.ErrUnfinished), !isFetcher && p.told && err == nil:
+	case p.name == "saver" && errors.Is(err, errFire):
+		c.watch.happened("saver ended by its sink")
+	default:
+		c.t.Errorf("%s ended with %v, and nobody told it to", p.name, err)
+	}
+	pause := c.sky.restart(p)
+	if c.sky.calm {
+		pause = min(pause, time.Second)
+	}
+	c.later(pause, func() { c.run(p.name, p.start) })
+}
+
+// hasFetcher says whether a fetcher runs or is about to. The caller holds mu.
+func (c *crew) hasFetcher() bool {
+	return slices.ContainsFunc(c.fetchers, func(name string) bool {
+		p := c.procs[name]
+		return !p.down || !errors.Is(p.role.err, fetcher.ErrFenced)
+	})
+}
+
+// happen lets an event happen.
+func (c *crew) happen(e event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sky.calm {
+		return
+	}
+	for i, name := range e.who {
+		if name == "fetcher" {
+			e.who[i] = c.fetchers[len(c.fetchers)-1]
+		}
+	}
+	c.note("%s %v for %s %s", e.kind, e.who, e.span, e.way)
+	who := e.who[0]
+	switch e.kind {
+	case "crash":
+		c.kill(who, "planned")
+	case "stop":
+		if p := c.procs[who]; !p.down {
+			p.told = true
+			p.role.cancel()
+		}
+	case "pause":
+		c.net.Pause(who)
+		c.later(e.span, func() { c.net.Resume(who) })
+	case "cut":
+		stop := c.sky.cut(e)
+		c.later(e.span, func() { c.mu.Lock(); defer c.mu.Unlock(); stop() })
+	case "away":
+		c.watch.happened("nats away")
+		c.away = true
+		c.net.Away()
+		c.later(e.span, c.back)
+	case "doomed":
+		for at := time.Duration(0); at < e.span; at += e.every {
+			c.later(at, func() { c.mu.Lock(); defer c.mu.Unlock(); c.kill(who, "doomed") })
+		}
+	case "usurped":
+		stop := c.sky.cut(e)
+		c.later(e.span/2, c.addFetcher)
+		c.later(e.span, func() { c.mu.Lock(); defer c.mu.Unlock(); stop() })
+	case "second":
+		c.later(0, c.addFetcher)
+	case "other":
+		if _, bound := c.sink.Plan(); bound && c.procs["other"] == nil {
+			c.later(0, func() { c.run("other", func() *role { return c.launchFetcher("other", c.s.size+1) }) })
+		}
+	case "full":
+		c.full.Store(true)
+		c.later(e.span, func() { c.full.Store(false) })
+	case "broken":
+		c.broken.Store(true)
+		c.later(e.span, func() { c.broken.Store(false) })
+	}
+}
+
+func (c *crew) back() {
+	c.away = false
+	c.net.Back()
+}
+
+// heal ends all trouble, and starts all that is down.
+func (c *crew) heal() {
+	if c.result == nil {
+		c.note("all is well again")
+		c.watch.happened("work left after the trouble")
+	}
+	c.mu.Lock()
+	c.sky.calm = true
+	names := slices.Concat(c.fetchers, c.s.names())
+	c.mu.Unlock()
+	c.watch.healed = time.Now()
+	c.full.Store(false)
+	c.broken.Store(false)
+	c.back()
+	for _, name := range names {
+		c.net.Resume(name)
+	}
+	for i := range c.agenda { // restarts that wait, among them
+		c.agenda[i].at = time.Now()
+	}
+	heap.Init(&c.agenda)
+}
+
+// end ends all processes.
+func (c *crew) end() {
+	c.mu.Lock()
+	for _, p := range c.procs {
+		p.killed = true
+	}
+	c.mu.Unlock()
+	for _, r := range c.roles {
+		r.crash()
+	}
+	c.waits.Wait()
+}
+
+// finish lets all other fetchers end, and the job be run once more.
+func (c *crew) finish() {
+	c.heal()
+	alone := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, name := range append(slices.Clone(c.fetchers), "other") {
+			if p := c.procs[name]; p != nil && !p.down {
+				return false
+			}
+		}
+		return true
+	}
+	if !c.until(2*time.Minute, alone) {
+		c.t.Errorf("a fetcher still runs two minutes after the job was done")
+	}
+	before, total := len(c.tape.handed()), c.sink.Summary()
+	c.result = nil
+	c.addFetcher()
+	if !c.until(2*time.Minute, func() bool { return c.result != nil }) {
+		c.t.Errorf("the job, run again, does not end")
+	}
+	if after := len(c.tape.handed()); after != before {
+		c.t.Errorf("the job, run again, handed out %d chunks", after-before)
+	}
+	if again := c.sink.Summary(); again != total {
+		c.t.Errorf("the job, run again, changed the sink from %+v to %+v", total, again)
+	}
+}

@@ -1,0 +1,103 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+)
+
+var (
+	firstSeed = flag.Uint64("seed", 1, "first seed of TestSeeds")
+	seeds     = flag.Uint64("seeds", 150, "how many seeds TestSeeds plays")
+	times     = flag.Int("times", 1, "how many times TestSeeds plays each seed")
+)
+
+// wanted is what must have happened in any few hundred seeds, lest the
+// scenarios prove less than they seem to.
+var wanted = []string{
+	"backup attempt", "careful", "chunk given up", "chunk redelivered", "damaged", "fenced fetcher", "goodbye", "handed out again",
+	"lease adopted", "lost confirmation found by list", "mapper knows a newer fetcher", "minutes late", "nats away",
+	"object skipped", "order drop", "order ping", "other plan refused", "result busy", "result committed", "result duplicate",
+	"result in parts", "saver ended by its sink", "takeover", "work left after the trouble",
+}
+
+// enough is how many seeds must show all that is wanted.
+const enough = 300
+
+// Whatever happens to messages and processes, the job ends once it stops
+// happening, every object is in the sink once, and nothing was said to be saved
+// before it was. See scenario and watch.
+func TestSeeds(t *testing.T) {
+	var mu sync.Mutex
+	happened := map[string]int{}
+	t.Run("all", func(t *testing.T) {
+		for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
+			for range *times {
+				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+					t.Parallel()
+					for what := range playSeed(t, seed) {
+						mu.Lock()
+						happened[what]++
+						mu.Unlock()
+					}
+				})
+			}
+		}
+	})
+	for _, what := range slices.Sorted(maps.Keys(happened)) {
+		t.Logf("%6d seeds: %s", happened[what], what)
+	}
+	for _, what := range wanted {
+		if *seeds >= enough && happened[what] == 0 {
+			t.Errorf("in no seed: %s", what)
+		}
+	}
+}
+
+// playSeed plays one seed, and returns what happened.
+func playSeed(t *testing.T, seed uint64) (happened map[string]bool) {
+	s := newScenario(seed)
+	path := filepath.Join(t.TempDir(), "users.jsonl")
+	var text strings.Builder
+	for i := range s.objects {
+		text.WriteString(s.user(i) + "\n")
+	}
+	writeFile(t, path, text.String())
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{
+			t: t, net: bustest.NewMemory(bustest.Options{Seed: seed, MaxPayload: s.payload}), sink: NewSink(), source: path, size: s.size,
+			conns: map[string]*bustest.Conn{}, began: time.Now(),
+		}
+		w.net.SetHook(w.tape.see)
+		c := newCrew(w, s)
+		c.play()
+		if c.result == nil {
+			t.Errorf("the job does not end; sink %+v", c.sink.Summary())
+			for _, p := range c.procs {
+				if p.role.Fetcher != nil {
+					t.Errorf("%s down %v: %+v", p.name, p.down, p.role.Status())
+				}
+			}
+		} else {
+			c.watch.counted(c.result.role.Status())
+			c.watch.complete()
+			c.finish()
+			c.watch.complete()
+		}
+		c.end()
+		happened = c.watch.situation
+		if t.Failed() {
+			t.Logf("to play it again: go test ./test/sim -run TestSeeds -seed %d -seeds 1\n%s\nlog:\n%s", seed, s, w.log.String())
+		}
+	})
+	return happened
+}
