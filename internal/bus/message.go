@@ -118,6 +118,10 @@ func (r *Request) Reply(m Message) error {
 	return nil
 }
 
+// Refuse answers, like Reply, that the request cannot be read. The requester
+// gets an error, never an answer, so it asks again.
+func (r *Request) Refuse(err error) error { return r.Reply(refusalFor(err)) }
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checksum is the CRC32C of a body.

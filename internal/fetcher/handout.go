@@ -129,10 +129,15 @@ func (f *Fetcher) burial(ctx context.Context, kept *chunk.Chunk, mark source.Mar
 		Token:  bus.Token(f.grant.key, f.planID, c.ID, c.First, c.Count, digest),
 		Mapper: bus.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
 	}
+	bad := c.Bad
 	for i, object := range chunk.Objects(c.Body) {
-		save.Dead = chunk.DeadLetter{
-			Ordinal: c.First + uint64(i), Chunk: c.ID, Error: reason, Attempts: failures, Mapper: "fetcher", Object: object,
-		}.Append(save.Dead)
+		letter := chunk.DeadLetter{Ordinal: c.First + uint64(i), Chunk: c.ID, Object: object}
+		if len(bad) > 0 && bad[0].Index == i { // no mapper was to touch it
+			letter.Error, bad = bad[0].Reason, bad[1:]
+		} else {
+			letter.Error, letter.Attempts, letter.Mapper = reason, failures, "fetcher"
+		}
+		save.Dead = letter.Append(save.Dead)
 	}
 	message := save.Encode()
 	for ctx.Err() == nil {

@@ -53,8 +53,11 @@ func (s *Saver) clerk(ctx context.Context) error {
 func (s *Saver) handle(ctx context.Context, layout *errgroup.Group, r *bus.Request) {
 	question, err := bus.DecodeSync(r.Message)
 	if err != nil {
+		// A question that was damaged says nothing about the sink.
 		s.log.Warn().Err(err).Msg("refused a sync question")
-		s.reply(r, bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()})
+		if err := r.Refuse(err); err != nil {
+			s.log.Debug().Err(err).Msg("answer to the fetcher was lost")
+		}
 		return
 	}
 	s.reply(r, s.answerSync(ctx, layout, question))

@@ -165,7 +165,9 @@ func (c *crew) play() {
 		c.later(e.at, func() { c.happen(e) })
 	}
 	c.later(c.s.trouble, c.heal)
-	_ = c.until(c.s.trouble+time.Hour, func() bool { return c.result != nil })
+	// Even one mapper alone, the slowest, ends the job in this time.
+	alone := time.Duration(c.s.objects/c.s.size+1) * c.s.slowest
+	_ = c.until(c.s.trouble+alone+time.Hour, func() bool { return c.result != nil })
 }
 
 // until does what is due until it is over, or for so long.

@@ -135,6 +135,28 @@ func TestLostConfirmations(t *testing.T) {
 	}
 }
 
+// A question to the saver that is damaged on the way is asked again, whatever
+// it was about and however often: it says nothing about the sink.
+func TestDamagedQuestions(t *testing.T) {
+	for _, op := range []bus.SyncOp{bus.SyncClaim, bus.SyncList, bus.SyncFinish} {
+		t.Run(string(op), func(t *testing.T) {
+			run(t, 10, 2, func(t *testing.T, w *world) {
+				w.tape.faults(first(10, func(p bustest.Packet) bool {
+					q, err := bus.DecodeSync(p.Message)
+					return verbOf(p) == bus.VerbSync && !p.Reply && err == nil && q.Op == op
+				}, bustest.Fate{Corrupt: true}))
+				w.saver("saver")
+				f := w.fetcher("fetcher", nil)
+				w.mapper("a", "users", nil)
+				if err := f.within(time.Minute); err != nil {
+					t.Fatal(err)
+				}
+				w.complete(10)
+			})
+		})
+	}
+}
+
 // Whatever arrives twice does so without any effect.
 func TestDoubledMessages(t *testing.T) {
 	for _, verb := range []string{bus.VerbNext, bus.VerbBeat, bus.VerbSave, bus.VerbSaved, bus.VerbSync, "mapper.", ""} {

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -143,9 +144,10 @@ func TestDeathWhileSaving(t *testing.T) {
 }
 
 // A chunk that takes down every mapper before it touches an object is given up
-// after MAX_ATTEMPTS: all of it is dead letters.
+// after MAX_ATTEMPTS: all of it is dead letters, each with its own reason.
 func TestDeadChunk(t *testing.T) {
-	run(t, 12, 2, func(t *testing.T, w *world) {
+	run(t, 12, 3, func(t *testing.T, w *world) {
+		w.rewrite(user(10), "{broken")
 		k := newMortals(w, "a", "b")
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
 			if isWork(p) {
@@ -160,11 +162,14 @@ func TestDeadChunk(t *testing.T) {
 		if err := k.keep(f, "users?duration=100ms", nil); !errors.Is(err, app.ErrDeadLetters) {
 			t.Fatalf("job ended with %v, want dead letters", err)
 		}
-		w.complete(12, 6, 7)
-		for i, d := range w.letters() {
-			if d.Ordinal != uint64(6+i) || string(d.Object) != user(6+i) || !strings.Contains(d.Error, "took down") || d.Chunk != 3 {
-				t.Errorf("dead letter %+v, want object %d with the reason", d, 6+i)
-			}
+		w.complete(12, 9, 10, 11)
+		want := []chunk.DeadLetter{
+			{Ordinal: 9, Chunk: 3, Error: "chunk 3 took down 3 mappers", Attempts: 3, Mapper: "fetcher", Object: []byte(user(9))},
+			{Ordinal: 10, Chunk: 3, Error: "line 11, byte 330: not valid JSON: invalid character 'b' looking for beginning of object key string (byte 2 of the object)", Object: []byte("{broken")},
+			{Ordinal: 11, Chunk: 3, Error: "chunk 3 took down 3 mappers", Attempts: 3, Mapper: "fetcher", Object: []byte(user(11))},
+		}
+		if got := w.letters(); !reflect.DeepEqual(got, want) {
+			t.Errorf("dead letters are %+v, want %+v: one that could not be read was not attempted", got, want)
 		}
 	})
 }

@@ -23,15 +23,17 @@ type scenario struct {
 	bad      map[int]bool
 	poison   int // an object that kills whoever touches it, for ever; -1: none
 	mappers  []mapperPlan
+	slowest  time.Duration // for a chunk, of the mappers
 	backups  bool
 	attempts int // MAX_ATTEMPTS
 
 	// fair: no fault meets an announcement of careful mode by itself. An
 	// object that nobody announced, or that was announced together with the
-	// next one, cannot be blamed for a death; so in a fair world, without
-	// MAX_ATTEMPTS, only the unreadable objects may be dead in the end. In the
-	// others two deaths beside one announced object condemn it, as they should.
-	// A world with a poisonous object has a limit, too: see the ledger's doc.
+	// next one, cannot be blamed for a death; so in a fair world only the
+	// unreadable objects may be dead in the end, and chunks that took down as
+	// many mappers as MAX_ATTEMPTS before an object was announced: a world with
+	// a poisonous object has that limit (see the ledger's doc). In the others two
+	// deaths beside one announced object condemn it, as they should.
 	fair bool
 
 	trouble time.Duration // then everything is healed
@@ -124,7 +126,8 @@ func newScenario(seed uint64) *scenario {
 	// The job takes about as long as the trouble, were it not for that.
 	pace := float64(s.trouble) * float64(workers) / float64(chunks) * (0.3 + 2*r.Float64())
 	for i := range s.mappers {
-		s.mappers[i].duration = time.Duration(pace * pick(r, 0.05, 0.5, 1, 1, 1, 3))
+		s.mappers[i].duration = min(time.Duration(pace*pick(r, 0.05, 0.5, 1, 1, 1, 3)), 5*time.Minute)
+		s.slowest = max(s.slowest, s.mappers[i].duration)
 	}
 	s.network(r)
 	s.accidents(r)

@@ -25,15 +25,15 @@ type watch struct {
 	healed time.Time // zero: not yet
 
 	mu        sync.Mutex
-	situation map[string]bool              // guarded by mu
-	first     map[chunk.ID]sink.Result     // guarded by mu; what was there when it was first confirmed
-	epoch     uint64                       // guarded by mu; the sink's
-	claimed   time.Time                    // guarded by mu; when epoch came
-	of        map[string]uint64            // guarded by mu; epochs of fetchers, by name
-	handed    map[handOut]int              // guarded by mu; by this epoch
-	transfers map[string]string            // guarded by mu; chunk of a result in parts, by part ID
-	announced map[uint64]map[string]bool   // guarded by mu; mapper processes that announced an object, by ordinal
-	careful   map[chunk.ID]map[string]bool // guarded by mu; mappers that got a chunk in careful mode
+	situation map[string]bool            // guarded by mu
+	first     map[chunk.ID]sink.Result   // guarded by mu; what was there when it was first confirmed
+	epoch     uint64                     // guarded by mu; the sink's
+	claimed   time.Time                  // guarded by mu; when epoch came
+	of        map[string]uint64          // guarded by mu; epochs of fetchers, by name
+	handed    map[handOut]int            // guarded by mu; by this epoch
+	transfers map[string]string          // guarded by mu; chunk of a result in parts, by part ID
+	announced map[uint64]map[string]bool // guarded by mu; mapper processes that announced an object, by ordinal
+	careful   map[chunk.ID]int           // guarded by mu; how often a chunk was handed out in careful mode
 }
 
 type handOut struct {
@@ -45,7 +45,7 @@ func newWatch(c *crew) *watch {
 	return &watch{
 		c: c, situation: map[string]bool{}, first: map[chunk.ID]sink.Result{}, of: map[string]uint64{},
 		handed: map[handOut]int{}, transfers: map[string]string{}, announced: map[uint64]map[string]bool{},
-		careful: map[chunk.ID]map[string]bool{},
+		careful: map[chunk.ID]int{},
 	}
 }
 
@@ -106,7 +106,7 @@ func (w *watch) seeWork(p bustest.Packet) {
 	}
 	if work.Careful {
 		w.situation["careful"] = true
-		add(w.careful, work.Chunk.ID, p.To)
+		w.careful[work.Chunk.ID]++
 	}
 	if len(work.Skip) > 0 {
 		w.situation["object skipped"] = true
@@ -295,17 +295,17 @@ func (w *watch) complete() {
 }
 
 // wrongly looks for the cause of an innocent object's death: two mappers that
-// had announced it, or as many as MAX_ATTEMPTS that had got its chunk.
+// had announced it, or as many careful attempts of its chunk as MAX_ATTEMPTS.
 func (w *watch) wrongly(i int, l chunk.DeadLetter) {
 	id := chunk.ID(i / w.c.s.size)
 	switch announced := w.announced[uint64(i)]; {
+	case strings.Contains(l.Error, "took down") && w.c.s.attempts > 0:
+		w.situation["chunk given up"] = true
+		if n := w.careful[id]; n < w.c.s.attempts {
+			w.wrong("chunk %d was given up after %d careful attempts, MAX_ATTEMPTS is %d: %+v", id, n, w.c.s.attempts, l)
+		}
 	case w.c.s.fair:
 		w.wrong("innocent object %d is dead: %+v", i, l)
-	case strings.Contains(l.Error, "took down"):
-		w.situation["chunk given up"] = true
-		if got := w.careful[id]; w.c.s.attempts == 0 || len(got) == 0 {
-			w.wrong("chunk %d was given up without a cause (careful mappers %v): %+v", id, slices.Sorted(maps.Keys(got)), l)
-		}
 	case len(announced) < 2:
 		w.wrong("innocent object %d is dead, announced by %v only: %+v", i, slices.Sorted(maps.Keys(announced)), l)
 	default:
