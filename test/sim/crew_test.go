@@ -35,6 +35,7 @@ type crew struct {
 	mu       sync.Mutex
 	procs    map[string]*process // guarded by mu; the newest of each name
 	fetchers []string            // guarded by mu; names, the newest last
+	liars    []string            // guarded by mu; names
 	sky      weather             // guarded by mu
 }
 
@@ -47,27 +48,6 @@ type process struct {
 	killed bool // guarded by crew.mu; it was ended without a word
 	told   bool // guarded by crew.mu; it was told to stop
 	down   bool // guarded by crew.mu; it has ended, and is not there yet again
-}
-
-// task is something to do at a moment.
-type task struct {
-	at    time.Time
-	order int // of those of one moment
-	do    func()
-}
-
-type agenda []task
-
-func (a agenda) Len() int { return len(a) }
-func (a agenda) Less(i, j int) bool {
-	return a[i].at.Before(a[j].at) || a[i].at.Equal(a[j].at) && a[i].order < a[j].order
-}
-func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(x any)   { *a = append(*a, x.(task)) }
-func (a *agenda) Pop() any {
-	last := (*a)[len(*a)-1]
-	*a = (*a)[:len(*a)-1]
-	return last
 }
 
 var errFire = errors.New("disk on fire")
@@ -164,6 +144,9 @@ func (c *crew) play() {
 	for _, e := range c.s.events {
 		c.later(e.at, func() { c.happen(e) })
 	}
+	for _, l := range c.s.liars {
+		c.later(l.at, func() { c.addLiar(l) })
+	}
 	c.later(c.s.trouble, c.heal)
 	// Even one mapper alone, the slowest, ends the job in this time.
 	alone := time.Duration(c.s.objects/c.s.size+1) * c.s.slowest
@@ -215,6 +198,8 @@ func (c *crew) over(p *process) {
 	c.note("%s has ended: %v", p.name, err)
 	isFetcher := p.role.Fetcher != nil
 	switch {
+	case slices.Contains(c.liars, p.name):
+		return
 	case p.name == "other":
 		if !p.killed && !errors.Is(err, fetcher.ErrOtherPlan) {
 			c.t.Errorf("fetcher of another plan ended with %v, want ErrOtherPlan", err)
@@ -252,90 +237,6 @@ func (c *crew) hasFetcher() bool {
 		p := c.procs[name]
 		return !p.down || !errors.Is(p.role.err, fetcher.ErrFenced)
 	})
-}
-
-// happen lets an event happen.
-func (c *crew) happen(e event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.sky.calm {
-		return
-	}
-	for i, name := range e.who {
-		if name == "fetcher" {
-			e.who[i] = c.fetchers[len(c.fetchers)-1]
-		}
-	}
-	c.note("%s %v for %s %s", e.kind, e.who, e.span, e.way)
-	who := e.who[0]
-	switch e.kind {
-	case "crash":
-		c.kill(who, "planned")
-	case "stop":
-		if p := c.procs[who]; !p.down {
-			p.told = true
-			p.role.cancel()
-		}
-	case "pause":
-		c.net.Pause(who)
-		c.later(e.span, func() { c.net.Resume(who) })
-	case "cut":
-		stop := c.sky.cut(e)
-		c.later(e.span, func() { c.mu.Lock(); defer c.mu.Unlock(); stop() })
-	case "away":
-		c.watch.happened("nats away")
-		c.away = true
-		c.net.Away()
-		c.later(e.span, c.back)
-	case "doomed":
-		for at := time.Duration(0); at < e.span; at += e.every {
-			c.later(at, func() { c.mu.Lock(); defer c.mu.Unlock(); c.kill(who, "doomed") })
-		}
-	case "usurped":
-		stop := c.sky.cut(e)
-		c.later(e.span/2, c.addFetcher)
-		c.later(e.span, func() { c.mu.Lock(); defer c.mu.Unlock(); stop() })
-	case "second":
-		c.later(0, c.addFetcher)
-	case "other":
-		if _, bound := c.sink.Plan(); bound && c.procs["other"] == nil {
-			c.later(0, func() { c.run("other", func() *role { return c.launchFetcher("other", c.s.size+1) }) })
-		}
-	case "full":
-		c.full.Store(true)
-		c.later(e.span, func() { c.full.Store(false) })
-	case "broken":
-		c.broken.Store(true)
-		c.later(e.span, func() { c.broken.Store(false) })
-	}
-}
-
-func (c *crew) back() {
-	c.away = false
-	c.net.Back()
-}
-
-// heal ends all trouble, and starts all that is down.
-func (c *crew) heal() {
-	if c.result == nil {
-		c.note("all is well again")
-		c.watch.happened("work left after the trouble")
-	}
-	c.mu.Lock()
-	c.sky.calm = true
-	names := slices.Concat(c.fetchers, c.s.names())
-	c.mu.Unlock()
-	c.watch.healed = time.Now()
-	c.full.Store(false)
-	c.broken.Store(false)
-	c.back()
-	for _, name := range names {
-		c.net.Resume(name)
-	}
-	for i := range c.agenda { // restarts that wait, among them
-		c.agenda[i].at = time.Now()
-	}
-	heap.Init(&c.agenda)
 }
 
 // end ends all processes.

@@ -25,7 +25,8 @@ var (
 // scenarios prove less than they seem to.
 var wanted = []string{
 	"backup attempt", "careful", "chunk given up", "chunk redelivered", "damaged", "fenced fetcher", "goodbye", "handed out again",
-	"lease adopted", "lost confirmation found by list", "mapper knows a newer fetcher", "minutes late", "nats away",
+	"lease adopted", "liar believed", "liar got a chunk", "lie refused: a chunk that it did not get", "lie refused: a chunk with another digest",
+	"lie refused: fewer objects", "lie refused: more objects", "lost confirmation found by list", "mapper knows a newer fetcher", "minutes late", "nats away",
 	"object skipped", "order drop", "order ping", "other plan refused", "result busy", "result committed", "result duplicate",
 	"result in parts", "saver ended by its sink", "takeover", "work left after the trouble",
 }
@@ -65,7 +66,14 @@ func TestSeeds(t *testing.T) {
 
 // playSeed plays one seed, and returns what happened.
 func playSeed(t *testing.T, seed uint64) (happened map[string]bool) {
-	s := newScenario(seed)
+	t.Helper()
+	play(t, newScenario(seed), fmt.Sprintf("go test ./test/sim -run TestSeeds -seed %d -seeds 1", seed), func(c *crew) { happened = c.watch.situation })
+	return happened
+}
+
+// play plays a scenario to its end, and once more; then it lets learn look at it.
+func play(t *testing.T, s *scenario, again string, learn func(*crew)) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "users.jsonl")
 	var text strings.Builder
 	for i := range s.objects {
@@ -74,7 +82,7 @@ func playSeed(t *testing.T, seed uint64) (happened map[string]bool) {
 	writeFile(t, path, text.String())
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
-			t: t, net: bustest.NewMemory(bustest.Options{Seed: seed, MaxPayload: s.payload}), sink: NewSink(), source: path, size: s.size,
+			t: t, net: bustest.NewMemory(bustest.Options{Seed: s.seed, MaxPayload: s.payload}), sink: NewSink(), source: path, size: s.size,
 			conns: map[string]*bustest.Conn{}, began: time.Now(),
 		}
 		w.net.SetHook(w.tape.see)
@@ -94,10 +102,9 @@ func playSeed(t *testing.T, seed uint64) (happened map[string]bool) {
 			c.watch.complete()
 		}
 		c.end()
-		happened = c.watch.situation
+		learn(c)
 		if t.Failed() {
-			t.Logf("to play it again: go test ./test/sim -run TestSeeds -seed %d -seeds 1\n%s\nlog:\n%s", seed, s, w.log.String())
+			t.Logf("to play it again: %s\n%s\nlog:\n%s", again, s, w.log.String())
 		}
 	})
-	return happened
 }

@@ -41,6 +41,8 @@ type scenario struct {
 	events  []event
 	traps   []trap
 	plagues []plague
+	liars   []liarPlan
+	strikes []strike
 }
 
 type mapperPlan struct {
@@ -194,6 +196,9 @@ func (s *scenario) accidents(r *rand.Rand) {
 			who: pick(r, names...), sender: r.IntN(2) == 0, nth: 1 + r.IntN(pick(r, 4, 40)), when: pick(r, "before", "at", "after"),
 		})
 	}
+	for range r.IntN(3) * r.IntN(2) {
+		s.liars = append(s.liars, liarPlan{at: s.moment(r), span: between(r, time.Second, s.trouble)})
+	}
 	for range r.IntN(3) {
 		s.plagues = append(s.plagues, plague{
 			chunk: chunk.ID(r.IntN(3 + s.objects/s.size)), kills: 1 + r.IntN(12), after: between(r, time.Millisecond, 3*time.Second),
@@ -215,6 +220,6 @@ func (s *scenario) output(i int) string {
 }
 
 func (s *scenario) String() string {
-	return fmt.Sprintf("%d objects in chunks of %d, pad %d, payload %d, bad %v, poison %d, mappers %v, backups %v, attempts %d, fair %v, trouble %s\nphases %+v\nevents %+v\ntraps %+v\nplagues %+v",
-		s.objects, s.size, s.pad, s.payload, s.bad, s.poison, s.mappers, s.backups, s.attempts, s.fair, s.trouble, s.phases, s.events, s.traps, s.plagues)
+	return fmt.Sprintf("%d objects in chunks of %d, pad %d, payload %d, bad %v, poison %d, mappers %v, backups %v, attempts %d, fair %v, trouble %s\nphases %+v\nevents %+v\ntraps %+v\nplagues %+v\nliars %+v\nstrikes %s",
+		s.objects, s.size, s.pad, s.payload, s.bad, s.poison, s.mappers, s.backups, s.attempts, s.fair, s.trouble, s.phases, s.events, s.traps, s.plagues, s.liars, s.strikes)
 }

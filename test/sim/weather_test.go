@@ -66,8 +66,9 @@ func (s *scenario) poisons(p bustest.Packet) (victims []victim, drop bool) {
 		}
 	case verb == bus.VerbNext && p.Reply:
 		if w, err := bus.DecodeWork(p.Message); err == nil && w.Status == bus.WorkChunk && !w.Careful && w.Chunk.ID == id {
-			i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == p.To })
-			return []victim{{name: p.To, why: "poison", after: s.mappers[i].duration / 2}}, false
+			if i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == p.To }); i >= 0 { // a liar touches nothing
+				return []victim{{name: p.To, why: "poison", after: s.mappers[i].duration / 2}}, false
+			}
 		}
 	}
 	return nil, false
@@ -119,6 +120,12 @@ func (n *weather) decide(p bustest.Packet, now time.Duration) (fate bustest.Fate
 	}
 	if n.s.fair && isAnnouncement(p) {
 		return fate, nil
+	}
+	for _, s := range n.s.strikes {
+		if s.kind == k && s.number == number {
+			f, v := s.fate()
+			fate, victims = worse(fate, f), append(victims, v...)
+		}
 	}
 	for i, t := range n.s.traps {
 		if n.springs(i, t, k) {

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -276,37 +275,4 @@ func (w *world) complete(n int, dead ...int) {
 	if s := w.sink.Summary(); s.Dead != uint64(len(dead)) || s.Output == "" {
 		w.t.Errorf("sink's summary is %+v, want %d dead and finished", s, len(dead))
 	}
-}
-
-// lockedBuffer is a log that several roles write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// lines counts the lines that hold all of parts.
-func (l *lockedBuffer) lines(parts ...string) int {
-	n := 0
-	for line := range strings.Lines(l.String()) {
-		all := true
-		for _, part := range parts {
-			all = all && strings.Contains(line, part)
-		}
-		if all {
-			n++
-		}
-	}
-	return n
 }

@@ -1,0 +1,227 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// liarPlan is when there is a mapper that lies.
+type liarPlan struct{ at, span time.Duration }
+
+// liar is a mapper that says what is not so: results of fewer, more or other
+// objects than it got, of chunks that it never got, and two different results
+// of one chunk; lists of what it does not hold. A result that does not fit its
+// lease must be refused. Of two that fit the first stays, whatever it says:
+// nobody but a second mapper could know that it is wrong.
+type liar struct {
+	c    *crew
+	bus  *bus.Bus
+	dice *rand.Rand
+	self bus.Mapper
+	seq  uint64
+	got  []bus.Work
+}
+
+func (c *crew) launchLiar(name string) *role {
+	return c.launch(name, func(b *bus.Bus, _ zerolog.Logger) (func(context.Context) error, func() error) {
+		l := &liar{
+			c: c, bus: b, dice: c.s.dice(uint64(len(c.roles)), "liar", name),
+			self: bus.Mapper{ID: b.ID(), Name: name, Version: "lies"},
+		}
+		return l.run, func() error { return nil }
+	})
+}
+
+func (l *liar) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if work, ok := l.ask(ctx); ok {
+			l.c.watch.happened("liar got a chunk")
+			l.got = append(l.got, work)
+			l.lie(ctx, work)
+		}
+		_ = l.bus.Publish(bus.VerbBeat, l.beat().Encode()) // lost: one lie less
+		select {
+		case <-ctx.Done():
+		case <-time.After(between(l.dice, 10*time.Millisecond, 3*time.Second)):
+		}
+	}
+	return nil
+}
+
+// holding lists chunks at random, leased to it or not, on top of what it got.
+func (l *liar) holding() bus.Holding {
+	l.seq++
+	h := bus.Holding{Seq: l.seq}
+	for _, w := range l.got {
+		if l.dice.IntN(3) > 0 {
+			h.Held = append(h.Held, w.Chunk.ID)
+		}
+	}
+	for range l.dice.IntN(4) * l.dice.IntN(2) {
+		h.Held = append(h.Held, chunk.ID(l.dice.IntN(5+l.c.s.objects/l.c.s.size)))
+	}
+	slices.Sort(h.Held)
+	h.Held = slices.Compact(h.Held)
+	return h
+}
+
+func (l *liar) plan() chunk.PlanID {
+	if len(l.got) == 0 {
+		return ""
+	}
+	return l.got[0].Plan
+}
+
+func (l *liar) ask(ctx context.Context) (bus.Work, bool) {
+	ctx, done := context.WithTimeout(ctx, 2*time.Second)
+	defer done()
+	n := bus.Next{Plan: l.plan(), Mapper: l.self, Holding: l.holding(), Wait: time.Second}
+	n.Asking = []uint64{n.Seq}
+	reply, err := l.bus.Request(ctx, bus.VerbNext, n.Encode())
+	if err != nil {
+		return bus.Work{}, false
+	}
+	work, err := bus.DecodeWork(reply)
+	return work, err == nil && work.Status == bus.WorkChunk
+}
+
+func (l *liar) beat() bus.Beat {
+	b := bus.Beat{Plan: l.plan(), Mapper: l.self, Holding: l.holding(), Goodbye: l.dice.IntN(20) == 0}
+	if !l.c.s.fair && len(l.got) > 0 && l.dice.IntN(3) == 0 {
+		w := l.got[l.dice.IntN(len(l.got))]
+		b.Doing = &bus.Doing{Chunk: w.Chunk.ID, Index: l.dice.IntN(w.Chunk.Count + 1)}
+	}
+	return b
+}
+
+// lie sends results for a chunk that it got, or keeps it for ever.
+func (l *liar) lie(ctx context.Context, w bus.Work) {
+	truth, possible := l.truth(w)
+	if !possible { // it dies of it, as anybody would
+		return
+	}
+	switch l.dice.IntN(8) {
+	case 0: // accepts, and never works
+	case 1:
+		l.send(ctx, truth)
+	case 2, 3:
+		l.send(ctx, truth)
+		other := truth
+		other.Outputs = bytes.ReplaceAll(truth.Outputs, []byte(`"id"`), []byte(`"ID"`))
+		l.c.watch.believes(w.Chunk.ID, other.Outputs)
+		l.send(ctx, other)
+	case 4: // fewer
+		fewer := truth
+		last := fewer.Counts[len(fewer.Counts)-1]
+		if last == 1 && fewer.Objects > 1 {
+			fewer.Objects--
+			fewer.Counts = fewer.Counts[:fewer.Objects]
+			fewer.Outputs = fewer.Outputs[:bytes.LastIndexByte(fewer.Outputs[:len(fewer.Outputs)-1], '\n')+1]
+			l.refused(ctx, "fewer objects", fewer)
+		}
+	case 5: // more
+		more := truth
+		more.Objects++
+		more.Counts = append(slices.Clone(more.Counts), 1)
+		more.Outputs = append(slices.Clone(more.Outputs), "{\"id\":\"more\"}\n"...)
+		l.refused(ctx, "more objects", more)
+	case 6: // others, of a chunk that it never got
+		others := truth
+		others.Chunk++
+		others.First += uint64(l.c.s.size)
+		l.refused(ctx, "a chunk that it did not get", others)
+	case 7: // of objects that say something else
+		changed := truth
+		changed.Digest[0] ^= 1
+		l.refused(ctx, "a chunk with another digest", changed)
+	}
+}
+
+// truth is the right result.
+func (l *liar) truth(w bus.Work) (save bus.Save, possible bool) {
+	save = bus.Save{
+		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
+		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: l.self,
+	}
+	untouched := map[int]chunk.Flaw{}
+	for _, f := range slices.Concat(w.Chunk.Bad, w.Skip) {
+		untouched[f.Index] = f
+	}
+	var outputs strings.Builder
+	for i, object := range chunk.Objects(w.Chunk.Body) {
+		ordinal := int(w.Chunk.First) + i
+		f, is := untouched[i]
+		switch {
+		case is:
+			letter := chunk.DeadLetter{Ordinal: uint64(ordinal), Chunk: w.Chunk.ID, Error: f.Reason, Object: object}
+			if !slices.Contains(w.Chunk.Bad, f) {
+				letter.Attempts, letter.Mapper = w.Attempt, l.self.Name
+			}
+			save.Dead, save.DeadCount = letter.Append(save.Dead), save.DeadCount+1
+			save.Counts = append(save.Counts, 0)
+		case ordinal == l.c.s.poison:
+			return save, false
+		default:
+			outputs.WriteString(l.c.s.output(ordinal))
+			save.Counts = append(save.Counts, 1)
+		}
+	}
+	save.Outputs = []byte(outputs.String())
+	return save, true
+}
+
+func (l *liar) send(ctx context.Context, s bus.Save) (bus.SaveStatus, bool) {
+	ctx, done := context.WithTimeout(ctx, 5*time.Second)
+	defer done()
+	reply, err := l.bus.Request(ctx, bus.VerbSave, s.Encode())
+	if err != nil {
+		return "", false
+	}
+	a, err := bus.DecodeSaveAnswer(reply)
+	return a.Status, err == nil
+}
+
+// refused sends a result that must not be taken.
+func (l *liar) refused(ctx context.Context, what string, s bus.Save) {
+	status, answered := l.send(ctx, s)
+	if !answered || status == bus.SaveBusy {
+		return
+	}
+	l.c.watch.happened("lie refused: " + what)
+	if status != bus.SaveRefused {
+		l.c.t.Errorf("a result of %s was answered %s", what, status)
+	}
+}
+
+// believes notes outputs that a mapper with a lease claims, and that may be
+// saved because of it.
+func (w *watch) believes(id chunk.ID, outputs []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.believed[id] = append(w.believed[id], string(outputs))
+}
+
+// addLiar starts a mapper that lies, and lets it die after a while.
+func (c *crew) addLiar(p liarPlan) {
+	c.mu.Lock()
+	calm, name := c.sky.calm, fmt.Sprint("liar", len(c.liars))
+	if !calm {
+		c.liars = append(c.liars, name)
+	}
+	c.mu.Unlock()
+	if calm {
+		return
+	}
+	c.run(name, func() *role { return c.launchLiar(name) })
+	c.later(p.span, func() { c.mu.Lock(); defer c.mu.Unlock(); c.kill(name, "caught") })
+}
