@@ -17,9 +17,11 @@ type Bus struct {
 }
 
 // New makes a bus for a job over t. Closing the bus closes t.
-func New(t Transport, job string) *Bus { return newBus(t, job, newID()) }
+func New(t Transport, job string) *Bus { return NewWithID(t, job, newID()) }
 
-func newBus(t Transport, job, id string) *Bus {
+// NewWithID is New with an ID that the caller chooses, which must be unique:
+// for simulations that happen the same way twice.
+func NewWithID(t Transport, job, id string) *Bus {
 	return &Bus{t: t, job: job, id: id, receiving: budget{limit: maxHeld}}
 }
 

@@ -65,7 +65,7 @@ func Connect(cfg Config, o Options) (*Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newBus(t, o.Job, id), nil
+	return NewWithID(t, o.Job, id), nil
 }
 
 func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, string, error) {

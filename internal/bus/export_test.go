@@ -17,7 +17,7 @@ func ConnectPatient(cfg Config, o Options, flusher time.Duration) (*Bus, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newBus(t, o.Job, id), nil
+	return NewWithID(t, o.Job, id), nil
 }
 
 // Redact is redact.

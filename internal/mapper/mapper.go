@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"runtime"
 	"sync"
 	"time"
@@ -65,6 +67,7 @@ type Mapper struct {
 	log     zerolog.Logger
 	state   *state
 	unsaved *semaphore.Weighted // bytes of results that are not yet saved
+	jitter  uint64              // of pauses
 	metrics *metrics
 	pulse   app.Pulse // the beat loop turns
 	peers   peers
@@ -91,9 +94,11 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	if cfg.Name == "" {
 		cfg.Name = app.Hostname()
 	}
+	jitter := fnv.New64a()
+	_, _ = io.WriteString(jitter, b.ID()) // never fails
 	return &Mapper{
 		cfg: cfg, self: bus.Mapper{ID: b.ID(), Name: cfg.Name, Version: cfg.Version},
-		bus: b, spec: spec, state: newState(), metrics: newMetrics(),
+		bus: b, spec: spec, state: newState(), jitter: jitter.Sum64(), metrics: newMetrics(),
 		log:     log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
 		unsaved: semaphore.NewWeighted(maxUnsaved), drain: make(chan struct{}),
 	}, nil

@@ -65,7 +65,7 @@ func (m *Mapper) next(ctx context.Context, worker int, cancel context.CancelCaus
 // wanted. Sending it again is safe: the saver keeps one.
 func (m *Mapper) save(ctx context.Context, s bus.Save) {
 	message := s.Encode()
-	pause := backoff{}
+	pause := m.backoff(uint64(s.Chunk))
 	for ctx.Err() == nil {
 		answer, err := m.trySave(ctx, message)
 		m.hear("saver", err)
@@ -121,7 +121,7 @@ func (m *Mapper) beat(doing *bus.Doing, goodbye bool) error {
 // server has it: should the object kill this process, the fetcher knows which.
 // While NATS is away it goes on trying, so it fails only when ctx ends.
 func (m *Mapper) announce(ctx context.Context, id chunk.ID, index int) error {
-	pause := backoff{}
+	pause := m.backoff(uint64(id))
 	for ctx.Err() == nil {
 		err := m.beat(&bus.Doing{Chunk: id, Index: index}, false)
 		if err == nil {
@@ -163,13 +163,22 @@ func (m *Mapper) handleOrder(r *bus.Request) {
 
 // backoff is a pause that doubles from minPause to maxPause, with jitter so
 // that many workers do not come back at once.
-type backoff struct{ last time.Duration }
+type backoff struct {
+	last time.Duration
+	dice *rand.Rand
+}
+
+// backoff begins a series of pauses. They follow from the mapper's ID, so that a
+// simulation can be repeated.
+func (m *Mapper) backoff(series uint64) backoff {
+	return backoff{dice: rand.New(rand.NewPCG(m.jitter, series))}
+}
 
 func (b *backoff) reset() { b.last = 0 }
 
 func (b *backoff) wait(ctx context.Context) {
 	b.last = min(max(2*b.last, minPause), maxPause)
-	sleep(ctx, b.last/2+rand.N(b.last))
+	sleep(ctx, b.last/2+time.Duration(b.dice.Int64N(int64(b.last))))
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -39,7 +39,7 @@ func closeTransform(t transform.Transform) error {
 }
 
 func (m *Mapper) workLoop(asking, work context.Context, index int, mapping transform.Transform, saving *errgroup.Group) error {
-	pause := backoff{}
+	pause := m.backoff(uint64(index))
 	for asking.Err() == nil {
 		ctx, cancel := context.WithCancelCause(work)
 		begin := time.Now()

@@ -135,8 +135,10 @@ func (c *crew) run(name string, start func() *role) {
 // play runs the scenario until the job has ended.
 func (c *crew) play() {
 	c.run("saver", func() *role { return c.launchSaver("saver") })
+	c.nap()
 	c.addFetcher()
 	for _, m := range c.s.mappers {
+		c.nap()
 		c.run(m.name, func() *role {
 			return c.launchMapper(m.name, fmt.Sprintf("users?duration=%s", m.duration), func(cfg *mapper.Config) { cfg.Workers = m.workers })
 		})
@@ -172,6 +174,16 @@ func (c *crew) until(most time.Duration, over func() bool) bool {
 		}
 	}
 	return true
+}
+
+// nap lets a moment pass before a process starts. Tickers of processes that
+// started together would tick together, and who of them goes first is the
+// scheduler's choice; this way a seed decides.
+func (c *crew) nap() { <-time.After(c.moment()) }
+
+func (c *crew) moment() time.Duration {
+	c.orders++
+	return between(c.s.dice(uint64(c.orders), "moment"), time.Millisecond, 50*time.Millisecond)
 }
 
 // addFetcher starts one more.
@@ -228,7 +240,7 @@ func (c *crew) over(p *process) {
 	if c.sky.calm {
 		pause = min(pause, time.Second)
 	}
-	c.later(pause, func() { c.run(p.name, p.start) })
+	c.later(pause+c.moment(), func() { c.run(p.name, p.start) })
 }
 
 // hasFetcher says whether a fetcher runs or is about to. The caller holds mu.

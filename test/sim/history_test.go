@@ -67,7 +67,7 @@ func TestSeeds(t *testing.T) {
 // playSeed plays one seed, and returns what happened.
 func playSeed(t *testing.T, seed uint64) (happened map[string]bool) {
 	t.Helper()
-	play(t, newScenario(seed), fmt.Sprintf("go test ./test/sim -run TestSeeds -seed %d -seeds 1", seed), func(c *crew) { happened = c.watch.situation })
+	play(t, newScenario(seed), fmt.Sprintf("go test -cpu 1 ./test/sim -run TestSeeds -seed %d -seeds 1 -times 20", seed), func(c *crew) { happened = c.watch.situation })
 	return happened
 }
 

@@ -110,7 +110,7 @@ func (w *world) launch(name string, build func(*bus.Bus, zerolog.Logger) (func(c
 	w.conns[name] = conn
 	w.mu.Unlock()
 	ctx, cancel := context.WithCancel(w.t.Context())
-	r := &role{t: w.t, conn: conn, bus: bus.New(conn, job), cancel: cancel, done: make(chan struct{})}
+	r := &role{t: w.t, conn: conn, bus: bus.NewWithID(conn, job, fmt.Sprintf("%s-%d", name, len(w.roles))), cancel: cancel, done: make(chan struct{})}
 	body, ready := build(r.bus, w.logger(name))
 	r.ready = ready
 	w.roles = append(w.roles, r)

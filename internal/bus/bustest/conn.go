@@ -3,6 +3,7 @@ package bustest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -97,8 +98,8 @@ func (c *Conn) leave(err error, forGood bool) {
 	}
 	subs := slices.Clone(c.subs)
 	c.mu.Unlock()
-	for _, answers := range waiting {
-		answers <- reply{err: err}
+	for _, ticket := range slices.Sorted(maps.Keys(waiting)) { // the same order each time
+		waiting[ticket] <- reply{err: err}
 	}
 	if forGood {
 		for _, s := range subs {
