@@ -21,8 +21,8 @@ var (
 	times     = flag.Int("times", 1, "how many times TestSeeds plays each seed")
 )
 
-// wanted is what must have happened in any few hundred seeds, lest the
-// scenarios prove less than they seem to.
+// wanted is what must have happened in enough seeds, lest the scenarios prove
+// less than they seem to.
 var wanted = []string{
 	"backup attempt", "careful", "chunk given up", "chunk redelivered", "damaged", "fenced fetcher", "goodbye", "handed out again",
 	"lease adopted", "liar believed", "liar got a chunk", "lie refused: a chunk that it did not get", "lie refused: a chunk with another digest",
@@ -32,7 +32,7 @@ var wanted = []string{
 }
 
 // enough is how many seeds must show all that is wanted.
-const enough = 300
+const enough = 1000
 
 // Whatever happens to messages and processes, the job ends once it stops
 // happening, every object is in the sink once, and nothing was said to be saved

@@ -115,11 +115,12 @@ func (l *liar) lie(ctx context.Context, w bus.Work) {
 	case 1:
 		l.send(ctx, truth)
 	case 2, 3:
-		l.send(ctx, truth)
-		other := truth
-		other.Outputs = bytes.ReplaceAll(truth.Outputs, []byte(`"id"`), []byte(`"ID"`))
-		l.c.watch.believes(w.Chunk.ID, other.Outputs)
-		l.send(ctx, other)
+		both := []bus.Save{truth, truth}
+		lie := l.dice.IntN(2)
+		both[lie].Outputs = bytes.ReplaceAll(truth.Outputs, []byte(`"id"`), []byte(`"ID"`))
+		l.c.watch.believes(w.Chunk.ID, both[lie].Outputs)
+		l.send(ctx, both[0])
+		l.send(ctx, both[1])
 	case 4: // fewer
 		fewer := truth
 		last := fewer.Counts[len(fewer.Counts)-1]
