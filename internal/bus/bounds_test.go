@@ -121,6 +121,21 @@ func TestSave_corrupt(t *testing.T) {
 	}
 }
 
+// TestSave_contradiction: an object has outputs or a dead letter, so there are
+// no more dead letters than objects without outputs. A mapper that has a token
+// could end a saver with such a result.
+func TestSave_contradiction(t *testing.T) {
+	t.Parallel()
+	s := someSave()
+	for range s.Objects {
+		s.Dead = append(s.Dead, "{}\n"...)
+		s.DeadCount++
+	}
+	if _, err := bus.DecodeSave(s.Encode()); !errors.Is(err, bus.ErrMalformed) {
+		t.Errorf("%d dead letters of %d objects: error %v, want %v", s.DeadCount, s.Objects, err, bus.ErrMalformed)
+	}
+}
+
 func TestWork_corrupt(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*bus.Work){

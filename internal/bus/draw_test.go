@@ -100,15 +100,18 @@ func drawSave(t *rapid.T) bus.Save {
 	s := bus.Save{
 		Plan: drawPlan(t), Epoch: drawUint(t), Chunk: chunk.ID(drawUint(t)), First: drawUint(t),
 		Attempt: rapid.IntRange(1, 100).Draw(t, "attempt"), Token: drawHex(t), Mapper: drawMapper(t),
-		Counts:    rapid.SliceOfN(rapid.SampledFrom([]int{1, 1, 1, 0, 2, 5}), 1, 40).Draw(t, "counts"),
-		DeadCount: rapid.IntRange(0, 5).Draw(t, "dead"),
-		Digest:    chunk.Sum(rapid.SliceOf(rapid.Byte()).Draw(t, "input")),
+		Counts: rapid.SliceOfN(rapid.SampledFrom([]int{1, 1, 1, 0, 2, 5}), 1, 40).Draw(t, "counts"),
+		Digest: chunk.Sum(rapid.SliceOf(rapid.Byte()).Draw(t, "input")),
 	}
 	s.Objects = len(s.Counts)
-	outputs := 0
+	outputs, none := 0, 0
 	for _, n := range s.Counts {
 		outputs += n
+		if n == 0 {
+			none++
+		}
 	}
+	s.DeadCount = rapid.IntRange(0, none).Draw(t, "dead")
 	s.Outputs, s.Dead = drawLines(t, outputs), drawLines(t, s.DeadCount)
 	both := bytes.Join([][]byte{s.Outputs, s.Dead}, nil) // as a decoder cuts it: never nil unless both are empty
 	s.Outputs, s.Dead = both[:len(s.Outputs)], both[len(s.Outputs):]

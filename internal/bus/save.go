@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -61,15 +62,21 @@ func DecodeSave(m Message) (Save, error) {
 		return Save{}, corrupt("save", "%d bytes of outputs in a body of %d", outputs, len(m.Body))
 	}
 	s.Outputs, s.Dead = m.Body[:outputs:outputs], m.Body[outputs:]
-	sum := 0
+	sum, none := 0, 0
 	for _, count := range s.Counts {
 		sum += count
+		if count == 0 {
+			none++
+		}
 	}
 	if err := checkLines("save", "outputs", s.Outputs, sum); err != nil {
 		return Save{}, err
 	}
 	if err := checkLines("save", "dead letters", s.Dead, s.DeadCount); err != nil {
 		return Save{}, err
+	}
+	if s.DeadCount > none { // a sink would take it for a bug of the saver
+		return Save{}, fmt.Errorf("decode save: %w: %d dead letters, %d objects without outputs", ErrMalformed, s.DeadCount, none)
 	}
 	return s, nil
 }
