@@ -19,7 +19,7 @@ type holder struct {
 	incoming map[string]*incoming // guarded by mu, and so is what it holds
 	outgoing map[string]*outgoing // guarded by mu
 	closed   bool                 // guarded by mu
-	inside   budget               // bodies in assembly
+	inside   budget               // requests in assembly, and their answers
 	outside  budget               // answers that are kept
 }
 
@@ -38,6 +38,7 @@ type incoming struct {
 	handed  bool
 	waiting []func(Message) error // where the answer goes
 	answer  *Message
+	held    int // bytes of the budget that it has
 	idle    *time.Timer
 	touched time.Time
 }
@@ -109,6 +110,10 @@ func (c *counter) takeFirst(d Delivery) {
 	say(d.Reply, next, err)
 }
 
+// cost is what a request in assembly takes of the budget. What a stranger can
+// make grow counts, not the body alone: headers may be as long as a message.
+func (l layout) cost(h Header) int { return l.total + l.parts() + h.size() + bookkeeping }
+
 // begin makes room for a request; a doubled first part changes nothing.
 func (h *holder) begin(c *counter, head partHead, d Delivery) error {
 	l, err := newLayout(head.total, len(d.Body), head.size)
@@ -122,12 +127,13 @@ func (h *holder) begin(c *counter, head partHead, d Delivery) error {
 		return errUnknown
 	case h.incoming[head.id] != nil:
 		return nil
-	case !h.inside.take(l.total):
+	case !h.inside.take(l.cost(d.Header)):
 		return fmt.Errorf("%w: request of %d bytes", ErrBusy, l.total)
 	}
 	t := &incoming{
 		counter: c, layout: l, header: withoutPart(d.Header), sum: head.sum, body: make([]byte, l.total),
-		have: make([]bool, l.parts()), missing: l.parts(), touched: time.Now(),
+		have: make([]bool, l.parts()), missing: l.parts(),
+		held: l.cost(d.Header), touched: time.Now(),
 	}
 	copy(t.body, d.Body)
 	t.idle = time.AfterFunc(partIdle, func() { h.expire(head.id) })
@@ -219,16 +225,24 @@ func (h *holder) store(head partHead, d Delivery) (answer Message, complete *inc
 		done := *t
 		complete, t.body = &done, nil // the body is the handler's now
 		h.inside.give(t.layout.total)
+		t.held -= t.layout.total
 	}
 	return answer, complete, nil
 }
 
 // answer keeps the answer to a request in parts, and sends it to all who wait.
+// If there is no room to keep it, who asks again has to begin again.
 func (h *holder) answer(id string, of *incoming, m Message) error {
 	h.mu.Lock()
 	waiting := of.waiting
 	if t := h.incoming[id]; t != nil {
-		t.answer, waiting, t.waiting = &m, t.waiting, nil
+		waiting, t.waiting = t.waiting, nil
+		if size := m.Size(); h.inside.take(size) {
+			t.held += size
+			t.answer = &m
+		} else {
+			h.drop(id)
+		}
 	}
 	h.mu.Unlock()
 	var errs []error
@@ -250,7 +264,7 @@ func (h *holder) keep(m Message, limit int) (Message, error) {
 	switch {
 	case h.closed:
 		return Message{}, fmt.Errorf("%w: the service has stopped", ErrClosed)
-	case !h.outside.take(l.total):
+	case !h.outside.take(l.total + bookkeeping):
 		return Message{}, fmt.Errorf("%w: answer of %d bytes", ErrBusy, l.total)
 	}
 	t := &outgoing{layout: l, body: m.Body, touched: time.Now()}

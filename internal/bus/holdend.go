@@ -20,14 +20,12 @@ func (h *holder) expire(id string) {
 func (h *holder) drop(id string) {
 	if t := h.incoming[id]; t != nil {
 		t.idle.Stop()
-		if !t.handed {
-			h.inside.give(t.layout.total)
-		}
+		h.inside.give(t.held)
 		delete(h.incoming, id)
 	}
 	if t := h.outgoing[id]; t != nil {
 		t.idle.Stop()
-		h.outside.give(t.layout.total)
+		h.outside.give(t.layout.total + bookkeeping)
 		delete(h.outgoing, id)
 	}
 }

@@ -53,6 +53,7 @@ const (
 	maxPatience  = 30 * time.Second
 	partIdle     = 30 * time.Second // what nobody has touched for so long is dropped
 	maxHeld      = 256 << 20        // bytes in assembly, and bytes kept to be fetched
+	bookkeeping  = 1 << 10          // bytes of a transfer beside body and headers: timer, maps, names
 	maxWaiting   = 4                // answers to repeats of a last part
 )
 
