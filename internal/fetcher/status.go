@@ -16,20 +16,27 @@ type mapper struct {
 	heard time.Time
 	saved uint64
 
-	asking []uint64            // the requests that its latest report says are open
+	asking []uint64            // the requests that its latest report says are open, ascending
 	taken  map[uint64]struct{} // those of them that have arrived
 }
 
 // note takes the time and the open requests of a report that is not stale.
 func (m *mapper) note(now time.Time, asking []uint64) {
 	m.heard, m.asking = now, asking
-	maps.DeleteFunc(m.taken, func(seq uint64, _ struct{}) bool { return !slices.Contains(asking, seq) })
+	maps.DeleteFunc(m.taken, func(seq uint64, _ struct{}) bool { return !contains(asking, seq) })
+}
+
+// contains says whether an ascending list, as the bus reads them, has seq. A
+// list is as long as its sender likes, so it is searched, not scanned.
+func contains(ascending []uint64, seq uint64) bool {
+	_, has := slices.BinarySearch(ascending, seq)
+	return has
 }
 
 // takes says whether a request is to be answered: it is open still, and this
 // is its first copy.
 func (m *mapper) takes(seq uint64) bool {
-	if _, doubled := m.taken[seq]; doubled || !slices.Contains(m.asking, seq) {
+	if _, doubled := m.taken[seq]; doubled || !contains(m.asking, seq) {
 		return false
 	}
 	m.taken[seq] = struct{}{}

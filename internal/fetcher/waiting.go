@@ -2,7 +2,6 @@ package fetcher
 
 import (
 	"container/list"
-	"slices"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
@@ -18,26 +17,27 @@ type ask struct {
 
 // waiting keeps requests in the order they came, and finds those of a mapper.
 type waiting struct {
-	queue *list.List                 // of ask
-	of    map[string][]*list.Element // by mapper
+	queue *list.List                          // of ask
+	of    map[string]map[uint64]*list.Element // by mapper and seq, which is there once
 }
 
-func (w *waiting) init() { w.queue, w.of = list.New(), map[string][]*list.Element{} }
+func (w *waiting) init() { w.queue, w.of = list.New(), map[string]map[uint64]*list.Element{} }
 
 func (w *waiting) len() int { return w.queue.Len() }
 
 func (w *waiting) add(a ask) {
-	w.of[a.mapper] = append(w.of[a.mapper], w.queue.PushBack(a))
+	if w.of[a.mapper] == nil {
+		w.of[a.mapper] = map[uint64]*list.Element{}
+	}
+	w.of[a.mapper][a.seq] = w.queue.PushBack(a)
 }
 
 func (w *waiting) remove(e *list.Element) {
 	a := w.queue.Remove(e).(ask)
-	rest := slices.DeleteFunc(w.of[a.mapper], func(o *list.Element) bool { return o == e })
-	if len(rest) == 0 {
+	delete(w.of[a.mapper], a.seq)
+	if len(w.of[a.mapper]) == 0 {
 		delete(w.of, a.mapper)
-		return
 	}
-	w.of[a.mapper] = rest
 }
 
 // first offers the requests, oldest first, to give until it takes one.
@@ -53,8 +53,8 @@ func (w *waiting) first(give func(ask) bool) bool {
 
 // drop forgets the requests of a mapper that it no longer waits for.
 func (w *waiting) drop(mapper string, open []uint64) {
-	for _, e := range slices.Clone(w.of[mapper]) {
-		if !slices.Contains(open, e.Value.(ask).seq) {
+	for seq, e := range w.of[mapper] {
+		if !contains(open, seq) {
 			w.remove(e)
 		}
 	}

@@ -125,7 +125,7 @@ func (s *scenario) report(kind, name string, args []string) string {
 	}
 	m.Seq++
 	r := *m
-	r.Held, r.Asking = slices.Clone(m.Held), slices.Clone(m.Asking)
+	r.Held, r.Asking = slices.Sorted(slices.Values(m.Held)), slices.Sorted(slices.Values(m.Asking))
 	if v := option(args, "seq"); v != "" {
 		r.Seq = uint64(number(v))
 	}

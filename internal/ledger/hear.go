@@ -15,8 +15,8 @@ const maxEarly = 1 << 16
 type Report struct {
 	Mapper  string     // unique for each start of a mapper process
 	Seq     uint64     // grows with every message of that process, from 1
-	Held    []chunk.ID // every chunk it holds
-	Asking  []uint64   // the Seq of each of its requests that is still open
+	Held    []chunk.ID // every chunk it holds, ascending
+	Asking  []uint64   // the Seq of each of its requests that is still open, ascending
 	Doing   *Doing     // careful mode: the object it is about to touch
 	Goodbye bool       // it holds nothing any more and leaves
 }
@@ -68,12 +68,13 @@ func (l *Ledger) Hear(now time.Time, r Report) Heard {
 	return heard
 }
 
-// findLost ends the leases that the report shows to be lost.
+// findLost ends the leases that the report shows to be lost. Lists are as long
+// as whoever sends them likes, so they are searched, not scanned.
 func (l *Ledger) findLost(m *mapper, r Report) []chunk.ID {
 	var lost []chunk.ID
 	for id, e := range m.holds {
 		given := e.leases[e.leaseOf(m)].request
-		if given < r.Seq && !slices.Contains(r.Asking, given) && !slices.Contains(r.Held, id) {
+		if given < r.Seq && !contains(r.Asking, given) && !contains(r.Held, id) {
 			lost = append(lost, id)
 		}
 	}

@@ -93,3 +93,9 @@ func (d *durations) add(v time.Duration) {
 		d.median = sorted[len(sorted)/2]
 	}
 }
+
+// contains says whether an ascending list has v.
+func contains[T ~uint64](ascending []T, v T) bool {
+	_, has := slices.BinarySearch(ascending, v)
+	return has
+}

@@ -122,6 +122,8 @@ func (n *node) report() Report {
 	for _, held := range n.work {
 		r.Held = append(r.Held, held.lease.ID)
 	}
+	slices.Sort(r.Held)
+	slices.Sort(r.Asking)
 	return r
 }
 
