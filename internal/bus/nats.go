@@ -31,8 +31,11 @@ const (
 
 // natsTransport is a connection to NATS.
 type natsTransport struct {
-	nc    *nats.Conn
-	log   zerolog.Logger
+	nc  *nats.Conn
+	log zerolog.Logger
+
+	strange zerolog.Logger // for what others can make happen as often as they like: a flood fills no disk
+
 	link  *link
 	inbox *inbox
 	out   *writer
@@ -49,7 +52,7 @@ type natsTransport struct {
 }
 
 func newNATSTransport(log zerolog.Logger, url, inboxPrefix string) *natsTransport {
-	t := &natsTransport{log: log, link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{})}
+	t := &natsTransport{log: log, strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}), link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{})}
 	t.maxPayload.Store(defaultMaxPayload)
 	t.out = newWriter(func(m *nats.Msg) error { return t.nc.PublishMsg(m) })
 	return t
@@ -264,7 +267,7 @@ func (t *natsTransport) asyncError(nc *nats.Conn, sub *nats.Subscription, err er
 		t.slowConsumers.Add(1)
 		t.log.Warn().Str("subject", sub.Subject).Msg("too slow: messages were lost")
 	case errors.Is(err, nats.ErrPermissionViolation) && minor(err):
-		t.log.Warn().Err(err).Msg("not allowed by the NATS server")
+		t.strange.Warn().Err(err).Msg("not allowed by the NATS server")
 	case errors.Is(err, nats.ErrPermissionViolation):
 		t.link.shut(fmt.Errorf("%w: %w", ErrClosed, denied(err)))
 		t.inbox.fail(t.link.reason())

@@ -33,6 +33,8 @@ type Fetcher struct {
 	planID chunk.PlanID
 	log    zerolog.Logger
 
+	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
+
 	grant   grant // set by the claim, before any loop starts
 	started time.Time
 
@@ -57,7 +59,8 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 		cfg: cfg, bus: b, source: src, plan: plan, planID: plan.ID(), log: log, started: time.Now(),
 		events: make(chan func(*desk), maxEvents), cuts: make(chan cut),
 		sends: make(chan sending, maxSends), errands: make(chan func(context.Context), 1),
-		orders: make(chan order, maxOrders),
+		orders:  make(chan order, maxOrders),
+		strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}),
 	}
 	f.metrics = newMetrics()
 	f.last.Store(&bus.Status{Job: b.Job(), Plan: f.planID, State: bus.StateStarting, Source: plan.Source})

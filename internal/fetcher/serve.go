@@ -35,7 +35,7 @@ func (f *Fetcher) handleNext(ctx context.Context, r *bus.Request) {
 	arrived := time.Now()
 	next, err := bus.DecodeNext(r.Message)
 	if err != nil {
-		f.log.Warn().Err(err).Msg("refused a request for work")
+		f.strange.Warn().Err(err).Msg("refused a request for work")
 		f.reply(r, bus.Work{Status: bus.WorkRefused, Plan: f.planID, Epoch: f.grant.epoch, Reason: err.Error()}.Encode())
 		return
 	}
@@ -45,7 +45,7 @@ func (f *Fetcher) handleNext(ctx context.Context, r *bus.Request) {
 func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
 	beat, err := bus.DecodeBeat(r.Message)
 	if err != nil {
-		f.log.Warn().Err(err).Msg("ignored a beat")
+		f.strange.Warn().Err(err).Msg("ignored a beat")
 		return
 	}
 	f.post(ctx, func(d *desk) { d.hearBeat(time.Now(), beat) })
@@ -54,7 +54,7 @@ func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
 func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
 	saved, err := bus.DecodeSaved(f.grant.key, r.Message)
 	if err != nil {
-		f.log.Warn().Err(err).Msg("ignored a confirmation")
+		f.strange.Warn().Err(err).Msg("ignored a confirmation")
 		return
 	}
 	f.post(ctx, func(d *desk) {

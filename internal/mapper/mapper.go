@@ -65,6 +65,7 @@ type Mapper struct {
 	bus     *bus.Bus
 	spec    transform.Spec
 	log     zerolog.Logger
+	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
 	state   *state
 	unsaved *semaphore.Weighted // bytes of results that are not yet saved
 	jitter  uint64              // of pauses
@@ -100,6 +101,7 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 		cfg: cfg, self: bus.Mapper{ID: b.ID(), Name: cfg.Name, Version: cfg.Version},
 		bus: b, spec: spec, state: newState(), jitter: jitter.Sum64(), metrics: newMetrics(),
 		log:     log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
+		strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}),
 		unsaved: semaphore.NewWeighted(maxUnsaved), drain: make(chan struct{}),
 	}, nil
 }

@@ -146,7 +146,7 @@ func (m *Mapper) flush(ctx context.Context) error {
 func (m *Mapper) handleOrder(r *bus.Request) {
 	order, err := bus.DecodeOrder(r.Message)
 	if err != nil {
-		m.log.Warn().Err(err).Msg("could not read an order")
+		m.strange.Warn().Err(err).Msg("could not read an order")
 		return
 	}
 	switch order.Kind {

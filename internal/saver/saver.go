@@ -30,6 +30,7 @@ type Saver struct {
 	bus     *bus.Bus
 	sink    sink.Sink
 	log     zerolog.Logger
+	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
 	metrics *metrics
 
 	queue      chan pending                 // handlers → commit loop
@@ -48,6 +49,7 @@ type Saver struct {
 func New(b *bus.Bus, s sink.Sink, log zerolog.Logger) *Saver {
 	return &Saver{
 		bus: b, sink: s, log: log, metrics: newMetrics(),
+		strange:  log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}),
 		queue:    make(chan pending, maxQueued),
 		confirms: newConfirms(),
 		syncs:    make(chan *bus.Request, maxSyncs),

@@ -22,7 +22,7 @@ func (s *Saver) handleSync(r *bus.Request) {
 	select {
 	case s.syncs <- r:
 	default:
-		s.log.Warn().Msg("dropped a sync question: too many at once")
+		s.strange.Warn().Msg("dropped a sync question: too many at once")
 	}
 }
 
@@ -54,7 +54,7 @@ func (s *Saver) handle(ctx context.Context, layout *errgroup.Group, r *bus.Reque
 	question, err := bus.DecodeSync(r.Message)
 	if err != nil {
 		// A question that was damaged says nothing about the sink.
-		s.log.Warn().Err(err).Msg("refused a sync question")
+		s.strange.Warn().Err(err).Msg("refused a sync question")
 		if err := r.Refuse(err); err != nil {
 			s.log.Debug().Err(err).Msg("answer to the fetcher was lost")
 		}
