@@ -43,10 +43,13 @@ func (d *desk) lease(now time.Time, a ask) bool {
 		if d.nextSend.Before(now.Add(-time.Second)) {
 			d.nextSend = now // an idle time earns no more than this
 		}
-		d.nextSend = d.nextSend.Add(time.Duration(float64(h.count) / d.rate * float64(time.Second)))
+		d.nextSend = d.nextSend.Add(time.Duration(min(float64(h.count)/d.rate, maxRatePause.Seconds()) * float64(time.Second)))
 	}
 	return true
 }
+
+// maxRatePause is longer than any job; a rate of 1e-12 would not fit a Duration.
+const maxRatePause = 1000 * 24 * time.Hour
 
 // sending is a lease on its way to its mapper.
 type sending struct {
