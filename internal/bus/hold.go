@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,7 +24,9 @@ type holder struct {
 	outside  budget               // answers that are kept
 }
 
-// incoming is a request that is being assembled, and then its answer.
+// incoming is a request that is being assembled, and then its answer. Only
+// what has come takes memory: who announces a gigabyte and sends none costs
+// none, nor a garbage collector that waits for the heap to double.
 //
 // It is dropped by the requester's release or partIdle after it was last
 // touched; until then a repeated last part gets the answer again.
@@ -32,8 +35,7 @@ type incoming struct {
 	layout  layout
 	header  Header
 	sum     uint32
-	body    []byte // nil once it was handed over
-	have    []bool
+	parts   [][]byte // the first, and those that have come; nil once they were handed over
 	missing int
 	handed  bool
 	waiting []func(Message) error // where the answer goes
@@ -112,7 +114,9 @@ func (c *counter) takeFirst(d Delivery) {
 
 // cost is what a request in assembly takes of the budget. What a stranger can
 // make grow counts, not the body alone: headers may be as long as a message.
-func (l layout) cost(h Header) int { return l.total + l.parts() + h.size() + bookkeeping }
+func (l layout) cost(h Header) int {
+	return l.total + l.parts()*partBookkeeping + h.size() + bookkeeping
+}
 
 // begin makes room for a request; a doubled first part changes nothing.
 func (h *holder) begin(c *counter, head partHead, d Delivery) error {
@@ -131,11 +135,11 @@ func (h *holder) begin(c *counter, head partHead, d Delivery) error {
 		return fmt.Errorf("%w: request of %d bytes", ErrBusy, l.total)
 	}
 	t := &incoming{
-		counter: c, layout: l, header: withoutPart(d.Header), sum: head.sum, body: make([]byte, l.total),
-		have: make([]bool, l.parts()), missing: l.parts(),
+		counter: c, layout: l, header: withoutPart(d.Header), sum: head.sum,
+		parts: make([][]byte, 1+l.parts()), missing: l.parts(),
 		held: l.cost(d.Header), touched: time.Now(),
 	}
-	copy(t.body, d.Body)
+	t.parts[0] = bytes.Clone(d.Body)
 	t.idle = time.AfterFunc(partIdle, func() { h.expire(head.id) })
 	h.incoming[head.id] = t
 	return nil
@@ -173,13 +177,14 @@ func (h *holder) put(head partHead, d Delivery) {
 	if complete == nil {
 		return
 	}
-	if checksum(complete.body) != complete.sum {
-		damaged := refusalFor(fmt.Errorf("%w: checksum of %d bytes in parts is wrong", ErrCorrupt, len(complete.body)))
+	body := bytes.Join(complete.parts, nil)
+	if checksum(body) != complete.sum {
+		damaged := refusalFor(fmt.Errorf("%w: checksum of %d bytes in parts is wrong", ErrCorrupt, len(body)))
 		_ = h.answer(head.id, complete, damaged)
 		return
 	}
 	r := &Request{
-		Subject: d.Subject, Message: Message{Header: complete.header, Body: complete.body},
+		Subject: d.Subject, Message: Message{Header: complete.header, Body: body},
 		reply: func(m Message) error {
 			return complete.counter.reply(func(m Message) error { return h.answer(head.id, complete, m) }, m)
 		},
@@ -206,13 +211,12 @@ func (h *holder) store(head partHead, d Delivery) (answer Message, complete *inc
 	}
 	t.touched = time.Now()
 	t.idle.Reset(partIdle)
-	if !t.have[i] {
-		copy(t.body[from:to], d.Body)
-		t.have[i] = true
+	if !t.handed && t.parts[1+i] == nil {
+		t.parts[1+i] = bytes.Clone(d.Body)
 		t.missing--
 	}
 	switch {
-	case i < len(t.have)-1:
+	case i < t.layout.parts()-1:
 		answer.Header = partHead{kind: partHave, id: head.id, offset: from}.header()
 	case t.answer != nil:
 		answer = *t.answer
@@ -223,7 +227,7 @@ func (h *holder) store(head partHead, d Delivery) (answer Message, complete *inc
 	if t.missing == 0 && !t.handed {
 		t.handed = true
 		done := *t
-		complete, t.body = &done, nil // the body is the handler's now
+		complete, t.parts = &done, nil // the body is the handler's now
 		h.inside.give(t.layout.total)
 		t.held -= t.layout.total
 	}

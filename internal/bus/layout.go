@@ -54,7 +54,9 @@ const (
 	partIdle     = 30 * time.Second // what nobody has touched for so long is dropped
 	maxHeld      = 256 << 20        // bytes in assembly, and bytes kept to be fetched
 	bookkeeping  = 1 << 10          // bytes of a transfer beside body and headers: timer, maps, names
-	maxWaiting   = 4                // answers to repeats of a last part
+
+	partBookkeeping = 32 // bytes of each part beside its body
+	maxWaiting      = 4  // answers to repeats of a last part
 )
 
 // partHead is the headers of a part.

@@ -265,7 +265,7 @@ func (t *natsTransport) asyncError(nc *nats.Conn, sub *nats.Subscription, err er
 	switch {
 	case errors.Is(err, nats.ErrSlowConsumer) && sub != nil:
 		t.slowConsumers.Add(1)
-		t.log.Warn().Str("subject", sub.Subject).Msg("too slow: messages were lost")
+		t.strange.Warn().Str("subject", sub.Subject).Msg("too slow: messages were lost")
 	case errors.Is(err, nats.ErrPermissionViolation) && minor(err):
 		t.strange.Warn().Err(err).Msg("not allowed by the NATS server")
 	case errors.Is(err, nats.ErrPermissionViolation):
