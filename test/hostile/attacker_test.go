@@ -1,0 +1,220 @@
+package hostile
+
+import (
+	"context"
+	"fmt"
+	"hash/crc32"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// attacker is a plain client of the bus that hears everything.
+type attacker struct {
+	t   *testing.T
+	nc  *nats.Conn
+	job string
+	seq uint64
+	all *nats.Subscription // to everything
+
+	mu    sync.Mutex
+	heard []*nats.Msg // guarded by mu
+	echo  bool        // guarded by mu; what is heard is said again at once
+}
+
+// mark is the header of what the attacker sends, so that it knows its own.
+const mark = "X-Attacker"
+
+func newAttacker(t *testing.T, url, job string, options ...nats.Option) *attacker {
+	t.Helper()
+	a := &attacker{t: t, job: job}
+	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
+	defer cancel()
+	options = append(options, nats.CustomInboxPrefix("_INBOX_X"), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	proc.Eventually(ctx, t, "nats-server", func() (up bool) {
+		var err error
+		a.nc, err = nats.Connect(url, options...)
+		return err == nil
+	})
+	t.Cleanup(a.nc.Close)
+	return a
+}
+
+// listen records everything on the bus from now on.
+func (a *attacker) listen() {
+	a.t.Helper()
+	sub, err := a.nc.Subscribe(">", a.hear)
+	if err == nil {
+		err = sub.SetPendingLimits(-1, -1)
+	}
+	if err == nil {
+		err = a.nc.Flush()
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.all = sub
+}
+
+func (a *attacker) hear(m *nats.Msg) {
+	if m.Header.Get(mark) != "" || strings.HasPrefix(m.Subject, "_INBOX_X") {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.heard = append(a.heard, m)
+	if a.echo {
+		_ = a.nc.PublishMsg(marked(m))
+	}
+}
+
+// marked is a copy of a message, as the attacker sends it.
+func marked(m *nats.Msg) *nats.Msg {
+	c := nats.NewMsg(m.Subject)
+	c.Reply, c.Data = m.Reply, slices.Clone(m.Data)
+	maps.Copy(c.Header, m.Header)
+	c.Header.Set(mark, "1")
+	return c
+}
+
+// record is all that was heard, or those messages that match.
+func (a *attacker) record(match func(*nats.Msg) bool) []*nats.Msg {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var found []*nats.Msg
+	for _, m := range a.heard {
+		if match == nil || match(m) {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+func (a *attacker) subject(verb string) string { return "chunkline." + a.job + "." + verb }
+
+func (a *attacker) on(verb string) func(*nats.Msg) bool {
+	return func(m *nats.Msg) bool { return m.Subject == a.subject(verb) }
+}
+
+// await waits for the first message that was heard on a verb.
+func (a *attacker) await(verb string) *nats.Msg {
+	a.t.Helper()
+	return a.awaitAny(verb, a.on(verb))
+}
+
+func (a *attacker) awaitAny(what string, match func(*nats.Msg) bool) *nats.Msg {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), proc.Patience)
+	defer cancel()
+	var found []*nats.Msg
+	proc.Eventually(ctx, a.t, "a message: "+what, func() bool { found = a.record(match); return len(found) > 0 })
+	return found[0]
+}
+
+// message turns one of ours into a plain one.
+func (a *attacker) message(verb string, m bus.Message) *nats.Msg {
+	c := nats.NewMsg(a.subject(verb))
+	c.Data = m.Body
+	for key, value := range m.Header {
+		c.Header.Set(key, value)
+	}
+	c.Header.Set(mark, "1")
+	return c
+}
+
+func (a *attacker) say(messages ...*nats.Msg) {
+	a.t.Helper()
+	for _, m := range messages {
+		if err := a.nc.PublishMsg(m); err != nil {
+			a.t.Fatalf("publish %s: %v", m.Subject, err)
+		}
+	}
+	if err := a.nc.FlushTimeout(proc.Patience); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// ask sends a request, again until somebody answers.
+func (a *attacker) ask(verb string, m bus.Message) bus.Message {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), proc.Patience)
+	defer cancel()
+	var got *nats.Msg
+	proc.Eventually(ctx, a.t, "an answer to "+verb, func() bool {
+		var err error
+		got, err = a.nc.RequestMsg(a.message(verb, m), 5*time.Second)
+		return err == nil
+	})
+	answer := bus.Message{Header: bus.Header{}, Body: got.Data}
+	for key, values := range got.Header {
+		answer.Header[key] = values[0]
+	}
+	return answer
+}
+
+// self is the attacker as a mapper.
+var self = bus.Mapper{ID: "ATTACKER", Name: "attacker"}
+
+// lease gets a chunk as a mapper does: on an open bus everybody is one.
+func (a *attacker) lease() bus.Work {
+	a.t.Helper()
+	a.seq++
+	n := bus.Next{Mapper: self, Holding: bus.Holding{Seq: a.seq, Asking: []uint64{a.seq}}, Wait: time.Minute}
+	work, err := bus.DecodeWork(a.ask(bus.VerbNext, n.Encode()))
+	if err != nil || work.Status != bus.WorkChunk {
+		a.t.Fatalf("asked for a chunk, got %s %s, %v", work.Status, work.Reason, err)
+	}
+	return work
+}
+
+// result is the true result of a chunk.
+func (a *attacker) result(w bus.Work) bus.Save {
+	a.t.Helper()
+	spec, err := transform.Parse("users")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	mapping, err := spec.New()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	s := bus.Save{
+		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count, Attempt: w.Attempt,
+		Digest: w.Digest, Token: w.Token, Mapper: self,
+	}
+	for _, object := range chunk.Objects(w.Chunk.Body) {
+		if s.Outputs, err = mapping.Map(a.t.Context(), object, s.Outputs); err != nil {
+			a.t.Fatal(err)
+		}
+		s.Counts = append(s.Counts, 1)
+	}
+	return s
+}
+
+// save sends a result and returns what the saver says.
+func (a *attacker) save(m bus.Message) bus.SaveAnswer {
+	a.t.Helper()
+	answer, err := bus.DecodeSaveAnswer(a.ask(bus.VerbSave, m))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return answer
+}
+
+// tick is the pause between two looks at something.
+func tick() <-chan time.Time { return time.After(20 * time.Millisecond) }
+
+// sum is the checksum of a body, as it is written.
+func sum(body []byte) string {
+	return fmt.Sprintf("%08x", crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+}

@@ -1,0 +1,151 @@
+package hostile
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+const (
+	floodMessages = 100_000 // to each subject
+	floodForged   = 20_000  // mappers that are not there
+	floodAnnounce = 5_000   // transfers of 1 GiB that never go on
+	floodLists    = 60      // messages of 200 bytes that list 65,536 chunks and requests
+	floodHeaders  = 1_000   // transfers with headers of 500 KiB
+)
+
+// TestFlood: a hundred thousand small messages to each subject, with answers
+// that nobody reads. Nobody falls, and nobody grows.
+func TestFlood(t *testing.T) {
+	t.Parallel()
+	j, fetcher, _ := busy(t, 3000)
+	j.control(bus.ControlPause) // the flood comes in the middle of the job
+	j.deaf()
+	victim := j.victim()
+	verbs := []string{
+		bus.VerbNext, bus.VerbBeat, bus.VerbSave, bus.VerbSync, bus.VerbSaved, bus.VerbStatus, bus.VerbControl,
+		bus.VerbMapper(victim.Mapper.ID), "part." + j.partSubject(),
+	}
+	for i, verb := range verbs {
+		m := j.message(verb, bus.Message{Header: bus.Header{"Chunkline-Protocol": "1"}, Body: []byte("flood")})
+		for k := range floodMessages {
+			m.Reply = fmt.Sprintf("_INBOX_Y.%d.%d", i, k) // nobody is there
+			j.shout(m)
+		}
+	}
+	for range floodMessages {
+		j.shout(&nats.Msg{Subject: "$SRV.PING", Reply: "_INBOX_Y.ping"})
+	}
+	j.say()
+	j.control(bus.ControlResume)
+	j.end(fetcher)
+	for _, p := range j.roles {
+		if size := len(p.Log()); size > 1<<20 {
+			t.Errorf("%s logged %d KiB about the flood, want less than 1 MiB", p.Label, size>>10)
+		}
+	}
+}
+
+// TestFloodMappers: thousands of mappers that are not there, and lists as long
+// as the protocol allows, in messages of 200 bytes.
+func TestFloodMappers(t *testing.T) {
+	t.Parallel()
+	j, fetcher, _ := busy(t, 3000)
+	j.control(bus.ControlPause) // the flood comes in the middle of the job
+	j.deaf()
+	plan := j.victim().Plan
+	all := make([]chunk.ID, 1<<16)
+	asking := make([]uint64, 1<<16)
+	for i := range all {
+		all[i], asking[i] = chunk.ID(i), uint64(i+1000)
+	}
+	for i := range floodForged {
+		b := bus.Beat{Plan: plan, Mapper: bus.Mapper{ID: fmt.Sprint("forged-", i)}, Holding: bus.Holding{Seq: 1, Held: all[i%30 : i%30+1]}}
+		j.shout(j.message(bus.VerbBeat, b.Encode()))
+	}
+	for i := range uint64(floodLists) {
+		n := bus.Next{Plan: plan, Mapper: self, Holding: bus.Holding{Seq: 1000 + i, Held: all, Asking: asking}, Wait: 1e9}
+		if i%2 == 1 {
+			n.Held = nil // all lost again
+		}
+		m := j.message(bus.VerbNext, n.Encode())
+		m.Reply = "_INBOX_Y.next"
+		j.shout(m)
+	}
+	j.say()
+	j.control(bus.ControlResume)
+	j.end(fetcher)
+}
+
+// TestFloodParts: announcements and headers that somebody has to keep are
+// bounded.
+func TestFloodParts(t *testing.T) {
+	t.Parallel()
+	j, fetcher, _ := busy(t, 3000)
+	j.control(bus.ControlPause) // the flood comes in the middle of the job
+	j.deaf()
+	first := func(verb, id string, total, body int) *nats.Msg {
+		m := j.message(verb, bus.Message{Body: make([]byte, body), Header: bus.Header{
+			"Chunkline-Protocol": "1", "Chunkline-Part": "first", "Chunkline-Part-Id": id,
+			"Chunkline-Part-Total": fmt.Sprint(total), "Chunkline-Part-Size": "256", "Chunkline-Part-Sum": sum(make([]byte, total%1000)),
+		}})
+		m.Reply = "_INBOX_Y.parts"
+		return m
+	}
+	for i := range floodAnnounce {
+		j.shout(first(bus.VerbNext, fmt.Sprint("n", i), 1<<30, 10), first(bus.VerbSave, fmt.Sprint("s", i), 1<<30, 10))
+	}
+	long := strings.Repeat("x", 500<<10)
+	for i := range floodHeaders {
+		for _, verb := range []string{bus.VerbNext, bus.VerbSave} {
+			m := first(verb, fmt.Sprint("h", i), 2, 1)
+			m.Header.Set("X-Long", long)
+			j.shout(m)
+		}
+	}
+	j.say()
+	j.control(bus.ControlResume)
+	j.end(fetcher)
+}
+
+// partSubject is where the saver takes parts: it says so to whoever begins.
+func (j *job) partSubject() string {
+	j.t.Helper()
+	answer := j.ask(bus.VerbSave, bus.Message{Body: []byte("x"), Header: bus.Header{
+		"Chunkline-Protocol": "1", "Chunkline-Part": "first", "Chunkline-Part-Id": "probe",
+		"Chunkline-Part-Total": "2", "Chunkline-Part-Size": "256", "Chunkline-Part-Sum": "00000000",
+	}})
+	return answer.Header["Chunkline-Part-At"]
+}
+
+// shout sends without waiting for the server to have it.
+func (a *attacker) shout(messages ...*nats.Msg) {
+	a.t.Helper()
+	for _, m := range messages {
+		if err := a.nc.PublishMsg(m); err != nil {
+			a.t.Fatalf("publish %s: %v", m.Subject, err)
+		}
+	}
+}
+
+// control gives an operator's order.
+func (j *job) control(action bus.ControlAction) {
+	j.t.Helper()
+	answer, err := bus.DecodeControlAnswer(j.ask(bus.VerbControl, bus.Control{Action: action}.Encode()))
+	if err != nil || !answer.OK {
+		j.t.Fatalf("%s: %+v, %v", action, answer, err)
+	}
+}
+
+// deaf hears no more: the server cuts off who does not read what it floods.
+func (a *attacker) deaf() {
+	a.t.Helper()
+	if err := a.all.Unsubscribe(); err != nil {
+		a.t.Fatal(err)
+	}
+}

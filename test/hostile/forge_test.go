@@ -1,0 +1,181 @@
+package hostile
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// busy starts a job whose only mapper holds its first chunk for long enough to
+// be lied about.
+func busy(t *testing.T, users int) (j *job, fetcher, mapper *proc.Process) {
+	t.Helper()
+	j = newJob(t, users)
+	j.listen()
+	j.saver()
+	fetcher = j.fetcher()
+	mapper = j.mapper("mapper", "users?duration=300ms", "WORKERS=2")
+	j.awaitAny("a beat with a chunk", func(m *nats.Msg) bool { return j.on(bus.VerbBeat)(m) && m.Header.Get("Chunkline-Held") != "" })
+	return j, fetcher, mapper
+}
+
+// victim is the mapper as it named itself last.
+func (j *job) victim() bus.Beat {
+	j.t.Helper()
+	heard := j.record(j.on(bus.VerbBeat))
+	last := heard[len(heard)-1]
+	m := bus.Message{Header: bus.Header{}}
+	for key, values := range last.Header {
+		m.Header[key] = values[0]
+	}
+	b, err := bus.DecodeBeat(m)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return b
+}
+
+// TestForgedSaved: whoever has no key confirms nothing. A true confirmation
+// that is played back says what was true before.
+func TestForgedSaved(t *testing.T) {
+	t.Parallel()
+	j, fetcher, _ := busy(t, 2000)
+	true1 := j.await(bus.VerbSaved)
+	work := j.lease()
+	forged := bus.Saved{Plan: work.Plan, Epoch: work.Epoch}
+	for id := range chunk.ID(20) {
+		forged.Chunks = append(forged.Chunks, bus.SavedChunk{Entry: bus.Entry{ID: id, Digest: work.Digest}, Mapper: "x"})
+	}
+	unsigned := j.message(bus.VerbSaved, forged.Encode(make([]byte, 32)))
+	unsigned.Header.Del("Chunkline-Signature")
+	altered := marked(true1)
+	altered.Header.Set("Chunkline-Epoch", "4611686018427387904") // the fetcher would believe itself fenced
+	other := marked(true1)
+	other.Data[7] ^= 1 // another chunk
+	other.Header.Set("Chunkline-Sum", sum(other.Data))
+	forged.Epoch = 1 << 62
+	j.say(unsigned, altered, other, j.message(bus.VerbSaved, forged.Encode([]byte("no key"))))
+	for range 100 {
+		j.say(marked(true1))
+	}
+	j.end(fetcher)
+}
+
+// TestForgedOrders: a chunk that a mapper was told to drop, by nobody who may,
+// is mapped after all. A drain is the one order that an open bus lets anybody
+// give: the mapper finishes what it holds and leaves, and nothing is lost.
+func TestForgedOrders(t *testing.T) {
+	t.Parallel()
+	j, fetcher, mapper := busy(t, 2000)
+	victim := j.victim()
+	to := bus.VerbMapper(victim.Mapper.ID)
+	for range 20 {
+		for id := range chunk.ID(20) {
+			j.say(j.message(to, bus.Order{Plan: victim.Plan, Kind: bus.OrderDrop, Chunk: id}.Encode()))
+		}
+	}
+	other := bus.Order{Plan: "00000000000000000000000000000000", Kind: bus.OrderDrop, Chunk: 1 << 62, Epoch: 1 << 62}
+	j.say(j.message(to, other.Encode()))
+	j.ask(to, bus.Order{Plan: victim.Plan, Kind: bus.OrderDrain}.Encode())
+	if code := mapper.Exit(); code != 0 {
+		t.Errorf("drained mapper: exit %d, want 0: %s", code, mapper.Tail())
+	}
+	mapper.Start()
+	j.end(fetcher)
+}
+
+// TestForgedBeats: lies in a mapper's name cost its chunks another attempt,
+// and mute it at worst; another mapper does the job, and every chunk is there
+// once.
+func TestForgedBeats(t *testing.T) {
+	t.Parallel()
+	j, fetcher, _ := busy(t, 3000)
+	lie := func(change func(*bus.Beat)) {
+		b := j.victim()
+		b.Seq++
+		change(&b)
+		j.say(j.message(bus.VerbBeat, b.Encode()))
+	}
+	all := make([]chunk.ID, 1<<16)
+	for i := range all {
+		all[i] = chunk.ID(i)
+	}
+	lie(func(b *bus.Beat) { b.Goodbye = true })
+	lie(func(b *bus.Beat) { b.Held = nil })
+	lie(func(b *bus.Beat) { b.Held = all })
+	lie(func(b *bus.Beat) { b.Epoch = 1 << 62 })
+	lie(func(b *bus.Beat) { b.Held = []chunk.ID{1 << 62} })
+	lie(func(b *bus.Beat) { b.Doing = &bus.Doing{Chunk: 0, Index: 1} })
+	lie(func(b *bus.Beat) { b.Plan = "00000000000000000000000000000000" })
+	lie(func(b *bus.Beat) { b.Mapper = bus.Mapper{ID: "A-b_9", Name: strings.Repeat("n", 256)}; b.Held = all })
+	ask := bus.Next{Plan: j.victim().Plan, Mapper: self, Holding: bus.Holding{Seq: 1 << 62, Held: all}, Epoch: 1 << 62}
+	for i := range uint64(1 << 16) {
+		ask.Asking = append(ask.Asking, math.MaxInt64/4+i)
+	}
+	j.say(j.message(bus.VerbNext, ask.Encode()))
+	lie(func(b *bus.Beat) { b.Seq = 1 << 62; b.Held = nil }) // from now on the mapper is not heard
+	j.mapper("second", "users?duration=50ms", "WORKERS=2")
+	j.end(fetcher)
+	if strings.Contains(fetcher.Log(), "taken over") {
+		t.Errorf("the fetcher took a beat's word for being fenced: %s", fetcher.Tail())
+	}
+}
+
+// TestForgedSync: on an open bus anybody can claim a job by its own plan, which
+// ends the fetcher that had it; the next one goes on. Another plan is refused,
+// and the saver calls nothing finished that is not there.
+func TestForgedSync(t *testing.T) {
+	t.Parallel()
+	j, fetcher, _ := busy(t, 4000)
+	claim := j.await(bus.VerbSync)
+	j.await(bus.VerbSaved) // something is in the sink: nothing is not all
+	sync := func(q bus.Sync) bus.SyncAnswer {
+		a, err := bus.DecodeSyncAnswer(j.ask(bus.VerbSync, q.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	want := func(what string, got bus.SyncAnswer, status bus.SyncStatus) {
+		t.Helper()
+		if got.Status != status {
+			t.Errorf("%s: %s %s, want %s", what, got.Status, got.Reason, status)
+		}
+	}
+	plan := j.victim().Plan
+	want("claim of another plan", sync(bus.Sync{Op: bus.SyncClaim, Fetcher: "x", Claim: &chunk.Plan{Source: "file:other"}}), bus.SyncOtherPlan)
+	want("claim of no plan", sync(bus.Sync{Op: bus.SyncClaim, Fetcher: "x", Claim: &chunk.Plan{}}), bus.SyncOtherPlan)
+	question := bus.Sync{Op: bus.SyncList, Plan: plan, Fetcher: "x", Epoch: 1 << 62, Limit: 1 << 20}
+	want("list of a later epoch", sync(question), bus.SyncFenced)
+	question.Plan = "00000000000000000000000000000000"
+	want("list of another plan", sync(question), bus.SyncOtherPlan)
+
+	// finish, before the job is: with too much, with what is there, with nothing
+	finish := bus.Sync{Op: bus.SyncFinish, Plan: plan, Fetcher: "x", Epoch: 1}
+	held := j.status().Summary
+	for _, total := range []bus.Totals{{}, {Chunks: 40, Objects: 4000}, {Chunks: math.MaxInt64, Objects: math.MaxInt64}} {
+		finish.Total = total
+		answer := sync(finish)
+		for answer.Status == bus.SyncWorking {
+			answer = sync(finish)
+		}
+		want("finish of what is not there", answer, bus.SyncFailed)
+	}
+	finish.Total = bus.Totals{Chunks: held.Chunks, Objects: held.Objects}
+	sync(finish) // may be true at this moment: the true one comes later, and counts
+
+	first := marked(claim)
+	first.Header.Set("Chunkline-Fetcher", "attacker")
+	j.say(first)
+	if code := fetcher.Exit(); code != 1 || !strings.Contains(fetcher.Tail(), "another fetcher has taken over") {
+		t.Errorf("fetcher after a forged claim: exit %d, want 1, saying why: %s", code, fetcher.Tail())
+	}
+	fetcher.Start() // as whatever keeps it running does
+	j.end(fetcher)
+}

@@ -1,0 +1,185 @@
+package hostile
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// job is a job of real roles, and an attacker beside them.
+type job struct {
+	t       *testing.T
+	dir     string
+	name    string
+	url     string
+	source  string
+	users   int
+	out     string
+	env     map[string][]string // by program: more settings
+	roles   []*proc.Process     // that must not end by themselves
+	highest <-chan int          // the peak of the fetcher, once it has ended
+	*attacker
+}
+
+// newJob starts a nats-server and an attacker; the test starts the roles.
+func newJob(t *testing.T, users int) *job {
+	t.Helper()
+	dir := t.TempDir()
+	_, url := proc.NATS(t, dir)
+	j := &job{t: t, dir: dir, name: "hostile", url: url, users: users, source: proc.Users(t, dir, users), out: filepath.Join(dir, "out")}
+	j.attacker = newAttacker(t, j.url, j.name)
+	return j
+}
+
+func (j *job) start(label, program string, env ...string) *proc.Process {
+	j.t.Helper()
+	common := []string{"NATS_URL=" + j.url, "JOB=" + j.name, "HTTP_ADDR=", "LOG_FORMAT=json"}
+	p := proc.Start(j.t, proc.Spec{Dir: j.dir, Label: label, Program: program, Env: slices.Concat(common, j.env[program], env)})
+	j.roles = append(j.roles, p)
+	return p
+}
+
+func (j *job) saver() *proc.Process {
+	p := j.start("saver", "saver", "SINK="+j.out)
+	p.Await("saver serves")
+	return p
+}
+
+func (j *job) fetcher(env ...string) *proc.Process {
+	p := j.start("fetcher", "fetcher", append(env, "SOURCE="+j.source, "ON_DONE=exit")...)
+	p.Await("fetcher serves")
+	j.watch(p)
+	return p
+}
+
+func (j *job) mapper(label, transform string, env ...string) *proc.Process {
+	p := j.start(label, "mapper", append(env, "TRANSFORM="+transform, "MAPPER_NAME="+label)...)
+	p.Await("mapper asks")
+	return p
+}
+
+// end waits until the fetcher has done the job and judges everything: what the
+// fetcher counted, what the sink holds, and that no role has ended or grown.
+func (j *job) end(fetcher *proc.Process) {
+	j.t.Helper()
+	if code := fetcher.Exit(); code != 0 {
+		j.t.Fatalf("fetcher: exit %d, want 0: %s", code, fetcher.Tail())
+	}
+	for label, peak := range j.peaks(fetcher) {
+		if peak > maxPeak {
+			j.t.Errorf("%s took %d MiB at its peak, want at most %d", label, peak>>20, maxPeak>>20)
+		}
+	}
+	for _, p := range j.roles {
+		if p == fetcher {
+			continue
+		}
+		select {
+		case <-p.Exited():
+			j.t.Errorf("%s has ended: %s", p.Label, p.Tail())
+		default:
+		}
+		if strings.Contains(p.Log(), "panic:") {
+			j.t.Errorf("%s panicked: %s", p.Label, p.Tail())
+		}
+	}
+	want := fmt.Sprintf(`"objects":%d,"outputs":%d,"dead":0`, j.users, j.users)
+	if !strings.Contains(fetcher.Log(), want) {
+		j.t.Errorf("the fetcher did not count %s: %s", want, fetcher.Tail())
+	}
+	j.verify()
+}
+
+// verify holds the sink against the source, with our own program and with the
+// checker.
+func (j *job) verify() {
+	j.t.Helper()
+	for _, p := range j.roles {
+		if p.Program == "saver" {
+			p.Kill() // verify wants the folder for itself
+		}
+	}
+	proc.Check(j.t, j.source, j.out)
+	stdout, stderr, code := proc.Run(j.t, nil, "chunkline", "verify", "-o", j.out, "--json")
+	var report struct{ Objects, Outputs, Dead int }
+	if err := json.Unmarshal([]byte(stdout), &report); code != 0 || err != nil {
+		j.t.Fatalf("verify: exit %d, %v\n%s%s", code, err, stdout, stderr)
+	}
+	if report.Objects != j.users || report.Outputs != j.users || report.Dead != 0 {
+		j.t.Errorf("verify counted %+v, want %d objects and outputs, none dead", report, j.users)
+	}
+}
+
+// status is what the fetcher says of itself.
+func (j *job) status() bus.Status {
+	j.t.Helper()
+	s, err := bus.DecodeStatus(j.ask(bus.VerbStatus, bus.StatusQuery{}.Encode()))
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return s
+}
+
+// maxPeak bounds the resident memory of each role at its peak. A role has
+// budgets of 256 MiB for messages in parts and 128 MiB for what waits for one
+// handler; no attack fills several of them with real bytes at a time.
+const maxPeak = 512 << 20
+
+// watch follows the peak of the fetcher, which ends before it is asked for.
+func (j *job) watch(fetcher *proc.Process) {
+	highest := make(chan int, 1)
+	j.highest = highest
+	go func() { // ends with the fetcher, which the test's cleanup kills
+		most := 0
+		defer func() { highest <- most }()
+		for exited := fetcher.Exited(); ; {
+			most = max(most, peak(fetcher.PID()))
+			select {
+			case <-exited:
+				return
+			case <-tick():
+			}
+		}
+	}()
+}
+
+// peaks is the peak of every role, by label, after the fetcher has ended.
+func (j *job) peaks(fetcher *proc.Process) map[string]int {
+	peaks := map[string]int{}
+	for _, p := range j.roles {
+		peaks[p.Label] = peak(p.PID())
+	}
+	peaks[fetcher.Label] = <-j.highest
+	j.t.Logf("peaks in MiB: %s", mebibytes(peaks))
+	return peaks
+}
+
+func mebibytes(peaks map[string]int) string {
+	var text []string
+	for label, bytes := range peaks {
+		text = append(text, fmt.Sprintf("%s %d", label, bytes>>20))
+	}
+	slices.Sort(text)
+	return strings.Join(text, ", ")
+}
+
+// peak is the most resident memory a process has had, in bytes; 0 if it has
+// ended.
+func peak(pid int) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	number, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	kilobytes, _ := strconv.Atoi(number)
+	return kilobytes << 10
+}

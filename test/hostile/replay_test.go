@@ -1,0 +1,189 @@
+package hostile
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// TestReplay: a job in which every message is said twice, by its sender and by
+// the attacker, and then a job of another plan, in which everything of the
+// first is said again, doubled and shuffled.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	first := newJob(t, 3000)
+	first.mu.Lock()
+	first.echo = true
+	first.mu.Unlock()
+	first.listen()
+	saver := first.saver()
+	fetcher := first.fetcher()
+	mapper := first.mapper("mapper", "users?duration=20ms", "WORKERS=2")
+	first.end(fetcher)
+
+	second := &job{
+		t: t, dir: t.TempDir(), name: first.name, url: first.url, users: first.users, source: first.source,
+		out: filepath.Join(t.TempDir(), "out"), attacker: newAttacker(t, first.url, first.name),
+	}
+	first.mu.Lock()
+	first.echo = false
+	first.mu.Unlock()
+	mapper.Kill()
+	saver.Kill()
+	tape := first.record(func(m *nats.Msg) bool {
+		return strings.HasPrefix(m.Subject, "chunkline.") || strings.HasPrefix(m.Subject, "_INBOX")
+	})
+	t.Logf("%d messages are played back", len(tape))
+	second.saver()
+	fetcher = second.fetcher("CHUNK_SIZE=30")
+	second.mapper("mapper", "users?duration=40ms", "WORKERS=2")
+	dice := rand.New(rand.NewPCG(1, 2))
+	for range 2 {
+		dice.Shuffle(len(tape), func(a, b int) { tape[a], tape[b] = tape[b], tape[a] })
+		for _, m := range tape {
+			second.say(marked(m))
+		}
+	}
+	second.end(fetcher)
+}
+
+// TestReflection: no role says anything at a subject that a requester has
+// chosen, unless it is an inbox.
+func TestReflection(t *testing.T) {
+	t.Parallel()
+	j, fetcher, _ := busy(t, 2000)
+	targets := []string{
+		j.subject(bus.VerbSaved), j.subject(bus.VerbControl), j.subject(bus.VerbBeat), j.subject("part.x"),
+		j.subject(bus.VerbMapper(j.victim().Mapper.ID)), "$SYS.REQ.SERVER.PING", "$JS.API.INFO", ">", "other",
+	}
+	verbs := map[string]bus.Message{
+		bus.VerbNext:                         bus.Next{Mapper: self, Holding: bus.Holding{Seq: 1}}.Encode(),
+		bus.VerbSave:                         {Header: bus.Header{"Chunkline-Protocol": "1"}},
+		bus.VerbSync:                         bus.Sync{Op: bus.SyncList, Plan: j.victim().Plan, Fetcher: "x", Epoch: 1, Limit: 1}.Encode(),
+		bus.VerbStatus:                       bus.StatusQuery{}.Encode(),
+		bus.VerbControl:                      bus.Control{Action: bus.ControlResume}.Encode(),
+		bus.VerbMapper(j.victim().Mapper.ID): bus.Order{Plan: j.victim().Plan, Kind: bus.OrderPing}.Encode(),
+	}
+	for verb, message := range verbs {
+		for _, target := range targets {
+			m := j.message(verb, message)
+			m.Reply = target
+			j.say(m)
+		}
+		// an inbox is answered, also another role's: it waits for no such answer
+		m := j.message(verb, message)
+		m.Reply = "_INBOX_F.x." + verb
+		j.say(m)
+	}
+	j.ask(bus.VerbStatus, bus.StatusQuery{}.Encode())
+	j.end(fetcher)
+	roles := map[string]bool{bus.VerbSaved: true, bus.VerbBeat: true, bus.VerbMapper(j.victim().Mapper.ID): true}
+	for _, m := range j.record(nil) {
+		for _, target := range targets {
+			verb := strings.TrimPrefix(m.Subject, j.subject(""))
+			if m.Subject == target && !roles[verb] {
+				t.Errorf("a role was made to publish to %s: %v", m.Subject, m.Header)
+			}
+		}
+	}
+	for verb := range roles { // where roles do publish: nothing but what they say themselves
+		for _, m := range j.record(j.on(verb)) {
+			if m.Header.Get("Chunkline-Status") != "" || strings.HasPrefix(string(m.Data), "{") {
+				t.Errorf("a role was made to publish an answer to %s: %v", m.Subject, m.Header)
+			}
+		}
+	}
+}
+
+// TestMutations takes one true message of each kind and spoils it in every way
+// that is listed; the job goes on as if nothing had been said.
+func TestMutations(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, 3000)
+	j.listen()
+	j.saver()
+	fetcher := j.fetcher()
+	work := j.lease()
+	result := j.result(work)
+	plan := work.Plan
+	j.mapper("mapper", "users?duration=200ms", "WORKERS=1")
+	j.await(bus.VerbSaved)
+	victim := j.victim()
+	bases := []*nats.Msg{
+		// The attacker's own: the true mapper shall not be muted.
+		j.message(bus.VerbNext, bus.Next{Plan: plan, Mapper: self, Holding: bus.Holding{Seq: 9, Held: []chunk.ID{work.Chunk.ID}, Asking: []uint64{9}}}.Encode()),
+		j.message(bus.VerbBeat, bus.Beat{Plan: plan, Mapper: self, Holding: bus.Holding{Seq: 9, Held: []chunk.ID{work.Chunk.ID}}, Doing: &bus.Doing{}}.Encode()),
+		j.message(bus.VerbSave, result.Encode()),
+		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncList, Plan: plan, Fetcher: "x", Epoch: 1, Limit: 5}.Encode()),
+		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncList, Plan: plan, Fetcher: "x", Epoch: 1, Chunks: []chunk.ID{work.Chunk.ID}}.Encode()),
+		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncFinish, Plan: plan, Fetcher: "x", Epoch: 1, Total: bus.Totals{Chunks: 1}}.Encode()),
+		marked(j.await(bus.VerbSaved)),
+		j.message(bus.VerbStatus, bus.StatusQuery{}.Encode()),
+		j.message(bus.VerbControl, bus.Control{Action: bus.ControlResume}.Encode()),
+		j.message(bus.VerbMapper(victim.Mapper.ID), bus.Order{Plan: plan, Kind: bus.OrderDrop, Chunk: 7}.Encode()),
+	}
+	count := 0
+	for _, base := range bases {
+		for _, m := range mutations(base) {
+			m.Reply = fmt.Sprintf("_INBOX_X.mutation.%d", count)
+			j.say(m)
+			count++
+		}
+	}
+	t.Logf("%d mutations", count)
+	j.mapper("second", "users?duration=20ms", "WORKERS=1")
+	j.end(fetcher)
+}
+
+// mutations spoils a message: each header missing, empty, of another kind, too
+// large; another version; the body cut, longer, with bits flipped.
+func mutations(base *nats.Msg) []*nats.Msg {
+	values := []string{
+		"", " ", "-1", "x", "0", "1e9", "18446744073709551616", "4611686018427387904", "4611686018427387905", "0-65536", "5-1",
+		"1x10001", "1x10000", `"`, `"\ud800"`, "{", strings.Repeat("9", 4096), strings.Repeat("f", 32), "\x00", "ä", "true", ",", "/", "1/2/3",
+	}
+	var all []*nats.Msg
+	add := func(change func(m *nats.Msg)) {
+		m := marked(base)
+		change(m)
+		all = append(all, m)
+	}
+	for key := range base.Header {
+		if key == mark {
+			continue
+		}
+		add(func(m *nats.Msg) { m.Header.Del(key) })
+		add(func(m *nats.Msg) { m.Header[strings.ToLower(key)] = m.Header[key]; delete(m.Header, key) })
+		add(func(m *nats.Msg) { m.Header[key] = []string{"2", m.Header[key][0]} })
+		for _, value := range values {
+			if key == "Chunkline-Op" || value == base.Header.Get(key) {
+				continue
+			}
+			add(func(m *nats.Msg) { m.Header.Set(key, value) })
+		}
+	}
+	add(func(m *nats.Msg) { m.Header = nats.Header{mark: m.Header[mark]} })
+	add(func(m *nats.Msg) { m.Header.Set("X-Giant", strings.Repeat("x", 900_000)) })
+	add(func(m *nats.Msg) {
+		for i := range 2000 {
+			m.Header.Set(fmt.Sprint("X-Many-", i), "x")
+		}
+	})
+	size := len(base.Data)
+	for _, to := range []int{0, size / 2, size - 1} {
+		add(func(m *nats.Msg) { m.Data = m.Data[:max(0, to)] })
+	}
+	add(func(m *nats.Msg) { m.Data = append(m.Data, '\n') })
+	add(func(m *nats.Msg) { m.Data = append(m.Data, m.Data...) })
+	for bit := 0; bit < size*8; bit += max(1, size*8/64) {
+		add(func(m *nats.Msg) { m.Data[bit/8] ^= 1 << (bit % 8) })
+	}
+	return all
+}

@@ -1,0 +1,78 @@
+package hostile
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// TestForgedResults: a result counts with the token of its chunk only, whole,
+// and once. Of two with different content the first wins.
+func TestForgedResults(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, 2000)
+	j.saver()
+	fetcher := j.fetcher()
+	work := j.lease()
+	other := j.lease()
+	good := j.result(work)
+	lines := slices.Collect(bytes.Lines(good.Outputs))
+	letter := chunk.DeadLetter{Ordinal: good.First, Chunk: good.Chunk, Error: "forged", Attempts: 1, Object: []byte(`1`)}.Append(nil)
+
+	for _, c := range []struct {
+		name  string
+		want  bus.SaveStatus
+		forge func(s *bus.Save)
+	}{
+		{"a chunk that was never leased", bus.SaveRefused, func(s *bus.Save) { s.Chunk, s.First = 15, 1500 }},
+		{"a chunk beyond the end", bus.SaveRefused, func(s *bus.Save) { s.Chunk = 1 << 62 }},
+		{"no token", bus.SaveRefused, func(s *bus.Save) { s.Token = "00000000000000000000000000000000" }},
+		{"the token of another chunk", bus.SaveRefused, func(s *bus.Save) { s.Token = other.Token }},
+		{"another chunk's digest", bus.SaveRefused, func(s *bus.Save) { s.Digest = other.Digest }},
+		{"another first object", bus.SaveRefused, func(s *bus.Save) { s.First += 100 }},
+		{"the largest first object", bus.SaveRefused, func(s *bus.Save) { s.First = 1 << 62 }},
+		{"another plan", bus.SaveRefused, func(s *bus.Save) { s.Plan = "00000000000000000000000000000000" }},
+		{"fewer objects", bus.SaveRefused, func(s *bus.Save) {
+			s.Objects, s.Counts, s.Outputs = 99, s.Counts[:99], bytes.Join(lines[:99], nil)
+		}},
+		{"more objects", bus.SaveRefused, func(s *bus.Save) {
+			s.Objects, s.Counts, s.Outputs = 101, append(s.Counts, 1), append(s.Outputs, lines[0]...)
+		}},
+		{"fewer counts than objects", bus.SaveRefused, func(s *bus.Save) { s.Counts = s.Counts[:99] }},
+		{"fewer lines than counted", bus.SaveBusy, func(s *bus.Save) { s.Outputs = bytes.Join(lines[:99], nil) }},
+		{"more lines than counted", bus.SaveBusy, func(s *bus.Save) { s.Outputs = append(s.Outputs, lines[0]...) }},
+		{"the last line without end", bus.SaveBusy, func(s *bus.Save) { s.Outputs = s.Outputs[:len(s.Outputs)-1] }},
+		{"an output and a dead letter", bus.SaveRefused, func(s *bus.Save) { s.Dead, s.DeadCount = letter, 1 }},
+		{"more dead letters than objects", bus.SaveRefused, func(s *bus.Save) {
+			s.Counts, s.Outputs = make([]int, 100), nil
+			s.Dead, s.DeadCount = bytes.Repeat(letter, 101), 101
+		}},
+	} {
+		forged := good
+		forged.Counts, forged.Outputs = slices.Clone(good.Counts), slices.Clone(good.Outputs)
+		c.forge(&forged)
+		if got := j.save(forged.Encode()); got.Status != c.want {
+			t.Errorf("%s: %s %s, want %s", c.name, got.Status, got.Reason, c.want)
+		}
+	}
+	if s := j.status(); s.Chunks.Saved != 0 || s.Summary.Chunks != 0 {
+		t.Errorf("forged results: the fetcher counts %d chunks as saved, the sink %d; want none", s.Chunks.Saved, s.Summary.Chunks)
+	}
+
+	// In another's name, of another epoch and attempt: the token is what counts.
+	good.Mapper, good.Epoch, good.Attempt = bus.Mapper{ID: "another", Name: "another"}, 1<<62, 1<<30
+	if got := j.save(good.Encode()); got.Status != bus.SaveCommitted {
+		t.Errorf("the true result: %s %s, want committed", got.Status, got.Reason)
+	}
+	reordered := good
+	slices.Reverse(lines)
+	reordered.Outputs = bytes.Join(lines, nil)
+	if got := j.save(reordered.Encode()); got.Status != bus.SaveDuplicate {
+		t.Errorf("another content of the same chunk: %s %s, want duplicate", got.Status, got.Reason)
+	}
+	j.mapper("mapper", "users")
+	j.end(fetcher)
+}
