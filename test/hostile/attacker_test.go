@@ -40,7 +40,8 @@ func newAttacker(t *testing.T, url, job string, options ...nats.Option) *attacke
 	a := &attacker{t: t, job: job}
 	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
 	defer cancel()
-	options = append(options, nats.CustomInboxPrefix("_INBOX_X"), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	defaults := []nats.Option{nats.CustomInboxPrefix("_INBOX_X"), nats.MaxReconnects(-1), nats.ReconnectWait(50 * time.Millisecond)}
+	options = append(defaults, options...)
 	proc.Eventually(ctx, t, "nats-server", func() (up bool) {
 		var err error
 		a.nc, err = nats.Connect(url, options...)

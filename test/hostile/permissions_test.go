@@ -1,0 +1,142 @@
+package hostile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// may is the table of docs/protocol.md, "Permissions", for the job "hostile".
+// A subject that begins with a dot is below chunkline.hostile.
+var may = map[string][2]string{
+	"fetcher": {
+		".sync .save .mapper.* .part.* _INBOX_M.> _INBOX_S.> _INBOX_O.>",
+		".next .beat .saved .status .control .part.* _INBOX_F.> $SRV.>",
+	},
+	"mapper":   {".next .beat .save .part.* _INBOX_F.>", ".mapper.* _INBOX_M.>"},
+	"saver":    {".saved .part.* _INBOX_M.> _INBOX_F.>", "QUEUE .part.* _INBOX_S.> $SRV.>"},
+	"operator": {".status .control .part.* $SRV.>", "_INBOX_O.>"},
+}
+
+func list(subjects string) string {
+	subjects = strings.ReplaceAll(" "+subjects, "QUEUE", ".save saver|.sync saver")
+	var all []string
+	for _, s := range strings.Fields(strings.ReplaceAll(subjects, " saver", "~saver")) {
+		for s := range strings.SplitSeq(s, "|") {
+			if s[0] == '.' {
+				s = "chunkline.hostile" + s
+			}
+			all = append(all, fmt.Sprintf("%q", strings.ReplaceAll(s, "~", " ")))
+		}
+	}
+	return "[" + strings.Join(all, ", ") + "]"
+}
+
+// policedJob is a job on a server that gives each role its permissions; the
+// attacker has a mapper's.
+func policedJob(t *testing.T, users int) *job {
+	t.Helper()
+	dir := t.TempDir()
+	var text strings.Builder
+	fmt.Fprintln(&text, "authorization { users = [")
+	for role, subjects := range may {
+		fmt.Fprintf(&text, "{ user: %s, password: pw, permissions: { publish: { allow: %s }, subscribe: { allow: %s } } }\n",
+			role, list(subjects[0]), list(subjects[1]))
+	}
+	fmt.Fprintln(&text, "] }")
+	config := filepath.Join(dir, "nats.conf")
+	if err := os.WriteFile(config, []byte(text.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, url := proc.NATS(t, dir, "-c", config)
+	j := &job{t: t, dir: dir, name: "hostile", url: url, users: users, source: proc.Users(t, dir, users), out: filepath.Join(dir, "out")}
+	j.env = map[string][]string{}
+	for _, role := range []string{"fetcher", "mapper", "saver"} {
+		j.env[role] = []string{"NATS_USER=" + role, "NATS_PASSWORD=pw"}
+	}
+	j.attacker = newAttacker(t, url, j.name, nats.UserInfo("mapper", "pw"), nats.CustomInboxPrefix("_INBOX_M.attacker"))
+	return j
+}
+
+// TestMapperCredentials: with a mapper's credentials the attacker cannot stop,
+// take over, pause or drain, sees no key and no question of others, and a role
+// cannot be made to answer where it chooses.
+func TestMapperCredentials(t *testing.T) {
+	t.Parallel()
+	j := policedJob(t, 3000)
+	denied := make(chan string, 1000)
+	j.nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrPermissionViolation) {
+			denied <- err.Error()
+		}
+	})
+	j.saver()
+	fetcher := j.fetcher()
+	mapper := j.mapper("mapper", "users?duration=200ms", "WORKERS=2")
+	work := j.lease() // it may do what a mapper does
+
+	wantDenied := func(what string) {
+		t.Helper()
+		select {
+		case err := <-denied:
+			if !strings.Contains(err, what) {
+				t.Errorf("denied %s, want %s", err, what)
+			}
+		case <-time.After(proc.Patience):
+			t.Errorf("%s was not denied", what)
+		}
+	}
+	for verb, m := range map[string]bus.Message{
+		bus.VerbSync:            bus.Sync{Op: bus.SyncClaim, Fetcher: "attacker", Claim: nil}.Encode(),
+		bus.VerbControl:         bus.Control{Action: bus.ControlCancel}.Encode(),
+		bus.VerbStatus:          bus.StatusQuery{}.Encode(),
+		bus.VerbSaved:           bus.Saved{Plan: work.Plan, Epoch: 1}.Encode(make([]byte, 32)),
+		bus.VerbMapper("other"): bus.Order{Plan: work.Plan, Kind: bus.OrderDrain}.Encode(),
+	} {
+		j.say(j.message(verb, m))
+		wantDenied(j.subject(verb))
+	}
+	for _, subject := range []string{"$SRV.PING", "_INBOX_M.other.1", "_INBOX_S.other.1", "_INBOX_O.other.1", "$SYS.REQ.SERVER.PING"} {
+		j.say(nats.NewMsg(subject))
+		wantDenied(subject)
+	}
+	for _, subject := range []string{
+		">", "chunkline.>", "_INBOX.>", "_INBOX_F.>", "_INBOX_S.>", "$SYS.>",
+		j.subject(bus.VerbSync), j.subject(bus.VerbSave), j.subject(bus.VerbNext), j.subject(bus.VerbSaved), j.subject("part.*"),
+	} {
+		if _, err := j.nc.SubscribeSync(subject); err != nil {
+			t.Fatal(err)
+		}
+		j.say()
+		wantDenied(fmt.Sprintf("%q", subject))
+	}
+
+	// Reflection: what a role may not publish is not published, and the role
+	// lives; what it may is an inbox that waits for something else.
+	for _, reply := range []string{"_INBOX_M.x.1", "_INBOX_F.x.1", "_INBOX_O.x.1", "_INBOX.x", j.subject(bus.VerbSync), j.subject("part.x")} {
+		m := j.message(bus.VerbSave, bus.Message{Header: bus.Header{"Chunkline-Protocol": "1"}})
+		m.Reply = reply
+		j.say(m)
+		m = j.message(bus.VerbNext, bus.Message{Header: bus.Header{"Chunkline-Protocol": "1"}})
+		m.Reply = reply
+		j.say(m)
+	}
+	if got := j.save(j.result(work).Encode()); got.Status != bus.SaveCommitted && got.Status != bus.SaveDuplicate {
+		t.Errorf("a mapper's result: %s %s, want committed", got.Status, got.Reason)
+	}
+	j.end(fetcher)
+	for _, word := range []string{"taken over", "cancel", "drain"} {
+		if strings.Contains(fetcher.Log()+mapper.Log(), word) {
+			t.Errorf("the attacker got through: %s\n%s", fetcher.Tail(), mapper.Tail())
+		}
+	}
+}
