@@ -1,0 +1,114 @@
+package poison
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// TestMain is also the program that maps: the mappers are told to run
+//
+//	exec:TEST_BINARY map HOW POISON FILE
+//
+// which maps users as the transform of that name does, and does itself or its
+// mapper harm, HOW, when it meets an object that contains POISON. It notes each
+// such meeting in FILE, one byte each.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 5 && os.Args[1] == "map" {
+		if err := mapUsers(os.Args[2], os.Args[3], os.Args[4]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(proc.Main(m, ""))
+}
+
+func mapUsers(how, poison, file string) error {
+	spec, err := transform.Parse("users")
+	if err != nil {
+		return err
+	}
+	mapping, err := spec.New()
+	if err != nil {
+		return err
+	}
+	in := bufio.NewReader(os.Stdin)
+	for {
+		line, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if strings.Contains(string(line), poison) {
+			if err := note(file); err != nil {
+				return err
+			}
+			if err := harm(how); err != nil {
+				return err
+			}
+		}
+		result, err := mapping.Map(nil, bytes.TrimSuffix(line, []byte{'\n'}), nil) //nolint:staticcheck // users looks at no context
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stdout.Write(result); err != nil {
+			return err
+		}
+	}
+}
+
+func note(file string) error {
+	out, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+	if err != nil {
+		return err
+	}
+	if _, err := out.WriteString("."); err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+// most is how much memory the program may have that wants ten gigabytes.
+const most = 1 << 30
+
+// harm is what an object can do to who touches it.
+func harm(how string) error {
+	switch how {
+	case "exit":
+		os.Exit(3)
+	case "panic":
+		panic("poison")
+	case "kill":
+		return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	case "loop":
+		for { //nolint:staticcheck // this is what is asked for
+		}
+	case "memory":
+		if err := syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
+			return err
+		}
+		var all [][]byte
+		for range 10 << 10 {
+			all = append(all, bytes.Repeat([]byte{1}, 1<<20))
+		}
+		return fmt.Errorf("got %d MiB, against the limit", len(all))
+	case "mapper":
+		if err := syscall.Kill(os.Getppid(), syscall.SIGKILL); err != nil {
+			return err
+		}
+		select {} // and dies with it
+	}
+	return fmt.Errorf("unknown harm %q", how)
+}

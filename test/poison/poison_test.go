@@ -1,0 +1,255 @@
+package poison
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+const (
+	objects = 1000
+	victim  = 157 // ordinal of the poison object: it has a whole chunk of neighbours
+)
+
+// job is a job with one poison object.
+type job struct {
+	t       *testing.T
+	dir     string
+	url     string
+	source  string
+	poison  string // text that only the poison object has
+	out     string
+	touched string // one byte each time that somebody touched it
+	fetcher *proc.Process
+	mappers []*proc.Process
+	deaths  map[string]int // of mappers, by label
+}
+
+func newJob(t *testing.T, env ...string) *job {
+	t.Helper()
+	dir := t.TempDir()
+	_, url := proc.NATS(t, dir)
+	j := &job{
+		t: t, dir: dir, url: url, source: proc.Users(t, dir, objects), out: filepath.Join(dir, "out"),
+		touched: filepath.Join(dir, "touched"), deaths: map[string]int{},
+	}
+	text, err := os.ReadFile(j.source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var user struct{ UUID string }
+	if err := json.Unmarshal(bytes.Split(text, []byte{'\n'})[victim], &user); err != nil {
+		t.Fatal(err)
+	}
+	j.poison = `"uuid":"` + user.UUID + `"`
+	j.start("saver", "saver", "SINK="+j.out)
+	j.fetcher = j.start("fetcher", "fetcher", append(env, "SOURCE="+j.source, "ON_DONE=stay")...)
+	return j
+}
+
+func (j *job) start(label, program string, env ...string) *proc.Process {
+	j.t.Helper()
+	env = append(env, "NATS_URL="+j.url, "JOB=poison", "HTTP_ADDR=", "LOG_FORMAT=json")
+	return proc.Start(j.t, proc.Spec{Dir: j.dir, Label: label, Program: program, Env: env})
+}
+
+// mapper starts a mapper whose program does harm when it meets poison.
+func (j *job) mapper(label, how, poison, touched string, env ...string) {
+	j.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	command, err := json.Marshal([]string{self, "map", how, poison, touched})
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	env = append(env, "TRANSFORM=exec:"+string(command), "WORKERS=1", "MAPPER_NAME="+label, "VERSION=v9.1")
+	j.mappers = append(j.mappers, j.start(label, "mapper", env...))
+}
+
+// run starts mappers again that have died, until the job is done.
+func (j *job) run() {
+	j.t.Helper()
+	ctx, cancel := context.WithTimeout(j.t.Context(), proc.Patience)
+	defer cancel()
+	proc.Eventually(ctx, j.t, "the end of the job", func() bool {
+		for _, m := range j.mappers {
+			select {
+			case <-m.Exited():
+				j.deaths[m.Label]++
+				m.Start()
+			default:
+			}
+		}
+		return strings.Contains(j.fetcher.Log(), `"job done"`)
+	})
+	j.t.Logf("deaths of mappers: %v", j.deaths)
+}
+
+// status is what an operator sees.
+func (j *job) status() bus.Status {
+	j.t.Helper()
+	stdout, stderr, code := proc.Run(j.t, nil, "chunkline", "status", "--json", "--job", "poison", "--nats-url", j.url)
+	if code != 0 {
+		j.t.Fatalf("status: exit %d: %s", code, stderr)
+	}
+	var s bus.Status
+	if err := json.Unmarshal([]byte(stdout), &s); err != nil {
+		j.t.Fatal(err)
+	}
+	return s
+}
+
+// judge wants one dead letter, the poison object with this reason, and every
+// other object mapped; and that everybody who reports says so.
+func (j *job) judge(reason string) (chunk.DeadLetter, bus.Status) {
+	j.t.Helper()
+	proc.Check(j.t, j.source, j.out, "-want-dead", fmt.Sprint(victim))
+	text, err := os.ReadFile(filepath.Join(j.out, "dead.jsonl"))
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	letter, err := chunk.ParseDeadLetter(bytes.TrimSuffix(text, []byte{'\n'}))
+	if err != nil {
+		j.t.Fatalf("%v: %s", err, text)
+	}
+	if !regexp.MustCompile(reason).MatchString(letter.Error) {
+		j.t.Errorf("the reason is %q, want %q", letter.Error, reason)
+	}
+	if letter.Ordinal != victim || letter.Version != "v9.1" || !strings.HasPrefix(letter.Mapper, "mapper-") {
+		j.t.Errorf("dead letter of object %d by %s %s, want object %d by mapper-N v9.1", letter.Ordinal, letter.Mapper, letter.Version, victim)
+	}
+	s := j.status()
+	if s.State != bus.StateDone || s.Objects.Saved != objects || s.Objects.Dead != 1 || s.Objects.Outputs != objects-1 || s.Summary.Dead != 1 {
+		j.t.Errorf("status counts %+v, summary %+v; want one of %d dead", s.Objects, s.Summary, objects)
+	}
+	want := fmt.Sprintf(`"objects":%d,"outputs":%d,"dead":1`, objects, objects-1)
+	if !strings.Contains(j.fetcher.Log(), want) {
+		j.t.Errorf("the last report of the fetcher is not %s: %s", want, j.fetcher.Tail())
+	}
+	return letter, s
+}
+
+// touches is how often the poison object was touched.
+func (j *job) touches() int {
+	j.t.Helper()
+	text, err := os.ReadFile(j.touched)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return len(text)
+}
+
+// maxTouches is how often one attempt may hand an object to a program: twice,
+// and once more when earlier answers of the chunk have become doubtful.
+const maxTouches = 3
+
+// TestProgramDies: the program that maps dies of the object, its mapper lives.
+// That is the object's failure: one attempt of one chunk.
+func TestProgramDies(t *testing.T) {
+	for how, reason := range map[string]string{
+		"exit":   "exit status 3",
+		"panic":  "(?s)exit status 2.*panic: poison",
+		"kill":   "signal: killed",
+		"memory": "(?s)exit status 2.*runtime", // its last words are a trace of goroutines
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			j := newJob(t, "SPECULATE=false")
+			j.mapper("mapper-0", how, j.poison, j.touched)
+			j.mapper("mapper-1", how, j.poison, j.touched)
+			j.run()
+			letter, s := j.judge(reason)
+			if letter.Attempts != 1 || len(j.deaths) != 0 || s.Chunks.Redelivered != 0 {
+				t.Errorf("%d attempts, deaths of mappers %v, %d chunks redelivered; want one attempt, nothing else",
+					letter.Attempts, j.deaths, s.Chunks.Redelivered)
+			}
+			if n := j.touches(); n > maxTouches {
+				t.Errorf("the object was touched %d times, want at most %d", n, maxTouches)
+			}
+		})
+	}
+}
+
+// TestProgramHangs: an endless loop ends with TIMEOUT. Meanwhile the chunk is
+// a straggler, and an idle mapper gets a backup of it.
+func TestProgramHangs(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	j.mapper("mapper-0", "loop", j.poison, j.touched, "TIMEOUT=2s")
+	j.mapper("mapper-1", "loop", j.poison, j.touched, "TIMEOUT=2s")
+	j.run()
+	letter, s := j.judge("2s")
+	if letter.Attempts != 1 || len(j.deaths) != 0 {
+		t.Errorf("%d attempts, deaths of mappers %v; want one, none", letter.Attempts, j.deaths)
+	}
+	if s.Chunks.Backups != 1 {
+		t.Errorf("status counts %d backups, want 1", s.Chunks.Backups)
+	}
+	if n := j.touches(); n > 2*maxTouches {
+		t.Errorf("the object was touched %d times, want at most %d", n, 2*maxTouches)
+	}
+}
+
+// maxDeaths bounds what a poison object costs: two plain and two careful
+// attempts, and one more where a backup of a plain one was under way.
+const maxDeaths = 5
+
+const vanished = "^[23] mappers vanished while this object was in work$"
+
+// TestMapperDies: the object takes its mapper down. Careful mode finds it.
+func TestMapperDies(t *testing.T) {
+	for name, speculate := range map[string]string{"plain": "false", "with backups": "true"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := newJob(t, "SPECULATE="+speculate)
+			for i := range 3 {
+				j.mapper(fmt.Sprint("mapper-", i), "mapper", j.poison, j.touched)
+			}
+			j.run()
+			letter, s := j.judge(vanished)
+			deaths := 0
+			for _, n := range j.deaths {
+				deaths += n
+			}
+			if deaths < 4 || deaths > maxDeaths || j.touches() != deaths {
+				t.Errorf("the object was touched %d times and cost %d mappers, want 4 to %d", j.touches(), deaths, maxDeaths)
+			}
+			if letter.Attempts != deaths+1 {
+				t.Errorf("the dead letter says %d attempts, want %d: one more than the mappers it cost", letter.Attempts, deaths+1)
+			}
+			if got := s.Chunks.Redelivered + s.Chunks.Backups; got < uint64(deaths) {
+				t.Errorf("status counts %d redelivered and %d backups, want %d at least", s.Chunks.Redelivered, s.Chunks.Backups, deaths)
+			}
+		})
+	}
+}
+
+// TestCrashLoop: the same beside a mapper that dies of whatever it touches and
+// is started again at once. It is no witness against anything.
+func TestCrashLoop(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	j.mapper("mapper-0", "mapper", j.poison, j.touched)
+	j.mapper("mapper-1", "mapper", j.poison, j.touched)
+	j.mapper("crashing", "mapper", "uuid", filepath.Join(j.dir, "crashed"))
+	j.run()
+	j.judge(vanished)
+	if j.deaths["crashing"] < 3 {
+		t.Errorf("the crashing mapper died %d times, want a crash loop", j.deaths["crashing"])
+	}
+	if good := j.deaths["mapper-0"] + j.deaths["mapper-1"]; good < 2 || good > maxDeaths {
+		t.Errorf("the object cost %d good mappers, want 2 to %d", good, maxDeaths)
+	}
+}
