@@ -1,0 +1,79 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Flat means: the median of the last third of the samples is at most growth
+// times that of the second third, plus what is no growth: a few mebibytes of
+// garbage that waits for its collector, a few connections.
+const (
+	growth           = 1.25
+	slackResident    = 8 << 20
+	slackDescriptors = 4
+	slackGoroutines  = 8
+)
+
+// column is one thing that must not grow.
+type column struct {
+	name  string
+	value func(sample) int
+	slack int
+	unit  int
+}
+
+var columns = []column{
+	{"resident MiB", func(s sample) int { return s.resident }, slackResident, 1 << 20},
+	{"descriptors", func(s sample) int { return s.descriptors }, slackDescriptors, 1},
+	{"goroutines", func(s sample) int { return s.goroutines }, slackGoroutines, 1},
+}
+
+// leastSamples is how many are needed to speak of thirds.
+const leastSamples = 15
+
+// judge prints a table and returns what has grown. A mapper that was killed
+// now and then is judged, too: its thirds hold several lives each.
+func (w *world) judge() (bad []string) {
+	var text strings.Builder
+	fmt.Fprintf(&text, "| process | samples |")
+	for _, c := range columns {
+		fmt.Fprintf(&text, " %s: 2nd third | last third | most |", c.name)
+	}
+	fmt.Fprintf(&text, "\n|---|--:|%s\n", strings.Repeat("--:|--:|--:|", len(columns)))
+	for _, p := range w.watched {
+		fmt.Fprintf(&text, "| %s | %d |", p.label, len(p.samples))
+		if len(p.samples) < leastSamples {
+			bad = append(bad, fmt.Sprintf("%s: %d samples, want %d at least", p.label, len(p.samples), leastSamples))
+		}
+		for _, c := range columns {
+			values := make([]int, len(p.samples))
+			for i, s := range p.samples {
+				values[i] = c.value(s)
+			}
+			third := len(values) / 3
+			before, after, most := median(values[third:2*third]), median(values[2*third:]), median(values)
+			if len(values) > 0 {
+				most = slices.Max(values)
+			}
+			if float64(after) > growth*float64(before)+float64(c.slack) {
+				bad = append(bad, fmt.Sprintf("%s: %s grows from %d to %d", p.label, c.name, before/c.unit, after/c.unit))
+			}
+			fmt.Fprintf(&text, " %d | %d | %d |", before/c.unit, after/c.unit, most/c.unit)
+		}
+		fmt.Fprintln(&text)
+	}
+	fmt.Println(text.String())
+	return bad
+}
+
+func median(values []int) int {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
