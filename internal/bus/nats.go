@@ -39,6 +39,7 @@ type natsTransport struct {
 	link  *link
 	inbox *inbox
 	out   *writer
+	own   spoken
 
 	told       chan struct{} // closed once a handler has said how connecting went
 	toldOnce   sync.Once
@@ -52,7 +53,7 @@ type natsTransport struct {
 }
 
 func newNATSTransport(log zerolog.Logger, url, inboxPrefix string) *natsTransport {
-	t := &natsTransport{log: log, strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}), link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{})}
+	t := &natsTransport{log: log, own: spoken{verbs: map[string]struct{}{}}, strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}), link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{})}
 	t.maxPayload.Store(defaultMaxPayload)
 	t.out = newWriter(func(m *nats.Msg) error { return t.nc.PublishMsg(m) })
 	return t
@@ -114,6 +115,9 @@ func (t *natsTransport) push(subject string, m Message) error {
 }
 
 func (t *natsTransport) send(ctx context.Context, subject, reply string, m Message) error {
+	if !strings.HasPrefix(subject, inboxRoot) { // an answer goes where the requester wants it
+		t.own.note(verbOf(subject))
+	}
 	header := make(nats.Header, len(m.Header))
 	values := make([]string, 0, len(m.Header)) // one allocation for all
 	for key, value := range m.Header {
@@ -266,7 +270,7 @@ func (t *natsTransport) asyncError(nc *nats.Conn, sub *nats.Subscription, err er
 	case errors.Is(err, nats.ErrSlowConsumer) && sub != nil:
 		t.slowConsumers.Add(1)
 		t.strange.Warn().Str("subject", sub.Subject).Msg("too slow: messages were lost")
-	case errors.Is(err, nats.ErrPermissionViolation) && minor(err):
+	case errors.Is(err, nats.ErrPermissionViolation) && t.minor(err):
 		t.strange.Warn().Err(err).Msg("not allowed by the NATS server")
 	case errors.Is(err, nats.ErrPermissionViolation):
 		t.link.shut(fmt.Errorf("%w: %w", ErrClosed, denied(err)))
@@ -278,7 +282,47 @@ func (t *natsTransport) asyncError(nc *nats.Conn, sub *nats.Subscription, err er
 }
 
 // minor says whether a role can work without what it was denied: to answer
-// one requester, who chose the subject, or to be found by nats micro.
-func minor(err error) bool {
-	return strings.Contains(err.Error(), `Publish to "`+inboxRoot) || strings.Contains(err.Error(), `Subscription to "$SRV`)
+// one requester, who chose the subject, or to be found by nats micro, which
+// answers at any subject. What it publishes of its own accord it needs.
+func (t *natsTransport) minor(err error) bool {
+	if strings.Contains(err.Error(), `Subscription to "$SRV`) {
+		return true
+	}
+	_, subject, publish := strings.Cut(err.Error(), `Publish to "`)
+	subject, _, _ = strings.Cut(subject, `"`)
+	return publish && !t.own.has(verbOf(subject))
+}
+
+// verbOf is a subject of a job without what follows the verb.
+func verbOf(subject string) string {
+	end := 0
+	for range 3 {
+		next := strings.IndexByte(subject[end:], '.')
+		if next < 0 {
+			return subject
+		}
+		end += next + 1
+	}
+	return subject[:end-1]
+}
+
+// spoken is the verbs that this connection has published by itself. A role has a few.
+type spoken struct {
+	mu    sync.Mutex
+	verbs map[string]struct{} // guarded by mu
+}
+
+func (s *spoken) note(verb string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.verbs[verb]; !known {
+		s.verbs[strings.Clone(verb)] = struct{}{}
+	}
+}
+
+func (s *spoken) has(verb string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, has := s.verbs[verb]
+	return has
 }

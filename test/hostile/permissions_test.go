@@ -140,3 +140,21 @@ func TestMapperCredentials(t *testing.T) {
 		}
 	}
 }
+
+// TestDiscovery: NATS's own discovery answers wherever it is asked to. An
+// operator, who may ask, cannot end a role by naming a subject that the role
+// may not publish to.
+func TestDiscovery(t *testing.T) {
+	t.Parallel()
+	j := policedJob(t, 2000)
+	j.saver()
+	fetcher := j.fetcher()
+	operator := newAttacker(t, j.url, j.name, nats.UserInfo("operator", "pw"), nats.CustomInboxPrefix("_INBOX_O.attacker"))
+	for _, reply := range []string{j.subject(bus.VerbControl), j.subject(bus.VerbNext), j.subject(bus.VerbBeat), "$SYS.x", "other"} {
+		for _, subject := range []string{"$SRV.PING", "$SRV.INFO", "$SRV.STATS.chunkline-saver"} {
+			operator.say(&nats.Msg{Subject: subject, Reply: reply})
+		}
+	}
+	j.mapper("mapper", "users?duration=50ms")
+	j.end(fetcher)
+}
