@@ -1,0 +1,69 @@
+package bus_test
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+)
+
+// TestParts_boundedBookkeeping: a transfer counts with all that it makes the
+// taker keep. Tiny bodies with long headers, and answers that nobody released,
+// fill the budget too.
+func TestParts_boundedBookkeeping(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := bustest.NewMemory(bustest.Options{MaxPayload: 2 << 20})
+		_, stop := echo(t, n.Connect("saver"))
+		defer stop()
+		c := n.Connect("mapper")
+		defer c.Close()
+		long := begun("", 1000)
+		long.Header["X-Long"] = strings.Repeat("x", 1<<20)
+		for i := range 255 {
+			long.Header["Chunkline-Part-Id"] = fmt.Sprint("A", i)
+			if got := code(t, c, partVerb, long); got != "continue" {
+				t.Fatalf("%d times a header of 1 MiB: %s, want continue", i+1, got)
+			}
+		}
+		long.Header["Chunkline-Part-Id"] = "last"
+		if got := code(t, c, partVerb, long); got != "429" {
+			t.Errorf("256 times a header of 1 MiB: %s, want 429", got)
+		}
+		<-time.After(31 * time.Second) // nobody has touched them
+		body := make([]byte, 1<<20)
+		put := func(i int) string {
+			whole := begun(fmt.Sprint("B", i), len(body)+100)
+			whole.Header["Chunkline-Part-Size"] = strconv.Itoa(len(body))
+			whole.Header["Chunkline-Part-Sum"] = bus.SumText(append(bytes.Clone(whole.Body), body...))
+			got, err := c.Request(t.Context(), partVerb, whole)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Header["Chunkline-Part"] != "continue" {
+				return got.Header["Nats-Service-Error-Code"]
+			}
+			return code(t, c, "chunkline.parts.part."+got.Header["Chunkline-Part-At"], bus.Message{Body: body, Header: bus.Header{
+				"Chunkline-Protocol": "1", "Chunkline-Part": "put", "Chunkline-Part-Id": fmt.Sprint("B", i), "Chunkline-Part-Offset": "100",
+			}})
+		}
+		for i := range 254 { // each leaves an answer of 1 MiB behind
+			if got := put(i); got != "" {
+				t.Fatalf("answer %d is %q, want the body", i, got)
+			}
+		}
+		busy := ""
+		for i := 254; i < 257; i++ {
+			busy += put(i)
+		}
+		if !strings.Contains(busy, "429") {
+			t.Errorf("257 answers of 1 MiB are kept, want them to fill the 256 MiB")
+		}
+	})
+}
