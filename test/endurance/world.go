@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -170,7 +171,7 @@ func (s *spoiler) Write(text []byte) (int, error) {
 // add starts one more process.
 func (w *world) add(label, program string, http bool, args []string, env ...string) (*process, error) {
 	p := &process{label: label, path: w.path(program), args: args, log: filepath.Join(w.dir, label+".log")}
-	p.env = append(env, "JOB=endurance", "LOG_FORMAT=json", "NO_COLOR=1")
+	p.env = slices.Concat(env, []string{"JOB=endurance", "LOG_FORMAT=json", "NO_COLOR=1"})
 	if http {
 		var err error
 		if p.http, err = freeAddress(); err != nil {

@@ -30,7 +30,7 @@ var may = map[string][2]string{
 func list(subjects string) string {
 	subjects = strings.ReplaceAll(" "+subjects, "QUEUE", ".save saver|.sync saver")
 	var all []string
-	for _, s := range strings.Fields(strings.ReplaceAll(subjects, " saver", "~saver")) {
+	for s := range strings.FieldsSeq(strings.ReplaceAll(subjects, " saver", "~saver")) {
 		for s := range strings.SplitSeq(s, "|") {
 			if s[0] == '.' {
 				s = "chunkline.hostile" + s
