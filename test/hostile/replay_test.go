@@ -129,6 +129,14 @@ func TestMutations(t *testing.T) {
 		j.message(bus.VerbControl, bus.Control{Action: bus.ControlResume}.Encode()),
 		j.message(bus.VerbMapper(victim.Mapper.ID), bus.Order{Plan: plan, Kind: bus.OrderDrop, Chunk: 7}.Encode()),
 	}
+	at := "part." + j.partSubject()
+	for verb, header := range map[string]bus.Header{
+		bus.VerbSave: {"Chunkline-Part": "first", "Chunkline-Part-Total": "600", "Chunkline-Part-Size": "256", "Chunkline-Part-Sum": "00000000"},
+		at:           {"Chunkline-Part": "put", "Chunkline-Part-Offset": "1"},
+	} {
+		header["Chunkline-Protocol"], header["Chunkline-Part-Id"] = "1", "probe"
+		bases = append(bases, j.message(verb, bus.Message{Header: header, Body: []byte("x")}))
+	}
 	count := 0
 	for _, base := range bases {
 		for _, m := range mutations(base) {

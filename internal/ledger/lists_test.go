@@ -1,0 +1,26 @@
+package ledger
+
+import (
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// BenchmarkLongLists is one report with lists as long as the protocol allows,
+// of a mapper that holds as many chunks: what the worst message costs.
+func BenchmarkLongLists(b *testing.B) {
+	const long = 1 << 16
+	l := New(testConfig)
+	now := time.Unix(0, 0)
+	held, asking := make([]chunk.ID, long), make([]uint64, long)
+	for i := range held {
+		held[i], asking[i] = l.Add(now), uint64(1<<40+i)
+	}
+	for seq := uint64(1); b.Loop(); seq++ {
+		l.Hear(now, Report{Mapper: "m", Seq: 2 * seq, Held: held})
+		if lost := l.Hear(now, Report{Mapper: "m", Seq: 2*seq + 1, Asking: asking}).Lost; len(lost) != long {
+			b.Fatalf("%d leases were lost, want %d", len(lost), long)
+		}
+	}
+}
