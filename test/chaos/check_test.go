@@ -1,0 +1,109 @@
+package chaos
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// checkSink holds the output against the source, once with the checker and
+// once with verify.
+func (c *crew) checkSink() {
+	c.t.Helper()
+	proc.Check(c.t, c.source, c.out)
+	stdout, stderr, code := proc.Run(c.t, nil, "chunkline", "verify", "-o", c.out, "--json")
+	if code != 0 {
+		c.t.Fatalf("verify: exit %d\n%s%s", code, stdout, stderr)
+	}
+	var report struct{ Objects, Outputs, Dead int }
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+		c.t.Fatal(err)
+	}
+	if report.Objects != c.users || report.Outputs != c.users || report.Dead != 0 {
+		c.t.Errorf("verify counted %+v, want %d objects and outputs, none dead", report, c.users)
+	}
+}
+
+// word is a line of a role's log.
+type word struct {
+	Level, Message string
+
+	Epoch       uint64 // "claimed the job"
+	ChunksSaved uint64 `json:"chunks_saved"`
+
+	Objects, Outputs, Dead, Chunks int // "job done"
+
+	Chunk   int // "chunk saved"
+	Outcome string
+}
+
+// words reads a log. A line that a kill has torn is left out.
+func words(p *proc.Process) (all []word) {
+	for line := range strings.Lines(p.Log()) {
+		var w word
+		if json.Unmarshal([]byte(line), &w) == nil {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// checkWords holds what the roles have said against what is true: nobody
+// panicked or raced, each claim has a new epoch and finds no less than the one
+// before, "committed" is said once for a chunk, and "job done" counts all.
+func (c *crew) checkWords() {
+	c.t.Helper()
+	for _, p := range c.all() {
+		for _, bad := range []string{"panic: ", "DATA RACE", "fatal error: "} {
+			if strings.Contains(p.Log(), bad) {
+				c.t.Errorf("the log of %s has %q", p.Label, bad)
+			}
+		}
+	}
+	chunks := (c.users + chunkSize - 1) / chunkSize
+	done := false
+	var last word
+	for _, w := range words(c.fetcher) {
+		switch w.Message {
+		case "claimed the job":
+			if w.Epoch <= last.Epoch || w.ChunksSaved < last.ChunksSaved {
+				c.t.Errorf("a claim got epoch %d and found %d chunks, after one with epoch %d and %d", w.Epoch, w.ChunksSaved, last.Epoch, last.ChunksSaved)
+			}
+			last = w
+		case "job done":
+			done = true
+			if w.Objects != c.users || w.Outputs != c.users || w.Dead != 0 || w.Chunks != chunks {
+				c.t.Errorf("the fetcher said done with %+v, want %d objects in %d chunks", w, c.users, chunks)
+			}
+		}
+	}
+	if !done {
+		c.t.Errorf("%s never said that the job is done", c.fetcher.Label)
+	}
+	committed := map[int]string{}
+	for _, p := range c.mappers {
+		for _, w := range words(p) {
+			if w.Message != "chunk saved" || w.Outcome != "committed" {
+				continue
+			}
+			if by, twice := committed[w.Chunk]; twice {
+				c.t.Errorf("chunk %d was committed twice: for %s and for %s", w.Chunk, by, p.Label)
+			}
+			committed[w.Chunk] = p.Label
+		}
+	}
+	if len(committed) == 0 {
+		c.t.Errorf("no mapper was ever told that a chunk is committed")
+	}
+}
+
+// count is how many lines of a role's log have this message.
+func count(p *proc.Process, message string) (n int) {
+	for _, w := range words(p) {
+		if w.Message == message {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,161 @@
+package chaos
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// A crew is the processes that run one job. The tests strike and heal them;
+// nobody but the fetcher, when the job is done, may end by himself.
+type crew struct {
+	t      *testing.T
+	dir    string
+	source string
+	out    string
+	users  int
+	url    string                      // of NATS
+	prefix func(label string) []string // what runs a process, if not nil
+
+	nats    []*proc.Process
+	saver   *proc.Process
+	fetcher *proc.Process
+	mappers []*proc.Process
+}
+
+// chunkSize makes many chunks of few users, for faults to fall between.
+const chunkSize = 25
+
+// newCrew prepares a job of n users; nothing runs yet.
+func newCrew(t *testing.T, n int) *crew {
+	t.Helper()
+	dir := t.TempDir()
+	t.Cleanup(func() { keepLogs(t, dir) })
+	return &crew{t: t, dir: dir, source: proc.Users(t, dir, n), out: filepath.Join(dir, "out"), users: n}
+}
+
+// keepLogs copies the logs of a job that failed to where -keep says.
+func keepLogs(t *testing.T, dir string) {
+	if *keep == "" || !t.Failed() {
+		return
+	}
+	to := filepath.Join(*keep, t.Name())
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Logf("keep the logs: %v", err)
+	}
+	t.Logf("the logs are in %s", to)
+}
+
+// start starts a process of the crew.
+func (c *crew) start(label, program string, args []string, env ...string) *proc.Process {
+	c.t.Helper()
+	var prefix []string
+	if c.prefix != nil {
+		prefix = c.prefix(label)
+	}
+	env = append([]string{"NATS_URL=" + c.url, "JOB=chaos", "HTTP_ADDR=", "LOG_LEVEL=debug", "LOG_FORMAT=json"}, env...)
+	return proc.Start(c.t, proc.Spec{Dir: c.dir, Label: label, Program: program, Prefix: prefix, Args: args, Env: env})
+}
+
+// startNATS starts one server on loopback.
+func (c *crew) startNATS() {
+	c.t.Helper()
+	server, url := proc.NATS(c.t, c.dir)
+	server.Await("Server is ready")
+	c.nats, c.url = []*proc.Process{server}, url
+}
+
+func (c *crew) startSaver(env ...string) {
+	c.t.Helper()
+	c.saver = c.start("saver", "saver", nil, append([]string{"SINK=" + c.out}, env...)...)
+}
+
+func (c *crew) startFetcher(env ...string) {
+	c.t.Helper()
+	c.fetcher = c.newFetcher("fetcher", env...)
+}
+
+func (c *crew) newFetcher(label string, env ...string) *proc.Process {
+	c.t.Helper()
+	settings := []string{"SOURCE=" + c.source, fmt.Sprintf("CHUNK_SIZE=%d", chunkSize), "ON_DONE=exit"}
+	return c.start(label, "fetcher", nil, append(settings, env...)...)
+}
+
+// addMapper starts a mapper that takes duration for a chunk.
+func (c *crew) addMapper(duration string, env ...string) *proc.Process {
+	c.t.Helper()
+	label := fmt.Sprintf("mapper-%d", len(c.mappers))
+	settings := []string{"TRANSFORM=users?duration=" + duration, "MAPPER_NAME=" + label}
+	m := c.start(label, "mapper", nil, append(settings, env...)...)
+	c.mappers = append(c.mappers, m)
+	return m
+}
+
+// startAll starts saver, fetcher and n mappers of two workers.
+func (c *crew) startAll(n int) {
+	c.t.Helper()
+	c.startSaver()
+	c.startFetcher()
+	for range n {
+		c.addMapper("40ms", "WORKERS=2")
+	}
+}
+
+// all is every process of the crew.
+func (c *crew) all() []*proc.Process {
+	return slices.Concat(c.nats, []*proc.Process{c.saver, c.fetcher}, c.mappers)
+}
+
+// done says whether the job is done, and fails the test if somebody has ended
+// by himself. It must be called while everybody should run.
+func (c *crew) done() bool {
+	c.t.Helper()
+	done := false
+	for _, p := range c.all() {
+		done = c.ended(p) || done
+	}
+	return done
+}
+
+// ended says whether p, which should run, is the fetcher of a job that is
+// done. It fails the test if p has ended otherwise.
+func (c *crew) ended(p *proc.Process) bool {
+	c.t.Helper()
+	select {
+	case <-p.Exited():
+		if p != c.fetcher || p.Code() != 0 {
+			c.t.Fatalf("%s has ended by itself, exit code %d", p.Label, p.Code())
+		}
+		return true
+	default:
+		return false
+	}
+}
+
+// kill kills a process that should run until now.
+func (c *crew) kill(p *proc.Process) {
+	c.t.Helper()
+	c.ended(p)
+	p.Kill()
+}
+
+// finish waits for the end of the job, everything being healed, and holds
+// what came of it against the promise.
+func (c *crew) finish() {
+	c.t.Helper()
+	if code := c.fetcher.Exit(); code != 0 {
+		c.t.Fatalf("%s: exit code %d, want 0", c.fetcher.Label, code)
+	}
+	c.done()
+	c.saver.Signal(syscall.SIGTERM)
+	if code := c.saver.Exit(); code != 0 {
+		c.t.Errorf("saver: exit code %d after SIGTERM, want 0", code)
+	}
+	c.checkSink()
+	c.checkWords()
+}

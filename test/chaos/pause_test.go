@@ -1,0 +1,117 @@
+package chaos
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// TestPausedFetcher: a fetcher that was stopped for longer than all leases
+// forgives the silence that it could not hear: nobody is given up, and no
+// chunk that a mapper holds goes to another one.
+func TestPausedFetcher(t *testing.T) {
+	t.Parallel()
+	const pause = 10 * time.Second // leases end after 3
+	c := newCrew(t, 40*chunkSize)
+	c.startNATS()
+	c.startSaver()
+	web := proc.FreeAddress(t)
+	c.startFetcher("HTTP_ADDR="+web, "SPECULATE=false", "ON_DONE=stay")
+	c.addMapper("14s", "WORKERS=1") // holds its chunk all the time
+	c.addMapper("300ms", "WORKERS=2")
+	awaitStatus(t, web, "all workers at work", func(s status) bool { return s.Chunks.InFlight == 3 })
+
+	c.fetcher.Signal(syscall.SIGSTOP)
+	<-time.After(pause)
+	c.fetcher.Signal(syscall.SIGCONT)
+
+	s := awaitStatus(t, web, "end of the job", func(s status) bool { return s.State == "done" })
+	if s.Chunks.Duplicates != 0 {
+		t.Errorf("%d chunks were mapped twice: %+v", s.Chunks.Duplicates, s)
+	}
+	if s.Objects.Saved != c.users {
+		t.Errorf("the fetcher counts %d objects saved, want %d", s.Objects.Saved, c.users)
+	}
+	if strings.Contains(c.fetcher.Log(), "its chunks go to others") {
+		t.Error("the fetcher gave up a mapper because it was away itself")
+	}
+	c.fetcher.Signal(syscall.SIGTERM)
+	c.finish()
+}
+
+// TestZombie: a mapper that was stopped for longer than its lease comes back
+// with its result after another one has done the chunk. The sink has the
+// chunk, and says so.
+func TestZombie(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ chunks int }{
+		"in the job":    {400},
+		"after the job": {4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCrew(t, test.chunks*chunkSize)
+			c.startNATS()
+			c.startSaver()
+			web := proc.FreeAddress(t)
+			c.startFetcher("HTTP_ADDR="+web, "SPECULATE=false") // or the zombie is told to drop its chunk
+			zombie := c.addMapper("2s", "WORKERS=1")
+			awaitStatus(t, web, "a chunk in flight", func(s status) bool { return s.Chunks.InFlight == 1 })
+			zombie.Signal(syscall.SIGSTOP)
+
+			awaitSaved(t, c.addMapper("40ms", "WORKERS=1"), 0, "committed")
+			c.fetcher.Signal(syscall.SIGSTOP) // or it tells the zombie now, if it is faster
+			zombie.Signal(syscall.SIGCONT)
+			awaitSaved(t, zombie, 0, "duplicate")
+			c.fetcher.Signal(syscall.SIGCONT)
+			c.finish()
+		})
+	}
+}
+
+// TestReplaced: a fetcher is stopped, another one takes over, and the first
+// one goes on: it ends with 1 and says why, and has done no harm.
+func TestReplaced(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		duration string
+		done     bool // the new one is done before the old one goes on
+	}{
+		"in the job":    {"100ms", false},
+		"after the job": {"5ms", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCrew(t, 400*chunkSize)
+			c.startNATS()
+			c.startSaver()
+			web := proc.FreeAddress(t)
+			c.startFetcher("HTTP_ADDR=" + web)
+			for range 2 {
+				c.addMapper(test.duration, "WORKERS=2")
+			}
+			awaitStatus(t, web, "some chunks saved", func(s status) bool { return s.Chunks.Saved >= 10 })
+			old := c.fetcher
+			old.Signal(syscall.SIGSTOP)
+
+			web = proc.FreeAddress(t)
+			c.fetcher = c.newFetcher("successor", "HTTP_ADDR="+web)
+			if test.done {
+				c.fetcher.Exit()
+			} else {
+				c.fetcher.Await("fetcher serves")
+			}
+			if c.done() != test.done {
+				t.Fatalf("the job is done: %t, want %t", c.done(), test.done)
+			}
+			old.Signal(syscall.SIGCONT)
+			if code := old.Exit(); code != 1 || !strings.Contains(old.Log(), "another fetcher has taken over") {
+				t.Errorf("the replaced fetcher: exit code %d, want 1, saying why", code)
+			}
+			c.finish()
+		})
+	}
+}

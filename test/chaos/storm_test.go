@@ -1,0 +1,145 @@
+package chaos
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// TestStorm: processes are killed, stopped and restarted at random, alone, in
+// pairs and all at once, from the first moment of the job on. When that ends,
+// the job must, and it must stay done when a fetcher is started again.
+func TestStorm(t *testing.T) {
+	t.Parallel()
+	end := time.Now().Add(*length)
+	for seed := *firstSeed; seed == *firstSeed || time.Now().Before(end); seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { storm(t, seed) })
+	}
+}
+
+func storm(t *testing.T, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 0))
+	c := newCrew(t, 20_000)
+	c.startNATS()
+	c.startAll(1 + random.IntN(4))
+	end := time.Now().Add(time.Duration(5+random.IntN(10)) * time.Second)
+	for time.Now().Before(end) && !c.done() {
+		faults := drawFaults(random)
+		for range 1 + random.IntN(4) {
+			play(t, drawRound(random, faults, c))
+			if c.done() {
+				break
+			}
+		}
+	}
+	if random.IntN(2) == 0 {
+		c.fetcher.Exit()
+		c.fetcher.Start()
+	}
+	c.finish()
+}
+
+// step is something that is done to a process, so long after the round began.
+type step struct {
+	at   time.Duration
+	what string
+	do   func()
+}
+
+// fault is one way to strike a process and to heal it, as steps.
+type fault struct {
+	name  string
+	steps func(*rand.Rand, *crew, *proc.Process) []step
+}
+
+var faults = []fault{
+	{"kill", func(r *rand.Rand, c *crew, p *proc.Process) []step {
+		return []step{{0, "kill", func() { c.kill(p) }}, {drawHold(r), "start", p.Start}}
+	}},
+	{"stop", func(r *rand.Rand, c *crew, p *proc.Process) []step {
+		return []step{
+			{0, "stop", func() { p.Signal(syscall.SIGSTOP) }},
+			{drawHold(r), "continue", func() { p.Signal(syscall.SIGCONT) }},
+		}
+	}},
+	{"stop, then kill", func(r *rand.Rand, c *crew, p *proc.Process) []step {
+		hold := drawHold(r)
+		return []step{
+			{0, "stop", func() { p.Signal(syscall.SIGSTOP) }},
+			{hold, "kill", func() { c.kill(p) }},
+			{hold + drawHold(r), "start", p.Start},
+		}
+	}},
+	{"restart ten times", func(r *rand.Rand, c *crew, p *proc.Process) (all []step) {
+		var at time.Duration
+		for range 10 {
+			all = append(all, step{at, "restart", func() { c.kill(p); p.Start() }})
+			at += time.Duration(r.IntN(700)) * time.Millisecond
+		}
+		return all
+	}},
+}
+
+// drawHold draws how long a fault lasts: a moment, or longer than a lease.
+func drawHold(r *rand.Rand) time.Duration {
+	if r.IntN(3) > 0 {
+		return time.Duration(r.IntN(1500)) * time.Millisecond
+	}
+	return time.Duration(3000+r.IntN(4000)) * time.Millisecond
+}
+
+// drawFaults draws which faults there are for some rounds; at times none.
+func drawFaults(r *rand.Rand) (some []fault) {
+	for _, f := range faults {
+		if r.IntN(2) == 0 {
+			some = append(some, f)
+		}
+	}
+	return some
+}
+
+// drawRound draws who is struck with what: one process, a pair, or all. The
+// first strikes are within a second; at the end of a round everybody runs.
+func drawRound(r *rand.Rand, faults []fault, c *crew) []step {
+	calm := step{time.Duration(r.IntN(1000)) * time.Millisecond, "calm", func() {}}
+	round := []step{calm}
+	if len(faults) == 0 {
+		return round
+	}
+	// Ten mappers are no more likely to be struck than one fetcher.
+	victims := []*proc.Process{c.nats[r.IntN(len(c.nats))], c.saver, c.fetcher, c.mappers[r.IntN(len(c.mappers))]}
+	r.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
+	switch r.IntN(4) {
+	case 0:
+		victims = c.all()
+	case 1:
+		victims = victims[:2]
+	default:
+		victims = victims[:1]
+	}
+	for _, p := range victims {
+		begin := time.Duration(r.IntN(1000)) * time.Millisecond
+		for _, s := range faults[r.IntN(len(faults))].steps(r, c, p) {
+			round = append(round, step{begin + s.at, s.what + " " + p.Label, s.do})
+		}
+	}
+	return round
+}
+
+// play does the steps in the order of their time.
+func play(t *testing.T, round []step) {
+	t.Helper()
+	slices.SortStableFunc(round, func(a, b step) int { return cmp.Compare(a.at, b.at) })
+	begin := time.Now()
+	for _, s := range round {
+		<-time.After(s.at - time.Since(begin)) // the moment is what the seed chooses
+		t.Logf("%s: %s", s.at, s.what)
+		s.do()
+	}
+}
