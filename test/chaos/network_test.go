@@ -1,0 +1,162 @@
+//go:build netns
+
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// TestNetwork: every role, and NATS, has a network namespace of its own. Roles
+// are cut off NATS one after the other, in one direction or both, into a black
+// hole or with resets, and come back in another order. When all are back, the
+// job must end.
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	end := time.Now().Add(*length)
+	for seed := *firstSeed; seed == *firstSeed || time.Now().Before(end); seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { swizzle(t, seed) })
+	}
+}
+
+func swizzle(t *testing.T, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 0))
+	n := newNetwork(t)
+	c := newCrew(t, 20_000)
+	c.prefix = n.prefix
+	c.startNATSAt(n)
+	c.startAll(2)
+	c.fetcher.Await("mapper is here")
+	end := time.Now().Add(time.Duration(15+random.IntN(15)) * time.Second)
+	for time.Now().Before(end) && !c.done() {
+		play(t, drawCuts(random, n, c.all()))
+	}
+	c.finish()
+}
+
+// drawCuts draws who is cut off how: a few, or all, one by one, for longer than
+// a lease, and at times for longer than a client takes to notice (15 s).
+func drawCuts(r *rand.Rand, n *network, all []*proc.Process) []step {
+	cuts := []step{{time.Duration(r.IntN(1000)) * time.Millisecond, "calm", func() {}}}
+	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	begin := time.Duration(0)
+	for _, p := range all[:1+r.IntN(len(all))] {
+		begin += time.Duration(r.IntN(1000)) * time.Millisecond
+		hold := time.Duration(3000+r.IntN(5000)) * time.Millisecond
+		if r.IntN(8) == 0 {
+			hold += 12 * time.Second
+		}
+		w := ways[r.IntN(len(ways))]
+		cuts = append(cuts,
+			step{begin, "cut off " + p.Label + ": " + w.name, func() { n.cut(p.Label, w) }},
+			step{begin + hold, "connect " + p.Label, func() { n.heal(p.Label) }},
+		)
+	}
+	return cuts
+}
+
+// way is a way to cut off a namespace: commands that run in it.
+type way struct {
+	name     string
+	commands []string
+}
+
+var ways = []way{
+	{"nothing comes in", []string{"iptables -A INPUT -i eth0 -j DROP"}},
+	{"nothing goes out", []string{"iptables -A OUTPUT -o eth0 -j DROP"}},
+	{"black hole", []string{"iptables -A INPUT -i eth0 -j DROP", "iptables -A OUTPUT -o eth0 -j DROP"}},
+	{"resets", []string{
+		"iptables -A INPUT -i eth0 -p tcp -j REJECT --reject-with tcp-reset",
+		"iptables -A OUTPUT -o eth0 -p tcp -j REJECT --reject-with tcp-reset",
+	}},
+	{"sockets destroyed", []string{"ss -K -t"}},
+	{"cable pulled", []string{"ip link set eth0 down"}},
+}
+
+// network is namespaces, one a process, whose cables end in the bridge of
+// another namespace. Nothing of it can be reached from outside.
+type network struct {
+	t     *testing.T
+	hub   string
+	hosts map[string]int // number in the network, by label
+}
+
+// newNetwork makes the bridge. The end of the test removes everything, and
+// what runs in a namespace has ended by then.
+func newNetwork(t *testing.T) *network {
+	t.Helper()
+	n := &network{t: t, hub: fmt.Sprintf("chunkline-%d", os.Getpid()), hosts: map[string]int{}}
+	n.addNamespace(n.hub)
+	n.run("ip -n " + n.hub + " link add br0 type bridge")
+	n.run("ip -n " + n.hub + " link set br0 up")
+	return n
+}
+
+func (n *network) addNamespace(name string) {
+	n.t.Helper()
+	n.run("ip netns add " + name)
+	n.t.Cleanup(func() { n.run("ip netns del " + name) })
+	n.run("ip -n " + name + " link set lo up")
+}
+
+func (n *network) namespace(label string) string { return n.hub + "-" + label }
+
+// address is the address of a host in the network.
+func (n *network) address(label string) string { return fmt.Sprintf("10.0.0.%d", n.hosts[label]) }
+
+// prefix makes the namespace of a process, and returns what runs it there.
+func (n *network) prefix(label string) []string {
+	n.t.Helper()
+	name := n.namespace(label)
+	if n.hosts[label] == 0 {
+		n.hosts[label] = 1 + len(n.hosts)
+		n.addNamespace(name)
+		cable := fmt.Sprintf("cable%d", n.hosts[label])
+		n.run(fmt.Sprintf("ip -n %s link add eth0 type veth peer name %s netns %s", name, cable, n.hub))
+		n.run("ip -n " + n.hub + " link set " + cable + " master br0 up")
+		n.run("ip -n " + name + " addr add " + n.address(label) + "/24 dev eth0")
+		n.run("ip -n " + name + " link set eth0 up")
+	}
+	return []string{"ip", "netns", "exec", name}
+}
+
+func (n *network) cut(label string, w way) {
+	n.t.Helper()
+	for _, command := range w.commands {
+		n.run("ip netns exec " + n.namespace(label) + " " + command)
+	}
+}
+
+// heal undoes all ways to cut off.
+func (n *network) heal(label string) {
+	n.t.Helper()
+	n.run("ip netns exec " + n.namespace(label) + " iptables -F")
+	n.run("ip -n " + n.namespace(label) + " link set eth0 up")
+}
+
+// run runs a command, which must succeed: it is root's and Linux's, and needs
+// iproute2 and iptables.
+func (n *network) run(command string) {
+	n.t.Helper()
+	argv := strings.Fields(command)
+	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+		n.t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+}
+
+// startNATSAt starts a server in a namespace of its own.
+func (c *crew) startNATSAt(n *network) {
+	c.t.Helper()
+	const port = "4222"
+	n.prefix("nats")
+	server := c.start("nats", "nats-server", []string{"-a", n.address("nats"), "-p", port})
+	server.Await("Server is ready")
+	c.nats, c.url = []*proc.Process{server}, "nats://"+n.address("nats")+":"+port
+}
