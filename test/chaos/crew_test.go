@@ -96,13 +96,14 @@ func (c *crew) addMapper(duration string, env ...string) *proc.Process {
 	return m
 }
 
-// startAll starts saver, fetcher and n mappers of two workers.
-func (c *crew) startAll(n int) {
+// startAll starts saver, fetcher and n mappers of two workers, which take
+// duration for a chunk.
+func (c *crew) startAll(n int, duration string) {
 	c.t.Helper()
 	c.startSaver()
 	c.startFetcher()
 	for range n {
-		c.addMapper("40ms", "WORKERS=2")
+		c.addMapper(duration, "WORKERS=2")
 	}
 }
 

@@ -20,19 +20,15 @@ import (
 // job must end.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
-	end := time.Now().Add(*length)
-	for seed := *firstSeed; seed == *firstSeed || time.Now().Before(end); seed++ {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { swizzle(t, seed) })
-	}
+	histories(t, swizzle)
 }
 
-func swizzle(t *testing.T, seed uint64) {
-	random := rand.New(rand.NewPCG(seed, 0))
+func swizzle(t *testing.T, random *rand.Rand) {
 	n := newNetwork(t)
 	c := newCrew(t, 20_000)
 	c.prefix = n.prefix
 	c.startNATSAt(n)
-	c.startAll(2)
+	c.startAll(2, "40ms")
 	c.fetcher.Await("mapper is here")
 	end := time.Now().Add(time.Duration(15+random.IntN(15)) * time.Second)
 	for time.Now().Before(end) && !c.done() {

@@ -17,17 +17,23 @@ import (
 // the job must, and it must stay done when a fetcher is started again.
 func TestStorm(t *testing.T) {
 	t.Parallel()
+	histories(t, storm)
+}
+
+// histories runs jobs, one after the other, for as long as -for says. Each has
+// a seed of its own, which its name tells.
+func histories(t *testing.T, run func(*testing.T, *rand.Rand)) {
+	t.Helper()
 	end := time.Now().Add(*length)
 	for seed := *firstSeed; seed == *firstSeed || time.Now().Before(end); seed++ {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { storm(t, seed) })
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { run(t, rand.New(rand.NewPCG(seed, 0))) })
 	}
 }
 
-func storm(t *testing.T, seed uint64) {
-	random := rand.New(rand.NewPCG(seed, 0))
+func storm(t *testing.T, random *rand.Rand) {
 	c := newCrew(t, 20_000)
 	c.startNATS()
-	c.startAll(1 + random.IntN(4))
+	c.startAll(1+random.IntN(4), "40ms")
 	end := time.Now().Add(time.Duration(5+random.IntN(10)) * time.Second)
 	for time.Now().Before(end) && !c.done() {
 		faults := drawFaults(random)

@@ -1,0 +1,145 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// roles are as NATS lists their connections.
+var roles = []string{"chunkline-fetcher", "chunkline-saver", "chunkline-mapper"}
+
+// TestClusterKilled: NATS is a cluster of three. The server that a role is on
+// is killed or told to leave, for each role in turn, and comes back.
+func TestClusterKilled(t *testing.T) {
+	t.Parallel()
+	histories(t, func(t *testing.T, random *rand.Rand) {
+		k := newCluster(t)
+		for _, i := range random.Perm(len(roles)) {
+			server := k.serverOf(roles[i])
+			p := k.c.nats[server]
+			if random.IntN(2) == 0 {
+				t.Logf("kill %s, where a %s is", p.Label, roles[i])
+				k.c.kill(p)
+			} else {
+				t.Logf("%s leaves, where a %s is", p.Label, roles[i])
+				p.Signal(syscall.SIGUSR2) // lame duck mode, in NATS's words
+				p.Wait()
+			}
+			k.awaitAllBut(server)
+			<-time.After(time.Duration(random.IntN(1000)) * time.Millisecond) // the moment is what the seed chooses
+			p.Start()
+		}
+		k.c.finish()
+	})
+}
+
+// TestClusterFrozen: the server that a role is on is frozen, so that the role
+// must find out by itself, and the other servers know of nothing.
+func TestClusterFrozen(t *testing.T) {
+	t.Parallel()
+	histories(t, func(t *testing.T, random *rand.Rand) {
+		k := newCluster(t)
+		role := roles[random.IntN(len(roles))]
+		server := k.serverOf(role)
+		t.Logf("freeze %s, where a %s is", k.c.nats[server].Label, role)
+		k.c.nats[server].Signal(syscall.SIGSTOP)
+		k.awaitAllBut(server)
+		<-time.After(time.Duration(random.IntN(5000)) * time.Millisecond) // the moment is what the seed chooses
+		k.c.nats[server].Signal(syscall.SIGCONT)
+		k.c.finish()
+	})
+}
+
+// cluster is a crew with three NATS servers.
+type cluster struct {
+	c       *crew
+	monitor []string // where each server tells who is connected
+}
+
+const mappersOfCluster = 2
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	const servers = 3
+	k := &cluster{c: newCrew(t, 16_000)}
+	var clients, routes []string
+	for range servers {
+		clients = append(clients, proc.FreeAddress(t))
+		routes = append(routes, "nats://"+proc.FreeAddress(t))
+		k.monitor = append(k.monitor, proc.FreeAddress(t))
+	}
+	k.c.url = "nats://" + strings.Join(clients, ",nats://")
+	config := filepath.Join(k.c.dir, "nats.conf")
+	if err := os.WriteFile(config, []byte("lame_duck_grace_period: 1s\nlame_duck_duration: 30s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range servers {
+		host, port, _ := strings.Cut(clients[i], ":")
+		_, monitor, _ := strings.Cut(k.monitor[i], ":")
+		k.c.nats = append(k.c.nats, k.c.start(fmt.Sprintf("nats-%d", i), "nats-server", []string{
+			"-c", config, "-a", host, "-p", port, "-m", monitor,
+			"-cluster_name", "chaos", "-cluster", routes[i], "-routes", strings.Join(routes, ","),
+		}))
+	}
+	k.c.startAll(mappersOfCluster, "100ms")
+	k.c.fetcher.Await("mapper is here")
+	k.awaitAllBut(-1)
+	return k
+}
+
+// clients counts the connections of each role to a server.
+func (k *cluster) clients(server int) map[string]int {
+	k.c.t.Helper()
+	var list struct{ Connections []struct{ Name string } }
+	if _, err := get(k.c.t, k.monitor[server], "/connz", &list); err != nil {
+		return nil // it starts, or is frozen
+	}
+	n := map[string]int{}
+	for _, c := range list.Connections {
+		role, _, _ := strings.Cut(c.Name, " ")
+		n[role]++
+	}
+	return n
+}
+
+// serverOf is a server that the role is connected to.
+func (k *cluster) serverOf(role string) int {
+	k.c.t.Helper()
+	for i := range k.monitor {
+		if k.clients(i)[role] > 0 {
+			return i
+		}
+	}
+	k.c.t.Fatalf("no %s is connected", role)
+	return 0
+}
+
+// awaitAllBut waits until all roles are connected to the other servers, or the
+// job is done.
+func (k *cluster) awaitAllBut(server int) {
+	k.c.t.Helper()
+	ctx, cancel := context.WithTimeout(k.c.t.Context(), proc.Patience)
+	defer cancel()
+	proc.Eventually(ctx, k.c.t, "all roles to be connected", func() bool {
+		n := map[string]int{}
+		for i := range k.monitor {
+			if i == server {
+				continue
+			}
+			for role, count := range k.clients(i) {
+				n[role] += count
+			}
+		}
+		all := n["chunkline-fetcher"] == 1 && n["chunkline-saver"] == 1 && n["chunkline-mapper"] == mappersOfCluster
+		return all || k.c.ended(k.c.fetcher)
+	})
+}
