@@ -97,13 +97,3 @@ func (c *crew) checkWords() {
 		c.t.Errorf("no mapper was ever told that a chunk is committed")
 	}
 }
-
-// count is how many lines of a role's log have this message.
-func count(p *proc.Process, message string) (n int) {
-	for _, w := range words(p) {
-		if w.Message == message {
-			n++
-		}
-	}
-	return n
-}

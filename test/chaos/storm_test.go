@@ -68,7 +68,7 @@ var faults = []fault{
 	{"kill", func(r *rand.Rand, c *crew, p *proc.Process) []step {
 		return []step{{0, "kill", func() { c.kill(p) }}, {drawHold(r), "start", p.Start}}
 	}},
-	{"stop", func(r *rand.Rand, c *crew, p *proc.Process) []step {
+	{"stop", func(r *rand.Rand, _ *crew, p *proc.Process) []step {
 		return []step{
 			{0, "stop", func() { p.Signal(syscall.SIGSTOP) }},
 			{drawHold(r), "continue", func() { p.Signal(syscall.SIGCONT) }},
