@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,10 +76,7 @@ func newCluster(t *testing.T) *cluster {
 		k.monitor = append(k.monitor, proc.FreeAddress(t))
 	}
 	k.c.url = "nats://" + strings.Join(clients, ",nats://")
-	config := filepath.Join(k.c.dir, "nats.conf")
-	if err := os.WriteFile(config, []byte("lame_duck_grace_period: 1s\nlame_duck_duration: 30s\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	config := k.c.config("lame_duck_grace_period: 1s", "lame_duck_duration: 30s")
 	for i := range servers {
 		host, port, _ := strings.Cut(clients[i], ":")
 		_, monitor, _ := strings.Cut(k.monitor[i], ":")

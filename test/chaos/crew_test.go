@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -62,12 +63,22 @@ func (c *crew) start(label, program string, args []string, env ...string) *proc.
 	return proc.Start(c.t, proc.Spec{Dir: c.dir, Label: label, Program: program, Prefix: prefix, Args: args, Env: env})
 }
 
-// startNATS starts one server on loopback.
-func (c *crew) startNATS() {
+// startNATS starts one server on loopback, with these lines of configuration.
+func (c *crew) startNATS(lines ...string) {
 	c.t.Helper()
-	server, url := proc.NATS(c.t, c.dir)
+	server, url := proc.NATS(c.t, c.dir, "-c", c.config(lines...))
 	server.Await("Server is ready")
 	c.nats, c.url = []*proc.Process{server}, url
+}
+
+// config writes a configuration of nats-server; its flags come on top of it.
+func (c *crew) config(lines ...string) (path string) {
+	c.t.Helper()
+	path = filepath.Join(c.dir, "nats.conf")
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return path
 }
 
 func (c *crew) startSaver(env ...string) {
@@ -90,7 +101,7 @@ func (c *crew) newFetcher(label string, env ...string) *proc.Process {
 func (c *crew) addMapper(duration string, env ...string) *proc.Process {
 	c.t.Helper()
 	label := fmt.Sprintf("mapper-%d", len(c.mappers))
-	settings := []string{"TRANSFORM=users?duration=" + duration, "MAPPER_NAME=" + label}
+	settings := []string{"STOP_TIMEOUT=2s", "TRANSFORM=users?duration=" + duration, "MAPPER_NAME=" + label}
 	m := c.start(label, "mapper", nil, append(settings, env...)...)
 	c.mappers = append(c.mappers, m)
 	return m
@@ -143,6 +154,23 @@ func (c *crew) kill(p *proc.Process) {
 	c.t.Helper()
 	c.ended(p)
 	p.Kill()
+}
+
+// end ends a process politely, which it must obey whatever else is broken.
+func (c *crew) end(p *proc.Process) {
+	c.t.Helper()
+	if c.ended(p) {
+		return
+	}
+	p.Signal(syscall.SIGTERM)
+	switch code := p.Exit(); {
+	case code == 0:
+	case code == -1: // it had not come to hear signals yet
+	case code == 1 && p == c.fetcher && strings.HasSuffix(p.Log(), "start it again to go on where it was\n"):
+	case code == 1 && slices.Contains(c.nats, p): // that is how nats-server ends
+	default:
+		c.t.Errorf("%s: exit code %d after SIGTERM", p.Label, code)
+	}
 }
 
 // finish waits for the end of the job, everything being healed, and holds

@@ -32,14 +32,16 @@ func swizzle(t *testing.T, random *rand.Rand) {
 	c.fetcher.Await("mapper is here")
 	end := time.Now().Add(time.Duration(15+random.IntN(15)) * time.Second)
 	for time.Now().Before(end) && !c.done() {
-		play(t, drawCuts(random, n, c.all()))
+		play(t, drawCuts(random, n, c))
 	}
 	c.finish()
 }
 
 // drawCuts draws who is cut off how: a few, or all, one by one, for longer than
-// a lease, and at times for longer than a client takes to notice (15 s).
-func drawCuts(r *rand.Rand, n *network, all []*proc.Process) []step {
+// a lease, and at times for longer than a client takes to notice (15 s). Some
+// are ended or killed meanwhile, and start without a network.
+func drawCuts(r *rand.Rand, n *network, c *crew) []step {
+	all := c.all()
 	cuts := []step{{time.Duration(r.IntN(1000)) * time.Millisecond, "calm", func() {}}}
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	begin := time.Duration(0)
@@ -54,6 +56,12 @@ func drawCuts(r *rand.Rand, n *network, all []*proc.Process) []step {
 			step{begin, "cut off " + p.Label + ": " + w.name, func() { n.cut(p.Label, w) }},
 			step{begin + hold, "connect " + p.Label, func() { n.heal(p.Label) }},
 		)
+		switch r.IntN(8) {
+		case 0:
+			cuts = append(cuts, step{begin + hold/2, "end and start " + p.Label, func() { c.end(p); p.Start() }})
+		case 1:
+			cuts = append(cuts, step{begin + hold/2, "kill and start " + p.Label, func() { c.kill(p); p.Start() }})
+		}
 	}
 	return cuts
 }

@@ -12,9 +12,11 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestStorm: processes are killed, stopped and restarted at random, alone, in
-// pairs and all at once, from the first moment of the job on. When that ends,
-// the job must, and it must stay done when a fetcher is started again.
+// TestStorm: processes are killed, stopped, ended and restarted at random,
+// alone, in pairs and all at once, from the first moment of the job on; some
+// jobs on a server that takes only small messages, so that chunks and results
+// travel in parts. When that ends, the job must, and it must stay done when a
+// fetcher is started again.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	histories(t, storm)
@@ -32,7 +34,11 @@ func histories(t *testing.T, run func(*testing.T, *rand.Rand)) {
 
 func storm(t *testing.T, random *rand.Rand) {
 	c := newCrew(t, 20_000)
-	c.startNATS()
+	if random.IntN(3) == 0 {
+		c.startNATS("max_payload: 2KB")
+	} else {
+		c.startNATS()
+	}
 	c.startAll(1+random.IntN(4), "40ms")
 	end := time.Now().Add(time.Duration(5+random.IntN(10)) * time.Second)
 	for time.Now().Before(end) && !c.done() {
@@ -81,6 +87,9 @@ var faults = []fault{
 			{hold, "kill", func() { c.kill(p) }},
 			{hold + drawHold(r), "start", p.Start},
 		}
+	}},
+	{"end", func(_ *rand.Rand, c *crew, p *proc.Process) []step {
+		return []step{{0, "end and start", func() { c.end(p); p.Start() }}}
 	}},
 	{"restart ten times", func(r *rand.Rand, c *crew, p *proc.Process) (all []step) {
 		var at time.Duration

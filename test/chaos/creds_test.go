@@ -1,0 +1,39 @@
+package chaos
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// TestCredentials: in the middle of a job NATS comes back with a password. The
+// roles end and name the setting; started again with it, they go on.
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	c := newCrew(t, 12_000)
+	c.startNATS()
+	c.startAll(2, "40ms")
+	c.mappers[0].Await("chunk saved")
+	server := c.nats[0]
+	c.kill(server)
+	server.Args = append(server.Args, "--user", "joe", "--pass", "canary")
+	server.Start()
+	roles := slices.Concat([]*proc.Process{c.saver, c.fetcher}, c.mappers)
+	for _, p := range roles {
+		if code := p.Exit(); code != 3 || !strings.Contains(p.Log(), "check NATS_USER and NATS_PASSWORD") {
+			t.Errorf("%s: exit code %d, want 3, naming the setting", p.Label, code)
+		}
+		p.Env = append(p.Env, "NATS_USER=joe", "NATS_PASSWORD=canary")
+	}
+	for _, p := range roles {
+		p.Start()
+	}
+	c.finish()
+	for _, p := range roles {
+		if strings.Contains(p.Log(), "canary") {
+			t.Errorf("%s logged the password", p.Label)
+		}
+	}
+}
