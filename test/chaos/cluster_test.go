@@ -60,35 +60,43 @@ func TestClusterFrozen(t *testing.T) {
 // cluster is a crew with three NATS servers.
 type cluster struct {
 	c       *crew
-	monitor []string // where each server tells who is connected
+	monitor []string
 }
 
 const mappersOfCluster = 2
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	const servers = 3
 	k := &cluster{c: newCrew(t, 16_000)}
-	var clients, routes []string
-	for range servers {
-		clients = append(clients, proc.FreeAddress(t))
-		routes = append(routes, "nats://"+proc.FreeAddress(t))
-		k.monitor = append(k.monitor, proc.FreeAddress(t))
-	}
-	k.c.url = "nats://" + strings.Join(clients, ",nats://")
-	config := k.c.config("lame_duck_grace_period: 1s", "lame_duck_duration: 30s")
-	for i := range servers {
-		host, port, _ := strings.Cut(clients[i], ":")
-		_, monitor, _ := strings.Cut(k.monitor[i], ":")
-		k.c.nats = append(k.c.nats, k.c.start(fmt.Sprintf("nats-%d", i), "nats-server", []string{
-			"-c", config, "-a", host, "-p", port, "-m", monitor,
-			"-cluster_name", "chaos", "-cluster", routes[i], "-routes", strings.Join(routes, ","),
-		}))
-	}
+	k.monitor = k.c.startCluster()
 	k.c.startAll(mappersOfCluster, "100ms")
 	k.c.fetcher.Await("mapper is here")
 	k.awaitAllBut(-1)
 	return k
+}
+
+// startCluster starts three servers on loopback. Each tells at its address of
+// monitor who is connected.
+func (c *crew) startCluster() (monitor []string) {
+	c.t.Helper()
+	const servers = 3
+	var clients, routes []string
+	for range servers {
+		clients = append(clients, proc.FreeAddress(c.t))
+		routes = append(routes, "nats://"+proc.FreeAddress(c.t))
+		monitor = append(monitor, proc.FreeAddress(c.t))
+	}
+	c.url = "nats://" + strings.Join(clients, ",nats://")
+	config := c.config("lame_duck_grace_period: 1s", "lame_duck_duration: 30s")
+	for i := range servers {
+		host, port, _ := strings.Cut(clients[i], ":")
+		_, web, _ := strings.Cut(monitor[i], ":")
+		c.nats = append(c.nats, c.start(fmt.Sprintf("nats-%d", i), "nats-server", []string{
+			"-c", config, "-a", host, "-p", port, "-m", web,
+			"-cluster_name", "chaos", "-cluster", routes[i], "-routes", strings.Join(routes, ","),
+		}))
+	}
+	return monitor
 }
 
 // clients counts the connections of each role to a server.

@@ -13,10 +13,10 @@ import (
 )
 
 // TestStorm: processes are killed, stopped, ended and restarted at random,
-// alone, in pairs and all at once, from the first moment of the job on; some
-// jobs on a server that takes only small messages, so that chunks and results
-// travel in parts. When that ends, the job must, and it must stay done when a
-// fetcher is started again.
+// alone, in pairs and all at once, from the first moment of the job on. Some
+// jobs have a server that takes only small messages, so that chunks and
+// results travel in parts; some have a cluster. When that ends, the job must,
+// and it must stay done when a fetcher is started again.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	histories(t, storm)
@@ -34,10 +34,13 @@ func histories(t *testing.T, run func(*testing.T, *rand.Rand)) {
 
 func storm(t *testing.T, random *rand.Rand) {
 	c := newCrew(t, 20_000)
-	if random.IntN(3) == 0 {
-		c.startNATS("max_payload: 2KB")
-	} else {
+	switch random.IntN(3) {
+	case 0:
 		c.startNATS()
+	case 1:
+		c.startNATS("max_payload: 2KB")
+	case 2:
+		c.startCluster()
 	}
 	c.startAll(1+random.IntN(4), "40ms")
 	end := time.Now().Add(time.Duration(5+random.IntN(10)) * time.Second)
