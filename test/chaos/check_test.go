@@ -1,8 +1,10 @@
 package chaos
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
+	"testing"
 
 	"github.com/chunkline/chunkline/test/proc"
 )
@@ -96,4 +98,19 @@ func (c *crew) checkWords() {
 	if len(committed) == 0 {
 		c.t.Errorf("no mapper was ever told that a chunk is committed")
 	}
+}
+
+// awaitSaved waits until a mapper was told that a chunk is saved, and how.
+func awaitSaved(t *testing.T, mapper *proc.Process, chunk int, outcome string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
+	defer cancel()
+	proc.Eventually(ctx, t, mapper.Label+"'s chunk "+outcome, func() bool {
+		for _, w := range words(mapper) {
+			if w.Message == "chunk saved" && w.Chunk == chunk && w.Outcome == outcome {
+				return true
+			}
+		}
+		return false
+	})
 }

@@ -103,7 +103,7 @@ func (c *crew) startCluster() (monitor []string) {
 func (k *cluster) clients(server int) map[string]int {
 	k.c.t.Helper()
 	var list struct{ Connections []struct{ Name string } }
-	if _, err := get(k.c.t, k.monitor[server], "/connz", &list); err != nil {
+	if !fetchJSON(k.c.t, k.monitor[server], "/connz", &list) {
 		return nil // it starts, or is frozen
 	}
 	n := map[string]int{}

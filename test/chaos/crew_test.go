@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chunkline/chunkline/test/proc"
 )
@@ -81,16 +82,19 @@ func (c *crew) config(lines ...string) (path string) {
 	return path
 }
 
-func (c *crew) startSaver(env ...string) {
+func (c *crew) startSaver(env ...string) *proc.Process {
 	c.t.Helper()
 	c.saver = c.start("saver", "saver", nil, append([]string{"SINK=" + c.out}, env...)...)
+	return c.saver
 }
 
-func (c *crew) startFetcher(env ...string) {
+func (c *crew) startFetcher(env ...string) *proc.Process {
 	c.t.Helper()
 	c.fetcher = c.newFetcher("fetcher", env...)
+	return c.fetcher
 }
 
+// newFetcher starts a fetcher beside the one that the crew has.
 func (c *crew) newFetcher(label string, env ...string) *proc.Process {
 	c.t.Helper()
 	settings := []string{"SOURCE=" + c.source, fmt.Sprintf("CHUNK_SIZE=%d", chunkSize), "ON_DONE=exit"}
@@ -177,9 +181,11 @@ func (c *crew) end(p *proc.Process) {
 // what came of it against the promise.
 func (c *crew) finish() {
 	c.t.Helper()
+	healed := time.Now()
 	if code := c.fetcher.Exit(); code != 0 {
 		c.t.Fatalf("%s: exit code %d, want 0", c.fetcher.Label, code)
 	}
+	c.t.Logf("the job ended %s after everything was healed", time.Since(healed).Round(time.Millisecond))
 	c.done()
 	c.saver.Signal(syscall.SIGTERM)
 	if code := c.saver.Exit(); code != 0 {
