@@ -33,7 +33,8 @@ func histories(t *testing.T, run func(*testing.T, *rand.Rand)) {
 }
 
 func storm(t *testing.T, random *rand.Rand) {
-	c := newCrew(t, 20_000)
+	mappers := 1 + random.IntN(4)
+	c := newCrew(t, mappers*12_000) // ten seconds, undisturbed
 	switch random.IntN(3) {
 	case 0:
 		c.startNATS()
@@ -42,7 +43,7 @@ func storm(t *testing.T, random *rand.Rand) {
 	case 2:
 		c.startCluster()
 	}
-	c.startAll(1+random.IntN(4), "40ms")
+	c.startAll(mappers, "40ms")
 	end := time.Now().Add(time.Duration(5+random.IntN(10)) * time.Second)
 	for time.Now().Before(end) && !c.done() {
 		faults := drawFaults(random)
