@@ -20,7 +20,7 @@ var roles = []string{"chunkline-fetcher", "chunkline-saver", "chunkline-mapper"}
 func TestClusterKilled(t *testing.T) {
 	t.Parallel()
 	histories(t, func(t *testing.T, random *rand.Rand) {
-		k := newCluster(t)
+		k := newCluster(t, 16_000)
 		for _, i := range random.Perm(len(roles)) {
 			server := k.serverOf(roles[i])
 			p := k.c.nats[server]
@@ -45,7 +45,7 @@ func TestClusterKilled(t *testing.T) {
 func TestClusterFrozen(t *testing.T) {
 	t.Parallel()
 	histories(t, func(t *testing.T, random *rand.Rand) {
-		k := newCluster(t)
+		k := newCluster(t, 8_000)
 		role := roles[random.IntN(len(roles))]
 		server := k.serverOf(role)
 		t.Logf("freeze %s, where a %s is", k.c.nats[server].Label, role)
@@ -65,9 +65,9 @@ type cluster struct {
 
 const mappersOfCluster = 2
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t *testing.T, users int) *cluster {
 	t.Helper()
-	k := &cluster{c: newCrew(t, 16_000)}
+	k := &cluster{c: newCrew(t, users)}
 	k.monitor = k.c.startCluster()
 	k.c.startAll(mappersOfCluster, "100ms")
 	k.c.fetcher.Await("mapper is here")

@@ -12,7 +12,7 @@ import (
 // roles end and name the setting; started again with it, they go on.
 func TestCredentials(t *testing.T) {
 	t.Parallel()
-	c := newCrew(t, 12_000)
+	c := newCrew(t, 8_000)
 	c.startNATS()
 	c.startAll(2, "40ms")
 	c.mappers[0].Await("chunk saved")

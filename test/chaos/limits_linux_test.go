@@ -18,7 +18,7 @@ func TestFewFiles(t *testing.T) {
 	for i, role := range []string{"fetcher", "saver", "mapper"} {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()
-			c := newCrew(t, 12_000)
+			c := newCrew(t, 8_000)
 			c.startNATS()
 			c.startAll(2, "100ms")
 			c.fetcher.Await("mapper is here")

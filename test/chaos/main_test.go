@@ -10,10 +10,17 @@ import (
 )
 
 var (
-	length    = flag.Duration("for", 15*time.Second, "how long random histories are begun, one after the other; one at least")
+	length    = flag.Duration("for", 0, "how long random histories are begun, one after the other; one at least")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first random history; the next ones count up")
-	freeze    = flag.Duration("freeze", 20*time.Second, "how long NATS is frozen; the roles notice within 15 s")
+	freeze    = flag.Duration("freeze", 10*time.Second, "how long NATS is frozen, at least until all roles have noticed")
 	keep      = flag.String("keep", "", "folder for the whole logs of jobs that failed; empty: the ends of them are printed")
 )
 
-func TestMain(m *testing.M) { os.Exit(proc.Main(m, "")) }
+func TestMain(m *testing.M) {
+	// These tests wait most of the time, so far more of them than there are
+	// processors run side by side. The command line may say otherwise.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	os.Exit(proc.Main(m, ""))
+}

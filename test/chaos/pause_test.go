@@ -14,13 +14,13 @@ import (
 // chunk that a mapper holds goes to another one.
 func TestPausedFetcher(t *testing.T) {
 	t.Parallel()
-	const pause = 10 * time.Second // leases end after 3
+	const pause = 7 * time.Second // leases end after 3
 	c := newCrew(t, 40*chunkSize)
 	c.startNATS()
 	c.startSaver()
 	web := proc.FreeAddress(t)
 	c.startFetcher("HTTP_ADDR="+web, "SPECULATE=false", "ON_DONE=stay")
-	c.addMapper("14s", "WORKERS=1") // holds its chunk all the time
+	c.addMapper("10s", "WORKERS=1") // holds its chunk all the time
 	c.addMapper("300ms", "WORKERS=2")
 	awaitStatus(t, web, "all workers at work", func(s status) bool { return s.Chunks.InFlight == 3 })
 
@@ -62,7 +62,7 @@ func TestZombie(t *testing.T) {
 			awaitStatus(t, web, "a chunk in flight", func(s status) bool { return s.Chunks.InFlight == 1 })
 			zombie.Signal(syscall.SIGSTOP)
 
-			awaitSaved(t, c.addMapper("40ms", "WORKERS=1"), 0, "committed")
+			awaitSaved(t, c.addMapper("40ms", "WORKERS=2"), 0, "committed")
 			c.fetcher.Signal(syscall.SIGSTOP) // or it tells the zombie now, if it is faster
 			zombie.Signal(syscall.SIGCONT)
 			awaitSaved(t, zombie, 0, "duplicate")
