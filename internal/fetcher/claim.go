@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
 const (
@@ -28,6 +29,7 @@ func (f *Fetcher) claim(ctx context.Context) error {
 	claim := bus.Sync{Op: bus.SyncClaim, Plan: f.planID, Fetcher: f.bus.ID(), Claim: &f.plan}
 	said, begin := false, time.Now()
 	for {
+		failpoint.Hit("fetcher.claim.sending")
 		answer, err := f.ask(ctx, claim)
 		switch {
 		case ctx.Err() != nil:

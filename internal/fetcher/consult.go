@@ -10,6 +10,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
 const (
@@ -42,6 +43,7 @@ func (d *desk) consult(now time.Time) {
 	case d.state != bus.StateDone && d.cut && d.ledger.Done():
 		d.state = bus.StateFinishing
 		q.Op, q.Total = bus.SyncFinish, bus.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
+		failpoint.Hit("fetcher.finish.asking")
 	case len(doubts) > 0:
 		q.Chunks = doubts[:min(len(doubts), bus.MaxSaved)]
 	case now.Sub(d.renewed) < renewInterval && !d.renewed.Before(d.doubted):
@@ -102,6 +104,9 @@ func (d *desk) settle(now time.Time, doubts []chunk.ID, entries []bus.Entry) {
 			d.ledger.Settle(id)
 		}
 	}
+	if len(doubts) > 0 {
+		failpoint.Hit("fetcher.doubts.settled")
+	}
 }
 
 // unfinished takes the saver's word that the result could not be laid out.
@@ -117,6 +122,7 @@ func (d *desk) unfinished(now time.Time, reason string) {
 
 // finished ends the job: the sink has everything, once, and has laid it out.
 func (d *desk) finished(total bus.Summary) {
+	failpoint.Hit("fetcher.finish.answered")
 	d.state, d.total = bus.StateDone, total
 	d.report(time.Now()) // whoever asks from now on is told so
 	d.f.log.Info().Uint64("objects", total.Objects).Uint64("outputs", total.Outputs).Uint64("dead", total.Dead).

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/source"
 )
 
@@ -54,6 +55,7 @@ func (f *Fetcher) cutLoop(ctx context.Context) error {
 	if err := past.none(next); err != nil {
 		return err
 	}
+	failpoint.Hit("fetcher.source.ended")
 	close(f.cuts)
 	return nil
 }
@@ -100,6 +102,7 @@ func (c *committed) turn(ctx context.Context, from chunk.ID) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("fetcher.page.listed")
 	c.from, c.upTo = from, from+pageSize
 	c.page = make(map[chunk.ID]chunk.Digest, len(answer.Entries))
 	for _, e := range answer.Entries {

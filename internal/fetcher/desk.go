@@ -9,6 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/ledger"
 	"github.com/chunkline/chunkline/internal/source"
 )
@@ -185,6 +186,7 @@ func (d *desk) forget(id, why string) {
 	}
 	delete(d.mappers, id)
 	d.waiting.drop(id, nil)
+	failpoint.Hit("fetcher.mapper.lost")
 }
 
 // add takes a chunk from the source on the books.
@@ -203,6 +205,7 @@ func (d *desk) add(c cut, open bool) {
 		chunk: &c.chunk, mark: c.mark, first: c.chunk.First, count: c.chunk.Count, bytes: len(c.chunk.Body), digest: c.digest,
 	}
 	d.ahead += len(c.chunk.Body)
+	failpoint.Hit("fetcher.chunk.added")
 }
 
 // fail ends the job; the first reason counts.

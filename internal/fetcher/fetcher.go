@@ -13,6 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/source"
 )
 
@@ -75,11 +76,13 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	if err := f.claim(ctx); err != nil {
 		return err
 	}
+	failpoint.Hit("fetcher.claimed")
 	stopServing, err := f.serve(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
 	f.serving.Store(true)
+	failpoint.Hit("fetcher.serving")
 	group, work := errgroup.WithContext(ctx)
 	running, stop := context.WithCancel(work)
 	d := newDesk(f)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/ledger"
 	"github.com/chunkline/chunkline/internal/source"
 )
@@ -30,6 +31,7 @@ func (d *desk) lease(now time.Time, a ask) bool {
 	if !ok {
 		return false
 	}
+	failpoint.Hit("fetcher.lease.recorded")
 	h := d.held[lease.ID]
 	d.f.sends <- sending{request: a.request, lease: lease, chunk: h.chunk, mark: h.mark, digest: h.digest}
 	if !h.sent {
@@ -72,11 +74,13 @@ func (f *Fetcher) sendLoop(ctx context.Context) {
 			continue
 		}
 		f.metrics.sent(s.lease, c)
+		failpoint.Hit("fetcher.lease.sending")
 		f.reply(s.request, bus.Work{
 			Status: bus.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
 			Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful,
 			Token: bus.Token(f.grant.key, f.planID, c.ID, c.First, c.Count, s.digest),
 		}.Encode())
+		failpoint.Hit("fetcher.lease.sent")
 	}
 }
 
@@ -158,10 +162,12 @@ func (f *Fetcher) burial(ctx context.Context, kept *chunk.Chunk, mark source.Mar
 func (f *Fetcher) trySave(ctx context.Context, message bus.Message) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	failpoint.Hit("fetcher.burial.sending")
 	reply, err := f.bus.Request(ctx, bus.VerbSave, message)
 	if err != nil {
 		return false, err
 	}
+	failpoint.Hit("fetcher.burial.answered")
 	answer, err := bus.DecodeSaveAnswer(reply)
 	if err == nil && answer.Status == bus.SaveRefused {
 		return true, fmt.Errorf("save dead letters: saver refused: %s", answer.Reason)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
 // serve subscribes to what mappers, savers and operators say. No queue group:
@@ -57,9 +58,12 @@ func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
 		f.strange.Warn().Err(err).Msg("ignored a confirmation")
 		return
 	}
+	failpoint.Hit("fetcher.saved.received")
 	f.post(ctx, func(d *desk) {
 		d.hearSaved(time.Now(), saved)
+		failpoint.Hit("fetcher.saved.booked")
 		f.reply(r, bus.SavedAnswer{Plan: f.planID}.Encode())
+		failpoint.Hit("fetcher.saved.answered")
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
 // ask is a mapper's request for work that has not been answered.
@@ -70,6 +71,7 @@ func (w *waiting) expire(d *desk, now time.Time) {
 		switch {
 		case d.state == bus.StateDone:
 			d.f.reply(a.request, d.word(bus.WorkDone).Encode())
+			failpoint.Hit("fetcher.done.said")
 		case !now.Before(a.until):
 			d.f.reply(a.request, d.word(bus.WorkNone).Encode())
 		default:

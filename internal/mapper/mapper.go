@@ -16,6 +16,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
@@ -117,6 +118,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 		return fmt.Errorf("serve mapper: %w", err)
 	}
 	m.log.Info().Int("workers", m.cfg.Workers).Stringer("transform", m.spec).Msg("mapper asks for work")
+	failpoint.Hit("mapper.serving")
 
 	asking, stopAsking := context.WithCancelCause(ctx)
 	defer stopAsking(nil)
@@ -165,6 +167,7 @@ func (m *Mapper) watch(asking, work context.Context, stopAsking context.CancelCa
 		stopWork()
 		return
 	}
+	failpoint.Hit("mapper.drain.begun")
 	held := m.state.held()
 	if len(held) > 0 {
 		m.log.Info().Int("held", len(held)).Stringer("within", m.cfg.StopTimeout).Msg("draining")
@@ -185,9 +188,11 @@ func (m *Mapper) leave(ctx context.Context, stopServing func(context.Context) er
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 	defer cancel()
 	err := m.beat(nil, true)
+	failpoint.Hit("mapper.goodbye.sent")
 	if err == nil {
 		err = m.bus.Flush(ctx)
 	}
+	failpoint.Hit("mapper.goodbye.flushed")
 	if err != nil {
 		m.log.Debug().Err(err).Msg("goodbye may be lost")
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
 // verdict is what came of asking for work.
@@ -26,6 +27,7 @@ func (m *Mapper) next(ctx context.Context, worker int, cancel context.CancelCaus
 	question := m.state.ask(worker, m.self)
 	answering, done := context.WithTimeout(ctx, nextWait+replySlack)
 	defer done()
+	failpoint.Hit("mapper.next.sending")
 	reply, err := m.bus.Request(answering, bus.VerbNext, question.Encode())
 	if err != nil {
 		m.state.closed(question.Seq)
@@ -89,10 +91,12 @@ func (m *Mapper) save(ctx context.Context, s bus.Save) {
 func (m *Mapper) trySave(ctx context.Context, message bus.Message) (bus.SaveAnswer, error) {
 	ctx, done := context.WithTimeout(ctx, saveTimeout+time.Duration(len(message.Body))*time.Microsecond) // a large result may travel at 1 MB/s
 	defer done()
+	failpoint.Hit("mapper.save.sending")
 	reply, err := m.bus.Request(ctx, bus.VerbSave, message)
 	if err != nil {
 		return bus.SaveAnswer{}, err
 	}
+	failpoint.Hit("mapper.save.answered")
 	return bus.DecodeSaveAnswer(reply)
 }
 
@@ -105,6 +109,7 @@ func (m *Mapper) beatLoop(ctx context.Context) error {
 		if err := m.beat(nil, false); err != nil {
 			m.log.Debug().Err(err).Msg("beat was not sent")
 		}
+		failpoint.Hit("mapper.beat.sent")
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -124,10 +129,12 @@ func (m *Mapper) announce(ctx context.Context, id chunk.ID, index int) error {
 	pause := m.backoff(uint64(id))
 	for ctx.Err() == nil {
 		err := m.beat(&bus.Doing{Chunk: id, Index: index}, false)
+		failpoint.Hit("mapper.announce.sent")
 		if err == nil {
 			err = m.flush(ctx)
 		}
 		if err == nil {
+			failpoint.Hit("mapper.announce.flushed")
 			return nil
 		}
 		m.log.Debug().Err(err).Msg("object could not be announced")
@@ -149,6 +156,7 @@ func (m *Mapper) handleOrder(r *bus.Request) {
 		m.strange.Warn().Err(err).Msg("could not read an order")
 		return
 	}
+	failpoint.Hit("mapper.order.received")
 	switch order.Kind {
 	case bus.OrderDrop:
 		m.state.drop(order.Plan, order.Chunk)
@@ -159,6 +167,7 @@ func (m *Mapper) handleOrder(r *bus.Request) {
 	if err := r.Reply(bus.OrderAnswer{Plan: order.Plan}.Encode()); err != nil {
 		m.log.Debug().Err(err).Msg("answer to an order was lost")
 	}
+	failpoint.Hit("mapper.order.answered")
 }
 
 // backoff is a pause that doubles from minPause to maxPause, with jitter so

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
@@ -46,6 +47,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, mapping trans
 		got, verdict := m.next(asking, index, cancel)
 		switch verdict {
 		case haveWork:
+			failpoint.Hit("mapper.chunk.taken")
 			pause.reset()
 			m.metrics.waited(time.Since(begin))
 		case askAgain:
@@ -105,6 +107,7 @@ func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bu
 			return bus.Save{}, err
 		}
 	}
+	failpoint.Hit("mapper.chunk.mapped")
 	m.metrics.mapped(time.Since(begin), w.Chunk.Count, len(out.Failed))
 	save := bus.Save{
 		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,

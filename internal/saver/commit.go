@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -39,6 +40,7 @@ func (p pending) bytes() int64 { return int64(len(p.result.Outputs) + len(p.resu
 // handleSave checks a result and queues it. It runs on the bus's goroutine, so
 // it does no I/O.
 func (s *Saver) handleSave(r *bus.Request) {
+	failpoint.Hit("saver.save.received")
 	save, err := bus.DecodeSave(r.Message)
 	switch {
 	case errors.Is(err, bus.ErrCorrupt): // damaged on the way: the sender still has it whole
@@ -64,6 +66,7 @@ func (s *Saver) handleSave(r *bus.Request) {
 	}
 	select {
 	case s.queue <- p:
+		failpoint.Hit("saver.save.queued")
 	default:
 		s.queued.Add(-p.bytes())
 		s.answer(r, bus.SaveBusy, "saver has too many results to commit")
@@ -130,6 +133,7 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 		defer s.queued.Add(-p.bytes())
 	}
 	begin := time.Now()
+	failpoint.Hit("saver.group.gathered")
 	outcomes, err := s.sink.Commit(ctx, results)
 	if errors.Is(err, sink.ErrFull) {
 		if !s.full.Swap(true) {
@@ -146,6 +150,7 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 	if s.full.Swap(false) {
 		s.log.Info().Msg("sink has space again")
 	}
+	failpoint.Hit("saver.group.committed")
 	s.metrics.committed(group, outcomes, time.Since(begin))
 	s.settle(group, outcomes)
 	return nil
@@ -161,6 +166,7 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 		}
 	}
 	s.confirms.add(durable)
+	failpoint.Hit("saver.confirm.noted")
 	for i, p := range group {
 		switch outcomes[i] {
 		case sink.Committed:
@@ -173,6 +179,7 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 				Msg("refused a result: the sink holds this chunk with other content")
 			s.answer(p.request, bus.SaveRefused, "sink holds this chunk with other content: the source has changed")
 		}
+		failpoint.Hit("saver.save.answered")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
 const (
@@ -105,7 +106,9 @@ func (s *Saver) confirm(ctx context.Context, chunks []bus.SavedChunk) bool {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
 	message := bus.Saved{Plan: s.planID(), Epoch: s.sink.Epoch(), Chunks: chunks, Total: s.summary()}
+	failpoint.Hit("saver.confirm.sending")
 	reply, err := s.bus.Request(ctx, bus.VerbSaved, message.Encode(s.sink.Key()))
+	failpoint.Hit("saver.confirm.answered")
 	if errors.Is(err, bus.ErrNobody) {
 		return true
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -71,6 +72,7 @@ func (s *Saver) Run(ctx context.Context) error {
 		return fmt.Errorf("serve saver: %w", err)
 	}
 	s.log.Info().Msg("saver serves")
+	failpoint.Hit("saver.serving")
 
 	// The loops outlive ctx: what was taken is committed and answered.
 	group, work := errgroup.WithContext(context.WithoutCancel(ctx))
@@ -84,6 +86,7 @@ func (s *Saver) Run(ctx context.Context) error {
 		if e := stopServing(stopping); e != nil {
 			return errors.Join(err, fmt.Errorf("stop serving: %w", e))
 		}
+		failpoint.Hit("saver.stop.deaf")
 		close(s.queue) // no handler runs any more
 		close(s.syncs)
 		return err

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -51,6 +52,7 @@ func (s *Saver) clerk(ctx context.Context) error {
 }
 
 func (s *Saver) handle(ctx context.Context, layout *errgroup.Group, r *bus.Request) {
+	failpoint.Hit("saver.sync.received")
 	question, err := bus.DecodeSync(r.Message)
 	if err != nil {
 		// A question that was damaged says nothing about the sink.
@@ -61,6 +63,7 @@ func (s *Saver) handle(ctx context.Context, layout *errgroup.Group, r *bus.Reque
 		return
 	}
 	s.reply(r, s.answerSync(ctx, layout, question))
+	failpoint.Hit("saver.sync.answered")
 }
 
 func (s *Saver) reply(r *bus.Request, a bus.SyncAnswer) {
@@ -98,6 +101,7 @@ func (s *Saver) claim(ctx context.Context, q bus.Sync) bus.SyncAnswer {
 		s.log.Error().Err(err).Msg("could not record a claim")
 		return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
 	}
+	failpoint.Hit("saver.claim.recorded")
 	s.log.Info().Uint64("epoch", grant.Epoch).Str("fetcher", q.Fetcher).Str("plan", string(q.Claim.ID())).Msg("job claimed")
 	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Summary: s.summary()}
 }
@@ -145,6 +149,7 @@ func (s *Saver) finishUp(ctx context.Context, layout *errgroup.Group, total bus.
 }
 
 func (s *Saver) layOut(ctx context.Context, total bus.Totals) bus.SyncAnswer {
+	failpoint.Hit("saver.finish.beginning")
 	summary, err := s.sink.Finish(ctx, total.Chunks, total.Objects)
 	if err != nil {
 		s.log.Error().Err(err).Msg("could not finish the job")
@@ -154,6 +159,7 @@ func (s *Saver) layOut(ctx context.Context, total bus.Totals) bus.SyncAnswer {
 		}
 		return bus.SyncAnswer{Status: status, Reason: err.Error()}
 	}
+	failpoint.Hit("saver.finish.done")
 	s.log.Info().Uint64("objects", summary.Objects).Uint64("dead", summary.Dead).Str("output", summary.Output).Msg("job finished")
 	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: s.sink.Epoch(), Summary: s.summary()}
 }

@@ -39,7 +39,7 @@ const DefaultPartBytes = 1 << 30
 // Unless ReadOnly, all committed data is read and checked, at the speed of the
 // disk (see the package comment). Errors are those of Open.
 func OpenFolder(dir, job string, o FolderOptions) (*Folder, error) {
-	return openFolder(disk{}, dir, job, o)
+	return openFolder(theDisk(), dir, job, o)
 }
 
 func openFolder(disk fileSystem, dir, job string, o FolderOptions) (*Folder, error) {

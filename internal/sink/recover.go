@@ -11,6 +11,8 @@ import (
 	"strconv"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
 // recover brings an opened folder to its committed state: first it checks all
@@ -42,6 +44,7 @@ func (f *Folder) recover(job string) error {
 	if f.o.ReadOnly {
 		return nil
 	}
+	failpoint.Hit("sink.checked")
 	return f.mend(job, tails)
 }
 

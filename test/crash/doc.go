@@ -1,0 +1,16 @@
+// Package crash kills the saver, the fetcher and a mapper with SIGKILL at every
+// failpoint there is, starts them again, and demands that the job ends with
+// every object in the sink exactly once. The programs are built with the tag
+// failpoints; see internal/failpoint for the places.
+//
+//	go test ./test/crash                 each place once, and some recoveries that die too
+//	go test ./test/crash -full -v        the first three times at each place, all recoveries, and what was not reached
+//
+// A job has 600 objects in 40 chunks, every tenth object a dead letter. Many
+// jobs run at a time: most of one's time goes into noticing that a mapper is
+// gone.
+//
+// bbolt's commit is one step here, as it is in internal/sink, and so is the
+// roll-over to the next part file, which takes 1 GiB: TestCrashAtEveryStep there
+// has it with small parts, and with what a power cut takes along.
+package crash

@@ -1,0 +1,77 @@
+package crash
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+var full = flag.Bool("full", false, "the first three times at each failpoint, and every pair of a commit and a recovery")
+
+func TestMain(m *testing.M) { os.Exit(proc.Main(m, "failpoints")) }
+
+const (
+	objects   = 600
+	chunkSize = 15
+	badEvery  = 10 // each such object cannot be mapped, so every chunk has dead letters
+	atOnce    = 16 // jobs
+)
+
+// world is what all jobs of a test share.
+type world struct {
+	nats, source string
+	dead         string // the ordinals of the objects that cannot be mapped
+	jobs         atomic.Int64
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	dir := t.TempDir()
+	users, err := os.ReadFile(proc.Users(t, dir, objects))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{source: filepath.Join(dir, "source.jsonl")}
+	var text bytes.Buffer
+	var dead []string
+	lines := bufio.NewScanner(bytes.NewReader(users))
+	for i := 0; lines.Scan(); i++ {
+		if i%badEvery == 0 {
+			fmt.Fprintf(&text, "{\"nobody\":%d}\n", i)
+			dead = append(dead, fmt.Sprint(i))
+			continue
+		}
+		fmt.Fprintf(&text, "%s\n", lines.Bytes())
+	}
+	if len(dead) != objects/badEvery {
+		t.Fatalf("the source has %d bad objects, want %d", len(dead), objects/badEvery)
+	}
+	if err := os.WriteFile(w.source, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.dead = strings.Join(dead, ",")
+	_, w.nats = proc.NATS(t, dir)
+	return w
+}
+
+// each runs do for all cases, several at a time: more than there are CPUs,
+// which is what t.Parallel would allow, since they mostly wait.
+func each[C any](t *testing.T, cases []C, name func(C) string, do func(*testing.T, C)) {
+	t.Helper()
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for _, c := range cases {
+		group.Go(func() error { t.Run(name(c), func(t *testing.T) { do(t, c) }); return nil })
+	}
+	_ = group.Wait() // its members return no errors
+}

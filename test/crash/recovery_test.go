@@ -1,0 +1,109 @@
+package crash
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// deaths are where a saver dies first: in the middle of making a folder, of
+// the first commit, whose part files are new, and of the second. Without -full
+// it is the three in front.
+var deaths = []string{
+	"sink.commit.newindex:1", "sink.write.dead:1", "sink.write.dead:2",
+
+	"sink.mkdir.folder:1", "sink.create.newindex:1", "sink.rename.index:1",
+	"sink.create.results:1", "sink.create.dead:1", "sink.sync.dead:1", "sink.syncdir.parts:2",
+	"sink.write.results.half:2", "sink.write.results:2", "sink.write.dead.half:2", "sink.sync.results:2", "sink.sync.dead:2",
+	"sink.commit.index:4", // the fourth transaction is that of the second commit
+}
+
+// recoveries are where the saver that opens the folder again dies too.
+var recoveries = []string{
+	"sink.create.newindex:1", "sink.commit.newindex:1", "sink.rename.index:1",
+	"sink.open.index:1", "sink.checked:1",
+	"sink.remove.results:1", "sink.remove.dead:1",
+	"sink.truncate.results:1", "sink.truncate.dead:1", "sink.sync.results:1", "sink.sync.dead:1",
+	"sink.mkdir.parts:1", "sink.syncdir.parts:1", "sink.syncdir.folder:1", "sink.syncdir.parent:1",
+	"sink.commit.index:1", "saver.serving:1",
+}
+
+// TestRecovery kills the saver in a commit, and its successor in the recovery.
+func TestRecovery(t *testing.T) {
+	w := newWorld(t)
+	firsts := deaths[:3]
+	if *full {
+		firsts = deaths
+	}
+	var pairs [][]string
+	for _, first := range firsts {
+		for _, second := range recoveries {
+			pairs = append(pairs, []string{first, second})
+		}
+	}
+	within := make([]bool, len(pairs)) // died before it served again
+	each(t, pairs, func(p []string) string { return strings.Join(p, ",") }, func(t *testing.T, p []string) {
+		j := newJob(t, w)
+		died := j.run(script{lives: map[string][]string{"saver": p}})["saver"]
+		if len(died) == 0 || died[0] != p[0] {
+			t.Errorf("the saver died at %s, not at %s first", died, p[0])
+		}
+		i := slices.IndexFunc(pairs, func(q []string) bool { return slices.Equal(p, q) })
+		within[i] = slices.Equal(died, p) && diedRecovering(j.members["saver"].Log(), p)
+	})
+	reached := map[string]int{}
+	for i, p := range pairs {
+		if within[i] {
+			reached[p[1]]++
+		}
+	}
+	for _, name := range recoveries {
+		t.Logf("%-24s died in %2d of %d recoveries", name, reached[name], len(firsts))
+		if reached[name] == 0 {
+			t.Errorf("no recovery died at %s", name)
+		}
+	}
+}
+
+// diedRecovering says whether the saver did not serve between its two deaths,
+// but for the line that comes with saver.serving.
+func diedRecovering(log string, p []string) bool {
+	_, after, _ := strings.Cut(log, "failpoint "+p[0]+"\n")
+	between, _, _ := strings.Cut(after, "failpoint "+p[1]+"\n")
+	return p[1] == "saver.serving:1" || !strings.Contains(between, ready("saver"))
+}
+
+// TestFinishedJob starts a job again that is done, with an output that somebody
+// has cut in half since, and kills the saver and the fetcher on the way to
+// laying it out again, in the place of the old one.
+func TestFinishedJob(t *testing.T) {
+	w := newWorld(t)
+	places := []string{
+		"sink.checked:1", "sink.commit.index:1", "sink.commit.index:2",
+		"sink.create.output:1", "sink.write.output.half:1", "sink.write.output:1", "sink.sync.output:1", "sink.rename.output:1",
+		"sink.syncdir.folder:2",
+		"sink.create.deadfile:1", "sink.write.deadfile.half:1", "sink.write.deadfile:1", "sink.sync.deadfile:1", "sink.rename.deadfile:1",
+		"sink.syncdir.folder:3", "sink.commit.index:3", "sink.commit.index:4",
+		"saver.finish.beginning:1", "saver.finish.done:1",
+		"fetcher.claimed:1", "fetcher.page.listed:1", "fetcher.finish.asking:1", "fetcher.finish.answered:1",
+	}
+	each(t, places, func(p string) string { return p }, func(t *testing.T, p string) {
+		j := newJob(t, w)
+		j.run(script{})
+		output := filepath.Join(j.out(), "output.jsonl")
+		info, err := os.Stat(output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(output, info.Size()/2); err != nil {
+			t.Fatal(err)
+		}
+		process := victim(p)
+		if died := j.run(script{lives: map[string][]string{process: {p}}}); fmt.Sprint(died[process]) != fmt.Sprint([]string{p}) {
+			t.Errorf("%s died at %s, not at %s", process, died[process], p)
+		}
+	})
+}

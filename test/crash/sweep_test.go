@@ -1,0 +1,137 @@
+package crash
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/failpoint"
+)
+
+// TestSweep kills a process at every failpoint, the first, second and third
+// time it comes there. The first must be reached, for every name there is.
+func TestSweep(t *testing.T) {
+	w := newWorld(t)
+	for name := range special {
+		if !slices.Contains(failpoint.Names, name) {
+			t.Errorf("there is no failpoint %s", name)
+		}
+	}
+	hits := 1
+	if *full {
+		hits = 3
+	}
+	type place struct {
+		name string
+		hit  int
+	}
+	var places []place
+	for _, name := range failpoint.Names {
+		for hit := 1; hit <= hits; hit++ {
+			places = append(places, place{name, hit})
+		}
+	}
+	missed := make([]bool, len(places))
+	each(t, places, func(p place) string { return fmt.Sprintf("%s:%d", p.name, p.hit) }, func(t *testing.T, p place) {
+		process, s := at(p.name, p.hit)
+		died := newJob(t, w).run(s)
+		if slices.Equal(died[process], s.lives[process]) {
+			return
+		}
+		if p.hit == 1 {
+			t.Errorf("%s died at %s, not at %s", process, died[process], s.lives[process])
+		}
+		missed[slices.Index(places, p)] = true
+	})
+	var rare [4][]string // by the hit
+	for i, p := range places {
+		if missed[i] {
+			rare[p.hit] = append(rare[p.hit], p.name)
+		}
+	}
+	for hit, names := range rare {
+		if len(names) > 0 {
+			t.Logf("%d of %d names are not hit a %d. time in their job: %s", len(names), len(failpoint.Names), hit, strings.Join(names, " "))
+		}
+	}
+}
+
+// victim is the process that comes to a failpoint.
+func victim(name string) string {
+	switch role, _, _ := strings.Cut(name, "."); role {
+	case "sink":
+		return "saver"
+	case "mapper":
+		return "first"
+	default:
+		return role
+	}
+}
+
+// at is a job in which a process comes to a failpoint.
+func at(name string, hit int) (process string, s script) {
+	process = victim(name)
+	s = special[name]
+	lives := maps.Clone(s.lives)
+	if lives == nil {
+		lives = map[string][]string{}
+	}
+	lives[process] = append(slices.Clone(lives[process]), fmt.Sprintf("%s:%d", name, hit))
+	s.lives = lives
+	if special[name].lives == nil && special[name].env == nil {
+		s.alone = process == "first" // so that it is sure to get work
+	}
+	return process, s
+}
+
+var oneChunk = fmt.Sprintf("CHUNK_SIZE=%d", objects)
+
+var (
+	// tornResults and tornDead leave bytes behind the committed end of a part.
+	tornResults = script{lives: map[string][]string{"saver": {"sink.write.results:2"}}}
+	tornDead    = script{lives: map[string][]string{"saver": {"sink.write.dead:2"}}}
+	// mapperDies loses a mapper, and with it a chunk that it has in work; no
+	// backup attempt saves it before that is noticed.
+	mapperDies = script{
+		lives: map[string][]string{"first": {"mapper.chunk.taken:1"}},
+		env:   map[string][]string{"fetcher": {"SPECULATE=false"}},
+		alone: true,
+	}
+	// careful: the only chunk of the job takes down two mappers. Whatever
+	// object was announced when the third one dies may become a dead letter.
+	careful = script{
+		lives: map[string][]string{"first": {"mapper.chunk.taken:1", "mapper.chunk.taken:1"}},
+		env:   map[string][]string{"fetcher": {oneChunk}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
+		alone: true, dead: "any",
+	}
+	// buried: the careful one too, with no object to blame, and that is enough.
+	buried = script{
+		lives: map[string][]string{"first": {"mapper.chunk.taken:1", "mapper.chunk.taken:1", "mapper.chunk.taken:1"}},
+		env:   map[string][]string{"fetcher": {oneChunk, "MAX_ATTEMPTS=1"}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
+		alone: true, dead: "any",
+	}
+	// slow: the first mapper's chunks get a backup attempt, and it is told to drop them.
+	slow = script{env: map[string][]string{
+		"first":  {"TRANSFORM=users?duration=20s"},
+		"second": {"TRANSFORM=users?duration=50ms", "WORKERS=1"},
+	}}
+)
+
+// special are the jobs for failpoints that an undisturbed one does not come to.
+var special = map[string]script{
+	"sink.remove.results":     {lives: map[string][]string{"saver": {"sink.write.results:1"}}},
+	"sink.remove.dead":        {lives: map[string][]string{"saver": {"sink.write.dead:1"}}},
+	"sink.truncate.results":   tornResults,
+	"sink.truncate.dead":      tornDead,
+	"fetcher.page.listed":     {lives: map[string][]string{"fetcher": {"fetcher.saved.booked:3"}}},
+	"fetcher.mapper.lost":     mapperDies,
+	"fetcher.doubts.settled":  mapperDies,
+	"fetcher.burial.sending":  buried,
+	"fetcher.burial.answered": buried,
+	"mapper.announce.sent":    careful,
+	"mapper.announce.flushed": careful,
+	"mapper.order.received":   slow,
+	"mapper.order.answered":   slow,
+}
