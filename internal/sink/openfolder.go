@@ -212,19 +212,32 @@ func (f *Folder) survey() (exists bool, err error) {
 }
 
 // mkdirAll makes a folder and those above it, and syncs each one's parent:
-// a folder whose name is lost takes all in it along.
+// a folder whose name is lost takes all in it along. The lowest one that is
+// there may have been made by a process that was killed before it did so.
 func (f *Folder) mkdirAll(dir string) error {
+	parent := filepath.Dir(dir)
 	err := f.fs.Mkdir(dir)
-	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
-		if err := f.mkdirAll(filepath.Dir(dir)); err != nil {
+	if errors.Is(err, fs.ErrNotExist) && parent != dir {
+		if err := f.mkdirAll(parent); err != nil {
 			return err
 		}
 		err = f.fs.Mkdir(dir)
+	} else if err == nil {
+		err = f.syncAbove(parent)
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return f.fs.SyncDir(filepath.Dir(dir))
+	return f.fs.SyncDir(parent)
+}
+
+// syncAbove makes the name of dir durable. What is above dir may not be ours,
+// and only who may list a folder may sync it: then it is not of our making.
+func (f *Folder) syncAbove(dir string) error {
+	if err := f.fs.SyncDir(filepath.Dir(dir)); !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
 }
 
 // removeIfThere removes a file and says whether there was one.

@@ -196,12 +196,9 @@ func (f *Folder) mend(job string, tails []tail) error {
 	if _, err := removeIfThere(f.fs, filepath.Join(f.dir, newIndexName)); err != nil {
 		return err
 	}
-	parent := filepath.Dir(f.dir)
-	for _, dir := range []string{f.results.dir, f.dir, parent} {
-		// Only who may list a folder may sync it; the parent may not be ours.
-		if err := f.fs.SyncDir(dir); err != nil && (dir != parent || !errors.Is(err, fs.ErrPermission)) {
-			return fmt.Errorf("%w: sync folder: %w", ErrUnreachable, err)
-		}
+	err := errors.Join(f.fs.SyncDir(f.results.dir), f.fs.SyncDir(f.dir), f.syncAbove(f.dir))
+	if err != nil {
+		return fmt.Errorf("%w: sync folder: %w", ErrUnreachable, err)
 	}
 	next := f.state.Load().next()
 	if next.claims.Job != job {
@@ -209,7 +206,7 @@ func (f *Folder) mend(job string, tails []tail) error {
 		rebound.Job = job
 		next.claims = &rebound
 	}
-	err := f.transact(next, nil)
+	err = f.transact(next, nil)
 	if err != nil && !errors.Is(err, ErrFull) {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err) // a failed sync, whatever it says
 	}
