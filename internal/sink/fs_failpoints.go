@@ -5,6 +5,7 @@ package sink
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -21,9 +22,9 @@ func theDisk() fileSystem { return failingDisk{} }
 type failingDisk struct{ disk }
 
 // done is the failpoint behind a step that succeeded.
-func done(err error, step, path string) error {
+func done(err error, step, what string) error {
 	if err == nil {
-		failpoint.Hit("sink." + step + "." + kind(path))
+		failpoint.Hit("sink." + step + "." + what)
 	}
 	return err
 }
@@ -36,38 +37,47 @@ func (d failingDisk) OpenFile(name string, flag int) (file, error) {
 	if flag&os.O_CREATE != 0 {
 		failpoint.Hit("sink.create." + kind(name))
 	}
-	return &failingFile{f, name}, nil
+	return &failingFile{f, kind(name)}, nil
 }
 
 func (d failingDisk) OpenIndex(name string, flag int, perm os.FileMode) (*os.File, error) {
-	f, err := d.disk.OpenIndex(name, flag, perm)
+	step := "open"
 	if filepath.Base(name) == newIndexName {
-		return f, done(err, "create", name)
+		step = "create"
 	}
-	return f, done(err, "open", name)
+	f, err := d.disk.OpenIndex(name, flag, perm)
+	return f, done(err, step, kind(name))
 }
 
 // CommitIndex names a transaction by the file it is committed to.
 func (d failingDisk) CommitIndex(tx *bolt.Tx) error {
 	path := tx.DB().Path() // before tx ends
-	return done(d.disk.CommitIndex(tx), "commit", path)
+	return done(d.disk.CommitIndex(tx), "commit", kind(path))
 }
 
-// Mkdir makes the parts' folder or the sink's own.
 func (d failingDisk) Mkdir(name string) error {
-	err := d.disk.Mkdir(name)
-	if filepath.Base(name) != partsName && err == nil {
-		failpoint.Hit("sink.mkdir.folder") // it has no index yet that shows what it is
-		return nil
+	what := "folder"
+	if filepath.Base(name) == partsName {
+		what = partsName
 	}
-	return done(err, "mkdir", name)
+	return done(d.disk.Mkdir(name), "mkdir", what)
+}
+
+// SyncDir knows the sink's own folder by the index in it.
+func (d failingDisk) SyncDir(name string) error {
+	what := "parent"
+	if _, err := os.Stat(filepath.Join(name, indexName)); err == nil {
+		what = "folder"
+	}
+	if filepath.Base(name) == partsName {
+		what = partsName
+	}
+	return done(d.disk.SyncDir(name), "syncdir", what)
 }
 
 func (d failingDisk) Rename(from, to string) error {
-	return done(d.disk.Rename(from, to), "rename", to)
+	return done(d.disk.Rename(from, to), "rename", kind(to))
 }
-
-func (d failingDisk) SyncDir(name string) error { return done(d.disk.SyncDir(name), "syncdir", name) }
 
 // Remove has a failpoint where a recovery removes a part; no crash leaves
 // anything else to remove.
@@ -76,12 +86,12 @@ func (d failingDisk) Remove(name string) error {
 	if !partName.MatchString(filepath.Base(name)) {
 		return err
 	}
-	return done(err, "remove", name)
+	return done(err, "remove", kind(name))
 }
 
 type failingFile struct {
 	file
-	path string
+	kind string
 }
 
 // WriteAt writes in two steps: a write may end half way.
@@ -90,37 +100,31 @@ func (f *failingFile) WriteAt(b []byte, at int64) (int, error) {
 	if n, err := f.file.WriteAt(b[:half], at); err != nil {
 		return n, err
 	}
-	failpoint.Hit("sink.write." + kind(f.path) + ".half")
+	failpoint.Hit("sink.write." + f.kind + ".half")
 	n, err := f.file.WriteAt(b[half:], at+int64(half))
-	return half + n, done(err, "write", f.path)
+	return half + n, done(err, "write", f.kind)
 }
 
 func (f *failingFile) Truncate(size int64) error {
-	return done(f.file.Truncate(size), "truncate", f.path)
+	return done(f.file.Truncate(size), "truncate", f.kind)
 }
 
-func (f *failingFile) Sync() error { return done(f.file.Sync(), "sync", f.path) }
+func (f *failingFile) Sync() error { return done(f.file.Sync(), "sync", f.kind) }
 
-// kind is what a file or folder is to a sink, in the words of failpoint.Names.
+// kind is what a file is to a sink, in the words of failpoint.Names.
 func kind(path string) string {
-	switch base := filepath.Base(path); base {
-	case indexName:
+	base := filepath.Base(path)
+	part := partName.FindStringSubmatch(base)
+	switch {
+	case base == indexName:
 		return "index"
-	case newIndexName:
+	case base == newIndexName:
 		return "newindex"
-	case partsName:
-		return "parts"
-	case "output.jsonl", "output.jsonl.new":
-		return "output"
-	case "dead.jsonl", "dead.jsonl.new":
+	case part != nil:
+		return part[1]
+	case strings.Contains(base, "dead"):
 		return "deadfile"
 	default:
-		if part := partName.FindStringSubmatch(base); part != nil {
-			return part[1]
-		}
+		return "output"
 	}
-	if _, err := os.Stat(filepath.Join(path, indexName)); err == nil {
-		return "folder"
-	}
-	return "parent"
 }

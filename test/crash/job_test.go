@@ -2,7 +2,10 @@ package crash
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,6 +38,7 @@ type job struct {
 
 	members map[string]*member
 	ended   chan *member
+	seen    []int64 // sizes of the output when the run began and at each death
 }
 
 // member is one process of a job, in all its lives.
@@ -53,7 +57,8 @@ func newJob(t *testing.T, w *world) *job {
 	return &job{t: t, world: w, name: fmt.Sprintf("crash-%d", w.jobs.Add(1)), dir: t.TempDir()}
 }
 
-func (j *job) out() string { return filepath.Join(j.dir, "out") }
+func (j *job) out() string    { return filepath.Join(j.dir, "out") }
+func (j *job) output() string { return filepath.Join(j.out(), "output.jsonl") }
 
 // run runs the job to its end and checks what it left. It returns where each
 // process died.
@@ -61,6 +66,7 @@ func (j *job) run(s script) map[string][]string {
 	j.t.Helper()
 	j.runs++
 	j.script, j.members, j.ended = s, map[string]*member{}, make(chan *member, 64)
+	j.seen = []int64{j.outputSize()}
 	for _, name := range []string{"saver", "fetcher", "first"} {
 		j.start(name)
 	}
@@ -174,6 +180,7 @@ func (j *job) fell(m *member) bool {
 		j.t.Errorf("%s was to be killed at %s and ended with %d", m.name, marks[len(m.died)], m.Code())
 	}
 	m.died = marks
+	j.seen = append(j.seen, j.outputSize())
 	return true
 }
 
@@ -218,4 +225,22 @@ func (j *job) check() {
 	if stdout, stderr, code := proc.Run(j.t, nil, "chunkline", "verify", "-o", j.out()); code != 0 {
 		j.t.Errorf("verify: exit %d\n%s%s", code, stdout, stderr)
 	}
+	// The output is never there in part: it was as the run found it, or whole.
+	for _, size := range j.seen {
+		if whole := j.outputSize(); size != j.seen[0] && size != whole {
+			j.t.Errorf("when a process died the output had %d bytes of %d", size, whole)
+		}
+	}
+}
+
+// outputSize is -1 if there is no output yet.
+func (j *job) outputSize() int64 {
+	info, err := os.Stat(j.output())
+	if errors.Is(err, fs.ErrNotExist) {
+		return -1
+	}
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return info.Size()
 }

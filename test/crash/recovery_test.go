@@ -3,7 +3,6 @@ package crash
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -93,12 +92,7 @@ func TestFinishedJob(t *testing.T) {
 	each(t, places, func(p string) string { return p }, func(t *testing.T, p string) {
 		j := newJob(t, w)
 		j.run(script{})
-		output := filepath.Join(j.out(), "output.jsonl")
-		info, err := os.Stat(output)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Truncate(output, info.Size()/2); err != nil {
+		if err := os.Truncate(j.output(), j.outputSize()/2); err != nil {
 			t.Fatal(err)
 		}
 		process := victim(p)
