@@ -16,7 +16,7 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-var full = flag.Bool("full", false, "the first three times at each failpoint, and every pair of a commit and a recovery")
+var full = flag.Bool("full", false, "the first three times at each failpoint, every pair of a commit and a recovery, every second run")
 
 func TestMain(m *testing.M) { os.Exit(proc.Main(m, "failpoints")) }
 
@@ -62,6 +62,19 @@ func newWorld(t *testing.T) *world {
 	w.dead = strings.Join(dead, ",")
 	_, w.nats = proc.NATS(t, dir)
 	return w
+}
+
+// some is every fifth of the cases, so that a plain go test stays short; all of
+// them with -full.
+func some[C any](cases []C) []C {
+	if *full {
+		return cases
+	}
+	var fewer []C
+	for i := 0; i < len(cases); i += 5 {
+		fewer = append(fewer, cases[i])
+	}
+	return fewer
 }
 
 // each runs do for all cases, several at a time: more than there are CPUs,
