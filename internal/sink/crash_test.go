@@ -34,6 +34,7 @@ type told struct {
 	claimed  bool
 	groups   int  // how many are committed
 	finished bool // and no group since
+	trying   bool // one more group is under way
 }
 
 // TestCrashAtEveryStep stops the story after every single step on disk, in
@@ -43,8 +44,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 	s := newStory()
 	home, copies := t.TempDir(), t.TempDir()
 	dir := filepath.Join(home, "deep", "sink")
-	disk := newTestFS()
-	disk.home = home
+	disk := newCrashFS(t, home)
 	var known told
 	type moment struct {
 		dir  string
@@ -53,9 +53,9 @@ func TestCrashAtEveryStep(t *testing.T) {
 	}
 	var moments []moment
 	disk.after = func(at step) {
-		for what := nothingLost; what <= tornToZero; what++ {
+		for what, dice := range certain {
 			to := filepath.Join(copies, fmt.Sprintf("%04d-%d", len(moments), what))
-			disk.crash(t, dir, to, what)
+			disk.platter.crash(t, to, dice)
 			moments = append(moments, moment{to, at, known})
 		}
 	}
@@ -77,7 +77,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 	for _, m := range moments {
 		t.Run(fmt.Sprintf("%s after %s %s", filepath.Base(m.dir), m.at.op, filepath.Base(m.at.path)), func(t *testing.T) {
 			t.Parallel()
-			s.resume(t, m.dir, m.told)
+			s.resume(t, filepath.Join(m.dir, "deep", "sink"), m.told)
 		})
 	}
 	if len(moments) < 3*40 {

@@ -14,7 +14,8 @@ import (
 
 // fileSystem is every step a Folder takes on disk. What bbolt does between the
 // begin of a transaction and its end is one step, CommitIndex: bbolt insists
-// on a real file. Tests put faults and crashes between any two steps.
+// on a real file. Tests put faults and crashes between any two steps, and work
+// out from the file what a crash within that one may leave.
 type fileSystem interface {
 	OpenFile(name string, flag int) (file, error)
 	OpenIndex(name string, flag int, perm os.FileMode) (*os.File, error)

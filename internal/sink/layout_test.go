@@ -198,8 +198,7 @@ func TestReplaceAtEveryStep(t *testing.T) {
 	t.Parallel()
 	home, copies := t.TempDir(), t.TempDir()
 	dir := filepath.Join(home, "sink")
-	disk := newTestFS()
-	disk.home = home
+	disk := newCrashFS(t, home)
 	f := openOn(t, disk, dir, sink.FolderOptions{})
 	claim(t, f)
 	old := sinktest.Chain("old", []int{1, -1}, []int{-1})
@@ -207,11 +206,11 @@ func TestReplaceAtEveryStep(t *testing.T) {
 	commit(t, f, old...)
 	n := 0
 	disk.after = func(s step) {
-		for what := nothingLost; what <= tornToZero; what++ {
+		for _, dice := range certain {
 			to := filepath.Join(copies, string(rune('a'+n)))
 			n++
-			disk.crash(t, dir, to, what)
-			g := openOn(t, sink.Disk{}, to, sink.FolderOptions{})
+			disk.platter.crash(t, to, dice)
+			g := openOn(t, sink.Disk{}, filepath.Join(to, "sink"), sink.FolderOptions{})
 			expect := []sink.Result{old[0], old[1]}
 			if s.op == "index" {
 				expect[0] = mended

@@ -1,0 +1,284 @@
+package sink_test
+
+import (
+	"bytes"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// sectorSize is what a disk writes as a whole, if it writes it.
+const sectorSize = 512
+
+// A platter knows what of a folder is on the disk for certain, and what was
+// done since; so it can tell what a power cut may leave. The one thing it takes
+// for granted is that a disk never changes bytes outside of the sectors it
+// was told to write.
+type platter struct {
+	home string // is there from the beginning; everything the test makes is in it
+	mu   sync.Mutex
+	root *node
+}
+
+// node is a file or a folder: what of it is durable, and the changes since
+// its last sync in their order.
+type node struct {
+	entries map[string]*node // of a folder; nil: it is a file
+	moves   []move
+	bytes   []byte // of a file
+	writes  []change
+	index   *indexNode // the file is bbolt's
+}
+
+// move is one change of a folder: name is node now (nil: is no more), and
+// from, if not "", is no more.
+type move struct {
+	name, from string
+	node       *node
+}
+
+// change is one write of a file or, without bytes, a truncation.
+type change struct {
+	at    int64
+	bytes []byte
+}
+
+// newPlatter takes what is in home for durable.
+func newPlatter(t *testing.T, home string) *platter {
+	t.Helper()
+	return &platter{home: home, root: load(t, home)}
+}
+
+func load(t *testing.T, path string) *node {
+	t.Helper()
+	n := &node{entries: make(map[string]*node)}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		inside := filepath.Join(path, e.Name())
+		if e.IsDir() {
+			n.entries[e.Name()] = load(t, inside)
+			continue
+		}
+		file := &node{bytes: read(t, inside)}
+		if isIndex(inside) {
+			file.index = &indexNode{}
+		}
+		n.entries[e.Name()] = file
+	}
+	return n
+}
+
+func isIndex(path string) bool { return strings.HasPrefix(filepath.Base(path), "index.db") }
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// names is what a folder holds if the moves that keep says reach the platter.
+func (n *node) names(keep func() bool) map[string]*node {
+	names := maps.Clone(n.entries)
+	for _, m := range n.moves {
+		if !keep() {
+			continue
+		}
+		delete(names, m.from)
+		delete(names, m.name)
+		if m.node != nil {
+			names[m.name] = m.node
+		}
+	}
+	return names
+}
+
+func always() bool { return true }
+
+// find returns what a path is now; nil: nothing, or it lies elsewhere.
+func (p *platter) find(path string) *node {
+	rel, err := filepath.Rel(p.home, path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return nil
+	}
+	n := p.root
+	for _, name := range strings.Split(rel, string(filepath.Separator)) {
+		if n == nil || name == "." {
+			return n
+		}
+		n = n.names(always)[name]
+	}
+	return n
+}
+
+// move notes a change of the folder that holds path.
+func (p *platter) move(path, from string, n *node) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	folder := p.find(filepath.Dir(path))
+	if folder == nil {
+		return
+	}
+	m := move{name: filepath.Base(path), node: n}
+	if from != "" {
+		m.from = filepath.Base(from)
+		m.node = p.find(from)
+	}
+	folder.moves = append(folder.moves, m)
+}
+
+// create notes that path is opened, and made if it is not there.
+func (p *platter) create(path string, n *node) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	there := p.find(path) != nil
+	p.mu.Unlock()
+	if !there {
+		p.move(path, "", n)
+	}
+}
+
+func (p *platter) change(path string, c change) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := p.find(path); n != nil && n.index == nil {
+		n.writes = append(n.writes, change{c.at, bytes.Clone(c.bytes)})
+	} else if n != nil {
+		n.index.rewritten(c)
+	}
+}
+
+// sync makes a file or the entries of a folder durable.
+func (p *platter) sync(path string) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch n := p.find(path); {
+	case n == nil:
+	case n.entries != nil:
+		n.entries, n.moves = n.names(always), nil
+	case n.index != nil:
+		now, err := os.ReadFile(path)
+		if err == nil {
+			n.bytes = n.index.flushed(n.bytes, now)
+		}
+	default:
+		n.bytes, n.writes = n.after(dice{names: 1, data: 1, length: 1}), nil
+	}
+}
+
+// dice say how likely each thing that is not durable reaches the platter all
+// the same: every change of a folder, every sector, every change of a length.
+type dice struct {
+	rng                 *rand.Rand
+	names, data, length float64
+}
+
+// How a crash can be certain. A process that is killed loses nothing.
+var (
+	nothingLost = dice{names: 1, data: 1, length: 1}
+	allLost     = dice{}
+	tornToZero  = dice{names: 1, length: 1} // the lengths are there, the bytes are not
+	certain     = []dice{nothingLost, allLost, tornToZero}
+)
+
+func (d dice) roll(p float64) bool { return p >= 1 || p > 0 && d.rng.Float64() < p }
+
+// randomDice are of every kind, among them those that keep almost all or
+// almost nothing.
+func randomDice(rng *rand.Rand) dice {
+	p := func() float64 { return []float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)] }
+	return dice{rng: rng, names: p(), data: p(), length: p()}
+}
+
+// after is what a power cut leaves of a file: of every write any sectors,
+// every truncation or not.
+func (n *node) after(d dice) []byte {
+	b := bytes.Clone(n.bytes)
+	for _, c := range n.writes {
+		if c.bytes == nil {
+			if d.roll(d.length) {
+				b = resize(b, c.at)
+			}
+			continue
+		}
+		if end := c.at + int64(len(c.bytes)); end > int64(len(b)) && d.roll(d.length) {
+			b = resize(b, end)
+		}
+		for from := int64(0); from < int64(len(c.bytes)); {
+			to := min((c.at+from)/sectorSize*sectorSize+sectorSize-c.at, int64(len(c.bytes)))
+			if d.roll(d.data) {
+				b = resize(b, max(int64(len(b)), c.at+to))
+				copy(b[c.at+from:], c.bytes[from:to])
+			}
+			from = to
+		}
+	}
+	return b
+}
+
+func resize(b []byte, size int64) []byte {
+	if size <= int64(len(b)) {
+		return b[:size]
+	}
+	return append(b, make([]byte, size-int64(len(b)))...)
+}
+
+// crash writes to "to" what a power cut at this moment leaves of home.
+func (p *platter) crash(t *testing.T, to string, d dice) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.root.leave(t, p.home, to, d)
+}
+
+func (n *node) leave(t *testing.T, now, to string, d dice) {
+	t.Helper()
+	if n.entries == nil {
+		b := n.index.after(t, n, now, d)
+		if n.index == nil {
+			b = n.after(d)
+		}
+		if err := os.WriteFile(to, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	names := n.names(func() bool { return d.roll(d.names) })
+	for _, name := range slices.Sorted(maps.Keys(names)) { // in order: the dice are thrown the same way again
+		names[name].leave(t, filepath.Join(now, n.nameOf(names[name])), filepath.Join(to, name), d)
+	}
+}
+
+// nameOf is what an entry is called now; the content of an index is there.
+func (n *node) nameOf(entry *node) string {
+	for name, e := range n.names(always) {
+		if e == entry {
+			return name
+		}
+	}
+	return "" // removed since
+}
