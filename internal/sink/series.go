@@ -210,8 +210,9 @@ func (s *series) undo() error {
 	return errors.Join(errs...)
 }
 
-// cut takes off what lies behind the committed end of a part, if anything.
-// The cut need not be durable: opening the folder cuts again.
+// cut takes off what lies behind the committed end of a part, if anything, for
+// good: once another part follows, a tail that comes back after a power cut
+// would be damage.
 func (s *series) cut(n int) error {
 	f, err := s.fs.OpenFile(s.path(n), os.O_RDWR)
 	if err != nil {
@@ -220,7 +221,10 @@ func (s *series) cut(n int) error {
 	if err := f.Truncate(s.parts[n].Size); err != nil {
 		return errors.Join(fmt.Errorf("cut part back to %d bytes: %w", s.parts[n].Size, err), f.Close())
 	}
-	return f.Close()
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("sync part: %w", err)
+	}
+	return nil
 }
 
 // close closes what is open.

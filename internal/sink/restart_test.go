@@ -1,0 +1,46 @@
+package sink_test
+
+import (
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/sinktest"
+)
+
+// TestUndoneThenFull: what a full disk made the folder take back does not come
+// back behind a part that others follow by then.
+func TestUndoneThenFull(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	dir := filepath.Join(home, "sink")
+	disk := newCrashFS(t, home)
+	o := sink.FolderOptions{PartBytes: 100}
+	f := openOn(t, disk, dir, o)
+	claim(t, f)
+	all := []sink.Result{big(0, 0, 50), big(1, 1, 40), big(2, 2, 90)}
+	commit(t, f, all[0])
+	disk.before = func(s step) error {
+		if s.op == "create" {
+			return &fs.PathError{Op: "open", Path: s.path, Err: syscall.ENOSPC}
+		}
+		return nil
+	}
+	if _, err := f.Commit(t.Context(), all[1:]); !errors.Is(err, sink.ErrFull) {
+		t.Fatalf("commit: %v, want ErrFull", err)
+	}
+	disk.before = func(step) error { return nil }
+	commit(t, f, all[2]) // into the next part
+	// The bytes of the group that was not to be reached the platter, that they are cut off did not.
+	for at := range 64 {
+		to := t.TempDir()
+		disk.platter.crash(t, to, dice{rng: rand.New(rand.NewPCG(uint64(at), 0)), names: 1, data: 0.9, length: 0.5})
+		g := openOn(t, newTestFS(), filepath.Join(to, "sink"), o)
+		want(t, g, all[0], all[2])
+		closeIt(t, g)
+	}
+}
