@@ -2,7 +2,6 @@ package sink_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -82,43 +81,6 @@ func TestCrashAtEveryStep(t *testing.T) {
 	}
 	if len(moments) < 3*40 {
 		t.Errorf("the story has only %d moments: are all steps counted?", len(moments))
-	}
-}
-
-// TestKilledWhileMakingFolders: a folder deep below others, whose making was
-// killed after any step, is on the platter with all the names on the way to it
-// once a later opening has succeeded, whoever made them.
-func TestKilledWhileMakingFolders(t *testing.T) {
-	t.Parallel()
-	errKilled := errors.New("killed")
-	for steps := 0; ; steps++ {
-		home := t.TempDir()
-		dir := filepath.Join(home, "very", "deep", "sink")
-		disk := newTestFS()
-		disk.home = home
-		left := steps
-		disk.before = func(step) error {
-			if left--; left < 0 {
-				return errKilled
-			}
-			return nil
-		}
-		f, err := sink.OpenFolderOn(disk, dir, job, sink.FolderOptions{})
-		if err == nil {
-			closeIt(t, f)
-			if steps < 3*2 {
-				t.Errorf("a new folder takes only %d steps: are all counted?", steps)
-			}
-			return
-		}
-		if !errors.Is(err, errKilled) {
-			t.Fatal(err)
-		}
-		disk.before = func(step) error { return nil }
-		closeIt(t, openOn(t, disk, dir, sink.FolderOptions{}))
-		if !disk.reachable(dir) {
-			t.Errorf("killed after %d steps and opened again: a power cut takes away the folder", steps)
-		}
 	}
 }
 

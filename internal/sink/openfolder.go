@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -151,6 +152,9 @@ func (f *Folder) openIndex(job string) error {
 		return err
 	}
 	if !exists {
+		if err := f.mkdirAll(f.dir); err != nil {
+			return err
+		}
 		err := createIndex(f.fs, f.dir, func(tx *bolt.Tx) error { return firstContent(tx, job) })
 		if err != nil && !errors.Is(err, errRaced) {
 			return err
@@ -173,15 +177,15 @@ func firstContent(tx *bolt.Tx, job string) error {
 	return s.put(tx, &state{})
 }
 
-// survey says whether the folder is a sink already, and makes it if it is not
-// there. A folder that holds other things is refused.
+// survey says whether the folder is a sink already. A folder that holds other
+// things is refused.
 func (f *Folder) survey() (exists bool, err error) {
 	entries, err := f.fs.ReadDir(f.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if f.o.ReadOnly {
 			return false, fmt.Errorf("there is no such folder: %w", ErrUnreachable)
 		}
-		return false, f.mkdirAll(f.dir)
+		return false, nil
 	}
 	if err != nil {
 		return false, err
@@ -211,33 +215,35 @@ func (f *Folder) survey() (exists bool, err error) {
 	return false, nil
 }
 
-// mkdirAll makes a folder and those above it, and syncs each one's parent:
-// a folder whose name is lost takes all in it along. The lowest one that is
-// there may have been made by a process that was killed before it did so.
+// mkdirAll makes a folder and those above it, and syncs each one's parent: a
+// folder whose name is lost takes all in it along. It does so for those that are
+// there as well, since a process that was killed may just have made them.
 func (f *Folder) mkdirAll(dir string) error {
 	parent := filepath.Dir(dir)
-	err := f.fs.Mkdir(dir)
-	if errors.Is(err, fs.ErrNotExist) && parent != dir {
-		if err := f.mkdirAll(parent); err != nil {
-			return err
-		}
-		err = f.fs.Mkdir(dir)
-	} else if err == nil {
-		err = f.syncAbove(parent)
+	if parent == dir {
+		return nil
 	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := f.mkdirAll(parent); err != nil {
+		return err
+	}
+	if _, err := f.fs.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return f.syncAbove(dir)
+	}
+	if err := f.fs.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return f.fs.SyncDir(parent)
 }
 
-// syncAbove makes the name of dir durable. What is above dir may not be ours,
-// and only who may list a folder may sync it: then it is not of our making.
+// syncAbove makes the name of a folder durable that was there already. What is
+// above it may belong to others (only who may list a folder may sync it) or be
+// of a kind that cannot be synced at all: then it is not of our making.
 func (f *Folder) syncAbove(dir string) error {
-	if err := f.fs.SyncDir(filepath.Dir(dir)); !errors.Is(err, fs.ErrPermission) {
-		return err
+	err := f.fs.SyncDir(filepath.Dir(dir))
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // removeIfThere removes a file and says whether there was one.

@@ -12,6 +12,50 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
+// TestKilledThenPowerCut ends the process at every step of its first opening,
+// lets another one go on, and cuts the power when that has committed: whatever
+// the first left half done on the way to the disk, the second one finishes.
+func TestKilledThenPowerCut(t *testing.T) {
+	t.Parallel()
+	for end := 1; ; end++ {
+		home := t.TempDir()
+		dir := filepath.Join(home, "very", "deep", "sink")
+		disk := newCrashFS(t, home)
+		steps := 0
+		disk.before = func(step) error {
+			if steps++; steps == end {
+				disk.dead = true
+				return errKilled
+			}
+			return nil
+		}
+		f, err := sink.OpenFolderOn(disk, dir, job, sink.FolderOptions{})
+		reached := disk.dead
+		if reached != (err != nil) {
+			t.Fatalf("step %d: %v", end, err)
+		}
+		if err == nil {
+			disk.dead = true
+			closeIt(t, f)
+		}
+		disk.dead = false
+		f = openOn(t, disk, dir, sink.FolderOptions{})
+		claim(t, f)
+		all := sinktest.Chain("", []int{1, -1}, []int{1})
+		commit(t, f, all...)
+		to := t.TempDir()
+		disk.platter.crash(t, to, allLost)
+		g := openOn(t, newTestFS(), filepath.Join(to, "very", "deep", "sink"), sink.FolderOptions{})
+		if diff := compare(t, g, all...); diff != "" {
+			t.Errorf("killed before step %d: what was committed is lost: %s", end, diff)
+		}
+		closeIt(t, g)
+		if !reached {
+			return
+		}
+	}
+}
+
 // TestUndoneThenFull: what a full disk made the folder take back does not come
 // back behind a part that others follow by then.
 func TestUndoneThenFull(t *testing.T) {
