@@ -42,6 +42,11 @@
 // group, which Recovered.FellBack reports. Not noticed is an index.db that was
 // put back from an older copy: what was committed since is cut off.
 //
+// What a killed process left in memory, half way to the disk, the next one makes
+// durable before it builds on it: the folders above, the meta pages of the index,
+// the cut. All of this counts on the disk to write a sector of 512 bytes as a
+// whole or not at all, and never to touch others.
+//
 // A sync that fails is never tried again on the same descriptor, for the
 // kernel may have thrown the pages away and will say yes: the Folder is broken
 // (ErrBroken), and the process must end. A full disk is only a write that

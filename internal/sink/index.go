@@ -111,6 +111,38 @@ func (ix *index) open(path string, readOnly bool, check func(*os.File) error) er
 	return err
 }
 
+// anchor makes durable what was read from the index, before anything is built
+// on it. Of a process that was killed, or whose sync failed, the newest meta page may
+// be in memory only; the one on disk may be older, and the next transaction writes
+// over pages that only the older one uses, before it has a meta page of its own.
+// The meta pages are written as they are: after a failed sync the kernel takes
+// them for durable, and would sync nothing.
+func (ix *index) anchor() error {
+	f, err := ix.fs.OpenFile(ix.path, os.O_RDWR)
+	if err != nil {
+		return fmt.Errorf("open index: %w", err)
+	}
+	if err := rewrite(f, 2*ix.db.Info().PageSize); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("%w: sync index: %w", ErrUnreachable, err) // whatever it says
+	}
+	return nil
+}
+
+// rewrite writes the first n bytes of a file once more.
+func rewrite(f file, n int) error {
+	b := make([]byte, n)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		return fmt.Errorf("read index: %w", err)
+	}
+	if err := writeFull(f, b, 0); err != nil {
+		return fmt.Errorf("write index: %w", err)
+	}
+	return nil
+}
+
 // close releases the lock.
 func (ix *index) close() error {
 	if ix.wrecked {

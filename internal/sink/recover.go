@@ -180,10 +180,13 @@ func (s *series) admit(covered []coverage, r Range, of *Record) error {
 	return nil
 }
 
-// mend takes off the tails and makes what was found durable. A process that
-// was killed may have left the index in memory only, half way to the disk; so
-// before anybody is told what it says, it is written once more.
+// mend makes what was found durable, before anybody is told what it says, and
+// takes off the tails. The transaction at its end leaves both meta pages of the
+// index with the same content.
 func (f *Folder) mend(job string, tails []tail) error {
+	if err := f.index.anchor(); err != nil {
+		return err
+	}
 	for _, t := range tails {
 		if err := t.remove(); err != nil {
 			return err

@@ -56,6 +56,43 @@ func TestKilledThenPowerCut(t *testing.T) {
 	}
 }
 
+// TestKilledInCommitThenPowerCut ends the process when bbolt has written a meta
+// page and not synced it, or when that sync failed; and cuts the power while the
+// next process writes its first pages. Those lie where the state is that is
+// still the newest on the platter, if the second process did not see to it.
+func TestKilledInCommitThenPowerCut(t *testing.T) {
+	t.Parallel()
+	for _, where := range []inside{metaWrite, syncFailed} {
+		for seed := range uint64(16) {
+			s := newStory()
+			home := t.TempDir()
+			disk := newCrashFS(t, home)
+			dir := filepath.Join(home, "sink")
+			var known told
+			commits := 0
+			disk.within = func() inside {
+				if commits++; commits == 5 {
+					return where
+				}
+				return outside
+			}
+			if err := s.live(t, disk, dir, &known); !errors.Is(err, errKilled) {
+				t.Fatalf("first life: %v", err)
+			}
+			disk.dead = false
+			disk.within = func() inside { return allData }
+			if err := s.live(t, disk, dir, &known); !errors.Is(err, errKilled) {
+				t.Fatalf("second life: %v", err)
+			}
+			to := t.TempDir()
+			disk.platter.crash(t, to, dice{rng: rand.New(rand.NewPCG(seed, 0)), names: 1, data: 0.5, length: 1})
+			if err := s.live(t, newTestFS(), filepath.Join(to, "sink"), &known); err != nil {
+				t.Fatalf("killed at %d, power cut %d: %v", where, seed, err)
+			}
+		}
+	}
+}
+
 // TestUndoneThenFull: what a full disk made the folder take back does not come
 // back behind a part that others follow by then.
 func TestUndoneThenFull(t *testing.T) {
