@@ -1,0 +1,267 @@
+package sink_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/sinktest"
+)
+
+var (
+	crashSeed  = flag.Uint64("crash.seed", 1, "first seed of the random crashes")
+	crashSeeds = flag.Int("crash.seeds", 150, "how many seeds of random crashes")
+)
+
+// TestRandomCrashes stops a folder up to four times, at any step or within
+// bbolt's commit, with the process or with the power, on a disk that is also
+// full at times; the later ones hit the recovery from those before. What the
+// power leaves is any part of what was not synced. In the end all is there once.
+//
+// Again with: go test ./internal/sink -run TestRandomCrashes -crash.seeds 1 -crash.seed SEED.
+func TestRandomCrashes(t *testing.T) {
+	t.Parallel()
+	var total crashCounts
+	t.Run("seeds", func(t *testing.T) {
+		for i := range *crashSeeds {
+			seed := *crashSeed + uint64(i)
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				total.add(crashRandomly(t, seed))
+			})
+		}
+	})
+	t.Logf("%+v", total.crashes)
+	if *crashSeeds >= 100 && (total.Kills == 0 || total.Cuts == 0 || total.Full == 0 || total.Within[someData] == 0 ||
+		total.Within[allData] == 0 || total.Within[metaWrite] == 0 || total.Within[syncFailed] == 0 || total.Recovering == 0) {
+		t.Errorf("some kind of crash never came about: %+v", total.crashes)
+	}
+}
+
+// crashes is what came about.
+type crashes struct {
+	Kills, Cuts, Full, Recovering int
+	Within                        [insides]int
+}
+
+type crashCounts struct {
+	mu sync.Mutex
+	crashes
+}
+
+func (c *crashCounts) add(o crashes) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Kills += o.Kills
+	c.Cuts += o.Cuts
+	c.Full += o.Full
+	c.Recovering += o.Recovering
+	for i := range c.Within {
+		c.Within[i] += o.Within[i]
+	}
+}
+
+// randomStory has groups of all sizes in parts of all sizes.
+func randomStory(rng *rand.Rand) story {
+	var counts [][]int
+	for range 6 + rng.IntN(20) {
+		objects := make([]int, 1+rng.IntN(4))
+		for i := range objects {
+			objects[i] = rng.IntN(6) - 1
+		}
+		counts = append(counts, objects)
+	}
+	s := story{all: sinktest.Chain("one", counts...), o: sink.FolderOptions{PartBytes: 50 + rng.Int64N(2000)}}
+	if rng.IntN(4) == 0 { // long ones, for tears between sectors
+		last := len(s.all) - 1
+		s.all = append(s.all, big(chunk.ID(last+1), s.all[last].First+uint64(s.all[last].Objects), 1+rng.IntN(5000)))
+	}
+	left := append([]sink.Result(nil), s.all...)
+	rng.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
+	for len(left) > 0 {
+		n := min(len(left), 1+rng.IntN(5))
+		s.groups = append(s.groups, left[:n])
+		left = left[n:]
+	}
+	return s
+}
+
+// crashRandomly is one history.
+func crashRandomly(t *testing.T, seed uint64) (counts crashes) {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	s := randomStory(rng)
+	home := t.TempDir()
+	disk := newCrashFS(t, home)
+	var known told
+	for range 1 + rng.IntN(4) {
+		fate := newFate(rng, disk)
+		err := s.live(t, disk, filepath.Join(home, "deep", "sink"), &known)
+		if err != nil && !errors.Is(err, errKilled) {
+			t.Fatalf("a life that nobody ended: %v", err)
+		}
+		counts.Full += fate.fulls
+		if disk.dead {
+			counts.Within[fate.where]++
+			counts.Recovering += fate.recovering(err)
+		}
+		if rng.IntN(3) == 0 {
+			counts.Kills++
+			disk.dead = false
+			continue
+		}
+		counts.Cuts++
+		to := t.TempDir()
+		disk.platter.crash(t, to, randomDice(rng))
+		home, disk = to, newCrashFS(t, to)
+	}
+	disk.before, disk.within = newTestFS().before, newTestFS().within
+	dir := filepath.Join(home, "deep", "sink")
+	if err := s.live(t, disk, dir, &known); err != nil {
+		t.Fatalf("in the end: %v", err)
+	}
+	f := openOn(t, disk, dir, s.o)
+	if got := f.Recovered(); got != (sink.Recovered{}) {
+		t.Fatalf("after a clean close something was recovered: %+v", got)
+	}
+	want(t, f, s.all...)
+	closeIt(t, f)
+	return counts
+}
+
+// fate is what awaits a process: a step at which it ends, and one that finds
+// the disk full.
+type fate struct {
+	end, full int // steps, counted down
+	where     inside
+	fulls     int
+}
+
+func newFate(rng *rand.Rand, disk *testFS) *fate {
+	x := &fate{end: 1 + rng.IntN(60), full: 1 + rng.IntN(60)}
+	if rng.IntN(3) == 0 {
+		x.full = 0 // never
+	}
+	commits := 0
+	if rng.IntN(2) == 0 {
+		x.end, commits = 0, 1+rng.IntN(8)
+	}
+	disk.coin = func() bool { return rng.IntN(2) == 0 }
+	disk.before = func(s step) error {
+		if s.op == "open" {
+			return nil // leaves no trace
+		}
+		if x.end--; x.end == 0 {
+			disk.dead = true
+			return errKilled
+		}
+		if x.full--; x.full <= 0 && x.full > -10 && takesSpace(s) {
+			x.full = -10
+			x.fulls++
+			if s.op == "write" && rng.IntN(2) == 0 {
+				return errShort
+			}
+			return noSpace(s)
+		}
+		return nil
+	}
+	disk.within = func() inside {
+		if commits--; commits == 0 {
+			x.where = inside(1 + rng.IntN(int(insides)-1))
+		}
+		return x.where
+	}
+	return x
+}
+
+// recovering is 1 if the process ended before its folder was open.
+func (x *fate) recovering(err error) int {
+	if errors.Is(err, errOpening) {
+		return 1
+	}
+	return 0
+}
+
+var errOpening = errors.New("open")
+
+// live tells the story, from where it is, until its end or the process's. It
+// is told once that the disk is full, and tries again.
+func (s story) live(t *testing.T, disk *testFS, dir string, known *told) error {
+	t.Helper()
+	full := false
+	again := func(err error) bool {
+		t.Helper()
+		if !errors.Is(err, sink.ErrFull) || errors.Is(err, errKilled) {
+			return false
+		}
+		if full {
+			t.Fatalf("the disk was full once: %v", err)
+		}
+		full = true
+		return true
+	}
+	f, err := sink.OpenFolderOn(disk, dir, job, s.o)
+	if again(err) {
+		f, err = sink.OpenFolderOn(disk, dir, job, s.o)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errOpening, err)
+	}
+	defer f.Close() // a dead process has no effect any more
+	if _, bound := f.Plan(); known.claimed && !bound {
+		t.Fatal("the claim is lost")
+	}
+	s.takeStock(t, f, known)
+	if _, err = f.Claim(t.Context(), plan, "fetcher"); again(err) {
+		_, err = f.Claim(t.Context(), plan, "fetcher")
+	}
+	if err != nil {
+		return err
+	}
+	known.claimed = true
+	for known.groups < len(s.groups) {
+		group := s.groups[known.groups]
+		known.trying = true
+		if _, err = f.Commit(t.Context(), group); again(err) {
+			want(t, f, s.upTo(known.groups)...)
+			_, err = f.Commit(t.Context(), group)
+		}
+		if err != nil {
+			return err
+		}
+		known.groups, known.trying = known.groups+1, false
+	}
+	sum, outputs, dead := sinktest.Expect(s.all...)
+	got, err := f.Finish(t.Context(), sum.Chunks, sum.Objects)
+	if again(err) {
+		got, err = f.Finish(t.Context(), sum.Chunks, sum.Objects)
+	}
+	if err != nil {
+		return err
+	}
+	known.finished = true
+	wantFile(t, got.Output, outputs)
+	if len(dead) > 0 {
+		wantFile(t, got.DeadFile, dead)
+	}
+	want(t, f, s.all...)
+	return f.Close()
+}
+
+// takeStock: what was answered is there, and of the group that was being
+// committed all or nothing.
+func (s story) takeStock(t *testing.T, f *sink.Folder, known *told) {
+	t.Helper()
+	if known.trying && compare(t, f, s.upTo(known.groups+1)...) == "" {
+		known.groups++
+	}
+	known.trying = false
+	if diff := compare(t, f, s.upTo(known.groups)...); diff != "" {
+		t.Fatalf("after %d groups: %s", known.groups, diff)
+	}
+}
