@@ -1,0 +1,135 @@
+package sink_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/sinktest"
+)
+
+// FuzzRecovery spoils the files of a folder in any way. It is then opened with
+// all that was committed, or refused and left as it is; and the process lives.
+// What is spoiled is a list of edits of 8 bytes each, see spoil.
+func FuzzRecovery(f *testing.F) {
+	var all []sink.Result // enough for an index of several pages
+	for id := range 60 {
+		all = append(all, sinktest.Result(chunk.ID(id), uint64(2*id), "", 1, id%3-1))
+	}
+	good := f.TempDir()
+	func() {
+		g, err := sink.OpenFolderOn(newTestFS(), good, job, sink.FolderOptions{PartBytes: 1000})
+		if err != nil {
+			f.Fatal(err)
+		}
+		defer g.Close()
+		if _, err := g.Claim(f.Context(), plan, "fetcher"); err != nil {
+			f.Fatal(err)
+		}
+		for group := range slices.Chunk(all, 7) {
+			if _, err := g.Commit(f.Context(), group); err != nil {
+				f.Fatal(err)
+			}
+		}
+	}()
+	for file := range byte(6) {
+		for op := range byte(5) {
+			for _, at := range []uint32{0, 20, 4096 + 64, 1 << 31} {
+				f.Add(binary.LittleEndian.AppendUint32([]byte{op, file, 1, 0x10}, at))
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, edits []byte) {
+		dir := copyDir(t, good, filepath.Join(t.TempDir(), "sink"))
+		for edit := range slices.Chunk(edits[:min(len(edits), 64)], 8) {
+			if len(edit) == 8 {
+				spoil(t, dir, edit)
+			}
+		}
+		spoiled := snapshot(t, dir)
+		o := sink.FolderOptions{PartBytes: 1000}
+		for _, o.ReadOnly = range []bool{true, false} {
+			g, err := sink.OpenFolderOn(newTestFS(), dir, job, o)
+			if err == nil {
+				if !o.ReadOnly { // only then the parts are read
+					want(t, g, all...)
+				}
+				if got := g.Summary(); got.Chunks != uint64(len(all)) {
+					t.Fatalf("opened with %+v", got)
+				}
+				closeIt(t, g)
+			} else if !errors.Is(err, sink.ErrDamaged) {
+				t.Fatalf("open: %v, want ErrDamaged", err)
+			}
+			if (err != nil || o.ReadOnly) && !equal(spoiled, snapshot(t, dir)) {
+				t.Fatalf("opened with %v (read only: %t), and the folder has changed", err, o.ReadOnly)
+			}
+		}
+	})
+}
+
+// spoil does one edit: operation, file, length or other file, value, offset.
+func spoil(t *testing.T, dir string, edit []byte) {
+	t.Helper()
+	var files []string
+	for path := range snapshot(t, dir) {
+		files = append(files, path)
+	}
+	slices.Sort(files)
+	path := files[int(edit[1])%len(files)]
+	b := read(t, path)
+	n, value := int(edit[2]), edit[3]
+	at := int(binary.LittleEndian.Uint32(edit[4:])) % (len(b) + 1)
+	switch edit[0] % 6 {
+	case 0: // flip bits
+		for i := at; i < min(at+n, len(b)); i++ {
+			b[i] ^= value
+		}
+	case 1: // set bytes
+		for i := at; i < min(at+n, len(b)); i++ {
+			b[i] = value
+		}
+	case 2:
+		b = b[:at]
+	case 3:
+		b = append(b, bytes.Repeat([]byte{value}, n)...)
+	case 4: // another file's content
+		b = read(t, files[n%len(files)])
+	case 5:
+		if filepath.Ext(path) == ".jsonl" { // a folder without an index and parts is empty
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// snapshot is all files with their content.
+func snapshot(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	all := make(map[string][]byte)
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			all[path] = read(t, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func equal(a, b map[string][]byte) bool { return maps.EqualFunc(a, b, bytes.Equal) }
