@@ -27,7 +27,8 @@ type Options struct {
 	Before func(index int) error
 
 	// MaxOutput is how many bytes the outputs of one object may have, line
-	// breaks included. 0 means chunk.MaxObject, which is also the most.
+	// breaks included. 0 means what the largest object takes as an output,
+	// which is also the most.
 	MaxOutput int
 
 	// MaxTotal is how many bytes the outputs of a chunk may have. The object
@@ -37,7 +38,10 @@ type Options struct {
 	MaxTotal int
 }
 
-const maxTotal = 512 << 20
+const (
+	maxOutput = chunk.MaxObject + 1 // a line has a line break, an object has none
+	maxTotal  = 512 << 20
+)
 
 // Output is the result of a chunk.
 // Invariant: the sum of Counts is the number of lines in Lines, and an object
@@ -130,7 +134,7 @@ type run struct {
 }
 
 func newRun(t Transform, body []byte, o Options) *run {
-	r := &run{t: t, body: body, timeout: o.Timeout, before: o.Before, limit: chunk.MaxObject, total: maxTotal}
+	r := &run{t: t, body: body, timeout: o.Timeout, before: o.Before, limit: maxOutput, total: maxTotal}
 	r.child, _ = t.(supervised)
 	r.objects = bytes.Count(body, []byte{'\n'})
 	if len(body) > 0 && body[len(body)-1] != '\n' {

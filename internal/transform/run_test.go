@@ -213,6 +213,19 @@ func TestRunBoundsOutputs(t *testing.T) {
 	wantFailed(t, mustRun(t, unfinished, body(`1`), nil, Options{}), 0, "line without its end")
 }
 
+// TestRunLargestObject: the largest object that travels fits as an output, too,
+// with its line break.
+func TestRunLargestObject(t *testing.T) {
+	t.Parallel()
+	largest := `"` + strings.Repeat("x", chunk.MaxObject-2) + `"`
+	for _, spec := range []string{"identity", "jq:.", "jq:. + \"x\""} {
+		out := mustRun(t, mustNew(t, spec), body(largest), nil, Options{})
+		if whole := len(out.Failed) == 0 && string(out.Lines) == largest+"\n"; whole == strings.Contains(spec, "+") {
+			t.Errorf("%s: %d bytes, failed: %v", spec, len(out.Lines), out.Failed)
+		}
+	}
+}
+
 func TestRunShortensReasons(t *testing.T) {
 	t.Parallel()
 	tr := mapFunc(func(_ context.Context, object, dst []byte) ([]byte, error) {
