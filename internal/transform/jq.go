@@ -143,23 +143,25 @@ func spend(value any, left *int, depth int) (deep bool) {
 		*left -= len(value) + 1
 		for _, element := range value {
 			if depth == 0 || *left < 0 {
-				return depth == 0
+				break
 			}
 			if spend(element, left, depth-1) {
 				return true
 			}
 		}
+		return depth == 0
 	case map[string]any:
 		*left--
 		for key, element := range value {
 			if depth == 0 || *left < 0 {
-				return depth == 0
+				break
 			}
 			*left -= len(key) + 4
 			if spend(element, left, depth-1) {
 				return true
 			}
 		}
+		return depth == 0
 	default:
 		*left--
 	}

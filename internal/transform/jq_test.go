@@ -68,6 +68,8 @@ func TestJQErrors(t *testing.T) {
 		{`1 / .`, `0`, `cannot divide number (1) by: number (0)`},
 		{`reduce range(20000) as $i (1; [.])`, `1`, `nested deeper than 10000 levels`},
 		{`reduce range(20000) as $i (1; {a: .})`, `1`, `nested deeper than 10000 levels`},
+		{`reduce range(10000) as $i ([]; [.])`, `1`, `nested deeper than 10000 levels`}, // also if nothing is inside
+		{`reduce range(10000) as $i ({}; {a: .})`, `1`, `nested deeper than 10000 levels`},
 		{`.`, `{"a":`, `decode object: unexpected EOF`},
 		{`.`, `1 2`, `decode object: more than one value`},
 	} {
