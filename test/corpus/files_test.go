@@ -1,0 +1,162 @@
+package corpus
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// placeholder is what stands for an object that should be there.
+const placeholder = `{"chunkline":"no object"}`
+
+// files are whole inputs, where it matters how objects are put together.
+func files() map[string]input {
+	all := map[string]input{
+		"empty":            {},
+		"a mark only":      {text: "\ufeff"},
+		"blank":            {text: " \t\r\n\n\r\n   "},
+		"line breaks only": {text: strings.Repeat("\n", 1000)},
+		"no last line break": {
+			text: "{}\n" + `{"a":1}`, objects: living("{}", `{"a":1}`),
+		},
+		"no last line break, CR":  {text: "1\r\n2\r", objects: living("1", "2")},
+		"no last line break, bad": {text: "1\n{", objects: []object{{text: "1"}, {"{", noJSON, "line 2, byte 2"}}},
+		"mark":                    {text: "\ufeff{}\n1\n", objects: living("{}", "1")},
+		"two marks":               {text: "\ufeff\ufeff{}\n1\n", objects: []object{{"\ufeff{}", noJSON, "line 1, byte 3"}, {text: "1"}}},
+		"half a mark":             {text: "\xef\xbb{}\n1\n", objects: []object{{"\xef\xbb{}", noJSON, "line 1, byte 0"}, {text: "1"}}},
+		"mark, CRLF":              {text: "\ufeff{}\r\n1\r\n", objects: living("{}", "1")},
+		"both line breaks":        {text: "1\r\n2\n\r\n\n3\r\n", objects: living("1", "2", "3")},
+		"CR alone": {
+			text: "1\r2\r3\r", objects: []object{{"1\r2\r3", noJSON, "line 1, byte 0"}},
+		},
+		"blank lines": {text: "\n\n1\n \t \n\r\n2\n\n\n", objects: living("1", "2")},
+		"blank lines count": {
+			text: "\n\n\n \nx\n1\n", objects: []object{{"x", noJSON, "line 5, byte 5"}, {text: "1"}},
+		},
+		"UTF-16": {text: "\xff\xfe{\x00}\x00\n\x00", objects: []object{{"\xff\xfe{\x00}\x00", noJSON, "line 1, byte 0"}, {"\x00", noJSON, "line 2, byte 7"}}},
+		"an object over lines": {
+			text:    "{\n\"a\":1\n}\n",
+			objects: []object{{"{", noJSON, "line 1, byte 0"}, {`"a":1`, noJSON, "line 2, byte 2"}, {"}", noJSON, "line 3, byte 8"}},
+		},
+		"text file": {
+			text:    "Dear all,\n\nnot JSON.\n",
+			objects: []object{{"Dear all,", noJSON, "line 1, byte 0"}, {"not JSON.", noJSON, "line 3, byte 11"}},
+		},
+		"all dead": asLines("\n", slices.Repeat(dead(noJSON, "x"), 250)...),
+
+		"empty array":          {text: "[]"},
+		"empty array, blanks":  {text: "\ufeff\n [\r\n\t] \n\n"},
+		"array":                {text: `[{"a":1},[2],"],[",null]`, objects: living(`{"a":1}`, `[2]`, `"],["`, `null`)},
+		"array, CRLF and mark": {text: "\ufeff[\r\n1,\r\n2\r\n]\r\n", objects: living("1", "2")},
+		"array, line breaks in elements": {
+			text: "[\n  {\n    \"a\": [\r\n1,\n2]\n  }\n,\"x\"]\n", objects: living(`{     "a": [  1, 2]   }`, `"x"`),
+		},
+		"array, byte for byte": {
+			text:    `[ 1e400 ,{"z":1,"a":9007199254740993,"a":2} , "\ud800` + "\u2028" + `" , -0]`,
+			objects: living(`1e400`, `{"z":1,"a":9007199254740993,"a":2}`, `"\ud800`+"\u2028"+`"`, `-0`),
+		},
+		"array, bad elements": {
+			text: "[1,\n{'a':1},\"\xff\",[2},tru,\"a\nb\",3]",
+			objects: []object{
+				{text: "1"}, {"{'a':1}", noJSON, "line 2, byte 4"}, {"\"\xff\"", noUTF8, "line 2, byte 12"}, {"[2}", noJSON, "line 2, byte 16"},
+				{"tru", noJSON, "line 2, byte 20"}, {`"a b"`, noJSON, "line 2, byte 24"}, {text: "3"},
+			},
+		},
+		"array, trailing comma": {text: "[1,2,]", objects: []object{{text: "1"}, {text: "2"}, {placeholder, "no element before ']'", "line 1, byte 5"}}},
+		"array, commas": {
+			text:    "[,1,,2]",
+			objects: []object{{placeholder, "no element before ','", "line 1, byte 1"}, {text: "1"}, {placeholder, "no element before ','", "line 1, byte 4"}, {text: "2"}},
+		},
+		"array, no comma": {text: "[{} {},1]", objects: []object{{"{} {}", "neither a comma", "line 1, byte 1"}, {text: "1"}}},
+		"array, cut off":  {text: `[1,{"a":`, objects: []object{{text: "1"}, {`{"a":`, "cut off", "line 1, byte 3"}}},
+		"array, cut off behind a comma": {
+			text: "[1,\n", objects: []object{{text: "1"}, {placeholder, "cut off", "line 2, byte 4"}},
+		},
+		"array, only begun": {text: "[", objects: []object{{placeholder, "cut off", "line 1, byte 1"}}},
+		"array, garbage behind": {
+			text: "[1] x\n{\"a\":1}\n", objects: []object{{text: "1"}, {"x", "after the end of the array", "line 1, byte 4"}, {`{"a":1}`, "after the end", "line 2, byte 6"}},
+		},
+		"array, NUL behind": {text: "[1]\x00", objects: []object{{text: "1"}, {"\x00", "after the end", "line 1, byte 3"}}},
+		"arrays as lines":   {text: "[1,2]\n[3]\n", objects: living("[1,2]", "[3]")},
+		"a million brackets": {
+			text:    "1\n" + strings.Repeat("[", 1_000_000) + "\n2\n",
+			objects: []object{{text: "1"}, {strings.Repeat("[", 1_000_000), tooDeep, "line 2, byte 2"}, {text: "2"}},
+		},
+		"a million brackets, closed, in an array": {
+			text:    "[1,\n" + nested("[", "]", 1_000_000) + ",2]",
+			objects: []object{{text: "1"}, {nested("[", "]", 1_000_000), tooDeep, "line 2, byte 4"}, {text: "2"}},
+		},
+		"a million objects, nested": {
+			text:    "1\n" + nested(`{"":`, "}", 1_000_000) + "\n2\n",
+			objects: []object{{text: "1"}, {nested(`{"":`, "}", 1_000_000), tooDeep, "line 2, byte 2"}, {text: "2"}},
+		},
+		"a megabyte of brackets": {
+			text: strings.Repeat("[", 1_000_000), objects: []object{{strings.Repeat("[", 999_999), "cut off", "line 1, byte 1"}},
+		},
+		"identical": asLines("\n", slices.Repeat(alive(`{"a":1}`), 250)...),
+	}
+	for _, n := range []int{1, 99, 100, 101, 200} {
+		var lines []line
+		for i := range n {
+			lines = append(lines, line{text: fmt.Sprintf(`{"n":%d}`, i)})
+		}
+		all[fmt.Sprint(n, " objects")] = asLines("\n", lines...)
+	}
+	return all
+}
+
+func living(texts ...string) (objects []object) {
+	for _, text := range texts {
+		objects = append(objects, object{text: text})
+	}
+	return objects
+}
+
+// TestFiles runs each file as a job of its own.
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	for name, in := range files() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in.check(t).verify(t)
+		})
+	}
+}
+
+// TestArrayOfLines: every line of the corpus that keeps to itself, as an element
+// of one array on one line among good ones.
+func TestArrayOfLines(t *testing.T) {
+	t.Parallel()
+	var objects []object
+	text := "["
+	add := func(l line) {
+		o := object{text: strings.ReplaceAll(strings.Trim(l.text, " \t"), "\r", " "), dead: l.dead}
+		if l.dead != "" { // where a value ends early, a comma is what is missing
+			o.dead, o.at = "of the ", fmt.Sprintf("line 1, byte %d", len(text))
+		}
+		text += l.text + ","
+		objects = append(objects, o)
+	}
+	for i, l := range corpus() {
+		if l.dead != "" && !keepsToItself(l.text) {
+			continue
+		}
+		add(line{text: fmt.Sprintf(`{"good":%d}`, i)})
+		add(l)
+	}
+	text += `"last"]`
+	objects = append(objects, object{text: `"last"`})
+	if len(objects) < 200 {
+		t.Errorf("only %d elements", len(objects))
+	}
+	in := input{text: text, objects: objects}
+	in.check(t).verify(t)
+}
+
+// keepsToItself: a bad element ends where it seems to if its brackets and
+// quotes are closed and no comma is outside of them. The test looks at the plain
+// cases only.
+func keepsToItself(text string) bool {
+	return !strings.ContainsAny(text, "{}[],\"") || strings.Count(text, `"`) == 2 && !strings.ContainsAny(text, `{}[],\`)
+}
