@@ -96,7 +96,7 @@ func (c cutting) check(t *testing.T, chunks []Chunk) (objects []Object) {
 			if len(bad) > 0 && bad[0].Index == index {
 				o.Flaw, bad = bad[0].Reason, bad[1:]
 			}
-			if o.Flaw == "" && !(json.Valid(object) && utf8.Valid(object)) {
+			if valid := json.Valid(object) && utf8.Valid(object); !valid && o.Flaw == "" {
 				t.Fatalf("object %d is not marked: %q", len(objects), object)
 			}
 			objects = append(objects, o)

@@ -183,8 +183,8 @@ func subsets(rng *rand.Rand, pages []int) (all [][]int) {
 		return all
 	}
 	for n := 0; n <= len(pages); n += 1 + len(pages)/8 {
-		any := pick(pages, func(int) bool { return rng.IntN(2) == 0 })
-		all = append(all, pages[:n], pages[:n], pages[n:], pages[n:], any, any)
+		some := pick(pages, func(int) bool { return rng.IntN(2) == 0 })
+		all = append(all, pages[:n], pages[:n], pages[n:], pages[n:], some, some)
 	}
 	return all
 }

@@ -112,7 +112,7 @@ func (p *platter) find(path string) *node {
 		return nil
 	}
 	n := p.root
-	for _, name := range strings.Split(rel, string(filepath.Separator)) {
+	for name := range strings.SplitSeq(rel, string(filepath.Separator)) {
 		if n == nil || name == "." {
 			return n
 		}
