@@ -47,6 +47,11 @@ func FuzzRecovery(f *testing.F) {
 			}
 		}
 	}
+	for longer := range byte(9) { // a tail that may be cut off, and damage elsewhere
+		for flipped := range byte(9) {
+			f.Add([]byte{3, longer, 5, 'x', 0, 0, 0, 0, 0, flipped, 1, 1, 20, 0, 0, 0})
+		}
+	}
 	f.Fuzz(func(t *testing.T, edits []byte) {
 		dir := copyDir(t, good, filepath.Join(t.TempDir(), "sink"))
 		for edit := range slices.Chunk(edits[:min(len(edits), 64)], 8) {
