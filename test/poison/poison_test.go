@@ -194,8 +194,8 @@ func TestProgramHangs(t *testing.T) {
 	if letter.Attempts != 1 || len(j.deaths) != 0 {
 		t.Errorf("%d attempts, deaths of mappers %v; want one, none", letter.Attempts, j.deaths)
 	}
-	if s.Chunks.Backups != 1 {
-		t.Errorf("status counts %d backups, want 1", s.Chunks.Backups)
+	if s.Chunks.Backups < 1 {
+		t.Errorf("status counts %d backups, want 1 at least", s.Chunks.Backups)
 	}
 	if n := j.touches(); n > 2*maxTouches {
 		t.Errorf("the object was touched %d times, want at most %d", n, 2*maxTouches)
