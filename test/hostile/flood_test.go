@@ -16,7 +16,7 @@ const (
 	floodForged   = 20_000  // mappers that are not there
 	floodAnnounce = 5_000   // transfers of 1 GiB that never go on
 	floodLists    = 60      // messages of 200 bytes that list 65,536 chunks and requests
-	floodHeaders  = 1_000   // transfers with headers of 500 KiB
+	floodHeaders  = 2_500   // transfers with headers of 500 KiB
 )
 
 // TestFlood: a hundred thousand small messages to each subject, with answers
@@ -97,9 +97,6 @@ func TestFloodParts(t *testing.T) {
 		m.Reply = "_INBOX_Y.parts"
 		return m
 	}
-	for i := range floodAnnounce {
-		j.shout(first(bus.VerbNext, fmt.Sprint("n", i), 1<<30, 10), first(bus.VerbSave, fmt.Sprint("s", i), 1<<30, 10))
-	}
 	long := strings.Repeat("x", 500<<10)
 	for i := range floodHeaders {
 		for _, verb := range []string{bus.VerbNext, bus.VerbSave} {
@@ -107,6 +104,9 @@ func TestFloodParts(t *testing.T) {
 			m.Header.Set("X-Long", long)
 			j.shout(m)
 		}
+	}
+	for i := range floodAnnounce {
+		j.shout(first(bus.VerbNext, fmt.Sprint("n", i), 1<<30, 10), first(bus.VerbSave, fmt.Sprint("s", i), 1<<30, 10))
 	}
 	j.say()
 	j.control(bus.ControlResume)

@@ -130,8 +130,9 @@ func (j *job) status() bus.Status {
 
 // maxPeak bounds the resident memory of each role at its peak. A role has
 // budgets of 256 MiB for messages in parts and 128 MiB for what waits for one
-// handler; no attack fills several of them with real bytes at a time.
-const maxPeak = 512 << 20
+// handler; what is garbage already comes on top. No attack fills several
+// budgets with real bytes at a time.
+const maxPeak = 768 << 20
 
 // watch follows the peak of the fetcher, which ends before it is asked for.
 func (j *job) watch(fetcher *proc.Process) {
