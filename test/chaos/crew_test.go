@@ -37,20 +37,20 @@ const chunkSize = 25
 func newCrew(t *testing.T, n int) *crew {
 	t.Helper()
 	dir := t.TempDir()
-	t.Cleanup(func() { keepLogs(t, dir) })
+	t.Cleanup(func() { keepFiles(t, dir) })
 	return &crew{t: t, dir: dir, source: proc.Users(t, dir, n), out: filepath.Join(dir, "out"), users: n}
 }
 
-// keepLogs copies the logs of a job that failed to where -keep says.
-func keepLogs(t *testing.T, dir string) {
+// keepFiles copies the files of a job that failed to where -keep says.
+func keepFiles(t *testing.T, dir string) {
 	if *keep == "" || !t.Failed() {
 		return
 	}
 	to := filepath.Join(*keep, t.Name())
 	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
-		t.Logf("keep the logs: %v", err)
+		t.Logf("keep the files: %v", err)
 	}
-	t.Logf("the logs are in %s", to)
+	t.Logf("the files are in %s", to)
 }
 
 // start starts a process of the crew.

@@ -4,8 +4,11 @@
 //
 //	go test ./test/chaos                                        a little of everything, half a minute
 //	go test ./test/chaos -run TestStorm -for 10m -seed 1        seed after seed, for ten minutes
-//	go test ./test/chaos -run TestStorm/seed=17$ -seed 17       one history again
-//	go test -tags netns ./test/chaos -run TestNetwork -for 5m   cuts between network namespaces; root, Linux
+//	go test ./test/chaos -run TestStorm -seed 17                one history again
+//	go test ./test/chaos -run TestFreeze -freeze 1m             NATS frozen for a minute
+//	go test -tags netns ./test/chaos -run TestNetwork -for 5m   cuts between network namespaces
+//
+// The last one needs root, Linux, iproute2 and iptables, and fails without.
 //
 // # What it promises
 //

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"context"
 	"net/http"
 	"syscall"
 	"testing"
@@ -35,17 +36,21 @@ func TestFreeze(t *testing.T) {
 	}
 	c.nats[0].Signal(syscall.SIGSTOP)
 	thaw := time.Now().Add(*freeze)
-	for time.Now().Before(thaw) || !allNotReady(t, web) {
+	ctx, cancel := context.WithTimeout(t.Context(), *freeze+proc.Patience)
+	defer cancel()
+	proc.Eventually(ctx, t, "all roles to notice that NATS is frozen", func() bool {
 		for p, addr := range web {
 			if code, _ := fetch(t, addr, "/healthz"); code != http.StatusOK {
 				t.Errorf("%s answered its health probe with %d while NATS was frozen", p.Label, code)
 			}
 		}
-		<-time.After(50 * time.Millisecond) // between probes
+		return time.Now().After(thaw) && allNotReady(t, web)
+	})
+	var s status
+	if !fetchJSON(t, web[c.fetcher], "/api/status", &s) || s.State != "running" {
+		t.Fatalf("the job is %q while NATS is frozen, want running", s.State)
 	}
-	if c.done() {
-		t.Fatal("the job was done before NATS was frozen")
-	}
+	c.done()
 	c.nats[0].Signal(syscall.SIGCONT)
 	awaitStatus(t, web[c.fetcher], "end of the job", func(s status) bool { return s.State == "done" })
 	for p, addr := range web {
