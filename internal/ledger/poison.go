@@ -41,14 +41,15 @@ func (l *Ledger) Vanish(name string) []chunk.ID {
 }
 
 // suspect draws conclusions from a mapper's end for a chunk that it held. A
-// mapper that held other chunks too may have died of those.
+// mapper that held other chunks too may have died of those, and what a mapper
+// announced that was not told to says nothing: anybody could say so.
 func (l *Ledger) suspect(e *entry, m *mapper, alone bool) {
 	found := loss{mapper: m.id, object: nothing}
 	switch {
-	case !alone:
+	case !alone, !e.leases[e.leaseOf(m)].careful:
 	case m.doing != nil && m.doing.Chunk == e.id:
 		found.object, found.credible = m.doing.Index, m.saves > 0 || m.survived
-	case e.leases[e.leaseOf(m)].careful:
+	default:
 		found.object, found.credible = noObject, m.saves > 0
 	}
 	e.losses = append(e.losses, found)
