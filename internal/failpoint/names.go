@@ -14,7 +14,10 @@ var Names = []string{
 	"sink.commit.newindex",
 	"sink.rename.index",
 	"sink.open.index",
-	"sink.checked", // all that is committed was read; nothing is changed yet
+	"sink.checked",          // all that is committed was read; nothing is changed yet
+	"sink.write.index.half", // its meta pages, as they are
+	"sink.write.index",
+	"sink.sync.index",
 	"sink.remove.results",
 	"sink.remove.dead",
 	"sink.truncate.results",

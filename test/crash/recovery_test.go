@@ -23,7 +23,7 @@ var deaths = []string{
 // recoveries are where the saver that opens the folder again dies too.
 var recoveries = []string{
 	"sink.create.newindex:1", "sink.commit.newindex:1", "sink.rename.index:1",
-	"sink.open.index:1", "sink.checked:1",
+	"sink.open.index:1", "sink.checked:1", "sink.write.index.half:1", "sink.write.index:1", "sink.sync.index:1",
 	"sink.remove.results:1", "sink.remove.dead:1",
 	"sink.truncate.results:1", "sink.truncate.dead:1", "sink.sync.results:1", "sink.sync.dead:1",
 	"sink.mkdir.parts:1", "sink.syncdir.parts:1", "sink.syncdir.folder:1", "sink.syncdir.parent:1",
