@@ -159,9 +159,6 @@ func (f *runFlags) runInto(ctx context.Context, spec string, src source.Source, 
 	if err := report.print(std.out, std.err, f.json); err != nil {
 		return err
 	}
-	if interrupted {
-		return app.WithCode(app.ExitInterrupted, err)
-	}
 	return err
 }
 

@@ -50,5 +50,5 @@ var (
 	ErrSourceChanged = errors.New("source has changed since the sink was begun; restore it, or choose another sink")
 	ErrTooManyDead   = errors.New("more dead letters than MAX_DEAD allows")
 	ErrCancelled     = errors.New("job was cancelled")
-	ErrUnfinished    = errors.New("stopped before the job was done; start it again to go on where it was")
+	ErrUnfinished    = app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done; start it again to go on where it was"))
 )
