@@ -6,10 +6,10 @@ LINT    := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 VULN    := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt vuln bench fuzz demo
+.PHONY: help build test race lint fmt vuln bench fuzz demo prove sim crash power chaos mutants endurance
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the four programs into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -22,6 +22,7 @@ race: ## run all tests with the race detector
 
 lint: ## check format, style and the import rules
 	$(LINT) run ./...
+	$(LINT) run --build-tags failpoints ./internal/failpoint ./internal/sink
 
 fmt: ## format the code
 	$(LINT) fmt ./...
@@ -38,3 +39,26 @@ fuzz: ## fuzz every fuzz target for a while (FUZZTIME=30s each)
 
 demo: ## run the demo job
 	$(GO) run ./cmd/chunkline demo
+
+prove: ## all that shows the guarantee, a quarter of an hour: see docs/guarantees.md
+	$(MAKE) sim crash power mutants
+	$(MAKE) chaos FOR=60s
+
+sim: ## SEEDS=3000 histories twice in simulated time; PAIRS=10000 harms to a small job (0: all)
+	printf '%s\n' 1 1000001 | xargs -P 2 -I SEED $(GO) test -count=1 -cpu 1 -timeout 5h ./test/sim -run TestSeeds -seed SEED -seeds $(or $(SEEDS),3000)
+	$(GO) test -count=1 -timeout 5h ./test/sim -run TestEverywhere -pairs $(or $(PAIRS),10000)
+
+crash: ## SIGKILL at every failpoint, three times each, and in the recovery from it
+	$(GO) test -count=1 -timeout 30m ./test/crash -full
+
+power: ## CRASHES=1500 power cuts at random on a disk in memory, and every one within a commit of the index
+	$(GO) test -count=1 -timeout 5h ./internal/sink -run 'TestRandomCrashes|TestPowerCut' -crash.seed 100001 -crash.seeds $(or $(CRASHES),1500)
+
+chaos: ## real processes killed, stopped and cut off for FOR=5m, NATS frozen for 60 s; needs root, ip and iptables
+	$(GO) test -tags netns -count=1 -timeout 5h ./test/chaos -freeze 60s -for $(or $(FOR),5m) -seed $(or $(SEED),1)
+
+mutants: ## break the product on purpose, and demand red
+	$(GO) run ./test/mutants
+
+endurance: ## N=10000000 objects with a fault in 1 % of the chunks; memory, descriptors and goroutines are to stay flat
+	$(GO) run ./test/endurance -n $(or $(N),10000000) -rate $(or $(RATE),28000)

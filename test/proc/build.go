@@ -2,9 +2,11 @@ package proc
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -46,6 +48,21 @@ func buildAndRun(m *testing.M, tags string) (code int, err error) {
 	return m.Run(), nil
 }
 
+// track lets go test know what the programs are made of: it takes a result
+// from its cache unless a file or folder that the test has opened has changed.
+var track = sync.OnceFunc(func() {
+	root := ".."
+	for _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil; _, err = os.Stat(filepath.Join(root, "go.mod")) {
+		root = filepath.Join("..", root)
+	}
+	for _, dir := range []string{"cmd", "internal"} {
+		_ = filepath.WalkDir(filepath.Join(root, dir), func(string, fs.DirEntry, error) error { return nil }) // the walk is all
+	}
+})
+
 // Path is where a program lies that was built: fetcher, mapper, saver,
 // chunkline, checker or nats-server.
-func Path(program string) string { return filepath.Join(programs, program) }
+func Path(program string) string {
+	track()
+	return filepath.Join(programs, program)
+}
