@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestFreeze(t *testing.T) {
 				t.Errorf("%s answered its health probe with %d while NATS was frozen", p.Label, code)
 			}
 		}
-		return time.Now().After(thaw) && allNotReady(t, web)
+		return time.Now().After(thaw) && allAway(t, web)
 	})
 	var s status
 	if !fetchJSON(t, web[c.fetcher], "/api/status", &s) || s.State != "running" {
@@ -69,7 +70,7 @@ func TestFreeze(t *testing.T) {
 				said[w.Message]++
 			}
 		}
-		if n := said["NATS is away, trying to connect"]; n != 1 {
+		if n := said[away]; n != 1 {
 			t.Errorf("%s said %d times that NATS is away, want 1", p.Label, n)
 		}
 		for message, n := range said {
@@ -80,11 +81,15 @@ func TestFreeze(t *testing.T) {
 	}
 }
 
-// allNotReady says whether every role knows that it cannot work.
-func allNotReady(t *testing.T, web map[*proc.Process]string) bool {
+// away is what a role says when its connection is gone. That nobody answers it
+// comes sooner, and is not the same.
+const away = "NATS is away, trying to connect"
+
+// allAway says whether every role knows that NATS is away, and that it cannot work.
+func allAway(t *testing.T, web map[*proc.Process]string) bool {
 	t.Helper()
-	for _, addr := range web {
-		if code, _ := fetch(t, addr, "/readyz"); code != http.StatusServiceUnavailable {
+	for p, addr := range web {
+		if code, _ := fetch(t, addr, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(p.Log(), away) {
 			return false
 		}
 	}

@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 		}
 		var words []string
 		for _, l := range m.caughtBy {
-			word := "`" + l.String() + "`"
+			word := "`" + strings.ReplaceAll(l.String(), "|", ", ") + "`" // a bar would end the table's cell
 			if !slices.Contains(caught, l.String()) {
 				word = "**survived** " + word
 				survivors++

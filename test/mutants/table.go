@@ -35,6 +35,10 @@ func sinkMutants() []mutant {
 			id: "M16", what: "damage in the middle of what is committed is passed over",
 			edits:    []edit{{"internal/sink/recover.go", "\t\t\tif err := reader.copy(io.Discard, s, place, &r); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n", "\t\t\t_ = reader.copy(io.Discard, s, place, &r)\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestDamagedParts", nil}},
+		}, {
+			id: "M17", what: "a sink that was killed in a commit is built on before what was read is durable",
+			edits:    []edit{{"internal/sink/recover.go", "\tif err := f.index.anchor(); err != nil {\n\t\treturn err\n\t}\n", ""}},
+			caughtBy: []lane{{"./internal/sink", "TestKilledInCommit", nil}},
 		},
 	}
 }
@@ -88,6 +92,18 @@ func protocolMutants() []mutant {
 			id: "M15", what: "the last chunk is dropped if it is not full",
 			edits:    []edit{{"internal/chunk/cut.go", "\tif chunk.Count == 0 || c.err != nil && c.err != io.EOF {", "\tif chunk.Count == 0 || c.err != nil && (c.err != io.EOF || chunk.Count < c.plan.Size) {"}},
 			caughtBy: []lane{{"./internal/chunk", ".", nil}},
+		}, {
+			id: "M18", what: "lease tokens are not checked",
+			edits:    []edit{{"internal/saver/commit.go", "\tcase !bus.CheckToken(", "\tcase false && !bus.CheckToken("}},
+			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}, {"./internal/saver", ".", nil}},
+		}, {
+			id: "M19", what: "the fetcher judges mappers by a time in which it was away itself",
+			edits:    []edit{{"internal/fetcher/desk.go", "\t\td.ledger.Forgive(now)\n", ""}},
+			caughtBy: []lane{{"./test/sim", "TestFetcherOffline|TestNATSAway", nil}},
+		}, {
+			id: "M20", what: "one witness is enough to condemn an object",
+			edits:    []edit{{"internal/ledger/poison.go", "const witnesses = 2\n", "const witnesses = 1\n"}},
+			caughtBy: []lane{{"./internal/ledger", ".", nil}},
 		},
 	}
 }
