@@ -10,7 +10,7 @@
 // jobs run at a time: most of one's time goes into noticing that a mapper is
 // gone.
 //
-// bbolt's commit is one step here, as it is in internal/sink, and so is the
-// roll-over to the next part file, which takes 1 GiB: TestCrashAtEveryStep there
-// has it with small parts, and with what a power cut takes along.
+// Not here: what is left when bbolt's commit, one step here, is cut short, and
+// the roll-over to the next part file, which takes 1 GiB. The tests of
+// internal/sink have both, and what a power cut takes along.
 package crash
