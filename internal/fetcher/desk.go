@@ -110,7 +110,9 @@ func (d *desk) run(ctx context.Context) error {
 			d.add(c, open)
 		case <-timer.C:
 		}
-		d.turn(time.Now())
+		if d.err == nil { // else nothing is due any more, least of all the layout of a job that has failed
+			d.turn(time.Now())
+		}
 		if d.state == bus.StateDone && d.f.cfg.OnDone == exit {
 			return d.outcome()
 		}

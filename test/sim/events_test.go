@@ -36,7 +36,7 @@ func (c *crew) happen(e event) {
 		c.later(e.span, func() { c.mu.Lock(); defer c.mu.Unlock(); stop() })
 	case "away":
 		c.watch.happened("nats away")
-		c.away = true
+		c.away.Store(true)
 		c.net.Away()
 		c.later(e.span, c.back)
 	case "doomed":
@@ -63,7 +63,7 @@ func (c *crew) happen(e event) {
 }
 
 func (c *crew) back() {
-	c.away = false
+	c.away.Store(false)
 	c.net.Back()
 }
 

@@ -64,7 +64,7 @@ func (w *watch) see(p bustest.Packet) {
 	if epoch := w.c.sink.Epoch(); epoch != w.epoch {
 		w.epoch, w.claimed = epoch, time.Now()
 	}
-	if w.c.away {
+	if w.c.away.Load() {
 		w.situation["nats away"] = true
 	}
 	switch k := kindOf(p); {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +38,7 @@ type world struct {
 	log    lockedBuffer
 	tape   tape
 	began  time.Time
-	away   bool // NATS is: who starts now is offline
+	away   atomic.Bool // NATS is: who starts now is offline
 
 	mu    sync.Mutex
 	conns map[string]*bustest.Conn // guarded by mu; the newest of each name
@@ -103,7 +104,7 @@ type role struct {
 func (w *world) launch(name string, build func(*bus.Bus, zerolog.Logger) (func(context.Context) error, func() error)) *role {
 	w.t.Helper()
 	conn := w.net.Connect(name)
-	if w.away {
+	if w.away.Load() {
 		conn.Disconnect()
 	}
 	w.mu.Lock()

@@ -1,0 +1,33 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/fetcher"
+)
+
+// A job that fails with its last confirmation is not laid out as if it were
+// done. Which goroutine goes first decides whether a wrong build does that, once
+// in a hundred times: so it is tried often.
+func TestMaxDeadAtTheEnd(t *testing.T) {
+	for i := range 600 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			run(t, 10, 10, func(t *testing.T, w *world) {
+				w.rewrite(user(3), "{broken")
+				w.saver("saver")
+				f := w.fetcher("fetcher", func(c *fetcher.Config) { c.MaxDead = 0 })
+				w.mapper("a", "users", nil)
+				if err := f.within(time.Minute); !errors.Is(err, fetcher.ErrTooManyDead) {
+					t.Fatalf("job ended with %v, want ErrTooManyDead", err)
+				}
+				pass(time.Second)
+				if s := w.sink.Summary(); s.Output != "" || s.Chunks != 1 {
+					t.Errorf("the sink holds %+v, want the chunk, not laid out", s)
+				}
+			})
+		})
+	}
+}
