@@ -24,7 +24,7 @@ func TestPausedFetcher(t *testing.T) {
 	c.addMapper("300ms", "WORKERS=2")
 	awaitStatus(t, web, "all workers at work", func(s status) bool { return s.Chunks.InFlight == 3 })
 
-	c.fetcher.Signal(syscall.SIGSTOP)
+	c.fetcher.Stop()
 	<-time.After(pause)
 	c.fetcher.Signal(syscall.SIGCONT)
 
@@ -60,10 +60,10 @@ func TestZombie(t *testing.T) {
 			c.startFetcher("HTTP_ADDR="+web, "SPECULATE=false") // or the zombie is told to drop its chunk
 			zombie := c.addMapper("2s", "WORKERS=1")
 			awaitStatus(t, web, "a chunk in flight", func(s status) bool { return s.Chunks.InFlight == 1 })
-			zombie.Signal(syscall.SIGSTOP)
+			zombie.Stop()
 
 			awaitSaved(t, c.addMapper("40ms", "WORKERS=2"), 0, "committed")
-			c.fetcher.Signal(syscall.SIGSTOP) // or it tells the zombie now, if it is faster
+			c.fetcher.Stop() // or it tells the zombie now, if it is faster
 			zombie.Signal(syscall.SIGCONT)
 			awaitSaved(t, zombie, 0, "duplicate")
 			c.fetcher.Signal(syscall.SIGCONT)
@@ -95,7 +95,7 @@ func TestReplaced(t *testing.T) {
 			}
 			awaitStatus(t, web, "some chunks saved", func(s status) bool { return s.Chunks.Saved >= 10 })
 			old := c.fetcher
-			old.Signal(syscall.SIGSTOP)
+			old.Stop()
 
 			web = proc.FreeAddress(t)
 			c.fetcher = c.newFetcher("successor", "HTTP_ADDR="+web)

@@ -91,6 +91,26 @@ func (p *Process) Signal(s syscall.Signal) {
 	_ = p.cmd.Process.Signal(s)
 }
 
+// Stop stops the process with SIGSTOP and waits until it stands still: on a
+// busy machine its threads run on for a moment. SIGCONT lets it go on.
+func (p *Process) Stop() {
+	p.t.Helper()
+	p.Signal(syscall.SIGSTOP)
+	ctx, cancel := context.WithTimeout(p.t.Context(), Patience)
+	defer cancel()
+	Eventually(ctx, p.t, p.Label+" to stop", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID())) // none: not Linux, or gone
+		for _, thread := range threads {
+			stat, e := os.ReadFile(thread)
+			_, state, _ := strings.Cut(string(stat), ") ") // behind the name
+			if e == nil && !strings.HasPrefix(state, "T") {
+				return false
+			}
+		}
+		return err == nil
+	})
+}
+
 // PID is the process's number.
 func (p *Process) PID() int {
 	p.mu.Lock()
