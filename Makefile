@@ -34,8 +34,8 @@ bench: build ## 1,000,000 users in separate processes, beside bare core NATS
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/nats-server github.com/nats-io/nats-server/v2
 	$(GO) run ./test/bench -bin bin
 
-fuzz: ## fuzz every fuzz target for a while (FUZZTIME=30s each)
-	./test/fuzz.sh $(or $(FUZZTIME),30s)
+fuzz: ## fuzz every fuzz target for a while (FUZZTIME=20000x each, or a time)
+	./test/fuzz.sh $(FUZZTIME)
 
 demo: ## run the demo job
 	$(GO) run ./cmd/chunkline demo
