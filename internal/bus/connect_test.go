@@ -231,3 +231,16 @@ func TestConnect_garbage(t *testing.T) {
 		t.Errorf("online %v, error %v", b.Online(), b.Err())
 	}
 }
+
+// TestFlush_answered: a flush that the server answers is never told as one
+// that was given up, whichever of the two is looked at first.
+func TestFlush_answered(t *testing.T) {
+	t.Parallel()
+	b := newNetwork(t).connect(bus.RoleSaver)
+	ctx := patience(t)
+	for i := range 5000 {
+		if err := b.Flush(ctx); err != nil {
+			t.Fatalf("flush %d: %v", i, err)
+		}
+	}
+}

@@ -167,9 +167,9 @@ func (t *natsTransport) Flush(ctx context.Context) error {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, noDeadline)
+	defer cancel() // not before the result is read: an ended context would hide it
 	result := make(chan error, 1)
 	t.owned.Go(func() { // it may wait for the connection's lock longer than ctx allows
-		defer cancel()
 		result <- t.nc.FlushWithContext(ctx)
 	})
 	select {
@@ -182,7 +182,6 @@ func (t *natsTransport) Flush(ctx context.Context) error {
 		}
 		return sendError(err)
 	case <-lost: // nats.go would go on waiting, for an answer that is lost
-		cancel()
 		if err := t.link.reason(); err != nil {
 			return err
 		}
