@@ -13,9 +13,10 @@ type Beat struct {
 	Plan   chunk.PlanID // of the last chunk; empty before the first
 	Mapper Mapper
 	Holding
-	Doing   *Doing // in careful mode: the object it is about to touch
-	Goodbye bool   // it ends, and gives back what it held
-	Epoch   uint64 // the highest seen
+	Doing    *Doing // in careful mode: the object it is about to touch
+	Draining bool   // it asks for no more, and waits for answers to what it has asked
+	Goodbye  bool   // it ends, and gives back what it held
+	Epoch    uint64 // the highest seen
 }
 
 // Doing is an object in work.
@@ -40,6 +41,7 @@ func (b *Beat) fields(f *fields) {
 		b.Doing = &Doing{Chunk: chunk.ID(c), Index: int(i)}
 		return err
 	})
+	f.flag("Chunkline-Draining", &b.Draining)
 	f.flag("Chunkline-Goodbye", &b.Goodbye)
 	f.uint(keyEpoch, &b.Epoch, maxID, optional)
 }

@@ -89,7 +89,7 @@ func drawWork(t *rapid.T) bus.Work {
 }
 
 func drawBeat(t *rapid.T) bus.Beat {
-	b := bus.Beat{Plan: drawMaybePlan(t), Mapper: drawMapper(t), Holding: drawHolding(t), Goodbye: rapid.Bool().Draw(t, "goodbye"), Epoch: drawUint(t)}
+	b := bus.Beat{Plan: drawMaybePlan(t), Mapper: drawMapper(t), Holding: drawHolding(t), Draining: rapid.Bool().Draw(t, "draining"), Goodbye: rapid.Bool().Draw(t, "goodbye"), Epoch: drawUint(t)}
 	if rapid.Bool().Draw(t, "careful") {
 		b.Doing = &bus.Doing{Chunk: chunk.ID(drawUint(t)), Index: rapid.IntRange(0, chunk.MaxSize).Draw(t, "index")}
 	}

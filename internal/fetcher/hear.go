@@ -27,6 +27,9 @@ func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 func (d *desk) hearBeat(now time.Time, b bus.Beat) {
 	d.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
 	d.doubtEpoch(b.Plan, b.Epoch)
+	if b.Draining {
+		d.waiting.release(d, b.Mapper.ID)
+	}
 }
 
 // doubtEpoch asks the saver at once whether the epoch still holds when a mapper

@@ -61,6 +61,15 @@ func (w *waiting) drop(mapper string, open []uint64) {
 	}
 }
 
+// release answers the requests of a mapper that drains with "nothing yet": what
+// it has been given it takes, and more it does not want.
+func (w *waiting) release(d *desk, mapper string) {
+	for _, e := range w.of[mapper] {
+		d.f.reply(e.Value.(ask).request, d.word(bus.WorkNone).Encode())
+		w.remove(e)
+	}
+}
+
 // expire answers the requests whose wait is over with "nothing yet", or all of
 // them with "done" once the job is.
 func (w *waiting) expire(d *desk, now time.Time) {

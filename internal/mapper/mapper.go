@@ -50,6 +50,11 @@ const (
 	donePause    = 2 * time.Second // between questions once the job is done
 	saveTimeout  = 10 * time.Second
 	leaveTimeout = 2 * time.Second // for the goodbye
+
+	// withdrawTimeout is how long a mapper that drains waits for answers to
+	// what it has asked. A fetcher that is there gives them at once.
+	withdrawTimeout = time.Second
+
 	flushTimeout = 3 * time.Second // a server that has not taken an announcement by then is frozen
 	minPause     = 50 * time.Millisecond
 	maxPause     = 2 * time.Second
@@ -168,6 +173,10 @@ func (m *Mapper) watch(asking, work context.Context, stopAsking context.CancelCa
 		return
 	}
 	failpoint.Hit("mapper.drain.begun")
+	m.state.drain()
+	if err := m.beat(nil, false); err != nil {
+		m.log.Debug().Err(err).Msg("beat was not sent")
+	}
 	held := m.state.held()
 	if len(held) > 0 {
 		m.log.Info().Int("held", len(held)).Stringer("within", m.cfg.StopTimeout).Msg("draining")
@@ -176,7 +185,9 @@ func (m *Mapper) watch(asking, work context.Context, stopAsking context.CancelCa
 	defer timeout.Stop()
 	select {
 	case <-timeout.C:
-		m.log.Warn().Int("chunks", len(m.state.held())).Msg("gave back chunks that could not be finished in time")
+		if held := len(m.state.held()); held > 0 {
+			m.log.Warn().Int("chunks", held).Msg("gave back chunks that could not be finished in time")
+		}
 		stopWork()
 	case <-m.state.empty():
 	case <-work.Done():

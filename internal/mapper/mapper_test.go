@@ -146,6 +146,29 @@ func TestDrainOrder(t *testing.T) {
 	})
 }
 
+// A chunk that is on its way to a mapper that stops is not wasted: the mapper
+// says that it drains, takes what comes, and asks for no more.
+func TestDrain_onItsWay(t *testing.T) {
+	run(t, mapper.Config{Transform: "users?duration=5s", Workers: 1, StopTimeout: time.Minute}, func(t *testing.T, b *bench) {
+		r, n := b.next()
+		b.heard()
+		b.cancel()
+		pass(0)
+		if beats := b.heard(); len(beats) != 1 || !beats[0].Draining || beats[0].Goodbye || !slices.Equal(beats[0].Asking, []uint64{n.Seq}) {
+			t.Fatalf("beats are %+v, want one that drains and lists its request", beats)
+		}
+		reply(t, r, work(0).Encode())
+		r, _ = b.save()
+		reply(t, r, bus.SaveAnswer{Plan: plan.ID(), Status: bus.SaveCommitted}.Encode())
+		if err := <-b.done; err != nil {
+			t.Errorf("drained with %v", err)
+		}
+		if beat := b.last(); !beat.Goodbye || len(beat.Asking) != 0 {
+			t.Errorf("last beat is %+v, want a goodbye with nothing open", beat)
+		}
+	})
+}
+
 // A fetcher that is frozen is worth one line for all workers, and its return
 // another.
 func TestFetcherFrozen(t *testing.T) {

@@ -25,6 +25,7 @@ type state struct {
 	epoch  uint64                               // guarded by mu; the highest seen
 	heard  time.Time                            // guarded by mu; when work of epoch last came
 	idle   chan struct{}                        // guarded by mu; closed when nothing is held, if somebody waits
+	drains bool                                 // guarded by mu; no more is asked
 }
 
 // epochHolds is how long work of a lower epoch is refused after the last work
@@ -104,7 +105,16 @@ func (s *state) beat(self bus.Mapper, doing *bus.Doing, goodbye bool) bus.Beat {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++
-	return bus.Beat{Plan: s.plan, Mapper: self, Holding: s.holding(), Doing: doing, Goodbye: goodbye, Epoch: s.epoch}
+	return bus.Beat{
+		Plan: s.plan, Mapper: self, Holding: s.holding(), Doing: doing, Draining: s.drains, Goodbye: goodbye, Epoch: s.epoch,
+	}
+}
+
+// drain notes that no more is asked. Every beat says so from now on.
+func (s *state) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drains = true
 }
 
 // held lists the chunks that are held.

@@ -23,10 +23,15 @@ const (
 
 // next asks for a chunk. With haveWork the chunk is on the mapper's list, and
 // cancel ends the work on it.
-func (m *Mapper) next(ctx context.Context, worker int, cancel context.CancelCauseFunc) (bus.Work, verdict) {
+//
+// The end of asking does not end the wait at once: a chunk that is on its way
+// would have to be handed out again. The beats say by then that this mapper
+// drains, so the answer comes soon.
+func (m *Mapper) next(asking context.Context, worker int, cancel context.CancelCauseFunc) (bus.Work, verdict) {
 	question := m.state.ask(worker, m.self)
-	answering, done := context.WithTimeout(ctx, nextWait+replySlack)
+	answering, done := context.WithTimeout(context.WithoutCancel(asking), nextWait+replySlack)
 	defer done()
+	defer context.AfterFunc(asking, func() { time.AfterFunc(withdrawTimeout, done) })()
 	failpoint.Hit("mapper.next.sending")
 	reply, err := m.bus.Request(answering, bus.VerbNext, question.Encode())
 	if err != nil {

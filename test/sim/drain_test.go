@@ -91,3 +91,30 @@ func TestDrainIdle(t *testing.T) {
 		}
 	})
 }
+
+// A mapper that waits for work is let go at once, and no chunk is sent after it.
+func TestDrain_idle(t *testing.T) {
+	run(t, 4, 2, func(t *testing.T, w *world) {
+		w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		w.mapper("a", "users?duration=10s", nil)
+		w.mapper("b", "users?duration=10s", nil)
+		pass(time.Second)
+		c := w.mapper("c", "users", nil)
+		pass(time.Second)
+		begin := time.Now()
+		c.cancel()
+		if err := c.within(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("stopped after %s, want the fetcher to let it go at once", took)
+		}
+		if err := f.within(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if s := f.Status().Chunks; s.Redelivered != 0 || len(w.tape.handed()) != 2 {
+			t.Errorf("status counts %+v, want no redelivery", s)
+		}
+	})
+}
