@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -73,6 +74,9 @@ func TestListen(t *testing.T) {
 		return strings.Contains(r.stdout, "ready 3")
 	})
 	wantWords(t, r.stdout, "job run: running, 0.0 %", "waiting for mappers", "source  "+in)
+	wantWords(t, firstLine(t, &remote{job: "run", url: url}, false), "job run: running, 0.0 %", "waiting for mappers")
+	wantWords(t, firstLine(t, &remote{job: "run", url: url}, true), `"state":"running"`)
+	wantWords(t, firstLine(t, &remote{job: "other", url: url}, false), `no fetcher runs job "other"`)
 	must(t, 0, "control", "pause", "--job", "run", "--nats-url", url)
 	eventually(t, "pause", func() bool {
 		return strings.Contains(chunkline(t, "status", "--job", "run", "--nats-url", url).stdout, "running, paused")
@@ -89,6 +93,25 @@ func TestListen(t *testing.T) {
 	wantFile(t, out, values)
 	wantWords(t, r.stderr, fmt.Sprintf("mappers elsewhere can join at %s", nats), "JOB=run")
 	must(t, 0, "verify", "-o", out)
+}
+
+// firstLine is what a watch prints first. The watch ends with its context.
+func firstLine(t *testing.T, r *remote, asJSON bool) string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	lines, w := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- r.watch(ctx, w, asJSON) }()
+	line, err := bufio.NewReader(lines).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	return line
 }
 
 // join starts a mapper that talks to the server at url; stop ends it.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,7 +29,7 @@ const askTimeout = 5 * time.Second
 type remote struct{ job, url string }
 
 func (r *remote) add(c *cobra.Command) {
-	c.Flags().StringVar(&r.job, "job", "default", "name of the job")
+	c.Flags().StringVar(&r.job, "job", cmp.Or(os.Getenv("JOB"), "default"), "name of the job; without it JOB, as for the roles")
 	c.Flags().StringVar(&r.url, "nats-url", "", "NATS server; empty: NATS_URL, with NATS_USER, NATS_CREDS and so on")
 }
 
@@ -77,18 +79,17 @@ func servers(urls string) string {
 
 func statusCommand() *cobra.Command {
 	var r remote
-	var asJSON bool
+	var asJSON, watching bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Tell how far a job is",
 		RunE: func(c *cobra.Command, _ []string) error {
-			reply, err := r.ask(c.Context(), bus.VerbStatus, bus.StatusQuery{}.Encode())
+			if watching {
+				return r.watch(c.Context(), c.OutOrStdout(), asJSON)
+			}
+			status, err := r.status(c.Context())
 			if err != nil {
 				return err
-			}
-			status, err := bus.DecodeStatus(reply)
-			if err != nil {
-				return fmt.Errorf("read status: %w", err)
 			}
 			if asJSON {
 				encoder := json.NewEncoder(c.OutOrStdout())
@@ -101,6 +102,7 @@ func statusCommand() *cobra.Command {
 	}
 	r.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
+	c.Flags().BoolVar(&watching, "watch", false, "go on and print a line every 10 s, also while no fetcher answers")
 	return c
 }
 
@@ -108,11 +110,7 @@ func statusCommand() *cobra.Command {
 func statusText(s bus.Status) string {
 	var text strings.Builder
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	state := string(s.State)
-	if s.Paused {
-		state += ", paused"
-	}
-	fmt.Fprintf(tw, "job %s: %s, %.1f %%, %s\n", s.Job, state, 100*s.Progress, describe(s))
+	fmt.Fprintln(tw, statusLine(s))
 	fmt.Fprintf(tw, "  source\t%s\n", s.Source)
 	fmt.Fprintf(tw, "  chunks\tready %d, in flight %d, saved %d; redelivered %d, backup attempts %d (%d were first)\n",
 		s.Chunks.Ready, s.Chunks.InFlight, s.Chunks.Saved, s.Chunks.Redelivered, s.Chunks.Backups, s.Chunks.BackupWins)
