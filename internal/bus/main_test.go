@@ -17,6 +17,11 @@ func TestMain(m *testing.M) {
 		serveAsChild()
 		return
 	}
+	for name, value := range shippedEnv {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -12,43 +12,42 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
-// matrix is the table of docs/protocol.md: what each role may publish to and
-// subscribe to. A subject that begins with a dot is below chunkline.perm.
-var matrix = map[bus.Role]struct{ publish, subscribe string }{
-	bus.RoleFetcher: {
-		".sync .save .mapper.* .part.* _INBOX_M.> _INBOX_S.> _INBOX_O.>",
-		".next .beat .saved .status .control .part.* _INBOX_F.> $SRV.>",
-	},
-	bus.RoleMapper:   {".next .beat .save .part.* _INBOX_F.>", ".mapper.* _INBOX_M.>"},
-	bus.RoleSaver:    {".saved .part.* _INBOX_M.> _INBOX_F.>", "QUEUED .part.* _INBOX_S.> $SRV.>"},
-	bus.RoleOperator: {".status .control .part.* $SRV.>", "_INBOX_O.>"},
+// shipped is the configuration that users get.
+const shipped = "../../deploy/nats/nats.conf"
+
+// shippedEnv is the environment that the shipped configurations read; TestMain
+// sets it.
+var shippedEnv = map[string]string{
+	"NATS_FETCHER_PASSWORD": passwords[bus.RoleFetcher], "NATS_MAPPER_PASSWORD": passwords[bus.RoleMapper],
+	"NATS_SAVER_PASSWORD": passwords[bus.RoleSaver], "NATS_OPERATOR_PASSWORD": "'" + passwords[bus.RoleOperator] + "'",
+	"POD_NAME": "nats-0", "NATS_ROUTE_PASSWORD": canary,
+	"NATS_ROUTE_0": "nats://route:" + canary + "@nats-0.nats:6222",
+	"NATS_ROUTE_1": "nats://route:" + canary + "@nats-1.nats:6222",
+	"NATS_ROUTE_2": "nats://route:" + canary + "@nats-2.nats:6222",
 }
 
-func subjects(list string) []string {
-	var all []string
-	for subject := range strings.FieldsSeq(list) {
-		switch {
-		case subject == "QUEUED":
-			all = append(all, "chunkline.perm.save saver", "chunkline.perm.sync saver")
-		case subject[0] == '.':
-			all = append(all, "chunkline.perm"+subject)
-		default:
-			all = append(all, subject)
-		}
-	}
-	return all
+// passwords differ, so that none lets in another role. The operator's is one
+// that NATS takes for a number unless it is quoted.
+var passwords = map[bus.Role]string{
+	bus.RoleFetcher: canary + "-f", bus.RoleMapper: canary + "-m", bus.RoleSaver: canary + "-s", bus.RoleOperator: "12345",
 }
 
-// policed starts a server that gives each role a user with its permissions.
-func policed(t *testing.T) (connect func(bus.Role) *bus.Bus) {
+// load reads a configuration as nats-server -c does.
+func load(t *testing.T, path string) *server.Options {
 	t.Helper()
-	options := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true}
-	for role, may := range matrix {
-		options.Users = append(options.Users, &server.User{Username: string(role), Password: canary, Permissions: &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: subjects(may.publish)},
-			Subscribe: &server.SubjectPermission{Allow: subjects(may.subscribe)},
-		}})
+	options, err := server.ProcessConfigFile(path)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
 	}
+	return options
+}
+
+// start starts a server that differs from the shipped one in where it listens.
+func start(t *testing.T, options *server.Options) *server.Server {
+	t.Helper()
+	options.Host, options.Port = "127.0.0.1", server.RANDOM_PORT
+	options.HTTPHost, options.HTTPPort = "127.0.0.1", server.RANDOM_PORT
+	options.NoSigs, options.NoLog = true, true
 	s, err := server.NewServer(options)
 	if err != nil {
 		t.Fatal(err)
@@ -58,8 +57,15 @@ func policed(t *testing.T) (connect func(bus.Role) *bus.Bus) {
 	if !s.ReadyForConnections(time.Minute) {
 		t.Fatal("server does not start")
 	}
+	return s
+}
+
+// policed starts a server as it is shipped, with a user for each role.
+func policed(t *testing.T) (connect func(bus.Role) *bus.Bus) {
+	t.Helper()
+	s := start(t, load(t, shipped))
 	return func(role bus.Role) *bus.Bus {
-		cfg := bus.Config{URL: s.ClientURL(), User: string(role), Password: canary}
+		cfg := bus.Config{URL: s.ClientURL(), User: string(role), Password: passwords[role]}
 		b, err := bus.Connect(cfg, bus.Options{Job: "perm", Role: role, Log: zerolog.Nop()})
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +84,7 @@ func TestPermissions_suffice(t *testing.T) {
 	t.Parallel()
 	connect := policed(t)
 	all := map[bus.Role]*bus.Bus{}
-	for role := range matrix {
+	for role := range passwords {
 		all[role] = connect(role)
 	}
 	mapper := bus.VerbMapper(all[bus.RoleMapper].ID())
@@ -145,7 +151,11 @@ func TestPermissions_bar(t *testing.T) {
 			if err := b.Publish(verb, bus.Message{}); err != nil {
 				t.Fatal(err)
 			}
-			<-b.Closed()
+			select {
+			case <-b.Closed():
+			case <-patience(t).Done():
+				t.Fatalf("%s may publish %s", role, verb)
+			}
 			if err := b.Err(); !errors.Is(err, bus.ErrDenied) || !strings.Contains(err.Error(), verb) {
 				t.Errorf("%s publishes %s: error %v, want %v that names it", role, verb, err, bus.ErrDenied)
 			}

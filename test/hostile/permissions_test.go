@@ -23,7 +23,7 @@ var may = map[string][2]string{
 		".next .beat .saved .status .control .part.* _INBOX_F.> $SRV.>",
 	},
 	"mapper":   {".next .beat .save .part.* _INBOX_F.>", ".mapper.* _INBOX_M.>"},
-	"saver":    {".saved .part.* _INBOX_M.> _INBOX_F.>", "QUEUE .part.* _INBOX_S.> $SRV.>"},
+	"saver":    {".saved .part.* _INBOX_M.> _INBOX_F.> _INBOX_O.>", "QUEUE .part.* _INBOX_S.> $SRV.>"},
 	"operator": {".status .control .part.* $SRV.>", "_INBOX_O.>"},
 }
 
