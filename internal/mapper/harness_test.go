@@ -31,6 +31,7 @@ type bench struct {
 	peer   *bus.Bus
 	conn   *bustest.Conn // of the mapper
 	bus    *bus.Bus      // of the mapper
+	alive  func() error
 	ready  func() error
 	cancel context.CancelFunc
 	done   chan error
@@ -46,6 +47,13 @@ type bench struct {
 // run runs a mapper in a bubble. The fetcher is there, the saver too.
 func run(t *testing.T, cfg mapper.Config, test func(t *testing.T, b *bench)) {
 	t.Helper()
+	cfg.Version = "v1"
+	runRigged(t, cfg, func(*mapper.Mapper) {}, test)
+}
+
+// runRigged is run with a mapper that is changed before it starts.
+func runRigged(t *testing.T, cfg mapper.Config, rig func(*mapper.Mapper), test func(t *testing.T, b *bench)) {
+	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		net := bustest.NewMemory(bustest.Options{})
@@ -58,12 +66,13 @@ func run(t *testing.T, cfg mapper.Config, test func(t *testing.T, b *bench)) {
 		defer b.conn.Close()
 		stop := b.serve()
 		defer stop()
-		cfg.Name, cfg.Version = "m", "v1"
+		cfg.Name = "m"
 		m, err := mapper.New(cfg, b.bus, zerolog.New(zerolog.SyncWriter(&b.log)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.ready = m.Ready
+		rig(m)
+		b.alive, b.ready = m.Alive, m.Ready
 		ctx, cancel := context.WithCancel(t.Context())
 		b.cancel = cancel
 		go func() { b.done <- m.Run(ctx); close(b.done) }()

@@ -1,6 +1,7 @@
 package mapper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,9 +26,10 @@ type Config struct {
 	Transform   string        `envconfig:"TRANSFORM" default:"identity" desc:"what to do to an object: jq:PROGRAM, exec:PROGRAM ARG…, users or identity"`
 	Workers     int           `envconfig:"WORKERS" default:"0" desc:"chunks in work at a time, 0 to 1024; 0: one a CPU"`
 	Timeout     time.Duration `envconfig:"TIMEOUT" default:"5m" desc:"longest time for one object, then it is a dead letter; 0: no limit"`
-	Version     string        `envconfig:"VERSION" desc:"version of the transform, kept with what it made; empty: chunkline's own"`
+	Version     string        `envconfig:"VERSION" desc:"version of the transform, kept with what it made; empty: DRILL if set, else chunkline's own"`
 	Name        string        `envconfig:"MAPPER_NAME" desc:"name that people know this mapper by; empty: the host name"`
 	StopTimeout time.Duration `envconfig:"STOP_TIMEOUT" default:"20s" desc:"how long a chunk in work may go on after SIGTERM before it is given back"`
+	Drill       string        `envconfig:"DRILL" desc:"release to imitate, to practise updates: v1 and v5 work, v2 never does, v3 fails 10 % of its checks and work, v4 dies after 20 s; empty: none"`
 }
 
 // Validate says which setting is wrong, and what would be right.
@@ -40,7 +42,7 @@ func (c Config) Validate() error {
 	case c.StopTimeout < 0:
 		return app.Usage("STOP_TIMEOUT=%s: use a duration of 0 or more", c.StopTimeout)
 	}
-	return nil
+	return checkDrill(c.Drill)
 }
 
 const (
@@ -78,6 +80,7 @@ type Mapper struct {
 	metrics *metrics
 	pulse   app.Pulse // the beat loop turns
 	peers   peers
+	drill   *drill // nil, but to practise updates
 
 	drain     chan struct{} // closed when the fetcher asks to drain
 	drainOnce sync.Once
@@ -95,12 +98,8 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	if cfg.Workers == 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
 	}
-	if cfg.Version == "" {
-		cfg.Version = app.Version()
-	}
-	if cfg.Name == "" {
-		cfg.Name = app.Hostname()
-	}
+	cfg.Version = cmp.Or(cfg.Version, cfg.Drill, app.Version())
+	cfg.Name = cmp.Or(cfg.Name, app.Hostname())
 	jitter := fnv.New64a()
 	_, _ = io.WriteString(jitter, b.ID()) // never fails
 	return &Mapper{
@@ -109,12 +108,14 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 		log:     log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
 		strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}),
 		unsaved: semaphore.NewWeighted(maxUnsaved), drain: make(chan struct{}),
+		drill: newDrill(cfg.Drill),
 	}, nil
 }
 
 // Run works until ctx ends, then drains: no more chunks, StopTimeout for those
 // in work, goodbye.
 func (m *Mapper) Run(ctx context.Context) error {
+	defer m.drill.begin(m.log)()
 	stopServing, err := m.bus.Serve(bus.Service{
 		Name: "mapper", Version: app.Version(), Hidden: true,
 		Endpoints: []bus.Endpoint{{Verb: bus.VerbMapper(m.self.ID), Handle: m.handleOrder}},
@@ -135,6 +136,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 	background.Go(func() error { return m.beatLoop(beating) })
 	background.Go(func() error { m.watch(asking, work, stopAsking, stopWork); return nil })
 
+	m.drill.hold(asking)
 	workers := new(errgroup.Group)
 	for i := range m.cfg.Workers {
 		workers.Go(func() error {
@@ -214,10 +216,18 @@ func (m *Mapper) leave(ctx context.Context, stopServing func(context.Context) er
 }
 
 // Alive says whether the beat loop turns.
-func (m *Mapper) Alive() error { return m.pulse.Check() }
+func (m *Mapper) Alive() error {
+	if err := m.drill.alive(); err != nil {
+		return err
+	}
+	return m.pulse.Check()
+}
 
 // Ready says whether the mapper can get work, and have it saved.
 func (m *Mapper) Ready() error {
+	if err := m.drill.ready(); err != nil {
+		return err
+	}
 	if !m.bus.Online() {
 		return errors.New("nats is away")
 	}

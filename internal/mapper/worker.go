@@ -98,7 +98,7 @@ func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bu
 		options.Before = func(index int) error { return m.announce(ctx, w.Chunk.ID, index) }
 	}
 	begin := time.Now()
-	out, err := transform.Run(ctx, mapping, w.Chunk.Body, slices.Concat(w.Chunk.Bad, w.Skip), options)
+	out, err := transform.Run(ctx, mapping, w.Chunk.Body, slices.Concat(w.Chunk.Bad, w.Skip, m.drill.spoil(w.Chunk.Count)), options)
 	if err != nil {
 		return bus.Save{}, fmt.Errorf("map chunk %d: %w", w.Chunk.ID, err)
 	}

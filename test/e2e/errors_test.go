@@ -77,6 +77,8 @@ func TestErrors(t *testing.T) {
 		{"mapper: bad jq", "mapper", []string{"TRANSFORM=jq:{"}, 2, []string{"TRANSFORM", "jq:{"}},
 		{"mapper: unknown transform", "mapper", []string{"TRANSFORM=magic:x"}, 2, []string{"TRANSFORM", "magic", "identity"}},
 		{"mapper: workers", "mapper", []string{"WORKERS=-1"}, 2, []string{"WORKERS=-1"}},
+		{"mapper: unknown drill", "mapper", []string{"DRILL=v9"}, 2, []string{`DRILL="v9": use v1 to v5, or leave it empty`}},
+		{"mapper: drill v4 dies", "mapper", []string{"DRILL=v4"}, 1, []string{"mapper: drill v4 dies 20 s after it started", "this is a drill"}},
 		{"mapper: log level", "mapper", []string{"LOG_LEVEL=loud"}, 2, []string{"LOG_LEVEL", "loud", "debug"}},
 		{"saver: sink is a file", "saver", []string{"SINK=" + file}, 3, []string{file}},
 		{"saver: unknown sink", "saver", []string{"SINK=magic:x"}, 2, []string{"SINK", "magic"}},
