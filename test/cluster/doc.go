@@ -1,0 +1,25 @@
+// Package cluster applies deploy/ to a real Kubernetes cluster, changes it in
+// the middle of jobs, and counts afterwards.
+//
+//	go test -tags cluster ./test/cluster                      all of it
+//	go test -tags cluster ./test/cluster -run TestDrill -v    the update strategies of docs/updates.md
+//
+// It needs kubectl with a cluster of its own (KUBECONFIG), into which the
+// images chunkline/fetcher, mapper, saver and chunkline of version 0.1.0 (and
+// a second mapper, 0.1.1) and nats:2.15.2 are loaded, and a default storage
+// class. Without them it fails.
+//
+// # What it promises
+//
+// Each test has a namespace of its own that enforces the restricted Pod
+// Security standard. Its job ends with every object in the sink exactly once,
+// as the verify of deploy/ finds from inside, whatever was done to the pods
+// meanwhile; no container restarted that the test did not break; and every
+// line of log above info is one that the test can explain.
+//
+// # What it does not promise
+//
+// The cluster of CI has one node and a network that does not enforce
+// NetworkPolicies: they are validated, not tried. Hard faults (kill -9, frozen
+// servers, cut networks) are for test/chaos.
+package cluster

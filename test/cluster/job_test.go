@@ -1,0 +1,86 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// awayTexts are the warnings of roles whose NATS, or whose peers, were taken away.
+var awayTexts = []string{
+	"NATS is away", "the NATS server is about to stop", "waiting for the saver", "no answer from the",
+	"mapper has no connection any more", "stopped before the job was done", // a fetcher that is told to
+}
+
+// TestJob: 100,000 objects, and everything that a cluster does to pods while
+// they are mapped.
+func TestJob(t *testing.T) {
+	t.Parallel()
+	const objects = 100_000
+	l := newLab(t, "base", fmt.Sprintf("OBJECTS=%d", objects), "RATE=900", "TRANSFORM=users?duration=200ms")
+	passed := func(chunks uint64) bus.Status {
+		t.Helper()
+		return l.job(fmt.Sprintf("%d chunks to be saved", chunks), func(s bus.Status) bool { return s.Chunks.Saved >= chunks })
+	}
+	scale := func(n int) {
+		t.Helper()
+		l.kubectl("scale", "deployment/mapper", fmt.Sprintf("--replicas=%d", n))
+		l.up("deployment/mapper")
+		l.until(fmt.Sprintf("%d mappers", n), func() bool { return l.readyMappers() == n && len(l.pods("mapper")) == n })
+	}
+	passed(1)
+	for _, n := range []int{2, 10, 3, 6} {
+		scale(n)
+	}
+
+	t.Log("a rollout costs nothing")
+	before, ok := l.status()
+	if !ok {
+		t.Fatal("no status")
+	}
+	l.kubectl("set", "image", "deployment/mapper", "mapper=chunkline/mapper:0.1.1")
+	l.up("deployment/mapper")
+	l.until("old mappers to be gone", func() bool { return len(l.pods("mapper")) == 6 })
+	after := l.job("only new mappers", func(s bus.Status) bool {
+		return len(s.Mappers) == 6 && !slices.ContainsFunc(s.Mappers, func(m bus.MapperStatus) bool { return m.Version != "0.1.1" })
+	})
+	if after.Epoch != before.Epoch || after.Chunks.Redelivered != before.Chunks.Redelivered || l.logs.count("gave back chunks") > 0 {
+		t.Errorf("after the rollout: epoch %d, %d redelivered; before: epoch %d, %d redelivered; %d mappers gave back chunks",
+			after.Epoch, after.Chunks.Redelivered, before.Epoch, before.Chunks.Redelivered, l.logs.count("gave back chunks"))
+	}
+
+	t.Log("pods of every role are deleted, with and without grace")
+	for _, role := range []string{"mapper", "fetcher", "saver", "mapper", "toolbox"} {
+		for _, grace := range []string{"--grace-period=30", "--grace-period=0"} {
+			pods := l.pods(role)
+			if len(pods) == 0 {
+				t.Fatalf("no %s", role)
+			}
+			victim := pods[rand.IntN(len(pods))].Metadata.Name
+			l.kubectl("delete", "pod", victim, grace, fmt.Sprintf("--force=%t", grace == "--grace-period=0"), "--wait")
+			s := l.job("work to go on", func(s bus.Status) bool { return s.State == bus.StateRunning || s.State == bus.StateDone })
+			passed(min(s.Chunks.Saved+5, objects/100))
+		}
+	}
+
+	t.Log("NATS restarts; a mapper is evicted")
+	l.kubectl("rollout", "restart", "statefulset/nats")
+	l.up("statefulset/nats")
+	victim := l.pods("mapper")[0].Metadata.Name
+	l.kubectlWith(fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, victim, l.ns),
+		"create", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/pods/%s/eviction", l.ns, victim), "-f", "-")
+
+	s := l.finish()
+	if s.Objects.Saved != objects || s.Objects.Dead != 0 {
+		t.Errorf("done with %d objects saved, %d dead letters; want %d and none", s.Objects.Saved, s.Objects.Dead, objects)
+	}
+	// Deleted by force, a saver may still run when the next one starts: that one finds the folder locked, and ends.
+	l.healthy("saver")
+	l.verify(objects, 0)
+	l.logs.explained(append(awayTexts, "the last saver was killed", "another saver (or chunkline command) has this folder open")...)
+}

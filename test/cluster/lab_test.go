@@ -1,0 +1,251 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// A lab is a namespace with a job in it.
+type lab struct {
+	t    *testing.T
+	ns   string
+	logs *logs
+}
+
+// patience bounds waiting for a state that does not come; nothing is judged by
+// how long it takes.
+const patience = 4 * time.Minute
+
+var notLower = regexp.MustCompile(`[^a-z0-9]+`)
+
+// newLab applies an overlay of deploy/ with other settings to a namespace of
+// its own, and cleans up after the test.
+func newLab(t *testing.T, overlay string, settings ...string) *lab {
+	t.Helper()
+	l := emptyLab(t)
+	l.apply(overlay, settings...)
+	return l
+}
+
+func emptyLab(t *testing.T) *lab {
+	t.Helper()
+	l := &lab{t: t, ns: "chunkline" + strings.TrimRight(notLower.ReplaceAllString(strings.ToLower(strings.TrimPrefix(t.Name(), "Test")), "-"), "-")}
+	l.kubectl("create", "namespace", l.ns)
+	l.kubectl("label", "namespace", l.ns, "pod-security.kubernetes.io/enforce=restricted")
+	l.logs = follow(t, l.ns)
+	t.Cleanup(func() {
+		if t.Failed() {
+			l.dump()
+		}
+		l.logs.stop()
+		l.recycle()
+	})
+	return l
+}
+
+// apply applies an overlay with other settings, strictly, and wants nothing
+// left to change.
+func (l *lab) apply(overlay string, settings ...string) {
+	l.t.Helper()
+	manifest := l.render(overlay, settings...)
+	l.kubectlWith(manifest, "apply", "--validate=strict", "-f", "-")
+	l.kubectlWith(manifest, "diff", "-f", "-") // fails if there is a difference
+}
+
+// render builds an overlay of deploy/ with other settings.
+func (l *lab) render(overlay string, settings ...string) string {
+	l.t.Helper()
+	dir := l.t.TempDir()
+	root, err := filepath.Abs("../../deploy/" + overlay)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	path, err := filepath.Rel(dir, root)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	text := fmt.Sprintf("resources: [%q]\n", path)
+	if len(settings) > 0 {
+		text += "configMapGenerator:\n- name: chunkline\n  behavior: merge\n  literals:\n"
+		for _, s := range settings {
+			text += fmt.Sprintf("  - %q\n", s)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	return l.kubectl("kustomize", dir)
+}
+
+// try runs kubectl in the namespace and returns what it printed.
+func (l *lab) try(ctx context.Context, stdin string, args ...string) (string, error) {
+	c := exec.CommandContext(ctx, "kubectl", append([]string{"--namespace", l.ns}, args...)...)
+	c.Stdin = strings.NewReader(stdin)
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	if err := c.Run(); err != nil {
+		return out.String(), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
+	}
+	return out.String(), nil
+}
+
+func (l *lab) kubectlWith(stdin string, args ...string) string {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience) // also in Cleanup, where t.Context has ended
+	defer cancel()
+	out, err := l.try(ctx, stdin, args...)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return out
+}
+
+func (l *lab) kubectl(args ...string) string {
+	l.t.Helper()
+	return l.kubectlWith("", args...)
+}
+
+// until waits for a state of the cluster.
+func (l *lab) until(what string, reached func() bool) {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for !reached() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			l.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// chunkline runs the operator's program in the toolbox.
+func (l *lab) chunkline(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
+	defer cancel()
+	return l.try(ctx, "", append([]string{"exec", "deploy/toolbox", "--", "/usr/local/bin/chunkline"}, args...)...)
+}
+
+// control gives the job an order, as soon as somebody takes it.
+func (l *lab) control(args ...string) {
+	l.t.Helper()
+	l.until("an order to be taken: "+strings.Join(args, " "), func() bool {
+		_, err := l.chunkline(append([]string{"control"}, args...)...)
+		return err == nil
+	})
+}
+
+// status asks the fetcher; ok is false while it does not answer.
+func (l *lab) status() (s bus.Status, ok bool) {
+	out, err := l.chunkline("status", "--json")
+	return s, err == nil && json.Unmarshal([]byte(out), &s) == nil
+}
+
+// job waits until the job's status is as wanted, and returns it.
+func (l *lab) job(what string, wanted func(bus.Status) bool) bus.Status {
+	l.t.Helper()
+	var s bus.Status
+	l.until(what, func() bool {
+		var ok bool
+		s, ok = l.status()
+		return ok && wanted(s)
+	})
+	return s
+}
+
+// finish lifts the limit on the rate and waits until the job is done.
+func (l *lab) finish() bus.Status {
+	l.t.Helper()
+	l.control("rate", "0")
+	return l.done()
+}
+
+// done waits until the job is done.
+func (l *lab) done() bus.Status {
+	l.t.Helper()
+	return l.job("the job to be done", func(s bus.Status) bool { return s.State == bus.StateDone })
+}
+
+// rollout waits for the end of a rollout and returns how it ended.
+func (l *lab) rollout(what string) error {
+	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
+	defer cancel()
+	_, err := l.try(ctx, "", "rollout", "status", what)
+	return err
+}
+
+// up waits until a rollout has succeeded.
+func (l *lab) up(what string) {
+	l.t.Helper()
+	if err := l.rollout(what); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// runJob starts a Job from one of deploy's CronJobs, which nobody else writes
+// beside, and returns its log. The saver is stopped meanwhile.
+func (l *lab) runJob(name string) string {
+	l.t.Helper()
+	l.kubectl("scale", "statefulset/saver", "--replicas=0")
+	l.kubectl("wait", "--for=delete", "pod/saver-0", "--timeout=120s")
+	job := "job/" + strings.TrimSpace(strings.TrimPrefix(l.kubectl("create", "job", name+fmt.Sprint(time.Now().UnixMilli()), "--from=cronjob/"+name, "-o", "name"), "job.batch/"))
+	l.until(name+" to end", func() bool {
+		return l.kubectl("get", job, "-o", "jsonpath={.status.conditions[*].type}") != ""
+	})
+	out := l.kubectl("logs", job, "-c", name)
+	if !strings.Contains(l.kubectl("get", job, "-o", "jsonpath={.status.conditions[*].type}"), "Complete") {
+		l.t.Fatalf("%s failed: %s", name, out)
+	}
+	l.kubectl("delete", job, "--wait")
+	l.kubectl("scale", "statefulset/saver", "--replicas=1")
+	l.up("statefulset/saver")
+	return out
+}
+
+// verify counts source and sink from inside.
+func (l *lab) verify(objects, dead int) {
+	l.t.Helper()
+	want := fmt.Sprintf("%d objects in %d chunks: %d outputs, %d dead letters, 0 problems\n", objects, (objects+99)/100, objects-dead, dead)
+	if got := l.runJob("verify"); got != want {
+		l.t.Errorf("verify: got %q, want %q", got, want)
+	}
+}
+
+// dump shows what the namespace looks like when a test has failed.
+func (l *lab) dump() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, args := range [][]string{
+		{"get", "all", "-o", "wide"}, {"get", "events", "--sort-by=.lastTimestamp"}, {"logs", "deploy/toolbox"}, {"logs", "deploy/fetcher", "--tail=20"},
+	} {
+		out, err := l.try(ctx, "", args...)
+		l.t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// errorOf returns err's text, also of nil.
+func errorOf(err error) string {
+	if err == nil {
+		return "none"
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return fmt.Sprintf("exit %d: %v", exit.ExitCode(), err)
+	}
+	return err.Error()
+}

@@ -1,0 +1,132 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// logs collects what every container of a namespace prints, also of pods that
+// go again: it looks for new ones each second and follows them to their end.
+type logs struct {
+	t      *testing.T
+	ns     string
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu    sync.Mutex
+	lines []line // guarded by mu
+}
+
+type line struct {
+	pod            string
+	Level, Message string
+	text           string
+}
+
+func follow(t *testing.T, ns string) *logs {
+	ctx, cancel := context.WithCancel(context.Background()) // it outlives the test until its Cleanup
+	l := &logs{t: t, ns: ns, cancel: cancel}
+	l.wg.Go(func() { l.watch(ctx) })
+	return l
+}
+
+func (l *logs) stop() {
+	l.cancel()
+	l.wg.Wait()
+}
+
+// watch starts a follower for each pod, and another after a container's restart.
+func (l *logs) watch(ctx context.Context) {
+	known := map[string]bool{}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		out, _ := exec.CommandContext(ctx, "kubectl", "-n", l.ns, "get", "pods", "-l", "app.kubernetes.io/component in (fetcher, mapper, saver)", "-o",
+			`jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[0].containerID}{"\n"}{end}`).Output()
+		for one := range strings.Lines(string(out)) {
+			pod, container, _ := strings.Cut(strings.TrimSpace(one), " ")
+			if container == "" || known[container] {
+				continue
+			}
+			known[container] = true
+			l.wg.Go(func() { l.read(ctx, pod) })
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *logs) read(ctx context.Context, pod string) {
+	c := exec.CommandContext(ctx, "kubectl", "-n", l.ns, "logs", "-f", pod)
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		return // it is gone already
+	}
+	defer func() { _ = c.Wait() }()
+	for reader := bufio.NewReader(out); ; {
+		text, err := reader.ReadString('\n')
+		if text != "" {
+			l.take(pod, text)
+		}
+		if err != nil {
+			_, _ = io.Copy(io.Discard, reader)
+			return
+		}
+	}
+}
+
+func (l *logs) take(pod, text string) {
+	one := line{pod: pod, text: strings.TrimSpace(text)}
+	if json.Unmarshal([]byte(text), &one) != nil { // not a line of log: the error that ends a process
+		one.Level = "text"
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, one)
+}
+
+// explained wants no line above info but those with one of these texts.
+func (l *logs) explained(texts ...string) {
+	l.t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.lines) == 0 {
+		l.t.Error("no log was collected")
+	}
+	for _, one := range l.lines {
+		if one.Level == "info" || one.Level == "debug" {
+			continue
+		}
+		if !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(one.text, text) }) {
+			l.t.Errorf("nobody explains what %s says: %s", one.pod, one.text)
+		}
+	}
+}
+
+// count counts lines with a text.
+func (l *logs) count(text string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, one := range l.lines {
+		if strings.Contains(one.text, text) {
+			n++
+		}
+	}
+	return n
+}

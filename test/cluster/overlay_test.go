@@ -1,0 +1,145 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// TestManifests: the API server takes every kustomization strictly, and warns
+// of nothing, Pod Security included.
+func TestManifests(t *testing.T) {
+	t.Parallel()
+	l := emptyLab(t)
+	var dirs []string
+	for _, pattern := range []string{"base", "overlays/*", "drills/*"} {
+		found, err := filepath.Glob("../../deploy/" + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dirs = append(dirs, found...)
+	}
+	for _, dir := range dirs {
+		text, err := os.ReadFile(filepath.Join(dir, "kustomization.yaml"))
+		if err != nil || !strings.Contains(string(text), "kind: Kustomization") { // releases of the drills; a component
+			continue
+		}
+		c := exec.CommandContext(t.Context(), "kubectl", "-n", l.ns, "apply", "--dry-run=server", "--validate=strict", "-f", "-")
+		c.Stdin = strings.NewReader(l.kubectl("kustomize", dir))
+		out, err := c.CombinedOutput()
+		if err != nil || strings.Contains(string(out), "Warning") || !strings.Contains(string(out), "server dry run") {
+			t.Errorf("%s: %v\n%s", dir, err, out)
+		}
+	}
+	if len(dirs) < 8 {
+		t.Errorf("found only %v", dirs)
+	}
+}
+
+// TestFetcherJob: the fetcher as a Job is Complete when every object is saved.
+func TestFetcherJob(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "overlays/fetcher-job", "OBJECTS=2000", "TRANSFORM=users")
+	l.kubectl("wait", "--for=condition=Complete", "job/fetcher", "--timeout=240s")
+	l.verify(2000, 0)
+	l.logs.explained(awayTexts...)
+}
+
+// TestFetcherJob_deadLetters: it has Failed, without another try, if there are
+// dead letters; the exit code says so.
+func TestFetcherJob_deadLetters(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "overlays/fetcher-job", "OBJECTS=2000", `TRANSFORM=jq:if (.uuid | endswith("0")) then error("ends with 0") else . end`)
+	l.kubectl("wait", "--for=condition=Failed", "job/fetcher", "--timeout=240s")
+	got := l.kubectl("get", "job/fetcher", "-o", `jsonpath={.status.conditions[?(@.type=="Failed")].reason} {.status.failed}`)
+	code := l.kubectl("get", "pods", "-l", "job-name=fetcher", "-o", "jsonpath={.items[*].status.containerStatuses[0].state.terminated.exitCode}")
+	if got != "PodFailurePolicy 1" || code != "4" {
+		t.Errorf("job failed with %q, exit code %q; want PodFailurePolicy 1 and 4", got, code)
+	}
+}
+
+// TestExistingNATS: with a server of somebody else, which knows no users.
+func TestExistingNATS(t *testing.T) {
+	t.Parallel()
+	l := emptyLab(t)
+	l.kubectlWith(myNATS, "apply", "-f", "-")
+	l.apply("overlays/existing-nats", "OBJECTS=2000", "TRANSFORM=users")
+	l.done()
+	l.verify(2000, 0)
+	l.logs.explained(awayTexts...)
+}
+
+const myNATS = `
+apiVersion: v1
+kind: Service
+metadata: {name: my-nats}
+spec:
+  selector: {app.kubernetes.io/name: nats}
+  ports: [{port: 4222}]
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: my-nats
+  labels: {app.kubernetes.io/name: nats}
+spec:
+  securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
+  containers:
+  - name: nats
+    image: nats:2.15.2
+    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+`
+
+// TestTLS: roles that are told to use TLS trust the server by its authority.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	l := emptyLab(t)
+	dir := t.TempDir()
+	certificate, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	out, err := exec.CommandContext(t.Context(), "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+		"-days", "30", "-subj", "/CN=nats", "-addext", "subjectAltName=DNS:nats,DNS:*.nats", "-keyout", key, "-out", certificate).CombinedOutput()
+	if err != nil {
+		t.Fatalf("openssl: %v\n%s", err, out)
+	}
+	l.kubectl("create", "secret", "generic", "nats-tls", "--from-file="+certificate, "--from-file="+key, "--from-file=ca.crt="+certificate)
+	l.apply("overlays/nats-tls", "OBJECTS=2000", "TRANSFORM=users")
+	l.done()
+	l.healthy()
+	l.verify(2000, 0)
+	if _, err := l.chunkline("status", "--nats-url", "tls://nats-0.nats:4222"); err != nil {
+		t.Error(err)
+	}
+	l.logs.explained(awayTexts...)
+}
+
+// TestNATSCluster: each of three servers goes while roles are on it.
+func TestNATSCluster(t *testing.T) {
+	t.Parallel()
+	const objects = 20_000
+	l := newLab(t, "overlays/nats-cluster", fmt.Sprintf("OBJECTS=%d", objects), "RATE=300", "TRANSFORM=users?duration=100ms")
+	l.kubectl("scale", "deployment/mapper", "--replicas=3")
+	l.up("statefulset/nats")
+	for i := range 3 {
+		s := l.job("work to go on", func(s bus.Status) bool { return s.State == bus.StateRunning && s.Chunks.Saved > 0 })
+		l.kubectl("delete", "pod", fmt.Sprintf("nats-%d", i), "--wait")
+		l.job("work to go on", func(now bus.Status) bool { return now.Chunks.Saved > s.Chunks.Saved })
+		l.up("statefulset/nats")
+	}
+	if s := l.finish(); s.Epoch != 1 || s.Objects.Saved != objects {
+		t.Errorf("done in epoch %d with %d objects saved", s.Epoch, s.Objects.Saved)
+	}
+	l.healthy()
+	l.verify(objects, 0)
+	if !slices.Contains(strings.Fields(l.kubectl("get", "poddisruptionbudgets", "-o", "jsonpath={.items[*].metadata.name}")), "nats") {
+		t.Error("no disruption budget for NATS")
+	}
+	l.logs.explained(awayTexts...)
+}

@@ -1,0 +1,114 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A pod is what tests look at in one.
+type pod struct {
+	Metadata struct {
+		Name              string
+		Labels            map[string]string
+		DeletionTimestamp string
+	}
+	Status struct {
+		Phase             string
+		ContainerStatuses []struct {
+			Ready        bool
+			RestartCount int
+		}
+	}
+}
+
+func (p pod) leaving() bool { return p.Metadata.DeletionTimestamp != "" }
+
+func (p pod) ready() bool {
+	return !p.leaving() && len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].Ready
+}
+
+func (p pod) restarts() (n int) {
+	for _, c := range p.Status.ContainerStatuses {
+		n += c.RestartCount
+	}
+	return n
+}
+
+// pods lists the pods of a role; of all roles if it is empty.
+func (l *lab) pods(role string) []pod {
+	l.t.Helper()
+	selector := "app.kubernetes.io/part-of=chunkline"
+	if role != "" {
+		selector += ",app.kubernetes.io/component=" + role
+	}
+	var list struct{ Items []pod }
+	if err := json.Unmarshal([]byte(l.kubectl("get", "pods", "-o", "json", "-l", selector)), &list); err != nil {
+		l.t.Fatal(err)
+	}
+	return list.Items
+}
+
+// readyMappers counts mappers that are ready and stay.
+func (l *lab) readyMappers() (n int) {
+	l.t.Helper()
+	for _, p := range l.pods("mapper") {
+		if p.ready() {
+			n++
+		}
+	}
+	return n
+}
+
+// healthy wants every pod ready, and none ever restarted but those of the roles
+// that the test has made to.
+func (l *lab) healthy(made ...string) {
+	l.t.Helper()
+	l.until("all pods to be ready", func() bool {
+		return !slices.ContainsFunc(l.pods(""), func(p pod) bool { return !p.ready() })
+	})
+	for _, p := range l.pods("") {
+		if p.restarts() > 0 && !slices.Contains(made, p.Metadata.Labels["app.kubernetes.io/component"]) {
+			l.t.Errorf("%s restarted %d times, and nobody made it", p.Metadata.Name, p.restarts())
+		}
+	}
+}
+
+// recycle deletes the namespace and gives its volumes back. A cluster's own
+// provisioner does that; where volumes are folders of this machine that are
+// kept when their claim goes, somebody has to.
+func (l *lab) recycle() {
+	l.t.Helper()
+	l.kubectl("delete", "namespace", l.ns, "--wait", "--timeout=180s")
+	var list struct {
+		Items []struct {
+			Metadata struct{ Name string }
+			Spec     struct {
+				ClaimRef *struct{ Namespace string }
+				HostPath *struct{ Path string }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(l.kubectl("get", "persistentvolumes", "-o", "json")), &list); err != nil {
+		l.t.Fatal(err)
+	}
+	for _, v := range list.Items {
+		if v.Spec.ClaimRef == nil || v.Spec.ClaimRef.Namespace != l.ns || v.Spec.HostPath == nil || !strings.HasPrefix(v.Metadata.Name, "kubelab-") {
+			continue
+		}
+		entries, err := filepath.Glob(v.Spec.HostPath.Path + "/*")
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		for _, e := range entries {
+			if err := os.RemoveAll(e); err != nil {
+				l.t.Fatal(err)
+			}
+		}
+		l.kubectl("patch", "persistentvolume", v.Metadata.Name, "--type=merge", "-p", `{"spec":{"claimRef":null}}`)
+	}
+}
