@@ -6,13 +6,27 @@ LINT    := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 VULN    := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt vuln bench fuzz demo prove sim crash power chaos mutants endurance
+KUSTOMIZE := $(GO) run sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+
+.PHONY: help build images manifests test race lint fmt vuln bench fuzz demo prove sim crash power chaos mutants endurance cluster
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the four programs into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+images: ## build the four images, chunkline/ROLE:VERSION (needs Docker with BuildKit)
+	for role in fetcher mapper saver chunkline; do \
+		docker build --target $$role --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t chunkline/$$role:$(VERSION) . || exit 1; \
+	done
+
+manifests: ## write deploy/plain anew: for kubectl apply -f, made of the kustomizations
+	rm -f deploy/plain/*.yaml
+	for dir in base overlays/existing-nats overlays/fetcher-job overlays/recreate overlays/blue-green overlays/nats-tls overlays/nats-cluster; do \
+		{ echo "# Made of deploy/$$dir by make manifests. Change that instead."; $(KUSTOMIZE) build deploy/$$dir; } >deploy/plain/$$(basename $$dir).yaml || exit 1; \
+	done
 
 test: ## run all tests
 	$(GO) test ./...
@@ -62,3 +76,6 @@ mutants: ## break the product on purpose, and demand red
 
 endurance: ## N=10000000 objects with a fault in 1 % of the chunks; memory, descriptors and goroutines are to stay flat
 	$(GO) run ./test/endurance -n $(or $(N),10000000) -rate $(or $(RATE),28000)
+
+cluster: ## the tests on a Kubernetes cluster of your own (KUBECONFIG): see test/cluster/doc.go
+	$(GO) test -tags cluster -count=1 -timeout 30m -parallel 3 ./test/cluster

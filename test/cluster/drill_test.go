@@ -33,11 +33,14 @@ func (l *lab) release(deployment, version string) {
 	l.kubectl("patch", "deployment", deployment, "--patch-file", "../../deploy/drills/releases/"+version+".yaml")
 }
 
-// onlyAtWork: the fetcher knows n mappers, all of this version, and chunks get saved.
+// onlyAtWork: n mappers have chunks saved, all of this version. Others may be
+// there, but do not work.
 func onlyAtWork(version string, n int) func(bus.Status) bool {
 	return func(s bus.Status) bool {
-		return s.State == bus.StateRunning && s.Chunks.Saved > 0 && len(s.Mappers) == n &&
-			!slices.ContainsFunc(s.Mappers, func(m bus.MapperStatus) bool { return m.Version != version })
+		idle := func(m bus.MapperStatus) bool { return m.Saved == 0 }
+		working := slices.DeleteFunc(slices.Clone(s.Mappers), idle)
+		other := func(m bus.MapperStatus) bool { return m.Version != version }
+		return s.State == bus.StateRunning && len(working) == n && !slices.ContainsFunc(working, other)
 	}
 }
 
@@ -83,7 +86,9 @@ func TestDrill_noProbes(t *testing.T) {
 	if err := l.rollout("deployment/mapper"); err != nil {
 		t.Fatalf("without probes nothing stops a rollout, but: %v", err)
 	}
-	l.job("nobody to work", func(s bus.Status) bool { return len(s.Mappers) == 0 && s.Chunks.InFlight == 0 && s.Chunks.Ready > 0 })
+	l.job("nobody to work", func(s bus.Status) bool {
+		return onlyAtWork("v2", 0)(s) && len(s.Mappers) == 4 && s.Chunks.InFlight == 0 && s.Chunks.Ready > 0
+	})
 	if n := l.readyMappers(); n < 4 {
 		t.Errorf("%d mappers are ready, want Kubernetes to take all for good", n)
 	}
