@@ -78,4 +78,4 @@ endurance: ## N=10000000 objects with a fault in 1 % of the chunks; memory, desc
 	$(GO) run ./test/endurance -n $(or $(N),10000000) -rate $(or $(RATE),28000)
 
 cluster: ## the tests on a Kubernetes cluster of your own (KUBECONFIG): see test/cluster/doc.go
-	$(GO) test -tags cluster -count=1 -timeout 30m -parallel 3 ./test/cluster
+	$(GO) test $(GOTESTFLAGS) -tags cluster -count=1 -timeout 40m -parallel 3 ./test/cluster

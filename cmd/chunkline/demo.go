@@ -92,9 +92,13 @@ func generateCommand() *cobra.Command {
 	return group
 }
 
-// generateFile writes n users to path.
+// generateFile writes n users to path, all or nothing: whoever reads what was there before goes on with that.
 func generateFile(ctx context.Context, path string, n int, seed uint64) (err error) {
-	file, err := os.Create(path)
+	part := path + ".part"
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		part = path // a pipe or a device
+	}
+	file, err := os.Create(part)
 	if err != nil {
 		return fmt.Errorf("create users: %w", err)
 	}
@@ -105,6 +109,9 @@ func generateFile(ctx context.Context, path string, n int, seed uint64) (err err
 	}
 	if e := file.Close(); err == nil {
 		err = e
+	}
+	if err == nil && part != path {
+		err = os.Rename(part, path)
 	}
 	if err != nil {
 		return fmt.Errorf("generate users: %w", err)

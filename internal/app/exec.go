@@ -10,8 +10,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Exec is the main function of a role: it answers -h and --version, loads the
-// settings and runs the role. It returns the exit code.
+// Exec is the main function of a role: it answers -h, --version and --health,
+// loads the settings and runs the role. It returns the exit code.
 func Exec(name, purpose string, run func(context.Context, Common, zerolog.Logger) error, settings ...any) int {
 	var common Common
 	all := append([]any{&common}, settings...)
@@ -24,6 +24,11 @@ func Exec(name, purpose string, run func(context.Context, Common, zerolog.Logger
 			case "-version", "--version":
 				fmt.Println(name, Version())
 				return nil
+			case "-health", "--health":
+				if err := Load(&common); err != nil {
+					return err
+				}
+				return checkHealth(ctx, common.HTTPAddr)
 			default:
 				return Usage("unknown argument %q: settings are environment variables, see -h", arg)
 			}

@@ -101,6 +101,36 @@ func TestServer(t *testing.T) {
 	}
 }
 
+// TestHealth: a health check without any other program says what the role says.
+func TestHealth(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	r := newRole(func(ctx context.Context) error { <-ctx.Done(); return nil })
+	addr, ended := start(ctx, r)
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range []string{addr, ":" + port, "0.0.0.0:" + port} {
+		if err := checkHealth(ctx, addr); err != nil {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+	r.unready.Store(true)
+	if err := checkHealth(ctx, addr); err == nil || err.Error() != "not ready: nats is away" || Code(err) != ExitFailed {
+		t.Errorf("not ready: error %v", err)
+	}
+	if err := checkHealth(ctx, ""); Code(err) != ExitUsage || !strings.Contains(err.Error(), `HTTP_ADDR=""`) {
+		t.Errorf("no address: error %v", err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := checkHealth(t.Context(), addr); Code(err) != ExitFailed {
+		t.Errorf("role is gone: error %v", err)
+	}
+}
+
 // TestDrain: probes answer while the role drains, and the server ends with it.
 func TestDrain(t *testing.T) {
 	t.Parallel()

@@ -52,7 +52,8 @@ func inWords(goType string) string {
 // usage lists every setting of a role with its default and meaning.
 func usage(program, purpose string, settings []any) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s %s\n\nIt takes no arguments; its settings are environment variables:\n\n", program, purpose)
+	fmt.Fprintf(&text, "%s %s\n\nIts settings are environment variables. --version says which build it is; --health asks the %s that runs on\n"+
+		"HTTP_ADDR of this machine or container whether it is ready.\n\n", program, purpose, program)
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "  VARIABLE\tDEFAULT\tMEANING")
 	for _, s := range settings {

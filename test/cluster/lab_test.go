@@ -44,6 +44,7 @@ func newLab(t *testing.T, overlay string, settings ...string) *lab {
 func emptyLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{t: t, ns: "chunkline" + strings.TrimRight(notLower.ReplaceAllString(strings.ToLower(strings.TrimPrefix(t.Name(), "Test")), "-"), "-")}
+	l.recycle() // after a run that was cut off
 	l.kubectl("create", "namespace", l.ns)
 	l.kubectl("label", "namespace", l.ns, "pod-security.kubernetes.io/enforce=restricted")
 	l.logs = follow(t, l.ns)
@@ -190,12 +191,10 @@ func (l *lab) rollout(what string) error {
 	return err
 }
 
-// up waits until a rollout has succeeded.
+// up waits until a rollout has succeeded, on a slow machine beyond its deadline.
 func (l *lab) up(what string) {
 	l.t.Helper()
-	if err := l.rollout(what); err != nil {
-		l.t.Fatal(err)
-	}
+	l.until(what+" to be rolled out", func() bool { return l.rollout(what) == nil })
 }
 
 // runJob starts a Job from one of deploy's CronJobs, which nobody else writes

@@ -83,7 +83,7 @@ func (l *lab) healthy(made ...string) {
 // kept when their claim goes, somebody has to.
 func (l *lab) recycle() {
 	l.t.Helper()
-	l.kubectl("delete", "namespace", l.ns, "--wait", "--timeout=180s")
+	l.kubectl("delete", "namespace", l.ns, "--ignore-not-found", "--wait", "--timeout=180s")
 	var list struct {
 		Items []struct {
 			Metadata struct{ Name string }
