@@ -202,10 +202,11 @@ func TestDrill_blueGreen(t *testing.T) {
 	}
 	l.release("mapper-green", "v2")
 	scale("green", 4)
-	if err := l.rollout("deployment/mapper-green"); !strings.Contains(errorOf(err), "exceeded its progress deadline") {
-		t.Fatalf("v2 in green ended with %s, want its deadline exceeded", errorOf(err))
+	l.job("v2 to be there and blue to work alone", func(s bus.Status) bool { return len(s.Mappers) == 8 && onlyAtWork("v1", 4)(s) })
+	l.goesOn("v1")
+	if n := l.readyMappers(); n != 4 {
+		t.Errorf("%d mappers are ready, want blue's 4", n)
 	}
-	l.job("blue to go on alone", onlyAtWork("v1", 4))
 	l.release("mapper-green", "v5")
 	l.up("deployment/mapper-green")
 	scale("blue", 0)
