@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
-const drillObjects = 30_000 // settings of deploy/drills/practice
+const drillObjects = 60_000 // settings of deploy/drills/practice
 
 // drill applies one of deploy/drills and waits until release v1 is at work.
 func drill(t *testing.T, name string) *lab {
