@@ -139,8 +139,11 @@ func TestDrill_breaksLater(t *testing.T) {
 
 	l.kubectl("patch", "deployment", "mapper", "--type=merge", "-p", `{"spec":{"minReadySeconds":30,"progressDeadlineSeconds":40}}`)
 	l.release("mapper", "v4")
-	if err := l.rollout("deployment/mapper"); !strings.Contains(errorOf(err), "exceeded its progress deadline") {
-		t.Fatalf("rollout of v4 ended with %s, want minReadySeconds to stop it", errorOf(err))
+	l.until("v4 to die again", func() bool {
+		return slices.ContainsFunc(l.pods("mapper"), func(p pod) bool { return p.restarts() > 0 })
+	})
+	if got := l.kubectl("get", "deployment", "mapper", "-o", "jsonpath={.status.updatedReplicas} new, {.status.availableReplicas} available"); got != "1 new, 4 available" {
+		t.Errorf("with minReadySeconds 30 the rollout of v4 is at %s, want it to wait at the first pod", got)
 	}
 	l.goesOn("v1")
 	l.kubectl("rollout", "undo", "deployment/mapper")
