@@ -1,6 +1,6 @@
 # One file, four images: docker build --target fetcher (mapper, saver, chunkline) .
 # `make images` builds them all. Each holds one static binary, which is all that
-# its container runs; user 65532 owns nothing but /data.
+# its container runs; user 65532 owns nothing but /data and /source.
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
@@ -13,7 +13,7 @@ COPY internal internal
 ARG VERSION=dev
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X github.com/chunkline/chunkline/internal/app.version=${VERSION}" -o /out/ ./cmd/... \
-    && mkdir /data
+    && mkdir /data /source
 
 FROM gcr.io/distroless/static-debian12:nonroot AS base
 ARG VERSION=dev
@@ -22,8 +22,9 @@ LABEL org.opencontainers.image.source="https://github.com/chunkline/chunkline" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# A new volume that is mounted here takes over its owner.
+# A new volume that is mounted at one of these takes over its owner.
 COPY --from=build --chown=65532:65532 /data /data
+COPY --from=build --chown=65532:65532 /source /source
 WORKDIR /data
 EXPOSE 3541
 
