@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/internal/metrics"
 )
 
 // A Role is a part of chunkline that runs until its context ends or its work
@@ -42,10 +44,7 @@ func Listen(addr string, role Role) (*Server, error) {
 	s.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "chunkline_build_info", Help: "Always 1; the labels say which build this is.",
-			ConstLabels: prometheus.Labels{"version": Version(), "go": runtime.Version()},
-		}, func() float64 { return 1 }),
+		buildInfo(),
 	)
 	if c, ok := role.(prometheus.Collector); ok {
 		s.registry.MustRegister(c)
@@ -58,6 +57,17 @@ func Listen(addr string, role Role) (*Server, error) {
 	})
 	return s, nil
 }
+
+func buildInfo() *metrics.Set {
+	s := new(metrics.Set)
+	build := s.Gauge("chunkline_build_info", "Always 1; the labels say which build of chunkline this is, and which Go made it.",
+		metrics.Version, metrics.Label{Name: "go"})
+	s.Gather(func(emit metrics.Emit) { emit(build, 1, Version(), runtime.Version()) })
+	return s
+}
+
+// Metrics describes the metrics that every role has from here, for docs/metrics.md.
+func Metrics() []metrics.Doc { return buildInfo().Docs() }
 
 // Addr is where the server listens.
 func (s *Server) Addr() string { return s.listener.Addr().String() }

@@ -50,6 +50,7 @@ type natsTransport struct {
 
 	in, sent, inBytes, sentBytes          atomic.Uint64
 	reconnects, slowConsumers, asyncFails atomic.Uint64
+	roundTrip                             atomic.Int64 // nanoseconds
 }
 
 func newNATSTransport(log zerolog.Logger, url, inboxPrefix string) *natsTransport {
@@ -73,6 +74,7 @@ func (t *natsTransport) begin(nc *nats.Conn) {
 	if nc.Status() == nats.CONNECTED {
 		<-t.told
 	}
+	t.owned.Go(t.measure)
 }
 
 func (t *natsTransport) tell() { t.toldOnce.Do(func() { close(t.told) }) }
@@ -211,6 +213,7 @@ func (t *natsTransport) Stats() Stats {
 	return Stats{
 		In: t.in.Load(), Out: t.sent.Load(), InBytes: t.inBytes.Load(), OutBytes: t.sentBytes.Load(),
 		Reconnects: t.reconnects.Load(), SlowConsumers: t.slowConsumers.Load(), AsyncErrors: t.asyncFails.Load(),
+		RoundTrip: time.Duration(t.roundTrip.Load()),
 	}
 }
 

@@ -1,6 +1,9 @@
 package bus
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Transport moves single messages of up to MaxPayload bytes. NATS is one,
 // bustest's memory another; both pass bustest.Run.
@@ -74,4 +77,6 @@ type Stats struct {
 	Reconnects    uint64
 	SlowConsumers uint64 // times a subscription was too slow and lost messages
 	AsyncErrors   uint64 // errors that no call returned, slow consumers included
+
+	RoundTrip time.Duration // to the server and back, as last measured; 0: not yet
 }

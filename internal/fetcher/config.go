@@ -2,6 +2,7 @@ package fetcher
 
 import (
 	"errors"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -9,14 +10,15 @@ import (
 
 // Config is the fetcher's settings.
 type Config struct {
-	Source      string  `envconfig:"SOURCE" desc:"files to read (must be set): paths, globs or file:// URLs with commas between them; - is stdin"`
-	ChunkSize   int     `envconfig:"CHUNK_SIZE" default:"100" desc:"most objects in a chunk, 1 to 10000"`
-	ChunkBytes  int     `envconfig:"CHUNK_BYTES" default:"8388608" desc:"most bytes in a chunk of several objects, 1 to 268435456"`
-	MaxAttempts int     `envconfig:"MAX_ATTEMPTS" default:"10" desc:"mappers a chunk may take down before all of it is dead letters; 0: no limit"`
-	Speculate   bool    `envconfig:"SPECULATE" default:"true" desc:"give a straggler a backup attempt at an idle mapper"`
-	Rate        float64 `envconfig:"RATE" default:"0" desc:"most objects handed out a second; 0: no limit"`
-	OnDone      string  `envconfig:"ON_DONE" default:"stay" desc:"when the job is done: stay (and answer status) or exit"`
-	MaxDead     int64   `envconfig:"MAX_DEAD" default:"-1" desc:"most dead letters before the job is stopped; -1: no limit"`
+	Source       string        `envconfig:"SOURCE" desc:"files to read (must be set): paths, globs or file:// URLs with commas between them; - is stdin"`
+	ChunkSize    int           `envconfig:"CHUNK_SIZE" default:"100" desc:"most objects in a chunk, 1 to 10000"`
+	ChunkBytes   int           `envconfig:"CHUNK_BYTES" default:"8388608" desc:"most bytes in a chunk of several objects, 1 to 268435456"`
+	MaxAttempts  int           `envconfig:"MAX_ATTEMPTS" default:"10" desc:"mappers a chunk may take down before all of it is dead letters; 0: no limit"`
+	Speculate    bool          `envconfig:"SPECULATE" default:"true" desc:"give a straggler a backup attempt at an idle mapper"`
+	Rate         float64       `envconfig:"RATE" default:"0" desc:"most objects handed out a second; 0: no limit"`
+	OnDone       string        `envconfig:"ON_DONE" default:"stay" desc:"when the job is done: stay (and answer status) or exit"`
+	FinishWithin time.Duration `envconfig:"FINISH_WITHIN" default:"0s" desc:"time the job should take; it decides how many mappers are asked for (metric chunkline_wanted_mappers); 0: no target"`
+	MaxDead      int64         `envconfig:"MAX_DEAD" default:"-1" desc:"most dead letters before the job is stopped; -1: no limit"`
 }
 
 const (
@@ -37,6 +39,8 @@ func (c Config) Validate() error {
 		return app.Usage("RATE=%g: use 0 (no limit) or more objects a second", c.Rate)
 	case c.OnDone != stay && c.OnDone != exit:
 		return app.Usage("ON_DONE=%q: use stay or exit", c.OnDone)
+	case c.FinishWithin < 0:
+		return app.Usage("FINISH_WITHIN=%s: use a duration of 0 (no target) or more", c.FinishWithin)
 	case c.MaxDead < -1:
 		return app.Usage("MAX_DEAD=%d: use -1 (no limit) or more", c.MaxDead)
 	}

@@ -198,6 +198,7 @@ func (d *desk) add(c cut, open bool) {
 		return
 	}
 	d.objects += uint64(c.chunk.Count)
+	d.f.metrics.cut(c)
 	if c.saved {
 		d.ledger.AddSaved()
 		return

@@ -45,7 +45,7 @@ type Fetcher struct {
 	errands chan func(context.Context) // desk → clerk
 	orders  chan order                 // desk → order loop
 	last    atomic.Pointer[bus.Status] // the desk's latest report
-	metrics *metrics
+	metrics *meters
 	pulse   app.Pulse // the desk turns
 	serving atomic.Bool
 }
@@ -63,7 +63,8 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 		orders:  make(chan order, maxOrders),
 		strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}),
 	}
-	f.metrics = newMetrics()
+	f.metrics = newMeters()
+	f.metrics.set.Gather(f.metrics.gather(f))
 	f.last.Store(&bus.Status{Job: b.Job(), Plan: f.planID, State: bus.StateStarting, Source: plan.Source})
 	return f, nil
 }

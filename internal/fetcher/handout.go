@@ -136,6 +136,7 @@ func (f *Fetcher) burial(ctx context.Context, kept *chunk.Chunk, mark source.Mar
 		Token:  bus.Token(f.grant.key, f.planID, c.ID, c.First, c.Count, digest),
 		Mapper: bus.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
 	}
+	f.metrics.buried(c)
 	bad := c.Bad
 	for i, object := range chunk.Objects(c.Body) {
 		letter := chunk.DeadLetter{Ordinal: c.First + uint64(i), Chunk: c.ID, Object: object}

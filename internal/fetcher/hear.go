@@ -27,6 +27,9 @@ func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 func (d *desk) hearBeat(now time.Time, b bus.Beat) {
 	d.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
 	d.doubtEpoch(b.Plan, b.Epoch)
+	if m := d.mappers[b.Mapper.ID]; m != nil {
+		m.draining = m.draining || b.Draining // a beat that came late takes nothing back
+	}
 	if b.Draining {
 		d.waiting.release(d, b.Mapper.ID)
 	}
@@ -108,6 +111,13 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string) {
 		return
 	}
 	outcome := d.ledger.Saved(now, e.ID, mapper)
+	if outcome.Outcome == ledger.Acked {
+		version := ""
+		if m := d.mappers[outcome.Mapper]; m != nil {
+			version = m.Version
+		}
+		d.f.metrics.saved.WithLabelValues(d.f.metrics.versions.Label(version)).Inc()
+	}
 	for _, loser := range outcome.Others {
 		d.order(order{mapper: loser, kind: bus.OrderDrop, chunk: e.ID})
 	}

@@ -1,77 +1,144 @@
 package fetcher
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/metrics"
 )
 
-// metrics is what a fetcher counts beside its status.
-type metrics struct {
-	chunks  *prometheus.CounterVec
-	objects prometheus.Counter
-	bytes   prometheus.Counter
+// meters is what a fetcher counts itself, and declares of what others count.
+type meters struct {
+	set      metrics.Set
+	nats     *metrics.Bus
+	versions metrics.Versions
+	view     atomic.Pointer[view] // nil until the desk's first report
+
+	cutChunks, cutObjects, cutBytes prometheus.Counter
+	handedOut                       *prometheus.CounterVec
+	handedObjects, handedBytes      prometheus.Counter
+	saved                           *prometheus.CounterVec
+	dead                            *prometheus.CounterVec
+
+	chunks, objects, outputs, deadLetters, redelivered, duplicates, backups, wins *metrics.Const
+	mappers, wanted, waiting, oldest, progress, eta, deadline, saverUp            *metrics.Const
 }
 
-func newMetrics() *metrics {
-	return &metrics{
-		chunks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "chunkline_handed_out_chunks_total", Help: "Chunks handed out, by whether it was a backup attempt.",
-		}, []string{"backup"}),
-		objects: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "chunkline_handed_out_objects_total", Help: "Objects handed out.",
-		}),
-		bytes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "chunkline_handed_out_bytes_total", Help: "Bytes of objects handed out.",
-		}),
-	}
+// newMeters declares a fetcher's metrics; those of the connection are among them.
+func newMeters() *meters {
+	m := new(meters)
+	s := &m.set
+	m.chunks = s.Gauge("chunkline_chunks", "Chunks of the job that were cut, by state; dead ones took down too many mappers and wait to be saved as dead letters.",
+		metrics.OneOf("state", "ready", "in_flight", "saved", "dead"))
+	m.cutChunks = s.Counter("chunkline_cut_chunks_total", "Chunks cut from the source, those included that were saved before this fetcher started.")
+	m.cutObjects = s.Counter("chunkline_cut_objects_total", "Objects read from the source.")
+	m.cutBytes = s.Counter("chunkline_cut_bytes_total", "Bytes of objects read from the source.")
+	m.handedOut = s.CounterVec("chunkline_handed_out_chunks_total", "Chunks handed out, by whether it was a backup attempt.", metrics.OneOf("backup", "false", "true"))
+	m.handedObjects = s.Counter("chunkline_handed_out_objects_total", "Objects handed out.")
+	m.handedBytes = s.Counter("chunkline_handed_out_bytes_total", "Bytes of objects handed out.")
+	m.saved = s.CounterVec("chunkline_saved_chunks_total", "Chunks that the saver confirmed to this fetcher, by the version of the mapper whose result it was; unknown if it is not here any more.",
+		metrics.Version)
+	m.objects = s.Gauge("chunkline_saved_objects", "Objects that the sink holds; its rate is the speed of the job.")
+	m.outputs = s.Gauge("chunkline_saved_outputs", "Outputs that the sink holds.")
+	m.deadLetters = s.Gauge("chunkline_dead_letters", "Dead letters that the sink holds.")
+	m.dead = s.CounterVec(deadName, deadHelp, metrics.OneOf("reason", "attempts", "unreadable"))
+	m.redelivered = s.Count("chunkline_redelivered_chunks_total", "Chunks handed out again because the attempt before was lost (its reply was, or its mapper gave it up), returned with a goodbye, or had its mapper vanish.",
+		metrics.OneOf("reason", "lost", "returned", "vanished"))
+	m.duplicates = s.Count("chunkline_duplicate_results_total", "Results that the saver dropped because the sink had them already.")
+	m.backups = s.Count("chunkline_backup_attempts_total", "Stragglers that were given to a second mapper.")
+	m.wins = s.Count("chunkline_backup_wins_total", "Backup attempts whose result was the first.")
+	m.mappers = s.Gauge("chunkline_mappers", "Mappers that are known and alive, by version and state: draining ones take no more, silent ones missed two beats, working ones hold chunks.",
+		metrics.Version, metrics.OneOf("state", "working", "idle", "silent", "draining"))
+	m.wanted = s.Gauge("chunkline_wanted_mappers", "Mappers that the job could use now, or needs to end within FINISH_WITHIN if that is set; docs/metrics.md has the formula.")
+	m.waiting = s.Gauge("chunkline_waiting_requests", "Requests of mappers that wait for a chunk.")
+	m.oldest = s.Gauge("chunkline_oldest_chunk_seconds", "How long the chunk that is longest in flight has been so; 0 if none is.")
+	m.progress = s.Gauge("chunkline_progress_ratio", "Share of the source that is saved, 0 to 1.")
+	m.eta = s.Gauge("chunkline_eta_seconds", "Estimated time to the end of the job; not there while it cannot be estimated.")
+	m.deadline = s.Gauge("chunkline_deadline_seconds", "Time until FINISH_WITHIN has passed, negative after it; not there if it is not set.")
+	m.saverUp = s.Gauge("chunkline_saver_up", "1 while the saver answers the fetcher, else 0.")
+	m.nats = metrics.NewBus(s)
+	return m
 }
 
-func (m *metrics) sent(l ledger.Lease, c chunk.Chunk) {
+const (
+	deadName = "chunkline_made_dead_letters_total"
+	deadHelp = "Objects that became dead letters because their chunk took down MAX_ATTEMPTS mappers (attempts); of such chunks, those that the source could not read are counted apart."
+)
+
+func (m *meters) cut(c cut) {
+	m.cutChunks.Inc()
+	m.cutObjects.Add(float64(c.chunk.Count))
+	m.cutBytes.Add(float64(len(c.chunk.Body)))
+}
+
+func (m *meters) sent(l ledger.Lease, c chunk.Chunk) {
 	backup := "false"
 	if l.Backup {
 		backup = "true"
 	}
-	m.chunks.WithLabelValues(backup).Inc()
-	m.objects.Add(float64(c.Count))
-	m.bytes.Add(float64(len(c.Body)))
+	m.handedOut.WithLabelValues(backup).Inc()
+	m.handedObjects.Add(float64(c.Count))
+	m.handedBytes.Add(float64(len(c.Body)))
 }
 
-var (
-	chunksDesc = prometheus.NewDesc("chunkline_chunks", "Chunks of the job by state.", []string{"state"}, nil)
-	objectDesc = prometheus.NewDesc("chunkline_saved_objects", "Objects that the sink holds.", nil, nil)
-	deadDesc   = prometheus.NewDesc("chunkline_dead_letters", "Dead letters that the sink holds.", nil, nil)
-	mapperDesc = prometheus.NewDesc("chunkline_mappers", "Mappers that are known and alive.", nil, nil)
-	etaDesc    = prometheus.NewDesc("chunkline_eta_seconds", "Estimated time to the end of the job.", nil, nil)
-)
+// buried counts a chunk that is given up.
+func (m *meters) buried(c chunk.Chunk) {
+	m.dead.WithLabelValues("attempts").Add(float64(c.Count - len(c.Bad)))
+	m.dead.WithLabelValues("unreadable").Add(float64(len(c.Bad)))
+}
+
+// Metrics describes the metrics for docs/metrics.md.
+func Metrics() []metrics.Doc { return newMeters().set.Docs() }
 
 // Describe implements prometheus.Collector.
-func (f *Fetcher) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{chunksDesc, objectDesc, deadDesc, mapperDesc, etaDesc} {
-		ch <- d
-	}
-	f.metrics.chunks.Describe(ch)
-	f.metrics.objects.Describe(ch)
-	f.metrics.bytes.Describe(ch)
-}
+func (f *Fetcher) Describe(ch chan<- *prometheus.Desc) { f.metrics.set.Describe(ch) }
 
 // Collect implements prometheus.Collector.
-func (f *Fetcher) Collect(ch chan<- prometheus.Metric) {
-	s := f.Status()
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+func (f *Fetcher) Collect(ch chan<- prometheus.Metric) { f.metrics.set.Collect(ch) }
+
+// gather gives the values of what the desk knows.
+func (m *meters) gather(f *Fetcher) func(metrics.Emit) {
+	return func(emit metrics.Emit) {
+		m.nats.Emit(emit, f.bus)
+		v := m.view.Load()
+		if v == nil {
+			v = new(view)
+		}
+		s := f.Status()
+		emit(m.chunks, float64(s.Chunks.Ready), "ready")
+		emit(m.chunks, float64(s.Chunks.InFlight), "in_flight")
+		emit(m.chunks, float64(s.Chunks.Saved), "saved")
+		emit(m.chunks, float64(v.dead), "dead")
+		emit(m.objects, float64(s.Objects.Saved))
+		emit(m.outputs, float64(s.Objects.Outputs))
+		emit(m.deadLetters, float64(s.Objects.Dead))
+		for reason, n := range v.redelivered {
+			emit(m.redelivered, float64(n), ledger.Reason(reason).String())
+		}
+		emit(m.duplicates, float64(s.Chunks.Duplicates))
+		emit(m.backups, float64(s.Chunks.Backups))
+		emit(m.wins, float64(s.Chunks.BackupWins))
+		for of, n := range v.mappers {
+			emit(m.mappers, float64(n), of.version, of.state)
+		}
+		emit(m.wanted, float64(v.wanted))
+		emit(m.waiting, float64(s.Waiting))
+		emit(m.oldest, v.oldest.Seconds())
+		emit(m.progress, s.Progress)
+		if s.ETASeconds != nil {
+			emit(m.eta, *s.ETASeconds)
+		}
+		if within := f.cfg.FinishWithin; within > 0 {
+			emit(m.deadline, within.Seconds()-s.Seconds)
+		}
+		if up := s.State != bus.StateStarting && !s.SaverAway; up {
+			emit(m.saverUp, 1)
+		} else {
+			emit(m.saverUp, 0)
+		}
 	}
-	gauge(chunksDesc, float64(s.Chunks.Ready), "ready")
-	gauge(chunksDesc, float64(s.Chunks.InFlight), "in_flight")
-	gauge(chunksDesc, float64(s.Chunks.Saved), "saved")
-	gauge(objectDesc, float64(s.Objects.Saved))
-	gauge(deadDesc, float64(s.Objects.Dead))
-	gauge(mapperDesc, float64(len(s.Mappers)))
-	if s.ETASeconds != nil {
-		gauge(etaDesc, *s.ETASeconds)
-	}
-	f.metrics.chunks.Collect(ch)
-	f.metrics.objects.Collect(ch)
-	f.metrics.bytes.Collect(ch)
 }

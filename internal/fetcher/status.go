@@ -16,6 +16,8 @@ type mapper struct {
 	heard time.Time
 	saved uint64
 
+	draining bool // its last beat said so
+
 	asking []uint64            // the requests that its latest report says are open, ascending
 	taken  map[uint64]struct{} // those of them that have arrived
 }
@@ -96,6 +98,7 @@ func (d *desk) report(now time.Time) {
 			Mapper: m.Mapper, Held: d.ledger.Holds(m.ID), Saved: m.saved, LastBeatSeconds: now.Sub(m.heard).Seconds(),
 		})
 	}
+	d.f.metrics.view.Store(d.look(now, s))
 	d.f.last.Store(&s)
 }
 

@@ -22,6 +22,13 @@ func (l *Ledger) check() error {
 }
 
 func (l *Ledger) checkCounts() error {
+	var again uint64
+	for _, n := range l.Redelivered() {
+		again += n
+	}
+	if again != l.tally.Redelivered {
+		return fmt.Errorf("redelivered by reason %v, %d in all", l.Redelivered(), l.tally.Redelivered)
+	}
 	var want [states]int
 	for _, e := range l.open {
 		want[e.state]++

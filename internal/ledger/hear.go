@@ -53,7 +53,7 @@ func (l *Ledger) Hear(now time.Time, r Report) Heard {
 	m.seq = r.Seq
 	l.touch(now, m)
 	if r.Goodbye {
-		return Heard{Lost: l.leave(m, &l.tally.Returned, l.lose)}
+		return Heard{Lost: l.leave(m, &l.tally.Returned, Returned, l.lose)}
 	}
 	var heard Heard
 	heard.Lost = l.findLost(m, r)
@@ -83,6 +83,7 @@ func (l *Ledger) findLost(m *mapper, r Report) []chunk.ID {
 		l.tally.Lost++
 		e := l.open[id]
 		l.lose(e, m)
+		e.why = Lost
 		if len(e.leases) == 0 {
 			e.giver = m.id
 		}

@@ -49,6 +49,7 @@ func (l *Ledger) Lease(now time.Time, name string, request uint64) (Lease, bool)
 	if !backup {
 		if e.handed > 0 {
 			l.tally.Redelivered++
+			l.reasons[e.why]++
 		}
 		e.handed++
 	} else {

@@ -59,6 +59,7 @@ type Ledger struct {
 
 	durations durations
 	tally     Tally
+	reasons   [reasons]uint64 // of what was redelivered
 }
 
 // Tally counts what happened. Each number only grows.
@@ -147,6 +148,7 @@ type entry struct {
 	since   time.Time     // of the first lease
 	element *list.Element // in flight; nil without a lease
 	giver   string        // in doubt: the mapper whose list did not show it any more; "" if it left
+	why     Reason        // its last lease that was lost
 
 	losses []loss
 	skip   []chunk.Flaw // objects found to be poison

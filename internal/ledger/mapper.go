@@ -48,10 +48,11 @@ func later(a, b time.Time) time.Time {
 }
 
 // leave forgets a mapper and ends its leases; it returns the chunks.
-func (l *Ledger) leave(m *mapper, count *uint64, end func(*entry, *mapper)) []chunk.ID {
+func (l *Ledger) leave(m *mapper, count *uint64, why Reason, end func(*entry, *mapper)) []chunk.ID {
 	held := slices.Sorted(maps.Keys(m.holds))
 	for _, id := range held {
 		*count++
+		l.open[id].why = why
 		end(l.open[id], m)
 	}
 	l.byHeard.Remove(m.element)

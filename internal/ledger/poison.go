@@ -34,7 +34,7 @@ func (l *Ledger) Vanish(name string) []chunk.ID {
 		return nil
 	}
 	alone := len(m.holds) == 1
-	return l.leave(m, &l.tally.Vanished, func(e *entry, m *mapper) {
+	return l.leave(m, &l.tally.Vanished, Vanished, func(e *entry, m *mapper) {
 		l.suspect(e, m, alone)
 		l.lose(e, m)
 	})

@@ -77,7 +77,7 @@ type Mapper struct {
 	state   *state
 	unsaved *semaphore.Weighted // bytes of results that are not yet saved
 	jitter  uint64              // of pauses
-	metrics *metrics
+	metrics *meters
 	pulse   app.Pulse // the beat loop turns
 	peers   peers
 	drill   *drill // nil, but to practise updates
@@ -102,14 +102,16 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	cfg.Name = cmp.Or(cfg.Name, app.Hostname())
 	jitter := fnv.New64a()
 	_, _ = io.WriteString(jitter, b.ID()) // never fails
-	return &Mapper{
+	m := &Mapper{
 		cfg: cfg, self: bus.Mapper{ID: b.ID(), Name: cfg.Name, Version: cfg.Version},
-		bus: b, spec: spec, state: newState(), jitter: jitter.Sum64(), metrics: newMetrics(),
+		bus: b, spec: spec, state: newState(), jitter: jitter.Sum64(), metrics: newMeters(cfg.Version),
 		log:     log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
 		strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}),
 		unsaved: semaphore.NewWeighted(maxUnsaved), drain: make(chan struct{}),
 		drill: newDrill(cfg.Drill),
-	}, nil
+	}
+	m.metrics.set.Gather(m.metrics.gather(m))
+	return m, nil
 }
 
 // Run works until ctx ends, then drains: no more chunks, StopTimeout for those

@@ -1,54 +1,101 @@
 package mapper
 
 import (
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/metrics"
+	"github.com/chunkline/chunkline/internal/transform"
 )
 
-// metrics is what a mapper counts. Labels come from small closed sets.
-type metrics struct {
-	objects *prometheus.CounterVec
-	results *prometheus.CounterVec
-	mapping prometheus.Histogram
-	waiting prometheus.Histogram
+// meters is what a mapper counts.
+type meters struct {
+	set  metrics.Set
+	nats *metrics.Bus
+	busy atomic.Int64 // workers that map a chunk now
+
+	objects, results, bytes, dead *prometheus.CounterVec
+	mapping, waiting              prometheus.Observer
+
+	workers, ratio, held *metrics.Const
 }
 
-func newMetrics() *metrics {
+// newMeters declares a mapper's metrics.
+func newMeters(version string) *meters {
+	m := new(meters)
+	s := &m.set
 	buckets := prometheus.ExponentialBuckets(0.001, 4, 11) // 1 ms to 17 min
-	return &metrics{
-		objects: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "chunkline_mapper_objects_total", Help: "Objects by what became of them.",
-		}, []string{"outcome"}),
-		results: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "chunkline_mapper_results_total", Help: "Results by what the saver said.",
-		}, []string{"outcome"}),
-		mapping: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "chunkline_mapper_chunk_duration_seconds", Help: "Time to map one chunk.", Buckets: buckets,
-		}),
-		waiting: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "chunkline_mapper_wait_duration_seconds", Help: "Time a worker waited for its chunk.", Buckets: buckets,
-		}),
+	m.objects = s.CounterVec("chunkline_mapper_objects_total", "Objects by what became of them.", metrics.OneOf("outcome", "mapped", "dead"))
+	m.bytes = s.CounterVec("chunkline_mapper_bytes_total", "Bytes of objects taken in, and of outputs and dead letters given out.", metrics.OneOf("direction", "in", "out"))
+	m.dead = s.CounterVec("chunkline_made_dead_letters_total",
+		"Objects that became dead letters, by why: the source was unreadable there, the object took down mappers before (poison), it took longer than TIMEOUT, or its transform failed.",
+		metrics.OneOf("reason", "unreadable", "poison", "timeout", "failed"))
+	m.results = s.CounterVec("chunkline_mapper_results_total", "Results by what the saver said.",
+		metrics.OneOf("outcome", string(bus.SaveCommitted), string(bus.SaveDuplicate), string(bus.SaveRefused)))
+	label := new(metrics.Versions).Label(version)
+	m.mapping = s.HistogramVec("chunkline_mapper_chunk_duration_seconds", "Time to map one chunk, by the mapper's version.", buckets, metrics.Version).
+		WithLabelValues(label)
+	m.waiting = s.HistogramVec("chunkline_mapper_wait_duration_seconds", "Time a worker waited for its chunk, by the mapper's version.", buckets, metrics.Version).
+		WithLabelValues(label)
+	m.workers = s.Gauge("chunkline_mapper_workers", "Chunks that this mapper works at at a time, at most.")
+	m.ratio = s.Gauge("chunkline_mapper_busy_ratio", "Share of the workers that map a chunk now, 0 to 1. Over a span of time: the rate of chunkline_mapper_chunk_duration_seconds_sum through chunkline_mapper_workers.")
+	m.held = s.Gauge("chunkline_mapper_held_chunks", "Chunks that this mapper holds: those in work, and those whose result is on its way to the saver.")
+	m.nats = metrics.NewBus(s)
+	return m
+}
+
+// Metrics describes the metrics for docs/metrics.md.
+func Metrics() []metrics.Doc { return newMeters("").set.Docs() }
+
+func (m *meters) waited(d time.Duration) { m.waiting.Observe(d.Seconds()) }
+
+// mapped counts a chunk that was mapped in d. The causes of objects that were
+// not to be touched are known from the work.
+func (m *meters) mapped(d time.Duration, w bus.Work, out transform.Output) {
+	m.mapping.Observe(d.Seconds())
+	m.objects.WithLabelValues("mapped").Add(float64(w.Chunk.Count - len(out.Failed)))
+	m.objects.WithLabelValues("dead").Add(float64(len(out.Failed)))
+	m.bytes.WithLabelValues("in").Add(float64(len(w.Chunk.Body)))
+	for _, f := range out.Failed {
+		reason := "failed"
+		switch {
+		case isFlawed(w.Chunk.Bad, f.Index):
+			reason = "unreadable"
+		case isFlawed(w.Skip, f.Index):
+			reason = "poison"
+		case f.Late:
+			reason = "timeout"
+		}
+		m.dead.WithLabelValues(reason).Inc()
 	}
 }
 
-func (m *metrics) waited(d time.Duration) { m.waiting.Observe(d.Seconds()) }
-
-func (m *metrics) mapped(d time.Duration, objects, failed int) {
-	m.mapping.Observe(d.Seconds())
-	m.objects.WithLabelValues("mapped").Add(float64(objects - failed))
-	m.objects.WithLabelValues("dead").Add(float64(failed))
+func (m *meters) made(s bus.Save) {
+	m.bytes.WithLabelValues("out").Add(float64(len(s.Outputs) + len(s.Dead)))
 }
 
-func (m *metrics) saved(outcome string) { m.results.WithLabelValues(outcome).Inc() }
+func (m *meters) saved(outcome string) { m.results.WithLabelValues(outcome).Inc() }
+
+func (m *meters) gather(of *Mapper) func(metrics.Emit) {
+	return func(emit metrics.Emit) {
+		m.nats.Emit(emit, of.bus)
+		emit(m.workers, float64(of.cfg.Workers))
+		emit(m.ratio, float64(m.busy.Load())/float64(of.cfg.Workers))
+		emit(m.held, float64(len(of.state.held())))
+	}
+}
+
+func isFlawed(flaws []chunk.Flaw, index int) bool {
+	return slices.ContainsFunc(flaws, func(f chunk.Flaw) bool { return f.Index == index })
+}
 
 // Describe implements prometheus.Collector.
-func (m *Mapper) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+func (m *Mapper) Describe(ch chan<- *prometheus.Desc) { m.metrics.set.Describe(ch) }
 
 // Collect implements prometheus.Collector.
-func (m *Mapper) Collect(ch chan<- prometheus.Metric) {
-	m.metrics.objects.Collect(ch)
-	m.metrics.results.Collect(ch)
-	m.metrics.mapping.Collect(ch)
-	m.metrics.waiting.Collect(ch)
-}
+func (m *Mapper) Collect(ch chan<- prometheus.Metric) { m.metrics.set.Collect(ch) }

@@ -97,6 +97,8 @@ func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bu
 	if w.Careful {
 		options.Before = func(index int) error { return m.announce(ctx, w.Chunk.ID, index) }
 	}
+	m.metrics.busy.Add(1)
+	defer m.metrics.busy.Add(-1)
 	begin := time.Now()
 	out, err := transform.Run(ctx, mapping, w.Chunk.Body, slices.Concat(w.Chunk.Bad, w.Skip, m.drill.spoil(w.Chunk.Count)), options)
 	if err != nil {
@@ -108,7 +110,7 @@ func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bu
 		}
 	}
 	failpoint.Hit("mapper.chunk.mapped")
-	m.metrics.mapped(time.Since(begin), w.Chunk.Count, len(out.Failed))
+	m.metrics.mapped(time.Since(begin), w, out)
 	save := bus.Save{
 		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
 		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: m.self,
@@ -117,6 +119,7 @@ func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bu
 	if len(out.Failed) > 0 {
 		save.Dead = m.deadLetters(w, out.Failed)
 	}
+	m.metrics.made(save)
 	return save, nil
 }
 
@@ -139,8 +142,4 @@ func (m *Mapper) deadLetters(w bus.Work, failed []transform.Failure) []byte {
 		failed = failed[1:]
 	}
 	return lines
-}
-
-func isFlawed(bad []chunk.Flaw, index int) bool {
-	return slices.ContainsFunc(bad, func(f chunk.Flaw) bool { return f.Index == index })
 }

@@ -59,6 +59,7 @@ func (s *Saver) handleSave(r *bus.Request) {
 		Counts: save.Counts, Outputs: save.Outputs, Dead: save.Dead, DeadCount: save.DeadCount,
 		Attempt: save.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version,
 	}}
+	s.metrics.in.Add(float64(p.bytes()))
 	if s.queued.Add(p.bytes()) > maxQueuedBytes && p.bytes() < s.queued.Load() {
 		s.queued.Add(-p.bytes())
 		s.answer(r, bus.SaveBusy, "saver has too much to commit")
@@ -186,6 +187,7 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 // answer sends the outcome to the mapper. A lost answer needs no special case:
 // the mapper sends again and is told "duplicate".
 func (s *Saver) answer(r *bus.Request, status bus.SaveStatus, reason string) {
+	s.metrics.answered(status)
 	if err := r.Reply(bus.SaveAnswer{Plan: s.planID(), Status: status, Reason: reason}.Encode()); err != nil {
 		s.log.Debug().Err(err).Msg("answer to a mapper was lost")
 	}

@@ -5,55 +5,91 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/metrics"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// metrics is what a saver counts. Labels come from small closed sets.
-type metrics struct {
-	chunks  *prometheus.CounterVec
-	bytes   prometheus.Counter
-	seconds prometheus.Histogram
-	group   prometheus.Histogram
+// meters is what a saver counts.
+type meters struct {
+	set  metrics.Set
+	nats *metrics.Bus
+
+	chunks, unsaved                     *prometheus.CounterVec
+	objects, outputs, dead, in, bytes   prometheus.Counter
+	seconds, group                      prometheus.Histogram
+	sync                                *prometheus.HistogramVec
+	queued, queuedBytes, full, deadHeld *metrics.Const
 }
 
-func newMetrics() *metrics {
-	return &metrics{
-		chunks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "chunkline_commit_chunks_total", Help: "Results by how their commit ended.",
-		}, []string{"outcome"}),
-		bytes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "chunkline_commit_bytes_total", Help: "Bytes of outputs and dead letters committed.",
-		}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "chunkline_commit_duration_seconds", Help: "Time of one group commit, syncs included.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
-		}),
-		group: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "chunkline_commit_group_chunks", Help: "Results in one group commit.",
-			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
-		}),
-	}
+// newMeters declares a saver's metrics.
+func newMeters() *meters {
+	m := new(meters)
+	s := &m.set
+	m.chunks = s.CounterVec("chunkline_commit_chunks_total", "Results by how their commit ended.",
+		metrics.OneOf("outcome", sink.Committed.String(), sink.Duplicate.String(), sink.Conflict.String()))
+	m.objects = s.Counter("chunkline_commit_objects_total", "Objects whose results were committed.")
+	m.outputs = s.Counter("chunkline_commit_outputs_total", "Outputs committed.")
+	m.dead = s.Counter("chunkline_commit_dead_letters_total", "Dead letters committed.")
+	m.in = s.Counter("chunkline_received_bytes_total", "Bytes of outputs and dead letters in results that came, those included that were not committed.")
+	m.bytes = s.Counter("chunkline_commit_bytes_total", "Bytes of outputs and dead letters committed.")
+	m.unsaved = s.CounterVec("chunkline_unsaved_results_total", "Results that were not saved: busy ones come again, refused ones do not.",
+		metrics.OneOf("answer", string(bus.SaveBusy), string(bus.SaveRefused)))
+	buckets := prometheus.ExponentialBuckets(0.0005, 2, 14) // 0.5 ms to 4 s
+	m.seconds = s.Histogram("chunkline_commit_duration_seconds", "Time of one group commit, syncs included.", buckets)
+	m.sync = s.HistogramVec("chunkline_sync_duration_seconds", "Time of one step that waits for the disk: the sync of a group's results, or the commit of the index with its own syncs.", buckets,
+		metrics.OneOf("file", "results", "index"))
+	m.group = s.Histogram("chunkline_commit_group_chunks", "Results in one group commit.", prometheus.ExponentialBuckets(1, 2, 11))
+	m.queued = s.Gauge("chunkline_queued_results", "Results that wait for their commit.")
+	m.queuedBytes = s.Gauge("chunkline_queued_bytes", "Bytes of results that wait for their commit or are in it.")
+	m.full = s.Gauge("chunkline_sink_full", "1 while commits find no space, else 0.")
+	m.deadHeld = s.Gauge("chunkline_sink_dead_letters", "Dead letters that the sink holds.")
+	m.nats = metrics.NewBus(s)
+	return m
 }
 
-func (m *metrics) committed(group []pending, outcomes []sink.Outcome, took time.Duration) {
+// Metrics describes the metrics for docs/metrics.md.
+func Metrics() []metrics.Doc { return newMeters().set.Docs() }
+
+func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.Duration) {
 	for i, p := range group {
 		m.chunks.WithLabelValues(outcomes[i].String()).Inc()
-		if outcomes[i] == sink.Committed {
-			m.bytes.Add(float64(p.bytes()))
+		if outcomes[i] != sink.Committed {
+			continue
+		}
+		m.bytes.Add(float64(p.bytes()))
+		m.objects.Add(float64(p.result.Objects))
+		m.dead.Add(float64(p.result.DeadCount))
+		for _, n := range p.result.Counts {
+			m.outputs.Add(float64(n))
 		}
 	}
 	m.seconds.Observe(took.Seconds())
 	m.group.Observe(float64(len(group)))
 }
 
+func (m *meters) answered(status bus.SaveStatus) {
+	if status == bus.SaveBusy || status == bus.SaveRefused {
+		m.unsaved.WithLabelValues(string(status)).Inc()
+	}
+}
+
+func (m *meters) gather(of *Saver) func(metrics.Emit) {
+	return func(emit metrics.Emit) {
+		m.nats.Emit(emit, of.bus)
+		emit(m.queued, float64(len(of.queue)))
+		emit(m.queuedBytes, float64(of.queued.Load()))
+		full := 0.0
+		if of.full.Load() {
+			full = 1
+		}
+		emit(m.full, full)
+		emit(m.deadHeld, float64(of.sink.Summary().Dead))
+	}
+}
+
 // Describe implements prometheus.Collector.
-func (s *Saver) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(s, ch) }
+func (s *Saver) Describe(ch chan<- *prometheus.Desc) { s.metrics.set.Describe(ch) }
 
 // Collect implements prometheus.Collector.
-func (s *Saver) Collect(ch chan<- prometheus.Metric) {
-	m := s.metrics
-	m.chunks.Collect(ch)
-	m.bytes.Collect(ch)
-	m.seconds.Collect(ch)
-	m.group.Collect(ch)
-}
+func (s *Saver) Collect(ch chan<- prometheus.Metric) { s.metrics.set.Collect(ch) }

@@ -32,7 +32,7 @@ type Saver struct {
 	sink    sink.Sink
 	log     zerolog.Logger
 	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
-	metrics *metrics
+	metrics *meters
 
 	queue      chan pending                 // handlers → commit loop
 	queued     atomic.Int64                 // bytes in queue
@@ -48,13 +48,20 @@ type Saver struct {
 // New makes a saver. It does not own the bus or the sink: the caller closes
 // them after Run has returned.
 func New(b *bus.Bus, s sink.Sink, log zerolog.Logger) *Saver {
-	return &Saver{
-		bus: b, sink: s, log: log, metrics: newMetrics(),
+	m := &Saver{
+		bus: b, sink: s, log: log, metrics: newMeters(),
 		strange:  log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}),
 		queue:    make(chan pending, maxQueued),
 		confirms: newConfirms(),
 		syncs:    make(chan *bus.Request, maxSyncs),
 	}
+	m.metrics.set.Gather(m.metrics.gather(m))
+	if watched, ok := s.(interface {
+		OnSync(func(string, time.Duration))
+	}); ok {
+		watched.OnSync(func(file string, took time.Duration) { m.metrics.sync.WithLabelValues(file).Observe(took.Seconds()) })
+	}
+	return m
 }
 
 // Run serves until ctx ends, then commits and answers what it has taken. It

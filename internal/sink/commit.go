@@ -156,10 +156,12 @@ func (f *Folder) writeData(group []*Result) ([]Record, error) {
 
 // syncData makes the bodies durable.
 func (f *Folder) syncData() error {
-	if err := f.results.sync(); err != nil {
-		return err
-	}
-	return f.dead.sync()
+	return f.timed("results", func() error {
+		if err := f.results.sync(); err != nil {
+			return err
+		}
+		return f.dead.sync()
+	})
 }
 
 // commitIndex makes the group visible.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -17,6 +18,7 @@ type Folder struct {
 	o         FolderOptions // with defaults, paths absolute
 	fs        fileSystem
 	recovered Recovered // set by open, then read-only
+	onSync    func(file string, took time.Duration)
 
 	// state is replaced, under mu, when the index has a change; anyone reads it.
 	state atomic.Pointer[state]
@@ -153,14 +155,16 @@ func (f *Folder) change(next *state, more func(*bolt.Tx) error) error {
 
 func (f *Folder) transact(next *state, more func(*bolt.Tx) error) error {
 	old := f.state.Load()
-	err := f.index.update(func(tx *bolt.Tx) error {
-		if err := next.put(tx, old); err != nil {
-			return err
-		}
-		if more == nil {
-			return nil
-		}
-		return more(tx)
+	err := f.timed("index", func() error {
+		return f.index.update(func(tx *bolt.Tx) error {
+			if err := next.put(tx, old); err != nil {
+				return err
+			}
+			if more == nil {
+				return nil
+			}
+			return more(tx)
+		})
 	})
 	switch {
 	case err == nil:

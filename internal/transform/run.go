@@ -56,6 +56,7 @@ type Output struct {
 type Failure struct {
 	Index int    // of the object within the chunk
 	Err   string // valid UTF-8, at most 8 KiB
+	Late  bool   // it took longer than Timeout
 }
 
 // maxReason bounds the text of a failure: it travels in a message and is kept
@@ -130,6 +131,7 @@ type run struct {
 	total   int          // bytes of all outputs
 	timeout time.Duration
 	late    error // the cause when timeout has passed
+	passed  bool  // it had passed at the end of the last try
 	before  func(int) error
 }
 
@@ -205,6 +207,7 @@ func (r *run) pass(ctx context.Context, level int) (Output, error) {
 			return Output{}, err
 		default:
 			out.fail(i, err.Error())
+			out.Failed[len(out.Failed)-1].Late = r.passed
 		}
 	}
 	if chunker != nil {
@@ -265,12 +268,15 @@ func (r *run) try(ctx context.Context, object, dst []byte) ([]byte, error) {
 }
 
 func (r *run) mapOne(ctx context.Context, object, dst []byte) ([]byte, error) {
+	r.passed = false
 	if r.timeout <= 0 {
 		return r.t.Map(ctx, object, dst)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, r.late)
 	defer cancel()
-	return r.t.Map(ctx, object, dst)
+	lines, err := r.t.Map(ctx, object, dst)
+	r.passed = errors.Is(context.Cause(ctx), r.late)
+	return lines, err
 }
 
 // tooLarge is the error of an object whose outputs exceed limit bytes.

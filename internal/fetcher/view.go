@@ -1,0 +1,91 @@
+package fetcher
+
+import (
+	"math"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/ledger"
+)
+
+// view is what metrics show beside the status.
+type view struct {
+	dead        int // chunks
+	redelivered [3]uint64
+	mappers     map[kind]int
+	oldest      time.Duration
+	wanted      int
+}
+
+// kind is what mappers are counted by.
+type kind struct{ version, state string }
+
+// look makes the view of a status. Only the desk's goroutine calls it, with the report.
+func (d *desk) look(now time.Time, s bus.Status) *view {
+	counts := d.ledger.Counts()
+	v := &view{
+		dead: counts.Dead, redelivered: d.ledger.Redelivered(), oldest: d.ledger.Oldest(now), mappers: map[kind]int{},
+		wanted: d.need(now, counts, s).mappers(),
+	}
+	for _, m := range d.mappers {
+		v.mappers[kind{version: d.f.metrics.versions.Label(m.Version), state: d.stateOf(now, m)}]++
+	}
+	return v
+}
+
+func (d *desk) stateOf(now time.Time, m *mapper) string {
+	switch {
+	case now.Sub(m.heard) >= suspectAfter:
+		return "silent"
+	case m.draining:
+		return "draining"
+	case d.ledger.Holds(m.ID) > 0:
+		return "working"
+	}
+	return "idle"
+}
+
+// need is what decides how many mappers are wanted.
+type need struct {
+	over    bool          // the job has ended, or is paused
+	open    float64       // chunks that a mapper can work at now
+	left    float64       // chunks that are not saved, those included that are not cut yet
+	here    int           // mappers
+	workers float64       // of a mapper, on average
+	median  time.Duration // a chunk is in flight; 0: not known
+	within  time.Duration // until the job is to end
+	target  bool          // it is to end by a time at all
+}
+
+func (d *desk) need(now time.Time, counts ledger.Counts, s bus.Status) need {
+	n := need{
+		over: d.state == bus.StateDone || d.state == bus.StateFinishing || d.err != nil || d.paused,
+		open: float64(counts.Ready + counts.InFlight), here: len(d.mappers), workers: 1,
+		median: d.ledger.Median(), target: d.f.cfg.FinishWithin > 0, within: d.f.cfg.FinishWithin - now.Sub(d.f.started),
+	}
+	n.left = float64(counts.Added - counts.Saved)
+	if !d.cut && s.Progress > 0 && counts.Saved > 0 {
+		n.left = max(n.left, float64(counts.Saved)/s.Progress-float64(counts.Saved))
+	}
+	if n.here > 0 {
+		n.workers = max(1, float64(counts.InFlight+d.waiting.len())/float64(n.here))
+	}
+	return n
+}
+
+// mappers is how many the job could use, or needs (docs/metrics.md has the
+// formula). It follows from what a chunk takes, not from the present rate: that
+// lags behind every change of the number of mappers, and would be overshot.
+func (n need) mappers() int {
+	if n.over || n.left <= 0 {
+		return 0
+	}
+	useful := max(1, int(math.Ceil(n.open/n.workers)))
+	switch {
+	case !n.target || n.within <= 0:
+		return useful
+	case n.median <= 0:
+		return max(1, min(useful, n.here))
+	}
+	return max(1, min(useful, int(math.Ceil(min(n.left*n.median.Seconds()/n.within.Seconds()/n.workers, math.MaxInt32)))))
+}
