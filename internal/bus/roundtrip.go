@@ -20,6 +20,7 @@ func (t *natsTransport) measure() {
 		t.measureOnce(ctx)
 		select {
 		case <-tick.C:
+		case <-t.link.lost(): // measure again as soon as it is back
 		case <-t.link.closed:
 			return
 		}

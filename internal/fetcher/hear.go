@@ -62,7 +62,10 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 		return
 	}
 	if _, known := d.mappers[m.ID]; !known {
-		d.mappers[m.ID] = &mapper{Mapper: m, taken: map[uint64]struct{}{}}
+		label := d.f.metrics.versions.Label(m.Version)
+		d.mappers[m.ID] = &mapper{
+			Mapper: m, taken: map[uint64]struct{}{}, version: label, counter: d.f.metrics.saved.WithLabelValues(label),
+		}
 		d.f.log.Info().Str("mapper", m.Name).Str("id", m.ID).Str("mapper_version", m.Version).Msg("mapper is here")
 	}
 	d.mappers[m.ID].note(now, h.Asking)
@@ -112,11 +115,11 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string) {
 	}
 	outcome := d.ledger.Saved(now, e.ID, mapper)
 	if outcome.Outcome == ledger.Acked {
-		version := ""
+		counter := d.f.metrics.savedByUnknown
 		if m := d.mappers[outcome.Mapper]; m != nil {
-			version = m.Version
+			counter = m.counter
 		}
-		d.f.metrics.saved.WithLabelValues(d.f.metrics.versions.Label(version)).Inc()
+		counter.Inc()
 	}
 	for _, loser := range outcome.Others {
 		d.order(order{mapper: loser, kind: bus.OrderDrop, chunk: e.ID})

@@ -19,10 +19,10 @@ type meters struct {
 	view     atomic.Pointer[view] // nil until the desk's first report
 
 	cutChunks, cutObjects, cutBytes prometheus.Counter
-	handedOut                       *prometheus.CounterVec
+	handedOut, dead                 metrics.Counters
 	handedObjects, handedBytes      prometheus.Counter
 	saved                           *prometheus.CounterVec
-	dead                            *prometheus.CounterVec
+	savedByUnknown                  prometheus.Counter // whose mapper is not here any more
 
 	chunks, objects, outputs, deadLetters, redelivered, duplicates, backups, wins *metrics.Const
 	mappers, wanted, waiting, oldest, progress, eta, deadline, saverUp            *metrics.Const
@@ -37,15 +37,16 @@ func newMeters() *meters {
 	m.cutChunks = s.Counter("chunkline_cut_chunks_total", "Chunks cut from the source, those included that were saved before this fetcher started.")
 	m.cutObjects = s.Counter("chunkline_cut_objects_total", "Objects read from the source.")
 	m.cutBytes = s.Counter("chunkline_cut_bytes_total", "Bytes of objects read from the source.")
-	m.handedOut = s.CounterVec("chunkline_handed_out_chunks_total", "Chunks handed out, by whether it was a backup attempt.", metrics.OneOf("backup", "false", "true"))
+	m.handedOut = s.Counters("chunkline_handed_out_chunks_total", "Chunks handed out, by whether it was a backup attempt.", metrics.OneOf("backup", "false", "true"))
 	m.handedObjects = s.Counter("chunkline_handed_out_objects_total", "Objects handed out.")
 	m.handedBytes = s.Counter("chunkline_handed_out_bytes_total", "Bytes of objects handed out.")
 	m.saved = s.CounterVec("chunkline_saved_chunks_total", "Chunks that the saver confirmed to this fetcher, by the version of the mapper whose result it was; unknown if it is not here any more.",
 		metrics.Version)
+	m.savedByUnknown = m.saved.WithLabelValues(m.versions.Label(""))
 	m.objects = s.Gauge("chunkline_saved_objects", "Objects that the sink holds; its rate is the speed of the job.")
 	m.outputs = s.Gauge("chunkline_saved_outputs", "Outputs that the sink holds.")
 	m.deadLetters = s.Gauge("chunkline_dead_letters", "Dead letters that the sink holds.")
-	m.dead = s.CounterVec(deadName, deadHelp, metrics.OneOf("reason", "attempts", "unreadable"))
+	m.dead = s.Counters(deadName, deadHelp, metrics.OneOf("reason", "attempts", "unreadable"))
 	m.redelivered = s.Count("chunkline_redelivered_chunks_total", "Chunks handed out again because the attempt before was lost (its reply was, or its mapper gave it up), returned with a goodbye, or had its mapper vanish.",
 		metrics.OneOf("reason", "lost", "returned", "vanished"))
 	m.duplicates = s.Count("chunkline_duplicate_results_total", "Results that the saver dropped because the sink had them already.")
@@ -80,15 +81,15 @@ func (m *meters) sent(l ledger.Lease, c chunk.Chunk) {
 	if l.Backup {
 		backup = "true"
 	}
-	m.handedOut.WithLabelValues(backup).Inc()
+	m.handedOut[backup].Inc()
 	m.handedObjects.Add(float64(c.Count))
 	m.handedBytes.Add(float64(len(c.Body)))
 }
 
 // buried counts a chunk that is given up.
 func (m *meters) buried(c chunk.Chunk) {
-	m.dead.WithLabelValues("attempts").Add(float64(c.Count - len(c.Bad)))
-	m.dead.WithLabelValues("unreadable").Add(float64(len(c.Bad)))
+	m.dead["attempts"].Add(float64(c.Count - len(c.Bad)))
+	m.dead["unreadable"].Add(float64(len(c.Bad)))
 }
 
 // Metrics describes the metrics for docs/metrics.md.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
@@ -16,7 +18,9 @@ type mapper struct {
 	heard time.Time
 	saved uint64
 
-	draining bool // its last beat said so
+	draining bool               // a beat of it said so
+	version  string             // its label
+	counter  prometheus.Counter // of what is saved by its version
 
 	asking []uint64            // the requests that its latest report says are open, ascending
 	taken  map[uint64]struct{} // those of them that have arrived

@@ -28,7 +28,7 @@ func (d *desk) look(now time.Time, s bus.Status) *view {
 		wanted: d.need(now, counts, s).mappers(),
 	}
 	for _, m := range d.mappers {
-		v.mappers[kind{version: d.f.metrics.versions.Label(m.Version), state: d.stateOf(now, m)}]++
+		v.mappers[kind{version: m.version, state: d.stateOf(now, m)}]++
 	}
 	return v
 }

@@ -19,7 +19,7 @@ type meters struct {
 	nats *metrics.Bus
 	busy atomic.Int64 // workers that map a chunk now
 
-	objects, results, bytes, dead *prometheus.CounterVec
+	objects, results, bytes, dead metrics.Counters
 	mapping, waiting              prometheus.Observer
 
 	workers, ratio, held *metrics.Const
@@ -30,12 +30,12 @@ func newMeters(version string) *meters {
 	m := new(meters)
 	s := &m.set
 	buckets := prometheus.ExponentialBuckets(0.001, 4, 11) // 1 ms to 17 min
-	m.objects = s.CounterVec("chunkline_mapper_objects_total", "Objects by what became of them.", metrics.OneOf("outcome", "mapped", "dead"))
-	m.bytes = s.CounterVec("chunkline_mapper_bytes_total", "Bytes of objects taken in, and of outputs and dead letters given out.", metrics.OneOf("direction", "in", "out"))
-	m.dead = s.CounterVec("chunkline_made_dead_letters_total",
+	m.objects = s.Counters("chunkline_mapper_objects_total", "Objects by what became of them.", metrics.OneOf("outcome", "mapped", "dead"))
+	m.bytes = s.Counters("chunkline_mapper_bytes_total", "Bytes of objects taken in, and of outputs and dead letters given out.", metrics.OneOf("direction", "in", "out"))
+	m.dead = s.Counters("chunkline_made_dead_letters_total",
 		"Objects that became dead letters, by why: the source was unreadable there, the object took down mappers before (poison), it took longer than TIMEOUT, or its transform failed.",
 		metrics.OneOf("reason", "unreadable", "poison", "timeout", "failed"))
-	m.results = s.CounterVec("chunkline_mapper_results_total", "Results by what the saver said.",
+	m.results = s.Counters("chunkline_mapper_results_total", "Results by what the saver said.",
 		metrics.OneOf("outcome", string(bus.SaveCommitted), string(bus.SaveDuplicate), string(bus.SaveRefused)))
 	label := new(metrics.Versions).Label(version)
 	m.mapping = s.HistogramVec("chunkline_mapper_chunk_duration_seconds", "Time to map one chunk, by the mapper's version.", buckets, metrics.Version).
@@ -58,9 +58,9 @@ func (m *meters) waited(d time.Duration) { m.waiting.Observe(d.Seconds()) }
 // not to be touched are known from the work.
 func (m *meters) mapped(d time.Duration, w bus.Work, out transform.Output) {
 	m.mapping.Observe(d.Seconds())
-	m.objects.WithLabelValues("mapped").Add(float64(w.Chunk.Count - len(out.Failed)))
-	m.objects.WithLabelValues("dead").Add(float64(len(out.Failed)))
-	m.bytes.WithLabelValues("in").Add(float64(len(w.Chunk.Body)))
+	m.objects["mapped"].Add(float64(w.Chunk.Count - len(out.Failed)))
+	m.objects["dead"].Add(float64(len(out.Failed)))
+	m.bytes["in"].Add(float64(len(w.Chunk.Body)))
 	for _, f := range out.Failed {
 		reason := "failed"
 		switch {
@@ -71,15 +71,15 @@ func (m *meters) mapped(d time.Duration, w bus.Work, out transform.Output) {
 		case f.Late:
 			reason = "timeout"
 		}
-		m.dead.WithLabelValues(reason).Inc()
+		m.dead[reason].Inc()
 	}
 }
 
 func (m *meters) made(s bus.Save) {
-	m.bytes.WithLabelValues("out").Add(float64(len(s.Outputs) + len(s.Dead)))
+	m.bytes["out"].Add(float64(len(s.Outputs) + len(s.Dead)))
 }
 
-func (m *meters) saved(outcome string) { m.results.WithLabelValues(outcome).Inc() }
+func (m *meters) saved(outcome string) { m.results[outcome].Inc() }
 
 func (m *meters) gather(of *Mapper) func(metrics.Emit) {
 	return func(emit metrics.Emit) {

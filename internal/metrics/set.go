@@ -94,15 +94,26 @@ func (s *Set) Counter(name, help string) prometheus.Counter {
 	return c
 }
 
-// CounterVec declares a counter with one label. A closed set of values is there
-// from the start, at 0: an alert on an increase sees the first one too.
+// CounterVec declares a counter with one label whose values are not known beforehand.
 func (s *Set) CounterVec(name, help string, label Label) *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, s.note("counter", name, help, []Label{label}))
-	for _, value := range label.Values {
-		c.WithLabelValues(value)
-	}
 	s.collectors = append(s.collectors, c)
 	return c
+}
+
+// Counters are the counters of one name, by the value of its label.
+type Counters map[string]prometheus.Counter
+
+// Counters declares a counter with one label. All its values are there from
+// the start, at 0: an alert on an increase sees the first one too, and to count
+// is one atomic addition.
+func (s *Set) Counters(name, help string, label Label) Counters {
+	vec := s.CounterVec(name, help, label)
+	counters := make(Counters, len(label.Values))
+	for _, value := range label.Values {
+		counters[value] = vec.WithLabelValues(value)
+	}
+	return counters
 }
 
 // Histogram declares a histogram: a native one for servers that take those, and

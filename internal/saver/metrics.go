@@ -15,7 +15,7 @@ type meters struct {
 	set  metrics.Set
 	nats *metrics.Bus
 
-	chunks, unsaved                     *prometheus.CounterVec
+	chunks, unsaved                     metrics.Counters
 	objects, outputs, dead, in, bytes   prometheus.Counter
 	seconds, group                      prometheus.Histogram
 	sync                                *prometheus.HistogramVec
@@ -26,14 +26,14 @@ type meters struct {
 func newMeters() *meters {
 	m := new(meters)
 	s := &m.set
-	m.chunks = s.CounterVec("chunkline_commit_chunks_total", "Results by how their commit ended.",
+	m.chunks = s.Counters("chunkline_commit_chunks_total", "Results by how their commit ended.",
 		metrics.OneOf("outcome", sink.Committed.String(), sink.Duplicate.String(), sink.Conflict.String()))
 	m.objects = s.Counter("chunkline_commit_objects_total", "Objects whose results were committed.")
 	m.outputs = s.Counter("chunkline_commit_outputs_total", "Outputs committed.")
 	m.dead = s.Counter("chunkline_commit_dead_letters_total", "Dead letters committed.")
 	m.in = s.Counter("chunkline_received_bytes_total", "Bytes of outputs and dead letters in results that came, those included that were not committed.")
 	m.bytes = s.Counter("chunkline_commit_bytes_total", "Bytes of outputs and dead letters committed.")
-	m.unsaved = s.CounterVec("chunkline_unsaved_results_total", "Results that were not saved: busy ones come again, refused ones do not.",
+	m.unsaved = s.Counters("chunkline_unsaved_results_total", "Results that were not saved: busy ones come again, refused ones do not.",
 		metrics.OneOf("answer", string(bus.SaveBusy), string(bus.SaveRefused)))
 	buckets := prometheus.ExponentialBuckets(0.0005, 2, 14) // 0.5 ms to 4 s
 	m.seconds = s.Histogram("chunkline_commit_duration_seconds", "Time of one group commit, syncs included.", buckets)
@@ -53,16 +53,18 @@ func Metrics() []metrics.Doc { return newMeters().set.Docs() }
 
 func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.Duration) {
 	for i, p := range group {
-		m.chunks.WithLabelValues(outcomes[i].String()).Inc()
+		m.chunks[outcomes[i].String()].Inc()
 		if outcomes[i] != sink.Committed {
 			continue
 		}
 		m.bytes.Add(float64(p.bytes()))
 		m.objects.Add(float64(p.result.Objects))
 		m.dead.Add(float64(p.result.DeadCount))
+		outputs := 0
 		for _, n := range p.result.Counts {
-			m.outputs.Add(float64(n))
+			outputs += n
 		}
+		m.outputs.Add(float64(outputs))
 	}
 	m.seconds.Observe(took.Seconds())
 	m.group.Observe(float64(len(group)))
@@ -70,7 +72,7 @@ func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.D
 
 func (m *meters) answered(status bus.SaveStatus) {
 	if status == bus.SaveBusy || status == bus.SaveRefused {
-		m.unsaved.WithLabelValues(string(status)).Inc()
+		m.unsaved[string(status)].Inc()
 	}
 }
 

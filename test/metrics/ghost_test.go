@@ -1,0 +1,111 @@
+package metrics
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// ghost is a mapper made by hand, which does what a good one never does.
+type ghost struct {
+	t    *testing.T
+	bus  *bus.Bus
+	self bus.Mapper
+	seq  uint64
+	work bus.Work // the last it got
+	held []chunk.ID
+	stop func(context.Context) error
+}
+
+func (j *job) ghost(name string) *ghost {
+	j.t.Helper()
+	b := j.connect(bus.RoleMapper)
+	g := &ghost{t: j.t, bus: b, self: bus.Mapper{ID: b.ID(), Name: name, Version: "ghost"}}
+	stop, err := b.Serve(bus.Service{Name: "mapper", Version: "0.0.0", Hidden: true, Endpoints: []bus.Endpoint{{
+		Verb: bus.VerbMapper(b.ID()), Handle: func(r *bus.Request) { _ = r.Reply(bus.OrderAnswer{}.Encode()) },
+	}}})
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	g.stop = stop
+	return g
+}
+
+// take asks until it has a chunk.
+func (g *ghost) take() {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
+	defer cancel()
+	for ctx.Err() == nil {
+		g.seq++
+		answer, err := g.bus.Request(ctx, bus.VerbNext, bus.Next{
+			Plan: g.work.Plan, Mapper: g.self, Wait: time.Minute, Epoch: g.work.Epoch,
+			Holding: bus.Holding{Seq: g.seq, Held: g.held, Asking: []uint64{g.seq}},
+		}.Encode())
+		if err != nil {
+			continue
+		}
+		work, err := bus.DecodeWork(answer)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		if work.Status == bus.WorkChunk {
+			g.work, g.held = work, append(slices.Clone(g.held), work.Chunk.ID)
+			return
+		}
+	}
+	g.t.Fatalf("%s got no chunk", g.self.Name)
+}
+
+// beat says what it holds.
+func (g *ghost) beat(change func(*bus.Beat)) {
+	g.t.Helper()
+	g.seq++
+	b := bus.Beat{Plan: g.work.Plan, Mapper: g.self, Epoch: g.work.Epoch, Holding: bus.Holding{Seq: g.seq, Held: g.held}}
+	if change != nil {
+		change(&b)
+	}
+	if err := g.bus.Publish(bus.VerbBeat, b.Encode()); err != nil {
+		g.t.Logf("%s: %v", g.self.Name, err) // the server may be away: there will be another
+		return
+	}
+	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
+	defer cancel()
+	_ = g.bus.Flush(ctx)
+}
+
+// vanish leaves without a word.
+func (g *ghost) vanish() { g.bus.Close() }
+
+// save sends what identity would make of its chunk.
+func (g *ghost) save(change func(*bus.Save)) bus.SaveStatus {
+	g.t.Helper()
+	w := g.work
+	counts := make([]int, w.Chunk.Count)
+	for i := range counts {
+		counts[i] = 1
+	}
+	s := bus.Save{
+		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count, Attempt: w.Attempt,
+		Digest: w.Digest, Token: w.Token, Mapper: g.self, Counts: counts, Outputs: bytes.Clone(w.Chunk.Body),
+	}
+	if change != nil {
+		change(&s)
+	}
+	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
+	defer cancel()
+	answer, err := g.bus.Request(ctx, bus.VerbSave, s.Encode())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	said, err := bus.DecodeSaveAnswer(answer)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return said.Status
+}

@@ -1,0 +1,192 @@
+package metrics
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/metrics"
+)
+
+// resting are the series that do not move here, with the reason.
+var resting = map[string]string{
+	"fetcher chunkline_nats_slow_consumer_events_total": slow,
+	"mapper chunkline_nats_slow_consumer_events_total":  slow,
+	"saver chunkline_nats_slow_consumer_events_total":   slow,
+	"fetcher chunkline_nats_async_errors_total":         slow,
+	"mapper chunkline_nats_async_errors_total":          slow,
+	"saver chunkline_nats_async_errors_total":           slow,
+
+	"mapper chunkline_mapper_workers":                          "a setting",
+	"mapper chunkline_mapper_results_total{outcome=duplicate}": "by chance: an answer must be lost, or a race; the saver's own count is provoked",
+	"mapper chunkline_mapper_results_total{outcome=refused}":   "no correct mapper is refused; the saver's own count is provoked",
+	"saver chunkline_commit_chunks_total{outcome=conflict}":    "the source would have to change in the middle of the job",
+	"saver chunkline_queued_results":                           "by chance: a small job's queue is empty as soon as it is filled",
+	"saver chunkline_queued_bytes":                             "by chance, too",
+}
+
+const slow = "64 Ki messages would have to wait for one handler"
+
+// TestAllMove: every metric of every role moves in a job in which everything
+// happens that metrics are there for. One that nothing moves tells nobody anything.
+func TestAllMove(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	stdin, input := io.Pipe()
+	j.fetcher(stdin)
+	j.seen.look(t) // without a saver
+	out := j.saver()
+	objects := writer{t: t, to: input}
+
+	// Two chunks, each held by two mappers that vanish, one after the other.
+	objects.write(20)
+	for range 2 {
+		a, b := j.ghost("victim"), j.ghost("victim")
+		a.take()
+		b.take()
+		j.chunks(2, 0)
+		a.vanish()
+		b.vanish()
+		j.chunks(0, 2)
+	}
+	// Now they go out in careful mode. One takes down a mapper that said
+	// nothing: it is given up. Of the other an object is to blame.
+	silent := j.ghost("silent")
+	silent.take()
+	j.chunks(1, 1)
+	out.full.Store(true)
+	silent.vanish()
+	j.seen.reach(t, "fetcher chunkline_chunks{state=dead}", 1)
+	out.full.Store(false)
+	j.seen.reach(t, "fetcher chunkline_made_dead_letters_total{reason=attempts}", 9)
+	witness := j.ghost("witness")
+	witness.take()
+	witness.beat(func(b *bus.Beat) { b.Doing = &bus.Doing{Chunk: witness.work.Chunk.ID, Index: 3} })
+	j.chunks(1, 0)
+	witness.vanish()
+	j.chunks(0, 1)
+
+	// One chunk is lost, then given back, then saved twice, and once with a wrong token.
+	objects.write(10)
+	loser := j.ghost("loser")
+	loser.take()
+	loser.held = nil
+	loser.beat(nil)
+	quitter := j.ghost("quitter")
+	quitter.take()
+	quitter.beat(func(b *bus.Beat) { b.Goodbye, b.Held = true, nil })
+	loser.take()
+	if got := loser.save(func(s *bus.Save) { s.Token = strings.Repeat("0", len(s.Token)) }); got != bus.SaveRefused {
+		t.Errorf("a wrong token: %s, want refused", got)
+	}
+	out.full.Store(true)
+	if got := loser.save(nil); got != bus.SaveBusy {
+		t.Errorf("a full sink: %s, want busy", got)
+	}
+	j.seen.reach(t, "saver chunkline_sink_full", 1)
+	out.full.Store(false)
+	for _, want := range []bus.SaveStatus{bus.SaveCommitted, bus.SaveDuplicate} {
+		if got := loser.save(nil); got != want {
+			t.Errorf("saved: %s, want %s", got, want)
+		}
+	}
+	loser.held = nil
+	loser.beat(func(b *bus.Beat) { b.Draining = true })
+	j.seen.reach(t, "fetcher chunkline_mappers{state=draining,version=ghost}", 1)
+
+	// A straggler holds a chunk that an idle mapper does instead; NATS goes away meanwhile.
+	objects.write(10)
+	straggler := j.ghost("straggler")
+	straggler.take()
+	stopMapper := j.mapper()
+	objects.write(100)
+	j.seen.reach(t, "mapper chunkline_made_dead_letters_total{reason=timeout}", 1)
+	j.seen.await(t, "a backup attempt that wins", func(now func(string) float64) bool {
+		straggler.beat(nil)
+		return now("fetcher chunkline_backup_wins_total") > 0
+	})
+	j.server.Shutdown()
+	j.seen.await(t, "nats is away", func(now func(string) float64) bool {
+		return now("fetcher chunkline_nats_up")+now("mapper chunkline_nats_up")+now("saver chunkline_nats_up") == 0
+	})
+	j.serve()
+	j.seen.await(t, "nats is back", func(now func(string) float64) bool {
+		return now("fetcher chunkline_nats_up")+now("mapper chunkline_nats_up")+now("saver chunkline_nats_up") == 3
+	})
+	out.full.Store(true) // so that there is an end to wait for
+	objects.write(200)
+	if err := input.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j.seen.await(t, "an estimate", func(now func(string) float64) bool { return now("fetcher chunkline_eta_seconds") > 0 })
+	j.seen.await(t, "a new round trip", func(func(string) float64) bool { return j.seen.moved["mapper chunkline_nats_round_trip_seconds"] })
+	out.full.Store(false)
+	j.seen.await(t, "the end", func(now func(string) float64) bool { return now("fetcher chunkline_progress_ratio") == 1 })
+	stopMapper()
+	j.seen.look(t)
+
+	for _, series := range j.seen.still() {
+		if _, known := resting[series]; !known {
+			t.Errorf("never moved: %s", series)
+		}
+	}
+	for series := range resting {
+		if _, there := j.seen.first[series]; !there {
+			t.Errorf("never there: take %q off the list of those that rest", series)
+		}
+	}
+	j.allThere()
+}
+
+// chunks waits until so many are in flight and ready. The fetcher's report is
+// a little late, so a step is seen to be done before it is undone.
+func (j *job) chunks(inFlight, ready float64) {
+	j.t.Helper()
+	j.seen.await(j.t, fmt.Sprintf("%g chunks in flight, %g ready", inFlight, ready), func(now func(string) float64) bool {
+		return now("fetcher chunkline_chunks{state=in_flight}") == inFlight && now("fetcher chunkline_chunks{state=ready}") == ready
+	})
+}
+
+// allThere checks that each metric that is declared was there at all.
+func (j *job) allThere() {
+	for role, docs := range map[string][]metrics.Doc{"fetcher": roles()["fetcher"], "mapper": roles()["mapper"], "saver": roles()["saver"]} {
+		for _, d := range docs {
+			found := false
+			for series := range j.seen.first {
+				found = found || series == role+" "+d.Name || strings.HasPrefix(series, role+" "+d.Name+"{")
+			}
+			if !found {
+				j.t.Errorf("declared, but never there: %s %s", role, d.Name)
+			}
+		}
+	}
+}
+
+// writer writes objects {"n": 0}, {"n": 1}, …; the third of all is unreadable,
+// and so is one of those that a mapper gets.
+type writer struct {
+	t    *testing.T
+	to   io.Writer
+	next int
+}
+
+func (w *writer) write(objects int) {
+	w.t.Helper()
+	var text strings.Builder
+	for range objects {
+		if w.next == 2 || w.next == 103 {
+			text.WriteString("{\n")
+		} else {
+			fmt.Fprintf(&text, "{\"n\": %d}\n", w.next)
+		}
+		w.next++
+	}
+	if _, err := io.WriteString(w.to, text.String()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func prometheusText(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
