@@ -33,6 +33,13 @@ func (l *lab) release(deployment, version string) {
 	l.kubectl("patch", "deployment", deployment, "--patch-file", "../../deploy/drills/releases/"+version+".yaml")
 }
 
+// undo takes the last release of the mappers back.
+func (l *lab) undo() {
+	l.t.Helper()
+	l.kubectl("rollout", "undo", "deployment/mapper")
+	l.up("deployment/mapper")
+}
+
 // onlyAtWork: n mappers have chunks saved, all of this version. Others may be
 // there, but do not work.
 func onlyAtWork(version string, n int) func(bus.Status) bool {
@@ -90,8 +97,7 @@ func TestDrill_noProbes(t *testing.T) {
 	if n := l.readyMappers(); n < 4 {
 		t.Errorf("%d mappers are ready, want Kubernetes to take all for good", n)
 	}
-	l.kubectl("rollout", "undo", "deployment/mapper")
-	l.up("deployment/mapper")
+	l.undo()
 	l.goesOn("v1")
 	l.wantNoneDead(l.wantDone(false))
 	l.healthy()
@@ -111,8 +117,7 @@ func TestDrill_readiness(t *testing.T) {
 	}
 	l.job("v1 alone", onlyAtWork("v1", 4))
 	l.goesOn("v1")
-	l.kubectl("rollout", "undo", "deployment/mapper")
-	l.up("deployment/mapper")
+	l.undo()
 	l.release("mapper", "v5")
 	l.up("deployment/mapper")
 	l.job("v5 alone", onlyAtWork("v5", 4))
@@ -133,8 +138,7 @@ func TestDrill_breaksLater(t *testing.T) {
 	l.until("v4 to die", func() bool {
 		return slices.ContainsFunc(l.pods("mapper"), func(p pod) bool { return p.restarts() > 0 })
 	})
-	l.kubectl("rollout", "undo", "deployment/mapper")
-	l.up("deployment/mapper")
+	l.undo()
 	l.goesOn("v1")
 
 	l.kubectl("patch", "deployment", "mapper", "--type=merge", "-p", `{"spec":{"minReadySeconds":30,"progressDeadlineSeconds":40}}`)
@@ -146,8 +150,7 @@ func TestDrill_breaksLater(t *testing.T) {
 		t.Errorf("with minReadySeconds 30 the rollout of v4 is at %s, want it to wait at the first pod", got)
 	}
 	l.goesOn("v1")
-	l.kubectl("rollout", "undo", "deployment/mapper")
-	l.up("deployment/mapper")
+	l.undo()
 	l.wantNoneDead(l.wantDone(true))
 	l.healthy()
 }
@@ -162,8 +165,7 @@ func TestDrill_liveness(t *testing.T) {
 		return strings.Contains(l.kubectl("get", "events", "--field-selector=reason=Killing"), "failed liveness probe, will be restarted")
 	})
 	l.job("v3 to fail at objects", func(s bus.Status) bool { return s.Objects.Dead > 10 })
-	l.kubectl("rollout", "undo", "deployment/mapper")
-	l.up("deployment/mapper")
+	l.undo()
 	dead := l.wantDone(false)
 	if dead == 0 {
 		t.Error("no dead letters of v3")
