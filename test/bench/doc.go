@@ -1,6 +1,8 @@
 // Command bench measures what chunkline costs beside bare core NATS on the
 // same work: every line of a generated file of users goes through the
-// transform users and ends, synced, in one file.
+// transform users and ends, synced, in one file. It promises that no figure is
+// of a wrong result: a run whose output is not the transform of its input is
+// an error.
 //
 //	go run ./test/bench -bin bin -n 1000000 -mappers 10 -runs 3
 //
@@ -36,9 +38,8 @@
 // ratios of neighbouring runs, so that other load on the machine, which both
 // runs of a pair see, falls out of it as far as it can.
 //
-// A run whose result is wrong is an error, not a figure: chunkline's output
-// must be the transform of the input byte for byte, the bare output must be
-// the same lines in any order.
+// Chunkline's output must be the transform of the input byte for byte, the bare
+// output must be the same lines in any order.
 //
 // # Limits
 //

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Command endurance runs one long job of real processes in which something
-// goes wrong in about one chunk of a hundred, watches what each process takes,
-// and judges that nothing grows, nothing is lost and the job ends.
+// Command endurance passes only if, in one long job of real processes, memory,
+// descriptors and goroutines of each stay flat, nothing is lost and the job
+// ends, though something goes wrong in about one chunk of a hundred.
 //
 //	go run ./test/endurance -n 10000000 -rate 28000
 //	go run ./test/endurance -n 200000 -rate 8000
