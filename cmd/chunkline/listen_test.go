@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -17,18 +16,9 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/mapper"
-)
 
-// freeAddress is a loopback address that nobody listens on now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
+	"github.com/chunkline/chunkline/test/loopback"
+)
 
 // eventually repeats done until it is, which is only a matter of waiting.
 func eventually(t *testing.T, what string, done func() bool) {
@@ -53,7 +43,7 @@ func TestListen(t *testing.T) {
 	dir := t.TempDir()
 	objects, values := numbers(250)
 	in, out := write(t, filepath.Join(dir, "in"), objects), filepath.Join(dir, "out")
-	nats, web := freeAddress(t), freeAddress(t)
+	nats, web := loopback.Address(), loopback.Address()
 	url := "nats://" + nats
 	ended := make(chan result, 1)
 	go func() {

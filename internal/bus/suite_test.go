@@ -8,6 +8,8 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
+
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 func TestSuite_memory(t *testing.T) {
@@ -47,7 +49,7 @@ type network struct {
 
 func newNetwork(t *testing.T) *network {
 	n := &network{t: t}
-	n.start("127.0.0.1:0")
+	n.start(loopback.Address()) // it may come back there
 	t.Cleanup(func() { n.server.Shutdown() })
 	return n
 }

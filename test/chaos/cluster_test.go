@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/test/proc"
+
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // roles are as NATS lists their connections.
@@ -82,9 +84,9 @@ func (c *crew) startCluster() (monitor []string) {
 	const servers = 3
 	var clients, routes []string
 	for range servers {
-		clients = append(clients, proc.FreeAddress(c.t))
-		routes = append(routes, "nats://"+proc.FreeAddress(c.t))
-		monitor = append(monitor, proc.FreeAddress(c.t))
+		clients = append(clients, loopback.Address())
+		routes = append(routes, "nats://"+loopback.Address())
+		monitor = append(monitor, loopback.Address())
 	}
 	c.url = "nats://" + strings.Join(clients, ",nats://")
 	config := c.config("lame_duck_grace_period: 1s", "lame_duck_duration: 30s")

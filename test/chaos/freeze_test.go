@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/test/proc"
+
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // TestFreeze: NATS is frozen in the middle of a job, so that connections stay
@@ -21,7 +23,7 @@ func TestFreeze(t *testing.T) {
 	c.startNATS()
 	web := map[*proc.Process]string{}
 	listen := func(start func(...string) *proc.Process, env ...string) {
-		addr := proc.FreeAddress(t)
+		addr := loopback.Address()
 		web[start(append(env, "HTTP_ADDR="+addr)...)] = addr
 	}
 	listen(c.startSaver)

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/test/proc"
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // TestPausedFetcher: a fetcher that was stopped for longer than all leases
@@ -18,7 +18,7 @@ func TestPausedFetcher(t *testing.T) {
 	c := newCrew(t, 40*chunkSize)
 	c.startNATS()
 	c.startSaver()
-	web := proc.FreeAddress(t)
+	web := loopback.Address()
 	c.startFetcher("HTTP_ADDR="+web, "SPECULATE=false", "ON_DONE=stay")
 	c.addMapper("10s", "WORKERS=1") // holds its chunk all the time
 	c.addMapper("300ms", "WORKERS=2")
@@ -56,7 +56,7 @@ func TestZombie(t *testing.T) {
 			c := newCrew(t, test.chunks*chunkSize)
 			c.startNATS()
 			c.startSaver()
-			web := proc.FreeAddress(t)
+			web := loopback.Address()
 			c.startFetcher("HTTP_ADDR="+web, "SPECULATE=false") // or the zombie is told to drop its chunk
 			zombie := c.addMapper("2s", "WORKERS=1")
 			awaitStatus(t, web, "a chunk in flight", func(s status) bool { return s.Chunks.InFlight == 1 })
@@ -88,7 +88,7 @@ func TestReplaced(t *testing.T) {
 			c := newCrew(t, 400*chunkSize)
 			c.startNATS()
 			c.startSaver()
-			web := proc.FreeAddress(t)
+			web := loopback.Address()
 			c.startFetcher("HTTP_ADDR=" + web)
 			for range 2 {
 				c.addMapper(test.duration, "WORKERS=2")
@@ -97,7 +97,7 @@ func TestReplaced(t *testing.T) {
 			old := c.fetcher
 			old.Stop()
 
-			web = proc.FreeAddress(t)
+			web = loopback.Address()
 			c.fetcher = c.newFetcher("successor", "HTTP_ADDR="+web)
 			if test.done {
 				c.fetcher.Exit()

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/chunkline/chunkline/test/proc"
+
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // TestErrors: whatever is wrong is one clear line that names it, and the exit
@@ -20,7 +22,7 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(dir, "out.jsonl")
-	nowhere := "nats://" + proc.FreeAddress(t)
+	nowhere := "nats://" + loopback.Address()
 	for _, c := range []struct {
 		name string
 		env  []string

@@ -14,6 +14,8 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 
 	"github.com/chunkline/chunkline/test/proc"
+
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // job starts the programs of a small job; the nats-server runs already.
@@ -48,10 +50,10 @@ func (j *job) verify() {
 // meanwhile, and go on when it is there.
 func TestAwayNATS(t *testing.T) {
 	t.Parallel()
-	address := proc.FreeAddress(t)
+	address := loopback.Address()
 	j := newJob(t, "nats://"+address)
 	source := proc.Users(t, j.dir, 1000)
-	health := map[string]string{"fetcher": proc.FreeAddress(t), "mapper": proc.FreeAddress(t), "saver": proc.FreeAddress(t)}
+	health := map[string]string{"fetcher": loopback.Address(), "mapper": loopback.Address(), "saver": loopback.Address()}
 	saver := j.start("saver", "saver", "SINK="+j.out, "HTTP_ADDR="+health["saver"])
 	fetcher := j.start("fetcher", "fetcher", "SOURCE="+source, "ON_DONE=stay", "HTTP_ADDR="+health["fetcher"])
 	mapper := j.start("mapper", "mapper", "TRANSFORM=users", "HTTP_ADDR="+health["mapper"])

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,8 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/source"
+
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 const (
@@ -173,10 +174,7 @@ func (w *world) add(label, program string, http bool, args []string, env ...stri
 	p := &process{label: label, path: w.path(program), args: args, log: filepath.Join(w.dir, label+".log")}
 	p.env = slices.Concat(env, []string{"JOB=endurance", "LOG_FORMAT=json", "NO_COLOR=1"})
 	if http {
-		var err error
-		if p.http, err = freeAddress(); err != nil {
-			return nil, err
-		}
+		p.http = loopback.Address()
 	}
 	p.env = append(p.env, "HTTP_ADDR="+p.http)
 	if err := p.start(); err != nil {
@@ -187,20 +185,10 @@ func (w *world) add(label, program string, http bool, args []string, env ...stri
 	return p, nil
 }
 
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
-}
-
 func (w *world) startAll(source, out string) error {
-	address, err := freeAddress()
-	if err != nil {
-		return err
-	}
+	address := loopback.Address()
 	host, port, _ := strings.Cut(address, ":")
+	var err error
 	if w.nats, err = w.add("nats-server", "nats-server", false, []string{"-a", host, "-p", port}); err != nil {
 		return err
 	}

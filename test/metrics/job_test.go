@@ -3,7 +3,6 @@ package metrics
 import (
 	"context"
 	"io"
-	"net"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -19,6 +18,8 @@ import (
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
+
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 const patience = 20 * time.Second // for what must happen
@@ -34,13 +35,7 @@ type job struct {
 
 func newJob(t *testing.T) *job {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	j := &job{t: t, address: address, group: new(errgroup.Group), seen: newSampler()}
+	j := &job{t: t, address: loopback.Address(), group: new(errgroup.Group), seen: newSampler()}
 	j.serve()
 	t.Cleanup(func() {
 		_ = j.group.Wait() // after the contexts of the roles have ended

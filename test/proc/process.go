@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // Patience is how long a test waits for what must happen. It is far beyond
@@ -185,21 +186,10 @@ func Eventually(ctx context.Context, t *testing.T, what string, done func() bool
 	}
 }
 
-// FreeAddress is a loopback address that nobody listens on now.
-func FreeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
-
 // NATS starts a nats-server on loopback and returns its URL.
 func NATS(t *testing.T, dir string, args ...string) (*Process, string) {
 	t.Helper()
-	host, port, _ := strings.Cut(FreeAddress(t), ":")
+	host, port, _ := strings.Cut(loopback.Address(), ":")
 	p := Start(t, Spec{Dir: dir, Label: "nats", Program: "nats-server", Args: append([]string{"-a", host, "-p", port}, args...)})
 	return p, fmt.Sprintf("nats://%s:%s", host, port)
 }
