@@ -134,7 +134,7 @@ func drawSummary(t *rapid.T) bus.Summary {
 }
 
 func drawSaved(t *rapid.T) bus.Saved {
-	s := bus.Saved{Plan: drawPlan(t), Epoch: drawUint(t), Total: drawSummary(t)}
+	s := bus.Saved{Plan: drawPlan(t), Epoch: drawUint(t), Total: drawSummary(t), Load: drawLoad(t)}
 	for _, id := range drawSet[chunk.ID](t, 1, 100) {
 		s.Chunks = append(s.Chunks, bus.SavedChunk{
 			Entry:  bus.Entry{ID: id, Digest: chunk.Sum([]byte{byte(id)})},
@@ -148,7 +148,7 @@ func drawSavedAnswer(t *rapid.T) bus.SavedAnswer { return bus.SavedAnswer{Plan: 
 
 func drawSync(t *rapid.T) bus.Sync {
 	s := bus.Sync{
-		Op:   rapid.SampledFrom([]bus.SyncOp{bus.SyncClaim, bus.SyncList, bus.SyncFinish}).Draw(t, "op"),
+		Op:   rapid.SampledFrom([]bus.SyncOp{bus.SyncClaim, bus.SyncList, bus.SyncFinish, bus.SyncDead}).Draw(t, "op"),
 		Plan: drawPlan(t), Epoch: drawUint(t), Fetcher: rapid.StringMatching(`[A-Z0-9]{26}`).Draw(t, "fetcher"),
 	}
 	switch s.Op {
@@ -159,10 +159,17 @@ func drawSync(t *rapid.T) bus.Sync {
 		if s.Chunks = drawSet[chunk.ID](t, 0, 50); s.Chunks == nil {
 			s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, 8192).Draw(t, "limit")
 		}
+	case bus.SyncDead:
+		s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, bus.MaxDead).Draw(t, "limit")
 	case bus.SyncFinish:
 		s.Total = bus.Totals{Chunks: drawUint(t), Objects: drawUint(t)}
 	}
 	return s
+}
+
+func drawLoad(t *rapid.T) bus.SaverLoad {
+	number := rapid.Float64Range(0, 1e6)
+	return bus.SaverLoad{Queued: rapid.IntRange(0, 4096).Draw(t, "queued"), CommitSeconds: number.Draw(t, "commit"), SyncSeconds: number.Draw(t, "sync")}
 }
 
 func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
@@ -172,6 +179,14 @@ func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
 	}
 	if rapid.Bool().Draw(t, "key") {
 		a.Key = rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key")
+	}
+	a.Load = drawLoad(t)
+	if rapid.Bool().Draw(t, "dead") {
+		a.Dead = &bus.DeadPage{Before: chunk.ID(drawUint(t))}
+		for range rapid.IntRange(0, 3).Draw(t, "letters") {
+			a.Dead.Letters = append(a.Dead.Letters, bus.DeadLetter{Ordinal: drawUint(t), Error: drawText(t), Object: drawText(t), Bytes: 7})
+		}
+		return a
 	}
 	for _, id := range drawSet[chunk.ID](t, 0, 20) {
 		a.Entries = append(a.Entries, bus.Entry{ID: id, Digest: chunk.Sum([]byte(drawText(t)))})

@@ -21,6 +21,7 @@ type Saved struct {
 	Epoch  uint64       // the newest that the sink knows
 	Chunks []SavedChunk // 1 to MaxSaved
 	Total  Summary      // what the sink holds
+	Load   SaverLoad
 }
 
 // SavedChunk is a durable chunk and whose result told so.
@@ -35,6 +36,7 @@ func (s *Saved) fields(f *fields) {
 	f.plan(&s.Plan, required)
 	f.uint(keyEpoch, &s.Epoch, maxID, required)
 	f.summary(&s.Total)
+	f.load(&s.Load)
 	mappers, body := s.table()
 	f.field("Chunkline-Mappers", required, false, func() string { return strings.Join(mappers, ",") }, func(text string) error {
 		mappers = strings.Split(text, ",")
@@ -145,5 +147,14 @@ func (f *fields) summary(s *Summary) {
 	}
 	f.json(keySummary, s, *s == Summary{}, optional)
 }
+
+// SaverLoad is how busy a saver is. Older savers do not tell.
+type SaverLoad struct {
+	Queued        int     `json:"queued"`         // results that wait for their commit
+	CommitSeconds float64 `json:"commit_seconds"` // the last group commit took
+	SyncSeconds   float64 `json:"sync_seconds"`   // of which it waited for the disk
+}
+
+func (f *fields) load(l *SaverLoad) { f.json("Chunkline-Load", l, *l == SaverLoad{}, optional) }
 
 const maxPath = 4096 // bytes of a file name, as Linux has it

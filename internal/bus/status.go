@@ -34,14 +34,25 @@ type Status struct {
 	Chunks     ChunkCounts    `json:"chunks"`
 	Waiting    int            `json:"waiting"`    // requests that wait for a chunk
 	SaverAway  bool           `json:"saver_away"` // the saver does not answer
+	Saver      SaverLoad      `json:"saver"`      // as it last told
+	HeldBack   *HeldBack      `json:"held_back,omitempty"`
+	RateLimit  float64        `json:"rate_limit"` // most objects handed out a second; 0: no limit
 	Progress   float64        `json:"progress"`   // 0 to 1, by objects saved
 	Rate       float64        `json:"rate"`       // objects saved a second
 	ETASeconds *float64       `json:"eta_seconds,omitempty"`
 	StartedAt  time.Time      `json:"started_at"`
 	Seconds    float64        `json:"seconds"` // since StartedAt
 	Mappers    []MapperStatus `json:"mappers"`
-	Summary    Summary        `json:"summary"` // what the sink holds
+	Gone       []GoneMapper   `json:"gone"`       // the latest first, at most MaxGone
+	Stragglers []Straggler    `json:"stragglers"` // the longest first, at most MaxStragglers
+	Summary    Summary        `json:"summary"`    // what the sink holds
 }
+
+// What a Status lists at most.
+const (
+	MaxGone       = 50
+	MaxStragglers = 50
+)
 
 // ObjectCounts counts objects.
 type ObjectCounts struct {
@@ -63,13 +74,70 @@ type ChunkCounts struct {
 	BackupWins  uint64 `json:"backup_wins"` // those whose result was the first
 }
 
+// MapperState is what a mapper is doing.
+type MapperState string
+
+// The states of a mapper.
+const (
+	MapperWorking  MapperState = "working"  // it holds chunks
+	MapperIdle     MapperState = "idle"     // it waits for one
+	MapperSilent   MapperState = "silent"   // it missed two beats, and is asked directly
+	MapperDraining MapperState = "draining" // it finishes what it holds
+)
+
 // MapperStatus is what the fetcher knows of one mapper.
 type MapperStatus struct {
 	Mapper
-	Held            int     `json:"held"`  // chunks it holds now
-	Saved           uint64  `json:"saved"` // chunks of its that were saved
-	LastBeatSeconds float64 `json:"last_beat_seconds"`
+	State           MapperState `json:"state"`
+	Held            int         `json:"held"`  // chunks it holds now
+	Saved           uint64      `json:"saved"` // chunks of its that were saved
+	Rate            float64     `json:"rate"`  // objects of its that were saved a second, over the last 10 s or its last two chunks
+	Slow            bool        `json:"slow"`  // it holds a straggler, or its workers do less than half of what those of the others do
+	LastBeatSeconds float64     `json:"last_beat_seconds"`
 }
+
+// GoneMapper is a mapper that was here.
+type GoneMapper struct {
+	Mapper
+	Saved   uint64  `json:"saved"`   // chunks of its that were saved
+	Why     string  `json:"why"`     // it said goodbye, fell silent, or has no connection any more
+	Lost    int     `json:"lost"`    // chunks that it held
+	Seconds float64 `json:"seconds"` // since then
+}
+
+// Straggler is a chunk that takes far longer than the others.
+type Straggler struct {
+	Chunk   chunk.ID `json:"chunk"`
+	Seconds float64  `json:"seconds"`          // in flight
+	Attempt int      `json:"attempt"`          // from 1
+	Mapper  string   `json:"mapper"`           // the name of who has it
+	Backup  string   `json:"backup,omitempty"` // and of who was given it as well
+}
+
+// HeldBack says what keeps a job from being faster, or at all.
+type HeldBack struct {
+	By   Cause  `json:"by"`
+	Text string `json:"text"` // for people: what it is, and what helps
+}
+
+// Cause is what a job may be held back by.
+type Cause string
+
+// The causes.
+const (
+	ByStart      Cause = "start"      // the saver has not accepted the claim, or mappers of an earlier fetcher are heard first
+	ByNATS       Cause = "nats"       // no connection
+	BySaverAway  Cause = "saver-away" // the saver does not answer
+	ByPause      Cause = "pause"      // by an operator
+	ByNoMappers  Cause = "no-mappers"
+	ByRate       Cause = "rate"       // the limit that was set
+	BySaver      Cause = "saver"      // results wait for their commit
+	BySource     Cause = "source"     // mappers wait for chunks to be read
+	ByMappers    Cause = "mappers"    // all of them are busy
+	ByStragglers Cause = "stragglers" // only chunks that take long are left
+	ByEnd        Cause = "end"        // what is left is in work
+	ByLayout     Cause = "layout"     // all is saved, and is being laid out in input order
+)
 
 // Encode returns the answer to VerbStatus. Its numbers must be finite.
 func (s Status) Encode() Message {
@@ -95,53 +163,6 @@ type StatusQuery struct{}
 
 // Encode returns the message for VerbStatus.
 func (StatusQuery) Encode() Message { return encode(func(*fields) {}, nil) }
-
-// ControlAction is what an operator wants.
-type ControlAction string
-
-// The orders of an operator.
-const (
-	ControlPause  ControlAction = "pause"  // hand out no more chunks
-	ControlResume ControlAction = "resume" // hand out chunks again
-	ControlCancel ControlAction = "cancel" // end the job as it is
-	ControlRate   ControlAction = "rate"   // hand out at most Rate objects a second
-)
-
-// Control is an operator's order.
-type Control struct {
-	Action ControlAction `json:"action"`
-	Rate   float64       `json:"rate,omitempty"` // 0: no limit
-}
-
-// Encode returns the message for VerbControl. Its numbers must be finite.
-func (c Control) Encode() Message { return encode(func(*fields) {}, mustJSON(c)) }
-
-// DecodeControl reads what Encode wrote, or a person without a checksum. Which actions there are is left to the
-// fetcher. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
-func DecodeControl(m Message) (Control, error) {
-	var c Control
-	err := decodeSummed("control", m, optional, func(f *fields) { f.jsonBody(&c) })
-	return c, err
-}
-
-// ControlAnswer answers Control.
-type ControlAnswer struct {
-	Plan   chunk.PlanID `json:"plan"`
-	OK     bool         `json:"ok"`
-	Reason string       `json:"reason,omitempty"` // why not
-}
-
-// Encode returns the answer.
-func (a ControlAnswer) Encode() Message {
-	return encode(func(f *fields) { f.plan(&a.Plan, optional) }, mustJSON(a))
-}
-
-// DecodeControlAnswer reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
-func DecodeControlAnswer(m Message) (ControlAnswer, error) {
-	var a ControlAnswer
-	err := decode("control answer", m, func(f *fields) { f.jsonBody(&a) })
-	return a, err
-}
 
 // jsonBody reads the body.
 func (f *fields) jsonBody(v any) {

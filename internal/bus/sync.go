@@ -17,6 +17,7 @@ const (
 	SyncClaim  SyncOp = "claim"  // this job is mine now
 	SyncList   SyncOp = "list"   // which chunks are committed?
 	SyncFinish SyncOp = "finish" // that was all: lay out the result
+	SyncDead   SyncOp = "dead"   // which dead letters are there?
 )
 
 // Sync is the fetcher's question to the saver.
@@ -27,10 +28,10 @@ type Sync struct {
 	Epoch   uint64       // 0 in a claim
 
 	Claim  *chunk.Plan // claim
-	From   chunk.ID    // list: the committed chunks with From <= ID < From+Limit
-	Limit  int
-	Chunks []chunk.ID // list: instead of From and Limit, those of these; at most MaxSaved
-	Total  Totals     // finish
+	From   chunk.ID    // list: the committed chunks with From <= ID < From+Limit; dead: those of chunks below From
+	Limit  int         // dead: about how many
+	Chunks []chunk.ID  // list: instead of From and Limit, those of these; at most MaxSaved
+	Total  Totals      // finish
 }
 
 // Totals is how much a whole job is.
@@ -42,7 +43,7 @@ type Totals struct {
 const maxPage = 1 << 20
 
 func (s *Sync) fields(f *fields) {
-	choice(f, "Chunkline-Op", &s.Op, SyncClaim, SyncList, SyncFinish)
+	choice(f, "Chunkline-Op", &s.Op, SyncClaim, SyncList, SyncFinish, SyncDead)
 	f.plan(&s.Plan, presence(s.Op != SyncClaim))
 	f.token(keyFetcher, &s.Fetcher, required)
 	f.uint(keyEpoch, &s.Epoch, maxID, optional)
@@ -53,11 +54,14 @@ func (s *Sync) fields(f *fields) {
 		}
 	case SyncList:
 		ranges(f, keyChunks, &s.Chunks, MaxSaved, optional)
-		f.id("Chunkline-From", &s.From, optional)
-		f.int("Chunkline-Limit", &s.Limit, maxPage, optional)
+		f.id(keyFrom, &s.From, optional)
+		f.int(keyLimit, &s.Limit, maxPage, optional)
 		if !f.write && f.err == nil && (s.Chunks == nil) == (s.Limit == 0) {
-			f.fail("Chunkline-Limit", "want either a limit or chunks")
+			f.fail(keyLimit, "want either a limit or chunks")
 		}
+	case SyncDead:
+		f.id(keyFrom, &s.From, required)
+		f.int(keyLimit, &s.Limit, MaxDead, required)
 	case SyncFinish:
 		f.uint("Chunkline-Total-Chunks", &s.Total.Chunks, math.MaxInt64, required)
 		f.uint("Chunkline-Total-Objects", &s.Total.Objects, math.MaxInt64, required)
@@ -114,6 +118,8 @@ type SyncAnswer struct {
 	Key     []byte // claim: the key of lease tokens, 32 bytes
 	Entries []Entry
 	Summary Summary // what the sink holds; after a finish, where the result lies
+	Load    SaverLoad
+	Dead    *DeadPage // dead
 }
 
 // An Entry is a committed chunk.
@@ -134,6 +140,10 @@ func (a *SyncAnswer) fields(f *fields) {
 	f.uint(keyEpoch, &a.Epoch, maxID, optional)
 	f.secret("Chunkline-Key", &a.Key, keySize, optional)
 	f.summary(&a.Summary)
+	f.load(&a.Load)
+	if f.deadPage(&a.Dead); a.Dead != nil {
+		return // the body is the page
+	}
 	count := len(a.Entries)
 	f.int("Chunkline-Entries", &count, maxPage, optional)
 	if !f.write && f.err == nil {
@@ -167,9 +177,12 @@ func readEntry(b []byte) Entry {
 	return e
 }
 
-// Encode returns the answer. The body is the entries.
+// Encode returns the answer. The body is the entries, or the page of dead letters as JSON.
 func (a SyncAnswer) Encode() Message {
 	var body []byte
+	if a.Dead != nil {
+		return encode(a.fields, mustJSON(a.Dead))
+	}
 	if len(a.Entries) > 0 {
 		body = make([]byte, 0, len(a.Entries)*entrySize)
 	}

@@ -34,6 +34,8 @@ const (
 	keyName    = "Chunkline-Mapper-Name"
 	keyVersion = "Chunkline-Mapper-Version"
 	keyChunks  = "Chunkline-Chunks"
+	keyFrom    = "Chunkline-From"
+	keyLimit   = "Chunkline-Limit"
 	keyFetcher = "Chunkline-Fetcher"
 	keySummary = "Chunkline-Summary"
 )

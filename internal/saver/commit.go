@@ -134,6 +134,7 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 		defer s.queued.Add(-p.bytes())
 	}
 	begin := time.Now()
+	s.syncing.Store(0)
 	failpoint.Hit("saver.group.gathered")
 	outcomes, err := s.sink.Commit(ctx, results)
 	if errors.Is(err, sink.ErrFull) {
@@ -152,7 +153,9 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 		s.log.Info().Msg("sink has space again")
 	}
 	failpoint.Hit("saver.group.committed")
-	s.metrics.committed(group, outcomes, time.Since(begin))
+	took := time.Since(begin)
+	s.metrics.committed(group, outcomes, took)
+	s.last.Store(&bus.SaverLoad{Queued: len(s.queue), CommitSeconds: took.Seconds(), SyncSeconds: time.Duration(s.syncing.Load()).Seconds()})
 	s.settle(group, outcomes)
 	return nil
 }

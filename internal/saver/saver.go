@@ -34,15 +34,17 @@ type Saver struct {
 	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
 	metrics *meters
 
-	queue      chan pending                 // handlers → commit loop
-	queued     atomic.Int64                 // bytes in queue
-	confirms   confirms                     // commit loop → confirm loop
-	syncs      chan *bus.Request            // handlers → clerk
-	finish     finishing                    // only the clerk's goroutine, and what it starts
-	duplicates atomic.Uint64                // results dropped
-	plan       atomic.Pointer[chunk.PlanID] // of the sink, once it is known
-	full       atomic.Bool                  // the last commit found no space
-	pulse      app.Pulse                    // the commit loop turns
+	queue      chan pending                  // handlers → commit loop
+	queued     atomic.Int64                  // bytes in queue
+	confirms   confirms                      // commit loop → confirm loop
+	syncs      chan *bus.Request             // handlers → clerk
+	finish     finishing                     // only the clerk's goroutine, and what it starts
+	duplicates atomic.Uint64                 // results dropped
+	plan       atomic.Pointer[chunk.PlanID]  // of the sink, once it is known
+	full       atomic.Bool                   // the last commit found no space
+	syncing    atomic.Int64                  // nanoseconds that the commit under way has waited for the disk
+	last       atomic.Pointer[bus.SaverLoad] // as it was at the end of the last commit
+	pulse      app.Pulse                     // the commit loop turns
 }
 
 // New makes a saver. It does not own the bus or the sink: the caller closes
@@ -59,7 +61,10 @@ func New(b *bus.Bus, s sink.Sink, log zerolog.Logger) *Saver {
 	if watched, ok := s.(interface {
 		OnSync(func(string, time.Duration))
 	}); ok {
-		watched.OnSync(func(file string, took time.Duration) { m.metrics.sync.WithLabelValues(file).Observe(took.Seconds()) })
+		watched.OnSync(func(file string, took time.Duration) {
+			m.syncing.Add(int64(took))
+			m.metrics.sync.WithLabelValues(file).Observe(took.Seconds())
+		})
 	}
 	return m
 }

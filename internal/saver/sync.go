@@ -86,6 +86,8 @@ func (s *Saver) answerSync(ctx context.Context, layout *errgroup.Group, q bus.Sy
 		return s.list(ctx, q)
 	case q.Op == bus.SyncFinish:
 		return s.finishUp(ctx, layout, q.Total)
+	case q.Op == bus.SyncDead:
+		return s.dead(ctx, q)
 	}
 	return bus.SyncAnswer{Status: bus.SyncFailed, Reason: fmt.Sprintf("unknown operation %q", q.Op)}
 }
@@ -121,7 +123,7 @@ func (s *Saver) list(ctx context.Context, q bus.Sync) bus.SyncAnswer {
 	for i, e := range entries {
 		page[i] = bus.Entry(e)
 	}
-	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: q.Epoch, Entries: page, Summary: s.summary()}
+	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: q.Epoch, Entries: page, Summary: s.summary(), Load: s.load()}
 }
 
 // finishUp begins to lay out the result, or says how that went. A failure is

@@ -45,6 +45,13 @@ type Sink interface {
 	// Has returns those of ids that are committed, in the order of ids.
 	Has(ctx context.Context, ids []chunk.ID) ([]Entry, error)
 
+	// DeadBelow returns the dead letters, one JSON line each, of chunks with
+	// ID < below: the chunks by descending ID until there are limit dead letters
+	// or it has looked far enough, each chunk's by ascending ordinal. The next
+	// call goes on below next; 0: that was all. It is for people to look at: of a
+	// chunk whose dead letters are very large, one line tells so instead.
+	DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error)
+
 	// Finish checks that exactly the chunks 0 to chunks-1 are committed, that
 	// their ordinals are contiguous from 0, and that they hold objects objects in
 	// total (else ErrIncomplete, naming the first gap), and lays out outputs

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -118,6 +119,22 @@ func (s *Sink) List(_ context.Context, from chunk.ID, limit int) ([]sink.Entry, 
 	}
 	slices.SortFunc(entries, func(a, b sink.Entry) int { return int(a.ID) - int(b.ID) })
 	return entries, nil
+}
+
+// DeadBelow implements sink.Sink.
+func (s *Sink) DeadBelow(_ context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.results))) {
+		switch r := s.results[id]; {
+		case id >= below || r.DeadCount == 0:
+		case limit <= 0:
+			return lines, next, nil
+		default:
+			lines, next, limit = append(lines, r.Dead...), id, limit-r.DeadCount
+		}
+	}
+	return lines, 0, nil
 }
 
 // Has implements sink.Sink.

@@ -49,6 +49,33 @@ var readings = map[string]func(*harness){
 			t.Fatalf("has of nothing: %v, %v", got, err)
 		}
 	},
+	"dead letters, the newest chunks first": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		look := func(below chunk.ID, limit int, next chunk.ID, want ...sink.Result) {
+			t.Helper()
+			var lines string
+			for _, r := range want {
+				lines += string(r.Dead)
+			}
+			got, gotNext, err := h.DeadBelow(t.Context(), below, limit)
+			if err != nil || string(got) != lines || gotNext != next {
+				t.Fatalf("dead letters below %d, at most %d: %q, %d, %v; want %q, %d", below, limit, got, gotNext, err, lines, next)
+			}
+		}
+		look(1<<62, 10, 0)
+		all := Chain("", []int{-1, 1}, []int{1}, []int{-1, -1}, []int{-1}, []int{2})
+		for _, r := range all {
+			h.commit([]sink.Result{r}, sink.Committed)
+		}
+		look(1<<62, 10, 0, all[3], all[2], all[0])
+		look(1<<62, 1, 3, all[3])
+		look(3, 1, 2, all[2]) // a chunk's dead letters stay together
+		look(2, 1, 0, all[0])
+		look(0, 1, 0)
+		h.reopen()
+		look(4, 10, 0, all[3], all[2], all[0])
+	},
 	"nothing after close": func(h *harness) {
 		t := h.t
 		h.claim(Plan("a"), "f1")

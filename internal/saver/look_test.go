@@ -1,0 +1,43 @@
+package saver_test
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// TestDead: a fetcher that asks for dead letters gets them shortened, the newest
+// chunks first, and is told where to go on.
+func TestDead(t *testing.T) {
+	long := `"` + strings.Repeat("é", 5000) + `"`
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		for id, object := range []string{`{"a":1}`, long, "\xff"} {
+			s := result(chunk.ID(id))
+			s.Counts, s.Outputs, s.DeadCount = []int{0, 1}, []byte("{}\n"), 1
+			s.Dead = chunk.DeadLetter{
+				Ordinal: s.First, Chunk: s.Chunk, Error: "no " + object, Attempts: 2, Mapper: "m", Version: "v3", Object: []byte(object),
+			}.Append(nil)
+			b.want(sign(s), bus.SaveCommitted)
+		}
+		first := b.ask(bus.Sync{Op: bus.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, From: 1 << 40, Limit: 2}).Dead
+		if first == nil || len(first.Letters) != 2 || first.Before != 1 {
+			t.Fatalf("answered %+v, want two dead letters, and that there are more below chunk 1", first)
+		}
+		if d := first.Letters[0]; d.Object != "\uFFFD" || d.Bytes != 1 || d.Chunk != 2 || d.Ordinal != 4 || d.Attempts != 2 || d.Version != "v3" {
+			t.Errorf("the newest one is shown as %+v", d)
+		}
+		if d := first.Letters[1]; len(d.Object) > 2048 || !utf8.ValidString(d.Object) || !strings.HasPrefix(long, d.Object) || len(d.Error) > 2048 || d.Bytes != len(long) {
+			t.Errorf("a long one is shown as %+v", d)
+		}
+		second := b.ask(bus.Sync{Op: bus.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, From: first.Before, Limit: 2}).Dead
+		if second == nil || len(second.Letters) != 1 || second.Before != 0 || second.Letters[0].Object != `{"a":1}` {
+			t.Errorf("then answered %+v, want the last one", second)
+		}
+		if a := b.ask(bus.Sync{Op: bus.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 9, From: 1, Limit: 2}); a.Status != bus.SyncFenced {
+			t.Errorf("a stranger was answered %+v", a)
+		}
+	})
+}
