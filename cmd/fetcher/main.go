@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 	"os"
 
 	"github.com/rs/zerolog"
@@ -13,6 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/page"
 	"github.com/chunkline/chunkline/internal/source"
 )
 
@@ -48,9 +48,5 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 	if err != nil {
 		return err
 	}
-	return app.RunRole(ctx, common.HTTPAddr, f, func(s *app.Server) {
-		s.Handle("GET /api/status", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			app.WriteJSON(w, http.StatusOK, f.Status())
-		}))
-	})
+	return app.RunRole(ctx, common.HTTPAddr, f, func(s *app.Server) { page.Register(s, f, cfg.ControlToken) })
 }

@@ -15,7 +15,7 @@ type Common struct {
 	Job       string `envconfig:"JOB" default:"default" desc:"name of the job, part of every subject: 1 to 64 of A-Z a-z 0-9 _ -"`
 	LogLevel  string `envconfig:"LOG_LEVEL" default:"info" desc:"least level that is logged: debug, info, warn or error"`
 	LogFormat string `envconfig:"LOG_FORMAT" default:"auto" desc:"json, console, or auto: console on a terminal, else json"`
-	HTTPAddr  string `envconfig:"HTTP_ADDR" default:":3541" desc:"host:port of /healthz, /readyz, /metrics and /version; empty: none"`
+	HTTPAddr  string `envconfig:"HTTP_ADDR" default:":3541" desc:"host:port of /healthz, /readyz, /metrics and /version, and of the fetcher's live page; empty: none"`
 }
 
 // Load fills settings, pointers to structs with envconfig tags, from the

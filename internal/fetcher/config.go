@@ -18,6 +18,7 @@ type Config struct {
 	Rate         float64       `envconfig:"RATE" default:"0" desc:"most objects handed out a second; 0: no limit"`
 	OnDone       string        `envconfig:"ON_DONE" default:"stay" desc:"when the job is done: stay (and answer status) or exit"`
 	FinishWithin time.Duration `envconfig:"FINISH_WITHIN" default:"0s" desc:"time the job should take; it decides how many mappers are asked for (metric chunkline_wanted_mappers); 0: no target"`
+	ControlToken string        `envconfig:"CONTROL_TOKEN" desc:"who sends it may pause, resume, cancel and slow down the job on the live page, 8 or more printable characters without blanks; empty: nobody may"`
 	MaxDead      int64         `envconfig:"MAX_DEAD" default:"-1" desc:"most dead letters before the job is stopped; -1: no limit"`
 }
 
@@ -41,10 +42,24 @@ func (c Config) Validate() error {
 		return app.Usage("ON_DONE=%q: use stay or exit", c.OnDone)
 	case c.FinishWithin < 0:
 		return app.Usage("FINISH_WITHIN=%s: use a duration of 0 (no target) or more", c.FinishWithin)
+	case c.ControlToken != "" && !isToken(c.ControlToken):
+		return app.Usage("CONTROL_TOKEN (not shown): use at least %d printable ASCII characters without blanks, or leave it empty", minToken)
 	case c.MaxDead < -1:
 		return app.Usage("MAX_DEAD=%d: use -1 (no limit) or more", c.MaxDead)
 	}
 	return nil
+}
+
+const minToken = 8
+
+// isToken says whether a token can travel in a header, and is not short.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return len(s) >= minToken
 }
 
 // Errors that end a job. Each says what a person can do.

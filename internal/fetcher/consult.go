@@ -87,6 +87,7 @@ func (d *desk) answered(asked time.Time, q bus.Sync, a bus.SyncAnswer, err error
 		d.finished(a.Summary)
 	default:
 		d.account(a.Summary)
+		d.load = a.Load
 		d.settle(now, q.Chunks, a.Entries)
 	}
 }

@@ -48,6 +48,7 @@ type desk struct {
 
 	waiting waiting // requests that wait for a chunk
 	mappers map[string]*mapper
+	gone    []goneMapper // the latest last
 
 	ahead   int  // bytes that have not gone out yet
 	cut     bool // the source is at its end
@@ -65,12 +66,14 @@ type desk struct {
 	saverAway bool
 	failures  int // times the result could not be laid out
 
-	state  bus.JobState
-	paused bool
-	rate   float64
-	total  bus.Summary // what the sink holds, as last told
-	meter  meter
-	err    error // why the job ended
+	state   bus.JobState
+	paused  bool
+	rate    float64
+	total   bus.Summary // what the sink holds, as last told
+	load    bus.SaverLoad
+	meter   meter
+	history history
+	err     error // why the job ended
 }
 
 func newDesk(f *Fetcher) *desk {
@@ -185,8 +188,8 @@ func (d *desk) vanish(id string) {
 func (d *desk) forget(id, why string) {
 	if m, known := d.mappers[id]; known {
 		d.f.log.Warn().Str("mapper", m.Name).Str("id", id).Msgf("mapper %s: its chunks go to others", why)
+		d.farewell(time.Now(), m, why)
 	}
-	delete(d.mappers, id)
 	d.waiting.drop(id, nil)
 	failpoint.Hit("fetcher.mapper.lost")
 }

@@ -58,7 +58,9 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 	}
 	d.waiting.drop(m.ID, h.Asking)
 	if goodbye {
-		delete(d.mappers, m.ID)
+		if m, known := d.mappers[m.ID]; known {
+			d.farewell(now, m, "said goodbye")
+		}
 		return
 	}
 	if _, known := d.mappers[m.ID]; !known {
@@ -66,6 +68,7 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 		d.mappers[m.ID] = &mapper{
 			Mapper: m, taken: map[uint64]struct{}{}, version: label, counter: d.f.metrics.saved.WithLabelValues(label),
 		}
+		d.mappers[m.ID].pace.begin(now)
 		d.f.log.Info().Str("mapper", m.Name).Str("id", m.ID).Str("mapper_version", m.Version).Msg("mapper is here")
 	}
 	d.mappers[m.ID].note(now, h.Asking)
@@ -103,6 +106,7 @@ func (d *desk) hearSaved(now time.Time, s bus.Saved) {
 		d.saved(now, c.Entry, c.Mapper)
 	}
 	d.account(s.Total)
+	d.load = s.Load
 }
 
 // saved takes a chunk off the books. The mapper may be unknown: "". A chunk
@@ -130,8 +134,11 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string) {
 		}
 		delete(d.held, e.ID)
 	}
-	if m, known := d.mappers[outcome.Mapper]; known {
+	if m, here := d.mappers[outcome.Mapper]; here {
 		m.saved++
+		if known {
+			m.pace.add(now, h.count)
+		}
 	}
 }
 

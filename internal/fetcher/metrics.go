@@ -53,7 +53,7 @@ func newMeters() *meters {
 	m.backups = s.Count("chunkline_backup_attempts_total", "Stragglers that were given to a second mapper.")
 	m.wins = s.Count("chunkline_backup_wins_total", "Backup attempts whose result was the first.")
 	m.mappers = s.Gauge("chunkline_mappers", "Mappers that are known and alive, by version and state: draining ones take no more, silent ones missed two beats, working ones hold chunks.",
-		metrics.Version, metrics.OneOf("state", "working", "idle", "silent", "draining"))
+		metrics.Version, metrics.OneOf("state", string(bus.MapperWorking), string(bus.MapperIdle), string(bus.MapperSilent), string(bus.MapperDraining)))
 	m.wanted = s.Gauge("chunkline_wanted_mappers", "Mappers that the job could use now, or needs to end within FINISH_WITHIN if that is set; docs/metrics.md has the formula.")
 	m.waiting = s.Gauge("chunkline_waiting_requests", "Requests of mappers that wait for a chunk.")
 	m.oldest = s.Gauge("chunkline_oldest_chunk_seconds", "How long the chunk that is longest in flight has been so; 0 if none is.")
@@ -124,7 +124,7 @@ func (m *meters) gather(f *Fetcher) func(metrics.Emit) {
 		emit(m.backups, float64(s.Chunks.Backups))
 		emit(m.wins, float64(s.Chunks.BackupWins))
 		for of, n := range v.mappers {
-			emit(m.mappers, float64(n), of.version, of.state)
+			emit(m.mappers, float64(n), of.version, string(of.state))
 		}
 		emit(m.wanted, float64(v.wanted))
 		emit(m.waiting, float64(s.Waiting))

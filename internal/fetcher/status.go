@@ -1,81 +1,10 @@
 package fetcher
 
 import (
-	"maps"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chunkline/chunkline/internal/bus"
 )
-
-// mapper is what people want to know of a mapper, and which of its requests
-// are new.
-type mapper struct {
-	bus.Mapper
-	heard time.Time
-	saved uint64
-
-	draining bool               // a beat of it said so
-	version  string             // its label
-	counter  prometheus.Counter // of what is saved by its version
-
-	asking []uint64            // the requests that its latest report says are open, ascending
-	taken  map[uint64]struct{} // those of them that have arrived
-}
-
-// note takes the time and the open requests of a report that is not stale.
-func (m *mapper) note(now time.Time, asking []uint64) {
-	m.heard, m.asking = now, asking
-	maps.DeleteFunc(m.taken, func(seq uint64, _ struct{}) bool { return !contains(asking, seq) })
-}
-
-// contains says whether an ascending list, as the bus reads them, has seq. A
-// list is as long as its sender likes, so it is searched, not scanned.
-func contains(ascending []uint64, seq uint64) bool {
-	_, has := slices.BinarySearch(ascending, seq)
-	return has
-}
-
-// takes says whether a request is to be answered: it is open still, and this
-// is its first copy.
-func (m *mapper) takes(seq uint64) bool {
-	if _, doubled := m.taken[seq]; doubled || !contains(m.asking, seq) {
-		return false
-	}
-	m.taken[seq] = struct{}{}
-	return true
-}
-
-// rateSpan is the time that the shown rate is the average of.
-const rateSpan = 10 * time.Second
-
-// meter measures the rate of saved objects over the last rateSpan.
-type meter struct {
-	last    time.Time
-	samples []sample // oldest first
-}
-
-type sample struct {
-	at      time.Time
-	objects uint64
-}
-
-// rate notes how many objects are saved now and returns objects a second.
-func (m *meter) rate(now time.Time, objects uint64) float64 {
-	m.last = now
-	m.samples = append(m.samples, sample{at: now, objects: objects})
-	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= rateSpan {
-		m.samples = m.samples[1:]
-	}
-	first := m.samples[0]
-	if span := now.Sub(first.at).Seconds(); span > 0 && objects > first.objects {
-		return float64(objects-first.objects) / span
-	}
-	return 0
-}
 
 // report publishes the desk's state for whoever asks.
 func (d *desk) report(now time.Time) {
@@ -88,7 +17,7 @@ func (d *desk) report(now time.Time) {
 			Cut: uint64(counts.Added), Ready: uint64(counts.Ready), InFlight: uint64(counts.InFlight), Saved: uint64(counts.Saved),
 			Redelivered: counts.Redelivered, Duplicates: d.total.Duplicates, Backups: counts.Backups, BackupWins: counts.BackupWins,
 		},
-		Waiting: d.waiting.len(), SaverAway: d.saverAway, Cut: d.cut, Summary: d.total,
+		Waiting: d.waiting.len(), SaverAway: d.saverAway, Saver: d.load, Cut: d.cut, Summary: d.total, RateLimit: d.rate,
 		Rate: d.meter.rate(now, d.total.Objects),
 	}
 	s.Progress = d.progress()
@@ -97,11 +26,11 @@ func (d *desk) report(now time.Time) {
 		seconds := left / s.Rate
 		s.ETASeconds = &seconds
 	}
-	for _, m := range slices.SortedFunc(maps.Values(d.mappers), func(a, b *mapper) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) }) {
-		s.Mappers = append(s.Mappers, bus.MapperStatus{
-			Mapper: m.Mapper, Held: d.ledger.Holds(m.ID), Saved: m.saved, LastBeatSeconds: now.Sub(m.heard).Seconds(),
-		})
-	}
+	s.Mappers = d.mapperList(now)
+	s.Gone = d.goneList(now)
+	s.Stragglers = d.stragglerList(now)
+	s.HeldBack = d.heldBack(now, s)
+	d.history.add(now, d.total.Objects)
 	d.f.metrics.view.Store(d.look(now, s))
 	d.f.last.Store(&s)
 }

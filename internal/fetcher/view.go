@@ -18,7 +18,10 @@ type view struct {
 }
 
 // kind is what mappers are counted by.
-type kind struct{ version, state string }
+type kind struct {
+	version string
+	state   bus.MapperState
+}
 
 // look makes the view of a status. Only the desk's goroutine calls it, with the report.
 func (d *desk) look(now time.Time, s bus.Status) *view {
@@ -31,18 +34,6 @@ func (d *desk) look(now time.Time, s bus.Status) *view {
 		v.mappers[kind{version: m.version, state: d.stateOf(now, m)}]++
 	}
 	return v
-}
-
-func (d *desk) stateOf(now time.Time, m *mapper) string {
-	switch {
-	case now.Sub(m.heard) >= suspectAfter:
-		return "silent"
-	case m.draining:
-		return "draining"
-	case d.ledger.Holds(m.ID) > 0:
-		return "working"
-	}
-	return "idle"
 }
 
 // need is what decides how many mappers are wanted.

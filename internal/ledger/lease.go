@@ -101,7 +101,7 @@ func (l *Ledger) straggler(now time.Time, m *mapper) *entry {
 	if !l.cfg.Speculate || l.backups*maxBackups >= l.flight.Len() {
 		return nil
 	}
-	late := now.Add(-max(minStraggler, 2*l.durations.median))
+	late := l.late(now)
 	for element := l.flight.Front(); element != nil; element = element.Next() {
 		e := element.Value.(*entry)
 		if !e.since.Before(late) {

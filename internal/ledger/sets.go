@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"container/heap"
+	mathbits "math/bits"
 	"slices"
 	"time"
 
@@ -22,6 +23,26 @@ func (b *bitmap) set(id chunk.ID) {
 func (b bitmap) has(id chunk.ID) bool {
 	word := id / 64
 	return word < chunk.ID(len(b)) && b[word]&(1<<(id%64)) != 0
+}
+
+// count is how many IDs of a range are in the set.
+func (b bitmap) count(from, to chunk.ID) int {
+	n := 0
+	for id := from; id < to; {
+		word, bit := id/64, id%64
+		if word >= chunk.ID(len(b)) {
+			break
+		}
+		bits := b[word] >> bit
+		width := 64 - bit
+		if to-id < width {
+			width = to - id
+			bits &= 1<<width - 1
+		}
+		n += mathbits.OnesCount64(bits)
+		id += width
+	}
+	return n
 }
 
 // ids is a heap of chunk IDs, the lowest first.

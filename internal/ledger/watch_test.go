@@ -1,8 +1,14 @@
 package ledger
 
 import (
+	"reflect"
+	"slices"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // TestRedelivered: a chunk that goes out again is counted by why it did, and
@@ -44,5 +50,107 @@ func TestRedelivered(t *testing.T) {
 		if got := l.Redelivered(); got != want {
 			t.Errorf("after %s: %v, want %v", reason, got, want)
 		}
+	}
+}
+
+// TestMap: whatever part of it is drawn, and however coarse, the map counts
+// what Look says of each chunk.
+func TestMap(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Unix(1000, 0)
+		l := New(Config{SuspectAfter: time.Second, GoneAfter: 2 * time.Second, MaxAttempts: 1})
+		l.Hear(now, Report{Mapper: "m", Seq: 1, Asking: []uint64{1}})
+		for range rapid.IntRange(0, 300).Draw(t, "chunks") {
+			switch rapid.IntRange(0, 5).Draw(t, "how") {
+			case 0, 1:
+				l.AddSaved()
+			case 2:
+				l.Saved(now, l.Add(now), "m")
+			case 3:
+				l.Add(now)
+			case 4:
+				l.Add(now)
+				l.Lease(now, "m", 1)
+			case 5: // one that is dead
+				l.Add(now)
+				l.Hear(now, Report{Mapper: "other", Seq: 1, Asking: []uint64{1}})
+				l.Lease(now, "other", 1)
+				l.Vanish("other")
+				for _, id := range l.Doubts() {
+					l.Settle(id)
+				}
+			}
+		}
+		first := chunk.ID(rapid.IntRange(0, 320).Draw(t, "first"))
+		each := rapid.IntRange(1, 130).Draw(t, "each")
+		for i, got := range l.Map(first, each, rapid.IntRange(1, 40).Draw(t, "cells")) {
+			var want Cell
+			from := first + chunk.ID(i*each)
+			for id := from; id < from+chunk.ID(each); id++ {
+				v, there := l.Look(now, id)
+				switch {
+				case !there:
+				case v.State == Ready:
+					want.Ready++
+				case v.State == InFlight:
+					want.InFlight++
+				case v.State == Saved:
+					want.Saved++
+				default:
+					want.Dead++
+				}
+			}
+			if got != want {
+				t.Fatalf("cell %d, chunks %d to %d: %+v, want %+v", i, from, int(from)+each-1, got, want)
+			}
+		}
+	})
+}
+
+// TestStragglers: those in flight for longer than the limit are listed, the longest
+// first, with who holds them; so is one that has a backup attempt.
+func TestStragglers(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	l := New(Config{SuspectAfter: time.Hour, GoneAfter: 2 * time.Hour, Speculate: true})
+	for range 3 {
+		l.Add(now)
+	}
+	for i, name := range []string{"a", "b", "c"} {
+		l.Hear(now, Report{Mapper: name, Seq: 1, Asking: []uint64{1}})
+		l.Lease(now.Add(time.Duration(i)*time.Millisecond), name, 1)
+	}
+	if got := l.Stragglers(now.Add(minStraggler), 10); len(got) != 0 {
+		t.Errorf("nobody is late yet: %+v", got)
+	}
+	later := now.Add(minStraggler + 2*time.Millisecond)
+	l.Hear(now, Report{Mapper: "idle", Seq: 1, Asking: []uint64{1}})
+	if _, ok := l.Lease(later, "idle", 1); !ok {
+		t.Fatal("the straggler got no backup attempt")
+	}
+	want := []View{
+		{ID: 0, State: InFlight, Attempt: 1, For: minStraggler + 2*time.Millisecond, Mappers: []string{"a", "idle"}, Backup: true},
+		{ID: 1, State: InFlight, Attempt: 1, For: minStraggler + time.Millisecond, Mappers: []string{"b"}},
+	}
+	if got := l.Stragglers(later, 10); !reflect.DeepEqual(got, want) {
+		t.Errorf("stragglers %+v, want %+v", got, want)
+	}
+	if got := l.Stragglers(later, 1); len(got) != 1 || got[0].ID != 0 {
+		t.Errorf("at most one: %+v", got)
+	}
+	l.Vanish("b")
+	if v, _ := l.Look(later, 1); v.State != InFlight || !slices.Equal(v.Lost, []string{"b"}) || v.Attempt != 2 || v.For != 0 {
+		t.Errorf("after its mapper vanished chunk 1 is %+v", v)
+	}
+}
+
+func BenchmarkMap(b *testing.B) {
+	l := New(Config{})
+	for range 10_000_000 {
+		l.AddSaved()
+	}
+	for b.Loop() {
+		l.Map(0, 10_000_000/2000, 2000)
 	}
 }

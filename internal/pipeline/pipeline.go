@@ -13,6 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/page"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
@@ -144,7 +145,7 @@ func (p *parts) run(ctx context.Context) error {
 		return nil
 	})
 	others.Go(func() error {
-		fetchErr = app.RunRole(fetching, p.cfg.HTTP, p.fetcher, nil)
+		fetchErr = app.RunRole(fetching, p.cfg.HTTP, p.fetcher, func(s *app.Server) { page.Register(s, p.fetcher, p.cfg.Fetcher.ControlToken) })
 		stopMapping()
 		return nil
 	})

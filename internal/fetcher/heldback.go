@@ -1,0 +1,75 @@
+package fetcher
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// slowCommit is from when on waiting for commits is worth a word: below it is
+// how a saver works, many results to a sync.
+const slowCommit = 20 * time.Millisecond
+
+// heldBack says what keeps the job from being faster, or at all; nil if
+// nothing does that people could change.
+func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
+	by := func(cause bus.Cause, format string, args ...any) *bus.HeldBack {
+		return &bus.HeldBack{By: cause, Text: fmt.Sprintf(format, args...)}
+	}
+	queued := s.Saver.Queued
+	switch {
+	case s.State == bus.StateDone || d.err != nil:
+		return nil
+	case !d.online:
+		return by(bus.ByNATS, "NATS is away: what runs goes on when it is back")
+	case d.saverAway:
+		return by(bus.BySaverAway, "the saver does not answer: is it running, and can it write?")
+	case s.State == bus.StateFinishing:
+		return by(bus.ByLayout, "all is saved, and is being laid out in the order of the source")
+	case s.Paused:
+		return by(bus.ByPause, "paused by an operator: resume it")
+	case now.Before(d.listenTo):
+		return by(bus.ByStart, "hearing first what the mappers hold that an earlier fetcher gave work to")
+	case d.renewed.Before(d.doubted):
+		return by(bus.ByStart, "asking the saver whether this fetcher still runs the job")
+	case len(s.Mappers) == 0:
+		return by(bus.ByNoMappers, "no mapper is here: start some")
+	case d.rate > 0 && s.Waiting > 0 && s.Chunks.Ready > 0:
+		return by(bus.ByRate, "held at the limit of %g objects a second, with %s waiting: raise the rate", d.rate, plural(s.Waiting, "worker"))
+	case queued > 0 && uint64(queued)*2 >= s.Chunks.InFlight && s.Saver.CommitSeconds >= slowCommit.Seconds():
+		return by(bus.BySaver, "waiting for the saver: %s queued, a commit takes %.0f ms, of it disk sync %.0f ms",
+			plural(queued, "result"), s.Saver.CommitSeconds*1000, s.Saver.SyncSeconds*1000)
+	case s.Chunks.Ready == 0 && !d.cut && s.Waiting > 0:
+		return by(bus.BySource, "mappers wait for the source to be read")
+	case s.Chunks.Ready == 0 && d.cut && len(s.Stragglers) > 0 && uint64(len(s.Stragglers)) == s.Chunks.InFlight:
+		late := s.Stragglers[0]
+		return by(bus.ByStragglers, "waiting for the last %s: %s has had chunk %d for %.0f s", plural(len(s.Stragglers), "chunk"), late.Mapper, late.Chunk, late.Seconds)
+	case s.Chunks.Ready == 0 && d.cut && s.Chunks.InFlight > 0:
+		return by(bus.ByEnd, "the last %s in work", areChunks(int(s.Chunks.InFlight)))
+	case s.Waiting == 0 && s.Chunks.Ready > 0:
+		return by(bus.ByMappers, "%s busy: add mappers", allMappers(len(s.Mappers)))
+	}
+	return nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func areChunks(n int) string {
+	if n == 1 {
+		return "chunk is"
+	}
+	return fmt.Sprintf("%d chunks are", n)
+}
+
+func allMappers(n int) string {
+	if n == 1 {
+		return "the one mapper is"
+	}
+	return fmt.Sprintf("all %d mappers are", n)
+}

@@ -1,0 +1,121 @@
+package page
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	eventsEvery = time.Second
+	maxViewers  = 200
+	writeWithin = 10 * time.Second // a viewer that does not read is given up
+)
+
+// event is one kind of event as it was last.
+type event struct {
+	name    string
+	data    []byte
+	version int // 0: there is none yet
+}
+
+// frames is what all viewers are shown. It is made anew by whoever needs it
+// first in a second; so it costs nothing when nobody watches, and the same for
+// one viewer as for many.
+type frames struct {
+	job     Job
+	viewers atomic.Int32
+
+	mu     sync.Mutex
+	made   time.Time // guarded by mu
+	events []event   // guarded by mu
+}
+
+// latest returns the events as they are now.
+func (f *frames) latest(ctx context.Context) []event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := time.Now(); now.Sub(f.made) >= eventsEvery*9/10 {
+		f.made = now
+		f.set("status", f.job.Status(), nil)
+		m, err := f.job.Map(ctx, 0, 0, usualCells)
+		f.set("map", m, err)
+		h, err := f.job.History(ctx)
+		f.set("history", h, err)
+	}
+	return slices.Clone(f.events) // the data of an event is never written again
+}
+
+// set takes a new value of an event, unless there is none or it says the same.
+func (f *frames) set(name string, v any, err error) {
+	if err != nil {
+		return // the fetcher waits for the saver, and has nothing to show yet
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return // its numbers are finite, and the rest always encodes
+	}
+	for i := range f.events {
+		if e := &f.events[i]; e.name == name {
+			if !bytes.Equal(e.data, data) {
+				e.data, e.version = data, e.version+1
+			}
+			return
+		}
+	}
+	f.events = append(f.events, event{name: name, data: data, version: 1})
+}
+
+// events sends what changes, once a second, until the viewer leaves or the server ends.
+func (a *api) events(w http.ResponseWriter, r *http.Request) {
+	if a.frames.viewers.Add(1) > maxViewers {
+		a.frames.viewers.Add(-1)
+		problem(w, http.StatusServiceUnavailable, errors.New("too many viewers"))
+		return
+	}
+	defer a.frames.viewers.Add(-1)
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no") // or a proxy collects events until they are old
+	control := http.NewResponseController(w)
+	send := func(write func(io.Writer) error) error {
+		return errors.Join(control.SetWriteDeadline(time.Now().Add(writeWithin)), write(w), control.Flush())
+	}
+	if send(func(w io.Writer) error { _, err := io.WriteString(w, "retry: 1000\n\n"); return err }) != nil {
+		return
+	}
+	sent := map[string]int{}
+	tick := time.NewTicker(eventsEvery)
+	defer tick.Stop()
+	for {
+		latest := a.frames.latest(r.Context())
+		err := send(func(w io.Writer) error {
+			for _, e := range latest {
+				if sent[e.name] == e.version {
+					continue
+				}
+				sent[e.name] = e.version
+				if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", e.name, e.data); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return // the viewer has left
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package page
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"net/http"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/fetcher"
+)
+
+// A Job is what the page shows; *fetcher.Fetcher is one.
+type Job interface {
+	Status() bus.Status
+	Map(ctx context.Context, from, to chunk.ID, cells int) (fetcher.Map, error)
+	Chunk(ctx context.Context, id chunk.ID) (fetcher.Chunk, error)
+	History(ctx context.Context) (fetcher.History, error)
+	Dead(ctx context.Context, below chunk.ID, limit int) (bus.DeadPage, error)
+	Control(ctx context.Context, c bus.Control) error
+}
+
+//go:embed static
+var static embed.FS
+
+// Register adds the page of a job and its API to a server. Whoever has the
+// token may control the job; empty: nobody may.
+func Register(server interface {
+	Handle(pattern string, h http.Handler)
+}, job Job, token string,
+) {
+	a := &api{job: job, token: token, frames: frames{job: job}}
+	assets, err := fs.Sub(static, "static")
+	if err != nil {
+		panic(err) // the name is right, or nothing was ever embedded
+	}
+	files := http.FileServerFS(assets)
+	server.Handle("GET /{$}", plain(files))
+	server.Handle("GET /page/", plain(http.StripPrefix("/page", files)))
+	for pattern, handle := range map[string]http.HandlerFunc{
+		"GET /api/status":      a.status,
+		"GET /api/map":         a.chunkMap,
+		"GET /api/chunks/{id}": a.chunk,
+		"GET /api/history":     a.history,
+		"GET /api/dead":        a.dead,
+		"GET /api/events":      a.events,
+		"GET /api/control":     a.controls,
+		"POST /api/control":    a.control,
+	} {
+		server.Handle(pattern, handle)
+	}
+}
+
+// plain lets a browser load nothing but what this server has, and ask each
+// time: after an update the page must fit its API.
+func plain(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
+			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cache-Control", "no-cache")
+		h.ServeHTTP(w, r)
+	})
+}

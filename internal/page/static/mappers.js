@@ -1,0 +1,101 @@
+// The table of mappers, those that are gone last, and the stragglers.
+
+import { count, duration, element, plural, rate, text } from "./format.js";
+
+const usual = 100; // rows, unless all are asked for
+const rows = new Map(); // by the mapper's ID
+const table = element("mappers");
+const body = table.querySelector("tbody");
+let key = "name", down = false, all = false, latest = null;
+
+export function showMappers(status) {
+  latest = status;
+  const list = [
+    ...status.mappers.map((m) => ({ ...m, beat: m.last_beat_seconds })),
+    ...status.gone.map((m) => ({ ...m, state: "gone", held: 0, rate: 0, beat: m.seconds })),
+  ];
+  const wanted = element("mapper-filter").value.trim().toLowerCase();
+  const slow = element("mapper-slow").checked;
+  const fit = list.filter((m) => (!slow || m.slow) && `${m.name} ${m.version} ${m.state}`.toLowerCase().includes(wanted));
+  fit.sort(order);
+  const shown = all ? fit : fit.slice(0, usual);
+  const keep = new Set();
+  shown.forEach((m, i) => {
+    const row = rows.get(m.id) ?? create(m.id);
+    fill(row, m);
+    keep.add(m.id);
+    if (body.children[i] !== row) body.insertBefore(row, body.children[i] ?? null);
+  });
+  for (const [id, row] of rows) if (!keep.has(id)) { row.remove(); rows.delete(id); }
+  text(element("mappers-shown"), list.length === 0 ? "No mapper is here." : shown.length < list.length ? `${count(shown.length)} of ${count(list.length)} are shown.` : "");
+  element("mappers-all").hidden = shown.length === fit.length;
+}
+
+function order(a, b) {
+  if ((a.state === "gone") !== (b.state === "gone")) return a.state === "gone" ? 1 : -1;
+  if (a.state === "gone") return a.beat - b.beat; // the latest first
+  const by = typeof a[key] === "number" ? a[key] - b[key] : collate(a[key], b[key]);
+  return (down ? -by : by) || collate(a.name, b.name) || collate(a.id, b.id);
+}
+
+const collate = new Intl.Collator("en", { numeric: true }).compare;
+
+function create(id) {
+  const row = document.createElement("tr");
+  row.dataset.mapper = id;
+  for (let i = 0; i < 7; i++) row.append(document.createElement("td"));
+  [3, 4, 5, 6].forEach((i) => row.children[i].classList.add("number"));
+  rows.set(id, row);
+  return row;
+}
+
+function fill(row, m) {
+  row.dataset.state = m.state;
+  row.dataset.slow = Boolean(m.slow);
+  const gone = m.state === "gone";
+  const cells = [
+    m.name, m.version || "–", gone ? `gone: ${m.why}` : m.slow ? `${m.state}, slow` : m.state,
+    gone ? (m.lost > 0 ? `${plural(m.lost, "chunk")} went on` : "–") : count(m.held), gone ? "–" : rate(m.rate), count(m.saved), `${duration(m.beat)} ago`,
+  ];
+  cells.forEach((value, i) => text(row.children[i], value));
+}
+
+export function showVersions(status) {
+  const by = new Map();
+  for (const m of status.mappers) {
+    const v = by.get(m.version) ?? { mappers: 0, rate: 0 };
+    by.set(m.version, { mappers: v.mappers + 1, rate: v.rate + m.rate });
+  }
+  const busy = status.mappers.filter((m) => m.held > 0).length;
+  text(element("mapper-count"), status.mappers.length === 0 ? "none" : `${count(busy)} of ${count(status.mappers.length)}`);
+  const said = [...by].sort(([a], [b]) => collate(a, b)).slice(0, 4).map(([version, v]) => `${version || "no version"}: ${count(v.mappers)}, ${rate(v.rate)}/s`);
+  if (by.size > 4) said.push(`${by.size - 4} more versions`);
+  text(element("versions"), status.mappers.length === 0 ? "" : `at work; ${said.join("; ")}`);
+}
+
+export function showStragglers(status) {
+  const list = element("stragglers").querySelector("tbody");
+  status.stragglers.forEach((s, i) => {
+    const row = list.children[i] ?? list.appendChild(document.createElement("tr"));
+    row.dataset.chunk = s.chunk;
+    const cells = [count(s.chunk), duration(s.seconds), count(s.attempt), s.mapper, s.backup || "none yet"];
+    cells.forEach((value, k) => text(row.children[k] ?? row.appendChild(document.createElement("td")), value));
+    [1, 2].forEach((k) => row.children[k].classList.add("number"));
+  });
+  while (list.children.length > status.stragglers.length) list.lastChild.remove();
+  const wins = status.chunks.backups > 0 ? ` ${plural(status.chunks.backups, "backup attempt")} so far, ${count(status.chunks.backup_wins)} of them ${status.chunks.backup_wins === 1 ? "was" : "were"} first.` : "";
+  text(element("late-note"), (status.stragglers.length === 0 ? "No chunk takes longer than it should." : "They take more than twice as long as the others.") + wins);
+}
+
+for (const head of table.querySelectorAll("th")) {
+  head.querySelector("button").addEventListener("click", () => {
+    down = key === head.dataset.key && !down;
+    key = head.dataset.key;
+    for (const th of table.querySelectorAll("th")) th.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    if (latest) showMappers(latest);
+  });
+}
+element("mapper-filter").addEventListener("input", () => latest && showMappers(latest));
+element("mapper-slow").addEventListener("change", () => latest && showMappers(latest));
+element("mappers-all").addEventListener("click", () => { all = true; if (latest) showMappers(latest); });

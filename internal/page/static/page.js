@@ -1,0 +1,87 @@
+// The live page: takes the fetcher's events and shows them. See docs/api.md.
+
+import { showHistory } from "./chart.js";
+import { offerControls, showControls } from "./controls.js";
+import { showDead } from "./dead.js";
+import { clock, count, duration, element, plural, rate, text } from "./format.js";
+import { refreshMap, showMap } from "./map.js";
+import { showMappers, showStragglers, showVersions } from "./mappers.js";
+
+const root = document.documentElement;
+let heard = performance.now(); // when the last event came
+let last = null; // the last status
+let stream = null;
+
+function connect() {
+  stream = new EventSource("/api/events");
+  const on = (name, show) => stream.addEventListener(name, (event) => { alive(); show(JSON.parse(event.data)); });
+  on("status", showStatus);
+  on("map", showMap);
+  on("history", showHistory);
+  stream.onerror = () => setConnected(false);
+}
+
+function alive() {
+  heard = performance.now();
+  if (root.dataset.connected !== "true") { setConnected(true); offerControls(); }
+}
+
+function setConnected(yes) {
+  root.dataset.connected = yes;
+  element("offline").hidden = yes;
+  if (!yes) tellOffline();
+}
+
+function tellOffline() {
+  const silent = duration((performance.now() - heard) / 1000);
+  text(element("offline"), last?.state === "done"
+    ? "The job is done, and its fetcher has ended. What is shown is the end."
+    : `No word from the fetcher for ${silent}. What is shown is from then; it goes on by itself.`);
+}
+
+// A fetcher that hangs keeps its connection, and a browser gives up one that was refused.
+setInterval(() => {
+  if (performance.now() - heard > 4000) setConnected(false);
+  if (stream.readyState === EventSource.CLOSED) connect();
+}, 1000);
+
+const states = { running: "good", done: "good", finishing: "good", starting: "warn", paused: "warn", failed: "bad", cancelled: "bad" };
+
+function showStatus(s) {
+  last = s;
+  for (const key of ["mappers", "gone", "stragglers"]) s[key] ??= [];
+  const state = s.state === "running" && s.paused ? "paused" : s.state;
+  text(element("job"), s.job);
+  text(element("state"), state);
+  element("state").className = `badge ${states[state] ?? ""}`;
+  text(element("source"), s.source);
+  text(element("holdup"), s.held_back ? capital(s.held_back.text) + "." : state === "done" ? done(s) : "Nothing holds it back.");
+  const percent = (Math.floor(s.progress * 1000) / 10).toFixed(1);
+  text(element("percent"), `${percent} %`);
+  element("bar").value = s.progress;
+  text(element("saved"), `${plural(s.objects.saved, "object")} saved${s.cut ? ` of ${count(s.objects.cut)}` : ", the source is being read"}`);
+  text(element("rate"), s.state === "done" ? "–" : `${rate(s.rate)}/s`);
+  text(element("outputs"), `objects; ${plural(s.objects.outputs, "output")} so far${s.rate_limit > 0 ? `; limit ${rate(s.rate_limit)}/s` : ""}`);
+  text(element("eta"), s.eta_seconds !== undefined ? duration(s.eta_seconds) : s.state === "done" ? "0 s" : "–");
+  text(element("end"), s.eta_seconds !== undefined ? `done about ${clock(new Date(Date.now() + s.eta_seconds * 1000))}` : `running for ${duration(s.seconds)}`);
+  text(element("dead-count"), count(s.objects.dead));
+  text(element("redelivered"), `${plural(s.chunks.redelivered, "chunk")} redelivered, ${plural(s.chunks.duplicates, "duplicate")} dropped`);
+  text(element("count-saved"), count(s.chunks.saved));
+  text(element("count-flight"), count(s.chunks.in_flight));
+  text(element("count-ready"), count(s.chunks.ready));
+  text(element("about"), `Plan ${s.plan}, epoch ${s.epoch}; this fetcher has run for ${duration(s.seconds)}.`);
+  showVersions(s);
+  showMappers(s);
+  showStragglers(s);
+  showDead(s);
+  showControls(s);
+  refreshMap(s);
+  document.title = `${percent} % ${s.job}: ${state}`;
+  root.dataset.updates = Number(root.dataset.updates) + 1;
+}
+
+const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
+const done = (s) => `Done: every object is saved, once${s.objects.dead > 0 ? ", or is a dead letter" : ""}.${s.summary.output ? ` The result lies in ${s.summary.output}.` : ""}`;
+
+connect();
