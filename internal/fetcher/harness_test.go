@@ -32,6 +32,9 @@ type bench struct {
 	net  *bustest.Memory
 	sink *sim.Sink
 	peer *bus.Bus // saver and mappers
+
+	claimed chunk.Plan
+	load    bus.SaverLoad // told with the next answers
 	*fetcher.Fetcher
 	done chan error
 }
@@ -95,14 +98,17 @@ func (b *bench) sync(r *bus.Request) {
 		return
 	}
 	ctx := context.Background()
-	a := bus.SyncAnswer{Plan: q.Plan, Status: bus.SyncOK, Epoch: b.sink.Epoch()}
+	a := bus.SyncAnswer{Plan: q.Plan, Status: bus.SyncOK, Epoch: b.sink.Epoch(), Load: b.load}
 	var entries []sink.Entry
 	switch {
 	case q.Op == bus.SyncClaim:
+		b.claimed = *q.Claim
 		grant, e := b.sink.Claim(ctx, *q.Claim, q.Fetcher)
 		a.Epoch, a.Key, err = grant.Epoch, grant.Key, e
 	case q.Epoch != b.sink.Epoch():
 		a.Status = bus.SyncFenced
+	case q.Op == bus.SyncDead:
+		a.Dead = &bus.DeadPage{Letters: []bus.DeadLetter{{Ordinal: uint64(q.Limit)}}, Before: q.From}
 	case q.Op == bus.SyncFinish:
 		_, err = b.sink.Finish(ctx, q.Total.Chunks, q.Total.Objects)
 	case q.Chunks != nil:

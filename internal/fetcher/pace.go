@@ -31,18 +31,21 @@ func (m *meter) rate(now time.Time, objects uint64) float64 {
 }
 
 // pace measures the rate of what comes now and then, in steps that may be far
-// apart: over the last rateSpan, or from the last step but one if that is longer.
+// apart: over the last rateSpan, or since the last but one came if that is longer.
 type pace struct {
 	steps []sample // oldest first; the first is where counting began
 	total uint64
+	last  time.Time // of what came last
+	prior sample    // of what came before that
 }
 
 // paceStep is how far apart steps are remembered at least.
 const paceStep = time.Second
 
-func (p *pace) begin(now time.Time) { p.steps = []sample{{at: now}} }
+func (p *pace) begin(now time.Time) { p.steps, p.last = []sample{{at: now}}, now }
 
 func (p *pace) add(now time.Time, objects int) {
+	p.prior, p.last = sample{at: p.last, objects: p.total}, now
 	p.total += uint64(objects)
 	if last := len(p.steps) - 1; last > 0 && now.Sub(p.steps[last-1].at) < paceStep {
 		p.steps[last] = sample{at: now, objects: p.total}
@@ -65,6 +68,9 @@ func (p *pace) rate(now time.Time) float64 {
 			break
 		}
 		first = s
+	}
+	if now.Sub(p.last) >= rateSpan && p.total > 0 {
+		first = p.prior
 	}
 	if span := now.Sub(first.at).Seconds(); span > 0 {
 		return float64(p.total-first.objects) / span
