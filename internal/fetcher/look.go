@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
@@ -11,10 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/ledger"
 )
 
-// What the live page asks for beside the status. Each question is answered by
-// the desk between two of its events, or by the saver.
-
-// Errors that a caller can tell apart.
+// Errors of the questions below, which the live page asks beside the status. The desk
+// answers them between two of its events, or the saver does.
 var (
 	ErrNotRunning = errors.New("the fetcher does not run the job: it waits for the saver, or has ended")
 	ErrNoChunk    = errors.New("no such chunk, or not read yet")
@@ -74,7 +73,7 @@ func (d *desk) expected() uint64 {
 // A Chunk is what is known of a chunk.
 type Chunk struct {
 	Chunk   chunk.ID `json:"chunk"`
-	State   string   `json:"state"`             // ready, in flight, saved, dead
+	State   string   `json:"state"`             // ready, in_flight, saved, dead
 	First   uint64   `json:"first,omitempty"`   // ordinal of its first object
 	Objects int      `json:"objects,omitempty"` // 0: it is saved, and not known any more
 	Bytes   int      `json:"bytes,omitempty"`
@@ -93,7 +92,7 @@ func (f *Fetcher) Chunk(ctx context.Context, id chunk.ID) (c Chunk, err error) {
 		if v, there = d.ledger.Look(time.Now(), id); !there {
 			return
 		}
-		c = Chunk{Chunk: id, State: v.State.String(), Attempt: v.Attempt, Seconds: v.For.Seconds(), Backup: v.Backup}
+		c = Chunk{Chunk: id, State: strings.ReplaceAll(v.State.String(), " ", "_"), Attempt: v.Attempt, Seconds: v.For.Seconds(), Backup: v.Backup}
 		for _, m := range v.Mappers {
 			c.Mappers = append(c.Mappers, d.nameOf(m))
 		}

@@ -44,7 +44,7 @@ func TestLook(t *testing.T) {
 			t.Errorf("map of chunk 1: %+v, %v", m, err)
 		}
 		c, err := b.Chunk(t.Context(), 1)
-		if err != nil || c.State != "in flight" || !slices.Equal(c.Mappers, []string{"m3"}) || c.First != 2 || c.Objects != 2 || c.Attempt != 1 || c.Seconds < 0.2 {
+		if err != nil || c.State != "in_flight" || !slices.Equal(c.Mappers, []string{"m3"}) || c.First != 2 || c.Objects != 2 || c.Attempt != 1 || c.Seconds < 0.2 {
 			t.Errorf("chunk 1 is %+v, %v", c, err)
 		}
 		if _, err := b.Chunk(t.Context(), 5); !errors.Is(err, fetcher.ErrNoChunk) {

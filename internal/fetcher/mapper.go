@@ -51,13 +51,13 @@ func (m *mapper) takes(seq uint64) bool {
 	return true
 }
 
-func (d *desk) stateOf(now time.Time, m *mapper) bus.MapperState {
+func (m *mapper) state(now time.Time) bus.MapperState {
 	switch {
 	case now.Sub(m.heard) >= suspectAfter:
 		return bus.MapperSilent
 	case m.draining:
 		return bus.MapperDraining
-	case d.ledger.Holds(m.ID) > 0:
+	case m.held > 0:
 		return bus.MapperWorking
 	}
 	return bus.MapperIdle
@@ -65,19 +65,7 @@ func (d *desk) stateOf(now time.Time, m *mapper) bus.MapperState {
 
 // mapperList is what the status says of the mappers, by name.
 func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
-	list := make([]bus.MapperStatus, 0, len(d.mappers))
-	each := make(map[string]float64, len(d.mappers)) // objects a second of one worker
-	for _, m := range d.mappers {
-		m.held = d.ledger.Holds(m.ID)
-		rate := m.pace.rate(now)
-		if m.pace.known() {
-			each[m.ID] = rate / float64(max(1, m.held+len(d.waiting.of[m.ID])))
-		}
-		list = append(list, bus.MapperStatus{
-			Mapper: m.Mapper, State: d.stateOf(now, m), Held: m.held, Saved: m.saved, Rate: rate, LastBeatSeconds: now.Sub(m.heard).Seconds(),
-		})
-	}
-	slices.SortFunc(list, func(a, b bus.MapperStatus) int {
+	here := slices.SortedFunc(maps.Values(d.mappers), func(a, b *mapper) int {
 		if by := strings.Compare(a.Name, b.Name); by != 0 {
 			return by
 		}
@@ -87,20 +75,30 @@ func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
 	for _, v := range d.ledger.Stragglers(now, bus.MaxStragglers) {
 		late[v.Mappers[0]] = true
 	}
-	usual := median(each)
-	for i := range list {
-		m := &list[i]
-		own, known := each[m.ID]
-		m.Slow = late[m.ID] || known && m.State == bus.MapperWorking && own < usual/2
+	list := make([]bus.MapperStatus, len(here))
+	each := make([]float64, len(here)) // objects a second of one worker
+	var known []float64
+	for i, m := range here {
+		m.held = d.ledger.Holds(m.ID)
+		list[i] = bus.MapperStatus{
+			Mapper: m.Mapper, State: m.state(now), Held: m.held, Saved: m.saved, Rate: m.pace.rate(now),
+			Slow: late[m.ID], LastBeatSeconds: now.Sub(m.heard).Seconds(),
+		}
+		if m.pace.known() {
+			each[i] = list[i].Rate / float64(max(1, m.held+len(d.waiting.of[m.ID])))
+			known = append(known, each[i])
+		}
+	}
+	if len(known) > 0 {
+		slices.Sort(known)
+		usual := known[len(known)/2]
+		for i, m := range here {
+			if m.pace.known() && m.held > 0 && each[i] < usual/2 {
+				list[i].Slow = true
+			}
+		}
 	}
 	return list
-}
-
-func median(of map[string]float64) float64 {
-	if len(of) == 0 {
-		return 0
-	}
-	return slices.Sorted(maps.Values(of))[len(of)/2]
 }
 
 // goneMapper is a mapper that was here.

@@ -31,7 +31,7 @@ func (d *desk) look(now time.Time, s bus.Status) *view {
 		wanted: d.need(now, counts, s).mappers(),
 	}
 	for _, m := range d.mappers {
-		v.mappers[kind{version: m.version, state: d.stateOf(now, m)}]++
+		v.mappers[kind{version: m.version, state: m.state(now)}]++
 	}
 	return v
 }

@@ -111,7 +111,7 @@ async function describe() {
 }
 
 function words(c) {
-  const said = [`Chunk ${count(c.chunk)}: ${c.state}`];
+  const said = [`Chunk ${count(c.chunk)}: ${c.state.replace("_", " ")}`];
   if (c.mappers) said.push(`for ${duration(c.seconds || 0)} at ${c.mappers.join(" and ")}${c.backup ? " (the last one as a backup attempt)" : ""}`);
   if (c.attempt > 1) said.push(`, attempt ${c.attempt}`);
   if (c.lost) said.push(`; vanished with it: ${c.lost.join(", ")}`);

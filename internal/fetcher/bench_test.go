@@ -1,0 +1,47 @@
+package fetcher
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+// BenchmarkReport is what the desk does four times a second: the report of a job
+// with 1,000 mappers that hold two chunks each.
+func BenchmarkReport(b *testing.B) {
+	const mappers = 1000
+	src, err := source.Open("-", 100, 1<<20, strings.NewReader(""))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer src.Close()
+	conn := bustest.NewMemory(bustest.Options{}).Connect("fetcher")
+	defer conn.Close()
+	f, err := New(Config{ChunkSize: 100, ChunkBytes: 1 << 20, OnDone: stay, MaxDead: -1, Speculate: true}, bus.New(conn, "bench"), src, zerolog.Nop())
+	if err != nil {
+		b.Fatal(err)
+	}
+	d := newDesk(f)
+	now := time.Now()
+	for range 3 * mappers {
+		d.ledger.Add(now)
+	}
+	for i := range mappers {
+		id := fmt.Sprintf("M%025d", i)
+		m := bus.Mapper{ID: id, Name: fmt.Sprintf("mapper-%d", i), Version: "v1"}
+		d.hear(now, m, f.planID, bus.Holding{Seq: 1, Asking: []uint64{1, 2}}, nil, false)
+		d.ledger.Lease(now, id, 1)
+		d.ledger.Lease(now, id, 2)
+	}
+	for b.Loop() {
+		now = now.Add(turnInterval)
+		d.report(now)
+	}
+}
