@@ -43,9 +43,8 @@ func TestHistory(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1000, 0)
 	var h history
-	objects := uint64(0)
 	for at := time.Duration(0); at < 3*time.Hour; at += 250 * time.Millisecond {
-		objects = uint64(at.Seconds() * 10)
+		objects := uint64(at.Seconds() * 10)
 		if at > time.Hour && at < time.Hour+time.Minute {
 			continue
 		}

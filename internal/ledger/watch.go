@@ -70,6 +70,7 @@ func (l *Ledger) Map(first chunk.ID, each, cells int) []Cell {
 		case Dead:
 			c.Dead++
 			c.Ready--
+		default: // ready, and counted so
 		}
 	}
 	return m

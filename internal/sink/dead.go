@@ -47,10 +47,8 @@ func (f *Folder) DeadBelow(ctx context.Context, below chunk.ID, limit int) (line
 func (f *Folder) deadRecords(ctx context.Context, below chunk.ID, wanted int) (found []Record, next chunk.ID, more bool, err error) {
 	err = f.read(ctx, func(tx *bolt.Tx) error {
 		c := tx.Bucket(chunkBucket).Cursor()
-		key, value := c.Seek(chunkKey(below))
-		if key == nil {
-			key, value = c.Last()
-		} else {
+		key, value := c.Last()
+		if at, _ := c.Seek(chunkKey(below)); at != nil {
 			key, value = c.Prev()
 		}
 		for range pageRecords {

@@ -1,6 +1,7 @@
 package sinktest
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"strings"
@@ -54,12 +55,12 @@ var readings = map[string]func(*harness){
 		h.claim(Plan("a"), "f1")
 		look := func(below chunk.ID, limit int, next chunk.ID, want ...sink.Result) {
 			t.Helper()
-			var lines string
+			var lines []byte
 			for _, r := range want {
-				lines += string(r.Dead)
+				lines = append(lines, r.Dead...)
 			}
 			got, gotNext, err := h.DeadBelow(t.Context(), below, limit)
-			if err != nil || string(got) != lines || gotNext != next {
+			if err != nil || !bytes.Equal(got, lines) || gotNext != next {
 				t.Fatalf("dead letters below %d, at most %d: %q, %d, %v; want %q, %d", below, limit, got, gotNext, err, lines, next)
 			}
 		}
