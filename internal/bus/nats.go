@@ -54,7 +54,7 @@ type natsTransport struct {
 }
 
 func newNATSTransport(log zerolog.Logger, url, inboxPrefix string) *natsTransport {
-	t := &natsTransport{log: log, own: spoken{verbs: map[string]struct{}{}}, strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}), link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{})}
+	t := &natsTransport{log: log, own: spoken{verbs: map[string]struct{}{}}, strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}), link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{})}
 	t.maxPayload.Store(defaultMaxPayload)
 	t.out = newWriter(func(m *nats.Msg) error { return t.nc.PublishMsg(m) })
 	return t

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
 )
@@ -13,7 +14,6 @@ import (
 const (
 	askTimeout = 5 * time.Second        // for one question to the saver
 	askPause   = 100 * time.Millisecond // before it is asked again
-	patience   = time.Second            // before its absence is worth a line in the log
 )
 
 // grant is what the sink gave with the claim.
@@ -38,13 +38,15 @@ func (f *Fetcher) claim(ctx context.Context) error {
 			return fmt.Errorf("claim job: %w", err)
 		case err == nil && answer.Status == bus.SyncOK:
 			f.grant = grant{epoch: answer.Epoch, key: answer.Key, before: answer.Summary}
-			f.log.Info().Uint64("epoch", answer.Epoch).Uint64("chunks_saved", answer.Summary.Chunks).
-				Str("plan", string(f.planID)).Str("source", f.plan.Source).Msg("claimed the job")
+			f.log = f.log.With().Uint64("epoch", answer.Epoch).Logger()
+			f.strange = app.Sampled(f.log)
+			f.log.Info().Uint64("chunks", answer.Summary.Chunks).Str("plan", string(f.planID)).Str("source", f.plan.Source).
+				Stringer("after", time.Since(begin).Round(time.Millisecond)).Msg("claimed the job")
 			return nil
 		case err == nil && answer.Status != bus.SyncFailed:
 			return refusal(answer)
 		}
-		if !said && time.Since(begin) >= patience {
+		if !said && time.Since(begin) >= app.Patience {
 			said = true
 			if err == nil {
 				err = errors.New(answer.Reason)

@@ -63,17 +63,11 @@ func (d *desk) answered(asked time.Time, q bus.Sync, a bus.SyncAnswer, err error
 	if err == nil && a.Status == bus.SyncFailed && q.Op == bus.SyncList {
 		err = errors.New(a.Reason)
 	}
+	d.saverAway = err != nil
+	d.saver.Note(err)
 	if err != nil {
 		d.askAfter = now.Add(askPause)
-		if !d.saverAway {
-			d.saverAway = true
-			d.f.log.Warn().Err(err).Msg("no answer from the saver, asking on")
-		}
 		return
-	}
-	if d.saverAway {
-		d.saverAway = false
-		d.f.log.Info().Msg("the saver answers again")
 	}
 	d.renewed = asked
 	switch {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -64,7 +66,8 @@ type desk struct {
 	renewed   time.Time // the epoch held when the question asked then was answered
 	doubted   time.Time // the epoch may not hold since then
 	saverAway bool
-	failures  int // times the result could not be laid out
+	saver     *app.Trouble // says so
+	failures  int          // times the result could not be laid out
 
 	state   bus.JobState
 	paused  bool
@@ -81,6 +84,7 @@ func newDesk(f *Fetcher) *desk {
 	d := &desk{
 		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, turned: now, online: true, renewed: now,
 		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before,
+		saver: app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
 		ledger: ledger.New(ledger.Config{
 			SuspectAfter: suspectAfter, GoneAfter: goneAfter, CarefulAfter: carefulAfter,
 			MaxAttempts: f.cfg.MaxAttempts, Speculate: f.cfg.Speculate,
@@ -187,7 +191,7 @@ func (d *desk) vanish(id string) {
 
 func (d *desk) forget(id, why string) {
 	if m, known := d.mappers[id]; known {
-		d.f.log.Warn().Str("mapper", m.Name).Str("id", id).Msgf("mapper %s: its chunks go to others", why)
+		d.f.log.Warn().Str("mapper", m.Name).Str("mapper_id", id).Str("mapper_version", m.Version).Msgf("mapper %s: its chunks go to others", why)
 		d.farewell(time.Now(), m, why)
 	}
 	d.waiting.drop(id, nil)

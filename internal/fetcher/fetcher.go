@@ -61,7 +61,7 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 		events: make(chan func(*desk), maxEvents), cuts: make(chan cut),
 		sends: make(chan sending, maxSends), errands: make(chan func(context.Context), 1),
 		orders:  make(chan order, maxOrders),
-		strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}),
+		strange: app.Sampled(log),
 	}
 	f.metrics = newMeters()
 	f.metrics.set.Gather(f.metrics.gather(f))

@@ -33,7 +33,7 @@ func (d *desk) lease(now time.Time, a ask) bool {
 	}
 	failpoint.Hit("fetcher.lease.recorded")
 	h := d.held[lease.ID]
-	d.f.sends <- sending{request: a.request, lease: lease, chunk: h.chunk, mark: h.mark, digest: h.digest}
+	d.f.sends <- sending{request: a.request, mapper: d.mapperOf(a.mapper), lease: lease, chunk: h.chunk, mark: h.mark, digest: h.digest}
 	if !h.sent {
 		h.sent = true
 		d.ahead -= h.bytes
@@ -50,12 +50,21 @@ func (d *desk) lease(now time.Time, a ask) bool {
 	return true
 }
 
+// mapperOf names a mapper that may be gone already.
+func (d *desk) mapperOf(id string) bus.Mapper {
+	if m := d.mappers[id]; m != nil {
+		return m.Mapper
+	}
+	return bus.Mapper{ID: id}
+}
+
 // maxRatePause is longer than any job; a rate of 1e-12 would not fit a Duration.
 const maxRatePause = 1000 * 24 * time.Hour
 
 // sending is a lease on its way to its mapper.
 type sending struct {
 	request *bus.Request
+	mapper  bus.Mapper
 	lease   ledger.Lease
 	chunk   *chunk.Chunk // nil: read it again by mark
 	mark    source.Mark
@@ -80,6 +89,8 @@ func (f *Fetcher) sendLoop(ctx context.Context) {
 			Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful,
 			Token: bus.Token(f.grant.key, f.planID, c.ID, c.First, c.Count, s.digest),
 		}.Encode())
+		f.log.Debug().Uint64("chunk", uint64(c.ID)).Int("attempt", s.lease.Attempt).Bool("backup", s.lease.Backup).
+			Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("chunk handed out")
 		failpoint.Hit("fetcher.lease.sent")
 	}
 }

@@ -69,7 +69,7 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 			Mapper: m, taken: map[uint64]struct{}{}, version: label, counter: d.f.metrics.saved.WithLabelValues(label),
 		}
 		d.mappers[m.ID].pace.begin(now)
-		d.f.log.Info().Str("mapper", m.Name).Str("id", m.ID).Str("mapper_version", m.Version).Msg("mapper is here")
+		d.f.log.Info().Str("mapper", m.Name).Str("mapper_id", m.ID).Str("mapper_version", m.Version).Msg("mapper is here")
 	}
 	d.mappers[m.ID].note(now, h.Asking)
 	for _, id := range heard.Drop {

@@ -28,7 +28,7 @@ func (f *Fetcher) serve(ctx context.Context) (stop func(context.Context) error, 
 		cancel()
 		return nil, fmt.Errorf("serve fetcher: %w", err)
 	}
-	f.log.Info().Uint64("epoch", f.grant.epoch).Msg("fetcher serves")
+	f.log.Info().Msg("fetcher serves")
 	return func(stopping context.Context) error { cancel(); return stopServing(stopping) }, nil
 }
 

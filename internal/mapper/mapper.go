@@ -79,7 +79,7 @@ type Mapper struct {
 	jitter  uint64              // of pauses
 	metrics *meters
 	pulse   app.Pulse // the beat loop turns
-	peers   peers
+	peers   *peers
 	drill   *drill // nil, but to practise updates
 
 	drain     chan struct{} // closed when the fetcher asks to drain
@@ -106,10 +106,10 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 		cfg: cfg, self: bus.Mapper{ID: b.ID(), Name: cfg.Name, Version: cfg.Version},
 		bus: b, spec: spec, state: newState(), jitter: jitter.Sum64(), metrics: newMeters(cfg.Version),
 		log:     log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
-		strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}),
 		unsaved: semaphore.NewWeighted(maxUnsaved), drain: make(chan struct{}),
 		drill: newDrill(cfg.Drill),
 	}
+	m.strange, m.peers = app.Sampled(m.log), newPeers(m.log)
 	m.metrics.set.Gather(m.metrics.gather(m))
 	return m, nil
 }
@@ -125,7 +125,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("serve mapper: %w", err)
 	}
-	m.log.Info().Int("workers", m.cfg.Workers).Stringer("transform", m.spec).Msg("mapper asks for work")
+	m.log.Info().Str("mapper_id", m.self.ID).Int("workers", m.cfg.Workers).Stringer("transform", m.spec).Msg("mapper asks for work")
 	failpoint.Hit("mapper.serving")
 
 	asking, stopAsking := context.WithCancelCause(ctx)
@@ -178,12 +178,10 @@ func (m *Mapper) watch(asking, work context.Context, stopAsking context.CancelCa
 	}
 	failpoint.Hit("mapper.drain.begun")
 	m.state.drain()
-	if err := m.beat(nil, false); err != nil {
-		m.log.Debug().Err(err).Msg("beat was not sent")
-	}
+	m.peers.beats.Note(m.beat(nil, false))
 	held := m.state.held()
 	if len(held) > 0 {
-		m.log.Info().Int("held", len(held)).Stringer("within", m.cfg.StopTimeout).Msg("draining")
+		m.log.Info().Int("chunks", len(held)).Stringer("within", m.cfg.StopTimeout).Msg("draining")
 	}
 	timeout := time.NewTimer(m.cfg.StopTimeout)
 	defer timeout.Stop()

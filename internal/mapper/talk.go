@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
@@ -36,7 +38,7 @@ func (m *Mapper) next(asking context.Context, worker int, cancel context.CancelC
 	reply, err := m.bus.Request(answering, bus.VerbNext, question.Encode())
 	if err != nil {
 		m.state.closed(question.Seq)
-		m.hear("fetcher", err)
+		heard(m.peers.fetcher, err)
 		if errors.Is(err, context.DeadlineExceeded) {
 			return bus.Work{}, askAgain
 		}
@@ -45,10 +47,13 @@ func (m *Mapper) next(asking context.Context, worker int, cancel context.CancelC
 	work, err := bus.DecodeWork(reply)
 	if err != nil { // damaged on the way: the fetcher sees that this chunk is not on the list
 		m.state.closed(question.Seq)
-		m.log.Warn().Err(err).Msg("could not read the fetcher's answer")
+		m.strange.Warn().Err(err).Msg("could not read the fetcher's answer")
 		return bus.Work{}, askLater
 	}
-	m.hear("fetcher", nil)
+	heard(m.peers.fetcher, nil)
+	if work.Status != bus.WorkRefused {
+		m.peers.refusal.Note(nil)
+	}
 	switch work.Status {
 	case bus.WorkChunk:
 		if m.state.take(question.Seq, work, cancel) {
@@ -60,7 +65,7 @@ func (m *Mapper) next(asking context.Context, worker int, cancel context.CancelC
 		return bus.Work{}, jobDone
 	case bus.WorkRefused:
 		m.state.closed(question.Seq)
-		m.log.Warn().Str("reason", work.Reason).Msg("fetcher refused")
+		m.peers.refusal.Note(errors.New(work.Reason))
 		return bus.Work{}, askLater
 	default:
 		m.state.closed(question.Seq)
@@ -73,24 +78,28 @@ func (m *Mapper) next(asking context.Context, worker int, cancel context.CancelC
 func (m *Mapper) save(ctx context.Context, s bus.Save) {
 	message := s.Encode()
 	pause := m.backoff(uint64(s.Chunk))
-	for ctx.Err() == nil {
+	for try := 1; ctx.Err() == nil; try++ {
 		answer, err := m.trySave(ctx, message)
-		m.hear("saver", err)
-		log := m.log.With().Uint64("chunk", uint64(s.Chunk)).Int("attempt", s.Attempt).Logger()
+		heard(m.peers.saver, err)
 		switch {
+		case err != nil && try == 1: // how long the saver is away is said once, for all chunks
+			chunkOf(m.log.Debug(), s).Err(err).Msg("result got no answer")
 		case err != nil:
-			log.Debug().Err(err).Msg("result got no answer")
 		case answer.Status == bus.SaveCommitted, answer.Status == bus.SaveDuplicate:
 			m.metrics.saved(string(answer.Status))
-			log.Debug().Str("outcome", string(answer.Status)).Msg("chunk saved")
+			chunkOf(m.log.Debug(), s).Str("outcome", string(answer.Status)).Msg("chunk saved")
 			return
 		case answer.Status == bus.SaveRefused:
 			m.metrics.saved(string(answer.Status))
-			log.Error().Str("reason", answer.Reason).Msg("saver refused a result")
+			chunkOf(m.strange.Error(), s).Str("reason", answer.Reason).Msg("saver refused a result")
 			return
 		}
 		pause.wait(ctx)
 	}
+}
+
+func chunkOf(e *zerolog.Event, s bus.Save) *zerolog.Event {
+	return e.Uint64("chunk", uint64(s.Chunk)).Int("attempt", s.Attempt).Uint64("epoch", s.Epoch)
 }
 
 func (m *Mapper) trySave(ctx context.Context, message bus.Message) (bus.SaveAnswer, error) {
@@ -111,9 +120,7 @@ func (m *Mapper) beatLoop(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		m.pulse.Beat()
-		if err := m.beat(nil, false); err != nil {
-			m.log.Debug().Err(err).Msg("beat was not sent")
-		}
+		m.peers.beats.Note(m.beat(nil, false))
 		failpoint.Hit("mapper.beat.sent")
 		select {
 		case <-tick.C:
@@ -132,7 +139,7 @@ func (m *Mapper) beat(doing *bus.Doing, goodbye bool) error {
 // While NATS is away it goes on trying, so it fails only when ctx ends.
 func (m *Mapper) announce(ctx context.Context, id chunk.ID, index int) error {
 	pause := m.backoff(uint64(id))
-	for ctx.Err() == nil {
+	for try := 1; ctx.Err() == nil; try++ {
 		err := m.beat(&bus.Doing{Chunk: id, Index: index}, false)
 		failpoint.Hit("mapper.announce.sent")
 		if err == nil {
@@ -142,7 +149,9 @@ func (m *Mapper) announce(ctx context.Context, id chunk.ID, index int) error {
 			failpoint.Hit("mapper.announce.flushed")
 			return nil
 		}
-		m.log.Debug().Err(err).Msg("object could not be announced")
+		if try == 1 {
+			m.log.Debug().Err(err).Uint64("chunk", uint64(id)).Msg("object could not be announced")
+		}
 		pause.wait(ctx)
 	}
 	return ctx.Err()

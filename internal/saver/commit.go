@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/sink"
@@ -138,9 +140,8 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 	failpoint.Hit("saver.group.gathered")
 	outcomes, err := s.sink.Commit(ctx, results)
 	if errors.Is(err, sink.ErrFull) {
-		if !s.full.Swap(true) {
-			s.log.Error().Err(err).Msg("sink is full: results wait until there is space")
-		}
+		s.full.Store(true)
+		s.trouble.full.Note(err)
 		for _, p := range group {
 			s.answer(p.request, bus.SaveBusy, "sink is full")
 		}
@@ -149,9 +150,8 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 	if err != nil {
 		return fmt.Errorf("commit %d results: %w", len(group), err)
 	}
-	if s.full.Swap(false) {
-		s.log.Info().Msg("sink has space again")
-	}
+	s.full.Store(false)
+	s.trouble.full.Note(nil)
 	failpoint.Hit("saver.group.committed")
 	took := time.Since(begin)
 	s.metrics.committed(group, outcomes, took)
@@ -174,17 +174,26 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 	for i, p := range group {
 		switch outcomes[i] {
 		case sink.Committed:
+			s.logChunk(s.log.Debug(), p.result).Msg("chunk committed")
 			s.answer(p.request, bus.SaveCommitted, "")
 		case sink.Duplicate:
 			s.duplicates.Add(1)
 			s.answer(p.request, bus.SaveDuplicate, "")
 		case sink.Conflict:
-			s.log.Error().Uint64("chunk", uint64(p.result.Chunk)).Str("digest", p.result.Digest.String()).
+			s.logChunk(s.strange.Error(), p.result).Str("digest", p.result.Digest.String()).
 				Msg("refused a result: the sink holds this chunk with other content")
 			s.answer(p.request, bus.SaveRefused, "sink holds this chunk with other content: the source has changed")
 		}
 		failpoint.Hit("saver.save.answered")
 	}
+}
+
+func (s *Saver) logChunk(e *zerolog.Event, r sink.Result) *zerolog.Event {
+	if e == nil { // its level is off, and this is called for each chunk
+		return nil
+	}
+	return e.Uint64("chunk", uint64(r.Chunk)).Int("attempt", r.Attempt).Uint64("epoch", s.sink.Epoch()).
+		Str("mapper", r.Mapper).Str("mapper_version", r.Version)
 }
 
 // answer sends the outcome to the mapper. A lost answer needs no special case:

@@ -110,13 +110,12 @@ func (s *Saver) confirm(ctx context.Context, chunks []bus.SavedChunk) bool {
 	reply, err := s.bus.Request(ctx, bus.VerbSaved, message.Encode(s.sink.Key()))
 	failpoint.Hit("saver.confirm.answered")
 	if errors.Is(err, bus.ErrNobody) {
+		s.trouble.fetcher.Note(nil)
 		return true
 	}
 	if err == nil {
 		_, err = bus.DecodeSavedAnswer(reply)
 	}
-	if err != nil {
-		s.log.Debug().Err(err).Int("chunks", len(chunks)).Msg("confirmation got no answer")
-	}
+	s.trouble.fetcher.Note(err)
 	return err == nil
 }

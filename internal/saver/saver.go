@@ -32,6 +32,7 @@ type Saver struct {
 	sink    sink.Sink
 	log     zerolog.Logger
 	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
+	trouble troubles
 	metrics *meters
 
 	queue      chan pending                  // handlers → commit loop
@@ -47,12 +48,25 @@ type Saver struct {
 	pulse      app.Pulse                     // the commit loop turns
 }
 
+// troubles is what may fail again and again, each said once.
+type troubles struct{ full, claim, layout, fetcher *app.Trouble }
+
+func newTroubles(log zerolog.Logger) troubles {
+	return troubles{
+		full:    app.NewTrouble(log, zerolog.ErrorLevel, 0, "sink is full: results wait until there is space", "sink has space again"),
+		claim:   app.NewTrouble(log, zerolog.ErrorLevel, 0, "could not record a claim", ""),
+		layout:  app.NewTrouble(log, zerolog.ErrorLevel, 0, "could not finish the job", ""),
+		fetcher: app.NewTrouble(log, zerolog.WarnLevel, app.Patience, "no answer from the fetcher, trying on", "the fetcher answers again"),
+	}
+}
+
 // New makes a saver. It does not own the bus or the sink: the caller closes
 // them after Run has returned.
 func New(b *bus.Bus, s sink.Sink, log zerolog.Logger) *Saver {
 	m := &Saver{
 		bus: b, sink: s, log: log, metrics: newMeters(),
-		strange:  log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Second}),
+		strange:  app.Sampled(log),
+		trouble:  newTroubles(log),
 		queue:    make(chan pending, maxQueued),
 		confirms: newConfirms(),
 		syncs:    make(chan *bus.Request, maxSyncs),

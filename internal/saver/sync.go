@@ -100,11 +100,12 @@ func (s *Saver) claim(ctx context.Context, q bus.Sync) bus.SyncAnswer {
 	case errors.Is(err, sink.ErrFenced):
 		return bus.SyncAnswer{Status: bus.SyncFenced, Epoch: s.sink.Epoch(), Reason: err.Error()}
 	case err != nil:
-		s.log.Error().Err(err).Msg("could not record a claim")
+		s.trouble.claim.Note(err)
 		return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
 	}
+	s.trouble.claim.Note(nil)
 	failpoint.Hit("saver.claim.recorded")
-	s.log.Info().Uint64("epoch", grant.Epoch).Str("fetcher", q.Fetcher).Str("plan", string(q.Claim.ID())).Msg("job claimed")
+	s.log.Info().Uint64("epoch", grant.Epoch).Str("fetcher_id", q.Fetcher).Str("plan", string(q.Claim.ID())).Msg("job claimed")
 	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Summary: s.summary()}
 }
 
@@ -154,13 +155,14 @@ func (s *Saver) layOut(ctx context.Context, total bus.Totals) bus.SyncAnswer {
 	failpoint.Hit("saver.finish.beginning")
 	summary, err := s.sink.Finish(ctx, total.Chunks, total.Objects)
 	if err != nil {
-		s.log.Error().Err(err).Msg("could not finish the job")
+		s.trouble.layout.Note(err) // while there is no space it fails ten times a second
 		status := bus.SyncFailed
 		if errors.Is(err, sink.ErrFull) {
 			status = bus.SyncWorking // there may be space later
 		}
 		return bus.SyncAnswer{Status: status, Reason: err.Error()}
 	}
+	s.trouble.layout.Note(nil)
 	failpoint.Hit("saver.finish.done")
 	s.log.Info().Uint64("objects", summary.Objects).Uint64("dead", summary.Dead).Str("output", summary.Output).Msg("job finished")
 	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: s.sink.Epoch(), Summary: s.summary()}

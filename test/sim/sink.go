@@ -19,6 +19,9 @@ type Sink struct {
 	// It may wait; its error is Commit's. Set it before the sink is used.
 	OnCommit func([]sink.Result) error
 
+	// OnClaim and OnFinish are the same for claims and for the layout.
+	OnClaim, OnFinish func() error
+
 	mu       sync.Mutex
 	plan     *chunk.Plan              // guarded by mu
 	epoch    uint64                   // guarded by mu
@@ -39,6 +42,11 @@ var key = bytes.Repeat([]byte("k"), 32)
 
 // Claim implements sink.Sink.
 func (s *Sink) Claim(_ context.Context, plan chunk.Plan, fetcher string) (sink.Grant, error) {
+	if s.OnClaim != nil {
+		if err := s.OnClaim(); err != nil {
+			return sink.Grant{}, err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.plan != nil && *s.plan != plan {
@@ -152,6 +160,11 @@ func (s *Sink) Has(_ context.Context, ids []chunk.ID) ([]sink.Entry, error) {
 
 // Finish implements sink.Sink.
 func (s *Sink) Finish(_ context.Context, chunks, objects uint64) (sink.Summary, error) {
+	if s.OnFinish != nil {
+		if err := s.OnFinish(); err != nil {
+			return sink.Summary{}, err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var first uint64

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Patience is how long something may be away before it is worth a line in the
+// log: roles that start together wait for each other for a moment.
+const Patience = time.Second
+
+// A Trouble is something that fails again and again until it is over. It is
+// said once when it has lasted, and once when it is over, with how long,
+// however often and by however many it is noticed: an outage of a night fills
+// no disk. Its methods may be called from several goroutines.
+type Trouble struct {
+	log          zerolog.Logger
+	level        zerolog.Level
+	patience     time.Duration
+	begins, ends string
+
+	mu    sync.Mutex
+	since time.Time // guarded by mu; zero: there is none
+	said  bool      // guarded by mu
+}
+
+// NewTrouble is for what is said at level, with the message begins, once it
+// has lasted for patience, and with ends when it is over; no ends, no word.
+func NewTrouble(log zerolog.Logger, level zerolog.Level, patience time.Duration, begins, ends string) *Trouble {
+	return &Trouble{log: log, level: level, patience: patience, begins: begins, ends: ends}
+}
+
+// Note notes that what may fail has failed, or, with nil, that it has not.
+func (t *Trouble) Note(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case err == nil && t.said:
+		if t.ends != "" {
+			t.log.WithLevel(min(t.level, zerolog.InfoLevel)).Stringer("after", time.Since(t.since).Round(time.Millisecond)).Msg(t.ends)
+		}
+		t.since, t.said = time.Time{}, false
+	case err == nil:
+		t.since = time.Time{}
+	default:
+		if t.since.IsZero() {
+			t.since = time.Now()
+		}
+		if !t.said && time.Since(t.since) >= t.patience {
+			t.said = true
+			t.log.WithLevel(t.level).Err(err).Msg(t.begins)
+		}
+	}
+}
+
+// Lasts says whether there is trouble that was said.
+func (t *Trouble) Lasts() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.said
+}
+
+// Sampled is log for what others can make happen as often as they like: ten
+// lines a minute, so that a flood fills no disk.
+func Sampled(log zerolog.Logger) zerolog.Logger {
+	return log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute})
+}

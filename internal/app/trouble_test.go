@@ -1,0 +1,58 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// TestTrouble: an hour of failures is two lines, and a moment is none.
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		trouble := NewTrouble(zerolog.New(&out), zerolog.WarnLevel, Patience, "it went", "it is back")
+		fail := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); <-time.After(100 * time.Millisecond) {
+				trouble.Note(errors.New("nobody there"))
+			}
+		}
+		fail(900 * time.Millisecond)
+		trouble.Note(nil)
+		fail(900 * time.Millisecond)
+		if trouble.Lasts() || out.Len() > 0 {
+			t.Errorf("said %q within patience", out.String())
+		}
+		fail(time.Hour)
+		if !trouble.Lasts() {
+			t.Error("an hour does not last")
+		}
+		trouble.Note(nil)
+		trouble.Note(nil)
+		want := `{"level":"warn","error":"nobody there","message":"it went"}` + "\n" + `{"level":"info","after":"1h0m0.9s","message":"it is back"}` + "\n"
+		if got := out.String(); got != want || trouble.Lasts() {
+			t.Errorf("said %s, want %s", got, want)
+		}
+	})
+}
+
+// TestSampled: a flood is ten lines a minute.
+func TestSampled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := Sampled(zerolog.New(&out))
+		for range 3 * 60 {
+			log.Warn().Msg("strange")
+			<-time.After(time.Second)
+		}
+		if n := strings.Count(out.String(), "\n"); n < 30 || n > 40 {
+			t.Errorf("%d lines in three minutes, want ten a minute", n)
+		}
+	})
+}

@@ -1,0 +1,134 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// quiet fails the test if a role has said more than most lines that are not
+// about one chunk, debug included, or more than four about the same chunk.
+func (w *world) quiet(most int) {
+	w.t.Helper()
+	said, chunks := map[string]int{}, map[string]int{}
+	for line := range strings.Lines(w.log.String()) {
+		var l struct {
+			Name, Message string
+			Chunk         *uint64
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			w.t.Fatalf("log line %q: %v", line, err)
+		}
+		if l.Chunk == nil {
+			said[l.Name]++
+		} else {
+			chunks[fmt.Sprint(l.Name, " of chunk ", *l.Chunk)]++
+		}
+	}
+	for name, n := range said {
+		if n > most {
+			w.t.Errorf("%s said %d lines, want at most %d", name, n, most)
+		}
+	}
+	for what, n := range chunks {
+		if n > 4 {
+			w.t.Errorf("%s said %d lines, want at most 4", what, n)
+		}
+	}
+}
+
+const outage = time.Hour
+
+// TestQuiet: an outage of an hour, of whatever, adds no more than a few lines
+// to each role's log, at debug too.
+func TestQuiet(t *testing.T) {
+	for name, hour := range map[string]func(w *world, saver, fetcher *role) *role{
+		"nats": func(w *world, _, f *role) *role {
+			w.net.Away()
+			pass(outage)
+			w.net.Back()
+			return f
+		},
+		"saver": func(w *world, s, f *role) *role {
+			s.crash()
+			pass(outage)
+			w.saver("saver")
+			return f
+		},
+		"saver frozen": func(w *world, _, f *role) *role {
+			w.net.Pause("saver")
+			pass(outage)
+			w.net.Resume("saver")
+			return f
+		},
+		"fetcher": func(w *world, _, f *role) *role {
+			f.crash()
+			pass(outage)
+			return w.fetcher("fetcher", nil)
+		},
+		"fetcher frozen": func(w *world, _, f *role) *role {
+			w.net.Pause("fetcher")
+			pass(outage)
+			w.net.Resume("fetcher")
+			return f
+		},
+		"mapper frozen": func(w *world, _, f *role) *role {
+			w.net.Pause("a")
+			pass(outage)
+			w.net.Resume("a")
+			return f
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, 40, 2, func(t *testing.T, w *world) {
+				s := w.saver("saver")
+				f := w.fetcher("fetcher", nil)
+				w.mapper("a", "users?duration=10s", twoWorkers)
+				pass(15 * time.Second)
+				f = hour(w, s, f)
+				w.mapper("b", "users", nil)
+				if err := f.within(10 * time.Minute); err != nil {
+					t.Fatal(err)
+				}
+				w.quiet(20)
+				w.complete(40)
+			})
+		})
+	}
+}
+
+// TestQuietFull: a disk that is full when the result is to be laid out is
+// said once, and so is one that takes no claim.
+func TestQuietFull(t *testing.T) {
+	run(t, 4, 2, func(t *testing.T, w *world) {
+		var full atomic.Bool
+		full.Store(true)
+		w.sink.OnFinish = func() error {
+			if full.Load() {
+				return sink.ErrFull
+			}
+			return nil
+		}
+		w.sink.OnClaim = w.sink.OnFinish
+		w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		w.mapper("a", "users", nil)
+		pass(outage)
+		full.Store(false)
+		w.until(time.Minute, "the claim", func() bool { return f.Status().Epoch > 0 })
+		full.Store(true)
+		pass(outage)
+		full.Store(false)
+		if err := f.within(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		w.once("could not record a claim")
+		w.once("could not finish the job")
+		w.quiet(20)
+	})
+}
