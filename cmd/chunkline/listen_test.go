@@ -92,7 +92,7 @@ func firstLine(t *testing.T, r *remote, asJSON bool) string {
 	defer cancel()
 	lines, w := io.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- r.watch(ctx, w, asJSON) }()
+	go func() { ended <- newWatch(r, w, asJSON, true).run(ctx) }()
 	line, err := bufio.NewReader(lines).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/pipeline"
 )
@@ -20,7 +19,7 @@ const lineInterval = 10 * time.Second
 // showProgress shows how far the job is until ctx ends: a bar on a terminal,
 // else a line now and then.
 func showProgress(ctx context.Context, w *screen, status func() bus.Status) {
-	if !app.IsTerminal(w) {
+	if !isInteractive(w) {
 		showLines(ctx, w, status)
 		return
 	}
@@ -70,9 +69,35 @@ func showLines(ctx context.Context, w io.Writer, status func() bus.Status) {
 	pipeline.Poll(ctx, status, func(s bus.Status) {
 		if now := time.Now(); now.Sub(last) >= lineInterval {
 			last = now
-			fmt.Fprintf(w, "%3.0f %% %s\n", 100*s.Progress, describe(s))
+			fmt.Fprintln(w, progressLine(s))
 		}
 	})
+}
+
+// progressLine is the progress in a line that stands for itself.
+func progressLine(s bus.Status) string {
+	text := fmt.Sprintf("%3.0f %% of %s: %s", 100*s.Progress, total(s), describe(s))
+	switch n := len(s.Mappers); n {
+	case 0: // said already
+	case 1:
+		text += ", 1 mapper"
+	default:
+		text += fmt.Sprintf(", %d mappers", n)
+	}
+	return text
+}
+
+// total is how many objects there are: while the source is being read, about
+// as many as its size promises.
+func total(s bus.Status) string {
+	switch {
+	case s.Cut:
+		return fmt.Sprintf("%d objects", s.Objects.Cut)
+	case s.Progress > 0:
+		return fmt.Sprintf("about %.0f objects", float64(s.Objects.Saved)/s.Progress)
+	default:
+		return "the source"
+	}
 }
 
 // describe says how far, how fast and when done.

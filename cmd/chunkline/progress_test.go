@@ -35,11 +35,31 @@ func TestProgressLines(t *testing.T) {
 			seconds := uint64(time.Since(begin) / time.Second)
 			return statusOf(seconds, float64(seconds)/100)
 		})
-		want := " 10 % 10 objects, 1234/s, 1m30s left\n 20 % 20 objects, 1234/s, 1m30s left\n 30 % 30 objects, 1234/s, 1m30s left\n"
+		want := " 10 % of about 100 objects: 10 objects, 1234/s, 1m30s left, 1 mapper\n" +
+			" 20 % of about 100 objects: 20 objects, 1234/s, 1m30s left, 1 mapper\n" +
+			" 30 % of about 100 objects: 30 objects, 1234/s, 1m30s left, 1 mapper\n"
 		if got := out.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})
+}
+
+func TestProgressLine(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(s *bus.Status){
+		" 50 % of 12 objects: 5 objects, 1234/s, 1m30s left, 2 mappers": func(s *bus.Status) {
+			s.Cut, s.Objects.Cut, s.Mappers = true, 12, make([]bus.MapperStatus, 2)
+		},
+		"  0 % of the source: 0 objects, 0/s, waiting for mappers": func(s *bus.Status) {
+			*s = bus.Status{State: bus.StateRunning}
+		},
+	} {
+		s := statusOf(5, 0.5)
+		change(&s)
+		if got := progressLine(s); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 }
 
 func TestDescribe(t *testing.T) {

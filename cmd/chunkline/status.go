@@ -79,13 +79,20 @@ func servers(urls string) string {
 
 func statusCommand() *cobra.Command {
 	var r remote
-	var asJSON, watching bool
+	var asJSON, watching, stay bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Tell how far a job is",
+		Long: "status asks the job's fetcher how far it is, from anywhere that reaches NATS.\n\n" +
+			"With --watch it goes on until the job is done, also while no fetcher answers: on a terminal it draws the status anew each second,\n" +
+			"elsewhere it prints a line every 10 s if something has changed. It ends with 0 when every object is saved, 4 when there are dead\n" +
+			"letters, 130 when it was stopped before.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if watching {
-				return r.watch(c.Context(), c.OutOrStdout(), asJSON)
+			switch {
+			case watching:
+				return newWatch(&r, c.OutOrStdout(), asJSON, stay).run(c.Context())
+			case stay:
+				return app.Usage("--stay is for --watch")
 			}
 			status, err := r.status(c.Context())
 			if err != nil {
@@ -101,8 +108,9 @@ func statusCommand() *cobra.Command {
 		},
 	}
 	r.add(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
-	c.Flags().BoolVar(&watching, "watch", false, "go on and print a line every 10 s, also while no fetcher answers")
+	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON; with --watch one document a line, {\"error\": …} while no fetcher answers")
+	c.Flags().BoolVar(&watching, "watch", false, "go on until the job is done")
+	c.Flags().BoolVar(&stay, "stay", false, "with --watch: go on when the job is done, for another may come")
 	return c
 }
 
@@ -111,17 +119,17 @@ func statusText(s bus.Status) string {
 	var text strings.Builder
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, statusLine(s))
-	fmt.Fprintf(tw, "  source\t%s\n", s.Source)
+	fmt.Fprintf(tw, "  source\t%s\n", printable(s.Source))
 	fmt.Fprintf(tw, "  chunks\tready %d, in flight %d, saved %d; redelivered %d, backup attempts %d (%d were first)\n",
 		s.Chunks.Ready, s.Chunks.InFlight, s.Chunks.Saved, s.Chunks.Redelivered, s.Chunks.Backups, s.Chunks.BackupWins)
 	if s.Summary.Output != "" {
-		fmt.Fprintf(tw, "  result\t%s\n", s.Summary.Output)
+		fmt.Fprintf(tw, "  result\t%s\n", printable(s.Summary.Output))
 	}
 	if len(s.Mappers) > 0 {
 		fmt.Fprintf(tw, "\nMAPPER\tVERSION\tHOLDS\tSAVED\tLAST BEAT\n")
 	}
 	for _, m := range s.Mappers {
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%.1f s ago\n", m.Name, m.Version, m.Held, m.Saved, m.LastBeatSeconds)
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%.1f s ago\n", printable(m.Name), printable(m.Version), m.Held, m.Saved, m.LastBeatSeconds)
 	}
 	_ = tw.Flush() // a strings.Builder takes everything
 	return text.String()

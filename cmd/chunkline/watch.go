@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -11,8 +12,11 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
-// watchInterval is how often a job that is watched is asked how far it is.
-const watchInterval = 10 * time.Second
+// How often a job that is watched is asked how far it is.
+const (
+	watchInterval = 10 * time.Second
+	panelInterval = time.Second // on a terminal
+)
 
 // status asks the job's fetcher how far it is.
 func (r *remote) status(ctx context.Context) (bus.Status, error) {
@@ -27,40 +31,83 @@ func (r *remote) status(ctx context.Context) (bus.Status, error) {
 	return status, nil
 }
 
-// watch prints how far the job is until ctx ends, and only wrong settings end
-// it earlier: a fetcher or a server that is away comes back. What has not
-// changed is not printed again.
-func (r *remote) watch(ctx context.Context, w io.Writer, asJSON bool) error {
-	tick := time.NewTicker(watchInterval)
+// A watch follows a job. Only wrong settings, the end of the job and that of
+// its context end it: a fetcher or a server that is away comes back.
+type watch struct {
+	ask   func(context.Context) (bus.Status, error)
+	show  func(bus.Status, error) error
+	every time.Duration
+	stay  bool // also when the job is done: another may come
+}
+
+// newWatch shows a job on w: on a terminal in place, else in lines.
+func newWatch(r *remote, w io.Writer, asJSON, stay bool) watch {
+	if !asJSON && isInteractive(w) {
+		p := &panel{w: w, size: sizeOf(w)}
+		return watch{ask: r.status, show: p.show, every: panelInterval, stay: stay}
+	}
+	return watch{ask: r.status, show: showChanges(w, asJSON), every: watchInterval, stay: stay}
+}
+
+// run returns nil when every object is saved, else what kind of end it was.
+func (w watch) run(ctx context.Context) error {
+	tick := time.NewTicker(w.every)
 	defer tick.Stop()
-	for last := ""; ; {
-		status, err := r.status(ctx)
-		var line string
+	for {
+		status, err := w.ask(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return w.stopped()
 		case app.Code(err) == app.ExitUsage:
 			return err
+		}
+		if err := w.show(status, err); err != nil {
+			return fmt.Errorf("print status: %w", err)
+		}
+		if err == nil && status.State == bus.StateDone && !w.stay {
+			if status.Objects.Dead > 0 {
+				return app.ErrDeadLetters
+			}
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return w.stopped()
+		}
+	}
+}
+
+// stopped is the end of a watch that was told to stop. Who waits for the end
+// of the job must not take it for that.
+func (w watch) stopped() error {
+	if w.stay {
+		return nil
+	}
+	return app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done"))
+}
+
+// showChanges prints a line for each status that differs from the one before.
+func showChanges(w io.Writer, asJSON bool) func(bus.Status, error) error {
+	last := ""
+	return func(s bus.Status, err error) error {
+		var line string
+		switch {
 		case err != nil && asJSON:
 			line = oneJSON(map[string]string{"error": err.Error()})
 		case err != nil:
 			line = err.Error()
 		case asJSON:
-			line = oneJSON(status)
+			line = oneJSON(s)
 		default:
-			line = statusLine(status)
+			line = statusLine(s)
 		}
-		if line != last {
-			if _, err := fmt.Fprintln(w, line); err != nil {
-				return fmt.Errorf("print status: %w", err)
-			}
-			last = line
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if line == last {
 			return nil
 		}
+		last = line
+		_, err = fmt.Fprintln(w, line)
+		return err
 	}
 }
 

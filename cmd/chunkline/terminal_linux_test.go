@@ -1,0 +1,50 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// TestTerminal: on a terminal a watch draws in place and a job has a bar; one
+// that is dumb gets lines, as a file does.
+func TestTerminal(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	tty, behind := proc.Terminal(t)
+	if width, height := sizeOf(tty)(); width != 100 || height != 24 {
+		t.Errorf("size %d, %d; want 100, 24", width, height)
+	}
+	done := func(context.Context) (bus.Status, error) {
+		return bus.Status{Job: "x", State: bus.StateDone, Progress: 1, Source: "file"}, nil
+	}
+	w := newWatch(&remote{}, tty, false, false)
+	w.ask = done
+	if err := w.run(t.Context()); err != nil || w.every != panelInterval {
+		t.Errorf("watch every %s ended with %v", w.every, err)
+	}
+	reader := bufio.NewReader(behind)
+	if line, err := reader.ReadString('\n'); err != nil || !strings.HasPrefix(line, "\r\x1b[Jjob x: done") {
+		t.Errorf("drew %q, %v", line, err)
+	}
+	if w := newWatch(&remote{}, tty, true, false); w.every != watchInterval {
+		t.Errorf("JSON is shown every %s, want %s", w.every, watchInterval)
+	}
+	if w := newWatch(&remote{}, new(bytes.Buffer), false, false); w.every != watchInterval {
+		t.Errorf("no terminal: shown every %s, want %s", w.every, watchInterval)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // the bar is drawn once more at the end
+	showProgress(ctx, &screen{w: tty}, func() bus.Status { return statusOf(1, 0.5) })
+	if text, err := reader.ReadString('|'); err != nil || !strings.Contains(text, "49% |") {
+		t.Errorf("drew %q, %v; want a bar", text, err)
+	}
+	t.Setenv("TERM", "dumb")
+	if isInteractive(tty) {
+		t.Error("draws on a dumb terminal")
+	}
+}

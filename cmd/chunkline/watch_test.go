@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+var errGone = errors.New("no fetcher runs job \"x\"")
+
+// jobFor is a job that is asked how far it is: away from 20 to 40 s, done
+// after a minute with so many dead letters.
+func jobFor(dead uint64) func(context.Context) (bus.Status, error) {
+	begin := time.Now()
+	return func(context.Context) (bus.Status, error) {
+		gone := time.Since(begin)
+		switch s := statusOf(uint64(gone/time.Second), min(gone.Minutes(), 1)); {
+		case gone >= 20*time.Second && gone < 40*time.Second:
+			return bus.Status{}, errGone
+		case gone >= time.Minute:
+			return bus.Status{Job: "x", State: bus.StateDone, Progress: 1, Objects: bus.ObjectCounts{Saved: 60, Dead: dead}}, nil
+		default:
+			s.Job = "x"
+			return s, nil
+		}
+	}
+}
+
+// TestWatch: lines tell what has changed, until the job is done; the exit code
+// says how.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	for dead, code := range map[uint64]int{0: 0, 3: app.ExitDead} {
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			err := watch{ask: jobFor(dead), show: showChanges(&out, false), every: watchInterval}.run(t.Context())
+			if app.Code(err) != code {
+				t.Errorf("ended with %v, want exit code %d", err, code)
+			}
+			lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+			want := []string{"job x: running, 0.0 %", "job x: running, 16.7 %", errGone.Error(), "job x: running, 66.7 %", "job x: running, 83.3 %", "job x: done, 100.0 %, 60 objects"}
+			if len(lines) != len(want) {
+				t.Fatalf("printed %q, want %q", lines, want)
+			}
+			for i := range want {
+				if !strings.HasPrefix(lines[i], want[i]) {
+					t.Errorf("line %d is %q, want %q", i, lines[i], want[i])
+				}
+			}
+		})
+	}
+}
+
+// TestWatchJSON: one document a line, whatever happens.
+func TestWatchJSON(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		if err := (watch{ask: jobFor(0), show: showChanges(&out, true), every: watchInterval}).run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if len(lines) != 6 || lines[2] != oneJSON(map[string]string{"error": errGone.Error()}) ||
+			!strings.HasPrefix(lines[0], `{"job":"x"`) || !strings.Contains(lines[5], `"state":"done"`) {
+			t.Errorf("printed %q", lines)
+		}
+	})
+}
+
+// TestWatchEnds: a watch that is stopped before the end says so by its exit
+// code, unless it was to stay; wrong settings end it at once.
+func TestWatchEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		never := func(bus.Status, error) error { return nil }
+		for _, test := range []struct {
+			after time.Duration
+			stay  bool
+			code  int
+		}{{30 * time.Second, false, app.ExitInterrupted}, {30 * time.Second, true, 0}, {time.Hour, true, 0}, {time.Hour, false, 0}} {
+			ctx, cancel := context.WithTimeout(t.Context(), test.after)
+			err := watch{ask: jobFor(0), show: never, every: watchInterval, stay: test.stay}.run(ctx)
+			if stayed := ctx.Err() != nil; app.Code(err) != test.code || stayed != (test.stay || test.code != 0) {
+				t.Errorf("%+v: ended with %v, by its context: %t", test, err, stayed)
+			}
+			cancel()
+		}
+		wrong := func(context.Context) (bus.Status, error) { return bus.Status{}, app.Usage("JOB") }
+		if err := (watch{ask: wrong, show: never, every: watchInterval}).run(t.Context()); app.Code(err) != app.ExitUsage {
+			t.Errorf("wrong settings ended with %v", err)
+		}
+	})
+}
+
+// TestPanel: what is drawn takes the place of what was drawn before, and never
+// more lines or columns than the terminal has.
+func TestPanel(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	height := 4
+	p := &panel{w: &out, size: func() (int, int) { return 6, height }}
+	for _, step := range []struct {
+		height     int
+		text, want string
+	}{
+		{4, "one\n", "\r\x1b[Jone\n"},
+		{4, "a longer line\nü2345678\n", "\x1b[1A\r\x1b[Ja long\nü23456\n"},
+		{4, "1\n2\n3\n4\n5\n", "\x1b[2A\r\x1b[J1\n2\n… 3 mo\n"},
+		{9, "1\n2\n", "\x1b[3A\r\x1b[J1\n2\n"},
+	} {
+		out.Reset()
+		height = step.height
+		if err := p.draw(step.text); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); got != step.want {
+			t.Errorf("drew %q, want %q", got, step.want)
+		}
+	}
+}
+
+// TestPanelAway: the last status stays while no fetcher answers, with why.
+func TestPanelAway(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := &panel{w: &out, size: func() (int, int) { return 200, 50 }}
+	for i := range 3 {
+		s := statusOf(5, 0.5)
+		s.Job, s.Mappers[0].Name = "x", "evil\x1b[2J"
+		out.Reset()
+		if err := p.show(s, map[bool]error{true: errGone}[i == 1]); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); !strings.Contains(got, "job x: running, 50.0 %") || strings.Contains(got, errGone.Error()) != (i == 1) || strings.Contains(got, "[2J") && strings.Contains(got, "l\x1b") {
+			t.Errorf("step %d drew %q", i, got)
+		}
+		if up := fmt.Sprintf("\x1b[%dA", p.lines); i == 0 && strings.Contains(out.String(), up) {
+			t.Errorf("went up %d lines before anything was drawn", p.lines)
+		}
+	}
+}
+
+// TestStay: it is a flag of --watch.
+func TestStay(t *testing.T) {
+	t.Parallel()
+	wantWords(t, must(t, 2, "status", "--stay").err.Error(), "--watch")
+}
