@@ -47,7 +47,8 @@ func runCommand() *cobra.Command {
 		Short: "Run a whole job in this process",
 		Long: "run reads JSON objects, transforms each, and writes the outputs in input order.\n\n" +
 			"Run the same command again after ^C, a crash or a power cut, and it goes on where it was:\n" +
-			"what is done is kept in OUTPUT.chunkline until you remove it.",
+			"what is done is kept in OUTPUT.chunkline until you remove it.\n\n" +
+			app.TracingHelp,
 		Example: `  chunkline run -i users.jsonl -o named.jsonl -m '{id: .uuid, name: (.fn + " " + .ln)}'
   chunkline run -i 'data/*.json.gz' -o out.jsonl --exec 'python3 map.py' -j 8
   chunkline run -i big.jsonl -o out.jsonl -m .name --listen 0.0.0.0:4222   # mappers elsewhere can join`,
@@ -123,8 +124,13 @@ func (f *runFlags) check() error {
 }
 
 func (f *runFlags) runInto(ctx context.Context, spec string, src source.Source, out *sink.Folder, log zerolog.Logger, std streams) error {
+	tracer, stopTracing, err := app.Tracing(f.job, "chunkline", log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	cfg := pipeline.Config{
-		Job: f.job, Fetcher: f.fetcher, Mappers: f.mappers, Listen: f.listen, HTTP: f.http,
+		Job: f.job, Fetcher: f.fetcher, Mappers: f.mappers, Tracer: tracer, Listen: f.listen, HTTP: f.http,
 		Mapper: mapper.Config{
 			Transform: spec, Workers: f.workers, Timeout: f.timeout, Version: versionOf(spec), Name: localMapper, StopTimeout: stopTimeout,
 		},

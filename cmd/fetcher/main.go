@@ -44,9 +44,15 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 		return app.Usage("%w", err)
 	}
 	defer b.Close()
+	tracer, stopTracing, err := app.Tracing(common.Job, "chunkline-fetcher", log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	f, err := fetcher.New(cfg, b, src, log)
 	if err != nil {
 		return err
 	}
+	f.Trace(tracer)
 	return app.RunRole(ctx, common.HTTPAddr, f, func(s *app.Server) { page.Register(s, f, cfg.ControlToken) })
 }

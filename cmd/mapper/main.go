@@ -31,9 +31,15 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg mapper.Con
 		return app.Usage("%w", err)
 	}
 	defer b.Close()
+	tracer, stopTracing, err := app.Tracing(common.Job, "chunkline-mapper", log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	m, err := mapper.New(cfg, b, log)
 	if err != nil {
 		return err
 	}
+	m.Trace(tracer)
 	return app.RunRole(ctx, common.HTTPAddr, m, nil)
 }

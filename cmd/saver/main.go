@@ -37,7 +37,14 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Conf
 		return app.Usage("%w", err)
 	}
 	defer b.Close()
-	return app.RunRole(ctx, common.HTTPAddr, saver.New(b, out, log), nil)
+	tracer, stopTracing, err := app.Tracing(common.Job, "chunkline-saver", log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	s := saver.New(b, out, log)
+	s.Trace(tracer)
+	return app.RunRole(ctx, common.HTTPAddr, s, nil)
 }
 
 // logRecovery says what opening a folder had to put right after a crash.

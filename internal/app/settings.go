@@ -66,6 +66,7 @@ func usage(program, purpose string, settings []any) string {
 		}
 	}
 	_ = tw.Flush() // a strings.Builder takes everything
+	fmt.Fprintf(&text, "\n%s\n", TracingHelp)
 	fmt.Fprintf(&text, "\nExit codes: 0 every object saved, 1 failed, 2 wrong settings, 3 a server or store cannot be reached,\n"+
 		"4 finished with dead letters, 130 stopped before the job was done, 143 ended by a second signal.\n")
 	return text.String()

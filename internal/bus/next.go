@@ -69,6 +69,7 @@ type Work struct {
 	Token   string       // the lease: to be shown to the saver
 	Skip    []chunk.Flaw // objects not to touch, by ascending index: dead letters with Reason
 	Careful bool         // announce each object before touching it
+	Trace   Trace        // of this attempt at the chunk; optional
 }
 
 const (
@@ -105,6 +106,7 @@ func (w *Work) fields(f *fields, bad, skip int) (badBytes, skipBytes int) {
 	f.flag("Chunkline-Careful", &w.Careful)
 	f.int(keyBadBytes, &bad, MaxMessage, optional)
 	f.int(keySkipBytes, &skip, MaxMessage, optional)
+	w.Trace.fields(f)
 	return bad, skip
 }
 

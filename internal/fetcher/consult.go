@@ -97,6 +97,9 @@ func (d *desk) settle(now time.Time, doubts []chunk.ID, entries []bus.Entry) {
 			d.saved(now, bus.Entry{ID: id, Digest: digest}, "")
 		} else {
 			d.ledger.Settle(id)
+			if h := d.held[id]; h != nil {
+				h.ready = now
+			}
 		}
 	}
 	if len(doubts) > 0 {

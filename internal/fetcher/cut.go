@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/trace"
 )
 
 // pageSize is how many chunk IDs one page of committed entries covers: 24
@@ -22,6 +24,7 @@ type cut struct {
 	mark   source.Mark
 	digest chunk.Digest
 	saved  bool // the sink holds it
+	trace  trace.Context
 }
 
 // cutLoop cuts the source and compares it with what the sink holds. It closes
@@ -30,6 +33,7 @@ func (f *Fetcher) cutLoop(ctx context.Context) error {
 	past := committed{fetcher: f, left: f.grant.before.Chunks}
 	var next chunk.ID
 	for {
+		begin := time.Now()
 		c, mark, err := f.source.Next(ctx)
 		if errors.Is(err, io.EOF) {
 			break
@@ -46,8 +50,12 @@ func (f *Fetcher) cutLoop(ctx context.Context) error {
 		if saved && known != digest {
 			return changed(c.ID, c.First, c.Count)
 		}
+		fresh := cut{chunk: c, mark: mark, digest: digest, saved: saved}
+		if !saved {
+			fresh.trace = f.traceCut(begin, c)
+		}
 		select {
-		case f.cuts <- cut{chunk: c, mark: mark, digest: digest, saved: saved}:
+		case f.cuts <- fresh:
 		case <-ctx.Done():
 			return nil
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/ledger"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/trace"
 )
 
 const (
@@ -39,6 +40,8 @@ type held struct {
 	bytes  int
 	digest chunk.Digest
 	sent   bool
+	ready  time.Time // since when it could be handed out, or could again
+	trace  trace.Context
 }
 
 // desk is the fetcher's state. Only its own goroutine touches it: handlers and
@@ -210,9 +213,11 @@ func (d *desk) add(c cut, open bool) {
 		d.ledger.AddSaved()
 		return
 	}
-	d.ledger.Add(time.Now())
+	now := time.Now()
+	d.ledger.Add(now)
 	d.held[c.chunk.ID] = &held{
 		chunk: &c.chunk, mark: c.mark, first: c.chunk.First, count: c.chunk.Count, bytes: len(c.chunk.Body), digest: c.digest,
+		ready: now, trace: c.trace,
 	}
 	d.ahead += len(c.chunk.Body)
 	failpoint.Hit("fetcher.chunk.added")

@@ -15,6 +15,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/trace"
 )
 
 const (
@@ -46,7 +47,8 @@ type Fetcher struct {
 	orders  chan order                 // desk → order loop
 	last    atomic.Pointer[bus.Status] // the desk's latest report
 	metrics *meters
-	pulse   app.Pulse // the desk turns
+	tracer  *trace.Tracer // nil: off
+	pulse   app.Pulse     // the desk turns
 	serving atomic.Bool
 }
 
@@ -68,6 +70,9 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 	f.last.Store(&bus.Status{Job: b.Job(), Plan: f.planID, State: bus.StateStarting, Source: plan.Source})
 	return f, nil
 }
+
+// Trace makes the fetcher trace chunks. It is called before Run.
+func (f *Fetcher) Trace(t *trace.Tracer) { f.tracer = t }
 
 // Run runs the job until it is done (and then as ON_DONE says), until ctx ends
 // or until it must stop: ErrFenced, ErrOtherPlan, ErrSourceChanged,

@@ -10,6 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/ledger"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/trace"
 )
 
 // handOut gives chunks to waiting mappers while there are both.
@@ -33,7 +34,10 @@ func (d *desk) lease(now time.Time, a ask) bool {
 	}
 	failpoint.Hit("fetcher.lease.recorded")
 	h := d.held[lease.ID]
-	d.f.sends <- sending{request: a.request, mapper: d.mapperOf(a.mapper), lease: lease, chunk: h.chunk, mark: h.mark, digest: h.digest}
+	to := d.mapperOf(a.mapper)
+	d.f.sends <- sending{
+		request: a.request, mapper: to, lease: lease, chunk: h.chunk, mark: h.mark, digest: h.digest, span: d.f.traceWait(now, h, lease, to),
+	}
 	if !h.sent {
 		h.sent = true
 		d.ahead -= h.bytes
@@ -69,6 +73,7 @@ type sending struct {
 	chunk   *chunk.Chunk // nil: read it again by mark
 	mark    source.Mark
 	digest  chunk.Digest
+	span    trace.Span // of the wait
 }
 
 // sendLoop reads chunks again where it must, and answers the mappers.
@@ -79,6 +84,8 @@ func (f *Fetcher) sendLoop(ctx context.Context) {
 		}
 		c, err := f.body(ctx, s.chunk, s.mark, s.digest)
 		if err != nil {
+			s.span.Fail(err)
+			s.span.End()
 			f.post(ctx, func(d *desk) { d.fail(err) })
 			continue
 		}
@@ -88,7 +95,9 @@ func (f *Fetcher) sendLoop(ctx context.Context) {
 			Status: bus.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
 			Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful,
 			Token: bus.Token(f.grant.key, f.planID, c.ID, c.First, c.Count, s.digest),
+			Trace: headers(s.span.Context()),
 		}.Encode())
+		s.span.End()
 		f.log.Debug().Uint64("chunk", uint64(c.ID)).Int("attempt", s.lease.Attempt).Bool("backup", s.lease.Backup).
 			Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("chunk handed out")
 		failpoint.Hit("fetcher.lease.sent")
@@ -124,7 +133,7 @@ func (d *desk) bury() {
 		}
 		failures := d.f.cfg.MaxAttempts
 		d.errand(func(ctx context.Context) func(*desk) {
-			err := d.f.burial(ctx, h.chunk, h.mark, h.digest, failures)
+			err := d.f.burial(ctx, h, failures)
 			return func(d *desk) {
 				if err != nil && ctx.Err() == nil {
 					d.fail(err)
@@ -136,8 +145,9 @@ func (d *desk) bury() {
 
 // burial hands all objects of a chunk to the saver as dead letters. The
 // saver's confirmation comes the way all confirmations do.
-func (f *Fetcher) burial(ctx context.Context, kept *chunk.Chunk, mark source.Mark, digest chunk.Digest, failures int) error {
-	c, err := f.body(ctx, kept, mark, digest)
+func (f *Fetcher) burial(ctx context.Context, h *held, failures int) error {
+	digest := h.digest
+	c, err := f.body(ctx, h.chunk, h.mark, digest)
 	if err != nil {
 		return err
 	}
@@ -146,6 +156,7 @@ func (f *Fetcher) burial(ctx context.Context, kept *chunk.Chunk, mark source.Mar
 		Plan: f.planID, Epoch: f.grant.epoch, Chunk: c.ID, First: c.First, Objects: c.Count, Attempt: failures, Digest: digest,
 		Token:  bus.Token(f.grant.key, f.planID, c.ID, c.First, c.Count, digest),
 		Mapper: bus.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
+		Trace: headers(h.trace),
 	}
 	f.metrics.buried(c)
 	bad := c.Bad

@@ -18,6 +18,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/trace"
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
@@ -78,7 +79,8 @@ type Mapper struct {
 	unsaved *semaphore.Weighted // bytes of results that are not yet saved
 	jitter  uint64              // of pauses
 	metrics *meters
-	pulse   app.Pulse // the beat loop turns
+	tracer  *trace.Tracer // nil: off
+	pulse   app.Pulse     // the beat loop turns
 	peers   *peers
 	drill   *drill // nil, but to practise updates
 
@@ -113,6 +115,9 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	m.metrics.set.Gather(m.metrics.gather(m))
 	return m, nil
 }
+
+// Trace makes the mapper trace chunks. It is called before Run.
+func (m *Mapper) Trace(t *trace.Tracer) { m.tracer = t }
 
 // Run works until ctx ends, then drains: no more chunks, StopTimeout for those
 // in work, goodbye.

@@ -11,6 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/trace"
 )
 
 // verdict is what came of asking for work.
@@ -75,12 +76,17 @@ func (m *Mapper) next(asking context.Context, worker int, cancel context.CancelC
 
 // save hands a result to the saver until it is there, refused, or no longer
 // wanted. Sending it again is safe: the saver keeps one.
-func (m *Mapper) save(ctx context.Context, s bus.Save) {
+func (m *Mapper) save(ctx context.Context, s bus.Save, mapped time.Time) {
+	span, place := m.span(trace.Save, mapped, s.Chunk, s.Attempt, s.Trace)
+	defer span.End()
+	s.Trace = place
 	message := s.Encode()
 	pause := m.backoff(uint64(s.Chunk))
 	for try := 1; ctx.Err() == nil; try++ {
 		answer, err := m.trySave(ctx, message)
 		heard(m.peers.saver, err)
+		span.Note(err)
+		span.Text("outcome", string(answer.Status))
 		switch {
 		case err != nil && try == 1: // how long the saver is away is said once, for all chunks
 			chunkOf(m.log.Debug(), s).Err(err).Msg("result got no answer")
@@ -91,11 +97,13 @@ func (m *Mapper) save(ctx context.Context, s bus.Save) {
 			return
 		case answer.Status == bus.SaveRefused:
 			m.metrics.saved(string(answer.Status))
+			span.Fail(errors.New(answer.Reason))
 			chunkOf(m.strange.Error(), s).Str("reason", answer.Reason).Msg("saver refused a result")
 			return
 		}
 		pause.wait(ctx)
 	}
+	span.Fail(context.Cause(ctx))
 }
 
 func chunkOf(e *zerolog.Event, s bus.Save) *zerolog.Event {

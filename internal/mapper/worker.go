@@ -12,6 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/trace"
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
@@ -73,6 +74,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, mapping trans
 			}
 			return err
 		}
+		mapped := time.Now()
 		size := min(int64(len(save.Outputs)+len(save.Dead)), maxUnsaved)
 		if m.unsaved.Acquire(ctx, size) != nil { // dropped or stopped while results wait
 			m.state.release(got.Chunk.ID)
@@ -83,7 +85,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, mapping trans
 			defer cancel(nil)
 			defer m.unsaved.Release(size)
 			defer m.state.release(got.Chunk.ID)
-			m.save(ctx, save)
+			m.save(ctx, save, mapped)
 			return nil
 		})
 	}
@@ -92,7 +94,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, mapping trans
 
 // mapChunk maps one chunk. An error means that the chunk was dropped, or that
 // the transform itself is broken.
-func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bus.Work) (bus.Save, error) {
+func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bus.Work) (save bus.Save, err error) {
 	options := transform.Options{Timeout: m.cfg.Timeout}
 	if w.Careful {
 		options.Before = func(index int) error { return m.announce(ctx, w.Chunk.ID, index) }
@@ -100,6 +102,8 @@ func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bu
 	m.metrics.busy.Add(1)
 	defer m.metrics.busy.Add(-1)
 	begin := time.Now()
+	span, place := m.span(trace.Map, begin, w.Chunk.ID, w.Attempt, w.Trace)
+	defer func() { span.Fail(err); span.End() }()
 	out, err := transform.Run(ctx, mapping, w.Chunk.Body, slices.Concat(w.Chunk.Bad, w.Skip, m.drill.spoil(w.Chunk.Count)), options)
 	if err != nil {
 		return bus.Save{}, fmt.Errorf("map chunk %d: %w", w.Chunk.ID, err)
@@ -111,10 +115,11 @@ func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bu
 	}
 	failpoint.Hit("mapper.chunk.mapped")
 	m.metrics.mapped(time.Since(begin), w, out)
-	save := bus.Save{
+	span.Number("dead", uint64(len(out.Failed)))
+	save = bus.Save{
 		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
 		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: m.self,
-		Counts: out.Counts, Outputs: out.Lines, DeadCount: len(out.Failed),
+		Counts: out.Counts, Outputs: out.Lines, DeadCount: len(out.Failed), Trace: place,
 	}
 	if len(out.Failed) > 0 {
 		save.Dead = m.deadLetters(w, out.Failed)

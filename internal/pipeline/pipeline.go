@@ -17,6 +17,7 @@ import (
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/trace"
 )
 
 // Config is one job in one process.
@@ -24,9 +25,10 @@ type Config struct {
 	Job     string
 	Fetcher fetcher.Config // OnDone is always exit
 	Mapper  mapper.Config
-	Mappers int    // how many mappers, each with Mapper.Workers; 0: mappers come from elsewhere
-	Listen  string // host:port for mappers elsewhere; empty: this process only
-	HTTP    string // host:port of the fetcher's HTTP server; empty: none
+	Mappers int           // how many mappers, each with Mapper.Workers; 0: mappers come from elsewhere
+	Listen  string        // host:port for mappers elsewhere; empty: this process only
+	Tracer  *trace.Tracer // nil: off
+	HTTP    string        // host:port of the fetcher's HTTP server; empty: none
 }
 
 // Run runs the job over src into out until it is done or ctx ends. Watch, if
@@ -90,6 +92,7 @@ func (p *parts) open(src source.Source, out sink.Sink) error {
 		return err
 	}
 	p.saver = saver.New(b, out, p.roleLog("saver"))
+	p.saver.Trace(p.cfg.Tracer)
 	if b, err = p.connect(bus.RoleFetcher); err != nil {
 		return err
 	}
@@ -97,6 +100,7 @@ func (p *parts) open(src source.Source, out sink.Sink) error {
 	if p.fetcher, err = fetcher.New(p.cfg.Fetcher, b, src, p.roleLog("fetcher")); err != nil {
 		return err
 	}
+	p.fetcher.Trace(p.cfg.Tracer)
 	for range p.cfg.Mappers {
 		if b, err = p.connect(bus.RoleMapper); err != nil {
 			return err
@@ -105,6 +109,7 @@ func (p *parts) open(src source.Source, out sink.Sink) error {
 		if err != nil {
 			return err
 		}
+		m.Trace(p.cfg.Tracer)
 		p.mappers = append(p.mappers, m)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/trace"
 )
 
 const (
@@ -35,6 +36,7 @@ type pending struct {
 	result  sink.Result
 	mapper  string // ID
 	request *bus.Request
+	span    trace.Span
 }
 
 func (p pending) bytes() int64 { return int64(len(p.result.Outputs) + len(p.result.Dead)) }
@@ -61,9 +63,11 @@ func (s *Saver) handleSave(r *bus.Request) {
 		Counts: save.Counts, Outputs: save.Outputs, Dead: save.Dead, DeadCount: save.DeadCount,
 		Attempt: save.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version,
 	}}
+	p.span = s.span(save)
 	s.metrics.in.Add(float64(p.bytes()))
 	if s.queued.Add(p.bytes()) > maxQueuedBytes && p.bytes() < s.queued.Load() {
 		s.queued.Add(-p.bytes())
+		p.notCommitted("saver has too much to commit")
 		s.answer(r, bus.SaveBusy, "saver has too much to commit")
 		return
 	}
@@ -72,6 +76,7 @@ func (s *Saver) handleSave(r *bus.Request) {
 		failpoint.Hit("saver.save.queued")
 	default:
 		s.queued.Add(-p.bytes())
+		p.notCommitted("saver has too many results to commit")
 		s.answer(r, bus.SaveBusy, "saver has too many results to commit")
 	}
 }
@@ -143,11 +148,15 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 		s.full.Store(true)
 		s.trouble.full.Note(err)
 		for _, p := range group {
+			p.notCommitted("sink is full")
 			s.answer(p.request, bus.SaveBusy, "sink is full")
 		}
 		return nil
 	}
 	if err != nil {
+		for _, p := range group {
+			p.notCommitted(err.Error())
+		}
 		return fmt.Errorf("commit %d results: %w", len(group), err)
 	}
 	s.full.Store(false)
@@ -165,6 +174,7 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 	durable := make([]bus.SavedChunk, 0, len(group))
 	for i, p := range group {
+		p.decided(outcomes[i], len(group))
 		if outcomes[i] != sink.Conflict {
 			durable = append(durable, bus.SavedChunk{Entry: bus.Entry{ID: p.result.Chunk, Digest: p.result.Digest}, Mapper: p.mapper})
 		}

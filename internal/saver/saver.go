@@ -15,6 +15,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/trace"
 )
 
 // Config is the saver's settings.
@@ -34,6 +35,7 @@ type Saver struct {
 	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
 	trouble troubles
 	metrics *meters
+	tracer  *trace.Tracer // nil: off
 
 	queue      chan pending                  // handlers → commit loop
 	queued     atomic.Int64                  // bytes in queue
@@ -82,6 +84,9 @@ func New(b *bus.Bus, s sink.Sink, log zerolog.Logger) *Saver {
 	}
 	return m
 }
+
+// Trace makes the saver trace commits. It is called before Run.
+func (s *Saver) Trace(t *trace.Tracer) { s.tracer = t }
 
 // Run serves until ctx ends, then commits and answers what it has taken. It
 // returns early with an error when the sink is broken or the bus is closed

@@ -21,6 +21,7 @@ import (
 	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/trace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,6 +40,7 @@ type world struct {
 	tape   tape
 	began  time.Time
 	away   atomic.Bool // NATS is: who starts now is offline
+	tracer *trace.Tracer
 
 	mu    sync.Mutex
 	conns map[string]*bustest.Conn // guarded by mu; the newest of each name
@@ -135,6 +137,7 @@ func (w *world) launchSaver(name string) *role {
 	w.t.Helper()
 	return w.launch(name, func(b *bus.Bus, log zerolog.Logger) (func(context.Context) error, func() error) {
 		s := saver.New(b, w.sink.Open(b.Closed()), log)
+		s.Trace(w.tracer)
 		return s.Run, s.Ready
 	})
 }
@@ -163,6 +166,7 @@ func (w *world) launchFetcher(name string, change func(*fetcher.Config)) *role {
 		if f, err = fetcher.New(cfg, b, src, log); err != nil {
 			w.t.Fatal(err)
 		}
+		f.Trace(w.tracer)
 		return func(ctx context.Context) error {
 			defer func() { _ = src.Close() }()
 			return f.Run(ctx)
@@ -190,6 +194,7 @@ func (w *world) launchMapper(name, transform string, change func(*mapper.Config)
 		if err != nil {
 			w.t.Fatal(err)
 		}
+		m.Trace(w.tracer)
 		return m.Run, m.Ready
 	})
 }

@@ -1,0 +1,30 @@
+package app
+
+import (
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/trace"
+)
+
+// TracingHelp says how traces are asked for.
+const TracingHelp = "Each chunk is traced if OTEL_EXPORTER_OTLP_ENDPOINT names a collector (OTLP over HTTP, such as http://collector:4318), or with\n" +
+	"OTEL_TRACES_EXPORTER=otlp; the other OTEL_* variables of OpenTelemetry say what of, how often and as whom."
+
+// Tracing sets traces up as the OTEL_* variables say; without them the tracer
+// is nil. A collector that is away is said once. Stop delivers what is left,
+// within two seconds.
+func Tracing(job, service string, log zerolog.Logger) (t *trace.Tracer, stop func(), err error) {
+	away := NewTrouble(log, zerolog.WarnLevel, 0, "traces are not delivered, trying on", "traces are delivered again")
+	strange := Sampled(log)
+	t, stop, err = trace.New(trace.Options{
+		Service: service, Version: Version(), Host: Hostname(), Job: job, Report: away.Note,
+		Warn: func(err error) { strange.Warn().Err(err).Msg("OpenTelemetry complains") },
+	})
+	if err != nil {
+		return nil, nil, Usage("%w", err)
+	}
+	if t != nil {
+		log.Info().Str("service", service).Msg("traces chunks")
+	}
+	return t, stop, nil
+}

@@ -1,0 +1,54 @@
+// Package tracetest keeps spans in memory, for tests of who makes them.
+package tracetest
+
+import (
+	"time"
+
+	sdktest "go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/chunkline/chunkline/internal/trace"
+)
+
+// A Span is one that has ended.
+type Span struct {
+	Name, Trace, ID, Parent string // Parent is empty at the root
+	Attributes              map[string]string
+	Failed                  string   // why; empty if it did not
+	Errors                  []string // those that were noted, Failed among them
+	Start, End              time.Time
+}
+
+// Spans collects what a tracer makes.
+type Spans struct{ memory *sdktest.InMemoryExporter }
+
+// New returns a tracer and what it has made so far.
+func New() (*trace.Tracer, *Spans) {
+	memory := sdktest.NewInMemoryExporter()
+	return trace.To(memory), &Spans{memory}
+}
+
+// All returns the spans in the order in which they ended.
+func (s *Spans) All() []Span {
+	var all []Span
+	for _, stub := range s.memory.GetSpans() {
+		span := Span{
+			Name: stub.Name, Trace: stub.SpanContext.TraceID().String(), ID: stub.SpanContext.SpanID().String(),
+			Attributes: map[string]string{}, Failed: stub.Status.Description, Start: stub.StartTime, End: stub.EndTime,
+		}
+		if stub.Parent.IsValid() {
+			span.Parent = stub.Parent.SpanID().String()
+		}
+		for _, a := range stub.Attributes {
+			span.Attributes[string(a.Key)] = a.Value.Emit()
+		}
+		for _, e := range stub.Events {
+			for _, a := range e.Attributes {
+				if a.Key == "exception.message" {
+					span.Errors = append(span.Errors, a.Value.Emit())
+				}
+			}
+		}
+		all = append(all, span)
+	}
+	return all
+}
