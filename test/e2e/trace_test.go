@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// delivered is what a collector has been given.
+type delivered struct {
+	mu    sync.Mutex
+	spans map[string]*otlp.Span // guarded by mu; by ID
+	from  map[string]string     // guarded by mu; service.name by ID
+}
+
+func (d *delivered) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	var request collector.ExportTraceServiceRequest
+	if err == nil {
+		err = proto.Unmarshal(body, &request)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, resource := range request.ResourceSpans {
+		service := ""
+		for _, a := range resource.Resource.Attributes {
+			if a.Key == "service.name" {
+				service = a.Value.GetStringValue()
+			}
+		}
+		for _, scope := range resource.ScopeSpans {
+			for _, s := range scope.Spans {
+				id := hex.EncodeToString(s.SpanId)
+				d.spans[id], d.from[id] = s, service
+			}
+		}
+	}
+}
+
+func number(s *otlp.Span, name string) int64 {
+	for _, a := range s.Attributes {
+		if a.Key == "chunkline."+name {
+			return a.Value.GetIntValue()
+		}
+	}
+	return -1
+}
+
+// way is the names of a span and what it hangs below, the root first.
+func (d *delivered) way(s *otlp.Span) string {
+	id := hex.EncodeToString(s.SpanId)
+	own := strings.TrimPrefix(d.from[id], "chunkline-") + " " + s.Name
+	if s.Name == "wait" {
+		own += fmt.Sprint(" ", number(s, "attempt"))
+	}
+	parent := d.spans[hex.EncodeToString(s.ParentSpanId)]
+	switch {
+	case len(s.ParentSpanId) == 0:
+		return own
+	case parent == nil || string(parent.TraceId) != string(s.TraceId):
+		return "lost > " + own
+	}
+	return d.way(parent) + " > " + own
+}
+
+// TestTraces: what three programs deliver is one trace a chunk, also when its
+// mapper is killed; what they have left when they are told to end comes, too.
+func TestTraces(t *testing.T) {
+	t.Parallel()
+	got := &delivered{spans: map[string]*otlp.Span{}, from: map[string]string{}}
+	server := httptest.NewServer(got)
+	defer server.Close()
+	nats, url := proc.NATS(t, t.TempDir())
+	j := newJob(t, url)
+	j.common = append(j.common, "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL)
+	const chunks = 20
+	source := proc.Users(t, j.dir, 100*chunks)
+	saver := j.saver()
+	fetcher := j.start("fetcher", "fetcher", "SOURCE="+source, "SPECULATE=false")
+	fetcher.Await("fetcher serves")
+	victim := j.start("victim", "mapper", "TRANSFORM=users?duration=1h", "WORKERS=2")
+	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
+	defer cancel()
+	proc.Eventually(ctx, t, "work in flight", func() bool { return status(t, nats, url).Chunks.InFlight == 2 })
+	victim.Kill()
+	heir := j.start("heir", "mapper", "TRANSFORM=users", "WORKERS=2")
+	fetcher.Await("job done")
+	for _, p := range []*proc.Process{heir, fetcher, saver} {
+		p.Signal(syscall.SIGTERM)
+		if code := p.Exit(); code != 0 {
+			t.Errorf("%s: exit %d after SIGTERM: %s", p.Label, code, p.Tail())
+		}
+	}
+	j.verify()
+
+	got.mu.Lock()
+	defer got.mu.Unlock()
+	const first, second = "fetcher fetch > fetcher wait 1", "fetcher fetch > fetcher wait 2"
+	ways, traces := map[int64][]string{}, map[string]int64{}
+	for _, s := range got.spans {
+		id := number(s, "chunk")
+		ways[id] = append(ways[id], got.way(s))
+		if other, known := traces[string(s.TraceId)]; known && other != id {
+			t.Errorf("chunks %d and %d share a trace", id, other)
+		}
+		traces[string(s.TraceId)] = id
+	}
+	if len(traces) != chunks || len(ways) != chunks {
+		t.Errorf("%d traces of %d chunks, want %d", len(traces), len(ways), chunks)
+	}
+	for id, got := range ways {
+		wait, want := first, []string{"fetcher fetch", first}
+		if id < 2 { // the victim held them
+			wait = second
+			want = append(want, second)
+		}
+		want = append(want, wait+" > mapper map", wait+" > mapper map > mapper save", wait+" > mapper map > mapper save > saver commit")
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("chunk %d has\n\t%s\nwant\n\t%s", id, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+		}
+	}
+}
