@@ -114,6 +114,9 @@ func statusCommand() *cobra.Command {
 	return c
 }
 
+// shownGone is how many of the mappers that are gone are shown.
+const shownGone = 5
+
 // statusText is a job's status for people.
 func statusText(s bus.Status) string {
 	var text strings.Builder
@@ -122,14 +125,30 @@ func statusText(s bus.Status) string {
 	fmt.Fprintf(tw, "  source\t%s\n", printable(s.Source))
 	fmt.Fprintf(tw, "  chunks\tready %d, in flight %d, saved %d; redelivered %d, backup attempts %d (%d were first)\n",
 		s.Chunks.Ready, s.Chunks.InFlight, s.Chunks.Saved, s.Chunks.Redelivered, s.Chunks.Backups, s.Chunks.BackupWins)
+	if s.HeldBack != nil {
+		fmt.Fprintf(tw, "  held back\t%s\n", printable(s.HeldBack.Text))
+	}
 	if s.Summary.Output != "" {
 		fmt.Fprintf(tw, "  result\t%s\n", printable(s.Summary.Output))
 	}
-	if len(s.Mappers) > 0 {
-		fmt.Fprintf(tw, "\nMAPPER\tVERSION\tHOLDS\tSAVED\tLAST BEAT\n")
+	if len(s.Mappers)+len(s.Gone) > 0 {
+		fmt.Fprintf(tw, "\nMAPPER\tVERSION\tSTATE\tHOLDS\tOBJECTS/S\tSAVED\tLAST BEAT\n")
 	}
 	for _, m := range s.Mappers {
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%.1f s ago\n", printable(m.Name), printable(m.Version), m.Held, m.Saved, m.LastBeatSeconds)
+		state := string(m.State)
+		if m.Slow {
+			state += ", slow"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%.0f\t%d\t%.1f s ago\n", printable(m.Name), printable(m.Version), printable(state), m.Held, m.Rate, m.Saved, m.LastBeatSeconds)
+	}
+	for _, m := range s.Gone[:min(len(s.Gone), shownGone)] {
+		fmt.Fprintf(tw, "%s\t%s\tgone: %s\t-\t-\t%d\t%.0f s ago\n", printable(m.Name), printable(m.Version), printable(m.Why), m.Saved, m.Seconds)
+	}
+	if len(s.Stragglers) > 0 {
+		fmt.Fprintf(tw, "\nSTRAGGLER\tIN FLIGHT\tATTEMPT\tMAPPER\tBACKUP\n")
+	}
+	for _, c := range s.Stragglers {
+		fmt.Fprintf(tw, "chunk %d\t%.0f s\t%d\t%s\t%s\n", c.Chunk, c.Seconds, c.Attempt, printable(c.Mapper), printable(cmp.Or(c.Backup, "-")))
 	}
 	_ = tw.Flush() // a strings.Builder takes everything
 	return text.String()
