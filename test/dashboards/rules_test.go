@@ -1,0 +1,91 @@
+package dashboards
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// wanted are the alerts of which people are told.
+var wanted = []string{
+	"ChunklineStalled", "ChunklineNoMappers", "ChunklineSaverCannotCommit", "ChunklineDeadLettersRising",
+	"ChunklineRedeliveryStorm", "ChunklineWillMissDeadline", "ChunklineNATSAway",
+}
+
+// TestAlerts: whoever is woken by one is told what it is, how bad it is and
+// where to read on; and a rule test has seen it fire, and be quiet.
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	const runbook = "https://github.com/chunkline/chunkline/blob/main/docs/alerts.md#"
+	doc := read(t, "../../docs/alerts.md")
+	tests := read(t, deploy+"/prometheus/rules_test.yml")
+	there := map[string]bool{}
+	for _, r := range rules(t) {
+		if r.alert == "" {
+			continue
+		}
+		there[r.alert] = true
+		for _, want := range []string{
+			`severity: (critical|warning)\b`, `summary: \S.*\.\n`, `description: \S.*\."?\n`, // sentences
+			regexp.QuoteMeta("runbook_url: "+runbook+strings.ToLower(r.alert)) + `\n`,
+		} {
+			if !regexp.MustCompile(want).MatchString(r.text + "\n") {
+				t.Errorf("%s: nothing in it matches %s", r.alert, want)
+			}
+		}
+		if !strings.Contains(doc, "\n## "+r.alert+"\n") {
+			t.Errorf("docs/alerts.md has no chapter %s", r.alert)
+		}
+		if !regexp.MustCompile(`alertname: ` + r.alert + `(\n +|, )exp_alerts: *(\n|\*\w)`).MatchString(tests) {
+			t.Errorf("%s: no rule test fires it", r.alert)
+		}
+		if !regexp.MustCompile(`\{eval_time: \w+, alertname: ` + r.alert + `\}`).MatchString(tests) {
+			t.Errorf("%s: no rule test wants it quiet", r.alert)
+		}
+	}
+	for _, name := range wanted {
+		if !there[name] {
+			t.Errorf("no alert %s", name)
+		}
+		delete(there, name)
+	}
+	for name := range there {
+		t.Errorf("list %s here, too", name)
+	}
+	for _, chapter := range regexp.MustCompile(`(?m)^## (Chunkline\w+)$`).FindAllStringSubmatch(doc, -1) {
+		if !strings.Contains(read(t, deploy+"/prometheus/rules.yml"), "alert: "+chapter[1]+"\n") {
+			t.Errorf("docs/alerts.md: there is no alert %s", chapter[1])
+		}
+	}
+}
+
+// TestOneSource: what the operator and compose get are these rules and
+// dashboards, not others that look like them.
+func TestOneSource(t *testing.T) {
+	t.Parallel()
+	var wrapped strings.Builder
+	for line := range strings.Lines(read(t, deploy+"/prometheus/rules.yml")) {
+		if strings.TrimSpace(line) != "" {
+			line = "  " + line
+		}
+		wrapped.WriteString(line)
+	}
+	if !strings.HasSuffix(read(t, deploy+"/components/prometheus-operator/rules.yaml"), "\nspec:\n"+wrapped.String()) {
+		t.Error("deploy/components/prometheus-operator/rules.yaml is not deploy/prometheus/rules.yml: run make manifests")
+	}
+	for file, text := range map[string]string{
+		"../../docker-compose.yaml":            read(t, "../../docker-compose.yaml"),
+		deploy + "/grafana/kustomization.yaml": read(t, deploy+"/grafana/kustomization.yaml"),
+	} {
+		for _, name := range []string{"pipeline.json", "nats.json"} {
+			if !strings.Contains(text, name) {
+				t.Errorf("%s does not have %s", file, name)
+			}
+		}
+	}
+	for _, config := range []string{"prometheus.yml", "cluster.yml"} {
+		if !strings.Contains(read(t, deploy+"/prometheus/"+config), "\nrule_files: [rules.yml]\n") {
+			t.Errorf("%s does not load rules.yml", config)
+		}
+	}
+}
