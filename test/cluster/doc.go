@@ -6,8 +6,9 @@
 //
 // It needs kubectl with a cluster of its own (KUBECONFIG), into which the
 // images chunkline/fetcher, mapper, saver and chunkline of version 0.1.0 (and
-// a second mapper, 0.1.1) and nats:2.15.2 are loaded, and a default storage
-// class. Without them it fails.
+// a second mapper, 0.1.1), nats:2.15.2, natsio/prometheus-nats-exporter:0.12.0
+// and Prometheus v3.15.0 (prom/prometheus, quay.io/prometheus/prometheus) are
+// loaded, a Prometheus operator, and a default storage class. Without them it fails.
 //
 // # What it promises
 //

@@ -1,0 +1,183 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// monitored is a job that takes a while, so that there is something to watch.
+var monitored = []string{"OBJECTS=200000", "RATE=400", "TRANSFORM=users?duration=100ms", "FINISH_WITHIN=1h"}
+
+// TestPrometheus: a Prometheus of its own finds every pod, loads the rules, and
+// has what the dashboards ask for.
+func TestPrometheus(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "overlays/prometheus", monitored...)
+	l.kubectl("scale", "deployment/mapper", "--replicas=3")
+	l.up("deployment/prometheus")
+	l.watched("prometheus")
+	l.healthy()
+	l.logs.explained(awayTexts...)
+}
+
+// TestPrometheusOperator: a real operator makes the same of the PodMonitors and
+// the PrometheusRule, and a Grafana's sidecar finds the dashboards.
+func TestPrometheusOperator(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "overlays/prometheus-operator", monitored...)
+	l.kubectl("scale", "deployment/mapper", "--replicas=3")
+	l.kubectlWith(operated, "apply", "--validate=strict", "-f", "-")
+	l.until("the operator to start a Prometheus", func() bool {
+		return l.kubectl("get", "statefulsets", "-o", "name", "-l", "app.kubernetes.io/managed-by=prometheus-operator") != ""
+	})
+	l.up("statefulset/prometheus-lab")
+	l.watched("prometheus-operated")
+	l.healthy()
+	l.logs.explained(awayTexts...)
+
+	files := map[string]string{}
+	if err := json.Unmarshal([]byte(l.kubectl("get", "configmaps", "-l", "grafana_dashboard=1", "-o", "jsonpath={.items[0].data}")), &files); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"pipeline.json", "nats.json"} {
+		there, err := os.ReadFile("../../deploy/grafana/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files[name] != string(there) {
+			t.Errorf("the ConfigMap's %s is not that of deploy/grafana", name)
+		}
+	}
+}
+
+// operated is a Prometheus as kube-prometheus-stack asks its operator for one.
+const operated = `
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: lab}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: lab}
+rules: [{apiGroups: [""], resources: [pods, services, endpoints], verbs: [get, list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: lab}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: lab}
+subjects: [{kind: ServiceAccount, name: lab}]
+---
+apiVersion: monitoring.coreos.com/v1
+kind: Prometheus
+metadata: {name: lab}
+spec:
+  image: quay.io/prometheus/prometheus:v3.15.0
+  version: v3.15.0
+  replicas: 1
+  serviceAccountName: lab
+  securityContext: {runAsNonRoot: true, runAsUser: 1000, fsGroup: 2000, seccompProfile: {type: RuntimeDefault}}
+  podMonitorSelector: {matchLabels: {release: kube-prometheus-stack}}
+  ruleSelector: {matchLabels: {release: kube-prometheus-stack}}
+`
+
+// watched wants a Prometheus to see every pod under the labels that rules and
+// dashboards go by, to evaluate every rule, and to fire none.
+func (l *lab) watched(service string) {
+	l.t.Helper()
+	ask := func(path string, into any) bool {
+		ctx := l.t.Context()
+		out, err := l.try(ctx, "", "get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/services/%s:9090/proxy/api/v1/%s", l.ns, service, path))
+		answer := struct{ Data any }{Data: into}
+		return err == nil && json.Unmarshal([]byte(out), &answer) == nil
+	}
+	count := func(query string) int {
+		var data struct{ Result []any }
+		if !ask("query?query="+url.QueryEscape(query), &data) {
+			return -1
+		}
+		return len(data.Result)
+	}
+	l.job("the job to run", func(s bus.Status) bool { return s.State == bus.StateRunning && s.Chunks.Saved > 0 })
+	for query, want := range map[string]int{
+		`up{role="fetcher"} == 1`:    1,
+		`up{role="mapper"} == 1`:     3,
+		`up{role="saver"} == 1`:      1,
+		`up{instance="nats-0"} == 1`: 1,
+		`up == 0`:                    0,
+		fmt.Sprintf(`count by (job) (chunkline_build_info{job="%s/chunkline"})`, l.ns): 1,
+		fmt.Sprintf(`gnatsd_varz_connections{job="%s/nats"}`, l.ns):                    1,
+		`job:chunkline_active:sum > 0`:                                                 1,
+		`rate(chunkline_commit_group_chunks_count[1m]) > 0`:                            1,
+	} {
+		l.until(fmt.Sprintf("%d series of %s", want, query), func() bool { return count(query) == want })
+	}
+	if n := count(`ALERTS{alertstate="firing"}`); n != 0 {
+		l.t.Errorf("%d alerts of a good job", n)
+	}
+	var loaded struct {
+		Groups []struct {
+			Rules []struct{ Type, Name, Health, LastError string }
+		}
+	}
+	alerts := 0
+	if !ask("rules", &loaded) {
+		l.t.Fatal("no rules")
+	}
+	for _, g := range loaded.Groups {
+		for _, r := range g.Rules {
+			if r.Health != "ok" {
+				l.t.Errorf("%s: health %s, %s", r.Name, r.Health, r.LastError)
+			}
+			if r.Type == "alerting" {
+				alerts++
+			}
+		}
+	}
+	if alerts != 7 {
+		l.t.Errorf("%d alerts are loaded, want 7", alerts)
+	}
+	l.drawn(service)
+}
+
+// drawn wants a result for every query of the dashboards.
+func (l *lab) drawn(service string) {
+	l.t.Helper()
+	proxy := exec.CommandContext(l.t.Context(), "kubectl", "proxy", "--port=0")
+	out, err := proxy.StdoutPipe()
+	if err == nil {
+		err = proxy.Start()
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer func() { _ = proxy.Process.Kill(); _ = proxy.Wait() }()
+	said, err := bufio.NewReader(out).ReadString('\n') // Starting to serve on 127.0.0.1:41231
+	address := strings.TrimSpace(said[strings.LastIndex(said, " ")+1:])
+	if err != nil || address == "" {
+		l.t.Fatalf("kubectl proxy says %q, %v", said, err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	var text []byte
+	defer func() {
+		if l.t.Failed() {
+			l.t.Logf("the dashboards: %s", text)
+		}
+	}()
+	l.until("the dashboards' queries to have results", func() bool { // a rate needs two samples
+		test := exec.CommandContext(l.t.Context(), "go", "test", "-count=1", "-tags", "monitoring", "../dashboards")
+		test.Env = append(os.Environ(), fmt.Sprintf("PROMETHEUS_URL=http://%s/api/v1/namespaces/%s/services/%s:9090/proxy", address, l.ns, service))
+		text, err = test.CombinedOutput()
+		return err == nil
+	})
+}
