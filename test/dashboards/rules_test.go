@@ -18,7 +18,7 @@ func TestAlerts(t *testing.T) {
 	t.Parallel()
 	const runbook = "https://github.com/chunkline/chunkline/blob/main/docs/alerts.md#"
 	doc := read(t, "../../docs/alerts.md")
-	tests := read(t, deploy+"/prometheus/rules_test.yml")
+	tests := read(t, deploy+"/prometheus/tests/standstill.yml") + read(t, deploy+"/prometheus/tests/trouble.yml")
 	there := map[string]bool{}
 	for _, r := range rules(t) {
 		if r.alert == "" {
