@@ -22,9 +22,10 @@ images: ## build the four images, chunkline/ROLE:VERSION (needs Docker with Buil
 		docker build --target $$role --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t chunkline/$$role:$(VERSION) . || exit 1; \
 	done
 
-manifests: ## write deploy/plain anew: for kubectl apply -f, made of the kustomizations
+manifests: ## write deploy/plain (for kubectl apply -f) and the PrometheusRule anew, made of the kustomizations and of the rules
+	{ cat deploy/components/prometheus-operator/rules-head.yaml; sed 's/^./  &/' deploy/prometheus/rules.yml; } >deploy/components/prometheus-operator/rules.yaml
 	rm -f deploy/plain/*.yaml
-	for dir in base overlays/existing-nats overlays/fetcher-job overlays/recreate overlays/blue-green overlays/nats-tls overlays/nats-cluster; do \
+	for dir in base $(patsubst deploy/%/kustomization.yaml,%,$(wildcard deploy/overlays/*/kustomization.yaml)); do \
 		{ echo "# Made of deploy/$$dir by make manifests. Change that instead."; $(KUSTOMIZE) build deploy/$$dir; } >deploy/plain/$$(basename $$dir).yaml || exit 1; \
 	done
 
