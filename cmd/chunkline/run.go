@@ -61,7 +61,7 @@ func runCommand() *cobra.Command {
 	flags.IntVarP(&f.workers, "workers", "j", runtime.GOMAXPROCS(0), "chunks in work at a time; 0 with --listen: only mappers elsewhere")
 	flags.StringVar(&f.job, "job", "run", "name of the job; mappers elsewhere need the same")
 	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS")
-	flags.StringVar(&f.http, "http", "", "host:port for /healthz, /readyz and /metrics while the job runs")
+	flags.StringVar(&f.http, "http", "", "host:port of the live page, /api/status, /healthz, /readyz and /metrics while the job runs; port 0 picks one")
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON on stdout")
 	flags.StringVar(&f.logLevel, "log-level", "warn", "least level that is logged to stderr: debug, info, warn or error")
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "longest time for one object, then it is a dead letter; 0: no limit")
@@ -138,6 +138,8 @@ func (f *runFlags) runInto(ctx context.Context, spec string, src source.Source, 
 	if f.workers == 0 {
 		cfg.Mappers = 0
 	}
+	page := make(chan string, 1)
+	cfg.Serving = func(addr string) { page <- addr }
 	before := out.Summary()
 	begin := time.Now()
 	said := make(chan struct{})
@@ -148,6 +150,13 @@ func (f *runFlags) runInto(ctx context.Context, spec string, src source.Source, 
 	status, err := pipeline.Run(ctx, cfg, src, out, log, func(ctx context.Context, status func() bus.Status) {
 		if f.listen != "" { // it listens now
 			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: NATS_URL=nats://HOST:PORT JOB=%s mapper\n", f.listen, f.job)
+		}
+		if f.http != "" {
+			select {
+			case addr := <-page:
+				fmt.Fprintf(std.err, "watch it at http://%s\n", addr)
+			case <-ctx.Done(): // it could not listen
+			}
 		}
 		showProgress(ctx, std.err, status)
 	})

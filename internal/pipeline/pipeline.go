@@ -29,6 +29,8 @@ type Config struct {
 	Listen  string        // host:port for mappers elsewhere; empty: this process only
 	Tracer  *trace.Tracer // nil: off
 	HTTP    string        // host:port of the fetcher's HTTP server; empty: none
+	// Serving, if not nil, is told where that server listens.
+	Serving func(addr string)
 }
 
 // Run runs the job over src into out until it is done or ctx ends. Watch, if
@@ -150,7 +152,7 @@ func (p *parts) run(ctx context.Context) error {
 		return nil
 	})
 	others.Go(func() error {
-		fetchErr = app.RunRole(fetching, p.cfg.HTTP, p.fetcher, func(s *app.Server) { page.Register(s, p.fetcher, p.cfg.Fetcher.ControlToken) })
+		fetchErr = app.RunRole(fetching, p.cfg.HTTP, p.fetcher, p.showPage)
 		stopMapping()
 		return nil
 	})
@@ -158,6 +160,13 @@ func (p *parts) run(ctx context.Context) error {
 	stopSaving()
 	_ = savers.Wait()
 	return cause(fetchErr, mapErr, saveErr)
+}
+
+func (p *parts) showPage(s *app.Server) {
+	page.Register(s, p.fetcher, p.cfg.Fetcher.ControlToken)
+	if p.cfg.Serving != nil {
+		p.cfg.Serving(s.Addr())
+	}
 }
 
 // runMappers runs the mappers until ctx ends, or one of them breaks.
