@@ -16,7 +16,6 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/mapper"
-
 	"github.com/chunkline/chunkline/test/loopback"
 )
 

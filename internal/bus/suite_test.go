@@ -8,7 +8,6 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
-
 	"github.com/chunkline/chunkline/test/loopback"
 )
 

@@ -9,9 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/test/proc"
-
 	"github.com/chunkline/chunkline/test/loopback"
+	"github.com/chunkline/chunkline/test/proc"
 )
 
 // roles are as NATS lists their connections.

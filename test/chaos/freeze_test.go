@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/test/proc"
-
 	"github.com/chunkline/chunkline/test/loopback"
+	"github.com/chunkline/chunkline/test/proc"
 )
 
 // TestFreeze: NATS is frozen in the middle of a job, so that connections stay

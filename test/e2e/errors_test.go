@@ -6,9 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/test/proc"
-
 	"github.com/chunkline/chunkline/test/loopback"
+	"github.com/chunkline/chunkline/test/proc"
 )
 
 // TestErrors: whatever is wrong is one clear line that names it, and the exit

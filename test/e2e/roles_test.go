@@ -12,10 +12,8 @@ import (
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/bus"
-
-	"github.com/chunkline/chunkline/test/proc"
-
 	"github.com/chunkline/chunkline/test/loopback"
+	"github.com/chunkline/chunkline/test/proc"
 )
 
 // job starts the programs of a small job; the nats-server runs already.

@@ -18,7 +18,6 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/source"
-
 	"github.com/chunkline/chunkline/test/loopback"
 )
 

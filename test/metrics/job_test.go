@@ -18,7 +18,6 @@ import (
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
-
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
