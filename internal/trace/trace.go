@@ -25,6 +25,10 @@ const (
 // here or in another process. The zero Context is no place.
 type Context struct{ span oteltrace.SpanContext }
 
+// nowhere is below no span. A span outlives the request that began it, so it
+// hangs below places that travel and never below the context of a call.
+var nowhere = context.Background()
+
 const (
 	keyParent = "traceparent"
 	keyState  = "tracestate"
@@ -37,7 +41,7 @@ func (c Context) Headers() (parent, state string) {
 		return "", ""
 	}
 	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(oteltrace.ContextWithSpanContext(context.Background(), c.span), carrier)
+	propagation.TraceContext{}.Inject(oteltrace.ContextWithSpanContext(nowhere, c.span), carrier)
 	return carrier[keyParent], carrier[keyState]
 }
 
@@ -48,7 +52,7 @@ func (t *Tracer) Parent(parent, state string) Context {
 		return Context{}
 	}
 	carrier := propagation.MapCarrier{keyParent: parent, keyState: state}
-	ctx := propagation.TraceContext{}.Extract(context.Background(), carrier)
+	ctx := propagation.TraceContext{}.Extract(nowhere, carrier)
 	return Context{oteltrace.SpanContextFromContext(ctx)}
 }
 
@@ -60,7 +64,7 @@ func (t *Tracer) Begin(name string, start time.Time) Span {
 	if t == nil {
 		return Span{}
 	}
-	_, span := t.tracer.Start(context.Background(), name, oteltrace.WithTimestamp(start), oteltrace.WithNewRoot())
+	_, span := t.tracer.Start(nowhere, name, oteltrace.WithTimestamp(start), oteltrace.WithNewRoot())
 	return Span{span}
 }
 
@@ -70,7 +74,7 @@ func (t *Tracer) Start(parent Context, name string, start time.Time) Span {
 	if t == nil || !parent.span.IsValid() {
 		return Span{}
 	}
-	ctx := oteltrace.ContextWithRemoteSpanContext(context.Background(), parent.span)
+	ctx := oteltrace.ContextWithRemoteSpanContext(nowhere, parent.span)
 	_, span := t.tracer.Start(ctx, name, oteltrace.WithTimestamp(start))
 	return Span{span}
 }

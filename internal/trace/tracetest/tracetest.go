@@ -39,12 +39,12 @@ func (s *Spans) All() []Span {
 			span.Parent = stub.Parent.SpanID().String()
 		}
 		for _, a := range stub.Attributes {
-			span.Attributes[string(a.Key)] = a.Value.Emit()
+			span.Attributes[string(a.Key)] = a.Value.String()
 		}
 		for _, e := range stub.Events {
 			for _, a := range e.Attributes {
 				if a.Key == "exception.message" {
-					span.Errors = append(span.Errors, a.Value.Emit())
+					span.Errors = append(span.Errors, a.Value.String())
 				}
 			}
 		}
