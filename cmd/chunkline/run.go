@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -63,7 +65,7 @@ func runCommand() *cobra.Command {
 	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS")
 	flags.StringVar(&f.http, "http", "", "host:port of the live page, /api/status, /healthz, /readyz and /metrics while the job runs; port 0 picks one")
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON on stdout")
-	flags.StringVar(&f.logLevel, "log-level", "warn", "least level that is logged to stderr: debug, info, warn or error")
+	flags.StringVar(&f.logLevel, "log-level", "warn", "least level that is logged to stderr: debug, info, warn or error; as JSON with LOG_FORMAT=json")
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "longest time for one object, then it is a dead letter; 0: no limit")
 	flags.IntVar(&f.fetcher.ChunkSize, "chunk-size", chunk.DefaultSize, "most objects in a chunk")
 	flags.IntVar(&f.fetcher.ChunkBytes, "chunk-bytes", chunk.DefaultBytes, "most bytes in a chunk of several objects")
@@ -84,7 +86,7 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	log, err := app.NewLogger(std.err, app.Common{Job: f.job, LogLevel: f.logLevel, LogFormat: "console"}, "")
+	log, err := app.NewLogger(std.err, app.Common{Job: f.job, LogLevel: f.logLevel, LogFormat: cmp.Or(os.Getenv("LOG_FORMAT"), "console")}, "")
 	if err != nil {
 		return err
 	}

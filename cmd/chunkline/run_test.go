@@ -201,3 +201,18 @@ func TestMaxDead(t *testing.T) {
 	r := must(t, 1, "run", "-i", in, "-o", filepath.Join(dir, "out"), "-m", "error", "--max-dead", "2")
 	wantWords(t, r.err.Error(), "MAX_DEAD")
 }
+
+// TestRunLogFormat: the log of a job is for people, unless LOG_FORMAT says otherwise.
+func TestRunLogFormat(t *testing.T) {
+	for format, json := range map[string]bool{"": false, "json": true} {
+		t.Setenv("LOG_FORMAT", format)
+		dir := t.TempDir()
+		in := write(t, filepath.Join(dir, "in"), "{}\n")
+		r := must(t, 0, "run", "-i", in, "-o", filepath.Join(dir, "out"), "-m", ".", "-j", "1", "--log-level", "info")
+		if got := strings.Contains(r.stderr, `"message":"job done"`); got != json {
+			t.Errorf("LOG_FORMAT=%q: JSON %t\n%s", format, got, r.stderr)
+		}
+	}
+	t.Setenv("LOG_FORMAT", "xml")
+	wantWords(t, must(t, 2, "run", "-i", "x", "-o", filepath.Join(t.TempDir(), "out"), "-m", ".").err.Error(), "LOG_FORMAT")
+}

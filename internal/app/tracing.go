@@ -24,7 +24,7 @@ func Tracing(job, service string, log zerolog.Logger) (t *trace.Tracer, stop fun
 		return nil, nil, Usage("%w", err)
 	}
 	if t != nil {
-		log.Info().Str("service", service).Msg("traces chunks")
+		log.Info().Str("service", service).Msg("chunks are traced")
 	}
 	return t, stop, nil
 }

@@ -56,3 +56,12 @@ func TestTrace(t *testing.T) {
 		t.Errorf("took %q, %v", w.Trace, err)
 	}
 }
+
+// TestTraceFree: a job without traces pays nothing for their headers.
+func TestTraceFree(t *testing.T) {
+	write, read := writing(), reading(Header{keyProtocol: Protocol})
+	var none Trace
+	if allocs := testing.AllocsPerRun(100, func() { none.fields(write); none.fields(read) }); allocs != 0 {
+		t.Errorf("%g allocations for no trace, want 0", allocs)
+	}
+}
