@@ -1,0 +1,62 @@
+//go:build browser
+
+package browser
+
+import (
+	"strings"
+	"testing"
+)
+
+// violation is one rule of axe that the page breaks.
+type violation struct {
+	ID, Help string
+	Nodes    []string
+}
+
+// TestAxe: axe finds nothing wrong with the page, light and dark, on a phone
+// and on a wall, while the job runs, when it is done, and when the fetcher is
+// away; and nothing has to be scrolled sideways, down to 320 pixels.
+func TestAxe(t *testing.T) {
+	t.Parallel()
+	j := startTroubled(t, "CONTROL_TOKEN=open-sesame")
+	b := open(t, j.address)
+	if version := eval[string](b, tools.axe+"\n;axe.version"); version == "" {
+		t.Fatal("axe does not say its version")
+	}
+	b.await("straggler, backup, dead letters and the gone mapper", stuck)
+	b.judge("running")
+	b.size(desk)
+	b.click("#dead-retry summary")
+	b.click("#cancel")
+	b.await("the question", shown("#sure"))
+	b.judge("with a question")
+	b.click("#sure button[value=no]")
+	j.end()
+	b.await("the end", stateIs+`"done"`)
+	b.judge("done")
+	j.fetcher.Kill()
+	b.await("the page to say so", disconnected+` && `+shown("#offline"))
+	b.judge("disconnected")
+}
+
+func (b *tab) judge(state string) {
+	b.t.Helper()
+	for _, s := range []screen{phone, wall, wall4K} {
+		b.size(s)
+		for _, scheme := range []string{"light", "dark"} {
+			b.scheme(scheme)
+			for _, v := range eval[[]violation](b, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v => ({
+				ID: v.id, Help: v.help, Nodes: v.nodes.map(n => n.target.join(" ") + ": " + n.failureSummary),
+			})))`) {
+				b.t.Errorf("%s, %s, %s: %s: %s\n%s", state, s.name, scheme, v.ID, v.Help, strings.Join(v.Nodes, "\n"))
+			}
+		}
+	}
+	for _, s := range []screen{narrow, phone, wall, wall4K} {
+		b.size(s)
+		if wide := eval[int64](b, `document.documentElement.scrollWidth`); wide > s.width {
+			b.t.Errorf("%s: the page is %d pixels wide on a screen of %d: %q", state, wide, s.width, eval[[]string](b, `[...document.querySelectorAll("body *")]
+				.filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map(e => e.outerHTML.slice(0, 100))`))
+		}
+	}
+}

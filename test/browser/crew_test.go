@@ -1,0 +1,172 @@
+//go:build browser
+
+package browser
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// extra is a mapper as the fetcher sees it: it asks, beats, holds a chunk for
+// a while and saves it as it is. A thousand of them fit into one process and
+// on one connection.
+type extra struct {
+	bus  *bus.Bus
+	self bus.Mapper
+	hold time.Duration
+
+	mu     sync.Mutex
+	seq    uint64       // guarded by mu
+	held   []chunk.ID   // guarded by mu
+	asking []uint64     // guarded by mu
+	plan   chunk.PlanID // guarded by mu
+	epoch  uint64       // guarded by mu
+}
+
+// startCrew starts n of them; the end of the test ends them.
+func startCrew(t *testing.T, nats string, n int, hold time.Duration) {
+	t.Helper()
+	b, err := bus.Connect(bus.Config{URL: nats}, bus.Options{Job: jobName, Role: bus.RoleMapper, Name: "crew", Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	crew := make([]*extra, n)
+	service := bus.Service{Name: "crew", Hidden: true}
+	for i := range crew {
+		crew[i] = &extra{bus: b, hold: hold, self: bus.Mapper{ID: fmt.Sprintf("%s%04d", b.ID(), i), Name: fmt.Sprintf("mapper-%04d", i), Version: "1.4.2"}}
+		service.Endpoints = append(service.Endpoints, bus.Endpoint{Verb: bus.VerbMapper(crew[i].self.ID), Handle: answer})
+	}
+	stop, err := b.Serve(service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var group errgroup.Group
+	for _, x := range crew {
+		group.Go(func() error { return x.work(ctx) })
+		group.Go(func() error { return x.beat(ctx) })
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = group.Wait()
+		_ = stop(context.Background())
+		b.Close()
+	})
+}
+
+// answer says to whatever order that the mapper is here.
+func answer(r *bus.Request) {
+	if order, err := bus.DecodeOrder(r.Message); err == nil {
+		_ = r.Reply(bus.OrderAnswer{Plan: order.Plan}.Encode())
+	}
+}
+
+// report is the next message's number and all that the mapper holds. The
+// caller holds mu.
+func (x *extra) report() bus.Holding {
+	x.seq++
+	return bus.Holding{Seq: x.seq, Held: slices.Clone(x.held), Asking: slices.Clone(x.asking)}
+}
+
+func (x *extra) beat(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		x.mu.Lock()
+		err := x.bus.Publish(bus.VerbBeat, bus.Beat{Plan: x.plan, Mapper: x.self, Holding: x.report(), Epoch: x.epoch}.Encode())
+		x.mu.Unlock()
+		_ = err // the next one comes soon
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (x *extra) work(ctx context.Context) error {
+	for ctx.Err() == nil {
+		work, err := x.next(ctx)
+		if err != nil || work.Status != bus.WorkChunk {
+			if !pause(ctx, 100*time.Millisecond) || work.Status == bus.WorkDone {
+				return nil
+			}
+			continue
+		}
+		if !pause(ctx, x.hold) { // this is its work
+			return nil
+		}
+		x.save(ctx, work)
+	}
+	return nil
+}
+
+// pause is false if ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+const (
+	nextWait = 5 * time.Second
+	within   = 10 * time.Second // for an answer
+)
+
+func (x *extra) next(ctx context.Context) (bus.Work, error) {
+	x.mu.Lock()
+	x.asking = []uint64{x.seq + 1}
+	question := bus.Next{Plan: x.plan, Mapper: x.self, Holding: x.report(), Wait: nextWait, Epoch: x.epoch}
+	x.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	reply, err := x.bus.Request(ctx, bus.VerbNext, question.Encode())
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.asking = nil
+	if err != nil {
+		return bus.Work{}, err
+	}
+	work, err := bus.DecodeWork(reply)
+	if err == nil && work.Status == bus.WorkChunk {
+		x.held, x.plan, x.epoch = []chunk.ID{work.Chunk.ID}, work.Plan, work.Epoch
+	}
+	return work, err
+}
+
+// save hands in the chunk as it was, until the saver has it.
+func (x *extra) save(ctx context.Context, w bus.Work) {
+	message := bus.Save{
+		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
+		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: x.self,
+		Counts: slices.Repeat([]int{1}, w.Chunk.Count), Outputs: w.Chunk.Body,
+	}.Encode()
+	for saved := false; !saved && ctx.Err() == nil; {
+		within, cancel := context.WithTimeout(ctx, within)
+		reply, err := x.bus.Request(within, bus.VerbSave, message)
+		cancel()
+		if err == nil {
+			answer, err := bus.DecodeSaveAnswer(reply)
+			saved = err == nil && answer.Status != bus.SaveBusy
+		}
+		if !saved && !pause(ctx, 100*time.Millisecond) {
+			return
+		}
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.held = nil
+}

@@ -1,0 +1,119 @@
+//go:build browser
+
+package browser
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// troubled is a job in which all is to be seen that can go wrong: dead
+// letters, a straggler with its backup, a mapper that is gone.
+type troubled struct {
+	*job
+	gone string // ID of the mapper that was killed
+}
+
+// startTroubled starts such a job of 6,000 objects; it stays as it is until end.
+func startTroubled(t *testing.T, settings ...string) *troubled {
+	t.Helper()
+	const n = 6000
+	source := objects(t, n, func(i int) string {
+		switch {
+		case i == n-1:
+			return late
+		case i%500 == 7:
+			return bad
+		}
+		return good
+	})
+	j := &troubled{job: startJob(t, source, settings...)}
+	forever := work(t, "3600", "0")
+	victim := j.mapper("victim", forever)
+	j.gone = j.id("victim")
+	j.awaitStatus("work of the victim", func(s bus.Status) bool { return s.Chunks.Saved > 0 })
+	victim.Kill()
+	j.mapper("anna", forever)
+	j.mapper("otto", forever)
+	return j
+}
+
+// stuck is an expression: the page shows all of it.
+const stuck = `document.querySelectorAll("#stragglers tbody tr").length === 1 &&
+	/anna/.test(document.querySelector("#stragglers tbody tr").innerText) && /otto/.test(document.querySelector("#stragglers tbody tr").innerText) &&
+	document.querySelectorAll("#dead-letters li").length >= 12 &&
+	document.querySelector("#mappers tbody tr[data-state=gone]")`
+
+// end lets the job be done.
+func (j *troubled) end() {
+	j.t.Helper()
+	j.mapper("helper", work(j.t, "0", "0"))
+	for _, name := range []string{"anna", "otto"} {
+		j.mappers[name].Kill()
+	}
+}
+
+// TestFailures: dead letters are shown with object, error and how to retry
+// them; a straggler with who has it, for how long, and who has its backup.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	j := startTroubled(t)
+	b := open(t, j.address)
+	b.await("straggler, backup, dead letters and the gone mapper", stuck)
+	s := j.status()
+	if len(s.Stragglers) != 1 || s.Stragglers[0].Chunk != 59 {
+		t.Fatalf("stragglers are %+v, want chunk 59", s.Stragglers)
+	}
+	b.await("its row", one(`#stragglers tbody tr[data-chunk="59"]`))
+	b.await("the slow mapper's mark", one(`#mappers tbody tr[data-slow="true"]`))
+	if n := strings.TrimSpace(b.text("#dead-count")); !strings.HasPrefix(n, "12") {
+		t.Errorf("%q dead letters, want 12", n)
+	}
+	letter := b.text("#dead-letters li")
+	for _, want := range []string{"5507", `"n":5507`, "the user has no mail address"} { // the latest chunk comes first
+		if !strings.Contains(letter, want) {
+			t.Errorf("a dead letter reads %q, want %s in it", letter, want)
+		}
+	}
+	b.click("#dead-retry summary")
+	if retry := b.text("#dead-retry"); !strings.Contains(retry, "chunkline dead retry") {
+		t.Errorf("how to retry: %q, want the command", retry)
+	}
+	b.await("words on what holds the job back", one("#holdup")+`.innerText.includes("chunk 59")`)
+
+	j.end()
+	b.await("the end", stateIs+`"done"`)
+	b.await("no straggler", `document.querySelectorAll("#stragglers tbody tr[data-chunk]").length === 0`)
+	failed, _ := b.failures()
+	if len(failed) > 0 {
+		t.Errorf("failed requests: %q", failed)
+	}
+}
+
+// TestOlder: dead letters that do not fit are asked for.
+func TestOlder(t *testing.T) {
+	t.Parallel()
+	const n = 3000
+	j := startJob(t, objects(t, n, func(i int) string {
+		if i%3 == 0 {
+			return bad
+		}
+		return good
+	}))
+	j.mapper("anna", work(t, "0", "0"))
+	b := open(t, j.address)
+	b.await("the end", stateIs+`"done" && `+shown("#dead-older")+` && document.querySelectorAll("#dead-letters li").length > 0`)
+	const letters = `document.querySelectorAll("#dead-letters li").length`
+	for shownOnes := eval[int](b, letters); shownOnes < n/3; shownOnes = eval[int](b, letters) {
+		b.await("older ones", fmt.Sprintf("%s > %d || (%s.click(), false)", letters, shownOnes, one("#dead-older"))) // one click at a time is heard
+	}
+	if got := eval[int](b, letters); got != n/3 {
+		t.Errorf("%d dead letters can be looked at, want %d", got, n/3)
+	}
+	if eval[bool](b, shown("#dead-older")) {
+		t.Error("older dead letters are offered, but there are none")
+	}
+}

@@ -1,0 +1,138 @@
+//go:build browser
+
+package browser
+
+import (
+	"encoding/json"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// seen is what a person reads off the page.
+type seen struct {
+	Job, State, Percent, Rate, ETA string
+	Map, Throughput                string
+	Updates                        int
+}
+
+func (s seen) json() string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // text and numbers always encode
+	}
+	return string(text)
+}
+
+const look = `({
+	Job: document.querySelector("#job").innerText,
+	State: document.querySelector("#state").innerText.toLowerCase(),
+	Percent: document.querySelector("#percent").innerText,
+	Rate: document.querySelector("#rate").innerText,
+	ETA: document.querySelector("#eta").innerText,
+	Map: JSON.stringify(document.querySelector("#map").dataset),
+	Throughput: document.querySelector("#throughput").innerHTML,
+	Updates: Number(document.documentElement.dataset.updates),
+})`
+
+const (
+	connected    = `document.documentElement.dataset.connected === "true"`
+	disconnected = `document.documentElement.dataset.connected === "false"`
+	stateIs      = `document.querySelector("#state").innerText.toLowerCase() === `
+)
+
+// TestMoves: the page loads from the fetcher alone, without complaint, shows
+// the job, and all of it moves while the job runs, to its end.
+func TestMoves(t *testing.T) {
+	t.Parallel()
+	j := startJob(t, proc.Users(t, t.TempDir(), 4000))
+	b := open(t, j.address)
+	b.await("a connection", connected)
+	if s := eval[seen](b, look); !strings.Contains(s.Job, jobName) {
+		t.Errorf("the job is called %q, want %s in it", s.Job, jobName)
+	}
+	b.await("words on what is missing", one("#holdup")+`.innerText.includes("o mapper is here")`)
+	j.mapper("ada", "users?duration=300ms")
+	j.mapper("bob", "users?duration=300ms")
+	b.await("work", stateIs+`"running" && Number(`+one("#map")+`.dataset.saved) > 0`)
+	before := eval[seen](b, look)
+	b.await("all of it to move", `(now => {
+		const before = `+before.json()+`;
+		return ["Percent", "Rate", "ETA", "Map", "Throughput"].every(k => now[k] !== before[k]) && now.Updates > before.Updates;
+	})(`+look+`)`)
+	b.await("the end", stateIs+`"done"`)
+	b.await("all chunks", one("#map")+`.dataset.saved === "40"`)
+	if s := eval[seen](b, look); !strings.HasPrefix(strings.TrimSpace(s.Percent), "100") {
+		t.Errorf("a job that is done shows %q", s.Percent)
+	}
+	failed, requests := b.failures()
+	if len(failed) > 0 || requests == 0 {
+		t.Errorf("of %d requests these failed: %q", requests, failed)
+	}
+}
+
+// TestGone: a mapper that is killed is shown as gone within five seconds, and
+// what it held goes to another. It has the machine for itself, as it measures a time.
+func TestGone(t *testing.T) {
+	const promise = 5 * time.Second
+	j := startJob(t, proc.Users(t, t.TempDir(), 4000), "SPECULATE=false")
+	victim := j.mapper("victim", "users?duration=1h")
+	id := j.id("victim")
+	b := open(t, j.address)
+	b.await("the victim at work", one(row(id, string(bus.MapperWorking))))
+	j.mapper("heir", "users?duration=100ms")
+	b.await("the heir at work", `Number(`+one("#map")+`.dataset.saved) > 0`)
+	killed := time.Now()
+	victim.Kill()
+	b.await("the victim to be gone", one(row(id, "gone")))
+	took := time.Since(killed)
+	t.Logf("shown as gone %s after its kill", took.Round(10*time.Millisecond))
+	if took > promise {
+		t.Errorf("a killed mapper is shown as gone after %s, promised within %s", took, promise)
+	}
+	b.await("the end", stateIs+`"done"`)
+	if s := j.status(); s.Chunks.Redelivered != 1 || s.Chunks.Saved != 40 {
+		t.Errorf("%d chunks went to another mapper and %d are saved, want 1 and 40", s.Chunks.Redelivered, s.Chunks.Saved)
+	}
+}
+
+// TestRestart: the page says that the fetcher is away, and goes on by itself
+// when another one has its address.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	j := startJob(t, proc.Users(t, t.TempDir(), 6000))
+	j.mapper("ada", "users?duration=200ms")
+	b := open(t, j.address)
+	b.await("work", connected+` && Number(`+one("#map")+`.dataset.saved) > 2`)
+	eval[bool](b, `window.sameDocument = true`)
+	j.fetcher.Kill()
+	b.await("the page to say so", disconnected+` && `+shown("#offline"))
+	if role := eval[string](b, one("#offline")+`.getAttribute("role")`); role != "alert" {
+		t.Errorf("the banner has the role %q, want alert", role)
+	}
+	before := eval[seen](b, look)
+	j.fetcher.Start()
+	b.await("the page to go on", connected+` && !`+shown("#offline")+` && `+look+`.Updates > `+before.json()+`.Updates`)
+	b.await("the end", stateIs+`"done" && `+one("#map")+`.dataset.saved === "60"`)
+	if !eval[bool](b, `window.sameDocument === true`) {
+		t.Error("the page was loaded anew")
+	}
+}
+
+// TestFrozen: a fetcher that stands still, with its connections open, is
+// noticed too, and so is its return.
+func TestFrozen(t *testing.T) {
+	t.Parallel()
+	j := startJob(t, proc.Users(t, t.TempDir(), 1000))
+	b := open(t, j.address)
+	b.await("a connection", connected)
+	j.fetcher.Stop()
+	b.await("the page to say so", disconnected+` && `+shown("#offline"))
+	j.fetcher.Signal(syscall.SIGCONT)
+	b.await("the page to go on", connected+` && !`+shown("#offline"))
+}
