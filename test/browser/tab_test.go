@@ -21,7 +21,7 @@ import (
 
 // patience is how long a test waits for what must happen. It is far beyond
 // what anything takes, and only ends tests that hang.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // tab is one tab of the browser, in a profile of its own.
 type tab struct {
