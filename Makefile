@@ -9,7 +9,7 @@ VULN    := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 KUSTOMIZE := $(GO) run sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
-.PHONY: help build images manifests test race lint fmt vuln bench fuzz demo prove sim crash power chaos mutants endurance cluster
+.PHONY: help build images manifests test race lint fmt vuln bench fuzz demo prove sim crash power chaos mutants endurance browser cluster
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ mutants: ## break the product on purpose, and demand red
 
 endurance: ## N=10000000 objects with a fault in 1 % of the chunks; memory, descriptors and goroutines are to stay flat
 	$(GO) run ./test/endurance -n $(or $(N),10000000) -rate $(or $(RATE),28000)
+
+browser: ## the live page in headless Chromium; AXE names axe-core's axe.min.js: see test/browser/doc.go
+	$(GO) test $(GOTESTFLAGS) -tags browser -count=1 -timeout 20m ./test/browser
 
 cluster: ## the tests on a Kubernetes cluster of your own (KUBECONFIG): see test/cluster/doc.go
 	$(GO) test $(GOTESTFLAGS) -tags cluster -count=1 -timeout 40m -parallel 3 ./test/cluster

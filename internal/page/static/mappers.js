@@ -54,8 +54,8 @@ function fill(row, m) {
   row.dataset.slow = Boolean(m.slow);
   const gone = m.state === "gone";
   const cells = [
-    m.name, m.version || "–", gone ? `gone: ${m.why}` : m.slow ? `${m.state}, slow` : m.state,
-    gone ? (m.lost > 0 ? `${plural(m.lost, "chunk")} went on` : "–") : count(m.held), gone ? "–" : rate(m.rate), count(m.saved), `${duration(m.beat)} ago`,
+    m.name, m.version || "–", gone ? `gone: ${m.why}${m.lost > 0 ? `; ${plural(m.lost, "chunk")} went to others` : ""}` : m.slow ? `${m.state}, slow` : m.state,
+    gone ? "–" : count(m.held), gone ? "–" : rate(m.rate), count(m.saved), `${duration(m.beat)} ago`,
   ];
   cells.forEach((value, i) => text(row.children[i], value));
 }
