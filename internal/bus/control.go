@@ -11,12 +11,17 @@ const (
 	ControlResume ControlAction = "resume" // hand out chunks again
 	ControlCancel ControlAction = "cancel" // end the job as it is
 	ControlRate   ControlAction = "rate"   // hand out at most Rate objects a second
+	ControlShare  ControlAction = "share"  // Version gets at most Share of the chunks
+	ControlAllow  ControlAction = "allow"  // Version was cut off, and may have chunks again
 )
 
 // Control is an operator's order.
 type Control struct {
 	Action ControlAction `json:"action"`
 	Rate   float64       `json:"rate,omitempty"` // 0: no limit
+
+	Version string  `json:"version,omitempty"` // of mappers
+	Share   float64 `json:"share,omitempty"`   // 0: none of the chunks; 1: no limit
 }
 
 // Encode returns the message for VerbControl. Its numbers must be finite.

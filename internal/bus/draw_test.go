@@ -139,6 +139,7 @@ func drawSaved(t *rapid.T) bus.Saved {
 		s.Chunks = append(s.Chunks, bus.SavedChunk{
 			Entry:  bus.Entry{ID: id, Digest: chunk.Sum([]byte{byte(id)})},
 			Mapper: rapid.SampledFrom([]string{"MJ4ZQ2RVLLXO5PYF6AIWT3KDNE", "m1", "m_2"}).Draw(t, "mapper"),
+			Dead:   rapid.SampledFrom([]int{0, 0, 1, 10_000}).Draw(t, "dead"),
 		})
 	}
 	return s

@@ -28,6 +28,7 @@ type Saved struct {
 type SavedChunk struct {
 	Entry
 	Mapper string // its ID: of who made the result, or a later one that was there already
+	Dead   int    // objects of it that are dead letters; older savers tell of none
 }
 
 const savedSize = entrySize + 2 // the index of its mapper
@@ -49,11 +50,36 @@ func (s *Saved) fields(f *fields) {
 	})
 	if f.write {
 		f.body = body
-		return
-	}
-	if f.err == nil {
+	} else if f.err == nil {
 		s.Chunks = f.savedChunks(mappers)
 	}
+	f.deaths(s.Chunks)
+}
+
+// deaths are the numbers of dead objects of the chunks that have some, as
+// place:number,place:number, the places counted from 0 and ascending.
+func (f *fields) deaths(chunks []SavedChunk) {
+	var list []string
+	for i, c := range chunks {
+		if c.Dead > 0 && f.write {
+			list = append(list, fmt.Sprintf("%d:%d", i, c.Dead))
+		}
+	}
+	f.field("Chunkline-Deaths", optional, len(list) == 0, func() string { return strings.Join(list, ",") }, func(text string) error {
+		for item := range strings.SplitSeq(text, ",") {
+			place, number, _ := strings.Cut(item, ":")
+			i, err := parseUint(place, uint64(max(len(chunks), 1)-1))
+			if err != nil {
+				return err
+			}
+			n, err := parseUint(number, chunk.MaxSize)
+			if err != nil || len(chunks) == 0 {
+				return fmt.Errorf("%.40q: want place:number", item)
+			}
+			chunks[i].Dead = int(n)
+		}
+		return nil
+	})
 }
 
 // table lists the mappers once, and the chunks with the mappers' places in it.

@@ -23,29 +23,30 @@ const (
 
 // Status is the fetcher's report. It travels, and is served, as JSON.
 type Status struct {
-	Job        string         `json:"job"`
-	Plan       chunk.PlanID   `json:"plan"`
-	Epoch      uint64         `json:"epoch"`
-	State      JobState       `json:"state"`
-	Paused     bool           `json:"paused"`
-	Source     string         `json:"source"`
-	Cut        bool           `json:"cut"` // the source was read to its end
-	Objects    ObjectCounts   `json:"objects"`
-	Chunks     ChunkCounts    `json:"chunks"`
-	Waiting    int            `json:"waiting"`    // requests that wait for a chunk
-	SaverAway  bool           `json:"saver_away"` // the saver does not answer
-	Saver      SaverLoad      `json:"saver"`      // as it last told
-	HeldBack   *HeldBack      `json:"held_back,omitempty"`
-	RateLimit  float64        `json:"rate_limit"` // most objects handed out a second; 0: no limit
-	Progress   float64        `json:"progress"`   // 0 to 1, by objects saved
-	Rate       float64        `json:"rate"`       // objects saved a second
-	ETASeconds *float64       `json:"eta_seconds,omitempty"`
-	StartedAt  time.Time      `json:"started_at"`
-	Seconds    float64        `json:"seconds"` // since StartedAt
-	Mappers    []MapperStatus `json:"mappers"`
-	Gone       []GoneMapper   `json:"gone"`       // the latest first, at most MaxGone
-	Stragglers []Straggler    `json:"stragglers"` // the longest first, at most MaxStragglers
-	Summary    Summary        `json:"summary"`    // what the sink holds
+	Job        string          `json:"job"`
+	Plan       chunk.PlanID    `json:"plan"`
+	Epoch      uint64          `json:"epoch"`
+	State      JobState        `json:"state"`
+	Paused     bool            `json:"paused"`
+	Source     string          `json:"source"`
+	Cut        bool            `json:"cut"` // the source was read to its end
+	Objects    ObjectCounts    `json:"objects"`
+	Chunks     ChunkCounts     `json:"chunks"`
+	Waiting    int             `json:"waiting"`    // requests that wait for a chunk
+	SaverAway  bool            `json:"saver_away"` // the saver does not answer
+	Saver      SaverLoad       `json:"saver"`      // as it last told
+	HeldBack   *HeldBack       `json:"held_back,omitempty"`
+	RateLimit  float64         `json:"rate_limit"` // most objects handed out a second; 0: no limit
+	Progress   float64         `json:"progress"`   // 0 to 1, by objects saved
+	Rate       float64         `json:"rate"`       // objects saved a second
+	ETASeconds *float64        `json:"eta_seconds,omitempty"`
+	StartedAt  time.Time       `json:"started_at"`
+	Seconds    float64         `json:"seconds"` // since StartedAt
+	Mappers    []MapperStatus  `json:"mappers"`
+	Versions   []VersionStatus `json:"versions"`   // of mappers, by name
+	Gone       []GoneMapper    `json:"gone"`       // the latest first, at most MaxGone
+	Stragglers []Straggler     `json:"stragglers"` // the longest first, at most MaxStragglers
+	Summary    Summary         `json:"summary"`    // what the sink holds
 }
 
 // What a Status lists at most.
@@ -96,6 +97,30 @@ type MapperStatus struct {
 	LastBeatSeconds float64     `json:"last_beat_seconds"`
 }
 
+// VersionStatus is what the fetcher knows of a version of mappers, since it runs.
+type VersionStatus struct {
+	Version      string    `json:"version"`
+	Mappers      int       `json:"mappers"`    // that are here
+	Held         int       `json:"held"`       // chunks
+	HandedOut    uint64    `json:"handed_out"` // chunks
+	Saved        uint64    `json:"saved"`      // chunks
+	Vanished     uint64    `json:"vanished"`   // chunks whose mapper vanished with them
+	Objects      uint64    `json:"objects"`    // saved
+	Dead         uint64    `json:"dead"`       // of them dead letters
+	Rate         float64   `json:"rate"`       // objects saved a second
+	ChunkSeconds Quantiles `json:"chunk_seconds"`
+	Share        float64   `json:"share"` // most of the chunks handed out that it gets, 0 to 1
+	// CutOffSeconds is there while the version is cut off because too much of what
+	// it did failed: time until it gets one chunk to prove itself; 0: that is due, or under way.
+	CutOffSeconds *float64 `json:"cut_off_seconds,omitempty"`
+}
+
+// Quantiles are those of the time from hand-out to confirmation of the last 200 chunks.
+type Quantiles struct {
+	P50 float64 `json:"p50"`
+	P95 float64 `json:"p95"`
+}
+
 // GoneMapper is a mapper that was here.
 type GoneMapper struct {
 	Mapper
@@ -131,6 +156,7 @@ const (
 	ByPause      Cause = "pause"      // by an operator
 	ByNoMappers  Cause = "no-mappers"
 	ByRate       Cause = "rate"       // the limit that was set
+	ByVersion    Cause = "version"    // all who wait are of versions that are limited or cut off
 	BySaver      Cause = "saver"      // results wait for their commit
 	BySource     Cause = "source"     // mappers wait for chunks to be read
 	ByMappers    Cause = "mappers"    // all of them are busy

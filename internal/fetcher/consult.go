@@ -94,7 +94,7 @@ func (d *desk) settle(now time.Time, doubts []chunk.ID, entries []bus.Entry) {
 	}
 	for _, id := range doubts {
 		if digest, saved := there[id]; saved {
-			d.saved(now, bus.Entry{ID: id, Digest: digest}, "")
+			d.saved(now, bus.Entry{ID: id, Digest: digest}, "", 0)
 		} else {
 			d.ledger.Settle(id)
 			if h := d.held[id]; h != nil {

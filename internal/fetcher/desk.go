@@ -51,9 +51,10 @@ type desk struct {
 	ledger *ledger.Ledger
 	held   map[chunk.ID]*held // every chunk that is added and not saved
 
-	waiting waiting // requests that wait for a chunk
-	mappers map[string]*mapper
-	gone    []goneMapper // the latest last
+	waiting  waiting // requests that wait for a chunk
+	mappers  map[string]*mapper
+	gone     []goneMapper // the latest last
+	versions map[string]*version
 
 	ahead   int  // bytes that have not gone out yet
 	cut     bool // the source is at its end
@@ -85,7 +86,7 @@ type desk struct {
 func newDesk(f *Fetcher) *desk {
 	now := time.Now()
 	d := &desk{
-		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, turned: now, online: true, renewed: now,
+		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, turned: now, online: true, renewed: now,
 		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before,
 		saver: app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
 		ledger: ledger.New(ledger.Config{
@@ -188,6 +189,9 @@ func (d *desk) judge(now time.Time) {
 
 // vanish takes back what a mapper held that is not there any more.
 func (d *desk) vanish(id string) {
+	if m := d.mappers[id]; m != nil {
+		m.held = d.ledger.Holds(id)
+	}
 	d.ledger.Vanish(id)
 	d.forget(id, "has no connection any more")
 }
@@ -195,6 +199,7 @@ func (d *desk) vanish(id string) {
 func (d *desk) forget(id, why string) {
 	if m, known := d.mappers[id]; known {
 		d.f.log.Warn().Str("mapper", m.Name).Str("mapper_id", id).Str("mapper_version", m.Version).Msgf("mapper %s: its chunks go to others", why)
+		d.lost(time.Now(), m)
 		d.farewell(time.Now(), m, why)
 	}
 	d.waiting.drop(id, nil)
@@ -246,9 +251,21 @@ func (d *desk) obey(c bus.Control) error {
 			return fmt.Errorf("rate %g: use 0 (no limit) or more objects a second", c.Rate)
 		}
 		d.rate, d.nextSend = c.Rate, time.Time{}
+	case c.Action == bus.ControlShare:
+		if c.Version == "" || !isShare(c.Share) {
+			return fmt.Errorf("share %g of version %q: name a version, and use 0 (none) to 1 (no limit)", c.Share, c.Version)
+		}
+		v := d.versionOf(time.Now(), c.Version)
+		v.share, v.credit = c.Share, min(1, 2*c.Share)
+	case c.Action == bus.ControlAllow:
+		v := d.versions[c.Version]
+		if v == nil || v.until.IsZero() {
+			return fmt.Errorf("version %q is not cut off", c.Version)
+		}
+		v.until, v.rests, v.recent = time.Time{}, 0, nil
 	default:
-		return fmt.Errorf("unknown action %q: use pause, resume, cancel or rate", c.Action)
+		return fmt.Errorf("unknown action %q: use pause, resume, cancel, rate, share or allow", c.Action)
 	}
-	d.f.log.Info().Str("action", string(c.Action)).Float64("rate", c.Rate).Msg("operator's order")
+	d.f.log.Info().Str("action", string(c.Action)).Float64("rate", c.Rate).Str("mapper_version", c.Version).Float64("share", c.Share).Msg("operator's order")
 	return nil
 }

@@ -28,9 +28,16 @@ func (d *desk) handOut(now time.Time) {
 // lease hands one chunk to the mapper that asked. The lease is on the books
 // before the chunk is sent; if the reply is lost, the mapper's next list says so.
 func (d *desk) lease(now time.Time, a ask) bool {
+	m := d.mappers[a.mapper]
+	if m != nil && !m.of.mayHave(now, func() int { return d.heldBy(m.of) }) {
+		return false
+	}
 	lease, ok := d.ledger.Lease(now, a.mapper, a.seq)
 	if !ok {
 		return false
+	}
+	if m != nil {
+		d.given(m.of)
 	}
 	failpoint.Hit("fetcher.lease.recorded")
 	h := d.held[lease.ID]

@@ -42,6 +42,12 @@ type bench struct {
 // run runs a fetcher in a bubble, over so many objects in chunks of two.
 func run(t *testing.T, objects int, test func(t *testing.T, b *bench)) {
 	t.Helper()
+	runWith(t, objects, func(*fetcher.Config) {}, test)
+}
+
+// runWith is run with other settings.
+func runWith(t *testing.T, objects int, set func(*fetcher.Config), test func(t *testing.T, b *bench)) {
+	t.Helper()
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "numbers.jsonl")
 	var text strings.Builder
@@ -72,6 +78,7 @@ func run(t *testing.T, objects int, test func(t *testing.T, b *bench)) {
 		}
 		defer src.Close()
 		cfg := fetcher.Config{ChunkSize: 2, ChunkBytes: 1 << 20, MaxAttempts: 10, OnDone: "exit", MaxDead: -1}
+		set(&cfg)
 		b.Fetcher, err = fetcher.New(cfg, bus.New(own, job), src, zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)

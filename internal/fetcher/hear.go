@@ -66,7 +66,7 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 	if _, known := d.mappers[m.ID]; !known {
 		label := d.f.metrics.versions.Label(m.Version)
 		d.mappers[m.ID] = &mapper{
-			Mapper: m, taken: map[uint64]struct{}{}, version: label, counter: d.f.metrics.saved.WithLabelValues(label),
+			Mapper: m, of: d.versionOf(now, m.Version), taken: map[uint64]struct{}{}, version: label, counter: d.f.metrics.saved.WithLabelValues(label),
 		}
 		d.mappers[m.ID].pace.begin(now)
 		d.f.log.Info().Str("mapper", m.Name).Str("mapper_id", m.ID).Str("mapper_version", m.Version).Msg("mapper is here")
@@ -103,7 +103,7 @@ func (d *desk) hearSaved(now time.Time, s bus.Saved) {
 		return
 	}
 	for _, c := range s.Chunks {
-		d.saved(now, c.Entry, c.Mapper)
+		d.saved(now, c.Entry, c.Mapper, c.Dead)
 	}
 	d.account(s.Total)
 	d.load = s.Load
@@ -111,7 +111,7 @@ func (d *desk) hearSaved(now time.Time, s bus.Saved) {
 
 // saved takes a chunk off the books. The mapper may be unknown: "". A chunk
 // that the sink made from other objects than ours ends the job.
-func (d *desk) saved(now time.Time, e bus.Entry, mapper string) {
+func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 	h, known := d.held[e.ID]
 	if known && h.digest != e.Digest {
 		d.fail(changed(e.ID, h.first, h.count))
@@ -138,6 +138,8 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string) {
 		m.saved++
 		if known {
 			m.pace.add(now, h.count)
+			m.of.add(now, h.count, dead, outcome.Took)
+			d.judgeVersion(now, m.of, result{objects: h.count, dead: dead})
 		}
 	}
 }

@@ -37,6 +37,8 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 		return by(bus.ByNoMappers, "no mapper is here: start some")
 	case d.rate > 0 && s.Waiting > 0 && s.Chunks.Ready > 0:
 		return by(bus.ByRate, "held at the limit of %g objects a second, with %s waiting: raise the rate", d.rate, plural(s.Waiting, "worker"))
+	case s.Waiting > 0 && s.Chunks.Ready > 0 && d.noneMay(now):
+		return by(bus.ByVersion, "%s of versions that are limited or cut off: add mappers of another version, or change the share", waits(s.Waiting))
 	case queued > 0 && uint64(queued)*2 >= s.Chunks.InFlight && s.Saver.CommitSeconds >= slowCommit.Seconds():
 		return by(bus.BySaver, "waiting for the saver: %s queued, a commit takes %.0f ms, of it disk sync %.0f ms",
 			plural(queued, "result"), s.Saver.CommitSeconds*1000, s.Saver.SyncSeconds*1000)
@@ -72,4 +74,11 @@ func allMappers(n int) string {
 		return "the one mapper is"
 	}
 	return fmt.Sprintf("all %d mappers are", n)
+}
+
+func waits(n int) string {
+	if n == 1 {
+		return "the one worker that waits is"
+	}
+	return fmt.Sprintf("all %d workers that wait are", n)
 }

@@ -17,8 +17,9 @@ type mapper struct {
 	bus.Mapper
 	heard time.Time
 	saved uint64
-	held  int  // when the last report was made
+	held  int  // chunks, when the last report was made
 	pace  pace // of objects saved
+	of    *version
 
 	draining bool               // a beat of it said so
 	version  string             // its label
@@ -110,6 +111,7 @@ type goneMapper struct {
 // farewell removes a mapper that is gone, and remembers it for people.
 func (d *desk) farewell(now time.Time, m *mapper, why string) {
 	delete(d.mappers, m.ID)
+	m.of.seen = now
 	d.gone = append(d.gone, goneMapper{GoneMapper: bus.GoneMapper{Mapper: m.Mapper, Saved: m.saved, Why: why, Lost: m.held}, at: now})
 	if over := len(d.gone) - bus.MaxGone; over > 0 {
 		d.gone = slices.Delete(d.gone, 0, over)

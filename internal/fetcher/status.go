@@ -27,6 +27,7 @@ func (d *desk) report(now time.Time) {
 		s.ETASeconds = &seconds
 	}
 	s.Mappers = d.mapperList(now)
+	s.Versions = d.versionList(now)
 	s.Gone = d.goneList(now)
 	s.Stragglers = d.stragglerList(now)
 	s.HeldBack = d.heldBack(now, s)

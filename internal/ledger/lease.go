@@ -135,6 +135,7 @@ func (l *Ledger) lend(now time.Time, e *entry, given lease) {
 	if given.careful {
 		given.mapper.careful++
 	}
+	given.since = now
 	e.leases = append(e.leases, given)
 	given.mapper.holds[e.id] = e
 }

@@ -170,6 +170,7 @@ const (
 type lease struct {
 	mapper  *mapper
 	request uint64 // the number of the mapper's message that it answers
+	since   time.Time
 	backup  bool
 	careful bool
 }

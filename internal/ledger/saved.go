@@ -24,8 +24,9 @@ func (o Outcome) String() string { return [...]string{"acked", "duplicate", "unk
 // Confirmed is what followed from a confirmation.
 type Confirmed struct {
 	Outcome Outcome
-	Mapper  string   // whose result it is; "" if nobody knows
-	Others  []string // who else holds it, and can drop it
+	Mapper  string        // whose result it is; "" if nobody knows
+	Took    time.Duration // from the hand-out to it; 0 if it holds no lease any more
+	Others  []string      // who else holds it, and can drop it
 }
 
 // Saved notes that the sink holds a chunk, from whatever attempt. By is the
@@ -47,8 +48,11 @@ func (l *Ledger) Saved(now time.Time, id chunk.ID, by string) Confirmed {
 		switch ended := e.leases[0]; {
 		case ended.mapper.id != by:
 			confirmed.Others = append(confirmed.Others, ended.mapper.id)
-		case ended.backup:
-			l.tally.BackupWins++
+		default:
+			confirmed.Took = max(0, now.Sub(ended.since))
+			if ended.backup {
+				l.tally.BackupWins++
+			}
 		}
 		l.unlend(e, 0)
 	}

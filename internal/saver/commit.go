@@ -176,7 +176,7 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 	for i, p := range group {
 		p.decided(outcomes[i], len(group))
 		if outcomes[i] != sink.Conflict {
-			durable = append(durable, bus.SavedChunk{Entry: bus.Entry{ID: p.result.Chunk, Digest: p.result.Digest}, Mapper: p.mapper})
+			durable = append(durable, bus.SavedChunk{Entry: bus.Entry{ID: p.result.Chunk, Digest: p.result.Digest}, Mapper: p.mapper, Dead: p.result.DeadCount})
 		}
 	}
 	s.confirms.add(durable)

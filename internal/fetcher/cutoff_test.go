@@ -1,0 +1,162 @@
+package fetcher_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/fetcher"
+)
+
+// crew is a mapper of a version that asks for a chunk, and has it saved.
+type crew struct {
+	b       *bench
+	mapper  string
+	version string
+	seq     uint64
+}
+
+// ask asks for a chunk.
+func (c *crew) ask() <-chan bus.Work {
+	c.seq++
+	n := c.b.next(c.mapper, c.seq)
+	n.Mapper.Version, n.Wait = c.version, 20*time.Second
+	return c.b.ask(n)
+}
+
+// got is the chunk that came; false if none did.
+func got(answer <-chan bus.Work) (bus.Work, bool) {
+	synctest.Wait()
+	select {
+	case w := <-answer:
+		return w, w.Status == bus.WorkChunk
+	default:
+		return bus.Work{}, false
+	}
+}
+
+// saved plays the saver that has committed a chunk, some objects of which are dead.
+func (c *crew) saved(w bus.Work, dead int) {
+	c.b.t.Helper()
+	s := bus.Saved{
+		Plan: c.b.Status().Plan, Epoch: c.b.Status().Epoch,
+		Chunks: []bus.SavedChunk{{Entry: bus.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: c.mapper, Dead: dead}},
+	}
+	if _, err := c.b.peer.Request(c.b.t.Context(), bus.VerbSaved, s.Encode(c.b.sink.Key())); err != nil {
+		c.b.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// TestCutOff: a version whose objects fail gets no more, others do; people are
+// told, and may allow it again; a probe that goes well allows it, too.
+func TestCutOff(t *testing.T) {
+	set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.4, 10*time.Second }
+	runWith(t, 200, set, func(t *testing.T, b *bench) {
+		bad, good := &crew{b: b, mapper: "m1", version: "v2"}, &crew{b: b, mapper: "m2", version: "v1"}
+		cutOff := func() *float64 {
+			pass(300 * time.Millisecond)
+			for _, v := range b.Status().Versions {
+				if v.Version == "v2" {
+					return v.CutOffSeconds
+				}
+			}
+			t.Fatal("no version v2 in the status")
+			return nil
+		}
+		for i := range 5 {
+			w, ok := got(bad.ask())
+			if !ok {
+				t.Fatalf("no chunk %d though nothing was wrong", i)
+			}
+			bad.saved(w, 1) // of two objects
+		}
+		if cutOff() == nil {
+			t.Fatalf("half of its objects failed: %+v", b.Status().Versions)
+		}
+		waits := bad.ask()
+		if w, ok := got(waits); ok {
+			t.Errorf("a version that is cut off got chunk %d", w.Chunk.ID)
+		}
+		w, ok := got(good.ask())
+		if !ok {
+			t.Error("another version got nothing")
+		}
+		good.saved(w, 0)
+		pass(300 * time.Millisecond)
+		if held := b.Status().HeldBack; held == nil || held.By != bus.ByVersion {
+			t.Errorf("held back by %+v, want %s", held, bus.ByVersion)
+		}
+
+		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlAllow, Version: "v2"}); err != nil {
+			t.Fatal(err)
+		}
+		if w, ok = got(waits); !ok || cutOff() != nil {
+			t.Fatal("allowed again, and got nothing")
+		}
+		bad.saved(w, 2)
+		for range 4 {
+			w, _ := got(bad.ask())
+			bad.saved(w, 2)
+		}
+		if rest := cutOff(); rest == nil || *rest > 10 {
+			t.Fatalf("cut off for %v, want for 10 s", rest)
+		}
+		waits = bad.ask()
+		for seq := uint64(100); seq < 111; seq++ {
+			pass(time.Second)
+			b.beatAsking("m1", seq, bad.seq)
+		}
+		if w, ok = got(waits); !ok {
+			t.Fatal("no probe after 10 s")
+		}
+		bad.saved(w, 0)
+		if cutOff() != nil {
+			t.Error("its probe went well, and it is still cut off")
+		}
+	})
+}
+
+// TestShare: an operator limits a version in the middle of a job; 0 is none.
+func TestShare(t *testing.T) {
+	run(t, 200, func(t *testing.T, b *bench) {
+		c := &crew{b: b, mapper: "m1", version: "v2"}
+		w, ok := got(c.ask())
+		if !ok {
+			t.Fatal("no chunk")
+		}
+		c.saved(w, 0)
+		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlShare, Version: "v2"}); err != nil {
+			t.Fatal(err)
+		}
+		waits := c.ask()
+		if _, ok := got(waits); ok {
+			t.Error("got a chunk with a share of 0")
+		}
+		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlShare, Version: "v2", Share: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := got(waits); !ok {
+			t.Error("no chunk though the limit is gone")
+		}
+		for _, wrong := range []bus.Control{
+			{Action: bus.ControlShare, Version: "v2", Share: 1.5}, {Action: bus.ControlShare, Share: 0.5}, {Action: bus.ControlAllow, Version: "v2"},
+		} {
+			if err := b.Control(t.Context(), wrong); err == nil {
+				t.Errorf("%+v is obeyed", wrong)
+			}
+		}
+	})
+}
+
+// beatAsking sends a beat of a mapper that holds nothing and waits for an answer.
+func (b *bench) beatAsking(mapper string, seq, asking uint64) {
+	b.t.Helper()
+	m := bus.Beat{Plan: b.Status().Plan, Mapper: bus.Mapper{ID: mapper, Name: mapper}, Holding: bus.Holding{Seq: seq, Held: []chunk.ID{}, Asking: []uint64{asking}}}
+	if err := b.peer.Publish(bus.VerbBeat, m.Encode()); err != nil {
+		b.t.Fatal(err)
+	}
+	synctest.Wait()
+}

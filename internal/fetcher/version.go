@@ -1,0 +1,238 @@
+package fetcher
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+const (
+	// recentOutcomes is how many of a version's last chunks its failures are judged
+	// by, and leastOutcomes how many there must be: one unlucky chunk proves nothing.
+	recentOutcomes = 20
+	leastOutcomes  = 5
+	// maxRests bounds how long a version rests after probes that failed, in
+	// doublings of BREAK_FOR.
+	maxRests = 5
+	// maxVersions bounds how many versions are remembered. The name is the mapper's to choose.
+	maxVersions = 100
+	// spanTook is how many of a version's last chunks its quantiles are taken of.
+	spanTook = 200
+)
+
+// version is what the desk knows of a version of mappers, and whether it may
+// have chunks: within its share, and unless it was cut off.
+type version struct {
+	name string
+	seen time.Time // when a mapper of it came last
+
+	handed, saved, vanished uint64 // chunks
+	objects, dead           uint64 // saved; of them dead letters
+	pace                    pace
+	took                    []time.Duration // ring of the last chunks
+	next                    int
+
+	share  float64 // most of the chunks handed out; 1: as many as it asks for
+	credit float64 // chunks that it may have now
+
+	recent []result  // the last chunks, oldest first
+	until  time.Time // cut off until then, and then on probe; zero: it is not
+	rests  int       // how often it was cut off in a row
+}
+
+// result is how a chunk went.
+type result struct{ objects, dead int }
+
+// versionOf returns what is known of a version, making room for a new one.
+func (d *desk) versionOf(now time.Time, name string) *version {
+	v := d.versions[name]
+	if v == nil {
+		d.forgetVersion()
+		v = &version{name: name, share: 1}
+		if share, set := d.f.cfg.VersionShares[name]; set {
+			v.share = share
+		}
+		v.credit = min(1, v.share*2)
+		v.pace.begin(now)
+		d.versions[name] = v
+	}
+	v.seen = now
+	return v
+}
+
+// forgetVersion drops the version that was seen longest ago, of those that have no mapper
+// here and that nobody has limited or cut off, when there are too many.
+func (d *desk) forgetVersion() {
+	if len(d.versions) < maxVersions {
+		return
+	}
+	here := map[*version]bool{}
+	for _, m := range d.mappers {
+		here[m.of] = true
+	}
+	var oldest *version
+	for _, v := range d.versions {
+		if here[v] || v.share < 1 || !v.until.IsZero() {
+			continue
+		}
+		if oldest == nil || v.seen.Before(oldest.seen) {
+			oldest = v
+		}
+	}
+	if oldest != nil {
+		delete(d.versions, oldest.name)
+	}
+}
+
+// mayHave says whether a version may have one more chunk. Held counts what its
+// mappers hold.
+func (v *version) mayHave(now time.Time, held func() int) bool {
+	switch {
+	case v.share < 1 && v.credit < 1:
+		return false
+	case v.until.IsZero():
+		return true
+	}
+	return !now.Before(v.until) && held() == 0 // one chunk at a time, as a probe
+}
+
+// given notes that a version got a chunk: those that are limited may have more
+// again, in proportion.
+func (d *desk) given(v *version) {
+	v.handed++
+	if v.share < 1 {
+		v.credit--
+	}
+	for _, other := range d.versions {
+		if other != v && other.share < 1 && other.share > 0 {
+			other.credit = min(other.credit+other.share/(1-other.share), 1+other.share/(1-other.share))
+		}
+	}
+}
+
+// heldBy counts the chunks that the mappers of a version hold.
+func (d *desk) heldBy(v *version) int {
+	held := 0
+	for _, m := range d.mappers {
+		if m.of == v {
+			held += d.ledger.Holds(m.ID)
+		}
+	}
+	return held
+}
+
+// finished notes how a chunk went that a version had. It says whether the
+// version is cut off with it.
+func (v *version) finished(now time.Time, r result, limit float64, rest time.Duration) (cutOff bool) {
+	if limit <= 0 || now.Before(v.until) { // off; or a chunk of before it was cut off
+		return false
+	}
+	probing := !v.until.IsZero()
+	if v.recent = append(v.recent, r); len(v.recent) > recentOutcomes {
+		v.recent = v.recent[1:]
+	}
+	failed := v.failed() > limit
+	switch {
+	case probing && !failed:
+		v.until, v.rests, v.recent = time.Time{}, 0, nil
+	case failed && (probing || len(v.recent) >= leastOutcomes):
+		v.until = now.Add(rest << min(v.rests, maxRests))
+		v.rests, v.recent = v.rests+1, nil
+		return true
+	}
+	return false
+}
+
+// failed is the share of failed objects among the last chunks.
+func (v *version) failed() float64 {
+	var all result
+	for _, r := range v.recent {
+		all.objects, all.dead = all.objects+r.objects, all.dead+r.dead
+	}
+	if all.objects == 0 {
+		return 0
+	}
+	return float64(all.dead) / float64(all.objects)
+}
+
+// judge notes how a chunk of a version went, and cuts the version off when
+// too much of what it does fails.
+func (d *desk) judgeVersion(now time.Time, v *version, r result) {
+	was := v.until
+	failed := v.failed()
+	if v.finished(now, r, d.f.cfg.BreakAt, d.f.cfg.BreakFor) {
+		failed = max(failed, float64(r.dead)/float64(max(1, r.objects)))
+		d.f.log.Error().Str("mapper_version", v.name).Float64("failed", failed).Dur("rest", v.until.Sub(now)).
+			Msg("a version is cut off: too many of its objects failed")
+	} else if !was.IsZero() && v.until.IsZero() {
+		d.f.log.Info().Str("mapper_version", v.name).Msg("a version may have chunks again: its probe went well")
+	}
+}
+
+// noteTook keeps how long a chunk took.
+func (v *version) noteTook(took time.Duration) {
+	switch {
+	case took <= 0:
+	case len(v.took) < spanTook:
+		v.took = append(v.took, took)
+	default:
+		v.took[v.next] = took
+		v.next = (v.next + 1) % spanTook
+	}
+}
+
+// versionList is what the status says of the versions, by name: those that have mappers
+// here or had a chunk.
+func (d *desk) versionList(now time.Time) []bus.VersionStatus {
+	count, held := map[*version]int{}, map[*version]int{}
+	for _, m := range d.mappers {
+		count[m.of]++
+		held[m.of] += m.held
+	}
+	list := make([]bus.VersionStatus, 0, len(d.versions))
+	for _, v := range slices.SortedFunc(maps.Values(d.versions), func(a, b *version) int { return strings.Compare(a.name, b.name) }) {
+		s := bus.VersionStatus{
+			Version: v.name, Mappers: count[v], Held: held[v], HandedOut: v.handed, Saved: v.saved, Vanished: v.vanished,
+			Objects: v.objects, Dead: v.dead, Rate: v.pace.rate(now), Share: v.share,
+		}
+		if sorted := slices.Sorted(slices.Values(v.took)); len(sorted) > 0 {
+			s.ChunkSeconds = bus.Quantiles{P50: sorted[len(sorted)/2].Seconds(), P95: sorted[len(sorted)*95/100].Seconds()}
+		}
+		if !v.until.IsZero() {
+			rest := max(0, v.until.Sub(now)).Seconds()
+			s.CutOffSeconds = &rest
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// add notes a chunk that was saved.
+func (v *version) add(now time.Time, objects, dead int, took time.Duration) {
+	v.saved++
+	v.objects += uint64(objects)
+	v.dead += uint64(dead)
+	v.pace.add(now, objects)
+	v.noteTook(took)
+}
+
+// lost notes that a mapper vanished with what it held: all of it has failed.
+func (d *desk) lost(now time.Time, m *mapper) {
+	for range m.held {
+		m.of.vanished++
+		d.judgeVersion(now, m.of, result{objects: d.f.cfg.ChunkSize, dead: d.f.cfg.ChunkSize})
+	}
+}
+
+// noneMay says whether none of those who wait may have a chunk because of its version.
+func (d *desk) noneMay(now time.Time) bool {
+	for id := range d.waiting.of {
+		if m := d.mappers[id]; m != nil && m.of.mayHave(now, func() int { return d.heldBy(m.of) }) {
+			return false
+		}
+	}
+	return true
+}
