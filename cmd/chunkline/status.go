@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -131,6 +133,13 @@ func statusText(s bus.Status) string {
 	if s.Summary.Output != "" {
 		fmt.Fprintf(tw, "  result\t%s\n", printable(s.Summary.Output))
 	}
+	if len(s.Versions) > 1 || slices.ContainsFunc(s.Versions, limited) {
+		fmt.Fprintf(tw, "\nVERSION\tMAPPERS\tOBJECTS/S\tSAVED\tFAILED\tCHUNK P50, P95\tVANISHED\tLIMIT\n")
+		for _, v := range s.Versions {
+			fmt.Fprintf(tw, "%s\t%d\t%.0f\t%d\t%.1f %%\t%.2f s, %.2f s\t%d\t%s\n", printable(v.Version), v.Mappers, v.Rate, v.Saved,
+				100*float64(v.Dead)/float64(max(1, v.Objects)), v.ChunkSeconds.P50, v.ChunkSeconds.P95, v.Vanished, limitOf(v))
+		}
+	}
 	if len(s.Mappers)+len(s.Gone) > 0 {
 		fmt.Fprintf(tw, "\nMAPPER\tVERSION\tSTATE\tHOLDS\tOBJECTS/S\tSAVED\tLAST BEAT\n")
 	}
@@ -154,9 +163,24 @@ func statusText(s bus.Status) string {
 	return text.String()
 }
 
+func limited(v bus.VersionStatus) bool { return v.Share < 1 || v.CutOffSeconds != nil }
+
+// limitOf says in words what a version may have.
+func limitOf(v bus.VersionStatus) string {
+	switch {
+	case v.CutOffSeconds != nil && *v.CutOffSeconds > 0:
+		return fmt.Sprintf("cut off, a probe in %.0f s", *v.CutOffSeconds)
+	case v.CutOffSeconds != nil:
+		return "cut off, on probe"
+	case v.Share < 1:
+		return fmt.Sprintf("%g %% of the chunks", 100*v.Share)
+	}
+	return "none"
+}
+
 func controlCommand() *cobra.Command {
 	var r remote
-	group := &cobra.Command{Use: "control", Short: "Pause, resume or cancel a job, or set its rate", RunE: needsCommand}
+	group := &cobra.Command{Use: "control", Short: "Pause, resume or cancel a job, set its rate, or limit a version of mappers", RunE: needsCommand}
 	add := func(use, short string, args cobra.PositionalArgs, order func([]string) (bus.Control, error)) {
 		c := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
 			control, err := order(args)
@@ -191,6 +215,16 @@ func controlCommand() *cobra.Command {
 			return bus.Control{}, app.Usage("rate %q: use a number of objects a second, 0 or more", args[0])
 		}
 		return bus.Control{Action: bus.ControlRate, Rate: rate}, nil
+	})
+	add("share VERSION SHARE", "Give a version of mappers at most this share of the chunks, 0 (none) to 1 (no limit)", cobra.ExactArgs(2), func(args []string) (bus.Control, error) {
+		share, err := strconv.ParseFloat(args[1], 64)
+		if err != nil || !(share >= 0 && share <= 1) {
+			return bus.Control{}, app.Usage("share %q: use a number from 0 (none of the chunks) to 1 (no limit)", args[1])
+		}
+		return bus.Control{Action: bus.ControlShare, Version: args[0], Share: share}, nil
+	})
+	add("allow VERSION", "Let a version that was cut off have chunks again", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
+		return bus.Control{Action: bus.ControlAllow, Version: args[0]}, nil
 	})
 	return group
 }

@@ -38,22 +38,28 @@ func (f *Folder) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Gr
 		return Grant{}, fmt.Errorf("sink folder %s: %w: epoch %d of %s is over, the newest is %d",
 			f.dir, ErrFenced, c.Epoch, fetcher, old.Epoch)
 	}
-	claimed := *old
+	claimed := old.fence(fetcher)
 	claimed.Plan = &plan
-	claimed.Epoch++
-	claimed.Claimants = append(slices.Clone(old.Claimants), claimant{Fetcher: fetcher, Epoch: claimed.Epoch})
-	if n := len(claimed.Claimants) - maxClaimants; n > 0 {
-		claimed.Claimants = claimed.Claimants[n:]
-	}
 	if claimed.Key == nil {
 		claimed.Key = make([]byte, 32)
 		rand.Read(claimed.Key) // never fails
 	}
-	next.claims = &claimed
+	next.claims = claimed
 	if err := f.change(next, nil); err != nil {
 		return Grant{}, err
 	}
 	return claimed.grant(), nil
+}
+
+// fence is a copy with a new epoch for who takes over.
+func (c *claims) fence(fetcher string) *claims {
+	next := *c
+	next.Epoch++
+	next.Claimants = append(slices.Clone(c.Claimants), claimant{Fetcher: fetcher, Epoch: next.Epoch})
+	if n := len(next.Claimants) - maxClaimants; n > 0 {
+		next.Claimants = next.Claimants[n:]
+	}
+	return &next
 }
 
 func (c *claims) grant() Grant { return Grant{Epoch: c.Epoch, Key: slices.Clone(c.Key)} }

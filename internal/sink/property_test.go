@@ -1,7 +1,9 @@
 package sink_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"reflect"
@@ -28,6 +30,7 @@ func TestFolderAgreesWithAMap(t *testing.T) {
 		r.Repeat(map[string]func(*rapid.T){
 			"commit":  m.commit,
 			"replace": m.replace,
+			"redo":    m.redo,
 			"reopen":  m.reopen,
 			"":        m.check,
 		})
@@ -36,13 +39,14 @@ func TestFolderAgreesWithAMap(t *testing.T) {
 
 type model struct {
 	*rapid.T
-	t     *testing.T
-	disk  *testFS
-	dir   string
-	o     sink.FolderOptions
-	f     *sink.Folder
-	there map[chunk.ID]sink.Result
-	full  int // the step, counted down, that finds the disk full; 0: none
+	t       *testing.T
+	disk    *testFS
+	dir     string
+	o       sink.FolderOptions
+	f       *sink.Folder
+	there   map[chunk.ID]sink.Result
+	fetcher int // the number of the one that runs the job
+	full    int // the step, counted down, that finds the disk full; 0: none
 }
 
 func (m *model) fault(s step) error {
@@ -65,7 +69,11 @@ func (m *model) open() {
 		m.Fatalf("open: %v", err)
 	}
 	m.f = f
-	if _, err := f.Claim(m.t.Context(), plan, "fetcher"); err != nil {
+	m.claim()
+}
+
+func (m *model) claim() {
+	if _, err := m.f.Claim(m.t.Context(), plan, fmt.Sprint("fetcher-", m.fetcher)); err != nil {
 		m.Fatalf("claim: %v", err)
 	}
 }
@@ -88,7 +96,43 @@ func (m *model) draw(r *rapid.T) sink.Result {
 	res := sinktest.Result(id, 4*uint64(id), rapid.StringN(0, 30, -1).Draw(r, "salt"), counts...)
 	res.Digest = sinktest.Digest(id, rapid.SampledFrom([]string{"source", "source", "source", "changed"}).Draw(r, "source"))
 	res.Attempt = rapid.IntRange(0, 9).Draw(r, "attempt")
+	res.Version = rapid.SampledFrom([]string{"v1", "v2"}).Draw(r, "version")
 	return res
+}
+
+func (m *model) redo(r *rapid.T) {
+	version := rapid.SampledFrom([]string{"v1", "v2", "v3"}).Draw(r, "version")
+	m.full = rapid.IntRange(-20, 8).Draw(r, "full at")
+	epoch := m.f.Epoch()
+	done, err := m.f.Redo(m.t.Context(), version)
+	if errors.Is(err, sink.ErrFull) {
+		return
+	}
+	if err != nil {
+		r.Fatalf("redo: %v", err)
+	}
+	var want sink.Redone
+	maps.DeleteFunc(m.there, func(_ chunk.ID, res sink.Result) bool {
+		if res.Version != version {
+			return false
+		}
+		want.Chunks++
+		want.Objects += uint64(res.Objects)
+		want.Outputs += uint64(bytes.Count(res.Outputs, []byte("\n")))
+		want.Dead += uint64(res.DeadCount)
+		return true
+	})
+	if done != want || (m.f.Epoch() > epoch) != (want.Chunks > 0) {
+		r.Fatalf("redo %s: %+v, epoch %d after %d; want %+v", version, done, m.f.Epoch(), epoch, want)
+	}
+	if want.Chunks > 0 { // whoever ran the job is fenced; a new one claims it
+		if _, err := m.f.Claim(m.t.Context(), plan, fmt.Sprint("fetcher-", m.fetcher)); !errors.Is(err, sink.ErrFenced) {
+			r.Fatalf("claim by the fetcher of before: %v, want ErrFenced", err)
+		}
+		m.full = 0
+		m.fetcher++
+		m.claim()
+	}
 }
 
 func (m *model) commit(r *rapid.T) {
