@@ -32,7 +32,7 @@ func command() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          needsCommand,
 	}
-	root.AddCommand(runCommand(), demoCommand(), generateCommand(), statusCommand(), controlCommand(), verifyCommand(), deadCommand())
+	root.AddCommand(runCommand(), demoCommand(), generateCommand(), statusCommand(), controlCommand(), verifyCommand(), deadCommand(), redoCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return app.Usage("%w; see '%s --help'", err, c.CommandPath())
 	})
