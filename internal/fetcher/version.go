@@ -165,7 +165,7 @@ func (d *desk) judgeVersion(now time.Time, v *version, r result) {
 	failed := v.failed()
 	if v.finished(now, r, d.f.cfg.BreakAt, d.f.cfg.BreakFor) {
 		failed = max(failed, float64(r.dead)/float64(max(1, r.objects)))
-		d.f.log.Error().Str("mapper_version", v.name).Float64("failed", failed).Dur("rest", v.until.Sub(now)).
+		d.f.log.Error().Str("mapper_version", v.name).Float64("failed", failed).Stringer("rest", v.until.Sub(now).Round(time.Second)).
 			Msg("a version is cut off: too many of its objects failed")
 	} else if !was.IsZero() && v.until.IsZero() {
 		d.f.log.Info().Str("mapper_version", v.name).Msg("a version may have chunks again: its probe went well")

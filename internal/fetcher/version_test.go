@@ -26,20 +26,18 @@ func TestShares(t *testing.T) {
 	for _, share := range []float64{0, 0.05, 0.25, 0.5, 0.9, 1} {
 		d, list := newVersions(Config{VersionShares: Shares{"canary": share}}, "stable", "canary")
 		stable, canary := list[0], list[1]
-		for i := range 4000 {
+		for range 4000 {
 			for range 10 { // it is much faster, and always there first
-				if canary.mayHave(now, idle) {
-					d.given(canary)
-				} else {
+				if !canary.mayHave(now, idle) {
 					break
 				}
+				d.given(canary)
 			}
 			d.given(stable)
 			all := stable.handed + canary.handed
 			if over := float64(canary.handed) - share*float64(all); share < 1 && over > 1.01 {
 				t.Fatalf("share %g: %d of the first %d chunks, that is %g too many", share, canary.handed, all, over)
 			}
-			_ = i
 		}
 		all := stable.handed + canary.handed
 		if got := float64(canary.handed) / float64(all); share < 1 && math.Abs(got-share) > 0.01 {
