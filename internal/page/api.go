@@ -36,6 +36,15 @@ func (a *api) status(w http.ResponseWriter, _ *http.Request) {
 	app.WriteJSON(w, http.StatusOK, a.job.Status())
 }
 
+// versions is the part of the status that compares the versions of mappers.
+func (a *api) versions(w http.ResponseWriter, _ *http.Request) {
+	versions := a.job.Status().Versions
+	if versions == nil {
+		versions = []bus.VersionStatus{}
+	}
+	app.WriteJSON(w, http.StatusOK, versions)
+}
+
 func (a *api) chunkMap(w http.ResponseWriter, r *http.Request) {
 	q := query{r: r}
 	from, to, cells := q.number("from", 0, 0, lastChunk), q.number("to", 0, 0, lastChunk), q.number("cells", usualCells, 1, mostCells)

@@ -40,6 +40,7 @@ func Register(server interface {
 	server.Handle("GET /page/", plain(http.StripPrefix("/page", files)))
 	for pattern, handle := range map[string]http.HandlerFunc{
 		"GET /api/status":      a.status,
+		"GET /api/versions":    a.versions,
 		"GET /api/map":         a.chunkMap,
 		"GET /api/chunks/{id}": a.chunk,
 		"GET /api/history":     a.history,

@@ -33,7 +33,7 @@ func (j *fakeJob) Status() bus.Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.statuses++
-	return bus.Status{Job: "demo", Seconds: float64(j.statuses)}
+	return bus.Status{Job: "demo", Versions: []bus.VersionStatus{{Version: "v2", Share: 0.25}}, Seconds: float64(j.statuses)}
 }
 
 func (j *fakeJob) Map(_ context.Context, from, to chunk.ID, cells int) (fetcher.Map, error) {
@@ -87,6 +87,7 @@ func TestAPI(t *testing.T) {
 		want                     string
 	}{
 		{path: "/api/status", status: 200, want: `"job":"demo"`},
+		{path: "/api/versions", status: 200, want: `[{"version":"v2"`},
 		{path: "/api/map", status: 200, want: `{"from":0,"each":2000,"total":0,"cells":[{}]}`},
 		{path: "/api/map?from=5&to=9&cells=3", status: 200, want: `{"from":5,"each":3,"total":9,"cells":[{}]}`},
 		{path: "/api/map?cells=0", status: 400, want: `cells=0: want a number from 1 to 10000`},

@@ -61,28 +61,48 @@ function fill(row, m) {
 }
 
 export function showVersions(status) {
-  const by = new Map();
-  for (const m of status.mappers) {
-    const v = by.get(m.version) ?? { mappers: 0, rate: 0 };
-    by.set(m.version, { mappers: v.mappers + 1, rate: v.rate + m.rate });
-  }
+  const here = status.versions.filter((v) => v.mappers > 0);
   const busy = status.mappers.filter((m) => m.held > 0).length;
   text(element("mapper-count"), status.mappers.length === 0 ? "none" : `${count(busy)} of ${count(status.mappers.length)}`);
-  const said = [...by].sort(([a], [b]) => collate(a, b)).slice(0, 4).map(([version, v]) => `${version || "no version"}: ${count(v.mappers)}, ${rate(v.rate)}/s`);
-  if (by.size > 4) said.push(`${by.size - 4} more versions`);
+  const said = here.slice(0, 4).map((v) => `${v.version || "no version"}: ${count(v.mappers)}, ${rate(v.rate)}/s`);
+  if (here.length > 4) said.push(`${here.length - 4} more versions`);
   text(element("versions"), status.mappers.length === 0 ? "" : `at work; ${said.join("; ")}`);
 }
 
-export function showStragglers(status) {
-  const list = element("stragglers").querySelector("tbody");
-  status.stragglers.forEach((s, i) => {
-    const row = list.children[i] ?? list.appendChild(document.createElement("tr"));
-    row.dataset.chunk = s.chunk;
-    const cells = [count(s.chunk), duration(s.seconds), count(s.attempt), s.mapper, s.backup || "none yet"];
-    cells.forEach((value, k) => text(row.children[k] ?? row.appendChild(document.createElement("td")), value));
-    [1, 2].forEach((k) => row.children[k].classList.add("number"));
+// compareVersions shows versions side by side, once there is something to compare or to limit.
+export function compareVersions(status) {
+  const limited = status.versions.some((v) => v.share < 1 || v.cut_off_seconds !== undefined);
+  element("version-table").hidden = status.versions.length < 2 && !limited;
+  rowsOf("version-table", status.versions, [1, 2, 3, 4, 5, 6], (v, row) => {
+    row.dataset.version = v.version;
+    const failed = v.objects > 0 ? `${(100 * v.dead / v.objects).toFixed(1)} %` : "–";
+    const takes = v.chunk_seconds.p50 > 0 ? `${duration(v.chunk_seconds.p50)}, 95 %: ${duration(v.chunk_seconds.p95)}` : "–";
+    return [v.version || "–", count(v.mappers), rate(v.rate), count(v.saved), failed, takes, count(v.vanished), limit(v)];
   });
-  while (list.children.length > status.stragglers.length) list.lastChild.remove();
+}
+
+function limit(v) {
+  if (v.cut_off_seconds > 0) return `cut off, a probe in ${duration(v.cut_off_seconds)}`;
+  if (v.cut_off_seconds === 0) return "cut off, on probe";
+  return v.share < 1 ? `${rate(100 * v.share)} % of the chunks` : "none";
+}
+
+// rowsOf fills the rows of a table, one for each item.
+function rowsOf(id, items, numbers, cellsOf) {
+  const list = element(id).querySelector("tbody");
+  items.forEach((item, i) => {
+    const row = list.children[i] ?? list.appendChild(document.createElement("tr"));
+    cellsOf(item, row).forEach((value, k) => text(row.children[k] ?? row.appendChild(document.createElement("td")), value));
+    numbers.forEach((k) => row.children[k].classList.add("number"));
+  });
+  while (list.children.length > items.length) list.lastChild.remove();
+}
+
+export function showStragglers(status) {
+  rowsOf("stragglers", status.stragglers, [1, 2], (s, row) => {
+    row.dataset.chunk = s.chunk;
+    return [count(s.chunk), duration(s.seconds), count(s.attempt), s.mapper, s.backup || "none yet"];
+  });
   const wins = status.chunks.backups > 0 ? ` ${plural(status.chunks.backups, "backup attempt")} so far, ${count(status.chunks.backup_wins)} of them ${status.chunks.backup_wins === 1 ? "was" : "were"} first.` : "";
   text(element("late-note"), (status.stragglers.length === 0 ? "No chunk takes longer than it should." : "They take more than twice as long as the others.") + wins);
 }

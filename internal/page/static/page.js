@@ -5,7 +5,7 @@ import { offerControls, showControls } from "./controls.js";
 import { showDead } from "./dead.js";
 import { clock, count, duration, element, plural, rate, text } from "./format.js";
 import { refreshMap, showMap } from "./map.js";
-import { showMappers, showStragglers, showVersions } from "./mappers.js";
+import { compareVersions, showMappers, showStragglers, showVersions } from "./mappers.js";
 
 const root = document.documentElement;
 let heard = performance.now(); // when the last event came
@@ -49,7 +49,7 @@ const states = { running: "good", done: "good", finishing: "good", starting: "wa
 
 function showStatus(s) {
   last = s;
-  for (const key of ["mappers", "gone", "stragglers"]) s[key] ??= [];
+  for (const key of ["mappers", "versions", "gone", "stragglers"]) s[key] ??= [];
   const state = s.state === "running" && s.paused ? "paused" : s.state;
   text(element("job"), s.job);
   text(element("state"), state);
@@ -71,6 +71,7 @@ function showStatus(s) {
   text(element("count-ready"), count(s.chunks.ready));
   text(element("about"), `Plan ${s.plan}, epoch ${s.epoch}; this fetcher has run for ${duration(s.seconds)}.`);
   showVersions(s);
+  compareVersions(s);
   showMappers(s);
   showStragglers(s);
   showDead(s);
