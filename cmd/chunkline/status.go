@@ -133,6 +133,10 @@ func statusText(s bus.Status) string {
 	if s.Summary.Output != "" {
 		fmt.Fprintf(tw, "  result\t%s\n", printable(s.Summary.Output))
 	}
+	if s.Shadow != nil {
+		fmt.Fprintf(tw, "  shadow\t%s gets copies of %g %% of the saved chunks, %d so far; /api/shadow of the fetcher says what differs\n",
+			printable(s.Shadow.Version), 100*s.Shadow.Share, s.Shadow.HandedOut)
+	}
 	if len(s.Versions) > 1 || slices.ContainsFunc(s.Versions, limited) {
 		fmt.Fprintf(tw, "\nVERSION\tMAPPERS\tOBJECTS/S\tSAVED\tFAILED\tCHUNK P50, P95\tVANISHED\tLIMIT\n")
 		for _, v := range s.Versions {
@@ -164,6 +168,14 @@ func statusText(s bus.Status) string {
 }
 
 func limited(v bus.VersionStatus) bool { return v.Share < 1 || v.CutOffSeconds != nil }
+
+func shareOf(text string) (float64, error) {
+	share, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(share >= 0 && share <= 1) {
+		return 0, app.Usage("share %q: use a number from 0 (none of the chunks) to 1 (all)", text)
+	}
+	return share, nil
+}
 
 // limitOf says in words what a version may have.
 func limitOf(v bus.VersionStatus) string {
@@ -216,12 +228,13 @@ func controlCommand() *cobra.Command {
 		}
 		return bus.Control{Action: bus.ControlRate, Rate: rate}, nil
 	})
+	add("shadow VERSION SHARE", "Give a version of mappers copies of this share of the saved chunks, and nothing else, to compare what it makes; 0 ends it", cobra.ExactArgs(2), func(args []string) (bus.Control, error) {
+		share, err := shareOf(args[1])
+		return bus.Control{Action: bus.ControlShadow, Version: args[0], Share: share}, err
+	})
 	add("share VERSION SHARE", "Give a version of mappers at most this share of the chunks, 0 (none) to 1 (no limit)", cobra.ExactArgs(2), func(args []string) (bus.Control, error) {
-		share, err := strconv.ParseFloat(args[1], 64)
-		if err != nil || !(share >= 0 && share <= 1) {
-			return bus.Control{}, app.Usage("share %q: use a number from 0 (none of the chunks) to 1 (no limit)", args[1])
-		}
-		return bus.Control{Action: bus.ControlShare, Version: args[0], Share: share}, nil
+		share, err := shareOf(args[1])
+		return bus.Control{Action: bus.ControlShare, Version: args[0], Share: share}, err
 	})
 	add("allow VERSION", "Let a version that was cut off have chunks again", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
 		return bus.Control{Action: bus.ControlAllow, Version: args[0]}, nil

@@ -12,6 +12,7 @@ const (
 	ControlCancel ControlAction = "cancel" // end the job as it is
 	ControlRate   ControlAction = "rate"   // hand out at most Rate objects a second
 	ControlShare  ControlAction = "share"  // Version gets at most Share of the chunks
+	ControlShadow ControlAction = "shadow" // Version gets copies of Share of the saved chunks, and nothing else
 	ControlAllow  ControlAction = "allow"  // Version was cut off, and may have chunks again
 )
 

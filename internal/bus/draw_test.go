@@ -149,7 +149,7 @@ func drawSavedAnswer(t *rapid.T) bus.SavedAnswer { return bus.SavedAnswer{Plan: 
 
 func drawSync(t *rapid.T) bus.Sync {
 	s := bus.Sync{
-		Op:   rapid.SampledFrom([]bus.SyncOp{bus.SyncClaim, bus.SyncList, bus.SyncFinish, bus.SyncDead}).Draw(t, "op"),
+		Op:   rapid.SampledFrom([]bus.SyncOp{bus.SyncClaim, bus.SyncList, bus.SyncFinish, bus.SyncDead, bus.SyncShadow}).Draw(t, "op"),
 		Plan: drawPlan(t), Epoch: drawUint(t), Fetcher: rapid.StringMatching(`[A-Z0-9]{26}`).Draw(t, "fetcher"),
 	}
 	switch s.Op {
@@ -187,6 +187,10 @@ func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
 		for range rapid.IntRange(0, 3).Draw(t, "letters") {
 			a.Dead.Letters = append(a.Dead.Letters, bus.DeadLetter{Ordinal: drawUint(t), Error: drawText(t), Object: drawText(t), Bytes: 7})
 		}
+		return a
+	}
+	if rapid.Bool().Draw(t, "shadow") {
+		a.Shadow = &bus.ShadowReport{Versions: []bus.ShadowCount{{Version: drawText(t), Objects: drawUint(t)}}}
 		return a
 	}
 	for _, id := range drawSet[chunk.ID](t, 0, 20) {

@@ -69,6 +69,7 @@ type Work struct {
 	Token   string       // the lease: to be shown to the saver
 	Skip    []chunk.Flaw // objects not to touch, by ascending index: dead letters with Reason
 	Careful bool         // announce each object before touching it
+	Shadow  bool         // it is saved already; its result is to be compared, and is not listed as held
 	Trace   Trace        // of this attempt at the chunk; optional
 }
 
@@ -104,6 +105,7 @@ func (w *Work) fields(f *fields, bad, skip int) (badBytes, skipBytes int) {
 	f.int(keyAttempt, &w.Attempt, maxAttempt, required)
 	f.hex(keyToken, &w.Token, tokenSize)
 	f.flag("Chunkline-Careful", &w.Careful)
+	f.flag(keyShadow, &w.Shadow)
 	f.int(keyBadBytes, &bad, MaxMessage, optional)
 	f.int(keySkipBytes, &skip, MaxMessage, optional)
 	w.Trace.fields(f)

@@ -18,6 +18,7 @@ type Save struct {
 	Digest  chunk.Digest // of the chunk's body
 	Token   string       // the lease, from Work
 	Mapper  Mapper
+	Shadow  bool  // to be compared with what is saved; the answer is SaveDuplicate then
 	Trace   Trace // of this result; optional
 
 	Counts    []int  // outputs of each object; len(Counts) == Objects
@@ -47,6 +48,7 @@ func (s *Save) fields(f *fields, outputs int) (outputBytes int) {
 	f.counts("Chunkline-Counts", &s.Counts, s.Objects)
 	f.int("Chunkline-Output-Bytes", &outputs, MaxMessage, required)
 	f.int("Chunkline-Dead", &s.DeadCount, chunk.MaxSize, optional)
+	f.flag(keyShadow, &s.Shadow)
 	s.Trace.fields(f)
 	return outputs
 }

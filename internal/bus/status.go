@@ -35,6 +35,7 @@ type Status struct {
 	Waiting    int             `json:"waiting"`    // requests that wait for a chunk
 	SaverAway  bool            `json:"saver_away"` // the saver does not answer
 	Saver      SaverLoad       `json:"saver"`      // as it last told
+	Shadow     *ShadowStatus   `json:"shadow,omitempty"`
 	HeldBack   *HeldBack       `json:"held_back,omitempty"`
 	RateLimit  float64         `json:"rate_limit"` // most objects handed out a second; 0: no limit
 	Progress   float64         `json:"progress"`   // 0 to 1, by objects saved
@@ -119,6 +120,14 @@ type VersionStatus struct {
 type Quantiles struct {
 	P50 float64 `json:"p50"`
 	P95 float64 `json:"p95"`
+}
+
+// ShadowStatus is a shadow run: mappers of a version get copies of saved chunks, and
+// what they make is compared with what is saved.
+type ShadowStatus struct {
+	Version   string  `json:"version"`
+	Share     float64 `json:"share"`      // of the saved chunks, 0 to 1
+	HandedOut uint64  `json:"handed_out"` // copies, since this run began
 }
 
 // GoneMapper is a mapper that was here.

@@ -18,6 +18,7 @@ const (
 	SyncList   SyncOp = "list"   // which chunks are committed?
 	SyncFinish SyncOp = "finish" // that was all: lay out the result
 	SyncDead   SyncOp = "dead"   // which dead letters are there?
+	SyncShadow SyncOp = "shadow" // what came of comparing?
 )
 
 // Sync is the fetcher's question to the saver.
@@ -43,7 +44,7 @@ type Totals struct {
 const maxPage = 1 << 20
 
 func (s *Sync) fields(f *fields) {
-	choice(f, "Chunkline-Op", &s.Op, SyncClaim, SyncList, SyncFinish, SyncDead)
+	choice(f, "Chunkline-Op", &s.Op, SyncClaim, SyncList, SyncFinish, SyncDead, SyncShadow)
 	f.plan(&s.Plan, presence(s.Op != SyncClaim))
 	f.token(keyFetcher, &s.Fetcher, required)
 	f.uint(keyEpoch, &s.Epoch, maxID, optional)
@@ -119,7 +120,8 @@ type SyncAnswer struct {
 	Entries []Entry
 	Summary Summary // what the sink holds; after a finish, where the result lies
 	Load    SaverLoad
-	Dead    *DeadPage // dead
+	Dead    *DeadPage     // dead
+	Shadow  *ShadowReport // shadow
 }
 
 // An Entry is a committed chunk.
@@ -141,8 +143,10 @@ func (a *SyncAnswer) fields(f *fields) {
 	f.secret("Chunkline-Key", &a.Key, keySize, optional)
 	f.summary(&a.Summary)
 	f.load(&a.Load)
-	if f.deadPage(&a.Dead); a.Dead != nil {
-		return // the body is the page
+	f.deadPage(&a.Dead)
+	f.shadowReport(&a.Shadow)
+	if a.Dead != nil || a.Shadow != nil {
+		return // the body is that
 	}
 	count := len(a.Entries)
 	f.int("Chunkline-Entries", &count, maxPage, optional)
@@ -177,11 +181,14 @@ func readEntry(b []byte) Entry {
 	return e
 }
 
-// Encode returns the answer. The body is the entries, or the page of dead letters as JSON.
+// Encode returns the answer. The body is the entries, or, as JSON, the page of dead letters or the report.
 func (a SyncAnswer) Encode() Message {
 	var body []byte
-	if a.Dead != nil {
+	switch {
+	case a.Dead != nil:
 		return encode(a.fields, mustJSON(a.Dead))
+	case a.Shadow != nil:
+		return encode(a.fields, mustJSON(a.Shadow))
 	}
 	if len(a.Entries) > 0 {
 		body = make([]byte, 0, len(a.Entries)*entrySize)

@@ -34,6 +34,7 @@ const (
 	keyName    = "Chunkline-Mapper-Name"
 	keyVersion = "Chunkline-Mapper-Version"
 	keyChunks  = "Chunkline-Chunks"
+	keyShadow  = "Chunkline-Shadow"
 	keyFrom    = "Chunkline-From"
 	keyLimit   = "Chunkline-Limit"
 	keyFetcher = "Chunkline-Fetcher"

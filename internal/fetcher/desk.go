@@ -55,6 +55,7 @@ type desk struct {
 	mappers  map[string]*mapper
 	gone     []goneMapper // the latest last
 	versions map[string]*version
+	shadow   shadow
 
 	ahead   int  // bytes that have not gone out yet
 	cut     bool // the source is at its end
@@ -87,7 +88,7 @@ func newDesk(f *Fetcher) *desk {
 	now := time.Now()
 	d := &desk{
 		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, turned: now, online: true, renewed: now,
-		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before,
+		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before, shadow: shadow{ShadowRun: f.cfg.Shadow},
 		saver: app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
 		ledger: ledger.New(ledger.Config{
 			SuspectAfter: suspectAfter, GoneAfter: goneAfter, CarefulAfter: carefulAfter,
@@ -160,6 +161,7 @@ func (d *desk) turn(now time.Time) {
 	d.bury()
 	d.waiting.expire(d, now) // before handing out: after a pause of ours many have waited long enough
 	d.handOut(now)
+	d.handOutShadows(now)
 	if now.Sub(d.meter.last) >= turnInterval {
 		d.report(now)
 	}
@@ -257,6 +259,11 @@ func (d *desk) obey(c bus.Control) error {
 		}
 		v := d.versionOf(time.Now(), c.Version)
 		v.share, v.credit = c.Share, min(1, 2*c.Share)
+	case c.Action == bus.ControlShadow:
+		if !isShare(c.Share) || c.Version == "" && c.Share > 0 {
+			return fmt.Errorf("shadow share %g of version %q: name a version, and use 0 (end it) to 1 (every chunk)", c.Share, c.Version)
+		}
+		d.setShadow(ShadowRun{Version: c.Version, Share: c.Share})
 	case c.Action == bus.ControlAllow:
 		v := d.versions[c.Version]
 		if v == nil || v.until.IsZero() {
@@ -264,7 +271,7 @@ func (d *desk) obey(c bus.Control) error {
 		}
 		v.until, v.rests, v.recent = time.Time{}, 0, nil
 	default:
-		return fmt.Errorf("unknown action %q: use pause, resume, cancel, rate, share or allow", c.Action)
+		return fmt.Errorf("unknown action %q: use pause, resume, cancel, rate, share, allow or shadow", c.Action)
 	}
 	d.f.log.Info().Str("action", string(c.Action)).Float64("rate", c.Rate).Str("mapper_version", c.Version).Float64("share", c.Share).Msg("operator's order")
 	return nil

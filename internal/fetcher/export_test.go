@@ -9,3 +9,6 @@ import (
 func (f *Fetcher) Freeze(ctx context.Context, d time.Duration) {
 	f.post(ctx, func(*desk) { <-time.After(d) })
 }
+
+// Sampled is whether a chunk is copied in a shadow run.
+var Sampled = sampled

@@ -29,6 +29,9 @@ func (d *desk) handOut(now time.Time) {
 // before the chunk is sent; if the reply is lost, the mapper's next list says so.
 func (d *desk) lease(now time.Time, a ask) bool {
 	m := d.mappers[a.mapper]
+	if d.shadows(m) {
+		return false
+	}
 	if m != nil && !m.of.mayHave(now, func() int { return d.heldBy(m.of) }) {
 		return false
 	}
@@ -81,6 +84,7 @@ type sending struct {
 	mark    source.Mark
 	digest  chunk.Digest
 	span    trace.Span // of the wait
+	shadow  bool       // it is saved, and this copy is on no books
 }
 
 // sendLoop reads chunks again where it must, and answers the mappers.
@@ -96,16 +100,18 @@ func (f *Fetcher) sendLoop(ctx context.Context) {
 			f.post(ctx, func(d *desk) { d.fail(err) })
 			continue
 		}
-		f.metrics.sent(s.lease, c)
+		if !s.shadow {
+			f.metrics.sent(s.lease, c)
+		}
 		failpoint.Hit("fetcher.lease.sending")
 		f.reply(s.request, bus.Work{
 			Status: bus.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
-			Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful,
+			Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful, Shadow: s.shadow,
 			Token: bus.Token(f.grant.key, f.planID, c.ID, c.First, c.Count, s.digest),
 			Trace: headers(s.span.Context()),
 		}.Encode())
 		s.span.End()
-		f.log.Debug().Uint64("chunk", uint64(c.ID)).Int("attempt", s.lease.Attempt).Bool("backup", s.lease.Backup).
+		f.log.Debug().Uint64("chunk", uint64(c.ID)).Int("attempt", s.lease.Attempt).Bool("backup", s.lease.Backup).Bool("shadow", s.shadow).
 			Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("chunk handed out")
 		failpoint.Hit("fetcher.lease.sent")
 	}

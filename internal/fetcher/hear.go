@@ -129,6 +129,9 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 		d.order(order{mapper: loser, kind: bus.OrderDrop, chunk: e.ID})
 	}
 	if known {
+		if outcome.Outcome == ledger.Acked {
+			d.shadow.offer(e.ID, h)
+		}
 		if !h.sent {
 			d.ahead -= h.bytes
 		}

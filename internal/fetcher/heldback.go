@@ -18,6 +18,7 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 		return &bus.HeldBack{By: cause, Text: fmt.Sprintf(format, args...)}
 	}
 	queued := s.Saver.Queued
+	mappers, _ := d.workers()
 	switch {
 	case s.State == bus.StateDone || d.err != nil:
 		return nil
@@ -33,7 +34,7 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 		return by(bus.ByStart, "hearing first what the mappers hold that an earlier fetcher gave work to")
 	case d.renewed.Before(d.doubted):
 		return by(bus.ByStart, "asking the saver whether this fetcher still runs the job")
-	case len(s.Mappers) == 0:
+	case mappers == 0:
 		return by(bus.ByNoMappers, "no mapper is here: start some")
 	case d.rate > 0 && s.Waiting > 0 && s.Chunks.Ready > 0:
 		return by(bus.ByRate, "held at the limit of %g objects a second, with %s waiting: raise the rate", d.rate, plural(s.Waiting, "worker"))
@@ -50,7 +51,7 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 	case s.Chunks.Ready == 0 && d.cut && s.Chunks.InFlight > 0:
 		return by(bus.ByEnd, "the last %s in work", areChunks(int(s.Chunks.InFlight)))
 	case s.Waiting == 0 && s.Chunks.Ready > 0:
-		return by(bus.ByMappers, "%s busy: add mappers", allMappers(len(s.Mappers)))
+		return by(bus.ByMappers, "%s busy: add mappers", allMappers(mappers))
 	}
 	return nil
 }

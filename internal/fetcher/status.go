@@ -9,6 +9,7 @@ import (
 // report publishes the desk's state for whoever asks.
 func (d *desk) report(now time.Time) {
 	counts := d.ledger.Counts()
+	_, waiting := d.workers()
 	s := bus.Status{
 		Job: d.f.bus.Job(), Plan: d.f.planID, Epoch: d.f.grant.epoch, State: d.state, Paused: d.paused,
 		Source: d.f.plan.Source, StartedAt: d.f.started, Seconds: now.Sub(d.f.started).Seconds(),
@@ -17,7 +18,7 @@ func (d *desk) report(now time.Time) {
 			Cut: uint64(counts.Added), Ready: uint64(counts.Ready), InFlight: uint64(counts.InFlight), Saved: uint64(counts.Saved),
 			Redelivered: counts.Redelivered, Duplicates: d.total.Duplicates, Backups: counts.Backups, BackupWins: counts.BackupWins,
 		},
-		Waiting: d.waiting.len(), SaverAway: d.saverAway, Saver: d.load, Cut: d.cut, Summary: d.total, RateLimit: d.rate,
+		Waiting: waiting, Shadow: d.shadowStatus(), SaverAway: d.saverAway, Saver: d.load, Cut: d.cut, Summary: d.total, RateLimit: d.rate,
 		Rate: d.meter.rate(now, d.total.Objects),
 	}
 	s.Progress = d.progress()

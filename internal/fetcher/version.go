@@ -230,7 +230,7 @@ func (d *desk) lost(now time.Time, m *mapper) {
 // noneMay says whether none of those who wait may have a chunk because of its version.
 func (d *desk) noneMay(now time.Time) bool {
 	for id := range d.waiting.of {
-		if m := d.mappers[id]; m != nil && m.of.mayHave(now, func() int { return d.heldBy(m.of) }) {
+		if m := d.mappers[id]; m != nil && !d.shadows(m) && m.of.mayHave(now, func() int { return d.heldBy(m.of) }) {
 			return false
 		}
 	}

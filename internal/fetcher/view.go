@@ -49,9 +49,10 @@ type need struct {
 }
 
 func (d *desk) need(now time.Time, counts ledger.Counts, s bus.Status) need {
+	here, waiting := d.workers()
 	n := need{
 		over: d.state == bus.StateDone || d.state == bus.StateFinishing || d.err != nil || d.paused,
-		open: float64(counts.Ready + counts.InFlight), here: len(d.mappers), workers: 1,
+		open: float64(counts.Ready + counts.InFlight), here: here, workers: 1,
 		median: d.ledger.Median(), target: d.f.cfg.FinishWithin > 0, within: d.f.cfg.FinishWithin - now.Sub(d.f.started),
 	}
 	n.left = float64(counts.Added - counts.Saved)
@@ -59,7 +60,7 @@ func (d *desk) need(now time.Time, counts ledger.Counts, s bus.Status) need {
 		n.left = max(n.left, float64(counts.Saved)/s.Progress-float64(counts.Saved))
 	}
 	if n.here > 0 {
-		n.workers = max(1, float64(counts.InFlight+d.waiting.len())/float64(n.here))
+		n.workers = max(1, float64(counts.InFlight+waiting)/float64(n.here))
 	}
 	return n
 }

@@ -26,6 +26,8 @@ type state struct {
 	heard  time.Time                            // guarded by mu; when work of epoch last came
 	idle   chan struct{}                        // guarded by mu; closed when nothing is held, if somebody waits
 	drains bool                                 // guarded by mu; no more is asked
+	// shadows are chunks in work that are saved already: nobody waits for them, so they are on no list. Guarded by mu.
+	shadows int
 }
 
 // epochHolds is how long work of a lower epoch is refused after the last work
@@ -76,6 +78,10 @@ func (s *state) take(seq uint64, w bus.Work, cancel context.CancelCauseFunc) boo
 		s.plan = w.Plan
 	}
 	s.epoch = w.Epoch
+	if w.Shadow {
+		s.shadows++
+		return true
+	}
 	if _, held := s.chunks[w.Chunk.ID]; held {
 		return false
 	}
@@ -84,10 +90,14 @@ func (s *state) take(seq uint64, w bus.Work, cancel context.CancelCauseFunc) boo
 }
 
 // release notes that a chunk is no longer held.
-func (s *state) release(id chunk.ID) {
+func (s *state) release(w bus.Work) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.chunks, id)
+	if w.Shadow {
+		s.shadows--
+	} else {
+		delete(s.chunks, w.Chunk.ID)
+	}
 	s.signal()
 }
 
@@ -138,7 +148,7 @@ func (s *state) empty() <-chan struct{} {
 
 // signal closes idle when it is time to. The caller holds mu.
 func (s *state) signal() {
-	if s.idle != nil && len(s.chunks) == 0 && len(s.asking) == 0 {
+	if s.idle != nil && len(s.chunks) == 0 && len(s.asking) == 0 && s.shadows == 0 {
 		close(s.idle)
 		s.idle = nil
 	}

@@ -66,7 +66,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, mapping trans
 		}
 		save, err := m.mapChunk(ctx, mapping, got)
 		if err != nil {
-			m.state.release(got.Chunk.ID)
+			m.state.release(got)
 			dropped := ctx.Err() != nil
 			cancel(nil)
 			if dropped {
@@ -77,14 +77,14 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, mapping trans
 		mapped := time.Now()
 		size := min(int64(len(save.Outputs)+len(save.Dead)), maxUnsaved)
 		if m.unsaved.Acquire(ctx, size) != nil { // dropped or stopped while results wait
-			m.state.release(got.Chunk.ID)
+			m.state.release(got)
 			cancel(nil)
 			continue
 		}
 		saving.Go(func() error {
 			defer cancel(nil)
 			defer m.unsaved.Release(size)
-			defer m.state.release(got.Chunk.ID)
+			defer m.state.release(got)
 			m.save(ctx, save, mapped)
 			return nil
 		})
@@ -119,7 +119,7 @@ func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bu
 	save = bus.Save{
 		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
 		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: m.self,
-		Counts: out.Counts, Outputs: out.Lines, DeadCount: len(out.Failed), Trace: place,
+		Counts: out.Counts, Outputs: out.Lines, DeadCount: len(out.Failed), Shadow: w.Shadow, Trace: place,
 	}
 	if len(out.Failed) > 0 {
 		save.Dead = m.deadLetters(w, out.Failed)

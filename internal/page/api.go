@@ -83,6 +83,15 @@ func (a *api) dead(w http.ResponseWriter, r *http.Request) {
 	answer(w, page, err)
 }
 
+// shadow is what came of a shadow run.
+func (a *api) shadow(w http.ResponseWriter, r *http.Request) {
+	report, err := a.job.Shadow(r.Context())
+	if report.Differences == nil {
+		report.Differences = []bus.Difference{}
+	}
+	answer(w, report, err)
+}
+
 // controls says whether the job can be controlled here.
 func (a *api) controls(w http.ResponseWriter, _ *http.Request) {
 	app.WriteJSON(w, http.StatusOK, map[string]bool{"enabled": a.token != ""})

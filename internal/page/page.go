@@ -18,6 +18,7 @@ type Job interface {
 	Chunk(ctx context.Context, id chunk.ID) (fetcher.Chunk, error)
 	History(ctx context.Context) (fetcher.History, error)
 	Dead(ctx context.Context, below chunk.ID, limit int) (bus.DeadPage, error)
+	Shadow(ctx context.Context) (bus.ShadowReport, error)
 	Control(ctx context.Context, c bus.Control) error
 }
 
@@ -45,6 +46,7 @@ func Register(server interface {
 		"GET /api/chunks/{id}": a.chunk,
 		"GET /api/history":     a.history,
 		"GET /api/dead":        a.dead,
+		"GET /api/shadow":      a.shadow,
 		"GET /api/events":      a.events,
 		"GET /api/control":     a.controls,
 		"POST /api/control":    a.control,

@@ -61,6 +61,10 @@ func (j *fakeJob) Dead(_ context.Context, below chunk.ID, limit int) (bus.DeadPa
 	return bus.DeadPage{Letters: []bus.DeadLetter{{Ordinal: 7}}, Before: 3}, j.away
 }
 
+func (j *fakeJob) Shadow(context.Context) (bus.ShadowReport, error) {
+	return bus.ShadowReport{Versions: []bus.ShadowCount{{Version: "v2", Objects: 100, Different: 3}}}, j.away
+}
+
 func (j *fakeJob) Control(_ context.Context, c bus.Control) error {
 	if c.Action == "" {
 		return errors.New("unknown action")
@@ -99,6 +103,7 @@ func TestAPI(t *testing.T) {
 		{path: "/api/history", status: 200, want: `"objects":[0,5]`},
 		{path: "/api/dead", status: 200, want: `"before":3`},
 		{path: "/api/dead?limit=1&before=4", status: 200, want: `{"letters":[],"before":0}`},
+		{path: "/api/shadow", status: 200, want: `"different":3,"failed":0}],"differences":[]}`},
 		{path: "/api/dead?limit=201", status: 400, want: `limit=201`},
 		{path: "/api/control", status: 200, want: `{"enabled":true}`},
 		{method: "POST", path: "/api/control", body: `{"action":"pause"}`, status: 401, want: `CONTROL_TOKEN`},

@@ -64,6 +64,14 @@ func (s *Saver) handleSave(r *bus.Request) {
 		Attempt: save.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version,
 	}}
 	p.span = s.span(save)
+	if save.Shadow {
+		select {
+		case s.shadowed <- p:
+		default:
+			s.answer(r, bus.SaveBusy, "saver has too many results to compare")
+		}
+		return
+	}
 	s.metrics.in.Add(float64(p.bytes()))
 	if s.queued.Add(p.bytes()) > maxQueuedBytes && p.bytes() < s.queued.Load() {
 		s.queued.Add(-p.bytes())

@@ -20,6 +20,9 @@ type meters struct {
 	seconds, group                      prometheus.Histogram
 	sync                                *prometheus.HistogramVec
 	queued, queuedBytes, full, deadHeld *metrics.Const
+
+	versions                 metrics.Versions
+	shadowSame, shadowOthers *prometheus.CounterVec
 }
 
 // newMeters declares a saver's metrics.
@@ -44,6 +47,8 @@ func newMeters() *meters {
 	m.queuedBytes = s.Gauge("chunkline_queued_bytes", "Bytes of results that wait for their commit or are in it.")
 	m.full = s.Gauge("chunkline_sink_full", "1 while commits find no space, else 0.")
 	m.deadHeld = s.Gauge("chunkline_sink_dead_letters", "Dead letters that the sink holds.")
+	m.shadowSame = s.CounterVec("chunkline_shadow_same_objects_total", "Objects of shadow runs of which a version made the same as what is saved, by that version.", metrics.Version)
+	m.shadowOthers = s.CounterVec("chunkline_shadow_different_objects_total", "Objects of shadow runs of which a version made something else than what is saved, by that version.", metrics.Version)
 	m.nats = metrics.NewBus(s)
 	return m
 }
@@ -68,6 +73,13 @@ func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.D
 	}
 	m.seconds.Observe(took.Seconds())
 	m.group.Observe(float64(len(group)))
+}
+
+// compared counts what was compared of a version; both series are there from its first chunk on.
+func (m *meters) compared(version string, objects, different int) {
+	label := m.versions.Label(version)
+	m.shadowSame.WithLabelValues(label).Add(float64(objects - different))
+	m.shadowOthers.WithLabelValues(label).Add(float64(different))
 }
 
 func (m *meters) answered(status bus.SaveStatus) {

@@ -37,6 +37,8 @@ type Saver struct {
 	metrics *meters
 	tracer  *trace.Tracer // nil: off
 
+	shadowed   chan pending // handlers → compare loop
+	shadows    shadows
 	queue      chan pending                  // handlers → commit loop
 	queued     atomic.Int64                  // bytes in queue
 	confirms   confirms                      // commit loop → confirm loop
@@ -72,6 +74,7 @@ func New(b *bus.Bus, s sink.Sink, log zerolog.Logger) *Saver {
 		queue:    make(chan pending, maxQueued),
 		confirms: newConfirms(),
 		syncs:    make(chan *bus.Request, maxSyncs),
+		shadowed: make(chan pending, maxShadows),
 	}
 	m.metrics.set.Gather(m.metrics.gather(m))
 	if watched, ok := s.(interface {
@@ -110,6 +113,7 @@ func (s *Saver) Run(ctx context.Context) error {
 	group.Go(func() error { defer s.confirms.close(); return s.commitLoop(work) })
 	group.Go(func() error { return s.confirmLoop(work) })
 	group.Go(func() error { return s.clerk(work) })
+	group.Go(func() error { return s.compareLoop(work) })
 	group.Go(func() error {
 		err := s.waitForEnd(ctx, work)
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -120,6 +124,7 @@ func (s *Saver) Run(ctx context.Context) error {
 		failpoint.Hit("saver.stop.deaf")
 		close(s.queue) // no handler runs any more
 		close(s.syncs)
+		close(s.shadowed)
 		return err
 	})
 	return group.Wait()

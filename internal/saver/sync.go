@@ -88,6 +88,8 @@ func (s *Saver) answerSync(ctx context.Context, layout *errgroup.Group, q bus.Sy
 		return s.finishUp(ctx, layout, q.Total)
 	case q.Op == bus.SyncDead:
 		return s.dead(ctx, q)
+	case q.Op == bus.SyncShadow:
+		return bus.SyncAnswer{Status: bus.SyncOK, Epoch: q.Epoch, Shadow: s.shadows.report()}
 	}
 	return bus.SyncAnswer{Status: bus.SyncFailed, Reason: fmt.Sprintf("unknown operation %q", q.Op)}
 }

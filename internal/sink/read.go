@@ -67,6 +67,22 @@ func (f *Folder) Record(ctx context.Context, id chunk.ID) (r Record, err error) 
 	return r, err
 }
 
+// Look returns the result of a chunk as it is committed.
+func (f *Folder) Look(ctx context.Context, id chunk.ID) (Result, error) {
+	r, err := f.Record(ctx, id)
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{
+		Chunk: r.Chunk, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
+		DeadCount: r.DeadCount, Attempt: r.Attempt, Mapper: r.Mapper, Version: r.Version,
+	}
+	if result.Outputs, err = f.Outputs(nil, r); err == nil {
+		result.Dead, err = f.DeadLetters(nil, r)
+	}
+	return result, err
+}
+
 // Records yields the committed chunks by ascending ID. It holds no lock while the
 // caller works; of what is committed meanwhile it may miss some. After an
 // error it ends.

@@ -52,6 +52,9 @@ type Sink interface {
 	// chunk whose dead letters are very large, one line tells so instead.
 	DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error)
 
+	// Look returns the result of a chunk as it is committed; ErrNoChunk.
+	Look(ctx context.Context, id chunk.ID) (Result, error)
+
 	// Finish checks that exactly the chunks 0 to chunks-1 are committed, that
 	// their ordinals are contiguous from 0, and that they hold objects objects in
 	// total (else ErrIncomplete, naming the first gap), and lays out outputs

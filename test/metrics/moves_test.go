@@ -93,6 +93,16 @@ func TestAllMove(t *testing.T) {
 			t.Errorf("saved: %s, want %s", got, want)
 		}
 	}
+	// As a shadow it makes the same, and then another thing of an object.
+	for _, change := range []func(*bus.Save){
+		func(s *bus.Save) { s.Shadow = true },
+		func(s *bus.Save) { s.Shadow, s.Outputs = true, append([]byte("other"), s.Outputs...) },
+	} {
+		if got := loser.save(change); got != bus.SaveDuplicate {
+			t.Errorf("a shadow: %s, want duplicate", got)
+		}
+		j.seen.look(t)
+	}
 	loser.held = nil
 	loser.beat(func(b *bus.Beat) { b.Draining = true })
 	j.seen.reach(t, "fetcher chunkline_mappers{state=draining,version=ghost}", 1)

@@ -145,6 +145,15 @@ func (s *Sink) DeadBelow(_ context.Context, below chunk.ID, limit int) (lines []
 	return lines, 0, nil
 }
 
+// Look implements sink.Sink.
+func (s *Sink) Look(_ context.Context, id chunk.ID) (sink.Result, error) {
+	r, there := s.Result(id)
+	if !there {
+		return sink.Result{}, sink.ErrNoChunk
+	}
+	return r, nil
+}
+
 // Has implements sink.Sink.
 func (s *Sink) Has(_ context.Context, ids []chunk.ID) ([]sink.Entry, error) {
 	s.mu.Lock()

@@ -88,7 +88,7 @@ function limit(v) {
 }
 
 // rowsOf fills the rows of a table, one for each item.
-function rowsOf(id, items, numbers, cellsOf) {
+export function rowsOf(id, items, numbers, cellsOf) {
   const list = element(id).querySelector("tbody");
   items.forEach((item, i) => {
     const row = list.children[i] ?? list.appendChild(document.createElement("tr"));

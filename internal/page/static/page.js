@@ -5,6 +5,7 @@ import { offerControls, showControls } from "./controls.js";
 import { showDead } from "./dead.js";
 import { clock, count, duration, element, plural, rate, text } from "./format.js";
 import { refreshMap, showMap } from "./map.js";
+import { showShadow } from "./shadow.js";
 import { compareVersions, showMappers, showStragglers, showVersions } from "./mappers.js";
 
 const root = document.documentElement;
@@ -76,6 +77,7 @@ function showStatus(s) {
   showStragglers(s);
   showDead(s);
   showControls(s);
+  showShadow(s);
   refreshMap(s);
   document.title = `${percent} % ${s.job}: ${state}`;
   root.dataset.updates = Number(root.dataset.updates) + 1;

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"reflect"
 	"strings"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -48,6 +49,22 @@ var readings = map[string]func(*harness){
 		sameEntries(t, got, all[2], all[0], all[2])
 		if got, err := h.Has(t.Context(), nil); err != nil || len(got) != 0 {
 			t.Fatalf("has of nothing: %v, %v", got, err)
+		}
+	},
+	"a look at a result": func(h *harness) {
+		t := h.t
+		h.claim(Plan("a"), "f1")
+		want := Result(3, 6, "x", 2, -1, 0)
+		h.commit([]sink.Result{want}, sink.Committed)
+		for range 2 {
+			got, err := h.Look(t.Context(), 3)
+			if err != nil || !reflect.DeepEqual(got, want) {
+				t.Fatalf("look at chunk 3: %+v, %v; want %+v", got, err, want)
+			}
+			if _, err := h.Look(t.Context(), 2); !errors.Is(err, sink.ErrNoChunk) {
+				t.Fatalf("look at chunk 2: %v, want ErrNoChunk", err)
+			}
+			h.reopen()
 		}
 	},
 	"dead letters, the newest chunks first": func(h *harness) {

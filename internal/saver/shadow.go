@@ -1,0 +1,154 @@
+package saver
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+const (
+	maxShadows  = 64  // results that wait to be compared; more come again
+	maxCompared = 100 // versions that are remembered
+)
+
+// shadows is what came of comparing results that shadow with those that are saved.
+type shadows struct {
+	mu          sync.Mutex
+	versions    map[string]*bus.ShadowCount // guarded by mu
+	differences []bus.Difference            // guarded by mu; the latest last
+}
+
+// compareLoop compares results that shadow until the queue is closed. It keeps off the
+// commit loop: who waits for a commit waits for no comparison.
+func (s *Saver) compareLoop(ctx context.Context) error {
+	for p := range s.shadowed {
+		switch err := s.compare(ctx, p.result); {
+		case err == nil:
+			s.answer(p.request, bus.SaveDuplicate, "") // the chunk is saved, and this result is not
+		case errors.Is(err, sink.ErrNoChunk), errors.Is(err, errOtherObjects):
+			s.answer(p.request, bus.SaveRefused, err.Error())
+		default:
+			s.answer(p.request, bus.SaveBusy, err.Error())
+		}
+	}
+	return nil
+}
+
+var errOtherObjects = errors.New("sink holds this chunk with other content")
+
+// compare holds a result against the saved one of the same objects.
+func (s *Saver) compare(ctx context.Context, r sink.Result) error {
+	saved, err := s.sink.Look(ctx, r.Chunk)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look at saved result: %w", err)
+	case saved.Digest != r.Digest || saved.First != r.First || saved.Objects != r.Objects:
+		return errOtherObjects
+	}
+	found := differences(saved, r)
+	failed := 0
+	for _, d := range found {
+		if d.Shadow.Error != "" && d.Saved.Error == "" {
+			failed++
+		}
+	}
+	s.metrics.compared(r.Version, r.Objects, len(found))
+	s.shadows.add(r, found, failed)
+	return nil
+}
+
+func (s *shadows) add(r sink.Result, found []bus.Difference, failed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	count := s.versions[r.Version]
+	if count == nil {
+		if len(s.versions) >= maxCompared {
+			return // so many versions are no comparison
+		}
+		if s.versions == nil {
+			s.versions = map[string]*bus.ShadowCount{}
+		}
+		count = &bus.ShadowCount{Version: r.Version}
+		s.versions[r.Version] = count
+	}
+	count.Chunks++
+	count.Objects += uint64(r.Objects)
+	count.Different += uint64(len(found))
+	count.Failed += uint64(failed)
+	s.differences = append(s.differences, found[:min(len(found), bus.MaxDifferences)]...)
+	if over := len(s.differences) - bus.MaxDifferences; over > 0 {
+		s.differences = slices.Delete(s.differences, 0, over)
+	}
+}
+
+// report is what was compared so far.
+func (s *shadows) report() *bus.ShadowReport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	report := &bus.ShadowReport{Versions: []bus.ShadowCount{}, Differences: slices.Clone(s.differences)}
+	for _, count := range s.versions {
+		report.Versions = append(report.Versions, *count)
+	}
+	slices.SortFunc(report.Versions, func(a, b bus.ShadowCount) int { return cmp.Compare(a.Version, b.Version) })
+	slices.Reverse(report.Differences)
+	return report
+}
+
+// differences lists the objects of a chunk of which two results are not the same:
+// other outputs, byte for byte, or a dead letter in one of them only. Two dead letters
+// are the same, whatever their errors say.
+func differences(saved, shadow sink.Result) []bus.Difference {
+	a, b := reading(saved), reading(shadow)
+	var found []bus.Difference
+	for i := range saved.Objects {
+		outputsA, outputsB := a.next(saved.Counts[i]), b.next(shadow.Counts[i])
+		ordinal := saved.First + uint64(i)
+		errorA, deadA := a.dead[ordinal]
+		errorB, deadB := b.dead[ordinal]
+		if deadA == deadB && bytes.Equal(outputsA, outputsB) {
+			continue
+		}
+		found = append(found, bus.Difference{
+			Ordinal: ordinal, Chunk: saved.Chunk,
+			Saved:  bus.Made{Version: saved.Version, Outputs: shown(string(outputsA)), Error: shown(errorA)},
+			Shadow: bus.Made{Version: shadow.Version, Outputs: shown(string(outputsB)), Error: shown(errorB)},
+		})
+	}
+	return found
+}
+
+// reader goes through the outputs of a result, object by object.
+type reader struct {
+	left []byte
+	dead map[uint64]string // errors by ordinal
+}
+
+func reading(r sink.Result) *reader {
+	dead := map[uint64]string{}
+	for line := range bytes.Lines(r.Dead) {
+		if d, err := chunk.ParseDeadLetter(line); err == nil {
+			dead[d.Ordinal] = cmp.Or(strings.TrimSpace(d.Error), "dead letter")
+		}
+	}
+	return &reader{left: r.Outputs, dead: dead}
+}
+
+// next returns the next lines, so many of them.
+func (r *reader) next(lines int) []byte {
+	end := 0
+	for range lines {
+		end += bytes.IndexByte(r.left[end:], '\n') + 1
+	}
+	own := r.left[:end]
+	r.left = r.left[end:]
+	return own
+}

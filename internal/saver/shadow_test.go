@@ -1,0 +1,76 @@
+package saver_test
+
+import (
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// TestShadow: a result that shadows is compared with what is saved, object by
+// object; it is not saved, and the report says what differs, with both values.
+func TestShadow(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		stable := result(0)
+		stable.Mapper.Version = "v1"
+		b.want(sign(stable), bus.SaveCommitted)
+		shadow := func(change func(*bus.Save)) bus.Save {
+			s := result(0)
+			s.Mapper.Version, s.Shadow = "v2", true
+			change(&s)
+			return sign(s)
+		}
+		dead := func(s *bus.Save) {
+			s.Counts, s.DeadCount = []int{1, 0}, 1
+			s.Outputs = []byte("{\"a\":0}\n")
+			s.Dead = chunk.DeadLetter{Ordinal: 1, Error: "no b", Object: []byte("1")}.Append(nil)
+		}
+		b.want(shadow(func(*bus.Save) {}), bus.SaveDuplicate)
+		b.want(shadow(func(s *bus.Save) { s.Outputs = []byte("{\"a\":0}\n{\"b\":1}\n") }), bus.SaveDuplicate)
+		b.want(shadow(dead), bus.SaveDuplicate)
+		b.want(shadow(func(s *bus.Save) { s.Counts, s.Outputs = []int{2, 0}, []byte("{\"a\":0}\n{\"b\":0}\n") }), bus.SaveDuplicate)
+
+		b.wantCommits([]chunk.ID{0})
+		if r, _ := b.sink.Result(0); string(r.Outputs) != string(stable.Outputs) || r.Version != "v1" {
+			t.Errorf("saved is %q of %s", r.Outputs, r.Version)
+		}
+		report := b.ask(bus.Sync{Op: bus.SyncShadow, Plan: plan.ID(), Fetcher: "f1", Epoch: 1}).Shadow
+		if report == nil || len(report.Versions) != 1 || report.Versions[0] != (bus.ShadowCount{Version: "v2", Chunks: 4, Objects: 8, Different: 4, Failed: 1}) {
+			t.Fatalf("report %+v", report)
+		}
+		want := []bus.Difference{
+			{Ordinal: 1, Saved: bus.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: bus.Made{Version: "v2"}},
+			{Ordinal: 0, Saved: bus.Made{Version: "v1", Outputs: "{\"a\":0}\n"}, Shadow: bus.Made{Version: "v2", Outputs: "{\"a\":0}\n{\"b\":0}\n"}},
+			{Ordinal: 1, Saved: bus.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: bus.Made{Version: "v2", Error: "no b"}},
+			{Ordinal: 1, Saved: bus.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: bus.Made{Version: "v2", Outputs: "{\"b\":1}\n"}},
+		}
+		for i, d := range report.Differences {
+			if i >= len(want) || d != want[i] {
+				t.Errorf("difference %d is %+v, want %+v", i, d, want)
+			}
+		}
+
+		// What is not saved, or was made of other objects, is not compared.
+		missing := result(7)
+		missing.Shadow = true
+		b.want(sign(missing), bus.SaveRefused)
+		b.want(shadow(func(s *bus.Save) { s.Digest = chunk.Sum([]byte("other\n")) }), bus.SaveRefused)
+		b.wantCommits([]chunk.ID{0})
+	})
+}
+
+// TestShadow_bounded: the report lists the latest differences, so many of them.
+func TestShadow_bounded(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		for id := range chunk.ID(bus.MaxDifferences) {
+			s := result(id)
+			b.want(s, bus.SaveCommitted)
+			s.Shadow, s.Counts, s.Outputs = true, []int{0, 0}, nil
+			b.want(sign(s), bus.SaveDuplicate)
+		}
+		r := b.ask(bus.Sync{Op: bus.SyncShadow, Plan: plan.ID(), Fetcher: "f1", Epoch: 1}).Shadow
+		if len(r.Differences) != bus.MaxDifferences || r.Differences[0].Chunk != bus.MaxDifferences-1 || r.Versions[0].Different != 2*bus.MaxDifferences {
+			t.Errorf("%d differences, the first of chunk %d, counts %+v", len(r.Differences), r.Differences[0].Chunk, r.Versions)
+		}
+	})
+}
