@@ -162,6 +162,7 @@ func drawSync(t *rapid.T) bus.Sync {
 		}
 	case bus.SyncDead:
 		s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, bus.MaxDead).Draw(t, "limit")
+	case bus.SyncShadow:
 	case bus.SyncFinish:
 		s.Total = bus.Totals{Chunks: drawUint(t), Objects: drawUint(t)}
 	}

@@ -60,6 +60,7 @@ func (s *Sync) fields(f *fields) {
 		if !f.write && f.err == nil && (s.Chunks == nil) == (s.Limit == 0) {
 			f.fail(keyLimit, "want either a limit or chunks")
 		}
+	case SyncShadow:
 	case SyncDead:
 		f.id(keyFrom, &s.From, required)
 		f.int(keyLimit, &s.Limit, MaxDead, required)

@@ -161,7 +161,7 @@ func (d *desk) turn(now time.Time) {
 	d.bury()
 	d.waiting.expire(d, now) // before handing out: after a pause of ours many have waited long enough
 	d.handOut(now)
-	d.handOutShadows(now)
+	d.handOutShadows()
 	if now.Sub(d.meter.last) >= turnInterval {
 		d.report(now)
 	}

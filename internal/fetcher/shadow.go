@@ -3,7 +3,6 @@ package fetcher
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -90,7 +89,7 @@ func (d *desk) shadows(m *mapper) bool {
 }
 
 // handOutShadows gives saved chunks to waiting mappers of the version that shadows.
-func (d *desk) handOutShadows(now time.Time) {
+func (d *desk) handOutShadows() {
 	for len(d.shadow.queue) > 0 && len(d.f.sends) < cap(d.f.sends) && d.state == bus.StateRunning && !d.paused {
 		given := d.waiting.first(func(a ask) bool {
 			m := d.mappers[a.mapper]
