@@ -81,6 +81,8 @@ func (l *lab) rolledOut(what, phase string) (r rollout) {
 func (l *lab) promoted(release string) (hash string) {
 	l.t.Helper()
 	was := l.mappers().Status.CurrentPodHash
+	// On a full or slow machine a good release is not to be taken for one that never comes up.
+	l.kubectl("patch", "rollout", "mapper", "--type=merge", "-p", `{"spec":{"progressDeadlineSeconds":200}}`)
 	l.release("mapper", release)
 	l.until(release+" to be seen", func() bool { return l.mappers().Status.CurrentPodHash != was })
 	hash = l.rolledOut(release+" to be promoted", "Healthy").Status.StableRS
