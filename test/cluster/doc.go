@@ -3,12 +3,15 @@
 //
 //	go test -tags cluster ./test/cluster                      all of it
 //	go test -tags cluster ./test/cluster -run TestDrill -v    the update strategies of docs/updates.md
+//	go test -tags cluster ./test/cluster -run TestRollout -v  the same releases with Argo Rollouts
 //
 // It needs kubectl with a cluster of its own (KUBECONFIG), into which the
 // images chunkline/fetcher, mapper, saver and chunkline of version 0.1.0 (and
 // a second mapper, 0.1.1), nats:2.15.2, natsio/prometheus-nats-exporter:0.12.0
 // and Prometheus v3.15.0 (prom/prometheus, quay.io/prometheus/prometheus) are
-// loaded, a Prometheus operator, and a default storage class. Without them it fails.
+// loaded, a Prometheus operator, kube-state-metrics in kube-system, Argo
+// Rollouts 1.9 with its kubectl plugin, and a default storage class. Without
+// them it fails.
 //
 // # What it promises
 //

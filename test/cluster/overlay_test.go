@@ -53,7 +53,7 @@ func TestManifests(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
-	if len(manifests) < 22 {
+	if len(manifests) < 28 {
 		t.Errorf("found only %d", len(manifests))
 	}
 }

@@ -1,0 +1,212 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+const rolloutObjects = 100_000
+
+// A rollout is what the controller of Argo Rollouts says of the mappers.
+type rollout struct {
+	Status struct {
+		Phase, Message, CurrentPodHash, StableRS string
+		Abort                                    bool
+		UpdatedReplicas, AvailableReplicas       int
+		BlueGreen                                struct{ ActiveSelector string }
+	}
+}
+
+// rolled begins a job with one of the drills of Argo Rollouts, whose first release
+// works, and returns the hash of that.
+func rolled(t *testing.T, name string) (l *lab, works string) {
+	t.Helper()
+	l = emptyLab(t)
+	binding := l.ns
+	l.kubectl("delete", "clusterrolebinding", binding, "--ignore-not-found")
+	l.kubectl("create", "clusterrolebinding", binding, "--clusterrole=chunkline-drill", "--serviceaccount="+l.ns+":prometheus")
+	t.Cleanup(func() { l.kubectl("delete", "clusterrolebinding", binding) })
+	l.apply("drills/"+name, fmt.Sprintf("OBJECTS=%d", rolloutObjects), "RATE=200")
+	works = l.rolledOut("the first release to be there", "Healthy").Status.StableRS
+	l.up("deployment/prometheus")
+	l.job("the first release to work alone", onlyAtWork(works, 4))
+	return l, works
+}
+
+// argo runs the plugin of Argo Rollouts.
+func (l *lab) argo(args ...string) string {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "kubectl-argo-rollouts", append(args, "--namespace", l.ns)...).CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("kubectl argo rollouts %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// mappers returns what the controller says.
+func (l *lab) mappers() (r rollout) {
+	l.t.Helper()
+	if err := json.Unmarshal([]byte(l.kubectl("get", "rollout", "mapper", "-o", "json")), &r); err != nil {
+		l.t.Fatal(err)
+	}
+	return r
+}
+
+// rolledOut waits for a phase of the rollout, in which its newest release is the stable one.
+func (l *lab) rolledOut(what, phase string) (r rollout) {
+	l.t.Helper()
+	l.until(what, func() bool {
+		r = l.mappers()
+		if r.Status.Abort && phase == "Healthy" {
+			l.t.Fatalf("aborted: %s\n%s", r.Status.Message, l.argo("get", "rollout", "mapper"))
+		}
+		return r.Status.Phase == phase && r.Status.StableRS != "" && r.Status.StableRS == r.Status.CurrentPodHash
+	})
+	return r
+}
+
+// promoted changes the mappers to a release and wants it to take over by itself.
+func (l *lab) promoted(release string) (hash string) {
+	l.t.Helper()
+	was := l.mappers().Status.CurrentPodHash
+	// On a full or slow machine a good release is not to be taken for one that never comes up.
+	l.kubectl("patch", "rollout", "mapper", "--type=merge", "-p", `{"spec":{"progressDeadlineSeconds":200}}`)
+	l.release("mapper", release)
+	l.until(release+" to be seen", func() bool { return l.mappers().Status.CurrentPodHash != was })
+	hash = l.rolledOut(release+" to be promoted", "Healthy").Status.StableRS
+	l.only(hash)
+	l.job(release+" to work alone", onlyAtWork(hash, 4))
+	return hash
+}
+
+// only waits until all mappers are of one release, four of them and ready.
+func (l *lab) only(hash string) {
+	l.t.Helper()
+	l.until("only mappers of "+hash, func() bool {
+		pods := l.pods("mapper")
+		other := func(p pod) bool { return !p.ready() || p.Metadata.Labels["rollouts-pod-template-hash"] != hash }
+		return len(pods) == 4 && !slices.ContainsFunc(pods, other)
+	})
+}
+
+// refused changes the mappers to a release and wants the controller to take it
+// back by itself, for a reason that says so. It returns what the fetcher
+// knows of the release when its last pod is gone, and counts on no more.
+func (l *lab) refused(release, works, reason string) bus.VersionStatus {
+	l.t.Helper()
+	was := l.mappers().Status.CurrentPodHash
+	began := time.Now()
+	l.release("mapper", release)
+	var r rollout
+	least := 4
+	l.until(release+" to be taken back", func() bool {
+		r = l.mappers()
+		ready := 0
+		for _, p := range l.pods("mapper") {
+			if p.ready() && p.Metadata.Labels["rollouts-pod-template-hash"] == works {
+				ready++
+			}
+		}
+		least = min(least, ready)
+		return r.Status.CurrentPodHash != was && r.Status.Abort
+	})
+	l.t.Logf("%s (%s) taken back after %.0f s: %s", release, r.Status.CurrentPodHash, time.Since(began).Seconds(), r.Status.Message)
+	if !strings.Contains(r.Status.Message, reason) || r.Status.StableRS != works {
+		l.t.Errorf("%s was taken back for %q, and %s is stable; want %q and %s", release, r.Status.Message, r.Status.StableRS, reason, works)
+	}
+	if least < 2 {
+		l.t.Errorf("meanwhile only %d mappers of the release before were ready", least)
+	}
+	l.only(works)
+	hash := r.Status.CurrentPodHash
+	l.goesOn(works)
+	return versionOf(l.job("a status", func(bus.Status) bool { return true }), hash)
+}
+
+// versionOf is what a status says of a version of mappers.
+func versionOf(s bus.Status, version string) bus.VersionStatus {
+	for _, v := range s.Versions {
+		if v.Version == version {
+			return v
+		}
+	}
+	return bus.VersionStatus{Version: version}
+}
+
+// counted finishes the job: all of it is saved once, nothing by a release that was
+// taken back since it was, and what one has failed at is mapped again.
+func (l *lab) counted(refused ...bus.VersionStatus) {
+	l.t.Helper()
+	s := l.finish()
+	if s.Objects.Saved != rolloutObjects {
+		l.t.Errorf("done with %d objects saved, want %d", s.Objects.Saved, rolloutObjects)
+	}
+	dead := uint64(0)
+	for _, then := range refused {
+		now := versionOf(s, then.Version)
+		if now.Saved != then.Saved || now.Objects != then.Objects {
+			l.t.Errorf("%s has %d chunks saved, and had %d when it was gone", then.Version, now.Saved, then.Saved)
+		}
+		dead += now.Dead
+	}
+	if s.Objects.Dead != dead {
+		l.t.Errorf("%d dead letters, of which %d are of releases that were taken back", s.Objects.Dead, dead)
+	}
+	l.healthy()
+	l.verify(rolloutObjects, int(s.Objects.Dead))
+	if dead > 0 {
+		l.t.Log(strings.TrimSpace(l.runJob("dead-retry")))
+		l.verify(rolloutObjects, 0)
+	}
+}
+
+// TestRollout_canary: the releases of the drill, one after the other, in the
+// middle of a job. Nobody but the controller takes one back.
+func TestRollout_canary(t *testing.T) {
+	t.Parallel()
+	l, works := rolled(t, "rollout")
+	v2 := l.refused("v2", works, "timed out progressing")
+	if v2.HandedOut > 0 {
+		t.Errorf("v2 was handed %d chunks, and was never ready", v2.HandedOut)
+	}
+	v3 := l.refused("v3", works, "assessed Failed")
+	if v3.Saved == 0 || v3.Dead == 0 {
+		t.Errorf("v3 has %d chunks saved with %d dead letters: it was not tried", v3.Saved, v3.Dead)
+	}
+	v4 := l.refused("v4", works, `"restarts" assessed Failed`)
+	v5 := l.promoted("v5")
+	l.goesOn(v5)
+	t.Log(l.argo("get", "rollout", "mapper", "--no-color"))
+	l.counted(v2, v3, v4)
+}
+
+// TestRollout_blueGreen: a bad set is taken back before it takes over; a good one
+// takes over, and gives back.
+func TestRollout_blueGreen(t *testing.T) {
+	t.Parallel()
+	l, works := rolled(t, "rollout-blue-green")
+	v3 := l.refused("v3", works, "assessed Failed")
+	if active := l.mappers().Status.BlueGreen.ActiveSelector; active != works {
+		t.Errorf("%s is active, want %s", active, works)
+	}
+	v5 := l.promoted("v5")
+	l.goesOn(v5)
+	l.argo("undo", "mapper", "--to-revision=1")
+	l.until("the undo to be seen", func() bool { return l.mappers().Status.CurrentPodHash == works })
+	l.rolledOut("the first release to be back", "Healthy")
+	l.only(works)
+	l.goesOn(works)
+	l.counted(v3)
+}
