@@ -44,10 +44,11 @@ type Status struct {
 	StartedAt  time.Time       `json:"started_at"`
 	Seconds    float64         `json:"seconds"` // since StartedAt
 	Mappers    []MapperStatus  `json:"mappers"`
-	Versions   []VersionStatus `json:"versions"`   // of mappers, by name
-	Gone       []GoneMapper    `json:"gone"`       // the latest first, at most MaxGone
-	Stragglers []Straggler     `json:"stragglers"` // the longest first, at most MaxStragglers
-	Summary    Summary         `json:"summary"`    // what the sink holds
+	Wanted     int             `json:"wanted_mappers"` // how many the job could use, or needs: for an autoscaler
+	Versions   []VersionStatus `json:"versions"`       // of mappers, by name
+	Gone       []GoneMapper    `json:"gone"`           // the latest first, at most MaxGone
+	Stragglers []Straggler     `json:"stragglers"`     // the longest first, at most MaxStragglers
+	Summary    Summary         `json:"summary"`        // what the sink holds
 }
 
 // What a Status lists at most.

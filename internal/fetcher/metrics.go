@@ -126,7 +126,7 @@ func (m *meters) gather(f *Fetcher) func(metrics.Emit) {
 		for of, n := range v.mappers {
 			emit(m.mappers, float64(n), of.version, string(of.state))
 		}
-		emit(m.wanted, float64(v.wanted))
+		emit(m.wanted, float64(s.Wanted))
 		emit(m.waiting, float64(s.Waiting))
 		emit(m.oldest, v.oldest.Seconds())
 		emit(m.progress, s.Progress)

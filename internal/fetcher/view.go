@@ -14,7 +14,6 @@ type view struct {
 	redelivered [3]uint64
 	mappers     map[kind]int
 	oldest      time.Duration
-	wanted      int
 }
 
 // kind is what mappers are counted by.
@@ -28,7 +27,6 @@ func (d *desk) look(now time.Time, s bus.Status) *view {
 	counts := d.ledger.Counts()
 	v := &view{
 		dead: counts.Dead, redelivered: d.ledger.Redelivered(), oldest: d.ledger.Oldest(now), mappers: map[kind]int{},
-		wanted: d.need(now, counts, s).mappers(),
 	}
 	for _, m := range d.mappers {
 		v.mappers[kind{version: m.version, state: m.state(now)}]++
