@@ -1,0 +1,137 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+const (
+	scaledObjects = 30_000 // 300 chunks of a second
+	mostScaled    = 7
+)
+
+// TestAutoscale: the cluster's HPA controller scales the mappers by what the
+// fetcher says: to as many as it may while there is work, back when the job is
+// done, once up and once down, and every object is there. The API that
+// prometheus-adapter or KEDA would serve is served by this process.
+func TestAutoscale(t *testing.T) {
+	t.Parallel()
+	m := newExternalMetrics(t)
+	t.Run("hpa", func(t *testing.T) {
+		t.Parallel()
+		l := autoscaled(t, "hpa")
+		l.patch("hpa/mapper", map[string]int{
+			"/spec/maxReplicas": mostScaled, "/spec/behavior/scaleUp/stabilizationWindowSeconds": 0,
+			"/spec/behavior/scaleDown/stabilizationWindowSeconds": 20,
+		})
+		m.serve(l.ns, "chunkline_wanted_mappers", l.adapter())
+		l.scales(1, mostScaled, func(int) {})
+	})
+	t.Run("keda", func(t *testing.T) {
+		t.Parallel()
+		l := autoscaled(t, "keda")
+		l.scales(0, mostScaled, l.quickKEDA(m))
+	})
+	t.Run("keda-prometheus in time", func(t *testing.T) { // one mapper is enough to be done within FINISH_WITHIN
+		t.Parallel()
+		l := autoscaled(t, "keda-prometheus", "FINISH_WITHIN=1h", "TRANSFORM=users?duration=200ms")
+		l.scales(0, 1, l.quickKEDA(m))
+	})
+}
+
+// autoscaled applies an overlay in a namespace that is not called chunkline.
+func autoscaled(t *testing.T, overlay string, settings ...string) *lab {
+	t.Helper()
+	l := emptyLab(t)
+	settings = append([]string{fmt.Sprintf("OBJECTS=%d", scaledObjects), "TRANSFORM=users?duration=1s"}, settings...)
+	manifest := l.render("overlays/autoscale-"+overlay, settings...)
+	manifest = strings.NewReplacer("http://fetcher.chunkline:", "http://fetcher."+l.ns+":", "http://prometheus.chunkline:", "http://prometheus."+l.ns+":",
+		`job="chunkline/`, `job="`+l.ns+"/").Replace(manifest)
+	l.kubectlWith(manifest, "apply", "--validate=strict", "-f", "-")
+	l.kubectlWith(manifest, "diff", "-f", "-")
+	return l
+}
+
+// quickKEDA is the stand-in for KEDA with timings for a short job, which begins
+// without mappers.
+func (l *lab) quickKEDA(m *externalMetrics) func(replicas int) {
+	l.t.Helper()
+	const behavior = "/spec/advanced/horizontalPodAutoscalerConfig/behavior"
+	l.patch("scaledobject/mapper", map[string]int{
+		"/spec/maxReplicaCount": mostScaled, "/spec/cooldownPeriod": 45, behavior + "/scaleUp/stabilizationWindowSeconds": 0,
+		behavior + "/scaleDown/stabilizationWindowSeconds": 20,
+	})
+	l.kubectl("scale", "deployment/mapper", "--replicas=0")
+	return l.keda(m)
+}
+
+// patch changes numbers that are there.
+func (l *lab) patch(what string, numbers map[string]int) {
+	l.t.Helper()
+	var patch []map[string]any
+	for path, value := range numbers {
+		patch = append(patch, map[string]any{"op": "replace", "path": path, "value": value})
+	}
+	text, err := json.Marshal(patch)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.kubectl("patch", what, "--type=json", "-p", string(text))
+}
+
+// scales watches the mappers from the first chunk until the job is done and as
+// few of them are left as may be. Each turn calls step.
+func (l *lab) scales(least, most int, step func(replicas int)) {
+	l.t.Helper()
+	var (
+		series []int
+		s      bus.Status
+		begin  = time.Now()
+	)
+	turn := func() int {
+		replicas, err := strconv.Atoi(l.kubectl("get", "deployment/mapper", "-o", "jsonpath={.spec.replicas}"))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if out, err := l.get("http://fetcher."+l.ns+":3541", "/api/status"); err == nil {
+			if err := json.Unmarshal(out, &s); err != nil {
+				l.t.Fatal(err)
+			}
+		}
+		if len(series) == 0 || series[len(series)-1] != replicas {
+			series = append(series, replicas)
+			l.t.Logf("%3.0f s: %d mappers; job %s, %d wanted; chunks: %d ready, %d in flight, %d saved",
+				time.Since(begin).Seconds(), replicas, s.State, s.Wanted, s.Chunks.Ready, s.Chunks.InFlight, s.Chunks.Saved)
+		}
+		step(replicas)
+		return replicas
+	}
+	l.until("the job to be done", func() bool { turn(); return s.State == bus.StateDone })
+	l.t.Logf("%3.0f s: done", time.Since(begin).Seconds())
+	l.until(fmt.Sprintf("%d mappers", least), func() bool { return turn() == least })
+
+	turns := 0
+	for i := 2; i < len(series); i++ {
+		if (series[i] > series[i-1]) != (series[i-1] > series[i-2]) {
+			turns++
+		}
+	}
+	if series[0] != least || slices.Max(series) != most || turns > 1 {
+		l.t.Errorf("replicas went %v, want from %d to %d and back, without a turn between", series, least, most)
+	}
+	if s.Objects.Saved != scaledObjects || s.Objects.Dead != 0 || s.Chunks.Redelivered != 0 {
+		l.t.Errorf("done with %d objects saved, %d dead letters, %d chunks handed out again", s.Objects.Saved, s.Objects.Dead, s.Chunks.Redelivered)
+	}
+	l.verify(scaledObjects, 0)
+	l.healthy()
+	l.logs.explained(awayTexts...)
+}
