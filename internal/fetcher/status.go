@@ -34,7 +34,7 @@ func (d *desk) report(now time.Time) {
 	s.HeldBack = d.heldBack(now, s)
 	s.Wanted = d.need(now, counts, s).mappers()
 	d.history.add(now, d.total.Objects)
-	d.f.metrics.view.Store(d.look(now, s))
+	d.f.metrics.view.Store(d.look(now))
 	d.f.last.Store(&s)
 }
 

@@ -22,8 +22,8 @@ type kind struct {
 	state   bus.MapperState
 }
 
-// look makes the view of a status. Only the desk's goroutine calls it, with the report.
-func (d *desk) look(now time.Time, s bus.Status) *view {
+// look makes the view. Only the desk's goroutine calls it, with the report.
+func (d *desk) look(now time.Time) *view {
 	counts := d.ledger.Counts()
 	v := &view{
 		dead: counts.Dead, redelivered: d.ledger.Redelivered(), oldest: d.ledger.Oldest(now), mappers: map[kind]int{},

@@ -127,7 +127,7 @@ func (l *lab) here() string {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	for _, node := range strings.Fields(l.kubectl("get", "nodes", "-o", `jsonpath={.items[*].status.addresses[?(@.type=="InternalIP")].address}`)) {
+	for node := range strings.FieldsSeq(l.kubectl("get", "nodes", "-o", `jsonpath={.items[*].status.addresses[?(@.type=="InternalIP")].address}`)) {
 		if slices.ContainsFunc(addresses, func(a net.Addr) bool { return strings.HasPrefix(a.String(), node+"/") }) {
 			return node
 		}

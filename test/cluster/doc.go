@@ -10,8 +10,10 @@
 // a second mapper, 0.1.1), nats:2.15.2, natsio/prometheus-nats-exporter:0.12.0
 // and Prometheus v3.15.0 (prom/prometheus, quay.io/prometheus/prometheus) are
 // loaded, a Prometheus operator, kube-state-metrics in kube-system, Argo
-// Rollouts 1.9 with its kubectl plugin, and a default storage class. Without
-// them it fails.
+// Rollouts 1.9 with its kubectl plugin, KEDA's definitions (config/crd/bases of
+// its module, without its operator), no other server of
+// external.metrics.k8s.io, and a default storage class; and it must reach this
+// machine, which serves that API. Without them it fails.
 //
 // # What it promises
 //
@@ -25,5 +27,6 @@
 //
 // The cluster of CI has one node and a network that does not enforce
 // NetworkPolicies: they are validated, not tried. Hard faults (kill -9, frozen
-// servers, cut networks) are for test/chaos.
+// servers, cut networks) are for test/chaos. KEDA and prometheus-adapter are
+// stood in for: what decides is the cluster's own HPA controller.
 package cluster

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	scaledObjects = 30_000 // 300 chunks of a second
+	scaledObjects = 30_000
 	mostScaled    = 7
 )
 
@@ -28,7 +28,7 @@ func TestAutoscale(t *testing.T) {
 	m := newExternalMetrics(t)
 	t.Run("hpa", func(t *testing.T) {
 		t.Parallel()
-		l := autoscaled(t, "hpa")
+		l := autoscaled(t, "hpa", "TRANSFORM=users?duration=1s")
 		l.patch("hpa/mapper", map[string]int{
 			"/spec/maxReplicas": mostScaled, "/spec/behavior/scaleUp/stabilizationWindowSeconds": 0,
 			"/spec/behavior/scaleDown/stabilizationWindowSeconds": 20,
@@ -38,7 +38,7 @@ func TestAutoscale(t *testing.T) {
 	})
 	t.Run("keda", func(t *testing.T) {
 		t.Parallel()
-		l := autoscaled(t, "keda")
+		l := autoscaled(t, "keda", "TRANSFORM=users?duration=1s")
 		l.scales(0, mostScaled, l.quickKEDA(m))
 	})
 	t.Run("keda-prometheus in time", func(t *testing.T) { // one mapper is enough to be done within FINISH_WITHIN
@@ -52,8 +52,7 @@ func TestAutoscale(t *testing.T) {
 func autoscaled(t *testing.T, overlay string, settings ...string) *lab {
 	t.Helper()
 	l := emptyLab(t)
-	settings = append([]string{fmt.Sprintf("OBJECTS=%d", scaledObjects), "TRANSFORM=users?duration=1s"}, settings...)
-	manifest := l.render("overlays/autoscale-"+overlay, settings...)
+	manifest := l.render("overlays/autoscale-"+overlay, append(settings, fmt.Sprintf("OBJECTS=%d", scaledObjects))...)
 	manifest = strings.NewReplacer("http://fetcher.chunkline:", "http://fetcher."+l.ns+":", "http://prometheus.chunkline:", "http://prometheus."+l.ns+":",
 		`job="chunkline/`, `job="`+l.ns+"/").Replace(manifest)
 	l.kubectlWith(manifest, "apply", "--validate=strict", "-f", "-")
