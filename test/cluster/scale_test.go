@@ -21,8 +21,9 @@ const (
 
 // TestAutoscale: the cluster's HPA controller scales the mappers by what the
 // fetcher says: to as many as it may while there is work, back when the job is
-// done, once up and once down, and every object is there. The API that
-// prometheus-adapter or KEDA would serve is served by this process.
+// done, once up and once down, and every object is there. A fetcher that goes
+// meanwhile costs no mapper. The API that prometheus-adapter or KEDA would serve
+// is served by this process.
 func TestAutoscale(t *testing.T) {
 	t.Parallel()
 	m := newExternalMetrics(t)
@@ -34,12 +35,13 @@ func TestAutoscale(t *testing.T) {
 			"/spec/behavior/scaleDown/stabilizationWindowSeconds": 20,
 		})
 		m.serve(l.ns, "chunkline_wanted_mappers", l.adapter())
-		l.scales(1, mostScaled, func(int) {})
+		l.scales(1, mostScaled, l.fetcherGoes())
 	})
 	t.Run("keda", func(t *testing.T) {
 		t.Parallel()
 		l := autoscaled(t, "keda", "TRANSFORM=users?duration=1s")
-		l.scales(0, mostScaled, l.quickKEDA(m))
+		goes, keda := l.fetcherGoes(), l.quickKEDA(m)
+		l.scales(0, mostScaled, func(replicas int) { goes(replicas); keda(replicas) })
 	})
 	t.Run("keda-prometheus in time", func(t *testing.T) { // one mapper is enough to be done within FINISH_WITHIN
 		t.Parallel()
@@ -71,6 +73,17 @@ func (l *lab) quickKEDA(m *externalMetrics) func(replicas int) {
 	})
 	l.kubectl("scale", "deployment/mapper", "--replicas=0")
 	return l.keda(m)
+}
+
+// fetcherGoes deletes the fetcher's pod, once, when all mappers are there.
+func (l *lab) fetcherGoes() func(replicas int) {
+	gone := false
+	return func(replicas int) {
+		if replicas == mostScaled && !gone {
+			gone = true
+			l.kubectl("delete", "pod", "-l", "app.kubernetes.io/component=fetcher", "--wait=false")
+		}
+	}
 }
 
 // patch changes numbers that are there.
