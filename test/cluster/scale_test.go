@@ -75,13 +75,29 @@ func (l *lab) quickKEDA(m *externalMetrics) func(replicas int) {
 	return l.keda(m)
 }
 
-// fetcherGoes deletes the fetcher's pod, once, when all mappers are there.
+// fetcherGoes takes the fetcher away when all mappers are there, until its HPA
+// has found no answer three times, 15 s apart: longer than its window.
 func (l *lab) fetcherGoes() func(replicas int) {
-	gone := false
+	unanswered := func() (n int) {
+		for count := range strings.FieldsSeq(l.kubectl("get", "events", "--field-selector=reason=FailedGetExternalMetric", "-o", "jsonpath={.items[*].count}")) {
+			one, err := strconv.Atoi(count)
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			n += one
+		}
+		return n
+	}
+	gone, back, before := false, false, 0
 	return func(replicas int) {
-		if replicas == mostScaled && !gone {
-			gone = true
-			l.kubectl("delete", "pod", "-l", "app.kubernetes.io/component=fetcher", "--wait=false")
+		switch {
+		case !gone && replicas == mostScaled:
+			gone, before = true, unanswered()
+			l.kubectl("scale", "deployment/fetcher", "--replicas=0")
+		case gone && !back && unanswered() >= before+3:
+			back = true
+			l.kubectl("scale", "deployment/fetcher", "--replicas=1")
+			l.t.Logf("the fetcher was away, and %d mappers stayed", replicas)
 		}
 	}
 }
