@@ -120,11 +120,11 @@ func (l *lab) refused(release, works, reason string) bus.VersionStatus {
 			}
 		}
 		least = min(least, ready)
-		return r.Status.CurrentPodHash != was && r.Status.Abort
+		return r.Status.CurrentPodHash != was && r.Status.Abort && strings.Contains(r.Status.Message, reason) // said a moment later
 	})
 	l.t.Logf("%s (%s) taken back after %.0f s: %s", release, r.Status.CurrentPodHash, time.Since(began).Seconds(), r.Status.Message)
-	if !strings.Contains(r.Status.Message, reason) || r.Status.StableRS != works {
-		l.t.Errorf("%s was taken back for %q, and %s is stable; want %q and %s", release, r.Status.Message, r.Status.StableRS, reason, works)
+	if r.Status.StableRS != works {
+		l.t.Errorf("%s was taken back, and %s is stable; want %s", release, r.Status.StableRS, works)
 	}
 	if least < 2 {
 		l.t.Errorf("meanwhile only %d mappers of the release before were ready", least)
