@@ -61,7 +61,11 @@ func TestTrace(t *testing.T) {
 func TestTraceFree(t *testing.T) {
 	write, read := writing(), reading(Header{keyProtocol: Protocol})
 	var none Trace
-	if allocs := testing.AllocsPerRun(100, func() { none.fields(write); none.fields(read) }); allocs != 0 {
+	allocs := 1.0
+	for range 10 { // what else this process does is counted, too, but not each time
+		allocs = min(allocs, testing.AllocsPerRun(100, func() { none.fields(write); none.fields(read) }))
+	}
+	if allocs != 0 {
 		t.Errorf("%g allocations for no trace, want 0", allocs)
 	}
 }

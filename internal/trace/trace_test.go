@@ -29,8 +29,12 @@ func chunk(t *Tracer, err error) (parent, state string) {
 // TestOff: what is off makes nothing, and costs no allocation.
 func TestOff(t *testing.T) {
 	err := errors.New("no")
-	if allocs := testing.AllocsPerRun(100, func() { chunk(nil, err) }); allocs != 0 {
-		t.Errorf("%g allocations a chunk while off, want 0", allocs)
+	least := 1.0
+	for range 10 { // what else this process does is counted, too, but not each time
+		least = min(least, testing.AllocsPerRun(100, func() { chunk(nil, err) }))
+	}
+	if least != 0 {
+		t.Errorf("%g allocations a chunk while off, want 0", least)
 	}
 	if parent, state := chunk(nil, nil); parent != "" || state != "" {
 		t.Errorf("sends %q, %q while off", parent, state)
