@@ -125,25 +125,26 @@ func (d *desk) heldBy(v *version) int {
 }
 
 // finished notes how a chunk went that a version had. It says whether the
-// version is cut off with it.
-func (v *version) finished(now time.Time, r result, limit float64, rest time.Duration) (cutOff bool) {
+// version is cut off with it, and for what share of failed objects.
+func (v *version) finished(now time.Time, r result, limit float64, rest time.Duration) (share float64, cutOff bool) {
 	if limit <= 0 || now.Before(v.until) { // off; or a chunk of before it was cut off
-		return false
+		return 0, false
 	}
 	probing := !v.until.IsZero()
 	if v.recent = append(v.recent, r); len(v.recent) > recentOutcomes {
 		v.recent = v.recent[1:]
 	}
-	failed := v.failed() > limit
+	share = v.failed()
+	failed := share > limit
 	switch {
 	case probing && !failed:
 		v.until, v.rests, v.recent = time.Time{}, 0, nil
 	case failed && (probing || len(v.recent) >= leastOutcomes):
 		v.until = now.Add(rest << min(v.rests, maxRests))
 		v.rests, v.recent = v.rests+1, nil
-		return true
+		return share, true
 	}
-	return false
+	return share, false
 }
 
 // failed is the share of failed objects among the last chunks.
@@ -158,13 +159,12 @@ func (v *version) failed() float64 {
 	return float64(all.dead) / float64(all.objects)
 }
 
-// judge notes how a chunk of a version went, and cuts the version off when
+// judgeVersion notes how a chunk of a version went, and cuts the version off when
 // too much of what it does fails.
 func (d *desk) judgeVersion(now time.Time, v *version, r result) {
 	was := v.until
-	failed := v.failed()
-	if v.finished(now, r, d.f.cfg.BreakAt, d.f.cfg.BreakFor) {
-		failed = max(failed, float64(r.dead)/float64(max(1, r.objects)))
+	failed, cutOff := v.finished(now, r, d.f.cfg.BreakAt, d.f.cfg.BreakFor)
+	if cutOff {
 		d.f.log.Error().Str("mapper_version", v.name).Float64("failed", failed).Stringer("rest", v.until.Sub(now).Round(time.Second)).
 			Msg("a version is cut off: too many of its objects failed")
 	} else if !was.IsZero() && v.until.IsZero() {

@@ -57,7 +57,13 @@ func TestBreaker(t *testing.T) {
 	held := 0
 	holds := func() int { return held }
 	const rest = 30 * time.Second
-	report := func(r result) bool { return v.finished(now, r, 0.2, rest) }
+	report := func(r result) bool {
+		share, cutOff := v.finished(now, r, 0.2, rest)
+		if cutOff && share <= 0.2 {
+			t.Errorf("cut off for a share of %g", share)
+		}
+		return cutOff
+	}
 
 	for range 50 {
 		if report(some) {
@@ -116,7 +122,7 @@ func TestBreaker_off(t *testing.T) {
 	t.Parallel()
 	_, list := newVersions(Config{}, "v")
 	for range 100 {
-		if list[0].finished(time.Unix(1000, 0), result{objects: 1, dead: 1}, 0, 0) {
+		if _, cutOff := list[0].finished(time.Unix(1000, 0), result{objects: 1, dead: 1}, 0, 0); cutOff {
 			t.Fatal("cut off though BREAK_AT is 0")
 		}
 	}
