@@ -252,29 +252,41 @@ func TestControl_typed(t *testing.T) {
 func TestToken(t *testing.T) {
 	t.Parallel()
 	key, digest := bytes.Repeat([]byte{1}, 32), chunk.Sum([]byte("x"))
-	token := bus.Token(key, somePlan, 3, 300, 100, digest)
+	lease := bus.Lease{Plan: somePlan, Chunk: 3, First: 300, Objects: 100, Digest: digest}
+	but := func(change func(*bus.Lease)) bus.Lease {
+		other := lease
+		change(&other)
+		return other
+	}
+	token := lease.Token(key)
+	second := but(func(l *bus.Lease) { l.Term = 2 })
 	if want := "6c6fec0ae31827f03d8ce3eb5e35f562"; token != want { // computed with Python's hmac
 		t.Errorf("token %s, want %s", token, want)
 	}
+	if got, want := second.Token(key), "4ebf4ebeb16ee937301c987fb93265c0"; got != want { // likewise
+		t.Errorf("token of term 2 is %s, want %s", got, want)
+	}
 	other := bytes.Repeat([]byte{2}, 32)
 	for name, got := range map[string]bool{
-		"other key":      bus.CheckToken(other, token, somePlan, 3, 300, 100, digest),
-		"no key":         bus.CheckToken(nil, bus.Token(nil, somePlan, 3, 300, 100, digest), somePlan, 3, 300, 100, digest),
-		"other plan":     bus.CheckToken(key, token, "0"+somePlan[1:len(somePlan)-1]+"0", 3, 300, 100, digest),
-		"other chunk":    bus.CheckToken(key, token, somePlan, 4, 300, 100, digest),
-		"other first":    bus.CheckToken(key, token, somePlan, 3, 301, 100, digest),
-		"other objects":  bus.CheckToken(key, token, somePlan, 3, 300, 99, digest),
-		"moved border":   bus.CheckToken(key, bus.Token(key, somePlan, 33, 0, 100, digest), somePlan, 3, 30, 100, digest),
-		"other digest":   bus.CheckToken(key, token, somePlan, 3, 300, 100, chunk.Sum([]byte("y"))),
-		"upper case":     bus.CheckToken(key, strings.ToUpper(token), somePlan, 3, 300, 100, digest) && strings.ToUpper(token) != token,
-		"empty":          bus.CheckToken(key, "", somePlan, 3, 300, 100, digest),
-		"beginning only": bus.CheckToken(key, token[:31], somePlan, 3, 300, 100, digest),
+		"other key":      lease.Vouches(other, token),
+		"no key":         lease.Vouches(nil, lease.Token(nil)),
+		"other plan":     but(func(l *bus.Lease) { l.Plan = "0" + somePlan[1:len(somePlan)-1] + "0" }).Vouches(key, token),
+		"other chunk":    but(func(l *bus.Lease) { l.Chunk = 4 }).Vouches(key, token),
+		"other first":    but(func(l *bus.Lease) { l.First = 301 }).Vouches(key, token),
+		"other objects":  but(func(l *bus.Lease) { l.Objects = 99 }).Vouches(key, token),
+		"moved border":   but(func(l *bus.Lease) { l.Chunk, l.First = 33, 0 }).Vouches(key, but(func(l *bus.Lease) { l.First = 30 }).Token(key)),
+		"other digest":   but(func(l *bus.Lease) { l.Digest = chunk.Sum([]byte("y")) }).Vouches(key, token),
+		"earlier term":   second.Vouches(key, token),
+		"later term":     lease.Vouches(key, second.Token(key)),
+		"upper case":     lease.Vouches(key, strings.ToUpper(token)) && strings.ToUpper(token) != token,
+		"empty":          lease.Vouches(key, ""),
+		"beginning only": lease.Vouches(key, token[:31]),
 	} {
 		if got {
 			t.Errorf("%s: token is accepted", name)
 		}
 	}
-	if !bus.CheckToken(key, token, somePlan, 3, 300, 100, digest) {
+	if !lease.Vouches(key, token) || !second.Vouches(key, second.Token(key)) {
 		t.Error("token is not accepted")
 	}
 }

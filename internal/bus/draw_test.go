@@ -149,7 +149,7 @@ func drawSavedAnswer(t *rapid.T) bus.SavedAnswer { return bus.SavedAnswer{Plan: 
 
 func drawSync(t *rapid.T) bus.Sync {
 	s := bus.Sync{
-		Op:   rapid.SampledFrom([]bus.SyncOp{bus.SyncClaim, bus.SyncList, bus.SyncFinish, bus.SyncDead, bus.SyncShadow}).Draw(t, "op"),
+		Op:   rapid.SampledFrom([]bus.SyncOp{bus.SyncClaim, bus.SyncList, bus.SyncFinish, bus.SyncDead, bus.SyncShadow, bus.SyncCutOff}).Draw(t, "op"),
 		Plan: drawPlan(t), Epoch: drawUint(t), Fetcher: rapid.StringMatching(`[A-Z0-9]{26}`).Draw(t, "fetcher"),
 	}
 	switch s.Op {
@@ -163,6 +163,8 @@ func drawSync(t *rapid.T) bus.Sync {
 	case bus.SyncDead:
 		s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, bus.MaxDead).Draw(t, "limit")
 	case bus.SyncShadow:
+	case bus.SyncCutOff:
+		s.Version, s.Term = drawText(t), drawUint(t)
 	case bus.SyncFinish:
 		s.Total = bus.Totals{Chunks: drawUint(t), Objects: drawUint(t)}
 	}
@@ -192,6 +194,10 @@ func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
 	}
 	if rapid.Bool().Draw(t, "shadow") {
 		a.Shadow = &bus.ShadowReport{Versions: []bus.ShadowCount{{Version: drawText(t), Objects: drawUint(t)}}}
+		return a
+	}
+	if rapid.Bool().Draw(t, "terms") {
+		a.Terms = bus.Terms{drawText(t): drawUint(t)}
 		return a
 	}
 	for _, id := range drawSet[chunk.ID](t, 0, 20) {

@@ -8,7 +8,7 @@ type OrderKind string
 // The orders.
 const (
 	OrderPing  OrderKind = "ping"  // are you there? The answer is all
-	OrderDrop  OrderKind = "drop"  // Chunk is saved: work on it no longer
+	OrderDrop  OrderKind = "drop"  // Chunk is not wanted any more: give it up
 	OrderDrain OrderKind = "drain" // take no more, finish what you hold, end
 )
 

@@ -19,6 +19,7 @@ const (
 	SyncFinish SyncOp = "finish" // that was all: lay out the result
 	SyncDead   SyncOp = "dead"   // which dead letters are there?
 	SyncShadow SyncOp = "shadow" // what came of comparing?
+	SyncCutOff SyncOp = "cutoff" // save no more of what a version was given so far
 )
 
 // Sync is the fetcher's question to the saver.
@@ -33,6 +34,9 @@ type Sync struct {
 	Limit  int         // dead: about how many
 	Chunks []chunk.ID  // list: instead of From and Limit, those of these; at most MaxSaved
 	Total  Totals      // finish
+
+	Version string // cutoff: of mappers
+	Term    uint64 // cutoff: results of leases of an earlier term are refused; at least 1
 }
 
 // Totals is how much a whole job is.
@@ -44,7 +48,7 @@ type Totals struct {
 const maxPage = 1 << 20
 
 func (s *Sync) fields(f *fields) {
-	choice(f, "Chunkline-Op", &s.Op, SyncClaim, SyncList, SyncFinish, SyncDead, SyncShadow)
+	choice(f, "Chunkline-Op", &s.Op, SyncClaim, SyncList, SyncFinish, SyncDead, SyncShadow, SyncCutOff)
 	f.plan(&s.Plan, presence(s.Op != SyncClaim))
 	f.token(keyFetcher, &s.Fetcher, required)
 	f.uint(keyEpoch, &s.Epoch, maxID, optional)
@@ -64,6 +68,9 @@ func (s *Sync) fields(f *fields) {
 	case SyncDead:
 		f.id(keyFrom, &s.From, required)
 		f.int(keyLimit, &s.Limit, MaxDead, required)
+	case SyncCutOff:
+		f.text(keyVersion, &s.Version, maxLabel)
+		f.uint(keyTerm, &s.Term, maxID, required)
 	case SyncFinish:
 		f.uint("Chunkline-Total-Chunks", &s.Total.Chunks, math.MaxInt64, required)
 		f.uint("Chunkline-Total-Objects", &s.Total.Objects, math.MaxInt64, required)
@@ -118,12 +125,16 @@ type SyncAnswer struct {
 	Reason  string // up to 1024 bytes
 	Epoch   uint64 // claim: yours; fenced: the newer one
 	Key     []byte // claim: the key of lease tokens, 32 bytes
+	Terms   Terms  // claim
 	Entries []Entry
 	Summary Summary // what the sink holds; after a finish, where the result lies
 	Load    SaverLoad
 	Dead    *DeadPage     // dead
 	Shadow  *ShadowReport // shadow
 }
+
+// Terms is how often versions were cut off, those that were.
+type Terms map[string]uint64
 
 // An Entry is a committed chunk.
 type Entry struct {
@@ -146,7 +157,8 @@ func (a *SyncAnswer) fields(f *fields) {
 	f.load(&a.Load)
 	f.deadPage(&a.Dead)
 	f.shadowReport(&a.Shadow)
-	if a.Dead != nil || a.Shadow != nil {
+	f.terms(&a.Terms)
+	if a.Dead != nil || a.Shadow != nil || len(a.Terms) > 0 {
 		return // the body is that
 	}
 	count := len(a.Entries)
@@ -182,7 +194,23 @@ func readEntry(b []byte) Entry {
 	return e
 }
 
-// Encode returns the answer. The body is the entries, or, as JSON, the page of dead letters or the report.
+// terms reads or writes that the body is what is known of versions.
+func (f *fields) terms(t *Terms) {
+	count := len(*t)
+	f.int("Chunkline-Terms", &count, maxTerms, optional)
+	if f.write || f.err != nil || count == 0 {
+		return
+	}
+	f.jsonBody(t)
+	if f.err == nil && len(*t) != count {
+		f.failBody("%d versions, want %d", len(*t), count)
+	}
+}
+
+// maxTerms is a bound on nothing but nonsense: a job has a handful.
+const maxTerms = 1 << 20
+
+// Encode returns the answer. The body is the entries, or, as JSON, the page of dead letters, the report or the terms.
 func (a SyncAnswer) Encode() Message {
 	var body []byte
 	switch {
@@ -190,6 +218,8 @@ func (a SyncAnswer) Encode() Message {
 		return encode(a.fields, mustJSON(a.Dead))
 	case a.Shadow != nil:
 		return encode(a.fields, mustJSON(a.Shadow))
+	case len(a.Terms) > 0:
+		return encode(a.fields, mustJSON(a.Terms))
 	}
 	if len(a.Entries) > 0 {
 		body = make([]byte, 0, len(a.Entries)*entrySize)

@@ -33,6 +33,7 @@ const (
 	keyMapper  = "Chunkline-Mapper"
 	keyName    = "Chunkline-Mapper-Name"
 	keyVersion = "Chunkline-Mapper-Version"
+	keyTerm    = "Chunkline-Term"
 	keyChunks  = "Chunkline-Chunks"
 	keyShadow  = "Chunkline-Shadow"
 	keyFrom    = "Chunkline-From"

@@ -21,6 +21,7 @@ type grant struct {
 	epoch  uint64
 	key    []byte      // signs leases
 	before bus.Summary // what the sink held at the claim
+	terms  bus.Terms   // of the versions that were cut off
 }
 
 // claim makes this fetcher the one that runs the job. It waits for as long as
@@ -37,7 +38,7 @@ func (f *Fetcher) claim(ctx context.Context) error {
 		case errors.Is(err, bus.ErrClosed):
 			return fmt.Errorf("claim job: %w", err)
 		case err == nil && answer.Status == bus.SyncOK:
-			f.grant = grant{epoch: answer.Epoch, key: answer.Key, before: answer.Summary}
+			f.grant = grant{epoch: answer.Epoch, key: answer.Key, before: answer.Summary, terms: answer.Terms}
 			f.log = f.log.With().Uint64("epoch", answer.Epoch).Logger()
 			f.strange = app.Sampled(f.log)
 			f.log.Info().Uint64("chunks", answer.Summary.Chunks).Str("plan", string(f.planID)).Str("source", f.plan.Source).

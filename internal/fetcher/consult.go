@@ -31,19 +31,21 @@ func (d *desk) errand(do func(context.Context) func(*desk)) {
 	}
 }
 
-// consult asks the saver what is due: whether chunks that were lost are there
-// already, whether our epoch still holds, and in the end to lay out the result.
+// consult tells the saver which version is cut off, and asks it what is due: whether chunks that
+// were lost are there already, whether our epoch still holds, and in the end to lay out the result.
 func (d *desk) consult(now time.Time) {
 	if d.busy || now.Before(d.askAfter) {
 		return
 	}
 	q := bus.Sync{Op: bus.SyncList, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch}
-	doubts := d.ledger.Doubts()
+	doubts, cutOff := d.ledger.Doubts(), d.untold()
 	switch {
 	case d.state != bus.StateDone && d.cut && d.ledger.Done():
 		d.state = bus.StateFinishing
 		q.Op, q.Total = bus.SyncFinish, bus.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
 		failpoint.Hit("fetcher.finish.asking")
+	case cutOff != nil:
+		q.Op, q.Version, q.Term = bus.SyncCutOff, cutOff.name, d.terms[cutOff.name]+1
 	case len(doubts) > 0:
 		q.Chunks = doubts[:min(len(doubts), bus.MaxSaved)]
 	case now.Sub(d.renewed) < renewInterval && !d.renewed.Before(d.doubted):
@@ -60,7 +62,7 @@ func (d *desk) consult(now time.Time) {
 // answered takes the saver's answer to q.
 func (d *desk) answered(asked time.Time, q bus.Sync, a bus.SyncAnswer, err error) {
 	now := time.Now()
-	if err == nil && a.Status == bus.SyncFailed && q.Op == bus.SyncList {
+	if err == nil && a.Status == bus.SyncFailed && q.Op != bus.SyncFinish {
 		err = errors.New(a.Reason)
 	}
 	d.saverAway = err != nil
@@ -79,6 +81,8 @@ func (d *desk) answered(asked time.Time, q bus.Sync, a bus.SyncAnswer, err error
 		d.fail(refusal(a))
 	case q.Op == bus.SyncFinish:
 		d.finished(a.Summary)
+	case q.Op == bus.SyncCutOff:
+		d.told(q.Version, q.Term)
 	default:
 		d.account(a.Summary)
 		d.load = a.Load

@@ -46,7 +46,7 @@ func (d *desk) lease(now time.Time, a ask) bool {
 	h := d.held[lease.ID]
 	to := d.mapperOf(a.mapper)
 	d.f.sends <- sending{
-		request: a.request, mapper: to, lease: lease, chunk: h.chunk, mark: h.mark, digest: h.digest, span: d.f.traceWait(now, h, lease, to),
+		request: a.request, mapper: to, lease: lease, term: d.terms[to.Version], chunk: h.chunk, mark: h.mark, digest: h.digest, span: d.f.traceWait(now, h, lease, to),
 	}
 	if !h.sent {
 		h.sent = true
@@ -80,6 +80,7 @@ type sending struct {
 	request *bus.Request
 	mapper  bus.Mapper
 	lease   ledger.Lease
+	term    uint64       // of the mapper's version
 	chunk   *chunk.Chunk // nil: read it again by mark
 	mark    source.Mark
 	digest  chunk.Digest
@@ -107,7 +108,7 @@ func (f *Fetcher) sendLoop(ctx context.Context) {
 		f.reply(s.request, bus.Work{
 			Status: bus.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
 			Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful, Shadow: s.shadow,
-			Token: bus.Token(f.grant.key, f.planID, c.ID, c.First, c.Count, s.digest),
+			Token: f.token(c, s.digest, s.term),
 			Trace: headers(s.span.Context()),
 		}.Encode())
 		s.span.End()
@@ -115,6 +116,11 @@ func (f *Fetcher) sendLoop(ctx context.Context) {
 			Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("chunk handed out")
 		failpoint.Hit("fetcher.lease.sent")
 	}
+}
+
+// token is that of a chunk's lease.
+func (f *Fetcher) token(c chunk.Chunk, digest chunk.Digest, term uint64) string {
+	return bus.Lease{Plan: f.planID, Chunk: c.ID, First: c.First, Objects: c.Count, Digest: digest, Term: term}.Token(f.grant.key)
 }
 
 // body returns a chunk that is kept, or reads it again. A file that changed
@@ -144,9 +150,9 @@ func (d *desk) bury() {
 		if h == nil {
 			continue
 		}
-		failures := d.f.cfg.MaxAttempts
+		failures, term := d.f.cfg.MaxAttempts, d.terms[""] // dead letters of ours have no version
 		d.errand(func(ctx context.Context) func(*desk) {
-			err := d.f.burial(ctx, h, failures)
+			err := d.f.burial(ctx, h, failures, term)
 			return func(d *desk) {
 				if err != nil && ctx.Err() == nil {
 					d.fail(err)
@@ -158,7 +164,7 @@ func (d *desk) bury() {
 
 // burial hands all objects of a chunk to the saver as dead letters. The
 // saver's confirmation comes the way all confirmations do.
-func (f *Fetcher) burial(ctx context.Context, h *held, failures int) error {
+func (f *Fetcher) burial(ctx context.Context, h *held, failures int, term uint64) error {
 	digest := h.digest
 	c, err := f.body(ctx, h.chunk, h.mark, digest)
 	if err != nil {
@@ -167,7 +173,7 @@ func (f *Fetcher) burial(ctx context.Context, h *held, failures int) error {
 	reason := fmt.Sprintf("chunk %d took down %d mappers", c.ID, failures)
 	save := bus.Save{
 		Plan: f.planID, Epoch: f.grant.epoch, Chunk: c.ID, First: c.First, Objects: c.Count, Attempt: failures, Digest: digest,
-		Token:  bus.Token(f.grant.key, f.planID, c.ID, c.First, c.Count, digest),
+		Token:  f.token(c, digest, term),
 		Mapper: bus.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
 		Trace: headers(h.trace),
 	}

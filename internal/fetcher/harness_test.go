@@ -111,9 +111,11 @@ func (b *bench) sync(r *bus.Request) {
 	case q.Op == bus.SyncClaim:
 		b.claimed = *q.Claim
 		grant, e := b.sink.Claim(ctx, *q.Claim, q.Fetcher)
-		a.Epoch, a.Key, err = grant.Epoch, grant.Key, e
+		a.Epoch, a.Key, a.Terms, err = grant.Epoch, grant.Key, grant.Terms, e
 	case q.Epoch != b.sink.Epoch():
 		a.Status = bus.SyncFenced
+	case q.Op == bus.SyncCutOff:
+		err = b.sink.CutOff(ctx, q.Version, q.Term)
 	case q.Op == bus.SyncDead:
 		a.Dead = &bus.DeadPage{Letters: []bus.DeadLetter{{Ordinal: uint64(q.Limit)}}, Before: q.From}
 	case q.Op == bus.SyncFinish:

@@ -97,7 +97,7 @@ func (d *desk) handOutShadows() {
 				return false
 			}
 			s := d.shadow.take()
-			s.request, s.mapper = a.request, m.Mapper
+			s.request, s.mapper, s.term = a.request, m.Mapper, d.terms[m.Version]
 			d.f.sends <- s
 			d.shadow.given++
 			return true

@@ -41,6 +41,7 @@ type version struct {
 	recent []result  // the last chunks, oldest first
 	until  time.Time // cut off until then, and then on probe; zero: it is not
 	rests  int       // how often it was cut off in a row
+	untold bool      // the saver does not know yet that it is cut off
 }
 
 // result is how a chunk went.
@@ -91,7 +92,7 @@ func (d *desk) forgetVersion() {
 // mappers hold.
 func (v *version) mayHave(now time.Time, held func() int) bool {
 	switch {
-	case v.share < 1 && v.credit < 1:
+	case v.untold, v.share < 1 && v.credit < 1:
 		return false
 	case v.until.IsZero():
 		return true
@@ -167,8 +168,41 @@ func (d *desk) judgeVersion(now time.Time, v *version, r result) {
 	if cutOff {
 		d.f.log.Error().Str("mapper_version", v.name).Float64("failed", failed).Stringer("rest", v.until.Sub(now).Round(time.Second)).
 			Msg("a version is cut off: too many of its objects failed")
+		d.takeBack(v)
 	} else if !was.IsZero() && v.until.IsZero() {
 		d.f.log.Info().Str("mapper_version", v.name).Msg("a version may have chunks again: its probe went well")
+	}
+}
+
+// takeBack has what a version holds mapped by others: its results are refused as soon
+// as the saver knows, and its mappers are told to give it up.
+func (d *desk) takeBack(v *version) {
+	v.untold = true
+	for _, id := range slices.Sorted(maps.Keys(d.mappers)) {
+		if d.mappers[id].of != v {
+			continue
+		}
+		for _, held := range d.ledger.Held(id) {
+			d.order(order{mapper: id, kind: bus.OrderDrop, chunk: held})
+		}
+	}
+}
+
+// untold is a version of which the saver does not know that it is cut off; nil if there is none.
+func (d *desk) untold() *version {
+	for _, name := range slices.Sorted(maps.Keys(d.versions)) {
+		if v := d.versions[name]; v.untold {
+			return v
+		}
+	}
+	return nil
+}
+
+// told notes that the saver knows: leases of the version are of a new term from here on.
+func (d *desk) told(name string, term uint64) {
+	d.terms[name] = term
+	if v := d.versions[name]; v != nil {
+		v.untold = false
 	}
 }
 

@@ -108,3 +108,12 @@ func (l *Ledger) Holds(name string) int {
 	}
 	return 0
 }
+
+// Held lists the chunks that the mapper holds, ascending.
+func (l *Ledger) Held(name string) []chunk.ID {
+	m := l.mappers[name]
+	if m == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m.holds))
+}

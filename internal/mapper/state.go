@@ -101,7 +101,7 @@ func (s *state) release(w bus.Work) {
 	s.signal()
 }
 
-// drop ends the work on a chunk that somebody else has saved.
+// drop ends the work on a chunk that is not wanted any more.
 func (s *state) drop(plan chunk.PlanID, id chunk.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

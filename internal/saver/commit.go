@@ -54,14 +54,15 @@ func (s *Saver) handleSave(r *bus.Request) {
 		s.answer(r, bus.SaveRefused, err.Error())
 		return
 	}
-	if status, reason := s.admit(save); status != "" {
+	term := s.sink.Term(save.Mapper.Version)
+	if status, reason := s.admit(save, term); status != "" {
 		s.answer(r, status, reason)
 		return
 	}
 	p := pending{request: r, mapper: save.Mapper.ID, result: sink.Result{
 		Chunk: save.Chunk, First: save.First, Objects: save.Objects, Digest: save.Digest,
 		Counts: save.Counts, Outputs: save.Outputs, Dead: save.Dead, DeadCount: save.DeadCount,
-		Attempt: save.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version,
+		Attempt: save.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version, Term: term,
 	}}
 	p.span = s.span(save)
 	if save.Shadow {
@@ -91,15 +92,19 @@ func (s *Saver) handleSave(r *bus.Request) {
 
 // admit says why a result may not be committed; an empty status means it may.
 // The lease token proves that the fetcher handed this chunk out, with this
-// digest and these ordinals; any attempt and any epoch of the plan will do.
-func (s *Saver) admit(save bus.Save) (status bus.SaveStatus, reason string) {
+// digest and these ordinals, in this term of the mapper's version; any attempt and any
+// epoch of the plan will do.
+func (s *Saver) admit(save bus.Save, term uint64) (status bus.SaveStatus, reason string) {
+	lease := bus.Lease{Plan: save.Plan, Chunk: save.Chunk, First: save.First, Objects: save.Objects, Digest: save.Digest, Term: term}
 	switch {
 	case s.planID() != save.Plan:
 		return bus.SaveRefused, s.otherPlan()
-	case !bus.CheckToken(s.sink.Key(), save.Token, save.Plan, save.Chunk, save.First, save.Objects, save.Digest):
-		return bus.SaveRefused, "lease token is not valid for this chunk"
+	case lease.Vouches(s.sink.Key(), save.Token):
+		return "", ""
+	case term > 0:
+		return bus.SaveRefused, fmt.Sprintf("lease token is not valid for this chunk, or is of before version %q was cut off", save.Mapper.Version)
 	}
-	return "", ""
+	return bus.SaveRefused, "lease token is not valid for this chunk"
 }
 
 // commitLoop commits group after group until the queue is closed and empty.
@@ -183,7 +188,7 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 	durable := make([]bus.SavedChunk, 0, len(group))
 	for i, p := range group {
 		p.decided(outcomes[i], len(group))
-		if outcomes[i] != sink.Conflict {
+		if outcomes[i].Durable() {
 			durable = append(durable, bus.SavedChunk{Entry: bus.Entry{ID: p.result.Chunk, Digest: p.result.Digest}, Mapper: p.mapper, Dead: p.result.DeadCount})
 		}
 	}
@@ -201,6 +206,8 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 			s.logChunk(s.strange.Error(), p.result).Str("digest", p.result.Digest.String()).
 				Msg("refused a result: the sink holds this chunk with other content")
 			s.answer(p.request, bus.SaveRefused, "sink holds this chunk with other content: the source has changed")
+		case sink.TooLate:
+			s.answer(p.request, bus.SaveRefused, fmt.Sprintf("version %q was cut off", p.result.Version))
 		}
 		failpoint.Hit("saver.save.answered")
 	}

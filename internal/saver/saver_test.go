@@ -128,10 +128,13 @@ func result(id chunk.ID) bus.Save {
 }
 
 // sign gives a result the token it should have.
-func sign(s bus.Save) bus.Save {
+func sign(s bus.Save) bus.Save { return signIn(s, 0) }
+
+// signIn is sign for a lease of some term of the mapper's version.
+func signIn(s bus.Save, term uint64) bus.Save {
 	unbound := sim.NewSink()
 	grant, _ := unbound.Claim(context.Background(), plan, "f1") // every sim.Sink has the same key
-	s.Token = bus.Token(grant.Key, s.Plan, s.Chunk, s.First, s.Objects, s.Digest)
+	s.Token = bus.Lease{Plan: s.Plan, Chunk: s.Chunk, First: s.First, Objects: s.Objects, Digest: s.Digest, Term: term}.Token(grant.Key)
 	return s
 }
 

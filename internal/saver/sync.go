@@ -88,6 +88,8 @@ func (s *Saver) answerSync(ctx context.Context, layout *errgroup.Group, q bus.Sy
 		return s.finishUp(ctx, layout, q.Total)
 	case q.Op == bus.SyncDead:
 		return s.dead(ctx, q)
+	case q.Op == bus.SyncCutOff:
+		return s.cutOff(ctx, q)
 	case q.Op == bus.SyncShadow:
 		return bus.SyncAnswer{Status: bus.SyncOK, Epoch: q.Epoch, Shadow: s.shadows.report()}
 	}
@@ -108,7 +110,16 @@ func (s *Saver) claim(ctx context.Context, q bus.Sync) bus.SyncAnswer {
 	s.trouble.claim.Note(nil)
 	failpoint.Hit("saver.claim.recorded")
 	s.log.Info().Uint64("epoch", grant.Epoch).Str("fetcher_id", q.Fetcher).Str("plan", string(q.Claim.ID())).Msg("job claimed")
-	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Summary: s.summary()}
+	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Terms: grant.Terms, Summary: s.summary()}
+}
+
+// cutOff refuses from now on what a version was given so far.
+func (s *Saver) cutOff(ctx context.Context, q bus.Sync) bus.SyncAnswer {
+	if err := s.sink.CutOff(ctx, q.Version, q.Term); err != nil {
+		return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
+	}
+	s.log.Warn().Str("mapper_version", q.Version).Msg("version is cut off: what it was given before is not saved any more")
+	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: q.Epoch, Summary: s.summary()}
 }
 
 func (s *Saver) list(ctx context.Context, q bus.Sync) bus.SyncAnswer {

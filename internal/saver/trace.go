@@ -22,8 +22,11 @@ func (s *Saver) span(save bus.Save) trace.Span {
 
 // decided ends the span of a result that is durable now, or was before, or never will be.
 func (p pending) decided(outcome sink.Outcome, group int) {
-	if outcome == sink.Conflict {
+	switch outcome {
+	case sink.Conflict:
 		p.span.Fail(errors.New("the sink holds this chunk with other content"))
+	case sink.TooLate:
+		p.span.Fail(errors.New("the version was cut off"))
 	}
 	p.span.Text("outcome", outcome.String())
 	p.span.Number("group", uint64(group))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -62,4 +63,38 @@ func (c *claims) fence(fetcher string) *claims {
 	return &next
 }
 
-func (c *claims) grant() Grant { return Grant{Epoch: c.Epoch, Key: slices.Clone(c.Key)} }
+func (c *claims) grant() Grant {
+	return Grant{Epoch: c.Epoch, Key: slices.Clone(c.Key), Terms: maps.Clone(c.Terms)}
+}
+
+// CutOff refuses what a version was given before, as Sink says.
+func (f *Folder) CutOff(ctx context.Context, version string, term uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.writable(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	next := f.state.Load().next()
+	switch {
+	case next.claims.Plan == nil:
+		return fmt.Errorf("sink folder %s: cut off version %q: %w", f.dir, version, ErrUnclaimed)
+	case next.claims.Terms[version] >= term:
+		return nil
+	}
+	next.claims = next.claims.cutOff(version, term)
+	return f.change(next, nil)
+}
+
+// cutOff is a copy in which a version has another term.
+func (c *claims) cutOff(version string, term uint64) *claims {
+	next := *c
+	next.Terms = maps.Clone(c.Terms)
+	if next.Terms == nil {
+		next.Terms = map[string]uint64{}
+	}
+	next.Terms[version] = term
+	return &next
+}

@@ -79,6 +79,7 @@ func (f *Folder) judge(results []Result) ([]Outcome, []*Result, error) {
 	outcomes := make([]Outcome, len(results))
 	fresh := make([]*Result, 0, len(results))
 	first := make(map[chunk.ID]Record, len(results)) // what of this group is stored
+	terms := f.state.Load().claims.Terms
 	err := f.index.view(func(tx *bolt.Tx) error {
 		for i := range results {
 			r := &results[i]
@@ -90,6 +91,8 @@ func (f *Folder) judge(results []Result) ([]Outcome, []*Result, error) {
 				}
 			}
 			switch {
+			case !ok && r.Term < terms[r.Version]:
+				outcomes[i] = TooLate
 			case !ok:
 				first[r.Chunk] = recordOf(r)
 				fresh = append(fresh, r)

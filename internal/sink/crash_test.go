@@ -32,6 +32,7 @@ func newStory() story {
 type told struct {
 	claimed  bool
 	groups   int  // how many are committed
+	cutOff   bool // a version is
 	finished bool // and no group since
 	trying   bool // one more group is under way
 }
@@ -64,6 +65,12 @@ func TestCrashAtEveryStep(t *testing.T) {
 	for _, g := range s.groups {
 		commit(t, f, g...)
 		known.groups++
+		if known.groups == 2 {
+			if err := f.CutOff(t.Context(), "bad", 1); err != nil {
+				t.Fatal(err)
+			}
+			known.cutOff = true
+		}
 	}
 	sum := finish(t, f, s.all...)
 	known.finished = true
@@ -98,6 +105,9 @@ func (s story) resume(t *testing.T, dir string, known told) {
 	f := openOn(t, newTestFS(), dir, o)
 	if _, bound := f.Plan(); known.claimed && !bound {
 		t.Fatal("the claim is lost")
+	}
+	if known.cutOff && f.Term("bad") != 1 {
+		t.Fatal("a version is not cut off any more")
 	}
 	if known.finished && f.Summary().Output == "" {
 		t.Fatal("the finish is lost")

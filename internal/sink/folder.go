@@ -72,6 +72,9 @@ func (f *Folder) Epoch() uint64 { return f.state.Load().claims.Epoch }
 // Key is the key of every Grant. Do not change it.
 func (f *Folder) Key() []byte { return f.state.Load().claims.Key }
 
+// Term is how often a version was cut off.
+func (f *Folder) Term(version string) uint64 { return f.state.Load().claims.Terms[version] }
+
 // Summary counts what is committed.
 func (f *Folder) Summary() Summary { return f.state.Load().summary() }
 

@@ -22,7 +22,7 @@ import (
 func TestFolderAgreesWithAMap(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
-		m := &model{T: r, t: t, disk: newTestFS(), dir: filepath.Join(t.TempDir(), "sink"), there: make(map[chunk.ID]sink.Result)}
+		m := &model{T: r, t: t, disk: newTestFS(), dir: filepath.Join(t.TempDir(), "sink"), there: make(map[chunk.ID]sink.Result), terms: make(map[string]uint64)}
 		m.o.PartBytes = rapid.Int64Range(1, 2000).Draw(r, "part bytes")
 		m.disk.before = m.fault
 		m.open()
@@ -31,6 +31,7 @@ func TestFolderAgreesWithAMap(t *testing.T) {
 			"commit":  m.commit,
 			"replace": m.replace,
 			"redo":    m.redo,
+			"cut off": m.cutOff,
 			"reopen":  m.reopen,
 			"":        m.check,
 		})
@@ -45,6 +46,7 @@ type model struct {
 	o       sink.FolderOptions
 	f       *sink.Folder
 	there   map[chunk.ID]sink.Result
+	terms   map[string]uint64
 	fetcher int // the number of the one that runs the job
 	full    int // the step, counted down, that finds the disk full; 0: none
 }
@@ -97,7 +99,20 @@ func (m *model) draw(r *rapid.T) sink.Result {
 	res.Digest = sinktest.Digest(id, rapid.SampledFrom([]string{"source", "source", "source", "changed"}).Draw(r, "source"))
 	res.Attempt = rapid.IntRange(0, 9).Draw(r, "attempt")
 	res.Version = rapid.SampledFrom([]string{"v1", "v2"}).Draw(r, "version")
+	res.Term = rapid.Uint64Range(0, 3).Draw(r, "term")
 	return res
+}
+
+func (m *model) cutOff(r *rapid.T) {
+	version, term := rapid.SampledFrom([]string{"v1", "v2", "v3"}).Draw(r, "version"), rapid.Uint64Range(1, 3).Draw(r, "term")
+	m.full = rapid.IntRange(-20, 8).Draw(r, "full at")
+	err := m.f.CutOff(m.t.Context(), version, term)
+	switch {
+	case err == nil:
+		m.terms[version] = max(m.terms[version], term)
+	case !errors.Is(err, sink.ErrFull):
+		r.Fatalf("cut off: %v", err)
+	}
 }
 
 func (m *model) redo(r *rapid.T) {
@@ -125,11 +140,12 @@ func (m *model) redo(r *rapid.T) {
 	if done != want || (m.f.Epoch() > epoch) != (want.Chunks > 0) {
 		r.Fatalf("redo %s: %+v, epoch %d after %d; want %+v", version, done, m.f.Epoch(), epoch, want)
 	}
-	if want.Chunks > 0 { // whoever ran the job is fenced; a new one claims it
+	if want.Chunks > 0 { // what the version still holds comes too late, and whoever ran the job is fenced; a new one claims it
 		if _, err := m.f.Claim(m.t.Context(), plan, fmt.Sprint("fetcher-", m.fetcher)); !errors.Is(err, sink.ErrFenced) {
 			r.Fatalf("claim by the fetcher of before: %v, want ErrFenced", err)
 		}
 		m.full = 0
+		m.terms[version]++
 		m.fetcher++
 		m.claim()
 	}
@@ -143,6 +159,8 @@ func (m *model) commit(r *rapid.T) {
 		group[i] = m.draw(r)
 		old, ok := next[group[i].Chunk]
 		switch {
+		case !ok && group[i].Term < m.terms[group[i].Version]:
+			expect = append(expect, sink.TooLate)
 		case !ok:
 			next[group[i].Chunk] = group[i]
 			expect = append(expect, sink.Committed)
@@ -194,57 +212,10 @@ func (m *model) check(r *rapid.T) {
 	if diff := compare(m.t, m.f, all...); diff != "" {
 		r.Fatal(diff)
 	}
-}
-
-// TestRecordsSurviveCoding, and what is not a record is never taken for one.
-func TestRecordsSurviveCoding(t *testing.T) {
-	t.Parallel()
-	ranges := rapid.Custom(func(r *rapid.T) sink.Range {
-		length := rapid.Int64Min(0).Draw(r, "length")
-		if length == 0 {
-			return sink.Range{}
+	for _, version := range []string{"v1", "v2", "v3"} {
+		if got := m.f.Term(version); got != m.terms[version] {
+			r.Fatalf("term of %s is %d, want %d", version, got, m.terms[version])
 		}
-		return sink.Range{
-			Length: length, Part: rapid.IntRange(0, 1<<31).Draw(r, "part"),
-			Offset: rapid.Int64Min(0).Draw(r, "offset"), Sum: rapid.Uint32().Draw(r, "sum"),
-		}
-	})
-	rapid.Check(t, func(r *rapid.T) {
-		rec := sink.Record{
-			Chunk: chunk.ID(rapid.Uint64().Draw(r, "chunk")), First: rapid.Uint64().Draw(r, "first"),
-			Counts:    rapid.SliceOfN(rapid.OneOf(rapid.Just(1), rapid.IntRange(0, 3), rapid.IntMin(0)), 1, 300).Draw(r, "counts"),
-			Outputs:   ranges.Draw(r, "outputs"),
-			Dead:      ranges.Draw(r, "dead"),
-			DeadCount: rapid.IntMin(0).Draw(r, "dead count"), Attempt: rapid.IntMin(0).Draw(r, "attempt"),
-			Mapper: rapid.String().Draw(r, "mapper"), Version: rapid.String().Draw(r, "version"),
-		}
-		rec.Objects = len(rec.Counts)
-		copy(rec.Digest[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(r, "digest"))
-		key, value := sink.ChunkKey(rec.Chunk), rec.Encode()
-		got, err := sink.DecodeRecord(key, value)
-		if err != nil || !reflect.DeepEqual(got, rec) {
-			r.Fatalf("decoded %+v, %v, want %+v", got, err, rec)
-		}
-		bad := slices.Clone(append(key, value...))
-		bad[rapid.IntRange(0, len(bad)-1).Draw(r, "at")] ^= 1 << rapid.IntRange(0, 7).Draw(r, "bit")
-		if got, err := sink.DecodeRecord(bad[:8], bad[8:]); err == nil {
-			r.Fatalf("a flipped bit gives %+v", got)
-		}
-		if got, err := sink.DecodeRecord(key, value[:rapid.IntRange(0, len(value)-1).Draw(r, "cut")]); err == nil {
-			r.Fatalf("a cut value gives %+v", got)
-		}
-	})
-}
-
-// A hundred objects of one output each, the usual chunk, take few bytes.
-func TestRecordIsSmall(t *testing.T) {
-	t.Parallel()
-	rec := sink.Record{
-		Chunk: 100_000, First: 10_000_000, Objects: 100, Counts: slices.Repeat([]int{1}, 100), Attempt: 1,
-		Outputs: sink.Range{Part: 3, Offset: 1 << 29, Length: 15_000, Sum: 1}, Mapper: "mapper-7c9f8d-x2x4z", Version: "v1.2.3",
-	}
-	if n := len(rec.Encode()); n > 80 {
-		t.Errorf("a record has %d bytes", n)
 	}
 }
 

@@ -22,7 +22,8 @@ type Redone struct {
 // step is done, and none of them after it. Their bytes stay in the parts as garbage.
 //
 // A fetcher that still runs believes that they are saved. Redo gives the job a new
-// epoch, so that it is fenced before it can finish the job. With nothing to
+// epoch, so that it is fenced before it can finish the job. And it cuts the version off:
+// what its mappers still hold is not taken in the place of what goes. With nothing to
 // take out nothing changes. Errors are those of Commit.
 func (f *Folder) Redo(ctx context.Context, version string) (Redone, error) {
 	f.mu.Lock()
@@ -38,7 +39,7 @@ func (f *Folder) Redo(ctx context.Context, version string) (Redone, error) {
 	next := f.state.Load().next()
 	next.totals.Content++
 	next.finished = nil
-	next.claims = next.claims.fence("redo-" + rand.Text())
+	next.claims = next.claims.fence("redo-"+rand.Text()).cutOff(version, next.claims.Terms[version]+1)
 	f.results.begin()
 	f.dead.begin()
 	for i := range bad {

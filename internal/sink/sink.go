@@ -11,8 +11,8 @@ import (
 
 // A Sink keeps the results of one job, each chunk once.
 //
-// All methods may be called from several goroutines. Plan, Epoch, Key and
-// Summary never wait for the disk; the others may.
+// All methods may be called from several goroutines. Plan, Epoch, Key, Term
+// and Summary never wait for the disk; the others may.
 type Sink interface {
 	// Claim binds a new sink to plan, or checks that it is bound to it
 	// (ErrOtherPlan), and gives fetcher a new epoch. The same fetcher claiming
@@ -29,6 +29,15 @@ type Sink interface {
 
 	// Key is the Key of every Grant; nil before the first claim.
 	Key() []byte
+
+	// CutOff says that results of a version of mappers are stored no more, unless
+	// their Term is this one or a later one; what is committed stays. It is durable
+	// before CutOff returns. An earlier term than the version's changes nothing; ErrFull means
+	// that nothing was recorded, ErrUnclaimed that there is no job yet.
+	CutOff(ctx context.Context, version string, term uint64) error
+
+	// Term is the version's; 0: it was never cut off. Like Plan, it never waits.
+	Term(version string) uint64
 
 	// Commit stores a group of results in one step, and says for each what
 	// became of it. When the error is nil all that is Committed or Duplicate
@@ -90,6 +99,7 @@ type Result struct {
 	Attempt int    // from 1
 	Mapper  string // who mapped it
 	Version string // the mapper's version
+	Term    uint64 // of the version, when the mapper was given the chunk; it is not kept
 }
 
 // Outcome says what Commit did with a result.
@@ -104,7 +114,13 @@ const (
 	// Conflict means that the chunk is there, but made from other objects: another
 	// digest, or other ordinals. The source has changed. Nothing was written.
 	Conflict
+	// TooLate means that the version was cut off after its mapper was given the chunk, and
+	// the chunk is not there. Nothing was written.
+	TooLate
 )
+
+// Durable says whether the sink holds the chunk.
+func (o Outcome) Durable() bool { return o == Committed || o == Duplicate }
 
 // String returns the outcome in the words of logs and messages.
 func (o Outcome) String() string {
@@ -115,14 +131,17 @@ func (o Outcome) String() string {
 		return "duplicate"
 	case Conflict:
 		return "conflict"
+	case TooLate:
+		return "too_late"
 	}
 	return fmt.Sprintf("outcome(%d)", int(o))
 }
 
 // A Grant is what a claim gives a fetcher.
 type Grant struct {
-	Epoch uint64 // from 1
-	Key   []byte // 32 random bytes for lease tokens, the same for ever
+	Epoch uint64            // from 1
+	Key   []byte            // 32 random bytes for lease tokens, the same for ever
+	Terms map[string]uint64 // of the versions that were cut off
 }
 
 // An Entry names a committed chunk.

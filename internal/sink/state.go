@@ -28,13 +28,15 @@ var (
 // formatVersion is the folder's. A folder of another one is not touched.
 const formatVersion = 1
 
-// claims is who the sink belongs to. It changes with a claim.
+// claims is who the sink belongs to, and whose results it takes no more. It changes with a claim, and when a version is cut off.
 type claims struct {
 	Job       string      `json:"job"`
 	Plan      *chunk.Plan `json:"plan,omitempty"`
 	Key       []byte      `json:"key,omitempty"`
 	Epoch     uint64      `json:"epoch"`
 	Claimants []claimant  `json:"claimants,omitempty"` // by ascending epoch
+
+	Terms map[string]uint64 `json:"terms,omitempty"` // how often versions of mappers were cut off
 }
 
 type claimant struct {

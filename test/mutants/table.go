@@ -63,7 +63,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestTakeover|TestFrozenFetcherComesBack", nil}},
 		}, {
 			id: "M8", what: "a duplicate result is not confirmed again",
-			edits:    []edit{{"internal/saver/commit.go", "if outcomes[i] != sink.Conflict {", "if outcomes[i] == sink.Committed {"}},
+			edits:    []edit{{"internal/saver/commit.go", "if outcomes[i].Durable() {", "if outcomes[i] == sink.Committed {"}},
 			caughtBy: []lane{{"./internal/saver", "TestSave", nil}},
 		}, {
 			id: "M9", what: "no lease ever ends by silence",
@@ -94,7 +94,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./internal/chunk", ".", nil}},
 		}, {
 			id: "M18", what: "lease tokens are not checked",
-			edits:    []edit{{"internal/saver/commit.go", "\tcase !bus.CheckToken(", "\tcase false && !bus.CheckToken("}},
+			edits:    []edit{{"internal/saver/commit.go", "\tcase lease.Vouches(", "\tcase true || lease.Vouches("}},
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}, {"./internal/saver", ".", nil}},
 		}, {
 			id: "M19", what: "the fetcher judges mappers by a time in which it was away itself",
@@ -104,6 +104,14 @@ func protocolMutants() []mutant {
 			id: "M20", what: "one witness is enough to condemn an object",
 			edits:    []edit{{"internal/ledger/poison.go", "const witnesses = 2\n", "const witnesses = 1\n"}},
 			caughtBy: []lane{{"./internal/ledger", ".", nil}},
+		}, {
+			id: "M21", what: "the saver is not told that a version is cut off",
+			edits:    []edit{{"internal/fetcher/version.go", "\tv.untold = true\n", ""}},
+			caughtBy: []lane{{"./test/sim", "TestCutOff", nil}},
+		}, {
+			id: "M22", what: "a result that waits for its commit is committed though its version is cut off meanwhile",
+			edits:    []edit{{"internal/sink/commit.go", "\t\t\tcase !ok && r.Term < terms[r.Version]:\n", "\t\t\tcase false:\n"}},
+			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		},
 	}
 }

@@ -29,13 +29,14 @@ type Sink struct {
 	results  map[chunk.ID]sink.Result // guarded by mu
 	groups   [][]chunk.ID             // guarded by mu; the commits that succeeded
 	finished bool                     // guarded by mu
+	terms    map[string]uint64        // guarded by mu
 }
 
 var _ sink.Sink = (*Sink)(nil)
 
 // NewSink returns an empty sink.
 func NewSink() *Sink {
-	return &Sink{fetchers: map[string]uint64{}, results: map[chunk.ID]sink.Result{}}
+	return &Sink{fetchers: map[string]uint64{}, results: map[chunk.ID]sink.Result{}, terms: map[string]uint64{}}
 }
 
 var key = bytes.Repeat([]byte("k"), 32)
@@ -60,7 +61,22 @@ func (s *Sink) Claim(_ context.Context, plan chunk.Plan, fetcher string) (sink.G
 		s.epoch++
 		s.plan, s.fetchers[fetcher] = &plan, s.epoch
 	}
-	return sink.Grant{Epoch: s.epoch, Key: key}, nil
+	return sink.Grant{Epoch: s.epoch, Key: key, Terms: maps.Clone(s.terms)}, nil
+}
+
+// CutOff implements sink.Sink.
+func (s *Sink) CutOff(_ context.Context, version string, term uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.terms[version] = max(s.terms[version], term)
+	return nil
+}
+
+// Term implements sink.Sink.
+func (s *Sink) Term(version string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.terms[version]
 }
 
 // Plan implements sink.Sink.
@@ -103,6 +119,8 @@ func (s *Sink) Commit(_ context.Context, group []sink.Result) ([]sink.Outcome, e
 		ids = append(ids, r.Chunk)
 		old, there := s.results[r.Chunk]
 		switch {
+		case !there && r.Term < s.terms[r.Version]:
+			outcomes[i] = sink.TooLate
 		case !there:
 			s.results[r.Chunk], outcomes[i] = r, sink.Committed
 		case old.Digest == r.Digest && old.First == r.First:
@@ -249,6 +267,14 @@ func (o opened) Commit(ctx context.Context, group []sink.Result) ([]sink.Outcome
 		return nil, err
 	}
 	return o.Sink.Commit(ctx, group)
+}
+
+// CutOff implements sink.Sink.
+func (o opened) CutOff(ctx context.Context, version string, term uint64) error {
+	if err := o.alive(); err != nil {
+		return err
+	}
+	return o.Sink.CutOff(ctx, version, term)
 }
 
 // Finish implements sink.Sink.

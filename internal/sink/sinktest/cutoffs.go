@@ -1,0 +1,68 @@
+package sinktest
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// given is a result of a lease of some term.
+func given(r sink.Result, version string, term uint64) sink.Result {
+	r.Version, r.Term = version, term
+	return r
+}
+
+var cutoffs = map[string]func(*harness){
+	"a version that is cut off has no late result stored": func(h *harness) {
+		t := h.t
+		if err := h.CutOff(t.Context(), "v2", 1); !errors.Is(err, sink.ErrUnclaimed) {
+			t.Fatalf("cut off before the first claim: %v, want ErrUnclaimed", err)
+		}
+		h.claim(Plan("a"), "f1")
+		all := Chain("", []int{1}, []int{1, 0}, []int{2}, []int{1})
+		h.commit([]sink.Result{given(all[0], "v2", 0)}, sink.Committed)
+		h.cutOff("v2", 1)
+		for range 2 { // as it is now, and after reopening
+			h.commit([]sink.Result{
+				given(all[0], "v2", 0), // what is there stays, and a repeat of it is told so
+				given(all[1], "v2", 0),
+				given(all[1], "v2", 0),
+			}, sink.Duplicate, sink.TooLate, sink.TooLate)
+			h.wantEntries(all[0])
+			if h.Term("v2") != 1 || h.Term("v1") != 0 {
+				t.Fatalf("terms are %d and %d, want 1 and 0", h.Term("v2"), h.Term("v1"))
+			}
+			h.reopen()
+		}
+		h.commit([]sink.Result{given(all[1], "v2", 0), given(all[1], "v1", 0), given(all[2], "v2", 1), given(all[3], "v2", 7)},
+			sink.TooLate, sink.Committed, sink.Committed, sink.Committed)
+		h.wantFinish(all...)
+	},
+	"the next fetcher knows who is cut off": func(h *harness) {
+		t := h.t
+		if g := h.claim(Plan("a"), "f1"); len(g.Terms) > 0 {
+			t.Fatalf("first grant has terms %v", g.Terms)
+		}
+		h.cutOff("v2", 1)
+		h.cutOff("v2", 2)
+		h.cutOff("v2", 1) // late, or twice: nothing changes
+		h.cutOff("", 4)
+		h.reopen()
+		want := map[string]uint64{"v2": 2, "": 4}
+		for _, fetcher := range []string{"f1", "f2"} {
+			if g := h.claim(Plan("a"), fetcher); !maps.Equal(g.Terms, want) {
+				t.Fatalf("grant of %s has terms %v, want %v", fetcher, g.Terms, want)
+			}
+		}
+		h.commit(slices.Concat(Chain("", []int{1}), Chain("x", []int{1})), sink.Committed, sink.Duplicate)
+	},
+}
+
+func (h *harness) cutOff(version string, term uint64) {
+	h.t.Helper()
+	if err := h.CutOff(h.t.Context(), version, term); err != nil {
+		h.t.Fatal(err)
+	}
+}

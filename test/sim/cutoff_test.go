@@ -1,0 +1,132 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/mapper"
+)
+
+// cutsOff makes a fetcher cut off a version half of whose objects fail. It hands out a
+// chunk each 100 ms: else a mapper has all of them before the first is saved.
+func cutsOff(c *fetcher.Config) { c.BreakAt, c.BreakFor, c.Rate = 0.5, 10*time.Minute, 20 }
+
+func version(name string) func(*mapper.Config) { return func(c *mapper.Config) { c.Version = name } }
+
+// cutOff is a job in which v2 is cut off while a slow mapper of it has chunk 0 in work.
+func cutOff(t *testing.T, test func(t *testing.T, w *world, f, bad *role)) {
+	run(t, 40, 2, func(t *testing.T, w *world) {
+		w.saver("saver")
+		f := w.fetcher("fetcher", cutsOff)
+		w.mapper("slow", "users?duration=10s", version("v2"))
+		pass(time.Second)
+		bad := w.mapper("bad", `jq:error("bad")`, version("v2"))
+		w.until(5*time.Second, "v2 to be cut off", func() bool { return w.sink.Term("v2") > 0 })
+		test(t, w, f, bad)
+	})
+}
+
+// ended is a job that is done: dead is what v2 had saved before it was cut off, and
+// nothing else.
+func (w *world) ended(t *testing.T, f *role) {
+	t.Helper()
+	if err := f.within(30 * time.Second); !errors.Is(err, app.ErrDeadLetters) {
+		t.Fatalf("job ended with %v, want ErrDeadLetters", err)
+	}
+	var ordinals []int
+	for id := range chunk.ID(20) {
+		if r, _ := w.sink.Result(id); r.Version == "v2" && r.Term == 0 {
+			ordinals = append(ordinals, 2*int(id), 2*int(id)+1)
+		}
+	}
+	w.complete(40, ordinals...)
+	if r, _ := w.sink.Result(0); r.Version != "v1" {
+		t.Errorf("chunk 0 is saved from version %s, which was cut off while it had it", r.Version)
+	}
+}
+
+// TestCutOff_held: what a version has in work when it is cut off is given to others at once.
+func TestCutOff_held(t *testing.T) {
+	cutOff(t, func(t *testing.T, w *world, f, _ *role) {
+		w.mapper("good", "users", nil)
+		w.until(5*time.Second, "another to have chunk 0 saved", func() bool { _, there := w.sink.Result(0); return there })
+		w.ended(t, f)
+	})
+}
+
+// TestCutOff_late: a mapper that does not hear that it is to give up has its result
+// refused, also by a saver that was started since; the chunk is mapped by others.
+func TestCutOff_late(t *testing.T) {
+	for name, restart := range map[string]bool{"same saver": false, "saver restarted": true} {
+		t.Run(name, func(t *testing.T) {
+			run(t, 40, 2, func(t *testing.T, w *world) {
+				deaf := func(p bustest.Packet) bustest.Fate {
+					_, err := bus.DecodeOrder(p.Message)
+					return bustest.Fate{Drop: p.To == "slow" && err == nil}
+				}
+				w.tape.faults(deaf)
+				s := w.saver("saver")
+				f := w.fetcher("fetcher", cutsOff)
+				w.mapper("slow", "users?duration=10s", version("v2"))
+				pass(time.Second)
+				w.mapper("bad", `jq:error("bad")`, version("v2"))
+				w.until(5*time.Second, "v2 to be cut off", func() bool { return w.sink.Term("v2") > 0 })
+				if restart {
+					s.crash()
+					w.saver("saver")
+				}
+				pass(3 * time.Second)
+				w.mapper("good", "users", nil)
+				w.ended(t, f)
+				if late := w.tape.saved("slow"); len(late) == 0 || late[0].m.Chunk != 0 {
+					t.Errorf("the slow mapper sent %d results: nothing came late", len(late))
+				}
+			})
+		})
+	}
+}
+
+// TestCutOff_takeover: the next fetcher's leases are good, whoever was cut off before.
+func TestCutOff_takeover(t *testing.T) {
+	cutOff(t, func(t *testing.T, w *world, f, bad *role) {
+		bad.crash()
+		f.crash()
+		f = w.fetcher("fetcher", nil)
+		w.mapper("mended", "users", version("v2"))
+		if err := f.within(time.Minute); !errors.Is(err, app.ErrDeadLetters) {
+			t.Fatalf("job ended with %v, want ErrDeadLetters", err)
+		}
+		if r, _ := w.sink.Result(19); r.Version != "v2" {
+			t.Errorf("the last chunk is of version %q, want v2", r.Version)
+		}
+	})
+}
+
+// TestCutOff_probe: the saver takes the probe of a version that was cut off, each time.
+func TestCutOff_probe(t *testing.T) {
+	run(t, 40, 2, func(t *testing.T, w *world) {
+		w.saver("saver")
+		f := w.fetcher("fetcher", func(c *fetcher.Config) { cutsOff(c); c.BreakFor = time.Second })
+		w.mapper("bad", `jq:error("bad")`, version("v2"))
+		var first uint64
+		for n := uint64(1); n <= 3; n++ {
+			w.until(10*time.Second, fmt.Sprintf("v2 to be cut off %d times", n), func() bool { return w.sink.Term("v2") == n })
+			if saved := w.sink.Summary().Chunks; n > 1 && saved != first+n-1 {
+				t.Errorf("%d chunks are saved when it is cut off the %dth time, want one more for each probe after %d", saved, n, first)
+			} else if n == 1 {
+				first = saved
+			}
+		}
+		w.mapper("good", "users", nil)
+		if err := f.within(30 * time.Second); !errors.Is(err, app.ErrDeadLetters) {
+			t.Fatalf("job ended with %v, want ErrDeadLetters", err)
+		}
+	})
+}
