@@ -69,6 +69,7 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 			Mapper: m, of: d.versionOf(now, m.Version), taken: map[uint64]struct{}{}, version: label, counter: d.f.metrics.saved.WithLabelValues(label),
 		}
 		d.mappers[m.ID].pace.begin(now)
+		d.ledger.Bar(m.ID, d.mappers[m.ID].of.barred)
 		d.f.log.Info().Str("mapper", m.Name).Str("mapper_id", m.ID).Str("mapper_version", m.Version).Msg("mapper is here")
 	}
 	d.mappers[m.ID].note(now, h.Asking)
