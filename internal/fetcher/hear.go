@@ -102,6 +102,8 @@ func (d *desk) hearSaved(now time.Time, s bus.Saved) {
 	case s.Epoch > d.f.grant.epoch:
 		d.fail(ErrFenced)
 		return
+	case s.Epoch < d.f.grant.epoch:
+		return // the claim has asked what was there; since this was sent chunks may have been put back to work
 	}
 	for _, c := range s.Chunks {
 		d.saved(now, c.Entry, c.Mapper, c.Dead)
