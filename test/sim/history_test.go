@@ -24,11 +24,12 @@ var (
 // wanted is what must have happened in enough seeds, lest the scenarios prove
 // less than they seem to.
 var wanted = []string{
-	"backup attempt", "careful", "chunk given up", "chunk redelivered", "damaged", "fenced fetcher", "goodbye", "handed out again",
+	"backup attempt", "careful", "chunk given up", "chunk redelivered", "copy handed out", "damaged", "dead letters looked at", "fenced fetcher", "goodbye", "handed out again",
 	"lease adopted", "liar believed", "liar got a chunk", "lie refused: a chunk that it did not get", "lie refused: a chunk with another digest",
 	"lie refused: fewer objects", "lie refused: more objects", "lost confirmation found by list", "mapper knows a newer fetcher", "minutes late", "nats away",
-	"object skipped", "order drop", "order ping", "other plan refused", "result busy", "result committed", "result duplicate",
-	"result in parts", "saver ended by its sink", "takeover", "work left after the trouble",
+	"object skipped", "order drop", "order obeyed: allow", "order obeyed: shadow", "order obeyed: share", "order ping", "other plan refused",
+	"probe of a version went well", "redo", "result busy", "result committed", "result compared", "result duplicate", "result in parts", "saver ended by its sink",
+	"shadow report looked at", "takeover", "version cut off", "version held to its share", "work left after the trouble",
 }
 
 // enough is how many seeds must show all that is wanted.
@@ -100,6 +101,9 @@ func play(t *testing.T, s *scenario, again string, learn func(*crew)) {
 			c.watch.complete()
 			c.finish()
 			c.watch.complete()
+			if c.mend(); c.result != nil {
+				c.watch.complete()
+			}
 		}
 		c.end()
 		learn(c)
