@@ -147,7 +147,7 @@ func strikeEverywhere(t *testing.T, job func(...strike) *scenario) {
 	}
 	t.Logf("%d strikes, %d pairs", len(first), len(both))
 	if *pairs > 0 {
-		dice := rand.New(rand.NewPCG(*firstSeed, 0))
+		dice := rand.New(rand.NewPCG(1, *firstSeed))
 		dice.Shuffle(len(both), func(i, j int) { both[i], both[j] = both[j], both[i] })
 		both = both[:min(*pairs/2, len(both))]
 	}
