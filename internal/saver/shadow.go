@@ -30,7 +30,7 @@ type shadows struct {
 
 // queueShadow takes a result to be compared, or has it come again.
 func (s *Saver) queueShadow(p pending) {
-	if bytes := s.comparing.Add(p.bytes()); bytes <= maxShadowBytes || bytes == p.bytes() {
+	if waiting := s.comparing.Add(p.bytes()); waiting <= maxShadowBytes || waiting == p.bytes() {
 		select {
 		case s.shadowed <- p:
 			return

@@ -212,7 +212,7 @@ func (c *crew) retire(version string) {
 	}
 }
 
-// id of a hand-out to a mapper.
-func gotten(mapper string, id chunk.ID) string {
-	return mapper + " " + strconv.FormatUint(uint64(id), 10)
+// gotten names a chunk in the hands of a mapper.
+func gotten(by string, id chunk.ID) string {
+	return by + " " + strconv.FormatUint(uint64(id), 10)
 }
