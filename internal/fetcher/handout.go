@@ -19,6 +19,7 @@ func (d *desk) handOut(now time.Time) {
 		return
 	}
 	for len(d.f.sends) < cap(d.f.sends) && !now.Before(d.nextSend) && d.ledger.HasWork(now) {
+		d.bar(now)
 		if !d.waiting.first(func(a ask) bool { return d.lease(now, a) }) {
 			return // there is work, but none that those who wait may have
 		}

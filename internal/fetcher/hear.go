@@ -69,6 +69,7 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 			Mapper: m, of: d.versionOf(now, m.Version), taken: map[uint64]struct{}{}, version: label, counter: d.f.metrics.saved.WithLabelValues(label),
 		}
 		d.mappers[m.ID].pace.begin(now)
+		d.ledger.Bar(m.ID, d.mappers[m.ID].of.barred)
 		d.f.log.Info().Str("mapper", m.Name).Str("mapper_id", m.ID).Str("mapper_version", m.Version).Msg("mapper is here")
 	}
 	d.mappers[m.ID].note(now, h.Asking)
@@ -101,6 +102,8 @@ func (d *desk) hearSaved(now time.Time, s bus.Saved) {
 	case s.Epoch > d.f.grant.epoch:
 		d.fail(ErrFenced)
 		return
+	case s.Epoch < d.f.grant.epoch:
+		return // the claim has asked what was there; since this was sent chunks may have been put back to work
 	}
 	for _, c := range s.Chunks {
 		d.saved(now, c.Entry, c.Mapper, c.Dead)

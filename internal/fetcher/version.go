@@ -37,6 +37,7 @@ type version struct {
 
 	share  float64 // most of the chunks handed out; 1: as many as it asks for
 	credit float64 // chunks that it may have now
+	barred bool    // it may have none; its mappers are so in the ledger
 
 	recent []result  // the last chunks, oldest first
 	until  time.Time // cut off until then, and then on probe; zero: it is not
@@ -98,6 +99,23 @@ func (v *version) mayHave(now time.Time, held func() int) bool {
 		return true
 	}
 	return !now.Before(v.until) && held() == 0 // one chunk at a time, as a probe
+}
+
+// bar tells the ledger whose mappers may have no chunk now: those of versions that
+// are limited, cut off or shadow.
+func (d *desk) bar(now time.Time) {
+	for _, v := range d.versions {
+		barred := d.shadow.Version == v.name || !v.mayHave(now, func() int { return d.heldBy(v) })
+		if barred == v.barred {
+			continue
+		}
+		v.barred = barred
+		for id, m := range d.mappers {
+			if m.of == v {
+				d.ledger.Bar(id, barred)
+			}
+		}
+	}
 }
 
 // given notes that a version got a chunk: those that are limited may have more

@@ -189,7 +189,7 @@ func (l *Ledger) checkMappers() error {
 			return fmt.Errorf("mapper %s does chunk %d without holding it", id, m.doing.Chunk)
 		case m.survived && m.doing == nil:
 			return fmt.Errorf("mapper %s survived nothing", id)
-		case m.saves > 0:
+		case m.isCredible():
 			credible++
 		}
 	}

@@ -19,6 +19,7 @@ type mapper struct {
 	holds   map[chunk.ID]*entry
 	careful int // how many of them in careful mode; more than one never
 	saves   int // chunks of its that were saved
+	barred  bool
 
 	doing    *Doing // the object it announced last
 	survived bool   // it announced another one of the same chunk before
@@ -57,12 +58,32 @@ func (l *Ledger) leave(m *mapper, count *uint64, why Reason, end func(*entry, *m
 	}
 	l.byHeard.Remove(m.element)
 	delete(l.mappers, m.id)
-	if m.saves > 0 {
+	if m.isCredible() {
 		l.credible--
 	}
 	l.gone.remember(m.id, m.seq)
 	return held
 }
+
+// Bar says that the mapper gets no chunk for now, whatever it asks for, or may
+// have some again. A chunk that needs a witness does not wait for one that is barred.
+func (l *Ledger) Bar(name string, barred bool) {
+	m := l.mappers[name]
+	if m == nil || m.barred == barred {
+		return
+	}
+	m.barred = barred
+	switch {
+	case m.saves == 0:
+	case barred:
+		l.credible--
+	default:
+		l.credible++
+	}
+}
+
+// isCredible says whether the mapper has shown that it works, and may do so again.
+func (m *mapper) isCredible() bool { return m.saves > 0 && !m.barred }
 
 // Alive notes that a mapper answered a direct question.
 func (l *Ledger) Alive(now time.Time, name string) {

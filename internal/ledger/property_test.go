@@ -48,15 +48,21 @@ func TestAnyHistory(t *testing.T) {
 					w.step(n, 0)
 				}
 			},
-			"confirm":       func(t *rapid.T) { w.tell(rapid.Bool().Draw(t, "again")) },
-			"unconfirmed":   func(*rapid.T) { w.told = nil },
-			"settle":        func(*rapid.T) { w.settle() },
-			"bury":          func(*rapid.T) { w.bury() },
-			"die":           func(t *rapid.T) { some(t).dead = true },
-			"cut off":       func(t *rapid.T) { some(t).away = true },
-			"back":          func(t *rapid.T) { some(t).away = false },
-			"no answer":     func(t *rapid.T) { w.unanswered(some(t)) },
-			"goodbye":       func(t *rapid.T) { w.goodbye(some(t)) },
+			"confirm":     func(t *rapid.T) { w.tell(rapid.Bool().Draw(t, "again")) },
+			"unconfirmed": func(*rapid.T) { w.told = nil },
+			"settle":      func(*rapid.T) { w.settle() },
+			"bury":        func(*rapid.T) { w.bury() },
+			"die":         func(t *rapid.T) { some(t).dead = true },
+			"cut off":     func(t *rapid.T) { some(t).away = true },
+			"back":        func(t *rapid.T) { some(t).away = false },
+			"no answer":   func(t *rapid.T) { w.unanswered(some(t)) },
+			"goodbye":     func(t *rapid.T) { w.goodbye(some(t)) },
+			"bar": func(t *rapid.T) { // any but the first, so that the job goes on
+				if n := some(t); n != w.nodes[0] {
+					n.barred = !n.barred
+					w.ledger.Bar(n.id, n.barred)
+				}
+			},
 			"forgive":       func(*rapid.T) { w.ledger.Forgive(w.now) },
 			"alive":         func(t *rapid.T) { w.ledger.Alive(w.now, some(t).id) },
 			"pass":          func(t *rapid.T) { w.pass(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond) },

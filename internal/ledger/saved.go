@@ -73,10 +73,11 @@ func (l *Ledger) credit(name string) {
 	if m == nil {
 		return
 	}
-	if m.saves == 0 {
+	was := m.isCredible()
+	m.saves++
+	if !was && m.isCredible() {
 		l.credible++
 	}
-	m.saves++
 }
 
 // Doubts lists the chunks that lost their last lease, by ID. Whether they go

@@ -46,6 +46,7 @@ type node struct {
 	dead    bool
 	away    bool // cut off or stopped; it says nothing
 	broken  bool // it crashes on the first thing it touches
+	barred  bool // it is given nothing
 	open    []uint64
 	work    []*work
 }
@@ -129,6 +130,7 @@ func (n *node) report() Report {
 
 func (w *world) hear(n *node, r Report) {
 	h := w.ledger.Hear(w.now, r)
+	w.ledger.Bar(n.id, n.barred)
 	for _, id := range h.Lost {
 		if !w.owners[id][n.id] {
 			w.t.Fatalf("mapper %s lost chunk %d, which was not its", n.id, id)
@@ -172,6 +174,9 @@ func (w *world) giveUp(n *node) {
 // serve answers the oldest request that can be; it may get lost on the way.
 func (w *world) serve(arrives bool) bool {
 	for i, a := range w.queue {
+		if a.node.barred {
+			continue
+		}
 		if given, ok := w.lease(a); ok {
 			w.queue = slices.Delete(w.queue, i, i+1)
 			open := slices.Index(a.node.open, a.seq)

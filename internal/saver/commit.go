@@ -66,11 +66,7 @@ func (s *Saver) handleSave(r *bus.Request) {
 	}}
 	p.span = s.span(save)
 	if save.Shadow {
-		select {
-		case s.shadowed <- p:
-		default:
-			s.answer(r, bus.SaveBusy, "saver has too many results to compare")
-		}
+		s.queueShadow(p)
 		return
 	}
 	s.metrics.in.Add(float64(p.bytes()))

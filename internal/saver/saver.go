@@ -38,6 +38,7 @@ type Saver struct {
 	tracer  *trace.Tracer // nil: off
 
 	shadowed   chan pending // handlers → compare loop
+	comparing  atomic.Int64 // bytes in shadowed, and of the one that is compared
 	shadows    shadows
 	queue      chan pending                  // handlers → commit loop
 	queued     atomic.Int64                  // bytes in queue

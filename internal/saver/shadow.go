@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	maxShadows  = 64  // results that wait to be compared; more come again
-	maxCompared = 100 // versions that are remembered
+	maxShadows     = 64       // results that wait to be compared; more come again
+	maxShadowBytes = 64 << 20 // of them, but for one that is larger by itself
+	maxCompared    = 100      // versions that are remembered
 )
 
 // shadows is what came of comparing results that shadow with those that are saved.
@@ -27,11 +28,26 @@ type shadows struct {
 	differences []bus.Difference            // guarded by mu; the latest last
 }
 
+// queueShadow takes a result to be compared, or has it come again.
+func (s *Saver) queueShadow(p pending) {
+	if waiting := s.comparing.Add(p.bytes()); waiting <= maxShadowBytes || waiting == p.bytes() {
+		select {
+		case s.shadowed <- p:
+			return
+		default:
+		}
+	}
+	s.comparing.Add(-p.bytes())
+	s.answer(p.request, bus.SaveBusy, "saver has too many results to compare")
+}
+
 // compareLoop compares results that shadow until the queue is closed. It keeps off the
 // commit loop: who waits for a commit waits for no comparison.
 func (s *Saver) compareLoop(ctx context.Context) error {
 	for p := range s.shadowed {
-		switch err := s.compare(ctx, p.result); {
+		err := s.compare(ctx, p.result)
+		s.comparing.Add(-p.bytes())
+		switch {
 		case err == nil:
 			s.answer(p.request, bus.SaveDuplicate, "") // the chunk is saved, and this result is not
 		case errors.Is(err, sink.ErrNoChunk), errors.Is(err, errOtherObjects):

@@ -23,6 +23,7 @@ func (s *Saver) span(save bus.Save) trace.Span {
 // decided ends the span of a result that is durable now, or was before, or never will be.
 func (p pending) decided(outcome sink.Outcome, group int) {
 	switch outcome {
+	case sink.Committed, sink.Duplicate:
 	case sink.Conflict:
 		p.span.Fail(errors.New("the sink holds this chunk with other content"))
 	case sink.TooLate:

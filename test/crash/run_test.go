@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,6 +35,57 @@ func TestRun(t *testing.T) {
 		}
 		if stdout, stderr, code := proc.Run(t, nil, "chunkline", "verify", "-o", output); code != 0 {
 			t.Errorf("verify: exit %d\n%s%s", code, stdout, stderr)
+		}
+	})
+}
+
+// retries are where chunkline dead retry dies: opening the folder, in the place
+// of the first chunk's result and of the second's, and laying out the output.
+var retries = []string{
+	"sink.commit.index:2", "sink.open.index:1", "sink.checked:1", "sink.write.results.half:1", "sink.write.results:1",
+	"sink.write.results.half:2", "sink.sync.results:1", "sink.commit.index:1", "sink.write.results:2", "sink.sync.results:2",
+	"sink.rename.output:1", "sink.commit.index:3", "sink.create.output:1", "sink.write.output.half:1", "sink.write.output:1", "sink.sync.output:1",
+}
+
+// TestDeadRetry kills chunkline dead retry. The same command again mends what is
+// left, the job's own command lays it out, and nothing is there twice.
+func TestDeadRetry(t *testing.T) {
+	w := newWorld(t)
+	each(t, some(retries), func(p string) string { return p }, func(t *testing.T, place string) {
+		output := filepath.Join(t.TempDir(), "output.jsonl")
+		run := []string{"run", "-i", w.source, "-o", output, "--transform", "users", "--chunk-size", "15", "-j", "4"}
+		retry := []string{"dead", "retry", "-o", output, "--transform", "identity"}
+		if _, stderr, code := proc.Run(t, nil, "chunkline", run...); code != 4 {
+			t.Fatalf("the job: exit code %d, want 4: %s", code, stderr)
+		}
+		before, err := os.ReadFile(output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, stderr, code := proc.Run(t, []string{"CHUNKLINE_FAILPOINT=" + place}, "chunkline", retry...)
+		if code != -1 || !strings.Contains(stderr, "failpoint "+place+"\n") {
+			t.Fatalf("exit code %d, not killed at %s: %s", code, place, stderr)
+		}
+		for _, command := range [][]string{retry, run} {
+			if _, stderr, code := proc.Run(t, nil, "chunkline", command...); code != 0 {
+				t.Errorf("%s: exit code %d, want 0: %s", command[0], code, stderr)
+			}
+		}
+		if stdout, stderr, code := proc.Run(t, nil, "chunkline", "verify", "-o", output); code != 0 {
+			t.Errorf("verify: exit %d\n%s%s", code, stdout, stderr)
+		}
+		after, err := os.ReadFile(output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kept strings.Builder // without what was mended
+		for line := range strings.Lines(string(after)) {
+			if !strings.HasPrefix(line, `{"nobody":`) {
+				kept.WriteString(line)
+			}
+		}
+		if n := strings.Count(string(after), "\n"); n != objects || kept.String() != string(before) {
+			t.Errorf("the output has %d lines, want %d, and those of before among them", n, objects)
 		}
 	})
 }

@@ -112,6 +112,8 @@ func TestMutations(t *testing.T) {
 	fetcher := j.fetcher()
 	work := j.lease()
 	result := j.result(work)
+	shadow := result
+	shadow.Shadow = true
 	plan := work.Plan
 	j.mapper("mapper", "users?duration=200ms", "WORKERS=1")
 	j.await(bus.VerbSaved)
@@ -124,9 +126,15 @@ func TestMutations(t *testing.T) {
 		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncList, Plan: plan, Fetcher: "x", Epoch: 1, Limit: 5}.Encode()),
 		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncList, Plan: plan, Fetcher: "x", Epoch: 1, Chunks: []chunk.ID{work.Chunk.ID}}.Encode()),
 		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncFinish, Plan: plan, Fetcher: "x", Epoch: 1, Total: bus.Totals{Chunks: 1}}.Encode()),
+		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncDead, Plan: plan, Fetcher: "x", Epoch: 1, From: 9, Limit: 5}.Encode()),
+		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncShadow, Plan: plan, Fetcher: "x", Epoch: 1}.Encode()),
+		j.message(bus.VerbSave, shadow.Encode()),
 		marked(j.await(bus.VerbSaved)),
 		j.message(bus.VerbStatus, bus.StatusQuery{}.Encode()),
 		j.message(bus.VerbControl, bus.Control{Action: bus.ControlResume}.Encode()),
+		j.message(bus.VerbControl, bus.Control{Action: bus.ControlShare, Version: "other", Share: 0.5}.Encode()),
+		j.message(bus.VerbControl, bus.Control{Action: bus.ControlShadow, Version: "other", Share: 0.5}.Encode()),
+		j.message(bus.VerbControl, bus.Control{Action: bus.ControlAllow, Version: "other"}.Encode()),
 		j.message(bus.VerbMapper(victim.Mapper.ID), bus.Order{Plan: plan, Kind: bus.OrderDrop, Chunk: 7}.Encode()),
 	}
 	at := "part." + j.partSubject()

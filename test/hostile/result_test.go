@@ -46,6 +46,8 @@ func TestForgedResults(t *testing.T) {
 		{"more lines than counted", bus.SaveBusy, func(s *bus.Save) { s.Outputs = append(s.Outputs, lines[0]...) }},
 		{"the last line without end", bus.SaveBusy, func(s *bus.Save) { s.Outputs = s.Outputs[:len(s.Outputs)-1] }},
 		{"an output and a dead letter", bus.SaveRefused, func(s *bus.Save) { s.Dead, s.DeadCount = letter, 1 }},
+		{"a result to compare with what is not saved", bus.SaveRefused, func(s *bus.Save) { s.Shadow = true }},
+		{"a result to compare without a token", bus.SaveRefused, func(s *bus.Save) { s.Shadow, s.Token = true, other.Token }},
 		{"more dead letters than objects", bus.SaveRefused, func(s *bus.Save) {
 			s.Counts, s.Outputs = make([]int, 100), nil
 			s.Dead, s.DeadCount = bytes.Repeat(letter, 101), 101
@@ -72,6 +74,12 @@ func TestForgedResults(t *testing.T) {
 	reordered.Outputs = bytes.Join(lines, nil)
 	if got := j.save(reordered.Encode()); got.Status != bus.SaveDuplicate {
 		t.Errorf("another content of the same chunk: %s %s, want duplicate", got.Status, got.Reason)
+	}
+	reordered.Shadow = true
+	for range 200 { // compared as often as it comes, and never saved
+		if got := j.save(reordered.Encode()); got.Status != bus.SaveDuplicate {
+			t.Fatalf("another content, to compare: %s %s, want duplicate", got.Status, got.Reason)
+		}
 	}
 	j.mapper("mapper", "users")
 	j.end(fetcher)

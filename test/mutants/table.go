@@ -36,6 +36,10 @@ func sinkMutants() []mutant {
 			edits:    []edit{{"internal/sink/recover.go", "\t\t\tif err := reader.copy(io.Discard, s, place, &r); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n", "\t\t\t_ = reader.copy(io.Discard, s, place, &r)\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestDamagedParts", nil}},
 		}, {
+			id: "M25", what: "redo does not fence the fetcher that believes its chunks are saved",
+			edits:    []edit{{"internal/sink/redo.go", "\tnext.claims = next.claims.fence(", "\t_ = next.claims.fence("}},
+			caughtBy: []lane{{"./internal/sink", "TestCrashInRedo", nil}},
+		}, {
 			id: "M17", what: "a sink that was killed in a commit is built on before what was read is durable",
 			edits:    []edit{{"internal/sink/recover.go", "\tif err := f.index.anchor(); err != nil {\n\t\treturn err\n\t}\n", ""}},
 			caughtBy: []lane{{"./internal/sink", "TestKilledInCommit", nil}},
@@ -105,11 +109,27 @@ func protocolMutants() []mutant {
 			edits:    []edit{{"internal/ledger/poison.go", "const witnesses = 2\n", "const witnesses = 1\n"}},
 			caughtBy: []lane{{"./internal/ledger", ".", nil}},
 		}, {
-			id: "M21", what: "the saver is not told that a version is cut off",
+			id: "M21", what: "a version that only shadows gets chunks to be saved",
+			edits:    []edit{{"internal/fetcher/handout.go", "\tif d.shadows(m) {\n\t\treturn false\n\t}\n", ""}},
+			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}},
+		}, {
+			id: "M22", what: "a version gets more than its share",
+			edits:    []edit{{"internal/fetcher/version.go", "\tcase v.untold, v.share < 1 && v.credit < 1:\n", "\tcase v.untold:\n"}},
+			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}},
+		}, {
+			id: "M23", what: "a chunk waits for a witness that gets no chunk",
+			edits:    []edit{{"internal/fetcher/handout.go", "\t\td.bar(now)\n", ""}},
+			caughtBy: []lane{{"./test/sim", "TestWitnessMayHaveNone", nil}},
+		}, {
+			id: "M24", what: "a confirmation of before the fetcher's claim is believed",
+			edits:    []edit{{"internal/fetcher/hear.go", "\tcase s.Epoch < d.f.grant.epoch:\n", "\tcase false:\n"}},
+			caughtBy: []lane{{"./test/sim", "TestConfirmationFromBeforeRedo", nil}},
+		}, {
+			id: "M26", what: "the saver is not told that a version is cut off",
 			edits:    []edit{{"internal/fetcher/version.go", "\tv.untold = true\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestCutOff", nil}},
 		}, {
-			id: "M22", what: "a result that waits for its commit is committed though its version is cut off meanwhile",
+			id: "M27", what: "a result that waits for its commit is committed though its version is cut off meanwhile",
 			edits:    []edit{{"internal/sink/commit.go", "\t\t\tcase !ok && r.Term < terms[r.Version]:\n", "\t\t\tcase false:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		},

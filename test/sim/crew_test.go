@@ -12,7 +12,6 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/fetcher"
-	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -30,6 +29,7 @@ type crew struct {
 	full   atomic.Bool    // the sink is
 	broken atomic.Bool    // the sink is
 	result *process       // the fetcher that has ended the job
+	redone uint64         // the epoch with which chunks were last put back to work
 	orders int            // tasks so far
 
 	mu       sync.Mutex
@@ -37,6 +37,7 @@ type crew struct {
 	fetchers []string            // guarded by mu; names, the newest last
 	liars    []string            // guarded by mu; names
 	sky      weather             // guarded by mu
+	bad      string              // guarded by mu; the version whose chunks go back to work when the saver has ended
 }
 
 // process is one start of a program.
@@ -48,6 +49,8 @@ type process struct {
 	killed bool // guarded by crew.mu; it was ended without a word
 	told   bool // guarded by crew.mu; it was told to stop
 	down   bool // guarded by crew.mu; it has ended, and is not there yet again
+
+	retired bool // guarded by crew.mu; nobody starts it again
 }
 
 var errFire = errors.New("disk on fire")
@@ -56,7 +59,8 @@ func newCrew(w *world, s *scenario) *crew {
 	c := &crew{world: w, s: s, begin: time.Now(), ended: make(chan *process, 64), procs: map[string]*process{}}
 	c.watch = newWatch(c)
 	c.sky = newWeather(s)
-	w.sink.OnCommit = func([]sink.Result) error {
+	w.sink.OnCommit = func(group []sink.Result) error {
+		c.watch.inTime(group)
 		switch {
 		case c.broken.Load():
 			return errFire
@@ -86,7 +90,7 @@ func (c *crew) see(p bustest.Packet) bustest.Fate {
 	defer c.mu.Unlock()
 	fate, victims := c.sky.decide(p, time.Since(c.begin))
 	poisoned, lost := c.s.poisons(p)
-	fate.Drop = fate.Drop || lost
+	fate.Drop, fate.Delay = fate.Drop || lost, max(fate.Delay, c.s.lag(p))
 	for _, v := range append(victims, poisoned...) {
 		if victim := c.procs[v.name]; v.after > 0 {
 			time.AfterFunc(v.after, func() {
@@ -139,9 +143,7 @@ func (c *crew) play() {
 	c.addFetcher()
 	for _, m := range c.s.mappers {
 		c.nap()
-		c.run(m.name, func() *role {
-			return c.launchMapper(m.name, fmt.Sprintf("users?duration=%s", m.duration), func(cfg *mapper.Config) { cfg.Workers = m.workers })
-		})
+		c.run(m.name, func() *role { return c.launchVersion(m) })
 	}
 	for _, e := range c.s.events {
 		c.later(e.at, func() { c.happen(e) })
@@ -152,7 +154,7 @@ func (c *crew) play() {
 	c.later(c.s.trouble, c.heal)
 	// Even one mapper alone, the slowest, ends the job in this time.
 	alone := time.Duration(c.s.objects/c.s.size+1) * c.s.slowest
-	_ = c.until(c.s.trouble+alone+time.Hour, func() bool { return c.result != nil })
+	_ = c.until(c.s.trouble+alone+time.Hour+c.s.longestRest(), func() bool { return c.result != nil })
 }
 
 // until does what is due until it is over, or for so long.
@@ -198,6 +200,7 @@ func (c *crew) addFetcher() {
 func (c *crew) launchFetcher(name string, size int) *role {
 	return c.world.launchFetcher(name, func(cfg *fetcher.Config) {
 		cfg.ChunkSize, cfg.MaxAttempts, cfg.Speculate = size, c.s.attempts, c.s.backups
+		c.s.rule(cfg)
 	})
 }
 
@@ -208,15 +211,20 @@ func (c *crew) over(p *process) {
 	p.down = true
 	err := p.role.err
 	c.note("%s has ended: %v", p.name, err)
+	if p.name == "saver" {
+		c.redo()
+	}
 	isFetcher := p.role.Fetcher != nil
 	switch {
-	case slices.Contains(c.liars, p.name):
+	case slices.Contains(c.liars, p.name), p.retired:
 		return
 	case p.name == "other":
 		if !p.killed && !errors.Is(err, fetcher.ErrOtherPlan) {
 			c.t.Errorf("fetcher of another plan ended with %v, want ErrOtherPlan", err)
 		}
 		return
+	case isFetcher && (err == nil || errors.Is(err, app.ErrDeadLetters)) && p.role.Status().Epoch < c.redone:
+		// It was done, and then chunks were put back to work.
 	case isFetcher && (err == nil || errors.Is(err, app.ErrDeadLetters)):
 		if c.result == nil {
 			c.result = p
@@ -262,34 +270,4 @@ func (c *crew) end() {
 		r.crash()
 	}
 	c.waits.Wait()
-}
-
-// finish lets all other fetchers end, and the job be run once more.
-func (c *crew) finish() {
-	c.heal()
-	alone := func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, name := range append(slices.Clone(c.fetchers), "other") {
-			if p := c.procs[name]; p != nil && !p.down {
-				return false
-			}
-		}
-		return true
-	}
-	if !c.until(2*time.Minute, alone) {
-		c.t.Errorf("a fetcher still runs two minutes after the job was done")
-	}
-	before, total := len(c.tape.handed()), c.sink.Summary()
-	c.result = nil
-	c.addFetcher()
-	if !c.until(2*time.Minute, func() bool { return c.result != nil }) {
-		c.t.Errorf("the job, run again, does not end")
-	}
-	if after := len(c.tape.handed()); after != before {
-		c.t.Errorf("the job, run again, handed out %d chunks", after-before)
-	}
-	if again := c.sink.Summary(); again != total {
-		c.t.Errorf("the job, run again, changed the sink from %+v to %+v", total, again)
-	}
 }

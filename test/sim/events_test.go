@@ -53,6 +53,18 @@ func (c *crew) happen(e event) {
 		if _, bound := c.sink.Plan(); bound && c.procs["other"] == nil {
 			c.later(0, func() { c.run("other", func() *role { return c.launchFetcher("other", c.s.size+1) }) })
 		}
+	case "order":
+		c.waits.Go(func() { c.command(e.order) }) // it takes mu when it sends
+	case "look":
+		if r := c.procs[who].role; r.Fetcher != nil {
+			c.waits.Go(func() { c.look(r) })
+		}
+	case "redo":
+		c.bad = e.order.Version
+		if c.procs["saver"].down {
+			c.redo()
+		}
+		c.kill("saver", "redo")
 	case "full":
 		c.full.Store(true)
 		c.later(e.span, func() { c.full.Store(false) })

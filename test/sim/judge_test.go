@@ -17,6 +17,7 @@ func (w *watch) counted(s bus.Status) {
 		s.Objects != (bus.ObjectCounts{Cut: uint64(w.c.s.objects), Saved: held.Objects, Outputs: held.Outputs, Dead: held.Dead}) {
 		w.wrong("the job is done with status %+v, the sink holds %+v", s, held)
 	}
+	w.shares(s)
 	for what, is := range map[string]bool{
 		"chunk redelivered": s.Chunks.Redelivered > 0, "backup attempt": s.Chunks.Backups > 0, "takeover": s.Epoch > 1,
 	} {
@@ -37,7 +38,7 @@ func (w *watch) complete() {
 			w.wrong("object %d is dead twice", i)
 		case string(l.Object) != w.c.s.user(i):
 			w.wrong("dead letter of object %d holds %q", i, l.Object)
-		case i == w.c.s.poison:
+		case i == w.c.s.poison, w.c.s.spoilt(i, l):
 		case !w.c.s.bad[i]:
 			w.wrongly(i, l)
 		case l.Attempts != 0 || !strings.Contains(l.Error, fmt.Sprintf("line %d", i+1)):
@@ -78,6 +79,7 @@ func (w *watch) right(first int, dead map[int]bool) {
 	}
 	r, there := w.c.sink.Result(id)
 	got := string(r.Outputs)
+	w.madeBy(id, r.Version)
 	switch {
 	case !there || r.First != uint64(first) || r.Objects != end-first:
 		w.wrong("chunk %d is not in the sink with objects %d to %d: %+v", id, first, end-1, r)

@@ -43,12 +43,17 @@ type scenario struct {
 	plagues []plague
 	liars   []liarPlan
 	strikes []strike
+
+	releases []release // versions of mappers beside v1
+	breakAt  float64   // BREAK_AT
+	breakFor time.Duration
 }
 
 type mapperPlan struct {
 	name     string
 	workers  int
 	duration time.Duration // of a chunk
+	version  string        // empty: v1
 }
 
 // phase is a time in which the network is bad.
@@ -65,6 +70,8 @@ type event struct {
 	who  []string
 	span time.Duration
 	way  string // of a cut: in, out or both
+
+	order bus.Control // what the operator wants; of a redo: the version
 
 	every time.Duration // of who is doomed: between crashes
 }
@@ -133,6 +140,7 @@ func newScenario(seed uint64) *scenario {
 	}
 	s.network(r)
 	s.accidents(r)
+	s.versions(rand.New(rand.NewPCG(seed, 0x7e125)))
 	return s
 }
 
@@ -220,6 +228,6 @@ func (s *scenario) output(i int) string {
 }
 
 func (s *scenario) String() string {
-	return fmt.Sprintf("%d objects in chunks of %d, pad %d, payload %d, bad %v, poison %d, mappers %v, backups %v, attempts %d, fair %v, trouble %s\nphases %+v\nevents %+v\ntraps %+v\nplagues %+v\nliars %+v\nstrikes %s",
-		s.objects, s.size, s.pad, s.payload, s.bad, s.poison, s.mappers, s.backups, s.attempts, s.fair, s.trouble, s.phases, s.events, s.traps, s.plagues, s.liars, s.strikes)
+	return fmt.Sprintf("%d objects in chunks of %d, pad %d, payload %d, bad %v, poison %d, mappers %v, backups %v, attempts %d, fair %v, trouble %s\nphases %+v\nevents %+v\ntraps %+v\nplagues %+v\nliars %+v\nreleases %+v, break at %g for %s\nstrikes %s",
+		s.objects, s.size, s.pad, s.payload, s.bad, s.poison, s.mappers, s.backups, s.attempts, s.fair, s.trouble, s.phases, s.events, s.traps, s.plagues, s.liars, s.releases, s.breakAt, s.breakFor, s.strikes)
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
@@ -30,13 +31,14 @@ type Sink struct {
 	groups   [][]chunk.ID             // guarded by mu; the commits that succeeded
 	finished bool                     // guarded by mu
 	terms    map[string]uint64        // guarded by mu
+	cutOff   map[string]time.Time     // guarded by mu; when a version's term came
 }
 
 var _ sink.Sink = (*Sink)(nil)
 
 // NewSink returns an empty sink.
 func NewSink() *Sink {
-	return &Sink{fetchers: map[string]uint64{}, results: map[chunk.ID]sink.Result{}, terms: map[string]uint64{}}
+	return &Sink{fetchers: map[string]uint64{}, results: map[chunk.ID]sink.Result{}, terms: map[string]uint64{}, cutOff: map[string]time.Time{}}
 }
 
 var key = bytes.Repeat([]byte("k"), 32)
@@ -62,21 +64,6 @@ func (s *Sink) Claim(_ context.Context, plan chunk.Plan, fetcher string) (sink.G
 		s.plan, s.fetchers[fetcher] = &plan, s.epoch
 	}
 	return sink.Grant{Epoch: s.epoch, Key: key, Terms: maps.Clone(s.terms)}, nil
-}
-
-// CutOff implements sink.Sink.
-func (s *Sink) CutOff(_ context.Context, version string, term uint64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.terms[version] = max(s.terms[version], term)
-	return nil
-}
-
-// Term implements sink.Sink.
-func (s *Sink) Term(version string) uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.terms[version]
 }
 
 // Plan implements sink.Sink.
@@ -267,14 +254,6 @@ func (o opened) Commit(ctx context.Context, group []sink.Result) ([]sink.Outcome
 		return nil, err
 	}
 	return o.Sink.Commit(ctx, group)
-}
-
-// CutOff implements sink.Sink.
-func (o opened) CutOff(ctx context.Context, version string, term uint64) error {
-	if err := o.alive(); err != nil {
-		return err
-	}
-	return o.Sink.CutOff(ctx, version, term)
 }
 
 // Finish implements sink.Sink.

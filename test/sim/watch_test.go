@@ -32,6 +32,8 @@ type watch struct {
 	announced map[uint64]map[string]bool // guarded by mu; mapper processes that announced an object, by ordinal
 	believed  map[chunk.ID][]string      // guarded by mu; outputs that a liar with a lease sent
 	careful   map[chunk.ID]int           // guarded by mu; how often a chunk was handed out in careful mode
+	given     map[given]uint64           // guarded by mu; chunks that a version got of a fetcher
+	got       map[string]time.Time       // guarded by mu; MAPPER CHUNK: when it got it to be saved
 }
 
 type handOut struct {
@@ -43,7 +45,7 @@ func newWatch(c *crew) *watch {
 	return &watch{
 		c: c, situation: map[string]bool{}, first: map[chunk.ID]sink.Result{}, of: map[string]uint64{},
 		handed: map[handOut]int{}, transfers: map[string]string{}, announced: map[uint64]map[string]bool{},
-		careful: map[chunk.ID]int{}, believed: map[chunk.ID][]string{},
+		careful: map[chunk.ID]int{}, believed: map[chunk.ID][]string{}, given: map[given]uint64{}, got: map[string]time.Time{},
 	}
 }
 
@@ -77,6 +79,7 @@ func (w *watch) see(p bustest.Packet) {
 			w.situation["result in parts"] = true
 			w.transfers[id] = p.Header["Chunkline-Chunk"]
 		}
+		w.seeSave(p)
 	case k.verb == bus.VerbSave, k.verb == "part" && p.Reply:
 		w.seeSaveAnswer(p)
 	case k.verb == bus.VerbSaved && !p.Reply:
@@ -97,6 +100,9 @@ func (w *watch) seeWork(p bustest.Packet) {
 		return
 	}
 	w.of[p.From] = work.Epoch
+	if w.seeVersion(p, work); work.Shadow {
+		return // a copy of what is saved, on no books
+	}
 	h := handOut{work.Epoch, work.Chunk.ID}
 	w.handed[h]++
 	if w.handed[h] > 1 {
@@ -179,6 +185,7 @@ func (w *watch) seeSaveAnswer(p bustest.Packet) {
 	if a.Status != bus.SaveCommitted && a.Status != bus.SaveDuplicate {
 		return
 	}
+	w.seeCompared(p, a)
 	text := p.Question.Header["Chunkline-Chunk"]
 	if id, part := p.Question.Header["Chunkline-Part-Id"]; part {
 		text = w.transfers[id]

@@ -1,0 +1,196 @@
+package sink_test
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// regret is a finished job, of which every other chunk was made by v2, and what
+// is left of it without those.
+func regret() (s story, left []sink.Result) {
+	s = newStory()
+	for i := range s.all {
+		if s.all[i].Version = "v1"; i%2 == 1 {
+			s.all[i].Version = "v2"
+		} else {
+			left = append(left, s.all[i])
+		}
+	}
+	for _, g := range s.groups {
+		for i := range g {
+			g[i] = s.all[g[i].Chunk]
+		}
+	}
+	return s, left
+}
+
+// finishOn makes the job on a disk.
+func (s story) finishOn(t *testing.T, disk sink.FileSystem, dir string) {
+	t.Helper()
+	f := openOn(t, disk, dir, s.o)
+	claim(t, f)
+	for _, g := range s.groups {
+		commit(t, f, g...)
+	}
+	finish(t, f, s.all...)
+	closeIt(t, f)
+}
+
+// goOnAfterRedo opens what a redo left, that was told whether it had taken the
+// chunks out: they are all there or none is. Then it is done again, and the job too.
+func (s story) goOnAfterRedo(t *testing.T, dir string, left []sink.Result, told bool) (gone bool) {
+	t.Helper()
+	f := openOn(t, newTestFS(), dir, s.o)
+	switch gone = compare(t, f, left...) == ""; {
+	case !gone && told:
+		t.Fatalf("redo is forgotten: %s", compare(t, f, left...))
+	case !gone:
+		want(t, f, s.all...)
+	case f.Summary().Output != "":
+		t.Fatal("without the chunks the job is finished")
+	}
+	if gone == (f.Epoch() == 1) {
+		t.Fatalf("epoch %d, chunks gone %t: whoever ran the job is to be fenced if they are", f.Epoch(), gone)
+	}
+	if done, err := f.Redo(t.Context(), "v2"); err != nil || gone != (done.Chunks == 0) {
+		t.Fatalf("redo again: %+v, %v; chunks gone before: %t", done, err, gone)
+	}
+	want(t, f, left...)
+	if _, err := f.Claim(t.Context(), plan, "fetcher"); !errors.Is(err, sink.ErrFenced) {
+		t.Fatalf("claim by the fetcher of before: %v, want ErrFenced", err)
+	}
+	if _, err := f.Claim(t.Context(), plan, "next"); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range s.all {
+		if r.Version == "v2" {
+			r.Version = "v3"
+			commit(t, f, r)
+		}
+	}
+	anew := slices.Clone(s.all)
+	for i := range anew {
+		if anew[i].Version == "v2" {
+			anew[i].Version = "v3"
+		}
+	}
+	finish(t, f, anew...)
+	want(t, f, anew...)
+	closeIt(t, f)
+	return gone
+}
+
+// TestCrashInRedo ends the process and cuts the power at every step of a redo,
+// and at every place within its commits of the index.
+func TestCrashInRedo(t *testing.T) {
+	t.Parallel()
+	s, left := regret()
+	outcomes := map[bool]int{} // the chunks were gone
+	try := func(t *testing.T, dice dice, arm func(*testFS), hit func(*testFS) bool) (again bool) {
+		t.Helper()
+		home, to := t.TempDir(), t.TempDir()
+		s.finishOn(t, newTestFS(), filepath.Join(home, "sink"))
+		disk := newCrashFS(t, home)
+		arm(disk)
+		told := false
+		f, err := sink.OpenFolderOn(disk, filepath.Join(home, "sink"), job, s.o)
+		if err == nil {
+			_, err = f.Redo(t.Context(), "v2")
+			told = err == nil
+			_ = f.Close()
+		}
+		if again = hit(disk); !again && err != nil {
+			t.Fatalf("redo: %v", err)
+		}
+		disk.platter.crash(t, to, dice)
+		outcomes[s.goOnAfterRedo(t, filepath.Join(to, "sink"), left, told)]++
+		return again
+	}
+	for what, dice := range certain {
+		steps := 0
+		for at := 1; ; at++ {
+			n := 0
+			if !try(t, dice, func(disk *testFS) {
+				disk.before = func(step) error {
+					if n++; n >= at {
+						disk.dead = true
+						return errKilled
+					}
+					return nil
+				}
+			}, func(disk *testFS) bool { return disk.dead }) {
+				break
+			}
+			steps++
+		}
+		if steps < 6 {
+			t.Errorf("dice %d: only %d steps", what, steps)
+		}
+		for where := inside(1); where < insides; where++ {
+			for commit := 1; ; commit++ {
+				n, hit := 0, false
+				if try(t, dice, func(disk *testFS) {
+					disk.within = func() inside {
+						if n++; n == commit {
+							hit = true
+							return where
+						}
+						return outside
+					}
+				}, func(*testFS) bool { return hit }); !hit {
+					break
+				}
+			}
+		}
+	}
+	if outcomes[false] < 10 || outcomes[true] < 10 {
+		t.Errorf("the chunks were there %d times, and gone %d times: want both often", outcomes[false], outcomes[true])
+	}
+}
+
+// TestFaultInRedo lets each step of a redo fail once: on a full disk nothing
+// has changed, and after any other failure the folder is broken.
+func TestFaultInRedo(t *testing.T) {
+	t.Parallel()
+	for name, x := range map[string]failing{
+		"full":        {match: takesSpace, err: noSpace},
+		"sync":        {match: ops("sync"), err: ioError},
+		"folder sync": {match: ops("syncdir"), err: ioError},
+		"index":       {match: ops("index"), err: ioError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, left := regret()
+			for at := 1; ; at++ {
+				dir, disk, x := filepath.Join(t.TempDir(), "sink"), newTestFS(), x
+				s.finishOn(t, newTestFS(), dir)
+				x.at = at
+				disk.before = x.before
+				told := false
+				f, err := sink.OpenFolderOn(disk, dir, job, s.o)
+				if err == nil {
+					_, err = f.Redo(t.Context(), "v2")
+					told = err == nil
+					if name == "full" && err != nil {
+						want(t, f, s.all...)
+					}
+					_ = f.Close()
+				}
+				if err != nil && errors.Is(err, sink.ErrFull) != (name == "full") {
+					t.Fatalf("step %d: %v", at, err)
+				}
+				s.goOnAfterRedo(t, dir, left, told)
+				if !x.hit() {
+					if at < 2 {
+						t.Error("no step could fail")
+					}
+					return
+				}
+			}
+		})
+	}
+}

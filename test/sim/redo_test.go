@@ -1,0 +1,81 @@
+package sim
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// Redo takes out what a version made, cuts it off, and fences who runs the job, as
+// sink.Folder's does. It returns the chunks.
+func (s *Sink) Redo(version string) (gone []chunk.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.results, func(id chunk.ID, r sink.Result) bool {
+		if r.Version == version {
+			gone = append(gone, id)
+		}
+		return r.Version == version
+	})
+	if len(gone) > 0 {
+		s.epoch++
+		s.finished = false
+		s.setTerm(version, s.terms[version]+1)
+	}
+	slices.Sort(gone)
+	return gone
+}
+
+// each shows all results.
+func (s *Sink) each(show func(sink.Result)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.results {
+		show(r)
+	}
+}
+
+// A confirmation that comes so late that the chunk was put back to work since,
+// as from a saver's host that was cut off, is not taken for true: the job would
+// hand the chunk to nobody, and fail at its end.
+func TestConfirmationFromBeforeRedo(t *testing.T) {
+	run(t, 4, 2, func(t *testing.T, w *world) {
+		var late []bus.Message
+		w.tape.faults(func(p bustest.Packet) bustest.Fate {
+			if verbOf(p) == bus.VerbSaved && !p.Reply && p.To == "f1" {
+				late = append(late, p.Message)
+			}
+			return bustest.Fate{}
+		})
+		s, f := w.saver("saver"), w.fetcher("f1", nil)
+		a := w.mapper("a", "users?duration=1s", nil)
+		pass(1500 * time.Millisecond) // one of two chunks is saved
+		a.crash()
+		f.crash()
+		s.crash()
+		if gone := w.sink.Redo("v1"); len(gone) != 1 || len(late) != 1 {
+			t.Fatalf("chunks %v are put back to work, %d confirmations; want one and one", gone, len(late))
+		}
+		w.saver("saver")
+		f = w.fetcher("f2", nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		old := bus.New(w.net.Connect("old saver"), job)
+		defer old.Close()
+		if _, err := old.Request(ctx, bus.VerbSaved, late[0]); err != nil {
+			t.Errorf("the confirmation is not answered: %v", err)
+		}
+		w.mapper("b", "users", nil)
+		if err := f.within(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		w.complete(4)
+	})
+}

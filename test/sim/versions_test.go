@@ -1,0 +1,218 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/mapper"
+)
+
+// release is a version of mappers beside v1, and what is said of it. v1 works,
+// and nothing holds it back: whatever becomes of the others, the job ends.
+type release struct {
+	name    string
+	share   float64 // VERSION_SHARES; 1: it is not there
+	shadows float64 // SHADOW; 0: it is not there
+	program string  // transform; empty: as v1
+	ordered bool    // the operator changes its share, and lets it shadow
+}
+
+// Programs of bad versions. They take no time; see lag.
+const (
+	spoils = `jq:if (.uuid[1:] | tonumber) % 3 > 0 then error("spoilt") else {id: .uuid, name: (.fn + " " + .ln)} end`
+	lies   = `jq:{id: .uuid, name: "a lie"}` // of who shadows: none of it may be saved
+)
+
+// spoilt says whether a dead letter comes of the program that spoils.
+func (s *scenario) spoilt(i int, l chunk.DeadLetter) bool {
+	return i%3 > 0 && strings.Contains(l.Error, "spoilt") && s.release(l.Version).program == spoils
+}
+
+// release returns what is planned for a version.
+func (s *scenario) release(version string) release {
+	if i := slices.IndexFunc(s.releases, func(v release) bool { return v.name == version }); i >= 0 {
+		return s.releases[i]
+	}
+	return release{share: 1}
+}
+
+// versions draws other versions, whom they get, and what the operator does about them.
+func (s *scenario) versions(r *rand.Rand) {
+	if r.IntN(2) == 0 {
+		return
+	}
+	if r.IntN(2) == 0 {
+		s.breakAt, s.breakFor = pick(r, 0.2, 0.5), between(r, time.Second, 30*time.Second)
+	}
+	for i := range 1 + r.IntN(2) {
+		v := release{name: fmt.Sprint("v", i+2), share: 1}
+		switch r.IntN(4) {
+		case 0:
+			v.share = pick(r, 0, 0, 0.05, 0.3, 0.7)
+		case 1:
+			if i == 0 { // there is one shadow run
+				v.shadows, v.program = pick(r, 0.3, 1, 1), pick(r, "", lies, lies)
+			}
+		case 2:
+			v.program, v.share = spoils, pick(r, 1, 1, 0.3)
+		case 3:
+			v.ordered, v.share, v.program = true, pick(r, 0, 0.3, 1), pick(r, "", "", spoils)
+		}
+		s.releases = append(s.releases, v)
+	}
+	for i := range s.mappers[1:] {
+		if i == 0 || r.IntN(2) == 0 {
+			s.mappers[1+i].version = pick(r, s.releases...).name
+		}
+	}
+	orders := []bus.ControlAction{bus.ControlShare, bus.ControlAllow, bus.ControlShadow}
+	if s.releases[0].shadows > 0 {
+		orders = orders[:2] // the third would end the shadow run that is held against the invariants
+	}
+	for range r.IntN(8) {
+		if v := pick(r, s.releases...); v.ordered {
+			s.events = append(s.events, event{at: s.moment(r), kind: "order", who: []string{"operator"}, order: bus.Control{
+				Action: pick(r, orders...), Version: v.name, Share: pick(r, 0, 0.3, 1),
+			}})
+		}
+	}
+	for range r.IntN(4) {
+		s.events = append(s.events, event{at: s.moment(r), kind: "look", who: []string{"fetcher"}})
+	}
+	if r.IntN(3) == 0 {
+		s.events = append(s.events, event{at: s.moment(r), kind: "redo", who: []string{"saver"}, order: bus.Control{Version: pick(r, "v1", s.releases[0].name)}})
+	}
+}
+
+// rule tells a fetcher of the versions.
+func (s *scenario) rule(cfg *fetcher.Config) {
+	cfg.BreakAt, cfg.BreakFor, cfg.VersionShares = s.breakAt, s.breakFor, fetcher.Shares{}
+	for _, v := range s.releases {
+		if v.share < 1 {
+			cfg.VersionShares[v.name] = v.share
+		}
+		if v.shadows > 0 {
+			cfg.Shadow = fetcher.ShadowRun{Version: v.name, Share: v.shadows}
+		}
+	}
+}
+
+// longestRest is for how long v1 may get no chunk after the trouble. What
+// happened to its mappers may have cut it off, and each object that cannot be
+// mapped may fail one more of its probes.
+func (s *scenario) longestRest() time.Duration { return 32 * 16 * s.breakFor }
+
+// launchVersion starts a mapper as it is planned.
+func (c *crew) launchVersion(m mapperPlan) *role {
+	transform := fmt.Sprintf("users?duration=%s", m.duration)
+	if program := c.s.release(m.version).program; program != "" {
+		transform = program
+	}
+	return c.launchMapper(m.name, transform, func(cfg *mapper.Config) {
+		if cfg.Workers = m.workers; m.version != "" {
+			cfg.Version = m.version
+		}
+	})
+}
+
+// versionOf is the version of a mapper by its name.
+func (s *scenario) versionOf(name string) string {
+	if i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == name }); i >= 0 && s.mappers[i].version != "" {
+		return s.mappers[i].version
+	}
+	return "v1"
+}
+
+// lag is how much later a chunk comes to a mapper whose program takes no time,
+// so that it does not take all the work at once. It is less than a mapper waits
+// beyond what it tells the fetcher; else what comes late would be lost each time.
+func (s *scenario) lag(p bustest.Packet) time.Duration {
+	if verbOf(p) != bus.VerbNext || !p.Reply || s.release(s.versionOf(p.To)).program == "" {
+		return 0
+	}
+	i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == p.To })
+	return min(s.mappers[i].duration, 900*time.Millisecond)
+}
+
+// command sends an order, as chunkline control does.
+func (c *crew) command(order bus.Control) {
+	b := bus.New(c.net.Connect("operator"), job)
+	defer b.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if reply, err := b.Request(ctx, bus.VerbControl, order.Encode()); err == nil {
+		if a, err := bus.DecodeControlAnswer(reply); err == nil && a.OK {
+			c.watch.happened("order obeyed: " + string(order.Action))
+		}
+	}
+}
+
+// look asks a fetcher what the live page does: it asks the saver, beside the
+// desk's own questions.
+func (c *crew) look(r *role) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if page, err := r.Dead(ctx, 1<<40, 50); err == nil {
+		c.watch.happened("dead letters looked at")
+		for _, l := range page.Letters {
+			if object := c.s.user(int(l.Ordinal)); l.Bytes != len(object) || !strings.HasPrefix(object, l.Object) {
+				c.watch.wrong("the fetcher shows a dead letter of object %d with %q", l.Ordinal, l.Object)
+			}
+		}
+	}
+	report, err := r.Shadow(ctx)
+	if err != nil {
+		return
+	}
+	c.watch.happened("shadow report looked at")
+	for _, v := range report.Versions {
+		if of := c.s.release(v.Version); of.shadows == 0 && !of.ordered || v.Different > v.Objects || v.Failed > v.Different {
+			c.watch.wrong("the saver has compared %+v", v)
+		}
+	}
+}
+
+// redo puts the chunks of the bad version back to work, if there is one. No
+// saver runs; a fetcher may. The caller holds mu.
+func (c *crew) redo() {
+	version := c.bad
+	c.bad = ""
+	if version == "" || c.result != nil {
+		return
+	}
+	gone := c.sink.Redo(version)
+	c.note("chunks %d of %s are put back to work", gone, version)
+	if len(gone) == 0 {
+		return
+	}
+	c.redone = c.sink.Epoch()
+	c.watch.forget(gone)
+	c.watch.happened("redo")
+}
+
+// retire takes the mappers of a version away for good.
+func (c *crew) retire(version string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.s.mappers {
+		if c.s.versionOf(m.name) == version {
+			p := c.procs[m.name]
+			p.retired, p.killed = true, true
+			p.role.kill()
+		}
+	}
+}
+
+// gotten names a chunk in the hands of a mapper.
+func gotten(by string, id chunk.ID) string {
+	return by + " " + strconv.FormatUint(uint64(id), 10)
+}

@@ -1,0 +1,53 @@
+package sim
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/mapper"
+)
+
+// A chunk that takes down its mappers waits for one that has shown that it
+// works, but not if that one's version gets no chunk: because it is limited, is
+// to have none, or shadows from now on.
+func TestWitnessMayHaveNone(t *testing.T) {
+	const size, poison = 2, 5
+	for name, order := range map[string]bus.Control{
+		"limited": {Action: bus.ControlShare, Version: "v2", Share: 0.3},
+		"none":    {Action: bus.ControlShare, Version: "v2"},
+		"shadow":  {Action: bus.ControlShadow, Version: "v2", Share: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, 6, size, func(t *testing.T, w *world) {
+				operator := bus.New(w.net.Connect("operator"), job)
+				defer operator.Close()
+				k := newMortals(w, "a", "b")
+				w.tape.faults(func(p bustest.Packet) bustest.Fate {
+					if work, err := bus.DecodeWork(p.Message); isWork(p) && err == nil && work.Chunk.ID == poison/size && !work.Careful {
+						time.AfterFunc(100*time.Millisecond, func() { k.kill(p.To) })
+					}
+					if b, err := bus.DecodeBeat(p.Message); isAnnouncement(p) && err == nil && b.Doing.Index == poison%size {
+						k.kill(p.From)
+					}
+					return bustest.Fate{}
+				})
+				w.saver("saver")
+				f := w.fetcher("fetcher", func(c *fetcher.Config) { c.MaxAttempts = 3 })
+				for _, name := range []string{"works", "other"} { // the third chunk is left
+					w.mapper(name, "users?duration=1s", func(c *mapper.Config) { c.Version = "v2" })
+				}
+				pass(500 * time.Millisecond)
+				w.control(operator, order)
+				if err := k.keep(f, "users?duration=500ms", nil); !errors.Is(err, app.ErrDeadLetters) {
+					t.Fatalf("job ended with %v, want dead letters", err)
+				}
+				w.complete(6, poison)
+			})
+		})
+	}
+}
