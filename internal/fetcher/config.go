@@ -20,7 +20,7 @@ type Config struct {
 	FinishWithin  time.Duration `envconfig:"FINISH_WITHIN" default:"0s" desc:"time the job should take; it decides how many mappers are asked for (metric chunkline_wanted_mappers); 0: no target"`
 	ControlToken  string        `envconfig:"CONTROL_TOKEN" desc:"who sends it may pause, resume, cancel and slow down the job on the live page, 8 or more printable characters without blanks; empty: nobody may"`
 	VersionShares Shares        `envconfig:"VERSION_SHARES" desc:"most of the chunks handed out that versions of mappers get, VERSION=SHARE with commas between them, 0 (none) to 1; those not named get what they ask for"`
-	Shadow        ShadowRun     `envconfig:"SHADOW" desc:"VERSION=SHARE: mappers of this version get copies of a share of the saved chunks, 0 to 1, and nothing else; what they make is compared, and not saved; empty: none"`
+	Shadow        ShadowRun     `envconfig:"SHADOW" desc:"VERSION=SHARE: mappers of this version (shadow-*: of all whose names begin so) get copies of a share of the saved chunks, 0 to 1, and nothing else; what they make is compared, and not saved; empty: none"`
 	BreakAt       float64       `envconfig:"BREAK_AT" default:"0" desc:"share of failed objects among the last chunks of a version, 0 to 1, above which it gets none; 0: never"`
 	BreakFor      time.Duration `envconfig:"BREAK_FOR" default:"30s" desc:"time before such a version gets one chunk to prove itself, doubled with each that fails"`
 	MaxDead       int64         `envconfig:"MAX_DEAD" default:"-1" desc:"most dead letters before the job is stopped; -1: no limit"`

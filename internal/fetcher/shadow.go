@@ -3,6 +3,7 @@ package fetcher
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -18,8 +19,17 @@ const (
 
 // ShadowRun says which version gets copies of chunks, and of what share of them.
 type ShadowRun struct {
-	Version string // "": none
+	Version string // "": none; with * at its end all whose names begin so
 	Share   float64
+}
+
+// of says whether a version is one that shadows. A lone * names none: nobody would be
+// left to work.
+func (s ShadowRun) of(version string) bool {
+	if begin, many := strings.CutSuffix(s.Version, "*"); many && begin != "" {
+		return strings.HasPrefix(version, begin)
+	}
+	return s.Version != "" && version == s.Version
 }
 
 // Decode implements envconfig.Decoder: VERSION=SHARE.
@@ -85,7 +95,7 @@ func sampled(id chunk.ID, share float64) bool {
 
 // shadows says whether a mapper is of the version that shadows.
 func (d *desk) shadows(m *mapper) bool {
-	return m != nil && d.shadow.Version != "" && m.Version == d.shadow.Version
+	return m != nil && d.shadow.of(m.Version)
 }
 
 // handOutShadows gives saved chunks to waiting mappers of the version that shadows.

@@ -69,6 +69,30 @@ func TestSampled(t *testing.T) {
 	}
 }
 
+// TestShadow_begins: of a name that ends with * all are shadows whose names begin
+// so, and nobody else; a lone * is a name like any other.
+func TestShadow_begins(t *testing.T) {
+	for _, c := range []struct {
+		run, version string
+		shadows      bool
+	}{
+		{"shadow-*", "shadow-7", true}, {"shadow-*", "shadow-", true}, {"shadow-*", "shadow", false}, {"shadow-*", "7-shadow-7", false},
+		{"v2", "v2*", false}, {"*", "v2", false},
+	} {
+		t.Run(c.run+" "+c.version, func(t *testing.T) {
+			set := func(config *fetcher.Config) { config.Shadow = fetcher.ShadowRun{Version: c.run, Share: 1} }
+			runWith(t, 8, set, func(t *testing.T, b *bench) {
+				stable, other := &crew{b: b, mapper: "m1", version: "v1"}, &crew{b: b, mapper: "m2", version: c.version}
+				w, _ := got(stable.ask())
+				stable.saved(w, 0)
+				if w, ok := got(other.ask()); !ok || w.Shadow != c.shadows {
+					t.Errorf("got %+v, %v; want a copy: %v", w, ok, c.shadows)
+				}
+			})
+		})
+	}
+}
+
 func TestShadowRun_decode(t *testing.T) {
 	t.Parallel()
 	var s fetcher.ShadowRun

@@ -105,7 +105,7 @@ func (v *version) mayHave(now time.Time, held func() int) bool {
 // are limited, cut off or shadow.
 func (d *desk) bar(now time.Time) {
 	for _, v := range d.versions {
-		barred := d.shadow.Version == v.name || !v.mayHave(now, func() int { return d.heldBy(v) })
+		barred := d.shadow.of(v.name) || !v.mayHave(now, func() int { return d.heldBy(v) })
 		if barred == v.barred {
 			continue
 		}

@@ -14,9 +14,9 @@ import (
 const drillObjects = 60_000 // settings of deploy/drills/practice
 
 // drill applies one of deploy/drills and waits until release v1 is at work.
-func drill(t *testing.T, name string) *lab {
+func drill(t *testing.T, name string, settings ...string) *lab {
 	t.Helper()
-	l := newLab(t, "drills/"+name)
+	l := newLab(t, "drills/"+name, settings...)
 	deployment := "mapper"
 	if name == "blue-green" {
 		deployment = "mapper-blue"

@@ -62,7 +62,11 @@ func emptyLab(t *testing.T) *lab {
 // left to change.
 func (l *lab) apply(overlay string, settings ...string) {
 	l.t.Helper()
-	manifest := l.render(overlay, settings...)
+	l.applied(l.render(overlay, settings...))
+}
+
+func (l *lab) applied(manifest string) {
+	l.t.Helper()
 	l.kubectlWith(manifest, "apply", "--validate=strict", "-f", "-")
 	l.kubectlWith(manifest, "diff", "-f", "-") // fails if there is a difference
 }
@@ -70,23 +74,29 @@ func (l *lab) apply(overlay string, settings ...string) {
 // render builds an overlay of deploy/ with other settings.
 func (l *lab) render(overlay string, settings ...string) string {
 	l.t.Helper()
-	dir := l.t.TempDir()
-	root, err := filepath.Abs("../../deploy/" + overlay)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	path, err := filepath.Rel(dir, root)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	text := fmt.Sprintf("resources: [%q]\n", path)
+	text := fmt.Sprintf("resources: [deploy/%s]\n", overlay)
 	if len(settings) > 0 {
 		text += "configMapGenerator:\n- name: chunkline\n  behavior: merge\n  literals:\n"
 		for _, s := range settings {
 			text += fmt.Sprintf("  - %q\n", s)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+	return l.kustomize(text)
+}
+
+// kustomize builds a kustomization that lies beside deploy/.
+func (l *lab) kustomize(text string) string {
+	l.t.Helper()
+	dir := l.t.TempDir()
+	root, err := filepath.Abs("../..")
+	if err == nil {
+		root, err = filepath.Rel(dir, root) // it wants relative paths
+	}
+	if err == nil {
+		text = strings.ReplaceAll(text, "deploy/", root+"/deploy/")
+		err = os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600)
+	}
+	if err != nil {
 		l.t.Fatal(err)
 	}
 	return l.kubectl("kustomize", dir)
@@ -200,19 +210,38 @@ func (l *lab) up(what string) {
 	l.until(what+" to be rolled out", func() bool { return l.rollout(what) == nil })
 }
 
-// runJob starts a Job from one of deploy's CronJobs, which nobody else writes
-// beside, and returns its log. The saver is stopped meanwhile.
+// runJob starts a Job from one of deploy's CronJobs and returns its log.
 func (l *lab) runJob(name string) string {
+	l.t.Helper()
+	return l.alone(name, l.jobFrom(name))
+}
+
+// jobFrom makes the Job that a CronJob would.
+func (l *lab) jobFrom(name string) (manifest string) {
+	l.t.Helper()
+	return l.kubectl("create", "job", name+fmt.Sprint(time.Now().UnixMilli()), "--from=cronjob/"+name, "--dry-run=client", "-o", "yaml")
+}
+
+// redo puts what a version has made back to work, as docs/updates.md says.
+func (l *lab) redo(version string) string {
+	l.t.Helper()
+	patch := fmt.Sprintf(`[{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": ["redo", "-o", "/data", "--version", %q]}]`, version)
+	return l.alone("dead-retry", l.kubectlWith(l.jobFrom("dead-retry"), "patch", "--local", "-f", "-", "--type=json", "-o", "yaml", "-p", patch))
+}
+
+// alone runs a Job that nobody else may write beside and returns the log of its
+// container. The saver is stopped meanwhile.
+func (l *lab) alone(container, manifest string) string {
 	l.t.Helper()
 	l.kubectl("scale", "statefulset/saver", "--replicas=0")
 	l.kubectl("wait", "--for=delete", "pod/saver-0", "--timeout=120s")
-	job := "job/" + strings.TrimSpace(strings.TrimPrefix(l.kubectl("create", "job", name+fmt.Sprint(time.Now().UnixMilli()), "--from=cronjob/"+name, "-o", "name"), "job.batch/"))
-	l.until(name+" to end", func() bool {
+	job := strings.TrimSpace(l.kubectlWith(manifest, "apply", "-f", "-", "-o", "name"))
+	l.until(job+" to end", func() bool {
 		return l.kubectl("get", job, "-o", "jsonpath={.status.conditions[*].type}") != ""
 	})
-	out := l.kubectl("logs", job, "-c", name)
+	out := l.kubectl("logs", job, "-c", container)
 	if !strings.Contains(l.kubectl("get", job, "-o", "jsonpath={.status.conditions[*].type}"), "Complete") {
-		l.t.Fatalf("%s failed: %s", name, out)
+		l.t.Fatalf("%s failed: %s", job, out)
 	}
 	l.kubectl("delete", job, "--wait")
 	l.kubectl("scale", "statefulset/saver", "--replicas=1")

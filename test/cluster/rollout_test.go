@@ -107,8 +107,14 @@ func (l *lab) only(hash string) {
 func (l *lab) refused(release, works, reason string) bus.VersionStatus {
 	l.t.Helper()
 	was := l.mappers().Status.CurrentPodHash
-	began := time.Now()
 	l.release("mapper", release)
+	return l.takenBack(release, was, works, reason)
+}
+
+// takenBack waits for that, when a release came after another one.
+func (l *lab) takenBack(release, was, works, reason string) bus.VersionStatus {
+	l.t.Helper()
+	began := time.Now()
 	var r rollout
 	least := 4
 	l.until(release+" to be taken back", func() bool {

@@ -15,10 +15,13 @@ export async function showShadow(status) {
   const answer = await fetch("/api/shadow").catch(() => null);
   if (!answer?.ok) return;
   const report = await answer.json();
-  const own = report.versions.find((v) => v.version === run.version) ?? { chunks: 0, objects: 0, different: 0, failed: 0 };
-  const share = own.objects > 0 ? ` (${(100 * own.different / own.objects).toFixed(2)} %)` : "";
-  text(element("shadow-count"), `${run.version} gets copies of ${100 * run.share} % of the saved chunks. Of ${plural(own.objects, "object")} compared ${count(own.different)} differ${share}, and ${count(own.failed)} failed only there.`);
+  const compared = report.versions.filter((v) => shadows(run.version, v.version)).map((v) =>
+    ` ${v.version}: of ${plural(v.objects, "object")} compared ${count(v.different)} differ (${(100 * v.different / v.objects).toFixed(2)} %), and ${count(v.failed)} failed only there.`);
+  text(element("shadow-count"), `${run.version} gets copies of ${100 * run.share} % of the saved chunks.${compared.join("") || " Nothing is compared yet."}`);
   rowsOf("differences", report.differences, [0], (d) => [count(d.ordinal), made(d.saved), made(d.shadow)]);
 }
+
+// shadow-* are all whose names begin so.
+const shadows = (name, version) => version === name || name.length > 1 && name.endsWith("*") && version.startsWith(name.slice(0, -1));
 
 const made = (m) => (m.error ? `dead letter: ${m.error}` : m.outputs.trimEnd() || "nothing");
