@@ -22,7 +22,7 @@ var awayTexts = []string{
 func TestJob(t *testing.T) {
 	t.Parallel()
 	const objects = 100_000
-	l := newLab(t, "base", fmt.Sprintf("OBJECTS=%d", objects), "RATE=900", "TRANSFORM=users?duration=200ms")
+	l := newLab(t, "base", fmt.Sprintf("OBJECTS=%d", objects), "RATE=200", "TRANSFORM=users?duration=2s") // mappers have a chunk most of the time
 	passed := func(chunks uint64) bus.Status {
 		t.Helper()
 		return l.job(fmt.Sprintf("%d chunks to be saved", chunks), func(s bus.Status) bool { return s.Chunks.Saved >= chunks })
@@ -68,14 +68,20 @@ func TestJob(t *testing.T) {
 		}
 	}
 
-	t.Log("NATS restarts; a mapper is evicted")
+	t.Log("NATS restarts, and is killed; a mapper is evicted")
 	l.kubectl("rollout", "restart", "statefulset/nats")
 	l.up("statefulset/nats")
-	victim := l.pods("mapper")[0].Metadata.Name
-	l.kubectlWith(fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, victim, l.ns),
-		"create", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/pods/%s/eviction", l.ns, victim), "-f", "-")
+	l.job("work to go on", func(s bus.Status) bool { return s.State == bus.StateRunning })
+	l.kubectl("delete", "pod", "nats-0", "--grace-period=0", "--force")
+	l.up("statefulset/nats")
+	s := l.job("work to go on", func(s bus.Status) bool { return s.State == bus.StateRunning || s.State == bus.StateDone })
+	l.evict(l.pods("mapper")[0].Metadata.Name)
 
-	s := l.finish()
+	if s.State == bus.StateDone {
+		t.Error("the job was done before all of this was done to it")
+	}
+	l.kubectl("scale", "deployment/mapper", "--replicas=10")
+	s = l.finish()
 	if s.Objects.Saved != objects || s.Objects.Dead != 0 {
 		t.Errorf("done with %d objects saved, %d dead letters; want %d and none", s.Objects.Saved, s.Objects.Dead, objects)
 	}

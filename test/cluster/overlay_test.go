@@ -14,11 +14,14 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
-// TestManifests: the API server takes every kustomization strictly, and warns
-// of nothing, Pod Security included.
+// TestManifests: the API server takes every kustomization and every plain file
+// strictly, warns of nothing, Pod Security included, and has nothing left to
+// change afterwards. They are applied over one another, to a namespace in which
+// no pod may start.
 func TestManifests(t *testing.T) {
 	t.Parallel()
 	l := emptyLab(t)
+	l.kubectl("create", "quota", "none", "--hard=pods=0")
 	var dirs []string
 	for _, pattern := range []string{"base", "overlays/*", "drills/*"} {
 		found, err := filepath.Glob("../../deploy/" + pattern)
@@ -46,11 +49,15 @@ func TestManifests(t *testing.T) {
 		manifests[file] = string(text)
 	}
 	for name, manifest := range manifests {
-		c := exec.CommandContext(t.Context(), "kubectl", "-n", l.ns, "apply", "--dry-run=server", "--validate=strict", "-f", "-")
+		c := exec.CommandContext(t.Context(), "kubectl", "-n", l.ns, "apply", "--validate=strict", "-f", "-")
 		c.Stdin = strings.NewReader(manifest)
 		out, err := c.CombinedOutput()
-		if err != nil || strings.Contains(string(out), "Warning") || !strings.Contains(string(out), "server dry run") {
+		if err != nil || strings.Contains(string(out), "Warning") {
 			t.Errorf("%s: %v\n%s", name, err, out)
+			continue
+		}
+		if left, err := l.try(t.Context(), manifest, "diff", "-f", "-"); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, left)
 		}
 	}
 	if len(manifests) < 28 {
@@ -59,11 +66,28 @@ func TestManifests(t *testing.T) {
 }
 
 // TestFetcherJob: the fetcher as a Job is Complete when every object is saved.
+// That it was evicted or deleted before is no failure of it.
 func TestFetcherJob(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, "overlays/fetcher-job", "OBJECTS=2000", "TRANSFORM=users")
+	const objects = 20_000
+	l := newLab(t, "overlays/fetcher-job", fmt.Sprintf("OBJECTS=%d", objects), "RATE=100", "TRANSFORM=users?duration=100ms")
+	goes := []func(pod string){l.evict, func(pod string) { l.kubectl("delete", "pod", pod) }}
+	for i, goes := range goes {
+		l.job("a fetcher at work", func(s bus.Status) bool { return s.Epoch == uint64(i+1) && s.State == bus.StateRunning })
+		pods := l.pods("fetcher")
+		working := slices.IndexFunc(pods, func(p pod) bool { return p.Status.Phase == "Running" && !p.leaving() })
+		if working < 0 {
+			t.Fatalf("no fetcher runs: %+v", pods)
+		}
+		goes(pods[working].Metadata.Name)
+	}
+	l.job("a third fetcher", func(s bus.Status) bool { return s.Epoch == uint64(len(goes)+1) && s.State == bus.StateRunning })
+	l.control("rate", "0")
 	l.kubectl("wait", "--for=condition=Complete", "job/fetcher", "--timeout=240s")
-	l.verify(2000, 0)
+	if failed := l.kubectl("get", "job/fetcher", "-o", "jsonpath={.status.failed}"); failed != "" {
+		t.Errorf("%s failures are counted, want none", failed)
+	}
+	l.verify(objects, 0)
 	l.logs.explained(awayTexts...)
 }
 

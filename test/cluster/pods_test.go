@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,13 @@ type pod struct {
 func (p pod) leaving() bool { return p.Metadata.DeletionTimestamp != "" }
 
 func (p pod) ready() bool {
-	return !p.leaving() && len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].Ready
+	ready := 0
+	for _, c := range p.Status.ContainerStatuses {
+		if c.Ready {
+			ready++
+		}
+	}
+	return !p.leaving() && ready > 0 && ready == len(p.Status.ContainerStatuses)
 }
 
 func (p pod) restarts() (n int) {
@@ -62,6 +69,13 @@ func (l *lab) readyMappers() (n int) {
 		}
 	}
 	return n
+}
+
+// evict asks for a pod to go as the draining of a node does.
+func (l *lab) evict(pod string) {
+	l.t.Helper()
+	l.kubectlWith(fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, pod, l.ns),
+		"create", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/pods/%s/eviction", l.ns, pod), "-f", "-")
 }
 
 // healthy wants every pod ready, and none ever restarted but those of the roles
