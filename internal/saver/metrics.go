@@ -30,7 +30,7 @@ func newMeters() *meters {
 	m := new(meters)
 	s := &m.set
 	m.chunks = s.Counters("chunkline_commit_chunks_total", "Results by how their commit ended.",
-		metrics.OneOf("outcome", sink.Committed.String(), sink.Duplicate.String(), sink.Conflict.String(), sink.TooLate.String()))
+		metrics.OneOf("outcome", sink.Committed.String(), sink.Duplicate.String(), sink.Conflict.String()))
 	m.objects = s.Counter("chunkline_commit_objects_total", "Objects whose results were committed.")
 	m.outputs = s.Counter("chunkline_commit_outputs_total", "Outputs committed.")
 	m.dead = s.Counter("chunkline_commit_dead_letters_total", "Dead letters committed.")
@@ -58,6 +58,9 @@ func Metrics() []metrics.Doc { return newMeters().set.Docs() }
 
 func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.Duration) {
 	for i, p := range group {
+		if outcomes[i] == sink.TooLate {
+			continue // one of the refused results, most of which do not come so far
+		}
 		m.chunks[outcomes[i].String()].Inc()
 		if outcomes[i] != sink.Committed {
 			continue
