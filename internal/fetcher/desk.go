@@ -266,6 +266,9 @@ func (d *desk) obey(c bus.Control) error {
 		if !isShare(c.Share) || c.Version == "" && c.Share > 0 {
 			return fmt.Errorf("shadow share %g of version %q: name a version, and use 0 (end it) to 1 (every chunk)", c.Share, c.Version)
 		}
+		if run := d.shadow.Version; run != "" && c.Version != "" && c.Version != run {
+			return fmt.Errorf("version %q shadows, and would get chunks to be saved without that: end it first, with a share of 0", run)
+		}
 		d.setShadow(ShadowRun{Version: c.Version, Share: c.Share})
 	case c.Action == bus.ControlAllow:
 		v := d.versions[c.Version]

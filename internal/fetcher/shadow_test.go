@@ -35,6 +35,11 @@ func TestShadow(t *testing.T) {
 		if s := b.Status(); s.Chunks.InFlight != 0 || s.Chunks.Saved != 1 || s.Shadow == nil || s.Shadow.HandedOut != 1 {
 			t.Errorf("chunks %+v, shadow %+v", s.Chunks, s.Shadow)
 		}
+		for _, other := range []bus.Control{{Action: bus.ControlShadow, Version: "v3"}, {Action: bus.ControlShadow, Version: "v3", Share: 1}} {
+			if err := b.Control(t.Context(), other); err == nil { // it would let v2 have chunks to be saved
+				t.Errorf("%+v is obeyed while v2 shadows", other)
+			}
+		}
 		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlShadow}); err != nil {
 			t.Fatal(err)
 		}
