@@ -169,7 +169,7 @@ const (
 	ByVersion    Cause = "version"    // all who wait are of versions that are limited or cut off
 	BySaver      Cause = "saver"      // results wait for their commit
 	BySource     Cause = "source"     // mappers wait for chunks to be read
-	ByMappers    Cause = "mappers"    // all of them are busy
+	ByMappers    Cause = "mappers"    // all of them are busy, or none asks
 	ByStragglers Cause = "stragglers" // only chunks that take long are left
 	ByEnd        Cause = "end"        // what is left is in work
 	ByLayout     Cause = "layout"     // all is saved, and is being laid out in input order

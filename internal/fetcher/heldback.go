@@ -50,6 +50,8 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 		return by(bus.ByStragglers, "waiting for the last %s: %s has had chunk %d for %.0f s", plural(len(s.Stragglers), "chunk"), late.Mapper, late.Chunk, late.Seconds)
 	case s.Chunks.Ready == 0 && d.cut && s.Chunks.InFlight > 0:
 		return by(bus.ByEnd, "the last %s in work", areChunks(int(s.Chunks.InFlight)))
+	case s.Waiting == 0 && s.Chunks.Ready > 0 && s.Chunks.InFlight == 0:
+		return by(bus.ByMappers, "%s idle, and no request for work is open: are they ready? See their logs", allMappers(mappers))
 	case s.Waiting == 0 && s.Chunks.Ready > 0:
 		return by(bus.ByMappers, "%s busy: add mappers", allMappers(mappers))
 	}

@@ -93,7 +93,9 @@ func TestHeldBack(t *testing.T) {
 	}
 	run(t, 10, func(t *testing.T, b *bench) {
 		want(t, b, bus.ByNoMappers, "start some")
-		b.wantWork(b.ask(b.next("m1", 1)), 0)
+		b.beat("m1", 1, nil)
+		want(t, b, bus.ByMappers, "the one mapper is idle, and no request for work is open")
+		b.wantWork(b.ask(b.next("m1", 2)), 0)
 		want(t, b, bus.ByMappers, "the one mapper is busy")
 		order(t, b, bus.Control{Action: bus.ControlPause})
 		want(t, b, bus.ByPause, "resume")
