@@ -51,15 +51,18 @@ func (l *logs) watch(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		out, _ := exec.CommandContext(ctx, "kubectl", "-n", l.ns, "get", "pods", "-l", "app.kubernetes.io/component in (fetcher, mapper, saver)", "-o",
-			`jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[0].containerID}{"\n"}{end}`).Output()
-		for one := range strings.Lines(string(out)) {
-			pod, container, _ := strings.Cut(strings.TrimSpace(one), " ")
+		var pods podList
+		_ = look(ctx, podsPath(l.ns, "app.kubernetes.io/component in (fetcher, mapper, saver)"), &pods) // it is looked for again
+		for _, p := range pods.Items {
+			if len(p.Status.ContainerStatuses) == 0 {
+				continue
+			}
+			container := p.Status.ContainerStatuses[0].ContainerID
 			if container == "" || known[container] {
 				continue
 			}
 			known[container] = true
-			l.wg.Go(func() { l.read(ctx, pod) })
+			l.wg.Go(func() { l.read(ctx, p.Metadata.Name) })
 		}
 		select {
 		case <-tick.C:

@@ -3,14 +3,11 @@
 package cluster
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/bus"
@@ -191,21 +188,6 @@ func (l *lab) watched(service string, mappers int) {
 // drawn wants a result for every query of the dashboards.
 func (l *lab) drawn(service string) {
 	l.t.Helper()
-	proxy := exec.CommandContext(l.t.Context(), "kubectl", "proxy", "--port=0")
-	out, err := proxy.StdoutPipe()
-	if err == nil {
-		err = proxy.Start()
-	}
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer func() { _ = proxy.Process.Kill(); _ = proxy.Wait() }()
-	said, err := bufio.NewReader(out).ReadString('\n') // Starting to serve on 127.0.0.1:41231
-	address := strings.TrimSpace(said[strings.LastIndex(said, " ")+1:])
-	if err != nil || address == "" {
-		l.t.Fatalf("kubectl proxy says %q, %v", said, err)
-	}
-	go func() { _, _ = io.Copy(io.Discard, out) }()
 	var text []byte
 	defer func() {
 		if l.t.Failed() {
@@ -214,7 +196,8 @@ func (l *lab) drawn(service string) {
 	}()
 	l.until("the dashboards' queries to have results", func() bool { // a rate needs two samples
 		test := exec.CommandContext(l.t.Context(), "go", "test", "-count=1", "-tags", "monitoring", "../dashboards")
-		test.Env = append(os.Environ(), fmt.Sprintf("PROMETHEUS_URL=http://%s/api/v1/namespaces/%s/services/%s:9090/proxy", address, l.ns, service))
+		test.Env = append(os.Environ(), fmt.Sprintf("PROMETHEUS_URL=%s/api/v1/namespaces/%s/services/%s:9090/proxy", api, l.ns, service))
+		var err error
 		text, err = test.CombinedOutput()
 		return err == nil
 	})

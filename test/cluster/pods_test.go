@@ -5,6 +5,7 @@ package cluster
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,8 +22,15 @@ type pod struct {
 	Status struct {
 		Phase             string
 		ContainerStatuses []struct {
+			ContainerID  string
 			Ready        bool
 			RestartCount int
+			LastState    struct {
+				Terminated struct {
+					ExitCode        int
+					Reason, Message string
+				}
+			}
 		}
 	}
 }
@@ -53,11 +61,15 @@ func (l *lab) pods(role string) []pod {
 	if role != "" {
 		selector += ",app.kubernetes.io/component=" + role
 	}
-	var list struct{ Items []pod }
-	if err := json.Unmarshal([]byte(l.kubectl("get", "pods", "-o", "json", "-l", selector)), &list); err != nil {
+	var list podList
+	if err := look(l.t.Context(), podsPath(l.ns, selector), &list); err != nil {
 		l.t.Fatal(err)
 	}
 	return list.Items
+}
+
+func podsPath(ns, selector string) string {
+	return "/api/v1/namespaces/" + ns + "/pods?labelSelector=" + url.QueryEscape(selector)
 }
 
 // readyMappers counts mappers that are ready and stay.
@@ -87,7 +99,9 @@ func (l *lab) healthy(made ...string) {
 	})
 	for _, p := range l.pods("") {
 		if p.restarts() > 0 && !slices.Contains(made, p.Metadata.Labels["app.kubernetes.io/component"]) {
-			l.t.Errorf("%s restarted %d times, and nobody made it", p.Metadata.Name, p.restarts())
+			l.t.Errorf("%s restarted %d times, and nobody made it: %+v", p.Metadata.Name, p.restarts(), p.Status.ContainerStatuses[0].LastState.Terminated)
+			out, err := l.try(l.t.Context(), "", "logs", p.Metadata.Name, "--previous", "--tail=20")
+			l.t.Logf("its log before: %v\n%s", err, out)
 		}
 	}
 }

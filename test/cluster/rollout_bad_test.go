@@ -3,7 +3,6 @@
 package cluster
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -57,7 +56,7 @@ func TestRollout_shadow(t *testing.T) {
 		}
 	}
 	l.counted(v3, wrong)
-	if out := l.redo(found.Versions[0].Version); !strings.HasPrefix(out, "0 chunks of 0 objects go back to work") {
+	if out := l.redo(found.Versions[0].Version); !strings.HasPrefix(out, "no chunk was made by version") {
 		t.Errorf("of the shadow is saved: %s", out)
 	}
 }
@@ -65,8 +64,7 @@ func TestRollout_shadow(t *testing.T) {
 // shadows is what the fetcher says came of comparing.
 func (l *lab) shadows() (r bus.ShadowReport) {
 	l.t.Helper()
-	out := l.kubectl("get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/services/fetcher:3541/proxy/api/shadow", l.ns))
-	if err := json.Unmarshal([]byte(out), &r); err != nil {
+	if err := look(l.t.Context(), "/api/v1/namespaces/"+l.ns+"/services/fetcher:3541/proxy/api/shadow", &r); err != nil {
 		l.t.Fatal(err)
 	}
 	return r

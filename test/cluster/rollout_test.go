@@ -4,7 +4,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -58,7 +57,7 @@ func (l *lab) argo(args ...string) string {
 // mappers returns what the controller says.
 func (l *lab) mappers() (r rollout) {
 	l.t.Helper()
-	if err := json.Unmarshal([]byte(l.kubectl("get", "rollout", "mapper", "-o", "json")), &r); err != nil {
+	if err := look(l.t.Context(), "/apis/argoproj.io/v1alpha1/namespaces/"+l.ns+"/rollouts/mapper", &r); err != nil {
 		l.t.Fatal(err)
 	}
 	return r

@@ -1,0 +1,64 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// api is where a kubectl proxy of this run serves the cluster's API. What is looked at
+// again and again is asked for there: a kubectl for each look takes half of a small machine.
+var api string
+
+func TestMain(m *testing.M) { os.Exit(withProxy(m.Run)) }
+
+func withProxy(run func() int) int {
+	proxy := exec.Command("kubectl", "proxy", "--port=0")
+	out, err := proxy.StdoutPipe()
+	if err == nil {
+		err = proxy.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "start kubectl proxy:", err)
+		return 1
+	}
+	defer func() { _ = proxy.Process.Kill(); _ = proxy.Wait() }()
+	said, err := bufio.NewReader(out).ReadString('\n') // Starting to serve on 127.0.0.1:41231
+	address := strings.TrimSpace(said[strings.LastIndex(said, " ")+1:])
+	if err != nil || address == "" {
+		fmt.Fprintf(os.Stderr, "kubectl proxy says %q, %v\n", said, err)
+		return 1
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the proxy
+	api = "http://" + address
+	return run()
+}
+
+// look reads what the API has at a path.
+func look(ctx context.Context, path string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, api+path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("get %s: %s", path, answer.Status)
+	}
+	return json.NewDecoder(answer.Body).Decode(into)
+}
+
+// podList is what the API lists.
+type podList struct{ Items []pod }
