@@ -130,7 +130,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestCutOff", nil}},
 		}, {
 			id: "M27", what: "a result that waits for its commit is committed though its version is cut off meanwhile",
-			edits:    []edit{{"internal/sink/commit.go", "\t\t\tcase !ok && r.Term < terms[r.Version]:\n", "\t\t\tcase false:\n"}},
+			edits:    []edit{{"internal/sink/commit.go", "\t\t\tcase !ok && r.Term < terms[r.Version]:\n", "\t\t\tcase false && r.Term < terms[r.Version]:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		},
 	}
