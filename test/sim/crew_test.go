@@ -136,7 +136,7 @@ func (c *crew) run(name string, start func() *role) {
 	c.waits.Go(func() { <-p.role.done; c.ended <- p })
 }
 
-// play runs the scenario until the job has ended.
+// play runs the scenario until the job has ended, or an invariant has been broken.
 func (c *crew) play() {
 	c.run("saver", func() *role { return c.launchSaver("saver") })
 	c.nap()
@@ -154,7 +154,7 @@ func (c *crew) play() {
 	c.later(c.s.trouble, c.heal)
 	// Even one mapper alone, the slowest, ends the job in this time.
 	alone := time.Duration(c.s.objects/c.s.size+1) * c.s.slowest
-	_ = c.until(c.s.trouble+alone+time.Hour+c.s.longestRest(), func() bool { return c.result != nil })
+	_ = c.until(c.s.trouble+alone+time.Hour+c.s.longestRest(), func() bool { return c.result != nil || c.t.Failed() })
 }
 
 // until does what is due until it is over, or for so long.
