@@ -34,11 +34,12 @@ func newLink(log zerolog.Logger, url string) *link {
 	return l
 }
 
-// up notes that the connection is there. It says so once.
+// up notes that the connection is there, unless it is closed already: it may come up while
+// its owner closes it. It says so once.
 func (l *link) up() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.live.Swap(true) || l.err != nil {
+	if l.err != nil || l.live.Swap(true) {
 		return
 	}
 	close(l.online)

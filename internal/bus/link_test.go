@@ -42,3 +42,21 @@ func TestLink_saysOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestLink_connectedWhileClosing: a connection that comes up while its owner closes it,
+// which it does in a goroutine of its own, is not there, and its end is no news.
+func TestLink_connectedWhileClosing(t *testing.T) {
+	t.Parallel()
+	l := newLink(zerolog.Nop(), "nats://host")
+	l.shut(ErrClosed)
+	l.up()
+	if err := l.usable(); !errors.Is(err, ErrClosed) {
+		t.Errorf("usable: %v, want %v", err, ErrClosed)
+	}
+	l.down(nil)
+	select {
+	case <-l.lost():
+	default:
+		t.Error("whoever waits for the loss of a connection that is closed waits for ever")
+	}
+}
