@@ -244,3 +244,26 @@ func TestFlush_answered(t *testing.T) {
 		}
 	}
 }
+
+// TestClose_whileStopping: the connection may be closed at the very moment in which a service is
+// stopped and a flush begins. Run with the race detector.
+func TestClose_whileStopping(t *testing.T) {
+	t.Parallel()
+	network, ctx := newNetwork(t), patience(t)
+	for range 100 {
+		b := network.connect(bus.RoleSaver)
+		stop, err := b.Serve(bus.Service{Name: "saver", Version: "1.0.0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		all.Go(b.Close)
+		all.Go(func() { _ = b.Flush(ctx) })
+		all.Go(func() {
+			if err := stop(ctx); err != nil {
+				t.Errorf("stop: %v", err)
+			}
+		})
+		all.Wait()
+	}
+}

@@ -45,7 +45,7 @@ type natsTransport struct {
 	toldOnce   sync.Once
 	maxPayload atomic.Int64
 	serving    sync.Mutex // one Listen or stop at a time changes the subscriptions
-	owned      sync.WaitGroup
+	owned      *gate      // its goroutines, which Close waits for
 	once       sync.Once
 
 	in, sent, inBytes, sentBytes          atomic.Uint64
@@ -54,7 +54,7 @@ type natsTransport struct {
 }
 
 func newNATSTransport(log zerolog.Logger, url, inboxPrefix string) *natsTransport {
-	t := &natsTransport{log: log, own: spoken{verbs: map[string]struct{}{}}, strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}), link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{})}
+	t := &natsTransport{log: log, own: spoken{verbs: map[string]struct{}{}}, strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}), link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{}), owned: newGate()}
 	t.maxPayload.Store(defaultMaxPayload)
 	t.out = newWriter(func(m *nats.Msg) error { return t.nc.PublishMsg(m) })
 	return t
@@ -74,7 +74,7 @@ func (t *natsTransport) begin(nc *nats.Conn) {
 	if nc.Status() == nats.CONNECTED {
 		<-t.told
 	}
-	t.owned.Go(t.measure)
+	t.owned.run(t.measure)
 }
 
 func (t *natsTransport) tell() { t.toldOnce.Do(func() { close(t.told) }) }
@@ -171,9 +171,11 @@ func (t *natsTransport) Flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, noDeadline)
 	defer cancel() // not before the result is read: an ended context would hide it
 	result := make(chan error, 1)
-	t.owned.Go(func() { // it may wait for the connection's lock longer than ctx allows
+	if !t.owned.run(func() { // it may wait for the connection's lock longer than ctx allows
 		result <- t.nc.FlushWithContext(ctx)
-	})
+	}) {
+		return t.link.reason()
+	}
 	select {
 	case err := <-result:
 		if ctxErr := ctx.Err(); err != nil && ctxErr != nil {
@@ -225,7 +227,7 @@ func (t *natsTransport) Close() {
 		t.inbox.fail(ErrClosed)
 		t.nc.Close()
 		t.out.stop()
-		t.owned.Wait()
+		_ = t.owned.close(context.Background())
 	})
 }
 

@@ -38,7 +38,9 @@ func (t *natsTransport) Listen(l Listener) (stop func(context.Context), err erro
 	return func(ctx context.Context) {
 		select {
 		case <-ending: // the first call ends it, all wait
-			t.owned.Go(func() { defer close(ended); t.drain(ctx, end, added) })
+			if !t.owned.run(func() { defer close(ended); t.drain(ctx, end, added) }) {
+				close(ended) // with the connection
+			}
 		default:
 		}
 		select {

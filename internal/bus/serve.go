@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 )
 
 // A Service is what a role answers to.
@@ -134,56 +133,5 @@ func (d *desk) wire(m Message) (Message, error) {
 		return Message{}, fmt.Errorf("%w: %d bytes, the server takes %d", ErrTooLarge, m.Size(), limit)
 	default:
 		return d.holder.keep(m, limit)
-	}
-}
-
-// A gate lets handlers in until it is closed, and tells when the last is out.
-type gate struct {
-	mu     sync.Mutex
-	inside int           // guarded by mu
-	closed bool          // guarded by mu
-	empty  chan struct{} // closed once closed and nobody is inside
-}
-
-func newGate() *gate { return &gate{empty: make(chan struct{})} }
-
-func (g *gate) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return false
-	}
-	g.inside++
-	return true
-}
-
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.inside--
-	if g.closed && g.inside == 0 {
-		close(g.empty)
-	}
-}
-
-func (g *gate) close(ctx context.Context) error {
-	g.mu.Lock()
-	if !g.closed {
-		g.closed = true
-		if g.inside == 0 {
-			close(g.empty)
-		}
-	}
-	g.mu.Unlock()
-	select {
-	case <-g.empty:
-		return nil
-	default:
-	}
-	select {
-	case <-g.empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
