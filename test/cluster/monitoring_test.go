@@ -3,14 +3,11 @@
 package cluster
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/bus"
@@ -26,25 +23,39 @@ func TestPrometheus(t *testing.T) {
 	l := newLab(t, "overlays/prometheus", monitored...)
 	l.kubectl("scale", "deployment/mapper", "--replicas=3")
 	l.up("deployment/prometheus")
-	l.watched("prometheus")
+	l.watched("prometheus", 3)
 	l.healthy()
 	l.logs.explained(awayTexts...)
 }
 
 // TestPrometheusOperator: a real operator makes the same of the PodMonitors and
-// the PrometheusRule, and a Grafana's sidecar finds the dashboards.
+// the PrometheusRule, in the middle of a canary; by its figures a release that works,
+// and takes twice as long, is taken back. A Grafana's sidecar finds the dashboards.
 func TestPrometheusOperator(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, "overlays/prometheus-operator", monitored...)
-	l.kubectl("scale", "deployment/mapper", "--replicas=3")
+	l := emptyLab(t)
+	l.applied(l.kustomize(fmt.Sprintf(operatedCanary, l.ns)))
 	l.kubectlWith(operated, "apply", "--validate=strict", "-f", "-")
 	l.until("the operator to start a Prometheus", func() bool {
 		return l.kubectl("get", "statefulsets", "-o", "name", "-l", "app.kubernetes.io/managed-by=prometheus-operator") != ""
 	})
 	l.up("statefulset/prometheus-lab")
-	l.watched("prometheus-operated")
-	l.healthy()
+	works := l.rolledOut("the first release to be there", "Healthy").Status.StableRS
+	l.job("the first release to work alone", onlyAtWork(works, 4))
+
+	l.release("mapper", "slow")
+	l.until("the canary to wait", func() bool {
+		s := l.mappers().Status
+		return s.CurrentPodHash != works && s.Phase == "Paused" && s.UpdatedReplicas == 1
+	})
+	l.watched("prometheus-operated", 4)
+	l.argo("promote", "mapper")
+	slow := l.takenBack("slow", works, works, `Metric "p95-of-chunks" assessed Failed`)
+	if slow.Saved == 0 || slow.Dead > 0 {
+		t.Errorf("slow has %d chunks saved with %d dead letters, want a release that works", slow.Saved, slow.Dead)
+	}
 	l.logs.explained(awayTexts...)
+	l.counted(slow)
 
 	files := map[string]string{}
 	if err := json.Unmarshal([]byte(l.kubectl("get", "configmaps", "-l", "grafana_dashboard=1", "-o", "jsonpath={.items[0].data}")), &files); err != nil {
@@ -60,6 +71,30 @@ func TestPrometheusOperator(t *testing.T) {
 		}
 	}
 }
+
+// operatedCanary is a canary beside an operator, which waits for a person before it is judged by what that operator's
+// Prometheus has.
+const operatedCanary = `
+resources: [deploy/overlays/prometheus-operator]
+components: [deploy/components/rollout]
+configMapGenerator:
+- name: chunkline
+  behavior: merge
+  literals: [OBJECTS=100000, RATE=200, "TRANSFORM=users?duration=200ms", FINISH_WITHIN=1h]
+patches:
+- target: {kind: PodMonitor, name: chunkline}
+  patch: |
+    - {op: replace, path: /spec/podMetricsEndpoints/0/interval, value: 5s}
+- target: {kind: Rollout, name: mapper}
+  patch: |
+    - {op: replace, path: /spec/replicas, value: 4}
+    - {op: replace, path: /spec/strategy/canary/steps/1, value: {pause: {}}}
+    - {op: add, path: /spec/strategy/canary/analysis/startingStep, value: 2}
+    - {op: replace, path: /spec/strategy/canary/analysis/templates, value: [{templateName: mapper-failures}, {templateName: mapper-duration}]}
+    - {op: replace, path: /spec/strategy/canary/analysis/args/0/value, value: "http://prometheus-operated.%s.svc:9090"}
+    - {op: add, path: /spec/strategy/canary/analysis/args/-, value: {name: interval, value: 5s}}
+    - {op: add, path: /spec/strategy/canary/analysis/args/-, value: {name: window, value: 1m}}
+`
 
 // operated is a Prometheus as kube-prometheus-stack asks its operator for one.
 const operated = `
@@ -93,7 +128,7 @@ spec:
 
 // watched wants a Prometheus to see every pod under the labels that rules and
 // dashboards go by, to evaluate every rule, and to fire none.
-func (l *lab) watched(service string) {
+func (l *lab) watched(service string, mappers int) {
 	l.t.Helper()
 	ask := func(path string, into any) bool {
 		ctx := l.t.Context()
@@ -111,7 +146,7 @@ func (l *lab) watched(service string) {
 	l.job("the job to run", func(s bus.Status) bool { return s.State == bus.StateRunning && s.Chunks.Saved > 0 })
 	for query, want := range map[string]int{
 		`up{role="fetcher"} == 1`:    1,
-		`up{role="mapper"} == 1`:     3,
+		`up{role="mapper"} == 1`:     mappers,
 		`up{role="saver"} == 1`:      1,
 		`up{instance="nats-0"} == 1`: 1,
 		`up == 0`:                    0,
@@ -153,21 +188,6 @@ func (l *lab) watched(service string) {
 // drawn wants a result for every query of the dashboards.
 func (l *lab) drawn(service string) {
 	l.t.Helper()
-	proxy := exec.CommandContext(l.t.Context(), "kubectl", "proxy", "--port=0")
-	out, err := proxy.StdoutPipe()
-	if err == nil {
-		err = proxy.Start()
-	}
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer func() { _ = proxy.Process.Kill(); _ = proxy.Wait() }()
-	said, err := bufio.NewReader(out).ReadString('\n') // Starting to serve on 127.0.0.1:41231
-	address := strings.TrimSpace(said[strings.LastIndex(said, " ")+1:])
-	if err != nil || address == "" {
-		l.t.Fatalf("kubectl proxy says %q, %v", said, err)
-	}
-	go func() { _, _ = io.Copy(io.Discard, out) }()
 	var text []byte
 	defer func() {
 		if l.t.Failed() {
@@ -176,7 +196,8 @@ func (l *lab) drawn(service string) {
 	}()
 	l.until("the dashboards' queries to have results", func() bool { // a rate needs two samples
 		test := exec.CommandContext(l.t.Context(), "go", "test", "-count=1", "-tags", "monitoring", "../dashboards")
-		test.Env = append(os.Environ(), fmt.Sprintf("PROMETHEUS_URL=http://%s/api/v1/namespaces/%s/services/%s:9090/proxy", address, l.ns, service))
+		test.Env = append(os.Environ(), fmt.Sprintf("PROMETHEUS_URL=%s/api/v1/namespaces/%s/services/%s:9090/proxy", api, l.ns, service))
+		var err error
 		text, err = test.CombinedOutput()
 		return err == nil
 	})

@@ -140,6 +140,17 @@ func (l *lab) takenBack(release, was, works, reason string) bus.VersionStatus {
 	return versionOf(l.job("a status", func(bus.Status) bool { return true }), hash)
 }
 
+// takeBack makes the release before the last one the newest again: a rollout that was aborted stays so until then.
+func (l *lab) takeBack(works string) {
+	l.t.Helper()
+	l.argo("undo", "mapper")
+	l.until("the undo to be seen", func() bool {
+		r := l.mappers().Status
+		return !r.Abort && r.CurrentPodHash == works
+	})
+	l.rolledOut("the release before to stay", "Healthy")
+}
+
 // versionOf is what a status says of a version of mappers.
 func versionOf(s bus.Status, version string) bus.VersionStatus {
 	for _, v := range s.Versions {
