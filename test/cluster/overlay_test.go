@@ -74,12 +74,16 @@ func TestFetcherJob(t *testing.T) {
 	goes := []func(pod string){l.evict, func(pod string) { l.kubectl("delete", "pod", pod) }}
 	for i, goes := range goes {
 		l.job("a fetcher at work", func(s bus.Status) bool { return s.Epoch == uint64(i+1) && s.State == bus.StateRunning })
-		pods := l.pods("fetcher")
-		working := slices.IndexFunc(pods, func(p pod) bool { return p.Status.Phase == "Running" && !p.leaving() })
-		if working < 0 {
-			t.Fatalf("no fetcher runs: %+v", pods)
-		}
-		goes(pods[working].Metadata.Name)
+		var working pod
+		l.until("its pod to be seen running", func() bool { // which the kubelet says a moment after the fetcher
+			pods := l.pods("fetcher")
+			i := slices.IndexFunc(pods, func(p pod) bool { return p.Status.Phase == "Running" && !p.leaving() })
+			if i >= 0 {
+				working = pods[i]
+			}
+			return i >= 0
+		})
+		goes(working.Metadata.Name)
 	}
 	l.job("a third fetcher", func(s bus.Status) bool { return s.Epoch == uint64(len(goes)+1) && s.State == bus.StateRunning })
 	l.control("rate", "0")
