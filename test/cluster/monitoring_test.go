@@ -121,6 +121,7 @@ spec:
   version: v3.15.0
   replicas: 1
   serviceAccountName: lab
+  terminationGracePeriodSeconds: 20 # not 600, by which the end of a namespace is planned
   securityContext: {runAsNonRoot: true, runAsUser: 1000, fsGroup: 2000, seccompProfile: {type: RuntimeDefault}}
   podMonitorSelector: {matchLabels: {release: kube-prometheus-stack}}
   ruleSelector: {matchLabels: {release: kube-prometheus-stack}}

@@ -83,11 +83,17 @@ func (l *lab) readyMappers() (n int) {
 	return n
 }
 
-// evict asks for a pod to go as the draining of a node does.
+// evict asks for a pod to go as the draining of a node does: again and again, as long as a disruption budget refuses.
 func (l *lab) evict(pod string) {
 	l.t.Helper()
-	l.kubectlWith(fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, pod, l.ns),
-		"create", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/pods/%s/eviction", l.ns, pod), "-f", "-")
+	eviction := fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, pod, l.ns)
+	l.until("the eviction of "+pod, func() bool {
+		_, err := l.try(l.t.Context(), eviction, "create", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/pods/%s/eviction", l.ns, pod), "-f", "-")
+		if err != nil && !strings.Contains(err.Error(), "TooManyRequests") {
+			l.t.Fatal(err)
+		}
+		return err == nil
+	})
 }
 
 // healthy wants every pod ready, and none ever restarted but those of the roles
