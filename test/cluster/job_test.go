@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/bus"
@@ -26,6 +27,11 @@ func TestJob(t *testing.T) {
 	passed := func(chunks uint64) bus.Status {
 		t.Helper()
 		return l.job(fmt.Sprintf("%d chunks to be saved", chunks), func(s bus.Status) bool { return s.Chunks.Saved >= chunks })
+	}
+	goesOn := func() (s bus.Status) {
+		t.Helper()
+		s = l.job("a status", func(bus.Status) bool { return true })
+		return passed(min(s.Chunks.Saved+5, objects/100))
 	}
 	scale := func(n int) {
 		t.Helper()
@@ -63,18 +69,17 @@ func TestJob(t *testing.T) {
 			}
 			victim := pods[rand.IntN(len(pods))].Metadata.Name
 			l.kubectl("delete", "pod", victim, grace, fmt.Sprintf("--force=%t", grace == "--grace-period=0"), "--wait")
-			s := l.job("work to go on", func(s bus.Status) bool { return s.State == bus.StateRunning || s.State == bus.StateDone })
-			passed(min(s.Chunks.Saved+5, objects/100))
+			goesOn()
 		}
 	}
 
 	t.Log("NATS restarts, and is killed; a mapper is evicted")
 	l.kubectl("rollout", "restart", "statefulset/nats")
 	l.up("statefulset/nats")
-	l.job("work to go on", func(s bus.Status) bool { return s.State == bus.StateRunning })
+	goesOn()
 	l.kubectl("delete", "pod", "nats-0", "--grace-period=0", "--force")
 	l.up("statefulset/nats")
-	s := l.job("work to go on", func(s bus.Status) bool { return s.State == bus.StateRunning || s.State == bus.StateDone })
+	s := goesOn()
 	l.evict(l.pods("mapper")[0].Metadata.Name)
 
 	if s.State == bus.StateDone {
@@ -84,6 +89,9 @@ func TestJob(t *testing.T) {
 	s = l.finish()
 	if s.Objects.Saved != objects || s.Objects.Dead != 0 {
 		t.Errorf("done with %d objects saved, %d dead letters; want %d and none", s.Objects.Saved, s.Objects.Dead, objects)
+	}
+	if text, err := l.chunkline("status"); err != nil || !strings.Contains(text, "done, 100.0 %, 100000 objects") {
+		t.Errorf("the toolbox says %q, %v", text, err)
 	}
 	// Deleted by force, a saver may still run when the next one starts: that one finds the folder locked, and ends.
 	l.healthy("saver")

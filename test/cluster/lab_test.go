@@ -5,7 +5,6 @@ package cluster
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -165,10 +164,14 @@ func (l *lab) control(args ...string) {
 	})
 }
 
-// status asks the fetcher; ok is false while it does not answer.
+// status asks the fetcher, whose JSON is that of chunkline status; ok is false while it does not answer.
 func (l *lab) status() (s bus.Status, ok bool) {
-	out, err := l.chunkline("status", "--json")
-	return s, err == nil && json.Unmarshal([]byte(out), &s) == nil
+	return s, look(l.t.Context(), l.service("fetcher", 3541)+"/api/status", &s) == nil
+}
+
+// service is where the API leads to a port of a service of the namespace.
+func (l *lab) service(name string, port int) string {
+	return fmt.Sprintf("/api/v1/namespaces/%s/services/%s:%d/proxy", l.ns, name, port)
 }
 
 // job waits until the job's status is as wanted, and returns it.

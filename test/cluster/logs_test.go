@@ -6,8 +6,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"io"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -73,22 +71,17 @@ func (l *logs) watch(ctx context.Context) {
 }
 
 func (l *logs) read(ctx context.Context, pod string) {
-	c := exec.CommandContext(ctx, "kubectl", "-n", l.ns, "logs", "-f", pod)
-	out, err := c.StdoutPipe()
-	if err == nil {
-		err = c.Start()
-	}
+	out, err := open(ctx, "/api/v1/namespaces/"+l.ns+"/pods/"+pod+"/log?follow=true")
 	if err != nil {
 		return // it is gone already
 	}
-	defer func() { _ = c.Wait() }()
+	defer out.Close()
 	for reader := bufio.NewReader(out); ; {
 		text, err := reader.ReadString('\n')
 		if text != "" {
 			l.take(pod, text)
 		}
 		if err != nil {
-			_, _ = io.Copy(io.Discard, reader)
 			return
 		}
 	}

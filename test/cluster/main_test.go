@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // api is where a kubectl proxy of this run serves the cluster's API. What is looked at
@@ -43,21 +44,33 @@ func withProxy(run func() int) int {
 	return run()
 }
 
-// look reads what the API has at a path.
-func look(ctx context.Context, path string, into any) error {
+// open begins to read what the API has at a path.
+func open(ctx context.Context, path string) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, api+path, http.NoBody)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		answer.Body.Close()
+		return nil, fmt.Errorf("get %s: %s", path, answer.Status)
+	}
+	return answer.Body, nil
+}
+
+// look reads the JSON that the API has at a path. It waits for a pod that does not answer no longer than an impatient person.
+func look(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	body, err := open(ctx, path)
+	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("get %s: %s", path, answer.Status)
-	}
-	return json.NewDecoder(answer.Body).Decode(into)
+	defer body.Close()
+	return json.NewDecoder(body).Decode(into)
 }
 
 // podList is what the API lists.

@@ -62,7 +62,7 @@ func TestRollout_shadow(t *testing.T) {
 // shadows is what the fetcher says came of comparing.
 func (l *lab) shadows() (r bus.ShadowReport) {
 	l.t.Helper()
-	if err := look(l.t.Context(), "/api/v1/namespaces/"+l.ns+"/services/fetcher:3541/proxy/api/shadow", &r); err != nil {
+	if err := look(l.t.Context(), l.service("fetcher", 3541)+"/api/shadow", &r); err != nil {
 		l.t.Fatal(err)
 	}
 	return r

@@ -126,14 +126,13 @@ func (l *lab) scales(least, most int, step func(replicas int)) {
 		begin  = time.Now()
 	)
 	turn := func() int {
-		replicas, err := strconv.Atoi(l.kubectl("get", "deployment/mapper", "-o", "jsonpath={.spec.replicas}"))
-		if err != nil {
+		var mappers struct{ Spec struct{ Replicas int } }
+		if err := look(l.t.Context(), "/apis/apps/v1/namespaces/"+l.ns+"/deployments/mapper", &mappers); err != nil {
 			l.t.Fatal(err)
 		}
-		if out, err := l.get("http://fetcher."+l.ns+":3541", "/api/status"); err == nil {
-			if err := json.Unmarshal(out, &s); err != nil {
-				l.t.Fatal(err)
-			}
+		replicas := mappers.Spec.Replicas
+		if now, ok := l.status(); ok {
+			s = now
 		}
 		if len(series) == 0 || series[len(series)-1] != replicas {
 			series = append(series, replicas)
