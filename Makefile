@@ -82,4 +82,4 @@ browser: ## the live page in headless Chromium; AXE names axe-core's axe.min.js:
 	$(GO) test $(GOTESTFLAGS) -tags browser -count=1 -timeout 20m ./test/browser
 
 cluster: ## the tests on a Kubernetes cluster of your own (KUBECONFIG): see test/cluster/doc.go
-	$(GO) test $(GOTESTFLAGS) -tags cluster -count=1 -timeout 60m -parallel 2 ./test/cluster
+	$(GO) test $(GOTESTFLAGS) -tags cluster -count=1 -timeout 60m -parallel 3 ./test/cluster

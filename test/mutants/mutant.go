@@ -51,7 +51,7 @@ func (m mutant) try(ctx context.Context) (caught []string, err error) {
 		return nil, fmt.Errorf("build: %w\n%s", err, text)
 	}
 	for _, l := range m.caughtBy {
-		args := append([]string{"test", "-count=1", "-failfast", "-timeout=15m", "-run", l.tests, l.pkg}, l.flags...)
+		args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout=15m", "-run", l.tests, l.pkg}, l.flags...)
 		text, err := command(ctx, env, "go", args...)
 		var exit *exec.ExitError
 		switch {
