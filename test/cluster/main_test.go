@@ -61,9 +61,9 @@ func open(ctx context.Context, path string) (io.ReadCloser, error) {
 	return answer.Body, nil
 }
 
-// look reads the JSON that the API has at a path. It waits for a pod that does not answer no longer than an impatient person.
+// look reads the JSON that the API has at a path. A pod that does not answer is not waited for for ever.
 func look(ctx context.Context, path string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	body, err := open(ctx, path)
 	if err != nil {
