@@ -58,7 +58,7 @@ func TestZombie(t *testing.T) {
 			c.startSaver()
 			web := loopback.Address()
 			c.startFetcher("HTTP_ADDR="+web, "SPECULATE=false") // or the zombie is told to drop its chunk
-			zombie := c.addMapper("2s", "WORKERS=1")
+			zombie := c.addMapper("8s", "WORKERS=1")            // not done before it is stopped, however busy the machine
 			awaitStatus(t, web, "a chunk in flight", func(s status) bool { return s.Chunks.InFlight == 1 })
 			zombie.Stop()
 
