@@ -133,7 +133,7 @@ func (l *lab) watched(service string, mappers int) {
 	l.t.Helper()
 	ask := func(path string, into any) bool {
 		ctx := l.t.Context()
-		out, err := l.try(ctx, "", "get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/services/%s:9090/proxy/api/v1/%s", l.ns, service, path))
+		out, err := l.try(ctx, "", "get", "--raw", l.service(service, 9090)+"/api/v1/"+path)
 		answer := struct{ Data any }{Data: into}
 		return err == nil && json.Unmarshal([]byte(out), &answer) == nil
 	}
@@ -197,7 +197,7 @@ func (l *lab) drawn(service string) {
 	}()
 	l.until("the dashboards' queries to have results", func() bool { // a rate needs two samples
 		test := exec.CommandContext(l.t.Context(), "go", "test", "-count=1", "-tags", "monitoring", "../dashboards")
-		test.Env = append(os.Environ(), fmt.Sprintf("PROMETHEUS_URL=%s/api/v1/namespaces/%s/services/%s:9090/proxy", api, l.ns, service))
+		test.Env = append(os.Environ(), "PROMETHEUS_URL="+api+l.service(service, 9090))
 		var err error
 		text, err = test.CombinedOutput()
 		return err == nil
