@@ -1,0 +1,138 @@
+package proc
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/test/loopback"
+)
+
+// Job is one job in real processes: a nats-server and the roles that a test
+// starts. Its methods start them with settings that fit together; a test may
+// change the fields before.
+type Job struct {
+	T      *testing.T
+	Name   string                      // JOB
+	Dir    string                      // of logs and files
+	URL    string                      // NATS_URL
+	Source string                      // SOURCE of each fetcher
+	Out    string                      // SINK of each saver
+	Env    []string                    // more settings of every role
+	Prefix func(label string) []string // the command that runs a process, such as ip netns exec NAME; nil: none
+}
+
+// NewJob prepares a job in a temporary folder; nothing runs yet.
+func NewJob(t *testing.T, name string) *Job {
+	t.Helper()
+	dir := t.TempDir()
+	return &Job{T: t, Name: name, Dir: dir, Out: filepath.Join(dir, "out"), Env: []string{"LOG_FORMAT=json"}}
+}
+
+// Users makes n users the source.
+func (j *Job) Users(n int) {
+	j.T.Helper()
+	j.Source = Users(j.T, j.Dir, n)
+}
+
+// NATS starts a nats-server on loopback for the job.
+func (j *Job) NATS(args ...string) *Process {
+	j.T.Helper()
+	server, url := NATS(j.T, j.Dir, args...)
+	j.URL = url
+	return server
+}
+
+// Start starts a program of the job under a label, with settings beside those
+// of all roles. It serves no HTTP unless they say so.
+func (j *Job) Start(label, program string, env ...string) *Process {
+	j.T.Helper()
+	return j.run(Spec{Label: label, Program: program, Env: slices.Concat([]string{"NATS_URL=" + j.URL, "JOB=" + j.Name, "HTTP_ADDR="}, j.Env, env)})
+}
+
+func (j *Job) run(s Spec) *Process {
+	j.T.Helper()
+	s.Dir = j.Dir
+	if j.Prefix != nil {
+		s.Prefix = j.Prefix(s.Label)
+	}
+	return Start(j.T, s)
+}
+
+// Server starts a nats-server, with arguments that say where it listens.
+func (j *Job) Server(label string, args ...string) *Process {
+	j.T.Helper()
+	return j.run(Spec{Label: label, Program: "nats-server", Args: args})
+}
+
+// Saver starts a saver.
+func (j *Job) Saver(env ...string) *Process {
+	j.T.Helper()
+	return j.Start("saver", "saver", append([]string{"SINK=" + j.Out}, env...)...)
+}
+
+// Fetcher starts a fetcher.
+func (j *Job) Fetcher(env ...string) *Process {
+	j.T.Helper()
+	return j.Start("fetcher", "fetcher", append([]string{"SOURCE=" + j.Source}, env...)...)
+}
+
+// Mapper starts a mapper, whose name is its label.
+func (j *Job) Mapper(label, transform string, env ...string) *Process {
+	j.T.Helper()
+	return j.Start(label, "mapper", append([]string{"TRANSFORM=" + transform, "MAPPER_NAME=" + label}, env...)...)
+}
+
+// Status is what chunkline status says of the job.
+func (j *Job) Status() bus.Status {
+	j.T.Helper()
+	stdout, stderr, code := Run(j.T, nil, "chunkline", "status", "--json", "--job", j.Name, "--nats-url", j.URL)
+	if code != 0 {
+		j.T.Fatalf("status: exit %d: %s", code, stderr)
+	}
+	var s bus.Status
+	if err := json.Unmarshal([]byte(stdout), &s); err != nil {
+		j.T.Fatal(err)
+	}
+	return s
+}
+
+// Verify holds what a job has left against its source: by the checker, which
+// shares no code with the product, and by chunkline verify. No saver may run.
+// Dead is what the checker takes: the ordinals of the dead letters as 3,57, or
+// any. More flags of the checker may follow.
+func (j *Job) Verify(objects int, dead string, flags ...string) {
+	j.T.Helper()
+	Check(j.T, j.Source, j.Out, append(flags, "-want-dead", dead)...)
+	stdout, stderr, code := Run(j.T, nil, "chunkline", "verify", "-o", j.Out, "--json")
+	var report struct{ Objects, Outputs, Dead int }
+	if err := json.Unmarshal([]byte(stdout), &report); code != 0 || err != nil {
+		j.T.Fatalf("verify: exit %d, %v\n%s%s", code, err, stdout, stderr)
+	}
+	if dead != "any" && report.Dead != len(strings.FieldsFunc(dead, func(r rune) bool { return r == ',' })) ||
+		report.Objects != objects || report.Outputs+report.Dead != objects {
+		j.T.Errorf("verify counted %+v, want %d objects, dead %q", report, objects, dead)
+	}
+}
+
+// End ends processes with SIGTERM, one after the other, and wants each to exit
+// with 0.
+func End(t *testing.T, processes ...*Process) {
+	t.Helper()
+	for _, p := range processes {
+		p.Signal(syscall.SIGTERM)
+		if code := p.Exit(); code != 0 {
+			t.Errorf("%s: exit code %d after SIGTERM, want 0: %s", p.Label, code, p.Tail())
+		}
+	}
+}
+
+// Listen is an address for HTTP_ADDR, and the setting.
+func Listen() (address, setting string) {
+	address = loopback.Address()
+	return address, "HTTP_ADDR=" + address
+}
