@@ -3,9 +3,11 @@
 package cluster
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -152,8 +154,14 @@ func (l *lab) get(address, path string) ([]byte, error) {
 		return nil, err
 	}
 	service, namespace, _ := strings.Cut(at.Hostname(), ".")
-	out, err := l.try(l.t.Context(), "", "get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/services/%s:%s/proxy%s", namespace, service, at.Port(), at.RequestURI()))
-	return []byte(out), err
+	ctx, cancel := context.WithTimeout(l.t.Context(), 30*time.Second)
+	defer cancel()
+	body, err := open(ctx, fmt.Sprintf("/api/v1/namespaces/%s/services/%s:%s/proxy%s", namespace, service, at.Port(), at.RequestURI()))
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return io.ReadAll(body)
 }
 
 // query asks a Prometheus; no result, or more than one, is an error.

@@ -16,7 +16,7 @@ const drillObjects = 60_000 // settings of deploy/drills/practice
 // drill applies one of deploy/drills and waits until release v1 is at work.
 func drill(t *testing.T, name string, settings ...string) *lab {
 	t.Helper()
-	l := newLab(t, "drills/"+name, settings...)
+	l := newLab(t, "drills/"+name, 0, settings...)
 	deployment := "mapper"
 	if name == "blue-green" {
 		deployment = "mapper-blue"
@@ -87,7 +87,7 @@ func (l *lab) wantNoneDead(dead int) {
 
 // TestDrill_noProbes: without probes a release that never works takes everything down.
 func TestDrill_noProbes(t *testing.T) {
-	t.Parallel()
+	parallel(t, 320, 120)
 	l := drill(t, "no-probes")
 	l.release("mapper", "v2")
 	l.up("deployment/mapper") // nothing stops it
@@ -106,7 +106,7 @@ func TestDrill_noProbes(t *testing.T) {
 // TestDrill_readiness: with readiness the rollout of a release that never
 // works stops, and the old pods go on; a good one passes.
 func TestDrill_readiness(t *testing.T) {
-	t.Parallel()
+	parallel(t, 320, 170)
 	l := drill(t, "rolling")
 	l.release("mapper", "v2")
 	if err := l.rollout("deployment/mapper"); !strings.Contains(errorOf(err), "exceeded its progress deadline") {
@@ -131,7 +131,7 @@ func TestDrill_readiness(t *testing.T) {
 // TestDrill_breaksLater: v4 passes readiness, so the rollout succeeds; then its
 // pods die again and again. A minReadySeconds beyond its 20 s would have told.
 func TestDrill_breaksLater(t *testing.T) {
-	t.Parallel()
+	parallel(t, 320, 200)
 	l := drill(t, "rolling")
 	l.release("mapper", "v4")
 	l.up("deployment/mapper")
@@ -158,11 +158,11 @@ func TestDrill_breaksLater(t *testing.T) {
 // TestDrill_liveness: liveness restarts v3, which fails now and then; what it
 // could not map is kept, and mapped again by a release that works.
 func TestDrill_liveness(t *testing.T) {
-	t.Parallel()
+	parallel(t, 320, 150)
 	l := drill(t, "rolling")
 	l.release("mapper", "v3")
 	l.until("liveness to restart v3", func() bool {
-		return strings.Contains(l.kubectl("get", "events", "--field-selector=reason=Killing"), "failed liveness probe, will be restarted")
+		return slices.ContainsFunc(l.events("Killing"), func(e event) bool { return strings.Contains(e.Message, "failed liveness probe, will be restarted") })
 	})
 	l.job("v3 to fail at objects", func(s bus.Status) bool { return s.Objects.Dead > 10 })
 	l.undo()
@@ -177,7 +177,7 @@ func TestDrill_liveness(t *testing.T) {
 
 // TestDrill_recreate: no two releases ever work at a time, and nobody in between.
 func TestDrill_recreate(t *testing.T) {
-	t.Parallel()
+	parallel(t, 320, 110)
 	l := drill(t, "recreate")
 	l.release("mapper", "v5")
 	l.until("v5 to be there", func() bool {
@@ -199,7 +199,7 @@ func TestDrill_recreate(t *testing.T) {
 
 // TestDrill_blueGreen: green is looked at beside blue, takes over, and gives back.
 func TestDrill_blueGreen(t *testing.T) {
-	t.Parallel()
+	parallel(t, 360, 130)
 	l := drill(t, "blue-green")
 	scale := func(set string, n int) {
 		t.Helper()

@@ -61,7 +61,7 @@ func open(ctx context.Context, path string) (io.ReadCloser, error) {
 	return answer.Body, nil
 }
 
-// look reads the JSON that the API has at a path. A pod that does not answer is not waited for for ever.
+// look reads the JSON that the API has at a path. It gives up after 30 s, since a pod may never answer.
 func look(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -72,6 +72,3 @@ func look(ctx context.Context, path string, into any) error {
 	defer body.Close()
 	return json.NewDecoder(body).Decode(into)
 }
-
-// podList is what the API lists.
-type podList struct{ Items []pod }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/bus"
@@ -19,9 +20,8 @@ var monitored = []string{"OBJECTS=200000", "RATE=400", "TRANSFORM=users?duration
 // TestPrometheus: a Prometheus of its own finds every pod, loads the rules, and
 // has what the dashboards ask for.
 func TestPrometheus(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, "overlays/prometheus", monitored...)
-	l.kubectl("scale", "deployment/mapper", "--replicas=3")
+	parallel(t, 540, 120)
+	l := newLab(t, "overlays/prometheus", 3, monitored...)
 	l.up("deployment/prometheus")
 	l.watched("prometheus", 3)
 	l.healthy()
@@ -32,7 +32,7 @@ func TestPrometheus(t *testing.T) {
 // the PrometheusRule, in the middle of a canary; by its figures a release that works,
 // and takes twice as long, is taken back. A Grafana's sidecar finds the dashboards.
 func TestPrometheusOperator(t *testing.T) {
-	t.Parallel()
+	parallel(t, 600, 250)
 	l := emptyLab(t)
 	l.applied(l.kustomize(fmt.Sprintf(operatedCanary, l.ns)))
 	l.kubectlWith(operated, "apply", "--validate=strict", "-f", "-")
@@ -132,10 +132,8 @@ spec:
 func (l *lab) watched(service string, mappers int) {
 	l.t.Helper()
 	ask := func(path string, into any) bool {
-		ctx := l.t.Context()
-		out, err := l.try(ctx, "", "get", "--raw", l.service(service, 9090)+"/api/v1/"+path)
 		answer := struct{ Data any }{Data: into}
-		return err == nil && json.Unmarshal([]byte(out), &answer) == nil
+		return look(l.t.Context(), l.service(service, 9090)+"/api/v1/"+path, &answer) == nil
 	}
 	count := func(query string) int {
 		var data struct{ Result []any }
@@ -189,6 +187,10 @@ func (l *lab) watched(service string, mappers int) {
 // drawn wants a result for every query of the dashboards.
 func (l *lab) drawn(service string) {
 	l.t.Helper()
+	compiled := filepath.Join(l.t.TempDir(), "dashboards.test")
+	if out, err := exec.CommandContext(l.t.Context(), "go", "test", "-c", "-tags", "monitoring", "-o", compiled, "../dashboards").CombinedOutput(); err != nil {
+		l.t.Fatalf("compile test/dashboards: %v\n%s", err, out)
+	}
 	var text []byte
 	defer func() {
 		if l.t.Failed() {
@@ -196,7 +198,8 @@ func (l *lab) drawn(service string) {
 		}
 	}()
 	l.until("the dashboards' queries to have results", func() bool { // a rate needs two samples
-		test := exec.CommandContext(l.t.Context(), "go", "test", "-count=1", "-tags", "monitoring", "../dashboards")
+		test := exec.CommandContext(l.t.Context(), compiled)
+		test.Dir = "../dashboards"
 		test.Env = append(os.Environ(), "PROMETHEUS_URL="+api+l.service(service, 9090))
 		var err error
 		text, err = test.CombinedOutput()

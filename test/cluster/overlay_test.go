@@ -14,12 +14,12 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
-// TestManifests: the API server takes every kustomization and every plain file
-// strictly, warns of nothing, Pod Security included, and has nothing left to
-// change afterwards. They are applied over one another, to a namespace in which
-// no pod may start.
+// TestManifests: the API server takes every kustomization strictly, warns of
+// nothing, Pod Security included, and has nothing left to change afterwards.
+// They are applied over one another, to a namespace in which no pod may start.
+// The files of deploy/plain are the same text, which CI checks.
 func TestManifests(t *testing.T) {
-	t.Parallel()
+	parallel(t, 0, 120)
 	l := emptyLab(t)
 	l.kubectl("create", "quota", "none", "--hard=pods=0")
 	var dirs []string
@@ -37,17 +37,6 @@ func TestManifests(t *testing.T) {
 			manifests[dir] = l.kubectl("kustomize", dir)
 		}
 	}
-	plain, err := filepath.Glob("../../deploy/plain/*.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range plain {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		manifests[file] = string(text)
-	}
 	for name, manifest := range manifests {
 		c := exec.CommandContext(t.Context(), "kubectl", "-n", l.ns, "apply", "--validate=strict", "-f", "-")
 		c.Stdin = strings.NewReader(manifest)
@@ -60,7 +49,7 @@ func TestManifests(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, left)
 		}
 	}
-	if len(manifests) < 28 {
+	if len(manifests) < 22 {
 		t.Errorf("found only %d", len(manifests))
 	}
 }
@@ -68,9 +57,9 @@ func TestManifests(t *testing.T) {
 // TestFetcherJob: the fetcher as a Job is Complete when every object is saved.
 // That it was evicted or deleted before is no failure of it.
 func TestFetcherJob(t *testing.T) {
-	t.Parallel()
+	parallel(t, 470, 130)
 	const objects = 20_000
-	l := newLab(t, "overlays/fetcher-job", fmt.Sprintf("OBJECTS=%d", objects), "RATE=100", "TRANSFORM=users?duration=100ms")
+	l := newLab(t, "overlays/fetcher-job", 3, fmt.Sprintf("OBJECTS=%d", objects), "RATE=100", "TRANSFORM=users?duration=100ms")
 	goes := []func(pod string){l.evict, func(pod string) { l.kubectl("delete", "pod", pod) }}
 	for i, goes := range goes {
 		l.job("a fetcher at work", func(s bus.Status) bool { return s.Epoch == uint64(i+1) && s.State == bus.StateRunning })
@@ -98,8 +87,8 @@ func TestFetcherJob(t *testing.T) {
 // TestFetcherJob_deadLetters: it has Failed, without another try, if there are
 // dead letters; the exit code says so.
 func TestFetcherJob_deadLetters(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, "overlays/fetcher-job", "OBJECTS=2000", `TRANSFORM=jq:if (.uuid | endswith("0")) then error("ends with 0") else . end`)
+	parallel(t, 470, 60)
+	l := newLab(t, "overlays/fetcher-job", 3, "OBJECTS=2000", `TRANSFORM=jq:if (.uuid | endswith("0")) then error("ends with 0") else . end`)
 	l.kubectl("wait", "--for=condition=Failed", "job/fetcher", "--timeout=240s")
 	got := l.kubectl("get", "job/fetcher", "-o", `jsonpath={.status.conditions[?(@.type=="Failed")].reason} {.status.failed}`)
 	code := l.kubectl("get", "pods", "-l", "job-name=fetcher", "-o", "jsonpath={.items[*].status.containerStatuses[0].state.terminated.exitCode}")
@@ -110,10 +99,10 @@ func TestFetcherJob_deadLetters(t *testing.T) {
 
 // TestExistingNATS: with a server of somebody else, which knows no users.
 func TestExistingNATS(t *testing.T) {
-	t.Parallel()
+	parallel(t, 460, 70)
 	l := emptyLab(t)
 	l.kubectlWith(myNATS, "apply", "-f", "-")
-	l.apply("overlays/existing-nats", "OBJECTS=2000", "TRANSFORM=users")
+	l.apply("overlays/existing-nats", 3, "OBJECTS=2000", "TRANSFORM=users")
 	l.done()
 	l.verify(2000, 0)
 	l.logs.explained(awayTexts...)
@@ -142,7 +131,7 @@ spec:
 
 // TestTLS: roles that are told to use TLS trust the server by its authority.
 func TestTLS(t *testing.T) {
-	t.Parallel()
+	parallel(t, 470, 80)
 	l := emptyLab(t)
 	dir := t.TempDir()
 	certificate, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
@@ -152,7 +141,7 @@ func TestTLS(t *testing.T) {
 		t.Fatalf("openssl: %v\n%s", err, out)
 	}
 	l.kubectl("create", "secret", "generic", "nats-tls", "--from-file="+certificate, "--from-file="+key, "--from-file=ca.crt="+certificate)
-	l.apply("overlays/nats-tls", "OBJECTS=2000", "TRANSFORM=users")
+	l.apply("overlays/nats-tls", 3, "OBJECTS=2000", "TRANSFORM=users")
 	l.done()
 	l.healthy()
 	l.verify(2000, 0)
@@ -164,10 +153,9 @@ func TestTLS(t *testing.T) {
 
 // TestNATSCluster: each of three servers goes while roles are on it.
 func TestNATSCluster(t *testing.T) {
-	t.Parallel()
+	parallel(t, 670, 150)
 	const objects = 20_000
-	l := newLab(t, "overlays/nats-cluster", fmt.Sprintf("OBJECTS=%d", objects), "RATE=300", "TRANSFORM=users?duration=100ms")
-	l.kubectl("scale", "deployment/mapper", "--replicas=3")
+	l := newLab(t, "overlays/nats-cluster", 3, fmt.Sprintf("OBJECTS=%d", objects), "RATE=300", "TRANSFORM=users?duration=100ms")
 	l.up("statefulset/nats")
 	for i := range 3 {
 		s := l.job("work to go on", func(s bus.Status) bool { return s.State == bus.StateRunning && s.Chunks.Saved > 0 })

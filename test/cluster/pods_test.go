@@ -35,6 +35,9 @@ type pod struct {
 	}
 }
 
+// podList is what the API lists.
+type podList struct{ Items []pod }
+
 func (p pod) leaving() bool { return p.Metadata.DeletionTimestamp != "" }
 
 func (p pod) ready() bool {
@@ -83,6 +86,22 @@ func (l *lab) readyMappers() (n int) {
 	return n
 }
 
+// An event is what tests look at in one.
+type event struct {
+	Message string
+	Count   int
+}
+
+// events lists the events of the namespace with a reason.
+func (l *lab) events(reason string) []event {
+	l.t.Helper()
+	var list struct{ Items []event }
+	if err := look(l.t.Context(), "/api/v1/namespaces/"+l.ns+"/events?fieldSelector=reason%3D"+reason, &list); err != nil {
+		l.t.Fatal(err)
+	}
+	return list.Items
+}
+
 // evict asks for a pod to go as the draining of a node does: again and again, as long as a disruption budget refuses.
 func (l *lab) evict(pod string) {
 	l.t.Helper()
@@ -117,7 +136,9 @@ func (l *lab) healthy(made ...string) {
 // kept when their claim goes, somebody has to.
 func (l *lab) recycle() {
 	l.t.Helper()
-	l.kubectl("delete", "namespace", l.ns, "--ignore-not-found", "--wait", "--timeout=180s")
+	l.kubectl("delete", "namespace", l.ns, "--ignore-not-found", "--wait=false")
+	l.kubectl("delete", "pods", "--all", "--force", "--grace-period=0") // mappers would wait for a saver that goes with them
+	l.kubectl("wait", "--for=delete", "namespace/"+l.ns, "--timeout=180s")
 	var list struct {
 		Items []struct {
 			Metadata struct{ Name string }

@@ -14,9 +14,9 @@ import (
 // Prometheus. The breaker stops a release that fails; the shadow run one that is fast,
 // never fails and makes something else of some objects, before it has a chunk.
 func TestRollout_shadow(t *testing.T) {
-	t.Parallel()
+	parallel(t, 370, 350)
 	l := emptyLab(t)
-	l.apply("drills/rollout-shadow", fmt.Sprintf("OBJECTS=%d", rolloutObjects), "RATE=200")
+	l.apply("drills/rollout-shadow", 0, fmt.Sprintf("OBJECTS=%d", rolloutObjects), "RATE=200")
 	works := l.rolledOut("the first release to be there", "Healthy").Status.StableRS
 	l.job("the first release to work alone", onlyAtWork(works, 4))
 
@@ -77,7 +77,7 @@ func (l *lab) shadows() (r bus.ShadowReport) {
 // TestDrill_breaker: without Argo Rollouts the fetcher itself stops giving chunks to a
 // release that fails, but for one now and then; the job goes on with the other one.
 func TestDrill_breaker(t *testing.T) {
-	t.Parallel()
+	parallel(t, 330, 180)
 	l := drill(t, "blue-green", "BREAK_AT=0.05", "BREAK_FOR=5s")
 	l.release("mapper-green", "v3")
 	l.kubectl("scale", "deployment/mapper-green", "--replicas=2")

@@ -35,7 +35,7 @@ func rolled(t *testing.T, name string) (l *lab, works string) {
 	l.kubectl("delete", "clusterrolebinding", binding, "--ignore-not-found")
 	l.kubectl("create", "clusterrolebinding", binding, "--clusterrole=chunkline-drill", "--serviceaccount="+l.ns+":prometheus")
 	t.Cleanup(func() { l.kubectl("delete", "clusterrolebinding", binding) })
-	l.apply("drills/"+name, fmt.Sprintf("OBJECTS=%d", rolloutObjects), "RATE=200")
+	l.apply("drills/"+name, 0, fmt.Sprintf("OBJECTS=%d", rolloutObjects), "RATE=200")
 	works = l.rolledOut("the first release to be there", "Healthy").Status.StableRS
 	l.up("deployment/prometheus")
 	l.job("the first release to work alone", onlyAtWork(works, 4))
@@ -80,8 +80,6 @@ func (l *lab) rolledOut(what, phase string) (r rollout) {
 func (l *lab) promoted(release string) (hash string) {
 	l.t.Helper()
 	was := l.mappers().Status.CurrentPodHash
-	// On a full or slow machine a good release is not to be taken for one that never comes up.
-	l.kubectl("patch", "rollout", "mapper", "--type=merge", "-p", `{"spec":{"progressDeadlineSeconds":200}}`)
 	l.release("mapper", release)
 	l.until(release+" to be seen", func() bool { return l.mappers().Status.CurrentPodHash != was })
 	hash = l.rolledOut(release+" to be promoted", "Healthy").Status.StableRS
@@ -191,7 +189,7 @@ func (l *lab) counted(refused ...bus.VersionStatus) {
 // TestRollout_canary: the releases of the drill, one after the other, in the
 // middle of a job. Nobody but the controller takes one back.
 func TestRollout_canary(t *testing.T) {
-	t.Parallel()
+	parallel(t, 390, 400)
 	l, works := rolled(t, "rollout")
 	v2 := l.refused("v2", works, "RolloutAborted")
 	if v2.HandedOut > 0 {
@@ -211,7 +209,7 @@ func TestRollout_canary(t *testing.T) {
 // TestRollout_blueGreen: a bad set is taken back before it takes over; a good one
 // takes over, and gives back.
 func TestRollout_blueGreen(t *testing.T) {
-	t.Parallel()
+	parallel(t, 400, 300)
 	l, works := rolled(t, "rollout-blue-green")
 	v3 := l.refused("v3", works, "assessed Failed")
 	if active := l.mappers().Status.BlueGreen.ActiveSelector; active != works {

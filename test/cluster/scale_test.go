@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,10 +24,10 @@ const (
 // meanwhile costs no mapper. The API that prometheus-adapter or KEDA would serve
 // is served by this process.
 func TestAutoscale(t *testing.T) {
-	t.Parallel()
+	parallel(t, 0, 10)
 	m := newExternalMetrics(t)
 	t.Run("hpa", func(t *testing.T) {
-		t.Parallel()
+		parallel(t, 670, 250)
 		l := autoscaled(t, "hpa", "TRANSFORM=users?duration=1s")
 		l.patch("hpa/mapper", map[string]int{
 			"/spec/maxReplicas": mostScaled, "/spec/behavior/scaleUp/stabilizationWindowSeconds": 0,
@@ -38,13 +37,13 @@ func TestAutoscale(t *testing.T) {
 		l.scales(1, mostScaled, l.fetcherGoes())
 	})
 	t.Run("keda", func(t *testing.T) {
-		t.Parallel()
+		parallel(t, 610, 250)
 		l := autoscaled(t, "keda", "TRANSFORM=users?duration=1s")
 		goes, keda := l.fetcherGoes(), l.quickKEDA(m)
 		l.scales(0, mostScaled, func(replicas int) { goes(replicas); keda(replicas) })
 	})
 	t.Run("keda-prometheus in time", func(t *testing.T) { // one mapper is enough to be done within FINISH_WITHIN
-		t.Parallel()
+		parallel(t, 380, 150)
 		l := autoscaled(t, "keda-prometheus", "FINISH_WITHIN=1h", "TRANSFORM=users?duration=200ms")
 		l.scales(0, 1, l.quickKEDA(m))
 	})
@@ -54,11 +53,10 @@ func TestAutoscale(t *testing.T) {
 func autoscaled(t *testing.T, overlay string, settings ...string) *lab {
 	t.Helper()
 	l := emptyLab(t)
-	manifest := l.render("overlays/autoscale-"+overlay, append(settings, fmt.Sprintf("OBJECTS=%d", scaledObjects))...)
+	manifest := l.render("overlays/autoscale-"+overlay, 0, append(settings, fmt.Sprintf("OBJECTS=%d", scaledObjects))...)
 	manifest = strings.NewReplacer("http://fetcher.chunkline:", "http://fetcher."+l.ns+":", "http://prometheus.chunkline:", "http://prometheus."+l.ns+":",
 		`job="chunkline/`, `job="`+l.ns+"/").Replace(manifest)
-	l.kubectlWith(manifest, "apply", "--validate=strict", "-f", "-")
-	l.kubectlWith(manifest, "diff", "-f", "-")
+	l.applied(manifest)
 	return l
 }
 
@@ -79,12 +77,8 @@ func (l *lab) quickKEDA(m *externalMetrics) func(replicas int) {
 // has found no answer three times, 15 s apart: longer than its window.
 func (l *lab) fetcherGoes() func(replicas int) {
 	unanswered := func() (n int) {
-		for count := range strings.FieldsSeq(l.kubectl("get", "events", "--field-selector=reason=FailedGetExternalMetric", "-o", "jsonpath={.items[*].count}")) {
-			one, err := strconv.Atoi(count)
-			if err != nil {
-				l.t.Fatal(err)
-			}
-			n += one
+		for _, e := range l.events("FailedGetExternalMetric") {
+			n += e.Count
 		}
 		return n
 	}
