@@ -52,27 +52,55 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	}
 	fmt.Println("| mutant | what is broken | turned red | s |\n|---|---|---|---|")
 	survivors := 0
-	for _, m := range chosen {
-		begin := time.Now()
-		caught, err := m.try(ctx)
-		if err != nil {
-			return 1, fmt.Errorf("%s: %w", m.id, err)
+	for i, outcome := range tryAll(ctx, chosen) {
+		o := <-outcome // in the order of the table
+		if o.err != nil {
+			return 1, fmt.Errorf("%s: %w", chosen[i].id, o.err)
 		}
 		var words []string
-		for _, l := range m.caughtBy {
+		for _, l := range chosen[i].caughtBy {
 			word := "`" + strings.ReplaceAll(l.String(), "|", ", ") + "`" // a bar would end the table's cell
-			if !slices.Contains(caught, l.String()) {
+			if !slices.Contains(o.caught, l.String()) {
 				word = "**survived** " + word
 				survivors++
 			}
 			words = append(words, word)
 		}
-		fmt.Printf("| %s | %s | %s | %.0f |\n", m.id, m.what, strings.Join(words, ", "), time.Since(begin).Seconds())
+		fmt.Printf("| %s | %s | %s | %.0f |\n", chosen[i].id, chosen[i].what, strings.Join(words, ", "), o.took.Seconds())
 	}
 	if survivors > 0 {
 		return 1, fmt.Errorf("%d tests did not notice", survivors)
 	}
 	return 0, nil
+}
+
+// outcome is what came of a mutant.
+type outcome struct {
+	caught []string // the lanes that turned red
+	took   time.Duration
+	err    error
+}
+
+// atOnce is how many mutants are tried at a time: while one is linked, which
+// takes one core, another one is compiled or tested.
+const atOnce = 2
+
+// tryAll tries mutants, several at a time. Each has a channel that its outcome
+// comes from.
+func tryAll(ctx context.Context, mutants []mutant) []chan outcome {
+	outcomes := make([]chan outcome, len(mutants))
+	places := make(chan struct{}, atOnce)
+	for i, m := range mutants {
+		outcomes[i] = make(chan outcome, 1)
+		go func() { // ends with its mutant; run takes the outcome of each, or the program ends
+			places <- struct{}{}
+			defer func() { <-places }()
+			begin := time.Now()
+			caught, err := m.try(ctx)
+			outcomes[i] <- outcome{caught, time.Since(begin), err}
+		}()
+	}
+	return outcomes
 }
 
 func choose(mutants []mutant, only string) ([]mutant, error) {

@@ -47,11 +47,8 @@ func (m mutant) try(ctx context.Context) (caught []string, err error) {
 	}
 	// The programs that a test builds are broken too.
 	env := append(os.Environ(), "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -overlay="+overlay))
-	if text, err := command(ctx, env, "go", "build", "./..."); err != nil {
-		return nil, fmt.Errorf("build: %w\n%s", err, text)
-	}
 	for _, l := range m.caughtBy {
-		args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout=15m", "-run", l.tests, l.pkg}, l.flags...)
+		args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-ldflags=-s -w", "-timeout=15m", "-run", l.tests, l.pkg}, l.flags...)
 		text, err := command(ctx, env, "go", args...)
 		var exit *exec.ExitError
 		switch {
