@@ -19,7 +19,7 @@ type violation struct {
 func TestAxe(t *testing.T) {
 	t.Parallel()
 	j := startTroubled(t, "CONTROL_TOKEN=open-sesame")
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	if version := eval[string](b, tools.axe+"\n;axe.version"); version == "" {
 		t.Fatal("axe does not say its version")
 	}

@@ -18,13 +18,13 @@ import (
 func TestNoControl(t *testing.T) {
 	t.Parallel()
 	j := startJob(t, proc.Users(t, t.TempDir(), 1000))
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.await("a connection", connected)
 	if eval[bool](b, shown("#controls")) {
 		t.Error("controls are shown, though they are off")
 	}
 	for _, token := range []string{"", "guess"} {
-		if code, text := j.ask(http.MethodPost, "/api/control", token, `{"action":"pause"}`); code != http.StatusForbidden {
+		if code, text := j.order(token, `{"action":"pause"}`); code != http.StatusForbidden {
 			t.Errorf("an order with the token %q: %d %q, want %d", token, code, text, http.StatusForbidden)
 		}
 	}
@@ -40,12 +40,12 @@ func TestControl(t *testing.T) {
 	const token = "correct-horse"
 	j := startJob(t, proc.Users(t, t.TempDir(), 20_000), "CONTROL_TOKEN="+token)
 	for _, wrong := range []string{"", "correct", "correct-horse-battery"} {
-		if code, text := j.ask(http.MethodPost, "/api/control", wrong, `{"action":"pause"}`); code != http.StatusUnauthorized && code != http.StatusForbidden {
+		if code, text := j.order(wrong, `{"action":"pause"}`); code != http.StatusUnauthorized && code != http.StatusForbidden {
 			t.Errorf("an order with the token %q: %d %q, want it refused", wrong, code, text)
 		}
 	}
 	j.mapper("ada", "users?duration=200ms")
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.await("controls", connected+` && `+shown("#controls"))
 
 	b.enter("#token", "guess")
@@ -65,7 +65,7 @@ func TestControl(t *testing.T) {
 	b.await("work", stateIs+`"running"`)
 	b.enter("#rate-limit", "250")
 	b.click("#set-rate")
-	j.awaitStatus("a limit of 250 objects a second", func(s bus.Status) bool { return s.RateLimit == 250 })
+	j.fetcher.AwaitStatus("a limit of 250 objects a second", func(s bus.Status) bool { return s.RateLimit == 250 })
 
 	b.click("#cancel")
 	b.await("the question", shown("#sure"))

@@ -36,7 +36,7 @@ type extra struct {
 // startCrew starts n of them; the end of the test ends them.
 func startCrew(t *testing.T, nats string, n int, hold time.Duration) {
 	t.Helper()
-	b, err := bus.Connect(bus.Config{URL: nats}, bus.Options{Job: jobName, Role: bus.RoleMapper, Name: "crew", Log: zerolog.Nop()})
+	b, err := bus.Connect(bus.Config{URL: nats}, bus.Options{Job: "users", Role: bus.RoleMapper, Name: "crew", Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

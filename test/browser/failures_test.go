@@ -34,7 +34,7 @@ func startTroubled(t *testing.T, settings ...string) *troubled {
 	forever := work(t, "3600", "0")
 	victim := j.mapper("victim", forever)
 	j.gone = j.id("victim")
-	j.awaitStatus("work of the victim", func(s bus.Status) bool { return s.Chunks.Saved > 0 })
+	j.fetcher.AwaitStatus("work of the victim", func(s bus.Status) bool { return s.Chunks.Saved > 0 })
 	victim.Kill()
 	j.mapper("anna", forever)
 	j.mapper("otto", forever)
@@ -49,8 +49,8 @@ const stuck = `document.querySelectorAll("#stragglers tbody tr").length === 1 &&
 
 // end lets the job be done.
 func (j *troubled) end() {
-	j.t.Helper()
-	j.mapper("helper", work(j.t, "0", "0"))
+	j.T.Helper()
+	j.mapper("helper", work(j.T, "0", "0"))
 	for _, name := range []string{"anna", "otto"} {
 		j.mappers[name].Kill()
 	}
@@ -61,7 +61,7 @@ func (j *troubled) end() {
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	j := startTroubled(t)
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.await("straggler, backup, dead letters and the gone mapper", stuck)
 	s := j.status()
 	if len(s.Stragglers) != 1 || s.Stragglers[0].Chunk != 59 {
@@ -104,7 +104,7 @@ func TestOlder(t *testing.T) {
 		return good
 	}))
 	j.mapper("anna", work(t, "0", "0"))
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.await("the end", stateIs+`"done" && `+shown("#dead-older")+` && document.querySelectorAll("#dead-letters li").length > 0`)
 	const letters = `document.querySelectorAll("#dead-letters li").length`
 	for shownOnes := eval[int](b, letters); shownOnes < n/3; shownOnes = eval[int](b, letters) {

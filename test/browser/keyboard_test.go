@@ -31,7 +31,7 @@ const looks = `(e => (s => [s.outlineStyle === "none" ? "" : s.outlineWidth + s.
 func TestKeyboard(t *testing.T) {
 	t.Parallel()
 	j := startTroubled(t, "CONTROL_TOKEN=open-sesame")
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.await("straggler, backup, dead letters and the gone mapper", stuck+` && `+shown("#controls"))
 
 	names := eval[[]string](b, `(window.operable = `+operable+`, window.before = operable.map(`+looks+`),
@@ -79,7 +79,7 @@ func TestZoom(t *testing.T) {
 	const chunks = 5000
 	j := startJob(t, objects(t, chunks, func(int) string { return good }), "CHUNK_SIZE=1")
 	j.mapper("ada", "identity", "WORKERS=8")
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.size(phone)
 	const saved = `document.querySelector("#map").dataset.saved`
 	b.await("a map of all chunks", fmt.Sprintf(`%s"done" && %s.dataset.saved === "%d"`, stateIs, one("#map"), chunks))

@@ -51,10 +51,10 @@ const (
 func TestMoves(t *testing.T) {
 	t.Parallel()
 	j := startJob(t, proc.Users(t, t.TempDir(), 4000))
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.await("a connection", connected)
-	if s := eval[seen](b, look); !strings.Contains(s.Job, jobName) {
-		t.Errorf("the job is called %q, want %s in it", s.Job, jobName)
+	if s := eval[seen](b, look); !strings.Contains(s.Job, j.Name) {
+		t.Errorf("the job is called %q, want %s in it", s.Job, j.Name)
 	}
 	b.await("words on what is missing", one("#holdup")+`.innerText.includes("o mapper is here")`)
 	j.mapper("ada", "users?duration=300ms")
@@ -83,7 +83,7 @@ func TestGone(t *testing.T) {
 	j := startJob(t, proc.Users(t, t.TempDir(), 4000), "SPECULATE=false")
 	victim := j.mapper("victim", "users?duration=1h")
 	id := j.id("victim")
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.await("the victim at work", one(row(id, string(bus.MapperWorking))))
 	j.mapper("heir", "users?duration=100ms")
 	b.await("the heir at work", `Number(`+one("#map")+`.dataset.saved) > 0`)
@@ -107,7 +107,7 @@ func TestRestart(t *testing.T) {
 	t.Parallel()
 	j := startJob(t, proc.Users(t, t.TempDir(), 6000))
 	j.mapper("ada", "users?duration=200ms")
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.await("work", connected+` && Number(`+one("#map")+`.dataset.saved) > 2`)
 	eval[bool](b, `window.sameDocument = true`)
 	j.fetcher.Kill()
@@ -129,7 +129,7 @@ func TestRestart(t *testing.T) {
 func TestFrozen(t *testing.T) {
 	t.Parallel()
 	j := startJob(t, proc.Users(t, t.TempDir(), 1000))
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.await("a connection", connected)
 	j.fetcher.Stop()
 	b.await("the page to say so", disconnected+` && `+shown("#offline"))

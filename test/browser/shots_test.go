@@ -37,7 +37,7 @@ func TestShots(t *testing.T) {
 		}
 		return good
 	}), "CONTROL_TOKEN=open-sesame")
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.await("a connection", connected)
 	names := []string{"alba", "bruno", "carla", "dario", "elena", "fabio", "greta", "hugo"}
 	for i, name := range names {

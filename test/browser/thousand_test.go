@@ -26,13 +26,13 @@ func TestThousand(t *testing.T) {
 		hold = max(hold, 8**viewer/(chunks/mappers)) // so that the job outlasts what is measured
 	}
 	j := startJob(t, proc.Users(t, t.TempDir(), chunks*10), "CHUNK_SIZE=10")
-	startCrew(t, j.nats, mappers, hold)
-	j.awaitStatus("a thousand mappers at work", func(s bus.Status) bool { return len(s.Mappers) == mappers && s.Chunks.InFlight >= mappers*9/10 })
+	startCrew(t, j.URL, mappers, hold)
+	j.fetcher.AwaitStatus("a thousand mappers at work", func(s bus.Status) bool { return len(s.Mappers) == mappers && s.Chunks.InFlight >= mappers*9/10 })
 	if *viewer > 0 {
 		measureViewer(t, j)
 	}
 
-	b := open(t, j.address)
+	b := open(t, j.fetcher.Address())
 	b.size(wall)
 	const rows = `[...document.querySelectorAll("#mappers tbody tr[data-mapper]")].filter(e => e.checkVisibility()).length`
 	b.await("the first of them", rows+` > 0`)
@@ -53,7 +53,7 @@ func measureViewer(t *testing.T, j *job) {
 	var with, without time.Duration
 	for range turns {
 		without += cpuOver(t, j.fetcher, *viewer)
-		b := open(t, j.address)
+		b := open(t, j.fetcher.Address())
 		b.size(wall)
 		b.await("a connection", connected)
 		with += cpuOver(t, j.fetcher, *viewer)

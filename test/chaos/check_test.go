@@ -1,31 +1,12 @@
 package chaos
 
 import (
-	"context"
 	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/chunkline/chunkline/test/proc"
 )
-
-// checkSink holds the output against the source, once with the checker and
-// once with verify.
-func (c *crew) checkSink() {
-	c.t.Helper()
-	proc.Check(c.t, c.source, c.out)
-	stdout, stderr, code := proc.Run(c.t, nil, "chunkline", "verify", "-o", c.out, "--json")
-	if code != 0 {
-		c.t.Fatalf("verify: exit %d\n%s%s", code, stdout, stderr)
-	}
-	var report struct{ Objects, Outputs, Dead int }
-	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
-		c.t.Fatal(err)
-	}
-	if report.Objects != c.users || report.Outputs != c.users || report.Dead != 0 {
-		c.t.Errorf("verify counted %+v, want %d objects and outputs, none dead", report, c.users)
-	}
-}
 
 // word is a line of a role's log.
 type word struct {
@@ -55,33 +36,33 @@ func words(p *proc.Process) (all []word) {
 // panicked or raced, each claim has a new epoch and finds no less than the one
 // before, "committed" is said once for a chunk, and "job done" counts all.
 func (c *crew) checkWords() {
-	c.t.Helper()
+	c.T.Helper()
 	for _, p := range c.all() {
 		for _, bad := range []string{"panic: ", "DATA RACE", "fatal error: "} {
 			if strings.Contains(p.Log(), bad) {
-				c.t.Errorf("the log of %s has %q", p.Label, bad)
+				c.T.Errorf("the log of %s has %q", p.Label, bad)
 			}
 		}
 	}
-	chunks := (c.users + chunkSize - 1) / chunkSize
+	chunks := (c.Objects + chunkSize - 1) / chunkSize
 	done := false
 	var last word
 	for _, w := range words(c.fetcher) {
 		switch w.Message {
 		case "claimed the job":
 			if w.Epoch <= last.Epoch || w.ChunksSaved < last.ChunksSaved {
-				c.t.Errorf("a claim got epoch %d and found %d chunks, after one with epoch %d and %d", w.Epoch, w.ChunksSaved, last.Epoch, last.ChunksSaved)
+				c.T.Errorf("a claim got epoch %d and found %d chunks, after one with epoch %d and %d", w.Epoch, w.ChunksSaved, last.Epoch, last.ChunksSaved)
 			}
 			last = w
 		case "job done":
 			done = true
-			if w.Objects != c.users || w.Outputs != c.users || w.Dead != 0 || w.Chunks != chunks {
-				c.t.Errorf("the fetcher said done with %+v, want %d objects in %d chunks", w, c.users, chunks)
+			if w.Objects != c.Objects || w.Outputs != c.Objects || w.Dead != 0 || w.Chunks != chunks {
+				c.T.Errorf("the fetcher said done with %+v, want %d objects in %d chunks", w, c.Objects, chunks)
 			}
 		}
 	}
 	if !done {
-		c.t.Errorf("%s never said that the job is done", c.fetcher.Label)
+		c.T.Errorf("%s never said that the job is done", c.fetcher.Label)
 	}
 	committed := map[int]string{}
 	for _, p := range c.mappers {
@@ -90,22 +71,20 @@ func (c *crew) checkWords() {
 				continue
 			}
 			if by, twice := committed[w.Chunk]; twice {
-				c.t.Errorf("chunk %d was committed twice: for %s and for %s", w.Chunk, by, p.Label)
+				c.T.Errorf("chunk %d was committed twice: for %s and for %s", w.Chunk, by, p.Label)
 			}
 			committed[w.Chunk] = p.Label
 		}
 	}
 	if len(committed) == 0 {
-		c.t.Errorf("no mapper was ever told that a chunk is committed")
+		c.T.Errorf("no mapper was ever told that a chunk is committed")
 	}
 }
 
 // awaitSaved waits until a mapper was told that a chunk is saved, and how.
 func awaitSaved(t *testing.T, mapper *proc.Process, chunk int, outcome string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
-	defer cancel()
-	proc.Eventually(ctx, t, mapper.Label+"'s chunk "+outcome, func() bool {
+	proc.Eventually(t, mapper.Label+"'s chunk "+outcome, func() bool {
 		for _, w := range words(mapper) {
 			if w.Message == "chunk saved" && w.Chunk == chunk && w.Outcome == outcome {
 				return true

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -79,7 +78,7 @@ func newCluster(t *testing.T, users int) *cluster {
 // startCluster starts three servers on loopback. Each tells at its address of
 // monitor who is connected.
 func (c *crew) startCluster() (monitor []string) {
-	c.t.Helper()
+	c.T.Helper()
 	const servers = 3
 	var clients, routes []string
 	for range servers {
@@ -87,24 +86,21 @@ func (c *crew) startCluster() (monitor []string) {
 		routes = append(routes, "nats://"+loopback.Address())
 		monitor = append(monitor, loopback.Address())
 	}
-	c.url = "nats://" + strings.Join(clients, ",nats://")
+	c.URL = "nats://" + strings.Join(clients, ",nats://")
 	config := c.config("lame_duck_grace_period: 1s", "lame_duck_duration: 30s")
 	for i := range servers {
-		host, port, _ := strings.Cut(clients[i], ":")
-		_, web, _ := strings.Cut(monitor[i], ":")
-		c.nats = append(c.nats, c.start(fmt.Sprintf("nats-%d", i), "nats-server", []string{
-			"-c", config, "-a", host, "-p", port, "-m", web,
-			"-cluster_name", "chaos", "-cluster", routes[i], "-routes", strings.Join(routes, ","),
-		}))
+		_, port, _ := strings.Cut(monitor[i], ":")
+		c.nats = append(c.nats, c.Server(fmt.Sprintf("nats-%d", i), clients[i],
+			"-c", config, "-m", port, "-cluster_name", "chaos", "-cluster", routes[i], "-routes", strings.Join(routes, ",")))
 	}
 	return monitor
 }
 
 // clients counts the connections of each role to a server.
 func (k *cluster) clients(server int) map[string]int {
-	k.c.t.Helper()
+	k.c.T.Helper()
 	var list struct{ Connections []struct{ Name string } }
-	if !fetchJSON(k.c.t, k.monitor[server], "/connz", &list) {
+	if !proc.FetchJSON(k.c.T, k.monitor[server], "/connz", &list) {
 		return nil // it starts, or is frozen
 	}
 	n := map[string]int{}
@@ -117,23 +113,21 @@ func (k *cluster) clients(server int) map[string]int {
 
 // serverOf is a server that the role is connected to.
 func (k *cluster) serverOf(role string) int {
-	k.c.t.Helper()
+	k.c.T.Helper()
 	for i := range k.monitor {
 		if k.clients(i)[role] > 0 {
 			return i
 		}
 	}
-	k.c.t.Fatalf("no %s is connected", role)
+	k.c.T.Fatalf("no %s is connected", role)
 	return 0
 }
 
 // awaitAllBut waits until all roles are connected to the other servers, or the
 // job is done.
 func (k *cluster) awaitAllBut(server int) {
-	k.c.t.Helper()
-	ctx, cancel := context.WithTimeout(k.c.t.Context(), proc.Patience)
-	defer cancel()
-	proc.Eventually(ctx, k.c.t, "all roles to be connected", func() bool {
+	k.c.T.Helper()
+	proc.Eventually(k.c.T, "all roles to be connected", func() bool {
 		n := map[string]int{}
 		for i := range k.monitor {
 			if i == server {

@@ -1,14 +1,13 @@
 package chaos
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/test/loopback"
+	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -20,43 +19,35 @@ func TestFreeze(t *testing.T) {
 	t.Parallel()
 	c := newCrew(t, 8_000)
 	c.startNATS()
-	web := map[*proc.Process]string{}
-	listen := func(start func(...string) *proc.Process, env ...string) {
-		addr := loopback.Address()
-		web[start(append(env, "HTTP_ADDR="+addr)...)] = addr
-	}
-	listen(c.startSaver)
-	listen(c.startFetcher, "ON_DONE=stay")
+	roles := []*proc.Process{c.startSaver(proc.HTTP()), c.startFetcher(proc.HTTP(), "ON_DONE=stay")}
 	for range 2 {
-		listen(func(env ...string) *proc.Process { return c.addMapper("100ms", env...) }, "WORKERS=2")
+		roles = append(roles, c.addMapper("100ms", proc.HTTP(), "WORKERS=2"))
 	}
-	awaitStatus(t, web[c.fetcher], "some chunks saved", func(s status) bool { return s.Chunks.Saved >= 20 })
+	c.fetcher.AwaitStatus("some chunks saved", func(s bus.Status) bool { return s.Chunks.Saved >= 20 })
 
 	before := map[*proc.Process]map[string]float64{}
-	for p, addr := range web {
-		before[p] = gauges(t, addr)
+	for _, p := range roles {
+		before[p] = gauges(t, p)
 	}
 	c.nats[0].Signal(syscall.SIGSTOP)
 	thaw := time.Now().Add(*freeze)
-	ctx, cancel := context.WithTimeout(t.Context(), *freeze+proc.Patience)
-	defer cancel()
-	proc.Eventually(ctx, t, "all roles to notice that NATS is frozen", func() bool {
-		for p, addr := range web {
-			if code, _ := fetch(t, addr, "/healthz"); code != http.StatusOK {
+	proc.Eventually(t, "all roles to notice that NATS is frozen", func() bool {
+		for _, p := range roles {
+			if code, _ := p.Get("/healthz"); code != http.StatusOK {
 				t.Errorf("%s answered its health probe with %d while NATS was frozen", p.Label, code)
 			}
 		}
-		return time.Now().After(thaw) && allAway(t, web)
+		return time.Now().After(thaw) && allAway(roles)
 	})
-	var s status
-	if !fetchJSON(t, web[c.fetcher], "/api/status", &s) || s.State != "running" {
+	var s bus.Status
+	if !c.fetcher.GetJSON("/api/status", &s) || s.State != bus.StateRunning {
 		t.Fatalf("the job is %q while NATS is frozen, want running", s.State)
 	}
 	c.done()
 	c.nats[0].Signal(syscall.SIGCONT)
-	awaitStatus(t, web[c.fetcher], "end of the job", func(s status) bool { return s.State == "done" })
-	for p, addr := range web {
-		for name, now := range gauges(t, addr) {
+	c.fetcher.AwaitStatus("end of the job", func(s bus.Status) bool { return s.State == bus.StateDone })
+	for _, p := range roles {
+		for name, now := range gauges(t, p) {
 			if was := before[p][name]; now > was+10 {
 				t.Errorf("%s has %s %g after NATS was frozen, %g before", p.Label, name, now, was)
 			}
@@ -64,7 +55,7 @@ func TestFreeze(t *testing.T) {
 	}
 	c.fetcher.Signal(syscall.SIGTERM)
 	c.finish()
-	for p := range web {
+	for _, p := range roles {
 		said := map[string]int{}
 		for _, w := range words(p) {
 			if w.Level != "debug" {
@@ -87,12 +78,25 @@ func TestFreeze(t *testing.T) {
 const away = "NATS is away, trying to connect"
 
 // allAway says whether every role knows that NATS is away, and that it cannot work.
-func allAway(t *testing.T, web map[*proc.Process]string) bool {
-	t.Helper()
-	for p, addr := range web {
-		if code, _ := fetch(t, addr, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(p.Log(), away) {
+func allAway(roles []*proc.Process) bool {
+	for _, p := range roles {
+		if code, _ := p.Get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(p.Log(), away) {
 			return false
 		}
 	}
 	return true
+}
+
+// gauges reads what a role has open and runs.
+func gauges(t *testing.T, p *proc.Process) map[string]float64 {
+	t.Helper()
+	values := map[string]float64{}
+	for _, name := range []string{"go_goroutines", "process_open_fds"} {
+		value, ok := p.Gauge(name)
+		if !ok {
+			t.Fatalf("%s tells no %s", p.Label, name)
+		}
+		values[name] = value
+	}
+	return values
 }

@@ -16,11 +16,4 @@ var (
 	keep      = flag.String("keep", "", "folder for the files of jobs that failed, whole logs among them; empty: the ends of the logs are printed")
 )
 
-func TestMain(m *testing.M) {
-	// These tests wait most of the time, so far more of them than there are
-	// processors run side by side. The command line may say otherwise.
-	if err := flag.Set("test.parallel", "16"); err != nil {
-		panic(err)
-	}
-	os.Exit(proc.Main(m, ""))
-}
+func TestMain(m *testing.M) { os.Exit(proc.Main(m, "")) }

@@ -26,7 +26,7 @@ func TestNetwork(t *testing.T) {
 func swizzle(t *testing.T, random *rand.Rand) {
 	n := newNetwork(t)
 	c := newCrew(t, 20_000)
-	c.prefix = n.prefix
+	c.Prefix = n.prefix
 	c.startNATSAt(n)
 	c.startAll(2, "40ms")
 	c.fetcher.Await("mapper is here")
@@ -157,10 +157,10 @@ func (n *network) run(command string) {
 
 // startNATSAt starts a server in a namespace of its own.
 func (c *crew) startNATSAt(n *network) {
-	c.t.Helper()
+	c.T.Helper()
 	const port = "4222"
 	n.prefix("nats")
-	server := c.start("nats", "nats-server", []string{"-a", n.address("nats"), "-p", port})
+	server := c.Server("nats", n.address("nats")+":"+port)
 	server.Await("Server is ready")
-	c.nats, c.url = []*proc.Process{server}, "nats://"+n.address("nats")+":"+port
+	c.nats, c.URL = []*proc.Process{server}, "nats://"+n.address("nats")+":"+port
 }

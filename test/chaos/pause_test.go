@@ -6,7 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/test/loopback"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/test/proc"
 )
 
 // TestPausedFetcher: a fetcher that was stopped for longer than all leases
@@ -18,22 +19,21 @@ func TestPausedFetcher(t *testing.T) {
 	c := newCrew(t, 40*chunkSize)
 	c.startNATS()
 	c.startSaver()
-	web := loopback.Address()
-	c.startFetcher("HTTP_ADDR="+web, "SPECULATE=false", "ON_DONE=stay")
+	c.startFetcher(proc.HTTP(), "SPECULATE=false", "ON_DONE=stay")
 	c.addMapper("10s", "WORKERS=1") // holds its chunk all the time
 	c.addMapper("300ms", "WORKERS=2")
-	awaitStatus(t, web, "all workers at work", func(s status) bool { return s.Chunks.InFlight == 3 })
+	c.fetcher.AwaitStatus("all workers at work", func(s bus.Status) bool { return s.Chunks.InFlight == 3 })
 
 	c.fetcher.Stop()
 	<-time.After(pause)
 	c.fetcher.Signal(syscall.SIGCONT)
 
-	s := awaitStatus(t, web, "end of the job", func(s status) bool { return s.State == "done" })
+	s := c.fetcher.AwaitStatus("end of the job", func(s bus.Status) bool { return s.State == bus.StateDone })
 	if s.Chunks.Duplicates != 0 {
 		t.Errorf("%d chunks were mapped twice: %+v", s.Chunks.Duplicates, s)
 	}
-	if s.Objects.Saved != c.users {
-		t.Errorf("the fetcher counts %d objects saved, want %d", s.Objects.Saved, c.users)
+	if s.Objects.Saved != uint64(c.Objects) {
+		t.Errorf("the fetcher counts %d objects saved, want %d", s.Objects.Saved, c.Objects)
 	}
 	if strings.Contains(c.fetcher.Log(), "its chunks go to others") {
 		t.Error("the fetcher gave up a mapper because it was away itself")
@@ -56,10 +56,9 @@ func TestZombie(t *testing.T) {
 			c := newCrew(t, test.chunks*chunkSize)
 			c.startNATS()
 			c.startSaver()
-			web := loopback.Address()
-			c.startFetcher("HTTP_ADDR="+web, "SPECULATE=false") // or the zombie is told to drop its chunk
-			zombie := c.addMapper("8s", "WORKERS=1")            // not done before it is stopped, however busy the machine
-			awaitStatus(t, web, "a chunk in flight", func(s status) bool { return s.Chunks.InFlight == 1 })
+			c.startFetcher(proc.HTTP(), "SPECULATE=false") // or the zombie is told to drop its chunk
+			zombie := c.addMapper("8s", "WORKERS=1")       // not done before it is stopped, however busy the machine
+			c.fetcher.AwaitStatus("a chunk in flight", func(s bus.Status) bool { return s.Chunks.InFlight == 1 })
 			zombie.Stop()
 
 			awaitSaved(t, c.addMapper("40ms", "WORKERS=2"), 0, "committed")
@@ -72,33 +71,38 @@ func TestZombie(t *testing.T) {
 	}
 }
 
-// TestReplaced: a fetcher is stopped, another one takes over, and the first
-// one goes on: it ends with 1 and says why, and has done no harm.
+// TestReplaced: another fetcher takes over, in the middle of the job or
+// after it, from one that runs or was stopped meanwhile. The first one ends
+// with 1 and says why, and has done no harm. One of another plan is refused.
 func TestReplaced(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		duration string
+		stopped  bool // while the new one takes over
 		done     bool // the new one is done before the old one goes on
 	}{
-		"in the job":    {"100ms", false},
-		"after the job": {"5ms", true},
+		"beside it":     {"100ms", false, false},
+		"in the job":    {"100ms", true, false},
+		"after the job": {"5ms", true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCrew(t, 400*chunkSize)
 			c.startNATS()
 			c.startSaver()
-			web := loopback.Address()
-			c.startFetcher("HTTP_ADDR=" + web)
+			c.startFetcher(proc.HTTP())
 			for range 2 {
 				c.addMapper(test.duration, "WORKERS=2")
 			}
-			awaitStatus(t, web, "some chunks saved", func(s status) bool { return s.Chunks.Saved >= 10 })
+			c.fetcher.AwaitStatus("some chunks saved", func(s bus.Status) bool { return s.Chunks.Saved >= 10 })
 			old := c.fetcher
-			old.Stop()
+			if test.stopped {
+				old.Stop()
+			} else if other := c.newFetcher("other", "CHUNK_SIZE=7"); other.Exit() != 1 || !strings.Contains(other.Log(), "another plan") {
+				t.Errorf("a fetcher of another plan: exit code %d, want 1, saying why", other.Code())
+			}
 
-			web = loopback.Address()
-			c.fetcher = c.newFetcher("successor", "HTTP_ADDR="+web)
+			c.fetcher = c.newFetcher("successor")
 			if test.done {
 				c.fetcher.Exit()
 			} else {

@@ -12,11 +12,11 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestStorm: processes are killed, stopped, ended and restarted at random,
-// alone, in pairs and all at once, from the first moment of the job on. Some
-// jobs have a server that takes only small messages, so that chunks and
-// results travel in parts; some have a cluster. When that ends, the job must,
-// and it must stay done when a fetcher is started again.
+// TestStorm: a process of each kind is killed at a random moment of the job;
+// then processes are killed, stopped, ended and restarted at random, alone, in
+// pairs and all at once. Some jobs have a server that takes only small messages,
+// so that chunks and results travel in parts; some have a cluster. When that
+// ends, the job must, and it must stay done when a fetcher is started again.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	histories(t, storm)
@@ -44,6 +44,7 @@ func storm(t *testing.T, random *rand.Rand) {
 		c.startCluster()
 	}
 	c.startAll(mappers, "40ms")
+	play(t, drawKills(random, c))
 	end := time.Now().Add(time.Duration(5+random.IntN(10)) * time.Second)
 	for time.Now().Before(end) && !c.done() {
 		faults := drawFaults(random)
@@ -103,6 +104,18 @@ var faults = []fault{
 		}
 		return all
 	}},
+}
+
+// drawKills draws the order and the moments in which a nats-server, the saver,
+// the fetcher and a mapper are killed, and started again at once.
+func drawKills(r *rand.Rand, c *crew) (kills []step) {
+	var at time.Duration
+	for _, i := range r.Perm(4) {
+		p := []*proc.Process{c.nats[0], c.saver, c.fetcher, c.mappers[0]}[i]
+		at += time.Duration(r.IntN(800)) * time.Millisecond
+		kills = append(kills, step{at, "kill and start " + p.Label, func() { c.kill(p); p.Start() }})
+	}
+	return kills
 }
 
 // drawHold draws how long a fault lasts: a moment, or longer than a lease.

@@ -1,12 +1,10 @@
 package crash
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -27,12 +25,11 @@ type script struct {
 	dead  string              // the checker's -want-dead; empty: the objects that cannot be mapped
 }
 
-// job is one run of a script.
+// job is one run of a script, or several over the same folder.
 type job struct {
-	t      *testing.T
-	world  *world
-	name   string
-	dir    string
+	*proc.Job
+
+	dead   string // the ordinals of the objects that cannot be mapped
 	script script
 	runs   int
 
@@ -46,7 +43,6 @@ type member struct {
 	*proc.Process
 
 	name   string
-	env    []string
 	lives  []string // still to come
 	died   []string // failpoints it was killed at
 	served int      // lives in which it said that it is ready
@@ -54,16 +50,15 @@ type member struct {
 
 func newJob(t *testing.T, w *world) *job {
 	t.Helper()
-	return &job{t: t, world: w, name: fmt.Sprintf("crash-%d", w.jobs.Add(1)), dir: t.TempDir()}
+	j := &job{Job: proc.NewJob(t, fmt.Sprintf("crash-%d", w.jobs.Add(1))), dead: w.dead}
+	j.URL, j.Source, j.Objects = w.nats, w.source, objects
+	return j
 }
-
-func (j *job) out() string    { return filepath.Join(j.dir, "out") }
-func (j *job) output() string { return filepath.Join(j.out(), "output.jsonl") }
 
 // run runs the job to its end and checks what it left. It returns where each
 // process died.
 func (j *job) run(s script) map[string][]string {
-	j.t.Helper()
+	j.T.Helper()
 	j.runs++
 	j.script, j.members, j.ended = s, map[string]*member{}, make(chan *member, 64)
 	j.seen = []int64{j.outputSize()}
@@ -89,23 +84,23 @@ func (j *job) run(s script) map[string][]string {
 
 // start starts a process in its next life, the first or another one.
 func (j *job) start(name string) {
-	j.t.Helper()
+	j.T.Helper()
 	m := j.members[name]
 	if m == nil {
 		m = &member{name: name, lives: slices.Clone(j.script.lives[name])}
-		m.env = append(j.settings(name), j.script.env[name]...)
 		j.members[name] = m
 	}
-	env := slices.Clone(m.env)
+	failpoint := "CHUNKLINE_FAILPOINT="
 	if len(m.lives) > 0 {
-		env = append(env, "CHUNKLINE_FAILPOINT="+m.lives[0])
+		failpoint += m.lives[0]
 		m.lives = m.lives[1:]
 	}
 	if m.Process == nil {
-		m.Process = proc.Start(j.t, proc.Spec{Dir: j.dir, Label: fmt.Sprintf("%s-%d", name, j.runs), Program: program(name), Env: env})
+		env := slices.Concat(j.settings(name), j.script.env[name], []string{failpoint})
+		m.Process = j.Start(fmt.Sprintf("%s-%d", name, j.runs), program(name), env...)
 	} else {
 		m.served = strings.Count(m.Log(), ready(name))
-		m.Env = env
+		m.Env[len(m.Env)-1] = failpoint
 		m.Start()
 	}
 	exited := m.Exited()
@@ -130,20 +125,19 @@ func ready(name string) string {
 }
 
 func (j *job) settings(name string) []string {
-	common := []string{"NATS_URL=" + j.world.nats, "JOB=" + j.name, "HTTP_ADDR="}
 	switch program(name) {
 	case "saver":
-		return append(common, "SINK="+j.out())
+		return []string{"SINK=" + j.Out}
 	case "fetcher":
-		return append(common, "SOURCE="+j.world.source, fmt.Sprintf("CHUNK_SIZE=%d", chunkSize), "ON_DONE=exit")
+		return []string{"SOURCE=" + j.Source, fmt.Sprintf("CHUNK_SIZE=%d", chunkSize), "ON_DONE=exit"}
 	default:
-		return append(common, "TRANSFORM=users?duration=10ms", "WORKERS=2", "MAPPER_NAME="+name)
+		return []string{"TRANSFORM=users?duration=10ms", "WORKERS=2", "MAPPER_NAME=" + name}
 	}
 }
 
 // wait starts again what dies at a failpoint, until the fetcher has ended.
 func (j *job) wait() {
-	j.t.Helper()
+	j.T.Helper()
 	patience := time.After(proc.Patience)
 	for {
 		select {
@@ -157,10 +151,10 @@ func (j *job) wait() {
 			case m.name == "fetcher" && m.Code() == 4: // done, with dead letters
 				return
 			default:
-				j.t.Fatalf("%s ended with %d in the middle of the job: %s", m.name, m.Code(), m.Tail())
+				j.T.Fatalf("%s ended with %d in the middle of the job: %s", m.name, m.Code(), m.Tail())
 			}
 		case <-patience:
-			j.t.Fatalf("the job does not end; fetcher: %s", j.members["fetcher"].Tail())
+			j.T.Fatalf("the job does not end; fetcher: %s", j.members["fetcher"].Tail())
 		}
 	}
 }
@@ -177,7 +171,7 @@ func (j *job) fell(m *member) bool {
 		return false
 	}
 	if m.Code() != -1 {
-		j.t.Errorf("%s was to be killed at %s and ended with %d", m.name, marks[len(m.died)], m.Code())
+		j.T.Errorf("%s was to be killed at %s and ended with %d", m.name, marks[len(m.died)], m.Code())
 	}
 	m.died = marks
 	j.seen = append(j.seen, j.outputSize())
@@ -187,19 +181,11 @@ func (j *job) fell(m *member) bool {
 // stop ends a process as an operator does. If it dies of a failpoint on the
 // way, it is started and stopped again.
 func (j *job) stop(m *member) {
-	j.t.Helper()
+	j.T.Helper()
 	for {
-		exited := m.Exited()
-		ctx, cancel := context.WithTimeout(j.t.Context(), proc.Patience)
-		proc.Eventually(ctx, j.t, m.name+" to be ready or dead", func() bool {
-			select {
-			case <-exited:
-				return true
-			default:
-				return strings.Count(m.Log(), ready(m.name)) > m.served
-			}
+		proc.Eventually(j.T, m.name+" to be ready or dead", func() bool {
+			return m.Ended() || strings.Count(m.Log(), ready(m.name)) > m.served
 		})
-		cancel()
 		m.Signal(syscall.SIGTERM)
 		code := m.Exit()
 		if j.fell(m) {
@@ -207,40 +193,36 @@ func (j *job) stop(m *member) {
 			continue
 		}
 		if code != 0 {
-			j.t.Errorf("%s ended with %d after SIGTERM: %s", m.name, code, m.Tail())
+			j.T.Errorf("%s ended with %d after SIGTERM: %s", m.name, code, m.Tail())
 		}
 		return
 	}
 }
 
-// check holds what the job left against the source: by a checker that shares
-// no code with the product, and by the product's own verify.
+// check holds what the job left against the source.
 func (j *job) check() {
-	j.t.Helper()
+	j.T.Helper()
 	dead := j.script.dead
 	if dead == "" {
-		dead = j.world.dead
+		dead = j.dead
 	}
-	proc.Check(j.t, j.world.source, j.out(), "-want-dead", dead)
-	if stdout, stderr, code := proc.Run(j.t, nil, "chunkline", "verify", "-o", j.out()); code != 0 {
-		j.t.Errorf("verify: exit %d\n%s%s", code, stdout, stderr)
-	}
+	j.Verify(dead)
 	// The output is never there in part: it was as the run found it, or whole.
 	for _, size := range j.seen {
 		if whole := j.outputSize(); size != j.seen[0] && size != whole {
-			j.t.Errorf("when a process died the output had %d bytes of %d", size, whole)
+			j.T.Errorf("when a process died the output had %d bytes of %d", size, whole)
 		}
 	}
 }
 
 // outputSize is -1 if there is no output yet.
 func (j *job) outputSize() int64 {
-	info, err := os.Stat(j.output())
+	info, err := os.Stat(j.Output())
 	if errors.Is(err, fs.ErrNotExist) {
 		return -1
 	}
 	if err != nil {
-		j.t.Fatal(err)
+		j.T.Fatal(err)
 	}
 	return info.Size()
 }

@@ -60,7 +60,9 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.dead = strings.Join(dead, ",")
-	_, w.nats = proc.NATS(t, dir)
+	server := proc.NewJob(t, "crash")
+	server.NATS()
+	w.nats = server.URL
 	return w
 }
 

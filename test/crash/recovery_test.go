@@ -92,7 +92,7 @@ func TestFinishedJob(t *testing.T) {
 	each(t, some(places), func(p string) string { return p }, func(t *testing.T, p string) {
 		j := newJob(t, w)
 		j.run(script{})
-		if err := os.Truncate(j.output(), j.outputSize()/2); err != nil {
+		if err := os.Truncate(j.Output(), j.outputSize()/2); err != nil {
 			t.Fatal(err)
 		}
 		process := victim(p)

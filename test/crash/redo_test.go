@@ -32,7 +32,7 @@ func TestRedo(t *testing.T) {
 	each(t, some(redoes), func(p string) string { return p }, func(t *testing.T, place string) {
 		j := newJob(t, w)
 		j.run(versions)
-		redo := []string{"redo", "-o", j.out(), "--version", "v2", "--json"}
+		redo := []string{"redo", "-o", j.Out, "--version", "v2", "--json"}
 		before := j.chunks()
 		_, stderr, code := proc.Run(t, []string{"CHUNKLINE_FAILPOINT=" + place}, "chunkline", redo...)
 		if code != -1 || !strings.Contains(stderr, "failpoint "+place+"\n") {
@@ -64,10 +64,10 @@ func TestRedo(t *testing.T) {
 
 // chunks counts the chunks that the folder holds.
 func (j *job) chunks() int {
-	j.t.Helper()
-	folder, err := sink.Open(j.out(), "", sink.Options{ReadOnly: true})
+	j.T.Helper()
+	folder, err := sink.Open(j.Out, "", sink.Options{ReadOnly: true})
 	if err != nil {
-		j.t.Fatal(err)
+		j.T.Fatal(err)
 	}
 	defer func() { _ = folder.Close() }()
 	return int(folder.Summary().Chunks)

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -10,13 +9,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -88,28 +87,19 @@ func TestTraces(t *testing.T) {
 	got := &delivered{spans: map[string]*otlp.Span{}, from: map[string]string{}}
 	server := httptest.NewServer(got)
 	defer server.Close()
-	nats, url := proc.NATS(t, t.TempDir())
-	j := newJob(t, url)
-	j.common = append(j.common, "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL)
 	const chunks = 20
-	source := proc.Users(t, j.dir, 100*chunks)
-	saver := j.saver()
-	fetcher := j.start("fetcher", "fetcher", "SOURCE="+source, "SPECULATE=false")
+	j := newJob(t, 100*chunks)
+	j.Env = append(j.Env, "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL)
+	saver := j.Saver()
+	fetcher := j.Fetcher("ON_DONE=stay", "SPECULATE=false", proc.HTTP())
 	fetcher.Await("fetcher serves")
-	victim := j.start("victim", "mapper", "TRANSFORM=users?duration=1h", "WORKERS=2")
-	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
-	defer cancel()
-	proc.Eventually(ctx, t, "work in flight", func() bool { return status(t, nats, url).Chunks.InFlight == 2 })
+	victim := j.Mapper("victim", "users?duration=1h", "WORKERS=2")
+	fetcher.AwaitStatus("work in flight", func(s bus.Status) bool { return s.Chunks.InFlight == 2 })
 	victim.Kill()
-	heir := j.start("heir", "mapper", "TRANSFORM=users", "WORKERS=2")
+	heir := j.Mapper("heir", "users", "WORKERS=2")
 	fetcher.Await("job done")
-	for _, p := range []*proc.Process{heir, fetcher, saver} {
-		p.Signal(syscall.SIGTERM)
-		if code := p.Exit(); code != 0 {
-			t.Errorf("%s: exit %d after SIGTERM: %s", p.Label, code, p.Tail())
-		}
-	}
-	j.verify()
+	proc.End(t, heir, fetcher, saver)
+	j.Verify("")
 
 	got.mu.Lock()
 	defer got.mu.Unlock()

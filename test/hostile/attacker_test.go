@@ -1,7 +1,6 @@
 package hostile
 
 import (
-	"context"
 	"fmt"
 	"hash/crc32"
 	"maps"
@@ -38,11 +37,9 @@ const mark = "X-Attacker"
 func newAttacker(t *testing.T, url, job string, options ...nats.Option) *attacker {
 	t.Helper()
 	a := &attacker{t: t, job: job}
-	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
-	defer cancel()
 	defaults := []nats.Option{nats.CustomInboxPrefix("_INBOX_X"), nats.MaxReconnects(-1), nats.ReconnectWait(50 * time.Millisecond)}
 	options = append(defaults, options...)
-	proc.Eventually(ctx, t, "nats-server", func() (up bool) {
+	proc.Eventually(t, "nats-server", func() (up bool) {
 		var err error
 		a.nc, err = nats.Connect(url, options...)
 		return err == nil
@@ -115,10 +112,8 @@ func (a *attacker) await(verb string) *nats.Msg {
 
 func (a *attacker) awaitAny(what string, match func(*nats.Msg) bool) *nats.Msg {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), proc.Patience)
-	defer cancel()
 	var found []*nats.Msg
-	proc.Eventually(ctx, a.t, "a message: "+what, func() bool { found = a.record(match); return len(found) > 0 })
+	proc.Eventually(a.t, "a message: "+what, func() bool { found = a.record(match); return len(found) > 0 })
 	return found[0]
 }
 
@@ -148,10 +143,8 @@ func (a *attacker) say(messages ...*nats.Msg) {
 // ask sends a request, again until somebody answers.
 func (a *attacker) ask(verb string, m bus.Message) bus.Message {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), proc.Patience)
-	defer cancel()
 	var got *nats.Msg
-	proc.Eventually(ctx, a.t, "an answer to "+verb, func() bool {
+	proc.Eventually(a.t, "an answer to "+verb, func() bool {
 		var err error
 		got, err = a.nc.RequestMsg(a.message(verb, m), 5*time.Second)
 		return err == nil

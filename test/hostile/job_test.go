@@ -1,10 +1,8 @@
 package hostile
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,54 +14,49 @@ import (
 
 // job is a job of real roles, and an attacker beside them.
 type job struct {
-	t       *testing.T
-	dir     string
-	name    string
-	url     string
-	source  string
-	users   int
-	out     string
-	env     map[string][]string // by program: more settings
-	roles   []*proc.Process     // that must not end by themselves
-	highest <-chan int          // the peak of the fetcher, once it has ended
+	*proc.Job
 	*attacker
+
+	settings map[string][]string // by program: more of them
+	roles    []*proc.Process     // that must not end by themselves
+	highest  <-chan int          // the peak of the fetcher, once it has ended
 }
 
 // newJob starts a nats-server and an attacker; the test starts the roles.
 func newJob(t *testing.T, users int) *job {
 	t.Helper()
-	dir := t.TempDir()
-	_, url := proc.NATS(t, dir)
-	j := &job{t: t, dir: dir, name: "hostile", url: url, users: users, source: proc.Users(t, dir, users), out: filepath.Join(dir, "out")}
-	j.attacker = newAttacker(t, j.url, j.name)
+	j := &job{Job: proc.NewJob(t, "hostile")}
+	j.Users(users)
+	j.NATS()
+	j.attacker = newAttacker(t, j.URL, j.Name)
 	return j
 }
 
-func (j *job) start(label, program string, env ...string) *proc.Process {
+// watched starts a role that must not end by itself; ready is what it says then.
+func (j *job) watched(ready string, start func(env ...string) *proc.Process, env ...string) *proc.Process {
 	j.t.Helper()
-	common := []string{"NATS_URL=" + j.url, "JOB=" + j.name, "HTTP_ADDR=", "LOG_FORMAT=json"}
-	p := proc.Start(j.t, proc.Spec{Dir: j.dir, Label: label, Program: program, Env: slices.Concat(common, j.env[program], env)})
+	p := start(env...)
+	p.Await(ready)
 	j.roles = append(j.roles, p)
 	return p
 }
 
 func (j *job) saver() *proc.Process {
-	p := j.start("saver", "saver", "SINK="+j.out)
-	p.Await("saver serves")
-	return p
+	j.t.Helper()
+	return j.watched("saver serves", j.Saver, j.settings["saver"]...)
 }
 
 func (j *job) fetcher(env ...string) *proc.Process {
-	p := j.start("fetcher", "fetcher", append(env, "SOURCE="+j.source, "ON_DONE=exit")...)
-	p.Await("fetcher serves")
+	j.t.Helper()
+	p := j.watched("fetcher serves", j.Fetcher, slices.Concat(j.settings["fetcher"], []string{"ON_DONE=exit"}, env)...)
 	j.watch(p)
 	return p
 }
 
 func (j *job) mapper(label, transform string, env ...string) *proc.Process {
-	p := j.start(label, "mapper", append(env, "TRANSFORM="+transform, "MAPPER_NAME="+label)...)
-	p.Await("mapper asks")
-	return p
+	j.t.Helper()
+	start := func(env ...string) *proc.Process { return j.Mapper(label, transform, env...) }
+	return j.watched("mapper asks", start, slices.Concat(j.settings["mapper"], env)...)
 }
 
 // end waits until the fetcher has done the job and judges everything: what the
@@ -82,24 +75,21 @@ func (j *job) end(fetcher *proc.Process) {
 		if p == fetcher {
 			continue
 		}
-		select {
-		case <-p.Exited():
+		if p.Ended() {
 			j.t.Errorf("%s has ended: %s", p.Label, p.Tail())
-		default:
 		}
 		if strings.Contains(p.Log(), "panic:") {
 			j.t.Errorf("%s panicked: %s", p.Label, p.Tail())
 		}
 	}
-	want := fmt.Sprintf(`"objects":%d,"outputs":%d,"dead":0`, j.users, j.users)
+	want := fmt.Sprintf(`"objects":%d,"outputs":%d,"dead":0`, j.Objects, j.Objects)
 	if !strings.Contains(fetcher.Log(), want) {
 		j.t.Errorf("the fetcher did not count %s: %s", want, fetcher.Tail())
 	}
 	j.verify()
 }
 
-// verify holds the sink against the source, with our own program and with the
-// checker.
+// verify holds the sink against the source.
 func (j *job) verify() {
 	j.t.Helper()
 	for _, p := range j.roles {
@@ -107,15 +97,7 @@ func (j *job) verify() {
 			p.Kill() // verify wants the folder for itself
 		}
 	}
-	proc.Check(j.t, j.source, j.out)
-	stdout, stderr, code := proc.Run(j.t, nil, "chunkline", "verify", "-o", j.out, "--json")
-	var report struct{ Objects, Outputs, Dead int }
-	if err := json.Unmarshal([]byte(stdout), &report); code != 0 || err != nil {
-		j.t.Fatalf("verify: exit %d, %v\n%s%s", code, err, stdout, stderr)
-	}
-	if report.Objects != j.users || report.Outputs != j.users || report.Dead != 0 {
-		j.t.Errorf("verify counted %+v, want %d objects and outputs, none dead", report, j.users)
-	}
+	j.Verify("")
 }
 
 // status is what the fetcher says of itself.

@@ -45,7 +45,8 @@ func list(subjects string) string {
 // attacker has a mapper's.
 func policedJob(t *testing.T, users int) *job {
 	t.Helper()
-	dir := t.TempDir()
+	j := &job{Job: proc.NewJob(t, "hostile"), settings: map[string][]string{}}
+	j.Users(users)
 	var text strings.Builder
 	fmt.Fprintln(&text, "authorization { users = [")
 	for role, subjects := range may {
@@ -53,17 +54,15 @@ func policedJob(t *testing.T, users int) *job {
 			role, list(subjects[0]), list(subjects[1]))
 	}
 	fmt.Fprintln(&text, "] }")
-	config := filepath.Join(dir, "nats.conf")
+	config := filepath.Join(j.Dir, "nats.conf")
 	if err := os.WriteFile(config, []byte(text.String()), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	_, url := proc.NATS(t, dir, "-c", config)
-	j := &job{t: t, dir: dir, name: "hostile", url: url, users: users, source: proc.Users(t, dir, users), out: filepath.Join(dir, "out")}
-	j.env = map[string][]string{}
+	j.NATS("-c", config)
 	for _, role := range []string{"fetcher", "mapper", "saver"} {
-		j.env[role] = []string{"NATS_USER=" + role, "NATS_PASSWORD=pw"}
+		j.settings[role] = []string{"NATS_USER=" + role, "NATS_PASSWORD=pw"}
 	}
-	j.attacker = newAttacker(t, url, j.name, nats.UserInfo("mapper", "pw"), nats.CustomInboxPrefix("_INBOX_M.attacker"))
+	j.attacker = newAttacker(t, j.URL, j.Name, nats.UserInfo("mapper", "pw"), nats.CustomInboxPrefix("_INBOX_M.attacker"))
 	return j
 }
 
@@ -149,7 +148,7 @@ func TestDiscovery(t *testing.T) {
 	j := policedJob(t, 2000)
 	j.saver()
 	fetcher := j.fetcher()
-	operator := newAttacker(t, j.url, j.name, nats.UserInfo("operator", "pw"), nats.CustomInboxPrefix("_INBOX_O.attacker"))
+	operator := newAttacker(t, j.URL, j.Name, nats.UserInfo("operator", "pw"), nats.CustomInboxPrefix("_INBOX_O.attacker"))
 	for _, reply := range []string{j.subject(bus.VerbControl), j.subject(bus.VerbNext), j.subject(bus.VerbBeat), "$SYS.x", "other"} {
 		for _, subject := range []string{"$SRV.PING", "$SRV.INFO", "$SRV.STATS.chunkline-saver"} {
 			operator.say(&nats.Msg{Subject: subject, Reply: reply})

@@ -3,7 +3,6 @@ package hostile
 import (
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/test/proc"
 )
 
 // TestReplay: a job in which every message is said twice, by its sender and by
@@ -28,10 +28,8 @@ func TestReplay(t *testing.T) {
 	mapper := first.mapper("mapper", "users?duration=20ms", "WORKERS=2")
 	first.end(fetcher)
 
-	second := &job{
-		t: t, dir: t.TempDir(), name: first.name, url: first.url, users: first.users, source: first.source,
-		out: filepath.Join(t.TempDir(), "out"), attacker: newAttacker(t, first.url, first.name),
-	}
+	second := &job{Job: proc.NewJob(t, first.Name), attacker: newAttacker(t, first.URL, first.Name)}
+	second.URL, second.Source, second.Objects = first.URL, first.Source, first.Objects
 	first.mu.Lock()
 	first.echo = false
 	first.mu.Unlock()

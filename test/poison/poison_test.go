@@ -2,7 +2,6 @@ package poison
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -23,13 +22,10 @@ const (
 
 // job is a job with one poison object.
 type job struct {
-	t       *testing.T
-	dir     string
-	url     string
-	source  string
+	*proc.Job
+
 	poison  string // text that only the poison object has
-	out     string
-	touched string // one byte each time that somebody touched it
+	touched string // a file with one byte for each time that a program touched it
 	fetcher *proc.Process
 	mappers []*proc.Process
 	deaths  map[string]int // of mappers, by label
@@ -37,13 +33,11 @@ type job struct {
 
 func newJob(t *testing.T, env ...string) *job {
 	t.Helper()
-	dir := t.TempDir()
-	_, url := proc.NATS(t, dir)
-	j := &job{
-		t: t, dir: dir, url: url, source: proc.Users(t, dir, objects), out: filepath.Join(dir, "out"),
-		touched: filepath.Join(dir, "touched"), deaths: map[string]int{},
-	}
-	text, err := os.ReadFile(j.source)
+	j := &job{Job: proc.NewJob(t, "poison"), deaths: map[string]int{}}
+	j.touched = filepath.Join(j.Dir, "touched")
+	j.NATS()
+	j.Users(objects)
+	text, err := os.ReadFile(j.Source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,101 +46,76 @@ func newJob(t *testing.T, env ...string) *job {
 		t.Fatal(err)
 	}
 	j.poison = `"uuid":"` + user.UUID + `"`
-	j.start("saver", "saver", "SINK="+j.out)
-	j.fetcher = j.start("fetcher", "fetcher", append(env, "SOURCE="+j.source, "ON_DONE=stay")...)
+	j.Saver()
+	j.fetcher = j.Fetcher(append(env, "ON_DONE=stay")...)
 	return j
-}
-
-func (j *job) start(label, program string, env ...string) *proc.Process {
-	j.t.Helper()
-	env = append(env, "NATS_URL="+j.url, "JOB=poison", "HTTP_ADDR=", "LOG_FORMAT=json")
-	return proc.Start(j.t, proc.Spec{Dir: j.dir, Label: label, Program: program, Env: env})
 }
 
 // mapper starts a mapper whose program does harm when it meets poison.
 func (j *job) mapper(label, how, poison, touched string, env ...string) {
-	j.t.Helper()
+	j.T.Helper()
 	self, err := os.Executable()
 	if err != nil {
-		j.t.Fatal(err)
+		j.T.Fatal(err)
 	}
 	command, err := json.Marshal([]string{self, "map", how, poison, touched})
 	if err != nil {
-		j.t.Fatal(err)
+		j.T.Fatal(err)
 	}
-	env = append(env, "TRANSFORM=exec:"+string(command), "WORKERS=1", "MAPPER_NAME="+label, "VERSION=v9.1")
-	j.mappers = append(j.mappers, j.start(label, "mapper", env...))
+	j.mappers = append(j.mappers, j.Mapper(label, "exec:"+string(command), append(env, "WORKERS=1", "VERSION=v9.1")...))
 }
 
 // run starts mappers again that have died, until the job is done.
 func (j *job) run() {
-	j.t.Helper()
-	ctx, cancel := context.WithTimeout(j.t.Context(), proc.Patience)
-	defer cancel()
-	proc.Eventually(ctx, j.t, "the end of the job", func() bool {
+	j.T.Helper()
+	proc.Eventually(j.T, "the end of the job", func() bool {
 		for _, m := range j.mappers {
-			select {
-			case <-m.Exited():
+			if m.Ended() {
 				j.deaths[m.Label]++
 				m.Start()
-			default:
 			}
 		}
 		return strings.Contains(j.fetcher.Log(), `"job done"`)
 	})
-	j.t.Logf("deaths of mappers: %v", j.deaths)
-}
-
-// status is what an operator sees.
-func (j *job) status() bus.Status {
-	j.t.Helper()
-	stdout, stderr, code := proc.Run(j.t, nil, "chunkline", "status", "--json", "--job", "poison", "--nats-url", j.url)
-	if code != 0 {
-		j.t.Fatalf("status: exit %d: %s", code, stderr)
-	}
-	var s bus.Status
-	if err := json.Unmarshal([]byte(stdout), &s); err != nil {
-		j.t.Fatal(err)
-	}
-	return s
+	j.T.Logf("deaths of mappers: %v", j.deaths)
 }
 
 // judge wants one dead letter, the poison object with this reason, and every
 // other object mapped; and that everybody who reports says so.
 func (j *job) judge(reason string) (chunk.DeadLetter, bus.Status) {
-	j.t.Helper()
-	proc.Check(j.t, j.source, j.out, "-want-dead", fmt.Sprint(victim))
-	text, err := os.ReadFile(filepath.Join(j.out, "dead.jsonl"))
+	j.T.Helper()
+	proc.Check(j.T, j.Source, j.Output(), j.Letters(), fmt.Sprint(victim))
+	text, err := os.ReadFile(j.Letters())
 	if err != nil {
-		j.t.Fatal(err)
+		j.T.Fatal(err)
 	}
 	letter, err := chunk.ParseDeadLetter(bytes.TrimSuffix(text, []byte{'\n'}))
 	if err != nil {
-		j.t.Fatalf("%v: %s", err, text)
+		j.T.Fatalf("%v: %s", err, text)
 	}
 	if !regexp.MustCompile(reason).MatchString(letter.Error) {
-		j.t.Errorf("the reason is %q, want %q", letter.Error, reason)
+		j.T.Errorf("the reason is %q, want %q", letter.Error, reason)
 	}
 	if letter.Ordinal != victim || letter.Version != "v9.1" || !strings.HasPrefix(letter.Mapper, "mapper-") {
-		j.t.Errorf("dead letter of object %d by %s %s, want object %d by mapper-N v9.1", letter.Ordinal, letter.Mapper, letter.Version, victim)
+		j.T.Errorf("dead letter of object %d by %s %s, want object %d by mapper-N v9.1", letter.Ordinal, letter.Mapper, letter.Version, victim)
 	}
-	s := j.status()
+	s := j.Status()
 	if s.State != bus.StateDone || s.Objects.Saved != objects || s.Objects.Dead != 1 || s.Objects.Outputs != objects-1 || s.Summary.Dead != 1 {
-		j.t.Errorf("status counts %+v, summary %+v; want one of %d dead", s.Objects, s.Summary, objects)
+		j.T.Errorf("status counts %+v, summary %+v; want one of %d dead", s.Objects, s.Summary, objects)
 	}
 	want := fmt.Sprintf(`"objects":%d,"outputs":%d,"dead":1`, objects, objects-1)
 	if !strings.Contains(j.fetcher.Log(), want) {
-		j.t.Errorf("the last report of the fetcher is not %s: %s", want, j.fetcher.Tail())
+		j.T.Errorf("the last report of the fetcher is not %s: %s", want, j.fetcher.Tail())
 	}
 	return letter, s
 }
 
 // touches is how often the poison object was touched.
 func (j *job) touches() int {
-	j.t.Helper()
+	j.T.Helper()
 	text, err := os.ReadFile(j.touched)
 	if err != nil {
-		j.t.Fatal(err)
+		j.T.Fatal(err)
 	}
 	return len(text)
 }
@@ -243,7 +212,7 @@ func TestCrashLoop(t *testing.T) {
 	j := newJob(t)
 	j.mapper("mapper-0", "mapper", j.poison, j.touched)
 	j.mapper("mapper-1", "mapper", j.poison, j.touched)
-	j.mapper("crashing", "mapper", "uuid", filepath.Join(j.dir, "crashed"))
+	j.mapper("crashing", "mapper", "uuid", filepath.Join(j.Dir, "crashed"))
 	j.run()
 	j.judge(vanished)
 	if j.deaths["crashing"] < 3 {

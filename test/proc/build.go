@@ -2,6 +2,7 @@ package proc
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
@@ -25,6 +26,9 @@ var programs string
 // The programs lie in bin/test/, and the packages of one go test share them:
 // the first package builds, the others find the programs up to date.
 //
+// These tests wait most of the time, so 16 of those that say t.Parallel run at
+// a time, however few processors there are. -parallel says otherwise.
+//
 // GOFLAGS reach the build, so a test run with GOFLAGS=-race drives programs
 // that look for races. The mutants come in with -overlay; their programs lie
 // in a temporary folder.
@@ -35,6 +39,10 @@ func Main(m *testing.M, tags string) int {
 		return 1
 	}
 	defer remove()
+	if err := flag.Set("test.parallel", "16"); err != nil { // before the command line is read
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
 
@@ -119,8 +127,11 @@ var track = sync.OnceFunc(func() {
 })
 
 // Path is where a program lies that was built: fetcher, mapper, saver,
-// chunkline, checker or nats-server.
+// chunkline, checker or nats-server. An absolute path stays what it is.
 func Path(program string) string {
+	if filepath.IsAbs(program) {
+		return program
+	}
 	track()
 	return filepath.Join(programs, program)
 }

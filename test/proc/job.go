@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/bus"
@@ -16,14 +15,15 @@ import (
 // starts. Its methods start them with settings that fit together; a test may
 // change the fields before.
 type Job struct {
-	T      *testing.T
-	Name   string                      // JOB
-	Dir    string                      // of logs and files
-	URL    string                      // NATS_URL
-	Source string                      // SOURCE of each fetcher
-	Out    string                      // SINK of each saver
-	Env    []string                    // more settings of every role
-	Prefix func(label string) []string // the command that runs a process, such as ip netns exec NAME; nil: none
+	T       *testing.T
+	Name    string                      // JOB
+	Dir     string                      // where the processes work, and their logs lie
+	URL     string                      // NATS_URL
+	Source  string                      // SOURCE of each fetcher
+	Objects int                         // in Source
+	Out     string                      // SINK of each saver
+	Env     []string                    // more settings of every role
+	Prefix  func(label string) []string // the command that runs a process, such as ip netns exec NAME; nil: none
 }
 
 // NewJob prepares a job in a temporary folder; nothing runs yet.
@@ -36,15 +36,23 @@ func NewJob(t *testing.T, name string) *Job {
 // Users makes n users the source.
 func (j *Job) Users(n int) {
 	j.T.Helper()
-	j.Source = Users(j.T, j.Dir, n)
+	j.Source, j.Objects = Users(j.T, j.Dir, n), n
 }
 
 // NATS starts a nats-server on loopback for the job.
 func (j *Job) NATS(args ...string) *Process {
 	j.T.Helper()
-	server, url := NATS(j.T, j.Dir, args...)
-	j.URL = url
-	return server
+	address := loopback.Address()
+	j.URL = "nats://" + address
+	return j.Server("nats-server", address, args...)
+}
+
+// Server starts a nats-server at an address, as one of several or later than
+// the roles; URL is the test's to set.
+func (j *Job) Server(label, address string, args ...string) *Process {
+	j.T.Helper()
+	host, port, _ := strings.Cut(address, ":")
+	return j.run(Spec{Label: label, Program: "nats-server", Args: append([]string{"-a", host, "-p", port}, args...)})
 }
 
 // Start starts a program of the job under a label, with settings beside those
@@ -63,12 +71,6 @@ func (j *Job) run(s Spec) *Process {
 	return Start(j.T, s)
 }
 
-// Server starts a nats-server, with arguments that say where it listens.
-func (j *Job) Server(label string, args ...string) *Process {
-	j.T.Helper()
-	return j.run(Spec{Label: label, Program: "nats-server", Args: args})
-}
-
 // Saver starts a saver.
 func (j *Job) Saver(env ...string) *Process {
 	j.T.Helper()
@@ -78,7 +80,13 @@ func (j *Job) Saver(env ...string) *Process {
 // Fetcher starts a fetcher.
 func (j *Job) Fetcher(env ...string) *Process {
 	j.T.Helper()
-	return j.Start("fetcher", "fetcher", append([]string{"SOURCE=" + j.Source}, env...)...)
+	return j.NextFetcher("fetcher", env...)
+}
+
+// NextFetcher starts a fetcher beside, or after, the first one.
+func (j *Job) NextFetcher(label string, env ...string) *Process {
+	j.T.Helper()
+	return j.Start(label, "fetcher", append([]string{"SOURCE=" + j.Source}, env...)...)
 }
 
 // Mapper starts a mapper, whose name is its label.
@@ -101,38 +109,28 @@ func (j *Job) Status() bus.Status {
 	return s
 }
 
+// Output is the file of the outputs of a job that is done.
+func (j *Job) Output() string { return filepath.Join(j.Out, "output.jsonl") }
+
+// Letters is the file of its dead letters.
+func (j *Job) Letters() string { return filepath.Join(j.Out, "dead.jsonl") }
+
 // Verify holds what a job has left against its source: by the checker, which
 // shares no code with the product, and by chunkline verify. No saver may run.
-// Dead is what the checker takes: the ordinals of the dead letters as 3,57, or
-// any. More flags of the checker may follow.
-func (j *Job) Verify(objects int, dead string, flags ...string) {
+// Dead is the ordinals of the dead letters as 3,57, or any.
+func (j *Job) Verify(dead string) {
 	j.T.Helper()
-	Check(j.T, j.Source, j.Out, append(flags, "-want-dead", dead)...)
+	Check(j.T, j.Source, j.Output(), j.Letters(), dead)
 	stdout, stderr, code := Run(j.T, nil, "chunkline", "verify", "-o", j.Out, "--json")
 	var report struct{ Objects, Outputs, Dead int }
 	if err := json.Unmarshal([]byte(stdout), &report); code != 0 || err != nil {
 		j.T.Fatalf("verify: exit %d, %v\n%s%s", code, err, stdout, stderr)
 	}
-	if dead != "any" && report.Dead != len(strings.FieldsFunc(dead, func(r rune) bool { return r == ',' })) ||
-		report.Objects != objects || report.Outputs+report.Dead != objects {
-		j.T.Errorf("verify counted %+v, want %d objects, dead %q", report, objects, dead)
+	letters := len(strings.FieldsFunc(dead, func(r rune) bool { return r == ',' }))
+	if dead == "any" {
+		letters = report.Dead
 	}
-}
-
-// End ends processes with SIGTERM, one after the other, and wants each to exit
-// with 0.
-func End(t *testing.T, processes ...*Process) {
-	t.Helper()
-	for _, p := range processes {
-		p.Signal(syscall.SIGTERM)
-		if code := p.Exit(); code != 0 {
-			t.Errorf("%s: exit code %d after SIGTERM, want 0: %s", p.Label, code, p.Tail())
-		}
+	if report.Objects != j.Objects || report.Dead != letters || report.Outputs != j.Objects-letters {
+		j.T.Errorf("verify counted %+v, want %d objects, dead letters: %q", report, j.Objects, dead)
 	}
-}
-
-// Listen is an address for HTTP_ADDR, and the setting.
-func Listen() (address, setting string) {
-	address = loopback.Address()
-	return address, "HTTP_ADDR=" + address
 }

@@ -2,18 +2,17 @@ package proc
 
 import (
 	"bytes"
-	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // Patience is how long a test waits for what must happen. It is far beyond
@@ -22,12 +21,12 @@ const Patience = 4 * time.Minute
 
 // Spec says what process to start.
 type Spec struct {
-	Dir     string   // of the log
+	Dir     string   // where the process works, and its log lies
 	Label   string   // the log is Label.log
-	Program string   // one of those that Main built
+	Program string   // one of those that Main built, or an absolute path
 	Prefix  []string // a command that runs the program, such as ip netns exec NAME
 	Args    []string
-	Env     []string // beside the test's own
+	Env     []string // its settings; environment says what comes from outside
 }
 
 // Process is one program that can be killed and started again.
@@ -64,9 +63,9 @@ func (p *Process) Start() {
 		p.t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	argv := append(append(append([]string(nil), p.Prefix...), Path(p.Program)), p.Args...)
+	argv := slices.Concat(p.Prefix, []string{Path(p.Program)}, p.Args)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = append(append(os.Environ(), p.Env...), "NO_COLOR=1")
+	cmd.Dir, cmd.Env = p.Dir, environment(p.Env)
 	cmd.Stderr, cmd.Stdout = log, log
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -79,6 +78,20 @@ func (p *Process) Start() {
 		defer close(exited)
 		_ = cmd.Wait()
 	}()
+}
+
+// environment is what a process sees: its settings, and of the test's own
+// environment what no role reads. A setting that a person has exported changes
+// no test.
+func environment(settings []string) []string {
+	env := []string{"NO_COLOR=1"}
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if name == "PATH" || name == "HOME" || name == "TMPDIR" || strings.HasPrefix(name, "GO") { // GOMAXPROCS, GORACE
+			env = append(env, entry)
+		}
+	}
+	return append(env, settings...)
 }
 
 // Kill ends the process with SIGKILL and waits until it is gone. A stopped
@@ -97,9 +110,7 @@ func (p *Process) Signal(s syscall.Signal) {
 func (p *Process) Stop() {
 	p.t.Helper()
 	p.Signal(syscall.SIGSTOP)
-	ctx, cancel := context.WithTimeout(p.t.Context(), Patience)
-	defer cancel()
-	Eventually(ctx, p.t, p.Label+" to stop", func() bool {
+	Eventually(p.t, p.Label+" to stop", func() bool {
 		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID())) // none: not Linux, or gone
 		for _, thread := range threads {
 			stat, e := os.ReadFile(thread)
@@ -129,12 +140,25 @@ func (p *Process) Exited() <-chan struct{} {
 // Wait waits until the process has ended, for whatever reason.
 func (p *Process) Wait() { <-p.Exited() }
 
-// Code is the exit code of a process that has ended; -1 if a signal ended it.
-func (p *Process) Code() int {
+// Ended says whether the process has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.Exited():
+		return true
+	default:
+		return false
+	}
+}
+
+// State is what a process that has ended leaves: its exit code, what it used.
+func (p *Process) State() *os.ProcessState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.cmd.ProcessState.ExitCode()
+	return p.cmd.ProcessState
 }
+
+// Code is the exit code of a process that has ended; -1 if a signal ended it.
+func (p *Process) Code() int { return p.State().ExitCode() }
 
 // Exit waits until the process ends by itself and returns its exit code.
 func (p *Process) Exit() int {
@@ -145,6 +169,18 @@ func (p *Process) Exit() int {
 	case <-time.After(Patience):
 		p.t.Fatalf("%s did not end", p.log)
 		return 0
+	}
+}
+
+// End ends processes with SIGTERM, one after the other, and wants each to exit
+// with 0.
+func End(t *testing.T, processes ...*Process) {
+	t.Helper()
+	for _, p := range processes {
+		p.Signal(syscall.SIGTERM)
+		if code := p.Exit(); code != 0 {
+			t.Errorf("%s: exit code %d after SIGTERM, want 0: %s", p.Label, code, p.Tail())
+		}
 	}
 }
 
@@ -164,71 +200,45 @@ func (p *Process) Log() string {
 	return string(text)
 }
 
-// Await waits until the process has logged text.
+// Await waits until the process, or a predecessor, has logged text.
 func (p *Process) Await(text string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), Patience)
-	defer cancel()
-	Eventually(ctx, p.t, "log of "+p.log+" with "+text, func() bool { return strings.Contains(p.Log(), text) })
+	log, err := os.Open(p.log)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	var end []byte // of what has been read: text may be in two pieces
+	Eventually(p.t, "log of "+p.log+" with "+text, func() bool {
+		ended := p.Ended()
+		more, err := io.ReadAll(log)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		end = append(end, more...)
+		if bytes.Contains(end, []byte(text)) {
+			return true
+		}
+		if ended {
+			p.t.Fatalf("%s has ended without saying %q", p.Label, text)
+		}
+		end = end[max(0, len(end)-len(text)):]
+		return false
+	})
 }
 
-// Eventually polls until done, or fails the test when ctx ends.
-func Eventually(ctx context.Context, t *testing.T, what string, done func() bool) {
+// Eventually polls until done, or fails the test when that takes too long.
+func Eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	patience := time.NewTimer(Patience)
+	defer patience.Stop()
 	for !done() {
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-patience.C:
 			t.Fatalf("waited in vain for %s", what)
 		}
-	}
-}
-
-// NATS starts a nats-server on loopback and returns its URL.
-func NATS(t *testing.T, dir string, args ...string) (*Process, string) {
-	t.Helper()
-	host, port, _ := strings.Cut(loopback.Address(), ":")
-	p := Start(t, Spec{Dir: dir, Label: "nats", Program: "nats-server", Args: append([]string{"-a", host, "-p", port}, args...)})
-	return p, fmt.Sprintf("nats://%s:%s", host, port)
-}
-
-// Run runs a program to its end.
-func Run(t *testing.T, env []string, program string, args ...string) (stdout, stderr string, code int) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), Patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, Path(program), args...)
-	cmd.Env = append(append(os.Environ(), "NO_COLOR=1"), env...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		t.Fatalf("run %s %s: %v", program, args, err)
-	}
-	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
-}
-
-// Users generates n users and returns the file.
-func Users(t *testing.T, dir string, n int) string {
-	t.Helper()
-	path := filepath.Join(dir, "users.jsonl")
-	if _, stderr, code := Run(t, nil, "chunkline", "generate", "users", "-n", fmt.Sprint(n), "-o", path); code != 0 {
-		t.Fatalf("generate users: exit %d: %s", code, stderr)
-	}
-	return path
-}
-
-// Check runs the checker, which shares no code with what it checks, over a
-// finished folder sink, and fails the test unless every object is there once.
-// More flags of the checker may follow.
-func Check(t *testing.T, source, folder string, flags ...string) {
-	t.Helper()
-	args := append([]string{
-		"-source", source, "-output", filepath.Join(folder, "output.jsonl"), "-dead", filepath.Join(folder, "dead.jsonl"),
-	}, flags...)
-	if stdout, stderr, code := Run(t, nil, "checker", args...); code != 0 {
-		t.Errorf("checker: exit %d\n%s%s", code, stdout, stderr)
 	}
 }
