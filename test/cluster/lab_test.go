@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -248,11 +249,15 @@ func (l *lab) alone(container, manifest string) string {
 		}
 	}
 	_, name, _ := strings.Cut(job, "/")
+	is := func(condition string) bool {
+		return slices.ContainsFunc(ended.Status.Conditions, func(c struct{ Type string }) bool { return c.Type == condition })
+	}
 	l.until(job+" to end", func() bool {
-		return look(l.t.Context(), "/apis/batch/v1/namespaces/"+l.ns+"/jobs/"+name, &ended) == nil && len(ended.Status.Conditions) > 0
+		err := look(l.t.Context(), "/apis/batch/v1/namespaces/"+l.ns+"/jobs/"+name, &ended)
+		return err == nil && (is("Complete") || is("Failed")) // others come before
 	})
 	out := l.kubectl("logs", job, "-c", container)
-	if !strings.Contains(fmt.Sprint(ended.Status.Conditions), "Complete") {
+	if !is("Complete") {
 		l.t.Fatalf("%s failed: %s", job, out)
 	}
 	l.kubectl("delete", job, "--wait")

@@ -92,6 +92,9 @@ func (l *logs) take(pod, text string) {
 	if json.Unmarshal([]byte(text), &one) != nil { // not a line of log: the error that ends a process
 		one.Level = "text"
 	}
+	if strings.HasPrefix(one.text, "unable to retrieve container logs") { // the kubelet says so of a container that is gone already
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, one)
