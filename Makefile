@@ -47,9 +47,8 @@ fmt: ## format the code
 vuln: ## look for known vulnerabilities in what we call
 	$(VULN) ./...
 
-bench: build ## 1,000,000 users in separate processes, beside bare core NATS
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/nats-server github.com/nats-io/nats-server/v2
-	$(GO) run ./test/bench -bin bin
+bench: ## OBJECTS=1000000 users in separate processes, beside bare core NATS, RUNS=3 times
+	$(GO) test -tags bench -count=1 -timeout 2h -v ./test/bench -objects $(or $(OBJECTS),1000000) -runs $(or $(RUNS),3)
 
 fuzz: ## fuzz every fuzz target for a while (FUZZTIME=20000x each, or a time)
 	./test/fuzz.sh $(FUZZTIME)
@@ -77,8 +76,8 @@ chaos: ## real processes killed, stopped and cut off for FOR=5m, NATS frozen for
 mutants: ## break the product on purpose, and demand red
 	$(GO) run ./test/mutants
 
-endurance: ## N=10000000 objects with a fault in 1 % of the chunks; memory, descriptors and goroutines are to stay flat
-	$(GO) run ./test/endurance -n $(or $(N),10000000) -rate $(or $(RATE),28000)
+endurance: ## OBJECTS=10000000 with a fault in 1 % of the chunks; memory, descriptors and goroutines are to stay flat
+	$(GO) test -tags endurance -count=1 -timeout 5h -v ./test/endurance -objects $(or $(OBJECTS),10000000) -rate $(or $(RATE),28000)
 
 browser: ## the live page in headless Chromium; AXE names axe-core's axe.min.js: see test/browser/doc.go
 	$(GO) test $(GOTESTFLAGS) -tags browser -count=1 -timeout 20m ./test/browser

@@ -1,9 +1,9 @@
-// Command bench gives no figure of a wrong result: a run whose output is not the
+// Package bench gives no figure of a wrong result: a run whose output is not the
 // transform of its input is an error. It measures what chunkline costs beside
 // bare core NATS on the same work: every line of a generated file of users goes
 // through the transform users and ends, synced, in one file.
 //
-//	go run ./test/bench -bin bin -n 1000000 -mappers 10 -runs 3
+//	go test -tags bench -count=1 -timeout 2h ./test/bench -objects 1000000 -mappers 10 -runs 3
 //
 // Both sides run as separate processes on loopback, each with a nats-server
 // of its own, one after the other (A B A B …):
@@ -49,4 +49,4 @@
 // memory is never below what this process has when it starts the child, about
 // 10 MiB, so a smaller figure cannot be seen. Start-up, about 10 ms of CPU for
 // a process, is in the figures: fewer than 100,000 users measure mostly that.
-package main
+package bench

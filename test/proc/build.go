@@ -61,7 +61,7 @@ func build(tags string) (remove func(), err error) {
 		return nil, err
 	}
 	programs = filepath.Join(root, "bin", "test", variant(tags, flags))
-	if err := os.MkdirAll(programs, 0o755); err != nil { //nolint:gosec // as open as the programs that go build leaves there
+	if err := os.MkdirAll(programs, 0o755); err != nil {
 		return nil, fmt.Errorf("make folder for programs: %w", err)
 	}
 	lock, err := os.OpenFile(programs+".lock", os.O_CREATE|os.O_RDWR, 0o600)

@@ -1,4 +1,6 @@
-package main
+//go:build bench
+
+package bench
 
 import (
 	"bufio"
@@ -32,10 +34,10 @@ const (
 	creditEvery = 32  // results
 )
 
-// roleSettings make this process one of the bare side's.
-type roleSettings struct{ role, url, file string }
+// bareRole is what a process of the bare side does.
+type bareRole struct{ role, url, file string }
 
-func (r roleSettings) run(ctx context.Context) error {
+func (r bareRole) run(ctx context.Context) error {
 	problems := make(chan error, 1) // dropped messages and the like: the run is void
 	nc, err := nats.Connect(r.url, nats.Name("bench-"+r.role), nats.NoReconnect(),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {

@@ -1,4 +1,6 @@
-package main
+//go:build bench
+
+package bench
 
 import (
 	"fmt"
@@ -17,15 +19,15 @@ type measured struct {
 }
 
 // newMeasured reads the figures of processes that have ended.
-func newMeasured(objects int, took time.Duration, all []*process) measured {
-	m := measured{rate: float64(objects) / took.Seconds(), cpu: map[string]float64{}, peak: map[string]float64{}}
+func newMeasured(took time.Duration, all []part) measured {
+	m := measured{rate: float64(*objects) / took.Seconds(), cpu: map[string]float64{}, peak: map[string]float64{}}
 	for _, p := range all {
-		state := p.cmd.ProcessState
+		state := p.State()
 		used := (state.UserTime() + state.SystemTime()).Seconds()
 		m.total += used
-		m.cpu[p.label] += used
+		m.cpu[p.plays] += used
 		if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
-			m.peak[p.label] = max(m.peak[p.label], peakMiB(usage))
+			m.peak[p.plays] = max(m.peak[p.plays], peakMiB(usage))
 		}
 	}
 	return m
@@ -41,13 +43,12 @@ func peakMiB(usage *syscall.Rusage) float64 {
 
 // report gathers the runs of both sides.
 type report struct {
-	settings
 	runs map[string][]measured // by side
 }
 
-func newReport(s settings) *report {
-	fmt.Printf("%d users, %d mappers, %s, GOMAXPROCS %d\n\n", s.objects, s.mappers, runtime.Version(), runtime.GOMAXPROCS(0))
-	return &report{settings: s, runs: map[string][]measured{}}
+func newReport() *report {
+	fmt.Printf("%d users, %d mappers, %s, GOMAXPROCS %d\n\n", *objects, *mappers, runtime.Version(), runtime.GOMAXPROCS(0))
+	return &report{runs: map[string][]measured{}}
 }
 
 // add notes a run and shows it, so that the spread can be seen.
@@ -66,12 +67,12 @@ func (r *report) print() {
 		}
 		fmt.Printf("%-36s %12.*f %12.*f %10.2f\n", name, digits, median(ours), digits, median(bare), median(ratios))
 	}
-	fmt.Printf("\n%-36s %12s %12s %10s\n", fmt.Sprintf("median of %d", r.settings.runs), chunklineSide.name, bareSide.name, "ratio")
+	fmt.Printf("\n%-36s %12s %12s %10s\n", fmt.Sprintf("median of %d", *runs), chunklineSide.name, bareSide.name, "ratio")
 	row("objects/s", 0, func(m measured) float64 { return m.rate })
 	row("CPU s, all processes", 2, func(m measured) float64 { return m.total })
 	labels := []string{labelReader, labelMapper, labelWriter, labelServer}
 	for _, label := range labels {
-		row("CPU s, "+count(label, r.mappers), 2, func(m measured) float64 { return m.cpu[label] })
+		row("CPU s, "+count(label, *mappers), 2, func(m measured) float64 { return m.cpu[label] })
 	}
 	for _, label := range labels {
 		row("peak MiB, "+label, 1, func(m measured) float64 { return m.peak[label] })

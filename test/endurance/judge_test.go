@@ -1,6 +1,6 @@
-//go:build linux
+//go:build endurance && linux
 
-package main
+package endurance
 
 import (
 	"fmt"
@@ -45,9 +45,9 @@ func (w *world) judge() (bad []string) {
 	}
 	fmt.Fprintf(&text, "\n|---|--:|%s\n", strings.Repeat("--:|--:|--:|", len(columns)))
 	for _, p := range w.watched {
-		fmt.Fprintf(&text, "| %s | %d |", p.label, len(p.samples))
+		fmt.Fprintf(&text, "| %s | %d |", p.Label, len(p.samples))
 		if len(p.samples) < leastSamples {
-			bad = append(bad, fmt.Sprintf("%s: %d samples, want %d at least", p.label, len(p.samples), leastSamples))
+			bad = append(bad, fmt.Sprintf("%s: %d samples, want %d at least", p.Label, len(p.samples), leastSamples))
 		}
 		for _, c := range columns {
 			values := make([]int, len(p.samples))
@@ -60,7 +60,7 @@ func (w *world) judge() (bad []string) {
 				most = slices.Max(values)
 			}
 			if float64(after) > growth*float64(before)+float64(c.slack) {
-				bad = append(bad, fmt.Sprintf("%s: %s grows from %d to %d", p.label, c.name, before/c.unit, after/c.unit))
+				bad = append(bad, fmt.Sprintf("%s: %s grows from %d to %d", p.Label, c.name, before/c.unit, after/c.unit))
 			}
 			fmt.Fprintf(&text, " %d | %d | %d |", before/c.unit, after/c.unit, most/c.unit)
 		}
