@@ -1,0 +1,24 @@
+// Command lanes runs the project's checks, several at a time, and prints a
+// table of how long each took.
+//
+//	go run ./test/lanes ci              what a change must pass to land
+//	go run ./test/lanes all             everything, at full length: make prove-all
+//	go run ./test/lanes all sim crash   some lanes, and the lanes that they need
+//	go run ./test/lanes -list all       the lanes and their commands
+//
+// A lane is one shell command (see table.go). It passes if the command exits
+// with 0, and it never skips: a lane that cannot run fails. When a lane fails,
+// the others go on, and lanes prints the end of its output and the command
+// that repeats it; the exit code is then 1.
+//
+// # What runs beside what
+//
+// A lane either computes or waits. Two lanes that compute run at a time, with
+// the lowest priority, so that they use what the others leave. Lanes that wait
+// (for leases to expire, for pods to start) run as soon as the lanes that they
+// need have passed, at normal priority, because what they wait for should not
+// come late. The lane expected to take longest starts first.
+//
+// Each lane has a folder of its own as TMPDIR. Ports come from
+// test/loopback, namespaces and containers are named after what they test.
+package main

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+const (
+	computing = 2                // lanes that compute at a time
+	lastLines = 40               // of the output of a lane that failed
+	grace     = 10 * time.Second // between SIGTERM and SIGKILL for a lane that is interrupted
+)
+
+// lane is an entry of the table with the command of the chosen set, and what
+// came of it.
+type lane struct {
+	entry
+	command string
+
+	state   state
+	began   time.Duration // after the start of the run
+	took    time.Duration
+	problem error // why it failed or did not run
+}
+
+type state int
+
+const (
+	waiting state = iota // for lanes that it needs, or for a place
+	running
+	passed
+	failed
+)
+
+func (s state) String() string { return [...]string{"not run", "running", "ok", "FAILED"}[s] }
+
+// runner runs lanes. Only the goroutine that calls run changes the lanes.
+type runner struct {
+	dir   string // DIR/NAME.log is the output of a lane, DIR/NAME its TMPDIR
+	lanes []lane
+	out   io.Writer // takes what people read
+	begin time.Time
+	ended chan end
+}
+
+type end struct {
+	index int
+	err   error
+}
+
+func newRunner(dir string, lanes []lane, out io.Writer) (*runner, error) {
+	var err error
+	if dir == "" {
+		dir, err = os.MkdirTemp("", "chunkline-lanes-")
+	} else {
+		dir, err = filepath.Abs(dir)
+	}
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err == nil {
+		err = os.Chmod(dir, 0o755) // a test runs as another user, who must get at its folder
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make folder for output: %w", err)
+	}
+	return &runner{dir: dir, lanes: lanes, out: out, ended: make(chan end, len(lanes))}, nil
+}
+
+// run runs all lanes and returns when the last one has ended. When ctx ends,
+// it ends those that run, and starts no others.
+func (r *runner) run(ctx context.Context) {
+	r.begin = time.Now()
+	for {
+		if ctx.Err() == nil {
+			for i := r.next(); i >= 0; i = r.next() {
+				r.start(ctx, i)
+			}
+		}
+		if !slices.ContainsFunc(r.lanes, func(l lane) bool { return l.state == running }) {
+			return
+		}
+		e := <-r.ended
+		l := &r.lanes[e.index]
+		l.took = time.Since(r.begin) - l.began
+		l.state, l.problem = passed, e.err
+		if e.err != nil {
+			l.state = failed
+		}
+		r.report(l)
+	}
+}
+
+// next is the lane to start now; -1 if none can. A lane that runs alone has
+// nothing beside it; else it is the longest lane whose needs have passed and
+// for which there is a place.
+func (r *runner) next() int {
+	busy, alone, computes := false, false, 0
+	for _, l := range r.lanes {
+		if l.state == running {
+			busy, alone = true, alone || l.alone
+			if !l.waits {
+				computes++
+			}
+		}
+	}
+	best := -1
+	for i, l := range r.lanes {
+		switch {
+		case l.state != waiting || alone || !r.needsMet(l):
+		case l.alone:
+			if busy {
+				return -1 // what follows waits for it
+			}
+			return i
+		case !l.waits && computes >= computing:
+		case best < 0 || l.seconds > r.lanes[best].seconds:
+			best = i
+		}
+	}
+	return best
+}
+
+// needsMet says whether the lanes that l needs have passed.
+func (r *runner) needsMet(l lane) bool {
+	return !slices.ContainsFunc(r.lanes, func(other lane) bool {
+		return slices.Contains(l.after, other.name) && other.state != passed
+	})
+}
+
+func (r *runner) log(l *lane) string { return filepath.Join(r.dir, l.name+".log") }
+
+// start starts a lane, in a process group of its own.
+func (r *runner) start(ctx context.Context, i int) {
+	l := &r.lanes[i]
+	l.state, l.began = running, time.Since(r.begin)
+	cmd, log, err := r.command(ctx, l)
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		r.ended <- end{i, err}
+		return
+	}
+	go func() { // ends with the command, for which run waits
+		err := cmd.Wait()
+		if ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		r.ended <- end{i, errors.Join(err, log.Close())}
+	}()
+}
+
+func (r *runner) command(ctx context.Context, l *lane) (*exec.Cmd, *os.File, error) {
+	log, err := os.Create(r.log(l))
+	if err != nil {
+		return nil, nil, fmt.Errorf("make log: %w", err)
+	}
+	tmp := filepath.Join(r.dir, l.name)
+	if err := os.MkdirAll(tmp, 0o755); err != nil {
+		return nil, nil, fmt.Errorf("make folder: %w", err)
+	}
+	argv := []string{"bash", "-euo", "pipefail", "-c", l.command}
+	if !l.waits {
+		argv = append([]string{"nice", "-n", "19"}, argv...)
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = grace
+	return cmd, log, nil
+}
+
+// report says how a lane has ended; of one that failed also the end of its
+// output, and how to repeat it.
+func (r *runner) report(l *lane) {
+	fmt.Fprintf(r.out, "%5.0f s  %-6s %s (%.0f s)\n", time.Since(r.begin).Seconds(), l.state, l.name, l.took.Seconds())
+	if l.state != failed {
+		return
+	}
+	text, err := os.ReadFile(r.log(l))
+	if err != nil {
+		text = []byte(err.Error())
+	}
+	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	fmt.Fprintf(r.out, "\n%s failed: %v. The last of %d lines:\n", l.name, l.problem, len(lines))
+	for _, line := range lines[max(0, len(lines)-lastLines):] {
+		fmt.Fprintln(r.out, "    "+line)
+	}
+	fmt.Fprintf(r.out, "To repeat it:\n    %s\n\n", l.command)
+}
+
+// table is how long each lane took, in the order of their start, and all of it.
+func (r *runner) table() string {
+	lanes := slices.Clone(r.lanes)
+	slices.SortStableFunc(lanes, func(a, b lane) int {
+		if a.state == waiting || b.state == waiting {
+			return int(b.state) - int(a.state)
+		}
+		return int(a.began - b.began)
+	})
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "lane\tresult\tbegan (s)\ttook (s)\twhat it shows")
+	for _, l := range lanes {
+		fmt.Fprintf(w, "%s\t%s\t%.0f\t%.0f\t%s\n", l.name, l.state, l.began.Seconds(), l.took.Seconds(), l.about)
+	}
+	fmt.Fprintf(w, "all of them\t\t0\t%.0f\t\n", time.Since(r.begin).Seconds())
+	_ = w.Flush() // into memory
+	return text.String()
+}
+
+// failed names the lanes that did not pass.
+func (r *runner) failed() (names []string) {
+	for _, l := range r.lanes {
+		if l.state != passed {
+			names = append(names, l.name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,79 @@
+package main
+
+// entry is one lane of the table.
+type entry struct {
+	name    string
+	about   string   // what it shows
+	ci      string   // the command of the set ci; empty: not in it
+	all     string   // the command of the set all; empty: not in it
+	waits   bool     // it waits more than it computes
+	alone   bool     // nothing else runs meanwhile
+	after   []string // lanes that must have passed before
+	seconds int      // about how long it takes in ci: the longest starts first
+}
+
+// table is every lane. The scripts in .ci/ set up what a lane needs beside Go;
+// the other commands are targets of the Makefile, for people.
+var table = []entry{
+	{
+		name: "test", about: "the README's test command", alone: true, seconds: 120,
+		ci: "go test ./...", all: "go test -count=1 ./...",
+	}, {
+		name: "packages", about: "Debian's packages that the lanes need are installed", alone: true, seconds: 1,
+		ci: ".ci/packages", all: ".ci/packages",
+	}, {
+		name: "images", about: "the four images: version, user, labels", waits: true, seconds: 60,
+		ci: ".ci/images", all: ".ci/images",
+	}, {
+		name: "cluster-up", about: "a Kubernetes cluster with images and add-ons", waits: true, after: []string{"images"}, seconds: 60,
+		ci: ".ci/cluster-up", all: ".ci/cluster-up",
+	}, {
+		name: "cluster", about: "deploy/ on the cluster: jobs, drills, releases, autoscaling, Prometheus", waits: true, after: []string{"cluster-up"}, seconds: 900,
+		ci: ".ci/cluster", all: ".ci/cluster",
+	}, {
+		// The cluster's start rewrites iptables, so no container may start meanwhile.
+		name: "compose", about: "docker-compose.yaml: jobs, faults, monitoring, mappers in Python and Node", waits: true, after: []string{"images", "cluster-up"}, seconds: 200,
+		ci: ".ci/compose", all: ".ci/compose",
+	}, {
+		name: "lint", about: "format, style, import rules, generated files", seconds: 80,
+		ci: ".ci/lint", all: ".ci/lint",
+	}, {
+		name: "race", about: "all tests within a process, with the race detector; none is skipped", seconds: 150,
+		ci: ".ci/race", all: ".ci/race",
+	}, {
+		name: "sim", about: "histories in simulated time, drawn from the commit", seconds: 70,
+		ci: "make -s sim SEEDS=400 PAIRS=1500", all: "make -s sim",
+	}, {
+		name: "crash", about: "SIGKILL at every failpoint, thrice, and in the recovery from it", waits: true, seconds: 400,
+		all: "make -s crash",
+	}, {
+		name: "power", about: "power cuts on a disk in memory", seconds: 10,
+		ci: "make -s power CRASHES=1500", all: "make -s power CRASHES=20000",
+	}, {
+		name: "chaos", about: "real processes, NATS and networks that fail; NATS frozen for 60 s", waits: true, seconds: 80,
+		ci: "make -s chaos FOR=45s", all: "make -s chaos FOR=10m",
+	}, {
+		name: "storm-race", about: "programs built with the race detector, killed and stopped at random", waits: true, seconds: 60,
+		ci:  "GOFLAGS=-race go test -count=1 ./test/chaos -run TestStorm -for 20s",
+		all: "GOFLAGS=-race go test -count=1 -timeout 1h ./test/chaos -run TestStorm -for 5m",
+	}, {
+		name: "mutants", about: "broken products turn tests red", seconds: 100,
+		ci: "make -s mutants", all: "make -s mutants",
+	}, {
+		name: "endurance", about: "memory, descriptors and goroutines stay flat", waits: true, seconds: 40,
+		ci: "make -s endurance OBJECTS=200000 RATE=8000", all: "make -s endurance",
+	}, {
+		name: "fuzz", about: "Go's fuzzer on each target", seconds: 70,
+		ci: "make -s fuzz FUZZTIME=10000x", all: "make -s fuzz FUZZTIME=300000x",
+	}, {
+		name: "builds", about: "static programs, other systems, the README's demo, real data against jq", seconds: 100,
+		ci: ".ci/builds", all: ".ci/builds",
+	}, {
+		name: "benchmarks", about: "benchmarks run; their figures are not judged", seconds: 20,
+		ci:  "go test -run '^$' -bench . -benchtime 1x ./internal/... && make -s bench OBJECTS=100000 RUNS=1",
+		all: "go test -run '^$' -bench . ./internal/... && make -s bench",
+	}, {
+		name: "browser", about: "the live page in Chromium, and under axe", waits: true, seconds: 80,
+		ci: ".ci/browser", all: ".ci/browser",
+	},
+}
