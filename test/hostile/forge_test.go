@@ -134,7 +134,8 @@ func TestForgedSync(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 4000)
 	claim := j.await(bus.VerbSync)
-	j.await(bus.VerbSaved) // something is in the sink: nothing is not all
+	j.await(bus.VerbSaved)      // something is in the sink: nothing is not all
+	j.control(bus.ControlPause) // and not all of it, until the fetcher is started again
 	sync := func(q bus.Sync) bus.SyncAnswer {
 		a, err := bus.DecodeSyncAnswer(j.ask(bus.VerbSync, q.Encode()))
 		if err != nil {

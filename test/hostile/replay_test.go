@@ -57,6 +57,7 @@ func TestReplay(t *testing.T) {
 func TestReflection(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 2000)
+	j.control(bus.ControlPause) // so that the roles are there until all is said
 	targets := []string{
 		j.subject(bus.VerbSaved), j.subject(bus.VerbControl), j.subject(bus.VerbBeat), j.subject("part.x"),
 		j.subject(bus.VerbMapper(j.victim().Mapper.ID)), "$SYS.REQ.SERVER.PING", "$JS.API.INFO", ">", "other",
@@ -66,7 +67,7 @@ func TestReflection(t *testing.T) {
 		bus.VerbSave:                         {Header: bus.Header{"Chunkline-Protocol": "1"}},
 		bus.VerbSync:                         bus.Sync{Op: bus.SyncList, Plan: j.victim().Plan, Fetcher: "x", Epoch: 1, Limit: 1}.Encode(),
 		bus.VerbStatus:                       bus.StatusQuery{}.Encode(),
-		bus.VerbControl:                      bus.Control{Action: bus.ControlResume}.Encode(),
+		bus.VerbControl:                      bus.Control{Action: bus.ControlPause}.Encode(),
 		bus.VerbMapper(j.victim().Mapper.ID): bus.Order{Plan: j.victim().Plan, Kind: bus.OrderPing}.Encode(),
 	}
 	for verb, message := range verbs {
@@ -81,6 +82,7 @@ func TestReflection(t *testing.T) {
 		j.say(m)
 	}
 	j.ask(bus.VerbStatus, bus.StatusQuery{}.Encode())
+	j.control(bus.ControlResume)
 	j.end(fetcher)
 	roles := map[string]bool{bus.VerbSaved: true, bus.VerbBeat: true, bus.VerbMapper(j.victim().Mapper.ID): true}
 	for _, m := range j.record(nil) {
