@@ -64,8 +64,8 @@ sim: ## SEEDS=3000 histories in simulated time in each of two processes, from SE
 	printf '%s\n' $(DRAWN) $$(($(DRAWN) + 1000000)) | xargs -P 2 -I {} $(GO) test -count=1 -cpu 1 -timeout 5h ./test/sim -run TestSeeds -seed {} -seeds $(or $(SEEDS),3000)
 	$(GO) test -count=1 -timeout 5h ./test/sim -run TestEverywhere -seed $(DRAWN) -pairs $(or $(PAIRS),10000)
 
-crash: ## SIGKILL at every failpoint, three times each, and in the recovery from it
-	$(GO) test -count=1 -timeout 30m ./test/crash -full
+crash: ## SIGKILL at every failpoint, HITS=3 times, and in the recovery from it
+	$(GO) test -count=1 -timeout 1h ./test/crash -hits $(or $(HITS),3)
 
 power: ## CRASHES=1500 power cuts at random on a disk in memory, and every one within a commit of the index
 	$(GO) test -count=1 -timeout 5h ./internal/sink -run 'TestRandomCrashes|TestPowerCut' -crash.seed $(DRAWN) -crash.seeds $(or $(CRASHES),1500)

@@ -3,8 +3,9 @@
 // every object in the sink exactly once. The programs are built with the tag
 // failpoints; see internal/failpoint for the places.
 //
-//	go test ./test/crash             each place once, and some of the recoveries and second runs that die too
-//	go test ./test/crash -full -v    the first three times at each place, all recoveries, and what was not reached
+//	go test ./test/crash                a fifth of the places
+//	go test ./test/crash -hits 1        each place once, some of the recoveries and second runs that die too
+//	go test ./test/crash -hits 3 -v     the first three times at each place, all recoveries, and what was not reached
 //
 // A job has 600 objects in 40 chunks, every tenth object a dead letter. Many
 // jobs run at a time: most of one's time goes into noticing that a mapper is

@@ -16,7 +16,10 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-var full = flag.Bool("full", false, "the first three times at each failpoint, every pair of a commit and a recovery, every second run")
+var hits = flag.Int("hits", 0, "how often each failpoint is tried: the first so many times that a process comes there. 0: a fifth of them once; 3: also every pair of a commit and a recovery, and every second run")
+
+// full says whether everything is tried, also what takes long.
+func full() bool { return *hits >= 3 }
 
 func TestMain(m *testing.M) { os.Exit(proc.Main(m, "failpoints")) }
 
@@ -67,9 +70,9 @@ func newWorld(t *testing.T) *world {
 }
 
 // some is every fifth of the cases, so that a plain go test stays short; all of
-// them with -full.
+// them if everything is tried.
 func some[C any](cases []C) []C {
-	if *full {
+	if full() {
 		return cases
 	}
 	var fewer []C

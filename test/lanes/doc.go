@@ -14,10 +14,10 @@
 // # What runs beside what
 //
 // A lane either computes or waits. Two lanes that compute run at a time, with
-// the lowest priority, so that they use what the others leave. Lanes that wait
-// (for leases to expire, for pods to start) run as soon as the lanes that they
-// need have passed, at normal priority, because what they wait for should not
-// come late. The lane expected to take longest starts first.
+// the lowest priority, so that they use what the others leave. Beside them run
+// two lanes that wait (for leases to expire, for pods to start), at normal
+// priority, because what they wait for should not come late. The lane that is
+// expected to end last, with the lanes that need it, starts first.
 //
 // Each lane has a folder of its own as TMPDIR. Ports come from
 // test/loopback, namespaces and containers are named after what they test.

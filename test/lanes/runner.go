@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	computing = 2                // lanes that compute at a time
+	atOnce    = 2                // lanes that compute at a time, and lanes that wait
 	lastLines = 40               // of the output of a lane that failed
 	grace     = 10 * time.Second // between SIGTERM and SIGKILL for a lane that is interrupted
 )
@@ -105,13 +105,11 @@ func (r *runner) run(ctx context.Context) {
 // nothing beside it; else it is the longest lane whose needs have passed and
 // for which there is a place.
 func (r *runner) next() int {
-	busy, alone, computes := false, false, 0
+	busy, alone, places := false, false, map[bool]int{false: atOnce, true: atOnce} // by whether a lane waits
 	for _, l := range r.lanes {
 		if l.state == running {
 			busy, alone = true, alone || l.alone
-			if !l.waits {
-				computes++
-			}
+			places[l.waits]--
 		}
 	}
 	best := -1
@@ -123,7 +121,7 @@ func (r *runner) next() int {
 				return -1 // what follows waits for it
 			}
 			return i
-		case !l.waits && computes >= computing:
+		case places[l.waits] <= 0:
 		case best < 0 || l.seconds > r.lanes[best].seconds:
 			best = i
 		}

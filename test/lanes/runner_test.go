@@ -39,23 +39,25 @@ func waits(name, command string, seconds int, after ...string) lane {
 	return l
 }
 
-// Of the lanes that compute the longest begin first, two at a time; one that waits needs no place.
+// Two lanes that compute run at a time, and two that wait; of each kind the longest begin first.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	until := func(file string) string {
-		return "until test -e " + filepath.Join(dir, file) + "; do sleep 0.01; done"
+	begun := func(name string) string { return "touch " + filepath.Join(dir, name) }
+	until := func(names ...string) (command string) {
+		for _, name := range names {
+			command += "; until test -e " + filepath.Join(dir, name) + "; do sleep 0.01; done"
+		}
+		return command
 	}
-	touch := func(file string) string { return "touch " + filepath.Join(dir, file) }
-	// The two long ones end only when the one that waits has run beside them; the short one comes last.
+	// The first four end only when all of them run; so the short ones, which need a place, come last.
+	four := until("c2", "c3", "w2", "w3")
 	_, order := play(t,
-		computes("short", "true", 1),
-		computes("longer", until("waited"), 30),
-		computes("longest", until("waited"), 40),
-		waits("waits", touch("waited"), 5),
+		computes("c1", "true", 1), computes("c2", begun("c2")+four, 20), computes("c3", begun("c3")+four, 30),
+		waits("w1", "true", 2), waits("w2", begun("w2")+four, 25), waits("w3", begun("w3")+four, 35),
 	)
-	if want := []string{"longest", "longer", "waits", "short"}; !slices.Equal(order, want) {
-		t.Errorf("lanes began in the order %v, want %v", order, want)
+	if want := []string{"w3", "c3", "w2", "c2"}; len(order) != 6 || !slices.Equal(order[:4], want) {
+		t.Errorf("lanes began in the order %v, want %v and then the short ones", order, want)
 	}
 }
 
