@@ -36,7 +36,7 @@ type lane struct {
 type state int
 
 const (
-	waiting state = iota // for lanes that it needs, or for a place
+	notRun state = iota // it waits for lanes that it needs, or for a place
 	running
 	passed
 	failed
@@ -115,7 +115,7 @@ func (r *runner) next() int {
 	best := -1
 	for i, l := range r.lanes {
 		switch {
-		case l.state != waiting || alone || !r.needsMet(l):
+		case l.state != notRun || alone || !r.needsMet(l):
 		case l.alone:
 			if busy {
 				return -1 // what follows waits for it
@@ -204,7 +204,7 @@ func (r *runner) report(l *lane) {
 func (r *runner) table() string {
 	lanes := slices.Clone(r.lanes)
 	slices.SortStableFunc(lanes, func(a, b lane) int {
-		if a.state == waiting || b.state == waiting {
+		if a.state == notRun || b.state == notRun {
 			return int(b.state) - int(a.state)
 		}
 		return int(a.began - b.began)

@@ -22,7 +22,7 @@ func play(t *testing.T, lanes ...lane) (r *runner, order []string) {
 	began := slices.Clone(r.lanes)
 	slices.SortStableFunc(began, func(a, b lane) int { return int(a.began - b.began) })
 	for _, l := range began {
-		if l.state != waiting {
+		if l.state != notRun {
 			order = append(order, l.name)
 		}
 	}

@@ -48,7 +48,7 @@ var table = []entry{
 		ci: "make -s crash HITS=1", all: "make -s crash",
 	}, {
 		name: "power", about: "power cuts on a disk in memory", seconds: 10,
-		ci: "make -s power CRASHES=1500", all: "make -s power CRASHES=20000",
+		ci: "make -s power CRASHES=1500", all: "make -s power CRASHES=5000",
 	}, {
 		name: "chaos", about: "real processes, NATS and networks that fail; NATS frozen for 60 s", waits: true, seconds: 80,
 		ci: "make -s chaos FOR=45s", all: "make -s chaos FOR=10m",
@@ -64,7 +64,7 @@ var table = []entry{
 		ci: "make -s endurance OBJECTS=200000 RATE=8000", all: "make -s endurance",
 	}, {
 		name: "fuzz", about: "Go's fuzzer on each target", seconds: 70,
-		ci: "make -s fuzz FUZZTIME=10000x", all: "make -s fuzz FUZZTIME=300000x",
+		ci: "make -s fuzz FUZZTIME=10000x", all: "make -s fuzz FUZZTIME=100000x",
 	}, {
 		name: "builds", about: "static programs, other systems, the README's demo, real data against jq", seconds: 100,
 		ci: ".ci/builds", all: ".ci/builds",
