@@ -1,6 +1,7 @@
 package sink_test
 
 import (
+	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,7 +10,14 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// These tests wait for the disk most of the time, so more of them than there
+	// are processors run side by side. The command line may say otherwise.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestFolderIsASink(t *testing.T) {
 	sinktest.Run(t, func(_ *testing.T, where, job string) (sink.Sink, error) {

@@ -18,7 +18,7 @@ var screenshots = flag.String("screenshots", "", "folder for the pictures of the
 var viewer = flag.Duration("viewer", 0, "time over which the fetcher's CPU is measured with a viewer, and without; 0: it is not")
 
 func TestMain(m *testing.M) {
-	flag.Parse()
+	flag.Parse() // so only as many tests as there are processors run at a time: tabs compute, and do not wait
 	if err := findTools(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

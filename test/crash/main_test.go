@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -27,7 +25,6 @@ const (
 	objects   = 600
 	chunkSize = 15
 	badEvery  = 10 // each such object cannot be mapped, so every chunk has dead letters
-	atOnce    = 16 // jobs
 )
 
 // world is what all jobs of a test share.
@@ -82,14 +79,16 @@ func some[C any](cases []C) []C {
 	return fewer
 }
 
-// each runs do for all cases, several at a time: more than there are CPUs,
-// which is what t.Parallel would allow, since they mostly wait.
+// each runs do for all cases, as many at a time as proc.Main lets run, and
+// returns when the last one has ended.
 func each[C any](t *testing.T, cases []C, name func(C) string, do func(*testing.T, C)) {
 	t.Helper()
-	var group errgroup.Group
-	group.SetLimit(atOnce)
-	for _, c := range cases {
-		group.Go(func() error { t.Run(name(c), func(t *testing.T) { do(t, c) }); return nil })
-	}
-	_ = group.Wait() // its members return no errors
+	t.Run("at", func(t *testing.T) {
+		for _, c := range cases {
+			t.Run(name(c), func(t *testing.T) {
+				t.Parallel()
+				do(t, c)
+			})
+		}
+	})
 }

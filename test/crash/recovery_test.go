@@ -32,6 +32,7 @@ var recoveries = []string{
 
 // TestRecovery kills the saver in a commit, and its successor in the recovery.
 func TestRecovery(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	firsts := deaths[:3]
 	if full() {
@@ -82,6 +83,7 @@ func diedRecovering(log string, p []string) bool {
 // has cut in half since, and kills the saver and the fetcher on the way to
 // laying it out again, in the place of the old one.
 func TestFinishedJob(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	places := []string{
 		"sink.checked:1", "sink.commit.index:1", "sink.commit.index:2",

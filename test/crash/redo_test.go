@@ -22,6 +22,7 @@ var redoes = []string{
 // chunks are out or none is; the same command again takes them out, and the job,
 // run again, ends complete.
 func TestRedo(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	versions := script{env: map[string][]string{
 		"fetcher": {"VERSION_SHARES=v1=0.5"}, // so that v2 has chunks, whoever comes first

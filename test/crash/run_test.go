@@ -14,6 +14,7 @@ import (
 // TestRun kills chunkline run, all roles in one process, at every failpoint
 // that an undisturbed job comes to. The same command again ends the job.
 func TestRun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	names := slices.DeleteFunc(slices.Clone(failpoint.Names), func(name string) bool {
 		_, is := special[name]
@@ -50,6 +51,7 @@ var retries = []string{
 // TestDeadRetry kills chunkline dead retry. The same command again mends what is
 // left, the job's own command lays it out, and nothing is there twice.
 func TestDeadRetry(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	each(t, some(retries), func(p string) string { return p }, func(t *testing.T, place string) {
 		output := filepath.Join(t.TempDir(), "output.jsonl")

@@ -13,6 +13,7 @@ import (
 // TestSweep kills a process at failpoints, the first time it comes there and as
 // many times more as -hits says. The first must be reached.
 func TestSweep(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for name := range special {
 		if !slices.Contains(failpoint.Names, name) {

@@ -27,7 +27,8 @@ var programs string
 // the first package builds, the others find the programs up to date.
 //
 // These tests wait most of the time, so 16 of those that say t.Parallel run at
-// a time, however few processors there are. -parallel says otherwise.
+// a time, however few processors there are. -parallel says otherwise, and so
+// does a TestMain that parses the flags itself.
 //
 // GOFLAGS reach the build, so a test run with GOFLAGS=-race drives programs
 // that look for races. The mutants come in with -overlay; their programs lie
@@ -39,9 +40,11 @@ func Main(m *testing.M, tags string) int {
 		return 1
 	}
 	defer remove()
-	if err := flag.Set("test.parallel", "16"); err != nil { // before the command line is read
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	if !flag.Parsed() { // else it would override the command line
+		if err := flag.Set("test.parallel", "16"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	return m.Run()
 }
