@@ -70,10 +70,11 @@ func (b *tab) close() {
 	}
 	b.closed = true
 	b.mu.Lock()
-	console, foreign := b.console, b.foreign
+	console, foreign, failed, requests := b.console, b.foreign, b.failed, b.requests
 	b.mu.Unlock()
 	if b.t.Failed() {
 		b.t.Logf("the page: %s", eval[string](b, `document.documentElement.innerText`))
+		b.t.Logf("%d requests; without a good answer: %q", requests, failed)
 	}
 	b.cancel()
 	if len(console)+len(foreign) > 0 {

@@ -81,19 +81,22 @@ func TestDrill_breaker(t *testing.T) {
 	l := drill(t, "blue-green", "BREAK_AT=0.05", "BREAK_FOR=5s")
 	l.release("mapper-green", "v3")
 	l.kubectl("scale", "deployment/mapper-green", "--replicas=2")
-	then := versionOf(l.job("v3 to be cut off, and to give up what it held", func(s bus.Status) bool {
+	first := l.job("v3 to be cut off, and to give up what it held", func(s bus.Status) bool {
 		v := versionOf(s, "v3")
 		return v.CutOffSeconds != nil && v.Held == 0
-	}), "v3")
+	})
+	then := versionOf(first, "v3")
 	if then.HandedOut < 5 || then.HandedOut > 10 {
 		t.Errorf("v3 was cut off after %d chunks, want five and what its two mappers held", then.HandedOut)
 	}
-	probed := versionOf(l.job("a probe to fail", func(s bus.Status) bool {
+	second := l.job("a probe to fail", func(s bus.Status) bool {
 		v := versionOf(s, "v3")
-		return v.HandedOut > then.HandedOut && v.Held == 0 && v.CutOffSeconds != nil && *v.CutOffSeconds > 5
-	}), "v3")
-	if probes := probed.HandedOut - then.HandedOut; probes > 2 || probed.Saved > then.Saved+probes {
-		t.Errorf("v3 had %d probes, and %d chunks saved; when it was cut off %d were, and what it held then is refused", probes, probed.Saved, then.Saved)
+		return v.HandedOut > then.HandedOut && v.Held == 0 && v.CutOffSeconds != nil
+	})
+	probed := versionOf(second, "v3")
+	most := 1 + uint64((second.Seconds-first.Seconds)/5) // by the fetcher's clock: a look may come late
+	if probes := probed.HandedOut - then.HandedOut; probes > most || probed.Saved > then.Saved+probes {
+		t.Errorf("v3 had %d probes, want at most %d, and %d chunks saved; when it was cut off %d were, and what it held then is refused", probes, most, probed.Saved, then.Saved)
 	}
 	l.goesOn("v1")
 
