@@ -34,6 +34,7 @@ type runFlags struct {
 	workers  int
 	mappers  int
 	job      string
+	force    bool
 	listen   string
 	http     string
 	json     bool
@@ -49,7 +50,8 @@ func runCommand() *cobra.Command {
 		Short: "Run a whole job in this process",
 		Long: "run reads JSON objects, transforms each, and writes the outputs in input order.\n\n" +
 			"Run the same command again after ^C, a crash or a power cut, and it goes on where it was:\n" +
-			"what is done is kept in OUTPUT.chunkline until you remove it.\n\n" +
+			"what is done is kept in OUTPUT.chunkline until you remove it. Dead letters go to OUTPUT with .dead before its extension.\n" +
+			"A file in either place that this job did not write, or that was changed since, is left alone, and run refuses to begin.\n\n" +
 			app.TracingHelp,
 		Example: `  chunkline run -i users.jsonl -o named.jsonl -m '{id: .uuid, name: (.fn + " " + .ln)}'
   chunkline run -i 'data/*.json.gz' -o out.jsonl --exec 'python3 map.py' -j 8
@@ -59,6 +61,7 @@ func runCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines or a JSON array, plain, gzip or zstd; may be repeated; - is stdin")
 	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (required)")
+	flags.BoolVar(&f.force, "force", false, "replace files in the place of OUTPUT and its dead letters that this job did not write")
 	f.what.add(c)
 	flags.IntVarP(&f.workers, "workers", "j", runtime.GOMAXPROCS(0), "chunks in work at a time; 0 with --listen: only mappers elsewhere")
 	flags.StringVar(&f.job, "job", "run", "name of the job; mappers elsewhere need the same")
@@ -95,9 +98,12 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer app.Close(log, "source", src)
-	out, err := sink.OpenFolder(workFolder(f.output), f.job, sink.FolderOptions{Output: f.output, DeadFile: deadFile(f.output)})
+	out, err := sink.OpenFolder(workFolder(f.output), f.job, sink.FolderOptions{Output: f.output, DeadFile: deadFile(f.output), Force: f.force})
+	if errors.Is(err, sink.ErrForeign) && !f.force {
+		err = fmt.Errorf("%w, choose another --output, or replace it with --force", err)
+	}
 	if err != nil {
-		return saver.SinkError(err)
+		return saver.SinkError("--output", err)
 	}
 	defer app.Close(log, "sink", out)
 	if err := sameTransform(ctx, out, workFolder(f.output), spec); err != nil {

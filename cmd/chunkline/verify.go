@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -85,6 +87,9 @@ func openResult(output string, readOnly bool) (*sink.Folder, error) {
 		return nil, app.Usage("--output is not set: name what was given to run, or a saver's folder")
 	}
 	dir, options := output, sink.FolderOptions{ReadOnly: readOnly}
+	if of, ok := strings.CutSuffix(filepath.Clean(output), workSuffix); ok { // a work folder was named itself
+		output = of
+	}
 	if info, err := os.Stat(workFolder(output)); err == nil && info.IsDir() {
 		dir, options.Output, options.DeadFile = workFolder(output), output, deadFile(output)
 	}
@@ -97,7 +102,7 @@ func openResult(output string, readOnly bool) (*sink.Folder, error) {
 	}
 	folder, err := sink.OpenFolder(dir, job, options)
 	if err != nil {
-		return nil, saver.SinkError(err)
+		return nil, saver.SinkError("--output", err)
 	}
 	return folder, nil
 }
@@ -106,7 +111,7 @@ func openResult(output string, readOnly bool) (*sink.Folder, error) {
 func jobOf(dir string) (string, error) {
 	folder, err := sink.OpenFolder(dir, "", sink.FolderOptions{ReadOnly: true})
 	if err != nil {
-		return "", saver.SinkError(err)
+		return "", saver.SinkError("--output", err)
 	}
 	return folder.Job(), folder.Close()
 }

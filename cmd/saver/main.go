@@ -28,7 +28,7 @@ func main() {
 func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Config, log zerolog.Logger) error {
 	out, err := sink.Open(cfg.Sink, common.Job, sink.Options{})
 	if err != nil {
-		return saver.SinkError(err)
+		return saver.SinkError("SINK", err)
 	}
 	defer app.Close(log, "sink", out)
 	logRecovery(log, out)

@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
@@ -29,13 +32,9 @@ func (f *Folder) Finish(ctx context.Context, chunks, objects uint64) (Summary, e
 			return Summary{}, err
 		}
 		if f.isLaidOut(s) {
-			return s.summary(), nil
+			return f.summary(s), nil
 		}
-		done, err := f.layOut(ctx, s)
-		if err != nil {
-			return Summary{}, f.judgeLayout(err)
-		}
-		if ok, err := f.recordFinished(s, done); err != nil || ok {
+		if ok, err := f.layOut(ctx, s); err != nil || ok {
 			return f.Summary(), err
 		}
 		// A commit or a Replace came in between. Again.
@@ -92,21 +91,20 @@ func (f *Folder) checkComplete(ctx context.Context, s *state, chunks, objects ui
 // isLaidOut says whether the files of an earlier Finish are still there, where
 // they are wanted now.
 func (f *Folder) isLaidOut(s *state) bool {
-	wanted := f.wanted(s)
-	if s.finished == nil || *s.finished != wanted {
+	if s.finished == nil || *s.finished != f.wanted(s) {
 		return false
 	}
 	same := func(path string, bytes uint64) bool {
 		info, err := f.fs.Stat(path)
 		return err == nil && uint64(info.Size()) == bytes
 	}
-	return same(wanted.Output, s.totals.OutputBytes) && (s.totals.Dead == 0 || same(wanted.DeadFile, s.totals.DeadBytes))
+	return same(f.o.Output, s.totals.OutputBytes) && (s.totals.Dead == 0 || same(f.o.DeadFile, s.totals.DeadBytes))
 }
 
 func (f *Folder) wanted(s *state) finished {
-	w := finished{Output: f.o.Output}
+	w := finished{Output: f.relative(f.o.Output)}
 	if s.totals.Dead > 0 {
-		w.DeadFile = f.o.DeadFile
+		w.DeadFile = f.relative(f.o.DeadFile)
 	}
 	return w
 }
@@ -130,56 +128,88 @@ func (f *Folder) judgeLayout(err error) error {
 	return fmt.Errorf("sink folder %s: %w", f.dir, err)
 }
 
-func (f *Folder) layOut(ctx context.Context, s *state) (finished, error) {
-	done := f.wanted(s)
-	if err := f.layOutFile(ctx, done.Output, f.results, func(r *Record) Range { return r.Outputs }); err != nil {
-		return done, fmt.Errorf("lay out %s: %w", done.Output, err)
-	}
-	if done.DeadFile != "" {
-		// Chunks follow one another in the order of the ordinals, and so do the
-		// dead letters within each.
-		if err := f.layOutFile(ctx, done.DeadFile, f.dead, func(r *Record) Range { return r.Dead }); err != nil {
-			return done, fmt.Errorf("lay out %s: %w", done.DeadFile, err)
-		}
-		return done, nil
-	}
-	removed, err := removeIfThere(f.fs, f.o.DeadFile)
-	if err != nil {
-		return done, fmt.Errorf("remove old dead letters: %w", err)
-	}
-	if removed {
-		return done, f.syncDir(filepath.Dir(f.o.DeadFile))
-	}
-	return done, nil
+// An orderedFile is one that Finish lays out.
+type orderedFile struct {
+	path  string
+	from  *series
+	part  func(*Record) Range
+	known []fingerprint // of the files that may lie at path
+	old   fs.FileInfo   // of the file that lies there; nil: none
+	print fingerprint   // of the one that was written beside path
 }
 
-// layOutFile writes the ranges of all chunks, in order, to a new file and puts
-// it in the place of path when it is durable.
-func (f *Folder) layOutFile(ctx context.Context, path string, s *series, place func(*Record) Range) (err error) {
-	fresh := path + ".new"
-	out, err := f.fs.OpenFile(fresh, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+// layOut writes the ordered files of s beside their places, notes in the index
+// what is in them, puts them into their places, and notes that this is done. In
+// this order, a file that a crash leaves in its place is known to be the job's.
+// It returns false if the content is not that of s any more.
+func (f *Folder) layOut(ctx context.Context, s *state) (ok bool, err error) {
+	outputs := orderedFile{path: f.o.Output, from: f.results, part: func(r *Record) Range { return r.Outputs }, known: s.written.Outputs}
+	// Chunks follow one another in the order of the ordinals, and so do the dead
+	// letters within each.
+	dead := orderedFile{path: f.o.DeadFile, from: f.dead, part: func(r *Record) Range { return r.Dead }, known: s.written.Dead}
+	files := []*orderedFile{&outputs, &dead}
+	if s.totals.Dead == 0 {
+		files = files[:1]
+	}
+	defer func() {
+		for _, o := range files {
+			_, e := removeIfThere(f.fs, f.fresh(o.path)) // also to give its space back
+			err = errors.Join(err, e)
+		}
+	}()
+	for _, o := range files {
+		if err := f.layOutFile(ctx, o); err != nil {
+			return false, f.judgeLayout(fmt.Errorf("lay out %s: %w", o.path, err))
+		}
+	}
+	placing, placed := *s.written, written{Outputs: []fingerprint{outputs.print}}
+	placing.Outputs = with(outputs.known, outputs.print)
+	if s.totals.Dead > 0 {
+		placing.Dead, placed.Dead = with(dead.known, dead.print), []fingerprint{dead.print}
+	}
+	if ok, err := f.record(s, &placing, nil); err != nil || !ok {
+		return ok, err
+	}
+	for _, o := range files {
+		if err := f.place(o); err != nil {
+			return false, f.judgeLayout(fmt.Errorf("lay out %s: %w", o.path, err))
+		}
+	}
+	if s.totals.Dead == 0 {
+		if err := f.removeOwn(f.o.DeadFile, dead.known); err != nil {
+			return false, f.judgeLayout(fmt.Errorf("remove old dead letters: %w", err))
+		}
+	}
+	done := f.wanted(s)
+	return f.record(s, &placed, &done)
+}
+
+// layOutFile writes the ranges of all chunks, in order, to a new file beside
+// the place of o, and takes its fingerprint.
+func (f *Folder) layOutFile(ctx context.Context, o *orderedFile) (err error) {
+	if o.old, err = f.mayReplace(o.path, o.known); err != nil { // before the work, not only after it
+		return err
+	}
+	out, err := f.fs.OpenFile(f.fresh(o.path), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}
 	closed := false
 	defer func() {
-		if err == nil {
-			return
-		}
 		if !closed {
 			err = errors.Join(err, out.Close())
 		}
-		_, e := removeIfThere(f.fs, fresh) // also to give its space back
-		err = errors.Join(err, e)
 	}()
 	reader := newPartReader(f.fs)
 	defer func() { err = errors.Join(err, reader.close()) }()
-	w := bufio.NewWriterSize(&appender{file: out}, readSize)
+	sum := xxhash.New()
+	target := &appender{file: out}
+	w := bufio.NewWriterSize(io.MultiWriter(sum, target), readSize)
 	for r, err := range f.Records(ctx) {
 		if err != nil {
 			return err
 		}
-		if err := reader.copy(w, s, place(&r), &r); err != nil {
+		if err := reader.copy(w, o.from, o.part(&r), &r); err != nil {
 			return err
 		}
 	}
@@ -189,14 +219,9 @@ func (f *Folder) layOutFile(ctx context.Context, path string, s *series, place f
 	if err := out.Sync(); err != nil {
 		return fmt.Errorf("%w: %w", errSync, err)
 	}
+	o.print = fingerprint{Bytes: uint64(target.at), Sum: sum.Sum64()}
 	closed = true
-	if err := out.Close(); err != nil {
-		return err
-	}
-	if err := f.fs.Rename(fresh, path); err != nil {
-		return err
-	}
-	return f.syncDir(filepath.Dir(path))
+	return out.Close()
 }
 
 func (f *Folder) syncDir(dir string) error {
@@ -206,20 +231,22 @@ func (f *Folder) syncDir(dir string) error {
 	return nil
 }
 
-// recordFinished notes that the files are there; false if the content is not
-// that of s any more.
-func (f *Folder) recordFinished(s *state, done finished) (bool, error) {
+// record notes what was written, and, if done is not nil, that it lies in its
+// place; false if the content is not that of s any more.
+func (f *Folder) record(s *state, now *written, done *finished) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.writable(); err != nil {
 		return false, err
 	}
-	now := f.state.Load()
-	if now.totals.Content != s.totals.Content {
+	next := f.state.Load().next()
+	if next.totals.Content != s.totals.Content {
 		return false, nil
 	}
-	next := now.next()
-	next.finished = &done
+	next.written = now
+	if done != nil {
+		next.finished = done
+	}
 	return true, f.change(next, nil)
 }
 

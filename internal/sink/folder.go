@@ -76,13 +76,17 @@ func (f *Folder) Key() []byte { return f.state.Load().claims.Key }
 func (f *Folder) Term(version string) uint64 { return f.state.Load().claims.Terms[version] }
 
 // Summary counts what is committed.
-func (f *Folder) Summary() Summary { return f.state.Load().summary() }
+func (f *Folder) Summary() Summary { return f.summary(f.state.Load()) }
 
-func (s *state) summary() Summary {
+// summary names the ordered files if they were put where they are wanted now.
+func (f *Folder) summary(s *state) Summary {
 	t := s.totals
 	sum := Summary{Chunks: t.Chunks, Objects: t.Objects, Outputs: t.Outputs, Dead: t.Dead, OutputBytes: t.OutputBytes}
-	if s.finished != nil {
-		sum.Output, sum.DeadFile = s.finished.Output, s.finished.DeadFile
+	if s.finished != nil && *s.finished == f.wanted(s) {
+		sum.Output = f.o.Output
+		if t.Dead > 0 {
+			sum.DeadFile = f.o.DeadFile
+		}
 	}
 	return sum
 }

@@ -22,6 +22,7 @@ type fileSystem interface {
 	CommitIndex(tx *bolt.Tx) error
 	Mkdir(name string) error
 	Rename(from, to string) error
+	Adopt(name string, info fs.FileInfo) error
 	Remove(name string) error
 	SyncDir(name string) error
 	ReadDir(name string) ([]fs.DirEntry, error)
@@ -58,6 +59,7 @@ func (disk) Mkdir(name string) error {
 
 func (disk) CommitIndex(tx *bolt.Tx) error              { return tx.Commit() }
 func (disk) Rename(from, to string) error               { return os.Rename(from, to) }
+func (disk) Adopt(name string, info fs.FileInfo) error  { return adopt(name, info) }
 func (disk) Remove(name string) error                   { return os.Remove(name) }
 func (disk) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 func (disk) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }

@@ -154,7 +154,7 @@ func (s story) liveThrough(t *testing.T, x *failing) {
 	sum, outputs, dead := sinktest.Expect(s.all...)
 	got, err := f.Finish(t.Context(), sum.Chunks, sum.Objects)
 	if full(err) {
-		if left, _ := filepath.Glob(filepath.Join(dir, "*.jsonl.new")); len(left) > 0 {
+		if left, _ := filepath.Glob(filepath.Join(dir, "*.jsonl.new-*")); len(left) > 0 {
 			t.Fatalf("%v takes space that is needed", left)
 		}
 		finish(t, f, s.all...)

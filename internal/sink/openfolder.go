@@ -26,6 +26,9 @@ type FolderOptions struct {
 	// Default 1 GiB. A result is never divided: one that is larger has a part
 	// of its own.
 	PartBytes int64
+	// Force lets the ordered files take the place of files that are not the
+	// job's, or were changed since it wrote them.
+	Force bool
 	// ReadOnly is for verify and dead list: nothing on disk is made or
 	// changed, and several may read at a time, while no saver runs. The parts
 	// are not read through when opening; each range is checked when it is read.
@@ -52,6 +55,9 @@ func openFolder(disk fileSystem, dir, job string, o FolderOptions) (*Folder, err
 	if err == nil {
 		err = f.recover(job)
 	}
+	if err == nil && !o.ReadOnly {
+		err = f.checkTargets(f.state.Load().written)
+	}
 	if err != nil {
 		return nil, errors.Join(f.explain(err), f.closeFiles())
 	}
@@ -60,7 +66,10 @@ func openFolder(disk fileSystem, dir, job string, o FolderOptions) (*Folder, err
 
 // explain gives an error of opening its place among the sentinels.
 func (f *Folder) explain(err error) error {
-	for _, known := range []error{ErrUnreachable, ErrNotSink, ErrLocked, ErrOtherJob, ErrFormat, ErrDamaged, ErrFull} {
+	if errors.Is(err, ErrForeign) {
+		return err // the folder is all right
+	}
+	for _, known := range []error{ErrSettings, ErrUnreachable, ErrNotSink, ErrLocked, ErrOtherJob, ErrFormat, ErrDamaged, ErrFull} {
 		if errors.Is(err, known) {
 			return fmt.Errorf("open sink folder %s: %w", f.dir, err)
 		}
@@ -91,46 +100,16 @@ func (f *Folder) configure(dir, job string) error {
 		return fmt.Errorf("sink folder %s: %w: %w", dir, ErrUnreachable, err)
 	}
 	f.dir = resolve(f.dir)
-	if f.o.Output, err = f.target(f.o.Output, "output.jsonl"); err != nil {
+	if f.o.Output, err = f.configureTarget(f.o.Output, "output.jsonl"); err != nil {
 		return err
 	}
-	if f.o.DeadFile, err = f.target(f.o.DeadFile, "dead.jsonl"); err != nil {
+	if f.o.DeadFile, err = f.configureTarget(f.o.DeadFile, "dead.jsonl"); err != nil {
 		return err
 	}
 	if f.o.Output == f.o.DeadFile {
 		return fmt.Errorf("outputs and dead letters would both go to %s: %w", f.o.Output, ErrSettings)
 	}
 	return nil
-}
-
-// target checks where a file is to be laid out, before a job runs for hours.
-// What it would replace must be a file: a rename onto /dev/null or a pipe
-// would put a file in its place.
-func (f *Folder) target(path, base string) (string, error) {
-	if path == "" {
-		return filepath.Join(f.dir, base), nil
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("output %s: %w: %w", path, ErrUnreachable, err)
-	}
-	if f.o.ReadOnly {
-		return path, nil
-	}
-	path = resolve(path) // a link stays, what it points to is replaced
-	parent, base := filepath.Split(path)
-	parent = filepath.Clean(parent)
-	inside := parent == f.dir
-	if path == f.dir || parent == filepath.Join(f.dir, partsName) || inside && (base == partsName || strings.HasPrefix(base, indexName)) {
-		return "", fmt.Errorf("output %s belongs to the sink itself: %w", path, ErrSettings)
-	}
-	if info, err := f.fs.Stat(parent); !inside && (err != nil || !info.IsDir()) {
-		return "", fmt.Errorf("output %s: there is no folder %s: %w", path, parent, ErrUnreachable)
-	}
-	if info, err := f.fs.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return "", fmt.Errorf("output %s is not a file: %w", path, ErrSettings)
-	}
-	return path, nil
 }
 
 // resolve follows links, as far as the path exists.
@@ -142,7 +121,18 @@ func resolve(path string) string {
 	if parent == path {
 		return path
 	}
-	return filepath.Join(resolve(parent), filepath.Base(path))
+	parent = resolve(parent)
+	to, err := os.Readlink(path)
+	switch {
+	case err != nil:
+		return filepath.Join(parent, filepath.Base(path))
+	case !filepath.IsAbs(to):
+		to = filepath.Join(parent, to)
+	}
+	if _, err := os.Lstat(to); err == nil { // a link to a link that leads nowhere, or in a circle
+		return path
+	}
+	return to
 }
 
 // openIndex opens the folder's index, or makes folder and index.
@@ -152,6 +142,9 @@ func (f *Folder) openIndex(job string) error {
 		return err
 	}
 	if !exists {
+		if err := f.checkTargets(&written{}); err != nil {
+			return err
+		}
 		if err := f.mkdirAll(f.dir); err != nil {
 			return err
 		}
@@ -173,7 +166,7 @@ func firstContent(tx *bolt.Tx, job string) error {
 	if err := putMeta(tx.Bucket(metaBucket), formatKey, formatVersion); err != nil {
 		return err
 	}
-	s := &state{claims: &claims{Job: job}}
+	s := &state{claims: &claims{Job: job}, written: &written{}}
 	return s.put(tx, &state{})
 }
 

@@ -170,6 +170,9 @@ var (
 	ErrUnreachable = errors.New("sink cannot be reached")
 	// ErrNotSink: the folder holds other things; it is left alone.
 	ErrNotSink = errors.New("not a sink folder")
+	// ErrForeign: a file is in the place of the result that this job did not
+	// write, or that was changed since. It is left alone. The error is a *ForeignError.
+	ErrForeign = errors.New("not a file of this job")
 	// ErrFormat: the sink was written by a newer program.
 	ErrFormat = errors.New("sink has a format that this program does not know")
 	// ErrLocked: another process has the sink open.

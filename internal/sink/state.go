@@ -22,11 +22,12 @@ var (
 	formatKey   = []byte("format")
 	claimsKey   = []byte("claims")
 	totalsKey   = []byte("totals")
+	writtenKey  = []byte("written")
 	finishedKey = []byte("finished")
 )
 
 // formatVersion is the folder's. A folder of another one is not touched.
-const formatVersion = 1
+const formatVersion = 2
 
 // claims is who the sink belongs to, and whose results it takes no more. It changes with a claim, and when a version is cut off.
 type claims struct {
@@ -78,10 +79,11 @@ func (t *totals) remove(r *Record) {
 	t.DeadBytes -= uint64(r.Dead.Length)
 }
 
-// finished says what Finish laid out. It goes when the content changes.
+// finished says where Finish put the ordered files, relative to the folder. It
+// goes when the content changes.
 type finished struct {
-	Output   string `json:"output"`    // absolute path
-	DeadFile string `json:"dead_file"` // absolute path; "" if there are no dead letters
+	Output   string `json:"output"`
+	DeadFile string `json:"dead_file"` // "" if there are no dead letters
 }
 
 // state is the small part of the index, kept in memory. A *state that was
@@ -91,6 +93,7 @@ type finished struct {
 type state struct {
 	claims   *claims
 	totals   totals
+	written  *written
 	finished *finished
 }
 
@@ -123,6 +126,11 @@ func (s *state) put(tx *bolt.Tx, old *state) error {
 	}
 	if err := putMeta(meta, totalsKey, s.totals); err != nil {
 		return err
+	}
+	if s.written != old.written {
+		if err := putMeta(meta, writtenKey, s.written); err != nil {
+			return err
+		}
 	}
 	return putMeta(meta, finishedKey, s.finished) // also if nil: a missing entry is damage
 }
@@ -160,11 +168,14 @@ func load(tx *bolt.Tx) (*state, error) {
 	if format != formatVersion {
 		return nil, &formatError{format}
 	}
-	s := &state{claims: &claims{}}
+	s := &state{claims: &claims{}, written: &written{}}
 	if err := getMeta(meta, claimsKey, s.claims); err != nil {
 		return nil, err
 	}
 	if err := getMeta(meta, totalsKey, &s.totals); err != nil {
+		return nil, err
+	}
+	if err := getMeta(meta, writtenKey, s.written); err != nil {
 		return nil, err
 	}
 	return s, getMeta(meta, finishedKey, &s.finished)

@@ -69,7 +69,7 @@ func (v *verifier) openFiles() error {
 	summary := v.folder.Summary()
 	v.report.OutputFile, v.report.DeadFile = summary.Output, summary.DeadFile
 	if summary.Output == "" {
-		v.report.problem("the job is not finished: its outputs are not laid out in order yet")
+		v.report.problem("the job is not finished, or wrote its output to another place")
 	}
 	if err := v.output.open(&v.report, summary.Output); err != nil {
 		return err
