@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,7 +64,7 @@ func deadRetryCommand() *cobra.Command {
 		Use:   "retry -o OUTPUT (-m JQ | --exec COMMAND | --transform SPEC)",
 		Short: "Map the dead letters again, after the transform was mended",
 		Long: "retry maps each dead letter again; what comes of it takes its place among the outputs, and the output file\n" +
-			"is laid out anew. No saver may have the folder open meanwhile. Exit code 4: dead letters are left.",
+			"is laid out anew. No saver may have the folder open meanwhile. Exit code 4: dead letters are left.\n\n" + strings.TrimSpace(jqHelp),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			text, err := what.spec()
 			if err != nil {

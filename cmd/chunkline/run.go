@@ -48,7 +48,7 @@ func runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run -i INPUT… -o OUTPUT (-m JQ | --exec COMMAND | --transform SPEC)",
 		Short: "Run a whole job in this process",
-		Long: "run reads JSON objects, transforms each, and writes the outputs in input order.\n\n" +
+		Long: "run reads JSON objects, transforms each, and writes the outputs in input order.\n\n" + jqHelp +
 			"Run the same command again after ^C, a crash or a power cut, and it goes on where it was:\n" +
 			"what is done is kept in OUTPUT.chunkline until you remove it. Dead letters go to OUTPUT with .dead before its extension.\n" +
 			"A file in either place that this job did not write, or that was changed since, is left alone, and run refuses to begin.\n\n" +

@@ -18,8 +18,9 @@
 //
 // # jq
 //
-// The program is run by gojq. Output is as "jq -c" prints it, up to the order
-// of keys (sorted) and the spelling of numbers: a number that is only moved
+// The program is run by gojq. Objects iterate and print in the order of their
+// keys, everywhere, not in that of the input (ADR 22). Else output is as
+// "jq -c" prints it, up to the spelling of numbers: a number that is only moved
 // keeps its digits (2^53+1 and 1e400 pass), integers are calculated exactly,
 // everything else in float64, where 1e400 becomes the largest float64. A lone
 // surrogate escape becomes U+FFFD, of a duplicate key the last one stays. The
