@@ -61,7 +61,7 @@ func deadRetryCommand() *cobra.Command {
 		asJSON  bool
 	)
 	c := &cobra.Command{
-		Use:   "retry -o OUTPUT (-m JQ | --exec COMMAND | --transform SPEC)",
+		Use:   "retry -o OUTPUT (-m JQ | -f FILE | --exec COMMAND | --transform SPEC)",
 		Short: "Map the dead letters again, after the transform was mended",
 		Long: "retry maps each dead letter again; what comes of it takes its place among the outputs, and the output file\n" +
 			"is laid out anew. No saver may have the folder open meanwhile. Exit code 4: dead letters are left.\n\n" + strings.TrimSpace(jqHelp),

@@ -46,7 +46,7 @@ func demoCommand() *cobra.Command {
 			}
 			fmt.Fprintf(c.ErrOrStderr(), "generated %d users in %s; mapping them with %d mappers\n", n, input, demoMappers)
 			f := runFlags{
-				inputs: []string{input}, output: filepath.Join(dir, "named.jsonl"), what: transformFlags{transform: demoTransform},
+				inputs: []string{input}, output: filepath.Join(dir, "named.jsonl"), what: transformOf(demoTransform),
 				workers: 1, mappers: demoMappers, job: "demo", http: "127.0.0.1:0", logLevel: "warn",
 				fetcher: fetcher.Config{ChunkSize: chunk.DefaultSize, ChunkBytes: chunk.DefaultBytes, Speculate: true, MaxDead: -1, MaxAttempts: 10},
 			}

@@ -30,7 +30,7 @@ func chunkline(t *testing.T, args ...string) result {
 func chunklineWith(ctx context.Context, stdin io.Reader, args ...string) result {
 	var stdout, stderr bytes.Buffer
 	c := command() //nolint:contextcheck // cobra hands the context to the command
-	c.SetArgs(args)
+	c.SetArgs(joinPairs(c, args))
 	c.SetIn(stdin)
 	c.SetOut(&stdout)
 	c.SetErr(&stderr)

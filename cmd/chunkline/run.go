@@ -46,7 +46,7 @@ type runFlags struct {
 func runCommand() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
-		Use:   "run -i INPUT… -o OUTPUT (-m JQ | --exec COMMAND | --transform SPEC)",
+		Use:   "run -i INPUT… -o OUTPUT (-m JQ | -f FILE | --exec COMMAND | --transform SPEC)",
 		Short: "Run a whole job in this process",
 		Long: "run reads JSON objects, transforms each, and writes the outputs in input order.\n\n" + jqHelp +
 			"Run the same command again after ^C, a crash or a power cut, and it goes on where it was:\n" +
@@ -54,6 +54,7 @@ func runCommand() *cobra.Command {
 			"A file in either place that this job did not write, or that was changed since, is left alone, and run refuses to begin.\n\n" +
 			app.TracingHelp,
 		Example: `  chunkline run -i users.jsonl -o named.jsonl -m '{id: .uuid, name: (.fn + " " + .ln)}'
+  chunkline run -i users.jsonl -o tagged.jsonl -f tag.jq --arg from web --argjson limits '{"age": 18}'
   chunkline run -i 'data/*.json.gz' -o out.jsonl --exec 'python3 map.py' -j 8
   chunkline run -i big.jsonl -o out.jsonl -m .name --listen 0.0.0.0:4222   # mappers elsewhere can join`,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), streamsOf(c)) },

@@ -180,7 +180,7 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"--listen", "nowhere"}, []string{"nowhere", "host:port"}},
 		{[]string{"-i", filepath.Join(dir, "a,b")}, []string{"a%2Cb", "no such file"}},
 		{[]string{"more"}, []string{"more", "chunkline run --help"}},
-		{[]string{"-t", "identity"}, []string{"one of --map, --exec and --transform"}},
+		{[]string{"-t", "identity"}, []string{"one of --map, --from-file, --exec and --transform"}},
 	} {
 		r := must(t, 2, append(base, c.args...)...)
 		wantWords(t, r.err.Error(), c.want...)

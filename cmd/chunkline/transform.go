@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"github.com/chunkline/chunkline/internal/app"
@@ -12,30 +14,71 @@ const jqHelp = "A jq program sees and prints objects in the order of their keys,
 	`{"b":2,"a":1} | [.[]] | @csv` + " is \"1,2\", where jq gives \"2,1\". Name the columns: [.b, .a] | @csv.\n" +
 	"docs/jq.md says what else differs.\n\n"
 
-// transformFlags is the three ways to say what is done to an object.
-type transformFlags struct{ jq, exec, transform string }
+// transformFlags is the ways to say what is done to an object.
+type transformFlags struct {
+	jq, file, exec, transform once
+	args                      []transform.JQArg
+}
+
+// transformOf is what was given as a setting.
+func transformOf(setting string) transformFlags {
+	return transformFlags{transform: once{text: setting, given: true}}
+}
 
 func (t *transformFlags) add(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVarP(&t.jq, "map", "m", "", "jq program that is run on each object; objects are in the order of their keys")
-	flags.StringVar(&t.exec, "exec", "", "program, with arguments, that reads a JSON line and writes a JSON line")
-	flags.StringVarP(&t.transform, "transform", "t", "", "the same as a setting: "+transform.Kinds)
+	t.jq.hint, t.file.hint = "join programs with |", "join the programs in one file"
+	t.exec.hint, t.transform.hint = "say one program", "say one setting"
+	flags.VarP(&t.jq, "map", "m", "jq program that is run on each object; objects are in the order of their keys")
+	flags.VarP(&t.file, "from-file", "f", "file with that jq program")
+	flags.Var(&pair{t: t}, "arg", "give the jq program the text VALUE as $NAME; may be repeated")
+	flags.Var(&pair{t: t, json: true}, "argjson", "give the jq program the JSON value VALUE as $NAME; may be repeated")
+	flags.Var(&t.exec, "exec", "program, with arguments, that reads a JSON line and writes a JSON line")
+	flags.VarP(&t.transform, "transform", "t", "the same as a setting: "+transform.Kinds)
 }
 
 // spec returns the one that was given, as a TRANSFORM setting.
 func (t *transformFlags) spec() (string, error) {
-	var given []string
-	for kind, text := range map[string]string{"jq:": t.jq, "exec:": t.exec, "": t.transform} {
-		if text != "" {
-			given = append(given, kind+text)
-		}
+	given, err := t.setting()
+	if err != nil {
+		return "", err
 	}
-	if len(given) != 1 {
-		return "", app.Usage("say what to do to an object with one of --map, --exec and --transform")
-	}
-	spec, err := transform.Parse(given[0])
+	spec, err := transform.Parse(given)
 	if err != nil {
 		return "", app.WithCode(app.ExitUsage, err)
 	}
 	return spec.String(), nil
+}
+
+func (t *transformFlags) setting() (string, error) {
+	n := 0
+	for _, flag := range []once{t.jq, t.file, t.exec, t.transform} {
+		if flag.given {
+			n++
+		}
+	}
+	isJQ := t.jq.given || t.file.given
+	switch {
+	case n != 1:
+		return "", app.Usage("say what to do to an object with one of --map, --from-file, --exec and --transform")
+	case len(t.args) > 0 && !isJQ:
+		return "", app.Usage("--arg and --argjson give values to a jq program: use them with --map or --from-file")
+	case t.exec.given:
+		return "exec:" + t.exec.text, nil
+	case t.transform.given:
+		return t.transform.text, nil
+	}
+	program := t.jq.text
+	if t.file.given {
+		text, err := os.ReadFile(t.file.text)
+		if err != nil {
+			return "", app.Usage("read jq program (--from-file): %w", err)
+		}
+		program = string(text)
+	}
+	setting, err := transform.JQSpec(program, t.args)
+	if err != nil {
+		return "", app.WithCode(app.ExitUsage, err)
+	}
+	return setting, nil
 }

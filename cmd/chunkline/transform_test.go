@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // TestHelpSaysKeyOrder: who asks for help about -m meets the rule on the order
@@ -22,4 +24,100 @@ func TestHelpSaysKeyOrder(t *testing.T) {
 	wantFile(t, out, "\"1,2\"\n")
 	must(t, 0, "run", "-i", in, "-o", out+"2", "-m", "[.b, .a] | @csv")
 	wantFile(t, out+"2", "\"2,1\"\n")
+}
+
+// setting is what the flags of run make of args.
+func setting(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var f transformFlags
+	run := &cobra.Command{Use: "run", RunE: func(*cobra.Command, []string) error { return nil }, SilenceErrors: true, SilenceUsage: true}
+	f.add(run)
+	run.Flags().BoolP("quiet", "q", false, "")
+	root := &cobra.Command{Use: "chunkline"}
+	root.AddCommand(run)
+	root.SetArgs(joinPairs(root, append([]string{"run"}, args...)))
+	if err := root.Execute(); err != nil {
+		return "", err
+	}
+	return f.spec()
+}
+
+// TestTransformFlags: all that flags say about a program is in the setting,
+// which marks results and tells whether a job goes on with the same transform.
+func TestTransformFlags(t *testing.T) {
+	t.Parallel()
+	file := write(t, t.TempDir()+"/p.jq", "# counts\n.n +\n  1 # one more\n")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-m", "."}, "jq:."},
+		{[]string{"-m."}, "jq:."},
+		{[]string{"--map=."}, "jq:."},
+		{[]string{"-f", file}, "jq:# counts\n.n +\n  1 # one more"},
+		{[]string{"--from-file", file}, "jq:# counts\n.n +\n  1 # one more"},
+		{[]string{"-m", "$a", "--arg", "a", "x"}, "jq?arg.a=x:$a"},
+		{[]string{"--arg", "a", "x", "-m", "$a"}, "jq?arg.a=x:$a"},
+		{[]string{"--arg", "a", "-m", "-m", "$a"}, "jq?arg.a=-m:$a"},
+		{[]string{"--arg", "a", "--", "-m", "$a"}, "jq?arg.a=--:$a"},
+		{[]string{"--arg", "a", "", "-m", "$a"}, "jq?arg.a=:$a"},
+		{[]string{"--arg", "a", "b=c", "-m", "$a"}, "jq?arg.a=b%3Dc:$a"},
+		{[]string{"--arg=a=b=c", "-m", "$a"}, "jq?arg.a=b%3Dc:$a"},
+		{[]string{"--arg", "a=x", "-m", "$a"}, "jq?arg.a=x:$a"},
+		{[]string{"--arg", "b", "1", "-qm", "$a + $b", "--argjson", "a", `"x"`}, "jq?arg.b=1&argjson.a=%22x%22:$a + $b"},
+		{[]string{"-f", file, "--argjson", "n", `{"a": 1}`}, "jq?argjson.n=%7B%22a%22%3A+1%7D:# counts\n.n +\n  1 # one more"},
+		{[]string{"-t", "jq?arg.a=x:$a"}, "jq?arg.a=x:$a"},
+		{[]string{"--exec", "cat --arg a b"}, "exec:cat --arg a b"},
+	} {
+		if got, err := setting(t, c.args...); got != c.want || err != nil {
+			t.Errorf("%q: %q, %v; want %q", c.args, got, err, c.want)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "one of --map, --from-file, --exec and --transform"},
+		{[]string{"-m", ".", "-f", file}, "one of --map, --from-file, --exec and --transform"},
+		{[]string{"-m", ".a", "-m", ".b"}, `"-m, --map" flag: it is given twice, first as ".a": join programs with |`},
+		{[]string{"-m", "", "--map", ".b"}, `it is given twice, first as ""`},
+		{[]string{"-f", file, "-f", file}, `"-f, --from-file" flag: it is given twice`},
+		{[]string{"--exec", "cat", "--exec", "cat"}, `"--exec" flag: it is given twice`},
+		{[]string{"-t", "users", "-t", "users"}, `"-t, --transform" flag: it is given twice`},
+		{[]string{"-m", ""}, "missing query"},
+		{[]string{"-f", file + "x"}, "read jq program (--from-file): open "},
+		{[]string{"-m", "$a", "--arg", "a"}, `the value is missing: use NAME VALUE`},
+		{[]string{"-m", "$a", "--arg", "a", "1", "--argjson", "a", "1"}, "the value $a is given twice"},
+		{[]string{"-m", "$a", "--arg", "a", "1", "--arg", "a", "1"}, "the value $a is given twice"},
+		{[]string{"-m", ".", "--argjson", "a", "{"}, "read JSON value of $a"},
+		{[]string{"-m", ".", "--arg", "a-b", "1"}, `"a-b" is not the name of a value`},
+		{[]string{"--exec", "cat", "--arg", "a", "1"}, "use them with --map or --from-file"},
+		{[]string{"-t", "jq:.", "--arg", "a", "1"}, "use them with --map or --from-file"},
+		{[]string{"-m", "$ENV.HOME"}, "$ENV and env are not allowed"},
+	} {
+		if got, err := setting(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %q, %v; want the error %q", c.args, got, err, c.want)
+		}
+	}
+}
+
+// TestRunWithArgs: other values are another transform, so a job does not go on
+// with them; the same in another order are the same. dead retry takes them, too.
+func TestRunWithArgs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in, out := write(t, dir+"/in", "1\n2\n"), dir+"/out"
+	program := write(t, dir+"/p.jq", "if . == 2 and $fail then error(\"no\") else [$tag, .] end\n")
+	run := func(code int, args ...string) result {
+		return must(t, code, append([]string{"run", "-i", in, "-o", out, "-f", program}, args...)...)
+	}
+	run(4, "--arg", "tag", "x", "--argjson", "fail", "true")
+	wantFile(t, out, "[\"x\",1]\n")
+	run(4, "--argjson", "fail", "true", "--arg", "tag", "x")
+	if r := run(2, "--arg", "tag", "y", "--argjson", "fail", "true"); !strings.Contains(r.err.Error(), "begun with the transform jq?arg.tag=x&argjson.fail=true:if") {
+		t.Errorf("another value: %v", r.err)
+	}
+	must(t, 0, "dead", "retry", "-o", out, "-f", program, "--arg", "tag", "z", "--argjson", "fail", "false")
+	wantFile(t, out, "[\"x\",1]\n[\"z\",2]\n")
+	must(t, 2, "dead", "retry", "-o", out, "-m", ".", "-m", ".")
 }

@@ -24,7 +24,9 @@
 // keeps its digits (2^53+1 and 1e400 pass), integers are calculated exactly,
 // everything else in float64, where 1e400 becomes the largest float64. A lone
 // surrogate escape becomes U+FFFD, of a duplicate key the last one stays. The
-// environment ($ENV, env), other files (import) and input are out of reach.
+// environment ($ENV, env), other files (import) and input are out of reach: a
+// program that asks for them is refused. Values for it ($NAME) are part of the
+// setting, see [JQSpec].
 //
 // Time is watched between the steps of a program, not within one; neither is
 // the memory of intermediate values bounded. A program that exhausts memory

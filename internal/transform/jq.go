@@ -23,21 +23,47 @@ const maxDepth = 10_000
 // jq runs a jq program on each object. See the package comment for how it
 // differs from the jq of the shell.
 type jq struct {
-	code  *gojq.Code
-	limit int // bytes of one object's outputs
+	code   *gojq.Code
+	values []any // of the variables that code was compiled with
+	limit  int   // bytes of one object's outputs
 }
 
-func parseJQ(program string) (func(Spec) Transform, error) {
+// parseJQ reads what follows "jq" in a setting: values, if any, and a program.
+func parseJQ(rest string) (func(Spec) Transform, error) {
+	values, program, err := splitJQ(rest)
+	if err != nil {
+		return nil, err
+	}
+	code, err := compileJQ(program, values.names)
+	if err != nil {
+		return nil, err
+	}
+	return func(Spec) Transform { return &jq{code: code, values: values.values, limit: chunk.MaxObject} }, nil
+}
+
+// compileJQ compiles a program. It has no environment, no module loader and no
+// input: it sees the object and the variables only, and is refused if it asks
+// for more.
+func compileJQ(program string, variables []string) (*gojq.Code, error) {
 	query, err := gojq.Parse(program)
 	if err != nil {
 		return nil, fmt.Errorf("not a jq program: %w%s", err, position(program, err))
 	}
-	// No environment, no module loader, no input: a program sees the object only.
-	code, err := gojq.Compile(query)
-	if err != nil {
+	environment := false // gojq loads it only for a program that has $ENV or env
+	code, err := gojq.Compile(query, gojq.WithVariables(variables), gojq.WithEnvironLoader(func() []string {
+		environment = true
+		return nil
+	}))
+	switch {
+	case err != nil && strings.HasPrefix(err.Error(), "variable not defined: "):
+		return nil, fmt.Errorf("not a jq program for chunkline: %w; give it with --arg, --argjson, or jq?arg.NAME=TEXT:PROGRAM", err)
+	case err != nil:
 		return nil, fmt.Errorf("not a jq program for chunkline: %w", err)
+	case environment:
+		return nil, errors.New("not a jq program for chunkline: $ENV and env are not allowed, a program has no environment; " +
+			"give values with --arg, --argjson, or jq?arg.NAME=TEXT:PROGRAM")
 	}
-	return func(Spec) Transform { return &jq{code: code, limit: chunk.MaxObject} }, nil
+	return code, nil
 }
 
 // position says where in program a syntax error is, counting from 1.
@@ -69,7 +95,7 @@ func (j *jq) Map(ctx context.Context, object, dst []byte) (out []byte, err error
 		return dst, fmt.Errorf("jq: decode object: %w", err)
 	}
 	out = dst
-	results := j.code.RunWithContext(ctx, value)
+	results := j.code.RunWithContext(ctx, value, j.values...)
 	for {
 		result, ok := results.Next()
 		if !ok {

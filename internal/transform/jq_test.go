@@ -87,10 +87,24 @@ func TestJQDeepEnough(t *testing.T) {
 	}
 }
 
-func TestJQSeesNoEnvironment(t *testing.T) {
+// A program that asks for the environment is refused: null without a word
+// would be taken for a value that is not set.
+func TestJQHasNoEnvironment(t *testing.T) {
 	t.Setenv("CHUNKLINE_TEST_SECRET", "canary")
-	out := mustRun(t, mustNew(t, `jq:env, $ENV, $ENV.CHUNKLINE_TEST_SECRET`), body(`1`), nil, Options{})
-	wantLines(t, out, `{}`, `{}`, `null`)
+	for _, program := range []string{
+		`$ENV`, `env`, `$ENV.CHUNKLINE_TEST_SECRET`, `env.CHUNKLINE_TEST_SECRET // "none"`, `{x: $ENV["A"]}`, `"\(env.A)"`,
+		`def f: env; f`, `def f: $ENV; .`, `if . then env else . end`, `. as {a: $a} | $ENV`, `try env catch .`, `[.[] | env | keys]`,
+		`env as $ENV | $ENV`,
+	} {
+		if _, err := Parse("jq:" + program); err == nil || !strings.Contains(err.Error(), "$ENV and env are not allowed") || !strings.Contains(err.Error(), "--arg") {
+			t.Errorf("%s: %v, want that the environment is refused", program, err)
+		}
+	}
+	for program, want := range map[string]string{ // names of the program's own
+		`def env: "mine"; env`: `"mine"`, `"mine" as $ENV | $ENV`: `"mine"`, `.env`: `null`, `{env: 1} | .env`: `1`, `"env $ENV"`: `"env $ENV"`,
+	} {
+		wantLines(t, mustRun(t, mustNew(t, "jq:"+program), body(`{}`), nil, Options{}), want)
+	}
 }
 
 // A program without an end is ended by the timeout, its neighbours go on, and

@@ -84,11 +84,7 @@ func parse(text string) (func(Spec) Transform, error) {
 	case "users":
 		return parseUsers(rest)
 	case "jq":
-		program, ok := strings.CutPrefix(rest, ":")
-		if !ok {
-			return nil, errors.New("the program is missing; use jq:PROGRAM, for example jq:{id: .uuid}")
-		}
-		return parseJQ(program)
+		return parseJQ(rest)
 	case "exec":
 		command, ok := strings.CutPrefix(rest, ":")
 		if !ok {
