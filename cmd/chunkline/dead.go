@@ -12,7 +12,6 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/retry"
-	"github.com/chunkline/chunkline/internal/transform"
 )
 
 func deadCommand() *cobra.Command {
@@ -66,7 +65,7 @@ func deadRetryCommand() *cobra.Command {
 		Long: "retry maps each dead letter again; what comes of it takes its place among the outputs, and the output file\n" +
 			"is laid out anew. No saver may have the folder open meanwhile. Exit code 4: dead letters are left.\n\n" + strings.TrimSpace(jqHelp),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			text, err := what.spec()
+			spec, err := what.spec()
 			if err != nil {
 				return err
 			}
@@ -75,10 +74,6 @@ func deadRetryCommand() *cobra.Command {
 			}
 			if timeout < 0 {
 				return app.Usage("--timeout=%s: use 0 (no limit) or more", timeout)
-			}
-			spec, err := transform.Parse(text)
-			if err != nil {
-				return app.WithCode(app.ExitUsage, err)
 			}
 			folder, err := openResult(output, false)
 			if err != nil {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -69,4 +71,79 @@ func TestVerifyElsewhere(t *testing.T) {
 	must(t, 0, "verify", "-o", filepath.Join(moved, "a"))
 	write(t, filepath.Join(moved, "a"), "")
 	must(t, 1, "verify", "-o", filepath.Join(moved, "a"))
+}
+
+// TestRunChangedTransform: a job that was begun with another transform is not gone on
+// with unless somebody says what is to become of what is done.
+func TestRunChangedTransform(t *testing.T) {
+	t.Parallel()
+	const n = 40
+	objects, _ := numbers(n)
+	script := func(dir, sign string) string {
+		path := write(t, filepath.Join(dir, "v.sh"), "#!/bin/sh\nexec sed -u 's/[^0-9]//g; s/^/"+sign+"/; s/^-7$/!seven/'\n")
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	outputs := func(sign, seven string) string {
+		var text strings.Builder
+		for i := range n {
+			if i == 7 {
+				text.WriteString(seven)
+				continue
+			}
+			fmt.Fprintf(&text, "%s%d\n", sign, i)
+		}
+		return text.String()
+	}
+	for flag, want := range map[string]string{
+		"":                outputs("-", ""),
+		"--accept-change": outputs("-", "1007\n"),
+		"--redo":          outputs("100", "1007\n"),
+	} {
+		t.Run(flag, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			in, out := write(t, filepath.Join(dir, "in"), objects), filepath.Join(dir, "out")
+			args := []string{"run", "-i", in, "-o", out, "--exec", script(dir, "-"), "--chunk-size", "10"}
+			must(t, 4, args...)
+			wantFile(t, out, outputs("-", ""))
+			script(dir, "100")
+			wantWords(t, must(t, 2, args...).err.Error(), "begun with the transform exec:", "--accept-change", "--redo", "choose another --output")
+			if flag != "" {
+				args = append(args, flag)
+				must(t, 0, args...)
+				must(t, 0, args[:len(args)-1]...) // it is the job's transform now
+				r := must(t, 0, "verify", "-o", out)
+				if both := strings.Count(r.stdout, "version exec:"); (both == 2) != (flag == "--accept-change") {
+					t.Errorf("with %s verify says %q", flag, r.stdout)
+				}
+			}
+			wantFile(t, out, want)
+		})
+	}
+}
+
+// TestRunMendedProgram: a job that was stopped by its dead letters goes on with a
+// mended program by one command, also after dead retry.
+func TestRunMendedProgram(t *testing.T) {
+	t.Parallel()
+	objects, values := numbers(40)
+	for name, between := range map[string][]string{"run": nil, "dead retry": {"dead", "retry", "-m", ".n", "-o"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			in, out := write(t, filepath.Join(dir, "in"), objects), filepath.Join(dir, "out")
+			args := []string{"run", "-i", in, "-o", out, "--chunk-size", "1", "-j", "1", "-m"}
+			must(t, 1, append(args, "if .n == 3 then error else .n end", "--max-dead", "0")...)
+			if between != nil {
+				must(t, 0, append(between, out)...)
+				must(t, 0, append(args, ".n")...)
+			} else {
+				must(t, 0, append(args, ".n", "--accept-change")...)
+			}
+			wantFile(t, out, values)
+		})
+	}
 }

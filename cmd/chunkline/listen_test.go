@@ -110,7 +110,7 @@ func join(t *testing.T, url string) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := mapper.New(mapper.Config{Transform: "jq:.n", Workers: 2, Name: "elsewhere"}, b, zerolog.Nop())
+	m, err := mapper.New(mapper.Config{Workers: 2, Name: "elsewhere"}, b, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -24,6 +23,7 @@ import (
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/transform"
 )
 
 // runFlags is what `chunkline run` and `chunkline demo` are told.
@@ -35,6 +35,7 @@ type runFlags struct {
 	mappers  int
 	job      string
 	force    bool
+	change   change
 	listen   string
 	http     string
 	json     bool
@@ -64,6 +65,8 @@ func runCommand() *cobra.Command {
 	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (required)")
 	flags.BoolVar(&f.force, "force", false, "replace files in the place of OUTPUT and its dead letters that this job did not write")
 	f.what.add(c)
+	flags.BoolVar(&f.change.accept, "accept-change", false, "go on with another transform than the output was begun with: what is done stays, dead letters are mapped again")
+	flags.BoolVar(&f.change.redo, "redo", false, "go on with another transform than the output was begun with: everything is mapped again")
 	flags.IntVarP(&f.workers, "workers", "j", runtime.GOMAXPROCS(0), "chunks in work at a time; 0 with --listen: only mappers elsewhere")
 	flags.StringVar(&f.job, "job", "run", "name of the job; mappers elsewhere need the same")
 	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS")
@@ -107,9 +110,10 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 		return saver.SinkError("--output", err)
 	}
 	defer app.Close(log, "sink", out)
-	if err := sameTransform(ctx, out, workFolder(f.output), spec); err != nil {
+	if err := f.change.settle(ctx, out, spec, f.workers, f.timeout, std); err != nil {
 		return err
 	}
+	f.fetcher.Transform, f.fetcher.AcceptChange = spec.String(), true
 	return f.runInto(ctx, spec, src, out, log, std)
 }
 
@@ -119,6 +123,8 @@ func (f *runFlags) check() error {
 		return app.Usage("--output is not set: name the file for the outputs")
 	case f.workers < 0 || f.workers > maxWorkers || f.workers == 0 && f.listen == "":
 		return app.Usage("--workers=%d: use 1 to %d, or 0 with --listen", f.workers, maxWorkers)
+	case f.change.accept && f.change.redo:
+		return app.Usage("--accept-change and --redo: use one of them")
 	case f.timeout < 0:
 		return app.Usage("--timeout=%s: use 0 (no limit) or more", f.timeout)
 	}
@@ -132,7 +138,7 @@ func (f *runFlags) check() error {
 	return nil
 }
 
-func (f *runFlags) runInto(ctx context.Context, spec string, src source.Source, out *sink.Folder, log zerolog.Logger, std streams) error {
+func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.Source, out *sink.Folder, log zerolog.Logger, std streams) error {
 	tracer, stopTracing, err := app.Tracing(f.job, "chunkline", log)
 	if err != nil {
 		return err
@@ -141,7 +147,7 @@ func (f *runFlags) runInto(ctx context.Context, spec string, src source.Source, 
 	cfg := pipeline.Config{
 		Job: f.job, Fetcher: f.fetcher, Mappers: f.mappers, Tracer: tracer, Listen: f.listen, HTTP: f.http,
 		Mapper: mapper.Config{
-			Transform: spec, Workers: f.workers, Timeout: f.timeout, Version: versionOf(spec), Name: localMapper, StopTimeout: stopTimeout,
+			Transform: spec.String(), Workers: f.workers, Timeout: f.timeout, Version: spec.Identity(), Name: localMapper, StopTimeout: stopTimeout,
 		},
 	}
 	if f.workers == 0 {
@@ -158,7 +164,7 @@ func (f *runFlags) runInto(ctx context.Context, spec string, src source.Source, 
 	})
 	status, err := pipeline.Run(ctx, cfg, src, out, log, func(ctx context.Context, status func() bus.Status) {
 		if f.listen != "" { // it listens now
-			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: NATS_URL=nats://HOST:PORT JOB=%s mapper\n", f.listen, f.job)
+			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: %s\n", f.listen, joinCommand(f.job, spec.String()))
 		}
 		if f.http != "" {
 			select {
@@ -205,33 +211,12 @@ func deadFile(output string) string {
 	return strings.TrimSuffix(output, ext) + ".dead" + ext
 }
 
-// sameTransform refuses to go on with a job that was begun with another
-// transform: its outputs would be a mixture. Mappers elsewhere have versions
-// of their own and may change in the middle of a job.
-func sameTransform(ctx context.Context, out *sink.Folder, folder, spec string) error {
-	for r, err := range out.Records(ctx) {
-		if err != nil {
-			return fmt.Errorf("read sink: %w", err)
-		}
-		if r.Mapper != localMapper {
-			continue
-		}
-		if r.Version != versionOf(spec) {
-			return app.Usage("the output was begun with the transform %s; go on with that, choose another --output, or remove %s",
-				r.Version, folder)
-		}
-		break
+// joinCommand is what somebody types elsewhere for a mapper that joins the job. It
+// takes the job's transform from here; a program must be there, so that it is named.
+func joinCommand(job, setting string) string {
+	command := "NATS_URL=nats://HOST:PORT JOB=" + job
+	if strings.HasPrefix(setting, "exec:") {
+		command += " TRANSFORM='" + strings.ReplaceAll(setting, "'", `'\''`) + "'"
 	}
-	return nil
-}
-
-// versionOf is what results of a transform are marked with: the transform
-// itself, or its beginning and a hash where it is longer than a version may be.
-func versionOf(spec string) string {
-	const longest = 200 // bytes; 256 travel
-	if len(spec) <= longest {
-		return spec
-	}
-	sum := sha256.Sum256([]byte(spec))
-	return fmt.Sprintf("%s… %x", strings.ToValidUTF8(spec[:longest/2], ""), sum[:16])
+	return command + " mapper"
 }

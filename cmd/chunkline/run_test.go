@@ -155,7 +155,7 @@ func TestOtherTransform(t *testing.T) {
 	must(t, 0, "run", "-i", in, "-o", out, "-m", ".")
 	must(t, 0, "run", "-i", in, "-o", out, "-t", " jq:.") // the same
 	r := must(t, 2, "run", "-i", in, "-o", out, "-m", ".+1")
-	wantWords(t, r.err.Error(), "begun with the transform jq:.;", out+".chunkline")
+	wantWords(t, r.err.Error(), "begun with the transform jq:.,", "--accept-change", "--redo")
 	r = must(t, 1, "run", "-i", in, "-o", out, "-m", ".", "--job", "other")
 	wantWords(t, r.err.Error(), "other")
 	wantFile(t, out, "1\n")

@@ -37,17 +37,14 @@ func (t *transformFlags) add(c *cobra.Command) {
 	flags.VarP(&t.transform, "transform", "t", "the same as a setting: "+transform.Kinds)
 }
 
-// spec returns the one that was given, as a TRANSFORM setting.
-func (t *transformFlags) spec() (string, error) {
+// spec returns the one that was given, parsed.
+func (t *transformFlags) spec() (transform.Spec, error) {
 	given, err := t.setting()
 	if err != nil {
-		return "", err
+		return transform.Spec{}, err
 	}
 	spec, err := transform.Parse(given)
-	if err != nil {
-		return "", app.WithCode(app.ExitUsage, err)
-	}
-	return spec.String(), nil
+	return spec, app.WithCode(app.ExitUsage, err)
 }
 
 func (t *transformFlags) setting() (string, error) {

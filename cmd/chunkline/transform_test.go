@@ -39,7 +39,8 @@ func setting(t *testing.T, args ...string) (string, error) {
 	if err := root.Execute(); err != nil {
 		return "", err
 	}
-	return f.spec()
+	spec, err := f.spec()
+	return spec.String(), err
 }
 
 // TestTransformFlags: all that flags say about a program is in the setting,

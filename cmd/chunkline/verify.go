@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,6 +72,11 @@ func printVerdict(c *cobra.Command, r verify.Report, asJSON bool) error {
 	} else {
 		for _, p := range r.Problems {
 			fmt.Fprintln(w, "wrong:", p)
+		}
+		for _, m := range r.Made {
+			if len(r.Made) > 1 {
+				fmt.Fprintf(w, "version %s: %d outputs, %d dead letters of %d chunks, made by %s\n", m.Version, m.Outputs, m.Dead, m.Chunks, cmp.Or(m.Transform, "an unknown transform"))
+			}
 		}
 		fmt.Fprintf(w, "%d objects in %d chunks: %d outputs, %d dead letters, %d problems\n",
 			r.Objects, r.Chunks, r.Outputs, r.Dead, r.Failures)

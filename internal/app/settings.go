@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"text/tabwriter"
@@ -19,8 +20,12 @@ type Common struct {
 }
 
 // Load fills settings, pointers to structs with envconfig tags, from the
-// environment. An error names the variable, its value and what it should be.
+// environment. An error names the variable, its value and what it should be. A
+// variable that looks like a misspelt setting is one, too.
 func Load(settings ...any) error {
+	if err := checkMisspelt(os.Environ(), settings); err != nil {
+		return err
+	}
 	for _, s := range settings {
 		err := envconfig.Process("", s)
 		var parse *envconfig.ParseError

@@ -197,7 +197,7 @@ func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
 		return a
 	}
 	if rapid.Bool().Draw(t, "terms") {
-		a.Terms = bus.Terms{drawText(t): drawUint(t)}
+		a.Past = bus.VersionPast{Terms: map[string]uint64{drawText(t): drawUint(t)}, Transforms: map[string]string{drawText(t): drawText(t)}}
 		return a
 	}
 	for _, id := range drawSet[chunk.ID](t, 0, 20) {

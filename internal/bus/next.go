@@ -19,6 +19,9 @@ type Next struct {
 	Epoch uint64        // the highest seen
 }
 
+// MaxTransform bounds the setting that tells a mapper what to do, in bytes.
+const MaxTransform = 64 << 10
+
 const (
 	maxWorker = 1 << 20
 	maxWait   = time.Hour
@@ -58,8 +61,12 @@ const (
 type Work struct {
 	Status WorkStatus
 	Reason string // of a refusal, up to 1024 bytes
-	Plan   chunk.PlanID
-	Epoch  uint64
+
+	// Transform is the job's, in a refusal: a mapper that has none takes it, and asks
+	// again. At most MaxTransform bytes.
+	Transform string
+	Plan      chunk.PlanID
+	Epoch     uint64
 
 	// The rest is there with WorkChunk only.
 
@@ -98,6 +105,9 @@ func (w *Work) fields(f *fields, bad, skip int) (badBytes, skipBytes int) {
 	f.uint(keyEpoch, &w.Epoch, maxID, optional)
 	choice(f, keyStatus, &w.Status, WorkChunk, WorkNone, WorkDone, WorkRefused)
 	f.text(keyReason, &w.Reason, maxReason)
+	if w.Status == WorkRefused {
+		f.text(keyTransform, &w.Transform, MaxTransform)
+	}
 	if w.Status != WorkChunk {
 		return 0, 0
 	}

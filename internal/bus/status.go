@@ -166,6 +166,7 @@ const (
 	ByPause      Cause = "pause"      // by an operator
 	ByNoMappers  Cause = "no-mappers"
 	ByRate       Cause = "rate"       // the limit that was set
+	ByTransform  Cause = "transform"  // no mapper here does to objects what the job wants
 	ByVersion    Cause = "version"    // all who wait are of versions that are limited or cut off
 	BySaver      Cause = "saver"      // results wait for their commit
 	BySource     Cause = "source"     // mappers wait for chunks to be read

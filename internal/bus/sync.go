@@ -122,10 +122,10 @@ const (
 type SyncAnswer struct {
 	Plan    chunk.PlanID // of the sink; empty: it has none yet
 	Status  SyncStatus
-	Reason  string // up to 1024 bytes
-	Epoch   uint64 // claim: yours; fenced: the newer one
-	Key     []byte // claim: the key of lease tokens, 32 bytes
-	Terms   Terms  // claim
+	Reason  string      // up to 1024 bytes
+	Epoch   uint64      // claim: yours; fenced: the newer one
+	Key     []byte      // claim: the key of lease tokens, 32 bytes
+	Past    VersionPast // claim
 	Entries []Entry
 	Summary Summary // what the sink holds; after a finish, where the result lies
 	Load    SaverLoad
@@ -133,8 +133,13 @@ type SyncAnswer struct {
 	Shadow  *ShadowReport // shadow
 }
 
-// Terms is how often versions were cut off, those that were.
-type Terms map[string]uint64
+// A VersionPast is what the sink knows of the job's versions.
+type VersionPast struct {
+	Terms      map[string]uint64 `json:"terms,omitempty"`      // how often they were cut off, those that were
+	Transforms map[string]string `json:"transforms,omitempty"` // what they did to objects whose results are there
+}
+
+func (v VersionPast) empty() bool { return len(v.Terms)+len(v.Transforms) == 0 }
 
 // An Entry is a committed chunk.
 type Entry struct {
@@ -157,8 +162,8 @@ func (a *SyncAnswer) fields(f *fields) {
 	f.load(&a.Load)
 	f.deadPage(&a.Dead)
 	f.shadowReport(&a.Shadow)
-	f.terms(&a.Terms)
-	if a.Dead != nil || a.Shadow != nil || len(a.Terms) > 0 {
+	f.versionPast(&a.Past)
+	if a.Dead != nil || a.Shadow != nil || !a.Past.empty() {
 		return // the body is that
 	}
 	count := len(a.Entries)
@@ -194,23 +199,16 @@ func readEntry(b []byte) Entry {
 	return e
 }
 
-// terms reads or writes that the body is what is known of versions.
-func (f *fields) terms(t *Terms) {
-	count := len(*t)
-	f.int("Chunkline-Terms", &count, maxTerms, optional)
-	if f.write || f.err != nil || count == 0 {
-		return
-	}
-	f.jsonBody(t)
-	if f.err == nil && len(*t) != count {
-		f.failBody("%d versions, want %d", len(*t), count)
+// versionPast reads or writes that the body is what is known of versions.
+func (f *fields) versionPast(v *VersionPast) {
+	has := !v.empty()
+	f.flag("Chunkline-Versions", &has)
+	if !f.write && f.err == nil && has {
+		f.jsonBody(v)
 	}
 }
 
-// maxTerms is a bound on nothing but nonsense: a job has a handful.
-const maxTerms = 1 << 20
-
-// Encode returns the answer. The body is the entries, or, as JSON, the page of dead letters, the report or the terms.
+// Encode returns the answer. The body is the entries, or, as JSON, the page of dead letters, the report or what is known of versions.
 func (a SyncAnswer) Encode() Message {
 	var body []byte
 	switch {
@@ -218,8 +216,8 @@ func (a SyncAnswer) Encode() Message {
 		return encode(a.fields, mustJSON(a.Dead))
 	case a.Shadow != nil:
 		return encode(a.fields, mustJSON(a.Shadow))
-	case len(a.Terms) > 0:
-		return encode(a.fields, mustJSON(a.Terms))
+	case !a.Past.empty():
+		return encode(a.fields, mustJSON(a.Past))
 	}
 	if len(a.Entries) > 0 {
 		body = make([]byte, 0, len(a.Entries)*entrySize)

@@ -21,25 +21,26 @@ const (
 func VerbMapper(id string) string { return "mapper." + id }
 
 const (
-	keyStatus  = "Chunkline-Status"
-	keyReason  = "Chunkline-Reason"
-	keyEpoch   = "Chunkline-Epoch"
-	keyChunk   = "Chunkline-Chunk"
-	keyFirst   = "Chunkline-First"
-	keyObjects = "Chunkline-Objects"
-	keyDigest  = "Chunkline-Digest"
-	keyAttempt = "Chunkline-Attempt"
-	keyToken   = "Chunkline-Token"
-	keyMapper  = "Chunkline-Mapper"
-	keyName    = "Chunkline-Mapper-Name"
-	keyVersion = "Chunkline-Mapper-Version"
-	keyTerm    = "Chunkline-Term"
-	keyChunks  = "Chunkline-Chunks"
-	keyShadow  = "Chunkline-Shadow"
-	keyFrom    = "Chunkline-From"
-	keyLimit   = "Chunkline-Limit"
-	keyFetcher = "Chunkline-Fetcher"
-	keySummary = "Chunkline-Summary"
+	keyStatus    = "Chunkline-Status"
+	keyReason    = "Chunkline-Reason"
+	keyEpoch     = "Chunkline-Epoch"
+	keyChunk     = "Chunkline-Chunk"
+	keyFirst     = "Chunkline-First"
+	keyObjects   = "Chunkline-Objects"
+	keyDigest    = "Chunkline-Digest"
+	keyAttempt   = "Chunkline-Attempt"
+	keyToken     = "Chunkline-Token"
+	keyMapper    = "Chunkline-Mapper"
+	keyName      = "Chunkline-Mapper-Name"
+	keyVersion   = "Chunkline-Mapper-Version"
+	keyTransform = "Chunkline-Transform"
+	keyTerm      = "Chunkline-Term"
+	keyChunks    = "Chunkline-Chunks"
+	keyShadow    = "Chunkline-Shadow"
+	keyFrom      = "Chunkline-From"
+	keyLimit     = "Chunkline-Limit"
+	keyFetcher   = "Chunkline-Fetcher"
+	keySummary   = "Chunkline-Summary"
 )
 
 const (
@@ -54,12 +55,21 @@ type Mapper struct {
 	ID      string `json:"id"`      // unique to this start of the process
 	Name    string `json:"name"`    // host or pod
 	Version string `json:"version"` // of the software that maps
+
+	// Transform is the identity of what it does to an object, up to 256 bytes;
+	// "" if it waits for the fetcher to say.
+	Transform string `json:"transform"`
+	// Declared says that a person gave it the version: mappers that differ in it may
+	// do different things to an object.
+	Declared bool `json:"-"`
 }
 
 func (m *Mapper) fields(f *fields) {
 	f.token(keyMapper, &m.ID, required)
 	f.text(keyName, &m.Name, maxLabel)
 	f.text(keyVersion, &m.Version, maxLabel)
+	f.text(keyTransform, &m.Transform, maxLabel)
+	f.flag("Chunkline-Version-Declared", &m.Declared)
 }
 
 // Holding is all that a mapper holds. It is a list, not a delta: whoever hears

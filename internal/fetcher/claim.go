@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
@@ -21,12 +22,13 @@ type grant struct {
 	epoch  uint64
 	key    []byte      // signs leases
 	before bus.Summary // what the sink held at the claim
-	terms  bus.Terms   // of the versions that were cut off
+	past   bus.VersionPast
 }
 
 // claim makes this fetcher the one that runs the job. It waits for as long as
 // no saver answers, and says so once.
 func (f *Fetcher) claim(ctx context.Context) error {
+	f.cfg.Transform = strings.TrimSpace(f.cfg.Transform)
 	claim := bus.Sync{Op: bus.SyncClaim, Plan: f.planID, Fetcher: f.bus.ID(), Claim: &f.plan}
 	said, begin := false, time.Now()
 	for {
@@ -38,12 +40,12 @@ func (f *Fetcher) claim(ctx context.Context) error {
 		case errors.Is(err, bus.ErrClosed):
 			return fmt.Errorf("claim job: %w", err)
 		case err == nil && answer.Status == bus.SyncOK:
-			f.grant = grant{epoch: answer.Epoch, key: answer.Key, before: answer.Summary, terms: answer.Terms}
+			f.grant = grant{epoch: answer.Epoch, key: answer.Key, before: answer.Summary, past: answer.Past}
 			f.log = f.log.With().Uint64("epoch", answer.Epoch).Logger()
 			f.strange = app.Sampled(f.log)
 			f.log.Info().Uint64("chunks", answer.Summary.Chunks).Str("plan", string(f.planID)).Str("source", f.plan.Source).
 				Stringer("after", time.Since(begin).Round(time.Millisecond)).Msg("claimed the job")
-			return nil
+			return f.checkTransform()
 		case err == nil && answer.Status != bus.SyncFailed:
 			return refusal(answer)
 		}

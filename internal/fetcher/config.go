@@ -5,12 +5,15 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // Config is the fetcher's settings.
 type Config struct {
 	Source        string        `envconfig:"SOURCE" desc:"files to read (must be set): paths, globs or file:// URLs with commas between them; - is stdin"`
+	Transform     string        `envconfig:"TRANSFORM" desc:"what mappers do to an object: those without a TRANSFORM take it from here, and those with another one need a VERSION of their own; empty: each mapper brings its own"`
+	AcceptChange  bool          `envconfig:"ACCEPT_CHANGE" default:"false" desc:"go on with another TRANSFORM than the one that made what the sink holds, which stays as it is"`
 	ChunkSize     int           `envconfig:"CHUNK_SIZE" default:"100" desc:"most objects in a chunk, 1 to 10000"`
 	ChunkBytes    int           `envconfig:"CHUNK_BYTES" default:"8388608" desc:"most bytes in a chunk of several objects, 1 to 268435456"`
 	MaxAttempts   int           `envconfig:"MAX_ATTEMPTS" default:"10" desc:"mappers a chunk may take down before all of it is dead letters; 0: no limit"`
@@ -34,6 +37,8 @@ const (
 // Validate says which setting is wrong, and what would be right.
 func (c Config) Validate() error {
 	switch {
+	case len(c.Transform) > bus.MaxTransform:
+		return app.Usage("TRANSFORM has %d bytes: use at most %d", len(c.Transform), bus.MaxTransform)
 	case c.ChunkSize < 1 || c.ChunkSize > chunk.MaxSize:
 		return app.Usage("CHUNK_SIZE=%d: use 1 to %d objects", c.ChunkSize, chunk.MaxSize)
 	case c.ChunkBytes < 1 || c.ChunkBytes > chunk.MaxBytes:
@@ -72,10 +77,11 @@ func isToken(s string) bool {
 
 // Errors that end a job. Each says what a person can do.
 var (
-	ErrFenced        = errors.New("another fetcher has taken over this job; only one may run it")
-	ErrOtherPlan     = errors.New("sink was begun with another plan; choose another sink, or the source and chunk settings it was begun with")
-	ErrSourceChanged = errors.New("source has changed since the sink was begun; restore it, or choose another sink")
-	ErrTooManyDead   = errors.New("more dead letters than MAX_DEAD allows")
-	ErrCancelled     = errors.New("job was cancelled")
-	ErrUnfinished    = app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done; start it again to go on where it was"))
+	ErrFenced         = errors.New("another fetcher has taken over this job; only one may run it")
+	ErrOtherPlan      = errors.New("sink was begun with another plan; choose another sink, or the source and chunk settings it was begun with")
+	ErrSourceChanged  = errors.New("source has changed since the sink was begun; restore it, or choose another sink")
+	ErrOtherTransform = app.WithCode(app.ExitUsage, errors.New("sink holds results of another transform"))
+	ErrTooManyDead    = errors.New("more dead letters than MAX_DEAD allows")
+	ErrCancelled      = errors.New("job was cancelled")
+	ErrUnfinished     = app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done; start it again to go on where it was"))
 )

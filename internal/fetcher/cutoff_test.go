@@ -107,7 +107,7 @@ func TestCutOff(t *testing.T) {
 		waits = bad.ask()
 		for seq := uint64(100); seq < 111; seq++ {
 			pass(time.Second)
-			b.beatAsking("m1", seq, bad.seq)
+			bad.beatAsking(seq)
 		}
 		if w, ok = got(waits); !ok {
 			t.Fatal("no probe after 10 s")
@@ -152,9 +152,13 @@ func TestShare(t *testing.T) {
 }
 
 // beatAsking sends a beat of a mapper that holds nothing and waits for an answer.
-func (b *bench) beatAsking(mapper string, seq, asking uint64) {
+func (c *crew) beatAsking(seq uint64) {
+	b := c.b
 	b.t.Helper()
-	m := bus.Beat{Plan: b.Status().Plan, Mapper: bus.Mapper{ID: mapper, Name: mapper}, Holding: bus.Holding{Seq: seq, Held: []chunk.ID{}, Asking: []uint64{asking}}}
+	m := bus.Beat{
+		Plan: b.Status().Plan, Mapper: bus.Mapper{ID: c.mapper, Name: c.mapper, Version: c.version, Transform: "users"},
+		Holding: bus.Holding{Seq: seq, Held: []chunk.ID{}, Asking: []uint64{c.seq}},
+	}
 	if err := b.peer.Publish(bus.VerbBeat, m.Encode()); err != nil {
 		b.t.Fatal(err)
 	}

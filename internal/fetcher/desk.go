@@ -56,7 +56,7 @@ type desk struct {
 	mappers  map[string]*mapper
 	gone     []goneMapper // the latest last
 	versions map[string]*version
-	terms    bus.Terms // that the saver knows of; leases are of these
+	terms    map[string]uint64 // that the saver knows of; leases are of these
 	shadow   shadow
 
 	ahead   int  // bytes that have not gone out yet
@@ -89,7 +89,7 @@ type desk struct {
 func newDesk(f *Fetcher) *desk {
 	now := time.Now()
 	d := &desk{
-		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: bus.Terms{}, turned: now, online: true, renewed: now,
+		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: map[string]uint64{}, turned: now, online: true, renewed: now,
 		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before, shadow: shadow{ShadowRun: f.cfg.Shadow},
 		saver: app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
 		ledger: ledger.New(ledger.Config{
@@ -98,7 +98,7 @@ func newDesk(f *Fetcher) *desk {
 		}),
 	}
 	d.waiting.init()
-	maps.Copy(d.terms, f.grant.terms)
+	maps.Copy(d.terms, f.grant.past.Terms)
 	if f.grant.epoch > 1 { // an earlier fetcher's mappers may be at work: hear them first
 		d.listenTo = now.Add(listenTime)
 	}

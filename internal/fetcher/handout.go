@@ -33,6 +33,9 @@ func (d *desk) lease(now time.Time, a ask) bool {
 	if d.shadows(m) {
 		return false
 	}
+	if m != nil && m.mixes() {
+		return false
+	}
 	if m != nil && !m.of.mayHave(now, func() int { return d.heldBy(m.of) }) {
 		return false
 	}
@@ -41,6 +44,7 @@ func (d *desk) lease(now time.Time, a ask) bool {
 		return false
 	}
 	if m != nil {
+		m.of.transform = m.Transform
 		d.given(m.of)
 	}
 	failpoint.Hit("fetcher.lease.recorded")

@@ -48,6 +48,12 @@ func run(t *testing.T, objects int, test func(t *testing.T, b *bench)) {
 // runWith is run with other settings.
 func runWith(t *testing.T, objects int, set func(*fetcher.Config), test func(t *testing.T, b *bench)) {
 	t.Helper()
+	runAfter(t, objects, func(*bench) {}, set, test)
+}
+
+// runAfter is runWith for a sink in which something has happened before.
+func runAfter(t *testing.T, objects int, before func(*bench), set func(*fetcher.Config), test func(t *testing.T, b *bench)) {
+	t.Helper()
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "numbers.jsonl")
 	var text strings.Builder
@@ -59,6 +65,7 @@ func runWith(t *testing.T, objects int, set func(*fetcher.Config), test func(t *
 	}
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{t: t, net: bustest.NewMemory(bustest.Options{}), sink: sim.NewSink(), done: make(chan error, 1)}
+		before(b)
 		own, peer := b.net.Connect("fetcher"), b.net.Connect("peer")
 		defer own.Close()
 		defer peer.Close()
@@ -111,7 +118,7 @@ func (b *bench) sync(r *bus.Request) {
 	case q.Op == bus.SyncClaim:
 		b.claimed = *q.Claim
 		grant, e := b.sink.Claim(ctx, *q.Claim, q.Fetcher)
-		a.Epoch, a.Key, a.Terms, err = grant.Epoch, grant.Key, grant.Terms, e
+		a.Epoch, a.Key, a.Past, err = grant.Epoch, grant.Key, bus.VersionPast{Terms: grant.Terms, Transforms: grant.Transforms}, e
 	case q.Epoch != b.sink.Epoch():
 		a.Status = bus.SyncFenced
 	case q.Op == bus.SyncCutOff:
@@ -168,7 +175,7 @@ func (b *bench) ask(n bus.Next) <-chan bus.Work {
 // next is a request of a mapper that holds chunks.
 func next(mapper string, seq uint64, held ...chunk.ID) bus.Next {
 	return bus.Next{
-		Mapper: bus.Mapper{ID: mapper, Name: mapper}, Holding: bus.Holding{Seq: seq, Held: held, Asking: []uint64{seq}},
+		Mapper: bus.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Holding: bus.Holding{Seq: seq, Held: held, Asking: []uint64{seq}},
 	}
 }
 
@@ -176,7 +183,7 @@ func next(mapper string, seq uint64, held ...chunk.ID) bus.Next {
 func (b *bench) beat(mapper string, seq uint64, doing *bus.Doing, held ...chunk.ID) {
 	b.t.Helper()
 	m := bus.Beat{
-		Plan: b.Status().Plan, Mapper: bus.Mapper{ID: mapper, Name: mapper}, Doing: doing, Holding: bus.Holding{Seq: seq, Held: held},
+		Plan: b.Status().Plan, Mapper: bus.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Doing: doing, Holding: bus.Holding{Seq: seq, Held: held},
 	}
 	if err := b.peer.Publish(bus.VerbBeat, m.Encode()); err != nil {
 		b.t.Fatal(err)

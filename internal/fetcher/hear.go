@@ -18,6 +18,10 @@ func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 		return // doubled, or so late that nobody waits for the answer
 	case d.state == bus.StateDone:
 		d.f.reply(r, d.word(bus.WorkDone).Encode())
+	case !d.admitTransform(m):
+		refusal := d.word(bus.WorkRefused)
+		refusal.Reason, refusal.Transform = m.refused, d.f.cfg.Transform
+		d.f.reply(r, refusal.Encode())
 	default:
 		d.waiting.add(ask{request: r, mapper: n.Mapper.ID, seq: n.Seq, until: arrived.Add(n.Wait)})
 	}
@@ -63,14 +67,14 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 		}
 		return
 	}
-	if _, known := d.mappers[m.ID]; !known {
-		label := d.f.metrics.versions.Label(m.Version)
-		d.mappers[m.ID] = &mapper{
-			Mapper: m, of: d.versionOf(now, m.Version), taken: map[uint64]struct{}{}, version: label, counter: d.f.metrics.saved.WithLabelValues(label),
-		}
+	if known := d.mappers[m.ID]; known == nil {
+		d.mappers[m.ID] = &mapper{Mapper: m, taken: map[uint64]struct{}{}}
 		d.mappers[m.ID].pace.begin(now)
-		d.ledger.Bar(m.ID, d.mappers[m.ID].of.barred)
+		d.enlist(now, d.mappers[m.ID])
 		d.f.log.Info().Str("mapper", m.Name).Str("mapper_id", m.ID).Str("mapper_version", m.Version).Msg("mapper is here")
+	} else if known.Mapper != m { // it has taken the job's transform
+		known.Mapper = m
+		d.enlist(now, known)
 	}
 	d.mappers[m.ID].note(now, h.Asking)
 	for _, id := range heard.Drop {

@@ -36,6 +36,8 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 		return by(bus.ByStart, "asking the saver whether this fetcher still runs the job")
 	case mappers == 0:
 		return by(bus.ByNoMappers, "no mapper is here: start some")
+	case d.refusal() != "":
+		return by(bus.ByTransform, "no mapper gets work: %s", d.refusal())
 	case d.rate > 0 && s.Waiting > 0 && s.Chunks.Ready > 0:
 		return by(bus.ByRate, "held at the limit of %g objects a second, with %s waiting: raise the rate", d.rate, plural(s.Waiting, "worker"))
 	case s.Waiting > 0 && s.Chunks.Ready > 0 && d.noneMay(now):

@@ -22,6 +22,7 @@ type mapper struct {
 	of    *version
 
 	draining bool               // a beat of it said so
+	refused  string             // why it may have no chunk for what it does to objects; "": it may
 	version  string             // its label
 	counter  prometheus.Counter // of what is saved by its version
 

@@ -103,12 +103,13 @@ func (d *desk) handOutShadows() {
 	for len(d.shadow.queue) > 0 && len(d.f.sends) < cap(d.f.sends) && d.state == bus.StateRunning && !d.paused {
 		given := d.waiting.first(func(a ask) bool {
 			m := d.mappers[a.mapper]
-			if !d.shadows(m) {
+			if !d.shadows(m) || m.mixes() {
 				return false
 			}
 			s := d.shadow.take()
 			s.request, s.mapper, s.term = a.request, m.Mapper, d.terms[m.Version]
 			d.f.sends <- s
+			m.of.transform = m.Transform
 			d.shadow.given++
 			return true
 		})

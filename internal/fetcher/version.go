@@ -35,6 +35,8 @@ type version struct {
 	took                    []time.Duration // ring of the last chunks
 	next                    int
 
+	transform string // of its mappers; "" while none of them has had a chunk
+
 	share  float64 // most of the chunks handed out; 1: as many as it asks for
 	credit float64 // chunks that it may have now
 	barred bool    // it may have none; its mappers are so in the ledger
@@ -48,12 +50,20 @@ type version struct {
 // result is how a chunk went.
 type result struct{ objects, dead int }
 
+// enlist puts a mapper with the others of its version.
+func (d *desk) enlist(now time.Time, m *mapper) {
+	m.of = d.versionOf(now, m.Version)
+	m.version = d.f.metrics.versions.Label(m.Version)
+	m.counter = d.f.metrics.saved.WithLabelValues(m.version)
+	d.ledger.Bar(m.ID, m.of.barred)
+}
+
 // versionOf returns what is known of a version, making room for a new one.
 func (d *desk) versionOf(now time.Time, name string) *version {
 	v := d.versions[name]
 	if v == nil {
 		d.forgetVersion()
-		v = &version{name: name, share: 1}
+		v = &version{name: name, share: 1, transform: d.f.grant.past.Transforms[name]}
 		if share, set := d.f.cfg.VersionShares[name]; set {
 			v.share = share
 		}
@@ -246,6 +256,9 @@ func (d *desk) versionList(now time.Time) []bus.VersionStatus {
 	}
 	list := make([]bus.VersionStatus, 0, len(d.versions))
 	for _, v := range slices.SortedFunc(maps.Values(d.versions), func(a, b *version) int { return strings.Compare(a.name, b.name) }) {
+		if count[v] == 0 && v.handed == 0 && v.share == 1 {
+			continue // a mapper said that it was of this version, and then of another one
+		}
 		s := bus.VersionStatus{
 			Version: v.name, Mappers: count[v], Held: held[v], HandedOut: v.handed, Saved: v.saved, Vanished: v.vanished,
 			Objects: v.objects, Dead: v.dead, Rate: v.pace.rate(now), Share: v.share,

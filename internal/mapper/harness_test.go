@@ -48,6 +48,12 @@ type bench struct {
 func run(t *testing.T, cfg mapper.Config, test func(t *testing.T, b *bench)) {
 	t.Helper()
 	cfg.Version = "v1"
+	runNamed(t, cfg, test)
+}
+
+// runNamed is run for a mapper whose version is that of cfg.
+func runNamed(t *testing.T, cfg mapper.Config, test func(t *testing.T, b *bench)) {
+	t.Helper()
 	runRigged(t, cfg, func(*mapper.Mapper) {}, test)
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -19,18 +20,20 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/trace"
-	"github.com/chunkline/chunkline/internal/transform"
 )
 
 // Config is the mapper's settings.
 type Config struct {
-	Transform   string        `envconfig:"TRANSFORM" default:"identity" desc:"what to do to an object: jq:PROGRAM, exec:PROGRAM ARG…, users or identity"`
+	Transform   string        `envconfig:"TRANSFORM" desc:"what to do to an object: jq:PROGRAM, exec:PROGRAM ARG…, users or identity; empty: what the fetcher says"`
+	AllowExec   bool          `envconfig:"ALLOW_EXEC" default:"false" desc:"without a TRANSFORM, also run a program (exec:…) that the fetcher says"`
 	Workers     int           `envconfig:"WORKERS" default:"0" desc:"chunks in work at a time, 0 to 1024; 0: one a CPU"`
 	Timeout     time.Duration `envconfig:"TIMEOUT" default:"5m" desc:"longest time for one object, then it is a dead letter; 0: no limit"`
 	Version     string        `envconfig:"VERSION" desc:"version of the transform, kept with what it made; empty: DRILL if set, else chunkline's own"`
 	Name        string        `envconfig:"MAPPER_NAME" desc:"name that people know this mapper by; empty: the host name"`
 	StopTimeout time.Duration `envconfig:"STOP_TIMEOUT" default:"20s" desc:"how long a chunk in work may go on after SIGTERM before it is given back"`
 	Drill       string        `envconfig:"DRILL" desc:"release to imitate, to practise updates: v1 and v5 work, v2 never does, v3 fails 10 % of its checks and work, v4 dies after 20 s; empty: none"`
+
+	declared bool // the version was set, not filled in
 }
 
 // Validate says which setting is wrong, and what would be right.
@@ -70,9 +73,9 @@ const (
 // A Mapper runs the workers of one process.
 type Mapper struct {
 	cfg     Config
-	self    bus.Mapper
+	id      string
+	task    atomic.Pointer[task]
 	bus     *bus.Bus
-	spec    transform.Spec
 	log     zerolog.Logger
 	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
 	state   *state
@@ -93,24 +96,25 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	spec, err := transform.Parse(cfg.Transform)
-	if err != nil {
-		return nil, app.Usage("TRANSFORM=%q: %w", cfg.Transform, err)
-	}
 	if cfg.Workers == 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
 	}
+	cfg.declared = cmp.Or(cfg.Version, cfg.Drill) != ""
 	cfg.Version = cmp.Or(cfg.Version, cfg.Drill, app.Version())
 	cfg.Name = cmp.Or(cfg.Name, app.Hostname())
 	jitter := fnv.New64a()
 	_, _ = io.WriteString(jitter, b.ID()) // never fails
+	first, err := firstTask(cfg, b.ID())
+	if err != nil {
+		return nil, err
+	}
 	m := &Mapper{
-		cfg: cfg, self: bus.Mapper{ID: b.ID(), Name: cfg.Name, Version: cfg.Version},
-		bus: b, spec: spec, state: newState(), jitter: jitter.Sum64(), metrics: newMeters(cfg.Version),
+		cfg: cfg, id: b.ID(), bus: b, state: newState(), jitter: jitter.Sum64(), metrics: newMeters(cfg.Version),
 		log:     log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
 		unsaved: semaphore.NewWeighted(maxUnsaved), drain: make(chan struct{}),
 		drill: newDrill(cfg.Drill),
 	}
+	m.task.Store(first)
 	m.strange, m.peers = app.Sampled(m.log), newPeers(m.log)
 	m.metrics.set.Gather(m.metrics.gather(m))
 	return m, nil
@@ -125,12 +129,12 @@ func (m *Mapper) Run(ctx context.Context) error {
 	defer m.drill.begin(m.log)()
 	stopServing, err := m.bus.Serve(bus.Service{
 		Name: "mapper", Version: app.Version(), Hidden: true,
-		Endpoints: []bus.Endpoint{{Verb: bus.VerbMapper(m.self.ID), Handle: m.handleOrder}},
+		Endpoints: []bus.Endpoint{{Verb: bus.VerbMapper(m.id), Handle: m.handleOrder}},
 	})
 	if err != nil {
 		return fmt.Errorf("serve mapper: %w", err)
 	}
-	m.log.Info().Str("mapper_id", m.self.ID).Int("workers", m.cfg.Workers).Stringer("transform", m.spec).Msg("mapper asks for work")
+	m.log.Info().Str("mapper_id", m.id).Int("workers", m.cfg.Workers).Str("transform", m.task.Load().self.Transform).Msg("mapper asks for work")
 	failpoint.Hit("mapper.serving")
 
 	asking, stopAsking := context.WithCancelCause(ctx)

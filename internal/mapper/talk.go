@@ -30,8 +30,8 @@ const (
 // The end of asking does not end the wait at once: a chunk that is on its way
 // would have to be handed out again. The beats say by then that this mapper
 // drains, so the answer comes soon.
-func (m *Mapper) next(asking context.Context, worker int, cancel context.CancelCauseFunc) (bus.Work, verdict) {
-	question := m.state.ask(worker, m.self)
+func (m *Mapper) next(asking context.Context, worker int, self bus.Mapper, cancel context.CancelCauseFunc) (bus.Work, verdict) {
+	question := m.state.ask(worker, self)
 	answering, done := context.WithTimeout(context.WithoutCancel(asking), nextWait+replySlack)
 	defer done()
 	defer context.AfterFunc(asking, func() { time.AfterFunc(withdrawTimeout, done) })()
@@ -66,7 +66,9 @@ func (m *Mapper) next(asking context.Context, worker int, cancel context.CancelC
 		return bus.Work{}, jobDone
 	case bus.WorkRefused:
 		m.state.closed(question.Seq)
-		m.peers.refusal.Note(errors.New(work.Reason))
+		if m.refused(work) {
+			return bus.Work{}, askAgain
+		}
 		return bus.Work{}, askLater
 	default:
 		m.state.closed(question.Seq)
@@ -139,7 +141,7 @@ func (m *Mapper) beatLoop(ctx context.Context) error {
 }
 
 func (m *Mapper) beat(doing *bus.Doing, goodbye bool) error {
-	return m.bus.Publish(bus.VerbBeat, m.state.beat(m.self, doing, goodbye).Encode())
+	return m.bus.Publish(bus.VerbBeat, m.state.beat(m.task.Load().self, doing, goodbye).Encode())
 }
 
 // announce says which object is about to be touched, and waits until the

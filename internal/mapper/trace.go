@@ -16,8 +16,8 @@ func (m *Mapper) span(name string, begin time.Time, id chunk.ID, attempt int, ca
 	span.Number("chunk", uint64(id))
 	span.Number("attempt", uint64(attempt))
 	span.Text("mapper", m.cfg.Name)
-	span.Text("mapper_id", m.self.ID)
-	span.Text("mapper_version", m.cfg.Version)
+	span.Text("mapper_id", m.id)
+	span.Text("mapper_version", m.task.Load().self.Version)
 	if parent, state := span.Context().Headers(); parent != "" {
 		return span, bus.Trace{Parent: parent, State: state}
 	}

@@ -24,28 +24,52 @@ var (
 // worker asks for chunks and maps them until asking ends, then waits for its
 // results to be saved. Work in hand ends with work.
 func (m *Mapper) worker(asking, work context.Context, index int) error {
-	mapping, err := m.spec.New()
-	if err != nil {
-		return fmt.Errorf("start transform %s: %w", m.spec, err)
-	}
 	saving := new(errgroup.Group)
-	err = m.workLoop(asking, work, index, mapping, saving)
-	return errors.Join(err, saving.Wait(), closeTransform(mapping))
+	var tool tool
+	err := m.workLoop(asking, work, index, &tool, saving)
+	return errors.Join(err, saving.Wait(), tool.close())
 }
 
-func closeTransform(t transform.Transform) error {
-	if err := t.Close(); err != nil {
+// A tool is the transform of a worker, made for a task.
+type tool struct {
+	transform.Transform
+	of *task
+}
+
+// fit makes the tool one for t.
+func (l *tool) fit(t *task) error {
+	if l.of == t {
+		return nil
+	}
+	if err := l.close(); err != nil {
+		return err
+	}
+	var err error
+	if l.Transform, err = t.spec.New(); err != nil {
+		return fmt.Errorf("start transform %s: %w", t.spec, err)
+	}
+	l.of = t
+	return nil
+}
+
+func (l *tool) close() error {
+	if l.of == nil {
+		return nil
+	}
+	l.of = nil
+	if err := l.Close(); err != nil {
 		return fmt.Errorf("close transform: %w", err)
 	}
 	return nil
 }
 
-func (m *Mapper) workLoop(asking, work context.Context, index int, mapping transform.Transform, saving *errgroup.Group) error {
+func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, saving *errgroup.Group) error {
 	pause := m.backoff(uint64(index))
 	for asking.Err() == nil {
 		ctx, cancel := context.WithCancelCause(work)
 		begin := time.Now()
-		got, verdict := m.next(asking, index, cancel)
+		task := m.task.Load()
+		got, verdict := m.next(asking, index, task.self, cancel)
 		switch verdict {
 		case haveWork:
 			failpoint.Hit("mapper.chunk.taken")
@@ -64,7 +88,11 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, mapping trans
 			sleep(asking, donePause)
 			continue
 		}
-		save, err := m.mapChunk(ctx, mapping, got)
+		err := tool.fit(task)
+		var save bus.Save
+		if err == nil {
+			save, err = m.mapChunk(ctx, tool, got)
+		}
 		if err != nil {
 			m.state.release(got)
 			dropped := ctx.Err() != nil
@@ -94,7 +122,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, mapping trans
 
 // mapChunk maps one chunk. An error means that the chunk was dropped, or that
 // the transform itself is broken.
-func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bus.Work) (save bus.Save, err error) {
+func (m *Mapper) mapChunk(ctx context.Context, tool *tool, w bus.Work) (save bus.Save, err error) {
 	options := transform.Options{Timeout: m.cfg.Timeout}
 	if w.Careful {
 		options.Before = func(index int) error { return m.announce(ctx, w.Chunk.ID, index) }
@@ -104,7 +132,7 @@ func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bu
 	begin := time.Now()
 	span, place := m.span(trace.Map, begin, w.Chunk.ID, w.Attempt, w.Trace)
 	defer func() { span.Fail(err); span.End() }()
-	out, err := transform.Run(ctx, mapping, w.Chunk.Body, slices.Concat(w.Chunk.Bad, w.Skip, m.drill.spoil(w.Chunk.Count)), options)
+	out, err := transform.Run(ctx, tool.Transform, w.Chunk.Body, slices.Concat(w.Chunk.Bad, w.Skip, m.drill.spoil(w.Chunk.Count)), options)
 	if err != nil {
 		return bus.Save{}, fmt.Errorf("map chunk %d: %w", w.Chunk.ID, err)
 	}
@@ -118,11 +146,11 @@ func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bu
 	span.Number("dead", uint64(len(out.Failed)))
 	save = bus.Save{
 		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
-		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: m.self,
+		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: tool.of.self,
 		Counts: out.Counts, Outputs: out.Lines, DeadCount: len(out.Failed), Shadow: w.Shadow, Trace: place,
 	}
 	if len(out.Failed) > 0 {
-		save.Dead = m.deadLetters(w, out.Failed)
+		save.Dead = m.deadLetters(w, tool.of.self, out.Failed)
 	}
 	m.metrics.made(save)
 	return save, nil
@@ -130,7 +158,7 @@ func (m *Mapper) mapChunk(ctx context.Context, mapping transform.Transform, w bu
 
 // deadLetters writes one record for each object that failed. An object that the
 // source could not read never reached a transform: it has no attempt.
-func (m *Mapper) deadLetters(w bus.Work, failed []transform.Failure) []byte {
+func (m *Mapper) deadLetters(w bus.Work, self bus.Mapper, failed []transform.Failure) []byte {
 	var lines []byte
 	for i, object := range chunk.Objects(w.Chunk.Body) {
 		if len(failed) == 0 {
@@ -141,7 +169,7 @@ func (m *Mapper) deadLetters(w bus.Work, failed []transform.Failure) []byte {
 		}
 		letter := chunk.DeadLetter{Ordinal: w.Chunk.First + uint64(i), Chunk: w.Chunk.ID, Error: failed[0].Err, Object: object}
 		if !isFlawed(w.Chunk.Bad, i) {
-			letter.Attempts, letter.Mapper, letter.Version = w.Attempt, m.cfg.Name, m.cfg.Version
+			letter.Attempts, letter.Mapper, letter.Version = w.Attempt, self.Name, self.Version
 		}
 		lines = letter.Append(lines)
 		failed = failed[1:]

@@ -125,7 +125,7 @@ func mend(ctx context.Context, folder *sink.Folder, cfg Config, mapping transfor
 	if uint64(bytes.Count(outputs, []byte{'\n'})) != r.OutputCount() {
 		return ErrContradiction
 	}
-	result, err := merge(r, outputs, letters, out, cfg.Spec.String())
+	result, err := merge(r, outputs, letters, out, cfg.Spec.Identity())
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func lettersOf(folder *sink.Folder, r sink.Record) ([]chunk.DeadLetter, error) {
 func merge(r sink.Record, old []byte, letters []chunk.DeadLetter, out transform.Output, version string) (sink.Result, error) {
 	result := merged{sink.Result{
 		Chunk: r.Chunk, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: make([]int, r.Objects),
-		Attempt: r.Attempt + 1, Mapper: mapperName, Version: version,
+		Attempt: r.Attempt + 1, Mapper: mapperName, Version: version, Transform: version,
 	}}
 	fresh, mapped, failed := out.Lines, 0, out.Failed
 	for i := range r.Objects {

@@ -62,7 +62,7 @@ func (s *Saver) handleSave(r *bus.Request) {
 	p := pending{request: r, mapper: save.Mapper.ID, result: sink.Result{
 		Chunk: save.Chunk, First: save.First, Objects: save.Objects, Digest: save.Digest,
 		Counts: save.Counts, Outputs: save.Outputs, Dead: save.Dead, DeadCount: save.DeadCount,
-		Attempt: save.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version, Term: term,
+		Attempt: save.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version, Transform: save.Mapper.Transform, Term: term,
 	}}
 	p.span = s.span(save)
 	if save.Shadow {
@@ -204,6 +204,10 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 			s.answer(p.request, bus.SaveRefused, "sink holds this chunk with other content: the source has changed")
 		case sink.TooLate:
 			s.answer(p.request, bus.SaveRefused, fmt.Sprintf("version %q was cut off", p.result.Version))
+		case sink.OtherTransform:
+			s.logChunk(s.strange.Error(), p.result).Str("transform", p.result.Transform).
+				Msg("refused a result: another transform made the results of this version that the sink holds")
+			s.answer(p.request, bus.SaveRefused, fmt.Sprintf("another transform made the results of version %q that the sink holds: give this one a VERSION of its own", p.result.Version))
 		}
 		failpoint.Hit("saver.save.answered")
 	}

@@ -57,7 +57,7 @@ func TestCutOff(t *testing.T) {
 				t.Errorf("chunk %d is there: %v, want %v", id, there, want)
 			}
 		}
-		if a := b.ask(bus.Sync{Op: bus.SyncClaim, Plan: plan.ID(), Fetcher: "f2", Claim: &plan}); len(a.Terms) != 1 || a.Terms["v"] != 1 {
+		if a := b.ask(bus.Sync{Op: bus.SyncClaim, Plan: plan.ID(), Fetcher: "f2", Claim: &plan}); len(a.Past.Terms) != 1 || a.Past.Terms["v"] != 1 {
 			t.Errorf("the next fetcher is granted %+v, want the term of v", a)
 		}
 	})

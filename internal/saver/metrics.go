@@ -58,7 +58,7 @@ func Metrics() []metrics.Doc { return newMeters().set.Docs() }
 
 func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.Duration) {
 	for i, p := range group {
-		if outcomes[i] == sink.TooLate {
+		if outcomes[i] == sink.TooLate || outcomes[i] == sink.OtherTransform {
 			continue // one of the refused results, most of which do not come so far
 		}
 		m.chunks[outcomes[i].String()].Inc()

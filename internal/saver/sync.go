@@ -110,7 +110,7 @@ func (s *Saver) claim(ctx context.Context, q bus.Sync) bus.SyncAnswer {
 	s.trouble.claim.Note(nil)
 	failpoint.Hit("saver.claim.recorded")
 	s.log.Info().Uint64("epoch", grant.Epoch).Str("fetcher_id", q.Fetcher).Str("plan", string(q.Claim.ID())).Msg("job claimed")
-	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Terms: grant.Terms, Summary: s.summary()}
+	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Past: bus.VersionPast{Terms: grant.Terms, Transforms: grant.Transforms}, Summary: s.summary()}
 }
 
 // cutOff refuses from now on what a version was given so far.

@@ -28,6 +28,8 @@ func (p pending) decided(outcome sink.Outcome, group int) {
 		p.span.Fail(errors.New("the sink holds this chunk with other content"))
 	case sink.TooLate:
 		p.span.Fail(errors.New("the version was cut off"))
+	case sink.OtherTransform:
+		p.span.Fail(errors.New("the version stands for another transform"))
 	}
 	p.span.Text("outcome", outcome.String())
 	p.span.Number("group", uint64(group))

@@ -64,7 +64,7 @@ func (c *claims) fence(fetcher string) *claims {
 }
 
 func (c *claims) grant() Grant {
-	return Grant{Epoch: c.Epoch, Key: slices.Clone(c.Key), Terms: maps.Clone(c.Terms)}
+	return Grant{Epoch: c.Epoch, Key: slices.Clone(c.Key), Terms: maps.Clone(c.Terms), Transforms: maps.Clone(c.Transforms)}
 }
 
 // CutOff refuses what a version was given before, as Sink says.
@@ -98,3 +98,43 @@ func (c *claims) cutOff(version string, term uint64) *claims {
 	next.Terms[version] = term
 	return &next
 }
+
+// bind is a copy that knows the transforms of the versions of results; c itself
+// if that is nothing new.
+func (c *claims) bind(results []*Result) *claims {
+	next := c
+	for _, r := range results {
+		if r.Transform == "" || next.Transforms[r.Version] != "" {
+			continue
+		}
+		if next == c {
+			fresh := *c
+			fresh.Transforms = maps.Clone(c.Transforms)
+			if fresh.Transforms == nil {
+				fresh.Transforms = map[string]string{}
+			}
+			next = &fresh
+		}
+		next.Transforms[r.Version] = r.Transform
+	}
+	return next
+}
+
+// mixes says whether the sink holds results of the version that another
+// transform than r's has made.
+func (c *claims) mixes(r *Result) bool {
+	bound := c.Transforms[r.Version]
+	return bound != "" && r.Transform != "" && bound != r.Transform
+}
+
+// unbind is a copy that forgets what a version did.
+func (c *claims) unbind(version string) *claims {
+	next := *c
+	next.Transforms = maps.Clone(c.Transforms)
+	delete(next.Transforms, version)
+	return &next
+}
+
+// Transforms returns what the versions did to objects whose results are there.
+// Do not change it.
+func (f *Folder) Transforms() map[string]string { return f.state.Load().claims.Transforms }

@@ -70,6 +70,8 @@ func (f *Folder) Replace(ctx context.Context, result Result) error {
 		return fmt.Errorf("sink folder %s: replace chunk %d: %w", f.dir, result.Chunk, ErrNoChunk)
 	case !old.sameObjects(&result):
 		return fmt.Errorf("sink folder %s: replace chunk %d: %w", f.dir, result.Chunk, ErrConflict)
+	case f.state.Load().claims.mixes(&result):
+		return fmt.Errorf("sink folder %s: replace chunk %d: version %q did something else: %w", f.dir, result.Chunk, result.Version, ErrConflict)
 	}
 	return f.store([]*Result{&result}, &old)
 }
@@ -79,7 +81,7 @@ func (f *Folder) judge(results []Result) ([]Outcome, []*Result, error) {
 	outcomes := make([]Outcome, len(results))
 	fresh := make([]*Result, 0, len(results))
 	first := make(map[chunk.ID]Record, len(results)) // what of this group is stored
-	terms := f.state.Load().claims.Terms
+	bound := f.state.Load().claims
 	err := f.index.view(func(tx *bolt.Tx) error {
 		for i := range results {
 			r := &results[i]
@@ -91,9 +93,12 @@ func (f *Folder) judge(results []Result) ([]Outcome, []*Result, error) {
 				}
 			}
 			switch {
-			case !ok && r.Term < terms[r.Version]:
+			case !ok && r.Term < bound.Terms[r.Version]:
 				outcomes[i] = TooLate
+			case !ok && bound.mixes(r):
+				outcomes[i] = OtherTransform
 			case !ok:
+				bound = bound.bind([]*Result{r})
 				first[r.Chunk] = recordOf(r)
 				fresh = append(fresh, r)
 				outcomes[i] = Committed
@@ -124,7 +129,7 @@ func (f *Folder) store(group []*Result, replaced *Record) error {
 	if err := f.syncData(); err != nil {
 		return f.breakDown(err)
 	}
-	if err := f.commitIndex(records, replaced); err != nil {
+	if err := f.commitIndex(group, records, replaced); err != nil {
 		if errors.Is(err, ErrFull) {
 			return f.undo(err)
 		}
@@ -168,8 +173,9 @@ func (f *Folder) syncData() error {
 }
 
 // commitIndex makes the group visible.
-func (f *Folder) commitIndex(records []Record, replaced *Record) error {
+func (f *Folder) commitIndex(group []*Result, records []Record, replaced *Record) error {
 	next := f.state.Load().next()
+	next.claims = next.claims.bind(group)
 	next.totals.Content++
 	next.finished = nil // what was laid out is no longer all there is
 	if replaced != nil {

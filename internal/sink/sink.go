@@ -99,7 +99,11 @@ type Result struct {
 	Attempt int    // from 1
 	Mapper  string // who mapped it
 	Version string // the mapper's version
-	Term    uint64 // of the version, when the mapper was given the chunk; it is not kept
+
+	// Transform is the identity of what the version does to an object. The sink
+	// takes results of one transform only under the name of a version; "" is not compared.
+	Transform string
+	Term      uint64 // of the version, when the mapper was given the chunk; it is not kept
 }
 
 // Outcome says what Commit did with a result.
@@ -117,6 +121,9 @@ const (
 	// TooLate means that the version was cut off after its mapper was given the chunk, and
 	// the chunk is not there. Nothing was written.
 	TooLate
+	// OtherTransform means that the sink holds results of the version that another
+	// transform made, and the chunk is not there. Nothing was written.
+	OtherTransform
 )
 
 // Durable says whether the sink holds the chunk.
@@ -133,6 +140,8 @@ func (o Outcome) String() string {
 		return "conflict"
 	case TooLate:
 		return "too_late"
+	case OtherTransform:
+		return "other_transform"
 	}
 	return fmt.Sprintf("outcome(%d)", int(o))
 }
@@ -142,6 +151,9 @@ type Grant struct {
 	Epoch uint64            // from 1
 	Key   []byte            // 32 random bytes for lease tokens, the same for ever
 	Terms map[string]uint64 // of the versions that were cut off
+
+	// Transforms is what the versions did to objects whose results are there.
+	Transforms map[string]string
 }
 
 // An Entry names a committed chunk.

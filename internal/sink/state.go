@@ -38,6 +38,8 @@ type claims struct {
 	Claimants []claimant  `json:"claimants,omitempty"` // by ascending epoch
 
 	Terms map[string]uint64 `json:"terms,omitempty"` // how often versions of mappers were cut off
+
+	Transforms map[string]string `json:"transforms,omitempty"` // of the versions that made what is there
 }
 
 type claimant struct {

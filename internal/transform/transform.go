@@ -51,6 +51,7 @@ type Spec struct {
 	Stderr io.Writer
 
 	text  string
+	files string // mark of the files that an exec command names
 	build func(Spec) Transform
 }
 
@@ -66,7 +67,15 @@ func Parse(spec string) (Spec, error) {
 	if err != nil {
 		return Spec{}, fmt.Errorf("%w %q: %w", ErrSettings, text, err)
 	}
-	return Spec{text: text, build: build}, nil
+	s := Spec{text: text, build: build}
+	if command, ok := strings.CutPrefix(text, "exec:"); ok {
+		argv, err := splitCommand(command)
+		if err != nil {
+			return Spec{}, fmt.Errorf("%w %q: %w", ErrSettings, text, err)
+		}
+		s.files = hashFiles(argv)
+	}
+	return s, nil
 }
 
 func parse(text string) (func(Spec) Transform, error) {

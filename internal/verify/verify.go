@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
+	"strings"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
@@ -22,10 +24,20 @@ type Report struct {
 	Objects    uint64   `json:"objects"` // of the source
 	Outputs    uint64   `json:"outputs"`
 	Dead       uint64   `json:"dead"`
+	Made       []Made   `json:"made"`                  // by version of the mappers, in the order of the names
 	Failures   uint64   `json:"failures"`              // problems found
 	Problems   []string `json:"problems"`              // the first of them
 	OutputFile string   `json:"output_file,omitempty"` // compared byte by byte
 	DeadFile   string   `json:"dead_file,omitempty"`
+}
+
+// Made is what a version of mappers made.
+type Made struct {
+	Version   string `json:"version"`
+	Transform string `json:"transform"` // "" if it is not known
+	Chunks    uint64 `json:"chunks"`
+	Outputs   uint64 `json:"outputs"`
+	Dead      uint64 `json:"dead"`
 }
 
 // OK says whether the promise was kept.
@@ -41,7 +53,7 @@ func (r *Report) problem(format string, args ...any) {
 // Run compares src, cut by the folder's plan, with the folder. Problems are in
 // the report; an error means that the source or the folder could not be read.
 func Run(ctx context.Context, src source.Source, folder *sink.Folder) (Report, error) {
-	v := &verifier{folder: folder}
+	v := &verifier{folder: folder, report: Report{Problems: []string{}, Made: []Made{}}}
 	if err := v.openFiles(); err != nil {
 		return Report{}, err
 	}
@@ -141,6 +153,7 @@ func (v *verifier) chunk(c chunk.Chunk, r sink.Record) error {
 func (v *verifier) bodies(r sink.Record) (bool, error) {
 	var err error
 	v.report.Outputs += r.OutputCount()
+	v.count(r)
 	if v.lines, err = v.folder.Outputs(v.lines[:0], r); err == nil {
 		if got, want := uint64(bytes.Count(v.lines, []byte{'\n'})), r.OutputCount(); got != want {
 			v.report.problem("chunk %d: %d output lines, its counts say %d", r.Chunk, got, want)
@@ -157,6 +170,18 @@ func (v *verifier) bodies(r sink.Record) (bool, error) {
 	}
 	v.dead.skip(&v.report, r.Dead.Length)
 	return false, v.damaged(r.Chunk, err)
+}
+
+// count adds a record to what its version made.
+func (v *verifier) count(r sink.Record) {
+	i, known := slices.BinarySearchFunc(v.report.Made, r.Version, func(m Made, version string) int { return strings.Compare(m.Version, version) })
+	if !known {
+		v.report.Made = slices.Insert(v.report.Made, i, Made{Version: r.Version, Transform: v.folder.Transforms()[r.Version]})
+	}
+	m := &v.report.Made[i]
+	m.Chunks++
+	m.Outputs += r.OutputCount()
+	m.Dead += uint64(r.DeadCount)
 }
 
 // damaged makes damage a problem of the report; other errors it returns.

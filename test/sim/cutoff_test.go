@@ -20,14 +20,31 @@ func cutsOff(c *fetcher.Config) { c.BreakAt, c.BreakFor, c.Rate = 0.5, 10*time.M
 
 func version(name string) func(*mapper.Config) { return func(c *mapper.Config) { c.Version = name } }
 
-// cutOff is a job in which v2 is cut off while a slow mapper of it has chunk 0 in work.
+// fails is what v2 does to objects.
+const fails = `jq:error("bad")`
+
+// savesLate makes the slow mapper slow: what it saves comes late, and it gets no
+// chunk meanwhile.
+func savesLate(p bustest.Packet) bustest.Fate {
+	if p.From != "slow" || p.Reply {
+		return bustest.Fate{}
+	}
+	if _, err := bus.DecodeSave(p.Message); err == nil {
+		return bustest.Fate{Delay: 8 * time.Second}
+	}
+	next, err := bus.DecodeNext(p.Message)
+	return bustest.Fate{Drop: err == nil && len(next.Held) > 0}
+}
+
+// cutOff is a job in which v2 is cut off while a slow mapper of it has chunk 0.
 func cutOff(t *testing.T, test func(t *testing.T, w *world, f, bad *role)) {
 	run(t, 40, 2, func(t *testing.T, w *world) {
 		w.saver("saver")
 		f := w.fetcher("fetcher", cutsOff)
-		w.mapper("slow", "users?duration=10s", version("v2"))
+		w.tape.faults(savesLate)
+		w.mapper("slow", fails, version("v2"))
 		pass(time.Second)
-		bad := w.mapper("bad", `jq:error("bad")`, version("v2"))
+		bad := w.mapper("bad", fails, version("v2"))
 		w.until(5*time.Second, "v2 to be cut off", func() bool { return w.sink.Term("v2") > 0 })
 		test(t, w, f, bad)
 	})
@@ -69,14 +86,17 @@ func TestCutOff_late(t *testing.T) {
 			run(t, 40, 2, func(t *testing.T, w *world) {
 				deaf := func(p bustest.Packet) bustest.Fate {
 					_, err := bus.DecodeOrder(p.Message)
-					return bustest.Fate{Drop: p.To == "slow" && err == nil}
+					if p.To == "slow" && err == nil {
+						return bustest.Fate{Drop: true}
+					}
+					return savesLate(p)
 				}
 				w.tape.faults(deaf)
 				s := w.saver("saver")
 				f := w.fetcher("fetcher", cutsOff)
-				w.mapper("slow", "users?duration=10s", version("v2"))
+				w.mapper("slow", fails, version("v2"))
 				pass(time.Second)
-				w.mapper("bad", `jq:error("bad")`, version("v2"))
+				w.mapper("bad", fails, version("v2"))
 				w.until(5*time.Second, "v2 to be cut off", func() bool { return w.sink.Term("v2") > 0 })
 				if restart {
 					s.crash()
@@ -99,7 +119,7 @@ func TestCutOff_takeover(t *testing.T) {
 		bad.crash()
 		f.crash()
 		f = w.fetcher("fetcher", nil)
-		w.mapper("mended", "users", version("v2"))
+		w.mapper("mended", fails, version("v2"))
 		if err := f.within(time.Minute); !errors.Is(err, app.ErrDeadLetters) {
 			t.Fatalf("job ended with %v, want ErrDeadLetters", err)
 		}
@@ -114,7 +134,7 @@ func TestCutOff_probe(t *testing.T) {
 	run(t, 40, 2, func(t *testing.T, w *world) {
 		w.saver("saver")
 		f := w.fetcher("fetcher", func(c *fetcher.Config) { cutsOff(c); c.BreakFor = time.Second })
-		w.mapper("bad", `jq:error("bad")`, version("v2"))
+		w.mapper("bad", fails, version("v2"))
 		var first uint64
 		for n := uint64(1); n <= 3; n++ {
 			w.until(10*time.Second, fmt.Sprintf("v2 to be cut off %d times", n), func() bool { return w.sink.Term("v2") == n })

@@ -32,13 +32,14 @@ type Sink struct {
 	finished bool                     // guarded by mu
 	terms    map[string]uint64        // guarded by mu
 	cutOff   map[string]time.Time     // guarded by mu; when a version's term came
+	made     map[string]string        // guarded by mu; the transform of each version whose results are there
 }
 
 var _ sink.Sink = (*Sink)(nil)
 
 // NewSink returns an empty sink.
 func NewSink() *Sink {
-	return &Sink{fetchers: map[string]uint64{}, results: map[chunk.ID]sink.Result{}, terms: map[string]uint64{}, cutOff: map[string]time.Time{}}
+	return &Sink{fetchers: map[string]uint64{}, results: map[chunk.ID]sink.Result{}, terms: map[string]uint64{}, cutOff: map[string]time.Time{}, made: map[string]string{}}
 }
 
 var key = bytes.Repeat([]byte("k"), 32)
@@ -63,7 +64,7 @@ func (s *Sink) Claim(_ context.Context, plan chunk.Plan, fetcher string) (sink.G
 		s.epoch++
 		s.plan, s.fetchers[fetcher] = &plan, s.epoch
 	}
-	return sink.Grant{Epoch: s.epoch, Key: key, Terms: maps.Clone(s.terms)}, nil
+	return sink.Grant{Epoch: s.epoch, Key: key, Terms: maps.Clone(s.terms), Transforms: maps.Clone(s.made)}, nil
 }
 
 // Plan implements sink.Sink.
@@ -108,7 +109,12 @@ func (s *Sink) Commit(_ context.Context, group []sink.Result) ([]sink.Outcome, e
 		switch {
 		case !there && r.Term < s.terms[r.Version]:
 			outcomes[i] = sink.TooLate
+		case !there && s.made[r.Version] != "" && r.Transform != "" && s.made[r.Version] != r.Transform:
+			outcomes[i] = sink.OtherTransform
 		case !there:
+			if r.Transform != "" {
+				s.made[r.Version] = r.Transform
+			}
 			s.results[r.Chunk], outcomes[i] = r, sink.Committed
 		case old.Digest == r.Digest && old.First == r.First:
 			outcomes[i] = sink.Duplicate

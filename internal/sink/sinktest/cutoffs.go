@@ -40,6 +40,25 @@ var cutoffs = map[string]func(*harness){
 			sink.TooLate, sink.Committed, sink.Committed, sink.Committed)
 		h.wantFinish(all...)
 	},
+	"a version stands for one transform": func(h *harness) {
+		h.claim(Plan("a"), "f1")
+		all := Chain("", []int{1}, []int{1, 0}, []int{2}, []int{1})
+		by := func(r sink.Result, version, transform string) sink.Result {
+			r.Version, r.Transform = version, transform
+			return r
+		}
+		h.commit([]sink.Result{by(all[0], "v1", "jq:.a"), by(all[1], "v1", "jq:.b")}, sink.Committed, sink.OtherTransform)
+		for range 2 {
+			h.commit([]sink.Result{by(all[0], "v1", "jq:.b"), by(all[1], "v1", "jq:.b")}, sink.Duplicate, sink.OtherTransform)
+			h.reopen()
+		}
+		h.commit([]sink.Result{by(all[1], "v1", "jq:.a"), by(all[2], "v2", "jq:.b"), by(all[3], "v3", "jq:.b")}, sink.Committed, sink.Committed, sink.Committed)
+		want := map[string]string{"v1": "jq:.a", "v2": "jq:.b", "v3": "jq:.b"}
+		if g := h.claim(Plan("a"), "f2"); !maps.Equal(g.Transforms, want) {
+			h.t.Errorf("the next fetcher knows %v, want %v", g.Transforms, want)
+		}
+		h.wantFinish(all...)
+	},
 	"the next fetcher knows who is cut off": func(h *harness) {
 		t := h.t
 		if g := h.claim(Plan("a"), "f1"); len(g.Terms) > 0 {

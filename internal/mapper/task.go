@@ -1,0 +1,77 @@
+package mapper
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/transform"
+)
+
+// A task is what the mapper does to objects, and whom it says it is while it does
+// that. A task is never changed; another one takes its place.
+type task struct {
+	self bus.Mapper
+	spec transform.Spec // as it was made if self.Transform is "": the fetcher is yet to say
+}
+
+// firstTask is that of the settings.
+func firstTask(cfg Config, id string) (*task, error) {
+	t := &task{self: bus.Mapper{ID: id, Name: cfg.Name, Version: cfg.Version, Declared: cfg.declared}}
+	if strings.TrimSpace(cfg.Transform) == "" {
+		return t, nil
+	}
+	var err error
+	if t.spec, err = transform.Parse(cfg.Transform); err != nil {
+		return nil, app.Usage("TRANSFORM=%q: %w", cfg.Transform, err)
+	}
+	t.self.Transform = t.spec.Identity()
+	return t, nil
+}
+
+// errRefused is the fetcher's reason for giving no work.
+type errRefused string
+
+func (e errRefused) Error() string { return string(e) }
+
+// refused takes the job's transform from a fetcher's refusal, if this mapper has none of
+// its own, and says whether to ask again at once. A mapper whose version nobody has set
+// is of a version that is called as its transform, so that it may take another one of
+// the next job.
+func (m *Mapper) refused(w bus.Work) bool {
+	now := m.task.Load()
+	own := strings.TrimSpace(m.cfg.Transform) != ""
+	if own || w.Transform == "" || transform.Is(now.self.Transform, w.Transform) {
+		m.peers.refusal.Note(errRefused(w.Reason))
+		return false
+	}
+	next, err := m.taskOf(w.Transform)
+	if err != nil {
+		m.peers.refusal.Note(fmt.Errorf("take the job's transform: %w", err))
+		return false
+	}
+	if m.task.CompareAndSwap(now, next) {
+		m.log.Info().Str("transform", next.self.Transform).Msg("mapper takes the job's transform")
+	}
+	return true
+}
+
+var errExec = errors.New("it runs a program: set TRANSFORM here as well, or ALLOW_EXEC=true to run what the fetcher says")
+
+func (m *Mapper) taskOf(setting string) (*task, error) {
+	if strings.HasPrefix(setting, "exec:") && !m.cfg.AllowExec {
+		return nil, errExec
+	}
+	spec, err := transform.Parse(setting)
+	if err != nil {
+		return nil, err
+	}
+	t := &task{self: m.task.Load().self, spec: spec}
+	t.self.Transform = spec.Identity()
+	if !t.self.Declared {
+		t.self.Version = t.self.Transform
+	}
+	return t, nil
+}

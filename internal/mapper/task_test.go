@@ -1,0 +1,61 @@
+package mapper_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/mapper"
+)
+
+// TestTakesTransform: a mapper without a transform takes the job's, another one of
+// the next job as well, and runs a program only if it may.
+func TestTakesTransform(t *testing.T) {
+	for name, c := range map[string]struct {
+		allowed bool
+		said    []string // what the fetcher says, one refusal after the other
+		has     []string // what the mapper has then
+		logs    string
+	}{
+		"any":                {false, []string{"jq:.a", "jq:.b"}, []string{"jq:.a", "jq:.b"}, "mapper takes the job's transform"},
+		"none":               {false, []string{""}, []string{""}, "no transform for you"},
+		"unknown":            {false, []string{"sql:x"}, []string{""}, `there is no kind`},
+		"a program":          {false, []string{"exec:cat"}, []string{""}, "ALLOW_EXEC"},
+		"a program, allowed": {true, []string{"exec:cat"}, []string{"exec:cat"}, "mapper takes the job's transform"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b *bench
+			runNamed(t, mapper.Config{Workers: 1, AllowExec: c.allowed}, func(t *testing.T, running *bench) {
+				b = running
+				r, n := b.next()
+				if n.Mapper.Transform != "" || n.Mapper.Declared {
+					t.Fatalf("at first it is %+v", n.Mapper)
+				}
+				for i, said := range c.said {
+					refusal := bus.Work{Status: bus.WorkRefused, Plan: plan.ID(), Reason: "no transform for you", Transform: said}
+					if err := r.Reply(refusal.Encode()); err != nil {
+						t.Fatal(err)
+					}
+					begin := time.Now()
+					r, n = b.next()
+					if n.Mapper.Transform != c.has[i] || (time.Since(begin) > 0) != (c.has[i] == "") {
+						t.Errorf("told %q, it asks after %s with %q, want %q", said, time.Since(begin), n.Mapper.Transform, c.has[i])
+					}
+					if c.has[i] != "" && n.Mapper.Version != c.has[i] {
+						t.Errorf("its version is %q, want that of its transform", n.Mapper.Version)
+					}
+				}
+				for range 20 { // a refusal is said when it has lasted
+					if err := r.Reply(bus.Work{Status: bus.WorkRefused, Plan: plan.ID(), Reason: "no transform for you", Transform: c.said[len(c.said)-1]}.Encode()); err != nil {
+						t.Fatal(err)
+					}
+					r, _ = b.next()
+				}
+			})
+			if log := b.log.String(); !strings.Contains(log, c.logs) {
+				t.Errorf("no %q in the log:\n%s", c.logs, log)
+			}
+		})
+	}
+}
