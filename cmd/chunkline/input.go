@@ -6,16 +6,21 @@ import (
 	"strings"
 
 	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/source"
 )
 
 // openInput opens a source. A terminal as standard input is a flag that was
 // forgotten: the program would wait, and nobody would know for what.
-func openInput(spec string, size, bytes int, stdin io.Reader) (source.Source, error) {
+func openInput(format, spec string, size, bytes int, stdin io.Reader) (source.Source, error) {
+	as, err := chunk.ParseFormat(format)
+	if err != nil {
+		return nil, app.Usage("--format: %w", err)
+	}
 	if f, ok := stdin.(*os.File); spec == "-" && ok && app.IsTerminal(f) {
 		return nil, app.Usage("--input is not set, and standard input is a terminal: name a file or a glob, or pipe the objects in")
 	}
-	src, err := source.Open(spec, size, bytes, stdin)
+	src, err := source.OpenAs(as, spec, size, bytes, stdin)
 	if err != nil {
 		return nil, app.Usage("--input: %w", err)
 	}
@@ -31,6 +36,24 @@ func inputOfPlan(name string) (string, error) {
 		return "", app.Usage("--input is not set: the job has more files than its plan names; give them again")
 	}
 	return name, nil
+}
+
+// formatHelp is the help of --format.
+const formatHelp = "how the objects are written: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), or auto: look at the input"
+
+// formatOfPlan returns the format that all items have of the source that a plan
+// names; auto if they differ.
+func formatOfPlan(name string) string {
+	format := ""
+	for i, item := range strings.Split(name, ",") {
+		_, of, ok := strings.Cut(item, "?format=")
+		of, _, _ = strings.Cut(of, " ") // and more files
+		if !ok || i > 0 && of != format {
+			return "auto"
+		}
+		format = of
+	}
+	return format
 }
 
 // sourceSpec joins inputs to one SOURCE setting, a list with commas.

@@ -160,6 +160,14 @@ func TestInputOfPlan(t *testing.T) {
 			t.Errorf("%q: %q, %v; want %q", name, got, err, want)
 		}
 	}
+	for name, want := range map[string]string{
+		"stdin": "auto", "a,b?format=lines": "auto", "a?format=lines,b": "auto", "a?format=lines,b?format=array": "auto",
+		"a?format=lines,b?format=lines": "lines", "a?format=values and 9 more files (sha256 of all names: 0)": "values", "file:a%3Fformat=lines": "auto",
+	} {
+		if got := formatOfPlan(name); got != want {
+			t.Errorf("%q: %q; want %q", name, got, want)
+		}
+	}
 	dir := t.TempDir()
 	for i := range 100 {
 		write(t, filepath.Join(dir, fmt.Sprintf("%0100d", i)), "1\n")

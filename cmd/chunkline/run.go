@@ -57,11 +57,13 @@ func runCommand() *cobra.Command {
 		Example: `  chunkline run -i users.jsonl -o named.jsonl -m '{id: .uuid, name: (.fn + " " + .ln)}'
   chunkline run -i users.jsonl -o tagged.jsonl -f tag.jq --arg from web --argjson limits '{"age": 18}'
   chunkline run -i 'data/*.json.gz' -o out.jsonl --exec 'python3 map.py' -j 8
+  set -o pipefail; zstdcat big.zst | jq -c '.[]' | chunkline run -o out.jsonl -m .name      # a producer that fails fails the line
   chunkline run -i big.jsonl -o out.jsonl -m .name --listen 0.0.0.0:4222   # mappers elsewhere can join`,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), streamsOf(c)) },
 	}
 	flags := c.Flags()
-	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines or a JSON array, plain, gzip or zstd; may be repeated; - is stdin")
+	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, a JSON array or JSON values, plain, gzip or zstd; may be repeated; - is stdin")
+	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
 	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (required)")
 	flags.BoolVar(&f.force, "force", false, "replace files in the place of OUTPUT and its dead letters that this job did not write")
 	f.what.add(c)
@@ -97,7 +99,7 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	src, err := openInput(sourceSpec(f.inputs), f.fetcher.ChunkSize, f.fetcher.ChunkBytes, std.in)
+	src, err := openInput(f.fetcher.Format, sourceSpec(f.inputs), f.fetcher.ChunkSize, f.fetcher.ChunkBytes, std.in)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 
 func verifyCommand() *cobra.Command {
 	var inputs []string
-	var output string
+	var output, format string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "verify -o OUTPUT [-i INPUT…]",
@@ -43,7 +43,10 @@ func verifyCommand() *cobra.Command {
 					return err
 				}
 			}
-			src, err := openInput(spec, plan.Size, plan.Bytes, c.InOrStdin())
+			if format == "" {
+				format = formatOfPlan(plan.Source)
+			}
+			src, err := openInput(format, spec, plan.Size, plan.Bytes, c.InOrStdin())
 			if err != nil {
 				return err
 			}
@@ -56,6 +59,7 @@ func verifyCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringArrayVarP(&inputs, "input", "i", nil, "where the source is now, if not where the job read it; - is stdin")
+	c.Flags().StringVar(&format, "format", "", "how the objects are written, with -i: auto, lines, array or values; as the job read them if not set")
 	c.Flags().StringVarP(&output, "output", "o", "", "what was given to run, or a saver's folder (required)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/page"
 	"github.com/chunkline/chunkline/internal/source"
@@ -34,7 +35,11 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 	if cfg.Source == "" { // stdin by default would be a job of nothing, and done, in a container
 		return app.Usage("SOURCE is not set: name the files to read, or - for stdin")
 	}
-	src, err := source.Open(cfg.Source, cfg.ChunkSize, cfg.ChunkBytes, os.Stdin)
+	format, err := chunk.ParseFormat(cfg.Format)
+	if err != nil {
+		return app.Usage("FORMAT: %w", err)
+	}
+	src, err := source.OpenAs(format, cfg.Source, cfg.ChunkSize, cfg.ChunkBytes, os.Stdin)
 	if err != nil {
 		return app.Usage("SOURCE: %w", err)
 	}

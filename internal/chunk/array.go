@@ -19,13 +19,12 @@ func (s *Scanner) nextElement() (Object, error) {
 		case !more && (at.phase == beforeAll || at.phase == afterAll):
 			return Object{}, io.EOF
 		case !more:
-			s.place.phase = afterAll
-			return s.nothing(at, "the array is cut off: the input ends before ']'"), nil
+			return Object{}, cutOff("before the ']' of the array")
 		}
 		switch at.phase {
 		case beforeAll, afterAll:
 			if c != '[' || at.phase == afterAll && s.opts.Format != Array {
-				return s.stray()
+				return Object{}, s.stray()
 			}
 			s.step(afterOpen)
 		case afterOpen:
@@ -41,7 +40,7 @@ func (s *Scanner) nextElement() (Object, error) {
 			}
 		case afterComma:
 			return s.element()
-		case atStart, inLines:
+		case atStart, inLines, inEither, inValues:
 			panic("chunk: elements are asked for outside of an array")
 		}
 	}
@@ -71,20 +70,18 @@ func (s *Scanner) skipToToken() (c byte, more bool, err error) {
 	}
 }
 
-// stray returns a line outside of any array as an object with a flaw.
-func (s *Scanner) stray() (Object, error) {
-	at := s.place
-	line, left, err := s.takeLine()
-	switch {
-	case err != nil:
-		return Object{}, err
-	case left != nil:
-		return s.tooLarge(at, left), nil
-	case at.phase == beforeAll:
-		return Object{Bytes: line, Flaw: s.where(at) + ": not an array, as format=array demands"}, nil
+// stray is the error for what is outside of any array.
+func (s *Scanner) stray() error {
+	if s.place.phase == beforeAll {
+		return inputError("this is no array, as the format array demands; use --format lines or --format values")
 	}
-	return Object{Bytes: line, Flaw: s.where(at) + ": text after the end of the array (if these are lines that hold arrays, use " +
-		"format=lines; if these are arrays one after the other, format=array)"}, nil
+	return inputError("text follows the end of the array; if the objects are lines, use --format lines; " +
+		"if these are arrays one after the other, use --format array for their elements, and --format values for the arrays themselves")
+}
+
+// cutOff is the error for an input that ends too early.
+func cutOff(where string) error {
+	return inputError("the input ends %s; whoever writes it may have ended early; make it whole, or use --format lines if the objects are lines", where)
 }
 
 // element returns the element at whose first byte the window begins.
@@ -99,7 +96,7 @@ func (s *Scanner) element() (Object, error) {
 	// with what ends it.
 	if end := s.check.value(w); end >= 0 {
 		if n := skipBlanks(w, end); n < len(w) && n <= s.max && (w[n] == ',' || w[n] == ']') && utf8.Valid(w[:end]) {
-			return s.takeElement(end), nil
+			return s.take(end, afterItem), nil
 		}
 	}
 	return s.searchElement()
@@ -124,10 +121,7 @@ func (s *Scanner) searchElement() (Object, error) {
 		} else if more {
 			continue
 		}
-		element := s.takeElement(len(bytes.TrimRight(s.window(), blanks)))
-		element.Flaw = s.where(at) + ": the array is cut off: the input ends in or behind this element"
-		s.place.phase = afterAll
-		return element, nil
+		return Object{}, cutOff("in or behind this element of an array, before the ']'")
 	}
 }
 
@@ -137,17 +131,17 @@ func (s *Scanner) judgeElement(at Place, raw []byte) Object {
 	raw = bytes.TrimRight(raw, blanks)
 	var flaw string
 	if !s.check.valid(raw) {
-		flaw = s.judge(at, raw, true).Flaw // before takeElement changes line breaks
+		flaw = s.judge(at, raw, true).Flaw // before take changes line breaks
 	}
-	element := s.takeElement(len(raw))
+	element := s.take(len(raw), afterItem)
 	element.Flaw = flaw
 	return element
 }
 
-// takeElement consumes the n bytes of an element and makes them one line.
-func (s *Scanner) takeElement(n int) Object {
+// take consumes the n bytes of an element or a value and makes them one line.
+func (s *Scanner) take(n int, to phase) Object {
 	element := s.window()[:n]
-	s.place.phase = afterItem
+	s.place.phase = to
 	if lines := bytes.Count(element, newline); lines > 0 || bytes.IndexByte(element, '\r') >= 0 {
 		s.place.Line += int64(lines)
 		for i, c := range element {

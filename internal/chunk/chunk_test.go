@@ -74,7 +74,7 @@ func TestPlan(t *testing.T) {
 		t.Errorf("validate %v: %v", plan, err)
 	}
 	// The ID is stored in sinks: it must never change for the same plan.
-	if got, want := plan.ID(), PlanID("175bfdaacf91b7e45f6308b883c21694"); got != want {
+	if got, want := plan.ID(), PlanID("e942118b978abae68db4574f4a2801b3"); got != want {
 		t.Errorf("plan ID = %s, want %s", got, want)
 	}
 	seen := map[PlanID]string{plan.ID(): "the plan itself"}
@@ -97,7 +97,7 @@ func TestPlan(t *testing.T) {
 		"chunk size 10001":        func(p *Plan) { p.Size = MaxSize + 1 },
 		"chunk bytes 0":           func(p *Plan) { p.Bytes = 0 },
 		"chunk bytes 268435457":   func(p *Plan) { p.Bytes = MaxBytes + 1 },
-		"plan format 2: this pro": func(p *Plan) { p.Format = 2 },
+		"plan format 1: this pro": func(p *Plan) { p.Format = 1 },
 	} {
 		changed := plan
 		change(&changed)

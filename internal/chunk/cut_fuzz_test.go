@@ -27,7 +27,16 @@ func (c cutting) from(t *testing.T, r io.Reader, id ID, first uint64, at Place) 
 	if c.limit > 0 {
 		s.max = c.limit
 	}
-	return cutAll(t, NewCutter(c.plan, id, first, s.Next))
+	// A stream that cannot be cut to its end gives the same chunks for as far as
+	// it can, and then the same error, whoever cuts it.
+	cutter := NewCutter(c.plan, id, first, func() (Object, error) {
+		o, err := s.Next()
+		if _, ok := errors.AsType[*InputError](err); ok {
+			return o, io.EOF
+		}
+		return o, err
+	})
+	return cutAll(t, cutter)
 }
 
 // FuzzCutter cuts any bytes from scanner to chunk. Every object is in one
@@ -37,13 +46,14 @@ func FuzzCutter(f *testing.F) {
 	for i, v := range values {
 		f.Add([]byte(v+"\n"+v+"\r\n1\n"), uint8(1), uint8(i%5), uint8(i), uint8(0))
 		f.Add([]byte("[1,\n"+v+","+v+"]"), uint8(0), uint8(3), uint8(100), uint8(i%9))
+		f.Add([]byte("1\n{\n \"a\": "+v+"\n}\n"+v+" "+v+"\n"), uint8(i%2*3), uint8(i%5), uint8(i), uint8(0))
 		f.Add([]byte("\ufeff"+v+"\r\r\n["+v+"]\n\n\n2"), uint8(2), uint8(1), uint8(9), uint8(30))
 	}
 	f.Fuzz(func(t *testing.T, in []byte, format, size, most, limit uint8) {
 		if len(in) > 4<<10 {
 			return // the checks are quadratic
 		}
-		checkCutting(t, cutting{in, Format(format % 3), Plan{Size: 1 + int(size%10), Bytes: 1 + int(most)}, int(limit)})
+		checkCutting(t, cutting{in, Format(format % 4), Plan{Size: 1 + int(size%10), Bytes: 1 + int(most)}, int(limit)})
 	})
 }
 
@@ -113,6 +123,11 @@ func (c cutting) check(t *testing.T, chunks []Chunk) (objects []Object) {
 func (c cutting) checkLines(t *testing.T, objects []Object) {
 	t.Helper()
 	want := linesOf(c.in)
+	if n := len(want); n > 0 && c.in[len(c.in)-1] != '\n' {
+		if last := []byte(want[n-1]); !json.Valid(last) || !utf8.Valid(last) {
+			want = want[:n-1] // it is torn
+		}
+	}
 	if len(objects) != len(want) {
 		t.Fatalf("%d objects in %q, want %d", len(objects), c.in, len(want))
 	}

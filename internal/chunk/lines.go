@@ -14,14 +14,43 @@ func (s *Scanner) nextLine() (Object, error) {
 		case err != nil:
 			return Object{}, err
 		case left != nil:
+			s.place.phase = inLines
 			return s.tooLarge(at, left), nil
 		case skipBlanks(line, 0) == len(line):
 			continue
 		case s.check.valid(line):
+			if at.phase == inEither && !plain(line) {
+				s.place.phase = inLines
+			}
 			return Object{Bytes: line}, nil
 		}
+		return s.badLine(at, line)
+	}
+}
+
+// badLine returns a line, which is consumed and not valid, as an object with a
+// flaw. It is none if it is the last one and torn, or if it turns out that these
+// are values.
+func (s *Scanner) badLine(at Place, line []byte) (Object, error) {
+	consumed := int(s.place.Offset - at.Offset)
+	whole := s.buf[s.start-1] == '\n'
+	if at.phase != inEither && whole {
 		return s.judge(at, line, false), nil
 	}
+	s.start -= consumed // it is still in the buffer
+	s.place = at
+	if at.phase == inEither {
+		values, err := s.goOnAsValues()
+		switch {
+		case err != nil:
+			return Object{}, err
+		case values:
+			return s.nextValue()
+		}
+		return s.nextLine()
+	}
+	return Object{}, inputError("the input ends in the middle of a line (%s); whoever writes it may have ended early; "+
+		"if it is whole, end it with a line break, and the line becomes a dead letter", s.problem(line, false))
 }
 
 // takeLine consumes a line and returns it without its line break, LF or CRLF.

@@ -10,7 +10,7 @@ import (
 
 // FormatVersion changes when the same source would be cut differently, so
 // that a sink filled by an older program is not mixed with a newer one's.
-const FormatVersion = 1
+const FormatVersion = 2
 
 // A Plan fixes how a source is cut: two runs of the same plan give every
 // chunk the same ID and, while the source is unchanged, the same digest.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Format says how the objects of a stream are written.
@@ -16,7 +17,37 @@ const (
 	Lines
 	// Array is one JSON array after the other; its elements are the objects.
 	Array
+	// Values is one JSON value after the other, wherever lines end.
+	Values
 )
+
+var formatNames = [...]string{Auto: "auto", Lines: "lines", Array: "array", Values: "values"}
+
+// String returns the format's word.
+func (f Format) String() string { return formatNames[f] }
+
+// ParseFormat reads a format's word; "" is auto.
+func ParseFormat(word string) (Format, error) {
+	if word == "" {
+		return Auto, nil
+	}
+	if i := slices.Index(formatNames[:], word); i >= 0 {
+		return Format(i), nil //nolint:gosec // there are few
+	}
+	return Auto, fmt.Errorf("format %q: use auto, lines, array or values", word)
+}
+
+// first is the phase in which a stream of the format begins.
+func (f Format) first() phase {
+	switch f {
+	case Array:
+		return beforeAll
+	case Values:
+		return inValues
+	case Auto, Lines:
+	}
+	return inLines
+}
 
 // A Place is a point of a stream where scanning can go on: between two
 // objects. It is comparable; the zero value is the beginning of a stream.
@@ -33,6 +64,8 @@ type phase uint8
 const (
 	atStart    phase = iota // nothing read: the format must be found out
 	inLines                 // at the beginning of a line
+	inEither                // as inLines; all lines so far would be the same as values
+	inValues                // between two values
 	beforeAll               // before the '[' of an array
 	afterOpen               // behind '[': an element or ']' follows
 	afterItem               // behind an element: ',' or ']' follows
@@ -56,7 +89,12 @@ type ScanOptions struct {
 	Format Format
 	At     Place  // where the stream handed over begins; zero: at its beginning
 	Name   string // the stream's name, for flaws; "": not named
-	Buffer int    // bytes of the buffer to begin with; 0 means 256 KiB
+
+	// Decide turns what Auto finds into a format; nil: Guess.Format. Its
+	// error ends the scanning.
+	Decide func(Guess) (Format, error)
+
+	Buffer int // bytes of the buffer to begin with; 0 means 256 KiB
 }
 
 const (
@@ -102,10 +140,10 @@ func NewScanner(r io.Reader, o ScanOptions) *Scanner {
 }
 
 // Next returns the next object: a valid one or one with a flaw. It returns
-// io.EOF behind the last one, and the reader's error if there is one: objects
-// that were read whole before the error have been returned by then, a torn one
-// never is. If the error comes while the format is being found out, no object
-// has been returned.
+// io.EOF behind the last one, the reader's error if there is one, and an
+// InputError where the stream cannot be cut: objects that were read whole before
+// the error have been returned by then, a torn one never is. If the error comes
+// while the format is being found out, no object has been returned.
 func (s *Scanner) Next() (Object, error) {
 	before := s.place
 	if s.place.phase == atStart {
@@ -114,8 +152,10 @@ func (s *Scanner) Next() (Object, error) {
 		}
 	}
 	next := s.nextElement
-	if s.place.phase == inLines {
+	if p := s.place.phase; p == inLines || p == inEither {
 		next = s.nextLine
+	} else if p == inValues {
+		next = s.nextValue
 	}
 	object, err := next()
 	object.Place = before

@@ -47,6 +47,13 @@ type scanCase struct {
 	name, in string
 	format   Format
 	want     []string
+	err      string // of an InputError behind want
+}
+
+// failsAs says whether err is an InputError with the text; none if that is "".
+func failsAs(err error, text string) bool {
+	input, ok := errors.AsType[*InputError](err)
+	return err == nil && text == "" || ok && text != "" && strings.Contains(input.Error(), text)
 }
 
 func runScanCases(t *testing.T, cases []scanCase, limit int) {
@@ -61,8 +68,8 @@ func runScanCases(t *testing.T, cases []scanCase, limit int) {
 				"data with EOF": iotest.DataErrReader(strings.NewReader(c.in)),
 			} {
 				objects, err := scan(r, ScanOptions{Format: c.format, Buffer: 16}, limit)
-				if got := describe(objects); err != nil || !slices.Equal(got, c.want) {
-					t.Errorf("%s: scan(%.300q)\n got %.2000q, %v\nwant %.2000q", how, c.in, got, err, c.want)
+				if got := describe(objects); !slices.Equal(got, c.want) || !failsAs(err, c.err) {
+					t.Errorf("%s: scan(%.300q)\n got %.2000q, %v\nwant %.2000q, %v", how, c.in, got, err, c.want, c.err)
 				}
 			}
 		})
@@ -87,23 +94,25 @@ func TestScanner_lines(t *testing.T) {
 			want: []string{`{"z":9007199254740993,"a":1e400,"a":-0.0,"A":"\ud800\u00e9","__proto__":"\/<>&é` + "\u2028" + `"}`}},
 		{name: "invalid among valid", in: "1\n\n{\"a\":x}\n2\n", want: []string{
 			"1", `{"a":x} ! line 3, byte 3: not valid JSON: invalid character 'x' looking for beginning of value (byte 6 of the object)`, "2"}},
-		{name: "offsets count mark and CR", in: "\ufeff1\r\n{\r\n", want: []string{
+		{name: "offsets count mark and CR", in: "\ufeff1\r\n{\r\n", format: Lines, want: []string{
 			"1", `{ ! line 2, byte 6: not valid JSON: unexpected end of JSON input (byte 1 of the object)`}},
-		{name: "two values", in: "{} {}\n", want: []string{
-			`{} {} ! line 1, byte 0: not valid JSON: invalid character '{' after top-level value (byte 4 of the object)`}},
+		{name: "two values", in: "1\n{} {}\n", want: []string{
+			"1", `{} {} ! line 2, byte 2: not valid JSON: invalid character '{' after top-level value (byte 4 of the object)`}},
 		{name: "invalid UTF-8", in: "\"a\"\n\"\ufffd\xff\"\n", want: []string{
 			`"a"`, "\"\ufffd\xff\" ! line 2, byte 4: not valid UTF-8 (byte 5 of the object)"}},
 		{name: "surrogate in UTF-8", in: "\"\xed\xa0\x80\"\n", want: []string{
 			"\"\xed\xa0\x80\" ! line 1, byte 0: not valid UTF-8 (byte 2 of the object)"}},
 		{name: "NUL", in: "\x00\n1\n", want: []string{
 			"\x00 ! line 1, byte 0: not valid JSON: invalid character '\\x00' looking for beginning of value (byte 1 of the object)", "1"}},
-		{name: "CR alone ends nothing", in: "1\r2\n3\n", want: []string{
+		{name: "CR alone ends nothing", in: "1\r2\n3\n", format: Lines, want: []string{
 			"1\r2 ! line 1, byte 0: not valid JSON: invalid character '2' after top-level value (byte 3 of the object)", "3"}},
 		{name: "mark later", in: "1\n\ufeff2\n", want: []string{
 			"1", "\ufeff2 ! line 2, byte 2: not valid JSON: invalid character 'ï' looking for beginning of value (byte 1 of the object)"}},
 		{name: "arrays as lines", in: "[1,2]\n[3,4]\n", want: []string{"[1,2]", "[3,4]"}},
 		{name: "arrays as lines, CRLF and blanks", in: "\r\n [] \t\r\n\r\n[\"]\"]\r\n", want: []string{" [] \t", `["]"]`}},
 		{name: "an array, then others", in: "[1]\n{\"a\":2}\n", want: []string{"[1]", `{"a":2}`}},
+		{name: "last line is torn", in: "1\n{\"a\":", want: []string{"1"}, err: "the input ends in the middle of a line"},
+		{name: "last line is torn, forced", in: "x", format: Lines, err: "the input ends in the middle of a line"},
 		{name: "forced", in: "[1,2]\n", format: Lines, want: []string{"[1,2]"}},
 		{name: "forced, over several lines", in: "[1,\n2]\n", format: Lines, want: []string{
 			"[1, ! line 1, byte 0: not valid JSON: unexpected end of JSON input (byte 3 of the object)",

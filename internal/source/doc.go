@@ -19,9 +19,14 @@
 //	-  or  stdin:                         standard input, which stands alone
 //
 // A file that is named twice is read once. A directory that a glob matches is
-// passed over. An item may end in ?format=lines or ?format=array where looking
-// at the content, as package chunk describes it, would go wrong. Plain, gzip and
-// zstd are told apart by content, also on stdin.
+// passed over. An item may end in ?format=lines, ?format=array or ?format=values
+// where looking at the content, as package chunk describes it, would go wrong;
+// OpenAs says it for all items. Plain, gzip and zstd are told apart by content,
+// also on stdin.
+//
+// A file with nothing but one array on one line is an array of objects or one
+// object. The other files decide, once for the source; if they contradict each
+// other, Open refuses it.
 //
 // # Memory
 //

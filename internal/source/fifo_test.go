@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -30,5 +31,35 @@ func TestSource_namedPipe(t *testing.T) {
 	}
 	if err := <-written; err != nil {
 		t.Error(err)
+	}
+}
+
+// A stream cannot be looked at before it is read: what contradicts the files before it ends the job.
+func TestSource_oneLineThenStream(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string]string{
+		"[3,4]\n":    "1 2 3 4",
+		"[\n3\n]\n":  "1 2 3",
+		"[3]\n[4]\n": "are the elements of that array the objects",
+	} {
+		folder := write(t, "a", "[1,2]\n")
+		pipe := filepath.Join(folder, "b")
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			t.Skip("no named pipes here:", err)
+		}
+		s := open(t, folder+"/*", 2, 100, nil)
+		written := make(chan error)
+		go func() { written <- os.WriteFile(pipe, []byte(content), 0o600) }()
+		cuts, err := drain(s)
+		if err != nil {
+			if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), pipe) || !strings.Contains(err.Error(), filepath.Join(folder, "a")) {
+				t.Errorf("%q: %v, want %q", content, err, want)
+			}
+		} else if got := strings.Join(objects(cuts), " "); got != want {
+			t.Errorf("%q: got %q, want %q", content, got, want)
+		}
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
 	}
 }

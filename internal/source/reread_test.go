@@ -26,7 +26,7 @@ func same(a, b chunk.Chunk) bool {
 
 func TestReread_whileNextRuns(t *testing.T) {
 	t.Parallel()
-	folder := write(t, "a.jsonl", numbers(0, 950, "{\"n\":%d}\n"), "b.json", "["+numbers(0, 950, "\n[%d],")+"{]", "c.jsonl", numbers(0, 30, "x%d\n"))
+	folder := write(t, "a.jsonl", numbers(0, 950, "{\"n\":%d}\n"), "b.json", "["+numbers(0, 950, "\n[%d],")+"{}]", "c.jsonl", "1\n"+numbers(0, 30, "x%d\n"))
 	s := open(t, folder+"/*", 100, 1000, nil)
 	if !s.Rereads() {
 		t.Fatal("plain files cannot be read again")
@@ -175,23 +175,32 @@ func TestSource_properties(t *testing.T) {
 		}
 		size, most := rapid.IntRange(1, 5).Draw(t, "size"), rapid.IntRange(1, 40).Draw(t, "bytes")
 		s, err := Open(strings.Join(spec, ","), size, most, nil)
+		if errors.Is(err, ErrSettings) && (strings.Contains(err.Error(), "one array on one line") || strings.Contains(err.Error(), "none of the first")) {
+			return
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		cuts, err := drain(s)
-		if err != nil {
-			t.Fatal(err)
+		cuts, ended := drain(s)
+		if _, ok := errors.AsType[*chunk.InputError](ended); ended != nil && !ok {
+			t.Fatal(ended)
 		}
 
 		// All objects of all files, each read by itself, and nothing else.
 		var want, bodies []string
 		for i, content := range contents {
-			o := chunk.ScanOptions{}
+			o := chunk.ScanOptions{Decide: func(g chunk.Guess) (chunk.Format, error) {
+				if g == chunk.IsOneLine {
+					return s.(*files).oneLine, nil
+				}
+				return g.Format(), nil
+			}}
 			if len(contents) > 1 {
 				o.Name = spec[i]
 			}
 			scanner := chunk.NewScanner(iotest.OneByteReader(strings.NewReader(content)), o)
-			for object, err := scanner.Next(); err == nil; object, err = scanner.Next() {
+			var object chunk.Object
+			for object, err = scanner.Next(); err == nil; object, err = scanner.Next() {
 				text := string(object.Bytes)
 				bodies = append(bodies, text+"\n")
 				if object.Flaw != "" {
@@ -199,6 +208,15 @@ func TestSource_properties(t *testing.T) {
 				}
 				want = append(want, text)
 			}
+			if !errors.Is(err, io.EOF) {
+				break
+			}
+		}
+		if ended != nil { // the objects before it that fill no chunk are not there
+			got := objects(cuts)
+			want, bodies = want[:min(len(want), len(got))], bodies[:min(len(bodies), len(got))]
+		} else if !errors.Is(err, io.EOF) {
+			t.Fatalf("%q was read to its end, not to the error %v", contents, err)
 		}
 		if got := objects(cuts); !slices.Equal(got, want) {
 			t.Fatalf("objects of %q\n got %q\nwant %q", contents, got, want)
@@ -220,4 +238,12 @@ func TestSource_properties(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// replaceFile gives a file another content.
+func replaceFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }

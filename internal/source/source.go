@@ -81,6 +81,7 @@ type files struct {
 	plan    chunk.Plan   // set by Open, then read-only
 	total   int64        // set by Open, then read-only
 	rereads bool         // set by Open, then read-only
+	oneLine chunk.Format // how a file of one line that is an array is read; set by Open, then read-only
 	read    atomic.Int64 // written by Next
 
 	// Only Next and Close.
@@ -93,18 +94,27 @@ type files struct {
 // returns ErrSettings if that cannot be done. The files are looked at but not
 // kept open. The caller must Close the source.
 func Open(spec string, size, bytes int, stdin io.Reader) (Source, error) {
-	list, err := expand(spec, stdin)
+	return OpenAs(chunk.Auto, spec, size, bytes, stdin)
+}
+
+// OpenAs is Open, with the format of items that do not name one.
+func OpenAs(format chunk.Format, spec string, size, bytes int, stdin io.Reader) (Source, error) {
+	list, err := expand(spec, format, stdin)
 	if err != nil {
 		return nil, err
 	}
 	s := &files{list: list, rereads: true}
+	var found formats
 	for i := range list {
-		compressed, err := list[i].examine()
+		compressed, err := list[i].examine(&found)
 		if err != nil {
 			return nil, err
 		}
 		s.total += list[i].size
 		s.rereads = s.rereads && list[i].regular && !compressed
+	}
+	if s.oneLine, err = found.settle(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSettings, err)
 	}
 	for _, f := range list {
 		if !f.regular {
@@ -115,7 +125,7 @@ func Open(spec string, size, bytes int, stdin io.Reader) (Source, error) {
 	if err := s.plan.Validate(); err != nil {
 		return nil, fmt.Errorf("%w settings: %w", ErrSettings, err)
 	}
-	s.walk = &walk{list: list, read: &s.read}
+	s.walk = &walk{list: list, oneLine: s.oneLine, formats: &found, read: &s.read}
 	s.cutter = chunk.NewCutter(s.plan, 0, 0, s.walk.next)
 	return s, nil
 }
@@ -145,19 +155,20 @@ func (s *files) Reread(ctx context.Context, m Mark) (_ chunk.Chunk, err error) {
 	case m.File < 0 || m.File >= len(s.list) || m.Count < 1 || m.Count > s.plan.Size:
 		return chunk.Chunk{}, fmt.Errorf("read chunk %d again: the mark %+v is not of this source", m.ID, m)
 	}
-	w := &walk{list: s.list, at: m.Place, buffer: rereadBuffer, ctx: ctx}
+	w := &walk{list: s.list, oneLine: s.oneLine, at: m.Place, buffer: rereadBuffer, ctx: ctx}
 	defer func() { err = errors.Join(err, w.close()) }()
 	plan := s.plan
 	plan.Size = m.Count // so that nothing is read behind the chunk
 	c, _, err := chunk.NewCutter(plan, m.ID, m.First, w.next).Next()
+	_, cannotCut := errors.AsType[*chunk.InputError](err)
 	switch {
 	case err == nil && c.Count == m.Count:
 		return c, nil
-	case errors.Is(err, fs.ErrNotExist):
+	case cannotCut, errors.Is(err, fs.ErrNotExist): // it could be cut before
 		err = fmt.Errorf("%w: %w", ErrChanged, err)
 	case err == nil, err == io.EOF: //nolint:errorlint // only io.EOF itself is the end
 		err = fmt.Errorf("%w: %d objects where there were %d, from %s, line %d, byte %d on",
-			ErrChanged, c.Count, m.Count, s.list[m.File].label(), m.Line, m.Offset)
+			ErrChanged, c.Count, m.Count, s.list[m.File].word(), m.Line, m.Offset)
 	}
 	return chunk.Chunk{}, fmt.Errorf("read chunk %d again: %w", m.ID, err)
 }

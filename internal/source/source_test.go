@@ -160,7 +160,7 @@ func TestSource_everyKindOfFile(t *testing.T) {
 func TestSource_severalFiles(t *testing.T) {
 	t.Parallel()
 	folder := write(t,
-		"b.jsonl", numbers(0, 7, "%d\n"), "empty", "", "a.json", "[\n7,\n8,\n9]", "blank", "\n\r\n", "c.gz", gz("[10,11]\n[12]\n"), "last", "13\nx")
+		"b.jsonl", numbers(0, 7, "%d\n"), "empty", "", "a.json", "[\n7,\n8,\n9]", "blank", "\n\r\n", "c.gz", gz("[10,11]\n[12]\n"), "last", "13\nx\n")
 	var paths []string
 	for _, name := range []string{"b.jsonl", "empty", "a.json", "blank", "c.gz", "last"} {
 		paths = append(paths, filepath.Join(folder, name))
@@ -193,12 +193,15 @@ func TestSource_formatOfItem(t *testing.T) {
 	folder := write(t, "x", "[1,2]\n[3]\n", "y", "[4,5]\n")
 	x, y := filepath.Join(folder, "x"), filepath.Join(folder, "y")
 	for spec, want := range map[string]string{
-		x + "," + y: "[1,2] [3] 4 5",
-		x + "?format=array," + y + "?format=lines":            "1 2 3 [4,5]",
-		"file://" + y + "?format=lines,file://" + x:           "[4,5] [1,2] [3]",
-		filepath.Join(folder, "?") + "?format=array":          "1 2 3 4 5",
-		filepath.Join(folder, "[xy]") + "?format=lines":       "[1,2] [3] [4,5]",
-		"file://" + filepath.Join(folder, "*") + "," + x + "": "[1,2] [3] 4 5",
+		x + "," + y: "[1,2] [3] [4,5]",
+		y + "," + x: "[4,5] [1,2] [3]",
+		y:           "4 5",
+		x + "?format=array," + y + "?format=lines":                    "1 2 3 [4,5]",
+		"file://" + y + "?format=lines,file://" + x:                   "[4,5] [1,2] [3]",
+		"file://" + y + "?format=values,file://" + x + "?format=auto": "[4,5] [1,2] [3]",
+		filepath.Join(folder, "?") + "?format=array":                  "1 2 3 4 5",
+		filepath.Join(folder, "[xy]") + "?format=lines":               "[1,2] [3] [4,5]",
+		"file://" + filepath.Join(folder, "*"):                        "[1,2] [3] [4,5]",
 	} {
 		s := open(t, spec, 100, 1000, nil)
 		cuts, err := drain(s)

@@ -29,30 +29,28 @@ type file struct {
 	stdin   io.Reader // not nil: it is standard input
 }
 
-// label names the file to a person and in the plan, in the words of a source:
+// label names the file in the plan, in the words of a source:
 // opening a label opens the same file.
 func (f *file) label() string {
-	text := f.name
-	switch {
-	case f.stdin != nil:
-		text = "stdin"
-	case needsURL(f.name):
-		text = "file:" + escape(f.name)
+	if f.format == chunk.Auto {
+		return f.word()
 	}
-	switch f.format {
-	case chunk.Auto:
-	case chunk.Lines:
-		text += formatLines
-	case chunk.Array:
-		text += formatArray
-	}
-	return text
+	return f.word() + formatOf + f.format.String()
 }
 
-const (
-	formatLines = "?format=lines"
-	formatArray = "?format=array"
-)
+// word names the file to a person, without its format.
+func (f *file) word() string {
+	switch {
+	case f.stdin != nil:
+		return "stdin"
+	case needsURL(f.name):
+		return "file:" + escape(f.name)
+	}
+	return f.name
+}
+
+// formatOf stands between an item and its format.
+const formatOf = "?format="
 
 // identity names the source in the plan.
 func identity(list []file) string {
@@ -71,13 +69,13 @@ func identity(list []file) string {
 var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
 
 // expand turns the words of a source into its files. Of the files it only
-// looks whether they are there.
-func expand(spec string, stdin io.Reader) ([]file, error) {
+// looks whether they are there. Items that name no format have that of the job.
+func expand(spec string, ofJob chunk.Format, stdin io.Reader) ([]file, error) {
 	var list []file
 	seen := make(map[string]bool)
 	items := strings.Split(spec, ",")
 	for _, item := range items {
-		word, format, err := cutFormat(strings.TrimSpace(item))
+		word, format, err := cutFormat(strings.TrimSpace(item), ofJob)
 		switch {
 		case err != nil:
 			return nil, err
@@ -109,17 +107,16 @@ func expand(spec string, stdin io.Reader) ([]file, error) {
 }
 
 // cutFormat takes the format from the end of an item.
-func cutFormat(item string) (string, chunk.Format, error) {
-	if word, ok := strings.CutSuffix(item, formatLines); ok {
-		return word, chunk.Lines, nil
+func cutFormat(item string, ofJob chunk.Format) (string, chunk.Format, error) {
+	i := strings.LastIndex(item, formatOf)
+	if i < 0 {
+		return item, ofJob, nil
 	}
-	if word, ok := strings.CutSuffix(item, formatArray); ok {
-		return word, chunk.Array, nil
+	word, value := item[:i], item[i+len(formatOf):]
+	if format, err := chunk.ParseFormat(value); err == nil && value != "" {
+		return word, format, nil
 	}
-	if word, value, ok := strings.Cut(item, "?format="); ok {
-		return "", 0, fmt.Errorf("%w %q: format=%s: use format=lines or format=array", ErrSettings, word, value)
-	}
-	return item, chunk.Auto, nil
+	return "", 0, fmt.Errorf("%w %q: format=%s: use format=auto, lines, array or values", ErrSettings, word, value)
 }
 
 // expandItem returns the cleaned names of the files that a word stands for.
@@ -224,9 +221,10 @@ func cause(err error) error {
 	return err
 }
 
-// examine looks at the file: is it there, can it be read, how large is it, and
-// is it compressed? A stream is not opened, as that would take from it.
-func (f *file) examine() (compressed bool, err error) {
+// examine looks at the file: is it there, can it be read, how large is it, is
+// it compressed, and how are its objects written, which found notes? A stream is
+// not opened, as that would take from it.
+func (f *file) examine(found *formats) (compressed bool, err error) {
 	if f.stdin != nil {
 		return false, nil
 	}
@@ -257,5 +255,30 @@ func (f *file) examine() (compressed bool, err error) {
 	if kind == unknown {
 		return refuse(unsupported(name))
 	}
+	if f.format == chunk.Auto {
+		guess, err := look(disk)
+		if err != nil {
+			return refuse(err)
+		}
+		found.add(guess, f.word())
+	}
 	return kind != plain, nil
+}
+
+// look says how the objects of a file are written. Whoever reads the file will
+// say what else is wrong with it, and where.
+func look(disk *os.File) (chunk.Guess, error) {
+	if _, err := disk.Seek(0, io.SeekStart); err != nil {
+		return chunk.Nothing, cause(err)
+	}
+	content, err := decode(disk)
+	if err != nil {
+		return chunk.Nothing, nil //nolint:nilerr // see above
+	}
+	defer func() { _ = content.Close() }() // it was only read
+	guess, err := chunk.Look(content)
+	if _, ok := errors.AsType[*chunk.InputError](err); ok {
+		return chunk.Nothing, err
+	}
+	return guess, nil
 }

@@ -12,10 +12,12 @@ import (
 
 // A walk reads files one after the other, as one run of objects.
 type walk struct {
-	list   []file
-	at     chunk.Place   // where the file that is open or to be opened next begins to be read
-	buffer int           // of the scanner; 0: its default
-	read   *atomic.Int64 // counts the bytes read; nil: nobody asks
+	list    []file
+	oneLine chunk.Format  // how a regular file of one line that is an array is read
+	formats *formats      // takes notes of streams; nil: there are none
+	at      chunk.Place   // where the file that is open or to be opened next begins to be read
+	buffer  int           // of the scanner; 0: its default
+	read    *atomic.Int64 // counts the bytes read; nil: nobody asks
 
 	// ctx is that of the call of Next or Reread that is running: between it
 	// and the reading of a file are decoders that take no context.
@@ -63,7 +65,7 @@ func (w *walk) name(err error) error {
 	if w.scanner != nil {
 		at = w.scanner.Place()
 	}
-	return fmt.Errorf("read %s, line %d, byte %d: %w", w.list[w.at.File].label(), max(at.Line, 1), at.Offset, err)
+	return fmt.Errorf("read %s, line %d, byte %d: %w", w.list[w.at.File].word(), max(at.Line, 1), at.Offset, err)
 }
 
 // open opens the file at w.at.
@@ -92,12 +94,28 @@ func (w *walk) open() error {
 		}
 		w.decoder, r = decoder, decoder
 	}
-	o := chunk.ScanOptions{Format: f.format, At: w.at, Buffer: w.buffer}
+	o := chunk.ScanOptions{Format: f.format, At: w.at, Buffer: w.buffer, Decide: func(g chunk.Guess) (chunk.Format, error) { return w.decide(f, g) }}
 	if len(w.list) > 1 {
-		o.Name = f.label()
+		o.Name = f.word()
 	}
 	w.scanner = chunk.NewScanner(r, o)
 	return nil
+}
+
+// decide turns what a file is guessed to be into a format.
+func (w *walk) decide(f *file, g chunk.Guess) (chunk.Format, error) {
+	oneLine := w.oneLine
+	if !f.regular {
+		w.formats.add(g, f.word())
+		var err error
+		if oneLine, err = w.formats.settle(); err != nil {
+			return chunk.Auto, err
+		}
+	}
+	if g == chunk.IsOneLine {
+		return oneLine, nil
+	}
+	return g.Format(), nil
 }
 
 // skip goes to offset, which must be in the file.

@@ -2,9 +2,13 @@ package corpus
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chunkline/chunkline/test/proc"
 )
 
 // placeholder is what stands for an object that should be there.
@@ -20,30 +24,39 @@ func files() map[string]input {
 		"no last line break": {
 			text: "{}\n" + `{"a":1}`, objects: living("{}", `{"a":1}`),
 		},
-		"no last line break, CR":  {text: "1\r\n2\r", objects: living("1", "2")},
-		"no last line break, bad": {text: "1\n{", objects: []object{{text: "1"}, {"{", noJSON, "line 2, byte 2"}}},
-		"mark":                    {text: "\ufeff{}\n1\n", objects: living("{}", "1")},
-		"two marks":               {text: "\ufeff\ufeff{}\n1\n", objects: []object{{"\ufeff{}", noJSON, "line 1, byte 3"}, {text: "1"}}},
-		"half a mark":             {text: "\xef\xbb{}\n1\n", objects: []object{{"\xef\xbb{}", noJSON, "line 1, byte 0"}, {text: "1"}}},
-		"mark, CRLF":              {text: "\ufeff{}\r\n1\r\n", objects: living("{}", "1")},
-		"both line breaks":        {text: "1\r\n2\n\r\n\n3\r\n", objects: living("1", "2", "3")},
+		"no last line break, CR": {text: "1\r\n2\r", objects: living("1", "2")},
+		"mark":                   {text: "\ufeff{}\n1\n", objects: living("{}", "1")},
+		"two marks":              {text: "\ufeff\ufeff{}\n1\n", objects: []object{{"\ufeff{}", noJSON, "line 1, byte 3"}, {text: "1"}}},
+		"half a mark":            {text: "\xef\xbb{}\n1\n", objects: []object{{"\xef\xbb{}", noJSON, "line 1, byte 0"}, {text: "1"}}},
+		"mark, CRLF":             {text: "\ufeff{}\r\n1\r\n", objects: living("{}", "1")},
+		"both line breaks":       {text: "1\r\n2\n\r\n\n3\r\n", objects: living("1", "2", "3")},
 		"CR alone": {
-			text: "1\r2\r3\r", objects: []object{{"1\r2\r3", noJSON, "line 1, byte 0"}},
+			text: "1\r2\r3\n", objects: []object{{"1\r2\r3", noJSON, "line 1, byte 0"}}, flags: []string{"--format", "lines"},
 		},
-		"blank lines": {text: "\n\n1\n \t \n\r\n2\n\n\n", objects: living("1", "2")},
+		"CR alone, as values": {text: "1\r2\r3\r", objects: living("1", "2", "3")},
+		"blank lines":         {text: "\n\n1\n \t \n\r\n2\n\n\n", objects: living("1", "2")},
 		"blank lines count": {
 			text: "\n\n\n \nx\n1\n", objects: []object{{"x", noJSON, "line 5, byte 5"}, {text: "1"}},
 		},
-		"UTF-16": {text: "\xff\xfe{\x00}\x00\n\x00", objects: []object{{"\xff\xfe{\x00}\x00", noJSON, "line 1, byte 0"}, {"\x00", noJSON, "line 2, byte 7"}}},
+		"UTF-16": {
+			text:    "\xff\xfe{\x00}\x00\n\x00\n",
+			objects: []object{{"\xff\xfe{\x00}\x00", noJSON, "line 1, byte 0"}, {"\x00", noJSON, "line 2, byte 7"}}, flags: []string{"--format", "lines"},
+		},
 		"an object over lines": {
 			text:    "{\n\"a\":1\n}\n",
-			objects: []object{{"{", noJSON, "line 1, byte 0"}, {`"a":1`, noJSON, "line 2, byte 2"}, {"}", noJSON, "line 3, byte 8"}},
+			objects: []object{{"{", noJSON, "line 1, byte 0"}, {`"a":1`, noJSON, "line 2, byte 2"}, {"}", noJSON, "line 3, byte 8"}}, flags: []string{"--format", "lines"},
 		},
+		"values over lines": {
+			text:    "{}\n{\n  \"a\": [\r\n    1e400\n  ]\n}\n[1][2]{\"b\":x}\"\xff\" null",
+			objects: []object{{text: "{}"}, {text: `{   "a": [      1e400   ] }`}, {text: "[1]"}, {text: "[2]"}, {`{"b":x}`, noJSON, "line 7, byte 37"}, {"\"\xff\"", noUTF8, "line 7, byte 44"}, {text: "null"}},
+		},
+		"a line in front":        {text: "[INFO] start\n{\"a\":1}\n", objects: []object{{"[INFO] start", noJSON, "line 1, byte 0"}, {text: `{"a":1}`}}},
+		"half an array in front": {text: "[1,2\n{\"a\":1}\n", objects: []object{{"[1,2", noJSON, "line 1, byte 0"}, {text: `{"a":1}`}}},
 		"text file": {
 			text:    "Dear all,\n\nnot JSON.\n",
-			objects: []object{{"Dear all,", noJSON, "line 1, byte 0"}, {"not JSON.", noJSON, "line 3, byte 11"}},
+			objects: []object{{"Dear all,", noJSON, "line 1, byte 0"}, {"not JSON.", noJSON, "line 3, byte 11"}}, flags: []string{"--format", "lines"},
 		},
-		"all dead": asLines("\n", slices.Repeat(dead(noJSON, "x"), 250)...),
+		"all dead": asLines("\n", slices.Repeat(dead(noJSON, "x"), 250)...).with("--format", "lines"),
 
 		"empty array":          {text: "[]"},
 		"empty array, blanks":  {text: "\ufeff\n [\r\n\t] \n\n"},
@@ -67,18 +80,10 @@ func files() map[string]input {
 		"array, commas": {
 			text:    "[,1,,2]",
 			objects: []object{{placeholder, "no element before ','", "line 1, byte 1"}, {text: "1"}, {placeholder, "no element before ','", "line 1, byte 4"}, {text: "2"}},
+			flags:   []string{"--format", "array"},
 		},
-		"array, no comma": {text: "[{} {},1]", objects: []object{{"{} {}", "neither a comma", "line 1, byte 1"}, {text: "1"}}},
-		"array, cut off":  {text: `[1,{"a":`, objects: []object{{text: "1"}, {`{"a":`, "cut off", "line 1, byte 3"}}},
-		"array, cut off behind a comma": {
-			text: "[1,\n", objects: []object{{text: "1"}, {placeholder, "cut off", "line 2, byte 4"}},
-		},
-		"array, only begun": {text: "[", objects: []object{{placeholder, "cut off", "line 1, byte 1"}}},
-		"array, garbage behind": {
-			text: "[1] x\n{\"a\":1}\n", objects: []object{{text: "1"}, {"x", "after the end of the array", "line 1, byte 4"}, {`{"a":1}`, "after the end", "line 2, byte 6"}},
-		},
-		"array, NUL behind": {text: "[1]\x00", objects: []object{{text: "1"}, {"\x00", "after the end", "line 1, byte 3"}}},
-		"arrays as lines":   {text: "[1,2]\n[3]\n", objects: living("[1,2]", "[3]")},
+		"array, no comma": {text: "[{} {},1]", objects: []object{{"{} {}", "neither a comma", "line 1, byte 1"}, {text: "1"}}, flags: []string{"--format", "array"}},
+		"arrays as lines": {text: "[1,2]\n[3]\n", objects: living("[1,2]", "[3]")},
 		"a million brackets": {
 			text:    "1\n" + strings.Repeat("[", 1_000_000) + "\n2\n",
 			objects: []object{{text: "1"}, {strings.Repeat("[", 1_000_000), tooDeep, "line 2, byte 2"}, {text: "2"}},
@@ -90,9 +95,6 @@ func files() map[string]input {
 		"a million objects, nested": {
 			text:    "1\n" + nested(`{"":`, "}", 1_000_000) + "\n2\n",
 			objects: []object{{text: "1"}, {nested(`{"":`, "}", 1_000_000), tooDeep, "line 2, byte 2"}, {text: "2"}},
-		},
-		"a megabyte of brackets": {
-			text: strings.Repeat("[", 1_000_000), objects: []object{{strings.Repeat("[", 999_999), "cut off", "line 1, byte 1"}},
 		},
 		"identical": asLines("\n", slices.Repeat(alive(`{"a":1}`), 250)...),
 	}
@@ -111,6 +113,63 @@ func living(texts ...string) (objects []object) {
 		objects = append(objects, object{text: text})
 	}
 	return objects
+}
+
+// with gives flags to run.
+func (in input) with(flags ...string) input {
+	in.flags = append(in.flags, flags...)
+	return in
+}
+
+// TestRefused: where it is not certain what the objects are the job fails, says
+// where and why, and never says that it is done.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	const noOutput = "wrong source"
+	for name, in := range map[string]struct {
+		text string
+		want []string
+	}{
+		"last line is torn":              {"1\n{", []string{"line 2, byte 2", "in the middle of a line"}},
+		"value is torn":                  {"{\n}\n{\n\"a\"\n", []string{"line 3, byte 4", "in the middle of this value"}},
+		"array, cut off":                 {`[1,{"a":`, []string{"line 1, byte 3", "in or behind this element"}},
+		"array, cut off behind a comma":  {"[1,\n", []string{"line 2, byte 4", "before the ']'"}},
+		"array, only begun":              {"[", []string{"line 1, byte 1", "before the ']'"}},
+		"array, text behind":             {"[1\n] x\n{\"a\":1}\n", []string{"line 2, byte 5", "text follows the end of the array", "--format lines"}},
+		"array, NUL behind":              {"[1\n]\x00", []string{"line 2, byte 4", "text follows the end"}},
+		"array, another behind":          {"[\n1\n]\n[2]\n", []string{"line 4, byte 6", "text follows the end"}},
+		"a megabyte of brackets":         {strings.Repeat("[", 1_000_000), []string{"line 1, byte 0", "max depth"}},
+		"values, text between":           {"{\n}\n{\n}\nx\n", []string{"line 5, byte 8", "--format lines"}},
+		"no JSON":                        {"Dear all,\n\nnot JSON.\n", []string{noOutput, "none of the first 2 lines is JSON", "--format lines"}},
+		"UTF-16":                         {"\xff\xfe{\x00}\x00\n\x00", []string{noOutput, "none of the first 2 lines is JSON"}},
+		"values over lines, one is none": {"{\n  \"a\": x,\n  \"b\": [\n    1\n  ]\n}\n", []string{noOutput, "line 2, byte 9", "--format lines"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			path, out := filepath.Join(folder, "in"), filepath.Join(folder, "out.jsonl")
+			if err := os.WriteFile(path, []byte(in.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, stderr, code := proc.Run(t, nil, "chunkline", "run", "-i", path, "-o", out, "-t", "identity")
+			want := 1
+			if in.want[0] == noOutput {
+				want = 2
+				if _, err := os.Stat(out + ".chunkline"); err == nil {
+					t.Error("a job was begun")
+				}
+			}
+			last := strings.TrimSpace(stderr[strings.LastIndex(strings.TrimSpace(stderr), "\n")+1:])
+			for _, text := range in.want {
+				if !strings.Contains(last, text) {
+					t.Errorf("%q does not say %q", last, text)
+				}
+			}
+			if code != want {
+				t.Errorf("exit %d, want %d: %s", code, want, stderr)
+			}
+		})
+	}
 }
 
 // TestFiles runs each file as a job of its own.

@@ -56,7 +56,7 @@ func TestBeyondAMessage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			in := asLines("\n", lines...)
-			in.flags = []string{"--chunk-bytes", "100000000"}
+			in.flags = []string{"--chunk-bytes", "100000000", "--format", "lines"}
 			in.check(t).prove(t, in.objects)
 		})
 	}

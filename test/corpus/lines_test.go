@@ -97,7 +97,8 @@ func alone(l line) input {
 }
 
 // TestLinesAlone: each line is a file of its own, all are one job, and some are
-// jobs of their own.
+// jobs of their own. Two values on a line are one bad line only if it is said
+// that these are lines.
 func TestLinesAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -117,12 +118,12 @@ func TestLinesAlone(t *testing.T) {
 		if i%*every == 0 {
 			t.Run(fmt.Sprintf("%d %.20q", i, l.text), func(t *testing.T) {
 				t.Parallel()
-				in.check(t)
+				in.with("--format", "lines").check(t)
 			})
 		}
 	}
 	t.Run("all", func(t *testing.T) {
-		j := run(t, filepath.Join(dir, "*.in"), "-t", "identity", "--chunk-size", "10")
+		j := run(t, filepath.Join(dir, "*.in"), "-t", "identity", "--chunk-size", "10", "--format", "lines")
 		j.want(t, objects, 10)
 		j.verify(t)
 	})

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRunFormats: what the objects of an input are, and what is said where that is not certain.
+func TestRunFormats(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var pretty, ids strings.Builder
+	for i := range 250 {
+		fmt.Fprintf(&pretty, "{\n  \"id\": %d,\n  \"list\": [\n    1\n  ]\n}\n", i)
+		fmt.Fprintln(&ids, i)
+	}
+	for name, text := range map[string]string{
+		"lines": "[1,2]\n[3,4,5]\n", "one": "[6,7,8]\n", "log": "[INFO] start\n{\"id\":1}\n{\"id\":2}\n", "half": "[1,2\n{\"id\":1}\n",
+		"pretty": pretty.String(), "db": "{\n  \"id\": {\n    \"a\": 1\n  }\n}\n", "text": "Dear all,\nnot JSON.\n",
+	} {
+		write(t, filepath.Join(dir, name), text)
+	}
+	for i, c := range []struct {
+		inputs, flags, program string
+		code                   int
+		output, said           string
+	}{
+		{inputs: "lines one", program: "length", output: "2\n3\n3\n"},
+		{inputs: "one lines", program: "length", output: "3\n2\n3\n"},
+		{inputs: "one", program: ".", output: "6\n7\n8\n"},
+		{inputs: "one", flags: "--format lines", program: "length", output: "3\n"},
+		{inputs: "lines one", flags: "--format array", program: ".", output: "1\n2\n3\n4\n5\n6\n7\n8\n"},
+		{inputs: "log", program: ".id", code: 4, output: "1\n2\n"},
+		{inputs: "half", program: ".id", code: 4, output: "1\n"},
+		{inputs: "pretty", program: ".id", output: ids.String()},
+		{inputs: "db", program: ".id.a", output: "1\n"},
+		{inputs: "db one", program: ".", code: 2, said: "are the elements of that array the objects, or is the line one object?"},
+		{inputs: "text", program: ".", code: 2, said: "none of the first 2 lines is JSON"},
+		{inputs: "text", flags: "--format lines", program: ".", code: 4, output: ""},
+		{inputs: "one", flags: "--format csv", program: ".", code: 2, said: "use auto, lines, array or values"},
+	} {
+		out := filepath.Join(dir, fmt.Sprintf("out%d", i))
+		args := []string{"run", "-o", out, "-m", c.program, "--chunk-size", "2"}
+		for input := range strings.FieldsSeq(c.inputs) {
+			args = append(args, "-i", filepath.Join(dir, input))
+		}
+		r := must(t, c.code, append(args, strings.Fields(c.flags)...)...)
+		if c.code == 2 {
+			wantWords(t, r.err.Error(), c.said)
+			continue
+		}
+		wantFile(t, out, c.output)
+		must(t, 0, "verify", "-o", out)
+		verify := []string{"verify", "-o", out}
+		for input := range strings.FieldsSeq(c.inputs) {
+			verify = append(verify, "-i", filepath.Join(dir, input))
+		}
+		must(t, 0, verify...)                                        // as the job read it
+		must(t, c.code, append(args, strings.Fields(c.flags)...)...) // it is done
+		wantWords(t, must(t, 1, append(args, "--format", "values")...).err.Error(), "another plan")
+	}
+}

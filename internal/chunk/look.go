@@ -1,0 +1,399 @@
+package chunk
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A Guess is what the beginning of a stream says about its format.
+type Guess uint8
+
+const (
+	// Nothing: there is nothing but blanks.
+	Nothing Guess = iota
+	// IsLines: lines.
+	IsLines
+	// IsLinesOfArrays: lines, and the first of them holds an array.
+	IsLinesOfArrays
+	// IsArray: an array.
+	IsArray
+	// IsOneLine: one line that is an array, and nothing else. It is an array
+	// of objects, or a line that is an object.
+	IsOneLine
+	// IsValues: values that do not keep to lines.
+	IsValues
+)
+
+// Format is the format that the guess stands for. One line that is an array is
+// an array.
+func (g Guess) Format() Format {
+	switch g {
+	case Nothing, IsLines, IsLinesOfArrays:
+		return Lines
+	case IsArray, IsOneLine:
+		return Array
+	case IsValues:
+		return Values
+	}
+	return Auto
+}
+
+// Look reads the beginning of a stream, at most 1 MiB behind blank lines, and
+// says how its objects are written. It returns an InputError if the stream is
+// in none of the formats.
+func Look(r io.Reader) (Guess, error) {
+	s := NewScanner(r, ScanOptions{Buffer: 16 << 10})
+	if err := s.skipMark(); err != nil {
+		return Nothing, err
+	}
+	return s.look()
+}
+
+// look says how the objects of the stream are written, and consumes nothing
+// but blank lines. It reads no more than it needs to.
+func (s *Scanner) look() (Guess, error) {
+	first, found, err := s.firstToken()
+	if err != nil || !found {
+		return Nothing, err
+	}
+	if first == lookAhead { // blanks without end
+		return IsLines, nil
+	}
+	isArray := s.window()[first] == '['
+	end, whole, err := s.lineEnd(0)
+	if err != nil {
+		return Nothing, err
+	}
+	if whole && s.check.valid(s.window()[:end]) {
+		if !isArray {
+			return IsLines, nil
+		}
+		more, err := s.textBehind(end)
+		if more {
+			return IsLinesOfArrays, err
+		}
+		return IsOneLine, err
+	}
+	if isArray {
+		if is, err := s.opensArray(first); is || err != nil {
+			return IsArray, err
+		}
+	}
+	kept, err := s.sequence(first)
+	if err != nil {
+		return Nothing, err
+	}
+	if kept != notValues {
+		return IsValues, nil
+	}
+	return IsLines, s.someLineIsValid()
+}
+
+// firstToken consumes blank lines and returns the index of the first byte that
+// is not blank; found is false at the end of the stream.
+func (s *Scanner) firstToken() (first int, found bool, err error) {
+	for searched := 0; ; {
+		w := s.seen()
+		n := skipBlanks(w, searched)
+		if last := bytes.LastIndexByte(w[:n], '\n'); last >= 0 { // behind blank lines
+			s.advanceLines(last + 1)
+			searched = 0
+			continue
+		}
+		if n < len(w) || n == lookAhead {
+			return n, true, nil
+		}
+		searched = n
+		if more, err := s.fill(); !more {
+			return 0, false, err
+		}
+	}
+}
+
+// seen is what of the window may be looked at to find out the format.
+func (s *Scanner) seen() []byte {
+	w := s.window()
+	return w[:min(len(w), lookAhead)]
+}
+
+// lineEnd returns where the line ends that index from of the window is in, and
+// whether it ends within the look-ahead.
+func (s *Scanner) lineEnd(from int) (end int, whole bool, err error) {
+	for {
+		w := s.seen()
+		if n := bytes.IndexByte(w[from:], '\n'); n >= 0 {
+			return from + n, true, nil
+		}
+		if from = len(w); from == lookAhead {
+			return from, false, nil
+		}
+		if more, err := s.fill(); !more {
+			return from, true, err
+		}
+	}
+}
+
+// token returns the index of the first byte from index i of the window on that
+// is not blank, and whether a line ends before it; found is false if there is none
+// within the look-ahead.
+func (s *Scanner) token(i int) (at int, behindLine, found bool, err error) {
+	for {
+		w := s.seen()
+		for ; i < len(w); i++ {
+			if !isBlank(w[i]) {
+				return i, behindLine, true, nil
+			}
+			behindLine = behindLine || w[i] == '\n'
+		}
+		if i == lookAhead {
+			return i, behindLine, false, nil
+		}
+		if more, err := s.fill(); !more {
+			return i, behindLine, false, err
+		}
+	}
+}
+
+// textBehind says whether something other than blanks follows from index i of
+// the window on.
+func (s *Scanner) textBehind(i int) (bool, error) {
+	_, _, found, err := s.token(i)
+	return found, err
+}
+
+// opensArray says whether the '[' at index first of the window, in a line that is
+// no value by itself, opens an array whose elements are the objects: it stands
+// alone on its line, or its first element is valid and the line ends where one
+// of an array may end.
+func (s *Scanner) opensArray(first int) (bool, error) {
+	i, behindLine, found, err := s.token(first + 1)
+	if err != nil || !found || behindLine {
+		return err == nil, err
+	}
+	for elements := 0; ; elements++ {
+		end, found, err := s.valueEnd(i)
+		switch {
+		case err != nil:
+			return false, err
+		case found == unfinished:
+			return true, nil
+		case found == invalid && elements == 0:
+			return false, nil
+		case found == invalid:
+			return s.closesLast(first)
+		case bytes.IndexByte(s.seen()[i:end], '\n') >= 0:
+			return true, nil
+		}
+		next, behindLine, more, err := s.token(end)
+		if err != nil || !more {
+			return err == nil, err
+		}
+		c := s.window()[next]
+		if behindLine {
+			return c == ',' || c == ']', nil
+		}
+		if c != ',' {
+			return false, nil
+		}
+		if i, behindLine, more, err = s.token(next + 1); err != nil || !more || behindLine {
+			return err == nil, err
+		}
+	}
+}
+
+// closesLast says whether the array at index first of the window, one of whose
+// elements is not valid, is not closed on its line or is the last there is.
+func (s *Scanner) closesLast(first int) (bool, error) {
+	end, _, err := s.lineEnd(first)
+	if err != nil {
+		return false, err
+	}
+	var e edge
+	n := e.findClose(s.window()[first+1 : end])
+	if n < 0 {
+		return true, nil
+	}
+	more, err := s.textBehind(first + 1 + n + 1)
+	return !more && err == nil, err
+}
+
+// findClose is find, but passes the commas between elements.
+func (e *edge) findClose(b []byte) int {
+	for from := 0; ; {
+		n := e.find(b[from:])
+		if n < 0 || b[from+n] == ']' {
+			if n >= 0 {
+				n += from
+			}
+			return n
+		}
+		from += n + 1
+	}
+}
+
+// kept says how values lie in lines.
+type kept uint8
+
+const (
+	notValues    kept = iota // these are no values
+	oneLine                  // several on one line
+	severalLines             // the first spans lines
+)
+
+// sequence says whether values follow from index i of the window on, one after
+// the other up to the end of a line, or as far as the look-ahead goes.
+func (s *Scanner) sequence(i int) (kept, error) {
+	how := oneLine
+	for count := 0; ; count++ {
+		end, found, err := s.valueEnd(i)
+		if err != nil || found == invalid {
+			return notValues, err
+		}
+		if count == 0 && bytes.IndexByte(s.seen()[i:end], '\n') >= 0 {
+			how = severalLines
+		}
+		if found == unfinished {
+			if count == 0 && how == oneLine {
+				return notValues, nil
+			}
+			return how, nil
+		}
+		next, behindLine, more, err := s.token(end)
+		if err != nil || !more || behindLine {
+			return how, err
+		}
+		if next == end && !separate(s.window()[end-1], s.window()[end]) {
+			return notValues, nil
+		}
+		i = next
+	}
+}
+
+// ending says how a value ends.
+type ending uint8
+
+const (
+	invalid    ending = iota // it is none
+	unfinished               // behind the look-ahead, or the end of the stream cuts it off
+	complete
+)
+
+// valueEnd returns the index behind the value at index i of the window, or that
+// up to which an unfinished one was looked at.
+func (s *Scanner) valueEnd(i int) (end int, how ending, err error) {
+	w := s.seen()
+	if n := s.check.value(w[i:]); n >= 0 && i+n < len(w) {
+		return i + n, complete, nil
+	}
+	d := json.NewDecoder(&ahead{s: s, at: i})
+	var value json.RawMessage
+	err = d.Decode(&value)
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil:
+		return i + int(d.InputOffset()), complete, nil
+	case errors.As(err, &syntax):
+		return i, invalid, nil
+	}
+	return max(i, len(bytes.TrimRight(s.seen(), blanks))), unfinished, s.readErr
+}
+
+// ahead reads the window of a scanner from index at on, as far as the look-ahead goes.
+type ahead struct {
+	s  *Scanner
+	at int
+}
+
+var errLookAhead = errors.New("the look-ahead is used up")
+
+func (a *ahead) Read(b []byte) (int, error) {
+	for {
+		w := a.s.seen()
+		if n := copy(b, w[a.at:]); n > 0 {
+			a.at += n
+			return n, nil
+		}
+		if len(w) == lookAhead {
+			return 0, errLookAhead
+		}
+		if more, err := a.s.fill(); !more {
+			if err == nil {
+				err = io.EOF
+			}
+			return 0, err
+		}
+	}
+}
+
+// someLineIsValid returns an error unless one of the first lines is valid: then
+// these are lines, and a few of them are broken. A line that is indented does
+// not count, because a value that spans lines has such lines.
+func (s *Scanner) someLineIsValid() error {
+	lines := 0
+	for begin := 0; lines < mostBroken; {
+		end, whole, err := s.lineEnd(begin)
+		switch {
+		case err != nil:
+			return err
+		case !whole:
+			lines = max(lines, 1)
+		case end > begin:
+			line := s.window()[begin:end]
+			if !isBlank(line[0]) && s.check.valid(line) {
+				return nil
+			}
+			if skipBlanks(line, 0) < len(line) {
+				lines++
+			}
+		}
+		if begin = end + 1; begin > len(s.seen()) || !whole {
+			break
+		}
+		if begin == len(s.seen()) {
+			if more, err := s.textBehind(begin); !more {
+				if err != nil {
+					return err
+				}
+				break
+			}
+		}
+	}
+	if lines <= 1 {
+		return nil
+	}
+	return inputError("none of the first %d lines is JSON, and they are neither an array nor values that span lines (%s); "+
+		"if the objects are lines, and broken ones are to be dead letters, use --format lines", lines, s.firstProblem())
+}
+
+// mostBroken is how many lines are looked at for one that is valid.
+const mostBroken = 100
+
+// firstProblem says why there are no values at the beginning of the window.
+func (s *Scanner) firstProblem() string {
+	d := json.NewDecoder(&ahead{s: s})
+	for {
+		var value json.RawMessage
+		err := d.Decode(&value)
+		var syntax *json.SyntaxError
+		switch {
+		case errors.As(err, &syntax):
+			before := s.seen()[:max(syntax.Offset-1, 0)]
+			return fmt.Sprintf("line %d, byte %d: %s", s.place.Line+int64(bytes.Count(before, newline)), s.place.Offset+int64(len(before)), err)
+		case err != nil:
+			return "there is no blank between two values"
+		}
+	}
+}
+
+// An InputError says that a stream cannot be cut into objects, or not to its end.
+// Its text is for a person, and says what to do.
+type InputError struct{ problem string }
+
+func (e *InputError) Error() string { return e.problem }
+
+func inputError(format string, args ...any) error {
+	return &InputError{fmt.Sprintf(format, args...)}
+}
