@@ -62,7 +62,7 @@ func runCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), streamsOf(c)) },
 	}
 	flags := c.Flags()
-	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, a JSON array or JSON values, plain, gzip or zstd; may be repeated; - is stdin")
+	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, a JSON array or JSON values, plain, gzip or zstd; in a glob ** is any number of folders; may be repeated, but name a file once; - is stdin")
 	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
 	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (required)")
 	flags.BoolVar(&f.force, "force", false, "replace files in the place of OUTPUT and its dead letters that this job did not write")

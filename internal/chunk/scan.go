@@ -32,7 +32,7 @@ func ParseFormat(word string) (Format, error) {
 		return Auto, nil
 	}
 	if i := slices.Index(formatNames[:], word); i >= 0 {
-		return Format(i), nil //nolint:gosec // there are few
+		return Format(i), nil
 	}
 	return Auto, fmt.Errorf("format %q: use auto, lines, array or values", word)
 }

@@ -15,11 +15,15 @@
 //
 //	data/users.jsonl                      a file
 //	data/*.jsonl                          a glob: its files, sorted by name
+//	data/**/*.jsonl                       a glob: also those in folders below
 //	file:///data/users%2C%20old.jsonl     a file: URL, for names with odd bytes
 //	-  or  stdin:                         standard input, which stands alone
 //
-// A file that is named twice is read once. A directory that a glob matches is
-// passed over. An item may end in ?format=lines, ?format=array or ?format=values
+// A file that is named twice, also under two names, is refused. A glob is one as
+// in shells: a part "**" stands for any number of folders, but for those behind
+// symbolic links, and what begins with a dot is matched only by a part that
+// begins with one. A folder that a glob matches is passed over; one that cannot be
+// read is an error. An item may end in ?format=lines, ?format=array or ?format=values
 // where looking at the content, as package chunk describes it, would go wrong;
 // OpenAs says it for all items. Plain, gzip and zstd are told apart by content,
 // also on stdin.

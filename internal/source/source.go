@@ -113,6 +113,9 @@ func OpenAs(format chunk.Format, spec string, size, bytes int, stdin io.Reader) 
 		s.total += list[i].size
 		s.rereads = s.rereads && list[i].regular && !compressed
 	}
+	if err := once(list); err != nil {
+		return nil, err
+	}
 	if s.oneLine, err = found.settle(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSettings, err)
 	}

@@ -10,8 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -27,6 +27,36 @@ type file struct {
 	regular bool      // it can be opened again and read from any offset
 	size    int64     // bytes; 0 if not regular
 	stdin   io.Reader // not nil: it is standard input
+	inode   inode     // zero for standard input
+}
+
+// inode identifies a file, whatever it is called.
+type inode struct{ device, number uint64 }
+
+func inodeOf(info fs.FileInfo) inode {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return inode{uint64(stat.Dev), uint64(stat.Ino)} //nolint:unconvert // systems differ
+	}
+	return inode{}
+}
+
+// once refuses a list that names a file twice: to read it twice, or once, may
+// both be a surprise.
+func once(list []file) error {
+	seen := make(map[inode]string, len(list))
+	for _, f := range list {
+		if f.inode == (inode{}) {
+			continue
+		}
+		other, ok := seen[f.inode]
+		if ok && other == f.name {
+			return fmt.Errorf("%w: %s is named twice, by itself or by a glob; name it once", ErrSettings, f.word())
+		} else if ok {
+			return fmt.Errorf("%w: %s and %s are the same file; name it once", ErrSettings, (&file{name: other}).word(), f.word())
+		}
+		seen[f.inode] = f.name
+	}
+	return nil
 }
 
 // label names the file in the plan, in the words of a source:
@@ -72,7 +102,6 @@ var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
 // looks whether they are there. Items that name no format have that of the job.
 func expand(spec string, ofJob chunk.Format, stdin io.Reader) ([]file, error) {
 	var list []file
-	seen := make(map[string]bool)
 	items := strings.Split(spec, ",")
 	for _, item := range items {
 		word, format, err := cutFormat(strings.TrimSpace(item), ofJob)
@@ -97,10 +126,7 @@ func expand(spec string, ofJob chunk.Format, stdin io.Reader) ([]file, error) {
 			return nil, fmt.Errorf("%w %q: %w", ErrSettings, word, err)
 		}
 		for _, name := range names {
-			if !seen[name] {
-				seen[name] = true
-				list = append(list, file{name: name, format: format})
-			}
+			list = append(list, file{name: name, format: format})
 		}
 	}
 	return list, nil
@@ -135,20 +161,15 @@ func expandItem(word string) ([]string, error) {
 	} else if !strings.ContainsAny(pattern, "*?[") || pattern == "" {
 		return nil, fmt.Errorf("%w; %s", cause(err), howTo)
 	}
-	found, err := filepath.Glob(pattern)
-	if err != nil {
-		return nil, fmt.Errorf("%w: a glob is made of *, ? and [a-z]", err)
-	}
-	var names []string
-	for _, name := range found {
-		if info, err := os.Stat(name); err != nil || !info.IsDir() { // what is wrong with it will be said later
-			names = append(names, filepath.Clean(name))
-		}
-	}
-	if len(names) == 0 {
+	names, err := glob(pattern)
+	switch {
+	case errors.Is(err, filepath.ErrBadPattern):
+		return nil, fmt.Errorf("%w: a glob is made of *, **, ? and [a-z]", err)
+	case err != nil:
+		return nil, fmt.Errorf("read the folders of the glob: %w; they must be readable for this user", err)
+	case len(names) == 0:
 		return nil, fmt.Errorf("the glob matches no file; %s", howTo)
 	}
-	slices.Sort(names)
 	return names, nil
 }
 
@@ -237,7 +258,9 @@ func (f *file) examine(found *formats) (compressed bool, err error) {
 		return refuse(fmt.Errorf("%w; %s", cause(err), howTo))
 	case info.IsDir():
 		return refuse(fmt.Errorf("it is a directory; name its files, as in %q", filepath.Join(f.name, "*.jsonl")))
-	case !info.Mode().IsRegular():
+	}
+	f.inode = inodeOf(info)
+	if !info.Mode().IsRegular() {
 		return false, nil
 	}
 	f.regular, f.size = true, info.Size()

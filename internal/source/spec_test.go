@@ -74,6 +74,28 @@ func TestOpen_errors(t *testing.T) {
 	}
 }
 
+func TestOpen_sameFileTwice(t *testing.T) {
+	t.Parallel()
+	folder := write(t, "a.jsonl", "1\n", "b,c.jsonl", "1\n", "x/a.jsonl", "2\n")
+	in := func(name string) string { return filepath.Join(folder, name) }
+	if err := errors.Join(os.Symlink("a.jsonl", in("soft")), os.Link(in("a.jsonl"), in("hard"))); err != nil {
+		t.Fatal(err)
+	}
+	for spec, want := range map[string]string{
+		in("a.jsonl") + "," + in("a.jsonl"):                      in("a.jsonl") + " is named twice",
+		in("a.jsonl") + "," + folder + "/x/../a.jsonl":           in("a.jsonl") + " is named twice",
+		in("a.jsonl") + "," + folder + "/*":                      in("a.jsonl") + " is named twice, by itself or by a glob",
+		in("a.jsonl") + "?format=lines," + in("soft"):            in("a.jsonl") + " and " + in("soft") + " are the same file",
+		in("hard") + "," + in("x/a.jsonl") + "," + in("a.jsonl"): in("hard") + " and " + in("a.jsonl") + " are the same file",
+		folder + "/[hs]*": in("hard") + " and " + in("soft") + " are the same file",
+		in("b?c.jsonl") + ",file:" + in("b%2Cc.jsonl"): "%2Cc.jsonl is named twice",
+	} {
+		if s, err := Open(spec, 100, 100, nil); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "name it once") {
+			t.Errorf("%s: %v, %v, want %q", spec, s, err, want)
+		}
+	}
+}
+
 func TestOpen_unreadable(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(write(t, "secret", "1\n"), "secret")
@@ -97,27 +119,28 @@ func TestOpen_names(t *testing.T) {
 		"odd, name.jsonl", "", "set[1].jsonl", "", "100%.jsonl", "", "-", "", "stdin", "", "é ü.jsonl", "", "file:x", "", "\xff", "", "q?format=lines", "")
 	t.Chdir(folder)
 	for spec, want := range map[string]string{
-		"data/a.jsonl": "data/a.jsonl",
-		"./data//b.jsonl, data/../data/b.jsonl,data/a.jsonl": "data/b.jsonl,data/a.jsonl",
-		"data/*.jsonl":               "data/a.jsonl,data/b.jsonl", // sorted; not the directory d.jsonl
-		"data/b.jsonl,data/*":        "data/b.jsonl,data/a.jsonl,data/c.json",
-		"*/a.jsonl":                  "data/a.jsonl,more/a.jsonl",
-		"file:data/*.jsonl":          "data/a.jsonl,data/b.jsonl",
-		"file:d%61ta/[b].jsonl":      "data/b.jsonl",
-		"file:odd%2C%20name.jsonl":   "file:odd%2C%20name.jsonl",
-		"odd*":                       "file:odd%2C%20name.jsonl",
-		"set[1].jsonl":               "file:set%5B1].jsonl", // it is there: no glob
-		"file:set%5B1%5D.jsonl":      "file:set%5B1].jsonl",
-		"file:set%5B1].*":            "file:set%5B1].jsonl",
-		"100%.jsonl":                 "file:100%25.jsonl",
-		"./-":                        "file:-",
-		"stdin":                      "file:stdin",
-		"file:file:x":                "file:file:x",
-		"é ü.jsonl":                  "é ü.jsonl",
-		"file:%FF":                   "file:%FF",
-		"file:q%3Fformat=lines":      "file:q%3Fformat=lines",
-		"file://" + folder + "/data": "",
-		"data/a.jsonl?format=array":  "data/a.jsonl?format=array",
+		"data/a.jsonl":                          "data/a.jsonl",
+		"./data//b.jsonl, data/../data/a.jsonl": "data/b.jsonl,data/a.jsonl",
+		"data/*.jsonl":                          "data/a.jsonl,data/b.jsonl", // sorted; not the directory d.jsonl
+		"data/b.jsonl,data/[^b]*":               "data/b.jsonl,data/a.jsonl,data/c.json",
+		"data/**":                               "data/a.jsonl,data/b.jsonl,data/c.json,data/d.jsonl/x",
+		"*/a.jsonl":                             "data/a.jsonl,more/a.jsonl",
+		"file:data/*.jsonl":                     "data/a.jsonl,data/b.jsonl",
+		"file:d%61ta/[b].jsonl":                 "data/b.jsonl",
+		"file:odd%2C%20name.jsonl":              "file:odd%2C%20name.jsonl",
+		"odd*":                                  "file:odd%2C%20name.jsonl",
+		"set[1].jsonl":                          "file:set%5B1].jsonl", // it is there: no glob
+		"file:set%5B1%5D.jsonl":                 "file:set%5B1].jsonl",
+		"file:set%5B1].*":                       "file:set%5B1].jsonl",
+		"100%.jsonl":                            "file:100%25.jsonl",
+		"./-":                                   "file:-",
+		"stdin":                                 "file:stdin",
+		"file:file:x":                           "file:file:x",
+		"é ü.jsonl":                             "é ü.jsonl",
+		"file:%FF":                              "file:%FF",
+		"file:q%3Fformat=lines":                 "file:q%3Fformat=lines",
+		"file://" + folder + "/data":            "",
+		"data/a.jsonl?format=array":             "data/a.jsonl?format=array",
 	} {
 		s, err := Open(spec, 100, 100, nil)
 		if want == "" {
