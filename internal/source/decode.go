@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -66,7 +65,8 @@ const zstdWindow = 128 << 20
 // decode returns the content of r: r itself or what is packed in it, all
 // members of a gzip file and all frames of a zstd file.
 func decode(r io.Reader) (io.ReadCloser, error) {
-	buffered := bufio.NewReaderSize(r, 64<<10)
+	counted := &counter{r: r}
+	buffered := bufio.NewReaderSize(counted, 64<<10)
 	kind, name, more := compressionOf(nil)
 	for n := 1; more; n++ { // no more than needed: a slow stdin may not have it yet
 		head, err := buffered.Peek(n)
@@ -78,7 +78,7 @@ func decode(r io.Reader) (io.ReadCloser, error) {
 	}
 	switch kind {
 	case gzipped:
-		z, err := gzip.NewReader(buffered)
+		z, err := newMembers(buffered, counted)
 		return decoder{z, name}, wrapDecode(name, err)
 	case zstandard:
 		// With a concurrency of 1 the decoder starts no goroutines.
@@ -116,6 +116,10 @@ func wrapDecode(name string, err error) error {
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%s data is cut off: %w", name, err)
+	case errors.Is(err, errBehind):
+		return fmt.Errorf("%s data %w", name, err)
+	case errors.Is(err, zstd.ErrMagicMismatch):
+		return fmt.Errorf("%s data is followed by something else, or damaged: %w", name, err)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return fmt.Errorf("%s data needs more than %d MiB of memory; pack it without --long or --ultra: %w", name, zstdWindow>>20, err)
 	}

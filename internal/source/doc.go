@@ -26,7 +26,7 @@
 // read is an error. An item may end in ?format=lines, ?format=array or ?format=values
 // where looking at the content, as package chunk describes it, would go wrong;
 // OpenAs says it for all items. Plain, gzip and zstd are told apart by content,
-// also on stdin.
+// also on stdin; zeros may follow gzip.
 //
 // A file with nothing but one array on one line is an array of objects or one
 // object. The other files decide, once for the source; if they contradict each

@@ -1,8 +1,10 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,21 +21,29 @@ func TestSource_damagedCompression(t *testing.T) {
 	lines := numbers(0, 100_000, "{\"n\":%d}\n")
 	flip := func(s string, i int) string { return s[:i] + string(s[i]^0xff) + s[i+1:] }
 	g, z := gz(lines), zst(t, lines)
+	behind := fmt.Sprintf("gzip data is followed by something else: it ends with byte %d, and ", len(g))
+	named := namedGzip(t, "a-long-name.jsonl", lines)
 	for name, c := range map[string]struct {
 		content, want string
 		is            error
 	}{
-		"gzip cut off":                {g[:len(g)/2], "gzip data is cut off", io.ErrUnexpectedEOF},
-		"gzip without its last byte":  {g[:len(g)-1], "gzip data is cut off", io.ErrUnexpectedEOF},
-		"gzip cut off in the header":  {g[:5], "gzip data is cut off", io.ErrUnexpectedEOF},
-		"gzip with a wrong checksum":  {flip(g, len(g)-8), "gzip data is damaged", gzip.ErrChecksum},
-		"gzip, second member cut off": {g + g[:len(g)/2], "gzip data is cut off", io.ErrUnexpectedEOF},
-		"gzip, text behind it":        {g + "text text text", "gzip data is damaged", gzip.ErrHeader},
-		"zstd cut off":                {z[:len(z)/2], "zstd data is cut off", io.ErrUnexpectedEOF},
-		"zstd without its last byte":  {z[:len(z)-1], "zstd data is cut off", io.ErrUnexpectedEOF},
-		"zstd with a wrong checksum":  {flip(z, len(z)-1), "zstd data is damaged", zstd.ErrCRCMismatch},
-		"zstd, text behind it":        {z + "text text text", "zstd data is damaged", zstd.ErrMagicMismatch},
-		"xz":                          {"\xfd7zXZ\x00rest", "xz is not supported", nil},
+		"gzip cut off":                 {g[:len(g)/2], "gzip data is cut off", io.ErrUnexpectedEOF},
+		"gzip without its last byte":   {g[:len(g)-1], "gzip data is cut off", io.ErrUnexpectedEOF},
+		"gzip cut off in the header":   {g[:5], "gzip data is cut off", io.ErrUnexpectedEOF},
+		"gzip with a wrong checksum":   {flip(g, len(g)-8), "gzip data is damaged", gzip.ErrChecksum},
+		"gzip, second member cut off":  {g + g[:len(g)/2], "gzip data is cut off", io.ErrUnexpectedEOF},
+		"gzip cut off in its name":     {named[:15], "gzip data is cut off", io.ErrUnexpectedEOF},
+		"gzip, second cut off in name": {g + named[:15], "gzip data is cut off", io.ErrUnexpectedEOF},
+		"gzip, second cut off at once": {g + g[:1], "gzip data is cut off", io.ErrUnexpectedEOF},
+		"gzip, text behind it":         {g + "text text text", behind, errBehind},
+		"gzip, a little behind it":     {g + "x\n", behind, errBehind},
+		"gzip, zeros and text":         {g + "\x00\x00x", behind, errBehind},
+		"gzip, zeros and gzip":         {g + "\x00\x00" + g, behind, errBehind},
+		"zstd cut off":                 {z[:len(z)/2], "zstd data is cut off", io.ErrUnexpectedEOF},
+		"zstd without its last byte":   {z[:len(z)-1], "zstd data is cut off", io.ErrUnexpectedEOF},
+		"zstd with a wrong checksum":   {flip(z, len(z)-1), "zstd data is damaged", zstd.ErrCRCMismatch},
+		"zstd, text behind it":         {z + "text text text", "zstd data is followed by something else, or damaged", zstd.ErrMagicMismatch},
+		"xz":                           {"\xfd7zXZ\x00rest", "xz is not supported", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,6 +65,21 @@ func TestSource_damagedCompression(t *testing.T) {
 			}
 		})
 	}
+}
+
+// namedGzip is gzip that has the name of its file in it, as the program makes it.
+func namedGzip(t *testing.T, name, content string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Name = name
+	if _, err := io.WriteString(w, content); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
 
 func TestSource_readErrors(t *testing.T) {

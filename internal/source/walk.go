@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -64,6 +65,9 @@ func (w *walk) name(err error) error {
 	at := w.at
 	if w.scanner != nil {
 		at = w.scanner.Place()
+	}
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the file ends too early: %w", io.ErrUnexpectedEOF) // nobody may take it for the end of the source
 	}
 	return fmt.Errorf("read %s, line %d, byte %d: %w", w.list[w.at.File].word(), max(at.Line, 1), at.Offset, err)
 }
