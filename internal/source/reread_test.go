@@ -167,6 +167,9 @@ func TestSource_properties(t *testing.T) {
 			if rapid.Bool().Draw(t, "array") {
 				content = "[" + strings.Join(lines, " ,\n") + "]\n"
 			}
+			if rapid.Bool().Draw(t, "values") {
+				content = strings.NewReplacer("\n", " ", "{", "{\n ", "[", "[\n ").Replace(content)
+			}
 			path := filepath.Join(folder, strconv.Itoa(i))
 			if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 				t.Fatal(err)

@@ -122,6 +122,7 @@ func TestSource_everyKindOfFile(t *testing.T) {
 		half := len(lines) / 2 // in the middle of a line
 		for name, content := range map[string]string{
 			"lines": lines, "no last line break": strings.TrimSuffix(lines, "\n"), "CRLF and mark": "\ufeff" + strings.ReplaceAll(lines, "\n", "\r\n"),
+			"values": strings.ReplaceAll(strings.TrimSuffix(lines, "\n"), "\n", " "), "values side by side": strings.ReplaceAll(lines, "\n", ""),
 			"array": array, "gzip": gz(lines), "gzip members": gz(lines[:half], "", lines[half:]), "gzip array": gz(array), "gzip and zeros": gz(lines) + strings.Repeat("\x00", 1000), "gzip members and a zero": gz(lines[:half], lines[half:], "") + "\x00",
 			"zstd": zst(t, lines), "zstd frames": zst(t, lines[:half], lines[half:]), "zstd array": zst(t, array),
 			"zstd behind a frame to skip": "\x5a\x2a\x4d\x18\x03\x00\x00\x00abc" + zst(t, lines),
