@@ -2,10 +2,27 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// TestRunOtherFormat: where a job fails because of its format, the error says how to run it with another one.
+func TestRunOtherFormat(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in, out := write(t, filepath.Join(dir, "in"), "[\n1\n]\n[2]\n"), filepath.Join(dir, "out")
+	args := []string{"run", "-i", in, "-o", out, "-m", "."}
+	wantWords(t, must(t, 1, args...).err.Error(), "line 4, byte 6: text follows the end of the array", "remove "+out+".chunkline")
+	args = append(args, "--format", "values")
+	wantWords(t, must(t, 1, args...).err.Error(), "another plan")
+	if err := os.RemoveAll(out + ".chunkline"); err != nil {
+		t.Fatal(err)
+	}
+	must(t, 0, args...)
+	wantFile(t, out, "[1]\n[2]\n")
+}
 
 // TestRunFormats: what the objects of an input are, and what is said where that is not certain.
 func TestRunFormats(t *testing.T) {

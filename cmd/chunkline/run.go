@@ -181,6 +181,9 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		<-said
 	}
 	interrupted := errors.Is(err, fetcher.ErrUnfinished)
+	if _, ok := errors.AsType[*chunk.InputError](err); ok { // the format is part of the plan, to which the folder is bound
+		return fmt.Errorf("%w (before you run it with another --format, remove %s)", err, workFolder(f.output))
+	}
 	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted {
 		return err
 	}
