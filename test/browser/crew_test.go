@@ -43,7 +43,7 @@ func startCrew(t *testing.T, nats string, n int, hold time.Duration) {
 	crew := make([]*extra, n)
 	service := bus.Service{Name: "crew", Hidden: true}
 	for i := range crew {
-		crew[i] = &extra{bus: b, hold: hold, self: bus.Mapper{ID: fmt.Sprintf("%s%04d", b.ID(), i), Name: fmt.Sprintf("mapper-%04d", i), Version: "1.4.2"}}
+		crew[i] = &extra{bus: b, hold: hold, self: bus.Mapper{ID: fmt.Sprintf("%s%04d", b.ID(), i), Name: fmt.Sprintf("mapper-%04d", i), Version: "1.4.2", Transform: "users"}}
 		service.Endpoints = append(service.Endpoints, bus.Endpoint{Verb: bus.VerbMapper(crew[i].self.ID), Handle: answer})
 	}
 	stop, err := b.Serve(service)

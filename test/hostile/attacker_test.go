@@ -157,7 +157,7 @@ func (a *attacker) ask(verb string, m bus.Message) bus.Message {
 }
 
 // self is the attacker as a mapper.
-var self = bus.Mapper{ID: "ATTACKER", Name: "attacker"}
+var self = bus.Mapper{ID: "ATTACKER", Name: "attacker", Transform: "harm"}
 
 // lease gets a chunk as a mapper does: on an open bus everybody is one.
 func (a *attacker) lease() bus.Work {

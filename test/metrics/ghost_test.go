@@ -25,7 +25,7 @@ type ghost struct {
 func (j *job) ghost(name string) *ghost {
 	j.t.Helper()
 	b := j.connect(bus.RoleMapper)
-	g := &ghost{t: j.t, bus: b, self: bus.Mapper{ID: b.ID(), Name: name, Version: "ghost"}}
+	g := &ghost{t: j.t, bus: b, self: bus.Mapper{ID: b.ID(), Name: name, Version: "ghost", Transform: "ghost"}}
 	stop, err := b.Serve(bus.Service{Name: "mapper", Version: "0.0.0", Hidden: true, Endpoints: []bus.Endpoint{{
 		Verb: bus.VerbMapper(b.ID()), Handle: func(r *bus.Request) { _ = r.Reply(bus.OrderAnswer{}.Encode()) },
 	}}})

@@ -17,14 +17,15 @@ import (
 
 // TestMain is also the program that maps: the mappers are told to run
 //
-//	exec:TEST_BINARY map HOW POISON FILE
+//	exec:TEST_BINARY map
 //
 // which maps users as the transform of that name does, and does itself or its
-// mapper harm, HOW, when it meets an object that contains POISON. It notes each
-// such meeting in FILE, one byte each.
+// mapper harm, HARM_HOW, when it meets an object that contains HARM_POISON. It notes
+// each such meeting in HARM_NOTE, one byte each. They are variables, so that all
+// mappers have the same transform, although the harm differs and the file grows.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 5 && os.Args[1] == "map" {
-		if err := mapUsers(os.Args[2], os.Args[3], os.Args[4]); err != nil {
+	if len(os.Args) == 2 && os.Args[1] == "map" {
+		if err := mapUsers(os.Getenv(howVariable), os.Getenv(poisonVariable), os.Getenv(noteVariable)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -32,6 +33,12 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(proc.Main(m, ""))
 }
+
+const (
+	howVariable    = "HARM_HOW"
+	poisonVariable = "HARM_POISON"
+	noteVariable   = "HARM_NOTE"
+)
 
 func mapUsers(how, poison, file string) error {
 	spec, err := transform.Parse("users")

@@ -58,11 +58,11 @@ func (j *job) mapper(label, how, poison, touched string, env ...string) {
 	if err != nil {
 		j.T.Fatal(err)
 	}
-	command, err := json.Marshal([]string{self, "map", how, poison, touched})
+	command, err := json.Marshal([]string{self, "map"})
 	if err != nil {
 		j.T.Fatal(err)
 	}
-	j.mappers = append(j.mappers, j.Mapper(label, "exec:"+string(command), append(env, "WORKERS=1", "VERSION=v9.1")...))
+	j.mappers = append(j.mappers, j.Mapper(label, "exec:"+string(command), append(env, "WORKERS=1", "VERSION=v9.1", howVariable+"="+how, poisonVariable+"="+poison, noteVariable+"="+touched)...))
 }
 
 // run starts mappers again that have died, until the job is done.

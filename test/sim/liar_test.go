@@ -36,7 +36,7 @@ func (c *crew) launchLiar(name string) *role {
 	return c.launch(name, func(b *bus.Bus, _ zerolog.Logger) (func(context.Context) error, func() error) {
 		l := &liar{
 			c: c, bus: b, dice: c.s.dice(uint64(len(c.roles)), "liar", name),
-			self: bus.Mapper{ID: b.ID(), Name: name, Version: "lies"},
+			self: bus.Mapper{ID: b.ID(), Name: name, Version: "lies", Transform: "lies"},
 		}
 		return l.run, func() error { return nil }
 	})
