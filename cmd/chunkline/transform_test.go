@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -121,4 +122,26 @@ func TestRunWithArgs(t *testing.T) {
 	must(t, 0, "dead", "retry", "-o", out, "-f", program, "--arg", "tag", "z", "--argjson", "fail", "false")
 	wantFile(t, out, "[\"x\",1]\n[\"z\",2]\n")
 	must(t, 2, "dead", "retry", "-o", out, "-m", ".", "-m", ".")
+}
+
+// TestRunBudget: an object that would have taken all memory or all stack of run
+// is a dead letter that names the budget, and the job ends; it ended run.
+func TestRunBudget(t *testing.T) {
+	t.Parallel()
+	var objects, want strings.Builder
+	for id := range 250 {
+		if id != 157 {
+			fmt.Fprintf(&want, "%d\n", id)
+		}
+		fmt.Fprintf(&objects, "{\"id\":%d}\n", id)
+	}
+	for _, program := range []string{`[range(2000000000)] | length`, `def f: [f]; f`, `reduce range(5000000) as $i (1; [.]) | tojson | length`, `"x" * 2000000000`} {
+		dir := t.TempDir()
+		in, out := write(t, dir+"/in.jsonl", objects.String()), dir+"/out.jsonl"
+		must(t, 4, "run", "-i", in, "-o", out, "-t", "jq?memory=16MiB:if .id == 157 then "+program+" else .id end")
+		wantFile(t, out, want.String())
+		if dead := must(t, 0, "dead", "list", "-o", out).stdout; !strings.Contains(dead, `"ordinal":157`) || !strings.Contains(dead, "16 MiB of memory") {
+			t.Errorf("%s: dead letters: %s", program, dead)
+		}
+	}
 }

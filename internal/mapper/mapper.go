@@ -91,6 +91,10 @@ type Mapper struct {
 	drainOnce sync.Once
 }
 
+// InProcess makes jq programs run in this process, for tests in simulated
+// time. It is called before Run.
+func (m *Mapper) InProcess() { m.spec.InProcess = true }
+
 // New makes a mapper. It does not own the bus.
 func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	if err := cfg.Validate(); err != nil {

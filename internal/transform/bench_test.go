@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Each measures Run over chunks of 100 objects by one worker.
@@ -15,16 +16,20 @@ const (
 
 func benchmarkRun(b *testing.B, spec, object string) {
 	b.Helper()
+	benchmark(b, mustNew(b, spec), object)
+}
+
+func benchmark(b *testing.B, tr Transform, object string) {
+	b.Helper()
 	var objects []string
 	for i := range 100 {
 		objects = append(objects, fmt.Sprintf(object, i))
 	}
 	chunk := body(objects...)
-	tr := mustNew(b, spec)
 	b.SetBytes(int64(len(chunk)))
 	b.ReportAllocs()
 	for b.Loop() {
-		out, err := Run(b.Context(), tr, chunk, nil, Options{})
+		out, err := Run(b.Context(), tr, chunk, nil, Options{Timeout: 5 * time.Minute})
 		if err != nil || len(out.Failed) > 0 || strings.Count(string(out.Lines), "\n") != 100 {
 			b.Fatal(err, out.Failed)
 		}
@@ -36,3 +41,30 @@ func BenchmarkIdentity(b *testing.B) { benchmarkRun(b, "identity", benchUser) }
 func BenchmarkUsers(b *testing.B)    { benchmarkRun(b, "users", benchUser) }
 func BenchmarkJQ(b *testing.B)       { benchmarkRun(b, "jq:{name, country}", benchCity) }
 func BenchmarkExecCat(b *testing.B)  { benchmarkRun(b, "exec:cat", benchUser) }
+
+// BenchmarkJQPrograms sets a process for jq beside the same engine in this
+// process, which has no budget: small and large programs and objects.
+func BenchmarkJQPrograms(b *testing.B) {
+	for _, c := range []struct{ name, program, object string }{
+		{"pick", `{name, country}`, benchCity},
+		{"text", `{id: .uuid, name: (.fn + " " + .ln)}`, benchUser},
+		{"entries", `with_entries(select(.value | type == "string")) | .n = ([range(20)] | add)`, benchUser},
+		{"large", `.friends[0]`, `{"n":%d,"friends":["` + strings.Repeat("x", 4000) + `"]}`},
+	} {
+		for _, where := range []string{"process", "here"} {
+			b.Run(c.name+"/"+where, func(b *testing.B) {
+				spec, err := Parse("jq:" + c.program)
+				if err != nil {
+					b.Fatal(err)
+				}
+				spec.InProcess = where == "here"
+				tr, err := spec.New()
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer tr.Close()
+				benchmark(b, tr, c.object)
+			})
+		}
+	}
+}

@@ -28,9 +28,19 @@
 // program that asks for them is refused. Values for it ($NAME) are part of the
 // setting, see [JQSpec].
 //
-// Time is watched between the steps of a program, not within one; neither is
-// the memory of intermediate values bounded. A program that exhausts memory
-// ends the mapper, and the fetcher's careful mode then finds the object.
+// # jq: the budget
+//
+// The program runs in a process of its own, one for each worker: this program,
+// started again, with limits of memory and stack. It is sent many objects at a
+// time. An object for which it exceeds a limit ends that process, and no other.
+// The objects that were on their way are then asked one by one, and an object
+// is blamed only by a process that has seen no other. The budget of memory is
+// 256 MiB, or what memory= of the setting says, and at least 64 bytes for each
+// byte of the object.
+//
+// The time of an object ends a step of a program, too: the process is killed.
+// On macOS the memory is looked at a hundred times a second, so that a step
+// that takes much at once can take more.
 //
 // # exec: the rules for the program
 //

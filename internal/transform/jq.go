@@ -1,12 +1,10 @@
 package transform
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"strings"
 	"unicode/utf8"
@@ -20,8 +18,9 @@ import (
 // encoder recurses, and a stack that overflows ends the process.
 const maxDepth = 10_000
 
-// jq runs a jq program on each object. See the package comment for how it
-// differs from the jq of the shell.
+// jq runs a jq program on each object, in this process: it is what a process
+// for jq runs. See the package comment for how it differs from the jq of the
+// shell.
 type jq struct {
 	code   *gojq.Code
 	values []any // of the variables that code was compiled with
@@ -30,15 +29,20 @@ type jq struct {
 
 // parseJQ reads what follows "jq" in a setting: values, if any, and a program.
 func parseJQ(rest string) (func(Spec) Transform, error) {
-	values, program, err := splitJQ(rest)
+	settings, program, err := splitJQ(rest)
 	if err != nil {
 		return nil, err
 	}
-	code, err := compileJQ(program, values.names)
+	code, err := compileJQ(program, settings.names)
 	if err != nil {
 		return nil, err
 	}
-	return func(Spec) Transform { return &jq{code: code, values: values.values, limit: chunk.MaxObject} }, nil
+	return func(s Spec) Transform {
+		if s.InProcess {
+			return &jq{code: code, values: settings.values, limit: chunk.MaxObject}
+		}
+		return newJQProcess(rest, settings.memory)
+	}, nil
 }
 
 // compileJQ compiles a program. It has no environment, no module loader and no
@@ -112,6 +116,9 @@ func (j *jq) Map(ctx context.Context, object, dst []byte) (out []byte, err error
 			return dst, fmt.Errorf("jq: encode output: %w", err)
 		}
 		out = append(append(out, text...), '\n')
+		if len(out)-len(dst) > j.limit+1 { // escapes can make a text longer than it was measured
+			return dst, tooLarge(j.limit)
+		}
 	}
 }
 
@@ -124,21 +131,6 @@ func explain(ctx context.Context, err error) error {
 		return fmt.Errorf("jq: the program called halt on this object: %w", err)
 	}
 	return fmt.Errorf("jq: %w", err)
-}
-
-// decode reads one JSON value into what gojq works on. Numbers keep their
-// digits until they are calculated with.
-func decode(object []byte) (any, error) {
-	decoder := json.NewDecoder(bytes.NewReader(object))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		return nil, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one value")
-	}
-	return value, nil
 }
 
 // measure refuses a value that is nested too deep, or whose text has more than

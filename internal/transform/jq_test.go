@@ -133,13 +133,13 @@ func TestJQEndless(t *testing.T) {
 func TestJQEndlessOutput(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{
-		`repeat(.)`, `"x" * 1000000`, `reduce range(60) as $i (1; [., .])`, `reduce range(60) as $i ([]; {a: ., b: .})`,
+		`repeat(.)`, `"x" * 1000000`, `"\u0001" * 60000`, `reduce range(60) as $i (1; [., .])`, `reduce range(60) as $i ([]; {a: ., b: .})`,
 	} {
-		j := mustNew(t, "jq:"+program).(*jq)
-		if j.limit != chunk.MaxObject {
-			t.Errorf("limit %d, want %d", j.limit, chunk.MaxObject)
+		j := mustNew(t, "jq:"+program).(*jqProcess)
+		if j.hello.Limit != chunk.MaxObject {
+			t.Errorf("limit %d, want %d", j.hello.Limit, chunk.MaxObject)
 		}
-		j.limit = 1 << 16
+		j.hello.Limit = 1 << 16
 		wantFailed(t, mustRun(t, j, body(`"ab"`), nil, Options{}), 0, "larger than 65536 bytes")
 	}
 }

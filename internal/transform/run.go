@@ -69,8 +69,19 @@ type supervised interface {
 	Chunker
 	confirm(ctx context.Context) error // that nothing followed the last answer; Run calls it after each Map
 	strict(level int)                  // this chunk is done again, for the level-th time: look twice at every answer
-	abort()                            // forget the chunk, kill the process
+	aborter                            // forget the chunk, kill the process
 }
+
+// A batcher is a transform that can work ahead: it is told which objects it
+// will be asked for, in order, before the first. Map may all the same be asked
+// for one of them again, or for another one.
+type batcher interface {
+	ahead(objects [][]byte, timeout time.Duration)
+}
+
+// An aborter keeps something running that the end of a chunk in the middle
+// would leave in disorder.
+type aborter interface{ abort() }
 
 // A faultError is the failure of a process, not the answer of one: the object gets
 // one more try in a fresh process.
@@ -111,8 +122,8 @@ func Run(ctx context.Context, t Transform, body []byte, skip []chunk.Flaw, o Opt
 	if err == nil {
 		return out, nil
 	}
-	if r.child != nil {
-		r.child.abort()
+	if t, ok := t.(aborter); ok {
+		t.abort()
 	}
 	if ctx.Err() != nil {
 		return Output{}, ctx.Err()
@@ -180,6 +191,9 @@ func (r *run) pass(ctx context.Context, level int) (Output, error) {
 	if level > 0 {
 		r.child.strict(level)
 	}
+	if b, ok := r.t.(batcher); ok && r.before == nil {
+		b.ahead(r.unskipped(), r.timeout)
+	}
 	skip := r.skip
 	for i, object := range chunk.Objects(r.body) {
 		if len(skip) > 0 && skip[0].Index == i {
@@ -216,6 +230,21 @@ func (r *run) pass(ctx context.Context, level int) (Output, error) {
 		}
 	}
 	return out, nil
+}
+
+// unskipped returns the objects that are mapped.
+func (r *run) unskipped() [][]byte {
+	objects := make([][]byte, 0, r.objects)
+	skip := r.skip
+	for i, object := range chunk.Objects(r.body) {
+		for len(skip) > 0 && skip[0].Index < i {
+			skip = skip[1:]
+		}
+		if len(skip) == 0 || skip[0].Index != i {
+			objects = append(objects, object)
+		}
+	}
+	return objects
 }
 
 func (o *Output) fail(index int, reason string) {

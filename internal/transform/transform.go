@@ -50,6 +50,10 @@ type Spec struct {
 	// os.Stderr.
 	Stderr io.Writer
 
+	// InProcess makes jq programs run in this process, for tests in simulated
+	// time. An object can then take this process down.
+	InProcess bool
+
 	text  string
 	files string // mark of the files that an exec command names
 	build func(Spec) Transform

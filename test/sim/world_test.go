@@ -199,6 +199,7 @@ func (w *world) launchMapper(name, transform string, change func(*mapper.Config)
 			w.t.Fatal(err)
 		}
 		m.Trace(w.tracer)
+		m.InProcess()
 		return m.Run, m.Ready
 	})
 }

@@ -1,0 +1,28 @@
+package transform
+
+import (
+	"fmt"
+	"os"
+	"runtime/metrics"
+	"time"
+)
+
+// selfPath is what starts this program again.
+func selfPath() (string, error) { return os.Executable() }
+
+// limitMemory ends this process when it takes more than the given bytes. The
+// kernel has no limit for that here, so it is looked at a hundred times a
+// second; what is taken in between comes on top.
+func limitMemory(most int) error {
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	go func() {
+		for range time.Tick(10 * time.Millisecond) {
+			metrics.Read(sample)
+			if has := sample[0].Value.Uint64() - sample[1].Value.Uint64(); has > uint64(most) {
+				fmt.Fprintf(os.Stderr, "out of memory: %d bytes\n", has)
+				os.Exit(2) //nolint:forbidigo // this is the end of a process for jq
+			}
+		}
+	}()
+	return nil
+}
