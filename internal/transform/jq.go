@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
@@ -53,7 +55,8 @@ func compileJQ(program string, variables []string) (*gojq.Code, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not a jq program: %w%s", err, position(program, err))
 	}
-	environment := false // gojq loads it only for a program that has $ENV or env
+	query.FuncDefs = append(slices.Clone(ownDefs()), query.FuncDefs...) // those of the program hide ours
+	environment := false                                                // gojq loads it only for a program that has $ENV or env
 	code, err := gojq.Compile(query, gojq.WithVariables(variables), gojq.WithEnvironLoader(func() []string {
 		environment = true
 		return nil
@@ -69,6 +72,20 @@ func compileJQ(program string, variables []string) (*gojq.Code, error) {
 	}
 	return code, nil
 }
+
+// ownDefs are functions of jq that the library defines in a way that copies all
+// there is at each step. Others that do, the program's own among them, cannot
+// be mended from outside; docs/jq.md says which.
+var ownDefs = sync.OnceValue(func() []*gojq.FuncDef {
+	query, err := gojq.Parse(`
+		def INDEX(stream; idx_expr): [stream as $row | {($row | idx_expr | tostring): $row}] | add // {};
+		def INDEX(idx_expr): INDEX(.[]; idx_expr);
+		.`)
+	if err != nil {
+		panic(err) // it is a constant
+	}
+	return query.FuncDefs
+})
 
 // position says where in program a syntax error is, counting from 1.
 func position(program string, err error) string {
