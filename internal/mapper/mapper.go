@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/transform"
 )
 
 // Config is the mapper's settings.
@@ -87,13 +89,15 @@ type Mapper struct {
 	peers   *peers
 	drill   *drill // nil, but to practise updates
 
+	inProcess bool // jq programs run in this process
+
 	drain     chan struct{} // closed when the fetcher asks to drain
 	drainOnce sync.Once
 }
 
 // InProcess makes jq programs run in this process, for tests in simulated
 // time. It is called before Run.
-func (m *Mapper) InProcess() { m.spec.InProcess = true }
+func (m *Mapper) InProcess() { m.inProcess = true }
 
 // New makes a mapper. It does not own the bus.
 func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
@@ -108,9 +112,13 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	cfg.Name = cmp.Or(cfg.Name, app.Hostname())
 	jitter := fnv.New64a()
 	_, _ = io.WriteString(jitter, b.ID()) // never fails
-	first, err := firstTask(cfg, b.ID())
-	if err != nil {
-		return nil, err
+	first := &task{self: bus.Mapper{ID: b.ID(), Name: cfg.Name, Version: cfg.Version, Declared: cfg.declared}}
+	if cfg.Transform = strings.TrimSpace(cfg.Transform); cfg.Transform != "" {
+		var err error
+		if first.spec, err = transform.Parse(cfg.Transform); err != nil {
+			return nil, app.Usage("TRANSFORM=%q: %w", cfg.Transform, err)
+		}
+		first.self.Transform = first.spec.Identity()
 	}
 	m := &Mapper{
 		cfg: cfg, id: b.ID(), bus: b, state: newState(), jitter: jitter.Sum64(), metrics: newMeters(cfg.Version),

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/transform"
 )
@@ -17,18 +16,11 @@ type task struct {
 	spec transform.Spec // as it was made if self.Transform is "": the fetcher is yet to say
 }
 
-// firstTask is that of the settings.
-func firstTask(cfg Config, id string) (*task, error) {
-	t := &task{self: bus.Mapper{ID: id, Name: cfg.Name, Version: cfg.Version, Declared: cfg.declared}}
-	if strings.TrimSpace(cfg.Transform) == "" {
-		return t, nil
-	}
-	var err error
-	if t.spec, err = transform.Parse(cfg.Transform); err != nil {
-		return nil, app.Usage("TRANSFORM=%q: %w", cfg.Transform, err)
-	}
-	t.self.Transform = t.spec.Identity()
-	return t, nil
+// make makes the transform of a task for one worker.
+func (m *Mapper) make(t *task) (transform.Transform, error) {
+	spec := t.spec
+	spec.InProcess = m.inProcess
+	return spec.New()
 }
 
 // errRefused is the fetcher's reason for giving no work.
@@ -42,8 +34,7 @@ func (e errRefused) Error() string { return string(e) }
 // the next job.
 func (m *Mapper) refused(w bus.Work) bool {
 	now := m.task.Load()
-	own := strings.TrimSpace(m.cfg.Transform) != ""
-	if own || w.Transform == "" || transform.Is(now.self.Transform, w.Transform) {
+	if m.cfg.Transform != "" || w.Transform == "" || transform.Is(now.self.Transform, w.Transform) {
 		m.peers.refusal.Note(errRefused(w.Reason))
 		return false
 	}

@@ -37,7 +37,7 @@ type tool struct {
 }
 
 // fit makes the tool one for t.
-func (l *tool) fit(t *task) error {
+func (l *tool) fit(m *Mapper, t *task) error {
 	if l.of == t {
 		return nil
 	}
@@ -45,7 +45,7 @@ func (l *tool) fit(t *task) error {
 		return err
 	}
 	var err error
-	if l.Transform, err = t.spec.New(); err != nil {
+	if l.Transform, err = m.make(t); err != nil {
 		return fmt.Errorf("start transform %s: %w", t.spec, err)
 	}
 	l.of = t
@@ -88,7 +88,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 			sleep(asking, donePause)
 			continue
 		}
-		err := tool.fit(task)
+		err := tool.fit(m, task)
 		var save bus.Save
 		if err == nil {
 			save, err = m.mapChunk(ctx, tool, got)
