@@ -150,6 +150,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		Job: f.job, Fetcher: f.fetcher, Mappers: f.mappers, Tracer: tracer, Listen: f.listen, HTTP: f.http,
 		Mapper: mapper.Config{
 			Transform: spec.String(), Workers: f.workers, Timeout: f.timeout, Version: spec.Identity(), Name: localMapper, StopTimeout: stopTimeout,
+			EndTimeout: f.what.endTimeout,
 		},
 	}
 	if f.workers == 0 {
@@ -162,7 +163,11 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	said := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(said)
-		fmt.Fprintf(std.err, "stopping: chunks in work get %s; a second ^C ends at once\n", stopTimeout)
+		programs := ""
+		if strings.HasPrefix(spec.String(), "exec:") {
+			programs = fmt.Sprintf(", then programs get %s to end", f.what.endTimeout)
+		}
+		fmt.Fprintf(std.err, "stopping: chunks in work get %s%s; a second ^C ends at once\n", stopTimeout, programs)
 	})
 	status, err := pipeline.Run(ctx, cfg, src, out, log, func(ctx context.Context, status func() bus.Status) {
 		if f.listen != "" { // it listens now
@@ -184,7 +189,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	if _, ok := errors.AsType[*chunk.InputError](err); ok { // the format is part of the plan, to which the folder is bound
 		return fmt.Errorf("%w (before you run it with another --format, remove %s)", err, workFolder(f.output))
 	}
-	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted {
+	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted && !endedBadly(err) {
 		return err
 	}
 	report := newReport(status, before, time.Since(begin))
@@ -195,6 +200,12 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		return err
 	}
 	return err
+}
+
+// endedBadly says whether all that is wrong is how a program ended when its work
+// was done. There is a report then.
+func endedBadly(err error) bool {
+	return errors.Is(err, transform.ErrEnd) && !errors.Is(err, transform.ErrBroken)
 }
 
 const (

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,11 +19,15 @@ const jqHelp = "A jq program sees and prints objects in the order of their keys,
 type transformFlags struct {
 	jq, file, exec, transform once
 	args                      []transform.JQArg
+	endTimeout                time.Duration
 }
+
+// endTimeout is how long a program may take to end, unless the user says otherwise.
+const endTimeout = 30 * time.Second
 
 // transformOf is what was given as a setting.
 func transformOf(setting string) transformFlags {
-	return transformFlags{transform: once{text: setting, given: true}}
+	return transformFlags{transform: once{text: setting, given: true}, endTimeout: endTimeout}
 }
 
 func (t *transformFlags) add(c *cobra.Command) {
@@ -33,8 +38,9 @@ func (t *transformFlags) add(c *cobra.Command) {
 	flags.VarP(&t.file, "from-file", "f", "file with that jq program")
 	flags.Var(&pair{t: t}, "arg", "give the jq program the text VALUE as $NAME; may be repeated")
 	flags.Var(&pair{t: t, json: true}, "argjson", "give the jq program the JSON value VALUE as $NAME; may be repeated")
-	flags.Var(&t.exec, "exec", "program, with arguments, that reads a JSON line and writes a JSON line")
+	flags.Var(&t.exec, "exec", "program, with arguments, that reads a JSON line, writes a JSON line and flushes it (jq --unbuffered, sed -u; Python does)")
 	flags.VarP(&t.transform, "transform", "t", "the same as a setting: "+transform.Kinds)
+	flags.DurationVar(&t.endTimeout, "end-timeout", endTimeout, "how long a program (--exec) may take to end after its last object; then SIGTERM, 5 s later SIGKILL; 0: 30s")
 }
 
 // spec returns the one that was given, parsed.
@@ -44,6 +50,7 @@ func (t *transformFlags) spec() (transform.Spec, error) {
 		return transform.Spec{}, err
 	}
 	spec, err := transform.Parse(given)
+	spec.EndTimeout = t.endTimeout
 	return spec, app.WithCode(app.ExitUsage, err)
 }
 
@@ -56,6 +63,8 @@ func (t *transformFlags) setting() (string, error) {
 	}
 	isJQ := t.jq.given || t.file.given
 	switch {
+	case t.endTimeout < 0:
+		return "", app.Usage("--end-timeout=%s: use 0 (30s) or more", t.endTimeout)
 	case n != 1:
 		return "", app.Usage("say what to do to an object with one of --map, --from-file, --exec and --transform")
 	case len(t.args) > 0 && !isJQ:

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -64,15 +65,25 @@ func Code(err error) int {
 // SIGTERM, and a second one ends the process at once with 130 or 143. It
 // prints what run returns as one line on stderr and returns the exit code.
 func Main(name string, stderr io.Writer, run func(ctx context.Context) error) int {
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	signals := make(chan os.Signal, 2)
+	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	return obey(name, stderr, signals, run)
+}
 
+// echo is how long a signal that has come may come again and still be the same
+// one: timeout(1) signals its child, then the whole group; a terminal and a
+// supervisor may do it both.
+var echo = 500 * time.Millisecond
+
+func obey(name string, stderr io.Writer, signals <-chan os.Signal, run func(ctx context.Context) error) int {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- run(ctx) }()
-	for stopping := false; ; {
+	var first os.Signal // nil: none has come
+	var came time.Time
+	for {
 		select {
 		case err := <-done:
 			if err != nil {
@@ -80,11 +91,14 @@ func Main(name string, stderr io.Writer, run func(ctx context.Context) error) in
 			}
 			return Code(err)
 		case s := <-signals:
-			if stopping {
+			if s == first && time.Since(came) < echo {
+				continue
+			}
+			if first != nil {
 				_, _ = fmt.Fprintf(stderr, "\n%s: ended at once by a second signal\n", name)
 				return exitSignal + int(s.(syscall.Signal))
 			}
-			stopping = true
+			first, came = s, time.Now()
 			stop()
 		}
 	}

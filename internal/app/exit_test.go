@@ -6,11 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -71,6 +74,7 @@ func testOrChild(m *testing.M) int {
 			return fmt.Errorf("job %s ends", c.Job)
 		}, new(settings))
 	default: // "orderly" or "deaf"
+		echo = 0 // TestEcho is about that
 		return Main("child", os.Stderr, func(ctx context.Context) error {
 			fmt.Println("ready")
 			<-ctx.Done()
@@ -134,6 +138,54 @@ func TestSignals(t *testing.T) {
 			if got := cmd.ProcessState.ExitCode(); got != c.code || stderr.String() != c.stderr {
 				t.Errorf("exit code %d and %q, want %d and %q", got, stderr, c.code, c.stderr)
 			}
+		})
+	}
+}
+
+// TestEcho: the same signal again within half a second is the first one still;
+// another signal, or the same one later, is a second one.
+func TestEcho(t *testing.T) {
+	t.Parallel()
+	type signal struct {
+		after time.Duration
+		syscall.Signal
+	}
+	const least = time.Nanosecond
+	for _, c := range []struct {
+		name    string
+		signals []signal
+		code    int
+	}{
+		{"once", []signal{{0, syscall.SIGTERM}}, 0},
+		{"timeout(1)", []signal{{0, syscall.SIGTERM}, {0, syscall.SIGTERM}}, 0},
+		{"many", []signal{{0, syscall.SIGINT}, {0, syscall.SIGINT}, {echo - least, syscall.SIGINT}}, 0},
+		{"half a second later", []signal{{0, syscall.SIGINT}, {echo, syscall.SIGINT}}, 130},
+		{"after an echo", []signal{{0, syscall.SIGTERM}, {0, syscall.SIGTERM}, {echo, syscall.SIGTERM}}, 143},
+		{"another", []signal{{0, syscall.SIGTERM}, {0, syscall.SIGINT}}, 130},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				signals := make(chan os.Signal)
+				end := make(chan struct{})
+				code := make(chan int, 1)
+				go func() {
+					code <- obey("child", io.Discard, signals, func(context.Context) error { <-end; return nil })
+				}()
+				for _, s := range c.signals {
+					<-time.After(s.after)
+					signals <- s.Signal
+					synctest.Wait()
+				}
+				if c.code == 0 {
+					close(end)
+				} else {
+					defer close(end)
+				}
+				if got := <-code; got != c.code {
+					t.Errorf("exit code %d, want %d", got, c.code)
+				}
+			})
 		})
 	}
 }

@@ -26,13 +26,14 @@ import (
 
 // Config is the mapper's settings.
 type Config struct {
-	Transform   string        `envconfig:"TRANSFORM" desc:"what to do to an object: jq:PROGRAM, exec:PROGRAM ARG…, users or identity; empty: what the fetcher says"`
+	Transform   string        `envconfig:"TRANSFORM" desc:"what to do to an object: jq:PROGRAM, exec:PROGRAM ARG… (it reads a line, writes a line and flushes it), users or identity; empty: what the fetcher says"`
 	AllowExec   bool          `envconfig:"ALLOW_EXEC" default:"false" desc:"without a TRANSFORM, also run a program (exec:…) that the fetcher says"`
 	Workers     int           `envconfig:"WORKERS" default:"0" desc:"chunks in work at a time, 0 to 1024; 0: one a CPU"`
 	Timeout     time.Duration `envconfig:"TIMEOUT" default:"5m" desc:"longest time for one object, then it is a dead letter; 0: no limit"`
 	Version     string        `envconfig:"VERSION" desc:"version of the transform, kept with what it made; empty: DRILL if set, else chunkline's own"`
 	Name        string        `envconfig:"MAPPER_NAME" desc:"name that people know this mapper by; empty: the host name"`
 	StopTimeout time.Duration `envconfig:"STOP_TIMEOUT" default:"20s" desc:"how long a chunk in work may go on after SIGTERM before it is given back"`
+	EndTimeout  time.Duration `envconfig:"END_TIMEOUT" default:"30s" desc:"how long a program (exec:) may take to end after its input has ended; then SIGTERM, 5 s later SIGKILL; 0: 30s"`
 	Drill       string        `envconfig:"DRILL" desc:"release to imitate, to practise updates: v1 and v5 work, v2 never does, v3 fails 10 % of its checks and work, v4 dies after 20 s; empty: none"`
 
 	declared bool // the version was set, not filled in
@@ -47,6 +48,8 @@ func (c Config) Validate() error {
 		return app.Usage("TIMEOUT=%s: use a duration of 0 (no limit) or more", c.Timeout)
 	case c.StopTimeout < 0:
 		return app.Usage("STOP_TIMEOUT=%s: use a duration of 0 or more", c.StopTimeout)
+	case c.EndTimeout < 0:
+		return app.Usage("END_TIMEOUT=%s: use 0 (30s) or more", c.EndTimeout)
 	}
 	return checkDrill(c.Drill)
 }

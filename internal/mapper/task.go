@@ -19,7 +19,8 @@ type task struct {
 // make makes the transform of a task for one worker.
 func (m *Mapper) make(t *task) (transform.Transform, error) {
 	spec := t.spec
-	spec.InProcess = m.inProcess
+	spec.InProcess, spec.EndTimeout = m.inProcess, m.cfg.EndTimeout
+	spec.Warn = func(text string) { m.log.Warn().Str("transform", t.self.Transform).Msg(text) }
 	return spec.New()
 }
 

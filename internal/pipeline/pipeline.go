@@ -18,6 +18,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/transform"
 )
 
 // Config is one job in one process.
@@ -159,7 +160,7 @@ func (p *parts) run(ctx context.Context) error {
 	_ = others.Wait() // the groups only wait; the errors are above
 	stopSaving()
 	_ = savers.Wait()
-	return cause(fetchErr, mapErr, saveErr)
+	return cause(fetchErr, mapErr, saveErr, ctx.Err() != nil)
 }
 
 func (p *parts) showPage(s *app.Server) {
@@ -187,7 +188,18 @@ func (p *parts) runMappers(ctx context.Context, stop func()) error {
 
 // cause picks what broke over what followed from it: a fetcher that was told
 // to stop because another role broke only says that it was stopped.
-func cause(fetchErr, mapErr, saveErr error) error {
+//
+// A program that did not end well (transform.ErrEnd) is a failure of a job that
+// is done, and of one that was stopped by itself; stopped is whether it was told to.
+func cause(fetchErr, mapErr, saveErr error, stopped bool) error {
+	if errors.Is(mapErr, transform.ErrEnd) && saveErr == nil {
+		switch {
+		case errors.Is(fetchErr, app.ErrDeadLetters):
+			return app.WithCode(app.ExitFailed, errors.Join(mapErr, fetchErr))
+		case errors.Is(fetchErr, fetcher.ErrUnfinished) && stopped && !errors.Is(mapErr, transform.ErrBroken):
+			return app.WithCode(app.ExitInterrupted, errors.Join(mapErr, fetchErr))
+		}
+	}
 	if fetchErr != nil && !errors.Is(fetchErr, fetcher.ErrUnfinished) {
 		return fetchErr
 	}

@@ -63,8 +63,12 @@ func Run(ctx context.Context, folder *sink.Folder, cfg Config) (Report, error) {
 		}
 		return nil
 	})
-	for range cfg.Workers {
-		group.Go(func() error { return worker(work, folder, cfg, records, &counts) })
+	ends := make([]error, cfg.Workers) // how each worker's program ended, which is for no other to end
+	for i := range ends {
+		group.Go(func() (err error) {
+			ends[i], err = worker(work, folder, cfg, records, &counts)
+			return err
+		})
 	}
 	err := group.Wait()
 	report := counts.report()
@@ -73,7 +77,7 @@ func Run(ctx context.Context, folder *sink.Folder, cfg Config) (Report, error) {
 		_, err = folder.Finish(ctx, total.Chunks, total.Objects)
 	}
 	report.LaidOut = folder.Summary().Output != ""
-	return report, err
+	return report, errors.Join(append(ends, err)...)
 }
 
 type counts struct{ mended, dead, left atomic.Uint64 }
@@ -82,18 +86,18 @@ func (c *counts) report() Report {
 	return Report{Mended: c.mended.Load(), Dead: c.dead.Load(), Left: c.left.Load()}
 }
 
-func worker(ctx context.Context, folder *sink.Folder, cfg Config, records <-chan sink.Record, counts *counts) (err error) {
+func worker(ctx context.Context, folder *sink.Folder, cfg Config, records <-chan sink.Record, counts *counts) (end, err error) {
 	mapping, err := cfg.Spec.New()
 	if err != nil {
-		return fmt.Errorf("start transform %s: %w", cfg.Spec, err)
+		return nil, fmt.Errorf("start transform %s: %w", cfg.Spec, err)
 	}
-	defer func() { err = errors.Join(err, mapping.Close()) }()
+	defer func() { end = mapping.Close() }()
 	for r := range records {
 		if err := mend(ctx, folder, cfg, mapping, r, counts); err != nil {
-			return fmt.Errorf("chunk %d: %w", r.Chunk, err)
+			return nil, fmt.Errorf("chunk %d: %w", r.Chunk, err)
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // mend maps the dead letters of one chunk again and replaces its result.

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // parseExec reads the command of an exec transform and looks up its program.
@@ -14,15 +17,33 @@ func parseExec(command string) (func(Spec) Transform, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkShell(command, argv); err != nil {
+		return nil, err
+	}
 	path, err := exec.LookPath(argv[0])
 	if err != nil {
 		if lookup, ok := errors.AsType[*exec.Error](err); ok {
 			err = lookup.Err
 		}
-		return nil, fmt.Errorf("the program %q cannot be started: %w; give a path, or a name in PATH", argv[0], err)
+		return nil, fmt.Errorf("the program %q cannot be started: %w; %s", argv[0], err, lookupHint(argv[0], err))
 	}
-	return func(s Spec) Transform { return newProgram(path, argv, s.Stderr) }, nil
+	c := &commandLine{path: path, argv: argv}
+	return func(s Spec) Transform { return newProgram(c, s) }, nil
 }
+
+// A commandLine is a program and its arguments, and what its workers know in common.
+type commandLine struct {
+	path  string
+	argv  []string
+	spoke atomic.Bool // it has answered somebody
+	mute  sync.Once   // that it has not is said once
+	// crashes is for saying once that it ends badly between two objects.
+	crashes sync.Once
+	banner  sync.Once // that it seems to print a line when it starts
+}
+
+// name is what people call the program.
+func (c *commandLine) name() string { return filepath.Base(c.argv[0]) }
 
 // splitCommand turns a command into its words. There is no shell: nothing is
 // expanded or piped.
@@ -39,7 +60,7 @@ func splitCommand(command string) ([]string, error) {
 		if json.Unmarshal([]byte(command), &argv) != nil {
 			return nil, errors.New(`not a JSON array of strings; use for example exec:["python3", "map.py"]`)
 		}
-	} else if argv, err = splitWords(command); err != nil {
+	} else if argv, _, err = splitWords(command); err != nil {
 		return nil, err
 	}
 	if len(argv) == 0 || argv[0] == "" {
@@ -53,11 +74,12 @@ func splitCommand(command string) ([]string, error) {
 	return argv, nil
 }
 
-func splitWords(command string) ([]string, error) {
-	var words []string
+// splitWords also says which words are bare: nothing in them was quoted.
+func splitWords(command string) (words []string, bare []bool, err error) {
 	var word strings.Builder
 	var quote byte // the quote we are in, or 0
 	open := false  // a word has begun; it may be empty: ''
+	quoted := false
 	for i := 0; i < len(command); i++ {
 		c := command[i]
 		switch {
@@ -65,7 +87,7 @@ func splitWords(command string) ([]string, error) {
 			quote = 0
 		case c == '\\' && quote != '\'':
 			if i+1 == len(command) {
-				return nil, errors.New("a backslash at the end; write \\\\ for a backslash")
+				return nil, nil, errors.New("a backslash at the end; write \\\\ for a backslash")
 			}
 			next := command[i+1]
 			if quote == '"' && next != '"' && next != '\\' {
@@ -74,16 +96,16 @@ func splitWords(command string) ([]string, error) {
 			}
 			i++
 			word.WriteByte(next)
-			open = true
+			open, quoted = true, true
 		case quote != 0:
 			word.WriteByte(c)
 		case c == '\'' || c == '"':
-			quote, open = c, true
+			quote, open, quoted = c, true, true
 		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
 			if open {
-				words = append(words, word.String())
+				words, bare = append(words, word.String()), append(bare, !quoted)
 				word.Reset()
-				open = false
+				open, quoted = false, false
 			}
 		default:
 			word.WriteByte(c)
@@ -91,23 +113,10 @@ func splitWords(command string) ([]string, error) {
 		}
 	}
 	if quote != 0 {
-		return nil, fmt.Errorf("a quote %c is not closed", quote)
+		return nil, nil, fmt.Errorf("a quote %c is not closed", quote)
 	}
 	if open {
-		words = append(words, word.String())
+		words, bare = append(words, word.String()), append(bare, !quoted)
 	}
-	return words, nil
-}
-
-// withoutSecrets picks the environment of a program: all of ours except
-// chunkline's own secrets, the NATS login and the address of the sink.
-func withoutSecrets(all []string) []string {
-	kept := make([]string, 0, len(all))
-	for _, variable := range all {
-		name, _, _ := strings.Cut(variable, "=")
-		if !strings.HasPrefix(name, "NATS_") && name != "SINK" {
-			kept = append(kept, variable)
-		}
-	}
-	return kept
+	return words, bare, nil
 }

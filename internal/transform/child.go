@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -18,10 +19,6 @@ const (
 	// waitDelay bounds how long standard error is read after a process and its
 	// group are dead: only one that left the group can still hold it open.
 	waitDelay = time.Second
-
-	// closeGrace is how long a process may take to end by itself when its
-	// input ends.
-	closeGrace = time.Second
 
 	// keptBuffer is how large a buffer may stay after a large object.
 	keptBuffer = 1 << 20
@@ -35,22 +32,33 @@ var (
 // past is a deadline that interrupts at once.
 var past = time.Unix(1, 0)
 
-// A child is one running process. One goroutine uses it. It is not reaped
-// before kill or end, so until then its process ID, which is also its group's,
-// cannot become that of a stranger.
+// words takes the standard error of one process. end is called when the process
+// is gone, and returns what is worth knowing of it.
+type words interface {
+	io.Writer
+	end() string
+}
+
+// A child is one running process. One goroutine uses it.
 type child struct {
-	cmd     *exec.Cmd
-	dead    chan struct{} // closed when the process is dead, and its group killed
+	cmd   *exec.Cmd
+	words words
+	dead  chan struct{} // closed when the process is dead, its group killed, and both are gone
+
+	mu   sync.Mutex
+	gone bool // guarded by mu; its process ID, which is also its group's, may be that of a stranger
+
 	stdin   *os.File
 	stdout  *os.File
 	in, out syscall.RawConn // of stdin and stdout, to write and read without waiting
 	line    []byte          // the object on its way
 	buf     []byte          // read; behind the answer there must be nothing
 	limit   int             // bytes of an answer
+	answers int
 }
 
-// startChild starts a process; its standard error goes to stderr.
-func startChild(path string, argv, env []string, stderr io.Writer, limit int) (*child, error) {
+// startChild starts a process; its standard error goes to words.
+func startChild(path string, argv, env []string, words words, limit int) (*child, error) {
 	stdinRead, stdinWrite, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)
@@ -62,17 +70,17 @@ func startChild(path string, argv, env []string, stderr io.Writer, limit int) (*
 		return nil, fmt.Errorf("make pipe: %w", err)
 	}
 	defer stdoutWrite.Close()
-	c := &child{stdin: stdinWrite, stdout: stdoutRead, limit: limit}
+	c := &child{stdin: stdinWrite, stdout: stdoutRead, limit: limit, words: words}
 	c.cmd = &exec.Cmd{
 		Path: path, Args: argv, Env: env,
-		Stdin: stdinRead, Stdout: stdoutWrite, Stderr: stderr,
+		Stdin: stdinRead, Stdout: stdoutWrite, Stderr: words,
 		SysProcAttr: ownGroup(), WaitDelay: waitDelay,
 	}
 	if c.in, err = stdinWrite.SyscallConn(); err == nil {
 		c.out, err = stdoutRead.SyscallConn()
 	}
 	if err == nil {
-		err = c.cmd.Start()
+		err = family.start(c.cmd)
 	}
 	if err != nil {
 		_ = stdinWrite.Close()
@@ -80,12 +88,21 @@ func startChild(path string, argv, env []string, stderr io.Writer, limit int) (*
 		return nil, err
 	}
 	c.dead = make(chan struct{})
-	go func() {
-		defer close(c.dead)
-		awaitExit(c.cmd.Process.Pid)
-		c.killGroup() // what is left could hold our pipes open, and we would wait for an answer
-	}()
+	go c.bury()
 	return c, nil
+}
+
+// bury waits for the end of the process and takes all that is left of it away:
+// others of its group could hold our pipes open, and we would wait for an answer.
+func (c *child) bury() {
+	defer close(c.dead)
+	awaitExit(c.cmd.Process.Pid)
+	c.mu.Lock()
+	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // fails only if all are dead
+	c.gone = true
+	c.mu.Unlock()
+	_ = c.cmd.Wait() // ProcessState says it better
+	family.ended(c.cmd.Process.Pid)
 }
 
 // ask writes one object and reads one line, which is valid until the next ask.
@@ -253,24 +270,26 @@ func (c *child) listen(ctx context.Context, d time.Duration) silence {
 	return closed
 }
 
-// end lets the process end by itself: its input ends, and what it still prints
-// is dropped. Then it is killed with all it started.
-func (c *child) end() error {
-	_ = c.stdin.Close()
-	_ = c.stdout.SetReadDeadline(time.Now().Add(closeGrace))
-	_, _ = io.Copy(io.Discard, c.stdout) // whatever ends it, the next step is the same
-	return c.kill()
+// kill kills the process and all it started. It returns how it ended and its
+// last words on standard error.
+func (c *child) kill() (state, words string) {
+	c.signal(syscall.SIGKILL)
+	<-c.dead
+	return c.close()
 }
 
-// kill kills the process and all it started, and returns how it ended (as
-// exec.Cmd.Wait does).
-func (c *child) kill() error {
-	c.killGroup()
-	<-c.dead
+// close is called when the process is dead.
+func (c *child) close() (state, words string) {
 	_ = c.stdin.Close()
 	_ = c.stdout.Close()
-	return c.cmd.Wait()
+	return c.cmd.ProcessState.String(), c.words.end()
 }
 
-// killGroup can fail only because all are dead already.
-func (c *child) killGroup() { _ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }
+// signal signals the process and all it started, unless they are gone.
+func (c *child) signal(s syscall.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.gone {
+		_ = syscall.Kill(-c.cmd.Process.Pid, s) // fails only if all are dead
+	}
+}

@@ -4,74 +4,67 @@ package transform
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-const (
-	// settleLeast is how soon a second print call of a program follows the
-	// first, with room to spare for a busy machine.
-	settleLeast = 2 * time.Millisecond
-
-	// settleMost bounds the quiet wait where it follows the longest answer.
-	settleMost = time.Second
-
-	// trustAfter is how many answers in a row must have been followed by
-	// silence before the wait is left out.
-	trustAfter = 100
-
-	// slowAnswer is from when on a wait of settleLeast costs little: a tenth.
-	slowAnswer = 10 * settleLeast
-)
-
 // program asks a running process for the outputs of each object. The rules for
 // it, and what is done about answers that shift, are in the package comment.
 type program struct {
-	path  string
-	argv  []string
-	env   []string
-	log   *stderrLog
-	limit int // bytes of an answer
+	*commandLine
+	env      []string
+	log      *stderrLog
+	say      func(text string) // to the person who looks after the mapper
+	limit    int               // bytes of an answer
+	patience time.Duration     // with a program that has never answered, before a word is said
 
-	child *child // nil until it is needed, and after it failed
+	endTimeout time.Duration // of a process, after the end of its input
+	termGrace  time.Duration // then, after SIGTERM
 
-	// Of this chunk:
-	redo      bool          // it is done again, strictly
-	level     int           // how often this chunk was done again
-	pending   time.Duration // how long the last answer took, if not confirmed; else 0
-	answered  int           // answers of child
-	unsettled int           // those of them that no quiet wait followed
-	longest   time.Duration // the longest answer, also of earlier children
+	child  *child         // nil until it is needed, and after it failed
+	spare  *child         // has had no object yet; nil before the first failure
+	alone  bool           // no spare is kept
+	failed int            // processes that failed
+	ending sync.WaitGroup // processes that end in their own time
 
-	trust int // answers in a row, over chunks, that silence followed
+	watch
 }
 
-func newProgram(path string, argv []string, stderr io.Writer) *program {
-	if stderr == nil {
-		stderr = os.Stderr
+func newProgram(c *commandLine, s Spec) *program {
+	var stderr io.Writer = os.Stderr
+	if s.Stderr != nil {
+		stderr = s.Stderr
 	}
-	return &program{
-		path:  path,
-		argv:  argv,
-		env:   withoutSecrets(os.Environ()),
-		log:   newStderrLog(filepath.Base(argv[0]), stderr),
-		limit: chunk.MaxObject,
+	p := &program{
+		commandLine: c,
+		env:         childEnv(os.Environ()),
+		log:         newStderrLog(c.name(), stderr),
+		limit:       chunk.MaxObject,
+		patience:    firstPatience,
+		endTimeout:  cmp.Or(s.EndTimeout, defaultEnd),
+		termGrace:   termGrace,
 	}
+	p.say = p.log.note
+	if s.Warn != nil {
+		p.say = func(text string) { s.Warn(c.name() + ": " + text) }
+	}
+	return p
 }
 
 // Begin starts a chunk. The process is started with the first object.
 func (p *program) Begin(ctx context.Context) error {
 	p.log.begin()
-	p.redo, p.level, p.pending, p.answered, p.unsettled, p.longest = false, 0, 0, 0, 0, 0
+	p.begin()
 	return ctx.Err()
 }
 
@@ -79,20 +72,7 @@ func (p *program) Begin(ctx context.Context) error {
 // begins anew: nothing that was answered before counts.
 func (p *program) strict(level int) {
 	p.retire()
-	p.redo, p.level, p.answered = true, level, 0
-}
-
-// abort forgets the chunk.
-func (p *program) abort() { p.retire() }
-
-// Close lets the process end, and kills what is left of it.
-func (p *program) Close() error {
-	if p.child != nil {
-		_ = p.child.end() // how it ends after its work is its own affair
-		p.child = nil
-		p.log.end()
-	}
-	return nil
+	p.redo, p.level = true, level
 }
 
 // Map asks the process. Run must call confirm before the answer counts.
@@ -103,23 +83,27 @@ func (p *program) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 	if err := p.ready(); err != nil {
 		return dst, err
 	}
+	defer p.awaitFirst()()
 	began := time.Now()
 	answer, err := p.child.ask(ctx, object)
 	switch {
+	case err != nil && errors.Is(ctx.Err(), context.Canceled):
+		return dst, ctx.Err() // nobody wants the chunk any more; abort follows
 	case ctx.Err() != nil && err != nil:
-		text := context.Cause(ctx).Error() + ": does the program flush its output after every line?"
+		text := context.Cause(ctx).Error() + ": does the program flush its output after every line? " + flushCure(p.argv)
 		if p.answered == 0 {
-			text += " Its start counts, too."
+			text += ". Its start counts, too"
 		}
-		return dst, p.failed(errors.New(text))
+		return dst, p.fail(errors.New(text))
 	case errors.Is(err, errLong):
-		return dst, p.failed(fmt.Errorf("%w, of more than %d bytes", err, p.limit))
+		p.distrust()
+		return dst, p.fail(fmt.Errorf("%w, of more than %d bytes", err, p.limit))
 	case err != nil:
-		return dst, p.failed(err)
+		return dst, p.fail(err)
 	}
-	p.pending = max(time.Since(began), 1)
-	p.longest = max(p.longest, p.pending)
-	p.answered++
+	p.spoke.Store(true)
+	p.heard(time.Since(began), p.child.answers == 0)
+	p.child.answers++
 	return p.read(answer, dst)
 }
 
@@ -128,24 +112,18 @@ func (p *program) ready() error {
 	if p.child != nil {
 		switch heard := p.child.peek(); {
 		case heard == spoken && p.answered > 0 && (!p.redo || p.level < strictest):
-			p.retire() // it came later than we waited: what was taken for an answer may be none
-			return errDesync
+			return p.desync() // it came later than we waited: what was taken for an answer may be none
 		case heard == spoken:
-			p.log.note("printed a line after its object was done; please one line for each object")
+			p.say("printed a line after its object was done; please one line for each object")
 			p.retire()
 		case heard == closed: // it ended between two objects, after all its answers
-			p.retire()
+			p.letGo(p.endedBetween)
 		}
 	}
 	if p.child != nil {
 		return nil
 	}
-	var err error
-	p.child, err = startChild(p.path, p.argv, p.env, p.log, p.limit)
-	if err != nil {
-		return fmt.Errorf("%w: start %s: %w", ErrBroken, p.argv[0], err)
-	}
-	return nil
+	return p.replace()
 }
 
 // read turns an answer into outputs.
@@ -161,9 +139,11 @@ func (p *program) read(answer, dst []byte) ([]byte, error) {
 		}
 		return dst, errors.New(message)
 	case !utf8.Valid(answer):
-		return dst, p.failed(fmt.Errorf("the program answered %s, which is not UTF-8", preview(answer)))
+		p.distrust()
+		return dst, p.fail(fmt.Errorf("the program answered %s, which is not UTF-8%s", preview(answer), p.answerHint(answer)))
 	case !json.Valid(answer):
-		return dst, p.failed(fmt.Errorf("the program answered %s, which is not JSON", preview(answer)))
+		p.distrust()
+		return dst, p.fail(fmt.Errorf("the program answered %s, which is not JSON%s", preview(answer), p.answerHint(answer)))
 	}
 	return append(append(dst, answer...), '\n'), nil
 }
@@ -176,72 +156,24 @@ func preview(answer []byte) string {
 	return fmt.Sprintf("%q", answer)
 }
 
-// confirm looks whether more than one line came for the last object.
-func (p *program) confirm(ctx context.Context) error {
-	if p.pending == 0 || p.child == nil {
-		return nil
-	}
-	took := p.pending
-	p.pending = 0
-	heard := quiet
-	switch {
-	case p.redo:
-		heard = p.child.listen(ctx, p.settle())
-	case p.trust < trustAfter || took >= slowAnswer:
-		heard = p.child.listen(ctx, settleLeast)
-	case len(p.child.buf) > 0:
-		heard = spoken
-	default:
-		p.unsettled++
-	}
-	if heard != spoken {
-		p.trust = min(p.trust+1, trustAfter)
-		return ctx.Err()
-	}
-	if p.redo {
-		return p.failed(errors.New("the program answered with more than one line"))
-	}
-	p.retire()
-	return errDesync
-}
-
-// settle is how long a surplus line is waited for.
-func (p *program) settle() time.Duration {
-	wait := min(max(p.longest, settleLeast), settleMost)
-	for range p.level - 1 {
-		wait = min(8*wait, settleMost)
-	}
-	return wait
-}
-
-// End waits for a surplus line: whatever shifted, one is left at the end.
-func (p *program) End(ctx context.Context) error {
-	if p.child == nil || p.answered == 0 || p.redo {
-		return nil // redo has waited after each
-	}
-	switch p.child.listen(ctx, p.settle()) {
-	case spoken:
-		p.retire()
-		return errDesync
-	case closed:
-		p.retire()
-	case quiet:
-	}
-	return ctx.Err()
-}
-
-// failed puts the process away and says what becomes of the object: it is
-// tried again, or the chunk is, when earlier answers have become doubtful.
-func (p *program) failed(err error) error {
+// fail puts the process away and says what becomes of the object: it is tried
+// again, or answers before it are, when they have become doubtful.
+func (p *program) fail(err error) error {
 	doubt := !p.redo && p.unsettled > 0
+	p.failed++
+	c := p.child
 	state, words := p.retire()
-	if doubt {
-		return errDesync
+	switch {
+	case doubt && errors.Is(err, errEnded) && c.cmd.ProcessState.Success():
+		return errLeft
+	case doubt:
+		return errDoubt
 	}
 	text := err.Error()
 	if errors.Is(err, errEnded) {
 		text += " (" + state + ")"
 	}
+	text += endHint(c.cmd.ProcessState, words)
 	if words != "" {
 		text += "; on standard error: " + words
 	}
@@ -254,9 +186,13 @@ func (p *program) retire() (state, words string) {
 	if p.child == nil {
 		return "", ""
 	}
-	_ = p.child.kill() // ProcessState says it better
-	state, words = p.child.cmd.ProcessState.String(), p.log.end()
+	c := p.child
+	p.forget()
+	return c.kill()
+}
+
+// forget begins anew without a process.
+func (p *program) forget() {
 	p.child = nil
-	p.pending, p.answered, p.unsettled, p.trust = 0, 0, 0, 0
-	return state, words
+	p.restart()
 }

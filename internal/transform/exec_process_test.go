@@ -112,13 +112,9 @@ func TestExecShellInBackground(t *testing.T) {
 	b := body(`1`, `2`, `3`)
 	out := mustRun(t, tr, b, nil, Options{})
 	wantLines(t, out, `1`, `2`, `3`)
-	p := tr.(*program)
-	cmd := p.child.cmd
-	if err := tr.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(cmd.ProcessState.String(), "killed") {
-		t.Errorf("it waits for its sleep, and still ended by %v", cmd.ProcessState)
+	tr.(*program).endTimeout = 1 // it waits for its sleep
+	if err := tr.Close(); !errors.Is(err, ErrEnd) || !strings.Contains(err.Error(), "sh: it ended with signal: terminated") {
+		t.Errorf("Close: %v, want ErrEnd with the signal", err)
 	}
 }
 
@@ -130,6 +126,7 @@ func TestExecCancel(t *testing.T) {
 			t.Parallel()
 			h := newHolders(t)
 			p := newFake(t, trusted)
+			p.endTimeout = 1 // it hangs
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			result := make(chan error, 1)
@@ -146,6 +143,8 @@ func TestExecCancel(t *testing.T) {
 			if p.child != nil {
 				t.Error("a process is left")
 			}
+			p.ending.Wait()
+			p.endTimeout = defaultEnd
 			out := mustRun(t, p, wishes(wish{ID: 2}), nil, Options{}) // and it is fit for the next chunk
 			wantLines(t, out, `{"id":2}`)
 		})
@@ -187,7 +186,8 @@ func TestExecPassesStderrOn(t *testing.T) {
 func TestStderrLogIsBounded(t *testing.T) {
 	t.Parallel()
 	var to bytes.Buffer
-	l := newStderrLog("map.py", &to)
+	log := newStderrLog("map.py", &to)
+	l := log.process()
 	for i := range 10_000 {
 		fmt.Fprintf(l, "line %d\n", i)
 	}
@@ -199,7 +199,8 @@ func TestStderrLogIsBounded(t *testing.T) {
 		t.Errorf("tail of %d bytes, end %q", len(tail), tail[len(tail)-30:])
 	}
 	to.Reset()
-	l.begin()
+	log.begin()
+	l = log.process()
 	fmt.Fprintf(l, "one\ntw")
 	fmt.Fprintf(l, "o\n%s\nrest", strings.Repeat("x", 3*lineBytes))
 	if tail := l.end(); !strings.HasSuffix(tail, "xxx\nrest") {
@@ -209,7 +210,7 @@ func TestStderrLogIsBounded(t *testing.T) {
 	if to.String() != want {
 		t.Errorf("passed on %d bytes, want %d", to.Len(), len(want))
 	}
-	if tail := l.end(); tail != "" {
+	if tail := log.process().end(); tail != "" {
 		t.Errorf("the next process inherits %q", tail)
 	}
 }

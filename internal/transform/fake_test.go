@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 const fakeName = "fake-program"
@@ -59,6 +61,7 @@ func fakeProgram(args []string) {
 		hold(args[1])
 		hang()
 	}
+	defer atEnd(args)
 	for _, arg := range args {
 		if text, ok := strings.CutPrefix(arg, "say="); ok {
 			fmt.Fprintln(os.Stdout, text)
@@ -91,6 +94,25 @@ func fakeProgram(args []string) {
 			return
 		case "late":
 			late = fmt.Sprintf("{\"id\":%d,\"late\":true}\n", w.ID)
+		}
+	}
+}
+
+// atEnd does what the program does when its input has ended: with end=ADDR it
+// waits for leave, then it makes the file of mark=.
+func atEnd(args []string) {
+	for _, arg := range args {
+		if addr, ok := strings.CutPrefix(arg, "end="); ok {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				panic(err)
+			}
+			_, _ = io.Copy(io.Discard, conn)
+		}
+		if mark, ok := strings.CutPrefix(arg, "mark="); ok {
+			if err := os.WriteFile(mark, nil, 0o600); err != nil {
+				panic(err)
+			}
 		}
 	}
 }
@@ -140,6 +162,12 @@ func obey(w wish) string {
 			panic(err)
 		}
 		return string(text) + "\n"
+	case "sid":
+		session, err := unix.Getsid(0)
+		if err != nil {
+			panic(err)
+		}
+		return fmt.Sprintf("%t\n", session == os.Getpid())
 	case "family":
 		hold(w.Addr)
 		startHolder(w.Addr)

@@ -82,10 +82,9 @@ func (j *jqProcess) retire() (state, words string) {
 	}
 	j.child.interrupt()
 	j.land()
-	_ = j.child.kill() // ProcessState says it better
-	state = j.child.cmd.ProcessState.String()
+	state, words = j.child.kill()
 	j.child, j.flying, j.weight = nil, 0, 0
-	return state, j.words.text()
+	return state, words
 }
 
 // receive reads a frame, or ends with os.ErrDeadlineExceeded when ctx does.
@@ -121,7 +120,7 @@ func (l *headLog) reset() {
 	l.head = l.head[:0]
 }
 
-func (l *headLog) text() string {
+func (l *headLog) end() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.ToValidUTF8(string(bytes.TrimSpace(l.head)), "\uFFFD")

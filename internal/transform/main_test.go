@@ -2,6 +2,7 @@ package transform
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -16,6 +17,10 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == fakeName {
 		fakeProgram(os.Args[2:])
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == reaperName {
+		reaperProgram()
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -91,6 +96,13 @@ func wantLines(tb testing.TB, out Output, want ...string) {
 	tb.Helper()
 	if got := string(out.Lines); got != string(body(want...)) {
 		tb.Errorf("lines:\n%.2000swant:\n%.2000s", got, body(want...))
+	}
+}
+
+func wantError(tb testing.TB, err, is error, text string) {
+	tb.Helper()
+	if !errors.Is(err, is) || !strings.Contains(err.Error(), text) {
+		tb.Errorf("error %v, want %v with %q", err, is, text)
 	}
 }
 

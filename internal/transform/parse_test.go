@@ -11,7 +11,7 @@ func TestParseAccepts(t *testing.T) {
 	t.Parallel()
 	for _, spec := range []string{
 		"identity", " identity\n", "users", "users?duration=10s", "users?duration=0s",
-		"jq:.", "jq:{id: .uuid, name: (.fn + \" \" + .ln)}", "jq: .a ? // 1", "exec:cat", "exec: cat -u", `exec:["cat"]`,
+		"jq:.", "jq:{id: .uuid, name: (.fn + \" \" + .ln)}", "jq: .a ? // 1", "exec:cat", "exec: cat -u", `exec:cat '|' "&&"`, `exec:["cat", "|"]`, "exec:sh -c 'cat | cat; true'", "exec:env LANG=C cat", `exec:["cat"]`,
 	} {
 		s, err := Parse(spec)
 		if err != nil {
@@ -58,6 +58,14 @@ func TestParseRefuses(t *testing.T) {
 		{"exec:cat \\", "a backslash at the end"},
 		{`exec:["cat", "a\u0000"]`, "has a zero byte"},
 		{"exec:no-such-program -v", `the program "no-such-program" cannot be started: executable file not found in $PATH`},
+		{"exec:cat | head", `"|" is for a shell, and none is started; use exec:sh -c '…'`},
+		{"exec:cat >out.txt", `">out.txt" is for a shell`},
+		{"exec:cat x; cat", `"x;" is for a shell`},
+		{"exec:cat && cat", `"&&" is for a shell`},
+		{"exec:LANG=C cat", `"LANG=C" sets a variable in a shell only, and none is started; use exec:env LANG=C PROGRAM`},
+		{"exec:~/map", "mean something to a shell only"},
+		{"exec:$HOME/map", "mean something to a shell only"},
+		{"exec:cd /tmp", "it is a word of the shell"},
 		{"exec:./no/such/file", `the program "./no/such/file" cannot be started`},
 	} {
 		_, err := Parse(c.spec)

@@ -68,6 +68,9 @@ const maxReason = 8 << 10
 type supervised interface {
 	Chunker
 	confirm(ctx context.Context) error // that nothing followed the last answer; Run calls it after each Map
+	prove(ctx context.Context) error   // that all answers are those of their objects
+	proven() bool                      // they are
+	step(on bool)                      // prove after each answer
 	strict(level int)                  // this chunk is done again, for the level-th time: look twice at every answer
 	aborter                            // forget the chunk, kill the process
 }
@@ -194,34 +197,11 @@ func (r *run) pass(ctx context.Context, level int) (Output, error) {
 	if b, ok := r.t.(batcher); ok && r.before == nil {
 		b.ahead(r.unskipped(), r.timeout)
 	}
-	skip := r.skip
-	for i, object := range chunk.Objects(r.body) {
-		if len(skip) > 0 && skip[0].Index == i {
-			out.fail(i, skip[0].Reason)
-			for len(skip) > 0 && skip[0].Index == i {
-				skip = skip[1:]
-			}
-			continue
-		}
-		if err := ctx.Err(); err != nil {
+	again := retrace{suspect: -1}
+	for redo := true; redo; {
+		var err error
+		if redo, err = r.walk(ctx, &out, &again); err != nil {
 			return Output{}, err
-		}
-		if r.before != nil {
-			if err := r.before(i); err != nil {
-				return Output{}, fmt.Errorf("announce object %d: %w", i, err)
-			}
-		}
-		lines, count, err := r.object(ctx, object, out.Lines)
-		switch {
-		case err == nil && len(lines) > r.total:
-			out.fail(i, fmt.Sprintf("the outputs of its chunk are larger than %d bytes: lower CHUNK_SIZE", r.total))
-		case err == nil:
-			out.Lines, out.Counts[i] = lines, count
-		case ctx.Err() != nil, errors.Is(err, ErrBroken), errors.Is(err, errDesync):
-			return Output{}, err
-		default:
-			out.fail(i, err.Error())
-			out.Failed[len(out.Failed)-1].Late = r.passed
 		}
 	}
 	if chunker != nil {
@@ -247,6 +227,75 @@ func (r *run) unskipped() [][]byte {
 	return objects
 }
 
+// A retrace is what has to be done again when answers become doubtful.
+type retrace struct {
+	// The answers before object index are those of their objects.
+	index, lines, failed int
+	suspect              int  // object at which a process failed after answers that may be another's; -1: none
+	tried                bool // it was that object's fault
+	stuck                bool // it failed before on the same way
+}
+
+// moveTo notes that all answers before object index are right.
+func (t *retrace) moveTo(index int, out *Output) {
+	t.index, t.lines, t.failed, t.stuck = index, len(out.Lines), len(out.Failed), false
+}
+
+// walk maps the objects from t.index on. It returns true when it has to be
+// called again, because answers have become doubtful.
+func (r *run) walk(ctx context.Context, out *Output, t *retrace) (again bool, err error) {
+	skip := r.skip
+	for i, object := range chunk.Objects(r.body) {
+		for len(skip) > 0 && skip[0].Index < i {
+			skip = skip[1:]
+		}
+		if i < t.index {
+			continue
+		}
+		if len(skip) > 0 && skip[0].Index == i {
+			out.fail(i, skip[0].Reason)
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		if i == t.suspect {
+			if err := r.child.prove(ctx); err != nil {
+				return false, err
+			}
+			r.child.step(false)
+			t.moveTo(i, out)
+		}
+		if r.before != nil {
+			if err := r.before(i); err != nil {
+				return false, fmt.Errorf("announce object %d: %w", i, err)
+			}
+		}
+		lines, count, err := r.object(ctx, object, out.Lines, i == t.suspect && t.tried)
+		switch {
+		case err == nil && len(lines) > r.total:
+			out.fail(i, fmt.Sprintf("the outputs of its chunk are larger than %d bytes: lower CHUNK_SIZE", r.total))
+		case err == nil:
+			out.Lines, out.Counts[i] = lines, count
+		case ctx.Err() != nil, errors.Is(err, ErrBroken), errors.Is(err, errDesync):
+			return false, err
+		case errors.Is(err, errDoubt):
+			out.Lines, out.Failed = out.Lines[:t.lines], out.Failed[:t.failed]
+			clear(out.Counts[t.index:])
+			r.child.step(t.stuck) // now each answer is proved, so that none is asked for again
+			t.suspect, t.tried, t.stuck = i, !errors.Is(err, errLeft), true
+			return true, nil
+		default:
+			out.fail(i, err.Error())
+			out.Failed[len(out.Failed)-1].Late = r.passed
+		}
+		if r.child != nil && r.child.proven() {
+			t.moveTo(i+1, out)
+		}
+	}
+	return false, nil
+}
+
 func (o *Output) fail(index int, reason string) {
 	o.Failed = append(o.Failed, Failure{Index: index, Err: shorten(reason, maxReason)})
 }
@@ -265,13 +314,15 @@ func shorten(text string, limit int) string {
 	return text[:end] + mark
 }
 
-// object maps one object, with a second try if a process failed.
-func (r *run) object(ctx context.Context, object, dst []byte) ([]byte, int, error) {
+// object maps one object, with a second try if a process failed. It has had its
+// first try when a process failed at it before.
+func (r *run) object(ctx context.Context, object, dst []byte, tried bool) ([]byte, int, error) {
 	lines, err := r.try(ctx, object, dst)
-	if err != nil && isFault(err) && ctx.Err() == nil {
-		if lines, err = r.try(ctx, object, dst); err != nil && isFault(err) {
-			err = fmt.Errorf("tried twice: %w", err)
-		}
+	if !tried && isFault(err) && ctx.Err() == nil {
+		lines, err = r.try(ctx, object, dst)
+	}
+	if isFault(err) && ctx.Err() == nil {
+		err = fmt.Errorf("tried twice: %w", err)
 	}
 	if err != nil {
 		return nil, 0, err

@@ -13,17 +13,22 @@ const (
 	passedBytes = 64 << 10 // passed on for a chunk
 )
 
-// A stderrLog takes the standard error of one worker's processes, one process
-// after the other. It keeps the last words of the current one and passes whole
-// lines on. Write never fails: a process must not die of our troubles.
+// A stderrLog passes on the standard error of one worker's processes.
 type stderrLog struct {
 	prefix string
 	to     io.Writer
 
 	mu   sync.Mutex
-	tail []byte // last words of this process
-	line []byte // passed on when it is complete
-	left int    // bytes that may still be passed on for this chunk
+	left int // bytes that may still be passed on for this chunk
+}
+
+// lastWords takes the standard error of one process. It keeps its end and
+// passes whole lines on. Write never fails: a process must not die of our
+// troubles.
+type lastWords struct {
+	*stderrLog
+	tail []byte // guarded by mu
+	line []byte // guarded by mu; passed on when it is complete
 }
 
 func newStderrLog(name string, to io.Writer) *stderrLog {
@@ -37,7 +42,10 @@ func (l *stderrLog) begin() {
 	l.left = passedBytes
 }
 
-func (l *stderrLog) Write(p []byte) (int, error) {
+// process makes what takes the standard error of a new process.
+func (l *stderrLog) process() *lastWords { return &lastWords{stderrLog: l} }
+
+func (l *lastWords) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.keep(p)
@@ -53,7 +61,7 @@ func (l *stderrLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (l *stderrLog) keep(p []byte) {
+func (l *lastWords) keep(p []byte) {
 	if len(p) > tailBytes {
 		p = p[len(p)-tailBytes:]
 	}
@@ -63,7 +71,7 @@ func (l *stderrLog) keep(p []byte) {
 	l.tail = append(l.tail, p...)
 }
 
-func (l *stderrLog) flush() {
+func (l *lastWords) flush() {
 	switch text := l.prefix + string(l.line) + "\n"; {
 	case l.left < 0:
 	case len(text) > l.left:
@@ -86,8 +94,8 @@ func (l *stderrLog) note(text string) {
 	l.pass("chunkline: " + l.prefix + text + "\n")
 }
 
-// end is called when a process is gone. It returns its last words.
-func (l *stderrLog) end() string {
+// end is called when the process is gone. It returns its last words.
+func (l *lastWords) end() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.line) > 0 {

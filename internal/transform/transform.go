@@ -53,6 +53,14 @@ type Spec struct {
 	// InProcess makes jq programs run in this process, for tests in simulated
 	// time. An object can then take this process down.
 	InProcess bool
+	// Warn is told, in one line, what is strange about a program (exec) and what
+	// to do about it. It must be safe for concurrent use. Nil means a line to
+	// Stderr.
+	Warn func(text string)
+
+	// EndTimeout is how long a program (exec) may take to end after its input
+	// has ended. Then it gets SIGTERM, and 5 s later SIGKILL. 0 means 30 s.
+	EndTimeout time.Duration
 
 	text  string
 	files string // mark of the files that an exec command names

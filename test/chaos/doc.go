@@ -7,8 +7,9 @@
 //	go test ./test/chaos -run TestStorm -seed 17                one history again
 //	go test ./test/chaos -run TestFreeze -freeze 1m             NATS frozen for a minute
 //	go test -tags netns ./test/chaos -run TestNetwork -for 5m   cuts between network namespaces
+//	go test -tags netns ./test/chaos -run TestInit              as process 1 of a PID namespace
 //
-// The last one needs root, Linux, iproute2 and iptables, and fails without.
+// The last two need root and Linux, TestNetwork also iproute2 and iptables, and fail without.
 //
 // # What it promises
 //

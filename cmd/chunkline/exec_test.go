@@ -1,0 +1,60 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/app"
+)
+
+// endsWith is a program that answers all its objects, and objects with "bad"
+// with an error, and then ends with a status.
+func endsWith(status string) string {
+	return `sh -c 'while read -r l; do case "$l" in *bad*) echo "!no";; *) echo "$l";; esac; done; echo no space >&2; exit ` + status + `'`
+}
+
+// A program that does not end well fails a job whose objects are all saved, with
+// or without dead letters. The report is there.
+func TestProgramEndsBadly(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, input, status string
+		code                int
+	}{
+		{"well", "{}\n{}\n", "0", app.ExitOK},
+		{"badly", "{}\n{}\n", "7", app.ExitFailed},
+		{"well, with dead letters", "{}\n{\"bad\":1}\n", "0", app.ExitDead},
+		{"badly, with dead letters", "{}\n{\"bad\":1}\n", "7", app.ExitFailed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			in, out := write(t, filepath.Join(dir, "in.jsonl"), c.input), filepath.Join(dir, "out.jsonl")
+			r := must(t, c.code, "run", "-i", in, "-o", out, "-j", "1", "--json", "--exec", endsWith(c.status))
+			if got := r.report(t); got.Objects != 2 || got.Output == "" {
+				t.Errorf("report is %+v", got)
+			}
+			if c.status != "0" {
+				wantWords(t, r.err.Error(), "sh: it ended with exit status 7", "no space", "may be missing")
+			}
+		})
+	}
+}
+
+// The same of the program that maps dead letters again.
+func TestRetryEndsBadly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in, out := write(t, filepath.Join(dir, "in.jsonl"), "{}\n{\"bad\":1}\n"), filepath.Join(dir, "out.jsonl")
+	must(t, app.ExitDead, "run", "-i", in, "-o", out, "--exec", endsWith("0"))
+	r := must(t, app.ExitFailed, "dead", "retry", "-o", out, "-j", "1", "--exec", `sh -c 'while read -r l; do echo "$l"; done; exit 7'`)
+	wantWords(t, r.err.Error(), "sh: it ended with exit status 7")
+	wantWords(t, r.stdout, "1 mended, 0 dead again")
+	wantFile(t, out, "{}\n{\"bad\":1}\n")
+}
+
+func TestEndTimeoutRefused(t *testing.T) {
+	t.Parallel()
+	r := must(t, app.ExitUsage, "run", "-o", filepath.Join(t.TempDir(), "out"), "--exec", "cat", "--end-timeout", "-1s")
+	wantWords(t, r.err.Error(), "--end-timeout=-1s")
+}

@@ -1,0 +1,147 @@
+//go:build linux || darwin
+
+package transform
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A program has its time for what it does at its end: nothing kills it before.
+func TestExecEndIsAwaited(t *testing.T) {
+	t.Parallel()
+	h := newHolders(t)
+	mark := filepath.Join(t.TempDir(), "committed")
+	p := newFake(t, false, "end="+h.addr(), "mark="+mark)
+	mustRun(t, p, wishes(wish{ID: 0}), nil, Options{})
+	p.endTimeout = time.Hour
+	closed := make(chan error, 1)
+	go func() { closed <- p.Close() }()
+	conn, err := h.Accept() // its input has ended
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Fatal("it committed before it was let")
+	}
+	conn.Close()
+	if err := <-closed; err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if _, err := os.Stat(mark); err != nil {
+		t.Errorf("what it does at its end is not done: %v", err)
+	}
+}
+
+// How a program ends after its work: well, badly, after SIGTERM, after SIGKILL.
+func TestExecEnd(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, script string
+		end, term    time.Duration
+		err          string
+		said         []string
+	}{
+		{"well", `while read -r l; do echo "$l"; done; exit 0`, time.Hour, time.Hour, "", nil},
+		{"badly", `while read -r l; do echo "$l"; done; echo no space >&2; exit 7`, time.Hour, time.Hour, "sh: it ended with exit status 7; on standard error: no space; what it does at its end may be missing", nil},
+		{"well after SIGTERM", `trap 'exit 0' TERM; while read -r l; do echo "$l"; done; while :; do sleep 0.01; done`, 1, time.Hour, "", []string{"1ns after its input (END_TIMEOUT): it gets SIGTERM"}},
+		{"by SIGTERM", `while read -r l; do echo "$l"; done; sleep 1000`, 1, time.Hour, "signal: terminated, stopped because it had not ended 1ns after its input", []string{"it gets SIGTERM"}},
+		{"by SIGKILL", `trap '' TERM; while read -r l; do echo "$l"; done; sleep 1000`, 1, 1, "signal: killed", []string{"it gets SIGTERM", "1ns after SIGTERM: it is killed"}},
+		{"while it prints", `while read -r l; do echo "$l"; done; head -c 1000000 /dev/zero; exit 0`, time.Hour, time.Hour, "", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := Parse("exec:sh -c \"" + strings.ReplaceAll(c.script, `"`, `\"`) + `"`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var said []string
+			s.Warn = func(text string) { said = append(said, text) }
+			s.Stderr, s.EndTimeout = new(lockedBuffer), c.end
+			tr, err := s.New()
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr.(*program).termGrace = c.term
+			mustRun(t, tr, body(`1`), nil, Options{})
+			err = tr.Close()
+			if c.err == "" && err != nil || c.err != "" && (!errors.Is(err, ErrEnd) || !strings.Contains(err.Error(), c.err)) {
+				t.Errorf("Close: %v, want %q", err, c.err)
+			}
+			if len(said) != len(c.said) {
+				t.Fatalf("said %q, want %q", said, c.said)
+			}
+			for i, want := range c.said {
+				if !strings.Contains(said[i], want) {
+					t.Errorf("said %q, want %q in it", said[i], want)
+				}
+			}
+		})
+	}
+}
+
+// A program whose chunk is dropped has its time for its end, too, while the next
+// chunk has a new process. It is no failure of the job.
+func TestExecEndsAfterDrop(t *testing.T) {
+	t.Parallel()
+	h := newHolders(t)
+	mark := filepath.Join(t.TempDir(), "committed")
+	p := newFake(t, false, "end="+h.addr(), "mark="+mark)
+	p.endTimeout = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := Run(ctx, p, wishes(wish{ID: 0}, wish{ID: 1}), nil, Options{Before: func(index int) error {
+		if index == 1 {
+			cancel()
+		}
+		return nil
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("Run: %v", err)
+	}
+	conn, err := h.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := mustRun(t, p, wishes(wish{ID: 2}), nil, Options{})
+	wantLines(t, out, `{"id":2}`)
+	conn.Close() // and that of the second
+	go func() {
+		if conn, err := h.Accept(); err == nil {
+			conn.Close()
+		}
+	}()
+	if err := p.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if _, err := os.Stat(mark); err != nil {
+		t.Errorf("what it does at its end is not done: %v", err)
+	}
+}
+
+// A program that ends badly between two objects is told of.
+func TestExecEndsBetween(t *testing.T) {
+	t.Parallel()
+	s, err := Parse(`exec:sh -c 'read -r l; echo "$l"; exec >&-; exit 4'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan string, 10)
+	s.Warn = func(text string) { said <- text }
+	tr, err := s.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := mustRun(t, tr, body(`1`, `2`, `3`), nil, Options{})
+	wantLines(t, out, `1`, `2`, `3`)
+	if err := tr.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if text := <-said; !strings.Contains(text, "sh: ended between two objects: it ended with exit status 4") || len(said) > 0 {
+		t.Errorf("said %q, and %d times more", text, len(said))
+	}
+}

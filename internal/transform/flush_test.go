@@ -1,0 +1,110 @@
+//go:build linux || darwin
+
+package transform
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A program that never answers its first object is told of once, with the cure,
+// however many workers have one.
+func TestExecSaysThatNothingIsFlushed(t *testing.T) {
+	t.Parallel()
+	s, err := Parse(`exec:sh -c 'while read -r line; do : jq -c .; done'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan string, 10)
+	s.Warn = func(text string) { said <- text }
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	const workers = 3
+	done := make(chan error, workers)
+	for range workers {
+		tr, err := s.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tr.Close()
+		tr.(*program).patience = 1
+		go func() {
+			_, err := Run(ctx, tr, body(`1`), nil, Options{})
+			done <- err
+		}()
+	}
+	text := <-said
+	cancel()
+	for range workers {
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+	}
+	for _, want := range []string{"sh: no answer within 1ns", "does not flush", "use jq --unbuffered -c"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("said %q, want %q in it", text, want)
+		}
+	}
+	if len(said) > 0 {
+		t.Errorf("said twice: %q", <-said)
+	}
+}
+
+// Nothing is said of a program that has answered before, however slow it is.
+func TestExecMayBeSlowLater(t *testing.T) {
+	t.Parallel()
+	p := newFake(t, false)
+	p.patience = time.Hour
+	mustRun(t, p, wishes(wish{ID: 0}), nil, Options{})
+	p.patience = 1
+	mustRun(t, p, wishes(wish{ID: 0}, wish{ID: 1}), nil, Options{})
+	if got := p.log.to.(*lockedBuffer).String(); strings.Contains(got, "no answer") {
+		t.Errorf("said %q", got)
+	}
+}
+
+// Python flushes each line, unless the person has set it otherwise.
+func TestExecPythonFlushes(t *testing.T) {
+	for _, c := range []struct {
+		set, want string
+	}{{"unset", "PYTHONUNBUFFERED=1"}, {"", "PYTHONUNBUFFERED="}, {"x", "PYTHONUNBUFFERED=x"}} {
+		t.Setenv("PYTHONUNBUFFERED", c.set)
+		if c.set == "unset" {
+			os.Unsetenv("PYTHONUNBUFFERED")
+		}
+		out := mustRun(t, newFake(t, false), wishes(wish{Do: "env"}), nil, Options{})
+		var env []string
+		if err := json.Unmarshal(out.Lines, &env); err != nil {
+			t.Fatal(err)
+		}
+		env = slices.DeleteFunc(env, func(v string) bool { return !strings.HasPrefix(v, "PYTHONUNBUFFERED=") })
+		if len(env) != 1 || env[0] != c.want {
+			t.Errorf("PYTHONUNBUFFERED %s becomes %q, want %s", c.set, env, c.want)
+		}
+	}
+}
+
+func TestFlushCure(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		argv []string
+		want string
+	}{
+		{[]string{"python3.11", "map.py"}, "-u"},
+		{[]string{"/usr/bin/python3", "map.py"}, "flush=True"},
+		{[]string{"jq", "-c", "."}, "--unbuffered"},
+		{[]string{"sh", "-c", "sed -e s/a/b/ | tr a b"}, "sed -u"},
+		{[]string{"env", "LANG=C", "awk", "{print}"}, "fflush()"},
+		{[]string{"./map"}, "stdbuf -oL"},
+	} {
+		if got := flushCure(c.argv); !strings.Contains(got, c.want) {
+			t.Errorf("%q: %q, want %q in it", c.argv, got, c.want)
+		}
+	}
+}

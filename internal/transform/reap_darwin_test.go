@@ -1,0 +1,5 @@
+package transform
+
+const reaperName = "subreaper"
+
+func reaperProgram() {}

@@ -1,0 +1,39 @@
+package transform
+
+import (
+	"encoding/binary"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// adopts says whether the kernel gives orphans to this process.
+func adopts() bool {
+	if os.Getpid() == 1 {
+		return true
+	}
+	var subreaper int32
+	err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&subreaper)), 0, 0, 0) //nolint:gosec // the kernel fills it in
+	return err == nil && subreaper != 0
+}
+
+// endedChild is the process ID of a child that has ended and waits to be
+// reaped; 0 if there is none. It leaves it to be reaped.
+func endedChild() int {
+	const all, exited = 0, 4
+	var info [128]byte // a siginfo_t
+	for {
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, all, 0,
+			uintptr(unsafe.Pointer(&info)), exited|waitNoReap|syscall.WNOHANG, 0, 0) //nolint:gosec // the kernel fills info in
+		switch errno {
+		case 0: // three ints, then a union, which is aligned as a pointer, begins with the process ID
+			align := int(unsafe.Sizeof(uintptr(0)))
+			return int(int32(binary.NativeEndian.Uint32(info[(12+align-1)/align*align:])))
+		case syscall.EINTR:
+		default:
+			return 0
+		}
+	}
+}
