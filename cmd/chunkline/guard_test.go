@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,27 +10,38 @@ import (
 )
 
 // TestRunLeavesFilesAlone: what lies where outputs or dead letters would go, and
-// is not the job's, is refused and stays as it is.
+// is not the job's, is refused and stays as it is. An input is refused there also
+// with --force, by any of its names.
 func TestRunLeavesFilesAlone(t *testing.T) {
 	t.Parallel()
 	objects, values := numbers(250)
 	for name, c := range map[string]struct {
-		in, out, theirs string
+		in, out, theirs string // theirs is there beside what in names
+		input           bool   // theirs is an input
 	}{
-		"input is the output":       {"in.jsonl", "in.jsonl", "in.jsonl"},
-		"input is the dead letters": {"x.dead.jsonl", "x.jsonl", "x.dead.jsonl"},
-		"a stranger's output":       {"in.jsonl", "out.jsonl", "out.jsonl"},
-		"a stranger's dead letters": {"in.jsonl", "out.jsonl", "out.dead.jsonl"},
+		"input is the output":       {"in.jsonl", "in.jsonl", "in.jsonl", true},
+		"input is the dead letters": {"x.dead.jsonl", "x.jsonl", "x.dead.jsonl", true},
+		"input by another path":     {"a/../in.jsonl", "in.jsonl", "in.jsonl", true},
+		"input through a link":      {"link", "in.jsonl", "in.jsonl", true},
+		"input by its other name":   {"hard", "in.jsonl", "in.jsonl", true},
+		"a stranger's output":       {"other.jsonl", "out.jsonl", "out.jsonl", false},
+		"a stranger's dead letters": {"other.jsonl", "out.jsonl", "out.dead.jsonl", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			theirs := write(t, filepath.Join(dir, c.theirs), objects)
-			if c.in != c.theirs {
-				write(t, filepath.Join(dir, c.in), objects)
+			write(t, filepath.Join(dir, "other.jsonl"), objects)
+			if err := errors.Join(os.Mkdir(filepath.Join(dir, "a"), 0o777), os.Symlink(theirs, filepath.Join(dir, "link")), os.Link(theirs, filepath.Join(dir, "hard"))); err != nil {
+				t.Fatal(err)
 			}
-			args := []string{"run", "-i", filepath.Join(dir, c.in), "-o", filepath.Join(dir, c.out), "-m", ".n"}
-			wantWords(t, must(t, 2, args...).err.Error(), theirs+" exists, and this job did not write it", "--force")
+			args := []string{"run", "-i", dir + "/" + c.in, "-o", filepath.Join(dir, c.out), "-m", ".n"}
+			says := theirs + " exists, and this job did not write it"
+			if c.input {
+				says = "the job itself writes there"
+				wantWords(t, must(t, 2, append(args, "--force")...).err.Error(), says)
+			}
+			wantWords(t, must(t, 2, args...).err.Error(), says)
 			wantFile(t, theirs, objects)
 			if _, err := os.Stat(workFolder(filepath.Join(dir, c.out))); !os.IsNotExist(err) {
 				t.Errorf("a refused job made its folder (%v)", err)
@@ -46,6 +58,23 @@ func TestRunLeavesFilesAlone(t *testing.T) {
 	must(t, 0, args...)
 	write(t, out, values+"# checked by me\n")
 	wantWords(t, must(t, 2, args...).err.Error(), "changed after this job wrote it")
+}
+
+// TestRunOutputInGlob: what a job writes is none of its inputs, the second time either.
+func TestRunOutputInGlob(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	objects, values := numbers(250)
+	write(t, filepath.Join(dir, "in.jsonl"), objects)
+	out := filepath.Join(dir, "out.jsonl")
+	for range 2 {
+		must(t, 0, "run", "-i", filepath.Join(dir, "**"), "-o", out, "-m", ".n")
+		wantFile(t, out, values)
+	}
+	must(t, 0, "verify", "-o", out, "-i", filepath.Join(dir, "*.jsonl"))
+	only := filepath.Join(t.TempDir(), "only.jsonl")
+	write(t, only, objects)
+	wantWords(t, must(t, 2, "run", "-i", filepath.Join(filepath.Dir(only), "*"), "-o", only, "-m", ".n").err.Error(), "nothing but what the job itself writes")
 }
 
 // TestVerifyElsewhere: verify looks at the output that -o names, wherever the job wrote it.

@@ -10,17 +10,19 @@ import (
 	"github.com/chunkline/chunkline/internal/source"
 )
 
-// openInput opens a source. A terminal as standard input is a flag that was
-// forgotten: the program would wait, and nobody would know for what.
-func openInput(format, spec string, size, bytes int, stdin io.Reader) (source.Source, error) {
-	as, err := chunk.ParseFormat(format)
-	if err != nil {
+// openInput opens the source of a job with that output. A terminal as standard
+// input is a flag that was forgotten: the program would wait, and nobody would
+// know for what.
+func openInput(output, format, spec string, size, bytes int, stdin io.Reader) (source.Source, error) {
+	o := source.Options{Size: size, Bytes: bytes, Stdin: stdin, Written: []string{output, deadFile(output), workFolder(output)}}
+	var err error
+	if o.Format, err = chunk.ParseFormat(format); err != nil {
 		return nil, app.Usage("--format: %w", err)
 	}
 	if f, ok := stdin.(*os.File); spec == "-" && ok && app.IsTerminal(f) {
 		return nil, app.Usage("--input is not set, and standard input is a terminal: name a file or a glob, or pipe the objects in")
 	}
-	src, err := source.OpenAs(as, spec, size, bytes, stdin)
+	src, err := source.OpenWith(o, spec)
 	if err != nil {
 		return nil, app.Usage("--input: %w", err)
 	}

@@ -99,7 +99,7 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	src, err := openInput(f.fetcher.Format, sourceSpec(f.inputs), f.fetcher.ChunkSize, f.fetcher.ChunkBytes, std.in)
+	src, err := openInput(f.output, f.fetcher.Format, sourceSpec(f.inputs), f.fetcher.ChunkSize, f.fetcher.ChunkBytes, std.in)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func verifyCommand() *cobra.Command {
 			if format == "" {
 				format = formatOfPlan(plan.Source)
 			}
-			src, err := openInput(format, spec, plan.Size, plan.Bytes, c.InOrStdin())
+			src, err := openInput(output, format, spec, plan.Size, plan.Bytes, c.InOrStdin())
 			if err != nil {
 				return err
 			}

@@ -39,7 +39,7 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 	if err != nil {
 		return app.Usage("FORMAT: %w", err)
 	}
-	src, err := source.OpenAs(format, cfg.Source, cfg.ChunkSize, cfg.ChunkBytes, os.Stdin)
+	src, err := source.OpenWith(source.Options{Format: format, Size: cfg.ChunkSize, Bytes: cfg.ChunkBytes, Stdin: os.Stdin}, cfg.Source)
 	if err != nil {
 		return app.Usage("SOURCE: %w", err)
 	}

@@ -47,7 +47,7 @@ func TestOpen_oneLine(t *testing.T) {
 		for name := range strings.FieldsSeq(c.names) {
 			paths = append(paths, filepath.Join(folder, name))
 		}
-		s, err := OpenAs(c.format, strings.Join(paths, ","), 2, 1000, nil)
+		s, err := OpenWith(Options{Format: c.format, Size: 2, Bytes: 1000}, strings.Join(paths, ","))
 		if c.err != "" {
 			if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), filepath.Join(folder, "one")) {
 				t.Errorf("%s: %v, want %q", c.names, err, c.err)
@@ -89,7 +89,7 @@ func TestOpen_noFormat(t *testing.T) {
 	if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "--format lines") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("a table: %v", err)
 	}
-	s, err := OpenAs(chunk.Lines, path, 2, 1000, nil)
+	s, err := OpenWith(Options{Format: chunk.Lines, Size: 2, Bytes: 1000}, path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,12 +94,21 @@ type files struct {
 // returns ErrSettings if that cannot be done. The files are looked at but not
 // kept open. The caller must Close the source.
 func Open(spec string, size, bytes int, stdin io.Reader) (Source, error) {
-	return OpenAs(chunk.Auto, spec, size, bytes, stdin)
+	return OpenWith(Options{Size: size, Bytes: bytes, Stdin: stdin}, spec)
 }
 
-// OpenAs is Open, with the format of items that do not name one.
-func OpenAs(format chunk.Format, spec string, size, bytes int, stdin io.Reader) (Source, error) {
-	list, err := expand(spec, format, stdin)
+// Options are the settings of a source.
+type Options struct {
+	Format  chunk.Format // of items that do not name one
+	Size    int          // most objects in a chunk
+	Bytes   int          // most bytes in a chunk of several objects
+	Stdin   io.Reader    // nil: there is none
+	Written []string     // files and folders that the job writes: a glob leaves them out, and to name one is an error
+}
+
+// OpenWith is Open with all options.
+func OpenWith(o Options, spec string) (Source, error) {
+	list, err := expand(spec, o.Format, o.Stdin, newWritten(o.Written))
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +133,7 @@ func OpenAs(format chunk.Format, spec string, size, bytes int, stdin io.Reader) 
 			s.total = 0
 		}
 	}
-	s.plan = chunk.Plan{Source: identity(list), Size: size, Bytes: bytes, Format: chunk.FormatVersion}
+	s.plan = chunk.Plan{Source: identity(list), Size: o.Size, Bytes: o.Bytes, Format: chunk.FormatVersion}
 	if err := s.plan.Validate(); err != nil {
 		return nil, fmt.Errorf("%w settings: %w", ErrSettings, err)
 	}

@@ -100,7 +100,7 @@ var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
 
 // expand turns the words of a source into its files. Of the files it only
 // looks whether they are there. Items that name no format have that of the job.
-func expand(spec string, ofJob chunk.Format, stdin io.Reader) ([]file, error) {
+func expand(spec string, ofJob chunk.Format, stdin io.Reader, own written) ([]file, error) {
 	var list []file
 	items := strings.Split(spec, ",")
 	for _, item := range items {
@@ -121,7 +121,7 @@ func expand(spec string, ofJob chunk.Format, stdin io.Reader) ([]file, error) {
 			}
 			return []file{{name: "stdin", format: format, stdin: stdin}}, nil
 		}
-		names, err := expandItem(word)
+		names, err := expandItem(word, own)
 		if err != nil {
 			return nil, fmt.Errorf("%w %q: %w", ErrSettings, word, err)
 		}
@@ -146,7 +146,7 @@ func cutFormat(item string, ofJob chunk.Format) (string, chunk.Format, error) {
 }
 
 // expandItem returns the cleaned names of the files that a word stands for.
-func expandItem(word string) ([]string, error) {
+func expandItem(word string, own written) ([]string, error) {
 	path, pattern := word, word
 	if rest, ok := strings.CutPrefix(word, "file:"); ok {
 		var err error
@@ -157,16 +157,23 @@ func expandItem(word string) ([]string, error) {
 		return nil, fmt.Errorf("no source is called %s:; %s", other[1], howTo)
 	}
 	if _, err := os.Lstat(path); err == nil { // also when it looks like a glob
+		if own.has(path) {
+			return nil, errWritten
+		}
 		return []string{filepath.Clean(path)}, nil
 	} else if !strings.ContainsAny(pattern, "*?[") || pattern == "" {
 		return nil, fmt.Errorf("%w; %s", cause(err), howTo)
 	}
 	names, err := glob(pattern)
+	found := len(names)
+	names = own.without(names)
 	switch {
 	case errors.Is(err, filepath.ErrBadPattern):
 		return nil, fmt.Errorf("%w: a glob is made of *, **, ? and [a-z]", err)
 	case err != nil:
 		return nil, fmt.Errorf("read the folders of the glob: %w; they must be readable for this user", err)
+	case len(names) == 0 && found > 0:
+		return nil, fmt.Errorf("the glob matches nothing but what the job itself writes; %s", howTo)
 	case len(names) == 0:
 		return nil, fmt.Errorf("the glob matches no file; %s", howTo)
 	}
