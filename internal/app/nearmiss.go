@@ -15,7 +15,7 @@ const leastName = 5
 
 // checkMisspelt finds a variable of the environment that was meant to be a
 // setting: one letter more, less, other or swapped, or with our name before it.
-// Without it TRANFORM=users would be a job without a transform.
+// Without it a misspelt TRANSFORM would be a job without one.
 func checkMisspelt(environ []string, settings []any) error {
 	var known []string
 	for _, s := range settings {

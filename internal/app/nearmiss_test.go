@@ -14,13 +14,13 @@ func TestMisspelt(t *testing.T) {
 		NATSURL   string `envconfig:"NATS_URL"`
 	}
 	for variable, meant := range map[string]string{
-		"TRANFORM=users":            "TRANSFORM",
-		"TRANSFROM=users":           "TRANSFORM",
+		"TRANSFRM=users":            "TRANSFORM",
+		"TRANSFRMR=users":           "TRANSFORM",
 		"TRANSFORMS=users":          "TRANSFORM",
 		"TRANSFORN=users":           "TRANSFORM",
 		"NATSURL=x":                 "NATS_URL",
 		"CHUNKLINE_TRANSFORM=users": "TRANSFORM",
-		"CHUNKLINE_TRANFORM=users":  "TRANSFORM",
+		"CHUNKLINE_TRANSFRM=users":  "TRANSFORM",
 		"CHUNKLINE_SINK=/data":      "SINK",
 	} {
 		name, _, _ := strings.Cut(variable, "=")

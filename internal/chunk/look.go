@@ -12,18 +12,18 @@ import (
 type Guess uint8
 
 const (
-	// Nothing: there is nothing but blanks.
+	// Nothing is there but blanks.
 	Nothing Guess = iota
-	// IsLines: lines.
+	// IsLines is lines.
 	IsLines
-	// IsLinesOfArrays: lines, and the first of them holds an array.
+	// IsLinesOfArrays is lines, and the first of them holds an array.
 	IsLinesOfArrays
-	// IsArray: an array.
+	// IsArray is an array.
 	IsArray
-	// IsOneLine: one line that is an array, and nothing else. It is an array
+	// IsOneLine is one line that is an array, and nothing else. It is an array
 	// of objects, or a line that is an object.
 	IsOneLine
-	// IsValues: values that do not keep to lines.
+	// IsValues is values that do not keep to lines.
 	IsValues
 )
 

@@ -24,10 +24,10 @@ func (m *Mapper) make(t *task) (transform.Transform, error) {
 	return spec.New()
 }
 
-// errRefused is the fetcher's reason for giving no work.
-type errRefused string
+// refusedError is the fetcher's reason for giving no work.
+type refusedError string
 
-func (e errRefused) Error() string { return string(e) }
+func (e refusedError) Error() string { return string(e) }
 
 // refused takes the job's transform from a fetcher's refusal, if this mapper has none of
 // its own, and says whether to ask again at once. A mapper whose version nobody has set
@@ -36,7 +36,7 @@ func (e errRefused) Error() string { return string(e) }
 func (m *Mapper) refused(w bus.Work) bool {
 	now := m.task.Load()
 	if m.cfg.Transform != "" || w.Transform == "" || transform.Is(now.self.Transform, w.Transform) {
-		m.peers.refusal.Note(errRefused(w.Reason))
+		m.peers.refusal.Note(refusedError(w.Reason))
 		return false
 	}
 	next, err := m.taskOf(w.Transform)

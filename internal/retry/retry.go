@@ -77,7 +77,7 @@ func Run(ctx context.Context, folder *sink.Folder, cfg Config) (Report, error) {
 		_, err = folder.Finish(ctx, total.Chunks, total.Objects)
 	}
 	report.LaidOut = folder.Summary().Output != ""
-	return report, errors.Join(append(ends, err)...)
+	return report, errors.Join(errors.Join(ends...), err)
 }
 
 type counts struct{ mended, dead, left atomic.Uint64 }

@@ -153,8 +153,7 @@ func (f *Folder) layOut(ctx context.Context, s *state) (ok bool, err error) {
 	}
 	defer func() {
 		for _, o := range files {
-			_, e := removeIfThere(f.fs, f.fresh(o.path)) // also to give its space back
-			err = errors.Join(err, e)
+			err = errors.Join(err, removeIfThere(f.fs, f.fresh(o.path))) // also to give its space back
 		}
 	}()
 	for _, o := range files {

@@ -239,11 +239,10 @@ func (f *Folder) syncAbove(dir string) error {
 	return err
 }
 
-// removeIfThere removes a file and says whether there was one.
-func removeIfThere(disk fileSystem, path string) (bool, error) {
-	err := disk.Remove(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
+// removeIfThere removes a file, if there is one.
+func removeIfThere(disk fileSystem, path string) error {
+	if err := disk.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
-	return err == nil, err
+	return nil
 }

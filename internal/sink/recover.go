@@ -195,7 +195,7 @@ func (f *Folder) mend(job string, tails []tail) error {
 	if err := f.fs.Mkdir(f.results.dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if _, err := removeIfThere(f.fs, filepath.Join(f.dir, newIndexName)); err != nil {
+	if err := removeIfThere(f.fs, filepath.Join(f.dir, newIndexName)); err != nil {
 		return err
 	}
 	err := errors.Join(f.fs.SyncDir(f.results.dir), f.fs.SyncDir(f.dir), f.syncAbove(f.dir))

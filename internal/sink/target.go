@@ -78,6 +78,7 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("%s exists, and this job did not write it: move it away", e.Path)
 }
 
+// Is makes it an ErrForeign.
 func (e *ForeignError) Is(target error) bool { return target == ErrForeign }
 
 // checkTargets refuses to begin a job whose result would take the place of a
@@ -205,7 +206,7 @@ func (f *Folder) removeOwn(path string, known []fingerprint) error {
 	if own, err := f.wrote(path, info, known); err != nil || !own && !f.o.Force {
 		return err
 	}
-	if _, err := removeIfThere(f.fs, path); err != nil {
+	if err := removeIfThere(f.fs, path); err != nil {
 		return err
 	}
 	return f.syncDir(filepath.Dir(path))

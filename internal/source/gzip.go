@@ -66,7 +66,7 @@ func (m *members) next() error {
 		}
 		head, err = m.r.Peek(2)
 		switch {
-		case err != nil && err != io.EOF: //nolint:errorlint // only io.EOF itself is the end
+		case err != nil && err != io.EOF: // only io.EOF itself is the end
 			return err
 		case zeros == 0 && string(head) == "\x1f":
 			return io.ErrUnexpectedEOF

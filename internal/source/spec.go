@@ -303,7 +303,7 @@ func look(disk *os.File) (chunk.Guess, error) {
 	}
 	content, err := decode(disk)
 	if err != nil {
-		return chunk.Nothing, nil //nolint:nilerr // see above
+		return chunk.Nothing, nil // see above
 	}
 	defer func() { _ = content.Close() }() // it was only read
 	guess, err := chunk.Look(content)

@@ -53,8 +53,8 @@ func followed(path string) string {
 	if err != nil {
 		return path
 	}
-	if real, err := filepath.EvalSymlinks(absolute); err == nil {
-		return real
+	if whole, err := filepath.EvalSymlinks(absolute); err == nil {
+		return whole
 	}
 	if dir, err := filepath.EvalSymlinks(filepath.Dir(absolute)); err == nil {
 		return filepath.Join(dir, filepath.Base(absolute))
