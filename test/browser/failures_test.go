@@ -31,13 +31,13 @@ func startTroubled(t *testing.T, settings ...string) *troubled {
 		return good
 	})
 	j := &troubled{job: startJob(t, source, settings...)}
-	forever := work(t, "3600", "0")
-	victim := j.mapper("victim", forever)
+	forever := takes("3600", "0")
+	victim := j.mapper("victim", work, forever...)
 	j.gone = j.id("victim")
 	j.fetcher.AwaitStatus("work of the victim", func(s bus.Status) bool { return s.Chunks.Saved > 0 })
 	victim.Kill()
-	j.mapper("anna", forever)
-	j.mapper("otto", forever)
+	j.mapper("anna", work, forever...)
+	j.mapper("otto", work, forever...)
 	return j
 }
 
@@ -50,7 +50,7 @@ const stuck = `document.querySelectorAll("#stragglers tbody tr").length === 1 &&
 // end lets the job be done.
 func (j *troubled) end() {
 	j.T.Helper()
-	j.mapper("helper", work(j.T, "0", "0"))
+	j.mapper("helper", work, takes("0", "0")...)
 	for _, name := range []string{"anna", "otto"} {
 		j.mappers[name].Kill()
 	}
@@ -103,7 +103,7 @@ func TestOlder(t *testing.T) {
 		}
 		return good
 	}))
-	j.mapper("anna", work(t, "0", "0"))
+	j.mapper("anna", work, takes("0", "0")...)
 	b := open(t, j.fetcher.Address())
 	b.await("the end", stateIs+`"done" && `+shown("#dead-older")+` && document.querySelectorAll("#dead-letters li").length > 0`)
 	const letters = `document.querySelectorAll("#dead-letters li").length`

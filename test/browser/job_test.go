@@ -4,6 +4,7 @@ package browser
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -97,12 +98,12 @@ func row(id, state string) string {
 	return fmt.Sprintf(`#mappers tbody tr[data-mapper=%s][data-state=%s]`, quote(id), state)
 }
 
-// Mail addresses of users, which tell work.sh what to do.
+// Mail addresses of users, which tell work what to do.
 const (
 	good = "ada@example.com"
 	bad  = ""                 // is an error
-	late = "late@example.com" // takes as long as the mapper's first argument says
-	step = "step@example.com" // takes as long as its second argument says
+	late = "late@example.com" // takes as long as the mapper's LATE says
+	step = "step@example.com" // takes as long as its STEP says
 )
 
 // objects writes a source of n users; mail says what each one is.
@@ -115,21 +116,28 @@ func objects(t *testing.T, n int, mail func(i int) string) string {
 	return file(t, "users.jsonl", text.String())
 }
 
-// work is the transform of objects: seconds for late ones, and for steps.
-func work(t *testing.T, late, step string) string {
-	t.Helper()
-	return fmt.Sprintf("exec:sh %s %s %s", file(t, "work.sh", `while IFS= read -r object; do
+// work is the transform of objects. How long late ones and steps take is not part
+// of it: all mappers do the same to an object.
+var work = func() string {
+	command, err := json.Marshal([]string{"sh", "-c", `while IFS= read -r object; do
 	case $object in
-	*'"mail":"late@'*) sleep "$1" ;;
-	*'"mail":"step@'*) sleep "$2" ;;
+	*'"mail":"late@'*) sleep "$LATE" ;;
+	*'"mail":"step@'*) sleep "$STEP" ;;
 	esac
 	case $object in
 	*'"mail":""'*) echo '! the user has no mail address' ;;
 	*) printf '%s\n' "$object" ;;
 	esac
 done
-`), late, step)
-}
+`})
+	if err != nil {
+		panic(err)
+	}
+	return "exec:" + string(command)
+}()
+
+// takes is the setting of a mapper's seconds for late objects, and for steps.
+func takes(late, step string) []string { return []string{"LATE=" + late, "STEP=" + step} }
 
 func file(t *testing.T, name, text string) string {
 	t.Helper()

@@ -41,9 +41,9 @@ func TestShots(t *testing.T) {
 	b.await("a connection", connected)
 	names := []string{"alba", "bruno", "carla", "dario", "elena", "fabio", "greta", "hugo"}
 	for i, name := range names {
-		j.mapper(name, work(t, "25", "0.3"), []string{"VERSION=1.4.2", "VERSION=1.5.0"}[i%2])
+		j.mapper(name, work, append(takes("25", "0.3"), []string{"VERSION=1.4.2", "VERSION=1.5.0"}[i%2])...)
 	}
-	j.mapper("slow-disk", work(t, "25", "2"))
+	j.mapper("slow-disk", work, takes("25", "2")...)
 	b.await("a third", fmt.Sprintf(`Number(%s.dataset.saved) > %d`, one("#map"), chunks/3))
 	j.mappers["hugo"].Kill()
 	b.await("dead letters, a straggler, a mapper that is gone", `Number(`+one("#map")+`.dataset.saved) > 200 &&
