@@ -167,6 +167,7 @@ const (
 	ByNoMappers  Cause = "no-mappers"
 	ByRate       Cause = "rate"       // the limit that was set
 	ByTransform  Cause = "transform"  // no mapper here does to objects what the job wants
+	ByFailing    Cause = "failing"    // most of what mappers do fails
 	ByVersion    Cause = "version"    // all who wait are of versions that are limited or cut off
 	BySaver      Cause = "saver"      // results wait for their commit
 	BySource     Cause = "source"     // mappers wait for chunks to be read

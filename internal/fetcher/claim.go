@@ -49,11 +49,12 @@ func (f *Fetcher) claim(ctx context.Context) error {
 		case err == nil && answer.Status != bus.SyncFailed:
 			return refusal(answer)
 		}
+		if err == nil {
+			err = errors.New(answer.Reason)
+		}
+		f.begin(waitsForSaver(err))
 		if !said && time.Since(begin) >= app.Patience {
 			said = true
-			if err == nil {
-				err = errors.New(answer.Reason)
-			}
 			f.log.Warn().Err(err).Msg("waiting for the saver")
 		}
 		select {

@@ -125,8 +125,10 @@ func (d *desk) unfinished(now time.Time, reason string) {
 // finished ends the job: the sink has everything, once, and has laid it out.
 func (d *desk) finished(total bus.Summary) {
 	failpoint.Hit("fetcher.finish.answered")
+	now := time.Now()
 	d.state, d.total = bus.StateDone, total
-	d.report(time.Now()) // whoever asks from now on is told so
+	d.waiting.expire(d, now)
+	d.report(now) // whoever asks from now on is told so
 	d.f.log.Info().Uint64("objects", total.Objects).Uint64("outputs", total.Outputs).Uint64("dead", total.Dead).
 		Uint64("chunks", total.Chunks).Str("output", total.Output).Msg("job done")
 }

@@ -66,7 +66,8 @@ type desk struct {
 	turned   time.Time // last turn
 	online   bool
 	listenTo time.Time // no hand-out before: mappers first say what they hold
-	nextSend time.Time // no hand-out before: RATE
+	limit    limit     // RATE
+	outcomes outcomes  // of the last chunks
 
 	busy      bool      // an errand is under way
 	askAfter  time.Time // no question to the saver before
@@ -248,14 +249,14 @@ func (d *desk) obey(c bus.Control) error {
 	case c.Action == bus.ControlPause:
 		d.paused = true
 	case c.Action == bus.ControlResume:
-		d.paused = false
+		d.paused, d.limit = false, limit{}
 	case c.Action == bus.ControlCancel:
 		d.fail(ErrCancelled)
 	case c.Action == bus.ControlRate:
 		if !(c.Rate >= 0) {
 			return fmt.Errorf("rate %g: use 0 (no limit) or more objects a second", c.Rate)
 		}
-		d.rate, d.nextSend = c.Rate, time.Time{}
+		d.rate, d.limit = c.Rate, limit{}
 	case c.Action == bus.ControlShare:
 		if c.Version == "" || !isShare(c.Share) {
 			return fmt.Errorf("share %g of version %q: name a version, and use 0 (none) to 1 (no limit)", c.Share, c.Version)

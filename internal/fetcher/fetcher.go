@@ -67,7 +67,7 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 	}
 	f.metrics = newMeters()
 	f.metrics.set.Gather(f.metrics.gather(f))
-	f.last.Store(&bus.Status{Job: b.Job(), Plan: f.planID, State: bus.StateStarting, Source: plan.Source})
+	f.begin(waitsForSaver(nil))
 	return f, nil
 }
 
@@ -79,12 +79,16 @@ func (f *Fetcher) Trace(t *trace.Tracer) { f.tracer = t }
 // ErrTooManyDead, ErrCancelled. A done job with dead letters ends with
 // app.ErrDeadLetters, one that ctx ended before it was done with ErrUnfinished.
 func (f *Fetcher) Run(ctx context.Context) error {
-	if err := f.claim(ctx); err != nil {
+	stopTelling, err := f.tell()
+	if err != nil {
 		return err
+	}
+	if err := f.claim(ctx); err != nil {
+		return errors.Join(err, f.stop(ctx, stopTelling))
 	}
 	failpoint.Hit("fetcher.claimed")
 	stopServing, err := f.serve(context.WithoutCancel(ctx))
-	if err != nil {
+	if err := errors.Join(err, f.stop(ctx, stopTelling)); err != nil {
 		return err
 	}
 	f.serving.Store(true)
@@ -121,12 +125,20 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	})
 	err = group.Wait()
 	f.serving.Store(false)
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	if e := stopServing(stopping); e != nil {
-		err = errors.Join(err, fmt.Errorf("stop serving: %w", e))
+	if e := f.stop(ctx, stopServing); e != nil {
+		err = errors.Join(err, e)
 	}
 	return err
+}
+
+// stop ends a service, and waits for its handlers for a while.
+func (f *Fetcher) stop(ctx context.Context, serving func(context.Context) error) error {
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := serving(stopping); err != nil {
+		return fmt.Errorf("stop serving: %w", err)
+	}
+	return nil
 }
 
 // post hands a closure to the desk. It gives up when the desk has ended.
@@ -136,9 +148,6 @@ func (f *Fetcher) post(ctx context.Context, event func(*desk)) {
 	case <-ctx.Done():
 	}
 }
-
-// Status is the desk's latest report, at most a second old while it runs.
-func (f *Fetcher) Status() bus.Status { return *f.last.Load() }
 
 // Alive says whether the desk turns.
 func (f *Fetcher) Alive() error { return f.pulse.Check() }

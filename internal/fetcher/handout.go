@@ -18,7 +18,7 @@ func (d *desk) handOut(now time.Time) {
 	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.renewed.Before(d.doubted) {
 		return
 	}
-	for len(d.f.sends) < cap(d.f.sends) && !now.Before(d.nextSend) && d.ledger.HasWork(now) {
+	for len(d.f.sends) < cap(d.f.sends) && !now.Before(d.limit.next) && d.ledger.HasWork(now) {
 		d.bar(now)
 		if !d.waiting.first(func(a ask) bool { return d.lease(now, a) }) {
 			return // there is work, but none that those who wait may have
@@ -61,10 +61,7 @@ func (d *desk) lease(now time.Time, a ask) bool {
 		h.chunk = nil
 	}
 	if d.rate > 0 {
-		if d.nextSend.Before(now.Add(-time.Second)) {
-			d.nextSend = now // an idle time earns no more than this
-		}
-		d.nextSend = d.nextSend.Add(time.Duration(min(float64(h.count)/d.rate, maxRatePause.Seconds()) * float64(time.Second)))
+		d.limit.given(now, h.count, d.rate, h.ready)
 	}
 	return true
 }
@@ -76,9 +73,6 @@ func (d *desk) mapperOf(id string) bus.Mapper {
 	}
 	return bus.Mapper{ID: id}
 }
-
-// maxRatePause is longer than any job; a rate of 1e-12 would not fit a Duration.
-const maxRatePause = 1000 * 24 * time.Hour
 
 // sending is a lease on its way to its mapper.
 type sending struct {

@@ -38,13 +38,16 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 		return by(bus.ByNoMappers, "no mapper is here: start some")
 	case d.refusal() != "":
 		return by(bus.ByTransform, "no mapper gets work: %s", d.refusal())
-	case d.rate > 0 && s.Waiting > 0 && s.Chunks.Ready > 0:
-		return by(bus.ByRate, "held at the limit of %g objects a second, with %s waiting: raise the rate", d.rate, plural(s.Waiting, "worker"))
+	case s.Chunks.Ready > 0 && d.limit.holds(now, d.rate):
+		return by(bus.ByRate, "held at the limit of %g objects a second%s: raise the rate", d.rate, withWaiting(s.Waiting))
 	case s.Waiting > 0 && s.Chunks.Ready > 0 && d.noneMay(now):
 		return by(bus.ByVersion, "%s of versions that are limited or cut off: add mappers of another version, or change the share", waits(s.Waiting))
 	case queued > 0 && uint64(queued)*2 >= s.Chunks.InFlight && s.Saver.CommitSeconds >= slowCommit.Seconds():
 		return by(bus.BySaver, "waiting for the saver: %s queued, a commit takes %.0f ms, of it disk sync %.0f ms",
 			plural(queued, "result"), s.Saver.CommitSeconds*1000, s.Saver.SyncSeconds*1000)
+	case d.outcomes.failing() && s.Chunks.Ready > 0:
+		return by(bus.ByFailing, "%.0f %% of the objects of the last %d chunks failed or took down their mapper: see the dead letters and the mappers' logs; more mappers do not help",
+			100*d.outcomes.failed(), len(d.outcomes))
 	case s.Chunks.Ready == 0 && !d.cut && s.Waiting > 0:
 		return by(bus.BySource, "mappers wait for the source to be read")
 	case s.Chunks.Ready == 0 && d.cut && len(s.Stragglers) > 0 && uint64(len(s.Stragglers)) == s.Chunks.InFlight:
@@ -58,6 +61,26 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 		return by(bus.ByMappers, "%s busy: add mappers", allMappers(mappers))
 	}
 	return nil
+}
+
+// stands says whether nothing is handed out or saved for this cause: what is left
+// takes as long as the cause lasts, and nobody knows how long that is.
+func stands(h *bus.HeldBack) bool {
+	if h == nil {
+		return false
+	}
+	switch h.By {
+	case bus.ByStart, bus.ByNATS, bus.BySaverAway, bus.ByPause, bus.ByNoMappers, bus.ByTransform:
+		return true
+	}
+	return false
+}
+
+func withWaiting(workers int) string {
+	if workers == 0 {
+		return ""
+	}
+	return ", with " + plural(workers, "worker") + " waiting"
 }
 
 func plural(n int, what string) string {

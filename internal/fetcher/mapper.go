@@ -83,7 +83,7 @@ func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
 	for i, m := range here {
 		m.held = d.ledger.Holds(m.ID)
 		list[i] = bus.MapperStatus{
-			Mapper: m.Mapper, State: m.state(now), Held: m.held, Saved: m.saved, Rate: m.pace.rate(now),
+			Mapper: m.Mapper, State: m.state(now), Held: m.held, Saved: m.saved, Rate: d.speed(now, &m.pace, m.held),
 			Slow: late[m.ID], LastBeatSeconds: now.Sub(m.heard).Seconds(),
 		}
 		if m.pace.known() {
@@ -101,6 +101,15 @@ func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
 		}
 	}
 	return list
+}
+
+// speed is the rate of who holds so many chunks. Who holds none and has finished
+// none for a while does nothing, and when the job is done nobody does.
+func (d *desk) speed(now time.Time, p *pace, held int) float64 {
+	if held == 0 && (d.state == bus.StateDone || now.Sub(p.last) >= rateSpan) {
+		return 0
+	}
+	return p.rate(now)
 }
 
 // goneMapper is a mapper that was here.

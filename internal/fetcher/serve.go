@@ -20,7 +20,7 @@ func (f *Fetcher) serve(ctx context.Context) (stop func(context.Context) error, 
 			{Verb: bus.VerbNext, Handle: func(r *bus.Request) { f.handleNext(ctx, r) }},
 			{Verb: bus.VerbBeat, Handle: func(r *bus.Request) { f.handleBeat(ctx, r) }},
 			{Verb: bus.VerbSaved, Handle: func(r *bus.Request) { f.handleSaved(ctx, r) }},
-			{Verb: bus.VerbStatus, Handle: func(r *bus.Request) { f.handleStatus(r) }},
+			{Verb: bus.VerbStatus, Handle: f.handleStatus},
 			{Verb: bus.VerbControl, Handle: func(r *bus.Request) { f.handleControl(ctx, r) }},
 		},
 	})

@@ -22,16 +22,16 @@ func (d *desk) report(now time.Time) {
 		Rate: d.meter.rate(now, d.total.Objects),
 	}
 	s.Progress = d.progress()
-	if s.Rate > 0 && s.Progress > 0 && s.Progress < 1 {
-		left := float64(d.total.Objects)/s.Progress - float64(d.total.Objects)
-		seconds := left / s.Rate
-		s.ETASeconds = &seconds
-	}
 	s.Mappers = d.mapperList(now)
 	s.Versions = d.versionList(now)
 	s.Gone = d.goneList(now)
 	s.Stragglers = d.stragglerList(now)
 	s.HeldBack = d.heldBack(now, s)
+	if s.State == bus.StateRunning && s.Rate > 0 && s.Progress > 0 && s.Progress < 1 && !stands(s.HeldBack) {
+		left := float64(d.total.Objects)/s.Progress - float64(d.total.Objects)
+		seconds := left / s.Rate
+		s.ETASeconds = &seconds
+	}
 	s.Wanted = d.need(now, counts, s).mappers()
 	d.history.add(now, d.total.Objects)
 	d.f.metrics.view.Store(d.look(now))

@@ -41,7 +41,7 @@ type version struct {
 	credit float64 // chunks that it may have now
 	barred bool    // it may have none; its mappers are so in the ledger
 
-	recent []result  // the last chunks, oldest first
+	recent outcomes  // the last chunks; none unless BREAK_AT is set
 	until  time.Time // cut off until then, and then on probe; zero: it is not
 	rests  int       // how often it was cut off in a row
 	untold bool      // the saver does not know yet that it is cut off
@@ -160,10 +160,8 @@ func (v *version) finished(now time.Time, r result, limit float64, rest time.Dur
 		return 0, false
 	}
 	probing := !v.until.IsZero()
-	if v.recent = append(v.recent, r); len(v.recent) > recentOutcomes {
-		v.recent = v.recent[1:]
-	}
-	share = v.failed()
+	v.recent.add(r)
+	share = v.recent.failed()
 	failed := share > limit
 	switch {
 	case probing && !failed:
@@ -176,21 +174,10 @@ func (v *version) finished(now time.Time, r result, limit float64, rest time.Dur
 	return share, false
 }
 
-// failed is the share of failed objects among the last chunks.
-func (v *version) failed() float64 {
-	var all result
-	for _, r := range v.recent {
-		all.objects, all.dead = all.objects+r.objects, all.dead+r.dead
-	}
-	if all.objects == 0 {
-		return 0
-	}
-	return float64(all.dead) / float64(all.objects)
-}
-
 // judgeVersion notes how a chunk of a version went, and cuts the version off when
 // too much of what it does fails.
 func (d *desk) judgeVersion(now time.Time, v *version, r result) {
+	d.outcomes.add(r)
 	was := v.until
 	failed, cutOff := v.finished(now, r, d.f.cfg.BreakAt, d.f.cfg.BreakFor)
 	if cutOff {
@@ -261,7 +248,7 @@ func (d *desk) versionList(now time.Time) []bus.VersionStatus {
 		}
 		s := bus.VersionStatus{
 			Version: v.name, Mappers: count[v], Held: held[v], HandedOut: v.handed, Saved: v.saved, Vanished: v.vanished,
-			Objects: v.objects, Dead: v.dead, Rate: v.pace.rate(now), Share: v.share,
+			Objects: v.objects, Dead: v.dead, Rate: d.speed(now, &v.pace, held[v]), Share: v.share,
 		}
 		if sorted := slices.Sorted(slices.Values(v.took)); len(sorted) > 0 {
 			s.ChunkSeconds = bus.Quantiles{P50: sorted[len(sorted)/2].Seconds(), P95: sorted[len(sorted)*95/100].Seconds()}

@@ -44,6 +44,8 @@ type need struct {
 	median  time.Duration // a chunk is in flight; 0: not known
 	within  time.Duration // until the job is to end
 	target  bool          // it is to end by a time at all
+	rate    float64       // most chunks a second that may be handed out; 0: no limit
+	failing bool          // most of what mappers do fails
 }
 
 func (d *desk) need(now time.Time, counts ledger.Counts, s bus.Status) need {
@@ -51,7 +53,10 @@ func (d *desk) need(now time.Time, counts ledger.Counts, s bus.Status) need {
 	n := need{
 		over: d.state == bus.StateDone || d.state == bus.StateFinishing || d.err != nil || d.paused,
 		open: float64(counts.Ready + counts.InFlight), here: here, workers: 1,
-		median: d.ledger.Median(), target: d.f.cfg.FinishWithin > 0, within: d.f.cfg.FinishWithin - now.Sub(d.f.started),
+		median: d.ledger.Median(), target: d.f.cfg.FinishWithin > 0, within: d.f.cfg.FinishWithin - now.Sub(d.f.started), failing: d.outcomes.failing(),
+	}
+	if d.rate > 0 && counts.Added > 0 {
+		n.rate = d.rate * float64(counts.Added) / float64(max(1, d.objects))
 	}
 	n.left = float64(counts.Added - counts.Saved)
 	if !d.cut && s.Progress > 0 && counts.Saved > 0 {
@@ -70,12 +75,16 @@ func (n need) mappers() int {
 	if n.over || n.left <= 0 {
 		return 0
 	}
-	useful := max(1, int(math.Ceil(n.open/n.workers)))
-	switch {
-	case !n.target || n.within <= 0:
-		return useful
-	case n.median <= 0:
-		return max(1, min(useful, n.here))
+	inTime := n.target && n.within > 0
+	wanted := math.Ceil(n.open / n.workers)
+	if n.failing || n.median <= 0 && (inTime || n.rate > 0) { // nobody knows what more would do
+		wanted = min(wanted, float64(n.here))
 	}
-	return max(1, min(useful, int(math.Ceil(min(n.left*n.median.Seconds()/n.within.Seconds()/n.workers, math.MaxInt32)))))
+	if n.median > 0 && n.rate > 0 {
+		wanted = min(wanted, math.Ceil(n.rate*n.median.Seconds()/n.workers))
+	}
+	if n.median > 0 && inTime {
+		wanted = min(wanted, math.Ceil(n.left*n.median.Seconds()/n.within.Seconds()/n.workers))
+	}
+	return max(1, int(wanted))
 }

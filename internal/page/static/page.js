@@ -56,7 +56,7 @@ function showStatus(s) {
   text(element("state"), state);
   element("state").className = `badge ${states[state] ?? ""}`;
   text(element("source"), s.source);
-  text(element("holdup"), s.held_back ? capital(s.held_back.text) + "." : state === "done" ? done(s) : "Nothing holds it back.");
+  text(element("holdup"), s.held_back ? capital(s.held_back.text) + "." : ends[state]?.(s) ?? "Nothing holds it back.");
   const percent = (Math.floor(s.progress * 1000) / 10).toFixed(1);
   text(element("percent"), `${percent} %`);
   element("bar").value = s.progress;
@@ -84,6 +84,12 @@ function showStatus(s) {
 }
 
 const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
+const ends = {
+  done: (s) => done(s),
+  failed: () => "The job has failed: the fetcher's log says why. What is saved stays.",
+  cancelled: () => "The job was cancelled. What is saved stays.",
+};
 
 const done = (s) => `Done: every object is saved, once${s.objects.dead > 0 ? ", or is a dead letter" : ""}.${s.summary.output ? ` The result lies in ${s.summary.output}.` : ""}`;
 

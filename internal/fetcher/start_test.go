@@ -1,0 +1,71 @@
+package fetcher_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+// TestStatusWhileStarting: a fetcher that waits for its saver says so to
+// whoever asks, and takes no orders yet.
+func TestStatusWhileStarting(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "numbers.jsonl")
+	if err := os.WriteFile(path, []byte("1\n2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		net := bustest.NewMemory(bustest.Options{})
+		own, peer := net.Connect("fetcher"), net.Connect("operator")
+		defer own.Close()
+		defer peer.Close()
+		src, err := source.Open(path, 2, 1<<20, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		f, err := fetcher.New(fetcher.Config{ChunkSize: 2, ChunkBytes: 1 << 20, OnDone: "exit", MaxDead: -1}, bus.New(own, job), src, zerolog.Nop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- f.Run(ctx) }()
+		defer func() { cancel(); <-done }()
+		pass(3 * time.Second)
+		operator := bus.New(peer, job)
+		reply, err := operator.Request(t.Context(), bus.VerbStatus, bus.StatusQuery{}.Encode())
+		if err != nil {
+			t.Fatalf("status: %v; want an answer though there is no saver", err)
+		}
+		s, err := bus.DecodeStatus(reply)
+		if err != nil || s.State != bus.StateStarting || s.HeldBack == nil || s.HeldBack.By != bus.ByStart || !strings.Contains(s.HeldBack.Text, "waiting for the saver, and none is here") {
+			t.Errorf("status %+v held back by %+v, %v; want that it waits for the saver", s, s.HeldBack, err)
+		}
+		if s.StartedAt.IsZero() || s.Seconds < 2.9 {
+			t.Errorf("started at %s, %.1f s ago; want 3 s", s.StartedAt, s.Seconds)
+		}
+		if bytes.Contains(reply.Body, []byte("null")) {
+			t.Errorf("status has null for an empty list: %s", reply.Body)
+		}
+		reply, err = operator.Request(t.Context(), bus.VerbControl, bus.Control{Action: bus.ControlPause}.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := bus.DecodeControlAnswer(reply); err != nil || a.OK || !strings.Contains(a.Reason, "waits for the saver") {
+			t.Errorf("pause: %+v, %v; want a refusal that says why", a, err)
+		}
+	})
+}

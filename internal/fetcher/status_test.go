@@ -1,0 +1,147 @@
+package fetcher_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// work has a mapper map chunks for so long, each for took, and calls look ten times a second.
+func (c *crew) work(long, took time.Duration, look func()) {
+	const step = 100 * time.Millisecond
+	waits, left := c.ask(), time.Duration(-1) // -1: it has no chunk
+	var w bus.Work
+	for ; long > 0; long -= step {
+		switch given, ok := got(waits); {
+		case left > 0:
+			left -= step
+		case left == 0:
+			c.saved(w, 0)
+			waits, left = c.ask(), -1
+		case ok:
+			w, left = given, took-step
+		}
+		pass(step)
+		look()
+	}
+}
+
+// TestNoTimeLeft: how long the job takes is not told while nothing goes on.
+func TestNoTimeLeft(t *testing.T) {
+	run(t, 40, func(t *testing.T, b *bench) {
+		m := &crew{b: b, mapper: "m1"}
+		for i := range uint64(4) {
+			w, ok := got(m.ask())
+			if !ok {
+				t.Fatal("no chunk")
+			}
+			s := bus.Saved{
+				Plan: b.Status().Plan, Epoch: b.Status().Epoch, Total: bus.Summary{Chunks: i + 1, Objects: 2 * (i + 1)},
+				Chunks: []bus.SavedChunk{{Entry: bus.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: "m1"}},
+			}
+			if _, err := b.peer.Request(t.Context(), bus.VerbSaved, s.Encode(b.sink.Key())); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Second)
+		}
+		if s := b.Status(); s.ETASeconds == nil {
+			t.Fatalf("no time left though it runs at %g/s", s.Rate)
+		}
+		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlPause}); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if s := b.Status(); s.ETASeconds != nil {
+			t.Errorf("paused, and %g s left", *s.ETASeconds)
+		}
+	})
+}
+
+// TestRateIsTheCause: with a rate that the mapper could exceed the rate is what
+// holds the job, at every moment, and no second mapper is wanted; with one that
+// it cannot reach, mappers are.
+func TestRateIsTheCause(t *testing.T) {
+	for name, c := range map[string]struct {
+		rate   float64
+		took   time.Duration
+		cause  bus.Cause
+		wanted int // at most
+	}{
+		"the rate":    {rate: 2, took: 200 * time.Millisecond, cause: bus.ByRate, wanted: 1},
+		"the mappers": {rate: 20, took: time.Second, cause: bus.ByMappers, wanted: 11},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runWith(t, 400, func(cfg *fetcher.Config) { cfg.Rate = c.rate }, func(t *testing.T, b *bench) {
+				begin := time.Now()
+				(&crew{b: b, mapper: "m1"}).work(40*time.Second, c.took, func() {
+					s := b.Status()
+					if time.Since(begin) < 4*time.Second || t.Failed() {
+						return
+					}
+					if s.HeldBack == nil || s.HeldBack.By != c.cause || s.Wanted > c.wanted || s.Wanted < 1 {
+						t.Errorf("after %s: held back by %+v, and %d mappers are wanted; want %q and 1 to %d", time.Since(begin), s.HeldBack, s.Wanted, c.cause, c.wanted)
+					}
+				})
+			})
+		})
+	}
+}
+
+// TestFailing: when what mappers do fails, more of them are not asked for.
+func TestFailing(t *testing.T) {
+	run(t, 400, func(t *testing.T, b *bench) {
+		m := &crew{b: b, mapper: "m1"}
+		for range 6 {
+			w, ok := got(m.ask())
+			if !ok {
+				t.Fatal("no chunk")
+			}
+			m.saved(w, 2)
+		}
+		m.ask()
+		pass(300 * time.Millisecond)
+		if s := b.Status(); s.HeldBack == nil || s.HeldBack.By != bus.ByFailing || s.Wanted != 1 {
+			t.Errorf("held back by %+v, and %d mappers are wanted; want failing, and 1", s.HeldBack, s.Wanted)
+		}
+	})
+}
+
+// TestAfterTheEnd: when the job is done nobody waits, and nobody has a speed.
+func TestAfterTheEnd(t *testing.T) {
+	runWith(t, 4, func(cfg *fetcher.Config) { cfg.OnDone = "stay" }, func(t *testing.T, b *bench) {
+		m, idle := &crew{b: b, mapper: "m1"}, &crew{b: b, mapper: "m2"}
+		first, _ := got(m.ask())
+		m.saved(first, 0)
+		pass(time.Second)
+		last, _ := got(m.ask())
+		idle.ask()
+		pass(time.Second)
+		for _, w := range []bus.Work{first, last} {
+			result := sink.Result{Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count, Digest: w.Digest, Counts: make([]int, w.Chunk.Count)}
+			if _, err := b.sink.Commit(t.Context(), []sink.Result{result}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.saved(last, 0)
+		pass(5 * time.Second)
+		synctest.Wait()
+		s := b.Status()
+		if s.State != bus.StateDone || s.Waiting != 0 || s.ETASeconds != nil {
+			t.Errorf("%s with %d waiting, time left %v; want done, and nothing", s.State, s.Waiting, s.ETASeconds)
+		}
+		for _, m := range s.Mappers {
+			if m.Rate != 0 {
+				t.Errorf("mapper %s is %s at %g objects/s", m.Name, m.State, m.Rate)
+			}
+		}
+		for _, v := range s.Versions {
+			if v.Rate != 0 {
+				t.Errorf("version %q has %g objects/s", v.Version, v.Rate)
+			}
+		}
+	})
+}
