@@ -142,6 +142,15 @@ func TestVerify(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || got.Failures != 1 || len(got.Problems) != 1 || got.Objects != 2 || got.OutputFile != out {
 		t.Errorf("report %s: %v", r.stdout, err)
 	}
+	piped := filepath.Join(dir, "piped")
+	chunklineWith(t.Context(), strings.NewReader("1\n2\n"), "run", "-o", piped, "-m", ".").want(t, 0)
+	r = must(t, 2, "verify", "-o", piped)
+	wantWords(t, r.err.Error(), "the source was standard input: give it again with -i")
+	if r.stdout != "" {
+		t.Errorf("printed %q beside it", r.stdout)
+	}
+	must(t, 0, "verify", "-o", piped, "-i", in)
+	chunklineWith(t.Context(), strings.NewReader("1\n2\n"), "verify", "-o", piped, "-i", "-").want(t, 0)
 	wantWords(t, must(t, 2, "verify").err.Error(), "--output is not set")
 	wantWords(t, must(t, 2, "verify", "-o", out, "-i", filepath.Join(dir, "gone")).err.Error(), "--input", "gone")
 }

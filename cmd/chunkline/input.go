@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/chunkline/chunkline/internal/app"
@@ -32,12 +33,18 @@ func openInput(output, format, spec string, size, bytes int, stdin io.Reader) (s
 // inputOfPlan turns the source that a plan names into a SOURCE setting again.
 func inputOfPlan(name string) (string, error) {
 	switch {
-	case name == "stdin":
-		return "-", nil
+	case slices.ContainsFunc(strings.Split(name, ","), isStdin):
+		return "", app.Usage("--input is not set: the source was standard input: give it again with -i, as a file, or as - to pipe it in")
 	case strings.Contains(name, " more files (sha256 of all names: "): // see source.Source.Identity
 		return "", app.Usage("--input is not set: the job has more files than its plan names; give them again")
 	}
 	return name, nil
+}
+
+// isStdin says whether an item of a plan's source is standard input.
+func isStdin(item string) bool {
+	word, _, _ := strings.Cut(item, "?format=")
+	return word == "stdin" // a file of that name is file:stdin
 }
 
 // formatHelp is the help of --format.

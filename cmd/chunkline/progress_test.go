@@ -155,7 +155,7 @@ func TestSourceItem(t *testing.T) {
 // TestInputOfPlan: what a plan names can be opened again, or it is said why not.
 func TestInputOfPlan(t *testing.T) {
 	t.Parallel()
-	for name, want := range map[string]string{"stdin": "-", "file:stdin": "file:stdin", "a,file:b%2Cc": "a,file:b%2Cc"} {
+	for name, want := range map[string]string{"file:stdin": "file:stdin", "a,file:b%2Cc": "a,file:b%2Cc"} {
 		if got, err := inputOfPlan(name); err != nil || got != want {
 			t.Errorf("%q: %q, %v; want %q", name, got, err, want)
 		}
@@ -166,6 +166,11 @@ func TestInputOfPlan(t *testing.T) {
 	} {
 		if got := formatOfPlan(name); got != want {
 			t.Errorf("%q: %q; want %q", name, got, want)
+		}
+	}
+	for _, name := range []string{"stdin", "stdin?format=lines", "a,stdin", "stdin?format=lines,b"} {
+		if got, err := inputOfPlan(name); err == nil || !strings.Contains(err.Error(), "the source was standard input: give it again with -i") {
+			t.Errorf("%q: %q, %v; want that it is to be given again", name, got, err)
 		}
 	}
 	dir := t.TempDir()

@@ -68,7 +68,11 @@ func TestRun(t *testing.T) {
 			if r.stdout != "" {
 				t.Errorf("stdout: %q", r.stdout)
 			}
-			r = chunklineWith(t.Context(), strings.NewReader(c.stdin), "verify", "-o", out)
+			verify := []string{"verify", "-o", out}
+			if c.files == nil { // the job read standard input
+				verify = append(verify, "-i", "-")
+			}
+			r = chunklineWith(t.Context(), strings.NewReader(c.stdin), verify...)
 			r.want(t, 0)
 			wantWords(t, r.stdout, " 0 problems")
 		})

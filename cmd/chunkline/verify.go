@@ -26,7 +26,7 @@ func verifyCommand() *cobra.Command {
 		Short: "Count source and result, trusting neither",
 		Long: "verify cuts the source anew and compares it with what lies in the sink: every object exactly once, made\n" +
 			"from the same bytes, and the output file in input order. OUTPUT is what was given to run, or a saver's\n" +
-			"folder. Exit code 0: all is right.",
+			"folder. A source that was standard input is given again with -i. Exit code 0: all is right.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			folder, err := openResult(output, true)
 			if err != nil {

@@ -41,7 +41,7 @@ type Status struct {
 	Progress   float64         `json:"progress"`   // 0 to 1, by objects saved
 	Rate       float64         `json:"rate"`       // objects saved a second
 	ETASeconds *float64        `json:"eta_seconds,omitempty"`
-	StartedAt  time.Time       `json:"started_at"`
+	StartedAt  time.Time       `json:"started_at,omitzero"`
 	Seconds    float64         `json:"seconds"` // since StartedAt
 	Mappers    []MapperStatus  `json:"mappers"`
 	Wanted     int             `json:"wanted_mappers"` // how many the job could use, or needs: for an autoscaler
@@ -177,9 +177,22 @@ const (
 	ByLayout     Cause = "layout"     // all is saved, and is being laid out in input order
 )
 
+// Whole is the status with lists that are empty, not null, when encoded.
+func (s Status) Whole() Status {
+	s.Mappers, s.Versions, s.Gone, s.Stragglers = notNil(s.Mappers), notNil(s.Versions), notNil(s.Gone), notNil(s.Stragglers)
+	return s
+}
+
+func notNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
 // Encode returns the answer to VerbStatus. Its numbers must be finite.
 func (s Status) Encode() Message {
-	return encode(func(f *fields) { f.plan(&s.Plan, optional) }, mustJSON(s))
+	return encode(func(f *fields) { f.plan(&s.Plan, optional) }, mustJSON(s.Whole()))
 }
 
 // DecodeStatus reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.

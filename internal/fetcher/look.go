@@ -111,9 +111,9 @@ func (f *Fetcher) Chunk(ctx context.Context, id chunk.ID) (c Chunk, err error) {
 
 // A History is how many objects were saved by a time.
 type History struct {
-	Begin   time.Time `json:"begin"`
-	Seconds float64   `json:"seconds"` // between two points
-	Objects []uint64  `json:"objects"` // saved at begin + i × seconds
+	Begin   time.Time `json:"begin,omitzero"` // not there before the first point
+	Seconds float64   `json:"seconds"`        // between two points
+	Objects []uint64  `json:"objects"`        // saved at begin + i × seconds
 }
 
 // History tells how the job went since this fetcher runs.

@@ -15,6 +15,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/ledger"
 )
 
 const (
@@ -33,16 +34,12 @@ type api struct {
 }
 
 func (a *api) status(w http.ResponseWriter, _ *http.Request) {
-	app.WriteJSON(w, http.StatusOK, a.job.Status())
+	app.WriteJSON(w, http.StatusOK, a.job.Status().Whole())
 }
 
 // versions is the part of the status that compares the versions of mappers.
 func (a *api) versions(w http.ResponseWriter, _ *http.Request) {
-	versions := a.job.Status().Versions
-	if versions == nil {
-		versions = []bus.VersionStatus{}
-	}
-	app.WriteJSON(w, http.StatusOK, versions)
+	app.WriteJSON(w, http.StatusOK, a.job.Status().Whole().Versions)
 }
 
 func (a *api) chunkMap(w http.ResponseWriter, r *http.Request) {
@@ -52,6 +49,9 @@ func (a *api) chunkMap(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m, err := a.job.Map(r.Context(), chunk.ID(from), chunk.ID(to), int(cells))
+	if m.Cells == nil {
+		m.Cells = []ledger.Cell{}
+	}
 	answer(w, m, err)
 }
 
@@ -67,6 +67,9 @@ func (a *api) chunk(w http.ResponseWriter, r *http.Request) {
 
 func (a *api) history(w http.ResponseWriter, r *http.Request) {
 	h, err := a.job.History(r.Context())
+	if h.Objects == nil {
+		h.Objects = []uint64{}
+	}
 	answer(w, h, err)
 }
 
@@ -86,6 +89,9 @@ func (a *api) dead(w http.ResponseWriter, r *http.Request) {
 // shadow is what came of a shadow run.
 func (a *api) shadow(w http.ResponseWriter, r *http.Request) {
 	report, err := a.job.Shadow(r.Context())
+	if report.Versions == nil {
+		report.Versions = []bus.ShadowCount{}
+	}
 	if report.Differences == nil {
 		report.Differences = []bus.Difference{}
 	}
@@ -123,7 +129,7 @@ func (a *api) control(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		problem(w, http.StatusConflict, err)
 	default:
-		app.WriteJSON(w, http.StatusOK, a.job.Status())
+		app.WriteJSON(w, http.StatusOK, a.job.Status().Whole())
 	}
 }
 

@@ -45,7 +45,7 @@ func (f *frames) latest(ctx context.Context) []event {
 	defer f.mu.Unlock()
 	if now := time.Now(); now.Sub(f.made) >= eventsEvery*9/10 {
 		f.made = now
-		f.set("status", f.job.Status(), nil)
+		f.set("status", f.job.Status().Whole(), nil)
 		m, err := f.job.Map(ctx, 0, 0, usualCells)
 		f.set("map", m, err)
 		h, err := f.job.History(ctx)

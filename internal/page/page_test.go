@@ -276,3 +276,35 @@ func TestEvents_starting(t *testing.T) {
 		<-v.done
 	})
 }
+
+// emptyJob is a job of which nothing is known yet.
+type emptyJob struct{ *fakeJob }
+
+func (emptyJob) Status() bus.Status { return bus.Status{} }
+
+func (emptyJob) History(context.Context) (fetcher.History, error) { return fetcher.History{}, nil }
+
+func (emptyJob) Dead(context.Context, chunk.ID, int) (bus.DeadPage, error) {
+	return bus.DeadPage{}, nil
+}
+
+func (emptyJob) Shadow(context.Context) (bus.ShadowReport, error) { return bus.ShadowReport{}, nil }
+
+func (emptyJob) Map(context.Context, chunk.ID, chunk.ID, int) (fetcher.Map, error) {
+	return fetcher.Map{}, nil
+}
+
+// TestNothingYet: a list without items is an empty one in every answer, and a
+// time that is not known is not told.
+func TestNothingYet(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	Register(mux, emptyJob{new(fakeJob)}, token)
+	for _, path := range []string{"/api/status", "/api/versions", "/api/map", "/api/chunks/3", "/api/history", "/api/dead", "/api/shadow", "/api/control"} {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if body := w.Body.String(); w.Code != http.StatusOK || strings.Contains(body, "null") || strings.Contains(body, "0001-01-01") {
+			t.Errorf("%s: %d %s; want no null, and no year 1", path, w.Code, body)
+		}
+	}
+}

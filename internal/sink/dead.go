@@ -47,9 +47,11 @@ func (f *Folder) DeadBelow(ctx context.Context, below chunk.ID, limit int) (line
 func (f *Folder) deadRecords(ctx context.Context, below chunk.ID, wanted int) (found []Record, next chunk.ID, more bool, err error) {
 	err = f.read(ctx, func(tx *bolt.Tx) error {
 		c := tx.Bucket(chunkBucket).Cursor()
-		key, value := c.Last()
+		var key, value []byte
 		if at, _ := c.Seek(chunkKey(below)); at != nil {
 			key, value = c.Prev()
+		} else { // Seek has left the cursor behind the last one
+			key, value = c.Last()
 		}
 		for range pageRecords {
 			if key == nil {

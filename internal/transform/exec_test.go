@@ -76,14 +76,14 @@ func TestExecAnswers(t *testing.T) {
 func TestExecFailures(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ do, want string }{
-		{"crash", "tried twice: the program ended, or closed its input or output, before it answered (exit status 3); on standard error: panic: bad object 1"},
+		{"crash", "also in a new process: the program ended, or closed its input or output, before it answered (exit status 3); on standard error: panic: bad object 1"},
 		{"close", "before it answered (signal: killed)"},
 		{"partial", "before it answered (exit status 0)"},
-		{"garbage", `tried twice: the program answered "{\"id\":", which is not JSON`},
+		{"garbage", `also in a new process: the program answered "{\"id\":", which is not JSON`},
 		{"latin1", `the program answered "\"\xe9\"", which is not UTF-8`},
 		{"huge", "too long a line, of more than 65536 bytes"},
-		{"two", "tried twice: the program answered with more than one line"},
-		{"hang", "tried twice: " + errTestTime.Error() + ": does the program flush its output after every line? make it flush after each line; stdbuf -oL PROGRAM does that to many"},
+		{"two", "also in a new process: the program answered with more than one line"},
+		{"hang", "also in a new process: " + errTestTime.Error() + ": does the program flush its output after every line? make it flush after each line; stdbuf -oL PROGRAM does that to many"},
 		{"none", errTestTime.Error()},
 	} {
 		t.Run(c.do, func(t *testing.T) {

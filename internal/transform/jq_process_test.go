@@ -140,7 +140,7 @@ func TestJQKilled(t *testing.T) {
 	wantLines(t, mustRun(t, tr, body(`5`, `6`, `7`), nil, Options{Before: kill}), `5`, `6`, `7`)
 
 	out := mustRun(t, alwaysKilled{tr}, body(`8`), nil, Options{})
-	wantFailed(t, out, 0, "tried twice: the process for jq ended (signal: killed)")
+	wantFailed(t, out, 0, "also in a new process: the process for jq ended (signal: killed)")
 }
 
 // alwaysKilled kills the process before each object.

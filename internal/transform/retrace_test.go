@@ -77,7 +77,7 @@ func TestRetrace(t *testing.T) {
 		{"all proved", map[string]int{"3": 1}, "0 1 2 3 4 5", "0 1 2 3 3 4 5", nil},
 		{"nothing proved", map[string]int{"3": 1}, "", "0 1 2 3 0 1 2 prove 3 4 5", nil},
 		{"some proved", map[string]int{"3": 1}, "1", "0 1 2 3 2 prove 3 4 5", nil},
-		{"always ends", map[string]int{"3": 9}, "1", "0 1 2 3 2 prove 3 4 5", []any{3, "tried twice: crash"}},
+		{"always ends", map[string]int{"3": 9}, "1", "0 1 2 3 2 prove 3 4 5", []any{3, "also in a new process: crash"}},
 		{"two", map[string]int{"2": 9, "4": 9}, "", "0 1 2 0 1 prove 2 3 4 3 prove 4 5", []any{2, "crash", 4, "crash"}},
 		{"again on the way", map[string]int{"3": 1, "1": 1}, "", "0 1 0 prove 1 2 3 1 2 prove 3 4 5", nil},
 	} {

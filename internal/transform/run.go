@@ -322,7 +322,7 @@ func (r *run) object(ctx context.Context, object, dst []byte, tried bool) ([]byt
 		lines, err = r.try(ctx, object, dst)
 	}
 	if isFault(err) && ctx.Err() == nil {
-		err = fmt.Errorf("tried twice: %w", err)
+		err = fmt.Errorf("also in a new process: %w", err)
 	}
 	if err != nil {
 		return nil, 0, err
