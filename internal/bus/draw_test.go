@@ -227,7 +227,7 @@ func drawStatus(t *rapid.T) bus.Status {
 	for range rapid.IntRange(0, 3).Draw(t, "mappers") {
 		s.Mappers = append(s.Mappers, bus.MapperStatus{Mapper: drawMapper(t), Held: 3, Saved: drawUint(t), LastBeatSeconds: 0.5})
 	}
-	return s
+	return s.Whole() // what is decoded has lists
 }
 
 func drawControl(t *rapid.T) bus.Control {

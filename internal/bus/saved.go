@@ -179,8 +179,14 @@ type SaverLoad struct {
 	Queued        int     `json:"queued"`         // results that wait for their commit
 	CommitSeconds float64 `json:"commit_seconds"` // the last group commit took
 	SyncSeconds   float64 `json:"sync_seconds"`   // of which it waited for the disk
+	Full          string  `json:"full,omitempty"` // why the sink takes nothing now: where, and how many bytes are free; "": it takes what comes
 }
 
-func (f *fields) load(l *SaverLoad) { f.json("Chunkline-Load", l, *l == SaverLoad{}, optional) }
+func (f *fields) load(l *SaverLoad) {
+	if f.write {
+		l.Full = clip(l.Full, maxReason)
+	}
+	f.json("Chunkline-Load", l, *l == SaverLoad{}, optional)
+}
 
 const maxPath = 4096 // bytes of a file name, as Linux has it

@@ -169,6 +169,7 @@ const (
 	ByTransform  Cause = "transform"  // no mapper here does to objects what the job wants
 	ByFailing    Cause = "failing"    // most of what mappers do fails
 	ByVersion    Cause = "version"    // all who wait are of versions that are limited or cut off
+	ByFull       Cause = "full"       // the sink has no space
 	BySaver      Cause = "saver"      // results wait for their commit
 	BySource     Cause = "source"     // mappers wait for chunks to be read
 	ByMappers    Cause = "mappers"    // all of them are busy, or none asks

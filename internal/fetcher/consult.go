@@ -48,19 +48,27 @@ func (d *desk) consult(now time.Time) {
 		q.Op, q.Version, q.Term = bus.SyncCutOff, cutOff.name, d.terms[cutOff.name]+1
 	case len(doubts) > 0:
 		q.Chunks = doubts[:min(len(doubts), bus.MaxSaved)]
-	case now.Sub(d.renewed) < renewInterval && !d.renewed.Before(d.doubted):
+	case now.Sub(d.renewed) < renewInterval && !d.doubtful() && !d.uneasy(now):
 		return
 	default:
 		q.Limit = 1 // whatever it is: the question is whether the epoch holds
 	}
+	certain := d.doubts // what comes from here on is asked about anew
 	d.errand(func(ctx context.Context) func(*desk) {
 		answer, err := d.f.ask(ctx, q)
-		return func(d *desk) { d.answered(now, q, answer, err) }
+		return func(d *desk) { d.answered(now, certain, q, answer, err) }
 	})
 }
 
+// uneasy says whether chunks are out and nothing was heard of the saver for a
+// while: before a chunk is taken for a straggler, the saver is asked whether it
+// can save at all.
+func (d *desk) uneasy(now time.Time) bool {
+	return d.ledger.Counts().InFlight > 0 && now.Sub(d.heard) >= easyInterval && now.Sub(d.renewed) >= easyInterval
+}
+
 // answered takes the saver's answer to q.
-func (d *desk) answered(asked time.Time, q bus.Sync, a bus.SyncAnswer, err error) {
+func (d *desk) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncAnswer, err error) {
 	now := time.Now()
 	if err == nil && a.Status == bus.SyncFailed && q.Op != bus.SyncFinish {
 		err = errors.New(a.Reason)
@@ -71,9 +79,10 @@ func (d *desk) answered(asked time.Time, q bus.Sync, a bus.SyncAnswer, err error
 		d.askAfter = now.Add(askPause)
 		return
 	}
-	d.renewed = asked
+	d.renewed, d.settled = asked, certain
 	switch {
 	case a.Status == bus.SyncWorking:
+		d.toldLoad(now, a.Load)
 		d.askAfter = now.Add(finishPause)
 	case a.Status == bus.SyncFailed:
 		d.unfinished(now, a.Reason)
@@ -85,7 +94,7 @@ func (d *desk) answered(asked time.Time, q bus.Sync, a bus.SyncAnswer, err error
 		d.told(q.Version, q.Term)
 	default:
 		d.account(a.Summary)
-		d.load = a.Load
+		d.toldLoad(now, a.Load)
 		d.settle(now, q.Chunks, a.Entries)
 	}
 }

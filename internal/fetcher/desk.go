@@ -22,6 +22,7 @@ const (
 	turnInterval  = 250 * time.Millisecond // the desk turns at least this often
 	awayGap       = time.Second            // a longer gap between turns means that this process was stopped
 	renewInterval = 2 * time.Second        // between questions to the saver whether the epoch still holds
+	easyInterval  = 500 * time.Millisecond // the same, while chunks are out and the saver is silent
 	listenTime    = 1500 * time.Millisecond
 	suspectAfter  = 2 * time.Second
 	goneAfter     = 3 * time.Second
@@ -72,9 +73,12 @@ type desk struct {
 	busy      bool      // an errand is under way
 	askAfter  time.Time // no question to the saver before
 	renewed   time.Time // the epoch held when the question asked then was answered
-	doubted   time.Time // the epoch may not hold since then
+	doubts    uint64    // times at which the epoch was found not to be certain
+	settled   uint64    // as many of them as the saver's last answer has settled
 	saverAway bool
 	saver     *app.Trouble // says so
+	heard     time.Time    // when it last told its load
+	excused   time.Time    // until then no chunk could be saved
 	failures  int          // times the result could not be laid out
 
 	state   bus.JobState
@@ -161,6 +165,10 @@ func (d *desk) outcome() error {
 func (d *desk) turn(now time.Time) {
 	d.f.pulse.Beat()
 	d.judge(now)
+	if d.stuck() {
+		d.excused = now
+		d.ledger.Excuse(now)
+	}
 	d.consult(now)
 	d.bury()
 	d.waiting.expire(d, now) // before handing out: after a pause of ours many have waited long enough
@@ -172,13 +180,22 @@ func (d *desk) turn(now time.Time) {
 	d.turned = now
 }
 
+// doubtful says whether the saver is to be asked if the epoch still holds.
+func (d *desk) doubtful() bool { return d.settled < d.doubts }
+
+// stuck says whether no result can be saved, whatever mappers do.
+func (d *desk) stuck() bool { return d.saverAway || d.load.Full != "" }
+
+// toldLoad takes the saver's word on how busy it is.
+func (d *desk) toldLoad(now time.Time, load bus.SaverLoad) { d.load, d.heard = load, now }
+
 // judge finds mappers that have fallen silent. It judges none while it could
 // not have heard them: offline, or after this process itself was stopped.
 func (d *desk) judge(now time.Time) {
 	online := d.f.bus.Online()
 	if now.Sub(d.turned) > awayGap || online && !d.online {
 		d.ledger.Forgive(now)
-		d.doubted = now // meanwhile another fetcher may have taken over
+		d.doubts++ // meanwhile another fetcher may have taken over
 	}
 	d.online = online
 	if !online {

@@ -161,6 +161,8 @@ func (f *Fetcher) Ready() error {
 		return errors.New("waiting for the saver to accept the claim")
 	case f.Status().SaverAway:
 		return errors.New("the saver does not answer")
+	case f.Status().Saver.Full != "":
+		return errors.New("sink is full: " + f.Status().Saver.Full)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func TestDoubledRequest(t *testing.T) {
 			t.Errorf("status is %+v, want the late request ignored", s)
 		}
 		overtaking := bus.Beat{
-			Plan: b.Status().Plan, Mapper: bus.Mapper{ID: "m1"}, Holding: bus.Holding{Seq: 7, Asking: []uint64{6}},
+			Plan: b.Status().Plan, Mapper: next("m1", 7).Mapper, Holding: bus.Holding{Seq: 7, Asking: []uint64{6}},
 		}
 		overtaking.Held = append(overtaking.Held, 0)
 		if err := b.peer.Publish(bus.VerbBeat, overtaking.Encode()); err != nil {

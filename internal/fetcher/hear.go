@@ -44,7 +44,7 @@ func (d *desk) hearBeat(now time.Time, b bus.Beat) {
 // a sink that was removed.
 func (d *desk) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 	if plan == d.f.planID && epoch > d.f.grant.epoch {
-		d.doubted = time.Now()
+		d.doubts++
 	}
 }
 
@@ -113,7 +113,7 @@ func (d *desk) hearSaved(now time.Time, s bus.Saved) {
 		d.saved(now, c.Entry, c.Mapper, c.Dead)
 	}
 	d.account(s.Total)
-	d.load = s.Load
+	d.toldLoad(now, s.Load)
 }
 
 // saved takes a chunk off the books. The mapper may be unknown: "". A chunk

@@ -26,13 +26,15 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 		return by(bus.ByNATS, "NATS is away: what runs goes on when it is back")
 	case d.saverAway:
 		return by(bus.BySaverAway, "the saver does not answer: is it running, and can it write?")
+	case s.Saver.Full != "":
+		return by(bus.ByFull, "sink is full: %s: make space, and the job goes on", s.Saver.Full)
 	case s.State == bus.StateFinishing:
 		return by(bus.ByLayout, "all is saved, and is being laid out in the order of the source")
 	case s.Paused:
 		return by(bus.ByPause, "paused by an operator: resume it")
 	case now.Before(d.listenTo):
 		return by(bus.ByStart, "hearing first what the mappers hold that an earlier fetcher gave work to")
-	case d.renewed.Before(d.doubted):
+	case d.doubtful():
 		return by(bus.ByStart, "asking the saver whether this fetcher still runs the job")
 	case mappers == 0:
 		return by(bus.ByNoMappers, "no mapper is here: start some")
@@ -70,7 +72,7 @@ func stands(h *bus.HeldBack) bool {
 		return false
 	}
 	switch h.By {
-	case bus.ByStart, bus.ByNATS, bus.BySaverAway, bus.ByPause, bus.ByNoMappers, bus.ByTransform:
+	case bus.ByStart, bus.ByNATS, bus.BySaverAway, bus.ByFull, bus.ByPause, bus.ByNoMappers, bus.ByTransform:
 		return true
 	}
 	return false

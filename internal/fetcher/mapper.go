@@ -91,7 +91,7 @@ func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
 			known = append(known, each[i])
 		}
 	}
-	if len(known) > 0 {
+	if len(known) > 0 && now.Sub(d.excused) >= rateSpan { // else their speed is not theirs
 		slices.Sort(known)
 		usual := known[len(known)/2]
 		for i, m := range here {

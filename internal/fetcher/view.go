@@ -45,7 +45,7 @@ type need struct {
 	within  time.Duration // until the job is to end
 	target  bool          // it is to end by a time at all
 	rate    float64       // most chunks a second that may be handed out; 0: no limit
-	failing bool          // most of what mappers do fails
+	useless bool          // more mappers do not help: nothing can be saved, or most of what they do fails
 }
 
 func (d *desk) need(now time.Time, counts ledger.Counts, s bus.Status) need {
@@ -53,7 +53,7 @@ func (d *desk) need(now time.Time, counts ledger.Counts, s bus.Status) need {
 	n := need{
 		over: d.state == bus.StateDone || d.state == bus.StateFinishing || d.err != nil || d.paused,
 		open: float64(counts.Ready + counts.InFlight), here: here, workers: 1,
-		median: d.ledger.Median(), target: d.f.cfg.FinishWithin > 0, within: d.f.cfg.FinishWithin - now.Sub(d.f.started), failing: d.outcomes.failing(),
+		median: d.ledger.Median(), target: d.f.cfg.FinishWithin > 0, within: d.f.cfg.FinishWithin - now.Sub(d.f.started), useless: d.stuck() || d.outcomes.failing(),
 	}
 	if d.rate > 0 && counts.Added > 0 {
 		n.rate = d.rate * float64(counts.Added) / float64(max(1, d.objects))
@@ -77,7 +77,7 @@ func (n need) mappers() int {
 	}
 	inTime := n.target && n.within > 0
 	wanted := math.Ceil(n.open / n.workers)
-	if n.failing || n.median <= 0 && (inTime || n.rate > 0) { // nobody knows what more would do
+	if n.useless || n.median <= 0 && (inTime || n.rate > 0) { // nobody knows what more would do
 		wanted = min(wanted, float64(n.here))
 	}
 	if n.median > 0 && n.rate > 0 {

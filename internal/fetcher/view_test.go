@@ -28,7 +28,7 @@ func TestWantedMappers(t *testing.T) {
 		"a rate that feeds more":          {func(n *need) { n.rate, n.median = 600, 2*time.Second }, 10},
 		"a rate, and nothing measured":    {func(n *need) { n.rate = 6 }, 2},
 		"in time, but for the rate":       {func(n *need) { n.target, n.within, n.median, n.rate = true, 500*time.Second, 10*time.Second, 0.4 }, 1},
-		"what fails needs no more":        {func(n *need) { n.failing = true }, 2},
+		"what fails needs no more":        {func(n *need) { n.useless = true }, 2},
 	} {
 		n := base
 		c.change(&n)

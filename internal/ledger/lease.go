@@ -102,6 +102,9 @@ func (l *Ledger) straggler(now time.Time, m *mapper) *entry {
 		return nil
 	}
 	late := l.late(now)
+	if !l.excused.Before(late) {
+		return nil
+	}
 	for element := l.flight.Front(); element != nil; element = element.Next() {
 		e := element.Value.(*entry)
 		if !e.since.Before(late) {

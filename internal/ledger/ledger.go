@@ -58,6 +58,7 @@ type Ledger struct {
 	gone     ghosts
 
 	durations durations
+	excused   time.Time // no chunk could be saved before
 	tally     Tally
 	reasons   [reasons]uint64 // of what was redelivered
 }

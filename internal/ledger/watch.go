@@ -124,6 +124,9 @@ func (e *entry) view(now time.Time) View {
 func (l *Ledger) Stragglers(now time.Time, most int) []View {
 	var late []View
 	limit := l.late(now)
+	if !l.excused.Before(limit) {
+		return nil
+	}
 	for element := l.flight.Front(); element != nil && len(late) < most; element = element.Next() {
 		e := element.Value.(*entry)
 		if !e.since.Before(limit) {
@@ -133,6 +136,10 @@ func (l *Ledger) Stragglers(now time.Time, most int) []View {
 	}
 	return late
 }
+
+// Excuse tells that until now no chunk could be saved, whatever its mapper did:
+// none is a straggler for that time.
+func (l *Ledger) Excuse(now time.Time) { l.excused = now }
 
 // late is since when a chunk must be in flight to be a straggler.
 func (l *Ledger) late(now time.Time) time.Time {

@@ -154,7 +154,7 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 	failpoint.Hit("saver.group.gathered")
 	outcomes, err := s.sink.Commit(ctx, results)
 	if errors.Is(err, sink.ErrFull) {
-		s.full.Store(true)
+		note(&s.full.commit, err)
 		s.trouble.full.Note(err)
 		for _, p := range group {
 			p.notCommitted("sink is full")
@@ -168,7 +168,7 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 		}
 		return fmt.Errorf("commit %d results: %w", len(group), err)
 	}
-	s.full.Store(false)
+	note(&s.full.commit, nil)
 	s.trouble.full.Note(nil)
 	failpoint.Hit("saver.group.committed")
 	took := time.Since(begin)

@@ -53,6 +53,7 @@ func (s *Saver) load() bus.SaverLoad {
 	if last := s.last.Load(); last != nil {
 		load = *last
 	}
+	load.Full = s.full.why()
 	load.Queued = max(load.Queued, len(s.queue))
 	return load
 }

@@ -101,13 +101,20 @@ func TestFull(t *testing.T) {
 		return nil
 	}, func(t *testing.T, b *bench) {
 		b.want(result(0), bus.SaveBusy)
-		if b.saver.Ready() == nil {
-			t.Error("ready with a full sink")
+		if err := b.saver.Ready(); err == nil || err.Error() != "sink is full: "+sink.ErrFull.Error() {
+			t.Errorf("ready: %v, want that the sink is full", err)
+		}
+		list := b.ask(bus.Sync{Op: bus.SyncList, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Limit: 1})
+		if list.Load.Full != sink.ErrFull.Error() {
+			t.Errorf("load %+v, want that the sink is full", list.Load)
 		}
 		full = false
 		b.want(result(0), bus.SaveCommitted)
 		if err := b.saver.Ready(); err != nil {
 			t.Errorf("not ready with space: %v", err)
+		}
+		if list := b.ask(bus.Sync{Op: bus.SyncList, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Limit: 1}); list.Load.Full != "" {
+			t.Errorf("load %+v with space", list.Load)
 		}
 		b.wantConfirmed([]chunk.ID{0})
 	})

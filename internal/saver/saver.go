@@ -47,7 +47,7 @@ type Saver struct {
 	finish     finishing                     // only the clerk's goroutine, and what it starts
 	duplicates atomic.Uint64                 // results dropped
 	plan       atomic.Pointer[chunk.PlanID]  // of the sink, once it is known
-	full       atomic.Bool                   // the last commit found no space
+	full       fullness                      // what found no space
 	syncing    atomic.Int64                  // nanoseconds that the commit under way has waited for the disk
 	last       atomic.Pointer[bus.SaverLoad] // as it was at the end of the last commit
 	pulse      app.Pulse                     // the commit loop turns
@@ -151,8 +151,8 @@ func (s *Saver) Ready() error {
 	switch {
 	case !s.bus.Online():
 		return errors.New("nats is away")
-	case s.full.Load():
-		return errors.New("sink is full")
+	case s.full.why() != "":
+		return errors.New("sink is full: " + s.full.why())
 	}
 	return nil
 }

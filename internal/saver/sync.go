@@ -160,7 +160,7 @@ func (s *Saver) finishUp(ctx context.Context, layout *errgroup.Group, total bus.
 		}
 		return answer
 	default:
-		return bus.SyncAnswer{Status: bus.SyncWorking}
+		return bus.SyncAnswer{Status: bus.SyncWorking, Load: s.load()}
 	}
 }
 
@@ -169,12 +169,14 @@ func (s *Saver) layOut(ctx context.Context, total bus.Totals) bus.SyncAnswer {
 	summary, err := s.sink.Finish(ctx, total.Chunks, total.Objects)
 	if err != nil {
 		s.trouble.layout.Note(err) // while there is no space it fails ten times a second
-		status := bus.SyncFailed
 		if errors.Is(err, sink.ErrFull) {
-			status = bus.SyncWorking // there may be space later
+			note(&s.full.layout, err)
+			return bus.SyncAnswer{Status: bus.SyncWorking, Reason: err.Error(), Load: s.load()} // there may be space later
 		}
-		return bus.SyncAnswer{Status: status, Reason: err.Error()}
+		note(&s.full.layout, nil)
+		return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
 	}
+	note(&s.full.layout, nil)
 	s.trouble.layout.Note(nil)
 	failpoint.Hit("saver.finish.done")
 	s.log.Info().Uint64("objects", summary.Objects).Uint64("dead", summary.Dead).Str("output", summary.Output).Msg("job finished")

@@ -143,7 +143,7 @@ func (f *Folder) breakDown(err error) error {
 }
 
 func (f *Folder) full(err error) error {
-	return fmt.Errorf("sink folder %s: %w: %w", f.dir, ErrFull, err)
+	return fmt.Errorf("sink folder %s: %w", f.dir, noSpace(f.dir, err))
 }
 
 // change runs an index transaction that makes next the state; more may be nil.
@@ -183,7 +183,7 @@ func (f *Folder) transact(next *state, more func(*bolt.Tx) error) error {
 	if e := f.reopenIndex(); e != nil {
 		return errors.Join(fmt.Errorf("commit to index: %w", err), fmt.Errorf("open it again: %w", e))
 	}
-	return fmt.Errorf("%w: %w", ErrFull, err)
+	return noSpace(f.dir, err)
 }
 
 // touch runs a transaction that changes nothing but the count of changes.

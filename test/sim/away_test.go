@@ -120,6 +120,9 @@ func TestSinkFull(t *testing.T) {
 		if s := f.Status(); s.Objects.Saved != 6 || s.State != bus.StateRunning {
 			t.Errorf("status is %+v, want 6 objects saved", s)
 		}
+		if s := f.Status(); s.HeldBack == nil || s.HeldBack.By != bus.ByFull || s.Chunks.Backups != 0 || len(s.Stragglers) != 0 {
+			t.Errorf("held back by %+v, %d backup attempts, stragglers %v; want a full sink, and none", s.HeldBack, s.Chunks.Backups, s.Stragglers)
+		}
 		full.Store(false)
 		pass(5 * time.Second)
 		wantReady(t, true, s)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -125,6 +126,9 @@ func TestQuietFull(t *testing.T) {
 		w.until(time.Minute, "the claim", func() bool { return f.Status().Epoch > 0 })
 		full.Store(true)
 		pass(outage)
+		if s := f.Status(); s.State != bus.StateFinishing || s.HeldBack == nil || s.HeldBack.By != bus.ByFull {
+			t.Errorf("%s, held back by %+v; want a full sink while it is laid out", s.State, s.HeldBack)
+		}
 		full.Store(false)
 		if err := f.within(time.Minute); err != nil {
 			t.Fatal(err)

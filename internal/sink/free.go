@@ -1,0 +1,22 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+)
+
+// noSpace is ErrFull with what a person wants to know of it: how many bytes are
+// free where something was to be written, in the folder or, for a file that is
+// laid out, elsewhere.
+func noSpace(dir string, err error) error {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		dir = filepath.Dir(at.Path)
+	}
+	free, known := freeBytes(dir)
+	if !known {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return fmt.Errorf("%w, %d bytes are free in %s: %w", ErrFull, free, dir, err)
+}
