@@ -43,6 +43,7 @@ func Exec(name, purpose string, run func(context.Context, Common, zerolog.Logger
 		if err != nil {
 			return err
 		}
+		LimitMemory()
 		return run(ctx, common, log)
 	})
 }

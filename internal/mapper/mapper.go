@@ -15,7 +15,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
@@ -34,6 +33,7 @@ type Config struct {
 	Name        string        `envconfig:"MAPPER_NAME" desc:"name that people know this mapper by; empty: the host name"`
 	StopTimeout time.Duration `envconfig:"STOP_TIMEOUT" default:"20s" desc:"how long a chunk in work may go on after SIGTERM before it is given back"`
 	EndTimeout  time.Duration `envconfig:"END_TIMEOUT" default:"30s" desc:"how long a program (exec:) may take to end after its input has ended; then SIGTERM, 5 s later SIGKILL; 0: 30s"`
+	Memory      int64         `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of chunks in work and of results that wait for the saver, beyond which the mapper asks for no more; 0: an eighth of the memory limit"`
 	Drill       string        `envconfig:"DRILL" desc:"release to imitate, to practise updates: v1 and v5 work, v2 never does, v3 fails 10 % of its checks and work, v4 dies after 20 s; empty: none"`
 
 	declared bool // the version was set, not filled in
@@ -48,6 +48,8 @@ func (c Config) Validate() error {
 		return app.Usage("TIMEOUT=%s: use a duration of 0 (no limit) or more", c.Timeout)
 	case c.StopTimeout < 0:
 		return app.Usage("STOP_TIMEOUT=%s: use a duration of 0 or more", c.StopTimeout)
+	case c.Memory < 0:
+		return app.Usage("MEMORY_BYTES=%d: use 0 (an eighth of the memory limit) or more", c.Memory)
 	case c.EndTimeout < 0:
 		return app.Usage("END_TIMEOUT=%s: use 0 (30s) or more", c.EndTimeout)
 	}
@@ -69,10 +71,6 @@ const (
 	flushTimeout = 3 * time.Second // a server that has not taken an announcement by then is frozen
 	minPause     = 50 * time.Millisecond
 	maxPause     = 2 * time.Second
-
-	// maxUnsaved bounds the bytes of results that wait for the saver. A
-	// larger result waits alone.
-	maxUnsaved = 64 << 20
 )
 
 // A Mapper runs the workers of one process.
@@ -84,8 +82,9 @@ type Mapper struct {
 	log     zerolog.Logger
 	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
 	state   *state
-	unsaved *semaphore.Weighted // bytes of results that are not yet saved
-	jitter  uint64              // of pauses
+	room    *room        // chunks in work and results that are not yet saved
+	waiting atomic.Int64 // results that are not yet saved
+	jitter  uint64       // of pauses
 	metrics *meters
 	tracer  *trace.Tracer // nil: off
 	pulse   app.Pulse     // the beat loop turns
@@ -125,8 +124,8 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	}
 	m := &Mapper{
 		cfg: cfg, id: b.ID(), bus: b, state: newState(), jitter: jitter.Sum64(), metrics: newMeters(cfg.Version),
-		log:     log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
-		unsaved: semaphore.NewWeighted(maxUnsaved), drain: make(chan struct{}),
+		log:  log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
+		room: newRoom(app.Share(cfg.Memory, memoryPart)), drain: make(chan struct{}),
 		drill: newDrill(cfg.Drill),
 	}
 	m.task.Store(first)

@@ -15,6 +15,7 @@ type peers struct {
 	fetcher, saver *app.Trouble
 	refusal        *app.Trouble // the fetcher answers, and refuses
 	beats          *app.Trouble
+	room           *app.Trouble // results that wait for the saver fill their memory
 }
 
 func newPeers(log zerolog.Logger) *peers {
@@ -25,6 +26,7 @@ func newPeers(log zerolog.Logger) *peers {
 		fetcher: trouble(zerolog.WarnLevel, "no answer from the fetcher, trying on", "the fetcher answers again"),
 		saver:   trouble(zerolog.WarnLevel, "no answer from the saver, trying on", "the saver answers again"),
 		refusal: trouble(zerolog.WarnLevel, "the fetcher refuses work, asking on", "the fetcher refuses work no longer"),
+		room:    trouble(zerolog.WarnLevel, "asking for no more chunks until the saver takes results", "asking for chunks again"),
 		beats:   trouble(zerolog.DebugLevel, "beats are not sent", "beats are sent again"),
 	}
 }

@@ -6,12 +6,9 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
-	"github.com/chunkline/chunkline/internal/trace"
 )
 
 // verdict is what came of asking for work.
@@ -78,38 +75,31 @@ func (m *Mapper) next(asking context.Context, worker int, self bus.Mapper, cance
 
 // save hands a result to the saver until it is there, refused, or no longer
 // wanted. Sending it again is safe: the saver keeps one.
-func (m *Mapper) save(ctx context.Context, s bus.Save, mapped time.Time) {
-	span, place := m.span(trace.Save, mapped, s.Chunk, s.Attempt, s.Trace)
-	defer span.End()
-	s.Trace = place
-	message := s.Encode()
-	pause := m.backoff(uint64(s.Chunk))
+func (m *Mapper) save(ctx context.Context, p parcel) {
+	defer p.span.End()
+	pause := m.backoff(uint64(p.chunk))
 	for try := 1; ctx.Err() == nil; try++ {
-		answer, err := m.trySave(ctx, message)
+		answer, err := m.trySave(ctx, p.message)
 		heard(m.peers.saver, err)
-		span.Note(err)
-		span.Text("outcome", string(answer.Status))
+		p.span.Note(err)
+		p.span.Text("outcome", string(answer.Status))
 		switch {
 		case err != nil && try == 1: // how long the saver is away is said once, for all chunks
-			chunkOf(m.log.Debug(), s).Err(err).Msg("result got no answer")
+			p.log(m.log.Debug()).Err(err).Msg("result got no answer")
 		case err != nil:
 		case answer.Status == bus.SaveCommitted, answer.Status == bus.SaveDuplicate:
 			m.metrics.saved(string(answer.Status))
-			chunkOf(m.log.Debug(), s).Str("outcome", string(answer.Status)).Msg("chunk saved")
+			p.log(m.log.Debug()).Str("outcome", string(answer.Status)).Msg("chunk saved")
 			return
 		case answer.Status == bus.SaveRefused:
 			m.metrics.saved(string(answer.Status))
-			span.Fail(errors.New(answer.Reason))
-			chunkOf(m.strange.Error(), s).Str("reason", answer.Reason).Msg("saver refused a result")
+			p.span.Fail(errors.New(answer.Reason))
+			p.log(m.strange.Error()).Str("reason", answer.Reason).Msg("saver refused a result")
 			return
 		}
 		pause.wait(ctx)
 	}
-	span.Fail(context.Cause(ctx))
-}
-
-func chunkOf(e *zerolog.Event, s bus.Save) *zerolog.Event {
-	return e.Uint64("chunk", uint64(s.Chunk)).Int("attempt", s.Attempt).Uint64("epoch", s.Epoch)
+	p.span.Fail(context.Cause(ctx))
 }
 
 func (m *Mapper) trySave(ctx context.Context, message bus.Message) (bus.SaveAnswer, error) {

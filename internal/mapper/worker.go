@@ -65,11 +65,18 @@ func (l *tool) close() error {
 
 func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, saving *errgroup.Group) error {
 	pause := m.backoff(uint64(index))
-	for asking.Err() == nil {
+	for {
+		reserved, err := m.reserve(asking)
+		if err != nil {
+			return nil //nolint:nilerr // asking has ended, which is no failure
+		}
 		ctx, cancel := context.WithCancelCause(work)
 		begin := time.Now()
 		task := m.task.Load()
 		got, verdict := m.next(asking, index, task.self, cancel)
+		if verdict != haveWork {
+			m.room.becomes(reserved, 0)
+		}
 		switch verdict {
 		case haveWork:
 			failpoint.Hit("mapper.chunk.taken")
@@ -88,13 +95,14 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 			sleep(asking, donePause)
 			continue
 		}
-		err := tool.fit(m, task)
+		taken := m.room.took(reserved, len(got.Chunk.Body))
 		var save bus.Save
-		if err == nil {
+		if err = tool.fit(m, task); err == nil {
 			save, err = m.mapChunk(ctx, tool, got)
 		}
 		if err != nil {
 			m.state.release(got)
+			m.room.becomes(taken, 0)
 			dropped := ctx.Err() != nil
 			cancel(nil)
 			if dropped {
@@ -102,22 +110,19 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 			}
 			return err
 		}
-		mapped := time.Now()
-		size := min(int64(len(save.Outputs)+len(save.Dead)), maxUnsaved)
-		if m.unsaved.Acquire(ctx, size) != nil { // dropped or stopped while results wait
-			m.state.release(got)
-			cancel(nil)
-			continue
-		}
+		parcel := m.pack(save, time.Now())
+		got.Chunk.Body, save = nil, bus.Save{} // an outage of the saver keeps results, not what they were made from
+		taken = m.room.becomes(taken, parcel.cost())
+		m.waiting.Add(1)
 		saving.Go(func() error {
 			defer cancel(nil)
-			defer m.unsaved.Release(size)
+			defer m.room.becomes(taken, 0)
+			defer m.waiting.Add(-1)
 			defer m.state.release(got)
-			m.save(ctx, save, mapped)
+			m.save(ctx, parcel)
 			return nil
 		})
 	}
-	return nil
 }
 
 // mapChunk maps one chunk. An error means that the chunk was dropped, or that
