@@ -236,6 +236,49 @@ func TestDecode_headers(t *testing.T) {
 	}
 }
 
+// TestControl_fields: an order has the fields of its action, all of them and no others.
+func TestControl_fields(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"action":"rate","rate":0}`:                     "",
+		`{"action":"rate","rate":10}`:                    "",
+		`{"action":"share","version":"v2","share":0}`:    "",
+		`{"action":"shadow","share":0}`:                  "",
+		`{"action":"shadow","version":"v2","share":0.5}`: "",
+		`{"action":"allow","version":"v2"}`:              "",
+		`{"action":"hurry"}`:                             "", // the fetcher knows which actions there are
+		`{"action":"rate","rat":10}`:                     `unknown field "rat"`,
+		`{"action":"rate","rate":10,"rat":1}`:            `unknown field "rat"`,
+		`{"action":"rate"}`:                              `rate has no "rate"`,
+		`{"action":"rate","rate":null}`:                  `rate has no "rate"`,
+		`{"action":"rate","rate":"10"}`:                  `string`,
+		`{"action":"rate","rate":10,"share":0}`:          `rate takes no "share"`,
+		`{"action":"share","version":"v2"}`:              `share has no "share"`,
+		`{"action":"share","share":0.5}`:                 `share has no "version"`,
+		`{"action":"shadow","version":"v2"}`:             `shadow has no "share"`,
+		`{"action":"allow"}`:                             `allow has no "version"`,
+		`{"action":"allow","version":"v2","share":1}`:    `allow takes no "share"`,
+		`{"action":"pause","rate":0}`:                    `pause takes no "rate"`,
+		`{"action":"pause","for":"1h"}`:                  `unknown field "for"`,
+		`{"rate":10}`:                                    `no "action"`,
+		`{}`:                                             `no "action"`,
+		`["pause"]`:                                      `array`,
+		`{"action":"pause"} {"action":"cancel"}`:         `after top-level value`,
+	} {
+		got, err := bus.DecodeControl(bus.Message{Header: bus.Header{"Chunkline-Protocol": bus.Protocol}, Body: []byte(body)})
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", body, err)
+		case want != "" && (!errors.Is(err, bus.ErrMalformed) || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: read as %+v, %v; want an error with %q", body, got, err, want)
+		case want == "":
+			if again, err := bus.DecodeControl(got.Encode()); err != nil || again != got {
+				t.Errorf("%s: read as %+v, and once more as %+v, %v", body, got, again, err)
+			}
+		}
+	}
+}
+
 // TestControl_typed: what a person types with the nats program is taken.
 func TestControl_typed(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,14 @@
 package bus
 
-import "github.com/chunkline/chunkline/internal/chunk"
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
 
 // ControlAction is what an operator wants.
 type ControlAction string
@@ -16,13 +24,106 @@ const (
 	ControlAllow  ControlAction = "allow"  // Version was cut off, and may have chunks again
 )
 
-// Control is an operator's order.
+// Control is an operator's order. Its JSON has the fields that its action takes, and
+// no others: a field that is missing or misspelt is no order to lift a limit.
 type Control struct {
-	Action ControlAction `json:"action"`
-	Rate   float64       `json:"rate,omitempty"` // 0: no limit
+	Action  ControlAction
+	Rate    float64 // of ControlRate; 0: no limit
+	Version string  // of mappers: of ControlShare, ControlAllow, and ControlShadow, where it may be missing
+	Share   float64 // of ControlShare and ControlShadow; 0: none of the chunks; 1: no limit
+}
 
-	Version string  `json:"version,omitempty"` // of mappers
-	Share   float64 `json:"share,omitempty"`   // 0: none of the chunks; 1: no limit
+// controlText is the JSON of a Control; nil is a field that is not there.
+type controlText struct {
+	Action  *ControlAction `json:"action"`
+	Rate    *float64       `json:"rate,omitempty"`
+	Version *string        `json:"version,omitempty"`
+	Share   *float64       `json:"share,omitempty"`
+}
+
+// takes is which fields an action has beside itself.
+type takes struct{ rate, version, share need }
+
+type need int
+
+const (
+	none need = iota // the field must not be there
+	may
+	must
+)
+
+// takesOf says which fields an action has. Of one that nobody knows it says that all
+// may be there: the fetcher refuses the action.
+func takesOf(a ControlAction) takes {
+	switch a {
+	case ControlPause, ControlResume, ControlCancel:
+		return takes{none, none, none}
+	case ControlRate:
+		return takes{must, none, none}
+	case ControlShare:
+		return takes{none, must, must}
+	case ControlShadow:
+		return takes{none, may, must}
+	case ControlAllow:
+		return takes{none, must, none}
+	}
+	return takes{may, may, may}
+}
+
+// MarshalJSON implements json.Marshaler.
+func (c Control) MarshalJSON() ([]byte, error) {
+	t, text := takesOf(c.Action), controlText{Action: &c.Action}
+	if t.rate == must || t.rate == may && c.Rate != 0 {
+		text.Rate = &c.Rate
+	}
+	if t.version == must || t.version == may && c.Version != "" {
+		text.Version = &c.Version
+	}
+	if t.share == must || t.share == may && c.Share != 0 {
+		text.Share = &c.Share
+	}
+	return json.Marshal(text) //nolint:wrapcheck // its caller names what it encodes
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It refuses fields that nobody knows, those
+// that the action does not take, and an action without those that it must have.
+func (c *Control) UnmarshalJSON(b []byte) error {
+	var text controlText
+	read := json.NewDecoder(bytes.NewReader(b))
+	read.DisallowUnknownFields()
+	if err := read.Decode(&text); err != nil {
+		return err //nolint:wrapcheck // its caller names what it reads
+	}
+	if _, err := read.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows it")
+	}
+	if text.Action == nil {
+		return errors.New(`it has no "action"`)
+	}
+	t := takesOf(*text.Action)
+	for _, field := range []struct {
+		name  string
+		there bool
+		want  need
+	}{{"rate", text.Rate != nil, t.rate}, {"version", text.Version != nil, t.version}, {"share", text.Share != nil, t.share}} {
+		switch {
+		case field.want == must && !field.there:
+			return fmt.Errorf("%s has no %q", *text.Action, field.name)
+		case field.want == none && field.there:
+			return fmt.Errorf("%s takes no %q", *text.Action, field.name)
+		}
+	}
+	*c = Control{Action: *text.Action}
+	if text.Rate != nil {
+		c.Rate = *text.Rate
+	}
+	if text.Version != nil {
+		c.Version = *text.Version
+	}
+	if text.Share != nil {
+		c.Share = *text.Share
+	}
+	return nil
 }
 
 // Encode returns the message for VerbControl. Its numbers must be finite.

@@ -231,8 +231,13 @@ func drawStatus(t *rapid.T) bus.Status {
 }
 
 func drawControl(t *rapid.T) bus.Control {
-	action := rapid.SampledFrom([]bus.ControlAction{bus.ControlPause, bus.ControlResume, bus.ControlCancel, bus.ControlRate})
-	return bus.Control{Action: action.Draw(t, "action"), Rate: rapid.Float64Range(0, 1e9).Draw(t, "rate")}
+	name, share := rapid.SampledFrom([]string{"v1", "v2"}).Draw(t, "version"), rapid.Float64Range(0, 1).Draw(t, "share")
+	return rapid.SampledFrom([]bus.Control{
+		{Action: bus.ControlPause}, {Action: bus.ControlResume}, {Action: bus.ControlCancel},
+		{Action: bus.ControlRate, Rate: rapid.Float64Range(0, 1e9).Draw(t, "rate")},
+		{Action: bus.ControlShare, Version: name, Share: share}, {Action: bus.ControlShadow, Version: name, Share: share},
+		{Action: bus.ControlShadow}, {Action: bus.ControlAllow, Version: name},
+	}).Draw(t, "order")
 }
 
 func drawControlAnswer(t *rapid.T) bus.ControlAnswer {

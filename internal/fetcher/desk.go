@@ -56,6 +56,7 @@ type desk struct {
 	waiting  waiting // requests that wait for a chunk
 	mappers  map[string]*mapper
 	gone     []goneMapper // the latest last
+	crowd    crowd
 	versions map[string]*version
 	terms    map[string]uint64 // that the saver knows of; leases are of these
 	shadow   shadow
@@ -103,6 +104,7 @@ func newDesk(f *Fetcher) *desk {
 		}),
 	}
 	d.waiting.init()
+	d.crowd.log = f.log
 	maps.Copy(d.terms, f.grant.past.Terms)
 	if f.grant.epoch > 1 { // an earlier fetcher's mappers may be at work: hear them first
 		d.listenTo = now.Add(listenTime)
@@ -177,6 +179,7 @@ func (d *desk) turn(now time.Time) {
 	if now.Sub(d.meter.last) >= turnInterval {
 		d.report(now)
 	}
+	d.crowd.turn(now)
 	d.turned = now
 }
 
@@ -221,7 +224,7 @@ func (d *desk) vanish(id string) {
 
 func (d *desk) forget(id, why string) {
 	if m, known := d.mappers[id]; known {
-		d.f.log.Warn().Str("mapper", m.Name).Str("mapper_id", id).Str("mapper_version", m.Version).Msgf("mapper %s: its chunks go to others", why)
+		d.crowd.goes(time.Now(), m, why)
 		d.lost(time.Now(), m)
 		d.farewell(time.Now(), m, why)
 	}

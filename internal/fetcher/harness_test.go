@@ -1,6 +1,7 @@
 package fetcher_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -37,6 +38,7 @@ type bench struct {
 	load    bus.SaverLoad // told with the next answers
 	*fetcher.Fetcher
 	done chan error
+	log  bytes.Buffer // read it after done
 }
 
 // run runs a fetcher in a bubble, over so many objects in chunks of two.
@@ -86,7 +88,7 @@ func runAfter(t *testing.T, objects int, before func(*bench), set func(*fetcher.
 		defer src.Close()
 		cfg := fetcher.Config{ChunkSize: 2, ChunkBytes: 1 << 20, MaxAttempts: 10, OnDone: "exit", MaxDead: -1}
 		set(&cfg)
-		b.Fetcher, err = fetcher.New(cfg, bus.New(own, job), src, zerolog.Nop())
+		b.Fetcher, err = fetcher.New(cfg, bus.New(own, job), src, zerolog.New(zerolog.SyncWriter(&b.log)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,7 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 		d.mappers[m.ID] = &mapper{Mapper: m, taken: map[uint64]struct{}{}}
 		d.mappers[m.ID].pace.begin(now)
 		d.enlist(now, d.mappers[m.ID])
-		d.f.log.Info().Str("mapper", m.Name).Str("mapper_id", m.ID).Str("mapper_version", m.Version).Msg("mapper is here")
+		d.crowd.comes(now, d.mappers[m.ID])
 	} else if known.Mapper != m { // it has taken the job's transform
 		known.Mapper = m
 		d.enlist(now, known)

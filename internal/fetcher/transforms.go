@@ -35,8 +35,7 @@ func (d *desk) admitTransform(m *mapper) bool {
 	before := m.refused
 	m.refused = d.refuseTransform(m)
 	if m.refused != "" && m.refused != before && m.Transform != "" {
-		d.f.log.Warn().Str("mapper", m.Name).Str("mapper_id", m.ID).Str("mapper_version", m.Version).Str("transform", m.Transform).
-			Msg("mapper gets no work: " + m.refused)
+		d.crowd.refuses(d.turned, m)
 	}
 	return m.refused == ""
 }

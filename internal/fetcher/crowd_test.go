@@ -1,0 +1,42 @@
+package fetcher_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCrowd: invented mappers write a bounded number of lines, and one that held
+// nothing is not said to have lost chunks.
+func TestCrowd(t *testing.T) {
+	const invented = 500
+	var b *bench
+	run(t, 10, func(t *testing.T, running *bench) {
+		b = running
+		b.wantWork(b.ask(next("m3", 1)), 0)
+		for i := range invented {
+			b.beat(fmt.Sprintf("x%d", i), 1, nil)
+		}
+		pass(90 * time.Second) // all have fallen silent, and the minute has ended
+		if gone := len(b.Status().Gone); gone == 0 {
+			t.Error("no mapper is gone")
+		}
+	})
+	log := b.log.String()
+	for what, want := range map[string]int{
+		"mapper is here": 20, "it held no chunk": 20, "its chunks go to others": 1, "these had no line of their own": 1,
+	} {
+		if n := strings.Count(log, what); n != want {
+			t.Errorf("%d lines say %q, want %d", n, what, want)
+		}
+	}
+	for _, line := range strings.Split(log, "\n") {
+		if strings.Contains(line, "go to others") && !strings.Contains(line, `"mapper_id":"m3"`) {
+			t.Errorf("a mapper without chunks has lost some: %s", line)
+		}
+		if strings.Contains(line, "no line of their own") && !strings.Contains(line, `"came":481,"went":480,"went_with_chunks":0`) {
+			t.Errorf("the rest is counted as %s", line)
+		}
+	}
+}
