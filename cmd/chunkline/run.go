@@ -72,7 +72,7 @@ func runCommand() *cobra.Command {
 	flags.IntVarP(&f.workers, "workers", "j", runtime.GOMAXPROCS(0), "chunks in work at a time; 0 with --listen: only mappers elsewhere")
 	flags.StringVar(&f.job, "job", "run", "name of the job; mappers elsewhere need the same")
 	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS")
-	flags.StringVar(&f.http, "http", "", "host:port of the live page, /api/status, /healthz, /readyz and /metrics while the job runs; port 0 picks one")
+	flags.StringVar(&f.http, "http", "", "host:port of the live page, /api/status, /healthz, /readyz and /metrics while the job runs; port 0 picks one; names that it is reached by are in HTTP_HOSTS")
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON on stdout")
 	flags.StringVar(&f.logLevel, "log-level", "warn", "least level that is logged to stderr: debug, info, warn or error; as JSON with LOG_FORMAT=json")
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "longest time for one object, then it is a dead letter; 0: no limit")
@@ -147,7 +147,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	}
 	defer stopTracing()
 	cfg := pipeline.Config{
-		Job: f.job, Fetcher: f.fetcher, Mappers: f.mappers, Tracer: tracer, Listen: f.listen, HTTP: f.http,
+		Job: f.job, Fetcher: f.fetcher, Mappers: f.mappers, Tracer: tracer, Listen: f.listen, HTTP: f.http, HTTPHosts: os.Getenv("HTTP_HOSTS"),
 		Mapper: mapper.Config{
 			Transform: spec.String(), Workers: f.workers, Timeout: f.timeout, Version: spec.Identity(), Name: localMapper, StopTimeout: stopTimeout,
 			EndTimeout: f.what.endTimeout,

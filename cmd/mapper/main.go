@@ -41,5 +41,5 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg mapper.Con
 		return err
 	}
 	m.Trace(tracer)
-	return app.RunRole(ctx, common.HTTPAddr, m, nil)
+	return app.RunRole(ctx, common.HTTP(log), m, nil)
 }

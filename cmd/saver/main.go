@@ -44,7 +44,7 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Conf
 	defer stopTracing()
 	s := saver.New(b, out, log)
 	s.Trace(tracer)
-	return app.RunRole(ctx, common.HTTPAddr, s, nil)
+	return app.RunRole(ctx, common.HTTP(log), s, nil)
 }
 
 // logRecovery says what opening a folder had to put right after a crash.

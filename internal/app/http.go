@@ -5,14 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chunkline/chunkline/internal/metrics"
@@ -26,21 +29,44 @@ type Role interface {
 	Ready() error // nil: connected, and able to do its work
 }
 
+// HTTP is where a role answers over HTTP, and what its server says of itself.
+type HTTP struct {
+	Addr  string // empty: nowhere
+	Hosts string // names that a request may be for, with commas between them; empty: see HTTP_HOSTS
+	Log   zerolog.Logger
+}
+
+// HTTP is where the settings let a role answer.
+func (c Common) HTTP(log zerolog.Logger) HTTP {
+	return HTTP{Addr: c.HTTPAddr, Hosts: c.HTTPHosts, Log: log}
+}
+
 // A Server answers for a role over HTTP.
 type Server struct {
+	hosts    hosts
+	limits   limits
+	slots    chan struct{} // requests in work
+	log      zerolog.Logger
 	role     Role
 	listener net.Listener
 	mux      *http.ServeMux
 	registry *prometheus.Registry
 }
 
-// Listen opens addr for role. Extra handlers are added with Handle before Run.
-func Listen(addr string, role Role) (*Server, error) {
-	listener, err := net.Listen("tcp", addr)
+// Listen opens an address for role. Extra handlers are added with Handle before Run.
+func Listen(at HTTP, role Role) (*Server, error) {
+	listener, err := net.Listen("tcp", at.Addr)
 	if err != nil {
-		return nil, Usage("HTTP_ADDR=%q: %w; choose another host:port, or leave it empty", addr, err)
+		return nil, Usage("HTTP_ADDR=%q: %w; choose another host:port, or leave it empty", at.Addr, err)
 	}
-	s := &Server{role: role, listener: listener, mux: http.NewServeMux(), registry: prometheus.NewRegistry()}
+	return newServer(at, listener, role, usualLimits()), nil
+}
+
+func newServer(at HTTP, listener net.Listener, role Role, l limits) *Server {
+	s := &Server{
+		role: role, listener: &crowded{Listener: listener, most: l.connections}, mux: http.NewServeMux(), registry: prometheus.NewRegistry(),
+		hosts: hostsOf(at.Addr, at.Hosts), limits: l, slots: make(chan struct{}, l.answers), log: Sampled(at.Log),
+	}
 	s.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -49,13 +75,13 @@ func Listen(addr string, role Role) (*Server, error) {
 	if c, ok := role.(prometheus.Collector); ok {
 		s.registry.MustRegister(c)
 	}
-	s.mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	s.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	s.mux.HandleFunc("GET /healthz", check(role.Alive))
 	s.mux.HandleFunc("GET /readyz", check(role.Ready))
 	s.mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		WriteJSON(w, http.StatusOK, map[string]string{"version": Version(), "go": runtime.Version()})
 	})
-	return s, nil
+	return s
 }
 
 func buildInfo() *metrics.Set {
@@ -73,13 +99,28 @@ func Metrics() []metrics.Doc { return buildInfo().Docs() }
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Handle adds a handler for an http.ServeMux pattern.
-func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+func (s *Server) Handle(pattern string, h http.Handler) {
+	if _, endless := h.(Stream); !endless {
+		h = bounded(s.slots, h)
+	}
+	s.mux.Handle(pattern, h)
+}
+
+// logWriter writes what net/http has to say as lines of our log. Clients can cause as
+// many as they like, so the log is a sampled one.
+type logWriter struct{ log zerolog.Logger }
+
+func (w logWriter) Write(text []byte) (int, error) {
+	w.log.Warn().Str("error", strings.TrimSpace(string(text))).Msg("http server")
+	return len(text), nil
+}
 
 // Run serves until ctx ends; requests in work get a second to finish.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	server := &http.Server{
-		Handler: s.mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		Handler: s.hosts.only(s.mux), ReadHeaderTimeout: min(5*time.Second, s.limits.read), ReadTimeout: s.limits.read, WriteTimeout: s.limits.write,
+		IdleTimeout: time.Minute, MaxHeaderBytes: s.limits.header, ErrorLog: log.New(logWriter{s.log}, "", 0),
 		BaseContext: func(net.Listener) context.Context { return ctx }, // so that endless answers end
 	}
 	group.Go(func() error {
@@ -100,13 +141,13 @@ func (s *Server) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// RunRole runs role, and beside it the HTTP server when addr is not empty. It
+// RunRole runs role, and beside it the HTTP server when it has an address. It
 // returns when role does.
-func RunRole(ctx context.Context, addr string, role Role, extra func(*Server)) error {
-	if addr == "" {
+func RunRole(ctx context.Context, at HTTP, role Role, extra func(*Server)) error {
+	if at.Addr == "" {
 		return role.Run(ctx)
 	}
-	server, err := Listen(addr, role)
+	server, err := Listen(at, role)
 	if err != nil {
 		return err
 	}

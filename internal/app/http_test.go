@@ -57,7 +57,7 @@ func get(t *testing.T, addr, path string) (int, string) {
 func start(ctx context.Context, r *role) (addr string, ended <-chan error) {
 	addrs, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- RunRole(ctx, "127.0.0.1:0", r, func(s *Server) {
+		done <- RunRole(ctx, HTTP{Addr: "127.0.0.1:0"}, r, func(s *Server) {
 			s.Handle("GET /extra", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				WriteJSON(w, http.StatusTeapot, map[string]int{"n": 1})
 			}))
@@ -160,10 +160,10 @@ func TestDrain(t *testing.T) {
 
 func TestRunRole(t *testing.T) {
 	t.Parallel()
-	if err := RunRole(t.Context(), "", newRole(func(context.Context) error { return ErrDeadLetters }), nil); !errors.Is(err, ErrDeadLetters) {
+	if err := RunRole(t.Context(), HTTP{}, newRole(func(context.Context) error { return ErrDeadLetters }), nil); !errors.Is(err, ErrDeadLetters) {
 		t.Errorf("without server: %v", err)
 	}
-	err := RunRole(t.Context(), "nowhere", newRole(func(context.Context) error {
+	err := RunRole(t.Context(), HTTP{Addr: "nowhere"}, newRole(func(context.Context) error {
 		t.Error("the role ran")
 		return nil
 	}), nil)
@@ -177,7 +177,7 @@ func TestRunRole(t *testing.T) {
 func TestBrokenServer(t *testing.T) {
 	t.Parallel()
 	r := newRole(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
-	err := RunRole(t.Context(), "127.0.0.1:0", r, func(s *Server) { _ = s.listener.Close() })
+	err := RunRole(t.Context(), HTTP{Addr: "127.0.0.1:0"}, r, func(s *Server) { _ = s.listener.Close() })
 	if err == nil || !errors.Is(err, net.ErrClosed) {
 		t.Errorf("ended with %v, want %v", err, net.ErrClosed)
 	}

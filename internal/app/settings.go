@@ -17,6 +17,7 @@ type Common struct {
 	LogLevel  string `envconfig:"LOG_LEVEL" default:"info" desc:"least level that is logged: debug, info, warn or error"`
 	LogFormat string `envconfig:"LOG_FORMAT" default:"auto" desc:"json, console, or auto: console on a terminal, else json"`
 	HTTPAddr  string `envconfig:"HTTP_ADDR" default:":3541" desc:"host:port of /healthz, /readyz, /metrics and /version, and of the fetcher's live page; empty: none"`
+	HTTPHosts string `envconfig:"HTTP_HOSTS" desc:"names that a request to HTTP_ADDR may be for, beside addresses and localhost, with commas between them; empty: all, but none where HTTP_ADDR is of this machine alone"`
 }
 
 // Load fills settings, pointers to structs with envconfig tags, from the

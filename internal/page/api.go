@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
@@ -107,9 +108,11 @@ func (a *api) control(w http.ResponseWriter, r *http.Request) {
 	given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	switch {
 	case a.token == "":
+		refuseBody(w)
 		problem(w, http.StatusForbidden, errors.New("control is off: set CONTROL_TOKEN at the fetcher, or use chunkline control"))
 		return
 	case !bearer || subtle.ConstantTimeCompare([]byte(given), []byte(a.token)) != 1:
+		refuseBody(w)
 		w.Header().Set("WWW-Authenticate", `Bearer realm="chunkline"`)
 		problem(w, http.StatusUnauthorized, errors.New("this is not the fetcher's CONTROL_TOKEN"))
 		return
@@ -131,6 +134,11 @@ func (a *api) control(w http.ResponseWriter, r *http.Request) {
 	default:
 		app.WriteJSON(w, http.StatusOK, a.job.Status().Whole())
 	}
+}
+
+// refuseBody has the server wait for no more of the body of somebody who may not send it.
+func refuseBody(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
 }
 
 // answer writes what was asked for, or why there is none.

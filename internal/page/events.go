@@ -86,6 +86,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // or a proxy collects events until they are old
 	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // the request is read, and the answer has no end
 	send := func(write func(io.Writer) error) error {
 		return errors.Join(control.SetWriteDeadline(time.Now().Add(writeWithin)), write(w), control.Flush())
 	}

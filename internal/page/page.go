@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 
+	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
@@ -47,12 +48,12 @@ func Register(server interface {
 		"GET /api/history":     a.history,
 		"GET /api/dead":        a.dead,
 		"GET /api/shadow":      a.shadow,
-		"GET /api/events":      a.events,
 		"GET /api/control":     a.controls,
 		"POST /api/control":    a.control,
 	} {
 		server.Handle(pattern, handle)
 	}
+	server.Handle("GET /api/events", app.Stream{Handler: http.HandlerFunc(a.events)})
 }
 
 // plain lets a browser load nothing but what this server has, and ask each

@@ -23,13 +23,14 @@ import (
 
 // Config is one job in one process.
 type Config struct {
-	Job     string
-	Fetcher fetcher.Config // OnDone is always exit
-	Mapper  mapper.Config
-	Mappers int           // how many mappers, each with Mapper.Workers; 0: mappers come from elsewhere
-	Listen  string        // host:port for mappers elsewhere; empty: this process only
-	Tracer  *trace.Tracer // nil: off
-	HTTP    string        // host:port of the fetcher's HTTP server; empty: none
+	Job       string
+	Fetcher   fetcher.Config // OnDone is always exit
+	Mapper    mapper.Config
+	Mappers   int           // how many mappers, each with Mapper.Workers; 0: mappers come from elsewhere
+	Listen    string        // host:port for mappers elsewhere; empty: this process only
+	Tracer    *trace.Tracer // nil: off
+	HTTP      string        // host:port of the fetcher's HTTP server; empty: none
+	HTTPHosts string        // names that a request to it may be for, see app.HTTP
 	// Serving, if not nil, is told where that server listens.
 	Serving func(addr string)
 }
@@ -153,7 +154,7 @@ func (p *parts) run(ctx context.Context) error {
 		return nil
 	})
 	others.Go(func() error {
-		fetchErr = app.RunRole(fetching, p.cfg.HTTP, p.fetcher, p.showPage)
+		fetchErr = app.RunRole(fetching, app.HTTP{Addr: p.cfg.HTTP, Hosts: p.cfg.HTTPHosts, Log: p.log}, p.fetcher, p.showPage)
 		stopMapping()
 		return nil
 	})
