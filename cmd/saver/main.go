@@ -26,6 +26,9 @@ func main() {
 }
 
 func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Config, log zerolog.Logger) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
 	out, err := sink.Open(cfg.Sink, common.Job, sink.Options{})
 	if err != nil {
 		return saver.SinkError("SINK", err)
@@ -44,6 +47,7 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Conf
 	defer stopTracing()
 	s := saver.New(b, out, log)
 	s.Trace(tracer)
+	s.Memory(cfg.Memory)
 	return app.RunRole(ctx, common.HTTP(log), s, nil)
 }
 

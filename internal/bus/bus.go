@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strings"
+	"sync/atomic"
 )
 
 // A Bus is one connection to a job's messages. All methods may be called from
@@ -14,6 +15,11 @@ type Bus struct {
 	job       string
 	id        string
 	receiving budget // answers in parts that are being fetched
+
+	requests int          // most bytes of requests in parts
+	answers  int          // most bytes of answers in parts that wait to be fetched
+	kept     atomic.Int64 // bytes of answers in parts that wait to be fetched
+	freed    func()       // called when kept has become less; nil: nobody asks
 }
 
 // New makes a bus for a job over t. Closing the bus closes t.
@@ -22,8 +28,19 @@ func New(t Transport, job string) *Bus { return NewWithID(t, job, newID()) }
 // NewWithID is New with an ID that the caller chooses, which must be unique:
 // for simulations that happen the same way twice.
 func NewWithID(t Transport, job, id string) *Bus {
-	return &Bus{t: t, job: job, id: id, receiving: budget{limit: maxHeld}}
+	return &Bus{t: t, job: job, id: id, receiving: budget{limit: maxHeld}, requests: maxHeld, answers: maxHeld}
 }
+
+// Bound sets how many bytes of requests in parts, until they are answered, and how many of
+// answers in parts are held at a time: 256 MiB each at first. What is beyond is answered
+// busy, but for one message that is larger by itself. freed is called, if it is not nil,
+// when there are fewer answers; it must not wait. Bound is called before Serve.
+func (b *Bus) Bound(requests, answers int, freed func()) {
+	b.requests, b.answers, b.freed = requests, answers, freed
+}
+
+// Kept is how many bytes of answers wait to be fetched in parts.
+func (b *Bus) Kept() int { return int(b.kept.Load()) }
 
 // newID returns 26 random letters and digits: 130 bits, not to be guessed.
 func newID() string { return rand.Text() }

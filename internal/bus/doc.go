@@ -34,8 +34,8 @@
 //     fetches those of an answer. A mapper never has to serve anything big.
 //   - Bodies are never changed once they are in a Message, by either side, so
 //     they are handed on without a copy.
-//   - Memory is bounded: parts in assembly and answers kept for fetching by
-//     maxHeld each, everything else by the pending limits of its subscription.
+//   - Memory is bounded: requests in parts, until they are answered, and answers
+//     kept for fetching by Bound (maxHeld) each, everything else by the pending limits of its subscription.
 //
 // # Numbers
 //

@@ -56,7 +56,7 @@ type outgoing struct {
 func newHolder(b *Bus) *holder {
 	return &holder{
 		bus: b, id: newID(), incoming: map[string]*incoming{}, outgoing: map[string]*outgoing{},
-		inside: budget{limit: maxHeld}, outside: budget{limit: maxHeld},
+		inside: budget{limit: b.requests}, outside: budget{limit: b.answers},
 	}
 }
 
@@ -227,9 +227,7 @@ func (h *holder) store(head partHead, d Delivery) (answer Message, complete *inc
 	if t.missing == 0 && !t.handed {
 		t.handed = true
 		done := *t
-		complete, t.parts = &done, nil // the body is the handler's now
-		h.inside.give(t.layout.total)
-		t.held -= t.layout.total
+		complete, t.parts = &done, nil // the body is the handler's until it has answered, and counts as long
 	}
 	return answer, complete, nil
 }
@@ -241,6 +239,10 @@ func (h *holder) answer(id string, of *incoming, m Message) error {
 	waiting := of.waiting
 	if t := h.incoming[id]; t != nil {
 		waiting, t.waiting = t.waiting, nil
+		if t.handed && t.answer == nil {
+			h.inside.give(t.layout.total)
+			t.held -= t.layout.total
+		}
 		if size := m.Size(); h.inside.take(size) {
 			t.held += size
 			t.answer = &m
@@ -274,6 +276,7 @@ func (h *holder) keep(m Message, limit int) (Message, error) {
 	t := &outgoing{layout: l, body: m.Body, touched: time.Now()}
 	t.idle = time.AfterFunc(partIdle, func() { h.expire(id) })
 	h.outgoing[id] = t
+	h.bus.kept.Add(int64(l.total))
 	return first, nil
 }
 

@@ -27,6 +27,10 @@ func (h *holder) drop(id string) {
 		t.idle.Stop()
 		h.outside.give(t.layout.total + bookkeeping)
 		delete(h.outgoing, id)
+		h.bus.kept.Add(-int64(t.layout.total))
+		if h.bus.freed != nil {
+			h.bus.freed()
+		}
 	}
 }
 

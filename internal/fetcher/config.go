@@ -19,6 +19,7 @@ type Config struct {
 	ChunkBytes    int           `envconfig:"CHUNK_BYTES" default:"8388608" desc:"most bytes in a chunk of several objects, 1 to 268435456"`
 	MaxAttempts   int           `envconfig:"MAX_ATTEMPTS" default:"10" desc:"mappers a chunk may take down before all of it is dead letters; 0: no limit"`
 	Speculate     bool          `envconfig:"SPECULATE" default:"true" desc:"give a straggler a backup attempt at an idle mapper"`
+	Memory        int64         `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of chunks that are held at a time, beyond which mappers wait; 0: a quarter of the memory limit"`
 	Rate          float64       `envconfig:"RATE" default:"0" desc:"most objects handed out a second; 0: no limit"`
 	OnDone        string        `envconfig:"ON_DONE" default:"stay" desc:"when the job is done: stay (and answer status) or exit"`
 	FinishWithin  time.Duration `envconfig:"FINISH_WITHIN" default:"0s" desc:"time the job should take; it decides how many mappers are asked for (metric chunkline_wanted_mappers); 0: no target"`
@@ -46,6 +47,8 @@ func (c Config) Validate() error {
 		return app.Usage("CHUNK_BYTES=%d: use 1 to %d", c.ChunkBytes, chunk.MaxBytes)
 	case c.MaxAttempts < 0:
 		return app.Usage("MAX_ATTEMPTS=%d: use 0 (no limit) or more", c.MaxAttempts)
+	case c.Memory < 0:
+		return app.Usage("MEMORY_BYTES=%d: use 0 (a quarter of the memory limit) or more", c.Memory)
 	case !(c.Rate >= 0):
 		return app.Usage("RATE=%g: use 0 (no limit) or more objects a second", c.Rate)
 	case c.OnDone != stay && c.OnDone != exit:

@@ -28,9 +28,9 @@ const (
 	goneAfter     = 3 * time.Second
 	carefulAfter  = 2
 
-	// windowChunks and windowBytes bound what waits to go out for the first time.
+	// windowChunks bounds what waits to go out for the first time, and so does
+	// a half of the memory.
 	windowChunks = 256
-	windowBytes  = 64 << 20
 )
 
 // held is what the fetcher keeps of a chunk that is not saved.
@@ -62,6 +62,8 @@ type desk struct {
 	shadow   shadow
 
 	ahead   int  // bytes that have not gone out yet
+	kept    int  // bytes of all chunks that are kept, also of those that are out
+	largest int  // bytes of a chunk so far
 	cut     bool // the source is at its end
 	objects uint64
 
@@ -119,7 +121,7 @@ func (d *desk) run(ctx context.Context) error {
 	defer func() { d.report(time.Now()) }()
 	for d.err == nil {
 		cuts := d.f.cuts
-		if d.cut || d.ledger.Counts().Ready >= windowChunks || d.ahead >= windowBytes {
+		if d.cut || d.ledger.Counts().Ready >= windowChunks || d.f.memory.fills(d.ahead, d.kept) {
 			cuts = nil // the window is full: stop reading until something has gone out
 		}
 		timer.Reset(turnInterval)
@@ -251,6 +253,8 @@ func (d *desk) add(c cut, open bool) {
 		ready: now, trace: c.trace,
 	}
 	d.ahead += len(c.chunk.Body)
+	d.kept += len(c.chunk.Body)
+	d.largest = max(d.largest, len(c.chunk.Body))
 	failpoint.Hit("fetcher.chunk.added")
 }
 

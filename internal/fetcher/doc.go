@@ -15,8 +15,8 @@
 //
 // # Memory
 //
-// A chunk that waits to go out costs its bytes, within a fixed window. One
-// that is out costs some hundred bytes, because a file is read again when it
+// A chunk that waits to go out or is on its way costs its bytes, within
+// MEMORY_BYTES, however many mappers there are. One that is out costs some hundred bytes, because a file is read again when it
 // must go out again; from a source that cannot be read twice (stdin, gzip,
 // zstd) its bytes are kept until it is saved. A saved chunk costs one bit.
 package fetcher

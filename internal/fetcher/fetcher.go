@@ -37,6 +37,7 @@ type Fetcher struct {
 
 	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
 
+	memory  memory
 	grant   grant // set by the claim, before any loop starts
 	started time.Time
 
@@ -65,6 +66,8 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 		orders:  make(chan order, maxOrders),
 		strange: app.Sampled(log),
 	}
+	f.memory.most = app.Share(cfg.Memory, memoryPart)
+	b.Bound(int(f.memory.most/4), int(f.memory.most), f.wake) // the desk sees to it that answers take a half
 	f.metrics = newMeters()
 	f.metrics.set.Gather(f.metrics.gather(f))
 	f.begin(waitsForSaver(nil))

@@ -18,7 +18,7 @@ func (d *desk) handOut(now time.Time) {
 	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() {
 		return
 	}
-	for len(d.f.sends) < cap(d.f.sends) && !now.Before(d.limit.next) && d.ledger.HasWork(now) {
+	for len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && !now.Before(d.limit.next) && d.ledger.HasWork(now) {
 		d.bar(now)
 		if !d.waiting.first(func(a ask) bool { return d.lease(now, a) }) {
 			return // there is work, but none that those who wait may have
@@ -49,16 +49,18 @@ func (d *desk) lease(now time.Time, a ask) bool {
 	}
 	failpoint.Hit("fetcher.lease.recorded")
 	h := d.held[lease.ID]
+	d.f.memory.out.Add(int64(h.bytes))
 	to := d.mapperOf(a.mapper)
 	d.f.sends <- sending{
-		request: a.request, mapper: to, lease: lease, term: d.terms[to.Version], chunk: h.chunk, mark: h.mark, digest: h.digest, span: d.f.traceWait(now, h, lease, to),
+		request: a.request, mapper: to, lease: lease, term: d.terms[to.Version], chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, span: d.f.traceWait(now, h, lease, to),
 	}
 	if !h.sent {
 		h.sent = true
 		d.ahead -= h.bytes
 	}
-	if d.f.source.Rereads() {
+	if d.f.source.Rereads() && h.chunk != nil {
 		h.chunk = nil
+		d.kept -= h.bytes
 	}
 	if d.rate > 0 {
 		d.limit.given(now, h.count, d.rate, h.ready)
@@ -83,6 +85,7 @@ type sending struct {
 	chunk   *chunk.Chunk // nil: read it again by mark
 	mark    source.Mark
 	digest  chunk.Digest
+	bytes   int        // of the chunk
 	span    trace.Span // of the wait
 	shadow  bool       // it is saved, and this copy is on no books
 }
@@ -90,31 +93,37 @@ type sending struct {
 // sendLoop reads chunks again where it must, and answers the mappers.
 func (f *Fetcher) sendLoop(ctx context.Context) {
 	for s := range f.sends {
-		if ctx.Err() != nil {
-			continue // the desk has ended; let it close the channel
+		if ctx.Err() == nil { // else the desk has ended; let it close the channel
+			f.send(ctx, s)
 		}
-		c, err := f.body(ctx, s.chunk, s.mark, s.digest)
-		if err != nil {
-			s.span.Fail(err)
-			s.span.End()
-			f.post(ctx, func(d *desk) { d.fail(err) })
-			continue
-		}
-		if !s.shadow {
-			f.metrics.sent(s.lease, c)
-		}
-		failpoint.Hit("fetcher.lease.sending")
-		f.reply(s.request, bus.Work{
-			Status: bus.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
-			Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful, Shadow: s.shadow,
-			Token: f.token(c, s.digest, s.term),
-			Trace: headers(s.span.Context()),
-		}.Encode())
-		s.span.End()
-		f.log.Debug().Uint64("chunk", uint64(c.ID)).Int("attempt", s.lease.Attempt).Bool("backup", s.lease.Backup).Bool("shadow", s.shadow).
-			Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("chunk handed out")
-		failpoint.Hit("fetcher.lease.sent")
+		f.memory.out.Add(-int64(s.bytes))
+		f.wake()
 	}
+}
+
+// send answers a mapper with a chunk.
+func (f *Fetcher) send(ctx context.Context, s sending) {
+	c, err := f.body(ctx, s.chunk, s.mark, s.digest)
+	if err != nil {
+		s.span.Fail(err)
+		s.span.End()
+		f.post(ctx, func(d *desk) { d.fail(err) })
+		return
+	}
+	if !s.shadow {
+		f.metrics.sent(s.lease, c)
+	}
+	failpoint.Hit("fetcher.lease.sending")
+	f.reply(s.request, bus.Work{
+		Status: bus.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
+		Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful, Shadow: s.shadow,
+		Token: f.token(c, s.digest, s.term),
+		Trace: headers(s.span.Context()),
+	}.Encode())
+	s.span.End()
+	f.log.Debug().Uint64("chunk", uint64(c.ID)).Int("attempt", s.lease.Attempt).Bool("backup", s.lease.Backup).Bool("shadow", s.shadow).
+		Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("chunk handed out")
+	failpoint.Hit("fetcher.lease.sent")
 }
 
 // token is that of a chunk's lease.

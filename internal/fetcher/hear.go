@@ -137,10 +137,13 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 	}
 	if known {
 		if outcome.Outcome == ledger.Acked {
-			d.shadow.offer(e.ID, h)
+			d.shadow.offer(e.ID, h, d.f.memory.most/4)
 		}
 		if !h.sent {
 			d.ahead -= h.bytes
+		}
+		if h.chunk != nil {
+			d.kept -= h.bytes
 		}
 		delete(d.held, e.ID)
 	}

@@ -10,12 +10,9 @@ import (
 	"github.com/chunkline/chunkline/internal/ledger"
 )
 
-// maxShadowed and maxShadowedBytes bound how many chunks wait for a mapper that
-// shadows. If they are too few or too slow the oldest go: less is compared.
-const (
-	maxShadowed      = 64
-	maxShadowedBytes = 64 << 20 // of chunks that cannot be read again
-)
+// maxShadowed bounds how many chunks wait for a mapper that shadows. If they are too few
+// or too slow the oldest go: less is compared.
+const maxShadowed = 64
 
 // ShadowRun says which version gets copies of chunks, and of what share of them.
 type ShadowRun struct {
@@ -60,13 +57,14 @@ type shadow struct {
 }
 
 // offer notes that a chunk is saved, of which a copy may go to the version that shadows.
-func (s *shadow) offer(id chunk.ID, h *held) {
+// Their bodies may take so many bytes.
+func (s *shadow) offer(id chunk.ID, h *held, most int64) {
 	if s.Version == "" || !sampled(id, s.Share) {
 		return
 	}
-	s.queue = append(s.queue, sending{lease: ledger.Lease{ID: id, Attempt: 1}, chunk: h.chunk, mark: h.mark, digest: h.digest, shadow: true})
+	s.queue = append(s.queue, sending{lease: ledger.Lease{ID: id, Attempt: 1}, chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, shadow: true})
 	s.bytes += bodySize(h.chunk)
-	for len(s.queue) > maxShadowed || s.bytes > maxShadowedBytes {
+	for len(s.queue) > maxShadowed || int64(s.bytes) > most {
 		s.take()
 	}
 }
@@ -100,7 +98,7 @@ func (d *desk) shadows(m *mapper) bool {
 
 // handOutShadows gives saved chunks to waiting mappers of the version that shadows.
 func (d *desk) handOutShadows() {
-	for len(d.shadow.queue) > 0 && len(d.f.sends) < cap(d.f.sends) && d.state == bus.StateRunning && !d.paused {
+	for len(d.shadow.queue) > 0 && len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && d.state == bus.StateRunning && !d.paused {
 		given := d.waiting.first(func(a ask) bool {
 			m := d.mappers[a.mapper]
 			if !d.shadows(m) || m.mixes() {
@@ -108,6 +106,7 @@ func (d *desk) handOutShadows() {
 			}
 			s := d.shadow.take()
 			s.request, s.mapper, s.term = a.request, m.Mapper, d.terms[m.Version]
+			d.f.memory.out.Add(int64(s.bytes))
 			d.f.sends <- s
 			m.of.transform = m.Transform
 			d.shadow.given++

@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
 )
 
 // peers remembers what does not answer, so that it is logged once and its
@@ -35,6 +36,9 @@ func newPeers(log zerolog.Logger) *peers {
 func heard(of *app.Trouble, err error) {
 	if errors.Is(err, context.Canceled) { // we gave up, which says nothing of the role
 		return
+	}
+	if errors.Is(err, bus.ErrBusy) { // it answers, and has no room yet
+		err = nil
 	}
 	of.Note(err)
 }

@@ -90,6 +90,10 @@ func (p *parts) connect(role bus.Role) (*bus.Bus, error) {
 	return b, nil
 }
 
+// memoryPart is the part of the process's memory that chunks and results of all mappers
+// together may take. Fetcher and saver take a quarter each.
+const memoryPart = 8
+
 func (p *parts) open(src source.Source, out sink.Sink) error {
 	b, err := p.connect(bus.RoleSaver)
 	if err != nil {
@@ -105,6 +109,7 @@ func (p *parts) open(src source.Source, out sink.Sink) error {
 		return err
 	}
 	p.fetcher.Trace(p.cfg.Tracer)
+	p.cfg.Mapper.Memory = max(1, app.Share(p.cfg.Mapper.Memory, memoryPart)/int64(max(1, p.cfg.Mappers)))
 	for range p.cfg.Mappers {
 		if b, err = p.connect(bus.RoleMapper); err != nil {
 			return err

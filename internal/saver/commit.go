@@ -15,12 +15,10 @@ import (
 )
 
 const (
-	// maxQueued and maxQueuedBytes bound what waits for the commit loop;
-	// beyond them a mapper is told to come again. A result is rarely over
-	// 1 MiB, so the bytes bound memory and the count bounds nothing but
-	// bookkeeping.
-	maxQueued      = 4096
-	maxQueuedBytes = 256 << 20
+	// maxQueued bounds how many results wait for the commit loop, and Memory
+	// their bytes; beyond them a mapper is told to come again. A result is
+	// rarely over 1 MiB, so the count bounds nothing but bookkeeping.
+	maxQueued = 4096
 
 	// maxGroup and maxGroupBytes bound one commit, and with it how long the
 	// first result of the group waits for the last to be written.
@@ -39,7 +37,11 @@ type pending struct {
 	span    trace.Span
 }
 
-func (p pending) bytes() int64 { return int64(len(p.result.Outputs) + len(p.result.Dead)) }
+// bytes is what a result takes: one without outputs takes something as well.
+func (p pending) bytes() int64 {
+	const bookkeeping = 2 << 10 // the request with its headers
+	return int64(len(p.result.Outputs)+len(p.result.Dead)+8*len(p.result.Counts)) + bookkeeping
+}
 
 // handleSave checks a result and queues it. It runs on the bus's goroutine, so
 // it does no I/O.
@@ -69,8 +71,8 @@ func (s *Saver) handleSave(r *bus.Request) {
 		s.queueShadow(p)
 		return
 	}
-	s.metrics.in.Add(float64(p.bytes()))
-	if s.queued.Add(p.bytes()) > maxQueuedBytes && p.bytes() < s.queued.Load() {
+	s.metrics.in.Add(float64(len(save.Outputs) + len(save.Dead)))
+	if s.queued.Add(p.bytes()) > s.most/2 && p.bytes() < s.queued.Load() {
 		s.queued.Add(-p.bytes())
 		p.notCommitted("saver has too much to commit")
 		s.answer(r, bus.SaveBusy, "saver has too much to commit")

@@ -10,6 +10,8 @@
 // for the disk the next group gathers, so the group grows with the load and
 // nobody waits for a timer.
 //
+// Results that are held take MEMORY_BYTES; more are answered busy.
+//
 // # What it does not promise
 //
 // A confirmation may be lost on its way to the fetcher. The fetcher asks

@@ -65,7 +65,7 @@ func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.D
 		if outcomes[i] != sink.Committed {
 			continue
 		}
-		m.bytes.Add(float64(p.bytes()))
+		m.bytes.Add(float64(len(p.result.Outputs) + len(p.result.Dead)))
 		m.objects.Add(float64(p.result.Objects))
 		m.dead.Add(float64(p.result.DeadCount))
 		outputs := 0

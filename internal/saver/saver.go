@@ -20,8 +20,21 @@ import (
 
 // Config is the saver's settings.
 type Config struct {
-	Sink string `envconfig:"SINK" default:"./out" desc:"where results go: a folder (PATH or folder:PATH)"`
+	Sink   string `envconfig:"SINK" default:"./out" desc:"where results go: a folder (PATH or folder:PATH)"`
+	Memory int64  `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of results that are held at a time, beyond which mappers are told to come again; 0: a quarter of the memory limit"`
 }
+
+// Validate says which setting is wrong, and what would be right.
+func (c Config) Validate() error {
+	if c.Memory < 0 {
+		return app.Usage("MEMORY_BYTES=%d: use 0 (a quarter of the memory limit) or more", c.Memory)
+	}
+	return nil
+}
+
+// memoryPart is the part of the process's memory that results may take: 256 MiB of
+// 1 GiB. Reading, writing and the garbage collector take as much again, and more.
+const memoryPart = 4
 
 // stopTimeout bounds how long a saver that was told to stop waits for
 // handlers that still run. They only decode, so this is generous.
@@ -37,6 +50,7 @@ type Saver struct {
 	metrics *meters
 	tracer  *trace.Tracer // nil: off
 
+	most       int64        // bytes of results that are held
 	shadowed   chan pending // handlers → compare loop
 	comparing  atomic.Int64 // bytes in shadowed, and of the one that is compared
 	shadows    shadows
@@ -86,7 +100,17 @@ func New(b *bus.Bus, s sink.Sink, log zerolog.Logger) *Saver {
 			m.metrics.sync.WithLabelValues(file).Observe(took.Seconds())
 		})
 	}
+	m.Memory(0)
 	return m
+}
+
+// Memory sets how many bytes of results are held at a time; 0 is a quarter of the
+// memory limit. Results that come in parts may take three eighths of it until they are
+// answered, so that none is sent in vain; all that wait for their commit a half; those that
+// wait to be compared an eighth. It is called before Run.
+func (s *Saver) Memory(bytes int64) {
+	s.most = app.Share(bytes, memoryPart)
+	s.bus.Bound(int(s.most*3/8), int(s.most/8), nil)
 }
 
 // Trace makes the saver trace commits. It is called before Run.

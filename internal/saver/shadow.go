@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	maxShadows     = 64       // results that wait to be compared; more come again
-	maxShadowBytes = 64 << 20 // of them, but for one that is larger by itself
-	maxCompared    = 100      // versions that are remembered
+	maxShadows  = 64  // results that wait to be compared; more come again. Their bytes are an eighth of Memory
+	maxCompared = 100 // versions that are remembered
 )
 
 // shadows is what came of comparing results that shadow with those that are saved.
@@ -30,7 +29,7 @@ type shadows struct {
 
 // queueShadow takes a result to be compared, or has it come again.
 func (s *Saver) queueShadow(p pending) {
-	if waiting := s.comparing.Add(p.bytes()); waiting <= maxShadowBytes || waiting == p.bytes() {
+	if waiting := s.comparing.Add(p.bytes()); waiting <= s.most/8 || waiting == p.bytes() {
 		select {
 		case s.shadowed <- p:
 			return

@@ -42,6 +42,7 @@ func TestShadow_large(t *testing.T) {
 		b.peer = bus.New(peer, job)
 		held := slowToLook{b.sink, make(chan struct{})}
 		b.saver = saver.New(bus.New(own, job), held, zerolog.Nop())
+		b.saver.Memory(8 * 64 << 20)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- b.saver.Run(ctx) }()

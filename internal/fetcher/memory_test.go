@@ -1,0 +1,112 @@
+package fetcher_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/test/sim"
+)
+
+// TestMemory: however many mappers ask and fetch nothing, so many bytes are on their way
+// and no more; no chunk is on the books that was not sent; what was not fetched makes
+// room, and a chunk that is larger than the room goes alone.
+func TestMemory(t *testing.T) {
+	for name, c := range map[string]struct {
+		object      int // bytes
+		least, most int // chunks on their way
+	}{
+		"chunks":    {16 << 10, 28, 32},
+		"too large": {600 << 10, 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const memory, mappers = 1 << 20, 100
+			path := filepath.Join(t.TempDir(), "large.jsonl")
+			line := `"` + strings.Repeat("x", c.object-3) + "\"\n"
+			if err := os.WriteFile(path, []byte(strings.Repeat(line, mappers)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				b := &bench{t: t, net: bustest.NewMemory(bustest.Options{MaxPayload: 8 << 10}), sink: sim.NewSink(), done: make(chan error, 1)}
+				own, peer, raw := b.net.Connect("fetcher"), b.net.Connect("peer"), b.net.Connect("raw")
+				defer own.Close()
+				defer peer.Close()
+				defer raw.Close()
+				b.peer = bus.New(peer, job)
+				stop, err := b.peer.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{{Verb: bus.VerbSync, Handle: b.sync}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = stop(context.Background()) }()
+				src, err := source.Open(path, 1, 1<<20, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer src.Close()
+				owned := bus.New(own, job)
+				cfg := fetcher.Config{ChunkSize: 1, ChunkBytes: 1 << 20, MaxAttempts: 10, OnDone: "exit", MaxDead: -1, Memory: memory}
+				if b.Fetcher, err = fetcher.New(cfg, owned, src, zerolog.Nop()); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				go func() { b.done <- b.Run(ctx); close(b.done) }()
+				defer func() { cancel(); <-b.done }()
+				pass(time.Second)
+
+				asking, stopAsking := context.WithCancel(t.Context())
+				answers := make(chan bus.Header, mappers)
+				for i := range mappers {
+					n := next(fmt.Sprintf("x%d", i), 1)
+					n.Wait = time.Hour
+					m := n.Encode()
+					m.Header = maps.Clone(m.Header)
+					m.Header["Chunkline-Protocol"] = bus.Protocol
+					go func() {
+						a, err := raw.Request(asking, "chunkline."+job+".next", m) // it fetches no more than the first part
+						if err == nil {
+							answers <- a.Header
+						}
+					}()
+				}
+				pass(500 * time.Millisecond)
+				before := 0
+				if n := len(answers); n < c.least || n > c.most {
+					t.Errorf("%d chunks are on their way, want %d to %d", n, c.least, c.most)
+				}
+				for range len(answers) {
+					if h := <-answers; h["Chunkline-Part"] != "first" {
+						t.Errorf("an answer is %v, want the first part of a chunk", h)
+					}
+					before++
+				}
+				if kept := owned.Kept(); c.most > 1 && kept > memory/2 {
+					t.Errorf("%d bytes are kept, want at most %d", kept, memory/2)
+				}
+				if s := b.Status(); s.Chunks.InFlight != uint64(before) {
+					t.Errorf("%d chunks on the books, %d were sent", s.Chunks.InFlight, before)
+				}
+				if ready := b.Status().Chunks.Ready; c.most > 1 && int(ready)*c.object > memory/2+c.object {
+					t.Errorf("%d chunks wait to go out, want at most %d bytes", ready, memory/2)
+				}
+				pass(35 * time.Second)
+				if kept := owned.Kept(); kept != 0 {
+					t.Errorf("%d bytes are kept after %d answers that nobody fetched", kept, before)
+				}
+				stopAsking()
+			})
+		})
+	}
+}
