@@ -75,7 +75,7 @@ func TestListen(t *testing.T) {
 	must(t, 0, "control", "rate", "1e6", "--job", "run", "--nats-url", url)
 	wantWords(t, must(t, 3, "status", "--job", "other", "--nats-url", "nats://joe:canary@"+nats).err.Error(), `no fetcher runs job "other" at nats://`+nats)
 
-	stop := join(t, url)
+	stop := join(t, bus.Config{URL: url})
 	r = <-ended
 	r.want(t, 0)
 	stop()
@@ -103,10 +103,10 @@ func firstLine(t *testing.T, r *remote, asJSON bool) string {
 	return line
 }
 
-// join starts a mapper that talks to the server at url; stop ends it.
-func join(t *testing.T, url string) (stop func()) {
+// join starts a mapper that talks to the server of cfg; stop ends it.
+func join(t *testing.T, cfg bus.Config) (stop func()) {
 	t.Helper()
-	b, err := bus.Connect(bus.Config{URL: url}, bus.Options{Job: "run", Role: bus.RoleMapper, Name: "elsewhere", Log: zerolog.Nop()})
+	b, err := bus.Connect(cfg, bus.Options{Job: "run", Role: bus.RoleMapper, Name: "elsewhere", Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,7 @@ type runFlags struct {
 	force    bool
 	change   change
 	listen   string
+	token    string // what mappers elsewhere must know; empty: nothing
 	http     string
 	json     bool
 	logLevel string
@@ -71,7 +72,8 @@ func runCommand() *cobra.Command {
 	flags.BoolVar(&f.change.redo, "redo", false, "go on with another transform than the output was begun with: everything is mapped again")
 	flags.IntVarP(&f.workers, "workers", "j", runtime.GOMAXPROCS(0), "chunks in work at a time; 0 with --listen: only mappers elsewhere")
 	flags.StringVar(&f.job, "job", "run", "name of the job; mappers elsewhere need the same")
-	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS")
+	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS; other machines need the token of the printed command, which the job keeps in its work folder")
+	flags.StringVar(&f.token, "listen-token", "", "with --listen: token that mappers elsewhere must know, 16 to 128 letters, digits, - or _; if not set, one is made unless --listen is a loopback address")
 	flags.StringVar(&f.http, "http", "", "host:port of the live page, /api/status, /healthz, /readyz and /metrics while the job runs; port 0 picks one; names that it is reached by are in HTTP_HOSTS")
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON on stdout")
 	flags.StringVar(&f.logLevel, "log-level", "warn", "least level that is logged to stderr: debug, info, warn or error; as JSON with LOG_FORMAT=json")
@@ -115,6 +117,9 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 	if err := f.change.settle(ctx, out, spec, f.workers, f.timeout, std); err != nil {
 		return err
 	}
+	if f.token, err = listenToken(workFolder(f.output), f.listen, f.token); err != nil {
+		return err
+	}
 	f.fetcher.Transform, f.fetcher.AcceptChange = spec.String(), true
 	return f.runInto(ctx, spec, src, out, log, std)
 }
@@ -125,6 +130,10 @@ func (f *runFlags) check() error {
 		return app.Usage("--output is not set: name the file for the outputs")
 	case f.workers < 0 || f.workers > maxWorkers || f.workers == 0 && f.listen == "":
 		return app.Usage("--workers=%d: use 1 to %d, or 0 with --listen", f.workers, maxWorkers)
+	case f.token != "" && f.listen == "":
+		return app.Usage("--listen-token is for --listen")
+	case f.token != "" && !isToken(f.token):
+		return app.Usage("--listen-token: use 16 to 128 letters, digits, - or _") // which does not show what may be a secret
 	case f.change.accept && f.change.redo:
 		return app.Usage("--accept-change and --redo: use one of them")
 	case f.timeout < 0:
@@ -147,7 +156,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	}
 	defer stopTracing()
 	cfg := pipeline.Config{
-		Job: f.job, Fetcher: f.fetcher, Mappers: f.mappers, Tracer: tracer, Listen: f.listen, HTTP: f.http, HTTPHosts: os.Getenv("HTTP_HOSTS"),
+		Job: f.job, Fetcher: f.fetcher, Mappers: f.mappers, Tracer: tracer, Listen: f.listen, Token: f.token, HTTP: f.http, HTTPHosts: os.Getenv("HTTP_HOSTS"),
 		Mapper: mapper.Config{
 			Transform: spec.String(), Workers: f.workers, Timeout: f.timeout, Version: spec.Identity(), Name: localMapper, StopTimeout: stopTimeout,
 			EndTimeout: f.what.endTimeout,
@@ -171,7 +180,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	})
 	status, err := pipeline.Run(ctx, cfg, src, out, log, func(ctx context.Context, status func() bus.Status) {
 		if f.listen != "" { // it listens now
-			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: %s\n", f.listen, joinCommand(f.job, spec.String()))
+			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: %s\n", f.listen, joinCommand(f.job, f.token, spec.String()))
 		}
 		if f.http != "" {
 			select {
@@ -225,14 +234,4 @@ func workFolder(output string) string { return output + workSuffix }
 func deadFile(output string) string {
 	ext := filepath.Ext(output)
 	return strings.TrimSuffix(output, ext) + ".dead" + ext
-}
-
-// joinCommand is what somebody types elsewhere for a mapper that joins the job. It
-// takes the job's transform from here; a program must be there, so that it is named.
-func joinCommand(job, setting string) string {
-	command := "NATS_URL=nats://HOST:PORT JOB=" + job
-	if strings.HasPrefix(setting, "exec:") {
-		command += " TRANSFORM='" + strings.ReplaceAll(setting, "'", `'\''`) + "'"
-	}
-	return command + " mapper"
 }

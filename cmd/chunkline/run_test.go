@@ -182,6 +182,8 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"--log-level", "loud"}, []string{"LOG_LEVEL", "loud"}},
 		{[]string{"--http", "nowhere"}, []string{"nowhere", "host:port"}},
 		{[]string{"--listen", "nowhere"}, []string{"nowhere", "host:port"}},
+		{[]string{"--listen-token", "sixteen-letters-or-more"}, []string{"--listen-token is for --listen"}},
+		{[]string{"--listen", "127.0.0.1:0", "--listen-token", "short"}, []string{"--listen-token", "16 to 128"}},
 		{[]string{"-i", filepath.Join(dir, "a,b")}, []string{"a%2Cb", "no such file"}},
 		{[]string{"more"}, []string{"more", "chunkline run --help"}},
 		{[]string{"-t", "identity"}, []string{"one of --map, --from-file, --exec and --transform"}},

@@ -18,6 +18,7 @@ type Config struct {
 	URL      string `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS servers: nats://, tls://, ws:// or wss:// URLs with commas between them"`
 	User     string `envconfig:"NATS_USER" desc:"user name; empty: none"`
 	Password string `envconfig:"NATS_PASSWORD" desc:"password of NATS_USER"`
+	Token    string `envconfig:"NATS_TOKEN" desc:"token of a server that asks for one, as chunkline run --listen does, instead of a user name"`
 	Creds    string `envconfig:"NATS_CREDS" desc:"path of a credentials file (JWT and NKEY), instead of a user name"`
 	NKey     string `envconfig:"NATS_NKEY" desc:"path of a file with an NKEY user seed, instead of a user name"`
 	Cert     string `envconfig:"NATS_CERT" desc:"path of a PEM file with this client's TLS certificate; needs NATS_KEY"`
@@ -35,7 +36,7 @@ func wrong(name, value, format string, args ...any) error {
 // are ErrSettings and name the variable; no secret is in them.
 func (c Config) options() ([]nats.Option, error) {
 	var ways []string
-	for _, way := range []struct{ name, value string }{{"NATS_USER", c.User}, {"NATS_CREDS", c.Creds}, {"NATS_NKEY", c.NKey}} {
+	for _, way := range []struct{ name, value string }{{"NATS_USER", c.User}, {"NATS_TOKEN", c.Token}, {"NATS_CREDS", c.Creds}, {"NATS_NKEY", c.NKey}} {
 		if way.value != "" {
 			ways = append(ways, way.name)
 		}
@@ -51,6 +52,9 @@ func (c Config) options() ([]nats.Option, error) {
 	var options []nats.Option
 	if c.User != "" {
 		options = append(options, nats.UserInfo(c.User, c.Password))
+	}
+	if c.Token != "" {
+		options = append(options, nats.Token(c.Token))
 	}
 	for _, file := range []func() (nats.Option, error){c.creds, c.nkey, c.certificate, c.authorities} {
 		option, err := file()

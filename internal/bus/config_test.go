@@ -70,6 +70,7 @@ func TestConnect_wrongSettings(t *testing.T) {
 		{bus.Config{URL: "nats://u:" + canary + "@host:99999"}, `port from 1 to 65535`},
 		{bus.Config{URL: local, Password: canary}, `NATS_PASSWORD`},
 		{bus.Config{URL: local, User: "u", Password: canary, Creds: junk}, `NATS_USER, NATS_CREDS`},
+		{bus.Config{URL: local, User: "u", Token: canary}, `NATS_USER, NATS_TOKEN`},
 		{bus.Config{URL: local, Creds: missing}, `NATS_CREDS="` + missing},
 		{bus.Config{URL: local, Creds: junk}, `NATS_CREDS="` + junk},
 		{bus.Config{URL: local, NKey: missing}, `NATS_NKEY="` + missing},

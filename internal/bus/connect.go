@@ -82,6 +82,9 @@ func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, stri
 	if o.Server != nil {
 		url, shown = nats.DefaultURL, "in this process"
 		options = append(options, nats.InProcessServer(o.Server.server))
+		if o.Server.token != "" {
+			options = append(options, nats.Token(o.Server.token))
+		}
 	} else {
 		if err := cfg.checkURL(); err != nil {
 			return nil, "", err
@@ -91,6 +94,7 @@ func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, stri
 		}
 	}
 	t := newNATSTransport(o.Log, shown, prefix)
+	t.greet = o.Server == nil && cfg.Cert == "" // a server may know a client by its certificate alone
 	options = append(options,
 		nats.Name(clip(strings.TrimSpace("chunkline-"+string(o.Role)+" "+o.Name), maxLabel)),
 		nats.Timeout(dialTimeout), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
@@ -127,7 +131,7 @@ func denied(err error) error {
 		nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
 	} {
 		if errors.Is(err, auth) {
-			return fmt.Errorf("%w: %w: check NATS_USER and NATS_PASSWORD, NATS_CREDS or NATS_NKEY", ErrDenied, err)
+			return fmt.Errorf("%w: %w: check NATS_USER and NATS_PASSWORD, NATS_TOKEN, NATS_CREDS or NATS_NKEY", ErrDenied, err)
 		}
 	}
 	if errors.Is(err, nats.ErrPermissionViolation) {

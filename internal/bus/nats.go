@@ -41,6 +41,8 @@ type natsTransport struct {
 	out   *writer
 	own   spoken
 
+	greet      bool // an open server is worth a word; set before use
+	openOnce   sync.Once
 	told       chan struct{} // closed once a handler has said how connecting went
 	toldOnce   sync.Once
 	maxPayload atomic.Int64
@@ -235,6 +237,9 @@ func (t *natsTransport) Close() {
 func (t *natsTransport) connected(nc *nats.Conn) {
 	if limit := nc.MaxPayload(); limit > 0 {
 		t.maxPayload.Store(limit)
+	}
+	if t.greet && !nc.AuthRequired() {
+		t.openOnce.Do(func() { t.sayOpen(nc.ConnectedAddr()) })
 	}
 	t.link.up()
 	t.tell()

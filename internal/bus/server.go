@@ -17,15 +17,19 @@ import (
 // ServerOptions is how to run an embedded server.
 type ServerOptions struct {
 	// Listen is the host:port to listen at; port 0 takes any. Empty: this
-	// process only. Whoever reaches the port is let in: there is no login.
+	// process only.
 	Listen string
-	Log    zerolog.Logger // gets warnings and errors
+	// Token is what clients must know, those of this process too. Empty:
+	// whoever reaches the port is let in.
+	Token string
+	Log   zerolog.Logger // gets warnings and errors
 }
 
 // A Server is a NATS server in this process. It keeps nothing: no JetStream.
 type Server struct {
 	server *server.Server
 	listen bool
+	token  string
 }
 
 const (
@@ -40,7 +44,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	options := &server.Options{
 		ServerName: "chunkline-" + newID()[:8], NoSigs: true, DontListen: o.Listen == "",
 		PingInterval: pingInterval, MaxPingsOut: pingsOut, WriteDeadline: writeDeadline,
-		MaxPending: maxPending,
+		MaxPending: maxPending, Authorization: o.Token,
 	}
 	if o.Listen != "" {
 		var err error
@@ -52,7 +56,8 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start embedded nats server: %w", err)
 	}
-	log := &serverLog{log: o.Log}
+	// Strangers who are not let in make it complain as often as they like.
+	log := &serverLog{log: o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute})}
 	s.SetLoggerV2(log, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(startTimeout) {
@@ -60,7 +65,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 		s.WaitForShutdown()
 		return nil, fmt.Errorf("start embedded nats server: %w", log.reason())
 	}
-	return &Server{server: s, listen: o.Listen != ""}, nil
+	return &Server{server: s, listen: o.Listen != "", token: o.Token}, nil
 }
 
 // listenAddress checks an address, and that it is free: the server itself

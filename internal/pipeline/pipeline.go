@@ -28,6 +28,7 @@ type Config struct {
 	Mapper    mapper.Config
 	Mappers   int           // how many mappers, each with Mapper.Workers; 0: mappers come from elsewhere
 	Listen    string        // host:port for mappers elsewhere; empty: this process only
+	Token     string        // what they must know; empty: whoever reaches Listen is let in
 	Tracer    *trace.Tracer // nil: off
 	HTTP      string        // host:port of the fetcher's HTTP server; empty: none
 	HTTPHosts string        // names that a request to it may be for, see app.HTTP
@@ -44,7 +45,7 @@ type Config struct {
 func Run(ctx context.Context, cfg Config, src source.Source, out sink.Sink, log zerolog.Logger,
 	watch func(context.Context, func() bus.Status),
 ) (bus.Status, error) {
-	server, err := bus.StartServer(bus.ServerOptions{Listen: cfg.Listen, Log: log})
+	server, err := bus.StartServer(bus.ServerOptions{Listen: cfg.Listen, Token: cfg.Token, Log: log})
 	if err != nil {
 		return bus.Status{}, app.Usage("%w", err)
 	}

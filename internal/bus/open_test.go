@@ -1,0 +1,53 @@
+package bus_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// TestConnect_openServer: that a server lets everybody in is said once, and
+// only then.
+func TestConnect_openServer(t *testing.T) {
+	t.Parallel()
+	said := func(cfg bus.Config, reconnect func()) int {
+		var log logBuffer
+		b, err := bus.Connect(cfg, bus.Options{Job: "job", Role: bus.RoleMapper, Log: zerolog.New(&log)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if err := b.WaitOnline(patience(t)); err != nil {
+			t.Fatal(err)
+		}
+		if reconnect != nil {
+			reconnect()
+			ctx := patience(t)
+			for b.Stats().Reconnects == 0 && ctx.Err() == nil {
+				_ = b.Flush(ctx) // notices that the connection is broken
+				if err := b.WaitOnline(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		return strings.Count(log.String(), "asks for no credentials")
+	}
+	n := newNetwork(t)
+	if got := said(bus.Config{URL: n.url}, func() { n.away(); n.back() }); got != 1 {
+		t.Errorf("said %d times, want 1", got)
+	}
+	if got := said(bus.Config{URL: guarded(t, nil), User: "u", Password: canary}, nil); got != 0 {
+		t.Errorf("said %d times of a server that asks for a password", got)
+	}
+	s, err := bus.StartServer(bus.ServerOptions{Listen: "127.0.0.1:0", Token: canary, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	if got := said(bus.Config{URL: s.URL(), Token: canary}, nil); got != 0 {
+		t.Errorf("said %d times of a server that asks for a token", got)
+	}
+}
