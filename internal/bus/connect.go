@@ -1,8 +1,10 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -45,10 +47,11 @@ type Options struct {
 	Name   string  // of the host or pod; people see it in the server's lists
 	Server *Server // an embedded server; Config is not looked at then
 	Log    zerolog.Logger
+
+	dial *dialer // of tests; nil: the network's
 }
 
 const (
-	dialTimeout    = 2 * time.Second
 	reconnectWait  = 250 * time.Millisecond
 	reconnectSpray = 500 * time.Millisecond // so that a thousand mappers do not come back at once
 	pingInterval   = 5 * time.Second        // with pingsOut: a silent server is given up after 10 to 15 s
@@ -56,9 +59,8 @@ const (
 	flusherTimeout = 3 * time.Second // a write that takes longer breaks the connection
 )
 
-// Connect connects to NATS. It returns at once also when no server answers
-// (after at most 2 s a server if one does not even refuse), and goes on trying
-// for as long as the Bus is open. The error is always ErrSettings; that the
+// Connect connects to NATS. It returns after at most 1 s also when no server
+// answers, and goes on trying for as long as the Bus is open. The error is always ErrSettings; that the
 // server does not let us in shows as Closed.
 func Connect(cfg Config, o Options) (*Bus, error) {
 	t, id, err := connect(cfg, o, flusherTimeout)
@@ -102,18 +104,38 @@ func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, stri
 		nats.ReconnectBufSize(-1), // a publish while NATS is away must fail
 		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(pingsOut), nats.FlusherTimeout(flusher),
 		nats.CustomInboxPrefix(prefix), nats.PermissionErrOnSubscribe(true),
-		nats.ConnectHandler(t.connected), nats.ReconnectHandler(t.reconnected),
+		nats.SkipHostLookup(), nats.SetCustomDialer(t.dialer(o.dial)), // which looks names up, with an end
+		nats.ConnectHandler(t.connected), nats.ReconnectHandler(t.connected),
 		nats.DisconnectErrHandler(t.disconnected), nats.ReconnectErrHandler(t.disconnected),
 		nats.ClosedHandler(t.closed), nats.ErrorHandler(t.asyncError),
 		nats.LameDuckModeHandler(func(*nats.Conn) { o.Log.Info().Msg("the NATS server is about to stop") }),
 	)
-	nc, err := nats.Connect(url, options...)
-	if err != nil { // with RetryOnFailedConnect only settings can be wrong
-		t.out.stop()
-		return nil, "", fmt.Errorf("NATS_URL=%q: %w: %s", shown, ErrSettings, safe(err))
+	first := make(chan error, 1)
+	t.owned.run(func() {
+		t.keep(func() (*nats.Conn, error) { return nats.Connect(url, options...) }, first)
+	})
+	t.owned.run(t.measure)
+	patience := time.NewTimer(connectPatience)
+	defer patience.Stop()
+	select {
+	case err := <-first:
+		if err != nil { // with RetryOnFailedConnect only settings can be wrong
+			t.Close()
+			return nil, "", fmt.Errorf("NATS_URL=%q: %w: %s", shown, ErrSettings, safe(err))
+		}
+	case <-patience.C: // the handlers will tell
 	}
-	t.begin(nc)
 	return t, id, nil
+}
+
+// dialer makes what connects for as long as the transport is open.
+func (t *natsTransport) dialer(of *dialer) *dialer {
+	d := &dialer{lookup: net.DefaultResolver.LookupHost, dial: new(net.Dialer).DialContext}
+	if of != nil {
+		d.lookup, d.dial = of.lookup, of.dial
+	}
+	d.ctx, t.endDial = context.WithCancel(context.Background())
+	return d
 }
 
 // safe returns what may be shown of an error of nats.go: those that quote a

@@ -31,7 +31,7 @@ const (
 
 // natsTransport is a connection to NATS.
 type natsTransport struct {
-	nc  *nats.Conn
+	nc  atomic.Pointer[nats.Conn] // the latest; nil: not yet
 	log zerolog.Logger
 
 	strange zerolog.Logger // for what others can make happen as often as they like: a flood fills no disk
@@ -46,8 +46,13 @@ type natsTransport struct {
 	told       chan struct{} // closed once a handler has said how connecting went
 	toldOnce   sync.Once
 	maxPayload atomic.Int64
-	serving    sync.Mutex // one Listen or stop at a time changes the subscriptions
-	owned      *gate      // its goroutines, which Close waits for
+	wasUp      atomic.Bool
+	broken     chan struct{}      // takes one without waiting: nats.go has closed the latest connection
+	endDial    context.CancelFunc // ends attempts to connect
+	serving    sync.Mutex         // one Listen, stop or new connection at a time changes the subscriptions
+	answering  *nats.Conn         // guarded by serving; has the subscription to answers
+	listening  map[*listening]struct{}
+	owned      *gate // its goroutines, which Close waits for
 	once       sync.Once
 
 	in, sent, inBytes, sentBytes          atomic.Uint64
@@ -58,28 +63,23 @@ type natsTransport struct {
 func newNATSTransport(log zerolog.Logger, url, inboxPrefix string) *natsTransport {
 	t := &natsTransport{log: log, own: spoken{verbs: map[string]struct{}{}}, strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}), link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{}), owned: newGate()}
 	t.maxPayload.Store(defaultMaxPayload)
-	t.out = newWriter(func(m *nats.Msg) error { return t.nc.PublishMsg(m) })
+	t.broken, t.listening = make(chan struct{}, 1), map[*listening]struct{}{}
+	t.out = newWriter(t.write)
 	return t
 }
 
-// begin takes the connection into use. When it is there already, the handler
-// that says so has been called or will be.
-func (t *natsTransport) begin(nc *nats.Conn) {
-	t.nc = nc
-	sub, err := nc.Subscribe(t.inbox.prefix+"*", t.answered)
-	if err == nil {
-		err = sub.SetPendingLimits(pendingMessages, pendingPartsBytes)
+// write writes under the lock of the connection.
+func (t *natsTransport) write(m *nats.Msg) error {
+	nc := t.nc.Load()
+	if nc == nil {
+		return ErrOffline
 	}
-	if err != nil && t.link.reason() == nil { // it was closed meanwhile
-		t.log.Debug().Err(err).Msg("subscribe to answers")
+	err := nc.PublishMsg(m)
+	if errors.Is(err, nats.ErrConnectionClosed) && t.link.reason() == nil {
+		return fmt.Errorf("%w: %w", ErrOffline, err) // another will be made
 	}
-	if nc.Status() == nats.CONNECTED {
-		<-t.told
-	}
-	t.owned.run(t.measure)
+	return err
 }
-
-func (t *natsTransport) tell() { t.toldOnce.Do(func() { close(t.told) }) }
 
 // Request implements Transport.
 func (t *natsTransport) Request(ctx context.Context, subject string, m Message) (Message, error) {
@@ -174,7 +174,7 @@ func (t *natsTransport) Flush(ctx context.Context) error {
 	defer cancel() // not before the result is read: an ended context would hide it
 	result := make(chan error, 1)
 	if !t.owned.run(func() { // it may wait for the connection's lock longer than ctx allows
-		result <- t.nc.FlushWithContext(ctx)
+		result <- t.flush(ctx)
 	}) {
 		return t.link.reason()
 	}
@@ -195,6 +195,14 @@ func (t *natsTransport) Flush(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (t *natsTransport) flush(ctx context.Context) error {
+	nc := t.nc.Load()
+	if nc == nil {
+		return ErrOffline
+	}
+	return nc.FlushWithContext(ctx)
 }
 
 // MaxPayload implements Transport.
@@ -227,49 +235,13 @@ func (t *natsTransport) Close() {
 	t.once.Do(func() {
 		t.link.shut(ErrClosed)
 		t.inbox.fail(ErrClosed)
-		t.nc.Close()
+		t.endDial() // under the lock that closing needs
+		if nc := t.nc.Load(); nc != nil {
+			nc.Close()
+		}
 		t.out.stop()
 		_ = t.owned.close(context.Background())
 	})
-}
-
-// connected is called when the first connection is made.
-func (t *natsTransport) connected(nc *nats.Conn) {
-	if limit := nc.MaxPayload(); limit > 0 {
-		t.maxPayload.Store(limit)
-	}
-	if t.greet && !nc.AuthRequired() {
-		t.openOnce.Do(func() { t.sayOpen(nc.ConnectedAddr()) })
-	}
-	t.link.up()
-	t.tell()
-}
-
-func (t *natsTransport) reconnected(nc *nats.Conn) {
-	t.reconnects.Add(1)
-	t.connected(nc)
-}
-
-// disconnected is called when the connection breaks, and each time that making
-// it fails. Answers that were awaited will not come: the subscription was gone.
-func (t *natsTransport) disconnected(_ *nats.Conn, err error) {
-	t.link.down(err)
-	t.inbox.fail(ErrOffline)
-	t.tell()
-}
-
-// closed is called when nats.go has given up, or was told to.
-func (t *natsTransport) closed(nc *nats.Conn) {
-	err := nc.LastError()
-	if why := denied(err); why != nil {
-		err = why
-	}
-	if err == nil {
-		err = errors.New("no reason was given")
-	}
-	t.link.shut(fmt.Errorf("%w: %w", ErrClosed, err))
-	t.inbox.fail(t.link.reason())
-	t.tell()
 }
 
 // asyncError is called for what no call has returned.
@@ -282,8 +254,7 @@ func (t *natsTransport) asyncError(nc *nats.Conn, sub *nats.Subscription, err er
 	case errors.Is(err, nats.ErrPermissionViolation) && t.minor(err):
 		t.strange.Warn().Err(err).Msg("not allowed by the NATS server")
 	case errors.Is(err, nats.ErrPermissionViolation):
-		t.link.shut(fmt.Errorf("%w: %w", ErrClosed, denied(err)))
-		t.inbox.fail(t.link.reason())
+		t.giveUp(denied(err))
 		nc.Close()
 	default:
 		t.log.Debug().Err(err).Msg("error on the NATS connection")

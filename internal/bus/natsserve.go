@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -15,30 +16,37 @@ import (
 // nats.go does not tell for those of a micro service.
 const drainPoll = 5 * time.Millisecond
 
-// Listen implements Transport.
-func (t *natsTransport) Listen(l Listener) (stop func(context.Context), err error) {
+// listening is subscriptions that began together, and which connection has
+// them. What it holds is guarded by natsTransport.serving.
+type listening struct {
+	Listener
+	nc    *nats.Conn // nil: none yet
+	end   func()
+	added int // subscriptions
+}
+
+// Listen implements Transport. While NATS is away it returns at once, and the
+// subscriptions begin with the connection.
+func (t *natsTransport) Listen(listener Listener) (stop func(context.Context), err error) {
 	t.serving.Lock()
 	defer t.serving.Unlock()
 	if err := t.link.reason(); err != nil {
 		return nil, err
 	}
-	listen := t.listenFound
-	if l.Hidden {
-		listen = t.listenHidden
+	l := &listening{Listener: listener}
+	if nc := t.nc.Load(); nc != nil && t.link.live.Load() {
+		if err := t.begin(l, nc); err != nil && (!errors.Is(err, nats.ErrConnectionClosed) || t.link.reason() != nil) {
+			return nil, sendError(err)
+		}
 	}
-	before := t.nc.NumSubscriptions()
-	end, err := listen(l)
-	if err != nil {
-		return nil, sendError(err)
-	}
-	added := t.nc.NumSubscriptions() - before
+	t.listening[l] = struct{}{}
 	ended := make(chan struct{})
 	ending := make(chan struct{}, 1)
 	ending <- struct{}{}
 	return func(ctx context.Context) {
 		select {
 		case <-ending: // the first call ends it, all wait
-			if !t.owned.run(func() { defer close(ended); t.drain(ctx, end, added) }) {
+			if !t.owned.run(func() { defer close(ended); t.drain(ctx, l) }) {
 				close(ended) // with the connection
 			}
 		default:
@@ -50,16 +58,35 @@ func (t *natsTransport) Listen(l Listener) (stop func(context.Context), err erro
 	}, nil
 }
 
+// begin subscribes l at nc. The caller holds serving.
+func (t *natsTransport) begin(l *listening, nc *nats.Conn) error {
+	listen := t.listenFound
+	if l.Hidden {
+		listen = t.listenHidden
+	}
+	before := nc.NumSubscriptions()
+	end, err := listen(nc, l.Listener)
+	if err != nil {
+		return err
+	}
+	l.nc, l.end, l.added = nc, end, nc.NumSubscriptions()-before
+	return nil
+}
+
 // drain ends subscriptions, and waits until what they had received is handled
 // or ctx ends.
-func (t *natsTransport) drain(ctx context.Context, end func(), subscriptions int) {
+func (t *natsTransport) drain(ctx context.Context, l *listening) {
 	t.serving.Lock()
 	defer t.serving.Unlock()
-	left := t.nc.NumSubscriptions() - subscriptions
-	end()
+	delete(t.listening, l)
+	if l.nc == nil {
+		return
+	}
+	left := l.nc.NumSubscriptions() - l.added
+	l.end()
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
-	for t.link.live.Load() && t.nc.NumSubscriptions() > left {
+	for t.link.live.Load() && l.nc.NumSubscriptions() > left {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -77,9 +104,9 @@ func limit(topic Topic) int {
 }
 
 // listenFound registers a service that nats micro finds.
-func (t *natsTransport) listenFound(l Listener) (end func(), err error) {
+func (t *natsTransport) listenFound(nc *nats.Conn, l Listener) (end func(), err error) {
 	version, metadata := semVer(l.Version)
-	service, err := micro.AddService(t.nc, micro.Config{
+	service, err := micro.AddService(nc, micro.Config{
 		Name: l.Name, Version: version, Description: l.Description, Metadata: metadata,
 	})
 	if err != nil {
@@ -109,7 +136,7 @@ func (t *natsTransport) listenFound(l Listener) (end func(), err error) {
 	return end, nil
 }
 
-func (t *natsTransport) listenHidden(l Listener) (end func(), err error) {
+func (t *natsTransport) listenHidden(nc *nats.Conn, l Listener) (end func(), err error) {
 	var subs []*nats.Subscription
 	end = func() {
 		for _, sub := range subs {
@@ -119,7 +146,7 @@ func (t *natsTransport) listenHidden(l Listener) (end func(), err error) {
 		}
 	}
 	for _, topic := range l.Topics {
-		sub, err := t.nc.QueueSubscribe(topic.Subject, topic.Queue, func(m *nats.Msg) { t.handle(topic, m) })
+		sub, err := nc.QueueSubscribe(topic.Subject, topic.Queue, func(m *nats.Msg) { t.handle(topic, m) })
 		if err == nil {
 			subs = append(subs, sub)
 			err = sub.SetPendingLimits(pendingMessages, limit(topic))
