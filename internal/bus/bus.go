@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+
+	"github.com/rs/zerolog"
 )
 
 // A Bus is one connection to a job's messages. All methods may be called from
@@ -15,6 +17,7 @@ type Bus struct {
 	job       string
 	id        string
 	receiving budget // answers in parts that are being fetched
+	routes    routes
 
 	requests int          // most bytes of requests in parts
 	answers  int          // most bytes of answers in parts that wait to be fetched
@@ -28,7 +31,7 @@ func New(t Transport, job string) *Bus { return NewWithID(t, job, newID()) }
 // NewWithID is New with an ID that the caller chooses, which must be unique:
 // for simulations that happen the same way twice.
 func NewWithID(t Transport, job, id string) *Bus {
-	return &Bus{t: t, job: job, id: id, receiving: budget{limit: maxHeld}, requests: maxHeld, answers: maxHeld}
+	return &Bus{t: t, job: job, id: id, receiving: budget{limit: maxHeld}, requests: maxHeld, answers: maxHeld, routes: routes{log: zerolog.Nop()}}
 }
 
 // Bound sets how many bytes of requests in parts, until they are answered, and how many of
@@ -71,12 +74,18 @@ func (b *Bus) request(ctx context.Context, verb string, m Message) (Message, err
 	if m, err = m.stamped(); err != nil {
 		return Message{}, err
 	}
+	m = b.tellLimit(m)
+	limit, err := b.limitTo(ctx, verb, subject, m.Size())
+	if err != nil {
+		return Message{}, err
+	}
 	var answer Message
-	if m.Size() <= b.t.MaxPayload() {
+	if m.Size() <= limit {
 		answer, err = b.exchange(ctx, subject, m)
 	} else {
-		answer, err = b.sendParts(ctx, subject, m)
+		answer, err = b.sendParts(ctx, subject, m, limit)
 	}
+	b.routes.note(verb, b.t.MaxPayload(), m.Size(), answer, err)
 	if err != nil {
 		return Message{}, err
 	}

@@ -67,7 +67,9 @@ func Connect(cfg Config, o Options) (*Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewWithID(t, o.Job, id), nil
+	b := NewWithID(t, o.Job, id)
+	b.routes.log = o.Log
+	return b, nil
 }
 
 func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, string, error) {

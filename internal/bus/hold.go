@@ -98,6 +98,9 @@ func say(reply func(Message) error, m Message, err error) {
 func (c *counter) takeFirst(d Delivery) {
 	head, err := readPart(d.Header)
 	switch {
+	case err == nil && head.kind == partProbe:
+		say(d.Reply, c.bus.tellLimit(Message{Header: head.header()}), nil)
+		return
 	case err == nil && head.kind != partFirst:
 		err = fmt.Errorf("%w: %s at the subject of a verb", ErrMalformed, head.kind)
 	case err == nil && c.holder == nil:
@@ -109,7 +112,7 @@ func (c *counter) takeFirst(d Delivery) {
 	if err == nil && c.holder != nil {
 		next.Header = partHead{kind: partContinue, id: head.id, at: c.holder.id}.header()
 	}
-	say(d.Reply, next, err)
+	say(d.Reply, c.bus.tellLimit(next), err)
 }
 
 // cost is what a request in assembly takes of the budget. What a stranger can
@@ -186,7 +189,7 @@ func (h *holder) put(head partHead, d Delivery) {
 	r := &Request{
 		Subject: d.Subject, Message: Message{Header: complete.header, Body: body},
 		reply: func(m Message) error {
-			return complete.counter.reply(func(m Message) error { return h.answer(head.id, complete, m) }, m)
+			return complete.counter.reply(func(m Message) error { return h.answer(head.id, complete, m) }, m, limitOf(complete.header))
 		},
 	}
 	complete.counter.call(r)

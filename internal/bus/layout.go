@@ -33,6 +33,7 @@ const (
 	partGet      = "get"
 	partPart     = "part"
 	partRelease  = "release"
+	partProbe    = "probe" // asks the taker what its server takes, and is answered with the same
 
 	keyPart       = "Chunkline-Part"
 	keyPartID     = "Chunkline-Part-Id"
@@ -84,7 +85,7 @@ func (p *partHead) fields(f *fields) {
 		f.token(keyPartAt, &p.at, required)
 	case partPut, partGet, partPart, partHave:
 		f.int(keyPartOffset, &p.offset, MaxMessage, required)
-	case partRelease:
+	case partRelease, partProbe:
 	default:
 		f.fail(keyPart, "no such kind of part: %.20q", p.kind)
 	}

@@ -8,10 +8,10 @@ import (
 	"sync/atomic"
 )
 
-// sendParts sends a request that is too large for one message.
-func (b *Bus) sendParts(ctx context.Context, subject string, m Message) (Message, error) {
+// sendParts sends a request that is too large for one message of limit bytes.
+func (b *Bus) sendParts(ctx context.Context, subject string, m Message, limit int) (Message, error) {
 	id := newID()
-	l, first, err := cut(m, b.t.MaxPayload(), id, "")
+	l, first, err := cut(m, limit, id, "")
 	if err != nil {
 		return Message{}, err
 	}

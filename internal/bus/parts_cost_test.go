@@ -40,6 +40,7 @@ func TestParts_boundedBookkeeping(t *testing.T) {
 		body := make([]byte, 1<<20)
 		put := func(i int) string {
 			whole := begun(fmt.Sprint("B", i), len(body)+100)
+			whole.Header["Max-Payload"] = strconv.Itoa(2 << 20)
 			whole.Header["Chunkline-Part-Size"] = strconv.Itoa(len(body))
 			whole.Header["Chunkline-Part-Sum"] = bus.SumText(append(bytes.Clone(whole.Body), body...))
 			got, err := c.Request(t.Context(), partVerb, whole)

@@ -95,7 +95,7 @@ func (c *counter) take(d Delivery) {
 	}
 	r := &Request{Subject: d.Subject, Message: d.Message}
 	if d.Reply != nil {
-		r.reply = func(m Message) error { return c.reply(d.Reply, m) }
+		r.reply = func(m Message) error { return c.reply(d.Reply, m, limitOf(d.Header)) }
 	}
 	c.call(r)
 }
@@ -110,10 +110,11 @@ func (c *counter) call(r *Request) {
 	}
 }
 
-// reply sends an answer by reply, its first part if it is large. An answer
-// that cannot be given is an error to both sides: nobody waits in vain.
-func (d *desk) reply(reply func(Message) error, m Message) error {
-	m, err := d.wire(m)
+// reply sends an answer by reply, its first part if it is large or the
+// requester's server takes no more than limit bytes. An answer that cannot be
+// given is an error to both sides: nobody waits in vain.
+func (d *desk) reply(reply func(Message) error, m Message, limit int) error {
+	m, err := d.wire(d.bus.tellLimit(m), limit)
 	if err != nil {
 		if e := reply(refusalFor(err)); e != nil {
 			return e
@@ -124,13 +125,13 @@ func (d *desk) reply(reply func(Message) error, m Message) error {
 }
 
 // wire returns what to send for an answer: itself, or its first part.
-func (d *desk) wire(m Message) (Message, error) {
-	limit := d.bus.t.MaxPayload()
+func (d *desk) wire(m Message, limit int) (Message, error) {
+	limit = min(limit, d.bus.t.MaxPayload())
 	switch {
 	case m.Size() <= limit:
 		return m, nil
 	case d.holder == nil:
-		return Message{}, fmt.Errorf("%w: %d bytes, the server takes %d", ErrTooLarge, m.Size(), limit)
+		return Message{}, fmt.Errorf("%w: %d bytes, the servers take %d", ErrTooLarge, m.Size(), limit)
 	default:
 		return d.holder.keep(m, limit)
 	}
