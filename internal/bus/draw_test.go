@@ -120,7 +120,7 @@ func drawSave(t *rapid.T) bus.Save {
 
 func drawSaveAnswer(t *rapid.T) bus.SaveAnswer {
 	status := rapid.SampledFrom([]bus.SaveStatus{bus.SaveCommitted, bus.SaveDuplicate, bus.SaveBusy, bus.SaveRefused})
-	return bus.SaveAnswer{Plan: drawMaybePlan(t), Status: status.Draw(t, "status"), Reason: drawText(t)}
+	return bus.SaveAnswer{Plan: drawMaybePlan(t), Status: status.Draw(t, "status"), Reason: drawText(t), Sink: drawSink(t)}
 }
 
 func drawSummary(t *rapid.T) bus.Summary {
@@ -134,7 +134,7 @@ func drawSummary(t *rapid.T) bus.Summary {
 }
 
 func drawSaved(t *rapid.T) bus.Saved {
-	s := bus.Saved{Plan: drawPlan(t), Epoch: drawUint(t), Total: drawSummary(t), Load: drawLoad(t)}
+	s := bus.Saved{Plan: drawPlan(t), Epoch: drawUint(t), Total: drawSummary(t), Load: drawLoad(t), Sink: drawSink(t)}
 	for _, id := range drawSet[chunk.ID](t, 1, 100) {
 		s.Chunks = append(s.Chunks, bus.SavedChunk{
 			Entry:  bus.Entry{ID: id, Digest: chunk.Sum([]byte{byte(id)})},
@@ -176,6 +176,10 @@ func drawLoad(t *rapid.T) bus.SaverLoad {
 	return bus.SaverLoad{Queued: rapid.IntRange(0, 4096).Draw(t, "queued"), CommitSeconds: number.Draw(t, "commit"), SyncSeconds: number.Draw(t, "sync")}
 }
 
+func drawSink(t *rapid.T) bus.SinkID {
+	return bus.SinkID{ID: rapid.StringMatching(`[A-Z2-7]{0,26}`).Draw(t, "sink"), At: drawText(t)}
+}
+
 func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
 	a := bus.SyncAnswer{
 		Plan: drawMaybePlan(t), Reason: drawText(t), Epoch: drawUint(t), Summary: drawSummary(t),
@@ -184,7 +188,7 @@ func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
 	if rapid.Bool().Draw(t, "key") {
 		a.Key = rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key")
 	}
-	a.Load = drawLoad(t)
+	a.Load, a.Sink = drawLoad(t), drawSink(t)
 	if rapid.Bool().Draw(t, "dead") {
 		a.Dead = &bus.DeadPage{Before: chunk.ID(drawUint(t))}
 		for range rapid.IntRange(0, 3).Draw(t, "letters") {

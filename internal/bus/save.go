@@ -101,10 +101,12 @@ type SaveAnswer struct {
 	Plan   chunk.PlanID // of the sink; empty: it has none yet
 	Status SaveStatus
 	Reason string // of busy and refused, up to 1024 bytes
+	Sink   SinkID
 }
 
 func (a *SaveAnswer) fields(f *fields) {
 	f.plan(&a.Plan, optional)
+	a.Sink.fields(f)
 	choice(f, keyStatus, &a.Status, SaveCommitted, SaveDuplicate, SaveBusy, SaveRefused)
 	f.text(keyReason, &a.Reason, maxReason)
 }

@@ -22,6 +22,7 @@ type Saved struct {
 	Chunks []SavedChunk // 1 to MaxSaved
 	Total  Summary      // what the sink holds
 	Load   SaverLoad
+	Sink   SinkID
 }
 
 // SavedChunk is a durable chunk and whose result told so.
@@ -38,6 +39,7 @@ func (s *Saved) fields(f *fields) {
 	f.uint(keyEpoch, &s.Epoch, maxID, required)
 	f.summary(&s.Total)
 	f.load(&s.Load)
+	s.Sink.fields(f)
 	mappers, body := s.table()
 	f.field("Chunkline-Mappers", required, false, func() string { return strings.Join(mappers, ",") }, func(text string) error {
 		mappers = strings.Split(text, ",")

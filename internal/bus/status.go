@@ -163,6 +163,7 @@ const (
 	ByStart      Cause = "start"      // the saver has not accepted the claim, or mappers of an earlier fetcher are heard first
 	ByNATS       Cause = "nats"       // no connection
 	BySaverAway  Cause = "saver-away" // the saver does not answer
+	BySavers     Cause = "savers"     // savers of two sinks answer
 	ByPause      Cause = "pause"      // by an operator
 	ByNoMappers  Cause = "no-mappers"
 	ByRate       Cause = "rate"       // the limit that was set

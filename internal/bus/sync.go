@@ -131,6 +131,7 @@ type SyncAnswer struct {
 	Load    SaverLoad
 	Dead    *DeadPage     // dead
 	Shadow  *ShadowReport // shadow
+	Sink    SinkID
 }
 
 // A VersionPast is what the sink knows of the job's versions.
@@ -154,6 +155,7 @@ const (
 
 func (a *SyncAnswer) fields(f *fields) {
 	f.plan(&a.Plan, optional)
+	a.Sink.fields(f)
 	choice(f, keyStatus, &a.Status, SyncOK, SyncWorking, SyncOtherPlan, SyncFenced, SyncFailed)
 	f.text(keyReason, &a.Reason, maxReason)
 	f.uint(keyEpoch, &a.Epoch, maxID, optional)

@@ -20,7 +20,8 @@ const (
 // grant is what the sink gave with the claim.
 type grant struct {
 	epoch  uint64
-	key    []byte      // signs leases
+	key    []byte // signs leases
+	sink   bus.SinkID
 	before bus.Summary // what the sink held at the claim
 	past   bus.VersionPast
 }
@@ -31,26 +32,38 @@ func (f *Fetcher) claim(ctx context.Context) error {
 	f.cfg.Transform = strings.TrimSpace(f.cfg.Transform)
 	claim := bus.Sync{Op: bus.SyncClaim, Plan: f.planID, Fetcher: f.bus.ID(), Claim: &f.plan}
 	said, begin := false, time.Now()
+	heard := newSavers(f.log)
+	refused := 0
 	for {
 		failpoint.Hit("fetcher.claim.sending")
 		answer, err := f.ask(ctx, claim)
+		if err == nil {
+			heard.hear(time.Now(), answer.Sink)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return ErrUnfinished
 		case errors.Is(err, bus.ErrClosed):
 			return fmt.Errorf("claim job: %w", err)
+		case err == nil && heard.rivals(time.Now()):
+			refused = 0 // which of them is the job's is not ours to say
 		case err == nil && answer.Status == bus.SyncOK:
-			f.grant = grant{epoch: answer.Epoch, key: answer.Key, before: answer.Summary, past: answer.Past}
+			f.grant = grant{sink: answer.Sink, epoch: answer.Epoch, key: answer.Key, before: answer.Summary, past: answer.Past}
 			f.log = f.log.With().Uint64("epoch", answer.Epoch).Logger()
 			f.strange = app.Sampled(f.log)
 			f.log.Info().Uint64("chunks", answer.Summary.Chunks).Str("plan", string(f.planID)).Str("source", f.plan.Source).
 				Stringer("after", time.Since(begin).Round(time.Millisecond)).Msg("claimed the job")
 			return f.checkTransform()
 		case err == nil && answer.Status != bus.SyncFailed:
-			return refusal(answer)
+			if refused++; answer.Sink.ID == "" || refused >= refusals {
+				return refusal(answer)
+			}
 		}
 		if err == nil {
 			err = errors.New(answer.Reason)
+		}
+		if text := heard.text(); text != "" {
+			err = errors.New(text)
 		}
 		f.begin(waitsForSaver(err))
 		if !said && time.Since(begin) >= app.Patience {
@@ -93,6 +106,8 @@ func (f *Fetcher) insist(ctx context.Context, q bus.Sync) (bus.SyncAnswer, error
 	for {
 		answer, err := f.ask(ctx, q)
 		switch {
+		case err == nil && f.isRival(answer.Sink):
+			f.post(ctx, func(d *desk) { d.meet(time.Now(), answer.Sink, answer.Plan == "") })
 		case err == nil && answer.Status == bus.SyncOK:
 			return answer, nil
 		case err == nil && (answer.Status == bus.SyncFenced || answer.Status == bus.SyncOtherPlan):

@@ -82,6 +82,7 @@ func isToken(s string) bool {
 // Errors that end a job. Each says what a person can do.
 var (
 	ErrFenced         = errors.New("another fetcher has taken over this job; only one may run it")
+	ErrOtherSink      = errors.New("the job's sink is gone, and another one answers")
 	ErrOtherPlan      = errors.New("sink was begun with another plan; choose another sink, or the source and chunk settings it was begun with")
 	ErrSourceChanged  = errors.New("source has changed since the sink was begun; restore it, or choose another sink")
 	ErrOtherTransform = app.WithCode(app.ExitUsage, errors.New("sink holds results of another transform"))

@@ -48,7 +48,7 @@ func (d *desk) consult(now time.Time) {
 		q.Op, q.Version, q.Term = bus.SyncCutOff, cutOff.name, d.terms[cutOff.name]+1
 	case len(doubts) > 0:
 		q.Chunks = doubts[:min(len(doubts), bus.MaxSaved)]
-	case now.Sub(d.renewed) < renewInterval && !d.doubtful() && !d.uneasy(now):
+	case now.Sub(d.renewed) < renewInterval && !d.doubtful() && !d.uneasy(now) && !d.savers.rivals(now):
 		return
 	default:
 		q.Limit = 1 // whatever it is: the question is whether the epoch holds
@@ -70,6 +70,12 @@ func (d *desk) uneasy(now time.Time) bool {
 // answered takes the saver's answer to q.
 func (d *desk) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncAnswer, err error) {
 	now := time.Now()
+	if err == nil && d.f.isRival(a.Sink) {
+		d.meet(now, a.Sink, a.Plan == "")
+		d.saverAway = false
+		d.askAfter = now.Add(askPause)
+		return
+	}
 	if err == nil && a.Status == bus.SyncFailed && q.Op != bus.SyncFinish {
 		err = errors.New(a.Reason)
 	}
@@ -80,6 +86,10 @@ func (d *desk) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncA
 		return
 	}
 	d.renewed, d.settled = asked, certain
+	d.savers.hear(now, d.f.grant.sink)
+	if d.savers.rivals(now) {
+		d.askAfter = now.Add(askPause)
+	}
 	switch {
 	case a.Status == bus.SyncWorking:
 		d.toldLoad(now, a.Load)

@@ -82,7 +82,10 @@ type desk struct {
 	saver     *app.Trouble // says so
 	heard     time.Time    // when it last told its load
 	excused   time.Time    // until then no chunk could be saved
-	failures  int          // times the result could not be laid out
+	savers    *savers      // whose answers were heard
+
+	rivalSince time.Time // a saver of another sink alone has answered since
+	failures   int       // times the result could not be laid out
 
 	state   bus.JobState
 	paused  bool
@@ -99,12 +102,14 @@ func newDesk(f *Fetcher) *desk {
 	d := &desk{
 		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: map[string]uint64{}, turned: now, online: true, renewed: now,
 		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before, shadow: shadow{ShadowRun: f.cfg.Shadow},
-		saver: app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
+		saver:  app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
+		savers: newSavers(f.log),
 		ledger: ledger.New(ledger.Config{
 			SuspectAfter: suspectAfter, GoneAfter: goneAfter, CarefulAfter: carefulAfter,
 			MaxAttempts: f.cfg.MaxAttempts, Speculate: f.cfg.Speculate,
 		}),
 	}
+	d.savers.hear(now, f.grant.sink)
 	d.waiting.init()
 	d.crowd.log = f.log
 	maps.Copy(d.terms, f.grant.past.Terms)

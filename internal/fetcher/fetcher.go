@@ -78,7 +78,7 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 func (f *Fetcher) Trace(t *trace.Tracer) { f.tracer = t }
 
 // Run runs the job until it is done (and then as ON_DONE says), until ctx ends
-// or until it must stop: ErrFenced, ErrOtherPlan, ErrSourceChanged,
+// or until it must stop: ErrFenced, ErrOtherPlan, ErrOtherSink, ErrSourceChanged,
 // ErrTooManyDead, ErrCancelled. A done job with dead letters ends with
 // app.ErrDeadLetters, one that ctx ended before it was done with ErrUnfinished.
 func (f *Fetcher) Run(ctx context.Context) error {

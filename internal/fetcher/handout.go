@@ -15,7 +15,7 @@ import (
 
 // handOut gives chunks to waiting mappers while there are both.
 func (d *desk) handOut(now time.Time) {
-	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() {
+	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() || d.rivalry(now) != "" {
 		return
 	}
 	for len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && !now.Before(d.limit.next) && d.ledger.HasWork(now) {

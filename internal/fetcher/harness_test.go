@@ -36,6 +36,8 @@ type bench struct {
 
 	claimed chunk.Plan
 	load    bus.SaverLoad // told with the next answers
+	name    bus.SinkID    // likewise
+	rival   func() bool   // whether a saver of another, empty sink answers instead; nil: never
 	*fetcher.Fetcher
 	done chan error
 	log  bytes.Buffer // read it after done
@@ -113,6 +115,10 @@ func (b *bench) sync(r *bus.Request) {
 		b.t.Errorf("sync: %v", err)
 		return
 	}
+	if b.rival != nil && b.rival() {
+		b.reply(r, bus.SyncAnswer{Status: bus.SyncOtherPlan, Reason: "sink belongs to no plan yet", Sink: bus.SinkID{ID: "B", At: "host-b:/out"}}.Encode())
+		return
+	}
 	ctx := context.Background()
 	a := bus.SyncAnswer{Plan: q.Plan, Status: bus.SyncOK, Epoch: b.sink.Epoch(), Load: b.load}
 	var entries []sink.Entry
@@ -140,6 +146,7 @@ func (b *bench) sync(r *bus.Request) {
 	for _, e := range entries {
 		a.Entries = append(a.Entries, bus.Entry(e))
 	}
+	a.Sink = b.name
 	b.reply(r, a.Encode())
 }
 

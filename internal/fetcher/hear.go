@@ -103,6 +103,9 @@ func (d *desk) hearSaved(now time.Time, s bus.Saved) {
 	switch {
 	case s.Plan != d.f.planID:
 		return
+	case d.f.isRival(s.Sink):
+		d.meet(now, s.Sink, false)
+		return
 	case s.Epoch > d.f.grant.epoch:
 		d.fail(ErrFenced)
 		return

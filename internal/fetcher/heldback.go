@@ -26,6 +26,8 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 		return by(bus.ByNATS, "NATS is away: what runs goes on when it is back")
 	case d.saverAway:
 		return by(bus.BySaverAway, "the saver does not answer: is it running, and can it write?")
+	case d.rivalry(now) != "":
+		return by(bus.BySavers, "%s", d.rivalry(now))
 	case s.Saver.Full != "":
 		return by(bus.ByFull, "sink is full: %s: make space, and the job goes on", s.Saver.Full)
 	case s.State == bus.StateFinishing:

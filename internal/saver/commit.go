@@ -227,7 +227,7 @@ func (s *Saver) logChunk(e *zerolog.Event, r sink.Result) *zerolog.Event {
 // the mapper sends again and is told "duplicate".
 func (s *Saver) answer(r *bus.Request, status bus.SaveStatus, reason string) {
 	s.metrics.answered(status)
-	if err := r.Reply(bus.SaveAnswer{Plan: s.planID(), Status: status, Reason: reason}.Encode()); err != nil {
+	if err := r.Reply(bus.SaveAnswer{Plan: s.planID(), Status: status, Reason: reason, Sink: s.sinkID()}.Encode()); err != nil {
 		s.log.Debug().Err(err).Msg("answer to a mapper was lost")
 	}
 }

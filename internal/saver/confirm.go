@@ -105,7 +105,7 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 func (s *Saver) confirm(ctx context.Context, chunks []bus.SavedChunk) bool {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
-	message := bus.Saved{Plan: s.planID(), Epoch: s.sink.Epoch(), Chunks: chunks, Total: s.summary(), Load: s.load()}
+	message := bus.Saved{Plan: s.planID(), Epoch: s.sink.Epoch(), Chunks: chunks, Total: s.summary(), Load: s.load(), Sink: s.sinkID()}
 	failpoint.Hit("saver.confirm.sending")
 	reply, err := s.bus.Request(ctx, bus.VerbSaved, message.Encode(s.sink.Key()))
 	failpoint.Hit("saver.confirm.answered")

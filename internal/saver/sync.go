@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/sink"
@@ -67,7 +68,7 @@ func (s *Saver) handle(ctx context.Context, layout *errgroup.Group, r *bus.Reque
 }
 
 func (s *Saver) reply(r *bus.Request, a bus.SyncAnswer) {
-	a.Plan = s.planID()
+	a.Plan, a.Sink = s.planID(), s.sinkID()
 	if err := r.Reply(a.Encode()); err != nil {
 		s.log.Debug().Err(err).Msg("answer to the fetcher was lost")
 	}
@@ -181,6 +182,16 @@ func (s *Saver) layOut(ctx context.Context, total bus.Totals) bus.SyncAnswer {
 	failpoint.Hit("saver.finish.done")
 	s.log.Info().Uint64("objects", summary.Objects).Uint64("dead", summary.Dead).Str("output", summary.Output).Msg("job finished")
 	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: s.sink.Epoch(), Summary: s.summary()}
+}
+
+// sinkID tells the fetcher a second sink from its own; empty if the sink has no name.
+func (s *Saver) sinkID() bus.SinkID {
+	named, ok := s.sink.(interface{ Identity() (id, at string) })
+	if !ok {
+		return bus.SinkID{}
+	}
+	id, at := named.Identity()
+	return bus.SinkID{ID: id, At: app.Hostname() + ":" + at}
 }
 
 // summary is what the sink holds so far.

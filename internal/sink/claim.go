@@ -41,6 +41,9 @@ func (f *Folder) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Gr
 	}
 	claimed := old.fence(fetcher)
 	claimed.Plan = &plan
+	if claimed.ID == "" {
+		claimed.ID = rand.Text()
+	}
 	if claimed.Key == nil {
 		claimed.Key = make([]byte, 32)
 		rand.Read(claimed.Key) // never fails

@@ -23,3 +23,12 @@ func (c Coverage) Bytes() int64             { return c.bytes() }
 
 // BufferSize is exported so that tests can go past it.
 const BufferSize = bufferSize
+
+// ForgetIdentity makes the folder one of a program that knew of none.
+func (f *Folder) ForgetIdentity() {
+	next := *f.state.Load()
+	claims := *next.claims
+	claims.ID = ""
+	next.claims = &claims
+	f.state.Store(&next)
+}

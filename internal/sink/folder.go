@@ -58,6 +58,9 @@ func (f *Folder) Recovered() Recovered { return f.recovered }
 // Job is the job that the folder belongs to.
 func (f *Folder) Job() string { return f.state.Load().claims.Job }
 
+// Identity says which sink this is, whatever process has it open, and where.
+func (f *Folder) Identity() (id, at string) { return f.state.Load().claims.ID, f.dir }
+
 // Plan is the plan the folder is bound to; false before the first claim.
 func (f *Folder) Plan() (chunk.Plan, bool) {
 	if p := f.state.Load().claims.Plan; p != nil {

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -166,7 +167,7 @@ func firstContent(tx *bolt.Tx, job string) error {
 	if err := putMeta(tx.Bucket(metaBucket), formatKey, formatVersion); err != nil {
 		return err
 	}
-	s := &state{claims: &claims{Job: job}, written: &written{}}
+	s := &state{claims: &claims{Job: job, ID: rand.Text()}, written: &written{}}
 	return s.put(tx, &state{})
 }
 

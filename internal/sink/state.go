@@ -32,6 +32,7 @@ const formatVersion = 2
 // claims is who the sink belongs to, and whose results it takes no more. It changes with a claim, and when a version is cut off.
 type claims struct {
 	Job       string      `json:"job"`
+	ID        string      `json:"id,omitempty"` // of this sink, random; empty in one that an older program made and nobody has claimed since
 	Plan      *chunk.Plan `json:"plan,omitempty"`
 	Key       []byte      `json:"key,omitempty"`
 	Epoch     uint64      `json:"epoch"`

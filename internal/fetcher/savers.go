@@ -1,0 +1,106 @@
+package fetcher
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+const (
+	// rivalTime is how long a saver of another sink counts as there after it was
+	// heard. Questions go to any saver; every 100 ms one is asked.
+	rivalTime = 10 * time.Second
+
+	// refusals is how often a claim is refused before that ends the job: another
+	// saver, which has the job, may answer the next time.
+	refusals = 10
+)
+
+// savers is which sinks have answered of late. Savers of two sinks would share
+// out the results, and each would be right to refuse what belongs to the other.
+type savers struct {
+	trouble *app.Trouble
+	last    bus.SinkID // heard last
+	heard   time.Time
+	other   bus.SinkID // the one before that
+	met     time.Time  // when it was heard last
+}
+
+func newSavers(log zerolog.Logger) *savers {
+	return &savers{trouble: app.NewTrouble(log, zerolog.ErrorLevel, 0, "two savers answer for the job, which waits until one is left", "one saver is left")}
+}
+
+// hear notes an answer. Of three sinks the two that were heard last count.
+func (s *savers) hear(now time.Time, from bus.SinkID) {
+	switch {
+	case from.ID == "": // an older saver
+		return
+	case s.last.ID != "" && s.last.ID != from.ID:
+		s.other, s.met = s.last, s.heard
+	}
+	s.last, s.heard = from, now
+	if s.rivals(now) {
+		s.trouble.Note(errors.New(s.text()))
+	} else {
+		s.other = bus.SinkID{}
+		s.trouble.Note(nil)
+	}
+}
+
+// rivals says whether savers of two sinks are there.
+func (s *savers) rivals(now time.Time) bool { return s.other.ID != "" && now.Sub(s.met) < rivalTime }
+
+// text names both; empty if there are not two.
+func (s *savers) text() string {
+	if s.other.ID == "" {
+		return ""
+	}
+	a, b := s.last, s.other
+	if cmp.Compare(a.ID, b.ID) > 0 { // the same text each time
+		a, b = b, a
+	}
+	return fmt.Sprintf("two savers answer for the job: %s at %s, %s at %s; stop the one that is not the job's", a.ID, a.At, b.ID, b.At)
+}
+
+// isRival says whether an answer is of another sink than the one that this
+// fetcher has claimed.
+func (f *Fetcher) isRival(sink bus.SinkID) bool {
+	return sink.ID != "" && f.grant.sink.ID != "" && sink.ID != f.grant.sink.ID
+}
+
+// rivalry says that a saver of another sink than the job's is there; empty: none.
+func (d *desk) rivalry(now time.Time) string {
+	switch own := d.f.grant.sink; {
+	case d.savers.rivals(now):
+		return d.savers.text()
+	case d.f.isRival(d.savers.last):
+		return fmt.Sprintf("another sink answers, %s at %s; the job's is %s at %s: is its saver running?", d.savers.last.ID, d.savers.last.At, own.ID, own.At)
+	}
+	return ""
+}
+
+// meet takes note of an answer of another sink than the job's. When that one
+// alone has answered for long, the job's is gone.
+func (d *desk) meet(now time.Time, sink bus.SinkID, empty bool) {
+	alone := d.savers.last.ID == sink.ID && !d.savers.rivals(now)
+	if d.rivalSince.IsZero() || now.Sub(d.savers.heard) > rivalTime || d.savers.last.ID != sink.ID {
+		d.rivalSince = now
+	}
+	d.savers.hear(now, sink)
+	if !alone || now.Sub(d.rivalSince) < rivalTime {
+		return
+	}
+	own := d.f.grant.sink
+	if empty {
+		d.fail(fmt.Errorf("%w: %s at %s is empty, but the job has saved %d chunks to %s at %s: was its volume lost? Bring it back, or start the fetcher again to begin anew",
+			ErrOtherSink, sink.ID, sink.At, d.total.Chunks, own.ID, own.At))
+		return
+	}
+	d.fail(fmt.Errorf("%w: %s at %s, but the job saves to %s at %s: start the saver of the job's sink", ErrOtherSink, sink.ID, sink.At, own.ID, own.At))
+}

@@ -1,0 +1,100 @@
+package fetcher_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/fetcher"
+)
+
+var sinkA = bus.SinkID{ID: "A", At: "host-a:/out"}
+
+// inTurn answers as the other saver every second time.
+func inTurn() func() bool {
+	n := 0
+	return func() bool { n++; return n%2 == 1 }
+}
+
+func wantHeld(t *testing.T, b *bench, held bool) {
+	t.Helper()
+	by := b.Status().HeldBack
+	if got := by != nil && by.By == bus.BySavers; got != held {
+		t.Fatalf("held back by %+v, want two savers: %t", by, held)
+	}
+	if held {
+		for _, words := range []string{"A at host-a:/out", "B at host-b:/out"} {
+			if !strings.Contains(by.Text, words) {
+				t.Errorf("text %q, want %q", by.Text, words)
+			}
+		}
+	}
+}
+
+// While savers of two sinks answer, nothing is handed out; the job goes on when
+// its own is left.
+func TestTwoSavers(t *testing.T) {
+	runAfter(t, 4, func(b *bench) { b.name = sinkA }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
+		b.beat("m1", 1, nil)
+		wantHeld(t, b, false)
+		b.rival = inTurn()
+		pass(30 * time.Second)
+		wantHeld(t, b, true)
+		answer := b.ask(next("m1", 2))
+		pass(time.Second)
+		select {
+		case w := <-answer:
+			if w.Status == bus.WorkChunk {
+				t.Errorf("chunk %d was handed out", w.Chunk.ID)
+			}
+		default:
+		}
+		b.rival = nil
+		pass(15 * time.Second)
+		wantHeld(t, b, false)
+		b.wantWork(b.ask(next("m1", 3)), 0)
+	})
+}
+
+// A sink that is empty in the middle of a job, with its own name, ends the job
+// with the cause.
+func TestLostVolume(t *testing.T) {
+	runAfter(t, 4, func(b *bench) { b.name = sinkA }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
+		b.rival = func() bool { return true }
+		pass(time.Minute)
+		select {
+		case err := <-b.done:
+			if !errors.Is(err, fetcher.ErrOtherSink) || !strings.Contains(err.Error(), "B at host-b:/out is empty") || !strings.Contains(err.Error(), "volume lost") {
+				t.Errorf("ended with %v", err)
+			}
+		default:
+			t.Error("still runs")
+		}
+	})
+}
+
+// A leftover saver that refuses the claim is no reason to end: the job's own
+// may answer the next time. The claim waits until one is left.
+func TestTwoSavers_claim(t *testing.T) {
+	runAfter(t, 4, func(b *bench) { b.name, b.rival = sinkA, inTurn() }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
+		pass(30 * time.Second)
+		if s := b.Status(); s.State != bus.StateStarting {
+			t.Fatalf("state %s, want starting", s.State)
+		}
+		b.rival = nil
+		pass(15 * time.Second)
+		b.wantWork(b.ask(next("m1", 1)), 0)
+	})
+}
+
+// A sink that alone refuses the claim ends the job with its reason.
+func TestOneSaver_refuses(t *testing.T) {
+	runAfter(t, 4, func(b *bench) { b.rival = func() bool { return true } }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
+		pass(5 * time.Second)
+		if err := <-b.done; !errors.Is(err, fetcher.ErrOtherPlan) {
+			t.Errorf("ended with %v, want ErrOtherPlan", err)
+		}
+	})
+}

@@ -1,0 +1,45 @@
+package sink_test
+
+import (
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// TestIdentity: a sink keeps its identity, which no other one has. One that an
+// older program made gets one with the next claim.
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	open := func(dir string) *sink.Folder {
+		f, err := sink.OpenFolder(dir, job, sink.FolderOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	shut := func(f *sink.Folder) string {
+		id, _ := f.Identity()
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	dir := t.TempDir()
+	first := shut(open(dir))
+	if again := shut(open(dir)); first == "" || again != first {
+		t.Errorf("identity %q, opened again %q", first, again)
+	}
+	if other := shut(open(t.TempDir())); other == first {
+		t.Error("two sinks have one identity")
+	}
+	f := open(dir)
+	f.ForgetIdentity()
+	if _, err := f.Claim(t.Context(), chunk.Plan{Source: "s", Size: 1, Bytes: 1}, "f1"); err != nil {
+		t.Fatal(err)
+	}
+	claimed := shut(f)
+	if again := shut(open(dir)); claimed == "" || claimed == first || again != claimed {
+		t.Errorf("identity after a claim %q, opened again %q", claimed, again)
+	}
+}
