@@ -35,27 +35,30 @@ func command() *cobra.Command {
 		RunE:          needsCommand,
 	}
 	root.AddCommand(runCommand(), demoCommand(), generateCommand(), statusCommand(), controlCommand(), verifyCommand(), deadCommand(), redoCommand())
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return app.Usage("%w; see '%s --help'", err, c.CommandPath())
-	})
-	wrapArgs(root)
+	root.SetFlagErrorFunc(flagError)
+	wrap(root)
 	return root
 }
 
-// wrapArgs makes a wrong number of arguments wrong usage, on every command.
-func wrapArgs(c *cobra.Command) {
+// wrap makes wrong arguments wrong usage, and has errors name flags where there are
+// any, on every command.
+func wrap(c *cobra.Command) {
 	check := c.Args
 	if check == nil {
 		check = cobra.NoArgs
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
-			return app.Usage("%w; see '%s --help'", err, c.CommandPath())
+			return argsError(c, args)
 		}
 		return nil
 	}
+	run := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return app.NameSetting(run(c, args), func(setting string) string { return flagOf(c, setting) })
+	}
 	for _, sub := range c.Commands() {
-		wrapArgs(sub)
+		wrap(sub)
 	}
 }
 

@@ -198,6 +198,9 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	if _, ok := errors.AsType[*chunk.InputError](err); ok { // the format is part of the plan, to which the folder is bound
 		return fmt.Errorf("%w (before you run it with another --format, remove %s)", err, workFolder(f.output))
 	}
+	if errors.Is(err, fetcher.ErrOtherPlan) {
+		return fmt.Errorf("%w (what --output %s was begun with is kept in %s: remove that to begin anew)", err, f.output, workFolder(f.output))
+	}
 	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted && !endedBadly(err) {
 		return err
 	}

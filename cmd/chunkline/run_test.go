@@ -177,9 +177,9 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"-j", "-1"}, []string{"--workers=-1", "--listen"}},
 		{[]string{"-j", "1025"}, []string{"--workers=1025", "1024"}},
 		{[]string{"--timeout", "-3s"}, []string{"--timeout=-3s"}},
-		{[]string{"--chunk-size", "0"}, []string{"CHUNK_SIZE=0", "10000"}},
-		{[]string{"--rate", "NaN"}, []string{"RATE=NaN"}},
-		{[]string{"--log-level", "loud"}, []string{"LOG_LEVEL", "loud"}},
+		{[]string{"--chunk-size", "0"}, []string{"--chunk-size=0", "10000"}},
+		{[]string{"--rate", "NaN"}, []string{"--rate=NaN"}},
+		{[]string{"--log-level", "loud"}, []string{"--log-level", "loud"}},
 		{[]string{"--http", "nowhere"}, []string{"nowhere", "host:port"}},
 		{[]string{"--listen", "nowhere"}, []string{"nowhere", "host:port"}},
 		{[]string{"--listen-token", "sixteen-letters-or-more"}, []string{"--listen-token is for --listen"}},
@@ -205,7 +205,7 @@ func TestMaxDead(t *testing.T) {
 	dir := t.TempDir()
 	in := write(t, filepath.Join(dir, "in"), "1\n2\n3\n")
 	r := must(t, 1, "run", "-i", in, "-o", filepath.Join(dir, "out"), "-m", "error", "--max-dead", "2")
-	wantWords(t, r.err.Error(), "MAX_DEAD")
+	wantWords(t, r.err.Error(), "--max-dead=2", "3")
 }
 
 // TestRunLogFormat: the log of a job is for people, unless LOG_FORMAT says otherwise.

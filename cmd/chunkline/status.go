@@ -48,7 +48,9 @@ func (r *remote) ask(ctx context.Context, verb string, m bus.Message) (bus.Messa
 		cfg.URL = r.url
 	}
 	b, err := bus.Connect(cfg, bus.Options{Job: r.job, Role: bus.RoleOperator, Name: app.Hostname(), Log: zerolog.Nop()})
-	if err != nil {
+	if err != nil && r.url != "" { // the URL is that of the flag
+		return bus.Message{}, app.Usage("%s", strings.Replace(err.Error(), "NATS_URL=", "--nats-url=", 1))
+	} else if err != nil {
 		return bus.Message{}, app.Usage("%w", err)
 	}
 	defer b.Close()
@@ -222,8 +224,8 @@ func controlCommand() *cobra.Command {
 	add("resume", "Hand out chunks again", cobra.NoArgs, plain(bus.ControlResume))
 	add("cancel", "End the job; what is saved stays", cobra.NoArgs, plain(bus.ControlCancel))
 	add("rate OBJECTS", "Hand out at most so many objects a second; 0: no limit", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
-		var rate float64
-		if _, err := fmt.Sscanf(args[0], "%g", &rate); err != nil || !(rate >= 0) {
+		rate, err := strconv.ParseFloat(args[0], 64)
+		if err != nil || !(rate >= 0) {
 			return bus.Control{}, app.Usage("rate %q: use a number of objects a second, 0 or more", args[0])
 		}
 		return bus.Control{Action: bus.ControlRate, Rate: rate}, nil

@@ -33,15 +33,15 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 		return err
 	}
 	if cfg.Source == "" { // stdin by default would be a job of nothing, and done, in a container
-		return app.Usage("SOURCE is not set: name the files to read, or - for stdin")
+		return app.WrongSetting("SOURCE", " is not set: name the files to read, or - for stdin")
 	}
 	format, err := chunk.ParseFormat(cfg.Format)
 	if err != nil {
-		return app.Usage("FORMAT: %w", err)
+		return app.WrongSetting("FORMAT", ": %w", err)
 	}
 	src, err := source.OpenWith(source.Options{Format: format, Size: cfg.ChunkSize, Bytes: cfg.ChunkBytes, Stdin: os.Stdin}, cfg.Source)
 	if err != nil {
-		return app.Usage("SOURCE: %w", err)
+		return app.WrongSetting("SOURCE", ": %w", err)
 	}
 	defer app.Close(log, "source", src)
 	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleFetcher, Name: app.Hostname(), Log: log})

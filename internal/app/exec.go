@@ -37,7 +37,7 @@ func Exec(name, purpose string, run func(context.Context, Common, zerolog.Logger
 			return err
 		}
 		if err := chunk.CheckJob(common.Job); err != nil {
-			return Usage("JOB: %w", err)
+			return WrongSetting("JOB", ": %w", err)
 		}
 		log, err := NewLogger(os.Stderr, common, name)
 		if err != nil {

@@ -19,7 +19,7 @@ const healthTimeout = 3 * time.Second
 func checkHealth(ctx context.Context, addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return Usage("HTTP_ADDR=%q: no role can be asked there: %w", addr, err)
+		return WrongSetting("HTTP_ADDR", "=%q: no role can be asked there: %w", addr, err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
@@ -28,7 +28,7 @@ func checkHealth(ctx context.Context, addr string) error {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
 	if err != nil {
-		return Usage("HTTP_ADDR=%q: %w", addr, err)
+		return WrongSetting("HTTP_ADDR", "=%q: %w", addr, err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -55,9 +55,12 @@ type Server struct {
 
 // Listen opens an address for role. Extra handlers are added with Handle before Run.
 func Listen(at HTTP, role Role) (*Server, error) {
+	if _, _, err := net.SplitHostPort(at.Addr); err != nil {
+		return nil, WrongSetting("HTTP_ADDR", "=%q: use host:port, as in 127.0.0.1:3541, or leave it empty", at.Addr)
+	}
 	listener, err := net.Listen("tcp", at.Addr)
 	if err != nil {
-		return nil, Usage("HTTP_ADDR=%q: %w; choose another host:port, or leave it empty", at.Addr, err)
+		return nil, WrongSetting("HTTP_ADDR", "=%q: %w; choose another host:port, or leave it empty", at.Addr, err)
 	}
 	return newServer(at, listener, role, usualLimits()), nil
 }

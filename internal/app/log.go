@@ -14,7 +14,7 @@ import (
 func NewLogger(w io.Writer, c Common, role string) (zerolog.Logger, error) {
 	level, err := zerolog.ParseLevel(c.LogLevel)
 	if err != nil || c.LogLevel == "" {
-		return zerolog.Nop(), Usage("LOG_LEVEL=%q: use debug, info, warn or error", c.LogLevel)
+		return zerolog.Nop(), WrongSetting("LOG_LEVEL", "=%q: use debug, info, warn or error", c.LogLevel)
 	}
 	switch c.LogFormat {
 	case "json":
@@ -25,7 +25,7 @@ func NewLogger(w io.Writer, c Common, role string) (zerolog.Logger, error) {
 			w = console(w)
 		}
 	default:
-		return zerolog.Nop(), Usage("LOG_FORMAT=%q: use json, console or auto", c.LogFormat)
+		return zerolog.Nop(), WrongSetting("LOG_FORMAT", "=%q: use json, console or auto", c.LogFormat)
 	}
 	context := zerolog.New(w).Level(level).With().Timestamp().Str("version", Version()).Str("job", c.Job)
 	if role != "" {

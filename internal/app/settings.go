@@ -32,7 +32,7 @@ func Load(settings ...any) error {
 		var parse *envconfig.ParseError
 		switch {
 		case errors.As(err, &parse):
-			return Usage("%s=%q: not %s", parse.KeyName, parse.Value, inWords(parse.TypeName))
+			return Usage("%s=%q: not %s", parse.KeyName, parse.Value, InWords(parse.TypeName))
 		case err != nil:
 			return Usage("read settings: %w", err)
 		}
@@ -40,10 +40,10 @@ func Load(settings ...any) error {
 	return nil
 }
 
-// inWords says what a Go type expects of a setting.
-func inWords(goType string) string {
+// InWords says what a Go type, or a type of flag, expects of a setting.
+func InWords(goType string) string {
 	switch {
-	case strings.HasSuffix(goType, "Duration"):
+	case strings.HasSuffix(goType, "Duration"), goType == "duration":
 		return `a duration such as "20s" or "5m"`
 	case goType == "bool":
 		return "true or false"

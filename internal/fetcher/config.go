@@ -40,29 +40,29 @@ const (
 func (c Config) Validate() error {
 	switch {
 	case len(c.Transform) > bus.MaxTransform:
-		return app.Usage("TRANSFORM has %d bytes: use at most %d", len(c.Transform), bus.MaxTransform)
+		return app.WrongSetting("TRANSFORM", " has %d bytes: use at most %d", len(c.Transform), bus.MaxTransform)
 	case c.ChunkSize < 1 || c.ChunkSize > chunk.MaxSize:
-		return app.Usage("CHUNK_SIZE=%d: use 1 to %d objects", c.ChunkSize, chunk.MaxSize)
+		return app.WrongSetting("CHUNK_SIZE", "=%d: use 1 to %d objects", c.ChunkSize, chunk.MaxSize)
 	case c.ChunkBytes < 1 || c.ChunkBytes > chunk.MaxBytes:
-		return app.Usage("CHUNK_BYTES=%d: use 1 to %d", c.ChunkBytes, chunk.MaxBytes)
+		return app.WrongSetting("CHUNK_BYTES", "=%d: use 1 to %d", c.ChunkBytes, chunk.MaxBytes)
 	case c.MaxAttempts < 0:
-		return app.Usage("MAX_ATTEMPTS=%d: use 0 (no limit) or more", c.MaxAttempts)
+		return app.WrongSetting("MAX_ATTEMPTS", "=%d: use 0 (no limit) or more", c.MaxAttempts)
 	case c.Memory < 0:
-		return app.Usage("MEMORY_BYTES=%d: use 0 (a quarter of the memory limit) or more", c.Memory)
+		return app.WrongSetting("MEMORY_BYTES", "=%d: use 0 (a quarter of the memory limit) or more", c.Memory)
 	case !(c.Rate >= 0):
-		return app.Usage("RATE=%g: use 0 (no limit) or more objects a second", c.Rate)
+		return app.WrongSetting("RATE", "=%g: use 0 (no limit) or more objects a second", c.Rate)
 	case c.OnDone != stay && c.OnDone != exit:
-		return app.Usage("ON_DONE=%q: use stay or exit", c.OnDone)
+		return app.WrongSetting("ON_DONE", "=%q: use stay or exit", c.OnDone)
 	case c.FinishWithin < 0:
-		return app.Usage("FINISH_WITHIN=%s: use a duration of 0 (no target) or more", c.FinishWithin)
+		return app.WrongSetting("FINISH_WITHIN", "=%s: use a duration of 0 (no target) or more", c.FinishWithin)
 	case c.ControlToken != "" && !isToken(c.ControlToken):
-		return app.Usage("CONTROL_TOKEN (not shown): use at least %d printable ASCII characters without blanks, or leave it empty", minToken)
+		return app.WrongSetting("CONTROL_TOKEN", " (not shown): use at least %d printable ASCII characters without blanks, or leave it empty", minToken)
 	case !isShare(c.BreakAt) || c.BreakAt == 1:
-		return app.Usage("BREAK_AT=%g: use 0 (never) or a share below 1", c.BreakAt)
+		return app.WrongSetting("BREAK_AT", "=%g: use 0 (never) or a share below 1", c.BreakAt)
 	case c.BreakFor < 0 || c.BreakAt > 0 && c.BreakFor == 0:
-		return app.Usage("BREAK_FOR=%s: use a time", c.BreakFor)
+		return app.WrongSetting("BREAK_FOR", "=%s: use a time", c.BreakFor)
 	case c.MaxDead < -1:
-		return app.Usage("MAX_DEAD=%d: use -1 (no limit) or more", c.MaxDead)
+		return app.WrongSetting("MAX_DEAD", "=%d: use -1 (no limit) or more", c.MaxDead)
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ var (
 	ErrOtherPlan      = errors.New("sink was begun with another plan; choose another sink, or the source and chunk settings it was begun with")
 	ErrSourceChanged  = errors.New("source has changed since the sink was begun; restore it, or choose another sink")
 	ErrOtherTransform = app.WithCode(app.ExitUsage, errors.New("sink holds results of another transform"))
-	ErrTooManyDead    = errors.New("more dead letters than MAX_DEAD allows")
+	ErrTooManyDead    = errors.New("more dead letters than the job may have")
 	ErrCancelled      = errors.New("job was cancelled")
 	ErrUnfinished     = app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done; start it again to go on where it was"))
 )

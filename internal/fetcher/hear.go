@@ -1,9 +1,9 @@
 package fetcher
 
 import (
-	"fmt"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
@@ -167,6 +167,6 @@ func (d *desk) account(total bus.Summary) {
 	}
 	d.total = total
 	if limit := d.f.cfg.MaxDead; limit >= 0 && total.Dead > uint64(limit) {
-		d.fail(fmt.Errorf("%w: %d, MAX_DEAD is %d", ErrTooManyDead, total.Dead, limit))
+		d.fail(app.Setting("MAX_DEAD", "=%d: %w: %d; mend the transform, or raise the limit", limit, ErrTooManyDead, total.Dead))
 	}
 }

@@ -39,7 +39,7 @@ type drill struct {
 
 func checkDrill(name string) error {
 	if _, known := drills[name]; !known && name != "" {
-		return app.Usage("DRILL=%q: use v1 to v5, or leave it empty", name)
+		return app.WrongSetting("DRILL", "=%q: use v1 to v5, or leave it empty", name)
 	}
 	return nil
 }

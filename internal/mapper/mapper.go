@@ -43,15 +43,15 @@ type Config struct {
 func (c Config) Validate() error {
 	switch {
 	case c.Workers < 0 || c.Workers > 1024:
-		return app.Usage("WORKERS=%d: use 0 (one a CPU) to 1024", c.Workers)
+		return app.WrongSetting("WORKERS", "=%d: use 0 (one a CPU) to 1024", c.Workers)
 	case c.Timeout < 0:
-		return app.Usage("TIMEOUT=%s: use a duration of 0 (no limit) or more", c.Timeout)
+		return app.WrongSetting("TIMEOUT", "=%s: use a duration of 0 (no limit) or more", c.Timeout)
 	case c.StopTimeout < 0:
-		return app.Usage("STOP_TIMEOUT=%s: use a duration of 0 or more", c.StopTimeout)
+		return app.WrongSetting("STOP_TIMEOUT", "=%s: use a duration of 0 or more", c.StopTimeout)
 	case c.Memory < 0:
-		return app.Usage("MEMORY_BYTES=%d: use 0 (an eighth of the memory limit) or more", c.Memory)
+		return app.WrongSetting("MEMORY_BYTES", "=%d: use 0 (an eighth of the memory limit) or more", c.Memory)
 	case c.EndTimeout < 0:
-		return app.Usage("END_TIMEOUT=%s: use 0 (30s) or more", c.EndTimeout)
+		return app.WrongSetting("END_TIMEOUT", "=%s: use 0 (30s) or more", c.EndTimeout)
 	}
 	return checkDrill(c.Drill)
 }
@@ -118,7 +118,7 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	if cfg.Transform = strings.TrimSpace(cfg.Transform); cfg.Transform != "" {
 		var err error
 		if first.spec, err = transform.Parse(cfg.Transform); err != nil {
-			return nil, app.Usage("TRANSFORM=%q: %w", cfg.Transform, err)
+			return nil, app.WrongSetting("TRANSFORM", "=%q: %w", cfg.Transform, err)
 		}
 		first.self.Transform = first.spec.Identity()
 	}

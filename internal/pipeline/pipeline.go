@@ -47,7 +47,7 @@ func Run(ctx context.Context, cfg Config, src source.Source, out sink.Sink, log 
 ) (bus.Status, error) {
 	server, err := bus.StartServer(bus.ServerOptions{Listen: cfg.Listen, Token: cfg.Token, Log: log})
 	if err != nil {
-		return bus.Status{}, app.Usage("%w", err)
+		return bus.Status{}, app.WrongSetting("LISTEN", ": %w", err)
 	}
 	defer server.Shutdown()
 	if cfg.Listen != "" {

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/chunkline/chunkline/internal/app"
+)
+
+// flagOf is the flag of c that stands for a setting of the roles; the setting itself
+// if c has none.
+func flagOf(c *cobra.Command, setting string) string {
+	name := strings.ReplaceAll(strings.ToLower(setting), "_", "-")
+	switch setting {
+	case "HTTP_ADDR":
+		name = "http"
+	case "SOURCE":
+		name = "input"
+	case "TRANSFORM":
+		for _, way := range []string{"map", "from-file", "exec"} {
+			if c.Flags().Changed(way) {
+				name = way
+			}
+		}
+	}
+	if c.Flags().Lookup(name) == nil {
+		return setting
+	}
+	return "--" + name
+}
+
+// flagError says what is wrong with a flag, in words: those of pflag are Go's.
+func flagError(c *cobra.Command, err error) error {
+	see := "see '" + c.CommandPath() + " --help'"
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		flag := wrong.GetFlag()
+		number, isNumber := errors.AsType[*strconv.NumError](wrong.Unwrap())
+		switch {
+		case isNumber && errors.Is(number, strconv.ErrRange):
+			return app.Usage("--%s=%q: the number is too large; %s", flag.Name, wrong.GetValue(), see)
+		case isNumber, flag.Value.Type() == "duration":
+			return app.Usage("--%s=%q: not %s; %s", flag.Name, wrong.GetValue(), app.InWords(flag.Value.Type()), see)
+		}
+		return app.Usage("--%s=%q: %w; %s", flag.Name, wrong.GetValue(), wrong.Unwrap(), see)
+	}
+	if none, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		_, usage := pflag.UnquoteUsage(none.GetFlag())
+		return app.Usage("--%s needs a value: %s; %s", none.GetFlag().Name, usage, see)
+	}
+	if none, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		return noFlag(c, none)
+	}
+	return app.Usage("%w; %s", err, see)
+}
+
+// noFlag says that c has no such flag, and which it may have been meant for.
+func noFlag(c *cobra.Command, none *pflag.NotExistError) error {
+	see := "see '" + c.CommandPath() + " --help'"
+	name := none.GetSpecifiedName()
+	if letters := none.GetSpecifiedShortnames(); letters != "" {
+		if meant := nearest(letters, flagNames(c)); meant != "" && len(letters) > 2 { // -output
+			return app.Usage("there is no flag -%s: did you mean --%s? %s", letters, meant, see)
+		}
+		return app.Usage("there is no flag -%s; %s", name, see)
+	}
+	if meant := nearest(name, flagNames(c)); meant != "" {
+		return app.Usage("there is no flag --%s: did you mean --%s? %s", name, meant, see)
+	}
+	return app.Usage("there is no flag --%s; %s", name, see)
+}
+
+func flagNames(c *cobra.Command) []string {
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
+}
+
+// argsError says what is wrong with the arguments of c, which takes others or none.
+func argsError(c *cobra.Command, args []string) error {
+	see := "see '" + c.CommandPath() + " --help'"
+	switch {
+	case c.HasSubCommands() && len(args) > 0:
+		var names []string
+		for _, sub := range c.Commands() {
+			names = append(names, sub.Name())
+		}
+		if meant := nearest(args[0], names); meant != "" {
+			return app.Usage("there is no command %q: did you mean '%s %s'? %s", args[0], c.CommandPath(), meant, see)
+		}
+		return app.Usage("there is no command %q; %s", args[0], see)
+	case strings.Contains(c.Use, " ") && c.Flags().Lookup("output") == nil: // it takes arguments
+		return app.Usage("%d arguments were given: use %s; %s", len(args), c.UseLine(), see)
+	}
+	for _, flag := range []string{"input", "output"} {
+		if f := c.Flags().Lookup(flag); f != nil {
+			return app.Usage("unexpected argument %q: %ss are given with -%s, as in -%s %s; %s", args[0], flag, f.Shorthand, f.Shorthand, args[0], see)
+		}
+	}
+	return app.Usage("unexpected argument %q: '%s' takes none; %s", args[0], c.CommandPath(), see)
+}
+
+// nearest is the name that a word that is none was meant for: one that is at most two
+// letters away, of which the word is the begin, or that has the same letters; ""
+// if there is none.
+func nearest(word string, names []string) string {
+	best, least := "", 3
+	word = letters(word)
+	for _, name := range names {
+		bare := letters(name)
+		away := distance(word, bare)
+		if len(word) >= 3 && strings.HasPrefix(bare, word) {
+			away = min(away, 1)
+		}
+		if away < least && away < max(2, len(bare)/2) && away < len(word) {
+			best, least = name, away
+		}
+	}
+	return best
+}
+
+// letters is a word without what people leave out or change.
+func letters(word string) string {
+	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(word))
+}
+
+// distance is how many letters must come, go, change, or change places with the next
+// one, to make b of a.
+func distance(a, b string) int {
+	before, last := make([]int, len(b)+1), make([]int, len(b)+1) // the rows of two letters and one letter ago
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row := make([]int, len(b)+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			change := last[j]
+			if a[i] != b[j] {
+				change++
+			}
+			row[j+1] = min(change, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(b)]
+}
