@@ -81,6 +81,7 @@ func runCommand() *cobra.Command {
 	flags.IntVar(&f.fetcher.ChunkSize, "chunk-size", chunk.DefaultSize, "most objects in a chunk")
 	flags.IntVar(&f.fetcher.ChunkBytes, "chunk-bytes", chunk.DefaultBytes, "most bytes in a chunk of several objects")
 	flags.Int64Var(&f.fetcher.MaxDead, "max-dead", -1, "most dead letters before the job is stopped; -1: no limit")
+	flags.BoolVar(&f.fetcher.KeepGoing, "keep-going", false, "go on although all of the first 100 objects are dead letters, or the first ones have no answer at all")
 	flags.IntVar(&f.fetcher.MaxAttempts, "max-attempts", 10, "mappers a chunk may take down before all of it is dead letters; 0: no limit")
 	flags.Float64Var(&f.fetcher.Rate, "rate", 0, "most objects handed out a second; 0: no limit")
 	flags.BoolVar(&f.fetcher.Speculate, "speculate", true, "give a straggler a backup attempt at an idle worker")
@@ -197,6 +198,9 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	interrupted := errors.Is(err, fetcher.ErrUnfinished)
 	if _, ok := errors.AsType[*chunk.InputError](err); ok { // the format is part of the plan, to which the folder is bound
 		return fmt.Errorf("%w (before you run it with another --format, remove %s)", err, workFolder(f.output))
+	}
+	if errors.Is(err, fetcher.ErrTooManyDead) || errors.Is(err, fetcher.ErrHopeless) {
+		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, f.output, out.Summary().Dead)
 	}
 	if errors.Is(err, fetcher.ErrOtherPlan) {
 		return fmt.Errorf("%w (what --output %s was begun with is kept in %s: remove that to begin anew)", err, f.output, workFolder(f.output))

@@ -26,8 +26,9 @@ type Config struct {
 	ControlToken  string        `envconfig:"CONTROL_TOKEN" desc:"who sends it may pause, resume, cancel and slow down the job on the live page, 8 or more printable characters without blanks; empty: nobody may"`
 	VersionShares Shares        `envconfig:"VERSION_SHARES" desc:"most of the chunks handed out that versions of mappers get, VERSION=SHARE with commas between them, 0 (none) to 1; those not named get what they ask for"`
 	Shadow        ShadowRun     `envconfig:"SHADOW" desc:"VERSION=SHARE: mappers of this version (shadow-*: of all whose names begin so) get copies of a share of the saved chunks, 0 to 1, and nothing else; what they make is compared, and not saved; empty: none"`
-	BreakAt       float64       `envconfig:"BREAK_AT" default:"0" desc:"share of failed objects among the last chunks of a version, 0 to 1, above which it gets none; 0: never"`
+	BreakAt       float64       `envconfig:"BREAK_AT" default:"0.5" desc:"share of failed objects among the last chunks of a version, 0 to 1, above which it gets none but one at a time as a probe; 0: never"`
 	BreakFor      time.Duration `envconfig:"BREAK_FOR" default:"30s" desc:"time before such a version gets one chunk to prove itself, doubled with each that fails"`
+	KeepGoing     bool          `envconfig:"KEEP_GOING" default:"false" desc:"go on with a job all of whose first 100 objects are dead letters; it is stopped otherwise"`
 	MaxDead       int64         `envconfig:"MAX_DEAD" default:"-1" desc:"most dead letters before the job is stopped; -1: no limit"`
 }
 
@@ -87,6 +88,7 @@ var (
 	ErrSourceChanged  = errors.New("source has changed since the sink was begun; restore it, or choose another sink")
 	ErrOtherTransform = app.WithCode(app.ExitUsage, errors.New("sink holds results of another transform"))
 	ErrTooManyDead    = errors.New("more dead letters than the job may have")
+	ErrHopeless       = errors.New("all objects so far are dead letters")
 	ErrCancelled      = errors.New("job was cancelled")
 	ErrUnfinished     = app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done; start it again to go on where it was"))
 )

@@ -40,6 +40,8 @@ func (d *desk) consult(now time.Time) {
 	q := bus.Sync{Op: bus.SyncList, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch}
 	doubts, cutOff := d.ledger.Doubts(), d.untold()
 	switch {
+	case d.doomed:
+		q = d.deadQuery()
 	case d.state != bus.StateDone && d.cut && d.ledger.Done():
 		d.state = bus.StateFinishing
 		q.Op, q.Total = bus.SyncFinish, bus.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
@@ -74,6 +76,10 @@ func (d *desk) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncA
 		d.meet(now, a.Sink, a.Plan == "")
 		d.saverAway = false
 		d.askAfter = now.Add(askPause)
+		return
+	}
+	if err == nil && q.Op == bus.SyncDead && (a.Status == bus.SyncOK || a.Status == bus.SyncFailed) {
+		d.giveUp(a.Dead)
 		return
 	}
 	if err == nil && a.Status == bus.SyncFailed && q.Op != bus.SyncFinish {

@@ -40,8 +40,16 @@ func got(answer <-chan bus.Work) (bus.Work, bool) {
 // saved plays the saver that has committed a chunk, some objects of which are dead.
 func (c *crew) saved(w bus.Work, dead int) {
 	c.b.t.Helper()
+	c.savedOf(w, dead, bus.Summary{})
+}
+
+// savedOf is saved with what the sink holds then.
+func (c *crew) savedOf(w bus.Work, dead int, total bus.Summary) {
+	c.b.t.Helper()
+	c.b.summary = total
 	s := bus.Saved{
-		Plan: c.b.Status().Plan, Epoch: c.b.Status().Epoch,
+		Total: total,
+		Plan:  c.b.Status().Plan, Epoch: c.b.Status().Epoch,
 		Chunks: []bus.SavedChunk{{Entry: bus.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: c.mapper, Dead: dead}},
 	}
 	if _, err := c.b.peer.Request(c.b.t.Context(), bus.VerbSaved, s.Encode(c.b.sink.Key())); err != nil {

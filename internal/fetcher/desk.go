@@ -86,6 +86,7 @@ type desk struct {
 
 	rivalSince time.Time // a saver of another sink alone has answered since
 	failures   int       // times the result could not be laid out
+	doomed     bool      // no object is mapped as it should be: the job ends as soon as it is known why
 
 	state   bus.JobState
 	paused  bool

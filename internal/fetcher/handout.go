@@ -15,10 +15,10 @@ import (
 
 // handOut gives chunks to waiting mappers while there are both.
 func (d *desk) handOut(now time.Time) {
-	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() || d.rivalry(now) != "" {
+	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() || d.rivalry(now) != "" || d.doomed {
 		return
 	}
-	for len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && !now.Before(d.limit.next) && d.ledger.HasWork(now) {
+	for len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && !now.Before(d.limit.next) && d.ledger.HasWork(now) && !d.holdsBackUntried(now) {
 		d.bar(now)
 		if !d.waiting.first(func(a ask) bool { return d.lease(now, a) }) {
 			return // there is work, but none that those who wait may have

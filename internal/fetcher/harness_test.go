@@ -35,9 +35,11 @@ type bench struct {
 	peer *bus.Bus // saver and mappers
 
 	claimed chunk.Plan
-	load    bus.SaverLoad // told with the next answers
-	name    bus.SinkID    // likewise
-	rival   func() bool   // whether a saver of another, empty sink answers instead; nil: never
+	load    bus.SaverLoad    // told with the next answers
+	name    bus.SinkID       // likewise
+	rival   func() bool      // whether a saver of another, empty sink answers instead; nil: never
+	summary bus.Summary      // told with the next answers
+	letters []bus.DeadLetter // dead letters after a first one
 	*fetcher.Fetcher
 	done chan error
 	log  bytes.Buffer // read it after done
@@ -120,7 +122,7 @@ func (b *bench) sync(r *bus.Request) {
 		return
 	}
 	ctx := context.Background()
-	a := bus.SyncAnswer{Plan: q.Plan, Status: bus.SyncOK, Epoch: b.sink.Epoch(), Load: b.load}
+	a := bus.SyncAnswer{Plan: q.Plan, Status: bus.SyncOK, Epoch: b.sink.Epoch(), Load: b.load, Summary: b.summary}
 	var entries []sink.Entry
 	switch {
 	case q.Op == bus.SyncClaim:
@@ -132,7 +134,7 @@ func (b *bench) sync(r *bus.Request) {
 	case q.Op == bus.SyncCutOff:
 		err = b.sink.CutOff(ctx, q.Version, q.Term)
 	case q.Op == bus.SyncDead:
-		a.Dead = &bus.DeadPage{Letters: []bus.DeadLetter{{Ordinal: uint64(q.Limit)}}, Before: q.From}
+		a.Dead = &bus.DeadPage{Letters: append([]bus.DeadLetter{{Ordinal: uint64(q.Limit), Error: "odd"}}, b.letters...), Before: q.From}
 	case q.Op == bus.SyncFinish:
 		_, err = b.sink.Finish(ctx, q.Total.Chunks, q.Total.Objects)
 	case q.Chunks != nil:

@@ -166,6 +166,7 @@ func (d *desk) account(total bus.Summary) {
 		return
 	}
 	d.total = total
+	d.doomed = d.doomed || d.hopeless()
 	if limit := d.f.cfg.MaxDead; limit >= 0 && total.Dead > uint64(limit) {
 		d.fail(app.Setting("MAX_DEAD", "=%d: %w: %d; mend the transform, or raise the limit", limit, ErrTooManyDead, total.Dead))
 	}

@@ -2,6 +2,8 @@ package fetcher
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
@@ -42,6 +44,8 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 		return by(bus.ByNoMappers, "no mapper is here: start some")
 	case d.refusal() != "":
 		return by(bus.ByTransform, "no mapper gets work: %s", d.refusal())
+	case s.Chunks.Ready > 0 && d.onlyCutOff() != nil:
+		return by(bus.ByVersion, "%s", cutOffText(now, d.onlyCutOff()))
 	case s.Chunks.Ready > 0 && d.limit.holds(now, d.rate):
 		return by(bus.ByRate, "held at the limit of %g objects a second%s: raise the rate", d.rate, withWaiting(s.Waiting))
 	case s.Waiting > 0 && s.Chunks.Ready > 0 && d.noneMay(now):
@@ -85,6 +89,31 @@ func withWaiting(workers int) string {
 		return ""
 	}
 	return ", with " + plural(workers, "worker") + " waiting"
+}
+
+// onlyCutOff is a version that is cut off, if the mappers that are here are all of such; else nil.
+func (d *desk) onlyCutOff() *version {
+	var only *version
+	for _, id := range slices.Sorted(maps.Keys(d.mappers)) {
+		switch m := d.mappers[id]; {
+		case d.shadows(m) || m.refused != "" || m.of.share == 0:
+		case m.of.until.IsZero():
+			return nil
+		case only == nil:
+			only = m.of
+		}
+	}
+	return only
+}
+
+// cutOffText says why nothing but probes is handed out, and what to do.
+func cutOffText(now time.Time, v *version) string {
+	probe := "has one chunk as a probe"
+	if rest := v.until.Sub(now); rest > 0 {
+		probe = fmt.Sprintf("gets one chunk as a probe in %.0f s", rest.Seconds())
+	}
+	return fmt.Sprintf("version %s is cut off, as %.0f %% of its last objects failed, and no other is here; it %s: the dead letters say why; "+
+		"mend it or start another version, or have it go on with chunkline control allow", v.name, 100*v.broke, probe)
 }
 
 func plural(n int, what string) string {

@@ -42,6 +42,7 @@ type version struct {
 	barred bool    // it may have none; its mappers are so in the ledger
 
 	recent outcomes  // the last chunks; none unless BREAK_AT is set
+	broke  float64   // share of failed objects for which it was cut off last
 	until  time.Time // cut off until then, and then on probe; zero: it is not
 	rests  int       // how often it was cut off in a row
 	untold bool      // the saver does not know yet that it is cut off
@@ -168,7 +169,7 @@ func (v *version) finished(now time.Time, r result, limit float64, rest time.Dur
 		v.until, v.rests, v.recent = time.Time{}, 0, nil
 	case failed && (probing || len(v.recent) >= leastOutcomes):
 		v.until = now.Add(rest << min(v.rests, maxRests))
-		v.rests, v.recent = v.rests+1, nil
+		v.rests, v.recent, v.broke = v.rests+1, nil, share
 		return share, true
 	}
 	return share, false
@@ -182,6 +183,7 @@ func (d *desk) judgeVersion(now time.Time, v *version, r result) {
 	failed, cutOff := v.finished(now, r, d.f.cfg.BreakAt, d.f.cfg.BreakFor)
 	if cutOff {
 		d.f.log.Error().Str("mapper_version", v.name).Float64("failed", failed).Stringer("rest", v.until.Sub(now).Round(time.Second)).
+			Str("next", "one chunk as a probe after the rest; the dead letters say why: mend it, or have it go on with chunkline control allow").
 			Msg("a version is cut off: too many of its objects failed")
 		d.takeBack(v)
 	} else if !was.IsZero() && v.until.IsZero() {
@@ -271,12 +273,28 @@ func (v *version) add(now time.Time, objects, dead int, took time.Duration) {
 	v.noteTook(took)
 }
 
-// lost notes that a mapper vanished with what it held: all of it has failed.
+// lost notes that a mapper vanished with what it held. All of it has failed, if mappers
+// of another version may do it: whoever takes mappers away, as of a node that is
+// drained, takes them of the only version there is, and no other could go on.
 func (d *desk) lost(now time.Time, m *mapper) {
+	judged := d.isOther(m.of)
 	for range m.held {
 		m.of.vanished++
+		if !judged {
+			continue
+		}
 		d.judgeVersion(now, m.of, result{objects: d.f.cfg.ChunkSize, dead: d.f.cfg.ChunkSize})
 	}
+}
+
+// isOther says whether a mapper of another version is here that may have chunks.
+func (d *desk) isOther(than *version) bool {
+	for _, m := range d.mappers {
+		if v := m.of; v != than && m.refused == "" && !d.shadows(m) && v.share > 0 && v.until.IsZero() {
+			return true
+		}
+	}
+	return false
 }
 
 // noneMay says whether none of those who wait may have a chunk because of its version.

@@ -91,6 +91,8 @@ type Mapper struct {
 	peers   *peers
 	drill   *drill // nil, but to practise updates
 
+	mute mute // whether the transform has ever answered
+
 	inProcess bool // jq programs run in this process
 
 	drain     chan struct{} // closed when the fetcher asks to drain

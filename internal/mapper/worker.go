@@ -128,7 +128,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 // mapChunk maps one chunk. An error means that the chunk was dropped, or that
 // the transform itself is broken.
 func (m *Mapper) mapChunk(ctx context.Context, tool *tool, w bus.Work) (save bus.Save, err error) {
-	options := transform.Options{Timeout: m.cfg.Timeout}
+	options := transform.Options{Timeout: m.cfg.Timeout, After: m.mute.after}
 	if w.Careful {
 		options.Before = func(index int) error { return m.announce(ctx, w.Chunk.ID, index) }
 	}

@@ -120,6 +120,9 @@ func (p *parts) open(src source.Source, out sink.Sink) error {
 			return err
 		}
 		m.Trace(p.cfg.Tracer)
+		if !p.cfg.Fetcher.KeepGoing {
+			m.StopIfMute()
+		}
 		p.mappers = append(p.mappers, m)
 	}
 	return nil

@@ -26,6 +26,10 @@ type Options struct {
 	// done again. An error ends Run with it. May be nil.
 	Before func(index int) error
 
+	// After is called when an object was mapped, or failed (not nil); once more for
+	// each when the chunk is done again. An error ends Run with it. May be nil.
+	After func(failed *Failure) error
+
 	// MaxOutput is how many bytes the outputs of one object may have, line
 	// breaks included. 0 means what the largest object takes as an output,
 	// which is also the most.
@@ -110,7 +114,7 @@ type quick interface{ quick() }
 // Run maps the objects of body, one a line, except those in skip (in any
 // order), which become failures with their Reason. A failed object is no
 // error of Run. Run returns an error, and then nothing of the chunk counts,
-// only if ctx ended (ctx.Err()), Before refused, skip is out of range, or the
+// only if ctx ended (ctx.Err()), Before or After refused, skip is out of range, or the
 // transform cannot work at all (ErrBroken).
 func Run(ctx context.Context, t Transform, body []byte, skip []chunk.Flaw, o Options) (Output, error) {
 	r := newRun(t, body, o)
@@ -147,10 +151,11 @@ type run struct {
 	late    error // the cause when timeout has passed
 	passed  bool  // it had passed at the end of the last try
 	before  func(int) error
+	after   func(*Failure) error
 }
 
 func newRun(t Transform, body []byte, o Options) *run {
-	r := &run{t: t, body: body, timeout: o.Timeout, before: o.Before, limit: maxOutput, total: maxTotal}
+	r := &run{t: t, body: body, timeout: o.Timeout, before: o.Before, after: o.After, limit: maxOutput, total: maxTotal}
 	r.child, _ = t.(supervised)
 	r.objects = bytes.Count(body, []byte{'\n'})
 	if len(body) > 0 && body[len(body)-1] != '\n' {
@@ -292,12 +297,25 @@ func (r *run) walk(ctx context.Context, out *Output, t *retrace) (again bool, er
 		if r.child != nil && r.child.proven() {
 			t.moveTo(i+1, out)
 		}
+		if r.after != nil {
+			if err := r.after(out.failure(i)); err != nil {
+				return false, err
+			}
+		}
 	}
 	return false, nil
 }
 
 func (o *Output) fail(index int, reason string) {
 	o.Failed = append(o.Failed, Failure{Index: index, Err: shorten(reason, maxReason)})
+}
+
+// failure is that of object index, the last one; nil if it was mapped.
+func (o *Output) failure(index int) *Failure {
+	if n := len(o.Failed); n > 0 && o.Failed[n-1].Index == index {
+		return &o.Failed[n-1]
+	}
+	return nil
 }
 
 // shorten makes text valid UTF-8 of at most limit bytes.

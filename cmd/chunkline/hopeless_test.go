@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRunHopeless: a program that fails at everything, or never answers, ends the job
+// soon, with the cause, unless the job is to go on.
+func TestRunHopeless(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	objects, _ := numbers(1000)
+	in := write(t, filepath.Join(dir, "in"), objects)
+	for name, c := range map[string]struct {
+		what []string
+		want []string
+	}{
+		"fails":         {[]string{"-m", `error("no key")`}, []string{"no key", "--keep-going=true", "chunkline dead list"}},
+		"dies at once":  {[]string{"--exec", "false"}, []string{"ended", "--keep-going=true", "chunkline dead list"}},
+		"never answers": {[]string{"--exec", "sleep 1000", "--timeout", "10ms"}, []string{"3 objects", "no result within 10ms", "--keep-going=true"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out := filepath.Join(t.TempDir(), "out")
+			args := append([]string{"run", "-i", in, "-o", out, "-j", "1"}, c.what...)
+			r := must(t, 1, args...)
+			wantWords(t, r.err.Error(), c.want...)
+			if _, err := os.Stat(out); err == nil {
+				t.Error("there is an output")
+			}
+			if name != "never answers" {
+				dead := must(t, 0, "dead", "list", "-o", out).stdout
+				if n := strings.Count(dead, "\n"); n < 100 || n > 300 {
+					t.Errorf("%d dead letters, want those of a chunk or two", n)
+				}
+			}
+		})
+	}
+	all := must(t, 4, "run", "-i", in, "-o", filepath.Join(dir, "all"), "-m", "error", "--keep-going", "--json").report(t)
+	if all.Dead != 1000 {
+		t.Errorf("%d dead letters with --keep-going, want all 1000", all.Dead)
+	}
+}
+
+// TestMaxDeadSaid: the message of a job with too many dead letters says how many there are.
+func TestMaxDeadSaid(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	objects, _ := numbers(250)
+	in, out := write(t, filepath.Join(dir, "in"), objects), filepath.Join(dir, "out")
+	r := must(t, 1, "run", "-i", in, "-o", out, "-m", "if .n % 10 == 0 then error else . end", "--max-dead", "5", "-j", "1")
+	wantWords(t, r.err.Error(), "--max-dead=5: ", "'chunkline dead list -o "+out+"' lists the ")
+	dead := strings.Count(must(t, 0, "dead", "list", "-o", out).stdout, "\n")
+	wantWords(t, r.err.Error(), fmt.Sprintf("lists the %d dead letters", dead))
+}
