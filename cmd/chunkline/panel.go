@@ -21,7 +21,7 @@ func isInteractive(w io.Writer) bool { return app.IsTerminal(w) && os.Getenv("TE
 type panel struct {
 	w     io.Writer
 	size  func() (width, height int)
-	lines int    // that are drawn
+	drawn []int  // columns of the lines that are drawn
 	last  string // status that is not an error
 }
 
@@ -47,17 +47,18 @@ func (p *panel) draw(text string) error {
 		lines = append(lines[:room-1], fmt.Sprintf("… %d more lines", more))
 	}
 	var out strings.Builder
-	if p.lines > 0 {
-		fmt.Fprintf(&out, "\x1b[%dA", p.lines)
+	rows := len(p.drawn)
+	for _, columns := range p.drawn {
+		rows += wrapped(columns, width)
 	}
-	out.WriteString("\r\x1b[J") // to the left, and clear what is below
+	out.WriteString(up(min(rows, height-1)) + "\r" + clearBelow)
+	p.drawn = p.drawn[:0]
 	for _, line := range lines {
-		if runes := []rune(line); len(runes) > width {
-			line = string(runes[:width])
-		}
-		out.WriteString(line + "\n")
+		runes := []rune(line)
+		runes = runes[:min(len(runes), width)]
+		p.drawn = append(p.drawn, len(runes))
+		out.WriteString(string(runes) + "\n")
 	}
-	p.lines = len(lines)
 	_, err := io.WriteString(p.w, out.String())
 	return err
 }

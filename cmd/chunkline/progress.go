@@ -4,17 +4,19 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
-
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/pipeline"
 )
 
-// lineInterval is how often progress is told where there is no terminal.
-const lineInterval = 10 * time.Second
+// Where there is no terminal progress is told soon, so that it is known that something
+// happens, and then now and then.
+const (
+	firstInterval = time.Second
+	lineInterval  = 10 * time.Second
+)
 
 // showProgress shows how far the job is until ctx ends: a bar on a terminal,
 // else a line now and then.
@@ -23,41 +25,29 @@ func showProgress(ctx context.Context, w *screen, status func() bus.Status) {
 		showLines(ctx, w, status)
 		return
 	}
-	last := line{w}
-	width := min(30, widthOf(last)/3)
-	bar := newBar(last, width)
 	pipeline.Poll(ctx, status, func(s bus.Status) {
-		_ = bar.Set(int(s.Progress * barSteps)) // a terminal that went away is no reason to stop
-		bar.Describe(cut(describe(s), widthOf(last)-width-barFrame))
+		width, _ := w.columns() // each time: a terminal can be resized
+		w.draw(barLine(s.Progress, describe(s), width-1))
 	})
-	last.clear()
+	w.clear()
 }
 
-// barSteps is how fine the bar is; how many objects there are is not known at first.
-const barSteps = 1000
+const (
+	mostBar  = 30 // columns
+	leastBar = 5  // a shorter one says nothing
+)
 
-// newBar makes a bar without colours. It is drawn over itself, never wiped
-// first, so it does not flicker. It is never full: the report follows then.
-func newBar(w io.Writer, width int) *progressbar.ProgressBar {
-	return progressbar.NewOptions(barSteps+1,
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionUseANSICodes(true),
-		progressbar.OptionSetPredictTime(false), // the fetcher knows the rate and the time left
-		progressbar.OptionSetElapsedTime(false),
-		progressbar.OptionShowDescriptionAtLineEnd(), // its length varies; the bar stays where it is
-		progressbar.OptionSetWidth(width),
-	)
-}
-
-// barFrame is what stands around bar and text: percent, brackets and blanks.
-const barFrame = 12
-
-// widthOf is the width of a terminal in columns.
-func widthOf(w interface{ Fd() uintptr }) int {
-	if width, _, err := term.GetSize(int(w.Fd())); err == nil && width > 0 {
-		return width
+// barLine is the share that is done, a bar, and a text, in one line of at most width
+// columns. The text is ASCII. Where there is little room the bar is short, or there is
+// none, and then the text is cut. A job is at 99 % until it is done: the report follows then.
+func barLine(progress float64, text string, width int) string {
+	percent := fmt.Sprintf("%3d %% ", min(99, int(100*progress)))
+	room := width - len(percent) - len("|| ") - len(text)
+	if room = min(room, mostBar, width/3); room >= leastBar {
+		full := min(room, int(progress*float64(room)))
+		percent += "|" + strings.Repeat("#", full) + strings.Repeat(" ", room-full) + "| "
 	}
-	return 80
+	return cut(percent+text, width)
 }
 
 // cut shortens text, which is ASCII, to width: a line that wraps would not be
@@ -65,10 +55,10 @@ func widthOf(w interface{ Fd() uintptr }) int {
 func cut(text string, width int) string { return text[:max(0, min(len(text), width))] }
 
 func showLines(ctx context.Context, w io.Writer, status func() bus.Status) {
-	last := time.Now()
+	begin, next := time.Now(), firstInterval
 	pipeline.Poll(ctx, status, func(s bus.Status) {
-		if now := time.Now(); now.Sub(last) >= lineInterval {
-			last = now
+		if gone := time.Since(begin); gone >= next {
+			next = gone.Truncate(lineInterval) + lineInterval
 			fmt.Fprintln(w, progressLine(s))
 		}
 	})

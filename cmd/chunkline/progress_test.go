@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -23,7 +22,7 @@ func statusOf(saved uint64, progress float64) bus.Status {
 	}
 }
 
-// TestProgressLines: without a terminal there is a line every 10 s, no more.
+// TestProgressLines: without a terminal there is a line soon, and then one every 10 s.
 func TestProgressLines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -35,7 +34,8 @@ func TestProgressLines(t *testing.T) {
 			seconds := uint64(time.Since(begin) / time.Second)
 			return statusOf(seconds, float64(seconds)/100)
 		})
-		want := " 10 % of about 100 objects: 10 objects, 1234/s, 1m30s left, 1 mapper\n" +
+		want := "  1 % of about 100 objects: 1 objects, 1234/s, 1m30s left, 1 mapper\n" +
+			" 10 % of about 100 objects: 10 objects, 1234/s, 1m30s left, 1 mapper\n" +
 			" 20 % of about 100 objects: 20 objects, 1234/s, 1m30s left, 1 mapper\n" +
 			" 30 % of about 100 objects: 30 objects, 1234/s, 1m30s left, 1 mapper\n"
 		if got := out.String(); got != want {
@@ -82,39 +82,68 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-var colour = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+// TestBarLine: in any terminal the bar is one line, with what there is room for.
+func TestBarLine(t *testing.T) {
+	t.Parallel()
+	text := describe(statusOf(123456, 0.5))
+	for width := range 150 {
+		line := barLine(0.5, text, width)
+		if len(line) > max(0, width) || strings.ContainsAny(line, "\n\r") {
+			t.Errorf("%d columns: %q", width, line)
+		}
+		if width >= 60 && !strings.Contains(line, text) {
+			t.Errorf("%d columns, and the text is cut: %q", width, line)
+		}
+		if width >= 6 && !strings.HasPrefix(line, " 50 % ") {
+			t.Errorf("%d columns: %q", width, line)
+		}
+	}
+	for want, got := range map[string]string{
+		" 50 % |###############               | text": barLine(0.5, "text", 100),
+		" 50 % |##   | text":                          barLine(0.5, "text", 18),
+		" 50 % text":                                  barLine(0.5, "text", 17),
+		" 50 % te":                                    barLine(0.5, "text", 8),
+		" 99 % |##########| text":                     barLine(1, "text", 31),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
 
-// TestBar: the bar stays on one line, has no colours (NO_COLOR or not), and
-// gives way to what else is written.
-func TestBar(t *testing.T) {
+// TestScreen: what else is written takes the line of the bar, which is drawn again below;
+// a terminal that became narrower has wrapped it, and nothing of it is left.
+func TestScreen(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	s := &screen{w: &out}
-	last := line{s}
-	bar := newBar(last, 20)
-	if err := bar.Set(500); err != nil {
-		t.Fatal(err)
-	}
-	bar.Describe("half")
-	if got := out.String(); strings.ContainsAny(got, "\n") || colour.MatchString(got) || !strings.Contains(got, "49% |") || !strings.Contains(got, "half") {
-		t.Errorf("bar %q", got)
-	}
-	out.Reset()
-	fmt.Fprintln(s, "a warning")
-	fmt.Fprintln(s, "and more")
-	if got, want := out.String(), wipe+"a warning\nand more\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	out.Reset()
-	last.clear() // there is no bar any more
-	if got := out.String(); got != "" {
-		t.Errorf("wiped a line that is none of the bar's: %q", got)
-	}
-	bar.Describe("again")
-	out.Reset()
-	last.clear()
-	if got := out.String(); got != wipe {
-		t.Errorf("got %q, want %q", got, wipe)
+	width := 80
+	s := &screen{w: &out, size: func() (int, int) { return width, 24 }}
+	bar := strings.Repeat("#", 70)
+	for _, step := range []struct {
+		what  string
+		width int
+		do    func()
+		want  string
+	}{
+		{"text without a bar", 80, func() { fmt.Fprintln(s, "begin") }, "begin\n"},
+		{"nothing to clear", 80, s.clear, ""},
+		{"the first bar", 80, func() { s.draw(bar) }, "\r" + bar + clearBelow},
+		{"over it", 80, func() { s.draw(bar) }, "\r" + bar + clearBelow},
+		{"a line", 80, func() { fmt.Fprintln(s, "a warning") }, "\r" + clearBelow + "a warning\n" + bar},
+		{"a part of a line", 80, func() { fmt.Fprint(s, "a w") }, "\r" + clearBelow + "a w"},
+		{"its rest", 80, func() { fmt.Fprintln(s, "arning") }, "arning\n"},
+		{"the next bar", 80, func() { s.draw(bar) }, "\r" + bar + clearBelow},
+		{"in two rows", 40, func() { s.draw("short") }, "\x1b[1A\rshort" + clearBelow},
+		{"wider", 100, func() { s.draw(bar) }, "\r" + bar + clearBelow},
+		{"a line over four rows", 20, func() { fmt.Fprintln(s, "x") }, "\x1b[3A\r" + clearBelow + "x\n" + bar},
+		{"cleared", 70, s.clear, "\r" + clearBelow},
+		{"cleared again", 70, s.clear, ""},
+	} {
+		out.Reset()
+		width = step.width
+		if step.do(); out.String() != step.want {
+			t.Errorf("%s: %q, want %q", step.what, out.String(), step.want)
+		}
 	}
 }
 
@@ -194,7 +223,7 @@ func TestFd(t *testing.T) {
 	if got := (&screen{w: file}).Fd(); got != file.Fd() {
 		t.Errorf("Fd %d, want %d", got, file.Fd())
 	}
-	if width := widthOf(line{&screen{w: new(bytes.Buffer)}}); width != 80 {
+	if width, _ := (&screen{w: new(bytes.Buffer)}).columns(); width != 80 {
 		t.Errorf("width %d without a terminal, want 80", width)
 	}
 }

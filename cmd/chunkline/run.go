@@ -158,6 +158,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	defer stopTracing()
 	cfg := pipeline.Config{
 		Job: f.job, Fetcher: f.fetcher, Mappers: f.mappers, Tracer: tracer, Listen: f.listen, Token: f.token, HTTP: f.http, HTTPHosts: os.Getenv("HTTP_HOSTS"),
+		Stderr: std.err,
 		Mapper: mapper.Config{
 			Transform: spec.String(), Workers: f.workers, Timeout: f.timeout, Version: spec.Identity(), Name: localMapper, StopTimeout: stopTimeout,
 			EndTimeout: f.what.endTimeout,

@@ -149,7 +149,7 @@ func statusText(s bus.Status) string {
 	if len(s.Mappers)+len(s.Gone) > 0 {
 		fmt.Fprintf(tw, "\nMAPPER\tVERSION\tSTATE\tHOLDS\tOBJECTS/S\tSAVED\tLAST BEAT\n")
 	}
-	for _, m := range s.Mappers {
+	for _, m := range slowFirst(s.Mappers) {
 		state := string(m.State)
 		if m.Slow {
 			state += ", slow"
@@ -167,6 +167,21 @@ func statusText(s bus.Status) string {
 	}
 	_ = tw.Flush() // a strings.Builder takes everything
 	return text.String()
+}
+
+// slowFirst moves the mappers that are slow, or silent, before the others: a panel may have no
+// room for all, and those are looked for.
+func slowFirst(mappers []bus.MapperStatus) []bus.MapperStatus {
+	return slices.SortedStableFunc(slices.Values(mappers), func(a, b bus.MapperStatus) int {
+		return cmp.Compare(trouble(b), trouble(a))
+	})
+}
+
+func trouble(m bus.MapperStatus) int {
+	if m.Slow || m.State == bus.MapperSilent {
+		return 1
+	}
+	return 0
 }
 
 func limited(v bus.VersionStatus) bool { return v.Share < 1 || v.CutOffSeconds != nil }

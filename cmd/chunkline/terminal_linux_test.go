@@ -40,7 +40,7 @@ func TestTerminal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // the bar is drawn once more at the end
 	showProgress(ctx, &screen{w: tty}, func() bus.Status { return statusOf(1, 0.5) })
-	if text, err := reader.ReadString('|'); err != nil || !strings.Contains(text, "49% |") {
+	if text, err := reader.ReadString('|'); err != nil || !strings.Contains(text, " 50 % |") {
 		t.Errorf("drew %q, %v; want a bar", text, err)
 	}
 	t.Setenv("TERM", "dumb")

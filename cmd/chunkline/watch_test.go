@@ -105,25 +105,54 @@ func TestWatchEnds(t *testing.T) {
 func TestPanel(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	height := 4
-	p := &panel{w: &out, size: func() (int, int) { return 6, height }}
+	width, height := 6, 4
+	p := &panel{w: &out, size: func() (int, int) { return width, height }}
 	for _, step := range []struct {
-		height     int
-		text, want string
+		width, height int
+		text, want    string
 	}{
-		{4, "one\n", "\r\x1b[Jone\n"},
-		{4, "a longer line\nü2345678\n", "\x1b[1A\r\x1b[Ja long\nü23456\n"},
-		{4, "1\n2\n3\n4\n5\n", "\x1b[2A\r\x1b[J1\n2\n… 3 mo\n"},
-		{9, "1\n2\n", "\x1b[3A\r\x1b[J1\n2\n"},
+		{6, 4, "one\n", "\r\x1b[Jone\n"},
+		{6, 4, "a longer line\nü2345678\n", "\x1b[1A\r\x1b[Ja long\nü23456\n"},
+		{6, 4, "1\n2\n3\n4\n5\n", "\x1b[2A\r\x1b[J1\n2\n… 3 mo\n"},
+		{6, 9, "1\n2\n", "\x1b[3A\r\x1b[J1\n2\n"},
+		{6, 9, "123456\n2\n", "\x1b[2A\r\x1b[J123456\n2\n"},
+		{2, 9, "1\n", "\x1b[4A\r\x1b[J1\n"},
 	} {
 		out.Reset()
-		height = step.height
+		width, height = step.width, step.height
 		if err := p.draw(step.text); err != nil {
 			t.Fatal(err)
 		}
 		if got := out.String(); got != step.want {
 			t.Errorf("drew %q, want %q", got, step.want)
 		}
+	}
+}
+
+// TestSlowFirst: mappers that are slow or silent are seen first, however many there are.
+func TestSlowFirst(t *testing.T) {
+	t.Parallel()
+	s := statusOf(5, 0.5)
+	s.Mappers = nil
+	for i := range 40 {
+		m := bus.MapperStatus{Mapper: bus.Mapper{Name: fmt.Sprintf("mapper-%d", i)}, State: bus.MapperWorking, Slow: i == 37}
+		if i == 39 {
+			m.State = bus.MapperSilent
+		}
+		s.Mappers = append(s.Mappers, m)
+	}
+	var out bytes.Buffer
+	p := &panel{w: &out, size: func() (int, int) { return 100, 24 }}
+	if err := p.show(s, nil); err != nil {
+		t.Fatal(err)
+	}
+	text, last := out.String(), -1
+	for _, name := range []string{"mapper-37 ", "mapper-39 ", "mapper-0 ", "mapper-1 ", "mapper-2 "} {
+		at := strings.Index(text, name)
+		if at <= last {
+			t.Errorf("%s is at %d, after %d: %s", name, at, last, text)
+		}
+		last = at
 	}
 }
 
@@ -142,8 +171,8 @@ func TestPanelAway(t *testing.T) {
 		if got := out.String(); !strings.Contains(got, "job x: running, 50.0 %") || strings.Contains(got, errGone.Error()) != (i == 1) || strings.Contains(got, "[2J") && strings.Contains(got, "l\x1b") {
 			t.Errorf("step %d drew %q", i, got)
 		}
-		if up := fmt.Sprintf("\x1b[%dA", p.lines); i == 0 && strings.Contains(out.String(), up) {
-			t.Errorf("went up %d lines before anything was drawn", p.lines)
+		if up := fmt.Sprintf("\x1b[%dA", len(p.drawn)); i == 0 && strings.Contains(out.String(), up) {
+			t.Errorf("went up %d lines before anything was drawn", len(p.drawn))
 		}
 	}
 }

@@ -65,10 +65,10 @@ func (m *mapper) state(now time.Time) bus.MapperState {
 	return bus.MapperIdle
 }
 
-// mapperList is what the status says of the mappers, by name.
+// mapperList is what the status says of the mappers, by name in natural order.
 func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
 	here := slices.SortedFunc(maps.Values(d.mappers), func(a, b *mapper) int {
-		if by := strings.Compare(a.Name, b.Name); by != 0 {
+		if by := naturally(a.Name, b.Name); by != 0 {
 			return by
 		}
 		return strings.Compare(a.ID, b.ID)

@@ -91,7 +91,8 @@ type Mapper struct {
 	peers   *peers
 	drill   *drill // nil, but to practise updates
 
-	mute mute // whether the transform has ever answered
+	stderr io.Writer // takes what programs print to standard error; nil: os.Stderr
+	mute   mute      // whether the transform has ever answered
 
 	inProcess bool // jq programs run in this process
 
@@ -135,6 +136,9 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	m.metrics.set.Gather(m.metrics.gather(m))
 	return m, nil
 }
+
+// Stderr makes programs (exec) print their standard error to w. It is called before Run.
+func (m *Mapper) Stderr(w io.Writer) { m.stderr = w }
 
 // Trace makes the mapper trace chunks. It is called before Run.
 func (m *Mapper) Trace(t *trace.Tracer) { m.tracer = t }

@@ -19,7 +19,7 @@ type task struct {
 // make makes the transform of a task for one worker.
 func (m *Mapper) make(t *task) (transform.Transform, error) {
 	spec := t.spec
-	spec.InProcess, spec.EndTimeout = m.inProcess, m.cfg.EndTimeout
+	spec.InProcess, spec.EndTimeout, spec.Stderr = m.inProcess, m.cfg.EndTimeout, m.stderr
 	spec.Warn = func(text string) { m.log.Warn().Str("transform", t.self.Transform).Msg(text) }
 	return spec.New()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -32,6 +33,7 @@ type Config struct {
 	Tracer    *trace.Tracer // nil: off
 	HTTP      string        // host:port of the fetcher's HTTP server; empty: none
 	HTTPHosts string        // names that a request to it may be for, see app.HTTP
+	Stderr    io.Writer     // takes what programs (exec) print to standard error; nil: os.Stderr
 	// Serving, if not nil, is told where that server listens.
 	Serving func(addr string)
 }
@@ -120,6 +122,7 @@ func (p *parts) open(src source.Source, out sink.Sink) error {
 			return err
 		}
 		m.Trace(p.cfg.Tracer)
+		m.Stderr(p.cfg.Stderr)
 		if !p.cfg.Fetcher.KeepGoing {
 			m.StopIfMute()
 		}

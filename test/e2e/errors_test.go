@@ -45,7 +45,7 @@ func TestErrors(t *testing.T) {
 		{"bad chunk size", nil, []string{"run", "-i", source, "-o", out, "-m", ".", "--chunk-size", "0"}, 2, []string{"0"}},
 		{"bad listen", nil, []string{"run", "-i", source, "-o", out, "-m", ".", "--listen", "4222"}, 2, []string{"4222", "host:port"}},
 		{"no nats", nil, []string{"status", "--nats-url", nowhere}, 3, []string{nowhere}},
-		{"bad nats url", nil, []string{"status", "--nats-url", "http://x"}, 2, []string{"NATS_URL", "http://x"}},
+		{"bad nats url", nil, []string{"status", "--nats-url", "http://x"}, 2, []string{"--nats-url", "http://x"}},
 		{"secret stays secret", nil, []string{"status", "--nats-url", "nats://joe:canary@" + strings.TrimPrefix(nowhere, "nats://")}, 3, []string{"nats"}},
 		{"bad nkey file", []string{"NATS_NKEY=" + filepath.Join(dir, "nokey")}, []string{"status"}, 2, []string{"NATS_NKEY", "nokey"}},
 		{"verify nothing", nil, []string{"verify", "-o", filepath.Join(dir, "nothing")}, 2, []string{"nothing"}},
