@@ -2,6 +2,7 @@ package fetcher
 
 import (
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
@@ -62,22 +63,25 @@ func (d *desk) giveUp(page *bus.DeadPage) {
 	why := "the live page and chunkline dead list say why"
 	if page != nil && len(page.Letters) > 0 {
 		text, count := commonest(page.Letters)
-		why = fmt.Sprintf("%d of the last %d with: %s", count, len(page.Letters), text)
+		why = fmt.Sprintf("%d of the last %d with an error such as: %s", count, len(page.Letters), text)
 	}
 	d.fail(fmt.Errorf("%w: %d objects; %s; mend the transform, or go on all the same: %w",
 		ErrHopeless, d.total.Dead, why, app.Setting("KEEP_GOING", "=true")))
 }
 
 // commonest is the error that most letters have, the first of several, and how many have it.
+// Errors that differ in numbers only, as of lines, are one.
 func commonest(letters []bus.DeadLetter) (text string, count int) {
 	counts := map[string]int{}
 	for _, l := range letters {
-		counts[l.Error]++
+		counts[numbers.ReplaceAllString(l.Error, "0")]++
 	}
 	for _, l := range letters {
-		if n := counts[l.Error]; n > count {
+		if n := counts[numbers.ReplaceAllString(l.Error, "0")]; n > count {
 			text, count = l.Error, n
 		}
 	}
 	return text, count
 }
+
+var numbers = regexp.MustCompile(`[0-9]+`)

@@ -47,7 +47,7 @@ func TestHopeless(t *testing.T) {
 			set := func(f *fetcher.Config) { f.KeepGoing = c.keepGoing }
 			runWith(t, 400, set, func(t *testing.T, b *bench) {
 				var total bus.Summary
-				b.letters = []bus.DeadLetter{{Error: "broken"}, {Error: "broken"}}
+				b.letters = []bus.DeadLetter{{Error: "broken at 7"}, {Error: "broken at 12"}}
 				bad := &crew{b: b, mapper: "m1", version: "v1"}
 				other := &crew{b: b, mapper: "m2", version: "v2"}
 				if c.another {
@@ -69,7 +69,7 @@ func TestHopeless(t *testing.T) {
 					if !c.stops || !errors.Is(err, fetcher.ErrHopeless) || app.Code(err) != app.ExitFailed {
 						t.Fatalf("ended with %v", err)
 					}
-					for _, word := range []string{"100 objects", "2 of the last 3 with: broken", "KEEP_GOING=true"} {
+					for _, word := range []string{"100 objects", "2 of the last 3 with an error such as: broken at 7", "KEEP_GOING=true"} {
 						if !strings.Contains(err.Error(), word) {
 							t.Errorf("no %q in %q", word, err)
 						}

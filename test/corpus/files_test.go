@@ -56,7 +56,7 @@ func files() map[string]input {
 			text:    "Dear all,\n\nnot JSON.\n",
 			objects: []object{{"Dear all,", noJSON, "line 1, byte 0"}, {"not JSON.", noJSON, "line 3, byte 11"}}, flags: []string{"--format", "lines"},
 		},
-		"all dead": asLines("\n", slices.Repeat(dead(noJSON, "x"), 250)...).with("--format", "lines"),
+		"all dead": asLines("\n", slices.Repeat(dead(noJSON, "x"), 250)...).with("--format", "lines", "--keep-going"),
 
 		"empty array":          {text: "[]"},
 		"empty array, blanks":  {text: "\ufeff\n [\r\n\t] \n\n"},
