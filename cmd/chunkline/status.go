@@ -47,8 +47,8 @@ func (r *remote) ask(ctx context.Context, verb string, m bus.Message) (bus.Messa
 	if r.url != "" {
 		cfg.URL = r.url
 	}
-	b, err := bus.Connect(cfg, bus.Options{Job: r.job, Role: bus.RoleOperator, Name: app.Hostname(), Log: zerolog.Nop()})
-	if err != nil && r.url != "" { // the URL is that of the flag
+	b, err := bus.Connect(cfg, bus.Options{Job: r.job, Role: bus.RoleOperator, Name: app.Hostname(), Log: zerolog.Nop()}) //nolint:contextcheck // the connection ends with Close, not with a context
+	if err != nil && r.url != "" {                                                                                        // the URL is that of the flag
 		return bus.Message{}, app.Usage("%s", strings.Replace(err.Error(), "NATS_URL=", "--nats-url=", 1))
 	} else if err != nil {
 		return bus.Message{}, app.Usage("%w", err)

@@ -22,7 +22,7 @@ var goText = regexp.MustCompile(`strconv|parsing|time: |invalid (syntax|argument
 var wrongFlags = map[string][]string{
 	"input": {"nowhere"}, "format": {"xml"}, "force": {"perhaps"}, "exec": {"no-such-program"}, "transform": {"nothing"},
 	"from-file": {"nowhere"}, "argjson": {"a"}, "arg": {"a"}, "end-timeout": {"5", "-1s"}, "accept-change": {"2"}, "redo": {"2"},
-	"workers": {"-1", "1025", "many", "99999999999999999999"}, "job": {"a.b"}, "listen": {"nowhere"}, "http": {"nowhere"}, "json": {"2"},
+	"workers": {"-1", "1025", "many", "99999999999999999999"}, "job": {"a.b"}, "listen": {"nowhere"}, "listen-token": {"short"}, "http": {"nowhere"}, "json": {"2"},
 	"log-level": {"loud"}, "timeout": {"5", "-1s"}, "chunk-size": {"0", "10001", "x", "99999999999999999999"}, "chunk-bytes": {"0", "x"},
 	"max-dead": {"-2", "x"}, "max-attempts": {"-1", "x"}, "keep-going": {"2"}, "rate": {"-1", "NaN", "x"}, "speculate": {"2"},
 }
@@ -105,7 +105,7 @@ func TestMisspelt(t *testing.T) {
 		"run --chunksize 3":           "did you mean --chunk-size?",
 		"run --chunk_size=3":          "did you mean --chunk-size?",
 		"run --inptu x":               "did you mean --input?",
-		"run --max-daed 3":            "did you mean --max-dead?",
+		"run --max-dea 3":             "did you mean --max-dead?",
 		"run -workers 3":              "did you mean --workers?",
 		"run --frobnicate":            "there is no flag --frobnicate; see",
 		"run -q":                      "there is no flag -q",

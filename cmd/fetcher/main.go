@@ -44,7 +44,7 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 		return app.WrongSetting("SOURCE", ": %w", err)
 	}
 	defer app.Close(log, "source", src)
-	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleFetcher, Name: app.Hostname(), Log: log})
+	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleFetcher, Name: app.Hostname(), Log: log}) //nolint:contextcheck // the connection ends with Close, not with a context
 	if err != nil {
 		return app.Usage("%w", err)
 	}

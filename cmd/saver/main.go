@@ -35,7 +35,7 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Conf
 	}
 	defer app.Close(log, "sink", out)
 	logRecovery(log, out)
-	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleSaver, Name: app.Hostname(), Log: log})
+	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleSaver, Name: app.Hostname(), Log: log}) //nolint:contextcheck // the connection ends with Close, not with a context
 	if err != nil {
 		return app.Usage("%w", err)
 	}

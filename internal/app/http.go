@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log"
+	"log" //nolint:depguard // http.Server takes no other logger
 	"net"
 	"net/http"
 	"runtime"

@@ -88,7 +88,7 @@ func readLimit(name string) (int64, bool) {
 	if err != nil {
 		return 0, false
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close() // it was only read
 	line, _ := bufio.NewReader(f).ReadString('\n')
 	n, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
 	return n, err == nil && n > 0

@@ -58,7 +58,7 @@ func (t *natsTransport) keep(open func() (*nats.Conn, error), first chan<- error
 		if time.Since(began) >= lasting {
 			wait = reconnectWait
 		}
-		pause := time.NewTimer(wait + rand.N(reconnectSpray)) //nolint:gosec // no secret
+		pause := time.NewTimer(wait + rand.N(reconnectSpray))
 		select {
 		case <-pause.C:
 		case <-t.link.closed:

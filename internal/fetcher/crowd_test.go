@@ -31,7 +31,7 @@ func TestCrowd(t *testing.T) {
 			t.Errorf("%d lines say %q, want %d", n, what, want)
 		}
 	}
-	for _, line := range strings.Split(log, "\n") {
+	for line := range strings.SplitSeq(log, "\n") {
 		if strings.Contains(line, "go to others") && !strings.Contains(line, `"mapper_id":"m3"`) {
 			t.Errorf("a mapper without chunks has lost some: %s", line)
 		}

@@ -77,11 +77,8 @@ func stands(h *bus.HeldBack) bool {
 	if h == nil {
 		return false
 	}
-	switch h.By {
-	case bus.ByStart, bus.ByNATS, bus.BySaverAway, bus.ByFull, bus.ByPause, bus.ByNoMappers, bus.ByTransform:
-		return true
-	}
-	return false
+	standing := []bus.Cause{bus.ByStart, bus.ByNATS, bus.BySaverAway, bus.BySavers, bus.ByFull, bus.ByPause, bus.ByNoMappers, bus.ByTransform}
+	return slices.Contains(standing, h.By)
 }
 
 func withWaiting(workers int) string {

@@ -110,7 +110,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 			}
 			return err
 		}
-		parcel := m.pack(save, time.Now())
+		parcel := m.pack(save, time.Now())     //nolint:contextcheck // a span has its parent in the message
 		got.Chunk.Body, save = nil, bus.Save{} // an outage of the saver keeps results, not what they were made from
 		taken = m.room.becomes(taken, parcel.cost())
 		m.waiting.Add(1)

@@ -57,7 +57,7 @@ func Run(ctx context.Context, cfg Config, src source.Source, out sink.Sink, log 
 	}
 	p := &parts{server: server, cfg: cfg, log: log}
 	defer p.close()
-	if err := p.open(src, out); err != nil {
+	if err := p.open(src, out); err != nil { //nolint:contextcheck // the connection ends with Close, not with a context
 		return bus.Status{}, err
 	}
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))

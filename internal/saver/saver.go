@@ -27,7 +27,7 @@ type Config struct {
 // Validate says which setting is wrong, and what would be right.
 func (c Config) Validate() error {
 	if c.Memory < 0 {
-		return app.Usage("MEMORY_BYTES=%d: use 0 (a quarter of the memory limit) or more", c.Memory)
+		return app.WrongSetting("MEMORY_BYTES", "=%d: use 0 (a quarter of the memory limit) or more", c.Memory)
 	}
 	return nil
 }
