@@ -26,7 +26,7 @@ func main() {
 }
 
 func run(ctx context.Context, common app.Common, nats bus.Config, cfg mapper.Config, log zerolog.Logger) error {
-	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleMapper, Name: app.Hostname(), Log: log})
+	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleMapper, Name: app.Hostname(), Log: log}) //nolint:contextcheck // the connection ends with Close, not with a context
 	if err != nil {
 		return app.Usage("%w", err)
 	}

@@ -15,7 +15,7 @@ func TestMisspelt(t *testing.T) {
 	}
 	for variable, meant := range map[string]string{
 		"TRANSFRM=users":            "TRANSFORM",
-		"TRASNFORM=users":           "TRANSFORM",
+		"NATS_RUL=x":                "NATS_URL",
 		"TRANSFORMS=users":          "TRANSFORM",
 		"TRANSFORN=users":           "TRANSFORM",
 		"NATSURL=x":                 "NATS_URL",
