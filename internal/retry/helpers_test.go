@@ -77,7 +77,7 @@ func (w *world) check(err error) {
 // openSource opens the source; the caller closes it.
 func (w *world) openSource() source.Source {
 	w.Helper()
-	src, err := source.Open(w.path("in.jsonl"), size, chunk.DefaultBytes, nil)
+	src, err := source.OpenWith(source.Options{Format: chunk.Lines, Size: size, Bytes: chunk.DefaultBytes}, w.path("in.jsonl"))
 	w.check(err)
 	return src
 }

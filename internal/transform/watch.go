@@ -14,6 +14,11 @@ const (
 	// first, with room to spare for a busy machine.
 	settleLeast = 2 * time.Millisecond
 
+	// startLeast is how soon the answer follows what a program prints when it
+	// starts. A process that waited as a spare has printed that long before it was
+	// asked, so how long that took says nothing.
+	startLeast = 100 * time.Millisecond
+
 	// settleMost bounds the quiet wait where it follows the longest answer.
 	settleMost = time.Second
 
@@ -103,7 +108,7 @@ func (w *watch) proof() time.Duration { return bounded(w.longest) }
 func (w *watch) settle() time.Duration {
 	wait := w.proof()
 	if w.first { // its line may be one that the program prints when it starts
-		wait = bounded(max(w.longest, w.start))
+		wait = max(startLeast, bounded(max(w.longest, w.start)))
 	}
 	for range w.level - 1 {
 		wait = min(8*wait, settleMost)

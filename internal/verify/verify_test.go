@@ -32,6 +32,12 @@ func TestRight(t *testing.T) {
 			w := newWorld(t, c.lines)
 			w.fill(t, w.results(t, c.dead))
 			got := w.verify(t)
+			for _, m := range got.Made { // all of the same version
+				if len(got.Made) != 1 || m.Chunks != got.Chunks || m.Outputs != got.Outputs || m.Dead != got.Dead {
+					t.Errorf("%+v was made, of %+v", m, got)
+				}
+			}
+			got.Made = nil
 			c.want.OutputFile, c.want.DeadFile = w.sum.Output, w.sum.DeadFile
 			if fmt.Sprint(got) != fmt.Sprint(c.want) || !got.OK() {
 				t.Errorf("got %+v, want %+v", got, c.want)
