@@ -122,7 +122,7 @@ func (w *watch) atEnd() time.Duration {
 	if w.known {
 		return w.proof()
 	}
-	return bounded(max(w.longest, w.start))
+	return max(startLeast, bounded(max(w.longest, w.start)))
 }
 
 func bounded(d time.Duration) time.Duration { return min(max(d, settleLeast), settleMost) }
