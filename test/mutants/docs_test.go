@@ -46,3 +46,20 @@ func TestGuarantees(t *testing.T) {
 		}
 	}
 }
+
+// TestEdits: what each mutant changes is in the product, once. A mutant that no longer
+// fits is found here, not by the lane that takes minutes.
+func TestEdits(t *testing.T) {
+	t.Parallel()
+	for _, m := range all() {
+		for _, e := range m.edits {
+			text, err := os.ReadFile("../../" + e.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(text), e.old); n != 1 {
+				t.Errorf("%s: %s has %d times %q, want it once", m.id, e.file, n, e.old)
+			}
+		}
+	}
+}

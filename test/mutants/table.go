@@ -130,8 +130,20 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestCutOff", nil}},
 		}, {
 			id: "M27", what: "a result that waits for its commit is committed though its version is cut off meanwhile",
-			edits:    []edit{{"internal/sink/commit.go", "\t\t\tcase !ok && r.Term < terms[r.Version]:\n", "\t\t\tcase false && r.Term < terms[r.Version]:\n"}},
+			edits:    []edit{{"internal/sink/commit.go", "\t\t\tcase !ok && r.Term < bound.Terms[r.Version]:\n", "\t\t\tcase false && r.Term < bound.Terms[r.Version]:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
+		}, {
+			id: "M28", what: "results of two transforms are saved under the name of one version",
+			edits:    []edit{{"internal/sink/claim.go", `return bound != "" && r.Transform != "" && bound != r.Transform`, "return false && bound == r.Transform"}},
+			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
+		}, {
+			id: "M29", what: "a mapper with another transform than its version gets work",
+			edits:    []edit{{"internal/fetcher/transforms.go", `return m.of.transform != "" && m.of.transform != m.Transform`, "return false && m.of == nil"}},
+			caughtBy: []lane{{"./internal/fetcher", "TestTransforms", nil}},
+		}, {
+			id: "M30", what: "the output takes the place of a file that is not the job's",
+			edits:    []edit{{"internal/sink/target.go", "case f.o.Force:", "case true:"}},
+			caughtBy: []lane{{"./internal/sink", "TestForeignOutput", nil}},
 		},
 	}
 }
