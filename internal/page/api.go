@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -31,6 +33,7 @@ const (
 type api struct {
 	job    Job
 	token  string
+	log    zerolog.Logger // of what strangers do: a flood of it fills no disk
 	frames frames
 }
 
@@ -113,6 +116,7 @@ func (a *api) control(w http.ResponseWriter, r *http.Request) {
 		return
 	case !bearer || subtle.ConstantTimeCompare([]byte(given), []byte(a.token)) != 1:
 		refuseBody(w)
+		a.log.Warn().Str("client", r.RemoteAddr).Msg("refused an order: its token is not CONTROL_TOKEN")
 		w.Header().Set("WWW-Authenticate", `Bearer realm="chunkline"`)
 		problem(w, http.StatusUnauthorized, errors.New("this is not the fetcher's CONTROL_TOKEN"))
 		return

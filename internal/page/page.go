@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"net/http"
 
+	"github.com/rs/zerolog"
+
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -27,12 +29,12 @@ type Job interface {
 var static embed.FS
 
 // Register adds the page of a job and its API to a server. Whoever has the
-// token may control the job; empty: nobody may.
+// token may control the job; empty: nobody may. A wrong one is logged.
 func Register(server interface {
 	Handle(pattern string, h http.Handler)
-}, job Job, token string,
+}, job Job, token string, log zerolog.Logger,
 ) {
-	a := &api{job: job, token: token, frames: frames{job: job}}
+	a := &api{job: job, token: token, frames: frames{job: job}, log: app.Sampled(log)}
 	assets, err := fs.Sub(static, "static")
 	if err != nil {
 		panic(err) // the name is right, or nothing was ever embedded

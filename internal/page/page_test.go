@@ -1,6 +1,7 @@
 package page
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -77,8 +80,25 @@ const token = "a-good-token"
 
 func serve(j *fakeJob, token string) *http.ServeMux {
 	mux := http.NewServeMux()
-	Register(mux, j, token)
+	Register(mux, j, token, zerolog.Nop())
 	return mux
+}
+
+// TestControl_traces: who tries a wrong token, or none, leaves a line in the log, not
+// one for each try.
+func TestControl_traces(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	mux := http.NewServeMux()
+	Register(mux, new(fakeJob), token, zerolog.New(&log))
+	for range 100 {
+		r := httptest.NewRequest(http.MethodPost, "/api/control", strings.NewReader(`{"action":"pause"}`))
+		r.Header.Set("Authorization", "Bearer guess")
+		mux.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if n := strings.Count(log.String(), "its token is not CONTROL_TOKEN"); n < 1 || n > 10 || strings.Contains(log.String(), "guess") || !strings.Contains(log.String(), "192.0.2.1") {
+		t.Errorf("%d lines of 100 tries: %s", n, log.String())
+	}
 }
 
 // TestAPI: each question has its answer, and each wrong one its error.
@@ -302,7 +322,7 @@ func (emptyJob) Map(context.Context, chunk.ID, chunk.ID, int) (fetcher.Map, erro
 func TestNothingYet(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
-	Register(mux, emptyJob{new(fakeJob)}, token)
+	Register(mux, emptyJob{new(fakeJob)}, token, zerolog.Nop())
 	for _, path := range []string{"/api/status", "/api/versions", "/api/map", "/api/chunks/3", "/api/history", "/api/dead", "/api/shadow", "/api/control"} {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))

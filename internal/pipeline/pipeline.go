@@ -177,7 +177,7 @@ func (p *parts) run(ctx context.Context) error {
 }
 
 func (p *parts) showPage(s *app.Server) {
-	page.Register(s, p.fetcher, p.cfg.Fetcher.ControlToken)
+	page.Register(s, p.fetcher, p.cfg.Fetcher.ControlToken, p.roleLog("fetcher"))
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(s.Addr())
 	}
