@@ -136,6 +136,7 @@ func (t *natsTransport) dialer(of *dialer) *dialer {
 	if of != nil {
 		d.lookup, d.dial = of.lookup, of.dial
 	}
+	t.dials = d
 	d.ctx, t.endDial = context.WithCancel(context.Background())
 	return d
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // logBuffer is a log that a test reads.
@@ -265,5 +266,32 @@ func TestClose_whileStopping(t *testing.T) {
 			}
 		})
 		all.Wait()
+	}
+}
+
+// logLines takes what is logged; a line that nobody waits for is dropped.
+type logLines chan string
+
+func (l logLines) Write(line []byte) (int, error) {
+	select {
+	case l <- string(line):
+	default:
+	}
+	return len(line), nil
+}
+
+// TestConnect_refused: where nothing listens, the log says so, not that nats.go
+// has no servers left to try.
+func TestConnect_refused(t *testing.T) {
+	t.Parallel()
+	log := make(logLines, 1)
+	address := loopback.Address()
+	b, err := bus.Connect(bus.Config{URL: "nats://" + address}, bus.Options{Job: "job", Role: bus.RoleMapper, Log: zerolog.New(log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if line := <-log; !strings.Contains(line, address+": connect: connection refused: is a NATS server running there?") {
+		t.Errorf("the log says %s", line)
 	}
 }

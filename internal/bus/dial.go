@@ -2,10 +2,14 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync/atomic"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 const (
@@ -19,11 +23,32 @@ type dialer struct {
 	ctx    context.Context //nolint:containedctx // nats.go hands none on
 	lookup func(ctx context.Context, host string) ([]string, error)
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	failed atomic.Pointer[error] // why the last attempt failed; nil: it did not
 }
 
-// Dial implements nats.CustomDialer. Of the addresses of a name it tries all,
-// in random order, so that clients spread over servers.
+// Dial implements nats.CustomDialer.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := d.connect(network, address)
+	if err != nil {
+		d.failed.Store(&err)
+		return nil, err
+	}
+	d.failed.Store(nil)
+	return conn, nil
+}
+
+// explain is err with what nats.go keeps to itself: it says that there are no
+// servers where each refused to be connected to.
+func (d *dialer) explain(err error) error {
+	if why := d.failed.Load(); why != nil && errors.Is(err, nats.ErrNoServers) {
+		return fmt.Errorf("%w: is a NATS server running there?", *why)
+	}
+	return err
+}
+
+// connect tries all addresses of a name, in random order, so that clients spread
+// over servers.
+func (d *dialer) connect(network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", address, err)

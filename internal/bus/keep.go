@@ -126,7 +126,7 @@ func (t *natsTransport) resume(nc *nats.Conn) error {
 // disconnected is called when the connection breaks, and each time that making
 // it fails. Answers that were awaited will not come: the subscription was gone.
 func (t *natsTransport) disconnected(_ *nats.Conn, err error) {
-	t.link.down(err)
+	t.link.down(t.dials.explain(err))
 	t.inbox.fail(ErrOffline)
 	t.tell()
 }

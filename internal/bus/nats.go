@@ -48,6 +48,7 @@ type natsTransport struct {
 	maxPayload atomic.Int64
 	wasUp      atomic.Bool
 	broken     chan struct{}      // takes one without waiting: nats.go has closed the latest connection
+	dials      *dialer            // what connects
 	endDial    context.CancelFunc // ends attempts to connect
 	serving    sync.Mutex         // one Listen, stop or new connection at a time changes the subscriptions
 	answering  *nats.Conn         // guarded by serving; has the subscription to answers
