@@ -118,13 +118,23 @@ func (w logWriter) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
+// servingKey finds, in the context of a request, the one with which the server ends.
+type servingKey struct{}
+
+// Ending says whether the server of a request whose context has ended is ending
+// itself, and not only the request: there is time for last words.
+func Ending(r *http.Request) bool {
+	serving, ok := r.Context().Value(servingKey{}).(context.Context)
+	return ok && serving.Err() != nil
+}
+
 // Run serves until ctx ends; requests in work get a second to finish.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	server := &http.Server{
 		Handler: s.hosts.only(s.mux), ReadHeaderTimeout: min(5*time.Second, s.limits.read), ReadTimeout: s.limits.read, WriteTimeout: s.limits.write,
 		IdleTimeout: time.Minute, MaxHeaderBytes: s.limits.header, ErrorLog: log.New(logWriter{s.log}, "", 0),
-		BaseContext: func(net.Listener) context.Context { return ctx }, // so that endless answers end
+		BaseContext: func(net.Listener) context.Context { return context.WithValue(ctx, servingKey{}, ctx) }, // so that endless answers end
 	}
 	group.Go(func() error {
 		if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -12,11 +12,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/app"
 )
 
 const (
 	eventsEvery = time.Second
 	maxViewers  = 200
+	lastWithin  = 200 * time.Millisecond
 	writeWithin = 10 * time.Second // a viewer that does not read is given up
 )
 
@@ -37,6 +40,7 @@ type frames struct {
 	mu     sync.Mutex
 	made   time.Time // guarded by mu
 	events []event   // guarded by mu
+	ended  bool      // guarded by mu; the last events were made
 }
 
 // latest returns the events as they are now.
@@ -52,6 +56,19 @@ func (f *frames) latest(ctx context.Context) []event {
 		f.set("history", h, err)
 	}
 	return slices.Clone(f.events) // the data of an event is never written again
+}
+
+// last returns the events as they are when the server ends. The job has ended by
+// then, or is about to, and may not answer any more.
+func (f *frames) last() []event {
+	ctx, cancel := context.WithTimeout(context.Background(), lastWithin)
+	defer cancel()
+	f.mu.Lock()
+	if !f.ended {
+		f.ended, f.made = true, time.Time{}
+	}
+	f.mu.Unlock()
+	return f.latest(ctx)
 }
 
 // set takes a new value of an event, unless there is none or it says the same.
@@ -74,7 +91,8 @@ func (f *frames) set(name string, v any, err error) {
 	f.events = append(f.events, event{name: name, data: data, version: 1})
 }
 
-// events sends what changes, once a second, until the viewer leaves or the server ends.
+// events sends what changes, once a second, until the viewer leaves, or the server ends
+// and has sent how it ended.
 func (a *api) events(w http.ResponseWriter, r *http.Request) {
 	if a.frames.viewers.Add(1) > maxViewers {
 		a.frames.viewers.Add(-1)
@@ -94,12 +112,9 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sent := map[string]int{}
-	tick := time.NewTicker(eventsEvery)
-	defer tick.Stop()
-	for {
-		latest := a.frames.latest(r.Context())
-		err := send(func(w io.Writer) error {
-			for _, e := range latest {
+	show := func(events []event) error {
+		return send(func(w io.Writer) error {
+			for _, e := range events {
 				if sent[e.name] == e.version {
 					continue
 				}
@@ -110,11 +125,18 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 			}
 			return nil
 		})
-		if err != nil {
+	}
+	tick := time.NewTicker(eventsEvery)
+	defer tick.Stop()
+	for {
+		if show(a.frames.latest(r.Context())) != nil {
 			return // the viewer has left
 		}
 		select {
 		case <-r.Context().Done():
+			if app.Ending(r) {
+				_ = show(a.frames.last()) // whether the viewer gets it or not, this is the end
+			}
 			return
 		case <-tick.C:
 		}

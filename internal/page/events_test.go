@@ -2,6 +2,8 @@ package page
 
 import (
 	"bufio"
+	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -9,6 +11,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
 )
 
 // one is a listener with one connection.
@@ -52,3 +59,49 @@ func TestEvents_last(t *testing.T) {
 		_ = server.Close()
 	})
 }
+
+// TestEvents_end: a viewer gets the state with which the job ends, at once, and then the
+// end of the stream.
+func TestEvents_end(t *testing.T) {
+	t.Parallel()
+	server, err := app.Listen(app.HTTP{Addr: "127.0.0.1:0", Log: zerolog.Nop()}, idle{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	Register(server, new(fakeJob), "", zerolog.Nop())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	response, err := http.Get("http://" + server.Addr() + "/api/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	var seconds []float64 // of each status; the job says another one each time
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		text, ok := strings.CutPrefix(lines.Text(), "data: {\"job\"")
+		if !ok {
+			continue
+		}
+		var s bus.Status
+		if err := json.Unmarshal([]byte("{\"job\""+text), &s); err != nil {
+			t.Fatal(err)
+		}
+		seconds = append(seconds, s.Seconds)
+		cancel()
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if len(seconds) != 2 || seconds[1] <= seconds[0] {
+		t.Errorf("the states have %v seconds, want one and then the last one", seconds)
+	}
+}
+
+// idle is a role that does nothing.
+type idle struct{}
+
+func (idle) Run(context.Context) error { return nil }
+func (idle) Alive() error              { return nil }
+func (idle) Ready() error              { return nil }
