@@ -116,7 +116,13 @@ func join(t *testing.T, cfg bus.Config) (stop func()) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	group := new(errgroup.Group)
-	group.Go(func() error { return m.Run(ctx) })
+	group.Go(func() error {
+		err := m.Run(ctx)
+		if ctx.Err() == nil {
+			panic(fmt.Sprintf("the mapper ended by itself, and the job waits for it: %v", err))
+		}
+		return err
+	})
 	return func() {
 		cancel()
 		if err := group.Wait(); err != nil {

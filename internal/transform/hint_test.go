@@ -5,13 +5,19 @@ package transform
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
 // An error says why, where a person would not find it in a minute.
 func TestExecErrorsNameTheCause(t *testing.T) {
 	t.Parallel()
+	// Under nohup children would ignore the signal, too; a signal that is caught is as usual for them.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	for _, c := range []struct{ name, script, want string }{
 		{"banner", `echo Loading model; while read -r l; do echo "$l"; done`, `the program answered "Loading model", which is not JSON; it is the first line of the process: does it print one when it starts?`},
 		{"several lines of one value", `while read -r l; do echo "{"; echo "}"; done`, "does it print a value over several lines?"},

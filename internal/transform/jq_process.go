@@ -29,6 +29,10 @@ const (
 	// jqStart bounds how long a process may take to start.
 	jqStart = time.Minute
 
+	// jqStarts is how often it is tried: a busy machine may have no room for a
+	// process, or for its threads, at the moment.
+	jqStarts = 3
+
 	// jqAhead is the least timeout with which a process works ahead: its
 	// answers may be held back for a moment (jqFlush), which would count.
 	jqAhead = time.Second

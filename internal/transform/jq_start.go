@@ -30,9 +30,17 @@ func (j *jqProcess) ready(ctx context.Context, memory int) error {
 	if j.child != nil && j.memory != memory {
 		j.retire()
 	}
-	if j.child != nil {
-		return nil
+	for try := 1; j.child == nil; try++ {
+		err := j.start(ctx, memory)
+		if err != nil && (try == jqStarts || ctx.Err() != nil) {
+			return err
+		}
 	}
+	return nil
+}
+
+// start starts a process, and waits until it is ready.
+func (j *jqProcess) start(ctx context.Context, memory int) error {
 	hello := j.hello
 	hello.Memory = memory
 	text, err := json.Marshal(hello)
