@@ -60,8 +60,8 @@ func (f *frames) latest(ctx context.Context) []event {
 
 // last returns the events as they are when the server ends. The job has ended by
 // then, or is about to, and may not answer any more.
-func (f *frames) last() []event {
-	ctx, cancel := context.WithTimeout(context.Background(), lastWithin)
+func (f *frames) last(ended context.Context) []event {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ended), lastWithin)
 	defer cancel()
 	f.mu.Lock()
 	if !f.ended {
@@ -135,7 +135,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			if app.Ending(r) {
-				_ = show(a.frames.last()) // whether the viewer gets it or not, this is the end
+				_ = show(a.frames.last(r.Context())) // whether the viewer gets it or not, this is the end
 			}
 			return
 		case <-tick.C:
