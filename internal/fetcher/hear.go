@@ -13,16 +13,19 @@ import (
 func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 	d.hear(arrived, n.Mapper, n.Plan, n.Holding, nil, false)
 	d.doubtEpoch(n.Plan, n.Epoch)
-	switch m := d.mappers[n.Mapper.ID]; {
+	m := d.mappers[n.Mapper.ID]
+	switch {
 	case m == nil || !m.takes(n.Seq):
 		return // doubled, or so late that nobody waits for the answer
 	case d.state == bus.StateDone:
 		d.f.reply(r, d.word(bus.WorkDone).Encode())
-	case !d.admitTransform(m):
+		return
+	}
+	if why := d.refuse(m, n.Mapper.Transform); why != "" {
 		refusal := d.word(bus.WorkRefused)
-		refusal.Reason, refusal.Transform = m.refused, d.f.cfg.Transform
+		refusal.Reason, refusal.Transform = why, d.f.cfg.Transform
 		d.f.reply(r, refusal.Encode())
-	default:
+	} else {
 		d.waiting.add(ask{request: r, mapper: n.Mapper.ID, seq: n.Seq, until: arrived.Add(n.Wait)})
 	}
 }

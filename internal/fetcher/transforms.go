@@ -29,18 +29,23 @@ func (f *Fetcher) checkTransform() error {
 		"take it out with chunkline redo, or choose another sink", ErrOtherTransform, made, f.cfg.Transform)
 }
 
-// admitTransform says whether a mapper may have chunks, for what it does to objects.
-// If not, refused says why.
-func (d *desk) admitTransform(m *mapper) bool {
+// refuse says why a request of a mapper gets no chunk, for what it does to objects; "": it
+// may get one. The request itself says what its worker does: one that is overtaken by a later
+// one of another worker, which has taken the job's transform meanwhile, is of a worker that
+// has none yet.
+func (d *desk) refuse(m *mapper, asked string) string {
+	if asked != m.Transform {
+		return "the request is of a worker that has not taken the job's transform yet"
+	}
 	before := m.refused
-	m.refused = d.refuseTransform(m)
+	m.refused = d.refusalOf(m)
 	if m.refused != "" && m.refused != before && m.Transform != "" {
 		d.crowd.refuses(d.turned, m)
 	}
-	return m.refused == ""
+	return m.refused
 }
 
-func (d *desk) refuseTransform(m *mapper) string {
+func (d *desk) refusalOf(m *mapper) string {
 	job := d.f.cfg.Transform
 	switch {
 	case m.Transform == "" && job == "":

@@ -67,6 +67,23 @@ func TestTransforms(t *testing.T) {
 	}
 }
 
+// TestTransformOvertaken: the request of a worker that has no transform yet is not
+// answered with a chunk because one of another worker, which has taken the job's
+// meanwhile, has come before it.
+func TestTransformOvertaken(t *testing.T) {
+	runWith(t, 60, func(cfg *fetcher.Config) { cfg.Transform = "jq:.a" }, func(t *testing.T, b *bench) {
+		late, early := next("m1", 1), next("m1", 2)
+		late.Mapper.Transform, early.Mapper.Transform = "", "jq:.a"
+		early.Asking = []uint64{1, 2}
+		if w, ok := got(b.ask(early)); !ok {
+			t.Errorf("no chunk: %s %s", w.Status, w.Reason)
+		}
+		if w, _ := got(b.ask(late)); w.Status != bus.WorkRefused || w.Transform != "jq:.a" {
+			t.Errorf("a worker without a transform got %s", w.Status)
+		}
+	})
+}
+
 // TestTransformOfBefore: a fetcher does not go on with another transform than the
 // one that made what is there, and knows what the versions did.
 func TestTransformOfBefore(t *testing.T) {

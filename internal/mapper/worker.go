@@ -79,6 +79,12 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 		}
 		switch verdict {
 		case haveWork:
+			if task.self.Transform == "" { // a fetcher should not give any; it sees that the chunk is not held
+				m.state.release(got)
+				cancel(nil)
+				pause.wait(asking)
+				continue
+			}
 			failpoint.Hit("mapper.chunk.taken")
 			pause.reset()
 			m.metrics.waited(time.Since(begin))
