@@ -46,7 +46,7 @@ func (c *crew) saved(w bus.Work, dead int) {
 // savedOf is saved with what the sink holds then.
 func (c *crew) savedOf(w bus.Work, dead int, total bus.Summary) {
 	c.b.t.Helper()
-	c.b.summary = total
+	c.b.play(func() { c.b.summary = total })
 	s := bus.Saved{
 		Total: total,
 		Plan:  c.b.Status().Plan, Epoch: c.b.Status().Epoch,

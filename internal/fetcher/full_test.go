@@ -17,7 +17,7 @@ func TestFullSink(t *testing.T) {
 		for id := range uint64(20) { // enough in flight for backup attempts
 			b.ask(b.next("m2", id+1, ids(1, id)...))
 		}
-		b.load = bus.SaverLoad{Full: "sink folder out: no space left for the sink, 12 bytes are free in out"}
+		b.play(func() { b.load = bus.SaverLoad{Full: "sink folder out: no space left for the sink, 12 bytes are free in out"} })
 		seq := uint64(30)
 		hold := func(d time.Duration) {
 			for ; d > 0; d -= 500 * time.Millisecond {
@@ -49,7 +49,7 @@ func TestFullSink(t *testing.T) {
 				t.Errorf("%s is slow", m.Name)
 			}
 		}
-		b.load = bus.SaverLoad{}
+		b.play(func() { b.load = bus.SaverLoad{} })
 		pass(time.Second)
 		if s := b.Status(); s.HeldBack != nil && s.HeldBack.By == bus.ByFull || b.Ready() != nil || len(s.Stragglers) != 0 {
 			t.Errorf("with space again: held back by %+v, ready %v, stragglers %v", s.HeldBack, b.Ready(), s.Stragglers)

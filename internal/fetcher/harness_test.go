@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,7 @@ type bench struct {
 	sink *sim.Sink
 	peer *bus.Bus // saver and mappers
 
+	mu      sync.Mutex // guards what the saver says from here on; see play
 	claimed chunk.Plan
 	load    bus.SaverLoad    // told with the next answers
 	name    bus.SinkID       // likewise
@@ -110,8 +112,17 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
+// play changes what the saver says, between two of its answers.
+func (b *bench) play(change func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change()
+}
+
 // sync plays the saver.
 func (b *bench) sync(r *bus.Request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	q, err := bus.DecodeSync(r.Message)
 	if err != nil {
 		b.t.Errorf("sync: %v", err)

@@ -47,7 +47,7 @@ func TestHopeless(t *testing.T) {
 			set := func(f *fetcher.Config) { f.KeepGoing = c.keepGoing }
 			runWith(t, 400, set, func(t *testing.T, b *bench) {
 				var total bus.Summary
-				b.letters = []bus.DeadLetter{{Error: "broken at 7"}, {Error: "broken at 12"}}
+				b.play(func() { b.letters = []bus.DeadLetter{{Error: "broken at 7"}, {Error: "broken at 12"}} })
 				bad := &crew{b: b, mapper: "m1", version: "v1"}
 				other := &crew{b: b, mapper: "m2", version: "v2"}
 				if c.another {

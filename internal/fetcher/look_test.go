@@ -107,7 +107,7 @@ func TestHeldBack(t *testing.T) {
 		order(t, b, bus.Control{Action: bus.ControlRate})
 		seq := uint64(2)
 		told := func(load bus.SaverLoad) { // with the answer to the next question whether the epoch holds
-			b.load = load
+			b.play(func() { b.load = load })
 			for range 3 {
 				seq++
 				b.beat("m1", seq, nil, 0)

@@ -39,7 +39,7 @@ func TestTwoSavers(t *testing.T) {
 	runAfter(t, 4, func(b *bench) { b.name = sinkA }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		b.beat("m1", 1, nil)
 		wantHeld(t, b, false)
-		b.rival = inTurn()
+		b.play(func() { b.rival = inTurn() })
 		pass(30 * time.Second)
 		wantHeld(t, b, true)
 		answer := b.ask(next("m1", 2))
@@ -51,7 +51,7 @@ func TestTwoSavers(t *testing.T) {
 			}
 		default:
 		}
-		b.rival = nil
+		b.play(func() { b.rival = nil })
 		pass(15 * time.Second)
 		wantHeld(t, b, false)
 		b.wantWork(b.ask(next("m1", 3)), 0)
@@ -62,7 +62,7 @@ func TestTwoSavers(t *testing.T) {
 // with the cause.
 func TestLostVolume(t *testing.T) {
 	runAfter(t, 4, func(b *bench) { b.name = sinkA }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
-		b.rival = func() bool { return true }
+		b.play(func() { b.rival = func() bool { return true } })
 		pass(time.Minute)
 		select {
 		case err := <-b.done:
@@ -83,7 +83,7 @@ func TestTwoSavers_claim(t *testing.T) {
 		if s := b.Status(); s.State != bus.StateStarting {
 			t.Fatalf("state %s, want starting", s.State)
 		}
-		b.rival = nil
+		b.play(func() { b.rival = nil })
 		pass(15 * time.Second)
 		b.wantWork(b.ask(next("m1", 1)), 0)
 	})
