@@ -78,7 +78,7 @@ func printVerdict(c *cobra.Command, r verify.Report, asJSON bool) error {
 			fmt.Fprintln(w, "wrong:", p)
 		}
 		for _, m := range r.Made {
-			if len(r.Made) > 1 {
+			if m.Transform != r.Made[0].Transform || m.Transform != r.Made[len(r.Made)-1].Transform { // not when versions did the same
 				fmt.Fprintf(w, "version %s: %d outputs, %d dead letters of %d chunks, made by %s\n", m.Version, m.Outputs, m.Dead, m.Chunks, cmp.Or(m.Transform, "an unknown transform"))
 			}
 		}
