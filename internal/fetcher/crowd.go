@@ -65,7 +65,7 @@ func (c *crowd) turn(now time.Time) {
 		return
 	}
 	if c.came.unsaid+c.went.unsaid+c.lost.unsaid+c.refused.unsaid > 0 {
-		c.log.Warn().Int("came", c.came.unsaid).Int("went", c.went.unsaid).Int("went_with_chunks", c.lost.unsaid).Int("refused", c.refused.unsaid).
+		c.log.Info().Int("came", c.came.unsaid).Int("went", c.went.unsaid).Int("went_with_chunks", c.lost.unsaid).Int("refused", c.refused.unsaid).
 			Msg("many mappers came, went or got no work within a minute: these had no line of their own")
 	}
 	*c = crowd{log: c.log}
