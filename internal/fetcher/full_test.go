@@ -17,7 +17,9 @@ func TestFullSink(t *testing.T) {
 		for id := range uint64(20) { // enough in flight for backup attempts
 			b.ask(b.next("m2", id+1, ids(1, id)...))
 		}
-		b.play(func() { b.load = bus.SaverLoad{Full: "sink folder out: no space left for the sink, 12 bytes are free in out"} })
+		b.play(func() {
+			b.load = bus.SaverLoad{Full: "sink folder out: no space left for the sink, 12 bytes are free in out"}
+		})
 		seq := uint64(30)
 		hold := func(d time.Duration) {
 			for ; d > 0; d -= 500 * time.Millisecond {
