@@ -50,9 +50,9 @@ const (
 	partSize     = 512 << 10       // most bytes in a part; less where max_payload asks for it
 	minPartSize  = 256             // of parts that are accepted: bounds the bookkeeping
 	partWindow   = 4               // parts under way at a time
-	partPatience = 3 * time.Second // before a part is sent again for the first time; then twice as long
-	maxPatience  = 30 * time.Second
-	partIdle     = 30 * time.Second // what nobody has touched for so long is dropped
+	partPatience = 3 * time.Second  // before a part is sent again for the first time; then twice as long
+	maxPatience  = 6 * time.Second  // so that a part is sent several times before the transfer is idle for partIdle
+	partIdle     = 30 * time.Second // a transfer that no part has touched for so long is dropped
 	maxHeld      = 256 << 20        // bytes in assembly, and bytes kept to be fetched
 	bookkeeping  = 1 << 10          // bytes of a transfer beside body and headers: timer, maps, names
 

@@ -123,6 +123,32 @@ func TestParts_answeredAgain(t *testing.T) {
 	})
 }
 
+// TestParts_lostTogether: a transfer survives that a part is lost several times
+// in a row. The part is sent again before the taker drops the transfer as idle.
+func TestParts_lostTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := bustest.NewMemory(bustest.Options{MaxPayload: 4096})
+		_, stop := echo(t, n.Connect("saver"))
+		defer stop()
+		lost := 0
+		n.SetHook(func(p bustest.Packet) bustest.Fate {
+			if p.Header["Chunkline-Part"] == "put" && lost < 4 {
+				lost++
+				return bustest.Fate{Drop: true}
+			}
+			return bustest.Fate{}
+		})
+		b := bus.New(n.Connect("mapper"), partJob)
+		defer b.Close()
+		body := bytes.Repeat([]byte("0123456789"), 600) // one part beside the first
+		got, err := b.Request(t.Context(), bus.VerbSave, bus.Message{Body: body})
+		if err != nil || !bytes.Equal(got.Body, body) {
+			t.Errorf("got %d bytes, %v", len(got.Body), err)
+		}
+	})
+}
+
 // begun is the first part of a request, or of an answer, of so many bytes.
 func begun(id string, total int) bus.Message {
 	return bus.Message{Body: make([]byte, 100), Header: bus.Header{

@@ -96,11 +96,11 @@ func TestShipped_tls(t *testing.T) {
 	if err := b.WaitOnline(patience(t)); err != nil {
 		t.Error(err)
 	}
-	_, err = nats.Connect(url, nats.UserInfo("mapper", canary), nats.RootCAs(certificate))
+	_, err = nats.Connect(url, nats.UserInfo("mapper", canary), nats.RootCAs(certificate), nats.Timeout(time.Minute))
 	if !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("with a wrong password: %v, want %v", err, nats.ErrAuthorization)
 	}
-	_, err = nats.Connect(url, nats.UserInfo("mapper", passwords[bus.RoleMapper])) // trusts the system's authorities
+	_, err = nats.Connect(url, nats.UserInfo("mapper", passwords[bus.RoleMapper]), nats.Timeout(time.Minute)) // trusts the system's authorities
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); !unknown {
 		t.Errorf("without its authority: %v, want that it is unknown", err)
 	}

@@ -75,7 +75,7 @@ func (n *network) options(role bus.Role) bus.Options {
 	return bus.Options{Job: "suite", Role: role, Name: n.t.Name(), Log: zerolog.Nop()}
 }
 
-// connect makes a bus that is closed with the test.
+// connect returns a connected bus, which is closed when the test ends.
 func (n *network) connect(role bus.Role) *bus.Bus {
 	n.t.Helper()
 	b, err := bus.Connect(bus.Config{URL: n.url}, n.options(role))
@@ -83,5 +83,8 @@ func (n *network) connect(role bus.Role) *bus.Bus {
 		n.t.Fatal(err)
 	}
 	n.t.Cleanup(b.Close)
+	if err := b.WaitOnline(patience(n.t)); err != nil { // Connect itself waits for a second only
+		n.t.Fatal(err)
+	}
 	return b
 }
