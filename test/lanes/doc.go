@@ -13,11 +13,12 @@
 //
 // # What runs beside what
 //
-// A lane either computes or waits. Two lanes that compute run at a time, with
-// the lowest priority, so that they use what the others leave. Beside them run
-// two lanes that wait (for leases to expire, for pods to start), at normal
-// priority, because what they wait for should not come late. The lane that is
-// expected to end last, with the lanes that need it, starts first.
+// A lane either computes or waits. Two lanes that compute run at a time, at a
+// lower priority. Beside them run two lanes that wait (for leases to expire,
+// for pods to start), at normal priority, because what they wait for should
+// not come late. The priority is not the lowest one: a lane that gets hardly
+// any processor time breaks the deadlines of the network that it tests. The
+// lane that is expected to end last, with the lanes that need it, starts first.
 //
 // Each lane has a folder of its own as TMPDIR. Ports come from
 // test/loopback, namespaces and containers are named after what they test.
