@@ -47,9 +47,9 @@ const (
 )
 
 const (
-	partSize     = 512 << 10       // most bytes in a part; less where max_payload asks for it
-	minPartSize  = 256             // of parts that are accepted: bounds the bookkeeping
-	partWindow   = 4               // parts under way at a time
+	partSize     = 512 << 10        // most bytes in a part; less where max_payload asks for it
+	minPartSize  = 256              // of parts that are accepted: bounds the bookkeeping
+	partWindow   = 4                // parts under way at a time
 	partPatience = 3 * time.Second  // before a part is sent again for the first time; then twice as long
 	maxPatience  = 6 * time.Second  // so that a part is sent several times before the transfer is idle for partIdle
 	partIdle     = 30 * time.Second // a transfer that no part has touched for so long is dropped
