@@ -99,7 +99,7 @@ func isIndexFull(err error) bool {
 }
 
 // lock takes the lock that lets one saver, or several readers, into a folder.
-// It is released when the file is closed, also by kill -9.
+// The system releases it when the process ends, also by kill -9.
 func lock(f *os.File, shared bool) error {
 	how := unix.LOCK_EX
 	if shared {
@@ -116,6 +116,16 @@ func lock(f *os.File, shared bool) error {
 			return &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
 		}
 	}
+}
+
+// unlock releases the lock before the file is closed. Closing it is not enough
+// while this process starts a program: until that is there, the new process has
+// the descriptor too, and the lock with it.
+func unlock(f *os.File) error {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
+		return &fs.PathError{Op: "unlock", Path: f.Name(), Err: err}
+	}
+	return nil
 }
 
 // writeFull is WriteAt that never reports less than it should.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -95,7 +94,7 @@ func (ix *index) open(path string, readOnly bool, check func(*os.File) error) er
 				return nil, errors.Join(err, f.Close())
 			}
 			if err := check(f); err != nil {
-				return nil, errors.Join(err, f.Close())
+				return nil, errors.Join(err, unlock(f), f.Close())
 			}
 			ix.file = f
 			return f, nil
@@ -151,10 +150,13 @@ func (ix *index) close() error {
 			return nil
 		}
 		// The mapping, which stays, would keep the lock.
-		return errors.Join(unix.Flock(int(ix.file.Fd()), unix.LOCK_UN), ix.file.Close())
+		return errors.Join(unlock(ix.file), ix.file.Close())
 	}
 	if ix.db == nil {
 		return nil
+	}
+	if ix.db.IsReadOnly() { // bbolt unlocks a file only if it may write to it
+		return errors.Join(unlock(ix.file), ix.db.Close())
 	}
 	return ix.db.Close()
 }
