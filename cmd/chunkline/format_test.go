@@ -58,24 +58,27 @@ func TestRunFormats(t *testing.T) {
 		{inputs: "text", flags: "--format lines", program: ".", code: 4, output: ""},
 		{inputs: "one", flags: "--format csv", program: ".", code: 2, said: "use auto, lines, array or values"},
 	} {
-		out := filepath.Join(dir, fmt.Sprintf("out%d", i))
-		args := []string{"run", "-o", out, "-m", c.program, "--chunk-size", "2"}
-		for input := range strings.FieldsSeq(c.inputs) {
-			args = append(args, "-i", filepath.Join(dir, input))
-		}
-		r := must(t, c.code, append(args, strings.Fields(c.flags)...)...)
-		if c.code == 2 {
-			wantWords(t, r.err.Error(), c.said)
-			continue
-		}
-		wantFile(t, out, c.output)
-		must(t, 0, "verify", "-o", out)
-		verify := []string{"verify", "-o", out}
-		for input := range strings.FieldsSeq(c.inputs) {
-			verify = append(verify, "-i", filepath.Join(dir, input))
-		}
-		must(t, 0, verify...)                                        // as the job read it
-		must(t, c.code, append(args, strings.Fields(c.flags)...)...) // it is done
-		wantWords(t, must(t, 1, append(args, "--format", "values")...).err.Error(), "another plan")
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			out := filepath.Join(dir, fmt.Sprintf("out%d", i))
+			args := []string{"run", "-o", out, "-m", c.program, "--chunk-size", "2"}
+			for input := range strings.FieldsSeq(c.inputs) {
+				args = append(args, "-i", filepath.Join(dir, input))
+			}
+			r := must(t, c.code, append(args, strings.Fields(c.flags)...)...)
+			if c.code == 2 {
+				wantWords(t, r.err.Error(), c.said)
+				return
+			}
+			wantFile(t, out, c.output)
+			must(t, 0, "verify", "-o", out)
+			verify := []string{"verify", "-o", out}
+			for input := range strings.FieldsSeq(c.inputs) {
+				verify = append(verify, "-i", filepath.Join(dir, input))
+			}
+			must(t, 0, verify...)                                        // as the job read it
+			must(t, c.code, append(args, strings.Fields(c.flags)...)...) // it is done
+			wantWords(t, must(t, 1, append(args, "--format", "values")...).err.Error(), "another plan")
+		})
 	}
 }

@@ -135,7 +135,7 @@ func TestRunBudget(t *testing.T) {
 		}
 		fmt.Fprintf(&objects, "{\"id\":%d}\n", id)
 	}
-	for _, program := range []string{`[range(2000000000)] | length`, `def f: [f]; f`, `reduce range(5000000) as $i (1; [.]) | tojson | length`, `"x" * 2000000000`} {
+	for _, program := range []string{`[range(2000000000)] | length`, `def f: [f]; f`} {
 		dir := t.TempDir()
 		in, out := write(t, dir+"/in.jsonl", objects.String()), dir+"/out.jsonl"
 		must(t, 4, "run", "-i", in, "-o", out, "-t", "jq?memory=16MiB:if .id == 157 then "+program+" else .id end")

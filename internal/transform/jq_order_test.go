@@ -68,8 +68,9 @@ func TestJQKeyOrder(t *testing.T) {
 		{`"2020-B" | capture("(?<y>[0-9]+)-(?<b>B)")`, `{"b":"B","y":"2020"}`},
 		{`"xy" | [match("x").captures, (match("x") | keys)]`, `[[],["captures","length","offset","string"]]`},
 	} {
+		tr := mustNewIn(t, `jq:`+c.program, true)
 		for _, object := range objects {
-			out := mustRun(t, mustNew(t, `jq:`+c.program), body(object), nil, Options{})
+			out := mustRun(t, tr, body(object), nil, Options{})
 			if got := strings.TrimSuffix(string(out.Lines), "\n"); got != c.want || len(out.Failed) > 0 {
 				t.Errorf("jq %s on %s:\n%s %v\nwant:\n%s", c.program, object, got, out.Failed, c.want)
 			}

@@ -36,10 +36,18 @@ func body(objects ...string) []byte {
 
 func mustNew(tb testing.TB, spec string) Transform {
 	tb.Helper()
+	return mustNewIn(tb, spec, false)
+}
+
+// mustNewIn runs a jq program in the test's process if here says so. That is
+// much cheaper than a process for each of many programs.
+func mustNewIn(tb testing.TB, spec string, here bool) Transform {
+	tb.Helper()
 	s, err := Parse(spec)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	s.InProcess = here
 	tr, err := s.New()
 	if err != nil {
 		tb.Fatal(err)
