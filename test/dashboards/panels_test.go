@@ -113,7 +113,7 @@ func (d dashboard) queries() map[string]string {
 }
 
 var (
-	selector = regexp.MustCompile(`(?:^|[^:\w])((?:chunkline|gnatsd|process|go)_\w+)(\{[^}]*\})?`)
+	selector = regexp.MustCompile(`(?:^|[^:\w])((?:chunkline|nats|process|go)_\w+)(\{[^}]*\})?`)
 	matcher  = regexp.MustCompile(`(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"`)
 	grouping = regexp.MustCompile(`\b(?:by|on|ignoring|without|group_left|group_right) \(([^)]*)\)`)
 )
