@@ -170,7 +170,7 @@ func sameUsers(t *testing.T, o *server.Options) {
 		t.Fatalf("%d users, want %d as in nats.conf", len(o.Users), len(users))
 	}
 	for i, user := range users {
-		if !slices.Equal(o.Users[i].Permissions.Publish.Allow, user.Permissions.Publish.Allow) ||
+		if o.Users[i].Username != user.Username || !slices.Equal(o.Users[i].Permissions.Publish.Allow, user.Permissions.Publish.Allow) ||
 			!slices.Equal(o.Users[i].Permissions.Subscribe.Allow, user.Permissions.Subscribe.Allow) || o.Users[i].Password != user.Password {
 			t.Errorf("%s is another one than in nats.conf", user.Username)
 		}

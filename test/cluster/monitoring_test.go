@@ -28,7 +28,7 @@ func TestPrometheus(t *testing.T) {
 	l.logs.explained(awayTexts...)
 }
 
-// TestPrometheusOperator: a real operator makes the same of the PodMonitors and
+// TestPrometheusOperator: a real operator makes the same of the monitors and
 // the PrometheusRule, in the middle of a canary; by its figures a release that works,
 // and takes twice as long, is taken back. A Grafana's sidecar finds the dashboards.
 func TestPrometheusOperator(t *testing.T) {
@@ -124,6 +124,7 @@ spec:
   terminationGracePeriodSeconds: 20 # not 600, by which the end of a namespace is planned
   securityContext: {runAsNonRoot: true, runAsUser: 1000, fsGroup: 2000, seccompProfile: {type: RuntimeDefault}}
   podMonitorSelector: {matchLabels: {release: kube-prometheus-stack}}
+  serviceMonitorSelector: {matchLabels: {release: kube-prometheus-stack}}
   ruleSelector: {matchLabels: {release: kube-prometheus-stack}}
 `
 
@@ -150,7 +151,7 @@ func (l *lab) watched(service string, mappers int) {
 		`up{instance="nats-0"} == 1`: 1,
 		`up == 0`:                    0,
 		fmt.Sprintf(`count by (job) (chunkline_build_info{job="%s/chunkline"})`, l.ns): 1,
-		fmt.Sprintf(`gnatsd_varz_connections{job="%s/nats"}`, l.ns):                    1,
+		fmt.Sprintf(`nats_varz_connections{job="%s/nats"}`, l.ns):                      1,
 		`job:chunkline_active:sum > 0`:                                                 1,
 		`rate(chunkline_commit_group_chunks_count[1m]) > 0`:                            1,
 	} {

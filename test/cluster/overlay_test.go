@@ -49,7 +49,7 @@ func TestManifests(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, left)
 		}
 	}
-	if len(manifests) < 22 {
+	if len(manifests) < 23 {
 		t.Errorf("found only %d", len(manifests))
 	}
 }

@@ -36,9 +36,21 @@ type panel struct {
 	Type, Title, Description string
 	GridPos                  struct{ X, Y, W, H int }
 	Datasource               source
-	FieldConfig              struct{ Defaults struct{ Unit string } }
+	FieldConfig              struct{ Defaults defaults }
 	Targets                  []target
 	Panels                   []json.RawMessage // of a row that is folded
+}
+
+// Defaults are how the fields of a panel are shown.
+type defaults struct {
+	Unit, NoValue string
+	Color         struct{ Mode, FixedColor string }
+	Mappings      []mapping
+}
+
+type mapping struct {
+	Type    string
+	Options json.RawMessage
 }
 
 type source struct{ Type, UID string }

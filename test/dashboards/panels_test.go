@@ -66,9 +66,41 @@ func TestPanels(t *testing.T) {
 			if len(p.Targets) == 0 {
 				complain("it asks for nothing")
 			}
+			p.incident(complain)
 		}
 	}
 }
+
+// units are those of Grafana that the panels use, besides suffix:TEXT.
+var units = []string{"none", "percent", "percentunit", "s", "dtdurations", "bytes", "Bps"}
+
+// incident: a panel does not look good when what it shows is gone.
+func (p panel) incident(complain func(string)) {
+	d := p.FieldConfig.Defaults
+	if !slices.Contains(units, d.Unit) && !strings.HasPrefix(d.Unit, "suffix:") {
+		complain("Grafana has no unit " + d.Unit)
+	}
+	for _, q := range p.Targets {
+		if strings.HasSuffix(q.Expr, "vector(0)") && strings.HasPrefix(q.LegendFormat, "{{") {
+			complain("vector(0) has no labels for the legend: give it one by label_replace")
+		}
+		if p.Type == "stat" && !q.Instant {
+			complain("over a range it shows the last value of a process that is gone")
+		}
+	}
+	if p.Type != "stat" || !slices.ContainsFunc(p.Targets, func(q target) bool { return !always.MatchString(q.Expr) }) {
+		return
+	}
+	missing := slices.ContainsFunc(d.Mappings, func(m mapping) bool {
+		return m.Type == "special" && strings.Contains(string(m.Options), `"match": "null+nan"`) && strings.Contains(string(m.Options), `"text": "`+d.NoValue+`"`)
+	})
+	if d.NoValue == "" || !missing && d.Color.FixedColor != "text" {
+		complain("it needs a noValue, and a mapping of null+nan to it in a colour that is not that of a good value")
+	}
+}
+
+// always has a result.
+var always = regexp.MustCompile(`or vector\(-?\d\)$`)
 
 func sentence(text string) bool { return len(text) > 10 && strings.HasSuffix(text, ".") }
 
@@ -113,7 +145,7 @@ func (d dashboard) queries() map[string]string {
 }
 
 var (
-	selector = regexp.MustCompile(`(?:^|[^:\w])((?:chunkline|gnatsd|process|go)_\w+)(\{[^}]*\})?`)
+	selector = regexp.MustCompile(`(?:^|[^:\w])((?:chunkline|nats|process|go)_\w+)(\{[^}]*\})?`)
 	matcher  = regexp.MustCompile(`(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"`)
 	grouping = regexp.MustCompile(`\b(?:by|on|ignoring|without|group_left|group_right) \(([^)]*)\)`)
 )
