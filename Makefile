@@ -8,10 +8,11 @@ VULN    := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 .DEFAULT_GOAL := help
 KUSTOMIZE := $(GO) run sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+ROLES := fetcher mapper saver chunkline
 # Each commit draws histories that no commit before it has tried; SEED=N repeats those of another one.
 DRAWN = $(or $(SEED),$(shell printf %d 0x$$(git rev-parse --short=8 HEAD 2>/dev/null || echo 1)))
 
-.PHONY: help build images manifests test race lint fmt vuln bench fuzz demo prove-all sim crash power chaos mutants endurance browser cluster
+.PHONY: help build images push images-drill manifests test race lint fmt vuln bench fuzz demo prove-all sim crash power chaos mutants endurance browser cluster
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,9 +20,25 @@ help: ## list the targets
 build: ## build the four programs into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
+# The version that docker-compose.yaml and deploy/ ask for.
+images push images-drill: VERSION = $(shell sed -n 's/^CHUNKLINE_VERSION=//p' .env)
+
 images: ## build the four images, chunkline/ROLE:VERSION (needs Docker with BuildKit)
-	for role in fetcher mapper saver chunkline; do \
+	for role in $(ROLES); do \
 		docker build --target $$role --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t chunkline/$$role:$(VERSION) . || exit 1; \
+	done
+
+push: ## push the images to REGISTRY as chunkline-ROLE:VERSION, and let deploy/ use them
+	@test -n "$(REGISTRY)" || { echo "push: name the registry: make push REGISTRY=registry.example.com/team"; exit 1; }
+	for role in $(ROLES); do \
+		docker tag chunkline/$$role:$(VERSION) $(REGISTRY)/chunkline-$$role:$(VERSION) && docker push $(REGISTRY)/chunkline-$$role:$(VERSION) || exit 1; \
+	done
+	sed -i.before -E 's|(name: chunkline/([a-z]+)), newName: [^,]+, newTag: [^}]+|\1, newName: $(REGISTRY)/chunkline-\2, newTag: $(VERSION)|' deploy/images/kustomization.yaml
+	rm deploy/images/kustomization.yaml.before
+
+images-drill: ## build chunkline/mapper:v1 to v5 from chunkline/mapper:VERSION, releases to practise updates with: docs/updates.md
+	for release in v1 v2 v3 v4 v5; do \
+		printf 'FROM chunkline/mapper:$(VERSION)\nENV DRILL=%s\n' $$release | docker build -q -t chunkline/mapper:$$release - || exit 1; \
 	done
 
 manifests: ## write deploy/plain (for kubectl apply -f) and the PrometheusRule anew, made of the kustomizations and of the rules

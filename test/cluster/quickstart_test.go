@@ -1,0 +1,68 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// TestQuickstart: the manifest on one page does its job of 100,000 objects as
+// it is, in a namespace like any other.
+func TestQuickstart(t *testing.T) {
+	parallel(t, 300, 120)
+	const objects = 100_000
+	l := emptyLab(t)
+	l.kubectl("label", "namespace", l.ns, "pod-security.kubernetes.io/enforce=baseline", "--overwrite")
+	l.kubectl("apply", "--validate=strict", "-f", "../../deploy/quickstart.yaml")
+	for _, name := range []string{"nats", "saver", "fetcher", "mapper"} {
+		l.up("deployment/" + name)
+	}
+	var s bus.Status
+	l.until("the job to be done", func() bool {
+		pod := l.kubectl("get", "pods", "-l", "app=fetcher", "-o", "jsonpath={.items[0].metadata.name}")
+		err := look(t.Context(), fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:3541/proxy/api/status", l.ns, pod), &s)
+		return err == nil && s.State == bus.StateDone
+	})
+	if s.Objects.Saved != objects || len(s.Mappers) != 10 {
+		t.Errorf("%d objects saved by %d mappers, want %d by 10", s.Objects.Saved, len(s.Mappers), objects)
+	}
+	l.kubectl("scale", "deployment/saver", "--replicas=0") // a folder is open once
+	l.kubectl("wait", "--for=delete", "pod", "-l", "app=saver", "--timeout=120s")
+	l.kubectlWith(quickVerify, "apply", "-f", "-")
+	l.until("verify to end", func() bool {
+		return l.kubectl("get", "job/verify", "-o", "jsonpath={.status.succeeded}{.status.failed}") == "1"
+	})
+	want := fmt.Sprintf("%d objects in %d chunks: %d outputs, 0 dead letters, 0 problems\n", objects, objects/100, objects)
+	if got := l.kubectl("logs", "job/verify", "-c", "verify"); got != want {
+		t.Errorf("verify: got %q, want %q", got, want)
+	}
+	l.logs.explained(append(awayTexts, "the NATS server asks for no credentials")...)
+}
+
+const quickVerify = `
+apiVersion: batch/v1
+kind: Job
+metadata: {name: verify}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      securityContext: {fsGroup: 65532}
+      initContainers:
+        - name: source
+          image: chunkline/chunkline:0.1.0
+          args: [generate, users, -n, "100000", -o, /source/users.jsonl]
+          volumeMounts: [{name: source, mountPath: /source}]
+      containers:
+        - name: verify
+          image: chunkline/chunkline:0.1.0
+          args: [verify, -o, /data, -i, /source/users.jsonl]
+          volumeMounts: [{name: source, mountPath: /source}, {name: data, mountPath: /data}]
+      volumes:
+        - {name: source, emptyDir: {}}
+        - {name: data, persistentVolumeClaim: {claimName: data}}
+`
