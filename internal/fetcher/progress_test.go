@@ -2,6 +2,8 @@ package fetcher_test
 
 import (
 	"encoding/json"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -92,6 +94,45 @@ func TestProgressLog_noSaver(t *testing.T) {
 		pass(time.Second)
 		b.wantProgress("after 60 s", progressLine{Message: "no progress", State: "starting", WaitsFor: "waiting for the saver, and none is here: start one with the same JOB"})
 	})
+}
+
+// TestProgressLog_docs: docs/operations.md shows lines that have the fields of those that are logged, in their order.
+func TestProgressLog_docs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := func(b *bench) { b.logsProgress = true }
+	runAfter(t, 4, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
+		m := &crew{b: b, mapper: "m3"}
+		pass(8 * time.Second)
+		first, _ := got(m.ask())
+		m.savedOf(first, 0, bus.Summary{Chunks: 1, Objects: 2, Outputs: 2})
+		pass(2 * time.Minute)
+		for _, message := range []string{"progress", "no progress"} {
+			shown, logged := fieldsOf(string(text), message), fieldsOf(b.log.String(), message)
+			for _, common := range []string{"version", "job", "role", "time"} { // the program adds them
+				shown = slices.DeleteFunc(shown, func(f string) bool { return f == common })
+			}
+			if len(logged) == 0 || !slices.Equal(shown, logged) {
+				t.Errorf("%q: docs/operations.md shows the fields %q, and %q are logged", message, shown, logged)
+			}
+		}
+	})
+}
+
+// fieldsOf is the fields of the first line of a text that is a log's and has this message.
+func fieldsOf(text, message string) (fields []string) {
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, `{"level"`) || !strings.Contains(line, `"message":"`+message+`"`) {
+			continue
+		}
+		for _, field := range regexp.MustCompile(`[{,]"(\w+)":`).FindAllStringSubmatch(line, -1) {
+			fields = append(fields, field[1])
+		}
+		return fields
+	}
+	return nil
 }
 
 // TestProgressLog_off: without LogProgress there are no lines, for the program shows the progress itself.
