@@ -84,7 +84,7 @@ func (f *Fetcher) Trace(t *trace.Tracer) { f.tracer = t }
 // ErrTooManyDead, ErrCancelled. A done job with dead letters ends with
 // app.ErrDeadLetters, one that ctx ended before it was done with ErrUnfinished.
 func (f *Fetcher) Run(ctx context.Context) error {
-	defer f.startProgress()()
+	defer f.startProgress(ctx)()
 	stopTelling, err := f.tell()
 	if err != nil {
 		return err

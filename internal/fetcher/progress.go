@@ -20,13 +20,13 @@ const (
 // programs that do not show the progress in another way.
 func (f *Fetcher) LogProgress() { f.logsProgress = true }
 
-// startProgress logs the progress until stop is called, which waits for the last line.
+// startProgress logs the progress until ctx ends or stop is called, which waits for the last line.
 // The logger is the one from before the claim, because the claim replaces f.log.
-func (f *Fetcher) startProgress() (stop func()) {
+func (f *Fetcher) startProgress(ctx context.Context) (stop func()) {
 	if !f.logsProgress {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	lines := progressLog{log: f.log, last: time.Now()}
 	go func() {

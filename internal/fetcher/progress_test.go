@@ -88,7 +88,7 @@ func TestProgressLog(t *testing.T) {
 // TestProgressLog_noSaver: a fetcher that no saver answers says so once a minute.
 func TestProgressLog_noSaver(t *testing.T) {
 	before := func(b *bench) { b.logsProgress, b.noSaver = true, true }
-	runAfter(t, 4, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
+	runAfter(t, 4, before, func(*fetcher.Config) {}, func(_ *testing.T, b *bench) {
 		pass(58 * time.Second)
 		b.wantProgress("after 59 s")
 		pass(time.Second)
