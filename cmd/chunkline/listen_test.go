@@ -66,13 +66,13 @@ func TestListen(t *testing.T) {
 	wantWords(t, firstLine(t, &remote{job: "run", url: url}, false), "job run: running, 0.0 %", "waiting for mappers")
 	wantWords(t, firstLine(t, &remote{job: "run", url: url}, true), `"state":"running"`)
 	wantWords(t, firstLine(t, &remote{job: "other", url: url}, false), `no fetcher runs job "other"`)
-	must(t, 0, "control", "pause", "--job", "run", "--nats-url", url)
+	wantWords(t, must(t, 0, "control", "pause", "--job", "run", "--nats-url", url).stdout, "job run: paused")
 	eventually(t, "pause", func() bool {
 		return strings.Contains(chunkline(t, "status", "--job", "run", "--nats-url", url).stdout, "running, paused")
 	})
 	wantWords(t, chunkline(t, "status", "--job", "run", "--nats-url", url, "--json").stdout, `"paused": true`)
-	must(t, 0, "control", "resume", "--job", "run", "--nats-url", url)
-	must(t, 0, "control", "rate", "1e6", "--job", "run", "--nats-url", url)
+	wantWords(t, must(t, 0, "control", "resume", "--job", "run", "--nats-url", url).stdout, "job run: resumed\n")
+	wantWords(t, must(t, 0, "control", "rate", "1e6", "--job", "run", "--nats-url", url).stdout, "job run: the rate is at most 1000000 objects a second now\n")
 	wantWords(t, must(t, 3, "status", "--job", "other", "--nats-url", "nats://joe:canary@"+nats).err.Error(), `no fetcher runs job "other" at nats://`+nats)
 
 	stop := join(t, bus.Config{URL: url})

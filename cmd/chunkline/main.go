@@ -34,7 +34,7 @@ func command() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          needsCommand,
 	}
-	root.AddCommand(runCommand(), demoCommand(), generateCommand(), statusCommand(), controlCommand(), verifyCommand(), deadCommand(), redoCommand())
+	root.AddCommand(runCommand(), demoCommand(), generateCommand(), statusCommand(), controlCommand(), verifyCommand(), deadCommand(), redoCommand(), exportCommand())
 	root.SetFlagErrorFunc(flagError)
 	wrap(root)
 	return root

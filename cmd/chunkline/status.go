@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -186,14 +185,6 @@ func trouble(m bus.MapperStatus) int {
 
 func limited(v bus.VersionStatus) bool { return v.Share < 1 || v.CutOffSeconds != nil }
 
-func shareOf(text string) (float64, error) {
-	share, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(share >= 0 && share <= 1) {
-		return 0, app.Usage("share %q: use a number from 0 (none of the chunks) to 1 (all)", text)
-	}
-	return share, nil
-}
-
 // limitOf says in words what a version may have.
 func limitOf(v bus.VersionStatus) string {
 	switch {
@@ -205,56 +196,4 @@ func limitOf(v bus.VersionStatus) string {
 		return fmt.Sprintf("%g %% of the chunks", 100*v.Share)
 	}
 	return "none"
-}
-
-func controlCommand() *cobra.Command {
-	var r remote
-	group := &cobra.Command{Use: "control", Short: "Pause, resume or cancel a job, set its rate, or limit a version of mappers", RunE: needsCommand}
-	add := func(use, short string, args cobra.PositionalArgs, order func([]string) (bus.Control, error)) {
-		c := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
-			control, err := order(args)
-			if err != nil {
-				return err
-			}
-			reply, err := r.ask(c.Context(), bus.VerbControl, control.Encode())
-			if err != nil {
-				return err
-			}
-			answer, err := bus.DecodeControlAnswer(reply)
-			switch {
-			case err != nil:
-				return fmt.Errorf("read answer: %w", err)
-			case !answer.OK:
-				return fmt.Errorf("fetcher refused: %s", answer.Reason)
-			}
-			return nil
-		}}
-		r.add(c)
-		group.AddCommand(c)
-	}
-	plain := func(a bus.ControlAction) func([]string) (bus.Control, error) {
-		return func([]string) (bus.Control, error) { return bus.Control{Action: a}, nil }
-	}
-	add("pause", "Hand out no more chunks until resume", cobra.NoArgs, plain(bus.ControlPause))
-	add("resume", "Hand out chunks again", cobra.NoArgs, plain(bus.ControlResume))
-	add("cancel", "End the job; what is saved stays", cobra.NoArgs, plain(bus.ControlCancel))
-	add("rate OBJECTS", "Hand out at most so many objects a second; 0: no limit", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
-		rate, err := strconv.ParseFloat(args[0], 64)
-		if err != nil || !(rate >= 0) {
-			return bus.Control{}, app.Usage("rate %q: use a number of objects a second, 0 or more", args[0])
-		}
-		return bus.Control{Action: bus.ControlRate, Rate: rate}, nil
-	})
-	add("shadow VERSION SHARE", "Give a version of mappers copies of this share of the saved chunks, and nothing else, to compare what it makes; 0 ends it", cobra.ExactArgs(2), func(args []string) (bus.Control, error) {
-		share, err := shareOf(args[1])
-		return bus.Control{Action: bus.ControlShadow, Version: args[0], Share: share}, err
-	})
-	add("share VERSION SHARE", "Give a version of mappers at most this share of the chunks, 0 (none) to 1 (no limit)", cobra.ExactArgs(2), func(args []string) (bus.Control, error) {
-		share, err := shareOf(args[1])
-		return bus.Control{Action: bus.ControlShare, Version: args[0], Share: share}, err
-	})
-	add("allow VERSION", "Let a version that was cut off have chunks again", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
-		return bus.Control{Action: bus.ControlAllow, Version: args[0]}, nil
-	})
-	return group
 }

@@ -59,5 +59,6 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 		return err
 	}
 	f.Trace(tracer)
+	f.LogProgress()
 	return app.RunRole(ctx, common.HTTP(log), f, func(s *app.Server) { page.Register(s, f, cfg.ControlToken, log) })
 }

@@ -48,7 +48,11 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Conf
 	s := saver.New(b, out, log)
 	s.Trace(tracer)
 	s.Memory(cfg.Memory)
-	return app.RunRole(ctx, common.HTTP(log), s, nil)
+	return app.RunRole(ctx, common.HTTP(log), s, func(server *app.Server) {
+		if folder, ok := out.(*sink.Folder); ok {
+			(&saver.Downloads{From: folder, Token: cfg.Token}).Register(server)
+		}
+	})
 }
 
 // logRecovery says what opening a folder had to put right after a crash.

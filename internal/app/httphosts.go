@@ -60,3 +60,11 @@ func (h hosts) only(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// FromHere says whether a request comes from this machine, or through a tunnel that ends
+// here such as that of kubectl port-forward. One for a stranger's name does not count: a browser
+// on this machine would send it for the stranger's page.
+func FromHere(r *http.Request) bool {
+	name := bare(r.Host)
+	return isLoopback(bare(r.RemoteAddr)) && (isLoopback(name) || net.ParseIP(name) != nil)
+}

@@ -56,8 +56,8 @@ func (c Config) Validate() error {
 		return app.WrongSetting("ON_DONE", "=%q: use stay or exit", c.OnDone)
 	case c.FinishWithin < 0:
 		return app.WrongSetting("FINISH_WITHIN", "=%s: use a duration of 0 (no target) or more", c.FinishWithin)
-	case c.ControlToken != "" && !isToken(c.ControlToken):
-		return app.WrongSetting("CONTROL_TOKEN", " (not shown): use at least %d printable ASCII characters without blanks, or leave it empty", minToken)
+	case c.ControlToken != "" && !app.IsToken(c.ControlToken):
+		return app.WrongSetting("CONTROL_TOKEN", " (not shown): use at least %d printable ASCII characters without blanks, or leave it empty", app.MinToken)
 	case !isShare(c.BreakAt) || c.BreakAt == 1:
 		return app.WrongSetting("BREAK_AT", "=%g: use 0 (never) or a share below 1", c.BreakAt)
 	case c.BreakFor < 0 || c.BreakAt > 0 && c.BreakFor == 0:
@@ -66,18 +66,6 @@ func (c Config) Validate() error {
 		return app.WrongSetting("MAX_DEAD", "=%d: use -1 (no limit) or more", c.MaxDead)
 	}
 	return nil
-}
-
-const minToken = 8
-
-// isToken says whether a token can travel in a header, and is not short.
-func isToken(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return len(s) >= minToken
 }
 
 // Errors that end a job. Each says what a person can do.

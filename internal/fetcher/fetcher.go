@@ -51,6 +51,8 @@ type Fetcher struct {
 	tracer  *trace.Tracer // nil: off
 	pulse   app.Pulse     // the desk turns
 	serving atomic.Bool
+
+	logsProgress bool // see LogProgress
 }
 
 // New makes a fetcher. It does not own the bus or the source.
@@ -82,6 +84,7 @@ func (f *Fetcher) Trace(t *trace.Tracer) { f.tracer = t }
 // ErrTooManyDead, ErrCancelled. A done job with dead letters ends with
 // app.ErrDeadLetters, one that ctx ended before it was done with ErrUnfinished.
 func (f *Fetcher) Run(ctx context.Context) error {
+	defer f.startProgress(ctx)()
 	stopTelling, err := f.tell()
 	if err != nil {
 		return err

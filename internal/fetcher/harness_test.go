@@ -43,8 +43,29 @@ type bench struct {
 	summary bus.Summary      // told with the next answers
 	letters []bus.DeadLetter // dead letters after a first one
 	*fetcher.Fetcher
-	done chan error
-	log  bytes.Buffer // read it after done
+	logsProgress bool
+	progress     int // lines of it that the test has looked at
+	noSaver      bool
+	done         chan error
+	log          logBuffer
+}
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+func (l *logBuffer) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // run runs a fetcher in a bubble, over so many objects in chunks of two.
@@ -78,11 +99,11 @@ func runAfter(t *testing.T, objects int, before func(*bench), set func(*fetcher.
 		defer own.Close()
 		defer peer.Close()
 		b.peer = bus.New(peer, job)
-		stop, err := b.peer.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{
-			{Verb: bus.VerbSync, Handle: b.sync},
-			{Verb: bus.VerbMapper("m1"), Handle: b.obey},
-			{Verb: bus.VerbMapper("m2"), Handle: b.obey},
-		}})
+		endpoints := []bus.Endpoint{{Verb: bus.VerbMapper("m1"), Handle: b.obey}, {Verb: bus.VerbMapper("m2"), Handle: b.obey}}
+		if !b.noSaver {
+			endpoints = append(endpoints, bus.Endpoint{Verb: bus.VerbSync, Handle: b.sync})
+		}
+		stop, err := b.peer.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: endpoints})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,9 +115,12 @@ func runAfter(t *testing.T, objects int, before func(*bench), set func(*fetcher.
 		defer src.Close()
 		cfg := fetcher.Config{ChunkSize: 2, ChunkBytes: 1 << 20, MaxAttempts: 10, OnDone: "exit", MaxDead: -1}
 		set(&cfg)
-		b.Fetcher, err = fetcher.New(cfg, bus.New(own, job), src, zerolog.New(zerolog.SyncWriter(&b.log)))
+		b.Fetcher, err = fetcher.New(cfg, bus.New(own, job), src, zerolog.New(&b.log))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if b.logsProgress {
+			b.LogProgress()
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { b.done <- b.Run(ctx); close(b.done) }()

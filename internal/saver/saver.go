@@ -22,12 +22,16 @@ import (
 type Config struct {
 	Sink   string `envconfig:"SINK" default:"./out" desc:"where results go: a folder (PATH or folder:PATH)"`
 	Memory int64  `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of results that are held at a time, beyond which mappers are told to come again; 0: a quarter of the memory limit"`
+	Token  string `envconfig:"RESULT_TOKEN" desc:"who sends it may download the result from HTTP_ADDR (chunkline export), 8 or more printable characters without blanks; empty: only clients on this machine may, as through kubectl port-forward"`
 }
 
 // Validate says which setting is wrong, and what would be right.
 func (c Config) Validate() error {
-	if c.Memory < 0 {
+	switch {
+	case c.Memory < 0:
 		return app.WrongSetting("MEMORY_BYTES", "=%d: use 0 (a quarter of the memory limit) or more", c.Memory)
+	case c.Token != "" && !app.IsToken(c.Token):
+		return app.WrongSetting("RESULT_TOKEN", " (not shown): use at least %d printable ASCII characters without blanks, or leave it empty", app.MinToken)
 	}
 	return nil
 }

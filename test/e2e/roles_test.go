@@ -23,7 +23,7 @@ func newJob(t *testing.T, n int) *proc.Job {
 }
 
 // TestAwayNATS: the roles wait for NATS, say so once, are alive but not ready
-// meanwhile, and go on when it is there.
+// meanwhile, and go on when it is there. The saver gives away the result when it is done.
 func TestAwayNATS(t *testing.T) {
 	t.Parallel()
 	const away = "NATS is away"
@@ -41,8 +41,16 @@ func TestAwayNATS(t *testing.T) {
 		p.AwaitCode("/readyz", http.StatusServiceUnavailable)
 		p.AwaitCode("/version", http.StatusOK)
 	}
+	saver.AwaitCode("/output", http.StatusConflict)
 	j.Server("nats-server", address)
 	fetcher.Await("job done")
+	result := filepath.Join(t.TempDir(), "result.jsonl")
+	if _, stderr, code := proc.Run(t, nil, "chunkline", "export", "--from", "http://"+saver.Address(), "-o", result); code != 0 {
+		t.Errorf("export ends with %d: %s", code, stderr)
+	}
+	if got, err := os.ReadFile(result); err != nil || strings.Count(string(got), "\n") != 1000 {
+		t.Errorf("%d lines were exported (%v), want 1000", strings.Count(string(got), "\n"), err)
+	}
 	for _, p := range roles {
 		p.AwaitCode("/readyz", http.StatusOK)
 		p.AwaitCode("/metrics", http.StatusOK)

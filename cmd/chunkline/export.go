@@ -1,0 +1,288 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/saver"
+)
+
+// exportTimeout is how long a saver may send nothing.
+const exportTimeout = 30 * time.Second
+
+// export is a download of a job's result from its saver.
+type export struct {
+	from, output string
+	dead, force  bool
+	token        string
+}
+
+func exportCommand() *cobra.Command {
+	var e export
+	c := &cobra.Command{
+		Use:   "export --from URL -o FILE",
+		Short: "Download the result of a job that runs elsewhere",
+		Long: "export downloads the ordered outputs of a finished job, or its dead letters, from the HTTP port of its saver.\n\n" +
+			"FILE appears when it is complete and its checksum is the saver's. Until then the bytes are in FILE.part-CHECKSUM. If the\n" +
+			"connection breaks, run the same command again: it goes on where it was. A file that is there already is replaced with --force only.\n\n" +
+			"The saver answers clients on its own machine, as through kubectl port-forward. Others need its RESULT_TOKEN, which\n" +
+			"export reads from the variable of that name.",
+		Example: "  kubectl port-forward pod/saver-0 3541 &\n  chunkline export --from http://localhost:3541 -o result.jsonl\n" +
+			"  chunkline export --from http://localhost:3541 -o dead.jsonl --dead",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			size, err := e.run(c.Context())
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s has all %d bytes, and the saver's checksum\n", e.output, size)
+			return err
+		},
+	}
+	c.Flags().StringVar(&e.from, "from", "", "URL of the saver's HTTP port (required)")
+	c.Flags().StringVarP(&e.output, "output", "o", "", "file for the result (required)")
+	c.Flags().BoolVar(&e.dead, "dead", false, "download the dead letters; without any the file is empty")
+	c.Flags().BoolVar(&e.force, "force", false, "replace FILE if it is there")
+	e.token = os.Getenv("RESULT_TOKEN")
+	return c
+}
+
+// laid is what the saver says of its file.
+type laid struct {
+	etag, sum string
+	bytes     int64
+}
+
+// run downloads the file, or what is missing of it, and says how long it is.
+func (e *export) run(ctx context.Context) (int64, error) {
+	address, err := e.address()
+	if err != nil {
+		return 0, err
+	}
+	want, err := e.look(ctx, address)
+	if err != nil {
+		return 0, err
+	}
+	if done, err := e.isThere(want); done || err != nil {
+		return want.bytes, err
+	}
+	part := e.output + ".part-" + want.sum
+	if err := e.fill(ctx, address, part, want); err != nil {
+		return 0, err
+	}
+	if _, err := e.isThere(want); err != nil { // somebody may have put a file there meanwhile
+		return 0, err
+	}
+	if err := os.Rename(part, e.output); err != nil {
+		return 0, fmt.Errorf("put the result in its place: %w", err)
+	}
+	return want.bytes, syncFolder(filepath.Dir(e.output))
+}
+
+func (e *export) address() (string, error) {
+	if e.output == "" {
+		return "", app.Usage("--output is not set: name the file for the result")
+	}
+	from, err := url.Parse(e.from)
+	switch {
+	case e.from == "":
+		return "", app.Usage("--from is not set: give the URL of the saver's HTTP port, as http://localhost:3541")
+	case err != nil || from.Host == "" || from.Scheme != "http" && from.Scheme != "https":
+		return "", app.Usage("--from=%q: use a URL such as http://localhost:3541", e.from)
+	}
+	path := saver.OutputPath
+	if e.dead {
+		path = saver.DeadLettersPath
+	}
+	return from.JoinPath(path).String(), nil
+}
+
+// look asks how long the file is, and for its checksum.
+func (e *export) look(ctx context.Context, address string) (laid, error) {
+	ctx, cancel := context.WithTimeout(ctx, exportTimeout)
+	defer cancel()
+	answer, err := e.ask(ctx, address, http.Header{"Range": {"bytes=0-0"}}) // not HEAD: a refusal has a sentence
+	if err != nil {
+		return laid{}, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	bytes := answer.ContentLength // of an empty file, which has no range
+	if answer.StatusCode == http.StatusPartialContent {
+		_, total, _ := strings.Cut(answer.Header.Get("Content-Range"), "/")
+		if bytes, err = strconv.ParseInt(total, 10, 64); err != nil {
+			return laid{}, fmt.Errorf("read answer of %s: Content-Range %q", address, answer.Header.Get("Content-Range"))
+		}
+	}
+	etag := answer.Header.Get("ETag")
+	sum, ok := strings.CutPrefix(strings.Trim(etag, `"`), "xxh64-")
+	if _, err := strconv.ParseUint(sum, 16, 64); !ok || err != nil || len(sum) != 16 || bytes < 0 {
+		return laid{}, fmt.Errorf("%s is no result of a saver: it has the ETag %q", address, etag)
+	}
+	return laid{etag: etag, sum: sum, bytes: bytes}, nil
+}
+
+// ask sends a request, and makes an error of an answer that is none.
+func (e *export) ask(ctx context.Context, address string, header http.Header) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return nil, app.Usage("--from=%q: %w", e.from, err)
+	}
+	request.Header = header
+	request.Header.Set("Accept-Encoding", "identity")
+	if e.token != "" {
+		request.Header.Set("Authorization", "Bearer "+e.token)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, app.WithCode(app.ExitUnreachable, fmt.Errorf("ask the saver: %w", err))
+	}
+	switch answer.StatusCode {
+	case http.StatusOK, http.StatusPartialContent:
+		return answer, nil
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode == http.StatusNotFound {
+		return nil, fmt.Errorf("there is no result at %s: is it the HTTP port of a saver?", address)
+	}
+	var said struct {
+		Error string `json:"error"`
+	}
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 4096)) // what came of it is told
+	_ = json.Unmarshal(text, &said)
+	return nil, fmt.Errorf("the saver refused: %s", printable(cmp.Or(said.Error, strings.TrimSpace(string(text)), answer.Status)))
+}
+
+// isThere says whether the result is there already, and refuses to replace another file.
+func (e *export) isThere(want laid) (bool, error) {
+	info, err := os.Stat(e.output)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for an earlier result: %w", err)
+	case !info.Mode().IsRegular():
+		return false, app.Usage("--output=%s is not a file", e.output)
+	case info.Size() == want.bytes:
+		if sum, err := sumOf(e.output); err != nil || sum == want.sum {
+			return err == nil, err
+		}
+	}
+	if !e.force {
+		return false, app.Usage("%s exists, and is not this result: choose another --output, or replace it with --force", e.output)
+	}
+	return false, nil
+}
+
+func sumOf(path string) (string, error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("open an earlier result: %w", err)
+	}
+	defer func() { _ = in.Close() }() // it was only read
+	sum := xxhash.New()
+	if _, err := io.Copy(sum, in); err != nil {
+		return "", fmt.Errorf("read an earlier result: %w", err)
+	}
+	return sumText(sum), nil
+}
+
+// fill downloads what part does not have yet, makes it durable, and compares its checksum.
+func (e *export) fill(ctx context.Context, address, part string, want laid) (err error) {
+	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644) //nolint:gosec // the umask decides who else may read results
+	if err != nil {
+		return fmt.Errorf("open file for the download: %w", err)
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	sum := xxhash.New()
+	have, err := io.Copy(sum, out)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", part, err)
+	}
+	if have > want.bytes {
+		return fmt.Errorf("%s has %d bytes, and the result only %d: remove it", part, have, want.bytes)
+	}
+	if have < want.bytes {
+		if err := e.download(ctx, address, have, want, io.MultiWriter(out, sum)); err != nil {
+			return err
+		}
+	}
+	if got := sumText(sum); got != want.sum {
+		return fmt.Errorf("what came has the checksum %s, not %s: remove %s, and try again; if that repeats, the file was changed after the saver wrote it", got, want.sum, part)
+	}
+	if err := out.Sync(); err != nil {
+		return fmt.Errorf("sync download: %w", err)
+	}
+	return nil
+}
+
+// download writes the bytes from have on to w.
+func (e *export) download(ctx context.Context, address string, have int64, want laid, w io.Writer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(exportTimeout, func() { cancel(fmt.Errorf("nothing came for %s", exportTimeout)) })
+	defer silence.Stop()
+	header, status := http.Header{}, http.StatusOK
+	if have > 0 {
+		header, status = http.Header{"Range": {fmt.Sprintf("bytes=%d-", have)}, "If-Range": {want.etag}}, http.StatusPartialContent
+	}
+	answer, err := e.ask(ctx, address, header)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != status || answer.Header.Get("ETag") != want.etag {
+		return errors.New("the result has changed meanwhile: run the same command again")
+	}
+	n, err := io.Copy(w, tapped{answer.Body, func() { silence.Reset(exportTimeout) }})
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case err == nil && have+n != want.bytes:
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return app.WithCode(app.ExitUnreachable, fmt.Errorf("download result: it ended after %d of %d bytes: %w; run the same command again, and it goes on there", have+n, want.bytes, err))
+	}
+	return nil
+}
+
+// tapped is a reader that calls tap for each read.
+type tapped struct {
+	io.Reader
+	tap func()
+}
+
+func (t tapped) Read(b []byte) (int, error) {
+	t.tap()
+	return t.Reader.Read(b) //nolint:wrapcheck // io.EOF must stay what it is
+}
+
+func sumText(sum *xxhash.Digest) string { return fmt.Sprintf("%016x", sum.Sum64()) }
+
+// syncFolder makes a new name in a folder durable.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	return nil
+}

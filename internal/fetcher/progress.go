@@ -1,0 +1,83 @@
+package fetcher
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+const (
+	progressInterval = 10 * time.Second // between lines while the job moves
+	standingInterval = time.Minute      // between lines while it does not
+)
+
+// LogProgress makes the fetcher log how far the job is. It is called before Run, by
+// programs that do not show the progress in another way.
+func (f *Fetcher) LogProgress() { f.logsProgress = true }
+
+// startProgress logs the progress until ctx ends or stop is called, which waits for the last line.
+// The logger is the one from before the claim, because the claim replaces f.log.
+func (f *Fetcher) startProgress(ctx context.Context) (stop func()) {
+	if !f.logsProgress {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	lines := progressLog{log: f.log, last: time.Now()}
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(progressInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				lines.turn(time.Now(), f.Status())
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// progressLog decides when a line is due: each time objects were saved, and now and
+// then when none were.
+type progressLog struct {
+	log  zerolog.Logger
+	last time.Time // of the last line
+	said uint64    // objects that the last line said were saved
+}
+
+func (p *progressLog) turn(now time.Time, s bus.Status) {
+	stands := s.Objects.Saved == p.said
+	switch {
+	case s.State == bus.StateDone || s.State == bus.StateFailed || s.State == bus.StateCancelled: // the end has its own line
+		return
+	case stands && now.Sub(p.last) < standingInterval:
+		return
+	}
+	p.last, p.said = now, s.Objects.Saved
+	line := p.log.Info().Str("state", string(s.State)).Uint64("objects", s.Objects.Saved).Uint64("dead", s.Objects.Dead).
+		Float64("percent", math.Floor(1000*s.Progress)/10).Float64("rate", math.Round(10*s.Rate)/10).Int("mappers", len(s.Mappers))
+	if s.ETASeconds != nil {
+		line = line.Stringer("left", time.Duration(*s.ETASeconds*float64(time.Second)).Round(time.Second))
+	}
+	if stands {
+		line.Str("waits_for", waitsFor(s)).Msg("no progress")
+		return
+	}
+	line.Msg("progress")
+}
+
+// waitsFor is the status's own reason, or what is in work when nothing holds the job back.
+func waitsFor(s bus.Status) string {
+	if s.HeldBack != nil {
+		return s.HeldBack.Text
+	}
+	return fmt.Sprintf("%d chunks in flight, and none of them is saved yet", s.Chunks.InFlight)
+}
