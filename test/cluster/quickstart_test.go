@@ -3,10 +3,18 @@
 package cluster
 
 import (
+	"bufio"
+	"bytes"
+	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // TestQuickstart: the manifest on one page does its job of 100,000 objects as
@@ -29,6 +37,9 @@ func TestQuickstart(t *testing.T) {
 	if s.Objects.Saved != objects || len(s.Mappers) != 10 {
 		t.Errorf("%d objects saved by %d mappers, want %d by 10", s.Objects.Saved, len(s.Mappers), objects)
 	}
+	if lines := l.export("deployment/saver"); lines != objects {
+		t.Errorf("%d lines were exported, want %d", lines, objects)
+	}
 	l.kubectl("scale", "deployment/saver", "--replicas=0") // a folder is open once
 	l.kubectl("wait", "--for=delete", "pod", "-l", "app=saver", "--timeout=120s")
 	l.kubectlWith(quickVerify, "apply", "-f", "-")
@@ -40,6 +51,38 @@ func TestQuickstart(t *testing.T) {
 		t.Errorf("verify: got %q, want %q", got, want)
 	}
 	l.logs.explained(append(awayTexts, "the NATS server asks for no credentials")...)
+}
+
+// export downloads the result through a port-forward, as docs/operations.md
+// says, and returns how many lines it has.
+func (l *lab) export(saver string) (lines int) {
+	l.t.Helper()
+	address := loopback.Address()
+	_, port, _ := strings.Cut(address, ":")
+	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
+	defer cancel()
+	forward := exec.CommandContext(ctx, "kubectl", "--namespace", l.ns, "port-forward", saver, port+":3541")
+	said, err := forward.StdoutPipe()
+	if err == nil {
+		err = forward.Start()
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer func() { cancel(); _ = forward.Wait() }() // it is killed
+	if _, err := bufio.NewReader(said).ReadString('\n'); err != nil { // it says where it listens
+		l.t.Fatalf("port-forward %s: %v", saver, err)
+	}
+	file := filepath.Join(l.t.TempDir(), "result.jsonl")
+	out, err := exec.CommandContext(ctx, "go", "run", "../../cmd/chunkline", "export", "--from", "http://"+address, "-o", file).CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("export: %v\n%s", err, out)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return bytes.Count(text, []byte("\n"))
 }
 
 const quickVerify = `
