@@ -25,11 +25,11 @@ func CheckDescriptors(workers, each int) error {
 func checkDescriptors(limit uint64, workers, each int) error {
 	need := ownDescriptors + workers*each
 	switch {
-	case each == 0, limit == 0, limit >= uint64(need): //nolint:gosec // it is positive
+	case each == 0, limit == 0, limit >= uint64(need):
 		return nil
-	case limit >= uint64(ownDescriptors+each): //nolint:gosec // it is positive
+	case limit >= uint64(ownDescriptors+each):
 		return WrongSetting("WORKERS", "=%d: they need %d open files, and this process may have %d: use at most %d, or raise the limit (ulimit -n %d)",
-			workers, need, limit, (int(limit)-ownDescriptors)/each, need) //nolint:gosec // it is less than need
+			workers, need, limit, (int(limit)-ownDescriptors)/each, need)
 	}
 	return Usage("a worker needs %d open files, and this process may have %d: raise the limit (ulimit -n %d)", ownDescriptors+each, limit, need)
 }
