@@ -93,8 +93,8 @@ chaos: ## real processes killed, stopped and cut off for FOR=5m, NATS frozen for
 mutants: ## break the product on purpose, and demand red
 	$(GO) run ./test/mutants
 
-endurance: ## OBJECTS=10000000 with a fault in 1 % of the chunks; memory, descriptors and goroutines are to stay flat
-	$(GO) test -tags endurance -count=1 -timeout 5h -v ./test/endurance -objects $(or $(OBJECTS),10000000) -rate $(or $(RATE),28000)
+endurance: ## OBJECTS=10000000 with a fault in 1 % of the chunks: memory, descriptors and goroutines stay flat; jobs within the memory limits of deploy/, which need root (RUN=TestFlat: without them)
+	$(GO) test -tags endurance -count=1 -timeout 5h -v ./test/endurance -run '$(or $(RUN),.)' -objects $(or $(OBJECTS),10000000) -rate $(or $(RATE),28000)
 
 browser: ## the live page in headless Chromium; AXE names axe-core's axe.min.js: see test/browser/doc.go
 	$(GO) test $(GOTESTFLAGS) -tags browser -count=1 -timeout 20m ./test/browser

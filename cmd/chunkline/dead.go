@@ -72,6 +72,9 @@ func deadRetryCommand() *cobra.Command {
 			if workers < 1 || workers > maxWorkers {
 				return app.Usage("--workers=%d: use 1 to %d", workers, maxWorkers)
 			}
+			if err := app.CheckDescriptors(workers, spec.Descriptors()); err != nil {
+				return err
+			}
 			if timeout < 0 {
 				return app.Usage("--timeout=%s: use 0 (no limit) or more", timeout)
 			}

@@ -98,6 +98,9 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if err := app.CheckDescriptors(f.workers, spec.Descriptors()); err != nil {
+		return err
+	}
 	log, err := app.NewLogger(std.err, app.Common{Job: f.job, LogLevel: f.logLevel, LogFormat: cmp.Or(os.Getenv("LOG_FORMAT"), "console")}, "")
 	if err != nil {
 		return err

@@ -35,6 +35,14 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 	if cfg.Source == "" { // stdin by default would be a job of nothing, and done, in a container
 		return app.WrongSetting("SOURCE", " is not set: name the files to read, or - for stdin")
 	}
+	return app.Serve(ctx, common.HTTP(log), func(ctx context.Context, s *app.Startup) error {
+		return open(ctx, s, common, nats, cfg, log)
+	})
+}
+
+// open opens the source, connects and runs the fetcher.
+func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus.Config, cfg fetcher.Config, log zerolog.Logger) error {
+	startup.Doing("opening the source")
 	format, err := chunk.ParseFormat(cfg.Format)
 	if err != nil {
 		return app.WrongSetting("FORMAT", ": %w", err)
@@ -44,6 +52,7 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 		return app.WrongSetting("SOURCE", ": %w", err)
 	}
 	defer app.Close(log, "source", src)
+	startup.Doing("connecting to NATS")
 	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleFetcher, Name: app.Hostname(), Log: log}) //nolint:contextcheck // the connection ends with Close, not with a context
 	if err != nil {
 		return app.Usage("%w", err)
@@ -60,5 +69,5 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 	}
 	f.Trace(tracer)
 	f.LogProgress()
-	return app.RunRole(ctx, common.HTTP(log), f, func(s *app.Server) { page.Register(s, f, cfg.ControlToken, log) })
+	return startup.Run(ctx, f, func(s *app.Server) { page.Register(s, f, cfg.ControlToken, log) })
 }

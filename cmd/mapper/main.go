@@ -26,6 +26,14 @@ func main() {
 }
 
 func run(ctx context.Context, common app.Common, nats bus.Config, cfg mapper.Config, log zerolog.Logger) error {
+	return app.Serve(ctx, common.HTTP(log), func(ctx context.Context, s *app.Startup) error {
+		return open(ctx, s, common, nats, cfg, log)
+	})
+}
+
+// open connects and runs the mapper.
+func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus.Config, cfg mapper.Config, log zerolog.Logger) error {
+	startup.Doing("connecting to NATS")
 	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleMapper, Name: app.Hostname(), Log: log}) //nolint:contextcheck // the connection ends with Close, not with a context
 	if err != nil {
 		return app.Usage("%w", err)
@@ -41,5 +49,5 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg mapper.Con
 		return err
 	}
 	m.Trace(tracer)
-	return app.RunRole(ctx, common.HTTP(log), m, nil)
+	return startup.Run(ctx, m, nil)
 }

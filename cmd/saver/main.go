@@ -29,12 +29,21 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Conf
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	return app.Serve(ctx, common.HTTP(log), func(ctx context.Context, s *app.Startup) error {
+		return open(ctx, s, common, nats, cfg, log)
+	})
+}
+
+// open opens the sink, connects and runs the saver.
+func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus.Config, cfg saver.Config, log zerolog.Logger) error {
+	startup.Doing("opening the sink")
 	out, err := sink.Open(cfg.Sink, common.Job, sink.Options{})
 	if err != nil {
 		return saver.SinkError("SINK", err)
 	}
 	defer app.Close(log, "sink", out)
 	logRecovery(log, out)
+	startup.Doing("connecting to NATS")
 	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleSaver, Name: app.Hostname(), Log: log}) //nolint:contextcheck // the connection ends with Close, not with a context
 	if err != nil {
 		return app.Usage("%w", err)
@@ -48,7 +57,7 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Conf
 	s := saver.New(b, out, log)
 	s.Trace(tracer)
 	s.Memory(cfg.Memory)
-	return app.RunRole(ctx, common.HTTP(log), s, func(server *app.Server) {
+	return startup.Run(ctx, s, func(server *app.Server) {
 		if folder, ok := out.(*sink.Folder); ok {
 			(&saver.Downloads{From: folder, Token: cfg.Token}).Register(server)
 		}

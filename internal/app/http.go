@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,7 +48,7 @@ type Server struct {
 	limits   limits
 	slots    chan struct{} // requests in work
 	log      zerolog.Logger
-	role     Role
+	role     atomic.Pointer[Role]
 	listener net.Listener
 	mux      *http.ServeMux
 	registry *prometheus.Registry
@@ -67,7 +68,7 @@ func Listen(at HTTP, role Role) (*Server, error) {
 
 func newServer(at HTTP, listener net.Listener, role Role, l limits) *Server {
 	s := &Server{
-		role: role, listener: &crowded{Listener: listener, most: l.connections}, mux: http.NewServeMux(), registry: prometheus.NewRegistry(),
+		listener: &crowded{Listener: listener, most: l.connections}, mux: http.NewServeMux(), registry: prometheus.NewRegistry(),
 		hosts: hostsOf(at.Addr, at.Hosts), limits: l, slots: make(chan struct{}, l.answers), log: Sampled(at.Log),
 	}
 	s.registry.MustRegister(
@@ -75,16 +76,22 @@ func newServer(at HTTP, listener net.Listener, role Role, l limits) *Server {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		buildInfo(),
 	)
-	if c, ok := role.(prometheus.Collector); ok {
-		s.registry.MustRegister(c)
-	}
+	s.take(role)
 	s.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	s.mux.HandleFunc("GET /healthz", check(role.Alive))
-	s.mux.HandleFunc("GET /readyz", check(role.Ready))
+	s.mux.HandleFunc("GET /healthz", check(func() error { return (*s.role.Load()).Alive() }))
+	s.mux.HandleFunc("GET /readyz", check(func() error { return (*s.role.Load()).Ready() }))
 	s.mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		WriteJSON(w, http.StatusOK, map[string]string{"version": Version(), "go": runtime.Version()})
 	})
 	return s
+}
+
+// take answers for role from now on.
+func (s *Server) take(role Role) {
+	if c, ok := role.(prometheus.Collector); ok {
+		s.registry.MustRegister(c)
+	}
+	s.role.Store(&role)
 }
 
 func buildInfo() *metrics.Set {
@@ -151,29 +158,6 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	return group.Wait()
-}
-
-// RunRole runs role, and beside it the HTTP server when it has an address. It
-// returns when role does.
-func RunRole(ctx context.Context, at HTTP, role Role, extra func(*Server)) error {
-	if at.Addr == "" {
-		return role.Run(ctx)
-	}
-	server, err := Listen(at, role)
-	if err != nil {
-		return err
-	}
-	if extra != nil {
-		extra(server)
-	}
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // probes answer while the role drains
-	defer stop()
-	roleCtx, stopRole := context.WithCancel(ctx)
-	defer stopRole()
-	group := new(errgroup.Group)
-	group.Go(func() error { defer stop(); return role.Run(roleCtx) })
-	group.Go(func() error { defer stopRole(); return server.Run(serving) })
 	return group.Wait()
 }
 

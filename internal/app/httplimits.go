@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -30,15 +29,6 @@ func usualLimits() limits {
 // connectionsOf is how many connections a server takes of so many descriptors.
 func connectionsOf(descriptors uint64) int {
 	return int(max(leastConnections, min(mostConnections, descriptors/descriptorsPart)))
-}
-
-// descriptors is how many files and connections this process may have open.
-func descriptors() uint64 {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return 0
-	}
-	return limit.Cur
 }
 
 // A crowded listener has a bounded number of connections. The oldest gives way to a new

@@ -31,7 +31,7 @@ func New(t Transport, job string) *Bus { return NewWithID(t, job, newID()) }
 // NewWithID is New with an ID that the caller chooses, which must be unique:
 // for simulations that happen the same way twice.
 func NewWithID(t Transport, job, id string) *Bus {
-	return &Bus{t: t, job: job, id: id, receiving: budget{limit: maxHeld}, requests: maxHeld, answers: maxHeld, routes: routes{log: zerolog.Nop()}}
+	return &Bus{t: t, job: job, id: id, receiving: budget{limit: maxHeld}, requests: maxHeld, answers: maxHeld, routes: routes{log: zerolog.Nop(), measure: make(chan struct{}, 1)}}
 }
 
 // Bound sets how many bytes of requests in parts, until they are answered, and how many of
@@ -74,18 +74,18 @@ func (b *Bus) request(ctx context.Context, verb string, m Message) (Message, err
 	if m, err = m.stamped(); err != nil {
 		return Message{}, err
 	}
-	m = b.tellLimit(m)
-	limit, err := b.limitTo(ctx, verb, subject, m.Size())
+	limit, losses, err := b.limitTo(ctx, verb, subject)
 	if err != nil {
 		return Message{}, err
 	}
+	m = tell(m, limit)
 	var answer Message
 	if m.Size() <= limit {
 		answer, err = b.exchange(ctx, subject, m)
 	} else {
 		answer, err = b.sendParts(ctx, subject, m, limit)
 	}
-	b.routes.note(verb, b.t.MaxPayload(), m.Size(), answer, err)
+	b.routes.note(verb, b.t.MaxPayload(), m.Size(), losses, answer, err)
 	if err != nil {
 		return Message{}, err
 	}

@@ -99,7 +99,7 @@ func (c *counter) takeFirst(d Delivery) {
 	head, err := readPart(d.Header)
 	switch {
 	case err == nil && head.kind == partProbe:
-		say(d.Reply, c.bus.tellLimit(Message{Header: head.header()}), nil)
+		say(d.Reply, c.bus.answerProbe(head, d.Message), nil)
 		return
 	case err == nil && head.kind != partFirst:
 		err = fmt.Errorf("%w: %s at the subject of a verb", ErrMalformed, head.kind)

@@ -21,8 +21,11 @@ const keyMaxPayload = "Max-Payload"
 const modest = 4 << 10
 
 // tellLimit adds to m what the server of this bus takes.
-func (b *Bus) tellLimit(m Message) Message {
-	if limit := b.t.MaxPayload(); limit != defaultMaxPayload {
+func (b *Bus) tellLimit(m Message) Message { return tell(m, b.t.MaxPayload()) }
+
+// tell adds to m how large an answer may be.
+func tell(m Message, limit int) Message {
+	if limit != defaultMaxPayload {
 		m.Header = m.Header.with(Header{keyMaxPayload: strconv.Itoa(limit)})
 	}
 	return m
@@ -45,34 +48,64 @@ func limitOf(h Header) int {
 // servers, as a hub and a leaf node, there is a link that breaks at a larger
 // message: it is lost, and all that is on its way.
 type routes struct {
-	log zerolog.Logger
+	log     zerolog.Logger
+	measure chan struct{} // holds one while somebody measures
 
 	mu    sync.Mutex
 	known map[string]route // guarded by mu
 	least int              // guarded by mu; of all that are known; 0: none
-	said  int              // guarded by mu
+	said  int              // guarded by mu; the limit of another server
+	named bool             // guarded by mu; that a server on the way takes less
 }
 
+// A route is what is known of the way to those who serve a verb.
 type route struct {
-	limit  int
-	doubts bool // a large message got no answer: it may be another server by now
+	limit int // what their server takes; 0: not known
+	way   int // what was found to pass all servers on the way; 0: no less than the ends take
+
+	// losses counts requests in a row that got no answer. Before each but the
+	// first the taker has answered a probe.
+	losses int
 }
 
-// limitTo returns how large a message for verb may be. When a large one got no
-// answer the taker is asked first.
-func (b *Bus) limitTo(ctx context.Context, verb, subject string, size int) (int, error) {
+// ends is the size of the largest message that the servers of both ends take.
+func (r route) ends(own int) int {
+	if r.limit > 0 {
+		return min(own, r.limit)
+	}
+	return own
+}
+
+// most is the size of the largest message that passes, as far as is known.
+func (r route) most(own int) int {
+	if r.way > 0 {
+		return min(r.ends(own), r.way)
+	}
+	return r.ends(own)
+}
+
+// limitTo returns how large a message for verb, and its answer, may be, and how
+// many requests before it were lost. When the last one was, the taker is asked
+// first: it may have another server by now. When it answers that and not the
+// request, what passes is measured.
+func (b *Bus) limitTo(ctx context.Context, verb, subject string) (limit, losses int, err error) {
 	own := b.t.MaxPayload()
 	r := b.routes.to(verb, own)
-	if !r.doubts || size <= modest {
-		return min(own, r.limit), nil
+	if r.losses == 0 {
+		return r.most(own), 0, nil
 	}
-	probe := b.tellLimit(Message{Header: partHead{kind: partProbe, id: newID()}.header()})
-	answer, err := b.insist(ctx, subject, probe)
+	answer, err := b.insist(ctx, subject, b.probe(0))
 	if err != nil && !errors.Is(err, ErrService) { // a program that knows no probe answers with an error
-		return 0, fmt.Errorf("ask what its server takes: %w", err)
+		return 0, 0, fmt.Errorf("ask what its server takes: %w", err)
 	}
-	b.routes.note(verb, own, 0, answer, nil)
-	return min(own, limitOf(answer.Header)), nil
+	known := err == nil
+	r = b.routes.told(verb, own, answer)
+	if r.losses > 1 && known {
+		if r, err = b.measure(ctx, verb, subject, own); err != nil {
+			return 0, 0, err
+		}
+	}
+	return r.most(own), r.losses, nil
 }
 
 // to is what is known of verb; if nothing is, the least of what is known of others.
@@ -80,9 +113,6 @@ func (r *routes) to(verb string, own int) route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if known, has := r.known[verb]; has {
-		if known.limit == 0 {
-			known.limit = own
-		}
 		return known
 	}
 	if r.least > 0 {
@@ -91,33 +121,49 @@ func (r *routes) to(verb string, own int) route {
 	return route{limit: own}
 }
 
-// note notes how a request of size bytes went. Verbs of one instance
-// (mapper.<id>) are many, and get small messages only.
-func (r *routes) note(verb string, own, size int, answer Message, err error) {
-	if strings.Contains(verb, ".") {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	known := r.known[verb]
-	switch {
-	case err == nil:
-		known = route{limit: limitOf(answer.Header)}
-		if r.least == 0 || known.limit < r.least {
-			r.least = known.limit
-		}
+// told notes what the taker has told of its server.
+func (r *routes) told(verb string, own int, answer Message) route {
+	return r.change(verb, func(known *route) {
+		known.limit = limitOf(answer.Header)
+		r.lower(known.limit)
 		if known.limit < own && known.limit != r.said {
 			r.said = known.limit
 			r.log.Warn().Str("verb", verb).Int("max_payload", known.limit).Int("own_max_payload", own).
 				Msg("the NATS server of the other side takes smaller messages than ours: larger ones go in parts; give both the same max_payload")
 		}
-	case size > modest && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrOffline) || errors.Is(err, ErrNobody)):
-		known.doubts = true
-	default:
-		return
+	})
+}
+
+// note notes how a request of size bytes went, before which so many were lost.
+// Verbs of one instance (mapper.<id>) are many, and get small messages only.
+func (r *routes) note(verb string, own, size, losses int, answer Message, err error) {
+	switch {
+	case strings.Contains(verb, "."):
+	case err == nil:
+		r.told(verb, own, answer)
+		r.change(verb, func(known *route) { known.losses = 0 })
+	case errors.Is(err, context.DeadlineExceeded):
+		r.change(verb, func(known *route) { known.losses = max(known.losses, losses+1) })
+	case size > modest && (errors.Is(err, ErrOffline) || errors.Is(err, ErrNobody)):
+		r.change(verb, func(known *route) { known.losses = max(known.losses, 1) })
 	}
+}
+
+func (r *routes) change(verb string, do func(*route)) route {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.known[verb]
+	do(&known)
 	if r.known == nil {
 		r.known = map[string]route{}
 	}
 	r.known[verb] = known
+	return known
+}
+
+// lower notes that some verb takes no more than limit. The caller holds mu.
+func (r *routes) lower(limit int) {
+	if r.least == 0 || limit < r.least {
+		r.least = limit
+	}
 }

@@ -124,6 +124,9 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 			return nil, app.WrongSetting("TRANSFORM", "=%q: %w", cfg.Transform, err)
 		}
 		first.self.Transform = first.spec.Identity()
+		if err := app.CheckDescriptors(cfg.Workers, first.spec.Descriptors()); err != nil {
+			return nil, err
+		}
 	}
 	m := &Mapper{
 		cfg: cfg, id: b.ID(), bus: b, state: newState(), jitter: jitter.Sum64(), metrics: newMeters(cfg.Version),

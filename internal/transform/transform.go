@@ -149,5 +149,18 @@ func (s Spec) New() (Transform, error) {
 	return s.build(s), nil
 }
 
+// Descriptors is how many files the processes of one worker keep open in this
+// process: three pipes and a handle each. A worker of exec has a spare process.
+func (s Spec) Descriptors() int {
+	const process = 4
+	switch kind, _, _ := strings.Cut(s.text, ":"); kind {
+	case "jq":
+		return process
+	case "exec":
+		return 2 * process
+	}
+	return 0
+}
+
 // String returns the setting.
 func (s Spec) String() string { return s.text }

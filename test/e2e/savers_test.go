@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+// TestLeftoverSaver: a saver of another folder answers for the job, too. The
+// job waits, status and log name both; when the leftover is gone the job ends,
+// and all of it is in the sink of the first. It goes on 10 s after the leftover
+// was heard last.
+func TestLeftoverSaver(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, 10_000)
+	saver, fetcher := j.Saver(), j.Fetcher(proc.HTTP(), "ON_DONE=exit", "RATE=200") // so that it is not done before
+	mapper := j.Mapper("mapper", "users", "WORKERS=1")
+	fetcher.AwaitStatus("some chunks saved", func(s bus.Status) bool { return s.Chunks.Saved >= 5 })
+	other := filepath.Join(j.Dir, "leftover")
+	leftover := j.Start("leftover", "saver", "SINK="+other)
+	names := []string{"two savers answer for the job", j.Out, other}
+	s := fetcher.AwaitStatus("the two savers to be named", func(s bus.Status) bool { return s.HeldBack != nil && s.HeldBack.By == bus.BySavers })
+	for _, name := range names {
+		if !strings.Contains(s.HeldBack.Text, name) {
+			t.Errorf("status says %q, want %q in it", s.HeldBack.Text, name)
+		}
+		fetcher.Await(name)
+	}
+	proc.End(t, leftover)
+	if _, stderr, code := proc.Run(t, nil, "chunkline", "control", "rate", "0", "--job", j.Name, "--nats-url", j.URL); code != 0 {
+		t.Fatalf("lift the rate: exit code %d: %s", code, stderr)
+	}
+	if code := fetcher.Exit(); code != 0 {
+		t.Errorf("the fetcher ended with %d, want 0: %s", code, fetcher.Tail())
+	}
+	proc.End(t, mapper, saver)
+	j.Verify("")
+	if parts, err := os.ReadDir(filepath.Join(other, "parts")); err != nil || len(parts) > 0 {
+		t.Errorf("the leftover saver has %d files of results, %v, want none", len(parts), err)
+	}
+}
+
+// TestLostVolume: the saver is started anew with an empty folder in the middle
+// of the job. The fetcher does not begin anew beside what it knows to be saved,
+// and says what has happened. That takes 10 s, in which the sink could come back.
+func TestLostVolume(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, 20_000)
+	saver, fetcher := j.Saver(), j.Fetcher(proc.HTTP(), "ON_DONE=exit", "RATE=500")
+	j.Mapper("mapper", "users", "WORKERS=1")
+	fetcher.AwaitStatus("some chunks saved", func(s bus.Status) bool { return s.Chunks.Saved >= 5 })
+	saver.Kill()
+	lost := j.Out
+	j.Out = filepath.Join(j.Dir, "empty")
+	j.Start("saver-2", "saver", "SINK="+j.Out)
+	if code := fetcher.Exit(); code != 1 {
+		t.Errorf("the fetcher ended with %d, want 1", code)
+	}
+	for _, words := range []string{j.Out + " is empty, but the job has saved ", lost + ": was its volume lost?"} {
+		if !strings.Contains(fetcher.Tail(), words) {
+			t.Errorf("the fetcher does not say %q: %s", words, fetcher.Tail())
+		}
+	}
+	if parts, err := os.ReadDir(filepath.Join(j.Out, "parts")); err != nil || len(parts) > 0 {
+		t.Errorf("the empty sink has %d files of results, %v, want none", len(parts), err)
+	}
+}
