@@ -212,7 +212,7 @@ func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
 
 func drawOrder(t *rapid.T) bus.Order {
 	kind := rapid.SampledFrom([]bus.OrderKind{bus.OrderPing, bus.OrderDrop, bus.OrderDrain})
-	return bus.Order{Plan: drawPlan(t), Kind: kind.Draw(t, "kind"), Chunk: chunk.ID(drawUint(t)), Epoch: drawUint(t)}
+	return bus.Order{Plan: drawPlan(t), Kind: kind.Draw(t, "kind"), Chunk: chunk.ID(drawUint(t)), Reason: drawText(t), Epoch: drawUint(t)}
 }
 
 func drawOrderAnswer(t *rapid.T) bus.OrderAnswer { return bus.OrderAnswer{Plan: drawPlan(t)} }

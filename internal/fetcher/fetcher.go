@@ -51,6 +51,8 @@ type Fetcher struct {
 	tracer  *trace.Tracer // nil: off
 	pulse   app.Pulse     // the desk turns
 	serving atomic.Bool
+
+	endsMappers bool // its NATS server ends with it
 }
 
 // New makes a fetcher. It does not own the bus or the source.
@@ -76,6 +78,10 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 
 // Trace makes the fetcher trace chunks. It is called before Run.
 func (f *Fetcher) Trace(t *trace.Tracer) { f.tracer = t }
+
+// EndMappers makes the fetcher ask the mappers to end when the job is done, because
+// its NATS server ends with it. It is called before Run.
+func (f *Fetcher) EndMappers() { f.endsMappers = true }
 
 // Run runs the job until it is done (and then as ON_DONE says), until ctx ends
 // or until it must stop: ErrFenced, ErrOtherPlan, ErrOtherSink, ErrSourceChanged,
@@ -127,6 +133,9 @@ func (f *Fetcher) Run(ctx context.Context) error {
 		}
 	})
 	err = group.Wait()
+	if f.endsMappers && f.Status().State == bus.StateDone {
+		f.endMappers(context.WithoutCancel(ctx))
+	}
 	f.serving.Store(false)
 	if e := f.stop(ctx, stopServing); e != nil {
 		err = errors.Join(err, e)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -96,8 +95,7 @@ type Mapper struct {
 
 	inProcess bool // jq programs run in this process
 
-	drain     chan struct{} // closed when the fetcher asks to drain
-	drainOnce sync.Once
+	drain chan string // takes one without waiting: why the fetcher asks to drain
 }
 
 // InProcess makes jq programs run in this process, for tests in simulated
@@ -128,7 +126,7 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	m := &Mapper{
 		cfg: cfg, id: b.ID(), bus: b, state: newState(), jitter: jitter.Sum64(), metrics: newMeters(cfg.Version),
 		log:  log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
-		room: newRoom(app.Share(cfg.Memory, memoryPart)), drain: make(chan struct{}),
+		room: newRoom(app.Share(cfg.Memory, memoryPart)), drain: make(chan string, 1),
 		drill: newDrill(cfg.Drill),
 	}
 	m.task.Store(first)
@@ -197,8 +195,8 @@ var errClosed = errors.New("connection closed for good")
 func (m *Mapper) watch(asking, work context.Context, stopAsking context.CancelCauseFunc, stopWork context.CancelFunc) {
 	select {
 	case <-asking.Done():
-	case <-m.drain:
-		m.log.Info().Msg("asked to drain")
+	case why := <-m.drain:
+		m.log.Info().Str("reason", why).Msg("the fetcher asks this mapper to end")
 		stopAsking(nil)
 	case <-m.bus.Closed():
 		stopAsking(app.WithCode(app.ExitUnreachable, fmt.Errorf("%w: %w", errClosed, m.bus.Err())))

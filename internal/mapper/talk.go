@@ -175,7 +175,10 @@ func (m *Mapper) handleOrder(r *bus.Request) {
 	case bus.OrderDrop:
 		m.state.drop(order.Plan, order.Chunk)
 	case bus.OrderDrain:
-		m.drainOnce.Do(func() { close(m.drain) })
+		select {
+		case m.drain <- order.Reason:
+		default: // it was asked before
+		}
 	case bus.OrderPing: // the answer is all it wants
 	}
 	if err := r.Reply(bus.OrderAnswer{Plan: order.Plan}.Encode()); err != nil {

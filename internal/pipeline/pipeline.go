@@ -112,6 +112,9 @@ func (p *parts) open(src source.Source, out sink.Sink) error {
 		return err
 	}
 	p.fetcher.Trace(p.cfg.Tracer)
+	if p.cfg.Listen != "" {
+		p.fetcher.EndMappers()
+	}
 	p.cfg.Mapper.Memory = max(1, app.Share(p.cfg.Mapper.Memory, memoryPart)/int64(max(1, p.cfg.Mappers)))
 	for range p.cfg.Mappers {
 		if b, err = p.connect(bus.RoleMapper); err != nil {
