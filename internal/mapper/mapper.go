@@ -152,7 +152,6 @@ func (m *Mapper) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("serve mapper: %w", err)
 	}
-	m.log.Info().Str("mapper_id", m.id).Int("workers", m.cfg.Workers).Str("transform", m.task.Load().self.Transform).Msg("mapper asks for work")
 	failpoint.Hit("mapper.serving")
 
 	asking, stopAsking := context.WithCancelCause(ctx)
@@ -162,6 +161,12 @@ func (m *Mapper) Run(ctx context.Context) error {
 	beating, stopBeating := context.WithCancel(context.WithoutCancel(ctx))
 
 	background := new(errgroup.Group)
+	background.Go(func() error {
+		if m.bus.WaitOnline(asking) == nil {
+			m.log.Info().Str("mapper_id", m.id).Int("workers", m.cfg.Workers).Str("transform", m.task.Load().self.Transform).Msg("mapper asks for work")
+		}
+		return nil
+	})
 	background.Go(func() error { return m.beatLoop(beating) })
 	background.Go(func() error { m.watch(asking, work, stopAsking, stopWork); return nil })
 
