@@ -200,8 +200,8 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	if _, ok := errors.AsType[*chunk.InputError](err); ok { // the format is part of the plan, to which the folder is bound
 		return fmt.Errorf("%w (before you run it with another --format, remove %s)", err, workFolder(f.output))
 	}
-	if errors.Is(err, fetcher.ErrTooManyDead) || errors.Is(err, fetcher.ErrHopeless) {
-		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, f.output, out.Summary().Dead)
+	if dead := out.Summary().Dead; dead > 0 && (errors.Is(err, fetcher.ErrTooManyDead) || errors.Is(err, fetcher.ErrHopeless)) {
+		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, f.output, dead)
 	}
 	if errors.Is(err, fetcher.ErrOtherPlan) {
 		return fmt.Errorf("%w (what --output %s was begun with is kept in %s: remove that to begin anew)", err, f.output, workFolder(f.output))

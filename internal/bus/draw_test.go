@@ -93,6 +93,10 @@ func drawBeat(t *rapid.T) bus.Beat {
 	if rapid.Bool().Draw(t, "careful") {
 		b.Doing = &bus.Doing{Chunk: chunk.ID(drawUint(t)), Index: rapid.IntRange(0, chunk.MaxSize).Draw(t, "index")}
 	}
+	if rapid.Bool().Draw(t, "trouble") {
+		b.Unanswered, b.Notice, b.FailedReason = rapid.IntRange(0, bus.MaxUnanswered).Draw(t, "unanswered"), drawText(t), drawText(t)
+		b.Failed = &bus.Failed{Chunk: chunk.ID(drawUint(t)), Objects: rapid.IntRange(0, chunk.MaxSize).Draw(t, "failed")}
+	}
 	return b
 }
 

@@ -85,7 +85,7 @@ func (f *Fetcher) EndMappers() { f.endsMappers = true }
 
 // Run runs the job until it is done (and then as ON_DONE says), until ctx ends
 // or until it must stop: ErrFenced, ErrOtherPlan, ErrOtherSink, ErrSourceChanged,
-// ErrTooManyDead, ErrCancelled. A done job with dead letters ends with
+// ErrTooManyDead, ErrHopeless, ErrMute, ErrCancelled. A done job with dead letters ends with
 // app.ErrDeadLetters, one that ctx ended before it was done with ErrUnfinished.
 func (f *Fetcher) Run(ctx context.Context) error {
 	stopTelling, err := f.tell()

@@ -91,7 +91,7 @@ type Mapper struct {
 	drill   *drill // nil, but to practise updates
 
 	stderr io.Writer // takes what programs print to standard error; nil: os.Stderr
-	mute   mute      // whether the transform has ever answered
+	signs  *signs    // of the objects in work
 
 	inProcess bool // jq programs run in this process
 
@@ -127,7 +127,7 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 		cfg: cfg, id: b.ID(), bus: b, state: newState(), jitter: jitter.Sum64(), metrics: newMeters(cfg.Version),
 		log:  log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
 		room: newRoom(app.Share(cfg.Memory, memoryPart)), drain: make(chan string, 1),
-		drill: newDrill(cfg.Drill),
+		drill: newDrill(cfg.Drill), signs: newSigns(),
 	}
 	m.task.Store(first)
 	m.strange, m.peers = app.Sampled(m.log), newPeers(m.log)

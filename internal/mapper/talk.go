@@ -131,7 +131,9 @@ func (m *Mapper) beatLoop(ctx context.Context) error {
 }
 
 func (m *Mapper) beat(doing *bus.Doing, goodbye bool) error {
-	return m.bus.Publish(bus.VerbBeat, m.state.beat(m.task.Load().self, doing, goodbye).Encode())
+	beat := m.state.beat(m.task.Load().self, doing, goodbye)
+	m.signs.tell(&beat)
+	return m.bus.Publish(bus.VerbBeat, beat.Encode())
 }
 
 // announce says which object is about to be touched, and waits until the

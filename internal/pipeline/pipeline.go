@@ -126,9 +126,6 @@ func (p *parts) open(src source.Source, out sink.Sink) error {
 		}
 		m.Trace(p.cfg.Tracer)
 		m.Stderr(p.cfg.Stderr)
-		if !p.cfg.Fetcher.KeepGoing {
-			m.StopIfMute()
-		}
 		p.mappers = append(p.mappers, m)
 	}
 	return nil
