@@ -32,7 +32,8 @@ func demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Generate users and map them, to see how it goes",
 		Long: "demo generates users, gives them some simulated work at five mappers in this process, and says where\n" +
-			"the result lies. Stop it with ^C or kill -9 and start it again: it goes on where it was.",
+			"the result lies. Stop it with ^C or kill -9 and start it again: it goes on where it was. On a terminal it\n" +
+			"waits for Enter, for 10 s at most, when the job is done and somebody has opened the live page.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if n < 0 {
 				return app.Usage("--users=%d: use 0 or more", n)
@@ -48,6 +49,7 @@ func demoCommand() *cobra.Command {
 			f := runFlags{
 				inputs: []string{input}, output: filepath.Join(dir, "named.jsonl"), what: transformOf(demoTransform),
 				workers: 1, mappers: demoMappers, job: "demo", http: "127.0.0.1:0", logLevel: "warn",
+				lingers: app.IsTerminal(c.ErrOrStderr()) && app.IsTerminal(c.InOrStdin()),
 				fetcher: fetcher.Config{ChunkSize: chunk.DefaultSize, ChunkBytes: chunk.DefaultBytes, Speculate: true, MaxDead: -1, MaxAttempts: 10},
 			}
 			err := f.run(c.Context(), streamsOf(c))

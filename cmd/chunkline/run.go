@@ -42,6 +42,7 @@ type runFlags struct {
 	json     bool
 	logLevel string
 	timeout  time.Duration
+	lingers  bool // give whoever has opened the live page time for a look when the job is done
 	fetcher  fetcher.Config
 }
 
@@ -141,6 +142,9 @@ func (f *runFlags) check() error {
 		return app.Usage("--timeout=%s: use 0 (no limit) or more", f.timeout)
 	}
 	f.fetcher.OnDone = "exit"
+	if f.lingers {
+		f.fetcher.OnDone = "stay"
+	}
 	if err := f.fetcher.Validate(); err != nil {
 		return err
 	}
@@ -167,8 +171,8 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	if f.workers == 0 {
 		cfg.Mappers = 0
 	}
-	page := make(chan string, 1)
-	cfg.Serving = func(addr string) { page <- addr }
+	page := make(chan livePage, 1)
+	cfg.Serving = func(addr string, opened func() bool) { page <- livePage{addr, opened} }
 	before := out.Summary()
 	begin := time.Now()
 	said := make(chan struct{})
@@ -180,16 +184,27 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		}
 		fmt.Fprintf(std.err, "stopping: chunks in work get %s%s; a second ^C ends at once\n", stopTimeout, programs)
 	})
-	status, err := pipeline.Run(ctx, cfg, src, out, log, func(ctx context.Context, status func() bus.Status) {
+	working, end := context.WithCancel(ctx)
+	defer end()
+	status, err := pipeline.Run(working, cfg, src, out, log, func(ctx context.Context, status func() bus.Status) {
 		if f.listen != "" { // it listens now
 			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: %s\n", f.listen, joinCommand(f.job, f.token, spec.String()))
 		}
+		var live livePage
 		if f.http != "" {
 			select {
-			case addr := <-page:
-				fmt.Fprintf(std.err, "watch it at http://%s\n", addr)
+			case live = <-page:
+				fmt.Fprintf(std.err, "watch it at http://%s\n", live.addr)
 			case <-ctx.Done(): // it could not listen
 			}
+		}
+		if f.lingers {
+			defer end()
+			showUntilDone(ctx, std.err, status)
+			if ctx.Err() == nil && live.opened() {
+				linger(ctx, std)
+			}
+			return
 		}
 		showProgress(ctx, std.err, status)
 	})
