@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
@@ -28,11 +31,13 @@ const (
 func demoCommand() *cobra.Command {
 	var dir string
 	var n int
+	var force bool
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Generate users and map them, to see how it goes",
 		Long: "demo generates users, gives them some simulated work at five mappers in this process, and says where\n" +
-			"the result lies. Stop it with ^C or kill -9 and start it again: it goes on where it was.",
+			"the result lies. Stop it with ^C or kill -9 and start it again: it goes on where it was. On a terminal it\n" +
+			"waits for Enter, for 10 s at most, when the job is done and somebody has opened the live page.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if n < 0 {
 				return app.Usage("--users=%d: use 0 or more", n)
@@ -41,13 +46,14 @@ func demoCommand() *cobra.Command {
 			if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // the user's umask decides
 				return fmt.Errorf("create demo folder: %w", err)
 			}
-			if err := generateFile(c.Context(), input, n, demoSeed); err != nil {
+			if err := generateFile(c.Context(), input, n, demoSeed, force); err != nil {
 				return err
 			}
 			fmt.Fprintf(c.ErrOrStderr(), "generated %d users in %s; mapping them with %d mappers\n", n, input, demoMappers)
 			f := runFlags{
 				inputs: []string{input}, output: filepath.Join(dir, "named.jsonl"), what: transformOf(demoTransform),
 				workers: 1, mappers: demoMappers, job: "demo", http: "127.0.0.1:0", logLevel: "warn",
+				lingers: app.IsTerminal(c.ErrOrStderr()) && app.IsTerminal(c.InOrStdin()),
 				fetcher: fetcher.Config{ChunkSize: chunk.DefaultSize, ChunkBytes: chunk.DefaultBytes, Speculate: true, MaxDead: -1, MaxAttempts: 10},
 			}
 			err := f.run(c.Context(), streamsOf(c))
@@ -59,6 +65,7 @@ func demoCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&dir, "dir", "chunkline-demo", "folder for users and result")
 	c.Flags().IntVarP(&n, "users", "n", demoUsers, "how many users")
+	c.Flags().BoolVar(&force, "force", false, "replace a users.jsonl that does not look generated")
 	return c
 }
 
@@ -67,6 +74,7 @@ func generateCommand() *cobra.Command {
 	var n int
 	var seed uint64
 	var output string
+	var force bool
 	users := &cobra.Command{
 		Use:     "users -n COUNT",
 		Short:   "Generate users {uuid, fn, ln, friends}, one a line; the same seed gives the same users",
@@ -76,7 +84,7 @@ func generateCommand() *cobra.Command {
 				return app.Usage("--count=%d: use 0 or more", n)
 			}
 			if output != "-" {
-				return generateFile(c.Context(), output, n, seed)
+				return generateFile(c.Context(), output, n, seed, force)
 			}
 			w := bufio.NewWriterSize(c.OutOrStdout(), 1<<16)
 			if err := source.WriteUsers(c.Context(), w, n, seed); err != nil {
@@ -88,12 +96,19 @@ func generateCommand() *cobra.Command {
 	users.Flags().IntVarP(&n, "count", "n", demoUsers, "how many")
 	users.Flags().Uint64Var(&seed, "seed", demoSeed, "what the names follow from")
 	users.Flags().StringVarP(&output, "output", "o", "-", "file to write; - is stdout")
+	users.Flags().BoolVar(&force, "force", false, "replace a file that does not look generated")
 	group.AddCommand(users)
 	return group
 }
 
 // generateFile writes n users to path, all or nothing: whoever reads what was there before goes on with that.
-func generateFile(ctx context.Context, path string, n int, seed uint64) (err error) {
+// It replaces a file of other content only with force.
+func generateFile(ctx context.Context, path string, n int, seed uint64, force bool) (err error) {
+	if own, err := isGenerated(path); err != nil {
+		return fmt.Errorf("generate users: %w", err)
+	} else if !own && !force {
+		return fmt.Errorf("generate users: %s exists, and does not look generated: move it away, or replace it with --force", path)
+	}
 	part := path + ".part"
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		part = path // a pipe or a device
@@ -118,3 +133,27 @@ func generateFile(ctx context.Context, path string, n int, seed uint64) (err err
 	}
 	return nil
 }
+
+// isGenerated says whether generateFile may replace what is at path: nothing, a pipe or a
+// device, an empty file, or one that begins as users do.
+func isGenerated(path string) (bool, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	line, err := bufio.NewReader(io.LimitReader(file, 64<<10)).ReadBytes('\n')
+	if e := file.Close(); err == nil || errors.Is(err, io.EOF) {
+		err = e
+	}
+	return len(line) == 0 || generated.Match(line), err
+}
+
+// generated is how a line of generated users begins.
+var generated = regexp.MustCompile(`^\{"uuid":"[0-9a-f-]{36}","fn":"[^"]*","ln":"[^"]*","friends":`)

@@ -27,6 +27,22 @@ func TestGenerate(t *testing.T) {
 	must(t, 1, "generate", "users", "-n", "1", "-o", filepath.Join(file, "no"))
 }
 
+// TestGenerateForeign: generate and the demo replace files of users, and others only with --force.
+func TestGenerateForeign(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "users.jsonl")
+	for _, command := range [][]string{{"generate", "users", "-n", "3", "-o", file}, {"demo", "-n", "3", "--dir", dir}} {
+		write(t, file, "{\"mine\":1}\n")
+		wantWords(t, must(t, 1, command...).err.Error(), file, "--force")
+		wantFile(t, file, "{\"mine\":1}\n")
+		must(t, 0, append(command, "--force")...)
+		must(t, 0, command...)
+		write(t, file, "")
+		must(t, 0, command...)
+	}
+}
+
 // TestDemo: it shows what it promises, goes on with more users, and says what
 // to do about fewer.
 func TestDemo(t *testing.T) {

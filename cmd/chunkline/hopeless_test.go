@@ -22,7 +22,7 @@ func TestRunHopeless(t *testing.T) {
 	}{
 		"fails":         {[]string{"-m", `error("no key")`}, []string{"no key", "--keep-going=true", "chunkline dead list"}},
 		"dies at once":  {[]string{"--exec", "false"}, []string{"ended", "--keep-going=true", "chunkline dead list"}},
-		"never answers": {[]string{"--exec", "sleep 1000", "--timeout", "10ms"}, []string{"3 objects", "no result within 10ms", "--keep-going=true"}},
+		"never answers": {[]string{"--exec", "sleep 1000", "--timeout", "10ms"}, []string{"the transform never answers", "no result within 10ms", "--keep-going=true"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -61,10 +61,10 @@ func TestListenToken(t *testing.T) {
 	stop, ended = begin()
 	defer stop()
 	eventually(t, "status with the same token", func() bool { return ask(token).code == 0 })
-	leave := join(t, bus.Config{URL: url, Token: token})
+	left := join(t, bus.Config{URL: url, Token: token})
 	r = <-ended
 	r.want(t, 0)
-	leave()
+	left()
 	wantFile(t, out, values)
 }
 

@@ -42,6 +42,7 @@ type runFlags struct {
 	json     bool
 	logLevel string
 	timeout  time.Duration
+	lingers  bool // give whoever has opened the live page time for a look when the job is done
 	fetcher  fetcher.Config
 }
 
@@ -144,6 +145,9 @@ func (f *runFlags) check() error {
 		return app.Usage("--timeout=%s: use 0 (no limit) or more", f.timeout)
 	}
 	f.fetcher.OnDone = "exit"
+	if f.lingers {
+		f.fetcher.OnDone = "stay"
+	}
 	if err := f.fetcher.Validate(); err != nil {
 		return err
 	}
@@ -170,8 +174,8 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	if f.workers == 0 {
 		cfg.Mappers = 0
 	}
-	page := make(chan string, 1)
-	cfg.Serving = func(addr string) { page <- addr }
+	page := make(chan livePage, 1)
+	cfg.Serving = func(addr string, opened func() bool) { page <- livePage{addr, opened} }
 	before := out.Summary()
 	begin := time.Now()
 	said := make(chan struct{})
@@ -183,16 +187,27 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		}
 		fmt.Fprintf(std.err, "stopping: chunks in work get %s%s; a second ^C ends at once\n", stopTimeout, programs)
 	})
-	status, err := pipeline.Run(ctx, cfg, src, out, log, func(ctx context.Context, status func() bus.Status) {
+	working, end := context.WithCancel(ctx)
+	defer end()
+	status, err := pipeline.Run(working, cfg, src, out, log, func(ctx context.Context, status func() bus.Status) {
 		if f.listen != "" { // it listens now
 			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: %s\n", f.listen, joinCommand(f.job, f.token, spec.String()))
 		}
+		var live livePage
 		if f.http != "" {
 			select {
-			case addr := <-page:
-				fmt.Fprintf(std.err, "watch it at http://%s\n", addr)
+			case live = <-page:
+				fmt.Fprintf(std.err, "watch it at http://%s\n", live.addr)
 			case <-ctx.Done(): // it could not listen
 			}
+		}
+		if f.lingers {
+			defer end()
+			showUntilDone(ctx, std.err, status)
+			if ctx.Err() == nil && live.opened() {
+				linger(ctx, std)
+			}
+			return
 		}
 		showProgress(ctx, std.err, status)
 	})
@@ -203,8 +218,8 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	if _, ok := errors.AsType[*chunk.InputError](err); ok { // the format is part of the plan, to which the folder is bound
 		return fmt.Errorf("%w (before you run it with another --format, remove %s)", err, workFolder(f.output))
 	}
-	if errors.Is(err, fetcher.ErrTooManyDead) || errors.Is(err, fetcher.ErrHopeless) {
-		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, f.output, out.Summary().Dead)
+	if dead := out.Summary().Dead; dead > 0 && (errors.Is(err, fetcher.ErrTooManyDead) || errors.Is(err, fetcher.ErrHopeless)) {
+		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, f.output, dead)
 	}
 	if errors.Is(err, fetcher.ErrOtherPlan) {
 		return fmt.Errorf("%w (what --output %s was begun with is kept in %s: remove that to begin anew)", err, f.output, workFolder(f.output))

@@ -155,6 +155,7 @@ func statusText(s bus.Status) string {
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%.0f\t%d\t%.1f s ago\n", printable(m.Name), printable(m.Version), printable(state), m.Held, m.Rate, m.Saved, m.LastBeatSeconds)
 	}
+	printNotices(tw, s.Mappers)
 	for _, m := range s.Gone[:min(len(s.Gone), shownGone)] {
 		fmt.Fprintf(tw, "%s\t%s\tgone: %s\t-\t-\t%d\t%.0f s ago\n", printable(m.Name), printable(m.Version), printable(m.Why), m.Saved, m.Seconds)
 	}
@@ -166,6 +167,21 @@ func statusText(s bus.Status) string {
 	}
 	_ = tw.Flush() // a strings.Builder takes everything
 	return text.String()
+}
+
+// shownNotices is how many of the notices of mappers are shown.
+const shownNotices = 5
+
+// printNotices prints what is the matter with the transforms of mappers, each text once.
+func printNotices(w io.Writer, mappers []bus.MapperStatus) {
+	var said []string
+	for _, m := range mappers {
+		if m.Notice == "" || slices.Contains(said, m.Notice) || len(said) == shownNotices {
+			continue
+		}
+		said = append(said, m.Notice)
+		fmt.Fprintf(w, "  %s: %s\n", printable(m.Name), printable(m.Notice))
+	}
 }
 
 // slowFirst moves the mappers that are slow, or silent, before the others: a panel may have no

@@ -41,8 +41,9 @@ func console(w io.Writer) io.Writer {
 	}
 }
 
-// IsTerminal says whether w is a terminal, or stands before one and has its Fd.
-func IsTerminal(w io.Writer) bool {
-	f, ok := w.(interface{ Fd() uintptr })
+// IsTerminal says whether a reader or writer is a terminal, or stands before one and has
+// its Fd.
+func IsTerminal(of any) bool {
+	f, ok := of.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }

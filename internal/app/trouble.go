@@ -14,22 +14,31 @@ const Patience = time.Second
 // A Trouble is something that fails again and again until it is over. It is
 // said once when it has lasted, and once when it is over, with how long,
 // however often and by however many it is noticed: an outage of a night fills
-// no disk. Its methods may be called from several goroutines.
+// no disk. With Repeat it is said now and then while it lasts. Its methods may be called from several goroutines.
 type Trouble struct {
 	log          zerolog.Logger
 	level        zerolog.Level
 	patience     time.Duration
 	begins, ends string
+	repeat       time.Duration // 0: never
 
 	mu    sync.Mutex
 	since time.Time // guarded by mu; zero: there is none
 	said  bool      // guarded by mu
+	last  time.Time // guarded by mu; when it was last said
 }
 
 // NewTrouble is for what is said at level, with the message begins, once it
 // has lasted for patience, and with ends when it is over; no ends, no word.
 func NewTrouble(log zerolog.Logger, level zerolog.Level, patience time.Duration, begins, ends string) *Trouble {
 	return &Trouble{log: log, level: level, patience: patience, begins: begins, ends: ends}
+}
+
+// Repeat makes t be said again every so often while it lasts, with how long that is.
+// It returns t, and is called before the first Note.
+func (t *Trouble) Repeat(every time.Duration) *Trouble {
+	t.repeat = every
+	return t
 }
 
 // Note notes that what may fail has failed, or, with nil, that it has not.
@@ -45,12 +54,17 @@ func (t *Trouble) Note(err error) {
 	case err == nil:
 		t.since = time.Time{}
 	default:
+		now := time.Now()
 		if t.since.IsZero() {
-			t.since = time.Now()
+			t.since = now
 		}
-		if !t.said && time.Since(t.since) >= t.patience {
-			t.said = true
+		switch {
+		case !t.said && now.Sub(t.since) >= t.patience:
+			t.said, t.last = true, now
 			t.log.WithLevel(t.level).Err(err).Msg(t.begins)
+		case t.said && t.repeat > 0 && now.Sub(t.last) >= t.repeat:
+			t.last = now
+			t.log.WithLevel(t.level).Err(err).Stringer("after", now.Sub(t.since).Round(time.Second)).Msg(t.begins)
 		}
 	}
 }

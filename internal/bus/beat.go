@@ -17,6 +17,22 @@ type Beat struct {
 	Draining bool   // it asks for no more, and waits for answers to what it has asked
 	Goodbye  bool   // it ends, and gives back what it held
 	Epoch    uint64 // the highest seen
+
+	// The rest is for people, and lets a job be stopped early that will fail.
+
+	Unanswered   int     // objects without an answer in time, while the transform has never answered; at most MaxUnanswered
+	Notice       string  // what is the matter with the mapper's transform, up to 1024 bytes
+	Failed       *Failed // of the chunks in work the one of which most objects have failed; nil: none has
+	FailedReason string  // why the last one of them has failed, up to 1024 bytes
+}
+
+// MaxUnanswered bounds the number of unanswered objects that a beat tells.
+const MaxUnanswered = 1 << 20
+
+// Failed is how many objects of a chunk in work have failed.
+type Failed struct {
+	Chunk   chunk.ID
+	Objects int
 }
 
 // Doing is an object in work.
@@ -32,18 +48,34 @@ func (b *Beat) fields(f *fields) {
 	f.field("Chunkline-Doing", optional, b.Doing == nil, func() string {
 		return fmt.Sprintf("%d/%d", b.Doing.Chunk, b.Doing.Index)
 	}, func(s string) error {
-		id, index, _ := strings.Cut(s, "/")
-		c, err := parseUint(id, maxID)
-		if err != nil {
-			return err
-		}
-		i, err := parseUint(index, chunk.MaxSize)
-		b.Doing = &Doing{Chunk: chunk.ID(c), Index: int(i)}
+		id, index, err := parseOfChunk(s)
+		b.Doing = &Doing{Chunk: id, Index: index}
 		return err
 	})
 	f.flag("Chunkline-Draining", &b.Draining)
 	f.flag("Chunkline-Goodbye", &b.Goodbye)
 	f.uint(keyEpoch, &b.Epoch, maxID, optional)
+	f.int("Chunkline-Unanswered", &b.Unanswered, MaxUnanswered, optional)
+	f.text("Chunkline-Notice", &b.Notice, maxReason)
+	f.field("Chunkline-Failed", optional, b.Failed == nil, func() string {
+		return fmt.Sprintf("%d/%d", b.Failed.Chunk, b.Failed.Objects)
+	}, func(s string) error {
+		id, objects, err := parseOfChunk(s)
+		b.Failed = &Failed{Chunk: id, Objects: objects}
+		return err
+	})
+	f.text("Chunkline-Failed-Reason", &b.FailedReason, maxReason)
+}
+
+// parseOfChunk reads <chunk>/<number>, where a chunk has as many objects or more.
+func parseOfChunk(s string) (id chunk.ID, n int, err error) {
+	first, second, _ := strings.Cut(s, "/")
+	c, err := parseUint(first, maxID)
+	if err != nil {
+		return 0, 0, err
+	}
+	i, err := parseUint(second, chunk.MaxSize)
+	return chunk.ID(c), int(i), err
 }
 
 // Encode returns the message for VerbBeat.

@@ -93,6 +93,10 @@ func drawBeat(t *rapid.T) bus.Beat {
 	if rapid.Bool().Draw(t, "careful") {
 		b.Doing = &bus.Doing{Chunk: chunk.ID(drawUint(t)), Index: rapid.IntRange(0, chunk.MaxSize).Draw(t, "index")}
 	}
+	if rapid.Bool().Draw(t, "trouble") {
+		b.Unanswered, b.Notice, b.FailedReason = rapid.IntRange(0, bus.MaxUnanswered).Draw(t, "unanswered"), drawText(t), drawText(t)
+		b.Failed = &bus.Failed{Chunk: chunk.ID(drawUint(t)), Objects: rapid.IntRange(0, chunk.MaxSize).Draw(t, "failed")}
+	}
 	return b
 }
 
@@ -212,7 +216,7 @@ func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
 
 func drawOrder(t *rapid.T) bus.Order {
 	kind := rapid.SampledFrom([]bus.OrderKind{bus.OrderPing, bus.OrderDrop, bus.OrderDrain})
-	return bus.Order{Plan: drawPlan(t), Kind: kind.Draw(t, "kind"), Chunk: chunk.ID(drawUint(t)), Epoch: drawUint(t)}
+	return bus.Order{Plan: drawPlan(t), Kind: kind.Draw(t, "kind"), Chunk: chunk.ID(drawUint(t)), Reason: drawText(t), Epoch: drawUint(t)}
 }
 
 func drawOrderAnswer(t *rapid.T) bus.OrderAnswer { return bus.OrderAnswer{Plan: drawPlan(t)} }

@@ -14,16 +14,18 @@ const (
 
 // Order is a direct message from the fetcher to one mapper.
 type Order struct {
-	Plan  chunk.PlanID
-	Kind  OrderKind
-	Chunk chunk.ID // of a drop
-	Epoch uint64
+	Plan   chunk.PlanID
+	Kind   OrderKind
+	Chunk  chunk.ID // of a drop
+	Reason string   // of a drain, for people, up to 1024 bytes; optional
+	Epoch  uint64
 }
 
 func (o *Order) fields(f *fields) {
 	f.plan(&o.Plan, required)
 	choice(f, "Chunkline-Order", &o.Kind, OrderPing, OrderDrop, OrderDrain)
 	f.id(keyChunk, &o.Chunk, presence(o.Kind == OrderDrop))
+	f.text(keyReason, &o.Reason, maxReason)
 	f.uint(keyEpoch, &o.Epoch, maxID, optional)
 }
 

@@ -97,6 +97,7 @@ type MapperStatus struct {
 	Rate            float64     `json:"rate"`  // objects of its that were saved a second, over the last 10 s or its last two chunks
 	Slow            bool        `json:"slow"`  // it holds a straggler, or its workers do less than half of what those of the others do
 	LastBeatSeconds float64     `json:"last_beat_seconds"`
+	Notice          string      `json:"notice,omitempty"` // what is the matter with its transform, in the mapper's words
 }
 
 // VersionStatus is what the fetcher knows of a version of mappers, since it runs.

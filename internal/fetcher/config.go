@@ -28,7 +28,7 @@ type Config struct {
 	Shadow        ShadowRun     `envconfig:"SHADOW" desc:"VERSION=SHARE: mappers of this version (shadow-*: of all whose names begin so) get copies of a share of the saved chunks, 0 to 1, and nothing else; what they make is compared, and not saved; empty: none"`
 	BreakAt       float64       `envconfig:"BREAK_AT" default:"0.5" desc:"share of failed objects among the last chunks of a version, 0 to 1, above which it gets none but one at a time as a probe; 0: never"`
 	BreakFor      time.Duration `envconfig:"BREAK_FOR" default:"30s" desc:"time before such a version gets one chunk to prove itself, doubled with each that fails"`
-	KeepGoing     bool          `envconfig:"KEEP_GOING" default:"false" desc:"go on with a job all of whose first 100 objects are dead letters; it is stopped otherwise"`
+	KeepGoing     bool          `envconfig:"KEEP_GOING" default:"false" desc:"go on with a job all of whose first 100 objects are dead letters, or whose first objects have no answer; it is stopped otherwise"`
 	MaxDead       int64         `envconfig:"MAX_DEAD" default:"-1" desc:"most dead letters before the job is stopped; -1: no limit"`
 }
 
@@ -77,6 +77,7 @@ var (
 	ErrOtherTransform = app.WithCode(app.ExitUsage, errors.New("sink holds results of another transform"))
 	ErrTooManyDead    = errors.New("more dead letters than the job may have")
 	ErrHopeless       = errors.New("all objects so far are dead letters")
+	ErrMute           = errors.New("the transform never answers")
 	ErrCancelled      = errors.New("job was cancelled")
 	ErrUnfinished     = app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done; start it again to go on where it was"))
 )

@@ -184,6 +184,23 @@ func (f *Fetcher) orderLoop(ctx context.Context) {
 	_ = group.Wait() // its members return no errors
 }
 
+// endMappers asks all mappers to end, since there is no next job for them here.
+func (f *Fetcher) endMappers(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, goneAfter)
+	defer cancel()
+	message := bus.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: bus.OrderDrain, Reason: "the job is done"}.Encode()
+	group := new(errgroup.Group)
+	for _, m := range f.Status().Mappers {
+		group.Go(func() error {
+			if _, err := f.bus.Request(ctx, bus.VerbMapper(m.ID), message); err != nil {
+				f.log.Debug().Err(err).Str("mapper", m.Name).Str("mapper_id", m.ID).Msg("mapper may not know that the job is done")
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // its members return no errors
+}
+
 func (f *Fetcher) deliver(ctx context.Context, o order) {
 	asking, cancel := context.WithTimeout(ctx, goneAfter-suspectAfter)
 	defer cancel()

@@ -53,6 +53,7 @@ type Fetcher struct {
 	serving atomic.Bool
 
 	logsProgress bool // see LogProgress
+	endsMappers bool // its NATS server ends with it
 }
 
 // New makes a fetcher. It does not own the bus or the source.
@@ -79,9 +80,13 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 // Trace makes the fetcher trace chunks. It is called before Run.
 func (f *Fetcher) Trace(t *trace.Tracer) { f.tracer = t }
 
+// EndMappers makes the fetcher ask the mappers to end when the job is done, because
+// its NATS server ends with it. It is called before Run.
+func (f *Fetcher) EndMappers() { f.endsMappers = true }
+
 // Run runs the job until it is done (and then as ON_DONE says), until ctx ends
 // or until it must stop: ErrFenced, ErrOtherPlan, ErrOtherSink, ErrSourceChanged,
-// ErrTooManyDead, ErrCancelled. A done job with dead letters ends with
+// ErrTooManyDead, ErrHopeless, ErrMute, ErrCancelled. A done job with dead letters ends with
 // app.ErrDeadLetters, one that ctx ended before it was done with ErrUnfinished.
 func (f *Fetcher) Run(ctx context.Context) error {
 	defer f.startProgress(ctx)()
@@ -130,6 +135,9 @@ func (f *Fetcher) Run(ctx context.Context) error {
 		}
 	})
 	err = group.Wait()
+	if f.endsMappers && f.Status().State == bus.StateDone {
+		f.endMappers(context.WithoutCancel(ctx))
+	}
 	f.serving.Store(false)
 	if e := f.stop(ctx, stopServing); e != nil {
 		err = errors.Join(err, e)

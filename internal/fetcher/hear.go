@@ -3,7 +3,6 @@ package fetcher
 import (
 	"time"
 
-	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
@@ -32,10 +31,13 @@ func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 
 // hearBeat takes a sign of life.
 func (d *desk) hearBeat(now time.Time, b bus.Beat) {
-	d.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
+	fresh := d.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
 	d.doubtEpoch(b.Plan, b.Epoch)
 	if m := d.mappers[b.Mapper.ID]; m != nil {
 		m.draining = m.draining || b.Draining // a beat that came late takes nothing back
+	}
+	if fresh {
+		d.hearSigns(b)
 	}
 	if b.Draining {
 		d.waiting.release(d, b.Mapper.ID)
@@ -51,8 +53,9 @@ func (d *desk) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 	}
 }
 
-// hear compares what a mapper says it holds with the ledger.
-func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holding, doing *bus.Doing, goodbye bool) {
+// hear compares what a mapper says it holds with the ledger. It says whether this is
+// the latest word of a mapper that is here.
+func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holding, doing *bus.Doing, goodbye bool) (fresh bool) {
 	report := ledger.Report{Mapper: m.ID, Seq: h.Seq, Held: h.Held, Asking: h.Asking, Goodbye: goodbye}
 	if plan != d.f.planID { // it holds chunks of another job, or none yet
 		report.Held = nil
@@ -61,14 +64,14 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 	}
 	heard := d.ledger.Hear(now, report)
 	if heard.Stale {
-		return
+		return false
 	}
 	d.waiting.drop(m.ID, h.Asking)
 	if goodbye {
 		if m, known := d.mappers[m.ID]; known {
 			d.farewell(now, m, "said goodbye")
 		}
-		return
+		return false
 	}
 	if known := d.mappers[m.ID]; known == nil {
 		d.mappers[m.ID] = &mapper{Mapper: m, taken: map[uint64]struct{}{}}
@@ -83,6 +86,7 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 	for _, id := range heard.Drop {
 		d.order(order{mapper: m.ID, kind: bus.OrderDrop, chunk: id})
 	}
+	return true
 }
 
 // doing is what a mapper has announced, in the ledger's words; nil if it is
@@ -171,6 +175,6 @@ func (d *desk) account(total bus.Summary) {
 	d.total = total
 	d.doomed = d.doomed || d.hopeless()
 	if limit := d.f.cfg.MaxDead; limit >= 0 && total.Dead > uint64(limit) {
-		d.fail(app.Setting("MAX_DEAD", "=%d: %w: %d; mend the transform, or raise the limit", limit, ErrTooManyDead, total.Dead))
+		d.tooManyDead("%d", total.Dead)
 	}
 }

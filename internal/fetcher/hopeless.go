@@ -22,6 +22,10 @@ const (
 	// each time. It is bounded: a mapper that hangs must not hold up the others.
 	oneByOne = 30 * time.Second
 
+	// leastMute is how many objects must go without an answer, before there is any, until
+	// a transform is taken for one that never answers: one of them may be a bad object.
+	leastMute = 3
+
 	lastChunk = chunk.ID(1 << 62) // above all IDs
 )
 

@@ -22,6 +22,8 @@ type mapper struct {
 	of    *version
 
 	draining bool               // a beat of it said so
+	mute     int                // objects that its transform has not answered, while it never has
+	notice   string             // what is the matter with its transform; "": nothing
 	refused  string             // why it may have no chunk for what it does to objects; "": it may
 	version  string             // its label
 	counter  prometheus.Counter // of what is saved by its version
@@ -84,7 +86,7 @@ func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
 		m.held = d.ledger.Holds(m.ID)
 		list[i] = bus.MapperStatus{
 			Mapper: m.Mapper, State: m.state(now), Held: m.held, Saved: m.saved, Rate: d.speed(now, &m.pace, m.held),
-			Slow: late[m.ID], LastBeatSeconds: now.Sub(m.heard).Seconds(),
+			Slow: late[m.ID], LastBeatSeconds: now.Sub(m.heard).Seconds(), Notice: m.notice,
 		}
 		if m.pace.known() {
 			each[i] = list[i].Rate / float64(max(1, m.held+len(d.waiting.of[m.ID])))

@@ -9,7 +9,6 @@ import (
 	"io"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -92,12 +91,11 @@ type Mapper struct {
 	drill   *drill // nil, but to practise updates
 
 	stderr io.Writer // takes what programs print to standard error; nil: os.Stderr
-	mute   mute      // whether the transform has ever answered
+	signs  *signs    // of the objects in work
 
 	inProcess bool // jq programs run in this process
 
-	drain     chan struct{} // closed when the fetcher asks to drain
-	drainOnce sync.Once
+	drain chan string // takes one without waiting: why the fetcher asks to drain
 }
 
 // InProcess makes jq programs run in this process, for tests in simulated
@@ -131,8 +129,8 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	m := &Mapper{
 		cfg: cfg, id: b.ID(), bus: b, state: newState(), jitter: jitter.Sum64(), metrics: newMeters(cfg.Version),
 		log:  log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
-		room: newRoom(app.Share(cfg.Memory, memoryPart)), drain: make(chan struct{}),
-		drill: newDrill(cfg.Drill),
+		room: newRoom(app.Share(cfg.Memory, memoryPart)), drain: make(chan string, 1),
+		drill: newDrill(cfg.Drill), signs: newSigns(),
 	}
 	m.task.Store(first)
 	m.strange, m.peers = app.Sampled(m.log), newPeers(m.log)
@@ -157,7 +155,6 @@ func (m *Mapper) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("serve mapper: %w", err)
 	}
-	m.log.Info().Str("mapper_id", m.id).Int("workers", m.cfg.Workers).Str("transform", m.task.Load().self.Transform).Msg("mapper asks for work")
 	failpoint.Hit("mapper.serving")
 
 	asking, stopAsking := context.WithCancelCause(ctx)
@@ -167,6 +164,12 @@ func (m *Mapper) Run(ctx context.Context) error {
 	beating, stopBeating := context.WithCancel(context.WithoutCancel(ctx))
 
 	background := new(errgroup.Group)
+	background.Go(func() error {
+		if m.bus.WaitOnline(asking) == nil {
+			m.log.Info().Str("mapper_id", m.id).Int("workers", m.cfg.Workers).Str("transform", m.task.Load().self.Transform).Msg("mapper asks for work")
+		}
+		return nil
+	})
 	background.Go(func() error { return m.beatLoop(beating) })
 	background.Go(func() error { m.watch(asking, work, stopAsking, stopWork); return nil })
 
@@ -200,8 +203,8 @@ var errClosed = errors.New("connection closed for good")
 func (m *Mapper) watch(asking, work context.Context, stopAsking context.CancelCauseFunc, stopWork context.CancelFunc) {
 	select {
 	case <-asking.Done():
-	case <-m.drain:
-		m.log.Info().Msg("asked to drain")
+	case why := <-m.drain:
+		m.log.Info().Str("reason", why).Msg("the fetcher asks this mapper to end")
 		stopAsking(nil)
 	case <-m.bus.Closed():
 		stopAsking(app.WithCode(app.ExitUnreachable, fmt.Errorf("%w: %w", errClosed, m.bus.Err())))

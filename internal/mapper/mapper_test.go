@@ -134,11 +134,14 @@ func TestCareful(t *testing.T) {
 func TestDrainOrder(t *testing.T) {
 	run(t, mapper.Config{Transform: "users", Workers: 3, StopTimeout: time.Second}, func(t *testing.T, b *bench) {
 		b.heard()
-		if err := b.order(bus.Order{Plan: plan.ID(), Kind: bus.OrderDrain}); err != nil {
+		if err := b.order(bus.Order{Plan: plan.ID(), Kind: bus.OrderDrain, Reason: "the job is done"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-b.done; err != nil {
 			t.Errorf("drained with %v", err)
+		}
+		if !strings.Contains(b.log.String(), `"reason":"the job is done","message":"the fetcher asks this mapper to end"`) {
+			t.Errorf("the log does not say why: %s", b.log.String())
 		}
 		if beats := b.heard(); len(beats) == 0 || !beats[len(beats)-1].Goodbye {
 			t.Errorf("beats %+v, want a goodbye as the last", beats)

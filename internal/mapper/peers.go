@@ -3,12 +3,17 @@ package mapper
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 )
+
+// repeatTime is how often a mapper says what it waits for. Whoever has joined a job by
+// hand looks at its terminal now and then.
+const repeatTime = time.Minute
 
 // peers remembers what does not answer, so that it is logged once and its
 // return once, however many workers notice.
@@ -24,8 +29,8 @@ func newPeers(log zerolog.Logger) *peers {
 		return app.NewTrouble(log, level, app.Patience, begins, ends)
 	}
 	return &peers{
-		fetcher: trouble(zerolog.WarnLevel, "no answer from the fetcher, trying on", "the fetcher answers again"),
-		saver:   trouble(zerolog.WarnLevel, "no answer from the saver, trying on", "the saver answers again"),
+		fetcher: trouble(zerolog.WarnLevel, "no answer from the fetcher, trying on", "the fetcher answers again").Repeat(repeatTime),
+		saver:   trouble(zerolog.WarnLevel, "no answer from the saver, trying on", "the saver answers again").Repeat(repeatTime),
 		refusal: trouble(zerolog.WarnLevel, "the fetcher refuses work, asking on", "the fetcher refuses work no longer"),
 		room:    trouble(zerolog.WarnLevel, "asking for no more chunks until the saver takes results", "asking for chunks again"),
 		beats:   trouble(zerolog.DebugLevel, "beats are not sent", "beats are sent again"),

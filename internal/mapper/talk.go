@@ -131,7 +131,9 @@ func (m *Mapper) beatLoop(ctx context.Context) error {
 }
 
 func (m *Mapper) beat(doing *bus.Doing, goodbye bool) error {
-	return m.bus.Publish(bus.VerbBeat, m.state.beat(m.task.Load().self, doing, goodbye).Encode())
+	beat := m.state.beat(m.task.Load().self, doing, goodbye)
+	m.signs.tell(&beat)
+	return m.bus.Publish(bus.VerbBeat, beat.Encode())
 }
 
 // announce says which object is about to be touched, and waits until the
@@ -175,7 +177,10 @@ func (m *Mapper) handleOrder(r *bus.Request) {
 	case bus.OrderDrop:
 		m.state.drop(order.Plan, order.Chunk)
 	case bus.OrderDrain:
-		m.drainOnce.Do(func() { close(m.drain) })
+		select {
+		case m.drain <- order.Reason:
+		default: // it was asked before
+		}
 	case bus.OrderPing: // the answer is all it wants
 	}
 	if err := r.Reply(bus.OrderAnswer{Plan: order.Plan}.Encode()); err != nil {

@@ -20,7 +20,10 @@ type task struct {
 func (m *Mapper) make(t *task) (transform.Transform, error) {
 	spec := t.spec
 	spec.InProcess, spec.EndTimeout, spec.Stderr = m.inProcess, m.cfg.EndTimeout, m.stderr
-	spec.Warn = func(text string) { m.log.Warn().Str("transform", t.self.Transform).Msg(text) }
+	spec.Warn = func(text string) {
+		m.signs.warn(text)
+		m.log.Warn().Str("transform", t.self.Transform).Msg(text)
+	}
 	return spec.New()
 }
 
@@ -45,6 +48,7 @@ func (m *Mapper) refused(w bus.Work) bool {
 		return false
 	}
 	if m.task.CompareAndSwap(now, next) {
+		m.signs.restart()
 		m.log.Info().Str("transform", next.self.Transform).Msg("mapper takes the job's transform")
 	}
 	return true

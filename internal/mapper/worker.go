@@ -109,6 +109,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 		if err != nil {
 			m.state.release(got)
 			m.room.becomes(taken, 0)
+			m.signs.ends(got.Chunk.ID)
 			dropped := ctx.Err() != nil
 			cancel(nil)
 			if dropped {
@@ -126,6 +127,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 			defer m.waiting.Add(-1)
 			defer m.state.release(got)
 			m.save(ctx, parcel)
+			m.signs.ends(got.Chunk.ID)
 			return nil
 		})
 	}
@@ -134,7 +136,10 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 // mapChunk maps one chunk. An error means that the chunk was dropped, or that
 // the transform itself is broken.
 func (m *Mapper) mapChunk(ctx context.Context, tool *tool, w bus.Work) (save bus.Save, err error) {
-	options := transform.Options{Timeout: m.cfg.Timeout, After: m.mute.after}
+	options := transform.Options{Timeout: m.cfg.Timeout}
+	if !w.Shadow { // the objects of a shadow are saved
+		options.After = m.signs.of(w.Chunk.ID)
+	}
 	if w.Careful {
 		options.Before = func(index int) error { return m.announce(ctx, w.Chunk.ID, index) }
 	}

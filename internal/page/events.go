@@ -36,6 +36,7 @@ type event struct {
 type frames struct {
 	job     Job
 	viewers atomic.Int32
+	opened  atomic.Bool // there was a viewer
 
 	mu     sync.Mutex
 	made   time.Time // guarded by mu
@@ -100,6 +101,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer a.frames.viewers.Add(-1)
+	a.frames.opened.Store(true)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // or a proxy collects events until they are old

@@ -29,11 +29,12 @@ type Job interface {
 var static embed.FS
 
 // Register adds the page of a job and its API to a server. Whoever has the
-// token may control the job; empty: nobody may. A wrong one is logged.
+// token may control the job; empty: nobody may. A wrong one is logged. Opened says
+// whether anybody has opened the page so far.
 func Register(server interface {
 	Handle(pattern string, h http.Handler)
 }, job Job, token string, log zerolog.Logger,
-) {
+) (opened func() bool) {
 	a := &api{job: job, token: token, frames: frames{job: job}, log: app.Sampled(log)}
 	assets, err := fs.Sub(static, "static")
 	if err != nil {
@@ -56,6 +57,7 @@ func Register(server interface {
 		server.Handle(pattern, handle)
 	}
 	server.Handle("GET /api/events", app.Stream{Handler: http.HandlerFunc(a.events)})
+	return a.frames.opened.Load
 }
 
 // plain lets a browser load nothing but what this server has, and ask each

@@ -25,7 +25,7 @@ import (
 // Config is one job in one process.
 type Config struct {
 	Job       string
-	Fetcher   fetcher.Config // OnDone is always exit
+	Fetcher   fetcher.Config
 	Mapper    mapper.Config
 	Mappers   int           // how many mappers, each with Mapper.Workers; 0: mappers come from elsewhere
 	Listen    string        // host:port for mappers elsewhere; empty: this process only
@@ -34,8 +34,9 @@ type Config struct {
 	HTTP      string        // host:port of the fetcher's HTTP server; empty: none
 	HTTPHosts string        // names that a request to it may be for, see app.HTTP
 	Stderr    io.Writer     // takes what programs (exec) print to standard error; nil: os.Stderr
-	// Serving, if not nil, is told where that server listens.
-	Serving func(addr string)
+	// Serving, if not nil, is told where that server listens, and whether anybody has opened
+	// the live page so far.
+	Serving func(addr string, opened func() bool)
 }
 
 // Run runs the job over src into out until it is done or ctx ends. Watch, if
@@ -107,11 +108,13 @@ func (p *parts) open(src source.Source, out sink.Sink) error {
 	if b, err = p.connect(bus.RoleFetcher); err != nil {
 		return err
 	}
-	p.cfg.Fetcher.OnDone = "exit"
 	if p.fetcher, err = fetcher.New(p.cfg.Fetcher, b, src, p.roleLog("fetcher")); err != nil {
 		return err
 	}
 	p.fetcher.Trace(p.cfg.Tracer)
+	if p.cfg.Listen != "" {
+		p.fetcher.EndMappers()
+	}
 	p.cfg.Mapper.Memory = max(1, app.Share(p.cfg.Mapper.Memory, memoryPart)/int64(max(1, p.cfg.Mappers)))
 	for range p.cfg.Mappers {
 		if b, err = p.connect(bus.RoleMapper); err != nil {
@@ -123,9 +126,6 @@ func (p *parts) open(src source.Source, out sink.Sink) error {
 		}
 		m.Trace(p.cfg.Tracer)
 		m.Stderr(p.cfg.Stderr)
-		if !p.cfg.Fetcher.KeepGoing {
-			m.StopIfMute()
-		}
 		p.mappers = append(p.mappers, m)
 	}
 	return nil
@@ -177,9 +177,9 @@ func (p *parts) run(ctx context.Context) error {
 }
 
 func (p *parts) showPage(s *app.Server) {
-	page.Register(s, p.fetcher, p.cfg.Fetcher.ControlToken, p.roleLog("fetcher"))
+	opened := page.Register(s, p.fetcher, p.cfg.Fetcher.ControlToken, p.roleLog("fetcher"))
 	if p.cfg.Serving != nil {
-		p.cfg.Serving(s.Addr())
+		p.cfg.Serving(s.Addr(), opened)
 	}
 }
 

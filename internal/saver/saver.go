@@ -134,17 +134,24 @@ func (s *Saver) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("serve saver: %w", err)
 	}
-	s.log.Info().Msg("saver serves")
 	failpoint.Hit("saver.serving")
 
 	// The loops outlive ctx: what was taken is committed and answered.
 	group, work := errgroup.WithContext(context.WithoutCancel(ctx))
+	waiting, stopWaiting := context.WithCancel(ctx)
+	group.Go(func() error {
+		if s.bus.WaitOnline(waiting) == nil { // its service is registered then
+			s.log.Info().Msg("saver serves")
+		}
+		return nil
+	})
 	group.Go(func() error { defer s.confirms.close(); return s.commitLoop(work) })
 	group.Go(func() error { return s.confirmLoop(work) })
 	group.Go(func() error { return s.clerk(work) })
 	group.Go(func() error { return s.compareLoop(work) })
 	group.Go(func() error {
 		err := s.waitForEnd(ctx, work)
+		stopWaiting()
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
 		if e := stopServing(stopping); e != nil {

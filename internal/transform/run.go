@@ -26,9 +26,9 @@ type Options struct {
 	// done again. An error ends Run with it. May be nil.
 	Before func(index int) error
 
-	// After is called when an object was mapped, or failed (not nil); once more for
-	// each when the chunk is done again. An error ends Run with it. May be nil.
-	After func(failed *Failure) error
+	// After is called with the index of each object that was mapped, or failed (not
+	// nil); once more for each when the chunk is done again. May be nil.
+	After func(index int, failed *Failure)
 
 	// MaxOutput is how many bytes the outputs of one object may have, line
 	// breaks included. 0 means what the largest object takes as an output,
@@ -114,7 +114,7 @@ type quick interface{ quick() }
 // Run maps the objects of body, one a line, except those in skip (in any
 // order), which become failures with their Reason. A failed object is no
 // error of Run. Run returns an error, and then nothing of the chunk counts,
-// only if ctx ended (ctx.Err()), Before or After refused, skip is out of range, or the
+// only if ctx ended (ctx.Err()), Before refused, skip is out of range, or the
 // transform cannot work at all (ErrBroken).
 func Run(ctx context.Context, t Transform, body []byte, skip []chunk.Flaw, o Options) (Output, error) {
 	r := newRun(t, body, o)
@@ -151,7 +151,7 @@ type run struct {
 	late    error // the cause when timeout has passed
 	passed  bool  // it had passed at the end of the last try
 	before  func(int) error
-	after   func(*Failure) error
+	after   func(int, *Failure)
 }
 
 func newRun(t Transform, body []byte, o Options) *run {
@@ -298,9 +298,7 @@ func (r *run) walk(ctx context.Context, out *Output, t *retrace) (again bool, er
 			t.moveTo(i+1, out)
 		}
 		if r.after != nil {
-			if err := r.after(out.failure(i)); err != nil {
-				return false, err
-			}
+			r.after(i, out.failure(i))
 		}
 	}
 	return false, nil

@@ -69,7 +69,7 @@ func (l *lab) export(saver string) (lines int) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	defer func() { cancel(); _ = forward.Wait() }() // it is killed
+	defer func() { cancel(); _ = forward.Wait() }()                   // it is killed
 	if _, err := bufio.NewReader(said).ReadString('\n'); err != nil { // it says where it listens
 		l.t.Fatalf("port-forward %s: %v", saver, err)
 	}

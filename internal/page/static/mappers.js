@@ -53,8 +53,9 @@ function fill(row, m) {
   row.dataset.state = m.state;
   row.dataset.slow = Boolean(m.slow);
   const gone = m.state === "gone";
+  const state = gone ? `gone: ${m.why}${m.lost > 0 ? `; ${plural(m.lost, "chunk")} went to others` : ""}` : m.slow ? `${m.state}, slow` : m.state;
   const cells = [
-    m.name, m.version || "–", gone ? `gone: ${m.why}${m.lost > 0 ? `; ${plural(m.lost, "chunk")} went to others` : ""}` : m.slow ? `${m.state}, slow` : m.state,
+    m.name, m.version || "–", m.notice ? `${state}; ${m.notice}` : state,
     gone ? "–" : count(m.held), gone ? "–" : rate(m.rate), count(m.saved), `${duration(m.beat)} ago`,
   ];
   cells.forEach((value, i) => text(row.children[i], value));

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/bus"
+)
+
+// TestStatusNotices: what is the matter with mappers is said under their table, once for
+// each text.
+func TestStatusNotices(t *testing.T) {
+	t.Parallel()
+	var s bus.Status
+	for _, name := range []string{"m1", "m2", "m3"} {
+		m := bus.MapperStatus{Mapper: bus.Mapper{Name: name}}
+		if name != "m1" {
+			m.Notice = "it does not flush"
+		}
+		s.Mappers = append(s.Mappers, m)
+	}
+	text := statusText(s)
+	wantWords(t, text, "\n  m2: it does not flush\n")
+	if n := strings.Count(text, "it does not flush"); n != 1 {
+		t.Errorf("said %d times, want once: %s", n, text)
+	}
+}
