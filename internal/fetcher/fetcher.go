@@ -53,7 +53,7 @@ type Fetcher struct {
 	serving atomic.Bool
 
 	logsProgress bool // see LogProgress
-	endsMappers bool // its NATS server ends with it
+	endsMappers  bool // its NATS server ends with it
 }
 
 // New makes a fetcher. It does not own the bus or the source.
