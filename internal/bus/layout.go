@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -77,7 +78,9 @@ func (p *partHead) fields(f *fields) {
 	f.token(keyPartID, &p.id, required)
 	switch p.kind {
 	case partFirst:
-		f.int(keyPartTotal, &p.total, 1<<62, required) // too large is another answer than malformed
+		total := uint64(max(p.total, 0))
+		f.uint(keyPartTotal, &total, 1<<62, required) // too large is another answer than malformed
+		p.total = int(min(total, math.MaxInt))
 		f.int(keyPartSize, &p.size, MaxMessage, required)
 		f.sum(keyPartSum, &p.sum, required)
 		f.token(keyPartAt, &p.at, optional) // of an answer

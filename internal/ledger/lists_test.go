@@ -15,7 +15,7 @@ func BenchmarkLongLists(b *testing.B) {
 	now := time.Unix(0, 0)
 	held, asking := make([]chunk.ID, long), make([]uint64, long)
 	for i := range held {
-		held[i], asking[i] = l.Add(now), uint64(1<<40+i)
+		held[i], asking[i] = l.Add(now), uint64(1<<40)+uint64(i)
 	}
 	for seq := uint64(1); b.Loop(); seq++ {
 		l.Hear(now, Report{Mapper: "m", Seq: 2 * seq, Held: held})

@@ -86,8 +86,8 @@ func (p *program) end(c *child) (bad string) {
 	}()
 	how := ""
 	if !c.diesWithin(p.endTimeout) {
-		how = fmt.Sprintf(", stopped because it had not ended %v after its input (END_TIMEOUT)", p.endTimeout)
-		p.say(fmt.Sprintf("has not ended %v after its input (END_TIMEOUT): it gets SIGTERM", p.endTimeout))
+		how = fmt.Sprintf(", stopped because it had not ended %v after its input (--end-timeout, END_TIMEOUT)", p.endTimeout)
+		p.say(fmt.Sprintf("has not ended %v after its input (--end-timeout, END_TIMEOUT): it gets SIGTERM", p.endTimeout))
 		c.signal(syscall.SIGTERM)
 		c.signal(syscall.SIGCONT)
 		if !c.diesWithin(p.termGrace) {

@@ -49,7 +49,7 @@ func TestExecEnd(t *testing.T) {
 	}{
 		{"well", `while read -r l; do echo "$l"; done; exit 0`, time.Hour, time.Hour, "", nil},
 		{"badly", `while read -r l; do echo "$l"; done; echo no space >&2; exit 7`, time.Hour, time.Hour, "sh: it ended with exit status 7; on standard error: no space; what it does at its end may be missing", nil},
-		{"well after SIGTERM", `trap 'exit 0' TERM; while read -r l; do echo "$l"; done; while :; do sleep 0.01; done`, 1, time.Hour, "", []string{"1ns after its input (END_TIMEOUT): it gets SIGTERM"}},
+		{"well after SIGTERM", `trap 'exit 0' TERM; while read -r l; do echo "$l"; done; while :; do sleep 0.01; done`, 1, time.Hour, "", []string{"1ns after its input (--end-timeout, END_TIMEOUT): it gets SIGTERM"}},
 		{"by SIGTERM", `while read -r l; do echo "$l"; done; sleep 1000`, 1, time.Hour, "signal: terminated, stopped because it had not ended 1ns after its input", []string{"it gets SIGTERM"}},
 		{"by SIGKILL", `trap '' TERM; while read -r l; do echo "$l"; done; sleep 1000`, 1, 1, "signal: killed", []string{"it gets SIGTERM", "1ns after SIGTERM: it is killed"}},
 		{"while it prints", `while read -r l; do echo "$l"; done; head -c 1000000 /dev/zero; exit 0`, time.Hour, time.Hour, "", nil},

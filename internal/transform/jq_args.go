@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/url"
 	"regexp"
 	"slices"
@@ -118,12 +119,12 @@ func parseMemory(values []string) (int, error) {
 		shift = 30
 	}
 	n, err := strconv.ParseUint(number, 10, 16)
-	most := jqMemoryMost >> shift
-	if err != nil || !unit || len(values) > 1 || int(n)<<shift < jqMemoryLeast || int(n) > most {
+	bytes := int64(n) << shift
+	if err != nil || !unit || len(values) > 1 || bytes < jqMemoryLeast || bytes > jqMemoryMost || bytes > math.MaxInt {
 		return 0, fmt.Errorf("memory %q is not an amount of memory; use %dMiB to %dGiB, for example memory=1GiB",
 			strings.Join(values, ", "), jqMemoryLeast>>20, jqMemoryMost>>30)
 	}
-	return int(n) << shift, nil
+	return int(bytes), nil
 }
 
 // makeJQSettings adds $ARGS, which jq always has.

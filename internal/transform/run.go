@@ -170,7 +170,7 @@ func newRun(t Transform, body []byte, o Options) *run {
 	if _, ok := t.(quick); ok {
 		r.timeout = 0
 	}
-	r.late = fmt.Errorf("no result within %v (TIMEOUT)", r.timeout)
+	r.late = fmt.Errorf("no result within %v (--timeout, TIMEOUT)", r.timeout)
 	return r
 }
 
@@ -279,7 +279,7 @@ func (r *run) walk(ctx context.Context, out *Output, t *retrace) (again bool, er
 		lines, count, err := r.object(ctx, object, out.Lines, i == t.suspect && t.tried)
 		switch {
 		case err == nil && len(lines) > r.total:
-			out.fail(i, fmt.Sprintf("the outputs of its chunk are larger than %d bytes: lower CHUNK_SIZE", r.total))
+			out.fail(i, fmt.Sprintf("the outputs of its chunk are larger than %d bytes: make chunks smaller (--chunk-size, CHUNK_SIZE)", r.total))
 		case err == nil:
 			out.Lines, out.Counts[i] = lines, count
 		case ctx.Err() != nil, errors.Is(err, ErrBroken), errors.Is(err, errDesync):

@@ -187,7 +187,7 @@ func TestRunTimeout(t *testing.T) {
 		began := time.Now()
 		out := mustRun(t, tr, body(`1`, `"slow"`, `3`), nil, Options{Timeout: 5 * time.Second})
 		wantLines(t, out, `1`, `3`)
-		wantFailed(t, out, 1, "no result within 5s (TIMEOUT)")
+		wantFailed(t, out, 1, "no result within 5s (--timeout, TIMEOUT)")
 		if took := time.Since(began); took != 7*time.Second {
 			t.Errorf("took %v, want 7s: the timeout is for one object", took)
 		}
