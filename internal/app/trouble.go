@@ -14,7 +14,7 @@ const Patience = time.Second
 // A Trouble is something that fails again and again until it is over. It is
 // said once when it has lasted, and once when it is over, with how long,
 // however often and by however many it is noticed: an outage of a night fills
-// no disk. With Repeat it is said now and then while it lasts. Its methods may be called from several goroutines.
+// no disk. With Repeat it is said again while it lasts, less and less often. Its methods may be called from several goroutines.
 type Trouble struct {
 	log          zerolog.Logger
 	level        zerolog.Level
@@ -25,7 +25,7 @@ type Trouble struct {
 	mu    sync.Mutex
 	since time.Time // guarded by mu; zero: there is none
 	said  bool      // guarded by mu
-	last  time.Time // guarded by mu; when it was last said
+	again time.Time // guarded by mu; when it is to be said again
 }
 
 // NewTrouble is for what is said at level, with the message begins, once it
@@ -34,10 +34,11 @@ func NewTrouble(log zerolog.Logger, level zerolog.Level, patience time.Duration,
 	return &Trouble{log: log, level: level, patience: patience, begins: begins, ends: ends}
 }
 
-// Repeat makes t be said again every so often while it lasts, with how long that is.
-// It returns t, and is called before the first Note.
-func (t *Trouble) Repeat(every time.Duration) *Trouble {
-	t.repeat = every
+// Repeat makes t be said again while it lasts, with how long that is: after
+// first, and then whenever it has lasted twice as long. It returns t, and is
+// called before the first Note.
+func (t *Trouble) Repeat(first time.Duration) *Trouble {
+	t.repeat = first
 	return t
 }
 
@@ -60,10 +61,10 @@ func (t *Trouble) Note(err error) {
 		}
 		switch {
 		case !t.said && now.Sub(t.since) >= t.patience:
-			t.said, t.last = true, now
+			t.said, t.again = true, now.Add(t.repeat)
 			t.log.WithLevel(t.level).Err(err).Msg(t.begins)
-		case t.said && t.repeat > 0 && now.Sub(t.last) >= t.repeat:
-			t.last = now
+		case t.said && t.repeat > 0 && !now.Before(t.again):
+			t.again = now.Add(now.Sub(t.since))
 			t.log.WithLevel(t.level).Err(err).Stringer("after", now.Sub(t.since).Round(time.Second)).Msg(t.begins)
 		}
 	}

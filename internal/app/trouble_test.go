@@ -41,19 +41,20 @@ func TestTrouble(t *testing.T) {
 	})
 }
 
-// TestTrouble_repeat: with Repeat it is said again while it lasts.
+// TestTrouble_repeat: with Repeat it is said again while it lasts, each time after twice as long.
 func TestTrouble_repeat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		trouble := NewTrouble(zerolog.New(&out), zerolog.WarnLevel, 0, "it went", "").Repeat(time.Minute)
-		for range 125 {
+		for range 479 {
 			trouble.Note(errors.New("nobody there"))
 			<-time.After(time.Second)
 		}
 		want := `{"level":"warn","error":"nobody there","message":"it went"}` + "\n" +
 			`{"level":"warn","error":"nobody there","after":"1m0s","message":"it went"}` + "\n" +
-			`{"level":"warn","error":"nobody there","after":"2m0s","message":"it went"}` + "\n"
+			`{"level":"warn","error":"nobody there","after":"2m0s","message":"it went"}` + "\n" +
+			`{"level":"warn","error":"nobody there","after":"4m0s","message":"it went"}` + "\n"
 		if got := out.String(); got != want {
 			t.Errorf("said %s, want %s", got, want)
 		}
