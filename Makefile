@@ -33,8 +33,8 @@ push: ## push the images to REGISTRY as chunkline-ROLE:VERSION, and let deploy/ 
 	for role in $(ROLES); do \
 		docker tag chunkline/$$role:$(VERSION) $(REGISTRY)/chunkline-$$role:$(VERSION) && docker push $(REGISTRY)/chunkline-$$role:$(VERSION) || exit 1; \
 	done
-	sed -i.before -E 's|(name: chunkline/([a-z]+)), newName: [^,]+, newTag: [^}]+|\1, newName: $(REGISTRY)/chunkline-\2, newTag: $(VERSION)|' deploy/images/kustomization.yaml
-	rm deploy/images/kustomization.yaml.before
+	sed -i.before -E 's|(name: chunkline/([a-z]+)), newName: [^,]+, newTag: [^}]+|\1, newName: $(REGISTRY)/chunkline-\2, newTag: $(VERSION)|' deploy/parts/images/kustomization.yaml
+	rm deploy/parts/images/kustomization.yaml.before
 
 images-drill: ## build chunkline/mapper:v1 to v5 from chunkline/mapper:VERSION, releases to practise updates with: docs/updates.md
 	for release in v1 v2 v3 v4 v5; do \
@@ -42,7 +42,7 @@ images-drill: ## build chunkline/mapper:v1 to v5 from chunkline/mapper:VERSION, 
 	done
 
 manifests: ## write deploy/plain (for kubectl apply -f) and the PrometheusRule anew, made of the kustomizations and of the rules
-	{ cat deploy/components/prometheus-operator/rules-head.yaml; sed 's/^./  &/' deploy/prometheus/rules.yml; } >deploy/components/prometheus-operator/rules.yaml
+	{ cat deploy/parts/components/prometheus-operator/rules-head.yaml; sed 's/^./  &/' deploy/parts/prometheus/rules.yml; } >deploy/parts/components/prometheus-operator/rules.yaml
 	rm -f deploy/plain/*.yaml
 	for dir in base $(patsubst deploy/%/kustomization.yaml,%,$(wildcard deploy/overlays/*/kustomization.yaml)); do \
 		{ echo "# Made of deploy/$$dir by make manifests. Change that instead."; $(KUSTOMIZE) build deploy/$$dir; } >deploy/plain/$$(basename $$dir).yaml || exit 1; \

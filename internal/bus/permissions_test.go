@@ -13,7 +13,7 @@ import (
 )
 
 // shipped is the configuration that users get.
-const shipped = "../../deploy/nats/nats.conf"
+const shipped = "../../deploy/parts/nats/nats.conf"
 
 // shippedEnv is the environment that the shipped configurations read; TestMain
 // sets it.

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// TestShipped_metrics: NATS reports what deploy/grafana/nats.json asks for. The
+// TestShipped_metrics: NATS reports what deploy/parts/grafana/nats.json asks for. The
 // exporter makes nats_varz_X of every number X in the server's /varz; of its
 // own it adds nats_connz_pending_bytes, the sum over all clients.
 func TestShipped_metrics(t *testing.T) {
@@ -27,7 +27,7 @@ func TestShipped_metrics(t *testing.T) {
 	if err := json.Unmarshal(text, &reported); err != nil {
 		t.Fatal(err)
 	}
-	dashboard, err := os.ReadFile("../../deploy/grafana/nats.json")
+	dashboard, err := os.ReadFile("../../deploy/parts/grafana/nats.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -182,7 +182,7 @@ func (l *lab) query(address, promQL string) (float64, error) {
 // adapter is what prometheus-adapter makes of the rule that deploy/ has for it.
 func (l *lab) adapter() func() (float64, error) {
 	l.t.Helper()
-	values, err := os.ReadFile("../../deploy/components/autoscale-hpa/prometheus-adapter.yaml")
+	values, err := os.ReadFile("../../deploy/parts/components/autoscale-hpa/prometheus-adapter.yaml")
 	if err != nil {
 		l.t.Fatal(err)
 	}

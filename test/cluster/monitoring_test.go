@@ -62,12 +62,12 @@ func TestPrometheusOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"pipeline.json", "nats.json"} {
-		there, err := os.ReadFile("../../deploy/grafana/" + name)
+		there, err := os.ReadFile("../../deploy/parts/grafana/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if files[name] != string(there) {
-			t.Errorf("the ConfigMap's %s is not that of deploy/grafana", name)
+			t.Errorf("the ConfigMap's %s is not that of deploy/parts/grafana", name)
 		}
 	}
 }
@@ -76,7 +76,7 @@ func TestPrometheusOperator(t *testing.T) {
 // Prometheus has.
 const operatedCanary = `
 resources: [deploy/overlays/prometheus-operator]
-components: [deploy/components/rollout]
+components: [deploy/parts/components/rollout]
 configMapGenerator:
 - name: chunkline
   behavior: merge

@@ -125,7 +125,7 @@ var special = map[string]script{
 	"sink.remove.dead":        {lives: map[string][]string{"saver": {"sink.write.dead:1"}}},
 	"sink.truncate.results":   tornResults,
 	"sink.truncate.dead":      tornDead,
-	"fetcher.page.listed":     {lives: map[string][]string{"fetcher": {"fetcher.saved.booked:3"}}},
+	"fetcher.page.listed":     {lives: map[string][]string{"fetcher": {"fetcher.saved.booked:1"}}},
 	"fetcher.mapper.lost":     mapperDies,
 	"fetcher.doubts.settled":  mapperDies,
 	"fetcher.burial.sending":  buried,

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-const deploy = "../../deploy"
+const parts = "../../deploy/parts"
 
 // A dashboard is what the tests want to know of one.
 type dashboard struct {
@@ -61,10 +61,10 @@ type target struct {
 	Datasource                *source
 }
 
-// dashboards reads those of deploy/grafana, by file name.
+// dashboards reads those of deploy/parts/grafana, by file name.
 func dashboards(t *testing.T) map[string]dashboard {
 	t.Helper()
-	files, err := filepath.Glob(deploy + "/grafana/*.json")
+	files, err := filepath.Glob(parts + "/grafana/*.json")
 	if err != nil || len(files) != 2 {
 		t.Fatalf("dashboards: %v, %v; want 2", files, err)
 	}
@@ -88,7 +88,7 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// A rule is an alert or a recorded series of deploy/prometheus/rules.yml.
+// A rule is an alert or a recorded series of deploy/parts/prometheus/rules.yml.
 type rule struct{ record, alert, expr, text string }
 
 var (
@@ -99,7 +99,7 @@ var (
 // rules reads the rules. promtool knows YAML; here the house's way to write them is enough.
 func rules(t *testing.T) []rule {
 	t.Helper()
-	text := read(t, deploy+"/prometheus/rules.yml")
+	text := read(t, parts+"/prometheus/rules.yml")
 	var all []rule
 	starts := ruleStart.FindAllStringSubmatchIndex(text, -1)
 	for i, at := range starts {

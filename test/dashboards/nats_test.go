@@ -16,12 +16,12 @@ func TestExporter(t *testing.T) {
 		"../../docker-compose.yaml": {image, flags},
 		"../../.ci/images":          {image},
 		"../../.ci/cluster-up":      {image},
-		deploy + "/components/nats-exporter/kustomization.yaml": {
+		parts + "/components/nats-exporter/kustomization.yaml": {
 			image, flags, "{name: metrics, containerPort: 7777}", "{name: metrics, port: 7777, ",
 		},
-		deploy + "/components/prometheus-operator/monitors.yaml": {"  endpoints:\n    - port: metrics\n"},
-		deploy + "/prometheus/prometheus.yml":                    {"targets: [nats-exporter:7777]"},
-		deploy + "/prometheus/cluster.yml":                       {"regex: nats;(metrics|prom-metrics) "},
+		parts + "/components/prometheus-operator/monitors.yaml": {"  endpoints:\n    - port: metrics\n"},
+		parts + "/prometheus/prometheus.yml":                    {"targets: [nats-exporter:7777]"},
+		parts + "/prometheus/cluster.yml":                       {"regex: nats;(metrics|prom-metrics) "},
 	} {
 		for _, text := range want {
 			if text == "" || !strings.Contains(read(t, file), text) {

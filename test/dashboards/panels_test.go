@@ -234,7 +234,7 @@ func TestTidy(t *testing.T) {
 	key := regexp.MustCompile(`^ {6}"(\w+)": `)
 	order := []string{"id", "type", "title", "description", "collapsed", "gridPos", "panels", "datasource", "pluginVersion", "fieldConfig", "options", "targets"}
 	for _, file := range []string{"pipeline.json", "nats.json"} {
-		_, panels, found := strings.Cut(read(t, filepath.Join(deploy, "grafana", file)), "\n  \"panels\": [\n")
+		_, panels, found := strings.Cut(read(t, filepath.Join(parts, "grafana", file)), "\n  \"panels\": [\n")
 		if !found {
 			t.Errorf("%s: no panels at the indent of two blanks", file)
 		}

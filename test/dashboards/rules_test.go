@@ -18,7 +18,7 @@ func TestAlerts(t *testing.T) {
 	t.Parallel()
 	const runbook = "https://github.com/chunkline/chunkline/blob/main/docs/alerts.md#"
 	doc := read(t, "../../docs/alerts.md")
-	tests := read(t, deploy+"/prometheus/tests/standstill.yml") + read(t, deploy+"/prometheus/tests/trouble.yml")
+	tests := read(t, parts+"/prometheus/tests/standstill.yml") + read(t, parts+"/prometheus/tests/trouble.yml")
 	there := map[string]bool{}
 	for _, r := range rules(t) {
 		if r.alert == "" {
@@ -53,7 +53,7 @@ func TestAlerts(t *testing.T) {
 		t.Errorf("list %s here, too", name)
 	}
 	for _, chapter := range regexp.MustCompile(`(?m)^## (Chunkline\w+)$`).FindAllStringSubmatch(doc, -1) {
-		if !strings.Contains(read(t, deploy+"/prometheus/rules.yml"), "alert: "+chapter[1]+"\n") {
+		if !strings.Contains(read(t, parts+"/prometheus/rules.yml"), "alert: "+chapter[1]+"\n") {
 			t.Errorf("docs/alerts.md: there is no alert %s", chapter[1])
 		}
 	}
@@ -64,18 +64,18 @@ func TestAlerts(t *testing.T) {
 func TestOneSource(t *testing.T) {
 	t.Parallel()
 	var wrapped strings.Builder
-	for line := range strings.Lines(read(t, deploy+"/prometheus/rules.yml")) {
+	for line := range strings.Lines(read(t, parts+"/prometheus/rules.yml")) {
 		if strings.TrimSpace(line) != "" {
 			line = "  " + line
 		}
 		wrapped.WriteString(line)
 	}
-	if !strings.HasSuffix(read(t, deploy+"/components/prometheus-operator/rules.yaml"), "\nspec:\n"+wrapped.String()) {
-		t.Error("deploy/components/prometheus-operator/rules.yaml is not deploy/prometheus/rules.yml: run make manifests")
+	if !strings.HasSuffix(read(t, parts+"/components/prometheus-operator/rules.yaml"), "\nspec:\n"+wrapped.String()) {
+		t.Error("deploy/parts/components/prometheus-operator/rules.yaml is not deploy/parts/prometheus/rules.yml: run make manifests")
 	}
 	for file, text := range map[string]string{
-		"../../docker-compose.yaml":            read(t, "../../docker-compose.yaml"),
-		deploy + "/grafana/kustomization.yaml": read(t, deploy+"/grafana/kustomization.yaml"),
+		"../../docker-compose.yaml":           read(t, "../../docker-compose.yaml"),
+		parts + "/grafana/kustomization.yaml": read(t, parts+"/grafana/kustomization.yaml"),
 	} {
 		for _, name := range []string{"pipeline.json", "nats.json"} {
 			if !strings.Contains(text, name) {
@@ -84,7 +84,7 @@ func TestOneSource(t *testing.T) {
 		}
 	}
 	for _, config := range []string{"prometheus.yml", "cluster.yml"} {
-		if !strings.Contains(read(t, deploy+"/prometheus/"+config), "\nrule_files: [rules.yml]\n") {
+		if !strings.Contains(read(t, parts+"/prometheus/"+config), "\nrule_files: [rules.yml]\n") {
 			t.Errorf("%s does not load rules.yml", config)
 		}
 	}

@@ -71,6 +71,7 @@ func TestAllMove(t *testing.T) {
 
 	// One chunk is lost, then given back, then saved twice, and once with a wrong token.
 	objects.write(10)
+	j.chunks(0, 2) // so that the loser gets the new one, and the real mapper the one with an object to blame
 	loser := j.ghost("loser")
 	loser.take()
 	loser.held = nil
