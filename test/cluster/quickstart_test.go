@@ -50,7 +50,6 @@ func TestQuickstart(t *testing.T) {
 	if got := l.kubectl("logs", "job/verify", "-c", "verify"); got != want {
 		t.Errorf("verify: got %q, want %q", got, want)
 	}
-	l.logs.explained(append(awayTexts, "the NATS server asks for no credentials")...)
 }
 
 // export downloads the result through a port-forward, as docs/operations.md

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -97,6 +98,7 @@ func (w *watch) see(p bustest.Packet) {
 func (w *watch) seeWork(p bustest.Packet) {
 	work, err := bus.DecodeWork(p.Message)
 	if err != nil || work.Status != bus.WorkChunk { // in parts, or none
+		w.seeCarefulPart(p)
 		return
 	}
 	w.of[p.From] = work.Epoch
@@ -117,6 +119,15 @@ func (w *watch) seeWork(p bustest.Packet) {
 	}
 	if late := later(w.claimed, w.healed); work.Epoch < w.epoch && !w.healed.IsZero() && time.Since(late) > fenceTime {
 		w.wrong("%s hands out chunk %d for epoch %d, %s after epoch %d was claimed", p.From, work.Chunk.ID, work.Epoch, time.Since(late), w.epoch)
+	}
+}
+
+// seeCarefulPart counts a chunk that is handed out in careful mode and travels
+// in parts. Its body is not whole, but the first part has all headers.
+func (w *watch) seeCarefulPart(p bustest.Packet) {
+	id, err := strconv.ParseUint(p.Header["Chunkline-Chunk"], 10, 64)
+	if err == nil && p.Header["Chunkline-Part"] == "first" && p.Header["Chunkline-Careful"] != "" {
+		w.careful[chunk.ID(id)]++
 	}
 }
 
