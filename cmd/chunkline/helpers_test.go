@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,13 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 )
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "8"); err != nil { // most tests wait for programs, timers and the disk
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // result is how a command ended.
 type result struct {

@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -21,6 +22,9 @@ func TestMain(m *testing.M) {
 		if err := os.Setenv(name, value); err != nil {
 			panic(err)
 		}
+	}
+	if err := flag.Set("test.parallel", "16"); err != nil { // most tests wait for the network
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }

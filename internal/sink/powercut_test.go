@@ -16,7 +16,7 @@ import (
 
 var (
 	crashSeed  = flag.Uint64("crash.seed", 1, "first seed of the random crashes")
-	crashSeeds = flag.Int("crash.seeds", 40, "how many seeds of random crashes")
+	crashSeeds = flag.Int("crash.seeds", 20, "how many seeds of random crashes")
 )
 
 // TestRandomCrashes stops a folder up to four times, at any step or within

@@ -3,6 +3,7 @@ package transform
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -22,6 +23,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == reaperName {
 		reaperProgram()
 		return
+	}
+	if err := flag.Set("test.parallel", "8"); err != nil { // most tests wait for programs
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -85,7 +85,7 @@ func utf16Of(s string) (b []byte) {
 	return bytes.TrimRight(b, "\n")
 }
 
-var every = flag.Int("corpus.every", 16, "run every so many lines in a job of their own; 1: all")
+var every = flag.Int("corpus.every", 24, "run every so many lines in a job of their own; 1: all")
 
 // alone is an input of one line, between two good ones if alone it would be an
 // array, or its mark the file's.

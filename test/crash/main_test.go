@@ -14,7 +14,7 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-var hits = flag.Int("hits", 0, "how often each failpoint is tried: the first so many times that a process comes there. 0: a fifth of them once; 3: also every pair of a commit and a recovery, and every second run")
+var hits = flag.Int("hits", 0, "how often each failpoint is tried: the first so many times that a process comes there. 0: an eighth of them once; 3: also every pair of a commit and a recovery, and every second run")
 
 // full says whether everything is tried, also what takes long.
 func full() bool { return *hits >= 3 }
@@ -66,14 +66,14 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// some is every fifth of the cases, so that a plain go test stays short; all of
+// some is every eighth of the cases, so that a plain go test stays short; all of
 // them if everything is tried.
 func some[C any](cases []C) []C {
 	if full() {
 		return cases
 	}
 	var fewer []C
-	for i := 0; i < len(cases); i += 5 {
+	for i := 0; i < len(cases); i += 8 {
 		fewer = append(fewer, cases[i])
 	}
 	return fewer

@@ -17,8 +17,10 @@ func TestRedo(t *testing.T) {
 	mapper := func(version string) *proc.Process {
 		return j.Mapper("mapper-"+version, "users?duration=20ms", "VERSION="+version, "WORKERS=1")
 	}
-	saver, fetcher := j.Saver(), j.Fetcher("ON_DONE=stay")
-	good, bad := mapper("v1"), mapper("v2")
+	saver, good, bad := j.Saver(), mapper("v1"), mapper("v2")
+	good.Await("mapper asks for work")
+	bad.Await("mapper asks for work")
+	fetcher := j.Fetcher("ON_DONE=stay", "RATE=1000") // both wait for each chunk, and take turns
 	fetcher.Await("job done")
 	proc.End(t, bad, saver)
 	stdout, stderr, code := proc.Run(t, nil, "chunkline", "redo", "-o", j.Out, "--version", "v2", "--json")

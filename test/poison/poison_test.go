@@ -127,6 +127,7 @@ const maxTouches = 3
 // TestProgramDies: the program that maps dies of the object, its mapper lives.
 // That is the object's failure: one attempt of one chunk.
 func TestProgramDies(t *testing.T) {
+	t.Parallel()
 	for how, reason := range map[string]string{
 		"exit":   "exit status 3",
 		"panic":  "(?s)exit status 2.*panic: poison",
@@ -179,6 +180,7 @@ const vanished = "^[23] mappers vanished while this object was in work$"
 
 // TestMapperDies: the object takes its mapper down. Careful mode finds it.
 func TestMapperDies(t *testing.T) {
+	t.Parallel()
 	for name, speculate := range map[string]string{"plain": "false", "with backups": "true"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

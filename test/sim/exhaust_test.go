@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 )
 
-var pairs = flag.Int("pairs", 300, "how many pairs of strikes TestEverywhere plays, half of them in each of its jobs; 0: all there are")
+var pairs = flag.Int("pairs", 200, "how many pairs of strikes TestEverywhere plays, half of them in each of its jobs; 0: all there are")
 
 // strike is what befalls one message of a job: the number-th of its kind.
 type strike struct {
