@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil { // most tests wait for programs, timers and the disk
 		panic(err)
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // result is how a command ended.
