@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	if err := flag.Set("test.parallel", "16"); err != nil { // most tests wait for the network
+	if err := flag.Set("test.parallel", "8"); err != nil { // most tests wait for the network
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
