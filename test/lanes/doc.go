@@ -8,8 +8,9 @@
 //
 // A lane is one shell command (see table.go). It passes if the command exits
 // with 0, and it never skips: a lane that cannot run fails. When a lane fails,
-// the others go on, and lanes prints the end of its output and the command
-// that repeats it; the exit code is then 1.
+// the others go on. After the table lanes prints, for each lane that failed, the
+// first lines of each test that failed (or else the last lines of its output) and
+// the command that repeats it; the exit code is then 1.
 //
 // # What runs beside what
 //

@@ -45,6 +45,7 @@ func start(ctx context.Context) error {
 	}
 	r.run(ctx)
 	fmt.Print("\n", r.table())
+	r.explain()
 	failed := r.failed()
 	if len(failed) > 0 {
 		return fmt.Errorf("failed: %s; the whole output is in %s", strings.Join(failed, ", "), r.dir)

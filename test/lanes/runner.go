@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,7 +18,8 @@ import (
 
 const (
 	atOnce    = 2                // lanes that compute at a time, and lanes that wait
-	lastLines = 40               // of the output of a lane that failed
+	mostLines = 40               // of the output of a lane that failed
+	testLines = 8                // of them, for each test that failed
 	grace     = 10 * time.Second // between SIGTERM and SIGKILL for a lane that is interrupted
 )
 
@@ -184,23 +186,52 @@ func (r *runner) command(ctx context.Context, l *lane) (*exec.Cmd, *os.File, err
 	return cmd, log, nil
 }
 
-// report says how a lane has ended; of one that failed also the end of its
-// output, and how to repeat it.
+// report says how a lane has ended.
 func (r *runner) report(l *lane) {
 	fmt.Fprintf(r.out, "%5.0f s  %-6s %s (%.0f s)\n", time.Since(r.begin).Seconds(), l.state, l.name, l.took.Seconds())
-	if l.state != failed {
-		return
+}
+
+// explain says, of each lane that failed, why, and how to repeat it.
+func (r *runner) explain() {
+	for i := range r.lanes {
+		l := &r.lanes[i]
+		if l.state != failed {
+			continue
+		}
+		text, err := os.ReadFile(r.log(l))
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+		fmt.Fprintf(r.out, "\n%s failed: %v. Of %d lines of output:\n", l.name, l.problem, len(lines))
+		for _, line := range excerpt(lines) {
+			fmt.Fprintln(r.out, "    "+line)
+		}
+		fmt.Fprintf(r.out, "To repeat it:\n    %s\n", l.command)
 	}
-	text, err := os.ReadFile(r.log(l))
-	if err != nil {
-		text = []byte(err.Error())
+}
+
+// A failed test in the output of go test, and in the summary of gotestsum.
+var failedTest = regexp.MustCompile(`^ *(--- FAIL: |=== FAIL: )`)
+
+// excerpt chooses at most mostLines lines: the first lines of each test that
+// failed, because what a test prints last is often a long list of states. If
+// no test failed, it chooses the last lines.
+func excerpt(lines []string) (chosen []string) {
+	left := 0
+	for _, line := range lines {
+		if failedTest.MatchString(line) {
+			left = testLines
+		}
+		if left > 0 && len(chosen) < mostLines {
+			chosen = append(chosen, line)
+			left--
+		}
 	}
-	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	fmt.Fprintf(r.out, "\n%s failed: %v. The last of %d lines:\n", l.name, l.problem, len(lines))
-	for _, line := range lines[max(0, len(lines)-lastLines):] {
-		fmt.Fprintln(r.out, "    "+line)
+	if len(chosen) == 0 {
+		return lines[max(0, len(lines)-mostLines):]
 	}
-	fmt.Fprintf(r.out, "To repeat it:\n    %s\n\n", l.command)
+	return chosen
 }
 
 // table is how long each lane took, in the order of their start, and all of it.

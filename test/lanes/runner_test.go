@@ -112,6 +112,27 @@ func TestOutput(t *testing.T) {
 	}
 }
 
+// Of a lane that failed lanes prints the beginning of each test that failed, and how to repeat it; without a test, the end.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	testing := `echo "ok a"; echo "--- FAIL: TestA (1s)"; seq -f a%.0f 100; echo "=== FAIL: b TestB"; echo b1; seq -f "ok %.0f" 100; exit 1`
+	r, _ := play(t, computes("tests", testing, 1), computes("script", "seq -f line%.0f 100; exit 1", 1), computes("good", "echo fine", 1))
+	var out strings.Builder
+	r.out = &out
+	r.explain()
+	for text, want := range map[string]bool{
+		"tests failed: exit status 1": true, "--- FAIL: TestA (1s)": true, "a1\n": true, "a50\n": false, "TestB": true, "b1\n": true, "    ok a": false, testing: true,
+		"script failed": true, "line61\n": true, "line60\n": false, "line100\n": true, "good": false, "fine": false,
+	} {
+		if strings.Contains(out.String(), text) != want {
+			t.Errorf("%q is in the explanation: %t, want %t", text, !want, want)
+		}
+	}
+	if t.Failed() {
+		t.Log(out.String())
+	}
+}
+
 // A lane that is interrupted ends, and is not ok; no other one begins.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
