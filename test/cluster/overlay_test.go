@@ -17,7 +17,7 @@ import (
 // TestManifests: the API server takes every kustomization strictly, warns of
 // nothing, Pod Security included, and has nothing left to change afterwards.
 // They are applied over one another, to a namespace in which no pod may start.
-// The files of deploy/plain are the same text, which CI checks.
+// deploy/plain/base.yaml is the same text, which CI checks.
 func TestManifests(t *testing.T) {
 	parallel(t, 0, 120)
 	l := emptyLab(t)
