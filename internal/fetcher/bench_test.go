@@ -28,7 +28,7 @@ func BenchmarkReport(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	d := newDesk(f)
+	d := newCoordinator(f)
 	now := time.Now()
 	for range 3 * mappers {
 		d.ledger.Add(now)

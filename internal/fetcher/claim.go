@@ -107,7 +107,7 @@ func (f *Fetcher) insist(ctx context.Context, q bus.Sync) (bus.SyncAnswer, error
 		answer, err := f.ask(ctx, q)
 		switch {
 		case err == nil && f.isRival(answer.Sink):
-			f.post(ctx, func(d *desk) { d.meet(time.Now(), answer.Sink, answer.Plan == "") })
+			f.post(ctx, func(d *coordinator) { d.meet(time.Now(), answer.Sink, answer.Plan == "") })
 		case err == nil && answer.Status == bus.SyncOK:
 			return answer, nil
 		case err == nil && (answer.Status == bus.SyncFenced || answer.Status == bus.SyncOtherPlan):

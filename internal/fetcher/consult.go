@@ -22,23 +22,23 @@ const (
 
 // errand hands the clerk something to do; its result comes back to the desk.
 // One errand at a time.
-func (d *desk) errand(do func(context.Context) func(*desk)) {
+func (d *coordinator) errand(do func(context.Context) func(*coordinator)) {
 	d.busy = true
 	f := d.f
 	f.errands <- func(ctx context.Context) {
 		result := do(ctx)
-		f.post(ctx, func(d *desk) { d.busy = false; result(d) })
+		f.post(ctx, func(d *coordinator) { d.busy = false; result(d) })
 	}
 }
 
 // consult tells the saver which version is cut off, and asks it what is due: whether chunks that
 // were lost are there already, whether our epoch still holds, and in the end to lay out the result.
-func (d *desk) consult(now time.Time) {
+func (d *coordinator) consult(now time.Time) {
 	if d.busy || now.Before(d.askAfter) {
 		return
 	}
 	q := bus.Sync{Op: bus.SyncList, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch}
-	doubts, cutOff := d.ledger.Doubts(), d.untold()
+	doubts, unfenced := d.ledger.Doubts(), d.unfenced()
 	switch {
 	case d.doomed:
 		q = d.deadQuery()
@@ -46,8 +46,8 @@ func (d *desk) consult(now time.Time) {
 		d.state = bus.StateFinishing
 		q.Op, q.Total = bus.SyncFinish, bus.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
 		failpoint.Hit("fetcher.finish.asking")
-	case cutOff != nil:
-		q.Op, q.Version, q.Term = bus.SyncCutOff, cutOff.name, d.terms[cutOff.name]+1
+	case unfenced != nil:
+		q.Op, q.Version, q.Term = bus.SyncCutOff, unfenced.Name, d.terms[unfenced.Name]+1
 	case len(doubts) > 0:
 		q.Chunks = doubts[:min(len(doubts), bus.MaxSaved)]
 	case now.Sub(d.renewed) < renewInterval && !d.doubtful() && !d.uneasy(now) && !d.savers.rivals(now):
@@ -56,21 +56,21 @@ func (d *desk) consult(now time.Time) {
 		q.Limit = 1 // whatever it is: the question is whether the epoch holds
 	}
 	certain := d.doubts // what comes from here on is asked about anew
-	d.errand(func(ctx context.Context) func(*desk) {
+	d.errand(func(ctx context.Context) func(*coordinator) {
 		answer, err := d.f.ask(ctx, q)
-		return func(d *desk) { d.answered(now, certain, q, answer, err) }
+		return func(d *coordinator) { d.answered(now, certain, q, answer, err) }
 	})
 }
 
 // uneasy says whether chunks are out and nothing was heard of the saver for a
 // while: before a chunk is taken for a straggler, the saver is asked whether it
 // can save at all.
-func (d *desk) uneasy(now time.Time) bool {
+func (d *coordinator) uneasy(now time.Time) bool {
 	return d.ledger.Counts().InFlight > 0 && now.Sub(d.heard) >= easyInterval && now.Sub(d.renewed) >= easyInterval
 }
 
 // answered takes the saver's answer to q.
-func (d *desk) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncAnswer, err error) {
+func (d *coordinator) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncAnswer, err error) {
 	now := time.Now()
 	if err == nil && d.f.isRival(a.Sink) {
 		d.meet(now, a.Sink, a.Plan == "")
@@ -107,7 +107,7 @@ func (d *desk) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncA
 	case q.Op == bus.SyncFinish:
 		d.finished(a.Summary)
 	case q.Op == bus.SyncCutOff:
-		d.told(q.Version, q.Term)
+		d.fenced(q.Version, q.Term)
 	default:
 		d.account(a.Summary)
 		d.toldLoad(now, a.Load)
@@ -116,7 +116,7 @@ func (d *desk) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncA
 }
 
 // settle resolves doubts: what the sink holds is saved, the rest goes out again.
-func (d *desk) settle(now time.Time, doubts []chunk.ID, entries []bus.Entry) {
+func (d *coordinator) settle(now time.Time, doubts []chunk.ID, entries []bus.Entry) {
 	there := make(map[chunk.ID]chunk.Digest, len(entries))
 	for _, e := range entries {
 		there[e.ID] = e.Digest
@@ -137,7 +137,7 @@ func (d *desk) settle(now time.Time, doubts []chunk.ID, entries []bus.Entry) {
 }
 
 // unfinished takes the saver's word that the result could not be laid out.
-func (d *desk) unfinished(now time.Time, reason string) {
+func (d *coordinator) unfinished(now time.Time, reason string) {
 	d.failures++
 	d.askAfter = now.Add(finishRetry)
 	if d.failures >= finishTries {
@@ -148,7 +148,7 @@ func (d *desk) unfinished(now time.Time, reason string) {
 }
 
 // finished ends the job: the sink has everything, once, and has laid it out.
-func (d *desk) finished(total bus.Summary) {
+func (d *coordinator) finished(total bus.Summary) {
 	failpoint.Hit("fetcher.finish.answered")
 	now := time.Now()
 	d.state, d.total = bus.StateDone, total
@@ -167,7 +167,7 @@ type order struct {
 
 // order sends a direct message to a mapper, unless too many are on their way:
 // every order is repeated when the mapper's next list shows that it is needed.
-func (d *desk) order(o order) {
+func (d *coordinator) order(o order) {
 	select {
 	case d.f.orders <- o:
 	default:
@@ -208,8 +208,8 @@ func (f *Fetcher) deliver(ctx context.Context, o order) {
 	_, err := f.bus.Request(asking, bus.VerbMapper(o.mapper), message)
 	switch {
 	case errors.Is(err, bus.ErrNobody):
-		f.post(ctx, func(d *desk) { d.vanish(o.mapper) })
+		f.post(ctx, func(d *coordinator) { d.vanish(o.mapper) })
 	case err == nil:
-		f.post(ctx, func(d *desk) { d.ledger.Alive(time.Now(), o.mapper) })
+		f.post(ctx, func(d *coordinator) { d.ledger.Alive(time.Now(), o.mapper) })
 	}
 }

@@ -41,7 +41,7 @@ type Fetcher struct {
 	grant   grant // set by the claim, before any loop starts
 	started time.Time
 
-	events  chan func(*desk)           // handlers and loops → desk
+	events  chan func(*coordinator)    // handlers and loops → desk
 	cuts    chan cut                   // cut loop → desk
 	sends   chan sending               // desk → senders
 	errands chan func(context.Context) // desk → clerk
@@ -64,7 +64,7 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 	plan := src.Plan()
 	f := &Fetcher{
 		cfg: cfg, bus: b, source: src, plan: plan, planID: plan.ID(), log: log, started: time.Now(),
-		events: make(chan func(*desk), maxEvents), cuts: make(chan cut),
+		events: make(chan func(*coordinator), maxEvents), cuts: make(chan cut),
 		sends: make(chan sending, maxSends), errands: make(chan func(context.Context), 1),
 		orders:  make(chan order, maxOrders),
 		strange: app.Sampled(log),
@@ -106,7 +106,7 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	failpoint.Hit("fetcher.serving")
 	group, work := errgroup.WithContext(ctx)
 	running, stop := context.WithCancel(work)
-	d := newDesk(f)
+	d := newCoordinator(f)
 	group.Go(func() error {
 		defer stop() // the end of the desk is the end of all
 		defer close(f.sends)
@@ -116,7 +116,7 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		if err := f.cutLoop(running); err != nil {
-			f.post(running, func(d *desk) { d.fail(err) })
+			f.post(running, func(d *coordinator) { d.fail(err) })
 		}
 		return nil
 	})
@@ -156,7 +156,7 @@ func (f *Fetcher) stop(ctx context.Context, serving func(context.Context) error)
 }
 
 // post hands a closure to the desk. It gives up when the desk has ended.
-func (f *Fetcher) post(ctx context.Context, event func(*desk)) {
+func (f *Fetcher) post(ctx context.Context, event func(*coordinator)) {
 	select {
 	case f.events <- event:
 	case <-ctx.Done():

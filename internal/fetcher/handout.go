@@ -14,12 +14,12 @@ import (
 )
 
 // handOut gives chunks to waiting mappers while there are both.
-func (d *desk) handOut(now time.Time) {
+func (d *coordinator) handOut(now time.Time) {
 	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() || d.rivalry(now) != "" || d.doomed {
 		return
 	}
 	for len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && !now.Before(d.limit.next) && d.ledger.HasWork(now) && !d.holdsBackUntried(now) {
-		d.bar(now)
+		d.excludeIneligible(now)
 		if !d.waiting.first(func(a ask) bool { return d.lease(now, a) }) {
 			return // there is work, but none that those who wait may have
 		}
@@ -28,15 +28,9 @@ func (d *desk) handOut(now time.Time) {
 
 // lease hands one chunk to the mapper that asked. The lease is on the books
 // before the chunk is sent; if the reply is lost, the mapper's next list says so.
-func (d *desk) lease(now time.Time, a ask) bool {
+func (d *coordinator) lease(now time.Time, a ask) bool {
 	m := d.mappers[a.mapper]
-	if d.shadows(m) {
-		return false
-	}
-	if m != nil && m.mixes() {
-		return false
-	}
-	if m != nil && !m.of.mayHave(now, func() int { return d.heldBy(m.of) }) {
+	if m != nil && (m.mixes() || !d.eligible(now, m.of)) {
 		return false
 	}
 	lease, ok := d.ledger.Lease(now, a.mapper, a.seq)
@@ -44,8 +38,7 @@ func (d *desk) lease(now time.Time, a ask) bool {
 		return false
 	}
 	if m != nil {
-		m.of.transform = m.Transform
-		d.given(m.of)
+		d.noteAssigned(m)
 	}
 	failpoint.Hit("fetcher.lease.recorded")
 	h := d.held[lease.ID]
@@ -69,7 +62,7 @@ func (d *desk) lease(now time.Time, a ask) bool {
 }
 
 // mapperOf names a mapper that may be gone already.
-func (d *desk) mapperOf(id string) bus.Mapper {
+func (d *coordinator) mapperOf(id string) bus.Mapper {
 	if m := d.mappers[id]; m != nil {
 		return m.Mapper
 	}
@@ -107,7 +100,7 @@ func (f *Fetcher) send(ctx context.Context, s sending) {
 	if err != nil {
 		s.span.Fail(err)
 		s.span.End()
-		f.post(ctx, func(d *desk) { d.fail(err) })
+		f.post(ctx, func(d *coordinator) { d.fail(err) })
 		return
 	}
 	if !s.shadow {
@@ -148,7 +141,7 @@ func (f *Fetcher) body(ctx context.Context, kept *chunk.Chunk, mark source.Mark,
 }
 
 // bury commits chunks that took down too many mappers as dead letters.
-func (d *desk) bury() {
+func (d *coordinator) bury() {
 	for !d.busy {
 		id, ok := d.ledger.TakeDead()
 		if !ok {
@@ -159,9 +152,9 @@ func (d *desk) bury() {
 			continue
 		}
 		failures, term := d.f.cfg.MaxAttempts, d.terms[""] // dead letters of ours have no version
-		d.errand(func(ctx context.Context) func(*desk) {
+		d.errand(func(ctx context.Context) func(*coordinator) {
 			err := d.f.burial(ctx, h, failures, term)
-			return func(d *desk) {
+			return func(d *coordinator) {
 				if err != nil && ctx.Err() == nil {
 					d.fail(err)
 				}

@@ -6,10 +6,11 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/rollout"
 )
 
 // hearNext takes a mapper's request for work.
-func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
+func (d *coordinator) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 	d.hear(arrived, n.Mapper, n.Plan, n.Holding, nil, false)
 	d.doubtEpoch(n.Plan, n.Epoch)
 	m := d.mappers[n.Mapper.ID]
@@ -30,7 +31,7 @@ func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 }
 
 // hearBeat takes a sign of life.
-func (d *desk) hearBeat(now time.Time, b bus.Beat) {
+func (d *coordinator) hearBeat(now time.Time, b bus.Beat) {
 	fresh := d.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
 	d.doubtEpoch(b.Plan, b.Epoch)
 	if m := d.mappers[b.Mapper.ID]; m != nil {
@@ -47,7 +48,7 @@ func (d *desk) hearBeat(now time.Time, b bus.Beat) {
 // doubtEpoch asks the saver at once whether the epoch still holds when a mapper
 // has seen a higher one, and hands out nothing until it knows. It does not take the mapper's word: that may come from
 // a sink that was removed.
-func (d *desk) doubtEpoch(plan chunk.PlanID, epoch uint64) {
+func (d *coordinator) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 	if plan == d.f.planID && epoch > d.f.grant.epoch {
 		d.doubts++
 	}
@@ -55,7 +56,7 @@ func (d *desk) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 
 // hear compares what a mapper says it holds with the ledger. It says whether this is
 // the latest word of a mapper that is here.
-func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holding, doing *bus.Doing, goodbye bool) (fresh bool) {
+func (d *coordinator) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holding, doing *bus.Doing, goodbye bool) (fresh bool) {
 	report := ledger.Report{Mapper: m.ID, Seq: h.Seq, Held: h.Held, Asking: h.Asking, Goodbye: goodbye}
 	if plan != d.f.planID { // it holds chunks of another job, or none yet
 		report.Held = nil
@@ -76,11 +77,11 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 	if known := d.mappers[m.ID]; known == nil {
 		d.mappers[m.ID] = &mapper{Mapper: m, taken: map[uint64]struct{}{}}
 		d.mappers[m.ID].pace.begin(now)
-		d.enlist(now, d.mappers[m.ID])
+		d.joinVersion(now, d.mappers[m.ID])
 		d.crowd.comes(now, d.mappers[m.ID])
 	} else if known.Mapper != m { // it has taken the job's transform
 		known.Mapper = m
-		d.enlist(now, known)
+		d.joinVersion(now, known)
 	}
 	d.mappers[m.ID].note(now, h.Asking)
 	for _, id := range heard.Drop {
@@ -91,7 +92,7 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 
 // doing is what a mapper has announced, in the ledger's words; nil if it is
 // nothing that can be held against an object.
-func (d *desk) doing(b *bus.Doing) *ledger.Doing {
+func (d *coordinator) doing(b *bus.Doing) *ledger.Doing {
 	if b == nil {
 		return nil
 	}
@@ -106,7 +107,7 @@ func (d *desk) doing(b *bus.Doing) *ledger.Doing {
 }
 
 // hearSaved takes the saver's word that chunks are durable.
-func (d *desk) hearSaved(now time.Time, s bus.Saved) {
+func (d *coordinator) hearSaved(now time.Time, s bus.Saved) {
 	switch {
 	case s.Plan != d.f.planID:
 		return
@@ -128,7 +129,7 @@ func (d *desk) hearSaved(now time.Time, s bus.Saved) {
 
 // saved takes a chunk off the books. The mapper may be unknown: "". A chunk
 // that the sink made from other objects than ours ends the job.
-func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
+func (d *coordinator) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 	h, known := d.held[e.ID]
 	if known && h.digest != e.Digest {
 		d.fail(changed(e.ID, h.first, h.count))
@@ -147,7 +148,9 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 	}
 	if known {
 		if outcome.Outcome == ledger.Acked {
-			d.shadow.offer(e.ID, h, d.f.memory.most/4)
+			if d.rollout.Shadow.Samples(e.ID) {
+				d.shadow.add(e.ID, h, d.f.memory.most/4)
+			}
 		}
 		if !h.sent {
 			d.ahead -= h.bytes
@@ -161,14 +164,14 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 		m.saved++
 		if known {
 			m.pace.add(now, h.count)
-			m.of.add(now, h.count, dead, outcome.Took)
-			d.judgeVersion(now, m.of, result{objects: h.count, dead: dead})
+			m.of.noteSaved(now, h.count, dead, outcome.Took)
+			d.recordOutcome(now, m.of, rollout.Outcome{Objects: h.count, Failed: dead})
 		}
 	}
 }
 
 // account notes what the sink holds.
-func (d *desk) account(total bus.Summary) {
+func (d *coordinator) account(total bus.Summary) {
 	if total.Chunks < d.total.Chunks { // an older message that came late
 		return
 	}

@@ -36,12 +36,12 @@ func allDead(total bus.Summary) bool {
 
 // hopeless says whether to stop the job: all that the sink holds are dead letters, this
 // fetcher has added some, and no other version of mappers may do better.
-func (d *desk) hopeless() bool {
+func (d *coordinator) hopeless() bool {
 	if d.f.cfg.KeepGoing || !allDead(d.total) || d.total.Objects == d.f.grant.before.Objects {
 		return false
 	}
 	for _, m := range d.mappers {
-		if v := m.of; m.refused == "" && m.Transform != "" && !d.shadows(m) && v.share > 0 && v.until.IsZero() && v.saved+v.vanished == 0 {
+		if v := m.of; m.refused == "" && m.Transform != "" && d.rollout.Serves(v.Version) && v.saved+v.vanished == 0 {
 			return false // nothing is known of it
 		}
 	}
@@ -50,20 +50,20 @@ func (d *desk) hopeless() bool {
 
 // holdsBackUntried says whether a chunk must be saved before there is another one, because
 // all that an earlier fetcher had mapped are dead letters.
-func (d *desk) holdsBackUntried(now time.Time) bool {
+func (d *coordinator) holdsBackUntried(now time.Time) bool {
 	return !d.f.cfg.KeepGoing && allDead(d.f.grant.before) && allDead(d.total) &&
 		now.Sub(d.f.started) < oneByOne && d.ledger.Counts().InFlight > 0
 }
 
 // deadQuery asks the saver for the newest dead letters, to find the commonest error.
-func (d *desk) deadQuery() bus.Sync {
+func (d *coordinator) deadQuery() bus.Sync {
 	return bus.Sync{
 		Op: bus.SyncDead, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch, From: lastChunk, Limit: firstObjects,
 	}
 }
 
 // giveUp ends a hopeless job.
-func (d *desk) giveUp(page *bus.DeadPage) {
+func (d *coordinator) giveUp(page *bus.DeadPage) {
 	why := "the live page and chunkline dead list say why"
 	if page != nil && len(page.Letters) > 0 {
 		text, count := commonest(page.Letters)

@@ -2,7 +2,6 @@ package fetcher_test
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -111,56 +110,4 @@ func TestHopelessAgain(t *testing.T) {
 			t.Error("goes on")
 		}
 	})
-}
-
-// TestOnlyVersionCutOff: a job whose only version is cut off goes on with probes, and says
-// why and what to do.
-func TestOnlyVersionCutOff(t *testing.T) {
-	set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.5, 10*time.Second }
-	runWith(t, 400, set, func(t *testing.T, b *bench) {
-		var total bus.Summary
-		c := &crew{b: b, mapper: "m1", version: "v1"}
-		c.savedAll(t, 3, 0, &total)
-		c.savedAll(t, 4, 2, &total) // 8 of 14
-		pass(300 * time.Millisecond)
-		held := b.Status().HeldBack
-		if held == nil || held.By != bus.ByVersion {
-			t.Fatalf("held back by %+v, want %s", held, bus.ByVersion)
-		}
-		for _, word := range []string{"v1 is cut off", "57 %", "no other is here", "a probe in 10 s", "chunkline control allow"} {
-			if !strings.Contains(held.Text, word) {
-				t.Errorf("no %q in %q", word, held.Text)
-			}
-		}
-	})
-}
-
-// TestVanishedOnlyVersion: mappers that are taken away are no reason to cut off the only
-// version; one beside which others work is cut off.
-func TestVanishedOnlyVersion(t *testing.T) {
-	for _, others := range []bool{false, true} {
-		set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.5, 10*time.Second }
-		t.Run(map[bool]string{false: "alone", true: "beside others"}[others], func(t *testing.T) {
-			runWith(t, 400, set, func(t *testing.T, b *bench) {
-				other := &crew{b: b, mapper: "m1", version: "v1"}
-				for i := range 6 {
-					c := &crew{b: b, mapper: fmt.Sprint("gone", i), version: "v2"}
-					if _, ok := got(c.ask()); !ok {
-						t.Fatal("no chunk")
-					}
-				}
-				for i := range 8 { // nobody serves them: they are asked, and gone
-					if others {
-						other.beatAsking(uint64(100 + i))
-					}
-					pass(time.Second)
-				}
-				for _, v := range b.Status().Versions {
-					if v.Version == "v2" && (v.Vanished != 6 || (v.CutOffSeconds != nil) != others) {
-						t.Errorf("%+v, want 6 vanished, cut off: %t", v, others)
-					}
-				}
-			})
-		})
-	}
 }

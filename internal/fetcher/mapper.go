@@ -68,7 +68,7 @@ func (m *mapper) state(now time.Time) bus.MapperState {
 }
 
 // mapperList is what the status says of the mappers, by name in natural order.
-func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
+func (d *coordinator) mapperList(now time.Time) []bus.MapperStatus {
 	here := slices.SortedFunc(maps.Values(d.mappers), func(a, b *mapper) int {
 		if by := naturally(a.Name, b.Name); by != 0 {
 			return by
@@ -107,7 +107,7 @@ func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
 
 // speed is the rate of who holds so many chunks. Who holds none and has finished
 // none for a while does nothing, and when the job is done nobody does.
-func (d *desk) speed(now time.Time, p *pace, held int) float64 {
+func (d *coordinator) speed(now time.Time, p *pace, held int) float64 {
 	if held == 0 && (d.state == bus.StateDone || now.Sub(p.last) >= rateSpan) {
 		return 0
 	}
@@ -121,16 +121,16 @@ type goneMapper struct {
 }
 
 // farewell removes a mapper that is gone, and remembers it for people.
-func (d *desk) farewell(now time.Time, m *mapper, why string) {
+func (d *coordinator) farewell(now time.Time, m *mapper, why string) {
 	delete(d.mappers, m.ID)
-	m.of.seen = now
+	m.of.Seen(now)
 	d.gone = append(d.gone, goneMapper{GoneMapper: bus.GoneMapper{Mapper: m.Mapper, Saved: m.saved, Why: why, Lost: m.held}, at: now})
 	if over := len(d.gone) - bus.MaxGone; over > 0 {
 		d.gone = slices.Delete(d.gone, 0, over)
 	}
 }
 
-func (d *desk) goneList(now time.Time) []bus.GoneMapper {
+func (d *coordinator) goneList(now time.Time) []bus.GoneMapper {
 	list := make([]bus.GoneMapper, 0, len(d.gone))
 	for _, g := range slices.Backward(d.gone) {
 		g.Seconds = now.Sub(g.at).Seconds()
@@ -139,7 +139,7 @@ func (d *desk) goneList(now time.Time) []bus.GoneMapper {
 	return list
 }
 
-func (d *desk) stragglerList(now time.Time) []bus.Straggler {
+func (d *coordinator) stragglerList(now time.Time) []bus.Straggler {
 	views := d.ledger.Stragglers(now, bus.MaxStragglers)
 	list := make([]bus.Straggler, 0, len(views))
 	for _, v := range views {
@@ -153,7 +153,7 @@ func (d *desk) stragglerList(now time.Time) []bus.Straggler {
 }
 
 // nameOf is a mapper's name, or its ID if it is not here any more.
-func (d *desk) nameOf(id string) string {
+func (d *coordinator) nameOf(id string) string {
 	if m := d.mappers[id]; m != nil {
 		return m.Name
 	}

@@ -44,7 +44,7 @@ func (f *Fetcher) wake() {
 		return
 	}
 	select {
-	case f.events <- func(*desk) {}:
+	case f.events <- func(*coordinator) {}:
 	default: // it has something to do, and turns after that
 	}
 }

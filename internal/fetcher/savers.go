@@ -75,7 +75,7 @@ func (f *Fetcher) isRival(sink bus.SinkID) bool {
 }
 
 // rivalry says that a saver of another sink than the job's is there; empty: none.
-func (d *desk) rivalry(now time.Time) string {
+func (d *coordinator) rivalry(now time.Time) string {
 	switch own := d.f.grant.sink; {
 	case d.savers.rivals(now):
 		return d.savers.text()
@@ -87,7 +87,7 @@ func (d *desk) rivalry(now time.Time) string {
 
 // meet takes note of an answer of another sink than the job's. When that one
 // alone has answered for long, the job's is gone.
-func (d *desk) meet(now time.Time, sink bus.SinkID, empty bool) {
+func (d *coordinator) meet(now time.Time, sink bus.SinkID, empty bool) {
 	alone := d.savers.last.ID == sink.ID && !d.savers.rivals(now)
 	if d.rivalSince.IsZero() || now.Sub(d.savers.heard) > rivalTime || d.savers.last.ID != sink.ID {
 		d.rivalSince = now

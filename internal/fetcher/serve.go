@@ -40,7 +40,7 @@ func (f *Fetcher) handleNext(ctx context.Context, r *bus.Request) {
 		f.reply(r, bus.Work{Status: bus.WorkRefused, Plan: f.planID, Epoch: f.grant.epoch, Reason: err.Error()}.Encode())
 		return
 	}
-	f.post(ctx, func(d *desk) { d.hearNext(arrived, r, next) })
+	f.post(ctx, func(d *coordinator) { d.hearNext(arrived, r, next) })
 }
 
 func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
@@ -49,7 +49,7 @@ func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
 		f.strange.Warn().Err(err).Msg("ignored a beat")
 		return
 	}
-	f.post(ctx, func(d *desk) { d.hearBeat(time.Now(), beat) })
+	f.post(ctx, func(d *coordinator) { d.hearBeat(time.Now(), beat) })
 }
 
 func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
@@ -59,7 +59,7 @@ func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
 		return
 	}
 	failpoint.Hit("fetcher.saved.received")
-	f.post(ctx, func(d *desk) {
+	f.post(ctx, func(d *coordinator) {
 		d.hearSaved(time.Now(), saved)
 		failpoint.Hit("fetcher.saved.booked")
 		f.reply(r, bus.SavedAnswer{Plan: f.planID}.Encode())
@@ -75,7 +75,7 @@ func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
 		f.reply(r, bus.ControlAnswer{Plan: f.planID, Reason: err.Error()}.Encode())
 		return
 	}
-	f.post(ctx, func(d *desk) {
+	f.post(ctx, func(d *coordinator) {
 		answer := bus.ControlAnswer{Plan: f.planID, OK: true}
 		if err := d.obey(control); err != nil {
 			answer = bus.ControlAnswer{Plan: f.planID, Reason: err.Error()}

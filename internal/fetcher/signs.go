@@ -12,10 +12,10 @@ import (
 // that will fail with it is stopped before.
 
 // hearSigns takes what the latest beat of a mapper says about its objects.
-func (d *desk) hearSigns(b bus.Beat) {
+func (d *coordinator) hearSigns(b bus.Beat) {
 	m := d.mappers[b.Mapper.ID]
 	m.mute, m.notice = b.Unanswered, b.Notice
-	if d.err != nil || d.state != bus.StateRunning || d.shadows(m) {
+	if d.err != nil || d.state != bus.StateRunning || d.isShadow(m) {
 		return
 	}
 	if f, limit := b.Failed, d.f.cfg.MaxDead; f != nil && limit >= 0 && int64(f.Objects) > limit && b.Plan == d.f.planID &&
@@ -30,7 +30,7 @@ func (d *desk) hearSigns(b bus.Beat) {
 
 // unanswered is how many objects had no answer in time, if no object of the job has had
 // one, and no mapper that may have chunks may do better.
-func (d *desk) unanswered() (objects int) {
+func (d *coordinator) unanswered() (objects int) {
 	if d.f.cfg.KeepGoing || d.total.Dead < d.total.Objects {
 		return 0
 	}
@@ -46,7 +46,7 @@ func (d *desk) unanswered() (objects int) {
 	}
 	for _, m := range d.mappers {
 		switch {
-		case m.mute > 0, m.refused != "", m.Transform == "", d.shadows(m), m.of.share == 0, !m.of.until.IsZero():
+		case m.mute > 0, m.refused != "", m.Transform == "", !d.rollout.Serves(m.of.Version):
 		case !mute[m.of], d.ledger.Holds(m.ID) > 0:
 			return 0 // nothing is known of it yet, or it has answered
 		}
@@ -55,6 +55,6 @@ func (d *desk) unanswered() (objects int) {
 }
 
 // tooManyDead ends the job for its dead letters; the format says how many there are.
-func (d *desk) tooManyDead(format string, args ...any) {
+func (d *coordinator) tooManyDead(format string, args ...any) {
 	d.fail(app.Setting("MAX_DEAD", "=%d: %w: %s; mend the transform, or raise the limit", d.f.cfg.MaxDead, ErrTooManyDead, fmt.Sprintf(format, args...)))
 }

@@ -33,7 +33,7 @@ func (f *Fetcher) checkTransform() error {
 // may get one. The request itself says what its worker does: one that is overtaken by a later
 // one of another worker, which has taken the job's transform meanwhile, is of a worker that
 // has none yet.
-func (d *desk) refuse(m *mapper, asked string) string {
+func (d *coordinator) refuse(m *mapper, asked string) string {
 	if asked != m.Transform {
 		return "the request is of a worker that has not taken the job's transform yet"
 	}
@@ -45,7 +45,7 @@ func (d *desk) refuse(m *mapper, asked string) string {
 	return m.refused
 }
 
-func (d *desk) refusalOf(m *mapper) string {
+func (d *coordinator) refusalOf(m *mapper) string {
 	job := d.f.cfg.Transform
 	switch {
 	case m.Transform == "" && job == "":
@@ -64,7 +64,7 @@ func (d *desk) refusalOf(m *mapper) string {
 func (m *mapper) mixes() bool { return m.of.transform != "" && m.of.transform != m.Transform }
 
 // refusal is why none of the mappers gets work; "" if one of them does.
-func (d *desk) refusal() string {
+func (d *coordinator) refusal() string {
 	why := ""
 	for _, id := range slices.Sorted(maps.Keys(d.mappers)) {
 		m := d.mappers[id]

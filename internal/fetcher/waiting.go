@@ -63,7 +63,7 @@ func (w *waiting) drop(mapper string, open []uint64) {
 
 // release answers the requests of a mapper that drains with "nothing yet": what
 // it has been given it takes, and more it does not want.
-func (w *waiting) release(d *desk, mapper string) {
+func (w *waiting) release(d *coordinator, mapper string) {
 	for _, e := range w.of[mapper] {
 		d.f.reply(e.Value.(ask).request, d.word(bus.WorkNone).Encode())
 		w.remove(e)
@@ -72,7 +72,7 @@ func (w *waiting) release(d *desk, mapper string) {
 
 // expire answers the requests whose wait is over with "nothing yet", or all of
 // them with "done" once the job is.
-func (w *waiting) expire(d *desk, now time.Time) {
+func (w *waiting) expire(d *coordinator, now time.Time) {
 	var next *list.Element
 	for e := w.queue.Front(); e != nil; e = next {
 		next = e.Next()
@@ -91,7 +91,7 @@ func (w *waiting) expire(d *desk, now time.Time) {
 }
 
 // refuse tells all who wait that there will be no more work from here.
-func (w *waiting) refuse(d *desk) {
+func (w *waiting) refuse(d *coordinator) {
 	for e := w.queue.Front(); e != nil; e = e.Next() {
 		answer := d.word(bus.WorkRefused)
 		answer.Reason = d.err.Error()
@@ -101,6 +101,6 @@ func (w *waiting) refuse(d *desk) {
 }
 
 // word is an answer without a chunk.
-func (d *desk) word(status bus.WorkStatus) bus.Work {
+func (d *coordinator) word(status bus.WorkStatus) bus.Work {
 	return bus.Work{Status: status, Plan: d.f.planID, Epoch: d.f.grant.epoch}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/rollout"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
 )
@@ -46,9 +47,9 @@ type held struct {
 	trace  trace.Context
 }
 
-// desk is the fetcher's state. Only its own goroutine touches it: handlers and
+// coordinator is the fetcher's state. Only its own goroutine touches it: handlers and
 // loops post closures.
-type desk struct {
+type coordinator struct {
 	f      *Fetcher
 	ledger *ledger.Ledger
 	held   map[chunk.ID]*held // every chunk that is added and not saved
@@ -59,7 +60,8 @@ type desk struct {
 	crowd    crowd
 	versions map[string]*version
 	terms    map[string]uint64 // that the saver knows of; leases are of these
-	shadow   shadow
+	rollout  *rollout.Table
+	shadow   shadowQueue
 
 	ahead   int  // bytes that have not gone out yet
 	kept    int  // bytes of all chunks that are kept, also of those that are out
@@ -69,9 +71,9 @@ type desk struct {
 
 	turned   time.Time // last turn
 	online   bool
-	listenTo time.Time // no hand-out before: mappers first say what they hold
-	limit    limit     // RATE
-	outcomes outcomes  // of the last chunks
+	listenTo time.Time        // no hand-out before: mappers first say what they hold
+	limit    limit            // RATE
+	outcomes rollout.Outcomes // of the last chunks, whatever the version
 
 	busy      bool      // an errand is under way
 	askAfter  time.Time // no question to the saver before
@@ -98,13 +100,14 @@ type desk struct {
 	err     error // why the job ended
 }
 
-func newDesk(f *Fetcher) *desk {
+func newCoordinator(f *Fetcher) *coordinator {
 	now := time.Now()
-	d := &desk{
+	d := &coordinator{
 		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: map[string]uint64{}, turned: now, online: true, renewed: now,
-		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before, shadow: shadow{ShadowRun: f.cfg.Shadow},
-		saver:  app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
-		savers: newSavers(f.log),
+		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before,
+		rollout: rollout.New(rollout.Config{Shares: f.cfg.VersionShares, Shadow: f.cfg.Shadow, BreakAt: f.cfg.BreakAt, BreakFor: f.cfg.BreakFor}),
+		saver:   app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
+		savers:  newSavers(f.log),
 		ledger: ledger.New(ledger.Config{
 			SuspectAfter: suspectAfter, GoneAfter: goneAfter, CarefulAfter: carefulAfter,
 			MaxAttempts: f.cfg.MaxAttempts, Speculate: f.cfg.Speculate,
@@ -121,7 +124,7 @@ func newDesk(f *Fetcher) *desk {
 }
 
 // run turns the desk until the job is over or ctx ends.
-func (d *desk) run(ctx context.Context) error {
+func (d *coordinator) run(ctx context.Context) error {
 	timer := time.NewTimer(turnInterval)
 	defer timer.Stop()
 	defer func() { d.report(time.Now()) }()
@@ -156,7 +159,7 @@ func (d *desk) run(ctx context.Context) error {
 }
 
 // stopped is how the job ended when the process was told to stop.
-func (d *desk) stopped() error {
+func (d *coordinator) stopped() error {
 	if d.state == bus.StateDone {
 		return d.outcome()
 	}
@@ -164,7 +167,7 @@ func (d *desk) stopped() error {
 }
 
 // outcome is how a done job ended.
-func (d *desk) outcome() error {
+func (d *coordinator) outcome() error {
 	if d.total.Dead > 0 {
 		return app.ErrDeadLetters
 	}
@@ -172,7 +175,7 @@ func (d *desk) outcome() error {
 }
 
 // turn does what time and the last event made due.
-func (d *desk) turn(now time.Time) {
+func (d *coordinator) turn(now time.Time) {
 	d.f.pulse.Beat()
 	d.judge(now)
 	if d.stuck() {
@@ -183,7 +186,7 @@ func (d *desk) turn(now time.Time) {
 	d.bury()
 	d.waiting.expire(d, now) // before handing out: after a pause of ours many have waited long enough
 	d.handOut(now)
-	d.handOutShadows()
+	d.sendShadowCopies()
 	if now.Sub(d.meter.last) >= turnInterval {
 		d.report(now)
 	}
@@ -192,17 +195,17 @@ func (d *desk) turn(now time.Time) {
 }
 
 // doubtful says whether the saver is to be asked if the epoch still holds.
-func (d *desk) doubtful() bool { return d.settled < d.doubts }
+func (d *coordinator) doubtful() bool { return d.settled < d.doubts }
 
 // stuck says whether no result can be saved, whatever mappers do.
-func (d *desk) stuck() bool { return d.saverAway || d.load.Full != "" }
+func (d *coordinator) stuck() bool { return d.saverAway || d.load.Full != "" }
 
 // toldLoad takes the saver's word on how busy it is.
-func (d *desk) toldLoad(now time.Time, load bus.SaverLoad) { d.load, d.heard = load, now }
+func (d *coordinator) toldLoad(now time.Time, load bus.SaverLoad) { d.load, d.heard = load, now }
 
 // judge finds mappers that have fallen silent. It judges none while it could
 // not have heard them: offline, or after this process itself was stopped.
-func (d *desk) judge(now time.Time) {
+func (d *coordinator) judge(now time.Time) {
 	online := d.f.bus.Online()
 	if now.Sub(d.turned) > awayGap || online && !d.online {
 		d.ledger.Forgive(now)
@@ -222,7 +225,7 @@ func (d *desk) judge(now time.Time) {
 }
 
 // vanish takes back what a mapper held that is not there any more.
-func (d *desk) vanish(id string) {
+func (d *coordinator) vanish(id string) {
 	if m := d.mappers[id]; m != nil {
 		m.held = d.ledger.Holds(id)
 	}
@@ -230,10 +233,10 @@ func (d *desk) vanish(id string) {
 	d.forget(id, "has no connection any more")
 }
 
-func (d *desk) forget(id, why string) {
+func (d *coordinator) forget(id, why string) {
 	if m, known := d.mappers[id]; known {
 		d.crowd.goes(time.Now(), m, why)
-		d.lost(time.Now(), m)
+		d.noteVanished(time.Now(), m)
 		d.farewell(time.Now(), m, why)
 	}
 	d.waiting.drop(id, nil)
@@ -241,7 +244,7 @@ func (d *desk) forget(id, why string) {
 }
 
 // add takes a chunk from the source on the books.
-func (d *desk) add(c cut, open bool) {
+func (d *coordinator) add(c cut, open bool) {
 	if !open {
 		d.cut = true
 		return
@@ -265,14 +268,14 @@ func (d *desk) add(c cut, open bool) {
 }
 
 // fail ends the job; the first reason counts.
-func (d *desk) fail(err error) {
+func (d *coordinator) fail(err error) {
 	if d.err == nil {
 		d.err = err
 	}
 }
 
 // obey carries out an operator's order.
-func (d *desk) obey(c bus.Control) error {
+func (d *coordinator) obey(c bus.Control) error {
 	switch {
 	case d.state == bus.StateDone:
 		return errors.New("job is done")
@@ -288,25 +291,24 @@ func (d *desk) obey(c bus.Control) error {
 		}
 		d.rate, d.limit = c.Rate, limit{}
 	case c.Action == bus.ControlShare:
-		if c.Version == "" || !isShare(c.Share) {
+		if c.Version == "" || !rollout.IsShare(c.Share) {
 			return fmt.Errorf("share %g of version %q: name a version, and use 0 (none) to 1 (no limit)", c.Share, c.Version)
 		}
-		v := d.versionOf(time.Now(), c.Version)
-		v.share, v.credit = c.Share, min(1, 2*c.Share)
+		d.versionOf(time.Now(), c.Version).SetShare(c.Share)
 	case c.Action == bus.ControlShadow:
-		if !isShare(c.Share) || c.Version == "" && c.Share > 0 {
+		if !rollout.IsShare(c.Share) || c.Version == "" && c.Share > 0 {
 			return fmt.Errorf("shadow share %g of version %q: name a version, and use 0 (end it) to 1 (every chunk)", c.Share, c.Version)
 		}
-		if run := d.shadow.Version; run != "" && c.Version != "" && c.Version != run {
+		if run := d.rollout.Shadow.Version; run != "" && c.Version != "" && c.Version != run {
 			return fmt.Errorf("version %q shadows, and would get chunks to be saved without that: end it first, with a share of 0", run)
 		}
-		d.setShadow(ShadowRun{Version: c.Version, Share: c.Share})
+		d.setShadow(rollout.Shadow{Version: c.Version, Share: c.Share})
 	case c.Action == bus.ControlAllow:
 		v := d.versions[c.Version]
-		if v == nil || v.until.IsZero() {
-			return fmt.Errorf("version %q is not cut off", c.Version)
+		if v == nil || v.Breaker.Closed() {
+			return fmt.Errorf("circuit breaker of version %q is closed already", c.Version)
 		}
-		v.until, v.rests, v.recent = time.Time{}, 0, nil
+		v.Breaker.Reset()
 	default:
 		return fmt.Errorf("unknown action %q: use pause, resume, cancel, rate, share, allow or shadow", c.Action)
 	}
