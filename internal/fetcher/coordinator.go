@@ -20,17 +20,15 @@ import (
 )
 
 const (
-	turnInterval  = 250 * time.Millisecond // the desk turns at least this often
-	awayGap       = time.Second            // a longer gap between turns means that this process was stopped
-	renewInterval = 2 * time.Second        // between questions to the saver whether the epoch still holds
-	easyInterval  = 500 * time.Millisecond // the same, while chunks are out and the saver is silent
-	listenTime    = 1500 * time.Millisecond
-	suspectAfter  = 2 * time.Second
-	goneAfter     = 3 * time.Second
-	carefulAfter  = 2
+	tickInterval  = 250 * time.Millisecond  // tick runs at least this often
+	awayGap       = time.Second             // a longer gap between ticks means that this process was stopped
+	renewInterval = 2 * time.Second         // between questions to the saver whether the epoch still holds
+	easyInterval  = 500 * time.Millisecond  // the same, while chunks are in flight and the saver is silent
+	listenTime    = 1500 * time.Millisecond // in which the mappers of an earlier fetcher say what they hold
+	carefulAfter  = 2                       // see ledger.Config
 
-	// windowChunks bounds what waits to go out for the first time, and so does
-	// a half of the memory.
+	// windowChunks bounds how many chunks wait to go out for the first time; so does
+	// half of the memory.
 	windowChunks = 256
 )
 
@@ -47,48 +45,48 @@ type held struct {
 	trace  trace.Context
 }
 
-// coordinator is the fetcher's state. Only its own goroutine touches it: handlers and
-// loops post closures.
+// coordinator owns the fetcher's state. Only its goroutine touches it; handlers and
+// loops post closures to it.
 type coordinator struct {
 	f      *Fetcher
 	ledger *ledger.Ledger
-	held   map[chunk.ID]*held // every chunk that is added and not saved
+	held   map[chunk.ID]*held // every chunk that was added and is not saved
 
-	waiting  waiting // requests that wait for a chunk
-	mappers  map[string]*mapper
-	gone     []goneMapper // the latest last
-	crowd    crowd
-	versions map[string]*version
-	terms    map[string]uint64 // that the saver knows of; leases are of these
-	rollout  *rollout.Table
-	shadow   shadowQueue
+	waiting   waiting // requests that wait for a chunk
+	mappers   map[string]*mapper
+	gone      []goneMapper // the latest last
+	mapperLog mapperLog
+	versions  map[string]*version
+	terms     map[string]uint64 // of the versions, as the saver knows them; leases have these
+	rollout   *rollout.Table
+	shadow    shadowQueue
 
-	ahead   int  // bytes that have not gone out yet
-	kept    int  // bytes of all chunks that are kept, also of those that are out
-	largest int  // bytes of a chunk so far
+	ahead   int  // bytes of chunks that have not gone out yet
+	kept    int  // bytes of all chunks that are kept, those in flight included
+	largest int  // bytes of the largest chunk so far
 	cut     bool // the source is at its end
 	objects uint64
 
-	turned   time.Time // last turn
+	ticked   time.Time // last tick
 	online   bool
-	listenTo time.Time        // no hand-out before: mappers first say what they hold
+	listenTo time.Time        // no chunk goes out before: mappers first say what they hold
 	limit    limit            // RATE
 	outcomes rollout.Outcomes // of the last chunks, whatever the version
 
-	busy      bool      // an errand is under way
-	askAfter  time.Time // no question to the saver before
+	calling   bool      // a call to the saver is under way
+	askAfter  time.Time // no call to the saver before
 	renewed   time.Time // the epoch held when the question asked then was answered
-	doubts    uint64    // times at which the epoch was found not to be certain
-	settled   uint64    // as many of them as the saver's last answer has settled
+	doubts    uint64    // events after which the epoch may not hold any more
+	settled   uint64    // how many of them the saver's last answer has settled
 	saverAway bool
-	saver     *app.Trouble // says so
-	heard     time.Time    // when it last told its load
-	excused   time.Time    // until then no chunk could be saved
-	savers    *savers      // whose answers were heard
+	saver     *app.Trouble // logs it
+	heard     time.Time    // when the saver last told its load
+	excused   time.Time    // no chunk could be saved until then
+	savers    *savers      // the sinks that have answered
 
-	rivalSince time.Time // a saver of another sink alone has answered since
-	failures   int       // times the result could not be laid out
-	doomed     bool      // no object is mapped as it should be: the job ends as soon as it is known why
+	rivalSince time.Time // since when only a saver of another sink has answered
+	failures   int       // failed merges
+	doomed     bool      // only dead letters: the job ends as soon as it is known why
 
 	state   bus.JobState
 	paused  bool
@@ -103,7 +101,7 @@ type coordinator struct {
 func newCoordinator(f *Fetcher) *coordinator {
 	now := time.Now()
 	d := &coordinator{
-		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: map[string]uint64{}, turned: now, online: true, renewed: now,
+		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: map[string]uint64{}, ticked: now, online: true, renewed: now,
 		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before,
 		rollout: rollout.New(rollout.Config{Shares: f.cfg.VersionShares, Shadow: f.cfg.Shadow, BreakAt: f.cfg.BreakAt, BreakFor: f.cfg.BreakFor}),
 		saver:   app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
@@ -115,25 +113,25 @@ func newCoordinator(f *Fetcher) *coordinator {
 	}
 	d.savers.hear(now, f.grant.sink)
 	d.waiting.init()
-	d.crowd.log = f.log
+	d.mapperLog.log = f.log
 	maps.Copy(d.terms, f.grant.past.Terms)
-	if f.grant.epoch > 1 { // an earlier fetcher's mappers may be at work: hear them first
+	if f.grant.epoch > 1 { // mappers of an earlier fetcher may hold chunks: hear them first
 		d.listenTo = now.Add(listenTime)
 	}
 	return d
 }
 
-// run turns the desk until the job is over or ctx ends.
+// run handles events until the job is over or ctx ends.
 func (d *coordinator) run(ctx context.Context) error {
-	timer := time.NewTimer(turnInterval)
+	timer := time.NewTimer(tickInterval)
 	defer timer.Stop()
 	defer func() { d.report(time.Now()) }()
 	for d.err == nil {
 		cuts := d.f.cuts
-		if d.cut || d.ledger.Counts().Ready >= windowChunks || d.f.memory.fills(d.ahead, d.kept) {
-			cuts = nil // the window is full: stop reading until something has gone out
+		if d.cut || d.ledger.Counts().Ready >= windowChunks || d.f.memory.isFull(d.ahead, d.kept) {
+			cuts = nil // the window is full: stop reading until a chunk has gone out
 		}
-		timer.Reset(turnInterval)
+		timer.Reset(tickInterval)
 		select {
 		case <-ctx.Done():
 			return d.stopped()
@@ -143,8 +141,8 @@ func (d *coordinator) run(ctx context.Context) error {
 			d.add(c, open)
 		case <-timer.C:
 		}
-		if d.err == nil { // else nothing is due any more, least of all the layout of a job that has failed
-			d.turn(time.Now())
+		if d.err == nil { // else nothing is due any more: the result of a failed job must not be merged
+			d.tick(time.Now())
 		}
 		if d.state == bus.StateDone && d.f.cfg.OnDone == exit {
 			return d.outcome()
@@ -158,7 +156,7 @@ func (d *coordinator) run(ctx context.Context) error {
 	return d.err
 }
 
-// stopped is how the job ended when the process was told to stop.
+// stopped is the error of a run whose process was told to stop.
 func (d *coordinator) stopped() error {
 	if d.state == bus.StateDone {
 		return d.outcome()
@@ -166,7 +164,7 @@ func (d *coordinator) stopped() error {
 	return ErrUnfinished
 }
 
-// outcome is how a done job ended.
+// outcome is the error that a done job ends with.
 func (d *coordinator) outcome() error {
 	if d.total.Dead > 0 {
 		return app.ErrDeadLetters
@@ -174,76 +172,36 @@ func (d *coordinator) outcome() error {
 	return nil
 }
 
-// turn does what time and the last event made due.
-func (d *coordinator) turn(now time.Time) {
+// tick does what the time and the last event have made due.
+func (d *coordinator) tick(now time.Time) {
 	d.f.pulse.Beat()
-	d.judge(now)
+	d.expireMappers(now)
 	if d.stuck() {
 		d.excused = now
 		d.ledger.Excuse(now)
 	}
-	d.consult(now)
-	d.bury()
-	d.waiting.expire(d, now) // before handing out: after a pause of ours many have waited long enough
-	d.handOut(now)
+	d.callSaver(now)
+	d.deadLetterFatal()
+	d.waiting.expire(d, now) // before assign: after a pause of this process many mappers have stopped waiting
+	d.assign(now)
 	d.sendShadowCopies()
-	if now.Sub(d.meter.last) >= turnInterval {
+	if now.Sub(d.meter.last) >= tickInterval {
 		d.report(now)
 	}
-	d.crowd.turn(now)
-	d.turned = now
+	d.mapperLog.tick(now)
+	d.ticked = now
 }
 
-// doubtful says whether the saver is to be asked if the epoch still holds.
+// doubtful says whether the epoch may not hold any more. The saver is asked then.
 func (d *coordinator) doubtful() bool { return d.settled < d.doubts }
 
-// stuck says whether no result can be saved, whatever mappers do.
+// stuck says whether no result can be saved at the moment.
 func (d *coordinator) stuck() bool { return d.saverAway || d.load.Full != "" }
 
-// toldLoad takes the saver's word on how busy it is.
-func (d *coordinator) toldLoad(now time.Time, load bus.SaverLoad) { d.load, d.heard = load, now }
+// hearLoad takes the saver's load.
+func (d *coordinator) hearLoad(now time.Time, load bus.SaverLoad) { d.load, d.heard = load, now }
 
-// judge finds mappers that have fallen silent. It judges none while it could
-// not have heard them: offline, or after this process itself was stopped.
-func (d *coordinator) judge(now time.Time) {
-	online := d.f.bus.Online()
-	if now.Sub(d.turned) > awayGap || online && !d.online {
-		d.ledger.Forgive(now)
-		d.doubts++ // meanwhile another fetcher may have taken over
-	}
-	d.online = online
-	if !online {
-		return
-	}
-	suspects, vanished := d.ledger.Expire(now)
-	for _, id := range suspects {
-		d.order(order{mapper: id, kind: bus.OrderPing})
-	}
-	for _, id := range vanished {
-		d.forget(id, "fell silent")
-	}
-}
-
-// vanish takes back what a mapper held that is not there any more.
-func (d *coordinator) vanish(id string) {
-	if m := d.mappers[id]; m != nil {
-		m.held = d.ledger.Holds(id)
-	}
-	d.ledger.Vanish(id)
-	d.forget(id, "has no connection any more")
-}
-
-func (d *coordinator) forget(id, why string) {
-	if m, known := d.mappers[id]; known {
-		d.crowd.goes(time.Now(), m, why)
-		d.noteVanished(time.Now(), m)
-		d.farewell(time.Now(), m, why)
-	}
-	d.waiting.drop(id, nil)
-	failpoint.Hit("fetcher.mapper.lost")
-}
-
-// add takes a chunk from the source on the books.
+// add makes a chunk from the source known.
 func (d *coordinator) add(c cut, open bool) {
 	if !open {
 		d.cut = true
@@ -267,7 +225,7 @@ func (d *coordinator) add(c cut, open bool) {
 	failpoint.Hit("fetcher.chunk.added")
 }
 
-// fail ends the job; the first reason counts.
+// fail ends the job. The first error counts.
 func (d *coordinator) fail(err error) {
 	if d.err == nil {
 		d.err = err

@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/ledger"
 )
 
-// Errors of the questions below, which the live page asks beside the status. The desk
+// Errors of the questions below, which the live page asks beside the status. The coordinator
 // answers them between two of its events, or the saver does.
 var (
 	ErrNotRunning = errors.New("the fetcher does not run the job: it waits for the saver, or has ended")
@@ -21,7 +21,7 @@ var (
 
 const lookTimeout = 2 * time.Second
 
-// onCoordinator has the desk do something, and waits until it has.
+// onCoordinator runs do in the coordinator, and waits for it.
 func (f *Fetcher) onCoordinator(ctx context.Context, do func(*coordinator)) error {
 	if !f.serving.Load() {
 		return ErrNotRunning
@@ -129,7 +129,7 @@ func (f *Fetcher) Dead(ctx context.Context, below chunk.ID, limit int) (bus.Dead
 	if !f.serving.Load() {
 		return bus.DeadPage{}, ErrNotRunning
 	}
-	answer, err := f.ask(ctx, bus.Sync{Op: bus.SyncDead, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch, From: below, Limit: limit})
+	answer, err := f.saver.ask(ctx, bus.Sync{Op: bus.SyncDead, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch, From: below, Limit: limit})
 	switch {
 	case err != nil:
 		return bus.DeadPage{}, err

@@ -85,9 +85,9 @@ func (d *coordinator) rivalry(now time.Time) string {
 	return ""
 }
 
-// meet takes note of an answer of another sink than the job's. When that one
-// alone has answered for long, the job's is gone.
-func (d *coordinator) meet(now time.Time, sink bus.SinkID, empty bool) {
+// hearRival notes an answer of another sink than the job's. When only that one has
+// answered for a while, the job's sink is gone.
+func (d *coordinator) hearRival(now time.Time, sink bus.SinkID, empty bool) {
 	alone := d.savers.last.ID == sink.ID && !d.savers.rivals(now)
 	if d.rivalSince.IsZero() || now.Sub(d.savers.heard) > rivalTime || d.savers.last.ID != sink.ID {
 		d.rivalSince = now

@@ -10,10 +10,10 @@ import (
 	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
-// serve subscribes to what mappers, savers and operators say. No queue group:
-// after a takeover both fetchers hear a beat, and the older one finds out.
+// serve subscribes to the messages of mappers, savers and operators. There is no queue
+// group: after a takeover both fetchers hear a heartbeat, and the older one finds out.
 func (f *Fetcher) serve(ctx context.Context) (stop func(context.Context) error, err error) {
-	ctx, cancel := context.WithCancel(ctx) // ends handlers that wait for a desk that has ended
+	ctx, cancel := context.WithCancel(ctx) // ends handlers that wait for a coordinator that has ended
 	stopServing, err := f.bus.Serve(bus.Service{
 		Name: "fetcher", Version: app.Version(), Description: "hands out the chunks of job " + f.bus.Job(),
 		Endpoints: []bus.Endpoint{
@@ -84,8 +84,8 @@ func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
 	})
 }
 
-// reply answers. A lost reply needs no special case anywhere: lists and
-// questions put it right.
+// reply answers a request. A lost reply needs no special case, because the next list
+// or question puts it right.
 func (f *Fetcher) reply(r *bus.Request, m bus.Message) {
 	if err := r.Reply(m); err != nil {
 		f.log.Debug().Err(err).Msg("reply was lost")

@@ -112,7 +112,7 @@ func (f *Fetcher) Shadow(ctx context.Context) (bus.ShadowReport, error) {
 	if !f.serving.Load() {
 		return bus.ShadowReport{}, ErrNotRunning
 	}
-	answer, err := f.ask(ctx, bus.Sync{Op: bus.SyncShadow, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch})
+	answer, err := f.saver.ask(ctx, bus.Sync{Op: bus.SyncShadow, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch})
 	switch {
 	case err != nil:
 		return bus.ShadowReport{}, err

@@ -6,7 +6,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
-// report publishes the desk's state for whoever asks.
+// report publishes the coordinator's state for whoever asks.
 func (d *coordinator) report(now time.Time) {
 	counts := d.ledger.Counts()
 	_, waiting := d.workers()

@@ -40,7 +40,7 @@ func (d *coordinator) refuse(m *mapper, asked string) string {
 	before := m.refused
 	m.refused = d.refusalOf(m)
 	if m.refused != "" && m.refused != before && m.Transform != "" {
-		d.crowd.refuses(d.turned, m)
+		d.mapperLog.gotNoWork(d.ticked, m)
 	}
 	return m.refused
 }

@@ -22,7 +22,7 @@ type kind struct {
 	state   bus.MapperState
 }
 
-// look makes the view. Only the desk's goroutine calls it, with the report.
+// look makes the view. Only the coordinator's goroutine calls it, with the report.
 func (d *coordinator) look(now time.Time) *view {
 	counts := d.ledger.Counts()
 	v := &view{

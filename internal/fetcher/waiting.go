@@ -13,7 +13,7 @@ type ask struct {
 	request *bus.Request
 	mapper  string
 	seq     uint64
-	until   time.Time // the mapper does not wait longer; never answer with a chunk after it
+	until   time.Time // the mapper waits no longer; never answer with a chunk after it
 }
 
 // waiting keeps requests in the order they came, and finds those of a mapper.
@@ -52,7 +52,7 @@ func (w *waiting) first(give func(ask) bool) bool {
 	return false
 }
 
-// drop forgets the requests of a mapper that it no longer waits for.
+// drop forgets the requests that a mapper no longer waits for.
 func (w *waiting) drop(mapper string, open []uint64) {
 	for seq, e := range w.of[mapper] {
 		if !contains(open, seq) {
@@ -61,8 +61,8 @@ func (w *waiting) drop(mapper string, open []uint64) {
 	}
 }
 
-// release answers the requests of a mapper that drains with "nothing yet": what
-// it has been given it takes, and more it does not want.
+// release answers the requests of a mapper that drains with "nothing yet". It finishes
+// what it holds and wants no more.
 func (w *waiting) release(d *coordinator, mapper string) {
 	for _, e := range w.of[mapper] {
 		d.f.reply(e.Value.(ask).request, d.word(bus.WorkNone).Encode())
@@ -70,8 +70,8 @@ func (w *waiting) release(d *coordinator, mapper string) {
 	}
 }
 
-// expire answers the requests whose wait is over with "nothing yet", or all of
-// them with "done" once the job is.
+// expire answers the requests whose mapper stops waiting with "nothing yet", and all
+// requests with "done" once the job is done.
 func (w *waiting) expire(d *coordinator, now time.Time) {
 	var next *list.Element
 	for e := w.queue.Front(); e != nil; e = next {
@@ -90,7 +90,7 @@ func (w *waiting) expire(d *coordinator, now time.Time) {
 	}
 }
 
-// refuse tells all who wait that there will be no more work from here.
+// refuse tells every mapper that waits that this fetcher has no more work.
 func (w *waiting) refuse(d *coordinator) {
 	for e := w.queue.Front(); e != nil; e = e.Next() {
 		answer := d.word(bus.WorkRefused)

@@ -75,7 +75,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestDeadMapper", nil}, {"./internal/ledger", ".", nil}},
 		}, {
 			id: "M10", what: "503, nobody is there, is taken for a confirmation",
-			edits:    []edit{{"internal/fetcher/consult.go", "\tif err == nil && a.Status == bus.SyncFailed", "\tif errors.Is(err, bus.ErrNobody) {\n\t\ta, err = bus.SyncAnswer{Status: bus.SyncOK}, nil\n\t}\n\tif err == nil && a.Status == bus.SyncFailed"}},
+			edits:    []edit{{"internal/fetcher/saverclient.go", "\tif err == nil && a.Status == bus.SyncFailed", "\tif errors.Is(err, bus.ErrNobody) {\n\t\ta, err = bus.SyncAnswer{Status: bus.SyncOK}, nil\n\t}\n\tif err == nil && a.Status == bus.SyncFailed"}},
 			caughtBy: []lane{{"./test/sim", "TestSaverAway", nil}},
 		}, {
 			id: "M11", what: "an error in the headers of an answer is ignored",
@@ -102,7 +102,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}, {"./internal/saver", ".", nil}},
 		}, {
 			id: "M19", what: "the fetcher judges mappers by a time in which it was away itself",
-			edits:    []edit{{"internal/fetcher/coordinator.go", "\t\td.ledger.Forgive(now)\n", ""}},
+			edits:    []edit{{"internal/fetcher/liveness.go", "\t\td.ledger.Forgive(now)\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestFetcherOffline|TestNATSAway", nil}},
 		}, {
 			id: "M20", what: "one witness is enough to condemn an object",
@@ -118,7 +118,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}},
 		}, {
 			id: "M23", what: "a chunk waits for a witness that gets no chunk",
-			edits:    []edit{{"internal/fetcher/handout.go", "\t\td.excludeIneligible(now)\n", ""}},
+			edits:    []edit{{"internal/fetcher/assign.go", "\t\td.excludeIneligible(now)\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestWitnessMayHaveNone", nil}},
 		}, {
 			id: "M24", what: "a confirmation of before the fetcher's claim is believed",

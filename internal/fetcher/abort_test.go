@@ -8,6 +8,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 )
 
@@ -110,4 +111,91 @@ func TestHopelessAgain(t *testing.T) {
 			t.Error("goes on")
 		}
 	})
+}
+
+// tells sends a beat of a mapper that holds a chunk.
+func (b *bench) tells(mapper string, seq uint64, held chunk.ID, signs bus.Beat) {
+	b.t.Helper()
+	signs.Plan, signs.Mapper = b.Status().Plan, next(mapper, seq).Mapper
+	signs.Holding = bus.Holding{Seq: seq, Held: []chunk.ID{held}}
+	if err := b.peer.Publish(bus.VerbBeat, signs.Encode()); err != nil {
+		b.t.Fatal(err)
+	}
+	pass(300 * time.Millisecond)
+}
+
+// ended is how the fetcher has ended; nil while it goes on.
+func (b *bench) ended() error {
+	select {
+	case err := <-b.done:
+		return err
+	default:
+		return nil
+	}
+}
+
+// TestMute: a job whose transform never answers is stopped within its first chunks, unless
+// it is to go on, an object was mapped before, or another mapper may do better.
+func TestMute(t *testing.T) {
+	mute := bus.Beat{Unanswered: 2, Notice: "it does not flush"}
+	for name, c := range map[string]struct {
+		keepGoing bool
+		mapped    uint64   // objects in the sink that are no dead letters
+		other     bus.Beat // of the other mapper
+		stops     bool
+	}{
+		"both mute":       {other: mute, stops: true},
+		"the other is ok": {other: bus.Beat{}},
+		"mapped before":   {mapped: 1, other: mute},
+		"keep going":      {keepGoing: true, other: mute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := func(b *bench) { b.summary = bus.Summary{Objects: c.mapped} }
+			runAfter(t, 8, before, func(f *fetcher.Config) { f.KeepGoing = c.keepGoing }, func(t *testing.T, b *bench) {
+				pass(3 * time.Second) // it asks the saver what there is
+				b.wantWork(b.ask(next("m1", 1)), 0)
+				b.wantWork(b.ask(next("m2", 1)), 1)
+				b.tells("m1", 2, 0, mute)
+				if err := b.ended(); err != nil {
+					t.Fatalf("ended with %v after two objects of one mapper", err)
+				}
+				if m := b.Status().Mappers; len(m) == 0 || m[0].Notice != mute.Notice {
+					t.Errorf("mappers are %+v, want the notice of the first", m)
+				}
+				b.tells("m2", 2, 1, c.other)
+				switch err := b.ended(); {
+				case errors.Is(err, fetcher.ErrMute) != c.stops:
+					t.Errorf("ended with %v, want that it stops: %t", err, c.stops)
+				case c.stops && (!strings.Contains(err.Error(), "4 objects; it does not flush") || !strings.Contains(err.Error(), "KEEP_GOING")):
+					t.Errorf("ended with %v, want how many, why and what to do", err)
+				}
+			})
+		})
+	}
+}
+
+// TestMaxDeadInChunk: a job stops when more objects of one chunk in work have failed than
+// it may have dead letters, if the mapper that says so holds the chunk.
+func TestMaxDeadInChunk(t *testing.T) {
+	for name, c := range map[string]struct {
+		chunk  chunk.ID
+		failed int
+		stops  bool
+	}{
+		"too many":       {0, 2, true},
+		"as many":        {0, 1, false},
+		"another chunk":  {1, 2, false},
+		"more than have": {0, 3, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runWith(t, 8, func(f *fetcher.Config) { f.MaxDead = 1 }, func(t *testing.T, b *bench) {
+				b.wantWork(b.ask(next("m1", 1)), 0)
+				b.tells("m1", 2, 0, bus.Beat{Failed: &bus.Failed{Chunk: c.chunk, Objects: c.failed}, FailedReason: "broken"})
+				err := b.ended()
+				if errors.Is(err, fetcher.ErrTooManyDead) != c.stops || c.stops && !strings.Contains(err.Error(), "2 in chunk 0 alone, the last one with: broken") {
+					t.Errorf("ended with %v, want that it stops: %t", err, c.stops)
+				}
+			})
+		})
+	}
 }

@@ -13,22 +13,23 @@ import (
 	"github.com/chunkline/chunkline/internal/trace"
 )
 
-// handOut gives chunks to waiting mappers while there are both.
-func (d *coordinator) handOut(now time.Time) {
+// assign answers waiting requests with chunks while there are both.
+func (d *coordinator) assign(now time.Time) {
 	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() || d.rivalry(now) != "" || d.doomed {
 		return
 	}
 	for len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && !now.Before(d.limit.next) && d.ledger.HasWork(now) && !d.holdsBackUntried(now) {
 		d.excludeIneligible(now)
-		if !d.waiting.first(func(a ask) bool { return d.lease(now, a) }) {
-			return // there is work, but none that those who wait may have
+		if !d.waiting.first(func(a ask) bool { return d.assignOne(now, a) }) {
+			return // chunks are ready, but no waiting request is eligible for one
 		}
 	}
 }
 
-// lease hands one chunk to the mapper that asked. The lease is on the books
-// before the chunk is sent; if the reply is lost, the mapper's next list says so.
-func (d *coordinator) lease(now time.Time, a ask) bool {
+// assignOne answers a request with a chunk, if there is one for its mapper. The lease
+// is recorded before the chunk is sent: if the reply is lost, the mapper's next list
+// says so, while a chunk that was sent without a lease could be mapped twice.
+func (d *coordinator) assignOne(now time.Time, a ask) bool {
 	m := d.mappers[a.mapper]
 	if m != nil && (m.mixes() || !d.eligible(now, m.of)) {
 		return false
@@ -56,12 +57,12 @@ func (d *coordinator) lease(now time.Time, a ask) bool {
 		d.kept -= h.bytes
 	}
 	if d.rate > 0 {
-		d.limit.given(now, h.count, d.rate, h.ready)
+		d.limit.spend(now, h.count, d.rate, h.ready)
 	}
 	return true
 }
 
-// mapperOf names a mapper that may be gone already.
+// mapperOf is a mapper by its ID. One that is gone already has nothing else.
 func (d *coordinator) mapperOf(id string) bus.Mapper {
 	if m := d.mappers[id]; m != nil {
 		return m.Mapper
@@ -69,7 +70,7 @@ func (d *coordinator) mapperOf(id string) bus.Mapper {
 	return bus.Mapper{ID: id}
 }
 
-// sending is a lease on its way to its mapper.
+// sending is a chunk on its way to a mapper.
 type sending struct {
 	request *bus.Request
 	mapper  bus.Mapper
@@ -80,13 +81,13 @@ type sending struct {
 	digest  chunk.Digest
 	bytes   int        // of the chunk
 	span    trace.Span // of the wait
-	shadow  bool       // it is saved, and this copy is on no books
+	shadow  bool       // a copy of a saved chunk, which has no lease
 }
 
-// sendLoop reads chunks again where it must, and answers the mappers.
+// sendLoop answers the mappers, for which it reads chunks again that are not kept.
 func (f *Fetcher) sendLoop(ctx context.Context) {
 	for s := range f.sends {
-		if ctx.Err() == nil { // else the desk has ended; let it close the channel
+		if ctx.Err() == nil { // else the coordinator has ended, and closes the channel
 			f.send(ctx, s)
 		}
 		f.memory.out.Add(-int64(s.bytes))
@@ -119,12 +120,12 @@ func (f *Fetcher) send(ctx context.Context, s sending) {
 	failpoint.Hit("fetcher.lease.sent")
 }
 
-// token is that of a chunk's lease.
+// token is the lease token, which lets the saver check a result.
 func (f *Fetcher) token(c chunk.Chunk, digest chunk.Digest, term uint64) string {
 	return bus.Lease{Plan: f.planID, Chunk: c.ID, First: c.First, Objects: c.Count, Digest: digest, Term: term}.Token(f.grant.key)
 }
 
-// body returns a chunk that is kept, or reads it again. A file that changed
+// body returns a chunk that is kept, or reads it again. A source that has changed
 // since it was cut ends the job.
 func (f *Fetcher) body(ctx context.Context, kept *chunk.Chunk, mark source.Mark, digest chunk.Digest) (chunk.Chunk, error) {
 	if kept != nil {
@@ -140,80 +141,26 @@ func (f *Fetcher) body(ctx context.Context, kept *chunk.Chunk, mark source.Mark,
 	return c, nil
 }
 
-// bury commits chunks that took down too many mappers as dead letters.
-func (d *coordinator) bury() {
-	for !d.busy {
-		id, ok := d.ledger.TakeDead()
-		if !ok {
-			return
-		}
-		h := d.held[id]
-		if h == nil {
-			continue
-		}
-		failures, term := d.f.cfg.MaxAttempts, d.terms[""] // dead letters of ours have no version
-		d.errand(func(ctx context.Context) func(*coordinator) {
-			err := d.f.burial(ctx, h, failures, term)
-			return func(d *coordinator) {
-				if err != nil && ctx.Err() == nil {
-					d.fail(err)
-				}
-			}
-		})
+// traceWait begins the span from when a chunk became ready until it is sent. A
+// backup attempt has not waited.
+func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to bus.Mapper) trace.Span {
+	ready := h.ready
+	if l.Backup {
+		ready = now
 	}
+	span := f.tracer.Start(h.trace, trace.Wait, ready)
+	span.Number("chunk", uint64(l.ID))
+	span.Number("attempt", uint64(l.Attempt))
+	span.Number("epoch", f.grant.epoch)
+	span.Flag("backup", l.Backup)
+	span.Text("mapper", to.Name)
+	span.Text("mapper_id", to.ID)
+	span.Text("mapper_version", to.Version)
+	return span
 }
 
-// burial hands all objects of a chunk to the saver as dead letters. The
-// saver's confirmation comes the way all confirmations do.
-func (f *Fetcher) burial(ctx context.Context, h *held, failures int, term uint64) error {
-	digest := h.digest
-	c, err := f.body(ctx, h.chunk, h.mark, digest)
-	if err != nil {
-		return err
-	}
-	reason := fmt.Sprintf("chunk %d took down %d mappers", c.ID, failures)
-	save := bus.Save{
-		Plan: f.planID, Epoch: f.grant.epoch, Chunk: c.ID, First: c.First, Objects: c.Count, Attempt: failures, Digest: digest,
-		Token:  f.token(c, digest, term),
-		Mapper: bus.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
-		Trace: headers(h.trace),
-	}
-	f.metrics.buried(c)
-	bad := c.Bad
-	for i, object := range chunk.Objects(c.Body) {
-		letter := chunk.DeadLetter{Ordinal: c.First + uint64(i), Chunk: c.ID, Object: object}
-		if len(bad) > 0 && bad[0].Index == i { // no mapper was to touch it
-			letter.Error, bad = bad[0].Reason, bad[1:]
-		} else {
-			letter.Error, letter.Attempts, letter.Mapper = reason, failures, "fetcher"
-		}
-		save.Dead = letter.Append(save.Dead)
-	}
-	message := save.Encode()
-	for ctx.Err() == nil {
-		if done, err := f.trySave(ctx, message); done {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(askPause):
-		}
-	}
-	return ctx.Err()
-}
-
-func (f *Fetcher) trySave(ctx context.Context, message bus.Message) (done bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	failpoint.Hit("fetcher.burial.sending")
-	reply, err := f.bus.Request(ctx, bus.VerbSave, message)
-	if err != nil {
-		return false, err
-	}
-	failpoint.Hit("fetcher.burial.answered")
-	answer, err := bus.DecodeSaveAnswer(reply)
-	if err == nil && answer.Status == bus.SaveRefused {
-		return true, fmt.Errorf("save dead letters: saver refused: %s", answer.Reason)
-	}
-	return err == nil && answer.Status != bus.SaveBusy, nil
+// headers encodes a place in a trace for a message.
+func headers(c trace.Context) bus.Trace {
+	parent, state := c.Headers()
+	return bus.Trace{Parent: parent, State: state}
 }

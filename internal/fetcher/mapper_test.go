@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestCrowd: invented mappers write a bounded number of lines, and one that held
-// nothing is not said to have lost chunks.
-func TestCrowd(t *testing.T) {
+// TestMapperLog: invented mappers cost a bounded number of lines, and a mapper that
+// held nothing is not said to have lost chunks.
+func TestMapperLog(t *testing.T) {
 	const invented = 500
 	var b *bench
 	run(t, 10, func(t *testing.T, running *bench) {
