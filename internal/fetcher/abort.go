@@ -69,7 +69,7 @@ func (d *coordinator) hearObjects(b bus.Beat) {
 		d.tooManyDead("%d in chunk %d alone, the last one with: %s", f.Objects, f.Chunk, b.FailedReason)
 	}
 	if objects := d.unanswered(); objects >= leastMute {
-		d.fail(fmt.Errorf("%w: %d objects; %s; mend it, give it more time, or go on all the same: %w",
+		d.fail(fmt.Errorf("%w: %d objects; %s; fix it, give it more time, or continue anyway: %w",
 			ErrMute, objects, m.notice, app.Setting("KEEP_GOING", "=true")))
 	}
 }
@@ -102,7 +102,7 @@ func (d *coordinator) unanswered() (objects int) {
 
 // tooManyDead ends the job for its dead letters. The format says how many there are.
 func (d *coordinator) tooManyDead(format string, args ...any) {
-	d.fail(app.Setting("MAX_DEAD", "=%d: %w: %s; mend the transform, or raise the limit", d.f.cfg.MaxDead, ErrTooManyDead, fmt.Sprintf(format, args...)))
+	d.fail(app.Setting("MAX_DEAD", "=%d: %w: %s; fix the transform, or raise the limit", d.f.cfg.MaxDead, ErrTooManyDead, fmt.Sprintf(format, args...)))
 }
 
 // deadQuery asks the saver for the newest dead letters, which show the commonest error.
@@ -119,7 +119,7 @@ func (d *coordinator) giveUp(page *bus.DeadPage) {
 		text, count := commonest(page.Letters)
 		why = fmt.Sprintf("%d of the last %d with an error such as: %s", count, len(page.Letters), text)
 	}
-	d.fail(fmt.Errorf("%w: %d objects; %s; mend the transform, or go on all the same: %w",
+	d.fail(fmt.Errorf("%w: %d objects; %s; fix the transform, or continue anyway: %w",
 		ErrHopeless, d.total.Dead, why, app.Setting("KEEP_GOING", "=true")))
 }
 

@@ -97,9 +97,9 @@ func waitsForSaver(err error) bus.HeldBack {
 	case err == nil:
 		return bus.HeldBack{By: bus.ByStart, Text: "waiting for the saver to accept the claim"}
 	case errors.Is(err, bus.ErrOffline):
-		return bus.HeldBack{By: bus.ByNATS, Text: "NATS is away: the job begins when it is here"}
+		return bus.HeldBack{By: bus.ByNATS, Text: "not connected to NATS: the job starts once the connection is up"}
 	case errors.Is(err, bus.ErrNobody):
-		return bus.HeldBack{By: bus.ByStart, Text: "waiting for the saver, and none is here: start one with the same JOB"}
+		return bus.HeldBack{By: bus.ByStart, Text: "waiting for the saver, but none answers: start one with the same JOB"}
 	}
 	return bus.HeldBack{By: bus.ByStart, Text: fmt.Sprintf("waiting for the saver to accept the claim: %v", err)}
 }

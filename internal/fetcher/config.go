@@ -80,5 +80,5 @@ var (
 	ErrHopeless       = errors.New("all objects so far are dead letters")
 	ErrMute           = errors.New("the transform never answers")
 	ErrCancelled      = errors.New("job was cancelled")
-	ErrUnfinished     = app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done; start it again to go on where it was"))
+	ErrUnfinished     = app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done; start it again to continue where it stopped"))
 )

@@ -226,7 +226,7 @@ func (l *mapperLog) admit(now time.Time, of *lineCount) bool {
 
 func (l *mapperLog) joined(now time.Time, m *mapper) {
 	if l.admit(now, &l.came) {
-		m.named(l.log.Info()).Msg("mapper is here")
+		m.named(l.log.Info()).Msg("mapper joined")
 	}
 }
 

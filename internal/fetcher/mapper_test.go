@@ -25,7 +25,7 @@ func TestMapperLog(t *testing.T) {
 	})
 	log := b.log.String()
 	for what, want := range map[string]int{
-		"mapper is here": 20, "it held no chunk": 20, "its chunks go to others": 1, "these had no line of their own": 1,
+		"mapper joined": 20, "it held no chunk": 20, "its chunks go to others": 1, "these had no line of their own": 1,
 	} {
 		if n := strings.Count(log, what); n != want {
 			t.Errorf("%d lines say %q, want %d", n, what, want)

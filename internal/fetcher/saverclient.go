@@ -232,10 +232,10 @@ func (d *coordinator) mergeFailed(now time.Time, reason string) {
 	d.failures++
 	d.askAfter = now.Add(finishRetry)
 	if d.failures >= finishTries {
-		d.fail(fmt.Errorf("lay out the result: saver answered: %s", reason))
+		d.fail(fmt.Errorf("merge result: saver answered: %s", reason))
 		return
 	}
-	d.f.log.Warn().Str("reason", reason).Msg("the saver could not lay out the result, asking again")
+	d.f.log.Warn().Str("reason", reason).Msg("the saver could not merge the result, asking again")
 }
 
 // finished ends the job: the sink holds everything once, and the result is merged.

@@ -38,11 +38,11 @@ func TestBreaker(t *testing.T) {
 	}
 	halfOpen := slices.Concat(opens, []step{{after: rest, state: HalfOpen, passes: true}})
 	doubled := []step{{after: rest, state: HalfOpen, passes: true}}
-	for _, factor := range []time.Duration{2, 4, 8, 16, 32, 32, 32} {
+	for _, open := range []time.Duration{2 * rest, 4 * rest, 8 * rest, 16 * rest, 32 * rest, 32 * rest, 32 * rest} {
 		doubled = append(doubled,
 			step{do: "badly", change: Opened, state: Open},
 			step{do: "fenced", state: Open},
-			step{after: factor*rest - 1, state: Open},
+			step{after: open - 1, state: Open},
 			step{after: 1, state: HalfOpen, passes: true},
 		)
 	}

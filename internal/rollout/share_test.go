@@ -13,15 +13,18 @@ func idle() int { return 0 }
 
 func TestShares_decode(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]Shares{
-		"":                                    {},
-		"v2=0.25":                             {"v2": 0.25},
-		" v2=0.25, users?duration=1s=0 ,v3=1": {"v2": 0.25, "users?duration=1s": 0, "v3": 1},
-		"v2":                                  nil, "=1": nil, "v2=2": nil, "v2=-0.1": nil, "v2=x": nil, "v2=NaN": nil, "v2=": nil,
+	for _, c := range []struct {
+		text string
+		want Shares // nil: an error
+	}{
+		{"", Shares{}},
+		{"v2=0.25", Shares{"v2": 0.25}},
+		{" v2=0.25, users?duration=1s=0 ,v3=1,", Shares{"v2": 0.25, "users?duration=1s": 0, "v3": 1}},
+		{"v2", nil}, {"=1", nil}, {"v2=2", nil}, {"v2=-0.1", nil}, {"v2=x", nil}, {"v2=NaN", nil}, {"v2=", nil},
 	} {
 		var got Shares
-		if err := got.Decode(text); (err != nil) != (want == nil) || want != nil && !maps.Equal(got, want) {
-			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
+		if err := got.Decode(c.text); (err != nil) != (c.want == nil) || c.want != nil && !maps.Equal(got, c.want) {
+			t.Errorf("%q: %v, %v; want %v", c.text, got, err, c.want)
 		}
 	}
 }
