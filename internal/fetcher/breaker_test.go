@@ -70,7 +70,7 @@ func TestBreaker(t *testing.T) {
 			pass(300 * time.Millisecond)
 			for _, v := range b.Status().Versions {
 				if v.Version == "v2" {
-					return v.CutOffSeconds
+					return v.BreakerOpenSeconds
 				}
 			}
 			t.Fatal("no version v2 in the status")
@@ -218,7 +218,7 @@ func TestBreaker_vanished(t *testing.T) {
 					pass(time.Second)
 				}
 				for _, v := range b.Status().Versions {
-					if v.Version == "v2" && (v.Vanished != 6 || (v.CutOffSeconds != nil) != others) {
+					if v.Version == "v2" && (v.Vanished != 6 || (v.BreakerOpenSeconds != nil) != others) {
 						t.Errorf("%+v, want 6 vanished, breaker open: %t", v, others)
 					}
 				}

@@ -219,7 +219,7 @@ func (d *coordinator) versionList(now time.Time) []bus.VersionStatus {
 		}
 		if !v.Breaker.Closed() {
 			rest := max(0, v.Breaker.ProbeIn(now)).Seconds()
-			s.CutOffSeconds = &rest
+			s.BreakerOpenSeconds = &rest
 		}
 		list = append(list, s)
 	}
