@@ -41,7 +41,7 @@ type held struct {
 	bytes  int
 	digest chunk.Digest
 	sent   bool
-	ready  time.Time // since when it could be handed out, or could again
+	ready  time.Time // when it became ready, the last time
 	trace  trace.Context
 }
 
@@ -73,20 +73,20 @@ type coordinator struct {
 	limit    limit            // RATE
 	outcomes rollout.Outcomes // of the last chunks, whatever the version
 
-	calling   bool      // a call to the saver is under way
-	askAfter  time.Time // no call to the saver before
-	renewed   time.Time // the epoch held when the question asked then was answered
-	doubts    uint64    // events after which the epoch may not hold any more
-	settled   uint64    // how many of them the saver's last answer has settled
-	saverAway bool
-	saver     *app.Trouble // logs it
-	heard     time.Time    // when the saver last told its load
-	excused   time.Time    // no chunk could be saved until then
-	savers    *savers      // the sinks that have answered
+	calling      bool      // a call to the saver is under way
+	askAfter     time.Time // no call to the saver before
+	renewed      time.Time // the epoch held when the question asked then was answered
+	epochDoubts  uint64    // events after which the epoch may not hold any more
+	epochChecked uint64    // how many of them came before the question that the saver answered last
+	saverAway    bool
+	saver        *app.Trouble // logs it
+	heard        time.Time    // when the saver last told its load
+	excused      time.Time    // no chunk could be saved until then
+	savers       *savers      // the sinks that have answered
 
 	rivalSince time.Time // since when only a saver of another sink has answered
 	failures   int       // failed merges
-	doomed     bool      // only dead letters: the job ends as soon as it is known why
+	givingUp   bool      // the job is hopeless, and ends as soon as the saver has said why
 
 	state   bus.JobState
 	paused  bool
@@ -193,7 +193,7 @@ func (d *coordinator) tick(now time.Time) {
 }
 
 // doubtful says whether the epoch may not hold any more. The saver is asked then.
-func (d *coordinator) doubtful() bool { return d.settled < d.doubts }
+func (d *coordinator) doubtful() bool { return d.epochChecked < d.epochDoubts }
 
 // stuck says whether no result can be saved at the moment.
 func (d *coordinator) stuck() bool { return d.saverAway || d.load.Full != "" }

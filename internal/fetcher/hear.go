@@ -50,7 +50,7 @@ func (d *coordinator) hearBeat(now time.Time, b bus.Beat) {
 // alone is not enough: its epoch may be of a sink that was removed.
 func (d *coordinator) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 	if plan == d.f.planID && epoch > d.f.grant.epoch {
-		d.doubts++
+		d.epochDoubts++
 	}
 }
 
@@ -176,7 +176,7 @@ func (d *coordinator) account(total bus.Summary) {
 		return
 	}
 	d.total = total
-	d.doomed = d.doomed || d.hopeless()
+	d.givingUp = d.givingUp || d.hopeless()
 	if limit := d.f.cfg.MaxDead; limit >= 0 && total.Dead > uint64(limit) {
 		d.tooManyDead("%d", total.Dead)
 	}

@@ -28,7 +28,7 @@ func (d *coordinator) expireMappers(now time.Time) {
 	online := d.f.bus.Online()
 	if now.Sub(d.ticked) > awayGap || online && !d.online {
 		d.ledger.Forgive(now)
-		d.doubts++ // another fetcher may have taken over meanwhile
+		d.epochDoubts++ // another fetcher may have taken over meanwhile
 	}
 	d.online = online
 	if !online {

@@ -131,7 +131,7 @@ func (d *coordinator) callSaver(now time.Time) {
 	q := bus.Sync{Op: bus.SyncList, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch}
 	unconfirmed, unfenced := d.ledger.Doubts(), d.unfenced()
 	switch {
-	case d.doomed:
+	case d.givingUp:
 		q = d.deadQuery()
 	case d.state != bus.StateDone && d.cut && d.ledger.Done():
 		d.state = bus.StateFinishing
@@ -146,7 +146,7 @@ func (d *coordinator) callSaver(now time.Time) {
 	default:
 		q.Limit = 1 // the entry does not matter: the question is whether the epoch holds
 	}
-	doubts := d.doubts // the answer settles these, and none that come meanwhile
+	doubts := d.epochDoubts // the answer settles these, and none that come meanwhile
 	d.call(func(ctx context.Context) func(*coordinator) {
 		answer, err := d.f.saver.ask(ctx, q)
 		return func(d *coordinator) { d.hearAnswer(now, doubts, q, answer, err) }
@@ -181,7 +181,7 @@ func (d *coordinator) hearAnswer(asked time.Time, doubts uint64, q bus.Sync, a b
 		d.askAfter = now.Add(askPause)
 		return
 	}
-	d.renewed, d.settled = asked, doubts
+	d.renewed, d.epochChecked = asked, doubts
 	d.savers.hear(now, d.f.grant.sink)
 	if d.savers.rivals(now) {
 		d.askAfter = now.Add(askPause)

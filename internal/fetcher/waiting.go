@@ -19,7 +19,7 @@ type ask struct {
 // waiting keeps requests in the order they came, and finds those of a mapper.
 type waiting struct {
 	queue *list.List                          // of ask
-	of    map[string]map[uint64]*list.Element // by mapper and seq, which is there once
+	of    map[string]map[uint64]*list.Element // by mapper and seq
 }
 
 func (w *waiting) init() { w.queue, w.of = list.New(), map[string]map[uint64]*list.Element{} }
@@ -41,7 +41,7 @@ func (w *waiting) remove(e *list.Element) {
 	}
 }
 
-// first offers the requests, oldest first, to give until it takes one.
+// first offers the requests to give, oldest first, until it answers one.
 func (w *waiting) first(give func(ask) bool) bool {
 	for e := w.queue.Front(); e != nil; e = e.Next() {
 		if give(e.Value.(ask)) {
