@@ -72,7 +72,7 @@ func TestShare_away(t *testing.T) {
 			table.Assigned(stable)
 		}
 		burst := 0
-		for table.Eligible(start, canary, idle) {
+		for burst <= most && table.Eligible(start, canary, idle) {
 			table.Assigned(canary)
 			burst++
 		}
