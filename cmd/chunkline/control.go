@@ -57,7 +57,7 @@ func controlCommand() *cobra.Command {
 		share, err := shareOf(args[1])
 		return bus.Control{Action: bus.ControlShare, Version: args[0], Share: share}, err
 	})
-	add("allow VERSION", "Let a version that was cut off have chunks again", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
+	add("allow VERSION", "Close the circuit breaker of a version, so that it gets chunks again", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
 		return bus.Control{Action: bus.ControlAllow, Version: args[0]}, nil
 	})
 	return group

@@ -83,7 +83,7 @@ func runCommand() *cobra.Command {
 	flags.IntVar(&f.fetcher.ChunkBytes, "chunk-bytes", chunk.DefaultBytes, "most bytes in a chunk of several objects")
 	flags.Int64Var(&f.fetcher.MaxDead, "max-dead", -1, "most dead letters before the job is stopped; -1: no limit")
 	flags.BoolVar(&f.fetcher.KeepGoing, "keep-going", false, "go on although all of the first 100 objects are dead letters, or the first ones have no answer at all")
-	flags.IntVar(&f.fetcher.MaxAttempts, "max-attempts", 10, "mappers a chunk may take down before all of it is dead letters; 0: no limit")
+	flags.IntVar(&f.fetcher.MaxAttempts, "max-attempts", 10, "mapper crashes allowed per chunk before all of its objects become dead letters; 0: no limit")
 	flags.Float64Var(&f.fetcher.Rate, "rate", 0, "most objects handed out a second; 0: no limit")
 	flags.BoolVar(&f.fetcher.Speculate, "speculate", true, "give a straggler a backup attempt at an idle worker")
 	f.mappers = 1

@@ -199,15 +199,15 @@ func trouble(m bus.MapperStatus) int {
 	return 0
 }
 
-func limited(v bus.VersionStatus) bool { return v.Share < 1 || v.CutOffSeconds != nil }
+func limited(v bus.VersionStatus) bool { return v.Share < 1 || v.BreakerOpenSeconds != nil }
 
 // limitOf says in words what a version may have.
 func limitOf(v bus.VersionStatus) string {
 	switch {
-	case v.CutOffSeconds != nil && *v.CutOffSeconds > 0:
-		return fmt.Sprintf("cut off, a probe in %.0f s", *v.CutOffSeconds)
-	case v.CutOffSeconds != nil:
-		return "cut off, on probe"
+	case v.BreakerOpenSeconds != nil && *v.BreakerOpenSeconds > 0:
+		return fmt.Sprintf("breaker open, a probe in %.0f s", *v.BreakerOpenSeconds)
+	case v.BreakerOpenSeconds != nil:
+		return "breaker half-open, on probe"
 	case v.Share < 1:
 		return fmt.Sprintf("%g %% of the chunks", 100*v.Share)
 	}

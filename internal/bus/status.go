@@ -113,9 +113,9 @@ type VersionStatus struct {
 	Rate         float64   `json:"rate"`       // objects saved a second
 	ChunkSeconds Quantiles `json:"chunk_seconds"`
 	Share        float64   `json:"share"` // most of the chunks handed out that it gets, 0 to 1
-	// CutOffSeconds is there while the version is cut off because too much of what
-	// it did failed: time until it gets one chunk to prove itself; 0: that is due, or under way.
-	CutOffSeconds *float64 `json:"cut_off_seconds,omitempty"`
+	// BreakerOpenSeconds is the time until the version's circuit breaker lets a probe
+	// through; 0: it is half-open; nil: it is closed.
+	BreakerOpenSeconds *float64 `json:"breaker_open_seconds,omitempty"`
 }
 
 // Quantiles are those of the time from hand-out to confirmation of the last 200 chunks.

@@ -13,7 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/source"
 )
 
-// BenchmarkReport is what the desk does four times a second: the report of a job
+// BenchmarkReport is what the coordinator does four times a second: the report of a job
 // with 1,000 mappers that hold two chunks each.
 func BenchmarkReport(b *testing.B) {
 	const mappers = 1000
@@ -28,7 +28,7 @@ func BenchmarkReport(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	d := newDesk(f)
+	d := newCoordinator(f)
 	now := time.Now()
 	for range 3 * mappers {
 		d.ledger.Add(now)
@@ -41,7 +41,7 @@ func BenchmarkReport(b *testing.B) {
 		d.ledger.Lease(now, id, 2)
 	}
 	for b.Loop() {
-		now = now.Add(turnInterval)
+		now = now.Add(tickInterval)
 		d.report(now)
 	}
 }

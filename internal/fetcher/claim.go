@@ -12,12 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
-const (
-	askTimeout = 5 * time.Second        // for one question to the saver
-	askPause   = 100 * time.Millisecond // before it is asked again
-)
-
-// grant is what the sink gave with the claim.
+// grant is the sink's answer to the claim.
 type grant struct {
 	epoch  uint64
 	key    []byte // signs leases
@@ -26,17 +21,17 @@ type grant struct {
 	past   bus.VersionPast
 }
 
-// claim makes this fetcher the one that runs the job. It waits for as long as
-// no saver answers, and says so once.
+// claim makes this fetcher the one that runs the job. It waits while no saver
+// answers, and logs that once.
 func (f *Fetcher) claim(ctx context.Context) error {
 	f.cfg.Transform = strings.TrimSpace(f.cfg.Transform)
 	claim := bus.Sync{Op: bus.SyncClaim, Plan: f.planID, Fetcher: f.bus.ID(), Claim: &f.plan}
-	said, begin := false, time.Now()
+	logged, begin := false, time.Now()
 	heard := newSavers(f.log)
 	refused := 0
 	for {
 		failpoint.Hit("fetcher.claim.sending")
-		answer, err := f.ask(ctx, claim)
+		answer, err := f.saver.ask(ctx, claim)
 		if err == nil {
 			heard.hear(time.Now(), answer.Sink)
 		}
@@ -46,7 +41,7 @@ func (f *Fetcher) claim(ctx context.Context) error {
 		case errors.Is(err, bus.ErrClosed):
 			return fmt.Errorf("claim job: %w", err)
 		case err == nil && heard.rivals(time.Now()):
-			refused = 0 // which of them is the job's is not ours to say
+			refused = 0 // the fetcher cannot tell which of the two has the job
 		case err == nil && answer.Status == bus.SyncOK:
 			f.grant = grant{sink: answer.Sink, epoch: answer.Epoch, key: answer.Key, before: answer.Summary, past: answer.Past}
 			f.log = f.log.With().Uint64("epoch", answer.Epoch).Logger()
@@ -65,9 +60,9 @@ func (f *Fetcher) claim(ctx context.Context) error {
 		if text := heard.text(); text != "" {
 			err = errors.New(text)
 		}
-		f.begin(waitsForSaver(err))
-		if !said && time.Since(begin) >= app.Patience {
-			said = true
+		f.publishWaiting(waitsForSaver(err))
+		if !logged && time.Since(begin) >= app.Patience {
+			logged = true
 			f.log.Warn().Err(err).Msg("waiting for the saver")
 		}
 		select {
@@ -78,52 +73,51 @@ func (f *Fetcher) claim(ctx context.Context) error {
 	}
 }
 
-// refusal turns a saver's no into the error that ends the job.
-func refusal(a bus.SyncAnswer) error {
-	switch a.Status {
-	case bus.SyncFenced:
-		return fmt.Errorf("%w (epoch %d)", ErrFenced, a.Epoch)
-	case bus.SyncOtherPlan:
-		return fmt.Errorf("%w: %s", ErrOtherPlan, a.Reason)
-	default:
-		return fmt.Errorf("saver answered %s: %s", a.Status, a.Reason)
+// Status is the coordinator's latest report, at most a second old while it runs.
+// Before that it says what the claim waits for.
+func (f *Fetcher) Status() bus.Status {
+	s := *f.last.Load()
+	if s.State == bus.StateStarting {
+		s.Seconds = time.Since(f.started).Seconds()
 	}
+	return s
 }
 
-// ask puts one question to the saver.
-func (f *Fetcher) ask(ctx context.Context, q bus.Sync) (bus.SyncAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	reply, err := f.bus.Request(ctx, bus.VerbSync, q.Encode())
+// publishWaiting publishes why the claim waits.
+func (f *Fetcher) publishWaiting(why bus.HeldBack) {
+	f.last.Store(&bus.Status{
+		Job: f.bus.Job(), Plan: f.planID, State: bus.StateStarting, Source: f.plan.Source, StartedAt: f.started, RateLimit: f.cfg.Rate, HeldBack: &why,
+		Mappers: []bus.MapperStatus{}, Versions: []bus.VersionStatus{}, Gone: []bus.GoneMapper{}, Stragglers: []bus.Straggler{},
+	})
+}
+
+// waitsForSaver says why the saver has not accepted the claim yet.
+func waitsForSaver(err error) bus.HeldBack {
+	switch {
+	case err == nil:
+		return bus.HeldBack{By: bus.ByStart, Text: "waiting for the saver to accept the claim"}
+	case errors.Is(err, bus.ErrOffline):
+		return bus.HeldBack{By: bus.ByNATS, Text: "not connected to NATS: the job starts once the connection is up"}
+	case errors.Is(err, bus.ErrNobody):
+		return bus.HeldBack{By: bus.ByStart, Text: "waiting for the saver, but none answers: start one with the same JOB"}
+	}
+	return bus.HeldBack{By: bus.ByStart, Text: fmt.Sprintf("waiting for the saver to accept the claim: %v", err)}
+}
+
+// serveStatus answers operators until the job is claimed, which takes as long as no
+// saver answers. Mappers get answers after that.
+func (f *Fetcher) serveStatus() (stop func(ctx context.Context) error, err error) {
+	stop, err = f.bus.Serve(bus.Service{
+		Name: "fetcher", Version: app.Version(), Description: "waits for the saver of job " + f.bus.Job(),
+		Endpoints: []bus.Endpoint{
+			{Verb: bus.VerbStatus, Handle: f.handleStatus},
+			{Verb: bus.VerbControl, Handle: func(r *bus.Request) {
+				f.reply(r, bus.ControlAnswer{Plan: f.planID, Reason: ErrNotRunning.Error()}.Encode())
+			}},
+		},
+	})
 	if err != nil {
-		return bus.SyncAnswer{}, fmt.Errorf("ask saver: %w", err)
+		return nil, fmt.Errorf("serve status: %w", err)
 	}
-	return bus.DecodeSyncAnswer(reply)
-}
-
-// insist asks until the saver answers, or says no for good.
-func (f *Fetcher) insist(ctx context.Context, q bus.Sync) (bus.SyncAnswer, error) {
-	for {
-		answer, err := f.ask(ctx, q)
-		switch {
-		case err == nil && f.isRival(answer.Sink):
-			f.post(ctx, func(d *desk) { d.meet(time.Now(), answer.Sink, answer.Plan == "") })
-		case err == nil && answer.Status == bus.SyncOK:
-			return answer, nil
-		case err == nil && (answer.Status == bus.SyncFenced || answer.Status == bus.SyncOtherPlan):
-			return answer, refusal(answer)
-		}
-		select {
-		case <-ctx.Done():
-			return bus.SyncAnswer{}, ctx.Err()
-		case <-time.After(askPause):
-		}
-	}
-}
-
-// clerk runs the desk's errands to the saver, one after the other.
-func (f *Fetcher) clerk(ctx context.Context) {
-	for errand := range f.errands {
-		errand(ctx)
-	}
+	return stop, nil
 }

@@ -7,29 +7,30 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/rollout"
 )
 
 // Config is the fetcher's settings.
 type Config struct {
-	Source        string        `envconfig:"SOURCE" desc:"files to read (must be set): paths, globs or file:// URLs with commas between them; - is stdin"`
-	Transform     string        `envconfig:"TRANSFORM" desc:"what mappers do to an object: those without a TRANSFORM take it from here, and those with another one need a VERSION of their own; empty: each mapper brings its own"`
-	AcceptChange  bool          `envconfig:"ACCEPT_CHANGE" default:"false" desc:"go on with another TRANSFORM than the one that made what the sink holds, which stays as it is"`
-	Format        string        `envconfig:"FORMAT" default:"auto" desc:"how the objects are written: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), or auto: look at the files"`
-	ChunkSize     int           `envconfig:"CHUNK_SIZE" default:"100" desc:"most objects in a chunk, 1 to 10000"`
-	ChunkBytes    int           `envconfig:"CHUNK_BYTES" default:"8388608" desc:"most bytes in a chunk of several objects, 1 to 268435456"`
-	MaxAttempts   int           `envconfig:"MAX_ATTEMPTS" default:"10" desc:"mappers a chunk may take down before all of it is dead letters; 0: no limit"`
-	Speculate     bool          `envconfig:"SPECULATE" default:"true" desc:"give a straggler a backup attempt at an idle mapper"`
-	Memory        int64         `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of chunks that are held at a time, beyond which mappers wait; 0: a quarter of the memory limit"`
-	Rate          float64       `envconfig:"RATE" default:"0" desc:"most objects handed out a second; 0: no limit"`
-	OnDone        string        `envconfig:"ON_DONE" default:"stay" desc:"when the job is done: stay (and answer status) or exit"`
-	FinishWithin  time.Duration `envconfig:"FINISH_WITHIN" default:"0s" desc:"time the job should take; it decides how many mappers are asked for (metric chunkline_wanted_mappers); 0: no target"`
-	ControlToken  string        `envconfig:"CONTROL_TOKEN" desc:"who sends it may pause, resume, cancel and slow down the job on the live page, 8 or more printable characters without blanks; empty: nobody may"`
-	VersionShares Shares        `envconfig:"VERSION_SHARES" desc:"most of the chunks handed out that versions of mappers get, VERSION=SHARE with commas between them, 0 (none) to 1; those not named get what they ask for"`
-	Shadow        ShadowRun     `envconfig:"SHADOW" desc:"VERSION=SHARE: mappers of this version (shadow-*: of all whose names begin so) get copies of a share of the saved chunks, 0 to 1, and nothing else; what they make is compared, and not saved; empty: none"`
-	BreakAt       float64       `envconfig:"BREAK_AT" default:"0.5" desc:"share of failed objects among the last chunks of a version, 0 to 1, above which it gets none but one at a time as a probe; 0: never"`
-	BreakFor      time.Duration `envconfig:"BREAK_FOR" default:"30s" desc:"time before such a version gets one chunk to prove itself, doubled with each that fails"`
-	KeepGoing     bool          `envconfig:"KEEP_GOING" default:"false" desc:"go on with a job all of whose first 100 objects are dead letters, or whose first objects have no answer; it is stopped otherwise"`
-	MaxDead       int64         `envconfig:"MAX_DEAD" default:"-1" desc:"most dead letters before the job is stopped; -1: no limit"`
+	Source        string         `envconfig:"SOURCE" desc:"files to read (must be set): paths, globs or file:// URLs with commas between them; - is stdin"`
+	Transform     string         `envconfig:"TRANSFORM" desc:"what mappers do to an object: those without a TRANSFORM take it from here, and those with another one need a VERSION of their own; empty: each mapper brings its own"`
+	AcceptChange  bool           `envconfig:"ACCEPT_CHANGE" default:"false" desc:"go on with another TRANSFORM than the one that made what the sink holds, which stays as it is"`
+	Format        string         `envconfig:"FORMAT" default:"auto" desc:"how the objects are written: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), or auto: look at the files"`
+	ChunkSize     int            `envconfig:"CHUNK_SIZE" default:"100" desc:"most objects in a chunk, 1 to 10000"`
+	ChunkBytes    int            `envconfig:"CHUNK_BYTES" default:"8388608" desc:"most bytes in a chunk of several objects, 1 to 268435456"`
+	MaxAttempts   int            `envconfig:"MAX_ATTEMPTS" default:"10" desc:"mapper crashes allowed per chunk before all of its objects become dead letters; 0: no limit"`
+	Speculate     bool           `envconfig:"SPECULATE" default:"true" desc:"give a straggler a backup attempt at an idle mapper"`
+	Memory        int64          `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of chunks that are held at a time, beyond which mappers wait; 0: a quarter of the memory limit"`
+	Rate          float64        `envconfig:"RATE" default:"0" desc:"most objects handed out a second; 0: no limit"`
+	OnDone        string         `envconfig:"ON_DONE" default:"stay" desc:"when the job is done: stay (and answer status) or exit"`
+	FinishWithin  time.Duration  `envconfig:"FINISH_WITHIN" default:"0s" desc:"time the job should take; it decides how many mappers are asked for (metric chunkline_wanted_mappers); 0: no target"`
+	ControlToken  string         `envconfig:"CONTROL_TOKEN" desc:"who sends it may pause, resume, cancel and slow down the job on the live page, 8 or more printable characters without blanks; empty: nobody may"`
+	VersionShares rollout.Shares `envconfig:"VERSION_SHARES" desc:"largest share of the chunks that versions of mappers may take, VERSION=SHARE with commas between them, 0 (none) to 1 (no limit); a version that is not named has no limit"`
+	Shadow        rollout.Shadow `envconfig:"SHADOW" desc:"VERSION=SHARE: mappers of this version (shadow-*: of every version whose name begins so) get copies of a share of the saved chunks, 0 to 1, and no other work; their results are compared, not saved; empty: none"`
+	BreakAt       float64        `envconfig:"BREAK_AT" default:"0.5" desc:"circuit breaker: share of failed objects in the last chunks of a version, 0 to 1, above which it gets no more until a probe succeeds; 0: never"`
+	BreakFor      time.Duration  `envconfig:"BREAK_FOR" default:"30s" desc:"circuit breaker: time until such a version gets one chunk as a probe, doubled each time a probe fails"`
+	KeepGoing     bool           `envconfig:"KEEP_GOING" default:"false" desc:"go on with a job all of whose first 100 objects are dead letters, or whose first objects have no answer; it is stopped otherwise"`
+	MaxDead       int64          `envconfig:"MAX_DEAD" default:"-1" desc:"most dead letters before the job is stopped; -1: no limit"`
 }
 
 const (
@@ -58,7 +59,7 @@ func (c Config) Validate() error {
 		return app.WrongSetting("FINISH_WITHIN", "=%s: use a duration of 0 (no target) or more", c.FinishWithin)
 	case c.ControlToken != "" && !app.IsToken(c.ControlToken):
 		return app.WrongSetting("CONTROL_TOKEN", " (not shown): use at least %d printable ASCII characters without blanks, or leave it empty", app.MinToken)
-	case !isShare(c.BreakAt) || c.BreakAt == 1:
+	case !rollout.IsShare(c.BreakAt) || c.BreakAt == 1:
 		return app.WrongSetting("BREAK_AT", "=%g: use 0 (never) or a share below 1", c.BreakAt)
 	case c.BreakFor < 0 || c.BreakAt > 0 && c.BreakFor == 0:
 		return app.WrongSetting("BREAK_FOR", "=%s: use a time", c.BreakFor)
@@ -79,5 +80,5 @@ var (
 	ErrHopeless       = errors.New("all objects so far are dead letters")
 	ErrMute           = errors.New("the transform never answers")
 	ErrCancelled      = errors.New("job was cancelled")
-	ErrUnfinished     = app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done; start it again to go on where it was"))
+	ErrUnfinished     = app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done; start it again to continue where it stopped"))
 )

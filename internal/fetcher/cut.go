@@ -68,6 +68,17 @@ func (f *Fetcher) cutLoop(ctx context.Context) error {
 	return nil
 }
 
+// traceCut begins the trace of a chunk with the span of its cutting.
+func (f *Fetcher) traceCut(begin time.Time, c chunk.Chunk) trace.Context {
+	span := f.tracer.Begin(trace.Fetch, begin)
+	span.Number("chunk", uint64(c.ID))
+	span.Number("objects", uint64(c.Count))
+	span.Number("bytes", uint64(len(c.Body)))
+	span.Number("epoch", f.grant.epoch)
+	span.End()
+	return span.Context()
+}
+
 // unlessStopped is err, unless it only says that ctx has ended.
 func unlessStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -94,7 +105,7 @@ type committed struct {
 
 func (c *committed) lookUp(ctx context.Context, id chunk.ID) (chunk.Digest, bool, error) {
 	if id >= c.upTo && c.left > 0 {
-		if err := c.turn(ctx, id); err != nil {
+		if err := c.loadPage(ctx, id); err != nil {
 			return chunk.Digest{}, false, err
 		}
 	}
@@ -102,7 +113,7 @@ func (c *committed) lookUp(ctx context.Context, id chunk.ID) (chunk.Digest, bool
 	return digest, saved, nil
 }
 
-func (c *committed) turn(ctx context.Context, from chunk.ID) error {
+func (c *committed) loadPage(ctx context.Context, from chunk.ID) error {
 	answer, err := c.fetcher.insist(ctx, bus.Sync{
 		Op: bus.SyncList, Plan: c.fetcher.planID, Fetcher: c.fetcher.bus.ID(), Epoch: c.fetcher.grant.epoch,
 		From: from, Limit: pageSize,

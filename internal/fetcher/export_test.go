@@ -5,10 +5,7 @@ import (
 	"time"
 )
 
-// Freeze stops the desk for d, as a stopped process would be.
+// Freeze stops the coordinator for d, as a stopped process would be.
 func (f *Fetcher) Freeze(ctx context.Context, d time.Duration) {
-	f.post(ctx, func(*desk) { <-time.After(d) })
+	f.post(ctx, func(*coordinator) { <-time.After(d) })
 }
-
-// Sampled is whether a chunk is copied in a shadow run.
-var Sampled = sampled

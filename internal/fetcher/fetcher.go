@@ -20,9 +20,9 @@ import (
 
 const (
 	stopTimeout = 5 * time.Second // for handlers that still run when the fetcher stops
-	maxEvents   = 1024            // what handlers may be ahead of the desk
-	maxSends    = 128             // chunks on their way to a sender
-	maxOrders   = 1024            // orders on their way to mappers; more are dropped, a later list repeats them
+	maxEvents   = 1024            // that wait for the coordinator
+	maxSends    = 128             // chunks that wait for a sender
+	maxOrders   = 1024            // orders that wait to be delivered; more are dropped, a later list repeats them
 	senders     = 2               // goroutines that read chunks again, encode and answer
 )
 
@@ -35,21 +35,21 @@ type Fetcher struct {
 	planID chunk.PlanID
 	log    zerolog.Logger
 
-	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
+	strange zerolog.Logger // for messages that no correct program sends; sampled, so that a flood fills no disk
 
 	memory  memory
 	grant   grant // set by the claim, before any loop starts
 	started time.Time
 
-	events  chan func(*desk)           // handlers and loops → desk
-	cuts    chan cut                   // cut loop → desk
-	sends   chan sending               // desk → senders
-	errands chan func(context.Context) // desk → clerk
-	orders  chan order                 // desk → order loop
-	last    atomic.Pointer[bus.Status] // the desk's latest report
+	events  chan func(*coordinator) // handlers and loops → coordinator
+	cuts    chan cut                // cut loop → coordinator
+	sends   chan sending            // coordinator → senders
+	orders  chan order              // coordinator → order loop
+	saver   *saverClient
+	last    atomic.Pointer[bus.Status] // the coordinator's latest report
 	metrics *meters
 	tracer  *trace.Tracer // nil: off
-	pulse   app.Pulse     // the desk turns
+	pulse   app.Pulse     // of the coordinator
 	serving atomic.Bool
 
 	logsProgress bool // see LogProgress
@@ -64,16 +64,16 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 	plan := src.Plan()
 	f := &Fetcher{
 		cfg: cfg, bus: b, source: src, plan: plan, planID: plan.ID(), log: log, started: time.Now(),
-		events: make(chan func(*desk), maxEvents), cuts: make(chan cut),
-		sends: make(chan sending, maxSends), errands: make(chan func(context.Context), 1),
+		events: make(chan func(*coordinator), maxEvents), cuts: make(chan cut),
+		sends: make(chan sending, maxSends), saver: newSaverClient(b),
 		orders:  make(chan order, maxOrders),
 		strange: app.Sampled(log),
 	}
 	f.memory.most = app.Share(cfg.Memory, memoryPart)
-	b.Bound(int(f.memory.most/4), int(f.memory.most), f.wake) // the desk sees to it that answers take a half
+	b.Bound(int(f.memory.most/4), int(f.memory.most), f.wake) // mayGoOut keeps answers within a half
 	f.metrics = newMeters()
 	f.metrics.set.Gather(f.metrics.gather(f))
-	f.begin(waitsForSaver(nil))
+	f.publishWaiting(waitsForSaver(nil))
 	return f, nil
 }
 
@@ -90,40 +90,40 @@ func (f *Fetcher) EndMappers() { f.endsMappers = true }
 // app.ErrDeadLetters, one that ctx ended before it was done with ErrUnfinished.
 func (f *Fetcher) Run(ctx context.Context) error {
 	defer f.startProgress(ctx)()
-	stopTelling, err := f.tell()
+	stopStatus, err := f.serveStatus()
 	if err != nil {
 		return err
 	}
 	if err := f.claim(ctx); err != nil {
-		return errors.Join(err, f.stop(ctx, stopTelling))
+		return errors.Join(err, f.stop(ctx, stopStatus))
 	}
 	failpoint.Hit("fetcher.claimed")
 	stopServing, err := f.serve(context.WithoutCancel(ctx))
-	if err := errors.Join(err, f.stop(ctx, stopTelling)); err != nil {
+	if err := errors.Join(err, f.stop(ctx, stopStatus)); err != nil {
 		return err
 	}
 	f.serving.Store(true)
 	failpoint.Hit("fetcher.serving")
 	group, work := errgroup.WithContext(ctx)
 	running, stop := context.WithCancel(work)
-	d := newDesk(f)
+	d := newCoordinator(f)
 	group.Go(func() error {
-		defer stop() // the end of the desk is the end of all
+		defer stop() // the end of the coordinator ends all
 		defer close(f.sends)
-		defer close(f.errands)
+		defer close(f.saver.calls)
 		defer close(f.orders)
 		return d.run(running)
 	})
 	group.Go(func() error {
 		if err := f.cutLoop(running); err != nil {
-			f.post(running, func(d *desk) { d.fail(err) })
+			f.post(running, func(d *coordinator) { d.fail(err) })
 		}
 		return nil
 	})
 	for range senders {
 		group.Go(func() error { f.sendLoop(running); return nil })
 	}
-	group.Go(func() error { f.clerk(running); return nil })
+	group.Go(func() error { f.saver.run(running); return nil })
 	group.Go(func() error { f.orderLoop(running); return nil })
 	group.Go(func() error {
 		defer stop()
@@ -155,15 +155,15 @@ func (f *Fetcher) stop(ctx context.Context, serving func(context.Context) error)
 	return nil
 }
 
-// post hands a closure to the desk. It gives up when the desk has ended.
-func (f *Fetcher) post(ctx context.Context, event func(*desk)) {
+// post hands a closure to the coordinator. It gives up when the coordinator has ended.
+func (f *Fetcher) post(ctx context.Context, event func(*coordinator)) {
 	select {
 	case f.events <- event:
 	case <-ctx.Done():
 	}
 }
 
-// Alive says whether the desk turns.
+// Alive says whether the coordinator handles events.
 func (f *Fetcher) Alive() error { return f.pulse.Check() }
 
 // Ready says whether mappers can get work, and have it saved.

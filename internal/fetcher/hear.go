@@ -6,16 +6,17 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/rollout"
 )
 
 // hearNext takes a mapper's request for work.
-func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
+func (d *coordinator) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 	d.hear(arrived, n.Mapper, n.Plan, n.Holding, nil, false)
 	d.doubtEpoch(n.Plan, n.Epoch)
 	m := d.mappers[n.Mapper.ID]
 	switch {
-	case m == nil || !m.takes(n.Seq):
-		return // doubled, or so late that nobody waits for the answer
+	case m == nil || !m.admit(n.Seq):
+		return // a copy, or so late that the mapper has stopped waiting
 	case d.state == bus.StateDone:
 		d.f.reply(r, d.word(bus.WorkDone).Encode())
 		return
@@ -29,33 +30,33 @@ func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 	}
 }
 
-// hearBeat takes a sign of life.
-func (d *desk) hearBeat(now time.Time, b bus.Beat) {
+// hearBeat takes a heartbeat.
+func (d *coordinator) hearBeat(now time.Time, b bus.Beat) {
 	fresh := d.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
 	d.doubtEpoch(b.Plan, b.Epoch)
 	if m := d.mappers[b.Mapper.ID]; m != nil {
-		m.draining = m.draining || b.Draining // a beat that came late takes nothing back
+		m.draining = m.draining || b.Draining // a heartbeat that came late takes nothing back
 	}
 	if fresh {
-		d.hearSigns(b)
+		d.hearObjects(b)
 	}
 	if b.Draining {
 		d.waiting.release(d, b.Mapper.ID)
 	}
 }
 
-// doubtEpoch asks the saver at once whether the epoch still holds when a mapper
-// has seen a higher one, and hands out nothing until it knows. It does not take the mapper's word: that may come from
-// a sink that was removed.
-func (d *desk) doubtEpoch(plan chunk.PlanID, epoch uint64) {
+// doubtEpoch makes the coordinator ask the saver whether the epoch still holds, and
+// assign nothing until it knows, when a mapper has seen a higher one. The mapper's word
+// alone is not enough: its epoch may be of a sink that was removed.
+func (d *coordinator) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 	if plan == d.f.planID && epoch > d.f.grant.epoch {
-		d.doubts++
+		d.epochDoubts++
 	}
 }
 
-// hear compares what a mapper says it holds with the ledger. It says whether this is
-// the latest word of a mapper that is here.
-func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holding, doing *bus.Doing, goodbye bool) (fresh bool) {
+// hear compares the list of what a mapper holds with the ledger. It says whether this
+// is the latest list of a mapper that is known.
+func (d *coordinator) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holding, doing *bus.Doing, goodbye bool) (fresh bool) {
 	report := ledger.Report{Mapper: m.ID, Seq: h.Seq, Held: h.Held, Asking: h.Asking, Goodbye: goodbye}
 	if plan != d.f.planID { // it holds chunks of another job, or none yet
 		report.Held = nil
@@ -69,18 +70,18 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 	d.waiting.drop(m.ID, h.Asking)
 	if goodbye {
 		if m, known := d.mappers[m.ID]; known {
-			d.farewell(now, m, "said goodbye")
+			d.removeMapper(now, m, "said goodbye")
 		}
 		return false
 	}
 	if known := d.mappers[m.ID]; known == nil {
-		d.mappers[m.ID] = &mapper{Mapper: m, taken: map[uint64]struct{}{}}
+		d.mappers[m.ID] = &mapper{Mapper: m, arrived: map[uint64]struct{}{}}
 		d.mappers[m.ID].pace.begin(now)
-		d.enlist(now, d.mappers[m.ID])
-		d.crowd.comes(now, d.mappers[m.ID])
+		d.joinVersion(now, d.mappers[m.ID])
+		d.mapperLog.joined(now, d.mappers[m.ID])
 	} else if known.Mapper != m { // it has taken the job's transform
 		known.Mapper = m
-		d.enlist(now, known)
+		d.joinVersion(now, known)
 	}
 	d.mappers[m.ID].note(now, h.Asking)
 	for _, id := range heard.Drop {
@@ -89,9 +90,9 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 	return true
 }
 
-// doing is what a mapper has announced, in the ledger's words; nil if it is
-// nothing that can be held against an object.
-func (d *desk) doing(b *bus.Doing) *ledger.Doing {
+// doing is the object that a mapper has announced, as the ledger takes it; nil if the
+// chunk has no such object.
+func (d *coordinator) doing(b *bus.Doing) *ledger.Doing {
 	if b == nil {
 		return nil
 	}
@@ -105,30 +106,30 @@ func (d *desk) doing(b *bus.Doing) *ledger.Doing {
 	return &ledger.Doing{Chunk: b.Chunk, Index: b.Index}
 }
 
-// hearSaved takes the saver's word that chunks are durable.
-func (d *desk) hearSaved(now time.Time, s bus.Saved) {
+// hearSaved takes the saver's confirmation that chunks are durable.
+func (d *coordinator) hearSaved(now time.Time, s bus.Saved) {
 	switch {
 	case s.Plan != d.f.planID:
 		return
 	case d.f.isRival(s.Sink):
-		d.meet(now, s.Sink, false)
+		d.hearRival(now, s.Sink, false)
 		return
 	case s.Epoch > d.f.grant.epoch:
 		d.fail(ErrFenced)
 		return
 	case s.Epoch < d.f.grant.epoch:
-		return // the claim has asked what was there; since this was sent chunks may have been put back to work
+		return // from before the claim: its chunks may have been requeued by redo since
 	}
 	for _, c := range s.Chunks {
 		d.saved(now, c.Entry, c.Mapper, c.Dead)
 	}
 	d.account(s.Total)
-	d.toldLoad(now, s.Load)
+	d.hearLoad(now, s.Load)
 }
 
-// saved takes a chunk off the books. The mapper may be unknown: "". A chunk
-// that the sink made from other objects than ours ends the job.
-func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
+// saved notes that the sink holds a chunk. The mapper may be unknown: "". A chunk that
+// the sink holds with other content ends the job.
+func (d *coordinator) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 	h, known := d.held[e.ID]
 	if known && h.digest != e.Digest {
 		d.fail(changed(e.ID, h.first, h.count))
@@ -142,12 +143,14 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 		}
 		counter.Inc()
 	}
-	for _, loser := range outcome.Others {
-		d.order(order{mapper: loser, kind: bus.OrderDrop, chunk: e.ID})
+	for _, other := range outcome.Others {
+		d.order(order{mapper: other, kind: bus.OrderDrop, chunk: e.ID})
 	}
 	if known {
 		if outcome.Outcome == ledger.Acked {
-			d.shadow.offer(e.ID, h, d.f.memory.most/4)
+			if d.rollout.Shadow.Samples(e.ID) {
+				d.shadow.add(e.ID, h, d.f.memory.most/4)
+			}
 		}
 		if !h.sent {
 			d.ahead -= h.bytes
@@ -161,19 +164,19 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 		m.saved++
 		if known {
 			m.pace.add(now, h.count)
-			m.of.add(now, h.count, dead, outcome.Took)
-			d.judgeVersion(now, m.of, result{objects: h.count, dead: dead})
+			m.of.noteSaved(now, h.count, dead, outcome.Took)
+			d.recordOutcome(now, m.of, rollout.Outcome{Objects: h.count, Failed: dead})
 		}
 	}
 }
 
 // account notes what the sink holds.
-func (d *desk) account(total bus.Summary) {
+func (d *coordinator) account(total bus.Summary) {
 	if total.Chunks < d.total.Chunks { // an older message that came late
 		return
 	}
 	d.total = total
-	d.doomed = d.doomed || d.hopeless()
+	d.givingUp = d.givingUp || d.hopeless()
 	if limit := d.f.cfg.MaxDead; limit >= 0 && total.Dead > uint64(limit) {
 		d.tooManyDead("%d", total.Dead)
 	}

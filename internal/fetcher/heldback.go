@@ -15,7 +15,7 @@ const slowCommit = 20 * time.Millisecond
 
 // heldBack says what keeps the job from being faster, or at all; nil if
 // nothing does that people could change.
-func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
+func (d *coordinator) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 	by := func(cause bus.Cause, format string, args ...any) *bus.HeldBack {
 		return &bus.HeldBack{By: cause, Text: fmt.Sprintf(format, args...)}
 	}
@@ -48,14 +48,14 @@ func (d *desk) heldBack(now time.Time, s bus.Status) *bus.HeldBack {
 		return by(bus.ByVersion, "%s", cutOffText(now, d.onlyCutOff()))
 	case s.Chunks.Ready > 0 && d.limit.holds(now, d.rate):
 		return by(bus.ByRate, "held at the limit of %g objects a second%s: raise the rate", d.rate, withWaiting(s.Waiting))
-	case s.Waiting > 0 && s.Chunks.Ready > 0 && d.noneMay(now):
+	case s.Waiting > 0 && s.Chunks.Ready > 0 && d.noneEligible(now):
 		return by(bus.ByVersion, "%s of versions that are limited or cut off: add mappers of another version, or change the share", waits(s.Waiting))
 	case queued > 0 && uint64(queued)*2 >= s.Chunks.InFlight && s.Saver.CommitSeconds >= slowCommit.Seconds():
 		return by(bus.BySaver, "waiting for the saver: %s queued, a commit takes %.0f ms, of it disk sync %.0f ms",
 			plural(queued, "result"), s.Saver.CommitSeconds*1000, s.Saver.SyncSeconds*1000)
-	case d.outcomes.failing() && s.Chunks.Ready > 0:
+	case d.outcomes.MostlyFailed() && s.Chunks.Ready > 0:
 		return by(bus.ByFailing, "%.0f %% of the objects of the last %d chunks failed or took down their mapper: see the dead letters and the mappers' logs; more mappers do not help",
-			100*d.outcomes.failed(), len(d.outcomes))
+			100*d.outcomes.FailedShare(), len(d.outcomes))
 	case s.Chunks.Ready == 0 && !d.cut && s.Waiting > 0:
 		return by(bus.BySource, "mappers wait for the source to be read")
 	case s.Chunks.Ready == 0 && d.cut && len(s.Stragglers) > 0 && uint64(len(s.Stragglers)) == s.Chunks.InFlight:
@@ -89,12 +89,12 @@ func withWaiting(workers int) string {
 }
 
 // onlyCutOff is a version that is cut off, if the mappers that are here are all of such; else nil.
-func (d *desk) onlyCutOff() *version {
+func (d *coordinator) onlyCutOff() *version {
 	var only *version
 	for _, id := range slices.Sorted(maps.Keys(d.mappers)) {
 		switch m := d.mappers[id]; {
-		case d.shadows(m) || m.refused != "" || m.of.share == 0:
-		case m.of.until.IsZero():
+		case d.isShadow(m) || m.refused != "" || m.of.Share() == 0:
+		case m.of.Breaker.Closed():
 			return nil
 		case only == nil:
 			only = m.of
@@ -106,11 +106,11 @@ func (d *desk) onlyCutOff() *version {
 // cutOffText says why nothing but probes is handed out, and what to do.
 func cutOffText(now time.Time, v *version) string {
 	probe := "has one chunk as a probe"
-	if rest := v.until.Sub(now); rest > 0 {
+	if rest := v.Breaker.ProbeIn(now); rest > 0 {
 		probe = fmt.Sprintf("gets one chunk as a probe in %.0f s", rest.Seconds())
 	}
 	return fmt.Sprintf("version %s is cut off, as %.0f %% of its last objects failed, and no other is here; it %s: the dead letters say why; "+
-		"mend it or start another version, or have it go on with chunkline control allow", v.name, 100*v.broke, probe)
+		"mend it or start another version, or have it go on with chunkline control allow", v.Name, 100*v.Breaker.FailedShare(), probe)
 }
 
 func plural(n int, what string) string {

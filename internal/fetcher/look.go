@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/ledger"
 )
 
-// Errors of the questions below, which the live page asks beside the status. The desk
+// Errors of the questions below, which the live page asks beside the status. The coordinator
 // answers them between two of its events, or the saver does.
 var (
 	ErrNotRunning = errors.New("the fetcher does not run the job: it waits for the saver, or has ended")
@@ -21,15 +21,15 @@ var (
 
 const lookTimeout = 2 * time.Second
 
-// atDesk has the desk do something, and waits until it has.
-func (f *Fetcher) atDesk(ctx context.Context, do func(*desk)) error {
+// onCoordinator runs do in the coordinator, and waits for it.
+func (f *Fetcher) onCoordinator(ctx context.Context, do func(*coordinator)) error {
 	if !f.serving.Load() {
 		return ErrNotRunning
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	done := make(chan struct{})
-	f.post(ctx, func(d *desk) { do(d); close(done) })
+	f.post(ctx, func(d *coordinator) { do(d); close(done) })
 	select {
 	case <-done:
 		return nil
@@ -49,7 +49,7 @@ type Map struct {
 // Map counts the chunks with from <= ID < to in at most so many cells, of equal size.
 // To 0 means all there are, those estimated included.
 func (f *Fetcher) Map(ctx context.Context, from, to chunk.ID, cells int) (m Map, err error) {
-	err = f.atDesk(ctx, func(d *desk) {
+	err = f.onCoordinator(ctx, func(d *coordinator) {
 		m = Map{From: from, Total: d.expected()}
 		if to == 0 || to > chunk.ID(m.Total) {
 			to = chunk.ID(m.Total)
@@ -62,7 +62,7 @@ func (f *Fetcher) Map(ctx context.Context, from, to chunk.ID, cells int) (m Map,
 }
 
 // expected is how many chunks the job has, as far as can be told.
-func (d *desk) expected() uint64 {
+func (d *coordinator) expected() uint64 {
 	added := uint64(d.ledger.Counts().Added)
 	if read, total := d.f.source.Progress(); !d.cut && read > 0 && total > read {
 		return max(added, uint64(float64(added)*float64(total)/float64(read)))
@@ -87,7 +87,7 @@ type Chunk struct {
 // Chunk tells what is known of a chunk; ErrNoChunk.
 func (f *Fetcher) Chunk(ctx context.Context, id chunk.ID) (c Chunk, err error) {
 	there := false
-	err = f.atDesk(ctx, func(d *desk) {
+	err = f.onCoordinator(ctx, func(d *coordinator) {
 		var v ledger.View
 		if v, there = d.ledger.Look(time.Now(), id); !there {
 			return
@@ -118,7 +118,7 @@ type History struct {
 
 // History tells how the job went since this fetcher runs.
 func (f *Fetcher) History(ctx context.Context) (h History, err error) {
-	err = f.atDesk(ctx, func(d *desk) {
+	err = f.onCoordinator(ctx, func(d *coordinator) {
 		h = History{Begin: d.history.begin, Seconds: d.history.every.Seconds(), Objects: append([]uint64{}, d.history.points...)}
 	})
 	return h, err
@@ -129,7 +129,7 @@ func (f *Fetcher) Dead(ctx context.Context, below chunk.ID, limit int) (bus.Dead
 	if !f.serving.Load() {
 		return bus.DeadPage{}, ErrNotRunning
 	}
-	answer, err := f.ask(ctx, bus.Sync{Op: bus.SyncDead, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch, From: below, Limit: limit})
+	answer, err := f.saver.ask(ctx, bus.Sync{Op: bus.SyncDead, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch, From: below, Limit: limit})
 	switch {
 	case err != nil:
 		return bus.DeadPage{}, err
@@ -142,7 +142,7 @@ func (f *Fetcher) Dead(ctx context.Context, below chunk.ID, limit int) (bus.Dead
 // Control carries out an operator's order.
 func (f *Fetcher) Control(ctx context.Context, c bus.Control) error {
 	var refused error
-	if err := f.atDesk(ctx, func(d *desk) { refused = d.obey(c) }); err != nil {
+	if err := f.onCoordinator(ctx, func(d *coordinator) { refused = d.obey(c) }); err != nil {
 		return err
 	}
 	return refused

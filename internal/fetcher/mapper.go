@@ -1,18 +1,20 @@
 package fetcher
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
-// mapper is what people want to know of a mapper, and which of its requests
-// are new.
+// mapper is what the fetcher knows of a mapper process, beside its leases, which
+// the ledger has.
 type mapper struct {
 	bus.Mapper
 	heard time.Time
@@ -21,37 +23,36 @@ type mapper struct {
 	pace  pace // of objects saved
 	of    *version
 
-	draining bool               // a beat of it said so
-	mute     int                // objects that its transform has not answered, while it never has
-	notice   string             // what is the matter with its transform; "": nothing
-	refused  string             // why it may have no chunk for what it does to objects; "": it may
-	version  string             // its label
-	counter  prometheus.Counter // of what is saved by its version
+	draining bool               // a heartbeat of it said so
+	mute     int                // objects that its transform has not answered; 0 once it has answered any
+	notice   string             // what is wrong with its transform; "": nothing
+	refused  string             // why its transform may have no chunk; "": it may
+	version  string             // as a metric's label
+	counter  prometheus.Counter // of chunks saved by its version
 
-	asking []uint64            // the requests that its latest report says are open, ascending
-	taken  map[uint64]struct{} // those of them that have arrived
+	asking  []uint64            // the requests that its latest list says are open, ascending
+	arrived map[uint64]struct{} // those of them that have arrived
 }
 
-// note takes the time and the open requests of a report that is not stale.
+// note takes the time and the open requests of a list that is not stale.
 func (m *mapper) note(now time.Time, asking []uint64) {
 	m.heard, m.asking = now, asking
-	maps.DeleteFunc(m.taken, func(seq uint64, _ struct{}) bool { return !contains(asking, seq) })
+	maps.DeleteFunc(m.arrived, func(seq uint64, _ struct{}) bool { return !contains(asking, seq) })
 }
 
-// contains says whether an ascending list, as the bus reads them, has seq. A
-// list is as long as its sender likes, so it is searched, not scanned.
+// contains says whether an ascending list has seq. It searches, because a list is as
+// long as its sender likes.
 func contains(ascending []uint64, seq uint64) bool {
 	_, has := slices.BinarySearch(ascending, seq)
 	return has
 }
 
-// takes says whether a request is to be answered: it is open still, and this
-// is its first copy.
-func (m *mapper) takes(seq uint64) bool {
-	if _, doubled := m.taken[seq]; doubled || !contains(m.asking, seq) {
+// admit says whether to answer a request: it is still open, and this is its first copy.
+func (m *mapper) admit(seq uint64) bool {
+	if _, doubled := m.arrived[seq]; doubled || !contains(m.asking, seq) {
 		return false
 	}
-	m.taken[seq] = struct{}{}
+	m.arrived[seq] = struct{}{}
 	return true
 }
 
@@ -67,8 +68,8 @@ func (m *mapper) state(now time.Time) bus.MapperState {
 	return bus.MapperIdle
 }
 
-// mapperList is what the status says of the mappers, by name in natural order.
-func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
+// mapperList is what the status says of the mappers, in natural order of their names.
+func (d *coordinator) mapperList(now time.Time) []bus.MapperStatus {
 	here := slices.SortedFunc(maps.Values(d.mappers), func(a, b *mapper) int {
 		if by := naturally(a.Name, b.Name); by != 0 {
 			return by
@@ -93,7 +94,7 @@ func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
 			known = append(known, each[i])
 		}
 	}
-	if len(known) > 0 && now.Sub(d.excused) >= rateSpan { // else their speed is not theirs
+	if len(known) > 0 && now.Sub(d.excused) >= rateSpan { // else the saver was the bottleneck, and their speed is not their own
 		slices.Sort(known)
 		usual := known[len(known)/2]
 		for i, m := range here {
@@ -105,9 +106,9 @@ func (d *desk) mapperList(now time.Time) []bus.MapperStatus {
 	return list
 }
 
-// speed is the rate of who holds so many chunks. Who holds none and has finished
-// none for a while does nothing, and when the job is done nobody does.
-func (d *desk) speed(now time.Time, p *pace, held int) float64 {
+// speed is the rate of a mapper or version that holds so many chunks. It is 0 when it
+// holds none and the job is done or it has finished none for a while.
+func (d *coordinator) speed(now time.Time, p *pace, held int) float64 {
 	if held == 0 && (d.state == bus.StateDone || now.Sub(p.last) >= rateSpan) {
 		return 0
 	}
@@ -120,17 +121,17 @@ type goneMapper struct {
 	at time.Time
 }
 
-// farewell removes a mapper that is gone, and remembers it for people.
-func (d *desk) farewell(now time.Time, m *mapper, why string) {
+// removeMapper removes a mapper that is gone. The status shows the last ones.
+func (d *coordinator) removeMapper(now time.Time, m *mapper, why string) {
 	delete(d.mappers, m.ID)
-	m.of.seen = now
+	m.of.Seen(now)
 	d.gone = append(d.gone, goneMapper{GoneMapper: bus.GoneMapper{Mapper: m.Mapper, Saved: m.saved, Why: why, Lost: m.held}, at: now})
 	if over := len(d.gone) - bus.MaxGone; over > 0 {
 		d.gone = slices.Delete(d.gone, 0, over)
 	}
 }
 
-func (d *desk) goneList(now time.Time) []bus.GoneMapper {
+func (d *coordinator) goneList(now time.Time) []bus.GoneMapper {
 	list := make([]bus.GoneMapper, 0, len(d.gone))
 	for _, g := range slices.Backward(d.gone) {
 		g.Seconds = now.Sub(g.at).Seconds()
@@ -139,7 +140,7 @@ func (d *desk) goneList(now time.Time) []bus.GoneMapper {
 	return list
 }
 
-func (d *desk) stragglerList(now time.Time) []bus.Straggler {
+func (d *coordinator) stragglerList(now time.Time) []bus.Straggler {
 	views := d.ledger.Stragglers(now, bus.MaxStragglers)
 	list := make([]bus.Straggler, 0, len(views))
 	for _, v := range views {
@@ -152,8 +153,8 @@ func (d *desk) stragglerList(now time.Time) []bus.Straggler {
 	return list
 }
 
-// nameOf is a mapper's name, or its ID if it is not here any more.
-func (d *desk) nameOf(id string) string {
+// nameOf is a mapper's name, or its ID if it is not known any more.
+func (d *coordinator) nameOf(id string) string {
 	if m := d.mappers[id]; m != nil {
 		return m.Name
 	}
@@ -163,4 +164,100 @@ func (d *desk) nameOf(id string) string {
 		}
 	}
 	return id
+}
+
+// naturally compares names as people count: mapper-2 comes before mapper-10.
+func naturally(a, b string) int {
+	whole := strings.Compare(a, b)
+	for a != "" && b != "" {
+		numberA, restA := digits(a)
+		numberB, restB := digits(b)
+		if numberA != "" && numberB != "" {
+			numberA, numberB = strings.TrimLeft(numberA, "0"), strings.TrimLeft(numberB, "0")
+			if by := cmp.Or(cmp.Compare(len(numberA), len(numberB)), strings.Compare(numberA, numberB)); by != 0 {
+				return by
+			}
+			a, b = restA, restB
+			continue
+		}
+		if by := cmp.Compare(a[0], b[0]); by != 0 {
+			return by
+		}
+		a, b = a[1:], b[1:]
+	}
+	return cmp.Or(cmp.Compare(len(a), len(b)), whole) // 01 and 1 differ
+}
+
+// digits cuts the number that s begins with.
+func digits(s string) (number, rest string) {
+	rest = strings.TrimLeft(s, "0123456789")
+	return s[:len(s)-len(rest)], rest
+}
+
+const (
+	mapperLines   = 20 // of each kind within mapperLogTime; further ones are counted
+	mapperLogTime = time.Minute
+)
+
+// mapperLog logs which mappers come, go or get no work. Anybody may invent mappers, so
+// each kind has a bounded number of lines a minute, and one line counts the others.
+type mapperLog struct {
+	log   zerolog.Logger
+	since time.Time // of the first line of this minute; zero: there was none
+
+	came, went, lost, refused lineCount // lost: went, with chunks
+}
+
+// lineCount counts the events of this minute that had a line, and those that had none.
+type lineCount struct{ lines, unlogged int }
+
+// admit says whether an event of a kind has a line, and counts it.
+func (l *mapperLog) admit(now time.Time, of *lineCount) bool {
+	if l.since.IsZero() {
+		l.since = now
+	}
+	if of.lines == mapperLines {
+		of.unlogged++
+		return false
+	}
+	of.lines++
+	return true
+}
+
+func (l *mapperLog) joined(now time.Time, m *mapper) {
+	if l.admit(now, &l.came) {
+		m.named(l.log.Info()).Msg("mapper joined")
+	}
+}
+
+// left logs why a mapper is gone, and whether its chunks go to others.
+func (l *mapperLog) left(now time.Time, m *mapper, why string) {
+	switch {
+	case m.held > 0 && l.admit(now, &l.lost):
+		m.named(l.log.Warn()).Int("chunks", m.held).Msgf("mapper %s: its chunks go to others", why)
+	case m.held == 0 && l.admit(now, &l.went):
+		m.named(l.log.Info()).Msgf("mapper %s; it held no chunk", why)
+	}
+}
+
+func (l *mapperLog) gotNoWork(now time.Time, m *mapper) {
+	if l.admit(now, &l.refused) {
+		m.named(l.log.Warn()).Str("transform", m.Transform).Msg("mapper gets no work: " + m.refused)
+	}
+}
+
+// tick logs at the end of a minute how many events had no line.
+func (l *mapperLog) tick(now time.Time) {
+	if l.since.IsZero() || now.Sub(l.since) < mapperLogTime {
+		return
+	}
+	if l.came.unlogged+l.went.unlogged+l.lost.unlogged+l.refused.unlogged > 0 {
+		l.log.Info().Int("came", l.came.unlogged).Int("went", l.went.unlogged).Int("went_with_chunks", l.lost.unlogged).Int("refused", l.refused.unlogged).
+			Msg("many mappers came, went or got no work within a minute: these had no line of their own")
+	}
+	*l = mapperLog{log: l.log}
+}
+
+func (m *mapper) named(e *zerolog.Event) *zerolog.Event {
+	return e.Str("mapper", m.Name).Str("mapper_id", m.ID).Str("mapper_version", m.Version)
 }

@@ -16,7 +16,7 @@ type meters struct {
 	set      metrics.Set
 	nats     *metrics.Bus
 	versions metrics.Versions
-	view     atomic.Pointer[view] // nil until the desk's first report
+	view     atomic.Pointer[view] // nil until the coordinator's first report
 
 	cutChunks, cutObjects, cutBytes prometheus.Counter
 	handedOut, dead                 metrics.Counters
@@ -86,8 +86,8 @@ func (m *meters) sent(l ledger.Lease, c chunk.Chunk) {
 	m.handedBytes.Add(float64(len(c.Body)))
 }
 
-// buried counts a chunk that is given up.
-func (m *meters) buried(c chunk.Chunk) {
+// deadLettered counts a chunk whose objects become dead letters.
+func (m *meters) deadLettered(c chunk.Chunk) {
 	m.dead["attempts"].Add(float64(c.Count - len(c.Bad)))
 	m.dead["unreadable"].Add(float64(len(c.Bad)))
 }
@@ -101,7 +101,7 @@ func (f *Fetcher) Describe(ch chan<- *prometheus.Desc) { f.metrics.set.Describe(
 // Collect implements prometheus.Collector.
 func (f *Fetcher) Collect(ch chan<- prometheus.Metric) { f.metrics.set.Collect(ch) }
 
-// gather gives the values of what the desk knows.
+// gather emits the values that the coordinator knows.
 func (m *meters) gather(f *Fetcher) func(metrics.Emit) {
 	return func(emit metrics.Emit) {
 		m.nats.Emit(emit, f.bus)

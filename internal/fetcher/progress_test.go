@@ -92,7 +92,7 @@ func TestProgressLog_noSaver(t *testing.T) {
 		pass(58 * time.Second)
 		b.wantProgress("after 59 s")
 		pass(time.Second)
-		b.wantProgress("after 60 s", progressLine{Message: "no progress", State: "starting", WaitsFor: "waiting for the saver, and none is here: start one with the same JOB"})
+		b.wantProgress("after 60 s", progressLine{Message: "no progress", State: "starting", WaitsFor: "waiting for the saver, but none answers: start one with the same JOB"})
 	})
 }
 

@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// rivalTime is how long a saver of another sink counts as there after it was
-	// heard. Questions go to any saver; every 100 ms one is asked.
+	// rivalTime is how long a saver of another sink counts as running after its last
+	// answer. Any saver may answer a question, and there is one every 100 ms.
 	rivalTime = 10 * time.Second
 
-	// refusals is how often a claim is refused before that ends the job: another
-	// saver, which has the job, may answer the next time.
+	// refusals is how many refused claims end the job. After fewer, the saver that has
+	// the job may answer the next claim.
 	refusals = 10
 )
 
-// savers is which sinks have answered of late. Savers of two sinks would share
-// out the results, and each would be right to refuse what belongs to the other.
+// savers knows which sinks have answered lately. Savers of two sinks would divide the
+// results between them, and each would rightly refuse what belongs to the other.
 type savers struct {
 	trouble *app.Trouble
 	last    bus.SinkID // heard last
@@ -36,7 +36,7 @@ func newSavers(log zerolog.Logger) *savers {
 	return &savers{trouble: app.NewTrouble(log, zerolog.ErrorLevel, 0, "two savers answer for the job, which waits until one is left", "one saver is left")}
 }
 
-// hear notes an answer. Of three sinks the two that were heard last count.
+// hear notes an answer. Of three sinks, the two that answered last count.
 func (s *savers) hear(now time.Time, from bus.SinkID) {
 	switch {
 	case from.ID == "": // an older saver
@@ -53,10 +53,10 @@ func (s *savers) hear(now time.Time, from bus.SinkID) {
 	}
 }
 
-// rivals says whether savers of two sinks are there.
+// rivals says whether savers of two sinks are running.
 func (s *savers) rivals(now time.Time) bool { return s.other.ID != "" && now.Sub(s.met) < rivalTime }
 
-// text names both; empty if there are not two.
+// text names both sinks; "" if there is one.
 func (s *savers) text() string {
 	if s.other.ID == "" {
 		return ""
@@ -68,14 +68,14 @@ func (s *savers) text() string {
 	return fmt.Sprintf("two savers answer for the job: %s at %s, %s at %s; stop the one that is not the job's", a.ID, a.At, b.ID, b.At)
 }
 
-// isRival says whether an answer is of another sink than the one that this
-// fetcher has claimed.
+// isRival says whether an answer is of another sink than the one that this fetcher
+// has claimed.
 func (f *Fetcher) isRival(sink bus.SinkID) bool {
 	return sink.ID != "" && f.grant.sink.ID != "" && sink.ID != f.grant.sink.ID
 }
 
-// rivalry says that a saver of another sink than the job's is there; empty: none.
-func (d *desk) rivalry(now time.Time) string {
+// rivalry says why the job waits while a saver of another sink is running; "" if none is.
+func (d *coordinator) rivalry(now time.Time) string {
 	switch own := d.f.grant.sink; {
 	case d.savers.rivals(now):
 		return d.savers.text()
@@ -85,9 +85,9 @@ func (d *desk) rivalry(now time.Time) string {
 	return ""
 }
 
-// meet takes note of an answer of another sink than the job's. When that one
-// alone has answered for long, the job's is gone.
-func (d *desk) meet(now time.Time, sink bus.SinkID, empty bool) {
+// hearRival notes an answer of another sink than the job's. When only that one has
+// answered for a while, the job's sink is gone.
+func (d *coordinator) hearRival(now time.Time, sink bus.SinkID, empty bool) {
 	alone := d.savers.last.ID == sink.ID && !d.savers.rivals(now)
 	if d.rivalSince.IsZero() || now.Sub(d.savers.heard) > rivalTime || d.savers.last.ID != sink.ID {
 		d.rivalSince = now

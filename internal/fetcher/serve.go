@@ -10,10 +10,10 @@ import (
 	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
-// serve subscribes to what mappers, savers and operators say. No queue group:
-// after a takeover both fetchers hear a beat, and the older one finds out.
+// serve subscribes to the messages of mappers, savers and operators. There is no queue
+// group: after a takeover both fetchers hear a heartbeat, and the older one finds out.
 func (f *Fetcher) serve(ctx context.Context) (stop func(context.Context) error, err error) {
-	ctx, cancel := context.WithCancel(ctx) // ends handlers that wait for a desk that has ended
+	ctx, cancel := context.WithCancel(ctx) // ends handlers that wait for a coordinator that has ended
 	stopServing, err := f.bus.Serve(bus.Service{
 		Name: "fetcher", Version: app.Version(), Description: "hands out the chunks of job " + f.bus.Job(),
 		Endpoints: []bus.Endpoint{
@@ -40,7 +40,7 @@ func (f *Fetcher) handleNext(ctx context.Context, r *bus.Request) {
 		f.reply(r, bus.Work{Status: bus.WorkRefused, Plan: f.planID, Epoch: f.grant.epoch, Reason: err.Error()}.Encode())
 		return
 	}
-	f.post(ctx, func(d *desk) { d.hearNext(arrived, r, next) })
+	f.post(ctx, func(d *coordinator) { d.hearNext(arrived, r, next) })
 }
 
 func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
@@ -49,7 +49,7 @@ func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
 		f.strange.Warn().Err(err).Msg("ignored a beat")
 		return
 	}
-	f.post(ctx, func(d *desk) { d.hearBeat(time.Now(), beat) })
+	f.post(ctx, func(d *coordinator) { d.hearBeat(time.Now(), beat) })
 }
 
 func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
@@ -59,7 +59,7 @@ func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
 		return
 	}
 	failpoint.Hit("fetcher.saved.received")
-	f.post(ctx, func(d *desk) {
+	f.post(ctx, func(d *coordinator) {
 		d.hearSaved(time.Now(), saved)
 		failpoint.Hit("fetcher.saved.booked")
 		f.reply(r, bus.SavedAnswer{Plan: f.planID}.Encode())
@@ -75,7 +75,7 @@ func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
 		f.reply(r, bus.ControlAnswer{Plan: f.planID, Reason: err.Error()}.Encode())
 		return
 	}
-	f.post(ctx, func(d *desk) {
+	f.post(ctx, func(d *coordinator) {
 		answer := bus.ControlAnswer{Plan: f.planID, OK: true}
 		if err := d.obey(control); err != nil {
 			answer = bus.ControlAnswer{Plan: f.planID, Reason: err.Error()}
@@ -84,8 +84,8 @@ func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
 	})
 }
 
-// reply answers. A lost reply needs no special case anywhere: lists and
-// questions put it right.
+// reply answers a request. A lost reply needs no special case, because the next list
+// or question puts it right.
 func (f *Fetcher) reply(r *bus.Request, m bus.Message) {
 	if err := r.Reply(m); err != nil {
 		f.log.Debug().Err(err).Msg("reply was lost")

@@ -2,81 +2,44 @@ package fetcher
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/rollout"
 )
 
-// maxShadowed bounds how many chunks wait for a mapper that shadows. If they are too few
-// or too slow the oldest go: less is compared.
+// maxShadowed bounds how many copies wait for a mapper of the shadow version. If
+// its mappers are too few or too slow, the oldest copies are dropped and less is
+// compared.
 const maxShadowed = 64
 
-// ShadowRun says which version gets copies of chunks, and of what share of them.
-type ShadowRun struct {
-	Version string // "": none; with * at its end all whose names begin so
-	Share   float64
+// shadowQueue holds copies of saved chunks that wait for a mapper of the shadow
+// version. The ledger does not know of them: whatever happens to a copy, the job
+// does not notice.
+type shadowQueue struct {
+	sent    uint64 // copies
+	waiting []sending
+	bytes   int // of the chunks that wait
 }
 
-// of says whether a version is one that shadows. A lone * names none: nobody would be
-// left to work.
-func (s ShadowRun) of(version string) bool {
-	if begin, many := strings.CutSuffix(s.Version, "*"); many && begin != "" {
-		return strings.HasPrefix(version, begin)
-	}
-	return s.Version != "" && version == s.Version
-}
-
-// Decode implements envconfig.Decoder: VERSION=SHARE.
-func (s *ShadowRun) Decode(text string) error {
-	var shares Shares
-	if err := shares.Decode(text); err != nil {
-		return err
-	}
-	if len(shares) > 1 {
-		return fmt.Errorf("%q: want one VERSION=SHARE", text)
-	}
-	*s = ShadowRun{}
-	for version, share := range shares {
-		*s = ShadowRun{Version: version, Share: share}
-	}
-	return nil
-}
-
-// shadow is the shadow run: a version whose mappers get chunks that are saved
-// already, for their results to be compared with what is saved. They get no
-// others, and what becomes of these concerns no ledger: whatever goes wrong with
-// a shadow, the job does not notice.
-type shadow struct {
-	ShadowRun
-	given uint64 // chunks
-	queue []sending
-	bytes int
-}
-
-// offer notes that a chunk is saved, of which a copy may go to the version that shadows.
-// Their bodies may take so many bytes.
-func (s *shadow) offer(id chunk.ID, h *held, most int64) {
-	if s.Version == "" || !sampled(id, s.Share) {
-		return
-	}
-	s.queue = append(s.queue, sending{lease: ledger.Lease{ID: id, Attempt: 1}, chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, shadow: true})
+// add queues a copy of a saved chunk. All copies take so many bytes at most.
+func (s *shadowQueue) add(id chunk.ID, h *held, most int64) {
+	s.waiting = append(s.waiting, sending{lease: ledger.Lease{ID: id, Attempt: 1}, chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, shadow: true})
 	s.bytes += bodySize(h.chunk)
-	for len(s.queue) > maxShadowed || int64(s.bytes) > most {
-		s.take()
+	for len(s.waiting) > maxShadowed || int64(s.bytes) > most {
+		s.removeOldest()
 	}
 }
 
-// take removes the oldest chunk.
-func (s *shadow) take() sending {
-	first := s.queue[0]
-	s.queue = s.queue[1:]
+func (s *shadowQueue) removeOldest() sending {
+	first := s.waiting[0]
+	s.waiting = s.waiting[1:]
 	s.bytes -= bodySize(first.chunk)
 	return first
 }
 
+// bodySize is what a copy keeps in memory: nothing if the source is read again.
 func bodySize(c *chunk.Chunk) int {
 	if c == nil {
 		return 0
@@ -84,65 +47,59 @@ func bodySize(c *chunk.Chunk) int {
 	return len(c.Body)
 }
 
-// sampled says whether a chunk belongs to a share of all: always the same ones, and
-// spread evenly (Knuth's multiplicative hash, The Art of Computer Programming 6.4).
-func sampled(id chunk.ID, share float64) bool {
-	const golden = 0x9E3779B97F4A7C15 // 2^64 divided by the golden ratio
-	return float64((uint64(id)+1)*golden>>11)/(1<<53) < share
+// isShadow says whether a mapper is of the shadow version.
+func (d *coordinator) isShadow(m *mapper) bool {
+	return m != nil && d.rollout.Shadow.Covers(m.Version)
 }
 
-// shadows says whether a mapper is of the version that shadows.
-func (d *desk) shadows(m *mapper) bool {
-	return m != nil && d.shadow.of(m.Version)
-}
-
-// handOutShadows gives saved chunks to waiting mappers of the version that shadows.
-func (d *desk) handOutShadows() {
-	for len(d.shadow.queue) > 0 && len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && d.state == bus.StateRunning && !d.paused {
-		given := d.waiting.first(func(a ask) bool {
+// sendShadowCopies answers waiting mappers of the shadow version with copies.
+func (d *coordinator) sendShadowCopies() {
+	for len(d.shadow.waiting) > 0 && len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && d.state == bus.StateRunning && !d.paused {
+		sent := d.waiting.first(func(a ask) bool {
 			m := d.mappers[a.mapper]
-			if !d.shadows(m) || m.mixes() {
+			if !d.isShadow(m) || m.mixes() {
 				return false
 			}
-			s := d.shadow.take()
+			s := d.shadow.removeOldest()
 			s.request, s.mapper, s.term = a.request, m.Mapper, d.terms[m.Version]
 			d.f.memory.out.Add(int64(s.bytes))
 			d.f.sends <- s
 			m.of.transform = m.Transform
-			d.shadow.given++
+			d.shadow.sent++
 			return true
 		})
-		if !given {
+		if !sent {
 			return
 		}
 	}
 }
 
-// setShadow begins or ends a shadow run.
-func (d *desk) setShadow(run ShadowRun) {
-	if run.Share == 0 {
-		run = ShadowRun{}
+// setShadow begins a shadow run, or ends the one that is on if the share is 0.
+func (d *coordinator) setShadow(s rollout.Shadow) {
+	if s.Share == 0 {
+		s = rollout.Shadow{}
 	}
-	d.shadow = shadow{ShadowRun: run}
+	d.rollout.Shadow, d.shadow = s, shadowQueue{}
 }
 
 // shadowStatus is what the status says of the shadow run; nil if there is none.
-func (d *desk) shadowStatus() *bus.ShadowStatus {
-	if d.shadow.Version == "" {
+func (d *coordinator) shadowStatus() *bus.ShadowStatus {
+	s := d.rollout.Shadow
+	if s.Version == "" {
 		return nil
 	}
-	return &bus.ShadowStatus{Version: d.shadow.Version, Share: d.shadow.Share, HandedOut: d.shadow.given}
+	return &bus.ShadowStatus{Version: s.Version, Share: s.Share, HandedOut: d.shadow.sent}
 }
 
 // workers counts the mappers that get chunks to be saved, and those of their
 // requests that wait.
-func (d *desk) workers() (mappers, waiting int) {
+func (d *coordinator) workers() (mappers, waiting int) {
 	mappers, waiting = len(d.mappers), d.waiting.len()
-	if d.shadow.Version == "" {
+	if d.rollout.Shadow.Version == "" {
 		return mappers, waiting
 	}
 	for id, m := range d.mappers {
-		if d.shadows(m) {
+		if d.isShadow(m) {
 			mappers--
 			waiting -= len(d.waiting.of[id])
 		}
@@ -150,12 +107,12 @@ func (d *desk) workers() (mappers, waiting int) {
 	return mappers, waiting
 }
 
-// Shadow asks the saver what came of comparing.
+// Shadow asks the saver for the comparison of the shadow run's results.
 func (f *Fetcher) Shadow(ctx context.Context) (bus.ShadowReport, error) {
 	if !f.serving.Load() {
 		return bus.ShadowReport{}, ErrNotRunning
 	}
-	answer, err := f.ask(ctx, bus.Sync{Op: bus.SyncShadow, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch})
+	answer, err := f.saver.ask(ctx, bus.Sync{Op: bus.SyncShadow, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch})
 	switch {
 	case err != nil:
 		return bus.ShadowReport{}, err

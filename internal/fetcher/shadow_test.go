@@ -1,20 +1,18 @@
 package fetcher_test
 
 import (
-	"math"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/rollout"
 )
 
 // TestShadow: a version that shadows gets copies of what is saved, and nothing
 // else; the job does not notice whether it brings anything back.
 func TestShadow(t *testing.T) {
-	set := func(c *fetcher.Config) { c.Shadow = fetcher.ShadowRun{Version: "v2", Share: 1} }
+	set := func(c *fetcher.Config) { c.Shadow = rollout.Shadow{Version: "v2", Share: 1} }
 	runWith(t, 8, set, func(t *testing.T, b *bench) {
 		stable, canary := &crew{b: b, mapper: "m1", version: "v1"}, &crew{b: b, mapper: "m2", version: "v2"}
 		waits := canary.ask()
@@ -52,60 +50,4 @@ func TestShadow(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestSampled: the share of the chunks that are copied is what was asked for, and
-// spread over the job.
-func TestSampled(t *testing.T) {
-	t.Parallel()
-	const n = 10_000
-	for _, share := range []float64{0, 0.01, 0.05, 0.5, 0.99, 1} {
-		count, longest, gap := 0, 0, 0
-		for id := range chunk.ID(n) {
-			gap++
-			if fetcher.Sampled(id, share) {
-				count, gap = count+1, 0
-			}
-			longest = max(longest, gap)
-		}
-		if got := float64(count) / n; math.Abs(got-share) > 0.002 || share > 0 && float64(longest) > 4/share {
-			t.Errorf("share %g: %g of the chunks, and none among %d", share, got, longest)
-		}
-	}
-}
-
-// TestShadow_begins: of a name that ends with * all are shadows whose names begin
-// so, and nobody else; a lone * is a name like any other.
-func TestShadow_begins(t *testing.T) {
-	for _, c := range []struct {
-		run, version string
-		shadows      bool
-	}{
-		{"shadow-*", "shadow-7", true}, {"shadow-*", "shadow-", true}, {"shadow-*", "shadow", false}, {"shadow-*", "7-shadow-7", false},
-		{"v2", "v2*", false}, {"*", "v2", false},
-	} {
-		t.Run(c.run+" "+c.version, func(t *testing.T) {
-			set := func(config *fetcher.Config) { config.Shadow = fetcher.ShadowRun{Version: c.run, Share: 1} }
-			runWith(t, 8, set, func(t *testing.T, b *bench) {
-				stable, other := &crew{b: b, mapper: "m1", version: "v1"}, &crew{b: b, mapper: "m2", version: c.version}
-				w, _ := got(stable.ask())
-				stable.saved(w, 0)
-				if w, ok := got(other.ask()); !ok || w.Shadow != c.shadows {
-					t.Errorf("got %+v, %v; want a copy: %v", w, ok, c.shadows)
-				}
-			})
-		})
-	}
-}
-
-func TestShadowRun_decode(t *testing.T) {
-	t.Parallel()
-	var s fetcher.ShadowRun
-	if err := s.Decode("v2=0.05"); err != nil || s != (fetcher.ShadowRun{Version: "v2", Share: 0.05}) {
-		t.Errorf("%+v, %v", s, err)
-	}
-	wrong := []string{"v2", "v2=1.1", "v1=0.1,v2=0.1"}
-	if i := slices.IndexFunc(wrong, func(text string) bool { return s.Decode(text) == nil }); i >= 0 {
-		t.Errorf("%q is accepted", wrong[i])
-	}
 }

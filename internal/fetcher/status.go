@@ -6,8 +6,8 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
-// report publishes the desk's state for whoever asks.
-func (d *desk) report(now time.Time) {
+// report publishes the coordinator's state for whoever asks.
+func (d *coordinator) report(now time.Time) {
 	counts := d.ledger.Counts()
 	_, waiting := d.workers()
 	s := bus.Status{
@@ -41,7 +41,7 @@ func (d *desk) report(now time.Time) {
 // progress is the share of the source that is saved. Until the source is read
 // to its end the number of objects is estimated from the bytes read so far; a
 // source of unknown size has progress 0 until then.
-func (d *desk) progress() float64 {
+func (d *coordinator) progress() float64 {
 	switch read, total := d.f.source.Progress(); {
 	case d.state == bus.StateDone:
 		return 1

@@ -8,13 +8,13 @@ import (
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
-// What mappers do to objects is part of the job: results of two transforms are
-// not mixed unless somebody has said so. A version stands for one transform, from
-// the first chunk that one of its mappers gets; the sink remembers it with the
-// first result. A mapper that nobody gave a version must have the job's transform.
+// The transform is part of the job: results of two transforms are not mixed unless an
+// operator says so. A version stands for one transform, from the first chunk that one
+// of its mappers gets; the sink remembers it with the first result. A mapper without a
+// VERSION of its own must have the job's transform.
 
-// checkTransform refuses to go on with another transform than those that made what
-// the sink holds.
+// checkTransform refuses to continue a job whose sink holds only results of other
+// transforms.
 func (f *Fetcher) checkTransform() error {
 	made := slices.Sorted(maps.Values(f.grant.past.Transforms))
 	if f.cfg.Transform == "" || f.cfg.AcceptChange || len(made) == 0 {
@@ -25,27 +25,26 @@ func (f *Fetcher) checkTransform() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: it has those of %q, and TRANSFORM is %.200q: go on with that transform, set ACCEPT_CHANGE=true to keep what is there, "+
-		"take it out with chunkline redo, or choose another sink", ErrOtherTransform, made, f.cfg.Transform)
+	return fmt.Errorf("%w: it has those of %q, and TRANSFORM is %.200q: continue with that transform, set ACCEPT_CHANGE=true to keep what is there, "+
+		"remove it with chunkline redo, or choose another sink", ErrOtherTransform, made, f.cfg.Transform)
 }
 
-// refuse says why a request of a mapper gets no chunk, for what it does to objects; "": it
-// may get one. The request itself says what its worker does: one that is overtaken by a later
-// one of another worker, which has taken the job's transform meanwhile, is of a worker that
-// has none yet.
-func (d *desk) refuse(m *mapper, asked string) string {
+// refuse says why a request gets no chunk because of its mapper's transform; "" if it
+// may get one. The request names the transform of its worker. Workers take the job's
+// transform one after the other, so a late request may be of a worker without one.
+func (d *coordinator) refuse(m *mapper, asked string) string {
 	if asked != m.Transform {
 		return "the request is of a worker that has not taken the job's transform yet"
 	}
 	before := m.refused
 	m.refused = d.refusalOf(m)
 	if m.refused != "" && m.refused != before && m.Transform != "" {
-		d.crowd.refuses(d.turned, m)
+		d.mapperLog.gotNoWork(d.ticked, m)
 	}
 	return m.refused
 }
 
-func (d *desk) refusalOf(m *mapper) string {
+func (d *coordinator) refusalOf(m *mapper) string {
 	job := d.f.cfg.Transform
 	switch {
 	case m.Transform == "" && job == "":
@@ -60,11 +59,11 @@ func (d *desk) refusalOf(m *mapper) string {
 	return ""
 }
 
-// mixes says whether the mapper's version stands for another transform than its own.
+// mixes says whether the mapper's version stands for another transform than the mapper's.
 func (m *mapper) mixes() bool { return m.of.transform != "" && m.of.transform != m.Transform }
 
-// refusal is why none of the mappers gets work; "" if one of them does.
-func (d *desk) refusal() string {
+// refusal says why no mapper gets work; "" if one of them does.
+func (d *coordinator) refusal() string {
 	why := ""
 	for _, id := range slices.Sorted(maps.Keys(d.mappers)) {
 		m := d.mappers[id]

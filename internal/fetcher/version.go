@@ -7,144 +7,75 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/rollout"
 )
 
-const (
-	// recentOutcomes is how many of a version's last chunks its failures are judged
-	// by, and leastOutcomes how many there must be: one unlucky chunk proves nothing.
-	recentOutcomes = 20
-	leastOutcomes  = 5
-	// maxRests bounds how long a version rests after probes that failed, in
-	// doublings of BREAK_FOR.
-	maxRests = 5
-	// maxVersions bounds how many versions are remembered. The name is the mapper's to choose.
-	maxVersions = 100
-	// spanTook is how many of a version's last chunks its quantiles are taken of.
-	spanTook = 200
-)
+// tookWindow is how many of a version's last chunks its quantiles are taken of.
+const tookWindow = 200
 
-// version is what the desk knows of a version of mappers, and whether it may
-// have chunks: within its share, and unless it was cut off.
+// version is a version of the mappers: what it may get, which package rollout
+// decides, and what it has done.
 type version struct {
-	name string
-	seen time.Time // when a mapper of it came last
+	*rollout.Version
 
-	handed, saved, vanished uint64 // chunks
-	objects, dead           uint64 // saved; of them dead letters
-	pace                    pace
-	took                    []time.Duration // ring of the last chunks
-	next                    int
+	assigned, saved, vanished uint64 // chunks
+	objects, dead             uint64 // saved; of them dead letters
+	pace                      pace
+	took                      []time.Duration // ring of the last chunks
+	next                      int
 
-	transform string // of its mappers; "" while none of them has had a chunk
-
-	share  float64 // most of the chunks handed out; 1: as many as it asks for
-	credit float64 // chunks that it may have now
-	barred bool    // it may have none; its mappers are so in the ledger
-
-	recent outcomes  // the last chunks; none unless BREAK_AT is set
-	broke  float64   // share of failed objects for which it was cut off last
-	until  time.Time // cut off until then, and then on probe; zero: it is not
-	rests  int       // how often it was cut off in a row
-	untold bool      // the saver does not know yet that it is cut off
+	transform string // that its mappers run; "" until one of them gets a chunk
+	excluded  bool   // as the ledger knows it
 }
 
-// result is how a chunk went.
-type result struct{ objects, dead int }
-
-// enlist puts a mapper with the others of its version.
-func (d *desk) enlist(now time.Time, m *mapper) {
+// joinVersion counts a mapper among those of the version that it names.
+func (d *coordinator) joinVersion(now time.Time, m *mapper) {
 	m.of = d.versionOf(now, m.Version)
 	m.version = d.f.metrics.versions.Label(m.Version)
 	m.counter = d.f.metrics.saved.WithLabelValues(m.version)
-	d.ledger.Bar(m.ID, m.of.barred)
+	d.ledger.Exclude(m.ID, m.of.excluded)
 }
 
-// versionOf returns what is known of a version, making room for a new one.
-func (d *desk) versionOf(now time.Time, name string) *version {
+// versionOf returns a version by name, making it known if it is new.
+func (d *coordinator) versionOf(now time.Time, name string) *version {
 	v := d.versions[name]
 	if v == nil {
-		d.forgetVersion()
-		v = &version{name: name, share: 1, transform: d.f.grant.past.Transforms[name]}
-		if share, set := d.f.cfg.VersionShares[name]; set {
-			v.share = share
+		inUse := map[string]bool{}
+		for _, m := range d.mappers {
+			if m.of != nil { // else it is the one that joins
+				inUse[m.of.Name] = true
+			}
 		}
-		v.credit = min(1, v.share*2)
+		policy, evicted := d.rollout.Add(now, name, inUse)
+		if evicted != nil {
+			delete(d.versions, evicted.Name)
+		}
+		v = &version{Version: policy, transform: d.f.grant.past.Transforms[name]}
 		v.pace.begin(now)
 		d.versions[name] = v
 	}
-	v.seen = now
+	v.Seen(now)
 	return v
 }
 
-// forgetVersion drops the version that was seen longest ago, of those that have no mapper
-// here and that nobody has limited or cut off, when there are too many.
-func (d *desk) forgetVersion() {
-	if len(d.versions) < maxVersions {
-		return
-	}
-	here := map[*version]bool{}
-	for _, m := range d.mappers {
-		here[m.of] = true
-	}
-	var oldest *version
-	for _, v := range d.versions {
-		if here[v] || v.share < 1 || !v.until.IsZero() {
-			continue
-		}
-		if oldest == nil || v.seen.Before(oldest.seen) {
-			oldest = v
-		}
-	}
-	if oldest != nil {
-		delete(d.versions, oldest.name)
-	}
+// eligible says whether a version may get one more chunk now.
+func (d *coordinator) eligible(now time.Time, v *version) bool {
+	return d.rollout.Eligible(now, v.Version, func() int { return d.heldBy(v) })
 }
 
-// mayHave says whether a version may have one more chunk. Held counts what its
-// mappers hold.
-func (v *version) mayHave(now time.Time, held func() int) bool {
-	switch {
-	case v.untold, v.share < 1 && v.credit < 1:
-		return false
-	case v.until.IsZero():
-		return true
-	}
-	return !now.Before(v.until) && held() == 0 // one chunk at a time, as a probe
-}
-
-// bar tells the ledger whose mappers may have no chunk now: those of versions that
-// are limited, cut off or shadow.
-func (d *desk) bar(now time.Time) {
-	for _, v := range d.versions {
-		barred := d.shadow.of(v.name) || !v.mayHave(now, func() int { return d.heldBy(v) })
-		if barred == v.barred {
-			continue
-		}
-		v.barred = barred
-		for id, m := range d.mappers {
-			if m.of == v {
-				d.ledger.Bar(id, barred)
-			}
+// noneEligible says whether chunks are ready, but no waiting request is eligible
+// for one.
+func (d *coordinator) noneEligible(now time.Time) bool {
+	for id := range d.waiting.of {
+		if m := d.mappers[id]; m != nil && d.eligible(now, m.of) {
+			return false
 		}
 	}
-}
-
-// given notes that a version got a chunk: those that are limited may have more
-// again, in proportion.
-func (d *desk) given(v *version) {
-	v.handed++
-	if v.share < 1 {
-		v.credit--
-	}
-	for _, other := range d.versions {
-		if other != v && other.share < 1 && other.share > 0 {
-			other.credit = min(other.credit+other.share/(1-other.share), 1+other.share/(1-other.share))
-		}
-	}
+	return true
 }
 
 // heldBy counts the chunks that the mappers of a version hold.
-func (d *desk) heldBy(v *version) int {
+func (d *coordinator) heldBy(v *version) int {
 	held := 0
 	for _, m := range d.mappers {
 		if m.of == v {
@@ -154,47 +85,88 @@ func (d *desk) heldBy(v *version) int {
 	return held
 }
 
-// finished notes how a chunk went that a version had. It says whether the
-// version is cut off with it, and for what share of failed objects.
-func (v *version) finished(now time.Time, r result, limit float64, rest time.Duration) (share float64, cutOff bool) {
-	if limit <= 0 || now.Before(v.until) { // off; or a chunk of before it was cut off
-		return 0, false
+// excludeIneligible tells the ledger which mappers get no chunk now. A chunk that
+// needs a mapper that has shown that it works must not wait for one of those.
+func (d *coordinator) excludeIneligible(now time.Time) {
+	for _, v := range d.versions {
+		excluded := !d.eligible(now, v)
+		if excluded == v.excluded {
+			continue
+		}
+		v.excluded = excluded
+		for id, m := range d.mappers {
+			if m.of == v {
+				d.ledger.Exclude(id, excluded)
+			}
+		}
 	}
-	probing := !v.until.IsZero()
-	v.recent.add(r)
-	share = v.recent.failed()
-	failed := share > limit
+}
+
+// noteAssigned notes that a mapper got a chunk.
+func (d *coordinator) noteAssigned(m *mapper) {
+	m.of.transform = m.Transform
+	m.of.assigned++
+	d.rollout.Assigned(m.of.Version)
+}
+
+// noteSaved counts a chunk of the version that was saved.
+func (v *version) noteSaved(now time.Time, objects, dead int, took time.Duration) {
+	v.saved++
+	v.objects += uint64(objects)
+	v.dead += uint64(dead)
+	v.pace.add(now, objects)
 	switch {
-	case probing && !failed:
-		v.until, v.rests, v.recent = time.Time{}, 0, nil
-	case failed && (probing || len(v.recent) >= leastOutcomes):
-		v.until = now.Add(rest << min(v.rests, maxRests))
-		v.rests, v.recent, v.broke = v.rests+1, nil, share
-		return share, true
-	}
-	return share, false
-}
-
-// judgeVersion notes how a chunk of a version went, and cuts the version off when
-// too much of what it does fails.
-func (d *desk) judgeVersion(now time.Time, v *version, r result) {
-	d.outcomes.add(r)
-	was := v.until
-	failed, cutOff := v.finished(now, r, d.f.cfg.BreakAt, d.f.cfg.BreakFor)
-	if cutOff {
-		d.f.log.Error().Str("mapper_version", v.name).Float64("failed", failed).Stringer("rest", v.until.Sub(now).Round(time.Second)).
-			Str("next", "one chunk as a probe after the rest; the dead letters say why: mend it, or have it go on with chunkline control allow").
-			Msg("a version is cut off: too many of its objects failed")
-		d.takeBack(v)
-	} else if !was.IsZero() && v.until.IsZero() {
-		d.f.log.Info().Str("mapper_version", v.name).Msg("a version may have chunks again: its probe went well")
+	case took <= 0:
+	case len(v.took) < tookWindow:
+		v.took = append(v.took, took)
+	default:
+		v.took[v.next] = took
+		v.next = (v.next + 1) % tookWindow
 	}
 }
 
-// takeBack has what a version holds mapped by others: its results are refused as soon
-// as the saver knows, and its mappers are told to give it up.
-func (d *desk) takeBack(v *version) {
-	v.untold = true
+// noteVanished counts the chunks that a mapper vanished with. They are failures of
+// its version, but only while another version serves: whoever drains a node or
+// scales down takes mappers of the only version there is, and opening its breaker
+// would leave nobody to go on.
+func (d *coordinator) noteVanished(now time.Time, m *mapper) {
+	judged := d.anotherServes(m.of)
+	for range m.held {
+		m.of.vanished++
+		if judged {
+			d.recordOutcome(now, m.of, rollout.Outcome{Objects: d.f.cfg.ChunkSize, Failed: d.f.cfg.ChunkSize})
+		}
+	}
+}
+
+// anotherServes says whether a mapper of another version gets regular work.
+func (d *coordinator) anotherServes(than *version) bool {
+	for _, m := range d.mappers {
+		if m.of != than && m.refused == "" && d.rollout.Serves(m.of.Version) {
+			return true
+		}
+	}
+	return false
+}
+
+// recordOutcome tells the version's circuit breaker how a chunk went.
+func (d *coordinator) recordOutcome(now time.Time, v *version, o rollout.Outcome) {
+	d.outcomes.Add(o)
+	switch v.Breaker.Record(now, o) {
+	case rollout.Opened:
+		d.f.log.Error().Str("mapper_version", v.Name).Float64("failed", v.Breaker.FailedShare()).Stringer("rest", v.Breaker.ProbeIn(now).Round(time.Second)).
+			Str("next", "one chunk goes out as a probe after this time; the dead letters say what failed: fix the version, or run chunkline control allow").
+			Msg("circuit breaker opened: too many objects of a mapper version failed")
+		d.dropHeldBy(v)
+	case rollout.Reclosed:
+		d.f.log.Info().Str("mapper_version", v.Name).Msg("circuit breaker closed: the probe succeeded")
+	default: // nothing changes
+	}
+}
+
+// dropHeldBy tells the mappers of a version to give up what they hold, so that
+// others get it at once. The saver refuses their results as soon as it knows.
+func (d *coordinator) dropHeldBy(v *version) {
 	for _, id := range slices.Sorted(maps.Keys(d.mappers)) {
 		if d.mappers[id].of != v {
 			continue
@@ -205,104 +177,51 @@ func (d *desk) takeBack(v *version) {
 	}
 }
 
-// untold is a version of which the saver does not know that it is cut off; nil if there is none.
-func (d *desk) untold() *version {
+// unfenced is a version whose breaker has opened without the saver knowing; nil
+// if there is none.
+func (d *coordinator) unfenced() *version {
 	for _, name := range slices.Sorted(maps.Keys(d.versions)) {
-		if v := d.versions[name]; v.untold {
+		if v := d.versions[name]; v.Breaker.Unfenced() {
 			return v
 		}
 	}
 	return nil
 }
 
-// told notes that the saver knows: leases of the version are of a new term from here on.
-func (d *desk) told(name string, term uint64) {
+// fenced notes that the saver refuses results of earlier terms of a version. Its
+// leases are of this term from here on.
+func (d *coordinator) fenced(name string, term uint64) {
 	d.terms[name] = term
 	if v := d.versions[name]; v != nil {
-		v.untold = false
+		v.Breaker.Fenced()
 	}
 }
 
-// noteTook keeps how long a chunk took.
-func (v *version) noteTook(took time.Duration) {
-	switch {
-	case took <= 0:
-	case len(v.took) < spanTook:
-		v.took = append(v.took, took)
-	default:
-		v.took[v.next] = took
-		v.next = (v.next + 1) % spanTook
-	}
-}
-
-// versionList is what the status says of the versions, by name: those that have mappers
-// here or had a chunk.
-func (d *desk) versionList(now time.Time) []bus.VersionStatus {
+// versionList is what the status says of the versions, by name: those that have
+// mappers, a limit, or had a chunk.
+func (d *coordinator) versionList(now time.Time) []bus.VersionStatus {
 	count, held := map[*version]int{}, map[*version]int{}
 	for _, m := range d.mappers {
 		count[m.of]++
 		held[m.of] += m.held
 	}
 	list := make([]bus.VersionStatus, 0, len(d.versions))
-	for _, v := range slices.SortedFunc(maps.Values(d.versions), func(a, b *version) int { return strings.Compare(a.name, b.name) }) {
-		if count[v] == 0 && v.handed == 0 && v.share == 1 {
-			continue // a mapper said that it was of this version, and then of another one
+	for _, v := range slices.SortedFunc(maps.Values(d.versions), func(a, b *version) int { return strings.Compare(a.Name, b.Name) }) {
+		if count[v] == 0 && v.assigned == 0 && v.Share() == 1 {
+			continue // its mappers have named another version since, before they got a chunk
 		}
 		s := bus.VersionStatus{
-			Version: v.name, Mappers: count[v], Held: held[v], HandedOut: v.handed, Saved: v.saved, Vanished: v.vanished,
-			Objects: v.objects, Dead: v.dead, Rate: d.speed(now, &v.pace, held[v]), Share: v.share,
+			Version: v.Name, Mappers: count[v], Held: held[v], HandedOut: v.assigned, Saved: v.saved, Vanished: v.vanished,
+			Objects: v.objects, Dead: v.dead, Rate: d.speed(now, &v.pace, held[v]), Share: v.Share(),
 		}
 		if sorted := slices.Sorted(slices.Values(v.took)); len(sorted) > 0 {
 			s.ChunkSeconds = bus.Quantiles{P50: sorted[len(sorted)/2].Seconds(), P95: sorted[len(sorted)*95/100].Seconds()}
 		}
-		if !v.until.IsZero() {
-			rest := max(0, v.until.Sub(now)).Seconds()
-			s.CutOffSeconds = &rest
+		if !v.Breaker.Closed() {
+			rest := max(0, v.Breaker.ProbeIn(now)).Seconds()
+			s.BreakerOpenSeconds = &rest
 		}
 		list = append(list, s)
 	}
 	return list
-}
-
-// add notes a chunk that was saved.
-func (v *version) add(now time.Time, objects, dead int, took time.Duration) {
-	v.saved++
-	v.objects += uint64(objects)
-	v.dead += uint64(dead)
-	v.pace.add(now, objects)
-	v.noteTook(took)
-}
-
-// lost notes that a mapper vanished with what it held. All of it has failed, if mappers
-// of another version may do it: whoever takes mappers away, as of a node that is
-// drained, takes them of the only version there is, and no other could go on.
-func (d *desk) lost(now time.Time, m *mapper) {
-	judged := d.isOther(m.of)
-	for range m.held {
-		m.of.vanished++
-		if !judged {
-			continue
-		}
-		d.judgeVersion(now, m.of, result{objects: d.f.cfg.ChunkSize, dead: d.f.cfg.ChunkSize})
-	}
-}
-
-// isOther says whether a mapper of another version is here that may have chunks.
-func (d *desk) isOther(than *version) bool {
-	for _, m := range d.mappers {
-		if v := m.of; v != than && m.refused == "" && !d.shadows(m) && v.share > 0 && v.until.IsZero() {
-			return true
-		}
-	}
-	return false
-}
-
-// noneMay says whether none of those who wait may have a chunk because of its version.
-func (d *desk) noneMay(now time.Time) bool {
-	for id := range d.waiting.of {
-		if m := d.mappers[id]; m != nil && !d.shadows(m) && m.of.mayHave(now, func() int { return d.heldBy(m.of) }) {
-			return false
-		}
-	}
-	return true
 }

@@ -22,8 +22,8 @@ type kind struct {
 	state   bus.MapperState
 }
 
-// look makes the view. Only the desk's goroutine calls it, with the report.
-func (d *desk) look(now time.Time) *view {
+// look makes the view. Only the coordinator's goroutine calls it, with the report.
+func (d *coordinator) look(now time.Time) *view {
 	counts := d.ledger.Counts()
 	v := &view{
 		dead: counts.Dead, redelivered: d.ledger.Redelivered(), oldest: d.ledger.Oldest(now), mappers: map[kind]int{},
@@ -48,12 +48,12 @@ type need struct {
 	useless bool          // more mappers do not help: nothing can be saved, or most of what they do fails
 }
 
-func (d *desk) need(now time.Time, counts ledger.Counts, s bus.Status) need {
+func (d *coordinator) need(now time.Time, counts ledger.Counts, s bus.Status) need {
 	here, waiting := d.workers()
 	n := need{
 		over: d.state == bus.StateDone || d.state == bus.StateFinishing || d.err != nil || d.paused,
 		open: float64(counts.Ready + counts.InFlight), here: here, workers: 1,
-		median: d.ledger.Median(), target: d.f.cfg.FinishWithin > 0, within: d.f.cfg.FinishWithin - now.Sub(d.f.started), useless: d.stuck() || d.outcomes.failing(),
+		median: d.ledger.Median(), target: d.f.cfg.FinishWithin > 0, within: d.f.cfg.FinishWithin - now.Sub(d.f.started), useless: d.stuck() || d.outcomes.MostlyFailed(),
 	}
 	if d.rate > 0 && counts.Added > 0 {
 		n.rate = d.rate * float64(counts.Added) / float64(max(1, d.objects))

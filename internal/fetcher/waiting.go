@@ -13,13 +13,13 @@ type ask struct {
 	request *bus.Request
 	mapper  string
 	seq     uint64
-	until   time.Time // the mapper does not wait longer; never answer with a chunk after it
+	until   time.Time // the mapper waits no longer; never answer with a chunk after it
 }
 
 // waiting keeps requests in the order they came, and finds those of a mapper.
 type waiting struct {
 	queue *list.List                          // of ask
-	of    map[string]map[uint64]*list.Element // by mapper and seq, which is there once
+	of    map[string]map[uint64]*list.Element // by mapper and seq
 }
 
 func (w *waiting) init() { w.queue, w.of = list.New(), map[string]map[uint64]*list.Element{} }
@@ -41,7 +41,7 @@ func (w *waiting) remove(e *list.Element) {
 	}
 }
 
-// first offers the requests, oldest first, to give until it takes one.
+// first offers the requests to give, oldest first, until it answers one.
 func (w *waiting) first(give func(ask) bool) bool {
 	for e := w.queue.Front(); e != nil; e = e.Next() {
 		if give(e.Value.(ask)) {
@@ -52,7 +52,7 @@ func (w *waiting) first(give func(ask) bool) bool {
 	return false
 }
 
-// drop forgets the requests of a mapper that it no longer waits for.
+// drop forgets the requests that a mapper no longer waits for.
 func (w *waiting) drop(mapper string, open []uint64) {
 	for seq, e := range w.of[mapper] {
 		if !contains(open, seq) {
@@ -61,18 +61,18 @@ func (w *waiting) drop(mapper string, open []uint64) {
 	}
 }
 
-// release answers the requests of a mapper that drains with "nothing yet": what
-// it has been given it takes, and more it does not want.
-func (w *waiting) release(d *desk, mapper string) {
+// release answers the requests of a mapper that drains with "nothing yet". It finishes
+// what it holds and wants no more.
+func (w *waiting) release(d *coordinator, mapper string) {
 	for _, e := range w.of[mapper] {
 		d.f.reply(e.Value.(ask).request, d.word(bus.WorkNone).Encode())
 		w.remove(e)
 	}
 }
 
-// expire answers the requests whose wait is over with "nothing yet", or all of
-// them with "done" once the job is.
-func (w *waiting) expire(d *desk, now time.Time) {
+// expire answers the requests whose mapper stops waiting with "nothing yet", and all
+// requests with "done" once the job is done.
+func (w *waiting) expire(d *coordinator, now time.Time) {
 	var next *list.Element
 	for e := w.queue.Front(); e != nil; e = next {
 		next = e.Next()
@@ -90,8 +90,8 @@ func (w *waiting) expire(d *desk, now time.Time) {
 	}
 }
 
-// refuse tells all who wait that there will be no more work from here.
-func (w *waiting) refuse(d *desk) {
+// refuse tells every mapper that waits that this fetcher has no more work.
+func (w *waiting) refuse(d *coordinator) {
 	for e := w.queue.Front(); e != nil; e = e.Next() {
 		answer := d.word(bus.WorkRefused)
 		answer.Reason = d.err.Error()
@@ -101,6 +101,6 @@ func (w *waiting) refuse(d *desk) {
 }
 
 // word is an answer without a chunk.
-func (d *desk) word(status bus.WorkStatus) bus.Work {
+func (d *coordinator) word(status bus.WorkStatus) bus.Work {
 	return bus.Work{Status: status, Plan: d.f.planID, Epoch: d.f.grant.epoch}
 }

@@ -83,8 +83,8 @@ func (s *scenario) run(args []string) (string, error) {
 		return join(listed("suspect", suspects), listed("vanished", vanished)), nil
 	case "alive":
 		s.ledger.Alive(s.now, name)
-	case "bar", "unbar":
-		s.ledger.Bar(name, command == "bar")
+	case "exclude", "include":
+		s.ledger.Exclude(name, command == "exclude")
 	case "forgive":
 		s.ledger.Forgive(s.now)
 	case "haswork":

@@ -48,10 +48,9 @@
 // be credible: it has had a chunk saved, or has survived another object of the
 // same attempt. A careful chunk is given only to mappers that have had a chunk
 // saved, as long as there is one alive; if there is none, it waits until
-// nothing is in flight, because one may come of that. One that gets no chunk
-// (Bar), because its version is limited, cut off or only shadows, does not
-// count: it would be waited for in vain. What remains is the case
-// in which every mapper is new and dies of the first thing it touches, where
+// nothing is in flight, because one may come of that. A mapper that may get no
+// chunk now (Exclude) does not count, or the chunk would wait for ever. What
+// remains is the case in which every mapper is new and dies of the first thing it touches, where
 // object and mapper cannot be told apart; there it takes MaxAttempts pieces of
 // evidence (with MaxAttempts 0, the ledger waits for a mapper that works).
 //

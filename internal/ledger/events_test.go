@@ -154,7 +154,7 @@ func (w *world) finish(rounds int) {
 			if n.dead {
 				w.unanswered(n)
 				w.names++
-				w.nodes[i] = &node{id: n.id + "'", workers: n.workers, broken: n.broken, barred: n.barred}
+				w.nodes[i] = &node{id: n.id + "'", workers: n.workers, broken: n.broken, excluded: n.excluded}
 				continue
 			}
 			n.away, n.open = false, nil

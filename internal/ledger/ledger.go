@@ -54,7 +54,7 @@ type Ledger struct {
 
 	mappers  map[string]*mapper
 	byHeard  *list.List // of *mapper, the longest silent first
-	credible int        // mappers that have had a chunk saved, and are not barred
+	credible int        // mappers that have had a chunk saved, and are not excluded
 	gone     ghosts
 
 	durations durations

@@ -11,15 +11,15 @@ import (
 
 // mapper is what is known of one mapper process.
 type mapper struct {
-	id      string
-	seq     uint64        // of its last report
-	heard   time.Time     // when it last gave a sign of life
-	element *list.Element // in byHeard
-	asked   bool          // it was found silent and is to be asked directly
-	holds   map[chunk.ID]*entry
-	careful int // how many of them in careful mode; more than one never
-	saves   int // chunks of its that were saved
-	barred  bool
+	id       string
+	seq      uint64        // of its last report
+	heard    time.Time     // when it last gave a sign of life
+	element  *list.Element // in byHeard
+	asked    bool          // it was found silent and is to be asked directly
+	holds    map[chunk.ID]*entry
+	careful  int // how many of them in careful mode; more than one never
+	saves    int // chunks of its that were saved
+	excluded bool
 
 	doing    *Doing // the object it announced last
 	survived bool   // it announced another one of the same chunk before
@@ -65,17 +65,18 @@ func (l *Ledger) leave(m *mapper, count *uint64, why Reason, end func(*entry, *m
 	return held
 }
 
-// Bar says that the mapper gets no chunk for now, whatever it asks for, or may
-// have some again. A chunk that needs a witness does not wait for one that is barred.
-func (l *Ledger) Bar(name string, barred bool) {
+// Exclude says that the mapper gets no chunk for now, or may have some again:
+// its version is at its share, its circuit breaker is open, or it is a shadow. A
+// chunk that needs a witness does not wait for an excluded mapper.
+func (l *Ledger) Exclude(name string, excluded bool) {
 	m := l.mappers[name]
-	if m == nil || m.barred == barred {
+	if m == nil || m.excluded == excluded {
 		return
 	}
-	m.barred = barred
+	m.excluded = excluded
 	switch {
 	case m.saves == 0:
-	case barred:
+	case excluded:
 		l.credible--
 	default:
 		l.credible++
@@ -83,7 +84,7 @@ func (l *Ledger) Bar(name string, barred bool) {
 }
 
 // isCredible says whether the mapper has shown that it works, and may do so again.
-func (m *mapper) isCredible() bool { return m.saves > 0 && !m.barred }
+func (m *mapper) isCredible() bool { return m.saves > 0 && !m.excluded }
 
 // Alive notes that a mapper answered a direct question.
 func (l *Ledger) Alive(now time.Time, name string) {

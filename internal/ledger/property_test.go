@@ -57,10 +57,10 @@ func TestAnyHistory(t *testing.T) {
 			"back":        func(t *rapid.T) { some(t).away = false },
 			"no answer":   func(t *rapid.T) { w.unanswered(some(t)) },
 			"goodbye":     func(t *rapid.T) { w.goodbye(some(t)) },
-			"bar": func(t *rapid.T) { // any but the first, so that the job goes on
+			"exclude": func(t *rapid.T) { // any but the first, so that the job goes on
 				if n := some(t); n != w.nodes[0] {
-					n.barred = !n.barred
-					w.ledger.Bar(n.id, n.barred)
+					n.excluded = !n.excluded
+					w.ledger.Exclude(n.id, n.excluded)
 				}
 			},
 			"forgive":       func(*rapid.T) { w.ledger.Forgive(w.now) },

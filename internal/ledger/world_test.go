@@ -40,15 +40,15 @@ type ask struct {
 
 // node is a mapper process.
 type node struct {
-	id      string
-	seq     uint64
-	workers int
-	dead    bool
-	away    bool // cut off or stopped; it says nothing
-	broken  bool // it crashes on the first thing it touches
-	barred  bool // it is given nothing
-	open    []uint64
-	work    []*work
+	id       string
+	seq      uint64
+	workers  int
+	dead     bool
+	away     bool // cut off or stopped; it says nothing
+	broken   bool // it crashes on the first thing it touches
+	excluded bool // it is given nothing
+	open     []uint64
+	work     []*work
 }
 
 // work is a chunk in a mapper's hands.
@@ -130,7 +130,7 @@ func (n *node) report() Report {
 
 func (w *world) hear(n *node, r Report) {
 	h := w.ledger.Hear(w.now, r)
-	w.ledger.Bar(n.id, n.barred)
+	w.ledger.Exclude(n.id, n.excluded)
 	for _, id := range h.Lost {
 		if !w.owners[id][n.id] {
 			w.t.Fatalf("mapper %s lost chunk %d, which was not its", n.id, id)
@@ -174,7 +174,7 @@ func (w *world) giveUp(n *node) {
 // serve answers the oldest request that can be; it may get lost on the way.
 func (w *world) serve(arrives bool) bool {
 	for i, a := range w.queue {
-		if a.node.barred {
+		if a.node.excluded {
 			continue
 		}
 		if given, ok := w.lease(a); ok {

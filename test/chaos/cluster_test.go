@@ -70,7 +70,7 @@ func newCluster(t *testing.T, users int) *cluster {
 	k := &cluster{c: newCrew(t, users)}
 	k.monitor = k.c.startCluster()
 	k.c.startAll(mappersOfCluster, "100ms")
-	k.c.fetcher.Await("mapper is here")
+	k.c.fetcher.Await("mapper joined")
 	k.awaitAllBut(-1)
 	return k
 }

@@ -150,7 +150,7 @@ func (c *crew) end(p *proc.Process) {
 	switch code := p.Exit(); {
 	case code == 0:
 	case code == -1: // it had not come to hear signals yet
-	case code == 130 && p == c.fetcher && strings.HasSuffix(p.Log(), "start it again to go on where it was\n"):
+	case code == 130 && p == c.fetcher && strings.HasSuffix(p.Log(), "start it again to continue where it stopped\n"):
 	case code == 1 && slices.Contains(c.nats, p): // that is how nats-server ends
 	default:
 		c.T.Errorf("%s: exit code %d after SIGTERM", p.Label, code)

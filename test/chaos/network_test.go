@@ -29,7 +29,7 @@ func swizzle(t *testing.T, random *rand.Rand) {
 	c.Prefix = n.prefix
 	c.startNATSAt(n)
 	c.startAll(2, "40ms")
-	c.fetcher.Await("mapper is here")
+	c.fetcher.Await("mapper joined")
 	end := time.Now().Add(time.Duration(15+random.IntN(15)) * time.Second)
 	for time.Now().Before(end) && !c.done() {
 		play(t, drawCuts(random, n, c))

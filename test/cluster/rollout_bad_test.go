@@ -21,10 +21,10 @@ func TestRollout_shadow(t *testing.T) {
 	l.job("the first release to work alone", onlyAtWork(works, 4))
 
 	canary := l.kubectl("get", "rollout", "mapper", "-o", "jsonpath={.spec.strategy.canary}")
-	l.kubectl("patch", "rollout", "mapper", "--type=json", "-p", fmt.Sprintf(cutOffFirst, l.ns))
+	l.kubectl("patch", "rollout", "mapper", "--type=json", "-p", fmt.Sprintf(breakerFirst, l.ns))
 	v3 := l.refused("v3", works, `Metric "versions" assessed Failed`)
-	if v3.CutOffSeconds == nil || v3.Saved < 5 || v3.Saved > 10 {
-		t.Errorf("v3: %+v; want it cut off after five chunks, and what it held then", v3)
+	if v3.BreakerOpenSeconds == nil || v3.Saved < 5 || v3.Saved > 10 {
+		t.Errorf("v3: %+v; want its circuit breaker open after five chunks, and what it held then", v3)
 	}
 	l.takeBack(works)
 	l.kubectl("patch", "rollout", "mapper", "--type=json", "-p", `[{"op":"replace","path":"/spec/strategy/canary","value":`+canary+`}]`)
@@ -57,9 +57,9 @@ func TestRollout_shadow(t *testing.T) {
 	}
 }
 
-// cutOffFirst leaves out the shadow run, which v3 would not pass, and the looks that take it back before the breaker, by the
+// breakerFirst leaves out the shadow run, which v3 would not pass, and the looks that take it back before the breaker, by the
 // dead letters of its first chunks.
-const cutOffFirst = `[
+const breakerFirst = `[
 	{"op": "remove", "path": "/spec/strategy/canary/steps/0"},
 	{"op": "replace", "path": "/spec/strategy/canary/analysis", "value": {"templates": [{"templateName": "mapper-versions"}], "args": [
 		{"name": "namespace", "value": %q}, {"name": "interval", "value": "20s"}, {"name": "patience", "value": "1000"}, {"name": "count", "value": "0"},
@@ -81,22 +81,22 @@ func TestDrill_breaker(t *testing.T) {
 	l := drill(t, "blue-green", "BREAK_AT=0.05", "BREAK_FOR=5s")
 	l.release("mapper-green", "v3")
 	l.kubectl("scale", "deployment/mapper-green", "--replicas=2")
-	first := l.job("v3 to be cut off, and to give up what it held", func(s bus.Status) bool {
+	first := l.job("v3's circuit breaker to open, and v3 to give up what it held", func(s bus.Status) bool {
 		v := versionOf(s, "v3")
-		return v.CutOffSeconds != nil && v.Held == 0
+		return v.BreakerOpenSeconds != nil && v.Held == 0
 	})
 	then := versionOf(first, "v3")
 	if then.HandedOut < 5 || then.HandedOut > 10 {
-		t.Errorf("v3 was cut off after %d chunks, want five and what its two mappers held", then.HandedOut)
+		t.Errorf("v3's circuit breaker opened after %d chunks, want five and what its two mappers held", then.HandedOut)
 	}
 	second := l.job("a probe to fail", func(s bus.Status) bool {
 		v := versionOf(s, "v3")
-		return v.HandedOut > then.HandedOut && v.Held == 0 && v.CutOffSeconds != nil
+		return v.HandedOut > then.HandedOut && v.Held == 0 && v.BreakerOpenSeconds != nil
 	})
 	probed := versionOf(second, "v3")
 	most := 1 + uint64((second.Seconds-first.Seconds)/5) // by the fetcher's clock: a look may come late
 	if probes := probed.HandedOut - then.HandedOut; probes > most || probed.Saved > then.Saved+probes {
-		t.Errorf("v3 had %d probes, want at most %d, and %d chunks saved; when it was cut off %d were, and what it held then is refused", probes, most, probed.Saved, then.Saved)
+		t.Errorf("v3 had %d probes, want at most %d, and %d chunks saved; when its breaker opened %d were, and what it held then is refused", probes, most, probed.Saved, then.Saved)
 	}
 	l.goesOn("v1")
 

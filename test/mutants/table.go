@@ -75,7 +75,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestDeadMapper", nil}, {"./internal/ledger", ".", nil}},
 		}, {
 			id: "M10", what: "503, nobody is there, is taken for a confirmation",
-			edits:    []edit{{"internal/fetcher/consult.go", "\tif err == nil && a.Status == bus.SyncFailed", "\tif errors.Is(err, bus.ErrNobody) {\n\t\ta, err = bus.SyncAnswer{Status: bus.SyncOK}, nil\n\t}\n\tif err == nil && a.Status == bus.SyncFailed"}},
+			edits:    []edit{{"internal/fetcher/saverclient.go", "\tif err == nil && a.Status == bus.SyncFailed", "\tif errors.Is(err, bus.ErrNobody) {\n\t\ta, err = bus.SyncAnswer{Status: bus.SyncOK}, nil\n\t}\n\tif err == nil && a.Status == bus.SyncFailed"}},
 			caughtBy: []lane{{"./test/sim", "TestSaverAway", nil}},
 		}, {
 			id: "M11", what: "an error in the headers of an answer is ignored",
@@ -102,7 +102,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}, {"./internal/saver", ".", nil}},
 		}, {
 			id: "M19", what: "the fetcher judges mappers by a time in which it was away itself",
-			edits:    []edit{{"internal/fetcher/desk.go", "\t\td.ledger.Forgive(now)\n", ""}},
+			edits:    []edit{{"internal/fetcher/liveness.go", "\t\td.ledger.Forgive(now)\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestFetcherOffline|TestNATSAway", nil}},
 		}, {
 			id: "M20", what: "one witness is enough to condemn an object",
@@ -110,23 +110,23 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./internal/ledger", ".", nil}},
 		}, {
 			id: "M21", what: "a version that only shadows gets chunks to be saved",
-			edits:    []edit{{"internal/fetcher/handout.go", "\tif d.shadows(m) {\n\t\treturn false\n\t}\n", ""}},
+			edits:    []edit{{"internal/rollout/version.go", "\tif t.Shadow.Covers(v.Name) || !v.quota.allows() {\n", "\tif !v.quota.allows() {\n"}},
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}},
 		}, {
 			id: "M22", what: "a version gets more than its share",
-			edits:    []edit{{"internal/fetcher/version.go", "\tcase v.untold, v.share < 1 && v.credit < 1:\n", "\tcase v.untold:\n"}},
+			edits:    []edit{{"internal/rollout/share.go", "return !q.limited() || q.credit >= 1", "return true"}},
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}},
 		}, {
 			id: "M23", what: "a chunk waits for a witness that gets no chunk",
-			edits:    []edit{{"internal/fetcher/handout.go", "\t\td.bar(now)\n", ""}},
+			edits:    []edit{{"internal/fetcher/assign.go", "\t\td.excludeIneligible(now)\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestWitnessMayHaveNone", nil}},
 		}, {
 			id: "M24", what: "a confirmation of before the fetcher's claim is believed",
 			edits:    []edit{{"internal/fetcher/hear.go", "\tcase s.Epoch < d.f.grant.epoch:\n", "\tcase false:\n"}},
 			caughtBy: []lane{{"./test/sim", "TestConfirmationFromBeforeRedo", nil}},
 		}, {
-			id: "M26", what: "the saver is not told that a version is cut off",
-			edits:    []edit{{"internal/fetcher/version.go", "\tv.untold = true\n", ""}},
+			id: "M26", what: "the saver is not told that a version's circuit breaker has opened",
+			edits:    []edit{{"internal/rollout/breaker.go", "\t\tb.unfenced = true\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestCutOff", nil}},
 		}, {
 			id: "M27", what: "a result that waits for its commit is committed though its version is cut off meanwhile",

@@ -14,6 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/rollout"
 )
 
 // release is a version of mappers beside v1, and what is said of it. v1 works,
@@ -95,13 +96,13 @@ func (s *scenario) versions(r *rand.Rand) {
 
 // rule tells a fetcher of the versions.
 func (s *scenario) rule(cfg *fetcher.Config) {
-	cfg.BreakAt, cfg.BreakFor, cfg.VersionShares = s.breakAt, s.breakFor, fetcher.Shares{}
+	cfg.BreakAt, cfg.BreakFor, cfg.VersionShares = s.breakAt, s.breakFor, rollout.Shares{}
 	for _, v := range s.releases {
 		if v.share < 1 {
 			cfg.VersionShares[v.name] = v.share
 		}
 		if v.shadows > 0 {
-			cfg.Shadow = fetcher.ShadowRun{Version: v.name, Share: v.shadows}
+			cfg.Shadow = rollout.Shadow{Version: v.name, Share: v.shadows}
 		}
 	}
 }

@@ -124,7 +124,7 @@ func (w *watch) shares(s bus.Status) {
 			w.wrong("version %s got %d of %d chunks, its share is %g", v.Version, v.HandedOut, all, share.share)
 		}
 	}
-	for what, line := range map[string]string{"version cut off": "a version is cut off", "probe of a version went well": "its probe went well"} {
+	for what, line := range map[string]string{"version cut off": "circuit breaker opened", "probe of a version went well": "circuit breaker closed: the probe succeeded"} {
 		if w.c.log.lines(line) > 0 {
 			w.situation[what] = true
 		}

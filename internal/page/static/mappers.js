@@ -72,7 +72,7 @@ export function showVersions(status) {
 
 // compareVersions shows versions side by side, once there is something to compare or to limit.
 export function compareVersions(status) {
-  const limited = status.versions.some((v) => v.share < 1 || v.cut_off_seconds !== undefined);
+  const limited = status.versions.some((v) => v.share < 1 || v.breaker_open_seconds !== undefined);
   element("version-table").hidden = status.versions.length < 2 && !limited;
   rowsOf("version-table", status.versions, [1, 2, 3, 4, 5, 6], (v, row) => {
     row.dataset.version = v.version;
@@ -83,8 +83,8 @@ export function compareVersions(status) {
 }
 
 function limit(v) {
-  if (v.cut_off_seconds > 0) return `cut off, a probe in ${duration(v.cut_off_seconds)}`;
-  if (v.cut_off_seconds === 0) return "cut off, on probe";
+  if (v.breaker_open_seconds > 0) return `breaker open, a probe in ${duration(v.breaker_open_seconds)}`;
+  if (v.breaker_open_seconds === 0) return "breaker half-open, on probe";
   return v.share < 1 ? `${rate(100 * v.share)} % of the chunks` : "none";
 }
 

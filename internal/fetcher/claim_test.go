@@ -51,7 +51,7 @@ func TestStatusWhileStarting(t *testing.T) {
 			t.Fatalf("status: %v; want an answer though there is no saver", err)
 		}
 		s, err := bus.DecodeStatus(reply)
-		if err != nil || s.State != bus.StateStarting || s.HeldBack == nil || s.HeldBack.By != bus.ByStart || !strings.Contains(s.HeldBack.Text, "waiting for the saver, and none is here") {
+		if err != nil || s.State != bus.StateStarting || s.HeldBack == nil || s.HeldBack.By != bus.ByStart || !strings.Contains(s.HeldBack.Text, "waiting for the saver, but none answers") {
 			t.Errorf("status %+v held back by %+v, %v; want that it waits for the saver", s, s.HeldBack, err)
 		}
 		if s.StartedAt.IsZero() || s.Seconds < 2.9 {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestCrowd: invented mappers write a bounded number of lines, and one that held
-// nothing is not said to have lost chunks.
-func TestCrowd(t *testing.T) {
+// TestMapperLog: invented mappers cost a bounded number of lines, and a mapper that
+// held nothing is not said to have lost chunks.
+func TestMapperLog(t *testing.T) {
 	const invented = 500
 	var b *bench
 	run(t, 10, func(t *testing.T, running *bench) {
@@ -25,7 +25,7 @@ func TestCrowd(t *testing.T) {
 	})
 	log := b.log.String()
 	for what, want := range map[string]int{
-		"mapper is here": 20, "it held no chunk": 20, "its chunks go to others": 1, "these had no line of their own": 1,
+		"mapper joined": 20, "it held no chunk": 20, "its chunks go to others": 1, "these had no line of their own": 1,
 	} {
 		if n := strings.Count(log, what); n != want {
 			t.Errorf("%d lines say %q, want %d", n, what, want)

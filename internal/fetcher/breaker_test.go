@@ -1,6 +1,8 @@
 package fetcher_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,17 +60,17 @@ func (c *crew) savedOf(w bus.Work, dead int, total bus.Summary) {
 	synctest.Wait()
 }
 
-// TestCutOff: a version whose objects fail gets no more, others do; people are
-// told, and may allow it again; a probe that goes well allows it, too.
-func TestCutOff(t *testing.T) {
+// TestBreaker: a version whose objects fail gets no more chunks, others do; the
+// status says so; an operator may close the breaker, and a good probe closes it too.
+func TestBreaker(t *testing.T) {
 	set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.4, 10*time.Second }
 	runWith(t, 200, set, func(t *testing.T, b *bench) {
 		bad, good := &crew{b: b, mapper: "m1", version: "v2"}, &crew{b: b, mapper: "m2", version: "v1"}
-		cutOff := func() *float64 {
+		open := func() *float64 {
 			pass(300 * time.Millisecond)
 			for _, v := range b.Status().Versions {
 				if v.Version == "v2" {
-					return v.CutOffSeconds
+					return v.BreakerOpenSeconds
 				}
 			}
 			t.Fatal("no version v2 in the status")
@@ -81,12 +83,12 @@ func TestCutOff(t *testing.T) {
 			}
 			bad.saved(w, 1) // of two objects
 		}
-		if cutOff() == nil {
-			t.Fatalf("half of its objects failed: %+v", b.Status().Versions)
+		if open() == nil {
+			t.Fatalf("half of its objects failed, and its breaker is closed: %+v", b.Status().Versions)
 		}
 		waits := bad.ask()
 		if w, ok := got(waits); ok {
-			t.Errorf("a version that is cut off got chunk %d", w.Chunk.ID)
+			t.Errorf("a version whose breaker is open got chunk %d", w.Chunk.ID)
 		}
 		w, ok := got(good.ask())
 		if !ok {
@@ -101,7 +103,7 @@ func TestCutOff(t *testing.T) {
 		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlAllow, Version: "v2"}); err != nil {
 			t.Fatal(err)
 		}
-		if w, ok = got(waits); !ok || cutOff() != nil {
+		if w, ok = got(waits); !ok || open() != nil {
 			t.Fatal("allowed again, and got nothing")
 		}
 		bad.saved(w, 2)
@@ -109,8 +111,8 @@ func TestCutOff(t *testing.T) {
 			w, _ := got(bad.ask())
 			bad.saved(w, 2)
 		}
-		if rest := cutOff(); rest == nil || *rest > 10 {
-			t.Fatalf("cut off for %v, want for 10 s", rest)
+		if rest := open(); rest == nil || *rest > 10 {
+			t.Fatalf("open for %v, want 10 s", rest)
 		}
 		waits = bad.ask()
 		for seq := uint64(100); seq < 111; seq++ {
@@ -121,8 +123,8 @@ func TestCutOff(t *testing.T) {
 			t.Fatal("no probe after 10 s")
 		}
 		bad.saved(w, 0)
-		if cutOff() != nil {
-			t.Error("its probe went well, and it is still cut off")
+		if open() != nil {
+			t.Error("its probe succeeded, and its breaker is not closed")
 		}
 	})
 }
@@ -171,4 +173,56 @@ func (c *crew) beatAsking(seq uint64) {
 		b.t.Fatal(err)
 	}
 	synctest.Wait()
+}
+
+// TestBreaker_onlyVersion: a job whose only version has an open breaker goes on with probes, and says
+// why and what to do.
+func TestBreaker_onlyVersion(t *testing.T) {
+	set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.5, 10*time.Second }
+	runWith(t, 400, set, func(t *testing.T, b *bench) {
+		var total bus.Summary
+		c := &crew{b: b, mapper: "m1", version: "v1"}
+		c.savedAll(t, 3, 0, &total)
+		c.savedAll(t, 4, 2, &total) // 8 of 14
+		pass(300 * time.Millisecond)
+		held := b.Status().HeldBack
+		if held == nil || held.By != bus.ByVersion {
+			t.Fatalf("held back by %+v, want %s", held, bus.ByVersion)
+		}
+		for _, word := range []string{"v1 is cut off", "57 %", "no other is here", "a probe in 10 s", "chunkline control allow"} {
+			if !strings.Contains(held.Text, word) {
+				t.Errorf("no %q in %q", word, held.Text)
+			}
+		}
+	})
+}
+
+// TestBreaker_vanished: mappers that vanish open the breaker of their version only
+// while another version could go on.
+func TestBreaker_vanished(t *testing.T) {
+	for _, others := range []bool{false, true} {
+		set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.5, 10*time.Second }
+		t.Run(map[bool]string{false: "alone", true: "beside others"}[others], func(t *testing.T) {
+			runWith(t, 400, set, func(t *testing.T, b *bench) {
+				other := &crew{b: b, mapper: "m1", version: "v1"}
+				for i := range 6 {
+					c := &crew{b: b, mapper: fmt.Sprint("gone", i), version: "v2"}
+					if _, ok := got(c.ask()); !ok {
+						t.Fatal("no chunk")
+					}
+				}
+				for i := range 8 { // nobody serves them: they are asked, and gone
+					if others {
+						other.beatAsking(uint64(100 + i))
+					}
+					pass(time.Second)
+				}
+				for _, v := range b.Status().Versions {
+					if v.Version == "v2" && (v.Vanished != 6 || (v.BreakerOpenSeconds != nil) != others) {
+						t.Errorf("%+v, want 6 vanished, breaker open: %t", v, others)
+					}
+				}
+			})
+		})
+	}
 }

@@ -1,0 +1,141 @@
+package fetcher
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// A job is stopped early when it cannot succeed: all of its first objects failed, its
+// transform never answers (KEEP_GOING goes on in both cases), or it has more dead
+// letters than MAX_DEAD. A chunk of slow objects takes hours, so heartbeats report
+// failed and unanswered objects while the chunk is in work.
+
+const (
+	// firstObjects is how many objects must be saved before a job is judged.
+	firstObjects = 100
+	// oneByOne is how long a job that an earlier fetcher stopped gets one chunk at a
+	// time, so that a fetcher that is restarted again and again costs one chunk each
+	// time. It is bounded, because a mapper that hangs must not hold up the others.
+	oneByOne = 30 * time.Second
+
+	// leastMute is how many objects must stay unanswered, with no answer at all yet,
+	// before the transform is taken for one that never answers. One of them may be bad.
+	leastMute = 3
+
+	lastChunk = chunk.ID(1 << 62) // above all IDs
+)
+
+// allDead says whether a sink holds enough objects, and only dead letters.
+func allDead(total bus.Summary) bool {
+	return total.Objects >= firstObjects && total.Dead == total.Objects
+}
+
+// hopeless says whether to stop the job: the sink holds only dead letters, this
+// fetcher has added some, and every mapper version that serves has been tried.
+func (d *coordinator) hopeless() bool {
+	if d.f.cfg.KeepGoing || !allDead(d.total) || d.total.Objects == d.f.grant.before.Objects {
+		return false
+	}
+	for _, m := range d.mappers {
+		if v := m.of; m.refused == "" && m.Transform != "" && d.rollout.Serves(v.Version) && v.saved+v.vanished == 0 {
+			return false // it may do better
+		}
+	}
+	return true
+}
+
+// holdsBackUntried says whether the chunk in flight must be saved before another one
+// goes out, because everything that an earlier fetcher had mapped is dead letters.
+func (d *coordinator) holdsBackUntried(now time.Time) bool {
+	return !d.f.cfg.KeepGoing && allDead(d.f.grant.before) && allDead(d.total) &&
+		now.Sub(d.f.started) < oneByOne && d.ledger.Counts().InFlight > 0
+}
+
+// hearObjects takes what a heartbeat says about the objects in work.
+func (d *coordinator) hearObjects(b bus.Beat) {
+	m := d.mappers[b.Mapper.ID]
+	m.mute, m.notice = b.Unanswered, b.Notice
+	if d.err != nil || d.state != bus.StateRunning || d.isShadow(m) {
+		return
+	}
+	if f, limit := b.Failed, d.f.cfg.MaxDead; f != nil && limit >= 0 && int64(f.Objects) > limit && b.Plan == d.f.planID &&
+		slices.Contains(d.ledger.Held(m.ID), f.Chunk) && f.Objects <= d.held[f.Chunk].count {
+		d.tooManyDead("%d in chunk %d alone, the last one with: %s", f.Objects, f.Chunk, b.FailedReason)
+	}
+	if objects := d.unanswered(); objects >= leastMute {
+		d.fail(fmt.Errorf("%w: %d objects; %s; fix it, give it more time, or continue anyway: %w",
+			ErrMute, objects, m.notice, app.Setting("KEEP_GOING", "=true")))
+	}
+}
+
+// unanswered counts the objects without an answer in time. It is 0 if an object of the
+// job was ever mapped, or a mapper that serves may still do better.
+func (d *coordinator) unanswered() (objects int) {
+	if d.f.cfg.KeepGoing || d.total.Dead < d.total.Objects {
+		return 0
+	}
+	mute := map[*version]bool{}
+	for _, m := range d.mappers {
+		if m.mute > 0 {
+			mute[m.of] = true
+			objects += m.mute
+		}
+	}
+	if objects == 0 {
+		return 0
+	}
+	for _, m := range d.mappers {
+		switch {
+		case m.mute > 0, m.refused != "", m.Transform == "", !d.rollout.Serves(m.of.Version):
+		case !mute[m.of], d.ledger.Holds(m.ID) > 0:
+			return 0 // its version is not mute, or it holds a chunk and may still answer
+		}
+	}
+	return objects
+}
+
+// tooManyDead ends the job for its dead letters. The format says how many there are.
+func (d *coordinator) tooManyDead(format string, args ...any) {
+	d.fail(app.Setting("MAX_DEAD", "=%d: %w: %s; fix the transform, or raise the limit", d.f.cfg.MaxDead, ErrTooManyDead, fmt.Sprintf(format, args...)))
+}
+
+// deadQuery asks the saver for the newest dead letters, which show the commonest error.
+func (d *coordinator) deadQuery() bus.Sync {
+	return bus.Sync{
+		Op: bus.SyncDead, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch, From: lastChunk, Limit: firstObjects,
+	}
+}
+
+// giveUp ends a hopeless job.
+func (d *coordinator) giveUp(page *bus.DeadPage) {
+	why := "the live page and chunkline dead list say why"
+	if page != nil && len(page.Letters) > 0 {
+		text, count := commonest(page.Letters)
+		why = fmt.Sprintf("%d of the last %d with an error such as: %s", count, len(page.Letters), text)
+	}
+	d.fail(fmt.Errorf("%w: %d objects; %s; fix the transform, or continue anyway: %w",
+		ErrHopeless, d.total.Dead, why, app.Setting("KEEP_GOING", "=true")))
+}
+
+// commonest is the error that most letters have, and how many have it. Errors that
+// differ only in numbers, such as those of lines, count as one.
+func commonest(letters []bus.DeadLetter) (text string, count int) {
+	counts := map[string]int{}
+	for _, l := range letters {
+		counts[numbers.ReplaceAllString(l.Error, "0")]++
+	}
+	for _, l := range letters {
+		if n := counts[numbers.ReplaceAllString(l.Error, "0")]; n > count {
+			text, count = l.Error, n
+		}
+	}
+	return text, count
+}
+
+var numbers = regexp.MustCompile(`[0-9]+`)

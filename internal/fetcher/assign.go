@@ -1,0 +1,166 @@
+package fetcher
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/trace"
+)
+
+// assign answers waiting requests with chunks while there are both.
+func (d *coordinator) assign(now time.Time) {
+	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() || d.rivalry(now) != "" || d.givingUp {
+		return
+	}
+	for len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && !now.Before(d.limit.next) && d.ledger.HasWork(now) && !d.holdsBackUntried(now) {
+		d.excludeIneligible(now)
+		if !d.waiting.first(func(a ask) bool { return d.assignOne(now, a) }) {
+			return // chunks are ready, but no waiting request is eligible for one
+		}
+	}
+}
+
+// assignOne answers a request with a chunk, if there is one for its mapper. The lease
+// is recorded before the chunk is sent: if the reply is lost, the mapper's next list
+// says so, while a chunk that was sent without a lease could be mapped twice.
+func (d *coordinator) assignOne(now time.Time, a ask) bool {
+	m := d.mappers[a.mapper]
+	if m != nil && (m.mixes() || !d.eligible(now, m.of)) {
+		return false
+	}
+	lease, ok := d.ledger.Lease(now, a.mapper, a.seq)
+	if !ok {
+		return false
+	}
+	if m != nil {
+		d.noteAssigned(m)
+	}
+	failpoint.Hit("fetcher.lease.recorded")
+	h := d.held[lease.ID]
+	d.f.memory.out.Add(int64(h.bytes))
+	to := d.mapperOf(a.mapper)
+	d.f.sends <- sending{
+		request: a.request, mapper: to, lease: lease, term: d.terms[to.Version], chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, span: d.f.traceWait(now, h, lease, to),
+	}
+	if !h.sent {
+		h.sent = true
+		d.ahead -= h.bytes
+	}
+	if d.f.source.Rereads() && h.chunk != nil {
+		h.chunk = nil
+		d.kept -= h.bytes
+	}
+	if d.rate > 0 {
+		d.limit.spend(now, h.count, d.rate, h.ready)
+	}
+	return true
+}
+
+// mapperOf is a mapper by its ID. One that is gone already has nothing else.
+func (d *coordinator) mapperOf(id string) bus.Mapper {
+	if m := d.mappers[id]; m != nil {
+		return m.Mapper
+	}
+	return bus.Mapper{ID: id}
+}
+
+// sending is a chunk on its way to a mapper.
+type sending struct {
+	request *bus.Request
+	mapper  bus.Mapper
+	lease   ledger.Lease
+	term    uint64       // of the mapper's version
+	chunk   *chunk.Chunk // nil: read it again by mark
+	mark    source.Mark
+	digest  chunk.Digest
+	bytes   int        // of the chunk
+	span    trace.Span // of the wait
+	shadow  bool       // a copy of a saved chunk, which has no lease
+}
+
+// sendLoop answers the mappers, for which it reads chunks again that are not kept.
+func (f *Fetcher) sendLoop(ctx context.Context) {
+	for s := range f.sends {
+		if ctx.Err() == nil { // else the coordinator has ended, and closes the channel
+			f.send(ctx, s)
+		}
+		f.memory.out.Add(-int64(s.bytes))
+		f.wake()
+	}
+}
+
+// send answers a mapper with a chunk.
+func (f *Fetcher) send(ctx context.Context, s sending) {
+	c, err := f.body(ctx, s.chunk, s.mark, s.digest)
+	if err != nil {
+		s.span.Fail(err)
+		s.span.End()
+		f.post(ctx, func(d *coordinator) { d.fail(err) })
+		return
+	}
+	if !s.shadow {
+		f.metrics.sent(s.lease, c)
+	}
+	failpoint.Hit("fetcher.lease.sending")
+	f.reply(s.request, bus.Work{
+		Status: bus.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
+		Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful, Shadow: s.shadow,
+		Token: f.token(c, s.digest, s.term),
+		Trace: headers(s.span.Context()),
+	}.Encode())
+	s.span.End()
+	f.log.Debug().Uint64("chunk", uint64(c.ID)).Int("attempt", s.lease.Attempt).Bool("backup", s.lease.Backup).Bool("shadow", s.shadow).
+		Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("chunk handed out")
+	failpoint.Hit("fetcher.lease.sent")
+}
+
+// token is the lease token, which lets the saver check a result.
+func (f *Fetcher) token(c chunk.Chunk, digest chunk.Digest, term uint64) string {
+	return bus.Lease{Plan: f.planID, Chunk: c.ID, First: c.First, Objects: c.Count, Digest: digest, Term: term}.Token(f.grant.key)
+}
+
+// body returns a chunk that is kept, or reads it again. A source that has changed
+// since it was cut ends the job.
+func (f *Fetcher) body(ctx context.Context, kept *chunk.Chunk, mark source.Mark, digest chunk.Digest) (chunk.Chunk, error) {
+	if kept != nil {
+		return *kept, nil
+	}
+	c, err := f.source.Reread(ctx, mark)
+	if err != nil {
+		return chunk.Chunk{}, fmt.Errorf("read source again: %w", err)
+	}
+	if c.Digest() != digest {
+		return chunk.Chunk{}, changed(c.ID, c.First, c.Count)
+	}
+	return c, nil
+}
+
+// traceWait begins the span from when a chunk became ready until it is sent. A
+// backup attempt has not waited.
+func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to bus.Mapper) trace.Span {
+	ready := h.ready
+	if l.Backup {
+		ready = now
+	}
+	span := f.tracer.Start(h.trace, trace.Wait, ready)
+	span.Number("chunk", uint64(l.ID))
+	span.Number("attempt", uint64(l.Attempt))
+	span.Number("epoch", f.grant.epoch)
+	span.Flag("backup", l.Backup)
+	span.Text("mapper", to.Name)
+	span.Text("mapper_id", to.ID)
+	span.Text("mapper_version", to.Version)
+	return span
+}
+
+// headers encodes a place in a trace for a message.
+func headers(c trace.Context) bus.Trace {
+	parent, state := c.Headers()
+	return bus.Trace{Parent: parent, State: state}
+}

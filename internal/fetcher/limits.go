@@ -1,0 +1,96 @@
+package fetcher
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxRatePause is longer than any job; a rate of 1e-12 would not fit a Duration.
+	maxRatePause = 1000 * 24 * time.Hour
+	// mostEarned bounds how much of the rate an idle time earns.
+	mostEarned = time.Second
+	// limitSpan is how long the rate is not called the bottleneck after mappers were
+	// too slow to use it up. Without it the answer would change with every chunk.
+	limitSpan = 30 * time.Second
+)
+
+// limit spaces chunks as RATE says, and knows whether the rate or the mappers are
+// the bottleneck.
+type limit struct {
+	next  time.Time     // no chunk goes out before
+	pause time.Duration // that the last chunk cost
+	slack time.Time     // when the mappers last left some of the rate unused
+}
+
+// spend notes that a chunk of so many objects, which was ready since then, goes out.
+func (l *limit) spend(now time.Time, objects int, rate float64, ready time.Time) {
+	if free := now.Add(-mostEarned); l.next.Before(free) {
+		if !l.next.IsZero() && ready.Before(free) { // the chunk was ready, and no mapper asked for it
+			l.slack = now
+		}
+		l.next = now
+	}
+	l.pause = time.Duration(min(float64(objects)/rate, maxRatePause.Seconds()) * float64(time.Second))
+	l.next = l.next.Add(l.pause)
+}
+
+// holds says whether the rate is what ready chunks wait for.
+func (l *limit) holds(now time.Time, rate float64) bool {
+	switch {
+	case rate <= 0 || l.next.IsZero() || now.Sub(l.next) > mostEarned:
+		return false
+	case l.slack.IsZero():
+		return true
+	}
+	return now.Sub(l.slack) > max(limitSpan, min(2*l.pause, maxRatePause))
+}
+
+// memoryPart divides the process's memory limit: chunks take a quarter of it, 64 MiB
+// of 256 MiB. Reading, sending and the garbage collector take as much again, and more.
+const memoryPart = 4
+
+// A memory bounds the bytes of chunks that the fetcher holds, whatever the number of
+// mappers and the size of the chunks.
+//
+//   - Chunks that wait to go out take one half.
+//   - Chunks on their way take the other half. They are read again, encoded, and kept
+//     by the bus until their mapper has fetched them. A chunk larger than that goes alone.
+//   - Chunks of a source that cannot be read twice are kept until they are saved. They
+//     take three quarters, and copies for a shadow run one quarter.
+type memory struct {
+	most    int64
+	out     atomic.Int64 // bytes handed to the senders and not yet to the bus
+	waiting atomic.Bool  // the coordinator waits for room
+}
+
+// isFull says whether to stop reading the source.
+func (m *memory) isFull(ahead, kept int) bool {
+	return int64(ahead) >= m.most/2 || int64(kept) >= m.most/4*3
+}
+
+// mayGoOut says whether there is room for one more chunk, of at most so many bytes, on
+// its way. It must be asked before the lease, because a lease that is not sent costs
+// an attempt.
+func (f *Fetcher) mayGoOut(largest int) bool {
+	may := func() bool {
+		out := f.memory.out.Load() + int64(f.bus.Kept())
+		return out == 0 || out+int64(largest) <= f.memory.most/2
+	}
+	if may() {
+		return true
+	}
+	f.memory.waiting.Store(true)
+	return may() // room that was freed before the flag was set has woken nobody
+}
+
+// wake makes a coordinator that waits for room look again. It never blocks.
+func (f *Fetcher) wake() {
+	if !f.memory.waiting.Swap(false) {
+		return
+	}
+	select {
+	case f.events <- func(*coordinator) {}:
+	default: // events wait already, and it looks after each
+	}
+}

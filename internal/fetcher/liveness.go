@@ -1,0 +1,123 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/failpoint"
+)
+
+const (
+	// A mapper sends a heartbeat every second. After suspectAfter of silence the
+	// fetcher asks it directly, after goneAfter its chunks go to others.
+	suspectAfter = 2 * time.Second
+	goneAfter    = 3 * time.Second
+
+	maxOrdersAtOnce = 32 // messages to mappers that wait for an answer
+)
+
+// expireMappers takes the chunks of mappers that have been silent for too long. It
+// judges nobody while it could not have heard them: while the connection is down,
+// or after this process itself was stopped.
+func (d *coordinator) expireMappers(now time.Time) {
+	online := d.f.bus.Online()
+	if now.Sub(d.ticked) > awayGap || online && !d.online {
+		d.ledger.Forgive(now)
+		d.epochDoubts++ // another fetcher may have taken over meanwhile
+	}
+	d.online = online
+	if !online {
+		return
+	}
+	suspects, vanished := d.ledger.Expire(now)
+	for _, id := range suspects {
+		d.order(order{mapper: id, kind: bus.OrderPing})
+	}
+	for _, id := range vanished {
+		d.forget(id, "fell silent")
+	}
+}
+
+// vanish takes the chunks of a mapper that has no connection any more.
+func (d *coordinator) vanish(id string) {
+	if m := d.mappers[id]; m != nil {
+		m.held = d.ledger.Holds(id)
+	}
+	d.ledger.Vanish(id)
+	d.forget(id, "has no connection any more")
+}
+
+// forget removes a mapper whose leases have ended.
+func (d *coordinator) forget(id, why string) {
+	if m, known := d.mappers[id]; known {
+		now := time.Now()
+		d.mapperLog.left(now, m, why)
+		d.noteVanished(now, m)
+		d.removeMapper(now, m, why)
+	}
+	d.waiting.drop(id, nil)
+	failpoint.Hit("fetcher.mapper.lost")
+}
+
+// order is a direct message to one mapper.
+type order struct {
+	mapper string
+	kind   bus.OrderKind
+	chunk  chunk.ID
+}
+
+// order sends a direct message to a mapper. It is dropped when too many are on
+// their way, because the mapper's next list shows whether it is still needed.
+func (d *coordinator) order(o order) {
+	select {
+	case d.f.orders <- o:
+	default:
+	}
+}
+
+// orderLoop delivers orders until the coordinator closes them.
+func (f *Fetcher) orderLoop(ctx context.Context) {
+	group := new(errgroup.Group)
+	group.SetLimit(maxOrdersAtOnce)
+	for o := range f.orders {
+		group.Go(func() error { f.deliver(ctx, o); return nil })
+	}
+	_ = group.Wait() // its members return no errors
+}
+
+// deliver sends an order. An answer is a sign of life; no responders means that
+// the mapper is gone.
+func (f *Fetcher) deliver(ctx context.Context, o order) {
+	asking, cancel := context.WithTimeout(ctx, goneAfter-suspectAfter)
+	defer cancel()
+	message := bus.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: o.kind, Chunk: o.chunk}.Encode()
+	_, err := f.bus.Request(asking, bus.VerbMapper(o.mapper), message)
+	switch {
+	case errors.Is(err, bus.ErrNobody):
+		f.post(ctx, func(d *coordinator) { d.vanish(o.mapper) })
+	case err == nil:
+		f.post(ctx, func(d *coordinator) { d.ledger.Alive(time.Now(), o.mapper) })
+	}
+}
+
+// endMappers asks all mappers to end, because there is no next job for them here.
+func (f *Fetcher) endMappers(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, goneAfter)
+	defer cancel()
+	message := bus.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: bus.OrderDrain, Reason: "the job is done"}.Encode()
+	group := new(errgroup.Group)
+	for _, m := range f.Status().Mappers {
+		group.Go(func() error {
+			if _, err := f.bus.Request(ctx, bus.VerbMapper(m.ID), message); err != nil {
+				f.log.Debug().Err(err).Str("mapper", m.Name).Str("mapper_id", m.ID).Msg("mapper may not know that the job is done")
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // its members return no errors
+}

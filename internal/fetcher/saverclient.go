@@ -1,0 +1,303 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/failpoint"
+)
+
+const (
+	askTimeout  = 5 * time.Second        // for one call to the saver
+	askPause    = 100 * time.Millisecond // before it is repeated
+	finishPause = 100 * time.Millisecond // between questions whether the result is merged
+	finishRetry = time.Second            // before a merge that failed is asked for again
+	finishTries = 3                      // failed merges that end the job
+)
+
+// saverClient makes the fetcher's calls to the saver. The coordinator never waits
+// for a call: it queues one, and the answer comes back to it as an event.
+type saverClient struct {
+	bus   *bus.Bus
+	calls chan func(context.Context) // coordinator → run
+}
+
+func newSaverClient(b *bus.Bus) *saverClient {
+	return &saverClient{bus: b, calls: make(chan func(context.Context), 1)}
+}
+
+// run makes the coordinator's calls, one after the other, until calls is closed.
+func (c *saverClient) run(ctx context.Context) {
+	for call := range c.calls {
+		call(ctx)
+	}
+}
+
+// ask puts one question to the saver.
+func (c *saverClient) ask(ctx context.Context, q bus.Sync) (bus.SyncAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	reply, err := c.bus.Request(ctx, bus.VerbSync, q.Encode())
+	if err != nil {
+		return bus.SyncAnswer{}, fmt.Errorf("ask saver: %w", err)
+	}
+	return bus.DecodeSyncAnswer(reply)
+}
+
+// save sends dead letters until the saver has taken or refused them.
+func (c *saverClient) save(ctx context.Context, message bus.Message) error {
+	for ctx.Err() == nil {
+		if done, err := c.trySave(ctx, message); done {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(askPause):
+		}
+	}
+	return ctx.Err()
+}
+
+func (c *saverClient) trySave(ctx context.Context, message bus.Message) (done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	failpoint.Hit("fetcher.burial.sending")
+	reply, err := c.bus.Request(ctx, bus.VerbSave, message)
+	if err != nil {
+		return false, err
+	}
+	failpoint.Hit("fetcher.burial.answered")
+	answer, err := bus.DecodeSaveAnswer(reply)
+	if err == nil && answer.Status == bus.SaveRefused {
+		return true, fmt.Errorf("save dead letters: saver refused: %s", answer.Reason)
+	}
+	return err == nil && answer.Status != bus.SaveBusy, nil
+}
+
+// insist asks until the saver of the job's sink answers, or refuses for good.
+func (f *Fetcher) insist(ctx context.Context, q bus.Sync) (bus.SyncAnswer, error) {
+	for {
+		answer, err := f.saver.ask(ctx, q)
+		switch {
+		case err == nil && f.isRival(answer.Sink):
+			f.post(ctx, func(d *coordinator) { d.hearRival(time.Now(), answer.Sink, answer.Plan == "") })
+		case err == nil && answer.Status == bus.SyncOK:
+			return answer, nil
+		case err == nil && (answer.Status == bus.SyncFenced || answer.Status == bus.SyncOtherPlan):
+			return answer, refusal(answer)
+		}
+		select {
+		case <-ctx.Done():
+			return bus.SyncAnswer{}, ctx.Err()
+		case <-time.After(askPause):
+		}
+	}
+}
+
+// refusal turns a saver's refusal into the error that ends the job.
+func refusal(a bus.SyncAnswer) error {
+	switch a.Status {
+	case bus.SyncFenced:
+		return fmt.Errorf("%w (epoch %d)", ErrFenced, a.Epoch)
+	case bus.SyncOtherPlan:
+		return fmt.Errorf("%w: %s", ErrOtherPlan, a.Reason)
+	default:
+		return fmt.Errorf("saver answered %s: %s", a.Status, a.Reason)
+	}
+}
+
+// call queues a call to the saver. What do returns runs in the coordinator. There
+// is one call at a time.
+func (d *coordinator) call(do func(context.Context) func(*coordinator)) {
+	d.calling = true
+	f := d.f
+	f.saver.calls <- func(ctx context.Context) {
+		result := do(ctx)
+		f.post(ctx, func(d *coordinator) { d.calling = false; result(d) })
+	}
+}
+
+// callSaver makes the most urgent call that is due: look up why a job that cannot
+// work fails, merge the result, fence a version whose circuit breaker has opened,
+// ask which unconfirmed chunks are saved, or ask whether the epoch still holds.
+func (d *coordinator) callSaver(now time.Time) {
+	if d.calling || now.Before(d.askAfter) {
+		return
+	}
+	q := bus.Sync{Op: bus.SyncList, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch}
+	unconfirmed, unfenced := d.ledger.Doubts(), d.unfenced()
+	switch {
+	case d.givingUp:
+		q = d.deadQuery()
+	case d.state != bus.StateDone && d.cut && d.ledger.Done():
+		d.state = bus.StateFinishing
+		q.Op, q.Total = bus.SyncFinish, bus.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
+		failpoint.Hit("fetcher.finish.asking")
+	case unfenced != nil:
+		q.Op, q.Version, q.Term = bus.SyncCutOff, unfenced.Name, d.terms[unfenced.Name]+1
+	case len(unconfirmed) > 0:
+		q.Chunks = unconfirmed[:min(len(unconfirmed), bus.MaxSaved)]
+	case now.Sub(d.renewed) < renewInterval && !d.doubtful() && !d.uneasy(now) && !d.savers.rivals(now):
+		return
+	default:
+		q.Limit = 1 // the entry does not matter: the question is whether the epoch holds
+	}
+	doubts := d.epochDoubts // the answer settles these, and none that come meanwhile
+	d.call(func(ctx context.Context) func(*coordinator) {
+		answer, err := d.f.saver.ask(ctx, q)
+		return func(d *coordinator) { d.hearAnswer(now, doubts, q, answer, err) }
+	})
+}
+
+// uneasy says whether chunks are in flight and the saver has been silent for a
+// while. It is asked then, because no chunk is a straggler while nothing can be saved.
+func (d *coordinator) uneasy(now time.Time) bool {
+	return d.ledger.Counts().InFlight > 0 && now.Sub(d.heard) >= easyInterval && now.Sub(d.renewed) >= easyInterval
+}
+
+// hearAnswer takes the saver's answer to q.
+func (d *coordinator) hearAnswer(asked time.Time, doubts uint64, q bus.Sync, a bus.SyncAnswer, err error) {
+	now := time.Now()
+	if err == nil && d.f.isRival(a.Sink) {
+		d.hearRival(now, a.Sink, a.Plan == "")
+		d.saverAway = false
+		d.askAfter = now.Add(askPause)
+		return
+	}
+	if err == nil && q.Op == bus.SyncDead && (a.Status == bus.SyncOK || a.Status == bus.SyncFailed) {
+		d.giveUp(a.Dead)
+		return
+	}
+	if err == nil && a.Status == bus.SyncFailed && q.Op != bus.SyncFinish {
+		err = errors.New(a.Reason)
+	}
+	d.saverAway = err != nil
+	d.saver.Note(err)
+	if err != nil {
+		d.askAfter = now.Add(askPause)
+		return
+	}
+	d.renewed, d.epochChecked = asked, doubts
+	d.savers.hear(now, d.f.grant.sink)
+	if d.savers.rivals(now) {
+		d.askAfter = now.Add(askPause)
+	}
+	switch {
+	case a.Status == bus.SyncWorking:
+		d.hearLoad(now, a.Load)
+		d.askAfter = now.Add(finishPause)
+	case a.Status == bus.SyncFailed:
+		d.mergeFailed(now, a.Reason)
+	case a.Status != bus.SyncOK:
+		d.fail(refusal(a))
+	case q.Op == bus.SyncFinish:
+		d.finished(a.Summary)
+	case q.Op == bus.SyncCutOff:
+		d.fenced(q.Version, q.Term)
+	default:
+		d.account(a.Summary)
+		d.hearLoad(now, a.Load)
+		d.resolveUnconfirmed(now, q.Chunks, a.Entries)
+	}
+}
+
+// resolveUnconfirmed counts the chunks that the sink holds as saved, and makes the
+// others ready again.
+func (d *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.ID, entries []bus.Entry) {
+	stored := make(map[chunk.ID]chunk.Digest, len(entries))
+	for _, e := range entries {
+		stored[e.ID] = e.Digest
+	}
+	for _, id := range unconfirmed {
+		if digest, saved := stored[id]; saved {
+			d.saved(now, bus.Entry{ID: id, Digest: digest}, "", 0)
+		} else {
+			d.ledger.Settle(id)
+			if h := d.held[id]; h != nil {
+				h.ready = now
+			}
+		}
+	}
+	if len(unconfirmed) > 0 {
+		failpoint.Hit("fetcher.doubts.settled")
+	}
+}
+
+// mergeFailed notes that the saver could not merge the result.
+func (d *coordinator) mergeFailed(now time.Time, reason string) {
+	d.failures++
+	d.askAfter = now.Add(finishRetry)
+	if d.failures >= finishTries {
+		d.fail(fmt.Errorf("merge result: saver answered: %s", reason))
+		return
+	}
+	d.f.log.Warn().Str("reason", reason).Msg("the saver could not merge the result, asking again")
+}
+
+// finished ends the job: the sink holds everything once, and the result is merged.
+func (d *coordinator) finished(total bus.Summary) {
+	failpoint.Hit("fetcher.finish.answered")
+	now := time.Now()
+	d.state, d.total = bus.StateDone, total
+	d.waiting.expire(d, now)
+	d.report(now) // at once: a status that is asked for after this event says done
+	d.f.log.Info().Uint64("objects", total.Objects).Uint64("outputs", total.Outputs).Uint64("dead", total.Dead).
+		Uint64("chunks", total.Chunks).Str("output", total.Output).Msg("job done")
+}
+
+// deadLetterFatal has the objects of chunks that took down too many mappers saved
+// as dead letters.
+func (d *coordinator) deadLetterFatal() {
+	for !d.calling {
+		id, ok := d.ledger.TakeDead()
+		if !ok {
+			return
+		}
+		h := d.held[id]
+		if h == nil {
+			continue
+		}
+		failures, term := d.f.cfg.MaxAttempts, d.terms[""] // these dead letters are of no mapper version
+		d.call(func(ctx context.Context) func(*coordinator) {
+			err := d.f.saveDeadLetters(ctx, h, failures, term)
+			return func(d *coordinator) {
+				if err != nil && ctx.Err() == nil {
+					d.fail(err)
+				}
+			}
+		})
+	}
+}
+
+// saveDeadLetters saves all objects of a chunk as dead letters. The saver confirms
+// the chunk like any other.
+func (f *Fetcher) saveDeadLetters(ctx context.Context, h *held, failures int, term uint64) error {
+	digest := h.digest
+	c, err := f.body(ctx, h.chunk, h.mark, digest)
+	if err != nil {
+		return err
+	}
+	reason := fmt.Sprintf("chunk %d took down %d mappers", c.ID, failures)
+	save := bus.Save{
+		Plan: f.planID, Epoch: f.grant.epoch, Chunk: c.ID, First: c.First, Objects: c.Count, Attempt: failures, Digest: digest,
+		Token:  f.token(c, digest, term),
+		Mapper: bus.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
+		Trace: headers(h.trace),
+	}
+	f.metrics.deadLettered(c)
+	bad := c.Bad
+	for i, object := range chunk.Objects(c.Body) {
+		letter := chunk.DeadLetter{Ordinal: c.First + uint64(i), Chunk: c.ID, Object: object}
+		if len(bad) > 0 && bad[0].Index == i { // the source could not read it, so no mapper has touched it
+			letter.Error, bad = bad[0].Reason, bad[1:]
+		} else {
+			letter.Error, letter.Attempts, letter.Mapper = reason, failures, "fetcher"
+		}
+		save.Dead = letter.Append(save.Dead)
+	}
+	return f.saver.save(ctx, save.Encode())
+}

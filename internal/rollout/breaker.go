@@ -1,0 +1,155 @@
+package rollout
+
+import "time"
+
+const (
+	// window is how many of the last chunks are judged, and leastJudged how many
+	// there must be.
+	window      = 20
+	leastJudged = 5
+	// maxDoublings bounds how often the open time of a breaker is doubled.
+	maxDoublings = 5
+	// mostlyFailed is the share of failed objects from which on more mappers
+	// would only fail more.
+	mostlyFailed = 0.5
+)
+
+// State is the state of a circuit breaker.
+type State int
+
+// The states.
+const (
+	Closed   State = iota // every chunk passes
+	Open                  // no chunk passes until the open time is over
+	HalfOpen              // one chunk at a time passes, as a probe
+	states
+)
+
+// String returns the state's name.
+func (s State) String() string { return [states]string{"closed", "open", "half-open"}[s] }
+
+// A Transition is what a result changed.
+type Transition int
+
+// The transitions.
+const (
+	Unchanged Transition = iota
+	Opened               // from closed, or from half-open because the probe failed
+	Reclosed             // the probe succeeded
+)
+
+// A Breaker is the circuit breaker of one version. See the package's drawing.
+//
+// Invariant: a breaker that opened lets nothing pass, whatever its state, until
+// Fenced says that the saver refuses the results of what the version held.
+type Breaker struct {
+	limit float64       // share of failed objects above which it opens; 0: never
+	rest  time.Duration // open time, before it is doubled
+
+	recent   Outcomes
+	failed   float64   // share of failed objects for which it opened last
+	probeAt  time.Time // end of the open time; zero: closed
+	openings int       // in a row
+	unfenced bool
+}
+
+// State is the state at a time.
+func (b *Breaker) State(now time.Time) State {
+	switch {
+	case b.Closed():
+		return Closed
+	case now.Before(b.probeAt):
+		return Open
+	}
+	return HalfOpen
+}
+
+// Closed says whether the breaker is closed. Unlike the other two states this
+// one does not depend on the time.
+func (b *Breaker) Closed() bool { return b.probeAt.IsZero() }
+
+// ProbeIn is the time until a probe passes; 0 or less: half-open. It means
+// nothing while the breaker is closed.
+func (b *Breaker) ProbeIn(now time.Time) time.Duration { return b.probeAt.Sub(now) }
+
+// FailedShare is the share of failed objects for which the breaker opened last.
+func (b *Breaker) FailedShare() float64 { return b.failed }
+
+// allows says whether one more chunk may pass while the version holds some.
+func (b *Breaker) allows(now time.Time, held func() int) bool {
+	if b.unfenced {
+		return false
+	}
+	switch b.State(now) {
+	case Open:
+		return false
+	case HalfOpen:
+		return held() == 0
+	default:
+		return true
+	}
+}
+
+// Record notes how a chunk of the version went. Results that come in while the
+// breaker is open do not count: the version got those chunks before.
+func (b *Breaker) Record(now time.Time, o Outcome) Transition {
+	state := b.State(now)
+	if b.limit <= 0 || state == Open {
+		return Unchanged
+	}
+	b.recent.Add(o)
+	failed := b.recent.FailedShare()
+	switch {
+	case failed > b.limit && (state == HalfOpen || len(b.recent) >= leastJudged):
+		b.probeAt = now.Add(b.rest << min(b.openings, maxDoublings))
+		b.openings++
+		b.recent, b.failed = nil, failed
+		b.unfenced = true
+		return Opened
+	case failed <= b.limit && state == HalfOpen:
+		b.Reset()
+		return Reclosed
+	}
+	return Unchanged
+}
+
+// Reset closes the breaker, as if nothing had failed.
+func (b *Breaker) Reset() { b.probeAt, b.openings, b.recent = time.Time{}, 0, nil }
+
+// Unfenced says whether the breaker has opened and the saver does not know yet
+// that it must refuse what the version holds.
+func (b *Breaker) Unfenced() bool { return b.unfenced }
+
+// Fenced notes that the saver knows.
+func (b *Breaker) Fenced() { b.unfenced = false }
+
+// An Outcome is how a chunk went. A mapper that vanishes with a chunk has
+// failed at all of its objects.
+type Outcome struct{ Objects, Failed int }
+
+// Outcomes is how the last chunks went, oldest first.
+type Outcomes []Outcome
+
+// Add notes one more chunk, and forgets the oldest one if there are too many.
+func (o *Outcomes) Add(one Outcome) {
+	if *o = append(*o, one); len(*o) > window {
+		*o = (*o)[1:]
+	}
+}
+
+// FailedShare is the share of failed objects; 0 if there are no objects.
+func (o Outcomes) FailedShare() float64 {
+	var sum Outcome
+	for _, one := range o {
+		sum.Objects, sum.Failed = sum.Objects+one.Objects, sum.Failed+one.Failed
+	}
+	if sum.Objects == 0 {
+		return 0
+	}
+	return float64(sum.Failed) / float64(sum.Objects)
+}
+
+// MostlyFailed says whether so much failed that more mappers would not help.
+func (o Outcomes) MostlyFailed() bool {
+	return len(o) >= leastJudged && o.FailedShare() >= mostlyFailed
+}
