@@ -1,5 +1,6 @@
 # Every target is one command; `make help` lists them.
 GO      ?= go
+GOTEST  ?= $(GO) test
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/chunkline/chunkline/internal/app.version=$(VERSION)
 LINT    := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -41,7 +42,7 @@ images-drill: ## build chunkline/mapper:v1 to v5 from chunkline/mapper:VERSION, 
 		printf 'FROM chunkline/mapper:$(VERSION)\nENV DRILL=%s\n' $$release | docker build -q -t chunkline/mapper:$$release - || exit 1; \
 	done
 
-manifests: ## write deploy/plain (for kubectl apply -f) and the PrometheusRule anew, made of the kustomizations and of the rules
+manifests: ## write deploy/plain, the base and each overlay as one file for kubectl apply -f, and the PrometheusRule. Git has only base.yaml
 	{ cat deploy/parts/components/prometheus-operator/rules-head.yaml; sed 's/^./  &/' deploy/parts/prometheus/rules.yml; } >deploy/parts/components/prometheus-operator/rules.yaml
 	rm -f deploy/plain/*.yaml
 	for dir in base $(patsubst deploy/%/kustomization.yaml,%,$(wildcard deploy/overlays/*/kustomization.yaml)); do \
@@ -97,7 +98,7 @@ endurance: ## OBJECTS=10000000 with a fault in 1 % of the chunks: memory, descri
 	$(GO) test -tags endurance -count=1 -timeout 5h -v ./test/endurance -run '$(or $(RUN),.)' -objects $(or $(OBJECTS),10000000) -rate $(or $(RATE),28000)
 
 browser: ## the live page in headless Chromium; AXE names axe-core's axe.min.js: see test/browser/doc.go
-	$(GO) test $(GOTESTFLAGS) -tags browser -count=1 -timeout 20m ./test/browser
+	$(GO) test -tags browser -count=1 -timeout 20m ./test/browser
 
 cluster: ## the tests on a Kubernetes cluster of your own (KUBECONFIG): see test/cluster/doc.go
-	$(GO) test $(GOTESTFLAGS) -tags cluster -count=1 -timeout 60m -parallel 32 ./test/cluster
+	$(GOTEST) -tags $(or $(TAGS),cluster) -count=1 -timeout 2h -parallel 32 ./test/cluster

@@ -4,10 +4,17 @@
 //	go test -tags cluster ./test/cluster                      all of it
 //	go test -tags cluster ./test/cluster -run TestDrill -v    the update strategies of docs/updates.md
 //	go test -tags cluster ./test/cluster -run TestRollout -v  the same releases with Argo Rollouts
+//	go test -tags cluster ./test/cluster -run TestUpdates -v  a course's commands, with deploy/quickstart.yaml
+//	go test -tags cluster,unshortened -timeout 2h ./test/cluster -run unshortened
+//
+// What is applied is what deploy/ ships. A test sets what the docs leave to the
+// user (the job, how many mappers there are, the address of a Prometheus) and
+// may shorten durations in an overlay of its own; with the tag unshortened,
+// the strategies and the autoscalers also run with the durations that they ship with.
 //
 // It needs kubectl with a cluster of its own (KUBECONFIG), into which the
 // images chunkline/fetcher, mapper, saver and chunkline of version 0.1.0 (and
-// a second mapper, 0.1.1), nats:2.15.2, natsio/prometheus-nats-exporter:0.12.0
+// mappers 0.1.1 and v1 to v5: make images-drill), nats:2.15.2, natsio/prometheus-nats-exporter:0.12.0
 // and Prometheus v3.15.0 (prom/prometheus, quay.io/prometheus/prometheus) are
 // loaded, a Prometheus operator, kube-state-metrics in kube-system, Argo
 // Rollouts 1.9 with its kubectl plugin, KEDA's definitions (config/crd/bases of

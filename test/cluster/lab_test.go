@@ -24,10 +24,11 @@ type lab struct {
 	t    *testing.T
 	ns   string
 	logs *logs
+	// patience bounds waiting for a state that does not come.
+	patience time.Duration
 }
 
-// patience bounds waiting for a state that does not come; nothing is judged by
-// how long it takes.
+// patience is that of most labs; nothing is judged by how long it takes.
 const patience = 4 * time.Minute
 
 var notLower = regexp.MustCompile(`[^a-z0-9]+`)
@@ -44,7 +45,7 @@ func newLab(t *testing.T, overlay string, mappers int, settings ...string) *lab 
 
 func emptyLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{t: t, ns: "chunkline" + strings.TrimRight(notLower.ReplaceAllString(strings.ToLower(strings.TrimPrefix(t.Name(), "Test")), "-"), "-")}
+	l := &lab{t: t, patience: patience, ns: "chunkline" + strings.TrimRight(notLower.ReplaceAllString(strings.ToLower(strings.TrimPrefix(t.Name(), "Test")), "-"), "-")}
 	l.recycle() // after a run that was cut off
 	l.kubectl("create", "namespace", l.ns)
 	l.kubectl("label", "namespace", l.ns, "pod-security.kubernetes.io/enforce=restricted")
@@ -74,6 +75,11 @@ func (l *lab) applied(manifest string) {
 // render builds an overlay of deploy/ with other settings.
 func (l *lab) render(overlay string, mappers int, settings ...string) string {
 	l.t.Helper()
+	return l.kustomize(overlaid(overlay, mappers, settings...))
+}
+
+// overlaid is a kustomization of an overlay of deploy/ with other settings.
+func overlaid(overlay string, mappers int, settings ...string) string {
 	text := fmt.Sprintf("resources: [deploy/%s]\n", overlay)
 	if mappers > 0 {
 		text += fmt.Sprintf("replicas: [{name: mapper, count: %d}]\n", mappers)
@@ -84,7 +90,7 @@ func (l *lab) render(overlay string, mappers int, settings ...string) string {
 			text += fmt.Sprintf("  - %q\n", s)
 		}
 	}
-	return l.kustomize(text)
+	return text
 }
 
 // kustomize builds a kustomization that lies beside deploy/.
@@ -136,7 +142,7 @@ func (l *lab) kubectl(args ...string) string {
 // until waits for a state of the cluster.
 func (l *lab) until(what string, reached func() bool) {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(l.t.Context(), l.patience)
 	defer cancel()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

@@ -29,28 +29,19 @@ func TestPrometheus(t *testing.T) {
 }
 
 // TestPrometheusOperator: a real operator makes the same of the monitors and
-// the PrometheusRule, in the middle of a canary; by its figures a release that works,
-// and takes twice as long, is taken back. A Grafana's sidecar finds the dashboards.
+// the PrometheusRule, and a course's checks of NATS find what they look for; by
+// its figures a canary that works, and takes twice as long, is taken back. A
+// Grafana's sidecar finds the dashboards.
 func TestPrometheusOperator(t *testing.T) {
-	parallel(t, 600, 250)
+	parallel(t, 600, 450)
 	l := emptyLab(t)
-	l.applied(l.kustomize(fmt.Sprintf(operatedCanary, l.ns)))
-	l.kubectlWith(operated, "apply", "--validate=strict", "-f", "-")
-	l.until("the operator to start a Prometheus", func() bool {
-		return l.kubectl("get", "statefulsets", "-o", "name", "-l", "app.kubernetes.io/managed-by=prometheus-operator") != ""
-	})
-	l.up("statefulset/prometheus-lab")
+	l.operated(200, "rollout")
 	works := l.rolledOut("the first release to be there", "Healthy").Status.StableRS
 	l.job("the first release to work alone", onlyAtWork(works, 4))
-
-	l.release("mapper", "slow")
-	l.until("the canary to wait", func() bool {
-		s := l.mappers().Status
-		return s.CurrentPodHash != works && s.Phase == "Paused" && s.UpdatedReplicas == 1
-	})
 	l.watched("prometheus-operated", 4)
-	l.argo("promote", "mapper")
-	slow := l.takenBack("slow", works, works, `Metric "p95-of-chunks" assessed Failed`)
+	l.script("course/monitoring.sh")
+
+	slow := l.refused("slow", works, `Metric "p95-of-chunks" assessed Failed`)
 	if slow.Saved == 0 || slow.Dead > 0 {
 		t.Errorf("slow has %d chunks saved with %d dead letters, want a release that works", slow.Saved, slow.Dead)
 	}
@@ -72,60 +63,40 @@ func TestPrometheusOperator(t *testing.T) {
 	}
 }
 
-// operatedCanary is a canary beside an operator, which waits for a person before it is judged by what that operator's
-// Prometheus has.
-const operatedCanary = `
-resources: [deploy/overlays/prometheus-operator]
-components: [deploy/parts/components/rollout]
+// operated applies a strategy of Argo Rollouts (its components) as it ships, beside a
+// Prometheus that an operator runs, to a job of rolloutObjects at a rate. What
+// it sets is what the docs leave to the user: the job, the number of mappers and
+// the address of Prometheus.
+func (l *lab) operated(rate int, strategy ...string) {
+	l.t.Helper()
+	text := "resources: [deploy/overlays/prometheus-operator]\ncomponents:\n"
+	for _, component := range strategy {
+		text += "- deploy/parts/components/" + component + "\n"
+	}
+	args := map[bool]string{false: "canary/analysis", true: "blueGreen/prePromotionAnalysis"}[strategy[0] == "rollout-blue-green"]
+	l.applied(l.kustomize(text + fmt.Sprintf(operatedJob, rolloutObjects, rate, args, l.ns)))
+
+	binding := "lab-" + l.ns
+	l.kubectl("delete", "clusterrolebinding", binding, "--ignore-not-found")
+	l.kubectl("create", "clusterrolebinding", binding, "--clusterrole=lab", "--serviceaccount="+l.ns+":lab")
+	l.t.Cleanup(func() { l.kubectl("delete", "clusterrolebinding", binding) })
+	l.kubectl("apply", "--validate=strict", "-f", "course/prometheus.yaml")
+	l.until("the operator to start a Prometheus", func() bool {
+		return l.kubectl("get", "statefulsets", "-o", "name", "-l", "app.kubernetes.io/managed-by=prometheus-operator") != ""
+	})
+	l.up("statefulset/prometheus-lab")
+}
+
+const operatedJob = `
 configMapGenerator:
 - name: chunkline
   behavior: merge
-  literals: [OBJECTS=100000, RATE=200, "TRANSFORM=users?duration=200ms", FINISH_WITHIN=1h]
+  literals: [OBJECTS=%d, RATE=%d, "TRANSFORM=users?duration=200ms", FINISH_WITHIN=1h]
 patches:
-- target: {kind: PodMonitor, name: chunkline}
-  patch: |
-    - {op: replace, path: /spec/podMetricsEndpoints/0/interval, value: 5s}
 - target: {kind: Rollout, name: mapper}
   patch: |
     - {op: replace, path: /spec/replicas, value: 4}
-    - {op: replace, path: /spec/strategy/canary/steps/1, value: {pause: {}}}
-    - {op: add, path: /spec/strategy/canary/analysis/startingStep, value: 2}
-    - {op: replace, path: /spec/strategy/canary/analysis/templates, value: [{templateName: mapper-failures}, {templateName: mapper-duration}]}
-    - {op: replace, path: /spec/strategy/canary/analysis/args/0/value, value: "http://prometheus-operated.%s.svc:9090"}
-    - {op: add, path: /spec/strategy/canary/analysis/args/-, value: {name: interval, value: 5s}}
-    - {op: add, path: /spec/strategy/canary/analysis/args/-, value: {name: window, value: 1m}}
-`
-
-// operated is a Prometheus as kube-prometheus-stack asks its operator for one.
-const operated = `
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: lab}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: lab}
-rules: [{apiGroups: [""], resources: [pods, services, endpoints], verbs: [get, list, watch]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: lab}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: lab}
-subjects: [{kind: ServiceAccount, name: lab}]
----
-apiVersion: monitoring.coreos.com/v1
-kind: Prometheus
-metadata: {name: lab}
-spec:
-  image: quay.io/prometheus/prometheus:v3.15.0
-  version: v3.15.0
-  replicas: 1
-  serviceAccountName: lab
-  terminationGracePeriodSeconds: 20 # not 600, by which the end of a namespace is planned
-  securityContext: {runAsNonRoot: true, runAsUser: 1000, fsGroup: 2000, seccompProfile: {type: RuntimeDefault}}
-  podMonitorSelector: {matchLabels: {release: kube-prometheus-stack}}
-  serviceMonitorSelector: {matchLabels: {release: kube-prometheus-stack}}
-  ruleSelector: {matchLabels: {release: kube-prometheus-stack}}
+    - {op: replace, path: /spec/strategy/%s/args/0/value, value: "http://prometheus-operated.%s.svc:9090"}
 `
 
 // watched wants a Prometheus to see every pod under the labels that rules and

@@ -3,7 +3,6 @@
 package cluster
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,57 +24,80 @@ const (
 // is served by this process.
 func TestAutoscale(t *testing.T) {
 	parallel(t, 0, 10)
+	autoscales(t, shortHPA, shortKEDA, 20*time.Second)
+}
+
+// autoscales runs it with patches that shorten the timings of an HPA and of a
+// ScaledObject, and with the window of both in which they do not scale down.
+func autoscales(t *testing.T, hpa, keda string, window time.Duration) {
+	t.Helper()
 	m := newExternalMetrics(t)
 	t.Run("hpa", func(t *testing.T) {
 		parallel(t, 670, 250)
-		l := autoscaled(t, "hpa", "TRANSFORM=users?duration=1s")
-		l.patch("hpa/mapper", map[string]int{
-			"/spec/maxReplicas": mostScaled, "/spec/behavior/scaleUp/stabilizationWindowSeconds": 0,
-			"/spec/behavior/scaleDown/stabilizationWindowSeconds": 20,
-		})
+		l := autoscaled(t, "hpa", mostHPA+hpa, "TRANSFORM=users?duration=1s")
+		l.patience += 3 * window
 		m.serve(l.ns, "chunkline_wanted_mappers", l.adapter())
-		l.scales(1, mostScaled, l.fetcherGoes())
+		l.scales(1, mostScaled, l.fetcherGoes(window))
 	})
 	t.Run("keda", func(t *testing.T) {
 		parallel(t, 610, 250)
-		l := autoscaled(t, "keda", "TRANSFORM=users?duration=1s")
-		goes, keda := l.fetcherGoes(), l.quickKEDA(m)
-		l.scales(0, mostScaled, func(replicas int) { goes(replicas); keda(replicas) })
+		l := autoscaled(t, "keda", mostKEDA+keda, "TRANSFORM=users?duration=1s")
+		l.patience += 3 * window
+		goes, asks := l.fetcherGoes(window), l.emptyKEDA(m)
+		l.scales(0, mostScaled, func(replicas int) { goes(replicas); asks(replicas) })
 	})
 	t.Run("keda-prometheus in time", func(t *testing.T) { // one mapper is enough to be done within FINISH_WITHIN
 		parallel(t, 380, 150)
-		l := autoscaled(t, "keda-prometheus", "FINISH_WITHIN=1h", "TRANSFORM=users?duration=200ms")
-		l.scales(0, 1, l.quickKEDA(m))
+		l := autoscaled(t, "keda-prometheus", mostKEDA+keda, "FINISH_WITHIN=1h", "TRANSFORM=users?duration=200ms")
+		l.patience += 3 * window
+		l.scales(0, 1, l.emptyKEDA(m))
 	})
 }
 
-// autoscaled applies an overlay in a namespace that is not called chunkline.
-func autoscaled(t *testing.T, overlay string, settings ...string) *lab {
+// What the overlays leave to the user: how many mappers the nodes have room for. And timings for a short job.
+const (
+	mostHPA = `patches:
+- target: {kind: HorizontalPodAutoscaler, name: mapper}
+  patch: |
+    - {op: replace, path: /spec/maxReplicas, value: 7}
+`
+	shortHPA = `
+    - {op: replace, path: /spec/behavior/scaleUp/stabilizationWindowSeconds, value: 0}
+    - {op: replace, path: /spec/behavior/scaleDown/stabilizationWindowSeconds, value: 20}
+`
+	mostKEDA = `patches:
+- target: {kind: ScaledObject, name: mapper}
+  patch: |
+    - {op: replace, path: /spec/maxReplicaCount, value: 7}
+`
+	shortKEDA = `
+    - {op: replace, path: /spec/cooldownPeriod, value: 45}
+    - {op: replace, path: /spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleUp/stabilizationWindowSeconds, value: 0}
+    - {op: replace, path: /spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown/stabilizationWindowSeconds, value: 20}
+`
+)
+
+// autoscaled applies an overlay with patches in a namespace that is not called chunkline.
+func autoscaled(t *testing.T, overlay, patches string, settings ...string) *lab {
 	t.Helper()
 	l := emptyLab(t)
-	manifest := l.render("overlays/autoscale-"+overlay, 0, append(settings, fmt.Sprintf("OBJECTS=%d", scaledObjects))...)
+	manifest := l.kustomize(overlaid("overlays/autoscale-"+overlay, 0, append(settings, fmt.Sprintf("OBJECTS=%d", scaledObjects))...) + patches)
 	manifest = strings.NewReplacer("http://fetcher.chunkline:", "http://fetcher."+l.ns+":", "http://prometheus.chunkline:", "http://prometheus."+l.ns+":",
 		`job="chunkline/`, `job="`+l.ns+"/").Replace(manifest)
 	l.applied(manifest)
 	return l
 }
 
-// quickKEDA is the stand-in for KEDA with timings for a short job, which begins
-// without mappers.
-func (l *lab) quickKEDA(m *externalMetrics) func(replicas int) {
+// emptyKEDA is the stand-in for KEDA, and a job that begins without mappers.
+func (l *lab) emptyKEDA(m *externalMetrics) func(replicas int) {
 	l.t.Helper()
-	const behavior = "/spec/advanced/horizontalPodAutoscalerConfig/behavior"
-	l.patch("scaledobject/mapper", map[string]int{
-		"/spec/maxReplicaCount": mostScaled, "/spec/cooldownPeriod": 45, behavior + "/scaleUp/stabilizationWindowSeconds": 0,
-		behavior + "/scaleDown/stabilizationWindowSeconds": 20,
-	})
 	l.kubectl("scale", "deployment/mapper", "--replicas=0")
 	return l.keda(m)
 }
 
-// fetcherGoes takes the fetcher away when all mappers are there, until its HPA
-// has found no answer three times, 15 s apart: longer than its window.
-func (l *lab) fetcherGoes() func(replicas int) {
+// fetcherGoes takes the fetcher away when all mappers are there, until its HPA,
+// which asks every 15 s, has found no answer for longer than its window.
+func (l *lab) fetcherGoes(window time.Duration) func(replicas int) {
 	unanswered := func() (n int) {
 		for _, e := range l.events("FailedGetExternalMetric") {
 			n += e.Count
@@ -88,26 +110,12 @@ func (l *lab) fetcherGoes() func(replicas int) {
 		case !gone && replicas == mostScaled:
 			gone, before = true, unanswered()
 			l.kubectl("scale", "deployment/fetcher", "--replicas=0")
-		case gone && !back && unanswered() >= before+3:
+		case gone && !back && unanswered() >= before+2+int(window/(15*time.Second)):
 			back = true
 			l.kubectl("scale", "deployment/fetcher", "--replicas=1")
 			l.t.Logf("the fetcher was away, and %d mappers stayed", replicas)
 		}
 	}
-}
-
-// patch changes numbers that are there.
-func (l *lab) patch(what string, numbers map[string]int) {
-	l.t.Helper()
-	var patch []map[string]any
-	for path, value := range numbers {
-		patch = append(patch, map[string]any{"op": "replace", "path": path, "value": value})
-	}
-	text, err := json.Marshal(patch)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.kubectl("patch", what, "--type=json", "-p", string(text))
 }
 
 // scales watches the mappers from the first chunk until the job is done and as

@@ -1,0 +1,40 @@
+//go:build cluster
+
+package cluster
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestUpdates: what a course on Kubernetes teaches of updates, command by
+// command, with deploy/quickstart.yaml as it is, and every object counted at the end.
+func TestUpdates(t *testing.T) {
+	parallel(t, 300, 500)
+	l := emptyLab(t)
+	l.kubectl("label", "namespace", l.ns, "pod-security.kubernetes.io/enforce=baseline", "--overwrite")
+	l.script("course/updates.sh")
+}
+
+// script runs a script that uses kubectl in the current context's namespace,
+// which is that of the lab.
+func (l *lab) script(name string) {
+	l.t.Helper()
+	config := filepath.Join(l.t.TempDir(), "kubeconfig")
+	text := l.kubectl("config", "view", "--raw", "--minify", "--flatten")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	l.kubectl("--kubeconfig", config, "config", "set-context", "--current", "--namespace", l.ns)
+	script := exec.CommandContext(l.t.Context(), "./"+filepath.Base(name))
+	script.Dir = filepath.Dir(name)
+	script.Env = append(os.Environ(), "KUBECONFIG="+config)
+	out, err := script.CombinedOutput()
+	l.t.Logf("%s:\n%s", name, strings.TrimSpace(string(out)))
+	if err != nil {
+		l.t.Fatalf("%s: %v", name, err)
+	}
+}
