@@ -47,7 +47,7 @@ func (c change) settle(ctx context.Context, out *sink.Folder, spec transform.Spe
 		if err != nil {
 			return fmt.Errorf("map dead letters again: %w", err)
 		}
-		fmt.Fprintf(std.err, "%d dead letters were mapped again: %d mended, %d dead again, %d that no transform can read\n", dead, r.Mended, r.Dead, r.Left)
+		fmt.Fprintf(std.err, "%d dead letters were mapped again: %d mapped, %d failed again, %d that no transform can read\n", dead, r.Mapped, r.Failed, r.Unreadable)
 		return nil
 	}
 	return app.Usage("the output was begun with the transform %s, and this is %s: go on with that one, or add --accept-change (what is done stays, "+

@@ -109,15 +109,15 @@ func printRetry(c *cobra.Command, r retry.Report, asJSON bool, err error) error 
 			return errors.Join(err, fmt.Errorf("print report: %w", e))
 		}
 	} else {
-		fmt.Fprintf(w, "%d mended, %d dead again, %d that no transform can read\n", r.Mended, r.Dead, r.Left)
-		if !r.LaidOut {
+		fmt.Fprintf(w, "%d mapped, %d failed again, %d that no transform can read\n", r.Mapped, r.Failed, r.Unreadable)
+		if !r.Merged {
 			fmt.Fprintln(w, "the output file is not up to date: run the job's own command (or its fetcher and saver) again to lay it out")
 		}
 	}
 	if err != nil {
 		return err
 	}
-	if r.Dead+r.Left > 0 {
+	if r.Failed+r.Unreadable > 0 {
 		return app.ErrDeadLetters
 	}
 	return nil

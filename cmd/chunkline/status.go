@@ -146,7 +146,7 @@ func statusText(s bus.Status) string {
 		}
 	}
 	if len(s.Mappers)+len(s.Gone) > 0 {
-		fmt.Fprintf(tw, "\nMAPPER\tVERSION\tSTATE\tHOLDS\tOBJECTS/S\tSAVED\tLAST BEAT\n")
+		fmt.Fprintf(tw, "\nMAPPER\tVERSION\tSTATE\tHOLDS\tOBJECTS/S\tSAVED\tLAST HEARTBEAT\n")
 	}
 	for _, m := range slowFirst(s.Mappers) {
 		state := string(m.State)
