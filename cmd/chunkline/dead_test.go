@@ -92,7 +92,7 @@ func TestDeadRetryStopped(t *testing.T) {
 	must(t, 0, "verify", "-o", out)
 }
 
-// TestDeadRetryUnfinished: the outputs are not laid out yet, and it is said so.
+// TestDeadRetryUnfinished: the outputs are not remoteFile out yet, and it is said so.
 func TestDeadRetryUnfinished(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -110,12 +110,12 @@ func TestDeadRefuses(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
 	for want, args := range map[string][]string{
-		"--output is not set":     {"list"},
-		"neither a folder":        {"list", "-o", out},
-		"--workers=0":             {"retry", "-o", out, "-m", ".", "-j", "0"},
-		"--timeout=-1s":           {"retry", "-o", out, "-m", ".", "--timeout", "-1s"},
-		"one of --map":            {"retry", "-o", out},
-		"there is neither a fold": {"retry", "-o", out, "-m", "."},
+		"--output is not set":               {"list"},
+		"neither a folder":                  {"list", "-o", out},
+		"--workers=0":                       {"retry", "-o", out, "-m", ".", "-j", "0"},
+		"--timeout=-1s":                     {"retry", "-o", out, "-m", ".", "--timeout", "-1s"},
+		"one of --map":                      {"retry", "-o", out},
+		"neither a folder of that name nor": {"retry", "-o", out, "-m", "."},
 	} {
 		wantWords(t, must(t, 2, append([]string{"dead"}, args...)...).err.Error(), want)
 	}
