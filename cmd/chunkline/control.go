@@ -12,7 +12,7 @@ import (
 
 func controlCommand() *cobra.Command {
 	var r remote
-	group := &cobra.Command{Use: "control", Short: "Pause, resume or cancel a job, set its rate, or limit a version of mappers", RunE: needsCommand}
+	group := &cobra.Command{Use: "control", Short: "Pause, resume or cancel a job, set its rate, or limit a mapper version", RunE: needsCommand}
 	add := func(use, short string, args cobra.PositionalArgs, order func([]string) (bus.Control, error)) {
 		c := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
 			control, err := order(args)
@@ -39,21 +39,21 @@ func controlCommand() *cobra.Command {
 	plain := func(a bus.ControlAction) func([]string) (bus.Control, error) {
 		return func([]string) (bus.Control, error) { return bus.Control{Action: a}, nil }
 	}
-	add("pause", "Hand out no more chunks until resume", cobra.NoArgs, plain(bus.ControlPause))
+	add("pause", "Stop handing out chunks until resume", cobra.NoArgs, plain(bus.ControlPause))
 	add("resume", "Hand out chunks again", cobra.NoArgs, plain(bus.ControlResume))
-	add("cancel", "End the job; what is saved stays", cobra.NoArgs, plain(bus.ControlCancel))
-	add("rate OBJECTS", "Hand out at most so many objects a second; 0: no limit", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
+	add("cancel", "End the job; saved chunks stay", cobra.NoArgs, plain(bus.ControlCancel))
+	add("rate OBJECTS", "Hand out at most OBJECTS per second; 0: no limit", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
 		rate, err := strconv.ParseFloat(args[0], 64)
 		if err != nil || !(rate >= 0) {
 			return bus.Control{}, app.Usage("rate %q: use a number of objects a second, 0 or more", args[0])
 		}
 		return bus.Control{Action: bus.ControlRate, Rate: rate}, nil
 	})
-	add("shadow VERSION SHARE", "Give a version of mappers copies of this share of the saved chunks, and nothing else, to compare what it makes; 0 ends it", cobra.ExactArgs(2), func(args []string) (bus.Control, error) {
+	add("shadow VERSION SHARE", "Give a mapper version copies of a share of the saved chunks, and nothing else, to compare its results; 0 ends it", cobra.ExactArgs(2), func(args []string) (bus.Control, error) {
 		share, err := shareOf(args[1])
 		return bus.Control{Action: bus.ControlShadow, Version: args[0], Share: share}, err
 	})
-	add("share VERSION SHARE", "Give a version of mappers at most this share of the chunks, 0 (none) to 1 (no limit)", cobra.ExactArgs(2), func(args []string) (bus.Control, error) {
+	add("share VERSION SHARE", "Limit a mapper version to a share of the chunks, from 0 (none) to 1 (no limit)", cobra.ExactArgs(2), func(args []string) (bus.Control, error) {
 		share, err := shareOf(args[1])
 		return bus.Control{Action: bus.ControlShare, Version: args[0], Share: share}, err
 	})
@@ -71,17 +71,17 @@ func shareOf(text string) (float64, error) {
 	return share, nil
 }
 
-// done says what has changed by an order that the fetcher has obeyed.
+// done describes the effect of an order that the fetcher has accepted.
 func done(c bus.Control) string {
 	switch c.Action {
 	case bus.ControlPause:
-		return "paused; chunks in work are finished, and no more are handed out until resume"
+		return "paused; chunks in work will be finished, and no more are handed out until resume"
 	case bus.ControlResume:
 		return "resumed"
 	case bus.ControlCancel:
-		return "cancelled; what is saved stays"
+		return "cancelled; saved chunks stay"
 	case bus.ControlAllow:
-		return fmt.Sprintf("version %s may have chunks again", c.Version)
+		return fmt.Sprintf("version %s gets chunks again", c.Version)
 	case bus.ControlRate:
 		if c.Rate == 0 {
 			return "the rate has no limit now"

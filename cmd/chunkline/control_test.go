@@ -10,10 +10,10 @@ import (
 func TestControlDone(t *testing.T) {
 	t.Parallel()
 	for want, order := range map[string]bus.Control{
-		"paused; chunks in work are finished, and no more are handed out until resume": {Action: bus.ControlPause},
+		"paused; chunks in work will be finished, and no more are handed out until resume": {Action: bus.ControlPause},
 		"resumed":                                                                 {Action: bus.ControlResume},
-		"cancelled; what is saved stays":                                          {Action: bus.ControlCancel},
-		"version v2 may have chunks again":                                        {Action: bus.ControlAllow, Version: "v2"},
+		"cancelled; saved chunks stay":                                            {Action: bus.ControlCancel},
+		"version v2 gets chunks again":                                            {Action: bus.ControlAllow, Version: "v2"},
 		"the rate is at most 0.5 objects a second now":                            {Action: bus.ControlRate, Rate: 0.5},
 		"the rate has no limit now":                                               {Action: bus.ControlRate},
 		"version v2 gets at most 25 % of the chunks now":                          {Action: bus.ControlShare, Version: "v2", Share: 0.25},

@@ -15,7 +15,7 @@ import (
 )
 
 func deadCommand() *cobra.Command {
-	group := &cobra.Command{Use: "dead", Short: "Look at the objects that could not be mapped, and map them again", RunE: needsCommand}
+	group := &cobra.Command{Use: "dead", Short: "List the objects that could not be mapped, or map them again", RunE: needsCommand}
 	group.AddCommand(deadListCommand(), deadRetryCommand())
 	return group
 }
@@ -47,7 +47,7 @@ func deadListCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "", "what was given to run, or a saver's folder (required)")
+	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder (required)")
 	return c
 }
 
@@ -61,9 +61,9 @@ func deadRetryCommand() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "retry -o OUTPUT (-m JQ | -f FILE | --exec COMMAND | --transform SPEC)",
-		Short: "Map the dead letters again, after the transform was mended",
-		Long: "retry maps each dead letter again; what comes of it takes its place among the outputs, and the output file\n" +
-			"is laid out anew. No saver may have the folder open meanwhile. Exit code 4: dead letters are left.\n\n" + strings.TrimSpace(jqHelp),
+		Short: "Map the dead letters again, after the transform was fixed",
+		Long: "retry maps each dead letter again, inserts the new outputs in input order, and writes the output file again.\n" +
+			"No saver may have the folder open meanwhile. Exit code 4: dead letters are left.\n\n" + strings.TrimSpace(jqHelp),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			spec, err := what.spec()
 			if err != nil {
@@ -93,15 +93,15 @@ func deadRetryCommand() *cobra.Command {
 		},
 	}
 	flags := c.Flags()
-	flags.StringVarP(&output, "output", "o", "", "what was given to run, or a saver's folder (required)")
+	flags.StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder (required)")
 	what.add(c)
-	flags.IntVarP(&workers, "workers", "j", runtime.GOMAXPROCS(0), "chunks in work at a time")
+	flags.IntVarP(&workers, "workers", "j", runtime.GOMAXPROCS(0), "number of chunks to map at a time")
 	flags.DurationVar(&timeout, "timeout", 5*time.Minute, "longest time for one object; 0: no limit")
 	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }
 
-// printRetry prints what was done, also when err ended it.
+// printRetry prints the report, even if err ended the retry.
 func printRetry(c *cobra.Command, r retry.Report, asJSON bool, err error) error {
 	w := c.OutOrStdout()
 	if asJSON {
@@ -109,15 +109,15 @@ func printRetry(c *cobra.Command, r retry.Report, asJSON bool, err error) error 
 			return errors.Join(err, fmt.Errorf("print report: %w", e))
 		}
 	} else {
-		fmt.Fprintf(w, "%d mended, %d dead again, %d that no transform can read\n", r.Mended, r.Dead, r.Left)
-		if !r.LaidOut {
-			fmt.Fprintln(w, "the output file is not up to date: run the job's own command (or its fetcher and saver) again to lay it out")
+		fmt.Fprintf(w, "%d mapped, %d failed again, %d that no transform can read\n", r.Mapped, r.Failed, r.Unreadable)
+		if !r.Merged {
+			fmt.Fprintln(w, "the output file is not up to date: run the job's own command (or its fetcher and saver) again to write it")
 		}
 	}
 	if err != nil {
 		return err
 	}
-	if r.Dead+r.Left > 0 {
+	if r.Failed+r.Unreadable > 0 {
 		return app.ErrDeadLetters
 	}
 	return nil

@@ -45,13 +45,13 @@ func TestDead(t *testing.T) {
 	wantOrdinals(1, 2, 3)
 
 	r := must(t, 4, "dead", "retry", "-o", out, "-m", "if type == \"array\" then error(\"no\") else length end")
-	wantWords(t, r.stdout, "1 mended, 1 dead again, 1 that no transform can read")
+	wantWords(t, r.stdout, "1 mapped, 1 failed again, 1 that no transform can read")
 	wantOrdinals(2, 3)
 	wantFile(t, out, "2\n1\n5\n")
 
 	r = must(t, 4, "dead", "retry", "-o", out, "-t", "identity", "--json")
 	var got map[string]any
-	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || got["mended"] != 1.0 || got["dead"] != 0.0 || got["left"] != 1.0 || got["laid_out"] != true {
+	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || got["mapped"] != 1.0 || got["failed"] != 0.0 || got["unreadable"] != 1.0 || got["merged"] != true {
 		t.Errorf("report %s", r.stdout)
 	}
 	wantOrdinals(2)
@@ -86,13 +86,13 @@ func TestDeadRetryStopped(t *testing.T) {
 	cancel()
 	r := chunklineWith(ctx, strings.NewReader(""), "dead", "retry", "-o", out, "-m", ".")
 	r.want(t, 130)
-	wantWords(t, r.stdout, "0 mended")
+	wantWords(t, r.stdout, "0 mapped")
 	wantWords(t, r.err.Error(), "run the same command again")
 	must(t, 0, "dead", "retry", "-o", out, "-m", ".")
 	must(t, 0, "verify", "-o", out)
 }
 
-// TestDeadRetryUnfinished: the outputs are not laid out yet, and it is said so.
+// TestDeadRetryUnfinished: the outputs are not remoteFile out yet, and it is said so.
 func TestDeadRetryUnfinished(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -100,7 +100,7 @@ func TestDeadRetryUnfinished(t *testing.T) {
 	args := []string{"run", "-i", in, "-o", out, "-m", "if . == 1 then error else . end", "--chunk-size", "1"}
 	must(t, 1, append(args, "--max-dead", "0", "-j", "1")...)
 	r := must(t, 0, "dead", "retry", "-o", out, "-m", ".")
-	wantWords(t, r.stdout, "1 mended", "not up to date", "run the job's own command")
+	wantWords(t, r.stdout, "1 mapped", "not up to date", "run the job's own command")
 	must(t, 0, args...)
 	wantFile(t, out, "1\n2\n3\n")
 	must(t, 0, "verify", "-o", out)
@@ -110,12 +110,12 @@ func TestDeadRefuses(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
 	for want, args := range map[string][]string{
-		"--output is not set":     {"list"},
-		"neither a folder":        {"list", "-o", out},
-		"--workers=0":             {"retry", "-o", out, "-m", ".", "-j", "0"},
-		"--timeout=-1s":           {"retry", "-o", out, "-m", ".", "--timeout", "-1s"},
-		"one of --map":            {"retry", "-o", out},
-		"there is neither a fold": {"retry", "-o", out, "-m", "."},
+		"--output is not set":               {"list"},
+		"neither a folder":                  {"list", "-o", out},
+		"--workers=0":                       {"retry", "-o", out, "-m", ".", "-j", "0"},
+		"--timeout=-1s":                     {"retry", "-o", out, "-m", ".", "--timeout", "-1s"},
+		"one of --map":                      {"retry", "-o", out},
+		"neither a folder of that name nor": {"retry", "-o", out, "-m", "."},
 	} {
 		wantWords(t, must(t, 2, append([]string{"dead"}, args...)...).err.Error(), want)
 	}
@@ -134,7 +134,7 @@ func TestVerify(t *testing.T) {
 		must(t, 0, "verify", "-o", where)
 		must(t, 0, "verify", "-o", where, "-i", moved)
 		r := must(t, 1, "verify", "-o", where, "-i", other)
-		wantWords(t, r.stdout, "wrong: chunk 0: made from objects", "1 problems")
+		wantWords(t, r.stdout, "wrong: chunk 0: the sink has digest", "1 problems")
 		wantWords(t, r.err.Error(), "verify: 1 problems")
 	}
 	r := must(t, 1, "verify", "-o", out, "-i", other, "--json")

@@ -19,8 +19,8 @@ import (
 	"github.com/chunkline/chunkline/internal/source"
 )
 
-// What the demo does: 1000 chunks of 100 users, each 0.1 s of simulated work
-// at one of 5 mappers, so about 20 s.
+// The demo maps 1000 chunks of 100 users at 5 mappers. Each chunk takes 0.1 s of
+// simulated work, so the demo takes about 20 s.
 const (
 	demoUsers     = 100_000
 	demoMappers   = 5
@@ -34,10 +34,10 @@ func demoCommand() *cobra.Command {
 	var force bool
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Generate users and map them, to see how it goes",
-		Long: "demo generates users, gives them some simulated work at five mappers in this process, and says where\n" +
-			"the result lies. Stop it with ^C or kill -9 and start it again: it goes on where it was. On a terminal it\n" +
-			"waits for Enter, for 10 s at most, when the job is done and somebody has opened the live page.",
+		Short: "Generate users and map them, to see chunkline at work",
+		Long: "demo generates users, maps them with simulated work at five mappers in this process, and prints where\n" +
+			"the result is. Stop it with ^C or kill -9 and start it again: it continues. On a terminal, if the live page\n" +
+			"was opened, it waits for Enter when the job is done, for at most 10 s.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if n < 0 {
 				return app.Usage("--users=%d: use 0 or more", n)
@@ -64,7 +64,7 @@ func demoCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&dir, "dir", "chunkline-demo", "folder for users and result")
-	c.Flags().IntVarP(&n, "users", "n", demoUsers, "how many users")
+	c.Flags().IntVarP(&n, "users", "n", demoUsers, "number of users")
 	c.Flags().BoolVar(&force, "force", false, "replace a users.jsonl that does not look generated")
 	return c
 }
@@ -93,21 +93,21 @@ func generateCommand() *cobra.Command {
 			return w.Flush()
 		},
 	}
-	users.Flags().IntVarP(&n, "count", "n", demoUsers, "how many")
-	users.Flags().Uint64Var(&seed, "seed", demoSeed, "what the names follow from")
+	users.Flags().IntVarP(&n, "count", "n", demoUsers, "number of users")
+	users.Flags().Uint64Var(&seed, "seed", demoSeed, "seed of the random names")
 	users.Flags().StringVarP(&output, "output", "o", "-", "file to write; - is stdout")
 	users.Flags().BoolVar(&force, "force", false, "replace a file that does not look generated")
 	group.AddCommand(users)
 	return group
 }
 
-// generateFile writes n users to path, all or nothing: whoever reads what was there before goes on with that.
-// It replaces a file of other content only with force.
+// generateFile writes n users to path atomically: a program that has the old file
+// open keeps reading that. It replaces a file of other content only with force.
 func generateFile(ctx context.Context, path string, n int, seed uint64, force bool) (err error) {
 	if own, err := isGenerated(path); err != nil {
 		return fmt.Errorf("generate users: %w", err)
 	} else if !own && !force {
-		return fmt.Errorf("generate users: %s exists, and does not look generated: move it away, or replace it with --force", path)
+		return fmt.Errorf("generate users: %s exists and does not look generated: move it away, or replace it with --force", path)
 	}
 	part := path + ".part"
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
@@ -134,8 +134,8 @@ func generateFile(ctx context.Context, path string, n int, seed uint64, force bo
 	return nil
 }
 
-// isGenerated says whether generateFile may replace what is at path: nothing, a pipe or a
-// device, an empty file, or one that begins as users do.
+// isGenerated reports whether generateFile may replace path: it does not exist, or
+// is a pipe, a device, an empty file, or one that begins like generated users.
 func isGenerated(path string) (bool, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
@@ -155,5 +155,5 @@ func isGenerated(path string) (bool, error) {
 	return len(line) == 0 || generated.Match(line), err
 }
 
-// generated is how a line of generated users begins.
+// generated matches the beginning of a line of generated users.
 var generated = regexp.MustCompile(`^\{"uuid":"[0-9a-f-]{36}","fn":"[^"]*","ln":"[^"]*","friends":`)

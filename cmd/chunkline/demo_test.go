@@ -23,7 +23,7 @@ func TestGenerate(t *testing.T) {
 		t.Error("another seed gives the same users")
 	}
 	wantWords(t, must(t, 2, "generate", "users", "-n", "-1").err.Error(), "--count=-1")
-	wantWords(t, must(t, 2, "generate").err.Error(), "say which command")
+	wantWords(t, must(t, 2, "generate").err.Error(), "name a command")
 	must(t, 1, "generate", "users", "-n", "1", "-o", filepath.Join(file, "no"))
 }
 
@@ -65,16 +65,16 @@ func TestDemo(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
-		"Run a whole job":      {},
-		"may be repeated":      {"run"},
-		"goes on where":        {"demo"},
-		"which command":        nil,
-		"cuts the source anew": {"verify"},
-		"exit code 4":          {"dead", "retry"},
-		"input order":          {"dead", "list"},
-		"name of the job":      {"status"},
-		"objects a second":     {"control", "rate"},
-		"same seed":            {"generate", "users"},
+		"Run a whole job":       {},
+		"may be repeated":       {"run"},
+		"start it again":        {"demo"},
+		"name a command":        nil,
+		"cuts the source again": {"verify"},
+		"exit code 4":           {"dead", "retry"},
+		"input order":           {"dead", "list"},
+		"name of the job":       {"status"},
+		"objects per second":    {"control", "rate"},
+		"same seed":             {"generate", "users"},
 	} {
 		if args == nil {
 			wantWords(t, must(t, 2).err.Error(), want)

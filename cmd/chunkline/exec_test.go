@@ -49,7 +49,7 @@ func TestRetryEndsBadly(t *testing.T) {
 	must(t, app.ExitDead, "run", "-i", in, "-o", out, "--exec", endsWith("0"))
 	r := must(t, app.ExitFailed, "dead", "retry", "-o", out, "-j", "1", "--exec", `sh -c 'while read -r l; do echo "$l"; done; exit 7'`)
 	wantWords(t, r.err.Error(), "sh: it ended with exit status 7")
-	wantWords(t, r.stdout, "1 mended, 0 dead again")
+	wantWords(t, r.stdout, "1 mapped, 0 failed again")
 	wantFile(t, out, "{}\n{\"bad\":1}\n")
 }
 

@@ -26,7 +26,7 @@ import (
 // exportTimeout is how long a saver may send nothing.
 const exportTimeout = 30 * time.Second
 
-// export is a download of a job's result from its saver.
+// export downloads a job's result from its saver.
 type export struct {
 	from, output string
 	dead, force  bool
@@ -39,9 +39,9 @@ func exportCommand() *cobra.Command {
 		Use:   "export --from URL -o FILE",
 		Short: "Download the result of a job that runs elsewhere",
 		Long: "export downloads the ordered outputs of a finished job, or its dead letters, from the HTTP port of its saver.\n\n" +
-			"FILE appears when it is complete and its checksum is the saver's. Until then the bytes are in FILE.part-CHECKSUM. If the\n" +
-			"connection breaks, run the same command again: it goes on where it was. A file that is there already is replaced with --force only.\n\n" +
-			"The saver answers clients on its own machine, as through kubectl port-forward. Others need its RESULT_TOKEN, which\n" +
+			"FILE appears when it is complete and its checksum matches the saver's. Until then the data is in FILE.part-CHECKSUM. If the\n" +
+			"connection breaks, run the same command again to continue. An existing FILE is replaced only with --force.\n\n" +
+			"The saver answers clients on its own machine, which includes kubectl port-forward. Others need its RESULT_TOKEN, which\n" +
 			"export reads from the variable of that name.",
 		Example: "  kubectl port-forward pod/saver-0 3541 &\n  chunkline export --from http://localhost:3541 -o result.jsonl\n" +
 			"  chunkline export --from http://localhost:3541 -o dead.jsonl --dead",
@@ -51,25 +51,25 @@ func exportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s has all %d bytes, and the saver's checksum\n", e.output, size)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s has all %d bytes and the saver's checksum\n", e.output, size)
 			return err
 		},
 	}
 	c.Flags().StringVar(&e.from, "from", "", "URL of the saver's HTTP port (required)")
 	c.Flags().StringVarP(&e.output, "output", "o", "", "file for the result (required)")
-	c.Flags().BoolVar(&e.dead, "dead", false, "download the dead letters; without any the file is empty")
-	c.Flags().BoolVar(&e.force, "force", false, "replace FILE if it is there")
+	c.Flags().BoolVar(&e.dead, "dead", false, "download the dead letters; the file is empty if there are none")
+	c.Flags().BoolVar(&e.force, "force", false, "replace FILE if it exists")
 	e.token = os.Getenv("RESULT_TOKEN")
 	return c
 }
 
-// laid is what the saver says of its file.
-type laid struct {
+// remoteFile describes the saver's file.
+type remoteFile struct {
 	etag, sum string
 	bytes     int64
 }
 
-// run downloads the file, or what is missing of it, and says how long it is.
+// run downloads the file, or the missing part of it, and returns its length.
 func (e *export) run(ctx context.Context) (int64, error) {
 	address, err := e.address()
 	if err != nil {
@@ -79,18 +79,18 @@ func (e *export) run(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if done, err := e.isThere(want); done || err != nil {
+	if done, err := e.alreadyDone(want); done || err != nil {
 		return want.bytes, err
 	}
 	part := e.output + ".part-" + want.sum
 	if err := e.fill(ctx, address, part, want); err != nil {
 		return 0, err
 	}
-	if _, err := e.isThere(want); err != nil { // somebody may have put a file there meanwhile
+	if _, err := e.alreadyDone(want); err != nil { // another program may have created the file meanwhile
 		return 0, err
 	}
 	if err := os.Rename(part, e.output); err != nil {
-		return 0, fmt.Errorf("put the result in its place: %w", err)
+		return 0, fmt.Errorf("rename download: %w", err)
 	}
 	return want.bytes, syncFolder(filepath.Dir(e.output))
 }
@@ -113,31 +113,31 @@ func (e *export) address() (string, error) {
 	return from.JoinPath(path).String(), nil
 }
 
-// look asks how long the file is, and for its checksum.
-func (e *export) look(ctx context.Context, address string) (laid, error) {
+// look requests the length and the checksum of the file.
+func (e *export) look(ctx context.Context, address string) (remoteFile, error) {
 	ctx, cancel := context.WithTimeout(ctx, exportTimeout)
 	defer cancel()
-	answer, err := e.ask(ctx, address, http.Header{"Range": {"bytes=0-0"}}) // not HEAD: a refusal has a sentence
+	answer, err := e.ask(ctx, address, http.Header{"Range": {"bytes=0-0"}}) // not HEAD, because a refusal has a text
 	if err != nil {
-		return laid{}, err
+		return remoteFile{}, err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	bytes := answer.ContentLength // of an empty file, which has no range
+	bytes := answer.ContentLength // right for an empty file, which has no range
 	if answer.StatusCode == http.StatusPartialContent {
 		_, total, _ := strings.Cut(answer.Header.Get("Content-Range"), "/")
 		if bytes, err = strconv.ParseInt(total, 10, 64); err != nil {
-			return laid{}, fmt.Errorf("read answer of %s: Content-Range %q", address, answer.Header.Get("Content-Range"))
+			return remoteFile{}, fmt.Errorf("read answer of %s: Content-Range %q", address, answer.Header.Get("Content-Range"))
 		}
 	}
 	etag := answer.Header.Get("ETag")
 	sum, ok := strings.CutPrefix(strings.Trim(etag, `"`), "xxh64-")
 	if _, err := strconv.ParseUint(sum, 16, 64); !ok || err != nil || len(sum) != 16 || bytes < 0 {
-		return laid{}, fmt.Errorf("%s is no result of a saver: it has the ETag %q", address, etag)
+		return remoteFile{}, fmt.Errorf("%s is not a saver's result: it has the ETag %q", address, etag)
 	}
-	return laid{etag: etag, sum: sum, bytes: bytes}, nil
+	return remoteFile{etag: etag, sum: sum, bytes: bytes}, nil
 }
 
-// ask sends a request, and makes an error of an answer that is none.
+// ask sends a request and turns a refusal into an error.
 func (e *export) ask(ctx context.Context, address string, header http.Header) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -150,7 +150,7 @@ func (e *export) ask(ctx context.Context, address string, header http.Header) (*
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, app.WithCode(app.ExitUnreachable, fmt.Errorf("ask the saver: %w", err))
+		return nil, app.WithCode(app.ExitUnreachable, fmt.Errorf("request result: %w", err))
 	}
 	switch answer.StatusCode {
 	case http.StatusOK, http.StatusPartialContent:
@@ -163,19 +163,20 @@ func (e *export) ask(ctx context.Context, address string, header http.Header) (*
 	var said struct {
 		Error string `json:"error"`
 	}
-	text, _ := io.ReadAll(io.LimitReader(answer.Body, 4096)) // what came of it is told
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 4096)) // a partial text is good enough
 	_ = json.Unmarshal(text, &said)
 	return nil, fmt.Errorf("the saver refused: %s", printable(cmp.Or(said.Error, strings.TrimSpace(string(text)), answer.Status)))
 }
 
-// isThere says whether the result is there already, and refuses to replace another file.
-func (e *export) isThere(want laid) (bool, error) {
+// alreadyDone reports whether the result has been downloaded before, and refuses to
+// replace another file.
+func (e *export) alreadyDone(want remoteFile) (bool, error) {
 	info, err := os.Stat(e.output)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("look for an earlier result: %w", err)
+		return false, fmt.Errorf("examine --output: %w", err)
 	case !info.Mode().IsRegular():
 		return false, app.Usage("--output=%s is not a file", e.output)
 	case info.Size() == want.bytes:
@@ -184,7 +185,7 @@ func (e *export) isThere(want laid) (bool, error) {
 		}
 	}
 	if !e.force {
-		return false, app.Usage("%s exists, and is not this result: choose another --output, or replace it with --force", e.output)
+		return false, app.Usage("%s exists and is not this result: choose another --output, or replace it with --force", e.output)
 	}
 	return false, nil
 }
@@ -202,8 +203,9 @@ func sumOf(path string) (string, error) {
 	return sumText(sum), nil
 }
 
-// fill downloads what part does not have yet, makes it durable, and compares its checksum.
-func (e *export) fill(ctx context.Context, address, part string, want laid) (err error) {
+// fill downloads the missing part of the file, makes it durable, and compares the
+// checksum.
+func (e *export) fill(ctx context.Context, address, part string, want remoteFile) (err error) {
 	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644) //nolint:gosec // the umask decides who else may read results
 	if err != nil {
 		return fmt.Errorf("open file for the download: %w", err)
@@ -215,7 +217,7 @@ func (e *export) fill(ctx context.Context, address, part string, want laid) (err
 		return fmt.Errorf("read %s: %w", part, err)
 	}
 	if have > want.bytes {
-		return fmt.Errorf("%s has %d bytes, and the result only %d: remove it", part, have, want.bytes)
+		return fmt.Errorf("%s has %d bytes, but the result has only %d: remove it", part, have, want.bytes)
 	}
 	if have < want.bytes {
 		if err := e.download(ctx, address, have, want, io.MultiWriter(out, sum)); err != nil {
@@ -223,7 +225,7 @@ func (e *export) fill(ctx context.Context, address, part string, want laid) (err
 		}
 	}
 	if got := sumText(sum); got != want.sum {
-		return fmt.Errorf("what came has the checksum %s, not %s: remove %s, and try again; if that repeats, the file was changed after the saver wrote it", got, want.sum, part)
+		return fmt.Errorf("the download has the checksum %s, not %s: remove %s and try again; if that repeats, the file was changed after the saver wrote it", got, want.sum, part)
 	}
 	if err := out.Sync(); err != nil {
 		return fmt.Errorf("sync download: %w", err)
@@ -232,10 +234,10 @@ func (e *export) fill(ctx context.Context, address, part string, want laid) (err
 }
 
 // download writes the bytes from have on to w.
-func (e *export) download(ctx context.Context, address string, have int64, want laid, w io.Writer) error {
+func (e *export) download(ctx context.Context, address string, have int64, want remoteFile, w io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(exportTimeout, func() { cancel(fmt.Errorf("nothing came for %s", exportTimeout)) })
+	silence := time.AfterFunc(exportTimeout, func() { cancel(fmt.Errorf("no data for %s", exportTimeout)) })
 	defer silence.Stop()
 	header, status := http.Header{}, http.StatusOK
 	if have > 0 {
@@ -247,7 +249,7 @@ func (e *export) download(ctx context.Context, address string, have int64, want 
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != status || answer.Header.Get("ETag") != want.etag {
-		return errors.New("the result has changed meanwhile: run the same command again")
+		return errors.New("the result has changed during the download: run the same command again")
 	}
 	n, err := io.Copy(w, tapped{answer.Body, func() { silence.Reset(exportTimeout) }})
 	switch {
@@ -257,12 +259,12 @@ func (e *export) download(ctx context.Context, address string, have int64, want 
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		return app.WithCode(app.ExitUnreachable, fmt.Errorf("download result: it ended after %d of %d bytes: %w; run the same command again, and it goes on there", have+n, want.bytes, err))
+		return app.WithCode(app.ExitUnreachable, fmt.Errorf("download result: it ended after %d of %d bytes: %w; run the same command again to continue", have+n, want.bytes, err))
 	}
 	return nil
 }
 
-// tapped is a reader that calls tap for each read.
+// tapped calls tap before each read.
 type tapped struct {
 	io.Reader
 	tap func()

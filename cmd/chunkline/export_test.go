@@ -184,8 +184,8 @@ func TestExport_refused(t *testing.T) {
 		says(409, `{"error": "the job is not done: 7 objects are saved so far"}`): {1, "the saver refused: the job is not done: 7 objects"},
 		says(503, `busy`): {1, "the saver refused: busy"},
 		says(404, `404`):  {1, "is it the HTTP port of a saver?"},
-		says(200, `ok`):   {1, "is no result of a saver"},
-		gone.URL:          {3, "ask the saver"},
+		says(200, `ok`):   {1, "is not a saver's result"},
+		gone.URL:          {3, "request result"},
 		"localhost:3541":  {2, `--from="localhost:3541"`},
 		"":                {2, "--from is not set"},
 	} {

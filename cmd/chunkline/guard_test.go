@@ -38,7 +38,7 @@ func TestRunLeavesFilesAlone(t *testing.T) {
 			args := []string{"run", "-i", dir + "/" + c.in, "-o", filepath.Join(dir, c.out), "-m", ".n"}
 			says := theirs + " exists, and this job did not write it"
 			if c.input {
-				says = "the job itself writes there"
+				says = "the job itself writes this file"
 				wantWords(t, must(t, 2, append(args, "--force")...).err.Error(), says)
 			}
 			wantWords(t, must(t, 2, args...).err.Error(), says)
@@ -74,7 +74,7 @@ func TestRunOutputInGlob(t *testing.T) {
 	must(t, 0, "verify", "-o", out, "-i", filepath.Join(dir, "*.jsonl"))
 	only := filepath.Join(t.TempDir(), "only.jsonl")
 	write(t, only, objects)
-	wantWords(t, must(t, 2, "run", "-i", filepath.Join(filepath.Dir(only), "*"), "-o", only, "-m", ".n").err.Error(), "nothing but what the job itself writes")
+	wantWords(t, must(t, 2, "run", "-i", filepath.Join(filepath.Dir(only), "*"), "-o", only, "-m", ".n").err.Error(), "only files that the job itself writes")
 }
 
 // TestVerifyElsewhere: verify looks at the output that -o names, wherever the job wrote it.

@@ -11,9 +11,9 @@ import (
 	"github.com/chunkline/chunkline/internal/source"
 )
 
-// openInput opens the source of a job with that output. A terminal as standard
-// input is a flag that was forgotten: the program would wait, and nobody would
-// know for what.
+// openInput opens the source of a job with that output. It refuses a terminal as
+// standard input: the flag was probably forgotten, and the program would wait
+// without a sign.
 func openInput(output, format, spec string, size, bytes int, stdin io.Reader) (source.Source, error) {
 	o := source.Options{Size: size, Bytes: bytes, Stdin: stdin, Written: []string{output, deadFile(output), workFolder(output)}}
 	var err error
@@ -30,28 +30,28 @@ func openInput(output, format, spec string, size, bytes int, stdin io.Reader) (s
 	return src, nil
 }
 
-// inputOfPlan turns the source that a plan names into a SOURCE setting again.
+// inputOfPlan turns the source in a plan back into a SOURCE setting.
 func inputOfPlan(name string) (string, error) {
 	switch {
 	case slices.ContainsFunc(strings.Split(name, ","), isStdin):
-		return "", app.Usage("--input is not set: the source was standard input: give it again with -i, as a file, or as - to pipe it in")
+		return "", app.Usage("--input is not set, and the source was standard input: give it again with -i, as a file, or as - to pipe it in")
 	case strings.Contains(name, " more files (sha256 of all names: "): // see source.Source.Identity
-		return "", app.Usage("--input is not set: the job has more files than its plan names; give them again")
+		return "", app.Usage("--input is not set, and the job has more files than its plan lists: give them again with -i")
 	}
 	return name, nil
 }
 
-// isStdin says whether an item of a plan's source is standard input.
+// isStdin reports whether an item of a plan's source is standard input.
 func isStdin(item string) bool {
 	word, _, _ := strings.Cut(item, "?format=")
 	return word == "stdin" // a file of that name is file:stdin
 }
 
 // formatHelp is the help of --format.
-const formatHelp = "how the objects are written: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), or auto: look at the input"
+const formatHelp = "format of the input: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), or auto to detect it"
 
-// formatOfPlan returns the format that all items have of the source that a plan
-// names; auto if they differ.
+// formatOfPlan returns the format of the source in a plan, or auto if its items
+// differ.
 func formatOfPlan(name string) string {
 	format := ""
 	for i, item := range strings.Split(name, ",") {
@@ -65,7 +65,7 @@ func formatOfPlan(name string) string {
 	return format
 }
 
-// sourceSpec joins inputs to one SOURCE setting, a list with commas.
+// sourceSpec joins inputs to a SOURCE setting, a list separated by commas.
 func sourceSpec(inputs []string) string {
 	items := make([]string, len(inputs))
 	for i, input := range inputs {
@@ -74,9 +74,8 @@ func sourceSpec(inputs []string) string {
 	return strings.Join(items, ",")
 }
 
-// sourceItem makes an input an item of a source's list. Shells leave commas and
-// blanks in a name alone, so here they belong to the name; in a list they need
-// a file: URL.
+// sourceItem turns an input into an item of a source's list. In an input, commas
+// and white space belong to the name; in a list such a name needs a file: URL.
 func sourceItem(input string) string {
 	if !strings.Contains(input, ",") && strings.TrimSpace(input) == input {
 		return input
@@ -89,7 +88,7 @@ func sourceItem(input string) string {
 		name, format = input[:i], input[i:]
 	}
 	pairs := []string{"%", "%25", ",", "%2C", " ", "%20", "\t", "%09", "\n", "%0A", "\r", "%0D"}
-	if _, err := os.Lstat(name); err == nil { // as anywhere, a file comes before a glob
+	if _, err := os.Lstat(name); err == nil { // an existing file is preferred to a glob
 		pairs = append(pairs, "*", "%2A", "?", "%3F", "[", "%5B", "\\", "%5C")
 	} else {
 		pairs = append(pairs, "?", "[^%00]") // any character; a "?" would begin the query of a URL

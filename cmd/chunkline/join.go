@@ -13,8 +13,9 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
-// joinCommand is what somebody types elsewhere for a mapper that joins the job. It
-// takes the job's transform from here; a program must be there, so that it is named.
+// joinCommand returns the command that starts a mapper elsewhere for this job. The
+// mapper gets the transform from the fetcher, except for a program, which must
+// exist there and is therefore part of the command.
 func joinCommand(job, token, setting string) string {
 	command := "NATS_URL=nats://HOST:PORT"
 	if token != "" {
@@ -27,13 +28,13 @@ func joinCommand(job, token, setting string) string {
 	return command + " mapper"
 }
 
-// tokenFile keeps the token in the work folder, so that mappers elsewhere find
-// their way back to a job that was started again.
+// tokenFile keeps the token in the work folder, so that mappers elsewhere can
+// rejoin a job that was started again.
 const tokenFile = "listen-token"
 
-// listenToken returns what mappers elsewhere must know to join at address:
-// what was chosen, else what the job had before, else a new one. On loopback
-// it is empty unless it was chosen.
+// listenToken returns the token with which mappers elsewhere join at address: the
+// chosen one, else the one that the job had before, else a new one. On a loopback
+// address it is empty unless one was chosen.
 func listenToken(folder, address, chosen string) (string, error) {
 	if address == "" {
 		return "", nil
@@ -56,11 +57,11 @@ func listenToken(folder, address, chosen string) (string, error) {
 	return token, keepToken(path, token)
 }
 
-// keepToken writes a token that only its owner may read, all or nothing.
+// keepToken writes the token atomically to a file that only its owner may read.
 func keepToken(path, token string) error {
 	part, err := os.CreateTemp(filepath.Dir(path), tokenFile+".*") // with mode 0600
 	if err != nil {
-		return fmt.Errorf("keep token: %w", err)
+		return fmt.Errorf("save token: %w", err)
 	}
 	_, err = part.WriteString(token + "\n")
 	err = errors.Join(err, part.Close())
@@ -68,13 +69,13 @@ func keepToken(path, token string) error {
 		err = os.Rename(part.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("keep token: %w", errors.Join(err, os.Remove(part.Name())))
+		return fmt.Errorf("save token: %w", errors.Join(err, os.Remove(part.Name())))
 	}
 	return nil
 }
 
-// isToken says whether s can stand in a command and a URL as it is, and is not
-// guessed soon.
+// isToken reports whether s needs no quoting in a command or a URL, and is hard to
+// guess.
 func isToken(s string) bool {
 	if len(s) < 16 || len(s) > 128 {
 		return false

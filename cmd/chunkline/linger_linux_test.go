@@ -41,7 +41,7 @@ func TestDemoLingers(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer viewer.Body.Close()
-				after(t, lines, "press Enter to end")
+				after(t, lines, "press Enter to exit")
 				again, err := http.Get(page)
 				if err != nil {
 					t.Fatalf("the page is gone while the demo waits: %v", err)

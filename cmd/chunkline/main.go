@@ -1,5 +1,5 @@
-// Command chunkline is the operator's program: it runs whole jobs in one
-// process, and looks after jobs that run elsewhere.
+// Command chunkline is the operator's program: it runs whole jobs in one process,
+// and watches and controls jobs that run elsewhere.
 package main
 
 import (
@@ -20,14 +20,14 @@ func main() {
 	}))
 }
 
-// command is the tree of commands. What is wrong with flags and arguments is
-// wrong usage; commands say themselves what else went wrong.
+// command returns the command tree. Errors in flags and arguments have the exit
+// code of wrong usage; the commands set the codes of all other errors.
 func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "chunkline",
 		Short: "Heavy work over many JSON objects, each one done exactly once",
-		Long: "chunkline runs heavy per-object work over large sets of JSON objects. Whatever is killed,\n" +
-			"at any moment, every object is in the result exactly once when the job is done.",
+		Long: "chunkline runs heavy per-object work over large sets of JSON objects. When the job is done, every object\n" +
+			"is in the result exactly once, no matter which process was killed, and when.",
 		Version:       app.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -40,8 +40,8 @@ func command() *cobra.Command {
 	return root
 }
 
-// wrap makes wrong arguments wrong usage, and has errors name flags where there are
-// any, on every command.
+// wrap makes errors in arguments wrong usage, and makes errors name flags instead
+// of settings, for a command and its subcommands.
 func wrap(c *cobra.Command) {
 	check := c.Args
 	if check == nil {
@@ -62,10 +62,10 @@ func wrap(c *cobra.Command) {
 	}
 }
 
-// needsCommand is what a command that only groups others does by itself.
+// needsCommand is the action of a command that only groups others.
 func needsCommand(c *cobra.Command, _ []string) error {
 	if err := c.Help(); err != nil {
 		return err
 	}
-	return app.WithCode(app.ExitUsage, errors.New("say which command"))
+	return app.WithCode(app.ExitUsage, errors.New("name a command"))
 }

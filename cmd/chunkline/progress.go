@@ -11,14 +11,14 @@ import (
 	"github.com/chunkline/chunkline/internal/pipeline"
 )
 
-// Where there is no terminal progress is told soon, so that it is known that something
-// happens, and then now and then.
+// Without a terminal the first line comes soon, so that the user sees that the job
+// runs, and then one now and then.
 const (
 	firstInterval = time.Second
 	lineInterval  = 10 * time.Second
 )
 
-// showProgress shows how far the job is until ctx ends: a bar on a terminal,
+// showProgress shows the progress of the job until ctx ends: a bar on a terminal,
 // else a line now and then.
 func showProgress(ctx context.Context, w *screen, status func() bus.Status) {
 	if !isInteractive(w) {
@@ -26,7 +26,7 @@ func showProgress(ctx context.Context, w *screen, status func() bus.Status) {
 		return
 	}
 	pipeline.Poll(ctx, status, func(s bus.Status) {
-		width, _ := w.columns() // each time: a terminal can be resized
+		width, _ := w.columns() // asked each time, because a terminal can be resized
 		w.draw(barLine(s.Progress, describe(s), width-1))
 	})
 	w.clear()
@@ -34,12 +34,12 @@ func showProgress(ctx context.Context, w *screen, status func() bus.Status) {
 
 const (
 	mostBar  = 30 // columns
-	leastBar = 5  // a shorter one says nothing
+	leastBar = 5  // a shorter bar is useless
 )
 
-// barLine is the share that is done, a bar, and a text, in one line of at most width
-// columns. The text is ASCII. Where there is little room the bar is short, or there is
-// none, and then the text is cut. A job is at 99 % until it is done: the report follows then.
+// barLine returns percentage, bar and text in one line of at most width columns.
+// The text is ASCII. If there is little room, the bar is short or missing, and then
+// the text is cut. A job stays at 99 % until it is done and the report follows.
 func barLine(progress float64, text string, width int) string {
 	percent := fmt.Sprintf("%3d %% ", min(99, int(100*progress)))
 	room := width - len(percent) - len("|| ") - len(text)
@@ -50,8 +50,8 @@ func barLine(progress float64, text string, width int) string {
 	return cut(percent+text, width)
 }
 
-// cut shortens text, which is ASCII, to width: a line that wraps would not be
-// overwritten by the next one.
+// cut shortens text, which is ASCII, to width: the next line would not overwrite a
+// line that wraps.
 func cut(text string, width int) string { return text[:max(0, min(len(text), width))] }
 
 func showLines(ctx context.Context, w io.Writer, status func() bus.Status) {
@@ -64,11 +64,11 @@ func showLines(ctx context.Context, w io.Writer, status func() bus.Status) {
 	})
 }
 
-// progressLine is the progress in a line that stands for itself.
+// progressLine returns the progress as a line that is complete by itself.
 func progressLine(s bus.Status) string {
 	text := fmt.Sprintf("%3.0f %% of %s: %s", 100*s.Progress, total(s), describe(s))
 	switch n := len(s.Mappers); n {
-	case 0: // said already
+	case 0: // describe says so
 	case 1:
 		text += ", 1 mapper"
 	default:
@@ -77,8 +77,8 @@ func progressLine(s bus.Status) string {
 	return text
 }
 
-// total is how many objects there are: while the source is being read, about
-// as many as its size promises.
+// total returns the number of objects; while the source is being read, an estimate
+// from its size.
 func total(s bus.Status) string {
 	switch {
 	case s.Cut:
@@ -90,7 +90,7 @@ func total(s bus.Status) string {
 	}
 }
 
-// describe says how far, how fast and when done.
+// describe returns progress, speed and remaining time.
 func describe(s bus.Status) string {
 	text := fmt.Sprintf("%d objects, %.0f/s", s.Objects.Saved, s.Rate)
 	if s.ETASeconds != nil {
@@ -105,4 +105,45 @@ func describe(s bus.Status) string {
 		text += ", waiting for mappers"
 	}
 	return text
+}
+
+// lingerTime is how long the process of a job that is done waits for viewers of its
+// live page.
+const lingerTime = 10 * time.Second
+
+// livePage is the address of the live page, and whether anyone has opened it.
+type livePage struct {
+	addr   string
+	opened func() bool
+}
+
+// showUntilDone is showProgress, and returns when the job is done.
+func showUntilDone(ctx context.Context, w *screen, status func() bus.Status) {
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	showProgress(ctx, w, func() bus.Status {
+		s := status()
+		if s.State == bus.StateDone {
+			done()
+		}
+		return s
+	})
+}
+
+// linger waits for Enter, for at most lingerTime. The goroutine that reads ends
+// with the process, because a read from a terminal cannot be interrupted.
+func linger(ctx context.Context, std streams) {
+	fmt.Fprintf(std.err, "the job is done; press Enter to exit (exits by itself in %s)\n", lingerTime)
+	enter := make(chan struct{})
+	go func() {
+		defer close(enter)
+		_, _ = std.in.Read(make([]byte, 1)) // the end of the input also ends the wait
+	}()
+	timer := time.NewTimer(lingerTime)
+	defer timer.Stop()
+	select {
+	case <-enter:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }

@@ -1,14 +1,21 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/retry"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/transform"
 )
 
 func redoCommand() *cobra.Command {
@@ -16,15 +23,15 @@ func redoCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "redo -o OUTPUT --version VERSION",
-		Short: "Put the chunks that a bad version of mappers has made back to work",
-		Long: "redo takes the results of a version out of what is done, all in one step; the job has the chunks mapped again when it\n" +
-			"is run again, or when its saver and fetcher are started again. Take the bad version's mappers away first. No saver may have the\n" +
-			"folder open meanwhile; a fetcher that still runs notices within seconds, and ends: it is to be started again.",
+		Short: "Requeue every chunk that a bad mapper version produced",
+		Long: "redo removes the results of a mapper version from the folder in one step. The chunks are mapped again when the job is run\n" +
+			"again, or when its saver and fetcher are started again. Stop the mappers of that version first. No saver may have the folder\n" +
+			"open meanwhile. A fetcher that still runs notices within seconds and exits; start it again.",
 		Example: "  chunkline redo -o named.jsonl --version v3\n  kubectl scale deployment/saver --replicas=0   # in a cluster: docs/updates.md",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if version == "" {
-				return app.Usage("--version is not set: name the version whose results are to go, as status tells it")
+				return app.Usage("--version is not set: name the version whose results to remove, as status shows it")
 			}
 			folder, err := openResult(output, false)
 			if err != nil {
@@ -33,13 +40,13 @@ func redoCommand() *cobra.Command {
 			defer func() { err = joinClose(err, folder) }()
 			done, err := folder.Redo(c.Context(), version)
 			if err != nil {
-				return fmt.Errorf("take out results of version %q: %w", version, err)
+				return fmt.Errorf("remove results of version %q: %w", version, err)
 			}
 			return printRedone(c.OutOrStdout(), version, done, asJSON)
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "", "what was given to run, or a saver's folder (required)")
-	c.Flags().StringVar(&version, "version", "", "version of the mappers whose results are to go (required)")
+	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder (required)")
+	c.Flags().StringVar(&version, "version", "", "mapper version whose results to remove (required)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }
@@ -49,10 +56,49 @@ func printRedone(w io.Writer, version string, done sink.Redone, asJSON bool) err
 		return json.NewEncoder(w).Encode(done)
 	}
 	if done.Chunks == 0 {
-		_, err := fmt.Fprintf(w, "no chunk was made by version %q: nothing has changed\n", version)
+		_, err := fmt.Fprintf(w, "no chunk was produced by version %q: nothing has changed\n", version)
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%d chunks of %d objects go back to work: %d outputs and %d dead letters of version %q are taken out\n"+
-		"run the job's own command (or its fetcher and saver) again\n", done.Chunks, done.Objects, done.Outputs, done.Dead, version)
+	_, err := fmt.Fprintf(w, "requeued %d chunks of %d objects: removed %d outputs and %d dead letters of version %q\n"+
+		"now run the job's own command (or its fetcher and saver) again\n", done.Chunks, done.Objects, done.Outputs, done.Dead, version)
 	return err
+}
+
+// change says what happens to results that another transform made.
+type change struct {
+	accept bool // keep them, and map their dead letters again
+	redo   bool // map all of them again
+}
+
+// apply checks whether the job was begun with another transform. It then does what
+// the flags say, or refuses, because the outputs would be a mixture.
+func (c change) apply(ctx context.Context, out *sink.Folder, spec transform.Spec, workers int, timeout time.Duration, std streams) error {
+	made := slices.Sorted(maps.Values(out.Transforms()))
+	if len(made) == 0 || slices.Contains(made, spec.Identity()) {
+		return nil
+	}
+	switch {
+	case c.redo:
+		for _, version := range slices.Sorted(maps.Keys(out.Transforms())) {
+			done, err := out.Redo(ctx, version)
+			if err != nil {
+				return fmt.Errorf("remove results of version %q: %w", version, err)
+			}
+			fmt.Fprintf(std.err, "mapping %d objects of %s again\n", done.Objects, version)
+		}
+		return nil
+	case c.accept:
+		dead := out.Summary().Dead
+		if dead == 0 {
+			return nil
+		}
+		r, err := retry.Run(ctx, out, retry.Config{Spec: spec, Workers: max(1, workers), Timeout: timeout})
+		if err != nil {
+			return fmt.Errorf("map dead letters again: %w", err)
+		}
+		fmt.Fprintf(std.err, "%d dead letters were mapped again: %d mapped, %d failed again, %d that no transform can read\n", dead, r.Mapped, r.Failed, r.Unreadable)
+		return nil
+	}
+	return app.Usage("the output was begun with the transform %s, and this is %s: use that one, or add --accept-change (keep what is done, "+
+		"and map dead letters again) or --redo (map everything again), or choose another --output", strings.Join(made, " and "), spec.Identity())
 }

@@ -14,9 +14,9 @@ func TestRedo(t *testing.T) {
 	must(t, 0, "run", "-i", in, "-o", out, "-m", ".n + 1")
 	wantWords(t, must(t, 2, "run", "-i", in, "-o", out, "-m", ".n").err.Error(), "begun with the transform jq:.n + 1")
 
-	wantWords(t, must(t, 0, "redo", "-o", out, "--version", "v9").stdout, `no chunk was made by version "v9"`)
+	wantWords(t, must(t, 0, "redo", "-o", out, "--version", "v9").stdout, `no chunk was produced by version "v9"`)
 	must(t, 0, "verify", "-o", out)
-	wantWords(t, must(t, 0, "redo", "-o", out, "--version", "jq:.n + 1").stdout, "3 chunks of 250 objects go back to work: 250 outputs and 0 dead letters")
+	wantWords(t, must(t, 0, "redo", "-o", out, "--version", "jq:.n + 1").stdout, "requeued 3 chunks of 250 objects: removed 250 outputs and 0 dead letters")
 	must(t, 1, "verify", "-o", out)
 	must(t, 0, "run", "-i", in, "-o", out, "-m", ".n")
 	wantFile(t, out, values)

@@ -15,7 +15,7 @@ import (
 // stateStopped is the state of a job that was stopped before it was done.
 const stateStopped bus.JobState = "stopped"
 
-// report is what a job came to.
+// report is the result of a job.
 type report struct {
 	State       bus.JobState `json:"state"`
 	Progress    float64      `json:"progress"` // 0 to 1
@@ -23,7 +23,7 @@ type report struct {
 	Outputs     uint64       `json:"outputs"`
 	Dead        uint64       `json:"dead"`
 	Chunks      uint64       `json:"chunks"`
-	Resumed     uint64       `json:"resumed"` // objects that were done before
+	Resumed     uint64       `json:"resumed"` // objects that earlier runs had finished
 	Redelivered uint64       `json:"redelivered"`
 	Backups     uint64       `json:"backups"`
 	BackupWins  uint64       `json:"backup_wins"`
@@ -46,7 +46,7 @@ func newReport(s bus.Status, before sink.Summary, took time.Duration) report {
 	return r
 }
 
-// print writes the report: as JSON to stdout, or for people to stderr.
+// print writes the report: as JSON to stdout, or as text to stderr.
 func (r report) print(stdout, stderr io.Writer, asJSON bool) error {
 	if asJSON {
 		encoder := json.NewEncoder(stdout)
@@ -63,7 +63,7 @@ func (r report) print(stdout, stderr io.Writer, asJSON bool) error {
 	return nil
 }
 
-// String is the report for people.
+// String returns the report as text.
 func (r report) String() string {
 	var text strings.Builder
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
@@ -90,6 +90,6 @@ func (r report) String() string {
 	if r.DeadFile != "" {
 		line("", "%s", r.DeadFile)
 	}
-	_ = tw.Flush() // a strings.Builder takes everything
+	_ = tw.Flush() // a strings.Builder returns no errors
 	return text.String()
 }

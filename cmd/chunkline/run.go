@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ import (
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
-// runFlags is what `chunkline run` and `chunkline demo` are told.
+// runFlags are the settings of `chunkline run` and `chunkline demo`.
 type runFlags struct {
 	inputs   []string
 	output   string
@@ -37,12 +36,12 @@ type runFlags struct {
 	force    bool
 	change   change
 	listen   string
-	token    string // what mappers elsewhere must know; empty: nothing
+	token    string // token for mappers elsewhere; empty: none
 	http     string
 	json     bool
 	logLevel string
 	timeout  time.Duration
-	lingers  bool // give whoever has opened the live page time for a look when the job is done
+	lingers  bool // when the job is done, give viewers of the live page time to look
 	fetcher  fetcher.Config
 }
 
@@ -52,9 +51,9 @@ func runCommand() *cobra.Command {
 		Use:   "run -i INPUT… -o OUTPUT (-m JQ | -f FILE | --exec COMMAND | --transform SPEC)",
 		Short: "Run a whole job in this process",
 		Long: "run reads JSON objects, transforms each, and writes the outputs in input order.\n\n" + jqHelp +
-			"Run the same command again after ^C, a crash or a power cut, and it goes on where it was:\n" +
-			"what is done is kept in OUTPUT.chunkline until you remove it. Dead letters go to OUTPUT with .dead before its extension.\n" +
-			"A file in either place that this job did not write, or that was changed since, is left alone, and run refuses to begin.\n\n" +
+			"After ^C, a crash or a power cut, run the same command again to continue: finished work is kept in OUTPUT.chunkline\n" +
+			"until you remove it. Dead letters go to OUTPUT with .dead before its extension. run refuses to start if either file\n" +
+			"exists and this job did not write it, or if the file was changed since.\n\n" +
 			app.TracingHelp,
 		Example: `  chunkline run -i users.jsonl -o named.jsonl -m '{id: .uuid, name: (.fn + " " + .ln)}'
   chunkline run -i users.jsonl -o tagged.jsonl -f tag.jq --arg from web --argjson limits '{"age": 18}'
@@ -64,33 +63,33 @@ func runCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), streamsOf(c)) },
 	}
 	flags := c.Flags()
-	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, a JSON array or JSON values, plain, gzip or zstd; in a glob ** is any number of folders; may be repeated, but name a file once; - is stdin")
+	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin")
 	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
 	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (required)")
-	flags.BoolVar(&f.force, "force", false, "replace files in the place of OUTPUT and its dead letters that this job did not write")
+	flags.BoolVar(&f.force, "force", false, "replace OUTPUT and the file of dead letters even if this job did not write them")
 	f.what.add(c)
-	flags.BoolVar(&f.change.accept, "accept-change", false, "go on with another transform than the output was begun with: what is done stays, dead letters are mapped again")
-	flags.BoolVar(&f.change.redo, "redo", false, "go on with another transform than the output was begun with: everything is mapped again")
-	flags.IntVarP(&f.workers, "workers", "j", runtime.GOMAXPROCS(0), "chunks in work at a time; 0 with --listen: only mappers elsewhere")
+	flags.BoolVar(&f.change.accept, "accept-change", false, "continue with another transform than the output was begun with: keep what is done, map dead letters again")
+	flags.BoolVar(&f.change.redo, "redo", false, "continue with another transform than the output was begun with: map everything again")
+	flags.IntVarP(&f.workers, "workers", "j", runtime.GOMAXPROCS(0), "number of chunks to map at a time; 0 with --listen: only mappers elsewhere")
 	flags.StringVar(&f.job, "job", "run", "name of the job; mappers elsewhere need the same")
-	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS; other machines need the token of the printed command, which the job keeps in its work folder")
-	flags.StringVar(&f.token, "listen-token", "", "with --listen: token that mappers elsewhere must know, 16 to 128 letters, digits, - or _; if not set, one is made unless --listen is a loopback address")
-	flags.StringVar(&f.http, "http", "", "host:port of the live page, /api/status, /healthz, /readyz and /metrics while the job runs; port 0 picks one; names that it is reached by are in HTTP_HOSTS")
+	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS; they need the token in the printed command, which the job keeps in its work folder")
+	flags.StringVar(&f.token, "listen-token", "", "with --listen: token for mappers elsewhere, 16 to 128 letters, digits, - or _; if not set, one is generated unless --listen is a loopback address")
+	flags.StringVar(&f.http, "http", "", "host:port of the live page, /api/status, /healthz, /readyz and /metrics while the job runs; port 0 picks a free one; HTTP_HOSTS lists allowed host names")
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON on stdout")
-	flags.StringVar(&f.logLevel, "log-level", "warn", "least level that is logged to stderr: debug, info, warn or error; as JSON with LOG_FORMAT=json")
-	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "longest time for one object, then it is a dead letter; 0: no limit")
+	flags.StringVar(&f.logLevel, "log-level", "warn", "lowest level that is logged to stderr: debug, info, warn or error; as JSON with LOG_FORMAT=json")
+	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "longest time for one object, which then becomes a dead letter; 0: no limit")
 	flags.IntVar(&f.fetcher.ChunkSize, "chunk-size", chunk.DefaultSize, "most objects in a chunk")
 	flags.IntVar(&f.fetcher.ChunkBytes, "chunk-bytes", chunk.DefaultBytes, "most bytes in a chunk of several objects")
 	flags.Int64Var(&f.fetcher.MaxDead, "max-dead", -1, "most dead letters before the job is stopped; -1: no limit")
-	flags.BoolVar(&f.fetcher.KeepGoing, "keep-going", false, "go on although all of the first 100 objects are dead letters, or the first ones have no answer at all")
-	flags.IntVar(&f.fetcher.MaxAttempts, "max-attempts", 10, "mapper crashes allowed per chunk before all of its objects become dead letters; 0: no limit")
-	flags.Float64Var(&f.fetcher.Rate, "rate", 0, "most objects handed out a second; 0: no limit")
-	flags.BoolVar(&f.fetcher.Speculate, "speculate", true, "give a straggler a backup attempt at an idle worker")
+	flags.BoolVar(&f.fetcher.KeepGoing, "keep-going", false, "continue even if all of the first 100 objects are dead letters, or the first ones get no answer at all")
+	flags.IntVar(&f.fetcher.MaxAttempts, "max-attempts", 10, "mapper crashes allowed per chunk before the chunk is dead-lettered; 0: no limit")
+	flags.Float64Var(&f.fetcher.Rate, "rate", 0, "most objects handed out per second; 0: no limit")
+	flags.BoolVar(&f.fetcher.Speculate, "speculate", true, "give stragglers a backup attempt on an idle worker")
 	f.mappers = 1
 	return c
 }
 
-// run runs the job and reports.
+// run runs the job and prints its report.
 func (f *runFlags) run(ctx context.Context, std streams) error {
 	spec, err := f.what.spec()
 	if err != nil {
@@ -119,7 +118,7 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 		return saver.SinkError("--output", err)
 	}
 	defer app.Close(log, "sink", out)
-	if err := f.change.settle(ctx, out, spec, f.workers, f.timeout, std); err != nil {
+	if err := f.change.apply(ctx, out, spec, f.workers, f.timeout, std); err != nil {
 		return err
 	}
 	if f.token, err = listenToken(workFolder(f.output), f.listen, f.token); err != nil {
@@ -138,7 +137,7 @@ func (f *runFlags) check() error {
 	case f.token != "" && f.listen == "":
 		return app.Usage("--listen-token is for --listen")
 	case f.token != "" && !isToken(f.token):
-		return app.Usage("--listen-token: use 16 to 128 letters, digits, - or _") // which does not show what may be a secret
+		return app.Usage("--listen-token: use 16 to 128 letters, digits, - or _") // the value may be a secret, so it is not shown
 	case f.change.accept && f.change.redo:
 		return app.Usage("--accept-change and --redo: use one of them")
 	case f.timeout < 0:
@@ -185,12 +184,12 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		if strings.HasPrefix(spec.String(), "exec:") {
 			programs = fmt.Sprintf(", then programs get %s to end", f.what.endTimeout)
 		}
-		fmt.Fprintf(std.err, "stopping: chunks in work get %s%s; a second ^C ends at once\n", stopTimeout, programs)
+		fmt.Fprintf(std.err, "stopping: chunks in work get %s%s; press ^C again to end at once\n", stopTimeout, programs)
 	})
 	working, end := context.WithCancel(ctx)
 	defer end()
 	status, err := pipeline.Run(working, cfg, src, out, log, func(ctx context.Context, status func() bus.Status) {
-		if f.listen != "" { // it listens now
+		if f.listen != "" { // the server listens by now
 			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: %s\n", f.listen, joinCommand(f.job, f.token, spec.String()))
 		}
 		var live livePage
@@ -198,7 +197,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 			select {
 			case live = <-page:
 				fmt.Fprintf(std.err, "watch it at http://%s\n", live.addr)
-			case <-ctx.Done(): // it could not listen
+			case <-ctx.Done(): // the page's server did not start
 			}
 		}
 		if f.lingers {
@@ -215,14 +214,14 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		<-said
 	}
 	interrupted := errors.Is(err, fetcher.ErrUnfinished)
-	if _, ok := errors.AsType[*chunk.InputError](err); ok { // the format is part of the plan, to which the folder is bound
-		return fmt.Errorf("%w (before you run it with another --format, remove %s)", err, workFolder(f.output))
+	if _, ok := errors.AsType[*chunk.InputError](err); ok { // the format is part of the plan, and the folder belongs to the plan
+		return fmt.Errorf("%w (to use another --format, remove %s first)", err, workFolder(f.output))
 	}
 	if dead := out.Summary().Dead; dead > 0 && (errors.Is(err, fetcher.ErrTooManyDead) || errors.Is(err, fetcher.ErrHopeless)) {
 		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, f.output, dead)
 	}
 	if errors.Is(err, fetcher.ErrOtherPlan) {
-		return fmt.Errorf("%w (what --output %s was begun with is kept in %s: remove that to begin anew)", err, f.output, workFolder(f.output))
+		return fmt.Errorf("%w (the plan of --output %s is kept in %s: remove that folder to start again)", err, f.output, workFolder(f.output))
 	}
 	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted && !endedBadly(err) {
 		return err
@@ -237,27 +236,18 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	return err
 }
 
-// endedBadly says whether all that is wrong is how a program ended when its work
+// endedBadly reports whether the only error is how a program exited after its work
 // was done. There is a report then.
 func endedBadly(err error) bool {
 	return errors.Is(err, transform.ErrEnd) && !errors.Is(err, transform.ErrBroken)
 }
 
 const (
-	localMapper = "local"      // names the mapper in this process
-	workSuffix  = ".chunkline" // of the folder that keeps what is done
+	localMapper = "local"      // the name of the mapper in this process
+	workSuffix  = ".chunkline" // suffix of the work folder
 	maxWorkers  = 1024
 
-	// stopTimeout is how long chunks in work may go on after ^C. Somebody
-	// waits at a terminal, and all that is lost is their work.
+	// stopTimeout is how long chunks in work may continue after ^C. It is short
+	// because a user waits at the terminal, and only their work is lost.
 	stopTimeout = 3 * time.Second
 )
-
-// workFolder is where a job that writes output keeps what is done.
-func workFolder(output string) string { return output + workSuffix }
-
-// deadFile is where its dead letters go: named.jsonl has named.dead.jsonl.
-func deadFile(output string) string {
-	ext := filepath.Ext(output)
-	return strings.TrimSuffix(output, ext) + ".dead" + ext
-}

@@ -22,15 +22,15 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// askTimeout is how long an operator waits for a fetcher.
+// askTimeout bounds how long a command waits for a fetcher.
 const askTimeout = 5 * time.Second
 
-// remote is how a command reaches a job that runs elsewhere: NATS_URL and its
-// kin, as for the roles, and --job.
+// remote is the connection of a command to a job that runs elsewhere: NATS_URL and
+// the related settings, as for the roles, and --job.
 type remote struct{ job, url string }
 
 func (r *remote) add(c *cobra.Command) {
-	c.Flags().StringVar(&r.job, "job", cmp.Or(os.Getenv("JOB"), "default"), "name of the job; without it JOB, as for the roles")
+	c.Flags().StringVar(&r.job, "job", cmp.Or(os.Getenv("JOB"), "default"), "name of the job; default: JOB, as for the roles")
 	c.Flags().StringVar(&r.url, "nats-url", "", "NATS server; empty: NATS_URL, with NATS_USER, NATS_CREDS and so on")
 }
 
@@ -68,8 +68,8 @@ func (r *remote) ask(ctx context.Context, verb string, m bus.Message) (bus.Messa
 	return reply, nil
 }
 
-// servers names the servers of a NATS_URL that bus has accepted, without what
-// might be a secret.
+// servers lists the servers of a NATS_URL that bus has accepted, without possible
+// secrets.
 func servers(urls string) string {
 	var shown []string
 	for item := range strings.SplitSeq(urls, ",") {
@@ -85,11 +85,11 @@ func statusCommand() *cobra.Command {
 	var asJSON, watching, stay bool
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Tell how far a job is",
-		Long: "status asks the job's fetcher how far it is, from anywhere that reaches NATS.\n\n" +
-			"With --watch it goes on until the job is done, also while no fetcher answers: on a terminal it draws the status anew each second,\n" +
-			"elsewhere it prints a line every 10 s if something has changed. It ends with 0 when every object is saved, 4 when there are dead\n" +
-			"letters, 130 when it was stopped before.",
+		Short: "Show the progress of a job",
+		Long: "status asks the job's fetcher for its progress, from any machine that can reach NATS.\n\n" +
+			"With --watch it continues until the job is done, even while no fetcher answers: on a terminal it redraws the status each second,\n" +
+			"elsewhere it prints a line every 10 s if something has changed. Exit code 0: every object is saved; 4: there are dead letters;\n" +
+			"130: it was stopped before the job was done.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case watching:
@@ -111,16 +111,16 @@ func statusCommand() *cobra.Command {
 		},
 	}
 	r.add(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON; with --watch one document a line, {\"error\": …} while no fetcher answers")
-	c.Flags().BoolVar(&watching, "watch", false, "go on until the job is done")
-	c.Flags().BoolVar(&stay, "stay", false, "with --watch: go on when the job is done, for another may come")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON; with --watch one document a line, {\"error\": …} while no fetcher answers")
+	c.Flags().BoolVar(&watching, "watch", false, "continue until the job is done")
+	c.Flags().BoolVar(&stay, "stay", false, "with --watch: continue after the job is done, for the next job")
 	return c
 }
 
 // shownGone is how many of the mappers that are gone are shown.
 const shownGone = 5
 
-// statusText is a job's status for people.
+// statusText returns a job's status as text.
 func statusText(s bus.Status) string {
 	var text strings.Builder
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
@@ -135,7 +135,7 @@ func statusText(s bus.Status) string {
 		fmt.Fprintf(tw, "  result\t%s\n", printable(s.Summary.Output))
 	}
 	if s.Shadow != nil {
-		fmt.Fprintf(tw, "  shadow\t%s gets copies of %g %% of the saved chunks, %d so far; /api/shadow of the fetcher says what differs\n",
+		fmt.Fprintf(tw, "  shadow\t%s gets copies of %g %% of the saved chunks, %d so far; the fetcher's /api/shadow lists the differences\n",
 			printable(s.Shadow.Version), 100*s.Shadow.Share, s.Shadow.HandedOut)
 	}
 	if len(s.Versions) > 1 || slices.ContainsFunc(s.Versions, limited) {
@@ -146,7 +146,7 @@ func statusText(s bus.Status) string {
 		}
 	}
 	if len(s.Mappers)+len(s.Gone) > 0 {
-		fmt.Fprintf(tw, "\nMAPPER\tVERSION\tSTATE\tHOLDS\tOBJECTS/S\tSAVED\tLAST BEAT\n")
+		fmt.Fprintf(tw, "\nMAPPER\tVERSION\tSTATE\tHOLDS\tOBJECTS/S\tSAVED\tLAST HEARTBEAT\n")
 	}
 	for _, m := range slowFirst(s.Mappers) {
 		state := string(m.State)
@@ -165,14 +165,14 @@ func statusText(s bus.Status) string {
 	for _, c := range s.Stragglers {
 		fmt.Fprintf(tw, "chunk %d\t%.0f s\t%d\t%s\t%s\n", c.Chunk, c.Seconds, c.Attempt, printable(c.Mapper), printable(cmp.Or(c.Backup, "-")))
 	}
-	_ = tw.Flush() // a strings.Builder takes everything
+	_ = tw.Flush() // a strings.Builder returns no errors
 	return text.String()
 }
 
-// shownNotices is how many of the notices of mappers are shown.
+// shownNotices is how many notices of mappers are shown.
 const shownNotices = 5
 
-// printNotices prints what is the matter with the transforms of mappers, each text once.
+// printNotices prints the notices about the transforms of mappers, each text once.
 func printNotices(w io.Writer, mappers []bus.MapperStatus) {
 	var said []string
 	for _, m := range mappers {
@@ -184,8 +184,8 @@ func printNotices(w io.Writer, mappers []bus.MapperStatus) {
 	}
 }
 
-// slowFirst moves the mappers that are slow, or silent, before the others: a panel may have no
-// room for all, and those are looked for.
+// slowFirst moves mappers that are slow or silent to the front: a panel may not
+// have room for all, and those matter most.
 func slowFirst(mappers []bus.MapperStatus) []bus.MapperStatus {
 	return slices.SortedStableFunc(slices.Values(mappers), func(a, b bus.MapperStatus) int {
 		return cmp.Compare(trouble(b), trouble(a))
@@ -201,7 +201,7 @@ func trouble(m bus.MapperStatus) int {
 
 func limited(v bus.VersionStatus) bool { return v.Share < 1 || v.BreakerOpenSeconds != nil }
 
-// limitOf says in words what a version may have.
+// limitOf describes the limit of a version.
 func limitOf(v bus.VersionStatus) string {
 	switch {
 	case v.BreakerOpenSeconds != nil && *v.BreakerOpenSeconds > 0:

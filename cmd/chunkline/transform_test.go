@@ -92,7 +92,7 @@ func TestTransformFlags(t *testing.T) {
 		{[]string{"-m", "$a", "--arg", "a", "1", "--argjson", "a", "1"}, "the value $a is given twice"},
 		{[]string{"-m", "$a", "--arg", "a", "1", "--arg", "a", "1"}, "the value $a is given twice"},
 		{[]string{"-m", ".", "--argjson", "a", "{"}, "read JSON value of $a"},
-		{[]string{"-m", ".", "--arg", "a-b", "1"}, `"a-b" is not the name of a value`},
+		{[]string{"-m", ".", "--arg", "a-b", "1"}, `"a-b" is not a valid name`},
 		{[]string{"--exec", "cat", "--arg", "a", "1"}, "use them with --map or --from-file"},
 		{[]string{"-t", "jq:.", "--arg", "a", "1"}, "use them with --map or --from-file"},
 		{[]string{"-m", "$ENV.HOME"}, "$ENV and env are not allowed"},

@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 )
 
-// flagOf is the flag of c that stands for a setting of the roles; the setting itself
-// if c has none.
+// flagOf returns the flag of c that stands for a setting of the roles, or the
+// setting itself if c has none.
 func flagOf(c *cobra.Command, setting string) string {
 	name := strings.ReplaceAll(strings.ToLower(setting), "_", "-")
 	switch setting {
@@ -33,7 +33,8 @@ func flagOf(c *cobra.Command, setting string) string {
 	return "--" + name
 }
 
-// flagError says what is wrong with a flag, in words: those of pflag are Go's.
+// flagError describes an error in a flag in plain words instead of pflag's, which
+// are Go's.
 func flagError(c *cobra.Command, err error) error {
 	see := "see '" + c.CommandPath() + " --help'"
 	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
@@ -57,7 +58,7 @@ func flagError(c *cobra.Command, err error) error {
 	return app.Usage("%w; %s", err, see)
 }
 
-// noFlag says that c has no such flag, and which it may have been meant for.
+// noFlag returns the error for an unknown flag, with a suggestion.
 func noFlag(c *cobra.Command, none *pflag.NotExistError) error {
 	see := "see '" + c.CommandPath() + " --help'"
 	name := none.GetSpecifiedName()
@@ -79,7 +80,7 @@ func flagNames(c *cobra.Command) []string {
 	return names
 }
 
-// argsError says what is wrong with the arguments of c, which takes others or none.
+// argsError returns the error for wrong arguments of c.
 func argsError(c *cobra.Command, args []string) error {
 	see := "see '" + c.CommandPath() + " --help'"
 	switch {
@@ -92,7 +93,7 @@ func argsError(c *cobra.Command, args []string) error {
 			return app.Usage("there is no command %q: did you mean '%s %s'? %s", args[0], c.CommandPath(), meant, see)
 		}
 		return app.Usage("there is no command %q; %s", args[0], see)
-	case strings.Contains(c.Use, " ") && c.Flags().Lookup("output") == nil: // it takes arguments
+	case strings.Contains(c.Use, " ") && c.Flags().Lookup("output") == nil: // the command takes arguments
 		return app.Usage("%d arguments were given: use %s; %s", len(args), c.UseLine(), see)
 	}
 	for _, flag := range []string{"input", "output"} {
@@ -103,9 +104,9 @@ func argsError(c *cobra.Command, args []string) error {
 	return app.Usage("unexpected argument %q: '%s' takes none; %s", args[0], c.CommandPath(), see)
 }
 
-// nearest is the name that a word that is none was meant for: one that is at most two
-// letters away, of which the word is the begin, or that has the same letters; ""
-// if there is none.
+// nearest returns the name that an unknown word probably means: one that is at most
+// two letters away, that begins with the word, or that has the same letters; "" if
+// there is none.
 func nearest(word string, names []string) string {
 	best, least := "", 3
 	word = letters(word)
@@ -122,15 +123,15 @@ func nearest(word string, names []string) string {
 	return best
 }
 
-// letters is a word without what people leave out or change.
+// letters returns a word without the characters that users leave out or change.
 func letters(word string) string {
 	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(word))
 }
 
-// distance is how many letters must come, go, change, or change places with the next
-// one, to make b of a.
+// distance returns how many letters must be inserted, deleted, changed or swapped
+// with the next one to turn a into b.
 func distance(a, b string) int {
-	before, last := make([]int, len(b)+1), make([]int, len(b)+1) // the rows of two letters and one letter ago
+	before, last := make([]int, len(b)+1), make([]int, len(b)+1) // the rows for the last two letters
 	for j := range last {
 		last[j] = j
 	}

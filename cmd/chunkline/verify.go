@@ -5,15 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/saver"
-	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/verify"
 )
 
@@ -23,10 +17,10 @@ func verifyCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "verify -o OUTPUT [-i INPUT…]",
-		Short: "Count source and result, trusting neither",
-		Long: "verify cuts the source anew and compares it with what lies in the sink: every object exactly once, made\n" +
-			"from the same bytes, and the output file in input order. OUTPUT is what was given to run, or a saver's\n" +
-			"folder. A source that was standard input is given again with -i. Exit code 0: all is right.",
+		Short: "Check a result against its source, object by object",
+		Long: "verify cuts the source again and compares it with the result: every object must be there exactly once, made\n" +
+			"from the same bytes, and the output file must be in input order. OUTPUT is the --output of run, or a saver's\n" +
+			"folder. If the source was standard input, give it again with -i. Exit code 0: everything is right.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			folder, err := openResult(output, true)
 			if err != nil {
@@ -58,9 +52,9 @@ func verifyCommand() *cobra.Command {
 			return printVerdict(c, report, asJSON)
 		},
 	}
-	c.Flags().StringArrayVarP(&inputs, "input", "i", nil, "where the source is now, if not where the job read it; - is stdin")
-	c.Flags().StringVar(&format, "format", "", "how the objects are written, with -i: auto, lines, array or values; as the job read them if not set")
-	c.Flags().StringVarP(&output, "output", "o", "", "what was given to run, or a saver's folder (required)")
+	c.Flags().StringArrayVarP(&inputs, "input", "i", nil, "the source, if it is not where the job read it; - is stdin")
+	c.Flags().StringVar(&format, "format", "", "with -i: format of the input: auto, lines, array or values; by default as the job read it")
+	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder (required)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }
@@ -78,7 +72,7 @@ func printVerdict(c *cobra.Command, r verify.Report, asJSON bool) error {
 			fmt.Fprintln(w, "wrong:", p)
 		}
 		for _, m := range r.Made {
-			if m.Transform != r.Made[0].Transform || m.Transform != r.Made[len(r.Made)-1].Transform { // not when versions did the same
+			if m.Transform != r.Made[0].Transform || m.Transform != r.Made[len(r.Made)-1].Transform { // only if versions had different transforms
 				fmt.Fprintf(w, "version %s: %d outputs, %d dead letters of %d chunks, made by %s\n", m.Version, m.Outputs, m.Dead, m.Chunks, cmp.Or(m.Transform, "an unknown transform"))
 			}
 		}
@@ -89,39 +83,4 @@ func printVerdict(c *cobra.Command, r verify.Report, asJSON bool) error {
 		return fmt.Errorf("verify: %d problems", r.Failures)
 	}
 	return nil
-}
-
-// openResult opens the sink that belongs to what --output names.
-func openResult(output string, readOnly bool) (*sink.Folder, error) {
-	if output == "" {
-		return nil, app.Usage("--output is not set: name what was given to run, or a saver's folder")
-	}
-	dir, options := output, sink.FolderOptions{ReadOnly: readOnly}
-	if of, ok := strings.CutSuffix(filepath.Clean(output), workSuffix); ok { // a work folder was named itself
-		output = of
-	}
-	if info, err := os.Stat(workFolder(output)); err == nil && info.IsDir() {
-		dir, options.Output, options.DeadFile = workFolder(output), output, deadFile(output)
-	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, app.Usage("--output %s: there is neither a folder of that name nor %s", output, workFolder(output))
-	}
-	job, err := jobOf(dir)
-	if err != nil {
-		return nil, err
-	}
-	folder, err := sink.OpenFolder(dir, job, options)
-	if err != nil {
-		return nil, saver.SinkError("--output", err)
-	}
-	return folder, nil
-}
-
-// jobOf reads the job's name from a folder.
-func jobOf(dir string) (string, error) {
-	folder, err := sink.OpenFolder(dir, "", sink.FolderOptions{ReadOnly: true})
-	if err != nil {
-		return "", saver.SinkError("--output", err)
-	}
-	return folder.Job(), folder.Close()
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
-// How often a job that is watched is asked how far it is.
+// How often the status of a watched job is requested.
 const (
 	watchInterval = 10 * time.Second
 	panelInterval = time.Second // on a terminal
 )
 
-// status asks the job's fetcher how far it is.
+// status requests the job's status from its fetcher.
 func (r *remote) status(ctx context.Context) (bus.Status, error) {
 	reply, err := r.ask(ctx, bus.VerbStatus, bus.StatusQuery{}.Encode())
 	if err != nil {
@@ -31,16 +31,17 @@ func (r *remote) status(ctx context.Context) (bus.Status, error) {
 	return status, nil
 }
 
-// A watch follows a job. Only wrong settings, the end of the job and that of
-// its context end it: a fetcher or a server that is away comes back.
+// A watch follows a job. It ends with the job, with its context, or because of
+// wrong settings. It continues while a fetcher or server is unreachable.
 type watch struct {
 	ask   func(context.Context) (bus.Status, error)
 	show  func(bus.Status, error) error
 	every time.Duration
-	stay  bool // also when the job is done: another may come
+	stay  bool // continue after the job is done: another may follow
 }
 
-// newWatch shows a job on w: on a terminal in place, else in lines.
+// newWatch returns a watch that shows the job on w: in place on a terminal, else in
+// lines.
 func newWatch(r *remote, w io.Writer, asJSON, stay bool) watch {
 	if !asJSON && isInteractive(w) {
 		p := &panel{w: w, size: sizeOf(w)}
@@ -49,7 +50,7 @@ func newWatch(r *remote, w io.Writer, asJSON, stay bool) watch {
 	return watch{ask: r.status, show: showChanges(w, asJSON), every: watchInterval, stay: stay}
 }
 
-// run returns nil when every object is saved, else what kind of end it was.
+// run returns nil if every object is saved, else an error with the exit code.
 func (w watch) run(ctx context.Context) error {
 	tick := time.NewTicker(w.every)
 	defer tick.Stop()
@@ -78,8 +79,8 @@ func (w watch) run(ctx context.Context) error {
 	}
 }
 
-// stopped is the end of a watch that was told to stop. Who waits for the end
-// of the job must not take it for that.
+// stopped returns the result of a watch that was stopped. A script that waits for
+// the end of the job must be able to tell the difference.
 func (w watch) stopped() error {
 	if w.stay {
 		return nil
@@ -87,7 +88,7 @@ func (w watch) stopped() error {
 	return app.WithCode(app.ExitInterrupted, errors.New("stopped before the job was done"))
 }
 
-// showChanges prints a line for each status that differs from the one before.
+// showChanges prints a line for each status that differs from the previous one.
 func showChanges(w io.Writer, asJSON bool) func(bus.Status, error) error {
 	last := ""
 	return func(s bus.Status, err error) error {
@@ -111,7 +112,7 @@ func showChanges(w io.Writer, asJSON bool) func(bus.Status, error) error {
 	}
 }
 
-// statusLine is a job's status in one line.
+// statusLine returns a job's status in one line.
 func statusLine(s bus.Status) string {
 	state := string(s.State)
 	if s.Paused {
@@ -120,7 +121,7 @@ func statusLine(s bus.Status) string {
 	return fmt.Sprintf("job %s: %s, %.1f %%, %s", s.Job, state, 100*s.Progress, describe(s))
 }
 
-// oneJSON is v on one line; what is given to it can be encoded.
+// oneJSON returns v on one line; its callers pass only values that can be encoded.
 func oneJSON(v any) string {
 	line, err := json.Marshal(v)
 	if err != nil {

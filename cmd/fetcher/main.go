@@ -1,6 +1,5 @@
-// Command fetcher cuts a data set into chunks and hands them to mappers until
-// every one of them is saved. Its settings are environment variables; -h lists
-// them.
+// Command fetcher cuts a data set into chunks and hands them to mappers until every
+// chunk is saved. Its settings are environment variables; -h lists them.
 package main
 
 import (
@@ -22,7 +21,7 @@ func main() {
 		nats bus.Config
 		cfg  fetcher.Config
 	)
-	os.Exit(app.Exec("fetcher", "cuts a data set into chunks and hands them to mappers until every one is saved.",
+	os.Exit(app.Exec("fetcher", "cuts a data set into chunks and hands them to mappers until every chunk is saved.",
 		func(ctx context.Context, common app.Common, log zerolog.Logger) error {
 			return run(ctx, common, nats, cfg, log)
 		}, &nats, &cfg))
@@ -32,7 +31,7 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	if cfg.Source == "" { // stdin by default would be a job of nothing, and done, in a container
+	if cfg.Source == "" { // in a container, stdin is empty: as a default it would make an empty job that is done
 		return app.WrongSetting("SOURCE", " is not set: name the files to read, or - for stdin")
 	}
 	return app.Serve(ctx, common.HTTP(log), func(ctx context.Context, s *app.Startup) error {

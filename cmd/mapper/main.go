@@ -1,5 +1,5 @@
-// Command mapper asks for chunks, maps their objects and hands the results to
-// the saver. Any number may run. Its settings are environment variables; -h
+// Command mapper asks for chunks, maps their objects and sends the results to the
+// saver. Any number of mappers may run. Its settings are environment variables; -h
 // lists them.
 package main
 
@@ -19,7 +19,7 @@ func main() {
 		nats bus.Config
 		cfg  mapper.Config
 	)
-	os.Exit(app.Exec("mapper", "asks for chunks, maps their objects and hands the results to the saver.",
+	os.Exit(app.Exec("mapper", "asks for chunks, maps their objects and sends the results to the saver.",
 		func(ctx context.Context, common app.Common, log zerolog.Logger) error {
 			return run(ctx, common, nats, cfg, log)
 		}, &nats, &cfg))

@@ -64,7 +64,7 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 	})
 }
 
-// logRecovery says what opening a folder had to put right after a crash.
+// logRecovery logs what was repaired when a folder was opened after a crash.
 func logRecovery(log zerolog.Logger, out sink.Sink) {
 	folder, ok := out.(*sink.Folder)
 	if !ok {

@@ -15,10 +15,10 @@ func TestCheckDescriptors(t *testing.T) {
 		want          string // of the error; empty: none
 	}{
 		{64, 8, 4, ""},
-		{64, 9, 4, "WORKERS=9: they need 68 open files, and this process may have 64: use at most 8, or raise the limit (ulimit -n 68)"},
+		{64, 9, 4, "WORKERS=9: they need 68 open files, but this process may have 64: use at most 8 workers, or raise the limit (ulimit -n 68)"},
 		{64, 1000, 0, ""},
 		{0, 1000, 8, ""},
-		{39, 1, 8, "a worker needs 40 open files, and this process may have 39: raise the limit (ulimit -n 40)"},
+		{39, 1, 8, "a worker needs 40 open files, but this process may have 39: raise the limit (ulimit -n 40)"},
 		{1 << 62, 1024, 8, ""},
 	} {
 		err := checkDescriptors(c.limit, c.workers, c.each)

@@ -3,15 +3,21 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
+	"runtime/debug"
+	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Exec is the main function of a role: it answers -h, --version and --health,
-// loads the settings and runs the role. It returns the exit code.
+// Exec is the main function of a role. It handles -h, --version and --health, loads
+// the settings and calls run. It returns the exit code.
 func Exec(name, purpose string, run func(context.Context, Common, zerolog.Logger) error, settings ...any) int {
 	var common Common
 	all := append([]any{&common}, settings...)
@@ -46,4 +52,62 @@ func Exec(name, purpose string, run func(context.Context, Common, zerolog.Logger
 		LimitMemory()
 		return run(ctx, common, log)
 	})
+}
+
+// version is set by the build: -ldflags "-X …/internal/app.version=v1.2.3".
+var version string
+
+// Version returns the version that the build set, else the module version that `go
+// install` recorded, else "dev".
+func Version() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "dev"
+}
+
+// Hostname returns the name of this machine or pod.
+func Hostname() string {
+	if name, err := os.Hostname(); err == nil {
+		return name
+	}
+	return "unknown"
+}
+
+// healthTimeout bounds a health check. Roles answer at once, whatever they are busy
+// with.
+const healthTimeout = 3 * time.Second
+
+// checkHealth asks the role that listens on addr whether it is ready. It serves
+// health checks in images that contain no other program.
+func checkHealth(ctx context.Context, addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return WrongSetting("HTTP_ADDR", "=%q: not a host:port: %w", addr, err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return WrongSetting("HTTP_ADDR", "=%q: %w", addr, err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("check health: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+	switch {
+	case err != nil:
+		return fmt.Errorf("check health: %w", err)
+	case response.StatusCode != http.StatusOK:
+		return fmt.Errorf("not ready: %s", strings.TrimSpace(string(text)))
+	}
+	return nil
 }

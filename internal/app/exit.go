@@ -14,14 +14,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Exit codes. They are stable: scripts and podFailurePolicy read them.
+// Exit codes. They are stable, because scripts and podFailurePolicy depend on them.
 const (
 	ExitOK          = 0 // every object saved
 	ExitFailed      = 1
 	ExitUsage       = 2   // wrong usage or settings
 	ExitUnreachable = 3   // a server or store cannot be reached
 	ExitDead        = 4   // finished, with dead letters
-	ExitInterrupted = 130 // a job that was stopped before it was done
+	ExitInterrupted = 130 // stopped before the job was done
 	exitSignal      = 128
 )
 
@@ -34,7 +34,7 @@ type codeError struct {
 func (e *codeError) Error() string { return e.err.Error() }
 func (e *codeError) Unwrap() error { return e.err }
 
-// WithCode makes err end the process with code. A nil err stays nil.
+// WithCode gives err an exit code. A nil err stays nil.
 func WithCode(code int, err error) error {
 	if err == nil {
 		return nil
@@ -42,12 +42,12 @@ func WithCode(code int, err error) error {
 	return &codeError{code: code, err: err}
 }
 
-// Usage is an error of how the program was called or set up.
+// Usage returns an error about wrong arguments or settings.
 func Usage(format string, args ...any) error {
 	return WithCode(ExitUsage, fmt.Errorf(format, args...))
 }
 
-// ErrDeadLetters ends a process whose job is done but for its dead letters.
+// ErrDeadLetters is the result of a job that is done but has dead letters.
 var ErrDeadLetters = WithCode(ExitDead, errors.New("finished with dead letters"))
 
 // Code returns the exit code for err.
@@ -61,27 +61,27 @@ func Code(err error) int {
 	return ExitFailed
 }
 
-// Main runs a process: the context it hands to run ends at the first SIGINT or
-// SIGTERM, and a second one ends the process at once with 130 or 143. It
-// prints what run returns as one line on stderr and returns the exit code.
+// Main runs a process. The context of run ends at the first SIGINT or SIGTERM; a
+// second signal ends the process at once with 130 or 143. Main prints the error of
+// run as one line on stderr and returns the exit code.
 func Main(name string, stderr io.Writer, run func(ctx context.Context) error) int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	return obey(name, stderr, signals, run)
+	return runUntilSignal(name, stderr, signals, run)
 }
 
-// echo is how long a signal that has come may come again and still be the same
-// one: timeout(1) signals its child, then the whole group; a terminal and a
-// supervisor may do it both.
-var echo = 500 * time.Millisecond
+// repeatWindow is the time within which a repeated signal counts as the same one:
+// timeout(1) signals its child and then the whole group, and a terminal and a
+// supervisor may both do so.
+var repeatWindow = 500 * time.Millisecond
 
-func obey(name string, stderr io.Writer, signals <-chan os.Signal, run func(ctx context.Context) error) int {
+func runUntilSignal(name string, stderr io.Writer, signals <-chan os.Signal, run func(ctx context.Context) error) int {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- run(ctx) }()
-	var first os.Signal // nil: none has come
+	var first os.Signal // nil if none has come
 	var came time.Time
 	for {
 		select {
@@ -91,7 +91,7 @@ func obey(name string, stderr io.Writer, signals <-chan os.Signal, run func(ctx 
 			}
 			return Code(err)
 		case s := <-signals:
-			if s == first && time.Since(came) < echo {
+			if s == first && time.Since(came) < repeatWindow {
 				continue
 			}
 			if first != nil {
@@ -104,12 +104,12 @@ func obey(name string, stderr io.Writer, signals <-chan os.Signal, run func(ctx 
 	}
 }
 
-// oneLine keeps an error on one line: a joined error has one a line.
+// oneLine joins the lines of an error; a joined error has several.
 func oneLine(err error) string {
 	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 }
 
-// Close closes c when a process ends, and logs when that fails.
+// Close closes c at the end of a process and logs an error.
 func Close(log zerolog.Logger, what string, c io.Closer) {
 	if err := c.Close(); err != nil {
 		log.Error().Err(err).Msgf("close %s", what)

@@ -74,7 +74,7 @@ func testOrChild(m *testing.M) int {
 			return fmt.Errorf("job %s ends", c.Job)
 		}, new(settings))
 	default: // "orderly" or "deaf"
-		echo = 0 // TestEcho is about that
+		repeatWindow = 0 // TestEcho is about that
 		return Main("child", os.Stderr, func(ctx context.Context) error {
 			fmt.Println("ready")
 			<-ctx.Done()
@@ -158,9 +158,9 @@ func TestEcho(t *testing.T) {
 	}{
 		{"once", []signal{{0, syscall.SIGTERM}}, 0},
 		{"timeout(1)", []signal{{0, syscall.SIGTERM}, {0, syscall.SIGTERM}}, 0},
-		{"many", []signal{{0, syscall.SIGINT}, {0, syscall.SIGINT}, {echo - least, syscall.SIGINT}}, 0},
-		{"half a second later", []signal{{0, syscall.SIGINT}, {echo, syscall.SIGINT}}, 130},
-		{"after an echo", []signal{{0, syscall.SIGTERM}, {0, syscall.SIGTERM}, {echo, syscall.SIGTERM}}, 143},
+		{"many", []signal{{0, syscall.SIGINT}, {0, syscall.SIGINT}, {repeatWindow - least, syscall.SIGINT}}, 0},
+		{"half a second later", []signal{{0, syscall.SIGINT}, {repeatWindow, syscall.SIGINT}}, 130},
+		{"after an repeatWindow", []signal{{0, syscall.SIGTERM}, {0, syscall.SIGTERM}, {repeatWindow, syscall.SIGTERM}}, 143},
 		{"another", []signal{{0, syscall.SIGTERM}, {0, syscall.SIGINT}}, 130},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestEcho(t *testing.T) {
 				end := make(chan struct{})
 				code := make(chan int, 1)
 				go func() {
-					code <- obey("child", io.Discard, signals, func(context.Context) error { <-end; return nil })
+					code <- runUntilSignal("child", io.Discard, signals, func(context.Context) error { <-end; return nil })
 				}()
 				for _, s := range c.signals {
 					<-time.After(s.after)

@@ -22,31 +22,31 @@ import (
 	"github.com/chunkline/chunkline/internal/metrics"
 )
 
-// A Role is a part of chunkline that runs until its context ends or its work
-// is done. Alive and Ready must answer at once, whatever the role is busy with.
+// A Role is a part of chunkline that runs until its context ends or its work is
+// done. Alive and Ready must return at once, whatever the role is doing.
 type Role interface {
 	Run(ctx context.Context) error
-	Alive() error // nil: its loop turns
-	Ready() error // nil: connected, and able to do its work
+	Alive() error // nil while its loop runs
+	Ready() error // nil while it is connected and can work
 }
 
-// HTTP is where a role answers over HTTP, and what its server says of itself.
+// HTTP is the address of a role's HTTP server and the server's logger.
 type HTTP struct {
-	Addr  string // empty: nowhere
-	Hosts string // names that a request may be for, with commas between them; empty: see HTTP_HOSTS
+	Addr  string // empty: no server
+	Hosts string // allowed host names of requests, separated by commas; empty: see HTTP_HOSTS
 	Log   zerolog.Logger
 }
 
-// HTTP is where the settings let a role answer.
+// HTTP returns the address of the HTTP server as the settings have it.
 func (c Common) HTTP(log zerolog.Logger) HTTP {
 	return HTTP{Addr: c.HTTPAddr, Hosts: c.HTTPHosts, Log: log}
 }
 
-// A Server answers for a role over HTTP.
+// A Server is the HTTP server of a role.
 type Server struct {
 	hosts    hosts
 	limits   limits
-	slots    chan struct{} // requests in work
+	slots    chan struct{} // one for each request being handled
 	log      zerolog.Logger
 	role     atomic.Pointer[Role]
 	listener net.Listener
@@ -54,7 +54,7 @@ type Server struct {
 	registry *prometheus.Registry
 }
 
-// Listen opens an address for role. Extra handlers are added with Handle before Run.
+// Listen opens an address for role. Add further handlers with Handle before Run.
 func Listen(at HTTP, role Role) (*Server, error) {
 	if _, _, err := net.SplitHostPort(at.Addr); err != nil {
 		return nil, WrongSetting("HTTP_ADDR", "=%q: use host:port, as in 127.0.0.1:3541, or leave it empty", at.Addr)
@@ -68,7 +68,7 @@ func Listen(at HTTP, role Role) (*Server, error) {
 
 func newServer(at HTTP, listener net.Listener, role Role, l limits) *Server {
 	s := &Server{
-		listener: &crowded{Listener: listener, most: l.connections}, mux: http.NewServeMux(), registry: prometheus.NewRegistry(),
+		listener: &boundedListener{Listener: listener, most: l.connections}, mux: http.NewServeMux(), registry: prometheus.NewRegistry(),
 		hosts: hostsOf(at.Addr, at.Hosts), limits: l, slots: make(chan struct{}, l.answers), log: Sampled(at.Log),
 	}
 	s.registry.MustRegister(
@@ -76,7 +76,7 @@ func newServer(at HTTP, listener net.Listener, role Role, l limits) *Server {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		buildInfo(),
 	)
-	s.take(role)
+	s.setRole(role)
 	s.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	s.mux.HandleFunc("GET /healthz", check(func() error { return (*s.role.Load()).Alive() }))
 	s.mux.HandleFunc("GET /readyz", check(func() error { return (*s.role.Load()).Ready() }))
@@ -86,8 +86,8 @@ func newServer(at HTTP, listener net.Listener, role Role, l limits) *Server {
 	return s
 }
 
-// take answers for role from now on.
-func (s *Server) take(role Role) {
+// setRole makes the server answer for role from now on.
+func (s *Server) setRole(role Role) {
 	if c, ok := role.(prometheus.Collector); ok {
 		s.registry.MustRegister(c)
 	}
@@ -102,10 +102,11 @@ func buildInfo() *metrics.Set {
 	return s
 }
 
-// Metrics describes the metrics that every role has from here, for docs/metrics.md.
+// Metrics describes the metrics that this package gives every role, for
+// docs/metrics.md.
 func Metrics() []metrics.Doc { return buildInfo().Docs() }
 
-// Addr is where the server listens.
+// Addr returns the address on which the server listens.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Handle adds a handler for an http.ServeMux pattern.
@@ -116,8 +117,8 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 	s.mux.Handle(pattern, h)
 }
 
-// logWriter writes what net/http has to say as lines of our log. Clients can cause as
-// many as they like, so the log is a sampled one.
+// logWriter logs the messages of net/http. Clients can cause any number of them, so
+// its logger is sampled.
 type logWriter struct{ log zerolog.Logger }
 
 func (w logWriter) Write(text []byte) (int, error) {
@@ -125,23 +126,24 @@ func (w logWriter) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// servingKey finds, in the context of a request, the one with which the server ends.
+// servingKey is the key, in the context of a request, of the context that ends with
+// the server.
 type servingKey struct{}
 
-// Ending says whether the server of a request whose context has ended is ending
-// itself, and not only the request: there is time for last words.
+// Ending reports whether a request's context has ended because the server is
+// stopping, so that the handler still has time for a last message.
 func Ending(r *http.Request) bool {
 	serving, ok := r.Context().Value(servingKey{}).(context.Context)
 	return ok && serving.Err() != nil
 }
 
-// Run serves until ctx ends; requests in work get a second to finish.
+// Run serves until ctx ends. Requests being handled then get a second to finish.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	server := &http.Server{
 		Handler: s.hosts.only(s.mux), ReadHeaderTimeout: min(5*time.Second, s.limits.read), ReadTimeout: s.limits.read, WriteTimeout: s.limits.write,
 		IdleTimeout: time.Minute, MaxHeaderBytes: s.limits.header, ErrorLog: log.New(logWriter{s.log}, "", 0),
-		BaseContext: func(net.Listener) context.Context { return context.WithValue(ctx, servingKey{}, ctx) }, // so that endless answers end
+		BaseContext: func(net.Listener) context.Context { return context.WithValue(ctx, servingKey{}, ctx) }, // so that streams end with the server
 	}
 	group.Go(func() error {
 		if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -171,9 +173,37 @@ func check(probe func() error) http.HandlerFunc {
 	}
 }
 
-// WriteJSON answers with v; the client going away is not our error.
+// WriteJSON answers with v. It ignores errors, which mean that the client has gone.
 func WriteJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v)
+}
+
+// maxSilence is how long a role's loop may stand still before /healthz fails. Loops
+// turn at least once a second. 30 s is far more than a slow disk sync or a long
+// garbage collection, and within the patience of a liveness probe.
+const maxSilence = 30 * time.Second
+
+// A Pulse shows that a loop is running. The loop calls Beat, and a probe calls
+// Check.
+type Pulse struct{ last atomic.Pointer[time.Time] }
+
+// Beat records that the loop turned now.
+func (p *Pulse) Beat() {
+	now := time.Now()
+	p.last.Store(&now)
+}
+
+// Check returns an error if the loop has stood still for too long. A loop that has
+// not begun is healthy.
+func (p *Pulse) Check() error {
+	last := p.last.Load()
+	if last == nil {
+		return nil
+	}
+	if silence := time.Since(*last); silence > maxSilence {
+		return fmt.Errorf("loop has stood still for %s", silence.Round(time.Second))
+	}
+	return nil
 }

@@ -74,7 +74,7 @@ func TestUsage(t *testing.T) {
 		{"JOB", "default", "name of the job"}, {"LOG_LEVEL", "info", "debug, info, warn or error"},
 		{"LOG_FORMAT", "auto", "json, console"}, {"HTTP_ADDR", ":3541", "host:port"},
 		{"APP_TEST_COUNT", "7", "how many"}, {"APP_TEST_WAIT", "5s", "how long"}, {"APP_TEST_SECRET", "-", "empty: none"},
-		{"Exit codes", "0 every object saved", "2 wrong settings"}, {"4 finished with dead letters", "130", "143"},
+		{"Exit codes", "0 every object is saved", "2 wrong settings"}, {"4 done, with dead letters", "130", "143"},
 	} {
 		found := false
 		for line := range strings.Lines(text) {

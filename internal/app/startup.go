@@ -10,43 +10,45 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// stopGrace is how long a role that is told to stop while it opens something
-// may take to close it again.
+// stopGrace is how long a role that is stopped while it opens something may take to
+// close it again.
 const stopGrace = time.Second
 
-// A Startup is a role before it runs: it opens its sink or source and connects.
-// Meanwhile the HTTP server answers that the role is alive, and why it is not ready.
+// A Startup is a role that does not run yet: it opens its sink or source and
+// connects. Meanwhile the HTTP server answers that the role is alive, and why it is
+// not ready.
 type Startup struct {
-	server *Server // nil: none
+	server *Server // may be nil
 	doing  atomic.Pointer[string]
 	ready  chan struct{} // closed when the role runs
 }
 
-// Doing notes what the role does next, such as "opening the sink".
+// Doing records the next step, such as "opening the sink".
 func (s *Startup) Doing(what string) { s.doing.Store(&what) }
 
-// Alive says that a role that starts is alive: what it opens may take long.
+// Alive returns nil: a role that starts is alive, even if opening something takes
+// long.
 func (s *Startup) Alive() error { return nil }
 
-// Ready says what the role still does.
+// Ready returns an error with the current step.
 func (s *Startup) Ready() error { return errors.New("starting: " + *s.doing.Load()) }
 
-// Run runs the role, for which the HTTP server answers from now on. Extra, if it
-// is not nil, adds handlers to the server. It is called once.
+// Run runs the role, for which the HTTP server answers from now on. If extra is not
+// nil, it adds handlers to the server. Run is called once.
 func (s *Startup) Run(ctx context.Context, role Role, extra func(*Server)) error {
 	close(s.ready)
 	if s.server != nil {
 		if extra != nil {
 			extra(s.server)
 		}
-		s.server.take(role)
+		s.server.setRole(role)
 	}
 	return role.Run(ctx)
 }
 
-// Serve serves HTTP, if there is an address, and calls open, which opens what a
-// role needs, calls [Startup.Run] and closes it again. It returns when open does.
-// When ctx ends while open waits for something, it returns without it.
+// Serve serves HTTP, if there is an address, and calls open. open opens the
+// resources of a role, calls [Startup.Run] and closes them. Serve returns when open
+// does. If ctx ends while open waits for a resource, Serve returns without it.
 func Serve(ctx context.Context, at HTTP, open func(ctx context.Context, s *Startup) error) error {
 	s := &Startup{ready: make(chan struct{})}
 	s.Doing("reading the settings")
@@ -67,21 +69,22 @@ func Serve(ctx context.Context, at HTTP, open func(ctx context.Context, s *Start
 	return group.Wait()
 }
 
-// starting is a Startup as a Role.
+// starting makes a Startup a Role.
 type starting struct{ *Startup }
 
-// Run is never called: the role itself runs.
+// Run is never called: Startup.Run runs the role itself.
 func (*starting) Run(context.Context) error { return nil }
 
-// await calls open, and leaves it alone when ctx has ended and it still opens
-// something: a disk or a pipe that hangs cannot be interrupted, and the process ends.
+// await calls open. If ctx ends while open still waits for a resource, await
+// abandons it: a disk or a pipe that hangs cannot be interrupted, and the process
+// ends.
 func (s *Startup) await(ctx context.Context, open func(ctx context.Context, s *Startup) error) error {
 	done := make(chan error, 1)
 	go func() { done <- open(ctx, s) }()
 	select {
 	case err := <-done:
 		return err
-	case <-s.ready: // the role heeds ctx
+	case <-s.ready: // the role itself ends with ctx
 		return <-done
 	case <-ctx.Done():
 	}
@@ -97,8 +100,8 @@ func (s *Startup) await(ctx context.Context, open func(ctx context.Context, s *S
 	}
 }
 
-// RunRole runs a role that needs nothing opened, and beside it the HTTP server
-// when it has an address. It returns when role does.
+// RunRole runs a role that needs no resources, and the HTTP server beside it if
+// there is an address. It returns when role does.
 func RunRole(ctx context.Context, at HTTP, role Role, extra func(*Server)) error {
 	return Serve(ctx, at, func(ctx context.Context, s *Startup) error { return s.Run(ctx, role, extra) })
 }

@@ -6,12 +6,12 @@ import (
 	"github.com/chunkline/chunkline/internal/trace"
 )
 
-// TracingHelp says how traces are asked for.
+// TracingHelp explains how to turn on traces.
 const TracingHelp = "Each chunk is traced if OTEL_EXPORTER_OTLP_ENDPOINT names a collector (OTLP over HTTP, such as http://collector:4318), or with\n" +
-	"OTEL_TRACES_EXPORTER=otlp; the other OTEL_* variables of OpenTelemetry say what of, how often and as whom."
+	"OTEL_TRACES_EXPORTER=otlp. The other OTEL_* variables of OpenTelemetry set the details, such as the sampler and the service name."
 
-// Tracing sets traces up as the OTEL_* variables say; without them the tracer
-// is nil. A collector that is away is said once. Stop delivers what is left,
+// Tracing sets up traces as the OTEL_* variables say; without them the tracer is
+// nil. An unreachable collector is logged once. stop delivers the remaining spans,
 // within two seconds.
 func Tracing(job, service string, log zerolog.Logger) (t *trace.Tracer, stop func(), err error) {
 	away := NewTrouble(log, zerolog.WarnLevel, 0, "traces are not delivered, trying on", "traces are delivered again")

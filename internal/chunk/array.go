@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// nextElement returns the next element of the array, and an object with a
-// flaw for whatever else is there that should not be.
+// nextElement returns the next element of the array, or an object with a flaw for
+// anything else that stands in its place.
 func (s *Scanner) nextElement() (Object, error) {
 	for {
 		c, more, err := s.skipToToken()
@@ -32,7 +32,7 @@ func (s *Scanner) nextElement() (Object, error) {
 				return s.element()
 			}
 			s.step(afterAll)
-		case afterItem: // nothing but these two ends an element
+		case afterItem: // an element ends only before these two
 			if c == ']' {
 				s.step(afterAll)
 			} else {
@@ -52,8 +52,8 @@ func (s *Scanner) step(to phase) {
 	s.place.phase = to
 }
 
-// skipToToken consumes blanks and returns the byte behind them, if there is
-// more, which it does not consume.
+// skipToToken consumes white space and returns the byte after it, which it does not
+// consume.
 func (s *Scanner) skipToToken() (c byte, more bool, err error) {
 	for {
 		w := s.window()
@@ -70,21 +70,21 @@ func (s *Scanner) skipToToken() (c byte, more bool, err error) {
 	}
 }
 
-// stray is the error for what is outside of any array.
+// stray returns the error for text outside of any array.
 func (s *Scanner) stray() error {
 	if s.place.phase == beforeAll {
-		return inputError("this is no array, as the format array demands; use --format lines or --format values")
+		return inputError("this is not an array, but the format is array; use --format lines or --format values")
 	}
 	return inputError("text follows the end of the array; if the objects are lines, use --format lines; " +
 		"if these are arrays one after the other, use --format array for their elements, and --format values for the arrays themselves")
 }
 
-// cutOff is the error for an input that ends too early.
+// cutOff returns the error for an input that ends too early.
 func cutOff(where string) error {
-	return inputError("the input ends %s; whoever writes it may have ended early; make it whole, or use --format lines if the objects are lines", where)
+	return inputError("the input ends %s; the program that writes it may have stopped early; complete it, or use --format lines if the objects are lines", where)
 }
 
-// element returns the element at whose first byte the window begins.
+// element returns the element that begins at the front of the window.
 func (s *Scanner) element() (Object, error) {
 	w := s.window()
 	if w[0] == ',' || w[0] == ']' {
@@ -92,18 +92,18 @@ func (s *Scanner) element() (Object, error) {
 		s.place.phase = afterItem
 		return s.nothing(at, fmt.Sprintf("array: no element before %q", w[0])), nil
 	}
-	// The usual case in one pass: a valid element is in the buffer, whole and
-	// with what ends it.
+	// The usual case in one pass: the buffer holds a whole valid element and the
+	// byte that ends it.
 	if end := s.check.value(w); end >= 0 {
 		if n := skipBlanks(w, end); n < len(w) && n <= s.max && (w[n] == ',' || w[n] == ']') && utf8.Valid(w[:end]) {
-			return s.take(end, afterItem), nil
+			return s.consume(end, afterItem), nil
 		}
 	}
 	return s.searchElement()
 }
 
-// searchElement returns the element at the front of the window that is not
-// whole in the buffer, not valid, or too large.
+// searchElement returns the element at the front of the window if it is not whole
+// in the buffer, not valid, or too large.
 func (s *Scanner) searchElement() (Object, error) {
 	at := s.place
 	var edge edge
@@ -111,7 +111,7 @@ func (s *Scanner) searchElement() (Object, error) {
 		w := s.window()
 		n := edge.find(w[searched:])
 		if n >= 0 && searched+n <= s.max {
-			return s.judgeElement(at, w[:searched+n]), nil
+			return s.checkElement(at, w[:searched+n]), nil
 		}
 		if searched = len(w); n >= 0 || searched > s.max {
 			return s.omitElement()
@@ -121,25 +121,25 @@ func (s *Scanner) searchElement() (Object, error) {
 		} else if more {
 			continue
 		}
-		return Object{}, cutOff("in or behind this element of an array, before the ']'")
+		return Object{}, cutOff("in or after this element of an array, before the ']'")
 	}
 }
 
-// judgeElement consumes raw, an element with the blanks behind it, and returns
-// it with what is wrong with it.
-func (s *Scanner) judgeElement(at Place, raw []byte) Object {
+// checkElement consumes raw, an element with the white space after it, and returns
+// it with its flaw, if any.
+func (s *Scanner) checkElement(at Place, raw []byte) Object {
 	raw = bytes.TrimRight(raw, blanks)
 	var flaw string
 	if !s.check.valid(raw) {
-		flaw = s.judge(at, raw, true).Flaw // before take changes line breaks
+		flaw = s.flawed(at, raw, true).Flaw // before consume changes line breaks
 	}
-	element := s.take(len(raw), afterItem)
+	element := s.consume(len(raw), afterItem)
 	element.Flaw = flaw
 	return element
 }
 
-// take consumes the n bytes of an element or a value and makes them one line.
-func (s *Scanner) take(n int, to phase) Object {
+// consume consumes the n bytes of an element or a value and makes them one line.
+func (s *Scanner) consume(n int, to phase) Object {
 	element := s.window()[:n]
 	s.place.phase = to
 	if lines := bytes.Count(element, newline); lines > 0 || bytes.IndexByte(element, '\r') >= 0 {
@@ -168,18 +168,18 @@ func (s *Scanner) omitElement() (Object, error) {
 
 const blanks = " \t\r\n"
 
-// An edge searches for the end of an element that need not be valid: the ','
-// or ']' outside of strings and brackets. The kinds of brackets need not match,
-// so that the damage of `{"a":1]` stays in its element. The zero value stands
-// at the beginning of an element.
+// An edge finds the end of an element that may be invalid: the ',' or ']' outside
+// of strings and brackets. The kinds of brackets need not match, so that an error
+// such as `{"a":1]` stays within its element. The zero value stands at the
+// beginning of an element.
 type edge struct {
 	depth    int
 	inString bool
 	escaped  bool // the next byte of the string belongs to an escape
 }
 
-// find goes on in b where the last call ended. It returns the index of the
-// byte that ends the element, or -1 and is then behind b.
+// find continues in b where the last call ended. It returns the index of the byte
+// that ends the element, or -1 if that is not in b.
 func (e *edge) find(b []byte) int {
 	for i := 0; i < len(b); i++ {
 		if e.inString {
@@ -206,7 +206,7 @@ func (e *edge) find(b []byte) int {
 	return -1
 }
 
-// skipString returns the index of the quote that ends the string b[i] is in.
+// skipString returns the index of the quote that ends the string that b[i] is in.
 func (e *edge) skipString(b []byte, i int) int {
 	for ; i < len(b); i++ {
 		switch {

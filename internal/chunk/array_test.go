@@ -12,7 +12,7 @@ import (
 
 const (
 	nothing  = `{"chunkline":"no object"} ! `
-	inOne    = "the input ends in or behind this element of an array"
+	inOne    = "the input ends in or after this element of an array"
 	notEnded = "the input ends before the ']' of the array"
 	behind   = "text follows the end of the array"
 )
@@ -46,7 +46,7 @@ func TestScanner_array(t *testing.T) {
 		{name: "invalid UTF-8", in: "[\"\xff\",1]", format: Array, want: []string{
 			"\"\xff\" ! line 1, byte 1: not valid UTF-8 (byte 2 of the object)", "1"}},
 		{name: "missing comma", in: "[\n1,\n{} {},\n2]", want: []string{
-			"1", "{} {} ! line 3, byte 5: array: neither a comma nor ']' after the first 2 bytes of the element", "2"}},
+			"1", "{} {} ! line 3, byte 5: array: no comma or ']' after the first 2 bytes of the element", "2"}},
 		{name: "missing elements", in: "[,1,\n,2,]", format: Array, want: []string{
 			nothing + "line 1, byte 1: array: no element before ','", "1",
 			nothing + "line 2, byte 5: array: no element before ','", "2",
@@ -62,7 +62,7 @@ func TestScanner_array(t *testing.T) {
 		{name: "second array", in: "[\n1\n]\n[2,\r\n3]\n", want: []string{"1"}, err: behind},
 		{name: "second array, forced", in: "[\n1\n]\n[2,\r\n3][]\n", format: Array, want: []string{"1", "2", "3"}},
 		{name: "arrays as lines, forced", in: "[1,2]\n[3]\n", format: Array, want: []string{"1", "2", "3"}},
-		{name: "not an array, forced", in: "x\r\n [1]\n", format: Array, err: "this is no array"},
+		{name: "not an array, forced", in: "x\r\n [1]\n", format: Array, err: "this is not an array"},
 		{name: "nothing, forced", in: "\n", format: Array},
 	}, 0)
 }
@@ -137,7 +137,7 @@ func TestScanner_tooLarge(t *testing.T) {
 		{name: "values", in: fits + large + " \n" + huge + lines + "1", format: Values, want: []string{
 			fits, left(large, "line 1, byte 20"), left(huge, "line 2, byte 43"), left(lines, fmt.Sprintf("line 2, byte %d", 43+len(huge))), "1"}},
 		{name: "values cut off", in: "1" + huge[:len(huge)-1], format: Values, want: []string{"1"}, err: "in the middle of the value that begins in line 1, byte 1"},
-		{name: "values, broken early", in: "1 {x" + huge, format: Values, want: []string{"1"}, err: "where the next value begins is not certain"},
+		{name: "values, broken early", in: "1 {x" + huge, format: Values, want: []string{"1"}, err: "it is not certain where the next value begins"},
 	}, limit)
 }
 

@@ -15,34 +15,34 @@ const (
 	// DefaultSize is how many objects a chunk holds at most.
 	DefaultSize = 100
 
-	// DefaultBytes is where a chunk ends although it holds fewer objects.
-	// A single object may be larger; it is then a chunk of its own.
+	// DefaultBytes is the size at which a chunk ends even if it holds fewer
+	// objects. A single larger object is a chunk of its own.
 	DefaultBytes = 8 << 20
 
-	// MaxObject is the largest object, in bytes, that travels. A larger one
-	// becomes a dead letter that says so.
+	// MaxObject is the largest object, in bytes, that can be sent to a mapper. A
+	// larger one becomes a dead letter.
 	MaxObject = 64 << 20
 )
 
-// ID names a chunk: 0, 1, 2 … in the order of the source. It follows from the
-// chunk's place in the source, so a restart gives the same chunk the same ID.
+// ID identifies a chunk: 0, 1, 2 … in the order of the source. It follows from the
+// chunk's place in the source, so the chunk has the same ID after a restart.
 type ID uint64
 
-// A Chunk is a run of consecutive objects, cut from the source.
+// A Chunk is a sequence of consecutive objects of the source.
 //
-// Body holds Count lines, each one object followed by '\n', byte for byte as
-// the source had them; only line breaks between the tokens of an object that
-// spans lines are turned into spaces.
+// Body holds Count lines, each one object followed by '\n', byte for byte as in the
+// source, except that line breaks within an object that spans lines are turned into
+// spaces.
 type Chunk struct {
 	ID    ID
 	First uint64 // ordinal of the first object
 	Count int
 	Body  []byte
-	Bad   []Flaw // objects that no transform can read, by ascending Index
+	Bad   []Flaw // objects that are not sent to a transform, by ascending Index
 }
 
-// A Flaw marks an object that must not reach a transform: it becomes a dead
-// letter with Reason.
+// A Flaw marks an object that must not reach a transform. It becomes a dead letter
+// with Reason.
 type Flaw struct {
 	Index  int    `json:"index"` // of the object within its chunk
 	Reason string `json:"reason"`
@@ -51,7 +51,7 @@ type Flaw struct {
 // Digest is the digest of the chunk's body.
 func (c *Chunk) Digest() Digest { return Sum(c.Body) }
 
-// Objects yields the objects of a body with their index, without the line
+// Objects yields the index and content of each object of a body, without the line
 // break. The slices point into body.
 func Objects(body []byte) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
@@ -65,9 +65,9 @@ func Objects(body []byte) iter.Seq2[int, []byte] {
 	}
 }
 
-// Digest identifies the content of a chunk: the first 128 bits of SHA-256.
-// It tells a changed source from an unchanged one; 64 bits would collide by
-// chance in a job of some billion chunks, 128 bits do not.
+// Digest identifies the content of a chunk: the first 128 bits of its SHA-256. It
+// shows whether the source has changed. 64 bits would collide by chance in a job of
+// some billion chunks; 128 bits do not.
 type Digest [16]byte
 
 // Sum returns the digest of a chunk's body.
@@ -79,10 +79,10 @@ func Sum(body []byte) Digest {
 // String returns the digest in hexadecimal.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// ErrDigest means a text is not a digest.
+// ErrDigest means that a text is not a digest.
 var ErrDigest = errors.New("digest is not 32 hexadecimal digits")
 
-// ParseDigest reads what String wrote.
+// ParseDigest parses the output of Digest.String.
 func ParseDigest(s string) (Digest, error) {
 	var d Digest
 	if len(s) != 2*len(d) {
@@ -96,8 +96,9 @@ func ParseDigest(s string) (Digest, error) {
 
 var jobName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// CheckJob says whether name can name a job. It becomes part of every NATS
-// subject and of file names, so only letters, digits, '_' and '-' will do.
+// CheckJob returns an error unless name is a valid job name. The name becomes part
+// of every NATS subject and of file names, so only letters, digits, '_' and '-' are
+// allowed.
 func CheckJob(name string) error {
 	if !jobName.MatchString(name) {
 		return fmt.Errorf("job name %q: use 1 to 64 of A-Z a-z 0-9 _ -", name)

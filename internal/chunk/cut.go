@@ -6,9 +6,8 @@ import (
 )
 
 // A Cutter groups objects into chunks. A chunk ends when it holds Plan.Size
-// objects, or before the object that would take its body over Plan.Bytes; an
-// object larger than that is a chunk of its own. The same objects always give
-// the same chunks.
+// objects, or before the object that would make its body larger than Plan.Bytes. A
+// single larger object is a chunk of its own.
 type Cutter struct {
 	plan  Plan
 	next  func() (Object, error)
@@ -17,21 +16,21 @@ type Cutter struct {
 
 	held    Object // the object that did not fit into the last chunk
 	holding bool
-	err     error // what next ended with; sticky
-	body    int   // bytes of the last body: the guess for the next one
+	err     error // the error that ended next; sticky
+	body    int   // bytes of the last body, an estimate for the next one
 }
 
-// NewCutter returns a cutter of the objects that next returns until it returns
-// an error, io.EOF at the end. The bytes of an object need to last only until
-// the following call. The first chunk is named id and begins with ordinal
-// first.
+// NewCutter returns a Cutter for the objects that next returns until it returns an
+// error, io.EOF at the end. The bytes of an object must stay valid until the
+// following call. The first chunk has the given id, and its first object the
+// ordinal first.
 func NewCutter(p Plan, id ID, first uint64, next func() (Object, error)) *Cutter {
 	return &Cutter{plan: p, id: id, first: first, next: next}
 }
 
-// Next returns the next chunk and the place of its first object. Behind the
-// last chunk it returns io.EOF. After any other error of the objects it returns
-// that error: an unfinished chunk is never returned. The body is the caller's.
+// Next returns the next chunk and the place of its first object, and io.EOF after
+// the last chunk. If next fails with another error, Next returns that error and
+// never an unfinished chunk. The caller owns the body.
 func (c *Cutter) Next() (Chunk, Place, error) {
 	chunk := Chunk{ID: c.id, First: c.first}
 	var at Place
@@ -58,12 +57,12 @@ func (c *Cutter) Next() (Chunk, Place, error) {
 	c.first += uint64(chunk.Count)
 	c.body = len(chunk.Body)
 	if spare := cap(chunk.Body) - len(chunk.Body); spare > len(chunk.Body)/4+4<<10 {
-		chunk.Body = slices.Clone(chunk.Body) // a body may wait for hours
+		chunk.Body = slices.Clone(chunk.Body) // a body may stay in memory for hours
 	}
 	return chunk, at, nil
 }
 
-// pull makes c.held the next object; false: there is none.
+// pull puts the next object into c.held and returns false if there is none.
 func (c *Cutter) pull() bool {
 	if c.holding {
 		return true
@@ -75,8 +74,8 @@ func (c *Cutter) pull() bool {
 	return c.holding
 }
 
-// room returns how many bytes to set aside for a body whose first object takes
-// size bytes: as many as the last body had and a little more.
+// room returns the capacity for a body whose first object takes size bytes: the
+// size of the last body and a little more.
 func (c *Cutter) room(size int) int {
 	guess := c.body + c.body/16
 	if c.body == 0 {

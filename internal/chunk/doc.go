@@ -1,64 +1,63 @@
-// Package chunk says what a chunk is, how a stream of JSON values is cut into
-// objects and these into chunks, and what identifies the result: the plan and
-// the digest.
+// Package chunk defines the chunk. It says how a stream of JSON values is cut into
+// objects and the objects into chunks, and it provides the plan and the digest that
+// identify a result.
 //
-// Cutting is deterministic. The same bytes and the same plan give the same
-// chunks, on any machine and after any restart, however the bytes come in;
-// everything else in chunkline leans on that: a chunk can be named by a number,
-// read again, and compared with what the sink holds.
+// Cutting is deterministic: the same bytes and the same plan give the same chunks,
+// on any machine, after any restart, and however the reads split the bytes. The
+// rest of chunkline relies on this to name a chunk by a number, read it again, and
+// compare it with the content of the sink.
 //
-// # What an object is
+// A chunk is a unit of work, not a frame on the wire; package bus transports it.
+//
+// # Objects
 //
 // A stream is JSON Lines, JSON arrays or JSON values. A byte order mark at its
-// beginning is passed over.
+// beginning is skipped.
 //
-//   - Lines: every line that is not blank is an object, without its line break,
-//     LF or CRLF. Blanks elsewhere in the line belong to the object.
-//   - Array: every element is an object, without the blanks around it. With
+//   - Lines: every line that is not blank is an object, without its line break, LF
+//     or CRLF. Other white space in the line belongs to the object.
+//   - Array: every element is an object, without the white space around it. With
 //     Format Array more arrays may follow the first.
-//   - Values: every value is an object, wherever lines end.
+//   - Values: every value is an object, no matter where lines end.
 //
 // CR and LF inside an element or a value become spaces, so that it is one line.
 //
-// Format Auto looks at the first line that is not blank, and at what follows it
-// as far as that is needed, at most 1 MiB:
+// Format Auto looks at the first line that is not blank and, if that does not decide,
+// at up to 1 MiB that follows:
 //
-//   - A line that is valid begins lines; an array may be lines or an array, see
-//     below. While all lines are values that a program prints on one line
-//     even if it spreads out others, as 1 or {}, a value that spans lines shows
-//     that these are values.
-//   - '[' opens an array if it stands alone on its line, or if its first element is
-//     valid and the line ends behind a comma, inside an element, or before a line
-//     that begins with ',' or ']'.
-//   - What can be read as values up to the end of a line is values.
-//   - Anything else is lines, some of which are broken, if one of the first 100 is
-//     valid or there is one line only. If not, it is an InputError.
+//   - A valid line begins lines; for an array see below. A scalar, {} and [] look the
+//     same in lines and in values. While all lines so far are such, a value that
+//     spans lines shows that the stream is values.
+//   - '[' opens an array if it stands alone on its line. It also does if its first
+//     element is valid and the line ends after a comma, inside an element, or before
+//     a line that begins with ',' or ']'.
+//   - A stream that reads as values up to the end of a line is values.
+//   - Anything else is lines, some of which are broken, if one of the first 100 lines
+//     is valid or there is only one line. Otherwise it is an InputError.
 //
-// One line that is an array, and nothing else, may be an array or a line. Decide
-// of ScanOptions says which, as it may know other streams of the job; without it,
-// it is an array.
+// A stream of one line that is an array could be an array or a line.
+// ScanOptions.Decide chooses, as it may know the other streams of the job; without
+// it the stream is an array.
 //
 // # Flaws
 //
-// An object passes through byte for byte if encoding/json.Valid and utf8.Valid
-// accept it: numbers of any size, repeated keys and lone surrogate escapes do.
-// Whatever else is in the stream is not skipped. As long as it is certain where
-// the next object begins it does not end the run: it is an object as well,
-// with an ordinal and a flaw that names line, byte offset and what is wrong:
+// An object passes unchanged if encoding/json.Valid and utf8.Valid accept it. Numbers
+// of any size, repeated keys and lone surrogate escapes are valid. Nothing else in
+// the stream is skipped. If it is certain where the next object begins, the scanner
+// goes on and returns an object with an ordinal and a flaw, which names line, byte
+// offset and problem:
 //
 //   - a line or an element that is not valid, as it is;
 //   - two elements without a comma between them, as one object;
-//   - an object or array among values that is not valid, up to where its
-//     brackets are closed;
-//   - a missing element: a placeholder;
-//   - an object larger than MaxObject: a placeholder with size and SHA-256 of
-//     the original, which is never in memory. An element counts with the
-//     blanks behind it there.
+//   - an object or array among values that is not valid, up to its closing bracket;
+//   - a missing element, as a placeholder;
+//   - an object larger than MaxObject, as a placeholder with size and SHA-256 of the
+//     original, which is never held in memory. The size of an element includes the
+//     white space after it.
 //
-// A stream that cannot be read to its end, as a torn gzip file, is an error and
-// not an object. Where the stream is not what its format says it is an InputError:
-// it ends in the middle of an object, or in a line that is not valid and lacks its
-// line break; text follows an array; something among values is no value.
-//
-// A chunk is a unit of work, not a frame on the wire; package bus moves it.
+// A stream that cannot be read to its end, such as a truncated gzip file, is an
+// error and not an object. A stream that does not follow its format is an
+// InputError: it ends in the middle of an object, or with a line that is not valid
+// and has no line break; text follows an array; or something among values is not a
+// value.
 package chunk

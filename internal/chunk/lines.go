@@ -28,16 +28,16 @@ func (s *Scanner) nextLine() (Object, error) {
 	}
 }
 
-// badLine returns a line, which is consumed and not valid, as an object with a
-// flaw. It is none if it is the last one and torn, or if it turns out that these
-// are values.
+// badLine returns a line that is consumed but not valid, as an object with a flaw.
+// It returns another object if the stream turns out to be values, and an error if
+// the line is the last one and torn.
 func (s *Scanner) badLine(at Place, line []byte) (Object, error) {
 	consumed := int(s.place.Offset - at.Offset)
 	whole := s.buf[s.start-1] == '\n'
 	if at.phase != inEither && whole {
-		return s.judge(at, line, false), nil
+		return s.flawed(at, line, false), nil
 	}
-	s.start -= consumed // it is still in the buffer
+	s.start -= consumed // the line is still in the buffer
 	s.place = at
 	if at.phase == inEither {
 		values, err := s.goOnAsValues()
@@ -49,12 +49,12 @@ func (s *Scanner) badLine(at Place, line []byte) (Object, error) {
 		}
 		return s.nextLine()
 	}
-	return Object{}, inputError("the input ends in the middle of a line (%s); whoever writes it may have ended early; "+
-		"if it is whole, end it with a line break, and the line becomes a dead letter", s.problem(line, false))
+	return Object{}, inputError("the input ends in the middle of a line (%s); the program that writes it may have stopped early; "+
+		"if the input is complete, end it with a line break, and the line becomes a dead letter", s.problem(line, false))
 }
 
-// takeLine consumes a line and returns it without its line break, LF or CRLF.
-// Of a line longer than the limit it returns only what is left of it.
+// takeLine consumes a line and returns it without its line break, LF or CRLF. Of a
+// line longer than the limit it returns only size and hash.
 func (s *Scanner) takeLine() (line []byte, left *omitted, err error) {
 	for searched := 0; ; {
 		w := s.window()

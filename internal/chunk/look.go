@@ -8,27 +8,26 @@ import (
 	"io"
 )
 
-// A Guess is what the beginning of a stream says about its format.
+// A Guess is what the beginning of a stream suggests about its format.
 type Guess uint8
 
 const (
-	// Nothing is there but blanks.
+	// Nothing is a stream without any objects.
 	Nothing Guess = iota
 	// IsLines is lines.
 	IsLines
-	// IsLinesOfArrays is lines, and the first of them holds an array.
+	// IsLinesOfArrays is lines, the first of which holds an array.
 	IsLinesOfArrays
 	// IsArray is an array.
 	IsArray
-	// IsOneLine is one line that is an array, and nothing else. It is an array
-	// of objects, or a line that is an object.
+	// IsOneLine is a stream of one line that is an array: an array of objects, or a
+	// line that is an object.
 	IsOneLine
-	// IsValues is values that do not keep to lines.
+	// IsValues is values that span lines or share them.
 	IsValues
 )
 
-// Format is the format that the guess stands for. One line that is an array is
-// an array.
+// Format returns the format that the guess stands for; for IsOneLine it is Array.
 func (g Guess) Format() Format {
 	switch g {
 	case Nothing, IsLines, IsLinesOfArrays:
@@ -41,9 +40,9 @@ func (g Guess) Format() Format {
 	return Auto
 }
 
-// Look reads the beginning of a stream, at most 1 MiB behind blank lines, and
-// says how its objects are written. It returns an InputError if the stream is
-// in none of the formats.
+// Look reads the beginning of a stream, at most 1 MiB after blank lines, and
+// guesses its format. It returns an InputError if the stream is in none of the
+// formats.
 func Look(r io.Reader) (Guess, error) {
 	s := NewScanner(r, ScanOptions{Buffer: 16 << 10})
 	if err := s.skipMark(); err != nil {
@@ -52,14 +51,14 @@ func Look(r io.Reader) (Guess, error) {
 	return s.look()
 }
 
-// look says how the objects of the stream are written, and consumes nothing
-// but blank lines. It reads no more than it needs to.
+// look guesses the format of the stream. It consumes only blank lines and reads no
+// more than it needs.
 func (s *Scanner) look() (Guess, error) {
 	first, found, err := s.firstToken()
 	if err != nil || !found {
 		return Nothing, err
 	}
-	if first == lookAhead { // blanks without end
+	if first == lookAhead { // nothing but white space within the look-ahead
 		return IsLines, nil
 	}
 	isArray := s.window()[first] == '['
@@ -71,7 +70,7 @@ func (s *Scanner) look() (Guess, error) {
 		if !isArray {
 			return IsLines, nil
 		}
-		more, err := s.textBehind(end)
+		more, err := s.textAfter(end)
 		if more {
 			return IsLinesOfArrays, err
 		}
@@ -92,13 +91,13 @@ func (s *Scanner) look() (Guess, error) {
 	return IsLines, s.someLineIsValid()
 }
 
-// firstToken consumes blank lines and returns the index of the first byte that
-// is not blank; found is false at the end of the stream.
+// firstToken consumes blank lines and returns the index of the first byte that is
+// not blank; found is false at the end of the stream.
 func (s *Scanner) firstToken() (first int, found bool, err error) {
 	for searched := 0; ; {
 		w := s.seen()
 		n := skipBlanks(w, searched)
-		if last := bytes.LastIndexByte(w[:n], '\n'); last >= 0 { // behind blank lines
+		if last := bytes.LastIndexByte(w[:n], '\n'); last >= 0 { // after blank lines
 			s.advanceLines(last + 1)
 			searched = 0
 			continue
@@ -113,14 +112,14 @@ func (s *Scanner) firstToken() (first int, found bool, err error) {
 	}
 }
 
-// seen is what of the window may be looked at to find out the format.
+// seen returns the part of the window that format detection may look at.
 func (s *Scanner) seen() []byte {
 	w := s.window()
 	return w[:min(len(w), lookAhead)]
 }
 
-// lineEnd returns where the line ends that index from of the window is in, and
-// whether it ends within the look-ahead.
+// lineEnd returns the end of the line that contains index from of the window, and
+// whether that is within the look-ahead.
 func (s *Scanner) lineEnd(from int) (end int, whole bool, err error) {
 	for {
 		w := s.seen()
@@ -136,41 +135,40 @@ func (s *Scanner) lineEnd(from int) (end int, whole bool, err error) {
 	}
 }
 
-// token returns the index of the first byte from index i of the window on that
-// is not blank, and whether a line ends before it; found is false if there is none
+// token returns the index of the first byte from index i of the window on that is
+// not blank, and whether a line ends before it; found is false if there is none
 // within the look-ahead.
-func (s *Scanner) token(i int) (at int, behindLine, found bool, err error) {
+func (s *Scanner) token(i int) (at int, afterLine, found bool, err error) {
 	for {
 		w := s.seen()
 		for ; i < len(w); i++ {
 			if !isBlank(w[i]) {
-				return i, behindLine, true, nil
+				return i, afterLine, true, nil
 			}
-			behindLine = behindLine || w[i] == '\n'
+			afterLine = afterLine || w[i] == '\n'
 		}
 		if i == lookAhead {
-			return i, behindLine, false, nil
+			return i, afterLine, false, nil
 		}
 		if more, err := s.fill(); !more {
-			return i, behindLine, false, err
+			return i, afterLine, false, err
 		}
 	}
 }
 
-// textBehind says whether something other than blanks follows from index i of
-// the window on.
-func (s *Scanner) textBehind(i int) (bool, error) {
+// textAfter reports whether text follows from index i of the window on.
+func (s *Scanner) textAfter(i int) (bool, error) {
 	_, _, found, err := s.token(i)
 	return found, err
 }
 
-// opensArray says whether the '[' at index first of the window, in a line that is
-// no value by itself, opens an array whose elements are the objects: it stands
-// alone on its line, or its first element is valid and the line ends where one
-// of an array may end.
+// opensArray reports whether the '[' at index first of the window, in a line that
+// is not a value by itself, opens an array whose elements are the objects. It does
+// if it stands alone on its line, or if its first element is valid and the line
+// ends where a line of an array may end.
 func (s *Scanner) opensArray(first int) (bool, error) {
-	i, behindLine, found, err := s.token(first + 1)
-	if err != nil || !found || behindLine {
+	i, afterLine, found, err := s.token(first + 1)
+	if err != nil || !found || afterLine {
 		return err == nil, err
 	}
 	for elements := 0; ; elements++ {
@@ -187,25 +185,25 @@ func (s *Scanner) opensArray(first int) (bool, error) {
 		case bytes.IndexByte(s.seen()[i:end], '\n') >= 0:
 			return true, nil
 		}
-		next, behindLine, more, err := s.token(end)
+		next, afterLine, more, err := s.token(end)
 		if err != nil || !more {
 			return err == nil, err
 		}
 		c := s.window()[next]
-		if behindLine {
+		if afterLine {
 			return c == ',' || c == ']', nil
 		}
 		if c != ',' {
 			return false, nil
 		}
-		if i, behindLine, more, err = s.token(next + 1); err != nil || !more || behindLine {
+		if i, afterLine, more, err = s.token(next + 1); err != nil || !more || afterLine {
 			return err == nil, err
 		}
 	}
 }
 
-// closesLast says whether the array at index first of the window, one of whose
-// elements is not valid, is not closed on its line or is the last there is.
+// closesLast reports whether the array at index first of the window, which has an
+// invalid element, is either not closed on its line or followed by nothing.
 func (s *Scanner) closesLast(first int) (bool, error) {
 	end, _, err := s.lineEnd(first)
 	if err != nil {
@@ -216,11 +214,11 @@ func (s *Scanner) closesLast(first int) (bool, error) {
 	if n < 0 {
 		return true, nil
 	}
-	more, err := s.textBehind(first + 1 + n + 1)
+	more, err := s.textAfter(first + 1 + n + 1)
 	return !more && err == nil, err
 }
 
-// findClose is find, but passes the commas between elements.
+// findClose is find, but skips the commas between elements.
 func (e *edge) findClose(b []byte) int {
 	for from := 0; ; {
 		n := e.find(b[from:])
@@ -234,18 +232,18 @@ func (e *edge) findClose(b []byte) int {
 	}
 }
 
-// kept says how values lie in lines.
-type kept uint8
+// A valueLayout is how values lie in lines.
+type valueLayout uint8
 
 const (
-	notValues    kept = iota // these are no values
-	oneLine                  // several on one line
-	severalLines             // the first spans lines
+	notValues    valueLayout = iota // these are not values
+	oneLine                         // several on one line
+	severalLines                    // the first spans lines
 )
 
-// sequence says whether values follow from index i of the window on, one after
-// the other up to the end of a line, or as far as the look-ahead goes.
-func (s *Scanner) sequence(i int) (kept, error) {
+// sequence reports whether values follow each other from index i of the window up
+// to the end of a line, or of the look-ahead.
+func (s *Scanner) sequence(i int) (valueLayout, error) {
 	how := oneLine
 	for count := 0; ; count++ {
 		end, found, err := s.valueEnd(i)
@@ -261,8 +259,8 @@ func (s *Scanner) sequence(i int) (kept, error) {
 			}
 			return how, nil
 		}
-		next, behindLine, more, err := s.token(end)
-		if err != nil || !more || behindLine {
+		next, afterLine, more, err := s.token(end)
+		if err != nil || !more || afterLine {
 			return how, err
 		}
 		if next == end && !separate(s.window()[end-1], s.window()[end]) {
@@ -272,17 +270,17 @@ func (s *Scanner) sequence(i int) (kept, error) {
 	}
 }
 
-// ending says how a value ends.
+// ending is how a value ends.
 type ending uint8
 
 const (
-	invalid    ending = iota // it is none
-	unfinished               // behind the look-ahead, or the end of the stream cuts it off
+	invalid    ending = iota // it is not a value
+	unfinished               // it goes on after the look-ahead, or the stream ends in it
 	complete
 )
 
-// valueEnd returns the index behind the value at index i of the window, or that
-// up to which an unfinished one was looked at.
+// valueEnd returns the index after the value at index i of the window, or after the
+// part of an unfinished value that was read.
 func (s *Scanner) valueEnd(i int) (end int, how ending, err error) {
 	w := s.seen()
 	if n := s.check.value(w[i:]); n >= 0 && i+n < len(w) {
@@ -301,7 +299,7 @@ func (s *Scanner) valueEnd(i int) (end int, how ending, err error) {
 	return max(i, len(bytes.TrimRight(s.seen(), blanks))), unfinished, s.readErr
 }
 
-// ahead reads the window of a scanner from index at on, as far as the look-ahead goes.
+// ahead reads the window of a scanner from index at on, up to the look-ahead.
 type ahead struct {
 	s  *Scanner
 	at int
@@ -328,9 +326,9 @@ func (a *ahead) Read(b []byte) (int, error) {
 	}
 }
 
-// someLineIsValid returns an error unless one of the first lines is valid: then
-// these are lines, and a few of them are broken. A line that is indented does
-// not count, because a value that spans lines has such lines.
+// someLineIsValid returns an error unless one of the first lines is valid: then the
+// stream is lines, a few of them broken. An indented line does not count, because a
+// value that spans lines has such lines.
 func (s *Scanner) someLineIsValid() error {
 	lines := 0
 	for begin := 0; lines < mostBroken; {
@@ -353,7 +351,7 @@ func (s *Scanner) someLineIsValid() error {
 			break
 		}
 		if begin == len(s.seen()) {
-			if more, err := s.textBehind(begin); !more {
+			if more, err := s.textAfter(begin); !more {
 				if err != nil {
 					return err
 				}
@@ -365,13 +363,13 @@ func (s *Scanner) someLineIsValid() error {
 		return nil
 	}
 	return inputError("none of the first %d lines is JSON, and they are neither an array nor values that span lines (%s); "+
-		"if the objects are lines, and broken ones are to be dead letters, use --format lines", lines, s.firstProblem())
+		"if the objects are lines and broken ones should become dead letters, use --format lines", lines, s.firstProblem())
 }
 
-// mostBroken is how many lines are looked at for one that is valid.
+// mostBroken is how many lines are searched for a valid one.
 const mostBroken = 100
 
-// firstProblem says why there are no values at the beginning of the window.
+// firstProblem returns why the window does not begin with values.
 func (s *Scanner) firstProblem() string {
 	d := json.NewDecoder(&ahead{s: s})
 	for {
@@ -383,13 +381,13 @@ func (s *Scanner) firstProblem() string {
 			before := s.seen()[:max(syntax.Offset-1, 0)]
 			return fmt.Sprintf("line %d, byte %d: %s", s.place.Line+int64(bytes.Count(before, newline)), s.place.Offset+int64(len(before)), err)
 		case err != nil:
-			return "there is no blank between two values"
+			return "there is no white space between two values"
 		}
 	}
 }
 
-// An InputError says that a stream cannot be cut into objects, or not to its end.
-// Its text is for a person, and says what to do.
+// An InputError means that a stream cannot be cut into objects, or not to its end.
+// The text tells the operator what to do.
 type InputError struct{ problem string }
 
 func (e *InputError) Error() string { return e.problem }

@@ -37,7 +37,7 @@ func TestLook(t *testing.T) {
 		{"id,name\n" + strings.Repeat("1,x\n", 1000), IsLines, "none of the first 100 lines is JSON"},
 		{"{\n  \"a\": x\n  \"l\": [\n  1\n  ]\n}\n", IsLines, "line 2, byte 9: invalid character 'x'"},
 		{"{} {}x\nx", IsLines, "line 1, byte 5: invalid character 'x'"},
-		{"1-1\n 2\n", IsLines, "no blank between two values"},
+		{"1-1\n 2\n", IsLines, "no white space between two values"},
 
 		{"[1,2]", IsOneLine, ""},
 		{"\n [1,2]\r\n\n", IsOneLine, ""},
@@ -70,7 +70,7 @@ func TestLook(t *testing.T) {
 		{strings.Repeat("{}", lookAhead), IsValues, ""},
 	} {
 		slow := iotest.OneByteReader
-		if len(c.in) > 1000 { // byte by byte it would take minutes under the race detector
+		if len(c.in) > 1000 { // byte by byte it would consume minutes under the race detector
 			slow = iotest.HalfReader
 		}
 		for _, r := range []io.Reader{strings.NewReader(c.in), slow(strings.NewReader(c.in))} {

@@ -8,12 +8,12 @@ import (
 	"fmt"
 )
 
-// FormatVersion changes when the same source would be cut differently, so
-// that a sink filled by an older program is not mixed with a newer one's.
+// FormatVersion changes when the same source would be cut differently, so that a
+// sink filled by an older program is not mixed with results of a newer one.
 const FormatVersion = 2
 
-// A Plan fixes how a source is cut: two runs of the same plan give every
-// chunk the same ID and, while the source is unchanged, the same digest.
+// A Plan defines how a source is cut. Two runs of the same plan give every chunk
+// the same ID and, while the source is unchanged, the same digest.
 type Plan struct {
 	Source string `json:"source"` // the source's identity: names, not content
 	Size   int    `json:"size"`   // most objects in a chunk
@@ -21,7 +21,7 @@ type Plan struct {
 	Format int    `json:"format"` // FormatVersion
 }
 
-// PlanID is the hash of a plan: 32 hexadecimal digits.
+// PlanID is the hash of a plan, in 32 hexadecimal digits.
 type PlanID string
 
 // ID returns the plan's hash.
@@ -34,7 +34,7 @@ func (p Plan) ID() PlanID {
 	return PlanID(hex.EncodeToString(sum[:16]))
 }
 
-// Validate says what is wrong with the plan, if anything.
+// Validate returns an error that says what is wrong with the plan.
 func (p Plan) Validate() error {
 	switch {
 	case p.Source == "":
@@ -50,15 +50,15 @@ func (p Plan) Validate() error {
 }
 
 const (
-	// MaxSize bounds the objects of a chunk: what travels beside the body of
-	// a chunk (counts, flaws) must stay far below a megabyte.
+	// MaxSize bounds the objects of a chunk, so that the data that travels beside
+	// the body (counts, flaws) stays far below a megabyte.
 	MaxSize = 10_000
 
 	// MaxBytes bounds the body of a chunk of several objects.
 	MaxBytes = 256 << 20
 )
 
-// String describes the plan to a person.
+// String describes the plan for an operator.
 func (p Plan) String() string {
 	return fmt.Sprintf("source %s in chunks of %d objects or %d bytes (format %d)", p.Source, p.Size, p.Bytes, p.Format)
 }

@@ -4,121 +4,77 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 )
 
-// Format says how the objects of a stream are written.
-type Format uint8
-
-const (
-	// Auto finds out by looking at the stream's beginning; see package doc.
-	Auto Format = iota
-	// Lines is JSON Lines: one value a line.
-	Lines
-	// Array is one JSON array after the other; its elements are the objects.
-	Array
-	// Values is one JSON value after the other, wherever lines end.
-	Values
-)
-
-var formatNames = [...]string{Auto: "auto", Lines: "lines", Array: "array", Values: "values"}
-
-// String returns the format's word.
-func (f Format) String() string { return formatNames[f] }
-
-// ParseFormat reads a format's word; "" is auto.
-func ParseFormat(word string) (Format, error) {
-	if word == "" {
-		return Auto, nil
-	}
-	if i := slices.Index(formatNames[:], word); i >= 0 {
-		return Format(i), nil
-	}
-	return Auto, fmt.Errorf("format %q: use auto, lines, array or values", word)
-}
-
-// first is the phase in which a stream of the format begins.
-func (f Format) first() phase {
-	switch f {
-	case Array:
-		return beforeAll
-	case Values:
-		return inValues
-	case Auto, Lines:
-	}
-	return inLines
-}
-
-// A Place is a point of a stream where scanning can go on: between two
-// objects. It is comparable; the zero value is the beginning of a stream.
+// A Place is a position between two objects of a stream, at which scanning can
+// continue. It is comparable; the zero value is the beginning of a stream.
 type Place struct {
-	File   int   // which file of the source, from 0; the scanner only carries it along
-	Offset int64 // bytes, after decompression, from the beginning of the stream
-	Line   int64 // from 1; 0 stands for 1
+	File   int   // the file's index in the source, which the scanner only copies
+	Offset int64 // bytes after decompression, from the beginning of the stream
+	Line   int64 // from 1; 0 means 1
 	phase  phase
 }
 
-// phase is where the scanner is in the grammar of its stream.
+// phase is the scanner's state in the grammar of its stream.
 type phase uint8
 
 const (
-	atStart    phase = iota // nothing read: the format must be found out
+	atStart    phase = iota // nothing read; the format is not known yet
 	inLines                 // at the beginning of a line
-	inEither                // as inLines; all lines so far would be the same as values
+	inEither                // as inLines; all lines so far look the same in values
 	inValues                // between two values
 	beforeAll               // before the '[' of an array
-	afterOpen               // behind '[': an element or ']' follows
-	afterItem               // behind an element: ',' or ']' follows
-	afterComma              // behind ',': an element follows
-	afterAll                // behind ']'
+	afterOpen               // after '[': an element or ']' follows
+	afterItem               // after an element: ',' or ']' follows
+	afterComma              // after ',': an element follows
+	afterAll                // after ']'
 )
 
 // An Object is one object of a stream, as Scanner.Next returns it.
 type Object struct {
-	// Bytes is the object, without line break. It is overwritten by the next
-	// call of Next.
+	// Bytes is the object without a line break. The next call of Next overwrites
+	// it.
 	Bytes []byte
-	// Flaw says what is wrong with the object; "" says that it is valid.
+	// Flaw says what is wrong with the object; "" if it is valid.
 	Flaw string
-	// Place is where scanning must begin to give this object first.
+	// Place is where scanning must begin to return this object first.
 	Place Place
 }
 
-// ScanOptions says how to scan a stream.
+// ScanOptions are the options of a Scanner.
 type ScanOptions struct {
 	Format Format
-	At     Place  // where the stream handed over begins; zero: at its beginning
-	Name   string // the stream's name, for flaws; "": not named
+	At     Place  // the position of the reader in the stream; zero is the beginning
+	Name   string // the stream's name in flaws; "" leaves it out
 
-	// Decide turns what Auto finds into a format; nil: Guess.Format. Its
-	// error ends the scanning.
+	// Decide turns the guess of Auto into a format; nil means Guess.Format. If it
+	// fails, the scan ends with its error.
 	Decide func(Guess) (Format, error)
 
-	Buffer int // bytes of the buffer to begin with; 0 means 256 KiB
+	Buffer int // initial buffer size in bytes; 0 means 256 KiB
 }
 
 const (
 	bufferSize = 256 << 10
 
-	// shrinkAbove is the buffer size from which a buffer that has grown for
-	// a large object is given back when small ones follow.
+	// shrinkAbove is the size above which a buffer that has grown for a large
+	// object is released when small ones follow.
 	shrinkAbove = 4 << 20
 
-	// lookAhead is how many bytes from its '[' on may be read to tell an
-	// array from lines that hold arrays.
+	// lookAhead is how many bytes may be read to detect the format.
 	lookAhead = 1 << 20
 )
 
-// A Scanner cuts one stream into objects. The package doc says by which rules.
+// A Scanner cuts one stream into objects, by the rules in the package doc.
 //
-// It holds no more of the stream than one buffer: 256 KiB, or as much as the
-// largest object so far, up to MaxObject.
+// It holds one buffer of the stream: 256 KiB, or as much as the largest object so
+// far, up to MaxObject.
 type Scanner struct {
 	r       io.Reader
 	ended   bool  // r is at its end
-	readErr error // what else r ended with; sticky
+	readErr error // the error other than io.EOF that r returned; sticky
 	opts    ScanOptions
-	max     int // MaxObject; less in tests
+	max     int // MaxObject; smaller in tests
 
 	// buf[start:end] is read but not consumed; place describes buf[start].
 	// Invariant: 0 <= start <= end <= len(buf).
@@ -129,7 +85,7 @@ type Scanner struct {
 	check checker
 }
 
-// NewScanner returns a scanner of r, which must stand at o.At.
+// NewScanner returns a Scanner of r, which must be at position o.At.
 func NewScanner(r io.Reader, o ScanOptions) *Scanner {
 	if o.Buffer <= 0 {
 		o.Buffer = bufferSize
@@ -139,11 +95,10 @@ func NewScanner(r io.Reader, o ScanOptions) *Scanner {
 	return s
 }
 
-// Next returns the next object: a valid one or one with a flaw. It returns
-// io.EOF behind the last one, the reader's error if there is one, and an
-// InputError where the stream cannot be cut: objects that were read whole before
-// the error have been returned by then, a torn one never is. If the error comes
-// while the format is being found out, no object has been returned.
+// Next returns the next object, valid or with a flaw. It returns io.EOF after the
+// last object, the reader's error, or an InputError where the stream cannot be cut.
+// All complete objects before the error have been returned by then, and never a
+// torn one. If the format cannot be detected, no object has been returned.
 func (s *Scanner) Next() (Object, error) {
 	before := s.place
 	if s.place.phase == atStart {
@@ -162,11 +117,11 @@ func (s *Scanner) Next() (Object, error) {
 	return object, err
 }
 
-// Place returns where the scanner is: behind the last object returned or, if
-// that is where an error occurred, before the bytes that could not be read.
+// Place returns the scanner's position: after the last object returned or, after an
+// error, before the bytes that could not be read.
 func (s *Scanner) Place() Place { return s.place }
 
-// window returns what is read but not consumed.
+// window returns the bytes that are read but not consumed.
 func (s *Scanner) window() []byte { return s.buf[s.start:s.end] }
 
 // advance consumes n bytes of the window; it does not count lines.
@@ -183,9 +138,8 @@ func (s *Scanner) advanceLines(n int) {
 
 var newline = []byte{'\n'}
 
-// fill reads more behind the window and says whether there is more now; if not
-// and there is no error, the stream is at its end. Slices of the window are void
-// afterwards.
+// fill reads more bytes into the window and returns whether any came; if not, and
+// without an error, the stream is at its end. It invalidates slices of the window.
 func (s *Scanner) fill() (more bool, err error) {
 	if s.ended || s.readErr != nil {
 		return false, s.readErr
@@ -210,9 +164,9 @@ func (s *Scanner) fill() (more bool, err error) {
 	return false, s.readErr
 }
 
-// makeRoom brings the window to the front of the buffer, and changes the
-// buffer's size where the window asks for it. At most one object is in the
-// window then, so little is moved for every buffer read.
+// makeRoom moves the window to the front of the buffer and adjusts the buffer's
+// size. The window then holds at most one object, so little is moved for each
+// buffer read.
 func (s *Scanner) makeRoom() {
 	held, size := s.end-s.start, len(s.buf)
 	most := max(s.max, 2*lookAhead) + s.opts.Buffer
@@ -230,7 +184,7 @@ func (s *Scanner) makeRoom() {
 	s.buf, s.start, s.end = to, 0, held
 }
 
-// peek makes the window at least n bytes long, if there is so much.
+// peek makes the window at least n bytes long, if the stream has that many.
 func (s *Scanner) peek(n int) error {
 	for s.end-s.start < n {
 		if more, err := s.fill(); !more {
@@ -240,7 +194,7 @@ func (s *Scanner) peek(n int) error {
 	return nil
 }
 
-// where names a place to a person.
+// where describes a place for an operator.
 func (s *Scanner) where(p Place) string {
 	where := fmt.Sprintf("line %d, byte %d", p.Line, p.Offset)
 	if s.opts.Name != "" {

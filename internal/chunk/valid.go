@@ -6,37 +6,37 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep a value may nest: the limit of encoding/json, so that
-// what passes here can be read by every transform.
+// maxDepth is the nesting limit of encoding/json, so that every transform can read
+// a value that passes here.
 const maxDepth = 10_000
 
-// A checker says whether bytes are a JSON value, with the verdict of
-// encoding/json.Valid (FuzzChecker compares them) at over twice its speed:
-// every byte of a job passes through here.
+// A checker decides whether bytes are a JSON value, exactly as encoding/json.Valid
+// does (FuzzChecker compares them), at over twice its speed: every byte of a job
+// passes through it.
 //
-// The zero value is ready. It is reused, because clearing the stack for each
-// object would cost more than checking it.
+// The zero value is ready. Reuse it, because clearing the stack for each object
+// would cost more than checking the object.
 type checker struct {
-	// For every open bracket one bit: is the bracket around it a '{'?
+	// One bit for every open bracket: is the enclosing bracket a '{'?
 	stack [maxDepth/64 + 1]uint64
 }
 
-// valid says whether b is one JSON value in valid UTF-8, blanks around it
-// allowed. Numbers of any size, repeated keys and lone surrogate escapes are
-// valid JSON.
+// valid reports whether b is one JSON value in valid UTF-8, with optional white
+// space around it. Numbers of any size, repeated keys and lone surrogate escapes
+// are valid.
 func (k *checker) valid(b []byte) bool { return k.within(b, 0) }
 
-// within is valid for a value that has outer brackets around it.
+// within is valid for a value with outer enclosing brackets.
 func (k *checker) within(b []byte, outer int) bool {
 	end := k.end(b, maxDepth-outer)
 	return end >= 0 && skipBlanks(b, end) == len(b) && utf8.Valid(b)
 }
 
-// value returns where the JSON value ends with which b begins, or -1 if b
-// does not begin with a whole value. UTF-8 is not checked.
+// value returns the index after the JSON value with which b begins, or -1 if b does
+// not begin with a whole value. It does not check UTF-8.
 func (k *checker) value(b []byte) int { return k.end(b, maxDepth) }
 
-// end is value with a limit of its own to the nesting, at most maxDepth.
+// end is value with its own nesting limit, at most maxDepth.
 func (k *checker) end(b []byte, limit int) int {
 	i, depth, inObject := 0, 0, false
 	for {
@@ -79,7 +79,7 @@ func (k *checker) end(b []byte, limit int) int {
 		if i < 0 {
 			return -1
 		}
-		for more := false; !more; { // a value has ended: go on with what is around it
+		for more := false; !more; { // a value has ended: continue in the enclosing one
 			if depth == 0 {
 				return i
 			}
@@ -119,10 +119,10 @@ func (k *checker) pop(level int) bool {
 	return k.stack[level/64]>>(level%64)&1 != 0
 }
 
-// isBlank says whether c is white space between JSON tokens.
+// isBlank reports whether c is white space between JSON tokens.
 func isBlank(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
 
-// skipBlanks returns the first place from i on that is not blank.
+// skipBlanks returns the index of the first byte from i on that is not white space.
 func skipBlanks(b []byte, i int) int {
 	for i < len(b) && isBlank(b[i]) {
 		i++
@@ -130,7 +130,7 @@ func skipBlanks(b []byte, i int) int {
 	return i
 }
 
-// keyEnd returns the place behind the key and the colon that begin at i.
+// keyEnd returns the index after the key and the colon that begin at i.
 func keyEnd(b []byte, i int) int {
 	if i >= len(b) || b[i] != '"' {
 		return -1
@@ -149,15 +149,15 @@ const (
 	highs = 0x8080808080808080
 )
 
-// stringEnd returns the place behind the quote that ends the string whose
-// content begins at i. It looks at eight bytes at a time.
+// stringEnd returns the index after the quote that ends the string whose content
+// begins at i. It examines eight bytes at a time.
 func stringEnd(b []byte, i int) int {
 	for {
 		for len(b)-i >= 8 {
 			x := binary.LittleEndian.Uint64(b[i:])
 			quote, slash := x^(ones*'"'), x^(ones*'\\')
-			// The lowest bit that is set stands for the first byte below 0x20,
-			// '"' or '\\'; a borrow can only falsify bytes above a true one.
+			// The lowest bit that is set marks the first byte below 0x20, '"' or
+			// '\\'; a borrow can only give a false bit above a true one.
 			found := ((x-ones*0x20)&^x | (quote-ones)&^quote | (slash-ones)&^slash) & highs
 			if found != 0 {
 				i += bits.TrailingZeros64(found) / 8
@@ -180,7 +180,7 @@ func stringEnd(b []byte, i int) int {
 	}
 }
 
-// escapeEnd returns the place behind the escape whose backslash is before i.
+// escapeEnd returns the index after the escape whose backslash is before i.
 func escapeEnd(b []byte, i int) int {
 	if i >= len(b) {
 		return -1
@@ -209,7 +209,7 @@ func wordEnd(b []byte, i int, word string) int {
 	return i + len(word)
 }
 
-// numberEnd returns the place behind the number that begins at i.
+// numberEnd returns the index after the number that begins at i.
 func numberEnd(b []byte, i int) int {
 	if b[i] == '-' {
 		i++
@@ -234,8 +234,8 @@ func numberEnd(b []byte, i int) int {
 	return i
 }
 
-// digitsEnd returns the place behind the digits at i, of which there must be
-// at least one.
+// digitsEnd returns the index after the digits at i, of which there must be at
+// least one.
 func digitsEnd(b []byte, i int) int {
 	first := i
 	for i < len(b) && b[i] >= '0' && b[i] <= '9' {

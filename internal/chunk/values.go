@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// nextValue returns the next of values that do not keep to lines.
+// nextValue returns the next object of a stream of values.
 func (s *Scanner) nextValue() (Object, error) {
 	first, more, err := s.skipToToken()
 	switch {
@@ -19,18 +19,17 @@ func (s *Scanner) nextValue() (Object, error) {
 	case strings.IndexByte(`{["-0123456789tfn`, first) < 0:
 		return Object{}, s.noValue(s.window()[:1])
 	}
-	// The usual case in one pass: a valid value is in the buffer, whole and
-	// with the byte behind it.
+	// The usual case in one pass: the buffer holds a whole valid value and the byte
+	// after it.
 	w := s.window()
 	if end := s.check.value(w); end >= 0 && end < len(w) && end <= s.max && separate(w[end-1], w[end]) && utf8.Valid(w[:end]) {
-		return s.take(end, inValues), nil
+		return s.consume(end, inValues), nil
 	}
 	return s.searchValue()
 }
 
-// separate says whether a value that ends in last has ended although no
-// blank follows but next. A number or a word ends only where another kind of
-// value begins.
+// separate reports whether a value that ends with last is complete before next. A
+// number or a word only ends before white space or another kind of value.
 func separate(last, next byte) bool {
 	switch next {
 	case ' ', '\t', '\r', '\n', '{', '[', '"':
@@ -39,7 +38,7 @@ func separate(last, next byte) bool {
 	return last == '}' || last == ']' || last == '"'
 }
 
-// searchValue returns the value at the front of the window that is not whole in
+// searchValue returns the value at the front of the window if it is not whole in
 // the buffer, not valid, or too large.
 func (s *Scanner) searchValue() (Object, error) {
 	var e valueEdge
@@ -47,7 +46,7 @@ func (s *Scanner) searchValue() (Object, error) {
 		w := s.window()
 		n := e.find(w[searched:])
 		if n >= 0 && searched+n <= s.max {
-			return s.judgeValue(searched + n)
+			return s.checkValue(searched + n)
 		}
 		if searched = len(w); n >= 0 || searched > s.max {
 			return s.omitValue()
@@ -58,38 +57,38 @@ func (s *Scanner) searchValue() (Object, error) {
 			return Object{}, err
 		case more:
 		case e.scalar:
-			return s.judgeValue(searched)
+			return s.checkValue(searched)
 		default:
 			return Object{}, cutOff("in the middle of this value")
 		}
 	}
 }
 
-// judgeValue consumes the value of n bytes at the front of the window and
-// returns it, with a flaw if it is not valid. It is an error if its end is not
-// certain then.
-func (s *Scanner) judgeValue(n int) (Object, error) {
+// checkValue consumes the value of n bytes at the front of the window and returns
+// it, with a flaw if it is not valid. It returns an error if the end of an invalid
+// value is not certain.
+func (s *Scanner) checkValue(n int) (Object, error) {
 	raw, at := s.window()[:n], s.place
 	var flaw string
 	if !s.check.valid(raw) {
 		if c := raw[0]; c != '{' && c != '[' && !json.Valid(raw) {
 			return Object{}, s.noValue(raw)
 		}
-		flaw = s.judge(at, raw, false).Flaw // before take changes line breaks
+		flaw = s.flawed(at, raw, false).Flaw // before consume changes line breaks
 	}
-	value := s.take(n, inValues)
+	value := s.consume(n, inValues)
 	value.Flaw = flaw
 	return value, nil
 }
 
-// noValue is the error for bytes that are no value, so that nobody knows where
-// the next one begins.
+// noValue returns the error for bytes that are not a value, after which it is not
+// certain where the next value begins.
 func (s *Scanner) noValue(raw []byte) error {
-	return inputError("%s; where the next value begins is not certain; mend it, or use --format lines if the objects are lines", s.problem(raw, false))
+	return inputError("%s; it is not certain where the next value begins; correct the input, or use --format lines if the objects are lines", s.problem(raw, false))
 }
 
-// omitValue consumes a value that is too large. It goes no further if the value
-// is not valid as far as it is in the window.
+// omitValue consumes a value that is too large. It returns an error if the part in
+// the window is not valid.
 func (s *Scanner) omitValue() (Object, error) {
 	at := s.place
 	var syntax *json.SyntaxError
@@ -112,15 +111,15 @@ func (s *Scanner) omitValue() (Object, error) {
 	return s.tooLarge(at, left), nil
 }
 
-// A valueEdge searches for the end of a value that need not be valid. The kinds
-// of brackets need not match. The zero value stands at the beginning of a value.
+// A valueEdge finds the end of a value that may be invalid. The kinds of brackets
+// need not match. The zero value stands at the beginning of a value.
 type valueEdge struct {
 	edge
-	scalar bool // a number or a word, or what stands for one
+	scalar bool // a number or a word, possibly invalid
 }
 
-// find goes on in b where the last call ended. It returns the index behind the
-// value, or -1 and is then behind b.
+// find continues in b where the last call ended. It returns the index after the
+// value, or -1 if its end is not in b.
 func (e *valueEdge) find(b []byte) int {
 	for i := 0; i < len(b); i++ {
 		if e.inString {

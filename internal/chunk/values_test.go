@@ -7,7 +7,7 @@ import (
 
 func TestScanner_values(t *testing.T) {
 	t.Parallel()
-	const unsure = "where the next value begins is not certain"
+	const unsure = "it is not certain where the next value begins"
 	runScanCases(t, []scanCase{
 		{name: "pretty-printed", in: "{\n  \"a\": 1\n}\n{\r\n  \"a\": [\n    2\n  ]\n}\n", want: []string{`{   "a": 1 }`, `{    "a": [     2   ] }`}},
 		{name: "one value over lines, no last line break", in: "{\n\"a\":1\n}", want: []string{`{ "a":1 }`}},

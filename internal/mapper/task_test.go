@@ -20,7 +20,7 @@ func TestTakesTransform(t *testing.T) {
 	}{
 		"any":                {false, []string{"jq:.a", "jq:.b"}, []string{"jq:.a", "jq:.b"}, "mapper takes the job's transform"},
 		"none":               {false, []string{""}, []string{""}, "no transform for you"},
-		"unknown":            {false, []string{"sql:x"}, []string{""}, `there is no kind`},
+		"unknown":            {false, []string{"sql:x"}, []string{""}, `unknown kind`},
 		"a program":          {false, []string{"exec:cat"}, []string{""}, "ALLOW_EXEC"},
 		"a program, allowed": {true, []string{"exec:cat"}, []string{"exec:cat"}, "mapper takes the job's transform"},
 	} {

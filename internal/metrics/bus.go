@@ -2,12 +2,12 @@ package metrics
 
 import "github.com/chunkline/chunkline/internal/bus"
 
-// Bus is what every role says of its connection to NATS.
+// Bus is the metrics of a role's connection to NATS.
 type Bus struct {
 	up, roundTrip, reconnects, slow, errors, messages, bytes *Const
 }
 
-// NewBus declares them in s.
+// NewBus declares the metrics of the connection in s.
 func NewBus(s *Set) *Bus {
 	direction := OneOf("direction", "in", "out")
 	return &Bus{
@@ -21,7 +21,7 @@ func NewBus(s *Set) *Bus {
 	}
 }
 
-// Emit gives the values for b.
+// Emit emits the values of b.
 func (m *Bus) Emit(emit Emit, b *bus.Bus) {
 	up := 0.0
 	if b.Online() {

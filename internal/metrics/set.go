@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -9,16 +10,16 @@ import (
 // A Label is a dimension of a metric.
 type Label struct {
 	Name   string
-	Values []string // all there can be; nil: versions
+	Values []string // all possible values; nil for versions
 }
 
 // Version is the label of the mapper's version.
 var Version = Label{Name: "version"}
 
-// OneOf is a label with a closed set of values.
+// OneOf returns a label with a closed set of values.
 func OneOf(name string, values ...string) Label { return Label{Name: name, Values: values} }
 
-// A Doc describes a metric for people.
+// A Doc describes a metric for docs/metrics.md.
 type Doc struct {
 	Name   string
 	Type   string // counter, gauge or histogram
@@ -26,7 +27,7 @@ type Doc struct {
 	Help   string
 }
 
-// Unit is what the metric counts or measures: its name says so.
+// Unit returns the unit of the metric, which is the end of its name.
 func (d Doc) Unit() string {
 	name := strings.TrimSuffix(d.Name, "_total")
 	if strings.HasSuffix(name, "_dead_letters") {
@@ -49,16 +50,16 @@ type Set struct {
 	gather     func(Emit)
 }
 
-// Emit gives the present value of a metric that Const has declared.
+// Emit passes the current value of a metric that was declared as a Const.
 type Emit func(d *Const, value float64, labels ...string)
 
-// A Const is a metric whose value somebody else keeps.
+// A Const is a metric whose value is kept elsewhere and read when Prometheus asks.
 type Const struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
 }
 
-// Gather sets what gives the values of all Consts when they are asked for.
+// Gather sets the function that emits the values of all Consts.
 func (s *Set) Gather(gather func(Emit)) { s.gather = gather }
 
 func (s *Set) note(kind, name, help string, labels []Label) []string {
@@ -70,12 +71,12 @@ func (s *Set) note(kind, name, help string, labels []Label) []string {
 	return names
 }
 
-// Gauge declares a gauge whose value Gather gives.
+// Gauge declares a gauge whose value Gather's function emits.
 func (s *Set) Gauge(name, help string, labels ...Label) *Const {
 	return s.constant("gauge", prometheus.GaugeValue, name, help, labels)
 }
 
-// Count declares a counter whose value Gather gives.
+// Count declares a counter whose value Gather's function emits.
 func (s *Set) Count(name, help string, labels ...Label) *Const {
 	return s.constant("counter", prometheus.CounterValue, name, help, labels)
 }
@@ -94,19 +95,20 @@ func (s *Set) Counter(name, help string) prometheus.Counter {
 	return c
 }
 
-// CounterVec declares a counter with one label whose values are not known beforehand.
+// CounterVec declares a counter with one label whose values are not known in
+// advance.
 func (s *Set) CounterVec(name, help string, label Label) *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, s.note("counter", name, help, []Label{label}))
 	s.collectors = append(s.collectors, c)
 	return c
 }
 
-// Counters are the counters of one name, by the value of its label.
+// Counters are the counters of one metric by the value of its label.
 type Counters map[string]prometheus.Counter
 
-// Counters declares a counter with one label. All its values are there from
-// the start, at 0: an alert on an increase sees the first one too, and to count
-// is one atomic addition.
+// Counters declares a counter with one label. All its values exist from the start,
+// at 0, so that an alert on an increase sees the first one, too, and counting is
+// one atomic addition.
 func (s *Set) Counters(name, help string, label Label) Counters {
 	vec := s.CounterVec(name, help, label)
 	counters := make(Counters, len(label.Values))
@@ -116,8 +118,8 @@ func (s *Set) Counters(name, help string, label Label) Counters {
 	return counters
 }
 
-// Histogram declares a histogram: a native one for servers that take those, and
-// one with the given buckets for the others.
+// Histogram declares a histogram: a native one for servers that support it, and one
+// with the given buckets for others.
 func (s *Set) Histogram(name, help string, buckets []float64) prometheus.Histogram {
 	s.note("histogram", name, help, nil)
 	h := prometheus.NewHistogram(options(name, help, buckets))
@@ -139,11 +141,11 @@ func options(name, help string, buckets []float64) prometheus.HistogramOpts {
 	return prometheus.HistogramOpts{
 		Name: name, Help: help, Buckets: buckets,
 		NativeHistogramBucketFactor:    1.1, // each bucket is at most 10 % wider than the one below
-		NativeHistogramMaxBucketNumber: 160, // beyond them they are merged
+		NativeHistogramMaxBucketNumber: 160, // beyond that, buckets are merged
 	}
 }
 
-// Docs lists what was declared.
+// Docs returns the descriptions of all declared metrics.
 func (s *Set) Docs() []Doc { return s.docs }
 
 // Describe implements prometheus.Collector.
@@ -166,4 +168,41 @@ func (s *Set) Collect(ch chan<- prometheus.Metric) {
 	for _, c := range s.collectors {
 		c.Collect(ch)
 	}
+}
+
+const (
+	maxVersions = 20 // a rollout has two; a client that sends random ones must not fill a Prometheus
+	maxLength   = 64 // bytes of a version
+
+	// Other stands for every version beyond the first maxVersions.
+	Other = "other"
+)
+
+// Versions bounds the values of a version label: the first maxVersions versions
+// keep their names. The zero value is ready.
+type Versions struct {
+	mu    sync.Mutex
+	known map[string]struct{} // guarded by mu
+}
+
+// Label returns the label value of a version. Versions that differ only after their
+// first maxLength bytes share one.
+func (v *Versions) Label(version string) string {
+	version = strings.ToValidUTF8(version[:min(len(version), maxLength)], "") // Prometheus' client panics on invalid UTF-8
+	if version == "" {
+		version = "unknown"
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, known := v.known[version]; known {
+		return version
+	}
+	if len(v.known) >= maxVersions {
+		return Other
+	}
+	if v.known == nil {
+		v.known = map[string]struct{}{}
+	}
+	v.known[version] = struct{}{}
+	return version
 }

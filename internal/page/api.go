@@ -22,18 +22,18 @@ import (
 )
 
 const (
-	usualCells = 2000
-	mostCells  = 10_000
-	usualDead  = 20
-	mostDead   = 200
-	lastChunk  = math.MaxInt64 / 4 // far beyond any; the bus takes no larger one
-	maxOrder   = 4096              // bytes of an order
+	defaultCells = 2000
+	maxCells     = 10_000
+	defaultDead  = 20
+	maxDead      = 200
+	lastChunk    = math.MaxInt64 / 4 // more than any chunk number; the bus accepts no larger one
+	maxOrder     = 4096              // bytes of an order
 )
 
 type api struct {
 	job    Job
 	token  string
-	log    zerolog.Logger // of what strangers do: a flood of it fills no disk
+	log    zerolog.Logger // sampled, because any client can cause its lines
 	frames frames
 }
 
@@ -41,14 +41,14 @@ func (a *api) status(w http.ResponseWriter, _ *http.Request) {
 	app.WriteJSON(w, http.StatusOK, a.job.Status().Whole())
 }
 
-// versions is the part of the status that compares the versions of mappers.
+// versions answers with the part of the status that compares versions of mappers.
 func (a *api) versions(w http.ResponseWriter, _ *http.Request) {
 	app.WriteJSON(w, http.StatusOK, a.job.Status().Whole().Versions)
 }
 
 func (a *api) chunkMap(w http.ResponseWriter, r *http.Request) {
 	q := query{r: r}
-	from, to, cells := q.number("from", 0, 0, lastChunk), q.number("to", 0, 0, lastChunk), q.number("cells", usualCells, 1, mostCells)
+	from, to, cells := q.number("from", 0, 0, lastChunk), q.number("to", 0, 0, lastChunk), q.number("cells", defaultCells, 1, maxCells)
 	if q.bad(w) {
 		return
 	}
@@ -79,7 +79,7 @@ func (a *api) history(w http.ResponseWriter, r *http.Request) {
 
 func (a *api) dead(w http.ResponseWriter, r *http.Request) {
 	q := query{r: r}
-	before, limit := q.number("before", lastChunk, 0, lastChunk), q.number("limit", usualDead, 1, mostDead)
+	before, limit := q.number("before", lastChunk, 0, lastChunk), q.number("limit", defaultDead, 1, maxDead)
 	if q.bad(w) {
 		return
 	}
@@ -90,7 +90,7 @@ func (a *api) dead(w http.ResponseWriter, r *http.Request) {
 	answer(w, page, err)
 }
 
-// shadow is what came of a shadow run.
+// shadow answers with the results of a shadow run.
 func (a *api) shadow(w http.ResponseWriter, r *http.Request) {
 	report, err := a.job.Shadow(r.Context())
 	if report.Versions == nil {
@@ -102,7 +102,7 @@ func (a *api) shadow(w http.ResponseWriter, r *http.Request) {
 	answer(w, report, err)
 }
 
-// controls says whether the job can be controlled here.
+// controls answers whether the job can be controlled here.
 func (a *api) controls(w http.ResponseWriter, _ *http.Request) {
 	app.WriteJSON(w, http.StatusOK, map[string]bool{"enabled": a.token != ""})
 }
@@ -112,7 +112,7 @@ func (a *api) control(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case a.token == "":
 		refuseBody(w)
-		problem(w, http.StatusForbidden, errors.New("control is off: set CONTROL_TOKEN at the fetcher, or use chunkline control"))
+		problem(w, http.StatusForbidden, errors.New("control is off: set the fetcher's CONTROL_TOKEN, or use chunkline control"))
 		return
 	case !bearer || subtle.ConstantTimeCompare([]byte(given), []byte(a.token)) != 1:
 		refuseBody(w)
@@ -140,12 +140,13 @@ func (a *api) control(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuseBody has the server wait for no more of the body of somebody who may not send it.
+// refuseBody makes the server not wait for the rest of the body of a refused
+// request.
 func refuseBody(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
 }
 
-// answer writes what was asked for, or why there is none.
+// answer writes the result of a query, or its error.
 func answer(w http.ResponseWriter, v any, err error) {
 	switch {
 	case err == nil:
@@ -161,7 +162,7 @@ func problem(w http.ResponseWriter, status int, err error) {
 	app.WriteJSON(w, status, map[string]string{"error": err.Error()})
 }
 
-// query reads the numbers of a request; it keeps the first mistake.
+// query parses the numbers of a request and keeps the first error.
 type query struct {
 	r   *http.Request
 	err error

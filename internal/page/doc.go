@@ -1,10 +1,9 @@
-// Package page is the fetcher's live page and the JSON behind it.
+// Package page serves the fetcher's live page and the JSON API behind it.
 //
-// It promises to show within a second what the fetcher knows, on a page that
-// needs nothing from elsewhere and no build step, and to cost the fetcher next to nothing:
-// whoever watches, and however many do, each second's report is made once, and
-// none is made when nobody watches. It changes nothing, but for POST
-// /api/control, which is off unless a token is set.
+// The page shows within a second what the fetcher knows. It loads nothing from other
+// servers and has no build step. It costs the fetcher next to nothing: each second's
+// report is made once for all viewers, and not at all if there are none. The API
+// changes nothing, except for POST /api/control, which is off unless a token is set.
 //
 // docs/api.md describes the requests.
 package page

@@ -20,47 +20,47 @@ const (
 	eventsEvery = time.Second
 	maxViewers  = 200
 	lastWithin  = 200 * time.Millisecond
-	writeWithin = 10 * time.Second // a viewer that does not read is given up
+	writeWithin = 10 * time.Second // a viewer that does not read is disconnected
 )
 
-// event is one kind of event as it was last.
+// event is the latest event of one kind.
 type event struct {
 	name    string
 	data    []byte
-	version int // 0: there is none yet
+	version int // grows with each change; from 1
 }
 
-// frames is what all viewers are shown. It is made anew by whoever needs it
-// first in a second; so it costs nothing when nobody watches, and the same for
-// one viewer as for many.
+// frames are the events that all viewers get. The first viewer that needs them in a
+// second makes them; so they cost nothing without viewers, and the same for one
+// viewer as for many.
 type frames struct {
 	job     Job
 	viewers atomic.Int32
-	opened  atomic.Bool // there was a viewer
+	opened  atomic.Bool // there has been a viewer
 
 	mu     sync.Mutex
 	made   time.Time // guarded by mu
 	events []event   // guarded by mu
-	ended  bool      // guarded by mu; the last events were made
+	ended  bool      // guarded by mu; the server has ended
 }
 
-// latest returns the events as they are now.
+// latest returns the current events.
 func (f *frames) latest(ctx context.Context) []event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now := time.Now(); now.Sub(f.made) >= eventsEvery*9/10 {
 		f.made = now
 		f.set("status", f.job.Status().Whole(), nil)
-		m, err := f.job.Map(ctx, 0, 0, usualCells)
+		m, err := f.job.Map(ctx, 0, 0, defaultCells)
 		f.set("map", m, err)
 		h, err := f.job.History(ctx)
 		f.set("history", h, err)
 	}
-	return slices.Clone(f.events) // the data of an event is never written again
+	return slices.Clone(f.events) // the data of an event is never modified
 }
 
-// last returns the events as they are when the server ends. The job has ended by
-// then, or is about to, and may not answer any more.
+// last returns the events at the end of the server. The job has ended by then, or
+// is about to, and may not answer any more.
 func (f *frames) last(ended context.Context) []event {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ended), lastWithin)
 	defer cancel()
@@ -72,14 +72,15 @@ func (f *frames) last(ended context.Context) []event {
 	return f.latest(ctx)
 }
 
-// set takes a new value of an event, unless there is none or it says the same.
+// set stores the new value of an event, unless there is an error or the value is
+// the same.
 func (f *frames) set(name string, v any, err error) {
 	if err != nil {
-		return // the fetcher waits for the saver, and has nothing to show yet
+		return // the fetcher waits for the saver and has no data yet
 	}
 	data, err := json.Marshal(v)
 	if err != nil {
-		return // its numbers are finite, and the rest always encodes
+		return // cannot happen: all numbers are finite
 	}
 	for i := range f.events {
 		if e := &f.events[i]; e.name == name {
@@ -92,8 +93,8 @@ func (f *frames) set(name string, v any, err error) {
 	f.events = append(f.events, event{name: name, data: data, version: 1})
 }
 
-// events sends what changes, once a second, until the viewer leaves, or the server ends
-// and has sent how it ended.
+// events sends changes once a second, until the viewer leaves, or the server ends
+// and has sent the final state.
 func (a *api) events(w http.ResponseWriter, r *http.Request) {
 	if a.frames.viewers.Add(1) > maxViewers {
 		a.frames.viewers.Add(-1)
@@ -104,9 +105,9 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 	a.frames.opened.Store(true)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no") // or a proxy collects events until they are old
+	w.Header().Set("X-Accel-Buffering", "no") // otherwise nginx buffers events
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // the request is read, and the answer has no end
+	_ = control.SetReadDeadline(time.Time{}) // the request has been read, and the answer does not end
 	send := func(write func(io.Writer) error) error {
 		return errors.Join(control.SetWriteDeadline(time.Now().Add(writeWithin)), write(w), control.Flush())
 	}
@@ -137,7 +138,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			if app.Ending(r) {
-				_ = show(a.frames.last(r.Context())) // whether the viewer gets it or not, this is the end
+				_ = show(a.frames.last(r.Context())) // nothing is left to do if it fails
 			}
 			return
 		case <-tick.C:

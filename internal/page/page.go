@@ -14,7 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/fetcher"
 )
 
-// A Job is what the page shows; *fetcher.Fetcher is one.
+// A Job is the source of the page's data; *fetcher.Fetcher implements it.
 type Job interface {
 	Status() bus.Status
 	Map(ctx context.Context, from, to chunk.ID, cells int) (fetcher.Map, error)
@@ -28,9 +28,9 @@ type Job interface {
 //go:embed static
 var static embed.FS
 
-// Register adds the page of a job and its API to a server. Whoever has the
-// token may control the job; empty: nobody may. A wrong one is logged. Opened says
-// whether anybody has opened the page so far.
+// Register adds the page of a job and its API to a server. A client with the token
+// may control the job; if token is empty, nobody may. A wrong token is logged.
+// opened reports whether anyone has opened the page so far.
 func Register(server interface {
 	Handle(pattern string, h http.Handler)
 }, job Job, token string, log zerolog.Logger,
@@ -38,7 +38,7 @@ func Register(server interface {
 	a := &api{job: job, token: token, frames: frames{job: job}, log: app.Sampled(log)}
 	assets, err := fs.Sub(static, "static")
 	if err != nil {
-		panic(err) // the name is right, or nothing was ever embedded
+		panic(err) // the folder is embedded, so this cannot fail
 	}
 	files := http.FileServerFS(assets)
 	server.Handle("GET /{$}", plain(files))
@@ -60,8 +60,9 @@ func Register(server interface {
 	return a.frames.opened.Load
 }
 
-// plain lets a browser load nothing but what this server has, and ask each
-// time: after an update the page must fit its API.
+// plain sets the headers of static files: a browser may load only what this server
+// provides, and must check for a new version each time, because the page must match
+// its API after an update.
 func plain(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()

@@ -27,24 +27,24 @@ type Config struct {
 	Job       string
 	Fetcher   fetcher.Config
 	Mapper    mapper.Config
-	Mappers   int           // how many mappers, each with Mapper.Workers; 0: mappers come from elsewhere
+	Mappers   int           // number of mappers, each with Mapper.Workers; 0: only mappers elsewhere
 	Listen    string        // host:port for mappers elsewhere; empty: this process only
-	Token     string        // what they must know; empty: whoever reaches Listen is let in
+	Token     string        // token of those mappers; empty: anyone who reaches Listen may join
 	Tracer    *trace.Tracer // nil: off
 	HTTP      string        // host:port of the fetcher's HTTP server; empty: none
-	HTTPHosts string        // names that a request to it may be for, see app.HTTP
-	Stderr    io.Writer     // takes what programs (exec) print to standard error; nil: os.Stderr
-	// Serving, if not nil, is told where that server listens, and whether anybody has opened
-	// the live page so far.
+	HTTPHosts string        // allowed host names of requests, see app.HTTP
+	Stderr    io.Writer     // receives the standard error of programs (exec); nil means os.Stderr
+	// Serving, if not nil, is called with the address of that server, and with a
+	// function that reports whether anyone has opened the live page.
 	Serving func(addr string, opened func() bool)
 }
 
-// Run runs the job over src into out until it is done or ctx ends. Watch, if
-// not nil, is called with a function that tells the job's status, and must
-// return soon after its context has ended. The returned status is the last.
+// Run runs the job over src into out until it is done or ctx ends. If watch is not
+// nil, it is called with a function that returns the job's status, and must return
+// soon after its context has ended. Run returns the last status.
 //
-// The error is the fetcher's (see fetcher.Fetcher.Run) or that of whatever
-// broke first.
+// The error is the fetcher's (see fetcher.Fetcher.Run), or that of the role that
+// failed first.
 func Run(ctx context.Context, cfg Config, src source.Source, out sink.Sink, log zerolog.Logger,
 	watch func(context.Context, func() bus.Status),
 ) (bus.Status, error) {
@@ -72,7 +72,7 @@ func Run(ctx context.Context, cfg Config, src source.Source, out sink.Sink, log 
 	return p.fetcher.Status(), err
 }
 
-// parts is the roles of a job and their connections.
+// parts are the roles of a job and their connections.
 type parts struct {
 	server  *bus.Server
 	cfg     Config
@@ -94,8 +94,8 @@ func (p *parts) connect(role bus.Role) (*bus.Bus, error) {
 	return b, nil
 }
 
-// memoryPart is the part of the process's memory that chunks and results of all mappers
-// together may take. Fetcher and saver take a quarter each.
+// memoryPart is the divisor of the process's memory that gives what chunks and
+// results of all mappers may take together. Fetcher and saver take a quarter each.
 const memoryPart = 8
 
 func (p *parts) open(src source.Source, out sink.Sink) error {
@@ -139,9 +139,9 @@ func (p *parts) close() {
 	}
 }
 
-// run runs the roles and stops them in the order of the data: first the
-// mappers, which still need the fetcher to hear their goodbye and the saver to
-// take their results, then the fetcher, then the saver.
+// run runs the roles and stops them in the order of the data: first the mappers,
+// which need the fetcher for their goodbye and the saver for their results, then
+// the fetcher, then the saver.
 func (p *parts) run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	mapping, stopMapping := context.WithCancel(ctx)
@@ -151,7 +151,7 @@ func (p *parts) run(ctx context.Context) error {
 	saving, stopSaving := context.WithCancel(lasting)
 	defer stopSaving()
 
-	var mapErr, fetchErr, saveErr error // each written by one goroutine, read after both groups have ended
+	var mapErr, fetchErr, saveErr error // each is written by one goroutine and read after both groups have ended
 	savers := new(errgroup.Group)
 	savers.Go(func() error {
 		saveErr = p.saver.Run(saving)
@@ -170,7 +170,7 @@ func (p *parts) run(ctx context.Context) error {
 		stopMapping()
 		return nil
 	})
-	_ = others.Wait() // the groups only wait; the errors are above
+	_ = others.Wait() // the errors are in the variables
 	stopSaving()
 	_ = savers.Wait()
 	return cause(fetchErr, mapErr, saveErr, ctx.Err() != nil)
@@ -183,7 +183,7 @@ func (p *parts) showPage(s *app.Server) {
 	}
 }
 
-// runMappers runs the mappers until ctx ends, or one of them breaks.
+// runMappers runs the mappers until ctx ends or one of them fails.
 func (p *parts) runMappers(ctx context.Context, stop func()) error {
 	group := new(errgroup.Group)
 	for _, m := range p.mappers {
@@ -195,15 +195,16 @@ func (p *parts) runMappers(ctx context.Context, stop func()) error {
 			return err
 		})
 	}
-	<-ctx.Done() // mappers elsewhere go on when there is none here
+	<-ctx.Done() // mappers elsewhere may work even if there is none here
 	return group.Wait()
 }
 
-// cause picks what broke over what followed from it: a fetcher that was told
-// to stop because another role broke only says that it was stopped.
+// cause returns the error that came first and not one that followed from it: a
+// fetcher that was stopped because another role failed only says that it was
+// stopped.
 //
-// A program that did not end well (transform.ErrEnd) is a failure of a job that
-// is done, and of one that was stopped by itself; stopped is whether it was told to.
+// A program that exited badly (transform.ErrEnd) fails a job that is done, and one
+// that stopped by itself. stopped says whether the job was told to stop.
 func cause(fetchErr, mapErr, saveErr error, stopped bool) error {
 	if errors.Is(mapErr, transform.ErrEnd) && saveErr == nil {
 		switch {
@@ -222,11 +223,11 @@ func cause(fetchErr, mapErr, saveErr error, stopped bool) error {
 	return fetchErr
 }
 
-// pollInterval is how often a watcher should look at the status.
+// pollInterval is how often Poll shows the status.
 const pollInterval = 200 * time.Millisecond
 
-// Poll calls show with the status now and then until ctx ends, and once more
-// at the end.
+// Poll calls show with the status every 200 ms until ctx ends, and once more at the
+// end.
 func Poll(ctx context.Context, status func() bus.Status, show func(bus.Status)) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()

@@ -31,7 +31,7 @@ const (
 	size = 3 // objects a chunk
 
 	// An object {id, first, again, n} has the outputs [id,0] … [id,n-1]; it
-	// fails before the transform is mended, or afterwards, where it says so.
+	// fails before the transform is fixed, or afterwards, where it says so.
 	before = `jq:if .first then error("first") else range(.n) as $i | [.id, $i] end`
 	after  = `jq:if .again then error("again") else range(.n) as $i | [.id, $i] end`
 )

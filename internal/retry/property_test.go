@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/retry"
 )
 
-// TestModel: whatever fails and is mended, the result is that of a job in which
+// TestModel: whatever fails and is fixed, the result is that of a job in which
 // only what fails both times has failed. A second retry changes nothing but
 // the count of attempts.
 func TestModel(t *testing.T) {
@@ -32,21 +32,21 @@ func TestModel(t *testing.T) {
 		}), 1, 12).Draw(t, "objects")}
 		w.fill(-1)
 		workers := rapid.IntRange(1, 4).Draw(t, "workers")
-		want := retry.Report{LaidOut: true}
+		want := retry.Report{Merged: true}
 		outputs := ""
 		attempts := make(map[uint64]int) // of the dead, after the first retry
 		for id, o := range w.objects {
 			switch {
 			case o.flawed:
-				want.Left++
+				want.Unreadable++
 				attempts[uint64(id)] = 0
 			case o.first && o.again:
-				want.Dead++
+				want.Failed++
 				attempts[uint64(id)] = 2
 			default:
 				outputs += o.outputs(id)
 				if o.first {
-					want.Mended++
+					want.Mapped++
 				}
 			}
 		}
@@ -71,7 +71,7 @@ func TestModel(t *testing.T) {
 				}
 			}
 			w.verified()
-			want.Mended = 0
+			want.Mapped = 0
 		}
 	})
 }

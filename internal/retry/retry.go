@@ -15,10 +15,10 @@ import (
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
-// mapperName says in the sink's records who made a result.
+// mapperName is the mapper's name in the sink's records of results made here.
 const mapperName = "retry"
 
-// Config is what is to be done.
+// Config says how to map the dead letters.
 type Config struct {
 	Spec    transform.Spec
 	Workers int
@@ -27,20 +27,20 @@ type Config struct {
 
 // A Report counts dead letters.
 type Report struct {
-	Mended  uint64 `json:"mended"`   // have their outputs now
-	Dead    uint64 `json:"dead"`     // are dead letters again
-	Left    uint64 `json:"left"`     // cannot be read by any transform
-	LaidOut bool   `json:"laid_out"` // the ordered files are as the folder is now
+	Mapped     uint64 `json:"mapped"`     // have outputs now
+	Failed     uint64 `json:"failed"`     // are dead letters again
+	Unreadable uint64 `json:"unreadable"` // no transform can read them; they were not tried
+	Merged     bool   `json:"merged"`     // the ordered output files match the folder
 }
 
 // ErrContradiction means that a chunk's dead letters, outputs and counts do not
-// fit together. It is left as it is; verify says more.
-var ErrContradiction = errors.New("dead letters and outputs do not fit together")
+// match. The chunk is left unchanged; verify reports the details.
+var ErrContradiction = errors.New("dead letters and outputs do not match")
 
-// Run maps the dead letters of a folder again. If the job was finished it lays
-// out the result anew; when Run is ended before that, it is for the job's own
-// fetcher to do, as with a job that is not finished. The report is right also
-// beside an error.
+// Run maps the dead letters of a folder again. If the job was finished, it then
+// writes the ordered output again. If Run ends before that, or if the job was not
+// finished, the job's own fetcher does so. The report is valid even if Run returns
+// an error.
 func Run(ctx context.Context, folder *sink.Folder, cfg Config) (Report, error) {
 	finished := folder.Summary().Output != ""
 	var counts counts
@@ -63,7 +63,7 @@ func Run(ctx context.Context, folder *sink.Folder, cfg Config) (Report, error) {
 		}
 		return nil
 	})
-	ends := make([]error, cfg.Workers) // how each worker's program ended, which is for no other to end
+	ends := make([]error, cfg.Workers) // how each worker's program exited; it does not stop the other workers
 	for i := range ends {
 		group.Go(func() (err error) {
 			ends[i], err = worker(work, folder, cfg, records, &counts)
@@ -76,14 +76,14 @@ func Run(ctx context.Context, folder *sink.Folder, cfg Config) (Report, error) {
 		total := folder.Summary()
 		_, err = folder.Finish(ctx, total.Chunks, total.Objects)
 	}
-	report.LaidOut = folder.Summary().Output != ""
+	report.Merged = folder.Summary().Output != ""
 	return report, errors.Join(errors.Join(ends...), err)
 }
 
-type counts struct{ mended, dead, left atomic.Uint64 }
+type counts struct{ mapped, failed, unreadable atomic.Uint64 }
 
 func (c *counts) report() Report {
-	return Report{Mended: c.mended.Load(), Dead: c.dead.Load(), Left: c.left.Load()}
+	return Report{Mapped: c.mapped.Load(), Failed: c.failed.Load(), Unreadable: c.unreadable.Load()}
 }
 
 func worker(ctx context.Context, folder *sink.Folder, cfg Config, records <-chan sink.Record, counts *counts) (end, err error) {
@@ -93,20 +93,20 @@ func worker(ctx context.Context, folder *sink.Folder, cfg Config, records <-chan
 	}
 	defer func() { end = mapping.Close() }()
 	for r := range records {
-		if err := mend(ctx, folder, cfg, mapping, r, counts); err != nil {
+		if err := retryChunk(ctx, folder, cfg, mapping, r, counts); err != nil {
 			return nil, fmt.Errorf("chunk %d: %w", r.Chunk, err)
 		}
 	}
 	return nil, nil
 }
 
-// mend maps the dead letters of one chunk again and replaces its result.
-func mend(ctx context.Context, folder *sink.Folder, cfg Config, mapping transform.Transform, r sink.Record, counts *counts) error {
+// retryChunk maps the dead letters of one chunk again and replaces its result.
+func retryChunk(ctx context.Context, folder *sink.Folder, cfg Config, mapping transform.Transform, r sink.Record, counts *counts) error {
 	letters, err := lettersOf(folder, r)
 	if err != nil {
 		return err
 	}
-	var again []chunk.DeadLetter // those that can be mapped
+	var again []chunk.DeadLetter // those that a transform can read
 	var body []byte
 	for _, l := range letters {
 		if l.Attempts > 0 {
@@ -114,7 +114,7 @@ func mend(ctx context.Context, folder *sink.Folder, cfg Config, mapping transfor
 			body = append(append(body, l.Object...), '\n')
 		}
 	}
-	counts.left.Add(uint64(len(letters) - len(again)))
+	counts.unreadable.Add(uint64(len(letters) - len(again)))
 	if len(again) == 0 {
 		return nil
 	}
@@ -136,8 +136,8 @@ func mend(ctx context.Context, folder *sink.Folder, cfg Config, mapping transfor
 	if err := folder.Replace(ctx, result); err != nil {
 		return err
 	}
-	counts.dead.Add(uint64(len(out.Failed)))
-	counts.mended.Add(uint64(len(again) - len(out.Failed)))
+	counts.failed.Add(uint64(len(out.Failed)))
+	counts.mapped.Add(uint64(len(again) - len(out.Failed)))
 	return nil
 }
 
@@ -157,31 +157,31 @@ func lettersOf(folder *sink.Folder, r sink.Record) ([]chunk.DeadLetter, error) {
 	return letters, nil
 }
 
-// merge puts new outputs in their places among the old ones. Letters that were
-// not mapped again, and those that failed again, stay.
+// merge inserts the new outputs among the old ones. Letters that were not mapped
+// again, and those that failed again, stay.
 func merge(r sink.Record, old []byte, letters []chunk.DeadLetter, out transform.Output, version string) (sink.Result, error) {
-	result := merged{sink.Result{
+	result := resultBuilder{sink.Result{
 		Chunk: r.Chunk, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: make([]int, r.Objects),
 		Attempt: r.Attempt + 1, Mapper: mapperName, Version: version, Transform: version,
 	}}
 	fresh, mapped, failed := out.Lines, 0, out.Failed
 	for i := range r.Objects {
 		if len(letters) == 0 || letters[0].Ordinal != r.First+uint64(i) {
-			result.take(i, &old, r.Counts[i])
+			result.addOutputs(i, &old, r.Counts[i])
 			continue
 		}
 		l := letters[0]
 		letters = letters[1:]
 		switch {
-		case l.Attempts == 0: // never mapped, not now either
-			result.keep(l)
+		case l.Attempts == 0: // no transform can read it
+			result.addDead(l)
 			continue
 		case len(failed) > 0 && failed[0].Index == mapped:
 			l.Error, l.Attempts, l.Mapper, l.Version = failed[0].Err, l.Attempts+1, mapperName, version
 			failed = failed[1:]
-			result.keep(l)
+			result.addDead(l)
 		default:
-			result.take(i, &fresh, out.Counts[mapped])
+			result.addOutputs(i, &fresh, out.Counts[mapped])
 		}
 		mapped++
 	}
@@ -191,11 +191,11 @@ func merge(r sink.Record, old []byte, letters []chunk.DeadLetter, out transform.
 	return result.Result, nil
 }
 
-// merged is a result in the making.
-type merged struct{ sink.Result }
+// resultBuilder collects the outputs and dead letters of a result.
+type resultBuilder struct{ sink.Result }
 
-// take moves the next n lines to the outputs of object i.
-func (m *merged) take(i int, lines *[]byte, n int) {
+// addOutputs moves the next n lines to the outputs of object i.
+func (m *resultBuilder) addOutputs(i int, lines *[]byte, n int) {
 	m.Counts[i] = n
 	end := 0
 	for range n {
@@ -205,8 +205,8 @@ func (m *merged) take(i int, lines *[]byte, n int) {
 	*lines = (*lines)[end:]
 }
 
-// keep leaves an object a dead letter.
-func (m *merged) keep(l chunk.DeadLetter) {
+// addDead adds an object that stays a dead letter.
+func (m *resultBuilder) addDead(l chunk.DeadLetter) {
 	m.Dead = l.Append(m.Dead)
 	m.DeadCount++
 }

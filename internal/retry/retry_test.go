@@ -18,7 +18,7 @@ func contextOf(t tester) context.Context {
 	return context.Background()
 }
 
-// TestRetry: what was mended takes its place, between outputs of the same chunk
+// TestRetry: new outputs take their place, between outputs of the same chunk
 // and of others; what fails again says so; what cannot be read stays.
 func TestRetry(t *testing.T) {
 	t.Parallel()
@@ -33,7 +33,7 @@ func TestRetry(t *testing.T) {
 		t.Fatalf("%d dead letters before, want 5", got)
 	}
 	got, err := w.retry(after, 2)
-	if want := (retry.Report{Mended: 3, Dead: 1, Left: 1, LaidOut: true}); err != nil || got != want {
+	if want := (retry.Report{Mapped: 3, Failed: 1, Unreadable: 1, Merged: true}); err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	want := "[0,0]\n[1,0]\n[1,1]\n[5,0]\n[5,1]\n[6,0]\n[7,0]\n[8,0]\n[10,0]\n"
@@ -66,12 +66,12 @@ func (w *world) wantRecord(t *testing.T, id chunk.ID, attempt int, mapper string
 	}
 }
 
-// TestNothingLeft: the file of the dead letters goes when the last one is mended.
+// TestNothingLeft: the file of the dead letters goes when the last one is mapped.
 func TestNothingLeft(t *testing.T) {
 	t.Parallel()
 	w := &world{tester: t, dir: t.TempDir(), objects: []object{{first: true, n: 3}}}
 	w.fill(-1)
-	for i, want := range []retry.Report{{Mended: 1, LaidOut: true}, {LaidOut: true}} {
+	for i, want := range []retry.Report{{Mapped: 1, Merged: true}, {Merged: true}} {
 		if got, err := w.retry(after, 1); err != nil || got != want {
 			t.Errorf("retry %d: got %+v, %v; want %+v", i, got, err, want)
 		}
@@ -85,14 +85,14 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// TestUnfinished: the dead letters of an unfinished job can be mended, too, and
+// TestUnfinished: the dead letters of an unfinished job can be mapped again, too, and
 // nothing is laid out.
 func TestUnfinished(t *testing.T) {
 	t.Parallel()
 	w := &world{tester: t, dir: t.TempDir(), objects: []object{{first: true, n: 1}, {n: 1}, {n: 1}, {n: 1}}}
 	w.fill(1)
 	got, err := w.retry(after, 1)
-	if want := (retry.Report{Mended: 1}); err != nil || got != want {
+	if want := (retry.Report{Mapped: 1}); err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	f := w.open(true)

@@ -1,40 +1,41 @@
-// Package source says where the objects of a job come from: files and stdin.
+// Package source reads the objects of a job from files or standard input.
 //
-// A source gives the chunks of a job in order, and gives a chunk again when it
-// must be sent again. It promises that two runs over the same bytes give the
-// same chunks, that memory does not grow with the input, and that whatever
-// is in the input comes out as an object, valid or with a flaw, or ends the
-// source with an error that names the file and the place. It never skips.
+// A source returns the chunks of a job in order, and returns a chunk again when it
+// must be mapped again. Two runs over the same bytes give the same chunks. Memory
+// does not grow with the input. Everything in the input becomes an object, valid
+// or with a flaw, or ends the source with an error that names the file and the
+// place: nothing is skipped.
 //
-// It does not promise that the input stays as it is. Reread returns what the
-// files hold now; whether that is what they held before, the digest says.
+// The package does not guarantee that the input stays the same. Reread returns
+// what the files hold now; the digest shows whether that has changed.
 //
-// # The words of a source
+// # How a source is named
 //
-// A source is a list of items, separated by commas, read in the given order:
+// A source is a list of items, separated by commas and read in the given order:
 //
 //	data/users.jsonl                      a file
 //	data/*.jsonl                          a glob: its files, sorted by name
 //	data/**/*.jsonl                       a glob: also those in folders below
-//	file:///data/users%2C%20old.jsonl     a file: URL, for names with odd bytes
-//	-  or  stdin:                         standard input, which stands alone
+//	file:///data/users%2C%20old.jsonl     a file: URL, for names with special characters
+//	-  or  stdin:                         standard input, which must be the only item
 //
-// A file that is named twice, also under two names, is refused. A glob is one as
-// in shells: a part "**" stands for any number of folders, but for those behind
-// symbolic links, and what begins with a dot is matched only by a part that
-// begins with one. A folder that a glob matches is passed over; one that cannot be
-// read is an error. An item may end in ?format=lines, ?format=array or ?format=values
-// where looking at the content, as package chunk describes it, would go wrong;
-// OpenAs says it for all items. Plain, gzip and zstd are told apart by content,
-// also on stdin; zeros may follow gzip.
+// Naming a file twice is an error, even under two names. Globs work as in shells:
+// "**" matches any number of folders but does not follow symbolic links, and names
+// that begin with a dot need a pattern that does. A folder that matches is skipped;
+// one that cannot be read is an error.
 //
-// A file with nothing but one array on one line is an array of objects or one
+// An item may end in ?format=lines, ?format=array or ?format=values if detecting
+// the format, as package chunk describes it, would go wrong. Options.Format sets it
+// for all items. gzip and zstd are recognised by content, also on standard input;
+// zeros may follow gzip data.
+//
+// A file that holds just one array on one line is either an array of objects or one
 // object. The other files decide, once for the source; if they contradict each
-// other, Open refuses it.
+// other, Open fails.
 //
 // # Memory
 //
-// Next holds one buffer of 256 KiB, or the largest object so far, up to about
-// twice chunk.MaxObject for the moment it takes the buffer to grow; for zstd a
-// window of up to 128 MiB, as the zstd program, beside it.
+// Next holds one buffer of 256 KiB, or of the largest object so far, and up to about
+// twice chunk.MaxObject while the buffer grows. zstd needs a window of up to 128 MiB
+// in addition, the limit of the zstd program.
 package source

@@ -113,7 +113,7 @@ func TestSource_torn(t *testing.T) {
 	for in, want := range map[string]string{
 		"{\"a\":1}\n{\"a\":":      "read stdin, line 2, byte 8: the input ends in the middle of a line",
 		"{\"a\":1}\n{\"a\":2":     "read stdin, line 2, byte 8: the input ends in the middle of a line",
-		"[\n1,\n2":                "read stdin, line 3, byte 5: the input ends in or behind this element",
+		"[\n1,\n2":                "read stdin, line 3, byte 5: the input ends in or after this element",
 		"[\n1,\n":                 "read stdin, line 3, byte 5: the input ends before the ']'",
 		"{\n\"a\":1\n}\n{\n\"a\"": "read stdin, line 4, byte 10: the input ends in the middle of this value",
 		"{\"a\":1}\n{\"a\":2}":    "",

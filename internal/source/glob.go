@@ -10,12 +10,11 @@ import (
 	"syscall"
 )
 
-// glob returns the files that match a pattern, sorted by name, as shells do it:
-// a name that begins with a dot is matched only by a part of the pattern that
-// begins with one, and a part "**" stands for any number of folders, also none.
-// "**" does not go through symbolic links, so that it ends. Folders that match
-// are passed over. A folder that cannot be read is an error: what is in it may
-// match.
+// glob returns the files that match a pattern, sorted by name, as shells do. A name
+// that begins with a dot is matched only by a part of the pattern that begins with
+// one, and the part "**" matches any number of folders. "**" does not follow
+// symbolic links, so that the search ends. Folders that match are skipped. A folder
+// that cannot be read is an error, because files in it may match.
 func glob(pattern string) ([]string, error) {
 	if _, err := filepath.Match(pattern, ""); err != nil {
 		return nil, err
@@ -40,12 +39,12 @@ func glob(pattern string) ([]string, error) {
 	return names, nil
 }
 
-// globber collects the files that match.
+// globber collects the matching files.
 type globber struct {
 	found map[string]bool // by cleaned name
 }
 
-// match finds what matches parts in dir; "" is the working directory.
+// match finds the files that match parts in dir; "" is the working directory.
 func (g *globber) match(dir string, parts []string) error {
 	part, rest := parts[0], parts[1:]
 	switch {
@@ -76,7 +75,7 @@ func (g *globber) match(dir string, parts []string) error {
 	return nil
 }
 
-// matchDeep is match behind "**".
+// matchDeep is match after "**".
 func (g *globber) matchDeep(dir string, rest []string) error {
 	for len(rest) > 0 && rest[0] == "**" {
 		rest = rest[1:]
@@ -102,7 +101,7 @@ func (g *globber) matchDeep(dir string, rest []string) error {
 	return nil
 }
 
-// enter goes on with what is left of the pattern at name, which matches so far.
+// enter continues with the rest of the pattern at name, which matches so far.
 func (g *globber) enter(name string, rest []string) error {
 	if len(rest) > 0 {
 		return g.match(name, rest)
@@ -111,13 +110,13 @@ func (g *globber) enter(name string, rest []string) error {
 		return nil // it does not match
 	}
 	info, err := os.Stat(name)
-	if err != nil || !info.IsDir() { // what is wrong with it will be said later
+	if err != nil || !info.IsDir() { // an error is reported when the file is examined
 		g.found[filepath.Clean(name)] = true
 	}
 	return nil
 }
 
-// readDir returns what is in a folder; nothing if there is no such folder.
+// readDir returns the entries of a folder, and none if it does not exist.
 func readDir(dir string) ([]os.DirEntry, error) {
 	if dir == "" {
 		dir = "."
@@ -129,7 +128,7 @@ func readDir(dir string) ([]os.DirEntry, error) {
 	return entries, err
 }
 
-// isAbsent says that a name, or a folder on the way to it, is not there.
+// isAbsent reports whether a name, or a folder on the way to it, does not exist.
 func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP)
 }

@@ -123,8 +123,8 @@ func TestReread_changedFile(t *testing.T) {
 		{"edited", replace("10\n11\n12\n23\n14\n"), [3]string{"10\n11\n", "12\n23\n", "14\n"}},
 		{"appended to", replace(content + "15\n16\n"), [3]string{"10\n11\n", "12\n13\n", "14\n"}},
 		{"bytes added", replace("99" + content), [3]string{"9910\n11\n", "1\n12\n", "3\n"}},
-		{"truncated", func(path string) error { return os.Truncate(path, 7) }, [3]string{"10\n11\n", "source changed: 1 objects where there were 2", "source changed: the file has only 7 bytes now"}},
-		{"emptied", replace(""), [3]string{"source changed: 0 objects where there were 2", "source changed: the file has only 0 bytes now", "source changed"}},
+		{"truncated", func(path string) error { return os.Truncate(path, 7) }, [3]string{"10\n11\n", "source changed: 1 objects instead of 2", "source changed: the file has only 7 bytes now"}},
+		{"emptied", replace(""), [3]string{"source changed: 0 objects instead of 2", "source changed: the file has only 0 bytes now", "source changed"}},
 		{"removed", os.Remove, [3]string{"no such file", "no such file", "source changed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

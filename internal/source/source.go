@@ -12,58 +12,58 @@ import (
 )
 
 var (
-	// ErrSettings means that the source or the chunk size asked for cannot
-	// be used: a wrong word, no such file, not readable. Open returns it;
-	// the text names the item and what would be right.
+	// ErrSettings means that the source or the chunk size cannot be used: a wrong
+	// item, a missing or unreadable file. Open returns it; the text names the item
+	// and what would be right.
 	ErrSettings = errors.New("wrong source")
 
-	// ErrChanged means that a chunk cannot be read again because its file
-	// ends too early now, or holds less. Reread returns it. The job cannot
-	// go on with this source.
+	// ErrChanged means that a chunk cannot be read again, because its file has
+	// become shorter or holds fewer objects. Reread returns it. The job cannot
+	// continue with this source.
 	ErrChanged = errors.New("source changed")
 )
 
-// A Source gives the chunks of a job.
+// A Source returns the chunks of a job.
 type Source interface {
-	// Identity names the source in the plan: what it is called, not what is
-	// in it. It is the list of the files' names as they were given, globs
-	// expanded, or "stdin". A list of more than 4 KiB is shortened, with a
-	// hash of all of it.
+	// Identity names the source in the plan. It is the list of the files' names as
+	// they were given, with globs expanded, or "stdin", and says nothing of their
+	// content. A list of more than 4 KiB is shortened and ends in a hash of the
+	// whole.
 	Identity() string
 
 	// Plan returns the plan by which the source is cut.
 	Plan() chunk.Plan
 
-	// Next returns the next chunk and what Reread needs to return it again.
-	// Behind the last chunk it returns io.EOF. Other errors name file and
-	// offset, or are that of ctx; they are final: all later calls return
-	// the same. One goroutine at a time may call it.
+	// Next returns the next chunk and the mark with which Reread returns it again.
+	// After the last chunk it returns io.EOF. Other errors name file and offset, or
+	// are the error of ctx; they are final: all later calls return the same error.
+	// Only one goroutine at a time may call Next.
 	Next(ctx context.Context) (chunk.Chunk, Mark, error)
 
-	// Reread returns the chunk of a mark as the files are now. It returns
-	// ErrChanged if they no longer hold so many objects from there on, and
-	// errors.ErrUnsupported if not Rereads. Any number of goroutines may
-	// call it, and call it while Next runs.
+	// Reread returns the chunk at a mark as the files are now. It returns
+	// ErrChanged if the files no longer hold that many objects from there on, and
+	// errors.ErrUnsupported unless Rereads. Any number of goroutines may call it,
+	// also while Next runs.
 	Reread(ctx context.Context, m Mark) (chunk.Chunk, error)
 
-	// Rereads says whether Reread works. It does not if anything of the
-	// source is compressed or is not a regular file: then the caller keeps
-	// the chunks until they are saved.
+	// Rereads reports whether Reread works. It does not if any file of the source
+	// is compressed or not a regular file; the caller then keeps the chunks until
+	// they are saved.
 	Rereads() bool
 
-	// Progress returns how many bytes Next has read of how many there were
-	// when the source was opened: of compressed files compressed bytes. The
-	// total is 0 if it is not known. Any goroutine may call it.
+	// Progress returns how many bytes Next has read and how many there were when
+	// the source was opened; for compressed files these are compressed bytes. The
+	// total is 0 if it is unknown. Any goroutine may call it.
 	Progress() (read, total int64)
 
-	// Close ends the source. Next must have returned. A read of stdin or of
-	// a named pipe that waits for data cannot be ended: its goroutine ends
-	// when data or the end comes, or with the process.
+	// Close closes the source. Next must have returned. A read of stdin or of a
+	// named pipe that waits for data cannot be interrupted: its goroutine ends when
+	// data or the end comes, or with the process.
 	Close() error
 }
 
-// A Mark says where a chunk begins. It is small and comparable, and valid for
-// every source with the same plan.
+// A Mark is the position and the size of a chunk. It is small and comparable, and
+// valid for every source with the same plan.
 type Mark struct {
 	chunk.Place
 	ID    chunk.ID
@@ -71,8 +71,8 @@ type Mark struct {
 	Count int    // objects
 }
 
-// rereadBuffer is what reading one chunk again needs, unless its objects are
-// larger.
+// rereadBuffer is the size of the buffer for reading one chunk again, unless its
+// objects are larger.
 const rereadBuffer = 64 << 10
 
 // files is a source of one or more files, or stdin.
@@ -81,29 +81,29 @@ type files struct {
 	plan    chunk.Plan   // set by Open, then read-only
 	total   int64        // set by Open, then read-only
 	rereads bool         // set by Open, then read-only
-	oneLine chunk.Format // how a file of one line that is an array is read; set by Open, then read-only
+	oneLine chunk.Format // the format of files that are one line with an array; set by Open, then read-only
 	read    atomic.Int64 // written by Next
 
-	// Only Next and Close.
+	// Used by Next and Close only.
 	walk   *walk
 	cutter *chunk.Cutter
 }
 
 // Open opens the source that spec names, to be cut into chunks of at most size
-// objects and, if there is more than one object in a chunk, bytes bytes. It
-// returns ErrSettings if that cannot be done. The files are looked at but not
-// kept open. The caller must Close the source.
+// objects and, unless a chunk has one object only, at most bytes bytes. It returns
+// ErrSettings if spec or the limits are wrong. It examines the files and does not
+// keep them open. The caller must Close the source.
 func Open(spec string, size, bytes int, stdin io.Reader) (Source, error) {
 	return OpenWith(Options{Size: size, Bytes: bytes, Stdin: stdin}, spec)
 }
 
 // Options are the settings of a source.
 type Options struct {
-	Format  chunk.Format // of items that do not name one
+	Format  chunk.Format // of items without ?format=
 	Size    int          // most objects in a chunk
 	Bytes   int          // most bytes in a chunk of several objects
-	Stdin   io.Reader    // nil: there is none
-	Written []string     // files and folders that the job writes: a glob leaves them out, and to name one is an error
+	Stdin   io.Reader    // standard input; nil if there is none
+	Written []string     // files and folders that the job writes: globs leave them out, and naming one is an error
 }
 
 // OpenWith is Open with all options.
@@ -125,7 +125,7 @@ func OpenWith(o Options, spec string) (Source, error) {
 	if err := once(list); err != nil {
 		return nil, err
 	}
-	if s.oneLine, err = found.settle(); err != nil {
+	if s.oneLine, err = found.oneLineFormat(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSettings, err)
 	}
 	for _, f := range list {
@@ -170,16 +170,16 @@ func (s *files) Reread(ctx context.Context, m Mark) (_ chunk.Chunk, err error) {
 	w := &walk{list: s.list, oneLine: s.oneLine, at: m.Place, buffer: rereadBuffer, ctx: ctx}
 	defer func() { err = errors.Join(err, w.close()) }()
 	plan := s.plan
-	plan.Size = m.Count // so that nothing is read behind the chunk
+	plan.Size = m.Count // so that nothing is read after the chunk
 	c, _, err := chunk.NewCutter(plan, m.ID, m.First, w.next).Next()
 	_, cannotCut := errors.AsType[*chunk.InputError](err)
 	switch {
 	case err == nil && c.Count == m.Count:
 		return c, nil
-	case cannotCut, errors.Is(err, fs.ErrNotExist): // it could be cut before
+	case cannotCut, errors.Is(err, fs.ErrNotExist): // it could be cut when it was first read
 		err = fmt.Errorf("%w: %w", ErrChanged, err)
 	case err == nil, err == io.EOF: //nolint:errorlint // only io.EOF itself is the end
-		err = fmt.Errorf("%w: %d objects where there were %d, from %s, line %d, byte %d on",
+		err = fmt.Errorf("%w: %d objects instead of %d, from %s, line %d, byte %d on",
 			ErrChanged, c.Count, m.Count, s.list[m.File].word(), m.Line, m.Offset)
 	}
 	return chunk.Chunk{}, fmt.Errorf("read chunk %d again: %w", m.ID, err)

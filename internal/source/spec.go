@@ -10,14 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// howTo ends the error for an item that names nothing.
+// howTo ends the errors about an item that names no file.
 const howTo = `give a file, a glob such as "data/*.jsonl", or "-" for standard input`
 
 // A file is one stream of a source.
@@ -26,41 +26,12 @@ type file struct {
 	format  chunk.Format
 	regular bool      // it can be opened again and read from any offset
 	size    int64     // bytes; 0 if not regular
-	stdin   io.Reader // not nil: it is standard input
+	stdin   io.Reader // set for standard input only
 	inode   inode     // zero for standard input
 }
 
-// inode identifies a file, whatever it is called.
-type inode struct{ device, number uint64 }
-
-func inodeOf(info fs.FileInfo) inode {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return inode{uint64(stat.Dev), uint64(stat.Ino)} //nolint:unconvert // systems differ
-	}
-	return inode{}
-}
-
-// once refuses a list that names a file twice: to read it twice, or once, may
-// both be a surprise.
-func once(list []file) error {
-	seen := make(map[inode]string, len(list))
-	for _, f := range list {
-		if f.inode == (inode{}) {
-			continue
-		}
-		other, ok := seen[f.inode]
-		if ok && other == f.name {
-			return fmt.Errorf("%w: %s is named twice, by itself or by a glob; name it once", ErrSettings, f.word())
-		} else if ok {
-			return fmt.Errorf("%w: %s and %s are the same file; name it once", ErrSettings, (&file{name: other}).word(), f.word())
-		}
-		seen[f.inode] = f.name
-	}
-	return nil
-}
-
-// label names the file in the plan, in the words of a source:
-// opening a label opens the same file.
+// label names the file in the plan, in the syntax of a source: opening the label
+// opens the same file.
 func (f *file) label() string {
 	if f.format == chunk.Auto {
 		return f.word()
@@ -68,7 +39,7 @@ func (f *file) label() string {
 	return f.word() + formatOf + f.format.String()
 }
 
-// word names the file to a person, without its format.
+// word names the file for an operator, without its format.
 func (f *file) word() string {
 	switch {
 	case f.stdin != nil:
@@ -79,7 +50,7 @@ func (f *file) word() string {
 	return f.name
 }
 
-// formatOf stands between an item and its format.
+// formatOf separates an item from its format.
 const formatOf = "?format="
 
 // identity names the source in the plan.
@@ -98,8 +69,8 @@ func identity(list []file) string {
 
 var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
 
-// expand turns the words of a source into its files. Of the files it only
-// looks whether they are there. Items that name no format have that of the job.
+// expand turns a source into its files. It only checks that they exist. Items that
+// name no format have the format of the job.
 func expand(spec string, ofJob chunk.Format, stdin io.Reader, own written) ([]file, error) {
 	var list []file
 	items := strings.Split(spec, ",")
@@ -109,12 +80,12 @@ func expand(spec string, ofJob chunk.Format, stdin io.Reader, own written) ([]fi
 		case err != nil:
 			return nil, err
 		case word == "" && len(items) == 1:
-			return nil, fmt.Errorf("%w: it is empty; %s", ErrSettings, howTo)
+			return nil, fmt.Errorf("%w: the source is empty; %s", ErrSettings, howTo)
 		case word == "":
 			return nil, fmt.Errorf("%w %q: an item of the list is empty", ErrSettings, spec)
 		case word == "-" || word == "stdin:":
 			if len(items) > 1 {
-				return nil, fmt.Errorf("%w %q: standard input must stand alone", ErrSettings, spec)
+				return nil, fmt.Errorf("%w %q: standard input must be the only item", ErrSettings, spec)
 			}
 			if stdin == nil {
 				return nil, fmt.Errorf("%w %q: there is no standard input here", ErrSettings, spec)
@@ -132,7 +103,7 @@ func expand(spec string, ofJob chunk.Format, stdin io.Reader, own written) ([]fi
 	return list, nil
 }
 
-// cutFormat takes the format from the end of an item.
+// cutFormat splits an item into its name and its format.
 func cutFormat(item string, ofJob chunk.Format) (string, chunk.Format, error) {
 	i := strings.LastIndex(item, formatOf)
 	if i < 0 {
@@ -145,7 +116,7 @@ func cutFormat(item string, ofJob chunk.Format) (string, chunk.Format, error) {
 	return "", 0, fmt.Errorf("%w %q: format=%s: use format=auto, lines, array or values", ErrSettings, word, value)
 }
 
-// expandItem returns the cleaned names of the files that a word stands for.
+// expandItem returns the cleaned names of the files that an item stands for.
 func expandItem(word string, own written) ([]string, error) {
 	path, pattern := word, word
 	if rest, ok := strings.CutPrefix(word, "file:"); ok {
@@ -154,9 +125,9 @@ func expandItem(word string, own written) ([]string, error) {
 			return nil, err
 		}
 	} else if other := scheme.FindStringSubmatch(word); other != nil {
-		return nil, fmt.Errorf("no source is called %s:; %s", other[1], howTo)
+		return nil, fmt.Errorf("there is no source %s:; %s", other[1], howTo)
 	}
-	if _, err := os.Lstat(path); err == nil { // also when it looks like a glob
+	if _, err := os.Lstat(path); err == nil { // even if it looks like a glob
 		if own.has(path) {
 			return nil, errWritten
 		}
@@ -169,11 +140,11 @@ func expandItem(word string, own written) ([]string, error) {
 	names = own.without(names)
 	switch {
 	case errors.Is(err, filepath.ErrBadPattern):
-		return nil, fmt.Errorf("%w: a glob is made of *, **, ? and [a-z]", err)
+		return nil, fmt.Errorf("%w: a glob consists of *, **, ? and [a-z]", err)
 	case err != nil:
 		return nil, fmt.Errorf("read the folders of the glob: %w; they must be readable for this user", err)
 	case len(names) == 0 && found > 0:
-		return nil, fmt.Errorf("the glob matches nothing but what the job itself writes; %s", howTo)
+		return nil, fmt.Errorf("the glob matches only files that the job itself writes; %s", howTo)
 	case len(names) == 0:
 		return nil, fmt.Errorf("the glob matches no file; %s", howTo)
 	}
@@ -181,13 +152,13 @@ func expandItem(word string, own written) ([]string, error) {
 }
 
 // fromURL returns the path in the rest of a file: URL, and the same as a glob
-// pattern, in which what was percent-encoded stands for itself; no pattern if
-// nothing in it is a wildcard.
+// pattern in which percent-encoded characters stand for themselves. The pattern is
+// empty if the URL has no wildcard.
 func fromURL(rest string) (path, pattern string, err error) {
 	if host, ok := strings.CutPrefix(rest, "//"); ok {
 		host, local, _ := strings.Cut(host, "/")
 		if host != "" && host != "localhost" {
-			return "", "", fmt.Errorf("a file: URL names a file of this machine, as in file:///data/users.jsonl, not of %q", host)
+			return "", "", fmt.Errorf("a file: URL names a file on this machine, as in file:///data/users.jsonl, not on %q", host)
 		}
 		rest = "/" + local
 	}
@@ -198,7 +169,7 @@ func fromURL(rest string) (path, pattern string, err error) {
 		return "", "", fmt.Errorf(`%w; write "%%" itself as %%25`, err)
 	}
 	if path == "" {
-		return "", "", errors.New("it has no path")
+		return "", "", errors.New("the URL has no path")
 	}
 	if !strings.ContainsAny(rest, "*[") {
 		return path, "", nil
@@ -209,7 +180,7 @@ func fromURL(rest string) (path, pattern string, err error) {
 			glob.WriteByte(rest[i])
 			continue
 		}
-		plain, _ := url.PathUnescape(rest[i : i+3]) // it has been checked above
+		plain, _ := url.PathUnescape(rest[i : i+3]) // PathUnescape has checked it above
 		if strings.ContainsAny(plain, `*?[\`) {
 			glob.WriteByte('\\')
 		}
@@ -219,7 +190,7 @@ func fromURL(rest string) (path, pattern string, err error) {
 	return path, glob.String(), nil
 }
 
-// needsURL says whether a name would be read as something else in a list.
+// needsURL reports whether a name would be read as something else in a list.
 func needsURL(name string) bool {
 	return strings.ContainsAny(name, ",*?[\\%") || strings.TrimSpace(name) != name || name == "-" || name == "stdin" || name == "stdin:" ||
 		strings.HasPrefix(name, "file:") || scheme.MatchString(name) || !utf8.ValidString(name) || strings.ContainsFunc(name, isControl)
@@ -227,7 +198,7 @@ func needsURL(name string) bool {
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 
-// escape writes a name so that it stands for itself in a file: URL.
+// escape encodes a name for a file: URL.
 func escape(name string) string {
 	var b strings.Builder
 	for i := range len(name) {
@@ -241,7 +212,7 @@ func escape(name string) string {
 	return b.String()
 }
 
-// cause is what the system says, without the path that the text names already.
+// cause drops the path from a system error, because the error text already has it.
 func cause(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
@@ -249,66 +220,58 @@ func cause(err error) error {
 	return err
 }
 
-// examine looks at the file: is it there, can it be read, how large is it, is
-// it compressed, and how are its objects written, which found notes? A stream is
-// not opened, as that would take from it.
-func (f *file) examine(found *formats) (compressed bool, err error) {
-	if f.stdin != nil {
-		return false, nil
-	}
-	refuse := func(err error) (bool, error) {
-		return false, fmt.Errorf("%w %q: %w", ErrSettings, f.name, err)
-	}
-	info, err := os.Stat(f.name)
-	switch {
-	case err != nil:
-		return refuse(fmt.Errorf("%w; %s", cause(err), howTo))
-	case info.IsDir():
-		return refuse(fmt.Errorf("it is a directory; name its files, as in %q", filepath.Join(f.name, "*.jsonl")))
-	}
-	f.inode = inodeOf(info)
-	if !info.Mode().IsRegular() {
-		return false, nil
-	}
-	f.regular, f.size = true, info.Size()
-	disk, err := os.Open(f.name)
-	if err != nil {
-		return refuse(fmt.Errorf("%w; it must be readable for this user", cause(err)))
-	}
-	defer func() { err = errors.Join(err, disk.Close()) }()
-	head := make([]byte, longestMagic)
-	n, err := io.ReadFull(disk, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return refuse(cause(err))
-	}
-	kind, name, _ := compressionOf(head[:n])
-	if kind == unknown {
-		return refuse(unsupported(name))
-	}
-	if f.format == chunk.Auto {
-		guess, err := look(disk)
-		if err != nil {
-			return refuse(err)
-		}
-		found.add(guess, f.word())
-	}
-	return kind != plain, nil
+// errWritten means that an input is a file that the job itself writes.
+var errWritten = errors.New("the job itself writes this file: choose another output, or another input")
+
+// written are the paths that the job itself writes: files, the temporary files
+// beside them (NAME.new-…), and folders.
+type written []ownPath
+
+// ownPath is one path that the job writes.
+type ownPath struct {
+	path string      // absolute, links followed as far as it exists
+	info os.FileInfo // nil if it does not exist yet
 }
 
-// look says how the objects of a file are written. Whoever reads the file will
-// say what else is wrong with it, and where.
-func look(disk *os.File) (chunk.Guess, error) {
-	if _, err := disk.Seek(0, io.SeekStart); err != nil {
-		return chunk.Nothing, cause(err)
+func newWritten(paths []string) written {
+	var w written
+	for _, path := range paths {
+		one := ownPath{path: followed(path)}
+		one.info, _ = os.Stat(path) // nil if there is nothing to read yet
+		w = append(w, one)
 	}
-	content, err := decode(disk)
+	return w
+}
+
+// has reports whether a file is one of these paths, under any of its names, or lies
+// below one.
+func (w written) has(name string) bool {
+	if len(w) == 0 {
+		return false
+	}
+	path := followed(name)
+	info, err := os.Stat(name)
+	return slices.ContainsFunc(w, func(one ownPath) bool {
+		return path == one.path || strings.HasPrefix(path, one.path+string(filepath.Separator)) || strings.HasPrefix(path, one.path+".new-") ||
+			err == nil && one.info != nil && os.SameFile(info, one.info)
+	})
+}
+
+// without removes the files that the job writes from the files of a glob.
+func (w written) without(names []string) []string { return slices.DeleteFunc(names, w.has) }
+
+// followed returns the absolute path with symbolic links resolved, or the path as
+// it is if that fails.
+func followed(path string) string {
+	absolute, err := filepath.Abs(path)
 	if err != nil {
-		return chunk.Nothing, nil // see above
+		return path
 	}
-	defer func() { _ = content.Close() }() // it was only read
-	guess, err := chunk.Look(content)
-	if _, ok := errors.AsType[*chunk.InputError](err); ok {
-		return chunk.Nothing, err
+	if whole, err := filepath.EvalSymlinks(absolute); err == nil {
+		return whole
 	}
-	return guess, nil
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(absolute)); err == nil {
+		return filepath.Join(dir, filepath.Base(absolute))
+	}
+	return absolute
 }

@@ -11,25 +11,25 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A walk reads files one after the other, as one run of objects.
+// A walk reads files one after another as one sequence of objects.
 type walk struct {
 	list    []file
-	oneLine chunk.Format  // how a regular file of one line that is an array is read
-	formats *formats      // takes notes of streams; nil: there are none
-	at      chunk.Place   // where the file that is open or to be opened next begins to be read
-	buffer  int           // of the scanner; 0: its default
-	read    *atomic.Int64 // counts the bytes read; nil: nobody asks
+	oneLine chunk.Format  // the format of regular files that are one line with an array
+	formats *formats      // records the formats of streams; nil if there are none
+	at      chunk.Place   // where reading of the open file, or of the next one, begins
+	buffer  int           // of the scanner; 0 means its default
+	read    *atomic.Int64 // counts the bytes read; may be nil
 
-	// ctx is that of the call of Next or Reread that is running: between it
-	// and the reading of a file are decoders that take no context.
+	// ctx is the context of the running call of Next or Reread. It is a field
+	// because the decoders between the call and the file take no context.
 	ctx context.Context
 
-	input   input // nil: no file is open
+	input   input // nil if no file is open
 	decoder io.ReadCloser
 	scanner *chunk.Scanner
 }
 
-// next returns the next object; it is what a chunk.Cutter asks.
+// next returns the next object, for a chunk.Cutter.
 func (w *walk) next() (chunk.Object, error) {
 	for {
 		if err := w.ctx.Err(); err != nil {
@@ -57,17 +57,17 @@ func (w *walk) next() (chunk.Object, error) {
 	}
 }
 
-// name adds to an error where it happened.
+// name adds file, line and offset to an error.
 func (w *walk) name(err error) error {
 	if w.ctx.Err() != nil {
-		return w.ctx.Err() // a decoder may have wrapped it beyond recognition
+		return w.ctx.Err() // a decoder may have hidden it
 	}
 	at := w.at
 	if w.scanner != nil {
 		at = w.scanner.Place()
 	}
 	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("the file ends too early: %w", io.ErrUnexpectedEOF) // nobody may take it for the end of the source
+		err = fmt.Errorf("the file ends too early: %w", io.ErrUnexpectedEOF) // io.EOF would mean the end of the source
 	}
 	return fmt.Errorf("read %s, line %d, byte %d: %w", w.list[w.at.File].word(), max(at.Line, 1), at.Offset, err)
 }
@@ -106,13 +106,13 @@ func (w *walk) open() error {
 	return nil
 }
 
-// decide turns what a file is guessed to be into a format.
+// decide turns the guess about a file into a format.
 func (w *walk) decide(f *file, g chunk.Guess) (chunk.Format, error) {
 	oneLine := w.oneLine
 	if !f.regular {
 		w.formats.add(g, f.word())
 		var err error
-		if oneLine, err = w.formats.settle(); err != nil {
+		if oneLine, err = w.formats.oneLineFormat(); err != nil {
 			return chunk.Auto, err
 		}
 	}
@@ -122,7 +122,7 @@ func (w *walk) decide(f *file, g chunk.Guess) (chunk.Format, error) {
 	return g.Format(), nil
 }
 
-// skip goes to offset, which must be in the file.
+// skip moves to offset, which must be in the file.
 func skip(f *os.File, offset int64) error {
 	if offset == 0 {
 		return nil
@@ -138,10 +138,10 @@ func skip(f *os.File, offset int64) error {
 	return err
 }
 
-// close closes the file that is open, if one is.
+// close closes the open file, if there is one.
 func (w *walk) close() error {
 	if w.decoder != nil {
-		_ = w.decoder.Close() // it repeats what Read has said
+		_ = w.decoder.Close() // its errors were returned by Read
 	}
 	var err error
 	if w.input != nil {
@@ -153,12 +153,12 @@ func (w *walk) close() error {
 
 // An input is the undecoded bytes of a file.
 type input interface {
-	// read is io.Reader's Read that ends when ctx does.
+	// read is io.Reader's Read, and returns when ctx ends.
 	read(ctx context.Context, b []byte) (int, error)
 	close() error
 }
 
-// diskFile is a regular file; its reads are not interrupted, but short.
+// diskFile is a regular file. Its reads cannot be interrupted, but are short.
 type diskFile struct{ *os.File }
 
 func (f diskFile) read(ctx context.Context, b []byte) (int, error) {
@@ -170,7 +170,7 @@ func (f diskFile) read(ctx context.Context, b []byte) (int, error) {
 
 func (f diskFile) close() error { return f.Close() }
 
-// tap reads the input of a walk, with the context of the running call.
+// tap reads the input of a walk with the context of the running call.
 type tap struct{ w *walk }
 
 func (t tap) Read(b []byte) (int, error) {
@@ -179,4 +179,87 @@ func (t tap) Read(b []byte) (int, error) {
 		t.w.read.Add(int64(n))
 	}
 	return n, err
+}
+
+// A pump reads a stream in its own goroutine, because a read of stdin may wait for
+// ever and cannot be interrupted. The goroutine ends with the stream, or when its
+// current read returns after close.
+type pump struct {
+	full  chan block    // read and not yet used; has room for all blocks
+	empty chan []byte   // free blocks
+	stop  chan struct{} // closed by close
+
+	// Used by the caller of read only.
+	last block  // the block in use
+	rest []byte // the unread part of last
+}
+
+type block struct {
+	data []byte
+	err  error // the error after data, io.EOF at the end
+}
+
+const (
+	pumpBlocks    = 2
+	pumpBlockSize = 128 << 10
+)
+
+// newPump starts a pump for the stream that open opens; open may block, too. The
+// pump's goroutine closes the stream. It reads at most two blocks ahead.
+func newPump(open func() (io.ReadCloser, error)) *pump {
+	p := &pump{
+		full:  make(chan block, pumpBlocks),
+		empty: make(chan []byte, pumpBlocks),
+		stop:  make(chan struct{}),
+	}
+	for range pumpBlocks {
+		p.empty <- make([]byte, pumpBlockSize)
+	}
+	go p.run(open)
+	return p
+}
+
+func (p *pump) run(open func() (io.ReadCloser, error)) {
+	r, err := open()
+	if err != nil {
+		p.full <- block{err: err}
+		return
+	}
+	defer func() { _ = r.Close() }() // it was only read
+	for err == nil {
+		select {
+		case b := <-p.empty:
+			var n int
+			n, err = r.Read(b)
+			p.full <- block{data: b[:n], err: err} // there is room for every block
+		case <-p.stop:
+			return
+		}
+	}
+}
+
+func (p *pump) read(ctx context.Context, b []byte) (int, error) {
+	for len(p.rest) == 0 {
+		if p.last.err != nil {
+			return 0, p.last.err
+		}
+		if p.last.data != nil {
+			p.empty <- p.last.data[:pumpBlockSize]
+			p.last = block{}
+		}
+		select {
+		case p.last = <-p.full:
+			p.rest = p.last.data
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	n := copy(b, p.rest)
+	p.rest = p.rest[n:]
+	return n, nil
+}
+
+func (p *pump) close() error {
+	close(p.stop)
+	return nil
 }

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -17,43 +19,44 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// stopTimeout bounds how long the end of a process waits for a collector to
-// take what is left.
+// stopTimeout bounds how long a process that ends waits for the collector to
+// receive the last spans.
 const stopTimeout = 2 * time.Second
 
-// Options is who traces.
+// Options identify the process in its traces and receive errors.
 type Options struct {
 	Service string // the default of OTEL_SERVICE_NAME
 	Version string
 	Host    string
 	Job     string
 
-	// Report is told how each attempt to deliver spans ended; nil: well.
+	// Report is called with the result of each attempt to deliver spans; nil means
+	// success.
 	Report func(error)
 
-	// Warn is told what else the SDK complains about.
+	// Warn is called with all other errors and warnings of the SDK.
 	Warn func(error)
 }
 
-// New sets tracing up as the OTEL_* variables say. Without them the Tracer is
-// nil. Stop delivers what is left, for two seconds at most. The error names
-// the variable, its value and what would be right.
+// New sets up tracing as the OTEL_* variables say. If they do not ask for traces,
+// the Tracer is nil. stop delivers the remaining spans, for at most two seconds. An
+// error names the variable, its value and what would be right.
 func New(o Options) (t *Tracer, stop func(), err error) {
 	if on, err := isOn(); err != nil || !on {
 		return nil, func() {}, err
 	}
-	forgetEmpty()
+	unsetEmpty()
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(o.Warn))
 	otel.SetLogger(logTo(o.Warn))
 	var options []otlptracehttp.Option
-	if get(envEndpoint) == "" && get(envEndpoint2) == "" { // OTLP's default is http://localhost:4318, the library's https
+	if get(envEndpoint) == "" && get(envEndpoint2) == "" { // the default of OTLP is http://localhost:4318, that of the library is https
 		options = append(options, otlptracehttp.WithInsecure())
 	}
 	exporter, err := otlptracehttp.New(context.Background(), options...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("set up traces: %w", err)
 	}
-	// Attributes from the environment come last: they win.
+	// Attributes from the environment come last and so take precedence.
 	who, err := resource.New(context.Background(), resource.WithTelemetrySDK(), resource.WithAttributes(
 		attribute.String("service.name", o.Service), attribute.String("service.version", o.Version),
 		attribute.String("host.name", o.Host), attribute.String(prefix+"job", o.Job),
@@ -71,15 +74,15 @@ func New(o Options) (t *Tracer, stop func(), err error) {
 	}, nil
 }
 
-// To returns a tracer whose spans go to exporter as soon as they end, for tests.
+// To returns a tracer that sends spans to exporter as soon as they end, for tests.
 func To(exporter sdk.SpanExporter) *Tracer {
 	return tracerOf(sdk.NewTracerProvider(sdk.WithSyncer(exporter), sdk.WithSampler(sdk.AlwaysSample())))
 }
 
 func tracerOf(p *sdk.TracerProvider) *Tracer { return &Tracer{p.Tracer("chunkline")} }
 
-// reporting tells how each delivery ended. It hands no error on: the SDK would
-// print each.
+// reporting reports the result of each delivery and hides the error from the SDK,
+// which would print it each time.
 type reporting struct {
 	sdk.SpanExporter
 	report func(error)
@@ -101,8 +104,8 @@ const (
 	envProtocol2 = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 )
 
-// isOn says whether the environment asks for traces. The SDK would read what
-// it does not understand as something else; here it is an error.
+// isOn reports whether the environment asks for traces. The SDK replaces values
+// that it does not understand; here they are errors.
 func isOn() (bool, error) {
 	if strings.EqualFold(get(envDisabled), "true") {
 		return false, nil
@@ -148,13 +151,12 @@ func checkSampler() error {
 	return nil
 }
 
-// forgetEmpty unsets variables that are empty: that is what OpenTelemetry
-// says they mean, and what compose files make of what is not set, but the SDK
-// complains of some.
-func forgetEmpty() {
+// unsetEmpty unsets empty variables. OpenTelemetry treats them as unset, and
+// compose files produce them, but the SDK complains about some.
+func unsetEmpty() {
 	for _, pair := range os.Environ() {
 		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "OTEL_") && strings.TrimSpace(value) == "" {
-			_ = os.Unsetenv(name) // a name that is there can be unset
+			_ = os.Unsetenv(name) // the name exists, so it can be unset
 		}
 	}
 }
@@ -167,4 +169,26 @@ func wrong(name, right string) error {
 		value = u.Redacted()
 	}
 	return fmt.Errorf("%s=%q: use %s", name, value, right)
+}
+
+// logTo sends the SDK's log lines to warn.
+func logTo(warn func(error)) logr.Logger { return logr.New(sink{warn}) }
+
+type sink struct{ warn func(error) }
+
+func (s sink) Init(logr.RuntimeInfo)             {}
+func (s sink) Enabled(level int) bool            { return level <= 1 } // the SDK's warnings
+func (s sink) WithValues(...any) logr.LogSink    { return s }
+func (s sink) WithName(string) logr.LogSink      { return s }
+func (s sink) Info(_ int, msg string, kv ...any) { s.warn(errors.New(msg + detail(kv))) }
+
+func (s sink) Error(err error, msg string, kv ...any) {
+	s.warn(fmt.Errorf("%s%s: %w", msg, detail(kv), err))
+}
+
+func detail(kv []any) string {
+	if len(kv) == 0 {
+		return ""
+	}
+	return fmt.Sprint(" ", kv)
 }

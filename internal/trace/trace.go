@@ -10,23 +10,23 @@ import (
 	oteltrace "go.opentelemetry.io/otel/trace"
 )
 
-// The spans of a chunk. Each has the one before it as its parent, but for
-// wait, whose parent is always fetch: a chunk that is handed out again, or to
-// a second mapper, begins another branch there.
+// The spans of a chunk. Each has the previous one as its parent, except wait, whose
+// parent is always fetch: a chunk that is handed out again, or to a second mapper,
+// begins another branch there.
 const (
-	Fetch  = "fetch"  // fetcher: it is cut from the source
-	Wait   = "wait"   // fetcher: ready, until it is handed out
-	Map    = "map"    // mapper: its objects are mapped
-	Save   = "save"   // mapper: the result is on its way to the saver, until that has answered
+	Fetch  = "fetch"  // fetcher: the chunk is cut from the source
+	Wait   = "wait"   // fetcher: the chunk is ready, until it is handed out
+	Map    = "map"    // mapper: the objects are mapped
+	Save   = "save"   // mapper: the result is sent to the saver, until the saver has answered
 	Commit = "commit" // saver: the result waits for its commit and is made durable
 )
 
-// A Context is a place in a trace: what is to be the parent of other spans,
-// here or in another process. The zero Context is no place.
+// A Context is a position in a trace: the parent of other spans, here or in another
+// process. The zero Context has no position.
 type Context struct{ span oteltrace.SpanContext }
 
-// nowhere is below no span. A span outlives the request that began it, so it
-// hangs below places that travel and never below the context of a call.
+// nowhere has no parent span. A span outlives the request that began it, so its
+// parent is always passed as a Context and never in the context of a call.
 var nowhere = context.Background()
 
 const (
@@ -34,8 +34,8 @@ const (
 	keyState  = "tracestate"
 )
 
-// Headers returns the context as the values of W3C's traceparent and
-// tracestate; empty ones are not to be sent.
+// Headers returns the context as the values of W3C's traceparent and tracestate; do
+// not send empty ones.
 func (c Context) Headers() (parent, state string) {
 	if !c.span.IsValid() {
 		return "", ""
@@ -45,8 +45,8 @@ func (c Context) Headers() (parent, state string) {
 	return carrier[keyParent], carrier[keyState]
 }
 
-// Parent reads what Headers returned. What is not understood is no place: a
-// strange header is no reason to refuse work.
+// Parent parses the values that Headers returned. A value that it does not
+// understand gives the zero Context: a strange header is no reason to refuse work.
 func (t *Tracer) Parent(parent, state string) Context {
 	if t == nil || parent == "" {
 		return Context{}
@@ -56,7 +56,7 @@ func (t *Tracer) Parent(parent, state string) Context {
 	return Context{oteltrace.SpanContextFromContext(ctx)}
 }
 
-// A Tracer begins spans. Nil is one that is off.
+// A Tracer begins spans. A nil Tracer does nothing.
 type Tracer struct{ tracer oteltrace.Tracer }
 
 // Begin begins a trace with its first span, at start.
@@ -68,8 +68,8 @@ func (t *Tracer) Begin(name string, start time.Time) Span {
 	return Span{span}
 }
 
-// Start begins a span under parent, at start. Where there is no parent there
-// is no span: the trace of a chunk begins in the fetcher only.
+// Start begins a span under parent, at start. Without a parent it returns the zero
+// Span: only the fetcher begins the trace of a chunk.
 func (t *Tracer) Start(parent Context, name string, start time.Time) Span {
 	if t == nil || !parent.span.IsValid() {
 		return Span{}
@@ -79,10 +79,10 @@ func (t *Tracer) Start(parent Context, name string, start time.Time) Span {
 	return Span{span}
 }
 
-// A Span is something that takes time. The zero Span is none.
+// A Span is a timed part of a trace. The zero Span does nothing.
 type Span struct{ span oteltrace.Span }
 
-// Context is the span's place.
+// Context returns the span's position.
 func (s Span) Context() Context {
 	if s.span == nil {
 		return Context{}
@@ -90,7 +90,7 @@ func (s Span) Context() Context {
 	return Context{s.span.SpanContext()}
 }
 
-// Text notes an attribute, under its name as a field of the log.
+// Text sets an attribute, named like the field of the log.
 func (s Span) Text(name, value string) {
 	if s.span != nil {
 		s.span.SetAttributes(attribute.String(prefix+name, value))
@@ -104,7 +104,7 @@ func (s Span) Number(name string, value uint64) {
 	}
 }
 
-// Flag is Text for a truth.
+// Flag is Text for a boolean.
 func (s Span) Flag(name string, value bool) {
 	if s.span != nil {
 		s.span.SetAttributes(attribute.Bool(prefix+name, value))
@@ -113,14 +113,14 @@ func (s Span) Flag(name string, value bool) {
 
 const prefix = "chunkline."
 
-// Note notes an error that was overcome.
+// Note records an error that was overcome.
 func (s Span) Note(err error) {
 	if s.span != nil && err != nil {
 		s.span.RecordError(err)
 	}
 }
 
-// Fail notes why what the span stands for did not succeed.
+// Fail records why the operation failed.
 func (s Span) Fail(err error) {
 	if s.span != nil && err != nil {
 		s.span.RecordError(err)

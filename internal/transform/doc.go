@@ -1,104 +1,103 @@
-// Package transform is what a mapper does to an object: it turns one JSON
-// value into zero or more. [Parse] reads the TRANSFORM setting, [Spec.New]
-// makes one [Transform] for each worker, [Run] maps a chunk.
+// Package transform turns one JSON value into zero or more: it is the work a
+// mapper does on an object. [Parse] reads the TRANSFORM setting, [Spec.New] makes
+// one [Transform] for each worker, and [Run] maps a chunk.
 //
-// # What it promises
+// # Guarantees
 //
-//   - The outputs of an object are lines, each one JSON value; Output.Counts
-//     says how many lines each object has, in the order of the chunk.
-//   - An error of an object is a failure of that object alone. It has no
-//     outputs then, not even those that came before the error.
-//   - identity gives an object's bytes unchanged. users copies the text
-//     between the quotes of a string, escapes and all: nothing is decoded.
-//   - Processes that a program leaves behind are reaped while a program runs, if
-//     the kernel gives them to us: as process 1 or a subreaper.
-//   - After Close has returned, no goroutine and no process of it is left.
+//   - The outputs of an object are lines, each one JSON value. Output.Counts has
+//     the number of lines of each object, in the order of the chunk.
+//   - An error fails only the object that caused it. A failed object has no
+//     outputs, not even those produced before the error.
+//   - identity returns an object's bytes unchanged. users copies the text between
+//     the quotes of a string, escapes included, and decodes nothing.
+//   - While a program runs, processes that it leaves behind are reaped if the
+//     kernel hands them to this process, which then is process 1 or a subreaper.
+//   - After Close returns, no goroutine or process of the Transform is left.
 //
-// It relies on package chunk for one thing: an object that Run is not told to
-// skip is one JSON value in valid UTF-8, without a line break.
+// The package relies on package chunk for one thing: every object that Run is not
+// told to skip is one JSON value in valid UTF-8 without a line break.
 //
 // # jq
 //
-// The program is run by gojq. Objects iterate and print in the order of their
-// keys, everywhere, not in that of the input (ADR 22). Else output is as
-// "jq -c" prints it, up to the spelling of numbers: a number that is only moved
-// keeps its digits (2^53+1 and 1e400 pass), integers are calculated exactly,
-// everything else in float64, where 1e400 becomes the largest float64. A lone
-// surrogate escape becomes U+FFFD, of a duplicate key the last one stays. The
-// environment ($ENV, env), other files (import) and input are out of reach: a
-// program that asks for them is refused. Values for it ($NAME) are part of the
-// setting, see [JQSpec].
+// gojq runs the program. Objects iterate and print in the order of their keys,
+// not in that of the input (ADR 22). Otherwise the output is that of "jq -c",
+// except for how numbers are written: a number that is only copied keeps its
+// digits (2^53+1 and 1e400 pass), integer arithmetic is exact, and all other
+// arithmetic uses float64, where 1e400 becomes the largest float64. A lone
+// surrogate escape becomes U+FFFD; the last of several equal keys wins. A program
+// that asks for the environment ($ENV, env), other files (import) or input is
+// refused. Values for it ($NAME) are part of the setting; see [JQSpec].
 //
 // # jq: the budget
 //
-// The program runs in a process of its own, one for each worker: this program,
-// started again, with limits of memory and stack. It is sent many objects at a
-// time. An object for which it exceeds a limit ends that process, and no other.
-// The objects that were on their way are then asked one by one, and an object
-// is blamed only by a process that has seen no other. The budget of memory is
-// 256 MiB, or what memory= of the setting says, and at least 64 bytes for each
-// byte of the object.
+// Each worker runs the program in a process of its own: this binary, started
+// again with limits on memory and stack. The worker sends it many objects at a
+// time. An object that exceeds a limit ends that process and no other. The worker
+// then sends the unanswered objects one by one, and fails an object only if it
+// killed a process that had seen no other object. The memory budget is 256 MiB,
+// or memory= of the setting, and at least 64 bytes for each byte of the object.
 //
-// The time of an object ends a step of a program, too: the process is killed.
-// On macOS the memory is looked at a hundred times a second, so that a step
-// that takes much at once can take more.
+// An object's timeout also kills the process, because a single step of a program
+// cannot be interrupted. macOS has no memory limit, so the process checks its own
+// use 100 times a second; a step that allocates much at once can exceed the budget.
 //
 // # exec: the rules for the program
 //
-// It is started once for each worker, and kept running. It reads one object a
-// line from standard input and, before it reads the next one, writes exactly
-// one line to standard output, and flushes it:
+// The program is started once for each worker and keeps running. It reads one
+// object a line from standard input. Before it reads the next object it writes
+// exactly one line to standard output and flushes it:
 //
 //	a JSON value        the output
 //	an empty line       this object has no output
-//	! and a message     this object is an error
+//	! and a message     this object failed
 //
-// It ends when its input ends, with 0. It has EndTimeout for that, then SIGTERM,
-// then 5 s until SIGKILL. Another end than 0 is ErrEnd. A program whose chunk is
-// dropped ends in the same way, while the next chunk has a new process; how it
-// ends is only told. A program that breaks the rules is killed at once. Whatever it prints to standard error is passed
-// on, and its last 4 KiB are added to errors it causes. It has the environment
-// of the mapper without chunkline's own secrets (NATS_*, SINK), with
-// PYTHONUNBUFFERED=1 unless it is set. It has a session of its own, without a
-// terminal; its process group is killed whole, also when the program itself
-// ends and leaves others behind; on Linux the program dies with the mapper,
-// elsewhere it sees the end of its input.
+// When its input ends, the program exits with status 0. It has EndTimeout to do so,
+// then gets SIGTERM, and 5 s later SIGKILL. Any other exit is ErrEnd. The program
+// of a dropped chunk ends in the same way, while a new process serves the next
+// chunk; a bad exit is then only logged. A program that breaks the rules is killed
+// at once.
 //
-// A program that ends, answers too late, or writes anything else is replaced,
-// and the object is tried once more in the fresh process before it is an
-// error. The time limit is for one try; the start of a process counts towards
-// its first object.
+// Standard error is passed on, and its last 4 KiB are added to the errors that the
+// program causes. The program has the mapper's environment without chunkline's
+// secrets (NATS_*, SINK), with PYTHONUNBUFFERED=1 unless it is set. It has its own
+// session, and so no terminal. Its whole process group is killed, even when the
+// program exits and leaves others behind. On Linux the program dies with the mapper;
+// elsewhere it only sees its input end.
+//
+// If the program exits, answers too late or writes anything else, a new process
+// replaces it, and the object gets one more try there before it fails. The timeout
+// is for one try; starting the process counts toward its first object.
 //
 // # exec: answers must not shift
 //
-// Lines carry no name, so a program that prints two lines for one object
-// would shift every later answer by one. A chunk in which that is seen is
-// dropped and done again in a fresh process, with a quiet wait after every
-// answer as long as the longest answer of the chunk (2 ms to 1 s; the start of
-// a process counts for its first answer only); what
-// printed two lines then is known, and only that is an error; its process goes
-// on once it is silent. If a line comes
-// still later, the chunk is done again with a wait eight times as long, four
-// times at the most. A surplus line is seen when
+// Answers carry no name. A program that prints two lines for one object would
+// shift every later answer by one, so surplus lines must be detected. One is seen if
 //
-//   - the second line has come before the next object is written;
-//   - or within 2 ms of the answer, for the first 100 objects of each worker,
-//     for 100 after every surprise, and for answers that take 20 ms and more;
-//   - or within the longest answer time (2 ms to 1 s) of the end of the chunk,
-//     and of a moment within it whenever the answers since the last such wait
-//     have taken ten times as long.
+//   - it has arrived before the next object is written;
+//   - it arrives within 2 ms of the answer: the worker waits that long after the
+//     first 100 answers, after 100 answers following each surprise, and after every
+//     answer that took 20 ms or more;
+//   - it arrives within the longest answer time (2 ms to 1 s) of the end of the
+//     chunk, or of a moment within the chunk that comes whenever the answers since
+//     the last such wait have taken ten times as long.
 //
-// When a process fails after answers that no quiet wait followed, the failure
-// may have swallowed the surplus line. The objects since the last quiet wait
-// that proves all answers before it are done again, then there is such a wait,
-// then comes the second try of the object at which the process failed. What is
-// done again has taken ten times the longest answer, or 20 ms, at the most. The waits stay as they were: a
-// process that fails writes no surplus line.
+// A chunk with a surplus line is dropped and mapped again in a new process, now
+// with a wait after every answer as long as the longest answer of the chunk (2 ms
+// to 1 s; the start of a process counts only for its first answer). This pass
+// shows which object has two answers. Only that object fails, and its process goes
+// on once it is silent. If a line arrives later still, the chunk is mapped again
+// with a wait eight times as long, at most four times.
 //
-// After the first failure of a worker's process a second one is started beside
-// it and waits for the next failure (a spare), which then costs no start.
+// A process may fail after answers that no wait has followed yet. The failure may
+// have swallowed a surplus line, so the worker maps the objects since the last
+// proof again, waits to prove them, and then retries the object at which the
+// process failed. What is repeated took at most ten times the longest answer, or
+// 20 ms. The waits do not get longer: a process that fails writes no surplus line.
 //
-// The limit: a line that comes later than all that, and is followed in the
-// same chunk by an object without a line, cannot be told from an answer. Only
-// a program that repeats a key of the object in its answer could be checked.
+// After the first failure of a worker's process, a second process is started
+// beside it as a spare, so that the next failure costs no start-up time.
+//
+// The limit: a line that arrives later than all these waits, followed in the same
+// chunk by an object without a line, looks like an answer. Only a program that
+// repeats a key of the object in its answer could be checked.
 package transform

@@ -1,5 +1,3 @@
-//go:build linux || darwin
-
 package transform
 
 import (
@@ -34,7 +32,7 @@ func TestExecEndIsAwaited(t *testing.T) {
 		t.Errorf("Close: %v", err)
 	}
 	if _, err := os.Stat(mark); err != nil {
-		t.Errorf("what it does at its end is not done: %v", err)
+		t.Errorf("the work that it does on exit is missing: %v", err)
 	}
 }
 
@@ -48,10 +46,10 @@ func TestExecEnd(t *testing.T) {
 		said         []string
 	}{
 		{"well", `while read -r l; do echo "$l"; done; exit 0`, time.Hour, time.Hour, "", nil},
-		{"badly", `while read -r l; do echo "$l"; done; echo no space >&2; exit 7`, time.Hour, time.Hour, "sh: it ended with exit status 7; on standard error: no space; what it does at its end may be missing", nil},
-		{"well after SIGTERM", `trap 'exit 0' TERM; while read -r l; do echo "$l"; done; while :; do sleep 0.01; done`, 1, time.Hour, "", []string{"1ns after its input (--end-timeout, END_TIMEOUT): it gets SIGTERM"}},
-		{"by SIGTERM", `while read -r l; do echo "$l"; done; sleep 1000`, 1, time.Hour, "signal: terminated, stopped because it had not ended 1ns after its input", []string{"it gets SIGTERM"}},
-		{"by SIGKILL", `trap '' TERM; while read -r l; do echo "$l"; done; sleep 1000`, 1, 1, "signal: killed", []string{"it gets SIGTERM", "1ns after SIGTERM: it is killed"}},
+		{"badly", `while read -r l; do echo "$l"; done; echo no space >&2; exit 7`, time.Hour, time.Hour, "sh: it ended with exit status 7; on standard error: no space; work that it does on exit may be missing", nil},
+		{"well after SIGTERM", `trap 'exit 0' TERM; while read -r l; do echo "$l"; done; while :; do sleep 0.01; done`, 1, time.Hour, "", []string{"1ns after its input ended (--end-timeout, END_TIMEOUT): sending SIGTERM"}},
+		{"by SIGTERM", `while read -r l; do echo "$l"; done; sleep 1000`, 1, time.Hour, "signal: terminated, stopped because it was still running 1ns after its input ended", []string{"sending SIGTERM"}},
+		{"by SIGKILL", `trap '' TERM; while read -r l; do echo "$l"; done; sleep 1000`, 1, 1, "signal: killed", []string{"sending SIGTERM", "1ns after SIGTERM: killing it"}},
 		{"while it prints", `while read -r l; do echo "$l"; done; head -c 1000000 /dev/zero; exit 0`, time.Hour, time.Hour, "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -119,7 +117,7 @@ func TestExecEndsAfterDrop(t *testing.T) {
 		t.Errorf("Close: %v", err)
 	}
 	if _, err := os.Stat(mark); err != nil {
-		t.Errorf("what it does at its end is not done: %v", err)
+		t.Errorf("the work that it does on exit is missing: %v", err)
 	}
 }
 

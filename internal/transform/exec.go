@@ -1,5 +1,3 @@
-//go:build linux || darwin
-
 package transform
 
 import (
@@ -12,30 +10,32 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// program asks a running process for the outputs of each object. The rules for
-// it, and what is done about answers that shift, are in the package comment.
+// program sends each object to a running process and reads its outputs. The package
+// comment has the rules for that process, and the defence against answers that
+// shift.
 type program struct {
 	*commandLine
 	env      []string
 	log      *stderrLog
-	say      func(text string) // to the person who looks after the mapper
-	limit    int               // bytes of an answer
-	patience time.Duration     // with a program that has never answered, before a word is said
+	say      func(text string) // warns the operator of the mapper
+	limit    int               // most bytes of an answer
+	patience time.Duration     // before it warns of a program that has never answered
 
-	endTimeout time.Duration // of a process, after the end of its input
-	termGrace  time.Duration // then, after SIGTERM
+	endTimeout time.Duration // how long a process may run after the end of its input
+	termGrace  time.Duration // and then after SIGTERM
 
-	child  *child         // nil until it is needed, and after it failed
-	spare  *child         // has had no object yet; nil before the first failure
-	alone  bool           // no spare is kept
+	child  *child         // nil until the first object, and after a failure
+	spare  *child         // started ahead for the next failure; nil before the first one
+	alone  bool           // keep no spare
 	failed int            // processes that failed
-	ending sync.WaitGroup // processes that end in their own time
+	ending sync.WaitGroup // processes that are ending in the background
 
 	watch
 }
@@ -54,7 +54,7 @@ func newProgram(c *commandLine, s Spec) *program {
 		endTimeout:  cmp.Or(s.EndTimeout, defaultEnd),
 		termGrace:   termGrace,
 	}
-	p.say = p.log.note
+	p.say = p.log.warn
 	if s.Warn != nil {
 		p.say = func(text string) { s.Warn(c.name() + ": " + text) }
 	}
@@ -68,14 +68,14 @@ func (p *program) Begin(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// strict makes the rest of the chunk a careful one, in a fresh process. It
-// begins anew: nothing that was answered before counts.
+// strict starts the chunk again in a new process, with a wait after every answer.
 func (p *program) strict(level int) {
-	p.retire()
+	p.killChild()
 	p.redo, p.level = true, level
 }
 
-// Map asks the process. Run must call confirm before the answer counts.
+// Map sends the object to the process. Run must call confirm before the answer
+// counts.
 func (p *program) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 	if bytes.IndexByte(object, '\n') >= 0 {
 		return dst, errors.New("exec: the object has a line break")
@@ -88,36 +88,53 @@ func (p *program) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 	answer, err := p.child.ask(ctx, object)
 	switch {
 	case err != nil && errors.Is(ctx.Err(), context.Canceled):
-		return dst, ctx.Err() // nobody wants the chunk any more; abort follows
+		return dst, ctx.Err() // the chunk is dropped; Run calls abort
 	case ctx.Err() != nil && err != nil:
 		text := context.Cause(ctx).Error() + ": does the program flush its output after every line? " + flushCure(p.argv)
 		if p.answered == 0 {
-			text += ". Its start counts, too"
+			text += ". The time includes its start"
 		}
 		return dst, p.fail(errors.New(text))
 	case errors.Is(err, errLong):
 		p.distrust()
-		return dst, p.fail(fmt.Errorf("%w, of more than %d bytes", err, p.limit))
+		return dst, p.fail(fmt.Errorf("%w: more than %d bytes", err, p.limit))
 	case err != nil:
 		return dst, p.fail(err)
 	}
-	p.spoke.Store(true)
+	p.hasAnswered.Store(true)
 	p.heard(time.Since(began), p.child.answers == 0)
 	p.child.answers++
 	return p.read(answer, dst)
 }
 
-// ready sees to it that a process runs that owes nothing.
+// awaitFirst warns if no answer comes for a while and no worker has ever had one.
+// The caller calls stop when it has an answer.
+func (p *program) awaitFirst() (stop func()) {
+	if p.hasAnswered.Load() {
+		return func() {}
+	}
+	timer := time.AfterFunc(p.patience, func() {
+		if p.hasAnswered.Load() {
+			return
+		}
+		p.warnedMute.Do(func() {
+			p.say(fmt.Sprintf("no answer within %v: it is still starting, or it does not flush its output after every line; %s", p.patience, flushCure(p.argv)))
+		})
+	})
+	return func() { timer.Stop() }
+}
+
+// ready makes sure that a process runs and owes no answer.
 func (p *program) ready() error {
 	if p.child != nil {
 		switch heard := p.child.peek(); {
 		case heard == spoken && p.answered > 0 && (!p.redo || p.level < strictest):
-			return p.desync() // it came later than we waited: what was taken for an answer may be none
+			return p.desync() // the line came after the wait, so an earlier answer may have been another object's
 		case heard == spoken:
-			p.say("printed a line after its object was done; please one line for each object")
-			p.retire()
-		case heard == closed: // it ended between two objects, after all its answers
-			p.letGo(p.endedBetween)
+			p.say("printed another line after its answer; it must print one line for each object")
+			p.killChild()
+		case heard == closed: // it exited between two objects, after all its answers
+			p.endInBackground(p.endedBetween)
 		}
 	}
 	if p.child != nil {
@@ -156,33 +173,33 @@ func preview(answer []byte) string {
 	return fmt.Sprintf("%q", answer)
 }
 
-// fail puts the process away and says what becomes of the object: it is tried
-// again, or answers before it are, when they have become doubtful.
+// fail kills the process and returns what happens to the object: it is tried again,
+// after earlier answers if those are unproved.
 func (p *program) fail(err error) error {
-	doubt := !p.redo && p.unsettled > 0
+	unproved := !p.redo && p.unchecked > 0
 	p.failed++
 	c := p.child
-	state, words := p.retire()
+	state, stderr := p.killChild()
 	switch {
-	case doubt && errors.Is(err, errEnded) && c.cmd.ProcessState.Success():
-		return errLeft
-	case doubt:
-		return errDoubt
+	case unproved && errors.Is(err, errEnded) && c.cmd.ProcessState.Success():
+		return errExited
+	case unproved:
+		return errUnproved
 	}
 	text := err.Error()
 	if errors.Is(err, errEnded) {
 		text += " (" + state + ")"
 	}
-	text += endHint(c.cmd.ProcessState, words)
-	if words != "" {
-		text += "; on standard error: " + words
+	text += endHint(c.cmd.ProcessState, stderr)
+	if stderr != "" {
+		text += "; on standard error: " + stderr
 	}
 	return &faultError{text: text}
 }
 
-// retire kills the process, if one runs. It returns how it ended and its last
-// words on standard error.
-func (p *program) retire() (state, words string) {
+// killChild kills the process, if one runs. It returns how the process ended and
+// the end of its standard error.
+func (p *program) killChild() (state, stderr string) {
 	if p.child == nil {
 		return "", ""
 	}
@@ -191,8 +208,54 @@ func (p *program) retire() (state, words string) {
 	return c.kill()
 }
 
-// forget begins anew without a process.
+// forget drops the process without ending it.
 func (p *program) forget() {
 	p.child = nil
 	p.restart()
+}
+
+// replace starts a process if none runs. After a failure it also starts a spare, so
+// that the next failure costs no start-up time. Programs that never fail have no
+// spare.
+func (p *program) replace() error {
+	p.child, p.spare = p.spare, nil
+	if c := p.child; c != nil && c.peek() != quiet { // the spare exited or printed something
+		p.alone = true
+		p.child = nil
+		c.kill()
+	}
+	var err error
+	if p.child == nil {
+		if p.child, err = p.launch(); err != nil {
+			return fmt.Errorf("%w: start %s: %w%s", ErrBroken, p.argv[0], err, startHint(err))
+		}
+	}
+	if p.failed > 0 && !p.alone {
+		if p.spare, err = p.launch(); err != nil {
+			p.alone, p.spare = true, nil
+		}
+	}
+	return nil
+}
+
+func (p *program) launch() (*child, error) {
+	return startChild(p.path, p.argv, p.env, p.log.process(), p.limit)
+}
+
+// endSpare ends the spare. It has had no object, so it has nothing to finish.
+func (p *program) endSpare() {
+	c := p.spare
+	if c == nil {
+		return
+	}
+	p.spare = nil
+	p.ending.Go(func() {
+		_ = c.stdin.Close()
+		c.signal(syscall.SIGTERM)
+		if !c.diesWithin(p.termGrace) {
+			c.signal(syscall.SIGKILL)
+			<-c.dead
+		}
+		c.close()
+	})
 }

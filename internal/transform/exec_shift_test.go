@@ -1,5 +1,3 @@
-//go:build linux || darwin
-
 package transform
 
 import (
@@ -92,7 +90,7 @@ func TestExecDoubtfulFailure(t *testing.T) {
 	trusted, doubted := true, false
 	before := func(index int) error {
 		if trusted && index == 1 && !slices.Contains(touched, 1) {
-			p.unsettled = 1 // on a slow machine a wait follows the answers
+			p.unchecked = 1 // on a slow machine a wait follows the answers
 			doubted = true
 		}
 		touched = append(touched, index)
@@ -136,7 +134,7 @@ func TestExecBetweenObjects(t *testing.T) {
 			out := mustRun(t, p, b, nil, Options{Before: func(index int) error {
 				touched = append(touched, index)
 				if index == 2 && !p.redo {
-					p.unsettled = 2
+					p.unchecked = 2
 					c.happens(p)
 				}
 				return nil
@@ -159,7 +157,7 @@ func TestExecConfirm(t *testing.T) {
 		name      string
 		trust     int
 		took      time.Duration
-		unsettled int
+		unchecked int
 	}{
 		{"new", 0, 1, 0},
 		{"almost trusted", trustAfter - 1, slowAnswer - 1, 0},
@@ -168,9 +166,9 @@ func TestExecConfirm(t *testing.T) {
 		{"trusted and slow", trustAfter, slowAnswer, 0},
 		{"no answer", trustAfter, 0, 0},
 	} {
-		p.trust, p.pending, p.unsettled = c.trust, c.took, 0
-		if err := p.confirm(t.Context()); err != nil || p.unsettled != c.unsettled {
-			t.Errorf("%s: %v, %d without a wait, want %d", c.name, err, p.unsettled, c.unsettled)
+		p.trust, p.pending, p.unchecked = c.trust, c.took, 0
+		if err := p.confirm(t.Context()); err != nil || p.unchecked != c.unchecked {
+			t.Errorf("%s: %v, %d without a wait, want %d", c.name, err, p.unchecked, c.unchecked)
 		}
 		if p.pending != 0 {
 			t.Errorf("%s: the answer is still not confirmed", c.name)
@@ -206,8 +204,8 @@ func TestExecTrust(t *testing.T) {
 		all = append(all, wish{ID: i})
 	}
 	mustRun(t, p, wishes(all...), nil, Options{})
-	if p.trust != trustAfter || p.unsettled > 20 {
-		t.Errorf("after %d good answers: trust %d, %d without a wait", len(all), p.trust, p.unsettled)
+	if p.trust != trustAfter || p.unchecked > 20 {
+		t.Errorf("after %d good answers: trust %d, %d without a wait", len(all), p.trust, p.unchecked)
 	}
 	mustRun(t, p, wishes(wish{ID: 0}, wish{ID: 1, Do: "two"}), nil, Options{})
 	if p.trust >= trustAfter {
@@ -215,13 +213,13 @@ func TestExecTrust(t *testing.T) {
 	}
 }
 
-func TestExecSettle(t *testing.T) {
+func TestExecSurplusWait(t *testing.T) {
 	t.Parallel()
 	for longest, want := range map[time.Duration]time.Duration{
-		0: settleLeast, time.Millisecond: settleLeast, 30 * time.Millisecond: 30 * time.Millisecond, time.Hour: settleMost,
+		0: waitLeast, time.Millisecond: waitLeast, 30 * time.Millisecond: 30 * time.Millisecond, time.Hour: waitMost,
 	} {
-		if got := (&watch{longest: longest}).settle(); got != want {
-			t.Errorf("settle after %v: %v, want %v", longest, got, want)
+		if got := (&watch{longest: longest}).surplusWait(); got != want {
+			t.Errorf("wait after %v: %v, want %v", longest, got, want)
 		}
 	}
 }

@@ -1,5 +1,3 @@
-//go:build linux || darwin
-
 package transform
 
 import (
@@ -76,14 +74,14 @@ func TestExecAnswers(t *testing.T) {
 func TestExecFailures(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ do, want string }{
-		{"crash", "also in a new process: the program ended, or closed its input or output, before it answered (exit status 3); on standard error: panic: bad object 1"},
+		{"crash", "failed again in a new process: the program ended, or closed its input or output, before it answered (exit status 3); on standard error: panic: bad object 1"},
 		{"close", "before it answered (signal: killed)"},
 		{"partial", "before it answered (exit status 0)"},
-		{"garbage", `also in a new process: the program answered "{\"id\":", which is not JSON`},
+		{"garbage", `failed again in a new process: the program answered "{\"id\":", which is not JSON`},
 		{"latin1", `the program answered "\"\xe9\"", which is not UTF-8`},
-		{"huge", "too long a line, of more than 65536 bytes"},
-		{"two", "also in a new process: the program answered with more than one line"},
-		{"hang", "also in a new process: " + errTestTime.Error() + ": does the program flush its output after every line? make it flush after each line; stdbuf -oL PROGRAM does that to many"},
+		{"huge", "answer is too long: more than 65536 bytes"},
+		{"two", "failed again in a new process: the program answered with more than one line"},
+		{"hang", "failed again in a new process: " + errTestTime.Error() + ": does the program flush its output after every line? make it flush after each line; stdbuf -oL PROGRAM does that to many"},
 		{"none", errTestTime.Error()},
 	} {
 		t.Run(c.do, func(t *testing.T) {
@@ -191,11 +189,11 @@ func TestExecAnswerLimit(t *testing.T) {
 	p.limit = 10
 	out := mustRun(t, p, wishes(wish{Do: "huge", Size: 8}, wish{Do: "huge", Size: 9}), nil, Options{})
 	wantLines(t, out, `"xxxxxxxx"`)
-	wantFailed(t, out, 1, "of more than 10 bytes")
+	wantFailed(t, out, 1, ": more than 10 bytes")
 
 	endless := mustNew(t, "exec:cat /dev/zero").(*program) // a line without an end
 	endless.limit = 1 << 20
-	wantFailed(t, mustRun(t, endless, body(`1`), nil, Options{}), 0, "of more than 1048576 bytes")
+	wantFailed(t, mustRun(t, endless, body(`1`), nil, Options{}), 0, ": more than 1048576 bytes")
 }
 
 func TestExecLineBreak(t *testing.T) {
@@ -233,7 +231,7 @@ func TestExecCannotStart(t *testing.T) {
 	}
 	tr := mustNew(t, fmt.Sprintf("exec:%q", []string{path}))
 	out, err := Run(t.Context(), tr, body(`1`, `2`), nil, Options{})
-	if !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "or the interpreter in its first line (#!) is") || out.Counts != nil {
+	if !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "or the interpreter in its first line (#!) does not exist") || out.Counts != nil {
 		t.Errorf("Run: %+v, %v; want ErrBroken with the path", out, err)
 	}
 	if err := os.Remove(path); err != nil {

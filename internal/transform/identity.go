@@ -12,20 +12,21 @@ import (
 // MaxIdentity is the length of the longest identity, in bytes.
 const MaxIdentity = 256
 
-// Identity tells transforms apart: two with the same identity make the same of
-// an object, as far as anybody can know without asking them. It is the setting,
-// and of an exec program also a hash of the files that the command names, as they
-// were when it was parsed. A long one is shortened, with a hash of all of it.
+// Identity identifies the transform: two transforms with the same identity are
+// taken to produce the same outputs. It is the setting and, for exec, a hash of the
+// files that the command names, as they were when it was parsed. An identity of
+// more than 200 bytes is shortened and ends in a hash of the whole.
 func (s Spec) Identity() string { return abridge(canonical(s.text)) + s.files }
 
-// Is says whether an identity is that of a setting, whatever is in the files
-// that an exec command names: only the machine that has them knows.
+// Is reports whether identity belongs to setting, ignoring the content of the files
+// that an exec command names: only the machine that has them can hash them.
 func Is(identity, setting string) bool {
 	short := abridge(canonical(setting))
 	return identity == short || strings.HasPrefix(identity, short+filesMark)
 }
 
-// canonical leaves out what does not change outputs: how long users takes.
+// canonical drops the part of a setting that does not change outputs: the duration
+// of users.
 func canonical(setting string) string {
 	setting = strings.TrimSpace(setting)
 	if strings.HasPrefix(setting, "users?") {
@@ -45,9 +46,9 @@ func abridge(text string) string {
 	return fmt.Sprintf("%s… %x", strings.ToValidUTF8(text[:longest/2], ""), sum[:16])
 }
 
-// hashFiles returns the mark of the files that a command names, "" if there are
-// none. A program that is found in PATH is not one of them: it belongs to the
-// machine, as the libraries do that it uses.
+// hashFiles returns the hash of the files that a command names, "" if it names
+// none. A program found in PATH is not included: like the libraries it uses, it
+// belongs to the machine.
 func hashFiles(argv []string) string {
 	sum := sha256.New()
 	n := 0
@@ -69,8 +70,9 @@ func hashFiles(argv []string) string {
 	return fmt.Sprintf("%s%x", filesMark, sum.Sum(nil)[:8])
 }
 
-// hashFile adds a file's name and content; false if there is no such file. One
-// that may be run but not read is known by its size and time.
+// hashFile adds a file's name and content to sum and returns false if there is no
+// such file. A file that may be executed but not read counts with its size and
+// modification time.
 func hashFile(sum hash.Hash, name string) bool {
 	info, err := os.Stat(name)
 	if err != nil || !info.Mode().IsRegular() {

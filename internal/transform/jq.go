@@ -16,20 +16,19 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// maxDepth bounds how deep an output may be nested, as encoding/json does: the
-// encoder recurses, and a stack that overflows ends the process.
+// maxDepth bounds the nesting of an output, as encoding/json does: the encoder
+// recurses, and a stack overflow ends the process.
 const maxDepth = 10_000
 
-// jq runs a jq program on each object, in this process: it is what a process
-// for jq runs. See the package comment for how it differs from the jq of the
-// shell.
+// jq runs a jq program in this process. A process started for jq uses it. The
+// package comment says how it differs from the jq command.
 type jq struct {
 	code   *gojq.Code
 	values []any // of the variables that code was compiled with
 	limit  int   // bytes of one object's outputs
 }
 
-// parseJQ reads what follows "jq" in a setting: values, if any, and a program.
+// parseJQ reads the part of a setting after "jq": options, if any, and a program.
 func parseJQ(rest string) (func(Spec) Transform, error) {
 	settings, program, err := splitJQ(rest)
 	if err != nil {
@@ -47,16 +46,16 @@ func parseJQ(rest string) (func(Spec) Transform, error) {
 	}, nil
 }
 
-// compileJQ compiles a program. It has no environment, no module loader and no
-// input: it sees the object and the variables only, and is refused if it asks
-// for more.
+// compileJQ compiles a program. It provides no environment, module loader or input:
+// a program sees only the object and the variables, and is refused if it asks for
+// more.
 func compileJQ(program string, variables []string) (*gojq.Code, error) {
 	query, err := gojq.Parse(program)
 	if err != nil {
 		return nil, fmt.Errorf("not a jq program: %w%s", err, position(program, err))
 	}
-	query.FuncDefs = append(slices.Clone(ownDefs()), query.FuncDefs...) // those of the program hide ours
-	environment := false                                                // gojq loads it only for a program that has $ENV or env
+	query.FuncDefs = append(slices.Clone(ownDefs()), query.FuncDefs...) // the program's own definitions win
+	environment := false                                                // gojq loads the environment only for a program that uses $ENV or env
 	code, err := gojq.Compile(query, gojq.WithVariables(variables), gojq.WithEnvironLoader(func() []string {
 		environment = true
 		return nil
@@ -67,15 +66,15 @@ func compileJQ(program string, variables []string) (*gojq.Code, error) {
 	case err != nil:
 		return nil, fmt.Errorf("not a jq program for chunkline: %w", err)
 	case environment:
-		return nil, errors.New("not a jq program for chunkline: $ENV and env are not allowed, a program has no environment; " +
+		return nil, errors.New("not a jq program for chunkline: $ENV and env are not allowed, because a program has no environment; " +
 			"give values with --arg, --argjson, or jq?arg.NAME=TEXT:PROGRAM")
 	}
 	return code, nil
 }
 
-// ownDefs are functions of jq that the library defines in a way that copies all
-// there is at each step. Others that do, the program's own among them, cannot
-// be mended from outside; docs/jq.md says which.
+// ownDefs replace functions that the library defines in a way that copies all
+// collected values at each step. Other such functions, the program's own included,
+// cannot be fixed from outside; docs/jq.md lists them.
 var ownDefs = sync.OnceValue(func() []*gojq.FuncDef {
 	query, err := gojq.Parse(`
 		def INDEX(stream; idx_expr): [stream as $row | {($row | idx_expr | tostring): $row}] | add // {};
@@ -87,7 +86,7 @@ var ownDefs = sync.OnceValue(func() []*gojq.FuncDef {
 	return query.FuncDefs
 })
 
-// position says where in program a syntax error is, counting from 1.
+// position returns where in program a syntax error is, counting from 1.
 func position(program string, err error) string {
 	syntax, ok := errors.AsType[*gojq.ParseError](err)
 	if !ok {
@@ -133,7 +132,7 @@ func (j *jq) Map(ctx context.Context, object, dst []byte) (out []byte, err error
 			return dst, fmt.Errorf("jq: encode output: %w", err)
 		}
 		out = append(append(out, text...), '\n')
-		if len(out)-len(dst) > j.limit+1 { // escapes can make a text longer than it was measured
+		if len(out)-len(dst) > j.limit+1 { // escapes can make the text longer than measured
 			return dst, tooLarge(j.limit)
 		}
 	}
@@ -144,15 +143,16 @@ func explain(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	if _, ok := errors.AsType[*gojq.HaltError](err); ok {
-		// It would end the whole job in a shell; here it can only be an error.
+		// In a shell, halt would end the job; here it only fails the object.
 		return fmt.Errorf("jq: the program called halt on this object: %w", err)
 	}
 	return fmt.Errorf("jq: %w", err)
 }
 
-// measure refuses a value that is nested too deep, or whose text has more than
-// room bytes, before it is encoded. A few steps of a program can build either:
-// reduce range(60) as $i (1; [., .]) is small in memory and endless as text.
+// measure refuses a value that is nested too deep or whose text has more than room
+// bytes, before it is encoded. A few steps of a program can build either: the
+// result of reduce range(60) as $i (1; [., .]) is small in memory and endless as
+// text.
 func (j *jq) measure(value any, room int) error {
 	left := room
 	if deep := spend(value, &left, maxDepth); deep {
@@ -164,8 +164,8 @@ func (j *jq) measure(value any, room int) error {
 	return nil
 }
 
-// spend takes from left the least bytes that value needs as text, and stops
-// when it is used up. It says whether value is nested too deep.
+// spend subtracts from left the least bytes that value needs as text and stops when
+// none are left. It reports whether value is nested too deep.
 func spend(value any, left *int, depth int) (deep bool) {
 	switch value := value.(type) {
 	case string:

@@ -56,18 +56,18 @@ func TestJQArgsRefused(t *testing.T) {
 	t.Parallel()
 	for spec, want := range map[string]string{
 		`jq?arg.a=1`:                   `the program is missing`,
-		`jq?a=1:.`:                     `jq has no setting "a"; use jq?memory=1GiB&arg.NAME=TEXT`,
+		`jq?a=1:.`:                     `jq has no option "a"; use jq?memory=1GiB&arg.NAME=TEXT`,
 		`jq?arg.a=%zz:.`:               `use jq?memory=1GiB&arg.NAME=TEXT`,
 		`jq?argjson.a={"b":1}:.`:       `read JSON value of $a`,
 		`jq?argjson.a=1 2:.`:           `read JSON value of $a: more than one value`,
 		`jq?argjson.a=:.`:              `read JSON value of $a`,
 		`jq?arg.a=1&arg.a=2:.`:         `the value $a is given twice`,
 		`jq?arg.a=1&argjson.a=2:.`:     `the value $a is given twice`,
-		`jq?arg.1=2:.`:                 `"1" is not the name of a value`,
-		`jq?arg.=2:.`:                  `"" is not the name of a value`,
-		`jq?arg.a-b=2:.`:               `"a-b" is not the name of a value`,
-		`jq?arg.%24a=2:.`:              `"$a" is not the name of a value`,
-		`jq?arg.ARGS=2:.`:              `the value $ARGS is jq's own`,
+		`jq?arg.1=2:.`:                 `"1" is not a valid name`,
+		`jq?arg.=2:.`:                  `"" is not a valid name`,
+		`jq?arg.a-b=2:.`:               `"a-b" is not a valid name`,
+		`jq?arg.%24a=2:.`:              `"$a" is not a valid name`,
+		`jq?arg.ARGS=2:.`:              `$ARGS is reserved by jq`,
 		`jq:$a`:                        `variable not defined: $a; give it with --arg`,
 		`jq?arg.a=1:$b`:                `variable not defined: $b; give it with --arg`,
 		`jq?memory=1G:.`:               `memory "1G" is not an amount of memory; use 16MiB to 64GiB, for example memory=1GiB`,
@@ -77,7 +77,7 @@ func TestJQArgsRefused(t *testing.T) {
 		`jq?memory=65GiB:.`:            `memory "65GiB" is not an amount of memory`,
 		`jq?memory=-1GiB:.`:            `memory "-1GiB" is not an amount of memory`,
 		`jq?memory=1GiB&memory=2GiB:.`: `memory "1GiB, 2GiB" is not an amount of memory`,
-		`jqx:.`:                        `there is no kind "jqx"`,
+		`jqx:.`:                        `unknown kind "jqx"`,
 	} {
 		if _, err := Parse(spec); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) {
 			t.Errorf("Parse(%q): %v, want %q", spec, err, want)

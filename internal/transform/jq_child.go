@@ -1,52 +1,53 @@
-//go:build linux || darwin
-
 package transform
 
 import (
 	"bufio"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
-	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 const (
-	// jqArgv0 is the name under which a program with this package is a process
-	// for jq, whatever else it is.
+	// jqArgv0 is the program name under which this program becomes a jq process,
+	// whatever else it is.
 	jqArgv0 = "chunkline-jq"
 
-	// jqFlush is how long an answer may be held back while its process works on.
+	// jqFlush is how long an answer may wait for others to travel witb.
 	jqFlush = 5 * time.Millisecond
 
-	// jqHeld is how many bytes of answers may be held back.
+	// jqHeld is how many bytes of answers may wait.
 	jqHeld = 32 << 10
 )
 
-// init makes this program a process for jq, if it was started as one. It is
-// done here and not in the main functions because every program with this
-// package must be able to be one, tests included: one that is started as such
-// and does not know would do its own work a second time.
+// init turns this program into a jq process if it was started as one. It is here
+// and not in the main functions because every program with this package must be
+// able to become one, tests included: otherwise it would do its own work a second
+// time.
 func init() {
 	if len(os.Args) != 1 || os.Args[0] != jqArgv0 {
 		return
 	}
 	if err := serveJQ(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:forbidigo // this is the main function of such a process
+		os.Exit(1) //nolint:forbidigo // this is the main function of a jq process
 	}
 	os.Exit(0) //nolint:forbidigo // likewise
 }
 
-// jqEnv picks the environment of a process for jq: the time zone, which
-// localtime looks at, and what the race detector is told.
+// jqEnv picks the environment of a jq process: the time zone, which localtime uses,
+// and the options of the race detector.
 func jqEnv(all []string) []string {
 	env := []string{"GOTRACEBACK=none"}
 	for _, variable := range all {
@@ -58,17 +59,17 @@ func jqEnv(all []string) []string {
 	return env
 }
 
-// serveJQ answers objects until in ends.
+// serveJQ maps objects until in ends.
 func serveJQ(in io.Reader, out io.Writer) error {
 	runtime.GOMAXPROCS(jqProcs)
 	objects := bufio.NewReaderSize(in, 64<<10)
 	kind, text, err := readFrame(objects, nil)
 	if err != nil || kind != frameHello {
-		return fmt.Errorf("read what jq is told: %w", cmp.Or(err, errFrame))
+		return fmt.Errorf("read settings of the jq process: %w", cmp.Or(err, errFrame))
 	}
 	var hello jqHello
 	if err := json.Unmarshal(text, &hello); err != nil {
-		return fmt.Errorf("read what jq is told: %w", err)
+		return fmt.Errorf("read settings of the jq process: %w", err)
 	}
 	settings, program, err := splitJQ(hello.Setting)
 	if err != nil {
@@ -79,40 +80,35 @@ func serveJQ(in io.Reader, out io.Writer) error {
 		return err
 	}
 	engine := &jq{code: code, values: settings.values, limit: hello.Limit}
-	debug.SetMaxStack(hello.Stack)
-	debug.SetGCPercent(jqGC)
-	debug.SetMemoryLimit(int64(hello.Memory - hello.Memory/8))
-	if err := limitMemory(hello.Memory); err != nil {
-		return fmt.Errorf("limit memory: %w", err)
+	if err := hello.limit(); err != nil {
+		return err
 	}
-	w := &held{to: out}
+	w := &answerBuffer{to: out}
 	if err := w.append(frameReady, nil); err != nil {
 		return err
 	}
 	return w.serve(engine, objects)
 }
 
-const (
-	jqProcs = 2   // one for the program, one for what collects its garbage
-	jqGC    = 200 // percent; the heap is small, and would be collected all the time
-)
+const jqProcs = 2 // one for the program, one for the garbage collector
 
-// held holds answers back while there is work, so that many travel at once.
-type held struct {
+// answerBuffer delays answers while there is more work, so that many travel at
+// once.
+type answerBuffer struct {
 	to io.Writer
 
 	mu    sync.Mutex
 	buf   []byte
-	timer *time.Timer // ends the holding back
-	armed bool
+	timer *time.Timer // flushes buf after jqFlush
+	armed bool        // timer runs
 	err   error
 }
 
-func (h *held) serve(engine *jq, objects *bufio.Reader) error {
+func (b *answerBuffer) serve(engine *jq, objects *bufio.Reader) error {
 	var object, outputs []byte
 	for {
 		if objects.Buffered() < frameHead {
-			if err := h.flush(); err != nil {
+			if err := b.flush(); err != nil {
 				return err
 			}
 		}
@@ -128,9 +124,9 @@ func (h *held) serve(engine *jq, objects *bufio.Reader) error {
 		}
 		outputs, err = engine.Map(context.Background(), text, outputs[:0])
 		if err != nil {
-			err = h.append(frameError, []byte(shorten(err.Error(), maxReason)))
+			err = b.append(frameError, []byte(shorten(err.Error(), maxReason)))
 		} else {
-			err = h.append(frameOutputs, outputs)
+			err = b.append(frameOutputs, outputs)
 		}
 		if err != nil {
 			return err
@@ -142,42 +138,97 @@ func (h *held) serve(engine *jq, objects *bufio.Reader) error {
 	}
 }
 
-// append holds an answer back.
-func (h *held) append(kind byte, text []byte) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if cap(h.buf) > keptBuffer {
-		h.buf = nil
+// append adds an answer to the buffer.
+func (b *answerBuffer) append(kind byte, text []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if cap(b.buf) > keptBuffer {
+		b.buf = nil
 	}
-	h.buf = appendFrame(h.buf, kind, text)
-	if len(h.buf) > jqHeld {
-		return h.write()
+	b.buf = appendFrame(b.buf, kind, text)
+	if len(b.buf) > jqHeld {
+		return b.write()
 	}
 	switch {
-	case h.armed:
-	case h.timer == nil:
-		h.armed = true
-		h.timer = time.AfterFunc(jqFlush, func() { _ = h.flush() }) // an error stays
+	case b.armed:
+	case b.timer == nil:
+		b.armed = true
+		b.timer = time.AfterFunc(jqFlush, func() { _ = b.flush() }) // the error is kept in err
 	default:
-		h.armed = true
-		h.timer.Reset(jqFlush)
+		b.armed = true
+		b.timer.Reset(jqFlush)
 	}
-	return h.err
+	return b.err
 }
 
-func (h *held) flush() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.armed = false
-	return h.write()
+func (b *answerBuffer) flush() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.armed = false
+	return b.write()
 }
 
-func (h *held) write() error {
-	if len(h.buf) > 0 && h.err == nil {
-		if _, err := h.to.Write(h.buf); err != nil {
-			h.err = fmt.Errorf("write answers: %w", err)
+func (b *answerBuffer) write() error {
+	if len(b.buf) > 0 && b.err == nil {
+		if _, err := b.to.Write(b.buf); err != nil {
+			b.err = fmt.Errorf("write answers: %w", err)
 		}
 	}
-	h.buf = h.buf[:0]
-	return h.err
+	b.buf = b.buf[:0]
+	return b.err
+}
+
+// A mapper and its jq process exchange frames: a kind of one byte, the length of
+// the payload in four bytes, little-endian, and the payload.
+const (
+	frameHello   = 'h' // to the process, first: a jqHello in JSON
+	frameObject  = 'o' // to the process: an object
+	frameReady   = 'r' // from the process: the program is compiled
+	frameOutputs = '=' // from the process: the outputs of an object
+	frameError   = '!' // from the process: why an object failed
+
+	frameHead = 5
+	frameMost = chunk.MaxObject + 64<<10 // the most of an object, its outputs or a setting
+)
+
+var errFrame = errors.New("not a frame")
+
+// appendFrame appends a frame to dst.
+func appendFrame(dst []byte, kind byte, rest []byte) []byte {
+	dst = append(dst, kind)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(rest)))
+	return append(dst, rest...)
+}
+
+// readFrame reads a frame and appends its payload to dst.
+func readFrame(r *bufio.Reader, dst []byte) (kind byte, out []byte, err error) {
+	head, err := r.Peek(frameHead)
+	if err != nil {
+		if len(head) > 0 && errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, dst, err
+	}
+	kind, size := head[0], int(binary.LittleEndian.Uint32(head[1:]))
+	if size > frameMost {
+		return 0, dst, fmt.Errorf("%w: %d bytes", errFrame, size)
+	}
+	_, _ = r.Discard(frameHead) // they were peeked at
+	start := len(dst)
+	out = slices.Grow(dst, size)[:start+size]
+	if _, err := io.ReadFull(r, out[start:]); err != nil {
+		return 0, dst, err
+	}
+	return kind, out, nil
+}
+
+// hasFrame reports whether a whole frame is buffered, so that readFrame will not
+// wait.
+func hasFrame(r *bufio.Reader) bool {
+	n := r.Buffered()
+	if n < frameHead {
+		return false
+	}
+	head, _ := r.Peek(frameHead)
+	return n >= frameHead+int(binary.LittleEndian.Uint32(head[1:]))
 }

@@ -8,12 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// decode reads one JSON value into what gojq works on. Numbers keep their
-// digits until they are calculated with.
+// decode reads one JSON value into the types that gojq uses. Numbers keep their
+// digits until the program calculates with them.
 //
-// Objects have been checked when they come here, so a reader that knows JSON's
-// plain cases reads nearly all of them. What it does not know is read, or
-// refused, by encoding/json: its verdict is the one that counts.
+// Objects have been checked before they come here, so a parser for JSON's plain
+// cases reads nearly all of them. encoding/json reads, or refuses, everything else.
 func decode(object []byte) (any, error) {
 	p := plain{text: object}
 	if value, ok := p.value(0); ok {
@@ -24,7 +23,7 @@ func decode(object []byte) (any, error) {
 	return decodeAny(object)
 }
 
-// decodeAny is decode, by encoding/json.
+// decodeAny is decode by encoding/json.
 func decodeAny(object []byte) (any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	decoder.UseNumber()
@@ -38,7 +37,8 @@ func decodeAny(object []byte) (any, error) {
 	return value, nil
 }
 
-// plain reads JSON. All of its methods say whether they knew what they saw.
+// plain parses JSON's plain cases. Each method reports whether it could read what
+// it saw.
 type plain struct {
 	text []byte
 	at   int
@@ -172,7 +172,7 @@ func (p *plain) string() (string, bool) {
 	return "", false
 }
 
-// escaped reads a string that has its first backslash at i.
+// escaped reads a string whose first backslash is at i.
 func (p *plain) escaped(i int) (text string, ok bool) {
 	for ; i < len(p.text); i++ {
 		switch p.text[i] {
@@ -211,14 +211,14 @@ func (p *plain) number() (any, bool) {
 	return json.Number(p.text[start:p.at]), true
 }
 
-// sign takes one of signs, if one is there.
+// sign skips one of signs, if one is there.
 func (p *plain) sign(signs string) {
 	if p.at < len(p.text) && bytes.IndexByte([]byte(signs), p.text[p.at]) >= 0 {
 		p.at++
 	}
 }
 
-// digits takes digits, and says whether there are any.
+// digits skips digits and reports whether there are any.
 func (p *plain) digits() bool {
 	start := p.at
 	for p.at < len(p.text) && '0' <= p.text[p.at] && p.text[p.at] <= '9' {

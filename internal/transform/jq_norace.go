@@ -2,5 +2,5 @@
 
 package transform
 
-// memoryFactor is 1 where the race detector does not watch.
+// memoryFactor is 1 without the race detector.
 const memoryFactor = 1

@@ -1,77 +1,71 @@
-//go:build linux || darwin
-
 package transform
 
 import (
 	"bufio"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 const (
-	// jqMemoryOfByte is how much memory a program may have for each byte of an
-	// object, if that is more than its budget: an object takes some 50 bytes a
-	// byte when it is nothing but small numbers.
-	jqMemoryOfByte = 64
 
-	// jqStack is how much stack a program may have: a value that is nested
-	// some 100,000 deep needs more.
-	jqStack = 64 << 20
-
-	// jqWindow is how many bytes of objects a process may have that it has not
-	// answered. A pipe takes that much without waiting.
+	// jqWindow is the most bytes of unanswered objects in a process. A pipe takes
+	// that much without waiting.
 	jqWindow = 48 << 10
 
 	// jqStart bounds how long a process may take to start.
 	jqStart = time.Minute
 
-	// jqStarts is how often it is tried: a busy machine may have no room for a
-	// process, or for its threads, at the moment.
+	// jqStarts is how often starting a process is tried: a busy machine may lack
+	// room for a process or its threads for a moment.
 	jqStarts = 3
 
-	// jqAhead is the least timeout with which a process works ahead: its
-	// answers may be held back for a moment (jqFlush), which would count.
+	// jqAhead is the shortest timeout with which objects are sent ahead: answers
+	// may be delayed by jqFlush, which counts toward the timeout.
 	jqAhead = time.Second
 )
 
-// jqProcess is a Transform whose program runs in a process of its own, this
-// one's program executed again. It has a budget of memory and stack, and what
-// exceeds it ends that process and no other.
+// jqProcess is a Transform whose program runs in a process of its own: this binary,
+// started again. Exceeding the budget of memory and stack ends that process and no
+// other.
 //
-// The process works ahead: it is sent many objects at a time. When it dies, it
-// is not known of which of them, so they are then asked one by one. An object
-// is blamed only by a process that has seen no other.
+// Objects are sent ahead, many at a time. If the process dies, it is not known
+// which object killed it, so the unanswered ones are then sent one by one. An
+// object fails only if it killed a process that had seen no other object.
 type jqProcess struct {
-	hello jqHello // Memory is that for an object of ordinary size
-	words headLog
+	hello  jqHello // its Memory is the budget of an object of ordinary size
+	stderr headLog
 
-	child   *child // nil until it is needed, and after it failed
-	memory  int    // the budget of child
+	child   *child // nil until the first chunk, and after a failure
+	memory  int    // memory budget of child
 	answers *bufio.Reader
-	used    bool       // child has seen an object
-	starts  int        // of processes, for tests
-	sent    chan error // how the sending of the rest ended, if the pipe was full; else nil
-	buf     []byte     // what is sent
+	used    bool       // child has been sent an object
+	starts  int        // how many processes were started, for tests
+	sent    chan error // result of writing the rest if the pipe was full; else nil
+	buf     []byte     // the frames being sent
 
 	// Of this chunk:
-	queue  [][]byte // the objects that will be asked for, the next one first
-	flying int      // how many objects child has, and has not answered: the first of queue, or one that is not in it
-	weight int      // bytes of those
-	single bool     // a process has died of one of queue, and it is not known which
+	queue      [][]byte // the objects that Map will be called with, the next one first
+	unanswered int      // objects that child has not answered: the first of queue, or one that is not in it
+	weight     int      // bytes of the unanswered objects
+	single     bool     // an unknown object of queue killed a process: send one at a time
 }
 
 func newJQProcess(setting string, memory int) *jqProcess {
 	return &jqProcess{hello: jqHello{Setting: setting, Limit: chunk.MaxObject, Memory: memory, Stack: jqStack}}
 }
 
-// Begin starts a chunk, and the process: so its start costs no object's time.
+// Begin starts a chunk, and the process, so that its start counts toward no
+// object's timeout.
 func (j *jqProcess) Begin(ctx context.Context) error {
-	if j.flying > 0 {
-		j.retire()
+	if j.unanswered > 0 {
+		j.killChild()
 	}
 	j.queue, j.single = nil, false
 	if err := ctx.Err(); err != nil {
@@ -89,23 +83,23 @@ func (j *jqProcess) ahead(objects [][]byte, timeout time.Duration) {
 	}
 }
 
-// abort forgets the chunk.
+// abort drops the chunk.
 func (j *jqProcess) abort() {
-	j.retire()
+	j.killChild()
 	j.queue = nil
 }
 
 // Close ends the process.
 func (j *jqProcess) Close() error {
-	j.abort() // it has nothing to finish
+	j.abort() // the process has nothing to finish
 	return nil
 }
 
 // Map makes one try of an object.
 func (j *jqProcess) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 	if len(j.queue) == 0 || !same(j.queue[0], object) {
-		if j.flying > 0 { // it was not to be asked for now
-			j.retire()
+		if j.unanswered > 0 { // Map was not called in the announced order
+			j.killChild()
 		}
 	} else {
 		if err := j.topUp(ctx); err != nil {
@@ -113,7 +107,7 @@ func (j *jqProcess) Map(ctx context.Context, object, dst []byte) ([]byte, error)
 		}
 		j.queue = j.queue[1:]
 	}
-	asked := j.flying > 0
+	asked := j.unanswered > 0
 	fresh := false
 	if !asked {
 		if err := j.ready(ctx, j.budget(object)); err != nil {
@@ -131,12 +125,12 @@ func (j *jqProcess) Map(ctx context.Context, object, dst []byte) ([]byte, error)
 		return dst, cmp.Or(j.answered(ctx, object), errors.New(string(out[len(dst):])))
 	}
 	memory := j.memory
-	state, words := j.retire()
+	state, stderr := j.killChild()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	} else {
-		err = verdict(fresh, state, words, memory, j.hello.Stack)
-		j.single = !fresh // one of those that the process has seen, or was to see, did it
+		err = explainDeath(fresh, state, stderr, memory, j.hello.Stack)
+		j.single = !fresh // an object that was sent before may have done it
 	}
 	if !errors.Is(err, context.Canceled) {
 		err = cmp.Or(j.restart(ctx), err)
@@ -144,42 +138,36 @@ func (j *jqProcess) Map(ctx context.Context, object, dst []byte) ([]byte, error)
 	return dst, err
 }
 
-// answered notes that the process has answered an object.
+// answered records an answer of the process.
 func (j *jqProcess) answered(ctx context.Context, object []byte) error {
-	j.flying--
+	j.unanswered--
 	j.weight -= len(object) + frameHead
-	if j.flying == 0 {
-		j.land()
+	if j.unanswered == 0 {
+		j.awaitSent()
 	}
 	if j.memory == j.hello.Memory {
 		return nil
 	}
-	j.retire() // it has a budget that is no other object's
+	j.killChild() // its budget was for this object only
 	return j.restart(ctx)
 }
 
-// restart starts the next process if it is known to be needed: its start then
-// costs no object's time.
+// restart starts the next process if it is known to be needed, so that its start
+// counts toward no object's timeout.
 func (j *jqProcess) restart(ctx context.Context) error {
 	if len(j.queue) == 0 {
 		return nil
 	}
-	return j.ready(context.WithoutCancel(ctx), 0) // ctx is that of the object before
+	return j.ready(context.WithoutCancel(ctx), 0) // ctx belongs to the previous object
 }
 
-// budget is how much memory a program may have for object.
-func (j *jqProcess) budget(object []byte) int {
-	return max(j.hello.Memory, jqMemoryOfByte*len(object))
-}
-
-// topUp sends the next objects of the queue when the process will soon have
-// none: as many as are on their way without waiting, and none that needs more
-// memory than others.
+// topUp sends more objects of the queue before the process runs out: as many as the
+// pipe takes without waiting, but none that needs a larger budget.
 func (j *jqProcess) topUp(ctx context.Context) error {
 	if j.single || j.weight > jqWindow/2 || j.sent != nil {
 		return nil
 	}
-	n, weight := j.flying, j.weight
+	n, weight := j.unanswered, j.weight
 	for n < len(j.queue) && j.budget(j.queue[n]) == j.hello.Memory {
 		weight += len(j.queue[n]) + frameHead
 		if weight > jqWindow && n > 0 {
@@ -187,24 +175,24 @@ func (j *jqProcess) topUp(ctx context.Context) error {
 		}
 		n++
 	}
-	if n == j.flying {
+	if n == j.unanswered {
 		return nil
 	}
 	if err := j.ready(ctx, 0); err != nil {
 		return err
 	}
-	j.send(j.queue[j.flying:n])
+	j.send(j.queue[j.unanswered:n])
 	return nil
 }
 
-// send sends objects. How it fails shows when the answer is read.
+// send sends objects. If it fails, reading the answer shows why.
 func (j *jqProcess) send(objects [][]byte) {
-	j.land()
+	j.awaitSent()
 	if cap(j.buf) > keptBuffer {
 		j.buf = nil
 	}
 	j.buf = j.buf[:0]
-	j.flying += len(objects)
+	j.unanswered += len(objects)
 	for _, object := range objects {
 		j.weight += len(object) + frameHead
 		j.buf = appendFrame(j.buf, frameObject, object)
@@ -213,7 +201,7 @@ func (j *jqProcess) send(objects [][]byte) {
 	if err != nil || len(rest) == 0 {
 		return
 	}
-	// The pipe is full. The process may need us to read before it reads on.
+	// The pipe is full. The process may not read on before its output is read.
 	stdin := j.child.stdin
 	sent := make(chan error, 1)
 	go func() {
@@ -223,10 +211,103 @@ func (j *jqProcess) send(objects [][]byte) {
 	j.sent = sent
 }
 
-// land waits until all is sent: the process has answered it, or is dead.
-func (j *jqProcess) land() {
+// awaitSent waits until everything is sent: the process has read it, or is dead.
+func (j *jqProcess) awaitSent() {
 	if j.sent != nil {
-		<-j.sent //nolint:errcheck // why a dead process took nothing is of no interest
+		<-j.sent //nolint:errcheck // the process is dead, which the caller knows
 		j.sent = nil
 	}
+}
+
+// jqHello is the first message to a jq process.
+type jqHello struct {
+	Setting string `json:"setting"` // the part of the setting after "jq"
+	Limit   int    `json:"limit"`   // most bytes of an object's outputs
+	Memory  int    `json:"memory"`  // bytes
+	Stack   int    `json:"stack"`   // bytes
+}
+
+// ready makes sure that a process with the given memory budget runs, or with the
+// ordinary one if that is larger.
+func (j *jqProcess) ready(ctx context.Context, memory int) error {
+	memory = max(memory, j.hello.Memory)
+	if j.child != nil && j.memory != memory {
+		j.killChild()
+	}
+	for try := 1; j.child == nil; try++ {
+		err := j.start(ctx, memory)
+		if err != nil && (try == jqStarts || ctx.Err() != nil) {
+			return err
+		}
+	}
+	return nil
+}
+
+// start starts a process and waits until it is ready.
+func (j *jqProcess) start(ctx context.Context, memory int) error {
+	hello := j.hello
+	hello.Memory = memory
+	text, err := json.Marshal(hello)
+	if err != nil {
+		return fmt.Errorf("encode settings of the jq process: %w", err)
+	}
+	path, err := selfPath()
+	if err != nil {
+		return fmt.Errorf("%w: find this program's file to start a jq process: %w", ErrBroken, err)
+	}
+	j.stderr.reset()
+	c, err := startChild(path, []string{jqArgv0}, jqEnv(os.Environ()), &j.stderr, hello.Limit)
+	if err != nil {
+		return fmt.Errorf("%w: start jq process: %w", ErrBroken, err)
+	}
+	j.child, j.memory, j.used = c, memory, false
+	j.starts++
+	if j.answers == nil {
+		j.answers = bufio.NewReaderSize(c.stdout, 64<<10)
+	} else {
+		j.answers.Reset(c.stdout)
+	}
+	starting, cancel := context.WithTimeout(ctx, jqStart)
+	defer cancel()
+	_, err = c.stdin.Write(appendFrame(nil, frameHello, text))
+	if err == nil {
+		var kind byte
+		if kind, _, err = c.receive(starting, j.answers, nil); err == nil && kind != frameReady {
+			err = errFrame
+		}
+	}
+	if err != nil {
+		state, stderr := j.killChild()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("%w: start jq process: it ended (%s) before it was ready: %s", ErrBroken, state, stderr)
+	}
+	return nil
+}
+
+// killChild kills the process, if one runs. It returns how the process ended and
+// the beginning of its standard error.
+func (j *jqProcess) killChild() (state, stderr string) {
+	if j.child == nil {
+		return "", ""
+	}
+	j.child.interrupt()
+	j.awaitSent()
+	state, stderr = j.child.kill()
+	j.child, j.unanswered, j.weight = nil, 0, 0
+	return state, stderr
+}
+
+// receive reads a frame. It returns os.ErrDeadlineExceeded if ctx ends first.
+func (c *child) receive(ctx context.Context, r *bufio.Reader, dst []byte) (byte, []byte, error) {
+	if !hasFrame(r) {
+		defer c.guard(ctx, time.Time{})()
+	}
+	return readFrame(r, dst)
+}
+
+// same reports whether a and b are the same bytes in memory.
+func same(a, b []byte) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }

@@ -111,8 +111,8 @@ func TestJQCareful(t *testing.T) {
 	tr := mustNew(t, `jq?memory=16MiB:if . == 2 then "x" * 1000000000 else . end`).(*jqProcess)
 	var announced []int
 	out := mustRun(t, tr, body(`0`, `1`, `2`, `3`, `4`), []chunk.Flaw{{Index: 1, Reason: "no"}}, Options{Before: func(index int) error {
-		if tr.flying > 0 {
-			t.Errorf("object %d is announced while %d are on their way", index, tr.flying)
+		if tr.unanswered > 0 {
+			t.Errorf("object %d is announced while %d are on their way", index, tr.unanswered)
 		}
 		announced = append(announced, index)
 		return nil
@@ -140,7 +140,7 @@ func TestJQKilled(t *testing.T) {
 	wantLines(t, mustRun(t, tr, body(`5`, `6`, `7`), nil, Options{Before: kill}), `5`, `6`, `7`)
 
 	out := mustRun(t, alwaysKilled{tr}, body(`8`), nil, Options{})
-	wantFailed(t, out, 0, "also in a new process: the process for jq ended (signal: killed)")
+	wantFailed(t, out, 0, "failed again in a new process: the jq process ended (signal: killed)")
 }
 
 // alwaysKilled kills the process before each object.
@@ -251,7 +251,7 @@ func TestJQProcessEnvironment(t *testing.T) {
 // What a process cannot be started for is no object's failure.
 func TestJQCannotStart(t *testing.T) {
 	t.Parallel()
-	for setting, want := range map[string]string{":{": "not a jq program", "?x=1:.": "jq has no setting"} {
+	for setting, want := range map[string]string{":{": "not a jq program", "?x=1:.": "jq has no option"} {
 		j := newJQProcess(setting, jqMemory)
 		if _, err := Run(t.Context(), j, body(`1`), nil, Options{}); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want ErrBroken with %q", setting, err, want)

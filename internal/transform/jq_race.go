@@ -2,6 +2,5 @@
 
 package transform
 
-// memoryFactor is how many times the memory a process takes in which the race
-// detector watches.
+// memoryFactor is how much more memory a process needs under the race detector.
 const memoryFactor = 8

@@ -140,7 +140,7 @@ func TestJQEndlessOutput(t *testing.T) {
 			t.Errorf("limit %d, want %d", j.hello.Limit, chunk.MaxObject)
 		}
 		j.hello.Limit = 1 << 16
-		wantFailed(t, mustRun(t, j, body(`"ab"`), nil, Options{}), 0, "larger than 65536 bytes")
+		wantFailed(t, mustRun(t, j, body(`"ab"`), nil, Options{}), 0, "larger than the limit of 65536 bytes")
 	}
 }
 

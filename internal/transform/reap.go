@@ -1,5 +1,3 @@
-//go:build linux || darwin
-
 package transform
 
 import (
@@ -10,23 +8,23 @@ import (
 	"syscall"
 )
 
-// family is the processes that this one has started. There is one: the kernel
-// gives orphans to a process, not to a worker.
-var family = &children{pids: map[int]struct{}{}}
+// processes are the child processes of this one. The variable is global because the
+// kernel hands orphans to a process, not to a worker.
+var processes = &children{pids: map[int]struct{}{}}
 
-// children knows which children are waited for by who started them. All others
-// are orphans: processes that a program has started and left behind. The kernel
-// gives them to process 1, as which we run in a container, or to a subreaper.
-// They are reaped here, or each would keep its place in the table of processes.
+// children tracks which child processes have an owner that waits for them. Any
+// other child is an orphan: a process that a program started and left behind. The
+// kernel hands orphans to process 1, which chunkline is in a container, or to a
+// subreaper. children reaps them; otherwise each would stay in the process table.
 //
-// It works while a program runs.
+// It only works while a program runs.
 type children struct {
-	mu   sync.Mutex       // held while a process starts, so that none is unknown
-	pids map[int]struct{} // guarded by mu; waited for by who started them
-	stop func()           // guarded by mu; nil: orphans are not ours
+	mu   sync.Mutex       // held while a process starts, so that its PID is known before it can end
+	pids map[int]struct{} // guarded by mu; PIDs of the processes that have an owner
+	stop func()           // guarded by mu; ends watch; nil: this process gets no orphans
 }
 
-// start starts a process, whose owner waits for it and then calls ended.
+// start starts a process. Its owner must wait for it and then call ended.
 func (c *children) start(cmd *exec.Cmd) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,7 +38,7 @@ func (c *children) start(cmd *exec.Cmd) error {
 	return nil
 }
 
-// ended is called when a process has been waited for.
+// ended records that the owner of pid has waited for it.
 func (c *children) ended(pid int) {
 	c.mu.Lock()
 	delete(c.pids, pid)
@@ -57,7 +55,7 @@ func (c *children) ended(pid int) {
 	}
 }
 
-// watch reaps whenever a child ends, until stop is called.
+// watch reaps orphans whenever a child ends, until stop is called.
 func (c *children) watch() (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGCHLD)
@@ -82,8 +80,9 @@ func (c *children) watch() (stop func()) {
 	}
 }
 
-// reap reaps the orphans that have ended. It stops at a child of ours that has:
-// its owner reaps it at once, and calls ended. The caller holds mu.
+// reap reaps the orphans that have ended. It stops at an ended child that has an
+// owner: the owner reaps it at once and calls ended, which reaps the rest. The
+// caller holds mu.
 func (c *children) reap() {
 	for c.stop != nil {
 		pid := endedChild()

@@ -1,5 +1,3 @@
-//go:build linux || darwin
-
 package transform
 
 import (
@@ -50,7 +48,7 @@ func (s *scripted) Map(_ context.Context, object, dst []byte) ([]byte, error) {
 		doubt := s.doubtful > 0
 		s.doubtful = 0
 		if doubt {
-			return dst, errDoubt
+			return dst, errUnproved
 		}
 		return dst, &faultError{text: "crash"}
 	}
@@ -77,7 +75,7 @@ func TestRetrace(t *testing.T) {
 		{"all proved", map[string]int{"3": 1}, "0 1 2 3 4 5", "0 1 2 3 3 4 5", nil},
 		{"nothing proved", map[string]int{"3": 1}, "", "0 1 2 3 0 1 2 prove 3 4 5", nil},
 		{"some proved", map[string]int{"3": 1}, "1", "0 1 2 3 2 prove 3 4 5", nil},
-		{"always ends", map[string]int{"3": 9}, "1", "0 1 2 3 2 prove 3 4 5", []any{3, "also in a new process: crash"}},
+		{"always ends", map[string]int{"3": 9}, "1", "0 1 2 3 2 prove 3 4 5", []any{3, "failed again in a new process: crash"}},
 		{"two", map[string]int{"2": 9, "4": 9}, "", "0 1 2 0 1 prove 2 3 4 3 prove 4 5", []any{2, "crash", 4, "crash"}},
 		{"again on the way", map[string]int{"3": 1, "1": 1}, "", "0 1 0 prove 1 2 3 1 2 prove 3 4 5", nil},
 	} {
@@ -134,17 +132,17 @@ func TestWatchLeavesOutTheStart(t *testing.T) {
 	t.Parallel()
 	var w watch
 	w.heard(1200*time.Millisecond, true)
-	if got := w.settle(); got != settleMost {
-		t.Errorf("after the first answer: %v, want %v", got, settleMost)
+	if got := w.surplusWait(); got != waitMost {
+		t.Errorf("after the first answer: %v, want %v", got, waitMost)
 	}
 	w.heard(5*time.Millisecond, false)
-	for name, got := range map[string]time.Duration{"settle": w.settle(), "proof": w.proof()} {
+	for name, got := range map[string]time.Duration{"surplus wait": w.surplusWait(), "proof": w.proof()} {
 		if got != 5*time.Millisecond {
 			t.Errorf("%s: %v, want the longest answer without the start", name, got)
 		}
 	}
-	if got := w.atEnd(); got != settleMost {
-		t.Errorf("at the end of the first chunk: %v, want %v", got, settleMost)
+	if got := w.atEnd(); got != waitMost {
+		t.Errorf("at the end of the first chunk: %v, want %v", got, waitMost)
 	}
 	w.known = true
 	if got := w.atEnd(); got != 5*time.Millisecond {
@@ -155,7 +153,7 @@ func TestWatchLeavesOutTheStart(t *testing.T) {
 // A silence proves what came before it if it is as long as the longest answer.
 func TestWatchProof(t *testing.T) {
 	t.Parallel()
-	w := watch{longest: 10 * time.Millisecond, unsettled: 3, unproved: time.Second}
+	w := watch{longest: 10 * time.Millisecond, unchecked: 3, unproved: time.Second}
 	w.silent(9 * time.Millisecond)
 	if w.proven() {
 		t.Error("a short silence proves answers")

@@ -17,34 +17,32 @@ import (
 // Options say how Run treats each object.
 type Options struct {
 	// Timeout bounds one try of one object. 0 means none. identity and users
-	// neither wait nor loop and are not bounded; the simulated duration of
-	// users is per chunk.
+	// neither wait nor loop and are not bounded; users simulates its duration once
+	// a chunk.
 	Timeout time.Duration
 
-	// Before is called with the index of each object that is about to be
-	// touched (careful mode), in order; once more for each when the chunk is
-	// done again. An error ends Run with it. May be nil.
+	// Before is called with the index of each object, in order, before the object
+	// is mapped (careful mode), and again if the chunk is mapped again. If it
+	// fails, Run returns its error. May be nil.
 	Before func(index int) error
 
-	// After is called with the index of each object that was mapped, or failed (not
-	// nil); once more for each when the chunk is done again. May be nil.
+	// After is called with the index of each object that was mapped, or that failed
+	// (failed is not nil), and again if the chunk is mapped again. May be nil.
 	After func(index int, failed *Failure)
 
-	// MaxOutput is how many bytes the outputs of one object may have, line
-	// breaks included. 0 means what the largest object takes as an output,
-	// which is also the most.
-	MaxOutput int
-
-	// MaxTotal is how many bytes the outputs of a chunk may have. The object
-	// that would exceed it fails, and so do all others that would. 0 means
-	// 512 MiB, so that a result with its dead letters stays below the
-	// gigabyte that travels as one message.
-	MaxTotal int
+	// Tests lower these limits; 0 means maxOutput and maxTotal.
+	maxOutput, maxTotal int
 }
 
 const (
-	maxOutput = chunk.MaxObject + 1 // a line has a line break, an object has none
-	maxTotal  = 512 << 20
+	// maxOutput is the most bytes in the outputs of one object: the largest
+	// object with its line break.
+	maxOutput = chunk.MaxObject + 1
+
+	// maxTotal is the most bytes in the outputs of a chunk. Every object that
+	// would exceed it fails. A result with its dead letters must stay below
+	// the gigabyte that one message can carry.
+	maxTotal = 512 << 20
 )
 
 // Output is the result of a chunk.
@@ -56,42 +54,41 @@ type Output struct {
 	Failed []Failure // ascending Index
 }
 
-// A Failure is an object that becomes a dead letter.
+// A Failure is an object that could not be mapped and becomes a dead letter.
 type Failure struct {
 	Index int    // of the object within the chunk
 	Err   string // valid UTF-8, at most 8 KiB
-	Late  bool   // it took longer than Timeout
+	Late  bool   // the object exceeded Timeout
 }
 
-// maxReason bounds the text of a failure: it travels in a message and is kept
-// with the dead letter.
+// maxReason bounds the text of a failure in bytes: it travels in a message and is
+// stored with the dead letter.
 const maxReason = 8 << 10
 
-// supervised is a transform whose answers come from another process, so that
-// they can be late, doubled or missing.
+// supervised is a transform whose answers come from another process, so that they
+// can be late, doubled or missing.
 type supervised interface {
 	Chunker
-	confirm(ctx context.Context) error // that nothing followed the last answer; Run calls it after each Map
-	prove(ctx context.Context) error   // that all answers are those of their objects
-	proven() bool                      // they are
-	step(on bool)                      // prove after each answer
-	strict(level int)                  // this chunk is done again, for the level-th time: look twice at every answer
-	aborter                            // forget the chunk, kill the process
+	confirm(ctx context.Context) error // checks that nothing followed the last answer; Run calls it after each Map
+	prove(ctx context.Context) error   // waits until every answer is known to belong to its object
+	proven() bool                      // reports whether every answer is known to belong to its object
+	step(on bool)                      // whether to prove after each answer
+	strict(level int)                  // the chunk is mapped again, for the level-th time, with longer waits
+	aborter
 }
 
-// A batcher is a transform that can work ahead: it is told which objects it
-// will be asked for, in order, before the first. Map may all the same be asked
-// for one of them again, or for another one.
+// A batcher is a transform that can work ahead. ahead tells it, before the first
+// Map, which objects will follow and in which order. Map may still repeat one of
+// them, or pass another object.
 type batcher interface {
 	ahead(objects [][]byte, timeout time.Duration)
 }
 
-// An aborter keeps something running that the end of a chunk in the middle
-// would leave in disorder.
+// An aborter has something running that must be cleaned up when a chunk ends early.
 type aborter interface{ abort() }
 
-// A faultError is the failure of a process, not the answer of one: the object gets
-// one more try in a fresh process.
+// A faultError means that the process failed, not that it answered with an error.
+// The object gets one more try in a new process.
 type faultError struct{ text string }
 
 func (f *faultError) Error() string { return f.text }
@@ -101,21 +98,21 @@ func isFault(err error) bool {
 	return ok
 }
 
-// strictest is how often a chunk is done again, with a wait after every answer
-// that is eight times as long each time.
+// strictest is how often a chunk is mapped again; each time the wait after every
+// answer is eight times as long.
 const strictest = 4
 
 // errDesync means that answers of this chunk may belong to other objects.
 var errDesync = errors.New("answers do not match the objects")
 
-// quick is a transform that neither waits nor loops: it needs no timeout.
+// quick is a transform that neither waits nor loops, and so needs no timeout.
 type quick interface{ quick() }
 
-// Run maps the objects of body, one a line, except those in skip (in any
-// order), which become failures with their Reason. A failed object is no
-// error of Run. Run returns an error, and then nothing of the chunk counts,
-// only if ctx ended (ctx.Err()), Before refused, skip is out of range, or the
-// transform cannot work at all (ErrBroken).
+// Run maps the objects of body, one a line. The objects in skip (in any order) are
+// not mapped and fail with their Reason. A failed object is not an error of Run.
+//
+// Run returns an error, and no result, only if ctx ended (ctx.Err()), Before
+// failed, skip is out of range, or the transform cannot work at all (ErrBroken).
 func Run(ctx context.Context, t Transform, body []byte, skip []chunk.Flaw, o Options) (Output, error) {
 	r := newRun(t, body, o)
 	var err error
@@ -141,32 +138,27 @@ func Run(ctx context.Context, t Transform, body []byte, skip []chunk.Flaw, o Opt
 // A run is one call of Run.
 type run struct {
 	t       Transform
-	child   supervised // t, if it is that
+	child   supervised // t if it is supervised, else nil
 	body    []byte
 	objects int
 	skip    []chunk.Flaw // ascending Index
 	limit   int          // bytes of one object's outputs
 	total   int          // bytes of all outputs
 	timeout time.Duration
-	late    error // the cause when timeout has passed
-	passed  bool  // it had passed at the end of the last try
+	late    error // the cause of a context whose timeout has passed
+	passed  bool  // the timeout had passed at the end of the last try
 	before  func(int) error
 	after   func(int, *Failure)
 }
 
 func newRun(t Transform, body []byte, o Options) *run {
-	r := &run{t: t, body: body, timeout: o.Timeout, before: o.Before, after: o.After, limit: maxOutput, total: maxTotal}
+	r := &run{t: t, body: body, timeout: o.Timeout, before: o.Before, after: o.After}
 	r.child, _ = t.(supervised)
 	r.objects = bytes.Count(body, []byte{'\n'})
 	if len(body) > 0 && body[len(body)-1] != '\n' {
 		r.objects++
 	}
-	if o.MaxOutput > 0 {
-		r.limit = min(r.limit, o.MaxOutput)
-	}
-	if o.MaxTotal > 0 {
-		r.total = o.MaxTotal
-	}
+	r.limit, r.total = cmp.Or(o.maxOutput, maxOutput), cmp.Or(o.maxTotal, maxTotal)
 	if _, ok := t.(quick); ok {
 		r.timeout = 0
 	}
@@ -217,7 +209,7 @@ func (r *run) pass(ctx context.Context, level int) (Output, error) {
 	return out, nil
 }
 
-// unskipped returns the objects that are mapped.
+// unskipped returns the objects to map.
 func (r *run) unskipped() [][]byte {
 	objects := make([][]byte, 0, r.objects)
 	skip := r.skip
@@ -232,22 +224,23 @@ func (r *run) unskipped() [][]byte {
 	return objects
 }
 
-// A retrace is what has to be done again when answers become doubtful.
+// A retrace says which objects must be mapped again after a process failed with
+// unproved answers.
 type retrace struct {
-	// The answers before object index are those of their objects.
+	// The answers of the objects before index are proved.
 	index, lines, failed int
-	suspect              int  // object at which a process failed after answers that may be another's; -1: none
-	tried                bool // it was that object's fault
-	stuck                bool // it failed before on the same way
+	suspect              int  // object at which a process failed after unproved answers; -1: none
+	tried                bool // that object has had its first try
+	stuck                bool // the process failed again during a retrace
 }
 
-// moveTo notes that all answers before object index are right.
+// moveTo records that all answers before object index are proved.
 func (t *retrace) moveTo(index int, out *Output) {
 	t.index, t.lines, t.failed, t.stuck = index, len(out.Lines), len(out.Failed), false
 }
 
-// walk maps the objects from t.index on. It returns true when it has to be
-// called again, because answers have become doubtful.
+// walk maps the objects from t.index on. It returns true if it must be called
+// again, because some answers are no longer certain.
 func (r *run) walk(ctx context.Context, out *Output, t *retrace) (again bool, err error) {
 	skip := r.skip
 	for i, object := range chunk.Objects(r.body) {
@@ -279,16 +272,16 @@ func (r *run) walk(ctx context.Context, out *Output, t *retrace) (again bool, er
 		lines, count, err := r.object(ctx, object, out.Lines, i == t.suspect && t.tried)
 		switch {
 		case err == nil && len(lines) > r.total:
-			out.fail(i, fmt.Sprintf("the outputs of its chunk are larger than %d bytes: make chunks smaller (--chunk-size, CHUNK_SIZE)", r.total))
+			out.fail(i, fmt.Sprintf("the outputs of its chunk are larger than the limit of %d bytes: make chunks smaller (--chunk-size, CHUNK_SIZE)", r.total))
 		case err == nil:
 			out.Lines, out.Counts[i] = lines, count
 		case ctx.Err() != nil, errors.Is(err, ErrBroken), errors.Is(err, errDesync):
 			return false, err
-		case errors.Is(err, errDoubt):
+		case errors.Is(err, errUnproved):
 			out.Lines, out.Failed = out.Lines[:t.lines], out.Failed[:t.failed]
 			clear(out.Counts[t.index:])
-			r.child.step(t.stuck) // now each answer is proved, so that none is asked for again
-			t.suspect, t.tried, t.stuck = i, !errors.Is(err, errLeft), true
+			r.child.step(t.stuck) // after a second failure each answer is proved at once, so no object is repeated
+			t.suspect, t.tried, t.stuck = i, !errors.Is(err, errExited), true
 			return true, nil
 		default:
 			out.fail(i, err.Error())
@@ -308,7 +301,8 @@ func (o *Output) fail(index int, reason string) {
 	o.Failed = append(o.Failed, Failure{Index: index, Err: shorten(reason, maxReason)})
 }
 
-// failure is that of object index, the last one; nil if it was mapped.
+// failure returns the failure of object index, the last one mapped; nil if it has
+// outputs.
 func (o *Output) failure(index int) *Failure {
 	if n := len(o.Failed); n > 0 && o.Failed[n-1].Index == index {
 		return &o.Failed[n-1]
@@ -330,15 +324,15 @@ func shorten(text string, limit int) string {
 	return text[:end] + mark
 }
 
-// object maps one object, with a second try if a process failed. It has had its
-// first try when a process failed at it before.
+// object maps one object, with a second try if a process failed. tried says that
+// the object has already had its first try.
 func (r *run) object(ctx context.Context, object, dst []byte, tried bool) ([]byte, int, error) {
 	lines, err := r.try(ctx, object, dst)
 	if !tried && isFault(err) && ctx.Err() == nil {
 		lines, err = r.try(ctx, object, dst)
 	}
 	if isFault(err) && ctx.Err() == nil {
-		err = fmt.Errorf("also in a new process: %w", err)
+		err = fmt.Errorf("failed again in a new process: %w", err)
 	}
 	if err != nil {
 		return nil, 0, err
@@ -348,7 +342,7 @@ func (r *run) object(ctx context.Context, object, dst []byte, tried bool) ([]byt
 		return nil, 0, tooLarge(r.limit)
 	}
 	if len(added) > 0 && added[len(added)-1] != '\n' {
-		return nil, 0, errors.New("the transform left a line without its end")
+		return nil, 0, errors.New("the transform's last output has no line break")
 	}
 	return lines, bytes.Count(added, []byte{'\n'}), nil
 }
@@ -377,5 +371,5 @@ func (r *run) mapOne(ctx context.Context, object, dst []byte) ([]byte, error) {
 
 // tooLarge is the error of an object whose outputs exceed limit bytes.
 func tooLarge(limit int) error {
-	return fmt.Errorf("the outputs of this object are larger than %d bytes, the most that travels", limit)
+	return fmt.Errorf("the outputs of this object are larger than the limit of %d bytes", limit)
 }

@@ -205,12 +205,12 @@ func TestRunBoundsOutputs(t *testing.T) {
 	tr := mapFunc(func(_ context.Context, object, dst []byte) ([]byte, error) {
 		return append(append(append(dst, object...), '\n'), "11\n"...), nil
 	})
-	out := mustRun(t, tr, body(`1`, `1234`, `12345`, `2`), nil, Options{MaxOutput: 8})
+	out := mustRun(t, tr, body(`1`, `1234`, `12345`, `2`), nil, Options{maxOutput: 8})
 	wantLines(t, out, `1`, `11`, `1234`, `11`, `2`, `11`)
-	wantFailed(t, out, 2, "larger than 8 bytes")
+	wantFailed(t, out, 2, "larger than the limit of 8 bytes")
 
 	unfinished := mapFunc(func(_ context.Context, object, dst []byte) ([]byte, error) { return append(dst, object...), nil })
-	wantFailed(t, mustRun(t, unfinished, body(`1`), nil, Options{}), 0, "line without its end")
+	wantFailed(t, mustRun(t, unfinished, body(`1`), nil, Options{}), 0, "last output has no line break")
 }
 
 // TestRunLargestObject: the largest object that travels fits as an output, too,
@@ -282,7 +282,7 @@ func TestRun_totalTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := Run(t.Context(), mapping, []byte("1111\n22222222\n333\n"), nil, Options{MaxTotal: 10})
+	out, err := Run(t.Context(), mapping, []byte("1111\n22222222\n333\n"), nil, Options{maxTotal: 10})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,67 +13,67 @@ import (
 // A Transform turns one object into zero or more outputs. One Transform
 // serves one worker: it is not for concurrent use.
 type Transform interface {
-	// Map appends the outputs of object to dst, each one JSON value followed
-	// by '\n', and returns it. An error means that this object, alone, is a
+	// Map appends the outputs of object to dst, each one JSON value followed by
+	// '\n', and returns it. If it returns an error, this object alone becomes a
 	// dead letter with that text. Map keeps neither slice.
 	Map(ctx context.Context, object, dst []byte) ([]byte, error)
 
-	// Close ends what the Transform keeps running. It is not used afterwards.
+	// Close stops everything the Transform has running. The Transform is not used
+	// afterwards.
 	Close() error
 }
 
-// A Chunker is a Transform that is told where a chunk begins and ends. An
-// error of either means that nothing of the chunk counts.
+// A Chunker is a Transform that is told where a chunk begins and ends. If either
+// call fails, Run drops the whole chunk.
 type Chunker interface {
 	Begin(ctx context.Context) error
 	End(ctx context.Context) error
 }
 
 var (
-	// ErrSettings means the TRANSFORM setting is wrong. The text says what is
-	// wrong with it and what would be right.
+	// ErrSettings means that the TRANSFORM setting is wrong. The text says what is
+	// wrong and what would be right.
 	ErrSettings = errors.New("wrong transform")
 
-	// ErrBroken means the transform cannot work at all, whatever the object:
-	// its program cannot be started. A person must look at this mapper.
+	// ErrBroken means that the transform can map no object at all: its program
+	// cannot be started. An operator must look at this mapper.
 	ErrBroken = errors.New("transform cannot run")
 )
 
-// Kinds lists what a setting may look like, for messages and help texts.
+// Kinds lists the forms of a setting, for messages and help texts.
 const Kinds = "identity, users, users?duration=10s, jq:PROGRAM, exec:PROGRAM ARG…"
 
 // A Spec is a parsed TRANSFORM setting.
 type Spec struct {
-	// Stderr takes what programs (exec) print to standard error, whole lines
-	// that begin with the program's name; at most 64 KiB for a chunk. It must
-	// be safe for concurrent use when several workers are made. Nil means
-	// os.Stderr.
+	// Stderr receives the standard error of programs (exec) in whole lines, each
+	// prefixed with the program's name, at most 64 KiB for a chunk. It must be safe
+	// for concurrent use if there are several workers. Nil means os.Stderr.
 	Stderr io.Writer
 
-	// InProcess makes jq programs run in this process, for tests in simulated
-	// time. An object can then take this process down.
+	// InProcess runs jq programs in this process, for tests in simulated time. An
+	// object can then crash this process.
 	InProcess bool
-	// Warn is told, in one line, what is strange about a program (exec) and what
-	// to do about it. It must be safe for concurrent use. Nil means a line to
+	// Warn is called with one line about a program (exec) that misbehaves, and what
+	// to do about it. It must be safe for concurrent use. Nil writes the line to
 	// Stderr.
 	Warn func(text string)
 
-	// EndTimeout is how long a program (exec) may take to end after its input
-	// has ended. Then it gets SIGTERM, and 5 s later SIGKILL. 0 means 30 s.
+	// EndTimeout is how long a program (exec) may run after its input has ended.
+	// Then it gets SIGTERM, and 5 s later SIGKILL. 0 means 30 s.
 	EndTimeout time.Duration
 
 	text  string
-	files string // mark of the files that an exec command names
+	files string // hash of the files that an exec command names
 	build func(Spec) Transform
 }
 
-// Parse reads a TRANSFORM setting, one of [Kinds]. A jq program is compiled
-// and an exec program looked up in PATH, so that what is wrong shows before
-// any work is taken. Errors are ErrSettings, in one line.
+// Parse reads a TRANSFORM setting, one of [Kinds]. It compiles a jq program and
+// looks up an exec program in PATH, so that mistakes show before any work starts.
+// Errors wrap ErrSettings and are one line.
 func Parse(spec string) (Spec, error) {
 	text := strings.TrimSpace(spec)
 	if text == "" {
-		return Spec{}, fmt.Errorf("%w: it is empty; use %s", ErrSettings, Kinds)
+		return Spec{}, fmt.Errorf("%w: the setting is empty; use %s", ErrSettings, Kinds)
 	}
 	build, err := parse(text)
 	if err != nil {
@@ -99,7 +99,7 @@ func parse(text string) (func(Spec) Transform, error) {
 	switch kind {
 	case "identity":
 		if rest != "" {
-			return nil, errors.New("identity takes no settings; use identity")
+			return nil, errors.New("identity takes no options; use identity")
 		}
 		return func(Spec) Transform { return identity{} }, nil
 	case "users":
@@ -113,7 +113,7 @@ func parse(text string) (func(Spec) Transform, error) {
 		}
 		return parseExec(command)
 	}
-	return nil, fmt.Errorf("there is no kind %q; use one of %s", kind, Kinds)
+	return nil, fmt.Errorf("unknown kind %q; use one of %s", kind, Kinds)
 }
 
 func parseUsers(rest string) (func(Spec) Transform, error) {
@@ -128,20 +128,20 @@ func parseUsers(rest string) (func(Spec) Transform, error) {
 	var duration time.Duration
 	for name, all := range values {
 		if name != "duration" {
-			return nil, fmt.Errorf("users has no setting %q; use users?duration=10s", name)
+			return nil, fmt.Errorf("users has no option %q; use users?duration=10s", name)
 		}
 		if len(all) > 1 {
 			return nil, fmt.Errorf("duration is given %d times; use users?duration=10s", len(all))
 		}
 		duration, err = time.ParseDuration(all[0])
 		if err != nil || duration < 0 {
-			return nil, fmt.Errorf("duration %q is not a time; use for example 10s or 250ms", all[0])
+			return nil, fmt.Errorf("duration %q is not a duration; use for example 10s or 250ms", all[0])
 		}
 	}
 	return func(Spec) Transform { return &users{duration: duration} }, nil
 }
 
-// New makes a Transform for one worker. Nothing is started yet.
+// New makes a Transform for one worker. It starts no process yet.
 func (s Spec) New() (Transform, error) {
 	if s.build == nil {
 		return nil, fmt.Errorf("%w: it was never parsed", ErrSettings)
@@ -149,8 +149,9 @@ func (s Spec) New() (Transform, error) {
 	return s.build(s), nil
 }
 
-// Descriptors is how many files the processes of one worker keep open in this
-// process: three pipes and a handle each. A worker of exec has a spare process.
+// Descriptors returns how many files one worker's processes keep open in this
+// process: three pipes and a handle for each process. An exec worker also has a
+// spare process.
 func (s Spec) Descriptors() int {
 	const process = 4
 	switch kind, _, _ := strings.Cut(s.text, ":"); kind {
@@ -164,3 +165,13 @@ func (s Spec) Descriptors() int {
 
 // String returns the setting.
 func (s Spec) String() string { return s.text }
+
+// identity returns each object byte for byte.
+type identity struct{}
+
+func (identity) Map(_ context.Context, object, dst []byte) ([]byte, error) {
+	return append(append(dst, object...), '\n'), nil
+}
+
+func (identity) Close() error { return nil }
+func (identity) quick()       {}

@@ -9,24 +9,14 @@ import (
 	"time"
 )
 
-// identity gives each object back, byte for byte.
-type identity struct{}
-
-func (identity) Map(_ context.Context, object, dst []byte) ([]byte, error) {
-	return append(append(dst, object...), '\n'), nil
-}
-
-func (identity) Close() error { return nil }
-func (identity) quick()       {}
-
 // users turns {uuid, fn, ln, friends} into {"id": uuid, "name": fn + " " + ln}.
 //
-// The three strings are copied as they are written, with their escapes, and
-// so stay what they were: a lone surrogate too, and two halves cannot meet
-// because of the space. Keys are case-sensitive; of a key that is there more
-// than once the last one counts, as in jq.
+// It copies the three strings as they are written, escapes included, so that they
+// stay as they were: even a lone surrogate does, and the space keeps two halves
+// from joining. Keys are case-sensitive; as in jq, the last of several equal keys
+// counts.
 type users struct {
-	duration time.Duration // simulated work, for each chunk
+	duration time.Duration // simulated work for each chunk
 }
 
 func (u *users) Begin(ctx context.Context) error {
@@ -66,8 +56,8 @@ type user struct{ uuid, fn, ln []byte }
 
 var errNoJSON = errors.New("users: the object is not JSON")
 
-// readUser finds the fields in one scan. It leans on object being valid JSON:
-// anything else gives an error or fields without meaning, but no panic.
+// readUser finds the fields in one scan. It relies on object being valid JSON: for
+// anything else it returns an error or arbitrary fields, but does not panic.
 func readUser(object []byte) (user, error) {
 	var u user
 	i := skipSpace(object, 0)
@@ -125,7 +115,7 @@ func (u *user) readMember(b []byte, i int) (next int, more bool) {
 
 func (u *user) set(key, value []byte) {
 	if bytes.IndexByte(key, '\\') >= 0 {
-		var plain string // rare: a key may be written with escapes
+		var plain string // rare: the key has escapes
 		if json.Unmarshal(append(append([]byte{'"'}, key...), '"'), &plain) != nil {
 			return
 		}

@@ -1,11 +1,10 @@
-// Package verify counts a source and a folder sink, trusting neither the
-// fetcher's ledger nor the sink's own totals: it cuts the source anew and
-// compares it with what lies in the folder, chunk by chunk. Only a finished job
-// can pass.
+// Package verify compares a source with a folder sink. It trusts neither the
+// fetcher's ledger nor the sink's own totals: it cuts the source again and compares
+// it, chunk by chunk, with the folder. Only a finished job can pass.
 //
-// It finds an object that is missing or there twice, a chunk made from other
-// objects than the source's, outputs that are damaged or do not match their
-// counts, a dead letter that is doubled or holds another object, and an output
-// file that is not the outputs in input order. It does not run the transform:
-// whether the outputs are right is between the transform and its author.
+// It finds an object that is missing or present twice, a chunk made from other
+// objects than the source's, outputs that are damaged or do not match their counts, a
+// dead letter that is doubled or holds another object, and an output file that is not
+// the outputs in input order. It does not run the transform, so it cannot tell
+// whether the outputs are right.
 package verify

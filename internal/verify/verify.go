@@ -15,32 +15,32 @@ import (
 	"github.com/chunkline/chunkline/internal/source"
 )
 
-// maxProblems bounds how many problems are described; all are counted.
+// maxProblems is how many problems are described; all are counted.
 const maxProblems = 20
 
-// A Report is what verify counted.
+// A Report is the result of a verification.
 type Report struct {
 	Chunks     uint64   `json:"chunks"`
-	Objects    uint64   `json:"objects"` // of the source
+	Objects    uint64   `json:"objects"` // in the source
 	Outputs    uint64   `json:"outputs"`
 	Dead       uint64   `json:"dead"`
-	Made       []Made   `json:"made"`                  // by version of the mappers, in the order of the names
-	Failures   uint64   `json:"failures"`              // problems found
-	Problems   []string `json:"problems"`              // the first of them
-	OutputFile string   `json:"output_file,omitempty"` // compared byte by byte
+	Made       []Made   `json:"made"`                  // by version of the mappers, sorted by name
+	Failures   uint64   `json:"failures"`              // number of problems found
+	Problems   []string `json:"problems"`              // the first 20
+	OutputFile string   `json:"output_file,omitempty"` // the file that was compared byte by byte
 	DeadFile   string   `json:"dead_file,omitempty"`
 }
 
-// Made is what a version of mappers made.
+// Made counts the results of one version of mappers.
 type Made struct {
 	Version   string `json:"version"`
-	Transform string `json:"transform"` // "" if it is not known
+	Transform string `json:"transform"` // "" if unknown
 	Chunks    uint64 `json:"chunks"`
 	Outputs   uint64 `json:"outputs"`
 	Dead      uint64 `json:"dead"`
 }
 
-// OK says whether the promise was kept.
+// OK reports whether the result is complete and correct.
 func (r *Report) OK() bool { return r.Failures == 0 }
 
 func (r *Report) problem(format string, args ...any) {
@@ -50,8 +50,8 @@ func (r *Report) problem(format string, args ...any) {
 	}
 }
 
-// Run compares src, cut by the folder's plan, with the folder. Problems are in
-// the report; an error means that the source or the folder could not be read.
+// Run compares src, cut by the folder's plan, with the folder. The report lists the
+// problems; an error means that the source or the folder could not be read.
 func Run(ctx context.Context, src source.Source, folder *sink.Folder) (Report, error) {
 	v := &verifier{folder: folder, report: Report{Problems: []string{}, Made: []Made{}}}
 	if err := v.openFiles(); err != nil {
@@ -71,17 +71,17 @@ func Run(ctx context.Context, src source.Source, folder *sink.Folder) (Report, e
 type verifier struct {
 	folder       *sink.Folder
 	report       Report
-	output, dead laidOut
+	output, dead outputFile
 	lines        []byte // reused, as is deadLines
 	deadLines    []byte
 }
 
-// openFiles opens what Finish laid out, if the job was finished.
+// openFiles opens the output files if the job was finished.
 func (v *verifier) openFiles() error {
 	summary := v.folder.Summary()
 	v.report.OutputFile, v.report.DeadFile = summary.Output, summary.DeadFile
 	if summary.Output == "" {
-		v.report.problem("the job is not finished, or wrote its output to another place")
+		v.report.problem("the job is not finished, or wrote its output elsewhere")
 	}
 	if err := v.output.open(&v.report, summary.Output); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (v *verifier) closeFiles() {
 	v.dead.close()
 }
 
-// compare walks source and records side by side, both in the order of the IDs.
+// compare reads source and records side by side, both in the order of the IDs.
 func (v *verifier) compare(ctx context.Context, src source.Source, next func() (sink.Record, error, bool)) error {
 	record, err, more := next()
 	for {
@@ -135,10 +135,10 @@ func (v *verifier) compare(ctx context.Context, src source.Source, next func() (
 func (v *verifier) chunk(c chunk.Chunk, r sink.Record) error {
 	same := r.First == c.First && r.Objects == c.Count
 	if !same {
-		v.report.problem("chunk %d: sink has objects %d to %d, source has %d to %d", c.ID,
+		v.report.problem("chunk %d: the sink has objects %d to %d, the source has %d to %d", c.ID,
 			r.First, r.First+uint64(r.Objects)-1, c.First, c.First+uint64(c.Count)-1)
 	} else if digest := c.Digest(); r.Digest != digest {
-		v.report.problem("chunk %d: made from objects with digest %s, source has %s", c.ID, r.Digest, digest)
+		v.report.problem("chunk %d: the sink has digest %s, the source has %s", c.ID, r.Digest, digest)
 	}
 	whole, err := v.bodies(r)
 	if err == nil && same && whole {
@@ -147,8 +147,8 @@ func (v *verifier) chunk(c chunk.Chunk, r sink.Record) error {
 	return err
 }
 
-// bodies reads what a record's outputs and dead letters are, and compares it
-// with the laid-out files, which hold it whatever the source is now. It says
+// bodies reads the outputs and dead letters of a record and compares them with the
+// output files, which must contain them whatever the source is now. It returns
 // whether the dead letters, now in deadLines, could be read.
 func (v *verifier) bodies(r sink.Record) (bool, error) {
 	var err error
@@ -156,7 +156,7 @@ func (v *verifier) bodies(r sink.Record) (bool, error) {
 	v.count(r)
 	if v.lines, err = v.folder.Outputs(v.lines[:0], r); err == nil {
 		if got, want := uint64(bytes.Count(v.lines, []byte{'\n'})), r.OutputCount(); got != want {
-			v.report.problem("chunk %d: %d output lines, its counts say %d", r.Chunk, got, want)
+			v.report.problem("chunk %d: has %d output lines, but its record says %d", r.Chunk, got, want)
 		}
 		v.output.expect(&v.report, v.lines)
 	} else if err := v.damaged(r.Chunk, err); err != nil {
@@ -172,7 +172,7 @@ func (v *verifier) bodies(r sink.Record) (bool, error) {
 	return false, v.damaged(r.Chunk, err)
 }
 
-// count adds a record to what its version made.
+// count adds a record to the counts of its version.
 func (v *verifier) count(r sink.Record) {
 	i, known := slices.BinarySearchFunc(v.report.Made, r.Version, func(m Made, version string) int { return strings.Compare(m.Version, version) })
 	if !known {
@@ -184,7 +184,7 @@ func (v *verifier) count(r sink.Record) {
 	m.Dead += uint64(r.DeadCount)
 }
 
-// damaged makes damage a problem of the report; other errors it returns.
+// damaged reports damage as a problem and returns any other error.
 func (v *verifier) damaged(id chunk.ID, err error) error {
 	if !errors.Is(err, sink.ErrDamaged) {
 		return fmt.Errorf("read sink: chunk %d: %w", id, err)
@@ -193,9 +193,9 @@ func (v *verifier) damaged(id chunk.ID, err error) error {
 	return nil
 }
 
-// letters checks that a chunk's dead letters are its own objects, each once,
-// that none of them has an output too, and that there is one for each object
-// that no transform can read.
+// letters checks the dead letters of a chunk. Each must be an object of the chunk,
+// none may be there twice or have an output, and each object that no transform can
+// read must have one.
 func (v *verifier) letters(c chunk.Chunk, r sink.Record, lines []byte) {
 	objects := make([][]byte, 0, c.Count)
 	for _, object := range chunk.Objects(c.Body) {
@@ -214,7 +214,7 @@ func (v *verifier) letters(c chunk.Chunk, r sink.Record, lines []byte) {
 		case letter.Ordinal < c.First || at >= uint64(c.Count):
 			v.report.problem("chunk %d: has a dead letter of object %d of another chunk", c.ID, letter.Ordinal)
 		case letter.Chunk != c.ID:
-			v.report.problem("object %d: its dead letter says chunk %d, it is in chunk %d", letter.Ordinal, letter.Chunk, c.ID)
+			v.report.problem("object %d: its dead letter says chunk %d, but it is in chunk %d", letter.Ordinal, letter.Chunk, c.ID)
 		case seen[letter.Ordinal]:
 			v.report.problem("object %d has two dead letters", letter.Ordinal)
 		case !bytes.Equal(letter.Bytes(), objects[at]):
@@ -227,7 +227,7 @@ func (v *verifier) letters(c chunk.Chunk, r sink.Record, lines []byte) {
 		seen[letter.Ordinal] = true
 	}
 	if count != r.DeadCount {
-		v.report.problem("chunk %d: %d dead letters, its record says %d", c.ID, count, r.DeadCount)
+		v.report.problem("chunk %d: has %d dead letters, but its record says %d", c.ID, count, r.DeadCount)
 	}
 	for _, flaw := range c.Bad {
 		if ordinal := c.First + uint64(flaw.Index); !seen[ordinal] {

@@ -89,27 +89,27 @@ func TestWrong(t *testing.T) {
 		},
 		"source is shorter within a chunk": {
 			lines: job10[:8],
-			want:  []string{"chunk 2: sink has objects 6 to 8, source has 6 to 7", "chunk 3 is in the sink"},
+			want:  []string{"chunk 2: the sink has objects 6 to 8, the source has 6 to 7", "chunk 3 is in the sink"},
 		},
 		"source has another object": {
 			lines: replaced(1, `{"n":-1}`),
-			want:  []string{"chunk 0: made from objects with digest"},
+			want:  []string{"chunk 0: the sink has digest"},
 		},
 		"objects are swapped": {
 			lines: replaced(0, job10[1], job10[0]),
-			want:  []string{"chunk 0: made from objects with digest"},
+			want:  []string{"chunk 0: the sink has digest"},
 		},
 		"dead object is another now": {
 			lines: replaced(4, `{"n":"four"}`),
-			want:  []string{"chunk 1: made from objects with digest", "object 4: its dead letter holds another object"},
+			want:  []string{"chunk 1: the sink has digest", "object 4: its dead letter holds another object"},
 		},
 		"ordinals": {
 			results: func(all []sink.Result) []sink.Result { all[3].First = 10; return all },
-			want:    []string{unfinished, "chunk 3: sink has objects 10 to 10, source has 9 to 9"},
+			want:    []string{unfinished, "chunk 3: the sink has objects 10 to 10, the source has 9 to 9"},
 		},
 		"counts": {
 			results: func(all []sink.Result) []sink.Result { all[0].Counts[2] = 3; return all },
-			want:    []string{"chunk 0: 3 output lines, its counts say 4"},
+			want:    []string{"chunk 0: has 3 output lines, but its record says 4"},
 		},
 		"dead letter twice": {
 			results: func(all []sink.Result) []sink.Result {
@@ -123,7 +123,7 @@ func TestWrong(t *testing.T) {
 				all[1].Dead = append(all[1].Dead, letter(3, 1, job10[3])...)
 				return all
 			},
-			want: []string{"chunk 1: 2 dead letters, its record says 1"},
+			want: []string{"chunk 1: has 2 dead letters, but its record says 1"},
 		},
 		"dead letter of another chunk": {
 			results: func(all []sink.Result) []sink.Result {
@@ -168,37 +168,37 @@ func TestWrong(t *testing.T) {
 			after: func(t *testing.T, w *world) {
 				change(t, w.sum.Output, func(b []byte) []byte { return bytes.Replace(b, []byte("out 2.1"), []byte("out 2.2"), 1) })
 			},
-			want: []string{"output.jsonl: differs from what the chunks hold at byte 27"},
+			want: []string{"output.jsonl: differs from the chunks at byte 27"},
 		},
 		"output truncated": {
 			after: func(t *testing.T, w *world) { change(t, w.sum.Output, func(b []byte) []byte { return b[:len(b)-1] }) },
-			want:  []string{"output.jsonl: differs from what the chunks hold at byte 69"},
+			want:  []string{"output.jsonl: differs from the chunks at byte 69"},
 		},
 		"output extended": {
 			after: func(t *testing.T, w *world) {
 				change(t, w.sum.Output, func(b []byte) []byte { return append(b, '\n') })
 			},
-			want: []string{"output.jsonl: goes on after byte 70"},
+			want: []string{"output.jsonl: continues after byte 70"},
 		},
 		"output is gone": {
 			after: func(t *testing.T, w *world) { remove(t, w.sum.Output) },
-			want:  []string{"output.jsonl: the job was finished, but the file is not there"},
+			want:  []string{"output.jsonl: the job is finished, but the file does not exist"},
 		},
 		"dead file changed": {
 			after: func(t *testing.T, w *world) {
 				change(t, w.sum.DeadFile, func(b []byte) []byte { return bytes.Replace(b, []byte("wrong"), []byte("right"), 1) })
 			},
-			want: []string{"dead.jsonl: differs from what the chunks hold at byte 32"},
+			want: []string{"dead.jsonl: differs from the chunks at byte 32"},
 		},
 		"dead file truncated": {
 			after: func(t *testing.T, w *world) { change(t, w.sum.DeadFile, func([]byte) []byte { return nil }) },
-			want:  []string{"dead.jsonl: differs from what the chunks hold at byte 0"},
+			want:  []string{"dead.jsonl: differs from the chunks at byte 0"},
 		},
 		"dead file extended": {
 			after: func(t *testing.T, w *world) {
 				change(t, w.sum.DeadFile, func(b []byte) []byte { return append(b, b...) })
 			},
-			want: []string{"dead.jsonl: goes on after byte"},
+			want: []string{"dead.jsonl: continues after byte"},
 		},
 		"damage and a short output": {
 			after: func(t *testing.T, w *world) {

@@ -57,7 +57,7 @@ func TestRollout_shadow(t *testing.T) {
 		}
 	}
 	l.counted(v3, wrong)
-	if out := l.redo(bad[1]); !strings.HasPrefix(out, "no chunk was made by version") {
+	if out := l.redo(bad[1]); !strings.HasPrefix(out, "no chunk was produced by version") {
 		t.Errorf("of the shadow is saved: %s", out)
 	}
 }
@@ -140,8 +140,8 @@ func TestDrill_breaker(t *testing.T) {
 	l.job("v3 to be gone", func(s bus.Status) bool { return versionOf(s, "v3").Mappers == 0 })
 	out := l.redo("v3")
 	t.Log(out)
-	if !strings.Contains(out, `of version "v3" are taken out`) || strings.HasPrefix(out, "0 chunks") {
-		t.Errorf("redo says %q, want chunks of v3 to go back to work", out)
+	if !strings.HasPrefix(out, "requeued ") || !strings.Contains(out, `of version "v3"`) {
+		t.Errorf("redo says %q, want chunks of v3 to be requeued", out)
 	}
 	l.job("another fetcher to go on", func(s bus.Status) bool { return s.Epoch > 1 && s.State == bus.StateRunning })
 	l.wantNoneDead(l.wantDone(false))

@@ -82,7 +82,7 @@ func files() map[string]input {
 			objects: []object{{placeholder, "no element before ','", "line 1, byte 1"}, {text: "1"}, {placeholder, "no element before ','", "line 1, byte 4"}, {text: "2"}},
 			flags:   []string{"--format", "array"},
 		},
-		"array, no comma": {text: "[{} {},1]", objects: []object{{"{} {}", "neither a comma", "line 1, byte 1"}, {text: "1"}}, flags: []string{"--format", "array"}},
+		"array, no comma": {text: "[{} {},1]", objects: []object{{"{} {}", "no comma or", "line 1, byte 1"}, {text: "1"}}, flags: []string{"--format", "array"}},
 		"arrays as lines": {text: "[1,2]\n[3]\n", objects: living("[1,2]", "[3]")},
 		"a million brackets": {
 			text:    "1\n" + strings.Repeat("[", 1_000_000) + "\n2\n",
@@ -132,7 +132,7 @@ func TestRefused(t *testing.T) {
 	}{
 		"last line is torn":              {"1\n{", []string{"line 2, byte 2", "in the middle of a line"}},
 		"value is torn":                  {"{\n}\n{\n\"a\"\n", []string{"line 3, byte 4", "in the middle of this value"}},
-		"array, cut off":                 {`[1,{"a":`, []string{"line 1, byte 3", "in or behind this element"}},
+		"array, cut off":                 {`[1,{"a":`, []string{"line 1, byte 3", "in or after this element"}},
 		"array, cut off behind a comma":  {"[1,\n", []string{"line 2, byte 4", "before the ']'"}},
 		"array, only begun":              {"[", []string{"line 1, byte 1", "before the ']'"}},
 		"array, text behind":             {"[1\n] x\n{\"a\":1}\n", []string{"line 2, byte 5", "text follows the end of the array", "--format lines"}},

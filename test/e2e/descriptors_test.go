@@ -24,8 +24,8 @@ func TestFewDescriptors(t *testing.T) {
 		args, more []string
 		want       string
 	}{
-		"jq":   {[]string{"-m", ".uuid", "-j", "8"}, []string{"-m", ".uuid", "-j", "9"}, "--workers=9: they need 68 open files, and this process may have 64: use at most 8"},
-		"exec": {[]string{"--exec", "cat", "-j", "4"}, []string{"--exec", "cat", "-j", "100"}, "--workers=100: they need 832 open files, and this process may have 64: use at most 4"},
+		"jq":   {[]string{"-m", ".uuid", "-j", "8"}, []string{"-m", ".uuid", "-j", "9"}, "--workers=9: they need 68 open files, but this process may have 64: use at most 8"},
+		"exec": {[]string{"--exec", "cat", "-j", "4"}, []string{"--exec", "cat", "-j", "100"}, "--workers=100: they need 832 open files, but this process may have 64: use at most 4"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -29,7 +29,7 @@ func TestErrors(t *testing.T) {
 		code int
 		want []string
 	}{
-		{"no command", nil, nil, 2, []string{"say which command"}},
+		{"no command", nil, nil, 2, []string{"name a command"}},
 		{"unknown command", nil, []string{"fly"}, 2, []string{"fly"}},
 		{"unknown flag", nil, []string{"run", "--fly"}, 2, []string{"--fly", "--help"}},
 		{"no output", nil, []string{"run", "-i", source, "-m", "."}, 2, []string{"--output"}},

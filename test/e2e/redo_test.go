@@ -41,7 +41,7 @@ func TestRedo(t *testing.T) {
 	fetcher.Await("job done")
 	proc.End(t, fetcher, good, third, saver)
 	j.Verify("")
-	if stdout, _, _ := proc.Run(t, nil, "chunkline", "redo", "-o", j.Out, "--version", "v2"); !strings.Contains(stdout, "no chunk was made by") {
+	if stdout, _, _ := proc.Run(t, nil, "chunkline", "redo", "-o", j.Out, "--version", "v2"); !strings.Contains(stdout, "no chunk was produced by") {
 		t.Errorf("results of v2 are left: %s", stdout)
 	}
 }

@@ -1,4 +1,4 @@
-// Throughput over time, from how many objects were saved by when.
+// Throughput over time, derived from the number of objects saved at each time.
 
 import { clock, duration, element, rate, text } from "./format.js";
 

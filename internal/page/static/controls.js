@@ -1,4 +1,4 @@
-// What an operator may do, where the fetcher allows it. The token lives as long as the tab.
+// Controls for operators, if the fetcher allows them. The token is kept until the tab is closed.
 
 import { element, text } from "./format.js";
 
@@ -31,12 +31,12 @@ async function order(what, said) {
 }
 
 token.value = sessionStorage.getItem("token") ?? "";
-element("pause").addEventListener("click", () => order({ action: "pause" }, "Paused. What is in flight is finished."));
+element("pause").addEventListener("click", () => order({ action: "pause" }, "Paused. Chunks in flight will be finished."));
 element("resume").addEventListener("click", () => order({ action: "resume" }, "Resumed."));
 element("set-rate").addEventListener("click", () => {
   const rate = Number(element("rate-limit").value);
   if (!(rate >= 0)) { text(answer, "The rate must be 0 (no limit) or more objects a second."); return; }
-  order({ action: "rate", rate }, rate === 0 ? "No limit any more." : `At most ${rate} objects a second.`);
+  order({ action: "rate", rate }, rate === 0 ? "No limit." : `At most ${rate} objects a second.`);
 });
 element("cancel").addEventListener("click", () => element("sure").showModal());
 element("sure").addEventListener("close", () => { if (element("sure").returnValue === "yes") order({ action: "cancel" }, "Cancelled."); });

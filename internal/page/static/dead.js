@@ -1,16 +1,16 @@
-// The dead letters: objects that could not be mapped, and why. They are asked for when there are more of them.
+// The list of dead letters: objects that could not be mapped, and why. It is fetched when their number has changed.
 
 import { bytes, count, element, plural, text } from "./format.js";
 
 const list = element("dead-letters");
 const older = element("dead-older");
-let known = -1; // dead letters when the list was last asked for
-let before = 0; // where the next older ones begin
+let known = -1; // number of dead letters when the list was last fetched
+let before = 0; // where the next page begins
 let asking = false;
 
 export function showDead(status) {
   const n = status.objects.dead;
-  text(element("dead-note"), n === 0 ? "None so far." : `${plural(n, "object")} could not be mapped. Those of the latest chunks:`);
+  text(element("dead-note"), n === 0 ? "None so far." : `${plural(n, "object")} could not be mapped. The latest:`);
   element("dead-retry").hidden = n === 0;
   if (n !== known && !asking) {
     known = n;
@@ -31,7 +31,7 @@ async function ask(where, anew) {
     older.hidden = before === 0;
   } catch (err) {
     known = -1; // ask again with the next status
-    if (list.children.length === 0) text(element("dead-note"), `They cannot be shown: ${err.message}`);
+    if (list.children.length === 0) text(element("dead-note"), `The dead letters cannot be shown: ${err.message}`);
   } finally {
     asking = false;
   }

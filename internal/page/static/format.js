@@ -1,4 +1,4 @@
-// How numbers and times are written. Everything is for people: three digits that matter are enough.
+// Formatting of numbers and times, with three significant digits.
 
 const whole = new Intl.NumberFormat("en");
 const few = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
@@ -9,7 +9,7 @@ export const rate = (n) => (n >= 100 ? whole.format(Math.round(n)) : few.format(
 // plural(1, "chunk") is "1 chunk".
 export const plural = (n, what) => `${count(n)} ${what}${n === 1 ? "" : "s"}`;
 
-// duration writes seconds in the two units that matter.
+// duration formats seconds in the two largest units.
 export function duration(seconds) {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const s = Math.round(seconds);
@@ -19,7 +19,7 @@ export function duration(seconds) {
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
-// clock is the time of day, with the day if it is another one.
+// clock formats the time of day, with the date if it is not today.
 export function clock(date) {
   const day = date.toDateString() === new Date().toDateString() ? {} : { weekday: "short", day: "numeric", month: "short" };
   return date.toLocaleString([], { ...day, hour: "2-digit", minute: "2-digit" });
@@ -34,7 +34,7 @@ export function bytes(n) {
 
 export const element = (id) => document.getElementById(id);
 
-// text writes only what has changed, so that nothing is laid out or read out in vain.
+// text writes only changes, so that the browser does not lay out or read out the same text again.
 export function text(node, value) {
   if (node.textContent !== value) node.textContent = value;
 }

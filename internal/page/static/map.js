@@ -19,7 +19,7 @@ export function showMap(whole) {
   if (zoom.length === 0) set(whole);
 }
 
-// refreshMap asks for the part that is shown, once a second while one is.
+// refreshMap fetches the part that is shown, once a second while the map is zoomed.
 export async function refreshMap(status) {
   stragglers = new Set(status.stragglers.map((s) => s.chunk));
   if (zoom.length === 0) return;
@@ -114,7 +114,7 @@ function words(c) {
   const said = [`Chunk ${count(c.chunk)}: ${c.state.replace("_", " ")}`];
   if (c.mappers) said.push(`for ${duration(c.seconds || 0)} at ${c.mappers.join(" and ")}${c.backup ? " (the last one as a backup attempt)" : ""}`);
   if (c.attempt > 1) said.push(`, attempt ${c.attempt}`);
-  if (c.lost) said.push(`; vanished with it: ${c.lost.join(", ")}`);
+  if (c.lost) said.push(`; mappers that vanished with it: ${c.lost.join(", ")}`);
   if (c.objects) said.push(`; objects ${count(c.first || 0)} to ${count((c.first || 0) + c.objects - 1)}, ${bytes(c.bytes || 0)}`);
   return `${said.join(" ").replaceAll(" ,", ",").replaceAll(" ;", ";")}.`;
 }

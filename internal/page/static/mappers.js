@@ -1,4 +1,4 @@
-// The table of mappers, those that are gone last, and the stragglers.
+// The table of mappers, with those that are gone at the end, and the table of stragglers.
 
 import { count, duration, element, plural, rate, text } from "./format.js";
 
@@ -27,7 +27,7 @@ export function showMappers(status) {
     if (body.children[i] !== row) body.insertBefore(row, body.children[i] ?? null);
   });
   for (const [id, row] of rows) if (!keep.has(id)) { row.remove(); rows.delete(id); }
-  text(element("mappers-shown"), list.length === 0 ? "No mapper is here." : shown.length < list.length ? `${count(shown.length)} of ${count(list.length)} are shown.` : "");
+  text(element("mappers-shown"), list.length === 0 ? "No mappers are connected." : shown.length < list.length ? `${count(shown.length)} of ${count(list.length)} are shown.` : "");
   element("mappers-all").hidden = shown.length === fit.length;
 }
 
@@ -53,7 +53,7 @@ function fill(row, m) {
   row.dataset.state = m.state;
   row.dataset.slow = Boolean(m.slow);
   const gone = m.state === "gone";
-  const state = gone ? `gone: ${m.why}${m.lost > 0 ? `; ${plural(m.lost, "chunk")} went to others` : ""}` : m.slow ? `${m.state}, slow` : m.state;
+  const state = gone ? `gone: ${m.why}${m.lost > 0 ? `; ${plural(m.lost, "chunk")} requeued` : ""}` : m.slow ? `${m.state}, slow` : m.state;
   const cells = [
     m.name, m.version || "–", m.notice ? `${state}; ${m.notice}` : state,
     gone ? "–" : count(m.held), gone ? "–" : rate(m.rate), count(m.saved), `${duration(m.beat)} ago`,
@@ -105,7 +105,7 @@ export function showStragglers(status) {
     return [count(s.chunk), duration(s.seconds), count(s.attempt), s.mapper, s.backup || "none yet"];
   });
   const wins = status.chunks.backups > 0 ? ` ${plural(status.chunks.backups, "backup attempt")} so far, ${count(status.chunks.backup_wins)} of them ${status.chunks.backup_wins === 1 ? "was" : "were"} first.` : "";
-  text(element("late-note"), (status.stragglers.length === 0 ? "No chunk takes longer than it should." : "They take more than twice as long as the others.") + wins);
+  text(element("late-note"), (status.stragglers.length === 0 ? "No chunk is unusually slow." : "These take more than twice as long as the others.") + wins);
 }
 
 for (const head of table.querySelectorAll("th")) {

@@ -1,4 +1,4 @@
-// The live page: takes the fetcher's events and shows them. See docs/api.md.
+// The live page shows the fetcher's events. See docs/api.md.
 
 import { showHistory } from "./chart.js";
 import { offerControls, showControls } from "./controls.js";
@@ -36,11 +36,11 @@ function setConnected(yes) {
 function tellOffline() {
   const silent = duration((performance.now() - heard) / 1000);
   text(element("offline"), last?.state === "done"
-    ? "The job is done, and its fetcher has ended. What is shown is the end."
-    : `No word from the fetcher for ${silent}. What is shown is from then; it goes on by itself.`);
+    ? "The job is done, and its fetcher has exited. This is the final state."
+    : `No data from the fetcher for ${silent}. The page shows the last known state and reconnects by itself.`);
 }
 
-// A fetcher that hangs keeps its connection, and a browser gives up one that was refused.
+// A fetcher that hangs keeps its connection open, and a browser does not retry a refused one.
 setInterval(() => {
   if (performance.now() - heard > 4000) setConnected(false);
   if (stream.readyState === EventSource.CLOSED) connect();
@@ -56,7 +56,7 @@ function showStatus(s) {
   text(element("state"), state);
   element("state").className = `badge ${states[state] ?? ""}`;
   text(element("source"), s.source);
-  text(element("holdup"), s.held_back ? capital(s.held_back.text) + "." : ends[state]?.(s) ?? "Nothing holds it back.");
+  text(element("holdup"), s.held_back ? capital(s.held_back.text) + "." : ends[state]?.(s) ?? "Nothing is holding the job back.");
   const percent = (Math.floor(s.progress * 1000) / 10).toFixed(1);
   text(element("percent"), `${percent} %`);
   element("bar").value = s.progress;
@@ -87,10 +87,10 @@ const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
 const ends = {
   done: (s) => done(s),
-  failed: () => "The job has failed: the fetcher's log says why. What is saved stays.",
-  cancelled: () => "The job was cancelled. What is saved stays.",
+  failed: () => "The job has failed: the fetcher's log says why. Saved chunks stay.",
+  cancelled: () => "The job was cancelled. Saved chunks stay.",
 };
 
-const done = (s) => `Done: every object is saved, once${s.objects.dead > 0 ? ", or is a dead letter" : ""}.${s.summary.output ? ` The result lies in ${s.summary.output}.` : ""}`;
+const done = (s) => `Done: every object is saved, once${s.objects.dead > 0 ? ", or is a dead letter" : ""}.${s.summary.output ? ` The result is in ${s.summary.output}.` : ""}`;
 
 connect();

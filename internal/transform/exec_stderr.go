@@ -13,22 +13,23 @@ const (
 	passedBytes = 64 << 10 // passed on for a chunk
 )
 
-// A stderrLog passes on the standard error of one worker's processes.
+// A stderrLog passes on the standard error of one worker's processes, within a
+// limit for each chunk.
 type stderrLog struct {
 	prefix string
 	to     io.Writer
 
 	mu   sync.Mutex
-	left int // bytes that may still be passed on for this chunk
+	left int // bytes that this chunk may still pass on
 }
 
-// lastWords takes the standard error of one process. It keeps its end and
-// passes whole lines on. Write never fails: a process must not die of our
-// troubles.
-type lastWords struct {
+// stderrTail receives the standard error of one process. It keeps the end and
+// passes on whole lines. Write never fails, so that the process does not die of an
+// error here.
+type stderrTail struct {
 	*stderrLog
 	tail []byte // guarded by mu
-	line []byte // guarded by mu; passed on when it is complete
+	line []byte // guarded by mu; the line that is not complete yet
 }
 
 func newStderrLog(name string, to io.Writer) *stderrLog {
@@ -42,10 +43,10 @@ func (l *stderrLog) begin() {
 	l.left = passedBytes
 }
 
-// process makes what takes the standard error of a new process.
-func (l *stderrLog) process() *lastWords { return &lastWords{stderrLog: l} }
+// process returns the sink for the standard error of a new process.
+func (l *stderrLog) process() *stderrTail { return &stderrTail{stderrLog: l} }
 
-func (l *lastWords) Write(p []byte) (int, error) {
+func (l *stderrTail) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.keep(p)
@@ -61,7 +62,7 @@ func (l *lastWords) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (l *lastWords) keep(p []byte) {
+func (l *stderrTail) keep(p []byte) {
 	if len(p) > tailBytes {
 		p = p[len(p)-tailBytes:]
 	}
@@ -71,12 +72,12 @@ func (l *lastWords) keep(p []byte) {
 	l.tail = append(l.tail, p...)
 }
 
-func (l *lastWords) flush() {
+func (l *stderrTail) flush() {
 	switch text := l.prefix + string(l.line) + "\n"; {
 	case l.left < 0:
 	case len(text) > l.left:
 		l.left = -1
-		l.pass(l.prefix + "(more is dropped until the next chunk)\n")
+		l.pass(l.prefix + "(more output is dropped until the next chunk)\n")
 	default:
 		l.left -= len(text)
 		l.pass(text)
@@ -84,18 +85,19 @@ func (l *lastWords) flush() {
 	l.line = l.line[:0]
 }
 
-// pass cannot do more about an error than lose the line.
+// pass ignores errors: the line is lost.
 func (l *stderrLog) pass(text string) { _, _ = io.WriteString(l.to, text) }
 
-// note passes a line of our own on.
-func (l *stderrLog) note(text string) {
+// warn writes a line of chunkline's own.
+func (l *stderrLog) warn(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pass("chunkline: " + l.prefix + text + "\n")
 }
 
-// end is called when the process is gone. It returns its last words.
-func (l *lastWords) end() string {
+// end writes the rest of the last line and returns the tail, when the process is
+// gone.
+func (l *stderrTail) end() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.line) > 0 {

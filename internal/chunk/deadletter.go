@@ -10,23 +10,23 @@ import (
 	"unicode/utf8"
 )
 
-// A DeadLetter is an object that cannot be processed, with the reason.
+// A DeadLetter is an object that could not be processed, with the reason.
 //
-// It is written as one line of JSON with the keys ordinal, chunk, error,
-// attempts, mapper, version and the object under one of three more:
+// It is written as one line of JSON with the keys ordinal, chunk, error, attempts,
+// mapper, version, and one more with the object:
 //
 //	"object"  the object itself, unaltered, if it is valid JSON
-//	"text"    a string, if it is not but is valid UTF-8
+//	"text"    a string, if it is not JSON but valid UTF-8
 //	"base64"  a string, otherwise
 //
-// so that a person and jq can read what can be read, and the object's bytes
-// come back exactly.
+// So people and jq can read as much as possible, and the bytes can be restored
+// exactly.
 type DeadLetter struct {
 	Ordinal  uint64
 	Chunk    ID
-	Error    string // bytes in it that are not UTF-8 are not kept
-	Attempts int    // counted from 1; 0: it never reached a mapper
-	Mapper   string // the mapper's name; "": it never reached one
+	Error    string // bytes that are not UTF-8 become U+FFFD
+	Attempts int    // from 1; 0 if it never reached a mapper
+	Mapper   string // the mapper's name; "" if it never reached one
 	Version  string // the mapper's version
 	Object   []byte
 }
@@ -54,9 +54,9 @@ func (d DeadLetter) Append(dst []byte) []byte {
 	return append(dst, '}', '\n')
 }
 
-// embeds says whether object can stand in a line of JSON as it is, and come
-// out again byte for byte: a parser drops the blanks around a value, and the
-// brackets around it count against its nesting limit.
+// embeds reports whether object can be embedded in a line of JSON and read back
+// byte for byte. A parser drops the white space around a value and counts the
+// enclosing bracket toward its nesting limit.
 func embeds(object []byte) bool {
 	if len(object) == 0 || isBlank(object[0]) || isBlank(object[len(object)-1]) || bytes.IndexByte(object, '\n') >= 0 {
 		return false
@@ -68,8 +68,8 @@ func embeds(object []byte) bool {
 // ErrDeadLetter means that a line is not a dead letter.
 var ErrDeadLetter = errors.New("not a dead letter")
 
-// ParseDeadLetter reads a line that Append wrote, with or without its line
-// break. Errors wrap ErrDeadLetter.
+// ParseDeadLetter parses a line that Append wrote, with or without its line break.
+// Errors wrap ErrDeadLetter.
 func ParseDeadLetter(line []byte) (DeadLetter, error) {
 	var d struct {
 		Ordinal  *uint64         `json:"ordinal"`
@@ -104,8 +104,8 @@ func ParseDeadLetter(line []byte) (DeadLetter, error) {
 	return letter, nil
 }
 
-// appendString appends s as a JSON string. Unlike encoding/json it leaves '<',
-// '>' and '&' alone: dead letters are for people, too.
+// appendString appends s as a JSON string. Unlike encoding/json it does not escape
+// '<', '>' and '&', so that dead letters stay readable.
 func appendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
@@ -124,7 +124,7 @@ func appendString(dst []byte, s string) []byte {
 			dst = append(dst, c)
 		default:
 			r, size := utf8.DecodeRuneInString(s[i:])
-			dst = utf8.AppendRune(dst, r) // U+FFFD for what is not UTF-8
+			dst = utf8.AppendRune(dst, r) // U+FFFD if it is not UTF-8
 			i += size
 			continue
 		}

@@ -1,5 +1,3 @@
-//go:build linux || darwin
-
 package transform
 
 import (
@@ -13,52 +11,53 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 const (
 	// waitDelay bounds how long standard error is read after a process and its
-	// group are dead: only one that left the group can still hold it open.
+	// group are dead: only a process that left the group can still hold it open.
 	waitDelay = time.Second
 
-	// keptBuffer is how large a buffer may stay after a large object.
+	// keptBuffer is the most bytes of a buffer that is kept for the next object.
 	keptBuffer = 1 << 20
 )
 
 var (
 	errEnded = errors.New("the program ended, or closed its input or output, before it answered")
-	errLong  = errors.New("the program answered with too long a line")
+	errLong  = errors.New("the program's answer is too long")
 )
 
-// past is a deadline that interrupts at once.
+// past is a deadline that interrupts reads and writes at once.
 var past = time.Unix(1, 0)
 
-// words takes the standard error of one process. end is called when the process
-// is gone, and returns what is worth knowing of it.
-type words interface {
+// A stderrSink receives the standard error of one process. end is called when the
+// process is gone; it returns the part that belongs in error texts.
+type stderrSink interface {
 	io.Writer
 	end() string
 }
 
 // A child is one running process. One goroutine uses it.
 type child struct {
-	cmd   *exec.Cmd
-	words words
-	dead  chan struct{} // closed when the process is dead, its group killed, and both are gone
+	cmd    *exec.Cmd
+	stderr stderrSink
+	dead   chan struct{} // closed when the process and its group are dead and reaped
 
 	mu   sync.Mutex
-	gone bool // guarded by mu; its process ID, which is also its group's, may be that of a stranger
+	gone bool // guarded by mu; the process is reaped, so its PID, also its group's, may be reused
 
 	stdin   *os.File
 	stdout  *os.File
-	in, out syscall.RawConn // of stdin and stdout, to write and read without waiting
-	line    []byte          // the object on its way
-	buf     []byte          // read; behind the answer there must be nothing
-	limit   int             // bytes of an answer
+	in, out syscall.RawConn // for reads and writes that do not wait
+	line    []byte          // the object being sent
+	buf     []byte          // bytes read; only the answer should be in it
+	limit   int             // most bytes of an answer
 	answers int
 }
 
-// startChild starts a process; its standard error goes to words.
-func startChild(path string, argv, env []string, words words, limit int) (*child, error) {
+// startChild starts a process whose standard error goes to stderr.
+func startChild(path string, argv, env []string, stderr stderrSink, limit int) (*child, error) {
 	stdinRead, stdinWrite, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)
@@ -70,17 +69,17 @@ func startChild(path string, argv, env []string, words words, limit int) (*child
 		return nil, fmt.Errorf("make pipe: %w", err)
 	}
 	defer stdoutWrite.Close()
-	c := &child{stdin: stdinWrite, stdout: stdoutRead, limit: limit, words: words}
+	c := &child{stdin: stdinWrite, stdout: stdoutRead, limit: limit, stderr: stderr}
 	c.cmd = &exec.Cmd{
 		Path: path, Args: argv, Env: env,
-		Stdin: stdinRead, Stdout: stdoutWrite, Stderr: words,
+		Stdin: stdinRead, Stdout: stdoutWrite, Stderr: stderr,
 		SysProcAttr: ownGroup(), WaitDelay: waitDelay,
 	}
 	if c.in, err = stdinWrite.SyscallConn(); err == nil {
 		c.out, err = stdoutRead.SyscallConn()
 	}
 	if err == nil {
-		err = family.start(c.cmd)
+		err = processes.start(c.cmd)
 	}
 	if err != nil {
 		_ = stdinWrite.Close()
@@ -88,26 +87,26 @@ func startChild(path string, argv, env []string, words words, limit int) (*child
 		return nil, err
 	}
 	c.dead = make(chan struct{})
-	go c.bury()
+	go c.awaitEnd()
 	return c, nil
 }
 
-// bury waits for the end of the process and takes all that is left of it away:
-// others of its group could hold our pipes open, and we would wait for an answer.
-func (c *child) bury() {
+// awaitEnd waits for the process to end and kills the rest of its group: those
+// processes could hold the pipes open, and the worker would wait for an answer.
+func (c *child) awaitEnd() {
 	defer close(c.dead)
 	awaitExit(c.cmd.Process.Pid)
 	c.mu.Lock()
 	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // fails only if all are dead
 	c.gone = true
 	c.mu.Unlock()
-	_ = c.cmd.Wait() // ProcessState says it better
-	family.ended(c.cmd.Process.Pid)
+	_ = c.cmd.Wait() // ProcessState has the details
+	processes.ended(c.cmd.Process.Pid)
 }
 
 // ask writes one object and reads one line, which is valid until the next ask.
-// Errors: errEnded, errLong, or os.ErrDeadlineExceeded when ctx has ended;
-// after any of them the child is of no more use.
+// Errors are errEnded, errLong, or os.ErrDeadlineExceeded if ctx has ended; after
+// any of them the child is unusable.
 func (c *child) ask(ctx context.Context, object []byte) ([]byte, error) {
 	release := c.guard(ctx, time.Time{})
 	defer release()
@@ -122,7 +121,7 @@ func (c *child) ask(ctx context.Context, object []byte) ([]byte, error) {
 	if len(rest) == 0 {
 		return c.readLine()
 	}
-	// The pipe is full. The child may need us to read before it reads on.
+	// The pipe is full. The child may not read on before its output is read.
 	sent := make(chan error, 1)
 	go func() {
 		_, err := c.stdin.Write(rest)
@@ -144,8 +143,8 @@ func (c *child) ask(ctx context.Context, object []byte) ([]byte, error) {
 	return line, nil
 }
 
-// guard sets the deadline of reads (zero: none) and makes the end of ctx
-// interrupt all reads and writes until release is called.
+// guard sets the deadline of reads (zero: none) and lets the end of ctx interrupt
+// all reads and writes until release is called.
 func (c *child) guard(ctx context.Context, deadline time.Time) (release func()) {
 	c.setDeadlines(time.Time{}, deadline)
 	fired := make(chan struct{})
@@ -169,8 +168,8 @@ func (c *child) setDeadlines(write, read time.Time) {
 	_ = c.stdout.SetReadDeadline(read)
 }
 
-// send writes as much of p as the pipe takes without waiting, and returns the
-// rest. Most objects fit whole, which saves a goroutine.
+// send writes as much of p as the pipe takes without waiting and returns the rest.
+// Most objects fit whole, which saves a goroutine.
 func (c *child) send(p []byte) (rest []byte, err error) {
 	var n int
 	raw := c.in.Write(func(fd uintptr) bool {
@@ -178,7 +177,7 @@ func (c *child) send(p []byte) (rest []byte, err error) {
 		return true
 	})
 	switch {
-	case raw != nil: // interrupted before it began; the read says so, too
+	case raw != nil: // interrupted before it began; the read that follows reports it
 		return p, nil
 	case errors.Is(err, syscall.EAGAIN):
 		return p, nil
@@ -188,7 +187,7 @@ func (c *child) send(p []byte) (rest []byte, err error) {
 	return p[n:], nil
 }
 
-// readLine reads up to the next line break, and gives the line without it.
+// readLine reads up to the next line break and returns the line without it.
 func (c *child) readLine() ([]byte, error) {
 	if cap(c.buf) > keptBuffer {
 		c.buf = nil
@@ -220,16 +219,16 @@ func (c *child) readLine() ([]byte, error) {
 	}
 }
 
-// A silence is what was heard where nothing should be.
+// A silence is the result of checking the output when no line is expected.
 type silence int
 
 const (
-	quiet  silence = iota // nothing: as it should be
+	quiet  silence = iota // nothing has come, as it should be
 	spoken                // a surplus line, or a part of one
-	closed                // the output has ended: nothing can follow any more
+	closed                // the output has ended
 )
 
-// peek says what has come since the last answer, without waiting.
+// peek reports what has come since the last answer, without waiting.
 func (c *child) peek() silence {
 	if len(c.buf) > 0 {
 		return spoken
@@ -253,7 +252,7 @@ func (c *child) peek() silence {
 	return closed
 }
 
-// listen says what comes within d, or until ctx ends.
+// listen reports what comes within d, or until ctx ends.
 func (c *child) listen(ctx context.Context, d time.Duration) silence {
 	if heard := c.peek(); heard != quiet {
 		return heard
@@ -270,26 +269,73 @@ func (c *child) listen(ctx context.Context, d time.Duration) silence {
 	return closed
 }
 
-// kill kills the process and all it started. It returns how it ended and its
-// last words on standard error.
-func (c *child) kill() (state, words string) {
+// kill kills the process and everything it started. It returns how the process
+// ended and the end of its standard error.
+func (c *child) kill() (state, stderr string) {
 	c.signal(syscall.SIGKILL)
 	<-c.dead
 	return c.close()
 }
 
-// close is called when the process is dead.
-func (c *child) close() (state, words string) {
+// close releases the pipes of a dead process.
+func (c *child) close() (state, stderr string) {
 	_ = c.stdin.Close()
 	_ = c.stdout.Close()
-	return c.cmd.ProcessState.String(), c.words.end()
+	return c.cmd.ProcessState.String(), c.stderr.end()
 }
 
-// signal signals the process and all it started, unless they are gone.
+// signal signals the process and everything it started, unless they are gone.
 func (c *child) signal(s syscall.Signal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.gone {
 		_ = syscall.Kill(-c.cmd.Process.Pid, s) // fails only if all are dead
+	}
+}
+
+func (c *child) isDead() bool {
+	select {
+	case <-c.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// diesWithin waits for the process to end, for at most d.
+func (c *child) diesWithin(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-c.dead:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// awaitExit waits until the child process pid has ended and does not reap it. (The
+// os package can only do both at once.)
+func awaitExit(pid int) {
+	const (
+		byPID  = 1
+		exited = 4
+	)
+	var info [128]byte // more than a siginfo_t anywhere
+	for {
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, byPID, uintptr(pid),
+			uintptr(unsafe.Pointer(&info)), exited|waitNoReap, 0, 0) //nolint:gosec // the kernel fills info in
+		if errno != syscall.EINTR {
+			return
+		}
+	}
+}
+
+func ignoreEINTR(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if !errors.Is(err, syscall.EINTR) {
+			return n, err
+		}
 	}
 }

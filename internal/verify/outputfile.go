@@ -10,41 +10,41 @@ import (
 	"os"
 )
 
-// laidOut compares a file that Finish wrote with what should be in it. With no
-// file it expects nothing and finds nothing.
-type laidOut struct {
+// outputFile compares a file that the sink wrote at the end of the job with its
+// expected content. Without a path all methods do nothing.
+type outputFile struct {
 	path   string
 	file   *os.File
 	reader *bufio.Reader
 	offset int64
-	differ bool // it was said that the file differs
+	differ bool // the difference has been reported
 	buffer []byte
 }
 
-func (l *laidOut) open(r *Report, path string) error {
+func (l *outputFile) open(r *Report, path string) error {
 	if path == "" {
 		return nil
 	}
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		r.problem("%s: the job was finished, but the file is not there", path)
+		r.problem("%s: the job is finished, but the file does not exist", path)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open laid-out file: %w", err)
+		return fmt.Errorf("open output file: %w", err)
 	}
 	l.path, l.file, l.reader = path, file, bufio.NewReaderSize(file, 1<<20)
 	return nil
 }
 
-func (l *laidOut) close() {
+func (l *outputFile) close() {
 	if l.file != nil {
 		_ = l.file.Close() // it was only read
 	}
 }
 
 // expect compares the next bytes of the file with want.
-func (l *laidOut) expect(r *Report, want []byte) {
+func (l *outputFile) expect(r *Report, want []byte) {
 	if l.file == nil || l.differ {
 		return
 	}
@@ -59,13 +59,13 @@ func (l *laidOut) expect(r *Report, want []byte) {
 		for same < n && got[same] == want[same] {
 			same++
 		}
-		r.problem("%s: differs from what the chunks hold at byte %d", l.path, l.offset+int64(same))
+		r.problem("%s: differs from the chunks at byte %d", l.path, l.offset+int64(same))
 	}
 	l.offset += int64(len(want))
 }
 
-// skip passes over n bytes that nobody knows.
-func (l *laidOut) skip(r *Report, n int64) {
+// skip skips n bytes whose expected content is unknown.
+func (l *outputFile) skip(r *Report, n int64) {
 	if l.file == nil || l.differ {
 		return
 	}
@@ -76,12 +76,12 @@ func (l *laidOut) skip(r *Report, n int64) {
 	l.offset += n
 }
 
-// end checks that nothing follows.
-func (l *laidOut) end(r *Report) {
+// end checks that nothing follows the last chunk.
+func (l *outputFile) end(r *Report) {
 	if l.file == nil || l.differ {
 		return
 	}
 	if _, err := l.reader.ReadByte(); !errors.Is(err, io.EOF) {
-		r.problem("%s: goes on after byte %d, where the last chunk ends", l.path, l.offset)
+		r.problem("%s: continues after byte %d, where the last chunk ends", l.path, l.offset)
 	}
 }

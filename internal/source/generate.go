@@ -39,7 +39,7 @@ const maxFriends = 8
 
 func appendUser(dst []byte, seed, i uint64) []byte {
 	dice := random{state: mix(seed) ^ mix(^i)}
-	people := &names[min(dice.below(len(names)), dice.below(len(names)))] // the earlier, the more often
+	people := &names[min(dice.below(len(names)), dice.below(len(names)))] // earlier groups are more frequent
 	dst = appendUUID(append(dst, `{"uuid":"`...), seed, i)
 	dst = append(append(dst, `","fn":"`...), people.first[dice.below(len(people.first))]...)
 	dst = append(append(dst, `","ln":"`...), people.last[dice.below(len(people.last))]...)
@@ -49,7 +49,7 @@ func appendUser(dst []byte, seed, i uint64) []byte {
 	for range min(uint64(dice.below(maxFriends+1)), i) {
 		friend := dice.next() % i
 		if slices.Contains(chosen[:count], friend) {
-			continue // one friend less
+			continue // one friend fewer
 		}
 		if count > 0 {
 			dst = append(dst, ',')
@@ -61,9 +61,9 @@ func appendUser(dst []byte, seed, i uint64) []byte {
 	return append(dst, "]}\n"...)
 }
 
-// appendUUID appends the UUID of user i, of the kind that is made of random
-// bits (version 4). As mix loses nothing, two users of a seed share one only
-// if they agree in 60 bits and in other 62.
+// appendUUID appends the UUID of user i, of version 4 (random). mix is a bijection,
+// so two users of a seed share a UUID only if they agree in 60 bits of one number
+// and 62 of another.
 func appendUUID(dst []byte, seed, i uint64) []byte {
 	high := mix(mix(seed)+i)&^0xf000 | 0x4000
 	low := mix(mix(^seed)+i)&^(3<<62) | 2<<62
@@ -78,7 +78,7 @@ func appendUUID(dst []byte, seed, i uint64) []byte {
 	return hex.AppendEncode(dst, raw[10:])
 }
 
-// random is SplitMix64 (Steele, Lea, Flood 2014): small, and the same for ever,
+// random is SplitMix64 (Steele, Lea, Flood 2014). It is small and never changes,
 // which the generators of the standard library do not promise.
 type random struct{ state uint64 }
 
@@ -101,8 +101,8 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// names are first and last names that go together. None needs an escape in
-// JSON. To change them is to change what every seed gives.
+// names are first and last names that go together. None needs an escape in JSON.
+// Changing them changes the users of every seed.
 var names = [...]struct{ first, last []string }{
 	{
 		[]string{"Ada", "Alan", "Barbara", "Dennis", "Edsger", "Frances", "Grace", "John", "Katherine", "Ken", "Margaret", "Radia", "Rob", "Tony"},

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/saver"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// workFolder is the folder in which a job with this output keeps its results.
+func workFolder(output string) string { return output + workSuffix }
+
+// deadFile is the file for the job's dead letters: named.jsonl has
+// named.dead.jsonl.
+func deadFile(output string) string {
+	ext := filepath.Ext(output)
+	return strings.TrimSuffix(output, ext) + ".dead" + ext
+}
+
+// openResult opens the sink that belongs to the value of --output.
+func openResult(output string, readOnly bool) (*sink.Folder, error) {
+	if output == "" {
+		return nil, app.Usage("--output is not set: use the --output of run, or a saver's folder")
+	}
+	dir, options := output, sink.FolderOptions{ReadOnly: readOnly}
+	if of, ok := strings.CutSuffix(filepath.Clean(output), workSuffix); ok { // the work folder itself was named
+		output = of
+	}
+	if info, err := os.Stat(workFolder(output)); err == nil && info.IsDir() {
+		dir, options.Output, options.DeadFile = workFolder(output), output, deadFile(output)
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, app.Usage("--output %s: neither a folder of that name nor %s exists", output, workFolder(output))
+	}
+	job, err := jobOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := sink.OpenFolder(dir, job, options)
+	if err != nil {
+		return nil, saver.SinkError("--output", err)
+	}
+	return folder, nil
+}
+
+// jobOf returns the job's name that is stored in a folder.
+func jobOf(dir string) (string, error) {
+	folder, err := sink.OpenFolder(dir, "", sink.FolderOptions{ReadOnly: true})
+	if err != nil {
+		return "", saver.SinkError("--output", err)
+	}
+	return folder.Job(), folder.Close()
+}
+
+// joinClose closes c and adds its error to err.
+func joinClose(err error, c io.Closer) error { return errors.Join(err, c.Close()) }
