@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // lingerTime is how long a job that is done waits for who looks at its live page.
@@ -18,12 +18,12 @@ type livePage struct {
 }
 
 // showUntilDone is showProgress until the job is done.
-func showUntilDone(ctx context.Context, w *screen, status func() bus.Status) {
+func showUntilDone(ctx context.Context, w *screen, status func() report.Status) {
 	ctx, done := context.WithCancel(ctx)
 	defer done()
-	showProgress(ctx, w, func() bus.Status {
+	showProgress(ctx, w, func() report.Status {
 		s := status()
-		if s.State == bus.StateDone {
+		if s.State == report.StateDone {
 			done()
 		}
 		return s

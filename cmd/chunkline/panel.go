@@ -10,7 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // isInteractive says whether w is a terminal on which something can be drawn
@@ -26,7 +26,7 @@ type panel struct {
 }
 
 // show draws a status; when none could be had, the last one and why.
-func (p *panel) show(s bus.Status, err error) error {
+func (p *panel) show(s report.Status, err error) error {
 	text := p.last
 	if err != nil {
 		text += err.Error() + "\n"

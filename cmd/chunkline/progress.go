@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/pipeline"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // Where there is no terminal progress is told soon, so that it is known that something
@@ -20,12 +20,12 @@ const (
 
 // showProgress shows how far the job is until ctx ends: a bar on a terminal,
 // else a line now and then.
-func showProgress(ctx context.Context, w *screen, status func() bus.Status) {
+func showProgress(ctx context.Context, w *screen, status func() report.Status) {
 	if !isInteractive(w) {
 		showLines(ctx, w, status)
 		return
 	}
-	pipeline.Poll(ctx, status, func(s bus.Status) {
+	pipeline.Poll(ctx, status, func(s report.Status) {
 		width, _ := w.columns() // each time: a terminal can be resized
 		w.draw(barLine(s.Progress, describe(s), width-1))
 	})
@@ -54,9 +54,9 @@ func barLine(progress float64, text string, width int) string {
 // overwritten by the next one.
 func cut(text string, width int) string { return text[:max(0, min(len(text), width))] }
 
-func showLines(ctx context.Context, w io.Writer, status func() bus.Status) {
+func showLines(ctx context.Context, w io.Writer, status func() report.Status) {
 	begin, next := time.Now(), firstInterval
-	pipeline.Poll(ctx, status, func(s bus.Status) {
+	pipeline.Poll(ctx, status, func(s report.Status) {
 		if gone := time.Since(begin); gone >= next {
 			next = gone.Truncate(lineInterval) + lineInterval
 			fmt.Fprintln(w, progressLine(s))
@@ -65,7 +65,7 @@ func showLines(ctx context.Context, w io.Writer, status func() bus.Status) {
 }
 
 // progressLine is the progress in a line that stands for itself.
-func progressLine(s bus.Status) string {
+func progressLine(s report.Status) string {
 	text := fmt.Sprintf("%3.0f %% of %s: %s", 100*s.Progress, total(s), describe(s))
 	switch n := len(s.Mappers); n {
 	case 0: // said already
@@ -79,7 +79,7 @@ func progressLine(s bus.Status) string {
 
 // total is how many objects there are: while the source is being read, about
 // as many as its size promises.
-func total(s bus.Status) string {
+func total(s report.Status) string {
 	switch {
 	case s.Cut:
 		return fmt.Sprintf("%d objects", s.Objects.Cut)
@@ -91,7 +91,7 @@ func total(s bus.Status) string {
 }
 
 // describe says how far, how fast and when done.
-func describe(s bus.Status) string {
+func describe(s report.Status) string {
 	text := fmt.Sprintf("%d objects, %.0f/s", s.Objects.Saved, s.Rate)
 	if s.ETASeconds != nil {
 		text += fmt.Sprintf(", %s left", time.Duration(*s.ETASeconds*float64(time.Second)).Round(time.Second))
@@ -101,7 +101,7 @@ func describe(s bus.Status) string {
 	}
 	if s.SaverAway {
 		text += ", waiting for the saver"
-	} else if len(s.Mappers) == 0 && s.State == bus.StateRunning {
+	} else if len(s.Mappers) == 0 && s.State == report.StateRunning {
 		text += ", waiting for mappers"
 	}
 	return text

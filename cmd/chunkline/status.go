@@ -20,6 +20,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // askTimeout is how long an operator waits for a fetcher.
@@ -121,7 +122,7 @@ func statusCommand() *cobra.Command {
 const shownGone = 5
 
 // statusText is a job's status for people.
-func statusText(s bus.Status) string {
+func statusText(s report.Status) string {
 	var text strings.Builder
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, statusLine(s))
@@ -173,7 +174,7 @@ func statusText(s bus.Status) string {
 const shownNotices = 5
 
 // printNotices prints what is the matter with the transforms of mappers, each text once.
-func printNotices(w io.Writer, mappers []bus.MapperStatus) {
+func printNotices(w io.Writer, mappers []report.MapperStatus) {
 	var said []string
 	for _, m := range mappers {
 		if m.Notice == "" || slices.Contains(said, m.Notice) || len(said) == shownNotices {
@@ -186,23 +187,23 @@ func printNotices(w io.Writer, mappers []bus.MapperStatus) {
 
 // slowFirst moves the mappers that are slow, or silent, before the others: a panel may have no
 // room for all, and those are looked for.
-func slowFirst(mappers []bus.MapperStatus) []bus.MapperStatus {
-	return slices.SortedStableFunc(slices.Values(mappers), func(a, b bus.MapperStatus) int {
+func slowFirst(mappers []report.MapperStatus) []report.MapperStatus {
+	return slices.SortedStableFunc(slices.Values(mappers), func(a, b report.MapperStatus) int {
 		return cmp.Compare(trouble(b), trouble(a))
 	})
 }
 
-func trouble(m bus.MapperStatus) int {
-	if m.Slow || m.State == bus.MapperSilent {
+func trouble(m report.MapperStatus) int {
+	if m.Slow || m.State == report.MapperSilent {
 		return 1
 	}
 	return 0
 }
 
-func limited(v bus.VersionStatus) bool { return v.Share < 1 || v.CutOffSeconds != nil }
+func limited(v report.VersionStatus) bool { return v.Share < 1 || v.CutOffSeconds != nil }
 
 // limitOf says in words what a version may have.
-func limitOf(v bus.VersionStatus) string {
+func limitOf(v report.VersionStatus) string {
 	switch {
 	case v.CutOffSeconds != nil && *v.CutOffSeconds > 0:
 		return fmt.Sprintf("cut off, a probe in %.0f s", *v.CutOffSeconds)

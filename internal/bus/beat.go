@@ -5,13 +5,14 @@ import (
 	"strings"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // Beat says that a mapper lives, and what it holds. It is published: there is
 // no answer.
 type Beat struct {
 	Plan   chunk.PlanID // of the last chunk; empty before the first
-	Mapper Mapper
+	Mapper report.Mapper
 	Holding
 	Doing    *Doing // in careful mode: the object it is about to touch
 	Draining bool   // it asks for no more, and waits for answers to what it has asked
@@ -43,7 +44,7 @@ type Doing struct {
 
 func (b *Beat) fields(f *fields) {
 	f.plan(&b.Plan, optional)
-	b.Mapper.fields(f)
+	f.mapper(&b.Mapper)
 	b.Holding.fields(f)
 	f.field("Chunkline-Doing", optional, b.Doing == nil, func() string {
 		return fmt.Sprintf("%d/%d", b.Doing.Chunk, b.Doing.Index)

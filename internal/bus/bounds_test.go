@@ -12,17 +12,18 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 const somePlan = chunk.PlanID("00112233445566778899aabbccddeeff")
 
 func someBeat() bus.Beat {
-	return bus.Beat{Mapper: bus.Mapper{ID: "M1"}, Holding: bus.Holding{Seq: 7}}
+	return bus.Beat{Mapper: report.Mapper{ID: "M1"}, Holding: bus.Holding{Seq: 7}}
 }
 
 func someSave() bus.Save {
 	return bus.Save{
-		Plan: somePlan, Chunk: 3, First: 300, Objects: 3, Attempt: 1, Token: string(somePlan), Mapper: bus.Mapper{ID: "M1"},
+		Plan: somePlan, Chunk: 3, First: 300, Objects: 3, Attempt: 1, Token: string(somePlan), Mapper: report.Mapper{ID: "M1"},
 		Counts: []int{1, 0, 2}, Outputs: []byte("a\nb\nc\n"), Dead: []byte("d\n"), DeadCount: 1,
 	}
 }
@@ -188,7 +189,7 @@ func TestWork_everyObjectFlawed(t *testing.T) {
 
 func TestDecode_headers(t *testing.T) {
 	t.Parallel()
-	next := bus.Next{Plan: somePlan, Mapper: bus.Mapper{ID: "M1", Name: "pod"}, Holding: bus.Holding{Seq: 7}, Wait: time.Second}.Encode()
+	next := bus.Next{Plan: somePlan, Mapper: report.Mapper{ID: "M1", Name: "pod"}, Holding: bus.Holding{Seq: 7}, Wait: time.Second}.Encode()
 	decodeNext := func(m bus.Message) error { _, err := bus.DecodeNext(m); return err }
 	work := someWork().Encode()
 	decodeWork := func(m bus.Message) error { _, err := bus.DecodeWork(m); return err }

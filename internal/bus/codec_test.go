@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 var someKey = bytes.Repeat([]byte("k"), 32)
@@ -50,7 +51,12 @@ func codecs() []codec {
 		of("sync answer", drawSyncAnswer, bus.DecodeSyncAnswer),
 		of("order", drawOrder, bus.DecodeOrder),
 		of("order answer", drawOrderAnswer, bus.DecodeOrderAnswer),
-		of("status", drawStatus, bus.DecodeStatus),
+		{
+			name:   "status",
+			draw:   func(t *rapid.T) any { return drawStatus(t) },
+			encode: func(v any) bus.Message { return bus.EncodeStatus(v.(report.Status)) },
+			decode: func(m bus.Message) (any, error) { return bus.DecodeStatus(m) },
+		},
 		of("control", drawControl, bus.DecodeControl),
 		of("control answer", drawControlAnswer, bus.DecodeControlAnswer),
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // How to draw messages: within the bounds, and the way they come out of a
@@ -25,8 +26,8 @@ func drawMaybePlan(t *rapid.T) chunk.PlanID {
 	return rapid.SampledFrom([]chunk.PlanID{"", drawPlan(t)}).Draw(t, "plan")
 }
 
-func drawMapper(t *rapid.T) bus.Mapper {
-	return bus.Mapper{ID: rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`).Draw(t, "id"), Name: drawText(t), Version: drawText(t)}
+func drawMapper(t *rapid.T) report.Mapper {
+	return report.Mapper{ID: rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`).Draw(t, "id"), Name: drawText(t), Version: drawText(t)}
 }
 
 func drawSet[T ~uint64](t *rapid.T, least, most int) []T {
@@ -127,11 +128,11 @@ func drawSaveAnswer(t *rapid.T) bus.SaveAnswer {
 	return bus.SaveAnswer{Plan: drawMaybePlan(t), Status: status.Draw(t, "status"), Reason: drawText(t), Sink: drawSink(t)}
 }
 
-func drawSummary(t *rapid.T) bus.Summary {
+func drawSummary(t *rapid.T) report.Summary {
 	if rapid.Bool().Draw(t, "empty") {
-		return bus.Summary{}
+		return report.Summary{}
 	}
-	return bus.Summary{
+	return report.Summary{
 		Chunks: drawUint(t), Objects: drawUint(t), Outputs: drawUint(t), Dead: drawUint(t), Duplicates: drawUint(t),
 		OutputBytes: drawUint(t), Output: drawText(t), DeadFile: drawText(t),
 	}
@@ -165,7 +166,7 @@ func drawSync(t *rapid.T) bus.Sync {
 			s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, 8192).Draw(t, "limit")
 		}
 	case bus.SyncDead:
-		s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, bus.MaxDead).Draw(t, "limit")
+		s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, report.MaxDead).Draw(t, "limit")
 	case bus.SyncShadow:
 	case bus.SyncCutOff:
 		s.Version, s.Term = drawText(t), drawUint(t)
@@ -175,9 +176,9 @@ func drawSync(t *rapid.T) bus.Sync {
 	return s
 }
 
-func drawLoad(t *rapid.T) bus.SaverLoad {
+func drawLoad(t *rapid.T) report.SaverLoad {
 	number := rapid.Float64Range(0, 1e6)
-	return bus.SaverLoad{Queued: rapid.IntRange(0, 4096).Draw(t, "queued"), CommitSeconds: number.Draw(t, "commit"), SyncSeconds: number.Draw(t, "sync")}
+	return report.SaverLoad{Queued: rapid.IntRange(0, 4096).Draw(t, "queued"), CommitSeconds: number.Draw(t, "commit"), SyncSeconds: number.Draw(t, "sync")}
 }
 
 func drawSink(t *rapid.T) bus.SinkID {
@@ -194,14 +195,14 @@ func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
 	}
 	a.Load, a.Sink = drawLoad(t), drawSink(t)
 	if rapid.Bool().Draw(t, "dead") {
-		a.Dead = &bus.DeadPage{Before: chunk.ID(drawUint(t))}
+		a.Dead = &report.DeadPage{Before: chunk.ID(drawUint(t))}
 		for range rapid.IntRange(0, 3).Draw(t, "letters") {
-			a.Dead.Letters = append(a.Dead.Letters, bus.DeadLetter{Ordinal: drawUint(t), Error: drawText(t), Object: drawText(t), Bytes: 7})
+			a.Dead.Letters = append(a.Dead.Letters, report.DeadLetter{Ordinal: drawUint(t), Error: drawText(t), Object: drawText(t), Bytes: 7})
 		}
 		return a
 	}
 	if rapid.Bool().Draw(t, "shadow") {
-		a.Shadow = &bus.ShadowReport{Versions: []bus.ShadowCount{{Version: drawText(t), Objects: drawUint(t)}}}
+		a.Shadow = &report.ShadowReport{Versions: []report.ShadowCount{{Version: drawText(t), Objects: drawUint(t)}}}
 		return a
 	}
 	if rapid.Bool().Draw(t, "terms") {
@@ -221,11 +222,11 @@ func drawOrder(t *rapid.T) bus.Order {
 
 func drawOrderAnswer(t *rapid.T) bus.OrderAnswer { return bus.OrderAnswer{Plan: drawPlan(t)} }
 
-func drawStatus(t *rapid.T) bus.Status {
+func drawStatus(t *rapid.T) report.Status {
 	number := rapid.Float64Range(0, 1e15)
-	s := bus.Status{
-		Job: "job", Plan: drawMaybePlan(t), Epoch: drawUint(t), State: bus.StateRunning, Source: drawText(t),
-		Objects: bus.ObjectCounts{Cut: drawUint(t), Dead: drawUint(t)}, Chunks: bus.ChunkCounts{Cut: drawUint(t), BackupWins: drawUint(t)},
+	s := report.Status{
+		Job: "job", Plan: drawMaybePlan(t), Epoch: drawUint(t), State: report.StateRunning, Source: drawText(t),
+		Objects: report.ObjectCounts{Cut: drawUint(t), Dead: drawUint(t)}, Chunks: report.ChunkCounts{Cut: drawUint(t), BackupWins: drawUint(t)},
 		Rate: number.Draw(t, "rate"), StartedAt: time.Unix(int64(rapid.Int32().Draw(t, "start")), 0).UTC(), Summary: drawSummary(t),
 	}
 	if rapid.Bool().Draw(t, "eta") {
@@ -233,7 +234,7 @@ func drawStatus(t *rapid.T) bus.Status {
 		s.ETASeconds = &eta
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "mappers") {
-		s.Mappers = append(s.Mappers, bus.MapperStatus{Mapper: drawMapper(t), Held: 3, Saved: drawUint(t), LastBeatSeconds: 0.5})
+		s.Mappers = append(s.Mappers, report.MapperStatus{Mapper: drawMapper(t), Held: 3, Saved: drawUint(t), LastBeatSeconds: 0.5})
 	}
 	return s.Whole() // what is decoded has lists
 }

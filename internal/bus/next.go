@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // Next asks for one chunk.
 type Next struct {
 	Plan   chunk.PlanID // of the last chunk; empty before the first
-	Mapper Mapper
+	Mapper report.Mapper
 	Worker int // which worker of the mapper asks, from 0
 	Holding
 	Wait  time.Duration // whole milliseconds; the mapper waits no longer, so a later answer is lost
@@ -29,7 +30,7 @@ const (
 
 func (n *Next) fields(f *fields) {
 	f.plan(&n.Plan, optional)
-	n.Mapper.fields(f)
+	f.mapper(&n.Mapper)
 	f.int("Chunkline-Worker", &n.Worker, maxWorker, optional)
 	n.Holding.fields(f)
 	f.millis("Chunkline-Wait-Ms", &n.Wait, maxWait, required)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // Save is the result of one chunk.
@@ -17,7 +18,7 @@ type Save struct {
 	Attempt int
 	Digest  chunk.Digest // of the chunk's body
 	Token   string       // the lease, from Work
-	Mapper  Mapper
+	Mapper  report.Mapper
 	Shadow  bool  // to be compared with what is saved; the answer is SaveDuplicate then
 	Trace   Trace // of this result; optional
 
@@ -44,7 +45,7 @@ func (s *Save) fields(f *fields, outputs int) (outputBytes int) {
 	f.cut(&s.Chunk, &s.First, &s.Objects, &s.Digest)
 	f.int(keyAttempt, &s.Attempt, maxAttempt, required)
 	f.hex(keyToken, &s.Token, tokenSize)
-	s.Mapper.fields(f)
+	f.mapper(&s.Mapper)
 	f.counts("Chunkline-Counts", &s.Counts, s.Objects)
 	f.int("Chunkline-Output-Bytes", &outputs, MaxMessage, required)
 	f.int("Chunkline-Dead", &s.DeadCount, chunk.MaxSize, optional)

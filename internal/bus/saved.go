@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // MaxSaved is how many chunks one Saved, or a Sync that lists chunks, names at
@@ -18,10 +19,10 @@ const MaxSaved = 4096
 // saved is not handed out again.
 type Saved struct {
 	Plan   chunk.PlanID
-	Epoch  uint64       // the newest that the sink knows
-	Chunks []SavedChunk // 1 to MaxSaved
-	Total  Summary      // what the sink holds
-	Load   SaverLoad
+	Epoch  uint64         // the newest that the sink knows
+	Chunks []SavedChunk   // 1 to MaxSaved
+	Total  report.Summary // what the sink holds
+	Load   report.SaverLoad
 	Sink   SinkID
 }
 
@@ -157,38 +158,18 @@ func DecodeSavedAnswer(m Message) (SavedAnswer, error) {
 	return a, err
 }
 
-// Summary counts what the sink holds.
-type Summary struct {
-	Chunks      uint64 `json:"chunks"`
-	Objects     uint64 `json:"objects"`
-	Outputs     uint64 `json:"outputs"` // lines
-	Dead        uint64 `json:"dead"`
-	Duplicates  uint64 `json:"duplicates"` // results that were there already
-	OutputBytes uint64 `json:"output_bytes"`
-	Output      string `json:"output"`    // where the ordered outputs lie, once the job is done
-	DeadFile    string `json:"dead_file"` // where the ordered dead letters lie; "" if there are none
-}
-
-func (f *fields) summary(s *Summary) {
+func (f *fields) summary(s *report.Summary) {
 	if f.write {
 		s.Output, s.DeadFile = clip(s.Output, maxPath), clip(s.DeadFile, maxPath)
 	}
-	f.json(keySummary, s, *s == Summary{}, optional)
+	f.json(keySummary, s, *s == report.Summary{}, optional)
 }
 
-// SaverLoad is how busy a saver is. Older savers do not tell.
-type SaverLoad struct {
-	Queued        int     `json:"queued"`         // results that wait for their commit
-	CommitSeconds float64 `json:"commit_seconds"` // the last group commit took
-	SyncSeconds   float64 `json:"sync_seconds"`   // of which it waited for the disk
-	Full          string  `json:"full,omitempty"` // why the sink takes nothing now: where, and how many bytes are free; "": it takes what comes
-}
-
-func (f *fields) load(l *SaverLoad) {
+func (f *fields) load(l *report.SaverLoad) {
 	if f.write {
 		l.Full = clip(l.Full, maxReason)
 	}
-	f.json("Chunkline-Load", l, *l == SaverLoad{}, optional)
+	f.json("Chunkline-Load", l, *l == report.SaverLoad{}, optional)
 }
 
 const maxPath = 4096 // bytes of a file name, as Linux has it

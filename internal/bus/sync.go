@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // SyncOp is what a fetcher wants of the saver.
@@ -67,7 +68,7 @@ func (s *Sync) fields(f *fields) {
 	case SyncShadow:
 	case SyncDead:
 		f.id(keyFrom, &s.From, required)
-		f.int(keyLimit, &s.Limit, MaxDead, required)
+		f.int(keyLimit, &s.Limit, report.MaxDead, required)
 	case SyncCutOff:
 		f.text(keyVersion, &s.Version, maxLabel)
 		f.uint(keyTerm, &s.Term, maxID, required)
@@ -127,10 +128,10 @@ type SyncAnswer struct {
 	Key     []byte      // claim: the key of lease tokens, 32 bytes
 	Past    VersionPast // claim
 	Entries []Entry
-	Summary Summary // what the sink holds; after a finish, where the result lies
-	Load    SaverLoad
-	Dead    *DeadPage     // dead
-	Shadow  *ShadowReport // shadow
+	Summary report.Summary // what the sink holds; after a finish, where the result lies
+	Load    report.SaverLoad
+	Dead    *report.DeadPage     // dead
+	Shadow  *report.ShadowReport // shadow
 	Sink    SinkID
 }
 

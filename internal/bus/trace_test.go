@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // TestTrace: the place in a trace travels with a chunk and its result; what
@@ -27,7 +28,7 @@ func TestTrace(t *testing.T) {
 		plan := chunk.PlanID(strings.Repeat("0", 32))
 		work := Work{Status: WorkChunk, Plan: plan, Chunk: c, Digest: c.Digest(), Attempt: 1, Token: token, Trace: test.sent}.Encode()
 		save := Save{
-			Plan: plan, Objects: 1, Attempt: 1, Digest: c.Digest(), Token: token, Mapper: Mapper{ID: "m"}, Counts: []int{1}, Outputs: c.Body, Trace: test.sent,
+			Plan: plan, Objects: 1, Attempt: 1, Digest: c.Digest(), Token: token, Mapper: report.Mapper{ID: "m"}, Counts: []int{1}, Outputs: c.Body, Trace: test.sent,
 		}.Encode()
 		for _, m := range []Message{work, save} {
 			if err := m.Header.check(); err != nil {

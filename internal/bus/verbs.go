@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // The verbs of the protocol. Each is served at chunkline.<job>.<verb>.
@@ -50,21 +51,8 @@ const (
 	maxHolding = 65536   // chunks a mapper may say it holds
 )
 
-// Mapper names a mapper process.
-type Mapper struct {
-	ID      string `json:"id"`      // unique to this start of the process
-	Name    string `json:"name"`    // host or pod
-	Version string `json:"version"` // of the software that maps
-
-	// Transform is the identity of what it does to an object, up to 256 bytes;
-	// "" if it waits for the fetcher to say.
-	Transform string `json:"transform"`
-	// Declared says that a person gave it the version: mappers that differ in it may
-	// do different things to an object.
-	Declared bool `json:"-"`
-}
-
-func (m *Mapper) fields(f *fields) {
+// mapper is who a mapper is.
+func (f *fields) mapper(m *report.Mapper) {
 	f.token(keyMapper, &m.ID, required)
 	f.text(keyName, &m.Name, maxLabel)
 	f.text(keyVersion, &m.Version, maxLabel)

@@ -10,6 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 const (
@@ -22,7 +23,7 @@ type grant struct {
 	epoch  uint64
 	key    []byte // signs leases
 	sink   bus.SinkID
-	before bus.Summary // what the sink held at the claim
+	before report.Summary // what the sink held at the claim
 	past   bus.VersionPast
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 const (
@@ -42,8 +43,8 @@ func (d *desk) consult(now time.Time) {
 	switch {
 	case d.doomed:
 		q = d.deadQuery()
-	case d.state != bus.StateDone && d.cut && d.ledger.Done():
-		d.state = bus.StateFinishing
+	case d.state != report.StateDone && d.cut && d.ledger.Done():
+		d.state = report.StateFinishing
 		q.Op, q.Total = bus.SyncFinish, bus.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
 		failpoint.Hit("fetcher.finish.asking")
 	case cutOff != nil:
@@ -148,10 +149,10 @@ func (d *desk) unfinished(now time.Time, reason string) {
 }
 
 // finished ends the job: the sink has everything, once, and has laid it out.
-func (d *desk) finished(total bus.Summary) {
+func (d *desk) finished(total report.Summary) {
 	failpoint.Hit("fetcher.finish.answered")
 	now := time.Now()
-	d.state, d.total = bus.StateDone, total
+	d.state, d.total = report.StateDone, total
 	d.waiting.expire(d, now)
 	d.report(now) // whoever asks from now on is told so
 	d.f.log.Info().Uint64("objects", total.Objects).Uint64("outputs", total.Outputs).Uint64("dead", total.Dead).

@@ -8,6 +8,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // crew is a mapper of a version that asks for a chunk, and has it saved.
@@ -40,11 +41,11 @@ func got(answer <-chan bus.Work) (bus.Work, bool) {
 // saved plays the saver that has committed a chunk, some objects of which are dead.
 func (c *crew) saved(w bus.Work, dead int) {
 	c.b.t.Helper()
-	c.savedOf(w, dead, bus.Summary{})
+	c.savedOf(w, dead, report.Summary{})
 }
 
 // savedOf is saved with what the sink holds then.
-func (c *crew) savedOf(w bus.Work, dead int, total bus.Summary) {
+func (c *crew) savedOf(w bus.Work, dead int, total report.Summary) {
 	c.b.t.Helper()
 	c.b.play(func() { c.b.summary = total })
 	s := bus.Saved{
@@ -94,8 +95,8 @@ func TestCutOff(t *testing.T) {
 		}
 		good.saved(w, 0)
 		pass(300 * time.Millisecond)
-		if held := b.Status().HeldBack; held == nil || held.By != bus.ByVersion {
-			t.Errorf("held back by %+v, want %s", held, bus.ByVersion)
+		if held := b.Status().HeldBack; held == nil || held.By != report.ByVersion {
+			t.Errorf("held back by %+v, want %s", held, report.ByVersion)
 		}
 
 		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlAllow, Version: "v2"}); err != nil {
@@ -164,7 +165,7 @@ func (c *crew) beatAsking(seq uint64) {
 	b := c.b
 	b.t.Helper()
 	m := bus.Beat{
-		Plan: b.Status().Plan, Mapper: bus.Mapper{ID: c.mapper, Name: c.mapper, Version: c.version, Transform: "users"},
+		Plan: b.Status().Plan, Mapper: report.Mapper{ID: c.mapper, Name: c.mapper, Version: c.version, Transform: "users"},
 		Holding: bus.Holding{Seq: seq, Held: []chunk.ID{}, Asking: []uint64{c.seq}},
 	}
 	if err := b.peer.Publish(bus.VerbBeat, m.Encode()); err != nil {

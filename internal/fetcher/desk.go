@@ -14,6 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
 )
@@ -88,13 +89,13 @@ type desk struct {
 	failures   int       // times the result could not be laid out
 	doomed     bool      // no object is mapped as it should be: the job ends as soon as it is known why
 
-	state   bus.JobState
+	state   report.JobState
 	paused  bool
 	rate    float64
-	total   bus.Summary // what the sink holds, as last told
-	load    bus.SaverLoad
-	meter   meter
-	history history
+	total   report.Summary // what the sink holds, as last told
+	load    report.SaverLoad
+	meter   report.Meter
+	history report.Recorder
 	err     error // why the job ended
 }
 
@@ -102,7 +103,7 @@ func newDesk(f *Fetcher) *desk {
 	now := time.Now()
 	d := &desk{
 		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: map[string]uint64{}, turned: now, online: true, renewed: now,
-		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before, shadow: shadow{ShadowRun: f.cfg.Shadow},
+		state: report.StateRunning, rate: f.cfg.Rate, total: f.grant.before, shadow: shadow{ShadowRun: f.cfg.Shadow},
 		saver:  app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
 		savers: newSavers(f.log),
 		ledger: ledger.New(ledger.Config{
@@ -143,13 +144,13 @@ func (d *desk) run(ctx context.Context) error {
 		if d.err == nil { // else nothing is due any more, least of all the layout of a job that has failed
 			d.turn(time.Now())
 		}
-		if d.state == bus.StateDone && d.f.cfg.OnDone == exit {
+		if d.state == report.StateDone && d.f.cfg.OnDone == exit {
 			return d.outcome()
 		}
 	}
-	d.state = bus.StateFailed
+	d.state = report.StateFailed
 	if errors.Is(d.err, ErrCancelled) {
-		d.state = bus.StateCancelled
+		d.state = report.StateCancelled
 	}
 	d.waiting.refuse(d)
 	return d.err
@@ -157,7 +158,7 @@ func (d *desk) run(ctx context.Context) error {
 
 // stopped is how the job ended when the process was told to stop.
 func (d *desk) stopped() error {
-	if d.state == bus.StateDone {
+	if d.state == report.StateDone {
 		return d.outcome()
 	}
 	return ErrUnfinished
@@ -184,7 +185,7 @@ func (d *desk) turn(now time.Time) {
 	d.waiting.expire(d, now) // before handing out: after a pause of ours many have waited long enough
 	d.handOut(now)
 	d.handOutShadows()
-	if now.Sub(d.meter.last) >= turnInterval {
+	if now.Sub(d.meter.Last()) >= turnInterval {
 		d.report(now)
 	}
 	d.crowd.turn(now)
@@ -198,7 +199,7 @@ func (d *desk) doubtful() bool { return d.settled < d.doubts }
 func (d *desk) stuck() bool { return d.saverAway || d.load.Full != "" }
 
 // toldLoad takes the saver's word on how busy it is.
-func (d *desk) toldLoad(now time.Time, load bus.SaverLoad) { d.load, d.heard = load, now }
+func (d *desk) toldLoad(now time.Time, load report.SaverLoad) { d.load, d.heard = load, now }
 
 // judge finds mappers that have fallen silent. It judges none while it could
 // not have heard them: offline, or after this process itself was stopped.
@@ -274,7 +275,7 @@ func (d *desk) fail(err error) {
 // obey carries out an operator's order.
 func (d *desk) obey(c bus.Control) error {
 	switch {
-	case d.state == bus.StateDone:
+	case d.state == report.StateDone:
 		return errors.New("job is done")
 	case c.Action == bus.ControlPause:
 		d.paused = true

@@ -14,6 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
 )
@@ -41,12 +42,12 @@ type Fetcher struct {
 	grant   grant // set by the claim, before any loop starts
 	started time.Time
 
-	events  chan func(*desk)           // handlers and loops → desk
-	cuts    chan cut                   // cut loop → desk
-	sends   chan sending               // desk → senders
-	errands chan func(context.Context) // desk → clerk
-	orders  chan order                 // desk → order loop
-	last    atomic.Pointer[bus.Status] // the desk's latest report
+	events  chan func(*desk)              // handlers and loops → desk
+	cuts    chan cut                      // cut loop → desk
+	sends   chan sending                  // desk → senders
+	errands chan func(context.Context)    // desk → clerk
+	orders  chan order                    // desk → order loop
+	last    atomic.Pointer[report.Status] // the desk's latest report
 	metrics *meters
 	tracer  *trace.Tracer // nil: off
 	pulse   app.Pulse     // the desk turns
@@ -135,7 +136,7 @@ func (f *Fetcher) Run(ctx context.Context) error {
 		}
 	})
 	err = group.Wait()
-	if f.endsMappers && f.Status().State == bus.StateDone {
+	if f.endsMappers && f.Status().State == report.StateDone {
 		f.endMappers(context.WithoutCancel(ctx))
 	}
 	f.serving.Store(false)

@@ -9,6 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // A fetcher whose process was stopped for longer than all leases forgives:
@@ -95,7 +96,7 @@ func TestFencedByMapper(t *testing.T) {
 			b.ask(n)
 		},
 		"beat": func(b *bench, seq uint64) {
-			m := bus.Beat{Plan: b.Status().Plan, Mapper: bus.Mapper{ID: "m1"}, Holding: bus.Holding{Seq: seq}, Epoch: 2}
+			m := bus.Beat{Plan: b.Status().Plan, Mapper: report.Mapper{ID: "m1"}, Holding: bus.Holding{Seq: seq}, Epoch: 2}
 			if err := b.peer.Publish(bus.VerbBeat, m.Encode()); err != nil {
 				b.t.Fatal(err)
 			}

@@ -9,13 +9,14 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
 )
 
 // handOut gives chunks to waiting mappers while there are both.
 func (d *desk) handOut(now time.Time) {
-	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() || d.rivalry(now) != "" || d.doomed {
+	if d.state != report.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() || d.rivalry(now) != "" || d.doomed {
 		return
 	}
 	for len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && !now.Before(d.limit.next) && d.ledger.HasWork(now) && !d.holdsBackUntried(now) {
@@ -69,17 +70,17 @@ func (d *desk) lease(now time.Time, a ask) bool {
 }
 
 // mapperOf names a mapper that may be gone already.
-func (d *desk) mapperOf(id string) bus.Mapper {
+func (d *desk) mapperOf(id string) report.Mapper {
 	if m := d.mappers[id]; m != nil {
 		return m.Mapper
 	}
-	return bus.Mapper{ID: id}
+	return report.Mapper{ID: id}
 }
 
 // sending is a lease on its way to its mapper.
 type sending struct {
 	request *bus.Request
-	mapper  bus.Mapper
+	mapper  report.Mapper
 	lease   ledger.Lease
 	term    uint64       // of the mapper's version
 	chunk   *chunk.Chunk // nil: read it again by mark
@@ -182,7 +183,7 @@ func (f *Fetcher) burial(ctx context.Context, h *held, failures int, term uint64
 	save := bus.Save{
 		Plan: f.planID, Epoch: f.grant.epoch, Chunk: c.ID, First: c.First, Objects: c.Count, Attempt: failures, Digest: digest,
 		Token:  f.token(c, digest, term),
-		Mapper: bus.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
+		Mapper: report.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
 		Trace: headers(h.trace),
 	}
 	f.metrics.buried(c)

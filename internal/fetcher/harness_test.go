@@ -19,6 +19,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/test/sim"
@@ -37,11 +38,11 @@ type bench struct {
 
 	mu      sync.Mutex // guards what the saver says from here on; see play
 	claimed chunk.Plan
-	load    bus.SaverLoad    // told with the next answers
-	name    bus.SinkID       // likewise
-	rival   func() bool      // whether a saver of another, empty sink answers instead; nil: never
-	summary bus.Summary      // told with the next answers
-	letters []bus.DeadLetter // dead letters after a first one
+	load    report.SaverLoad    // told with the next answers
+	name    bus.SinkID          // likewise
+	rival   func() bool         // whether a saver of another, empty sink answers instead; nil: never
+	summary report.Summary      // told with the next answers
+	letters []report.DeadLetter // dead letters after a first one
 	*fetcher.Fetcher
 	logsProgress bool
 	progress     int // lines of it that the test has looked at
@@ -169,7 +170,7 @@ func (b *bench) sync(r *bus.Request) {
 	case q.Op == bus.SyncCutOff:
 		err = b.sink.CutOff(ctx, q.Version, q.Term)
 	case q.Op == bus.SyncDead:
-		a.Dead = &bus.DeadPage{Letters: append([]bus.DeadLetter{{Ordinal: uint64(q.Limit), Error: "odd"}}, b.letters...), Before: q.From}
+		a.Dead = &report.DeadPage{Letters: append([]report.DeadLetter{{Ordinal: uint64(q.Limit), Error: "odd"}}, b.letters...), Before: q.From}
 	case q.Op == bus.SyncFinish:
 		_, err = b.sink.Finish(ctx, q.Total.Chunks, q.Total.Objects)
 	case q.Chunks != nil:
@@ -221,7 +222,7 @@ func (b *bench) ask(n bus.Next) <-chan bus.Work {
 // next is a request of a mapper that holds chunks.
 func next(mapper string, seq uint64, held ...chunk.ID) bus.Next {
 	return bus.Next{
-		Mapper: bus.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Holding: bus.Holding{Seq: seq, Held: held, Asking: []uint64{seq}},
+		Mapper: report.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Holding: bus.Holding{Seq: seq, Held: held, Asking: []uint64{seq}},
 	}
 }
 
@@ -229,7 +230,7 @@ func next(mapper string, seq uint64, held ...chunk.ID) bus.Next {
 func (b *bench) beat(mapper string, seq uint64, doing *bus.Doing, held ...chunk.ID) {
 	b.t.Helper()
 	m := bus.Beat{
-		Plan: b.Status().Plan, Mapper: bus.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Doing: doing, Holding: bus.Holding{Seq: seq, Held: held},
+		Plan: b.Status().Plan, Mapper: report.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Doing: doing, Holding: bus.Holding{Seq: seq, Held: held},
 	}
 	if err := b.peer.Publish(bus.VerbBeat, m.Encode()); err != nil {
 		b.t.Fatal(err)

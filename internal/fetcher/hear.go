@@ -6,6 +6,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // hearNext takes a mapper's request for work.
@@ -16,7 +17,7 @@ func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 	switch {
 	case m == nil || !m.takes(n.Seq):
 		return // doubled, or so late that nobody waits for the answer
-	case d.state == bus.StateDone:
+	case d.state == report.StateDone:
 		d.f.reply(r, d.word(bus.WorkDone).Encode())
 		return
 	}
@@ -55,7 +56,7 @@ func (d *desk) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 
 // hear compares what a mapper says it holds with the ledger. It says whether this is
 // the latest word of a mapper that is here.
-func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holding, doing *bus.Doing, goodbye bool) (fresh bool) {
+func (d *desk) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h bus.Holding, doing *bus.Doing, goodbye bool) (fresh bool) {
 	report := ledger.Report{Mapper: m.ID, Seq: h.Seq, Held: h.Held, Asking: h.Asking, Goodbye: goodbye}
 	if plan != d.f.planID { // it holds chunks of another job, or none yet
 		report.Held = nil
@@ -75,7 +76,7 @@ func (d *desk) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holdin
 	}
 	if known := d.mappers[m.ID]; known == nil {
 		d.mappers[m.ID] = &mapper{Mapper: m, taken: map[uint64]struct{}{}}
-		d.mappers[m.ID].pace.begin(now)
+		d.mappers[m.ID].pace.Begin(now)
 		d.enlist(now, d.mappers[m.ID])
 		d.crowd.comes(now, d.mappers[m.ID])
 	} else if known.Mapper != m { // it has taken the job's transform
@@ -160,7 +161,7 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 	if m, here := d.mappers[outcome.Mapper]; here {
 		m.saved++
 		if known {
-			m.pace.add(now, h.count)
+			m.pace.Add(now, h.count)
 			m.of.add(now, h.count, dead, outcome.Took)
 			d.judgeVersion(now, m.of, result{objects: h.count, dead: dead})
 		}
@@ -168,7 +169,7 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 }
 
 // account notes what the sink holds.
-func (d *desk) account(total bus.Summary) {
+func (d *desk) account(total report.Summary) {
 	if total.Chunks < d.total.Chunks { // an older message that came late
 		return
 	}

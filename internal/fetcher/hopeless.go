@@ -8,6 +8,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // A job all of whose first objects fail has a transform that does not work, most
@@ -30,7 +31,7 @@ const (
 )
 
 // allDead says whether everything that a sink holds is dead letters, and enough of it.
-func allDead(total bus.Summary) bool {
+func allDead(total report.Summary) bool {
 	return total.Objects >= firstObjects && total.Dead == total.Objects
 }
 
@@ -63,7 +64,7 @@ func (d *desk) deadQuery() bus.Sync {
 }
 
 // giveUp ends a hopeless job.
-func (d *desk) giveUp(page *bus.DeadPage) {
+func (d *desk) giveUp(page *report.DeadPage) {
 	why := "the live page and chunkline dead list say why"
 	if page != nil && len(page.Letters) > 0 {
 		text, count := commonest(page.Letters)
@@ -75,7 +76,7 @@ func (d *desk) giveUp(page *bus.DeadPage) {
 
 // commonest is the error that most letters have, the first of several, and how many have it.
 // Errors that differ in numbers only, as of lines, are one.
-func commonest(letters []bus.DeadLetter) (text string, count int) {
+func commonest(letters []report.DeadLetter) (text string, count int) {
 	counts := map[string]int{}
 	for _, l := range letters {
 		counts[numbers.ReplaceAllString(l.Error, "0")]++

@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // savedAll has so many chunks of two objects mapped and saved, and says what the sink
 // then holds.
-func (c *crew) savedAll(t *testing.T, chunks, dead int, total *bus.Summary) {
+func (c *crew) savedAll(t *testing.T, chunks, dead int, total *report.Summary) {
 	t.Helper()
 	for range chunks {
 		w, ok := got(c.ask())
@@ -46,8 +46,8 @@ func TestHopeless(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			set := func(f *fetcher.Config) { f.KeepGoing = c.keepGoing }
 			runWith(t, 400, set, func(t *testing.T, b *bench) {
-				var total bus.Summary
-				b.play(func() { b.letters = []bus.DeadLetter{{Error: "broken at 7"}, {Error: "broken at 12"}} })
+				var total report.Summary
+				b.play(func() { b.letters = []report.DeadLetter{{Error: "broken at 7"}, {Error: "broken at 12"}} })
 				bad := &crew{b: b, mapper: "m1", version: "v1"}
 				other := &crew{b: b, mapper: "m2", version: "v2"}
 				if c.another {
@@ -87,7 +87,7 @@ func TestHopeless(t *testing.T) {
 // TestHopelessAgain: a fetcher that is started again after that hands out one chunk,
 // and stops when it is dead, too.
 func TestHopelessAgain(t *testing.T) {
-	before := func(b *bench) { b.summary = bus.Summary{Objects: 100, Dead: 100} }
+	before := func(b *bench) { b.summary = report.Summary{Objects: 100, Dead: 100} }
 	runAfter(t, 400, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		pass(2 * time.Second) // it hears mappers first
 		total := b.summary
@@ -118,16 +118,16 @@ func TestHopelessAgain(t *testing.T) {
 func TestOnlyVersionCutOff(t *testing.T) {
 	set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.5, 10*time.Second }
 	runWith(t, 400, set, func(t *testing.T, b *bench) {
-		var total bus.Summary
+		var total report.Summary
 		c := &crew{b: b, mapper: "m1", version: "v1"}
 		c.savedAll(t, 3, 0, &total)
 		c.savedAll(t, 4, 2, &total) // 8 of 14
 		pass(300 * time.Millisecond)
 		held := b.Status().HeldBack
-		if held == nil || held.By != bus.ByVersion {
-			t.Fatalf("held back by %+v, want %s", held, bus.ByVersion)
+		if held == nil || held.By != report.ByVersion {
+			t.Fatalf("held back by %+v, want %s", held, report.ByVersion)
 		}
-		for _, word := range []string{"v1 is cut off", "57 %", "no other is here", "a probe in 10 s", "chunkline control allow"} {
+		for _, word := range []string{"disabled version v1", "57 %", "no other version is connected", "a probe in 10 s", "chunkline control allow"} {
 			if !strings.Contains(held.Text, word) {
 				t.Errorf("no %q in %q", word, held.Text)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -56,14 +57,14 @@ func TestProgressLog(t *testing.T) {
 		m := &crew{b: b, mapper: "m3"} // which answers no ping
 		pass(8 * time.Second)
 		first, _ := got(m.ask())
-		m.savedOf(first, 1, bus.Summary{Chunks: 1, Objects: 2, Outputs: 1, Dead: 1})
+		m.savedOf(first, 1, report.Summary{Chunks: 1, Objects: 2, Outputs: 1, Dead: 1})
 		last, _ := got(m.ask())
 		pass(time.Second)
 		b.wantProgress("after 10 s", progressLine{Message: "progress", State: "running", Objects: 2, Dead: 1, Percent: 50, Rate: 0.2, Left: "10s", Mappers: 1})
 		pass(59 * time.Second) // the mapper is silent, and soon gone
 		b.wantProgress("after 69 s")
 		pass(time.Second)
-		standing := progressLine{Message: "no progress", State: "running", Objects: 2, Dead: 1, Percent: 50, WaitsFor: "no mapper is here: start some"}
+		standing := progressLine{Message: "no progress", State: "running", Objects: 2, Dead: 1, Percent: 50, WaitsFor: "no mapper is connected: start some"}
 		b.wantProgress("after 70 s", standing)
 		pass(59 * time.Second)
 		b.wantProgress("after 129 s")
@@ -76,9 +77,9 @@ func TestProgressLog(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		m.savedOf(last, 0, bus.Summary{Chunks: 2, Objects: 4, Outputs: 3, Dead: 1})
+		m.savedOf(last, 0, report.Summary{Chunks: 2, Objects: 4, Outputs: 3, Dead: 1})
 		pass(5 * time.Minute)
-		if s := b.Status(); s.State != bus.StateDone {
+		if s := b.Status(); s.State != report.StateDone {
 			t.Fatalf("the job is %s, want done", s.State)
 		}
 		b.wantProgress("after the end")
@@ -92,7 +93,7 @@ func TestProgressLog_noSaver(t *testing.T) {
 		pass(58 * time.Second)
 		b.wantProgress("after 59 s")
 		pass(time.Second)
-		b.wantProgress("after 60 s", progressLine{Message: "no progress", State: "starting", WaitsFor: "waiting for the saver, and none is here: start one with the same JOB"})
+		b.wantProgress("after 60 s", progressLine{Message: "no progress", State: "starting", WaitsFor: "waiting for a saver, but none is running: start one with the same JOB"})
 	})
 }
 
@@ -107,7 +108,7 @@ func TestProgressLog_docs(t *testing.T) {
 		m := &crew{b: b, mapper: "m3"}
 		pass(8 * time.Second)
 		first, _ := got(m.ask())
-		m.savedOf(first, 0, bus.Summary{Chunks: 1, Objects: 2, Outputs: 2})
+		m.savedOf(first, 0, report.Summary{Chunks: 1, Objects: 2, Outputs: 2})
 		pass(2 * time.Minute)
 		for _, message := range []string{"progress", "no progress"} {
 			shown, logged := fieldsOf(string(text), message), fieldsOf(b.log.String(), message)

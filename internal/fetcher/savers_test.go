@@ -8,6 +8,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 var sinkA = bus.SinkID{ID: "A", At: "host-a:/out"}
@@ -21,7 +22,7 @@ func inTurn() func() bool {
 func wantHeld(t *testing.T, b *bench, held bool) {
 	t.Helper()
 	by := b.Status().HeldBack
-	if got := by != nil && by.By == bus.BySavers; got != held {
+	if got := by != nil && by.By == report.BySavers; got != held {
 		t.Fatalf("held back by %+v, want two savers: %t", by, held)
 	}
 	if held {
@@ -80,7 +81,7 @@ func TestLostVolume(t *testing.T) {
 func TestTwoSavers_claim(t *testing.T) {
 	runAfter(t, 4, func(b *bench) { b.name, b.rival = sinkA, inTurn() }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		pass(30 * time.Second)
-		if s := b.Status(); s.State != bus.StateStarting {
+		if s := b.Status(); s.State != report.StateStarting {
 			t.Fatalf("state %s, want starting", s.State)
 		}
 		b.play(func() { b.rival = nil })

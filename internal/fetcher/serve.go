@@ -67,7 +67,7 @@ func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
 	})
 }
 
-func (f *Fetcher) handleStatus(r *bus.Request) { f.reply(r, f.Status().Encode()) }
+func (f *Fetcher) handleStatus(r *bus.Request) { f.reply(r, bus.EncodeStatus(f.Status())) }
 
 func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
 	control, err := bus.DecodeControl(r.Message)

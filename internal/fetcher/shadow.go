@@ -8,6 +8,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // maxShadowed bounds how many chunks wait for a mapper that shadows. If they are too few
@@ -98,7 +99,7 @@ func (d *desk) shadows(m *mapper) bool {
 
 // handOutShadows gives saved chunks to waiting mappers of the version that shadows.
 func (d *desk) handOutShadows() {
-	for len(d.shadow.queue) > 0 && len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && d.state == bus.StateRunning && !d.paused {
+	for len(d.shadow.queue) > 0 && len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && d.state == report.StateRunning && !d.paused {
 		given := d.waiting.first(func(a ask) bool {
 			m := d.mappers[a.mapper]
 			if !d.shadows(m) || m.mixes() {
@@ -127,11 +128,11 @@ func (d *desk) setShadow(run ShadowRun) {
 }
 
 // shadowStatus is what the status says of the shadow run; nil if there is none.
-func (d *desk) shadowStatus() *bus.ShadowStatus {
+func (d *desk) shadowStatus() *report.ShadowStatus {
 	if d.shadow.Version == "" {
 		return nil
 	}
-	return &bus.ShadowStatus{Version: d.shadow.Version, Share: d.shadow.Share, HandedOut: d.shadow.given}
+	return &report.ShadowStatus{Version: d.shadow.Version, Share: d.shadow.Share, HandedOut: d.shadow.given}
 }
 
 // workers counts the mappers that get chunks to be saved, and those of their
@@ -151,16 +152,16 @@ func (d *desk) workers() (mappers, waiting int) {
 }
 
 // Shadow asks the saver what came of comparing.
-func (f *Fetcher) Shadow(ctx context.Context) (bus.ShadowReport, error) {
+func (f *Fetcher) Shadow(ctx context.Context) (report.ShadowReport, error) {
 	if !f.serving.Load() {
-		return bus.ShadowReport{}, ErrNotRunning
+		return report.ShadowReport{}, ErrNotRunning
 	}
 	answer, err := f.ask(ctx, bus.Sync{Op: bus.SyncShadow, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch})
 	switch {
 	case err != nil:
-		return bus.ShadowReport{}, err
+		return report.ShadowReport{}, err
 	case answer.Status != bus.SyncOK || answer.Shadow == nil:
-		return bus.ShadowReport{}, refusal(answer)
+		return report.ShadowReport{}, refusal(answer)
 	}
 	return *answer.Shadow, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // TestShadow: a version that shadows gets copies of what is saved, and nothing
@@ -22,7 +23,7 @@ func TestShadow(t *testing.T) {
 			t.Fatal("it got a chunk that is not saved")
 		}
 		pass(300 * time.Millisecond)
-		if s := b.Status(); s.Waiting != 0 || s.HeldBack == nil || s.HeldBack.By != bus.ByNoMappers {
+		if s := b.Status(); s.Waiting != 0 || s.HeldBack == nil || s.HeldBack.By != report.ByNoMappers {
 			t.Errorf("waiting %d, held back by %+v; want nobody at work", s.Waiting, s.HeldBack)
 		}
 		w, _ := got(stable.ask())

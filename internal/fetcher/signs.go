@@ -6,6 +6,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // Beats say how the objects in work go. A chunk of slow objects takes hours, and a job
@@ -15,7 +16,7 @@ import (
 func (d *desk) hearSigns(b bus.Beat) {
 	m := d.mappers[b.Mapper.ID]
 	m.mute, m.notice = b.Unanswered, b.Notice
-	if d.err != nil || d.state != bus.StateRunning || d.shadows(m) {
+	if d.err != nil || d.state != report.StateRunning || d.shadows(m) {
 		return
 	}
 	if f, limit := b.Failed, d.f.cfg.MaxDead; f != nil && limit >= 0 && int64(f.Objects) > limit && b.Plan == d.f.planID &&

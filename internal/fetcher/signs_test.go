@@ -9,6 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // tells sends a beat of a mapper that holds a chunk.
@@ -48,7 +49,7 @@ func TestMute(t *testing.T) {
 		"keep going":      {keepGoing: true, other: mute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := func(b *bench) { b.summary = bus.Summary{Objects: c.mapped} }
+			before := func(b *bench) { b.summary = report.Summary{Objects: c.mapped} }
 			runAfter(t, 8, before, func(f *fetcher.Config) { f.KeepGoing = c.keepGoing }, func(t *testing.T, b *bench) {
 				pass(3 * time.Second) // it asks the saver what there is
 				b.wantWork(b.ask(next("m1", 1)), 0)

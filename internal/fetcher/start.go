@@ -8,37 +8,38 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // Status is the desk's latest report, at most a second old while it runs, or
 // says what the fetcher waits for before it runs the job.
-func (f *Fetcher) Status() bus.Status {
+func (f *Fetcher) Status() report.Status {
 	s := *f.last.Load()
-	if s.State == bus.StateStarting {
+	if s.State == report.StateStarting {
 		s.Seconds = time.Since(f.started).Seconds()
 	}
 	return s
 }
 
 // begin publishes that the fetcher waits for the saver's answer to the claim.
-func (f *Fetcher) begin(why bus.HeldBack) {
-	f.last.Store(&bus.Status{
-		Job: f.bus.Job(), Plan: f.planID, State: bus.StateStarting, Source: f.plan.Source, StartedAt: f.started, RateLimit: f.cfg.Rate, HeldBack: &why,
-		Mappers: []bus.MapperStatus{}, Versions: []bus.VersionStatus{}, Gone: []bus.GoneMapper{}, Stragglers: []bus.Straggler{},
+func (f *Fetcher) begin(why report.HeldBack) {
+	f.last.Store(&report.Status{
+		Job: f.bus.Job(), Plan: f.planID, State: report.StateStarting, Source: f.plan.Source, StartedAt: f.started, RateLimit: f.cfg.Rate, HeldBack: &why,
+		Mappers: []report.MapperStatus{}, Versions: []report.VersionStatus{}, Gone: []report.GoneMapper{}, Stragglers: []report.Straggler{},
 	})
 }
 
 // waitsForSaver says why the saver has not accepted the claim, as far as is known.
-func waitsForSaver(err error) bus.HeldBack {
+func waitsForSaver(err error) report.HeldBack {
 	switch {
 	case err == nil:
-		return bus.HeldBack{By: bus.ByStart, Text: "waiting for the saver to accept the claim"}
+		return report.HeldBack{By: report.ByStart, Text: "waiting for the saver to accept the claim"}
 	case errors.Is(err, bus.ErrOffline):
-		return bus.HeldBack{By: bus.ByNATS, Text: "NATS is away: the job begins when it is here"}
+		return report.HeldBack{By: report.ByNATS, Text: "not connected to NATS: the job begins when the connection is there"}
 	case errors.Is(err, bus.ErrNobody):
-		return bus.HeldBack{By: bus.ByStart, Text: "waiting for the saver, and none is here: start one with the same JOB"}
+		return report.HeldBack{By: report.ByStart, Text: "waiting for a saver, but none is running: start one with the same JOB"}
 	}
-	return bus.HeldBack{By: bus.ByStart, Text: fmt.Sprintf("waiting for the saver to accept the claim: %v", err)}
+	return report.HeldBack{By: report.ByStart, Text: fmt.Sprintf("waiting for the saver to accept the claim: %v", err)}
 }
 
 // tell answers operators before the job is claimed, which may take as long as

@@ -15,6 +15,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
 )
 
@@ -51,7 +52,7 @@ func TestStatusWhileStarting(t *testing.T) {
 			t.Fatalf("status: %v; want an answer though there is no saver", err)
 		}
 		s, err := bus.DecodeStatus(reply)
-		if err != nil || s.State != bus.StateStarting || s.HeldBack == nil || s.HeldBack.By != bus.ByStart || !strings.Contains(s.HeldBack.Text, "waiting for the saver, and none is here") {
+		if err != nil || s.State != report.StateStarting || s.HeldBack == nil || s.HeldBack.By != report.ByStart || !strings.Contains(s.HeldBack.Text, "waiting for a saver, but none is running") {
 			t.Errorf("status %+v held back by %+v, %v; want that it waits for the saver", s, s.HeldBack, err)
 		}
 		if s.StartedAt.IsZero() || s.Seconds < 2.9 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -40,7 +41,7 @@ func TestNoTimeLeft(t *testing.T) {
 				t.Fatal("no chunk")
 			}
 			s := bus.Saved{
-				Plan: b.Status().Plan, Epoch: b.Status().Epoch, Total: bus.Summary{Chunks: i + 1, Objects: 2 * (i + 1)},
+				Plan: b.Status().Plan, Epoch: b.Status().Epoch, Total: report.Summary{Chunks: i + 1, Objects: 2 * (i + 1)},
 				Chunks: []bus.SavedChunk{{Entry: bus.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: "m1"}},
 			}
 			if _, err := b.peer.Request(t.Context(), bus.VerbSaved, s.Encode(b.sink.Key())); err != nil {
@@ -68,11 +69,11 @@ func TestRateIsTheCause(t *testing.T) {
 	for name, c := range map[string]struct {
 		rate   float64
 		took   time.Duration
-		cause  bus.Cause
+		cause  report.Cause
 		wanted int // at most
 	}{
-		"the rate":    {rate: 2, took: 200 * time.Millisecond, cause: bus.ByRate, wanted: 1},
-		"the mappers": {rate: 20, took: time.Second, cause: bus.ByMappers, wanted: 11},
+		"the rate":    {rate: 2, took: 200 * time.Millisecond, cause: report.ByRate, wanted: 1},
+		"the mappers": {rate: 20, took: time.Second, cause: report.ByMappers, wanted: 11},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runWith(t, 400, func(cfg *fetcher.Config) { cfg.Rate = c.rate }, func(t *testing.T, b *bench) {
@@ -104,7 +105,7 @@ func TestFailing(t *testing.T) {
 		}
 		m.ask()
 		pass(300 * time.Millisecond)
-		if s := b.Status(); s.HeldBack == nil || s.HeldBack.By != bus.ByFailing || s.Wanted != 1 {
+		if s := b.Status(); s.HeldBack == nil || s.HeldBack.By != report.ByFailing || s.Wanted != 1 {
 			t.Errorf("held back by %+v, and %d mappers are wanted; want failing, and 1", s.HeldBack, s.Wanted)
 		}
 	})
@@ -130,7 +131,7 @@ func TestAfterTheEnd(t *testing.T) {
 		pass(5 * time.Second)
 		synctest.Wait()
 		s := b.Status()
-		if s.State != bus.StateDone || s.Waiting != 0 || s.ETASeconds != nil {
+		if s.State != report.StateDone || s.Waiting != 0 || s.ETASeconds != nil {
 			t.Errorf("%s with %d waiting, time left %v; want done, and nothing", s.State, s.Waiting, s.ETASeconds)
 		}
 		for _, m := range s.Mappers {

@@ -6,6 +6,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/trace"
 )
 
@@ -22,7 +23,7 @@ func (f *Fetcher) traceCut(begin time.Time, c chunk.Chunk) trace.Context {
 
 // traceWait is the time from when a chunk was ready to when its mapper has been
 // sent it. A backup attempt has not waited.
-func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to bus.Mapper) trace.Span {
+func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to report.Mapper) trace.Span {
 	ready := h.ready
 	if l.Backup {
 		ready = now

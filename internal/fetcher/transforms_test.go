@@ -9,6 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -58,7 +59,7 @@ func TestTransforms(t *testing.T) {
 						t.Errorf("ask %d: %s, %q with the transform %q; want a refusal with %q", i, w.Status, w.Reason, w.Transform, a.refused)
 					}
 					pass(300 * time.Millisecond)
-					if held := b.Status().HeldBack; i == 0 && a.refused != "" && (held == nil || held.By != bus.ByTransform || !strings.Contains(held.Text, a.refused)) {
+					if held := b.Status().HeldBack; i == 0 && a.refused != "" && (held == nil || held.By != report.ByTransform || !strings.Contains(held.Text, a.refused)) {
 						t.Errorf("held back by %+v, want the refusal", held)
 					}
 				}

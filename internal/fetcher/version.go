@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 const (
@@ -31,7 +32,7 @@ type version struct {
 
 	handed, saved, vanished uint64 // chunks
 	objects, dead           uint64 // saved; of them dead letters
-	pace                    pace
+	pace                    report.Pace
 	took                    []time.Duration // ring of the last chunks
 	next                    int
 
@@ -69,7 +70,7 @@ func (d *desk) versionOf(now time.Time, name string) *version {
 			v.share = share
 		}
 		v.credit = min(1, v.share*2)
-		v.pace.begin(now)
+		v.pace.Begin(now)
 		d.versions[name] = v
 	}
 	v.seen = now
@@ -237,23 +238,23 @@ func (v *version) noteTook(took time.Duration) {
 
 // versionList is what the status says of the versions, by name: those that have mappers
 // here or had a chunk.
-func (d *desk) versionList(now time.Time) []bus.VersionStatus {
+func (d *desk) versionList(now time.Time) []report.VersionStatus {
 	count, held := map[*version]int{}, map[*version]int{}
 	for _, m := range d.mappers {
 		count[m.of]++
 		held[m.of] += m.held
 	}
-	list := make([]bus.VersionStatus, 0, len(d.versions))
+	list := make([]report.VersionStatus, 0, len(d.versions))
 	for _, v := range slices.SortedFunc(maps.Values(d.versions), func(a, b *version) int { return strings.Compare(a.name, b.name) }) {
 		if count[v] == 0 && v.handed == 0 && v.share == 1 {
 			continue // a mapper said that it was of this version, and then of another one
 		}
-		s := bus.VersionStatus{
+		s := report.VersionStatus{
 			Version: v.name, Mappers: count[v], Held: held[v], HandedOut: v.handed, Saved: v.saved, Vanished: v.vanished,
 			Objects: v.objects, Dead: v.dead, Rate: d.speed(now, &v.pace, held[v]), Share: v.share,
 		}
 		if sorted := slices.Sorted(slices.Values(v.took)); len(sorted) > 0 {
-			s.ChunkSeconds = bus.Quantiles{P50: sorted[len(sorted)/2].Seconds(), P95: sorted[len(sorted)*95/100].Seconds()}
+			s.ChunkSeconds = report.Quantiles{P50: sorted[len(sorted)/2].Seconds(), P95: sorted[len(sorted)*95/100].Seconds()}
 		}
 		if !v.until.IsZero() {
 			rest := max(0, v.until.Sub(now)).Seconds()
@@ -269,7 +270,7 @@ func (v *version) add(now time.Time, objects, dead int, took time.Duration) {
 	v.saved++
 	v.objects += uint64(objects)
 	v.dead += uint64(dead)
-	v.pace.add(now, objects)
+	v.pace.Add(now, objects)
 	v.noteTook(took)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // ask is a mapper's request for work that has not been answered.
@@ -78,7 +79,7 @@ func (w *waiting) expire(d *desk, now time.Time) {
 		next = e.Next()
 		a := e.Value.(ask)
 		switch {
-		case d.state == bus.StateDone:
+		case d.state == report.StateDone:
 			d.f.reply(a.request, d.word(bus.WorkDone).Encode())
 			failpoint.Hit("fetcher.done.said")
 		case !now.Before(a.until):

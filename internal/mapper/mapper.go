@@ -18,6 +18,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/trace"
 	"github.com/chunkline/chunkline/internal/transform"
 )
@@ -115,7 +116,7 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	cfg.Name = cmp.Or(cfg.Name, app.Hostname())
 	jitter := fnv.New64a()
 	_, _ = io.WriteString(jitter, b.ID()) // never fails
-	first := &task{self: bus.Mapper{ID: b.ID(), Name: cfg.Name, Version: cfg.Version, Declared: cfg.declared}}
+	first := &task{self: report.Mapper{ID: b.ID(), Name: cfg.Name, Version: cfg.Version, Declared: cfg.declared}}
 	if cfg.Transform = strings.TrimSpace(cfg.Transform); cfg.Transform != "" {
 		var err error
 		if first.spec, err = transform.Parse(cfg.Transform); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // state is what a mapper says of itself: the chunks it holds and the questions
@@ -41,7 +42,7 @@ func newState() *state {
 }
 
 // ask numbers a next and lists it as open.
-func (s *state) ask(worker int, self bus.Mapper) bus.Next {
+func (s *state) ask(worker int, self report.Mapper) bus.Next {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++
@@ -111,7 +112,7 @@ func (s *state) drop(plan chunk.PlanID, id chunk.ID) {
 }
 
 // beat numbers a beat.
-func (s *state) beat(self bus.Mapper, doing *bus.Doing, goodbye bool) bus.Beat {
+func (s *state) beat(self report.Mapper, doing *bus.Doing, goodbye bool) bus.Beat {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++

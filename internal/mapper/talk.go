@@ -9,6 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // verdict is what came of asking for work.
@@ -27,7 +28,7 @@ const (
 // The end of asking does not end the wait at once: a chunk that is on its way
 // would have to be handed out again. The beats say by then that this mapper
 // drains, so the answer comes soon.
-func (m *Mapper) next(asking context.Context, worker int, self bus.Mapper, cancel context.CancelCauseFunc) (bus.Work, verdict) {
+func (m *Mapper) next(asking context.Context, worker int, self report.Mapper, cancel context.CancelCauseFunc) (bus.Work, verdict) {
 	question := m.state.ask(worker, self)
 	answering, done := context.WithTimeout(context.WithoutCancel(asking), nextWait+replySlack)
 	defer done()

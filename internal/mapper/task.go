@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
 // A task is what the mapper does to objects, and whom it says it is while it does
 // that. A task is never changed; another one takes its place.
 type task struct {
-	self bus.Mapper
+	self report.Mapper
 	spec transform.Spec // as it was made if self.Transform is "": the fetcher is yet to say
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/trace"
 	"github.com/chunkline/chunkline/internal/transform"
 )
@@ -174,7 +175,7 @@ func (m *Mapper) mapChunk(ctx context.Context, tool *tool, w bus.Work) (save bus
 
 // deadLetters writes one record for each object that failed. An object that the
 // source could not read never reached a transform: it has no attempt.
-func (m *Mapper) deadLetters(w bus.Work, self bus.Mapper, failed []transform.Failure) []byte {
+func (m *Mapper) deadLetters(w bus.Work, self report.Mapper, failed []transform.Failure) []byte {
 	var lines []byte
 	for i, object := range chunk.Objects(w.Chunk.Body) {
 		if len(failed) == 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/trace"
 )
@@ -175,7 +176,7 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 	failpoint.Hit("saver.group.committed")
 	took := time.Since(begin)
 	s.metrics.committed(group, outcomes, took)
-	s.last.Store(&bus.SaverLoad{Queued: len(s.queue), CommitSeconds: took.Seconds(), SyncSeconds: time.Duration(s.syncing.Load()).Seconds()})
+	s.last.Store(&report.SaverLoad{Queued: len(s.queue), CommitSeconds: took.Seconds(), SyncSeconds: time.Duration(s.syncing.Load()).Seconds()})
 	s.settle(group, outcomes)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // maxShown bounds what people are shown of an object, and of its error.
@@ -18,16 +19,16 @@ func (s *Saver) dead(ctx context.Context, q bus.Sync) bus.SyncAnswer {
 	if err != nil {
 		return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
 	}
-	page := &bus.DeadPage{Before: next}
+	page := &report.DeadPage{Before: next}
 	for line := range strings.Lines(string(lines)) {
-		if len(page.Letters) == bus.MaxDead { // of a very large chunk, all letters of which have died
+		if len(page.Letters) == report.MaxDead { // of a very large chunk, all letters of which have died
 			break
 		}
 		d, err := chunk.ParseDeadLetter([]byte(line))
 		if err != nil {
 			return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
 		}
-		page.Letters = append(page.Letters, bus.DeadLetter{
+		page.Letters = append(page.Letters, report.DeadLetter{
 			Ordinal: d.Ordinal, Chunk: d.Chunk, Error: shown(d.Error), Attempts: d.Attempts, Mapper: d.Mapper, Version: d.Version,
 			Object: shown(string(d.Object)), Bytes: len(d.Object),
 		})
@@ -48,8 +49,8 @@ func shown(text string) string {
 }
 
 // load is how busy this saver is.
-func (s *Saver) load() bus.SaverLoad {
-	load := bus.SaverLoad{}
+func (s *Saver) load() report.SaverLoad {
+	load := report.SaverLoad{}
 	if last := s.last.Load(); last != nil {
 		load = *last
 	}

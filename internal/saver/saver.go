@@ -14,6 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/trace"
 )
@@ -58,17 +59,17 @@ type Saver struct {
 	shadowed   chan pending // handlers → compare loop
 	comparing  atomic.Int64 // bytes in shadowed, and of the one that is compared
 	shadows    shadows
-	queue      chan pending                  // handlers → commit loop
-	queued     atomic.Int64                  // bytes in queue
-	confirms   confirms                      // commit loop → confirm loop
-	syncs      chan *bus.Request             // handlers → clerk
-	finish     finishing                     // only the clerk's goroutine, and what it starts
-	duplicates atomic.Uint64                 // results dropped
-	plan       atomic.Pointer[chunk.PlanID]  // of the sink, once it is known
-	full       fullness                      // what found no space
-	syncing    atomic.Int64                  // nanoseconds that the commit under way has waited for the disk
-	last       atomic.Pointer[bus.SaverLoad] // as it was at the end of the last commit
-	pulse      app.Pulse                     // the commit loop turns
+	queue      chan pending                     // handlers → commit loop
+	queued     atomic.Int64                     // bytes in queue
+	confirms   confirms                         // commit loop → confirm loop
+	syncs      chan *bus.Request                // handlers → clerk
+	finish     finishing                        // only the clerk's goroutine, and what it starts
+	duplicates atomic.Uint64                    // results dropped
+	plan       atomic.Pointer[chunk.PlanID]     // of the sink, once it is known
+	full       fullness                         // what found no space
+	syncing    atomic.Int64                     // nanoseconds that the commit under way has waited for the disk
+	last       atomic.Pointer[report.SaverLoad] // as it was at the end of the last commit
+	pulse      app.Pulse                        // the commit loop turns
 }
 
 // troubles is what may fail again and again, each said once.

@@ -15,6 +15,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/test/sim"
@@ -122,7 +123,7 @@ func result(id chunk.ID) bus.Save {
 	body := fmt.Appendf(nil, "{\"a\":%d}\n{\"b\":%d}\n", id, id)
 	s := bus.Save{
 		Plan: plan.ID(), Epoch: 1, Chunk: id, First: 2 * uint64(id), Objects: 2, Attempt: 1, Digest: chunk.Sum(body),
-		Mapper: bus.Mapper{ID: "m1", Name: "m", Version: "v"}, Counts: []int{1, 1}, Outputs: body,
+		Mapper: report.Mapper{ID: "m1", Name: "m", Version: "v"}, Counts: []int{1, 1}, Outputs: body,
 	}
 	return sign(s)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // TestShadow: a result that shadows is compared with what is saved, object by
@@ -34,17 +35,17 @@ func TestShadow(t *testing.T) {
 		if r, _ := b.sink.Result(0); string(r.Outputs) != string(stable.Outputs) || r.Version != "v1" {
 			t.Errorf("saved is %q of %s", r.Outputs, r.Version)
 		}
-		report := b.ask(bus.Sync{Op: bus.SyncShadow, Plan: plan.ID(), Fetcher: "f1", Epoch: 1}).Shadow
-		if report == nil || len(report.Versions) != 1 || report.Versions[0] != (bus.ShadowCount{Version: "v2", Chunks: 4, Objects: 8, Different: 4, Failed: 1}) {
-			t.Fatalf("report %+v", report)
+		found := b.ask(bus.Sync{Op: bus.SyncShadow, Plan: plan.ID(), Fetcher: "f1", Epoch: 1}).Shadow
+		if found == nil || len(found.Versions) != 1 || found.Versions[0] != (report.ShadowCount{Version: "v2", Chunks: 4, Objects: 8, Different: 4, Failed: 1}) {
+			t.Fatalf("report %+v", found)
 		}
-		want := []bus.Difference{
-			{Ordinal: 1, Saved: bus.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: bus.Made{Version: "v2"}},
-			{Ordinal: 0, Saved: bus.Made{Version: "v1", Outputs: "{\"a\":0}\n"}, Shadow: bus.Made{Version: "v2", Outputs: "{\"a\":0}\n{\"b\":0}\n"}},
-			{Ordinal: 1, Saved: bus.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: bus.Made{Version: "v2", Error: "no b"}},
-			{Ordinal: 1, Saved: bus.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: bus.Made{Version: "v2", Outputs: "{\"b\":1}\n"}},
+		want := []report.Difference{
+			{Ordinal: 1, Saved: report.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: report.Made{Version: "v2"}},
+			{Ordinal: 0, Saved: report.Made{Version: "v1", Outputs: "{\"a\":0}\n"}, Shadow: report.Made{Version: "v2", Outputs: "{\"a\":0}\n{\"b\":0}\n"}},
+			{Ordinal: 1, Saved: report.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: report.Made{Version: "v2", Error: "no b"}},
+			{Ordinal: 1, Saved: report.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: report.Made{Version: "v2", Outputs: "{\"b\":1}\n"}},
 		}
-		for i, d := range report.Differences {
+		for i, d := range found.Differences {
 			if i >= len(want) || d != want[i] {
 				t.Errorf("difference %d is %+v, want %+v", i, d, want)
 			}
@@ -62,14 +63,14 @@ func TestShadow(t *testing.T) {
 // TestShadow_bounded: the report lists the latest differences, so many of them.
 func TestShadow_bounded(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
-		for id := range chunk.ID(bus.MaxDifferences) {
+		for id := range chunk.ID(report.MaxDifferences) {
 			s := result(id)
 			b.want(s, bus.SaveCommitted)
 			s.Shadow, s.Counts, s.Outputs = true, []int{0, 0}, nil
 			b.want(sign(s), bus.SaveDuplicate)
 		}
 		r := b.ask(bus.Sync{Op: bus.SyncShadow, Plan: plan.ID(), Fetcher: "f1", Epoch: 1}).Shadow
-		if len(r.Differences) != bus.MaxDifferences || r.Differences[0].Chunk != bus.MaxDifferences-1 || r.Versions[0].Different != 2*bus.MaxDifferences {
+		if len(r.Differences) != report.MaxDifferences || r.Differences[0].Chunk != report.MaxDifferences-1 || r.Versions[0].Different != 2*report.MaxDifferences {
 			t.Errorf("%d differences, the first of chunk %d, counts %+v", len(r.Differences), r.Differences[0].Chunk, r.Versions)
 		}
 	})

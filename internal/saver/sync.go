@@ -10,6 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -195,9 +196,9 @@ func (s *Saver) sinkID() bus.SinkID {
 }
 
 // summary is what the sink holds so far.
-func (s *Saver) summary() bus.Summary {
+func (s *Saver) summary() report.Summary {
 	held := s.sink.Summary()
-	return bus.Summary{
+	return report.Summary{
 		Chunks: held.Chunks, Objects: held.Objects, Outputs: held.Outputs, OutputBytes: held.OutputBytes,
 		Dead: held.Dead, Duplicates: s.duplicates.Load(), Output: held.Output, DeadFile: held.DeadFile,
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // extra is a mapper as the fetcher sees it: it asks, beats, holds a chunk for
@@ -22,7 +23,7 @@ import (
 // on one connection.
 type extra struct {
 	bus  *bus.Bus
-	self bus.Mapper
+	self report.Mapper
 	hold time.Duration
 
 	mu     sync.Mutex
@@ -43,7 +44,7 @@ func startCrew(t *testing.T, nats string, n int, hold time.Duration) {
 	crew := make([]*extra, n)
 	service := bus.Service{Name: "crew", Hidden: true}
 	for i := range crew {
-		crew[i] = &extra{bus: b, hold: hold, self: bus.Mapper{ID: fmt.Sprintf("%s%04d", b.ID(), i), Name: fmt.Sprintf("mapper-%04d", i), Version: "1.4.2", Transform: "users"}}
+		crew[i] = &extra{bus: b, hold: hold, self: report.Mapper{ID: fmt.Sprintf("%s%04d", b.ID(), i), Name: fmt.Sprintf("mapper-%04d", i), Version: "1.4.2", Transform: "users"}}
 		service.Endpoints = append(service.Endpoints, bus.Endpoint{Verb: bus.VerbMapper(crew[i].self.ID), Handle: answer})
 	}
 	stop, err := b.Serve(service)

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -23,7 +23,7 @@ func TestFreeze(t *testing.T) {
 	for range 2 {
 		roles = append(roles, c.addMapper("100ms", proc.HTTP(), "WORKERS=2"))
 	}
-	c.fetcher.AwaitStatus("some chunks saved", func(s bus.Status) bool { return s.Chunks.Saved >= 20 })
+	c.fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 20 })
 
 	before := map[*proc.Process]map[string]float64{}
 	for _, p := range roles {
@@ -39,13 +39,13 @@ func TestFreeze(t *testing.T) {
 		}
 		return time.Now().After(thaw) && allAway(roles)
 	})
-	var s bus.Status
-	if !c.fetcher.GetJSON("/api/status", &s) || s.State != bus.StateRunning {
+	var s report.Status
+	if !c.fetcher.GetJSON("/api/status", &s) || s.State != report.StateRunning {
 		t.Fatalf("the job is %q while NATS is frozen, want running", s.State)
 	}
 	c.done()
 	c.nats[0].Signal(syscall.SIGCONT)
-	c.fetcher.AwaitStatus("end of the job", func(s bus.Status) bool { return s.State == bus.StateDone })
+	c.fetcher.AwaitStatus("end of the job", func(s report.Status) bool { return s.State == report.StateDone })
 	for _, p := range roles {
 		for name, now := range gauges(t, p) {
 			if was := before[p][name]; now > was+10 {

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
@@ -28,11 +28,11 @@ func TestQuickstart(t *testing.T) {
 	for _, name := range []string{"nats", "saver", "fetcher", "mapper"} {
 		l.up("deployment/" + name)
 	}
-	var s bus.Status
+	var s report.Status
 	l.until("the job to be done", func() bool {
 		pod := l.kubectl("get", "pods", "-l", "app=fetcher", "-o", "jsonpath={.items[0].metadata.name}")
 		err := look(t.Context(), fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:3541/proxy/api/status", l.ns, pod), &s)
-		return err == nil && s.State == bus.StateDone
+		return err == nil && s.State == report.StateDone
 	})
 	if s.Objects.Saved != objects || len(s.Mappers) != 10 {
 		t.Errorf("%d objects saved by %d mappers, want %d by 10", s.Objects.Saved, len(s.Mappers), objects)

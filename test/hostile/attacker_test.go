@@ -14,6 +14,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/transform"
 	"github.com/chunkline/chunkline/test/proc"
 )
@@ -157,7 +158,7 @@ func (a *attacker) ask(verb string, m bus.Message) bus.Message {
 }
 
 // self is the attacker as a mapper.
-var self = bus.Mapper{ID: "ATTACKER", Name: "attacker", Transform: "harm"}
+var self = report.Mapper{ID: "ATTACKER", Name: "attacker", Transform: "harm"}
 
 // lease gets a chunk as a mapper does: on an open bus everybody is one.
 func (a *attacker) lease() bus.Work {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 const (
@@ -65,7 +66,7 @@ func TestFloodMappers(t *testing.T) {
 		all[i], asking[i] = chunk.ID(i), uint64(i+1000)
 	}
 	for i := range floodForged {
-		b := bus.Beat{Plan: plan, Mapper: bus.Mapper{ID: fmt.Sprint("forged-", i)}, Holding: bus.Holding{Seq: 1, Held: all[i%30 : i%30+1]}}
+		b := bus.Beat{Plan: plan, Mapper: report.Mapper{ID: fmt.Sprint("forged-", i)}, Holding: bus.Holding{Seq: 1, Held: all[i%30 : i%30+1]}}
 		j.shout(j.message(bus.VerbBeat, b.Encode()))
 	}
 	for i := range uint64(floodLists) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -113,7 +114,7 @@ func TestForgedBeats(t *testing.T) {
 	lie(func(b *bus.Beat) { b.Held = []chunk.ID{1 << 62} })
 	lie(func(b *bus.Beat) { b.Doing = &bus.Doing{Chunk: 0, Index: 1} })
 	lie(func(b *bus.Beat) { b.Plan = "00000000000000000000000000000000" })
-	lie(func(b *bus.Beat) { b.Mapper = bus.Mapper{ID: "A-b_9", Name: strings.Repeat("n", 256)}; b.Held = all })
+	lie(func(b *bus.Beat) { b.Mapper = report.Mapper{ID: "A-b_9", Name: strings.Repeat("n", 256)}; b.Held = all })
 	ask := bus.Next{Plan: j.victim().Plan, Mapper: self, Holding: bus.Holding{Seq: 1 << 62, Held: all}, Epoch: 1 << 62}
 	for i := range uint64(1 << 16) {
 		ask.Asking = append(ask.Asking, math.MaxInt64/4+i)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -101,7 +102,7 @@ func (j *job) verify() {
 }
 
 // status is what the fetcher says of itself.
-func (j *job) status() bus.Status {
+func (j *job) status() report.Status {
 	j.t.Helper()
 	s, err := bus.DecodeStatus(j.ask(bus.VerbStatus, bus.StatusQuery{}.Encode()))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // TestForgedResults: a result counts with the token of its chunk only, whole,
@@ -65,7 +66,7 @@ func TestForgedResults(t *testing.T) {
 	}
 
 	// In another's name, of another epoch and attempt: the token is what counts.
-	good.Mapper, good.Epoch, good.Attempt = bus.Mapper{ID: "another", Name: "another"}, 1<<62, 1<<30
+	good.Mapper, good.Epoch, good.Attempt = report.Mapper{ID: "another", Name: "another"}, 1<<62, 1<<30
 	if got := j.save(good.Encode()); got.Status != bus.SaveCommitted {
 		t.Errorf("the true result: %s %s, want committed", got.Status, got.Reason)
 	}

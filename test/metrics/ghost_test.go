@@ -9,13 +9,14 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // ghost is a mapper made by hand, which does what a good one never does.
 type ghost struct {
 	t    *testing.T
 	bus  *bus.Bus
-	self bus.Mapper
+	self report.Mapper
 	seq  uint64
 	work bus.Work // the last it got
 	held []chunk.ID
@@ -25,7 +26,7 @@ type ghost struct {
 func (j *job) ghost(name string) *ghost {
 	j.t.Helper()
 	b := j.connect(bus.RoleMapper)
-	g := &ghost{t: j.t, bus: b, self: bus.Mapper{ID: b.ID(), Name: name, Version: "ghost", Transform: "ghost"}}
+	g := &ghost{t: j.t, bus: b, self: report.Mapper{ID: b.ID(), Name: name, Version: "ghost", Transform: "ghost"}}
 	stop, err := b.Serve(bus.Service{Name: "mapper", Version: "0.0.0", Hidden: true, Endpoints: []bus.Endpoint{{
 		Verb: bus.VerbMapper(b.ID()), Handle: func(r *bus.Request) { _ = r.Reply(bus.OrderAnswer{}.Encode()) },
 	}}})

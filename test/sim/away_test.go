@@ -9,6 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -76,7 +77,7 @@ func TestFetcherBeforeSaver(t *testing.T) {
 		wantReady(t, false, f, m)
 		w.once("waiting for the saver")
 		w.once("no answer from the fetcher")
-		if s := f.Status().State; s != bus.StateStarting {
+		if s := f.Status().State; s != report.StateStarting {
 			t.Errorf("state is %s, want starting", s)
 		}
 		w.saver("saver")
@@ -117,10 +118,10 @@ func TestSinkFull(t *testing.T) {
 		}
 		wantReady(t, false, s)
 		w.once("sink is full")
-		if s := f.Status(); s.Objects.Saved != 6 || s.State != bus.StateRunning {
+		if s := f.Status(); s.Objects.Saved != 6 || s.State != report.StateRunning {
 			t.Errorf("status is %+v, want 6 objects saved", s)
 		}
-		if s := f.Status(); s.HeldBack == nil || s.HeldBack.By != bus.ByFull || s.Chunks.Backups != 0 || len(s.Stragglers) != 0 {
+		if s := f.Status(); s.HeldBack == nil || s.HeldBack.By != report.ByFull || s.Chunks.Backups != 0 || len(s.Stragglers) != 0 {
 			t.Errorf("held back by %+v, %d backup attempts, stragglers %v; want a full sink, and none", s.HeldBack, s.Chunks.Backups, s.Stragglers)
 		}
 		full.Store(false)

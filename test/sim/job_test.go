@@ -13,6 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 func (w *world) rewrite(from, to string) {
@@ -50,7 +51,7 @@ func TestSourceChanged(t *testing.T) {
 				if err := f.within(time.Minute); !errors.Is(err, fetcher.ErrSourceChanged) || !strings.Contains(err.Error(), test.want) {
 					t.Errorf("second run ended with %v, want %q", err, test.want)
 				}
-				if s := f.Status().State; s != bus.StateFailed {
+				if s := f.Status().State; s != report.StateFailed {
 					t.Errorf("state is %s, want failed", s)
 				}
 				w.complete(10) // nothing was touched
@@ -72,7 +73,7 @@ func TestRunAgain(t *testing.T) {
 		if err := f.within(time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if n, s := len(w.tape.handed()), f.Status(); n != 5 || s.Objects.Saved != 10 || s.State != bus.StateDone || s.Progress != 1 {
+		if n, s := len(w.tape.handed()), f.Status(); n != 5 || s.Objects.Saved != 10 || s.State != report.StateDone || s.Progress != 1 {
 			t.Errorf("handed out %d chunks in all, status %+v; want 5, done", n, s)
 		}
 		w.complete(10)
@@ -133,7 +134,7 @@ func TestEmptySource(t *testing.T) {
 		if err := f.within(time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if s := f.Status(); s.State != bus.StateDone || s.Objects != (bus.ObjectCounts{}) || s.Progress != 1 {
+		if s := f.Status(); s.State != report.StateDone || s.Objects != (report.ObjectCounts{}) || s.Progress != 1 {
 			t.Errorf("status is %+v, want done with nothing", s)
 		}
 		w.complete(0)
@@ -237,7 +238,7 @@ func TestCancel(t *testing.T) {
 		if err := f.within(time.Second); !errors.Is(err, fetcher.ErrCancelled) {
 			t.Fatalf("job ended with %v, want ErrCancelled", err)
 		}
-		if s := f.Status().State; s != bus.StateCancelled {
+		if s := f.Status().State; s != report.StateCancelled {
 			t.Errorf("state is %s, want cancelled", s)
 		}
 		f = w.fetcher("fetcher", nil)
@@ -267,7 +268,7 @@ func TestStay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s, err := bus.DecodeStatus(reply); err != nil || s.State != bus.StateDone || s.Summary.Output != "memory" || len(s.Mappers) != 1 {
+		if s, err := bus.DecodeStatus(reply); err != nil || s.State != report.StateDone || s.Summary.Output != "memory" || len(s.Mappers) != 1 {
 			t.Errorf("status is %+v (%v), want done, with the output and the mapper", s, err)
 		}
 		if a := w.control(operator, bus.Control{Action: bus.ControlPause}); a.OK {

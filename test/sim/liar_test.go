@@ -13,6 +13,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // liarPlan is when there is a mapper that lies.
@@ -27,7 +28,7 @@ type liar struct {
 	c    *crew
 	bus  *bus.Bus
 	dice *rand.Rand
-	self bus.Mapper
+	self report.Mapper
 	seq  uint64
 	got  []bus.Work
 }
@@ -36,7 +37,7 @@ func (c *crew) launchLiar(name string) *role {
 	return c.launch(name, func(b *bus.Bus, _ zerolog.Logger) (func(context.Context) error, func() error) {
 		l := &liar{
 			c: c, bus: b, dice: c.s.dice(uint64(len(c.roles)), "liar", name),
-			self: bus.Mapper{ID: b.ID(), Name: name, Version: "lies", Transform: "lies"},
+			self: report.Mapper{ID: b.ID(), Name: name, Version: "lies", Transform: "lies"},
 		}
 		return l.run, func() error { return nil }
 	})

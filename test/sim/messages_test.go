@@ -11,6 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // first does fate to the first n packets that match and leaves the others alone.
@@ -88,7 +89,7 @@ func TestLostSaveAnswer(t *testing.T) {
 					t.Errorf("%d results sent of %d chunks handed out, want %d of 2", sent, h, test.sent)
 				}
 				s := f.Status()
-				if s.State != bus.StateDone || s.Chunks.Duplicates != test.duplicates || s.Objects.Saved != 4 || s.Chunks.Redelivered != 0 {
+				if s.State != report.StateDone || s.Chunks.Duplicates != test.duplicates || s.Objects.Saved != 4 || s.Chunks.Redelivered != 0 {
 					t.Errorf("status is %+v, want done, with %d duplicates", s, test.duplicates)
 				}
 				if s.Mappers[0].Held != 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -103,7 +104,7 @@ func (w *watch) madeBy(id chunk.ID, version string) {
 }
 
 // shares holds what versions got of a fetcher against their shares.
-func (w *watch) shares(s bus.Status) {
+func (w *watch) shares(s report.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var all uint64

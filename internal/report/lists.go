@@ -1,0 +1,89 @@
+package report
+
+import "github.com/chunkline/chunkline/internal/chunk"
+
+// MaxDead is how many dead letters one Sync may ask for.
+const MaxDead = 1000
+
+// DeadPage is some of the dead letters, for people to look at.
+type DeadPage struct {
+	Letters []DeadLetter `json:"letters"` // by descending chunk, in a chunk by ascending ordinal
+	Before  chunk.ID     `json:"before"`  // ask for those of chunks below it next; 0: there are none
+}
+
+// DeadLetter is a dead letter as people are shown it.
+type DeadLetter struct {
+	Ordinal  uint64   `json:"ordinal"`
+	Chunk    chunk.ID `json:"chunk"`
+	Error    string   `json:"error"`
+	Attempts int      `json:"attempts"`
+	Mapper   string   `json:"mapper"`
+	Version  string   `json:"version"`
+	Object   string   `json:"object"` // its first bytes; those that are not UTF-8 are shown as U+FFFD
+	Bytes    int      `json:"bytes"`  // of the whole object
+}
+
+// MaxDifferences is how many differences a ShadowReport lists at most: the latest.
+const MaxDifferences = 100
+
+// ShadowReport is what came of comparing results of a version that shadows with
+// those that are saved, since the saver runs.
+type ShadowReport struct {
+	Versions    []ShadowCount `json:"versions"`    // by name
+	Differences []Difference  `json:"differences"` // the latest first
+}
+
+// ShadowCount counts what was compared of a version.
+type ShadowCount struct {
+	Version   string `json:"version"`
+	Chunks    uint64 `json:"chunks"`
+	Objects   uint64 `json:"objects"`
+	Different uint64 `json:"different"` // objects whose outputs differ, or of which one is a dead letter
+	Failed    uint64 `json:"failed"`    // of them those that only this version could not map
+}
+
+// Difference is an object of which two versions made different things.
+type Difference struct {
+	Ordinal uint64   `json:"ordinal"`
+	Chunk   chunk.ID `json:"chunk"`
+	Saved   Made     `json:"saved"`
+	Shadow  Made     `json:"shadow"`
+}
+
+// Made is what a version made of an object: the first bytes of its outputs, a
+// line each, or the error that made it a dead letter.
+type Made struct {
+	Version string `json:"version"`
+	Outputs string `json:"outputs"`
+	Error   string `json:"error,omitempty"`
+}
+
+// A Map is the chunks of a part of the job, by state.
+type Map struct {
+	From  chunk.ID `json:"from"`
+	Each  int      `json:"each"`  // chunks in a cell
+	Total uint64   `json:"total"` // chunks of the job; an estimate until the source is read, and 0 if there is none
+	Cells []Cell   `json:"cells"`
+}
+
+// A Cell of a Map counts its chunks by state.
+type Cell struct {
+	Ready    int `json:"ready,omitempty"`
+	InFlight int `json:"in_flight,omitempty"`
+	Saved    int `json:"saved,omitempty"`
+	Dead     int `json:"dead,omitempty"`
+}
+
+// A Chunk is what is known of a chunk.
+type Chunk struct {
+	Chunk   chunk.ID `json:"chunk"`
+	State   string   `json:"state"`             // ready, in_flight, saved, dead
+	First   uint64   `json:"first,omitempty"`   // ordinal of its first object
+	Objects int      `json:"objects,omitempty"` // 0: it is saved, and no longer known
+	Bytes   int      `json:"bytes,omitempty"`
+	Attempt int      `json:"attempt,omitempty"` // under way, or the next one
+	Seconds float64  `json:"seconds,omitempty"` // in flight
+	Mappers []string `json:"mappers,omitempty"` // names of the mappers that hold it, that of a backup attempt last
+	Backup  bool     `json:"backup,omitempty"`  // one of them has a backup attempt
+	Lost    []string `json:"lost,omitempty"`    // names of mappers that vanished with it
+}
