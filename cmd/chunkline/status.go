@@ -21,6 +21,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // askTimeout is how long an operator waits for a fetcher.
@@ -36,35 +37,35 @@ func (r *remote) add(c *cobra.Command) {
 }
 
 // ask sends one request to the job's fetcher.
-func (r *remote) ask(ctx context.Context, verb string, m bus.Message) (bus.Message, error) {
+func (r *remote) ask(ctx context.Context, verb string, m wire.Message) (wire.Message, error) {
 	if err := chunk.CheckJob(r.job); err != nil {
-		return bus.Message{}, app.Usage("--job: %w", err)
+		return wire.Message{}, app.Usage("--job: %w", err)
 	}
 	var cfg bus.Config
 	if err := app.Load(&cfg); err != nil {
-		return bus.Message{}, err
+		return wire.Message{}, err
 	}
 	if r.url != "" {
 		cfg.URL = r.url
 	}
 	b, err := bus.Connect(cfg, bus.Options{Job: r.job, Role: bus.RoleOperator, Name: app.Hostname(), Log: zerolog.Nop()}) //nolint:contextcheck // the connection ends with Close, not with a context
 	if err != nil && r.url != "" {                                                                                        // the URL is that of the flag
-		return bus.Message{}, app.Usage("%s", strings.Replace(err.Error(), "NATS_URL=", "--nats-url=", 1))
+		return wire.Message{}, app.Usage("%s", strings.Replace(err.Error(), "NATS_URL=", "--nats-url=", 1))
 	} else if err != nil {
-		return bus.Message{}, app.Usage("%w", err)
+		return wire.Message{}, app.Usage("%w", err)
 	}
 	defer b.Close()
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	if err := b.WaitOnline(ctx); err != nil {
-		return bus.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("reach nats at %s: %w", servers(cfg.URL), err))
+		return wire.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("reach nats at %s: %w", servers(cfg.URL), err))
 	}
 	reply, err := b.Request(ctx, verb, m)
 	if errors.Is(err, bus.ErrNobody) {
-		return bus.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("no fetcher runs job %q at %s", r.job, servers(cfg.URL)))
+		return wire.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("no fetcher runs job %q at %s", r.job, servers(cfg.URL)))
 	}
 	if err != nil {
-		return bus.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("ask fetcher: %w", err))
+		return wire.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("ask fetcher: %w", err))
 	}
 	return reply, nil
 }

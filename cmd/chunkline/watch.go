@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // How often a job that is watched is asked how far it is.
@@ -21,11 +21,11 @@ const (
 
 // status asks the job's fetcher how far it is.
 func (r *remote) status(ctx context.Context) (report.Status, error) {
-	reply, err := r.ask(ctx, bus.VerbStatus, bus.StatusQuery{}.Encode())
+	reply, err := r.ask(ctx, wire.VerbStatus, wire.StatusQuery{}.Encode())
 	if err != nil {
 		return report.Status{}, err
 	}
-	status, err := bus.DecodeStatus(reply)
+	status, err := wire.DecodeStatus(reply)
 	if err != nil {
 		return report.Status{}, fmt.Errorf("read status: %w", err)
 	}

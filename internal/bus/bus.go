@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A Bus is one connection to a job's messages. All methods may be called from
@@ -58,28 +60,28 @@ func (b *Bus) ID() string { return b.id }
 // ctx with an end: an answer may never come. A message above the server's
 // max_payload goes in parts; of the errors, ErrTooLarge is the only one for
 // which repeating cannot help.
-func (b *Bus) Request(ctx context.Context, verb string, m Message) (Message, error) {
+func (b *Bus) Request(ctx context.Context, verb string, m wire.Message) (wire.Message, error) {
 	answer, err := b.request(ctx, verb, m)
 	if err != nil {
-		return Message{}, fmt.Errorf("request %s: %w", verb, err)
+		return wire.Message{}, fmt.Errorf("request %s: %w", verb, err)
 	}
 	return answer, nil
 }
 
-func (b *Bus) request(ctx context.Context, verb string, m Message) (Message, error) {
+func (b *Bus) request(ctx context.Context, verb string, m wire.Message) (wire.Message, error) {
 	subject, err := b.subject(verb)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
-	if m, err = m.stamped(); err != nil {
-		return Message{}, err
+	if m, err = m.Stamped(); err != nil {
+		return wire.Message{}, err
 	}
 	limit, losses, err := b.limitTo(ctx, verb, subject)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	m = tell(m, limit)
-	var answer Message
+	var answer wire.Message
 	if m.Size() <= limit {
 		answer, err = b.exchange(ctx, subject, m)
 	} else {
@@ -87,39 +89,39 @@ func (b *Bus) request(ctx context.Context, verb string, m Message) (Message, err
 	}
 	b.routes.note(verb, b.t.MaxPayload(), m.Size(), losses, answer, err)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	return b.fetchParts(ctx, answer)
 }
 
 // exchange sends one single message and returns an answer of our protocol.
-func (b *Bus) exchange(ctx context.Context, subject string, m Message) (Message, error) {
+func (b *Bus) exchange(ctx context.Context, subject string, m wire.Message) (wire.Message, error) {
 	answer, err := b.t.Request(ctx, subject, m)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	if err := serviceError(answer.Header); err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
-	return answer, checkProtocol(answer.Header)
+	return answer, wire.CheckProtocol(answer.Header)
 }
 
 // Publish sends m to everyone who serves verb. It is never sent in parts:
 // above the server's max_payload it is ErrTooLarge. It fails with ErrOffline
 // rather than wait: within 3 s, at once when NATS is known to be away.
-func (b *Bus) Publish(verb string, m Message) error {
+func (b *Bus) Publish(verb string, m wire.Message) error {
 	if err := b.publish(verb, m); err != nil {
 		return fmt.Errorf("publish %s: %w", verb, err)
 	}
 	return nil
 }
 
-func (b *Bus) publish(verb string, m Message) error {
+func (b *Bus) publish(verb string, m wire.Message) error {
 	subject, err := b.subject(verb)
 	if err != nil {
 		return err
 	}
-	if m, err = m.stamped(); err != nil {
+	if m, err = m.Stamped(); err != nil {
 		return err
 	}
 	if limit := b.t.MaxPayload(); m.Size() > limit {
@@ -162,12 +164,12 @@ const subjectRoot = "chunkline"
 // subject is where a verb of this job is served.
 func (b *Bus) subject(verb string) (string, error) {
 	for token := range strings.SplitSeq(verb, ".") {
-		if !isName(token) {
-			return "", fmt.Errorf("%w: verb %.80q", ErrMalformed, verb)
+		if !wire.IsName(token) {
+			return "", fmt.Errorf("%w: verb %.80q", wire.ErrMalformed, verb)
 		}
 	}
-	if !isName(b.job) {
-		return "", fmt.Errorf("%w: job name %.80q", ErrMalformed, b.job)
+	if !wire.IsName(b.job) {
+		return "", fmt.Errorf("%w: job name %.80q", wire.ErrMalformed, b.job)
 	}
 	return subjectRoot + "." + b.job + "." + verb, nil
 }
@@ -186,7 +188,7 @@ const (
 )
 
 // serviceError turns an error that a service answered into ours.
-func serviceError(h Header) error {
+func serviceError(h wire.Header) error {
 	text, has := h[keyServiceError]
 	code, coded := h[keyServiceCode]
 	if !has && !coded {
@@ -197,7 +199,7 @@ func serviceError(h Header) error {
 	case codeTooLarge:
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	case codeCorrupt:
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return fmt.Errorf("%w: %w", wire.ErrCorrupt, err)
 	case codeBusy:
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
@@ -205,6 +207,6 @@ func serviceError(h Header) error {
 }
 
 // refusal is a service's error as a message.
-func refusal(code, text string) Message {
-	return Message{Header: Header{keyProtocol: Protocol, keyServiceError: text, keyServiceCode: code}}
+func refusal(code, text string) wire.Message {
+	return wire.Message{Header: wire.Header{wire.KeyProtocol: wire.Protocol, keyServiceError: text, keyServiceCode: code}}
 }

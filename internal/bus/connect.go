@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Role is who connects. It decides the subjects of answers, so that a server
@@ -100,7 +101,7 @@ func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, stri
 	t := newNATSTransport(o.Log, shown, prefix)
 	t.greet = o.Server == nil && cfg.Cert == "" // a server may know a client by its certificate alone
 	options = append(options,
-		nats.Name(clip(strings.TrimSpace("chunkline-"+string(o.Role)+" "+o.Name), maxLabel)),
+		nats.Name(wire.Clip(strings.TrimSpace("chunkline-"+string(o.Role)+" "+o.Name), wire.MaxLabel)),
 		nats.Timeout(dialTimeout), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectSpray, reconnectSpray),
 		nats.ReconnectBufSize(-1), // a publish while NATS is away must fail

@@ -22,15 +22,6 @@ var (
 	// ErrReplied: this request was answered before.
 	ErrReplied = errors.New("request was answered already")
 
-	// ErrMalformed: a message that no correct program sends.
-	ErrMalformed = errors.New("malformed message")
-	// ErrVersion: a message of another protocol version.
-	ErrVersion = errors.New("other protocol version")
-	// ErrCorrupt: a message that was damaged on the way.
-	ErrCorrupt = errors.New("message was damaged on the way")
-	// ErrForged: a message whose sender does not have the job's key.
-	ErrForged = errors.New("message is not signed with the job's key")
-
 	// ErrSettings: a wrong setting. The text names the variable.
 	ErrSettings = errors.New("wrong setting")
 )

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A holder is the taker's side of messages in parts: it assembles requests and
@@ -33,13 +35,13 @@ type holder struct {
 type incoming struct {
 	counter *counter
 	layout  layout
-	header  Header
+	header  wire.Header
 	sum     uint32
 	parts   [][]byte // the first, and those that have come; nil once they were handed over
 	missing int
 	handed  bool
-	waiting []func(Message) error // where the answer goes
-	answer  *Message
+	waiting []func(wire.Message) error // where the answer goes
+	answer  *wire.Message
 	held    int // bytes of the budget that it has
 	idle    *time.Timer
 	touched time.Time
@@ -68,23 +70,23 @@ func (h *holder) topic() Topic {
 var errUnknown = errors.New("no such transfer; it may have ended by time")
 
 // refusalFor is what the requester is told about err.
-func refusalFor(err error) Message {
+func refusalFor(err error) wire.Message {
 	code := codeMalformed
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		code = codeTooLarge
 	case errors.Is(err, ErrBusy):
 		code = codeBusy
-	case errors.Is(err, ErrCorrupt):
+	case errors.Is(err, wire.ErrCorrupt):
 		code = codeCorrupt
 	case errors.Is(err, errUnknown):
 		code = codeUnknown
 	}
-	return refusal(code, writeText(err.Error(), 300))
+	return refusal(code, wire.WriteText(err.Error(), 300))
 }
 
 // say answers a part; a lost answer is asked for again.
-func say(reply func(Message) error, m Message, err error) {
+func say(reply func(wire.Message) error, m wire.Message, err error) {
 	if reply == nil {
 		return
 	}
@@ -96,34 +98,34 @@ func say(reply func(Message) error, m Message, err error) {
 
 // takeFirst takes the first part of a request.
 func (c *counter) takeFirst(d Delivery) {
-	head, err := readPart(d.Header)
+	head, err := wire.ReadPart(d.Header)
 	switch {
-	case err == nil && head.kind == partProbe:
+	case err == nil && head.Kind == wire.PartProbe:
 		say(d.Reply, c.bus.answerProbe(head, d.Message), nil)
 		return
-	case err == nil && head.kind != partFirst:
-		err = fmt.Errorf("%w: %s at the subject of a verb", ErrMalformed, head.kind)
+	case err == nil && head.Kind != wire.PartFirst:
+		err = fmt.Errorf("%w: %s at the subject of a verb", wire.ErrMalformed, head.Kind)
 	case err == nil && c.holder == nil:
 		err = fmt.Errorf("%w: this service takes no messages in parts", ErrTooLarge)
 	case err == nil && d.Reply != nil:
 		err = c.holder.begin(c, head, d)
 	}
-	var next Message
+	var next wire.Message
 	if err == nil && c.holder != nil {
-		next.Header = partHead{kind: partContinue, id: head.id, at: c.holder.id}.header()
+		next.Header = wire.PartHead{Kind: wire.PartContinue, ID: head.ID, At: c.holder.id}.Header()
 	}
 	say(d.Reply, c.bus.tellLimit(next), err)
 }
 
 // cost is what a request in assembly takes of the budget. What a stranger can
 // make grow counts, not the body alone: headers may be as long as a message.
-func (l layout) cost(h Header) int {
-	return l.total + l.parts()*partBookkeeping + h.size() + bookkeeping
+func (l layout) cost(h wire.Header) int {
+	return l.total + l.parts()*partBookkeeping + h.Size() + bookkeeping
 }
 
 // begin makes room for a request; a doubled first part changes nothing.
-func (h *holder) begin(c *counter, head partHead, d Delivery) error {
-	l, err := newLayout(head.total, len(d.Body), head.size)
+func (h *holder) begin(c *counter, head wire.PartHead, d Delivery) error {
+	l, err := newLayout(head.Total, len(d.Body), head.Size)
 	if err != nil {
 		return err
 	}
@@ -132,47 +134,47 @@ func (h *holder) begin(c *counter, head partHead, d Delivery) error {
 	switch {
 	case h.closed:
 		return errUnknown
-	case h.incoming[head.id] != nil:
+	case h.incoming[head.ID] != nil:
 		return nil
 	case !h.inside.take(l.cost(d.Header)):
 		return fmt.Errorf("%w: request of %d bytes", ErrBusy, l.total)
 	}
 	t := &incoming{
-		counter: c, layout: l, header: withoutPart(d.Header), sum: head.sum,
+		counter: c, layout: l, header: wire.WithoutPart(d.Header), sum: head.Sum,
 		parts: make([][]byte, 1+l.parts()), missing: l.parts(),
 		held: l.cost(d.Header), touched: time.Now(),
 	}
 	t.parts[0] = bytes.Clone(d.Body)
-	t.idle = time.AfterFunc(partIdle, func() { h.expire(head.id) })
-	h.incoming[head.id] = t
+	t.idle = time.AfterFunc(partIdle, func() { h.expire(head.ID) })
+	h.incoming[head.ID] = t
 	return nil
 }
 
 // take handles what arrives at the holder's own subject.
 func (h *holder) take(d Delivery) {
-	head, err := readPart(d.Header)
+	head, err := wire.ReadPart(d.Header)
 	if err == nil {
-		err = checkProtocol(d.Header)
+		err = wire.CheckProtocol(d.Header)
 	}
 	switch {
 	case err != nil:
-		say(d.Reply, Message{}, err)
-	case head.kind == partPut && d.Reply != nil:
+		say(d.Reply, wire.Message{}, err)
+	case head.Kind == wire.PartPut && d.Reply != nil:
 		h.put(head, d)
-	case head.kind == partGet:
+	case head.Kind == wire.PartGet:
 		m, err := h.get(head)
 		say(d.Reply, m, err)
-	case head.kind == partRelease:
+	case head.Kind == wire.PartRelease:
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.drop(head.id)
+		h.drop(head.ID)
 	default:
-		say(d.Reply, Message{}, fmt.Errorf("%w: %.20q at the subject of parts", ErrMalformed, head.kind))
+		say(d.Reply, wire.Message{}, fmt.Errorf("%w: %.20q at the subject of parts", wire.ErrMalformed, head.Kind))
 	}
 }
 
 // put takes one part. The answer to the last one is that to the whole request.
-func (h *holder) put(head partHead, d Delivery) {
+func (h *holder) put(head wire.PartHead, d Delivery) {
 	m, complete, err := h.store(head, d)
 	if m.Header != nil || err != nil {
 		say(d.Reply, m, err)
@@ -181,15 +183,15 @@ func (h *holder) put(head partHead, d Delivery) {
 		return
 	}
 	body := bytes.Join(complete.parts, nil)
-	if checksum(body) != complete.sum {
-		damaged := refusalFor(fmt.Errorf("%w: checksum of %d bytes in parts is wrong", ErrCorrupt, len(body)))
-		_ = h.answer(head.id, complete, damaged)
+	if wire.Checksum(body) != complete.sum {
+		damaged := refusalFor(fmt.Errorf("%w: checksum of %d bytes in parts is wrong", wire.ErrCorrupt, len(body)))
+		_ = h.answer(head.ID, complete, damaged)
 		return
 	}
 	r := &Request{
-		Subject: d.Subject, Message: Message{Header: complete.header, Body: body},
-		reply: func(m Message) error {
-			return complete.counter.reply(func(m Message) error { return h.answer(head.id, complete, m) }, m, limitOf(complete.header))
+		Subject: d.Subject, Message: wire.Message{Header: complete.header, Body: body},
+		reply: func(m wire.Message) error {
+			return complete.counter.reply(func(m wire.Message) error { return h.answer(head.ID, complete, m) }, m, limitOf(complete.header))
 		},
 	}
 	complete.counter.call(r)
@@ -197,20 +199,20 @@ func (h *holder) put(head partHead, d Delivery) {
 
 // store notes one part. It returns what to answer at once, if anything, and
 // the transfer if this part has made it complete.
-func (h *holder) store(head partHead, d Delivery) (answer Message, complete *incoming, err error) {
+func (h *holder) store(head wire.PartHead, d Delivery) (answer wire.Message, complete *incoming, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.incoming[head.id]
+	t := h.incoming[head.ID]
 	if t == nil {
-		return Message{}, nil, errUnknown
+		return wire.Message{}, nil, errUnknown
 	}
-	i, ok := t.layout.index(head.offset)
+	i, ok := t.layout.index(head.Offset)
 	if !ok {
-		return Message{}, nil, fmt.Errorf("%w: no part begins at %d", ErrMalformed, head.offset)
+		return wire.Message{}, nil, fmt.Errorf("%w: no part begins at %d", wire.ErrMalformed, head.Offset)
 	}
 	from, to := t.layout.part(i)
 	if len(d.Body) != to-from {
-		return Message{}, nil, fmt.Errorf("%w: part of %d bytes at %d, want %d", ErrMalformed, len(d.Body), from, to-from)
+		return wire.Message{}, nil, fmt.Errorf("%w: part of %d bytes at %d, want %d", wire.ErrMalformed, len(d.Body), from, to-from)
 	}
 	t.touched = time.Now()
 	t.idle.Reset(partIdle)
@@ -220,7 +222,7 @@ func (h *holder) store(head partHead, d Delivery) (answer Message, complete *inc
 	}
 	switch {
 	case i < t.layout.parts()-1:
-		answer.Header = partHead{kind: partHave, id: head.id, offset: from}.header()
+		answer.Header = wire.PartHead{Kind: wire.PartHave, ID: head.ID, Offset: from}.Header()
 	case t.answer != nil:
 		answer = *t.answer
 	default: // also when it is handled already: the answer will go to all who asked
@@ -237,7 +239,7 @@ func (h *holder) store(head partHead, d Delivery) (answer Message, complete *inc
 
 // answer keeps the answer to a request in parts, and sends it to all who wait.
 // If there is no room to keep it, who asks again has to begin again.
-func (h *holder) answer(id string, of *incoming, m Message) error {
+func (h *holder) answer(id string, of *incoming, m wire.Message) error {
 	h.mu.Lock()
 	waiting := of.waiting
 	if t := h.incoming[id]; t != nil {
@@ -262,19 +264,19 @@ func (h *holder) answer(id string, of *incoming, m Message) error {
 }
 
 // keep stores an answer to be fetched and returns its first part.
-func (h *holder) keep(m Message, limit int) (Message, error) {
+func (h *holder) keep(m wire.Message, limit int) (wire.Message, error) {
 	id := newID()
 	l, first, err := cut(m, limit, id, h.id)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.closed:
-		return Message{}, fmt.Errorf("%w: the service has stopped", ErrClosed)
+		return wire.Message{}, fmt.Errorf("%w: the service has stopped", ErrClosed)
 	case !h.outside.take(l.total + bookkeeping):
-		return Message{}, fmt.Errorf("%w: answer of %d bytes", ErrBusy, l.total)
+		return wire.Message{}, fmt.Errorf("%w: answer of %d bytes", ErrBusy, l.total)
 	}
 	t := &outgoing{layout: l, body: m.Body, touched: time.Now()}
 	t.idle = time.AfterFunc(partIdle, func() { h.expire(id) })
@@ -284,20 +286,20 @@ func (h *holder) keep(m Message, limit int) (Message, error) {
 }
 
 // get returns one part of a kept answer.
-func (h *holder) get(head partHead) (Message, error) {
+func (h *holder) get(head wire.PartHead) (wire.Message, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.outgoing[head.id]
+	t := h.outgoing[head.ID]
 	if t == nil {
-		return Message{}, errUnknown
+		return wire.Message{}, errUnknown
 	}
-	i, ok := t.layout.index(head.offset)
+	i, ok := t.layout.index(head.Offset)
 	if !ok {
-		return Message{}, fmt.Errorf("%w: no part begins at %d", ErrMalformed, head.offset)
+		return wire.Message{}, fmt.Errorf("%w: no part begins at %d", wire.ErrMalformed, head.Offset)
 	}
 	t.touched = time.Now()
 	t.idle.Reset(partIdle)
 	from, to := t.layout.part(i)
-	header := partHead{kind: partPart, id: head.id, offset: from}.header()
-	return Message{Header: header, Body: t.body[from:to:to]}, nil
+	header := wire.PartHead{Kind: wire.PartPart, ID: head.ID, Offset: from}.Header()
+	return wire.Message{Header: header, Body: t.body[from:to:to]}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // An inbox hands answers to those who wait for them. All answers of a
@@ -19,7 +21,7 @@ type inbox struct {
 }
 
 type answer struct {
-	message Message
+	message wire.Message
 	err     error
 }
 

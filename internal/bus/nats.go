@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -83,25 +85,25 @@ func (t *natsTransport) write(m *nats.Msg) error {
 }
 
 // Request implements Transport.
-func (t *natsTransport) Request(ctx context.Context, subject string, m Message) (Message, error) {
+func (t *natsTransport) Request(ctx context.Context, subject string, m wire.Message) (wire.Message, error) {
 	if err := t.link.usable(); err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	reply, answers := t.inbox.open()
 	defer t.inbox.take(reply)
 	if err := t.send(ctx, subject, reply, m); err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	select {
 	case a := <-answers:
 		return a.message, a.err
 	case <-ctx.Done():
-		return Message{}, ctx.Err()
+		return wire.Message{}, ctx.Err()
 	}
 }
 
 // Publish implements Transport.
-func (t *natsTransport) Publish(subject string, m Message) error {
+func (t *natsTransport) Publish(subject string, m wire.Message) error {
 	if err := t.link.usable(); err != nil {
 		return err
 	}
@@ -109,7 +111,7 @@ func (t *natsTransport) Publish(subject string, m Message) error {
 }
 
 // push sends without an answer. A server that takes no bytes is away.
-func (t *natsTransport) push(subject string, m Message) error {
+func (t *natsTransport) push(subject string, m wire.Message) error {
 	ctx, cancel := context.WithTimeout(context.Background(), flusherTimeout)
 	defer cancel()
 	err := t.send(ctx, subject, "", m)
@@ -119,7 +121,7 @@ func (t *natsTransport) push(subject string, m Message) error {
 	return err
 }
 
-func (t *natsTransport) send(ctx context.Context, subject, reply string, m Message) error {
+func (t *natsTransport) send(ctx context.Context, subject, reply string, m wire.Message) error {
 	if !strings.HasPrefix(subject, inboxRoot) { // an answer goes where the requester wants it
 		t.own.note(verbOf(subject))
 	}
@@ -155,14 +157,14 @@ func (t *natsTransport) count(m *nats.Msg) {
 
 // received is a message as it came. Of a header that is there twice the first
 // counts.
-func received(m *nats.Msg) Message {
-	header := make(Header, len(m.Header))
+func received(m *nats.Msg) wire.Message {
+	header := make(wire.Header, len(m.Header))
 	for key, values := range m.Header {
 		if len(values) > 0 {
 			header[key] = values[0]
 		}
 	}
-	return Message{Header: header, Body: m.Data}
+	return wire.Message{Header: header, Body: m.Data}
 }
 
 // Flush implements Transport.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // drainPoll is how often a stop looks whether all subscriptions have ended:
@@ -165,7 +167,7 @@ func (t *natsTransport) handle(topic Topic, m *nats.Msg) {
 	d := Delivery{Subject: m.Subject, Message: received(m)}
 	switch reply := m.Reply; {
 	case strings.HasPrefix(reply, inboxRoot):
-		d.Reply = func(m Message) error {
+		d.Reply = func(m wire.Message) error {
 			if err := t.link.usable(); err != nil {
 				return err
 			}
@@ -173,7 +175,7 @@ func (t *natsTransport) handle(topic Topic, m *nats.Msg) {
 		}
 	case reply != "":
 		t.asyncFails.Add(1)
-		t.log.Debug().Str("subject", m.Subject).Str("reply", clip(reply, maxLabel)).
+		t.log.Debug().Str("subject", m.Subject).Str("reply", wire.Clip(reply, wire.MaxLabel)).
 			Msg("will not answer to a subject that is no inbox")
 	}
 	topic.Handle(d)

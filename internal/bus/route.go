@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // keyMaxPayload is the max_payload of the sender's server, in bytes, if that is not
@@ -21,18 +23,18 @@ const keyMaxPayload = "Max-Payload"
 const modest = 4 << 10
 
 // tellLimit adds to m what the server of this bus takes.
-func (b *Bus) tellLimit(m Message) Message { return tell(m, b.t.MaxPayload()) }
+func (b *Bus) tellLimit(m wire.Message) wire.Message { return tell(m, b.t.MaxPayload()) }
 
 // tell adds to m how large an answer may be.
-func tell(m Message, limit int) Message {
+func tell(m wire.Message, limit int) wire.Message {
 	if limit != defaultMaxPayload {
-		m.Header = m.Header.with(Header{keyMaxPayload: strconv.Itoa(limit)})
+		m.Header = m.Header.With(wire.Header{keyMaxPayload: strconv.Itoa(limit)})
 	}
 	return m
 }
 
 // limitOf is what the server of a message's sender takes, as it says.
-func limitOf(h Header) int {
+func limitOf(h wire.Header) int {
 	text, has := h[keyMaxPayload]
 	if !has {
 		return defaultMaxPayload
@@ -122,7 +124,7 @@ func (r *routes) to(verb string, own int) route {
 }
 
 // told notes what the taker has told of its server.
-func (r *routes) told(verb string, own int, answer Message) route {
+func (r *routes) told(verb string, own int, answer wire.Message) route {
 	return r.change(verb, func(known *route) {
 		known.limit = limitOf(answer.Header)
 		r.lower(known.limit)
@@ -136,7 +138,7 @@ func (r *routes) told(verb string, own int, answer Message) route {
 
 // note notes how a request of size bytes went, before which so many were lost.
 // Verbs of one instance (mapper.<id>) are many, and get small messages only.
-func (r *routes) note(verb string, own, size, losses int, answer Message, err error) {
+func (r *routes) note(verb string, own, size, losses int, answer wire.Message, err error) {
 	switch {
 	case strings.Contains(verb, "."):
 	case err == nil:

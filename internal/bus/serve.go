@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A Service is what a role answers to.
@@ -89,13 +92,13 @@ type counter struct {
 
 // take handles what arrives at the endpoint's subject.
 func (c *counter) take(d Delivery) {
-	if _, part := d.Header[keyPart]; part && checkProtocol(d.Header) == nil {
+	if wire.IsPart(d.Header) && wire.CheckProtocol(d.Header) == nil {
 		c.takeFirst(d)
 		return
 	}
 	r := &Request{Subject: d.Subject, Message: d.Message}
 	if d.Reply != nil {
-		r.reply = func(m Message) error { return c.reply(d.Reply, m, limitOf(d.Header)) }
+		r.reply = func(m wire.Message) error { return c.reply(d.Reply, m, limitOf(d.Header)) }
 	}
 	c.call(r)
 }
@@ -113,7 +116,7 @@ func (c *counter) call(r *Request) {
 // reply sends an answer by reply, its first part if it is large or the
 // requester's server takes no more than limit bytes. An answer that cannot be
 // given is an error to both sides: nobody waits in vain.
-func (d *desk) reply(reply func(Message) error, m Message, limit int) error {
+func (d *desk) reply(reply func(wire.Message) error, m wire.Message, limit int) error {
 	m, err := d.wire(d.bus.tellLimit(m), limit)
 	if err != nil {
 		if e := reply(refusalFor(err)); e != nil {
@@ -125,14 +128,47 @@ func (d *desk) reply(reply func(Message) error, m Message, limit int) error {
 }
 
 // wire returns what to send for an answer: itself, or its first part.
-func (d *desk) wire(m Message, limit int) (Message, error) {
+func (d *desk) wire(m wire.Message, limit int) (wire.Message, error) {
 	limit = min(limit, d.bus.t.MaxPayload())
 	switch {
 	case m.Size() <= limit:
 		return m, nil
 	case d.holder == nil:
-		return Message{}, fmt.Errorf("%w: %d bytes, the servers take %d", ErrTooLarge, m.Size(), limit)
+		return wire.Message{}, fmt.Errorf("%w: %d bytes, the servers take %d", ErrTooLarge, m.Size(), limit)
 	default:
 		return d.holder.keep(m, limit)
 	}
 }
+
+// A Request is a message that arrived. Somebody may wait for an answer.
+type Request struct {
+	Subject string
+	wire.Message
+
+	reply   func(wire.Message) error // nil: a publish, nobody waits
+	replied atomic.Bool
+}
+
+// Reply answers, at most once (then ErrReplied), from any goroutine and any
+// time later. For a publish it does nothing. A nil error means that the answer
+// is on its way to the server, not that it will arrive.
+func (r *Request) Reply(m wire.Message) error {
+	if r.reply == nil {
+		return nil
+	}
+	if r.replied.Swap(true) {
+		return ErrReplied
+	}
+	m, err := m.Stamped()
+	if err != nil {
+		return fmt.Errorf("reply to %s: %w", r.Subject, err)
+	}
+	if err := r.reply(m); err != nil {
+		return fmt.Errorf("reply to %s: %w", r.Subject, err)
+	}
+	return nil
+}
+
+// Refuse answers, like Reply, that the request cannot be read. The requester
+// gets an error, never an answer, so it asks again.
+func (r *Request) Refuse(err error) error { return r.Reply(refusalFor(err)) }

@@ -3,6 +3,8 @@ package bus
 import (
 	"context"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A Transport moves single messages of up to MaxPayload bytes. NATS is one,
@@ -14,11 +16,11 @@ type Transport interface {
 	// Request sends m to subject and returns the first answer, whatever it
 	// says. ErrNobody: no subscriber. It returns by ctx's deadline, and early
 	// with ErrOffline when the connection breaks.
-	Request(ctx context.Context, subject string, m Message) (Message, error)
+	Request(ctx context.Context, subject string, m wire.Message) (wire.Message, error)
 
 	// Publish sends m to whoever listens. Messages of one publisher reach one
 	// subscription in the order they were sent.
-	Publish(subject string, m Message) error
+	Publish(subject string, m wire.Message) error
 
 	// Flush returns when everything published before has reached the server.
 	Flush(ctx context.Context) error
@@ -65,8 +67,8 @@ type Topic struct {
 // A Delivery is a message as it arrived.
 type Delivery struct {
 	Subject string
-	Message
-	Reply func(Message) error // nil: nobody waits for an answer
+	wire.Message
+	Reply func(wire.Message) error // nil: nobody waits for an answer
 }
 
 // Stats counts what a connection went through.

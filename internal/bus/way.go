@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Between the servers of two roles there may be a third, as a hub between two
@@ -29,15 +31,15 @@ const (
 
 // probe asks the taker what its server takes. It has size bytes, if it is not
 // small anyway.
-func (b *Bus) probe(size int) Message {
-	m := b.tellLimit(Message{Header: partHead{kind: partProbe, id: newID()}.header()})
+func (b *Bus) probe(size int) wire.Message {
+	m := b.tellLimit(wire.Message{Header: wire.PartHead{Kind: wire.PartProbe, ID: newID()}.Header()})
 	m.Body = make([]byte, max(0, size-m.Size()))
 	return m
 }
 
 // answerProbe is what the taker sends back.
-func (b *Bus) answerProbe(head partHead, probe Message) Message {
-	m := b.tellLimit(Message{Header: head.header()})
+func (b *Bus) answerProbe(head wire.PartHead, probe wire.Message) wire.Message {
+	m := b.tellLimit(wire.Message{Header: head.Header()})
 	m.Body = probe.Body[:min(len(probe.Body), max(0, probe.Size()-m.Size()))]
 	return m
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -38,19 +39,19 @@ func (d *desk) consult(now time.Time) {
 	if d.busy || now.Before(d.askAfter) {
 		return
 	}
-	q := bus.Sync{Op: bus.SyncList, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch}
+	q := wire.Sync{Op: wire.SyncList, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch}
 	doubts, cutOff := d.ledger.Doubts(), d.untold()
 	switch {
 	case d.doomed:
 		q = d.deadQuery()
 	case d.state != report.StateDone && d.cut && d.ledger.Done():
 		d.state = report.StateFinishing
-		q.Op, q.Total = bus.SyncFinish, bus.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
+		q.Op, q.Total = wire.SyncFinish, wire.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
 		failpoint.Hit("fetcher.finish.asking")
 	case cutOff != nil:
-		q.Op, q.Version, q.Term = bus.SyncCutOff, cutOff.name, d.terms[cutOff.name]+1
+		q.Op, q.Version, q.Term = wire.SyncCutOff, cutOff.name, d.terms[cutOff.name]+1
 	case len(doubts) > 0:
-		q.Chunks = doubts[:min(len(doubts), bus.MaxSaved)]
+		q.Chunks = doubts[:min(len(doubts), wire.MaxSaved)]
 	case now.Sub(d.renewed) < renewInterval && !d.doubtful() && !d.uneasy(now) && !d.savers.rivals(now):
 		return
 	default:
@@ -71,7 +72,7 @@ func (d *desk) uneasy(now time.Time) bool {
 }
 
 // answered takes the saver's answer to q.
-func (d *desk) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncAnswer, err error) {
+func (d *desk) answered(asked time.Time, certain uint64, q wire.Sync, a wire.SyncAnswer, err error) {
 	now := time.Now()
 	if err == nil && d.f.isRival(a.Sink) {
 		d.meet(now, a.Sink, a.Plan == "")
@@ -79,11 +80,11 @@ func (d *desk) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncA
 		d.askAfter = now.Add(askPause)
 		return
 	}
-	if err == nil && q.Op == bus.SyncDead && (a.Status == bus.SyncOK || a.Status == bus.SyncFailed) {
+	if err == nil && q.Op == wire.SyncDead && (a.Status == wire.SyncOK || a.Status == wire.SyncFailed) {
 		d.giveUp(a.Dead)
 		return
 	}
-	if err == nil && a.Status == bus.SyncFailed && q.Op != bus.SyncFinish {
+	if err == nil && a.Status == wire.SyncFailed && q.Op != wire.SyncFinish {
 		err = errors.New(a.Reason)
 	}
 	d.saverAway = err != nil
@@ -98,16 +99,16 @@ func (d *desk) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncA
 		d.askAfter = now.Add(askPause)
 	}
 	switch {
-	case a.Status == bus.SyncWorking:
+	case a.Status == wire.SyncWorking:
 		d.toldLoad(now, a.Load)
 		d.askAfter = now.Add(finishPause)
-	case a.Status == bus.SyncFailed:
+	case a.Status == wire.SyncFailed:
 		d.unfinished(now, a.Reason)
-	case a.Status != bus.SyncOK:
+	case a.Status != wire.SyncOK:
 		d.fail(refusal(a))
-	case q.Op == bus.SyncFinish:
+	case q.Op == wire.SyncFinish:
 		d.finished(a.Summary)
-	case q.Op == bus.SyncCutOff:
+	case q.Op == wire.SyncCutOff:
 		d.told(q.Version, q.Term)
 	default:
 		d.account(a.Summary)
@@ -117,14 +118,14 @@ func (d *desk) answered(asked time.Time, certain uint64, q bus.Sync, a bus.SyncA
 }
 
 // settle resolves doubts: what the sink holds is saved, the rest goes out again.
-func (d *desk) settle(now time.Time, doubts []chunk.ID, entries []bus.Entry) {
+func (d *desk) settle(now time.Time, doubts []chunk.ID, entries []wire.Entry) {
 	there := make(map[chunk.ID]chunk.Digest, len(entries))
 	for _, e := range entries {
 		there[e.ID] = e.Digest
 	}
 	for _, id := range doubts {
 		if digest, saved := there[id]; saved {
-			d.saved(now, bus.Entry{ID: id, Digest: digest}, "", 0)
+			d.saved(now, wire.Entry{ID: id, Digest: digest}, "", 0)
 		} else {
 			d.ledger.Settle(id)
 			if h := d.held[id]; h != nil {
@@ -162,7 +163,7 @@ func (d *desk) finished(total report.Summary) {
 // order is a direct message to one mapper.
 type order struct {
 	mapper string
-	kind   bus.OrderKind
+	kind   wire.OrderKind
 	chunk  chunk.ID
 }
 
@@ -189,11 +190,11 @@ func (f *Fetcher) orderLoop(ctx context.Context) {
 func (f *Fetcher) endMappers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, goneAfter)
 	defer cancel()
-	message := bus.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: bus.OrderDrain, Reason: "the job is done"}.Encode()
+	message := wire.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: wire.OrderDrain, Reason: "the job is done"}.Encode()
 	group := new(errgroup.Group)
 	for _, m := range f.Status().Mappers {
 		group.Go(func() error {
-			if _, err := f.bus.Request(ctx, bus.VerbMapper(m.ID), message); err != nil {
+			if _, err := f.bus.Request(ctx, wire.VerbMapper(m.ID), message); err != nil {
 				f.log.Debug().Err(err).Str("mapper", m.Name).Str("mapper_id", m.ID).Msg("mapper may not know that the job is done")
 			}
 			return nil
@@ -205,8 +206,8 @@ func (f *Fetcher) endMappers(ctx context.Context) {
 func (f *Fetcher) deliver(ctx context.Context, o order) {
 	asking, cancel := context.WithTimeout(ctx, goneAfter-suspectAfter)
 	defer cancel()
-	message := bus.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: o.kind, Chunk: o.chunk}.Encode()
-	_, err := f.bus.Request(asking, bus.VerbMapper(o.mapper), message)
+	message := wire.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: o.kind, Chunk: o.chunk}.Encode()
+	_, err := f.bus.Request(asking, wire.VerbMapper(o.mapper), message)
 	switch {
 	case errors.Is(err, bus.ErrNobody):
 		f.post(ctx, func(d *desk) { d.vanish(o.mapper) })

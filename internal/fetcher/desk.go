@@ -10,13 +10,13 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/ledger"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -215,7 +215,7 @@ func (d *desk) judge(now time.Time) {
 	}
 	suspects, vanished := d.ledger.Expire(now)
 	for _, id := range suspects {
-		d.order(order{mapper: id, kind: bus.OrderPing})
+		d.order(order{mapper: id, kind: wire.OrderPing})
 	}
 	for _, id := range vanished {
 		d.forget(id, "fell silent")
@@ -273,28 +273,28 @@ func (d *desk) fail(err error) {
 }
 
 // obey carries out an operator's order.
-func (d *desk) obey(c bus.Control) error {
+func (d *desk) obey(c wire.Control) error {
 	switch {
 	case d.state == report.StateDone:
 		return errors.New("job is done")
-	case c.Action == bus.ControlPause:
+	case c.Action == wire.ControlPause:
 		d.paused = true
-	case c.Action == bus.ControlResume:
+	case c.Action == wire.ControlResume:
 		d.paused, d.limit = false, limit{}
-	case c.Action == bus.ControlCancel:
+	case c.Action == wire.ControlCancel:
 		d.fail(ErrCancelled)
-	case c.Action == bus.ControlRate:
+	case c.Action == wire.ControlRate:
 		if !(c.Rate >= 0) {
 			return fmt.Errorf("rate %g: use 0 (no limit) or more objects a second", c.Rate)
 		}
 		d.rate, d.limit = c.Rate, limit{}
-	case c.Action == bus.ControlShare:
+	case c.Action == wire.ControlShare:
 		if c.Version == "" || !isShare(c.Share) {
 			return fmt.Errorf("share %g of version %q: name a version, and use 0 (none) to 1 (no limit)", c.Share, c.Version)
 		}
 		v := d.versionOf(time.Now(), c.Version)
 		v.share, v.credit = c.Share, min(1, 2*c.Share)
-	case c.Action == bus.ControlShadow:
+	case c.Action == wire.ControlShadow:
 		if !isShare(c.Share) || c.Version == "" && c.Share > 0 {
 			return fmt.Errorf("shadow share %g of version %q: name a version, and use 0 (end it) to 1 (every chunk)", c.Share, c.Version)
 		}
@@ -302,7 +302,7 @@ func (d *desk) obey(c bus.Control) error {
 			return fmt.Errorf("version %q shadows, and would get chunks to be saved without that: end it first, with a share of 0", run)
 		}
 		d.setShadow(ShadowRun{Version: c.Version, Share: c.Share})
-	case c.Action == bus.ControlAllow:
+	case c.Action == wire.ControlAllow:
 		v := d.versions[c.Version]
 		if v == nil || v.until.IsZero() {
 			return fmt.Errorf("version %q is not cut off", c.Version)

@@ -12,6 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // handOut gives chunks to waiting mappers while there are both.
@@ -115,8 +116,8 @@ func (f *Fetcher) send(ctx context.Context, s sending) {
 		f.metrics.sent(s.lease, c)
 	}
 	failpoint.Hit("fetcher.lease.sending")
-	f.reply(s.request, bus.Work{
-		Status: bus.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
+	f.reply(s.request, wire.Work{
+		Status: wire.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
 		Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful, Shadow: s.shadow,
 		Token: f.token(c, s.digest, s.term),
 		Trace: headers(s.span.Context()),
@@ -129,7 +130,7 @@ func (f *Fetcher) send(ctx context.Context, s sending) {
 
 // token is that of a chunk's lease.
 func (f *Fetcher) token(c chunk.Chunk, digest chunk.Digest, term uint64) string {
-	return bus.Lease{Plan: f.planID, Chunk: c.ID, First: c.First, Objects: c.Count, Digest: digest, Term: term}.Token(f.grant.key)
+	return wire.Lease{Plan: f.planID, Chunk: c.ID, First: c.First, Objects: c.Count, Digest: digest, Term: term}.Token(f.grant.key)
 }
 
 // body returns a chunk that is kept, or reads it again. A file that changed
@@ -180,7 +181,7 @@ func (f *Fetcher) burial(ctx context.Context, h *held, failures int, term uint64
 		return err
 	}
 	reason := fmt.Sprintf("chunk %d took down %d mappers", c.ID, failures)
-	save := bus.Save{
+	save := wire.Save{
 		Plan: f.planID, Epoch: f.grant.epoch, Chunk: c.ID, First: c.First, Objects: c.Count, Attempt: failures, Digest: digest,
 		Token:  f.token(c, digest, term),
 		Mapper: report.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
@@ -210,18 +211,18 @@ func (f *Fetcher) burial(ctx context.Context, h *held, failures int, term uint64
 	return ctx.Err()
 }
 
-func (f *Fetcher) trySave(ctx context.Context, message bus.Message) (done bool, err error) {
+func (f *Fetcher) trySave(ctx context.Context, message wire.Message) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	failpoint.Hit("fetcher.burial.sending")
-	reply, err := f.bus.Request(ctx, bus.VerbSave, message)
+	reply, err := f.bus.Request(ctx, wire.VerbSave, message)
 	if err != nil {
 		return false, err
 	}
 	failpoint.Hit("fetcher.burial.answered")
-	answer, err := bus.DecodeSaveAnswer(reply)
-	if err == nil && answer.Status == bus.SaveRefused {
+	answer, err := wire.DecodeSaveAnswer(reply)
+	if err == nil && answer.Status == wire.SaveRefused {
 		return true, fmt.Errorf("save dead letters: saver refused: %s", answer.Reason)
 	}
-	return err == nil && answer.Status != bus.SaveBusy, nil
+	return err == nil && answer.Status != wire.SaveBusy, nil
 }

@@ -7,10 +7,11 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // hearNext takes a mapper's request for work.
-func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
+func (d *desk) hearNext(arrived time.Time, r *bus.Request, n wire.Next) {
 	d.hear(arrived, n.Mapper, n.Plan, n.Holding, nil, false)
 	d.doubtEpoch(n.Plan, n.Epoch)
 	m := d.mappers[n.Mapper.ID]
@@ -18,11 +19,11 @@ func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 	case m == nil || !m.takes(n.Seq):
 		return // doubled, or so late that nobody waits for the answer
 	case d.state == report.StateDone:
-		d.f.reply(r, d.word(bus.WorkDone).Encode())
+		d.f.reply(r, d.word(wire.WorkDone).Encode())
 		return
 	}
 	if why := d.refuse(m, n.Mapper.Transform); why != "" {
-		refusal := d.word(bus.WorkRefused)
+		refusal := d.word(wire.WorkRefused)
 		refusal.Reason, refusal.Transform = why, d.f.cfg.Transform
 		d.f.reply(r, refusal.Encode())
 	} else {
@@ -31,7 +32,7 @@ func (d *desk) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 }
 
 // hearBeat takes a sign of life.
-func (d *desk) hearBeat(now time.Time, b bus.Beat) {
+func (d *desk) hearBeat(now time.Time, b wire.Beat) {
 	fresh := d.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
 	d.doubtEpoch(b.Plan, b.Epoch)
 	if m := d.mappers[b.Mapper.ID]; m != nil {
@@ -56,7 +57,7 @@ func (d *desk) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 
 // hear compares what a mapper says it holds with the ledger. It says whether this is
 // the latest word of a mapper that is here.
-func (d *desk) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h bus.Holding, doing *bus.Doing, goodbye bool) (fresh bool) {
+func (d *desk) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h wire.Holding, doing *wire.Doing, goodbye bool) (fresh bool) {
 	report := ledger.Report{Mapper: m.ID, Seq: h.Seq, Held: h.Held, Asking: h.Asking, Goodbye: goodbye}
 	if plan != d.f.planID { // it holds chunks of another job, or none yet
 		report.Held = nil
@@ -85,14 +86,14 @@ func (d *desk) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h bus.Hol
 	}
 	d.mappers[m.ID].note(now, h.Asking)
 	for _, id := range heard.Drop {
-		d.order(order{mapper: m.ID, kind: bus.OrderDrop, chunk: id})
+		d.order(order{mapper: m.ID, kind: wire.OrderDrop, chunk: id})
 	}
 	return true
 }
 
 // doing is what a mapper has announced, in the ledger's words; nil if it is
 // nothing that can be held against an object.
-func (d *desk) doing(b *bus.Doing) *ledger.Doing {
+func (d *desk) doing(b *wire.Doing) *ledger.Doing {
 	if b == nil {
 		return nil
 	}
@@ -107,7 +108,7 @@ func (d *desk) doing(b *bus.Doing) *ledger.Doing {
 }
 
 // hearSaved takes the saver's word that chunks are durable.
-func (d *desk) hearSaved(now time.Time, s bus.Saved) {
+func (d *desk) hearSaved(now time.Time, s wire.Saved) {
 	switch {
 	case s.Plan != d.f.planID:
 		return
@@ -129,7 +130,7 @@ func (d *desk) hearSaved(now time.Time, s bus.Saved) {
 
 // saved takes a chunk off the books. The mapper may be unknown: "". A chunk
 // that the sink made from other objects than ours ends the job.
-func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
+func (d *desk) saved(now time.Time, e wire.Entry, mapper string, dead int) {
 	h, known := d.held[e.ID]
 	if known && h.digest != e.Digest {
 		d.fail(changed(e.ID, h.first, h.count))
@@ -144,7 +145,7 @@ func (d *desk) saved(now time.Time, e bus.Entry, mapper string, dead int) {
 		counter.Inc()
 	}
 	for _, loser := range outcome.Others {
-		d.order(order{mapper: loser, kind: bus.OrderDrop, chunk: e.ID})
+		d.order(order{mapper: loser, kind: wire.OrderDrop, chunk: e.ID})
 	}
 	if known {
 		if outcome.Outcome == ledger.Acked {

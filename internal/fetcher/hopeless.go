@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A job all of whose first objects fail has a transform that does not work, most
@@ -57,9 +57,9 @@ func (d *desk) holdsBackUntried(now time.Time) bool {
 }
 
 // deadQuery asks the saver for the newest dead letters, to find the commonest error.
-func (d *desk) deadQuery() bus.Sync {
-	return bus.Sync{
-		Op: bus.SyncDead, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch, From: lastChunk, Limit: firstObjects,
+func (d *desk) deadQuery() wire.Sync {
+	return wire.Sync{
+		Op: wire.SyncDead, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch, From: lastChunk, Limit: firstObjects,
 	}
 }
 

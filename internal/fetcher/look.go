@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Errors of the questions below, which the live page asks beside the status. The desk
@@ -103,18 +103,18 @@ func (f *Fetcher) Dead(ctx context.Context, below chunk.ID, limit int) (report.D
 	if !f.serving.Load() {
 		return report.DeadPage{}, ErrNotRunning
 	}
-	answer, err := f.ask(ctx, bus.Sync{Op: bus.SyncDead, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch, From: below, Limit: limit})
+	answer, err := f.ask(ctx, wire.Sync{Op: wire.SyncDead, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch, From: below, Limit: limit})
 	switch {
 	case err != nil:
 		return report.DeadPage{}, err
-	case answer.Status != bus.SyncOK || answer.Dead == nil:
+	case answer.Status != wire.SyncOK || answer.Dead == nil:
 		return report.DeadPage{}, refusal(answer)
 	}
 	return *answer.Dead, nil
 }
 
 // Control carries out an operator's order.
-func (f *Fetcher) Control(ctx context.Context, c bus.Control) error {
+func (f *Fetcher) Control(ctx context.Context, c wire.Control) error {
 	var refused error
 	if err := f.atDesk(ctx, func(d *desk) { refused = d.obey(c) }); err != nil {
 		return err

@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // next is a request of a mapper that has heard of the plan.
-func (b *bench) next(mapper string, seq uint64, held ...chunk.ID) bus.Next {
+func (b *bench) next(mapper string, seq uint64, held ...chunk.ID) wire.Next {
 	n := next(mapper, seq, held...)
 	n.Plan = b.Status().Plan
 	return n
@@ -74,7 +74,7 @@ func TestLook(t *testing.T) {
 
 // TestHeldBack: the status says what holds the job back, and only that.
 func TestHeldBack(t *testing.T) {
-	order := func(t *testing.T, b *bench, c bus.Control) {
+	order := func(t *testing.T, b *bench, c wire.Control) {
 		t.Helper()
 		if err := b.Control(t.Context(), c); err != nil {
 			t.Fatal(err)
@@ -97,14 +97,14 @@ func TestHeldBack(t *testing.T) {
 		want(t, b, report.ByMappers, "the only mapper is idle and has no open request for work")
 		b.wantWork(b.ask(b.next("m1", 2)), 0)
 		want(t, b, report.ByMappers, "the only mapper is busy")
-		order(t, b, bus.Control{Action: bus.ControlPause})
+		order(t, b, wire.Control{Action: wire.ControlPause})
 		want(t, b, report.ByPause, "resume")
-		order(t, b, bus.Control{Action: bus.ControlResume})
-		order(t, b, bus.Control{Action: bus.ControlRate, Rate: 1e-3})
+		order(t, b, wire.Control{Action: wire.ControlResume})
+		order(t, b, wire.Control{Action: wire.ControlRate, Rate: 1e-3})
 		b.wantWork(b.ask(b.next("m2", 1)), 1)
 		b.ask(b.next("m2", 2, 1))
 		want(t, b, report.ByRate, "limit of 0.001 objects a second, with 1 worker waiting")
-		order(t, b, bus.Control{Action: bus.ControlRate})
+		order(t, b, wire.Control{Action: wire.ControlRate})
 		seq := uint64(2)
 		told := func(load report.SaverLoad) { // with the answer to the next question whether the epoch holds
 			b.play(func() { b.load = load })

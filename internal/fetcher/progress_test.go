@@ -10,10 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // progressLine is what a line of the log says of the progress.
@@ -71,7 +71,7 @@ func TestProgressLog(t *testing.T) {
 		pass(time.Second)
 		b.wantProgress("after 130 s", standing)
 
-		for _, w := range []bus.Work{first, last} {
+		for _, w := range []wire.Work{first, last} {
 			result := sink.Result{Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count, Digest: w.Digest, Counts: make([]int, w.Chunk.Count)}
 			if _, err := b.sink.Commit(t.Context(), []sink.Result{result}); err != nil {
 				t.Fatal(err)

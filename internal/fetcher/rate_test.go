@@ -4,14 +4,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A rate so low that its pause fits no Duration is a long pause, and not none.
 func TestLowestRate(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
-		order := bus.Control{Action: bus.ControlRate, Rate: 1e-300}
-		if _, err := b.peer.Request(t.Context(), bus.VerbControl, order.Encode()); err != nil {
+		order := wire.Control{Action: wire.ControlRate, Rate: 1e-300}
+		if _, err := b.peer.Request(t.Context(), wire.VerbControl, order.Encode()); err != nil {
 			t.Fatal(err)
 		}
 		b.wantWork(b.ask(next("m1", 1)), 0)

@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
-var sinkA = bus.SinkID{ID: "A", At: "host-a:/out"}
+var sinkA = wire.SinkID{ID: "A", At: "host-a:/out"}
 
 // inTurn answers as the other saver every second time.
 func inTurn() func() bool {
@@ -47,7 +47,7 @@ func TestTwoSavers(t *testing.T) {
 		pass(time.Second)
 		select {
 		case w := <-answer:
-			if w.Status == bus.WorkChunk {
+			if w.Status == wire.WorkChunk {
 				t.Errorf("chunk %d was handed out", w.Chunk.ID)
 			}
 		default:

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // maxShadowed bounds how many chunks wait for a mapper that shadows. If they are too few
@@ -156,11 +156,11 @@ func (f *Fetcher) Shadow(ctx context.Context) (report.ShadowReport, error) {
 	if !f.serving.Load() {
 		return report.ShadowReport{}, ErrNotRunning
 	}
-	answer, err := f.ask(ctx, bus.Sync{Op: bus.SyncShadow, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch})
+	answer, err := f.ask(ctx, wire.Sync{Op: wire.SyncShadow, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch})
 	switch {
 	case err != nil:
 		return report.ShadowReport{}, err
-	case answer.Status != bus.SyncOK || answer.Shadow == nil:
+	case answer.Status != wire.SyncOK || answer.Shadow == nil:
 		return report.ShadowReport{}, refusal(answer)
 	}
 	return *answer.Shadow, nil

@@ -5,15 +5,15 @@ import (
 	"slices"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Beats say how the objects in work go. A chunk of slow objects takes hours, and a job
 // that will fail with it is stopped before.
 
 // hearSigns takes what the latest beat of a mapper says about its objects.
-func (d *desk) hearSigns(b bus.Beat) {
+func (d *desk) hearSigns(b wire.Beat) {
 	m := d.mappers[b.Mapper.ID]
 	m.mute, m.notice = b.Unanswered, b.Notice
 	if d.err != nil || d.state != report.StateRunning || d.shadows(m) {

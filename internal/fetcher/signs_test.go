@@ -6,18 +6,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // tells sends a beat of a mapper that holds a chunk.
-func (b *bench) tells(mapper string, seq uint64, held chunk.ID, signs bus.Beat) {
+func (b *bench) tells(mapper string, seq uint64, held chunk.ID, signs wire.Beat) {
 	b.t.Helper()
 	signs.Plan, signs.Mapper = b.Status().Plan, next(mapper, seq).Mapper
-	signs.Holding = bus.Holding{Seq: seq, Held: []chunk.ID{held}}
-	if err := b.peer.Publish(bus.VerbBeat, signs.Encode()); err != nil {
+	signs.Holding = wire.Holding{Seq: seq, Held: []chunk.ID{held}}
+	if err := b.peer.Publish(wire.VerbBeat, signs.Encode()); err != nil {
 		b.t.Fatal(err)
 	}
 	pass(300 * time.Millisecond)
@@ -36,15 +36,15 @@ func (b *bench) ended() error {
 // TestMute: a job whose transform never answers is stopped within its first chunks, unless
 // it is to go on, an object was mapped before, or another mapper may do better.
 func TestMute(t *testing.T) {
-	mute := bus.Beat{Unanswered: 2, Notice: "it does not flush"}
+	mute := wire.Beat{Unanswered: 2, Notice: "it does not flush"}
 	for name, c := range map[string]struct {
 		keepGoing bool
-		mapped    uint64   // objects in the sink that are no dead letters
-		other     bus.Beat // of the other mapper
+		mapped    uint64    // objects in the sink that are no dead letters
+		other     wire.Beat // of the other mapper
 		stops     bool
 	}{
 		"both mute":       {other: mute, stops: true},
-		"the other is ok": {other: bus.Beat{}},
+		"the other is ok": {other: wire.Beat{}},
 		"mapped before":   {mapped: 1, other: mute},
 		"keep going":      {keepGoing: true, other: mute},
 	} {
@@ -89,7 +89,7 @@ func TestMaxDeadInChunk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			runWith(t, 8, func(f *fetcher.Config) { f.MaxDead = 1 }, func(t *testing.T, b *bench) {
 				b.wantWork(b.ask(next("m1", 1)), 0)
-				b.tells("m1", 2, 0, bus.Beat{Failed: &bus.Failed{Chunk: c.chunk, Objects: c.failed}, FailedReason: "broken"})
+				b.tells("m1", 2, 0, wire.Beat{Failed: &wire.Failed{Chunk: c.chunk, Objects: c.failed}, FailedReason: "broken"})
 				err := b.ended()
 				if errors.Is(err, fetcher.ErrTooManyDead) != c.stops || c.stops && !strings.Contains(err.Error(), "2 in chunk 0 alone, the last one with: broken") {
 					t.Errorf("ended with %v, want that it stops: %t", err, c.stops)

@@ -9,6 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Status is the desk's latest report, at most a second old while it runs, or
@@ -48,9 +49,9 @@ func (f *Fetcher) tell() (stop func(ctx context.Context) error, err error) {
 	stop, err = f.bus.Serve(bus.Service{
 		Name: "fetcher", Version: app.Version(), Description: "waits for the saver of job " + f.bus.Job(),
 		Endpoints: []bus.Endpoint{
-			{Verb: bus.VerbStatus, Handle: f.handleStatus},
-			{Verb: bus.VerbControl, Handle: func(r *bus.Request) {
-				f.reply(r, bus.ControlAnswer{Plan: f.planID, Reason: ErrNotRunning.Error()}.Encode())
+			{Verb: wire.VerbStatus, Handle: f.handleStatus},
+			{Verb: wire.VerbControl, Handle: func(r *bus.Request) {
+				f.reply(r, wire.ControlAnswer{Plan: f.planID, Reason: ErrNotRunning.Error()}.Encode())
 			}},
 		},
 	})

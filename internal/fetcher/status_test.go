@@ -5,17 +5,17 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // work has a mapper map chunks for so long, each for took, and calls look ten times a second.
 func (c *crew) work(long, took time.Duration, look func()) {
 	const step = 100 * time.Millisecond
 	waits, left := c.ask(), time.Duration(-1) // -1: it has no chunk
-	var w bus.Work
+	var w wire.Work
 	for ; long > 0; long -= step {
 		switch given, ok := got(waits); {
 		case left > 0:
@@ -40,11 +40,11 @@ func TestNoTimeLeft(t *testing.T) {
 			if !ok {
 				t.Fatal("no chunk")
 			}
-			s := bus.Saved{
+			s := wire.Saved{
 				Plan: b.Status().Plan, Epoch: b.Status().Epoch, Total: report.Summary{Chunks: i + 1, Objects: 2 * (i + 1)},
-				Chunks: []bus.SavedChunk{{Entry: bus.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: "m1"}},
+				Chunks: []wire.SavedChunk{{Entry: wire.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: "m1"}},
 			}
-			if _, err := b.peer.Request(t.Context(), bus.VerbSaved, s.Encode(b.sink.Key())); err != nil {
+			if _, err := b.peer.Request(t.Context(), wire.VerbSaved, s.Encode(b.sink.Key())); err != nil {
 				t.Fatal(err)
 			}
 			pass(time.Second)
@@ -52,7 +52,7 @@ func TestNoTimeLeft(t *testing.T) {
 		if s := b.Status(); s.ETASeconds == nil {
 			t.Fatalf("no time left though it runs at %g/s", s.Rate)
 		}
-		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlPause}); err != nil {
+		if err := b.Control(t.Context(), wire.Control{Action: wire.ControlPause}); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Second)
@@ -121,7 +121,7 @@ func TestAfterTheEnd(t *testing.T) {
 		last, _ := got(m.ask())
 		idle.ask()
 		pass(time.Second)
-		for _, w := range []bus.Work{first, last} {
+		for _, w := range []wire.Work{first, last} {
 			result := sink.Result{Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count, Digest: w.Digest, Counts: make([]int, w.Chunk.Count)}
 			if _, err := b.sink.Commit(t.Context(), []sink.Result{result}); err != nil {
 				t.Fatal(err)

@@ -3,11 +3,11 @@ package fetcher
 import (
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // traceCut begins the trace of a chunk that was cut.
@@ -40,7 +40,7 @@ func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to report.Ma
 }
 
 // headers are a place in a trace as it travels.
-func headers(c trace.Context) bus.Trace {
+func headers(c trace.Context) wire.Trace {
 	parent, state := c.Headers()
-	return bus.Trace{Parent: parent, State: state}
+	return wire.Trace{Parent: parent, State: state}
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -201,7 +201,7 @@ func (d *desk) takeBack(v *version) {
 			continue
 		}
 		for _, held := range d.ledger.Held(id) {
-			d.order(order{mapper: id, kind: bus.OrderDrop, chunk: held})
+			d.order(order{mapper: id, kind: wire.OrderDrop, chunk: held})
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // ask is a mapper's request for work that has not been answered.
@@ -66,7 +67,7 @@ func (w *waiting) drop(mapper string, open []uint64) {
 // it has been given it takes, and more it does not want.
 func (w *waiting) release(d *desk, mapper string) {
 	for _, e := range w.of[mapper] {
-		d.f.reply(e.Value.(ask).request, d.word(bus.WorkNone).Encode())
+		d.f.reply(e.Value.(ask).request, d.word(wire.WorkNone).Encode())
 		w.remove(e)
 	}
 }
@@ -80,10 +81,10 @@ func (w *waiting) expire(d *desk, now time.Time) {
 		a := e.Value.(ask)
 		switch {
 		case d.state == report.StateDone:
-			d.f.reply(a.request, d.word(bus.WorkDone).Encode())
+			d.f.reply(a.request, d.word(wire.WorkDone).Encode())
 			failpoint.Hit("fetcher.done.said")
 		case !now.Before(a.until):
-			d.f.reply(a.request, d.word(bus.WorkNone).Encode())
+			d.f.reply(a.request, d.word(wire.WorkNone).Encode())
 		default:
 			continue
 		}
@@ -94,7 +95,7 @@ func (w *waiting) expire(d *desk, now time.Time) {
 // refuse tells all who wait that there will be no more work from here.
 func (w *waiting) refuse(d *desk) {
 	for e := w.queue.Front(); e != nil; e = e.Next() {
-		answer := d.word(bus.WorkRefused)
+		answer := d.word(wire.WorkRefused)
 		answer.Reason = d.err.Error()
 		d.f.reply(e.Value.(ask).request, answer.Encode())
 	}
@@ -102,6 +103,6 @@ func (w *waiting) refuse(d *desk) {
 }
 
 // word is an answer without a chunk.
-func (d *desk) word(status bus.WorkStatus) bus.Work {
-	return bus.Work{Status: status, Plan: d.f.planID, Epoch: d.f.grant.epoch}
+func (d *desk) word(status wire.WorkStatus) wire.Work {
+	return wire.Work{Status: status, Plan: d.f.planID, Epoch: d.f.grant.epoch}
 }

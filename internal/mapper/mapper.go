@@ -21,6 +21,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/trace"
 	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Config is the mapper's settings.
@@ -151,7 +152,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 	defer m.drill.begin(m.log)()
 	stopServing, err := m.bus.Serve(bus.Service{
 		Name: "mapper", Version: app.Version(), Hidden: true,
-		Endpoints: []bus.Endpoint{{Verb: bus.VerbMapper(m.id), Handle: m.handleOrder}},
+		Endpoints: []bus.Endpoint{{Verb: wire.VerbMapper(m.id), Handle: m.handleOrder}},
 	})
 	if err != nil {
 		return fmt.Errorf("serve mapper: %w", err)

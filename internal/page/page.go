@@ -9,9 +9,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A Job is what the page shows; *fetcher.Fetcher is one.
@@ -22,7 +22,7 @@ type Job interface {
 	History(ctx context.Context) (report.History, error)
 	Dead(ctx context.Context, below chunk.ID, limit int) (report.DeadPage, error)
 	Shadow(ctx context.Context) (report.ShadowReport, error)
-	Control(ctx context.Context, c bus.Control) error
+	Control(ctx context.Context, c wire.Control) error
 }
 
 //go:embed static

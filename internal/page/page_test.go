@@ -16,10 +16,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // fakeJob is a job that counts what it is asked.
@@ -27,7 +27,7 @@ type fakeJob struct {
 	mu       sync.Mutex
 	statuses int // guarded by mu
 	saved    int // guarded by mu
-	orders   []bus.Control
+	orders   []wire.Control
 	away     error
 	below    chunk.ID
 }
@@ -68,7 +68,7 @@ func (j *fakeJob) Shadow(context.Context) (report.ShadowReport, error) {
 	return report.ShadowReport{Versions: []report.ShadowCount{{Version: "v2", Objects: 100, Different: 3}}}, j.away
 }
 
-func (j *fakeJob) Control(_ context.Context, c bus.Control) error {
+func (j *fakeJob) Control(_ context.Context, c wire.Control) error {
 	if c.Action == "" {
 		return errors.New("unknown action")
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Config is the saver's settings.
@@ -128,8 +129,8 @@ func (s *Saver) Run(ctx context.Context) error {
 	stopServing, err := s.bus.Serve(bus.Service{
 		Name: "saver", Version: app.Version(), Description: "commits the results of job " + s.bus.Job(),
 		Endpoints: []bus.Endpoint{
-			{Verb: bus.VerbSave, Queue: "saver", Handle: s.handleSave},
-			{Verb: bus.VerbSync, Queue: "saver", Handle: s.handleSync},
+			{Verb: wire.VerbSave, Queue: "saver", Handle: s.handleSave},
+			{Verb: wire.VerbSync, Queue: "saver", Handle: s.handleSync},
 		},
 	})
 	if err != nil {

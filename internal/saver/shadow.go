@@ -10,10 +10,10 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -38,7 +38,7 @@ func (s *Saver) queueShadow(p pending) {
 		}
 	}
 	s.comparing.Add(-p.bytes())
-	s.answer(p.request, bus.SaveBusy, "saver has too many results to compare")
+	s.answer(p.request, wire.SaveBusy, "saver has too many results to compare")
 }
 
 // compareLoop compares results that shadow until the queue is closed. It keeps off the
@@ -49,11 +49,11 @@ func (s *Saver) compareLoop(ctx context.Context) error {
 		s.comparing.Add(-p.bytes())
 		switch {
 		case err == nil:
-			s.answer(p.request, bus.SaveDuplicate, "") // the chunk is saved, and this result is not
+			s.answer(p.request, wire.SaveDuplicate, "") // the chunk is saved, and this result is not
 		case errors.Is(err, sink.ErrNoChunk), errors.Is(err, errOtherObjects):
-			s.answer(p.request, bus.SaveRefused, err.Error())
+			s.answer(p.request, wire.SaveRefused, err.Error())
 		default:
-			s.answer(p.request, bus.SaveBusy, err.Error())
+			s.answer(p.request, wire.SaveBusy, err.Error())
 		}
 	}
 	return nil

@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 func twoWorkers(c *mapper.Config) { c.Workers = 2 }
@@ -102,7 +102,7 @@ func TestSinkFull(t *testing.T) {
 		}
 		var committed atomic.Int64
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
-			if a, err := bus.DecodeSaveAnswer(p.Message); verbOf(p) == bus.VerbSave && p.Reply && err == nil && a.Status == bus.SaveCommitted {
+			if a, err := wire.DecodeSaveAnswer(p.Message); verbOf(p) == wire.VerbSave && p.Reply && err == nil && a.Status == wire.SaveCommitted {
 				committed.Add(1)
 			}
 			return bustest.Fate{}
@@ -152,7 +152,7 @@ func TestSinkBroken(t *testing.T) {
 		}
 		var answers atomic.Int64
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
-			if verbOf(p) == bus.VerbSave && p.Reply {
+			if verbOf(p) == wire.VerbSave && p.Reply {
 				answers.Add(1)
 			}
 			return bustest.Fate{}

@@ -1,4 +1,4 @@
-package bus
+package wire
 
 import (
 	"strings"
@@ -60,7 +60,7 @@ func TestTrace(t *testing.T) {
 
 // TestTraceFree: a job without traces pays nothing for their headers.
 func TestTraceFree(t *testing.T) {
-	write, read := writing(), reading(Header{keyProtocol: Protocol})
+	write, read := writing(), reading(Header{KeyProtocol: Protocol})
 	var none Trace
 	allocs := 1.0
 	for range 10 { // what else this process does is counted, too, but not each time

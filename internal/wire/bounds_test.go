@@ -1,4 +1,4 @@
-package bus_test
+package wire_test
 
 import (
 	"bytes"
@@ -10,26 +10,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const somePlan = chunk.PlanID("00112233445566778899aabbccddeeff")
 
-func someBeat() bus.Beat {
-	return bus.Beat{Mapper: report.Mapper{ID: "M1"}, Holding: bus.Holding{Seq: 7}}
+func someBeat() wire.Beat {
+	return wire.Beat{Mapper: report.Mapper{ID: "M1"}, Holding: wire.Holding{Seq: 7}}
 }
 
-func someSave() bus.Save {
-	return bus.Save{
+func someSave() wire.Save {
+	return wire.Save{
 		Plan: somePlan, Chunk: 3, First: 300, Objects: 3, Attempt: 1, Token: string(somePlan), Mapper: report.Mapper{ID: "M1"},
 		Counts: []int{1, 0, 2}, Outputs: []byte("a\nb\nc\n"), Dead: []byte("d\n"), DeadCount: 1,
 	}
 }
 
-func someWork() bus.Work {
-	w := bus.Work{Status: bus.WorkChunk, Plan: somePlan, Attempt: 1, Token: string(somePlan)}
+func someWork() wire.Work {
+	w := wire.Work{Status: wire.WorkChunk, Plan: somePlan, Attempt: 1, Token: string(somePlan)}
 	w.Chunk = chunk.Chunk{ID: 3, First: 300, Count: 2, Body: []byte("1\n2\n")}
 	w.Digest = w.Chunk.Digest()
 	return w
@@ -52,7 +52,7 @@ func TestHeld_ranges(t *testing.T) {
 		if got := m.Header[key]; got != test.text {
 			t.Errorf("%v is written %q, want %q", test.held, got, test.text)
 		}
-		got, err := bus.DecodeBeat(m)
+		got, err := wire.DecodeBeat(m)
 		want := slices.Compact(slices.Sorted(slices.Values(test.held)))
 		if err != nil || !slices.Equal(got.Held, want) {
 			t.Errorf("%q is read %v, %v, want %v", test.text, got.Held, err, want)
@@ -64,8 +64,8 @@ func TestHeld_ranges(t *testing.T) {
 	} {
 		m := someBeat().Encode()
 		m.Header[key] = text
-		if got, err := bus.DecodeBeat(m); !errors.Is(err, bus.ErrMalformed) {
-			t.Errorf("%q is read %v, %v, want %v", text, got.Held, err, bus.ErrMalformed)
+		if got, err := wire.DecodeBeat(m); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%q is read %v, %v, want %v", text, got.Held, err, wire.ErrMalformed)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestSave_counts(t *testing.T) {
 		if got := m.Header[key]; got != text {
 			t.Errorf("%v is written %q, want %q", counts, got, text)
 		}
-		if got, err := bus.DecodeSave(m); err != nil || !slices.Equal(got.Counts, counts) {
+		if got, err := wire.DecodeSave(m); err != nil || !slices.Equal(got.Counts, counts) {
 			t.Errorf("%q is read %v, %v, want %v", text, got.Counts, err, counts)
 		}
 	}
@@ -94,30 +94,30 @@ func TestSave_counts(t *testing.T) {
 	} {
 		m := someSave().Encode()
 		m.Header[key] = text
-		if got, err := bus.DecodeSave(m); !errors.Is(err, bus.ErrMalformed) {
-			t.Errorf("%q is read %v, %v, want %v", text, got.Counts, err, bus.ErrMalformed)
+		if got, err := wire.DecodeSave(m); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%q is read %v, %v, want %v", text, got.Counts, err, wire.ErrMalformed)
 		}
 	}
 }
 
 func TestSave_corrupt(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(*bus.Message){
-		"bit in outputs":       func(m *bus.Message) { m.Body[0] ^= 1 },
-		"bit in dead letters":  func(m *bus.Message) { m.Body[len(m.Body)-2] ^= 1 },
-		"end cut off":          func(m *bus.Message) { m.Body = m.Body[:len(m.Body)-1] },
-		"line more":            func(m *bus.Message) { m.Body = append(m.Body, "x\n"...) },
-		"too few outputs":      func(m *bus.Message) { m.Header["Chunkline-Counts"] = "1,0,3" },
-		"too few dead letters": func(m *bus.Message) { m.Header["Chunkline-Dead"] = "2" },
-		"border moved":         func(m *bus.Message) { m.Header["Chunkline-Output-Bytes"] = "4" },
-		"border in a line":     func(m *bus.Message) { m.Header["Chunkline-Output-Bytes"] = "5" },
-		"border outside":       func(m *bus.Message) { m.Header["Chunkline-Output-Bytes"] = "99" },
-		"no body":              func(m *bus.Message) { m.Body = nil },
+	for name, spoil := range map[string]func(*wire.Message){
+		"bit in outputs":       func(m *wire.Message) { m.Body[0] ^= 1 },
+		"bit in dead letters":  func(m *wire.Message) { m.Body[len(m.Body)-2] ^= 1 },
+		"end cut off":          func(m *wire.Message) { m.Body = m.Body[:len(m.Body)-1] },
+		"line more":            func(m *wire.Message) { m.Body = append(m.Body, "x\n"...) },
+		"too few outputs":      func(m *wire.Message) { m.Header["Chunkline-Counts"] = "1,0,3" },
+		"too few dead letters": func(m *wire.Message) { m.Header["Chunkline-Dead"] = "2" },
+		"border moved":         func(m *wire.Message) { m.Header["Chunkline-Output-Bytes"] = "4" },
+		"border in a line":     func(m *wire.Message) { m.Header["Chunkline-Output-Bytes"] = "5" },
+		"border outside":       func(m *wire.Message) { m.Header["Chunkline-Output-Bytes"] = "99" },
+		"no body":              func(m *wire.Message) { m.Body = nil },
 	} {
 		m := someSave().Encode()
 		spoil(&m)
-		if _, err := bus.DecodeSave(m); !errors.Is(err, bus.ErrCorrupt) {
-			t.Errorf("%s: error %v, want %v", name, err, bus.ErrCorrupt)
+		if _, err := wire.DecodeSave(m); !errors.Is(err, wire.ErrCorrupt) {
+			t.Errorf("%s: error %v, want %v", name, err, wire.ErrCorrupt)
 		}
 	}
 }
@@ -132,23 +132,23 @@ func TestSave_contradiction(t *testing.T) {
 		s.Dead = append(s.Dead, "{}\n"...)
 		s.DeadCount++
 	}
-	if _, err := bus.DecodeSave(s.Encode()); !errors.Is(err, bus.ErrMalformed) {
-		t.Errorf("%d dead letters of %d objects: error %v, want %v", s.DeadCount, s.Objects, err, bus.ErrMalformed)
+	if _, err := wire.DecodeSave(s.Encode()); !errors.Is(err, wire.ErrMalformed) {
+		t.Errorf("%d dead letters of %d objects: error %v, want %v", s.DeadCount, s.Objects, err, wire.ErrMalformed)
 	}
 }
 
 func TestWork_corrupt(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*bus.Work){
-		"other digest":    func(w *bus.Work) { w.Digest[0] ^= 1 },
-		"too few objects": func(w *bus.Work) { w.Chunk.Count = 3 },
-		"other object":    func(w *bus.Work) { w.Chunk.Body[0] = '3' },
-		"no line break":   func(w *bus.Work) { w.Chunk.Body = []byte("1\n2"); w.Digest = w.Chunk.Digest() },
+	for name, change := range map[string]func(*wire.Work){
+		"other digest":    func(w *wire.Work) { w.Digest[0] ^= 1 },
+		"too few objects": func(w *wire.Work) { w.Chunk.Count = 3 },
+		"other object":    func(w *wire.Work) { w.Chunk.Body[0] = '3' },
+		"no line break":   func(w *wire.Work) { w.Chunk.Body = []byte("1\n2"); w.Digest = w.Chunk.Digest() },
 	} {
 		w := someWork()
 		change(&w)
-		if _, err := bus.DecodeWork(w.Encode()); !errors.Is(err, bus.ErrCorrupt) {
-			t.Errorf("%s: error %v, want %v", name, err, bus.ErrCorrupt)
+		if _, err := wire.DecodeWork(w.Encode()); !errors.Is(err, wire.ErrCorrupt) {
+			t.Errorf("%s: error %v, want %v", name, err, wire.ErrCorrupt)
 		}
 	}
 	for name, flaws := range map[string][]chunk.Flaw{
@@ -156,8 +156,8 @@ func TestWork_corrupt(t *testing.T) {
 	} {
 		w := someWork()
 		w.Skip = flaws
-		if _, err := bus.DecodeWork(w.Encode()); !errors.Is(err, bus.ErrMalformed) {
-			t.Errorf("%s: error %v, want %v", name, err, bus.ErrMalformed)
+		if _, err := wire.DecodeWork(w.Encode()); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: error %v, want %v", name, err, wire.ErrMalformed)
 		}
 	}
 }
@@ -177,7 +177,7 @@ func TestWork_everyObjectFlawed(t *testing.T) {
 	if size := m.Size() - len(m.Body); size > 1000 {
 		t.Errorf("headers of %d bytes", size)
 	}
-	got, err := bus.DecodeWork(m)
+	got, err := wire.DecodeWork(m)
 	if err != nil || len(got.Chunk.Bad) != chunk.MaxSize || got.Chunk.Bad[9999].Reason != strings.Repeat("ä\n", 100) {
 		t.Errorf("got %d flaws, %v", len(got.Chunk.Bad), err)
 	}
@@ -189,45 +189,45 @@ func TestWork_everyObjectFlawed(t *testing.T) {
 
 func TestDecode_headers(t *testing.T) {
 	t.Parallel()
-	next := bus.Next{Plan: somePlan, Mapper: report.Mapper{ID: "M1", Name: "pod"}, Holding: bus.Holding{Seq: 7}, Wait: time.Second}.Encode()
-	decodeNext := func(m bus.Message) error { _, err := bus.DecodeNext(m); return err }
+	next := wire.Next{Plan: somePlan, Mapper: report.Mapper{ID: "M1", Name: "pod"}, Holding: wire.Holding{Seq: 7}, Wait: time.Second}.Encode()
+	decodeNext := func(m wire.Message) error { _, err := wire.DecodeNext(m); return err }
 	work := someWork().Encode()
-	decodeWork := func(m bus.Message) error { _, err := bus.DecodeWork(m); return err }
+	decodeWork := func(m wire.Message) error { _, err := wire.DecodeWork(m); return err }
 	for _, test := range []struct {
 		key, value string // value "-": without it
-		message    bus.Message
-		decode     func(bus.Message) error
+		message    wire.Message
+		decode     func(wire.Message) error
 		want       error
 	}{
 		{"Chunkline-Protocol", "1", next, decodeNext, nil},
-		{"Chunkline-Protocol", "-", next, decodeNext, bus.ErrMalformed},
-		{"Chunkline-Protocol", "2", next, decodeNext, bus.ErrVersion},
-		{"Chunkline-Protocol", "1.0", next, decodeNext, bus.ErrVersion},
+		{"Chunkline-Protocol", "-", next, decodeNext, wire.ErrMalformed},
+		{"Chunkline-Protocol", "2", next, decodeNext, wire.ErrVersion},
+		{"Chunkline-Protocol", "1.0", next, decodeNext, wire.ErrVersion},
 		{"Chunkline-Plan", "-", next, decodeNext, nil}, // a mapper's first
-		{"Chunkline-Plan", "abc", next, decodeNext, bus.ErrMalformed},
-		{"Chunkline-Mapper", "-", next, decodeNext, bus.ErrMalformed},
-		{"Chunkline-Mapper", "a.>", next, decodeNext, bus.ErrMalformed}, // it becomes part of a subject
-		{"Chunkline-Mapper", strings.Repeat("M", 65), next, decodeNext, bus.ErrMalformed},
-		{"Chunkline-Mapper-Name", strings.Repeat("M", 257), next, decodeNext, bus.ErrMalformed},
-		{"Chunkline-Mapper-Name", `"half`, next, decodeNext, bus.ErrMalformed},
-		{"Chunkline-Mapper-Name", "é", next, decodeNext, bus.ErrMalformed},
-		{"Chunkline-Seq", "-", next, decodeNext, bus.ErrMalformed},
-		{"Chunkline-Seq", "1e3", next, decodeNext, bus.ErrMalformed},
-		{"Chunkline-Wait-Ms", "3600001", next, decodeNext, bus.ErrMalformed},
-		{"Chunkline-Plan", "-", work, decodeWork, bus.ErrMalformed},
-		{"Chunkline-Status", "-", work, decodeWork, bus.ErrMalformed},
-		{"Chunkline-Status", "CHUNK", work, decodeWork, bus.ErrMalformed},
-		{"Chunkline-Chunk", "-", work, decodeWork, bus.ErrMalformed},
-		{"Chunkline-Objects", "0", work, decodeWork, bus.ErrMalformed},
-		{"Chunkline-Objects", "10001", work, decodeWork, bus.ErrMalformed},
-		{"Chunkline-Token", "-", work, decodeWork, bus.ErrMalformed},
-		{"Chunkline-Careful", "yes", work, decodeWork, bus.ErrMalformed},
-		{"Chunkline-Bad-Bytes", "1073741824", work, decodeWork, bus.ErrCorrupt},
-		{"Chunkline-Bad-Bytes", "2", work, decodeWork, bus.ErrMalformed},
-		{"Chunkline-Sum", "-", work, decodeWork, bus.ErrMalformed},
-		{"Chunkline-Sum", "00000000", work, decodeWork, bus.ErrCorrupt},
+		{"Chunkline-Plan", "abc", next, decodeNext, wire.ErrMalformed},
+		{"Chunkline-Mapper", "-", next, decodeNext, wire.ErrMalformed},
+		{"Chunkline-Mapper", "a.>", next, decodeNext, wire.ErrMalformed}, // it becomes part of a subject
+		{"Chunkline-Mapper", strings.Repeat("M", 65), next, decodeNext, wire.ErrMalformed},
+		{"Chunkline-Mapper-Name", strings.Repeat("M", 257), next, decodeNext, wire.ErrMalformed},
+		{"Chunkline-Mapper-Name", `"half`, next, decodeNext, wire.ErrMalformed},
+		{"Chunkline-Mapper-Name", "é", next, decodeNext, wire.ErrMalformed},
+		{"Chunkline-Seq", "-", next, decodeNext, wire.ErrMalformed},
+		{"Chunkline-Seq", "1e3", next, decodeNext, wire.ErrMalformed},
+		{"Chunkline-Wait-Ms", "3600001", next, decodeNext, wire.ErrMalformed},
+		{"Chunkline-Plan", "-", work, decodeWork, wire.ErrMalformed},
+		{"Chunkline-Status", "-", work, decodeWork, wire.ErrMalformed},
+		{"Chunkline-Status", "CHUNK", work, decodeWork, wire.ErrMalformed},
+		{"Chunkline-Chunk", "-", work, decodeWork, wire.ErrMalformed},
+		{"Chunkline-Objects", "0", work, decodeWork, wire.ErrMalformed},
+		{"Chunkline-Objects", "10001", work, decodeWork, wire.ErrMalformed},
+		{"Chunkline-Token", "-", work, decodeWork, wire.ErrMalformed},
+		{"Chunkline-Careful", "yes", work, decodeWork, wire.ErrMalformed},
+		{"Chunkline-Bad-Bytes", "1073741824", work, decodeWork, wire.ErrCorrupt},
+		{"Chunkline-Bad-Bytes", "2", work, decodeWork, wire.ErrMalformed},
+		{"Chunkline-Sum", "-", work, decodeWork, wire.ErrMalformed},
+		{"Chunkline-Sum", "00000000", work, decodeWork, wire.ErrCorrupt},
 	} {
-		m := bus.Message{Header: maps.Clone(test.message.Header), Body: test.message.Body}
+		m := wire.Message{Header: maps.Clone(test.message.Header), Body: test.message.Body}
 		if m.Header[test.key] = test.value; test.value == "-" {
 			delete(m.Header, test.key)
 		}
@@ -266,14 +266,14 @@ func TestControl_fields(t *testing.T) {
 		`["pause"]`:                                      `array`,
 		`{"action":"pause"} {"action":"cancel"}`:         `after top-level value`,
 	} {
-		got, err := bus.DecodeControl(bus.Message{Header: bus.Header{"Chunkline-Protocol": bus.Protocol}, Body: []byte(body)})
+		got, err := wire.DecodeControl(wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol}, Body: []byte(body)})
 		switch {
 		case want == "" && err != nil:
 			t.Errorf("%s: %v", body, err)
-		case want != "" && (!errors.Is(err, bus.ErrMalformed) || !strings.Contains(err.Error(), want)):
+		case want != "" && (!errors.Is(err, wire.ErrMalformed) || !strings.Contains(err.Error(), want)):
 			t.Errorf("%s: read as %+v, %v; want an error with %q", body, got, err, want)
 		case want == "":
-			if again, err := bus.DecodeControl(got.Encode()); err != nil || again != got {
+			if again, err := wire.DecodeControl(got.Encode()); err != nil || again != got {
 				t.Errorf("%s: read as %+v, and once more as %+v, %v", body, got, again, err)
 			}
 		}
@@ -283,27 +283,27 @@ func TestControl_fields(t *testing.T) {
 // TestControl_typed: what a person types with the nats program is taken.
 func TestControl_typed(t *testing.T) {
 	t.Parallel()
-	m := bus.Message{Header: bus.Header{"Chunkline-Protocol": "1"}, Body: []byte(`{"action":"pause"}`)}
-	if got, err := bus.DecodeControl(m); err != nil || got.Action != bus.ControlPause {
+	m := wire.Message{Header: wire.Header{"Chunkline-Protocol": "1"}, Body: []byte(`{"action":"pause"}`)}
+	if got, err := wire.DecodeControl(m); err != nil || got.Action != wire.ControlPause {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	m.Header["Chunkline-Sum"] = "00000000"
-	if _, err := bus.DecodeControl(m); !errors.Is(err, bus.ErrCorrupt) {
-		t.Errorf("with a wrong checksum: error %v, want %v", err, bus.ErrCorrupt)
+	if _, err := wire.DecodeControl(m); !errors.Is(err, wire.ErrCorrupt) {
+		t.Errorf("with a wrong checksum: error %v, want %v", err, wire.ErrCorrupt)
 	}
 }
 
 func TestToken(t *testing.T) {
 	t.Parallel()
 	key, digest := bytes.Repeat([]byte{1}, 32), chunk.Sum([]byte("x"))
-	lease := bus.Lease{Plan: somePlan, Chunk: 3, First: 300, Objects: 100, Digest: digest}
-	but := func(change func(*bus.Lease)) bus.Lease {
+	lease := wire.Lease{Plan: somePlan, Chunk: 3, First: 300, Objects: 100, Digest: digest}
+	but := func(change func(*wire.Lease)) wire.Lease {
 		other := lease
 		change(&other)
 		return other
 	}
 	token := lease.Token(key)
-	second := but(func(l *bus.Lease) { l.Term = 2 })
+	second := but(func(l *wire.Lease) { l.Term = 2 })
 	if want := "6c6fec0ae31827f03d8ce3eb5e35f562"; token != want { // computed with Python's hmac
 		t.Errorf("token %s, want %s", token, want)
 	}
@@ -314,12 +314,12 @@ func TestToken(t *testing.T) {
 	for name, got := range map[string]bool{
 		"other key":      lease.Vouches(other, token),
 		"no key":         lease.Vouches(nil, lease.Token(nil)),
-		"other plan":     but(func(l *bus.Lease) { l.Plan = "0" + somePlan[1:len(somePlan)-1] + "0" }).Vouches(key, token),
-		"other chunk":    but(func(l *bus.Lease) { l.Chunk = 4 }).Vouches(key, token),
-		"other first":    but(func(l *bus.Lease) { l.First = 301 }).Vouches(key, token),
-		"other objects":  but(func(l *bus.Lease) { l.Objects = 99 }).Vouches(key, token),
-		"moved border":   but(func(l *bus.Lease) { l.Chunk, l.First = 33, 0 }).Vouches(key, but(func(l *bus.Lease) { l.First = 30 }).Token(key)),
-		"other digest":   but(func(l *bus.Lease) { l.Digest = chunk.Sum([]byte("y")) }).Vouches(key, token),
+		"other plan":     but(func(l *wire.Lease) { l.Plan = "0" + somePlan[1:len(somePlan)-1] + "0" }).Vouches(key, token),
+		"other chunk":    but(func(l *wire.Lease) { l.Chunk = 4 }).Vouches(key, token),
+		"other first":    but(func(l *wire.Lease) { l.First = 301 }).Vouches(key, token),
+		"other objects":  but(func(l *wire.Lease) { l.Objects = 99 }).Vouches(key, token),
+		"moved border":   but(func(l *wire.Lease) { l.Chunk, l.First = 33, 0 }).Vouches(key, but(func(l *wire.Lease) { l.First = 30 }).Token(key)),
+		"other digest":   but(func(l *wire.Lease) { l.Digest = chunk.Sum([]byte("y")) }).Vouches(key, token),
 		"earlier term":   second.Vouches(key, token),
 		"later term":     lease.Vouches(key, second.Token(key)),
 		"upper case":     lease.Vouches(key, strings.ToUpper(token)) && strings.ToUpper(token) != token,

@@ -1,11 +1,14 @@
-package bus
+package wire
 
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
@@ -31,7 +34,7 @@ const (
 	optional presence = false
 )
 
-func writing() *fields { return &fields{header: Header{keyProtocol: Protocol}, write: true} }
+func writing() *fields { return &fields{header: Header{KeyProtocol: Protocol}, write: true} }
 
 func reading(h Header) *fields { return &fields{header: h} }
 
@@ -46,7 +49,7 @@ func encode(describe func(*fields), body []byte) Message {
 // message is what was written, with the checksum of its body.
 func (f *fields) message() Message {
 	if len(f.body) > 0 {
-		f.header[keySum] = sumText(checksum(f.body))
+		f.header[keySum] = sumText(Checksum(f.body))
 	}
 	return Message{Header: f.header, Body: f.body}
 }
@@ -60,13 +63,13 @@ func decode(what string, m Message, describe func(*fields)) error {
 // decodeSummed is decode for a body whose checksum may be missing: a person
 // who types a message should not have to compute one.
 func decodeSummed(what string, m Message, sum presence, describe func(*fields)) error {
-	if err := checkProtocol(m.Header); err != nil {
+	if err := CheckProtocol(m.Header); err != nil {
 		return fmt.Errorf("decode %s: %w", what, err)
 	}
 	f := reading(m.Header)
 	f.body = m.Body
 	if len(m.Body) > 0 {
-		got := checksum(m.Body)
+		got := Checksum(m.Body)
 		want := got
 		f.sum(keySum, &want, sum)
 		if f.err == nil && want != got {
@@ -171,7 +174,7 @@ func (f *fields) flag(key string, v *bool) {
 func (f *fields) token(key string, v *string, p presence) {
 	f.field(key, p, *v == "", func() string { return *v }, func(s string) error {
 		*v = s
-		if !isName(s) {
+		if !IsName(s) {
 			return fmt.Errorf("%.80q: want 1 to %d letters, digits, '_', '-'", s, maxName)
 		}
 		return nil
@@ -193,7 +196,7 @@ func choice[T ~string](f *fields, key string, v *T, words ...T) {
 
 // text is text for people, cut at most bytes when it is written.
 func (f *fields) text(key string, v *string, most int) {
-	f.field(key, optional, *v == "", func() string { return writeText(*v, most) }, func(s string) (err error) {
+	f.field(key, optional, *v == "", func() string { return WriteText(*v, most) }, func(s string) (err error) {
 		*v, err = readText(s, most)
 		return err
 	})
@@ -265,4 +268,86 @@ func parseHex(s string, size int) ([]byte, error) {
 		return nil, fmt.Errorf("%.80q: want %d hexadecimal digits", s, 2*size)
 	}
 	return b, nil
+}
+
+// How text for people stands in a header: as it is when it is plain ASCII,
+// else as a JSON string in ASCII, told by its first character, the quote.
+
+// writeText returns s for a header, cut after most bytes.
+func WriteText(s string, most int) string {
+	s = Clip(s, most)
+	if isPlain(s) && strings.TrimSpace(s) == s && !strings.HasPrefix(s, `"`) {
+		return s
+	}
+	return asciiJSON(s)
+}
+
+// clip returns the beginning of s, at most most bytes, as valid UTF-8: bytes
+// that are not become U+FFFD.
+func Clip(s string, most int) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most]
+}
+
+// readText reads what writeText wrote.
+func readText(header string, most int) (string, error) {
+	s := header
+	if strings.HasPrefix(header, `"`) {
+		if err := json.Unmarshal([]byte(header), &s); err != nil {
+			return "", errors.New("neither plain text nor a JSON string")
+		}
+	} else if !isPlain(s) {
+		return "", errors.New("not ASCII; use a JSON string")
+	}
+	if len(s) > most {
+		return "", fmt.Errorf("text of %d bytes, the limit is %d", len(s), most)
+	}
+	return s, nil
+}
+
+// asciiJSON encodes v, of strings and finite numbers, as JSON without any byte
+// above '~'.
+func asciiJSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("wire: encode %T: %v", v, err)) // strings and finite numbers always encode
+	}
+	var ascii strings.Builder
+	ascii.Grow(len(text))
+	for _, r := range string(text) {
+		switch {
+		case r < 0x7f:
+			ascii.WriteRune(r)
+		case r <= 0xffff:
+			fmt.Fprintf(&ascii, `\u%04x`, r)
+		default:
+			r -= 0x10000
+			fmt.Fprintf(&ascii, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
+		}
+	}
+	return ascii.String()
+}
+
+// jsonBody reads the body.
+func (f *fields) jsonBody(v any) {
+	if f.err != nil {
+		return
+	}
+	if err := json.Unmarshal(f.body, v); err != nil {
+		f.err = fmt.Errorf("%w: body: %w", ErrMalformed, err)
+	}
+}
+
+func mustJSON(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("wire: encode %T: %v", v, err)) // its numbers are finite, and the rest always encodes
+	}
+	return text
 }

@@ -1,4 +1,4 @@
-package bus
+package wire
 
 import (
 	"bytes"
@@ -161,7 +161,7 @@ func writeFlaws(flaws []chunk.Flaw) []byte {
 	}
 	short := make([]chunk.Flaw, len(flaws))
 	for i, flaw := range flaws {
-		short[i] = chunk.Flaw{Index: flaw.Index, Reason: clip(flaw.Reason, maxFlawReason)}
+		short[i] = chunk.Flaw{Index: flaw.Index, Reason: Clip(flaw.Reason, maxFlawReason)}
 	}
 	return []byte(asciiJSON(short))
 }

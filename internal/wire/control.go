@@ -1,4 +1,4 @@
-package bus
+package wire
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // ControlAction is what an operator wants.
@@ -155,3 +156,28 @@ func DecodeControlAnswer(m Message) (ControlAnswer, error) {
 	err := decode("control answer", m, func(f *fields) { f.jsonBody(&a) })
 	return a, err
 }
+
+// EncodeStatus returns the answer to VerbStatus. Its numbers must be finite.
+func EncodeStatus(s report.Status) Message {
+	return encode(func(f *fields) { f.plan(&s.Plan, optional) }, mustJSON(s.Whole()))
+}
+
+// DecodeStatus reads what EncodeStatus wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+func DecodeStatus(m Message) (report.Status, error) {
+	var s report.Status
+	err := decode("status", m, func(f *fields) {
+		var plan chunk.PlanID
+		f.plan(&plan, optional)
+		f.jsonBody(&s)
+		if f.err == nil && s.Plan != plan {
+			f.fail(keyPlan, "body says %.40q", s.Plan)
+		}
+	})
+	return s, err
+}
+
+// StatusQuery asks how far the job is.
+type StatusQuery struct{}
+
+// Encode returns the message for VerbStatus.
+func (StatusQuery) Encode() Message { return encode(func(*fields) {}, nil) }

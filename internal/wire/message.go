@@ -1,11 +1,23 @@
-package bus
+package wire
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"maps"
 	"strings"
-	"sync/atomic"
+)
+
+// Errors of decoders. They come wrapped, with the header or line that is wrong.
+var (
+	// ErrMalformed: a message that no correct program sends.
+	ErrMalformed = errors.New("malformed message")
+	// ErrVersion: a message of another protocol version.
+	ErrVersion = errors.New("other protocol version")
+	// ErrCorrupt: a message that was damaged on the way.
+	ErrCorrupt = errors.New("message was damaged on the way")
+	// ErrForged: a message whose sender does not have the job's key.
+	ErrForged = errors.New("message is not signed with the job's key")
 )
 
 // Header is the small text beside a body. Keys are written like
@@ -27,7 +39,7 @@ const (
 	// MaxMessage is the largest body, in bytes, that travels, in parts.
 	MaxMessage = 1 << 30
 
-	keyProtocol = "Chunkline-Protocol"
+	KeyProtocol = "Chunkline-Protocol"
 	keyPlan     = "Chunkline-Plan"
 
 	headerLine = "NATS/1.0\r\n"
@@ -35,9 +47,9 @@ const (
 
 // Size is what the message counts against the server's max_payload: headers
 // and body as they are written to the wire, in bytes.
-func (m Message) Size() int { return m.Header.size() + len(m.Body) }
+func (m Message) Size() int { return m.Header.Size() + len(m.Body) }
 
-func (h Header) size() int {
+func (h Header) Size() int {
 	if len(h) == 0 {
 		return 0
 	}
@@ -52,7 +64,7 @@ func (h Header) size() int {
 // another header.
 func (h Header) check() error {
 	for key, value := range h {
-		if !isName(key) {
+		if !IsName(key) {
 			return fmt.Errorf("%w: header name %.40q", ErrMalformed, key)
 		}
 		if !isPlain(value) || strings.TrimSpace(value) != value {
@@ -63,7 +75,7 @@ func (h Header) check() error {
 }
 
 // with returns a copy of h with the headers of other added.
-func (h Header) with(other Header) Header {
+func (h Header) With(other Header) Header {
 	sum := make(Header, len(h)+len(other))
 	maps.Copy(sum, h)
 	maps.Copy(sum, other)
@@ -71,65 +83,32 @@ func (h Header) with(other Header) Header {
 }
 
 // stamped returns m with the protocol version, ready to send.
-func (m Message) stamped() (Message, error) {
-	if _, has := m.Header[keyProtocol]; !has {
-		m.Header = m.Header.with(Header{keyProtocol: Protocol})
+func (m Message) Stamped() (Message, error) {
+	if _, has := m.Header[KeyProtocol]; !has {
+		m.Header = m.Header.With(Header{KeyProtocol: Protocol})
 	}
 	return m, m.Header.check()
 }
 
 // checkProtocol says whether h is of a message that this program can read.
-func checkProtocol(h Header) error {
-	switch version, has := h[keyProtocol]; {
+func CheckProtocol(h Header) error {
+	switch version, has := h[KeyProtocol]; {
 	case !has:
-		return fmt.Errorf("%w: no %s header", ErrMalformed, keyProtocol)
+		return fmt.Errorf("%w: no %s header", ErrMalformed, KeyProtocol)
 	case version != Protocol:
 		return fmt.Errorf("%w: %.20q, this program speaks %s", ErrVersion, version, Protocol)
 	}
 	return nil
 }
 
-// A Request is a message that arrived. Somebody may wait for an answer.
-type Request struct {
-	Subject string
-	Message
-
-	reply   func(Message) error // nil: a publish, nobody waits
-	replied atomic.Bool
-}
-
-// Reply answers, at most once (then ErrReplied), from any goroutine and any
-// time later. For a publish it does nothing. A nil error means that the answer
-// is on its way to the server, not that it will arrive.
-func (r *Request) Reply(m Message) error {
-	if r.reply == nil {
-		return nil
-	}
-	if r.replied.Swap(true) {
-		return ErrReplied
-	}
-	m, err := m.stamped()
-	if err != nil {
-		return fmt.Errorf("reply to %s: %w", r.Subject, err)
-	}
-	if err := r.reply(m); err != nil {
-		return fmt.Errorf("reply to %s: %w", r.Subject, err)
-	}
-	return nil
-}
-
-// Refuse answers, like Reply, that the request cannot be read. The requester
-// gets an error, never an answer, so it asks again.
-func (r *Request) Refuse(err error) error { return r.Reply(refusalFor(err)) }
-
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checksum is the CRC32C of a body.
-func checksum(body []byte) uint32 { return crc32.Checksum(body, castagnoli) }
+func Checksum(body []byte) uint32 { return crc32.Checksum(body, castagnoli) }
 
 // isName says whether s may stand in a subject or be the name of a header: 1
 // to 64 of A-Z a-z 0-9 _ -.
-func isName(s string) bool {
+func IsName(s string) bool {
 	if len(s) < 1 || len(s) > maxName {
 		return false
 	}

@@ -1,4 +1,4 @@
-package bus_test
+package wire_test
 
 import (
 	"bytes"
@@ -7,9 +7,9 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // How to draw messages: within the bounds, and the way they come out of a
@@ -44,12 +44,12 @@ func drawSet[T ~uint64](t *rapid.T, least, most int) []T {
 	return typed
 }
 
-func drawHolding(t *rapid.T) bus.Holding {
-	return bus.Holding{Seq: drawUint(t), Held: drawSet[chunk.ID](t, 0, 30), Asking: drawSet[uint64](t, 0, 10)}
+func drawHolding(t *rapid.T) wire.Holding {
+	return wire.Holding{Seq: drawUint(t), Held: drawSet[chunk.ID](t, 0, 30), Asking: drawSet[uint64](t, 0, 10)}
 }
 
-func drawNext(t *rapid.T) bus.Next {
-	return bus.Next{
+func drawNext(t *rapid.T) wire.Next {
+	return wire.Next{
 		Plan: drawMaybePlan(t), Mapper: drawMapper(t), Worker: rapid.IntRange(0, 1024).Draw(t, "worker"),
 		Holding: drawHolding(t), Epoch: drawUint(t),
 		Wait: time.Duration(rapid.IntRange(0, 3_600_000).Draw(t, "wait")) * time.Millisecond,
@@ -75,10 +75,10 @@ func drawFlaws(t *rapid.T, objects int) []chunk.Flaw {
 	return flaws
 }
 
-func drawWork(t *rapid.T) bus.Work {
-	w := bus.Work{Plan: drawPlan(t), Epoch: drawUint(t), Reason: drawText(t)}
-	w.Status = rapid.SampledFrom([]bus.WorkStatus{bus.WorkChunk, bus.WorkNone, bus.WorkDone, bus.WorkRefused}).Draw(t, "status")
-	if w.Status != bus.WorkChunk {
+func drawWork(t *rapid.T) wire.Work {
+	w := wire.Work{Plan: drawPlan(t), Epoch: drawUint(t), Reason: drawText(t)}
+	w.Status = rapid.SampledFrom([]wire.WorkStatus{wire.WorkChunk, wire.WorkNone, wire.WorkDone, wire.WorkRefused}).Draw(t, "status")
+	if w.Status != wire.WorkChunk {
 		return w
 	}
 	w.Chunk = chunk.Chunk{ID: chunk.ID(drawUint(t)), First: drawUint(t), Count: rapid.IntRange(1, 20).Draw(t, "count")}
@@ -89,20 +89,20 @@ func drawWork(t *rapid.T) bus.Work {
 	return w
 }
 
-func drawBeat(t *rapid.T) bus.Beat {
-	b := bus.Beat{Plan: drawMaybePlan(t), Mapper: drawMapper(t), Holding: drawHolding(t), Draining: rapid.Bool().Draw(t, "draining"), Goodbye: rapid.Bool().Draw(t, "goodbye"), Epoch: drawUint(t)}
+func drawBeat(t *rapid.T) wire.Beat {
+	b := wire.Beat{Plan: drawMaybePlan(t), Mapper: drawMapper(t), Holding: drawHolding(t), Draining: rapid.Bool().Draw(t, "draining"), Goodbye: rapid.Bool().Draw(t, "goodbye"), Epoch: drawUint(t)}
 	if rapid.Bool().Draw(t, "careful") {
-		b.Doing = &bus.Doing{Chunk: chunk.ID(drawUint(t)), Index: rapid.IntRange(0, chunk.MaxSize).Draw(t, "index")}
+		b.Doing = &wire.Doing{Chunk: chunk.ID(drawUint(t)), Index: rapid.IntRange(0, chunk.MaxSize).Draw(t, "index")}
 	}
 	if rapid.Bool().Draw(t, "trouble") {
-		b.Unanswered, b.Notice, b.FailedReason = rapid.IntRange(0, bus.MaxUnanswered).Draw(t, "unanswered"), drawText(t), drawText(t)
-		b.Failed = &bus.Failed{Chunk: chunk.ID(drawUint(t)), Objects: rapid.IntRange(0, chunk.MaxSize).Draw(t, "failed")}
+		b.Unanswered, b.Notice, b.FailedReason = rapid.IntRange(0, wire.MaxUnanswered).Draw(t, "unanswered"), drawText(t), drawText(t)
+		b.Failed = &wire.Failed{Chunk: chunk.ID(drawUint(t)), Objects: rapid.IntRange(0, chunk.MaxSize).Draw(t, "failed")}
 	}
 	return b
 }
 
-func drawSave(t *rapid.T) bus.Save {
-	s := bus.Save{
+func drawSave(t *rapid.T) wire.Save {
+	s := wire.Save{
 		Plan: drawPlan(t), Epoch: drawUint(t), Chunk: chunk.ID(drawUint(t)), First: drawUint(t),
 		Attempt: rapid.IntRange(1, 100).Draw(t, "attempt"), Token: drawHex(t), Mapper: drawMapper(t),
 		Counts: rapid.SliceOfN(rapid.SampledFrom([]int{1, 1, 1, 0, 2, 5}), 1, 40).Draw(t, "counts"),
@@ -123,9 +123,9 @@ func drawSave(t *rapid.T) bus.Save {
 	return s
 }
 
-func drawSaveAnswer(t *rapid.T) bus.SaveAnswer {
-	status := rapid.SampledFrom([]bus.SaveStatus{bus.SaveCommitted, bus.SaveDuplicate, bus.SaveBusy, bus.SaveRefused})
-	return bus.SaveAnswer{Plan: drawMaybePlan(t), Status: status.Draw(t, "status"), Reason: drawText(t), Sink: drawSink(t)}
+func drawSaveAnswer(t *rapid.T) wire.SaveAnswer {
+	status := rapid.SampledFrom([]wire.SaveStatus{wire.SaveCommitted, wire.SaveDuplicate, wire.SaveBusy, wire.SaveRefused})
+	return wire.SaveAnswer{Plan: drawMaybePlan(t), Status: status.Draw(t, "status"), Reason: drawText(t), Sink: drawSink(t)}
 }
 
 func drawSummary(t *rapid.T) report.Summary {
@@ -138,11 +138,11 @@ func drawSummary(t *rapid.T) report.Summary {
 	}
 }
 
-func drawSaved(t *rapid.T) bus.Saved {
-	s := bus.Saved{Plan: drawPlan(t), Epoch: drawUint(t), Total: drawSummary(t), Load: drawLoad(t), Sink: drawSink(t)}
+func drawSaved(t *rapid.T) wire.Saved {
+	s := wire.Saved{Plan: drawPlan(t), Epoch: drawUint(t), Total: drawSummary(t), Load: drawLoad(t), Sink: drawSink(t)}
 	for _, id := range drawSet[chunk.ID](t, 1, 100) {
-		s.Chunks = append(s.Chunks, bus.SavedChunk{
-			Entry:  bus.Entry{ID: id, Digest: chunk.Sum([]byte{byte(id)})},
+		s.Chunks = append(s.Chunks, wire.SavedChunk{
+			Entry:  wire.Entry{ID: id, Digest: chunk.Sum([]byte{byte(id)})},
 			Mapper: rapid.SampledFrom([]string{"MJ4ZQ2RVLLXO5PYF6AIWT3KDNE", "m1", "m_2"}).Draw(t, "mapper"),
 			Dead:   rapid.SampledFrom([]int{0, 0, 1, 10_000}).Draw(t, "dead"),
 		})
@@ -150,28 +150,28 @@ func drawSaved(t *rapid.T) bus.Saved {
 	return s
 }
 
-func drawSavedAnswer(t *rapid.T) bus.SavedAnswer { return bus.SavedAnswer{Plan: drawPlan(t)} }
+func drawSavedAnswer(t *rapid.T) wire.SavedAnswer { return wire.SavedAnswer{Plan: drawPlan(t)} }
 
-func drawSync(t *rapid.T) bus.Sync {
-	s := bus.Sync{
-		Op:   rapid.SampledFrom([]bus.SyncOp{bus.SyncClaim, bus.SyncList, bus.SyncFinish, bus.SyncDead, bus.SyncShadow, bus.SyncCutOff}).Draw(t, "op"),
+func drawSync(t *rapid.T) wire.Sync {
+	s := wire.Sync{
+		Op:   rapid.SampledFrom([]wire.SyncOp{wire.SyncClaim, wire.SyncList, wire.SyncFinish, wire.SyncDead, wire.SyncShadow, wire.SyncCutOff}).Draw(t, "op"),
 		Plan: drawPlan(t), Epoch: drawUint(t), Fetcher: rapid.StringMatching(`[A-Z0-9]{26}`).Draw(t, "fetcher"),
 	}
 	switch s.Op {
-	case bus.SyncClaim:
+	case wire.SyncClaim:
 		s.Claim = &chunk.Plan{Source: drawText(t), Size: 100, Bytes: 1 << 20, Format: 1}
 		s.Plan = rapid.SampledFrom([]chunk.PlanID{"", s.Claim.ID()}).Draw(t, "plan")
-	case bus.SyncList:
+	case wire.SyncList:
 		if s.Chunks = drawSet[chunk.ID](t, 0, 50); s.Chunks == nil {
 			s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, 8192).Draw(t, "limit")
 		}
-	case bus.SyncDead:
+	case wire.SyncDead:
 		s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, report.MaxDead).Draw(t, "limit")
-	case bus.SyncShadow:
-	case bus.SyncCutOff:
+	case wire.SyncShadow:
+	case wire.SyncCutOff:
 		s.Version, s.Term = drawText(t), drawUint(t)
-	case bus.SyncFinish:
-		s.Total = bus.Totals{Chunks: drawUint(t), Objects: drawUint(t)}
+	case wire.SyncFinish:
+		s.Total = wire.Totals{Chunks: drawUint(t), Objects: drawUint(t)}
 	}
 	return s
 }
@@ -181,14 +181,14 @@ func drawLoad(t *rapid.T) report.SaverLoad {
 	return report.SaverLoad{Queued: rapid.IntRange(0, 4096).Draw(t, "queued"), CommitSeconds: number.Draw(t, "commit"), SyncSeconds: number.Draw(t, "sync")}
 }
 
-func drawSink(t *rapid.T) bus.SinkID {
-	return bus.SinkID{ID: rapid.StringMatching(`[A-Z2-7]{0,26}`).Draw(t, "sink"), At: drawText(t)}
+func drawSink(t *rapid.T) wire.SinkID {
+	return wire.SinkID{ID: rapid.StringMatching(`[A-Z2-7]{0,26}`).Draw(t, "sink"), At: drawText(t)}
 }
 
-func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
-	a := bus.SyncAnswer{
+func drawSyncAnswer(t *rapid.T) wire.SyncAnswer {
+	a := wire.SyncAnswer{
 		Plan: drawMaybePlan(t), Reason: drawText(t), Epoch: drawUint(t), Summary: drawSummary(t),
-		Status: rapid.SampledFrom([]bus.SyncStatus{bus.SyncOK, bus.SyncWorking, bus.SyncOtherPlan, bus.SyncFenced, bus.SyncFailed}).Draw(t, "status"),
+		Status: rapid.SampledFrom([]wire.SyncStatus{wire.SyncOK, wire.SyncWorking, wire.SyncOtherPlan, wire.SyncFenced, wire.SyncFailed}).Draw(t, "status"),
 	}
 	if rapid.Bool().Draw(t, "key") {
 		a.Key = rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key")
@@ -206,21 +206,21 @@ func drawSyncAnswer(t *rapid.T) bus.SyncAnswer {
 		return a
 	}
 	if rapid.Bool().Draw(t, "terms") {
-		a.Past = bus.VersionPast{Terms: map[string]uint64{drawText(t): drawUint(t)}, Transforms: map[string]string{drawText(t): drawText(t)}}
+		a.Past = wire.VersionPast{Terms: map[string]uint64{drawText(t): drawUint(t)}, Transforms: map[string]string{drawText(t): drawText(t)}}
 		return a
 	}
 	for _, id := range drawSet[chunk.ID](t, 0, 20) {
-		a.Entries = append(a.Entries, bus.Entry{ID: id, Digest: chunk.Sum([]byte(drawText(t)))})
+		a.Entries = append(a.Entries, wire.Entry{ID: id, Digest: chunk.Sum([]byte(drawText(t)))})
 	}
 	return a
 }
 
-func drawOrder(t *rapid.T) bus.Order {
-	kind := rapid.SampledFrom([]bus.OrderKind{bus.OrderPing, bus.OrderDrop, bus.OrderDrain})
-	return bus.Order{Plan: drawPlan(t), Kind: kind.Draw(t, "kind"), Chunk: chunk.ID(drawUint(t)), Reason: drawText(t), Epoch: drawUint(t)}
+func drawOrder(t *rapid.T) wire.Order {
+	kind := rapid.SampledFrom([]wire.OrderKind{wire.OrderPing, wire.OrderDrop, wire.OrderDrain})
+	return wire.Order{Plan: drawPlan(t), Kind: kind.Draw(t, "kind"), Chunk: chunk.ID(drawUint(t)), Reason: drawText(t), Epoch: drawUint(t)}
 }
 
-func drawOrderAnswer(t *rapid.T) bus.OrderAnswer { return bus.OrderAnswer{Plan: drawPlan(t)} }
+func drawOrderAnswer(t *rapid.T) wire.OrderAnswer { return wire.OrderAnswer{Plan: drawPlan(t)} }
 
 func drawStatus(t *rapid.T) report.Status {
 	number := rapid.Float64Range(0, 1e15)
@@ -239,16 +239,16 @@ func drawStatus(t *rapid.T) report.Status {
 	return s.Whole() // what is decoded has lists
 }
 
-func drawControl(t *rapid.T) bus.Control {
+func drawControl(t *rapid.T) wire.Control {
 	name, share := rapid.SampledFrom([]string{"v1", "v2"}).Draw(t, "version"), rapid.Float64Range(0, 1).Draw(t, "share")
-	return rapid.SampledFrom([]bus.Control{
-		{Action: bus.ControlPause}, {Action: bus.ControlResume}, {Action: bus.ControlCancel},
-		{Action: bus.ControlRate, Rate: rapid.Float64Range(0, 1e9).Draw(t, "rate")},
-		{Action: bus.ControlShare, Version: name, Share: share}, {Action: bus.ControlShadow, Version: name, Share: share},
-		{Action: bus.ControlShadow}, {Action: bus.ControlAllow, Version: name},
+	return rapid.SampledFrom([]wire.Control{
+		{Action: wire.ControlPause}, {Action: wire.ControlResume}, {Action: wire.ControlCancel},
+		{Action: wire.ControlRate, Rate: rapid.Float64Range(0, 1e9).Draw(t, "rate")},
+		{Action: wire.ControlShare, Version: name, Share: share}, {Action: wire.ControlShadow, Version: name, Share: share},
+		{Action: wire.ControlShadow}, {Action: wire.ControlAllow, Version: name},
 	}).Draw(t, "order")
 }
 
-func drawControlAnswer(t *rapid.T) bus.ControlAnswer {
-	return bus.ControlAnswer{Plan: drawMaybePlan(t), OK: rapid.Bool().Draw(t, "ok"), Reason: drawText(t)}
+func drawControlAnswer(t *rapid.T) wire.ControlAnswer {
+	return wire.ControlAnswer{Plan: drawMaybePlan(t), OK: rapid.Bool().Draw(t, "ok"), Reason: drawText(t)}
 }

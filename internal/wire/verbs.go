@@ -1,7 +1,9 @@
-package bus
+package wire
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/report"
@@ -45,7 +47,7 @@ const (
 )
 
 const (
-	maxLabel   = 256     // bytes of a name or version
+	MaxLabel   = 256     // bytes of a name or version
 	maxReason  = 1024    // bytes of why something was refused
 	maxAttempt = 1 << 30 // also of other small counts
 	maxHolding = 65536   // chunks a mapper may say it holds
@@ -54,9 +56,9 @@ const (
 // mapper is who a mapper is.
 func (f *fields) mapper(m *report.Mapper) {
 	f.token(keyMapper, &m.ID, required)
-	f.text(keyName, &m.Name, maxLabel)
-	f.text(keyVersion, &m.Version, maxLabel)
-	f.text(keyTransform, &m.Transform, maxLabel)
+	f.text(keyName, &m.Name, MaxLabel)
+	f.text(keyVersion, &m.Version, MaxLabel)
+	f.text(keyTransform, &m.Transform, MaxLabel)
 	f.flag("Chunkline-Version-Declared", &m.Declared)
 }
 
@@ -96,4 +98,62 @@ func checkLines(what, kind string, b []byte, n int) error {
 		return corrupt(what, "%d lines of %s, want %d", got, kind, n)
 	}
 	return nil
+}
+
+var errSinkID = errors.New("not the ID of a sink")
+
+// SinkID says whose answer it is: of which sink, and where that is. Savers of
+// one sink have the same ID, whatever process they are.
+type SinkID struct {
+	ID string // of the sink, made with it; empty: an older saver does not tell
+	At string // for people: host and folder
+}
+
+func (s *SinkID) fields(f *fields) {
+	f.field("Chunkline-Sink", optional, s.ID == "", func() string { return s.ID }, func(text string) error {
+		if !IsName(text) {
+			return errSinkID
+		}
+		s.ID = text
+		return nil
+	})
+	f.text("Chunkline-Sink-At", &s.At, MaxLabel)
+}
+
+// Trace is the place of a chunk in its OpenTelemetry trace, as W3C's headers
+// have it. It is carried, never understood or refused, and may be empty.
+type Trace struct{ Parent, State string }
+
+const (
+	keyTraceParent = "traceparent"
+	keyTraceState  = "tracestate"
+
+	maxTraceParent = 128 // bytes; version 00 has 55
+	maxTraceState  = 512
+)
+
+// fields reads and writes without the closures of the other fields: these are
+// on the way of every chunk, and most jobs have no traces.
+func (t *Trace) fields(f *fields) {
+	if !f.write {
+		*t = Trace{Parent: traceText(f.header[keyTraceParent], maxTraceParent)}
+		if t.Parent != "" {
+			t.State = traceText(f.header[keyTraceState], maxTraceState)
+		}
+		return
+	}
+	if parent := traceText(t.Parent, maxTraceParent); parent != "" {
+		f.header[keyTraceParent] = parent
+		if state := traceText(t.State, maxTraceState); state != "" {
+			f.header[keyTraceState] = state
+		}
+	}
+}
+
+// traceText is text if it can travel as a header, else empty.
+func traceText(text string, most int) string {
+	if len(text) > most || !isPlain(text) || strings.TrimSpace(text) != text {
+		return ""
+	}
+	return text
 }

@@ -1,4 +1,4 @@
-package bus
+package wire
 
 import (
 	"encoding/binary"
@@ -45,7 +45,7 @@ func (s *Saved) fields(f *fields) {
 	f.field("Chunkline-Mappers", required, false, func() string { return strings.Join(mappers, ",") }, func(text string) error {
 		mappers = strings.Split(text, ",")
 		for _, m := range mappers {
-			if !isName(m) {
+			if !IsName(m) {
 				return fmt.Errorf("%.80q is not the ID of a mapper", m)
 			}
 		}
@@ -160,14 +160,14 @@ func DecodeSavedAnswer(m Message) (SavedAnswer, error) {
 
 func (f *fields) summary(s *report.Summary) {
 	if f.write {
-		s.Output, s.DeadFile = clip(s.Output, maxPath), clip(s.DeadFile, maxPath)
+		s.Output, s.DeadFile = Clip(s.Output, maxPath), Clip(s.DeadFile, maxPath)
 	}
 	f.json(keySummary, s, *s == report.Summary{}, optional)
 }
 
 func (f *fields) load(l *report.SaverLoad) {
 	if f.write {
-		l.Full = clip(l.Full, maxReason)
+		l.Full = Clip(l.Full, maxReason)
 	}
 	f.json("Chunkline-Load", l, *l == report.SaverLoad{}, optional)
 }

@@ -1,4 +1,4 @@
-package bus_test
+package wire_test
 
 import (
 	"bytes"
@@ -8,8 +8,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 var someKey = bytes.Repeat([]byte("k"), 32)
@@ -18,47 +18,47 @@ var someKey = bytes.Repeat([]byte("k"), 32)
 type codec struct {
 	name   string
 	draw   func(*rapid.T) any
-	encode func(any) bus.Message
-	decode func(bus.Message) (any, error)
+	encode func(any) wire.Message
+	decode func(wire.Message) (any, error)
 }
 
-type encoder interface{ Encode() bus.Message }
+type encoder interface{ Encode() wire.Message }
 
-func of[T encoder](name string, draw func(*rapid.T) T, decode func(bus.Message) (T, error)) codec {
+func of[T encoder](name string, draw func(*rapid.T) T, decode func(wire.Message) (T, error)) codec {
 	return codec{
 		name:   name,
 		draw:   func(t *rapid.T) any { return draw(t) },
-		encode: func(v any) bus.Message { return v.(T).Encode() },
-		decode: func(m bus.Message) (any, error) { return decode(m) },
+		encode: func(v any) wire.Message { return v.(T).Encode() },
+		decode: func(m wire.Message) (any, error) { return decode(m) },
 	}
 }
 
 func codecs() []codec {
 	return []codec{
-		of("next", drawNext, bus.DecodeNext),
-		of("work", drawWork, bus.DecodeWork),
-		of("beat", drawBeat, bus.DecodeBeat),
-		of("save", drawSave, bus.DecodeSave),
-		of("save answer", drawSaveAnswer, bus.DecodeSaveAnswer),
+		of("next", drawNext, wire.DecodeNext),
+		of("work", drawWork, wire.DecodeWork),
+		of("beat", drawBeat, wire.DecodeBeat),
+		of("save", drawSave, wire.DecodeSave),
+		of("save answer", drawSaveAnswer, wire.DecodeSaveAnswer),
 		{ // signed anew before it is read, or no fuzzer would get past the signature
 			name:   "saved",
 			draw:   func(t *rapid.T) any { return drawSaved(t) },
-			encode: func(v any) bus.Message { return v.(bus.Saved).Encode(someKey) },
-			decode: func(m bus.Message) (any, error) { return bus.DecodeSaved(someKey, bus.Sign(someKey, m)) },
+			encode: func(v any) wire.Message { return v.(wire.Saved).Encode(someKey) },
+			decode: func(m wire.Message) (any, error) { return wire.DecodeSaved(someKey, wire.Sign(someKey, m)) },
 		},
-		of("saved answer", drawSavedAnswer, bus.DecodeSavedAnswer),
-		of("sync", drawSync, bus.DecodeSync),
-		of("sync answer", drawSyncAnswer, bus.DecodeSyncAnswer),
-		of("order", drawOrder, bus.DecodeOrder),
-		of("order answer", drawOrderAnswer, bus.DecodeOrderAnswer),
+		of("saved answer", drawSavedAnswer, wire.DecodeSavedAnswer),
+		of("sync", drawSync, wire.DecodeSync),
+		of("sync answer", drawSyncAnswer, wire.DecodeSyncAnswer),
+		of("order", drawOrder, wire.DecodeOrder),
+		of("order answer", drawOrderAnswer, wire.DecodeOrderAnswer),
 		{
 			name:   "status",
 			draw:   func(t *rapid.T) any { return drawStatus(t) },
-			encode: func(v any) bus.Message { return bus.EncodeStatus(v.(report.Status)) },
-			decode: func(m bus.Message) (any, error) { return bus.DecodeStatus(m) },
+			encode: func(v any) wire.Message { return wire.EncodeStatus(v.(report.Status)) },
+			decode: func(m wire.Message) (any, error) { return wire.DecodeStatus(m) },
 		},
-		of("control", drawControl, bus.DecodeControl),
-		of("control answer", drawControlAnswer, bus.DecodeControlAnswer),
+		of("control", drawControl, wire.DecodeControl),
+		of("control answer", drawControlAnswer, wire.DecodeControlAnswer),
 	}
 }
 
@@ -94,7 +94,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, which uint8, headers string, body []byte) {
 		c := all[int(which)%len(all)]
-		m := bus.Message{Header: bus.Header{}, Body: body}
+		m := wire.Message{Header: wire.Header{}, Body: body}
 		for line := range strings.Lines(headers) {
 			key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
 			m.Header[key] = value
@@ -110,7 +110,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func lines(h bus.Header) string {
+func lines(h wire.Header) string {
 	var text strings.Builder
 	for key, value := range h {
 		text.WriteString(key + ": " + value + "\n")
