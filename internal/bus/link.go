@@ -3,6 +3,8 @@ package bus
 import (
 	"context"
 	"fmt"
+	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,4 +123,99 @@ func (l *link) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrOffline, ctx.Err())
 	}
+}
+
+// roundTripInterval is between measurements: a ping each, as often as nats.go
+// sends its own.
+const roundTripInterval = 5 * time.Second
+
+// measure takes the round trip to the server now and then, until the
+// connection is closed for good. Nobody waits for it.
+func (t *natsTransport) measure() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	tick := time.NewTicker(roundTripInterval)
+	defer tick.Stop()
+	for t.link.wait(ctx) == nil {
+		t.measureOnce(ctx)
+		select {
+		case <-tick.C:
+		case <-t.link.lost(): // measure again as soon as it is back
+		case <-t.link.closed:
+			return
+		}
+	}
+}
+
+func (t *natsTransport) measureOnce(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, flusherTimeout)
+	defer cancel()
+	begin := time.Now()
+	if t.Flush(ctx) == nil {
+		t.roundTrip.Store(int64(max(time.Since(begin), 1)))
+	}
+}
+
+// sayOpen says that the server at address asks for no credentials. On this
+// machine's loopback that is usual, elsewhere it is worth a warning.
+func (t *natsTransport) sayOpen(address string) {
+	level := zerolog.WarnLevel
+	if host, _, err := net.SplitHostPort(address); err == nil && IsLoopback(host) {
+		level = zerolog.InfoLevel
+	}
+	t.log.WithLevel(level).Str("url", t.link.url).
+		Msg("the NATS server asks for no credentials: whoever reaches it can take chunks, send results and cancel the job")
+}
+
+// IsLoopback says whether only this machine reaches what listens on host. A
+// name other than localhost may stand for any address. So may no name.
+func IsLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// minor says whether a role can work without what it was denied: to answer
+// one requester, who chose the subject, or to be found by nats micro, which
+// answers at any subject. What it publishes of its own accord it needs.
+func (t *natsTransport) minor(err error) bool {
+	if strings.Contains(err.Error(), `Subscription to "$SRV`) {
+		return true
+	}
+	_, subject, publish := strings.Cut(err.Error(), `Publish to "`)
+	subject, _, _ = strings.Cut(subject, `"`)
+	return publish && !t.own.has(verbOf(subject))
+}
+
+// verbOf is a subject of a job without what follows the verb.
+func verbOf(subject string) string {
+	end := 0
+	for range 3 {
+		next := strings.IndexByte(subject[end:], '.')
+		if next < 0 {
+			return subject
+		}
+		end += next + 1
+	}
+	return subject[:end-1]
+}
+
+// spoken is the verbs that this connection has published by itself. A role has a few.
+type spoken struct {
+	mu    sync.Mutex
+	verbs map[string]struct{} // guarded by mu
+}
+
+func (s *spoken) note(verb string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.verbs[verb]; !known {
+		s.verbs[strings.Clone(verb)] = struct{}{}
+	}
+}
+
+func (s *spoken) has(verb string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, has := s.verbs[verb]
+	return has
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -261,5 +263,143 @@ func (t *natsTransport) asyncError(nc *nats.Conn, sub *nats.Subscription, err er
 		nc.Close()
 	default:
 		t.log.Debug().Err(err).Msg("error on the NATS connection")
+	}
+}
+
+// An inbox hands answers to those who wait for them. All answers of a
+// connection come through one wildcard subscription. We have our own, not
+// nats.go's, so that requests can end when the connection breaks and sending
+// one does not take the connection's lock.
+type inbox struct {
+	prefix string // of the reply subjects, with its last dot
+
+	mu      sync.Mutex
+	waiting map[string]chan answer // guarded by mu; by last token of the reply subject
+}
+
+type answer struct {
+	message wire.Message
+	err     error
+}
+
+func newInbox(prefix string) *inbox {
+	return &inbox{prefix: prefix + ".", waiting: map[string]chan answer{}}
+}
+
+// open returns a reply subject and where its answer will be.
+func (i *inbox) open() (subject string, answers chan answer) {
+	answers = make(chan answer, 1)
+	token := strconv.FormatUint(rand.Uint64(), 36) // not to be guessed, never used again
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.waiting[token] = answers
+	return i.prefix + token, answers
+}
+
+// take removes who waits at a reply subject; nil: nobody, the answer is late.
+func (i *inbox) take(subject string) chan answer {
+	token := strings.TrimPrefix(subject, i.prefix)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	answers := i.waiting[token]
+	delete(i.waiting, token)
+	return answers
+}
+
+// deliver hands an answer to who waits for it. The first one counts.
+func (i *inbox) deliver(subject string, a answer) {
+	if answers := i.take(subject); answers != nil {
+		answers <- a
+	}
+}
+
+// fail ends all requests that wait for an answer.
+func (i *inbox) fail(err error) {
+	i.mu.Lock()
+	waiting := i.waiting
+	i.waiting = map[string]chan answer{}
+	i.mu.Unlock()
+	for _, answers := range waiting {
+		answers <- answer{err: err}
+	}
+}
+
+// A writer is the one goroutine that writes to the connection. nats.go writes
+// under the connection's lock, and when the server takes no bytes (frozen,
+// network gone) that lasts as long as the flusher timeout, for each caller in
+// turn. Through the writer a caller waits no longer than its context says, and
+// what is sent keeps its order.
+type writer struct {
+	publish func(*nats.Msg) error
+	queue   chan *outMessage
+	quit    chan struct{}
+	done    chan struct{}
+}
+
+type outMessage struct {
+	msg    *nats.Msg
+	result chan error  // takes one without waiting
+	given  atomic.Bool // nobody waits for the result any more
+}
+
+func newWriter(publish func(*nats.Msg) error) *writer {
+	w := &writer{publish: publish, queue: make(chan *outMessage), quit: make(chan struct{}), done: make(chan struct{})}
+	go w.run()
+	return w
+}
+
+func (w *writer) run() {
+	defer close(w.done)
+	for {
+		select {
+		case out := <-w.queue:
+			if !out.given.Load() {
+				out.result <- w.publish(out.msg)
+			}
+		case <-w.quit:
+			return
+		}
+	}
+}
+
+// send writes msg, and returns once it is on its way or ctx has ended; then it
+// is unknown whether it was written.
+func (w *writer) send(ctx context.Context, msg *nats.Msg) error {
+	out := &outMessage{msg: msg, result: make(chan error, 1)}
+	select {
+	case w.queue <- out:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.quit:
+		return ErrClosed
+	}
+	select {
+	case err := <-out.result:
+		return sendError(err)
+	case <-ctx.Done():
+		out.given.Store(true)
+		return ctx.Err()
+	}
+}
+
+// stop ends the writer and waits for it, at most for one flusher timeout.
+func (w *writer) stop() {
+	close(w.quit)
+	<-w.done
+}
+
+// sendError says in our words why nats.go did not send.
+func sendError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // we allow it nothing
+		return ErrOffline
+	default:
+		return fmt.Errorf("%w: %w", ErrOffline, err)
 	}
 }
