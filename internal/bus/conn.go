@@ -18,44 +18,45 @@ import (
 )
 
 const (
-	// What may wait in memory for the handler of one subscription; beyond it
-	// messages are lost and counted as SlowConsumers. Handlers are quick, so
-	// only a stopped process comes near. NATS's own limit, 64 MiB, is 64
-	// results of 1 MiB: a hundred mappers could send that at once.
+	// How many messages and bytes may wait in memory for the handler of one
+	// subscription. Beyond that, messages are lost and counted as SlowConsumers.
+	// Handlers are quick, so this happens only while the process is stopped.
+	// NATS's default, 64 MiB, is 64 results of 1 MiB: a hundred mappers can send
+	// that at once.
 	pendingMessages   = 64 << 10
 	pendingBytes      = 128 << 20
 	pendingPartsBytes = 256 << 20
 
-	// defaultMaxPayload is used until a server has said its own.
+	// defaultMaxPayload is NATS's default, and is assumed until a server has told its own.
 	defaultMaxPayload = 1 << 20
 
-	// noDeadline bounds a Flush whose context has no end.
+	// noDeadline bounds a Flush whose context has no deadline.
 	noDeadline = time.Minute
 )
 
 // natsTransport is a connection to NATS.
 type natsTransport struct {
-	nc  atomic.Pointer[nats.Conn] // the latest; nil: not yet
+	nc  atomic.Pointer[nats.Conn] // the latest; nil: none so far
 	log zerolog.Logger
 
-	strange zerolog.Logger // for what others can make happen as often as they like: a flood fills no disk
+	strange zerolog.Logger // for events that strangers can cause, so that a flood of them does not fill the disk
 
 	link  *link
 	inbox *inbox
 	out   *writer
 	own   spoken
 
-	greet      bool // an open server is worth a word; set before use
+	greet      bool // log if the server asks for no credentials; set before use
 	openOnce   sync.Once
-	told       chan struct{} // closed once a handler has said how connecting went
+	told       chan struct{} // closed once a handler has reported the first attempt to connect
 	toldOnce   sync.Once
 	maxPayload atomic.Int64
 	wasUp      atomic.Bool
-	broken     chan struct{}      // takes one without waiting: nats.go has closed the latest connection
-	dials      *dialer            // what connects
-	endDial    context.CancelFunc // ends attempts to connect
-	serving    sync.Mutex         // one Listen, stop or new connection at a time changes the subscriptions
-	answering  *nats.Conn         // guarded by serving; has the subscription to answers
+	broken     chan struct{} // holds one token: nats.go has closed the latest connection
+	dials      *dialer
+	endDial    context.CancelFunc // cancels attempts to connect
+	serving    sync.Mutex         // held by whatever changes the subscriptions: Listen, stop, a new connection
+	answering  *nats.Conn         // guarded by serving; the connection that has the subscription to answers
 	listening  map[*listening]struct{}
 	owned      *gate // its goroutines, which Close waits for
 	once       sync.Once
@@ -73,7 +74,7 @@ func newNATSTransport(log zerolog.Logger, url, inboxPrefix string) *natsTranspor
 	return t
 }
 
-// write writes under the lock of the connection.
+// write publishes m. It may block while nats.go holds the connection's lock.
 func (t *natsTransport) write(m *nats.Msg) error {
 	nc := t.nc.Load()
 	if nc == nil {
@@ -81,7 +82,7 @@ func (t *natsTransport) write(m *nats.Msg) error {
 	}
 	err := nc.PublishMsg(m)
 	if errors.Is(err, nats.ErrConnectionClosed) && t.link.reason() == nil {
-		return fmt.Errorf("%w: %w", ErrOffline, err) // another will be made
+		return fmt.Errorf("%w: %w", ErrOffline, err) // connect.go will make another
 	}
 	return err
 }
@@ -92,7 +93,7 @@ func (t *natsTransport) Request(ctx context.Context, subject string, m wire.Mess
 		return wire.Message{}, err
 	}
 	reply, answers := t.inbox.open()
-	defer t.inbox.take(reply)
+	defer t.inbox.remove(reply)
 	if err := t.send(ctx, subject, reply, m); err != nil {
 		return wire.Message{}, err
 	}
@@ -112,19 +113,20 @@ func (t *natsTransport) Publish(subject string, m wire.Message) error {
 	return t.push(subject, m)
 }
 
-// push sends without an answer. A server that takes no bytes is away.
+// push sends m without waiting for an answer. A server that reads nothing for the
+// flusher timeout counts as disconnected.
 func (t *natsTransport) push(subject string, m wire.Message) error {
 	ctx, cancel := context.WithTimeout(context.Background(), flusherTimeout)
 	defer cancel()
 	err := t.send(ctx, subject, "", m)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w: the server takes no data", ErrOffline)
+		return fmt.Errorf("%w: the server reads no data", ErrOffline)
 	}
 	return err
 }
 
 func (t *natsTransport) send(ctx context.Context, subject, reply string, m wire.Message) error {
-	if !strings.HasPrefix(subject, inboxRoot) { // an answer goes where the requester wants it
+	if !strings.HasPrefix(subject, inboxRoot) { // an answer goes to the subject that the requester chose
 		t.own.note(verbOf(subject))
 	}
 	header := make(nats.Header, len(m.Header))
@@ -142,7 +144,7 @@ func (t *natsTransport) send(ctx context.Context, subject, reply string, m wire.
 	return nil
 }
 
-// answered takes an answer from the inbox's subscription.
+// answered handles a message at the inbox's subscription.
 func (t *natsTransport) answered(m *nats.Msg) {
 	t.count(m)
 	a := answer{message: received(m)}
@@ -157,8 +159,7 @@ func (t *natsTransport) count(m *nats.Msg) {
 	t.inBytes.Add(uint64(len(m.Data)))
 }
 
-// received is a message as it came. Of a header that is there twice the first
-// counts.
+// received converts a message of nats.go. If a header occurs twice, the first one counts.
 func received(m *nats.Msg) wire.Message {
 	header := make(wire.Header, len(m.Header))
 	for key, values := range m.Header {
@@ -176,9 +177,9 @@ func (t *natsTransport) Flush(ctx context.Context) error {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, noDeadline)
-	defer cancel() // not before the result is read: an ended context would hide it
+	defer cancel() // only after the result was read, which an ended context would hide
 	result := make(chan error, 1)
-	if !t.owned.run(func() { // it may wait for the connection's lock longer than ctx allows
+	if !t.owned.run(func() { // in a goroutine: it may wait for the connection's lock longer than ctx allows
 		result <- t.flush(ctx)
 	}) {
 		return t.link.reason()
@@ -192,7 +193,7 @@ func (t *natsTransport) Flush(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", ErrOffline, err)
 		}
 		return sendError(err)
-	case <-lost: // nats.go would go on waiting, for an answer that is lost
+	case <-lost: // nats.go would go on waiting for an answer that is lost
 		if err := t.link.reason(); err != nil {
 			return err
 		}
@@ -234,13 +235,13 @@ func (t *natsTransport) Stats() Stats {
 	}
 }
 
-// Close implements Transport. While the server is frozen it takes up to two
-// flusher timeouts.
+// Close implements Transport. It takes up to two flusher timeouts if the server does
+// not read.
 func (t *natsTransport) Close() {
 	t.once.Do(func() {
 		t.link.shut(ErrClosed)
 		t.inbox.fail(ErrClosed)
-		t.endDial() // under the lock that closing needs
+		t.endDial() // they hold the lock that closing needs
 		if nc := t.nc.Load(); nc != nil {
 			nc.Close()
 		}
@@ -249,7 +250,7 @@ func (t *natsTransport) Close() {
 	})
 }
 
-// asyncError is called for what no call has returned.
+// asyncError is called for errors that no call has returned.
 func (t *natsTransport) asyncError(nc *nats.Conn, sub *nats.Subscription, err error) {
 	t.asyncFails.Add(1)
 	switch {
@@ -266,10 +267,10 @@ func (t *natsTransport) asyncError(nc *nats.Conn, sub *nats.Subscription, err er
 	}
 }
 
-// An inbox hands answers to those who wait for them. All answers of a
-// connection come through one wildcard subscription. We have our own, not
-// nats.go's, so that requests can end when the connection breaks and sending
-// one does not take the connection's lock.
+// An inbox passes answers to the requests that wait for them. All answers of a
+// connection arrive at one wildcard subscription. It is ours, not nats.go's, so
+// that requests end when the connection breaks, and sending one does not wait for
+// the connection's lock.
 type inbox struct {
 	prefix string // of the reply subjects, with its last dot
 
@@ -286,18 +287,18 @@ func newInbox(prefix string) *inbox {
 	return &inbox{prefix: prefix + ".", waiting: map[string]chan answer{}}
 }
 
-// open returns a reply subject and where its answer will be.
+// open returns a new reply subject, and the channel of its answer.
 func (i *inbox) open() (subject string, answers chan answer) {
 	answers = make(chan answer, 1)
-	token := strconv.FormatUint(rand.Uint64(), 36) // not to be guessed, never used again
+	token := strconv.FormatUint(rand.Uint64(), 36) // nobody can guess it, and it is never reused
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.waiting[token] = answers
 	return i.prefix + token, answers
 }
 
-// take removes who waits at a reply subject; nil: nobody, the answer is late.
-func (i *inbox) take(subject string) chan answer {
+// remove removes the request with this reply subject; nil: it has ended already.
+func (i *inbox) remove(subject string) chan answer {
 	token := strings.TrimPrefix(subject, i.prefix)
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -306,14 +307,14 @@ func (i *inbox) take(subject string) chan answer {
 	return answers
 }
 
-// deliver hands an answer to who waits for it. The first one counts.
+// deliver passes an answer to its request. Further answers are dropped.
 func (i *inbox) deliver(subject string, a answer) {
-	if answers := i.take(subject); answers != nil {
+	if answers := i.remove(subject); answers != nil {
 		answers <- a
 	}
 }
 
-// fail ends all requests that wait for an answer.
+// fail ends all requests with err.
 func (i *inbox) fail(err error) {
 	i.mu.Lock()
 	waiting := i.waiting
@@ -324,11 +325,10 @@ func (i *inbox) fail(err error) {
 	}
 }
 
-// A writer is the one goroutine that writes to the connection. nats.go writes
-// under the connection's lock, and when the server takes no bytes (frozen,
-// network gone) that lasts as long as the flusher timeout, for each caller in
-// turn. Through the writer a caller waits no longer than its context says, and
-// what is sent keeps its order.
+// A writer is the only goroutine that writes to the connection. nats.go writes while
+// it holds the connection's lock. If the server reads nothing, each writing caller
+// waits in turn for the flusher timeout. Through the writer, a caller waits no
+// longer than its context allows, and messages keep their order.
 type writer struct {
 	publish func(*nats.Msg) error
 	queue   chan *outMessage
@@ -338,8 +338,8 @@ type writer struct {
 
 type outMessage struct {
 	msg    *nats.Msg
-	result chan error  // takes one without waiting
-	given  atomic.Bool // nobody waits for the result any more
+	result chan error  // holds one
+	given  atomic.Bool // the caller has given up
 }
 
 func newWriter(publish func(*nats.Msg) error) *writer {
@@ -362,8 +362,8 @@ func (w *writer) run() {
 	}
 }
 
-// send writes msg, and returns once it is on its way or ctx has ended; then it
-// is unknown whether it was written.
+// send returns once msg was written or ctx has ended. In the latter case it is
+// unknown whether msg was or will be written.
 func (w *writer) send(ctx context.Context, msg *nats.Msg) error {
 	out := &outMessage{msg: msg, result: make(chan error, 1)}
 	select {
@@ -382,13 +382,13 @@ func (w *writer) send(ctx context.Context, msg *nats.Msg) error {
 	}
 }
 
-// stop ends the writer and waits for it, at most for one flusher timeout.
+// stop ends the writer and waits for it, for at most one flusher timeout.
 func (w *writer) stop() {
 	close(w.quit)
 	<-w.done
 }
 
-// sendError says in our words why nats.go did not send.
+// sendError turns an error of nats.go into one of ours.
 func sendError(err error) error {
 	switch {
 	case err == nil:
@@ -397,7 +397,7 @@ func sendError(err error) error {
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		return fmt.Errorf("%w: %w", ErrClosed, err)
-	case errors.Is(err, nats.ErrReconnectBufExceeded): // we allow it nothing
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // the buffer is disabled
 		return ErrOffline
 	default:
 		return fmt.Errorf("%w: %w", ErrOffline, err)

@@ -87,11 +87,11 @@ func TestConnect_serverComesLater(t *testing.T) {
 		t.Error(err)
 	}
 	text := log.String()
-	if n := strings.Count(text, "NATS is away"); n != 1 {
-		t.Errorf("said %d times that NATS is away:\n%s", n, text)
+	if n := strings.Count(text, "no connection to NATS"); n != 1 {
+		t.Errorf("said %d times that there is no connection to NATS:\n%s", n, text)
 	}
-	if n := strings.Count(text, "NATS is back after"); n != 1 {
-		t.Errorf("said %d times that NATS is back:\n%s", n, text)
+	if n := strings.Count(text, "connected to NATS again after"); n != 1 {
+		t.Errorf("said %d times that NATS is connected again:\n%s", n, text)
 	}
 	if strings.Contains(text, canary) {
 		t.Errorf("the log shows a password:\n%s", text)
@@ -226,8 +226,8 @@ func TestConnect_garbage(t *testing.T) {
 	}
 	defer b.Close()
 	<-answered // it goes on trying, and says once that it does
-	if n := strings.Count(log.String(), "NATS is away"); n != 1 {
-		t.Errorf("said %d times that NATS is away", n)
+	if n := strings.Count(log.String(), "no connection to NATS"); n != 1 {
+		t.Errorf("said %d times that there is no connection to NATS", n)
 	}
 	if b.Online() || b.Err() != nil {
 		t.Errorf("online %v, error %v", b.Online(), b.Err())

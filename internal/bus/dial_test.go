@@ -72,8 +72,8 @@ func TestConnect_silentNetwork(t *testing.T) {
 					<-time.After(lookupTimeout + dialTimeout)
 				}
 				synctest.Wait()
-				if n := strings.Count(log.String(), "NATS is away"); n != 1 {
-					t.Errorf("said %d times that NATS is away: %s", n, log.String())
+				if n := strings.Count(log.String(), "no connection to NATS"); n != 1 {
+					t.Errorf("said %d times that there is no connection to NATS: %s", n, log.String())
 				}
 				begin = time.Now()
 				b.Close()

@@ -137,8 +137,8 @@ func TestConnect_serverErrors(t *testing.T) {
 			if b.Err() != nil {
 				t.Error(b.Err())
 			}
-			if n := strings.Count(log.String(), "NATS is back"); n != 1 {
-				t.Errorf("said %d times that NATS is back: %s", n, log.String())
+			if n := strings.Count(log.String(), "connected to NATS again"); n != 1 {
+				t.Errorf("said %d times that NATS is connected again: %s", n, log.String())
 			}
 		})
 	}

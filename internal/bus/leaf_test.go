@@ -51,7 +51,7 @@ func TestLeafNode_maxPayload(t *testing.T) {
 					if name == "up" {
 						from, to = to, from
 					}
-					if got, want := strings.Contains(log.String(), "takes smaller messages than ours"), to < from; got != want {
+					if got, want := strings.Contains(log.String(), "smaller max_payload than ours"), to < from; got != want {
 						t.Errorf("the cause is named: %t, want %t: %s", got, want, log.String())
 					}
 				})
@@ -126,7 +126,7 @@ func TestLeafNode_middle(t *testing.T) {
 					}
 				}
 			}
-			if text := log.String(); strings.Count(text, "a NATS server on the way takes smaller messages") != 1 {
+			if text := log.String(); strings.Count(text, "a NATS server on the way has a smaller max_payload") != 1 {
 				t.Errorf("the cause is not named once: %s", text)
 			}
 		})

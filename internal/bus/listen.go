@@ -14,21 +14,21 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// drainPoll is how often a stop looks whether all subscriptions have ended:
-// nats.go does not tell for those of a micro service.
+// drainPoll is how often stop checks whether all subscriptions have ended. nats.go
+// has no notification for those of a micro service.
 const drainPoll = 5 * time.Millisecond
 
-// listening is subscriptions that began together, and which connection has
-// them. What it holds is guarded by natsTransport.serving.
+// listening is a Listener and the connection that has its subscriptions. Its fields
+// are guarded by natsTransport.serving.
 type listening struct {
 	Listener
-	nc    *nats.Conn // nil: none yet
+	nc    *nats.Conn // nil: none so far
 	end   func()
-	added int // subscriptions
+	added int // number of subscriptions
 }
 
-// Listen implements Transport. While NATS is away it returns at once, and the
-// subscriptions begin with the connection.
+// Listen implements Transport. Without a connection it returns at once, and the
+// subscriptions begin when there is one.
 func (t *natsTransport) Listen(listener Listener) (stop func(context.Context), err error) {
 	t.serving.Lock()
 	defer t.serving.Unlock()
@@ -47,9 +47,9 @@ func (t *natsTransport) Listen(listener Listener) (stop func(context.Context), e
 	ending <- struct{}{}
 	return func(ctx context.Context) {
 		select {
-		case <-ending: // the first call ends it, all wait
+		case <-ending: // the first call unsubscribes, all wait
 			if !t.owned.run(func() { defer close(ended); t.drain(ctx, l) }) {
-				close(ended) // with the connection
+				close(ended) // the connection is closed, and so are they
 			}
 		default:
 		}
@@ -60,7 +60,7 @@ func (t *natsTransport) Listen(listener Listener) (stop func(context.Context), e
 	}, nil
 }
 
-// begin subscribes l at nc. The caller holds serving.
+// begin makes the subscriptions of l at nc. The caller holds serving.
 func (t *natsTransport) begin(l *listening, nc *nats.Conn) error {
 	listen := t.listenFound
 	if l.Hidden {
@@ -75,8 +75,8 @@ func (t *natsTransport) begin(l *listening, nc *nats.Conn) error {
 	return nil
 }
 
-// drain ends subscriptions, and waits until what they had received is handled
-// or ctx ends.
+// drain ends the subscriptions of l, and waits until the messages that they have
+// received are handled or ctx ends.
 func (t *natsTransport) drain(ctx context.Context, l *listening) {
 	t.serving.Lock()
 	defer t.serving.Unlock()
@@ -97,7 +97,7 @@ func (t *natsTransport) drain(ctx context.Context, l *listening) {
 	}
 }
 
-// limit is how many bytes may wait for a topic's handler.
+// limit is the number of bytes that may wait for a topic's handler.
 func limit(topic Topic) int {
 	if topic.Name == verbPart {
 		return pendingPartsBytes
@@ -105,7 +105,7 @@ func limit(topic Topic) int {
 	return pendingBytes
 }
 
-// listenFound registers a service that nats micro finds.
+// listenFound subscribes as a service that `nats micro ls` shows.
 func (t *natsTransport) listenFound(nc *nats.Conn, l Listener) (end func(), err error) {
 	version, metadata := semVer(l.Version)
 	service, err := micro.AddService(nc, micro.Config{
@@ -138,6 +138,7 @@ func (t *natsTransport) listenFound(nc *nats.Conn, l Listener) (end func(), err 
 	return end, nil
 }
 
+// listenHidden subscribes without announcing a service.
 func (t *natsTransport) listenHidden(nc *nats.Conn, l Listener) (end func(), err error) {
 	var subs []*nats.Subscription
 	end = func() {
@@ -161,7 +162,7 @@ func (t *natsTransport) listenHidden(nc *nats.Conn, l Listener) (end func(), err
 	return end, nil
 }
 
-// handle hands a message to its topic.
+// handle passes a message to its topic.
 func (t *natsTransport) handle(topic Topic, m *nats.Msg) {
 	t.count(m)
 	d := Delivery{Subject: m.Subject, Message: received(m)}
@@ -176,18 +177,18 @@ func (t *natsTransport) handle(topic Topic, m *nats.Msg) {
 	case reply != "":
 		t.asyncFails.Add(1)
 		t.log.Debug().Str("subject", m.Subject).Str("reply", wire.Clip(reply, wire.MaxLabel)).
-			Msg("will not answer to a subject that is no inbox")
+			Msg("not replying to a subject that is not an inbox")
 	}
 	topic.Handle(d)
 }
 
-// semVerText is what nats.go's micro package takes for a version.
+// semVerText matches what nats.go's micro package accepts as a version.
 var semVerText = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
 	`(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?` +
 	`(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$`)
 
-// semVer returns a version that discovery takes; what it does not take stands
-// in the metadata, under "version".
+// semVer returns a version that discovery accepts. Any other one goes into the
+// metadata, as "version".
 func semVer(version string) (string, map[string]string) {
 	if short := strings.TrimPrefix(version, "v"); semVerText.MatchString(short) {
 		return short, nil

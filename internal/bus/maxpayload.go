@@ -14,19 +14,24 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// keyMaxPayload is the max_payload of the sender's server, in bytes, if that is not
-// NATS's own. It is no header of a message's content, so that no signature
-// counts it.
+// Each server on the way of a message has a max_payload. Our own server tells us
+// its limit; every message tells the other side. A hub between two leaf nodes may
+// have a smaller one than both. Nobody announces that one, so it is found by
+// probing (measure) after requests were lost.
+
+// keyMaxPayload is the max_payload of the sender's server, in bytes, unless it is
+// NATS's default. Signatures do not cover it, because it does not begin with
+// Chunkline-: it describes the way, not the message.
 const keyMaxPayload = "Max-Payload"
 
-// Messages of at most modest bytes pass any server that is of use here: the
-// headers of a result need no less.
+// modest is the size of a message that passes every server on which chunkline can
+// work: the headers of a result alone may need it.
 const modest = 4 << 10
 
-// tellLimit adds to m what the server of this bus takes.
+// tellLimit adds the max_payload of our server to m.
 func (b *Bus) tellLimit(m wire.Message) wire.Message { return tell(m, b.t.MaxPayload()) }
 
-// tell adds to m how large an answer may be.
+// tell adds to m how large the answer may be.
 func tell(m wire.Message, limit int) wire.Message {
 	if limit != defaultMaxPayload {
 		m.Header = m.Header.With(wire.Header{keyMaxPayload: strconv.Itoa(limit)})
@@ -34,44 +39,44 @@ func tell(m wire.Message, limit int) wire.Message {
 	return m
 }
 
-// limitOf is what the server of a message's sender takes, as it says.
+// limitOf returns the max_payload that a message's sender has told.
 func limitOf(h wire.Header) int {
 	text, has := h[keyMaxPayload]
 	if !has {
 		return defaultMaxPayload
 	}
 	limit, err := strconv.Atoi(text)
-	if err != nil || limit < modest { // in parts of less, others could make us do any amount of work
+	if err != nil || limit < modest { // smaller parts would let a stranger cause any amount of work
 		return modest
 	}
 	return limit
 }
 
-// routes is what the servers of those who answer take, by verb. Between two
-// servers, as a hub and a leaf node, there is a link that breaks at a larger
-// message: it is lost, and all that is on its way.
+// routes remembers for each verb how large a message may be. A server that is sent
+// a larger one by another server, as a hub by a leaf node, hangs up: that message
+// and all others on the way are lost.
 type routes struct {
 	log     zerolog.Logger
-	measure chan struct{} // holds one while somebody measures
+	measure chan struct{} // a token: one request measures at a time
 
 	mu    sync.Mutex
 	known map[string]route // guarded by mu
-	least int              // guarded by mu; of all that are known; 0: none
-	said  int              // guarded by mu; the limit of another server
-	named bool             // guarded by mu; that a server on the way takes less
+	least int              // guarded by mu; the smallest known limit; 0: none is known
+	said  int              // guarded by mu; the other side's limit that was logged last
+	named bool             // guarded by mu; a smaller limit of a server on the way was logged
 }
 
-// A route is what is known of the way to those who serve a verb.
+// A route is what is known of the way to the responders of a verb.
 type route struct {
-	limit int // what their server takes; 0: not known
-	way   int // what was found to pass all servers on the way; 0: no less than the ends take
+	limit int // max_payload of their server; 0: not known
+	way   int // largest message that passed all servers on the way; 0: the servers at the ends decide
 
-	// losses counts requests in a row that got no answer. Before each but the
-	// first the taker has answered a probe.
+	// losses counts requests in a row without an answer. Before each but the
+	// first the responder has answered a probe, so it is there.
 	losses int
 }
 
-// ends is the size of the largest message that the servers of both ends take.
+// ends is the smaller max_payload of the servers at both ends.
 func (r route) ends(own int) int {
 	if r.limit > 0 {
 		return min(own, r.limit)
@@ -79,7 +84,7 @@ func (r route) ends(own int) int {
 	return own
 }
 
-// most is the size of the largest message that passes, as far as is known.
+// most is the size of the largest message that passes, as far as we know.
 func (r route) most(own int) int {
 	if r.way > 0 {
 		return min(r.ends(own), r.way)
@@ -87,10 +92,10 @@ func (r route) most(own int) int {
 	return r.ends(own)
 }
 
-// limitTo returns how large a message for verb, and its answer, may be, and how
-// many requests before it were lost. When the last one was, the taker is asked
-// first: it may have another server by now. When it answers that and not the
-// request, what passes is measured.
+// limitTo returns how large a message for verb and its answer may be, and how many
+// requests before it were lost. After one loss it asks the responder for its limit,
+// because the responder may be connected to another server by now. If requests are
+// lost although the responder answers that, it measures what passes.
 func (b *Bus) limitTo(ctx context.Context, verb, subject string) (limit, losses int, err error) {
 	own := b.t.MaxPayload()
 	r := b.routes.to(verb, own)
@@ -98,8 +103,8 @@ func (b *Bus) limitTo(ctx context.Context, verb, subject string) (limit, losses 
 		return r.most(own), 0, nil
 	}
 	answer, err := b.insist(ctx, subject, b.probe(0))
-	if err != nil && !errors.Is(err, ErrService) { // a program that knows no probe answers with an error
-		return 0, 0, fmt.Errorf("ask what its server takes: %w", err)
+	if err != nil && !errors.Is(err, ErrService) { // a responder that does not know probes answers with an error
+		return 0, 0, fmt.Errorf("ask for max_payload: %w", err)
 	}
 	known := err == nil
 	r = b.routes.told(verb, own, answer)
@@ -111,7 +116,7 @@ func (b *Bus) limitTo(ctx context.Context, verb, subject string) (limit, losses 
 	return r.most(own), r.losses, nil
 }
 
-// to is what is known of verb; if nothing is, the least of what is known of others.
+// to returns what is known of verb, or else the smallest limit of other verbs.
 func (r *routes) to(verb string, own int) route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,7 +129,7 @@ func (r *routes) to(verb string, own int) route {
 	return route{limit: own}
 }
 
-// told notes what the taker has told of its server.
+// told notes the limit that the responder has told.
 func (r *routes) told(verb string, own int, answer wire.Message) route {
 	return r.change(verb, func(known *route) {
 		known.limit = limitOf(answer.Header)
@@ -132,13 +137,14 @@ func (r *routes) told(verb string, own int, answer wire.Message) route {
 		if known.limit < own && known.limit != r.said {
 			r.said = known.limit
 			r.log.Warn().Str("verb", verb).Int("max_payload", known.limit).Int("own_max_payload", own).
-				Msg("the NATS server of the other side takes smaller messages than ours: larger ones go in parts; give both the same max_payload")
+				Msg("the other side's NATS server has a smaller max_payload than ours: larger messages travel in parts; give both the same max_payload")
 		}
 	})
 }
 
-// note notes how a request of size bytes went, before which so many were lost.
-// Verbs of one instance (mapper.<id>) are many, and get small messages only.
+// note notes the outcome of a request of size bytes, before which losses were lost.
+// It ignores the verbs of single instances (mapper.<id>): they are many, and their
+// messages are small.
 func (r *routes) note(verb string, own, size, losses int, answer wire.Message, err error) {
 	switch {
 	case strings.Contains(verb, "."):
@@ -164,67 +170,65 @@ func (r *routes) change(verb string, do func(*route)) route {
 	return known
 }
 
-// lower notes that some verb takes no more than limit. The caller holds mu.
+// lower notes a limit of some verb. The caller holds mu.
 func (r *routes) lower(limit int) {
 	if r.least == 0 || limit < r.least {
 		r.least = limit
 	}
 }
 
-// Between the servers of two roles there may be a third, as a hub between two
-// leaf nodes, that takes less than both. It hangs up on the server that sends it
-// more, and the message is lost. Nobody is told, so a requester finds out: it
-// sends probes, which the taker sends back as they came, and halves their size
-// until one is answered.
+// Measuring: the requester sends probes, which the responder sends back, and halves
+// their size until one is answered.
 const (
-	// wayPatience is how long a large probe may be later than a small one that
-	// was sent after it.
+	// wayPatience is how much later than a small probe, sent after it, a large
+	// probe may be answered.
 	wayPatience = 250 * time.Millisecond
 
-	// wayTries is how often a size is tried: another role's probe may have made
-	// the server hang up.
+	// wayTries is how often a size is tried. One loss may be due to a probe of
+	// another role, at which the server hung up.
 	wayTries = 2
 
-	// waySlack is by how much messages stay below the probe that passed: its
-	// answer is as much smaller.
+	// waySlack is by how much messages stay below a probe that passed: the answer
+	// to a probe may be that much smaller than the probe.
 	waySlack = 512
 )
 
-// probe asks the taker what its server takes. It has size bytes, if it is not
-// small anyway.
+// probe asks the responder for the max_payload of its server. It is padded to size
+// bytes, if its headers are smaller.
 func (b *Bus) probe(size int) wire.Message {
 	m := b.tellLimit(wire.Message{Header: wire.PartHead{Kind: wire.PartProbe, ID: newID()}.Header()})
 	m.Body = make([]byte, max(0, size-m.Size()))
 	return m
 }
 
-// answerProbe is what the taker sends back.
+// answerProbe returns what the responder sends back: our limit, padded to the size of
+// the probe.
 func (b *Bus) answerProbe(head wire.PartHead, probe wire.Message) wire.Message {
 	m := b.tellLimit(wire.Message{Header: head.Header()})
 	m.Body = probe.Body[:min(len(probe.Body), max(0, probe.Size()-m.Size()))]
 	return m
 }
 
-// measure finds out how large a message may be to pass all servers on the way to
-// those who serve verb, and back. One request does it at a time, and the others
-// wait. What is known when ctx ends is kept.
+// measure finds out how large a message may be to pass all servers on the way to the
+// responders of verb and back. One request measures at a time; the others wait for
+// it. What was found when ctx ends is kept.
 func (b *Bus) measure(ctx context.Context, verb, subject string, own int) (route, error) {
 	select {
 	case b.routes.measure <- struct{}{}:
 		defer func() { <-b.routes.measure }()
 	case <-ctx.Done():
-		return route{}, fmt.Errorf("wait for what passes the servers on the way: %w", ctx.Err())
+		return route{}, fmt.Errorf("wait for the max_payload on the way: %w", ctx.Err())
 	}
 	r := b.routes.to(verb, own)
-	if r.losses == 0 { // another request has done it
+	if r.losses == 0 { // another request has measured
 		return r, nil
 	}
-	size := min(r.most(own), defaultMaxPayload) // a larger probe is too dear
+	size := min(r.most(own), defaultMaxPayload) // larger probes cost too much
 	for try := 1; size > modest; try++ {
 		passed, err := b.passes(ctx, subject, size)
 		switch {
 		case err != nil:
-			return route{}, fmt.Errorf("find out what passes the servers on the way: %w", err)
+			return route{}, fmt.Errorf("measure the max_payload on the way: %w", err)
 		case passed && size == r.ends(own): // the requests were lost for another reason
 			return b.routes.found(verb, own, 0), nil
 		case passed:
@@ -237,7 +241,7 @@ func (b *Bus) measure(ctx context.Context, verb, subject string, own int) (route
 	return b.routes.found(verb, own, modest), nil
 }
 
-// found notes that messages of way bytes pass; 0: all that the ends take.
+// found notes that messages of way bytes pass; 0: only the servers at the ends limit them.
 func (r *routes) found(verb string, own, way int) route {
 	return r.change(verb, func(known *route) {
 		known.losses, known.way = 0, way
@@ -248,13 +252,13 @@ func (r *routes) found(verb string, own, way int) route {
 		if !r.named {
 			r.named = true
 			r.log.Warn().Str("verb", verb).Int("max_payload", way).Int("own_max_payload", own).
-				Msg("a NATS server on the way takes smaller messages than those at its ends: larger ones go in parts; give all the same max_payload")
+				Msg("a NATS server on the way has a smaller max_payload than those at its ends: larger messages travel in parts; give all the same max_payload")
 		}
 	})
 }
 
-// passes says whether a probe of so many bytes is answered. One that is not, while
-// a small one sent after it is, was lost.
+// passes says whether a probe of so many bytes is answered. It was lost if a small
+// probe, sent after it, is answered and it is not.
 func (b *Bus) passes(ctx context.Context, subject string, size int) (bool, error) {
 	var sending sync.WaitGroup
 	defer sending.Wait()

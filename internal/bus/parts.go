@@ -11,9 +11,11 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A message in parts:
+// A message that is larger than max_payload travels in parts. The requester
+// drives both halves: it sends the parts of a request, and fetches those of an
+// answer.
 //
-//	requester                                    taker
+//	requester                                    responder
 //	   │ first (to the verb; a queue group picks)  │
 //	   ├──────────────────────────────────────────▶│
 //	   │◀── continue (at chunkline.<job>.part.<X>) ┤
@@ -29,24 +31,25 @@ import (
 //	   │ release                                   │
 //	   ├──────────────────────────────────────────▶│
 //
-// Either half may be missing: a small request can have a big answer. Each
-// arrow is one message that may be lost, doubled or late.
-const (
-	verbPart = "part"
-)
+// Either half may be missing: a small request can have a large answer. Each arrow
+// is one message, which may be lost, repeated or late. Parts are repeated until
+// they are answered, and a checksum of the whole body decides.
+const verbPart = "part"
 
+// A window of 4 parts of 512 KiB keeps 2 MiB of a transfer under way. That fills
+// 1 Gbit/s up to a round trip of 16 ms, and is far below all pending limits.
 const (
-	partSize     = 512 << 10        // most bytes in a part; less where max_payload asks for it
-	minPartSize  = 256              // of parts that are accepted: bounds the bookkeeping
+	partSize     = 512 << 10        // most bytes in a part; less if max_payload demands it
+	minPartSize  = 256              // least bytes in a part that is accepted: bounds the bookkeeping
 	partWindow   = 4                // parts under way at a time
-	partPatience = 3 * time.Second  // before a part is sent again for the first time; then twice as long
-	maxPatience  = 6 * time.Second  // so that a part is sent several times before the transfer is idle for partIdle
-	partIdle     = 30 * time.Second // a transfer that no part has touched for so long is dropped
-	maxHeld      = 256 << 20        // bytes in assembly, and bytes kept to be fetched
+	partPatience = 3 * time.Second  // before a part is first sent again; doubled each time
+	maxPatience  = 6 * time.Second  // so that a part is sent several times within partIdle
+	partIdle     = 30 * time.Second // a transfer without a part for so long is dropped
+	maxHeld      = 256 << 20        // default bound for requests in assembly, and for answers to be fetched
 	bookkeeping  = 1 << 10          // bytes of a transfer beside body and headers: timer, maps, names
 
 	partBookkeeping = 32 // bytes of each part beside its body
-	maxWaiting      = 4  // answers to repeats of a last part
+	maxWaiting      = 4  // repeats of a last part that get the answer
 )
 
 // layout is how a body is cut: a first part, then parts of size bytes, of
@@ -55,7 +58,7 @@ type layout struct {
 	total, first, size int
 }
 
-// newLayout checks what somebody else says.
+// newLayout checks a layout that the other side has announced.
 func newLayout(total, first, size int) (layout, error) {
 	l := layout{total: total, first: first, size: size}
 	switch {
@@ -84,8 +87,8 @@ func (l layout) index(offset int) (int, bool) {
 	return (offset - l.first) / l.size, true
 }
 
-// cut lays m out for a server that takes limit bytes a message, and returns
-// its first part. At is set in answers only.
+// cut cuts m for a server with a max_payload of limit bytes, and returns its first
+// part. At is where the other parts are fetched; only answers have it.
 func cut(m wire.Message, limit int, id, at string) (layout, wire.Message, error) {
 	head := wire.PartHead{Kind: wire.PartFirst, ID: id, At: at, Total: len(m.Body), Size: partSize, Sum: wire.Checksum(m.Body)}
 	if len(m.Body) > wire.MaxMessage {
@@ -96,7 +99,7 @@ func cut(m wire.Message, limit int, id, at string) (layout, wire.Message, error)
 	header := m.Header.With(head.Header())
 	first := min(partSize, limit-header.Size(), len(m.Body)-1)
 	if head.Size < minPartSize || first < 0 {
-		return layout{}, wire.Message{}, fmt.Errorf("%w: headers of %d bytes, the server takes %d in all", ErrTooLarge, header.Size(), limit)
+		return layout{}, wire.Message{}, fmt.Errorf("%w: headers of %d bytes, max_payload is %d", ErrTooLarge, header.Size(), limit)
 	}
 	return layout{total: len(m.Body), first: first, size: head.Size}, wire.Message{Header: header, Body: m.Body[:first:first]}, nil
 }
@@ -117,7 +120,7 @@ func (b *Bus) sendParts(ctx context.Context, subject string, m wire.Message, lim
 	case err != nil:
 		return wire.Message{}, err
 	case head.Kind != wire.PartContinue:
-		return answer, nil // the taker can tell from the headers what to say
+		return answer, nil // the responder needed no more than the headers
 	case head.ID != id:
 		return wire.Message{}, fmt.Errorf("%w: answer to another transfer", wire.ErrMalformed)
 	}
@@ -142,8 +145,8 @@ func (b *Bus) sendParts(ctx context.Context, subject string, m wire.Message, lim
 	return put(ctx, last)
 }
 
-// fetchParts completes an answer of which only the first part has come. Any
-// other answer it returns as it is.
+// fetchParts completes an answer of which only the first part has arrived. It returns
+// any other answer unchanged.
 func (b *Bus) fetchParts(ctx context.Context, answer wire.Message) (wire.Message, error) {
 	head, err := wire.ReadPart(answer.Header)
 	if err != nil || head.Kind == "" {
@@ -178,7 +181,7 @@ func (b *Bus) fetchParts(ctx context.Context, answer wire.Message) (wire.Message
 			return err
 		}
 		if got.Kind != wire.PartPart || got.ID != head.ID || got.Offset != from || len(part.Body) != to-from {
-			return fmt.Errorf("%w: not the part that was asked for", wire.ErrMalformed)
+			return fmt.Errorf("%w: not the requested part", wire.ErrMalformed)
 		}
 		copy(body[from:to], part.Body)
 		return nil
@@ -192,8 +195,8 @@ func (b *Bus) fetchParts(ctx context.Context, answer wire.Message) (wire.Message
 	return wire.Message{Header: wire.WithoutPart(answer.Header), Body: body}, nil
 }
 
-// insist sends a part until it is answered, fails or ctx ends. Parts may be
-// doubled, so one that may be lost is simply sent again.
+// insist sends a part again and again, until it is answered, fails or ctx ends.
+// Repeated parts do no harm.
 func (b *Bus) insist(ctx context.Context, subject string, m wire.Message) (wire.Message, error) {
 	for patience := partPatience; ; patience = min(2*patience, maxPatience) {
 		try, cancel := context.WithTimeout(ctx, patience)
@@ -205,15 +208,14 @@ func (b *Bus) insist(ctx context.Context, subject string, m wire.Message) (wire.
 	}
 }
 
-// release tells the taker that a transfer is over, however it ended. If this
-// gets lost the taker finds out by itself.
+// release tells the responder that a transfer is over, so that it frees the memory.
+// If this message is lost, the transfer times out.
 func (b *Bus) release(at, id string) {
 	_ = b.t.Publish(at, wire.Message{Header: wire.PartHead{Kind: wire.PartRelease, ID: id}.Header()})
 }
 
-// inParallel calls do for 0 to n-1, width of them at a time, and returns the
-// first error, upon which it ends the context of the others. It returns when
-// all calls have.
+// inParallel calls do for 0 to n-1, width of them at a time, and returns once all
+// calls have. The first error cancels the context of the others and is returned.
 func inParallel(ctx context.Context, n, width int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

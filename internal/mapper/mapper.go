@@ -266,7 +266,7 @@ func (m *Mapper) Ready() error {
 		return err
 	}
 	if !m.bus.Online() {
-		return errors.New("nats is away")
+		return errors.New("not connected to NATS")
 	}
 	if role := m.peers.missing(); role != "" {
 		return fmt.Errorf("the %s does not answer", role)

@@ -187,7 +187,7 @@ func (s *Saver) Alive() error { return s.pulse.Check() }
 func (s *Saver) Ready() error {
 	switch {
 	case !s.bus.Online():
-		return errors.New("nats is away")
+		return errors.New("not connected to NATS")
 	case s.full.why() != "":
 		return errors.New("sink is full: " + s.full.why())
 	}

@@ -13,7 +13,7 @@ import (
 
 // TestFreeze: NATS is frozen in the middle of a job, so that connections stay
 // open and nothing moves. Meanwhile the roles' probes answer; each role says
-// once that NATS is away; when it goes on, so does the job; and nothing of the
+// once that there is no connection to NATS; when it goes on, so does the job; and nothing of the
 // many attempts is left behind.
 func TestFreeze(t *testing.T) {
 	t.Parallel()
@@ -63,7 +63,7 @@ func TestFreeze(t *testing.T) {
 			}
 		}
 		if n := said[away]; n != 1 {
-			t.Errorf("%s said %d times that NATS is away, want 1", p.Label, n)
+			t.Errorf("%s said %d times that there is no connection to NATS, want 1", p.Label, n)
 		}
 		for message, n := range said {
 			if n > 4 { // what concerns each of the two mappers, before and after
@@ -75,9 +75,9 @@ func TestFreeze(t *testing.T) {
 
 // away is what a role says when its connection is gone. That nobody answers it
 // comes sooner, and is not the same.
-const away = "NATS is away, trying to connect"
+const away = "no connection to NATS, trying to connect"
 
-// allAway says whether every role knows that NATS is away, and that it cannot work.
+// allAway says whether every role knows that there is no connection to NATS, and that it cannot work.
 func allAway(roles []*proc.Process) bool {
 	for _, p := range roles {
 		if code, _ := p.Get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(p.Log(), away) {

@@ -14,7 +14,7 @@ import (
 
 // awayTexts are the warnings of roles whose NATS, or whose peers, were taken away.
 var awayTexts = []string{
-	"NATS is away", "the NATS server is about to stop", "waiting for the saver", "no answer from the",
+	"no connection to NATS", "the NATS server is about to stop", "waiting for the saver", "no answer from the",
 	"mapper has no connection any more", "stopped before the job was done", // a fetcher that is told to
 }
 

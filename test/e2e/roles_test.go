@@ -26,7 +26,7 @@ func newJob(t *testing.T, n int) *proc.Job {
 // meanwhile, and go on when it is there. The saver gives away the result when it is done.
 func TestAwayNATS(t *testing.T) {
 	t.Parallel()
-	const away = "NATS is away"
+	const away = "no connection to NATS"
 	address := loopback.Address()
 	j := proc.NewJob(t, "away")
 	j.Users(1000)
@@ -61,7 +61,7 @@ func TestAwayNATS(t *testing.T) {
 	proc.End(t, roles...)
 	for _, p := range roles {
 		if n := strings.Count(p.Log(), away); n != 1 {
-			t.Errorf("%s said %d times that NATS is away, want 1: %s", p.Label, n, p.Tail())
+			t.Errorf("%s said %d times that there is no connection to NATS, want 1: %s", p.Label, n, p.Tail())
 		}
 	}
 	j.Verify("")
