@@ -8,38 +8,38 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// Beat says that a mapper lives, and what it holds. It is published: there is
-// no answer.
+// Beat is a mapper's heartbeat: it is alive, and this is all that it holds. It is
+// published, and has no answer.
 type Beat struct {
 	Plan   chunk.PlanID // of the last chunk; empty before the first
 	Mapper report.Mapper
 	Holding
-	Doing    *Doing // in careful mode: the object it is about to touch
-	Draining bool   // it asks for no more, and waits for answers to what it has asked
-	Goodbye  bool   // it ends, and gives back what it held
+	Doing    *Doing // in careful mode: the object that it is about to map
+	Draining bool   // it asks for no more work, and waits for answers to its open requests
+	Goodbye  bool   // it ends, and releases all that it held
 	Epoch    uint64 // the highest seen
 
-	// The rest is for people, and lets a job be stopped early that will fail.
+	// The rest is for people, and lets the fetcher stop a job early that would fail.
 
-	Unanswered   int     // objects without an answer in time, while the transform has never answered; at most MaxUnanswered
-	Notice       string  // what is the matter with the mapper's transform, up to 1024 bytes
-	Failed       *Failed // of the chunks in work the one of which most objects have failed; nil: none has
-	FailedReason string  // why the last one of them has failed, up to 1024 bytes
+	Unanswered   int     // objects that timed out, as long as the transform has never answered; at most MaxUnanswered
+	Notice       string  // the problem of the mapper's transform, up to 1024 bytes
+	Failed       *Failed // of the chunks being mapped, the one with the most failed objects; nil: none has any
+	FailedReason string  // error of the last of them, up to 1024 bytes
 }
 
-// MaxUnanswered bounds the number of unanswered objects that a beat tells.
+// MaxUnanswered bounds Unanswered.
 const MaxUnanswered = 1 << 20
 
-// Failed is how many objects of a chunk in work have failed.
+// Failed is the number of failed objects of a chunk that is being mapped.
 type Failed struct {
 	Chunk   chunk.ID
 	Objects int
 }
 
-// Doing is an object in work.
+// Doing is an object that is being mapped.
 type Doing struct {
 	Chunk chunk.ID
-	Index int // within the chunk; as many as it has objects: none is in work any more
+	Index int // within the chunk; the number of its objects: all are mapped
 }
 
 func (b *Beat) fields(f *fields) {
@@ -68,7 +68,7 @@ func (b *Beat) fields(f *fields) {
 	f.text("Chunkline-Failed-Reason", &b.FailedReason, maxReason)
 }
 
-// parseOfChunk reads <chunk>/<number>, where a chunk has as many objects or more.
+// parseOfChunk reads <chunk>/<number>; the number is at most that of a chunk's objects.
 func parseOfChunk(s string) (id chunk.ID, n int, err error) {
 	first, second, _ := strings.Cut(s, "/")
 	c, err := parseUint(first, maxID)
@@ -89,17 +89,17 @@ func DecodeBeat(m Message) (Beat, error) {
 	return b, err
 }
 
-// OrderKind is what a fetcher wants of one mapper.
+// OrderKind is what the fetcher tells one mapper to do.
 type OrderKind string
 
 // The orders.
 const (
-	OrderPing  OrderKind = "ping"  // are you there? The answer is all
-	OrderDrop  OrderKind = "drop"  // Chunk is not wanted any more: give it up
-	OrderDrain OrderKind = "drain" // take no more, finish what you hold, end
+	OrderPing  OrderKind = "ping"  // answer, to show that you are alive
+	OrderDrop  OrderKind = "drop"  // give Chunk up: its result is no longer needed
+	OrderDrain OrderKind = "drain" // ask for no more work, finish what you hold, then end
 )
 
-// Order is a direct message from the fetcher to one mapper.
+// Order is a message from the fetcher to one mapper.
 type Order struct {
 	Plan   chunk.PlanID
 	Kind   OrderKind
@@ -126,17 +126,10 @@ func DecodeOrder(m Message) (Order, error) {
 	return o, err
 }
 
-// OrderAnswer says that the mapper is there and has heard.
+// OrderAnswer says that the mapper is alive and has got the order. Nothing in it is read.
 type OrderAnswer struct{ Plan chunk.PlanID }
 
 func (a *OrderAnswer) fields(f *fields) { f.plan(&a.Plan, required) }
 
 // Encode returns the answer.
 func (a OrderAnswer) Encode() Message { return encode(a.fields, nil) }
-
-// DecodeOrderAnswer reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
-func DecodeOrderAnswer(m Message) (OrderAnswer, error) {
-	var a OrderAnswer
-	err := decode("order answer", m, a.fields)
-	return a, err
-}

@@ -50,7 +50,6 @@ func codecs() []codec {
 		of("sync", drawSync, wire.DecodeSync),
 		of("sync answer", drawSyncAnswer, wire.DecodeSyncAnswer),
 		of("order", drawOrder, wire.DecodeOrder),
-		of("order answer", drawOrderAnswer, wire.DecodeOrderAnswer),
 		{
 			name:   "status",
 			draw:   func(t *rapid.T) any { return drawStatus(t) },

@@ -11,22 +11,22 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// ControlAction is what an operator wants.
+// ControlAction is what an operator tells the fetcher to do.
 type ControlAction string
 
 // The orders of an operator.
 const (
 	ControlPause  ControlAction = "pause"  // hand out no more chunks
 	ControlResume ControlAction = "resume" // hand out chunks again
-	ControlCancel ControlAction = "cancel" // end the job as it is
+	ControlCancel ControlAction = "cancel" // end the job now
 	ControlRate   ControlAction = "rate"   // hand out at most Rate objects a second
 	ControlShare  ControlAction = "share"  // Version gets at most Share of the chunks
 	ControlShadow ControlAction = "shadow" // Version gets copies of Share of the saved chunks, and nothing else
-	ControlAllow  ControlAction = "allow"  // Version was cut off, and may have chunks again
+	ControlAllow  ControlAction = "allow"  // Version was disabled by the circuit breaker, and gets chunks again
 )
 
-// Control is an operator's order. Its JSON has the fields that its action takes, and
-// no others: a field that is missing or misspelt is no order to lift a limit.
+// Control is an operator's order. Its JSON has exactly the fields that its action
+// needs. A missing or misspelt field is an error, because zero would lift a limit.
 type Control struct {
 	Action  ControlAction
 	Rate    float64 // of ControlRate; 0: no limit
@@ -34,7 +34,7 @@ type Control struct {
 	Share   float64 // of ControlShare and ControlShadow; 0: none of the chunks; 1: no limit
 }
 
-// controlText is the JSON of a Control; nil is a field that is not there.
+// controlText is the JSON of a Control. A field that is missing is nil.
 type controlText struct {
 	Action  *ControlAction `json:"action"`
 	Rate    *float64       `json:"rate,omitempty"`
@@ -42,7 +42,7 @@ type controlText struct {
 	Share   *float64       `json:"share,omitempty"`
 }
 
-// takes is which fields an action has beside itself.
+// takes says which fields an action has.
 type takes struct{ rate, version, share need }
 
 type need int
@@ -53,8 +53,8 @@ const (
 	must
 )
 
-// takesOf says which fields an action has. Of one that nobody knows it says that all
-// may be there: the fetcher refuses the action.
+// takesOf says which fields an action has. An unknown action may have all; the fetcher
+// refuses it.
 func takesOf(a ControlAction) takes {
 	switch a {
 	case ControlPause, ControlResume, ControlCancel:
@@ -86,8 +86,8 @@ func (c Control) MarshalJSON() ([]byte, error) {
 	return json.Marshal(text) //nolint:wrapcheck // its caller names what it encodes
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It refuses fields that nobody knows, those
-// that the action does not take, and an action without those that it must have.
+// UnmarshalJSON implements json.Unmarshaler. It refuses unknown fields, fields that the
+// action does not have, and an action without a field that it needs.
 func (c *Control) UnmarshalJSON(b []byte) error {
 	var text controlText
 	read := json.NewDecoder(bytes.NewReader(b))
@@ -130,8 +130,8 @@ func (c *Control) UnmarshalJSON(b []byte) error {
 // Encode returns the message for VerbControl. Its numbers must be finite.
 func (c Control) Encode() Message { return encode(func(*fields) {}, mustJSON(c)) }
 
-// DecodeControl reads what Encode wrote, or a person without a checksum. Which actions there are is left to the
-// fetcher. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeControl reads what Encode wrote, or what a person has typed without a checksum.
+// It accepts unknown actions. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeControl(m Message) (Control, error) {
 	var c Control
 	err := decodeSummed("control", m, optional, func(f *fields) { f.jsonBody(&c) })
@@ -176,7 +176,7 @@ func DecodeStatus(m Message) (report.Status, error) {
 	return s, err
 }
 
-// StatusQuery asks how far the job is.
+// StatusQuery asks for the status of the job.
 type StatusQuery struct{}
 
 // Encode returns the message for VerbStatus.

@@ -220,8 +220,6 @@ func drawOrder(t *rapid.T) wire.Order {
 	return wire.Order{Plan: drawPlan(t), Kind: kind.Draw(t, "kind"), Chunk: chunk.ID(drawUint(t)), Reason: drawText(t), Epoch: drawUint(t)}
 }
 
-func drawOrderAnswer(t *rapid.T) wire.OrderAnswer { return wire.OrderAnswer{Plan: drawPlan(t)} }
-
 func drawStatus(t *rapid.T) report.Status {
 	number := rapid.Float64Range(0, 1e15)
 	s := report.Status{

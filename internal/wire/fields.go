@@ -13,12 +13,12 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// fields reads or writes the headers of a message. Each kind of message names
-// its headers once, in one method that serves both directions, so that what
-// is written and what is read cannot drift apart.
+// fields writes or reads the headers of a message. Each message lists its headers
+// once, in a method named fields that does both, so that writing and reading cannot
+// diverge.
 //
-// When it writes, optional values that are zero are left out. When it reads,
-// the first mistake is kept in err, and values after it mean nothing.
+// Writing omits optional values that are zero. Reading keeps the first error in
+// err; values that are read after it are meaningless.
 type fields struct {
 	header Header
 	body   []byte
@@ -26,7 +26,7 @@ type fields struct {
 	err    error
 }
 
-// presence says whether a header may be missing.
+// presence says whether a header must be there.
 type presence bool
 
 const (
@@ -38,7 +38,7 @@ func writing() *fields { return &fields{header: Header{KeyProtocol: Protocol}, w
 
 func reading(h Header) *fields { return &fields{header: h} }
 
-// encode writes a message from its headers and body.
+// encode makes a message of the headers that describe writes, and a body.
 func encode(describe func(*fields), body []byte) Message {
 	f := writing()
 	f.body = body
@@ -46,7 +46,7 @@ func encode(describe func(*fields), body []byte) Message {
 	return f.message()
 }
 
-// message is what was written, with the checksum of its body.
+// message returns the message that was written, with the checksum of its body.
 func (f *fields) message() Message {
 	if len(f.body) > 0 {
 		f.header[keySum] = sumText(Checksum(f.body))
@@ -54,14 +54,14 @@ func (f *fields) message() Message {
 	return Message{Header: f.header, Body: f.body}
 }
 
-// decode checks the protocol version and the checksum of the body and reads
-// the headers.
+// decode checks the protocol version and the body's checksum, and reads the headers
+// with describe.
 func decode(what string, m Message, describe func(*fields)) error {
 	return decodeSummed(what, m, required, describe)
 }
 
-// decodeSummed is decode for a body whose checksum may be missing: a person
-// who types a message should not have to compute one.
+// decodeSummed is decode for a message whose checksum may be optional, because people
+// type it.
 func decodeSummed(what string, m Message, sum presence, describe func(*fields)) error {
 	if err := CheckProtocol(m.Header); err != nil {
 		return fmt.Errorf("decode %s: %w", what, err)
@@ -87,21 +87,21 @@ func decodeSummed(what string, m Message, sum presence, describe func(*fields)) 
 
 const keySum = "Chunkline-Sum" // CRC32C of the body
 
-// fail notes a mistake in a header.
+// fail notes an error in a header.
 func (f *fields) fail(key, format string, args ...any) {
 	if f.err == nil {
 		f.err = fmt.Errorf("%w: %s: %s", ErrMalformed, key, fmt.Sprintf(format, args...))
 	}
 }
 
-// failBody notes a mistake in the body.
+// failBody notes an error in the body.
 func (f *fields) failBody(format string, args ...any) {
 	if f.err == nil {
 		f.err = fmt.Errorf("%w: body: %s", ErrMalformed, fmt.Sprintf(format, args...))
 	}
 }
 
-// get returns the header to be read; false if there is nothing to read.
+// get returns the value of a header; false if it is missing or an error came before it.
 func (f *fields) get(key string, p presence) (string, bool) {
 	if f.err != nil {
 		return "", false
@@ -113,8 +113,8 @@ func (f *fields) get(key string, p presence) (string, bool) {
 	return value, has
 }
 
-// field is one header: zero says whether it may be left out, show writes it
-// and parse reads it.
+// field is one header. An optional one is omitted if it is zero. show writes it and
+// parse reads it.
 func (f *fields) field(key string, p presence, zero bool, show func() string, parse func(string) error) {
 	if f.write {
 		if p == required || !zero {
@@ -149,7 +149,7 @@ func (f *fields) id(key string, v *chunk.ID, p presence) {
 	f.uint(key, (*uint64)(v), maxID, p)
 }
 
-// maxID leaves room to add to an ID, or to an ordinal, without overflow.
+// maxID leaves room for additions to an ID or ordinal without overflow.
 const maxID = 1 << 62
 
 // millis is a duration in whole milliseconds, up to most.
@@ -159,12 +159,12 @@ func (f *fields) millis(key string, v *time.Duration, most time.Duration, p pres
 	*v = time.Duration(n) * time.Millisecond
 }
 
-// flag is "true" or left out.
+// flag is "true" or omitted.
 func (f *fields) flag(key string, v *bool) {
 	f.field(key, optional, !*v, func() string { return "true" }, func(s string) error {
 		*v = s == "true"
 		if !*v {
-			return fmt.Errorf("%.20q is not true; leave it out instead", s)
+			return fmt.Errorf("%.20q is not true; omit it instead", s)
 		}
 		return nil
 	})
@@ -194,7 +194,7 @@ func choice[T ~string](f *fields, key string, v *T, words ...T) {
 	})
 }
 
-// text is text for people, cut at most bytes when it is written.
+// text is text for people. Writing cuts it off after most bytes.
 func (f *fields) text(key string, v *string, most int) {
 	f.field(key, optional, *v == "", func() string { return WriteText(*v, most) }, func(s string) (err error) {
 		*v, err = readText(s, most)
@@ -226,7 +226,7 @@ func (f *fields) secret(key string, v *[]byte, size int, p presence) {
 	})
 }
 
-// hex is size bytes in hexadecimal that are only compared, never looked into.
+// hex is size bytes in hexadecimal that are compared as text.
 func (f *fields) hex(key string, v *string, size int) {
 	f.field(key, required, false, func() string { return *v }, func(s string) error {
 		*v = s
@@ -270,10 +270,8 @@ func parseHex(s string, size int) ([]byte, error) {
 	return b, nil
 }
 
-// How text for people stands in a header: as it is when it is plain ASCII,
-// else as a JSON string in ASCII, told by its first character, the quote.
-
-// writeText returns s for a header, cut after most bytes.
+// WriteText returns s as the value of a header, cut off after most bytes: unchanged if
+// it is plain ASCII, else as a JSON string in ASCII, which begins with a quote.
 func WriteText(s string, most int) string {
 	s = Clip(s, most)
 	if isPlain(s) && strings.TrimSpace(s) == s && !strings.HasPrefix(s, `"`) {
@@ -282,8 +280,7 @@ func WriteText(s string, most int) string {
 	return asciiJSON(s)
 }
 
-// clip returns the beginning of s, at most most bytes, as valid UTF-8: bytes
-// that are not become U+FFFD.
+// Clip returns the first most bytes of s as valid UTF-8. Invalid bytes become U+FFFD.
 func Clip(s string, most int) string {
 	s = strings.ToValidUTF8(s, "\ufffd")
 	if len(s) <= most {
@@ -295,7 +292,7 @@ func Clip(s string, most int) string {
 	return s[:most]
 }
 
-// readText reads what writeText wrote.
+// readText reads what WriteText wrote.
 func readText(header string, most int) (string, error) {
 	s := header
 	if strings.HasPrefix(header, `"`) {
@@ -311,8 +308,8 @@ func readText(header string, most int) (string, error) {
 	return s, nil
 }
 
-// asciiJSON encodes v, of strings and finite numbers, as JSON without any byte
-// above '~'.
+// asciiJSON encodes v, which consists of strings and finite numbers, as JSON in
+// printable ASCII.
 func asciiJSON(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -334,7 +331,7 @@ func asciiJSON(v any) string {
 	return ascii.String()
 }
 
-// jsonBody reads the body.
+// jsonBody reads the body as JSON.
 func (f *fields) jsonBody(v any) {
 	if f.err != nil {
 		return

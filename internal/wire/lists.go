@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ranges is a set of numbers, at most most of them: "1-5,9" when written.
-// Reading gives them in ascending order, each once.
+// ranges is a set of at most most numbers, written as "1-5,9". Reading returns them in
+// ascending order, each once.
 func ranges[T ~uint64](f *fields, key string, v *[]T, most int, p presence) {
 	f.field(key, p, len(*v) == 0, func() string { return writeRanges(*v) }, func(s string) (err error) {
 		*v, err = readRanges[T](s, most)
@@ -66,7 +66,7 @@ func readRanges[T ~uint64](text string, most int) ([]T, error) {
 	return set, nil
 }
 
-// counts is how many outputs each of n objects has, run-length coded:
+// counts is the number of outputs of each of n objects, run-length encoded:
 // "1x57,0,2" is 57 times 1, then 0, then 2.
 func (f *fields) counts(key string, v *[]int, n int) {
 	f.field(key, required, false, func() string { return writeCounts(*v) }, func(s string) (err error) {

@@ -20,13 +20,12 @@ var (
 	ErrForged = errors.New("message is not signed with the job's key")
 )
 
-// Header is the small text beside a body. Keys are written like
-// "Chunkline-Plan" and are case-sensitive; values are printable ASCII without
-// blanks at either end.
+// Header holds the headers of a message. Keys are written like "Chunkline-Plan" and
+// are case-sensitive. Values are printable ASCII without a blank at either end.
 type Header map[string]string
 
-// A Message is what travels. Whoever has handed it on does not change its body
-// any more.
+// A Message is headers and a body. The body must not be changed once the message was
+// passed on.
 type Message struct {
 	Header Header
 	Body   []byte
@@ -36,19 +35,22 @@ const (
 	// Protocol is the version of the protocol that every message carries.
 	Protocol = "1"
 
-	// MaxMessage is the largest body, in bytes, that travels, in parts.
+	// MaxMessage is the size of the largest body, in bytes. It travels in parts.
 	MaxMessage = 1 << 30
 
+	// KeyProtocol is the header with the version of the protocol.
 	KeyProtocol = "Chunkline-Protocol"
-	keyPlan     = "Chunkline-Plan"
+
+	keyPlan = "Chunkline-Plan"
 
 	headerLine = "NATS/1.0\r\n"
 )
 
-// Size is what the message counts against the server's max_payload: headers
-// and body as they are written to the wire, in bytes.
+// Size is the number of bytes that count against the server's max_payload: headers and
+// body as they are sent.
 func (m Message) Size() int { return m.Header.Size() + len(m.Body) }
 
+// Size is the number of bytes of the headers as they are sent.
 func (h Header) Size() int {
 	if len(h) == 0 {
 		return 0
@@ -60,8 +62,8 @@ func (h Header) Size() int {
 	return n
 }
 
-// check refuses what could not be read back as it is, or would smuggle in
-// another header.
+// check refuses headers that would not be read back as they are, or that contain a
+// line break and so another header.
 func (h Header) check() error {
 	for key, value := range h {
 		if !IsName(key) {
@@ -74,7 +76,7 @@ func (h Header) check() error {
 	return nil
 }
 
-// with returns a copy of h with the headers of other added.
+// With returns a copy of h with the headers of other added.
 func (h Header) With(other Header) Header {
 	sum := make(Header, len(h)+len(other))
 	maps.Copy(sum, h)
@@ -82,7 +84,7 @@ func (h Header) With(other Header) Header {
 	return sum
 }
 
-// stamped returns m with the protocol version, ready to send.
+// Stamped checks the headers and returns m with the protocol version, ready to send.
 func (m Message) Stamped() (Message, error) {
 	if _, has := m.Header[KeyProtocol]; !has {
 		m.Header = m.Header.With(Header{KeyProtocol: Protocol})
@@ -90,7 +92,8 @@ func (m Message) Stamped() (Message, error) {
 	return m, m.Header.check()
 }
 
-// checkProtocol says whether h is of a message that this program can read.
+// CheckProtocol returns ErrMalformed or ErrVersion if the message with this header is not
+// of our protocol version.
 func CheckProtocol(h Header) error {
 	switch version, has := h[KeyProtocol]; {
 	case !has:
@@ -103,11 +106,11 @@ func CheckProtocol(h Header) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum is the CRC32C of a body.
+// Checksum is the CRC32C of a body.
 func Checksum(body []byte) uint32 { return crc32.Checksum(body, castagnoli) }
 
-// isName says whether s may stand in a subject or be the name of a header: 1
-// to 64 of A-Z a-z 0-9 _ -.
+// IsName says whether s may be a token of a subject or the name of a header: 1 to 64
+// of A-Z a-z 0-9 _ -.
 func IsName(s string) bool {
 	if len(s) < 1 || len(s) > maxName {
 		return false

@@ -10,27 +10,26 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// MaxSaved is how many chunks one Saved, or a Sync that lists chunks, names at
-// most: 26 bytes each in a Saved, whose mappers add 4096 names at worst.
+// MaxSaved bounds the chunks in one Saved, or in a Sync that lists chunks. In a Saved
+// each takes 26 bytes, and at worst has a mapper of its own in the header.
 const MaxSaved = 4096
 
-// Saved tells the fetcher which chunks are durable. It is signed with the
-// job's key, which mappers do not have: a chunk that the fetcher takes for
-// saved is not handed out again.
+// Saved tells the fetcher which chunks are durable. The fetcher never hands them out
+// again, so the message is signed with the job's key, which mappers do not have.
 type Saved struct {
 	Plan   chunk.PlanID
-	Epoch  uint64         // the newest that the sink knows
+	Epoch  uint64         // the latest that the sink knows
 	Chunks []SavedChunk   // 1 to MaxSaved
 	Total  report.Summary // what the sink holds
 	Load   report.SaverLoad
 	Sink   SinkID
 }
 
-// SavedChunk is a durable chunk and whose result told so.
+// SavedChunk is a durable chunk.
 type SavedChunk struct {
 	Entry
-	Mapper string // its ID: of who made the result, or a later one that was there already
-	Dead   int    // objects of it that are dead letters; older savers tell of none
+	Mapper string // ID of the mapper whose result was committed, or was a duplicate
+	Dead   int    // its dead letters; 0 from older savers
 }
 
 const savedSize = entrySize + 2 // the index of its mapper
@@ -59,8 +58,8 @@ func (s *Saved) fields(f *fields) {
 	f.deaths(s.Chunks)
 }
 
-// deaths are the numbers of dead objects of the chunks that have some, as
-// place:number,place:number, the places counted from 0 and ascending.
+// deaths is the number of dead letters of the chunks that have some, as
+// place:number,place:number. Places count from 0 and ascend.
 func (f *fields) deaths(chunks []SavedChunk) {
 	var list []string
 	for i, c := range chunks {
@@ -85,7 +84,7 @@ func (f *fields) deaths(chunks []SavedChunk) {
 	})
 }
 
-// table lists the mappers once, and the chunks with the mappers' places in it.
+// table returns each mapper once, and the chunks with the places of their mappers.
 func (s *Saved) table() (mappers []string, body []byte) {
 	places := map[string]int{}
 	for _, c := range s.Chunks {
@@ -120,9 +119,9 @@ func (f *fields) savedChunks(mappers []string) []SavedChunk {
 	return chunks
 }
 
-// Encode returns the message for VerbSaved, signed with key. The body is, for
-// each chunk, its ID, 8 bytes big-endian, its digest, 16 bytes, and 2 bytes:
-// which of the mappers in the header it is from.
+// Encode returns the message for VerbSaved, signed with key. For each chunk the body
+// has its ID (8 bytes, big-endian), its digest (16 bytes), and the place of its mapper
+// in the header's list (2 bytes, big-endian).
 func (s Saved) Encode(key []byte) Message {
 	f := writing()
 	s.fields(f)
@@ -143,7 +142,7 @@ func DecodeSaved(key []byte, m Message) (Saved, error) {
 	return s, nil
 }
 
-// SavedAnswer says that the fetcher has heard.
+// SavedAnswer says that the fetcher has got the Saved.
 type SavedAnswer struct{ Plan chunk.PlanID }
 
 func (a *SavedAnswer) fields(f *fields) { f.plan(&a.Plan, required) }

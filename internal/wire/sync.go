@@ -10,20 +10,20 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// SyncOp is what a fetcher wants of the saver.
+// SyncOp is what the fetcher asks of the saver.
 type SyncOp string
 
-// The questions of a fetcher.
+// The requests of a fetcher.
 const (
-	SyncClaim  SyncOp = "claim"  // this job is mine now
-	SyncList   SyncOp = "list"   // which chunks are committed?
-	SyncFinish SyncOp = "finish" // that was all: lay out the result
-	SyncDead   SyncOp = "dead"   // which dead letters are there?
-	SyncShadow SyncOp = "shadow" // what came of comparing?
-	SyncCutOff SyncOp = "cutoff" // save no more of what a version was given so far
+	SyncClaim  SyncOp = "claim"  // this fetcher owns the job now
+	SyncList   SyncOp = "list"   // list committed chunks
+	SyncFinish SyncOp = "finish" // all chunks are committed: merge the result
+	SyncDead   SyncOp = "dead"   // list dead letters
+	SyncShadow SyncOp = "shadow" // the result of the shadow run
+	SyncCutOff SyncOp = "cutoff" // refuse results of leases that a version has had so far
 )
 
-// Sync is the fetcher's question to the saver.
+// Sync is a request of the fetcher to the saver.
 type Sync struct {
 	Op      SyncOp
 	Plan    chunk.PlanID // in a claim it may be empty
@@ -31,21 +31,21 @@ type Sync struct {
 	Epoch   uint64       // 0 in a claim
 
 	Claim  *chunk.Plan // claim
-	From   chunk.ID    // list: the committed chunks with From <= ID < From+Limit; dead: those of chunks below From
-	Limit  int         // dead: about how many
-	Chunks []chunk.ID  // list: instead of From and Limit, those of these; at most MaxSaved
+	From   chunk.ID    // list: committed chunks with From <= ID < From+Limit; dead: letters of chunks below From
+	Limit  int         // dead: about how many letters
+	Chunks []chunk.ID  // list: those of these chunks, instead of From and Limit; at most MaxSaved
 	Total  Totals      // finish
 
 	Version string // cutoff: of mappers
 	Term    uint64 // cutoff: results of leases of an earlier term are refused; at least 1
 }
 
-// Totals is how much a whole job is.
+// Totals is the size of a whole job.
 type Totals struct {
 	Chunks, Objects uint64
 }
 
-// maxPage is how many chunks a page of a list covers at most; 24 bytes each.
+// maxPage bounds the chunks of one page of a list; each takes 24 bytes.
 const maxPage = 1 << 20
 
 func (s *Sync) fields(f *fields) {
@@ -78,7 +78,7 @@ func (s *Sync) fields(f *fields) {
 	}
 }
 
-// claim reads the plan in the body and holds it against its ID.
+// claim reads the plan in the body and compares it with its ID.
 func (f *fields) claim(id chunk.PlanID) *chunk.Plan {
 	var plan chunk.Plan
 	if err := json.Unmarshal(f.body, &plan); err != nil {
@@ -135,10 +135,10 @@ type SyncAnswer struct {
 	Sink    SinkID
 }
 
-// A VersionPast is what the sink knows of the job's versions.
+// A VersionPast is what the sink knows about the job's versions of mappers.
 type VersionPast struct {
-	Terms      map[string]uint64 `json:"terms,omitempty"`      // how often they were cut off, those that were
-	Transforms map[string]string `json:"transforms,omitempty"` // what they did to objects whose results are there
+	Terms      map[string]uint64 `json:"terms,omitempty"`      // how often the circuit breaker has disabled a version, if ever
+	Transforms map[string]string `json:"transforms,omitempty"` // the transform that made a version's results
 }
 
 func (v VersionPast) empty() bool { return len(v.Terms)+len(v.Transforms) == 0 }
@@ -167,7 +167,7 @@ func (a *SyncAnswer) fields(f *fields) {
 	f.shadowReport(&a.Shadow)
 	f.versionPast(&a.Past)
 	if a.Dead != nil || a.Shadow != nil || !a.Past.empty() {
-		return // the body is that
+		return // that is the body
 	}
 	count := len(a.Entries)
 	f.int("Chunkline-Entries", &count, maxPage, optional)
@@ -202,7 +202,7 @@ func readEntry(b []byte) Entry {
 	return e
 }
 
-// versionPast reads or writes that the body is what is known of versions.
+// versionPast is the flag that the body is a VersionPast.
 func (f *fields) versionPast(v *VersionPast) {
 	has := !v.empty()
 	f.flag("Chunkline-Versions", &has)
@@ -211,7 +211,8 @@ func (f *fields) versionPast(v *VersionPast) {
 	}
 }
 
-// Encode returns the answer. The body is the entries, or, as JSON, the page of dead letters, the report or what is known of versions.
+// Encode returns the answer. The body is the entries, or one of Dead, Shadow and Past as
+// JSON.
 func (a SyncAnswer) Encode() Message {
 	var body []byte
 	switch {
@@ -238,11 +239,11 @@ func DecodeSyncAnswer(m Message) (SyncAnswer, error) {
 	return a, err
 }
 
-// deadPage reads or writes that the body is a page of dead letters.
+// deadPage is the header that says that the body is a page of dead letters.
 func (f *fields) deadPage(p **report.DeadPage) {
 	var count int
 	if f.write && *p != nil {
-		count = len((*p).Letters) + 1 // told apart from no page
+		count = len((*p).Letters) + 1 // 0 means that there is no page
 	}
 	f.int("Chunkline-Dead", &count, report.MaxDead+1, optional)
 	if f.write || f.err != nil || count == 0 {
@@ -256,7 +257,7 @@ func (f *fields) deadPage(p **report.DeadPage) {
 	*p = page
 }
 
-// shadowReport reads or writes that the body is a report.
+// shadowReport is the flag that the body is a shadow report.
 func (f *fields) shadowReport(r **report.ShadowReport) {
 	there := *r != nil
 	f.flag(keyShadow, &there)

@@ -9,13 +9,13 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// The verbs of the protocol. Each is served at chunkline.<job>.<verb>.
+// The verbs of the protocol. The subject of each is chunkline.<job>.<verb>.
 const (
-	VerbNext    = "next"    // mapper → fetcher: a chunk, please
-	VerbBeat    = "beat"    // mapper → fetcher, published: I live, and hold these
+	VerbNext    = "next"    // mapper → fetcher: a request for work
+	VerbBeat    = "beat"    // mapper → fetcher, published: the heartbeat
 	VerbSave    = "save"    // mapper → saver: the result of a chunk
 	VerbSaved   = "saved"   // saver → fetcher: these chunks are durable
-	VerbSync    = "sync"    // fetcher → saver: claim, list, finish
+	VerbSync    = "sync"    // fetcher → saver: claim, list, finish and more
 	VerbStatus  = "status"  // operator → fetcher
 	VerbControl = "control" // operator → fetcher
 )
@@ -46,14 +46,15 @@ const (
 	keySummary   = "Chunkline-Summary"
 )
 
+// Limits that several messages share. MaxLabel is exported for names outside messages.
 const (
 	MaxLabel   = 256     // bytes of a name or version
-	maxReason  = 1024    // bytes of why something was refused
+	maxReason  = 1024    // bytes of a reason
 	maxAttempt = 1 << 30 // also of other small counts
-	maxHolding = 65536   // chunks a mapper may say it holds
+	maxHolding = 65536   // chunks that a mapper may hold
 )
 
-// mapper is who a mapper is.
+// mapper is the identity of a mapper.
 func (f *fields) mapper(m *report.Mapper) {
 	f.token(keyMapper, &m.ID, required)
 	f.text(keyName, &m.Name, MaxLabel)
@@ -62,12 +63,12 @@ func (f *fields) mapper(m *report.Mapper) {
 	f.flag("Chunkline-Version-Declared", &m.Declared)
 }
 
-// Holding is all that a mapper holds. It is a list, not a delta: whoever hears
-// the latest one knows everything.
+// Holding is everything that a mapper holds. It is complete each time, not a change,
+// so the latest one is all that the fetcher needs.
 type Holding struct {
 	Seq    uint64     // grows with every message of this mapper
 	Held   []chunk.ID // every chunk it holds, ascending
-	Asking []uint64   // Seq of each next that still waits for an answer, ascending
+	Asking []uint64   // Seq of each Next without an answer so far, ascending
 }
 
 func (h *Holding) fields(f *fields) {
@@ -76,7 +77,7 @@ func (h *Holding) fields(f *fields) {
 	ranges(f, "Chunkline-Asking", &h.Asking, maxHolding, optional)
 }
 
-// cut describes which objects of the source a chunk is.
+// cut is the objects of the source that a chunk consists of.
 func (f *fields) cut(id *chunk.ID, first *uint64, objects *int, digest *chunk.Digest) {
 	f.id(keyChunk, id, required)
 	f.uint(keyFirst, first, maxID, required)
@@ -87,12 +88,12 @@ func (f *fields) cut(id *chunk.ID, first *uint64, objects *int, digest *chunk.Di
 	}
 }
 
-// corrupt says that a body does not hold what its headers say.
+// corrupt returns ErrCorrupt: the body contradicts its headers.
 func corrupt(what, format string, args ...any) error {
 	return fmt.Errorf("decode %s: %w: %s", what, ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
-// checkLines says whether b holds n lines, each with its line break.
+// checkLines checks that b is n lines, each with its line break.
 func checkLines(what, kind string, b []byte, n int) error {
 	if got := countLines(b); got != n {
 		return corrupt(what, "%d lines of %s, want %d", got, kind, n)
@@ -102,10 +103,10 @@ func checkLines(what, kind string, b []byte, n int) error {
 
 var errSinkID = errors.New("not the ID of a sink")
 
-// SinkID says whose answer it is: of which sink, and where that is. Savers of
-// one sink have the same ID, whatever process they are.
+// SinkID identifies the sink of the saver that answers. All savers of a sink have the
+// same one.
 type SinkID struct {
-	ID string // of the sink, made with it; empty: an older saver does not tell
+	ID string // made with the sink; empty: an older saver
 	At string // for people: host and folder
 }
 
@@ -120,8 +121,8 @@ func (s *SinkID) fields(f *fields) {
 	f.text("Chunkline-Sink-At", &s.At, MaxLabel)
 }
 
-// Trace is the place of a chunk in its OpenTelemetry trace, as W3C's headers
-// have it. It is carried, never understood or refused, and may be empty.
+// Trace is the place of a chunk in its OpenTelemetry trace, as in the headers of W3C
+// Trace Context. It may be empty. It is passed on, never interpreted or refused.
 type Trace struct{ Parent, State string }
 
 const (
@@ -132,8 +133,8 @@ const (
 	maxTraceState  = 512
 )
 
-// fields reads and writes without the closures of the other fields: these are
-// on the way of every chunk, and most jobs have no traces.
+// fields avoids the allocations of f.field, because it runs for every chunk, and most
+// jobs have no traces.
 func (t *Trace) fields(f *fields) {
 	if !f.write {
 		*t = Trace{Parent: traceText(f.header[keyTraceParent], maxTraceParent)}
@@ -150,7 +151,7 @@ func (t *Trace) fields(f *fields) {
 	}
 }
 
-// traceText is text if it can travel as a header, else empty.
+// traceText returns text if it can be a header, else "".
 func traceText(text string, most int) string {
 	if len(text) > most || !isPlain(text) || strings.TrimSpace(text) != text {
 		return ""
