@@ -2,16 +2,16 @@ package report
 
 import "github.com/chunkline/chunkline/internal/chunk"
 
-// MaxDead is how many dead letters one Sync may ask for.
+// MaxDead bounds the dead letters of one page.
 const MaxDead = 1000
 
-// DeadPage is some of the dead letters, for people to look at.
+// DeadPage is a page of the list of dead letters.
 type DeadPage struct {
-	Letters []DeadLetter `json:"letters"` // by descending chunk, in a chunk by ascending ordinal
-	Before  chunk.ID     `json:"before"`  // ask for those of chunks below it next; 0: there are none
+	Letters []DeadLetter `json:"letters"` // by descending chunk, within a chunk by ascending ordinal
+	Before  chunk.ID     `json:"before"`  // the next page has chunks below this one; 0: there is none
 }
 
-// DeadLetter is a dead letter as people are shown it.
+// DeadLetter is a dead letter as it is shown to people.
 type DeadLetter struct {
 	Ordinal  uint64   `json:"ordinal"`
 	Chunk    chunk.ID `json:"chunk"`
@@ -19,30 +19,30 @@ type DeadLetter struct {
 	Attempts int      `json:"attempts"`
 	Mapper   string   `json:"mapper"`
 	Version  string   `json:"version"`
-	Object   string   `json:"object"` // its first bytes; those that are not UTF-8 are shown as U+FFFD
+	Object   string   `json:"object"` // its first bytes; U+FFFD stands for those that are not UTF-8
 	Bytes    int      `json:"bytes"`  // of the whole object
 }
 
-// MaxDifferences is how many differences a ShadowReport lists at most: the latest.
+// MaxDifferences bounds the differences in a ShadowReport; it has the latest.
 const MaxDifferences = 100
 
-// ShadowReport is what came of comparing results of a version that shadows with
-// those that are saved, since the saver runs.
+// ShadowReport is the comparison of the results of shadow versions with the saved ones,
+// since the saver started.
 type ShadowReport struct {
 	Versions    []ShadowCount `json:"versions"`    // by name
 	Differences []Difference  `json:"differences"` // the latest first
 }
 
-// ShadowCount counts what was compared of a version.
+// ShadowCount counts what was compared for a version.
 type ShadowCount struct {
 	Version   string `json:"version"`
 	Chunks    uint64 `json:"chunks"`
 	Objects   uint64 `json:"objects"`
-	Different uint64 `json:"different"` // objects whose outputs differ, or of which one is a dead letter
-	Failed    uint64 `json:"failed"`    // of them those that only this version could not map
+	Different uint64 `json:"different"` // objects whose outputs differ, or that are a dead letter in one version only
+	Failed    uint64 `json:"failed"`    // different objects that only this version could not map
 }
 
-// Difference is an object of which two versions made different things.
+// Difference is an object for which two versions have different results.
 type Difference struct {
 	Ordinal uint64   `json:"ordinal"`
 	Chunk   chunk.ID `json:"chunk"`
@@ -50,8 +50,8 @@ type Difference struct {
 	Shadow  Made     `json:"shadow"`
 }
 
-// Made is what a version made of an object: the first bytes of its outputs, a
-// line each, or the error that made it a dead letter.
+// Made is a version's result for an object: the first bytes of its outputs, one per
+// line, or the error that made it a dead letter.
 type Made struct {
 	Version string `json:"version"`
 	Outputs string `json:"outputs"`
