@@ -7,23 +7,23 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 func controlCommand() *cobra.Command {
 	var r remote
 	group := &cobra.Command{Use: "control", Short: "Pause, resume or cancel a job, set its rate, or limit a mapper version", RunE: needsCommand}
-	add := func(use, short string, args cobra.PositionalArgs, order func([]string) (bus.Control, error)) {
+	add := func(use, short string, args cobra.PositionalArgs, order func([]string) (wire.Control, error)) {
 		c := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
 			control, err := order(args)
 			if err != nil {
 				return err
 			}
-			reply, err := r.ask(c.Context(), bus.VerbControl, control.Encode())
+			reply, err := r.ask(c.Context(), wire.VerbControl, control.Encode())
 			if err != nil {
 				return err
 			}
-			answer, err := bus.DecodeControlAnswer(reply)
+			answer, err := wire.DecodeControlAnswer(reply)
 			switch {
 			case err != nil:
 				return fmt.Errorf("read answer: %w", err)
@@ -36,29 +36,29 @@ func controlCommand() *cobra.Command {
 		r.add(c)
 		group.AddCommand(c)
 	}
-	plain := func(a bus.ControlAction) func([]string) (bus.Control, error) {
-		return func([]string) (bus.Control, error) { return bus.Control{Action: a}, nil }
+	plain := func(a wire.ControlAction) func([]string) (wire.Control, error) {
+		return func([]string) (wire.Control, error) { return wire.Control{Action: a}, nil }
 	}
-	add("pause", "Stop handing out chunks until resume", cobra.NoArgs, plain(bus.ControlPause))
-	add("resume", "Hand out chunks again", cobra.NoArgs, plain(bus.ControlResume))
-	add("cancel", "End the job; saved chunks stay", cobra.NoArgs, plain(bus.ControlCancel))
-	add("rate OBJECTS", "Hand out at most OBJECTS per second; 0: no limit", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
+	add("pause", "Stop handing out chunks until resume", cobra.NoArgs, plain(wire.ControlPause))
+	add("resume", "Hand out chunks again", cobra.NoArgs, plain(wire.ControlResume))
+	add("cancel", "End the job; saved chunks stay", cobra.NoArgs, plain(wire.ControlCancel))
+	add("rate OBJECTS", "Hand out at most OBJECTS per second; 0: no limit", cobra.ExactArgs(1), func(args []string) (wire.Control, error) {
 		rate, err := strconv.ParseFloat(args[0], 64)
 		if err != nil || !(rate >= 0) {
-			return bus.Control{}, app.Usage("rate %q: use a number of objects a second, 0 or more", args[0])
+			return wire.Control{}, app.Usage("rate %q: use a number of objects a second, 0 or more", args[0])
 		}
-		return bus.Control{Action: bus.ControlRate, Rate: rate}, nil
+		return wire.Control{Action: wire.ControlRate, Rate: rate}, nil
 	})
-	add("shadow VERSION SHARE", "Give a mapper version copies of a share of the saved chunks, and nothing else, to compare its results; 0 ends it", cobra.ExactArgs(2), func(args []string) (bus.Control, error) {
+	add("shadow VERSION SHARE", "Give a mapper version copies of a share of the saved chunks, and nothing else, to compare its results; 0 ends it", cobra.ExactArgs(2), func(args []string) (wire.Control, error) {
 		share, err := shareOf(args[1])
-		return bus.Control{Action: bus.ControlShadow, Version: args[0], Share: share}, err
+		return wire.Control{Action: wire.ControlShadow, Version: args[0], Share: share}, err
 	})
-	add("share VERSION SHARE", "Limit a mapper version to a share of the chunks, from 0 (none) to 1 (no limit)", cobra.ExactArgs(2), func(args []string) (bus.Control, error) {
+	add("share VERSION SHARE", "Limit a mapper version to a share of the chunks, from 0 (none) to 1 (no limit)", cobra.ExactArgs(2), func(args []string) (wire.Control, error) {
 		share, err := shareOf(args[1])
-		return bus.Control{Action: bus.ControlShare, Version: args[0], Share: share}, err
+		return wire.Control{Action: wire.ControlShare, Version: args[0], Share: share}, err
 	})
-	add("allow VERSION", "Close the circuit breaker of a version, so that it gets chunks again", cobra.ExactArgs(1), func(args []string) (bus.Control, error) {
-		return bus.Control{Action: bus.ControlAllow, Version: args[0]}, nil
+	add("allow VERSION", "Close the circuit breaker of a version, so that it gets chunks again", cobra.ExactArgs(1), func(args []string) (wire.Control, error) {
+		return wire.Control{Action: wire.ControlAllow, Version: args[0]}, nil
 	})
 	return group
 }
@@ -72,27 +72,27 @@ func shareOf(text string) (float64, error) {
 }
 
 // done describes the effect of an order that the fetcher has accepted.
-func done(c bus.Control) string {
+func done(c wire.Control) string {
 	switch c.Action {
-	case bus.ControlPause:
+	case wire.ControlPause:
 		return "paused; chunks in work will be finished, and no more are handed out until resume"
-	case bus.ControlResume:
+	case wire.ControlResume:
 		return "resumed"
-	case bus.ControlCancel:
+	case wire.ControlCancel:
 		return "cancelled; saved chunks stay"
-	case bus.ControlAllow:
+	case wire.ControlAllow:
 		return fmt.Sprintf("version %s gets chunks again", c.Version)
-	case bus.ControlRate:
+	case wire.ControlRate:
 		if c.Rate == 0 {
 			return "the rate has no limit now"
 		}
 		return fmt.Sprintf("the rate is at most %s objects a second now", strconv.FormatFloat(c.Rate, 'f', -1, 64))
-	case bus.ControlShare:
+	case wire.ControlShare:
 		if c.Share == 1 {
 			return fmt.Sprintf("version %s has no limit now", c.Version)
 		}
 		return fmt.Sprintf("version %s gets at most %g %% of the chunks now", c.Version, 100*c.Share)
-	case bus.ControlShadow:
+	case wire.ControlShadow:
 		if c.Share == 0 {
 			return "the shadow run is ended"
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // shownLine is a kind of line that a command prints and the docs show.
@@ -34,11 +34,11 @@ var shownLines = []shownLine{
 func TestShownLines(t *testing.T) {
 	t.Parallel()
 	left := 72.0
-	s := bus.Status{
-		Job: "demo", State: bus.StateRunning, Cut: true, Progress: 0.1, Rate: 1234, ETASeconds: &left, Source: "users.jsonl",
-		Objects:  bus.ObjectCounts{Cut: 100_000, Saved: 10_000, Outputs: 9_990, Dead: 10},
-		Versions: []bus.VersionStatus{{Version: "v1", Share: 1}, {Version: "v2", Share: 0.5}},
-		Mappers:  []bus.MapperStatus{{State: bus.MapperIdle}, {State: bus.MapperWorking}},
+	s := report.Status{
+		Job: "demo", State: report.StateRunning, Cut: true, Progress: 0.1, Rate: 1234, ETASeconds: &left, Source: "users.jsonl",
+		Objects:  report.ObjectCounts{Cut: 100_000, Saved: 10_000, Outputs: 9_990, Dead: 10},
+		Versions: []report.VersionStatus{{Version: "v1", Share: 1}, {Version: "v2", Share: 0.5}},
+		Mappers:  []report.MapperStatus{{State: report.MapperIdle}, {State: report.MapperWorking}},
 	}
 	printed := lines(statusText(s) + progressLine(s))
 	pages, err := filepath.Glob("../../docs/*.md")

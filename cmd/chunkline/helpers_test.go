@@ -62,9 +62,9 @@ func (r result) want(t *testing.T, code int) {
 }
 
 // report reads what --json printed.
-func (r result) report(t *testing.T) report {
+func (r result) report(t *testing.T) jobReport {
 	t.Helper()
-	var got report
+	var got jobReport
 	decoder := json.NewDecoder(strings.NewReader(r.stdout))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&got); err != nil {

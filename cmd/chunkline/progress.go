@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/pipeline"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // Without a terminal the first line comes soon, so that the user sees that the job
@@ -20,12 +20,12 @@ const (
 
 // showProgress shows the progress of the job until ctx ends: a bar on a terminal,
 // else a line now and then.
-func showProgress(ctx context.Context, w *screen, status func() bus.Status) {
+func showProgress(ctx context.Context, w *screen, status func() report.Status) {
 	if !isInteractive(w) {
 		showLines(ctx, w, status)
 		return
 	}
-	pipeline.Poll(ctx, status, func(s bus.Status) {
+	pipeline.Poll(ctx, status, func(s report.Status) {
 		width, _ := w.columns() // asked each time, because a terminal can be resized
 		w.draw(barLine(s.Progress, describe(s), width-1))
 	})
@@ -54,9 +54,9 @@ func barLine(progress float64, text string, width int) string {
 // line that wraps.
 func cut(text string, width int) string { return text[:max(0, min(len(text), width))] }
 
-func showLines(ctx context.Context, w io.Writer, status func() bus.Status) {
+func showLines(ctx context.Context, w io.Writer, status func() report.Status) {
 	begin, next := time.Now(), firstInterval
-	pipeline.Poll(ctx, status, func(s bus.Status) {
+	pipeline.Poll(ctx, status, func(s report.Status) {
 		if gone := time.Since(begin); gone >= next {
 			next = gone.Truncate(lineInterval) + lineInterval
 			fmt.Fprintln(w, progressLine(s))
@@ -65,7 +65,7 @@ func showLines(ctx context.Context, w io.Writer, status func() bus.Status) {
 }
 
 // progressLine returns the progress as a line that is complete by itself.
-func progressLine(s bus.Status) string {
+func progressLine(s report.Status) string {
 	text := fmt.Sprintf("%3.0f %% of %s: %s", 100*s.Progress, total(s), describe(s))
 	switch n := len(s.Mappers); n {
 	case 0: // describe says so
@@ -79,7 +79,7 @@ func progressLine(s bus.Status) string {
 
 // total returns the number of objects; while the source is being read, an estimate
 // from its size.
-func total(s bus.Status) string {
+func total(s report.Status) string {
 	switch {
 	case s.Cut:
 		return fmt.Sprintf("%d objects", s.Objects.Cut)
@@ -91,7 +91,7 @@ func total(s bus.Status) string {
 }
 
 // describe returns progress, speed and remaining time.
-func describe(s bus.Status) string {
+func describe(s report.Status) string {
 	text := fmt.Sprintf("%d objects, %.0f/s", s.Objects.Saved, s.Rate)
 	if s.ETASeconds != nil {
 		text += fmt.Sprintf(", %s left", time.Duration(*s.ETASeconds*float64(time.Second)).Round(time.Second))
@@ -101,7 +101,7 @@ func describe(s bus.Status) string {
 	}
 	if s.SaverAway {
 		text += ", waiting for the saver"
-	} else if len(s.Mappers) == 0 && s.State == bus.StateRunning {
+	} else if len(s.Mappers) == 0 && s.State == report.StateRunning {
 		text += ", waiting for mappers"
 	}
 	return text
@@ -118,12 +118,12 @@ type livePage struct {
 }
 
 // showUntilDone is showProgress, and returns when the job is done.
-func showUntilDone(ctx context.Context, w *screen, status func() bus.Status) {
+func showUntilDone(ctx context.Context, w *screen, status func() report.Status) {
 	ctx, done := context.WithCancel(ctx)
 	defer done()
-	showProgress(ctx, w, func() bus.Status {
+	showProgress(ctx, w, func() report.Status {
 		s := status()
-		if s.State == bus.StateDone {
+		if s.State == report.StateDone {
 			done()
 		}
 		return s

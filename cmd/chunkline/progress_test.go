@@ -11,14 +11,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
-func statusOf(saved uint64, progress float64) bus.Status {
+func statusOf(saved uint64, progress float64) report.Status {
 	eta := 90.4
-	return bus.Status{
-		State: bus.StateRunning, Progress: progress, Rate: 1234.5, ETASeconds: &eta, Mappers: make([]bus.MapperStatus, 1),
-		Objects: bus.ObjectCounts{Saved: saved},
+	return report.Status{
+		State: report.StateRunning, Progress: progress, Rate: 1234.5, ETASeconds: &eta, Mappers: make([]report.MapperStatus, 1),
+		Objects: report.ObjectCounts{Saved: saved},
 	}
 }
 
@@ -30,7 +30,7 @@ func TestProgressLines(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 35*time.Second)
 		defer cancel()
 		begin := time.Now()
-		showProgress(ctx, &screen{w: &out}, func() bus.Status {
+		showProgress(ctx, &screen{w: &out}, func() report.Status {
 			seconds := uint64(time.Since(begin) / time.Second)
 			return statusOf(seconds, float64(seconds)/100)
 		})
@@ -46,12 +46,12 @@ func TestProgressLines(t *testing.T) {
 
 func TestProgressLine(t *testing.T) {
 	t.Parallel()
-	for want, change := range map[string]func(s *bus.Status){
-		" 50 % of 12 objects: 5 objects, 1234/s, 1m30s left, 2 mappers": func(s *bus.Status) {
-			s.Cut, s.Objects.Cut, s.Mappers = true, 12, make([]bus.MapperStatus, 2)
+	for want, change := range map[string]func(s *report.Status){
+		" 50 % of 12 objects: 5 objects, 1234/s, 1m30s left, 2 mappers": func(s *report.Status) {
+			s.Cut, s.Objects.Cut, s.Mappers = true, 12, make([]report.MapperStatus, 2)
 		},
-		"  0 % of the source: 0 objects, 0/s, waiting for mappers": func(s *bus.Status) {
-			*s = bus.Status{State: bus.StateRunning}
+		"  0 % of the source: 0 objects, 0/s, waiting for mappers": func(s *report.Status) {
+			*s = report.Status{State: report.StateRunning}
 		},
 	} {
 		s := statusOf(5, 0.5)
@@ -64,13 +64,13 @@ func TestProgressLine(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	t.Parallel()
-	for want, change := range map[string]func(s *bus.Status){
-		"5 objects, 1234/s, 1m30s left":                        func(*bus.Status) {},
-		"5 objects, 1234/s":                                    func(s *bus.Status) { s.ETASeconds = nil },
-		"5 objects, 1234/s, 1m30s left, 3 dead":                func(s *bus.Status) { s.Objects.Dead = 3 },
-		"5 objects, 1234/s, 1m30s left, waiting for the saver": func(s *bus.Status) { s.SaverAway = true },
-		"5 objects, 1234/s, 1m30s left, waiting for mappers":   func(s *bus.Status) { s.Mappers = nil },
-		"5 objects, 1234/s, 1m30s left, 1 dead, waiting for the saver": func(s *bus.Status) {
+	for want, change := range map[string]func(s *report.Status){
+		"5 objects, 1234/s, 1m30s left":                        func(*report.Status) {},
+		"5 objects, 1234/s":                                    func(s *report.Status) { s.ETASeconds = nil },
+		"5 objects, 1234/s, 1m30s left, 3 dead":                func(s *report.Status) { s.Objects.Dead = 3 },
+		"5 objects, 1234/s, 1m30s left, waiting for the saver": func(s *report.Status) { s.SaverAway = true },
+		"5 objects, 1234/s, 1m30s left, waiting for mappers":   func(s *report.Status) { s.Mappers = nil },
+		"5 objects, 1234/s, 1m30s left, 1 dead, waiting for the saver": func(s *report.Status) {
 			s.Objects.Dead, s.SaverAway, s.Mappers = 1, true, nil
 		},
 	} {

@@ -8,34 +8,34 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
 // stateStopped is the state of a job that was stopped before it was done.
-const stateStopped bus.JobState = "stopped"
+const stateStopped report.JobState = "stopped"
 
-// report is the result of a job.
-type report struct {
-	State       bus.JobState `json:"state"`
-	Progress    float64      `json:"progress"` // 0 to 1
-	Objects     uint64       `json:"objects"`  // in
-	Outputs     uint64       `json:"outputs"`
-	Dead        uint64       `json:"dead"`
-	Chunks      uint64       `json:"chunks"`
-	Resumed     uint64       `json:"resumed"` // objects that earlier runs had finished
-	Redelivered uint64       `json:"redelivered"`
-	Backups     uint64       `json:"backups"`
-	BackupWins  uint64       `json:"backup_wins"`
-	Duplicates  uint64       `json:"duplicates"`
-	Seconds     float64      `json:"seconds"`
-	Rate        float64      `json:"rate"` // objects a second, in this run
-	Output      string       `json:"output,omitempty"`
-	DeadFile    string       `json:"dead_file,omitempty"`
+// jobReport is the result of a job.
+type jobReport struct {
+	State       report.JobState `json:"state"`
+	Progress    float64         `json:"progress"` // 0 to 1
+	Objects     uint64          `json:"objects"`  // in
+	Outputs     uint64          `json:"outputs"`
+	Dead        uint64          `json:"dead"`
+	Chunks      uint64          `json:"chunks"`
+	Resumed     uint64          `json:"resumed"` // objects that earlier runs had finished
+	Redelivered uint64          `json:"redelivered"`
+	Backups     uint64          `json:"backups"`
+	BackupWins  uint64          `json:"backup_wins"`
+	Duplicates  uint64          `json:"duplicates"`
+	Seconds     float64         `json:"seconds"`
+	Rate        float64         `json:"rate"` // objects a second, in this run
+	Output      string          `json:"output,omitempty"`
+	DeadFile    string          `json:"dead_file,omitempty"`
 }
 
-func newReport(s bus.Status, before sink.Summary, took time.Duration) report {
-	r := report{
+func newReport(s report.Status, before sink.Summary, took time.Duration) jobReport {
+	r := jobReport{
 		State: s.State, Progress: s.Progress, Objects: s.Objects.Saved, Outputs: s.Objects.Outputs, Dead: s.Objects.Dead, Chunks: s.Chunks.Saved,
 		Resumed: before.Objects, Redelivered: s.Chunks.Redelivered, Backups: s.Chunks.Backups, BackupWins: s.Chunks.BackupWins, Duplicates: s.Chunks.Duplicates,
 		Seconds: took.Seconds(), Output: s.Summary.Output, DeadFile: s.Summary.DeadFile,
@@ -47,7 +47,7 @@ func newReport(s bus.Status, before sink.Summary, took time.Duration) report {
 }
 
 // print writes the report: as JSON to stdout, or as text to stderr.
-func (r report) print(stdout, stderr io.Writer, asJSON bool) error {
+func (r jobReport) print(stdout, stderr io.Writer, asJSON bool) error {
 	if asJSON {
 		encoder := json.NewEncoder(stdout)
 		encoder.SetIndent("", "  ")
@@ -64,7 +64,7 @@ func (r report) print(stdout, stderr io.Writer, asJSON bool) error {
 }
 
 // String returns the report as text.
-func (r report) String() string {
+func (r jobReport) String() string {
 	var text strings.Builder
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	line := func(name, format string, args ...any) {

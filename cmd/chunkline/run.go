@@ -14,11 +14,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/pipeline"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
@@ -188,7 +188,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	})
 	working, end := context.WithCancel(ctx)
 	defer end()
-	status, err := pipeline.Run(working, cfg, src, out, log, func(ctx context.Context, status func() bus.Status) {
+	status, err := pipeline.Run(working, cfg, src, out, log, func(ctx context.Context, status func() report.Status) {
 		if f.listen != "" { // the server listens by now
 			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: %s\n", f.listen, joinCommand(f.job, f.token, spec.String()))
 		}
@@ -226,11 +226,11 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted && !endedBadly(err) {
 		return err
 	}
-	report := newReport(status, before, time.Since(begin))
+	result := newReport(status, before, time.Since(begin))
 	if interrupted {
-		report.State = stateStopped
+		result.State = stateStopped
 	}
-	if err := report.print(std.out, std.err, f.json); err != nil {
+	if err := result.print(std.out, std.err, f.json); err != nil {
 		return err
 	}
 	return err

@@ -91,7 +91,7 @@ func TestRunJSON(t *testing.T) {
 		t.Errorf("time %g s, rate %g", got.Seconds, got.Rate)
 	}
 	got.Seconds, got.Rate = 0, 0
-	want := report{
+	want := jobReport{
 		State: "done", Progress: 1, Objects: 251, Outputs: 494, Dead: 4, Chunks: 3, Output: out, DeadFile: filepath.Join(dir, "out.dead.jsonl"),
 	}
 	if got != want {

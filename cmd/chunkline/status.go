@@ -20,6 +20,8 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // askTimeout bounds how long a command waits for a fetcher.
@@ -35,35 +37,35 @@ func (r *remote) add(c *cobra.Command) {
 }
 
 // ask sends one request to the job's fetcher.
-func (r *remote) ask(ctx context.Context, verb string, m bus.Message) (bus.Message, error) {
+func (r *remote) ask(ctx context.Context, verb string, m wire.Message) (wire.Message, error) {
 	if err := chunk.CheckJob(r.job); err != nil {
-		return bus.Message{}, app.Usage("--job: %w", err)
+		return wire.Message{}, app.Usage("--job: %w", err)
 	}
 	var cfg bus.Config
 	if err := app.Load(&cfg); err != nil {
-		return bus.Message{}, err
+		return wire.Message{}, err
 	}
 	if r.url != "" {
 		cfg.URL = r.url
 	}
 	b, err := bus.Connect(cfg, bus.Options{Job: r.job, Role: bus.RoleOperator, Name: app.Hostname(), Log: zerolog.Nop()}) //nolint:contextcheck // the connection ends with Close, not with a context
 	if err != nil && r.url != "" {                                                                                        // the URL is that of the flag
-		return bus.Message{}, app.Usage("%s", strings.Replace(err.Error(), "NATS_URL=", "--nats-url=", 1))
+		return wire.Message{}, app.Usage("%s", strings.Replace(err.Error(), "NATS_URL=", "--nats-url=", 1))
 	} else if err != nil {
-		return bus.Message{}, app.Usage("%w", err)
+		return wire.Message{}, app.Usage("%w", err)
 	}
 	defer b.Close()
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	if err := b.WaitOnline(ctx); err != nil {
-		return bus.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("reach nats at %s: %w", servers(cfg.URL), err))
+		return wire.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("reach nats at %s: %w", servers(cfg.URL), err))
 	}
 	reply, err := b.Request(ctx, verb, m)
 	if errors.Is(err, bus.ErrNobody) {
-		return bus.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("no fetcher runs job %q at %s", r.job, servers(cfg.URL)))
+		return wire.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("no fetcher runs job %q at %s", r.job, servers(cfg.URL)))
 	}
 	if err != nil {
-		return bus.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("ask fetcher: %w", err))
+		return wire.Message{}, app.WithCode(app.ExitUnreachable, fmt.Errorf("ask fetcher: %w", err))
 	}
 	return reply, nil
 }
@@ -121,7 +123,7 @@ func statusCommand() *cobra.Command {
 const shownGone = 5
 
 // statusText returns a job's status as text.
-func statusText(s bus.Status) string {
+func statusText(s report.Status) string {
 	var text strings.Builder
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, statusLine(s))
@@ -173,7 +175,7 @@ func statusText(s bus.Status) string {
 const shownNotices = 5
 
 // printNotices prints the notices about the transforms of mappers, each text once.
-func printNotices(w io.Writer, mappers []bus.MapperStatus) {
+func printNotices(w io.Writer, mappers []report.MapperStatus) {
 	var said []string
 	for _, m := range mappers {
 		if m.Notice == "" || slices.Contains(said, m.Notice) || len(said) == shownNotices {
@@ -186,23 +188,23 @@ func printNotices(w io.Writer, mappers []bus.MapperStatus) {
 
 // slowFirst moves mappers that are slow or silent to the front: a panel may not
 // have room for all, and those matter most.
-func slowFirst(mappers []bus.MapperStatus) []bus.MapperStatus {
-	return slices.SortedStableFunc(slices.Values(mappers), func(a, b bus.MapperStatus) int {
+func slowFirst(mappers []report.MapperStatus) []report.MapperStatus {
+	return slices.SortedStableFunc(slices.Values(mappers), func(a, b report.MapperStatus) int {
 		return cmp.Compare(trouble(b), trouble(a))
 	})
 }
 
-func trouble(m bus.MapperStatus) int {
-	if m.Slow || m.State == bus.MapperSilent {
+func trouble(m report.MapperStatus) int {
+	if m.Slow || m.State == report.MapperSilent {
 		return 1
 	}
 	return 0
 }
 
-func limited(v bus.VersionStatus) bool { return v.Share < 1 || v.BreakerOpenSeconds != nil }
+func limited(v report.VersionStatus) bool { return v.Share < 1 || v.BreakerOpenSeconds != nil }
 
 // limitOf describes the limit of a version.
-func limitOf(v bus.VersionStatus) string {
+func limitOf(v report.VersionStatus) string {
 	switch {
 	case v.BreakerOpenSeconds != nil && *v.BreakerOpenSeconds > 0:
 		return fmt.Sprintf("breaker open, a probe in %.0f s", *v.BreakerOpenSeconds)

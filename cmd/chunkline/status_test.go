@@ -4,16 +4,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // TestStatusNotices: what is the matter with mappers is said under their table, once for
 // each text.
 func TestStatusNotices(t *testing.T) {
 	t.Parallel()
-	var s bus.Status
+	var s report.Status
 	for _, name := range []string{"m1", "m2", "m3"} {
-		m := bus.MapperStatus{Mapper: bus.Mapper{Name: name}}
+		m := report.MapperStatus{Mapper: report.Mapper{Name: name}}
 		if name != "m1" {
 			m.Notice = "it does not flush"
 		}

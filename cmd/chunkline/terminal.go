@@ -13,7 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // isInteractive reports whether w is a terminal that can be drawn over; TERM=dumb
@@ -29,7 +29,7 @@ type panel struct {
 }
 
 // show draws a status, or after an error the last status and the error.
-func (p *panel) show(s bus.Status, err error) error {
+func (p *panel) show(s report.Status, err error) error {
 	text := p.last
 	if err != nil {
 		text += err.Error() + "\n"

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -19,8 +19,8 @@ func TestTerminal(t *testing.T) {
 	if width, height := sizeOf(tty)(); width != 100 || height != 24 {
 		t.Errorf("size %d, %d; want 100, 24", width, height)
 	}
-	done := func(context.Context) (bus.Status, error) {
-		return bus.Status{Job: "x", State: bus.StateDone, Progress: 1, Source: "file"}, nil
+	done := func(context.Context) (report.Status, error) {
+		return report.Status{Job: "x", State: report.StateDone, Progress: 1, Source: "file"}, nil
 	}
 	w := newWatch(&remote{}, tty, false, false)
 	w.ask = done
@@ -39,7 +39,7 @@ func TestTerminal(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // the bar is drawn once more at the end
-	showProgress(ctx, &screen{w: tty}, func() bus.Status { return statusOf(1, 0.5) })
+	showProgress(ctx, &screen{w: tty}, func() report.Status { return statusOf(1, 0.5) })
 	if text, err := reader.ReadString('|'); err != nil || !strings.Contains(text, " 50 % |") {
 		t.Errorf("drew %q, %v; want a bar", text, err)
 	}

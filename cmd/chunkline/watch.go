@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // How often the status of a watched job is requested.
@@ -19,14 +20,14 @@ const (
 )
 
 // status requests the job's status from its fetcher.
-func (r *remote) status(ctx context.Context) (bus.Status, error) {
-	reply, err := r.ask(ctx, bus.VerbStatus, bus.StatusQuery{}.Encode())
+func (r *remote) status(ctx context.Context) (report.Status, error) {
+	reply, err := r.ask(ctx, wire.VerbStatus, wire.StatusQuery{}.Encode())
 	if err != nil {
-		return bus.Status{}, err
+		return report.Status{}, err
 	}
-	status, err := bus.DecodeStatus(reply)
+	status, err := wire.DecodeStatus(reply)
 	if err != nil {
-		return bus.Status{}, fmt.Errorf("read status: %w", err)
+		return report.Status{}, fmt.Errorf("read status: %w", err)
 	}
 	return status, nil
 }
@@ -34,8 +35,8 @@ func (r *remote) status(ctx context.Context) (bus.Status, error) {
 // A watch follows a job. It ends with the job, with its context, or because of
 // wrong settings. It continues while a fetcher or server is unreachable.
 type watch struct {
-	ask   func(context.Context) (bus.Status, error)
-	show  func(bus.Status, error) error
+	ask   func(context.Context) (report.Status, error)
+	show  func(report.Status, error) error
 	every time.Duration
 	stay  bool // continue after the job is done: another may follow
 }
@@ -65,7 +66,7 @@ func (w watch) run(ctx context.Context) error {
 		if err := w.show(status, err); err != nil {
 			return fmt.Errorf("print status: %w", err)
 		}
-		if err == nil && status.State == bus.StateDone && !w.stay {
+		if err == nil && status.State == report.StateDone && !w.stay {
 			if status.Objects.Dead > 0 {
 				return app.ErrDeadLetters
 			}
@@ -89,9 +90,9 @@ func (w watch) stopped() error {
 }
 
 // showChanges prints a line for each status that differs from the previous one.
-func showChanges(w io.Writer, asJSON bool) func(bus.Status, error) error {
+func showChanges(w io.Writer, asJSON bool) func(report.Status, error) error {
 	last := ""
-	return func(s bus.Status, err error) error {
+	return func(s report.Status, err error) error {
 		var line string
 		switch {
 		case err != nil && asJSON:
@@ -113,7 +114,7 @@ func showChanges(w io.Writer, asJSON bool) func(bus.Status, error) error {
 }
 
 // statusLine returns a job's status in one line.
-func statusLine(s bus.Status) string {
+func statusLine(s report.Status) string {
 	state := string(s.State)
 	if s.Paused {
 		state += ", paused"

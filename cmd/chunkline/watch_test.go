@@ -11,22 +11,22 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 var errGone = errors.New("no fetcher runs job \"x\"")
 
 // jobFor is a job that is asked how far it is: away from 20 to 40 s, done
 // after a minute with so many dead letters.
-func jobFor(dead uint64) func(context.Context) (bus.Status, error) {
+func jobFor(dead uint64) func(context.Context) (report.Status, error) {
 	begin := time.Now()
-	return func(context.Context) (bus.Status, error) {
+	return func(context.Context) (report.Status, error) {
 		gone := time.Since(begin)
 		switch s := statusOf(uint64(gone/time.Second), min(gone.Minutes(), 1)); {
 		case gone >= 20*time.Second && gone < 40*time.Second:
-			return bus.Status{}, errGone
+			return report.Status{}, errGone
 		case gone >= time.Minute:
-			return bus.Status{Job: "x", State: bus.StateDone, Progress: 1, Objects: bus.ObjectCounts{Saved: 60, Dead: dead}}, nil
+			return report.Status{Job: "x", State: report.StateDone, Progress: 1, Objects: report.ObjectCounts{Saved: 60, Dead: dead}}, nil
 		default:
 			s.Job = "x"
 			return s, nil
@@ -80,7 +80,7 @@ func TestWatchJSON(t *testing.T) {
 func TestWatchEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		never := func(bus.Status, error) error { return nil }
+		never := func(report.Status, error) error { return nil }
 		for _, test := range []struct {
 			after time.Duration
 			stay  bool
@@ -93,7 +93,7 @@ func TestWatchEnds(t *testing.T) {
 			}
 			cancel()
 		}
-		wrong := func(context.Context) (bus.Status, error) { return bus.Status{}, app.Usage("JOB") }
+		wrong := func(context.Context) (report.Status, error) { return report.Status{}, app.Usage("JOB") }
 		if err := (watch{ask: wrong, show: never, every: watchInterval}).run(t.Context()); app.Code(err) != app.ExitUsage {
 			t.Errorf("wrong settings ended with %v", err)
 		}
@@ -135,9 +135,9 @@ func TestSlowFirst(t *testing.T) {
 	s := statusOf(5, 0.5)
 	s.Mappers = nil
 	for i := range 40 {
-		m := bus.MapperStatus{Mapper: bus.Mapper{Name: fmt.Sprintf("mapper-%d", i)}, State: bus.MapperWorking, Slow: i == 37}
+		m := report.MapperStatus{Mapper: report.Mapper{Name: fmt.Sprintf("mapper-%d", i)}, State: report.MapperWorking, Slow: i == 37}
 		if i == 39 {
-			m.State = bus.MapperSilent
+			m.State = report.MapperSilent
 		}
 		s.Mappers = append(s.Mappers, m)
 	}

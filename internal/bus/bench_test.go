@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // BenchmarkRequest measures one requester at a time over TCP on this machine:
@@ -30,18 +31,18 @@ func BenchmarkRequest(b *testing.B) {
 			saver, mapper := connect(bus.RoleSaver), connect(bus.RoleMapper)
 			defer saver.Close()
 			defer mapper.Close()
-			handle := func(r *bus.Request) { _ = r.Reply(bus.Message{}) }
-			_, err = saver.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{{Verb: bus.VerbSave, Handle: handle}}})
+			handle := func(r *bus.Request) { _ = r.Reply(wire.Message{}) }
+			_, err = saver.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{{Verb: wire.VerbSave, Handle: handle}}})
 			if err != nil {
 				b.Fatal(err)
 			}
 			if err := saver.Flush(context.Background()); err != nil {
 				b.Fatal(err)
 			}
-			m := bus.Message{Body: make([]byte, size)}
+			m := wire.Message{Body: make([]byte, size)}
 			b.SetBytes(int64(size))
 			for b.Loop() {
-				if _, err := mapper.Request(context.Background(), bus.VerbSave, m); err != nil {
+				if _, err := mapper.Request(context.Background(), wire.VerbSave, m); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -8,10 +8,12 @@ import (
 	"sync/atomic"
 
 	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A Bus is one connection to a job's messages. All methods may be called from
-// several goroutines.
+// A Bus sends and receives the messages of one job over one connection. Its methods
+// may be called from several goroutines.
 type Bus struct {
 	t         Transport
 	job       string
@@ -19,33 +21,34 @@ type Bus struct {
 	receiving budget // answers in parts that are being fetched
 	routes    routes
 
-	requests int          // most bytes of requests in parts
-	answers  int          // most bytes of answers in parts that wait to be fetched
+	requests int          // bound for bytes of requests in parts
+	answers  int          // bound for bytes of answers in parts
 	kept     atomic.Int64 // bytes of answers in parts that wait to be fetched
-	freed    func()       // called when kept has become less; nil: nobody asks
+	freed    func()       // called when kept has decreased; may be nil
 }
 
 // New makes a bus for a job over t. Closing the bus closes t.
 func New(t Transport, job string) *Bus { return NewWithID(t, job, newID()) }
 
-// NewWithID is New with an ID that the caller chooses, which must be unique:
-// for simulations that happen the same way twice.
+// NewWithID is New with an ID that the caller chooses, so that simulations are
+// repeatable. It must be unique.
 func NewWithID(t Transport, job, id string) *Bus {
 	return &Bus{t: t, job: job, id: id, receiving: budget{limit: maxHeld}, requests: maxHeld, answers: maxHeld, routes: routes{log: zerolog.Nop(), measure: make(chan struct{}, 1)}}
 }
 
-// Bound sets how many bytes of requests in parts, until they are answered, and how many of
-// answers in parts are held at a time: 256 MiB each at first. What is beyond is answered
-// busy, but for one message that is larger by itself. freed is called, if it is not nil,
-// when there are fewer answers; it must not wait. Bound is called before Serve.
+// Bound bounds the bytes of requests in parts, until they are answered, and of answers
+// in parts, until they are fetched; the default is 256 MiB each. Beyond that, the
+// requester gets ErrBusy, except that a single message may be larger than the bound.
+// freed is called, unless it is nil, when there are fewer answers; it must not block.
+// Bound must be called before Serve.
 func (b *Bus) Bound(requests, answers int, freed func()) {
 	b.requests, b.answers, b.freed = requests, answers, freed
 }
 
-// Kept is how many bytes of answers wait to be fetched in parts.
+// Kept is the number of bytes of answers in parts that have yet to be fetched.
 func (b *Bus) Kept() int { return int(b.kept.Load()) }
 
-// newID returns 26 random letters and digits: 130 bits, not to be guessed.
+// newID returns 26 random letters and digits: 130 bits, which nobody can guess.
 func newID() string { return rand.Text() }
 
 // Job is the name of the job.
@@ -54,32 +57,31 @@ func (b *Bus) Job() string { return b.job }
 // ID is unique to this Bus: letters and digits. It names a process instance.
 func (b *Bus) ID() string { return b.id }
 
-// Request sends m to whoever serves verb and returns the answer. It needs a
-// ctx with an end: an answer may never come. A message above the server's
-// max_payload goes in parts; of the errors, ErrTooLarge is the only one for
-// which repeating cannot help.
-func (b *Bus) Request(ctx context.Context, verb string, m Message) (Message, error) {
+// Request sends m to a subscriber of verb and returns the answer. Its ctx needs a
+// deadline, because an answer may never arrive. A message above max_payload travels
+// in parts. ErrTooLarge is the only error for which repeating cannot help.
+func (b *Bus) Request(ctx context.Context, verb string, m wire.Message) (wire.Message, error) {
 	answer, err := b.request(ctx, verb, m)
 	if err != nil {
-		return Message{}, fmt.Errorf("request %s: %w", verb, err)
+		return wire.Message{}, fmt.Errorf("request %s: %w", verb, err)
 	}
 	return answer, nil
 }
 
-func (b *Bus) request(ctx context.Context, verb string, m Message) (Message, error) {
+func (b *Bus) request(ctx context.Context, verb string, m wire.Message) (wire.Message, error) {
 	subject, err := b.subject(verb)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
-	if m, err = m.stamped(); err != nil {
-		return Message{}, err
+	if m, err = m.Stamped(); err != nil {
+		return wire.Message{}, err
 	}
 	limit, losses, err := b.limitTo(ctx, verb, subject)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	m = tell(m, limit)
-	var answer Message
+	var answer wire.Message
 	if m.Size() <= limit {
 		answer, err = b.exchange(ctx, subject, m)
 	} else {
@@ -87,39 +89,39 @@ func (b *Bus) request(ctx context.Context, verb string, m Message) (Message, err
 	}
 	b.routes.note(verb, b.t.MaxPayload(), m.Size(), losses, answer, err)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	return b.fetchParts(ctx, answer)
 }
 
-// exchange sends one single message and returns an answer of our protocol.
-func (b *Bus) exchange(ctx context.Context, subject string, m Message) (Message, error) {
+// exchange sends one message, not in parts, and returns an answer of our protocol.
+func (b *Bus) exchange(ctx context.Context, subject string, m wire.Message) (wire.Message, error) {
 	answer, err := b.t.Request(ctx, subject, m)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	if err := serviceError(answer.Header); err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
-	return answer, checkProtocol(answer.Header)
+	return answer, wire.CheckProtocol(answer.Header)
 }
 
-// Publish sends m to everyone who serves verb. It is never sent in parts:
-// above the server's max_payload it is ErrTooLarge. It fails with ErrOffline
-// rather than wait: within 3 s, at once when NATS is known to be away.
-func (b *Bus) Publish(verb string, m Message) error {
+// Publish sends m to all subscribers of verb. It never travels in parts: above
+// max_payload, Publish returns ErrTooLarge. Without a connection it returns
+// ErrOffline at once, and within 3 s if the server has stopped reading.
+func (b *Bus) Publish(verb string, m wire.Message) error {
 	if err := b.publish(verb, m); err != nil {
 		return fmt.Errorf("publish %s: %w", verb, err)
 	}
 	return nil
 }
 
-func (b *Bus) publish(verb string, m Message) error {
+func (b *Bus) publish(verb string, m wire.Message) error {
 	subject, err := b.subject(verb)
 	if err != nil {
 		return err
 	}
-	if m, err = m.stamped(); err != nil {
+	if m, err = m.Stamped(); err != nil {
 		return err
 	}
 	if limit := b.t.MaxPayload(); m.Size() > limit {
@@ -128,7 +130,7 @@ func (b *Bus) publish(verb string, m Message) error {
 	return b.t.Publish(subject, m)
 }
 
-// Flush returns when what was published has reached the server.
+// Flush returns when everything published before has reached the server.
 func (b *Bus) Flush(ctx context.Context) error {
 	if err := b.t.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
@@ -136,7 +138,7 @@ func (b *Bus) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Online says whether the connection is up, without waiting for it.
+// Online says whether the connection is up. It never blocks.
 func (b *Bus) Online() bool { return b.t.Online() }
 
 // WaitOnline returns once the connection is up (nil), is closed for good
@@ -144,49 +146,48 @@ func (b *Bus) Online() bool { return b.t.Online() }
 func (b *Bus) WaitOnline(ctx context.Context) error { return b.t.WaitOnline(ctx) }
 
 // Closed is closed when the connection is closed for good: by Close, or
-// because the server does not let this role do its work.
+// because the server denies what this role needs.
 func (b *Bus) Closed() <-chan struct{} { return b.t.Closed() }
 
 // Err says why the connection is closed for good; nil while it is not.
 func (b *Bus) Err() error { return b.t.Err() }
 
-// Stats counts what the connection went through.
+// Stats returns the counts of the connection.
 func (b *Bus) Stats() Stats { return b.t.Stats() }
 
-// Close closes the connection; what waits for an answer gets ErrClosed. Stop
-// what is served first.
+// Close closes the connection. Pending requests get ErrClosed. Stop services first.
 func (b *Bus) Close() { b.t.Close() }
 
 const subjectRoot = "chunkline"
 
-// subject is where a verb of this job is served.
+// subject is the subject of a verb of this job.
 func (b *Bus) subject(verb string) (string, error) {
 	for token := range strings.SplitSeq(verb, ".") {
-		if !isName(token) {
-			return "", fmt.Errorf("%w: verb %.80q", ErrMalformed, verb)
+		if !wire.IsName(token) {
+			return "", fmt.Errorf("%w: verb %.80q", wire.ErrMalformed, verb)
 		}
 	}
-	if !isName(b.job) {
-		return "", fmt.Errorf("%w: job name %.80q", ErrMalformed, b.job)
+	if !wire.IsName(b.job) {
+		return "", fmt.Errorf("%w: job name %.80q", wire.ErrMalformed, b.job)
 	}
 	return subjectRoot + "." + b.job + "." + verb, nil
 }
 
-// Services report errors the way nats.go's micro package does, so that a
-// client of any kind understands them.
+// Services report errors as nats.go's micro package does, so that any client
+// understands them.
 const (
 	keyServiceError = "Nats-Service-Error"
 	keyServiceCode  = "Nats-Service-Error-Code"
 
-	codeMalformed = "400" // not a part of any message
-	codeUnknown   = "404" // no such transfer, or not any more
+	codeMalformed = "400" // the message or part is malformed
+	codeUnknown   = "404" // no such transfer, or it is over
 	codeTooLarge  = "413"
-	codeCorrupt   = "422" // the checksum of the whole is wrong
+	codeCorrupt   = "422" // the checksum of the whole body is wrong
 	codeBusy      = "429"
 )
 
-// serviceError turns an error that a service answered into ours.
-func serviceError(h Header) error {
+// serviceError returns the error that an answer reports; nil: none.
+func serviceError(h wire.Header) error {
 	text, has := h[keyServiceError]
 	code, coded := h[keyServiceCode]
 	if !has && !coded {
@@ -197,14 +198,14 @@ func serviceError(h Header) error {
 	case codeTooLarge:
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	case codeCorrupt:
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return fmt.Errorf("%w: %w", wire.ErrCorrupt, err)
 	case codeBusy:
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	return err
 }
 
-// refusal is a service's error as a message.
-func refusal(code, text string) Message {
-	return Message{Header: Header{keyProtocol: Protocol, keyServiceError: text, keyServiceCode: code}}
+// refusal is the message that reports an error to the requester.
+func refusal(code, text string) wire.Message {
+	return wire.Message{Header: wire.Header{wire.KeyProtocol: wire.Protocol, keyServiceError: text, keyServiceCode: code}}
 }

@@ -26,14 +26,14 @@ type Config struct {
 	CA       string `envconfig:"NATS_CA" desc:"path of a PEM file with the authorities that sign servers; empty: the system's"`
 }
 
-// wrong is a wrong setting: its variable, its value as it may be shown, and
-// what would be right.
+// wrong returns ErrSettings with the variable, its value as it may be shown, and what
+// would be right.
 func wrong(name, value, format string, args ...any) error {
 	return fmt.Errorf("%s=%q: %w: %s", name, value, ErrSettings, fmt.Sprintf(format, args...))
 }
 
-// options checks the settings and turns them into options of nats.go. Errors
-// are ErrSettings and name the variable; no secret is in them.
+// options checks the settings and returns them as options of nats.go. Errors are
+// ErrSettings, name the variable, and contain no secret.
 func (c Config) options() ([]nats.Option, error) {
 	var ways []string
 	for _, way := range []struct{ name, value string }{{"NATS_USER", c.User}, {"NATS_TOKEN", c.Token}, {"NATS_CREDS", c.Creds}, {"NATS_NKEY", c.NKey}} {
@@ -90,7 +90,7 @@ func (c Config) nkey() (nats.Option, error) {
 		return nil, wrong("NATS_NKEY", c.NKey, "%s", err)
 	}
 	option, err := nats.NkeyOptionFromSeed(c.NKey)
-	if err != nil { // which might quote the seed
+	if err != nil { // err might quote the seed
 		return nil, wrong("NATS_NKEY", c.NKey, "the file holds no user seed (SU…), as nk -gen user writes it")
 	}
 	return option, nil
@@ -120,8 +120,8 @@ func (c Config) authorities() (nats.Option, error) {
 	return nats.RootCAs(c.CA), nil
 }
 
-// checkURL says whether c.URL is a list of servers. A URL can hold a password,
-// also one that makes the URL malformed, so errors show it redacted.
+// checkURL checks that c.URL is a list of servers. A URL may contain a password, which
+// may even be what makes it malformed, so errors show it redacted.
 func (c Config) checkURL() error {
 	for item := range strings.SplitSeq(c.URL, ",") {
 		u, err := url.Parse(strings.TrimSpace(item))
@@ -140,9 +140,9 @@ func (c Config) checkURL() error {
 	return nil
 }
 
-// redact returns a list of URLs, well formed or not, without whatever might be
-// a secret in it: all from the first "//" to the last "@", and what stands
-// where a port should but is none, as it may be a password without its host.
+// redact returns a list of URLs, well formed or not, without what might be a secret:
+// everything from the first "//" to the last "@", and whatever stands in the place of
+// a port but is not one, because it may be a password whose host is missing.
 func redact(urls string) string {
 	if at := strings.LastIndexByte(urls, '@'); at >= 0 {
 		begin := 0
@@ -164,5 +164,5 @@ func redact(urls string) string {
 	return strings.Join(items, ",")
 }
 
-// isPort says whether s is digits, perhaps with a slash behind them.
+// isPort says whether s consists of digits, perhaps followed by a slash.
 func isPort(s string) bool { return strings.Trim(strings.TrimSuffix(s, "/"), "0123456789") == "" }

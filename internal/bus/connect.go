@@ -4,22 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// Role is who connects. It decides the subjects of answers, so that a server
-// can let each role receive its own only.
+// A Role says who connects. Each role has its own subjects for answers, so that the
+// server's permissions can keep the roles from reading each other's answers.
 type Role string
 
-// The roles. Answers come to _INBOX_F, _INBOX_M, _INBOX_S and _INBOX_O, each
-// followed by the ID of the Bus.
+// The roles. Their answers arrive at _INBOX_F, _INBOX_M, _INBOX_S and _INBOX_O,
+// each followed by the ID of the Bus.
 const (
 	RoleFetcher  Role = "fetcher"
 	RoleMapper   Role = "mapper"
@@ -35,33 +38,32 @@ func (r Role) inbox(id string) (string, error) {
 	return "", fmt.Errorf("role %q: %w: no such role", r, ErrSettings)
 }
 
-// inboxRoot begins every subject that answers go to, ours and other clients'.
-// Answers go nowhere else: a requester that names another subject would have us
-// publish there with our rights.
+// inboxRoot is the beginning of every reply subject, ours and those of other clients.
+// We reply to no other subject: a requester could use our permissions to publish there.
 const inboxRoot = "_INBOX"
 
-// Options is who connects, and to what.
+// Options says who connects to what.
 type Options struct {
 	Job    string
 	Role   Role
-	Name   string  // of the host or pod; people see it in the server's lists
-	Server *Server // an embedded server; Config is not looked at then
+	Name   string  // of the host or pod; the server shows it in its list of connections
+	Server *Server // an embedded server, instead of the one in Config
 	Log    zerolog.Logger
 
-	dial *dialer // of tests; nil: the network's
+	dial *dialer // for tests; nil: the network
 }
 
 const (
 	reconnectWait  = 250 * time.Millisecond
-	reconnectSpray = 500 * time.Millisecond // so that a thousand mappers do not come back at once
-	pingInterval   = 5 * time.Second        // with pingsOut: a silent server is given up after 10 to 15 s
+	reconnectSpray = 500 * time.Millisecond // so that a thousand mappers do not reconnect at once
+	pingInterval   = 5 * time.Second        // with pingsOut: the connection to a silent server is dropped after 10 to 15 s
 	pingsOut       = 2
 	flusherTimeout = 3 * time.Second // a write that takes longer breaks the connection
 )
 
-// Connect connects to NATS. It returns after at most 1 s also when no server
-// answers, and goes on trying for as long as the Bus is open. The error is always ErrSettings; that the
-// server does not let us in shows as Closed.
+// Connect connects to NATS. If no server answers, it returns after 1 s, and goes on
+// trying for as long as the Bus is open. Its error is always ErrSettings. If the
+// server rejects the credentials, the Bus is Closed.
 func Connect(cfg Config, o Options) (*Bus, error) {
 	t, id, err := connect(cfg, o, flusherTimeout)
 	if err != nil {
@@ -98,15 +100,15 @@ func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, stri
 		}
 	}
 	t := newNATSTransport(o.Log, shown, prefix)
-	t.greet = o.Server == nil && cfg.Cert == "" // a server may know a client by its certificate alone
+	t.greet = o.Server == nil && cfg.Cert == "" // with a certificate, a server need not ask for credentials
 	options = append(options,
-		nats.Name(clip(strings.TrimSpace("chunkline-"+string(o.Role)+" "+o.Name), maxLabel)),
+		nats.Name(wire.Clip(strings.TrimSpace("chunkline-"+string(o.Role)+" "+o.Name), wire.MaxLabel)),
 		nats.Timeout(dialTimeout), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectSpray, reconnectSpray),
-		nats.ReconnectBufSize(-1), // a publish while NATS is away must fail
+		nats.ReconnectBufSize(-1), // without a connection, a publish must fail
 		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(pingsOut), nats.FlusherTimeout(flusher),
 		nats.CustomInboxPrefix(prefix), nats.PermissionErrOnSubscribe(true),
-		nats.SkipHostLookup(), nats.SetCustomDialer(t.dialer(o.dial)), // which looks names up, with an end
+		nats.SkipHostLookup(), nats.SetCustomDialer(t.dialer(o.dial)), // which looks names up, with a timeout
 		nats.ConnectHandler(t.connected), nats.ReconnectHandler(t.connected),
 		nats.DisconnectErrHandler(t.disconnected), nats.ReconnectErrHandler(t.disconnected),
 		nats.ClosedHandler(t.closed), nats.ErrorHandler(t.asyncError),
@@ -121,16 +123,16 @@ func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, stri
 	defer patience.Stop()
 	select {
 	case err := <-first:
-		if err != nil { // with RetryOnFailedConnect only settings can be wrong
+		if err != nil { // with RetryOnFailedConnect, only wrong settings are an error
 			t.Close()
 			return nil, "", fmt.Errorf("NATS_URL=%q: %w: %s", shown, ErrSettings, safe(err))
 		}
-	case <-patience.C: // the handlers will tell
+	case <-patience.C: // the handlers will report it
 	}
 	return t, id, nil
 }
 
-// dialer makes what connects for as long as the transport is open.
+// dialer makes the dialer, which works for as long as the transport is open.
 func (t *natsTransport) dialer(of *dialer) *dialer {
 	d := &dialer{lookup: net.DefaultResolver.LookupHost, dial: new(net.Dialer).DialContext}
 	if of != nil {
@@ -141,8 +143,8 @@ func (t *natsTransport) dialer(of *dialer) *dialer {
 	return d
 }
 
-// safe returns what may be shown of an error of nats.go: those that quote a
-// URL may quote a password.
+// safe returns the text of an error of nats.go, unless it may quote a URL, and with
+// it a password.
 func safe(err error) string {
 	if strings.ContainsAny(err.Error(), "@/") {
 		return "not understood"
@@ -150,7 +152,7 @@ func safe(err error) string {
 	return err.Error()
 }
 
-// denied turns an error of nats.go into ours if the server denies something.
+// denied returns ErrDenied if err says that the server denies something, else nil.
 func denied(err error) error {
 	for _, auth := range []error{
 		nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
@@ -160,7 +162,211 @@ func denied(err error) error {
 		}
 	}
 	if errors.Is(err, nats.ErrPermissionViolation) {
-		return fmt.Errorf("%w: %w: the server's configuration must allow this role more", ErrDenied, err)
+		return fmt.Errorf("%w: %w: the server's configuration must give this role that permission", ErrDenied, err)
 	}
 	return nil
+}
+
+const (
+	// connectPatience is how long Connect waits for the first attempt to connect.
+	connectPatience = time.Second
+
+	// If nats.go has closed the connection, we make another one after
+	// reconnectWait, which doubles each time up to maxRenewWait, and starts again
+	// after a connection that was lasting.
+	maxRenewWait = 10 * time.Second
+	lasting      = 30 * time.Second
+)
+
+// keep connects, and connects again whenever nats.go has closed the connection for a
+// reason that may pass, until the transport is closed. It sends the result of the
+// first attempt to first; an error is a wrong setting.
+//
+// nats.go reconnects by itself after most losses. It gives up after an error of the
+// server (-ERR) that it does not know, as for a message above a max_payload that
+// was lowered, or from a server that shuts down or sheds load.
+func (t *natsTransport) keep(open func() (*nats.Conn, error), first chan<- error) {
+	wait := reconnectWait
+	for attempt := 0; t.link.reason() == nil; attempt++ {
+		began := time.Now()
+		nc, err := open()
+		switch {
+		case err != nil && attempt == 0:
+			first <- err
+			return
+		case err != nil:
+			t.link.down(errors.New(safe(err)))
+		default:
+			t.nc.Store(nc)
+			if t.link.reason() != nil { // it was closed meanwhile
+				nc.Close()
+				return
+			}
+			if attempt == 0 {
+				if nc.Status() == nats.CONNECTED {
+					<-t.told // until the handler has run
+				}
+				first <- nil
+			}
+			select {
+			case <-t.broken:
+			case <-t.link.closed:
+				return
+			}
+		}
+		if time.Since(began) >= lasting {
+			wait = reconnectWait
+		}
+		pause := time.NewTimer(wait + rand.N(reconnectSpray))
+		select {
+		case <-pause.C:
+		case <-t.link.closed:
+			pause.Stop()
+			return
+		}
+		wait = min(2*wait, maxRenewWait)
+	}
+}
+
+func (t *natsTransport) tell() { t.toldOnce.Do(func() { close(t.told) }) }
+
+// giveUp closes the connection for good, without waiting.
+func (t *natsTransport) giveUp(why error) {
+	t.link.shut(fmt.Errorf("%w: %w", ErrClosed, why))
+	t.inbox.fail(t.link.reason())
+}
+
+// connected is called when a connection was made. It subscribes before it reports
+// the connection, so that whoever waits for it gets answers.
+func (t *natsTransport) connected(nc *nats.Conn) {
+	if limit := nc.MaxPayload(); limit > 0 {
+		t.maxPayload.Store(limit)
+	}
+	if t.greet && !nc.AuthRequired() {
+		t.openOnce.Do(func() { t.sayOpen(nc.ConnectedAddr()) })
+	}
+	t.serving.Lock()
+	defer t.serving.Unlock()
+	t.nc.Store(nc)
+	if err := t.resume(nc); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		t.giveUp(err)
+		nc.Close()
+	}
+	if t.wasUp.Swap(true) {
+		t.reconnects.Add(1)
+	}
+	t.link.up()
+	t.tell()
+}
+
+// resume makes the subscriptions that nc does not have yet. The caller holds serving.
+func (t *natsTransport) resume(nc *nats.Conn) error {
+	if t.answering != nc {
+		sub, err := nc.Subscribe(t.inbox.prefix+"*", t.answered)
+		if err == nil {
+			err = sub.SetPendingLimits(pendingMessages, pendingPartsBytes)
+		}
+		if err != nil {
+			return fmt.Errorf("subscribe to answers: %w", err)
+		}
+		t.answering = nc
+	}
+	for l := range t.listening {
+		if l.nc != nc {
+			if err := t.begin(l, nc); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// disconnected is called when the connection breaks, and when an attempt to connect
+// fails. Pending requests end: their answers find no subscription.
+func (t *natsTransport) disconnected(_ *nats.Conn, err error) {
+	t.link.down(t.dials.explain(err))
+	t.inbox.fail(ErrOffline)
+	t.tell()
+}
+
+// closed is called when nats.go has given up or was told to close. It is final only
+// if the server denies something.
+func (t *natsTransport) closed(nc *nats.Conn) {
+	err := nc.LastError()
+	if why := denied(err); why != nil {
+		t.giveUp(why)
+	}
+	if err == nil {
+		err = errors.New("no reason was given")
+	}
+	t.disconnected(nc, err)
+	select {
+	case t.broken <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	dialTimeout   = 2 * time.Second
+	lookupTimeout = 5 * time.Second // nats.go itself has none, and a resolver may take 40 s
+)
+
+// A dialer connects for nats.go, which holds a lock meanwhile. So everything that it
+// does has a timeout, and ends with ctx.
+type dialer struct {
+	ctx    context.Context //nolint:containedctx // nats.go passes none
+	lookup func(ctx context.Context, host string) ([]string, error)
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	failed atomic.Pointer[error] // error of the last attempt
+}
+
+// Dial implements nats.CustomDialer.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := d.connect(network, address)
+	if err != nil {
+		d.failed.Store(&err)
+		return nil, err
+	}
+	d.failed.Store(nil)
+	return conn, nil
+}
+
+// explain returns the reason that nats.go hides: it reports "no servers" if every
+// attempt to connect has failed.
+func (d *dialer) explain(err error) error {
+	if why := d.failed.Load(); why != nil && errors.Is(err, nats.ErrNoServers) {
+		return fmt.Errorf("%w: is a NATS server running there?", *why)
+	}
+	return err
+}
+
+// connect tries all addresses of a name in random order, so that clients spread over
+// the servers.
+func (d *dialer) connect(network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", address, err)
+	}
+	hosts := []string{host}
+	if net.ParseIP(host) == nil {
+		ctx, cancel := context.WithTimeout(d.ctx, lookupTimeout)
+		defer cancel()
+		if hosts, err = d.lookup(ctx, host); err != nil {
+			return nil, fmt.Errorf("look up %s: %w", host, err)
+		}
+		rand.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
+	}
+	for _, host := range hosts {
+		var conn net.Conn
+		if conn, err = d.dialOne(network, net.JoinHostPort(host, port), dialTimeout/time.Duration(len(hosts))); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
+}
+
+func (d *dialer) dialOne(network, address string, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(d.ctx, timeout)
+	defer cancel()
+	return d.dial(ctx, network, address)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
@@ -57,13 +58,13 @@ func TestConnect_serverComesLater(t *testing.T) {
 	if b.Online() {
 		t.Error("online without a server")
 	}
-	_, err = b.Request(patience(t), bus.VerbSync, bus.Message{})
+	_, err = b.Request(patience(t), wire.VerbSync, wire.Message{})
 	if !errors.Is(err, bus.ErrOffline) {
 		t.Errorf("request: error %v, want %v", err, bus.ErrOffline)
 	}
 	served := make(chan string, 1)
 	stop, err := b.Serve(bus.Service{Name: "saver", Version: "dev", Endpoints: []bus.Endpoint{
-		{Verb: bus.VerbSave, Queue: "saver", Handle: func(r *bus.Request) { served <- string(r.Body) }},
+		{Verb: wire.VerbSave, Queue: "saver", Handle: func(r *bus.Request) { served <- string(r.Body) }},
 	}})
 	if err != nil {
 		t.Fatalf("serve while away: %v", err)
@@ -76,7 +77,7 @@ func TestConnect_serverComesLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := n.connect(bus.RoleMapper)
-	if err := client.Publish(bus.VerbSave, bus.Message{Body: []byte("x")}); err != nil {
+	if err := client.Publish(wire.VerbSave, wire.Message{Body: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-served; got != "x" {
@@ -86,11 +87,11 @@ func TestConnect_serverComesLater(t *testing.T) {
 		t.Error(err)
 	}
 	text := log.String()
-	if n := strings.Count(text, "NATS is away"); n != 1 {
-		t.Errorf("said %d times that NATS is away:\n%s", n, text)
+	if n := strings.Count(text, "no connection to NATS"); n != 1 {
+		t.Errorf("said %d times that there is no connection to NATS:\n%s", n, text)
 	}
-	if n := strings.Count(text, "NATS is back after"); n != 1 {
-		t.Errorf("said %d times that NATS is back:\n%s", n, text)
+	if n := strings.Count(text, "connected to NATS again after"); n != 1 {
+		t.Errorf("said %d times that NATS is connected again:\n%s", n, text)
 	}
 	if strings.Contains(text, canary) {
 		t.Errorf("the log shows a password:\n%s", text)
@@ -129,7 +130,7 @@ func TestConnect_wrongPassword(t *testing.T) {
 	if !errors.Is(err, bus.ErrDenied) || !errors.Is(err, bus.ErrClosed) || !strings.Contains(err.Error(), "NATS_PASSWORD") {
 		t.Errorf("error %v, want %v that names the variables", err, bus.ErrDenied)
 	}
-	if _, e := b.Request(patience(t), bus.VerbNext, bus.Message{}); !errors.Is(e, bus.ErrDenied) {
+	if _, e := b.Request(patience(t), wire.VerbNext, wire.Message{}); !errors.Is(e, bus.ErrDenied) {
 		t.Errorf("request: error %v, want %v", e, bus.ErrDenied)
 	}
 	if e := b.WaitOnline(patience(t)); !errors.Is(e, bus.ErrDenied) {
@@ -149,11 +150,11 @@ func TestConnect_denied(t *testing.T) {
 	}
 	serve := func(b *bus.Bus) error {
 		_, err := b.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{
-			{Verb: bus.VerbSave, Queue: "saver", Handle: func(*bus.Request) {}},
+			{Verb: wire.VerbSave, Queue: "saver", Handle: func(*bus.Request) {}},
 		}})
 		return err
 	}
-	publish := func(b *bus.Bus) error { return b.Publish(bus.VerbBeat, bus.Message{}) }
+	publish := func(b *bus.Bus) error { return b.Publish(wire.VerbBeat, wire.Message{}) }
 	for _, test := range []struct {
 		name        string
 		permissions *server.Permissions
@@ -225,8 +226,8 @@ func TestConnect_garbage(t *testing.T) {
 	}
 	defer b.Close()
 	<-answered // it goes on trying, and says once that it does
-	if n := strings.Count(log.String(), "NATS is away"); n != 1 {
-		t.Errorf("said %d times that NATS is away", n)
+	if n := strings.Count(log.String(), "no connection to NATS"); n != 1 {
+		t.Errorf("said %d times that there is no connection to NATS", n)
 	}
 	if b.Online() || b.Err() != nil {
 		t.Errorf("online %v, error %v", b.Online(), b.Err())

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // silent is a dialer whose name server, or whose host, never answers.
@@ -54,14 +56,14 @@ func TestConnect_silentNetwork(t *testing.T) {
 				}
 				for range 2 { // while it tries for the first time, and later
 					begin = time.Now()
-					stop, err := b.Serve(Service{Name: "saver", Endpoints: []Endpoint{{Verb: VerbSave, Handle: func(*Request) {}}}})
+					stop, err := b.Serve(Service{Name: "saver", Endpoints: []Endpoint{{Verb: wire.VerbSave, Handle: func(*Request) {}}}})
 					if err != nil {
 						t.Fatal(err)
 					}
 					if err := stop(t.Context()); err != nil {
 						t.Error(err)
 					}
-					if _, err := b.Request(t.Context(), VerbSync, Message{}); !errors.Is(err, ErrOffline) {
+					if _, err := b.Request(t.Context(), wire.VerbSync, wire.Message{}); !errors.Is(err, ErrOffline) {
 						t.Errorf("request: error %v, want %v", err, ErrOffline)
 					}
 					if took := time.Since(begin); took > 0 {
@@ -70,8 +72,8 @@ func TestConnect_silentNetwork(t *testing.T) {
 					<-time.After(lookupTimeout + dialTimeout)
 				}
 				synctest.Wait()
-				if n := strings.Count(log.String(), "NATS is away"); n != 1 {
-					t.Errorf("said %d times that NATS is away: %s", n, log.String())
+				if n := strings.Count(log.String(), "no connection to NATS"); n != 1 {
+					t.Errorf("said %d times that there is no connection to NATS: %s", n, log.String())
 				}
 				begin = time.Now()
 				b.Close()

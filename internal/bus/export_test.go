@@ -25,12 +25,3 @@ func Redact(urls string) string { return redact(urls) }
 
 // SemVer is semVer.
 func SemVer(version string) (string, map[string]string) { return semVer(version) }
-
-// Sign is sign; it leaves m as it is.
-func Sign(key []byte, m Message) Message {
-	m.Header = m.Header.with(nil)
-	return sign(key, m)
-}
-
-// SumText is how the checksum of a body is written.
-func SumText(body []byte) string { return sumText(checksum(body)) }

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // childProcess is a server that can be frozen.
@@ -83,17 +84,17 @@ func TestFrozenServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	child.signal(syscall.SIGSTOP)
-	large := bus.Message{Body: make([]byte, 1<<20-200)}
+	large := wire.Message{Body: make([]byte, 1<<20-200)}
 	for {
-		if err := b.Publish(bus.VerbBeat, large); err != nil {
+		if err := b.Publish(wire.VerbBeat, large); err != nil {
 			break // it gave up, and its write is stuck
 		}
 	}
 	ctx, stop := context.WithTimeout(patience, 50*time.Millisecond)
 	defer stop()
 	returned := make(chan error, 3)
-	go func() { _, err := b.Request(ctx, bus.VerbNext, large); returned <- err }()
-	go func() { _, err := b.Request(ctx, bus.VerbNext, bus.Message{}); returned <- err }()
+	go func() { _, err := b.Request(ctx, wire.VerbNext, large); returned <- err }()
+	go func() { _, err := b.Request(ctx, wire.VerbNext, wire.Message{}); returned <- err }()
 	go func() { returned <- b.Flush(ctx) }()
 	for range 3 {
 		if err := <-returned; !errors.Is(err, context.DeadlineExceeded) {

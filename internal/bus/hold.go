@@ -7,45 +7,47 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A holder is the taker's side of messages in parts: it assembles requests and
-// keeps answers until they are fetched. What nobody touches for partIdle is
-// dropped.
+// A holder is the responder's side of messages in parts: it assembles requests,
+// and keeps answers until the requester has fetched them. A transfer is dropped
+// when no part of it has been sent or fetched for partIdle.
 type holder struct {
 	bus *Bus
 	id  string // its subject is part.<id>
 
 	mu       sync.Mutex
-	incoming map[string]*incoming // guarded by mu, and so is what it holds
+	incoming map[string]*incoming // guarded by mu, with what it points to
 	outgoing map[string]*outgoing // guarded by mu
 	closed   bool                 // guarded by mu
-	inside   budget               // requests in assembly, and their answers
-	outside  budget               // answers that are kept
+	inside   budget               // of incoming
+	outside  budget               // of outgoing
 }
 
-// incoming is a request that is being assembled, and then its answer. Only
-// what has come takes memory: who announces a gigabyte and sends none costs
-// none, nor a garbage collector that waits for the heap to double.
+// incoming is a request that is being assembled, and later its answer. Memory is
+// allocated for parts that have arrived, not for those that were announced, so
+// that nobody can make this process allocate a gigabyte by announcing one.
 //
-// It is dropped by the requester's release or partIdle after it was last
-// touched; until then a repeated last part gets the answer again.
+// The requester's release ends it. Until then a repeated last part gets the
+// answer again.
 type incoming struct {
-	counter *counter
-	layout  layout
-	header  Header
-	sum     uint32
-	parts   [][]byte // the first, and those that have come; nil once they were handed over
-	missing int
-	handed  bool
-	waiting []func(Message) error // where the answer goes
-	answer  *Message
-	held    int // bytes of the budget that it has
-	idle    *time.Timer
-	touched time.Time
+	endpoint *endpoint
+	layout   layout
+	header   wire.Header
+	sum      uint32
+	parts    [][]byte // the first, and those that have arrived; nil once the handler has them
+	missing  int
+	handed   bool
+	waiting  []func(wire.Message) error // who gets the answer
+	answer   *wire.Message
+	held     int // bytes of the budget that it takes
+	idle     *time.Timer
+	touched  time.Time
 }
 
-// outgoing is an answer that waits to be fetched.
+// outgoing is an answer that the requester has yet to fetch.
 type outgoing struct {
 	layout  layout
 	body    []byte
@@ -61,30 +63,30 @@ func newHolder(b *Bus) *holder {
 }
 
 func (h *holder) topic() Topic {
-	return Topic{Name: verbPart, Subject: subjectRoot + "." + h.bus.job + "." + verbPart + "." + h.id, Handle: h.take}
+	return Topic{Name: verbPart, Subject: subjectRoot + "." + h.bus.job + "." + verbPart + "." + h.id, Handle: h.receive}
 }
 
-// errUnknown: a transfer that is over, or never was.
-var errUnknown = errors.New("no such transfer; it may have ended by time")
+// errUnknown: the transfer is over, or never began.
+var errUnknown = errors.New("no such transfer; it may have timed out")
 
-// refusalFor is what the requester is told about err.
-func refusalFor(err error) Message {
+// refusalFor returns the message that tells the requester about err.
+func refusalFor(err error) wire.Message {
 	code := codeMalformed
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		code = codeTooLarge
 	case errors.Is(err, ErrBusy):
 		code = codeBusy
-	case errors.Is(err, ErrCorrupt):
+	case errors.Is(err, wire.ErrCorrupt):
 		code = codeCorrupt
 	case errors.Is(err, errUnknown):
 		code = codeUnknown
 	}
-	return refusal(code, writeText(err.Error(), 300))
+	return refusal(code, wire.WriteText(err.Error(), 300))
 }
 
-// say answers a part; a lost answer is asked for again.
-func say(reply func(Message) error, m Message, err error) {
+// answerPart replies to a part. If the reply is lost, the requester sends the part again.
+func answerPart(reply func(wire.Message) error, m wire.Message, err error) {
 	if reply == nil {
 		return
 	}
@@ -94,36 +96,36 @@ func say(reply func(Message) error, m Message, err error) {
 	_ = reply(m)
 }
 
-// takeFirst takes the first part of a request.
-func (c *counter) takeFirst(d Delivery) {
-	head, err := readPart(d.Header)
+// receiveFirst handles the first part of a request, or a probe.
+func (e *endpoint) receiveFirst(d Delivery) {
+	head, err := wire.ReadPart(d.Header)
 	switch {
-	case err == nil && head.kind == partProbe:
-		say(d.Reply, c.bus.answerProbe(head, d.Message), nil)
+	case err == nil && head.Kind == wire.PartProbe:
+		answerPart(d.Reply, e.bus.answerProbe(head, d.Message), nil)
 		return
-	case err == nil && head.kind != partFirst:
-		err = fmt.Errorf("%w: %s at the subject of a verb", ErrMalformed, head.kind)
-	case err == nil && c.holder == nil:
-		err = fmt.Errorf("%w: this service takes no messages in parts", ErrTooLarge)
+	case err == nil && head.Kind != wire.PartFirst:
+		err = fmt.Errorf("%w: %s at the subject of a verb", wire.ErrMalformed, head.Kind)
+	case err == nil && e.holder == nil:
+		err = fmt.Errorf("%w: this service accepts no messages in parts", ErrTooLarge)
 	case err == nil && d.Reply != nil:
-		err = c.holder.begin(c, head, d)
+		err = e.holder.begin(e, head, d)
 	}
-	var next Message
-	if err == nil && c.holder != nil {
-		next.Header = partHead{kind: partContinue, id: head.id, at: c.holder.id}.header()
+	var next wire.Message
+	if err == nil && e.holder != nil {
+		next.Header = wire.PartHead{Kind: wire.PartContinue, ID: head.ID, At: e.holder.id}.Header()
 	}
-	say(d.Reply, c.bus.tellLimit(next), err)
+	answerPart(d.Reply, e.bus.tellLimit(next), err)
 }
 
-// cost is what a request in assembly takes of the budget. What a stranger can
-// make grow counts, not the body alone: headers may be as long as a message.
-func (l layout) cost(h Header) int {
-	return l.total + l.parts()*partBookkeeping + h.size() + bookkeeping
+// cost is how many bytes of the budget a request takes. It counts everything that a
+// stranger could make grow, not the body alone: headers may be as long as a message.
+func (l layout) cost(h wire.Header) int {
+	return l.total + l.parts()*partBookkeeping + h.Size() + bookkeeping
 }
 
-// begin makes room for a request; a doubled first part changes nothing.
-func (h *holder) begin(c *counter, head partHead, d Delivery) error {
-	l, err := newLayout(head.total, len(d.Body), head.size)
+// begin reserves memory for a request. A repeated first part changes nothing.
+func (h *holder) begin(e *endpoint, head wire.PartHead, d Delivery) error {
+	l, err := newLayout(head.Total, len(d.Body), head.Size)
 	if err != nil {
 		return err
 	}
@@ -132,85 +134,85 @@ func (h *holder) begin(c *counter, head partHead, d Delivery) error {
 	switch {
 	case h.closed:
 		return errUnknown
-	case h.incoming[head.id] != nil:
+	case h.incoming[head.ID] != nil:
 		return nil
-	case !h.inside.take(l.cost(d.Header)):
+	case !h.inside.reserve(l.cost(d.Header)):
 		return fmt.Errorf("%w: request of %d bytes", ErrBusy, l.total)
 	}
 	t := &incoming{
-		counter: c, layout: l, header: withoutPart(d.Header), sum: head.sum,
+		endpoint: e, layout: l, header: wire.WithoutPart(d.Header), sum: head.Sum,
 		parts: make([][]byte, 1+l.parts()), missing: l.parts(),
 		held: l.cost(d.Header), touched: time.Now(),
 	}
 	t.parts[0] = bytes.Clone(d.Body)
-	t.idle = time.AfterFunc(partIdle, func() { h.expire(head.id) })
-	h.incoming[head.id] = t
+	t.idle = time.AfterFunc(partIdle, func() { h.expire(head.ID) })
+	h.incoming[head.ID] = t
 	return nil
 }
 
-// take handles what arrives at the holder's own subject.
-func (h *holder) take(d Delivery) {
-	head, err := readPart(d.Header)
+// receive handles a part at the holder's own subject.
+func (h *holder) receive(d Delivery) {
+	head, err := wire.ReadPart(d.Header)
 	if err == nil {
-		err = checkProtocol(d.Header)
+		err = wire.CheckProtocol(d.Header)
 	}
 	switch {
 	case err != nil:
-		say(d.Reply, Message{}, err)
-	case head.kind == partPut && d.Reply != nil:
+		answerPart(d.Reply, wire.Message{}, err)
+	case head.Kind == wire.PartPut && d.Reply != nil:
 		h.put(head, d)
-	case head.kind == partGet:
+	case head.Kind == wire.PartGet:
 		m, err := h.get(head)
-		say(d.Reply, m, err)
-	case head.kind == partRelease:
+		answerPart(d.Reply, m, err)
+	case head.Kind == wire.PartRelease:
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.drop(head.id)
+		h.drop(head.ID)
 	default:
-		say(d.Reply, Message{}, fmt.Errorf("%w: %.20q at the subject of parts", ErrMalformed, head.kind))
+		answerPart(d.Reply, wire.Message{}, fmt.Errorf("%w: %.20q at the subject of parts", wire.ErrMalformed, head.Kind))
 	}
 }
 
-// put takes one part. The answer to the last one is that to the whole request.
-func (h *holder) put(head partHead, d Delivery) {
+// put handles one part. The reply to the last one is the answer to the whole request.
+func (h *holder) put(head wire.PartHead, d Delivery) {
 	m, complete, err := h.store(head, d)
 	if m.Header != nil || err != nil {
-		say(d.Reply, m, err)
+		answerPart(d.Reply, m, err)
 	}
 	if complete == nil {
 		return
 	}
 	body := bytes.Join(complete.parts, nil)
-	if checksum(body) != complete.sum {
-		damaged := refusalFor(fmt.Errorf("%w: checksum of %d bytes in parts is wrong", ErrCorrupt, len(body)))
-		_ = h.answer(head.id, complete, damaged)
+	if wire.Checksum(body) != complete.sum {
+		damaged := refusalFor(fmt.Errorf("%w: checksum of %d bytes in parts is wrong", wire.ErrCorrupt, len(body)))
+		_ = h.answer(head.ID, complete, damaged)
 		return
 	}
 	r := &Request{
-		Subject: d.Subject, Message: Message{Header: complete.header, Body: body},
-		reply: func(m Message) error {
-			return complete.counter.reply(func(m Message) error { return h.answer(head.id, complete, m) }, m, limitOf(complete.header))
+		Subject: d.Subject, Message: wire.Message{Header: complete.header, Body: body},
+		reply: func(m wire.Message) error {
+			return complete.endpoint.reply(func(m wire.Message) error { return h.answer(head.ID, complete, m) }, m, limitOf(complete.header))
 		},
 	}
-	complete.counter.call(r)
+	complete.endpoint.call(r)
 }
 
-// store notes one part. It returns what to answer at once, if anything, and
-// the transfer if this part has made it complete.
-func (h *holder) store(head partHead, d Delivery) (answer Message, complete *incoming, err error) {
+// store keeps one part. It returns the immediate reply, if there is one, and the
+// transfer if this part has completed it.
+func (h *holder) store(head wire.PartHead, d Delivery) (answer wire.Message, complete *incoming, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.incoming[head.id]
+	t := h.incoming[head.ID]
 	if t == nil {
-		return Message{}, nil, errUnknown
+		return wire.Message{}, nil, errUnknown
 	}
-	i, ok := t.layout.index(head.offset)
+	i, ok := t.layout.index(head.Offset)
 	if !ok {
-		return Message{}, nil, fmt.Errorf("%w: no part begins at %d", ErrMalformed, head.offset)
+		return wire.Message{}, nil, fmt.Errorf("%w: no part begins at %d", wire.ErrMalformed, head.Offset)
 	}
 	from, to := t.layout.part(i)
 	if len(d.Body) != to-from {
-		return Message{}, nil, fmt.Errorf("%w: part of %d bytes at %d, want %d", ErrMalformed, len(d.Body), from, to-from)
+		return wire.Message{}, nil, fmt.Errorf("%w: part of %d bytes at %d, want %d", wire.ErrMalformed, len(d.Body), from, to-from)
 	}
 	t.touched = time.Now()
 	t.idle.Reset(partIdle)
@@ -220,33 +222,34 @@ func (h *holder) store(head partHead, d Delivery) (answer Message, complete *inc
 	}
 	switch {
 	case i < t.layout.parts()-1:
-		answer.Header = partHead{kind: partHave, id: head.id, offset: from}.header()
+		answer.Header = wire.PartHead{Kind: wire.PartHave, ID: head.ID, Offset: from}.Header()
 	case t.answer != nil:
 		answer = *t.answer
-	default: // also when it is handled already: the answer will go to all who asked
+	default: // also while the handler runs: the answer goes to all repeats of the last part
 		t.waiting = append(t.waiting, d.Reply)
 		t.waiting = t.waiting[max(0, len(t.waiting)-maxWaiting):]
 	}
 	if t.missing == 0 && !t.handed {
 		t.handed = true
 		done := *t
-		complete, t.parts = &done, nil // the body is the handler's until it has answered, and counts as long
+		complete, t.parts = &done, nil // the handler has the body now; it counts until the answer is there
 	}
 	return answer, complete, nil
 }
 
-// answer keeps the answer to a request in parts, and sends it to all who wait.
-// If there is no room to keep it, who asks again has to begin again.
-func (h *holder) answer(id string, of *incoming, m Message) error {
+// answer sends the answer to a request in parts to all repeats of its last part,
+// and keeps it for later ones. Without room to keep it, the transfer is dropped, and
+// a requester that has not got the answer must begin anew.
+func (h *holder) answer(id string, of *incoming, m wire.Message) error {
 	h.mu.Lock()
 	waiting := of.waiting
 	if t := h.incoming[id]; t != nil {
 		waiting, t.waiting = t.waiting, nil
 		if t.handed && t.answer == nil {
-			h.inside.give(t.layout.total)
+			h.inside.release(t.layout.total)
 			t.held -= t.layout.total
 		}
-		if size := m.Size(); h.inside.take(size) {
+		if size := m.Size(); h.inside.reserve(size) {
 			t.held += size
 			t.answer = &m
 		} else {
@@ -261,20 +264,20 @@ func (h *holder) answer(id string, of *incoming, m Message) error {
 	return errors.Join(errs...)
 }
 
-// keep stores an answer to be fetched and returns its first part.
-func (h *holder) keep(m Message, limit int) (Message, error) {
+// keep stores an answer until it is fetched, and returns its first part.
+func (h *holder) keep(m wire.Message, limit int) (wire.Message, error) {
 	id := newID()
 	l, first, err := cut(m, limit, id, h.id)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.closed:
-		return Message{}, fmt.Errorf("%w: the service has stopped", ErrClosed)
-	case !h.outside.take(l.total + bookkeeping):
-		return Message{}, fmt.Errorf("%w: answer of %d bytes", ErrBusy, l.total)
+		return wire.Message{}, fmt.Errorf("%w: the service has stopped", ErrClosed)
+	case !h.outside.reserve(l.total + bookkeeping):
+		return wire.Message{}, fmt.Errorf("%w: answer of %d bytes", ErrBusy, l.total)
 	}
 	t := &outgoing{layout: l, body: m.Body, touched: time.Now()}
 	t.idle = time.AfterFunc(partIdle, func() { h.expire(id) })
@@ -284,20 +287,91 @@ func (h *holder) keep(m Message, limit int) (Message, error) {
 }
 
 // get returns one part of a kept answer.
-func (h *holder) get(head partHead) (Message, error) {
+func (h *holder) get(head wire.PartHead) (wire.Message, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.outgoing[head.id]
+	t := h.outgoing[head.ID]
 	if t == nil {
-		return Message{}, errUnknown
+		return wire.Message{}, errUnknown
 	}
-	i, ok := t.layout.index(head.offset)
+	i, ok := t.layout.index(head.Offset)
 	if !ok {
-		return Message{}, fmt.Errorf("%w: no part begins at %d", ErrMalformed, head.offset)
+		return wire.Message{}, fmt.Errorf("%w: no part begins at %d", wire.ErrMalformed, head.Offset)
 	}
 	t.touched = time.Now()
 	t.idle.Reset(partIdle)
 	from, to := t.layout.part(i)
-	header := partHead{kind: partPart, id: head.id, offset: from}.header()
-	return Message{Header: header, Body: t.body[from:to:to]}, nil
+	header := wire.PartHead{Kind: wire.PartPart, ID: head.ID, Offset: from}.Header()
+	return wire.Message{Header: header, Body: t.body[from:to:to]}, nil
+}
+
+// expire drops a transfer that has timed out. If a part came while the timer
+// fired, the timer was set again, and nothing is dropped.
+func (h *holder) expire(id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t := h.incoming[id]; t != nil && time.Since(t.touched) < partIdle {
+		return
+	}
+	if t := h.outgoing[id]; t != nil && time.Since(t.touched) < partIdle {
+		return
+	}
+	h.drop(id)
+}
+
+// drop forgets a transfer. The caller holds mu.
+func (h *holder) drop(id string) {
+	if t := h.incoming[id]; t != nil {
+		t.idle.Stop()
+		h.inside.release(t.held)
+		delete(h.incoming, id)
+	}
+	if t := h.outgoing[id]; t != nil {
+		t.idle.Stop()
+		h.outside.release(t.layout.total + bookkeeping)
+		delete(h.outgoing, id)
+		h.bus.kept.Add(-int64(t.layout.total))
+		if h.bus.freed != nil {
+			h.bus.freed()
+		}
+	}
+}
+
+// close drops all transfers. Handlers may still reply to requests that they have.
+func (h *holder) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for id := range h.incoming {
+		h.drop(id)
+	}
+	for id := range h.outgoing {
+		h.drop(id)
+	}
+}
+
+// A budget bounds the bytes that are held. A message that is larger than the whole
+// limit is let in while nothing else is held, or it could never be sent.
+type budget struct {
+	limit int
+
+	mu   sync.Mutex
+	used int // guarded by mu
+}
+
+// reserve reserves n bytes, and says whether there was room.
+func (b *budget) reserve(n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.used > 0 && n > b.limit-b.used {
+		return false
+	}
+	b.used += n
+	return true
+}
+
+func (b *budget) release(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A heckler stands between clients and a server, and says to clients what the
@@ -73,7 +74,7 @@ func (h *heckler) say(text string) {
 func serveEcho(t *testing.T, b *bus.Bus) {
 	t.Helper()
 	stop, err := b.Serve(bus.Service{Name: "saver", Version: "dev", Endpoints: []bus.Endpoint{
-		{Verb: bus.VerbSave, Queue: "saver", Handle: func(r *bus.Request) { _ = r.Reply(bus.Message{Body: r.Body}) }},
+		{Verb: wire.VerbSave, Queue: "saver", Handle: func(r *bus.Request) { _ = r.Reply(wire.Message{Body: r.Body}) }},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +91,7 @@ func untilAnswered(t *testing.T, b *bus.Bus, body string) {
 			t.Fatal(err)
 		}
 		try, cancel := context.WithTimeout(ctx, 3*time.Second)
-		answer, err := b.Request(try, bus.VerbSave, bus.Message{Body: []byte(body)})
+		answer, err := b.Request(try, wire.VerbSave, wire.Message{Body: []byte(body)})
 		cancel()
 		if err == nil {
 			if string(answer.Body) != body {
@@ -136,8 +137,8 @@ func TestConnect_serverErrors(t *testing.T) {
 			if b.Err() != nil {
 				t.Error(b.Err())
 			}
-			if n := strings.Count(log.String(), "NATS is back"); n != 1 {
-				t.Errorf("said %d times that NATS is back: %s", n, log.String())
+			if n := strings.Count(log.String(), "connected to NATS again"); n != 1 {
+				t.Errorf("said %d times that NATS is connected again: %s", n, log.String())
 			}
 		})
 	}

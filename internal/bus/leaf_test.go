@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
@@ -50,7 +51,7 @@ func TestLeafNode_maxPayload(t *testing.T) {
 					if name == "up" {
 						from, to = to, from
 					}
-					if got, want := strings.Contains(log.String(), "takes smaller messages than ours"), to < from; got != want {
+					if got, want := strings.Contains(log.String(), "smaller max_payload than ours"), to < from; got != want {
 						t.Errorf("the cause is named: %t, want %t: %s", got, want, log.String())
 					}
 				})
@@ -99,8 +100,8 @@ func TestLeafNode_middle(t *testing.T) {
 			var log logBuffer
 			client, server := connect(near, bus.RoleMapper, zerolog.New(&log)), connect(far, bus.RoleSaver, zerolog.Nop())
 			stop, err := server.Serve(bus.Service{Name: "saver", Version: "dev", Endpoints: []bus.Endpoint{
-				{Verb: bus.VerbSave, Queue: "saver", Handle: func(r *bus.Request) {
-					_ = r.Reply(bus.Message{Body: bytes.Repeat(r.Body[:1], c.answer)})
+				{Verb: wire.VerbSave, Queue: "saver", Handle: func(r *bus.Request) {
+					_ = r.Reply(wire.Message{Body: bytes.Repeat(r.Body[:1], c.answer)})
 				}},
 			}})
 			if err != nil {
@@ -112,7 +113,7 @@ func TestLeafNode_middle(t *testing.T) {
 				patience := time.Second
 				for lost := true; lost; {
 					try, cancel := context.WithTimeout(ctx, patience)
-					answer, err := client.Request(try, bus.VerbSave, bus.Message{Body: bytes.Repeat([]byte("x"), c.request)})
+					answer, err := client.Request(try, wire.VerbSave, wire.Message{Body: bytes.Repeat([]byte("x"), c.request)})
 					cancel()
 					if errors.Is(err, context.DeadlineExceeded) { // else it is not known yet who serves
 						patience *= 2
@@ -125,7 +126,7 @@ func TestLeafNode_middle(t *testing.T) {
 					}
 				}
 			}
-			if text := log.String(); strings.Count(text, "a NATS server on the way takes smaller messages") != 1 {
+			if text := log.String(); strings.Count(text, "a NATS server on the way has a smaller max_payload") != 1 {
 				t.Errorf("the cause is not named once: %s", text)
 			}
 		})

@@ -3,6 +3,8 @@ package bus
 import (
 	"context"
 	"fmt"
+	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,8 +12,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// link is the state of a connection as its handlers tell it. Asking for it
-// never waits for the connection, which may be stuck in a write.
+// link is the state of the connection, as its handlers report it. Reading it never
+// waits for the connection, which may be stuck in a write.
 type link struct {
 	log  zerolog.Logger
 	url  string // redacted
@@ -20,8 +22,8 @@ type link struct {
 	mu     sync.Mutex
 	online chan struct{} // guarded by mu; closed while the connection is up
 	gone   chan struct{} // guarded by mu; closed while it is not
-	since  time.Time     // guarded by mu; when it went away
-	away   bool          // guarded by mu; and was said to be
+	since  time.Time     // guarded by mu; since when it is not
+	away   bool          // guarded by mu; and that was logged
 	err    error         // guarded by mu; why it is closed
 	closed chan struct{}
 }
@@ -34,8 +36,8 @@ func newLink(log zerolog.Logger, url string) *link {
 	return l
 }
 
-// up notes that the connection is there, unless it is closed already: it may come up while
-// its owner closes it. It says so once.
+// up notes, and logs once, that the connection is up. It may come up while its owner
+// closes it; then it stays closed.
 func (l *link) up() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -45,22 +47,22 @@ func (l *link) up() {
 	close(l.online)
 	l.gone = make(chan struct{})
 	if l.away {
-		l.log.Info().Str("url", l.url).Msgf("NATS is back after %s", time.Since(l.since).Round(time.Millisecond))
+		l.log.Info().Str("url", l.url).Msgf("connected to NATS again after %s", time.Since(l.since).Round(time.Millisecond))
 	} else {
 		l.log.Debug().Str("url", l.url).Msg("connected to NATS")
 	}
 	l.away = false
 }
 
-// down notes that the connection is not there. It says so once, however often
-// connecting fails.
+// down notes that there is no connection, and logs it once, however many attempts
+// to connect fail.
 func (l *link) down(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.drop()
 	if !l.away && l.err == nil {
 		l.away = true
-		l.log.Warn().Err(err).Str("url", l.url).Msg("NATS is away, trying to connect")
+		l.log.Warn().Err(err).Str("url", l.url).Msg("no connection to NATS, trying to connect")
 	}
 }
 
@@ -76,7 +78,7 @@ func (l *link) shut(err error) {
 	close(l.closed)
 }
 
-// drop notes that the connection is not there, if it was. The caller holds mu.
+// drop marks the connection as down. The caller holds mu.
 func (l *link) drop() {
 	if l.live.Swap(false) {
 		l.online = make(chan struct{})
@@ -85,20 +87,21 @@ func (l *link) drop() {
 	}
 }
 
-// lost is closed when the connection breaks, or is broken.
+// lost returns a channel that is closed while there is no connection.
 func (l *link) lost() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.gone
 }
 
+// reason is why the connection is closed for good; nil: it is not.
 func (l *link) reason() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-// usable is nil while the connection is up.
+// usable returns nil while the connection is up, else ErrOffline or why it is closed.
 func (l *link) usable() error {
 	if l.live.Load() {
 		return nil
@@ -109,6 +112,7 @@ func (l *link) usable() error {
 	return ErrOffline
 }
 
+// wait returns nil once the connection is up, else why not.
 func (l *link) wait(ctx context.Context) error {
 	l.mu.Lock()
 	online := l.online
@@ -121,4 +125,100 @@ func (l *link) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrOffline, ctx.Err())
 	}
+}
+
+// roundTripInterval is the time between two measurements. Each is one ping; nats.go
+// sends its own as often.
+const roundTripInterval = 5 * time.Second
+
+// measure measures the round trip to the server at intervals, until the connection is
+// closed for good.
+func (t *natsTransport) measure() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	tick := time.NewTicker(roundTripInterval)
+	defer tick.Stop()
+	for t.link.wait(ctx) == nil {
+		t.measureOnce(ctx)
+		select {
+		case <-tick.C:
+		case <-t.link.lost(): // measure again as soon as it is back
+		case <-t.link.closed:
+			return
+		}
+	}
+}
+
+func (t *natsTransport) measureOnce(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, flusherTimeout)
+	defer cancel()
+	begin := time.Now()
+	if t.Flush(ctx) == nil {
+		t.roundTrip.Store(int64(max(time.Since(begin), 1)))
+	}
+}
+
+// sayOpen logs that the server at address asks for no credentials: as a warning,
+// unless it is on this machine's loopback, where that is usual.
+func (t *natsTransport) sayOpen(address string) {
+	level := zerolog.WarnLevel
+	if host, _, err := net.SplitHostPort(address); err == nil && IsLoopback(host) {
+		level = zerolog.InfoLevel
+	}
+	t.log.WithLevel(level).Str("url", t.link.url).
+		Msg("the NATS server asks for no credentials: whoever reaches it can take chunks, send results and cancel the job")
+}
+
+// IsLoopback says whether a server that listens on host is reachable from this machine
+// only. A name other than localhost, or none, may stand for any address.
+func IsLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// minor says whether the role can work without a denied permission. It can if it was
+// to reply to a subject that a requester chose, or to be shown by `nats micro ls`.
+// It cannot if it publishes there by itself.
+func (t *natsTransport) minor(err error) bool {
+	if strings.Contains(err.Error(), `Subscription to "$SRV`) {
+		return true
+	}
+	_, subject, publish := strings.Cut(err.Error(), `Publish to "`)
+	subject, _, _ = strings.Cut(subject, `"`)
+	return publish && !t.own.has(verbOf(subject))
+}
+
+// verbOf returns a subject of a job up to its verb.
+func verbOf(subject string) string {
+	end := 0
+	for range 3 {
+		next := strings.IndexByte(subject[end:], '.')
+		if next < 0 {
+			return subject
+		}
+		end += next + 1
+	}
+	return subject[:end-1]
+}
+
+// spoken is the set of verbs that this connection has published to by itself. A role
+// has a few.
+type spoken struct {
+	mu    sync.Mutex
+	verbs map[string]struct{} // guarded by mu
+}
+
+func (s *spoken) note(verb string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.verbs[verb]; !known {
+		s.verbs[strings.Clone(verb)] = struct{}{}
+	}
+}
+
+func (s *spoken) has(verb string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, has := s.verbs[verb]
+	return has
 }

@@ -25,7 +25,7 @@ func TestLink_saysOnce(t *testing.T) {
 			<-time.After(5 * time.Second)
 			step()
 		}
-		said := []string{"NATS is away", "NATS is back after 15s", "NATS is away"}
+		said := []string{"no connection to NATS", "connected to NATS again after 15s", "no connection to NATS"}
 		got := strings.Split(strings.TrimSpace(log.String()), "\n")
 		if len(got) != len(said) {
 			t.Fatalf("said %d times:\n%s", len(got), log.String())

@@ -6,37 +6,133 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
+// A message that is larger than max_payload travels in parts. The requester
+// drives both halves: it sends the parts of a request, and fetches those of an
+// answer.
+//
+//	requester                                    responder
+//	   │ first (to the verb; a queue group picks)  │
+//	   ├──────────────────────────────────────────▶│
+//	   │◀── continue (at chunkline.<job>.part.<X>) ┤
+//	   │ put, put, put … (to part.<X>)             │
+//	   ├──────────────────────────────────────────▶│
+//	   │◀── have, have, have …                     ┤
+//	   │ the last put                              │
+//	   ├──────────────────────────────────────────▶│ handled
+//	   │◀── the answer, or its first part          ┤
+//	   │ get, get, get … (to part.<X>)             │
+//	   ├──────────────────────────────────────────▶│
+//	   │◀── part, part, part …                     ┤
+//	   │ release                                   │
+//	   ├──────────────────────────────────────────▶│
+//
+// Either half may be missing: a small request can have a large answer. Each arrow
+// is one message, which may be lost, repeated or late. Parts are repeated until
+// they are answered, and a checksum of the whole body decides.
+const verbPart = "part"
+
+// A window of 4 parts of 512 KiB keeps 2 MiB of a transfer under way. That fills
+// 1 Gbit/s up to a round trip of 16 ms, and is far below all pending limits.
+const (
+	partSize     = 512 << 10        // most bytes in a part; less if max_payload demands it
+	minPartSize  = 256              // least bytes in a part that is accepted: bounds the bookkeeping
+	partWindow   = 4                // parts under way at a time
+	partPatience = 3 * time.Second  // before a part is first sent again; doubled each time
+	maxPatience  = 6 * time.Second  // so that a part is sent several times within partIdle
+	partIdle     = 30 * time.Second // a transfer without a part for so long is dropped
+	maxHeld      = 256 << 20        // default bound for requests in assembly, and for answers to be fetched
+	bookkeeping  = 1 << 10          // bytes of a transfer beside body and headers: timer, maps, names
+
+	partBookkeeping = 32 // bytes of each part beside its body
+	maxWaiting      = 4  // repeats of a last part that get the answer
+)
+
+// layout is how a body is cut: a first part, then parts of size bytes, of
+// which the last may be shorter.
+type layout struct {
+	total, first, size int
+}
+
+// newLayout checks a layout that the other side has announced.
+func newLayout(total, first, size int) (layout, error) {
+	l := layout{total: total, first: first, size: size}
+	switch {
+	case total > wire.MaxMessage:
+		return l, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, total, wire.MaxMessage)
+	case first >= total || size < minPartSize:
+		return l, fmt.Errorf("%w: parts of %d bytes, the first %d, of %d in total", wire.ErrMalformed, size, first, total)
+	}
+	return l, nil
+}
+
+// parts is how many parts follow the first.
+func (l layout) parts() int { return (l.total - l.first + l.size - 1) / l.size }
+
+// part is where part i, counted from 0 after the first, begins and ends.
+func (l layout) part(i int) (from, to int) {
+	from = l.first + i*l.size
+	return from, min(from+l.size, l.total)
+}
+
+// index is which part begins at offset; false if none does.
+func (l layout) index(offset int) (int, bool) {
+	if offset < l.first || offset >= l.total || (offset-l.first)%l.size != 0 {
+		return 0, false
+	}
+	return (offset - l.first) / l.size, true
+}
+
+// cut cuts m for a server with a max_payload of limit bytes, and returns its first
+// part. At is where the other parts are fetched; only answers have it.
+func cut(m wire.Message, limit int, id, at string) (layout, wire.Message, error) {
+	head := wire.PartHead{Kind: wire.PartFirst, ID: id, At: at, Total: len(m.Body), Size: partSize, Sum: wire.Checksum(m.Body)}
+	if len(m.Body) > wire.MaxMessage {
+		return layout{}, wire.Message{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(m.Body), wire.MaxMessage)
+	}
+	// The headers of further parts are shorter than this one's.
+	head.Size = min(partSize, limit-head.Header().Size())
+	header := m.Header.With(head.Header())
+	first := min(partSize, limit-header.Size(), len(m.Body)-1)
+	if head.Size < minPartSize || first < 0 {
+		return layout{}, wire.Message{}, fmt.Errorf("%w: headers of %d bytes, max_payload is %d", ErrTooLarge, header.Size(), limit)
+	}
+	return layout{total: len(m.Body), first: first, size: head.Size}, wire.Message{Header: header, Body: m.Body[:first:first]}, nil
+}
+
 // sendParts sends a request that is too large for one message of limit bytes.
-func (b *Bus) sendParts(ctx context.Context, subject string, m Message, limit int) (Message, error) {
+func (b *Bus) sendParts(ctx context.Context, subject string, m wire.Message, limit int) (wire.Message, error) {
 	id := newID()
 	l, first, err := cut(m, limit, id, "")
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	answer, err := b.insist(ctx, subject, first)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
-	head, err := readPart(answer.Header)
+	head, err := wire.ReadPart(answer.Header)
 	switch {
 	case err != nil:
-		return Message{}, err
-	case head.kind != partContinue:
-		return answer, nil // the taker can tell from the headers what to say
-	case head.id != id:
-		return Message{}, fmt.Errorf("%w: answer to another transfer", ErrMalformed)
+		return wire.Message{}, err
+	case head.Kind != wire.PartContinue:
+		return answer, nil // the responder needed no more than the headers
+	case head.ID != id:
+		return wire.Message{}, fmt.Errorf("%w: answer to another transfer", wire.ErrMalformed)
 	}
-	at, err := b.subject(verbPart + "." + head.at)
+	at, err := b.subject(verbPart + "." + head.At)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	defer b.release(at, id)
-	put := func(ctx context.Context, i int) (Message, error) {
+	put := func(ctx context.Context, i int) (wire.Message, error) {
 		from, to := l.part(i)
-		header := partHead{kind: partPut, id: id, offset: from}.header()
-		return b.insist(ctx, at, Message{Header: header, Body: m.Body[from:to:to]})
+		header := wire.PartHead{Kind: wire.PartPut, ID: id, Offset: from}.Header()
+		return b.insist(ctx, at, wire.Message{Header: header, Body: m.Body[from:to:to]})
 	}
 	last := l.parts() - 1
 	err = inParallel(ctx, last, partWindow, func(ctx context.Context, i int) error {
@@ -44,64 +140,64 @@ func (b *Bus) sendParts(ctx context.Context, subject string, m Message, limit in
 		return err
 	})
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
 	return put(ctx, last)
 }
 
-// fetchParts completes an answer of which only the first part has come. Any
-// other answer it returns as it is.
-func (b *Bus) fetchParts(ctx context.Context, answer Message) (Message, error) {
-	head, err := readPart(answer.Header)
-	if err != nil || head.kind == "" {
+// fetchParts completes an answer of which only the first part has arrived. It returns
+// any other answer unchanged.
+func (b *Bus) fetchParts(ctx context.Context, answer wire.Message) (wire.Message, error) {
+	head, err := wire.ReadPart(answer.Header)
+	if err != nil || head.Kind == "" {
 		return answer, err
 	}
-	if head.kind != partFirst || head.at == "" {
-		return Message{}, fmt.Errorf("%w: %s is not an answer", ErrMalformed, head.kind)
+	if head.Kind != wire.PartFirst || head.At == "" {
+		return wire.Message{}, fmt.Errorf("%w: %s is not an answer", wire.ErrMalformed, head.Kind)
 	}
-	at, err := b.subject(verbPart + "." + head.at)
+	at, err := b.subject(verbPart + "." + head.At)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
-	defer b.release(at, head.id)
-	l, err := newLayout(head.total, len(answer.Body), head.size)
+	defer b.release(at, head.ID)
+	l, err := newLayout(head.Total, len(answer.Body), head.Size)
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
-	if !b.receiving.take(l.total) {
-		return Message{}, fmt.Errorf("%w: answer of %d bytes", ErrBusy, l.total)
+	if !b.receiving.reserve(l.total) {
+		return wire.Message{}, fmt.Errorf("%w: answer of %d bytes", ErrBusy, l.total)
 	}
-	defer b.receiving.give(l.total)
+	defer b.receiving.release(l.total)
 	body := make([]byte, l.total)
 	copy(body, answer.Body)
 	err = inParallel(ctx, l.parts(), partWindow, func(ctx context.Context, i int) error {
 		from, to := l.part(i)
-		part, err := b.insist(ctx, at, Message{Header: partHead{kind: partGet, id: head.id, offset: from}.header()})
+		part, err := b.insist(ctx, at, wire.Message{Header: wire.PartHead{Kind: wire.PartGet, ID: head.ID, Offset: from}.Header()})
 		if err != nil {
 			return err
 		}
-		got, err := readPart(part.Header)
+		got, err := wire.ReadPart(part.Header)
 		if err != nil {
 			return err
 		}
-		if got.kind != partPart || got.id != head.id || got.offset != from || len(part.Body) != to-from {
-			return fmt.Errorf("%w: not the part that was asked for", ErrMalformed)
+		if got.Kind != wire.PartPart || got.ID != head.ID || got.Offset != from || len(part.Body) != to-from {
+			return fmt.Errorf("%w: not the requested part", wire.ErrMalformed)
 		}
 		copy(body[from:to], part.Body)
 		return nil
 	})
 	if err != nil {
-		return Message{}, err
+		return wire.Message{}, err
 	}
-	if checksum(body) != head.sum {
-		return Message{}, fmt.Errorf("%w: checksum of %d bytes in parts is wrong", ErrCorrupt, l.total)
+	if wire.Checksum(body) != head.Sum {
+		return wire.Message{}, fmt.Errorf("%w: checksum of %d bytes in parts is wrong", wire.ErrCorrupt, l.total)
 	}
-	return Message{Header: withoutPart(answer.Header), Body: body}, nil
+	return wire.Message{Header: wire.WithoutPart(answer.Header), Body: body}, nil
 }
 
-// insist sends a part until it is answered, fails or ctx ends. Parts may be
-// doubled, so one that may be lost is simply sent again.
-func (b *Bus) insist(ctx context.Context, subject string, m Message) (Message, error) {
+// insist sends a part again and again, until it is answered, fails or ctx ends.
+// Repeated parts do no harm.
+func (b *Bus) insist(ctx context.Context, subject string, m wire.Message) (wire.Message, error) {
 	for patience := partPatience; ; patience = min(2*patience, maxPatience) {
 		try, cancel := context.WithTimeout(ctx, patience)
 		answer, err := b.exchange(try, subject, m)
@@ -112,15 +208,14 @@ func (b *Bus) insist(ctx context.Context, subject string, m Message) (Message, e
 	}
 }
 
-// release tells the taker that a transfer is over, however it ended. If this
-// gets lost the taker finds out by itself.
+// release tells the responder that a transfer is over, so that it frees the memory.
+// If this message is lost, the transfer times out.
 func (b *Bus) release(at, id string) {
-	_ = b.t.Publish(at, Message{Header: partHead{kind: partRelease, id: id}.header()})
+	_ = b.t.Publish(at, wire.Message{Header: wire.PartHead{Kind: wire.PartRelease, ID: id}.Header()})
 }
 
-// inParallel calls do for 0 to n-1, width of them at a time, and returns the
-// first error, upon which it ends the context of the others. It returns when
-// all calls have.
+// inParallel calls do for 0 to n-1, width of them at a time, and returns once all
+// calls have. The first error cancels the context of the others and is returned.
 func inParallel(ctx context.Context, n, width int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestParts_boundedBookkeeping: a transfer counts with all that it makes the
@@ -42,7 +42,7 @@ func TestParts_boundedBookkeeping(t *testing.T) {
 			whole := begun(fmt.Sprint("B", i), len(body)+100)
 			whole.Header["Max-Payload"] = strconv.Itoa(2 << 20)
 			whole.Header["Chunkline-Part-Size"] = strconv.Itoa(len(body))
-			whole.Header["Chunkline-Part-Sum"] = bus.SumText(append(bytes.Clone(whole.Body), body...))
+			whole.Header["Chunkline-Part-Sum"] = fmt.Sprintf("%08x", wire.Checksum(append(bytes.Clone(whole.Body), body...)))
 			got, err := c.Request(t.Context(), partVerb, whole)
 			if err != nil {
 				t.Fatal(err)
@@ -50,7 +50,7 @@ func TestParts_boundedBookkeeping(t *testing.T) {
 			if got.Header["Chunkline-Part"] != "continue" {
 				return got.Header["Nats-Service-Error-Code"]
 			}
-			return code(t, c, "chunkline.parts.part."+got.Header["Chunkline-Part-At"], bus.Message{Body: body, Header: bus.Header{
+			return code(t, c, "chunkline.parts.part."+got.Header["Chunkline-Part-At"], wire.Message{Body: body, Header: wire.Header{
 				"Chunkline-Protocol": "1", "Chunkline-Part": "put", "Chunkline-Part-Id": fmt.Sprint("B", i), "Chunkline-Part-Offset": "100",
 			}})
 		}

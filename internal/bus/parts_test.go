@@ -14,6 +14,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -28,11 +29,11 @@ func echo(t *testing.T, c bus.Transport) (calls func(size int) int, stop func())
 	count := map[int]int{}
 	b := bus.New(c, partJob)
 	end, err := b.Serve(bus.Service{Name: "echo", Version: "1.0.0", Endpoints: []bus.Endpoint{
-		{Verb: bus.VerbSave, Queue: "saver", Handle: func(r *bus.Request) {
+		{Verb: wire.VerbSave, Queue: "saver", Handle: func(r *bus.Request) {
 			mu.Lock()
 			count[len(r.Body)]++
 			mu.Unlock()
-			_ = r.Reply(bus.Message{Body: r.Body})
+			_ = r.Reply(wire.Message{Body: r.Body})
 		}},
 	}})
 	if err != nil {
@@ -79,7 +80,7 @@ func faulty(t *testing.T, b *bus.Bus, dice *rand.Rand, damage bool) {
 		}
 		for try := 0; ; try++ {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
-			got, err := b.Request(ctx, bus.VerbSave, bus.Message{Body: body})
+			got, err := b.Request(ctx, wire.VerbSave, wire.Message{Body: body})
 			cancel()
 			if err == nil && bytes.Equal(got.Body, body) {
 				break
@@ -113,7 +114,7 @@ func TestParts_answeredAgain(t *testing.T) {
 		b := bus.New(n.Connect("mapper"), partJob)
 		defer b.Close()
 		body := bytes.Repeat([]byte("0123456789"), 1000)
-		got, err := b.Request(t.Context(), bus.VerbSave, bus.Message{Body: body})
+		got, err := b.Request(t.Context(), wire.VerbSave, wire.Message{Body: body})
 		if err != nil || !bytes.Equal(got.Body, body) {
 			t.Errorf("got %d bytes, %v", len(got.Body), err)
 		}
@@ -142,7 +143,7 @@ func TestParts_lostTogether(t *testing.T) {
 		b := bus.New(n.Connect("mapper"), partJob)
 		defer b.Close()
 		body := bytes.Repeat([]byte("0123456789"), 600) // one part beside the first
-		got, err := b.Request(t.Context(), bus.VerbSave, bus.Message{Body: body})
+		got, err := b.Request(t.Context(), wire.VerbSave, wire.Message{Body: body})
 		if err != nil || !bytes.Equal(got.Body, body) {
 			t.Errorf("got %d bytes, %v", len(got.Body), err)
 		}
@@ -150,14 +151,14 @@ func TestParts_lostTogether(t *testing.T) {
 }
 
 // begun is the first part of a request, or of an answer, of so many bytes.
-func begun(id string, total int) bus.Message {
-	return bus.Message{Body: make([]byte, 100), Header: bus.Header{
+func begun(id string, total int) wire.Message {
+	return wire.Message{Body: make([]byte, 100), Header: wire.Header{
 		"Chunkline-Protocol": "1", "Chunkline-Part": "first", "Chunkline-Part-Id": id, "Chunkline-Part-At": "X",
 		"Chunkline-Part-Total": strconv.Itoa(total), "Chunkline-Part-Size": "1000000", "Chunkline-Part-Sum": "00000000",
 	}}
 }
 
-func code(t *testing.T, c bus.Transport, subject string, m bus.Message) string {
+func code(t *testing.T, c bus.Transport, subject string, m wire.Message) string {
 	t.Helper()
 	got, err := c.Request(t.Context(), subject, m)
 	if err != nil {
@@ -185,8 +186,8 @@ func TestParts_boundedIn(t *testing.T) {
 			t.Fatal(err)
 		}
 		parts := "chunkline.parts.part." + got.Header["Chunkline-Part-At"]
-		put := func(i int) bus.Message {
-			return bus.Message{Body: make([]byte, 1_000_000), Header: bus.Header{
+		put := func(i int) wire.Message {
+			return wire.Message{Body: make([]byte, 1_000_000), Header: wire.Header{
 				"Chunkline-Protocol": "1", "Chunkline-Part": "put", "Chunkline-Part-Id": "A",
 				"Chunkline-Part-Offset": strconv.Itoa(100 + i*1_000_000),
 			}}
@@ -208,12 +209,12 @@ func TestParts_boundedIn(t *testing.T) {
 		<-time.After(31 * time.Second)
 		want("part after 31 s", code(t, c, parts, put(5)), "404")
 		want("another of 200 MiB", code(t, c, partVerb, begun("B", 200<<20)), "continue")
-		release := bus.Message{Header: bus.Header{"Chunkline-Protocol": "1", "Chunkline-Part": "release", "Chunkline-Part-Id": "B"}}
+		release := wire.Message{Header: wire.Header{"Chunkline-Protocol": "1", "Chunkline-Part": "release", "Chunkline-Part-Id": "B"}}
 		if err := c.Publish(parts, release); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		want("one of a gigabyte, alone", code(t, c, partVerb, begun("C", bus.MaxMessage)), "continue")
+		want("one of a gigabyte, alone", code(t, c, partVerb, begun("C", wire.MaxMessage)), "continue")
 	})
 }
 
@@ -228,7 +229,7 @@ func TestParts_boundedOut(t *testing.T) {
 		replied := make(chan error, 1)
 		large := make([]byte, 200<<20)
 		stop, err := server.Serve(bus.Service{Name: "fetcher", Version: "1.0.0", Endpoints: []bus.Endpoint{
-			{Verb: bus.VerbSave, Handle: func(r *bus.Request) { replied <- r.Reply(bus.Message{Body: large}) }},
+			{Verb: wire.VerbSave, Handle: func(r *bus.Request) { replied <- r.Reply(wire.Message{Body: large}) }},
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -238,7 +239,7 @@ func TestParts_boundedOut(t *testing.T) {
 		defer c.Close()
 		ask := func(wantCode string, wantErr error) {
 			t.Helper()
-			if got := code(t, c, partVerb, bus.Message{Header: bus.Header{"Chunkline-Protocol": "1"}}); got != wantCode {
+			if got := code(t, c, partVerb, wire.Message{Header: wire.Header{"Chunkline-Protocol": "1"}}); got != wantCode {
 				t.Errorf("answer %s, want %s", got, wantCode)
 			}
 			if err := <-replied; !errors.Is(err, wantErr) {
@@ -272,11 +273,11 @@ func TestParts_boundedFetching(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		first := make(chan error, 1)
 		go func() {
-			_, err := b.Request(ctx, bus.VerbSave, bus.Message{})
+			_, err := b.Request(ctx, wire.VerbSave, wire.Message{})
 			first <- err
 		}()
 		<-fetching
-		if _, err := b.Request(t.Context(), bus.VerbSave, bus.Message{}); !errors.Is(err, bus.ErrBusy) {
+		if _, err := b.Request(t.Context(), wire.VerbSave, wire.Message{}); !errors.Is(err, bus.ErrBusy) {
 			t.Errorf("second: error %v, want %v", err, bus.ErrBusy)
 		}
 		cancel()
@@ -296,7 +297,7 @@ func TestParts_released(t *testing.T) {
 		defer stop()
 		b := bus.New(n.Connect("mapper"), partJob)
 		defer b.Close()
-		large := bus.Message{Body: make([]byte, 150<<20)}
+		large := wire.Message{Body: make([]byte, 150<<20)}
 		given := make(chan struct{})
 		var parts int
 		n.SetHook(func(p bustest.Packet) bustest.Fate {
@@ -309,12 +310,12 @@ func TestParts_released(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-given; cancel() }()
-		if _, err := b.Request(ctx, bus.VerbSave, large); !errors.Is(err, context.Canceled) {
+		if _, err := b.Request(ctx, wire.VerbSave, large); !errors.Is(err, context.Canceled) {
 			t.Errorf("request that was given up: error %v, want %v", err, context.Canceled)
 		}
 		for range 2 { // each has 150 MiB in assembly, then 150 MiB to be fetched
 			synctest.Wait()
-			got, err := b.Request(t.Context(), bus.VerbSave, large)
+			got, err := b.Request(t.Context(), wire.VerbSave, large)
 			if err != nil || len(got.Body) != len(large.Body) {
 				t.Errorf("got %d bytes, %v", len(got.Body), err)
 			}

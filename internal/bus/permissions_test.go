@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // shipped is the configuration that users get.
@@ -87,22 +88,22 @@ func TestPermissions_suffice(t *testing.T) {
 	for role := range passwords {
 		all[role] = connect(role)
 	}
-	mapper := bus.VerbMapper(all[bus.RoleMapper].ID())
-	large := bus.Message{Body: make([]byte, 2<<20)}
+	mapper := wire.VerbMapper(all[bus.RoleMapper].ID())
+	large := wire.Message{Body: make([]byte, 2<<20)}
 	for _, s := range []struct {
 		role   bus.Role
 		queue  string
 		hidden bool
 		verbs  []string
 	}{
-		{bus.RoleFetcher, "", false, []string{bus.VerbNext, bus.VerbBeat, bus.VerbSaved, bus.VerbStatus, bus.VerbControl}},
-		{bus.RoleSaver, "saver", false, []string{bus.VerbSave, bus.VerbSync}},
+		{bus.RoleFetcher, "", false, []string{wire.VerbNext, wire.VerbBeat, wire.VerbSaved, wire.VerbStatus, wire.VerbControl}},
+		{bus.RoleSaver, "saver", false, []string{wire.VerbSave, wire.VerbSync}},
 		{bus.RoleMapper, "", true, []string{mapper}},
 	} {
 		service := bus.Service{Name: string(s.role), Version: "1.0.0", Hidden: s.hidden}
 		for _, verb := range s.verbs {
 			service.Endpoints = append(service.Endpoints, bus.Endpoint{Verb: verb, Queue: s.queue, Handle: func(r *bus.Request) {
-				_ = r.Reply(bus.Message{Body: r.Body})
+				_ = r.Reply(wire.Message{Body: r.Body})
 			}})
 		}
 		if _, err := all[s.role].Serve(service); err != nil {
@@ -115,18 +116,18 @@ func TestPermissions_suffice(t *testing.T) {
 	for _, ask := range []struct {
 		role    bus.Role
 		verb    string
-		message bus.Message
+		message wire.Message
 	}{
-		{bus.RoleMapper, bus.VerbNext, large}, {bus.RoleMapper, bus.VerbSave, large}, {bus.RoleSaver, bus.VerbSaved, bus.Message{}},
-		{bus.RoleFetcher, bus.VerbSync, large}, {bus.RoleFetcher, bus.VerbSave, large}, {bus.RoleFetcher, mapper, bus.Message{}},
-		{bus.RoleOperator, bus.VerbStatus, large}, {bus.RoleOperator, bus.VerbControl, bus.Message{}},
+		{bus.RoleMapper, wire.VerbNext, large}, {bus.RoleMapper, wire.VerbSave, large}, {bus.RoleSaver, wire.VerbSaved, wire.Message{}},
+		{bus.RoleFetcher, wire.VerbSync, large}, {bus.RoleFetcher, wire.VerbSave, large}, {bus.RoleFetcher, mapper, wire.Message{}},
+		{bus.RoleOperator, wire.VerbStatus, large}, {bus.RoleOperator, wire.VerbControl, wire.Message{}},
 	} {
 		got, err := all[ask.role].Request(patience(t), ask.verb, ask.message)
 		if err != nil || len(got.Body) != len(ask.message.Body) {
 			t.Errorf("%s asks %s: got %d bytes, %v", ask.role, ask.verb, len(got.Body), err)
 		}
 	}
-	if err := all[bus.RoleMapper].Publish(bus.VerbBeat, bus.Message{}); err != nil {
+	if err := all[bus.RoleMapper].Publish(wire.VerbBeat, wire.Message{}); err != nil {
 		t.Error(err)
 	}
 	for role, b := range all {
@@ -141,14 +142,14 @@ func TestPermissions_bar(t *testing.T) {
 	t.Parallel()
 	connect := policed(t)
 	for role, verbs := range map[bus.Role][]string{
-		bus.RoleFetcher:  {bus.VerbNext, bus.VerbSaved},
-		bus.RoleMapper:   {bus.VerbSaved, bus.VerbSync, bus.VerbControl, bus.VerbMapper("other")},
-		bus.RoleSaver:    {bus.VerbSave, bus.VerbSync, bus.VerbNext, bus.VerbControl},
-		bus.RoleOperator: {bus.VerbNext, bus.VerbSave, bus.VerbSaved, bus.VerbSync, bus.VerbBeat},
+		bus.RoleFetcher:  {wire.VerbNext, wire.VerbSaved},
+		bus.RoleMapper:   {wire.VerbSaved, wire.VerbSync, wire.VerbControl, wire.VerbMapper("other")},
+		bus.RoleSaver:    {wire.VerbSave, wire.VerbSync, wire.VerbNext, wire.VerbControl},
+		bus.RoleOperator: {wire.VerbNext, wire.VerbSave, wire.VerbSaved, wire.VerbSync, wire.VerbBeat},
 	} {
 		for _, verb := range verbs {
 			b := connect(role)
-			if err := b.Publish(verb, bus.Message{}); err != nil {
+			if err := b.Publish(verb, wire.Message{}); err != nil {
 				t.Fatal(err)
 			}
 			select {

@@ -4,55 +4,59 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A Service is what a role answers to.
+// A Service is the set of endpoints that a role serves.
 type Service struct {
-	// Name, of letters, digits, '_' and '-': nats micro finds it as
+	// Name consists of letters, digits, '_' and '-'. `nats micro ls` shows it as
 	// "chunkline-<Name>".
 	Name        string
-	Version     string // any text; discovery wants SemVer, so another is shown as metadata
+	Version     string // any text; discovery shows one that is not SemVer as metadata
 	Description string
 	Endpoints   []Endpoint
-	// Hidden services are not found, and take and give only messages that fit
-	// into the server's max_payload.
+	// A Hidden service is not shown by `nats micro ls`, and handles only messages
+	// that fit into the server's max_payload.
 	Hidden bool
 }
 
 // An Endpoint serves one verb. Handle is called for one message at a time, in
-// the order of arrival, and must be quick: while it runs, the others wait in
-// memory, and from 64 Ki messages or 128 MiB on they are lost. The answer may
-// come later.
+// the order of arrival, and must be quick: meanwhile other messages wait in
+// memory, and are lost beyond 64 Ki messages or 128 MiB. It may reply after it
+// has returned.
 type Endpoint struct {
 	Verb   string
-	Queue  string // of those with the same one gets a message; "": all get it
+	Queue  string // subscribers with the same queue share the messages; "": each gets all
 	Handle func(*Request)
 }
 
-// Serve begins to answer. Stop takes no more messages, waits for those that
-// have arrived and for running handlers, as long as ctx allows. After it
-// returned nil no handler runs or ever will; requests may still be answered,
-// but answers in parts are gone.
+// Serve subscribes to the endpoints. Stop unsubscribes, then waits for messages
+// that have arrived and for running handlers, for as long as ctx allows. After
+// it has returned nil, no handler runs or ever will. Requests may still be
+// replied to, but replies in parts can no longer be fetched.
 func (b *Bus) Serve(s Service) (stop func(ctx context.Context) error, err error) {
 	l := Listener{
 		Name: subjectRoot + "-" + s.Name, Version: s.Version, Description: s.Description, Hidden: s.Hidden,
 	}
-	d := &desk{bus: b, gate: newGate()}
+	running := &service{bus: b, gate: newGate()}
 	if !s.Hidden {
-		d.holder = newHolder(b)
+		running.holder = newHolder(b)
 	}
 	for _, e := range s.Endpoints {
 		subject, err := b.subject(e.Verb)
 		if err != nil {
 			return nil, fmt.Errorf("serve %s: %w", s.Name, err)
 		}
-		c := &counter{desk: d, handle: e.Handle, turn: make(chan struct{}, 1)}
+		at := &endpoint{service: running, handle: e.Handle, turn: make(chan struct{}, 1)}
 		l.Topics = append(l.Topics, Topic{
-			Name: strings.ReplaceAll(e.Verb, ".", "-"), Subject: subject, Queue: e.Queue, Handle: c.take,
+			Name: strings.ReplaceAll(e.Verb, ".", "-"), Subject: subject, Queue: e.Queue, Handle: at.receive,
 		})
 	}
-	if d.holder != nil {
-		l.Topics = append(l.Topics, d.holder.topic())
+	if running.holder != nil {
+		l.Topics = append(l.Topics, running.holder.topic())
 	}
 	stopListening, err := b.t.Listen(l)
 	if err != nil {
@@ -60,79 +64,178 @@ func (b *Bus) Serve(s Service) (stop func(ctx context.Context) error, err error)
 	}
 	return func(ctx context.Context) error {
 		stopListening(ctx)
-		if d.holder != nil {
-			d.holder.close()
+		if running.holder != nil {
+			running.holder.close()
 		}
-		if err := d.gate.close(ctx); err != nil {
+		if err := running.gate.close(ctx); err != nil {
 			return fmt.Errorf("stop serving %s: a handler still runs: %w", s.Name, err)
 		}
 		return nil
 	}, nil
 }
 
-// A desk is one service that is served.
-type desk struct {
+// A service is a Service while it is served.
+type service struct {
 	bus    *Bus
 	gate   *gate
 	holder *holder // nil: hidden
 }
 
-// A counter is one endpoint of a desk. A message in one piece comes from the
-// endpoint's own subscription, one in parts from that of the parts, so turn
-// makes them come one at a time. It is a channel, not a mutex, because handlers
-// may wait, and testing/synctest does not know who waits for a mutex.
-type counter struct {
-	*desk
+// An endpoint is an Endpoint while it is served. Whole messages arrive at its own
+// subscription, messages in parts at that of the holder. Turn makes sure that
+// the handler runs for one at a time. It is a channel, not a mutex, because
+// handlers may block, and testing/synctest does not see who waits for a mutex.
+type endpoint struct {
+	*service
 	handle func(*Request)
 	turn   chan struct{}
 }
 
-// take handles what arrives at the endpoint's subject.
-func (c *counter) take(d Delivery) {
-	if _, part := d.Header[keyPart]; part && checkProtocol(d.Header) == nil {
-		c.takeFirst(d)
+// receive handles a message at the endpoint's subject.
+func (e *endpoint) receive(d Delivery) {
+	if wire.IsPart(d.Header) && wire.CheckProtocol(d.Header) == nil {
+		e.receiveFirst(d)
 		return
 	}
 	r := &Request{Subject: d.Subject, Message: d.Message}
 	if d.Reply != nil {
-		r.reply = func(m Message) error { return c.reply(d.Reply, m, limitOf(d.Header)) }
+		r.reply = func(m wire.Message) error { return e.reply(d.Reply, m, limitOf(d.Header)) }
 	}
-	c.call(r)
+	e.call(r)
 }
 
-// call runs the handler, unless the desk has closed.
-func (c *counter) call(r *Request) {
-	c.turn <- struct{}{}
-	defer func() { <-c.turn }()
-	if c.gate.enter() {
-		defer c.gate.leave()
-		c.handle(r)
+// call runs the handler, unless the service has stopped.
+func (e *endpoint) call(r *Request) {
+	e.turn <- struct{}{}
+	defer func() { <-e.turn }()
+	if e.gate.enter() {
+		defer e.gate.leave()
+		e.handle(r)
 	}
 }
 
-// reply sends an answer by reply, its first part if it is large or the
-// requester's server takes no more than limit bytes. An answer that cannot be
-// given is an error to both sides: nobody waits in vain.
-func (d *desk) reply(reply func(Message) error, m Message, limit int) error {
-	m, err := d.wire(d.bus.tellLimit(m), limit)
+// reply sends an answer, or its first part if it is larger than limit, the
+// max_payload of the requester's server. If the answer cannot be sent, both sides
+// get an error, so that the requester does not wait for its timeout.
+func (s *service) reply(send func(wire.Message) error, m wire.Message, limit int) error {
+	m, err := s.fit(s.bus.tellLimit(m), limit)
 	if err != nil {
-		if e := reply(refusalFor(err)); e != nil {
-			return e
+		if sendErr := send(refusalFor(err)); sendErr != nil {
+			return sendErr
 		}
 		return err
 	}
-	return reply(m)
+	return send(m)
 }
 
-// wire returns what to send for an answer: itself, or its first part.
-func (d *desk) wire(m Message, limit int) (Message, error) {
-	limit = min(limit, d.bus.t.MaxPayload())
+// fit returns the answer, or its first part if it is larger than limit.
+func (s *service) fit(m wire.Message, limit int) (wire.Message, error) {
+	limit = min(limit, s.bus.t.MaxPayload())
 	switch {
 	case m.Size() <= limit:
 		return m, nil
-	case d.holder == nil:
-		return Message{}, fmt.Errorf("%w: %d bytes, the servers take %d", ErrTooLarge, m.Size(), limit)
+	case s.holder == nil:
+		return wire.Message{}, fmt.Errorf("%w: %d bytes, the server accepts %d", ErrTooLarge, m.Size(), limit)
 	default:
-		return d.holder.keep(m, limit)
+		return s.holder.keep(m, limit)
+	}
+}
+
+// A Request is a message that has arrived, and can be replied to.
+type Request struct {
+	Subject string
+	wire.Message
+
+	reply   func(wire.Message) error // nil: a publish, without a reply
+	replied atomic.Bool
+}
+
+// Reply sends the answer, once; a second call returns ErrReplied. It may be called
+// from any goroutine at any later time. For a publish it does nothing. A nil error
+// means that the answer is on its way to the server, not that it will arrive.
+func (r *Request) Reply(m wire.Message) error {
+	if r.reply == nil {
+		return nil
+	}
+	if r.replied.Swap(true) {
+		return ErrReplied
+	}
+	m, err := m.Stamped()
+	if err != nil {
+		return fmt.Errorf("reply to %s: %w", r.Subject, err)
+	}
+	if err := r.reply(m); err != nil {
+		return fmt.Errorf("reply to %s: %w", r.Subject, err)
+	}
+	return nil
+}
+
+// Refuse replies, like Reply, that the request cannot be read. The requester gets
+// an error, not an answer, and asks again.
+func (r *Request) Refuse(err error) error { return r.Reply(refusalFor(err)) }
+
+// A gate counts handlers and goroutines until it is closed, and then waits for the
+// last one. A sync.WaitGroup cannot do that: Add must not run concurrently with Wait.
+type gate struct {
+	mu     sync.Mutex
+	inside int           // guarded by mu
+	closed bool          // guarded by mu
+	empty  chan struct{} // closed once the gate is closed and the last one has left
+}
+
+func newGate() *gate { return &gate{empty: make(chan struct{})} }
+
+// enter says whether the caller may run; then it must call leave.
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.inside++
+	return true
+}
+
+// run runs f in a goroutine. It returns false, and does not run f, if the gate is closed.
+func (g *gate) run(f func()) bool {
+	if !g.enter() {
+		return false
+	}
+	go func() {
+		defer g.leave()
+		f()
+	}()
+	return true
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside--
+	if g.closed && g.inside == 0 {
+		close(g.empty)
+	}
+}
+
+// close makes enter return false, and waits until the last one has left or ctx ends.
+func (g *gate) close(ctx context.Context) error {
+	g.mu.Lock()
+	if !g.closed {
+		g.closed = true
+		if g.inside == 0 {
+			close(g.empty)
+		}
+	}
+	g.mu.Unlock()
+	select {
+	case <-g.empty:
+		return nil
+	default:
+	}
+	select {
+	case <-g.empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

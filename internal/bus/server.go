@@ -16,16 +16,16 @@ import (
 
 // ServerOptions is how to run an embedded server.
 type ServerOptions struct {
-	// Listen is the host:port to listen at; port 0 takes any. Empty: this
-	// process only.
+	// Listen is the host:port to listen on; port 0: any free one. Empty: only this
+	// process can connect.
 	Listen string
-	// Token is what clients must know, those of this process too. Empty:
-	// whoever reaches the port is let in.
+	// Token is the token that all clients need, also those of this process. Empty:
+	// whoever reaches the port can connect.
 	Token string
 	Log   zerolog.Logger // gets warnings and errors
 }
 
-// A Server is a NATS server in this process. It keeps nothing: no JetStream.
+// A Server is a NATS server in this process, without JetStream: it stores nothing.
 type Server struct {
 	server *server.Server
 	listen bool
@@ -35,11 +35,11 @@ type Server struct {
 const (
 	startTimeout  = 10 * time.Second
 	writeDeadline = 5 * time.Second
-	maxPending    = 256 << 20 // bytes on their way to one client; NATS's own 64 MiB is 64 results of 1 MiB
+	maxPending    = 256 << 20 // bytes that wait for one client to read them; NATS's default, 64 MiB, is 64 results of 1 MiB
 )
 
-// StartServer starts an embedded server. The error is ErrSettings if Listen is
-// no host:port, and tells what is wrong if it cannot listen there.
+// StartServer starts an embedded server. If Listen is not a host:port, the error is
+// ErrSettings. If the port is taken, the error says so.
 func StartServer(o ServerOptions) (*Server, error) {
 	options := &server.Options{
 		ServerName: "chunkline-" + newID()[:8], NoSigs: true, DontListen: o.Listen == "",
@@ -56,7 +56,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start embedded nats server: %w", err)
 	}
-	// Strangers who are not let in make it complain as often as they like.
+	// Strangers can cause log lines at will, by trying to connect.
 	log := &serverLog{log: o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute})}
 	s.SetLoggerV2(log, false, false, false)
 	s.Start()
@@ -68,8 +68,8 @@ func StartServer(o ServerOptions) (*Server, error) {
 	return &Server{server: s, listen: o.Listen != "", token: o.Token}, nil
 }
 
-// listenAddress checks an address, and that it is free: the server itself
-// would only log that it is not.
+// listenAddress checks an address and that it is free. If it is not, the server would
+// only log it.
 func listenAddress(address string) (host string, port int, err error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err == nil {
@@ -98,7 +98,7 @@ func listenAddress(address string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// URL is where clients elsewhere connect; empty if they cannot.
+// URL is the address for clients in other processes; empty: they cannot connect.
 func (s *Server) URL() string {
 	if !s.listen {
 		return ""
@@ -106,13 +106,13 @@ func (s *Server) URL() string {
 	return s.server.ClientURL()
 }
 
-// Shutdown ends the server and waits until it has. It may be called again.
+// Shutdown stops the server and waits until it has stopped. It may be called again.
 func (s *Server) Shutdown() {
 	s.server.Shutdown()
 	s.server.WaitForShutdown()
 }
 
-// serverLog passes on what the server has to complain about.
+// serverLog logs the server's warnings and errors.
 type serverLog struct {
 	log zerolog.Logger
 
@@ -133,7 +133,7 @@ func (l *serverLog) say(level zerolog.Level, format string, args ...any) {
 	l.log.WithLevel(level).Msg("embedded nats server: " + strings.TrimSpace(fmt.Sprintf(format, args...)))
 }
 
-// Fatalf notes why the server cannot start; it does not end the process.
+// Fatalf notes why the server cannot start. It does not end the process.
 func (l *serverLog) Fatalf(format string, args ...any) {
 	l.mu.Lock()
 	l.fatal = fmt.Sprintf(format, args...)

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestReply_foreignSubject: a requester cannot make us publish to a subject of
@@ -30,7 +31,7 @@ func TestReply_foreignSubject(t *testing.T) {
 	defer b.Close()
 	replied := make(chan error, 1)
 	_, err = b.Serve(bus.Service{Name: "fetcher", Version: "1.0.0", Endpoints: []bus.Endpoint{
-		{Verb: bus.VerbNext, Handle: func(r *bus.Request) { replied <- r.Reply(bus.Message{}) }},
+		{Verb: wire.VerbNext, Handle: func(r *bus.Request) { replied <- r.Reply(wire.Message{}) }},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -81,9 +82,9 @@ func TestServe_discovery(t *testing.T) {
 		s bus.Service
 	}{
 		{saver, bus.Service{Name: "saver", Version: "dev-dirty", Endpoints: []bus.Endpoint{
-			{Verb: bus.VerbSave, Queue: "saver", Handle: ignore}, {Verb: bus.VerbStatus, Handle: ignore},
+			{Verb: wire.VerbSave, Queue: "saver", Handle: ignore}, {Verb: wire.VerbStatus, Handle: ignore},
 		}}},
-		{mapper, bus.Service{Name: "mapper", Hidden: true, Endpoints: []bus.Endpoint{{Verb: bus.VerbMapper(mapper.ID()), Handle: ignore}}}},
+		{mapper, bus.Service{Name: "mapper", Hidden: true, Endpoints: []bus.Endpoint{{Verb: wire.VerbMapper(mapper.ID()), Handle: ignore}}}},
 	} {
 		if _, err := s.b.Serve(s.s); err != nil {
 			t.Fatal(err)
@@ -173,7 +174,7 @@ func TestServer_inProcess(t *testing.T) {
 	}
 	server := connect(bus.RoleSaver)
 	_, err = server.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{
-		{Verb: bus.VerbSave, Handle: func(r *bus.Request) { _ = r.Reply(bus.Message{Body: []byte(strconv.Itoa(len(r.Body)))}) }},
+		{Verb: wire.VerbSave, Handle: func(r *bus.Request) { _ = r.Reply(wire.Message{Body: []byte(strconv.Itoa(len(r.Body)))}) }},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +182,7 @@ func TestServer_inProcess(t *testing.T) {
 	if err := server.Flush(patience(t)); err != nil {
 		t.Fatal(err)
 	}
-	got, err := connect(bus.RoleMapper).Request(patience(t), bus.VerbSave, bus.Message{Body: make([]byte, 20<<20)})
+	got, err := connect(bus.RoleMapper).Request(patience(t), wire.VerbSave, wire.Message{Body: make([]byte, 20<<20)})
 	if err != nil || string(got.Body) != strconv.Itoa(20<<20) {
 		t.Errorf("got %q, %v", got.Body, err)
 	}
@@ -195,7 +196,7 @@ func TestPending(t *testing.T) {
 	saver, mapper := n.connect(bus.RoleSaver), n.connect(bus.RoleMapper)
 	release, handled := make(chan struct{}), make(chan struct{}, messages)
 	_, err := saver.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{
-		{Verb: bus.VerbSave, Handle: func(*bus.Request) { <-release; handled <- struct{}{} }},
+		{Verb: wire.VerbSave, Handle: func(*bus.Request) { <-release; handled <- struct{}{} }},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -203,9 +204,9 @@ func TestPending(t *testing.T) {
 	if err := saver.Flush(patience(t)); err != nil {
 		t.Fatal(err)
 	}
-	result := bus.Message{Body: make([]byte, 1<<20-100)}
+	result := wire.Message{Body: make([]byte, 1<<20-100)}
 	for range messages {
-		if err := mapper.Publish(bus.VerbSave, result); err != nil {
+		if err := mapper.Publish(wire.VerbSave, result); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,37 +2,40 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A Transport moves single messages of up to MaxPayload bytes. NATS is one,
-// bustest's memory another; both pass bustest.Run.
+// A Transport moves single messages of up to MaxPayload bytes. There are two: NATS,
+// and the memory of bustest. Both pass the suite bustest.Run.
 //
-// No method but Listen's stop waits for handlers. Errors are, or wrap, those
-// of errors.go and of contexts.
+// Only the stop function of Listen waits for handlers. Errors are, or wrap, those
+// below, those of wire and those of contexts.
 type Transport interface {
 	// Request sends m to subject and returns the first answer, whatever it
-	// says. ErrNobody: no subscriber. It returns by ctx's deadline, and early
-	// with ErrOffline when the connection breaks.
-	Request(ctx context.Context, subject string, m Message) (Message, error)
+	// contains. ErrNobody: there is no subscriber. It returns by ctx's deadline,
+	// and earlier with ErrOffline if the connection breaks.
+	Request(ctx context.Context, subject string, m wire.Message) (wire.Message, error)
 
-	// Publish sends m to whoever listens. Messages of one publisher reach one
-	// subscription in the order they were sent.
-	Publish(subject string, m Message) error
+	// Publish sends m to all subscribers. Messages of one publisher reach a
+	// subscription in the order in which they were sent.
+	Publish(subject string, m wire.Message) error
 
 	// Flush returns when everything published before has reached the server.
 	Flush(ctx context.Context) error
 
-	// Listen subscribes to all topics of l. Stop unsubscribes, and waits until
-	// what had arrived is handled or ctx ends. It may be called again.
+	// Listen subscribes to all topics of l. Stop unsubscribes, and waits until all
+	// messages that have arrived are handled or ctx ends. It may be called again.
 	Listen(l Listener) (stop func(ctx context.Context), err error)
 
-	// MaxPayload is the most that a message's Size may be.
+	// MaxPayload is the largest Size of a message that the server accepts.
 	MaxPayload() int
 
 	// Online says whether the connection is up.
 	Online() bool
-	// WaitOnline returns once it is: nil, ErrClosed or ctx's error.
+	// WaitOnline returns nil once it is, or else ErrClosed or ctx's error.
 	WaitOnline(ctx context.Context) error
 
 	// Closed is closed when the connection is closed for good; Err then says why.
@@ -44,8 +47,8 @@ type Transport interface {
 	Close()
 }
 
-// A Listener is a set of subscriptions that begin and end together. Unless it
-// is Hidden it can be found by its name (`nats micro ls`).
+// A Listener is a set of subscriptions that begin and end together. `nats micro ls`
+// shows it, unless it is Hidden.
 type Listener struct {
 	Name, Version, Description string
 	Hidden                     bool
@@ -53,7 +56,7 @@ type Listener struct {
 }
 
 // A Topic is one subscription. Handle is called for one message at a time, in
-// the order of arrival. Of the subscribers with the same Queue one gets a
+// the order of arrival. One of the subscribers with the same Queue gets a
 // message; every subscriber without a Queue gets it.
 type Topic struct {
 	Name    string // letters, digits, '_', '-'
@@ -62,21 +65,45 @@ type Topic struct {
 	Handle  func(Delivery)
 }
 
-// A Delivery is a message as it arrived.
+// A Delivery is a message as it has arrived.
 type Delivery struct {
 	Subject string
-	Message
-	Reply func(Message) error // nil: nobody waits for an answer
+	wire.Message
+	Reply func(wire.Message) error // nil: no answer is expected
 }
 
-// Stats counts what a connection went through.
+// Stats counts the traffic and the troubles of a connection.
 type Stats struct {
 	In, Out       uint64 // messages
 	InBytes       uint64 // of bodies
 	OutBytes      uint64
 	Reconnects    uint64
-	SlowConsumers uint64 // times a subscription was too slow and lost messages
-	AsyncErrors   uint64 // errors that no call returned, slow consumers included
+	SlowConsumers uint64 // times that a subscription was too slow and lost messages
+	AsyncErrors   uint64 // errors that no call has returned, including slow consumers
 
 	RoundTrip time.Duration // to the server and back, as last measured; 0: not yet
 }
+
+// Errors that a caller can tell apart. They come wrapped, with what was tried.
+var (
+	// ErrNobody: nobody subscribes to the subject (503), so the message reached nobody.
+	ErrNobody = errors.New("no responders")
+	// ErrOffline: there is no connection, or it broke before the answer came. Then
+	// it is unknown whether the request was carried out.
+	ErrOffline = errors.New("not connected to NATS")
+	// ErrClosed: the connection is closed for good.
+	ErrClosed = errors.New("connection is closed")
+	// ErrDenied: the server rejects this role's credentials, or denies it a subject that it needs.
+	ErrDenied = errors.New("denied by the NATS server")
+	// ErrTooLarge: the message will never fit; repeating it cannot help.
+	ErrTooLarge = errors.New("message is too large")
+	// ErrBusy: the receiver has no memory for another message in parts now.
+	ErrBusy = errors.New("busy with other large messages")
+	// ErrService: the service answered with an error.
+	ErrService = errors.New("service answered with an error")
+	// ErrReplied: the request was answered before.
+	ErrReplied = errors.New("request was already answered")
+
+	// ErrSettings: a setting is wrong. The text names the variable.
+	ErrSettings = errors.New("wrong setting")
+)

@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A job is stopped early when it cannot succeed: all of its first objects failed, its
@@ -32,7 +33,7 @@ const (
 )
 
 // allDead says whether a sink holds enough objects, and only dead letters.
-func allDead(total bus.Summary) bool {
+func allDead(total report.Summary) bool {
 	return total.Objects >= firstObjects && total.Dead == total.Objects
 }
 
@@ -58,10 +59,10 @@ func (d *coordinator) holdsBackUntried(now time.Time) bool {
 }
 
 // hearObjects takes what a heartbeat says about the objects in work.
-func (d *coordinator) hearObjects(b bus.Beat) {
+func (d *coordinator) hearObjects(b wire.Beat) {
 	m := d.mappers[b.Mapper.ID]
 	m.mute, m.notice = b.Unanswered, b.Notice
-	if d.err != nil || d.state != bus.StateRunning || d.isShadow(m) {
+	if d.err != nil || d.state != report.StateRunning || d.isShadow(m) {
 		return
 	}
 	if f, limit := b.Failed, d.f.cfg.MaxDead; f != nil && limit >= 0 && int64(f.Objects) > limit && b.Plan == d.f.planID &&
@@ -106,14 +107,14 @@ func (d *coordinator) tooManyDead(format string, args ...any) {
 }
 
 // deadQuery asks the saver for the newest dead letters, which show the commonest error.
-func (d *coordinator) deadQuery() bus.Sync {
-	return bus.Sync{
-		Op: bus.SyncDead, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch, From: lastChunk, Limit: firstObjects,
+func (d *coordinator) deadQuery() wire.Sync {
+	return wire.Sync{
+		Op: wire.SyncDead, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch, From: lastChunk, Limit: firstObjects,
 	}
 }
 
 // giveUp ends a hopeless job.
-func (d *coordinator) giveUp(page *bus.DeadPage) {
+func (d *coordinator) giveUp(page *report.DeadPage) {
 	why := "the live page and chunkline dead list say why"
 	if page != nil && len(page.Letters) > 0 {
 		text, count := commonest(page.Letters)
@@ -125,7 +126,7 @@ func (d *coordinator) giveUp(page *bus.DeadPage) {
 
 // commonest is the error that most letters have, and how many have it. Errors that
 // differ only in numbers, such as those of lines, count as one.
-func commonest(letters []bus.DeadLetter) (text string, count int) {
+func commonest(letters []report.DeadLetter) (text string, count int) {
 	counts := map[string]int{}
 	for _, l := range letters {
 		counts[numbers.ReplaceAllString(l.Error, "0")]++

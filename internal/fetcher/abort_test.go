@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // savedAll has so many chunks of two objects mapped and saved, and says what the sink
 // then holds.
-func (c *crew) savedAll(t *testing.T, chunks, dead int, total *bus.Summary) {
+func (c *crew) savedAll(t *testing.T, chunks, dead int, total *report.Summary) {
 	t.Helper()
 	for range chunks {
 		w, ok := got(c.ask())
@@ -46,8 +47,8 @@ func TestHopeless(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			set := func(f *fetcher.Config) { f.KeepGoing = c.keepGoing }
 			runWith(t, 400, set, func(t *testing.T, b *bench) {
-				var total bus.Summary
-				b.play(func() { b.letters = []bus.DeadLetter{{Error: "broken at 7"}, {Error: "broken at 12"}} })
+				var total report.Summary
+				b.play(func() { b.letters = []report.DeadLetter{{Error: "broken at 7"}, {Error: "broken at 12"}} })
 				bad := &crew{b: b, mapper: "m1", version: "v1"}
 				other := &crew{b: b, mapper: "m2", version: "v2"}
 				if c.another {
@@ -87,7 +88,7 @@ func TestHopeless(t *testing.T) {
 // TestHopelessAgain: a fetcher that is started again after that hands out one chunk,
 // and stops when it is dead, too.
 func TestHopelessAgain(t *testing.T) {
-	before := func(b *bench) { b.summary = bus.Summary{Objects: 100, Dead: 100} }
+	before := func(b *bench) { b.summary = report.Summary{Objects: 100, Dead: 100} }
 	runAfter(t, 400, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		pass(2 * time.Second) // it hears mappers first
 		total := b.summary
@@ -114,11 +115,11 @@ func TestHopelessAgain(t *testing.T) {
 }
 
 // tells sends a beat of a mapper that holds a chunk.
-func (b *bench) tells(mapper string, seq uint64, held chunk.ID, signs bus.Beat) {
+func (b *bench) tells(mapper string, seq uint64, held chunk.ID, signs wire.Beat) {
 	b.t.Helper()
 	signs.Plan, signs.Mapper = b.Status().Plan, next(mapper, seq).Mapper
-	signs.Holding = bus.Holding{Seq: seq, Held: []chunk.ID{held}}
-	if err := b.peer.Publish(bus.VerbBeat, signs.Encode()); err != nil {
+	signs.Holding = wire.Holding{Seq: seq, Held: []chunk.ID{held}}
+	if err := b.peer.Publish(wire.VerbBeat, signs.Encode()); err != nil {
 		b.t.Fatal(err)
 	}
 	pass(300 * time.Millisecond)
@@ -137,20 +138,20 @@ func (b *bench) ended() error {
 // TestMute: a job whose transform never answers is stopped within its first chunks, unless
 // it is to go on, an object was mapped before, or another mapper may do better.
 func TestMute(t *testing.T) {
-	mute := bus.Beat{Unanswered: 2, Notice: "it does not flush"}
+	mute := wire.Beat{Unanswered: 2, Notice: "it does not flush"}
 	for name, c := range map[string]struct {
 		keepGoing bool
-		mapped    uint64   // objects in the sink that are no dead letters
-		other     bus.Beat // of the other mapper
+		mapped    uint64    // objects in the sink that are no dead letters
+		other     wire.Beat // of the other mapper
 		stops     bool
 	}{
 		"both mute":       {other: mute, stops: true},
-		"the other is ok": {other: bus.Beat{}},
+		"the other is ok": {other: wire.Beat{}},
 		"mapped before":   {mapped: 1, other: mute},
 		"keep going":      {keepGoing: true, other: mute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := func(b *bench) { b.summary = bus.Summary{Objects: c.mapped} }
+			before := func(b *bench) { b.summary = report.Summary{Objects: c.mapped} }
 			runAfter(t, 8, before, func(f *fetcher.Config) { f.KeepGoing = c.keepGoing }, func(t *testing.T, b *bench) {
 				pass(3 * time.Second) // it asks the saver what there is
 				b.wantWork(b.ask(next("m1", 1)), 0)
@@ -190,7 +191,7 @@ func TestMaxDeadInChunk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			runWith(t, 8, func(f *fetcher.Config) { f.MaxDead = 1 }, func(t *testing.T, b *bench) {
 				b.wantWork(b.ask(next("m1", 1)), 0)
-				b.tells("m1", 2, 0, bus.Beat{Failed: &bus.Failed{Chunk: c.chunk, Objects: c.failed}, FailedReason: "broken"})
+				b.tells("m1", 2, 0, wire.Beat{Failed: &wire.Failed{Chunk: c.chunk, Objects: c.failed}, FailedReason: "broken"})
 				err := b.ended()
 				if errors.Is(err, fetcher.ErrTooManyDead) != c.stops || c.stops && !strings.Contains(err.Error(), "2 in chunk 0 alone, the last one with: broken") {
 					t.Errorf("ended with %v, want that it stops: %t", err, c.stops)

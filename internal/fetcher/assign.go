@@ -9,13 +9,15 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // assign answers waiting requests with chunks while there are both.
 func (d *coordinator) assign(now time.Time) {
-	if d.state != bus.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() || d.rivalry(now) != "" || d.givingUp {
+	if d.state != report.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() || d.rivalry(now) != "" || d.givingUp {
 		return
 	}
 	for len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && !now.Before(d.limit.next) && d.ledger.HasWork(now) && !d.holdsBackUntried(now) {
@@ -63,17 +65,17 @@ func (d *coordinator) assignOne(now time.Time, a ask) bool {
 }
 
 // mapperOf is a mapper by its ID. One that is gone already has nothing else.
-func (d *coordinator) mapperOf(id string) bus.Mapper {
+func (d *coordinator) mapperOf(id string) report.Mapper {
 	if m := d.mappers[id]; m != nil {
 		return m.Mapper
 	}
-	return bus.Mapper{ID: id}
+	return report.Mapper{ID: id}
 }
 
 // sending is a chunk on its way to a mapper.
 type sending struct {
 	request *bus.Request
-	mapper  bus.Mapper
+	mapper  report.Mapper
 	lease   ledger.Lease
 	term    uint64       // of the mapper's version
 	chunk   *chunk.Chunk // nil: read it again by mark
@@ -108,8 +110,8 @@ func (f *Fetcher) send(ctx context.Context, s sending) {
 		f.metrics.sent(s.lease, c)
 	}
 	failpoint.Hit("fetcher.lease.sending")
-	f.reply(s.request, bus.Work{
-		Status: bus.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
+	f.reply(s.request, wire.Work{
+		Status: wire.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
 		Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful, Shadow: s.shadow,
 		Token: f.token(c, s.digest, s.term),
 		Trace: headers(s.span.Context()),
@@ -122,7 +124,7 @@ func (f *Fetcher) send(ctx context.Context, s sending) {
 
 // token is the lease token, which lets the saver check a result.
 func (f *Fetcher) token(c chunk.Chunk, digest chunk.Digest, term uint64) string {
-	return bus.Lease{Plan: f.planID, Chunk: c.ID, First: c.First, Objects: c.Count, Digest: digest, Term: term}.Token(f.grant.key)
+	return wire.Lease{Plan: f.planID, Chunk: c.ID, First: c.First, Objects: c.Count, Digest: digest, Term: term}.Token(f.grant.key)
 }
 
 // body returns a chunk that is kept, or reads it again. A source that has changed
@@ -143,7 +145,7 @@ func (f *Fetcher) body(ctx context.Context, kept *chunk.Chunk, mark source.Mark,
 
 // traceWait begins the span from when a chunk became ready until it is sent. A
 // backup attempt has not waited.
-func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to bus.Mapper) trace.Span {
+func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to report.Mapper) trace.Span {
 	ready := h.ready
 	if l.Backup {
 		ready = now
@@ -160,7 +162,7 @@ func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to bus.Mappe
 }
 
 // headers encodes a place in a trace for a message.
-func headers(c trace.Context) bus.Trace {
+func headers(c trace.Context) wire.Trace {
 	parent, state := c.Headers()
-	return bus.Trace{Parent: parent, State: state}
+	return wire.Trace{Parent: parent, State: state}
 }

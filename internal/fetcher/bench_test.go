@@ -10,7 +10,9 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // BenchmarkReport is what the coordinator does four times a second: the report of a job
@@ -35,8 +37,8 @@ func BenchmarkReport(b *testing.B) {
 	}
 	for i := range mappers {
 		id := fmt.Sprintf("M%025d", i)
-		m := bus.Mapper{ID: id, Name: fmt.Sprintf("mapper-%d", i), Version: "v1"}
-		d.hear(now, m, f.planID, bus.Holding{Seq: 1, Asking: []uint64{1, 2}}, nil, false)
+		m := report.Mapper{ID: id, Name: fmt.Sprintf("mapper-%d", i), Version: "v1"}
+		d.hear(now, m, f.planID, wire.Holding{Seq: 1, Asking: []uint64{1, 2}}, nil, false)
 		d.ledger.Lease(now, id, 1)
 		d.ledger.Lease(now, id, 2)
 	}

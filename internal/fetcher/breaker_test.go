@@ -7,9 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // crew is a mapper of a version that asks for a chunk, and has it saved.
@@ -21,7 +22,7 @@ type crew struct {
 }
 
 // ask asks for a chunk.
-func (c *crew) ask() <-chan bus.Work {
+func (c *crew) ask() <-chan wire.Work {
 	c.seq++
 	n := c.b.next(c.mapper, c.seq)
 	n.Mapper.Version, n.Wait = c.version, 20*time.Second
@@ -29,32 +30,32 @@ func (c *crew) ask() <-chan bus.Work {
 }
 
 // got is the chunk that came; false if none did.
-func got(answer <-chan bus.Work) (bus.Work, bool) {
+func got(answer <-chan wire.Work) (wire.Work, bool) {
 	synctest.Wait()
 	select {
 	case w := <-answer:
-		return w, w.Status == bus.WorkChunk
+		return w, w.Status == wire.WorkChunk
 	default:
-		return bus.Work{}, false
+		return wire.Work{}, false
 	}
 }
 
 // saved plays the saver that has committed a chunk, some objects of which are dead.
-func (c *crew) saved(w bus.Work, dead int) {
+func (c *crew) saved(w wire.Work, dead int) {
 	c.b.t.Helper()
-	c.savedOf(w, dead, bus.Summary{})
+	c.savedOf(w, dead, report.Summary{})
 }
 
 // savedOf is saved with what the sink holds then.
-func (c *crew) savedOf(w bus.Work, dead int, total bus.Summary) {
+func (c *crew) savedOf(w wire.Work, dead int, total report.Summary) {
 	c.b.t.Helper()
 	c.b.play(func() { c.b.summary = total })
-	s := bus.Saved{
+	s := wire.Saved{
 		Total: total,
 		Plan:  c.b.Status().Plan, Epoch: c.b.Status().Epoch,
-		Chunks: []bus.SavedChunk{{Entry: bus.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: c.mapper, Dead: dead}},
+		Chunks: []wire.SavedChunk{{Entry: wire.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: c.mapper, Dead: dead}},
 	}
-	if _, err := c.b.peer.Request(c.b.t.Context(), bus.VerbSaved, s.Encode(c.b.sink.Key())); err != nil {
+	if _, err := c.b.peer.Request(c.b.t.Context(), wire.VerbSaved, s.Encode(c.b.sink.Key())); err != nil {
 		c.b.t.Fatal(err)
 	}
 	synctest.Wait()
@@ -96,11 +97,11 @@ func TestBreaker(t *testing.T) {
 		}
 		good.saved(w, 0)
 		pass(300 * time.Millisecond)
-		if held := b.Status().HeldBack; held == nil || held.By != bus.ByVersion {
-			t.Errorf("held back by %+v, want %s", held, bus.ByVersion)
+		if held := b.Status().HeldBack; held == nil || held.By != report.ByVersion {
+			t.Errorf("held back by %+v, want %s", held, report.ByVersion)
 		}
 
-		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlAllow, Version: "v2"}); err != nil {
+		if err := b.Control(t.Context(), wire.Control{Action: wire.ControlAllow, Version: "v2"}); err != nil {
 			t.Fatal(err)
 		}
 		if w, ok = got(waits); !ok || open() != nil {
@@ -138,21 +139,21 @@ func TestShare(t *testing.T) {
 			t.Fatal("no chunk")
 		}
 		c.saved(w, 0)
-		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlShare, Version: "v2"}); err != nil {
+		if err := b.Control(t.Context(), wire.Control{Action: wire.ControlShare, Version: "v2"}); err != nil {
 			t.Fatal(err)
 		}
 		waits := c.ask()
 		if _, ok := got(waits); ok {
 			t.Error("got a chunk with a share of 0")
 		}
-		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlShare, Version: "v2", Share: 1}); err != nil {
+		if err := b.Control(t.Context(), wire.Control{Action: wire.ControlShare, Version: "v2", Share: 1}); err != nil {
 			t.Fatal(err)
 		}
 		if _, ok := got(waits); !ok {
 			t.Error("no chunk though the limit is gone")
 		}
-		for _, wrong := range []bus.Control{
-			{Action: bus.ControlShare, Version: "v2", Share: 1.5}, {Action: bus.ControlShare, Share: 0.5}, {Action: bus.ControlAllow, Version: "v2"},
+		for _, wrong := range []wire.Control{
+			{Action: wire.ControlShare, Version: "v2", Share: 1.5}, {Action: wire.ControlShare, Share: 0.5}, {Action: wire.ControlAllow, Version: "v2"},
 		} {
 			if err := b.Control(t.Context(), wrong); err == nil {
 				t.Errorf("%+v is obeyed", wrong)
@@ -165,11 +166,11 @@ func TestShare(t *testing.T) {
 func (c *crew) beatAsking(seq uint64) {
 	b := c.b
 	b.t.Helper()
-	m := bus.Beat{
-		Plan: b.Status().Plan, Mapper: bus.Mapper{ID: c.mapper, Name: c.mapper, Version: c.version, Transform: "users"},
-		Holding: bus.Holding{Seq: seq, Held: []chunk.ID{}, Asking: []uint64{c.seq}},
+	m := wire.Beat{
+		Plan: b.Status().Plan, Mapper: report.Mapper{ID: c.mapper, Name: c.mapper, Version: c.version, Transform: "users"},
+		Holding: wire.Holding{Seq: seq, Held: []chunk.ID{}, Asking: []uint64{c.seq}},
 	}
-	if err := b.peer.Publish(bus.VerbBeat, m.Encode()); err != nil {
+	if err := b.peer.Publish(wire.VerbBeat, m.Encode()); err != nil {
 		b.t.Fatal(err)
 	}
 	synctest.Wait()
@@ -180,14 +181,14 @@ func (c *crew) beatAsking(seq uint64) {
 func TestBreaker_onlyVersion(t *testing.T) {
 	set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.5, 10*time.Second }
 	runWith(t, 400, set, func(t *testing.T, b *bench) {
-		var total bus.Summary
+		var total report.Summary
 		c := &crew{b: b, mapper: "m1", version: "v1"}
 		c.savedAll(t, 3, 0, &total)
 		c.savedAll(t, 4, 2, &total) // 8 of 14
 		pass(300 * time.Millisecond)
 		held := b.Status().HeldBack
-		if held == nil || held.By != bus.ByVersion {
-			t.Fatalf("held back by %+v, want %s", held, bus.ByVersion)
+		if held == nil || held.By != report.ByVersion {
+			t.Fatalf("held back by %+v, want %s", held, report.ByVersion)
 		}
 		for _, word := range []string{"v1 is cut off", "57 %", "no other is here", "a probe in 10 s", "chunkline control allow"} {
 			if !strings.Contains(held.Text, word) {

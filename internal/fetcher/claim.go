@@ -10,22 +10,24 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // grant is the sink's answer to the claim.
 type grant struct {
 	epoch  uint64
 	key    []byte // signs leases
-	sink   bus.SinkID
-	before bus.Summary // what the sink held at the claim
-	past   bus.VersionPast
+	sink   wire.SinkID
+	before report.Summary // what the sink held at the claim
+	past   wire.VersionPast
 }
 
 // claim makes this fetcher the one that runs the job. It waits while no saver
 // answers, and logs that once.
 func (f *Fetcher) claim(ctx context.Context) error {
 	f.cfg.Transform = strings.TrimSpace(f.cfg.Transform)
-	claim := bus.Sync{Op: bus.SyncClaim, Plan: f.planID, Fetcher: f.bus.ID(), Claim: &f.plan}
+	claim := wire.Sync{Op: wire.SyncClaim, Plan: f.planID, Fetcher: f.bus.ID(), Claim: &f.plan}
 	logged, begin := false, time.Now()
 	heard := newSavers(f.log)
 	refused := 0
@@ -42,14 +44,14 @@ func (f *Fetcher) claim(ctx context.Context) error {
 			return fmt.Errorf("claim job: %w", err)
 		case err == nil && heard.rivals(time.Now()):
 			refused = 0 // the fetcher cannot tell which of the two has the job
-		case err == nil && answer.Status == bus.SyncOK:
+		case err == nil && answer.Status == wire.SyncOK:
 			f.grant = grant{sink: answer.Sink, epoch: answer.Epoch, key: answer.Key, before: answer.Summary, past: answer.Past}
 			f.log = f.log.With().Uint64("epoch", answer.Epoch).Logger()
 			f.strange = app.Sampled(f.log)
 			f.log.Info().Uint64("chunks", answer.Summary.Chunks).Str("plan", string(f.planID)).Str("source", f.plan.Source).
 				Stringer("after", time.Since(begin).Round(time.Millisecond)).Msg("claimed the job")
 			return f.checkTransform()
-		case err == nil && answer.Status != bus.SyncFailed:
+		case err == nil && answer.Status != wire.SyncFailed:
 			if refused++; answer.Sink.ID == "" || refused >= refusals {
 				return refusal(answer)
 			}
@@ -75,33 +77,33 @@ func (f *Fetcher) claim(ctx context.Context) error {
 
 // Status is the coordinator's latest report, at most a second old while it runs.
 // Before that it says what the claim waits for.
-func (f *Fetcher) Status() bus.Status {
+func (f *Fetcher) Status() report.Status {
 	s := *f.last.Load()
-	if s.State == bus.StateStarting {
+	if s.State == report.StateStarting {
 		s.Seconds = time.Since(f.started).Seconds()
 	}
 	return s
 }
 
 // publishWaiting publishes why the claim waits.
-func (f *Fetcher) publishWaiting(why bus.HeldBack) {
-	f.last.Store(&bus.Status{
-		Job: f.bus.Job(), Plan: f.planID, State: bus.StateStarting, Source: f.plan.Source, StartedAt: f.started, RateLimit: f.cfg.Rate, HeldBack: &why,
-		Mappers: []bus.MapperStatus{}, Versions: []bus.VersionStatus{}, Gone: []bus.GoneMapper{}, Stragglers: []bus.Straggler{},
+func (f *Fetcher) publishWaiting(why report.HeldBack) {
+	f.last.Store(&report.Status{
+		Job: f.bus.Job(), Plan: f.planID, State: report.StateStarting, Source: f.plan.Source, StartedAt: f.started, RateLimit: f.cfg.Rate, HeldBack: &why,
+		Mappers: []report.MapperStatus{}, Versions: []report.VersionStatus{}, Gone: []report.GoneMapper{}, Stragglers: []report.Straggler{},
 	})
 }
 
 // waitsForSaver says why the saver has not accepted the claim yet.
-func waitsForSaver(err error) bus.HeldBack {
+func waitsForSaver(err error) report.HeldBack {
 	switch {
 	case err == nil:
-		return bus.HeldBack{By: bus.ByStart, Text: "waiting for the saver to accept the claim"}
+		return report.HeldBack{By: report.ByStart, Text: "waiting for the saver to accept the claim"}
 	case errors.Is(err, bus.ErrOffline):
-		return bus.HeldBack{By: bus.ByNATS, Text: "not connected to NATS: the job starts once the connection is up"}
+		return report.HeldBack{By: report.ByNATS, Text: "not connected to NATS: the job starts once the connection is up"}
 	case errors.Is(err, bus.ErrNobody):
-		return bus.HeldBack{By: bus.ByStart, Text: "waiting for the saver, but none answers: start one with the same JOB"}
+		return report.HeldBack{By: report.ByStart, Text: "waiting for the saver, but none answers: start one with the same JOB"}
 	}
-	return bus.HeldBack{By: bus.ByStart, Text: fmt.Sprintf("waiting for the saver to accept the claim: %v", err)}
+	return report.HeldBack{By: report.ByStart, Text: fmt.Sprintf("waiting for the saver to accept the claim: %v", err)}
 }
 
 // serveStatus answers operators until the job is claimed, which takes as long as no
@@ -110,9 +112,9 @@ func (f *Fetcher) serveStatus() (stop func(ctx context.Context) error, err error
 	stop, err = f.bus.Serve(bus.Service{
 		Name: "fetcher", Version: app.Version(), Description: "waits for the saver of job " + f.bus.Job(),
 		Endpoints: []bus.Endpoint{
-			{Verb: bus.VerbStatus, Handle: f.handleStatus},
-			{Verb: bus.VerbControl, Handle: func(r *bus.Request) {
-				f.reply(r, bus.ControlAnswer{Plan: f.planID, Reason: ErrNotRunning.Error()}.Encode())
+			{Verb: wire.VerbStatus, Handle: f.handleStatus},
+			{Verb: wire.VerbControl, Handle: func(r *bus.Request) {
+				f.reply(r, wire.ControlAnswer{Plan: f.planID, Reason: ErrNotRunning.Error()}.Encode())
 			}},
 		},
 	})

@@ -15,7 +15,9 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestStatusWhileStarting: a fetcher that waits for its saver says so to
@@ -46,12 +48,12 @@ func TestStatusWhileStarting(t *testing.T) {
 		defer func() { cancel(); <-done }()
 		pass(3 * time.Second)
 		operator := bus.New(peer, job)
-		reply, err := operator.Request(t.Context(), bus.VerbStatus, bus.StatusQuery{}.Encode())
+		reply, err := operator.Request(t.Context(), wire.VerbStatus, wire.StatusQuery{}.Encode())
 		if err != nil {
 			t.Fatalf("status: %v; want an answer though there is no saver", err)
 		}
-		s, err := bus.DecodeStatus(reply)
-		if err != nil || s.State != bus.StateStarting || s.HeldBack == nil || s.HeldBack.By != bus.ByStart || !strings.Contains(s.HeldBack.Text, "waiting for the saver, but none answers") {
+		s, err := wire.DecodeStatus(reply)
+		if err != nil || s.State != report.StateStarting || s.HeldBack == nil || s.HeldBack.By != report.ByStart || !strings.Contains(s.HeldBack.Text, "waiting for the saver, but none answers") {
 			t.Errorf("status %+v held back by %+v, %v; want that it waits for the saver", s, s.HeldBack, err)
 		}
 		if s.StartedAt.IsZero() || s.Seconds < 2.9 {
@@ -60,11 +62,11 @@ func TestStatusWhileStarting(t *testing.T) {
 		if bytes.Contains(reply.Body, []byte("null")) {
 			t.Errorf("status has null for an empty list: %s", reply.Body)
 		}
-		reply, err = operator.Request(t.Context(), bus.VerbControl, bus.Control{Action: bus.ControlPause}.Encode())
+		reply, err = operator.Request(t.Context(), wire.VerbControl, wire.Control{Action: wire.ControlPause}.Encode())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a, err := bus.DecodeControlAnswer(reply); err != nil || a.OK || !strings.Contains(a.Reason, "waits for the saver") {
+		if a, err := wire.DecodeControlAnswer(reply); err != nil || a.OK || !strings.Contains(a.Reason, "waits for the saver") {
 			t.Errorf("pause: %+v, %v; want a refusal that says why", a, err)
 		}
 	})

@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/rollout"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Config is the fetcher's settings.
@@ -41,8 +41,8 @@ const (
 // Validate says which setting is wrong, and what would be right.
 func (c Config) Validate() error {
 	switch {
-	case len(c.Transform) > bus.MaxTransform:
-		return app.WrongSetting("TRANSFORM", " has %d bytes: use at most %d", len(c.Transform), bus.MaxTransform)
+	case len(c.Transform) > wire.MaxTransform:
+		return app.WrongSetting("TRANSFORM", " has %d bytes: use at most %d", len(c.Transform), wire.MaxTransform)
 	case c.ChunkSize < 1 || c.ChunkSize > chunk.MaxSize:
 		return app.WrongSetting("CHUNK_SIZE", "=%d: use 1 to %d objects", c.ChunkSize, chunk.MaxSize)
 	case c.ChunkBytes < 1 || c.ChunkBytes > chunk.MaxBytes:

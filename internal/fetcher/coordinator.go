@@ -10,13 +10,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/rollout"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -88,13 +89,13 @@ type coordinator struct {
 	failures   int       // failed merges
 	givingUp   bool      // the job is hopeless, and ends as soon as the saver has said why
 
-	state   bus.JobState
+	state   report.JobState
 	paused  bool
 	rate    float64
-	total   bus.Summary // what the sink holds, as last told
-	load    bus.SaverLoad
-	meter   meter
-	history history
+	total   report.Summary // what the sink holds, as last told
+	load    report.SaverLoad
+	meter   report.Meter
+	history report.Recorder
 	err     error // why the job ended
 }
 
@@ -102,7 +103,7 @@ func newCoordinator(f *Fetcher) *coordinator {
 	now := time.Now()
 	d := &coordinator{
 		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: map[string]uint64{}, ticked: now, online: true, renewed: now,
-		state: bus.StateRunning, rate: f.cfg.Rate, total: f.grant.before,
+		state: report.StateRunning, rate: f.cfg.Rate, total: f.grant.before,
 		rollout: rollout.New(rollout.Config{Shares: f.cfg.VersionShares, Shadow: f.cfg.Shadow, BreakAt: f.cfg.BreakAt, BreakFor: f.cfg.BreakFor}),
 		saver:   app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
 		savers:  newSavers(f.log),
@@ -144,13 +145,13 @@ func (d *coordinator) run(ctx context.Context) error {
 		if d.err == nil { // else nothing is due any more: the result of a failed job must not be merged
 			d.tick(time.Now())
 		}
-		if d.state == bus.StateDone && d.f.cfg.OnDone == exit {
+		if d.state == report.StateDone && d.f.cfg.OnDone == exit {
 			return d.outcome()
 		}
 	}
-	d.state = bus.StateFailed
+	d.state = report.StateFailed
 	if errors.Is(d.err, ErrCancelled) {
-		d.state = bus.StateCancelled
+		d.state = report.StateCancelled
 	}
 	d.waiting.refuse(d)
 	return d.err
@@ -158,7 +159,7 @@ func (d *coordinator) run(ctx context.Context) error {
 
 // stopped is the error of a run whose process was told to stop.
 func (d *coordinator) stopped() error {
-	if d.state == bus.StateDone {
+	if d.state == report.StateDone {
 		return d.outcome()
 	}
 	return ErrUnfinished
@@ -185,7 +186,7 @@ func (d *coordinator) tick(now time.Time) {
 	d.waiting.expire(d, now) // before assign: after a pause of this process many mappers have stopped waiting
 	d.assign(now)
 	d.sendShadowCopies()
-	if now.Sub(d.meter.last) >= tickInterval {
+	if now.Sub(d.meter.Last()) >= tickInterval {
 		d.report(now)
 	}
 	d.mapperLog.tick(now)
@@ -199,7 +200,7 @@ func (d *coordinator) doubtful() bool { return d.epochChecked < d.epochDoubts }
 func (d *coordinator) stuck() bool { return d.saverAway || d.load.Full != "" }
 
 // hearLoad takes the saver's load.
-func (d *coordinator) hearLoad(now time.Time, load bus.SaverLoad) { d.load, d.heard = load, now }
+func (d *coordinator) hearLoad(now time.Time, load report.SaverLoad) { d.load, d.heard = load, now }
 
 // add makes a chunk from the source known.
 func (d *coordinator) add(c cut, open bool) {
@@ -233,27 +234,27 @@ func (d *coordinator) fail(err error) {
 }
 
 // obey carries out an operator's order.
-func (d *coordinator) obey(c bus.Control) error {
+func (d *coordinator) obey(c wire.Control) error {
 	switch {
-	case d.state == bus.StateDone:
+	case d.state == report.StateDone:
 		return errors.New("job is done")
-	case c.Action == bus.ControlPause:
+	case c.Action == wire.ControlPause:
 		d.paused = true
-	case c.Action == bus.ControlResume:
+	case c.Action == wire.ControlResume:
 		d.paused, d.limit = false, limit{}
-	case c.Action == bus.ControlCancel:
+	case c.Action == wire.ControlCancel:
 		d.fail(ErrCancelled)
-	case c.Action == bus.ControlRate:
+	case c.Action == wire.ControlRate:
 		if !(c.Rate >= 0) {
 			return fmt.Errorf("rate %g: use 0 (no limit) or more objects a second", c.Rate)
 		}
 		d.rate, d.limit = c.Rate, limit{}
-	case c.Action == bus.ControlShare:
+	case c.Action == wire.ControlShare:
 		if c.Version == "" || !rollout.IsShare(c.Share) {
 			return fmt.Errorf("share %g of version %q: name a version, and use 0 (none) to 1 (no limit)", c.Share, c.Version)
 		}
 		d.versionOf(time.Now(), c.Version).SetShare(c.Share)
-	case c.Action == bus.ControlShadow:
+	case c.Action == wire.ControlShadow:
 		if !rollout.IsShare(c.Share) || c.Version == "" && c.Share > 0 {
 			return fmt.Errorf("shadow share %g of version %q: name a version, and use 0 (end it) to 1 (every chunk)", c.Share, c.Version)
 		}
@@ -261,7 +262,7 @@ func (d *coordinator) obey(c bus.Control) error {
 			return fmt.Errorf("version %q shadows, and would get chunks to be saved without that: end it first, with a share of 0", run)
 		}
 		d.setShadow(rollout.Shadow{Version: c.Version, Share: c.Share})
-	case c.Action == bus.ControlAllow:
+	case c.Action == wire.ControlAllow:
 		v := d.versions[c.Version]
 		if v == nil || v.Breaker.Closed() {
 			return fmt.Errorf("circuit breaker of version %q is closed already", c.Version)

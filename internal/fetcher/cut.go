@@ -7,11 +7,11 @@ import (
 	"io"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // pageSize is how many chunk IDs one page of committed entries covers: 24
@@ -114,8 +114,8 @@ func (c *committed) lookUp(ctx context.Context, id chunk.ID) (chunk.Digest, bool
 }
 
 func (c *committed) loadPage(ctx context.Context, from chunk.ID) error {
-	answer, err := c.fetcher.insist(ctx, bus.Sync{
-		Op: bus.SyncList, Plan: c.fetcher.planID, Fetcher: c.fetcher.bus.ID(), Epoch: c.fetcher.grant.epoch,
+	answer, err := c.fetcher.insist(ctx, wire.Sync{
+		Op: wire.SyncList, Plan: c.fetcher.planID, Fetcher: c.fetcher.bus.ID(), Epoch: c.fetcher.grant.epoch,
 		From: from, Limit: pageSize,
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
 )
@@ -46,7 +47,7 @@ type Fetcher struct {
 	sends   chan sending            // coordinator → senders
 	orders  chan order              // coordinator → order loop
 	saver   *saverClient
-	last    atomic.Pointer[bus.Status] // the coordinator's latest report
+	last    atomic.Pointer[report.Status] // the coordinator's latest report
 	metrics *meters
 	tracer  *trace.Tracer // nil: off
 	pulse   app.Pulse     // of the coordinator
@@ -135,7 +136,7 @@ func (f *Fetcher) Run(ctx context.Context) error {
 		}
 	})
 	err = group.Wait()
-	if f.endsMappers && f.Status().State == bus.StateDone {
+	if f.endsMappers && f.Status().State == report.StateDone {
 		f.endMappers(context.WithoutCancel(ctx))
 	}
 	f.serving.Store(false)

@@ -6,9 +6,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A fetcher whose process was stopped for longer than all leases forgives:
@@ -44,7 +45,7 @@ func TestFrozenRequests(t *testing.T) {
 		// m1 has lost its chunk, which is ready again once the fetcher turns.
 		b.beat("m1", 2, nil)
 		pass(2 * time.Second)
-		if w := <-waits; w.Status != bus.WorkNone {
+		if w := <-waits; w.Status != wire.WorkNone {
 			t.Errorf("late request got %s, want none", w.Status)
 		}
 		b.wantWork(b.ask(next("m2", 2)), 0)
@@ -56,7 +57,7 @@ func TestFrozenRequests(t *testing.T) {
 func TestDoubledRequest(t *testing.T) {
 	run(t, 10, func(t *testing.T, b *bench) {
 		doubled := func(p bustest.Packet) bustest.Fate {
-			if _, err := bus.DecodeNext(p.Message); !p.Reply && err == nil {
+			if _, err := wire.DecodeNext(p.Message); !p.Reply && err == nil {
 				return bustest.Fate{Copies: 2}
 			}
 			return bustest.Fate{}
@@ -74,11 +75,11 @@ func TestDoubledRequest(t *testing.T) {
 		if s := b.Status(); s.Chunks.InFlight != 1 || s.Waiting != 0 || len(late) != 0 {
 			t.Errorf("status is %+v, want the late request ignored", s)
 		}
-		overtaking := bus.Beat{
-			Plan: b.Status().Plan, Mapper: next("m1", 7).Mapper, Holding: bus.Holding{Seq: 7, Asking: []uint64{6}},
+		overtaking := wire.Beat{
+			Plan: b.Status().Plan, Mapper: next("m1", 7).Mapper, Holding: wire.Holding{Seq: 7, Asking: []uint64{6}},
 		}
 		overtaking.Held = append(overtaking.Held, 0)
-		if err := b.peer.Publish(bus.VerbBeat, overtaking.Encode()); err != nil {
+		if err := b.peer.Publish(wire.VerbBeat, overtaking.Encode()); err != nil {
 			t.Fatal(err)
 		}
 		b.wantWork(b.ask(next("m1", 6, 0)), 1)
@@ -95,8 +96,8 @@ func TestFencedByMapper(t *testing.T) {
 			b.ask(n)
 		},
 		"beat": func(b *bench, seq uint64) {
-			m := bus.Beat{Plan: b.Status().Plan, Mapper: bus.Mapper{ID: "m1"}, Holding: bus.Holding{Seq: seq}, Epoch: 2}
-			if err := b.peer.Publish(bus.VerbBeat, m.Encode()); err != nil {
+			m := wire.Beat{Plan: b.Status().Plan, Mapper: report.Mapper{ID: "m1"}, Holding: wire.Holding{Seq: seq}, Epoch: 2}
+			if err := b.peer.Publish(wire.VerbBeat, m.Encode()); err != nil {
 				b.t.Fatal(err)
 			}
 		},
@@ -134,7 +135,7 @@ func TestFencedByMapper(t *testing.T) {
 func TestDoingOutOfRange(t *testing.T) {
 	run(t, 2, func(t *testing.T, b *bench) {
 		b.wantWork(b.ask(next("m1", 1)), 0)
-		for i, doing := range []bus.Doing{{Chunk: 0, Index: 3}, {Chunk: 0, Index: 9999}, {Chunk: 99, Index: 0}, {Chunk: 0, Index: 2}, {Chunk: 0, Index: 0}} {
+		for i, doing := range []wire.Doing{{Chunk: 0, Index: 3}, {Chunk: 0, Index: 9999}, {Chunk: 99, Index: 0}, {Chunk: 0, Index: 2}, {Chunk: 0, Index: 0}} {
 			b.beat("m1", uint64(2+i), &doing, 0)
 		}
 		pass(500 * time.Millisecond)
@@ -158,11 +159,11 @@ func TestMalformedRequest(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
 		m := next("m1", 1).Encode()
 		delete(m.Header, "Chunkline-Wait-Ms")
-		reply, err := b.peer.Request(t.Context(), bus.VerbNext, m)
+		reply, err := b.peer.Request(t.Context(), wire.VerbNext, m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if w, err := bus.DecodeWork(reply); err != nil || w.Status != bus.WorkRefused || w.Reason == "" {
+		if w, err := wire.DecodeWork(reply); err != nil || w.Status != wire.WorkRefused || w.Reason == "" {
 			t.Errorf("answered %+v (%v), want refused with a reason", w, err)
 		}
 	})

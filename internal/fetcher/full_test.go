@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // TestFullSink: while the saver has no space, that is what holds the job. No
@@ -18,7 +18,7 @@ func TestFullSink(t *testing.T) {
 			b.ask(b.next("m2", id+1, ids(1, id)...))
 		}
 		b.play(func() {
-			b.load = bus.SaverLoad{Full: "sink folder out: no space left for the sink, 12 bytes are free in out"}
+			b.load = report.SaverLoad{Full: "sink folder out: no space left for the sink, 12 bytes are free in out"}
 		})
 		seq := uint64(30)
 		hold := func(d time.Duration) {
@@ -37,7 +37,7 @@ func TestFullSink(t *testing.T) {
 			t.Errorf("got %+v, want a fresh chunk", w)
 		}
 		s := b.Status()
-		if s.HeldBack == nil || s.HeldBack.By != bus.ByFull || s.HeldBack.Text != "sink is full: "+b.load.Full+": make space, and the job goes on" {
+		if s.HeldBack == nil || s.HeldBack.By != report.ByFull || s.HeldBack.Text != "sink is full: "+b.load.Full+": make space, and the job goes on" {
 			t.Errorf("held back by %+v, want a full sink", s.HeldBack)
 		}
 		if err := b.Ready(); err == nil || err.Error() != "sink is full: "+b.load.Full {
@@ -51,9 +51,9 @@ func TestFullSink(t *testing.T) {
 				t.Errorf("%s is slow", m.Name)
 			}
 		}
-		b.play(func() { b.load = bus.SaverLoad{} })
+		b.play(func() { b.load = report.SaverLoad{} })
 		pass(time.Second)
-		if s := b.Status(); s.HeldBack != nil && s.HeldBack.By == bus.ByFull || b.Ready() != nil || len(s.Stragglers) != 0 {
+		if s := b.Status(); s.HeldBack != nil && s.HeldBack.By == report.ByFull || b.Ready() != nil || len(s.Stragglers) != 0 {
 			t.Errorf("with space again: held back by %+v, ready %v, stragglers %v", s.HeldBack, b.Ready(), s.Stragglers)
 		}
 	})

@@ -19,8 +19,10 @@ import (
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/sim"
 )
 
@@ -37,11 +39,11 @@ type bench struct {
 
 	mu      sync.Mutex // guards what the saver says from here on; see play
 	claimed chunk.Plan
-	load    bus.SaverLoad    // told with the next answers
-	name    bus.SinkID       // likewise
-	rival   func() bool      // whether a saver of another, empty sink answers instead; nil: never
-	summary bus.Summary      // told with the next answers
-	letters []bus.DeadLetter // dead letters after a first one
+	load    report.SaverLoad    // told with the next answers
+	name    wire.SinkID         // likewise
+	rival   func() bool         // whether a saver of another, empty sink answers instead; nil: never
+	summary report.Summary      // told with the next answers
+	letters []report.DeadLetter // dead letters after a first one
 	*fetcher.Fetcher
 	logsProgress bool
 	progress     int // lines of it that the test has looked at
@@ -99,9 +101,9 @@ func runAfter(t *testing.T, objects int, before func(*bench), set func(*fetcher.
 		defer own.Close()
 		defer peer.Close()
 		b.peer = bus.New(peer, job)
-		endpoints := []bus.Endpoint{{Verb: bus.VerbMapper("m1"), Handle: b.obey}, {Verb: bus.VerbMapper("m2"), Handle: b.obey}}
+		endpoints := []bus.Endpoint{{Verb: wire.VerbMapper("m1"), Handle: b.obey}, {Verb: wire.VerbMapper("m2"), Handle: b.obey}}
 		if !b.noSaver {
-			endpoints = append(endpoints, bus.Endpoint{Verb: bus.VerbSync, Handle: b.sync})
+			endpoints = append(endpoints, bus.Endpoint{Verb: wire.VerbSync, Handle: b.sync})
 		}
 		stop, err := b.peer.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: endpoints})
 		if err != nil {
@@ -147,30 +149,30 @@ func (b *bench) play(change func()) {
 func (b *bench) sync(r *bus.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	q, err := bus.DecodeSync(r.Message)
+	q, err := wire.DecodeSync(r.Message)
 	if err != nil {
 		b.t.Errorf("sync: %v", err)
 		return
 	}
 	if b.rival != nil && b.rival() {
-		b.reply(r, bus.SyncAnswer{Status: bus.SyncOtherPlan, Reason: "sink belongs to no plan yet", Sink: bus.SinkID{ID: "B", At: "host-b:/out"}}.Encode())
+		b.reply(r, wire.SyncAnswer{Status: wire.SyncOtherPlan, Reason: "sink belongs to no plan yet", Sink: wire.SinkID{ID: "B", At: "host-b:/out"}}.Encode())
 		return
 	}
 	ctx := context.Background()
-	a := bus.SyncAnswer{Plan: q.Plan, Status: bus.SyncOK, Epoch: b.sink.Epoch(), Load: b.load, Summary: b.summary}
+	a := wire.SyncAnswer{Plan: q.Plan, Status: wire.SyncOK, Epoch: b.sink.Epoch(), Load: b.load, Summary: b.summary}
 	var entries []sink.Entry
 	switch {
-	case q.Op == bus.SyncClaim:
+	case q.Op == wire.SyncClaim:
 		b.claimed = *q.Claim
 		grant, e := b.sink.Claim(ctx, *q.Claim, q.Fetcher)
-		a.Epoch, a.Key, a.Past, err = grant.Epoch, grant.Key, bus.VersionPast{Terms: grant.Terms, Transforms: grant.Transforms}, e
+		a.Epoch, a.Key, a.Past, err = grant.Epoch, grant.Key, wire.VersionPast{Terms: grant.Terms, Transforms: grant.Transforms}, e
 	case q.Epoch != b.sink.Epoch():
-		a.Status = bus.SyncFenced
-	case q.Op == bus.SyncCutOff:
+		a.Status = wire.SyncFenced
+	case q.Op == wire.SyncCutOff:
 		err = b.sink.CutOff(ctx, q.Version, q.Term)
-	case q.Op == bus.SyncDead:
-		a.Dead = &bus.DeadPage{Letters: append([]bus.DeadLetter{{Ordinal: uint64(q.Limit), Error: "odd"}}, b.letters...), Before: q.From}
-	case q.Op == bus.SyncFinish:
+	case q.Op == wire.SyncDead:
+		a.Dead = &report.DeadPage{Letters: append([]report.DeadLetter{{Ordinal: uint64(q.Limit), Error: "odd"}}, b.letters...), Before: q.From}
+	case q.Op == wire.SyncFinish:
 		_, err = b.sink.Finish(ctx, q.Total.Chunks, q.Total.Objects)
 	case q.Chunks != nil:
 		entries, err = b.sink.Has(ctx, q.Chunks)
@@ -178,27 +180,27 @@ func (b *bench) sync(r *bus.Request) {
 		entries, err = b.sink.List(ctx, q.From, q.Limit)
 	}
 	if err != nil {
-		a = bus.SyncAnswer{Plan: q.Plan, Status: bus.SyncFailed, Reason: err.Error()}
+		a = wire.SyncAnswer{Plan: q.Plan, Status: wire.SyncFailed, Reason: err.Error()}
 	}
 	for _, e := range entries {
-		a.Entries = append(a.Entries, bus.Entry(e))
+		a.Entries = append(a.Entries, wire.Entry(e))
 	}
 	a.Sink = b.name
 	b.reply(r, a.Encode())
 }
 
 // obey plays a mapper that is there.
-func (b *bench) obey(r *bus.Request) { b.reply(r, bus.OrderAnswer{Plan: b.Status().Plan}.Encode()) }
+func (b *bench) obey(r *bus.Request) { b.reply(r, wire.OrderAnswer{Plan: b.Status().Plan}.Encode()) }
 
-func (b *bench) reply(r *bus.Request, m bus.Message) {
+func (b *bench) reply(r *bus.Request, m wire.Message) {
 	if err := r.Reply(m); err != nil {
 		b.t.Errorf("reply: %v", err)
 	}
 }
 
 // ask asks for work, and returns the answer when it comes.
-func (b *bench) ask(n bus.Next) <-chan bus.Work {
-	answer := make(chan bus.Work, 1)
+func (b *bench) ask(n wire.Next) <-chan wire.Work {
+	answer := make(chan wire.Work, 1)
 	if n.Wait == 0 {
 		n.Wait = 5 * time.Second
 	}
@@ -206,11 +208,11 @@ func (b *bench) ask(n bus.Next) <-chan bus.Work {
 		defer close(answer)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		reply, err := b.peer.Request(ctx, bus.VerbNext, n.Encode())
+		reply, err := b.peer.Request(ctx, wire.VerbNext, n.Encode())
 		if err != nil {
 			return
 		}
-		if w, err := bus.DecodeWork(reply); err == nil {
+		if w, err := wire.DecodeWork(reply); err == nil {
 			answer <- w
 		}
 	}()
@@ -219,31 +221,31 @@ func (b *bench) ask(n bus.Next) <-chan bus.Work {
 }
 
 // next is a request of a mapper that holds chunks.
-func next(mapper string, seq uint64, held ...chunk.ID) bus.Next {
-	return bus.Next{
-		Mapper: bus.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Holding: bus.Holding{Seq: seq, Held: held, Asking: []uint64{seq}},
+func next(mapper string, seq uint64, held ...chunk.ID) wire.Next {
+	return wire.Next{
+		Mapper: report.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Holding: wire.Holding{Seq: seq, Held: held, Asking: []uint64{seq}},
 	}
 }
 
 // beat sends a beat of a mapper that holds chunks.
-func (b *bench) beat(mapper string, seq uint64, doing *bus.Doing, held ...chunk.ID) {
+func (b *bench) beat(mapper string, seq uint64, doing *wire.Doing, held ...chunk.ID) {
 	b.t.Helper()
-	m := bus.Beat{
-		Plan: b.Status().Plan, Mapper: bus.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Doing: doing, Holding: bus.Holding{Seq: seq, Held: held},
+	m := wire.Beat{
+		Plan: b.Status().Plan, Mapper: report.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Doing: doing, Holding: wire.Holding{Seq: seq, Held: held},
 	}
-	if err := b.peer.Publish(bus.VerbBeat, m.Encode()); err != nil {
+	if err := b.peer.Publish(wire.VerbBeat, m.Encode()); err != nil {
 		b.t.Fatal(err)
 	}
 	synctest.Wait()
 }
 
 // wantWork compares an answer that must be there by now.
-func (b *bench) wantWork(answer <-chan bus.Work, id chunk.ID) {
+func (b *bench) wantWork(answer <-chan wire.Work, id chunk.ID) {
 	b.t.Helper()
 	synctest.Wait()
 	select {
 	case w := <-answer:
-		if w.Status != bus.WorkChunk || w.Chunk.ID != id || w.Attempt != 1 {
+		if w.Status != wire.WorkChunk || w.Chunk.ID != id || w.Attempt != 1 {
 			b.t.Errorf("got %s, chunk %d, attempt %d; want chunk %d, attempt 1", w.Status, w.Chunk.ID, w.Attempt, id)
 		}
 	default:

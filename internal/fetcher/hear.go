@@ -6,23 +6,25 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/rollout"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // hearNext takes a mapper's request for work.
-func (d *coordinator) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
+func (d *coordinator) hearNext(arrived time.Time, r *bus.Request, n wire.Next) {
 	d.hear(arrived, n.Mapper, n.Plan, n.Holding, nil, false)
 	d.doubtEpoch(n.Plan, n.Epoch)
 	m := d.mappers[n.Mapper.ID]
 	switch {
 	case m == nil || !m.admit(n.Seq):
 		return // a copy, or so late that the mapper has stopped waiting
-	case d.state == bus.StateDone:
-		d.f.reply(r, d.word(bus.WorkDone).Encode())
+	case d.state == report.StateDone:
+		d.f.reply(r, d.word(wire.WorkDone).Encode())
 		return
 	}
 	if why := d.refuse(m, n.Mapper.Transform); why != "" {
-		refusal := d.word(bus.WorkRefused)
+		refusal := d.word(wire.WorkRefused)
 		refusal.Reason, refusal.Transform = why, d.f.cfg.Transform
 		d.f.reply(r, refusal.Encode())
 	} else {
@@ -31,7 +33,7 @@ func (d *coordinator) hearNext(arrived time.Time, r *bus.Request, n bus.Next) {
 }
 
 // hearBeat takes a heartbeat.
-func (d *coordinator) hearBeat(now time.Time, b bus.Beat) {
+func (d *coordinator) hearBeat(now time.Time, b wire.Beat) {
 	fresh := d.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
 	d.doubtEpoch(b.Plan, b.Epoch)
 	if m := d.mappers[b.Mapper.ID]; m != nil {
@@ -56,7 +58,7 @@ func (d *coordinator) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 
 // hear compares the list of what a mapper holds with the ledger. It says whether this
 // is the latest list of a mapper that is known.
-func (d *coordinator) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus.Holding, doing *bus.Doing, goodbye bool) (fresh bool) {
+func (d *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h wire.Holding, doing *wire.Doing, goodbye bool) (fresh bool) {
 	report := ledger.Report{Mapper: m.ID, Seq: h.Seq, Held: h.Held, Asking: h.Asking, Goodbye: goodbye}
 	if plan != d.f.planID { // it holds chunks of another job, or none yet
 		report.Held = nil
@@ -76,7 +78,7 @@ func (d *coordinator) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus
 	}
 	if known := d.mappers[m.ID]; known == nil {
 		d.mappers[m.ID] = &mapper{Mapper: m, arrived: map[uint64]struct{}{}}
-		d.mappers[m.ID].pace.begin(now)
+		d.mappers[m.ID].pace.Begin(now)
 		d.joinVersion(now, d.mappers[m.ID])
 		d.mapperLog.joined(now, d.mappers[m.ID])
 	} else if known.Mapper != m { // it has taken the job's transform
@@ -85,14 +87,14 @@ func (d *coordinator) hear(now time.Time, m bus.Mapper, plan chunk.PlanID, h bus
 	}
 	d.mappers[m.ID].note(now, h.Asking)
 	for _, id := range heard.Drop {
-		d.order(order{mapper: m.ID, kind: bus.OrderDrop, chunk: id})
+		d.order(order{mapper: m.ID, kind: wire.OrderDrop, chunk: id})
 	}
 	return true
 }
 
 // doing is the object that a mapper has announced, as the ledger takes it; nil if the
 // chunk has no such object.
-func (d *coordinator) doing(b *bus.Doing) *ledger.Doing {
+func (d *coordinator) doing(b *wire.Doing) *ledger.Doing {
 	if b == nil {
 		return nil
 	}
@@ -107,7 +109,7 @@ func (d *coordinator) doing(b *bus.Doing) *ledger.Doing {
 }
 
 // hearSaved takes the saver's confirmation that chunks are durable.
-func (d *coordinator) hearSaved(now time.Time, s bus.Saved) {
+func (d *coordinator) hearSaved(now time.Time, s wire.Saved) {
 	switch {
 	case s.Plan != d.f.planID:
 		return
@@ -129,7 +131,7 @@ func (d *coordinator) hearSaved(now time.Time, s bus.Saved) {
 
 // saved notes that the sink holds a chunk. The mapper may be unknown: "". A chunk that
 // the sink holds with other content ends the job.
-func (d *coordinator) saved(now time.Time, e bus.Entry, mapper string, dead int) {
+func (d *coordinator) saved(now time.Time, e wire.Entry, mapper string, dead int) {
 	h, known := d.held[e.ID]
 	if known && h.digest != e.Digest {
 		d.fail(changed(e.ID, h.first, h.count))
@@ -144,7 +146,7 @@ func (d *coordinator) saved(now time.Time, e bus.Entry, mapper string, dead int)
 		counter.Inc()
 	}
 	for _, other := range outcome.Others {
-		d.order(order{mapper: other, kind: bus.OrderDrop, chunk: e.ID})
+		d.order(order{mapper: other, kind: wire.OrderDrop, chunk: e.ID})
 	}
 	if known {
 		if outcome.Outcome == ledger.Acked {
@@ -163,7 +165,7 @@ func (d *coordinator) saved(now time.Time, e bus.Entry, mapper string, dead int)
 	if m, here := d.mappers[outcome.Mapper]; here {
 		m.saved++
 		if known {
-			m.pace.add(now, h.count)
+			m.pace.Add(now, h.count)
 			m.of.noteSaved(now, h.count, dead, outcome.Took)
 			d.recordOutcome(now, m.of, rollout.Outcome{Objects: h.count, Failed: dead})
 		}
@@ -171,7 +173,7 @@ func (d *coordinator) saved(now time.Time, e bus.Entry, mapper string, dead int)
 }
 
 // account notes what the sink holds.
-func (d *coordinator) account(total bus.Summary) {
+func (d *coordinator) account(total report.Summary) {
 	if total.Chunks < d.total.Chunks { // an older message that came late
 		return
 	}

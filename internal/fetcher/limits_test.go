@@ -17,6 +17,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/sim"
 )
 
@@ -46,7 +47,7 @@ func TestMemory(t *testing.T) {
 				defer peer.Close()
 				defer raw.Close()
 				b.peer = bus.New(peer, job)
-				stop, err := b.peer.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{{Verb: bus.VerbSync, Handle: b.sync}}})
+				stop, err := b.peer.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{{Verb: wire.VerbSync, Handle: b.sync}}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -67,13 +68,13 @@ func TestMemory(t *testing.T) {
 				pass(time.Second)
 
 				asking, stopAsking := context.WithCancel(t.Context())
-				answers := make(chan bus.Header, mappers)
+				answers := make(chan wire.Header, mappers)
 				for i := range mappers {
 					n := next(fmt.Sprintf("x%d", i), 1)
 					n.Wait = time.Hour
 					m := n.Encode()
 					m.Header = maps.Clone(m.Header)
-					m.Header["Chunkline-Protocol"] = bus.Protocol
+					m.Header["Chunkline-Protocol"] = wire.Protocol
 					go func() {
 						a, err := raw.Request(asking, "chunkline."+job+".next", m) // it fetches no more than the first part
 						if err == nil {
@@ -114,8 +115,8 @@ func TestMemory(t *testing.T) {
 // A rate so low that its pause fits no Duration is a long pause, and not none.
 func TestLowestRate(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
-		order := bus.Control{Action: bus.ControlRate, Rate: 1e-300}
-		if _, err := b.peer.Request(t.Context(), bus.VerbControl, order.Encode()); err != nil {
+		order := wire.Control{Action: wire.ControlRate, Rate: 1e-300}
+		if _, err := b.peer.Request(t.Context(), wire.VerbControl, order.Encode()); err != nil {
 			t.Fatal(err)
 		}
 		b.wantWork(b.ask(next("m1", 1)), 0)

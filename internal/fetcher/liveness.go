@@ -10,6 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -36,7 +37,7 @@ func (d *coordinator) expireMappers(now time.Time) {
 	}
 	suspects, vanished := d.ledger.Expire(now)
 	for _, id := range suspects {
-		d.order(order{mapper: id, kind: bus.OrderPing})
+		d.order(order{mapper: id, kind: wire.OrderPing})
 	}
 	for _, id := range vanished {
 		d.forget(id, "fell silent")
@@ -67,7 +68,7 @@ func (d *coordinator) forget(id, why string) {
 // order is a direct message to one mapper.
 type order struct {
 	mapper string
-	kind   bus.OrderKind
+	kind   wire.OrderKind
 	chunk  chunk.ID
 }
 
@@ -95,8 +96,8 @@ func (f *Fetcher) orderLoop(ctx context.Context) {
 func (f *Fetcher) deliver(ctx context.Context, o order) {
 	asking, cancel := context.WithTimeout(ctx, goneAfter-suspectAfter)
 	defer cancel()
-	message := bus.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: o.kind, Chunk: o.chunk}.Encode()
-	_, err := f.bus.Request(asking, bus.VerbMapper(o.mapper), message)
+	message := wire.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: o.kind, Chunk: o.chunk}.Encode()
+	_, err := f.bus.Request(asking, wire.VerbMapper(o.mapper), message)
 	switch {
 	case errors.Is(err, bus.ErrNobody):
 		f.post(ctx, func(d *coordinator) { d.vanish(o.mapper) })
@@ -109,11 +110,11 @@ func (f *Fetcher) deliver(ctx context.Context, o order) {
 func (f *Fetcher) endMappers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, goneAfter)
 	defer cancel()
-	message := bus.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: bus.OrderDrain, Reason: "the job is done"}.Encode()
+	message := wire.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: wire.OrderDrain, Reason: "the job is done"}.Encode()
 	group := new(errgroup.Group)
 	for _, m := range f.Status().Mappers {
 		group.Go(func() error {
-			if _, err := f.bus.Request(ctx, bus.VerbMapper(m.ID), message); err != nil {
+			if _, err := f.bus.Request(ctx, wire.VerbMapper(m.ID), message); err != nil {
 				f.log.Debug().Err(err).Str("mapper", m.Name).Str("mapper_id", m.ID).Msg("mapper may not know that the job is done")
 			}
 			return nil

@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
-	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // next is a request of a mapper that has heard of the plan.
-func (b *bench) next(mapper string, seq uint64, held ...chunk.ID) bus.Next {
+func (b *bench) next(mapper string, seq uint64, held ...chunk.ID) wire.Next {
 	n := next(mapper, seq, held...)
 	n.Plan = b.Status().Plan
 	return n
@@ -36,11 +36,11 @@ func TestLook(t *testing.T) {
 			t.Errorf("mappers %v", got)
 		}
 		m, err := b.Map(t.Context(), 0, 0, 3)
-		want := []ledger.Cell{{InFlight: 2}, {Ready: 2}, {Ready: 1}}
+		want := []report.Cell{{InFlight: 2}, {Ready: 2}, {Ready: 1}}
 		if err != nil || m.Total != 5 || m.Each != 2 || !slices.Equal(m.Cells, want) {
 			t.Errorf("map %+v, %v; want two chunks a cell: %+v", m, err, want)
 		}
-		if m, err := b.Map(t.Context(), 1, 2, 3); err != nil || m.Each != 1 || !slices.Equal(m.Cells, []ledger.Cell{{InFlight: 1}}) {
+		if m, err := b.Map(t.Context(), 1, 2, 3); err != nil || m.Each != 1 || !slices.Equal(m.Cells, []report.Cell{{InFlight: 1}}) {
 			t.Errorf("map of chunk 1: %+v, %v", m, err)
 		}
 		c, err := b.Chunk(t.Context(), 1)
@@ -74,39 +74,39 @@ func TestLook(t *testing.T) {
 
 // TestHeldBack: the status says what holds the job back, and only that.
 func TestHeldBack(t *testing.T) {
-	order := func(t *testing.T, b *bench, c bus.Control) {
+	order := func(t *testing.T, b *bench, c wire.Control) {
 		t.Helper()
 		if err := b.Control(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := func(t *testing.T, b *bench, by bus.Cause, text string) {
+	want := func(t *testing.T, b *bench, by report.Cause, text string) {
 		t.Helper()
 		pass(300 * time.Millisecond)
 		held := b.Status().HeldBack
 		if held == nil {
-			held = new(bus.HeldBack)
+			held = new(report.HeldBack)
 		}
 		if held.By != by || !strings.Contains(held.Text, text) {
 			t.Errorf("held back by %+v, want %s: %s", held, by, text)
 		}
 	}
 	run(t, 10, func(t *testing.T, b *bench) {
-		want(t, b, bus.ByNoMappers, "start some")
+		want(t, b, report.ByNoMappers, "start some")
 		b.beat("m1", 1, nil)
-		want(t, b, bus.ByMappers, "the one mapper is idle, and no request for work is open")
+		want(t, b, report.ByMappers, "the only mapper is idle and has no open request for work")
 		b.wantWork(b.ask(b.next("m1", 2)), 0)
-		want(t, b, bus.ByMappers, "the one mapper is busy")
-		order(t, b, bus.Control{Action: bus.ControlPause})
-		want(t, b, bus.ByPause, "resume")
-		order(t, b, bus.Control{Action: bus.ControlResume})
-		order(t, b, bus.Control{Action: bus.ControlRate, Rate: 1e-3})
+		want(t, b, report.ByMappers, "the only mapper is busy")
+		order(t, b, wire.Control{Action: wire.ControlPause})
+		want(t, b, report.ByPause, "resume")
+		order(t, b, wire.Control{Action: wire.ControlResume})
+		order(t, b, wire.Control{Action: wire.ControlRate, Rate: 1e-3})
 		b.wantWork(b.ask(b.next("m2", 1)), 1)
 		b.ask(b.next("m2", 2, 1))
-		want(t, b, bus.ByRate, "limit of 0.001 objects a second, with 1 worker waiting")
-		order(t, b, bus.Control{Action: bus.ControlRate})
+		want(t, b, report.ByRate, "limit of 0.001 objects a second, with 1 worker waiting")
+		order(t, b, wire.Control{Action: wire.ControlRate})
 		seq := uint64(2)
-		told := func(load bus.SaverLoad) { // with the answer to the next question whether the epoch holds
+		told := func(load report.SaverLoad) { // with the answer to the next question whether the epoch holds
 			b.play(func() { b.load = load })
 			for range 3 {
 				seq++
@@ -115,17 +115,17 @@ func TestHeldBack(t *testing.T) {
 				pass(time.Second)
 			}
 		}
-		told(bus.SaverLoad{Queued: 30, CommitSeconds: 0.1, SyncSeconds: 0.08})
-		want(t, b, bus.BySaver, "30 results queued, a commit takes 100 ms, of it disk sync 80 ms")
-		told(bus.SaverLoad{Queued: 30, CommitSeconds: 0.001})
-		want(t, b, bus.ByMappers, "all 2 mappers are busy")
+		told(report.SaverLoad{Queued: 30, CommitSeconds: 0.1, SyncSeconds: 0.08})
+		want(t, b, report.BySaver, "30 results queued, a commit takes 100 ms, of it disk sync 80 ms")
+		told(report.SaverLoad{Queued: 30, CommitSeconds: 0.001})
+		want(t, b, report.ByMappers, "all 2 mappers are busy")
 		b.wantWork(b.ask(b.next("m1", seq+1, 0)), 3)
 		b.wantWork(b.ask(b.next("m1", seq+2, 0, 3)), 4)
-		want(t, b, bus.ByEnd, "the last 5 chunks are in work")
+		want(t, b, report.ByEnd, "the last 5 chunks are being mapped")
 		b.beat("m1", seq+3, nil, 0, 3, 4)
 		b.beat("m2", seq+3, nil, 1, 2)
 		pass(1300 * time.Millisecond)
-		want(t, b, bus.ByStragglers, "waiting for the last 5 chunks: m1 has had chunk 0 for")
+		want(t, b, report.ByStragglers, "waiting for the last 5 chunks: m1 has had chunk 0 for")
 	})
 }
 

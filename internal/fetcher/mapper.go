@@ -10,17 +10,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // mapper is what the fetcher knows of a mapper process, beside its leases, which
 // the ledger has.
 type mapper struct {
-	bus.Mapper
+	report.Mapper
 	heard time.Time
 	saved uint64
-	held  int  // chunks, when the last report was made
-	pace  pace // of objects saved
+	held  int         // chunks, when the last report was made
+	pace  report.Pace // of objects saved
 	of    *version
 
 	draining bool               // a heartbeat of it said so
@@ -56,20 +56,20 @@ func (m *mapper) admit(seq uint64) bool {
 	return true
 }
 
-func (m *mapper) state(now time.Time) bus.MapperState {
+func (m *mapper) state(now time.Time) report.MapperState {
 	switch {
 	case now.Sub(m.heard) >= suspectAfter:
-		return bus.MapperSilent
+		return report.MapperSilent
 	case m.draining:
-		return bus.MapperDraining
+		return report.MapperDraining
 	case m.held > 0:
-		return bus.MapperWorking
+		return report.MapperWorking
 	}
-	return bus.MapperIdle
+	return report.MapperIdle
 }
 
 // mapperList is what the status says of the mappers, in natural order of their names.
-func (d *coordinator) mapperList(now time.Time) []bus.MapperStatus {
+func (d *coordinator) mapperList(now time.Time) []report.MapperStatus {
 	here := slices.SortedFunc(maps.Values(d.mappers), func(a, b *mapper) int {
 		if by := naturally(a.Name, b.Name); by != 0 {
 			return by
@@ -77,28 +77,28 @@ func (d *coordinator) mapperList(now time.Time) []bus.MapperStatus {
 		return strings.Compare(a.ID, b.ID)
 	})
 	late := map[string]bool{}
-	for _, v := range d.ledger.Stragglers(now, bus.MaxStragglers) {
+	for _, v := range d.ledger.Stragglers(now, report.MaxStragglers) {
 		late[v.Mappers[0]] = true
 	}
-	list := make([]bus.MapperStatus, len(here))
+	list := make([]report.MapperStatus, len(here))
 	each := make([]float64, len(here)) // objects a second of one worker
 	var known []float64
 	for i, m := range here {
 		m.held = d.ledger.Holds(m.ID)
-		list[i] = bus.MapperStatus{
+		list[i] = report.MapperStatus{
 			Mapper: m.Mapper, State: m.state(now), Held: m.held, Saved: m.saved, Rate: d.speed(now, &m.pace, m.held),
 			Slow: late[m.ID], LastBeatSeconds: now.Sub(m.heard).Seconds(), Notice: m.notice,
 		}
-		if m.pace.known() {
+		if m.pace.Known() {
 			each[i] = list[i].Rate / float64(max(1, m.held+len(d.waiting.of[m.ID])))
 			known = append(known, each[i])
 		}
 	}
-	if len(known) > 0 && now.Sub(d.excused) >= rateSpan { // else the saver was the bottleneck, and their speed is not their own
+	if len(known) > 0 && now.Sub(d.excused) >= report.RateSpan { // else the saver was the bottleneck, and their speed is not their own
 		slices.Sort(known)
 		usual := known[len(known)/2]
 		for i, m := range here {
-			if m.pace.known() && m.held > 0 && each[i] < usual/2 {
+			if m.pace.Known() && m.held > 0 && each[i] < usual/2 {
 				list[i].Slow = true
 			}
 		}
@@ -108,16 +108,16 @@ func (d *coordinator) mapperList(now time.Time) []bus.MapperStatus {
 
 // speed is the rate of a mapper or version that holds so many chunks. It is 0 when it
 // holds none and the job is done or it has finished none for a while.
-func (d *coordinator) speed(now time.Time, p *pace, held int) float64 {
-	if held == 0 && (d.state == bus.StateDone || now.Sub(p.last) >= rateSpan) {
+func (d *coordinator) speed(now time.Time, p *report.Pace, held int) float64 {
+	if held == 0 && (d.state == report.StateDone || p.Idle(now) >= report.RateSpan) {
 		return 0
 	}
-	return p.rate(now)
+	return p.Rate(now)
 }
 
 // goneMapper is a mapper that was here.
 type goneMapper struct {
-	bus.GoneMapper
+	report.GoneMapper
 	at time.Time
 }
 
@@ -125,14 +125,14 @@ type goneMapper struct {
 func (d *coordinator) removeMapper(now time.Time, m *mapper, why string) {
 	delete(d.mappers, m.ID)
 	m.of.Seen(now)
-	d.gone = append(d.gone, goneMapper{GoneMapper: bus.GoneMapper{Mapper: m.Mapper, Saved: m.saved, Why: why, Lost: m.held}, at: now})
-	if over := len(d.gone) - bus.MaxGone; over > 0 {
+	d.gone = append(d.gone, goneMapper{GoneMapper: report.GoneMapper{Mapper: m.Mapper, Saved: m.saved, Why: why, Lost: m.held}, at: now})
+	if over := len(d.gone) - report.MaxGone; over > 0 {
 		d.gone = slices.Delete(d.gone, 0, over)
 	}
 }
 
-func (d *coordinator) goneList(now time.Time) []bus.GoneMapper {
-	list := make([]bus.GoneMapper, 0, len(d.gone))
+func (d *coordinator) goneList(now time.Time) []report.GoneMapper {
+	list := make([]report.GoneMapper, 0, len(d.gone))
 	for _, g := range slices.Backward(d.gone) {
 		g.Seconds = now.Sub(g.at).Seconds()
 		list = append(list, g.GoneMapper)
@@ -140,11 +140,11 @@ func (d *coordinator) goneList(now time.Time) []bus.GoneMapper {
 	return list
 }
 
-func (d *coordinator) stragglerList(now time.Time) []bus.Straggler {
-	views := d.ledger.Stragglers(now, bus.MaxStragglers)
-	list := make([]bus.Straggler, 0, len(views))
+func (d *coordinator) stragglerList(now time.Time) []report.Straggler {
+	views := d.ledger.Stragglers(now, report.MaxStragglers)
+	list := make([]report.Straggler, 0, len(views))
 	for _, v := range views {
-		s := bus.Straggler{Chunk: v.ID, Seconds: v.For.Seconds(), Attempt: v.Attempt, Mapper: d.nameOf(v.Mappers[0])}
+		s := report.Straggler{Chunk: v.ID, Seconds: v.For.Seconds(), Attempt: v.Attempt, Mapper: d.nameOf(v.Mappers[0])}
 		if v.Backup && len(v.Mappers) > 1 {
 			s.Backup = d.nameOf(v.Mappers[len(v.Mappers)-1])
 		}

@@ -5,10 +5,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
 	"github.com/chunkline/chunkline/internal/metrics"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // meters is what a fetcher counts itself, and declares of what others count.
@@ -53,7 +53,7 @@ func newMeters() *meters {
 	m.backups = s.Count("chunkline_backup_attempts_total", "Stragglers that were given to a second mapper.")
 	m.wins = s.Count("chunkline_backup_wins_total", "Backup attempts whose result was the first.")
 	m.mappers = s.Gauge("chunkline_mappers", "Mappers that are known and alive, by version and state: draining ones take no more, silent ones missed two beats, working ones hold chunks.",
-		metrics.Version, metrics.OneOf("state", string(bus.MapperWorking), string(bus.MapperIdle), string(bus.MapperSilent), string(bus.MapperDraining)))
+		metrics.Version, metrics.OneOf("state", string(report.MapperWorking), string(report.MapperIdle), string(report.MapperSilent), string(report.MapperDraining)))
 	m.wanted = s.Gauge("chunkline_wanted_mappers", "Mappers that the job could use now, or needs to end within FINISH_WITHIN if that is set; docs/metrics.md has the formula.")
 	m.waiting = s.Gauge("chunkline_waiting_requests", "Requests of mappers that wait for a chunk.")
 	m.oldest = s.Gauge("chunkline_oldest_chunk_seconds", "How long the chunk that is longest in flight has been so; 0 if none is.")
@@ -136,7 +136,7 @@ func (m *meters) gather(f *Fetcher) func(metrics.Emit) {
 		if within := f.cfg.FinishWithin; within > 0 {
 			emit(m.deadline, within.Seconds()-s.Seconds)
 		}
-		if up := s.State != bus.StateStarting && !s.SaverAway; up {
+		if up := s.State != report.StateStarting && !s.SaverAway; up {
 			emit(m.saverUp, 1)
 		} else {
 			emit(m.saverUp, 0)

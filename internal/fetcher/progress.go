@@ -8,7 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 const (
@@ -53,10 +53,10 @@ type progressLog struct {
 	said uint64    // objects that the last line said were saved
 }
 
-func (p *progressLog) turn(now time.Time, s bus.Status) {
+func (p *progressLog) turn(now time.Time, s report.Status) {
 	stands := s.Objects.Saved == p.said
 	switch {
-	case s.State == bus.StateDone || s.State == bus.StateFailed || s.State == bus.StateCancelled: // the end has its own line
+	case s.State == report.StateDone || s.State == report.StateFailed || s.State == report.StateCancelled: // the end has its own line
 		return
 	case stands && now.Sub(p.last) < standingInterval:
 		return
@@ -75,7 +75,7 @@ func (p *progressLog) turn(now time.Time, s bus.Status) {
 }
 
 // waitsFor is the status's own reason, or what is in work when nothing holds the job back.
-func waitsFor(s bus.Status) string {
+func waitsFor(s report.Status) string {
 	if s.HeldBack != nil {
 		return s.HeldBack.Text
 	}

@@ -10,9 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // progressLine is what a line of the log says of the progress.
@@ -56,7 +57,7 @@ func TestProgressLog(t *testing.T) {
 		m := &crew{b: b, mapper: "m3"} // which answers no ping
 		pass(8 * time.Second)
 		first, _ := got(m.ask())
-		m.savedOf(first, 1, bus.Summary{Chunks: 1, Objects: 2, Outputs: 1, Dead: 1})
+		m.savedOf(first, 1, report.Summary{Chunks: 1, Objects: 2, Outputs: 1, Dead: 1})
 		last, _ := got(m.ask())
 		pass(time.Second)
 		b.wantProgress("after 10 s", progressLine{Message: "progress", State: "running", Objects: 2, Dead: 1, Percent: 50, Rate: 0.2, Left: "10s", Mappers: 1})
@@ -70,15 +71,15 @@ func TestProgressLog(t *testing.T) {
 		pass(time.Second)
 		b.wantProgress("after 130 s", standing)
 
-		for _, w := range []bus.Work{first, last} {
+		for _, w := range []wire.Work{first, last} {
 			result := sink.Result{Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count, Digest: w.Digest, Counts: make([]int, w.Chunk.Count)}
 			if _, err := b.sink.Commit(t.Context(), []sink.Result{result}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		m.savedOf(last, 0, bus.Summary{Chunks: 2, Objects: 4, Outputs: 3, Dead: 1})
+		m.savedOf(last, 0, report.Summary{Chunks: 2, Objects: 4, Outputs: 3, Dead: 1})
 		pass(5 * time.Minute)
-		if s := b.Status(); s.State != bus.StateDone {
+		if s := b.Status(); s.State != report.StateDone {
 			t.Fatalf("the job is %s, want done", s.State)
 		}
 		b.wantProgress("after the end")
@@ -107,7 +108,7 @@ func TestProgressLog_docs(t *testing.T) {
 		m := &crew{b: b, mapper: "m3"}
 		pass(8 * time.Second)
 		first, _ := got(m.ask())
-		m.savedOf(first, 0, bus.Summary{Chunks: 1, Objects: 2, Outputs: 2})
+		m.savedOf(first, 0, report.Summary{Chunks: 1, Objects: 2, Outputs: 2})
 		pass(2 * time.Minute)
 		for _, message := range []string{"progress", "no progress"} {
 			shown, logged := fieldsOf(string(text), message), fieldsOf(b.log.String(), message)

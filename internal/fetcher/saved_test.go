@@ -8,9 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // confirm plays a saver that says chunk 0 is durable, and says whether it was
@@ -19,11 +19,11 @@ func (b *bench) confirm(key []byte, digest chunk.Digest) bool {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
 	defer cancel()
-	s := bus.Saved{
+	s := wire.Saved{
 		Plan: b.Status().Plan, Epoch: b.Status().Epoch,
-		Chunks: []bus.SavedChunk{{Entry: bus.Entry{ID: 0, Digest: digest}, Mapper: "m1"}},
+		Chunks: []wire.SavedChunk{{Entry: wire.Entry{ID: 0, Digest: digest}, Mapper: "m1"}},
 	}
-	_, err := b.peer.Request(ctx, bus.VerbSaved, s.Encode(key))
+	_, err := b.peer.Request(ctx, wire.VerbSaved, s.Encode(key))
 	synctest.Wait()
 	return err == nil
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -38,18 +40,18 @@ func (c *saverClient) run(ctx context.Context) {
 }
 
 // ask puts one question to the saver.
-func (c *saverClient) ask(ctx context.Context, q bus.Sync) (bus.SyncAnswer, error) {
+func (c *saverClient) ask(ctx context.Context, q wire.Sync) (wire.SyncAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	reply, err := c.bus.Request(ctx, bus.VerbSync, q.Encode())
+	reply, err := c.bus.Request(ctx, wire.VerbSync, q.Encode())
 	if err != nil {
-		return bus.SyncAnswer{}, fmt.Errorf("ask saver: %w", err)
+		return wire.SyncAnswer{}, fmt.Errorf("ask saver: %w", err)
 	}
-	return bus.DecodeSyncAnswer(reply)
+	return wire.DecodeSyncAnswer(reply)
 }
 
 // save sends dead letters until the saver has taken or refused them.
-func (c *saverClient) save(ctx context.Context, message bus.Message) error {
+func (c *saverClient) save(ctx context.Context, message wire.Message) error {
 	for ctx.Err() == nil {
 		if done, err := c.trySave(ctx, message); done {
 			return err
@@ -62,48 +64,48 @@ func (c *saverClient) save(ctx context.Context, message bus.Message) error {
 	return ctx.Err()
 }
 
-func (c *saverClient) trySave(ctx context.Context, message bus.Message) (done bool, err error) {
+func (c *saverClient) trySave(ctx context.Context, message wire.Message) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	failpoint.Hit("fetcher.burial.sending")
-	reply, err := c.bus.Request(ctx, bus.VerbSave, message)
+	reply, err := c.bus.Request(ctx, wire.VerbSave, message)
 	if err != nil {
 		return false, err
 	}
 	failpoint.Hit("fetcher.burial.answered")
-	answer, err := bus.DecodeSaveAnswer(reply)
-	if err == nil && answer.Status == bus.SaveRefused {
+	answer, err := wire.DecodeSaveAnswer(reply)
+	if err == nil && answer.Status == wire.SaveRefused {
 		return true, fmt.Errorf("save dead letters: saver refused: %s", answer.Reason)
 	}
-	return err == nil && answer.Status != bus.SaveBusy, nil
+	return err == nil && answer.Status != wire.SaveBusy, nil
 }
 
 // insist asks until the saver of the job's sink answers, or refuses for good.
-func (f *Fetcher) insist(ctx context.Context, q bus.Sync) (bus.SyncAnswer, error) {
+func (f *Fetcher) insist(ctx context.Context, q wire.Sync) (wire.SyncAnswer, error) {
 	for {
 		answer, err := f.saver.ask(ctx, q)
 		switch {
 		case err == nil && f.isRival(answer.Sink):
 			f.post(ctx, func(d *coordinator) { d.hearRival(time.Now(), answer.Sink, answer.Plan == "") })
-		case err == nil && answer.Status == bus.SyncOK:
+		case err == nil && answer.Status == wire.SyncOK:
 			return answer, nil
-		case err == nil && (answer.Status == bus.SyncFenced || answer.Status == bus.SyncOtherPlan):
+		case err == nil && (answer.Status == wire.SyncFenced || answer.Status == wire.SyncOtherPlan):
 			return answer, refusal(answer)
 		}
 		select {
 		case <-ctx.Done():
-			return bus.SyncAnswer{}, ctx.Err()
+			return wire.SyncAnswer{}, ctx.Err()
 		case <-time.After(askPause):
 		}
 	}
 }
 
 // refusal turns a saver's refusal into the error that ends the job.
-func refusal(a bus.SyncAnswer) error {
+func refusal(a wire.SyncAnswer) error {
 	switch a.Status {
-	case bus.SyncFenced:
+	case wire.SyncFenced:
 		return fmt.Errorf("%w (epoch %d)", ErrFenced, a.Epoch)
-	case bus.SyncOtherPlan:
+	case wire.SyncOtherPlan:
 		return fmt.Errorf("%w: %s", ErrOtherPlan, a.Reason)
 	default:
 		return fmt.Errorf("saver answered %s: %s", a.Status, a.Reason)
@@ -128,19 +130,19 @@ func (d *coordinator) callSaver(now time.Time) {
 	if d.calling || now.Before(d.askAfter) {
 		return
 	}
-	q := bus.Sync{Op: bus.SyncList, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch}
+	q := wire.Sync{Op: wire.SyncList, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch}
 	unconfirmed, unfenced := d.ledger.Doubts(), d.unfenced()
 	switch {
 	case d.givingUp:
 		q = d.deadQuery()
-	case d.state != bus.StateDone && d.cut && d.ledger.Done():
-		d.state = bus.StateFinishing
-		q.Op, q.Total = bus.SyncFinish, bus.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
+	case d.state != report.StateDone && d.cut && d.ledger.Done():
+		d.state = report.StateFinishing
+		q.Op, q.Total = wire.SyncFinish, wire.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
 		failpoint.Hit("fetcher.finish.asking")
 	case unfenced != nil:
-		q.Op, q.Version, q.Term = bus.SyncCutOff, unfenced.Name, d.terms[unfenced.Name]+1
+		q.Op, q.Version, q.Term = wire.SyncCutOff, unfenced.Name, d.terms[unfenced.Name]+1
 	case len(unconfirmed) > 0:
-		q.Chunks = unconfirmed[:min(len(unconfirmed), bus.MaxSaved)]
+		q.Chunks = unconfirmed[:min(len(unconfirmed), wire.MaxSaved)]
 	case now.Sub(d.renewed) < renewInterval && !d.doubtful() && !d.uneasy(now) && !d.savers.rivals(now):
 		return
 	default:
@@ -160,7 +162,7 @@ func (d *coordinator) uneasy(now time.Time) bool {
 }
 
 // hearAnswer takes the saver's answer to q.
-func (d *coordinator) hearAnswer(asked time.Time, doubts uint64, q bus.Sync, a bus.SyncAnswer, err error) {
+func (d *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, a wire.SyncAnswer, err error) {
 	now := time.Now()
 	if err == nil && d.f.isRival(a.Sink) {
 		d.hearRival(now, a.Sink, a.Plan == "")
@@ -168,11 +170,11 @@ func (d *coordinator) hearAnswer(asked time.Time, doubts uint64, q bus.Sync, a b
 		d.askAfter = now.Add(askPause)
 		return
 	}
-	if err == nil && q.Op == bus.SyncDead && (a.Status == bus.SyncOK || a.Status == bus.SyncFailed) {
+	if err == nil && q.Op == wire.SyncDead && (a.Status == wire.SyncOK || a.Status == wire.SyncFailed) {
 		d.giveUp(a.Dead)
 		return
 	}
-	if err == nil && a.Status == bus.SyncFailed && q.Op != bus.SyncFinish {
+	if err == nil && a.Status == wire.SyncFailed && q.Op != wire.SyncFinish {
 		err = errors.New(a.Reason)
 	}
 	d.saverAway = err != nil
@@ -187,16 +189,16 @@ func (d *coordinator) hearAnswer(asked time.Time, doubts uint64, q bus.Sync, a b
 		d.askAfter = now.Add(askPause)
 	}
 	switch {
-	case a.Status == bus.SyncWorking:
+	case a.Status == wire.SyncWorking:
 		d.hearLoad(now, a.Load)
 		d.askAfter = now.Add(finishPause)
-	case a.Status == bus.SyncFailed:
+	case a.Status == wire.SyncFailed:
 		d.mergeFailed(now, a.Reason)
-	case a.Status != bus.SyncOK:
+	case a.Status != wire.SyncOK:
 		d.fail(refusal(a))
-	case q.Op == bus.SyncFinish:
+	case q.Op == wire.SyncFinish:
 		d.finished(a.Summary)
-	case q.Op == bus.SyncCutOff:
+	case q.Op == wire.SyncCutOff:
 		d.fenced(q.Version, q.Term)
 	default:
 		d.account(a.Summary)
@@ -207,14 +209,14 @@ func (d *coordinator) hearAnswer(asked time.Time, doubts uint64, q bus.Sync, a b
 
 // resolveUnconfirmed counts the chunks that the sink holds as saved, and makes the
 // others ready again.
-func (d *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.ID, entries []bus.Entry) {
+func (d *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.ID, entries []wire.Entry) {
 	stored := make(map[chunk.ID]chunk.Digest, len(entries))
 	for _, e := range entries {
 		stored[e.ID] = e.Digest
 	}
 	for _, id := range unconfirmed {
 		if digest, saved := stored[id]; saved {
-			d.saved(now, bus.Entry{ID: id, Digest: digest}, "", 0)
+			d.saved(now, wire.Entry{ID: id, Digest: digest}, "", 0)
 		} else {
 			d.ledger.Settle(id)
 			if h := d.held[id]; h != nil {
@@ -239,10 +241,10 @@ func (d *coordinator) mergeFailed(now time.Time, reason string) {
 }
 
 // finished ends the job: the sink holds everything once, and the result is merged.
-func (d *coordinator) finished(total bus.Summary) {
+func (d *coordinator) finished(total report.Summary) {
 	failpoint.Hit("fetcher.finish.answered")
 	now := time.Now()
-	d.state, d.total = bus.StateDone, total
+	d.state, d.total = report.StateDone, total
 	d.waiting.expire(d, now)
 	d.report(now) // at once: a status that is asked for after this event says done
 	d.f.log.Info().Uint64("objects", total.Objects).Uint64("outputs", total.Outputs).Uint64("dead", total.Dead).
@@ -282,10 +284,10 @@ func (f *Fetcher) saveDeadLetters(ctx context.Context, h *held, failures int, te
 		return err
 	}
 	reason := fmt.Sprintf("chunk %d took down %d mappers", c.ID, failures)
-	save := bus.Save{
+	save := wire.Save{
 		Plan: f.planID, Epoch: f.grant.epoch, Chunk: c.ID, First: c.First, Objects: c.Count, Attempt: failures, Digest: digest,
 		Token:  f.token(c, digest, term),
-		Mapper: bus.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
+		Mapper: report.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
 		Trace: headers(h.trace),
 	}
 	f.metrics.deadLettered(c)

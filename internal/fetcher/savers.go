@@ -9,7 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -26,10 +26,10 @@ const (
 // results between them, and each would rightly refuse what belongs to the other.
 type savers struct {
 	trouble *app.Trouble
-	last    bus.SinkID // heard last
+	last    wire.SinkID // heard last
 	heard   time.Time
-	other   bus.SinkID // the one before that
-	met     time.Time  // when it was heard last
+	other   wire.SinkID // the one before that
+	met     time.Time   // when it was heard last
 }
 
 func newSavers(log zerolog.Logger) *savers {
@@ -37,7 +37,7 @@ func newSavers(log zerolog.Logger) *savers {
 }
 
 // hear notes an answer. Of three sinks, the two that answered last count.
-func (s *savers) hear(now time.Time, from bus.SinkID) {
+func (s *savers) hear(now time.Time, from wire.SinkID) {
 	switch {
 	case from.ID == "": // an older saver
 		return
@@ -48,7 +48,7 @@ func (s *savers) hear(now time.Time, from bus.SinkID) {
 	if s.rivals(now) {
 		s.trouble.Note(errors.New(s.text()))
 	} else {
-		s.other = bus.SinkID{}
+		s.other = wire.SinkID{}
 		s.trouble.Note(nil)
 	}
 }
@@ -70,7 +70,7 @@ func (s *savers) text() string {
 
 // isRival says whether an answer is of another sink than the one that this fetcher
 // has claimed.
-func (f *Fetcher) isRival(sink bus.SinkID) bool {
+func (f *Fetcher) isRival(sink wire.SinkID) bool {
 	return sink.ID != "" && f.grant.sink.ID != "" && sink.ID != f.grant.sink.ID
 }
 
@@ -87,7 +87,7 @@ func (d *coordinator) rivalry(now time.Time) string {
 
 // hearRival notes an answer of another sink than the job's. When only that one has
 // answered for a while, the job's sink is gone.
-func (d *coordinator) hearRival(now time.Time, sink bus.SinkID, empty bool) {
+func (d *coordinator) hearRival(now time.Time, sink wire.SinkID, empty bool) {
 	alone := d.savers.last.ID == sink.ID && !d.savers.rivals(now)
 	if d.rivalSince.IsZero() || now.Sub(d.savers.heard) > rivalTime || d.savers.last.ID != sink.ID {
 		d.rivalSince = now

@@ -6,11 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
-var sinkA = bus.SinkID{ID: "A", At: "host-a:/out"}
+var sinkA = wire.SinkID{ID: "A", At: "host-a:/out"}
 
 // inTurn answers as the other saver every second time.
 func inTurn() func() bool {
@@ -21,7 +22,7 @@ func inTurn() func() bool {
 func wantHeld(t *testing.T, b *bench, held bool) {
 	t.Helper()
 	by := b.Status().HeldBack
-	if got := by != nil && by.By == bus.BySavers; got != held {
+	if got := by != nil && by.By == report.BySavers; got != held {
 		t.Fatalf("held back by %+v, want two savers: %t", by, held)
 	}
 	if held {
@@ -46,7 +47,7 @@ func TestTwoSavers(t *testing.T) {
 		pass(time.Second)
 		select {
 		case w := <-answer:
-			if w.Status == bus.WorkChunk {
+			if w.Status == wire.WorkChunk {
 				t.Errorf("chunk %d was handed out", w.Chunk.ID)
 			}
 		default:
@@ -80,7 +81,7 @@ func TestLostVolume(t *testing.T) {
 func TestTwoSavers_claim(t *testing.T) {
 	runAfter(t, 4, func(b *bench) { b.name, b.rival = sinkA, inTurn() }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		pass(30 * time.Second)
-		if s := b.Status(); s.State != bus.StateStarting {
+		if s := b.Status(); s.State != report.StateStarting {
 			t.Fatalf("state %s, want starting", s.State)
 		}
 		b.play(func() { b.rival = nil })

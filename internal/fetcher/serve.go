@@ -8,6 +8,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // serve subscribes to the messages of mappers, savers and operators. There is no queue
@@ -17,11 +18,11 @@ func (f *Fetcher) serve(ctx context.Context) (stop func(context.Context) error, 
 	stopServing, err := f.bus.Serve(bus.Service{
 		Name: "fetcher", Version: app.Version(), Description: "hands out the chunks of job " + f.bus.Job(),
 		Endpoints: []bus.Endpoint{
-			{Verb: bus.VerbNext, Handle: func(r *bus.Request) { f.handleNext(ctx, r) }},
-			{Verb: bus.VerbBeat, Handle: func(r *bus.Request) { f.handleBeat(ctx, r) }},
-			{Verb: bus.VerbSaved, Handle: func(r *bus.Request) { f.handleSaved(ctx, r) }},
-			{Verb: bus.VerbStatus, Handle: f.handleStatus},
-			{Verb: bus.VerbControl, Handle: func(r *bus.Request) { f.handleControl(ctx, r) }},
+			{Verb: wire.VerbNext, Handle: func(r *bus.Request) { f.handleNext(ctx, r) }},
+			{Verb: wire.VerbBeat, Handle: func(r *bus.Request) { f.handleBeat(ctx, r) }},
+			{Verb: wire.VerbSaved, Handle: func(r *bus.Request) { f.handleSaved(ctx, r) }},
+			{Verb: wire.VerbStatus, Handle: f.handleStatus},
+			{Verb: wire.VerbControl, Handle: func(r *bus.Request) { f.handleControl(ctx, r) }},
 		},
 	})
 	if err != nil {
@@ -34,17 +35,17 @@ func (f *Fetcher) serve(ctx context.Context) (stop func(context.Context) error, 
 
 func (f *Fetcher) handleNext(ctx context.Context, r *bus.Request) {
 	arrived := time.Now()
-	next, err := bus.DecodeNext(r.Message)
+	next, err := wire.DecodeNext(r.Message)
 	if err != nil {
 		f.strange.Warn().Err(err).Msg("refused a request for work")
-		f.reply(r, bus.Work{Status: bus.WorkRefused, Plan: f.planID, Epoch: f.grant.epoch, Reason: err.Error()}.Encode())
+		f.reply(r, wire.Work{Status: wire.WorkRefused, Plan: f.planID, Epoch: f.grant.epoch, Reason: err.Error()}.Encode())
 		return
 	}
 	f.post(ctx, func(d *coordinator) { d.hearNext(arrived, r, next) })
 }
 
 func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
-	beat, err := bus.DecodeBeat(r.Message)
+	beat, err := wire.DecodeBeat(r.Message)
 	if err != nil {
 		f.strange.Warn().Err(err).Msg("ignored a beat")
 		return
@@ -53,7 +54,7 @@ func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
 }
 
 func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
-	saved, err := bus.DecodeSaved(f.grant.key, r.Message)
+	saved, err := wire.DecodeSaved(f.grant.key, r.Message)
 	if err != nil {
 		f.strange.Warn().Err(err).Msg("ignored a confirmation")
 		return
@@ -62,23 +63,23 @@ func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
 	f.post(ctx, func(d *coordinator) {
 		d.hearSaved(time.Now(), saved)
 		failpoint.Hit("fetcher.saved.booked")
-		f.reply(r, bus.SavedAnswer{Plan: f.planID}.Encode())
+		f.reply(r, wire.SavedAnswer{Plan: f.planID}.Encode())
 		failpoint.Hit("fetcher.saved.answered")
 	})
 }
 
-func (f *Fetcher) handleStatus(r *bus.Request) { f.reply(r, f.Status().Encode()) }
+func (f *Fetcher) handleStatus(r *bus.Request) { f.reply(r, wire.EncodeStatus(f.Status())) }
 
 func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
-	control, err := bus.DecodeControl(r.Message)
+	control, err := wire.DecodeControl(r.Message)
 	if err != nil {
-		f.reply(r, bus.ControlAnswer{Plan: f.planID, Reason: err.Error()}.Encode())
+		f.reply(r, wire.ControlAnswer{Plan: f.planID, Reason: err.Error()}.Encode())
 		return
 	}
 	f.post(ctx, func(d *coordinator) {
-		answer := bus.ControlAnswer{Plan: f.planID, OK: true}
+		answer := wire.ControlAnswer{Plan: f.planID, OK: true}
 		if err := d.obey(control); err != nil {
-			answer = bus.ControlAnswer{Plan: f.planID, Reason: err.Error()}
+			answer = wire.ControlAnswer{Plan: f.planID, Reason: err.Error()}
 		}
 		f.reply(r, answer.Encode())
 	})
@@ -86,7 +87,7 @@ func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
 
 // reply answers a request. A lost reply needs no special case, because the next list
 // or question puts it right.
-func (f *Fetcher) reply(r *bus.Request, m bus.Message) {
+func (f *Fetcher) reply(r *bus.Request, m wire.Message) {
 	if err := r.Reply(m); err != nil {
 		f.log.Debug().Err(err).Msg("reply was lost")
 	}

@@ -3,10 +3,11 @@ package fetcher
 import (
 	"context"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/rollout"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // maxShadowed bounds how many copies wait for a mapper of the shadow version. If
@@ -54,7 +55,7 @@ func (d *coordinator) isShadow(m *mapper) bool {
 
 // sendShadowCopies answers waiting mappers of the shadow version with copies.
 func (d *coordinator) sendShadowCopies() {
-	for len(d.shadow.waiting) > 0 && len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && d.state == bus.StateRunning && !d.paused {
+	for len(d.shadow.waiting) > 0 && len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && d.state == report.StateRunning && !d.paused {
 		sent := d.waiting.first(func(a ask) bool {
 			m := d.mappers[a.mapper]
 			if !d.isShadow(m) || m.mixes() {
@@ -83,12 +84,12 @@ func (d *coordinator) setShadow(s rollout.Shadow) {
 }
 
 // shadowStatus is what the status says of the shadow run; nil if there is none.
-func (d *coordinator) shadowStatus() *bus.ShadowStatus {
+func (d *coordinator) shadowStatus() *report.ShadowStatus {
 	s := d.rollout.Shadow
 	if s.Version == "" {
 		return nil
 	}
-	return &bus.ShadowStatus{Version: s.Version, Share: s.Share, HandedOut: d.shadow.sent}
+	return &report.ShadowStatus{Version: s.Version, Share: s.Share, HandedOut: d.shadow.sent}
 }
 
 // workers counts the mappers that get chunks to be saved, and those of their
@@ -108,16 +109,16 @@ func (d *coordinator) workers() (mappers, waiting int) {
 }
 
 // Shadow asks the saver for the comparison of the shadow run's results.
-func (f *Fetcher) Shadow(ctx context.Context) (bus.ShadowReport, error) {
+func (f *Fetcher) Shadow(ctx context.Context) (report.ShadowReport, error) {
 	if !f.serving.Load() {
-		return bus.ShadowReport{}, ErrNotRunning
+		return report.ShadowReport{}, ErrNotRunning
 	}
-	answer, err := f.saver.ask(ctx, bus.Sync{Op: bus.SyncShadow, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch})
+	answer, err := f.saver.ask(ctx, wire.Sync{Op: wire.SyncShadow, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch})
 	switch {
 	case err != nil:
-		return bus.ShadowReport{}, err
-	case answer.Status != bus.SyncOK || answer.Shadow == nil:
-		return bus.ShadowReport{}, refusal(answer)
+		return report.ShadowReport{}, err
+	case answer.Status != wire.SyncOK || answer.Shadow == nil:
+		return report.ShadowReport{}, refusal(answer)
 	}
 	return *answer.Shadow, nil
 }

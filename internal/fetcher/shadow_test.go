@@ -4,9 +4,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/rollout"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestShadow: a version that shadows gets copies of what is saved, and nothing
@@ -20,7 +21,7 @@ func TestShadow(t *testing.T) {
 			t.Fatal("it got a chunk that is not saved")
 		}
 		pass(300 * time.Millisecond)
-		if s := b.Status(); s.Waiting != 0 || s.HeldBack == nil || s.HeldBack.By != bus.ByNoMappers {
+		if s := b.Status(); s.Waiting != 0 || s.HeldBack == nil || s.HeldBack.By != report.ByNoMappers {
 			t.Errorf("waiting %d, held back by %+v; want nobody at work", s.Waiting, s.HeldBack)
 		}
 		w, _ := got(stable.ask())
@@ -33,18 +34,18 @@ func TestShadow(t *testing.T) {
 		if s := b.Status(); s.Chunks.InFlight != 0 || s.Chunks.Saved != 1 || s.Shadow == nil || s.Shadow.HandedOut != 1 {
 			t.Errorf("chunks %+v, shadow %+v", s.Chunks, s.Shadow)
 		}
-		for _, other := range []bus.Control{{Action: bus.ControlShadow, Version: "v3"}, {Action: bus.ControlShadow, Version: "v3", Share: 1}} {
+		for _, other := range []wire.Control{{Action: wire.ControlShadow, Version: "v3"}, {Action: wire.ControlShadow, Version: "v3", Share: 1}} {
 			if err := b.Control(t.Context(), other); err == nil { // it would let v2 have chunks to be saved
 				t.Errorf("%+v is obeyed while v2 shadows", other)
 			}
 		}
-		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlShadow}); err != nil {
+		if err := b.Control(t.Context(), wire.Control{Action: wire.ControlShadow}); err != nil {
 			t.Fatal(err)
 		}
 		if w, ok := got(canary.ask()); !ok || w.Shadow {
 			t.Error("after the shadow run it gets nothing to do")
 		}
-		for _, wrong := range []bus.Control{{Action: bus.ControlShadow, Share: 0.5}, {Action: bus.ControlShadow, Version: "v2", Share: 2}} {
+		for _, wrong := range []wire.Control{{Action: wire.ControlShadow, Share: 0.5}, {Action: wire.ControlShadow, Version: "v2", Share: 2}} {
 			if err := b.Control(t.Context(), wrong); err == nil {
 				t.Errorf("%+v is obeyed", wrong)
 			}

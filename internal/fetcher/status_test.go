@@ -5,16 +5,17 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // work has a mapper map chunks for so long, each for took, and calls look ten times a second.
 func (c *crew) work(long, took time.Duration, look func()) {
 	const step = 100 * time.Millisecond
 	waits, left := c.ask(), time.Duration(-1) // -1: it has no chunk
-	var w bus.Work
+	var w wire.Work
 	for ; long > 0; long -= step {
 		switch given, ok := got(waits); {
 		case left > 0:
@@ -39,11 +40,11 @@ func TestNoTimeLeft(t *testing.T) {
 			if !ok {
 				t.Fatal("no chunk")
 			}
-			s := bus.Saved{
-				Plan: b.Status().Plan, Epoch: b.Status().Epoch, Total: bus.Summary{Chunks: i + 1, Objects: 2 * (i + 1)},
-				Chunks: []bus.SavedChunk{{Entry: bus.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: "m1"}},
+			s := wire.Saved{
+				Plan: b.Status().Plan, Epoch: b.Status().Epoch, Total: report.Summary{Chunks: i + 1, Objects: 2 * (i + 1)},
+				Chunks: []wire.SavedChunk{{Entry: wire.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: "m1"}},
 			}
-			if _, err := b.peer.Request(t.Context(), bus.VerbSaved, s.Encode(b.sink.Key())); err != nil {
+			if _, err := b.peer.Request(t.Context(), wire.VerbSaved, s.Encode(b.sink.Key())); err != nil {
 				t.Fatal(err)
 			}
 			pass(time.Second)
@@ -51,7 +52,7 @@ func TestNoTimeLeft(t *testing.T) {
 		if s := b.Status(); s.ETASeconds == nil {
 			t.Fatalf("no time left though it runs at %g/s", s.Rate)
 		}
-		if err := b.Control(t.Context(), bus.Control{Action: bus.ControlPause}); err != nil {
+		if err := b.Control(t.Context(), wire.Control{Action: wire.ControlPause}); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Second)
@@ -68,11 +69,11 @@ func TestRateIsTheCause(t *testing.T) {
 	for name, c := range map[string]struct {
 		rate   float64
 		took   time.Duration
-		cause  bus.Cause
+		cause  report.Cause
 		wanted int // at most
 	}{
-		"the rate":    {rate: 2, took: 200 * time.Millisecond, cause: bus.ByRate, wanted: 1},
-		"the mappers": {rate: 20, took: time.Second, cause: bus.ByMappers, wanted: 11},
+		"the rate":    {rate: 2, took: 200 * time.Millisecond, cause: report.ByRate, wanted: 1},
+		"the mappers": {rate: 20, took: time.Second, cause: report.ByMappers, wanted: 11},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runWith(t, 400, func(cfg *fetcher.Config) { cfg.Rate = c.rate }, func(t *testing.T, b *bench) {
@@ -104,7 +105,7 @@ func TestFailing(t *testing.T) {
 		}
 		m.ask()
 		pass(300 * time.Millisecond)
-		if s := b.Status(); s.HeldBack == nil || s.HeldBack.By != bus.ByFailing || s.Wanted != 1 {
+		if s := b.Status(); s.HeldBack == nil || s.HeldBack.By != report.ByFailing || s.Wanted != 1 {
 			t.Errorf("held back by %+v, and %d mappers are wanted; want failing, and 1", s.HeldBack, s.Wanted)
 		}
 	})
@@ -120,7 +121,7 @@ func TestAfterTheEnd(t *testing.T) {
 		last, _ := got(m.ask())
 		idle.ask()
 		pass(time.Second)
-		for _, w := range []bus.Work{first, last} {
+		for _, w := range []wire.Work{first, last} {
 			result := sink.Result{Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count, Digest: w.Digest, Counts: make([]int, w.Chunk.Count)}
 			if _, err := b.sink.Commit(t.Context(), []sink.Result{result}); err != nil {
 				t.Fatal(err)
@@ -130,7 +131,7 @@ func TestAfterTheEnd(t *testing.T) {
 		pass(5 * time.Second)
 		synctest.Wait()
 		s := b.Status()
-		if s.State != bus.StateDone || s.Waiting != 0 || s.ETASeconds != nil {
+		if s.State != report.StateDone || s.Waiting != 0 || s.ETASeconds != nil {
 			t.Errorf("%s with %d waiting, time left %v; want done, and nothing", s.State, s.Waiting, s.ETASeconds)
 		}
 		for _, m := range s.Mappers {

@@ -6,10 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestTransforms: no two transforms work on a job under one name. A mapper without
@@ -54,11 +55,11 @@ func TestTransforms(t *testing.T) {
 					switch {
 					case a.refused == "" && !ok:
 						t.Errorf("ask %d: no chunk: %s %s", i, w.Status, w.Reason)
-					case a.refused != "" && (w.Status != bus.WorkRefused || !strings.Contains(w.Reason, a.refused) || w.Transform != c.job):
+					case a.refused != "" && (w.Status != wire.WorkRefused || !strings.Contains(w.Reason, a.refused) || w.Transform != c.job):
 						t.Errorf("ask %d: %s, %q with the transform %q; want a refusal with %q", i, w.Status, w.Reason, w.Transform, a.refused)
 					}
 					pass(300 * time.Millisecond)
-					if held := b.Status().HeldBack; i == 0 && a.refused != "" && (held == nil || held.By != bus.ByTransform || !strings.Contains(held.Text, a.refused)) {
+					if held := b.Status().HeldBack; i == 0 && a.refused != "" && (held == nil || held.By != report.ByTransform || !strings.Contains(held.Text, a.refused)) {
 						t.Errorf("held back by %+v, want the refusal", held)
 					}
 				}
@@ -78,7 +79,7 @@ func TestTransformOvertaken(t *testing.T) {
 		if w, ok := got(b.ask(early)); !ok {
 			t.Errorf("no chunk: %s %s", w.Status, w.Reason)
 		}
-		if w, _ := got(b.ask(late)); w.Status != bus.WorkRefused || w.Transform != "jq:.a" {
+		if w, _ := got(b.ask(late)); w.Status != wire.WorkRefused || w.Transform != "jq:.a" {
 			t.Errorf("a worker without a transform got %s", w.Status)
 		}
 	})
@@ -106,7 +107,7 @@ func TestTransformOfBefore(t *testing.T) {
 				}
 				n := next("m1", 1)
 				n.Mapper.Version, n.Mapper.Transform, n.Mapper.Declared = "v1", "jq:.b", true
-				if w, _ := got(b.ask(n)); w.Status != bus.WorkRefused || !strings.Contains(w.Reason, "stands for") {
+				if w, _ := got(b.ask(n)); w.Status != wire.WorkRefused || !strings.Contains(w.Reason, "stands for") {
 					t.Errorf("version v1 does something else now, and the answer is %s %q", w.Status, w.Reason)
 				}
 			})

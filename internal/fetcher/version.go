@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/rollout"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // tookWindow is how many of a version's last chunks its quantiles are taken of.
@@ -20,7 +21,7 @@ type version struct {
 
 	assigned, saved, vanished uint64 // chunks
 	objects, dead             uint64 // saved; of them dead letters
-	pace                      pace
+	pace                      report.Pace
 	took                      []time.Duration // ring of the last chunks
 	next                      int
 
@@ -51,7 +52,7 @@ func (d *coordinator) versionOf(now time.Time, name string) *version {
 			delete(d.versions, evicted.Name)
 		}
 		v = &version{Version: policy, transform: d.f.grant.past.Transforms[name]}
-		v.pace.begin(now)
+		v.pace.Begin(now)
 		d.versions[name] = v
 	}
 	v.Seen(now)
@@ -114,7 +115,7 @@ func (v *version) noteSaved(now time.Time, objects, dead int, took time.Duration
 	v.saved++
 	v.objects += uint64(objects)
 	v.dead += uint64(dead)
-	v.pace.add(now, objects)
+	v.pace.Add(now, objects)
 	switch {
 	case took <= 0:
 	case len(v.took) < tookWindow:
@@ -172,7 +173,7 @@ func (d *coordinator) dropHeldBy(v *version) {
 			continue
 		}
 		for _, held := range d.ledger.Held(id) {
-			d.order(order{mapper: id, kind: bus.OrderDrop, chunk: held})
+			d.order(order{mapper: id, kind: wire.OrderDrop, chunk: held})
 		}
 	}
 }
@@ -199,23 +200,23 @@ func (d *coordinator) fenced(name string, term uint64) {
 
 // versionList is what the status says of the versions, by name: those that have
 // mappers, a limit, or had a chunk.
-func (d *coordinator) versionList(now time.Time) []bus.VersionStatus {
+func (d *coordinator) versionList(now time.Time) []report.VersionStatus {
 	count, held := map[*version]int{}, map[*version]int{}
 	for _, m := range d.mappers {
 		count[m.of]++
 		held[m.of] += m.held
 	}
-	list := make([]bus.VersionStatus, 0, len(d.versions))
+	list := make([]report.VersionStatus, 0, len(d.versions))
 	for _, v := range slices.SortedFunc(maps.Values(d.versions), func(a, b *version) int { return strings.Compare(a.Name, b.Name) }) {
 		if count[v] == 0 && v.assigned == 0 && v.Share() == 1 {
 			continue // its mappers have named another version since, before they got a chunk
 		}
-		s := bus.VersionStatus{
+		s := report.VersionStatus{
 			Version: v.Name, Mappers: count[v], Held: held[v], HandedOut: v.assigned, Saved: v.saved, Vanished: v.vanished,
 			Objects: v.objects, Dead: v.dead, Rate: d.speed(now, &v.pace, held[v]), Share: v.Share(),
 		}
 		if sorted := slices.Sorted(slices.Values(v.took)); len(sorted) > 0 {
-			s.ChunkSeconds = bus.Quantiles{P50: sorted[len(sorted)/2].Seconds(), P95: sorted[len(sorted)*95/100].Seconds()}
+			s.ChunkSeconds = report.Quantiles{P50: sorted[len(sorted)/2].Seconds(), P95: sorted[len(sorted)*95/100].Seconds()}
 		}
 		if !v.Breaker.Closed() {
 			rest := max(0, v.Breaker.ProbeIn(now)).Seconds()

@@ -4,8 +4,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // view is what metrics show beside the status.
@@ -19,7 +19,7 @@ type view struct {
 // kind is what mappers are counted by.
 type kind struct {
 	version string
-	state   bus.MapperState
+	state   report.MapperState
 }
 
 // look makes the view. Only the coordinator's goroutine calls it, with the report.
@@ -48,10 +48,10 @@ type need struct {
 	useless bool          // more mappers do not help: nothing can be saved, or most of what they do fails
 }
 
-func (d *coordinator) need(now time.Time, counts ledger.Counts, s bus.Status) need {
+func (d *coordinator) need(now time.Time, counts ledger.Counts, s report.Status) need {
 	here, waiting := d.workers()
 	n := need{
-		over: d.state == bus.StateDone || d.state == bus.StateFinishing || d.err != nil || d.paused,
+		over: d.state == report.StateDone || d.state == report.StateFinishing || d.err != nil || d.paused,
 		open: float64(counts.Ready + counts.InFlight), here: here, workers: 1,
 		median: d.ledger.Median(), target: d.f.cfg.FinishWithin > 0, within: d.f.cfg.FinishWithin - now.Sub(d.f.started), useless: d.stuck() || d.outcomes.MostlyFailed(),
 	}

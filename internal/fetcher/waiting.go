@@ -6,6 +6,8 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // ask is a mapper's request for work that has not been answered.
@@ -65,7 +67,7 @@ func (w *waiting) drop(mapper string, open []uint64) {
 // what it holds and wants no more.
 func (w *waiting) release(d *coordinator, mapper string) {
 	for _, e := range w.of[mapper] {
-		d.f.reply(e.Value.(ask).request, d.word(bus.WorkNone).Encode())
+		d.f.reply(e.Value.(ask).request, d.word(wire.WorkNone).Encode())
 		w.remove(e)
 	}
 }
@@ -78,11 +80,11 @@ func (w *waiting) expire(d *coordinator, now time.Time) {
 		next = e.Next()
 		a := e.Value.(ask)
 		switch {
-		case d.state == bus.StateDone:
-			d.f.reply(a.request, d.word(bus.WorkDone).Encode())
+		case d.state == report.StateDone:
+			d.f.reply(a.request, d.word(wire.WorkDone).Encode())
 			failpoint.Hit("fetcher.done.said")
 		case !now.Before(a.until):
-			d.f.reply(a.request, d.word(bus.WorkNone).Encode())
+			d.f.reply(a.request, d.word(wire.WorkNone).Encode())
 		default:
 			continue
 		}
@@ -93,7 +95,7 @@ func (w *waiting) expire(d *coordinator, now time.Time) {
 // refuse tells every mapper that waits that this fetcher has no more work.
 func (w *waiting) refuse(d *coordinator) {
 	for e := w.queue.Front(); e != nil; e = e.Next() {
-		answer := d.word(bus.WorkRefused)
+		answer := d.word(wire.WorkRefused)
 		answer.Reason = d.err.Error()
 		d.f.reply(e.Value.(ask).request, answer.Encode())
 	}
@@ -101,6 +103,6 @@ func (w *waiting) refuse(d *coordinator) {
 }
 
 // word is an answer without a chunk.
-func (d *coordinator) word(status bus.WorkStatus) bus.Work {
-	return bus.Work{Status: status, Plan: d.f.planID, Epoch: d.f.grant.epoch}
+func (d *coordinator) word(status wire.WorkStatus) wire.Work {
+	return wire.Work{Status: status, Plan: d.f.planID, Epoch: d.f.grant.epoch}
 }

@@ -37,10 +37,10 @@ func (l *Ledger) Median() time.Duration { return l.durations.median }
 
 // A Cell counts the chunks of a range by state.
 type Cell struct {
-	Ready    int `json:"ready,omitempty"`
-	InFlight int `json:"in_flight,omitempty"`
-	Saved    int `json:"saved,omitempty"`
-	Dead     int `json:"dead,omitempty"`
+	Ready    int
+	InFlight int
+	Saved    int
+	Dead     int
 }
 
 // Map counts chunks by state in ranges of each chunks, from first on; each is

@@ -3,8 +3,8 @@ package mapper_test
 import (
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestBeatFailed: beats say how many objects of a chunk have failed until it is saved.
@@ -16,10 +16,10 @@ func TestBeatFailed(t *testing.T) {
 		w.Digest = w.Chunk.Digest()
 		reply(t, r, w.Encode())
 		r, _ = b.save()
-		if beat := b.last(); beat.Failed == nil || *beat.Failed != (bus.Failed{Chunk: 4, Objects: 2}) || beat.FailedReason == "" {
+		if beat := b.last(); beat.Failed == nil || *beat.Failed != (wire.Failed{Chunk: 4, Objects: 2}) || beat.FailedReason == "" {
 			t.Errorf("a beat says that %+v have failed (%q), want both objects of chunk 4", beat.Failed, beat.FailedReason)
 		}
-		reply(t, r, bus.SaveAnswer{Plan: plan.ID(), Status: bus.SaveCommitted}.Encode())
+		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
 		b.heard()
 		if beat := b.last(); beat.Failed != nil {
 			t.Errorf("a beat says that %+v have failed, of a chunk that is saved", beat.Failed)

@@ -15,6 +15,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const noTime = "users" // a transform that takes no time
@@ -169,7 +170,7 @@ func TestDrill_deadLetter(t *testing.T) {
 			letter.Error != "drill v3 fails 10 % of its work" || letter.Version != "v3" {
 			t.Errorf("result is %+v, dead letter %+v (%v)", s, letter, err)
 		}
-		reply(t, answer, bus.SaveAnswer{Plan: plan.ID(), Status: bus.SaveCommitted}.Encode())
+		reply(t, answer, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
 		r, _ = b.next()
 		w := work(5)
 		w.Chunk.Bad = []chunk.Flaw{{Index: 1, Reason: "no JSON"}}

@@ -17,6 +17,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,7 +42,7 @@ type bench struct {
 	saves chan *bus.Request // what it sends to be saved
 
 	mu    sync.Mutex
-	beats []bus.Beat // guarded by mu
+	beats []wire.Beat // guarded by mu
 }
 
 // run runs a mapper in a bubble. The fetcher is there, the saver too.
@@ -91,9 +92,9 @@ func runRigged(t *testing.T, cfg mapper.Config, rig func(*mapper.Mapper), test f
 // serve plays the saver and the fetcher.
 func (b *bench) serve() (stop func()) {
 	endpoints := []bus.Endpoint{
-		{Verb: bus.VerbSave, Handle: func(r *bus.Request) { b.saves <- r }},
-		{Verb: bus.VerbNext, Handle: func(r *bus.Request) { b.nexts <- r }},
-		{Verb: bus.VerbBeat, Handle: b.hear},
+		{Verb: wire.VerbSave, Handle: func(r *bus.Request) { b.saves <- r }},
+		{Verb: wire.VerbNext, Handle: func(r *bus.Request) { b.nexts <- r }},
+		{Verb: wire.VerbBeat, Handle: b.hear},
 	}
 	stopServing, err := b.peer.Serve(bus.Service{Name: "peer", Version: "1.0.0", Endpoints: endpoints})
 	if err != nil {
@@ -103,7 +104,7 @@ func (b *bench) serve() (stop func()) {
 }
 
 func (b *bench) hear(r *bus.Request) {
-	beat, err := bus.DecodeBeat(r.Message)
+	beat, err := wire.DecodeBeat(r.Message)
 	if err != nil {
 		b.t.Errorf("beat: %v", err)
 	}
@@ -113,7 +114,7 @@ func (b *bench) hear(r *bus.Request) {
 }
 
 // heard returns the beats since it was last called.
-func (b *bench) heard() []bus.Beat {
+func (b *bench) heard() []wire.Beat {
 	synctest.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,38 +124,38 @@ func (b *bench) heard() []bus.Beat {
 }
 
 // next takes a request for work.
-func (b *bench) next() (*bus.Request, bus.Next) {
+func (b *bench) next() (*bus.Request, wire.Next) {
 	b.t.Helper()
 	select {
 	case r := <-b.nexts:
-		n, err := bus.DecodeNext(r.Message)
+		n, err := wire.DecodeNext(r.Message)
 		if err != nil {
 			b.t.Fatal(err)
 		}
 		return r, n
 	case <-time.After(time.Minute):
 		b.t.Fatal("the mapper does not ask for work")
-		return nil, bus.Next{}
+		return nil, wire.Next{}
 	}
 }
 
 // save takes a result.
-func (b *bench) save() (*bus.Request, bus.Save) {
+func (b *bench) save() (*bus.Request, wire.Save) {
 	b.t.Helper()
 	select {
 	case r := <-b.saves:
-		s, err := bus.DecodeSave(r.Message)
+		s, err := wire.DecodeSave(r.Message)
 		if err != nil {
 			b.t.Fatal(err)
 		}
 		return r, s
 	case <-time.After(time.Hour):
 		b.t.Fatal("the mapper sends no result")
-		return nil, bus.Save{}
+		return nil, wire.Save{}
 	}
 }
 
-func reply(t *testing.T, r *bus.Request, m bus.Message) {
+func reply(t *testing.T, r *bus.Request, m wire.Message) {
 	t.Helper()
 	if err := r.Reply(m); err != nil {
 		t.Errorf("reply: %v", err)
@@ -163,19 +164,19 @@ func reply(t *testing.T, r *bus.Request, m bus.Message) {
 }
 
 // work is a chunk of two users.
-func work(id chunk.ID) bus.Work {
+func work(id chunk.ID) wire.Work {
 	body := []byte(`{"uuid":"a","fn":"b","ln":"c"}` + "\n" + `{"uuid":"d","fn":"e","ln":"f"}` + "\n")
 	c := chunk.Chunk{ID: id, First: 2 * uint64(id), Count: 2, Body: body}
-	return bus.Work{
-		Status: bus.WorkChunk, Plan: plan.ID(), Epoch: 3, Chunk: c, Digest: c.Digest(), Attempt: 1, Token: strings.Repeat("0a", 16),
+	return wire.Work{
+		Status: wire.WorkChunk, Plan: plan.ID(), Epoch: 3, Chunk: c, Digest: c.Digest(), Attempt: 1, Token: strings.Repeat("0a", 16),
 	}
 }
 
 // order gives the mapper an order.
-func (b *bench) order(o bus.Order) error {
+func (b *bench) order(o wire.Order) error {
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
 	defer cancel()
-	_, err := b.peer.Request(ctx, bus.VerbMapper(b.bus.ID()), o.Encode())
+	_, err := b.peer.Request(ctx, wire.VerbMapper(b.bus.ID()), o.Encode())
 	synctest.Wait()
 	return err
 }
@@ -187,7 +188,7 @@ func pass(d time.Duration) {
 }
 
 // last returns the last beat of the last second and a bit.
-func (b *bench) last() bus.Beat {
+func (b *bench) last() wire.Beat {
 	b.t.Helper()
 	pass(1100 * time.Millisecond)
 	beats := b.heard()

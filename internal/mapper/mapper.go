@@ -18,8 +18,10 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/trace"
 	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Config is the mapper's settings.
@@ -115,7 +117,7 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	cfg.Name = cmp.Or(cfg.Name, app.Hostname())
 	jitter := fnv.New64a()
 	_, _ = io.WriteString(jitter, b.ID()) // never fails
-	first := &task{self: bus.Mapper{ID: b.ID(), Name: cfg.Name, Version: cfg.Version, Declared: cfg.declared}}
+	first := &task{self: report.Mapper{ID: b.ID(), Name: cfg.Name, Version: cfg.Version, Declared: cfg.declared}}
 	if cfg.Transform = strings.TrimSpace(cfg.Transform); cfg.Transform != "" {
 		var err error
 		if first.spec, err = transform.Parse(cfg.Transform); err != nil {
@@ -150,7 +152,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 	defer m.drill.begin(m.log)()
 	stopServing, err := m.bus.Serve(bus.Service{
 		Name: "mapper", Version: app.Version(), Hidden: true,
-		Endpoints: []bus.Endpoint{{Verb: bus.VerbMapper(m.id), Handle: m.handleOrder}},
+		Endpoints: []bus.Endpoint{{Verb: wire.VerbMapper(m.id), Handle: m.handleOrder}},
 	})
 	if err != nil {
 		return fmt.Errorf("serve mapper: %w", err)
@@ -264,7 +266,7 @@ func (m *Mapper) Ready() error {
 		return err
 	}
 	if !m.bus.Online() {
-		return errors.New("nats is away")
+		return errors.New("not connected to NATS")
 	}
 	if role := m.peers.missing(); role != "" {
 		return fmt.Errorf("the %s does not answer", role)

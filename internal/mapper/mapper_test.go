@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A request lists itself; a chunk is on the list from the answer until the
@@ -32,7 +32,7 @@ func TestLists(t *testing.T) {
 			t.Errorf("result is %+v", s)
 		}
 		b.wantHeld(7)
-		reply(t, r, bus.SaveAnswer{Plan: plan.ID(), Status: bus.SaveCommitted}.Encode())
+		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
 		b.wantHeld()
 	})
 }
@@ -44,7 +44,7 @@ func TestDrop(t *testing.T) {
 			r, _ := b.next()
 			reply(t, r, work(id).Encode())
 		}
-		drop := bus.Order{Plan: chunk.Plan{Source: "b"}.ID(), Kind: bus.OrderDrop, Chunk: 0}
+		drop := wire.Order{Plan: chunk.Plan{Source: "b"}.ID(), Kind: wire.OrderDrop, Chunk: 0}
 		if err := b.order(drop); err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestBusy(t *testing.T) {
 		begin := time.Now()
 		for range 20 {
 			r, _ := b.save()
-			reply(t, r, bus.SaveAnswer{Status: bus.SaveBusy, Reason: "full"}.Encode())
+			reply(t, r, wire.SaveAnswer{Status: wire.SaveBusy, Reason: "full"}.Encode())
 		}
 		if took := time.Since(begin); took < 10*time.Second || took > time.Minute {
 			t.Errorf("20 tries took %s, want pauses that grow to 2s", took)
@@ -76,7 +76,7 @@ func TestBusy(t *testing.T) {
 		b.save()        // this one gets no answer
 		r, _ = b.save() // and is sent again
 		b.wantHeld(0)
-		reply(t, r, bus.SaveAnswer{Plan: plan.ID(), Status: bus.SaveDuplicate}.Encode())
+		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveDuplicate}.Encode())
 		b.wantHeld()
 	})
 }
@@ -87,7 +87,7 @@ func TestOldEpoch(t *testing.T) {
 		r, _ := b.next()
 		reply(t, r, work(0).Encode())
 		r, _ = b.save()
-		reply(t, r, bus.SaveAnswer{Plan: plan.ID(), Status: bus.SaveCommitted}.Encode())
+		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
 		r, n := b.next()
 		if n.Epoch != 3 {
 			t.Errorf("asks with epoch %d, want 3", n.Epoch)
@@ -113,13 +113,13 @@ func TestCareful(t *testing.T) {
 		w.Careful, w.Skip = true, []chunk.Flaw{{Index: 0, Reason: "took down 2 mappers"}}
 		b.heard()
 		reply(t, r, w.Encode())
-		var doing []bus.Doing
+		var doing []wire.Doing
 		for _, beat := range b.heard() {
 			if beat.Doing != nil {
 				doing = append(doing, *beat.Doing)
 			}
 		}
-		if want := []bus.Doing{{Chunk: 4, Index: 1}, {Chunk: 4, Index: 2}}; !slices.Equal(doing, want) {
+		if want := []wire.Doing{{Chunk: 4, Index: 1}, {Chunk: 4, Index: 2}}; !slices.Equal(doing, want) {
 			t.Errorf("announced %v, want %v", doing, want)
 		}
 		_, s := b.save()
@@ -134,7 +134,7 @@ func TestCareful(t *testing.T) {
 func TestDrainOrder(t *testing.T) {
 	run(t, mapper.Config{Transform: "users", Workers: 3, StopTimeout: time.Second}, func(t *testing.T, b *bench) {
 		b.heard()
-		if err := b.order(bus.Order{Plan: plan.ID(), Kind: bus.OrderDrain, Reason: "the job is done"}); err != nil {
+		if err := b.order(wire.Order{Plan: plan.ID(), Kind: wire.OrderDrain, Reason: "the job is done"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-b.done; err != nil {
@@ -162,7 +162,7 @@ func TestDrain_onItsWay(t *testing.T) {
 		}
 		reply(t, r, work(0).Encode())
 		r, _ = b.save()
-		reply(t, r, bus.SaveAnswer{Plan: plan.ID(), Status: bus.SaveCommitted}.Encode())
+		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
 		if err := <-b.done; err != nil {
 			t.Errorf("drained with %v", err)
 		}
@@ -185,7 +185,7 @@ func TestFetcherFrozen(t *testing.T) {
 		}
 		for range 6 {
 			r, _ := b.next()
-			reply(t, r, bus.Work{Status: bus.WorkNone, Plan: plan.ID(), Epoch: 1}.Encode())
+			reply(t, r, wire.Work{Status: wire.WorkNone, Plan: plan.ID(), Epoch: 1}.Encode())
 		}
 		if err := b.ready(); err != nil {
 			t.Errorf("not ready: %v", err)

@@ -7,10 +7,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/metrics"
 	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // meters is what a mapper counts.
@@ -36,7 +36,7 @@ func newMeters(version string) *meters {
 		"Objects that became dead letters, by why: the source was unreadable there, the object took down mappers before (poison), it took longer than TIMEOUT, or its transform failed.",
 		metrics.OneOf("reason", "unreadable", "poison", "timeout", "failed"))
 	m.results = s.Counters("chunkline_mapper_results_total", "Results by what the saver said.",
-		metrics.OneOf("outcome", string(bus.SaveCommitted), string(bus.SaveDuplicate), string(bus.SaveRefused)))
+		metrics.OneOf("outcome", string(wire.SaveCommitted), string(wire.SaveDuplicate), string(wire.SaveRefused)))
 	label := new(metrics.Versions).Label(version)
 	m.mapping = s.HistogramVec("chunkline_mapper_chunk_duration_seconds", "Time to map one chunk, by the mapper's version.", buckets, metrics.Version).
 		WithLabelValues(label)
@@ -56,7 +56,7 @@ func (m *meters) waited(d time.Duration) { m.waiting.Observe(d.Seconds()) }
 
 // mapped counts a chunk that was mapped in d. The causes of objects that were
 // not to be touched are known from the work.
-func (m *meters) mapped(d time.Duration, w bus.Work, out transform.Output) {
+func (m *meters) mapped(d time.Duration, w wire.Work, out transform.Output) {
 	m.mapping.Observe(d.Seconds())
 	m.objects["mapped"].Add(float64(w.Chunk.Count - len(out.Failed)))
 	m.objects["dead"].Add(float64(len(out.Failed)))
@@ -75,7 +75,7 @@ func (m *meters) mapped(d time.Duration, w bus.Work, out transform.Output) {
 	}
 }
 
-func (m *meters) made(s bus.Save) {
+func (m *meters) made(s wire.Save) {
 	m.bytes["out"].Add(float64(len(s.Outputs) + len(s.Dead)))
 }
 

@@ -6,15 +6,15 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A parcel is a result as it is sent, and what the log says of it. It keeps
 // nothing of the chunk that it was made from.
 type parcel struct {
-	message bus.Message
+	message wire.Message
 	span    trace.Span
 	chunk   chunk.ID
 	attempt int
@@ -22,7 +22,7 @@ type parcel struct {
 }
 
 // pack makes a result ready to be sent.
-func (m *Mapper) pack(s bus.Save, mapped time.Time) parcel {
+func (m *Mapper) pack(s wire.Save, mapped time.Time) parcel {
 	span, place := m.span(trace.Save, mapped, s.Chunk, s.Attempt, s.Trace)
 	s.Trace = place
 	p := parcel{message: s.Encode(), span: span, chunk: s.Chunk, attempt: s.Attempt, epoch: s.Epoch}

@@ -8,17 +8,17 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // bigWork is a chunk of one object of n bytes.
-func bigWork(id chunk.ID, n int) bus.Work {
+func bigWork(id chunk.ID, n int) wire.Work {
 	body := slices.Concat([]byte(`"`), bytes.Repeat([]byte("x"), n-3), []byte("\"\n"))
 	c := chunk.Chunk{ID: id, First: uint64(id), Count: 1, Body: body}
-	return bus.Work{
-		Status: bus.WorkChunk, Plan: plan.ID(), Epoch: 3, Chunk: c, Digest: c.Digest(), Attempt: 1, Token: strings.Repeat("0a", 16),
+	return wire.Work{
+		Status: wire.WorkChunk, Plan: plan.ID(), Epoch: 3, Chunk: c, Digest: c.Digest(), Attempt: 1, Token: strings.Repeat("0a", 16),
 	}
 }
 
@@ -82,7 +82,7 @@ func TestRoom(t *testing.T) {
 					for len(b.saves) > 0 {
 						r, s := b.save()
 						saved[s.Chunk] = true
-						reply(t, r, bus.SaveAnswer{Plan: plan.ID(), Status: bus.SaveCommitted}.Encode())
+						reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
 					}
 					if len(b.last().Held) == 0 {
 						break

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // signs is what the beats of a mapper say about the objects in work. A chunk of slow
@@ -85,7 +85,7 @@ func (s *signs) listen(failed *transform.Failure) {
 		s.answered.Store(true)
 		s.unanswered, s.notice = 0, ""
 	default:
-		s.unanswered = min(s.unanswered+1, bus.MaxUnanswered)
+		s.unanswered = min(s.unanswered+1, wire.MaxUnanswered)
 		s.notice = cmp.Or(s.notice, failed.Err)
 	}
 }
@@ -99,13 +99,13 @@ func (s *signs) ends(id chunk.ID) {
 
 // tell writes the signs into a beat: of the chunks in work, the one of which most
 // objects have failed.
-func (s *signs) tell(b *bus.Beat) {
+func (s *signs) tell(b *wire.Beat) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b.Unanswered, b.Notice = s.unanswered, s.notice
 	for _, id := range slices.Sorted(maps.Keys(s.failed)) {
 		if f := s.failed[id]; len(f.objects) > 0 && (b.Failed == nil || len(f.objects) > b.Failed.Objects) {
-			b.Failed, b.FailedReason = &bus.Failed{Chunk: id, Objects: len(f.objects)}, f.reason
+			b.Failed, b.FailedReason = &wire.Failed{Chunk: id, Objects: len(f.objects)}, f.reason
 		}
 	}
 }

@@ -3,8 +3,8 @@ package mapper
 import (
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestSigns_unanswered: beats count the first objects without an answer and repeat what
@@ -31,7 +31,7 @@ func TestSigns_unanswered(t *testing.T) {
 		for i, f := range c.went {
 			note(i, f)
 		}
-		var b bus.Beat
+		var b wire.Beat
 		if s.tell(&b); b.Unanswered != c.count || b.Notice != c.notice {
 			t.Errorf("%s: a beat says %d unanswered, %q; want %d, %q", name, b.Unanswered, b.Notice, c.count, c.notice)
 		}
@@ -45,9 +45,9 @@ func TestSigns_failed(t *testing.T) {
 	s := newSigns()
 	of1, of2 := s.of(1), s.of(2)
 	fails := func(text string) *transform.Failure { return &transform.Failure{Err: text} }
-	want := func(what string, want *bus.Failed, reason string) {
+	want := func(what string, want *wire.Failed, reason string) {
 		t.Helper()
-		var b bus.Beat
+		var b wire.Beat
 		s.tell(&b)
 		if (b.Failed == nil) != (want == nil) || want != nil && (*b.Failed != *want || b.FailedReason != reason) {
 			t.Errorf("%s: a beat says %+v, %q; want %+v, %q", what, b.Failed, b.FailedReason, want, reason)
@@ -57,12 +57,12 @@ func TestSigns_failed(t *testing.T) {
 	of1(0, fails("a"))
 	of2(0, fails("b"))
 	of2(1, fails("c"))
-	want("two of chunk 2", &bus.Failed{Chunk: 2, Objects: 2}, "c")
+	want("two of chunk 2", &wire.Failed{Chunk: 2, Objects: 2}, "c")
 	of2(1, fails("c again"))
-	want("the second once more", &bus.Failed{Chunk: 2, Objects: 2}, "c again")
+	want("the second once more", &wire.Failed{Chunk: 2, Objects: 2}, "c again")
 	of2(0, nil)
 	of2(1, nil)
-	want("chunk 2 is mapped in the end", &bus.Failed{Chunk: 1, Objects: 1}, "a")
+	want("chunk 2 is mapped in the end", &wire.Failed{Chunk: 1, Objects: 1}, "a")
 	s.ends(1)
 	want("chunk 1 is saved", nil, "")
 }

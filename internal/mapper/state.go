@@ -6,8 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // state is what a mapper says of itself: the chunks it holds and the questions
@@ -41,12 +42,12 @@ func newState() *state {
 }
 
 // ask numbers a next and lists it as open.
-func (s *state) ask(worker int, self bus.Mapper) bus.Next {
+func (s *state) ask(worker int, self report.Mapper) wire.Next {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++
 	s.asking[s.seq] = struct{}{}
-	return bus.Next{Plan: s.plan, Mapper: self, Worker: worker, Holding: s.holding(), Wait: nextWait, Epoch: s.epoch}
+	return wire.Next{Plan: s.plan, Mapper: self, Worker: worker, Holding: s.holding(), Wait: nextWait, Epoch: s.epoch}
 }
 
 // closed notes that a next has no chunk for an answer, now or later.
@@ -60,7 +61,7 @@ func (s *state) closed(seq uint64) {
 // take turns an open next into a held chunk. It returns false when the answer
 // must not be used: it comes from a fetcher that a newer one has replaced, or
 // the chunk is held already.
-func (s *state) take(seq uint64, w bus.Work, cancel context.CancelCauseFunc) bool {
+func (s *state) take(seq uint64, w wire.Work, cancel context.CancelCauseFunc) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.signal()
@@ -90,7 +91,7 @@ func (s *state) take(seq uint64, w bus.Work, cancel context.CancelCauseFunc) boo
 }
 
 // release notes that a chunk is no longer held.
-func (s *state) release(w bus.Work) {
+func (s *state) release(w wire.Work) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.Shadow {
@@ -111,11 +112,11 @@ func (s *state) drop(plan chunk.PlanID, id chunk.ID) {
 }
 
 // beat numbers a beat.
-func (s *state) beat(self bus.Mapper, doing *bus.Doing, goodbye bool) bus.Beat {
+func (s *state) beat(self report.Mapper, doing *wire.Doing, goodbye bool) wire.Beat {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++
-	return bus.Beat{
+	return wire.Beat{
 		Plan: s.plan, Mapper: self, Holding: s.holding(), Doing: doing, Draining: s.drains, Goodbye: goodbye, Epoch: s.epoch,
 	}
 }
@@ -155,8 +156,8 @@ func (s *state) signal() {
 }
 
 // holding lists everything, in order. The caller holds mu.
-func (s *state) holding() bus.Holding {
-	h := bus.Holding{Seq: s.seq, Held: make([]chunk.ID, 0, len(s.chunks)), Asking: make([]uint64, 0, len(s.asking))}
+func (s *state) holding() wire.Holding {
+	h := wire.Holding{Seq: s.seq, Held: make([]chunk.ID, 0, len(s.chunks)), Asking: make([]uint64, 0, len(s.asking))}
 	for id := range s.chunks {
 		h.Held = append(h.Held, id)
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // verdict is what came of asking for work.
@@ -27,49 +29,49 @@ const (
 // The end of asking does not end the wait at once: a chunk that is on its way
 // would have to be handed out again. The beats say by then that this mapper
 // drains, so the answer comes soon.
-func (m *Mapper) next(asking context.Context, worker int, self bus.Mapper, cancel context.CancelCauseFunc) (bus.Work, verdict) {
+func (m *Mapper) next(asking context.Context, worker int, self report.Mapper, cancel context.CancelCauseFunc) (wire.Work, verdict) {
 	question := m.state.ask(worker, self)
 	answering, done := context.WithTimeout(context.WithoutCancel(asking), nextWait+replySlack)
 	defer done()
 	defer context.AfterFunc(asking, func() { time.AfterFunc(withdrawTimeout, done) })()
 	failpoint.Hit("mapper.next.sending")
-	reply, err := m.bus.Request(answering, bus.VerbNext, question.Encode())
+	reply, err := m.bus.Request(answering, wire.VerbNext, question.Encode())
 	if err != nil {
 		m.state.closed(question.Seq)
 		heard(m.peers.fetcher, err)
 		if errors.Is(err, context.DeadlineExceeded) {
-			return bus.Work{}, askAgain
+			return wire.Work{}, askAgain
 		}
-		return bus.Work{}, askLater
+		return wire.Work{}, askLater
 	}
-	work, err := bus.DecodeWork(reply)
+	work, err := wire.DecodeWork(reply)
 	if err != nil { // damaged on the way: the fetcher sees that this chunk is not on the list
 		m.state.closed(question.Seq)
 		m.strange.Warn().Err(err).Msg("could not read the fetcher's answer")
-		return bus.Work{}, askLater
+		return wire.Work{}, askLater
 	}
 	heard(m.peers.fetcher, nil)
-	if work.Status != bus.WorkRefused {
+	if work.Status != wire.WorkRefused {
 		m.peers.refusal.Note(nil)
 	}
 	switch work.Status {
-	case bus.WorkChunk:
+	case wire.WorkChunk:
 		if m.state.take(question.Seq, work, cancel) {
 			return work, haveWork
 		}
-		return bus.Work{}, askAgain
-	case bus.WorkDone:
+		return wire.Work{}, askAgain
+	case wire.WorkDone:
 		m.state.closed(question.Seq)
-		return bus.Work{}, jobDone
-	case bus.WorkRefused:
+		return wire.Work{}, jobDone
+	case wire.WorkRefused:
 		m.state.closed(question.Seq)
 		if m.refused(work) {
-			return bus.Work{}, askAgain
+			return wire.Work{}, askAgain
 		}
-		return bus.Work{}, askLater
+		return wire.Work{}, askLater
 	default:
 		m.state.closed(question.Seq)
-		return bus.Work{}, askAgain
+		return wire.Work{}, askAgain
 	}
 }
 
@@ -87,11 +89,11 @@ func (m *Mapper) save(ctx context.Context, p parcel) {
 		case err != nil && try == 1: // how long the saver is away is said once, for all chunks
 			p.log(m.log.Debug()).Err(err).Msg("result got no answer")
 		case err != nil:
-		case answer.Status == bus.SaveCommitted, answer.Status == bus.SaveDuplicate:
+		case answer.Status == wire.SaveCommitted, answer.Status == wire.SaveDuplicate:
 			m.metrics.saved(string(answer.Status))
 			p.log(m.log.Debug()).Str("outcome", string(answer.Status)).Msg("chunk saved")
 			return
-		case answer.Status == bus.SaveRefused:
+		case answer.Status == wire.SaveRefused:
 			m.metrics.saved(string(answer.Status))
 			p.span.Fail(errors.New(answer.Reason))
 			p.log(m.strange.Error()).Str("reason", answer.Reason).Msg("saver refused a result")
@@ -102,16 +104,16 @@ func (m *Mapper) save(ctx context.Context, p parcel) {
 	p.span.Fail(context.Cause(ctx))
 }
 
-func (m *Mapper) trySave(ctx context.Context, message bus.Message) (bus.SaveAnswer, error) {
+func (m *Mapper) trySave(ctx context.Context, message wire.Message) (wire.SaveAnswer, error) {
 	ctx, done := context.WithTimeout(ctx, saveTimeout+time.Duration(len(message.Body))*time.Microsecond) // a large result may travel at 1 MB/s
 	defer done()
 	failpoint.Hit("mapper.save.sending")
-	reply, err := m.bus.Request(ctx, bus.VerbSave, message)
+	reply, err := m.bus.Request(ctx, wire.VerbSave, message)
 	if err != nil {
-		return bus.SaveAnswer{}, err
+		return wire.SaveAnswer{}, err
 	}
 	failpoint.Hit("mapper.save.answered")
-	return bus.DecodeSaveAnswer(reply)
+	return wire.DecodeSaveAnswer(reply)
 }
 
 // beatLoop says every second that the mapper lives, and what it holds.
@@ -130,19 +132,19 @@ func (m *Mapper) beatLoop(ctx context.Context) error {
 	}
 }
 
-func (m *Mapper) beat(doing *bus.Doing, goodbye bool) error {
+func (m *Mapper) beat(doing *wire.Doing, goodbye bool) error {
 	beat := m.state.beat(m.task.Load().self, doing, goodbye)
 	m.signs.tell(&beat)
-	return m.bus.Publish(bus.VerbBeat, beat.Encode())
+	return m.bus.Publish(wire.VerbBeat, beat.Encode())
 }
 
 // announce says which object is about to be touched, and waits until the
 // server has it: should the object kill this process, the fetcher knows which.
-// While NATS is away it goes on trying, so it fails only when ctx ends.
+// Without a connection to NATS it keeps trying, so it fails only when ctx ends.
 func (m *Mapper) announce(ctx context.Context, id chunk.ID, index int) error {
 	pause := m.backoff(uint64(id))
 	for try := 1; ctx.Err() == nil; try++ {
-		err := m.beat(&bus.Doing{Chunk: id, Index: index}, false)
+		err := m.beat(&wire.Doing{Chunk: id, Index: index}, false)
 		failpoint.Hit("mapper.announce.sent")
 		if err == nil {
 			err = m.flush(ctx)
@@ -167,23 +169,23 @@ func (m *Mapper) flush(ctx context.Context) error {
 
 // handleOrder answers the fetcher's direct questions.
 func (m *Mapper) handleOrder(r *bus.Request) {
-	order, err := bus.DecodeOrder(r.Message)
+	order, err := wire.DecodeOrder(r.Message)
 	if err != nil {
 		m.strange.Warn().Err(err).Msg("could not read an order")
 		return
 	}
 	failpoint.Hit("mapper.order.received")
 	switch order.Kind {
-	case bus.OrderDrop:
+	case wire.OrderDrop:
 		m.state.drop(order.Plan, order.Chunk)
-	case bus.OrderDrain:
+	case wire.OrderDrain:
 		select {
 		case m.drain <- order.Reason:
 		default: // it was asked before
 		}
-	case bus.OrderPing: // the answer is all it wants
+	case wire.OrderPing: // the answer is all it wants
 	}
-	if err := r.Reply(bus.OrderAnswer{Plan: order.Plan}.Encode()); err != nil {
+	if err := r.Reply(wire.OrderAnswer{Plan: order.Plan}.Encode()); err != nil {
 		m.log.Debug().Err(err).Msg("answer to an order was lost")
 	}
 	failpoint.Hit("mapper.order.answered")

@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A task is what the mapper does to objects, and whom it says it is while it does
 // that. A task is never changed; another one takes its place.
 type task struct {
-	self bus.Mapper
+	self report.Mapper
 	spec transform.Spec // as it was made if self.Transform is "": the fetcher is yet to say
 }
 
@@ -36,7 +37,7 @@ func (e refusedError) Error() string { return string(e) }
 // its own, and says whether to ask again at once. A mapper whose version nobody has set
 // is of a version that is called as its transform, so that it may take another one of
 // the next job.
-func (m *Mapper) refused(w bus.Work) bool {
+func (m *Mapper) refused(w wire.Work) bool {
 	now := m.task.Load()
 	if m.cfg.Transform != "" || w.Transform == "" || transform.Is(now.self.Transform, w.Transform) {
 		m.peers.refusal.Note(refusedError(w.Reason))

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestTakesTransform: a mapper without a transform takes the job's, another one of
@@ -33,7 +33,7 @@ func TestTakesTransform(t *testing.T) {
 					t.Fatalf("at first it is %+v", n.Mapper)
 				}
 				for i, said := range c.said {
-					refusal := bus.Work{Status: bus.WorkRefused, Plan: plan.ID(), Reason: "no transform for you", Transform: said}
+					refusal := wire.Work{Status: wire.WorkRefused, Plan: plan.ID(), Reason: "no transform for you", Transform: said}
 					if err := r.Reply(refusal.Encode()); err != nil {
 						t.Fatal(err)
 					}
@@ -47,7 +47,7 @@ func TestTakesTransform(t *testing.T) {
 					}
 				}
 				for range 20 { // a refusal is said when it has lasted
-					if err := r.Reply(bus.Work{Status: bus.WorkRefused, Plan: plan.ID(), Reason: "no transform for you", Transform: c.said[len(c.said)-1]}.Encode()); err != nil {
+					if err := r.Reply(wire.Work{Status: wire.WorkRefused, Plan: plan.ID(), Reason: "no transform for you", Transform: c.said[len(c.said)-1]}.Encode()); err != nil {
 						t.Fatal(err)
 					}
 					r, _ = b.next()

@@ -9,11 +9,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/trace"
 	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 var (
@@ -102,7 +103,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 			continue
 		}
 		taken := m.room.took(reserved, len(got.Chunk.Body))
-		var save bus.Save
+		var save wire.Save
 		if err = tool.fit(m, task); err == nil {
 			save, err = m.mapChunk(ctx, tool, got)
 		}
@@ -117,8 +118,8 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 			}
 			return err
 		}
-		parcel := m.pack(save, time.Now())     //nolint:contextcheck // a span has its parent in the message
-		got.Chunk.Body, save = nil, bus.Save{} // an outage of the saver keeps results, not what they were made from
+		parcel := m.pack(save, time.Now())      //nolint:contextcheck // a span has its parent in the message
+		got.Chunk.Body, save = nil, wire.Save{} // an outage of the saver keeps results, not what they were made from
 		taken = m.room.becomes(taken, parcel.cost())
 		m.waiting.Add(1)
 		saving.Go(func() error {
@@ -135,7 +136,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 
 // mapChunk maps one chunk. An error means that the chunk was dropped, or that
 // the transform itself is broken.
-func (m *Mapper) mapChunk(ctx context.Context, tool *tool, w bus.Work) (save bus.Save, err error) {
+func (m *Mapper) mapChunk(ctx context.Context, tool *tool, w wire.Work) (save wire.Save, err error) {
 	options := transform.Options{Timeout: m.cfg.Timeout}
 	if !w.Shadow { // the objects of a shadow are saved
 		options.After = m.signs.of(w.Chunk.ID)
@@ -150,17 +151,17 @@ func (m *Mapper) mapChunk(ctx context.Context, tool *tool, w bus.Work) (save bus
 	defer func() { span.Fail(err); span.End() }()
 	out, err := transform.Run(ctx, tool.Transform, w.Chunk.Body, slices.Concat(w.Chunk.Bad, w.Skip, m.drill.spoil(w.Chunk.Count)), options)
 	if err != nil {
-		return bus.Save{}, fmt.Errorf("map chunk %d: %w", w.Chunk.ID, err)
+		return wire.Save{}, fmt.Errorf("map chunk %d: %w", w.Chunk.ID, err)
 	}
 	if w.Careful { // whatever kills this process now, it is no object of the chunk
 		if err := m.announce(ctx, w.Chunk.ID, w.Chunk.Count); err != nil {
-			return bus.Save{}, err
+			return wire.Save{}, err
 		}
 	}
 	failpoint.Hit("mapper.chunk.mapped")
 	m.metrics.mapped(time.Since(begin), w, out)
 	span.Number("dead", uint64(len(out.Failed)))
-	save = bus.Save{
+	save = wire.Save{
 		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
 		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: tool.of.self,
 		Counts: out.Counts, Outputs: out.Lines, DeadCount: len(out.Failed), Shadow: w.Shadow, Trace: place,
@@ -174,7 +175,7 @@ func (m *Mapper) mapChunk(ctx context.Context, tool *tool, w bus.Work) (save bus
 
 // deadLetters writes one record for each object that failed. An object that the
 // source could not read never reached a transform: it has no attempt.
-func (m *Mapper) deadLetters(w bus.Work, self bus.Mapper, failed []transform.Failure) []byte {
+func (m *Mapper) deadLetters(w wire.Work, self report.Mapper, failed []transform.Failure) []byte {
 	var lines []byte
 	for i, object := range chunk.Objects(w.Chunk.Body) {
 		if len(failed) == 0 {

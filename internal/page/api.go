@@ -15,10 +15,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
-	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -54,7 +54,7 @@ func (a *api) chunkMap(w http.ResponseWriter, r *http.Request) {
 	}
 	m, err := a.job.Map(r.Context(), chunk.ID(from), chunk.ID(to), int(cells))
 	if m.Cells == nil {
-		m.Cells = []ledger.Cell{}
+		m.Cells = []report.Cell{}
 	}
 	answer(w, m, err)
 }
@@ -85,21 +85,21 @@ func (a *api) dead(w http.ResponseWriter, r *http.Request) {
 	}
 	page, err := a.job.Dead(r.Context(), chunk.ID(before), int(limit))
 	if page.Letters == nil {
-		page.Letters = []bus.DeadLetter{}
+		page.Letters = []report.DeadLetter{}
 	}
 	answer(w, page, err)
 }
 
 // shadow answers with the results of a shadow run.
 func (a *api) shadow(w http.ResponseWriter, r *http.Request) {
-	report, err := a.job.Shadow(r.Context())
-	if report.Versions == nil {
-		report.Versions = []bus.ShadowCount{}
+	found, err := a.job.Shadow(r.Context())
+	if found.Versions == nil {
+		found.Versions = []report.ShadowCount{}
 	}
-	if report.Differences == nil {
-		report.Differences = []bus.Difference{}
+	if found.Differences == nil {
+		found.Differences = []report.Difference{}
 	}
-	answer(w, report, err)
+	answer(w, found, err)
 }
 
 // controls answers whether the job can be controlled here.
@@ -122,7 +122,7 @@ func (a *api) control(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOrder))
-	var order bus.Control
+	var order wire.Control
 	if err == nil {
 		err = json.Unmarshal(text, &order)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // one is a listener with one connection.
@@ -84,7 +84,7 @@ func TestEvents_end(t *testing.T) {
 		if !ok {
 			continue
 		}
-		var s bus.Status
+		var s report.Status
 		if err := json.Unmarshal([]byte("{\"job\""+text), &s); err != nil {
 			t.Fatal(err)
 		}

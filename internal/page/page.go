@@ -9,20 +9,20 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
-	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A Job is the source of the page's data; *fetcher.Fetcher implements it.
 type Job interface {
-	Status() bus.Status
-	Map(ctx context.Context, from, to chunk.ID, cells int) (fetcher.Map, error)
-	Chunk(ctx context.Context, id chunk.ID) (fetcher.Chunk, error)
-	History(ctx context.Context) (fetcher.History, error)
-	Dead(ctx context.Context, below chunk.ID, limit int) (bus.DeadPage, error)
-	Shadow(ctx context.Context) (bus.ShadowReport, error)
-	Control(ctx context.Context, c bus.Control) error
+	Status() report.Status
+	Map(ctx context.Context, from, to chunk.ID, cells int) (report.Map, error)
+	Chunk(ctx context.Context, id chunk.ID) (report.Chunk, error)
+	History(ctx context.Context) (report.History, error)
+	Dead(ctx context.Context, below chunk.ID, limit int) (report.DeadPage, error)
+	Shadow(ctx context.Context) (report.ShadowReport, error)
+	Control(ctx context.Context, c wire.Control) error
 }
 
 //go:embed static

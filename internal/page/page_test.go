@@ -16,10 +16,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
-	"github.com/chunkline/chunkline/internal/ledger"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // fakeJob is a job that counts what it is asked.
@@ -27,48 +27,48 @@ type fakeJob struct {
 	mu       sync.Mutex
 	statuses int // guarded by mu
 	saved    int // guarded by mu
-	orders   []bus.Control
+	orders   []wire.Control
 	away     error
 	below    chunk.ID
 }
 
-func (j *fakeJob) Status() bus.Status {
+func (j *fakeJob) Status() report.Status {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.statuses++
-	return bus.Status{Job: "demo", Versions: []bus.VersionStatus{{Version: "v2", Share: 0.25}}, Seconds: float64(j.statuses)}
+	return report.Status{Job: "demo", Versions: []report.VersionStatus{{Version: "v2", Share: 0.25}}, Seconds: float64(j.statuses)}
 }
 
-func (j *fakeJob) Map(_ context.Context, from, to chunk.ID, cells int) (fetcher.Map, error) {
+func (j *fakeJob) Map(_ context.Context, from, to chunk.ID, cells int) (report.Map, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return fetcher.Map{From: from, Each: cells, Total: uint64(to), Cells: []ledger.Cell{{Saved: j.saved}}}, j.away
+	return report.Map{From: from, Each: cells, Total: uint64(to), Cells: []report.Cell{{Saved: j.saved}}}, j.away
 }
 
-func (j *fakeJob) Chunk(_ context.Context, id chunk.ID) (fetcher.Chunk, error) {
+func (j *fakeJob) Chunk(_ context.Context, id chunk.ID) (report.Chunk, error) {
 	if id > 9 {
-		return fetcher.Chunk{}, fetcher.ErrNoChunk
+		return report.Chunk{}, fetcher.ErrNoChunk
 	}
-	return fetcher.Chunk{Chunk: id, State: "saved"}, j.away
+	return report.Chunk{Chunk: id, State: "saved"}, j.away
 }
 
-func (j *fakeJob) History(context.Context) (fetcher.History, error) {
-	return fetcher.History{Seconds: 1, Objects: []uint64{0, 5}}, j.away
+func (j *fakeJob) History(context.Context) (report.History, error) {
+	return report.History{Seconds: 1, Objects: []uint64{0, 5}}, j.away
 }
 
-func (j *fakeJob) Dead(_ context.Context, below chunk.ID, limit int) (bus.DeadPage, error) {
+func (j *fakeJob) Dead(_ context.Context, below chunk.ID, limit int) (report.DeadPage, error) {
 	j.below = below
 	if limit == 1 {
-		return bus.DeadPage{}, j.away
+		return report.DeadPage{}, j.away
 	}
-	return bus.DeadPage{Letters: []bus.DeadLetter{{Ordinal: 7}}, Before: 3}, j.away
+	return report.DeadPage{Letters: []report.DeadLetter{{Ordinal: 7}}, Before: 3}, j.away
 }
 
-func (j *fakeJob) Shadow(context.Context) (bus.ShadowReport, error) {
-	return bus.ShadowReport{Versions: []bus.ShadowCount{{Version: "v2", Objects: 100, Different: 3}}}, j.away
+func (j *fakeJob) Shadow(context.Context) (report.ShadowReport, error) {
+	return report.ShadowReport{Versions: []report.ShadowCount{{Version: "v2", Objects: 100, Different: 3}}}, j.away
 }
 
-func (j *fakeJob) Control(_ context.Context, c bus.Control) error {
+func (j *fakeJob) Control(_ context.Context, c wire.Control) error {
 	if c.Action == "" {
 		return errors.New("unknown action")
 	}
@@ -303,18 +303,20 @@ func TestEvents_starting(t *testing.T) {
 // emptyJob is a job of which nothing is known yet.
 type emptyJob struct{ *fakeJob }
 
-func (emptyJob) Status() bus.Status { return bus.Status{} }
+func (emptyJob) Status() report.Status { return report.Status{} }
 
-func (emptyJob) History(context.Context) (fetcher.History, error) { return fetcher.History{}, nil }
+func (emptyJob) History(context.Context) (report.History, error) { return report.History{}, nil }
 
-func (emptyJob) Dead(context.Context, chunk.ID, int) (bus.DeadPage, error) {
-	return bus.DeadPage{}, nil
+func (emptyJob) Dead(context.Context, chunk.ID, int) (report.DeadPage, error) {
+	return report.DeadPage{}, nil
 }
 
-func (emptyJob) Shadow(context.Context) (bus.ShadowReport, error) { return bus.ShadowReport{}, nil }
+func (emptyJob) Shadow(context.Context) (report.ShadowReport, error) {
+	return report.ShadowReport{}, nil
+}
 
-func (emptyJob) Map(context.Context, chunk.ID, chunk.ID, int) (fetcher.Map, error) {
-	return fetcher.Map{}, nil
+func (emptyJob) Map(context.Context, chunk.ID, chunk.ID, int) (report.Map, error) {
+	return report.Map{}, nil
 }
 
 // TestNothingYet: a list without items is an empty one in every answer, and a

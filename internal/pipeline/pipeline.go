@@ -15,6 +15,7 @@ import (
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/page"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
@@ -46,11 +47,11 @@ type Config struct {
 // The error is the fetcher's (see fetcher.Fetcher.Run), or that of the role that
 // failed first.
 func Run(ctx context.Context, cfg Config, src source.Source, out sink.Sink, log zerolog.Logger,
-	watch func(context.Context, func() bus.Status),
-) (bus.Status, error) {
+	watch func(context.Context, func() report.Status),
+) (report.Status, error) {
 	server, err := bus.StartServer(bus.ServerOptions{Listen: cfg.Listen, Token: cfg.Token, Log: log})
 	if err != nil {
-		return bus.Status{}, app.WrongSetting("LISTEN", ": %w", err)
+		return report.Status{}, app.WrongSetting("LISTEN", ": %w", err)
 	}
 	defer server.Shutdown()
 	if cfg.Listen != "" {
@@ -59,7 +60,7 @@ func Run(ctx context.Context, cfg Config, src source.Source, out sink.Sink, log 
 	p := &parts{server: server, cfg: cfg, log: log}
 	defer p.close()
 	if err := p.open(src, out); err != nil { //nolint:contextcheck // the connection ends with Close, not with a context
-		return bus.Status{}, err
+		return report.Status{}, err
 	}
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	watcher := new(errgroup.Group)
@@ -228,7 +229,7 @@ const pollInterval = 200 * time.Millisecond
 
 // Poll calls show with the status every 200 ms until ctx ends, and once more at the
 // end.
-func Poll(ctx context.Context, status func() bus.Status, show func(bus.Status)) {
+func Poll(ctx context.Context, status func() report.Status, show func(report.Status)) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {

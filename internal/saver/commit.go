@@ -10,8 +10,10 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -47,13 +49,13 @@ func (p pending) bytes() int64 {
 // it does no I/O.
 func (s *Saver) handleSave(r *bus.Request) {
 	failpoint.Hit("saver.save.received")
-	save, err := bus.DecodeSave(r.Message)
+	save, err := wire.DecodeSave(r.Message)
 	switch {
-	case errors.Is(err, bus.ErrCorrupt): // damaged on the way: the sender still has it whole
-		s.answer(r, bus.SaveBusy, "result was damaged on the way")
+	case errors.Is(err, wire.ErrCorrupt): // damaged on the way: the sender still has it whole
+		s.answer(r, wire.SaveBusy, "result was damaged on the way")
 		return
 	case err != nil:
-		s.answer(r, bus.SaveRefused, err.Error())
+		s.answer(r, wire.SaveRefused, err.Error())
 		return
 	}
 	term := s.sink.Term(save.Mapper.Version)
@@ -75,7 +77,7 @@ func (s *Saver) handleSave(r *bus.Request) {
 	if s.queued.Add(p.bytes()) > s.most/2 && p.bytes() < s.queued.Load() {
 		s.queued.Add(-p.bytes())
 		p.notCommitted("saver has too much to commit")
-		s.answer(r, bus.SaveBusy, "saver has too much to commit")
+		s.answer(r, wire.SaveBusy, "saver has too much to commit")
 		return
 	}
 	select {
@@ -84,7 +86,7 @@ func (s *Saver) handleSave(r *bus.Request) {
 	default:
 		s.queued.Add(-p.bytes())
 		p.notCommitted("saver has too many results to commit")
-		s.answer(r, bus.SaveBusy, "saver has too many results to commit")
+		s.answer(r, wire.SaveBusy, "saver has too many results to commit")
 	}
 }
 
@@ -92,17 +94,17 @@ func (s *Saver) handleSave(r *bus.Request) {
 // The lease token proves that the fetcher handed this chunk out, with this
 // digest and these ordinals, in this term of the mapper's version; any attempt and any
 // epoch of the plan will do.
-func (s *Saver) admit(save bus.Save, term uint64) (status bus.SaveStatus, reason string) {
-	lease := bus.Lease{Plan: save.Plan, Chunk: save.Chunk, First: save.First, Objects: save.Objects, Digest: save.Digest, Term: term}
+func (s *Saver) admit(save wire.Save, term uint64) (status wire.SaveStatus, reason string) {
+	lease := wire.Lease{Plan: save.Plan, Chunk: save.Chunk, First: save.First, Objects: save.Objects, Digest: save.Digest, Term: term}
 	switch {
 	case s.planID() != save.Plan:
-		return bus.SaveRefused, s.otherPlan()
+		return wire.SaveRefused, s.otherPlan()
 	case lease.Vouches(s.sink.Key(), save.Token):
 		return "", ""
 	case term > 0:
-		return bus.SaveRefused, fmt.Sprintf("lease token is not valid for this chunk, or is of before version %q was cut off", save.Mapper.Version)
+		return wire.SaveRefused, fmt.Sprintf("lease token is not valid for this chunk, or is of before version %q was cut off", save.Mapper.Version)
 	}
-	return bus.SaveRefused, "lease token is not valid for this chunk"
+	return wire.SaveRefused, "lease token is not valid for this chunk"
 }
 
 // commitLoop commits group after group until the queue is closed and empty.
@@ -160,7 +162,7 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 		s.trouble.full.Note(err)
 		for _, p := range group {
 			p.notCommitted("sink is full")
-			s.answer(p.request, bus.SaveBusy, "sink is full")
+			s.answer(p.request, wire.SaveBusy, "sink is full")
 		}
 		return nil
 	}
@@ -175,7 +177,7 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 	failpoint.Hit("saver.group.committed")
 	took := time.Since(begin)
 	s.metrics.committed(group, outcomes, took)
-	s.last.Store(&bus.SaverLoad{Queued: len(s.queue), CommitSeconds: took.Seconds(), SyncSeconds: time.Duration(s.syncing.Load()).Seconds()})
+	s.last.Store(&report.SaverLoad{Queued: len(s.queue), CommitSeconds: took.Seconds(), SyncSeconds: time.Duration(s.syncing.Load()).Seconds()})
 	s.settle(group, outcomes)
 	return nil
 }
@@ -183,11 +185,11 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 // settle confirms what is durable, committed now or before, to the fetcher and
 // answers the mappers.
 func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
-	durable := make([]bus.SavedChunk, 0, len(group))
+	durable := make([]wire.SavedChunk, 0, len(group))
 	for i, p := range group {
 		p.decided(outcomes[i], len(group))
 		if outcomes[i].Durable() {
-			durable = append(durable, bus.SavedChunk{Entry: bus.Entry{ID: p.result.Chunk, Digest: p.result.Digest}, Mapper: p.mapper, Dead: p.result.DeadCount})
+			durable = append(durable, wire.SavedChunk{Entry: wire.Entry{ID: p.result.Chunk, Digest: p.result.Digest}, Mapper: p.mapper, Dead: p.result.DeadCount})
 		}
 	}
 	s.confirms.add(durable)
@@ -196,20 +198,20 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 		switch outcomes[i] {
 		case sink.Committed:
 			s.logChunk(s.log.Debug(), p.result).Msg("chunk committed")
-			s.answer(p.request, bus.SaveCommitted, "")
+			s.answer(p.request, wire.SaveCommitted, "")
 		case sink.Duplicate:
 			s.duplicates.Add(1)
-			s.answer(p.request, bus.SaveDuplicate, "")
+			s.answer(p.request, wire.SaveDuplicate, "")
 		case sink.Conflict:
 			s.logChunk(s.strange.Error(), p.result).Str("digest", p.result.Digest.String()).
 				Msg("refused a result: the sink holds this chunk with other content")
-			s.answer(p.request, bus.SaveRefused, "sink holds this chunk with other content: the source has changed")
+			s.answer(p.request, wire.SaveRefused, "sink holds this chunk with other content: the source has changed")
 		case sink.TooLate:
-			s.answer(p.request, bus.SaveRefused, fmt.Sprintf("version %q was cut off", p.result.Version))
+			s.answer(p.request, wire.SaveRefused, fmt.Sprintf("version %q was cut off", p.result.Version))
 		case sink.OtherTransform:
 			s.logChunk(s.strange.Error(), p.result).Str("transform", p.result.Transform).
 				Msg("refused a result: another transform made the results of this version that the sink holds")
-			s.answer(p.request, bus.SaveRefused, fmt.Sprintf("another transform made the results of version %q that the sink holds: give this one a VERSION of its own", p.result.Version))
+			s.answer(p.request, wire.SaveRefused, fmt.Sprintf("another transform made the results of version %q that the sink holds: give this one a VERSION of its own", p.result.Version))
 		}
 		failpoint.Hit("saver.save.answered")
 	}
@@ -225,9 +227,9 @@ func (s *Saver) logChunk(e *zerolog.Event, r sink.Result) *zerolog.Event {
 
 // answer sends the outcome to the mapper. A lost answer needs no special case:
 // the mapper sends again and is told "duplicate".
-func (s *Saver) answer(r *bus.Request, status bus.SaveStatus, reason string) {
+func (s *Saver) answer(r *bus.Request, status wire.SaveStatus, reason string) {
 	s.metrics.answered(status)
-	if err := r.Reply(bus.SaveAnswer{Plan: s.planID(), Status: status, Reason: reason, Sink: s.sinkID()}.Encode()); err != nil {
+	if err := r.Reply(wire.SaveAnswer{Plan: s.planID(), Status: status, Reason: reason, Sink: s.sinkID()}.Encode()); err != nil {
 		s.log.Debug().Err(err).Msg("answer to a mapper was lost")
 	}
 }

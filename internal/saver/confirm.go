@@ -10,6 +10,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -22,14 +23,14 @@ const (
 // of. When it is full the oldest are forgotten: the fetcher asks for them.
 type confirms struct {
 	mu     sync.Mutex
-	chunks []bus.SavedChunk // guarded by mu
-	closed bool             // guarded by mu
+	chunks []wire.SavedChunk // guarded by mu
+	closed bool              // guarded by mu
 	wake   chan struct{}
 }
 
 func newConfirms() confirms { return confirms{wake: make(chan struct{}, 1)} }
 
-func (c *confirms) add(chunks []bus.SavedChunk) {
+func (c *confirms) add(chunks []wire.SavedChunk) {
 	c.mu.Lock()
 	c.chunks = append(c.chunks, chunks...)
 	if over := len(c.chunks) - maxUnconfirmed; over > 0 {
@@ -60,10 +61,10 @@ func (c *confirms) signal() {
 }
 
 // take removes as many chunks as fit in one message. Last is true once nothing more will come.
-func (c *confirms) take() (chunks []bus.SavedChunk, last bool) {
+func (c *confirms) take() (chunks []wire.SavedChunk, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := min(len(c.chunks), bus.MaxSaved)
+	n := min(len(c.chunks), wire.MaxSaved)
 	chunks, c.chunks = c.chunks[:n:n], c.chunks[n:]
 	return chunks, c.closed && len(c.chunks) == 0
 }
@@ -84,9 +85,9 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 			}
 			continue
 		}
-		slices.SortStableFunc(chunks, func(a, b bus.SavedChunk) int { return cmp.Compare(a.ID, b.ID) })
+		slices.SortStableFunc(chunks, func(a, b wire.SavedChunk) int { return cmp.Compare(a.ID, b.ID) })
 		// Of several results the first is the one that counts.
-		chunks = slices.CompactFunc(chunks, func(a, b bus.SavedChunk) bool { return a.ID == b.ID })
+		chunks = slices.CompactFunc(chunks, func(a, b wire.SavedChunk) bool { return a.ID == b.ID })
 		for !s.confirm(ctx, chunks) {
 			if s.confirms.isClosed() {
 				return nil // the saver stops, and the fetcher does not answer: it will ask
@@ -102,19 +103,19 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 
 // confirm sends one message and returns whether it needs no repeat: it was
 // answered, or there is no fetcher, and the next one will ask for everything.
-func (s *Saver) confirm(ctx context.Context, chunks []bus.SavedChunk) bool {
+func (s *Saver) confirm(ctx context.Context, chunks []wire.SavedChunk) bool {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
-	message := bus.Saved{Plan: s.planID(), Epoch: s.sink.Epoch(), Chunks: chunks, Total: s.summary(), Load: s.load(), Sink: s.sinkID()}
+	message := wire.Saved{Plan: s.planID(), Epoch: s.sink.Epoch(), Chunks: chunks, Total: s.summary(), Load: s.load(), Sink: s.sinkID()}
 	failpoint.Hit("saver.confirm.sending")
-	reply, err := s.bus.Request(ctx, bus.VerbSaved, message.Encode(s.sink.Key()))
+	reply, err := s.bus.Request(ctx, wire.VerbSaved, message.Encode(s.sink.Key()))
 	failpoint.Hit("saver.confirm.answered")
 	if errors.Is(err, bus.ErrNobody) {
 		s.trouble.fetcher.Note(nil)
 		return true
 	}
 	if err == nil {
-		_, err = bus.DecodeSavedAnswer(reply)
+		_, err = wire.DecodeSavedAnswer(reply)
 	}
 	s.trouble.fetcher.Note(err)
 	return err == nil

@@ -5,21 +5,21 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
-func ofTerm(id chunk.ID, term uint64) bus.Save { return signIn(result(id), term) }
+func ofTerm(id chunk.ID, term uint64) wire.Save { return signIn(result(id), term) }
 
 // TestCutOff: results of before a version was cut off are refused, one that waits for its
 // commit too; what is saved is told so, and what the version is given later is taken.
 func TestCutOff(t *testing.T) {
 	run(t, true, gated, func(t *testing.T, b *bench) {
 		commit := func() { b.gate <- struct{}{}; synctest.Wait() }
-		cutOff := func(term uint64, want bus.SyncStatus) {
+		cutOff := func(term uint64, want wire.SyncStatus) {
 			t.Helper()
-			q := bus.Sync{Op: bus.SyncCutOff, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Version: "v", Term: term}
-			if want == bus.SyncFenced {
+			q := wire.Sync{Op: wire.SyncCutOff, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Version: "v", Term: term}
+			if want == wire.SyncFenced {
 				q.Epoch = 0
 			}
 			if a := b.ask(q); a.Status != want {
@@ -29,26 +29,26 @@ func TestCutOff(t *testing.T) {
 		first := b.send(ofTerm(0, 0).Encode())
 		synctest.Wait()
 		commit()
-		if a := <-first; a.Status != bus.SaveCommitted {
+		if a := <-first; a.Status != wire.SaveCommitted {
 			t.Fatalf("before: %+v", a)
 		}
 		waits := b.send(ofTerm(1, 0).Encode())
 		synctest.Wait()
-		cutOff(1, bus.SyncFenced) // a fetcher that was replaced cuts off nobody
-		cutOff(1, bus.SyncOK)
+		cutOff(1, wire.SyncFenced) // a fetcher that was replaced cuts off nobody
+		cutOff(1, wire.SyncOK)
 		commit()
-		if a := <-waits; a.Status != bus.SaveRefused || !strings.Contains(a.Reason, `"v" was cut off`) {
+		if a := <-waits; a.Status != wire.SaveRefused || !strings.Contains(a.Reason, `"v" was cut off`) {
 			t.Errorf("a result that waited: %+v, want refused", a)
 		}
-		b.want(ofTerm(2, 0), bus.SaveRefused)
-		b.want(ofTerm(2, 2), bus.SaveRefused)
+		b.want(ofTerm(2, 0), wire.SaveRefused)
+		b.want(ofTerm(2, 2), wire.SaveRefused)
 		other := result(2)
 		other.Mapper.Version = "w"
-		for _, s := range []bus.Save{ofTerm(3, 1), other} {
+		for _, s := range []wire.Save{ofTerm(3, 1), other} {
 			answer := b.send(s.Encode())
 			synctest.Wait()
 			commit()
-			if a := <-answer; a.Status != bus.SaveCommitted {
+			if a := <-answer; a.Status != wire.SaveCommitted {
 				t.Errorf("result of version %s: %+v, want committed", s.Mapper.Version, a)
 			}
 		}
@@ -57,7 +57,7 @@ func TestCutOff(t *testing.T) {
 				t.Errorf("chunk %d is there: %v, want %v", id, there, want)
 			}
 		}
-		if a := b.ask(bus.Sync{Op: bus.SyncClaim, Plan: plan.ID(), Fetcher: "f2", Claim: &plan}); len(a.Past.Terms) != 1 || a.Past.Terms["v"] != 1 {
+		if a := b.ask(wire.Sync{Op: wire.SyncClaim, Plan: plan.ID(), Fetcher: "f2", Claim: &plan}); len(a.Past.Terms) != 1 || a.Past.Terms["v"] != 1 {
 			t.Errorf("the next fetcher is granted %+v, want the term of v", a)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestIdentity: all that a saver says carries the identity of its sink.
@@ -29,15 +30,15 @@ func TestIdentity(t *testing.T) {
 	defer own.Close()
 	defer far.Close()
 	peer := bus.New(far, job)
-	confirmed := make(chan bus.SinkID, 1)
+	confirmed := make(chan wire.SinkID, 1)
 	var key atomic.Pointer[[]byte]
 	stop, err := peer.Serve(bus.Service{Name: "fetcher", Version: "1.0.0", Endpoints: []bus.Endpoint{
-		{Verb: bus.VerbSaved, Handle: func(r *bus.Request) {
-			saved, err := bus.DecodeSaved(*key.Load(), r.Message)
+		{Verb: wire.VerbSaved, Handle: func(r *bus.Request) {
+			saved, err := wire.DecodeSaved(*key.Load(), r.Message)
 			if err != nil {
 				t.Error(err)
 			}
-			_ = r.Reply(bus.SavedAnswer{Plan: saved.Plan}.Encode())
+			_ = r.Reply(wire.SavedAnswer{Plan: saved.Plan}.Encode())
 			confirmed <- saved.Sink
 		}},
 	}})
@@ -52,17 +53,17 @@ func TestIdentity(t *testing.T) {
 	defer func() { cancel(); <-done }()
 
 	b := &bench{t: t, peer: peer}
-	claim := bus.Sync{Op: bus.SyncClaim, Plan: plan.ID(), Fetcher: "f1", Claim: &plan}
-	var reply bus.Message
+	claim := wire.Sync{Op: wire.SyncClaim, Plan: plan.ID(), Fetcher: "f1", Claim: &plan}
+	var reply wire.Message
 	for { // until it serves
-		if reply, err = peer.Request(t.Context(), bus.VerbSync, claim.Encode()); err == nil || t.Context().Err() != nil {
+		if reply, err = peer.Request(t.Context(), wire.VerbSync, claim.Encode()); err == nil || t.Context().Err() != nil {
 			break
 		}
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	claimed, err := bus.DecodeSyncAnswer(reply)
+	claimed, err := wire.DecodeSyncAnswer(reply)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,16 +73,16 @@ func TestIdentity(t *testing.T) {
 	}
 	key.Store(&claimed.Key)
 	r := result(0)
-	r.Token = bus.Lease{Plan: r.Plan, Chunk: r.Chunk, First: r.First, Objects: r.Objects, Digest: r.Digest}.Token(claimed.Key)
+	r.Token = wire.Lease{Plan: r.Plan, Chunk: r.Chunk, First: r.First, Objects: r.Objects, Digest: r.Digest}.Token(claimed.Key)
 	saved, answered := <-b.send(r.Encode())
-	if !answered || saved.Status != bus.SaveCommitted || saved.Sink != claimed.Sink {
+	if !answered || saved.Status != wire.SaveCommitted || saved.Sink != claimed.Sink {
 		t.Errorf("result is answered %+v, want committed by %+v", saved, claimed.Sink)
 	}
 	if from := <-confirmed; from != claimed.Sink {
 		t.Errorf("confirmed by %+v, want %+v", from, claimed.Sink)
 	}
-	other := b.ask(bus.Sync{Op: bus.SyncList, Plan: chunk.PlanID(strings.Repeat("0", 32)), Fetcher: "f1", Epoch: 1, Limit: 1})
-	if other.Status != bus.SyncOtherPlan || other.Sink != claimed.Sink {
+	other := b.ask(wire.Sync{Op: wire.SyncList, Plan: chunk.PlanID(strings.Repeat("0", 32)), Fetcher: "f1", Epoch: 1, Limit: 1})
+	if other.Status != wire.SyncOtherPlan || other.Sink != claimed.Sink {
 		t.Errorf("a question of another plan is answered %+v, want who refuses", other)
 	}
 }

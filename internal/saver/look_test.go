@@ -5,8 +5,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestDead: a fetcher that asks for dead letters gets them shortened, the newest
@@ -20,9 +20,9 @@ func TestDead(t *testing.T) {
 			s.Dead = chunk.DeadLetter{
 				Ordinal: s.First, Chunk: s.Chunk, Error: "no " + object, Attempts: 2, Mapper: "m", Version: "v3", Object: []byte(object),
 			}.Append(nil)
-			b.want(sign(s), bus.SaveCommitted)
+			b.want(sign(s), wire.SaveCommitted)
 		}
-		first := b.ask(bus.Sync{Op: bus.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, From: 1 << 40, Limit: 2}).Dead
+		first := b.ask(wire.Sync{Op: wire.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, From: 1 << 40, Limit: 2}).Dead
 		if first == nil || len(first.Letters) != 2 || first.Before != 1 {
 			t.Fatalf("answered %+v, want two dead letters, and that there are more below chunk 1", first)
 		}
@@ -32,11 +32,11 @@ func TestDead(t *testing.T) {
 		if d := first.Letters[1]; len(d.Object) > 2048 || !utf8.ValidString(d.Object) || !strings.HasPrefix(long, d.Object) || len(d.Error) > 2048 || d.Bytes != len(long) {
 			t.Errorf("a long one is shown as %+v", d)
 		}
-		second := b.ask(bus.Sync{Op: bus.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, From: first.Before, Limit: 2}).Dead
+		second := b.ask(wire.Sync{Op: wire.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, From: first.Before, Limit: 2}).Dead
 		if second == nil || len(second.Letters) != 1 || second.Before != 0 || second.Letters[0].Object != `{"a":1}` {
 			t.Errorf("then answered %+v, want the last one", second)
 		}
-		if a := b.ask(bus.Sync{Op: bus.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 9, From: 1, Limit: 2}); a.Status != bus.SyncFenced {
+		if a := b.ask(wire.Sync{Op: wire.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 9, From: 1, Limit: 2}); a.Status != wire.SyncFenced {
 			t.Errorf("a stranger was answered %+v", a)
 		}
 	})

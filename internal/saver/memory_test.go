@@ -15,6 +15,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/sim"
 )
 
@@ -50,7 +51,7 @@ func TestMemory(t *testing.T) {
 			m := sign(s).Encode()
 			for try := 0; ; try++ {
 				try, stop := context.WithTimeout(context.Background(), time.Minute)
-				_, err := b.peer.Request(try, bus.VerbSave, m)
+				_, err := b.peer.Request(try, wire.VerbSave, m)
 				stop()
 				if err == nil {
 					saved <- id

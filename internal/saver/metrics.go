@@ -5,9 +5,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/metrics"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // meters is what a saver counts.
@@ -37,7 +37,7 @@ func newMeters() *meters {
 	m.in = s.Counter("chunkline_received_bytes_total", "Bytes of outputs and dead letters in results that came, those included that were not committed.")
 	m.bytes = s.Counter("chunkline_commit_bytes_total", "Bytes of outputs and dead letters committed.")
 	m.unsaved = s.Counters("chunkline_unsaved_results_total", "Results that were not saved: busy ones come again, refused ones do not.",
-		metrics.OneOf("answer", string(bus.SaveBusy), string(bus.SaveRefused)))
+		metrics.OneOf("answer", string(wire.SaveBusy), string(wire.SaveRefused)))
 	buckets := prometheus.ExponentialBuckets(0.0005, 2, 14) // 0.5 ms to 4 s
 	m.seconds = s.Histogram("chunkline_commit_duration_seconds", "Time of one group commit, syncs included.", buckets)
 	m.sync = s.HistogramVec("chunkline_sync_duration_seconds", "Time of one step that waits for the disk: the sync of a group's results, or the commit of the index with its own syncs.", buckets,
@@ -85,8 +85,8 @@ func (m *meters) compared(version string, objects, different int) {
 	m.shadowOthers.WithLabelValues(label).Add(float64(different))
 }
 
-func (m *meters) answered(status bus.SaveStatus) {
-	if status == bus.SaveBusy || status == bus.SaveRefused {
+func (m *meters) answered(status wire.SaveStatus) {
+	if status == wire.SaveBusy || status == wire.SaveRefused {
 		m.unsaved[string(status)].Inc()
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A confirmation without an answer is sent again, word for word: what it names
@@ -38,20 +39,20 @@ func TestConfirmAgain(t *testing.T) {
 // A saver that is told to stop commits and answers what it has taken.
 func TestStop(t *testing.T) {
 	run(t, true, gated, func(t *testing.T, b *bench) {
-		answers := []<-chan bus.SaveAnswer{b.send(result(0).Encode())}
+		answers := []<-chan wire.SaveAnswer{b.send(result(0).Encode())}
 		synctest.Wait()
 		answers = append(answers, b.send(result(1).Encode()), b.send(result(2).Encode()))
 		synctest.Wait()
 		b.cancel()
 		synctest.Wait()
-		if _, err := b.peer.Request(t.Context(), bus.VerbSave, result(3).Encode()); !errors.Is(err, bus.ErrNobody) {
+		if _, err := b.peer.Request(t.Context(), wire.VerbSave, result(3).Encode()); !errors.Is(err, bus.ErrNobody) {
 			t.Errorf("a saver that stops answered a new result: %v", err)
 		}
 		b.gate <- struct{}{}
 		synctest.Wait()
 		close(b.gate)
 		for i, answer := range answers {
-			if a := <-answer; a.Status != bus.SaveCommitted {
+			if a := <-answer; a.Status != wire.SaveCommitted {
 				t.Errorf("result %d was answered %+v, want committed", i, a)
 			}
 		}
@@ -66,8 +67,8 @@ func TestStop(t *testing.T) {
 func TestStopWithoutFetcher(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
 		b.silent = 1 << 30
-		b.want(result(0), bus.SaveCommitted)
-		b.want(result(1), bus.SaveCommitted)
+		b.want(result(0), wire.SaveCommitted)
+		b.want(result(1), wire.SaveCommitted)
 		begin := time.Now()
 		b.cancel()
 		if err := <-b.done; err != nil || time.Since(begin) > 5*time.Second {
@@ -100,20 +101,20 @@ func TestFull(t *testing.T) {
 		}
 		return nil
 	}, func(t *testing.T, b *bench) {
-		b.want(result(0), bus.SaveBusy)
+		b.want(result(0), wire.SaveBusy)
 		if err := b.saver.Ready(); err == nil || err.Error() != "sink is full: "+sink.ErrFull.Error() {
 			t.Errorf("ready: %v, want that the sink is full", err)
 		}
-		list := b.ask(bus.Sync{Op: bus.SyncList, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Limit: 1})
+		list := b.ask(wire.Sync{Op: wire.SyncList, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Limit: 1})
 		if list.Load.Full != sink.ErrFull.Error() {
 			t.Errorf("load %+v, want that the sink is full", list.Load)
 		}
 		full = false
-		b.want(result(0), bus.SaveCommitted)
+		b.want(result(0), wire.SaveCommitted)
 		if err := b.saver.Ready(); err != nil {
 			t.Errorf("not ready with space: %v", err)
 		}
-		if list := b.ask(bus.Sync{Op: bus.SyncList, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Limit: 1}); list.Load.Full != "" {
+		if list := b.ask(wire.Sync{Op: wire.SyncList, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Limit: 1}); list.Load.Full != "" {
 			t.Errorf("load %+v with space", list.Load)
 		}
 		b.wantConfirmed([]chunk.ID{0})
@@ -139,15 +140,15 @@ func TestClosed(t *testing.T) {
 }
 
 // ask puts a question to the saver.
-func (b *bench) ask(q bus.Sync) bus.SyncAnswer {
+func (b *bench) ask(q wire.Sync) wire.SyncAnswer {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
 	defer cancel()
-	reply, err := b.peer.Request(ctx, bus.VerbSync, q.Encode())
+	reply, err := b.peer.Request(ctx, wire.VerbSync, q.Encode())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	a, err := bus.DecodeSyncAnswer(reply)
+	a, err := wire.DecodeSyncAnswer(reply)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -158,41 +159,41 @@ func (b *bench) ask(q bus.Sync) bus.SyncAnswer {
 func TestSync(t *testing.T) {
 	run(t, false, nil, func(t *testing.T, b *bench) {
 		id := plan.ID()
-		claim := func(fetcher string) bus.SyncAnswer {
-			return b.ask(bus.Sync{Op: bus.SyncClaim, Plan: id, Fetcher: fetcher, Claim: &plan})
+		claim := func(fetcher string) wire.SyncAnswer {
+			return b.ask(wire.Sync{Op: wire.SyncClaim, Plan: id, Fetcher: fetcher, Claim: &plan})
 		}
-		list := func(epoch uint64) bus.SyncAnswer {
-			return b.ask(bus.Sync{Op: bus.SyncList, Plan: id, Fetcher: "f1", Epoch: epoch, Limit: 10})
+		list := func(epoch uint64) wire.SyncAnswer {
+			return b.ask(wire.Sync{Op: wire.SyncList, Plan: id, Fetcher: "f1", Epoch: epoch, Limit: 10})
 		}
-		if a := list(1); a.Status != bus.SyncOtherPlan {
+		if a := list(1); a.Status != wire.SyncOtherPlan {
 			t.Errorf("list of an unclaimed sink: %+v", a)
 		}
-		if a := claim("f1"); a.Status != bus.SyncOK || a.Epoch != 1 || len(a.Key) != 32 || a.Plan != id {
+		if a := claim("f1"); a.Status != wire.SyncOK || a.Epoch != 1 || len(a.Key) != 32 || a.Plan != id {
 			t.Errorf("claim: %+v", a)
 		}
-		b.want(result(0), bus.SaveCommitted)
-		b.want(result(2), bus.SaveCommitted)
-		if a := list(1); a.Status != bus.SyncOK || len(a.Entries) != 2 || a.Entries[1].Digest != result(2).Digest || a.Summary.Chunks != 2 {
+		b.want(result(0), wire.SaveCommitted)
+		b.want(result(2), wire.SaveCommitted)
+		if a := list(1); a.Status != wire.SyncOK || len(a.Entries) != 2 || a.Entries[1].Digest != result(2).Digest || a.Summary.Chunks != 2 {
 			t.Errorf("list: %+v", a)
 		}
-		some := b.ask(bus.Sync{Op: bus.SyncList, Plan: id, Fetcher: "f1", Epoch: 1, Chunks: []chunk.ID{1, 2}})
+		some := b.ask(wire.Sync{Op: wire.SyncList, Plan: id, Fetcher: "f1", Epoch: 1, Chunks: []chunk.ID{1, 2}})
 		if len(some.Entries) != 1 || some.Entries[0].ID != 2 {
 			t.Errorf("which of 1 and 2: %+v", some)
 		}
-		if a := claim("f2"); a.Status != bus.SyncOK || a.Epoch != 2 || a.Summary.Chunks != 2 {
+		if a := claim("f2"); a.Status != wire.SyncOK || a.Epoch != 2 || a.Summary.Chunks != 2 {
 			t.Errorf("second claim: %+v", a)
 		}
-		for _, a := range []bus.SyncAnswer{claim("f1"), list(1)} {
-			if a.Status != bus.SyncFenced || a.Epoch != 2 {
+		for _, a := range []wire.SyncAnswer{claim("f1"), list(1)} {
+			if a.Status != wire.SyncFenced || a.Epoch != 2 {
 				t.Errorf("superseded fetcher was answered %+v", a)
 			}
 		}
 		other := plan
 		other.Size++
-		if a := b.ask(bus.Sync{Op: bus.SyncClaim, Fetcher: "f3", Claim: &other}); a.Status != bus.SyncOtherPlan || a.Reason == "" {
+		if a := b.ask(wire.Sync{Op: wire.SyncClaim, Fetcher: "f3", Claim: &other}); a.Status != wire.SyncOtherPlan || a.Reason == "" {
 			t.Errorf("claim of another plan: %+v", a)
 		}
-		if a := list(2); a.Status != bus.SyncOK {
+		if a := list(2); a.Status != wire.SyncOK {
 			t.Errorf("list after a refused claim: %+v", a)
 		}
 	})
@@ -202,26 +203,26 @@ func TestSync(t *testing.T) {
 // wrong is said once, so that asking again tries again.
 func TestFinish(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
-		finish := func(chunks uint64) bus.SyncAnswer {
-			var a bus.SyncAnswer
+		finish := func(chunks uint64) wire.SyncAnswer {
+			var a wire.SyncAnswer
 			for range 3 { // begun, done, done again
-				a = b.ask(bus.Sync{
-					Op: bus.SyncFinish, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Total: bus.Totals{Chunks: chunks, Objects: 2 * chunks},
+				a = b.ask(wire.Sync{
+					Op: wire.SyncFinish, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Total: wire.Totals{Chunks: chunks, Objects: 2 * chunks},
 				})
 				synctest.Wait()
-				if a.Status != bus.SyncWorking {
+				if a.Status != wire.SyncWorking {
 					break
 				}
 			}
 			return a
 		}
-		b.want(result(0), bus.SaveCommitted)
-		if a := finish(2); a.Status != bus.SyncFailed || a.Reason == "" {
+		b.want(result(0), wire.SaveCommitted)
+		if a := finish(2); a.Status != wire.SyncFailed || a.Reason == "" {
 			t.Errorf("finish of an incomplete job: %+v", a)
 		}
-		b.want(result(1), bus.SaveCommitted)
+		b.want(result(1), wire.SaveCommitted)
 		for range 2 {
-			if a := finish(2); a.Status != bus.SyncOK || a.Summary.Output != "memory" || a.Summary.Objects != 4 {
+			if a := finish(2); a.Status != wire.SyncOK || a.Summary.Output != "memory" || a.Summary.Objects != 4 {
 				t.Errorf("finish: %+v", a)
 			}
 		}

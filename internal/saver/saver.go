@@ -14,8 +14,10 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Config is the saver's settings.
@@ -58,17 +60,17 @@ type Saver struct {
 	shadowed   chan pending // handlers → compare loop
 	comparing  atomic.Int64 // bytes in shadowed, and of the one that is compared
 	shadows    shadows
-	queue      chan pending                  // handlers → commit loop
-	queued     atomic.Int64                  // bytes in queue
-	confirms   confirms                      // commit loop → confirm loop
-	syncs      chan *bus.Request             // handlers → clerk
-	finish     finishing                     // only the clerk's goroutine, and what it starts
-	duplicates atomic.Uint64                 // results dropped
-	plan       atomic.Pointer[chunk.PlanID]  // of the sink, once it is known
-	full       fullness                      // what found no space
-	syncing    atomic.Int64                  // nanoseconds that the commit under way has waited for the disk
-	last       atomic.Pointer[bus.SaverLoad] // as it was at the end of the last commit
-	pulse      app.Pulse                     // the commit loop turns
+	queue      chan pending                     // handlers → commit loop
+	queued     atomic.Int64                     // bytes in queue
+	confirms   confirms                         // commit loop → confirm loop
+	syncs      chan *bus.Request                // handlers → clerk
+	finish     finishing                        // only the clerk's goroutine, and what it starts
+	duplicates atomic.Uint64                    // results dropped
+	plan       atomic.Pointer[chunk.PlanID]     // of the sink, once it is known
+	full       fullness                         // what found no space
+	syncing    atomic.Int64                     // nanoseconds that the commit under way has waited for the disk
+	last       atomic.Pointer[report.SaverLoad] // as it was at the end of the last commit
+	pulse      app.Pulse                        // the commit loop turns
 }
 
 // troubles is what may fail again and again, each said once.
@@ -127,8 +129,8 @@ func (s *Saver) Run(ctx context.Context) error {
 	stopServing, err := s.bus.Serve(bus.Service{
 		Name: "saver", Version: app.Version(), Description: "commits the results of job " + s.bus.Job(),
 		Endpoints: []bus.Endpoint{
-			{Verb: bus.VerbSave, Queue: "saver", Handle: s.handleSave},
-			{Verb: bus.VerbSync, Queue: "saver", Handle: s.handleSync},
+			{Verb: wire.VerbSave, Queue: "saver", Handle: s.handleSave},
+			{Verb: wire.VerbSync, Queue: "saver", Handle: s.handleSync},
 		},
 	})
 	if err != nil {
@@ -185,7 +187,7 @@ func (s *Saver) Alive() error { return s.pulse.Check() }
 func (s *Saver) Ready() error {
 	switch {
 	case !s.bus.Online():
-		return errors.New("nats is away")
+		return errors.New("not connected to NATS")
 	case s.full.why() != "":
 		return errors.New("sink is full: " + s.full.why())
 	}

@@ -15,8 +15,10 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/sim"
 )
 
@@ -71,7 +73,7 @@ func run(t *testing.T, claimed bool, onCommit func(*bench) error, test func(t *t
 		go func() { b.done <- b.saver.Run(ctx); close(b.done) }()
 		defer func() { cancel(); <-b.done }()
 		stop, err := b.peer.Serve(bus.Service{Name: "fetcher", Version: "1.0.0", Endpoints: []bus.Endpoint{
-			{Verb: bus.VerbSaved, Handle: b.hearSaved},
+			{Verb: wire.VerbSaved, Handle: b.hearSaved},
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -83,7 +85,7 @@ func run(t *testing.T, claimed bool, onCommit func(*bench) error, test func(t *t
 }
 
 func (b *bench) hearSaved(r *bus.Request) {
-	saved, err := bus.DecodeSaved(b.sink.Key(), r.Message)
+	saved, err := wire.DecodeSaved(b.sink.Key(), r.Message)
 	if err != nil {
 		b.t.Errorf("confirmation: %v", err)
 	}
@@ -101,7 +103,7 @@ func (b *bench) hearSaved(r *bus.Request) {
 		b.silent--
 		return
 	}
-	if err := r.Reply(bus.SavedAnswer{Plan: saved.Plan}.Encode()); err != nil {
+	if err := r.Reply(wire.SavedAnswer{Plan: saved.Plan}.Encode()); err != nil {
 		b.t.Errorf("answer a confirmation: %v", err)
 	}
 }
@@ -118,38 +120,38 @@ func (b *bench) wantConfirmed(want ...[]chunk.ID) {
 }
 
 // result is a good result of a chunk.
-func result(id chunk.ID) bus.Save {
+func result(id chunk.ID) wire.Save {
 	body := fmt.Appendf(nil, "{\"a\":%d}\n{\"b\":%d}\n", id, id)
-	s := bus.Save{
+	s := wire.Save{
 		Plan: plan.ID(), Epoch: 1, Chunk: id, First: 2 * uint64(id), Objects: 2, Attempt: 1, Digest: chunk.Sum(body),
-		Mapper: bus.Mapper{ID: "m1", Name: "m", Version: "v"}, Counts: []int{1, 1}, Outputs: body,
+		Mapper: report.Mapper{ID: "m1", Name: "m", Version: "v"}, Counts: []int{1, 1}, Outputs: body,
 	}
 	return sign(s)
 }
 
 // sign gives a result the token it should have.
-func sign(s bus.Save) bus.Save { return signIn(s, 0) }
+func sign(s wire.Save) wire.Save { return signIn(s, 0) }
 
 // signIn is sign for a lease of some term of the mapper's version.
-func signIn(s bus.Save, term uint64) bus.Save {
+func signIn(s wire.Save, term uint64) wire.Save {
 	unbound := sim.NewSink()
 	grant, _ := unbound.Claim(context.Background(), plan, "f1") // every sim.Sink has the same key
-	s.Token = bus.Lease{Plan: s.Plan, Chunk: s.Chunk, First: s.First, Objects: s.Objects, Digest: s.Digest, Term: term}.Token(grant.Key)
+	s.Token = wire.Lease{Plan: s.Plan, Chunk: s.Chunk, First: s.First, Objects: s.Objects, Digest: s.Digest, Term: term}.Token(grant.Key)
 	return s
 }
 
 // send sends a result, and returns the answer when it comes.
-func (b *bench) send(m bus.Message) <-chan bus.SaveAnswer {
-	answer := make(chan bus.SaveAnswer, 1)
+func (b *bench) send(m wire.Message) <-chan wire.SaveAnswer {
+	answer := make(chan wire.SaveAnswer, 1)
 	go func() {
 		defer close(answer)
 		ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
 		defer cancel()
-		reply, err := b.peer.Request(ctx, bus.VerbSave, m)
+		reply, err := b.peer.Request(ctx, wire.VerbSave, m)
 		if err != nil {
 			return
 		}
-		if a, err := bus.DecodeSaveAnswer(reply); err == nil {
+		if a, err := wire.DecodeSaveAnswer(reply); err == nil {
 			answer <- a
 		}
 	}()
@@ -157,9 +159,9 @@ func (b *bench) send(m bus.Message) <-chan bus.SaveAnswer {
 }
 
 // want sends a result and compares the answer.
-func (b *bench) want(s bus.Save, want bus.SaveStatus) {
+func (b *bench) want(s wire.Save, want wire.SaveStatus) {
 	b.t.Helper()
-	if a := <-b.send(s.Encode()); a.Status != want || (want == bus.SaveRefused || want == bus.SaveBusy) && a.Reason == "" {
+	if a := <-b.send(s.Encode()); a.Status != want || (want == wire.SaveRefused || want == wire.SaveBusy) && a.Reason == "" {
 		b.t.Errorf("result of chunk %d was answered %+v, want %s", s.Chunk, a, want)
 	}
 }
@@ -173,18 +175,18 @@ func (b *bench) wantCommits(want ...[]chunk.ID) {
 
 func TestSave(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
-		b.want(result(0), bus.SaveCommitted)
+		b.want(result(0), wire.SaveCommitted)
 		b.wantConfirmed([]chunk.ID{0})
-		b.want(result(1), bus.SaveCommitted)
+		b.want(result(1), wire.SaveCommitted)
 		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1})
-		b.want(result(0), bus.SaveDuplicate) // and confirmed again: the first confirmation may be lost
+		b.want(result(0), wire.SaveDuplicate) // and confirmed again: the first confirmation may be lost
 		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1}, []chunk.ID{0})
 		other := result(1)
 		other.Attempt, other.Epoch, other.Mapper.ID = 7, 9, "m2" // whoever, and however late
 		b.mu.Lock()
 		b.from = "m2"
 		b.mu.Unlock()
-		b.want(other, bus.SaveDuplicate)
+		b.want(other, wire.SaveDuplicate)
 		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1}, []chunk.ID{0}, []chunk.ID{1})
 		got, _ := b.sink.Result(0)
 		if string(got.Outputs) != string(result(0).Outputs) || got.First != 0 || got.Mapper != "m" || got.Version != "v" {
@@ -194,36 +196,36 @@ func TestSave(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	spoil := map[string]func(*bus.Save){
-		"no token":       func(s *bus.Save) { s.Token = "00000000000000000000000000000000" },
-		"other chunk":    func(s *bus.Save) { s.Chunk++ },
-		"other ordinals": func(s *bus.Save) { s.First++ },
-		"other digest":   func(s *bus.Save) { s.Digest[0]++ },
-		"other count": func(s *bus.Save) {
+	spoil := map[string]func(*wire.Save){
+		"no token":       func(s *wire.Save) { s.Token = "00000000000000000000000000000000" },
+		"other chunk":    func(s *wire.Save) { s.Chunk++ },
+		"other ordinals": func(s *wire.Save) { s.First++ },
+		"other digest":   func(s *wire.Save) { s.Digest[0]++ },
+		"other count": func(s *wire.Save) {
 			s.Objects, s.Counts = 3, []int{1, 1, 0}
 		},
-		"other plan": func(s *bus.Save) { s.Plan = chunk.Plan{Source: "b"}.ID(); *s = sign(*s) },
+		"other plan": func(s *wire.Save) { s.Plan = chunk.Plan{Source: "b"}.ID(); *s = sign(*s) },
 	}
 	for name, change := range spoil {
 		t.Run(name, func(t *testing.T) {
 			run(t, true, nil, func(_ *testing.T, b *bench) {
 				s := result(4)
 				change(&s)
-				b.want(s, bus.SaveRefused)
+				b.want(s, wire.SaveRefused)
 				b.wantCommits()
 				b.wantConfirmed()
 			})
 		})
 	}
 	t.Run("unclaimed sink", func(t *testing.T) {
-		run(t, false, nil, func(_ *testing.T, b *bench) { b.want(result(0), bus.SaveRefused) })
+		run(t, false, nil, func(_ *testing.T, b *bench) { b.want(result(0), wire.SaveRefused) })
 	})
 	t.Run("conflict", func(t *testing.T) {
 		run(t, true, nil, func(_ *testing.T, b *bench) {
-			b.want(result(0), bus.SaveCommitted)
+			b.want(result(0), wire.SaveCommitted)
 			s := result(0)
 			s.Digest[3]++
-			b.want(sign(s), bus.SaveRefused)
+			b.want(sign(s), wire.SaveRefused)
 			b.wantConfirmed([]chunk.ID{0}) // not of what was refused
 		})
 	})
@@ -231,7 +233,7 @@ func TestRefused(t *testing.T) {
 		run(t, true, nil, func(t *testing.T, b *bench) {
 			m := result(0).Encode()
 			delete(m.Header, "Chunkline-Digest")
-			if a := <-b.send(m); a.Status != bus.SaveRefused {
+			if a := <-b.send(m); a.Status != wire.SaveRefused {
 				t.Errorf("answered %+v, want refused", a)
 			}
 		})
@@ -244,11 +246,11 @@ func TestCorrupt(t *testing.T) {
 		m := result(0).Encode()
 		m.Body = slices.Clone(m.Body)
 		m.Body[3] ^= 1
-		if a := <-b.send(m); a.Status != bus.SaveBusy {
+		if a := <-b.send(m); a.Status != wire.SaveBusy {
 			t.Errorf("answered %+v, want busy", a)
 		}
 		b.wantCommits()
-		b.want(result(0), bus.SaveCommitted)
+		b.want(result(0), wire.SaveCommitted)
 	})
 }
 
@@ -257,7 +259,7 @@ func TestGroupCommit(t *testing.T) {
 	run(t, true, gated, func(t *testing.T, b *bench) {
 		first := b.send(result(0).Encode())
 		synctest.Wait()
-		var rest []<-chan bus.SaveAnswer
+		var rest []<-chan wire.SaveAnswer
 		for _, id := range []chunk.ID{3, 1, 2, 1} {
 			rest = append(rest, b.send(result(id).Encode()))
 			synctest.Wait()
@@ -268,15 +270,15 @@ func TestGroupCommit(t *testing.T) {
 		default:
 		}
 		b.gate <- struct{}{}
-		if a := <-first; a.Status != bus.SaveCommitted {
+		if a := <-first; a.Status != wire.SaveCommitted {
 			t.Errorf("first was answered %+v", a)
 		}
 		b.wantConfirmed([]chunk.ID{0})
 		b.gate <- struct{}{}
 		for i, answer := range rest {
-			want := bus.SaveCommitted
+			want := wire.SaveCommitted
 			if i == 3 {
-				want = bus.SaveDuplicate
+				want = wire.SaveDuplicate
 			}
 			if a := <-answer; a.Status != want {
 				t.Errorf("result %d of the group was answered %+v, want %s", i, a, want)

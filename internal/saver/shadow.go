@@ -10,9 +10,10 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -23,8 +24,8 @@ const (
 // shadows is what came of comparing results that shadow with those that are saved.
 type shadows struct {
 	mu          sync.Mutex
-	versions    map[string]*bus.ShadowCount // guarded by mu
-	differences []bus.Difference            // guarded by mu; the latest last
+	versions    map[string]*report.ShadowCount // guarded by mu
+	differences []report.Difference            // guarded by mu; the latest last
 }
 
 // queueShadow takes a result to be compared, or has it come again.
@@ -37,7 +38,7 @@ func (s *Saver) queueShadow(p pending) {
 		}
 	}
 	s.comparing.Add(-p.bytes())
-	s.answer(p.request, bus.SaveBusy, "saver has too many results to compare")
+	s.answer(p.request, wire.SaveBusy, "saver has too many results to compare")
 }
 
 // compareLoop compares results that shadow until the queue is closed. It keeps off the
@@ -48,11 +49,11 @@ func (s *Saver) compareLoop(ctx context.Context) error {
 		s.comparing.Add(-p.bytes())
 		switch {
 		case err == nil:
-			s.answer(p.request, bus.SaveDuplicate, "") // the chunk is saved, and this result is not
+			s.answer(p.request, wire.SaveDuplicate, "") // the chunk is saved, and this result is not
 		case errors.Is(err, sink.ErrNoChunk), errors.Is(err, errOtherObjects):
-			s.answer(p.request, bus.SaveRefused, err.Error())
+			s.answer(p.request, wire.SaveRefused, err.Error())
 		default:
-			s.answer(p.request, bus.SaveBusy, err.Error())
+			s.answer(p.request, wire.SaveBusy, err.Error())
 		}
 	}
 	return nil
@@ -81,7 +82,7 @@ func (s *Saver) compare(ctx context.Context, r sink.Result) error {
 	return nil
 }
 
-func (s *shadows) add(r sink.Result, found []bus.Difference, failed int) {
+func (s *shadows) add(r sink.Result, found []report.Difference, failed int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	count := s.versions[r.Version]
@@ -90,40 +91,40 @@ func (s *shadows) add(r sink.Result, found []bus.Difference, failed int) {
 			return // so many versions are no comparison
 		}
 		if s.versions == nil {
-			s.versions = map[string]*bus.ShadowCount{}
+			s.versions = map[string]*report.ShadowCount{}
 		}
-		count = &bus.ShadowCount{Version: r.Version}
+		count = &report.ShadowCount{Version: r.Version}
 		s.versions[r.Version] = count
 	}
 	count.Chunks++
 	count.Objects += uint64(r.Objects)
 	count.Different += uint64(len(found))
 	count.Failed += uint64(failed)
-	s.differences = append(s.differences, found[:min(len(found), bus.MaxDifferences)]...)
-	if over := len(s.differences) - bus.MaxDifferences; over > 0 {
+	s.differences = append(s.differences, found[:min(len(found), report.MaxDifferences)]...)
+	if over := len(s.differences) - report.MaxDifferences; over > 0 {
 		s.differences = slices.Delete(s.differences, 0, over)
 	}
 }
 
 // report is what was compared so far.
-func (s *shadows) report() *bus.ShadowReport {
+func (s *shadows) report() *report.ShadowReport {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	report := &bus.ShadowReport{Versions: []bus.ShadowCount{}, Differences: slices.Clone(s.differences)}
+	r := &report.ShadowReport{Versions: []report.ShadowCount{}, Differences: slices.Clone(s.differences)}
 	for _, count := range s.versions {
-		report.Versions = append(report.Versions, *count)
+		r.Versions = append(r.Versions, *count)
 	}
-	slices.SortFunc(report.Versions, func(a, b bus.ShadowCount) int { return cmp.Compare(a.Version, b.Version) })
-	slices.Reverse(report.Differences)
-	return report
+	slices.SortFunc(r.Versions, func(a, b report.ShadowCount) int { return cmp.Compare(a.Version, b.Version) })
+	slices.Reverse(r.Differences)
+	return r
 }
 
 // differences lists the objects of a chunk of which two results are not the same:
 // other outputs, byte for byte, or a dead letter in one of them only. Two dead letters
 // are the same, whatever their errors say.
-func differences(saved, shadow sink.Result) []bus.Difference {
+func differences(saved, shadow sink.Result) []report.Difference {
 	a, b := reading(saved), reading(shadow)
-	var found []bus.Difference
+	var found []report.Difference
 	for i := range saved.Objects {
 		outputsA, outputsB := a.next(saved.Counts[i]), b.next(shadow.Counts[i])
 		ordinal := saved.First + uint64(i)
@@ -132,10 +133,10 @@ func differences(saved, shadow sink.Result) []bus.Difference {
 		if deadA == deadB && bytes.Equal(outputsA, outputsB) {
 			continue
 		}
-		found = append(found, bus.Difference{
+		found = append(found, report.Difference{
 			Ordinal: ordinal, Chunk: saved.Chunk,
-			Saved:  bus.Made{Version: saved.Version, Outputs: shown(string(outputsA)), Error: shown(errorA)},
-			Shadow: bus.Made{Version: shadow.Version, Outputs: shown(string(outputsB)), Error: shown(errorB)},
+			Saved:  report.Made{Version: saved.Version, Outputs: shown(string(outputsA)), Error: shown(errorA)},
+			Shadow: report.Made{Version: shadow.Version, Outputs: shown(string(outputsB)), Error: shown(errorB)},
 		})
 	}
 	return found

@@ -13,6 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/sim"
 )
 
@@ -49,23 +50,23 @@ func TestShadow_large(t *testing.T) {
 		defer func() { cancel(); <-done }()
 		synctest.Wait()
 
-		b.want(result(0), bus.SaveCommitted)
+		b.want(result(0), wire.SaveCommitted)
 		s := result(0)
 		s.Shadow = true
 		s.Outputs = []byte("{\"a\":0}\n\"" + strings.Repeat("x", 24<<20) + "\"\n")
 		large := sign(s).Encode()
 		first, second := b.send(large), b.send(large)
 		synctest.Wait()
-		if a := <-b.send(large); a.Status != bus.SaveBusy {
+		if a := <-b.send(large); a.Status != wire.SaveBusy {
 			t.Errorf("a third result of 24 MiB was answered %+v, want busy", a)
 		}
 		close(held.gate)
-		for _, answer := range []<-chan bus.SaveAnswer{first, second} {
-			if a := <-answer; a.Status != bus.SaveDuplicate {
+		for _, answer := range []<-chan wire.SaveAnswer{first, second} {
+			if a := <-answer; a.Status != wire.SaveDuplicate {
 				t.Errorf("a result that waited was answered %+v, want duplicate", a)
 			}
 		}
-		if a := <-b.send(large); a.Status != bus.SaveDuplicate {
+		if a := <-b.send(large); a.Status != wire.SaveDuplicate {
 			t.Errorf("a third result, sent again, was answered %+v, want duplicate", a)
 		}
 	})

@@ -3,8 +3,9 @@ package saver_test
 import (
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestShadow: a result that shadows is compared with what is saved, object by
@@ -13,38 +14,38 @@ func TestShadow(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
 		stable := result(0)
 		stable.Mapper.Version = "v1"
-		b.want(sign(stable), bus.SaveCommitted)
-		shadow := func(change func(*bus.Save)) bus.Save {
+		b.want(sign(stable), wire.SaveCommitted)
+		shadow := func(change func(*wire.Save)) wire.Save {
 			s := result(0)
 			s.Mapper.Version, s.Shadow = "v2", true
 			change(&s)
 			return sign(s)
 		}
-		dead := func(s *bus.Save) {
+		dead := func(s *wire.Save) {
 			s.Counts, s.DeadCount = []int{1, 0}, 1
 			s.Outputs = []byte("{\"a\":0}\n")
 			s.Dead = chunk.DeadLetter{Ordinal: 1, Error: "no b", Object: []byte("1")}.Append(nil)
 		}
-		b.want(shadow(func(*bus.Save) {}), bus.SaveDuplicate)
-		b.want(shadow(func(s *bus.Save) { s.Outputs = []byte("{\"a\":0}\n{\"b\":1}\n") }), bus.SaveDuplicate)
-		b.want(shadow(dead), bus.SaveDuplicate)
-		b.want(shadow(func(s *bus.Save) { s.Counts, s.Outputs = []int{2, 0}, []byte("{\"a\":0}\n{\"b\":0}\n") }), bus.SaveDuplicate)
+		b.want(shadow(func(*wire.Save) {}), wire.SaveDuplicate)
+		b.want(shadow(func(s *wire.Save) { s.Outputs = []byte("{\"a\":0}\n{\"b\":1}\n") }), wire.SaveDuplicate)
+		b.want(shadow(dead), wire.SaveDuplicate)
+		b.want(shadow(func(s *wire.Save) { s.Counts, s.Outputs = []int{2, 0}, []byte("{\"a\":0}\n{\"b\":0}\n") }), wire.SaveDuplicate)
 
 		b.wantCommits([]chunk.ID{0})
 		if r, _ := b.sink.Result(0); string(r.Outputs) != string(stable.Outputs) || r.Version != "v1" {
 			t.Errorf("saved is %q of %s", r.Outputs, r.Version)
 		}
-		report := b.ask(bus.Sync{Op: bus.SyncShadow, Plan: plan.ID(), Fetcher: "f1", Epoch: 1}).Shadow
-		if report == nil || len(report.Versions) != 1 || report.Versions[0] != (bus.ShadowCount{Version: "v2", Chunks: 4, Objects: 8, Different: 4, Failed: 1}) {
-			t.Fatalf("report %+v", report)
+		found := b.ask(wire.Sync{Op: wire.SyncShadow, Plan: plan.ID(), Fetcher: "f1", Epoch: 1}).Shadow
+		if found == nil || len(found.Versions) != 1 || found.Versions[0] != (report.ShadowCount{Version: "v2", Chunks: 4, Objects: 8, Different: 4, Failed: 1}) {
+			t.Fatalf("report %+v", found)
 		}
-		want := []bus.Difference{
-			{Ordinal: 1, Saved: bus.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: bus.Made{Version: "v2"}},
-			{Ordinal: 0, Saved: bus.Made{Version: "v1", Outputs: "{\"a\":0}\n"}, Shadow: bus.Made{Version: "v2", Outputs: "{\"a\":0}\n{\"b\":0}\n"}},
-			{Ordinal: 1, Saved: bus.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: bus.Made{Version: "v2", Error: "no b"}},
-			{Ordinal: 1, Saved: bus.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: bus.Made{Version: "v2", Outputs: "{\"b\":1}\n"}},
+		want := []report.Difference{
+			{Ordinal: 1, Saved: report.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: report.Made{Version: "v2"}},
+			{Ordinal: 0, Saved: report.Made{Version: "v1", Outputs: "{\"a\":0}\n"}, Shadow: report.Made{Version: "v2", Outputs: "{\"a\":0}\n{\"b\":0}\n"}},
+			{Ordinal: 1, Saved: report.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: report.Made{Version: "v2", Error: "no b"}},
+			{Ordinal: 1, Saved: report.Made{Version: "v1", Outputs: "{\"b\":0}\n"}, Shadow: report.Made{Version: "v2", Outputs: "{\"b\":1}\n"}},
 		}
-		for i, d := range report.Differences {
+		for i, d := range found.Differences {
 			if i >= len(want) || d != want[i] {
 				t.Errorf("difference %d is %+v, want %+v", i, d, want)
 			}
@@ -53,8 +54,8 @@ func TestShadow(t *testing.T) {
 		// What is not saved, or was made of other objects, is not compared.
 		missing := result(7)
 		missing.Shadow = true
-		b.want(sign(missing), bus.SaveRefused)
-		b.want(shadow(func(s *bus.Save) { s.Digest = chunk.Sum([]byte("other\n")) }), bus.SaveRefused)
+		b.want(sign(missing), wire.SaveRefused)
+		b.want(shadow(func(s *wire.Save) { s.Digest = chunk.Sum([]byte("other\n")) }), wire.SaveRefused)
 		b.wantCommits([]chunk.ID{0})
 	})
 }
@@ -62,14 +63,14 @@ func TestShadow(t *testing.T) {
 // TestShadow_bounded: the report lists the latest differences, so many of them.
 func TestShadow_bounded(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
-		for id := range chunk.ID(bus.MaxDifferences) {
+		for id := range chunk.ID(report.MaxDifferences) {
 			s := result(id)
-			b.want(s, bus.SaveCommitted)
+			b.want(s, wire.SaveCommitted)
 			s.Shadow, s.Counts, s.Outputs = true, []int{0, 0}, nil
-			b.want(sign(s), bus.SaveDuplicate)
+			b.want(sign(s), wire.SaveDuplicate)
 		}
-		r := b.ask(bus.Sync{Op: bus.SyncShadow, Plan: plan.ID(), Fetcher: "f1", Epoch: 1}).Shadow
-		if len(r.Differences) != bus.MaxDifferences || r.Differences[0].Chunk != bus.MaxDifferences-1 || r.Versions[0].Different != 2*bus.MaxDifferences {
+		r := b.ask(wire.Sync{Op: wire.SyncShadow, Plan: plan.ID(), Fetcher: "f1", Epoch: 1}).Shadow
+		if len(r.Differences) != report.MaxDifferences || r.Differences[0].Chunk != report.MaxDifferences-1 || r.Versions[0].Different != 2*report.MaxDifferences {
 			t.Errorf("%d differences, the first of chunk %d, counts %+v", len(r.Differences), r.Differences[0].Chunk, r.Versions)
 		}
 	})

@@ -10,7 +10,9 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -31,8 +33,8 @@ func (s *Saver) handleSync(r *bus.Request) {
 // finishing is the state of laying out the result, which takes as long as
 // copying it does. The fetcher asks again until it is done.
 type finishing struct {
-	total   bus.Totals
-	outcome chan bus.SyncAnswer // nil: not begun
+	total   wire.Totals
+	outcome chan wire.SyncAnswer // nil: not begun
 }
 
 // clerk answers the fetcher's questions, one at a time, until syncs is closed
@@ -54,7 +56,7 @@ func (s *Saver) clerk(ctx context.Context) error {
 
 func (s *Saver) handle(ctx context.Context, layout *errgroup.Group, r *bus.Request) {
 	failpoint.Hit("saver.sync.received")
-	question, err := bus.DecodeSync(r.Message)
+	question, err := wire.DecodeSync(r.Message)
 	if err != nil {
 		// A question that was damaged says nothing about the sink.
 		s.strange.Warn().Err(err).Msg("refused a sync question")
@@ -67,63 +69,63 @@ func (s *Saver) handle(ctx context.Context, layout *errgroup.Group, r *bus.Reque
 	failpoint.Hit("saver.sync.answered")
 }
 
-func (s *Saver) reply(r *bus.Request, a bus.SyncAnswer) {
+func (s *Saver) reply(r *bus.Request, a wire.SyncAnswer) {
 	a.Plan, a.Sink = s.planID(), s.sinkID()
 	if err := r.Reply(a.Encode()); err != nil {
 		s.log.Debug().Err(err).Msg("answer to the fetcher was lost")
 	}
 }
 
-func (s *Saver) answerSync(ctx context.Context, layout *errgroup.Group, q bus.Sync) bus.SyncAnswer {
-	if q.Op == bus.SyncClaim {
+func (s *Saver) answerSync(ctx context.Context, layout *errgroup.Group, q wire.Sync) wire.SyncAnswer {
+	if q.Op == wire.SyncClaim {
 		return s.claim(ctx, q)
 	}
 	switch {
 	case s.planID() != q.Plan:
-		return bus.SyncAnswer{Status: bus.SyncOtherPlan, Reason: s.otherPlan()}
+		return wire.SyncAnswer{Status: wire.SyncOtherPlan, Reason: s.otherPlan()}
 	case q.Epoch != s.sink.Epoch():
-		return bus.SyncAnswer{Status: bus.SyncFenced, Epoch: s.sink.Epoch(), Reason: "a newer fetcher has claimed the job"}
-	case q.Op == bus.SyncList:
+		return wire.SyncAnswer{Status: wire.SyncFenced, Epoch: s.sink.Epoch(), Reason: "a newer fetcher has claimed the job"}
+	case q.Op == wire.SyncList:
 		return s.list(ctx, q)
-	case q.Op == bus.SyncFinish:
+	case q.Op == wire.SyncFinish:
 		return s.finishUp(ctx, layout, q.Total)
-	case q.Op == bus.SyncDead:
+	case q.Op == wire.SyncDead:
 		return s.dead(ctx, q)
-	case q.Op == bus.SyncCutOff:
+	case q.Op == wire.SyncCutOff:
 		return s.cutOff(ctx, q)
-	case q.Op == bus.SyncShadow:
-		return bus.SyncAnswer{Status: bus.SyncOK, Epoch: q.Epoch, Shadow: s.shadows.report()}
+	case q.Op == wire.SyncShadow:
+		return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Shadow: s.shadows.report()}
 	}
-	return bus.SyncAnswer{Status: bus.SyncFailed, Reason: fmt.Sprintf("unknown operation %q", q.Op)}
+	return wire.SyncAnswer{Status: wire.SyncFailed, Reason: fmt.Sprintf("unknown operation %q", q.Op)}
 }
 
-func (s *Saver) claim(ctx context.Context, q bus.Sync) bus.SyncAnswer {
+func (s *Saver) claim(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	grant, err := s.sink.Claim(ctx, *q.Claim, q.Fetcher)
 	switch {
 	case errors.Is(err, sink.ErrOtherPlan):
-		return bus.SyncAnswer{Status: bus.SyncOtherPlan, Reason: err.Error()}
+		return wire.SyncAnswer{Status: wire.SyncOtherPlan, Reason: err.Error()}
 	case errors.Is(err, sink.ErrFenced):
-		return bus.SyncAnswer{Status: bus.SyncFenced, Epoch: s.sink.Epoch(), Reason: err.Error()}
+		return wire.SyncAnswer{Status: wire.SyncFenced, Epoch: s.sink.Epoch(), Reason: err.Error()}
 	case err != nil:
 		s.trouble.claim.Note(err)
-		return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
+		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
 	s.trouble.claim.Note(nil)
 	failpoint.Hit("saver.claim.recorded")
 	s.log.Info().Uint64("epoch", grant.Epoch).Str("fetcher_id", q.Fetcher).Str("plan", string(q.Claim.ID())).Msg("job claimed")
-	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Past: bus.VersionPast{Terms: grant.Terms, Transforms: grant.Transforms}, Summary: s.summary()}
+	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Past: wire.VersionPast{Terms: grant.Terms, Transforms: grant.Transforms}, Summary: s.summary()}
 }
 
 // cutOff refuses from now on what a version was given so far.
-func (s *Saver) cutOff(ctx context.Context, q bus.Sync) bus.SyncAnswer {
+func (s *Saver) cutOff(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	if err := s.sink.CutOff(ctx, q.Version, q.Term); err != nil {
-		return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
+		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
 	s.log.Warn().Str("mapper_version", q.Version).Msg("version is cut off: what it was given before is not saved any more")
-	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: q.Epoch, Summary: s.summary()}
+	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Summary: s.summary()}
 }
 
-func (s *Saver) list(ctx context.Context, q bus.Sync) bus.SyncAnswer {
+func (s *Saver) list(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	var entries []sink.Entry
 	var err error
 	if q.Chunks != nil {
@@ -132,72 +134,72 @@ func (s *Saver) list(ctx context.Context, q bus.Sync) bus.SyncAnswer {
 		entries, err = s.sink.List(ctx, q.From, min(q.Limit, maxList))
 	}
 	if err != nil {
-		return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
+		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
-	page := make([]bus.Entry, len(entries))
+	page := make([]wire.Entry, len(entries))
 	for i, e := range entries {
-		page[i] = bus.Entry(e)
+		page[i] = wire.Entry(e)
 	}
-	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: q.Epoch, Entries: page, Summary: s.summary(), Load: s.load()}
+	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Entries: page, Summary: s.summary(), Load: s.load()}
 }
 
 // finishUp begins to lay out the result, or says how that went. A failure is
 // reported once and forgotten, so that asking again tries again.
-func (s *Saver) finishUp(ctx context.Context, layout *errgroup.Group, total bus.Totals) bus.SyncAnswer {
+func (s *Saver) finishUp(ctx context.Context, layout *errgroup.Group, total wire.Totals) wire.SyncAnswer {
 	if s.finish.outcome == nil || s.finish.total != total {
 		if s.finish.outcome != nil {
 			<-s.finish.outcome // one layout at a time; a finished one left its answer here
 		}
-		s.finish = finishing{total: total, outcome: make(chan bus.SyncAnswer, 1)}
+		s.finish = finishing{total: total, outcome: make(chan wire.SyncAnswer, 1)}
 		outcome := s.finish.outcome
 		layout.Go(func() error { outcome <- s.layOut(ctx, total); return nil })
 	}
 	select {
 	case answer := <-s.finish.outcome:
-		if answer.Status == bus.SyncOK {
+		if answer.Status == wire.SyncOK {
 			s.finish.outcome <- answer // for whoever asks next
 		} else {
 			s.finish.outcome = nil
 		}
 		return answer
 	default:
-		return bus.SyncAnswer{Status: bus.SyncWorking, Load: s.load()}
+		return wire.SyncAnswer{Status: wire.SyncWorking, Load: s.load()}
 	}
 }
 
-func (s *Saver) layOut(ctx context.Context, total bus.Totals) bus.SyncAnswer {
+func (s *Saver) layOut(ctx context.Context, total wire.Totals) wire.SyncAnswer {
 	failpoint.Hit("saver.finish.beginning")
 	summary, err := s.sink.Finish(ctx, total.Chunks, total.Objects)
 	if err != nil {
 		s.trouble.layout.Note(err) // while there is no space it fails ten times a second
 		if errors.Is(err, sink.ErrFull) {
 			note(&s.full.layout, err)
-			return bus.SyncAnswer{Status: bus.SyncWorking, Reason: err.Error(), Load: s.load()} // there may be space later
+			return wire.SyncAnswer{Status: wire.SyncWorking, Reason: err.Error(), Load: s.load()} // there may be space later
 		}
 		note(&s.full.layout, nil)
-		return bus.SyncAnswer{Status: bus.SyncFailed, Reason: err.Error()}
+		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
 	note(&s.full.layout, nil)
 	s.trouble.layout.Note(nil)
 	failpoint.Hit("saver.finish.done")
 	s.log.Info().Uint64("objects", summary.Objects).Uint64("dead", summary.Dead).Str("output", summary.Output).Msg("job finished")
-	return bus.SyncAnswer{Status: bus.SyncOK, Epoch: s.sink.Epoch(), Summary: s.summary()}
+	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: s.sink.Epoch(), Summary: s.summary()}
 }
 
 // sinkID tells the fetcher a second sink from its own; empty if the sink has no name.
-func (s *Saver) sinkID() bus.SinkID {
+func (s *Saver) sinkID() wire.SinkID {
 	named, ok := s.sink.(interface{ Identity() (id, at string) })
 	if !ok {
-		return bus.SinkID{}
+		return wire.SinkID{}
 	}
 	id, at := named.Identity()
-	return bus.SinkID{ID: id, At: app.Hostname() + ":" + at}
+	return wire.SinkID{ID: id, At: app.Hostname() + ":" + at}
 }
 
 // summary is what the sink holds so far.
-func (s *Saver) summary() bus.Summary {
+func (s *Saver) summary() report.Summary {
 	held := s.sink.Summary()
-	return bus.Summary{
+	return report.Summary{
 		Chunks: held.Chunks, Objects: held.Objects, Outputs: held.Outputs, OutputBytes: held.OutputBytes,
 		Dead: held.Dead, Duplicates: s.duplicates.Load(), Output: held.Output, DeadFile: held.DeadFile,
 	}

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/trace"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // span begins the commit of a result that has come.
-func (s *Saver) span(save bus.Save) trace.Span {
+func (s *Saver) span(save wire.Save) trace.Span {
 	span := s.tracer.Start(s.tracer.Parent(save.Trace.Parent, save.Trace.State), trace.Commit, time.Now())
 	span.Number("chunk", uint64(save.Chunk))
 	span.Number("attempt", uint64(save.Attempt))

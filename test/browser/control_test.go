@@ -8,8 +8,7 @@ import (
 
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/chunkline/chunkline/internal/bus"
-
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -65,7 +64,7 @@ func TestControl(t *testing.T) {
 	b.await("work", stateIs+`"running"`)
 	b.enter("#rate-limit", "250")
 	b.click("#set-rate")
-	j.fetcher.AwaitStatus("a limit of 250 objects a second", func(s bus.Status) bool { return s.RateLimit == 250 })
+	j.fetcher.AwaitStatus("a limit of 250 objects a second", func(s report.Status) bool { return s.RateLimit == 250 })
 
 	b.click("#cancel")
 	b.await("the question", shown("#sure"))
@@ -74,7 +73,7 @@ func TestControl(t *testing.T) {
 	b.click("#cancel")
 	b.click("#sure button[value=no]")
 	b.await("the question to go", `!`+shown("#sure"))
-	if s := j.status(); s.State != bus.StateRunning {
+	if s := j.status(); s.State != report.StateRunning {
 		t.Fatalf("the job is %s, though nobody confirmed that", s.State)
 	}
 	b.click("#cancel")

@@ -15,6 +15,8 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // extra is a mapper as the fetcher sees it: it asks, beats, holds a chunk for
@@ -22,7 +24,7 @@ import (
 // on one connection.
 type extra struct {
 	bus  *bus.Bus
-	self bus.Mapper
+	self report.Mapper
 	hold time.Duration
 
 	mu     sync.Mutex
@@ -43,8 +45,8 @@ func startCrew(t *testing.T, nats string, n int, hold time.Duration) {
 	crew := make([]*extra, n)
 	service := bus.Service{Name: "crew", Hidden: true}
 	for i := range crew {
-		crew[i] = &extra{bus: b, hold: hold, self: bus.Mapper{ID: fmt.Sprintf("%s%04d", b.ID(), i), Name: fmt.Sprintf("mapper-%04d", i), Version: "1.4.2", Transform: "users"}}
-		service.Endpoints = append(service.Endpoints, bus.Endpoint{Verb: bus.VerbMapper(crew[i].self.ID), Handle: answer})
+		crew[i] = &extra{bus: b, hold: hold, self: report.Mapper{ID: fmt.Sprintf("%s%04d", b.ID(), i), Name: fmt.Sprintf("mapper-%04d", i), Version: "1.4.2", Transform: "users"}}
+		service.Endpoints = append(service.Endpoints, bus.Endpoint{Verb: wire.VerbMapper(crew[i].self.ID), Handle: answer})
 	}
 	stop, err := b.Serve(service)
 	if err != nil {
@@ -66,16 +68,16 @@ func startCrew(t *testing.T, nats string, n int, hold time.Duration) {
 
 // answer says to whatever order that the mapper is here.
 func answer(r *bus.Request) {
-	if order, err := bus.DecodeOrder(r.Message); err == nil {
-		_ = r.Reply(bus.OrderAnswer{Plan: order.Plan}.Encode())
+	if order, err := wire.DecodeOrder(r.Message); err == nil {
+		_ = r.Reply(wire.OrderAnswer{Plan: order.Plan}.Encode())
 	}
 }
 
 // report is the next message's number and all that the mapper holds. The
 // caller holds mu.
-func (x *extra) report() bus.Holding {
+func (x *extra) report() wire.Holding {
 	x.seq++
-	return bus.Holding{Seq: x.seq, Held: slices.Clone(x.held), Asking: slices.Clone(x.asking)}
+	return wire.Holding{Seq: x.seq, Held: slices.Clone(x.held), Asking: slices.Clone(x.asking)}
 }
 
 func (x *extra) beat(ctx context.Context) error {
@@ -83,7 +85,7 @@ func (x *extra) beat(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		x.mu.Lock()
-		err := x.bus.Publish(bus.VerbBeat, bus.Beat{Plan: x.plan, Mapper: x.self, Holding: x.report(), Epoch: x.epoch}.Encode())
+		err := x.bus.Publish(wire.VerbBeat, wire.Beat{Plan: x.plan, Mapper: x.self, Holding: x.report(), Epoch: x.epoch}.Encode())
 		x.mu.Unlock()
 		_ = err // the next one comes soon
 		select {
@@ -97,8 +99,8 @@ func (x *extra) beat(ctx context.Context) error {
 func (x *extra) work(ctx context.Context) error {
 	for ctx.Err() == nil {
 		work, err := x.next(ctx)
-		if err != nil || work.Status != bus.WorkChunk {
-			if !pause(ctx, 100*time.Millisecond) || work.Status == bus.WorkDone {
+		if err != nil || work.Status != wire.WorkChunk {
+			if !pause(ctx, 100*time.Millisecond) || work.Status == wire.WorkDone {
 				return nil
 			}
 			continue
@@ -126,41 +128,41 @@ const (
 	within   = 10 * time.Second // for an answer
 )
 
-func (x *extra) next(ctx context.Context) (bus.Work, error) {
+func (x *extra) next(ctx context.Context) (wire.Work, error) {
 	x.mu.Lock()
 	x.asking = []uint64{x.seq + 1}
-	question := bus.Next{Plan: x.plan, Mapper: x.self, Holding: x.report(), Wait: nextWait, Epoch: x.epoch}
+	question := wire.Next{Plan: x.plan, Mapper: x.self, Holding: x.report(), Wait: nextWait, Epoch: x.epoch}
 	x.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	reply, err := x.bus.Request(ctx, bus.VerbNext, question.Encode())
+	reply, err := x.bus.Request(ctx, wire.VerbNext, question.Encode())
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.asking = nil
 	if err != nil {
-		return bus.Work{}, err
+		return wire.Work{}, err
 	}
-	work, err := bus.DecodeWork(reply)
-	if err == nil && work.Status == bus.WorkChunk {
+	work, err := wire.DecodeWork(reply)
+	if err == nil && work.Status == wire.WorkChunk {
 		x.held, x.plan, x.epoch = []chunk.ID{work.Chunk.ID}, work.Plan, work.Epoch
 	}
 	return work, err
 }
 
 // save hands in the chunk as it was, until the saver has it.
-func (x *extra) save(ctx context.Context, w bus.Work) {
-	message := bus.Save{
+func (x *extra) save(ctx context.Context, w wire.Work) {
+	message := wire.Save{
 		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
 		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: x.self,
 		Counts: slices.Repeat([]int{1}, w.Chunk.Count), Outputs: w.Chunk.Body,
 	}.Encode()
 	for saved := false; !saved && ctx.Err() == nil; {
 		within, cancel := context.WithTimeout(ctx, within)
-		reply, err := x.bus.Request(within, bus.VerbSave, message)
+		reply, err := x.bus.Request(within, wire.VerbSave, message)
 		cancel()
 		if err == nil {
-			answer, err := bus.DecodeSaveAnswer(reply)
-			saved = err == nil && answer.Status != bus.SaveBusy
+			answer, err := wire.DecodeSaveAnswer(reply)
+			saved = err == nil && answer.Status != wire.SaveBusy
 		}
 		if !saved && !pause(ctx, 100*time.Millisecond) {
 			return

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // troubled is a job in which all is to be seen that can go wrong: dead
@@ -34,7 +34,7 @@ func startTroubled(t *testing.T, settings ...string) *troubled {
 	forever := takes("3600", "0")
 	victim := j.mapper("victim", work, forever...)
 	j.gone = j.id("victim")
-	j.fetcher.AwaitStatus("work of the victim", func(s bus.Status) bool { return s.Chunks.Saved > 0 })
+	j.fetcher.AwaitStatus("work of the victim", func(s report.Status) bool { return s.Chunks.Saved > 0 })
 	victim.Kill()
 	j.mapper("anna", work, forever...)
 	j.mapper("otto", work, forever...)

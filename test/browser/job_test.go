@@ -13,8 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
-
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -74,15 +73,15 @@ func (j *job) order(token, body string) (code int, answer string) {
 }
 
 // status is what the fetcher says.
-func (j *job) status() bus.Status {
+func (j *job) status() report.Status {
 	j.T.Helper()
-	return j.fetcher.AwaitStatus("a status", func(bus.Status) bool { return true })
+	return j.fetcher.AwaitStatus("a status", func(report.Status) bool { return true })
 }
 
 // id waits until the fetcher knows a mapper by name, and says its ID.
 func (j *job) id(name string) (id string) {
 	j.T.Helper()
-	j.fetcher.AwaitStatus("mapper "+name, func(s bus.Status) bool {
+	j.fetcher.AwaitStatus("mapper "+name, func(s report.Status) bool {
 		for _, m := range s.Mappers {
 			if m.Name == name {
 				id = m.ID

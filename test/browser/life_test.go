@@ -9,8 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
-
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -84,7 +83,7 @@ func TestGone(t *testing.T) {
 	victim := j.mapper("victim", "users?duration=1h")
 	id := j.id("victim")
 	b := open(t, j.fetcher.Address())
-	b.await("the victim at work", one(row(id, string(bus.MapperWorking))))
+	b.await("the victim at work", one(row(id, string(report.MapperWorking))))
 	j.mapper("heir", "users?duration=100ms")
 	b.await("the heir at work", `Number(`+one("#map")+`.dataset.saved) > 0`)
 	killed := time.Now()

@@ -12,8 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
-
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -27,7 +26,7 @@ func TestThousand(t *testing.T) {
 	}
 	j := startJob(t, proc.Users(t, t.TempDir(), chunks*10), "CHUNK_SIZE=10")
 	startCrew(t, j.URL, mappers, hold)
-	j.fetcher.AwaitStatus("a thousand mappers at work", func(s bus.Status) bool { return len(s.Mappers) == mappers && s.Chunks.InFlight >= mappers*9/10 })
+	j.fetcher.AwaitStatus("a thousand mappers at work", func(s report.Status) bool { return len(s.Mappers) == mappers && s.Chunks.InFlight >= mappers*9/10 })
 	if *viewer > 0 {
 		measureViewer(t, j)
 	}

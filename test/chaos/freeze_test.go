@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
 // TestFreeze: NATS is frozen in the middle of a job, so that connections stay
 // open and nothing moves. Meanwhile the roles' probes answer; each role says
-// once that NATS is away; when it goes on, so does the job; and nothing of the
+// once that there is no connection to NATS; when it goes on, so does the job; and nothing of the
 // many attempts is left behind.
 func TestFreeze(t *testing.T) {
 	t.Parallel()
@@ -23,7 +23,7 @@ func TestFreeze(t *testing.T) {
 	for range 2 {
 		roles = append(roles, c.addMapper("100ms", proc.HTTP(), "WORKERS=2"))
 	}
-	c.fetcher.AwaitStatus("some chunks saved", func(s bus.Status) bool { return s.Chunks.Saved >= 20 })
+	c.fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 20 })
 
 	before := map[*proc.Process]map[string]float64{}
 	for _, p := range roles {
@@ -39,13 +39,13 @@ func TestFreeze(t *testing.T) {
 		}
 		return time.Now().After(thaw) && allAway(roles)
 	})
-	var s bus.Status
-	if !c.fetcher.GetJSON("/api/status", &s) || s.State != bus.StateRunning {
+	var s report.Status
+	if !c.fetcher.GetJSON("/api/status", &s) || s.State != report.StateRunning {
 		t.Fatalf("the job is %q while NATS is frozen, want running", s.State)
 	}
 	c.done()
 	c.nats[0].Signal(syscall.SIGCONT)
-	c.fetcher.AwaitStatus("end of the job", func(s bus.Status) bool { return s.State == bus.StateDone })
+	c.fetcher.AwaitStatus("end of the job", func(s report.Status) bool { return s.State == report.StateDone })
 	for _, p := range roles {
 		for name, now := range gauges(t, p) {
 			if was := before[p][name]; now > was+10 {
@@ -63,7 +63,7 @@ func TestFreeze(t *testing.T) {
 			}
 		}
 		if n := said[away]; n != 1 {
-			t.Errorf("%s said %d times that NATS is away, want 1", p.Label, n)
+			t.Errorf("%s said %d times that there is no connection to NATS, want 1", p.Label, n)
 		}
 		for message, n := range said {
 			if n > 4 { // what concerns each of the two mappers, before and after
@@ -75,9 +75,9 @@ func TestFreeze(t *testing.T) {
 
 // away is what a role says when its connection is gone. That nobody answers it
 // comes sooner, and is not the same.
-const away = "NATS is away, trying to connect"
+const away = "no connection to NATS, trying to connect"
 
-// allAway says whether every role knows that NATS is away, and that it cannot work.
+// allAway says whether every role knows that there is no connection to NATS, and that it cannot work.
 func allAway(roles []*proc.Process) bool {
 	for _, p := range roles {
 		if code, _ := p.Get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(p.Log(), away) {

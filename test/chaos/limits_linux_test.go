@@ -28,12 +28,12 @@ func TestFewFiles(t *testing.T) {
 			limitFiles(t, p, &unix.Rlimit{Max: normal.Max}, nil)
 			c.kill(c.nats[0])
 			c.nats[0].Start()
-			p.Await("NATS is away")
+			p.Await("no connection to NATS")
 			<-time.After(3 * time.Second) // many attempts to connect
 			limitFiles(t, p, &normal, nil)
 			c.finish()
-			if n := strings.Count(p.Log(), "NATS is away"); n != 1 {
-				t.Errorf("%s said %d times that NATS is away, want 1", p.Label, n)
+			if n := strings.Count(p.Log(), "no connection to NATS"); n != 1 {
+				t.Errorf("%s said %d times that there is no connection to NATS, want 1", p.Label, n)
 			}
 		})
 	}

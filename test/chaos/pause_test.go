@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -22,13 +22,13 @@ func TestPausedFetcher(t *testing.T) {
 	c.startFetcher(proc.HTTP(), "SPECULATE=false", "ON_DONE=stay")
 	c.addMapper("10s", "WORKERS=1") // holds its chunk all the time
 	c.addMapper("300ms", "WORKERS=2")
-	c.fetcher.AwaitStatus("all workers at work", func(s bus.Status) bool { return s.Chunks.InFlight == 3 })
+	c.fetcher.AwaitStatus("all workers at work", func(s report.Status) bool { return s.Chunks.InFlight == 3 })
 
 	c.fetcher.Stop()
 	<-time.After(pause)
 	c.fetcher.Signal(syscall.SIGCONT)
 
-	s := c.fetcher.AwaitStatus("end of the job", func(s bus.Status) bool { return s.State == bus.StateDone })
+	s := c.fetcher.AwaitStatus("end of the job", func(s report.Status) bool { return s.State == report.StateDone })
 	if s.Chunks.Duplicates != 0 {
 		t.Errorf("%d chunks were mapped twice: %+v", s.Chunks.Duplicates, s)
 	}
@@ -58,7 +58,7 @@ func TestZombie(t *testing.T) {
 			c.startSaver()
 			c.startFetcher(proc.HTTP(), "SPECULATE=false") // or the zombie is told to drop its chunk
 			zombie := c.addMapper("8s", "WORKERS=1")       // not done before it is stopped, however busy the machine
-			c.fetcher.AwaitStatus("a chunk in flight", func(s bus.Status) bool { return s.Chunks.InFlight == 1 })
+			c.fetcher.AwaitStatus("a chunk in flight", func(s report.Status) bool { return s.Chunks.InFlight == 1 })
 			zombie.Stop()
 
 			awaitSaved(t, c.addMapper("40ms", "WORKERS=2"), 0, "committed")
@@ -94,7 +94,7 @@ func TestReplaced(t *testing.T) {
 			for range 2 {
 				c.addMapper(test.duration, "WORKERS=2")
 			}
-			c.fetcher.AwaitStatus("some chunks saved", func(s bus.Status) bool { return s.Chunks.Saved >= 10 })
+			c.fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 10 })
 			old := c.fetcher
 			if test.stopped {
 				old.Stop()

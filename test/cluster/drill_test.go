@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 const drillObjects = 60_000 // settings of deploy/drills/practice
@@ -42,19 +42,19 @@ func (l *lab) undo() {
 
 // onlyAtWork: n mappers have chunks saved, all of this version. Others may be
 // there, but do not work.
-func onlyAtWork(version string, n int) func(bus.Status) bool {
-	return func(s bus.Status) bool {
-		idle := func(m bus.MapperStatus) bool { return m.Saved == 0 }
+func onlyAtWork(version string, n int) func(report.Status) bool {
+	return func(s report.Status) bool {
+		idle := func(m report.MapperStatus) bool { return m.Saved == 0 }
 		working := slices.DeleteFunc(slices.Clone(s.Mappers), idle)
-		other := func(m bus.MapperStatus) bool { return m.Version != version }
-		return s.State == bus.StateRunning && len(working) == n && !slices.ContainsFunc(working, other)
+		other := func(m report.MapperStatus) bool { return m.Version != version }
+		return s.State == report.StateRunning && len(working) == n && !slices.ContainsFunc(working, other)
 	}
 }
 
 // goesOn waits until mappers of a version have saved more chunks.
 func (l *lab) goesOn(version string) {
 	l.t.Helper()
-	saved := func(s bus.Status) (n uint64) {
+	saved := func(s report.Status) (n uint64) {
 		for _, m := range s.Mappers {
 			if m.Version == version {
 				n += m.Saved
@@ -62,8 +62,8 @@ func (l *lab) goesOn(version string) {
 		}
 		return n
 	}
-	before := saved(l.job("a status", func(bus.Status) bool { return true }))
-	l.job(version+" to go on", func(s bus.Status) bool { return saved(s) >= before+5 })
+	before := saved(l.job("a status", func(report.Status) bool { return true }))
+	l.job(version+" to go on", func(s report.Status) bool { return saved(s) >= before+5 })
 }
 
 // wantDone finishes the job and wants all of it saved, with so many dead letters, and no chunk handed out twice
@@ -91,7 +91,7 @@ func TestDrill_noProbes(t *testing.T) {
 	l := drill(t, "no-probes")
 	l.release("mapper", "v2")
 	l.up("deployment/mapper") // nothing stops it
-	l.job("nobody to work", func(s bus.Status) bool {
+	l.job("nobody to work", func(s report.Status) bool {
 		return onlyAtWork("v2", 0)(s) && len(s.Mappers) == 4 && s.Chunks.InFlight == 0 && s.Chunks.Ready > 0
 	})
 	if n := l.readyMappers(); n < 4 {
@@ -164,7 +164,7 @@ func TestDrill_liveness(t *testing.T) {
 	l.until("liveness to restart v3", func() bool {
 		return slices.ContainsFunc(l.events("Killing"), func(e event) bool { return strings.Contains(e.Message, "failed liveness probe, will be restarted") })
 	})
-	l.job("v3 to fail at objects", func(s bus.Status) bool { return s.Objects.Dead > 10 })
+	l.job("v3 to fail at objects", func(s report.Status) bool { return s.Objects.Dead > 10 })
 	l.undo()
 	dead := l.wantDone(false)
 	if dead == 0 {
@@ -207,7 +207,7 @@ func TestDrill_blueGreen(t *testing.T) {
 	}
 	l.release("mapper-green", "v2")
 	scale("green", 4)
-	l.job("v2 to be there and blue to work alone", func(s bus.Status) bool { return len(s.Mappers) == 8 && onlyAtWork("v1", 4)(s) })
+	l.job("v2 to be there and blue to work alone", func(s report.Status) bool { return len(s.Mappers) == 8 && onlyAtWork("v1", 4)(s) })
 	l.goesOn("v1")
 	if n := l.readyMappers(); n != 4 {
 		t.Errorf("%d mappers are ready, want blue's 4", n)

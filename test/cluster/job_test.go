@@ -9,12 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // awayTexts are the warnings of roles whose NATS, or whose peers, were taken away.
 var awayTexts = []string{
-	"NATS is away", "the NATS server is about to stop", "waiting for the saver", "no answer from the",
+	"no connection to NATS", "the NATS server is about to stop", "waiting for the saver", "no answer from the",
 	"mapper has no connection any more", "stopped before the job was done", // a fetcher that is told to
 }
 
@@ -24,13 +24,13 @@ func TestJob(t *testing.T) {
 	parallel(t, 770, 350)
 	const objects = 100_000
 	l := newLab(t, "base", 0, fmt.Sprintf("OBJECTS=%d", objects), "RATE=200", "TRANSFORM=users?duration=2s") // mappers have a chunk most of the time
-	passed := func(chunks uint64) bus.Status {
+	passed := func(chunks uint64) report.Status {
 		t.Helper()
-		return l.job(fmt.Sprintf("%d chunks to be saved", chunks), func(s bus.Status) bool { return s.Chunks.Saved >= chunks })
+		return l.job(fmt.Sprintf("%d chunks to be saved", chunks), func(s report.Status) bool { return s.Chunks.Saved >= chunks })
 	}
-	goesOn := func() (s bus.Status) {
+	goesOn := func() (s report.Status) {
 		t.Helper()
-		s = l.job("a status", func(bus.Status) bool { return true })
+		s = l.job("a status", func(report.Status) bool { return true })
 		return passed(min(s.Chunks.Saved+5, objects/100))
 	}
 	scale := func(n int) {
@@ -52,8 +52,8 @@ func TestJob(t *testing.T) {
 	l.kubectl("set", "image", "deployment/mapper", "mapper=chunkline/mapper:0.1.1")
 	l.up("deployment/mapper")
 	l.until("old mappers to be gone", func() bool { return len(l.pods("mapper")) == 6 })
-	after := l.job("only new mappers", func(s bus.Status) bool {
-		return len(s.Mappers) == 6 && !slices.ContainsFunc(s.Mappers, func(m bus.MapperStatus) bool { return m.Version != "0.1.1" })
+	after := l.job("only new mappers", func(s report.Status) bool {
+		return len(s.Mappers) == 6 && !slices.ContainsFunc(s.Mappers, func(m report.MapperStatus) bool { return m.Version != "0.1.1" })
 	})
 	if after.Epoch != before.Epoch || after.Chunks.Redelivered != before.Chunks.Redelivered || l.logs.count("gave back chunks") > 0 {
 		t.Errorf("after the rollout: epoch %d, %d redelivered; before: epoch %d, %d redelivered; %d mappers gave back chunks",
@@ -82,7 +82,7 @@ func TestJob(t *testing.T) {
 	s := goesOn()
 	l.evict(l.pods("mapper")[0].Metadata.Name)
 
-	if s.State == bus.StateDone {
+	if s.State == report.StateDone {
 		t.Error("the job was done before all of this was done to it")
 	}
 	l.kubectl("set", "env", "deployment/mapper", "TRANSFORM=users?duration=50ms") // a release that does the rest in seconds

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // A lab is a namespace with a job in it.
@@ -170,12 +170,12 @@ func (l *lab) control(args ...string) {
 			return true
 		}
 		s, ok := l.status()
-		return ok && s.State == bus.StateDone
+		return ok && s.State == report.StateDone
 	})
 }
 
 // status asks the fetcher, whose JSON is that of chunkline status; ok is false while it does not answer.
-func (l *lab) status() (s bus.Status, ok bool) {
+func (l *lab) status() (s report.Status, ok bool) {
 	return s, look(l.t.Context(), l.service("fetcher", 3541)+"/api/status", &s) == nil
 }
 
@@ -185,9 +185,9 @@ func (l *lab) service(name string, port int) string {
 }
 
 // job waits until the job's status is as wanted, and returns it.
-func (l *lab) job(what string, wanted func(bus.Status) bool) bus.Status {
+func (l *lab) job(what string, wanted func(report.Status) bool) report.Status {
 	l.t.Helper()
-	var s bus.Status
+	var s report.Status
 	l.until(what, func() bool {
 		var ok bool
 		s, ok = l.status()
@@ -197,16 +197,16 @@ func (l *lab) job(what string, wanted func(bus.Status) bool) bus.Status {
 }
 
 // finish lifts the limit on the rate and waits until the job is done.
-func (l *lab) finish() bus.Status {
+func (l *lab) finish() report.Status {
 	l.t.Helper()
 	l.control("rate", "0")
 	return l.done()
 }
 
 // done waits until the job is done.
-func (l *lab) done() bus.Status {
+func (l *lab) done() report.Status {
 	l.t.Helper()
-	return l.job("the job to be done", func(s bus.Status) bool { return s.State == bus.StateDone })
+	return l.job("the job to be done", func(s report.Status) bool { return s.State == report.StateDone })
 }
 
 // rollout waits for the end of a rollout and returns how it ended.

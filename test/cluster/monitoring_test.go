@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // monitored is a job that takes a while, so that there is something to watch.
@@ -114,7 +114,7 @@ func (l *lab) watched(service string, mappers int) {
 		}
 		return len(data.Result)
 	}
-	l.job("the job to run", func(s bus.Status) bool { return s.State == bus.StateRunning && s.Chunks.Saved > 0 })
+	l.job("the job to run", func(s report.Status) bool { return s.State == report.StateRunning && s.Chunks.Saved > 0 })
 	for query, want := range map[string]int{
 		`up{role="fetcher"} == 1`:    1,
 		`up{role="mapper"} == 1`:     mappers,

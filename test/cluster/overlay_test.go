@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // TestManifests: the API server takes every kustomization strictly, warns of
@@ -62,7 +62,7 @@ func TestFetcherJob(t *testing.T) {
 	l := newLab(t, "overlays/fetcher-job", 3, fmt.Sprintf("OBJECTS=%d", objects), "RATE=100", "TRANSFORM=users?duration=100ms")
 	goes := []func(pod string){l.evict, func(pod string) { l.kubectl("delete", "pod", pod) }}
 	for i, goes := range goes {
-		l.job("a fetcher at work", func(s bus.Status) bool { return s.Epoch == uint64(i+1) && s.State == bus.StateRunning })
+		l.job("a fetcher at work", func(s report.Status) bool { return s.Epoch == uint64(i+1) && s.State == report.StateRunning })
 		var working pod
 		l.until("its pod to be seen running", func() bool { // which the kubelet says a moment after the fetcher
 			pods := l.pods("fetcher")
@@ -74,7 +74,7 @@ func TestFetcherJob(t *testing.T) {
 		})
 		goes(working.Metadata.Name)
 	}
-	l.job("a third fetcher", func(s bus.Status) bool { return s.Epoch == uint64(len(goes)+1) && s.State == bus.StateRunning })
+	l.job("a third fetcher", func(s report.Status) bool { return s.Epoch == uint64(len(goes)+1) && s.State == report.StateRunning })
 	l.control("rate", "0")
 	l.kubectl("wait", "--for=condition=Complete", "job/fetcher", "--timeout=240s")
 	if failed := l.kubectl("get", "job/fetcher", "-o", "jsonpath={.status.failed}"); failed != "" {
@@ -158,9 +158,9 @@ func TestNATSCluster(t *testing.T) {
 	l := newLab(t, "overlays/nats-cluster", 3, fmt.Sprintf("OBJECTS=%d", objects), "RATE=300", "TRANSFORM=users?duration=100ms")
 	l.up("statefulset/nats")
 	for i := range 3 {
-		s := l.job("work to go on", func(s bus.Status) bool { return s.State == bus.StateRunning && s.Chunks.Saved > 0 })
+		s := l.job("work to go on", func(s report.Status) bool { return s.State == report.StateRunning && s.Chunks.Saved > 0 })
 		l.kubectl("delete", "pod", fmt.Sprintf("nats-%d", i), "--wait")
-		l.job("work to go on", func(now bus.Status) bool { return now.Chunks.Saved > s.Chunks.Saved })
+		l.job("work to go on", func(now report.Status) bool { return now.Chunks.Saved > s.Chunks.Saved })
 		l.up("statefulset/nats")
 	}
 	if s := l.finish(); s.Epoch != 1 || s.Objects.Saved != objects {

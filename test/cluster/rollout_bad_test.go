@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // TestRollout_shadow: a canary that shadows first. The shadow run stops a release that
@@ -51,7 +51,7 @@ func TestRollout_shadow(t *testing.T) {
 			t.Errorf("v5 shadowed with %+v, want 1,000 objects compared and none different", v)
 		}
 	}
-	for _, v := range l.job("a status", func(bus.Status) bool { return true }).Versions {
+	for _, v := range l.job("a status", func(report.Status) bool { return true }).Versions {
 		if strings.HasPrefix(v.Version, "shadow-") && v.HandedOut+v.Saved > 0 {
 			t.Errorf("a shadow has done work: %+v", v)
 		}
@@ -102,7 +102,7 @@ configMapGenerator:
 }
 
 // shadows is what the fetcher says came of comparing.
-func (l *lab) shadows() (r bus.ShadowReport) {
+func (l *lab) shadows() (r report.ShadowReport) {
 	l.t.Helper()
 	if err := look(l.t.Context(), l.service("fetcher", 3541)+"/api/shadow", &r); err != nil {
 		l.t.Fatal(err)
@@ -117,7 +117,7 @@ func TestDrill_breaker(t *testing.T) {
 	l := drill(t, "blue-green", "BREAK_AT=0.05", "BREAK_FOR=5s")
 	l.release("mapper-green", "v3")
 	l.kubectl("scale", "deployment/mapper-green", "--replicas=2")
-	first := l.job("v3's circuit breaker to open, and v3 to give up what it held", func(s bus.Status) bool {
+	first := l.job("v3's circuit breaker to open, and v3 to give up what it held", func(s report.Status) bool {
 		v := versionOf(s, "v3")
 		return v.BreakerOpenSeconds != nil && v.Held == 0
 	})
@@ -125,7 +125,7 @@ func TestDrill_breaker(t *testing.T) {
 	if then.HandedOut < 5 || then.HandedOut > 10 {
 		t.Errorf("v3's circuit breaker opened after %d chunks, want five and what its two mappers held", then.HandedOut)
 	}
-	second := l.job("a probe to fail", func(s bus.Status) bool {
+	second := l.job("a probe to fail", func(s report.Status) bool {
 		v := versionOf(s, "v3")
 		return v.HandedOut > then.HandedOut && v.Held == 0 && v.BreakerOpenSeconds != nil
 	})
@@ -137,13 +137,13 @@ func TestDrill_breaker(t *testing.T) {
 	l.goesOn("v1")
 
 	l.kubectl("scale", "deployment/mapper-green", "--replicas=0")
-	l.job("v3 to be gone", func(s bus.Status) bool { return versionOf(s, "v3").Mappers == 0 })
+	l.job("v3 to be gone", func(s report.Status) bool { return versionOf(s, "v3").Mappers == 0 })
 	out := l.redo("v3")
 	t.Log(out)
 	if !strings.HasPrefix(out, "requeued ") || !strings.Contains(out, `of version "v3"`) {
 		t.Errorf("redo says %q, want chunks of v3 to be requeued", out)
 	}
-	l.job("another fetcher to go on", func(s bus.Status) bool { return s.Epoch > 1 && s.State == bus.StateRunning })
+	l.job("another fetcher to go on", func(s report.Status) bool { return s.Epoch > 1 && s.State == report.StateRunning })
 	l.wantNoneDead(l.wantDone(false))
 	l.healthy("fetcher")
 }

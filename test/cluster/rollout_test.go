@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 const rolloutObjects = 100_000
@@ -101,7 +101,7 @@ func (l *lab) only(hash string) {
 // refused changes the mappers to a release and wants the controller to take it
 // back by itself, for a reason that says so. It returns what the fetcher
 // knows of the release when its last pod is gone, and counts on no more.
-func (l *lab) refused(release, works, reason string) bus.VersionStatus {
+func (l *lab) refused(release, works, reason string) report.VersionStatus {
 	l.t.Helper()
 	was := l.mappers().Status.CurrentPodHash
 	l.release("mapper", release)
@@ -109,7 +109,7 @@ func (l *lab) refused(release, works, reason string) bus.VersionStatus {
 }
 
 // takenBack waits for that, when a release came after another one.
-func (l *lab) takenBack(release, was, works, reason string) bus.VersionStatus {
+func (l *lab) takenBack(release, was, works, reason string) report.VersionStatus {
 	l.t.Helper()
 	began := time.Now()
 	var r rollout
@@ -135,7 +135,7 @@ func (l *lab) takenBack(release, was, works, reason string) bus.VersionStatus {
 	l.only(works)
 	hash := r.Status.CurrentPodHash
 	l.goesOn(works)
-	return versionOf(l.job("a status", func(bus.Status) bool { return true }), hash)
+	return versionOf(l.job("a status", func(report.Status) bool { return true }), hash)
 }
 
 // takeBack makes the release before the last one the newest again: a rollout that was aborted stays so until then.
@@ -150,18 +150,18 @@ func (l *lab) takeBack(works string) {
 }
 
 // versionOf is what a status says of a version of mappers.
-func versionOf(s bus.Status, version string) bus.VersionStatus {
+func versionOf(s report.Status, version string) report.VersionStatus {
 	for _, v := range s.Versions {
 		if v.Version == version {
 			return v
 		}
 	}
-	return bus.VersionStatus{Version: version}
+	return report.VersionStatus{Version: version}
 }
 
 // counted finishes the job: all of it is saved once, nothing by a release that was
 // taken back since it was, and what one has failed at is mapped again.
-func (l *lab) counted(refused ...bus.VersionStatus) {
+func (l *lab) counted(refused ...report.VersionStatus) {
 	l.t.Helper()
 	s := l.finish()
 	if s.Objects.Saved != rolloutObjects {

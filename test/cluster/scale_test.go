@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 const (
@@ -124,7 +124,7 @@ func (l *lab) scales(least, most int, step func(replicas int)) {
 	l.t.Helper()
 	var (
 		series []int
-		s      bus.Status
+		s      report.Status
 		begin  = time.Now()
 	)
 	turn := func() int {
@@ -144,7 +144,7 @@ func (l *lab) scales(least, most int, step func(replicas int)) {
 		step(replicas)
 		return replicas
 	}
-	l.until("the job to be done", func() bool { turn(); return s.State == bus.StateDone })
+	l.until("the job to be done", func() bool { turn(); return s.State == report.StateDone })
 	l.t.Logf("%3.0f s: done", time.Since(begin).Seconds())
 	l.until(fmt.Sprintf("%d mappers", least), func() bool { return turn() == least })
 

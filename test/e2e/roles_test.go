@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/loopback"
 	"github.com/chunkline/chunkline/test/proc"
 )
@@ -26,7 +26,7 @@ func newJob(t *testing.T, n int) *proc.Job {
 // meanwhile, and go on when it is there. The saver gives away the result when it is done.
 func TestAwayNATS(t *testing.T) {
 	t.Parallel()
-	const away = "NATS is away"
+	const away = "no connection to NATS"
 	address := loopback.Address()
 	j := proc.NewJob(t, "away")
 	j.Users(1000)
@@ -55,13 +55,13 @@ func TestAwayNATS(t *testing.T) {
 		p.AwaitCode("/readyz", http.StatusOK)
 		p.AwaitCode("/metrics", http.StatusOK)
 	}
-	if status := j.Status(); status.State != bus.StateDone || status.Objects.Saved != 1000 {
+	if status := j.Status(); status.State != report.StateDone || status.Objects.Saved != 1000 {
 		t.Errorf("status is %+v, want done with 1000 objects", status)
 	}
 	proc.End(t, roles...)
 	for _, p := range roles {
 		if n := strings.Count(p.Log(), away); n != 1 {
-			t.Errorf("%s said %d times that NATS is away, want 1: %s", p.Label, n, p.Tail())
+			t.Errorf("%s said %d times that there is no connection to NATS, want 1: %s", p.Label, n, p.Tail())
 		}
 	}
 	j.Verify("")
@@ -76,10 +76,10 @@ func TestDrain(t *testing.T) {
 	fetcher := j.Fetcher("ON_DONE=stay", "SPECULATE=false", proc.HTTP())
 	fetcher.Await("fetcher serves")
 	leaver := j.Mapper("leaver", "users?duration=300ms", "WORKERS=2")
-	fetcher.AwaitStatus("work in flight", func(s bus.Status) bool { return s.Chunks.InFlight == 2 })
+	fetcher.AwaitStatus("work in flight", func(s report.Status) bool { return s.Chunks.InFlight == 2 })
 	proc.End(t, leaver)
 	j.Mapper("heir", "users", "WORKERS=2")
-	s := fetcher.AwaitStatus("the end of the job", func(s bus.Status) bool { return s.State == bus.StateDone })
+	s := fetcher.AwaitStatus("the end of the job", func(s report.Status) bool { return s.State == report.StateDone })
 	if s.Chunks.Redelivered != 0 || s.Chunks.Duplicates != 0 {
 		t.Errorf("%d chunks redelivered, %d duplicates; a drain costs none: %s", s.Chunks.Redelivered, s.Chunks.Duplicates, fetcher.Tail())
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -19,11 +19,11 @@ func TestLeftoverSaver(t *testing.T) {
 	j := newJob(t, 10_000)
 	saver, fetcher := j.Saver(), j.Fetcher(proc.HTTP(), "ON_DONE=exit", "RATE=200") // so that it is not done before
 	mapper := j.Mapper("mapper", "users", "WORKERS=1")
-	fetcher.AwaitStatus("some chunks saved", func(s bus.Status) bool { return s.Chunks.Saved >= 5 })
+	fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 5 })
 	other := filepath.Join(j.Dir, "leftover")
 	leftover := j.Start("leftover", "saver", "SINK="+other)
 	names := []string{"two savers answer for the job", j.Out, other}
-	s := fetcher.AwaitStatus("the two savers to be named", func(s bus.Status) bool { return s.HeldBack != nil && s.HeldBack.By == bus.BySavers })
+	s := fetcher.AwaitStatus("the two savers to be named", func(s report.Status) bool { return s.HeldBack != nil && s.HeldBack.By == report.BySavers })
 	for _, name := range names {
 		if !strings.Contains(s.HeldBack.Text, name) {
 			t.Errorf("status says %q, want %q in it", s.HeldBack.Text, name)
@@ -52,7 +52,7 @@ func TestLostVolume(t *testing.T) {
 	j := newJob(t, 20_000)
 	saver, fetcher := j.Saver(), j.Fetcher(proc.HTTP(), "ON_DONE=exit", "RATE=500")
 	j.Mapper("mapper", "users", "WORKERS=1")
-	fetcher.AwaitStatus("some chunks saved", func(s bus.Status) bool { return s.Chunks.Saved >= 5 })
+	fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 5 })
 	saver.Kill()
 	lost := j.Out
 	j.Out = filepath.Join(j.Dir, "empty")

@@ -3,7 +3,7 @@ package e2e
 import (
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -18,7 +18,7 @@ func TestShadow(t *testing.T) {
 	shadow := j.Mapper("shadow", `jq:if (.uuid | endswith("7")) then {id: "wrong"} else {id: .uuid, name: (.fn + " " + .ln)} end`, "VERSION=v2", "WORKERS=1")
 	fetcher.Await("job done")
 
-	var report bus.ShadowReport
+	var report report.ShadowReport
 	if !fetcher.GetJSON("/api/shadow", &report) {
 		t.Fatal("the fetcher tells nothing of the shadow")
 	}

@@ -15,7 +15,7 @@ import (
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -94,7 +94,7 @@ func TestTraces(t *testing.T) {
 	fetcher := j.Fetcher("ON_DONE=stay", "SPECULATE=false", proc.HTTP())
 	fetcher.Await("fetcher serves")
 	victim := j.Mapper("victim", "users?duration=1h", "WORKERS=2")
-	fetcher.AwaitStatus("work in flight", func(s bus.Status) bool { return s.Chunks.InFlight == 2 })
+	fetcher.AwaitStatus("work in flight", func(s report.Status) bool { return s.Chunks.InFlight == 2 })
 	victim.Kill()
 	heir := j.Mapper("heir", "users", "WORKERS=2")
 	fetcher.Await("job done")

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -47,13 +47,13 @@ func TestStoppedSaver(t *testing.T) {
 	saver := j.Saver()
 	mapper := j.Mapper("mapper-0", "jq:.i", "WORKERS=1")
 	fetcher := j.Fetcher("ON_DONE=stay", proc.HTTP())
-	fetcher.AwaitStatus("some chunks saved", func(s bus.Status) bool { return s.Chunks.Saved >= 100 })
+	fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 100 })
 	saver.Stop()
 	lasts := time.After(*stop)
 	mapper.Await("fill the memory (MEMORY_BYTES)")
 	<-lasts
 	saver.Signal(syscall.SIGCONT)
-	s := fetcher.AwaitStatus("end of the job", func(s bus.Status) bool { return s.State == bus.StateDone })
+	s := fetcher.AwaitStatus("end of the job", func(s report.Status) bool { return s.State == report.StateDone })
 	if s.Chunks.Redelivered != 0 || s.Chunks.Backups != 0 || s.Objects.Dead != 0 {
 		t.Errorf("%d chunks were handed out again, %d as backups, %d objects are dead letters, want none", s.Chunks.Redelivered, s.Chunks.Backups, s.Objects.Dead)
 	}

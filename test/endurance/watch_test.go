@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // sample is what a process took at one moment.
@@ -69,7 +69,7 @@ func (p *watched) again(s syscall.Signal) {
 
 // watch samples every process every second, and commits the faults, until the
 // job is done. It returns the fetcher's last report.
-func (w *world) watch() (last bus.Status) {
+func (w *world) watch() (last report.Status) {
 	w.T.Helper()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -83,11 +83,11 @@ func (w *world) watch() (last bus.Status) {
 				p.samples = append(p.samples, s)
 			}
 		}
-		var s bus.Status
+		var s report.Status
 		if w.fetcher.GetJSON("/api/status", &s) {
 			last = s
 		}
-		if last.State == bus.StateDone {
+		if last.State == report.StateDone {
 			break
 		}
 		share := float64(last.Objects.Saved) / float64(*objects)

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/test/proc"
 )
@@ -123,7 +123,7 @@ func (s *spoiler) Write(text []byte) (int, error) {
 }
 
 // faults says what was done to the job, and what came of it.
-func (w *world) faults(s bus.Status) string {
+func (w *world) faults(s report.Status) string {
 	dead := len(w.dead)
 	share := float64(dead+int(s.Chunks.Redelivered)+int(s.Chunks.Duplicates)) / float64(chunks()) * 100
 	return fmt.Sprintf(`what went wrong

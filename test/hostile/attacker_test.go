@@ -12,9 +12,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -118,7 +119,7 @@ func (a *attacker) awaitAny(what string, match func(*nats.Msg) bool) *nats.Msg {
 }
 
 // message turns one of ours into a plain one.
-func (a *attacker) message(verb string, m bus.Message) *nats.Msg {
+func (a *attacker) message(verb string, m wire.Message) *nats.Msg {
 	c := nats.NewMsg(a.subject(verb))
 	c.Data = m.Body
 	for key, value := range m.Header {
@@ -141,7 +142,7 @@ func (a *attacker) say(messages ...*nats.Msg) {
 }
 
 // ask sends a request, again until somebody answers.
-func (a *attacker) ask(verb string, m bus.Message) bus.Message {
+func (a *attacker) ask(verb string, m wire.Message) wire.Message {
 	a.t.Helper()
 	var got *nats.Msg
 	proc.Eventually(a.t, "an answer to "+verb, func() bool {
@@ -149,7 +150,7 @@ func (a *attacker) ask(verb string, m bus.Message) bus.Message {
 		got, err = a.nc.RequestMsg(a.message(verb, m), 5*time.Second)
 		return err == nil
 	})
-	answer := bus.Message{Header: bus.Header{}, Body: got.Data}
+	answer := wire.Message{Header: wire.Header{}, Body: got.Data}
 	for key, values := range got.Header {
 		answer.Header[key] = values[0]
 	}
@@ -157,22 +158,22 @@ func (a *attacker) ask(verb string, m bus.Message) bus.Message {
 }
 
 // self is the attacker as a mapper.
-var self = bus.Mapper{ID: "ATTACKER", Name: "attacker", Transform: "harm"}
+var self = report.Mapper{ID: "ATTACKER", Name: "attacker", Transform: "harm"}
 
 // lease gets a chunk as a mapper does: on an open bus everybody is one.
-func (a *attacker) lease() bus.Work {
+func (a *attacker) lease() wire.Work {
 	a.t.Helper()
 	a.seq++
-	n := bus.Next{Mapper: self, Holding: bus.Holding{Seq: a.seq, Asking: []uint64{a.seq}}, Wait: time.Minute}
-	work, err := bus.DecodeWork(a.ask(bus.VerbNext, n.Encode()))
-	if err != nil || work.Status != bus.WorkChunk {
+	n := wire.Next{Mapper: self, Holding: wire.Holding{Seq: a.seq, Asking: []uint64{a.seq}}, Wait: time.Minute}
+	work, err := wire.DecodeWork(a.ask(wire.VerbNext, n.Encode()))
+	if err != nil || work.Status != wire.WorkChunk {
 		a.t.Fatalf("asked for a chunk, got %s %s, %v", work.Status, work.Reason, err)
 	}
 	return work
 }
 
 // result is the true result of a chunk.
-func (a *attacker) result(w bus.Work) bus.Save {
+func (a *attacker) result(w wire.Work) wire.Save {
 	a.t.Helper()
 	spec, err := transform.Parse("users")
 	if err != nil {
@@ -182,7 +183,7 @@ func (a *attacker) result(w bus.Work) bus.Save {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	s := bus.Save{
+	s := wire.Save{
 		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count, Attempt: w.Attempt,
 		Digest: w.Digest, Token: w.Token, Mapper: self,
 	}
@@ -196,9 +197,9 @@ func (a *attacker) result(w bus.Work) bus.Save {
 }
 
 // save sends a result and returns what the saver says.
-func (a *attacker) save(m bus.Message) bus.SaveAnswer {
+func (a *attacker) save(m wire.Message) wire.SaveAnswer {
 	a.t.Helper()
-	answer, err := bus.DecodeSaveAnswer(a.ask(bus.VerbSave, m))
+	answer, err := wire.DecodeSaveAnswer(a.ask(wire.VerbSave, m))
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -7,8 +7,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const (
@@ -24,15 +25,15 @@ const (
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 3000)
-	j.control(bus.ControlPause) // the flood comes in the middle of the job
+	j.control(wire.ControlPause) // the flood comes in the middle of the job
 	j.deaf()
 	victim := j.victim()
 	verbs := []string{
-		bus.VerbNext, bus.VerbBeat, bus.VerbSave, bus.VerbSync, bus.VerbSaved, bus.VerbStatus, bus.VerbControl,
-		bus.VerbMapper(victim.Mapper.ID), "part." + j.partSubject(),
+		wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSync, wire.VerbSaved, wire.VerbStatus, wire.VerbControl,
+		wire.VerbMapper(victim.Mapper.ID), "part." + j.partSubject(),
 	}
 	for i, verb := range verbs {
-		m := j.message(verb, bus.Message{Header: bus.Header{"Chunkline-Protocol": "1"}, Body: []byte("flood")})
+		m := j.message(verb, wire.Message{Header: wire.Header{"Chunkline-Protocol": "1"}, Body: []byte("flood")})
 		for k := range floodMessages {
 			m.Reply = fmt.Sprintf("_INBOX_Y.%d.%d", i, k) // nobody is there
 			j.shout(m)
@@ -42,7 +43,7 @@ func TestFlood(t *testing.T) {
 		j.shout(&nats.Msg{Subject: "$SRV.PING", Reply: "_INBOX_Y.ping"})
 	}
 	j.say()
-	j.control(bus.ControlResume)
+	j.control(wire.ControlResume)
 	j.end(fetcher)
 	for _, p := range j.roles {
 		if size := len(p.Log()); size > 1<<20 {
@@ -56,7 +57,7 @@ func TestFlood(t *testing.T) {
 func TestFloodMappers(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 3000)
-	j.control(bus.ControlPause) // the flood comes in the middle of the job
+	j.control(wire.ControlPause) // the flood comes in the middle of the job
 	j.deaf()
 	plan := j.victim().Plan
 	all := make([]chunk.ID, 1<<16)
@@ -65,20 +66,20 @@ func TestFloodMappers(t *testing.T) {
 		all[i], asking[i] = chunk.ID(i), uint64(i+1000)
 	}
 	for i := range floodForged {
-		b := bus.Beat{Plan: plan, Mapper: bus.Mapper{ID: fmt.Sprint("forged-", i)}, Holding: bus.Holding{Seq: 1, Held: all[i%30 : i%30+1]}}
-		j.shout(j.message(bus.VerbBeat, b.Encode()))
+		b := wire.Beat{Plan: plan, Mapper: report.Mapper{ID: fmt.Sprint("forged-", i)}, Holding: wire.Holding{Seq: 1, Held: all[i%30 : i%30+1]}}
+		j.shout(j.message(wire.VerbBeat, b.Encode()))
 	}
 	for i := range uint64(floodLists) {
-		n := bus.Next{Plan: plan, Mapper: self, Holding: bus.Holding{Seq: 1000 + i, Held: all, Asking: asking}, Wait: 1e9}
+		n := wire.Next{Plan: plan, Mapper: self, Holding: wire.Holding{Seq: 1000 + i, Held: all, Asking: asking}, Wait: 1e9}
 		if i%2 == 1 {
 			n.Held = nil // all lost again
 		}
-		m := j.message(bus.VerbNext, n.Encode())
+		m := j.message(wire.VerbNext, n.Encode())
 		m.Reply = "_INBOX_Y.next"
 		j.shout(m)
 	}
 	j.say()
-	j.control(bus.ControlResume)
+	j.control(wire.ControlResume)
 	j.end(fetcher)
 }
 
@@ -87,10 +88,10 @@ func TestFloodMappers(t *testing.T) {
 func TestFloodParts(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 3000)
-	j.control(bus.ControlPause) // the flood comes in the middle of the job
+	j.control(wire.ControlPause) // the flood comes in the middle of the job
 	j.deaf()
 	first := func(verb, id string, total, body int) *nats.Msg {
-		m := j.message(verb, bus.Message{Body: make([]byte, body), Header: bus.Header{
+		m := j.message(verb, wire.Message{Body: make([]byte, body), Header: wire.Header{
 			"Chunkline-Protocol": "1", "Chunkline-Part": "first", "Chunkline-Part-Id": id,
 			"Chunkline-Part-Total": fmt.Sprint(total), "Chunkline-Part-Size": "256", "Chunkline-Part-Sum": sum(make([]byte, total%1000)),
 		}})
@@ -99,24 +100,24 @@ func TestFloodParts(t *testing.T) {
 	}
 	long := strings.Repeat("x", 500<<10)
 	for i := range floodHeaders {
-		for _, verb := range []string{bus.VerbNext, bus.VerbSave} {
+		for _, verb := range []string{wire.VerbNext, wire.VerbSave} {
 			m := first(verb, fmt.Sprint("h", i), 2, 1)
 			m.Header.Set("X-Long", long)
 			j.shout(m)
 		}
 	}
 	for i := range floodAnnounce {
-		j.shout(first(bus.VerbNext, fmt.Sprint("n", i), 1<<30, 10), first(bus.VerbSave, fmt.Sprint("s", i), 1<<30, 10))
+		j.shout(first(wire.VerbNext, fmt.Sprint("n", i), 1<<30, 10), first(wire.VerbSave, fmt.Sprint("s", i), 1<<30, 10))
 	}
 	j.say()
-	j.control(bus.ControlResume)
+	j.control(wire.ControlResume)
 	j.end(fetcher)
 }
 
 // partSubject is where the saver takes parts: it says so to whoever begins.
 func (j *job) partSubject() string {
 	j.t.Helper()
-	answer := j.ask(bus.VerbSave, bus.Message{Body: []byte("x"), Header: bus.Header{
+	answer := j.ask(wire.VerbSave, wire.Message{Body: []byte("x"), Header: wire.Header{
 		"Chunkline-Protocol": "1", "Chunkline-Part": "first", "Chunkline-Part-Id": "probe",
 		"Chunkline-Part-Total": "2", "Chunkline-Part-Size": "256", "Chunkline-Part-Sum": "00000000",
 	}})
@@ -134,9 +135,9 @@ func (a *attacker) shout(messages ...*nats.Msg) {
 }
 
 // control gives an operator's order.
-func (j *job) control(action bus.ControlAction) {
+func (j *job) control(action wire.ControlAction) {
 	j.t.Helper()
-	answer, err := bus.DecodeControlAnswer(j.ask(bus.VerbControl, bus.Control{Action: action}.Encode()))
+	answer, err := wire.DecodeControlAnswer(j.ask(wire.VerbControl, wire.Control{Action: action}.Encode()))
 	if err != nil || !answer.OK {
 		j.t.Fatalf("%s: %+v, %v", action, answer, err)
 	}

@@ -7,8 +7,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -21,20 +22,20 @@ func busy(t *testing.T, users int) (j *job, fetcher, mapper *proc.Process) {
 	j.saver()
 	fetcher = j.fetcher()
 	mapper = j.mapper("mapper", "users?duration=300ms", "WORKERS=2")
-	j.awaitAny("a beat with a chunk", func(m *nats.Msg) bool { return j.on(bus.VerbBeat)(m) && m.Header.Get("Chunkline-Held") != "" })
+	j.awaitAny("a beat with a chunk", func(m *nats.Msg) bool { return j.on(wire.VerbBeat)(m) && m.Header.Get("Chunkline-Held") != "" })
 	return j, fetcher, mapper
 }
 
 // victim is the mapper as it named itself last.
-func (j *job) victim() bus.Beat {
+func (j *job) victim() wire.Beat {
 	j.t.Helper()
-	heard := j.record(j.on(bus.VerbBeat))
+	heard := j.record(j.on(wire.VerbBeat))
 	last := heard[len(heard)-1]
-	m := bus.Message{Header: bus.Header{}}
+	m := wire.Message{Header: wire.Header{}}
 	for key, values := range last.Header {
 		m.Header[key] = values[0]
 	}
-	b, err := bus.DecodeBeat(m)
+	b, err := wire.DecodeBeat(m)
 	if err != nil {
 		j.t.Fatal(err)
 	}
@@ -46,13 +47,13 @@ func (j *job) victim() bus.Beat {
 func TestForgedSaved(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 2000)
-	true1 := j.await(bus.VerbSaved)
+	true1 := j.await(wire.VerbSaved)
 	work := j.lease()
-	forged := bus.Saved{Plan: work.Plan, Epoch: work.Epoch}
+	forged := wire.Saved{Plan: work.Plan, Epoch: work.Epoch}
 	for id := range chunk.ID(20) {
-		forged.Chunks = append(forged.Chunks, bus.SavedChunk{Entry: bus.Entry{ID: id, Digest: work.Digest}, Mapper: "x"})
+		forged.Chunks = append(forged.Chunks, wire.SavedChunk{Entry: wire.Entry{ID: id, Digest: work.Digest}, Mapper: "x"})
 	}
-	unsigned := j.message(bus.VerbSaved, forged.Encode(make([]byte, 32)))
+	unsigned := j.message(wire.VerbSaved, forged.Encode(make([]byte, 32)))
 	unsigned.Header.Del("Chunkline-Signature")
 	altered := marked(true1)
 	altered.Header.Set("Chunkline-Epoch", "4611686018427387904") // the fetcher would believe itself fenced
@@ -60,7 +61,7 @@ func TestForgedSaved(t *testing.T) {
 	other.Data[7] ^= 1 // another chunk
 	other.Header.Set("Chunkline-Sum", sum(other.Data))
 	forged.Epoch = 1 << 62
-	j.say(unsigned, altered, other, j.message(bus.VerbSaved, forged.Encode([]byte("no key"))))
+	j.say(unsigned, altered, other, j.message(wire.VerbSaved, forged.Encode([]byte("no key"))))
 	for range 100 {
 		j.say(marked(true1))
 	}
@@ -74,15 +75,15 @@ func TestForgedOrders(t *testing.T) {
 	t.Parallel()
 	j, fetcher, mapper := busy(t, 2000)
 	victim := j.victim()
-	to := bus.VerbMapper(victim.Mapper.ID)
+	to := wire.VerbMapper(victim.Mapper.ID)
 	for range 20 {
 		for id := range chunk.ID(20) {
-			j.say(j.message(to, bus.Order{Plan: victim.Plan, Kind: bus.OrderDrop, Chunk: id}.Encode()))
+			j.say(j.message(to, wire.Order{Plan: victim.Plan, Kind: wire.OrderDrop, Chunk: id}.Encode()))
 		}
 	}
-	other := bus.Order{Plan: "00000000000000000000000000000000", Kind: bus.OrderDrop, Chunk: 1 << 62, Epoch: 1 << 62}
+	other := wire.Order{Plan: "00000000000000000000000000000000", Kind: wire.OrderDrop, Chunk: 1 << 62, Epoch: 1 << 62}
 	j.say(j.message(to, other.Encode()))
-	j.ask(to, bus.Order{Plan: victim.Plan, Kind: bus.OrderDrain}.Encode())
+	j.ask(to, wire.Order{Plan: victim.Plan, Kind: wire.OrderDrain}.Encode())
 	if code := mapper.Exit(); code != 0 {
 		t.Errorf("drained mapper: exit %d, want 0: %s", code, mapper.Tail())
 	}
@@ -96,30 +97,33 @@ func TestForgedOrders(t *testing.T) {
 func TestForgedBeats(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 3000)
-	lie := func(change func(*bus.Beat)) {
+	lie := func(change func(*wire.Beat)) {
 		b := j.victim()
 		b.Seq++
 		change(&b)
-		j.say(j.message(bus.VerbBeat, b.Encode()))
+		j.say(j.message(wire.VerbBeat, b.Encode()))
 	}
 	all := make([]chunk.ID, 1<<16)
 	for i := range all {
 		all[i] = chunk.ID(i)
 	}
-	lie(func(b *bus.Beat) { b.Goodbye = true })
-	lie(func(b *bus.Beat) { b.Held = nil })
-	lie(func(b *bus.Beat) { b.Held = all })
-	lie(func(b *bus.Beat) { b.Epoch = 1 << 62 })
-	lie(func(b *bus.Beat) { b.Held = []chunk.ID{1 << 62} })
-	lie(func(b *bus.Beat) { b.Doing = &bus.Doing{Chunk: 0, Index: 1} })
-	lie(func(b *bus.Beat) { b.Plan = "00000000000000000000000000000000" })
-	lie(func(b *bus.Beat) { b.Mapper = bus.Mapper{ID: "A-b_9", Name: strings.Repeat("n", 256)}; b.Held = all })
-	ask := bus.Next{Plan: j.victim().Plan, Mapper: self, Holding: bus.Holding{Seq: 1 << 62, Held: all}, Epoch: 1 << 62}
+	lie(func(b *wire.Beat) { b.Goodbye = true })
+	lie(func(b *wire.Beat) { b.Held = nil })
+	lie(func(b *wire.Beat) { b.Held = all })
+	lie(func(b *wire.Beat) { b.Epoch = 1 << 62 })
+	lie(func(b *wire.Beat) { b.Held = []chunk.ID{1 << 62} })
+	lie(func(b *wire.Beat) { b.Doing = &wire.Doing{Chunk: 0, Index: 1} })
+	lie(func(b *wire.Beat) { b.Plan = "00000000000000000000000000000000" })
+	lie(func(b *wire.Beat) {
+		b.Mapper = report.Mapper{ID: "A-b_9", Name: strings.Repeat("n", 256)}
+		b.Held = all
+	})
+	ask := wire.Next{Plan: j.victim().Plan, Mapper: self, Holding: wire.Holding{Seq: 1 << 62, Held: all}, Epoch: 1 << 62}
 	for i := range uint64(1 << 16) {
 		ask.Asking = append(ask.Asking, math.MaxInt64/4+i)
 	}
-	j.say(j.message(bus.VerbNext, ask.Encode()))
-	lie(func(b *bus.Beat) { b.Seq = 1 << 62; b.Held = nil }) // from now on the mapper is not heard
+	j.say(j.message(wire.VerbNext, ask.Encode()))
+	lie(func(b *wire.Beat) { b.Seq = 1 << 62; b.Held = nil }) // from now on the mapper is not heard
 	j.mapper("second", "users?duration=50ms", "WORKERS=2")
 	j.end(fetcher)
 	if strings.Contains(fetcher.Log(), "taken over") {
@@ -133,42 +137,42 @@ func TestForgedBeats(t *testing.T) {
 func TestForgedSync(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 4000)
-	claim := j.await(bus.VerbSync)
-	j.await(bus.VerbSaved)      // something is in the sink: nothing is not all
-	j.control(bus.ControlPause) // and not all of it, until the fetcher is started again
-	sync := func(q bus.Sync) bus.SyncAnswer {
-		a, err := bus.DecodeSyncAnswer(j.ask(bus.VerbSync, q.Encode()))
+	claim := j.await(wire.VerbSync)
+	j.await(wire.VerbSaved)      // something is in the sink: nothing is not all
+	j.control(wire.ControlPause) // and not all of it, until the fetcher is started again
+	sync := func(q wire.Sync) wire.SyncAnswer {
+		a, err := wire.DecodeSyncAnswer(j.ask(wire.VerbSync, q.Encode()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return a
 	}
-	want := func(what string, got bus.SyncAnswer, status bus.SyncStatus) {
+	want := func(what string, got wire.SyncAnswer, status wire.SyncStatus) {
 		t.Helper()
 		if got.Status != status {
 			t.Errorf("%s: %s %s, want %s", what, got.Status, got.Reason, status)
 		}
 	}
 	plan := j.victim().Plan
-	want("claim of another plan", sync(bus.Sync{Op: bus.SyncClaim, Fetcher: "x", Claim: &chunk.Plan{Source: "file:other"}}), bus.SyncOtherPlan)
-	want("claim of no plan", sync(bus.Sync{Op: bus.SyncClaim, Fetcher: "x", Claim: &chunk.Plan{}}), bus.SyncOtherPlan)
-	question := bus.Sync{Op: bus.SyncList, Plan: plan, Fetcher: "x", Epoch: 1 << 62, Limit: 1 << 20}
-	want("list of a later epoch", sync(question), bus.SyncFenced)
+	want("claim of another plan", sync(wire.Sync{Op: wire.SyncClaim, Fetcher: "x", Claim: &chunk.Plan{Source: "file:other"}}), wire.SyncOtherPlan)
+	want("claim of no plan", sync(wire.Sync{Op: wire.SyncClaim, Fetcher: "x", Claim: &chunk.Plan{}}), wire.SyncOtherPlan)
+	question := wire.Sync{Op: wire.SyncList, Plan: plan, Fetcher: "x", Epoch: 1 << 62, Limit: 1 << 20}
+	want("list of a later epoch", sync(question), wire.SyncFenced)
 	question.Plan = "00000000000000000000000000000000"
-	want("list of another plan", sync(question), bus.SyncOtherPlan)
+	want("list of another plan", sync(question), wire.SyncOtherPlan)
 
 	// finish, before the job is: with too much, with what is there, with nothing
-	finish := bus.Sync{Op: bus.SyncFinish, Plan: plan, Fetcher: "x", Epoch: 1}
+	finish := wire.Sync{Op: wire.SyncFinish, Plan: plan, Fetcher: "x", Epoch: 1}
 	held := j.status().Summary
-	for _, total := range []bus.Totals{{}, {Chunks: 40, Objects: 4000}, {Chunks: math.MaxInt64, Objects: math.MaxInt64}} {
+	for _, total := range []wire.Totals{{}, {Chunks: 40, Objects: 4000}, {Chunks: math.MaxInt64, Objects: math.MaxInt64}} {
 		finish.Total = total
 		answer := sync(finish)
-		for answer.Status == bus.SyncWorking {
+		for answer.Status == wire.SyncWorking {
 			answer = sync(finish)
 		}
-		want("finish of what is not there", answer, bus.SyncFailed)
+		want("finish of what is not there", answer, wire.SyncFailed)
 	}
-	finish.Total = bus.Totals{Chunks: held.Chunks, Objects: held.Objects}
+	finish.Total = wire.Totals{Chunks: held.Chunks, Objects: held.Objects}
 	sync(finish) // may be true at this moment: the true one comes later, and counts
 
 	first := marked(claim)

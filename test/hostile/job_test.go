@@ -8,7 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -101,9 +102,9 @@ func (j *job) verify() {
 }
 
 // status is what the fetcher says of itself.
-func (j *job) status() bus.Status {
+func (j *job) status() report.Status {
 	j.t.Helper()
-	s, err := bus.DecodeStatus(j.ask(bus.VerbStatus, bus.StatusQuery{}.Encode()))
+	s, err := wire.DecodeStatus(j.ask(wire.VerbStatus, wire.StatusQuery{}.Encode()))
 	if err != nil {
 		j.t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -94,12 +94,12 @@ func TestMapperCredentials(t *testing.T) {
 			t.Errorf("%s was not denied", what)
 		}
 	}
-	for verb, m := range map[string]bus.Message{
-		bus.VerbSync:            bus.Sync{Op: bus.SyncClaim, Fetcher: "attacker", Claim: nil}.Encode(),
-		bus.VerbControl:         bus.Control{Action: bus.ControlCancel}.Encode(),
-		bus.VerbStatus:          bus.StatusQuery{}.Encode(),
-		bus.VerbSaved:           bus.Saved{Plan: work.Plan, Epoch: 1}.Encode(make([]byte, 32)),
-		bus.VerbMapper("other"): bus.Order{Plan: work.Plan, Kind: bus.OrderDrain}.Encode(),
+	for verb, m := range map[string]wire.Message{
+		wire.VerbSync:            wire.Sync{Op: wire.SyncClaim, Fetcher: "attacker", Claim: nil}.Encode(),
+		wire.VerbControl:         wire.Control{Action: wire.ControlCancel}.Encode(),
+		wire.VerbStatus:          wire.StatusQuery{}.Encode(),
+		wire.VerbSaved:           wire.Saved{Plan: work.Plan, Epoch: 1}.Encode(make([]byte, 32)),
+		wire.VerbMapper("other"): wire.Order{Plan: work.Plan, Kind: wire.OrderDrain}.Encode(),
 	} {
 		j.say(j.message(verb, m))
 		wantDenied(j.subject(verb))
@@ -110,7 +110,7 @@ func TestMapperCredentials(t *testing.T) {
 	}
 	for _, subject := range []string{
 		">", "chunkline.>", "_INBOX.>", "_INBOX_F.>", "_INBOX_S.>", "$SYS.>",
-		j.subject(bus.VerbSync), j.subject(bus.VerbSave), j.subject(bus.VerbNext), j.subject(bus.VerbSaved), j.subject("part.*"),
+		j.subject(wire.VerbSync), j.subject(wire.VerbSave), j.subject(wire.VerbNext), j.subject(wire.VerbSaved), j.subject("part.*"),
 	} {
 		if _, err := j.nc.SubscribeSync(subject); err != nil {
 			t.Fatal(err)
@@ -121,15 +121,15 @@ func TestMapperCredentials(t *testing.T) {
 
 	// Reflection: what a role may not publish is not published, and the role
 	// lives; what it may is an inbox that waits for something else.
-	for _, reply := range []string{"_INBOX_M.x.1", "_INBOX_F.x.1", "_INBOX_O.x.1", "_INBOX.x", j.subject(bus.VerbSync), j.subject("part.x")} {
-		m := j.message(bus.VerbSave, bus.Message{Header: bus.Header{"Chunkline-Protocol": "1"}})
+	for _, reply := range []string{"_INBOX_M.x.1", "_INBOX_F.x.1", "_INBOX_O.x.1", "_INBOX.x", j.subject(wire.VerbSync), j.subject("part.x")} {
+		m := j.message(wire.VerbSave, wire.Message{Header: wire.Header{"Chunkline-Protocol": "1"}})
 		m.Reply = reply
 		j.say(m)
-		m = j.message(bus.VerbNext, bus.Message{Header: bus.Header{"Chunkline-Protocol": "1"}})
+		m = j.message(wire.VerbNext, wire.Message{Header: wire.Header{"Chunkline-Protocol": "1"}})
 		m.Reply = reply
 		j.say(m)
 	}
-	if got := j.save(j.result(work).Encode()); got.Status != bus.SaveCommitted && got.Status != bus.SaveDuplicate {
+	if got := j.save(j.result(work).Encode()); got.Status != wire.SaveCommitted && got.Status != wire.SaveDuplicate {
 		t.Errorf("a mapper's result: %s %s, want committed", got.Status, got.Reason)
 	}
 	j.end(fetcher)
@@ -149,7 +149,7 @@ func TestDiscovery(t *testing.T) {
 	j.saver()
 	fetcher := j.fetcher()
 	operator := newAttacker(t, j.URL, j.Name, nats.UserInfo("operator", "pw"), nats.CustomInboxPrefix("_INBOX_O.attacker"))
-	for _, reply := range []string{j.subject(bus.VerbControl), j.subject(bus.VerbNext), j.subject(bus.VerbBeat), "$SYS.x", "other"} {
+	for _, reply := range []string{j.subject(wire.VerbControl), j.subject(wire.VerbNext), j.subject(wire.VerbBeat), "$SYS.x", "other"} {
 		for _, subject := range []string{"$SRV.PING", "$SRV.INFO", "$SRV.STATS.chunkline-saver"} {
 			operator.say(&nats.Msg{Subject: subject, Reply: reply})
 		}

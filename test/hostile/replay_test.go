@@ -8,8 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -57,18 +57,18 @@ func TestReplay(t *testing.T) {
 func TestReflection(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 2000)
-	j.control(bus.ControlPause) // so that the roles are there until all is said
+	j.control(wire.ControlPause) // so that the roles are there until all is said
 	targets := []string{
-		j.subject(bus.VerbSaved), j.subject(bus.VerbControl), j.subject(bus.VerbBeat), j.subject("part.x"),
-		j.subject(bus.VerbMapper(j.victim().Mapper.ID)), "$SYS.REQ.SERVER.PING", "$JS.API.INFO", ">", "other",
+		j.subject(wire.VerbSaved), j.subject(wire.VerbControl), j.subject(wire.VerbBeat), j.subject("part.x"),
+		j.subject(wire.VerbMapper(j.victim().Mapper.ID)), "$SYS.REQ.SERVER.PING", "$JS.API.INFO", ">", "other",
 	}
-	verbs := map[string]bus.Message{
-		bus.VerbNext:                         bus.Next{Mapper: self, Holding: bus.Holding{Seq: 1}}.Encode(),
-		bus.VerbSave:                         {Header: bus.Header{"Chunkline-Protocol": "1"}},
-		bus.VerbSync:                         bus.Sync{Op: bus.SyncList, Plan: j.victim().Plan, Fetcher: "x", Epoch: 1, Limit: 1}.Encode(),
-		bus.VerbStatus:                       bus.StatusQuery{}.Encode(),
-		bus.VerbControl:                      bus.Control{Action: bus.ControlPause}.Encode(),
-		bus.VerbMapper(j.victim().Mapper.ID): bus.Order{Plan: j.victim().Plan, Kind: bus.OrderPing}.Encode(),
+	verbs := map[string]wire.Message{
+		wire.VerbNext:                         wire.Next{Mapper: self, Holding: wire.Holding{Seq: 1}}.Encode(),
+		wire.VerbSave:                         {Header: wire.Header{"Chunkline-Protocol": "1"}},
+		wire.VerbSync:                         wire.Sync{Op: wire.SyncList, Plan: j.victim().Plan, Fetcher: "x", Epoch: 1, Limit: 1}.Encode(),
+		wire.VerbStatus:                       wire.StatusQuery{}.Encode(),
+		wire.VerbControl:                      wire.Control{Action: wire.ControlPause}.Encode(),
+		wire.VerbMapper(j.victim().Mapper.ID): wire.Order{Plan: j.victim().Plan, Kind: wire.OrderPing}.Encode(),
 	}
 	for verb, message := range verbs {
 		for _, target := range targets {
@@ -81,10 +81,10 @@ func TestReflection(t *testing.T) {
 		m.Reply = "_INBOX_F.x." + verb
 		j.say(m)
 	}
-	j.ask(bus.VerbStatus, bus.StatusQuery{}.Encode())
-	j.control(bus.ControlResume)
+	j.ask(wire.VerbStatus, wire.StatusQuery{}.Encode())
+	j.control(wire.ControlResume)
 	j.end(fetcher)
-	roles := map[string]bool{bus.VerbSaved: true, bus.VerbBeat: true, bus.VerbMapper(j.victim().Mapper.ID): true}
+	roles := map[string]bool{wire.VerbSaved: true, wire.VerbBeat: true, wire.VerbMapper(j.victim().Mapper.ID): true}
 	for _, m := range j.record(nil) {
 		for _, target := range targets {
 			verb := strings.TrimPrefix(m.Subject, j.subject(""))
@@ -116,34 +116,34 @@ func TestMutations(t *testing.T) {
 	shadow.Shadow = true
 	plan := work.Plan
 	j.mapper("mapper", "users?duration=200ms", "WORKERS=1")
-	j.await(bus.VerbSaved)
+	j.await(wire.VerbSaved)
 	victim := j.victim()
 	bases := []*nats.Msg{
 		// The attacker's own: the true mapper shall not be muted.
-		j.message(bus.VerbNext, bus.Next{Plan: plan, Mapper: self, Holding: bus.Holding{Seq: 9, Held: []chunk.ID{work.Chunk.ID}, Asking: []uint64{9}}}.Encode()),
-		j.message(bus.VerbBeat, bus.Beat{Plan: plan, Mapper: self, Holding: bus.Holding{Seq: 9, Held: []chunk.ID{work.Chunk.ID}}, Doing: &bus.Doing{}}.Encode()),
-		j.message(bus.VerbSave, result.Encode()),
-		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncList, Plan: plan, Fetcher: "x", Epoch: 1, Limit: 5}.Encode()),
-		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncList, Plan: plan, Fetcher: "x", Epoch: 1, Chunks: []chunk.ID{work.Chunk.ID}}.Encode()),
-		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncFinish, Plan: plan, Fetcher: "x", Epoch: 1, Total: bus.Totals{Chunks: 1}}.Encode()),
-		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncDead, Plan: plan, Fetcher: "x", Epoch: 1, From: 9, Limit: 5}.Encode()),
-		j.message(bus.VerbSync, bus.Sync{Op: bus.SyncShadow, Plan: plan, Fetcher: "x", Epoch: 1}.Encode()),
-		j.message(bus.VerbSave, shadow.Encode()),
-		marked(j.await(bus.VerbSaved)),
-		j.message(bus.VerbStatus, bus.StatusQuery{}.Encode()),
-		j.message(bus.VerbControl, bus.Control{Action: bus.ControlResume}.Encode()),
-		j.message(bus.VerbControl, bus.Control{Action: bus.ControlShare, Version: "other", Share: 0.5}.Encode()),
-		j.message(bus.VerbControl, bus.Control{Action: bus.ControlShadow, Version: "other", Share: 0.5}.Encode()),
-		j.message(bus.VerbControl, bus.Control{Action: bus.ControlAllow, Version: "other"}.Encode()),
-		j.message(bus.VerbMapper(victim.Mapper.ID), bus.Order{Plan: plan, Kind: bus.OrderDrop, Chunk: 7}.Encode()),
+		j.message(wire.VerbNext, wire.Next{Plan: plan, Mapper: self, Holding: wire.Holding{Seq: 9, Held: []chunk.ID{work.Chunk.ID}, Asking: []uint64{9}}}.Encode()),
+		j.message(wire.VerbBeat, wire.Beat{Plan: plan, Mapper: self, Holding: wire.Holding{Seq: 9, Held: []chunk.ID{work.Chunk.ID}}, Doing: &wire.Doing{}}.Encode()),
+		j.message(wire.VerbSave, result.Encode()),
+		j.message(wire.VerbSync, wire.Sync{Op: wire.SyncList, Plan: plan, Fetcher: "x", Epoch: 1, Limit: 5}.Encode()),
+		j.message(wire.VerbSync, wire.Sync{Op: wire.SyncList, Plan: plan, Fetcher: "x", Epoch: 1, Chunks: []chunk.ID{work.Chunk.ID}}.Encode()),
+		j.message(wire.VerbSync, wire.Sync{Op: wire.SyncFinish, Plan: plan, Fetcher: "x", Epoch: 1, Total: wire.Totals{Chunks: 1}}.Encode()),
+		j.message(wire.VerbSync, wire.Sync{Op: wire.SyncDead, Plan: plan, Fetcher: "x", Epoch: 1, From: 9, Limit: 5}.Encode()),
+		j.message(wire.VerbSync, wire.Sync{Op: wire.SyncShadow, Plan: plan, Fetcher: "x", Epoch: 1}.Encode()),
+		j.message(wire.VerbSave, shadow.Encode()),
+		marked(j.await(wire.VerbSaved)),
+		j.message(wire.VerbStatus, wire.StatusQuery{}.Encode()),
+		j.message(wire.VerbControl, wire.Control{Action: wire.ControlResume}.Encode()),
+		j.message(wire.VerbControl, wire.Control{Action: wire.ControlShare, Version: "other", Share: 0.5}.Encode()),
+		j.message(wire.VerbControl, wire.Control{Action: wire.ControlShadow, Version: "other", Share: 0.5}.Encode()),
+		j.message(wire.VerbControl, wire.Control{Action: wire.ControlAllow, Version: "other"}.Encode()),
+		j.message(wire.VerbMapper(victim.Mapper.ID), wire.Order{Plan: plan, Kind: wire.OrderDrop, Chunk: 7}.Encode()),
 	}
 	at := "part." + j.partSubject()
-	for verb, header := range map[string]bus.Header{
-		bus.VerbSave: {"Chunkline-Part": "first", "Chunkline-Part-Total": "600", "Chunkline-Part-Size": "256", "Chunkline-Part-Sum": "00000000"},
-		at:           {"Chunkline-Part": "put", "Chunkline-Part-Offset": "1"},
+	for verb, header := range map[string]wire.Header{
+		wire.VerbSave: {"Chunkline-Part": "first", "Chunkline-Part-Total": "600", "Chunkline-Part-Size": "256", "Chunkline-Part-Sum": "00000000"},
+		at:            {"Chunkline-Part": "put", "Chunkline-Part-Offset": "1"},
 	} {
 		header["Chunkline-Protocol"], header["Chunkline-Part-Id"] = "1", "probe"
-		bases = append(bases, j.message(verb, bus.Message{Header: header, Body: []byte("x")}))
+		bases = append(bases, j.message(verb, wire.Message{Header: header, Body: []byte("x")}))
 	}
 	count := 0
 	for _, base := range bases {

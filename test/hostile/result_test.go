@@ -5,8 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestForgedResults: a result counts with the token of its chunk only, whole,
@@ -24,31 +25,31 @@ func TestForgedResults(t *testing.T) {
 
 	for _, c := range []struct {
 		name  string
-		want  bus.SaveStatus
-		forge func(s *bus.Save)
+		want  wire.SaveStatus
+		forge func(s *wire.Save)
 	}{
-		{"a chunk that was never leased", bus.SaveRefused, func(s *bus.Save) { s.Chunk, s.First = 15, 1500 }},
-		{"a chunk beyond the end", bus.SaveRefused, func(s *bus.Save) { s.Chunk = 1 << 62 }},
-		{"no token", bus.SaveRefused, func(s *bus.Save) { s.Token = "00000000000000000000000000000000" }},
-		{"the token of another chunk", bus.SaveRefused, func(s *bus.Save) { s.Token = other.Token }},
-		{"another chunk's digest", bus.SaveRefused, func(s *bus.Save) { s.Digest = other.Digest }},
-		{"another first object", bus.SaveRefused, func(s *bus.Save) { s.First += 100 }},
-		{"the largest first object", bus.SaveRefused, func(s *bus.Save) { s.First = 1 << 62 }},
-		{"another plan", bus.SaveRefused, func(s *bus.Save) { s.Plan = "00000000000000000000000000000000" }},
-		{"fewer objects", bus.SaveRefused, func(s *bus.Save) {
+		{"a chunk that was never leased", wire.SaveRefused, func(s *wire.Save) { s.Chunk, s.First = 15, 1500 }},
+		{"a chunk beyond the end", wire.SaveRefused, func(s *wire.Save) { s.Chunk = 1 << 62 }},
+		{"no token", wire.SaveRefused, func(s *wire.Save) { s.Token = "00000000000000000000000000000000" }},
+		{"the token of another chunk", wire.SaveRefused, func(s *wire.Save) { s.Token = other.Token }},
+		{"another chunk's digest", wire.SaveRefused, func(s *wire.Save) { s.Digest = other.Digest }},
+		{"another first object", wire.SaveRefused, func(s *wire.Save) { s.First += 100 }},
+		{"the largest first object", wire.SaveRefused, func(s *wire.Save) { s.First = 1 << 62 }},
+		{"another plan", wire.SaveRefused, func(s *wire.Save) { s.Plan = "00000000000000000000000000000000" }},
+		{"fewer objects", wire.SaveRefused, func(s *wire.Save) {
 			s.Objects, s.Counts, s.Outputs = 99, s.Counts[:99], bytes.Join(lines[:99], nil)
 		}},
-		{"more objects", bus.SaveRefused, func(s *bus.Save) {
+		{"more objects", wire.SaveRefused, func(s *wire.Save) {
 			s.Objects, s.Counts, s.Outputs = 101, append(s.Counts, 1), append(s.Outputs, lines[0]...)
 		}},
-		{"fewer counts than objects", bus.SaveRefused, func(s *bus.Save) { s.Counts = s.Counts[:99] }},
-		{"fewer lines than counted", bus.SaveBusy, func(s *bus.Save) { s.Outputs = bytes.Join(lines[:99], nil) }},
-		{"more lines than counted", bus.SaveBusy, func(s *bus.Save) { s.Outputs = append(s.Outputs, lines[0]...) }},
-		{"the last line without end", bus.SaveBusy, func(s *bus.Save) { s.Outputs = s.Outputs[:len(s.Outputs)-1] }},
-		{"an output and a dead letter", bus.SaveRefused, func(s *bus.Save) { s.Dead, s.DeadCount = letter, 1 }},
-		{"a result to compare with what is not saved", bus.SaveRefused, func(s *bus.Save) { s.Shadow = true }},
-		{"a result to compare without a token", bus.SaveRefused, func(s *bus.Save) { s.Shadow, s.Token = true, other.Token }},
-		{"more dead letters than objects", bus.SaveRefused, func(s *bus.Save) {
+		{"fewer counts than objects", wire.SaveRefused, func(s *wire.Save) { s.Counts = s.Counts[:99] }},
+		{"fewer lines than counted", wire.SaveBusy, func(s *wire.Save) { s.Outputs = bytes.Join(lines[:99], nil) }},
+		{"more lines than counted", wire.SaveBusy, func(s *wire.Save) { s.Outputs = append(s.Outputs, lines[0]...) }},
+		{"the last line without end", wire.SaveBusy, func(s *wire.Save) { s.Outputs = s.Outputs[:len(s.Outputs)-1] }},
+		{"an output and a dead letter", wire.SaveRefused, func(s *wire.Save) { s.Dead, s.DeadCount = letter, 1 }},
+		{"a result to compare with what is not saved", wire.SaveRefused, func(s *wire.Save) { s.Shadow = true }},
+		{"a result to compare without a token", wire.SaveRefused, func(s *wire.Save) { s.Shadow, s.Token = true, other.Token }},
+		{"more dead letters than objects", wire.SaveRefused, func(s *wire.Save) {
 			s.Counts, s.Outputs = make([]int, 100), nil
 			s.Dead, s.DeadCount = bytes.Repeat(letter, 101), 101
 		}},
@@ -65,19 +66,19 @@ func TestForgedResults(t *testing.T) {
 	}
 
 	// In another's name, of another epoch and attempt: the token is what counts.
-	good.Mapper, good.Epoch, good.Attempt = bus.Mapper{ID: "another", Name: "another"}, 1<<62, 1<<30
-	if got := j.save(good.Encode()); got.Status != bus.SaveCommitted {
+	good.Mapper, good.Epoch, good.Attempt = report.Mapper{ID: "another", Name: "another"}, 1<<62, 1<<30
+	if got := j.save(good.Encode()); got.Status != wire.SaveCommitted {
 		t.Errorf("the true result: %s %s, want committed", got.Status, got.Reason)
 	}
 	reordered := good
 	slices.Reverse(lines)
 	reordered.Outputs = bytes.Join(lines, nil)
-	if got := j.save(reordered.Encode()); got.Status != bus.SaveDuplicate {
+	if got := j.save(reordered.Encode()); got.Status != wire.SaveDuplicate {
 		t.Errorf("another content of the same chunk: %s %s, want duplicate", got.Status, got.Reason)
 	}
 	reordered.Shadow = true
 	for range 200 { // compared as often as it comes, and never saved
-		if got := j.save(reordered.Encode()); got.Status != bus.SaveDuplicate {
+		if got := j.save(reordered.Encode()); got.Status != wire.SaveDuplicate {
 			t.Fatalf("another content, to compare: %s %s, want duplicate", got.Status, got.Reason)
 		}
 	}

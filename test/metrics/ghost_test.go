@@ -9,15 +9,17 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // ghost is a mapper made by hand, which does what a good one never does.
 type ghost struct {
 	t    *testing.T
 	bus  *bus.Bus
-	self bus.Mapper
+	self report.Mapper
 	seq  uint64
-	work bus.Work // the last it got
+	work wire.Work // the last it got
 	held []chunk.ID
 	stop func(context.Context) error
 }
@@ -25,9 +27,9 @@ type ghost struct {
 func (j *job) ghost(name string) *ghost {
 	j.t.Helper()
 	b := j.connect(bus.RoleMapper)
-	g := &ghost{t: j.t, bus: b, self: bus.Mapper{ID: b.ID(), Name: name, Version: "ghost", Transform: "ghost"}}
+	g := &ghost{t: j.t, bus: b, self: report.Mapper{ID: b.ID(), Name: name, Version: "ghost", Transform: "ghost"}}
 	stop, err := b.Serve(bus.Service{Name: "mapper", Version: "0.0.0", Hidden: true, Endpoints: []bus.Endpoint{{
-		Verb: bus.VerbMapper(b.ID()), Handle: func(r *bus.Request) { _ = r.Reply(bus.OrderAnswer{}.Encode()) },
+		Verb: wire.VerbMapper(b.ID()), Handle: func(r *bus.Request) { _ = r.Reply(wire.OrderAnswer{}.Encode()) },
 	}}})
 	if err != nil {
 		j.t.Fatal(err)
@@ -43,18 +45,18 @@ func (g *ghost) take() {
 	defer cancel()
 	for ctx.Err() == nil {
 		g.seq++
-		answer, err := g.bus.Request(ctx, bus.VerbNext, bus.Next{
+		answer, err := g.bus.Request(ctx, wire.VerbNext, wire.Next{
 			Plan: g.work.Plan, Mapper: g.self, Wait: time.Minute, Epoch: g.work.Epoch,
-			Holding: bus.Holding{Seq: g.seq, Held: g.held, Asking: []uint64{g.seq}},
+			Holding: wire.Holding{Seq: g.seq, Held: g.held, Asking: []uint64{g.seq}},
 		}.Encode())
 		if err != nil {
 			continue
 		}
-		work, err := bus.DecodeWork(answer)
+		work, err := wire.DecodeWork(answer)
 		if err != nil {
 			g.t.Fatal(err)
 		}
-		if work.Status == bus.WorkChunk {
+		if work.Status == wire.WorkChunk {
 			g.work, g.held = work, append(slices.Clone(g.held), work.Chunk.ID)
 			return
 		}
@@ -63,14 +65,14 @@ func (g *ghost) take() {
 }
 
 // beat says what it holds.
-func (g *ghost) beat(change func(*bus.Beat)) {
+func (g *ghost) beat(change func(*wire.Beat)) {
 	g.t.Helper()
 	g.seq++
-	b := bus.Beat{Plan: g.work.Plan, Mapper: g.self, Epoch: g.work.Epoch, Holding: bus.Holding{Seq: g.seq, Held: g.held}}
+	b := wire.Beat{Plan: g.work.Plan, Mapper: g.self, Epoch: g.work.Epoch, Holding: wire.Holding{Seq: g.seq, Held: g.held}}
 	if change != nil {
 		change(&b)
 	}
-	if err := g.bus.Publish(bus.VerbBeat, b.Encode()); err != nil {
+	if err := g.bus.Publish(wire.VerbBeat, b.Encode()); err != nil {
 		g.t.Logf("%s: %v", g.self.Name, err) // the server may be away: there will be another
 		return
 	}
@@ -83,14 +85,14 @@ func (g *ghost) beat(change func(*bus.Beat)) {
 func (g *ghost) vanish() { g.bus.Close() }
 
 // save sends what identity would make of its chunk.
-func (g *ghost) save(change func(*bus.Save)) bus.SaveStatus {
+func (g *ghost) save(change func(*wire.Save)) wire.SaveStatus {
 	g.t.Helper()
 	w := g.work
 	counts := make([]int, w.Chunk.Count)
 	for i := range counts {
 		counts[i] = 1
 	}
-	s := bus.Save{
+	s := wire.Save{
 		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count, Attempt: w.Attempt,
 		Digest: w.Digest, Token: w.Token, Mapper: g.self, Counts: counts, Outputs: bytes.Clone(w.Chunk.Body),
 	}
@@ -99,11 +101,11 @@ func (g *ghost) save(change func(*bus.Save)) bus.SaveStatus {
 	}
 	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
 	defer cancel()
-	answer, err := g.bus.Request(ctx, bus.VerbSave, s.Encode())
+	answer, err := g.bus.Request(ctx, wire.VerbSave, s.Encode())
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	said, err := bus.DecodeSaveAnswer(answer)
+	said, err := wire.DecodeSaveAnswer(answer)
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/metrics"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // resting are the series that do not move here, with the reason.
@@ -64,7 +64,7 @@ func TestAllMove(t *testing.T) {
 	j.seen.reach(t, "fetcher chunkline_made_dead_letters_total{reason=attempts}", 9)
 	witness := j.ghost("witness")
 	witness.take()
-	witness.beat(func(b *bus.Beat) { b.Doing = &bus.Doing{Chunk: witness.work.Chunk.ID, Index: 3} })
+	witness.beat(func(b *wire.Beat) { b.Doing = &wire.Doing{Chunk: witness.work.Chunk.ID, Index: 3} })
 	j.chunks(1, 0)
 	witness.vanish()
 	j.chunks(0, 1)
@@ -78,34 +78,34 @@ func TestAllMove(t *testing.T) {
 	loser.beat(nil)
 	quitter := j.ghost("quitter")
 	quitter.take()
-	quitter.beat(func(b *bus.Beat) { b.Goodbye, b.Held = true, nil })
+	quitter.beat(func(b *wire.Beat) { b.Goodbye, b.Held = true, nil })
 	loser.take()
-	if got := loser.save(func(s *bus.Save) { s.Token = strings.Repeat("0", len(s.Token)) }); got != bus.SaveRefused {
+	if got := loser.save(func(s *wire.Save) { s.Token = strings.Repeat("0", len(s.Token)) }); got != wire.SaveRefused {
 		t.Errorf("a wrong token: %s, want refused", got)
 	}
 	out.full.Store(true)
-	if got := loser.save(nil); got != bus.SaveBusy {
+	if got := loser.save(nil); got != wire.SaveBusy {
 		t.Errorf("a full sink: %s, want busy", got)
 	}
 	j.seen.reach(t, "saver chunkline_sink_full", 1)
 	out.full.Store(false)
-	for _, want := range []bus.SaveStatus{bus.SaveCommitted, bus.SaveDuplicate} {
+	for _, want := range []wire.SaveStatus{wire.SaveCommitted, wire.SaveDuplicate} {
 		if got := loser.save(nil); got != want {
 			t.Errorf("saved: %s, want %s", got, want)
 		}
 	}
 	// As a shadow it makes the same, and then another thing of an object.
-	for _, change := range []func(*bus.Save){
-		func(s *bus.Save) { s.Shadow = true },
-		func(s *bus.Save) { s.Shadow, s.Outputs = true, append([]byte("other"), s.Outputs...) },
+	for _, change := range []func(*wire.Save){
+		func(s *wire.Save) { s.Shadow = true },
+		func(s *wire.Save) { s.Shadow, s.Outputs = true, append([]byte("other"), s.Outputs...) },
 	} {
-		if got := loser.save(change); got != bus.SaveDuplicate {
+		if got := loser.save(change); got != wire.SaveDuplicate {
 			t.Errorf("a shadow: %s, want duplicate", got)
 		}
 		j.seen.look(t)
 	}
 	loser.held = nil
-	loser.beat(func(b *bus.Beat) { b.Draining = true })
+	loser.beat(func(b *wire.Beat) { b.Draining = true })
 	j.seen.reach(t, "fetcher chunkline_mappers{state=draining,version=ghost}", 1)
 
 	// A straggler holds a chunk that an idle mapper does instead; NATS goes away meanwhile.

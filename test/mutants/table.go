@@ -51,7 +51,7 @@ func protocolMutants() []mutant {
 	return []mutant{
 		{
 			id: "M3", what: "the saver answers before it commits",
-			edits:    []edit{{"internal/saver/commit.go", "\tcase s.queue <- p:\n", "\tcase s.queue <- p:\n\t\ts.answer(r, bus.SaveCommitted, \"\")\n"}},
+			edits:    []edit{{"internal/saver/commit.go", "\tcase s.queue <- p:\n", "\tcase s.queue <- p:\n\t\ts.answer(r, wire.SaveCommitted, \"\")\n"}},
 			caughtBy: []lane{{"./test/sim", "TestSinkFull|TestSinkBroken", nil}},
 		}, {
 			id: "M4", what: "the fetcher forgets a chunk when its mapper has sent it to the saver",
@@ -75,7 +75,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestDeadMapper", nil}, {"./internal/ledger", ".", nil}},
 		}, {
 			id: "M10", what: "503, nobody is there, is taken for a confirmation",
-			edits:    []edit{{"internal/fetcher/saverclient.go", "\tif err == nil && a.Status == bus.SyncFailed", "\tif errors.Is(err, bus.ErrNobody) {\n\t\ta, err = bus.SyncAnswer{Status: bus.SyncOK}, nil\n\t}\n\tif err == nil && a.Status == bus.SyncFailed"}},
+			edits:    []edit{{"internal/fetcher/saverclient.go", "\tif err == nil && a.Status == wire.SyncFailed", "\tif errors.Is(err, bus.ErrNobody) {\n\t\ta, err = wire.SyncAnswer{Status: wire.SyncOK}, nil\n\t}\n\tif err == nil && a.Status == wire.SyncFailed"}},
 			caughtBy: []lane{{"./test/sim", "TestSaverAway", nil}},
 		}, {
 			id: "M11", what: "an error in the headers of an answer is ignored",

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -82,7 +82,7 @@ func (j *job) run() {
 
 // judge wants one dead letter, the poison object with this reason, and every
 // other object mapped; and that everybody who reports says so.
-func (j *job) judge(reason string) (chunk.DeadLetter, bus.Status) {
+func (j *job) judge(reason string) (chunk.DeadLetter, report.Status) {
 	j.T.Helper()
 	proc.Check(j.T, j.Source, j.Output(), j.Letters(), fmt.Sprint(victim))
 	text, err := os.ReadFile(j.Letters())
@@ -100,7 +100,7 @@ func (j *job) judge(reason string) (chunk.DeadLetter, bus.Status) {
 		j.T.Errorf("dead letter of object %d by %s %s, want object %d by mapper-N v9.1", letter.Ordinal, letter.Mapper, letter.Version, victim)
 	}
 	s := j.Status()
-	if s.State != bus.StateDone || s.Objects.Saved != objects || s.Objects.Dead != 1 || s.Objects.Outputs != objects-1 || s.Summary.Dead != 1 {
+	if s.State != report.StateDone || s.Objects.Saved != objects || s.Objects.Dead != 1 || s.Objects.Outputs != objects-1 || s.Summary.Dead != 1 {
 		j.T.Errorf("status counts %+v, summary %+v; want one of %d dead", s.Objects, s.Summary, objects)
 	}
 	want := fmt.Sprintf(`"objects":%d,"outputs":%d,"dead":1`, objects, objects-1)

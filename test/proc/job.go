@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
@@ -96,13 +96,13 @@ func (j *Job) Mapper(label, transform string, env ...string) *Process {
 }
 
 // Status is what chunkline status says of the job.
-func (j *Job) Status() bus.Status {
+func (j *Job) Status() report.Status {
 	j.T.Helper()
 	stdout, stderr, code := Run(j.T, nil, "chunkline", "status", "--json", "--job", j.Name, "--nats-url", j.URL)
 	if code != 0 {
 		j.T.Fatalf("status: exit %d: %s", code, stderr)
 	}
-	var s bus.Status
+	var s report.Status
 	if err := json.Unmarshal([]byte(stdout), &s); err != nil {
 		j.T.Fatal(err)
 	}

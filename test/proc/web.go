@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
@@ -96,11 +96,11 @@ func (p *Process) AwaitCode(path string, want int) {
 
 // AwaitStatus waits until a fetcher reports of its job what is wanted, and
 // returns that report.
-func (p *Process) AwaitStatus(what string, wanted func(bus.Status) bool) bus.Status {
+func (p *Process) AwaitStatus(what string, wanted func(report.Status) bool) report.Status {
 	p.t.Helper()
-	var s bus.Status
+	var s report.Status
 	Eventually(p.t, what, func() bool {
-		s = bus.Status{}
+		s = report.Status{}
 		return p.GetJSON("/api/status", &s) && wanted(s)
 	})
 	return s

@@ -6,10 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 func twoWorkers(c *mapper.Config) { c.Workers = 2 }
@@ -76,7 +77,7 @@ func TestFetcherBeforeSaver(t *testing.T) {
 		wantReady(t, false, f, m)
 		w.once("waiting for the saver")
 		w.once("no answer from the fetcher")
-		if s := f.Status().State; s != bus.StateStarting {
+		if s := f.Status().State; s != report.StateStarting {
 			t.Errorf("state is %s, want starting", s)
 		}
 		w.saver("saver")
@@ -101,7 +102,7 @@ func TestSinkFull(t *testing.T) {
 		}
 		var committed atomic.Int64
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
-			if a, err := bus.DecodeSaveAnswer(p.Message); verbOf(p) == bus.VerbSave && p.Reply && err == nil && a.Status == bus.SaveCommitted {
+			if a, err := wire.DecodeSaveAnswer(p.Message); verbOf(p) == wire.VerbSave && p.Reply && err == nil && a.Status == wire.SaveCommitted {
 				committed.Add(1)
 			}
 			return bustest.Fate{}
@@ -117,10 +118,10 @@ func TestSinkFull(t *testing.T) {
 		}
 		wantReady(t, false, s)
 		w.once("sink is full")
-		if s := f.Status(); s.Objects.Saved != 6 || s.State != bus.StateRunning {
+		if s := f.Status(); s.Objects.Saved != 6 || s.State != report.StateRunning {
 			t.Errorf("status is %+v, want 6 objects saved", s)
 		}
-		if s := f.Status(); s.HeldBack == nil || s.HeldBack.By != bus.ByFull || s.Chunks.Backups != 0 || len(s.Stragglers) != 0 {
+		if s := f.Status(); s.HeldBack == nil || s.HeldBack.By != report.ByFull || s.Chunks.Backups != 0 || len(s.Stragglers) != 0 {
 			t.Errorf("held back by %+v, %d backup attempts, stragglers %v; want a full sink, and none", s.HeldBack, s.Chunks.Backups, s.Stragglers)
 		}
 		full.Store(false)
@@ -151,7 +152,7 @@ func TestSinkBroken(t *testing.T) {
 		}
 		var answers atomic.Int64
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
-			if verbOf(p) == bus.VerbSave && p.Reply {
+			if verbOf(p) == wire.VerbSave && p.Reply {
 				answers.Add(1)
 			}
 			return bustest.Fate{}
@@ -177,8 +178,8 @@ func TestSinkBroken(t *testing.T) {
 	})
 }
 
-// While NATS is away nobody is ready, each role says so, and nobody's
-// chunks are given to others: all were away.
+// Without a connection to NATS no role is ready, each role says so, and no mapper's
+// chunks are given to others: all were disconnected.
 func TestNATSAway(t *testing.T) {
 	run(t, 40, 2, func(t *testing.T, w *world) {
 		s := w.saver("saver")

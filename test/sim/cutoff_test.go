@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // cutsOff makes a fetcher cut off a version half of whose objects fail. It hands out a
@@ -29,10 +29,10 @@ func savesLate(p bustest.Packet) bustest.Fate {
 	if p.From != "slow" || p.Reply {
 		return bustest.Fate{}
 	}
-	if _, err := bus.DecodeSave(p.Message); err == nil {
+	if _, err := wire.DecodeSave(p.Message); err == nil {
 		return bustest.Fate{Delay: 8 * time.Second}
 	}
-	next, err := bus.DecodeNext(p.Message)
+	next, err := wire.DecodeNext(p.Message)
 	return bustest.Fate{Drop: err == nil && len(next.Held) > 0}
 }
 
@@ -85,7 +85,7 @@ func TestCutOff_late(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, 40, 2, func(t *testing.T, w *world) {
 				deaf := func(p bustest.Packet) bustest.Fate {
-					_, err := bus.DecodeOrder(p.Message)
+					_, err := wire.DecodeOrder(p.Message)
 					if p.To == "slow" && err == nil {
 						return bustest.Fate{Drop: true}
 					}

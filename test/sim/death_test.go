@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // A mapper that dies in the middle of a chunk of 10 s, at any moment between
@@ -88,7 +88,7 @@ func TestBackup(t *testing.T) {
 		f := w.fetcher("fetcher", func(c *fetcher.Config) { c.Speculate, c.OnDone = true, "stay" })
 		slow := w.mapper("slow", "users?duration=60s", nil)
 		w.mapper("idle", "users", nil)
-		w.until(5*time.Second, "job done", func() bool { return f.Status().State == bus.StateDone })
+		w.until(5*time.Second, "job done", func() bool { return f.Status().State == report.StateDone })
 		h := w.tape.handed()
 		if len(h) != 2 || h[1].to != "idle" || h[1].Attempt != 1 {
 			t.Fatalf("handed out %+v, want a backup of the first attempt for the idle one", h)

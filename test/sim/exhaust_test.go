@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 var pairs = flag.Int("pairs", 200, "how many pairs of strikes TestEverywhere plays, half of them in each of its jobs; 0: all there are")
@@ -83,7 +83,7 @@ func shadowed(strikes ...strike) *scenario {
 	s.mappers = append(s.mappers, mapperPlan{"m2", 1, 100 * time.Millisecond, "v2"})
 	s.releases = []release{{name: "v2", share: 1, shadows: 1, program: lies}, {name: "v3", share: 1, ordered: true}}
 	s.events = []event{
-		{at: 300 * time.Millisecond, kind: "order", who: []string{"operator"}, order: bus.Control{Action: bus.ControlShare, Version: "v3", Share: 0.5}},
+		{at: 300 * time.Millisecond, kind: "order", who: []string{"operator"}, order: wire.Control{Action: wire.ControlShare, Version: "v3", Share: 0.5}},
 		{at: 900 * time.Millisecond, kind: "look", who: []string{"fetcher"}},
 	}
 	return s

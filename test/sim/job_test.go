@@ -13,6 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 func (w *world) rewrite(from, to string) {
@@ -50,7 +52,7 @@ func TestSourceChanged(t *testing.T) {
 				if err := f.within(time.Minute); !errors.Is(err, fetcher.ErrSourceChanged) || !strings.Contains(err.Error(), test.want) {
 					t.Errorf("second run ended with %v, want %q", err, test.want)
 				}
-				if s := f.Status().State; s != bus.StateFailed {
+				if s := f.Status().State; s != report.StateFailed {
 					t.Errorf("state is %s, want failed", s)
 				}
 				w.complete(10) // nothing was touched
@@ -72,7 +74,7 @@ func TestRunAgain(t *testing.T) {
 		if err := f.within(time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if n, s := len(w.tape.handed()), f.Status(); n != 5 || s.Objects.Saved != 10 || s.State != bus.StateDone || s.Progress != 1 {
+		if n, s := len(w.tape.handed()), f.Status(); n != 5 || s.Objects.Saved != 10 || s.State != report.StateDone || s.Progress != 1 {
 			t.Errorf("handed out %d chunks in all, status %+v; want 5, done", n, s)
 		}
 		w.complete(10)
@@ -133,7 +135,7 @@ func TestEmptySource(t *testing.T) {
 		if err := f.within(time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if s := f.Status(); s.State != bus.StateDone || s.Objects != (bus.ObjectCounts{}) || s.Progress != 1 {
+		if s := f.Status(); s.State != report.StateDone || s.Objects != (report.ObjectCounts{}) || s.Progress != 1 {
 			t.Errorf("status is %+v, want done with nothing", s)
 		}
 		w.complete(0)
@@ -162,15 +164,15 @@ func TestRate(t *testing.T) {
 }
 
 // control gives the fetcher an operator's order.
-func (w *world) control(b *bus.Bus, c bus.Control) bus.ControlAnswer {
+func (w *world) control(b *bus.Bus, c wire.Control) wire.ControlAnswer {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 	defer cancel()
-	reply, err := b.Request(ctx, bus.VerbControl, c.Encode())
+	reply, err := b.Request(ctx, wire.VerbControl, c.Encode())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	answer, err := bus.DecodeControlAnswer(reply)
+	answer, err := wire.DecodeControlAnswer(reply)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -186,33 +188,33 @@ func TestControl(t *testing.T) {
 		f := w.fetcher("fetcher", nil)
 		w.mapper("a", "users?duration=1s", nil)
 		pass(3500 * time.Millisecond) // 4 chunks are out
-		ok := func(c bus.Control) {
+		ok := func(c wire.Control) {
 			t.Helper()
 			if a := w.control(operator, c); !a.OK || a.Plan != f.Status().Plan {
 				t.Errorf("%s was answered %+v", c.Action, a)
 			}
 		}
-		ok(bus.Control{Action: bus.ControlPause})
+		ok(wire.Control{Action: wire.ControlPause})
 		pass(20 * time.Second)
 		if s, n := f.Status(), len(w.tape.handed()); n != 4 || !s.Paused || s.Chunks.Saved != 4 {
 			t.Errorf("while paused: handed out %d chunks, status %+v", n, s)
 		}
-		ok(bus.Control{Action: bus.ControlResume})
+		ok(wire.Control{Action: wire.ControlResume})
 		pass(2500 * time.Millisecond)
 		if s, n := f.Status(), len(w.tape.handed()); n != 7 || s.Paused {
 			t.Errorf("after resume: handed out %d chunks, status %+v", n, s)
 		}
-		ok(bus.Control{Action: bus.ControlRate, Rate: 0.2}) // a chunk each 10 s
+		ok(wire.Control{Action: wire.ControlRate, Rate: 0.2}) // a chunk each 10 s
 		pass(25 * time.Second)
 		if n := len(w.tape.handed()); n != 10 {
 			t.Errorf("slowed: handed out %d chunks, want 10", n)
 		}
-		ok(bus.Control{Action: bus.ControlRate})
+		ok(wire.Control{Action: wire.ControlRate})
 		pass(5 * time.Second)
 		if n := len(w.tape.handed()); n < 14 {
 			t.Errorf("not slowed any more: handed out %d chunks", n)
 		}
-		for _, c := range []bus.Control{{Action: "hurry"}, {Action: bus.ControlRate, Rate: -1}} {
+		for _, c := range []wire.Control{{Action: "hurry"}, {Action: wire.ControlRate, Rate: -1}} {
 			if a := w.control(operator, c); a.OK || a.Reason == "" {
 				t.Errorf("%+v was answered %+v, want a reason why not", c, a)
 			}
@@ -233,11 +235,11 @@ func TestCancel(t *testing.T) {
 		f := w.fetcher("fetcher", nil)
 		w.mapper("a", "users?duration=1s", nil)
 		pass(3500 * time.Millisecond)
-		w.control(operator, bus.Control{Action: bus.ControlCancel})
+		w.control(operator, wire.Control{Action: wire.ControlCancel})
 		if err := f.within(time.Second); !errors.Is(err, fetcher.ErrCancelled) {
 			t.Fatalf("job ended with %v, want ErrCancelled", err)
 		}
-		if s := f.Status().State; s != bus.StateCancelled {
+		if s := f.Status().State; s != report.StateCancelled {
 			t.Errorf("state is %s, want cancelled", s)
 		}
 		f = w.fetcher("fetcher", nil)
@@ -263,14 +265,14 @@ func TestStay(t *testing.T) {
 		wantReady(t, true, f, m)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		reply, err := operator.Request(ctx, bus.VerbStatus, bus.StatusQuery{}.Encode())
+		reply, err := operator.Request(ctx, wire.VerbStatus, wire.StatusQuery{}.Encode())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s, err := bus.DecodeStatus(reply); err != nil || s.State != bus.StateDone || s.Summary.Output != "memory" || len(s.Mappers) != 1 {
+		if s, err := wire.DecodeStatus(reply); err != nil || s.State != report.StateDone || s.Summary.Output != "memory" || len(s.Mappers) != 1 {
 			t.Errorf("status is %+v (%v), want done, with the output and the mapper", s, err)
 		}
-		if a := w.control(operator, bus.Control{Action: bus.ControlPause}); a.OK {
+		if a := w.control(operator, wire.Control{Action: wire.ControlPause}); a.OK {
 			t.Error("a done job was paused")
 		}
 		f.cancel()

@@ -6,15 +6,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 )
 
 // counted compares what the fetcher says in the end with the sink.
-func (w *watch) counted(s bus.Status) {
+func (w *watch) counted(s report.Status) {
 	held := w.c.sink.Summary()
-	if s.State != bus.StateDone || s.Progress != 1 || s.Chunks.Saved != held.Chunks || s.Chunks.Cut != held.Chunks ||
-		s.Objects != (bus.ObjectCounts{Cut: uint64(w.c.s.objects), Saved: held.Objects, Outputs: held.Outputs, Dead: held.Dead}) {
+	if s.State != report.StateDone || s.Progress != 1 || s.Chunks.Saved != held.Chunks || s.Chunks.Cut != held.Chunks ||
+		s.Objects != (report.ObjectCounts{Cut: uint64(w.c.s.objects), Saved: held.Objects, Outputs: held.Outputs, Dead: held.Dead}) {
 		w.wrong("the job is done with status %+v, the sink holds %+v", s, held)
 	}
 	w.shares(s)

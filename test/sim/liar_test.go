@@ -13,6 +13,8 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // liarPlan is when there is a mapper that lies.
@@ -27,16 +29,16 @@ type liar struct {
 	c    *crew
 	bus  *bus.Bus
 	dice *rand.Rand
-	self bus.Mapper
+	self report.Mapper
 	seq  uint64
-	got  []bus.Work
+	got  []wire.Work
 }
 
 func (c *crew) launchLiar(name string) *role {
 	return c.launch(name, func(b *bus.Bus, _ zerolog.Logger) (func(context.Context) error, func() error) {
 		l := &liar{
 			c: c, bus: b, dice: c.s.dice(uint64(len(c.roles)), "liar", name),
-			self: bus.Mapper{ID: b.ID(), Name: name, Version: "lies", Transform: "lies"},
+			self: report.Mapper{ID: b.ID(), Name: name, Version: "lies", Transform: "lies"},
 		}
 		return l.run, func() error { return nil }
 	})
@@ -49,7 +51,7 @@ func (l *liar) run(ctx context.Context) error {
 			l.got = append(l.got, work)
 			l.lie(ctx, work)
 		}
-		_ = l.bus.Publish(bus.VerbBeat, l.beat().Encode()) // lost: one lie less
+		_ = l.bus.Publish(wire.VerbBeat, l.beat().Encode()) // lost: one lie less
 		select {
 		case <-ctx.Done():
 		case <-time.After(between(l.dice, 10*time.Millisecond, 3*time.Second)):
@@ -59,9 +61,9 @@ func (l *liar) run(ctx context.Context) error {
 }
 
 // holding lists chunks at random, leased to it or not, on top of what it got.
-func (l *liar) holding() bus.Holding {
+func (l *liar) holding() wire.Holding {
 	l.seq++
-	h := bus.Holding{Seq: l.seq}
+	h := wire.Holding{Seq: l.seq}
 	for _, w := range l.got {
 		if l.dice.IntN(3) > 0 {
 			h.Held = append(h.Held, w.Chunk.ID)
@@ -82,30 +84,30 @@ func (l *liar) plan() chunk.PlanID {
 	return l.got[0].Plan
 }
 
-func (l *liar) ask(ctx context.Context) (bus.Work, bool) {
+func (l *liar) ask(ctx context.Context) (wire.Work, bool) {
 	ctx, done := context.WithTimeout(ctx, 2*time.Second)
 	defer done()
-	n := bus.Next{Plan: l.plan(), Mapper: l.self, Holding: l.holding(), Wait: time.Second}
+	n := wire.Next{Plan: l.plan(), Mapper: l.self, Holding: l.holding(), Wait: time.Second}
 	n.Asking = []uint64{n.Seq}
-	reply, err := l.bus.Request(ctx, bus.VerbNext, n.Encode())
+	reply, err := l.bus.Request(ctx, wire.VerbNext, n.Encode())
 	if err != nil {
-		return bus.Work{}, false
+		return wire.Work{}, false
 	}
-	work, err := bus.DecodeWork(reply)
-	return work, err == nil && work.Status == bus.WorkChunk
+	work, err := wire.DecodeWork(reply)
+	return work, err == nil && work.Status == wire.WorkChunk
 }
 
-func (l *liar) beat() bus.Beat {
-	b := bus.Beat{Plan: l.plan(), Mapper: l.self, Holding: l.holding(), Goodbye: l.dice.IntN(20) == 0}
+func (l *liar) beat() wire.Beat {
+	b := wire.Beat{Plan: l.plan(), Mapper: l.self, Holding: l.holding(), Goodbye: l.dice.IntN(20) == 0}
 	if !l.c.s.fair && len(l.got) > 0 && l.dice.IntN(3) == 0 {
 		w := l.got[l.dice.IntN(len(l.got))]
-		b.Doing = &bus.Doing{Chunk: w.Chunk.ID, Index: l.dice.IntN(w.Chunk.Count + 1)}
+		b.Doing = &wire.Doing{Chunk: w.Chunk.ID, Index: l.dice.IntN(w.Chunk.Count + 1)}
 	}
 	return b
 }
 
 // lie sends results for a chunk that it got, or keeps it for ever.
-func (l *liar) lie(ctx context.Context, w bus.Work) {
+func (l *liar) lie(ctx context.Context, w wire.Work) {
 	truth, possible := l.truth(w)
 	if !possible { // it dies of it, as anybody would
 		return
@@ -115,7 +117,7 @@ func (l *liar) lie(ctx context.Context, w bus.Work) {
 	case 1:
 		l.send(ctx, truth)
 	case 2, 3:
-		both := []bus.Save{truth, truth}
+		both := []wire.Save{truth, truth}
 		lie := l.dice.IntN(2)
 		both[lie].Outputs = bytes.ReplaceAll(truth.Outputs, []byte(`"id"`), []byte(`"ID"`))
 		l.c.watch.believes(w.Chunk.ID, both[lie].Outputs)
@@ -149,8 +151,8 @@ func (l *liar) lie(ctx context.Context, w bus.Work) {
 }
 
 // truth is the right result.
-func (l *liar) truth(w bus.Work) (save bus.Save, possible bool) {
-	save = bus.Save{
+func (l *liar) truth(w wire.Work) (save wire.Save, possible bool) {
+	save = wire.Save{
 		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
 		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: l.self,
 	}
@@ -181,25 +183,25 @@ func (l *liar) truth(w bus.Work) (save bus.Save, possible bool) {
 	return save, true
 }
 
-func (l *liar) send(ctx context.Context, s bus.Save) (bus.SaveStatus, bool) {
+func (l *liar) send(ctx context.Context, s wire.Save) (wire.SaveStatus, bool) {
 	ctx, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
-	reply, err := l.bus.Request(ctx, bus.VerbSave, s.Encode())
+	reply, err := l.bus.Request(ctx, wire.VerbSave, s.Encode())
 	if err != nil {
 		return "", false
 	}
-	a, err := bus.DecodeSaveAnswer(reply)
+	a, err := wire.DecodeSaveAnswer(reply)
 	return a.Status, err == nil
 }
 
 // refused sends a result that must not be taken.
-func (l *liar) refused(ctx context.Context, what string, s bus.Save) {
+func (l *liar) refused(ctx context.Context, what string, s wire.Save) {
 	status, answered := l.send(ctx, s)
-	if !answered || status == bus.SaveBusy {
+	if !answered || status == wire.SaveBusy {
 		return
 	}
 	l.c.watch.happened("lie refused: " + what)
-	if status != bus.SaveRefused {
+	if status != wire.SaveRefused {
 		l.c.t.Errorf("a result of %s was answered %s", what, status)
 	}
 }

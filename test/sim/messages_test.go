@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // first does fate to the first n packets that match and leaves the others alone.
@@ -25,8 +26,8 @@ func first(n int, match func(bustest.Packet) bool, fate bustest.Fate) func(buste
 }
 
 func isWork(p bustest.Packet) bool {
-	w, err := bus.DecodeWork(p.Message)
-	return verbOf(p) == bus.VerbNext && p.Reply && err == nil && w.Status == bus.WorkChunk
+	w, err := wire.DecodeWork(p.Message)
+	return verbOf(p) == wire.VerbNext && p.Reply && err == nil && w.Status == wire.WorkChunk
 }
 
 // A chunk whose hand-out was lost goes out again as soon as the mapper has
@@ -73,7 +74,7 @@ func TestLostSaveAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, 4, 2, func(t *testing.T, w *world) {
-				lose := first(1, func(p bustest.Packet) bool { return verbOf(p) == bus.VerbSave && p.Reply }, bustest.Fate{Drop: true})
+				lose := first(1, func(p bustest.Packet) bool { return verbOf(p) == wire.VerbSave && p.Reply }, bustest.Fate{Drop: true})
 				w.tape.faults(func(p bustest.Packet) bustest.Fate {
 					if test.dropsLost && strings.HasPrefix(verbOf(p), "mapper.") {
 						return bustest.Fate{Drop: true}
@@ -88,7 +89,7 @@ func TestLostSaveAnswer(t *testing.T) {
 					t.Errorf("%d results sent of %d chunks handed out, want %d of 2", sent, h, test.sent)
 				}
 				s := f.Status()
-				if s.State != bus.StateDone || s.Chunks.Duplicates != test.duplicates || s.Objects.Saved != 4 || s.Chunks.Redelivered != 0 {
+				if s.State != report.StateDone || s.Chunks.Duplicates != test.duplicates || s.Objects.Saved != 4 || s.Chunks.Redelivered != 0 {
 					t.Errorf("status is %+v, want done, with %d duplicates", s, test.duplicates)
 				}
 				if s.Mappers[0].Held != 0 {
@@ -109,8 +110,8 @@ func TestLostSaveAnswer(t *testing.T) {
 // and the saver's word, and no work is done again.
 func TestLostConfirmations(t *testing.T) {
 	for name, lost := range map[string]func(bustest.Packet) bool{
-		"confirmation": func(p bustest.Packet) bool { return verbOf(p) == bus.VerbSaved && !p.Reply },
-		"its answer":   func(p bustest.Packet) bool { return verbOf(p) == bus.VerbSaved && p.Reply },
+		"confirmation": func(p bustest.Packet) bool { return verbOf(p) == wire.VerbSaved && !p.Reply },
+		"its answer":   func(p bustest.Packet) bool { return verbOf(p) == wire.VerbSaved && p.Reply },
 	} {
 		for _, n := range []int{1, 1 << 30} {
 			t.Run(fmt.Sprintf("%s %d times", name, n), func(t *testing.T) {
@@ -138,12 +139,12 @@ func TestLostConfirmations(t *testing.T) {
 // A question to the saver that is damaged on the way is asked again, whatever
 // it was about and however often: it says nothing about the sink.
 func TestDamagedQuestions(t *testing.T) {
-	for _, op := range []bus.SyncOp{bus.SyncClaim, bus.SyncList, bus.SyncFinish} {
+	for _, op := range []wire.SyncOp{wire.SyncClaim, wire.SyncList, wire.SyncFinish} {
 		t.Run(string(op), func(t *testing.T) {
 			run(t, 10, 2, func(t *testing.T, w *world) {
 				w.tape.faults(first(10, func(p bustest.Packet) bool {
-					q, err := bus.DecodeSync(p.Message)
-					return verbOf(p) == bus.VerbSync && !p.Reply && err == nil && q.Op == op
+					q, err := wire.DecodeSync(p.Message)
+					return verbOf(p) == wire.VerbSync && !p.Reply && err == nil && q.Op == op
 				}, bustest.Fate{Corrupt: true}))
 				w.saver("saver")
 				f := w.fetcher("fetcher", nil)
@@ -159,7 +160,7 @@ func TestDamagedQuestions(t *testing.T) {
 
 // Whatever arrives twice does so without any effect.
 func TestDoubledMessages(t *testing.T) {
-	for _, verb := range []string{bus.VerbNext, bus.VerbBeat, bus.VerbSave, bus.VerbSaved, bus.VerbSync, "mapper.", ""} {
+	for _, verb := range []string{wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSaved, wire.VerbSync, "mapper.", ""} {
 		t.Run("all of "+verb, func(t *testing.T) {
 			run(t, 20, 2, func(t *testing.T, w *world) {
 				w.tape.faults(func(p bustest.Packet) bustest.Fate {
@@ -185,7 +186,7 @@ func TestDoubledMessages(t *testing.T) {
 
 // Whatever arrives late, behind what was said later, does no harm but delay.
 func TestDelayedMessages(t *testing.T) {
-	for _, verb := range []string{bus.VerbNext, bus.VerbBeat, bus.VerbSave, bus.VerbSaved, bus.VerbSync} {
+	for _, verb := range []string{wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSaved, wire.VerbSync} {
 		for _, replies := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s answers %v", verb, replies), func(t *testing.T) {
 				run(t, 40, 2, func(t *testing.T, w *world) {

@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // mortals are mappers that die of what kills says, and are started again a
@@ -85,12 +85,12 @@ func TestPoison(t *testing.T) {
 			run(t, 100, size, func(t *testing.T, w *world) {
 				k := newMortals(w, "a", "b", "c")
 				w.tape.faults(func(p bustest.Packet) bustest.Fate {
-					work, err := bus.DecodeWork(p.Message)
+					work, err := wire.DecodeWork(p.Message)
 					if isWork(p) && err == nil && work.Chunk.ID == poison/size && !work.Careful {
 						time.AfterFunc(100*time.Millisecond, func() { k.kill(p.To) })
 					}
-					beat, err := bus.DecodeBeat(p.Message)
-					if verbOf(p) == bus.VerbBeat && err == nil && beat.Doing != nil && *beat.Doing == (bus.Doing{Chunk: poison / size, Index: poison % size}) {
+					beat, err := wire.DecodeBeat(p.Message)
+					if verbOf(p) == wire.VerbBeat && err == nil && beat.Doing != nil && *beat.Doing == (wire.Doing{Chunk: poison / size, Index: poison % size}) {
 						k.kill(p.From) // the server has the announcement
 					}
 					return bustest.Fate{}
@@ -124,7 +124,7 @@ func TestDeathWhileSaving(t *testing.T) {
 		k := newMortals(w, "a", "b")
 		deaths := 0
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
-			if verbOf(p) == bus.VerbSave && !p.Reply && deaths < 6 {
+			if verbOf(p) == wire.VerbSave && !p.Reply && deaths < 6 {
 				deaths++
 				time.AfterFunc(500*time.Millisecond, func() { k.kill(p.From) })
 				return bustest.Fate{Drop: true}
@@ -151,7 +151,7 @@ func TestDeadChunk(t *testing.T) {
 		k := newMortals(w, "a", "b")
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
 			if isWork(p) {
-				if work, err := bus.DecodeWork(p.Message); err == nil && work.Chunk.ID == 3 {
+				if work, err := wire.DecodeWork(p.Message); err == nil && work.Chunk.ID == 3 {
 					k.kill(p.To)
 				}
 			}
@@ -185,7 +185,7 @@ func TestCarefulWhileOffline(t *testing.T) {
 				deaths++
 				k.kill(p.To)
 			}
-			if b, err := bus.DecodeBeat(p.Message); verbOf(p) == bus.VerbBeat && err == nil && b.Doing != nil && !offline {
+			if b, err := wire.DecodeBeat(p.Message); verbOf(p) == wire.VerbBeat && err == nil && b.Doing != nil && !offline {
 				offline = true
 				conn := w.conn(p.From)
 				conn.Disconnect()

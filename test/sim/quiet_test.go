@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -126,7 +126,7 @@ func TestQuietFull(t *testing.T) {
 		w.until(time.Minute, "the claim", func() bool { return f.Status().Epoch > 0 })
 		full.Store(true)
 		pass(outage)
-		if s := f.Status(); s.State != bus.StateFinishing || s.HeldBack == nil || s.HeldBack.By != bus.ByFull {
+		if s := f.Status(); s.State != report.StateFinishing || s.HeldBack == nil || s.HeldBack.By != report.ByFull {
 			t.Errorf("%s, held back by %+v; want a full sink while it is laid out", s.State, s.HeldBack)
 		}
 		full.Store(false)

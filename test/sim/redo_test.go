@@ -11,6 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Redo takes out what a version made, cuts it off, and fences who runs the job, as
@@ -47,9 +48,9 @@ func (s *Sink) each(show func(sink.Result)) {
 // hand the chunk to nobody, and fail at its end.
 func TestConfirmationFromBeforeRedo(t *testing.T) {
 	run(t, 4, 2, func(t *testing.T, w *world) {
-		var late []bus.Message
+		var late []wire.Message
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
-			if verbOf(p) == bus.VerbSaved && !p.Reply && p.To == "f1" {
+			if verbOf(p) == wire.VerbSaved && !p.Reply && p.To == "f1" {
 				late = append(late, p.Message)
 			}
 			return bustest.Fate{}
@@ -69,7 +70,7 @@ func TestConfirmationFromBeforeRedo(t *testing.T) {
 		defer cancel()
 		old := bus.New(w.net.Connect("old saver"), job)
 		defer old.Close()
-		if _, err := old.Request(ctx, bus.VerbSaved, late[0]); err != nil {
+		if _, err := old.Request(ctx, wire.VerbSaved, late[0]); err != nil {
 			t.Errorf("the confirmation is not answered: %v", err)
 		}
 		w.mapper("b", "users", nil)

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // scenario is a job and all that is to go wrong with it. It follows from the
@@ -71,7 +71,7 @@ type event struct {
 	span time.Duration
 	way  string // of a cut: in, out or both
 
-	order bus.Control // what the operator wants; of a redo: the version
+	order wire.Control // what the operator wants; of a redo: the version
 
 	every time.Duration // of who is doomed: between crashes
 }
@@ -167,7 +167,7 @@ func (s *scenario) network(r *rand.Rand) {
 		}}
 		p.to = p.from + between(r, time.Second, s.trouble)
 		if r.IntN(2) == 0 {
-			p.verb = pick(r, bus.VerbNext, bus.VerbBeat, bus.VerbSave, bus.VerbSaved, bus.VerbSync, "mapper", "part")
+			p.verb = pick(r, wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSaved, wire.VerbSync, "mapper", "part")
 		}
 		s.phases = append(s.phases, p)
 	}
@@ -200,7 +200,7 @@ func (s *scenario) accidents(r *rand.Rand) {
 	}
 	for range r.IntN(8) {
 		s.traps = append(s.traps, trap{
-			verb: pick(r, bus.VerbNext, bus.VerbBeat, bus.VerbSave, bus.VerbSaved, bus.VerbSync, "mapper"), reply: r.IntN(2) == 0,
+			verb: pick(r, wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSaved, wire.VerbSync, "mapper"), reply: r.IntN(2) == 0,
 			who: pick(r, names...), sender: r.IntN(2) == 0, nth: 1 + r.IntN(pick(r, 4, 40)), when: pick(r, "before", "at", "after"),
 		})
 	}

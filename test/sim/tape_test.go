@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // tape sees every packet: it writes down what counts, and decides its fate.
@@ -16,8 +16,8 @@ type tape struct {
 	mu    sync.Mutex
 	fate  func(bustest.Packet) bustest.Fate // guarded by mu; nil: all well
 	work  []handed                          // guarded by mu
-	saves []packet[bus.Save]                // guarded by mu
-	beats []packet[bus.Beat]                // guarded by mu
+	saves []packet[wire.Save]               // guarded by mu
+	beats []packet[wire.Beat]               // guarded by mu
 }
 
 // handed is a chunk on its way to a mapper.
@@ -25,7 +25,7 @@ type handed struct {
 	at   time.Time
 	from string
 	to   string
-	bus.Work
+	wire.Work
 }
 
 // packet is a message of some kind.
@@ -39,17 +39,17 @@ func (t *tape) see(p bustest.Packet) bustest.Fate {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch verbOf(p) {
-	case bus.VerbNext:
-		if w, err := bus.DecodeWork(p.Message); p.Reply && err == nil && w.Status == bus.WorkChunk {
+	case wire.VerbNext:
+		if w, err := wire.DecodeWork(p.Message); p.Reply && err == nil && w.Status == wire.WorkChunk {
 			t.work = append(t.work, handed{at: time.Now(), from: p.From, to: p.To, Work: w})
 		}
-	case bus.VerbSave:
-		if s, err := bus.DecodeSave(p.Message); !p.Reply && err == nil {
-			t.saves = append(t.saves, packet[bus.Save]{time.Now(), p.From, p.To, s})
+	case wire.VerbSave:
+		if s, err := wire.DecodeSave(p.Message); !p.Reply && err == nil {
+			t.saves = append(t.saves, packet[wire.Save]{time.Now(), p.From, p.To, s})
 		}
-	case bus.VerbBeat:
-		if b, err := bus.DecodeBeat(p.Message); err == nil {
-			t.beats = append(t.beats, packet[bus.Beat]{time.Now(), p.From, p.To, b})
+	case wire.VerbBeat:
+		if b, err := wire.DecodeBeat(p.Message); err == nil {
+			t.beats = append(t.beats, packet[wire.Beat]{time.Now(), p.From, p.To, b})
 		}
 	}
 	if t.fate == nil {
@@ -89,10 +89,10 @@ func (t *tape) handed(ids ...chunk.ID) []handed {
 }
 
 // saved returns the results that were sent, of one mapper if it is named.
-func (t *tape) saved(from ...string) []packet[bus.Save] {
+func (t *tape) saved(from ...string) []packet[wire.Save] {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var some []packet[bus.Save]
+	var some []packet[wire.Save]
 	for _, s := range t.saves {
 		if len(from) == 0 || slices.Contains(from, s.from) {
 			some = append(some, s)

@@ -15,6 +15,7 @@ import (
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/rollout"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // release is a version of mappers beside v1, and what is said of it. v1 works,
@@ -75,13 +76,13 @@ func (s *scenario) versions(r *rand.Rand) {
 			s.mappers[1+i].version = pick(r, s.releases...).name
 		}
 	}
-	orders := []bus.ControlAction{bus.ControlShare, bus.ControlAllow, bus.ControlShadow}
+	orders := []wire.ControlAction{wire.ControlShare, wire.ControlAllow, wire.ControlShadow}
 	if s.releases[0].shadows > 0 {
 		orders = orders[:2] // the third would end the shadow run that is held against the invariants
 	}
 	for range r.IntN(8) {
 		if v := pick(r, s.releases...); v.ordered {
-			s.events = append(s.events, event{at: s.moment(r), kind: "order", who: []string{"operator"}, order: bus.Control{
+			s.events = append(s.events, event{at: s.moment(r), kind: "order", who: []string{"operator"}, order: wire.Control{
 				Action: pick(r, orders...), Version: v.name, Share: pick(r, 0, 0.3, 1),
 			}})
 		}
@@ -90,7 +91,7 @@ func (s *scenario) versions(r *rand.Rand) {
 		s.events = append(s.events, event{at: s.moment(r), kind: "look", who: []string{"fetcher"}})
 	}
 	if r.IntN(3) == 0 {
-		s.events = append(s.events, event{at: s.moment(r), kind: "redo", who: []string{"saver"}, order: bus.Control{Version: pick(r, "v1", s.releases[0].name)}})
+		s.events = append(s.events, event{at: s.moment(r), kind: "redo", who: []string{"saver"}, order: wire.Control{Version: pick(r, "v1", s.releases[0].name)}})
 	}
 }
 
@@ -137,7 +138,7 @@ func (s *scenario) versionOf(name string) string {
 // so that it does not take all the work at once. It is less than a mapper waits
 // beyond what it tells the fetcher; else what comes late would be lost each time.
 func (s *scenario) lag(p bustest.Packet) time.Duration {
-	if verbOf(p) != bus.VerbNext || !p.Reply || s.release(s.versionOf(p.To)).program == "" {
+	if verbOf(p) != wire.VerbNext || !p.Reply || s.release(s.versionOf(p.To)).program == "" {
 		return 0
 	}
 	i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == p.To })
@@ -145,13 +146,13 @@ func (s *scenario) lag(p bustest.Packet) time.Duration {
 }
 
 // command sends an order, as chunkline control does.
-func (c *crew) command(order bus.Control) {
+func (c *crew) command(order wire.Control) {
 	b := bus.New(c.net.Connect("operator"), job)
 	defer b.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if reply, err := b.Request(ctx, bus.VerbControl, order.Encode()); err == nil {
-		if a, err := bus.DecodeControlAnswer(reply); err == nil && a.OK {
+	if reply, err := b.Request(ctx, wire.VerbControl, order.Encode()); err == nil {
+		if a, err := wire.DecodeControlAnswer(reply); err == nil && a.OK {
 			c.watch.happened("order obeyed: " + string(order.Action))
 		}
 	}

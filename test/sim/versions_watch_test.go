@@ -5,10 +5,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // given is what a version got of one fetcher.
@@ -22,7 +23,7 @@ func isLiar(name string) bool { return strings.HasPrefix(name, "liar") }
 
 // seeVersion holds a chunk on its way to a mapper against what its version may
 // have. The caller holds mu.
-func (w *watch) seeVersion(p bustest.Packet, work bus.Work) {
+func (w *watch) seeVersion(p bustest.Packet, work wire.Work) {
 	if isLiar(p.To) {
 		return
 	}
@@ -49,7 +50,7 @@ func (w *watch) seeVersion(p bustest.Packet, work bus.Work) {
 // seeSave looks at a result: who got a copy does not ask to have it saved. The
 // caller holds mu.
 func (w *watch) seeSave(p bustest.Packet) {
-	s, err := bus.DecodeSave(p.Message)
+	s, err := wire.DecodeSave(p.Message)
 	if err != nil || isLiar(p.From) || w.c.s.pad > 0 || slices.Contains(w.c.fetchers, p.From) { // in parts; a burial
 		return
 	}
@@ -59,12 +60,12 @@ func (w *watch) seeSave(p bustest.Packet) {
 }
 
 // seeCompared looks at the answer to a result that is there. The caller holds mu.
-func (w *watch) seeCompared(p bustest.Packet, a bus.SaveAnswer) {
+func (w *watch) seeCompared(p bustest.Packet, a wire.SaveAnswer) {
 	if _, shadow := p.Question.Header["Chunkline-Shadow"]; !shadow {
 		return
 	}
 	w.situation["result compared"] = true
-	if a.Status == bus.SaveCommitted {
+	if a.Status == wire.SaveCommitted {
 		w.wrong("%s has committed what %s made to compare", p.From, p.To)
 	}
 }
@@ -103,7 +104,7 @@ func (w *watch) madeBy(id chunk.ID, version string) {
 }
 
 // shares holds what versions got of a fetcher against their shares.
-func (w *watch) shares(s bus.Status) {
+func (w *watch) shares(s report.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var all uint64

@@ -6,10 +6,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // fenceTime is how long a replaced fetcher may hand out, when nothing keeps it
@@ -71,24 +71,24 @@ func (w *watch) see(p bustest.Packet) {
 		w.situation["nats away"] = true
 	}
 	switch k := kindOf(p); {
-	case k.verb == bus.VerbNext && p.Reply:
+	case k.verb == wire.VerbNext && p.Reply:
 		w.seeWork(p)
-	case k.verb == bus.VerbBeat, k.verb == bus.VerbNext:
+	case k.verb == wire.VerbBeat, k.verb == wire.VerbNext:
 		w.seeList(p)
-	case k.verb == bus.VerbSave && !p.Reply:
+	case k.verb == wire.VerbSave && !p.Reply:
 		if id, part := p.Header["Chunkline-Part-Id"]; part {
 			w.situation["result in parts"] = true
 			w.transfers[id] = p.Header["Chunkline-Chunk"]
 		}
 		w.seeSave(p)
-	case k.verb == bus.VerbSave, k.verb == "part" && p.Reply:
+	case k.verb == wire.VerbSave, k.verb == "part" && p.Reply:
 		w.seeSaveAnswer(p)
-	case k.verb == bus.VerbSaved && !p.Reply:
+	case k.verb == wire.VerbSaved && !p.Reply:
 		w.seeSaved(p)
-	case k.verb == bus.VerbSync && p.Reply:
+	case k.verb == wire.VerbSync && p.Reply:
 		w.seeSyncAnswer(p)
 	case k.verb == "mapper" && !p.Reply:
-		if o, err := bus.DecodeOrder(p.Message); err == nil {
+		if o, err := wire.DecodeOrder(p.Message); err == nil {
 			w.situation["order "+string(o.Kind)] = true
 		}
 	}
@@ -96,8 +96,8 @@ func (w *watch) see(p bustest.Packet) {
 
 // seeWork looks at a chunk on its way to a mapper.
 func (w *watch) seeWork(p bustest.Packet) {
-	work, err := bus.DecodeWork(p.Message)
-	if err != nil || work.Status != bus.WorkChunk { // in parts, or none
+	work, err := wire.DecodeWork(p.Message)
+	if err != nil || work.Status != wire.WorkChunk { // in parts, or none
 		w.seeCarefulPart(p)
 		return
 	}
@@ -140,7 +140,7 @@ func later(a, b time.Time) time.Time {
 
 // seeList looks at what a mapper says it holds.
 func (w *watch) seeList(p bustest.Packet) {
-	b, err := bus.DecodeBeat(p.Message) // a next has the same headers, and more
+	b, err := wire.DecodeBeat(p.Message) // a next has the same headers, and more
 	if err != nil {
 		return
 	}
@@ -174,7 +174,7 @@ func (w *watch) seeSaved(p bustest.Packet) {
 	if _, part := p.Header["Chunkline-Part-Id"]; part {
 		return
 	}
-	s, err := bus.DecodeSaved(w.c.sink.Key(), p.Message)
+	s, err := wire.DecodeSaved(w.c.sink.Key(), p.Message)
 	if err != nil {
 		w.wrong("%s sends a confirmation that cannot be read: %v", p.From, err)
 		return
@@ -188,12 +188,12 @@ func (w *watch) seeSaved(p bustest.Packet) {
 }
 
 func (w *watch) seeSaveAnswer(p bustest.Packet) {
-	a, err := bus.DecodeSaveAnswer(p.Message)
+	a, err := wire.DecodeSaveAnswer(p.Message)
 	if err != nil { // another part of a transfer
 		return
 	}
 	w.situation["result "+string(a.Status)] = true
-	if a.Status != bus.SaveCommitted && a.Status != bus.SaveDuplicate {
+	if a.Status != wire.SaveCommitted && a.Status != wire.SaveDuplicate {
 		return
 	}
 	w.seeCompared(p, a)
@@ -210,8 +210,8 @@ func (w *watch) seeSaveAnswer(p bustest.Packet) {
 }
 
 func (w *watch) seeSyncAnswer(p bustest.Packet) {
-	q, err := bus.DecodeSync(p.Question)
-	a, e := bus.DecodeSyncAnswer(p.Message)
+	q, err := wire.DecodeSync(p.Question)
+	a, e := wire.DecodeSyncAnswer(p.Message)
 	if err != nil || e != nil {
 		return
 	}
@@ -221,7 +221,7 @@ func (w *watch) seeSyncAnswer(p bustest.Packet) {
 			w.situation["lost confirmation found by list"] = true
 		}
 	}
-	if a.Status == bus.SyncOtherPlan {
+	if a.Status == wire.SyncOtherPlan {
 		w.situation["other plan refused"] = true
 	}
 }
@@ -236,7 +236,7 @@ func (w *watch) passed(p bustest.Packet, fate bustest.Fate) {
 	if fate.Delay > time.Minute {
 		w.situation["minutes late"] = true
 	}
-	if b, err := bus.DecodeBeat(p.Message); isAnnouncement(p) && err == nil && !fate.Drop && !fate.Corrupt {
+	if b, err := wire.DecodeBeat(p.Message); isAnnouncement(p) && err == nil && !fate.Drop && !fate.Corrupt {
 		add(w.announced, uint64(b.Doing.Chunk)*uint64(w.c.s.size)+uint64(b.Doing.Index), b.Mapper.ID)
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // weather decides what becomes of each packet, and who dies of it.
@@ -57,15 +57,15 @@ func (s *scenario) poisons(p bustest.Packet) (victims []victim, drop bool) {
 	id, index := chunk.ID(s.poison/s.size), s.poison%s.size
 	switch verb := kindOf(p).verb; {
 	case isAnnouncement(p):
-		if b, err := bus.DecodeBeat(p.Message); err == nil && *b.Doing == (bus.Doing{Chunk: id, Index: index}) {
+		if b, err := wire.DecodeBeat(p.Message); err == nil && *b.Doing == (wire.Doing{Chunk: id, Index: index}) {
 			return []victim{{name: p.From, why: "poison"}}, false // NATS has the announcement
 		}
-	case verb == bus.VerbSave && !p.Reply:
-		if r, err := bus.DecodeSave(p.Message); err == nil && r.Chunk == id && r.Counts[index] > 0 {
+	case verb == wire.VerbSave && !p.Reply:
+		if r, err := wire.DecodeSave(p.Message); err == nil && r.Chunk == id && r.Counts[index] > 0 {
 			return []victim{{name: p.From, why: "poison"}}, true
 		}
-	case verb == bus.VerbNext && p.Reply:
-		if w, err := bus.DecodeWork(p.Message); err == nil && w.Status == bus.WorkChunk && !w.Careful && w.Chunk.ID == id {
+	case verb == wire.VerbNext && p.Reply:
+		if w, err := wire.DecodeWork(p.Message); err == nil && w.Status == wire.WorkChunk && !w.Careful && w.Chunk.ID == id {
 			if i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == p.To }); i >= 0 { // a liar touches nothing
 				return []victim{{name: p.To, why: "poison", after: s.mappers[i].duration / 2}}, false
 			}
@@ -140,7 +140,7 @@ func (n *weather) decide(p bustest.Packet, now time.Duration) (fate bustest.Fate
 		}
 	}
 	for i, g := range n.s.plagues {
-		if w, err := bus.DecodeWork(p.Message); k.verb == bus.VerbNext && p.Reply && err == nil && w.Status == bus.WorkChunk &&
+		if w, err := wire.DecodeWork(p.Message); k.verb == wire.VerbNext && p.Reply && err == nil && w.Status == wire.WorkChunk &&
 			w.Chunk.ID == g.chunk && n.plagued[i] < g.kills {
 			n.plagued[i]++
 			victims = append(victims, victim{name: p.To, after: g.after, why: "plague"})

@@ -10,6 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A chunk that takes down its mappers waits for one that has shown that it
@@ -17,10 +18,10 @@ import (
 // to have none, or shadows from now on.
 func TestWitnessMayHaveNone(t *testing.T) {
 	const size, poison = 2, 5
-	for name, order := range map[string]bus.Control{
-		"limited": {Action: bus.ControlShare, Version: "v2", Share: 0.3},
-		"none":    {Action: bus.ControlShare, Version: "v2"},
-		"shadow":  {Action: bus.ControlShadow, Version: "v2", Share: 1},
+	for name, order := range map[string]wire.Control{
+		"limited": {Action: wire.ControlShare, Version: "v2", Share: 0.3},
+		"none":    {Action: wire.ControlShare, Version: "v2"},
+		"shadow":  {Action: wire.ControlShadow, Version: "v2", Share: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, 6, size, func(t *testing.T, w *world) {
@@ -28,10 +29,10 @@ func TestWitnessMayHaveNone(t *testing.T) {
 				defer operator.Close()
 				k := newMortals(w, "a", "b")
 				w.tape.faults(func(p bustest.Packet) bustest.Fate {
-					if work, err := bus.DecodeWork(p.Message); isWork(p) && err == nil && work.Chunk.ID == poison/size && !work.Careful {
+					if work, err := wire.DecodeWork(p.Message); isWork(p) && err == nil && work.Chunk.ID == poison/size && !work.Careful {
 						time.AfterFunc(100*time.Millisecond, func() { k.kill(p.To) })
 					}
-					if b, err := bus.DecodeBeat(p.Message); isAnnouncement(p) && err == nil && b.Doing.Index == poison%size {
+					if b, err := wire.DecodeBeat(p.Message); isAnnouncement(p) && err == nil && b.Doing.Index == poison%size {
 						k.kill(p.From)
 					}
 					return bustest.Fate{}

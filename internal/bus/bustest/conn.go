@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A Conn is one connection to a Memory. It is a bus.Transport.
@@ -29,7 +30,7 @@ type Conn struct {
 }
 
 type reply struct {
-	message bus.Message
+	message wire.Message
 	err     error
 }
 
@@ -123,7 +124,7 @@ func (c *Conn) usable() error {
 }
 
 // check says whether m can be sent now.
-func (c *Conn) check(m bus.Message) error {
+func (c *Conn) check(m wire.Message) error {
 	if err := c.usable(); err != nil {
 		return err
 	}
@@ -136,22 +137,22 @@ func (c *Conn) check(m bus.Message) error {
 }
 
 // Request implements bus.Transport.
-func (c *Conn) Request(ctx context.Context, subject string, m bus.Message) (bus.Message, error) {
+func (c *Conn) Request(ctx context.Context, subject string, m wire.Message) (wire.Message, error) {
 	if err := ctx.Err(); err != nil {
-		return bus.Message{}, err
+		return wire.Message{}, err
 	}
 	if err := c.check(m); err != nil {
-		return bus.Message{}, err
+		return wire.Message{}, err
 	}
 	receivers := c.net.receivers(subject)
 	if len(receivers) == 0 {
-		return bus.Message{}, bus.ErrNobody
+		return wire.Message{}, bus.ErrNobody
 	}
 	answers := make(chan reply, 1)
 	c.mu.Lock()
 	if !c.live {
 		c.mu.Unlock()
-		return bus.Message{}, bus.ErrOffline
+		return wire.Message{}, bus.ErrOffline
 	}
 	c.next++
 	ticket := c.next
@@ -160,23 +161,23 @@ func (c *Conn) Request(ctx context.Context, subject string, m bus.Message) (bus.
 	defer c.take(ticket)
 	question := m
 	for _, s := range receivers {
-		s.send(c, subject, m, func(m bus.Message) error { return s.conn.reply(c, ticket, subject, question, m) })
+		s.send(c, subject, m, func(m wire.Message) error { return s.conn.reply(c, ticket, subject, question, m) })
 	}
 	select {
 	case a := <-answers:
 		return a.message, a.err
 	case <-ctx.Done():
-		return bus.Message{}, ctx.Err()
+		return wire.Message{}, ctx.Err()
 	}
 }
 
 // reply carries an answer back to the requester.
-func (c *Conn) reply(to *Conn, ticket uint64, subject string, question, m bus.Message) error {
+func (c *Conn) reply(to *Conn, ticket uint64, subject string, question, m wire.Message) error {
 	if err := c.check(m); err != nil {
 		return err
 	}
 	p := Packet{From: c.name, To: to.name, Subject: subject, Reply: true, Message: m, Question: question}
-	c.net.carry(p, func(m bus.Message) {
+	c.net.carry(p, func(m wire.Message) {
 		if answers := to.take(ticket); answers != nil {
 			to.count(m)
 			answers <- reply{message: m}
@@ -195,7 +196,7 @@ func (c *Conn) take(ticket uint64) chan<- reply {
 }
 
 // Publish implements bus.Transport.
-func (c *Conn) Publish(subject string, m bus.Message) error {
+func (c *Conn) Publish(subject string, m wire.Message) error {
 	if err := c.check(m); err != nil {
 		return err
 	}
@@ -252,7 +253,7 @@ func (c *Conn) Stats() bus.Stats {
 	}
 }
 
-func (c *Conn) count(m bus.Message) {
+func (c *Conn) count(m wire.Message) {
 	c.in.Add(1)
 	c.inBytes.Add(uint64(len(m.Body)))
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Options is what a network is like.
@@ -20,8 +20,8 @@ type Packet struct {
 	From, To string // names of connections
 	Subject  string
 	Reply    bool // an answer; Subject is then that of the request
-	bus.Message
-	Question bus.Message // what an answer answers, as it was sent
+	wire.Message
+	Question wire.Message // what an answer answers, as it was sent
 }
 
 // Fate is what becomes of a packet. The zero value delivers it at once.
@@ -158,7 +158,7 @@ func (n *Memory) receivers(subject string) []*subscription {
 }
 
 // carry brings a packet to its receiver, as the hook decides.
-func (n *Memory) carry(p Packet, deliver func(bus.Message)) {
+func (n *Memory) carry(p Packet, deliver func(wire.Message)) {
 	n.mu.Lock()
 	hook := n.hook
 	n.mu.Unlock()
@@ -211,14 +211,14 @@ func (n *Memory) overtake(to string) {
 }
 
 // damaged returns a damaged copy of m.
-func damaged(m bus.Message) bus.Message {
+func damaged(m wire.Message) wire.Message {
 	if len(m.Body) == 0 {
-		header := bus.Header{}
+		header := wire.Header{}
 		maps.Copy(header, m.Header)
 		header["Chunkline-Protocol"] = "damaged"
-		return bus.Message{Header: header}
+		return wire.Message{Header: header}
 	}
 	body := append([]byte(nil), m.Body...)
 	body[len(body)/2] ^= 0x04
-	return bus.Message{Header: m.Header, Body: body}
+	return wire.Message{Header: m.Header, Body: body}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,7 +29,7 @@ func listen(t *testing.T, c *bustest.Conn, queue string) (heardSoFar func() []st
 			heard = append(heard, string(d.Body))
 			mu.Unlock()
 			if d.Reply != nil {
-				_ = d.Reply(bus.Message{Body: append([]byte("re "), d.Body...)})
+				_ = d.Reply(wire.Message{Body: append([]byte("re "), d.Body...)})
 			}
 		}},
 	}})
@@ -70,7 +71,7 @@ func TestFate(t *testing.T) {
 					return bustest.Fate{}
 				})
 				for _, body := range []string{"1", "2", "3"} {
-					if err := from.Publish("s", bus.Message{Body: []byte(body)}); err != nil {
+					if err := from.Publish("s", wire.Message{Body: []byte(body)}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -103,10 +104,10 @@ func TestFate_reply(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := from.Request(ctx, "s", bus.Message{Body: []byte("1")}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := from.Request(ctx, "s", wire.Message{Body: []byte("1")}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v, want %v", err, context.DeadlineExceeded)
 		}
-		got, err := from.Request(t.Context(), "s", bus.Message{Body: []byte("2")})
+		got, err := from.Request(t.Context(), "s", wire.Message{Body: []byte("2")})
 		if err != nil || string(got.Body) != "re 2" {
 			t.Errorf("got %q, %v", got.Body, err)
 		}
@@ -118,8 +119,8 @@ func TestCorrupt_withoutBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := bustest.NewMemory(bustest.Options{})
 		n.SetHook(func(bustest.Packet) bustest.Fate { return bustest.Fate{Corrupt: true} })
-		header := bus.Header{"Chunkline-Protocol": "1"}
-		var got bus.Header
+		header := wire.Header{"Chunkline-Protocol": "1"}
+		var got wire.Header
 		stop, err := n.Connect("to").Listen(bus.Listener{Topics: []bus.Topic{
 			{Subject: "s", Handle: func(d bus.Delivery) { got = d.Header }},
 		}})
@@ -127,7 +128,7 @@ func TestCorrupt_withoutBody(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer stop(t.Context())
-		if err := n.Connect("from").Publish("s", bus.Message{Header: header}); err != nil {
+		if err := n.Connect("from").Publish("s", wire.Message{Header: header}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -156,7 +157,7 @@ func TestCrash(t *testing.T) {
 		}
 		publish := func(body string) {
 			t.Helper()
-			if err := from.Publish("s", bus.Message{Body: []byte(body)}); err != nil {
+			if err := from.Publish("s", wire.Message{Body: []byte(body)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -171,7 +172,7 @@ func TestCrash(t *testing.T) {
 		if handled != 1 || !slices.Equal(heard(), []string{"3"}) {
 			t.Errorf("the dead handled %d, the living heard %q, want 1 and 3", handled, heard())
 		}
-		if err := dead.Publish("s", bus.Message{}); !errors.Is(err, bus.ErrClosed) {
+		if err := dead.Publish("s", wire.Message{}); !errors.Is(err, bus.ErrClosed) {
 			t.Errorf("publish of the dead: error %v, want %v", err, bus.ErrClosed)
 		}
 		dead.Reconnect() // the dead do not come back
@@ -189,11 +190,11 @@ func TestDisconnect(t *testing.T) {
 		from, to := n.Connect("from"), n.Connect("to")
 		heard := listen(t, to, "")
 		to.Disconnect()
-		if _, err := from.Request(t.Context(), "s", bus.Message{Body: []byte("1")}); !errors.Is(err, bus.ErrNobody) {
+		if _, err := from.Request(t.Context(), "s", wire.Message{Body: []byte("1")}); !errors.Is(err, bus.ErrNobody) {
 			t.Errorf("error %v, want %v", err, bus.ErrNobody)
 		}
 		to.Reconnect()
-		if _, err := from.Request(t.Context(), "s", bus.Message{Body: []byte("2")}); err != nil {
+		if _, err := from.Request(t.Context(), "s", wire.Message{Body: []byte("2")}); err != nil {
 			t.Error(err)
 		}
 		if !slices.Equal(heard(), []string{"2"}) {
@@ -205,10 +206,10 @@ func TestDisconnect(t *testing.T) {
 func TestMaxPayload(t *testing.T) {
 	t.Parallel()
 	c := bustest.NewMemory(bustest.Options{MaxPayload: 100}).Connect("c")
-	if err := c.Publish("s", bus.Message{Body: make([]byte, 100)}); err != nil {
+	if err := c.Publish("s", wire.Message{Body: make([]byte, 100)}); err != nil {
 		t.Error(err)
 	}
-	if err := c.Publish("s", bus.Message{Body: make([]byte, 101)}); !errors.Is(err, bus.ErrTooLarge) {
+	if err := c.Publish("s", wire.Message{Body: make([]byte, 101)}); !errors.Is(err, bus.ErrTooLarge) {
 		t.Errorf("error %v, want %v", err, bus.ErrTooLarge)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // Packets from and to a paused connection arrive at its end, in order, those
@@ -37,7 +37,7 @@ func TestPause(t *testing.T) {
 				heard := listen(t, b, "")
 				say := func(text string) {
 					t.Helper()
-					if err := a.Publish("s", bus.Message{Body: []byte(text)}); err != nil {
+					if err := a.Publish("s", wire.Message{Body: []byte(text)}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -90,7 +90,7 @@ func TestPausedAnswer(t *testing.T) {
 		begin := time.Now()
 		for _, wait := range []time.Duration{time.Second, 2 * time.Second} {
 			ctx, cancel := context.WithTimeout(t.Context(), wait)
-			_, err := a.Request(ctx, "s", bus.Message{Body: []byte("q")})
+			_, err := a.Request(ctx, "s", wire.Message{Body: []byte("q")})
 			cancel()
 			if took := time.Since(begin); wait == time.Second && (!errors.Is(err, context.DeadlineExceeded) || took != time.Second) {
 				t.Errorf("answered with %v after %s while paused", err, took)

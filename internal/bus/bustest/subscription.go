@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A subscription handles what arrives for one topic, one message at a time, on
@@ -57,8 +58,8 @@ func (c *Conn) Listen(l bus.Listener) (stop func(context.Context), err error) {
 }
 
 // send puts a message on its way to the subscription.
-func (s *subscription) send(from *Conn, subject string, m bus.Message, reply func(bus.Message) error) {
-	s.conn.net.carry(Packet{From: from.name, To: s.conn.name, Subject: subject, Message: m}, func(m bus.Message) {
+func (s *subscription) send(from *Conn, subject string, m wire.Message, reply func(wire.Message) error) {
+	s.conn.net.carry(Packet{From: from.name, To: s.conn.name, Subject: subject, Message: m}, func(m wire.Message) {
 		if !s.conn.Online() {
 			return
 		}

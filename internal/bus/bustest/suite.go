@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // A Network is what Run tests: a server that is up.
@@ -115,7 +116,7 @@ func endpoint(queue string, handle func(*bus.Request)) bus.Service {
 }
 
 // answer replies and fails the test if that does not work.
-func (s *suite) answer(r *bus.Request, m bus.Message) {
+func (s *suite) answer(r *bus.Request, m wire.Message) {
 	if err := r.Reply(m); err != nil {
 		s.t.Errorf("reply: %v", err)
 	}
@@ -128,7 +129,7 @@ func (s *suite) wantError(what string, err, want error) {
 	}
 }
 
-func text(s string) bus.Message { return bus.Message{Body: []byte(s)} }
+func text(s string) wire.Message { return wire.Message{Body: []byte(s)} }
 
 func testRequest(t *testing.T, s *suite) {
 	server, client := s.bus(bus.RoleSaver), s.bus(bus.RoleMapper)
@@ -139,9 +140,9 @@ func testRequest(t *testing.T, s *suite) {
 		if r.Subject != "chunkline.suite.work" || r.Header["Chunkline-Test"] != "a b" {
 			t.Errorf("got subject %s, header %v", r.Subject, r.Header)
 		}
-		s.answer(r, bus.Message{Header: bus.Header{"Chunkline-Test": "c"}, Body: append([]byte("re: "), r.Body...)})
+		s.answer(r, wire.Message{Header: wire.Header{"Chunkline-Test": "c"}, Body: append([]byte("re: "), r.Body...)})
 	}))
-	got, err := client.Request(s.patience(), verb, bus.Message{Header: bus.Header{"Chunkline-Test": "a b"}, Body: []byte("hello")})
+	got, err := client.Request(s.patience(), verb, wire.Message{Header: wire.Header{"Chunkline-Test": "a b"}, Body: []byte("hello")})
 	if err != nil || string(got.Body) != "re: hello" || got.Header["Chunkline-Test"] != "c" || got.Header["Chunkline-Protocol"] != "1" {
 		t.Errorf("got %v %q, %v", got.Header, got.Body, err)
 	}
@@ -153,7 +154,7 @@ func testRequest(t *testing.T, s *suite) {
 func testNobody(_ *testing.T, s *suite) {
 	_, err := s.bus(bus.RoleMapper).Request(s.patience(), verb, text("hello"))
 	s.wantError("request", err, bus.ErrNobody)
-	_, err = s.bus(bus.RoleMapper).Request(s.patience(), verb, bus.Message{Body: make([]byte, 3<<20)})
+	_, err = s.bus(bus.RoleMapper).Request(s.patience(), verb, wire.Message{Body: make([]byte, 3<<20)})
 	s.wantError("request in parts", err, bus.ErrNobody)
 }
 

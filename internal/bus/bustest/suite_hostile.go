@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 const subject = "chunkline." + job + "." + verb
@@ -27,17 +28,17 @@ func (s *suite) raw(t bus.Transport, subject string, handle func(bus.Delivery)) 
 
 func testOtherAnswers(_ *testing.T, s *suite) {
 	server, client := s.transport(bus.RoleSaver), s.bus(bus.RoleMapper)
-	var answer bus.Message // written before each request, read by its handler
+	var answer wire.Message // written before each request, read by its handler
 	s.raw(server, subject, func(d bus.Delivery) {
 		if err := d.Reply(answer); err != nil {
 			s.t.Errorf("reply: %v", err)
 		}
 	})
-	first := bus.Header{
+	first := wire.Header{
 		"Chunkline-Protocol": "1", "Chunkline-Part": "first", "Chunkline-Part-Id": "X", "Chunkline-Part-At": "Y",
 		"Chunkline-Part-Total": "1000", "Chunkline-Part-Size": "500", "Chunkline-Part-Sum": "00000000",
 	}
-	but := func(changes ...string) bus.Header {
+	but := func(changes ...string) wire.Header {
 		h := maps.Clone(first)
 		for i := 0; i < len(changes); i += 2 {
 			h[changes[i]] = changes[i+1]
@@ -46,27 +47,27 @@ func testOtherAnswers(_ *testing.T, s *suite) {
 	}
 	for _, test := range []struct {
 		what   string
-		header bus.Header
+		header wire.Header
 		want   error
 	}{
-		{"no headers", nil, bus.ErrMalformed},
-		{"no protocol", bus.Header{"Chunkline-Status": "committed"}, bus.ErrMalformed},
-		{"newer protocol", bus.Header{"Chunkline-Protocol": "2", "Chunkline-Status": "committed"}, bus.ErrVersion},
-		{"micro error", bus.Header{"Nats-Service-Error": "boom", "Nats-Service-Error-Code": "500"}, bus.ErrService},
-		{"micro error in disguise", bus.Header{"Chunkline-Protocol": "1", "Chunkline-Status": "committed", "Nats-Service-Error-Code": "500"}, bus.ErrService},
-		{"busy", bus.Header{"Nats-Service-Error": "full", "Nats-Service-Error-Code": "429"}, bus.ErrBusy},
+		{"no headers", nil, wire.ErrMalformed},
+		{"no protocol", wire.Header{"Chunkline-Status": "committed"}, wire.ErrMalformed},
+		{"newer protocol", wire.Header{"Chunkline-Protocol": "2", "Chunkline-Status": "committed"}, wire.ErrVersion},
+		{"micro error", wire.Header{"Nats-Service-Error": "boom", "Nats-Service-Error-Code": "500"}, bus.ErrService},
+		{"micro error in disguise", wire.Header{"Chunkline-Protocol": "1", "Chunkline-Status": "committed", "Nats-Service-Error-Code": "500"}, bus.ErrService},
+		{"busy", wire.Header{"Nats-Service-Error": "full", "Nats-Service-Error-Code": "429"}, bus.ErrBusy},
 		{"nobody at the parts", first, bus.ErrNobody},
-		{"continue without being asked", bus.Header{"Chunkline-Protocol": "1", "Chunkline-Part": "continue", "Chunkline-Part-Id": "X", "Chunkline-Part-At": "Y"}, bus.ErrMalformed},
-		{"unknown kind of part", but("Chunkline-Part", "middle"), bus.ErrMalformed},
-		{"parts elsewhere", but("Chunkline-Part-At", "Y.control"), bus.ErrMalformed},
-		{"parts everywhere", but("Chunkline-Part-At", ">"), bus.ErrMalformed},
-		{"huge total", but("Chunkline-Part-Total", strconv.Itoa(bus.MaxMessage+1)), bus.ErrTooLarge},
-		{"total beyond numbers", but("Chunkline-Part-Total", "99999999999999999999"), bus.ErrMalformed},
-		{"negative total", but("Chunkline-Part-Total", "-5"), bus.ErrMalformed},
-		{"no size", but("Chunkline-Part-Size", "0"), bus.ErrMalformed},
-		{"total in the first part", but("Chunkline-Part-Total", "3"), bus.ErrMalformed},
+		{"continue without being asked", wire.Header{"Chunkline-Protocol": "1", "Chunkline-Part": "continue", "Chunkline-Part-Id": "X", "Chunkline-Part-At": "Y"}, wire.ErrMalformed},
+		{"unknown kind of part", but("Chunkline-Part", "middle"), wire.ErrMalformed},
+		{"parts elsewhere", but("Chunkline-Part-At", "Y.control"), wire.ErrMalformed},
+		{"parts everywhere", but("Chunkline-Part-At", ">"), wire.ErrMalformed},
+		{"huge total", but("Chunkline-Part-Total", strconv.Itoa(wire.MaxMessage+1)), bus.ErrTooLarge},
+		{"total beyond numbers", but("Chunkline-Part-Total", "99999999999999999999"), wire.ErrMalformed},
+		{"negative total", but("Chunkline-Part-Total", "-5"), wire.ErrMalformed},
+		{"no size", but("Chunkline-Part-Size", "0"), wire.ErrMalformed},
+		{"total in the first part", but("Chunkline-Part-Total", "3"), wire.ErrMalformed},
 	} {
-		answer = bus.Message{Header: test.header, Body: []byte("abc")}
+		answer = wire.Message{Header: test.header, Body: []byte("abc")}
 		_, err := client.Request(s.patience(), verb, text("x"))
 		s.wantError(test.what, err, test.want)
 	}
@@ -77,22 +78,22 @@ func testHostile(t *testing.T, s *suite) {
 	at := make(chan string, 1)
 	b := bus.New(server, job)
 	s.serve(b, endpoint("", func(r *bus.Request) { s.answer(r, text("fine")) }))
-	part := func(kind string, more ...string) bus.Header {
-		h := bus.Header{"Chunkline-Protocol": "1", "Chunkline-Part": kind, "Chunkline-Part-Id": "X"}
+	part := func(kind string, more ...string) wire.Header {
+		h := wire.Header{"Chunkline-Protocol": "1", "Chunkline-Part": kind, "Chunkline-Part-Id": "X"}
 		for i := 0; i < len(more); i += 2 {
 			h[more[i]] = more[i+1]
 		}
 		return h
 	}
-	send := func(subject string, h bus.Header, body int) bus.Message {
+	send := func(subject string, h wire.Header, body int) wire.Message {
 		t.Helper()
-		got, err := client.Request(s.patience(), subject, bus.Message{Header: h, Body: pattern(body)})
+		got, err := client.Request(s.patience(), subject, wire.Message{Header: h, Body: pattern(body)})
 		if err != nil {
 			t.Errorf("%v: %v", h, err)
 		}
 		return got
 	}
-	refused := func(subject string, h bus.Header, body int, code string) {
+	refused := func(subject string, h wire.Header, body int, code string) {
 		t.Helper()
 		if got := send(subject, h, body); got.Header["Nats-Service-Error-Code"] != code {
 			t.Errorf("%v: got %v, want code %s", h, got.Header, code)
@@ -116,8 +117,8 @@ func testHostile(t *testing.T, s *suite) {
 	refused(parts, part("put", "Chunkline-Part-Offset", "1100"), 500, "400")
 	refused(parts, part("get", "Chunkline-Part-Offset", "100"), 0, "404")
 	refused(parts, part("put", "Chunkline-Part-Id", "other", "Chunkline-Part-Offset", "100"), 500, "404")
-	refused(parts, bus.Header{}, 0, "400")
-	refused(parts, bus.Header{"Chunkline-Protocol": "2", "Chunkline-Part": "get", "Chunkline-Part-Id": "X", "Chunkline-Part-Offset": "1"}, 0, "400")
+	refused(parts, wire.Header{}, 0, "400")
+	refused(parts, wire.Header{"Chunkline-Protocol": "2", "Chunkline-Part": "get", "Chunkline-Part-Id": "X", "Chunkline-Part-Offset": "1"}, 0, "400")
 	if got := send(parts, part("put", "Chunkline-Part-Offset", "100"), 500); got.Header["Chunkline-Part"] != "have" {
 		t.Errorf("part was answered %v", got.Header)
 	}
@@ -125,7 +126,7 @@ func testHostile(t *testing.T, s *suite) {
 		t.Errorf("doubled part was answered %v", got.Header)
 	}
 	refused(parts, part("put", "Chunkline-Part-Offset", "600"), 400, "422") // the sum is wrong
-	if got := send(subject, bus.Header{"Chunkline-Protocol": "1"}, 3); string(got.Body) != "fine" {
+	if got := send(subject, wire.Header{"Chunkline-Protocol": "1"}, 3); string(got.Body) != "fine" {
 		t.Errorf("after all that: got %v %q", got.Header, got.Body)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 func testSerial(t *testing.T, s *suite) {
@@ -68,7 +69,7 @@ func testPublish(t *testing.T, s *suite) {
 	if err := <-replied; err != nil {
 		t.Errorf("reply to a publish: %v", err)
 	}
-	s.wantError("large publish", client.Publish(verb, bus.Message{Body: make([]byte, 2<<20)}), bus.ErrTooLarge)
+	s.wantError("large publish", client.Publish(verb, wire.Message{Body: make([]byte, 2<<20)}), bus.ErrTooLarge)
 }
 
 func testStop(t *testing.T, s *suite) {
@@ -190,23 +191,23 @@ func testHeaders(t *testing.T, s *suite) {
 	long := strings.Repeat("1-5,9,", 20000)
 	s.serve(server, endpoint("", func(r *bus.Request) { s.answer(r, r.Message) }))
 	for _, value := range []string{"", "x", "a  b: c\"", `"caf\u00e9"`, long} {
-		got, err := client.Request(s.patience(), verb, bus.Message{Header: bus.Header{"Chunkline-Test": value}})
+		got, err := client.Request(s.patience(), verb, wire.Message{Header: wire.Header{"Chunkline-Test": value}})
 		if err != nil || got.Header["Chunkline-Test"] != value {
 			t.Errorf("header %.40q came back as %.40q, %v", value, got.Header["Chunkline-Test"], err)
 		}
 	}
-	for _, h := range []bus.Header{
+	for _, h := range []wire.Header{
 		{"Chunkline-Test": "a\r\nChunkline-Status: ok"}, {"Chunkline-Test": "a\nb"}, {"Chunkline-Test": "é"},
 		{"Chunkline-Test": " a"}, {"Chunkline-Test": "\x00"}, {"": "a"}, {"Chunkline Test": "a"}, {"A:b": "c"}, {"A\r\nB": "c"},
 	} {
-		_, err := client.Request(s.patience(), verb, bus.Message{Header: h})
-		s.wantError("request with such headers", err, bus.ErrMalformed)
-		s.wantError("publish with such headers", client.Publish(verb, bus.Message{Header: h}), bus.ErrMalformed)
+		_, err := client.Request(s.patience(), verb, wire.Message{Header: h})
+		s.wantError("request with such headers", err, wire.ErrMalformed)
+		s.wantError("publish with such headers", client.Publish(verb, wire.Message{Header: h}), wire.ErrMalformed)
 	}
 	for _, bad := range []string{"", ".", "a.", "a b", "a.*", ">", "a\r\nPUB x 0"} {
 		_, err := client.Request(s.patience(), bad, text("x"))
-		s.wantError("request of such a verb", err, bus.ErrMalformed)
+		s.wantError("request of such a verb", err, wire.ErrMalformed)
 		_, err = client.Serve(bus.Service{Name: "x", Version: "1.0.0", Endpoints: []bus.Endpoint{{Verb: bad}}})
-		s.wantError("serve such a verb", err, bus.ErrMalformed)
+		s.wantError("serve such a verb", err, wire.ErrMalformed)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // pattern is n bytes that show it when parts are exchanged: its period, a
@@ -29,15 +30,15 @@ func (s *suite) sized(b *bus.Bus) {
 			s.t.Errorf("request of %d bytes arrived as %d others", want, len(r.Body))
 		}
 		size, _ := strconv.Atoi(r.Header["Chunkline-Want"])
-		s.answer(r, bus.Message{Header: bus.Header{"Chunkline-Got": r.Header["Chunkline-Sent"]}, Body: pattern(size)})
+		s.answer(r, wire.Message{Header: wire.Header{"Chunkline-Got": r.Header["Chunkline-Sent"]}, Body: pattern(size)})
 	}))
 }
 
 // exchange sends and asks for so many bytes.
 func (s *suite) exchange(b *bus.Bus, send, want int) {
 	s.t.Helper()
-	header := bus.Header{"Chunkline-Sent": strconv.Itoa(send), "Chunkline-Want": strconv.Itoa(want)}
-	got, err := b.Request(s.patience(), verb, bus.Message{Header: header, Body: pattern(send)})
+	header := wire.Header{"Chunkline-Sent": strconv.Itoa(send), "Chunkline-Want": strconv.Itoa(want)}
+	got, err := b.Request(s.patience(), verb, wire.Message{Header: header, Body: pattern(send)})
 	switch {
 	case err != nil:
 		s.t.Errorf("send %d bytes, want %d: %v", send, want, err)
@@ -54,8 +55,8 @@ func testSizes(_ *testing.T, s *suite) {
 	limit := server.MaxPayload()
 	// What the headers take of the largest request and answer that go in one piece.
 	digits := strconv.Itoa(limit)
-	request := bus.Message{Header: bus.Header{"Chunkline-Protocol": "1", "Chunkline-Sent": digits, "Chunkline-Want": "10"}}
-	answer := bus.Message{Header: bus.Header{"Chunkline-Protocol": "1", "Chunkline-Got": "10"}}
+	request := wire.Message{Header: wire.Header{"Chunkline-Protocol": "1", "Chunkline-Sent": digits, "Chunkline-Want": "10"}}
+	answer := wire.Message{Header: wire.Header{"Chunkline-Protocol": "1", "Chunkline-Got": "10"}}
 	for _, size := range []int{-limit, 1 - limit, -limit / 2, -2, -1, 0, 1, 2, 40, 80, 120, limit / 2, limit - 1, limit, limit + 1, 2*limit + 7} {
 		s.exchange(client, max(0, limit-request.Size()+size), 10)
 		s.exchange(client, 10, max(0, limit-answer.Size()+size))
@@ -109,8 +110,8 @@ func (s *suite) takerDies(send, want int) {
 	}
 	s.sized(bus.New(tap, job))
 	client := s.bus(bus.RoleMapper)
-	header := bus.Header{"Chunkline-Sent": strconv.Itoa(send), "Chunkline-Want": strconv.Itoa(want)}
-	_, err := client.Request(s.patience(), verb, bus.Message{Header: header, Body: pattern(send)})
+	header := wire.Header{"Chunkline-Sent": strconv.Itoa(send), "Chunkline-Want": strconv.Itoa(want)}
+	_, err := client.Request(s.patience(), verb, wire.Message{Header: header, Body: pattern(send)})
 	s.wantError("request to a taker that dies", err, bus.ErrNobody)
 	s.sized(s.bus(bus.RoleSaver)) // another one takes it whole
 	s.exchange(client, send, want)
@@ -150,7 +151,7 @@ func testPartsSerial(t *testing.T, s *suite) {
 	request := func(size int) {
 		client := s.bus(bus.RoleMapper)
 		clients.Go(func() {
-			got, err := client.Request(s.patience(), verb, bus.Message{Body: pattern(size)})
+			got, err := client.Request(s.patience(), verb, wire.Message{Body: pattern(size)})
 			if err != nil || string(got.Body) != strconv.Itoa(size) {
 				t.Errorf("request of %d bytes: got %q, %v", size, got.Body, err)
 			}
@@ -163,27 +164,27 @@ func testPartsSerial(t *testing.T, s *suite) {
 }
 
 func testTooLarge(_ *testing.T, s *suite) {
-	huge := make([]byte, bus.MaxMessage+1) // never touched, so it costs no memory
+	huge := make([]byte, wire.MaxMessage+1) // never touched, so it costs no memory
 	replied := make(chan error, 1)
-	s.serve(s.bus(bus.RoleSaver), endpoint("", func(r *bus.Request) { replied <- r.Reply(bus.Message{Body: huge}) }))
+	s.serve(s.bus(bus.RoleSaver), endpoint("", func(r *bus.Request) { replied <- r.Reply(wire.Message{Body: huge}) }))
 	client := s.bus(bus.RoleMapper)
 	_, err := client.Request(s.patience(), verb, text("x"))
 	s.wantError("request with a huge answer", err, bus.ErrTooLarge)
 	s.wantError("huge reply", <-replied, bus.ErrTooLarge)
-	_, err = client.Request(s.patience(), verb, bus.Message{Body: huge})
+	_, err = client.Request(s.patience(), verb, wire.Message{Body: huge})
 	s.wantError("huge request", err, bus.ErrTooLarge)
-	header := bus.Header{"Chunkline-Test": string(bytes.Repeat([]byte{'x'}, 2<<20))}
-	_, err = client.Request(s.patience(), verb, bus.Message{Header: header})
+	header := wire.Header{"Chunkline-Test": string(bytes.Repeat([]byte{'x'}, 2<<20))}
+	_, err = client.Request(s.patience(), verb, wire.Message{Header: header})
 	s.wantError("request with a huge header", err, bus.ErrTooLarge)
 }
 
 func testHidden(t *testing.T, s *suite) {
 	replied := make(chan error, 1)
-	service := endpoint("", func(r *bus.Request) { replied <- r.Reply(bus.Message{Body: make([]byte, 2<<20)}) })
+	service := endpoint("", func(r *bus.Request) { replied <- r.Reply(wire.Message{Body: make([]byte, 2<<20)}) })
 	service.Hidden, service.Name = true, "hidden"
 	s.serve(s.bus(bus.RoleMapper), service)
 	client := s.bus(bus.RoleFetcher)
-	_, err := client.Request(s.patience(), verb, bus.Message{Body: make([]byte, 2<<20)})
+	_, err := client.Request(s.patience(), verb, wire.Message{Body: make([]byte, 2<<20)})
 	s.wantError("large request to a hidden service", err, bus.ErrTooLarge)
 	_, err = client.Request(s.patience(), verb, text("x"))
 	s.wantError("large answer of a hidden service", err, bus.ErrTooLarge)

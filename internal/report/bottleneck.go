@@ -1,0 +1,173 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// HeldBack says why a job is not faster, or stands still.
+type HeldBack struct {
+	By   Cause  `json:"by"`
+	Text string `json:"text"` // for people: what it is, and what helps
+}
+
+// Cause is what holds a job back.
+type Cause string
+
+// The causes.
+const (
+	ByStart      Cause = "start"      // the saver has not accepted the claim, or mappers have yet to report what they hold
+	ByNATS       Cause = "nats"       // no connection
+	BySaverAway  Cause = "saver-away" // the saver does not answer
+	BySavers     Cause = "savers"     // savers of two sinks answer
+	ByPause      Cause = "pause"      // by an operator
+	ByNoMappers  Cause = "no-mappers"
+	ByRate       Cause = "rate"       // the rate limit that was set
+	ByTransform  Cause = "transform"  // no connected mapper has the job's transform
+	ByFailing    Cause = "failing"    // most objects fail
+	ByVersion    Cause = "version"    // the versions of all waiting workers are capped or disabled by the circuit breaker
+	ByFull       Cause = "full"       // the sink has no space
+	BySaver      Cause = "saver"      // results wait for their commit
+	BySource     Cause = "source"     // mappers wait for chunks to be read
+	ByMappers    Cause = "mappers"    // all of them are busy, or none asks for work
+	ByStragglers Cause = "stragglers" // only stragglers are left
+	ByEnd        Cause = "end"        // the last chunks are being mapped
+	ByLayout     Cause = "layout"     // everything is saved; the saver merges the results
+)
+
+// Facts are what the fetcher knows about a job beside its Status, as far as
+// they can hold it back.
+type Facts struct {
+	Failed       bool         // the job has failed
+	Offline      bool         // there is no connection to NATS
+	RivalSavers  string       // why the answers of savers contradict each other; "": they do not
+	Hearing      bool         // mappers have yet to report what an earlier fetcher gave them
+	Unconfirmed  bool         // the saver has yet to confirm that this fetcher still owns the job
+	Mappers      int          // mappers that may get work
+	Refusal      string       // why none of them gets any; "": some do
+	OpenBreaker  *OpenBreaker // set if all mappers are of versions that the circuit breaker has disabled
+	AtRateLimit  bool
+	NoneEligible bool     // the versions of all waiting workers are capped or disabled
+	Failures     Failures // of the last chunks
+}
+
+// OpenBreaker is a version that the circuit breaker has disabled.
+type OpenBreaker struct {
+	Version string
+	Failed  float64       // share of its last objects that failed, 0 to 1
+	Rest    time.Duration // until it gets a probe; 0: it has one
+}
+
+// Failures is the share of objects that failed in the last chunks.
+type Failures struct {
+	Chunks  int
+	Share   float64 // 0 to 1
+	TooMany bool    // so many that more mappers would not help
+}
+
+// slowCommit is the commit time from which on waiting for commits is a
+// bottleneck. Below it the saver works as it should, with many results to a sync.
+const slowCommit = 20 * time.Millisecond
+
+// Bottleneck says what holds the job back; nil if nothing does that people
+// could change. The first cause that applies counts, so the order of the cases is
+// from what stops everything to what only costs speed.
+func Bottleneck(s Status, f Facts) *HeldBack {
+	by := func(cause Cause, format string, args ...any) *HeldBack {
+		return &HeldBack{By: cause, Text: fmt.Sprintf(format, args...)}
+	}
+	ready, inFlight, queued := s.Chunks.Ready, s.Chunks.InFlight, s.Saver.Queued
+	switch {
+	case s.State == StateDone || f.Failed:
+		return nil
+	case f.Offline:
+		return by(ByNATS, "not connected to NATS: the job goes on when the connection is back")
+	case s.SaverAway:
+		return by(BySaverAway, "the saver does not answer: is it running, and can it write?")
+	case f.RivalSavers != "":
+		return by(BySavers, "%s", f.RivalSavers)
+	case s.Saver.Full != "":
+		return by(ByFull, "sink is full: %s: make space, and the job goes on", s.Saver.Full)
+	case s.State == StateFinishing:
+		return by(ByLayout, "everything is saved; the saver is merging the results in the order of the source")
+	case s.Paused:
+		return by(ByPause, "paused by an operator: resume it")
+	case f.Hearing:
+		return by(ByStart, "waiting for mappers to report what an earlier fetcher gave them")
+	case f.Unconfirmed:
+		return by(ByStart, "asking the saver whether this fetcher still owns the job")
+	case f.Mappers == 0:
+		return by(ByNoMappers, "no mapper is connected: start some")
+	case f.Refusal != "":
+		return by(ByTransform, "no mapper gets work: %s", f.Refusal)
+	case ready > 0 && f.OpenBreaker != nil:
+		return by(ByVersion, "%s", f.OpenBreaker.text())
+	case ready > 0 && f.AtRateLimit:
+		return by(ByRate, "at the limit of %g objects a second%s: raise the rate", s.RateLimit, withWaiting(s.Waiting))
+	case s.Waiting > 0 && ready > 0 && f.NoneEligible:
+		return by(ByVersion, "%s capped or disabled by the circuit breaker: add mappers of another version, or change the share", waitingRun(s.Waiting))
+	case queued > 0 && uint64(queued)*2 >= inFlight && s.Saver.CommitSeconds >= slowCommit.Seconds():
+		return by(BySaver, "waiting for the saver: %s queued, a commit takes %.0f ms, of it disk sync %.0f ms",
+			plural(queued, "result"), s.Saver.CommitSeconds*1000, s.Saver.SyncSeconds*1000)
+	case f.Failures.TooMany && ready > 0:
+		return by(ByFailing, "%.0f %% of the objects of the last %d chunks failed or crashed their mapper: see the dead letters and the mappers' logs; more mappers do not help",
+			100*f.Failures.Share, f.Failures.Chunks)
+	case ready == 0 && !s.Cut && s.Waiting > 0:
+		return by(BySource, "mappers wait for the source to be read")
+	case ready == 0 && s.Cut && len(s.Stragglers) > 0 && uint64(len(s.Stragglers)) == inFlight:
+		late := s.Stragglers[0]
+		return by(ByStragglers, "waiting for the last %s: %s has had chunk %d for %.0f s", plural(len(s.Stragglers), "chunk"), late.Mapper, late.Chunk, late.Seconds)
+	case ready == 0 && s.Cut && inFlight == 1:
+		return by(ByEnd, "the last chunk is being mapped")
+	case ready == 0 && s.Cut && inFlight > 0:
+		return by(ByEnd, "the last %d chunks are being mapped", inFlight)
+	case s.Waiting == 0 && ready > 0 && inFlight == 0 && f.Mappers == 1:
+		return by(ByMappers, "the only mapper is idle and has no open request for work: is it ready? See its log")
+	case s.Waiting == 0 && ready > 0 && inFlight == 0:
+		return by(ByMappers, "all %d mappers are idle, and none has an open request for work: are they ready? See their logs", f.Mappers)
+	case s.Waiting == 0 && ready > 0 && f.Mappers == 1:
+		return by(ByMappers, "the only mapper is busy: add mappers")
+	case s.Waiting == 0 && ready > 0:
+		return by(ByMappers, "all %d mappers are busy: add mappers", f.Mappers)
+	}
+	return nil
+}
+
+// standing are the causes that stop a job for a time that nobody can tell.
+var standing = []Cause{ByStart, ByNATS, BySaverAway, BySavers, ByFull, ByPause, ByNoMappers, ByTransform}
+
+// StandsStill says whether nothing is handed out or saved for this cause, so that
+// the time left cannot be told.
+func (h *HeldBack) StandsStill() bool { return h != nil && slices.Contains(standing, h.By) }
+
+// text says why only probes are handed out, and what to do.
+func (o OpenBreaker) text() string {
+	probe := "it is mapping one chunk as a probe"
+	if o.Rest > 0 {
+		probe = fmt.Sprintf("it gets one chunk as a probe in %.0f s", o.Rest.Seconds())
+	}
+	return fmt.Sprintf("the circuit breaker has disabled version %s, because %.0f %% of its last objects failed, and no other version is connected; %s: "+
+		"see the dead letters; fix it, start another version, or enable it again with chunkline control allow", o.Version, 100*o.Failed, probe)
+}
+
+func withWaiting(workers int) string {
+	if workers == 0 {
+		return ""
+	}
+	return ", with " + plural(workers, "worker") + " waiting"
+}
+
+func waitingRun(n int) string {
+	if n == 1 {
+		return "the only waiting worker runs a version that is"
+	}
+	return fmt.Sprintf("all %d waiting workers run versions that are", n)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,252 @@
+package wire_test
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
+)
+
+// How to draw messages: within the bounds, and the way they come out of a
+// decoder (lists ascending, nil when empty).
+
+func drawUint(t *rapid.T) uint64 { return rapid.Uint64Range(0, 1<<62).Draw(t, "number") }
+func drawText(t *rapid.T) string { return rapid.StringN(-1, -1, 256).Draw(t, "text") }
+func drawHex(t *rapid.T) string  { return rapid.StringMatching(`[0-9a-f]{32}`).Draw(t, "hex") }
+func drawPlan(t *rapid.T) chunk.PlanID {
+	return chunk.PlanID(drawHex(t))
+}
+
+func drawMaybePlan(t *rapid.T) chunk.PlanID {
+	return rapid.SampledFrom([]chunk.PlanID{"", drawPlan(t)}).Draw(t, "plan")
+}
+
+func drawMapper(t *rapid.T) report.Mapper {
+	return report.Mapper{ID: rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`).Draw(t, "id"), Name: drawText(t), Version: drawText(t)}
+}
+
+func drawSet[T ~uint64](t *rapid.T, least, most int) []T {
+	number := rapid.OneOf(rapid.Uint64Range(0, 50), rapid.Uint64Range(0, 1<<62))
+	set := rapid.SliceOfNDistinct(number, least, most, rapid.ID[uint64]).Draw(t, "set")
+	if len(set) == 0 {
+		return nil
+	}
+	slices.Sort(set)
+	typed := make([]T, len(set))
+	for i, n := range set {
+		typed[i] = T(n)
+	}
+	return typed
+}
+
+func drawHolding(t *rapid.T) wire.Holding {
+	return wire.Holding{Seq: drawUint(t), Held: drawSet[chunk.ID](t, 0, 30), Asking: drawSet[uint64](t, 0, 10)}
+}
+
+func drawNext(t *rapid.T) wire.Next {
+	return wire.Next{
+		Plan: drawMaybePlan(t), Mapper: drawMapper(t), Worker: rapid.IntRange(0, 1024).Draw(t, "worker"),
+		Holding: drawHolding(t), Epoch: drawUint(t),
+		Wait: time.Duration(rapid.IntRange(0, 3_600_000).Draw(t, "wait")) * time.Millisecond,
+	}
+}
+
+func drawLines(t *rapid.T, n int) []byte {
+	line := rapid.SliceOfN(rapid.Byte().Filter(func(b byte) bool { return b != '\n' }), 0, 20)
+	var body []byte
+	for range n {
+		body = append(append(body, line.Draw(t, "line")...), '\n')
+	}
+	return body
+}
+
+func drawFlaws(t *rapid.T, objects int) []chunk.Flaw {
+	var flaws []chunk.Flaw
+	for i := range objects {
+		if rapid.Bool().Draw(t, "flawed") {
+			flaws = append(flaws, chunk.Flaw{Index: i, Reason: rapid.StringN(-1, -1, 300).Draw(t, "reason")})
+		}
+	}
+	return flaws
+}
+
+func drawWork(t *rapid.T) wire.Work {
+	w := wire.Work{Plan: drawPlan(t), Epoch: drawUint(t), Reason: drawText(t)}
+	w.Status = rapid.SampledFrom([]wire.WorkStatus{wire.WorkChunk, wire.WorkNone, wire.WorkDone, wire.WorkRefused}).Draw(t, "status")
+	if w.Status != wire.WorkChunk {
+		return w
+	}
+	w.Chunk = chunk.Chunk{ID: chunk.ID(drawUint(t)), First: drawUint(t), Count: rapid.IntRange(1, 20).Draw(t, "count")}
+	w.Chunk.Body = drawLines(t, w.Chunk.Count)
+	w.Chunk.Bad, w.Skip = drawFlaws(t, w.Chunk.Count), drawFlaws(t, w.Chunk.Count)
+	w.Digest = w.Chunk.Digest()
+	w.Attempt, w.Token, w.Careful = rapid.IntRange(1, 100).Draw(t, "attempt"), drawHex(t), rapid.Bool().Draw(t, "careful")
+	return w
+}
+
+func drawBeat(t *rapid.T) wire.Beat {
+	b := wire.Beat{Plan: drawMaybePlan(t), Mapper: drawMapper(t), Holding: drawHolding(t), Draining: rapid.Bool().Draw(t, "draining"), Goodbye: rapid.Bool().Draw(t, "goodbye"), Epoch: drawUint(t)}
+	if rapid.Bool().Draw(t, "careful") {
+		b.Doing = &wire.Doing{Chunk: chunk.ID(drawUint(t)), Index: rapid.IntRange(0, chunk.MaxSize).Draw(t, "index")}
+	}
+	if rapid.Bool().Draw(t, "trouble") {
+		b.Unanswered, b.Notice, b.FailedReason = rapid.IntRange(0, wire.MaxUnanswered).Draw(t, "unanswered"), drawText(t), drawText(t)
+		b.Failed = &wire.Failed{Chunk: chunk.ID(drawUint(t)), Objects: rapid.IntRange(0, chunk.MaxSize).Draw(t, "failed")}
+	}
+	return b
+}
+
+func drawSave(t *rapid.T) wire.Save {
+	s := wire.Save{
+		Plan: drawPlan(t), Epoch: drawUint(t), Chunk: chunk.ID(drawUint(t)), First: drawUint(t),
+		Attempt: rapid.IntRange(1, 100).Draw(t, "attempt"), Token: drawHex(t), Mapper: drawMapper(t),
+		Counts: rapid.SliceOfN(rapid.SampledFrom([]int{1, 1, 1, 0, 2, 5}), 1, 40).Draw(t, "counts"),
+		Digest: chunk.Sum(rapid.SliceOf(rapid.Byte()).Draw(t, "input")),
+	}
+	s.Objects = len(s.Counts)
+	outputs, none := 0, 0
+	for _, n := range s.Counts {
+		outputs += n
+		if n == 0 {
+			none++
+		}
+	}
+	s.DeadCount = rapid.IntRange(0, none).Draw(t, "dead")
+	s.Outputs, s.Dead = drawLines(t, outputs), drawLines(t, s.DeadCount)
+	both := bytes.Join([][]byte{s.Outputs, s.Dead}, nil) // as a decoder cuts it: never nil unless both are empty
+	s.Outputs, s.Dead = both[:len(s.Outputs)], both[len(s.Outputs):]
+	return s
+}
+
+func drawSaveAnswer(t *rapid.T) wire.SaveAnswer {
+	status := rapid.SampledFrom([]wire.SaveStatus{wire.SaveCommitted, wire.SaveDuplicate, wire.SaveBusy, wire.SaveRefused})
+	return wire.SaveAnswer{Plan: drawMaybePlan(t), Status: status.Draw(t, "status"), Reason: drawText(t), Sink: drawSink(t)}
+}
+
+func drawSummary(t *rapid.T) report.Summary {
+	if rapid.Bool().Draw(t, "empty") {
+		return report.Summary{}
+	}
+	return report.Summary{
+		Chunks: drawUint(t), Objects: drawUint(t), Outputs: drawUint(t), Dead: drawUint(t), Duplicates: drawUint(t),
+		OutputBytes: drawUint(t), Output: drawText(t), DeadFile: drawText(t),
+	}
+}
+
+func drawSaved(t *rapid.T) wire.Saved {
+	s := wire.Saved{Plan: drawPlan(t), Epoch: drawUint(t), Total: drawSummary(t), Load: drawLoad(t), Sink: drawSink(t)}
+	for _, id := range drawSet[chunk.ID](t, 1, 100) {
+		s.Chunks = append(s.Chunks, wire.SavedChunk{
+			Entry:  wire.Entry{ID: id, Digest: chunk.Sum([]byte{byte(id)})},
+			Mapper: rapid.SampledFrom([]string{"MJ4ZQ2RVLLXO5PYF6AIWT3KDNE", "m1", "m_2"}).Draw(t, "mapper"),
+			Dead:   rapid.SampledFrom([]int{0, 0, 1, 10_000}).Draw(t, "dead"),
+		})
+	}
+	return s
+}
+
+func drawSavedAnswer(t *rapid.T) wire.SavedAnswer { return wire.SavedAnswer{Plan: drawPlan(t)} }
+
+func drawSync(t *rapid.T) wire.Sync {
+	s := wire.Sync{
+		Op:   rapid.SampledFrom([]wire.SyncOp{wire.SyncClaim, wire.SyncList, wire.SyncFinish, wire.SyncDead, wire.SyncShadow, wire.SyncCutOff}).Draw(t, "op"),
+		Plan: drawPlan(t), Epoch: drawUint(t), Fetcher: rapid.StringMatching(`[A-Z0-9]{26}`).Draw(t, "fetcher"),
+	}
+	switch s.Op {
+	case wire.SyncClaim:
+		s.Claim = &chunk.Plan{Source: drawText(t), Size: 100, Bytes: 1 << 20, Format: 1}
+		s.Plan = rapid.SampledFrom([]chunk.PlanID{"", s.Claim.ID()}).Draw(t, "plan")
+	case wire.SyncList:
+		if s.Chunks = drawSet[chunk.ID](t, 0, 50); s.Chunks == nil {
+			s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, 8192).Draw(t, "limit")
+		}
+	case wire.SyncDead:
+		s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, report.MaxDead).Draw(t, "limit")
+	case wire.SyncShadow:
+	case wire.SyncCutOff:
+		s.Version, s.Term = drawText(t), drawUint(t)
+	case wire.SyncFinish:
+		s.Total = wire.Totals{Chunks: drawUint(t), Objects: drawUint(t)}
+	}
+	return s
+}
+
+func drawLoad(t *rapid.T) report.SaverLoad {
+	number := rapid.Float64Range(0, 1e6)
+	return report.SaverLoad{Queued: rapid.IntRange(0, 4096).Draw(t, "queued"), CommitSeconds: number.Draw(t, "commit"), SyncSeconds: number.Draw(t, "sync")}
+}
+
+func drawSink(t *rapid.T) wire.SinkID {
+	return wire.SinkID{ID: rapid.StringMatching(`[A-Z2-7]{0,26}`).Draw(t, "sink"), At: drawText(t)}
+}
+
+func drawSyncAnswer(t *rapid.T) wire.SyncAnswer {
+	a := wire.SyncAnswer{
+		Plan: drawMaybePlan(t), Reason: drawText(t), Epoch: drawUint(t), Summary: drawSummary(t),
+		Status: rapid.SampledFrom([]wire.SyncStatus{wire.SyncOK, wire.SyncWorking, wire.SyncOtherPlan, wire.SyncFenced, wire.SyncFailed}).Draw(t, "status"),
+	}
+	if rapid.Bool().Draw(t, "key") {
+		a.Key = rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key")
+	}
+	a.Load, a.Sink = drawLoad(t), drawSink(t)
+	if rapid.Bool().Draw(t, "dead") {
+		a.Dead = &report.DeadPage{Before: chunk.ID(drawUint(t))}
+		for range rapid.IntRange(0, 3).Draw(t, "letters") {
+			a.Dead.Letters = append(a.Dead.Letters, report.DeadLetter{Ordinal: drawUint(t), Error: drawText(t), Object: drawText(t), Bytes: 7})
+		}
+		return a
+	}
+	if rapid.Bool().Draw(t, "shadow") {
+		a.Shadow = &report.ShadowReport{Versions: []report.ShadowCount{{Version: drawText(t), Objects: drawUint(t)}}}
+		return a
+	}
+	if rapid.Bool().Draw(t, "terms") {
+		a.Past = wire.VersionPast{Terms: map[string]uint64{drawText(t): drawUint(t)}, Transforms: map[string]string{drawText(t): drawText(t)}}
+		return a
+	}
+	for _, id := range drawSet[chunk.ID](t, 0, 20) {
+		a.Entries = append(a.Entries, wire.Entry{ID: id, Digest: chunk.Sum([]byte(drawText(t)))})
+	}
+	return a
+}
+
+func drawOrder(t *rapid.T) wire.Order {
+	kind := rapid.SampledFrom([]wire.OrderKind{wire.OrderPing, wire.OrderDrop, wire.OrderDrain})
+	return wire.Order{Plan: drawPlan(t), Kind: kind.Draw(t, "kind"), Chunk: chunk.ID(drawUint(t)), Reason: drawText(t), Epoch: drawUint(t)}
+}
+
+func drawStatus(t *rapid.T) report.Status {
+	number := rapid.Float64Range(0, 1e15)
+	s := report.Status{
+		Job: "job", Plan: drawMaybePlan(t), Epoch: drawUint(t), State: report.StateRunning, Source: drawText(t),
+		Objects: report.ObjectCounts{Cut: drawUint(t), Dead: drawUint(t)}, Chunks: report.ChunkCounts{Cut: drawUint(t), BackupWins: drawUint(t)},
+		Rate: number.Draw(t, "rate"), StartedAt: time.Unix(int64(rapid.Int32().Draw(t, "start")), 0).UTC(), Summary: drawSummary(t),
+	}
+	if rapid.Bool().Draw(t, "eta") {
+		eta := number.Draw(t, "eta")
+		s.ETASeconds = &eta
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "mappers") {
+		s.Mappers = append(s.Mappers, report.MapperStatus{Mapper: drawMapper(t), Held: 3, Saved: drawUint(t), LastBeatSeconds: 0.5})
+	}
+	return s.Whole() // what is decoded has lists
+}
+
+func drawControl(t *rapid.T) wire.Control {
+	name, share := rapid.SampledFrom([]string{"v1", "v2"}).Draw(t, "version"), rapid.Float64Range(0, 1).Draw(t, "share")
+	return rapid.SampledFrom([]wire.Control{
+		{Action: wire.ControlPause}, {Action: wire.ControlResume}, {Action: wire.ControlCancel},
+		{Action: wire.ControlRate, Rate: rapid.Float64Range(0, 1e9).Draw(t, "rate")},
+		{Action: wire.ControlShare, Version: name, Share: share}, {Action: wire.ControlShadow, Version: name, Share: share},
+		{Action: wire.ControlShadow}, {Action: wire.ControlAllow, Version: name},
+	}).Draw(t, "order")
+}
+
+func drawControlAnswer(t *rapid.T) wire.ControlAnswer {
+	return wire.ControlAnswer{Plan: drawMaybePlan(t), OK: rapid.Bool().Draw(t, "ok"), Reason: drawText(t)}
+}

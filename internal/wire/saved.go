@@ -1,0 +1,174 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+)
+
+// MaxSaved bounds the chunks in one Saved, or in a Sync that lists chunks. In a Saved
+// each takes 26 bytes, and at worst has a mapper of its own in the header.
+const MaxSaved = 4096
+
+// Saved tells the fetcher which chunks are durable. The fetcher never hands them out
+// again, so the message is signed with the job's key, which mappers do not have.
+type Saved struct {
+	Plan   chunk.PlanID
+	Epoch  uint64         // the latest that the sink knows
+	Chunks []SavedChunk   // 1 to MaxSaved
+	Total  report.Summary // what the sink holds
+	Load   report.SaverLoad
+	Sink   SinkID
+}
+
+// SavedChunk is a durable chunk.
+type SavedChunk struct {
+	Entry
+	Mapper string // ID of the mapper whose result was committed, or was a duplicate
+	Dead   int    // its dead letters; 0 from older savers
+}
+
+const savedSize = entrySize + 2 // the index of its mapper
+
+func (s *Saved) fields(f *fields) {
+	f.plan(&s.Plan, required)
+	f.uint(keyEpoch, &s.Epoch, maxID, required)
+	f.summary(&s.Total)
+	f.load(&s.Load)
+	s.Sink.fields(f)
+	mappers, body := s.table()
+	f.field("Chunkline-Mappers", required, false, func() string { return strings.Join(mappers, ",") }, func(text string) error {
+		mappers = strings.Split(text, ",")
+		for _, m := range mappers {
+			if !IsName(m) {
+				return fmt.Errorf("%.80q is not the ID of a mapper", m)
+			}
+		}
+		return nil
+	})
+	if f.write {
+		f.body = body
+	} else if f.err == nil {
+		s.Chunks = f.savedChunks(mappers)
+	}
+	f.deaths(s.Chunks)
+}
+
+// deaths is the number of dead letters of the chunks that have some, as
+// place:number,place:number. Places count from 0 and ascend.
+func (f *fields) deaths(chunks []SavedChunk) {
+	var list []string
+	for i, c := range chunks {
+		if c.Dead > 0 && f.write {
+			list = append(list, fmt.Sprintf("%d:%d", i, c.Dead))
+		}
+	}
+	f.field("Chunkline-Deaths", optional, len(list) == 0, func() string { return strings.Join(list, ",") }, func(text string) error {
+		for item := range strings.SplitSeq(text, ",") {
+			place, number, _ := strings.Cut(item, ":")
+			i, err := parseUint(place, uint64(max(len(chunks), 1)-1))
+			if err != nil {
+				return err
+			}
+			n, err := parseUint(number, chunk.MaxSize)
+			if err != nil || len(chunks) == 0 {
+				return fmt.Errorf("%.40q: want place:number", item)
+			}
+			chunks[i].Dead = int(n)
+		}
+		return nil
+	})
+}
+
+// table returns each mapper once, and the chunks with the places of their mappers.
+func (s *Saved) table() (mappers []string, body []byte) {
+	places := map[string]int{}
+	for _, c := range s.Chunks {
+		place, known := places[c.Mapper]
+		if !known {
+			place = len(mappers)
+			places[c.Mapper] = place
+			mappers = append(mappers, c.Mapper)
+		}
+		body = binary.BigEndian.AppendUint16(c.append(body), uint16(place))
+	}
+	return mappers, body
+}
+
+func (f *fields) savedChunks(mappers []string) []SavedChunk {
+	count := len(f.body) / savedSize
+	if count*savedSize != len(f.body) || count < 1 || count > MaxSaved {
+		f.failBody("%d bytes, want 1 to %d chunks of %d bytes", len(f.body), MaxSaved, savedSize)
+		return nil
+	}
+	chunks := make([]SavedChunk, 0, count)
+	for entry := range slices.Chunk(f.body, savedSize) {
+		place := int(binary.BigEndian.Uint16(entry[entrySize:]))
+		c := SavedChunk{Entry: readEntry(entry)}
+		if place >= len(mappers) || c.ID > maxID {
+			f.failBody("chunk %d of mapper number %d", c.ID, place)
+			return nil
+		}
+		c.Mapper = mappers[place]
+		chunks = append(chunks, c)
+	}
+	return chunks
+}
+
+// Encode returns the message for VerbSaved, signed with key. For each chunk the body
+// has its ID (8 bytes, big-endian), its digest (16 bytes), and the place of its mapper
+// in the header's list (2 bytes, big-endian).
+func (s Saved) Encode(key []byte) Message {
+	f := writing()
+	s.fields(f)
+	return sign(key, f.message())
+}
+
+// DecodeSaved reads what Encode wrote with the same key. Errors: ErrMalformed,
+// ErrVersion, ErrCorrupt, ErrForged.
+func DecodeSaved(key []byte, m Message) (Saved, error) {
+	var s Saved
+	err := decode("saved", m, s.fields)
+	if err == nil {
+		err = checkSignature(key, m)
+	}
+	if err != nil {
+		return Saved{}, err
+	}
+	return s, nil
+}
+
+// SavedAnswer says that the fetcher has got the Saved.
+type SavedAnswer struct{ Plan chunk.PlanID }
+
+func (a *SavedAnswer) fields(f *fields) { f.plan(&a.Plan, required) }
+
+// Encode returns the answer.
+func (a SavedAnswer) Encode() Message { return encode(a.fields, nil) }
+
+// DecodeSavedAnswer reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+func DecodeSavedAnswer(m Message) (SavedAnswer, error) {
+	var a SavedAnswer
+	err := decode("saved answer", m, a.fields)
+	return a, err
+}
+
+func (f *fields) summary(s *report.Summary) {
+	if f.write {
+		s.Output, s.DeadFile = Clip(s.Output, maxPath), Clip(s.DeadFile, maxPath)
+	}
+	f.json(keySummary, s, *s == report.Summary{}, optional)
+}
+
+func (f *fields) load(l *report.SaverLoad) {
+	if f.write {
+		l.Full = Clip(l.Full, maxReason)
+	}
+	f.json("Chunkline-Load", l, *l == report.SaverLoad{}, optional)
+}
+
+const maxPath = 4096 // bytes of a file name, as Linux has it

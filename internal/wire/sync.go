@@ -1,0 +1,270 @@
+package wire
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+)
+
+// SyncOp is what the fetcher asks of the saver.
+type SyncOp string
+
+// The requests of a fetcher.
+const (
+	SyncClaim  SyncOp = "claim"  // this fetcher owns the job now
+	SyncList   SyncOp = "list"   // list committed chunks
+	SyncFinish SyncOp = "finish" // all chunks are committed: merge the result
+	SyncDead   SyncOp = "dead"   // list dead letters
+	SyncShadow SyncOp = "shadow" // the result of the shadow run
+	SyncCutOff SyncOp = "cutoff" // refuse results of leases that a version has had so far
+)
+
+// Sync is a request of the fetcher to the saver.
+type Sync struct {
+	Op      SyncOp
+	Plan    chunk.PlanID // in a claim it may be empty
+	Fetcher string       // instance ID
+	Epoch   uint64       // 0 in a claim
+
+	Claim  *chunk.Plan // claim
+	From   chunk.ID    // list: committed chunks with From <= ID < From+Limit; dead: letters of chunks below From
+	Limit  int         // dead: about how many letters
+	Chunks []chunk.ID  // list: those of these chunks, instead of From and Limit; at most MaxSaved
+	Total  Totals      // finish
+
+	Version string // cutoff: of mappers
+	Term    uint64 // cutoff: results of leases of an earlier term are refused; at least 1
+}
+
+// Totals is the size of a whole job.
+type Totals struct {
+	Chunks, Objects uint64
+}
+
+// maxPage bounds the chunks of one page of a list; each takes 24 bytes.
+const maxPage = 1 << 20
+
+func (s *Sync) fields(f *fields) {
+	choice(f, "Chunkline-Op", &s.Op, SyncClaim, SyncList, SyncFinish, SyncDead, SyncShadow, SyncCutOff)
+	f.plan(&s.Plan, presence(s.Op != SyncClaim))
+	f.token(keyFetcher, &s.Fetcher, required)
+	f.uint(keyEpoch, &s.Epoch, maxID, optional)
+	switch s.Op {
+	case SyncClaim:
+		if !f.write && f.err == nil {
+			s.Claim = f.claim(s.Plan)
+		}
+	case SyncList:
+		ranges(f, keyChunks, &s.Chunks, MaxSaved, optional)
+		f.id(keyFrom, &s.From, optional)
+		f.int(keyLimit, &s.Limit, maxPage, optional)
+		if !f.write && f.err == nil && (s.Chunks == nil) == (s.Limit == 0) {
+			f.fail(keyLimit, "want either a limit or chunks")
+		}
+	case SyncShadow:
+	case SyncDead:
+		f.id(keyFrom, &s.From, required)
+		f.int(keyLimit, &s.Limit, report.MaxDead, required)
+	case SyncCutOff:
+		f.text(keyVersion, &s.Version, MaxLabel)
+		f.uint(keyTerm, &s.Term, maxID, required)
+	case SyncFinish:
+		f.uint("Chunkline-Total-Chunks", &s.Total.Chunks, math.MaxInt64, required)
+		f.uint("Chunkline-Total-Objects", &s.Total.Objects, math.MaxInt64, required)
+	}
+}
+
+// claim reads the plan in the body and compares it with its ID.
+func (f *fields) claim(id chunk.PlanID) *chunk.Plan {
+	var plan chunk.Plan
+	if err := json.Unmarshal(f.body, &plan); err != nil {
+		f.err = fmt.Errorf("%w: plan: %w", ErrMalformed, err)
+		return nil
+	}
+	if id != "" && plan.ID() != id {
+		f.fail(keyPlan, "%s is not the ID of the claimed plan", id)
+	}
+	return &plan
+}
+
+// Encode returns the message for VerbSync. The body of a claim is the plan as JSON.
+func (s Sync) Encode() Message {
+	var body []byte
+	if s.Op == SyncClaim && s.Claim != nil {
+		body = mustJSON(s.Claim)
+	}
+	return encode(s.fields, body)
+}
+
+// DecodeSync reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+func DecodeSync(m Message) (Sync, error) {
+	var s Sync
+	err := decode("sync", m, s.fields)
+	return s, err
+}
+
+// SyncStatus says how a Sync was answered.
+type SyncStatus string
+
+// The answers to Sync.
+const (
+	SyncOK        SyncStatus = "ok"
+	SyncWorking   SyncStatus = "working"    // finish: not yet, ask again
+	SyncOtherPlan SyncStatus = "other-plan" // the sink is bound to another plan
+	SyncFenced    SyncStatus = "fenced"     // a newer fetcher has claimed the job
+	SyncFailed    SyncStatus = "failed"     // see Reason; asking again may help
+)
+
+// SyncAnswer answers Sync.
+type SyncAnswer struct {
+	Plan    chunk.PlanID // of the sink; empty: it has none yet
+	Status  SyncStatus
+	Reason  string      // up to 1024 bytes
+	Epoch   uint64      // claim: yours; fenced: the newer one
+	Key     []byte      // claim: the key of lease tokens, 32 bytes
+	Past    VersionPast // claim
+	Entries []Entry
+	Summary report.Summary // what the sink holds; after a finish, where the result lies
+	Load    report.SaverLoad
+	Dead    *report.DeadPage     // dead
+	Shadow  *report.ShadowReport // shadow
+	Sink    SinkID
+}
+
+// A VersionPast is what the sink knows about the job's versions of mappers.
+type VersionPast struct {
+	Terms      map[string]uint64 `json:"terms,omitempty"`      // how often the circuit breaker has disabled a version, if ever
+	Transforms map[string]string `json:"transforms,omitempty"` // the transform that made a version's results
+}
+
+func (v VersionPast) empty() bool { return len(v.Terms)+len(v.Transforms) == 0 }
+
+// An Entry is a committed chunk.
+type Entry struct {
+	ID     chunk.ID
+	Digest chunk.Digest
+}
+
+const (
+	keySize   = 32
+	entrySize = 8 + len(chunk.Digest{})
+)
+
+func (a *SyncAnswer) fields(f *fields) {
+	f.plan(&a.Plan, optional)
+	a.Sink.fields(f)
+	choice(f, keyStatus, &a.Status, SyncOK, SyncWorking, SyncOtherPlan, SyncFenced, SyncFailed)
+	f.text(keyReason, &a.Reason, maxReason)
+	f.uint(keyEpoch, &a.Epoch, maxID, optional)
+	f.secret("Chunkline-Key", &a.Key, keySize, optional)
+	f.summary(&a.Summary)
+	f.load(&a.Load)
+	f.deadPage(&a.Dead)
+	f.shadowReport(&a.Shadow)
+	f.versionPast(&a.Past)
+	if a.Dead != nil || a.Shadow != nil || !a.Past.empty() {
+		return // that is the body
+	}
+	count := len(a.Entries)
+	f.int("Chunkline-Entries", &count, maxPage, optional)
+	if !f.write && f.err == nil {
+		a.Entries = f.entries(count)
+	}
+}
+
+func (f *fields) entries(count int) []Entry {
+	if len(f.body) != count*entrySize {
+		f.fail("Chunkline-Entries", "%d entries in %d bytes", count, len(f.body))
+		return nil
+	}
+	if count == 0 {
+		return nil
+	}
+	entries := make([]Entry, count)
+	for i := range entries {
+		entries[i] = readEntry(f.body[i*entrySize:])
+	}
+	return entries
+}
+
+// append writes an entry: its ID, 8 bytes big-endian, and its digest, 16 bytes.
+func (e Entry) append(body []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(body, uint64(e.ID)), e.Digest[:]...)
+}
+
+func readEntry(b []byte) Entry {
+	e := Entry{ID: chunk.ID(binary.BigEndian.Uint64(b))}
+	copy(e.Digest[:], b[8:])
+	return e
+}
+
+// versionPast is the flag that the body is a VersionPast.
+func (f *fields) versionPast(v *VersionPast) {
+	has := !v.empty()
+	f.flag("Chunkline-Versions", &has)
+	if !f.write && f.err == nil && has {
+		f.jsonBody(v)
+	}
+}
+
+// Encode returns the answer. The body is the entries, or one of Dead, Shadow and Past as
+// JSON.
+func (a SyncAnswer) Encode() Message {
+	var body []byte
+	switch {
+	case a.Dead != nil:
+		return encode(a.fields, mustJSON(a.Dead))
+	case a.Shadow != nil:
+		return encode(a.fields, mustJSON(a.Shadow))
+	case !a.Past.empty():
+		return encode(a.fields, mustJSON(a.Past))
+	}
+	if len(a.Entries) > 0 {
+		body = make([]byte, 0, len(a.Entries)*entrySize)
+	}
+	for _, e := range a.Entries {
+		body = e.append(body)
+	}
+	return encode(a.fields, body)
+}
+
+// DecodeSyncAnswer reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+func DecodeSyncAnswer(m Message) (SyncAnswer, error) {
+	var a SyncAnswer
+	err := decode("sync answer", m, a.fields)
+	return a, err
+}
+
+// deadPage is the header that says that the body is a page of dead letters.
+func (f *fields) deadPage(p **report.DeadPage) {
+	var count int
+	if f.write && *p != nil {
+		count = len((*p).Letters) + 1 // 0 means that there is no page
+	}
+	f.int("Chunkline-Dead", &count, report.MaxDead+1, optional)
+	if f.write || f.err != nil || count == 0 {
+		return
+	}
+	page := new(report.DeadPage)
+	f.jsonBody(page)
+	if f.err == nil && len(page.Letters) != count-1 {
+		f.failBody("%d dead letters, want %d", len(page.Letters), count-1)
+	}
+	*p = page
+}
+
+// shadowReport is the flag that the body is a shadow report.
+func (f *fields) shadowReport(r **report.ShadowReport) {
+	there := *r != nil
+	f.flag(keyShadow, &there)
+	if f.write || f.err != nil || !there {
+		return
+	}
+	found := new(report.ShadowReport)
+	f.jsonBody(found)
+	*r = found
+}

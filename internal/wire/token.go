@@ -1,0 +1,74 @@
+package wire
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// A Lease is what a lease token proves. Attempt and epoch are not part of it, because
+// a late result is as good as any other, unless its version was cut off since: so
+// the term is.
+type Lease struct {
+	Plan    chunk.PlanID
+	Chunk   chunk.ID
+	First   uint64
+	Objects int
+	Digest  chunk.Digest
+	Term    uint64 // of the mapper's version: how often the circuit breaker had disabled it
+}
+
+// Token proves to the saver that a fetcher with the job's key has handed out this
+// chunk, with this digest and these objects. It is the first 128 bits of an
+// HMAC-SHA256, in hexadecimal.
+func (l Lease) Token(key []byte) string {
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "chunkline lease 1\n%s\n%d\n%d\n%d\n%s\n", l.Plan, l.Chunk, l.First, l.Objects, l.Digest)
+	if l.Term > 0 {
+		fmt.Fprintf(mac, "%d\n", l.Term)
+	}
+	return hex.EncodeToString(mac.Sum(nil)[:tokenSize])
+}
+
+// Vouches says whether token is that of the lease, in constant time. Without a key it
+// is false.
+func (l Lease) Vouches(key []byte, token string) bool {
+	return len(key) > 0 && hmac.Equal([]byte(token), []byte(l.Token(key)))
+}
+
+const keySignature = "Chunkline-Signature"
+
+// sign adds the signature of m's headers and body to m.
+func sign(key []byte, m Message) Message {
+	m.Header[keySignature] = signature(key, m)
+	return m
+}
+
+// checkSignature returns ErrForged unless sign has signed m with the same key.
+func checkSignature(key []byte, m Message) error {
+	if len(key) == 0 || !hmac.Equal([]byte(m.Header[keySignature]), []byte(signature(key, m))) {
+		return ErrForged
+	}
+	return nil
+}
+
+// signature is the first 128 bits of an HMAC-SHA256, in hexadecimal, of the
+// Chunkline- headers in ascending order, one "Name: value" per line, a blank line, and
+// the body. It does not cover other headers, because servers on the way may add some.
+func signature(key []byte, m Message) string {
+	mac := hmac.New(sha256.New, key)
+	for _, name := range slices.Sorted(maps.Keys(m.Header)) {
+		if strings.HasPrefix(name, "Chunkline-") && name != keySignature {
+			fmt.Fprintf(mac, "%s: %s\n", name, m.Header[name])
+		}
+	}
+	mac.Write([]byte{'\n'})
+	mac.Write(m.Body)
+	return hex.EncodeToString(mac.Sum(nil)[:tokenSize])
+}

@@ -1,0 +1,160 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/report"
+)
+
+// The verbs of the protocol. The subject of each is chunkline.<job>.<verb>.
+const (
+	VerbNext    = "next"    // mapper → fetcher: a request for work
+	VerbBeat    = "beat"    // mapper → fetcher, published: the heartbeat
+	VerbSave    = "save"    // mapper → saver: the result of a chunk
+	VerbSaved   = "saved"   // saver → fetcher: these chunks are durable
+	VerbSync    = "sync"    // fetcher → saver: claim, list, finish and more
+	VerbStatus  = "status"  // operator → fetcher
+	VerbControl = "control" // operator → fetcher
+)
+
+// VerbMapper is the verb of one mapper instance: fetcher → mapper.
+func VerbMapper(id string) string { return "mapper." + id }
+
+const (
+	keyStatus    = "Chunkline-Status"
+	keyReason    = "Chunkline-Reason"
+	keyEpoch     = "Chunkline-Epoch"
+	keyChunk     = "Chunkline-Chunk"
+	keyFirst     = "Chunkline-First"
+	keyObjects   = "Chunkline-Objects"
+	keyDigest    = "Chunkline-Digest"
+	keyAttempt   = "Chunkline-Attempt"
+	keyToken     = "Chunkline-Token"
+	keyMapper    = "Chunkline-Mapper"
+	keyName      = "Chunkline-Mapper-Name"
+	keyVersion   = "Chunkline-Mapper-Version"
+	keyTransform = "Chunkline-Transform"
+	keyTerm      = "Chunkline-Term"
+	keyChunks    = "Chunkline-Chunks"
+	keyShadow    = "Chunkline-Shadow"
+	keyFrom      = "Chunkline-From"
+	keyLimit     = "Chunkline-Limit"
+	keyFetcher   = "Chunkline-Fetcher"
+	keySummary   = "Chunkline-Summary"
+)
+
+// Limits that several messages share. MaxLabel is exported for names outside messages.
+const (
+	MaxLabel   = 256     // bytes of a name or version
+	maxReason  = 1024    // bytes of a reason
+	maxAttempt = 1 << 30 // also of other small counts
+	maxHolding = 65536   // chunks that a mapper may hold
+)
+
+// mapper is the identity of a mapper.
+func (f *fields) mapper(m *report.Mapper) {
+	f.token(keyMapper, &m.ID, required)
+	f.text(keyName, &m.Name, MaxLabel)
+	f.text(keyVersion, &m.Version, MaxLabel)
+	f.text(keyTransform, &m.Transform, MaxLabel)
+	f.flag("Chunkline-Version-Declared", &m.Declared)
+}
+
+// Holding is everything that a mapper holds. It is complete each time, not a change,
+// so the latest one is all that the fetcher needs.
+type Holding struct {
+	Seq    uint64     // grows with every message of this mapper
+	Held   []chunk.ID // every chunk it holds, ascending
+	Asking []uint64   // Seq of each Next without an answer so far, ascending
+}
+
+func (h *Holding) fields(f *fields) {
+	f.uint("Chunkline-Seq", &h.Seq, maxID, required)
+	ranges(f, "Chunkline-Held", &h.Held, maxHolding, optional)
+	ranges(f, "Chunkline-Asking", &h.Asking, maxHolding, optional)
+}
+
+// cut is the objects of the source that a chunk consists of.
+func (f *fields) cut(id *chunk.ID, first *uint64, objects *int, digest *chunk.Digest) {
+	f.id(keyChunk, id, required)
+	f.uint(keyFirst, first, maxID, required)
+	f.int(keyObjects, objects, chunk.MaxSize, required)
+	f.digest(keyDigest, digest)
+	if !f.write && f.err == nil && *objects == 0 {
+		f.fail(keyObjects, "a chunk has at least one")
+	}
+}
+
+// corrupt returns ErrCorrupt: the body contradicts its headers.
+func corrupt(what, format string, args ...any) error {
+	return fmt.Errorf("decode %s: %w: %s", what, ErrCorrupt, fmt.Sprintf(format, args...))
+}
+
+// checkLines checks that b is n lines, each with its line break.
+func checkLines(what, kind string, b []byte, n int) error {
+	if got := countLines(b); got != n {
+		return corrupt(what, "%d lines of %s, want %d", got, kind, n)
+	}
+	return nil
+}
+
+var errSinkID = errors.New("not the ID of a sink")
+
+// SinkID identifies the sink of the saver that answers. All savers of a sink have the
+// same one.
+type SinkID struct {
+	ID string // made with the sink; empty: an older saver
+	At string // for people: host and folder
+}
+
+func (s *SinkID) fields(f *fields) {
+	f.field("Chunkline-Sink", optional, s.ID == "", func() string { return s.ID }, func(text string) error {
+		if !IsName(text) {
+			return errSinkID
+		}
+		s.ID = text
+		return nil
+	})
+	f.text("Chunkline-Sink-At", &s.At, MaxLabel)
+}
+
+// Trace is the place of a chunk in its OpenTelemetry trace, as in the headers of W3C
+// Trace Context. It may be empty. It is passed on, never interpreted or refused.
+type Trace struct{ Parent, State string }
+
+const (
+	keyTraceParent = "traceparent"
+	keyTraceState  = "tracestate"
+
+	maxTraceParent = 128 // bytes; version 00 has 55
+	maxTraceState  = 512
+)
+
+// fields avoids the allocations of f.field, because it runs for every chunk, and most
+// jobs have no traces.
+func (t *Trace) fields(f *fields) {
+	if !f.write {
+		*t = Trace{Parent: traceText(f.header[keyTraceParent], maxTraceParent)}
+		if t.Parent != "" {
+			t.State = traceText(f.header[keyTraceState], maxTraceState)
+		}
+		return
+	}
+	if parent := traceText(t.Parent, maxTraceParent); parent != "" {
+		f.header[keyTraceParent] = parent
+		if state := traceText(t.State, maxTraceState); state != "" {
+			f.header[keyTraceState] = state
+		}
+	}
+}
+
+// traceText returns text if it can be a header, else "".
+func traceText(text string, most int) string {
+	if len(text) > most || !isPlain(text) || strings.TrimSpace(text) != text {
+		return ""
+	}
+	return text
+}
