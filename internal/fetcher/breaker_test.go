@@ -190,7 +190,7 @@ func TestBreaker_onlyVersion(t *testing.T) {
 		if held == nil || held.By != report.ByVersion {
 			t.Fatalf("held back by %+v, want %s", held, report.ByVersion)
 		}
-		for _, word := range []string{"v1 is cut off", "57 %", "no other is here", "a probe in 10 s", "chunkline control allow"} {
+		for _, word := range []string{"disabled version v1", "57 %", "no other version is connected", "a probe in 10 s", "chunkline control allow"} {
 			if !strings.Contains(held.Text, word) {
 				t.Errorf("no %q in %q", word, held.Text)
 			}

@@ -171,7 +171,7 @@ func (f *Fetcher) Alive() error { return f.pulse.Check() }
 func (f *Fetcher) Ready() error {
 	switch {
 	case !f.bus.Online():
-		return errors.New("nats is away")
+		return errors.New("not connected to NATS")
 	case !f.serving.Load():
 		return errors.New("waiting for the saver to accept the claim")
 	case f.Status().SaverAway:

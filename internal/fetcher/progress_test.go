@@ -64,7 +64,7 @@ func TestProgressLog(t *testing.T) {
 		pass(59 * time.Second) // the mapper is silent, and soon gone
 		b.wantProgress("after 69 s")
 		pass(time.Second)
-		standing := progressLine{Message: "no progress", State: "running", Objects: 2, Dead: 1, Percent: 50, WaitsFor: "no mapper is here: start some"}
+		standing := progressLine{Message: "no progress", State: "running", Objects: 2, Dead: 1, Percent: 50, WaitsFor: "no mapper is connected: start some"}
 		b.wantProgress("after 70 s", standing)
 		pass(59 * time.Second)
 		b.wantProgress("after 129 s")
