@@ -39,7 +39,7 @@ kubectl apply -f "$work/deployment.yaml"
 for name in nats saver fetcher mapper; do kubectl rollout status "deployment/$name" --timeout=4m; done
 kubectl get pods
 await "a line of progress" sh -c 'kubectl logs deployment/fetcher | grep -q "\"message\":\"progress\""'
-kubectl set env deployment/fetcher RATE=100 # so that the job lasts until the end of this
+kubectl set env deployment/fetcher RATE=60 # so that the job lasts until the end of this
 kubectl rollout status deployment/fetcher --timeout=4m
 goes_on
 
