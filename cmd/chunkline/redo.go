@@ -27,7 +27,7 @@ func redoCommand() *cobra.Command {
 		Long: "redo removes the results of a mapper version from the folder in one step. The chunks are mapped again when the job is run\n" +
 			"again, or when its saver and fetcher are started again. Stop the mappers of that version first. No saver may have the folder\n" +
 			"open meanwhile. A fetcher that still runs notices within seconds and exits; start it again.",
-		Example: "  chunkline redo -o named.jsonl --version v3\n  kubectl scale deployment/saver --replicas=0   # in a cluster: docs/updates.md",
+		Example: "  chunkline redo -o named.jsonl --version v3\n  kubectl scale statefulset/saver --replicas=0   # in a cluster: docs/updates.md",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if version == "" {
