@@ -74,7 +74,7 @@ func protocolMutants() []mutant {
 			edits:    []edit{{"internal/ledger/mapper.go", "\t\tcase silence >= l.cfg.GoneAfter:\n", "\t\tcase false:\n"}},
 			caughtBy: []lane{{"./test/sim", "TestDeadMapper", nil}, {"./internal/ledger", ".", nil}},
 		}, {
-			id: "M10", what: "503, nobody is there, is taken for a confirmation",
+			id: "M10", what: "503, no responders, is taken for a confirmation",
 			edits:    []edit{{"internal/fetcher/saverclient.go", "\tif err == nil && a.Status == wire.SyncFailed", "\tif errors.Is(err, bus.ErrNobody) {\n\t\ta, err = wire.SyncAnswer{Status: wire.SyncOK}, nil\n\t}\n\tif err == nil && a.Status == wire.SyncFailed"}},
 			caughtBy: []lane{{"./test/sim", "TestSaverAway", nil}},
 		}, {

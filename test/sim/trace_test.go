@@ -167,7 +167,7 @@ func TestTraceErrors(t *testing.T) {
 		}
 		w.wantTrees(spans, 1, map[int]string{0: "fetch[wait#1[map[save[commit! commit! commit]]]]"})
 		for _, s := range spans.All() {
-			if s.Name == "save" && (len(s.Errors) == 0 || !strings.Contains(s.Errors[0], "nobody")) {
+			if s.Name == "save" && (len(s.Errors) == 0 || !strings.Contains(s.Errors[0], "no responders")) {
 				t.Errorf("save notes %q, want that there was no saver", s.Errors)
 			}
 		}
