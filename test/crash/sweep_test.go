@@ -100,16 +100,17 @@ var (
 		alone: true,
 	}
 	// careful: the only chunk of the job takes down two mappers. Whatever
-	// object was announced when the third one dies may become a dead letter.
+	// object was announced when the third one dies may become a dead letter. A
+	// backup attempt would not be a careful one.
 	careful = script{
 		lives: map[string][]string{"first": {"mapper.chunk.taken:1", "mapper.chunk.taken:1"}},
-		env:   map[string][]string{"fetcher": {oneChunk}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
+		env:   map[string][]string{"fetcher": {oneChunk, "SPECULATE=false"}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
 		alone: true, dead: "any",
 	}
 	// buried: the careful one too, with no object to blame, and that is enough.
 	buried = script{
 		lives: map[string][]string{"first": {"mapper.chunk.taken:1", "mapper.chunk.taken:1", "mapper.chunk.taken:1"}},
-		env:   map[string][]string{"fetcher": {oneChunk, "MAX_ATTEMPTS=1"}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
+		env:   map[string][]string{"fetcher": {oneChunk, "MAX_ATTEMPTS=1", "SPECULATE=false"}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
 		alone: true, dead: "any",
 	}
 	// slow: the first mapper's chunks get a backup attempt, and it is told to drop them.
