@@ -9,6 +9,7 @@ trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 step() { echo "-- $* ($SECONDS s)"; }
 die() { echo "monitoring.sh: $*"; exit 1; }
 forward() { # forward RESOURCE PORT: sets port to one of this machine that leads there
+  touch "$work/forward$2"
   kubectl port-forward "$1" ":$2" >"$work/forward$2" &
   for _ in $(seq 60); do
     port=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$work/forward$2")

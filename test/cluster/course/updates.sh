@@ -124,6 +124,7 @@ step "the rest of the job, and its result"
 kubectl set env deployment/fetcher RATE-
 await "the end of the job" job '.state == "done"'
 dead=$(status | jq .objects.dead)
+touch "$work/forward"
 kubectl port-forward deployment/saver :3541 >"$work/forward" &
 await "the port-forward" grep -q Forwarding "$work/forward"
 port=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$work/forward")
