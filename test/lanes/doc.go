@@ -14,10 +14,10 @@
 //
 // # What runs beside what
 //
-// A lane either computes or waits. Two lanes that compute run at a time, at a
-// lower priority. Beside them run two lanes that wait (for leases to expire,
-// for pods to start), at normal priority, because what they wait for should
-// not come late. The priority is not the lowest one: a lane that gets hardly
+// A lane either computes or waits. One lane that computes runs at a time, at a
+// lower priority: it uses all cores. Beside it run two lanes that wait (for
+// leases to expire, for pods to start), at normal priority, because what they
+// wait for should not come late. The priority is not the lowest one: a lane that gets hardly
 // any processor time breaks the deadlines of the network that it tests. The
 // lane that is expected to end last, with the lanes that need it, starts first.
 //

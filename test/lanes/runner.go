@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	atOnce    = 2                // lanes that compute at a time, and lanes that wait
+	computing = 1                // lanes that compute at a time: each uses both cores
+	waiting   = 2                // lanes that wait at a time
 	mostLines = 40               // of the output of a lane that failed
 	testLines = 8                // of them, for each test that failed
 	grace     = 10 * time.Second // between SIGTERM and SIGKILL for a lane that is interrupted
@@ -109,7 +110,7 @@ func (r *runner) run(ctx context.Context) {
 // nothing beside it; else it is the longest lane whose needs have passed and
 // for which there is a place.
 func (r *runner) next() int {
-	busy, alone, places := false, false, map[bool]int{false: atOnce, true: atOnce} // by whether a lane waits
+	busy, alone, places := false, false, map[bool]int{false: computing, true: waiting} // by whether a lane waits
 	for _, l := range r.lanes {
 		if l.state == running {
 			busy, alone = true, alone || l.alone

@@ -39,7 +39,7 @@ func waits(name, command string, seconds int, after ...string) lane {
 	return l
 }
 
-// Two lanes that compute run at a time, and two that wait; of each kind the longest begin first.
+// One lane that computes runs at a time, and two that wait; of each kind the longest begin first.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -50,14 +50,21 @@ func TestOrder(t *testing.T) {
 		}
 		return command
 	}
-	// The first four end only when all of them run; so the short ones, which need a place, come last.
-	four := until("c2", "c3", "w2", "w3")
-	_, order := play(t,
-		computes("c1", "true", 1), computes("c2", begun("c2")+four, 20), computes("c3", begun("c3")+four, 30),
-		waits("w1", "true", 2), waits("w2", begun("w2")+four, 25), waits("w3", begun("w3")+four, 35),
+	// The first three end only when all of them run; so the short ones, which need a place, come last.
+	three := until("c3", "w2", "w3")
+	alone := "test ! -e " + filepath.Join(dir, "computing")
+	r, order := play(t,
+		computes("c1", alone, 1), computes("c2", alone, 20), computes("c3", begun("computing")+"; "+begun("c3")+three+"; rm "+filepath.Join(dir, "computing"), 30),
+		waits("w1", "true", 2), waits("w2", begun("w2")+three, 25), waits("w3", begun("w3")+three, 35),
 	)
-	if want := []string{"w3", "c3", "w2", "c2"}; len(order) != 6 || !slices.Equal(order[:4], want) {
+	if want := []string{"w3", "c3", "w2"}; len(order) != 6 || !slices.Equal(order[:3], want) {
 		t.Errorf("lanes began in the order %v, want %v and then the short ones", order, want)
+	}
+	if failed := r.failed(); len(failed) > 0 {
+		t.Errorf("failed: %v, which ran beside another lane that computes", failed)
+	}
+	if i, j := slices.Index(order, "c2"), slices.Index(order, "c1"); i > j {
+		t.Errorf("lanes began in the order %v, want c2 before c1, which is shorter", order)
 	}
 }
 
