@@ -40,6 +40,8 @@ kubectl set env deployment/fetcher RATE=100 # so that the job lasts until the en
 for name in nats saver fetcher mapper; do kubectl rollout status "deployment/$name" --timeout=4m; done
 kubectl get pods
 await "a line of progress" sh -c 'kubectl logs deployment/fetcher | grep -q "\"message\":\"progress\""'
+sed -i 's/replicas: 10/replicas: 4/' "$work/deployment.yaml" # as many as the course has in what follows
+kubectl apply -f "$work/deployment.yaml"
 
 step "rolling update without probes: v2 never works, and takes everything down"
 kubectl patch deployment mapper --type=json -p '[{"op": "remove", "path": "/spec/template/spec/containers/0/readinessProbe"}, {"op": "remove", "path": "/spec/template/spec/containers/0/livenessProbe"}]'
@@ -47,7 +49,7 @@ kubectl rollout status deployment/mapper --timeout=4m
 kubectl set image deployment/mapper mapper=chunkline/mapper:v2
 kubectl rollout status deployment/mapper --timeout=4m
 only v2
-pods 'length == 10 and all(.status.containerStatuses[0].ready)' || die "Kubernetes does not take v2 for good"
+pods 'length == 4 and all(.status.containerStatuses[0].ready)' || die "Kubernetes does not take v2 for good"
 job '.state == "running" and .chunks.in_flight == 0 and .chunks.ready > 0' || die "v2 works"
 kubectl rollout undo deployment/mapper
 only 0.1.0
@@ -61,7 +63,7 @@ tag v2
 await "pods of v2" pods 'any(.spec.containers[0].image == "chunkline/mapper:v2")'
 if kubectl rollout status deployment/mapper --timeout=20s; then die "v2 was rolled out"; fi
 kubectl get pods
-pods '[.[] | select(.status.containerStatuses[0].ready)] | length >= 8 and all(.spec.containers[0].image == "chunkline/mapper:v1")' || die "want most mappers of v1, and only these, to be ready"
+pods '[.[] | select(.status.containerStatuses[0].ready)] | length >= 3 and all(.spec.containers[0].image == "chunkline/mapper:v1")' || die "want most mappers of v1, and only these, to be ready"
 goes_on
 
 step "v4 passes, and dies 20 s later; undo, twice"
