@@ -76,6 +76,9 @@ func (l *Ledger) findLost(m *mapper, r Report) []chunk.ID {
 		given := e.leases[e.leaseOf(m)].request
 		if given < r.Seq && !contains(r.Asking, given) && !contains(r.Held, id) {
 			lost = append(lost, id)
+			if e.leases[e.leaseOf(m)].backup {
+				e.gaveBackup = m.id
+			}
 		}
 	}
 	slices.Sort(lost)

@@ -145,11 +145,12 @@ type entry struct {
 	state  State
 	handed int // times it was handed out, backup attempts not counted
 
-	leases  []lease
-	since   time.Time     // of the first lease
-	element *list.Element // in flight; nil without a lease
-	giver   string        // in doubt: the mapper whose list did not show it any more; "" if it left
-	why     Reason        // its last lease that was lost
+	leases     []lease
+	since      time.Time     // of the first lease
+	element    *list.Element // in flight; nil without a lease
+	giver      string        // in doubt: the mapper whose list did not show it any more; "" if it left
+	gaveBackup string        // the mapper whose list no longer shows its backup attempt: most likely saved, and not confirmed yet
+	why        Reason        // its last lease that was lost
 
 	losses []loss
 	skip   []chunk.Flaw // objects found to be poison

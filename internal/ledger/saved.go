@@ -56,6 +56,9 @@ func (l *Ledger) Saved(now time.Time, id chunk.ID, by string) Confirmed {
 		}
 		l.unlend(e, 0)
 	}
+	if by != "" && by == e.gaveBackup && confirmed.Took == 0 {
+		l.tally.BackupWins++
+	}
 	l.credit(by)
 	if !e.since.IsZero() {
 		l.durations.add(now.Sub(e.since))
