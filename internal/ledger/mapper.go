@@ -65,9 +65,9 @@ func (l *Ledger) leave(m *mapper, count *uint64, why Reason, end func(*entry, *m
 	return held
 }
 
-// Exclude says that the mapper gets no chunk for now, or may have some again:
-// its version is at its share, its circuit breaker is open, or it is a shadow. A
-// chunk that needs a witness does not wait for an excluded mapper.
+// Exclude says whether the mapper is kept from getting chunks: its version is at its
+// share, its circuit breaker is open, or it is a shadow. A chunk that needs a
+// witness does not wait for an excluded mapper.
 func (l *Ledger) Exclude(name string, excluded bool) {
 	m := l.mappers[name]
 	if m == nil || m.excluded == excluded {

@@ -44,19 +44,18 @@ func (l *Ledger) Saved(now time.Time, id chunk.ID, by string) Confirmed {
 		by = e.giver // it gave the chunk up, and so it was for being saved
 	}
 	confirmed := Confirmed{Outcome: Acked, Mapper: by}
+	backup := by != "" && by == e.gaveBackup
 	for len(e.leases) > 0 {
 		switch ended := e.leases[0]; {
 		case ended.mapper.id != by:
 			confirmed.Others = append(confirmed.Others, ended.mapper.id)
 		default:
 			confirmed.Took = max(0, now.Sub(ended.since))
-			if ended.backup {
-				l.tally.BackupWins++
-			}
+			backup = ended.backup
 		}
 		l.unlend(e, 0)
 	}
-	if by != "" && by == e.gaveBackup && confirmed.Took == 0 {
+	if backup {
 		l.tally.BackupWins++
 	}
 	l.credit(by)

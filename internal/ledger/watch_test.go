@@ -145,6 +145,45 @@ func TestStragglers(t *testing.T) {
 	}
 }
 
+// TestBackupWins: a backup attempt whose result is saved first is counted once, whether
+// its mapper still lists the chunk when the confirmation comes or not; one that
+// is not the first is not counted.
+func TestBackupWins(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		letsGo bool   // the backup's mapper reports first that it holds nothing
+		by     string // whose result is saved
+		want   uint64
+	}{
+		"held":               {false, "backup", 1},
+		"let go":             {true, "backup", 1},
+		"the straggler's":    {false, "slow", 0},
+		"let go, not its":    {true, "slow", 0},
+		"let go, of no name": {true, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := time.Unix(1000, 0)
+			l := New(Config{SuspectAfter: time.Hour, GoneAfter: 2 * time.Hour, Speculate: true})
+			id := l.Add(now)
+			l.Hear(now, Report{Mapper: "slow", Seq: 1, Asking: []uint64{1}})
+			l.Lease(now, "slow", 1)
+			now = now.Add(minStraggler + time.Millisecond)
+			l.Hear(now, Report{Mapper: "backup", Seq: 1, Asking: []uint64{1}})
+			if given, ok := l.Lease(now, "backup", 1); !ok || !given.Backup {
+				t.Fatalf("got %+v, %t, want a backup attempt", given, ok)
+			}
+			if c.letsGo {
+				l.Hear(now, Report{Mapper: "backup", Seq: 2})
+			}
+			l.Saved(now, id, c.by)
+			if got := l.Counts().BackupWins; got != c.want {
+				t.Errorf("%d backup attempts were first, want %d", got, c.want)
+			}
+		})
+	}
+}
+
 func BenchmarkMap(b *testing.B) {
 	l := New(Config{})
 	for range 10_000_000 {
