@@ -1,5 +1,6 @@
 // Command lanes runs the project's checks, several at a time, and prints a
-// table of how long each took.
+// table of how long each took. It exits with 0 only if every lane has run and
+// passed.
 //
 //	go run ./test/lanes ci              what a change must pass to land
 //	go run ./test/lanes all             everything, at full length: make prove-all
