@@ -67,12 +67,12 @@ func (c *saverClient) save(ctx context.Context, message wire.Message) error {
 func (c *saverClient) trySave(ctx context.Context, message wire.Message) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	failpoint.Hit("fetcher.burial.sending")
+	failpoint.Hit("fetcher.deadletter.sending")
 	reply, err := c.bus.Request(ctx, wire.VerbSave, message)
 	if err != nil {
 		return false, err
 	}
-	failpoint.Hit("fetcher.burial.answered")
+	failpoint.Hit("fetcher.deadletter.answered")
 	answer, err := wire.DecodeSaveAnswer(reply)
 	if err == nil && answer.Status == wire.SaveRefused {
 		return true, fmt.Errorf("save dead letters: saver refused: %s", answer.Reason)

@@ -107,8 +107,8 @@ var (
 		env:   map[string][]string{"fetcher": {oneChunk, "SPECULATE=false"}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
 		alone: true, dead: "any",
 	}
-	// buried: the careful one too, with no object to blame, and that is enough.
-	buried = script{
+	// deadLettered: the careful one too, with no object to blame, and that is enough.
+	deadLettered = script{
 		lives: map[string][]string{"first": {"mapper.chunk.taken:1", "mapper.chunk.taken:1", "mapper.chunk.taken:1"}},
 		env:   map[string][]string{"fetcher": {oneChunk, "MAX_ATTEMPTS=1", "SPECULATE=false"}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
 		alone: true, dead: "any",
@@ -122,17 +122,17 @@ var (
 
 // special are the jobs for failpoints that an undisturbed one does not come to.
 var special = map[string]script{
-	"sink.remove.results":     {lives: map[string][]string{"saver": {"sink.write.results:1"}}},
-	"sink.remove.dead":        {lives: map[string][]string{"saver": {"sink.write.dead:1"}}},
-	"sink.truncate.results":   tornResults,
-	"sink.truncate.dead":      tornDead,
-	"fetcher.page.listed":     {lives: map[string][]string{"fetcher": {"fetcher.saved.booked:1"}}},
-	"fetcher.mapper.lost":     mapperDies,
-	"fetcher.doubts.settled":  mapperDies,
-	"fetcher.burial.sending":  buried,
-	"fetcher.burial.answered": buried,
-	"mapper.announce.sent":    careful,
-	"mapper.announce.flushed": careful,
-	"mapper.order.received":   slow,
-	"mapper.order.answered":   slow,
+	"sink.remove.results":         {lives: map[string][]string{"saver": {"sink.write.results:1"}}},
+	"sink.remove.dead":            {lives: map[string][]string{"saver": {"sink.write.dead:1"}}},
+	"sink.truncate.results":       tornResults,
+	"sink.truncate.dead":          tornDead,
+	"fetcher.page.listed":         {lives: map[string][]string{"fetcher": {"fetcher.saved.booked:1"}}},
+	"fetcher.mapper.lost":         mapperDies,
+	"fetcher.doubts.settled":      mapperDies,
+	"fetcher.deadletter.sending":  deadLettered,
+	"fetcher.deadletter.answered": deadLettered,
+	"mapper.announce.sent":        careful,
+	"mapper.announce.flushed":     careful,
+	"mapper.order.received":       slow,
+	"mapper.order.answered":       slow,
 }
