@@ -5,7 +5,7 @@
 //	go test -tags cluster ./test/cluster -run TestDrill -v    the update strategies of docs/updates.md
 //	go test -tags cluster ./test/cluster -run TestRollout -v  the same releases with Argo Rollouts
 //	go test -tags cluster ./test/cluster -run TestUpdates -v  a course's commands, with deploy/quickstart.yaml
-//	go test -tags cluster,unshortened -timeout 2h ./test/cluster -run unshortened
+//	go test -tags cluster,full -timeout 2h ./test/cluster -run unshortened
 //
 // What is applied is what deploy/ ships. A test sets what the docs leave to the
 // user (the job, how many mappers there are, the address of a Prometheus) and

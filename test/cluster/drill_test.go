@@ -3,9 +3,7 @@
 package cluster
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/report"
@@ -85,96 +83,6 @@ func (l *lab) wantNoneDead(dead int) {
 	}
 }
 
-// TestDrill_noProbes: without probes a release that never works takes everything down.
-func TestDrill_noProbes(t *testing.T) {
-	parallel(t, 320, 120)
-	l := drill(t, "no-probes")
-	l.release("mapper", "v2")
-	l.up("deployment/mapper") // nothing stops it
-	l.job("nobody to work", func(s report.Status) bool {
-		return onlyAtWork("v2", 0)(s) && len(s.Mappers) == 4 && s.Chunks.InFlight == 0 && s.Chunks.Ready > 0
-	})
-	if n := l.readyMappers(); n < 4 {
-		t.Errorf("%d mappers are ready, want Kubernetes to take all for good", n)
-	}
-	l.undo()
-	l.goesOn("v1")
-	l.wantNoneDead(l.wantDone(false))
-	l.healthy()
-}
-
-// TestDrill_readiness: with readiness the rollout of a release that never
-// works stops, and the old pods go on; a good one passes.
-func TestDrill_readiness(t *testing.T) {
-	parallel(t, 320, 170)
-	l := drill(t, "rolling")
-	l.release("mapper", "v2")
-	if err := l.rollout("deployment/mapper"); !strings.Contains(errorOf(err), "exceeded its progress deadline") {
-		t.Fatalf("rollout of v2 ended with %s, want its deadline exceeded", errorOf(err))
-	}
-	if n := l.readyMappers(); n != 4 {
-		t.Errorf("%d mappers are ready, want the 4 of v1", n)
-	}
-	l.job("v1 alone", onlyAtWork("v1", 4))
-	l.goesOn("v1")
-	l.undo()
-	l.release("mapper", "v5")
-	l.up("deployment/mapper")
-	l.job("v5 alone", onlyAtWork("v5", 4))
-	l.wantNoneDead(l.wantDone(false))
-	l.healthy()
-	if history := l.kubectl("rollout", "history", "deployment/mapper"); !strings.Contains(history, "v5: works") {
-		t.Errorf("history does not name the release:\n%s", history)
-	}
-}
-
-// TestDrill_breaksLater: v4 passes readiness, so the rollout succeeds; then its
-// pods die again and again. A minReadySeconds beyond its 20 s would have told.
-func TestDrill_breaksLater(t *testing.T) {
-	parallel(t, 320, 200)
-	l := drill(t, "rolling")
-	l.release("mapper", "v4")
-	l.up("deployment/mapper")
-	l.until("v4 to die", func() bool {
-		return slices.ContainsFunc(l.pods("mapper"), func(p pod) bool { return p.restarts() > 0 })
-	})
-	l.undo()
-	l.goesOn("v1")
-
-	l.kubectl("patch", "deployment", "mapper", "--type=merge", "-p", `{"spec":{"minReadySeconds":30,"progressDeadlineSeconds":40}}`)
-	l.release("mapper", "v4")
-	l.until("v4 to die again", func() bool {
-		return slices.ContainsFunc(l.pods("mapper"), func(p pod) bool { return p.restarts() > 0 })
-	})
-	if got := l.kubectl("get", "deployment", "mapper", "-o", "jsonpath={.status.updatedReplicas} new, {.status.availableReplicas} available"); got != "1 new, 4 available" {
-		t.Errorf("with minReadySeconds 30 the rollout of v4 is at %s, want it to wait at the first pod", got)
-	}
-	l.goesOn("v1")
-	l.undo()
-	l.wantNoneDead(l.wantDone(true))
-	l.healthy()
-}
-
-// TestDrill_liveness: liveness restarts v3, which fails now and then; what it
-// could not map is kept, and mapped again by a release that works.
-func TestDrill_liveness(t *testing.T) {
-	parallel(t, 320, 150)
-	l := drill(t, "rolling")
-	l.release("mapper", "v3")
-	l.until("liveness to restart v3", func() bool {
-		return slices.ContainsFunc(l.events("Killing"), func(e event) bool { return strings.Contains(e.Message, "failed liveness probe, will be restarted") })
-	})
-	l.job("v3 to fail at objects", func(s report.Status) bool { return s.Objects.Dead > 10 })
-	l.undo()
-	dead := l.wantDone(false)
-	if dead == 0 {
-		t.Error("no dead letters of v3")
-	}
-	t.Log(l.runJob("dead-retry"))
-	l.verify(drillObjects, 0)
-	l.healthy()
-}
-
 // TestDrill_recreate: no two releases ever work at a time, and nobody in between.
 func TestDrill_recreate(t *testing.T) {
 	parallel(t, 320, 110)
@@ -193,33 +101,6 @@ func TestDrill_recreate(t *testing.T) {
 		s, ok := l.status()
 		return ok && onlyAtWork("v5", 4)(s)
 	})
-	l.wantNoneDead(l.wantDone(false))
-	l.healthy()
-}
-
-// TestDrill_blueGreen: green is looked at beside blue, takes over, and gives back.
-func TestDrill_blueGreen(t *testing.T) {
-	parallel(t, 360, 130)
-	l := drill(t, "blue-green")
-	scale := func(set string, n int) {
-		t.Helper()
-		l.kubectl("scale", "deployment/mapper-"+set, fmt.Sprintf("--replicas=%d", n))
-	}
-	l.release("mapper-green", "v2")
-	scale("green", 4)
-	l.job("v2 to be there and blue to work alone", func(s report.Status) bool { return len(s.Mappers) == 8 && onlyAtWork("v1", 4)(s) })
-	l.goesOn("v1")
-	if n := l.readyMappers(); n != 4 {
-		t.Errorf("%d mappers are ready, want blue's 4", n)
-	}
-	l.release("mapper-green", "v5")
-	l.up("deployment/mapper-green")
-	scale("blue", 0)
-	l.job("green alone", onlyAtWork("v5", 4))
-	scale("blue", 4)
-	l.up("deployment/mapper-blue")
-	scale("green", 0)
-	l.job("blue alone again", onlyAtWork("v1", 4))
 	l.wantNoneDead(l.wantDone(false))
 	l.healthy()
 }

@@ -15,12 +15,12 @@
 //
 // # What runs beside what
 //
-// A lane either computes or waits. One lane that computes runs at a time, at a
-// lower priority: it uses all cores. Beside it run two lanes that wait (for
-// leases to expire, for pods to start), at normal priority, because what they
-// wait for should not come late. The priority is not the lowest one: a lane that gets hardly
-// any processor time breaks the deadlines of the network that it tests. The
-// lane that is expected to end last, with the lanes that need it, starts first.
+// A lane waits (for leases to expire, for pods to start), or computes, or runs
+// alone. One lane that waits runs at a time, at normal priority, because what
+// it waits for has deadlines. Beside it runs one lane that computes, at a lower
+// priority, with what the other one leaves. A lane that computes and has
+// deadlines of its own runs alone. The lane that is expected to end last, with
+// the lanes that need it, starts first.
 //
 // Each lane has a folder of its own as TMPDIR. Ports come from
 // test/loopback, namespaces and containers are named after what they test.

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	computing = 1                // lanes that compute at a time: each uses both cores
-	waiting   = 2                // lanes that wait at a time
+	computing = 1                // lanes that compute at a time: each uses all cores
+	waiting   = 1                // lanes that wait at a time: two would miss each other's deadlines
 	mostLines = 40               // of the output of a lane that failed
 	testLines = 8                // of them, for each test that failed
 	grace     = 10 * time.Second // between SIGTERM and SIGKILL for a lane that is interrupted
@@ -143,7 +143,7 @@ func (r *runner) needsMet(l lane) bool {
 
 func (r *runner) log(l *lane) string { return filepath.Join(r.dir, l.name+".log") }
 
-// start starts a lane, in a process group of its own.
+// start starts a lane, in a session of its own.
 func (r *runner) start(ctx context.Context, i int) {
 	l := &r.lanes[i]
 	l.state, l.began = running, time.Since(r.begin)
@@ -165,6 +165,10 @@ func (r *runner) start(ctx context.Context, i int) {
 	}()
 }
 
+// lowly runs its arguments at a lower priority. Where the kernel groups processes by
+// session (autogroup), nice only orders those of one session, so the session gets one, too.
+const lowly = `echo 10 2>/dev/null >/proc/self/autogroup || true; exec nice -n 10 "$@"`
+
 func (r *runner) command(ctx context.Context, l *lane) (*exec.Cmd, *os.File, error) {
 	log, err := os.Create(r.log(l))
 	if err != nil {
@@ -175,13 +179,13 @@ func (r *runner) command(ctx context.Context, l *lane) (*exec.Cmd, *os.File, err
 		return nil, nil, fmt.Errorf("make folder: %w", err)
 	}
 	argv := []string{"bash", "-euo", "pipefail", "-c", l.command}
-	if !l.waits {
-		argv = append([]string{"nice", "-n", "5"}, argv...)
+	if !l.waits && !l.alone {
+		argv = append([]string{"bash", "-c", lowly, "lane"}, argv...)
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a group for signals, and for the kernel's autogroup
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = grace
 	return cmd, log, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,32 +40,48 @@ func waits(name, command string, seconds int, after ...string) lane {
 	return l
 }
 
-// One lane that computes runs at a time, and two that wait; of each kind the longest begin first.
+// One lane that computes runs beside one that waits; of each kind the longest begins first.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	begun := func(name string) string { return "touch " + filepath.Join(dir, name) }
-	until := func(names ...string) (command string) {
-		for _, name := range names {
-			command += "; until test -e " + filepath.Join(dir, name) + "; do sleep 0.01; done"
-		}
-		return command
+	path := func(name string) string { return filepath.Join(dir, name) }
+	// Each of the long ones ends only when the other one runs, and no lane finds another one of its kind.
+	long := func(kind, name, other string) string {
+		return "mkdir " + path(kind) + "; touch " + path(name) + "; until test -e " + path(other) + "; do sleep 0.01; done; rmdir " + path(kind)
 	}
-	// The first three end only when all of them run; so the short ones, which need a place, come last.
-	three := until("c3", "w2", "w3")
-	alone := "test ! -e " + filepath.Join(dir, "computing")
+	short := func(kind string) string { return "mkdir " + path(kind) + "; rmdir " + path(kind) }
 	r, order := play(t,
-		computes("c1", alone, 1), computes("c2", alone, 20), computes("c3", begun("computing")+"; "+begun("c3")+three+"; rm "+filepath.Join(dir, "computing"), 30),
-		waits("w1", "true", 2), waits("w2", begun("w2")+three, 25), waits("w3", begun("w3")+three, 35),
+		computes("c1", short("computing"), 1), computes("c2", short("computing"), 20), computes("c3", long("computing", "c3", "w3"), 30),
+		waits("w1", short("waiting"), 2), waits("w2", short("waiting"), 25), waits("w3", long("waiting", "w3", "c3"), 35),
 	)
-	if want := []string{"w3", "c3", "w2"}; len(order) != 6 || !slices.Equal(order[:3], want) {
+	if failed := r.failed(); len(failed) > 0 {
+		t.Errorf("failed: %v, which ran beside another lane of its kind", failed)
+	}
+	if want := []string{"w3", "c3"}; len(order) != 6 || !slices.Equal(order[:2], want) {
 		t.Errorf("lanes began in the order %v, want %v and then the short ones", order, want)
 	}
-	if failed := r.failed(); len(failed) > 0 {
-		t.Errorf("failed: %v, which ran beside another lane that computes", failed)
+	for _, pair := range [][2]string{{"c2", "c1"}, {"w2", "w1"}} {
+		if slices.Index(order, pair[0]) > slices.Index(order, pair[1]) {
+			t.Errorf("lanes began in the order %v, want %s before %s, which is shorter", order, pair[0], pair[1])
+		}
 	}
-	if i, j := slices.Index(order, "c2"), slices.Index(order, "c1"); i > j {
-		t.Errorf("lanes began in the order %v, want c2 before c1, which is shorter", order)
+}
+
+// Lanes that compute run at a lower priority than those that wait or run alone.
+func TestPriority(t *testing.T) {
+	t.Parallel()
+	lonely := computes("alone", "nice", 1)
+	lonely.alone = true
+	r, _ := play(t, computes("computing", "nice", 1), waits("waiting", "nice", 1), lonely)
+	ours, err := exec.Command("nice").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range r.lanes {
+		text, err := os.ReadFile(r.log(&l))
+		if lower := string(text) != string(ours); err != nil || lower != (l.name == "computing") {
+			t.Errorf("%s runs at priority %q (%v), this test at %q", l.name, text, err, ours)
+		}
 	}
 }
 

@@ -6,7 +6,7 @@ type entry struct {
 	about   string   // what it shows
 	ci      string   // the command of the set ci; empty: not in it
 	all     string   // the command of the set all; empty: not in it
-	waits   bool     // it waits more than it computes
+	waits   bool     // it has deadlines, and leaves a part of the cores to others
 	alone   bool     // nothing else runs meanwhile
 	after   []string // lanes that must have passed before
 	seconds int      // about how long it and the lanes that need it take in ci
@@ -29,7 +29,7 @@ var table = []entry{
 		ci: ".ci/cluster-up", all: ".ci/cluster-up",
 	}, {
 		name: "cluster", about: "deploy/ on the cluster: jobs, drills, releases, autoscaling, Prometheus", waits: true, after: []string{"cluster-up"}, seconds: 900,
-		ci: ".ci/cluster", all: ".ci/cluster unshortened",
+		ci: ".ci/cluster", all: ".ci/cluster full",
 	}, {
 		// The cluster's start rewrites iptables, so no container may start meanwhile.
 		name: "compose", about: "docker-compose.yaml: jobs, faults, monitoring, mappers in Python and Node", waits: true, after: []string{"images", "cluster-up"}, seconds: 300,
@@ -38,7 +38,7 @@ var table = []entry{
 		name: "lint", about: "format, style, import rules, generated files", seconds: 150,
 		ci: ".ci/lint", all: ".ci/lint",
 	}, {
-		name: "race", about: "the tests within a process that have goroutines, with the race detector; none is skipped", seconds: 500,
+		name: "race", about: "the tests within a process that have goroutines, with the race detector; none is skipped", alone: true, seconds: 300,
 		ci: ".ci/race", all: ".ci/race",
 	}, {
 		name: "sim", about: "histories in simulated time, drawn from the commit", seconds: 180,
@@ -53,7 +53,7 @@ var table = []entry{
 		name: "chaos", about: "real processes, NATS and networks that fail; NATS frozen for 60 s", waits: true, seconds: 80,
 		ci: "make -s chaos FOR=45s", all: "make -s chaos FOR=10m",
 	}, {
-		name: "storm-race", about: "programs built with the race detector, killed and stopped at random", seconds: 150,
+		name: "storm-race", about: "programs built with the race detector, killed and stopped at random", alone: true, seconds: 60,
 		ci:  "GOFLAGS=-race go test -count=1 ./test/chaos -run TestStorm -for 20s",
 		all: "GOFLAGS=-race go test -count=1 -timeout 1h ./test/chaos -run TestStorm -for 5m",
 	}, {

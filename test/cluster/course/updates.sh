@@ -20,12 +20,17 @@ await() { # await WHAT COMMAND...: until the command succeeds
   done
   die "after 4 minutes there is still no sign of $what"
 }
+# What is looked at again and again is asked for through a proxy: a kubectl for each look takes half a core.
+touch "$work/proxy"
+kubectl proxy --port=0 >"$work/proxy" &
+await "kubectl proxy" grep -q Starting "$work/proxy"
+api() { curl -fsS "http://$(sed 's/.* //' "$work/proxy")/api/v1/namespaces/$namespace/$1"; }
 status() { # the fetcher's JSON
-  local pod; pod=$(kubectl get pods -l app=fetcher --field-selector=status.phase=Running -o jsonpath='{.items[0].metadata.name}')
-  kubectl get --raw "/api/v1/namespaces/$namespace/pods/$pod:3541/proxy/api/status"
+  local pod; pod=$(api 'pods?labelSelector=app%3Dfetcher&fieldSelector=status.phase%3DRunning' | jq -r '.items[0].metadata.name')
+  api "pods/$pod:3541/proxy/api/status"
 }
 job() { status 2>/dev/null | jq -e "$1" >/dev/null; } # job FILTER: the status fulfils a jq filter
-pods() { kubectl get pods -l app=mapper -o json | jq -e "[.items[] | select(.metadata.deletionTimestamp == null)] | $1" >/dev/null; }
+pods() { api 'pods?labelSelector=app%3Dmapper' | jq -e "[.items[] | select(.metadata.deletionTimestamp == null)] | $1" >/dev/null; }
 only() { await "mappers of $1 only" job "[.mappers[].version] | unique == [\"$1\"]"; }
 goes_on() { local saved; saved=$(status | jq .chunks.saved); await "more chunks to be saved" job ".chunks.saved >= $saved + 5"; }
 tag() { # tag VERSION: change the tag in the manifest, and apply it

@@ -1,0 +1,239 @@
+//go:build cluster && full
+
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/report"
+)
+
+// The tests of this file take an hour, so CI leaves them to make prove-all. In CI TestUpdates takes
+// the same releases through the quickstart, and other tests of rollouts the same analyses.
+
+// TestDrill_noProbes: without probes a release that never works takes everything down.
+func TestDrill_noProbes(t *testing.T) {
+	parallel(t, 320, 120)
+	l := drill(t, "no-probes")
+	l.release("mapper", "v2")
+	l.up("deployment/mapper") // nothing stops it
+	l.job("nobody to work", func(s report.Status) bool {
+		return onlyAtWork("v2", 0)(s) && len(s.Mappers) == 4 && s.Chunks.InFlight == 0 && s.Chunks.Ready > 0
+	})
+	if n := l.readyMappers(); n < 4 {
+		t.Errorf("%d mappers are ready, want Kubernetes to take all for good", n)
+	}
+	l.undo()
+	l.goesOn("v1")
+	l.wantNoneDead(l.wantDone(false))
+	l.healthy()
+}
+
+// TestDrill_readiness: with readiness the rollout of a release that never
+// works stops, and the old pods go on; a good one passes.
+func TestDrill_readiness(t *testing.T) {
+	parallel(t, 320, 170)
+	l := drill(t, "rolling")
+	l.release("mapper", "v2")
+	if err := l.rollout("deployment/mapper"); !strings.Contains(errorOf(err), "exceeded its progress deadline") {
+		t.Fatalf("rollout of v2 ended with %s, want its deadline exceeded", errorOf(err))
+	}
+	if n := l.readyMappers(); n != 4 {
+		t.Errorf("%d mappers are ready, want the 4 of v1", n)
+	}
+	l.job("v1 alone", onlyAtWork("v1", 4))
+	l.goesOn("v1")
+	l.undo()
+	l.release("mapper", "v5")
+	l.up("deployment/mapper")
+	l.job("v5 alone", onlyAtWork("v5", 4))
+	l.wantNoneDead(l.wantDone(false))
+	l.healthy()
+	if history := l.kubectl("rollout", "history", "deployment/mapper"); !strings.Contains(history, "v5: works") {
+		t.Errorf("history does not name the release:\n%s", history)
+	}
+}
+
+// TestDrill_breaksLater: v4 passes readiness, so the rollout succeeds; then its
+// pods die again and again. A minReadySeconds beyond its 20 s would have told.
+func TestDrill_breaksLater(t *testing.T) {
+	parallel(t, 320, 200)
+	l := drill(t, "rolling")
+	l.release("mapper", "v4")
+	l.up("deployment/mapper")
+	l.until("v4 to die", func() bool {
+		return slices.ContainsFunc(l.pods("mapper"), func(p pod) bool { return p.restarts() > 0 })
+	})
+	l.undo()
+	l.goesOn("v1")
+
+	l.kubectl("patch", "deployment", "mapper", "--type=merge", "-p", `{"spec":{"minReadySeconds":30,"progressDeadlineSeconds":40}}`)
+	l.release("mapper", "v4")
+	l.until("v4 to die again", func() bool {
+		return slices.ContainsFunc(l.pods("mapper"), func(p pod) bool { return p.restarts() > 0 })
+	})
+	if got := l.kubectl("get", "deployment", "mapper", "-o", "jsonpath={.status.updatedReplicas} new, {.status.availableReplicas} available"); got != "1 new, 4 available" {
+		t.Errorf("with minReadySeconds 30 the rollout of v4 is at %s, want it to wait at the first pod", got)
+	}
+	l.goesOn("v1")
+	l.undo()
+	l.wantNoneDead(l.wantDone(true))
+	l.healthy()
+}
+
+// TestDrill_liveness: liveness restarts v3, which fails now and then; what it
+// could not map is kept, and mapped again by a release that works.
+func TestDrill_liveness(t *testing.T) {
+	parallel(t, 320, 150)
+	l := drill(t, "rolling")
+	l.release("mapper", "v3")
+	l.until("liveness to restart v3", func() bool {
+		return slices.ContainsFunc(l.events("Killing"), func(e event) bool { return strings.Contains(e.Message, "failed liveness probe, will be restarted") })
+	})
+	l.job("v3 to fail at objects", func(s report.Status) bool { return s.Objects.Dead > 10 })
+	l.undo()
+	dead := l.wantDone(false)
+	if dead == 0 {
+		t.Error("no dead letters of v3")
+	}
+	t.Log(l.runJob("dead-retry"))
+	l.verify(drillObjects, 0)
+	l.healthy()
+}
+
+// TestDrill_blueGreen: green is looked at beside blue, takes over, and gives back.
+func TestDrill_blueGreen(t *testing.T) {
+	parallel(t, 360, 130)
+	l := drill(t, "blue-green")
+	scale := func(set string, n int) {
+		t.Helper()
+		l.kubectl("scale", "deployment/mapper-"+set, fmt.Sprintf("--replicas=%d", n))
+	}
+	l.release("mapper-green", "v2")
+	scale("green", 4)
+	l.job("v2 to be there and blue to work alone", func(s report.Status) bool { return len(s.Mappers) == 8 && onlyAtWork("v1", 4)(s) })
+	l.goesOn("v1")
+	if n := l.readyMappers(); n != 4 {
+		t.Errorf("%d mappers are ready, want blue's 4", n)
+	}
+	l.release("mapper-green", "v5")
+	l.up("deployment/mapper-green")
+	scale("blue", 0)
+	l.job("green alone", onlyAtWork("v5", 4))
+	scale("blue", 4)
+	l.up("deployment/mapper-blue")
+	scale("green", 0)
+	l.job("blue alone again", onlyAtWork("v1", 4))
+	l.wantNoneDead(l.wantDone(false))
+	l.healthy()
+}
+
+// TestDrill_breaker: without Argo Rollouts the fetcher itself stops giving chunks to a
+// release that fails, but for one now and then; the job goes on with the other one.
+func TestDrill_breaker(t *testing.T) {
+	parallel(t, 330, 180)
+	l := drill(t, "blue-green", "BREAK_AT=0.05", "BREAK_FOR=5s")
+	l.release("mapper-green", "v3")
+	l.kubectl("scale", "deployment/mapper-green", "--replicas=2")
+	first := l.job("v3's circuit breaker to open, and v3 to give up what it held", func(s report.Status) bool {
+		v := versionOf(s, "v3")
+		return v.BreakerOpenSeconds != nil && v.Held == 0
+	})
+	then := versionOf(first, "v3")
+	if then.HandedOut < 5 || then.HandedOut > 10 {
+		t.Errorf("v3's circuit breaker opened after %d chunks, want five and what its two mappers held", then.HandedOut)
+	}
+	second := l.job("a probe to fail", func(s report.Status) bool {
+		v := versionOf(s, "v3")
+		return v.HandedOut > then.HandedOut && v.Held == 0 && v.BreakerOpenSeconds != nil
+	})
+	probed := versionOf(second, "v3")
+	most := 1 + uint64((second.Seconds-first.Seconds)/5) // by the fetcher's clock: a look may come late
+	if probes := probed.HandedOut - then.HandedOut; probes > most || probed.Saved > then.Saved+probes {
+		t.Errorf("v3 had %d probes, want at most %d, and %d chunks saved; when its breaker opened %d were, and what it held then is refused", probes, most, probed.Saved, then.Saved)
+	}
+	l.goesOn("v1")
+
+	l.kubectl("scale", "deployment/mapper-green", "--replicas=0")
+	l.job("v3 to be gone", func(s report.Status) bool { return versionOf(s, "v3").Mappers == 0 })
+	out := l.redo("v3")
+	t.Log(out)
+	if !strings.HasPrefix(out, "requeued ") || !strings.Contains(out, `of version "v3"`) {
+		t.Errorf("redo says %q, want chunks of v3 to be requeued", out)
+	}
+	l.job("another fetcher to go on", func(s report.Status) bool { return s.Epoch > 1 && s.State == report.StateRunning })
+	l.wantNoneDead(l.wantDone(false))
+	l.healthy("fetcher")
+}
+
+// TestRollout_canary: the releases of the drill, one after the other, in the
+// middle of a job. Nobody but the controller takes one back.
+func TestRollout_canary(t *testing.T) {
+	parallel(t, 390, 400)
+	l, works := rolled(t, "rollout")
+	v2 := l.refused("v2", works, "RolloutAborted")
+	if v2.HandedOut > 0 {
+		t.Errorf("v2 was handed %d chunks, and was never ready", v2.HandedOut)
+	}
+	v3 := l.refused("v3", works, "assessed Failed")
+	if v3.Saved == 0 || v3.Dead == 0 {
+		t.Errorf("v3 has %d chunks saved with %d dead letters: it was not tried", v3.Saved, v3.Dead)
+	}
+	v4 := l.refused("v4", works, "assessed Failed") // restarts and failed checks: whichever is measured first
+	v5 := l.promoted("v5")
+	l.goesOn(v5)
+	t.Log(l.argo("get", "rollout", "mapper", "--no-color"))
+	l.counted(v2, v3, v4)
+}
+
+// TestRollout_blueGreen: a bad set is taken back before it takes over; a good one
+// takes over, and gives back.
+func TestRollout_blueGreen(t *testing.T) {
+	parallel(t, 400, 300)
+	l, works := rolled(t, "rollout-blue-green")
+	v3 := l.refused("v3", works, "assessed Failed")
+	if active := l.mappers().Status.BlueGreen.ActiveSelector; active != works {
+		t.Errorf("%s is active, want %s", active, works)
+	}
+	v5 := l.promoted("v5")
+	l.goesOn(v5)
+	l.argo("undo", "mapper", "--to-revision=1")
+	l.until("the undo to be seen", func() bool { return l.mappers().Status.CurrentPodHash == works })
+	l.rolledOut("the first release to be back", "Healthy")
+	l.only(works)
+	l.goesOn(works)
+	l.counted(v3)
+}
+
+// TestAutoscale_unshortened: the autoscalers with the windows that they ship
+// with. Only the number of mappers that the node has room for is set.
+func TestAutoscale_unshortened(t *testing.T) {
+	parallel(t, 0, 10)
+	autoscales(t, "", "", 120*time.Second)
+}
+
+// TestRollout_unshortened: each strategy of Argo Rollouts with the durations
+// and limits that it ships with takes v3 back and lets v5 take over.
+func TestRollout_unshortened(t *testing.T) {
+	parallel(t, 0, 10)
+	for name, components := range map[string][]string{
+		"canary": {"rollout"}, "blue-green": {"rollout-blue-green"}, "shadow": {"rollout", "rollout-shadow"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parallel(t, 800, 1500)
+			l := emptyLab(t)
+			l.patience = 25 * time.Minute
+			l.operated(100, components...)
+			works := l.rolledOut("the first release to be there", "Healthy").Status.StableRS
+			l.job("the first release to work alone", onlyAtWork(works, 4))
+			v3 := l.refused("v3", works, "assessed Failed")
+			v5 := l.promoted("v5")
+			l.goesOn(v5)
+			l.counted(v3)
+		})
+	}
+}
