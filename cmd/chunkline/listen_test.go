@@ -61,7 +61,7 @@ func TestListen(t *testing.T) {
 		r = chunkline(t, "status", "--job", "run", "--nats-url", url)
 		return strings.Contains(r.stdout, "ready 3")
 	})
-	wantWords(t, r.stdout, "job run: running, 0.0 %", "waiting for mappers", in, "held back  no mapper is connected")
+	wantWords(t, r.stdout, "job run: running, 0.0 %", "waiting for mappers", in, "bottleneck  no mapper is connected")
 	wantWords(t, firstLine(t, &remote{job: "run", url: url}, false), "job run: running, 0.0 %", "waiting for mappers")
 	wantWords(t, firstLine(t, &remote{job: "run", url: url}, true), `"state":"running"`)
 	wantWords(t, firstLine(t, &remote{job: "other", url: url}, false), `no fetcher runs job "other"`)

@@ -130,8 +130,8 @@ func statusText(s report.Status) string {
 	fmt.Fprintf(tw, "  source\t%s\n", printable(s.Source))
 	fmt.Fprintf(tw, "  chunks\tready %d, in flight %d, saved %d; redelivered %d, backup attempts %d (%d were first)\n",
 		s.Chunks.Ready, s.Chunks.InFlight, s.Chunks.Saved, s.Chunks.Redelivered, s.Chunks.Backups, s.Chunks.BackupWins)
-	if s.HeldBack != nil {
-		fmt.Fprintf(tw, "  held back\t%s\n", printable(s.HeldBack.Text))
+	if s.Bottleneck != nil {
+		fmt.Fprintf(tw, "  bottleneck\t%s\n", printable(s.Bottleneck.Text))
 	}
 	if s.Summary.Output != "" {
 		fmt.Fprintf(tw, "  result\t%s\n", printable(s.Summary.Output))

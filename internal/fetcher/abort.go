@@ -39,12 +39,12 @@ func allDead(total report.Summary) bool {
 
 // hopeless says whether to stop the job: the sink holds only dead letters, this
 // fetcher has added some, and every mapper version that serves has been tried.
-func (d *coordinator) hopeless() bool {
-	if d.f.cfg.KeepGoing || !allDead(d.total) || d.total.Objects == d.f.grant.before.Objects {
+func (c *coordinator) hopeless() bool {
+	if c.f.cfg.KeepGoing || !allDead(c.total) || c.total.Objects == c.f.grant.before.Objects {
 		return false
 	}
-	for _, m := range d.mappers {
-		if v := m.of; m.refused == "" && m.Transform != "" && d.rollout.Serves(v.Version) && v.saved+v.vanished == 0 {
+	for _, m := range c.mappers {
+		if v := m.of; m.refused == "" && m.Transform != "" && c.rollout.Serves(v.Version) && v.saved+v.vanished == 0 {
 			return false // it may do better
 		}
 	}
@@ -53,36 +53,36 @@ func (d *coordinator) hopeless() bool {
 
 // holdsBackUntried says whether the chunk in flight must be saved before another one
 // goes out, because everything that an earlier fetcher had mapped is dead letters.
-func (d *coordinator) holdsBackUntried(now time.Time) bool {
-	return !d.f.cfg.KeepGoing && allDead(d.f.grant.before) && allDead(d.total) &&
-		now.Sub(d.f.started) < oneByOne && d.ledger.Counts().InFlight > 0
+func (c *coordinator) holdsBackUntried(now time.Time) bool {
+	return !c.f.cfg.KeepGoing && allDead(c.f.grant.before) && allDead(c.total) &&
+		now.Sub(c.f.started) < oneByOne && c.ledger.Counts().InFlight > 0
 }
 
 // hearObjects takes what a heartbeat says about the objects in work.
-func (d *coordinator) hearObjects(b wire.Beat) {
-	m := d.mappers[b.Mapper.ID]
+func (c *coordinator) hearObjects(b wire.Beat) {
+	m := c.mappers[b.Mapper.ID]
 	m.mute, m.notice = b.Unanswered, b.Notice
-	if d.err != nil || d.state != report.StateRunning || d.isShadow(m) {
+	if c.err != nil || c.state != report.StateRunning || c.isShadow(m) {
 		return
 	}
-	if f, limit := b.Failed, d.f.cfg.MaxDead; f != nil && limit >= 0 && int64(f.Objects) > limit && b.Plan == d.f.planID &&
-		slices.Contains(d.ledger.Held(m.ID), f.Chunk) && f.Objects <= d.held[f.Chunk].count {
-		d.tooManyDead("%d in chunk %d alone, the last one with: %s", f.Objects, f.Chunk, b.FailedReason)
+	if f, limit := b.Failed, c.f.cfg.MaxDead; f != nil && limit >= 0 && int64(f.Objects) > limit && b.Plan == c.f.planID &&
+		slices.Contains(c.ledger.Held(m.ID), f.Chunk) && f.Objects <= c.held[f.Chunk].count {
+		c.tooManyDead("%d in chunk %d alone, the last one with: %s", f.Objects, f.Chunk, b.FailedReason)
 	}
-	if objects := d.unanswered(); objects >= leastMute {
-		d.fail(fmt.Errorf("%w: %d objects; %s; fix it, give it more time, or continue anyway: %w",
+	if objects := c.unanswered(); objects >= leastMute {
+		c.fail(fmt.Errorf("%w: %d objects; %s; fix it, give it more time, or continue anyway: %w",
 			ErrMute, objects, m.notice, app.Setting("KEEP_GOING", "=true")))
 	}
 }
 
 // unanswered counts the objects without an answer in time. It is 0 if an object of the
 // job was ever mapped, or a mapper that serves may still do better.
-func (d *coordinator) unanswered() (objects int) {
-	if d.f.cfg.KeepGoing || d.total.Dead < d.total.Objects {
+func (c *coordinator) unanswered() (objects int) {
+	if c.f.cfg.KeepGoing || c.total.Dead < c.total.Objects {
 		return 0
 	}
 	mute := map[*version]bool{}
-	for _, m := range d.mappers {
+	for _, m := range c.mappers {
 		if m.mute > 0 {
 			mute[m.of] = true
 			objects += m.mute
@@ -91,10 +91,10 @@ func (d *coordinator) unanswered() (objects int) {
 	if objects == 0 {
 		return 0
 	}
-	for _, m := range d.mappers {
+	for _, m := range c.mappers {
 		switch {
-		case m.mute > 0, m.refused != "", m.Transform == "", !d.rollout.Serves(m.of.Version):
-		case !mute[m.of], d.ledger.Holds(m.ID) > 0:
+		case m.mute > 0, m.refused != "", m.Transform == "", !c.rollout.Serves(m.of.Version):
+		case !mute[m.of], c.ledger.Holds(m.ID) > 0:
 			return 0 // its version is not mute, or it holds a chunk and may still answer
 		}
 	}
@@ -102,26 +102,26 @@ func (d *coordinator) unanswered() (objects int) {
 }
 
 // tooManyDead ends the job for its dead letters. The format says how many there are.
-func (d *coordinator) tooManyDead(format string, args ...any) {
-	d.fail(app.Setting("MAX_DEAD", "=%d: %w: %s; fix the transform, or raise the limit", d.f.cfg.MaxDead, ErrTooManyDead, fmt.Sprintf(format, args...)))
+func (c *coordinator) tooManyDead(format string, args ...any) {
+	c.fail(app.Setting("MAX_DEAD", "=%d: %w: %s; fix the transform, or raise the limit", c.f.cfg.MaxDead, ErrTooManyDead, fmt.Sprintf(format, args...)))
 }
 
 // deadQuery asks the saver for the newest dead letters, which show the commonest error.
-func (d *coordinator) deadQuery() wire.Sync {
+func (c *coordinator) deadQuery() wire.Sync {
 	return wire.Sync{
-		Op: wire.SyncDead, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch, From: lastChunk, Limit: firstObjects,
+		Op: wire.SyncDead, Plan: c.f.planID, Fetcher: c.f.bus.ID(), Epoch: c.f.grant.epoch, From: lastChunk, Limit: firstObjects,
 	}
 }
 
 // giveUp ends a hopeless job.
-func (d *coordinator) giveUp(page *report.DeadPage) {
+func (c *coordinator) giveUp(page *report.DeadPage) {
 	why := "the live page and chunkline dead list say why"
 	if page != nil && len(page.Letters) > 0 {
 		text, count := commonest(page.Letters)
 		why = fmt.Sprintf("%d of the last %d with an error such as: %s", count, len(page.Letters), text)
 	}
-	d.fail(fmt.Errorf("%w: %d objects; %s; fix the transform, or continue anyway: %w",
-		ErrHopeless, d.total.Dead, why, app.Setting("KEEP_GOING", "=true")))
+	c.fail(fmt.Errorf("%w: %d objects; %s; fix the transform, or continue anyway: %w",
+		ErrHopeless, c.total.Dead, why, app.Setting("KEEP_GOING", "=true")))
 }
 
 // commonest is the error that most letters have, and how many have it. Errors that

@@ -16,13 +16,13 @@ import (
 )
 
 // assign answers waiting requests with chunks while there are both.
-func (d *coordinator) assign(now time.Time) {
-	if d.state != report.StateRunning || d.paused || d.err != nil || now.Before(d.listenTo) || d.doubtful() || d.rivalry(now) != "" || d.givingUp {
+func (c *coordinator) assign(now time.Time) {
+	if c.state != report.StateRunning || c.paused || c.err != nil || now.Before(c.listenTo) || c.doubtful() || c.rivalry(now) != "" || c.givingUp {
 		return
 	}
-	for len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && !now.Before(d.limit.next) && d.ledger.HasWork(now) && !d.holdsBackUntried(now) {
-		d.excludeIneligible(now)
-		if !d.waiting.first(func(a ask) bool { return d.assignOne(now, a) }) {
+	for len(c.f.sends) < cap(c.f.sends) && c.f.mayGoOut(c.largest) && !now.Before(c.limit.next) && c.ledger.HasWork(now) && !c.holdsBackUntried(now) {
+		c.excludeIneligible(now)
+		if !c.waiting.first(func(a ask) bool { return c.assignOne(now, a) }) {
 			return // chunks are ready, but no waiting request is eligible for one
 		}
 	}
@@ -31,42 +31,42 @@ func (d *coordinator) assign(now time.Time) {
 // assignOne answers a request with a chunk, if there is one for its mapper. The lease
 // is recorded before the chunk is sent: if the reply is lost, the mapper's next list
 // says so, while a chunk that was sent without a lease could be mapped twice.
-func (d *coordinator) assignOne(now time.Time, a ask) bool {
-	m := d.mappers[a.mapper]
-	if m != nil && (m.mixes() || !d.eligible(now, m.of)) {
+func (c *coordinator) assignOne(now time.Time, a ask) bool {
+	m := c.mappers[a.mapper]
+	if m != nil && (m.mixes() || !c.eligible(now, m.of)) {
 		return false
 	}
-	lease, ok := d.ledger.Lease(now, a.mapper, a.seq)
+	lease, ok := c.ledger.Lease(now, a.mapper, a.seq)
 	if !ok {
 		return false
 	}
 	if m != nil {
-		d.noteAssigned(m)
+		c.noteAssigned(m)
 	}
 	failpoint.Hit("fetcher.lease.recorded")
-	h := d.held[lease.ID]
-	d.f.memory.out.Add(int64(h.bytes))
-	to := d.mapperOf(a.mapper)
-	d.f.sends <- sending{
-		request: a.request, mapper: to, lease: lease, term: d.terms[to.Version], chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, span: d.f.traceWait(now, h, lease, to),
+	h := c.held[lease.ID]
+	c.f.memory.out.Add(int64(h.bytes))
+	to := c.mapperOf(a.mapper)
+	c.f.sends <- sending{
+		request: a.request, mapper: to, lease: lease, term: c.terms[to.Version], chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, span: c.f.traceWait(now, h, lease, to),
 	}
 	if !h.sent {
 		h.sent = true
-		d.ahead -= h.bytes
+		c.ahead -= h.bytes
 	}
-	if d.f.source.Rereads() && h.chunk != nil {
+	if c.f.source.Rereads() && h.chunk != nil {
 		h.chunk = nil
-		d.kept -= h.bytes
+		c.kept -= h.bytes
 	}
-	if d.rate > 0 {
-		d.limit.spend(now, h.count, d.rate, h.ready)
+	if c.rate > 0 {
+		c.limit.spend(now, h.count, c.rate, h.ready)
 	}
 	return true
 }
 
 // mapperOf is a mapper by its ID. One that is gone already has nothing else.
-func (d *coordinator) mapperOf(id string) report.Mapper {
-	if m := d.mappers[id]; m != nil {
+func (c *coordinator) mapperOf(id string) report.Mapper {
+	if m := c.mappers[id]; m != nil {
 		return m.Mapper
 	}
 	return report.Mapper{ID: id}
@@ -103,7 +103,7 @@ func (f *Fetcher) send(ctx context.Context, s sending) {
 	if err != nil {
 		s.span.Fail(err)
 		s.span.End()
-		f.post(ctx, func(d *coordinator) { d.fail(err) })
+		f.post(ctx, func(c *coordinator) { c.fail(err) })
 		return
 	}
 	if !s.shadow {

@@ -97,8 +97,8 @@ func TestBreaker(t *testing.T) {
 		}
 		good.saved(w, 0)
 		pass(300 * time.Millisecond)
-		if held := b.Status().HeldBack; held == nil || held.By != report.ByVersion {
-			t.Errorf("held back by %+v, want %s", held, report.ByVersion)
+		if held := b.Status().Bottleneck; held == nil || held.Cause != report.CauseVersion {
+			t.Errorf("bottleneck %+v, want %s", held, report.CauseVersion)
 		}
 
 		if err := b.Control(t.Context(), wire.Control{Action: wire.ControlAllow, Version: "v2"}); err != nil {
@@ -186,9 +186,9 @@ func TestBreaker_onlyVersion(t *testing.T) {
 		c.savedAll(t, 3, 0, &total)
 		c.savedAll(t, 4, 2, &total) // 8 of 14
 		pass(300 * time.Millisecond)
-		held := b.Status().HeldBack
-		if held == nil || held.By != report.ByVersion {
-			t.Fatalf("held back by %+v, want %s", held, report.ByVersion)
+		held := b.Status().Bottleneck
+		if held == nil || held.Cause != report.CauseVersion {
+			t.Fatalf("bottleneck %+v, want %s", held, report.CauseVersion)
 		}
 		for _, word := range []string{"disabled version v1", "57 %", "no other version is connected", "a probe in 10 s", "chunkline control allow"} {
 			if !strings.Contains(held.Text, word) {

@@ -86,24 +86,24 @@ func (f *Fetcher) Status() report.Status {
 }
 
 // publishWaiting publishes why the claim waits.
-func (f *Fetcher) publishWaiting(why report.HeldBack) {
+func (f *Fetcher) publishWaiting(why report.Bottleneck) {
 	f.last.Store(&report.Status{
-		Job: f.bus.Job(), Plan: f.planID, State: report.StateStarting, Source: f.plan.Source, StartedAt: f.started, RateLimit: f.cfg.Rate, HeldBack: &why,
+		Job: f.bus.Job(), Plan: f.planID, State: report.StateStarting, Source: f.plan.Source, StartedAt: f.started, RateLimit: f.cfg.Rate, Bottleneck: &why,
 		Mappers: []report.MapperStatus{}, Versions: []report.VersionStatus{}, Gone: []report.GoneMapper{}, Stragglers: []report.Straggler{},
 	})
 }
 
 // waitsForSaver says why the saver has not accepted the claim yet.
-func waitsForSaver(err error) report.HeldBack {
+func waitsForSaver(err error) report.Bottleneck {
 	switch {
 	case err == nil:
-		return report.HeldBack{By: report.ByStart, Text: "waiting for the saver to accept the claim"}
+		return report.Bottleneck{Cause: report.CauseStart, Text: "waiting for the saver to accept the claim"}
 	case errors.Is(err, bus.ErrOffline):
-		return report.HeldBack{By: report.ByNATS, Text: "not connected to NATS: the job starts once the connection is up"}
+		return report.Bottleneck{Cause: report.CauseNATS, Text: "not connected to NATS: the job starts once the connection is up"}
 	case errors.Is(err, bus.ErrNobody):
-		return report.HeldBack{By: report.ByStart, Text: "waiting for the saver, but none answers: start one with the same JOB"}
+		return report.Bottleneck{Cause: report.CauseStart, Text: "waiting for the saver, but none answers: start one with the same JOB"}
 	}
-	return report.HeldBack{By: report.ByStart, Text: fmt.Sprintf("waiting for the saver to accept the claim: %v", err)}
+	return report.Bottleneck{Cause: report.CauseStart, Text: fmt.Sprintf("waiting for the saver to accept the claim: %v", err)}
 }
 
 // serveStatus answers operators until the job is claimed, which takes as long as no

@@ -53,8 +53,8 @@ func TestStatusWhileStarting(t *testing.T) {
 			t.Fatalf("status: %v; want an answer though there is no saver", err)
 		}
 		s, err := wire.DecodeStatus(reply)
-		if err != nil || s.State != report.StateStarting || s.HeldBack == nil || s.HeldBack.By != report.ByStart || !strings.Contains(s.HeldBack.Text, "waiting for the saver, but none answers") {
-			t.Errorf("status %+v held back by %+v, %v; want that it waits for the saver", s, s.HeldBack, err)
+		if err != nil || s.State != report.StateStarting || s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseStart || !strings.Contains(s.Bottleneck.Text, "waiting for the saver, but none answers") {
+			t.Errorf("status %+v bottleneck %+v, %v; want that it waits for the saver", s, s.Bottleneck, err)
 		}
 		if s.StartedAt.IsZero() || s.Seconds < 2.9 {
 			t.Errorf("started at %s, %.1f s ago; want 3 s", s.StartedAt, s.Seconds)

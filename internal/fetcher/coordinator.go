@@ -101,7 +101,7 @@ type coordinator struct {
 
 func newCoordinator(f *Fetcher) *coordinator {
 	now := time.Now()
-	d := &coordinator{
+	c := &coordinator{
 		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: map[string]uint64{}, ticked: now, online: true, renewed: now,
 		state: report.StateRunning, rate: f.cfg.Rate, total: f.grant.before,
 		rollout: rollout.New(rollout.Config{Shares: f.cfg.VersionShares, Shadow: f.cfg.Shadow, BreakAt: f.cfg.BreakAt, BreakFor: f.cfg.BreakFor}),
@@ -112,165 +112,165 @@ func newCoordinator(f *Fetcher) *coordinator {
 			MaxAttempts: f.cfg.MaxAttempts, Speculate: f.cfg.Speculate,
 		}),
 	}
-	d.savers.hear(now, f.grant.sink)
-	d.waiting.init()
-	d.mapperLog.log = f.log
-	maps.Copy(d.terms, f.grant.past.Terms)
+	c.savers.hear(now, f.grant.sink)
+	c.waiting.init()
+	c.mapperLog.log = f.log
+	maps.Copy(c.terms, f.grant.past.Terms)
 	if f.grant.epoch > 1 { // mappers of an earlier fetcher may hold chunks: hear them first
-		d.listenTo = now.Add(listenTime)
+		c.listenTo = now.Add(listenTime)
 	}
-	return d
+	return c
 }
 
 // run handles events until the job is over or ctx ends.
-func (d *coordinator) run(ctx context.Context) error {
+func (c *coordinator) run(ctx context.Context) error {
 	timer := time.NewTimer(tickInterval)
 	defer timer.Stop()
-	defer func() { d.report(time.Now()) }()
-	for d.err == nil {
-		cuts := d.f.cuts
-		if d.cut || d.ledger.Counts().Ready >= windowChunks || d.f.memory.isFull(d.ahead, d.kept) {
+	defer func() { c.report(time.Now()) }()
+	for c.err == nil {
+		cuts := c.f.cuts
+		if c.cut || c.ledger.Counts().Ready >= windowChunks || c.f.memory.isFull(c.ahead, c.kept) {
 			cuts = nil // the window is full: stop reading until a chunk has gone out
 		}
 		timer.Reset(tickInterval)
 		select {
 		case <-ctx.Done():
-			return d.stopped()
-		case event := <-d.f.events:
-			event(d)
-		case c, open := <-cuts:
-			d.add(c, open)
+			return c.stopped()
+		case event := <-c.f.events:
+			event(c)
+		case next, open := <-cuts:
+			c.add(next, open)
 		case <-timer.C:
 		}
-		if d.err == nil { // else nothing is due any more: the result of a failed job must not be merged
-			d.tick(time.Now())
+		if c.err == nil { // else nothing is due any more: the result of a failed job must not be merged
+			c.tick(time.Now())
 		}
-		if d.state == report.StateDone && d.f.cfg.OnDone == exit {
-			return d.outcome()
+		if c.state == report.StateDone && c.f.cfg.OnDone == exit {
+			return c.outcome()
 		}
 	}
-	d.state = report.StateFailed
-	if errors.Is(d.err, ErrCancelled) {
-		d.state = report.StateCancelled
+	c.state = report.StateFailed
+	if errors.Is(c.err, ErrCancelled) {
+		c.state = report.StateCancelled
 	}
-	d.waiting.refuse(d)
-	return d.err
+	c.waiting.refuse(c)
+	return c.err
 }
 
 // stopped is the error of a run whose process was told to stop.
-func (d *coordinator) stopped() error {
-	if d.state == report.StateDone {
-		return d.outcome()
+func (c *coordinator) stopped() error {
+	if c.state == report.StateDone {
+		return c.outcome()
 	}
 	return ErrUnfinished
 }
 
 // outcome is the error that a done job ends with.
-func (d *coordinator) outcome() error {
-	if d.total.Dead > 0 {
+func (c *coordinator) outcome() error {
+	if c.total.Dead > 0 {
 		return app.ErrDeadLetters
 	}
 	return nil
 }
 
 // tick does what the time and the last event have made due.
-func (d *coordinator) tick(now time.Time) {
-	d.f.pulse.Beat()
-	d.expireMappers(now)
-	if d.stuck() {
-		d.excused = now
-		d.ledger.Excuse(now)
+func (c *coordinator) tick(now time.Time) {
+	c.f.pulse.Beat()
+	c.expireMappers(now)
+	if c.stuck() {
+		c.excused = now
+		c.ledger.Excuse(now)
 	}
-	d.callSaver(now)
-	d.deadLetterFatal()
-	d.waiting.expire(d, now) // before assign: after a pause of this process many mappers have stopped waiting
-	d.assign(now)
-	d.sendShadowCopies()
-	if now.Sub(d.meter.Last()) >= tickInterval {
-		d.report(now)
+	c.callSaver(now)
+	c.deadLetterFatal()
+	c.waiting.expire(c, now) // before assign: after a pause of this process many mappers have stopped waiting
+	c.assign(now)
+	c.sendShadowCopies()
+	if now.Sub(c.meter.Last()) >= tickInterval {
+		c.report(now)
 	}
-	d.mapperLog.tick(now)
-	d.ticked = now
+	c.mapperLog.tick(now)
+	c.ticked = now
 }
 
 // doubtful says whether the epoch may not hold any more. The saver is asked then.
-func (d *coordinator) doubtful() bool { return d.epochChecked < d.epochDoubts }
+func (c *coordinator) doubtful() bool { return c.epochChecked < c.epochDoubts }
 
 // stuck says whether no result can be saved at the moment.
-func (d *coordinator) stuck() bool { return d.saverAway || d.load.Full != "" }
+func (c *coordinator) stuck() bool { return c.saverAway || c.load.Full != "" }
 
 // hearLoad takes the saver's load.
-func (d *coordinator) hearLoad(now time.Time, load report.SaverLoad) { d.load, d.heard = load, now }
+func (c *coordinator) hearLoad(now time.Time, load report.SaverLoad) { c.load, c.heard = load, now }
 
 // add makes a chunk from the source known.
-func (d *coordinator) add(c cut, open bool) {
+func (c *coordinator) add(next cut, open bool) {
 	if !open {
-		d.cut = true
+		c.cut = true
 		return
 	}
-	d.objects += uint64(c.chunk.Count)
-	d.f.metrics.cut(c)
-	if c.saved {
-		d.ledger.AddSaved()
+	c.objects += uint64(next.chunk.Count)
+	c.f.metrics.cut(next)
+	if next.saved {
+		c.ledger.AddSaved()
 		return
 	}
 	now := time.Now()
-	d.ledger.Add(now)
-	d.held[c.chunk.ID] = &held{
-		chunk: &c.chunk, mark: c.mark, first: c.chunk.First, count: c.chunk.Count, bytes: len(c.chunk.Body), digest: c.digest,
-		ready: now, trace: c.trace,
+	c.ledger.Add(now)
+	c.held[next.chunk.ID] = &held{
+		chunk: &next.chunk, mark: next.mark, first: next.chunk.First, count: next.chunk.Count, bytes: len(next.chunk.Body), digest: next.digest,
+		ready: now, trace: next.trace,
 	}
-	d.ahead += len(c.chunk.Body)
-	d.kept += len(c.chunk.Body)
-	d.largest = max(d.largest, len(c.chunk.Body))
+	c.ahead += len(next.chunk.Body)
+	c.kept += len(next.chunk.Body)
+	c.largest = max(c.largest, len(next.chunk.Body))
 	failpoint.Hit("fetcher.chunk.added")
 }
 
 // fail ends the job. The first error counts.
-func (d *coordinator) fail(err error) {
-	if d.err == nil {
-		d.err = err
+func (c *coordinator) fail(err error) {
+	if c.err == nil {
+		c.err = err
 	}
 }
 
 // obey carries out an operator's order.
-func (d *coordinator) obey(c wire.Control) error {
+func (c *coordinator) obey(order wire.Control) error {
 	switch {
-	case d.state == report.StateDone:
+	case c.state == report.StateDone:
 		return errors.New("job is done")
-	case c.Action == wire.ControlPause:
-		d.paused = true
-	case c.Action == wire.ControlResume:
-		d.paused, d.limit = false, limit{}
-	case c.Action == wire.ControlCancel:
-		d.fail(ErrCancelled)
-	case c.Action == wire.ControlRate:
-		if !(c.Rate >= 0) {
-			return fmt.Errorf("rate %g: use 0 (no limit) or more objects a second", c.Rate)
+	case order.Action == wire.ControlPause:
+		c.paused = true
+	case order.Action == wire.ControlResume:
+		c.paused, c.limit = false, limit{}
+	case order.Action == wire.ControlCancel:
+		c.fail(ErrCancelled)
+	case order.Action == wire.ControlRate:
+		if !(order.Rate >= 0) {
+			return fmt.Errorf("rate %g: use 0 (no limit) or more objects a second", order.Rate)
 		}
-		d.rate, d.limit = c.Rate, limit{}
-	case c.Action == wire.ControlShare:
-		if c.Version == "" || !rollout.IsShare(c.Share) {
-			return fmt.Errorf("share %g of version %q: name a version, and use 0 (none) to 1 (no limit)", c.Share, c.Version)
+		c.rate, c.limit = order.Rate, limit{}
+	case order.Action == wire.ControlShare:
+		if order.Version == "" || !rollout.IsShare(order.Share) {
+			return fmt.Errorf("share %g of version %q: name a version, and use 0 (none) to 1 (no limit)", order.Share, order.Version)
 		}
-		d.versionOf(time.Now(), c.Version).SetShare(c.Share)
-	case c.Action == wire.ControlShadow:
-		if !rollout.IsShare(c.Share) || c.Version == "" && c.Share > 0 {
-			return fmt.Errorf("shadow share %g of version %q: name a version, and use 0 (end it) to 1 (every chunk)", c.Share, c.Version)
+		c.versionOf(time.Now(), order.Version).SetShare(order.Share)
+	case order.Action == wire.ControlShadow:
+		if !rollout.IsShare(order.Share) || order.Version == "" && order.Share > 0 {
+			return fmt.Errorf("shadow share %g of version %q: name a version, and use 0 (end it) to 1 (every chunk)", order.Share, order.Version)
 		}
-		if run := d.rollout.Shadow.Version; run != "" && c.Version != "" && c.Version != run {
+		if run := c.rollout.Shadow.Version; run != "" && order.Version != "" && order.Version != run {
 			return fmt.Errorf("version %q shadows, and would get chunks to be saved without that: end it first, with a share of 0", run)
 		}
-		d.setShadow(rollout.Shadow{Version: c.Version, Share: c.Share})
-	case c.Action == wire.ControlAllow:
-		v := d.versions[c.Version]
+		c.setShadow(rollout.Shadow{Version: order.Version, Share: order.Share})
+	case order.Action == wire.ControlAllow:
+		v := c.versions[order.Version]
 		if v == nil || v.Breaker.Closed() {
-			return fmt.Errorf("circuit breaker of version %q is closed already", c.Version)
+			return fmt.Errorf("circuit breaker of version %q is closed already", order.Version)
 		}
 		v.Breaker.Reset()
 	default:
-		return fmt.Errorf("unknown action %q: use pause, resume, cancel, rate, share, allow or shadow", c.Action)
+		return fmt.Errorf("unknown action %q: use pause, resume, cancel, rate, share, allow or shadow", order.Action)
 	}
-	d.f.log.Info().Str("action", string(c.Action)).Float64("rate", c.Rate).Str("mapper_version", c.Version).Float64("share", c.Share).Msg("operator's order")
+	c.f.log.Info().Str("action", string(order.Action)).Float64("rate", order.Rate).Str("mapper_version", order.Version).Float64("share", order.Share).Msg("operator's order")
 	return nil
 }

@@ -117,7 +117,7 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		if err := f.cutLoop(running); err != nil {
-			f.post(running, func(d *coordinator) { d.fail(err) })
+			f.post(running, func(c *coordinator) { c.fail(err) })
 		}
 		return nil
 	})

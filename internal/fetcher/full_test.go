@@ -37,8 +37,8 @@ func TestFullSink(t *testing.T) {
 			t.Errorf("got %+v, want a fresh chunk", w)
 		}
 		s := b.Status()
-		if s.HeldBack == nil || s.HeldBack.By != report.ByFull || s.HeldBack.Text != "sink is full: "+b.load.Full+": make space, and the job goes on" {
-			t.Errorf("held back by %+v, want a full sink", s.HeldBack)
+		if s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseFull || s.Bottleneck.Text != "sink is full: "+b.load.Full+": make space, and the job goes on" {
+			t.Errorf("bottleneck %+v, want a full sink", s.Bottleneck)
 		}
 		if err := b.Ready(); err == nil || err.Error() != "sink is full: "+b.load.Full {
 			t.Errorf("ready: %v, want a full sink", err)
@@ -53,8 +53,8 @@ func TestFullSink(t *testing.T) {
 		}
 		b.play(func() { b.load = report.SaverLoad{} })
 		pass(time.Second)
-		if s := b.Status(); s.HeldBack != nil && s.HeldBack.By == report.ByFull || b.Ready() != nil || len(s.Stragglers) != 0 {
-			t.Errorf("with space again: held back by %+v, ready %v, stragglers %v", s.HeldBack, b.Ready(), s.Stragglers)
+		if s := b.Status(); s.Bottleneck != nil && s.Bottleneck.Cause == report.CauseFull || b.Ready() != nil || len(s.Stragglers) != 0 {
+			t.Errorf("with space again: bottleneck %+v, ready %v, stragglers %v", s.Bottleneck, b.Ready(), s.Stragglers)
 		}
 	})
 }

@@ -25,43 +25,43 @@ const (
 // expireMappers takes the chunks of mappers that have been silent for too long. It
 // judges nobody while it could not have heard them: while the connection is down,
 // or after this process itself was stopped.
-func (d *coordinator) expireMappers(now time.Time) {
-	online := d.f.bus.Online()
-	if now.Sub(d.ticked) > awayGap || online && !d.online {
-		d.ledger.Forgive(now)
-		d.epochDoubts++ // another fetcher may have taken over meanwhile
+func (c *coordinator) expireMappers(now time.Time) {
+	online := c.f.bus.Online()
+	if now.Sub(c.ticked) > awayGap || online && !c.online {
+		c.ledger.Forgive(now)
+		c.epochDoubts++ // another fetcher may have taken over meanwhile
 	}
-	d.online = online
+	c.online = online
 	if !online {
 		return
 	}
-	suspects, vanished := d.ledger.Expire(now)
+	suspects, vanished := c.ledger.Expire(now)
 	for _, id := range suspects {
-		d.order(order{mapper: id, kind: wire.OrderPing})
+		c.order(order{mapper: id, kind: wire.OrderPing})
 	}
 	for _, id := range vanished {
-		d.forget(id, "fell silent")
+		c.forget(id, "fell silent")
 	}
 }
 
 // vanish takes the chunks of a mapper that has no connection any more.
-func (d *coordinator) vanish(id string) {
-	if m := d.mappers[id]; m != nil {
-		m.held = d.ledger.Holds(id)
+func (c *coordinator) vanish(id string) {
+	if m := c.mappers[id]; m != nil {
+		m.held = c.ledger.Holds(id)
 	}
-	d.ledger.Vanish(id)
-	d.forget(id, "has no connection any more")
+	c.ledger.Vanish(id)
+	c.forget(id, "has no connection any more")
 }
 
 // forget removes a mapper whose leases have ended.
-func (d *coordinator) forget(id, why string) {
-	if m, known := d.mappers[id]; known {
+func (c *coordinator) forget(id, why string) {
+	if m, known := c.mappers[id]; known {
 		now := time.Now()
-		d.mapperLog.left(now, m, why)
-		d.noteVanished(now, m)
-		d.removeMapper(now, m, why)
+		c.mapperLog.left(now, m, why)
+		c.noteVanished(now, m)
+		c.removeMapper(now, m, why)
 	}
-	d.waiting.drop(id, nil)
+	c.waiting.drop(id, nil)
 	failpoint.Hit("fetcher.mapper.lost")
 }
 
@@ -74,9 +74,9 @@ type order struct {
 
 // order sends a direct message to a mapper. It is dropped when too many are on
 // their way, because the mapper's next list shows whether it is still needed.
-func (d *coordinator) order(o order) {
+func (c *coordinator) order(o order) {
 	select {
-	case d.f.orders <- o:
+	case c.f.orders <- o:
 	default:
 	}
 }
@@ -100,9 +100,9 @@ func (f *Fetcher) deliver(ctx context.Context, o order) {
 	_, err := f.bus.Request(asking, wire.VerbMapper(o.mapper), message)
 	switch {
 	case errors.Is(err, bus.ErrNobody):
-		f.post(ctx, func(d *coordinator) { d.vanish(o.mapper) })
+		f.post(ctx, func(c *coordinator) { c.vanish(o.mapper) })
 	case err == nil:
-		f.post(ctx, func(d *coordinator) { d.ledger.Alive(time.Now(), o.mapper) })
+		f.post(ctx, func(c *coordinator) { c.ledger.Alive(time.Now(), o.mapper) })
 	}
 }
 

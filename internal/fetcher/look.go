@@ -30,7 +30,7 @@ func (f *Fetcher) onCoordinator(ctx context.Context, do func(*coordinator)) erro
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	done := make(chan struct{})
-	f.post(ctx, func(d *coordinator) { do(d); close(done) })
+	f.post(ctx, func(c *coordinator) { do(c); close(done) })
 	select {
 	case <-done:
 		return nil
@@ -42,14 +42,14 @@ func (f *Fetcher) onCoordinator(ctx context.Context, do func(*coordinator)) erro
 // Map counts the chunks with from <= ID < to in at most so many cells, of equal size.
 // To 0 means all there are, those estimated included.
 func (f *Fetcher) Map(ctx context.Context, from, to chunk.ID, cells int) (m report.Map, err error) {
-	err = f.onCoordinator(ctx, func(d *coordinator) {
-		m = report.Map{From: from, Total: d.expected()}
+	err = f.onCoordinator(ctx, func(c *coordinator) {
+		m = report.Map{From: from, Total: c.expected()}
 		if to == 0 || to > chunk.ID(m.Total) {
 			to = chunk.ID(m.Total)
 		}
 		span := uint64(max(to, from+1) - from)
 		m.Each = int((span + uint64(cells) - 1) / uint64(cells))
-		for _, c := range d.ledger.Map(from, m.Each, int((span+uint64(m.Each)-1)/uint64(m.Each))) {
+		for _, c := range c.ledger.Map(from, m.Each, int((span+uint64(m.Each)-1)/uint64(m.Each))) {
 			m.Cells = append(m.Cells, report.Cell(c))
 		}
 	})
@@ -57,43 +57,43 @@ func (f *Fetcher) Map(ctx context.Context, from, to chunk.ID, cells int) (m repo
 }
 
 // expected is how many chunks the job has, as far as can be told.
-func (d *coordinator) expected() uint64 {
-	added := uint64(d.ledger.Counts().Added)
-	if read, total := d.f.source.Progress(); !d.cut && read > 0 && total > read {
+func (c *coordinator) expected() uint64 {
+	added := uint64(c.ledger.Counts().Added)
+	if read, total := c.f.source.Progress(); !c.cut && read > 0 && total > read {
 		return max(added, uint64(float64(added)*float64(total)/float64(read)))
 	}
 	return added
 }
 
 // Chunk tells what is known of a chunk; ErrNoChunk.
-func (f *Fetcher) Chunk(ctx context.Context, id chunk.ID) (c report.Chunk, err error) {
+func (f *Fetcher) Chunk(ctx context.Context, id chunk.ID) (found report.Chunk, err error) {
 	there := false
-	err = f.onCoordinator(ctx, func(d *coordinator) {
+	err = f.onCoordinator(ctx, func(c *coordinator) {
 		var v ledger.View
-		if v, there = d.ledger.Look(time.Now(), id); !there {
+		if v, there = c.ledger.Look(time.Now(), id); !there {
 			return
 		}
-		c = report.Chunk{Chunk: id, State: strings.ReplaceAll(v.State.String(), " ", "_"), Attempt: v.Attempt, Seconds: v.For.Seconds(), Backup: v.Backup}
+		found = report.Chunk{Chunk: id, State: strings.ReplaceAll(v.State.String(), " ", "_"), Attempt: v.Attempt, Seconds: v.For.Seconds(), Backup: v.Backup}
 		for _, m := range v.Mappers {
-			c.Mappers = append(c.Mappers, d.nameOf(m))
+			found.Mappers = append(found.Mappers, c.nameOf(m))
 		}
 		for _, m := range v.Lost {
-			c.Lost = append(c.Lost, d.nameOf(m))
+			found.Lost = append(found.Lost, c.nameOf(m))
 		}
-		if h := d.held[id]; h != nil {
-			c.First, c.Objects, c.Bytes = h.first, h.count, h.bytes
+		if h := c.held[id]; h != nil {
+			found.First, found.Objects, found.Bytes = h.first, h.count, h.bytes
 		}
 	})
 	if err == nil && !there {
 		err = fmt.Errorf("%w: %d", ErrNoChunk, id)
 	}
-	return c, err
+	return found, err
 }
 
 // History tells how the job went since this fetcher runs.
 func (f *Fetcher) History(ctx context.Context) (h report.History, err error) {
-	err = f.onCoordinator(ctx, func(d *coordinator) {
-		h = d.history.History()
+	err = f.onCoordinator(ctx, func(c *coordinator) {
+		h = c.history.History()
 	})
 	return h, err
 }
@@ -114,9 +114,9 @@ func (f *Fetcher) Dead(ctx context.Context, below chunk.ID, limit int) (report.D
 }
 
 // Control carries out an operator's order.
-func (f *Fetcher) Control(ctx context.Context, c wire.Control) error {
+func (f *Fetcher) Control(ctx context.Context, order wire.Control) error {
 	var refused error
-	if err := f.onCoordinator(ctx, func(d *coordinator) { refused = d.obey(c) }); err != nil {
+	if err := f.onCoordinator(ctx, func(c *coordinator) { refused = c.obey(order) }); err != nil {
 		return err
 	}
 	return refused

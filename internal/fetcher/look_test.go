@@ -72,8 +72,8 @@ func TestLook(t *testing.T) {
 	})
 }
 
-// TestHeldBack: the status says what holds the job back, and only that.
-func TestHeldBack(t *testing.T) {
+// TestBottleneck: the status says what slows or stops the job, and only that.
+func TestBottleneck(t *testing.T) {
 	order := func(t *testing.T, b *bench, c wire.Control) {
 		t.Helper()
 		if err := b.Control(t.Context(), c); err != nil {
@@ -83,27 +83,27 @@ func TestHeldBack(t *testing.T) {
 	want := func(t *testing.T, b *bench, by report.Cause, text string) {
 		t.Helper()
 		pass(300 * time.Millisecond)
-		held := b.Status().HeldBack
+		held := b.Status().Bottleneck
 		if held == nil {
-			held = new(report.HeldBack)
+			held = new(report.Bottleneck)
 		}
-		if held.By != by || !strings.Contains(held.Text, text) {
-			t.Errorf("held back by %+v, want %s: %s", held, by, text)
+		if held.Cause != by || !strings.Contains(held.Text, text) {
+			t.Errorf("bottleneck %+v, want %s: %s", held, by, text)
 		}
 	}
 	run(t, 10, func(t *testing.T, b *bench) {
-		want(t, b, report.ByNoMappers, "start some")
+		want(t, b, report.CauseNoMappers, "start some")
 		b.beat("m1", 1, nil)
-		want(t, b, report.ByMappers, "the only mapper is idle and has no open request for work")
+		want(t, b, report.CauseMappers, "the only mapper is idle and has no open request for work")
 		b.wantWork(b.ask(b.next("m1", 2)), 0)
-		want(t, b, report.ByMappers, "the only mapper is busy")
+		want(t, b, report.CauseMappers, "the only mapper is busy")
 		order(t, b, wire.Control{Action: wire.ControlPause})
-		want(t, b, report.ByPause, "resume")
+		want(t, b, report.CausePause, "resume")
 		order(t, b, wire.Control{Action: wire.ControlResume})
 		order(t, b, wire.Control{Action: wire.ControlRate, Rate: 1e-3})
 		b.wantWork(b.ask(b.next("m2", 1)), 1)
 		b.ask(b.next("m2", 2, 1))
-		want(t, b, report.ByRate, "limit of 0.001 objects a second, with 1 worker waiting")
+		want(t, b, report.CauseRate, "limit of 0.001 objects a second, with 1 worker waiting")
 		order(t, b, wire.Control{Action: wire.ControlRate})
 		seq := uint64(2)
 		told := func(load report.SaverLoad) { // with the answer to the next question whether the epoch holds
@@ -116,16 +116,16 @@ func TestHeldBack(t *testing.T) {
 			}
 		}
 		told(report.SaverLoad{Queued: 30, CommitSeconds: 0.1, SyncSeconds: 0.08})
-		want(t, b, report.BySaver, "30 results queued, a commit takes 100 ms, of it disk sync 80 ms")
+		want(t, b, report.CauseSaver, "30 results queued, a commit takes 100 ms, of it disk sync 80 ms")
 		told(report.SaverLoad{Queued: 30, CommitSeconds: 0.001})
-		want(t, b, report.ByMappers, "all 2 mappers are busy")
+		want(t, b, report.CauseMappers, "all 2 mappers are busy")
 		b.wantWork(b.ask(b.next("m1", seq+1, 0)), 3)
 		b.wantWork(b.ask(b.next("m1", seq+2, 0, 3)), 4)
-		want(t, b, report.ByEnd, "the last 5 chunks are being mapped")
+		want(t, b, report.CauseEnd, "the last 5 chunks are being mapped")
 		b.beat("m1", seq+3, nil, 0, 3, 4)
 		b.beat("m2", seq+3, nil, 1, 2)
 		pass(1300 * time.Millisecond)
-		want(t, b, report.ByStragglers, "waiting for the last 5 chunks: m1 has had chunk 0 for")
+		want(t, b, report.CauseStragglers, "waiting for the last 5 chunks: m1 has had chunk 0 for")
 	})
 }
 

@@ -69,32 +69,32 @@ func (m *mapper) state(now time.Time) report.MapperState {
 }
 
 // mapperList is what the status says of the mappers, in natural order of their names.
-func (d *coordinator) mapperList(now time.Time) []report.MapperStatus {
-	here := slices.SortedFunc(maps.Values(d.mappers), func(a, b *mapper) int {
+func (c *coordinator) mapperList(now time.Time) []report.MapperStatus {
+	here := slices.SortedFunc(maps.Values(c.mappers), func(a, b *mapper) int {
 		if by := naturally(a.Name, b.Name); by != 0 {
 			return by
 		}
 		return strings.Compare(a.ID, b.ID)
 	})
 	late := map[string]bool{}
-	for _, v := range d.ledger.Stragglers(now, report.MaxStragglers) {
+	for _, v := range c.ledger.Stragglers(now, report.MaxStragglers) {
 		late[v.Mappers[0]] = true
 	}
 	list := make([]report.MapperStatus, len(here))
 	each := make([]float64, len(here)) // objects a second of one worker
 	var known []float64
 	for i, m := range here {
-		m.held = d.ledger.Holds(m.ID)
+		m.held = c.ledger.Holds(m.ID)
 		list[i] = report.MapperStatus{
-			Mapper: m.Mapper, State: m.state(now), Held: m.held, Saved: m.saved, Rate: d.speed(now, &m.pace, m.held),
+			Mapper: m.Mapper, State: m.state(now), Held: m.held, Saved: m.saved, Rate: c.speed(now, &m.pace, m.held),
 			Slow: late[m.ID], LastBeatSeconds: now.Sub(m.heard).Seconds(), Notice: m.notice,
 		}
 		if m.pace.Known() {
-			each[i] = list[i].Rate / float64(max(1, m.held+len(d.waiting.of[m.ID])))
+			each[i] = list[i].Rate / float64(max(1, m.held+len(c.waiting.of[m.ID])))
 			known = append(known, each[i])
 		}
 	}
-	if len(known) > 0 && now.Sub(d.excused) >= report.RateSpan { // else the saver was the bottleneck, and their speed is not their own
+	if len(known) > 0 && now.Sub(c.excused) >= report.RateSpan { // else the saver was the bottleneck, and their speed is not their own
 		slices.Sort(known)
 		usual := known[len(known)/2]
 		for i, m := range here {
@@ -108,8 +108,8 @@ func (d *coordinator) mapperList(now time.Time) []report.MapperStatus {
 
 // speed is the rate of a mapper or version that holds so many chunks. It is 0 when it
 // holds none and the job is done or it has finished none for a while.
-func (d *coordinator) speed(now time.Time, p *report.Pace, held int) float64 {
-	if held == 0 && (d.state == report.StateDone || p.Idle(now) >= report.RateSpan) {
+func (c *coordinator) speed(now time.Time, p *report.Pace, held int) float64 {
+	if held == 0 && (c.state == report.StateDone || p.Idle(now) >= report.RateSpan) {
 		return 0
 	}
 	return p.Rate(now)
@@ -122,31 +122,31 @@ type goneMapper struct {
 }
 
 // removeMapper removes a mapper that is gone. The status shows the last ones.
-func (d *coordinator) removeMapper(now time.Time, m *mapper, why string) {
-	delete(d.mappers, m.ID)
+func (c *coordinator) removeMapper(now time.Time, m *mapper, why string) {
+	delete(c.mappers, m.ID)
 	m.of.Seen(now)
-	d.gone = append(d.gone, goneMapper{GoneMapper: report.GoneMapper{Mapper: m.Mapper, Saved: m.saved, Why: why, Lost: m.held}, at: now})
-	if over := len(d.gone) - report.MaxGone; over > 0 {
-		d.gone = slices.Delete(d.gone, 0, over)
+	c.gone = append(c.gone, goneMapper{GoneMapper: report.GoneMapper{Mapper: m.Mapper, Saved: m.saved, Why: why, Lost: m.held}, at: now})
+	if over := len(c.gone) - report.MaxGone; over > 0 {
+		c.gone = slices.Delete(c.gone, 0, over)
 	}
 }
 
-func (d *coordinator) goneList(now time.Time) []report.GoneMapper {
-	list := make([]report.GoneMapper, 0, len(d.gone))
-	for _, g := range slices.Backward(d.gone) {
+func (c *coordinator) goneList(now time.Time) []report.GoneMapper {
+	list := make([]report.GoneMapper, 0, len(c.gone))
+	for _, g := range slices.Backward(c.gone) {
 		g.Seconds = now.Sub(g.at).Seconds()
 		list = append(list, g.GoneMapper)
 	}
 	return list
 }
 
-func (d *coordinator) stragglerList(now time.Time) []report.Straggler {
-	views := d.ledger.Stragglers(now, report.MaxStragglers)
+func (c *coordinator) stragglerList(now time.Time) []report.Straggler {
+	views := c.ledger.Stragglers(now, report.MaxStragglers)
 	list := make([]report.Straggler, 0, len(views))
 	for _, v := range views {
-		s := report.Straggler{Chunk: v.ID, Seconds: v.For.Seconds(), Attempt: v.Attempt, Mapper: d.nameOf(v.Mappers[0])}
+		s := report.Straggler{Chunk: v.ID, Seconds: v.For.Seconds(), Attempt: v.Attempt, Mapper: c.nameOf(v.Mappers[0])}
 		if v.Backup && len(v.Mappers) > 1 {
-			s.Backup = d.nameOf(v.Mappers[len(v.Mappers)-1])
+			s.Backup = c.nameOf(v.Mappers[len(v.Mappers)-1])
 		}
 		list = append(list, s)
 	}
@@ -154,11 +154,11 @@ func (d *coordinator) stragglerList(now time.Time) []report.Straggler {
 }
 
 // nameOf is a mapper's name, or its ID if it is not known any more.
-func (d *coordinator) nameOf(id string) string {
-	if m := d.mappers[id]; m != nil {
+func (c *coordinator) nameOf(id string) string {
+	if m := c.mappers[id]; m != nil {
 		return m.Name
 	}
-	for _, g := range d.gone {
+	for _, g := range c.gone {
 		if g.ID == id {
 			return g.Name
 		}

@@ -76,8 +76,8 @@ func (p *progressLog) turn(now time.Time, s report.Status) {
 
 // waitsFor is the status's own reason, or what is in work when nothing holds the job back.
 func waitsFor(s report.Status) string {
-	if s.HeldBack != nil {
-		return s.HeldBack.Text
+	if s.Bottleneck != nil {
+		return s.Bottleneck.Text
 	}
 	return fmt.Sprintf("%d chunks in flight, and none of them is saved yet", s.Chunks.InFlight)
 }

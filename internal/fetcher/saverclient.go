@@ -86,7 +86,7 @@ func (f *Fetcher) insist(ctx context.Context, q wire.Sync) (wire.SyncAnswer, err
 		answer, err := f.saver.ask(ctx, q)
 		switch {
 		case err == nil && f.isRival(answer.Sink):
-			f.post(ctx, func(d *coordinator) { d.hearRival(time.Now(), answer.Sink, answer.Plan == "") })
+			f.post(ctx, func(c *coordinator) { c.hearRival(time.Now(), answer.Sink, answer.Plan == "") })
 		case err == nil && answer.Status == wire.SyncOK:
 			return answer, nil
 		case err == nil && (answer.Status == wire.SyncFenced || answer.Status == wire.SyncOtherPlan):
@@ -114,112 +114,112 @@ func refusal(a wire.SyncAnswer) error {
 
 // call queues a call to the saver. What do returns runs in the coordinator. There
 // is one call at a time.
-func (d *coordinator) call(do func(context.Context) func(*coordinator)) {
-	d.calling = true
-	f := d.f
+func (c *coordinator) call(do func(context.Context) func(*coordinator)) {
+	c.calling = true
+	f := c.f
 	f.saver.calls <- func(ctx context.Context) {
 		result := do(ctx)
-		f.post(ctx, func(d *coordinator) { d.calling = false; result(d) })
+		f.post(ctx, func(c *coordinator) { c.calling = false; result(c) })
 	}
 }
 
 // callSaver makes the most urgent call that is due: look up why a job that cannot
 // work fails, merge the result, fence a version whose circuit breaker has opened,
 // ask which unconfirmed chunks are saved, or ask whether the epoch still holds.
-func (d *coordinator) callSaver(now time.Time) {
-	if d.calling || now.Before(d.askAfter) {
+func (c *coordinator) callSaver(now time.Time) {
+	if c.calling || now.Before(c.askAfter) {
 		return
 	}
-	q := wire.Sync{Op: wire.SyncList, Plan: d.f.planID, Fetcher: d.f.bus.ID(), Epoch: d.f.grant.epoch}
-	unconfirmed, unfenced := d.ledger.Doubts(), d.unfenced()
+	q := wire.Sync{Op: wire.SyncList, Plan: c.f.planID, Fetcher: c.f.bus.ID(), Epoch: c.f.grant.epoch}
+	unconfirmed, unfenced := c.ledger.Doubts(), c.unfenced()
 	switch {
-	case d.givingUp:
-		q = d.deadQuery()
-	case d.state != report.StateDone && d.cut && d.ledger.Done():
-		d.state = report.StateFinishing
-		q.Op, q.Total = wire.SyncFinish, wire.Totals{Chunks: uint64(d.ledger.Counts().Added), Objects: d.objects}
+	case c.givingUp:
+		q = c.deadQuery()
+	case c.state != report.StateDone && c.cut && c.ledger.Done():
+		c.state = report.StateFinishing
+		q.Op, q.Total = wire.SyncFinish, wire.Totals{Chunks: uint64(c.ledger.Counts().Added), Objects: c.objects}
 		failpoint.Hit("fetcher.finish.asking")
 	case unfenced != nil:
-		q.Op, q.Version, q.Term = wire.SyncCutOff, unfenced.Name, d.terms[unfenced.Name]+1
+		q.Op, q.Version, q.Term = wire.SyncCutOff, unfenced.Name, c.terms[unfenced.Name]+1
 	case len(unconfirmed) > 0:
 		q.Chunks = unconfirmed[:min(len(unconfirmed), wire.MaxSaved)]
-	case now.Sub(d.renewed) < renewInterval && !d.doubtful() && !d.uneasy(now) && !d.savers.rivals(now):
+	case now.Sub(c.renewed) < renewInterval && !c.doubtful() && !c.uneasy(now) && !c.savers.rivals(now):
 		return
 	default:
 		q.Limit = 1 // the entry does not matter: the question is whether the epoch holds
 	}
-	doubts := d.epochDoubts // the answer settles these, and none that come meanwhile
-	d.call(func(ctx context.Context) func(*coordinator) {
-		answer, err := d.f.saver.ask(ctx, q)
-		return func(d *coordinator) { d.hearAnswer(now, doubts, q, answer, err) }
+	doubts := c.epochDoubts // the answer settles these, and none that come meanwhile
+	c.call(func(ctx context.Context) func(*coordinator) {
+		answer, err := c.f.saver.ask(ctx, q)
+		return func(c *coordinator) { c.hearAnswer(now, doubts, q, answer, err) }
 	})
 }
 
 // uneasy says whether chunks are in flight and the saver has been silent for a
 // while. It is asked then, because no chunk is a straggler while nothing can be saved.
-func (d *coordinator) uneasy(now time.Time) bool {
-	return d.ledger.Counts().InFlight > 0 && now.Sub(d.heard) >= easyInterval && now.Sub(d.renewed) >= easyInterval
+func (c *coordinator) uneasy(now time.Time) bool {
+	return c.ledger.Counts().InFlight > 0 && now.Sub(c.heard) >= easyInterval && now.Sub(c.renewed) >= easyInterval
 }
 
 // hearAnswer takes the saver's answer to q.
-func (d *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, a wire.SyncAnswer, err error) {
+func (c *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, a wire.SyncAnswer, err error) {
 	now := time.Now()
-	if err == nil && d.f.isRival(a.Sink) {
-		d.hearRival(now, a.Sink, a.Plan == "")
-		d.saverAway = false
-		d.askAfter = now.Add(askPause)
+	if err == nil && c.f.isRival(a.Sink) {
+		c.hearRival(now, a.Sink, a.Plan == "")
+		c.saverAway = false
+		c.askAfter = now.Add(askPause)
 		return
 	}
 	if err == nil && q.Op == wire.SyncDead && (a.Status == wire.SyncOK || a.Status == wire.SyncFailed) {
-		d.giveUp(a.Dead)
+		c.giveUp(a.Dead)
 		return
 	}
 	if err == nil && a.Status == wire.SyncFailed && q.Op != wire.SyncFinish {
 		err = errors.New(a.Reason)
 	}
-	d.saverAway = err != nil
-	d.saver.Note(err)
+	c.saverAway = err != nil
+	c.saver.Note(err)
 	if err != nil {
-		d.askAfter = now.Add(askPause)
+		c.askAfter = now.Add(askPause)
 		return
 	}
-	d.renewed, d.epochChecked = asked, doubts
-	d.savers.hear(now, d.f.grant.sink)
-	if d.savers.rivals(now) {
-		d.askAfter = now.Add(askPause)
+	c.renewed, c.epochChecked = asked, doubts
+	c.savers.hear(now, c.f.grant.sink)
+	if c.savers.rivals(now) {
+		c.askAfter = now.Add(askPause)
 	}
 	switch {
 	case a.Status == wire.SyncWorking:
-		d.hearLoad(now, a.Load)
-		d.askAfter = now.Add(finishPause)
+		c.hearLoad(now, a.Load)
+		c.askAfter = now.Add(finishPause)
 	case a.Status == wire.SyncFailed:
-		d.mergeFailed(now, a.Reason)
+		c.mergeFailed(now, a.Reason)
 	case a.Status != wire.SyncOK:
-		d.fail(refusal(a))
+		c.fail(refusal(a))
 	case q.Op == wire.SyncFinish:
-		d.finished(a.Summary)
+		c.finished(a.Summary)
 	case q.Op == wire.SyncCutOff:
-		d.fenced(q.Version, q.Term)
+		c.fenced(q.Version, q.Term)
 	default:
-		d.account(a.Summary)
-		d.hearLoad(now, a.Load)
-		d.resolveUnconfirmed(now, q.Chunks, a.Entries)
+		c.account(a.Summary)
+		c.hearLoad(now, a.Load)
+		c.resolveUnconfirmed(now, q.Chunks, a.Entries)
 	}
 }
 
 // resolveUnconfirmed counts the chunks that the sink holds as saved, and makes the
 // others ready again.
-func (d *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.ID, entries []wire.Entry) {
+func (c *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.ID, entries []wire.Entry) {
 	stored := make(map[chunk.ID]chunk.Digest, len(entries))
 	for _, e := range entries {
 		stored[e.ID] = e.Digest
 	}
 	for _, id := range unconfirmed {
 		if digest, saved := stored[id]; saved {
-			d.saved(now, wire.Entry{ID: id, Digest: digest}, "", 0)
+			c.saved(now, wire.Entry{ID: id, Digest: digest}, "", 0)
 		} else {
-			d.ledger.Settle(id)
-			if h := d.held[id]; h != nil {
+			c.ledger.Settle(id)
+			if h := c.held[id]; h != nil {
 				h.ready = now
 			}
 		}
@@ -230,45 +230,45 @@ func (d *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.ID, 
 }
 
 // mergeFailed notes that the saver could not merge the result.
-func (d *coordinator) mergeFailed(now time.Time, reason string) {
-	d.failures++
-	d.askAfter = now.Add(finishRetry)
-	if d.failures >= finishTries {
-		d.fail(fmt.Errorf("merge result: saver answered: %s", reason))
+func (c *coordinator) mergeFailed(now time.Time, reason string) {
+	c.failures++
+	c.askAfter = now.Add(finishRetry)
+	if c.failures >= finishTries {
+		c.fail(fmt.Errorf("merge result: saver answered: %s", reason))
 		return
 	}
-	d.f.log.Warn().Str("reason", reason).Msg("the saver could not merge the result, asking again")
+	c.f.log.Warn().Str("reason", reason).Msg("the saver could not merge the result, asking again")
 }
 
 // finished ends the job: the sink holds everything once, and the result is merged.
-func (d *coordinator) finished(total report.Summary) {
+func (c *coordinator) finished(total report.Summary) {
 	failpoint.Hit("fetcher.finish.answered")
 	now := time.Now()
-	d.state, d.total = report.StateDone, total
-	d.waiting.expire(d, now)
-	d.report(now) // at once: a status that is asked for after this event says done
-	d.f.log.Info().Uint64("objects", total.Objects).Uint64("outputs", total.Outputs).Uint64("dead", total.Dead).
+	c.state, c.total = report.StateDone, total
+	c.waiting.expire(c, now)
+	c.report(now) // at once: a status that is asked for after this event says done
+	c.f.log.Info().Uint64("objects", total.Objects).Uint64("outputs", total.Outputs).Uint64("dead", total.Dead).
 		Uint64("chunks", total.Chunks).Str("output", total.Output).Msg("job done")
 }
 
 // deadLetterFatal has the objects of chunks that took down too many mappers saved
 // as dead letters.
-func (d *coordinator) deadLetterFatal() {
-	for !d.calling {
-		id, ok := d.ledger.TakeDead()
+func (c *coordinator) deadLetterFatal() {
+	for !c.calling {
+		id, ok := c.ledger.TakeDead()
 		if !ok {
 			return
 		}
-		h := d.held[id]
+		h := c.held[id]
 		if h == nil {
 			continue
 		}
-		failures, term := d.f.cfg.MaxAttempts, d.terms[""] // these dead letters are of no mapper version
-		d.call(func(ctx context.Context) func(*coordinator) {
-			err := d.f.saveDeadLetters(ctx, h, failures, term)
-			return func(d *coordinator) {
+		failures, term := c.f.cfg.MaxAttempts, c.terms[""] // these dead letters are of no mapper version
+		c.call(func(ctx context.Context) func(*coordinator) {
+			err := c.f.saveDeadLetters(ctx, h, failures, term)
+			return func(c *coordinator) {
 				if err != nil && ctx.Err() == nil {
-					d.fail(err)
+					c.fail(err)
 				}
 			}
 		})

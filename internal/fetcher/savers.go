@@ -75,32 +75,32 @@ func (f *Fetcher) isRival(sink wire.SinkID) bool {
 }
 
 // rivalry says why the job waits while a saver of another sink is running; "" if none is.
-func (d *coordinator) rivalry(now time.Time) string {
-	switch own := d.f.grant.sink; {
-	case d.savers.rivals(now):
-		return d.savers.text()
-	case d.f.isRival(d.savers.last):
-		return fmt.Sprintf("another sink answers, %s at %s; the job's is %s at %s: is its saver running?", d.savers.last.ID, d.savers.last.At, own.ID, own.At)
+func (c *coordinator) rivalry(now time.Time) string {
+	switch own := c.f.grant.sink; {
+	case c.savers.rivals(now):
+		return c.savers.text()
+	case c.f.isRival(c.savers.last):
+		return fmt.Sprintf("another sink answers, %s at %s; the job's is %s at %s: is its saver running?", c.savers.last.ID, c.savers.last.At, own.ID, own.At)
 	}
 	return ""
 }
 
 // hearRival notes an answer of another sink than the job's. When only that one has
 // answered for a while, the job's sink is gone.
-func (d *coordinator) hearRival(now time.Time, sink wire.SinkID, empty bool) {
-	alone := d.savers.last.ID == sink.ID && !d.savers.rivals(now)
-	if d.rivalSince.IsZero() || now.Sub(d.savers.heard) > rivalTime || d.savers.last.ID != sink.ID {
-		d.rivalSince = now
+func (c *coordinator) hearRival(now time.Time, sink wire.SinkID, empty bool) {
+	alone := c.savers.last.ID == sink.ID && !c.savers.rivals(now)
+	if c.rivalSince.IsZero() || now.Sub(c.savers.heard) > rivalTime || c.savers.last.ID != sink.ID {
+		c.rivalSince = now
 	}
-	d.savers.hear(now, sink)
-	if !alone || now.Sub(d.rivalSince) < rivalTime {
+	c.savers.hear(now, sink)
+	if !alone || now.Sub(c.rivalSince) < rivalTime {
 		return
 	}
-	own := d.f.grant.sink
+	own := c.f.grant.sink
 	if empty {
-		d.fail(fmt.Errorf("%w: %s at %s is empty, but the job has saved %d chunks to %s at %s: was its volume lost? Bring it back, or start the fetcher again to begin anew",
-			ErrOtherSink, sink.ID, sink.At, d.total.Chunks, own.ID, own.At))
+		c.fail(fmt.Errorf("%w: %s at %s is empty, but the job has saved %d chunks to %s at %s: was its volume lost? Bring it back, or start the fetcher again to begin anew",
+			ErrOtherSink, sink.ID, sink.At, c.total.Chunks, own.ID, own.At))
 		return
 	}
-	d.fail(fmt.Errorf("%w: %s at %s, but the job saves to %s at %s: start the saver of the job's sink", ErrOtherSink, sink.ID, sink.At, own.ID, own.At))
+	c.fail(fmt.Errorf("%w: %s at %s, but the job saves to %s at %s: start the saver of the job's sink", ErrOtherSink, sink.ID, sink.At, own.ID, own.At))
 }

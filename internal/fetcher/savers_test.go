@@ -21,9 +21,9 @@ func inTurn() func() bool {
 
 func wantHeld(t *testing.T, b *bench, held bool) {
 	t.Helper()
-	by := b.Status().HeldBack
-	if got := by != nil && by.By == report.BySavers; got != held {
-		t.Fatalf("held back by %+v, want two savers: %t", by, held)
+	by := b.Status().Bottleneck
+	if got := by != nil && by.Cause == report.CauseSavers; got != held {
+		t.Fatalf("bottleneck %+v, want two savers: %t", by, held)
 	}
 	if held {
 		for _, words := range []string{"A at host-a:/out", "B at host-b:/out"} {

@@ -41,7 +41,7 @@ func (f *Fetcher) handleNext(ctx context.Context, r *bus.Request) {
 		f.reply(r, wire.Work{Status: wire.WorkRefused, Plan: f.planID, Epoch: f.grant.epoch, Reason: err.Error()}.Encode())
 		return
 	}
-	f.post(ctx, func(d *coordinator) { d.hearNext(arrived, r, next) })
+	f.post(ctx, func(c *coordinator) { c.hearNext(arrived, r, next) })
 }
 
 func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
@@ -50,7 +50,7 @@ func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
 		f.strange.Warn().Err(err).Msg("ignored a beat")
 		return
 	}
-	f.post(ctx, func(d *coordinator) { d.hearBeat(time.Now(), beat) })
+	f.post(ctx, func(c *coordinator) { c.hearBeat(time.Now(), beat) })
 }
 
 func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
@@ -60,8 +60,8 @@ func (f *Fetcher) handleSaved(ctx context.Context, r *bus.Request) {
 		return
 	}
 	failpoint.Hit("fetcher.saved.received")
-	f.post(ctx, func(d *coordinator) {
-		d.hearSaved(time.Now(), saved)
+	f.post(ctx, func(c *coordinator) {
+		c.hearSaved(time.Now(), saved)
 		failpoint.Hit("fetcher.saved.booked")
 		f.reply(r, wire.SavedAnswer{Plan: f.planID}.Encode())
 		failpoint.Hit("fetcher.saved.answered")
@@ -76,9 +76,9 @@ func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
 		f.reply(r, wire.ControlAnswer{Plan: f.planID, Reason: err.Error()}.Encode())
 		return
 	}
-	f.post(ctx, func(d *coordinator) {
+	f.post(ctx, func(c *coordinator) {
 		answer := wire.ControlAnswer{Plan: f.planID, OK: true}
-		if err := d.obey(control); err != nil {
+		if err := c.obey(control); err != nil {
 			answer = wire.ControlAnswer{Plan: f.planID, Reason: err.Error()}
 		}
 		f.reply(r, answer.Encode())

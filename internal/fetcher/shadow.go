@@ -49,24 +49,24 @@ func bodySize(c *chunk.Chunk) int {
 }
 
 // isShadow says whether a mapper is of the shadow version.
-func (d *coordinator) isShadow(m *mapper) bool {
-	return m != nil && d.rollout.Shadow.Covers(m.Version)
+func (c *coordinator) isShadow(m *mapper) bool {
+	return m != nil && c.rollout.Shadow.Covers(m.Version)
 }
 
 // sendShadowCopies answers waiting mappers of the shadow version with copies.
-func (d *coordinator) sendShadowCopies() {
-	for len(d.shadow.waiting) > 0 && len(d.f.sends) < cap(d.f.sends) && d.f.mayGoOut(d.largest) && d.state == report.StateRunning && !d.paused {
-		sent := d.waiting.first(func(a ask) bool {
-			m := d.mappers[a.mapper]
-			if !d.isShadow(m) || m.mixes() {
+func (c *coordinator) sendShadowCopies() {
+	for len(c.shadow.waiting) > 0 && len(c.f.sends) < cap(c.f.sends) && c.f.mayGoOut(c.largest) && c.state == report.StateRunning && !c.paused {
+		sent := c.waiting.first(func(a ask) bool {
+			m := c.mappers[a.mapper]
+			if !c.isShadow(m) || m.mixes() {
 				return false
 			}
-			s := d.shadow.removeOldest()
-			s.request, s.mapper, s.term = a.request, m.Mapper, d.terms[m.Version]
-			d.f.memory.out.Add(int64(s.bytes))
-			d.f.sends <- s
+			s := c.shadow.removeOldest()
+			s.request, s.mapper, s.term = a.request, m.Mapper, c.terms[m.Version]
+			c.f.memory.out.Add(int64(s.bytes))
+			c.f.sends <- s
 			m.of.transform = m.Transform
-			d.shadow.sent++
+			c.shadow.sent++
 			return true
 		})
 		if !sent {
@@ -76,33 +76,33 @@ func (d *coordinator) sendShadowCopies() {
 }
 
 // setShadow begins a shadow run, or ends the one that is on if the share is 0.
-func (d *coordinator) setShadow(s rollout.Shadow) {
+func (c *coordinator) setShadow(s rollout.Shadow) {
 	if s.Share == 0 {
 		s = rollout.Shadow{}
 	}
-	d.rollout.Shadow, d.shadow = s, shadowQueue{}
+	c.rollout.Shadow, c.shadow = s, shadowQueue{}
 }
 
 // shadowStatus is what the status says of the shadow run; nil if there is none.
-func (d *coordinator) shadowStatus() *report.ShadowStatus {
-	s := d.rollout.Shadow
+func (c *coordinator) shadowStatus() *report.ShadowStatus {
+	s := c.rollout.Shadow
 	if s.Version == "" {
 		return nil
 	}
-	return &report.ShadowStatus{Version: s.Version, Share: s.Share, HandedOut: d.shadow.sent}
+	return &report.ShadowStatus{Version: s.Version, Share: s.Share, HandedOut: c.shadow.sent}
 }
 
 // workers counts the mappers that get chunks to be saved, and those of their
 // requests that wait.
-func (d *coordinator) workers() (mappers, waiting int) {
-	mappers, waiting = len(d.mappers), d.waiting.len()
-	if d.rollout.Shadow.Version == "" {
+func (c *coordinator) workers() (mappers, waiting int) {
+	mappers, waiting = len(c.mappers), c.waiting.len()
+	if c.rollout.Shadow.Version == "" {
 		return mappers, waiting
 	}
-	for id, m := range d.mappers {
-		if d.isShadow(m) {
+	for id, m := range c.mappers {
+		if c.isShadow(m) {
 			mappers--
-			waiting -= len(d.waiting.of[id])
+			waiting -= len(c.waiting.of[id])
 		}
 	}
 	return mappers, waiting

@@ -21,8 +21,8 @@ func TestShadow(t *testing.T) {
 			t.Fatal("it got a chunk that is not saved")
 		}
 		pass(300 * time.Millisecond)
-		if s := b.Status(); s.Waiting != 0 || s.HeldBack == nil || s.HeldBack.By != report.ByNoMappers {
-			t.Errorf("waiting %d, held back by %+v; want nobody at work", s.Waiting, s.HeldBack)
+		if s := b.Status(); s.Waiting != 0 || s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseNoMappers {
+			t.Errorf("waiting %d, bottleneck %+v; want nobody at work", s.Waiting, s.Bottleneck)
 		}
 		w, _ := got(stable.ask())
 		stable.saved(w, 0)

@@ -9,55 +9,55 @@ import (
 )
 
 // report publishes the coordinator's state for whoever asks.
-func (d *coordinator) report(now time.Time) {
-	counts := d.ledger.Counts()
-	_, waiting := d.workers()
+func (c *coordinator) report(now time.Time) {
+	counts := c.ledger.Counts()
+	_, waiting := c.workers()
 	s := report.Status{
-		Job: d.f.bus.Job(), Plan: d.f.planID, Epoch: d.f.grant.epoch, State: d.state, Paused: d.paused,
-		Source: d.f.plan.Source, StartedAt: d.f.started, Seconds: now.Sub(d.f.started).Seconds(),
-		Objects: report.ObjectCounts{Cut: d.objects, Saved: d.total.Objects, Outputs: d.total.Outputs, Dead: d.total.Dead},
+		Job: c.f.bus.Job(), Plan: c.f.planID, Epoch: c.f.grant.epoch, State: c.state, Paused: c.paused,
+		Source: c.f.plan.Source, StartedAt: c.f.started, Seconds: now.Sub(c.f.started).Seconds(),
+		Objects: report.ObjectCounts{Cut: c.objects, Saved: c.total.Objects, Outputs: c.total.Outputs, Dead: c.total.Dead},
 		Chunks: report.ChunkCounts{
 			Cut: uint64(counts.Added), Ready: uint64(counts.Ready), InFlight: uint64(counts.InFlight), Saved: uint64(counts.Saved),
-			Redelivered: counts.Redelivered, Duplicates: d.total.Duplicates, Backups: counts.Backups, BackupWins: counts.BackupWins,
+			Redelivered: counts.Redelivered, Duplicates: c.total.Duplicates, Backups: counts.Backups, BackupWins: counts.BackupWins,
 		},
-		Waiting: waiting, Shadow: d.shadowStatus(), SaverAway: d.saverAway, Saver: d.load, Cut: d.cut, Summary: d.total, RateLimit: d.rate,
-		Rate: d.meter.Rate(now, d.total.Objects),
+		Waiting: waiting, Shadow: c.shadowStatus(), SaverAway: c.saverAway, Saver: c.load, Cut: c.cut, Summary: c.total, RateLimit: c.rate,
+		Rate: c.meter.Rate(now, c.total.Objects),
 	}
-	read, all := d.f.source.Progress()
+	read, all := c.f.source.Progress()
 	s.Progress = report.Progress(s, read, all)
-	s.Mappers = d.mapperList(now)
-	s.Versions = d.versionList(now)
-	s.Gone = d.goneList(now)
-	s.Stragglers = d.stragglerList(now)
-	s.HeldBack = report.Bottleneck(s, d.facts(now, s))
+	s.Mappers = c.mapperList(now)
+	s.Versions = c.versionList(now)
+	s.Gone = c.goneList(now)
+	s.Stragglers = c.stragglerList(now)
+	s.Bottleneck = report.FindBottleneck(s, c.facts(now, s))
 	s.ETASeconds = report.ETA(s)
-	s.Wanted = d.need(now, counts, s).mappers()
-	d.history.Add(now, d.total.Objects)
-	d.f.metrics.view.Store(d.look(now))
-	d.f.last.Store(&s)
+	s.Wanted = c.need(now, counts, s).mappers()
+	c.history.Add(now, c.total.Objects)
+	c.f.metrics.view.Store(c.look(now))
+	c.f.last.Store(&s)
 }
 
 // facts is what may hold the job back and is not in the status.
-func (d *coordinator) facts(now time.Time, s report.Status) report.Facts {
-	mappers, _ := d.workers()
+func (c *coordinator) facts(now time.Time, s report.Status) report.Facts {
+	mappers, _ := c.workers()
 	f := report.Facts{
-		Failed: d.err != nil, Offline: !d.online, RivalSavers: d.rivalry(now), Hearing: now.Before(d.listenTo),
-		Unconfirmed: d.doubtful(), Mappers: mappers, Refusal: d.refusal(), AtRateLimit: d.limit.holds(now, d.rate),
-		NoneEligible: s.Waiting > 0 && s.Chunks.Ready > 0 && d.noneEligible(now),
-		Failures:     report.Failures{Chunks: len(d.outcomes), Share: d.outcomes.FailedShare(), TooMany: d.outcomes.MostlyFailed()},
+		Failed: c.err != nil, Offline: !c.online, RivalSavers: c.rivalry(now), Hearing: now.Before(c.listenTo),
+		Unconfirmed: c.doubtful(), Mappers: mappers, Refusal: c.refusal(), AtRateLimit: c.limit.holds(now, c.rate),
+		NoneEligible: s.Waiting > 0 && s.Chunks.Ready > 0 && c.noneEligible(now),
+		Failures:     report.Failures{Chunks: len(c.outcomes), Share: c.outcomes.FailedShare(), TooMany: c.outcomes.MostlyFailed()},
 	}
-	if v := d.onlyDisabled(); v != nil {
+	if v := c.onlyDisabled(); v != nil {
 		f.OpenBreaker = &report.OpenBreaker{Version: v.Name, Failed: v.Breaker.FailedShare(), Rest: v.Breaker.ProbeIn(now)}
 	}
 	return f
 }
 
 // onlyDisabled is a version whose circuit breaker is not closed, if no connected mapper is of a version with a closed one; else nil.
-func (d *coordinator) onlyDisabled() *version {
+func (c *coordinator) onlyDisabled() *version {
 	var only *version
-	for _, id := range slices.Sorted(maps.Keys(d.mappers)) {
-		switch m := d.mappers[id]; {
-		case d.isShadow(m) || m.refused != "" || m.of.Share() == 0:
+	for _, id := range slices.Sorted(maps.Keys(c.mappers)) {
+		switch m := c.mappers[id]; {
+		case c.isShadow(m) || m.refused != "" || m.of.Share() == 0:
 		case m.of.Breaker.Closed():
 			return nil
 		case only == nil:

@@ -72,8 +72,8 @@ func TestRateIsTheCause(t *testing.T) {
 		cause  report.Cause
 		wanted int // at most
 	}{
-		"the rate":    {rate: 2, took: 200 * time.Millisecond, cause: report.ByRate, wanted: 1},
-		"the mappers": {rate: 20, took: time.Second, cause: report.ByMappers, wanted: 11},
+		"the rate":    {rate: 2, took: 200 * time.Millisecond, cause: report.CauseRate, wanted: 1},
+		"the mappers": {rate: 20, took: time.Second, cause: report.CauseMappers, wanted: 11},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runWith(t, 400, func(cfg *fetcher.Config) { cfg.Rate = c.rate }, func(t *testing.T, b *bench) {
@@ -83,8 +83,8 @@ func TestRateIsTheCause(t *testing.T) {
 					if time.Since(begin) < 4*time.Second || t.Failed() {
 						return
 					}
-					if s.HeldBack == nil || s.HeldBack.By != c.cause || s.Wanted > c.wanted || s.Wanted < 1 {
-						t.Errorf("after %s: held back by %+v, and %d mappers are wanted; want %q and 1 to %d", time.Since(begin), s.HeldBack, s.Wanted, c.cause, c.wanted)
+					if s.Bottleneck == nil || s.Bottleneck.Cause != c.cause || s.Wanted > c.wanted || s.Wanted < 1 {
+						t.Errorf("after %s: bottleneck %+v, and %d mappers are wanted; want %q and 1 to %d", time.Since(begin), s.Bottleneck, s.Wanted, c.cause, c.wanted)
 					}
 				})
 			})
@@ -105,8 +105,8 @@ func TestFailing(t *testing.T) {
 		}
 		m.ask()
 		pass(300 * time.Millisecond)
-		if s := b.Status(); s.HeldBack == nil || s.HeldBack.By != report.ByFailing || s.Wanted != 1 {
-			t.Errorf("held back by %+v, and %d mappers are wanted; want failing, and 1", s.HeldBack, s.Wanted)
+		if s := b.Status(); s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseFailing || s.Wanted != 1 {
+			t.Errorf("bottleneck %+v, and %d mappers are wanted; want failing, and 1", s.Bottleneck, s.Wanted)
 		}
 	})
 }

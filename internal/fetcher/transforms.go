@@ -32,20 +32,20 @@ func (f *Fetcher) checkTransform() error {
 // refuse says why a request gets no chunk because of its mapper's transform; "" if it
 // may get one. The request names the transform of its worker. Workers take the job's
 // transform one after the other, so a late request may be of a worker without one.
-func (d *coordinator) refuse(m *mapper, asked string) string {
+func (c *coordinator) refuse(m *mapper, asked string) string {
 	if asked != m.Transform {
 		return "the request is of a worker that has not taken the job's transform yet"
 	}
 	before := m.refused
-	m.refused = d.refusalOf(m)
+	m.refused = c.refusalOf(m)
 	if m.refused != "" && m.refused != before && m.Transform != "" {
-		d.mapperLog.gotNoWork(d.ticked, m)
+		c.mapperLog.gotNoWork(c.ticked, m)
 	}
 	return m.refused
 }
 
-func (d *coordinator) refusalOf(m *mapper) string {
-	job := d.f.cfg.Transform
+func (c *coordinator) refusalOf(m *mapper) string {
+	job := c.f.cfg.Transform
 	switch {
 	case m.Transform == "" && job == "":
 		return "neither this mapper nor the fetcher has a TRANSFORM: set it for one of them"
@@ -63,10 +63,10 @@ func (d *coordinator) refusalOf(m *mapper) string {
 func (m *mapper) mixes() bool { return m.of.transform != "" && m.of.transform != m.Transform }
 
 // refusal says why no mapper gets work; "" if one of them does.
-func (d *coordinator) refusal() string {
+func (c *coordinator) refusal() string {
 	why := ""
-	for _, id := range slices.Sorted(maps.Keys(d.mappers)) {
-		m := d.mappers[id]
+	for _, id := range slices.Sorted(maps.Keys(c.mappers)) {
+		m := c.mappers[id]
 		if m.refused == "" {
 			return ""
 		}

@@ -59,8 +59,8 @@ func TestTransforms(t *testing.T) {
 						t.Errorf("ask %d: %s, %q with the transform %q; want a refusal with %q", i, w.Status, w.Reason, w.Transform, a.refused)
 					}
 					pass(300 * time.Millisecond)
-					if held := b.Status().HeldBack; i == 0 && a.refused != "" && (held == nil || held.By != report.ByTransform || !strings.Contains(held.Text, a.refused)) {
-						t.Errorf("held back by %+v, want the refusal", held)
+					if held := b.Status().Bottleneck; i == 0 && a.refused != "" && (held == nil || held.Cause != report.CauseTransform || !strings.Contains(held.Text, a.refused)) {
+						t.Errorf("bottleneck %+v, want the refusal", held)
 					}
 				}
 			})

@@ -30,45 +30,45 @@ type version struct {
 }
 
 // joinVersion counts a mapper among those of the version that it names.
-func (d *coordinator) joinVersion(now time.Time, m *mapper) {
-	m.of = d.versionOf(now, m.Version)
-	m.version = d.f.metrics.versions.Label(m.Version)
-	m.counter = d.f.metrics.saved.WithLabelValues(m.version)
-	d.ledger.Exclude(m.ID, m.of.excluded)
+func (c *coordinator) joinVersion(now time.Time, m *mapper) {
+	m.of = c.versionOf(now, m.Version)
+	m.version = c.f.metrics.versions.Label(m.Version)
+	m.counter = c.f.metrics.saved.WithLabelValues(m.version)
+	c.ledger.Exclude(m.ID, m.of.excluded)
 }
 
 // versionOf returns a version by name, making it known if it is new.
-func (d *coordinator) versionOf(now time.Time, name string) *version {
-	v := d.versions[name]
+func (c *coordinator) versionOf(now time.Time, name string) *version {
+	v := c.versions[name]
 	if v == nil {
 		inUse := map[string]bool{}
-		for _, m := range d.mappers {
+		for _, m := range c.mappers {
 			if m.of != nil { // else it is the one that joins
 				inUse[m.of.Name] = true
 			}
 		}
-		policy, evicted := d.rollout.Add(now, name, inUse)
+		policy, evicted := c.rollout.Add(now, name, inUse)
 		if evicted != nil {
-			delete(d.versions, evicted.Name)
+			delete(c.versions, evicted.Name)
 		}
-		v = &version{Version: policy, transform: d.f.grant.past.Transforms[name]}
+		v = &version{Version: policy, transform: c.f.grant.past.Transforms[name]}
 		v.pace.Begin(now)
-		d.versions[name] = v
+		c.versions[name] = v
 	}
 	v.Seen(now)
 	return v
 }
 
 // eligible says whether a version may get one more chunk now.
-func (d *coordinator) eligible(now time.Time, v *version) bool {
-	return d.rollout.Eligible(now, v.Version, func() int { return d.heldBy(v) })
+func (c *coordinator) eligible(now time.Time, v *version) bool {
+	return c.rollout.Eligible(now, v.Version, func() int { return c.heldBy(v) })
 }
 
 // noneEligible says whether chunks are ready, but no waiting request is eligible
 // for one.
-func (d *coordinator) noneEligible(now time.Time) bool {
-	for id := range d.waiting.of {
-		if m := d.mappers[id]; m != nil && d.eligible(now, m.of) {
+func (c *coordinator) noneEligible(now time.Time) bool {
+	for id := range c.waiting.of {
+		if m := c.mappers[id]; m != nil && c.eligible(now, m.of) {
 			return false
 		}
 	}
@@ -76,11 +76,11 @@ func (d *coordinator) noneEligible(now time.Time) bool {
 }
 
 // heldBy counts the chunks that the mappers of a version hold.
-func (d *coordinator) heldBy(v *version) int {
+func (c *coordinator) heldBy(v *version) int {
 	held := 0
-	for _, m := range d.mappers {
+	for _, m := range c.mappers {
 		if m.of == v {
-			held += d.ledger.Holds(m.ID)
+			held += c.ledger.Holds(m.ID)
 		}
 	}
 	return held
@@ -88,26 +88,26 @@ func (d *coordinator) heldBy(v *version) int {
 
 // excludeIneligible tells the ledger which mappers get no chunk now. A chunk that
 // needs a mapper that has shown that it works must not wait for one of those.
-func (d *coordinator) excludeIneligible(now time.Time) {
-	for _, v := range d.versions {
-		excluded := !d.eligible(now, v)
+func (c *coordinator) excludeIneligible(now time.Time) {
+	for _, v := range c.versions {
+		excluded := !c.eligible(now, v)
 		if excluded == v.excluded {
 			continue
 		}
 		v.excluded = excluded
-		for id, m := range d.mappers {
+		for id, m := range c.mappers {
 			if m.of == v {
-				d.ledger.Exclude(id, excluded)
+				c.ledger.Exclude(id, excluded)
 			}
 		}
 	}
 }
 
 // noteAssigned notes that a mapper got a chunk.
-func (d *coordinator) noteAssigned(m *mapper) {
+func (c *coordinator) noteAssigned(m *mapper) {
 	m.of.transform = m.Transform
 	m.of.assigned++
-	d.rollout.Assigned(m.of.Version)
+	c.rollout.Assigned(m.of.Version)
 }
 
 // noteSaved counts a chunk of the version that was saved.
@@ -130,20 +130,20 @@ func (v *version) noteSaved(now time.Time, objects, dead int, took time.Duration
 // its version, but only while another version serves: whoever drains a node or
 // scales down takes mappers of the only version there is, and opening its breaker
 // would leave nobody to go on.
-func (d *coordinator) noteVanished(now time.Time, m *mapper) {
-	judged := d.anotherServes(m.of)
+func (c *coordinator) noteVanished(now time.Time, m *mapper) {
+	judged := c.anotherServes(m.of)
 	for range m.held {
 		m.of.vanished++
 		if judged {
-			d.recordOutcome(now, m.of, rollout.Outcome{Objects: d.f.cfg.ChunkSize, Failed: d.f.cfg.ChunkSize})
+			c.recordOutcome(now, m.of, rollout.Outcome{Objects: c.f.cfg.ChunkSize, Failed: c.f.cfg.ChunkSize})
 		}
 	}
 }
 
 // anotherServes says whether a mapper of another version gets regular work.
-func (d *coordinator) anotherServes(than *version) bool {
-	for _, m := range d.mappers {
-		if m.of != than && m.refused == "" && d.rollout.Serves(m.of.Version) {
+func (c *coordinator) anotherServes(than *version) bool {
+	for _, m := range c.mappers {
+		if m.of != than && m.refused == "" && c.rollout.Serves(m.of.Version) {
 			return true
 		}
 	}
@@ -151,38 +151,38 @@ func (d *coordinator) anotherServes(than *version) bool {
 }
 
 // recordOutcome tells the version's circuit breaker how a chunk went.
-func (d *coordinator) recordOutcome(now time.Time, v *version, o rollout.Outcome) {
-	d.outcomes.Add(o)
+func (c *coordinator) recordOutcome(now time.Time, v *version, o rollout.Outcome) {
+	c.outcomes.Add(o)
 	switch v.Breaker.Record(now, o) {
 	case rollout.Opened:
-		d.f.log.Error().Str("mapper_version", v.Name).Float64("failed", v.Breaker.FailedShare()).Stringer("rest", v.Breaker.ProbeIn(now).Round(time.Second)).
+		c.f.log.Error().Str("mapper_version", v.Name).Float64("failed", v.Breaker.FailedShare()).Stringer("rest", v.Breaker.ProbeIn(now).Round(time.Second)).
 			Str("next", "one chunk goes out as a probe after this time; the dead letters say what failed: fix the version, or run chunkline control allow").
 			Msg("circuit breaker opened: too many objects of a mapper version failed")
-		d.dropHeldBy(v)
+		c.dropHeldBy(v)
 	case rollout.Reclosed:
-		d.f.log.Info().Str("mapper_version", v.Name).Msg("circuit breaker closed: the probe succeeded")
+		c.f.log.Info().Str("mapper_version", v.Name).Msg("circuit breaker closed: the probe succeeded")
 	default: // nothing changes
 	}
 }
 
 // dropHeldBy tells the mappers of a version to give up what they hold, so that
 // others get it at once. The saver refuses their results as soon as it knows.
-func (d *coordinator) dropHeldBy(v *version) {
-	for _, id := range slices.Sorted(maps.Keys(d.mappers)) {
-		if d.mappers[id].of != v {
+func (c *coordinator) dropHeldBy(v *version) {
+	for _, id := range slices.Sorted(maps.Keys(c.mappers)) {
+		if c.mappers[id].of != v {
 			continue
 		}
-		for _, held := range d.ledger.Held(id) {
-			d.order(order{mapper: id, kind: wire.OrderDrop, chunk: held})
+		for _, held := range c.ledger.Held(id) {
+			c.order(order{mapper: id, kind: wire.OrderDrop, chunk: held})
 		}
 	}
 }
 
 // unfenced is a version whose breaker has opened without the saver knowing; nil
 // if there is none.
-func (d *coordinator) unfenced() *version {
-	for _, name := range slices.Sorted(maps.Keys(d.versions)) {
-		if v := d.versions[name]; v.Breaker.Unfenced() {
+func (c *coordinator) unfenced() *version {
+	for _, name := range slices.Sorted(maps.Keys(c.versions)) {
+		if v := c.versions[name]; v.Breaker.Unfenced() {
 			return v
 		}
 	}
@@ -191,29 +191,29 @@ func (d *coordinator) unfenced() *version {
 
 // fenced notes that the saver refuses results of earlier terms of a version. Its
 // leases are of this term from here on.
-func (d *coordinator) fenced(name string, term uint64) {
-	d.terms[name] = term
-	if v := d.versions[name]; v != nil {
+func (c *coordinator) fenced(name string, term uint64) {
+	c.terms[name] = term
+	if v := c.versions[name]; v != nil {
 		v.Breaker.Fenced()
 	}
 }
 
 // versionList is what the status says of the versions, by name: those that have
 // mappers, a limit, or had a chunk.
-func (d *coordinator) versionList(now time.Time) []report.VersionStatus {
+func (c *coordinator) versionList(now time.Time) []report.VersionStatus {
 	count, held := map[*version]int{}, map[*version]int{}
-	for _, m := range d.mappers {
+	for _, m := range c.mappers {
 		count[m.of]++
 		held[m.of] += m.held
 	}
-	list := make([]report.VersionStatus, 0, len(d.versions))
-	for _, v := range slices.SortedFunc(maps.Values(d.versions), func(a, b *version) int { return strings.Compare(a.Name, b.Name) }) {
+	list := make([]report.VersionStatus, 0, len(c.versions))
+	for _, v := range slices.SortedFunc(maps.Values(c.versions), func(a, b *version) int { return strings.Compare(a.Name, b.Name) }) {
 		if count[v] == 0 && v.assigned == 0 && v.Share() == 1 {
 			continue // its mappers have named another version since, before they got a chunk
 		}
 		s := report.VersionStatus{
 			Version: v.Name, Mappers: count[v], Held: held[v], HandedOut: v.assigned, Saved: v.saved, Vanished: v.vanished,
-			Objects: v.objects, Dead: v.dead, Rate: d.speed(now, &v.pace, held[v]), Share: v.Share(),
+			Objects: v.objects, Dead: v.dead, Rate: c.speed(now, &v.pace, held[v]), Share: v.Share(),
 		}
 		if sorted := slices.Sorted(slices.Values(v.took)); len(sorted) > 0 {
 			s.ChunkSeconds = report.Quantiles{P50: sorted[len(sorted)/2].Seconds(), P95: sorted[len(sorted)*95/100].Seconds()}

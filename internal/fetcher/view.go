@@ -23,12 +23,12 @@ type kind struct {
 }
 
 // look makes the view. Only the coordinator's goroutine calls it, with the report.
-func (d *coordinator) look(now time.Time) *view {
-	counts := d.ledger.Counts()
+func (c *coordinator) look(now time.Time) *view {
+	counts := c.ledger.Counts()
 	v := &view{
-		dead: counts.Dead, redelivered: d.ledger.Redelivered(), oldest: d.ledger.Oldest(now), mappers: map[kind]int{},
+		dead: counts.Dead, redelivered: c.ledger.Redelivered(), oldest: c.ledger.Oldest(now), mappers: map[kind]int{},
 	}
-	for _, m := range d.mappers {
+	for _, m := range c.mappers {
 		v.mappers[kind{version: m.version, state: m.state(now)}]++
 	}
 	return v
@@ -48,18 +48,18 @@ type need struct {
 	useless bool          // more mappers do not help: nothing can be saved, or most of what they do fails
 }
 
-func (d *coordinator) need(now time.Time, counts ledger.Counts, s report.Status) need {
-	here, waiting := d.workers()
+func (c *coordinator) need(now time.Time, counts ledger.Counts, s report.Status) need {
+	here, waiting := c.workers()
 	n := need{
-		over: d.state == report.StateDone || d.state == report.StateFinishing || d.err != nil || d.paused,
+		over: c.state == report.StateDone || c.state == report.StateFinishing || c.err != nil || c.paused,
 		open: float64(counts.Ready + counts.InFlight), here: here, workers: 1,
-		median: d.ledger.Median(), target: d.f.cfg.FinishWithin > 0, within: d.f.cfg.FinishWithin - now.Sub(d.f.started), useless: d.stuck() || d.outcomes.MostlyFailed(),
+		median: c.ledger.Median(), target: c.f.cfg.FinishWithin > 0, within: c.f.cfg.FinishWithin - now.Sub(c.f.started), useless: c.stuck() || c.outcomes.MostlyFailed(),
 	}
-	if d.rate > 0 && counts.Added > 0 {
-		n.rate = d.rate * float64(counts.Added) / float64(max(1, d.objects))
+	if c.rate > 0 && counts.Added > 0 {
+		n.rate = c.rate * float64(counts.Added) / float64(max(1, c.objects))
 	}
 	n.left = float64(counts.Added - counts.Saved)
-	if !d.cut && s.Progress > 0 && counts.Saved > 0 {
+	if !c.cut && s.Progress > 0 && counts.Saved > 0 {
 		n.left = max(n.left, float64(counts.Saved)/s.Progress-float64(counts.Saved))
 	}
 	if n.here > 0 {

@@ -65,26 +65,26 @@ func (w *waiting) drop(mapper string, open []uint64) {
 
 // release answers the requests of a mapper that drains with "nothing yet". It finishes
 // what it holds and wants no more.
-func (w *waiting) release(d *coordinator, mapper string) {
+func (w *waiting) release(c *coordinator, mapper string) {
 	for _, e := range w.of[mapper] {
-		d.f.reply(e.Value.(ask).request, d.word(wire.WorkNone).Encode())
+		c.f.reply(e.Value.(ask).request, c.word(wire.WorkNone).Encode())
 		w.remove(e)
 	}
 }
 
 // expire answers the requests whose mapper stops waiting with "nothing yet", and all
 // requests with "done" once the job is done.
-func (w *waiting) expire(d *coordinator, now time.Time) {
+func (w *waiting) expire(c *coordinator, now time.Time) {
 	var next *list.Element
 	for e := w.queue.Front(); e != nil; e = next {
 		next = e.Next()
 		a := e.Value.(ask)
 		switch {
-		case d.state == report.StateDone:
-			d.f.reply(a.request, d.word(wire.WorkDone).Encode())
+		case c.state == report.StateDone:
+			c.f.reply(a.request, c.word(wire.WorkDone).Encode())
 			failpoint.Hit("fetcher.done.said")
 		case !now.Before(a.until):
-			d.f.reply(a.request, d.word(wire.WorkNone).Encode())
+			c.f.reply(a.request, c.word(wire.WorkNone).Encode())
 		default:
 			continue
 		}
@@ -93,16 +93,16 @@ func (w *waiting) expire(d *coordinator, now time.Time) {
 }
 
 // refuse tells every mapper that waits that this fetcher has no more work.
-func (w *waiting) refuse(d *coordinator) {
+func (w *waiting) refuse(c *coordinator) {
 	for e := w.queue.Front(); e != nil; e = e.Next() {
-		answer := d.word(wire.WorkRefused)
-		answer.Reason = d.err.Error()
-		d.f.reply(e.Value.(ask).request, answer.Encode())
+		answer := c.word(wire.WorkRefused)
+		answer.Reason = c.err.Error()
+		c.f.reply(e.Value.(ask).request, answer.Encode())
 	}
 	w.init()
 }
 
 // word is an answer without a chunk.
-func (d *coordinator) word(status wire.WorkStatus) wire.Work {
-	return wire.Work{Status: status, Plan: d.f.planID, Epoch: d.f.grant.epoch}
+func (c *coordinator) word(status wire.WorkStatus) wire.Work {
+	return wire.Work{Status: status, Plan: c.f.planID, Epoch: c.f.grant.epoch}
 }

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// HeldBack says why a job is not faster, or stands still.
-type HeldBack struct {
-	By   Cause  `json:"by"`
-	Text string `json:"text"` // for people: what it is, and what helps
+// Bottleneck says why a job is not faster, or stands still.
+type Bottleneck struct {
+	Cause Cause  `json:"cause"`
+	Text  string `json:"text"` // for people: what it is, and what helps
 }
 
 // Cause is what holds a job back.
@@ -17,23 +17,23 @@ type Cause string
 
 // The causes.
 const (
-	ByStart      Cause = "start"      // the saver has not accepted the claim, or mappers have yet to report what they hold
-	ByNATS       Cause = "nats"       // no connection
-	BySaverAway  Cause = "saver-away" // the saver does not answer
-	BySavers     Cause = "savers"     // savers of two sinks answer
-	ByPause      Cause = "pause"      // by an operator
-	ByNoMappers  Cause = "no-mappers"
-	ByRate       Cause = "rate"       // the rate limit that was set
-	ByTransform  Cause = "transform"  // no connected mapper has the job's transform
-	ByFailing    Cause = "failing"    // most objects fail
-	ByVersion    Cause = "version"    // the versions of all waiting workers are capped or disabled by the circuit breaker
-	ByFull       Cause = "full"       // the sink has no space
-	BySaver      Cause = "saver"      // results wait for their commit
-	BySource     Cause = "source"     // mappers wait for chunks to be read
-	ByMappers    Cause = "mappers"    // all of them are busy, or none asks for work
-	ByStragglers Cause = "stragglers" // only stragglers are left
-	ByEnd        Cause = "end"        // the last chunks are being mapped
-	ByLayout     Cause = "layout"     // everything is saved; the saver merges the results
+	CauseStart      Cause = "start"      // the saver has not accepted the claim, or mappers have yet to report what they hold
+	CauseNATS       Cause = "nats"       // no connection
+	CauseSaverAway  Cause = "saver-away" // the saver does not answer
+	CauseSavers     Cause = "savers"     // savers of two sinks answer
+	CausePause      Cause = "pause"      // by an operator
+	CauseNoMappers  Cause = "no-mappers"
+	CauseRate       Cause = "rate"       // the rate limit that was set
+	CauseTransform  Cause = "transform"  // no connected mapper has the job's transform
+	CauseFailing    Cause = "failing"    // most objects fail
+	CauseVersion    Cause = "version"    // the versions of all waiting workers are capped or disabled by the circuit breaker
+	CauseFull       Cause = "full"       // the sink has no space
+	CauseSaver      Cause = "saver"      // results wait for their commit
+	CauseSource     Cause = "source"     // mappers wait for chunks to be read
+	CauseMappers    Cause = "mappers"    // all of them are busy, or none asks for work
+	CauseStragglers Cause = "stragglers" // only stragglers are left
+	CauseEnd        Cause = "end"        // the last chunks are being mapped
+	CauseMerge      Cause = "merge"      // everything is saved; the saver merges the results
 )
 
 // Facts are what the fetcher knows about a job beside its Status, as far as
@@ -73,73 +73,73 @@ const slowCommit = 20 * time.Millisecond
 // Bottleneck says what holds the job back; nil if nothing does that people
 // could change. The first cause that applies counts, so the order of the cases is
 // from what stops everything to what only costs speed.
-func Bottleneck(s Status, f Facts) *HeldBack {
-	by := func(cause Cause, format string, args ...any) *HeldBack {
-		return &HeldBack{By: cause, Text: fmt.Sprintf(format, args...)}
+func FindBottleneck(s Status, f Facts) *Bottleneck {
+	because := func(cause Cause, format string, args ...any) *Bottleneck {
+		return &Bottleneck{Cause: cause, Text: fmt.Sprintf(format, args...)}
 	}
 	ready, inFlight, queued := s.Chunks.Ready, s.Chunks.InFlight, s.Saver.Queued
 	switch {
 	case s.State == StateDone || f.Failed:
 		return nil
 	case f.Offline:
-		return by(ByNATS, "not connected to NATS: the job goes on when the connection is back")
+		return because(CauseNATS, "not connected to NATS: the job goes on when the connection is back")
 	case s.SaverAway:
-		return by(BySaverAway, "the saver does not answer: is it running, and can it write?")
+		return because(CauseSaverAway, "the saver does not answer: is it running, and can it write?")
 	case f.RivalSavers != "":
-		return by(BySavers, "%s", f.RivalSavers)
+		return because(CauseSavers, "%s", f.RivalSavers)
 	case s.Saver.Full != "":
-		return by(ByFull, "sink is full: %s: make space, and the job goes on", s.Saver.Full)
+		return because(CauseFull, "sink is full: %s: make space, and the job goes on", s.Saver.Full)
 	case s.State == StateFinishing:
-		return by(ByLayout, "everything is saved; the saver is merging the results in the order of the source")
+		return because(CauseMerge, "everything is saved; the saver is merging the results in the order of the source")
 	case s.Paused:
-		return by(ByPause, "paused by an operator: resume it")
+		return because(CausePause, "paused by an operator: resume it")
 	case f.Hearing:
-		return by(ByStart, "waiting for mappers to report what an earlier fetcher gave them")
+		return because(CauseStart, "waiting for mappers to report what an earlier fetcher gave them")
 	case f.Unconfirmed:
-		return by(ByStart, "asking the saver whether this fetcher still owns the job")
+		return because(CauseStart, "asking the saver whether this fetcher still owns the job")
 	case f.Mappers == 0:
-		return by(ByNoMappers, "no mapper is connected: start some")
+		return because(CauseNoMappers, "no mapper is connected: start some")
 	case f.Refusal != "":
-		return by(ByTransform, "no mapper gets work: %s", f.Refusal)
+		return because(CauseTransform, "no mapper gets work: %s", f.Refusal)
 	case ready > 0 && f.OpenBreaker != nil:
-		return by(ByVersion, "%s", f.OpenBreaker.text())
+		return because(CauseVersion, "%s", f.OpenBreaker.text())
 	case ready > 0 && f.AtRateLimit:
-		return by(ByRate, "at the limit of %g objects a second%s: raise the rate", s.RateLimit, withWaiting(s.Waiting))
+		return because(CauseRate, "at the limit of %g objects a second%s: raise the rate", s.RateLimit, withWaiting(s.Waiting))
 	case s.Waiting > 0 && ready > 0 && f.NoneEligible:
-		return by(ByVersion, "%s capped or disabled by the circuit breaker: add mappers of another version, or change the share", waitingRun(s.Waiting))
+		return because(CauseVersion, "%s capped or disabled by the circuit breaker: add mappers of another version, or change the share", waitingRun(s.Waiting))
 	case queued > 0 && uint64(queued)*2 >= inFlight && s.Saver.CommitSeconds >= slowCommit.Seconds():
-		return by(BySaver, "waiting for the saver: %s queued, a commit takes %.0f ms, of it disk sync %.0f ms",
+		return because(CauseSaver, "waiting for the saver: %s queued, a commit takes %.0f ms, of it disk sync %.0f ms",
 			plural(queued, "result"), s.Saver.CommitSeconds*1000, s.Saver.SyncSeconds*1000)
 	case f.Failures.TooMany && ready > 0:
-		return by(ByFailing, "%.0f %% of the objects of the last %d chunks failed or crashed their mapper: see the dead letters and the mappers' logs; more mappers do not help",
+		return because(CauseFailing, "%.0f %% of the objects of the last %d chunks failed or crashed their mapper: see the dead letters and the mappers' logs; more mappers do not help",
 			100*f.Failures.Share, f.Failures.Chunks)
 	case ready == 0 && !s.Cut && s.Waiting > 0:
-		return by(BySource, "mappers wait for the source to be read")
+		return because(CauseSource, "mappers wait for the source to be read")
 	case ready == 0 && s.Cut && len(s.Stragglers) > 0 && uint64(len(s.Stragglers)) == inFlight:
 		late := s.Stragglers[0]
-		return by(ByStragglers, "waiting for the last %s: %s has had chunk %d for %.0f s", plural(len(s.Stragglers), "chunk"), late.Mapper, late.Chunk, late.Seconds)
+		return because(CauseStragglers, "waiting for the last %s: %s has had chunk %d for %.0f s", plural(len(s.Stragglers), "chunk"), late.Mapper, late.Chunk, late.Seconds)
 	case ready == 0 && s.Cut && inFlight == 1:
-		return by(ByEnd, "the last chunk is being mapped")
+		return because(CauseEnd, "the last chunk is being mapped")
 	case ready == 0 && s.Cut && inFlight > 0:
-		return by(ByEnd, "the last %d chunks are being mapped", inFlight)
+		return because(CauseEnd, "the last %d chunks are being mapped", inFlight)
 	case s.Waiting == 0 && ready > 0 && inFlight == 0 && f.Mappers == 1:
-		return by(ByMappers, "the only mapper is idle and has no open request for work: is it ready? See its log")
+		return because(CauseMappers, "the only mapper is idle and has no open request for work: is it ready? See its log")
 	case s.Waiting == 0 && ready > 0 && inFlight == 0:
-		return by(ByMappers, "all %d mappers are idle, and none has an open request for work: are they ready? See their logs", f.Mappers)
+		return because(CauseMappers, "all %d mappers are idle, and none has an open request for work: are they ready? See their logs", f.Mappers)
 	case s.Waiting == 0 && ready > 0 && f.Mappers == 1:
-		return by(ByMappers, "the only mapper is busy: add mappers")
+		return because(CauseMappers, "the only mapper is busy: add mappers")
 	case s.Waiting == 0 && ready > 0:
-		return by(ByMappers, "all %d mappers are busy: add mappers", f.Mappers)
+		return because(CauseMappers, "all %d mappers are busy: add mappers", f.Mappers)
 	}
 	return nil
 }
 
 // standing are the causes that stop a job for a time that nobody can tell.
-var standing = []Cause{ByStart, ByNATS, BySaverAway, BySavers, ByFull, ByPause, ByNoMappers, ByTransform}
+var standing = []Cause{CauseStart, CauseNATS, CauseSaverAway, CauseSavers, CauseFull, CausePause, CauseNoMappers, CauseTransform}
 
 // StandsStill says whether nothing is handed out or saved for this cause, so that
 // the time left cannot be told.
-func (h *HeldBack) StandsStill() bool { return h != nil && slices.Contains(standing, h.By) }
+func (h *Bottleneck) StandsStill() bool { return h != nil && slices.Contains(standing, h.Cause) }
 
 // text says why only probes are handed out, and what to do.
 func (o OpenBreaker) text() string {

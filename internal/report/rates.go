@@ -112,7 +112,7 @@ func Progress(s Status, read, all int64) float64 {
 // ETA is the estimated number of seconds to the end of the job, from its rate
 // and progress; nil while there is no telling.
 func ETA(s Status) *float64 {
-	if s.State != StateRunning || s.Rate <= 0 || s.Progress <= 0 || s.Progress >= 1 || s.HeldBack.StandsStill() {
+	if s.State != StateRunning || s.Rate <= 0 || s.Progress <= 0 || s.Progress >= 1 || s.Bottleneck.StandsStill() {
 		return nil
 	}
 	saved := float64(s.Objects.Saved)

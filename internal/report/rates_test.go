@@ -74,7 +74,7 @@ func TestETA(t *testing.T) {
 		"nothing is saved": func(s *Status) { s.Rate = 0 },
 		"unknown size":     func(s *Status) { s.Progress = 0 },
 		"all is saved":     func(s *Status) { s.Progress = 1 },
-		"paused":           func(s *Status) { s.HeldBack = &HeldBack{By: ByPause} },
+		"paused":           func(s *Status) { s.Bottleneck = &Bottleneck{Cause: CausePause} },
 	} {
 		s := running
 		change(&s)

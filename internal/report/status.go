@@ -34,7 +34,7 @@ type Status struct {
 	SaverAway  bool            `json:"saver_away"` // the saver does not answer
 	Saver      SaverLoad       `json:"saver"`      // as it last reported
 	Shadow     *ShadowStatus   `json:"shadow,omitempty"`
-	HeldBack   *HeldBack       `json:"held_back,omitempty"`
+	Bottleneck *Bottleneck     `json:"bottleneck,omitempty"`
 	RateLimit  float64         `json:"rate_limit"` // objects handed out per second at most; 0: no limit
 	Progress   float64         `json:"progress"`   // 0 to 1, by objects saved
 	Rate       float64         `json:"rate"`       // objects saved per second

@@ -45,7 +45,7 @@ func newMeters() *meters {
 	m.group = s.Histogram("chunkline_commit_group_chunks", "Results in one group commit.", prometheus.ExponentialBuckets(1, 2, 11))
 	m.queued = s.Gauge("chunkline_queued_results", "Results that wait for their commit.")
 	m.queuedBytes = s.Gauge("chunkline_queued_bytes", "Bytes of results that wait for their commit or are in it.")
-	m.full = s.Gauge("chunkline_sink_full", "1 while commits, or the layout of the result, find no space, else 0.")
+	m.full = s.Gauge("chunkline_sink_full", "1 while commits, or the merge of the result, find no space, else 0.")
 	m.deadHeld = s.Gauge("chunkline_sink_dead_letters", "Dead letters that the sink holds.")
 	m.shadowSame = s.CounterVec("chunkline_shadow_same_objects_total", "Objects of shadow runs of which a version made the same as what is saved, by that version.", metrics.Version)
 	m.shadowOthers = s.CounterVec("chunkline_shadow_different_objects_total", "Objects of shadow runs of which a version made something else than what is saved, by that version.", metrics.Version)

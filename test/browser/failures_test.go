@@ -82,7 +82,7 @@ func TestFailures(t *testing.T) {
 	if retry := b.text("#dead-retry"); !strings.Contains(retry, "chunkline dead retry") {
 		t.Errorf("how to retry: %q, want the command", retry)
 	}
-	b.await("words on what holds the job back", one("#holdup")+`.innerText.includes("chunk 59")`)
+	b.await("words on what holds the job back", one("#bottleneck")+`.innerText.includes("chunk 59")`)
 
 	j.end()
 	b.await("the end", stateIs+`"done"`)

@@ -55,7 +55,7 @@ func TestMoves(t *testing.T) {
 	if s := eval[seen](b, look); !strings.Contains(s.Job, j.Name) {
 		t.Errorf("the job is called %q, want %s in it", s.Job, j.Name)
 	}
-	b.await("words on what is missing", one("#holdup")+`.innerText.includes("o mapper is connected")`)
+	b.await("words on what is missing", one("#bottleneck")+`.innerText.includes("o mapper is connected")`)
 	j.mapper("ada", "users?duration=300ms")
 	j.mapper("bob", "users?duration=300ms")
 	b.await("work", stateIs+`"running" && Number(`+one("#map")+`.dataset.saved) > 0`)

@@ -23,10 +23,10 @@ func TestLeftoverSaver(t *testing.T) {
 	other := filepath.Join(j.Dir, "leftover")
 	leftover := j.Start("leftover", "saver", "SINK="+other)
 	names := []string{"two savers answer for the job", j.Out, other}
-	s := fetcher.AwaitStatus("the two savers to be named", func(s report.Status) bool { return s.HeldBack != nil && s.HeldBack.By == report.BySavers })
+	s := fetcher.AwaitStatus("the two savers to be named", func(s report.Status) bool { return s.Bottleneck != nil && s.Bottleneck.Cause == report.CauseSavers })
 	for _, name := range names {
-		if !strings.Contains(s.HeldBack.Text, name) {
-			t.Errorf("status says %q, want %q in it", s.HeldBack.Text, name)
+		if !strings.Contains(s.Bottleneck.Text, name) {
+			t.Errorf("status says %q, want %q in it", s.Bottleneck.Text, name)
 		}
 		fetcher.Await(name)
 	}

@@ -61,7 +61,7 @@ func protocolMutants() []mutant {
 			id: "M7", what: "no epoch is checked: a fetcher that was replaced goes on",
 			edits: []edit{
 				{"internal/saver/sync.go", "\tcase q.Epoch != s.sink.Epoch():\n", "\tcase false:\n"},
-				{"internal/fetcher/hear.go", "\tcase s.Epoch > d.f.grant.epoch:\n", "\tcase false:\n"},
+				{"internal/fetcher/hear.go", "\tcase s.Epoch > c.f.grant.epoch:\n", "\tcase false:\n"},
 				{"internal/mapper/state.go", "w.Epoch < s.epoch && now.Sub(s.heard) < epochHolds", "false"},
 			},
 			caughtBy: []lane{{"./test/sim", "TestTakeover|TestFrozenFetcherComesBack", nil}},
@@ -102,7 +102,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}, {"./internal/saver", ".", nil}},
 		}, {
 			id: "M19", what: "the fetcher judges mappers by a time in which it was away itself",
-			edits:    []edit{{"internal/fetcher/liveness.go", "\t\td.ledger.Forgive(now)\n", ""}},
+			edits:    []edit{{"internal/fetcher/liveness.go", "\t\tc.ledger.Forgive(now)\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestFetcherOffline|TestNATSAway", nil}},
 		}, {
 			id: "M20", what: "one witness is enough to condemn an object",
@@ -118,11 +118,11 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}},
 		}, {
 			id: "M23", what: "a chunk waits for a witness that gets no chunk",
-			edits:    []edit{{"internal/fetcher/assign.go", "\t\td.excludeIneligible(now)\n", ""}},
+			edits:    []edit{{"internal/fetcher/assign.go", "\t\tc.excludeIneligible(now)\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestWitnessMayHaveNone", nil}},
 		}, {
 			id: "M24", what: "a confirmation of before the fetcher's claim is believed",
-			edits:    []edit{{"internal/fetcher/hear.go", "\tcase s.Epoch < d.f.grant.epoch:\n", "\tcase false:\n"}},
+			edits:    []edit{{"internal/fetcher/hear.go", "\tcase s.Epoch < c.f.grant.epoch:\n", "\tcase false:\n"}},
 			caughtBy: []lane{{"./test/sim", "TestConfirmationFromBeforeRedo", nil}},
 		}, {
 			id: "M26", what: "the saver is not told that a version's circuit breaker has opened",

@@ -121,8 +121,8 @@ func TestSinkFull(t *testing.T) {
 		if s := f.Status(); s.Objects.Saved != 6 || s.State != report.StateRunning {
 			t.Errorf("status is %+v, want 6 objects saved", s)
 		}
-		if s := f.Status(); s.HeldBack == nil || s.HeldBack.By != report.ByFull || s.Chunks.Backups != 0 || len(s.Stragglers) != 0 {
-			t.Errorf("held back by %+v, %d backup attempts, stragglers %v; want a full sink, and none", s.HeldBack, s.Chunks.Backups, s.Stragglers)
+		if s := f.Status(); s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseFull || s.Chunks.Backups != 0 || len(s.Stragglers) != 0 {
+			t.Errorf("bottleneck %+v, %d backup attempts, stragglers %v; want a full sink, and none", s.Bottleneck, s.Chunks.Backups, s.Stragglers)
 		}
 		full.Store(false)
 		pass(5 * time.Second)

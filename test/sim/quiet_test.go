@@ -126,8 +126,8 @@ func TestQuietFull(t *testing.T) {
 		w.until(time.Minute, "the claim", func() bool { return f.Status().Epoch > 0 })
 		full.Store(true)
 		pass(outage)
-		if s := f.Status(); s.State != report.StateFinishing || s.HeldBack == nil || s.HeldBack.By != report.ByFull {
-			t.Errorf("%s, held back by %+v; want a full sink while it is laid out", s.State, s.HeldBack)
+		if s := f.Status(); s.State != report.StateFinishing || s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseFull {
+			t.Errorf("%s, bottleneck %+v; want a full sink while it is laid out", s.State, s.Bottleneck)
 		}
 		full.Store(false)
 		if err := f.within(time.Minute); err != nil {

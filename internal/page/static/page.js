@@ -56,7 +56,7 @@ function showStatus(s) {
   text(element("state"), state);
   element("state").className = `badge ${states[state] ?? ""}`;
   text(element("source"), s.source);
-  text(element("holdup"), s.held_back ? capital(s.held_back.text) + "." : ends[state]?.(s) ?? "Nothing is holding the job back.");
+  text(element("bottleneck"), s.bottleneck ? capital(s.bottleneck.text) + "." : ends[state]?.(s) ?? "Nothing is holding the job back.");
   const percent = (Math.floor(s.progress * 1000) / 10).toFixed(1);
   text(element("percent"), `${percent} %`);
   element("bar").value = s.progress;
