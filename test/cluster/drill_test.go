@@ -82,25 +82,3 @@ func (l *lab) wantNoneDead(dead int) {
 		l.t.Errorf("%d dead letters, want none", dead)
 	}
 }
-
-// TestDrill_recreate: no two releases ever work at a time, and nobody in between.
-func TestDrill_recreate(t *testing.T) {
-	parallel(t, 320, 110)
-	l := drill(t, "recreate")
-	l.release("mapper", "v5")
-	l.until("v5 to be there", func() bool {
-		releases := map[string]int{}
-		for _, p := range l.pods("mapper") {
-			if p.Status.Phase == "Running" {
-				releases[p.Metadata.Labels["pod-template-hash"]]++
-			}
-		}
-		if len(releases) > 1 {
-			t.Errorf("pods of two releases run: %v", releases)
-		}
-		s, ok := l.status()
-		return ok && onlyAtWork("v5", 4)(s)
-	})
-	l.wantNoneDead(l.wantDone(false))
-	l.healthy()
-}

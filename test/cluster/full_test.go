@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -209,11 +210,52 @@ func TestRollout_blueGreen(t *testing.T) {
 	l.counted(v3)
 }
 
+// TestManifests_unchanged: once a kustomization is applied, the cluster has nothing left to change.
+func TestManifests_unchanged(t *testing.T) {
+	parallel(t, 0, 300)
+	l := emptyLab(t)
+	for _, file := range l.manifests() {
+		l.kubectl("apply", "--filename="+file)
+		if left, err := l.try(t.Context(), "", "diff", "--filename="+file); err != nil {
+			t.Errorf("%s: %v\n%s", file, err, left)
+		}
+	}
+}
+
 // TestAutoscale_unshortened: the autoscalers with the windows that they ship
 // with. Only the number of mappers that the node has room for is set.
 func TestAutoscale_unshortened(t *testing.T) {
 	parallel(t, 0, 10)
-	autoscales(t, "", "", 120*time.Second)
+	const window = 120 * time.Second
+	m := newExternalMetrics(t)
+	scalesByHPA(t, m, "", window)
+	t.Run("keda", func(t *testing.T) {
+		parallel(t, 610, 500)
+		l := autoscaled(t, "keda", mostKEDA, "TRANSFORM=users?duration=1s")
+		l.patience += 3 * window
+		goes, asks := l.fetcherGoes(window), l.emptyKEDA(m)
+		l.scales(0, mostScaled, func(replicas int) { goes(replicas); asks(replicas) })
+	})
+	t.Run("keda-prometheus in time", func(t *testing.T) { // one mapper is enough to be done within FINISH_WITHIN
+		parallel(t, 380, 400)
+		l := autoscaled(t, "keda-prometheus", mostKEDA, "FINISH_WITHIN=1h", "TRANSFORM=users?duration=200ms")
+		l.patience += 3 * window
+		l.scales(0, 1, l.emptyKEDA(m))
+	})
+}
+
+// mostKEDA is how many mappers the node has room for.
+const mostKEDA = `patches:
+- target: {kind: ScaledObject, name: mapper}
+  patch: |
+    - {op: replace, path: /spec/maxReplicaCount, value: 7}
+`
+
+// emptyKEDA is the stand-in for KEDA, and a job that begins without mappers.
+func (l *lab) emptyKEDA(m *externalMetrics) func(replicas int) {
+	l.t.Helper()
+	l.kubectl("scale", "deployment/mapper", "--replicas=0")
+	return l.keda(m)
 }
 
 // TestRollout_unshortened: each strategy of Argo Rollouts with the durations
@@ -236,4 +278,65 @@ func TestRollout_unshortened(t *testing.T) {
 			l.counted(v3)
 		})
 	}
+}
+
+// TestDrill_recreate: no two releases ever work at a time, and nobody in between.
+func TestDrill_recreate(t *testing.T) {
+	parallel(t, 320, 110)
+	l := drill(t, "recreate")
+	l.release("mapper", "v5")
+	l.until("v5 to be there", func() bool {
+		releases := map[string]int{}
+		for _, p := range l.pods("mapper") {
+			if p.Status.Phase == "Running" {
+				releases[p.Metadata.Labels["pod-template-hash"]]++
+			}
+		}
+		if len(releases) > 1 {
+			t.Errorf("pods of two releases run: %v", releases)
+		}
+		s, ok := l.status()
+		return ok && onlyAtWork("v5", 4)(s)
+	})
+	l.wantNoneDead(l.wantDone(false))
+	l.healthy()
+}
+
+// TestRollout_noPrometheus: with the patch of docs/updates.md a canary is judged by what
+// the fetcher knows, whose breaker stops a release that fails. Besides, it sets only the
+// job and the number of mappers.
+func TestRollout_noPrometheus(t *testing.T) {
+	parallel(t, 500, 200)
+	page, err := os.ReadFile("../../docs/updates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, patch, _ := strings.Cut(string(page), "`mapper-versions`, which asks the fetcher:\n\n```yaml\n")
+	patch, _, found := strings.Cut(patch, "```")
+	if !found {
+		t.Fatal("docs/updates.md has no patch for a canary without a Prometheus")
+	}
+	l := emptyLab(t)
+	l.applied(l.kustomize(fmt.Sprintf(`
+resources: [deploy/overlays/rollout]
+configMapGenerator:
+- name: chunkline
+  behavior: merge
+  literals: [OBJECTS=%d, RATE=200, "TRANSFORM=users?duration=200ms", BREAK_AT=0.05, BREAK_FOR=5m]
+%s
+  - target: {kind: Rollout, name: mapper}
+    patch: |
+      - {op: replace, path: /spec/replicas, value: 4}
+`, drillObjects, patch)))
+	works := l.rolledOut("the first release to be there", "Healthy").Status.StableRS
+	l.job("the first release to work alone", onlyAtWork(works, 4))
+	v3 := l.refused("v3", works, `Metric "versions" assessed Failed`)
+	if v3.BreakerOpenSeconds == nil || v3.Saved < 5 || v3.Saved > 10 {
+		t.Errorf("v3: %+v; want it cut off after five chunks, and what it held then", v3)
+	}
+	l.takeBack(works)
+	if dead := l.wantDone(false); dead != int(v3.Dead) {
+		t.Errorf("%d dead letters, want the %d of v3", dead, v3.Dead)
+	}
+	l.healthy()
 }

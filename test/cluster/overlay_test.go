@@ -14,44 +14,49 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// TestManifests: the API server takes every kustomization strictly, warns of
-// nothing, Pod Security included, and has nothing left to change afterwards.
-// They are applied over one another, to a namespace in which no pod may start.
-// deploy/plain/base.yaml is the same text, which CI checks.
+// TestManifests: the API server takes every kustomization strictly and warns of
+// nothing, Pod Security included. They are applied over one another, to a
+// namespace in which no pod may start.
 func TestManifests(t *testing.T) {
 	parallel(t, 0, 120)
 	l := emptyLab(t)
+	apply := []string{"--namespace", l.ns, "apply", "--validate=strict"}
+	for _, file := range l.manifests() {
+		apply = append(apply, "--filename="+file)
+	}
+	// One kubectl, because each reads the description of the whole API first.
+	if out, err := exec.CommandContext(t.Context(), "kubectl", apply...).CombinedOutput(); err != nil || strings.Contains(string(out), "Warning") {
+		t.Errorf("kubectl apply: %v\n%s", err, out)
+	}
+}
+
+// manifests renders every kustomization of deploy/ to a file, and lets no pod
+// start in the namespace. deploy/plain/base.yaml is the same text as the base, which CI checks.
+func (l *lab) manifests() (files []string) {
+	l.t.Helper()
 	l.kubectl("create", "quota", "none", "--hard=pods=0")
-	var dirs []string
+	folder := l.t.TempDir()
 	for _, pattern := range []string{"base", "overlays/*", "drills/*"} {
-		found, err := filepath.Glob("../../deploy/" + pattern)
+		dirs, err := filepath.Glob("../../deploy/" + pattern)
 		if err != nil {
-			t.Fatal(err)
+			l.t.Fatal(err)
 		}
-		dirs = append(dirs, found...)
-	}
-	manifests := map[string]string{}
-	for _, dir := range dirs {
-		text, err := os.ReadFile(filepath.Join(dir, "kustomization.yaml"))
-		if err == nil && strings.Contains(string(text), "kind: Kustomization") { // not the releases of the drills, nor a component
-			manifests[dir] = l.kubectl("kustomize", dir)
-		}
-	}
-	for name, manifest := range manifests {
-		c := exec.CommandContext(t.Context(), "kubectl", "-n", l.ns, "apply", "--validate=strict", "-f", "-")
-		c.Stdin = strings.NewReader(manifest)
-		out, err := c.CombinedOutput()
-		if err != nil || strings.Contains(string(out), "Warning") {
-			t.Errorf("%s: %v\n%s", name, err, out)
-			continue
-		}
-		if left, err := l.try(t.Context(), manifest, "diff", "-f", "-"); err != nil {
-			t.Errorf("%s: %v\n%s", name, err, left)
+		for _, dir := range dirs {
+			text, err := os.ReadFile(filepath.Join(dir, "kustomization.yaml"))
+			if err != nil || !strings.Contains(string(text), "kind: Kustomization") { // the releases of the drills, and components
+				continue
+			}
+			file := filepath.Join(folder, filepath.Base(filepath.Dir(dir))+"-"+filepath.Base(dir)+".yaml")
+			if err := os.WriteFile(file, []byte(l.kubectl("kustomize", dir)), 0o600); err != nil {
+				l.t.Fatal(err)
+			}
+			files = append(files, file)
 		}
 	}
-	if len(manifests) < 23 {
-		t.Errorf("found only %d", len(manifests))
+	if len(files) < 23 {
+		l.t.Errorf("found only %v", files)
 	}
+	return files
 }
 
 // TestFetcherJob: the fetcher as a Job is Complete when every object is saved.

@@ -4,7 +4,6 @@ package cluster
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -60,45 +59,6 @@ func TestRollout_shadow(t *testing.T) {
 	if out := l.redo(bad[1]); !strings.HasPrefix(out, "no chunk was produced by version") {
 		t.Errorf("of the shadow is saved: %s", out)
 	}
-}
-
-// TestRollout_noPrometheus: with the patch of docs/updates.md a canary is judged by what
-// the fetcher knows, whose breaker stops a release that fails. Besides, it sets only the
-// job and the number of mappers.
-func TestRollout_noPrometheus(t *testing.T) {
-	parallel(t, 500, 200)
-	page, err := os.ReadFile("../../docs/updates.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, patch, _ := strings.Cut(string(page), "`mapper-versions`, which asks the fetcher:\n\n```yaml\n")
-	patch, _, found := strings.Cut(patch, "```")
-	if !found {
-		t.Fatal("docs/updates.md has no patch for a canary without a Prometheus")
-	}
-	l := emptyLab(t)
-	l.applied(l.kustomize(fmt.Sprintf(`
-resources: [deploy/overlays/rollout]
-configMapGenerator:
-- name: chunkline
-  behavior: merge
-  literals: [OBJECTS=%d, RATE=200, "TRANSFORM=users?duration=200ms", BREAK_AT=0.05, BREAK_FOR=5m]
-%s
-  - target: {kind: Rollout, name: mapper}
-    patch: |
-      - {op: replace, path: /spec/replicas, value: 4}
-`, drillObjects, patch)))
-	works := l.rolledOut("the first release to be there", "Healthy").Status.StableRS
-	l.job("the first release to work alone", onlyAtWork(works, 4))
-	v3 := l.refused("v3", works, `Metric "versions" assessed Failed`)
-	if v3.BreakerOpenSeconds == nil || v3.Saved < 5 || v3.Saved > 10 {
-		t.Errorf("v3: %+v; want it cut off after five chunks, and what it held then", v3)
-	}
-	l.takeBack(works)
-	if dead := l.wantDone(false); dead != int(v3.Dead) {
-		t.Errorf("%d dead letters, want the %d of v3", dead, v3.Dead)
-	}
-	l.healthy()
 }
 
 // shadows is what the fetcher says came of comparing.

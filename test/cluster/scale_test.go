@@ -20,37 +20,23 @@ const (
 // TestAutoscale: the cluster's HPA controller scales the mappers by what the
 // fetcher says: to as many as it may while there is work, back when the job is
 // done, once up and once down, and every object is there. A fetcher that goes
-// meanwhile costs no mapper. The API that prometheus-adapter or KEDA would serve
-// is served by this process.
+// meanwhile costs no mapper. The API that prometheus-adapter would serve is
+// served by this process. KEDA's ways are for TestAutoscale_unshortened.
 func TestAutoscale(t *testing.T) {
 	parallel(t, 0, 10)
-	autoscales(t, shortHPA, shortKEDA, 20*time.Second)
+	scalesByHPA(t, newExternalMetrics(t), shortHPA, 20*time.Second)
 }
 
-// autoscales runs it with patches that shorten the timings of an HPA and of a
-// ScaledObject, and with the window of both in which they do not scale down.
-func autoscales(t *testing.T, hpa, keda string, window time.Duration) {
+// scalesByHPA runs a job with a patch that shortens the HPA's timings, and with
+// the window in which it does not scale down.
+func scalesByHPA(t *testing.T, m *externalMetrics, timings string, window time.Duration) {
 	t.Helper()
-	m := newExternalMetrics(t)
 	t.Run("hpa", func(t *testing.T) {
 		parallel(t, 670, 250)
-		l := autoscaled(t, "hpa", mostHPA+hpa, "TRANSFORM=users?duration=1s")
+		l := autoscaled(t, "hpa", mostHPA+timings, "TRANSFORM=users?duration=1s")
 		l.patience += 3 * window
 		m.serve(l.ns, "chunkline_wanted_mappers", l.adapter())
 		l.scales(1, mostScaled, l.fetcherGoes(window))
-	})
-	t.Run("keda", func(t *testing.T) {
-		parallel(t, 610, 250)
-		l := autoscaled(t, "keda", mostKEDA+keda, "TRANSFORM=users?duration=1s")
-		l.patience += 3 * window
-		goes, asks := l.fetcherGoes(window), l.emptyKEDA(m)
-		l.scales(0, mostScaled, func(replicas int) { goes(replicas); asks(replicas) })
-	})
-	t.Run("keda-prometheus in time", func(t *testing.T) { // one mapper is enough to be done within FINISH_WITHIN
-		parallel(t, 380, 150)
-		l := autoscaled(t, "keda-prometheus", mostKEDA+keda, "FINISH_WITHIN=1h", "TRANSFORM=users?duration=200ms")
-		l.patience += 3 * window
-		l.scales(0, 1, l.emptyKEDA(m))
 	})
 }
 
@@ -65,16 +51,6 @@ const (
     - {op: replace, path: /spec/behavior/scaleUp/stabilizationWindowSeconds, value: 0}
     - {op: replace, path: /spec/behavior/scaleDown/stabilizationWindowSeconds, value: 20}
 `
-	mostKEDA = `patches:
-- target: {kind: ScaledObject, name: mapper}
-  patch: |
-    - {op: replace, path: /spec/maxReplicaCount, value: 7}
-`
-	shortKEDA = `
-    - {op: replace, path: /spec/cooldownPeriod, value: 45}
-    - {op: replace, path: /spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleUp/stabilizationWindowSeconds, value: 0}
-    - {op: replace, path: /spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown/stabilizationWindowSeconds, value: 20}
-`
 )
 
 // autoscaled applies an overlay with patches in a namespace that is not called chunkline.
@@ -86,13 +62,6 @@ func autoscaled(t *testing.T, overlay, patches string, settings ...string) *lab 
 		`job="chunkline/`, `job="`+l.ns+"/").Replace(manifest)
 	l.applied(manifest)
 	return l
-}
-
-// emptyKEDA is the stand-in for KEDA, and a job that begins without mappers.
-func (l *lab) emptyKEDA(m *externalMetrics) func(replicas int) {
-	l.t.Helper()
-	l.kubectl("scale", "deployment/mapper", "--replicas=0")
-	return l.keda(m)
 }
 
 // fetcherGoes takes the fetcher away when all mappers are there, until its HPA,
