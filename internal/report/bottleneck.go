@@ -70,7 +70,7 @@ type Failures struct {
 // bottleneck. Below it the saver works as it should, with many results to a sync.
 const slowCommit = 20 * time.Millisecond
 
-// Bottleneck says what holds the job back; nil if nothing does that people
+// FindBottleneck says what holds the job back; nil if nothing does that people
 // could change. The first cause that applies counts, so the order of the cases is
 // from what stops everything to what only costs speed.
 func FindBottleneck(s Status, f Facts) *Bottleneck {
