@@ -1,15 +1,15 @@
 // Package cluster applies deploy/ to a real Kubernetes cluster, changes it in
 // the middle of jobs, and counts afterwards.
 //
-//	go test -tags cluster ./test/cluster                      all of it
-//	go test -tags cluster ./test/cluster -run TestDrill -v    the update strategies of docs/updates.md
-//	go test -tags cluster ./test/cluster -run TestRollout -v  the same releases with Argo Rollouts
-//	go test -tags cluster ./test/cluster -run TestUpdates -v  a course's commands, with deploy/quickstart.yaml
-//	go test -tags cluster,full -timeout 2h ./test/cluster -run unshortened
+//	go test -tags cluster ./test/cluster                           what CI runs
+//	go test -tags cluster ./test/cluster -run TestUpdates -v       a course's commands, with deploy/quickstart.yaml
+//	go test -tags cluster,full -timeout 2h ./test/cluster          what make prove-all runs
+//	go test -tags cluster,full ./test/cluster -run TestDrill -v    the update strategies of docs/updates.md
+//	go test -tags cluster,full ./test/cluster -run TestRollout -v  the same releases with Argo Rollouts
 //
 // What is applied is what deploy/ ships. A test sets what the docs leave to the
 // user (the job, how many mappers there are, the address of a Prometheus) and
-// may shorten durations in an overlay of its own; with the tag unshortened,
+// may shorten durations in an overlay of its own; with the tag full,
 // the strategies and the autoscalers also run with the durations that they ship with.
 //
 // It needs kubectl with a cluster of its own (KUBECONFIG), into which the
