@@ -131,7 +131,7 @@ func (c *coordinator) callSaver(now time.Time) {
 		return
 	}
 	q := wire.Sync{Op: wire.SyncList, Plan: c.f.planID, Fetcher: c.f.bus.ID(), Epoch: c.f.grant.epoch}
-	unconfirmed, unfenced := c.ledger.Doubts(), c.unfenced()
+	unconfirmed, unfenced := c.ledger.Unconfirmed(), c.unfenced()
 	switch {
 	case c.givingUp:
 		q = c.deadQuery()
@@ -218,7 +218,7 @@ func (c *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.ID, 
 		if digest, saved := stored[id]; saved {
 			c.saved(now, wire.Entry{ID: id, Digest: digest}, "", 0)
 		} else {
-			c.ledger.Settle(id)
+			c.ledger.NotSaved(id)
 			if h := c.held[id]; h != nil {
 				h.ready = now
 			}

@@ -48,15 +48,15 @@ func (l *Ledger) checkCounts() error {
 
 func (l *Ledger) checkEntries() error {
 	for id, e := range l.open {
-		_, doubt := l.doubts[id]
+		_, unconfirmed := l.unconfirmed[id]
 		leased := len(e.leases) > 0
 		switch {
 		case e.id != id || id >= l.added || l.saved.has(id) || e.state == Saved:
 			return fmt.Errorf("chunk %d has an entry of chunk %d, %s", id, e.id, e.state)
-		case (e.state == InFlight) != (leased != doubt):
-			return fmt.Errorf("chunk %d is %s: leased %t, in doubt %t", id, e.state, leased, doubt)
-		case leased && doubt:
-			return fmt.Errorf("chunk %d is leased and in doubt", id)
+		case (e.state == InFlight) != (leased != unconfirmed):
+			return fmt.Errorf("chunk %d is %s: leased %t, unconfirmed %t", id, e.state, leased, unconfirmed)
+		case leased && unconfirmed:
+			return fmt.Errorf("chunk %d is leased and unconfirmed", id)
 		case leased != (e.element != nil):
 			return fmt.Errorf("chunk %d: leased %t, in flight list %t", id, leased, e.element != nil)
 		case !slices.IsSortedFunc(e.skip, func(a, b chunk.Flaw) int { return cmp.Or(cmp.Compare(a.Index, b.Index), 1) }):
@@ -70,9 +70,9 @@ func (l *Ledger) checkEntries() error {
 			seen[s.mapper] = true
 		}
 	}
-	for id := range l.doubts {
+	for id := range l.unconfirmed {
 		if l.open[id] == nil {
-			return fmt.Errorf("chunk %d is in doubt without an entry", id)
+			return fmt.Errorf("chunk %d is unconfirmed without an entry", id)
 		}
 	}
 	return nil
@@ -127,7 +127,7 @@ func (l *Ledger) checkFlight() error {
 		last = e
 		listed++
 	}
-	if want := l.counts[InFlight] - len(l.doubts); listed != want {
+	if want := l.counts[InFlight] - len(l.unconfirmed); listed != want {
 		return fmt.Errorf("flight list holds %d chunks, %d are leased", listed, want)
 	}
 	return nil
@@ -168,7 +168,7 @@ func (l *Ledger) checkReady() error {
 }
 
 func (l *Ledger) checkMappers() error {
-	credible := 0
+	proven := 0
 	for id, m := range l.mappers {
 		careful := 0
 		for held, e := range m.holds {
@@ -189,12 +189,12 @@ func (l *Ledger) checkMappers() error {
 			return fmt.Errorf("mapper %s does chunk %d without holding it", id, m.doing.Chunk)
 		case m.survived && m.doing == nil:
 			return fmt.Errorf("mapper %s survived nothing", id)
-		case m.isCredible():
-			credible++
+		case m.isProven():
+			proven++
 		}
 	}
-	if credible != l.credible {
-		return fmt.Errorf("credible is %d, mappers say %d", l.credible, credible)
+	if proven != l.proven {
+		return fmt.Errorf("proven is %d, mappers say %d", l.proven, proven)
 	}
 	var last *mapper
 	for element := l.byHeard.Front(); element != nil; element = element.Next() {
@@ -220,7 +220,7 @@ func (l *Ledger) checkBounds() error {
 	case len(l.early) > maxEarly:
 		return fmt.Errorf("%d early chunks", len(l.early))
 	case len(l.gone.seq) > maxGhosts || len(l.gone.seq) != len(l.gone.order):
-		return fmt.Errorf("%d ghosts in a ring of %d", len(l.gone.seq), len(l.gone.order))
+		return fmt.Errorf("%d departed in a ring of %d", len(l.gone.seq), len(l.gone.order))
 	case len(l.durations.ring) > spanDurations:
 		return fmt.Errorf("%d durations", len(l.durations.ring))
 	}

@@ -55,17 +55,17 @@ func (s *scenario) run(args []string) (string, error) {
 		s.release(name, chunkID(args[1]))
 	case "saved": // by=m1; without it nobody says whose result it is
 		return s.confirm(chunkID(name), option(args, "by")), nil
-	case "doubts":
-		return listed("doubts", s.ledger.Doubts()), nil
-	case "settle": // all doubts: the sink holds none of them
-		var settled []string
-		for _, d := range s.ledger.Doubts() {
-			s.ledger.Settle(d)
-			settled = append(settled, fmt.Sprintf("chunk %d is %s", d, s.ledger.open[d].state))
+	case "unconfirmed":
+		return listed("unconfirmed", s.ledger.Unconfirmed()), nil
+	case "notsaved": // the sink holds none of the unconfirmed chunks
+		var answers []string
+		for _, d := range s.ledger.Unconfirmed() {
+			s.ledger.NotSaved(d)
+			answers = append(answers, fmt.Sprintf("chunk %d is %s", d, s.ledger.open[d].state))
 		}
-		return join(settled...), nil
-	case "settled": // a late answer of the sink for one chunk
-		s.ledger.Settle(chunkID(name))
+		return join(answers...), nil
+	case "answered": // the same for one chunk, late
+		s.ledger.NotSaved(chunkID(name))
 	case "takedead":
 		if d, ok := s.ledger.TakeDead(); ok {
 			return fmt.Sprintf("chunk %d", d), nil

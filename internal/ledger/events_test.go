@@ -57,16 +57,16 @@ func (w *world) tell(again bool) {
 	}
 }
 
-// settle asks the sink about doubts.
+// settle asks the sink about unconfirmed chunks.
 func (w *world) settle() {
-	for _, id := range w.ledger.Doubts() {
+	for _, id := range w.ledger.Unconfirmed() {
 		if len(w.owners[id]) > 0 {
-			w.t.Fatalf("chunk %d is in doubt, and with %v", id, w.owners[id])
+			w.t.Fatalf("chunk %d is unconfirmed, and with %v", id, w.owners[id])
 		}
 		if w.sink[id] {
 			w.ledger.Saved(w.now, id, "")
 		} else {
-			w.ledger.Settle(id)
+			w.ledger.NotSaved(id)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // maxEarly bounds how many chunks that are not yet added can be held by
-// mappers. It is far beyond what mappers hold when a fetcher is restarted.
+// mappers. It is far more than mappers hold when a fetcher restarts.
 const maxEarly = 1 << 16
 
 // A Report is what a mapper says of itself: lists, not deltas.
@@ -28,14 +28,14 @@ type Doing struct {
 }
 
 // Mapped is the Index of a Doing when no object of the chunk is in work any
-// more: should the mapper vanish now, it did not die of one.
+// more: a mapper that vanishes now did not die of one.
 const Mapped = nothing
 
 // Heard is what followed from a report.
 type Heard struct {
 	Stale bool       // a later report was heard before; this one changed nothing
-	Lost  []chunk.ID // leases that were lost on the way
-	Drop  []chunk.ID // chunks it holds that are saved or dead: it can stop
+	Lost  []chunk.ID // leases that the mapper does not have, ascending
+	Drop  []chunk.ID // chunks it holds that are saved or dead: it can drop them
 }
 
 // Hear takes a mapper's report.
@@ -53,7 +53,7 @@ func (l *Ledger) Hear(now time.Time, r Report) Heard {
 	m.seq = r.Seq
 	l.touch(now, m)
 	if r.Goodbye {
-		return Heard{Lost: l.leave(m, &l.tally.Returned, Returned, l.lose)}
+		return Heard{Lost: l.leave(m, &l.tally.Returned, Returned, l.loseLease)}
 	}
 	var heard Heard
 	heard.Lost = l.findLost(m, r)
@@ -68,8 +68,8 @@ func (l *Ledger) Hear(now time.Time, r Report) Heard {
 	return heard
 }
 
-// findLost ends the leases that the report shows to be lost. Lists are as long
-// as whoever sends them likes, so they are searched, not scanned.
+// findLost ends the leases that the report shows to be lost. A sender may make
+// the lists as long as it likes, so they are searched, not scanned.
 func (l *Ledger) findLost(m *mapper, r Report) []chunk.ID {
 	var lost []chunk.ID
 	for id, e := range m.holds {
@@ -77,7 +77,7 @@ func (l *Ledger) findLost(m *mapper, r Report) []chunk.ID {
 		if given < r.Seq && !contains(r.Asking, given) && !contains(r.Held, id) {
 			lost = append(lost, id)
 			if e.leases[e.leaseOf(m)].backup {
-				e.gaveBackup = m.id
+				e.backupUnlistedBy = m.id
 			}
 		}
 	}
@@ -85,17 +85,17 @@ func (l *Ledger) findLost(m *mapper, r Report) []chunk.ID {
 	for _, id := range lost {
 		l.tally.Lost++
 		e := l.open[id]
-		l.lose(e, m)
+		l.loseLease(e, m)
 		e.why = Lost
 		if len(e.leases) == 0 {
-			e.giver = m.id
+			e.unlistedBy = m.id
 		}
 	}
 	return lost
 }
 
-// confirm compares one chunk that m says it holds with the books; it returns
-// false when the chunk is of no use any more.
+// confirm takes m's word that it holds a chunk, and adopts a lease that is not
+// known yet. It returns false if the chunk is saved or dead.
 func (l *Ledger) confirm(now time.Time, m *mapper, r Report, id chunk.ID) bool {
 	if id >= l.added {
 		if _, known := l.early[id]; known || len(l.early) < maxEarly {
@@ -111,8 +111,8 @@ func (l *Ledger) confirm(now time.Time, m *mapper, r Report, id chunk.ID) bool {
 		return false
 	}
 	if e.leaseOf(m) < 0 {
-		e.acquit(m)
-		l.lend(now, e, lease{mapper: m, request: r.Seq})
+		e.forgetLoss(m)
+		l.addLease(now, e, lease{mapper: m, request: r.Seq})
 	}
 	return true
 }

@@ -37,7 +37,7 @@ func (l *Ledger) HasWork(now time.Time) bool {
 func (l *Ledger) Lease(now time.Time, name string, request uint64) (Lease, bool) {
 	m := l.mappers[name]
 	if m == nil || m.careful > 0 {
-		return Lease{}, false // should it vanish, it must be clear with what
+		return Lease{}, false // should it vanish, its careful chunk must be all it held
 	}
 	e, backup := l.nextReady(m), false
 	if e == nil {
@@ -55,9 +55,9 @@ func (l *Ledger) Lease(now time.Time, name string, request uint64) (Lease, bool)
 	} else {
 		l.tally.Backups++
 	}
-	e.acquit(m)
+	e.forgetLoss(m)
 	careful := l.isCareful(e)
-	l.lend(now, e, lease{mapper: m, request: request, backup: backup, careful: careful})
+	l.addLease(now, e, lease{mapper: m, request: request, backup: backup, careful: careful})
 	return Lease{ID: e.id, Attempt: e.attempt(), Careful: careful, Skip: slices.Clone(e.skip), Backup: backup}, true
 }
 
@@ -74,8 +74,8 @@ func (l *Ledger) nextReady(m *mapper) *entry {
 		l.fresh++
 		return l.entry(l.fresh - 1)
 	}
-	if len(m.holds) > 0 || m.saves == 0 && (l.credible > 0 || l.counts[InFlight] > 0) {
-		return nil // the witness shall be alone with it, and have shown that it works if any does or may soon
+	if len(m.holds) > 0 || m.saves == 0 && (l.proven > 0 || l.counts[InFlight] > 0) {
+		return nil // see doc.go: the mapper holds nothing else, and has proven itself if any has or may soon
 	}
 	if e := l.top(&l.careful, true); e != nil {
 		l.careful.drop()
@@ -118,10 +118,10 @@ func (l *Ledger) straggler(now time.Time, m *mapper) *entry {
 	return nil
 }
 
-// lend records a lease.
-func (l *Ledger) lend(now time.Time, e *entry, given lease) {
-	delete(l.doubts, e.id)
-	e.giver = ""
+// addLease records a lease.
+func (l *Ledger) addLease(now time.Time, e *entry, given lease) {
+	delete(l.unconfirmed, e.id)
+	e.unlistedBy = ""
 	if e.state != InFlight {
 		l.move(e, InFlight)
 	}
@@ -143,9 +143,9 @@ func (l *Ledger) lend(now time.Time, e *entry, given lease) {
 	given.mapper.holds[e.id] = e
 }
 
-// unlend removes the lease at index i of the chunk. It leaves the chunk's
+// endLease removes the lease at index i of the chunk. It leaves the chunk's
 // state to the caller.
-func (l *Ledger) unlend(e *entry, i int) {
+func (l *Ledger) endLease(e *entry, i int) {
 	ended := e.leases[i]
 	e.leases = slices.Delete(e.leases, i, i+1)
 	ended.mapper.forget(e.id)
@@ -158,15 +158,6 @@ func (l *Ledger) unlend(e *entry, i int) {
 	if len(e.leases) == 0 {
 		l.flight.Remove(e.element)
 		e.element = nil
-	}
-}
-
-// lose removes a lease that is over without a result. A chunk that has no
-// other one is in doubt.
-func (l *Ledger) lose(e *entry, m *mapper) {
-	l.unlend(e, e.leaseOf(m))
-	if len(e.leases) == 0 {
-		l.doubts[e.id] = struct{}{}
 	}
 }
 

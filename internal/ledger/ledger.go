@@ -14,7 +14,7 @@ type State int
 // The states of a chunk.
 const (
 	Ready    State = iota // waits for a mapper
-	InFlight              // leased, or in doubt: not known to be saved
+	InFlight              // leased or unconfirmed
 	Saved                 // the sink holds it; final
 	Dead                  // took down too many mappers; waits to be saved as dead letters
 	states
@@ -28,13 +28,13 @@ func (s State) String() string {
 // Config is the ledger's rules. The zero value of a field means what it says.
 type Config struct {
 	SuspectAfter time.Duration // silence after which a mapper is asked directly
-	GoneAfter    time.Duration // silence after which it is given up
+	GoneAfter    time.Duration // silence after which it has vanished
 	CarefulAfter int           // mappers that a chunk may take down before careful mode; 0: never careful
 	MaxAttempts  int           // mappers that it may take down without a culprit; 0: no limit
 	Speculate    bool          // give stragglers a backup attempt
 }
 
-// A Ledger keeps the books of one job.
+// A Ledger tracks the chunks and mappers of one job.
 type Ledger struct {
 	cfg Config
 
@@ -45,17 +45,17 @@ type Ledger struct {
 	early  map[chunk.ID]string // held by a mapper, but not yet added
 	counts [states]int
 
-	again   ids // ready again, by ID; may hold IDs that are not ready any more
-	careful ids // the same for chunks in careful mode
-	doubts  map[chunk.ID]struct{}
-	dead    []chunk.ID // not yet taken by TakeDead
-	flight  *list.List // of *entry in flight with a lease, the longest first
-	backups int        // of them have a backup attempt
+	again       ids                   // ready again, by ID; may hold IDs that are not ready any more
+	careful     ids                   // the same for chunks in careful mode
+	unconfirmed map[chunk.ID]struct{} // their last lease is over, and the sink has not been asked yet
+	dead        []chunk.ID            // not yet taken by TakeDead
+	flight      *list.List            // of *entry in flight with a lease, the longest first
+	backups     int                   // of them have a backup attempt
 
-	mappers  map[string]*mapper
-	byHeard  *list.List // of *mapper, the longest silent first
-	credible int        // mappers that have had a chunk saved, and are not excluded
-	gone     ghosts
+	mappers map[string]*mapper
+	byHeard *list.List // of *mapper, the longest silent first
+	proven  int        // mappers that have had a chunk saved, and are not excluded
+	gone    departed
 
 	durations durations
 	excused   time.Time // no chunk could be saved before
@@ -66,20 +66,20 @@ type Ledger struct {
 // Tally counts what happened. Each number only grows.
 type Tally struct {
 	Redelivered uint64 // chunks handed out again, backup attempts not counted
-	Lost        uint64 // leases whose reply was lost, or that were given up
+	Lost        uint64 // leases whose grant was lost, or that their mapper released
 	Returned    uint64 // leases given back with a goodbye
 	Vanished    uint64 // leases of mappers that vanished
 	Backups     uint64 // backup attempts
 	BackupWins  uint64 // those whose result was the first
 	Duplicates  uint64 // confirmations of chunks that were saved already
 	Skipped     uint64 // objects found to be poison
-	Died        uint64 // chunks given up
+	Died        uint64 // chunks that took down too many mappers
 }
 
 // Counts is how many chunks are in each state, and what happened.
 type Counts struct {
 	Added, Ready, InFlight, Saved, Dead int
-	Doubt                               int // of those in flight
+	Unconfirmed                         int // of those in flight
 	Mappers                             int
 	Tally
 }
@@ -87,13 +87,13 @@ type Counts struct {
 // New returns an empty ledger.
 func New(cfg Config) *Ledger {
 	return &Ledger{
-		cfg: cfg, open: map[chunk.ID]*entry{}, early: map[chunk.ID]string{}, doubts: map[chunk.ID]struct{}{},
-		flight: list.New(), mappers: map[string]*mapper{}, byHeard: list.New(), gone: newGhosts(),
+		cfg: cfg, open: map[chunk.ID]*entry{}, early: map[chunk.ID]string{}, unconfirmed: map[chunk.ID]struct{}{},
+		flight: list.New(), mappers: map[string]*mapper{}, byHeard: list.New(), gone: newDeparted(),
 	}
 }
 
-// Add puts the next chunk on the books: it exists and is ready, or in flight
-// if a mapper has said that it holds it.
+// Add adds the next chunk. It is ready, or in flight if a mapper has said that
+// it holds it.
 func (l *Ledger) Add(now time.Time) chunk.ID {
 	id := l.added
 	l.added++
@@ -101,13 +101,13 @@ func (l *Ledger) Add(now time.Time) chunk.ID {
 	if name, held := l.early[id]; held {
 		delete(l.early, id)
 		if m := l.mappers[name]; m != nil {
-			l.lend(now, l.entry(id), lease{mapper: m, request: m.seq})
+			l.addLease(now, l.entry(id), lease{mapper: m, request: m.seq})
 		}
 	}
 	return id
 }
 
-// AddSaved puts the next chunk on the books: it exists and the sink holds it.
+// AddSaved adds the next chunk, which the sink holds already.
 func (l *Ledger) AddSaved() chunk.ID {
 	id := l.added
 	l.added++
@@ -124,14 +124,14 @@ func (l *Ledger) Done() bool { return l.counts[Saved] == int(l.added) }
 func (l *Ledger) Counts() Counts {
 	return Counts{
 		Added: int(l.added), Ready: l.counts[Ready], InFlight: l.counts[InFlight], Saved: l.counts[Saved],
-		Dead: l.counts[Dead], Doubt: len(l.doubts), Mappers: len(l.mappers), Tally: l.tally,
+		Dead: l.counts[Dead], Unconfirmed: len(l.unconfirmed), Mappers: len(l.mappers), Tally: l.tally,
 	}
 }
 
 // String is the whole ledger in one line.
 func (l *Ledger) String() string {
-	s := fmt.Sprintf("ready=%d inflight=%d doubt=%d saved=%d dead=%d mappers=%d",
-		l.counts[Ready], l.counts[InFlight], len(l.doubts), l.counts[Saved], l.counts[Dead], len(l.mappers))
+	s := fmt.Sprintf("ready=%d inflight=%d unconfirmed=%d saved=%d dead=%d mappers=%d",
+		l.counts[Ready], l.counts[InFlight], len(l.unconfirmed), l.counts[Saved], l.counts[Dead], len(l.mappers))
 	if e := l.flight.Front(); e != nil {
 		oldest := e.Value.(*entry)
 		s += fmt.Sprintf(" oldest=%d/%d", oldest.id, oldest.attempt())
@@ -145,12 +145,12 @@ type entry struct {
 	state  State
 	handed int // times it was handed out, backup attempts not counted
 
-	leases     []lease
-	since      time.Time     // of the first lease
-	element    *list.Element // in flight; nil without a lease
-	giver      string        // in doubt: the mapper whose list did not show it any more; "" if it left
-	gaveBackup string        // the mapper whose list no longer shows its backup attempt: most likely saved, and not confirmed yet
-	why        Reason        // its last lease that was lost
+	leases           []lease
+	since            time.Time     // of the first lease
+	element          *list.Element // in flight; nil without a lease
+	unlistedBy       string        // unconfirmed: the mapper that stopped listing it; "" if it left
+	backupUnlistedBy string        // the mapper that stopped listing its backup attempt: most likely saved, and not confirmed yet
+	why              Reason        // its last lease that was lost
 
 	losses []loss
 	skip   []chunk.Flaw // objects found to be poison
@@ -158,9 +158,9 @@ type entry struct {
 
 // loss is a mapper that vanished with the chunk and has not come back.
 type loss struct {
-	mapper   string
-	object   int  // that it is evidence against: an index, noObject or nothing
-	credible bool // see doc.go
+	mapper string
+	object int  // that it is evidence against: an index, noObject or nothing
+	proven bool // its mapper has shown that it works: see doc.go
 }
 
 const (

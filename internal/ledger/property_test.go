@@ -123,7 +123,7 @@ func TestOnlyPoisonIsSkipped(t *testing.T) {
 			t.Fatalf("%d objects are poison; %d skipped, %d chunks died", poison, tally.Skipped, tally.Died)
 		}
 		// A chunk takes down CarefulAfter mappers, and one more that has a backup
-		// attempt; an object at most MaxAttempts, if no mapper is credible.
+		// attempt; an object at most MaxAttempts, if no mapper is proven.
 		limit := len(w.poison)*(testConfig.CarefulAfter+1) + poison*testConfig.MaxAttempts
 		if !pauses && w.deaths > limit {
 			t.Fatalf("%d poison objects in %d chunks took down %d mappers, want at most %d", poison, len(w.poison), w.deaths, limit)

@@ -1,8 +1,6 @@
 package ledger
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -24,9 +22,9 @@ func (o Outcome) String() string { return [...]string{"acked", "duplicate", "unk
 // Confirmed is what followed from a confirmation.
 type Confirmed struct {
 	Outcome Outcome
-	Mapper  string        // whose result it is; "" if nobody knows
-	Took    time.Duration // from the hand-out to it; 0 if it holds no lease any more
-	Others  []string      // who else holds it, and can drop it
+	Mapper  string        // whose result it is; "" if that is unknown
+	Took    time.Duration // since its lease began; 0 if it holds none any more
+	Others  []string      // other mappers that hold it, and can drop it
 }
 
 // Saved notes that the sink holds a chunk, from whatever attempt. By is the
@@ -41,10 +39,10 @@ func (l *Ledger) Saved(now time.Time, id chunk.ID, by string) Confirmed {
 	}
 	e := l.entry(id)
 	if by == "" {
-		by = e.giver // it gave the chunk up, and so it was for being saved
+		by = e.unlistedBy // mappers stop listing a chunk once it is saved: credit the last one that did
 	}
 	confirmed := Confirmed{Outcome: Acked, Mapper: by}
-	backup := by != "" && by == e.gaveBackup
+	backup := by != "" && by == e.backupUnlistedBy
 	for len(e.leases) > 0 {
 		switch ended := e.leases[0]; {
 		case ended.mapper.id != by:
@@ -53,7 +51,7 @@ func (l *Ledger) Saved(now time.Time, id chunk.ID, by string) Confirmed {
 			confirmed.Took = max(0, now.Sub(ended.since))
 			backup = ended.backup
 		}
-		l.unlend(e, 0)
+		l.endLease(e, 0)
 	}
 	if backup {
 		l.tally.BackupWins++
@@ -64,65 +62,7 @@ func (l *Ledger) Saved(now time.Time, id chunk.ID, by string) Confirmed {
 	}
 	l.move(e, Saved)
 	l.saved.set(id)
-	delete(l.doubts, id)
+	delete(l.unconfirmed, id)
 	delete(l.open, id)
 	return confirmed
-}
-
-// credit notes that a mapper, if it is still there, has had a chunk saved.
-func (l *Ledger) credit(name string) {
-	m := l.mappers[name]
-	if m == nil {
-		return
-	}
-	was := m.isCredible()
-	m.saves++
-	if !was && m.isCredible() {
-		l.credible++
-	}
-}
-
-// Doubts lists the chunks that lost their last lease, by ID. Whether they go
-// out again is for the sink to say: see Settle.
-func (l *Ledger) Doubts() []chunk.ID {
-	if len(l.doubts) == 0 {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(l.doubts))
-}
-
-// Settle takes the sink's word that it does not hold a chunk in doubt: the
-// chunk is ready again, or dead when it has cost too many mappers. If it is
-// held or saved by now, the word is out of date and nothing changes.
-func (l *Ledger) Settle(id chunk.ID) {
-	if _, doubt := l.doubts[id]; !doubt {
-		return
-	}
-	delete(l.doubts, id)
-	e := l.open[id]
-	switch {
-	case l.isFatal(e):
-		l.tally.Died++
-		l.move(e, Dead)
-		l.dead = append(l.dead, id)
-	case l.isCareful(e):
-		l.move(e, Ready)
-		l.careful.add(id)
-	default:
-		l.move(e, Ready)
-		l.again.add(id)
-	}
-}
-
-// TakeDead returns a chunk that died and was not taken yet. It stays dead
-// until it is saved, as dead letters or by a mapper that came back.
-func (l *Ledger) TakeDead() (chunk.ID, bool) {
-	for len(l.dead) > 0 {
-		id := l.dead[0]
-		l.dead = l.dead[1:]
-		if !l.saved.has(id) {
-			return id, true
-		}
-	}
-	return 0, false
 }

@@ -65,17 +65,17 @@ func (s *ids) drop()           { heap.Pop(s) }
 // delayed messages matter, so the last few thousand are plenty.
 const maxGhosts = 4096
 
-// ghosts remembers the last message number of mappers that are gone, so that
+// departed remembers the last message number of mappers that are gone, so that
 // a delayed message does not bring one back.
-type ghosts struct {
+type departed struct {
 	seq   map[string]uint64
 	order []string // a ring, oldest at next
 	next  int
 }
 
-func newGhosts() ghosts { return ghosts{seq: map[string]uint64{}} }
+func newDeparted() departed { return departed{seq: map[string]uint64{}} }
 
-func (g *ghosts) remember(id string, seq uint64) {
+func (g *departed) remember(id string, seq uint64) {
 	if _, known := g.seq[id]; !known {
 		if len(g.order) < maxGhosts {
 			g.order = append(g.order, id)

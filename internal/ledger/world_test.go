@@ -199,12 +199,12 @@ func (w *world) lease(a ask) (Lease, bool) {
 	}
 	id := given.ID
 	owners := w.owners[id]
-	_, doubt := w.ledger.doubts[id]
+	_, unconfirmed := w.ledger.unconfirmed[id]
 	switch {
 	case !had:
 		w.t.Fatalf("chunk %d was handed out although there was no work", id)
-	case w.ledger.saved.has(id) || doubt:
-		w.t.Fatalf("chunk %d was handed out: saved, or in doubt", id)
+	case w.ledger.saved.has(id) || unconfirmed:
+		w.t.Fatalf("chunk %d was handed out: saved, or unconfirmed", id)
 	case !given.Backup && len(owners) > 0:
 		w.t.Fatalf("chunk %d was handed out while with %v", id, owners)
 	case given.Backup && (len(owners) == 0 || owners[a.node.id]):

@@ -161,7 +161,7 @@ func (w *world) retry(text string, workers int) (retry.Report, error) {
 	return retry.Run(contextOf(w.tester), f, retry.Config{Spec: parse(w, text), Workers: workers})
 }
 
-// letters reads the dead letters of the laid-out file.
+// letters reads the dead letters of the merged file.
 func (w *world) letters() []chunk.DeadLetter {
 	w.Helper()
 	text, err := os.ReadFile(w.path("sink/dead.jsonl"))
@@ -178,7 +178,7 @@ func (w *world) letters() []chunk.DeadLetter {
 	return all
 }
 
-// outputs reads the laid-out outputs.
+// outputs reads the merged outputs.
 func (w *world) outputs() string {
 	w.Helper()
 	text, err := os.ReadFile(w.path("sink/output.jsonl"))

@@ -86,7 +86,7 @@ func TestNothingLeft(t *testing.T) {
 }
 
 // TestUnfinished: the dead letters of an unfinished job can be mapped again, too, and
-// nothing is laid out.
+// nothing is merged.
 func TestUnfinished(t *testing.T) {
 	t.Parallel()
 	w := &world{tester: t, dir: t.TempDir(), objects: []object{{first: true, n: 1}, {n: 1}, {n: 1}, {n: 1}}}

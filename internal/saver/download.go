@@ -28,7 +28,7 @@ const (
 type Downloads struct {
 	// From opens the ordered outputs or dead letters; see sink.Folder.OpenOutput.
 	From interface {
-		OpenOutput(dead bool) (sink.Laid, error)
+		OpenOutput(dead bool) (sink.Merged, error)
 		Summary() sink.Summary
 	}
 	Token string // what a client must send; empty: clients on this machine need none, and others get nothing

@@ -14,24 +14,24 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// laidOut is a finished job's result, or the reason why there is none.
-type laidOut struct {
+// mergedResult is a finished job's result, or the reason why there is none.
+type mergedResult struct {
 	text string
 	err  error
 }
 
-func (l laidOut) Summary() sink.Summary { return sink.Summary{Objects: 7} }
+func (l mergedResult) Summary() sink.Summary { return sink.Summary{Objects: 7} }
 
-func (l laidOut) OpenOutput(dead bool) (sink.Laid, error) {
+func (l mergedResult) OpenOutput(dead bool) (sink.Merged, error) {
 	text := l.text
 	if dead {
 		text = ""
 	}
-	return sink.Laid{ReaderAt: strings.NewReader(text), Closer: io.NopCloser(nil), Bytes: int64(len(text)), Sum: 0xabc}, l.err
+	return sink.Merged{ReaderAt: strings.NewReader(text), Closer: io.NopCloser(nil), Bytes: int64(len(text)), Sum: 0xabc}, l.err
 }
 
 // downloads is a server of a result.
-func downloads(from laidOut, token string) *http.ServeMux {
+func downloads(from mergedResult, token string) *http.ServeMux {
 	mux := http.NewServeMux()
 	(&saver.Downloads{From: from, Token: token}).Register(mux)
 	return mux
@@ -84,7 +84,7 @@ func TestDownload(t *testing.T) {
 				r.Header.Set("Authorization", "Bearer "+c.sends)
 			}
 			w := &recorder{ResponseRecorder: httptest.NewRecorder()}
-			downloads(laidOut{"0123456789", c.err}, c.has).ServeHTTP(w, r)
+			downloads(mergedResult{"0123456789", c.err}, c.has).ServeHTTP(w, r)
 			got := w.Body.String()
 			if w.Code != c.want || !strings.Contains(got, c.body) || c.body == "" && got != "" {
 				t.Errorf("%d %q, want %d with %q", w.Code, got, c.want, c.body)
@@ -105,7 +105,7 @@ func (recorder) SetWriteDeadline(time.Time) error { return nil }
 func TestDownload_long(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("0123456789", 1<<20/10)
-	server := httptest.NewUnstartedServer(downloads(laidOut{text: text}, ""))
+	server := httptest.NewUnstartedServer(downloads(mergedResult{text: text}, ""))
 	server.Config.WriteTimeout = time.Nanosecond // over when the handler begins
 	server.Start()
 	defer server.Close()
@@ -122,7 +122,7 @@ func TestDownload_long(t *testing.T) {
 // TestDownload_crowd: downloads have a bound, so that they leave the disk to commits.
 func TestDownload_crowd(t *testing.T) {
 	t.Parallel()
-	mux := downloads(laidOut{text: "0123456789"}, "")
+	mux := downloads(mergedResult{text: "0123456789"}, "")
 	begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	ask := func(w http.ResponseWriter) {
 		r := httptest.NewRequest(http.MethodGet, "http://localhost/output", nil)

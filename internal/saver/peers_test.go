@@ -199,7 +199,7 @@ func TestSync(t *testing.T) {
 	})
 }
 
-// Laying out the result is answered "working" until it is done, and what went
+// Merging the result is answered "working" until it is done, and what went
 // wrong is said once, so that asking again tries again.
 func TestFinish(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {

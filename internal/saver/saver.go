@@ -74,13 +74,13 @@ type Saver struct {
 }
 
 // troubles is what may fail again and again, each said once.
-type troubles struct{ full, claim, layout, fetcher *app.Trouble }
+type troubles struct{ full, claim, merge, fetcher *app.Trouble }
 
 func newTroubles(log zerolog.Logger) troubles {
 	return troubles{
 		full:    app.NewTrouble(log, zerolog.ErrorLevel, 0, "sink is full: results wait until there is space", "sink has space again"),
 		claim:   app.NewTrouble(log, zerolog.ErrorLevel, 0, "could not record a claim", ""),
-		layout:  app.NewTrouble(log, zerolog.ErrorLevel, 0, "could not finish the job", ""),
+		merge:   app.NewTrouble(log, zerolog.ErrorLevel, 0, "could not finish the job", ""),
 		fetcher: app.NewTrouble(log, zerolog.WarnLevel, app.Patience, "no answer from the fetcher, trying on", "the fetcher answers again"),
 	}
 }

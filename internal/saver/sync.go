@@ -30,7 +30,7 @@ func (s *Saver) handleSync(r *bus.Request) {
 	}
 }
 
-// finishing is the state of laying out the result, which takes as long as
+// finishing is the state of merging the result, which takes as long as
 // copying it does. The fetcher asks again until it is done.
 type finishing struct {
 	total   wire.Totals
@@ -40,21 +40,21 @@ type finishing struct {
 // clerk answers the fetcher's questions, one at a time, until syncs is closed
 // or ctx ends.
 func (s *Saver) clerk(ctx context.Context) error {
-	layout := new(errgroup.Group) // at most one member at a time
+	merging := new(errgroup.Group) // at most one member at a time
 	for {
 		select {
 		case r, open := <-s.syncs:
 			if !open {
-				return layout.Wait()
+				return merging.Wait()
 			}
-			s.handle(ctx, layout, r)
+			s.handle(ctx, merging, r)
 		case <-ctx.Done():
-			return layout.Wait()
+			return merging.Wait()
 		}
 	}
 }
 
-func (s *Saver) handle(ctx context.Context, layout *errgroup.Group, r *bus.Request) {
+func (s *Saver) handle(ctx context.Context, merging *errgroup.Group, r *bus.Request) {
 	failpoint.Hit("saver.sync.received")
 	question, err := wire.DecodeSync(r.Message)
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *Saver) handle(ctx context.Context, layout *errgroup.Group, r *bus.Reque
 		}
 		return
 	}
-	s.reply(r, s.answerSync(ctx, layout, question))
+	s.reply(r, s.answerSync(ctx, merging, question))
 	failpoint.Hit("saver.sync.answered")
 }
 
@@ -76,7 +76,7 @@ func (s *Saver) reply(r *bus.Request, a wire.SyncAnswer) {
 	}
 }
 
-func (s *Saver) answerSync(ctx context.Context, layout *errgroup.Group, q wire.Sync) wire.SyncAnswer {
+func (s *Saver) answerSync(ctx context.Context, merging *errgroup.Group, q wire.Sync) wire.SyncAnswer {
 	if q.Op == wire.SyncClaim {
 		return s.claim(ctx, q)
 	}
@@ -88,7 +88,7 @@ func (s *Saver) answerSync(ctx context.Context, layout *errgroup.Group, q wire.S
 	case q.Op == wire.SyncList:
 		return s.list(ctx, q)
 	case q.Op == wire.SyncFinish:
-		return s.finishUp(ctx, layout, q.Total)
+		return s.finishUp(ctx, merging, q.Total)
 	case q.Op == wire.SyncDead:
 		return s.dead(ctx, q)
 	case q.Op == wire.SyncCutOff:
@@ -143,16 +143,16 @@ func (s *Saver) list(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Entries: page, Summary: s.summary(), Load: s.load()}
 }
 
-// finishUp begins to lay out the result, or says how that went. A failure is
+// finishUp begins to merge the result, or says how that went. A failure is
 // reported once and forgotten, so that asking again tries again.
-func (s *Saver) finishUp(ctx context.Context, layout *errgroup.Group, total wire.Totals) wire.SyncAnswer {
+func (s *Saver) finishUp(ctx context.Context, merging *errgroup.Group, total wire.Totals) wire.SyncAnswer {
 	if s.finish.outcome == nil || s.finish.total != total {
 		if s.finish.outcome != nil {
-			<-s.finish.outcome // one layout at a time; a finished one left its answer here
+			<-s.finish.outcome // one merge at a time; a finished one left its answer here
 		}
 		s.finish = finishing{total: total, outcome: make(chan wire.SyncAnswer, 1)}
 		outcome := s.finish.outcome
-		layout.Go(func() error { outcome <- s.layOut(ctx, total); return nil })
+		merging.Go(func() error { outcome <- s.merge(ctx, total); return nil })
 	}
 	select {
 	case answer := <-s.finish.outcome:
@@ -167,20 +167,20 @@ func (s *Saver) finishUp(ctx context.Context, layout *errgroup.Group, total wire
 	}
 }
 
-func (s *Saver) layOut(ctx context.Context, total wire.Totals) wire.SyncAnswer {
+func (s *Saver) merge(ctx context.Context, total wire.Totals) wire.SyncAnswer {
 	failpoint.Hit("saver.finish.beginning")
 	summary, err := s.sink.Finish(ctx, total.Chunks, total.Objects)
 	if err != nil {
-		s.trouble.layout.Note(err) // while there is no space it fails ten times a second
+		s.trouble.merge.Note(err) // while there is no space it fails ten times a second
 		if errors.Is(err, sink.ErrFull) {
-			note(&s.full.layout, err)
+			note(&s.full.merge, err)
 			return wire.SyncAnswer{Status: wire.SyncWorking, Reason: err.Error(), Load: s.load()} // there may be space later
 		}
-		note(&s.full.layout, nil)
+		note(&s.full.merge, nil)
 		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
-	note(&s.full.layout, nil)
-	s.trouble.layout.Note(nil)
+	note(&s.full.merge, nil)
+	s.trouble.merge.Note(nil)
 	failpoint.Hit("saver.finish.done")
 	s.log.Info().Uint64("objects", summary.Objects).Uint64("dead", summary.Dead).Str("output", summary.Output).Msg("job finished")
 	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: s.sink.Epoch(), Summary: s.summary()}

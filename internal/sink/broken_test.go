@@ -97,7 +97,7 @@ func (s story) breakAt(t *testing.T, x *failing) {
 	closeIt(t, f)
 }
 
-// wantBroken: after err, nothing works any more, unless it was the layout that
+// wantBroken: after err, nothing works any more, unless it was the merge that
 // could not be written.
 func (s story) wantBroken(t *testing.T, f *sink.Folder, err error) {
 	t.Helper()

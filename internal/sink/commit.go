@@ -43,7 +43,7 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 
 // Replace puts a new result of the same objects in the place of a committed
 // one, in one step: for dead letters that were retried. The old bytes stay in
-// the parts as garbage, and Finish has to lay out again. Errors are those of
+// the parts as garbage, and Finish has to merge again. Errors are those of
 // Commit, and ErrNoChunk and ErrConflict, which change nothing.
 func (f *Folder) Replace(ctx context.Context, result Result) error {
 	if err := result.check(); err != nil {
@@ -177,7 +177,7 @@ func (f *Folder) commitIndex(group []*Result, records []Record, replaced *Record
 	next := f.state.Load().next()
 	next.claims = next.claims.bind(group)
 	next.totals.Content++
-	next.finished = nil // what was laid out is no longer all there is
+	next.finished = nil // what was merged is no longer all there is
 	if replaced != nil {
 		next.totals.remove(replaced)
 		f.results.waste(replaced.Outputs)

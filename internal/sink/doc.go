@@ -21,7 +21,7 @@
 //	index.db                   bbolt: where each chunk lies, its digest, counts, checksums; plan, epoch, key
 //	parts/results-00000.jsonl  outputs, in the order of the commits
 //	parts/dead-00000.jsonl     dead letters, likewise
-//	output.jsonl, dead.jsonl   the same in input order, laid out by Finish
+//	output.jsonl, dead.jsonl   the same in input order, merged by Finish
 //
 // A commit goes this way, and each arrow waits for the one before:
 //

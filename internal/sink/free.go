@@ -9,7 +9,7 @@ import (
 
 // noSpace is ErrFull with what a person wants to know of it: how many bytes are
 // free where something was to be written, in the folder or, for a file that is
-// laid out, elsewhere.
+// merged, elsewhere.
 func noSpace(dir string, err error) error {
 	if at, ok := errors.AsType[*fs.PathError](err); ok {
 		dir = filepath.Dir(at.Path)

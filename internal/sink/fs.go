@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	bolt "go.etcd.io/bbolt"
-	"golang.org/x/sys/unix"
 )
 
 // fileSystem is every step a Folder takes on disk. What bbolt does between the
@@ -29,7 +28,7 @@ type fileSystem interface {
 	Stat(name string) (fs.FileInfo, error)
 }
 
-// file is what a Folder needs of a part file or of a file it lays out.
+// file is what a Folder needs of a part file or of a file it merges.
 type file interface {
 	io.ReaderAt
 	io.WriterAt
@@ -96,36 +95,6 @@ func isIndexFull(err error) bool {
 	text := err.Error()
 	return strings.HasPrefix(text, "file resize error:") &&
 		(strings.Contains(text, syscall.ENOSPC.Error()) || strings.Contains(text, syscall.EDQUOT.Error()))
-}
-
-// lock takes the lock that lets one saver, or several readers, into a folder.
-// The system releases it when the process ends, also by kill -9.
-func lock(f *os.File, shared bool) error {
-	how := unix.LOCK_EX
-	if shared {
-		how = unix.LOCK_SH
-	}
-	for {
-		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, unix.EWOULDBLOCK):
-			return ErrLocked
-		case !errors.Is(err, unix.EINTR):
-			return &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
-		}
-	}
-}
-
-// unlock releases the lock before the file is closed. Closing it is not enough
-// while this process starts a program: until that is there, the new process has
-// the descriptor too, and the lock with it.
-func unlock(f *os.File) error {
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
-		return &fs.PathError{Op: "unlock", Path: f.Name(), Err: err}
-	}
-	return nil
 }
 
 // writeFull is WriteAt that never reports less than it should.

@@ -66,7 +66,7 @@ type Sink interface {
 
 	// Finish checks that exactly the chunks 0 to chunks-1 are committed, that
 	// their ordinals are contiguous from 0, and that they hold objects objects in
-	// total (else ErrIncomplete, naming the first gap), and lays out outputs
+	// total (else ErrIncomplete, naming the first gap), and merges outputs
 	// and dead letters in input order. It is idempotent. ErrFull: call again
 	// when there is space.
 	Finish(ctx context.Context, chunks, objects uint64) (Summary, error)

@@ -37,7 +37,7 @@ func with(known []fingerprint, another fingerprint) []fingerprint {
 	return append(slices.Clone(known), another)
 }
 
-// configureTarget checks where a file is to be laid out, before a job runs for
+// configureTarget checks where a file is to be merged, before a job runs for
 // hours. What it would replace must be a file: a rename onto /dev/null or a pipe
 // would put a file in its place.
 func (f *Folder) configureTarget(path, base string) (string, error) {

@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 }
 
 // retries are where chunkline dead retry dies: opening the folder, in the place
-// of the first chunk's result and of the second's, and laying out the output.
+// of the first chunk's result and of the second's, and merging the output.
 var retries = []string{
 	"sink.commit.index:2", "sink.open.index:1", "sink.checked:1", "sink.write.results.half:1", "sink.write.results:1",
 	"sink.write.results.half:2", "sink.sync.results:1", "sink.commit.index:1", "sink.write.results:2", "sink.sync.results:2",

@@ -55,7 +55,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestSinkFull|TestSinkBroken", nil}},
 		}, {
 			id: "M4", what: "the fetcher forgets a chunk when its mapper has sent it to the saver",
-			edits:    []edit{{"internal/ledger/hear.go", "\t\te := l.open[id]\n\t\tl.lose(e, m)\n", "\t\te := l.open[id]\n\t\tif len(e.leases) == 1 {\n\t\t\tl.Saved(m.heard, id, m.id)\n\t\t\tcontinue\n\t\t}\n\t\tl.lose(e, m)\n"}},
+			edits:    []edit{{"internal/ledger/hear.go", "\t\te := l.open[id]\n\t\tl.loseLease(e, m)\n", "\t\te := l.open[id]\n\t\tif len(e.leases) == 1 {\n\t\t\tl.Saved(m.heard, id, m.id)\n\t\t\tcontinue\n\t\t}\n\t\tl.loseLease(e, m)\n"}},
 			caughtBy: []lane{{"./test/sim", "TestLost", nil}},
 		}, {
 			id: "M7", what: "no epoch is checked: a fetcher that was replaced goes on",
@@ -71,7 +71,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./internal/saver", "TestSave", nil}},
 		}, {
 			id: "M9", what: "no lease ever ends by silence",
-			edits:    []edit{{"internal/ledger/mapper.go", "\t\tcase silence >= l.cfg.GoneAfter:\n", "\t\tcase false:\n"}},
+			edits:    []edit{{"internal/ledger/liveness.go", "\t\tcase silence >= l.cfg.GoneAfter:\n", "\t\tcase false:\n"}},
 			caughtBy: []lane{{"./test/sim", "TestDeadMapper", nil}, {"./internal/ledger", ".", nil}},
 		}, {
 			id: "M10", what: "503, no responders, is taken for a confirmation",
@@ -105,8 +105,8 @@ func protocolMutants() []mutant {
 			edits:    []edit{{"internal/fetcher/liveness.go", "\t\tc.ledger.Forgive(now)\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestFetcherOffline|TestNATSAway", nil}},
 		}, {
-			id: "M20", what: "one witness is enough to condemn an object",
-			edits:    []edit{{"internal/ledger/poison.go", "const witnesses = 2\n", "const witnesses = 1\n"}},
+			id: "M20", what: "one crash is enough to skip an object",
+			edits:    []edit{{"internal/ledger/poison.go", "const crashesToSkip = 2\n", "const crashesToSkip = 1\n"}},
 			caughtBy: []lane{{"./internal/ledger", ".", nil}},
 		}, {
 			id: "M21", what: "a version that only shadows gets chunks to be saved",
@@ -117,9 +117,9 @@ func protocolMutants() []mutant {
 			edits:    []edit{{"internal/rollout/share.go", "return !q.limited() || q.credit >= 1", "return true"}},
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}},
 		}, {
-			id: "M23", what: "a chunk waits for a witness that gets no chunk",
+			id: "M23", what: "a careful chunk waits for a proven mapper that gets no chunk",
 			edits:    []edit{{"internal/fetcher/assign.go", "\t\tc.excludeIneligible(now)\n", ""}},
-			caughtBy: []lane{{"./test/sim", "TestWitnessMayHaveNone", nil}},
+			caughtBy: []lane{{"./test/sim", "TestExcludedMapper", nil}},
 		}, {
 			id: "M24", what: "a confirmation of before the fetcher's claim is believed",
 			edits:    []edit{{"internal/fetcher/hear.go", "\tcase s.Epoch < c.f.grant.epoch:\n", "\tcase false:\n"}},

@@ -9,7 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/fetcher"
 )
 
-// A job that fails with its last confirmation is not laid out as if it were
+// A job that fails with its last confirmation is not merged as if it were
 // done. Which goroutine goes first decides whether a wrong build does that, once
 // in a hundred times: so it is tried often.
 func TestMaxDeadAtTheEnd(t *testing.T) {
@@ -25,7 +25,7 @@ func TestMaxDeadAtTheEnd(t *testing.T) {
 				}
 				pass(time.Second)
 				if s := w.sink.Summary(); s.Output != "" || s.Chunks != 1 {
-					t.Errorf("the sink holds %+v, want the chunk, not laid out", s)
+					t.Errorf("the sink holds %+v, want the chunk, not merged", s)
 				}
 			})
 		})

@@ -105,7 +105,7 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-// TestQuietFull: a disk that is full when the result is to be laid out is
+// TestQuietFull: a disk that is full when the result is to be merged is
 // said once, and so is one that takes no claim.
 func TestQuietFull(t *testing.T) {
 	run(t, 4, 2, func(t *testing.T, w *world) {
@@ -127,7 +127,7 @@ func TestQuietFull(t *testing.T) {
 		full.Store(true)
 		pass(outage)
 		if s := f.Status(); s.State != report.StateFinishing || s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseFull {
-			t.Errorf("%s, bottleneck %+v; want a full sink while it is laid out", s.State, s.Bottleneck)
+			t.Errorf("%s, bottleneck %+v; want a full sink while it is merged", s.State, s.Bottleneck)
 		}
 		full.Store(false)
 		if err := f.within(time.Minute); err != nil {

@@ -20,7 +20,7 @@ type Sink struct {
 	// It may wait; its error is Commit's. Set it before the sink is used.
 	OnCommit func([]sink.Result) error
 
-	// OnClaim and OnFinish are the same for claims and for the layout.
+	// OnClaim and OnFinish are the same for claims and for the merge.
 	OnClaim, OnFinish func() error
 
 	mu       sync.Mutex

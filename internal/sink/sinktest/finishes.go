@@ -200,7 +200,7 @@ var finishes = map[string]func(*harness){
 			}
 		}
 	},
-	"a deleted output is laid out again": func(h *harness) {
+	"a deleted output is merged again": func(h *harness) {
 		t := h.t
 		h.claim(Plan("a"), "f1")
 		all := Chain("one", []int{1, -1}, []int{2})
@@ -252,7 +252,7 @@ var finishes = map[string]func(*harness){
 		h.wantFinish(all[:1]...)
 		h.commit(all[1:], sink.Committed)
 		if h.Summary().Output != "" {
-			t.Error("the job counts as finished, with a chunk that is not laid out")
+			t.Error("the job counts as finished, with a chunk that is not merged")
 		}
 		h.wantFinish(all...)
 	},

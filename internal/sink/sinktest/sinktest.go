@@ -149,7 +149,7 @@ func sameFile(t *testing.T, path string, want []byte) {
 	t.Helper()
 	got, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatalf("read what was laid out: %v", err)
+		t.Fatalf("read what was merged: %v", err)
 	}
 	if !bytes.Equal(got, want) {
 		t.Fatalf("%s has %d bytes %.200q, want %d bytes %.200q", path, len(got), got, len(want), want)

@@ -16,7 +16,7 @@ import (
 // A chunk that takes down its mappers waits for one that has shown that it
 // works, but not if that one's version gets no chunk: because it is limited, is
 // to have none, or shadows from now on.
-func TestWitnessMayHaveNone(t *testing.T) {
+func TestExcludedMapper(t *testing.T) {
 	const size, poison = 2, 5
 	for name, order := range map[string]wire.Control{
 		"limited": {Action: wire.ControlShare, Version: "v2", Share: 0.3},

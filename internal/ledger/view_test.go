@@ -41,8 +41,8 @@ func TestRedelivered(t *testing.T) {
 	last := "first"
 	for _, reason := range []Reason{Vanished, Lost, Returned, Lost} {
 		end[reason](last)
-		for _, id := range l.Doubts() {
-			l.Settle(id)
+		for _, id := range l.Unconfirmed() {
+			l.NotSaved(id)
 		}
 		last += "+"
 		give(last)
@@ -77,8 +77,8 @@ func TestMap(t *testing.T) {
 				l.Hear(now, Report{Mapper: "other", Seq: 1, Asking: []uint64{1}})
 				l.Lease(now, "other", 1)
 				l.Vanish("other")
-				for _, id := range l.Doubts() {
-					l.Settle(id)
+				for _, id := range l.Unconfirmed() {
+					l.NotSaved(id)
 				}
 			}
 		}

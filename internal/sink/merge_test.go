@@ -26,7 +26,7 @@ func TestOutputElsewhere(t *testing.T) {
 	f := openClaimed(t, dir, sink.FolderOptions{Output: link, DeadFile: dead})
 	commit(t, f, all...)
 	if sum := finish(t, f, all...); sum.Output != target || sum.DeadFile != dead {
-		t.Fatalf("laid out in %s and %s, want %s and %s", sum.Output, sum.DeadFile, target, dead)
+		t.Fatalf("merged in %s and %s, want %s and %s", sum.Output, sum.DeadFile, target, dead)
 	}
 	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
 		t.Fatalf("the link is replaced (%v)", err)
@@ -34,7 +34,7 @@ func TestOutputElsewhere(t *testing.T) {
 	closeIt(t, f)
 	f = openClaimed(t, dir, sink.FolderOptions{})
 	if sum := finish(t, f, all...); sum.Output != filepath.Join(dir, "output.jsonl") {
-		t.Fatalf("laid out in %s", sum.Output)
+		t.Fatalf("merged in %s", sum.Output)
 	}
 	closeIt(t, f)
 }
@@ -117,7 +117,7 @@ func TestFinishFindsDamage(t *testing.T) {
 	}
 }
 
-// TestFinishBesideCommits: what is committed while the layout runs is not
+// TestFinishBesideCommits: what is committed while the merge runs is not
 // missing from it without a word.
 func TestFinishBesideCommits(t *testing.T) {
 	t.Parallel()
@@ -158,7 +158,7 @@ func TestReplace(t *testing.T) {
 		}
 	}
 	if f.Summary().Output != "" {
-		t.Error("the old layout still counts")
+		t.Error("the old merge still counts")
 	}
 	want(t, f, all...)
 	closeIt(t, f)
@@ -168,7 +168,7 @@ func TestReplace(t *testing.T) {
 		t.Errorf("dead letters in %s, and none is dead", sum.DeadFile)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "dead.jsonl")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the old dead letters are still laid out (%v)", err)
+		t.Errorf("the old dead letters are still merged (%v)", err)
 	}
 
 	other := all[2]

@@ -14,10 +14,10 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Finish lays out the ordered files, as Sink says. It needs as much space
+// Finish merges the ordered files, as Sink says. It needs as much space
 // again as the outputs, and memory that does not grow with them.
 //
-// An output that was deleted or changed its size since is laid out again. An
+// An output that was deleted or changed its size since is merged again. An
 // error other than ErrIncomplete, ErrFull, or one of the context ends the
 // folder only if a sync failed or committed data is damaged.
 func (f *Folder) Finish(ctx context.Context, chunks, objects uint64) (Summary, error) {
@@ -31,10 +31,10 @@ func (f *Folder) Finish(ctx context.Context, chunks, objects uint64) (Summary, e
 		if err := f.checkComplete(ctx, s, chunks, objects); err != nil {
 			return Summary{}, err
 		}
-		if f.isLaidOut(s) {
+		if f.isMerged(s) {
 			return f.summary(s), nil
 		}
-		if ok, err := f.layOut(ctx, s); err != nil || ok {
+		if ok, err := f.merge(ctx, s); err != nil || ok {
 			return f.Summary(), err
 		}
 		// A commit or a Replace came in between. Again.
@@ -88,9 +88,9 @@ func (f *Folder) checkComplete(ctx context.Context, s *state, chunks, objects ui
 	return nil
 }
 
-// isLaidOut says whether the files of an earlier Finish are still there, where
+// isMerged says whether the files of an earlier Finish are still there, where
 // they are wanted now.
-func (f *Folder) isLaidOut(s *state) bool {
+func (f *Folder) isMerged(s *state) bool {
 	if s.finished == nil || *s.finished != f.wanted(s) {
 		return false
 	}
@@ -112,9 +112,9 @@ func (f *Folder) wanted(s *state) finished {
 // errSync marks a failed sync, after which nobody tries again.
 var errSync = errors.New("failed sync")
 
-// judgeLayout: a full disk or an unwritable output is no damage to what is
+// judgeMerge: a full disk or an unwritable output is no damage to what is
 // committed.
-func (f *Folder) judgeLayout(err error) error {
+func (f *Folder) judgeMerge(err error) error {
 	switch {
 	case errors.Is(err, ErrBroken):
 		return err
@@ -128,7 +128,7 @@ func (f *Folder) judgeLayout(err error) error {
 	return fmt.Errorf("sink folder %s: %w", f.dir, err)
 }
 
-// An orderedFile is one that Finish lays out.
+// An orderedFile is one that Finish merges.
 type orderedFile struct {
 	path  string
 	from  *series
@@ -138,11 +138,11 @@ type orderedFile struct {
 	print fingerprint   // of the one that was written beside path
 }
 
-// layOut writes the ordered files of s beside their places, notes in the index
+// merge writes the ordered files of s beside their places, notes in the index
 // what is in them, puts them into their places, and notes that this is done. In
 // this order, a file that a crash leaves in its place is known to be the job's.
 // It returns false if the content is not that of s any more.
-func (f *Folder) layOut(ctx context.Context, s *state) (ok bool, err error) {
+func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 	outputs := orderedFile{path: f.o.Output, from: f.results, part: func(r *Record) Range { return r.Outputs }, known: s.written.Outputs}
 	// Chunks follow one another in the order of the ordinals, and so do the dead
 	// letters within each.
@@ -157,8 +157,8 @@ func (f *Folder) layOut(ctx context.Context, s *state) (ok bool, err error) {
 		}
 	}()
 	for _, o := range files {
-		if err := f.layOutFile(ctx, o); err != nil {
-			return false, f.judgeLayout(fmt.Errorf("lay out %s: %w", o.path, err))
+		if err := f.mergeFile(ctx, o); err != nil {
+			return false, f.judgeMerge(fmt.Errorf("merge %s: %w", o.path, err))
 		}
 	}
 	placing, placed := *s.written, written{Outputs: []fingerprint{outputs.print}}
@@ -171,21 +171,21 @@ func (f *Folder) layOut(ctx context.Context, s *state) (ok bool, err error) {
 	}
 	for _, o := range files {
 		if err := f.place(o); err != nil {
-			return false, f.judgeLayout(fmt.Errorf("lay out %s: %w", o.path, err))
+			return false, f.judgeMerge(fmt.Errorf("merge %s: %w", o.path, err))
 		}
 	}
 	if s.totals.Dead == 0 {
 		if err := f.removeOwn(f.o.DeadFile, dead.known); err != nil {
-			return false, f.judgeLayout(fmt.Errorf("remove old dead letters: %w", err))
+			return false, f.judgeMerge(fmt.Errorf("remove old dead letters: %w", err))
 		}
 	}
 	done := f.wanted(s)
 	return f.record(s, &placed, &done)
 }
 
-// layOutFile writes the ranges of all chunks, in order, to a new file beside
+// mergeFile writes the ranges of all chunks, in order, to a new file beside
 // the place of o, and takes its fingerprint.
-func (f *Folder) layOutFile(ctx context.Context, o *orderedFile) (err error) {
+func (f *Folder) mergeFile(ctx context.Context, o *orderedFile) (err error) {
 	if o.old, err = f.mayReplace(o.path, o.known); err != nil { // before the work, not only after it
 		return err
 	}
@@ -262,3 +262,48 @@ func (a *appender) Write(b []byte) (int, error) {
 	a.at += int64(len(b))
 	return len(b), nil
 }
+
+// A Merged is a file that Finish has merged, open for reading. The caller closes it.
+type Merged struct {
+	io.ReaderAt
+	io.Closer
+	Bytes int64
+	Sum   uint64 // XXH64 of all bytes, as they were written
+}
+
+// OpenOutput opens the ordered outputs, or the ordered dead letters; without any of these
+// they are an empty file. It returns ErrIncomplete while the job is not finished, and an
+// error if the file was removed or has another size than it was written with. That its content is as
+// it was written is for the reader to check, by Sum. What is open stays as it is when a
+// later Finish puts another file into its place.
+func (f *Folder) OpenOutput(dead bool) (Merged, error) {
+	s := f.state.Load()
+	path, known, bytes := f.o.Output, s.written.Outputs, s.totals.OutputBytes
+	if dead {
+		path, known, bytes = f.o.DeadFile, s.written.Dead, s.totals.DeadBytes
+	}
+	switch {
+	case s.finished == nil:
+		return Merged{}, fmt.Errorf("sink folder %s: %w", f.dir, ErrIncomplete)
+	case dead && s.totals.Dead == 0:
+		return Merged{ReaderAt: emptyFile{}, Closer: emptyFile{}, Sum: xxhash.New().Sum64()}, nil
+	}
+	info, err := f.fs.Stat(path)
+	if err != nil {
+		return Merged{}, fmt.Errorf("open output: %w", err)
+	}
+	if len(known) != 1 || known[0].Bytes != bytes || uint64(info.Size()) != bytes {
+		return Merged{}, fmt.Errorf("%s is not as this job wrote it: it has %d bytes, not %d", path, info.Size(), bytes)
+	}
+	in, err := f.fs.OpenFile(path, os.O_RDONLY)
+	if err != nil {
+		return Merged{}, fmt.Errorf("open output: %w", err)
+	}
+	return Merged{ReaderAt: in, Closer: in, Bytes: int64(bytes), Sum: known[0].Sum}, nil
+}
+
+// emptyFile is a file without content.
+type emptyFile struct{}
+
+func (emptyFile) ReadAt([]byte, int64) (int, error) { return 0, io.EOF }
+func (emptyFile) Close() error                      { return nil }

@@ -14,7 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// TestOpenOutput: the ordered files can be opened once Finish has laid them out, with their
+// TestOpenOutput: the ordered files can be opened once Finish has merged them, with their
 // checksums, also by the next process, and not when the content has changed since.
 func TestOpenOutput(t *testing.T) {
 	t.Parallel()
@@ -29,19 +29,19 @@ func TestOpenOutput(t *testing.T) {
 	}
 	has := func(dead bool, want []byte) {
 		t.Helper()
-		laid, err := f.OpenOutput(dead)
+		merged, err := f.OpenOutput(dead)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer laid.Close()
-		got, err := io.ReadAll(io.NewSectionReader(laid, 0, laid.Bytes))
-		if err != nil || !bytes.Equal(got, want) || laid.Sum != xxhash.Sum64(want) {
-			t.Errorf("read %q with the checksum %x (%v), want %q", got, laid.Sum, err, want)
+		defer merged.Close()
+		got, err := io.ReadAll(io.NewSectionReader(merged, 0, merged.Bytes))
+		if err != nil || !bytes.Equal(got, want) || merged.Sum != xxhash.Sum64(want) {
+			t.Errorf("read %q with the checksum %x (%v), want %q", got, merged.Sum, err, want)
 		}
 	}
 	unfinished("of an empty sink")
 	commit(t, f, all...)
-	unfinished("of one that is not laid out")
+	unfinished("of one that is not merged")
 	_, outputs, dead := sinktest.Expect(all...)
 	sum := finish(t, f, all...)
 	closeIt(t, f)

@@ -1,0 +1,102 @@
+package ledger
+
+import (
+	"container/list"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// enter makes a mapper known.
+func (l *Ledger) enter(id string) *mapper {
+	m := &mapper{id: id, holds: map[chunk.ID]*entry{}}
+	m.element = l.byHeard.PushFront(m) // not heard yet; touch follows
+	l.mappers[id] = m
+	return m
+}
+
+// touch notes a sign of life. Signs of life may be told out of order; an older
+// one counts as the latest.
+func (l *Ledger) touch(now time.Time, m *mapper) {
+	m.heard = later(now, l.byHeard.Back().Value.(*mapper).heard)
+	m.asked = false
+	l.byHeard.MoveToBack(m.element)
+}
+
+// Alive notes that a mapper answered a direct question.
+func (l *Ledger) Alive(now time.Time, name string) {
+	if m := l.mappers[name]; m != nil {
+		l.touch(now, m)
+	}
+}
+
+// Expire finds mappers that have been silent for too long. The caller asks each
+// suspect directly, once. Vanish has been called for the vanished ones.
+func (l *Ledger) Expire(now time.Time) (suspects, vanished []string) {
+	var next *list.Element
+	for element := l.byHeard.Front(); element != nil; element = next {
+		next = element.Next()
+		m := element.Value.(*mapper)
+		silence := now.Sub(m.heard)
+		switch {
+		case silence >= l.cfg.GoneAfter:
+			l.Vanish(m.id)
+			vanished = append(vanished, m.id)
+		case silence < l.cfg.SuspectAfter:
+			return suspects, vanished // the rest were heard later
+		case !m.asked:
+			m.asked = true
+			suspects = append(suspects, m.id)
+		}
+	}
+	return suspects, vanished
+}
+
+// Forgive counts as a sign of life from every mapper: the caller was away
+// itself and could not hear them.
+func (l *Ledger) Forgive(now time.Time) {
+	for _, m := range l.mappers {
+		m.heard, m.asked = later(now, m.heard), false
+	}
+}
+
+// Vanish forgets a mapper that no longer answers, and counts its end against
+// each of its chunks, which it returns.
+func (l *Ledger) Vanish(name string) []chunk.ID {
+	m := l.mappers[name]
+	if m == nil {
+		return nil
+	}
+	alone := len(m.holds) == 1
+	return l.leave(m, &l.tally.Vanished, Vanished, func(e *entry, m *mapper) {
+		l.suspect(e, m, alone)
+		l.loseLease(e, m)
+	})
+}
+
+// leave forgets a mapper and ends its leases; it returns the chunks.
+func (l *Ledger) leave(m *mapper, count *uint64, why Reason, end func(*entry, *mapper)) []chunk.ID {
+	held := slices.Sorted(maps.Keys(m.holds))
+	for _, id := range held {
+		*count++
+		l.open[id].why = why
+		end(l.open[id], m)
+	}
+	l.byHeard.Remove(m.element)
+	delete(l.mappers, m.id)
+	if m.isProven() {
+		l.proven--
+	}
+	l.gone.remember(m.id, m.seq)
+	return held
+}
+
+// later returns the later of two times: reports may be told out of order.
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
