@@ -168,8 +168,8 @@ func (b *bench) sync(r *bus.Request) {
 		a.Epoch, a.Key, a.Past, err = grant.Epoch, grant.Key, wire.VersionPast{Terms: grant.Terms, Transforms: grant.Transforms}, e
 	case q.Epoch != b.sink.Epoch():
 		a.Status = wire.SyncFenced
-	case q.Op == wire.SyncCutOff:
-		err = b.sink.CutOff(ctx, q.Version, q.Term)
+	case q.Op == wire.SyncFence:
+		err = b.sink.FenceVersion(ctx, q.Version, q.Term)
 	case q.Op == wire.SyncDead:
 		a.Dead = &report.DeadPage{Letters: append([]report.DeadLetter{{Ordinal: uint64(q.Limit), Error: "odd"}}, b.letters...), Before: q.From}
 	case q.Op == wire.SyncFinish:

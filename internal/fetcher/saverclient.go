@@ -140,7 +140,7 @@ func (c *coordinator) callSaver(now time.Time) {
 		q.Op, q.Total = wire.SyncFinish, wire.Totals{Chunks: uint64(c.ledger.Counts().Added), Objects: c.objects}
 		failpoint.Hit("fetcher.finish.asking")
 	case unfenced != nil:
-		q.Op, q.Version, q.Term = wire.SyncCutOff, unfenced.Name, c.terms[unfenced.Name]+1
+		q.Op, q.Version, q.Term = wire.SyncFence, unfenced.Name, c.terms[unfenced.Name]+1
 	case len(unconfirmed) > 0:
 		q.Chunks = unconfirmed[:min(len(unconfirmed), wire.MaxSaved)]
 	case now.Sub(c.renewed) < renewInterval && !c.doubtful() && !c.uneasy(now) && !c.savers.rivals(now):
@@ -198,7 +198,7 @@ func (c *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, a 
 		c.fail(refusal(a))
 	case q.Op == wire.SyncFinish:
 		c.finished(a.Summary)
-	case q.Op == wire.SyncCutOff:
+	case q.Op == wire.SyncFence:
 		c.fenced(q.Version, q.Term)
 	default:
 		c.account(a.Summary)

@@ -102,7 +102,7 @@ func (s *Saver) admit(save wire.Save, term uint64) (status wire.SaveStatus, reas
 	case lease.Vouches(s.sink.Key(), save.Token):
 		return "", ""
 	case term > 0:
-		return wire.SaveRefused, fmt.Sprintf("lease token is not valid for this chunk, or is of before version %q was cut off", save.Mapper.Version)
+		return wire.SaveRefused, fmt.Sprintf("lease token is not valid for this chunk, or is of before version %q was fenced", save.Mapper.Version)
 	}
 	return wire.SaveRefused, "lease token is not valid for this chunk"
 }
@@ -207,7 +207,7 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 				Msg("refused a result: the sink holds this chunk with other content")
 			s.answer(p.request, wire.SaveRefused, "sink holds this chunk with other content: the source has changed")
 		case sink.TooLate:
-			s.answer(p.request, wire.SaveRefused, fmt.Sprintf("version %q was cut off", p.result.Version))
+			s.answer(p.request, wire.SaveRefused, fmt.Sprintf("version %q was fenced", p.result.Version))
 		case sink.OtherTransform:
 			s.logChunk(s.strange.Error(), p.result).Str("transform", p.result.Transform).
 				Msg("refused a result: another transform made the results of this version that the sink holds")

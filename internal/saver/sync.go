@@ -91,8 +91,8 @@ func (s *Saver) answerSync(ctx context.Context, merging *errgroup.Group, q wire.
 		return s.finishUp(ctx, merging, q.Total)
 	case q.Op == wire.SyncDead:
 		return s.dead(ctx, q)
-	case q.Op == wire.SyncCutOff:
-		return s.cutOff(ctx, q)
+	case q.Op == wire.SyncFence:
+		return s.fenceVersion(ctx, q)
 	case q.Op == wire.SyncShadow:
 		return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Shadow: s.shadows.report()}
 	}
@@ -116,12 +116,12 @@ func (s *Saver) claim(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Past: wire.VersionPast{Terms: grant.Terms, Transforms: grant.Transforms}, Summary: s.summary()}
 }
 
-// cutOff refuses from now on what a version was given so far.
-func (s *Saver) cutOff(ctx context.Context, q wire.Sync) wire.SyncAnswer {
-	if err := s.sink.CutOff(ctx, q.Version, q.Term); err != nil {
+// fenceVersion refuses from now on what a version was given so far.
+func (s *Saver) fenceVersion(ctx context.Context, q wire.Sync) wire.SyncAnswer {
+	if err := s.sink.FenceVersion(ctx, q.Version, q.Term); err != nil {
 		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
-	s.log.Warn().Str("mapper_version", q.Version).Msg("version is cut off: what it was given before is not saved any more")
+	s.log.Warn().Str("mapper_version", q.Version).Msg("version is fenced: what it was given before is not saved any more")
 	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Summary: s.summary()}
 }
 

@@ -27,7 +27,7 @@ func (p pending) decided(outcome sink.Outcome, group int) {
 	case sink.Conflict:
 		p.span.Fail(errors.New("the sink holds this chunk with other content"))
 	case sink.TooLate:
-		p.span.Fail(errors.New("the version was cut off"))
+		p.span.Fail(errors.New("the version was fenced"))
 	case sink.OtherTransform:
 		p.span.Fail(errors.New("the version stands for another transform"))
 	}

@@ -70,8 +70,8 @@ func (c *claims) grant() Grant {
 	return Grant{Epoch: c.Epoch, Key: slices.Clone(c.Key), Terms: maps.Clone(c.Terms), Transforms: maps.Clone(c.Transforms)}
 }
 
-// CutOff refuses what a version was given before, as Sink says.
-func (f *Folder) CutOff(ctx context.Context, version string, term uint64) error {
+// FenceVersion refuses what a version was given before, as Sink says.
+func (f *Folder) FenceVersion(ctx context.Context, version string, term uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.writable(); err != nil {
@@ -83,16 +83,16 @@ func (f *Folder) CutOff(ctx context.Context, version string, term uint64) error 
 	next := f.state.Load().next()
 	switch {
 	case next.claims.Plan == nil:
-		return fmt.Errorf("sink folder %s: cut off version %q: %w", f.dir, version, ErrUnclaimed)
+		return fmt.Errorf("sink folder %s: fence version %q: %w", f.dir, version, ErrUnclaimed)
 	case next.claims.Terms[version] >= term:
 		return nil
 	}
-	next.claims = next.claims.cutOff(version, term)
+	next.claims = next.claims.fenceVersion(version, term)
 	return f.change(next, nil)
 }
 
-// cutOff is a copy in which a version has another term.
-func (c *claims) cutOff(version string, term uint64) *claims {
+// fenceVersion is a copy in which a version has another term.
+func (c *claims) fenceVersion(version string, term uint64) *claims {
 	next := *c
 	next.Terms = maps.Clone(c.Terms)
 	if next.Terms == nil {

@@ -32,7 +32,7 @@ func newStory() story {
 type told struct {
 	claimed  bool
 	groups   int  // how many are committed
-	cutOff   bool // a version is
+	fenced   bool // a version is
 	finished bool // and no group since
 	trying   bool // one more group is under way
 }
@@ -66,10 +66,10 @@ func TestCrashAtEveryStep(t *testing.T) {
 		commit(t, f, g...)
 		known.groups++
 		if known.groups == 2 {
-			if err := f.CutOff(t.Context(), "bad", 1); err != nil {
+			if err := f.FenceVersion(t.Context(), "bad", 1); err != nil {
 				t.Fatal(err)
 			}
-			known.cutOff = true
+			known.fenced = true
 		}
 	}
 	sum := finish(t, f, s.all...)
@@ -106,8 +106,8 @@ func (s story) resume(t *testing.T, dir string, known told) {
 	if _, bound := f.Plan(); known.claimed && !bound {
 		t.Fatal("the claim is lost")
 	}
-	if known.cutOff && f.Term("bad") != 1 {
-		t.Fatal("a version is not cut off any more")
+	if known.fenced && f.Term("bad") != 1 {
+		t.Fatal("a version is not fenced any more")
 	}
 	if known.finished && f.Summary().Output == "" {
 		t.Fatal("the finish is lost")

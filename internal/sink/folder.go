@@ -40,7 +40,7 @@ var _ Sink = (*Folder)(nil)
 // Recovered says what opening the folder had to put right. All zero: nothing.
 type Recovered struct {
 	// Bytes that were behind the committed end, left by a crash before their
-	// commit. They were cut off (not with ReadOnly). Nobody was ever told
+	// commit. They were truncated (not with ReadOnly). Nobody was ever told
 	// that they are committed.
 	Bytes int64
 	// Files are the part files among them that were removed whole.
@@ -75,7 +75,7 @@ func (f *Folder) Epoch() uint64 { return f.state.Load().claims.Epoch }
 // Key is the key of every Grant. Do not change it.
 func (f *Folder) Key() []byte { return f.state.Load().claims.Key }
 
-// Term is how often a version was cut off.
+// Term is how often a version was fenced.
 func (f *Folder) Term(version string) uint64 { return f.state.Load().claims.Terms[version] }
 
 // Summary counts what is committed.

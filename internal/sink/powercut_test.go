@@ -224,17 +224,17 @@ func (s story) live(t *testing.T, disk *testFS, dir string, known *told) error {
 		return err
 	}
 	known.claimed = true
-	if known.cutOff && f.Term("bad") == 0 {
-		t.Fatal("a version is not cut off any more")
+	if known.fenced && f.Term("bad") == 0 {
+		t.Fatal("a version is not fenced any more")
 	}
 	if known.groups > 0 { // between groups, of this life or another
-		if err = f.CutOff(t.Context(), "bad", 1); again(err) {
-			err = f.CutOff(t.Context(), "bad", 1)
+		if err = f.FenceVersion(t.Context(), "bad", 1); again(err) {
+			err = f.FenceVersion(t.Context(), "bad", 1)
 		}
 		if err != nil {
 			return err
 		}
-		known.cutOff = true
+		known.fenced = true
 	}
 	for known.groups < len(s.groups) {
 		group := s.groups[known.groups]

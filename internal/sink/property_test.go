@@ -31,7 +31,7 @@ func TestFolderAgreesWithAMap(t *testing.T) {
 			"commit":  m.commit,
 			"replace": m.replace,
 			"redo":    m.redo,
-			"cut off": m.cutOff,
+			"fence version": m.fenceVersion,
 			"reopen":  m.reopen,
 			"":        m.check,
 		})
@@ -103,15 +103,15 @@ func (m *model) draw(r *rapid.T) sink.Result {
 	return res
 }
 
-func (m *model) cutOff(r *rapid.T) {
+func (m *model) fenceVersion(r *rapid.T) {
 	version, term := rapid.SampledFrom([]string{"v1", "v2", "v3"}).Draw(r, "version"), rapid.Uint64Range(1, 3).Draw(r, "term")
 	m.full = rapid.IntRange(-20, 8).Draw(r, "full at")
-	err := m.f.CutOff(m.t.Context(), version, term)
+	err := m.f.FenceVersion(m.t.Context(), version, term)
 	switch {
 	case err == nil:
 		m.terms[version] = max(m.terms[version], term)
 	case !errors.Is(err, sink.ErrFull):
-		r.Fatalf("cut off: %v", err)
+		r.Fatalf("fence version: %v", err)
 	}
 }
 

@@ -39,7 +39,7 @@ func (f *Folder) Redo(ctx context.Context, version string) (Redone, error) {
 	next := f.state.Load().next()
 	next.totals.Content++
 	next.finished = nil
-	next.claims = next.claims.fence("redo-"+rand.Text()).cutOff(version, next.claims.Terms[version]+1).unbind(version)
+	next.claims = next.claims.fence("redo-"+rand.Text()).fenceVersion(version, next.claims.Terms[version]+1).unbind(version)
 	f.results.begin()
 	f.dead.begin()
 	for i := range bad {

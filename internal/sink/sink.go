@@ -30,13 +30,13 @@ type Sink interface {
 	// Key is the Key of every Grant; nil before the first claim.
 	Key() []byte
 
-	// CutOff says that results of a version of mappers are stored no more, unless
+	// FenceVersion says that results of a version of mappers are stored no more, unless
 	// their Term is this one or a later one; what is committed stays. It is durable
-	// before CutOff returns. An earlier term than the version's changes nothing; ErrFull means
+	// before FenceVersion returns. An earlier term than the version's changes nothing; ErrFull means
 	// that nothing was recorded, ErrUnclaimed that there is no job yet.
-	CutOff(ctx context.Context, version string, term uint64) error
+	FenceVersion(ctx context.Context, version string, term uint64) error
 
-	// Term is the version's; 0: it was never cut off. Like Plan, it never waits.
+	// Term is the version's; 0: it was never fenced. Like Plan, it never waits.
 	Term(version string) uint64
 
 	// Commit stores a group of results in one step, and says for each what
@@ -118,7 +118,7 @@ const (
 	// Conflict means that the chunk is there, but made from other objects: another
 	// digest, or other ordinals. The source has changed. Nothing was written.
 	Conflict
-	// TooLate means that the version was cut off after its mapper was given the chunk, and
+	// TooLate means that the version was fenced after its mapper was given the chunk, and
 	// the chunk is not there. Nothing was written.
 	TooLate
 	// OtherTransform means that the sink holds results of the version that another
@@ -150,7 +150,7 @@ func (o Outcome) String() string {
 type Grant struct {
 	Epoch uint64            // from 1
 	Key   []byte            // 32 random bytes for lease tokens, the same for ever
-	Terms map[string]uint64 // of the versions that were cut off
+	Terms map[string]uint64 // of the versions that were fenced
 
 	// Transforms is what the versions did to objects whose results are there.
 	Transforms map[string]string

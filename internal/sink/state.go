@@ -29,7 +29,7 @@ var (
 // formatVersion is the folder's. A folder of another one is not touched.
 const formatVersion = 2
 
-// claims is who the sink belongs to, and whose results it takes no more. It changes with a claim, and when a version is cut off.
+// claims is who the sink belongs to, and whose results it takes no more. It changes with a claim, and when a version is fenced.
 type claims struct {
 	Job       string      `json:"job"`
 	ID        string      `json:"id,omitempty"` // of this sink, random; empty in one that an older program made and nobody has claimed since
@@ -38,7 +38,7 @@ type claims struct {
 	Epoch     uint64      `json:"epoch"`
 	Claimants []claimant  `json:"claimants,omitempty"` // by ascending epoch
 
-	Terms map[string]uint64 `json:"terms,omitempty"` // how often versions of mappers were cut off
+	Terms map[string]uint64 `json:"terms,omitempty"` // how often versions of mappers were fenced
 
 	Transforms map[string]string `json:"transforms,omitempty"` // of the versions that made what is there
 }

@@ -154,7 +154,7 @@ func drawSavedAnswer(t *rapid.T) wire.SavedAnswer { return wire.SavedAnswer{Plan
 
 func drawSync(t *rapid.T) wire.Sync {
 	s := wire.Sync{
-		Op:   rapid.SampledFrom([]wire.SyncOp{wire.SyncClaim, wire.SyncList, wire.SyncFinish, wire.SyncDead, wire.SyncShadow, wire.SyncCutOff}).Draw(t, "op"),
+		Op:   rapid.SampledFrom([]wire.SyncOp{wire.SyncClaim, wire.SyncList, wire.SyncFinish, wire.SyncDead, wire.SyncShadow, wire.SyncFence}).Draw(t, "op"),
 		Plan: drawPlan(t), Epoch: drawUint(t), Fetcher: rapid.StringMatching(`[A-Z0-9]{26}`).Draw(t, "fetcher"),
 	}
 	switch s.Op {
@@ -168,7 +168,7 @@ func drawSync(t *rapid.T) wire.Sync {
 	case wire.SyncDead:
 		s.From, s.Limit = chunk.ID(drawUint(t)), rapid.IntRange(1, report.MaxDead).Draw(t, "limit")
 	case wire.SyncShadow:
-	case wire.SyncCutOff:
+	case wire.SyncFence:
 		s.Version, s.Term = drawText(t), drawUint(t)
 	case wire.SyncFinish:
 		s.Total = wire.Totals{Chunks: drawUint(t), Objects: drawUint(t)}

@@ -20,7 +20,7 @@ const (
 	SyncFinish SyncOp = "finish" // all chunks are committed: merge the result
 	SyncDead   SyncOp = "dead"   // list dead letters
 	SyncShadow SyncOp = "shadow" // the result of the shadow run
-	SyncCutOff SyncOp = "cutoff" // refuse results of leases that a version has had so far
+	SyncFence  SyncOp = "fence"  // refuse results of leases that a version has had so far
 )
 
 // Sync is a request of the fetcher to the saver.
@@ -36,8 +36,8 @@ type Sync struct {
 	Chunks []chunk.ID  // list: those of these chunks, instead of From and Limit; at most MaxSaved
 	Total  Totals      // finish
 
-	Version string // cutoff: of mappers
-	Term    uint64 // cutoff: results of leases of an earlier term are refused; at least 1
+	Version string // fence: of mappers
+	Term    uint64 // fence: results of leases of an earlier term are refused; at least 1
 }
 
 // Totals is the size of a whole job.
@@ -49,7 +49,7 @@ type Totals struct {
 const maxPage = 1 << 20
 
 func (s *Sync) fields(f *fields) {
-	choice(f, "Chunkline-Op", &s.Op, SyncClaim, SyncList, SyncFinish, SyncDead, SyncShadow, SyncCutOff)
+	choice(f, "Chunkline-Op", &s.Op, SyncClaim, SyncList, SyncFinish, SyncDead, SyncShadow, SyncFence)
 	f.plan(&s.Plan, presence(s.Op != SyncClaim))
 	f.token(keyFetcher, &s.Fetcher, required)
 	f.uint(keyEpoch, &s.Epoch, maxID, optional)
@@ -69,7 +69,7 @@ func (s *Sync) fields(f *fields) {
 	case SyncDead:
 		f.id(keyFrom, &s.From, required)
 		f.int(keyLimit, &s.Limit, report.MaxDead, required)
-	case SyncCutOff:
+	case SyncFence:
 		f.text(keyVersion, &s.Version, MaxLabel)
 		f.uint(keyTerm, &s.Term, maxID, required)
 	case SyncFinish:

@@ -13,7 +13,7 @@ import (
 )
 
 // A Lease is what a lease token proves. Attempt and epoch are not part of it, because
-// a late result is as good as any other, unless its version was cut off since: so
+// a late result is as good as any other, unless its version was fenced since: so
 // the term is.
 type Lease struct {
 	Plan    chunk.PlanID

@@ -127,9 +127,9 @@ func protocolMutants() []mutant {
 		}, {
 			id: "M26", what: "the saver is not told that a version's circuit breaker has opened",
 			edits:    []edit{{"internal/rollout/breaker.go", "\t\tb.unfenced = true\n", ""}},
-			caughtBy: []lane{{"./test/sim", "TestCutOff", nil}},
+			caughtBy: []lane{{"./test/sim", "TestFenceVersion", nil}},
 		}, {
-			id: "M27", what: "a result that waits for its commit is committed though its version is cut off meanwhile",
+			id: "M27", what: "a result that waits for its commit is committed though its version is fenced meanwhile",
 			edits:    []edit{{"internal/sink/commit.go", "\t\t\tcase !ok && r.Term < bound.Terms[r.Version]:\n", "\t\t\tcase false && r.Term < bound.Terms[r.Version]:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {

@@ -52,7 +52,7 @@ var wanted = []string{
 	"lie refused: fewer objects", "lie refused: more objects", "lost confirmation found by list", "mapper knows a newer fetcher", "minutes late", "nats away",
 	"object skipped", "order drop", "order obeyed: allow", "order obeyed: shadow", "order obeyed: share", "order ping", "other plan refused",
 	"probe of a version went well", "redo", "result busy", "result committed", "result compared", "result duplicate", "result in parts", "saver ended by its sink",
-	"shadow report looked at", "takeover", "version cut off", "version held to its share", "work left after the trouble",
+	"shadow report looked at", "takeover", "version fenced", "version held to its share", "work left after the trouble",
 }
 
 // enough is how many seeds must show all that is wanted.

@@ -31,7 +31,7 @@ type Sink struct {
 	groups   [][]chunk.ID             // guarded by mu; the commits that succeeded
 	finished bool                     // guarded by mu
 	terms    map[string]uint64        // guarded by mu
-	cutOff   map[string]time.Time     // guarded by mu; when a version's term came
+	fenced   map[string]time.Time     // guarded by mu; when a version's term came
 	made     map[string]string        // guarded by mu; the transform of each version whose results are there
 }
 
@@ -39,7 +39,7 @@ var _ sink.Sink = (*Sink)(nil)
 
 // NewSink returns an empty sink.
 func NewSink() *Sink {
-	return &Sink{fetchers: map[string]uint64{}, results: map[chunk.ID]sink.Result{}, terms: map[string]uint64{}, cutOff: map[string]time.Time{}, made: map[string]string{}}
+	return &Sink{fetchers: map[string]uint64{}, results: map[chunk.ID]sink.Result{}, terms: map[string]uint64{}, fenced: map[string]time.Time{}, made: map[string]string{}}
 }
 
 var key = bytes.Repeat([]byte("k"), 32)

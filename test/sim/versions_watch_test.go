@@ -80,18 +80,18 @@ func (w *watch) forget(gone []chunk.ID) {
 }
 
 // inTime holds results that are to be committed against the moment in which their version
-// was cut off: what it was given before comes too late.
+// was fenced: what it was given before comes too late.
 func (w *watch) inTime(group []sink.Result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range group {
-		cutOff, got := w.c.sink.LastCutOff(r.Version), w.got[gotten(r.Mapper, r.Chunk)]
+		fenced, got := w.c.sink.LastFenced(r.Version), w.got[gotten(r.Mapper, r.Chunk)]
 		switch {
-		case cutOff.IsZero() || got.IsZero() || isLiar(r.Mapper):
+		case fenced.IsZero() || got.IsZero() || isLiar(r.Mapper):
 		case r.Term < w.c.sink.Term(r.Version):
 			w.situation["result too late"] = true
-		case got.Before(cutOff):
-			w.wrong("chunk %d of %s would be committed, whose version %s was cut off after it got it", r.Chunk, r.Mapper, r.Version)
+		case got.Before(fenced):
+			w.wrong("chunk %d of %s would be committed, whose version %s was fenced after it got it", r.Chunk, r.Mapper, r.Version)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func (w *watch) shares(s report.Status) {
 			w.wrong("version %s got %d of %d chunks, its share is %g", v.Version, v.HandedOut, all, share.share)
 		}
 	}
-	for what, line := range map[string]string{"version cut off": "circuit breaker opened", "probe of a version went well": "circuit breaker closed: the probe succeeded"} {
+	for what, line := range map[string]string{"version fenced": "circuit breaker opened", "probe of a version went well": "circuit breaker closed: the probe succeeded"} {
 		if w.c.log.lines(line) > 0 {
 			w.situation[what] = true
 		}

@@ -31,7 +31,7 @@ const Job = "suite"
 // Run runs the suite; each test has a sink of its own.
 func Run(t *testing.T, open Open) {
 	t.Helper()
-	for _, group := range []map[string]func(*harness){claims, commits, cutoffs, readings, finishes} {
+	for _, group := range []map[string]func(*harness){claims, commits, fences, readings, finishes} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -11,19 +11,19 @@ import (
 
 func ofTerm(id chunk.ID, term uint64) wire.Save { return signIn(result(id), term) }
 
-// TestCutOff: results of before a version was cut off are refused, one that waits for its
+// TestFenceVersion: results of before a version was fenced are refused, one that waits for its
 // commit too; what is saved is told so, and what the version is given later is taken.
-func TestCutOff(t *testing.T) {
+func TestFenceVersion(t *testing.T) {
 	run(t, true, gated, func(t *testing.T, b *bench) {
 		commit := func() { b.gate <- struct{}{}; synctest.Wait() }
-		cutOff := func(term uint64, want wire.SyncStatus) {
+		fenceVersion := func(term uint64, want wire.SyncStatus) {
 			t.Helper()
-			q := wire.Sync{Op: wire.SyncCutOff, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Version: "v", Term: term}
+			q := wire.Sync{Op: wire.SyncFence, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Version: "v", Term: term}
 			if want == wire.SyncFenced {
 				q.Epoch = 0
 			}
 			if a := b.ask(q); a.Status != want {
-				t.Fatalf("cut off: %+v, want %s", a, want)
+				t.Fatalf("fence version: %+v, want %s", a, want)
 			}
 		}
 		first := b.send(ofTerm(0, 0).Encode())
@@ -34,10 +34,10 @@ func TestCutOff(t *testing.T) {
 		}
 		waits := b.send(ofTerm(1, 0).Encode())
 		synctest.Wait()
-		cutOff(1, wire.SyncFenced) // a fetcher that was replaced cuts off nobody
-		cutOff(1, wire.SyncOK)
+		fenceVersion(1, wire.SyncFenced) // a fetcher that was replaced fences no version
+		fenceVersion(1, wire.SyncOK)
 		commit()
-		if a := <-waits; a.Status != wire.SaveRefused || !strings.Contains(a.Reason, `"v" was cut off`) {
+		if a := <-waits; a.Status != wire.SaveRefused || !strings.Contains(a.Reason, `"v" was fenced`) {
 			t.Errorf("a result that waited: %+v, want refused", a)
 		}
 		b.want(ofTerm(2, 0), wire.SaveRefused)

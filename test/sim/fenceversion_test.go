@@ -14,9 +14,9 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// cutsOff makes a fetcher cut off a version half of whose objects fail. It hands out a
+// fences makes a fetcher fence a version half of whose objects fail. It hands out a
 // chunk each 100 ms: else a mapper has all of them before the first is saved.
-func cutsOff(c *fetcher.Config) { c.BreakAt, c.BreakFor, c.Rate = 0.5, 10*time.Minute, 20 }
+func fences(c *fetcher.Config) { c.BreakAt, c.BreakFor, c.Rate = 0.5, 10*time.Minute, 20 }
 
 func version(name string) func(*mapper.Config) { return func(c *mapper.Config) { c.Version = name } }
 
@@ -36,21 +36,21 @@ func savesLate(p bustest.Packet) bustest.Fate {
 	return bustest.Fate{Drop: err == nil && len(next.Held) > 0}
 }
 
-// cutOff is a job in which v2 is cut off while a slow mapper of it has chunk 0.
-func cutOff(t *testing.T, test func(t *testing.T, w *world, f, bad *role)) {
+// fenceVersion is a job in which v2 is fenced while a slow mapper of it has chunk 0.
+func fenceVersion(t *testing.T, test func(t *testing.T, w *world, f, bad *role)) {
 	run(t, 40, 2, func(t *testing.T, w *world) {
 		w.saver("saver")
-		f := w.fetcher("fetcher", cutsOff)
+		f := w.fetcher("fetcher", fences)
 		w.tape.faults(savesLate)
 		w.mapper("slow", fails, version("v2"))
 		pass(time.Second)
 		bad := w.mapper("bad", fails, version("v2"))
-		w.until(5*time.Second, "v2 to be cut off", func() bool { return w.sink.Term("v2") > 0 })
+		w.until(5*time.Second, "v2 to be fenced", func() bool { return w.sink.Term("v2") > 0 })
 		test(t, w, f, bad)
 	})
 }
 
-// ended is a job that is done: dead is what v2 had saved before it was cut off, and
+// ended is a job that is done: dead is what v2 had saved before it was fenced, and
 // nothing else.
 func (w *world) ended(t *testing.T, f *role) {
 	t.Helper()
@@ -65,22 +65,22 @@ func (w *world) ended(t *testing.T, f *role) {
 	}
 	w.complete(40, ordinals...)
 	if r, _ := w.sink.Result(0); r.Version != "v1" {
-		t.Errorf("chunk 0 is saved from version %s, which was cut off while it had it", r.Version)
+		t.Errorf("chunk 0 is saved from version %s, which was fenced while it had it", r.Version)
 	}
 }
 
-// TestCutOff_held: what a version has in work when it is cut off is given to others at once.
-func TestCutOff_held(t *testing.T) {
-	cutOff(t, func(t *testing.T, w *world, f, _ *role) {
+// TestFenceVersion_held: what a version has in work when it is fenced is given to others at once.
+func TestFenceVersion_held(t *testing.T) {
+	fenceVersion(t, func(t *testing.T, w *world, f, _ *role) {
 		w.mapper("good", "users", nil)
 		w.until(5*time.Second, "another to have chunk 0 saved", func() bool { _, there := w.sink.Result(0); return there })
 		w.ended(t, f)
 	})
 }
 
-// TestCutOff_late: a mapper that does not hear that it is to give up has its result
+// TestFenceVersion_late: a mapper that does not hear that it is to give up has its result
 // refused, also by a saver that was started since; the chunk is mapped by others.
-func TestCutOff_late(t *testing.T) {
+func TestFenceVersion_late(t *testing.T) {
 	for name, restart := range map[string]bool{"same saver": false, "saver restarted": true} {
 		t.Run(name, func(t *testing.T) {
 			run(t, 40, 2, func(t *testing.T, w *world) {
@@ -93,11 +93,11 @@ func TestCutOff_late(t *testing.T) {
 				}
 				w.tape.faults(deaf)
 				s := w.saver("saver")
-				f := w.fetcher("fetcher", cutsOff)
+				f := w.fetcher("fetcher", fences)
 				w.mapper("slow", fails, version("v2"))
 				pass(time.Second)
 				w.mapper("bad", fails, version("v2"))
-				w.until(5*time.Second, "v2 to be cut off", func() bool { return w.sink.Term("v2") > 0 })
+				w.until(5*time.Second, "v2 to be fenced", func() bool { return w.sink.Term("v2") > 0 })
 				if restart {
 					s.crash()
 					w.saver("saver")
@@ -113,9 +113,9 @@ func TestCutOff_late(t *testing.T) {
 	}
 }
 
-// TestCutOff_takeover: the next fetcher's leases are good, whoever was cut off before.
-func TestCutOff_takeover(t *testing.T) {
-	cutOff(t, func(t *testing.T, w *world, f, bad *role) {
+// TestFenceVersion_takeover: the next fetcher's leases are good, whichever versions were fenced before.
+func TestFenceVersion_takeover(t *testing.T) {
+	fenceVersion(t, func(t *testing.T, w *world, f, bad *role) {
 		bad.crash()
 		f.crash()
 		f = w.fetcher("fetcher", nil)
@@ -129,17 +129,17 @@ func TestCutOff_takeover(t *testing.T) {
 	})
 }
 
-// TestCutOff_probe: the saver takes the probe of a version that was cut off, each time.
-func TestCutOff_probe(t *testing.T) {
+// TestFenceVersion_probe: the saver takes the probe of a version that was fenced, each time.
+func TestFenceVersion_probe(t *testing.T) {
 	run(t, 40, 2, func(t *testing.T, w *world) {
 		w.saver("saver")
-		f := w.fetcher("fetcher", func(c *fetcher.Config) { cutsOff(c); c.BreakFor = time.Second })
+		f := w.fetcher("fetcher", func(c *fetcher.Config) { fences(c); c.BreakFor = time.Second })
 		w.mapper("bad", fails, version("v2"))
 		var first uint64
 		for n := uint64(1); n <= 3; n++ {
-			w.until(10*time.Second, fmt.Sprintf("v2 to be cut off %d times", n), func() bool { return w.sink.Term("v2") == n })
+			w.until(10*time.Second, fmt.Sprintf("v2 to be fenced %d times", n), func() bool { return w.sink.Term("v2") == n })
 			if saved := w.sink.Summary().Chunks; n > 1 && saved != first+n-1 {
-				t.Errorf("%d chunks are saved when it is cut off the %dth time, want one more for each probe after %d", saved, n, first)
+				t.Errorf("%d chunks are saved when it is fenced the %dth time, want one more for each probe after %d", saved, n, first)
 			} else if n == 1 {
 				first = saved
 			}

@@ -14,16 +14,16 @@ func given(r sink.Result, version string, term uint64) sink.Result {
 	return r
 }
 
-var cutoffs = map[string]func(*harness){
-	"a version that is cut off has no late result stored": func(h *harness) {
+var fences = map[string]func(*harness){
+	"a version that is fenced has no late result stored": func(h *harness) {
 		t := h.t
-		if err := h.CutOff(t.Context(), "v2", 1); !errors.Is(err, sink.ErrUnclaimed) {
-			t.Fatalf("cut off before the first claim: %v, want ErrUnclaimed", err)
+		if err := h.FenceVersion(t.Context(), "v2", 1); !errors.Is(err, sink.ErrUnclaimed) {
+			t.Fatalf("fence before the first claim: %v, want ErrUnclaimed", err)
 		}
 		h.claim(Plan("a"), "f1")
 		all := Chain("", []int{1}, []int{1, 0}, []int{2}, []int{1})
 		h.commit([]sink.Result{given(all[0], "v2", 0)}, sink.Committed)
-		h.cutOff("v2", 1)
+		h.fenceVersion("v2", 1)
 		for range 2 { // as it is now, and after reopening
 			h.commit([]sink.Result{
 				given(all[0], "v2", 0), // what is there stays, and a repeat of it is told so
@@ -59,15 +59,15 @@ var cutoffs = map[string]func(*harness){
 		}
 		h.wantFinish(all...)
 	},
-	"the next fetcher knows who is cut off": func(h *harness) {
+	"the next fetcher knows which versions are fenced": func(h *harness) {
 		t := h.t
 		if g := h.claim(Plan("a"), "f1"); len(g.Terms) > 0 {
 			t.Fatalf("first grant has terms %v", g.Terms)
 		}
-		h.cutOff("v2", 1)
-		h.cutOff("v2", 2)
-		h.cutOff("v2", 1) // late, or twice: nothing changes
-		h.cutOff("", 4)
+		h.fenceVersion("v2", 1)
+		h.fenceVersion("v2", 2)
+		h.fenceVersion("v2", 1) // late, or twice: nothing changes
+		h.fenceVersion("", 4)
 		h.reopen()
 		want := map[string]uint64{"v2": 2, "": 4}
 		for _, fetcher := range []string{"f1", "f2"} {
@@ -79,9 +79,9 @@ var cutoffs = map[string]func(*harness){
 	},
 }
 
-func (h *harness) cutOff(version string, term uint64) {
+func (h *harness) fenceVersion(version string, term uint64) {
 	h.t.Helper()
-	if err := h.CutOff(h.t.Context(), version, term); err != nil {
+	if err := h.FenceVersion(h.t.Context(), version, term); err != nil {
 		h.t.Fatal(err)
 	}
 }
