@@ -91,8 +91,8 @@ power: ## CRASHES=1500 power cuts at random on a disk in memory, and every one w
 chaos: ## real processes killed, stopped and cut off for FOR=5m, NATS frozen for 60 s; needs root, ip and iptables
 	$(GO) test -tags netns -count=1 -timeout 5h ./test/chaos -freeze 60s -for $(or $(FOR),5m) -seed $(DRAWN)
 
-mutants: ## break the product on purpose, and demand red
-	$(GO) run ./test/mutants
+mutants: ## break the product on purpose, and demand red; SAMPLE=10: only so many, drawn by the commit
+	$(GO) run ./test/mutants -sample $(or $(SAMPLE),0) -seed $(DRAWN)
 
 endurance: ## OBJECTS=10000000 with a fault in 1 % of the chunks: memory, descriptors and goroutines stay flat; jobs within the memory limits of deploy/, which need root (RUN=TestFlat: without them)
 	$(GO) test -tags endurance -count=1 -timeout 5h -v ./test/endurance -run '$(or $(RUN),.)' -objects $(or $(OBJECTS),10000000) -rate $(or $(RATE),28000)

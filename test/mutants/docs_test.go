@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -61,5 +62,29 @@ func TestEdits(t *testing.T) {
 				t.Errorf("%s: %s has %d times %q, want it once", m.id, e.file, n, e.old)
 			}
 		}
+	}
+}
+
+// TestDraw: a sample is some mutants, each once, in their order; the same seed draws the
+// same ones, and in the long run each comes.
+func TestDraw(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for seed := range uint64(100) {
+		drawn := draw(all(), 10, seed)
+		last := -1
+		for i, m := range drawn {
+			at := slices.IndexFunc(all(), func(other mutant) bool { return other.id == m.id })
+			if again := draw(all(), 10, seed)[i]; at <= last || again.id != m.id {
+				t.Fatalf("seed %d draws %s after number %d, and then %s", seed, m.id, last, again.id)
+			}
+			last, seen[m.id] = at, true
+		}
+		if len(drawn) != 10 {
+			t.Fatalf("seed %d draws %d, want 10", seed, len(drawn))
+		}
+	}
+	if len(seen) != len(all()) {
+		t.Errorf("100 seeds draw %d of %d mutants", len(seen), len(all()))
 	}
 }

@@ -2,9 +2,10 @@
 // one rule at a time, and demands that the tests named for it turn red; a
 // mutant that survives, or that does not compile, fails the run.
 //
-//	go run ./test/mutants               all of them
-//	go run ./test/mutants -only M3,M16  some
-//	go run ./test/mutants -list         what there is
+//	go run ./test/mutants                      all of them
+//	go run ./test/mutants -only M3,M16         some
+//	go run ./test/mutants -sample 10 -seed 7   ten, drawn by the seed
+//	go run ./test/mutants -list                what there is
 //
 // A mutant is a replacement of source text, compiled in with go's -overlay:
 // the product holds no broken code and no switch for it, and a mutant whose
@@ -16,6 +17,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"slices"
@@ -36,6 +38,8 @@ func main() {
 func run(ctx context.Context, args []string) (code int, err error) {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	only := flags.String("only", "", "mutants to try, as M1,M2; empty: all")
+	sample := flags.Int("sample", 0, "how many of them to try, drawn at random; 0: all")
+	seed := flags.Uint64("seed", 1, "seed of the sample")
 	list := flags.Bool("list", false, "print what there is and end")
 	if err := flags.Parse(args); err != nil {
 		return 2, err
@@ -43,6 +47,9 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	chosen, err := choose(all(), *only)
 	if err != nil {
 		return 2, err
+	}
+	if *sample > 0 && *sample < len(chosen) {
+		chosen = draw(chosen, *sample, *seed)
 	}
 	if *list {
 		for _, m := range chosen {
@@ -116,4 +123,15 @@ func choose(mutants []mutant, only string) ([]mutant, error) {
 		chosen = append(chosen, mutants[i])
 	}
 	return chosen, nil
+}
+
+// draw returns n of the mutants, in their order. The same seed draws the same ones.
+func draw(mutants []mutant, n int, seed uint64) []mutant {
+	order := rand.New(rand.NewPCG(seed, 0)).Perm(len(mutants))[:n]
+	slices.Sort(order)
+	drawn := make([]mutant, n)
+	for i, at := range order {
+		drawn[i] = mutants[at]
+	}
+	return drawn
 }
