@@ -88,8 +88,8 @@ crash: ## SIGKILL at every failpoint, HITS=3 times, and in the recovery from it
 power: ## CRASHES=1500 power cuts at random on a disk in memory, and every one within a commit of the index
 	$(GO) test -count=1 -timeout 5h ./internal/sink -run 'TestRandomCrashes|TestPowerCut' -crash.seed $(DRAWN) -crash.seeds $(or $(CRASHES),1500)
 
-chaos: ## real processes killed, stopped and cut off for FOR=5m, NATS frozen for 60 s; needs root, ip and iptables
-	$(GO) test -tags netns -count=1 -timeout 5h ./test/chaos -freeze 60s -for $(or $(FOR),5m) -seed $(DRAWN)
+chaos: ## real processes killed, stopped and cut off for FOR=5m, NATS frozen for 60 s (RUN=TestStorm: only that); needs root, ip and iptables
+	$(GO) test -tags netns -count=1 -timeout 5h ./test/chaos -run '$(or $(RUN),.)' -freeze 60s -for $(or $(FOR),5m) -seed $(DRAWN)
 
 mutants: ## break the product on purpose, and demand red; SAMPLE=10: only so many, drawn by the commit
 	$(GO) run ./test/mutants -sample $(or $(SAMPLE),0) -seed $(DRAWN)

@@ -13,8 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// The tests of this file take an hour, so CI leaves them to make prove-all. In CI TestUpdates takes
-// the same releases through the quickstart, and other tests of rollouts the same analyses.
+// The tests with the tag full take an hour, so CI leaves them to make prove-all. In CI TestUpdates takes the
+// same releases through the quickstart, and TestPrometheusOperator takes one back by the same analyses.
 
 // TestDrill_noProbes: without probes a release that never works takes everything down.
 func TestDrill_noProbes(t *testing.T) {
