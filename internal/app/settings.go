@@ -65,6 +65,9 @@ func usage(program, purpose string, settings []any) string {
 	fmt.Fprintln(tw, "  VARIABLE\tDEFAULT\tMEANING")
 	for _, s := range settings {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(s).Elem()) {
+			if !field.IsExported() {
+				continue
+			}
 			value := field.Tag.Get("default")
 			if value == "" {
 				value = "-"

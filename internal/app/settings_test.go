@@ -2,6 +2,7 @@ package app
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestLoadErrors(t *testing.T) {
 // TestUsage: the help lists every variable with default and meaning, on one line.
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	text := usage("roler", "rolls.", []any{new(Common), new(settings)})
+	text := usage("roler", "rolls.", []any{new(Common), new(settings), new(struct{ derived bool })})
 	for _, want := range [][]string{
 		{"roler rolls."},
 		{"JOB", "default", "name of the job"}, {"LOG_LEVEL", "info", "debug, info, warn or error"},
@@ -83,6 +84,9 @@ func TestUsage(t *testing.T) {
 		if !found {
 			t.Errorf("no line with %q in\n%s", want, text)
 		}
+	}
+	if regexp.MustCompile(`(?m)^ +- +$`).MatchString(text) {
+		t.Errorf("a row without a variable in\n%s", text)
 	}
 }
 
