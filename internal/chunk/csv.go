@@ -107,14 +107,16 @@ func (r *rows) name(columns []string) {
 
 // check returns why the columns cannot be used.
 func (r *rows) check() error {
-	for i, column := range r.columns {
-		if slices.Contains(r.columns[:i], column) {
-			return inputError("two columns are called %q; give other names with header=yes and columns=…", column)
+	known := make(map[string]bool, len(r.columns))
+	for _, column := range r.columns {
+		if known[column] {
+			return inputError("two columns are called %.100q; give other names with header=yes and columns=…", column)
 		}
+		known[column] = true
 	}
 	for _, t := range r.Types {
-		if !slices.Contains(r.columns, t.Column) {
-			return inputError("types: there is no column %q; the columns are %.300q", t.Column, r.columns)
+		if !known[t.Column] {
+			return inputError("types: there is no column %.100q; the columns are %.100q", t.Column, r.columns[:min(len(r.columns), 20)])
 		}
 	}
 	return nil

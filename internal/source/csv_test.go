@@ -90,8 +90,8 @@ func TestReread_table(t *testing.T) {
 	}
 }
 
-// TestSource_tableProperties: whoever opens tables and Parquet files again gets the
-// same chunks, and so does Reread from every mark.
+// TestSource_tableProperties: tables and Parquet files that are opened again give the
+// same chunks, and so does Reread at every mark.
 func TestSource_tableProperties(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -45,7 +45,8 @@ const (
 	isElement       // of a list: what its only child is
 )
 
-// A leafWriter appends a value as JSON. problem says why JSON has no such value.
+// A leafWriter appends a value as JSON. problem says why JSON has no such value;
+// nothing is appended then.
 type leafWriter func(dst []byte, v parquet.Value) (_ []byte, problem string)
 
 // columnsOf returns the columns of a schema and the number of leaves.
@@ -73,11 +74,11 @@ func newColumn(in *parquet.Column, leaf int) (*column, int, error) {
 			return nil, 0, fmt.Errorf("%w: column %q: %w", errParquet, name, err)
 		}
 		c.write = func(dst []byte, v parquet.Value) ([]byte, string) {
-			dst, problem := write(dst, v)
+			written, problem := write(dst, v)
 			if problem != "" {
-				problem = fmt.Sprintf("column %q: %s", name, problem)
+				return writeRaw(dst, v), fmt.Sprintf("column %q: %s", name, problem)
 			}
-			return dst, problem
+			return written, ""
 		}
 		return c, c.end, nil
 	}
@@ -291,10 +292,18 @@ func writePlain(dst []byte, v parquet.Value) ([]byte, string) {
 	case parquet.Double:
 		return appendFloat(dst, v.Double(), 64), ""
 	case parquet.ByteArray, parquet.FixedLenByteArray:
-		dst = base64.StdEncoding.AppendEncode(append(dst, '"'), v.ByteArray())
-		return append(dst, '"'), ""
+		return writeRaw(dst, v), ""
 	}
 	return append(dst, "null"...), "" // the kind of null
+}
+
+// writeRaw writes a value without its meaning: an integer, or bytes in base64. A dead
+// letter holds it.
+func writeRaw(dst []byte, v parquet.Value) []byte {
+	if kind := v.Kind(); kind == parquet.Int32 || kind == parquet.Int64 {
+		return strconv.AppendInt(dst, number(v), 10)
+	}
+	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), v.Bytes()), '"')
 }
 
 const secondsOfDay = 24 * 60 * 60
@@ -322,7 +331,7 @@ func writeText(dst []byte, v parquet.Value) ([]byte, string) {
 func writeJSON(dst []byte, v parquet.Value) ([]byte, string) {
 	text := v.ByteArray()
 	if !json.Valid(text) {
-		return chunk.AppendText(dst, text), "not valid JSON"
+		return dst, "not valid JSON"
 	}
 	first := len(dst)
 	dst = append(dst, text...)
@@ -342,7 +351,7 @@ func writeDecimal(dst []byte, v parquet.Value, scale int) ([]byte, string) {
 	} else { // two's complement, most significant byte first
 		b := v.ByteArray()
 		if len(b) > maxDecimal {
-			return append(dst, "null"...), fmt.Sprintf("a decimal of %d bytes", len(b))
+			return dst, fmt.Sprintf("a decimal of %d bytes", len(b))
 		}
 		n.SetBytes(b)
 		if len(b) > 0 && b[0] >= 0x80 {
@@ -372,7 +381,7 @@ func writeDate(dst []byte, v parquet.Value) ([]byte, string) {
 func writeTimestamp(dst []byte, t time.Time, layout string) ([]byte, string) {
 	t = t.UTC()
 	if year := t.Year(); year < 0 || year > 9999 {
-		return append(dst, "null"...), fmt.Sprintf("a time in the year %d", year)
+		return dst, fmt.Sprintf("a time in the year %d", year)
 	}
 	return append(t.AppendFormat(append(dst, '"'), layout), '"'), ""
 }
@@ -380,7 +389,7 @@ func writeTimestamp(dst []byte, t time.Time, layout string) ([]byte, string) {
 func writeTime(dst []byte, v parquet.Value, unit time.Duration) ([]byte, string) {
 	n := number(v)
 	if n < 0 || n >= int64(secondsOfDay*time.Second/unit) {
-		return append(dst, "null"...), fmt.Sprintf("a time of day of %d × %s", n, unit)
+		return dst, fmt.Sprintf("a time of day of %d × %s", n, unit)
 	}
 	return append(time.Unix(0, n*int64(unit)).UTC().AppendFormat(append(dst, '"'), "15:04:05.999999999"), '"'), ""
 }
@@ -388,7 +397,7 @@ func writeTime(dst []byte, v parquet.Value, unit time.Duration) ([]byte, string)
 func writeUUID(dst []byte, v parquet.Value) ([]byte, string) {
 	b := v.ByteArray()
 	if len(b) != 16 {
-		return append(dst, "null"...), fmt.Sprintf("a UUID of %d bytes", len(b))
+		return dst, fmt.Sprintf("a UUID of %d bytes", len(b))
 	}
 	dst = append(dst, '"')
 	for i, part := range [][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
@@ -404,7 +413,7 @@ func writeUUID(dst []byte, v parquet.Value) ([]byte, string) {
 func writeFloat16(dst []byte, v parquet.Value) ([]byte, string) {
 	b := v.ByteArray()
 	if len(b) != 2 {
-		return append(dst, "null"...), fmt.Sprintf("a FLOAT16 of %d bytes", len(b))
+		return dst, fmt.Sprintf("a FLOAT16 of %d bytes", len(b))
 	}
 	bits := binary.LittleEndian.Uint16(b)
 	exponent, fraction := int(bits>>10&0x1f), float64(bits&0x3ff)

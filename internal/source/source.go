@@ -52,8 +52,9 @@ type Source interface {
 	Rereads() bool
 
 	// Progress returns how many bytes Next has read and how many there were when
-	// the source was opened; for compressed files these are compressed bytes. The
-	// total is 0 if it is unknown. Any goroutine may call it.
+	// the source was opened; for compressed files these are compressed bytes, and
+	// each row of a Parquet file is an equal share of its bytes. The total is 0 if it
+	// is unknown. Any goroutine may call it.
 	Progress() (read, total int64)
 
 	// Close closes the source. Next must have returned. A read of stdin or of a
