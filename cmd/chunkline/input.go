@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/chunkline/chunkline/internal/app"
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/source"
 )
 
@@ -17,7 +16,7 @@ import (
 func openInput(output, format, spec string, size, bytes int, stdin io.Reader) (source.Source, error) {
 	o := source.Options{Size: size, Bytes: bytes, Stdin: stdin, Written: []string{output, deadFile(output), workFolder(output)}}
 	var err error
-	if o.Format, err = chunk.ParseFormat(format); err != nil {
+	if o.Format, err = source.ParseFormat(format); err != nil {
 		return nil, app.Usage("--format: %w", err)
 	}
 	if f, ok := stdin.(*os.File); spec == "-" && ok && app.IsTerminal(f) {
@@ -48,7 +47,8 @@ func isStdin(item string) bool {
 }
 
 // formatHelp is the help of --format.
-const formatHelp = "format of the input: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), or auto to detect it"
+const formatHelp = "format of the input: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), csv, tsv, parquet, " +
+	"or auto to tell by name and content; with options, as in 'csv&delimiter=;'"
 
 // formatOfPlan returns the format of the source in a plan, or auto if its items
 // differ.
@@ -77,15 +77,15 @@ func sourceSpec(inputs []string) string {
 // sourceItem turns an input into an item of a source's list. In an input, commas
 // and white space belong to the name; in a list such a name needs a file: URL.
 func sourceItem(input string) string {
-	if !strings.Contains(input, ",") && strings.TrimSpace(input) == input {
-		return input
+	name, options := source.CutOptions(input)
+	if options != "" {
+		options = "?" + strings.NewReplacer(",", "%2C", " ", "%20", "\t", "%09").Replace(options)
 	}
-	if strings.HasPrefix(input, "file:") {
-		return strings.NewReplacer(",", "%2C", " ", "%20").Replace(input)
+	if !strings.Contains(name, ",") && strings.TrimSpace(name) == name {
+		return name + options
 	}
-	name, format := input, ""
-	if i := strings.LastIndex(input, "?format="); i >= 0 {
-		name, format = input[:i], input[i:]
+	if strings.HasPrefix(name, "file:") {
+		return strings.NewReplacer(",", "%2C", " ", "%20").Replace(name) + options
 	}
 	pairs := []string{"%", "%25", ",", "%2C", " ", "%20", "\t", "%09", "\n", "%0A", "\r", "%0D"}
 	if _, err := os.Lstat(name); err == nil { // an existing file is preferred to a glob
@@ -93,5 +93,5 @@ func sourceItem(input string) string {
 	} else {
 		pairs = append(pairs, "?", "[^%00]") // any character; a "?" would begin the query of a URL
 	}
-	return "file:" + strings.NewReplacer(pairs...).Replace(name) + format
+	return "file:" + strings.NewReplacer(pairs...).Replace(name) + options
 }

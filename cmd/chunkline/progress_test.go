@@ -161,16 +161,18 @@ func TestSourceItem(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "x,[1]?"), "")
 	for input, want := range map[string]string{
-		"-":                          "-",
-		"a b.jsonl":                  "a b.jsonl",
-		"data/*.jsonl":               "data/*.jsonl",
-		"a,b.jsonl":                  "file:a%2Cb.jsonl",
-		"a,b.jsonl?format=lines":     "file:a%2Cb.jsonl?format=lines",
-		"50%,*.jsonl":                "file:50%25%2C*.jsonl",
-		"a,?":                        "file:a%2C[^%00]",
-		" a":                         "file:%20a",
-		"file:///a,b%20c":            "file:///a%2Cb%20c",
-		filepath.Join(dir, "x,[1]?"): "file:" + dir + "/x%2C%5B1]%3F",
+		"-":                                    "-",
+		"a b.jsonl":                            "a b.jsonl",
+		"data/*.jsonl":                         "data/*.jsonl",
+		"a,b.jsonl":                            "file:a%2Cb.jsonl",
+		"a,b.jsonl?format=lines":               "file:a%2Cb.jsonl?format=lines",
+		"x.csv?types=a:int,b:int&delimiter= ":  "x.csv?types=a:int%2Cb:int&delimiter=%20",
+		"a,b.csv?format=csv&types=a:int,b:int": "file:a%2Cb.csv?format=csv&types=a:int%2Cb:int",
+		"50%,*.jsonl":                          "file:50%25%2C*.jsonl",
+		"a,?":                                  "file:a%2C[^%00]",
+		" a":                                   "file:%20a",
+		"file:///a,b%20c":                      "file:///a%2Cb%20c",
+		filepath.Join(dir, "x,[1]?"):           "file:" + dir + "/x%2C%5B1]%3F",
 	} {
 		if got := sourceItem(input); got != want {
 			t.Errorf("%q: %q, want %q", input, got, want)
@@ -192,6 +194,7 @@ func TestInputOfPlan(t *testing.T) {
 	for name, want := range map[string]string{
 		"stdin": "auto", "a,b?format=lines": "auto", "a?format=lines,b": "auto", "a?format=lines,b?format=array": "auto",
 		"a?format=lines,b?format=lines": "lines", "a?format=values and 9 more files (sha256 of all names: 0)": "values", "file:a%3Fformat=lines": "auto",
+		"a?format=csv&types=a:int%2Cb:int,b?format=csv&types=a:int%2Cb:int": "csv&types=a:int%2Cb:int",
 	} {
 		if got := formatOfPlan(name); got != want {
 			t.Errorf("%q: %q; want %q", name, got, want)

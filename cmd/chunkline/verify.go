@@ -53,7 +53,7 @@ func verifyCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringArrayVarP(&inputs, "input", "i", nil, "the source, if it is not where the job read it; - is stdin")
-	c.Flags().StringVar(&format, "format", "", "with -i: format of the input: auto, lines, array or values; by default as the job read it")
+	c.Flags().StringVar(&format, "format", "", "with -i: format of the input, as for run; by default as the job read it")
 	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder (required)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c

@@ -10,7 +10,6 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/page"
 	"github.com/chunkline/chunkline/internal/source"
@@ -42,7 +41,7 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg fetcher.Co
 // open opens the source, connects and runs the fetcher.
 func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus.Config, cfg fetcher.Config, log zerolog.Logger) error {
 	startup.Doing("opening the source")
-	format, err := chunk.ParseFormat(cfg.Format)
+	format, err := source.ParseFormat(cfg.Format)
 	if err != nil {
 		return app.WrongSetting("FORMAT", ": %w", err)
 	}

@@ -40,7 +40,7 @@ func (s *Scanner) nextElement() (Object, error) {
 			}
 		case afterComma:
 			return s.element()
-		case atStart, inLines, inEither, inValues:
+		case atStart, inLines, inEither, inValues, inRows:
 			panic("chunk: elements are asked for outside of an array")
 		}
 	}

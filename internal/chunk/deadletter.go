@@ -104,31 +104,37 @@ func ParseDeadLetter(line []byte) (DeadLetter, error) {
 	return letter, nil
 }
 
-// appendString appends s as a JSON string. Unlike encoding/json it does not escape
-// '<', '>' and '&', so that dead letters stay readable.
+// appendString appends s as a JSON string. Each byte that is not UTF-8 becomes
+// U+FFFD.
 func appendString(dst []byte, s string) []byte {
+	if !utf8.ValidString(s) {
+		s = string([]rune(s))
+	}
+	return AppendText(dst, []byte(s))
+}
+
+// AppendText appends text, which should be UTF-8, as a JSON string. Unlike
+// encoding/json it does not escape '<', '>' and '&', so that people can read it.
+func AppendText(dst, text []byte) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
-	for i := 0; i < len(s); {
-		c := s[i]
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c == '\n':
-			dst = append(dst, '\\', 'n')
-		case c == '\t':
-			dst = append(dst, '\\', 't')
-		case c < 0x20 || c == 0x7f:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		case c < utf8.RuneSelf:
-			dst = append(dst, c)
-		default:
-			r, size := utf8.DecodeRuneInString(s[i:])
-			dst = utf8.AppendRune(dst, r) // U+FFFD if it is not UTF-8
-			i += size
+	first := 0 // of the bytes that are not appended yet
+	for i, c := range text {
+		if c >= 0x20 && c != '"' && c != '\\' && c != 0x7f {
 			continue
 		}
-		i++
+		dst = append(dst, text[first:i]...)
+		first = i + 1
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
 	}
-	return append(dst, '"')
+	return append(append(dst, text[first:]...), '"')
 }

@@ -11,7 +11,7 @@
 //
 // # Objects
 //
-// A stream is JSON Lines, JSON arrays or JSON values. A byte order mark at its
+// A stream is JSON Lines, JSON arrays, JSON values or CSV. A byte order mark at its
 // beginning is skipped.
 //
 //   - Lines: every line that is not blank is an object, without its line break, LF
@@ -19,8 +19,12 @@
 //   - Array: every element is an object, without the white space around it. With
 //     Format Array more arrays may follow the first.
 //   - Values: every value is an object, no matter where lines end.
+//   - CSV: every row that is not empty is an object with the columns' names as keys,
+//     in their order. Rows are as in RFC 4180, with LF or CRLF; a Table has the
+//     options. CSV is never detected.
 //
-// CR and LF inside an element or a value become spaces, so that it is one line.
+// CR and LF inside an element or a value become spaces, so that it is one line. In
+// the strings of a table they are kept, as escapes.
 //
 // Format Auto looks at the first line that is not blank and, if that does not decide,
 // at up to 1 MiB that follows:
@@ -51,13 +55,16 @@
 //   - two elements without a comma between them, as one object;
 //   - an object or array among values that is not valid, up to its closing bracket;
 //   - a missing element, as a placeholder;
+//   - a row that breaks the rules for quotes, has another number of fields than the
+//     table has columns, or a field that is not of its column's type, as it is but on
+//     one line;
 //   - an object larger than MaxObject, as a placeholder with size and SHA-256 of the
 //     original, which is never held in memory. The size of an element includes the
 //     white space after it.
 //
 // A stream that cannot be read to its end, such as a truncated gzip file, is an
 // error and not an object. A stream that does not follow its format is an
-// InputError: it ends in the middle of an object, or with a line that is not valid
-// and has no line break; text follows an array; or something among values is not a
-// value.
+// InputError: it ends in the middle of an object, or with a line or a row that is
+// not valid and has no line break; text follows an array; something among values is
+// not a value; or the header of a table cannot be used.
 package chunk

@@ -107,14 +107,26 @@ func (s *Scanner) omit(left *omitted, find func([]byte) int) (delimited bool, er
 	}
 }
 
-// tooLarge returns the placeholder of an object that is too large: small valid JSON
-// with the hash of the original, so that the digest of the chunk still shows when
-// the source changes.
-func (s *Scanner) tooLarge(at Place, left *omitted) Object {
+// placeholder returns what stands for the object: small valid JSON with the hash of
+// the original, so that the digest of the chunk still shows when the source changes.
+func (o *omitted) placeholder(where string, limit int) Object {
 	return Object{
-		Bytes: fmt.Appendf(nil, `{"chunkline":"object left out","bytes":%d,"sha256":"%x"}`, left.size, left.sum.Sum(nil)),
-		Flaw:  fmt.Sprintf("%s: object too large: %d bytes, the limit is %d", s.where(at), left.size, s.max),
+		Bytes: fmt.Appendf(nil, `{"chunkline":"object left out","bytes":%d,"sha256":"%x"}`, o.size, o.sum.Sum(nil)),
+		Flaw:  fmt.Sprintf("%s: object too large: %d bytes, the limit is %d", where, o.size, limit),
 	}
+}
+
+// tooLarge returns the placeholder of an object that is too large.
+func (s *Scanner) tooLarge(at Place, left *omitted) Object {
+	return left.placeholder(s.where(at), s.max)
+}
+
+// LeftOut returns the placeholder of an object that is larger than MaxObject. where is
+// its place.
+func LeftOut(object []byte, where string) Object {
+	left := newOmitted("", 0)
+	left.add(object)
+	return left.placeholder(where, MaxObject)
 }
 
 // nothing returns the placeholder of a missing object.

@@ -1,10 +1,6 @@
 package chunk
 
-import (
-	"bytes"
-	"fmt"
-	"slices"
-)
+import "bytes"
 
 // Format is how the objects of a stream are written.
 type Format uint8
@@ -19,23 +15,14 @@ const (
 	Array
 	// Values is one JSON value after another, no matter where lines end.
 	Values
+	// CSV is the rows of a table; see Table. It is never detected.
+	CSV
 )
 
-var formatNames = [...]string{Auto: "auto", Lines: "lines", Array: "array", Values: "values"}
+var formatNames = [...]string{Auto: "auto", Lines: "lines", Array: "array", Values: "values", CSV: "csv"}
 
 // String returns the name of the format.
 func (f Format) String() string { return formatNames[f] }
-
-// ParseFormat parses the name of a format; "" is auto.
-func ParseFormat(word string) (Format, error) {
-	if word == "" {
-		return Auto, nil
-	}
-	if i := slices.Index(formatNames[:], word); i >= 0 {
-		return Format(i), nil
-	}
-	return Auto, fmt.Errorf("format %q: use auto, lines, array or values", word)
-}
 
 // first returns the phase in which a stream of the format begins.
 func (f Format) first() phase {
@@ -44,6 +31,8 @@ func (f Format) first() phase {
 		return beforeAll
 	case Values:
 		return inValues
+	case CSV:
+		return inRows
 	case Auto, Lines:
 	}
 	return inLines
@@ -56,6 +45,9 @@ func (s *Scanner) detect() error {
 		return err
 	}
 	format := s.opts.Format
+	if format == CSV {
+		return s.beginRows()
+	}
 	if format == Auto {
 		guess, err := s.look()
 		if err != nil {

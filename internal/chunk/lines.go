@@ -55,20 +55,39 @@ func (s *Scanner) badLine(at Place, line []byte) (Object, error) {
 
 // takeLine consumes a line and returns it without its line break, LF or CRLF. Of a
 // line longer than the limit it returns only size and hash.
-func (s *Scanner) takeLine() (line []byte, left *omitted, err error) {
+func (s *Scanner) takeLine() (line []byte, left *omitted, err error) { return s.take(lineEdge{}) }
+
+// A lineBreak finds the line break that ends an object.
+type lineBreak interface {
+	reset() // before each object
+	// find continues in b where the last call ended. It returns the index of the
+	// line break, or -1 if it is not in b.
+	find(b []byte) int
+}
+
+// A lineEdge finds the end of a line.
+type lineEdge struct{}
+
+func (lineEdge) reset()            {}
+func (lineEdge) find(b []byte) int { return bytes.IndexByte(b, '\n') }
+
+// take consumes the bytes up to a line break and returns them without it. Of more
+// bytes than the limit it returns only size and hash.
+func (s *Scanner) take(end lineBreak) (line []byte, left *omitted, err error) {
+	end.reset()
 	for searched := 0; ; {
 		w := s.window()
-		if n := bytes.IndexByte(w[searched:], '\n'); n >= 0 {
+		if n := end.find(w[searched:]); n >= 0 {
 			n += searched
 			if line = dropCR(w[:n]); len(line) <= s.max {
 				s.advance(n + 1)
 				s.place.Line++
 				return line, nil, nil
 			}
-			return s.omitLine()
+			return s.omitLine(end)
 		}
 		if searched = len(w); searched > s.max+1 { // more than the limit and a CR
-			return s.omitLine()
+			return s.omitLine(end)
 		}
 		more, err := s.fill()
 		switch {
@@ -80,7 +99,7 @@ func (s *Scanner) takeLine() (line []byte, left *omitted, err error) {
 			return nil, nil, io.EOF
 		}
 		if line = dropCR(s.window()); len(line) > s.max {
-			return s.omitLine()
+			return s.omitLine(end)
 		}
 		s.advance(searched) // the last line lacks its line break
 		return line, nil, nil
@@ -88,9 +107,10 @@ func (s *Scanner) takeLine() (line []byte, left *omitted, err error) {
 }
 
 // omitLine consumes a line that is too long.
-func (s *Scanner) omitLine() ([]byte, *omitted, error) {
+func (s *Scanner) omitLine(end lineBreak) ([]byte, *omitted, error) {
+	end.reset()
 	left := newOmitted("\r", 1)
-	delimited, err := s.omit(left, func(b []byte) int { return bytes.IndexByte(b, '\n') })
+	delimited, err := s.omit(left, end.find)
 	if err != nil {
 		return nil, nil, err
 	}

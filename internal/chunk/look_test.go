@@ -113,15 +113,3 @@ func TestScanner_decide(t *testing.T) {
 		t.Errorf("refused: %v", err)
 	}
 }
-
-func TestParseFormat(t *testing.T) {
-	t.Parallel()
-	for word, want := range map[string]Format{"": Auto, "auto": Auto, "lines": Lines, "array": Array, "values": Values} {
-		if got, err := ParseFormat(word); err != nil || got != want || word != "" && got.String() != word {
-			t.Errorf("ParseFormat(%q) = %s, %v, want %s", word, got, err, want)
-		}
-	}
-	if _, err := ParseFormat("csv"); err == nil || !strings.Contains(err.Error(), "auto, lines, array or values") {
-		t.Errorf("csv: %v", err)
-	}
-}

@@ -23,6 +23,7 @@ const (
 	inLines                 // at the beginning of a line
 	inEither                // as inLines; all lines so far look the same in values
 	inValues                // between two values
+	inRows                  // at the beginning of a row, after the header
 	beforeAll               // before the '[' of an array
 	afterOpen               // after '[': an element or ']' follows
 	afterItem               // after an element: ',' or ']' follows
@@ -44,6 +45,7 @@ type Object struct {
 // ScanOptions are the options of a Scanner.
 type ScanOptions struct {
 	Format Format
+	Table  Table  // of the format CSV; Columns must be set unless At is the beginning
 	At     Place  // the position of the reader in the stream; zero is the beginning
 	Name   string // the stream's name in flaws; "" leaves it out
 
@@ -83,6 +85,7 @@ type Scanner struct {
 	place      Place
 
 	check checker
+	rows  *rows // of a table
 }
 
 // NewScanner returns a Scanner of r, which must be at position o.At.
@@ -92,6 +95,9 @@ func NewScanner(r io.Reader, o ScanOptions) *Scanner {
 	}
 	s := &Scanner{r: r, opts: o, max: MaxObject, buf: make([]byte, o.Buffer), place: o.At}
 	s.place.Line = max(s.place.Line, 1)
+	if o.Format == CSV {
+		s.rows = newRows(o.Table)
+	}
 	return s
 }
 
@@ -107,10 +113,14 @@ func (s *Scanner) Next() (Object, error) {
 		}
 	}
 	next := s.nextElement
-	if p := s.place.phase; p == inLines || p == inEither {
+	switch s.place.phase {
+	case inLines, inEither:
 		next = s.nextLine
-	} else if p == inValues {
+	case inValues:
 		next = s.nextValue
+	case inRows:
+		next = s.nextRow
+	case atStart, beforeAll, afterOpen, afterItem, afterComma, afterAll:
 	}
 	object, err := next()
 	object.Place = before

@@ -185,12 +185,17 @@ func BenchmarkScanner(b *testing.B) {
 		"lines":  strings.Repeat(object+"\n", n),
 		"array":  "[" + strings.Repeat(object+",", n-1) + object + "]\n",
 		"values": strings.Repeat(object+object+"\n", n/2),
+		"csv":    "a,b,c\n" + strings.Repeat("5a2f4b1e-95e2-4d50-8f0e-3a1d3f1f3c55,Søren,\"O'Brien \"\"Bob\"\"\"\n", n),
 	} {
+		var o ScanOptions
+		if name == "csv" {
+			o.Format = CSV
+		}
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(in)))
 			b.ReportAllocs()
 			for b.Loop() {
-				s := NewScanner(strings.NewReader(in), ScanOptions{})
+				s := NewScanner(strings.NewReader(in), o)
 				count := 0
 				for {
 					object, err := s.Next()

@@ -15,7 +15,7 @@ type Config struct {
 	Source        string         `envconfig:"SOURCE" desc:"files to read (must be set): paths, globs or file:// URLs with commas between them; - is stdin"`
 	Transform     string         `envconfig:"TRANSFORM" desc:"what mappers do to an object: those without a TRANSFORM take it from here, and those with another one need a VERSION of their own; empty: each mapper brings its own"`
 	AcceptChange  bool           `envconfig:"ACCEPT_CHANGE" default:"false" desc:"go on with another TRANSFORM than the one that made what the sink holds, which stays as it is"`
-	Format        string         `envconfig:"FORMAT" default:"auto" desc:"how the objects are written: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), or auto: look at the files"`
+	Format        string         `envconfig:"FORMAT" default:"auto" desc:"how the objects are written: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), csv, tsv, parquet, or auto: tell by name and content; with options, as in csv&delimiter=;"`
 	ChunkSize     int            `envconfig:"CHUNK_SIZE" default:"100" desc:"most objects in a chunk, 1 to 10000"`
 	ChunkBytes    int            `envconfig:"CHUNK_BYTES" default:"8388608" desc:"most bytes in a chunk of several objects, 1 to 268435456"`
 	MaxAttempts   int            `envconfig:"MAX_ATTEMPTS" default:"10" desc:"mapper crashes allowed per chunk before all of its objects become dead letters; 0: no limit"`

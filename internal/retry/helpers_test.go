@@ -77,7 +77,7 @@ func (w *world) check(err error) {
 // openSource opens the source; the caller closes it.
 func (w *world) openSource() source.Source {
 	w.Helper()
-	src, err := source.OpenWith(source.Options{Format: chunk.Lines, Size: size, Bytes: chunk.DefaultBytes}, w.path("in.jsonl"))
+	src, err := source.OpenWith(source.Options{Size: size, Bytes: chunk.DefaultBytes}, w.path("in.jsonl")+"?format=lines")
 	w.check(err)
 	return src
 }

@@ -24,10 +24,22 @@
 // that begin with a dot need a pattern that does. A folder that matches is skipped;
 // one that cannot be read is an error.
 //
-// An item may end in ?format=lines, ?format=array or ?format=values if detecting
-// the format, as package chunk describes it, would go wrong. Options.Format sets it
-// for all items. gzip and zstd are recognised by content, also on standard input;
-// zeros may follow gzip data.
+// An item may end in a format and its options, such as ?format=lines or
+// ?format=csv&delimiter=;. They are needed if the name (.csv, .tsv, .tab, .parquet,
+// also compressed) and the content, as package chunk describes it, do not tell the
+// format. Options.Format sets it for all items. Options are separated by "&", and
+// their values are percent-encoded as in URLs: "," in a list is %2C.
+//
+//	format=auto lines array values csv tsv parquet
+//	delimiter=C            one ASCII character, or tab
+//	quote=none             quotes are characters like others
+//	header=yes no          no: the first row is data; needs columns=
+//	columns=a,b            names of the columns, also instead of those in the header
+//	types=auto,a:int       of all columns, and of single ones: string auto int float bool
+//	null=TEXT              fields with this text are null
+//
+// gzip and zstd are recognised by content, also on standard input; zeros may follow
+// gzip data. Parquet must be a regular file. Its places and marks count rows.
 //
 // A file that holds just one array on one line is either an array of objects or one
 // object. The other files decide, once for the source; if they contradict each
@@ -37,5 +49,6 @@
 //
 // Next holds one buffer of 256 KiB, or of the largest object so far, and up to about
 // twice chunk.MaxObject while the buffer grows. zstd needs a window of up to 128 MiB
-// in addition, the limit of the zstd program.
+// in addition, the limit of the zstd program. Parquet needs one page of each column,
+// which the file's author chooses.
 package source

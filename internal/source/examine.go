@@ -1,10 +1,12 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -16,11 +18,14 @@ import (
 // compression and, for found, its format. It does not open a stream, because that
 // would consume data.
 func (f *file) examine(found *formats) (compressed bool, err error) {
-	if f.stdin != nil {
-		return false, nil
-	}
 	refuse := func(err error) (bool, error) {
 		return false, fmt.Errorf("%w %q: %w", ErrSettings, f.name, err)
+	}
+	if f.stdin != nil {
+		if f.format.parquet {
+			return refuse(errNoPipe)
+		}
+		return false, nil
 	}
 	info, err := os.Stat(f.name)
 	switch {
@@ -31,6 +36,9 @@ func (f *file) examine(found *formats) (compressed bool, err error) {
 	}
 	f.inode = inodeOf(info)
 	if !info.Mode().IsRegular() {
+		if f.format.parquet {
+			return refuse(errNoPipe)
+		}
 		return false, nil
 	}
 	f.regular, f.size = true, info.Size()
@@ -45,17 +53,43 @@ func (f *file) examine(found *formats) (compressed bool, err error) {
 		return refuse(cause(err))
 	}
 	kind, name, _ := compressionOf(head[:n])
-	if kind == unknown {
+	switch {
+	case kind == unknown:
 		return refuse(unsupported(name))
+	case f.format.isAuto() && bytes.HasPrefix(head[:n], []byte(parquetMagic)):
+		f.format = Format{parquet: true, text: "parquet"}
 	}
-	if f.format == chunk.Auto {
-		guess, err := look(disk)
-		if err != nil {
-			return refuse(err)
-		}
+	var problem error
+	switch {
+	case f.format.parquet && kind != plain:
+		problem = fmt.Errorf("a Parquet file is compressed inside and read in any order; decompress it (%s)", name)
+	case f.format.parquet:
+		problem = checkParquet(disk, f.size)
+	case f.format.kind == chunk.CSV:
+		problem = f.checkTable(disk)
+	case f.format.isAuto():
+		var guess chunk.Guess
+		guess, problem = look(disk)
 		found.add(guess, f.word())
 	}
+	if problem != nil {
+		return refuse(problem)
+	}
 	return kind != plain, nil
+}
+
+// checkTable reads the header of a table.
+func (f *file) checkTable(disk *os.File) error {
+	content, err := decode(io.NewSectionReader(disk, 0, math.MaxInt64))
+	if err != nil {
+		return nil // reported when the file is read
+	}
+	defer func() { _ = content.Close() }() // it was only read
+	_, err = f.format.table.ReadColumns(content)
+	if _, ok := errors.AsType[*chunk.InputError](err); ok {
+		return err
+	}
+	return nil
 }
 
 // look guesses the format of a file. Errors in its content are reported when the

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // Files of one line that is an array are read as the other files of the job say.
@@ -19,7 +17,7 @@ func TestOpen_oneLine(t *testing.T) {
 	const unclear = "are the elements of that array the objects, or is the line one object?"
 	for _, c := range []struct {
 		names  string
-		format chunk.Format
+		format string
 		want   string
 		err    string
 	}{
@@ -38,16 +36,16 @@ func TestOpen_oneLine(t *testing.T) {
 		{names: "values one", err: unclear},
 		{names: "one lines array", err: unclear},
 		{names: "one array objects", err: unclear},
-		{names: "one lines array", format: chunk.Lines, want: "[1,2] [5] [6,7] [ ! FOLDER/array, line 1, byte 0: not valid JSON: unexpected end of JSON input (byte 1 of the object) " +
+		{names: "one lines array", format: "lines", want: "[1,2] [5] [6,7] [ ! FOLDER/array, line 1, byte 0: not valid JSON: unexpected end of JSON input (byte 1 of the object) " +
 			"8 ] ! FOLDER/array, line 3, byte 4: not valid JSON: invalid character ']' looking for beginning of value (byte 1 of the object)"},
-		{names: "one lines array", format: chunk.Array, want: "1 2 5 6 7 8"},
-		{names: "one lines array objects", format: chunk.Values, want: `[1,2] [5] [6,7] [ 8 ] {"a":9}`},
+		{names: "one lines array", format: "array", want: "1 2 5 6 7 8"},
+		{names: "one lines array objects", format: "values", want: `[1,2] [5] [6,7] [ 8 ] {"a":9}`},
 	} {
 		var paths []string
 		for name := range strings.FieldsSeq(c.names) {
 			paths = append(paths, filepath.Join(folder, name))
 		}
-		s, err := OpenWith(Options{Format: c.format, Size: 2, Bytes: 1000}, strings.Join(paths, ","))
+		s, err := OpenWith(Options{Format: mustFormat(t, c.format), Size: 2, Bytes: 1000}, strings.Join(paths, ","))
 		if c.err != "" {
 			if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), filepath.Join(folder, "one")) {
 				t.Errorf("%s: %v, want %q", c.names, err, c.err)
@@ -81,15 +79,52 @@ func TestOpen_oneLine(t *testing.T) {
 	}
 }
 
+func mustFormat(t *testing.T, setting string) Format {
+	t.Helper()
+	f, err := ParseFormat(setting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestParseFormat: a format says what it is, and equal settings have one text.
+func TestParseFormat(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]string{
+		"": "auto", "auto": "auto", "lines": "lines", "array": "array", "values": "values", "parquet": "parquet", "csv": "csv", "tsv": "tsv",
+		"csv&types=auto&delimiter=;": "csv&delimiter=;&types=auto", "csv&types=id:int,%22a,b:bool%22": `csv&types=id:int%2C"a%2Cb:bool"`,
+		"csv&columns=a,b&header=no&null=": "csv&header=no&columns=a%2Cb&null=", "tsv&quote=none": "tsv&quote=none", "csv&delimiter=%26": "csv&delimiter=%26",
+	} {
+		f, err := ParseFormat(setting)
+		if err != nil || f.String() != want {
+			t.Errorf("%q: %q, %v, want %q", setting, f, err, want)
+		}
+		if again, err := ParseFormat(f.String()); err != nil || again.String() != f.String() {
+			t.Errorf("%q again: %q, %v", f, again, err)
+		}
+	}
+	for setting, want := range map[string]string{
+		"xml": "use format=auto, lines, array, values, csv, tsv or parquet", "lines&types=auto": "only csv and tsv have options", "csv&sep=;": `there is no option "sep"`,
+		"csv&null=%": "%25", "csv&null=1&null=2": "twice", "csv&delimiter=": "one ASCII character", "csv&delimiter=é": "one ASCII character", "csv&delimiter=\"": "one ASCII character",
+		"csv&quote='": "quote=none", "csv&header=maybe": "use yes or no", "csv&header=no": "columns=", "csv&columns=a": "header=", "csv&header=no&columns=\"a": "list with commas",
+		"csv&types=id": "write auto, or a column and its type", "csv&types=id:date": `type "date": use string, auto, int, float, bool`,
+	} {
+		if _, err := ParseFormat(setting); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", setting, err, want)
+		}
+	}
+}
+
 // What is no JSON at all is refused before anything is done with it.
 func TestOpen_noFormat(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(write(t, "a.csv", "id,name\n1,x\n2,y\n"), "a.csv")
+	path := filepath.Join(write(t, "a.txt", "id,name\n1,x\n2,y\n"), "a.txt")
 	_, err := Open(path, 2, 1000, nil)
 	if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "--format lines") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("a table: %v", err)
 	}
-	s, err := OpenWith(Options{Format: chunk.Lines, Size: 2, Bytes: 1000}, path)
+	s, err := OpenWith(Options{Format: mustFormat(t, "lines"), Size: 2, Bytes: 1000}, path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,8 +52,9 @@ type Source interface {
 	Rereads() bool
 
 	// Progress returns how many bytes Next has read and how many there were when
-	// the source was opened; for compressed files these are compressed bytes. The
-	// total is 0 if it is unknown. Any goroutine may call it.
+	// the source was opened; for compressed files these are compressed bytes, and
+	// each row of a Parquet file is an equal share of its bytes. The total is 0 if it
+	// is unknown. Any goroutine may call it.
 	Progress() (read, total int64)
 
 	// Close closes the source. Next must have returned. A read of stdin or of a
@@ -99,11 +100,11 @@ func Open(spec string, size, bytes int, stdin io.Reader) (Source, error) {
 
 // Options are the settings of a source.
 type Options struct {
-	Format  chunk.Format // of items without ?format=
-	Size    int          // most objects in a chunk
-	Bytes   int          // most bytes in a chunk of several objects
-	Stdin   io.Reader    // standard input; nil if there is none
-	Written []string     // files and folders that the job writes: globs leave them out, and naming one is an error
+	Format  Format    // of items that do not say it
+	Size    int       // most objects in a chunk
+	Bytes   int       // most bytes in a chunk of several objects
+	Stdin   io.Reader // standard input; nil if there is none
+	Written []string  // files and folders that the job writes: globs leave them out, and naming one is an error
 }
 
 // OpenWith is Open with all options.
@@ -173,14 +174,14 @@ func (s *files) Reread(ctx context.Context, m Mark) (_ chunk.Chunk, err error) {
 	plan.Size = m.Count // so that nothing is read after the chunk
 	c, _, err := chunk.NewCutter(plan, m.ID, m.First, w.next).Next()
 	_, cannotCut := errors.AsType[*chunk.InputError](err)
+	cannotCut = cannotCut || errors.Is(err, errParquet)
 	switch {
 	case err == nil && c.Count == m.Count:
 		return c, nil
 	case cannotCut, errors.Is(err, fs.ErrNotExist): // it could be cut when it was first read
 		err = fmt.Errorf("%w: %w", ErrChanged, err)
 	case err == nil, err == io.EOF: //nolint:errorlint // only io.EOF itself is the end
-		err = fmt.Errorf("%w: %d objects instead of %d, from %s, line %d, byte %d on",
-			ErrChanged, c.Count, m.Count, s.list[m.File].word(), m.Line, m.Offset)
+		err = fmt.Errorf("%w: %d objects instead of %d, from %s on", ErrChanged, c.Count, m.Count, s.list[m.File].where(m.Place))
 	}
 	return chunk.Chunk{}, fmt.Errorf("read chunk %d again: %w", m.ID, err)
 }

@@ -125,15 +125,21 @@ func TestSource_everyKindOfFile(t *testing.T) {
 			"values": strings.ReplaceAll(strings.TrimSuffix(lines, "\n"), "\n", " "), "values side by side": strings.ReplaceAll(lines, "\n", ""),
 			"array": array, "gzip": gz(lines), "gzip members": gz(lines[:half], "", lines[half:]), "gzip array": gz(array), "gzip and zeros": gz(lines) + strings.Repeat("\x00", 1000), "gzip members and a zero": gz(lines[:half], lines[half:], "") + "\x00",
 			"zstd": zst(t, lines), "zstd frames": zst(t, lines[:half], lines[half:]), "zstd array": zst(t, array),
+			"csv": "n\r\n" + numbers(0, n, "\"%d\"\r\n"), "csv gzip": gz("n\n" + numbers(0, n, "%d\n")), "csv zstd": zst(t, "\ufeffn\n"+numbers(0, n, "%d\n\n")),
+			"parquet":                     parquetOf(t, numbered(n), 300),
 			"zstd behind a frame to skip": "\x5a\x2a\x4d\x18\x03\x00\x00\x00abc" + zst(t, lines),
 		} {
 			t.Run(fmt.Sprintf("%s of %d", name, n), func(t *testing.T) {
 				t.Parallel()
-				path := filepath.Join(write(t, "in", content), "in")
-				for _, s := range []Source{
-					open(t, path, 100, chunk.DefaultBytes, nil),
-					open(t, "-", 100, chunk.DefaultBytes, strings.NewReader(content)),
-				} {
+				path, stdin := filepath.Join(write(t, "in", content), "in"), "-"
+				if strings.HasPrefix(name, "csv") {
+					path, stdin = path+"?format=csv&types=auto", stdin+"?format=csv&types=auto"
+				}
+				sources := []Source{open(t, path, 100, chunk.DefaultBytes, nil)}
+				if name != "parquet" { // it needs a file
+					sources = append(sources, open(t, stdin, 100, chunk.DefaultBytes, strings.NewReader(content)))
+				}
+				for _, s := range sources {
 					cuts, err := drain(s)
 					if got := strings.Join(objects(cuts), "\n"); err != nil || got != strings.TrimSuffix(lines, "\n") {
 						t.Fatalf("%s: got %.200q, %v, want %.200q", s.Identity(), got, err, lines)
@@ -145,7 +151,7 @@ func TestSource_everyKindOfFile(t *testing.T) {
 					}
 					if want := len(content); want > 0 {
 						read, total := s.Progress()
-						if s.Identity() == "stdin" {
+						if strings.HasPrefix(s.Identity(), "stdin") {
 							want = 0
 						}
 						if read != int64(len(content)) || total != int64(want) {

@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // howTo ends the errors about an item that names no file.
@@ -23,7 +21,7 @@ const howTo = `give a file, a glob such as "data/*.jsonl", or "-" for standard i
 // A file is one stream of a source.
 type file struct {
 	name    string // cleaned, as given
-	format  chunk.Format
+	format  Format
 	regular bool      // it can be opened again and read from any offset
 	size    int64     // bytes; 0 if not regular
 	stdin   io.Reader // set for standard input only
@@ -33,10 +31,10 @@ type file struct {
 // label names the file in the plan, in the syntax of a source: opening the label
 // opens the same file.
 func (f *file) label() string {
-	if f.format == chunk.Auto {
+	if f.format.isAuto() {
 		return f.word()
 	}
-	return f.word() + formatOf + f.format.String()
+	return f.word() + "?format=" + f.format.text
 }
 
 // word names the file for an operator, without its format.
@@ -49,9 +47,6 @@ func (f *file) word() string {
 	}
 	return f.name
 }
-
-// formatOf separates an item from its format.
-const formatOf = "?format="
 
 // identity names the source in the plan.
 func identity(list []file) string {
@@ -71,14 +66,12 @@ var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
 
 // expand turns a source into its files. It only checks that they exist. Items that
 // name no format have the format of the job.
-func expand(spec string, ofJob chunk.Format, stdin io.Reader, own written) ([]file, error) {
+func expand(spec string, ofJob Format, stdin io.Reader, own written) ([]file, error) {
 	var list []file
 	items := strings.Split(spec, ",")
 	for _, item := range items {
-		word, format, err := cutFormat(strings.TrimSpace(item), ofJob)
+		word, options := CutOptions(strings.TrimSpace(item))
 		switch {
-		case err != nil:
-			return nil, err
 		case word == "" && len(items) == 1:
 			return nil, fmt.Errorf("%w: the source is empty; %s", ErrSettings, howTo)
 		case word == "":
@@ -90,6 +83,10 @@ func expand(spec string, ofJob chunk.Format, stdin io.Reader, own written) ([]fi
 			if stdin == nil {
 				return nil, fmt.Errorf("%w %q: there is no standard input here", ErrSettings, spec)
 			}
+			format, err := formatOf("", options, ofJob)
+			if err != nil {
+				return nil, fmt.Errorf("%w %q: %w", ErrSettings, word, err)
+			}
 			return []file{{name: "stdin", format: format, stdin: stdin}}, nil
 		}
 		names, err := expandItem(word, own)
@@ -97,23 +94,14 @@ func expand(spec string, ofJob chunk.Format, stdin io.Reader, own written) ([]fi
 			return nil, fmt.Errorf("%w %q: %w", ErrSettings, word, err)
 		}
 		for _, name := range names {
+			format, err := formatOf(name, options, ofJob)
+			if err != nil {
+				return nil, fmt.Errorf("%w %q: %w", ErrSettings, name, err)
+			}
 			list = append(list, file{name: name, format: format})
 		}
 	}
 	return list, nil
-}
-
-// cutFormat splits an item into its name and its format.
-func cutFormat(item string, ofJob chunk.Format) (string, chunk.Format, error) {
-	i := strings.LastIndex(item, formatOf)
-	if i < 0 {
-		return item, ofJob, nil
-	}
-	word, value := item[:i], item[i+len(formatOf):]
-	if format, err := chunk.ParseFormat(value); err == nil && value != "" {
-		return word, format, nil
-	}
-	return "", 0, fmt.Errorf("%w %q: format=%s: use format=auto, lines, array or values", ErrSettings, word, value)
 }
 
 // expandItem returns the cleaned names of the files that an item stands for.
@@ -146,7 +134,11 @@ func expandItem(word string, own written) ([]string, error) {
 	case len(names) == 0 && found > 0:
 		return nil, fmt.Errorf("the glob matches only files that the job itself writes; %s", howTo)
 	case len(names) == 0:
-		return nil, fmt.Errorf("the glob matches no file; %s", howTo)
+		hint := howTo
+		if option := looksLikeOption.FindStringSubmatch(word); option != nil {
+			hint = fmt.Sprintf("there is no option %q: use %s", option[1], strings.Join(optionKeys, ", "))
+		}
+		return nil, fmt.Errorf("the glob matches no file; %s", hint)
 	}
 	return names, nil
 }

@@ -50,7 +50,7 @@ func TestOpen_errors(t *testing.T) {
 		{"file:///a?b", []string{"%3F"}},
 		{"file://" + in("missing"), []string{"file://" + in("missing"), "no such file"}},
 		{"file://" + in("%2A"), []string{"no such file"}}, // not a wildcard
-		{in("a.jsonl") + "?format=csv", []string{"format=csv", "format=auto, lines, array or values"}},
+		{in("a.jsonl") + "?format=xml", []string{"format=xml", "format=auto, lines, array, values, csv, tsv or parquet"}},
 		{"file://" + in("a.jsonl") + "?format=", []string{"format=auto, lines"}},
 	} {
 		s, err := Open(c.spec, 100, 100, nil)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"sync/atomic"
 
@@ -25,8 +26,17 @@ type walk struct {
 	ctx context.Context
 
 	input   input // nil if no file is open
-	decoder io.ReadCloser
-	scanner *chunk.Scanner
+	decoder io.Closer
+	objects reader // nil if no file is open
+}
+
+// A reader reads the objects of one file. A chunk.Scanner is one.
+type reader interface {
+	// Next returns the next object, and io.EOF after the last. The next call
+	// overwrites the object.
+	Next() (chunk.Object, error)
+	// Place is after the last object or, after an error, where reading failed.
+	Place() chunk.Place
 }
 
 // next returns the next object, for a chunk.Cutter.
@@ -35,7 +45,7 @@ func (w *walk) next() (chunk.Object, error) {
 		if err := w.ctx.Err(); err != nil {
 			return chunk.Object{}, err
 		}
-		if w.scanner == nil {
+		if w.objects == nil {
 			if w.at.File == len(w.list) {
 				return chunk.Object{}, io.EOF
 			}
@@ -43,7 +53,7 @@ func (w *walk) next() (chunk.Object, error) {
 				return chunk.Object{}, w.name(err)
 			}
 		}
-		object, err := w.scanner.Next()
+		object, err := w.objects.Next()
 		if err == nil {
 			return object, nil
 		}
@@ -57,24 +67,39 @@ func (w *walk) next() (chunk.Object, error) {
 	}
 }
 
-// name adds file, line and offset to an error.
+// name adds file and place to an error.
 func (w *walk) name(err error) error {
 	if w.ctx.Err() != nil {
 		return w.ctx.Err() // a decoder may have hidden it
 	}
 	at := w.at
-	if w.scanner != nil {
-		at = w.scanner.Place()
+	if w.objects != nil {
+		at = w.objects.Place()
 	}
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("the file ends too early: %w", io.ErrUnexpectedEOF) // io.EOF would mean the end of the source
 	}
-	return fmt.Errorf("read %s, line %d, byte %d: %w", w.list[w.at.File].word(), max(at.Line, 1), at.Offset, err)
+	return fmt.Errorf("read %s: %w", w.list[w.at.File].where(at), err)
+}
+
+// where names a place in the file for an operator.
+func (f *file) where(at chunk.Place) string {
+	if f.format.parquet {
+		return fmt.Sprintf("%s, row %d", f.word(), at.Offset+1)
+	}
+	return fmt.Sprintf("%s, line %d, byte %d", f.word(), max(at.Line, 1), at.Offset)
 }
 
 // open opens the file at w.at.
 func (w *walk) open() error {
 	f := &w.list[w.at.File]
+	if f.format.parquet {
+		return w.openParquet(f)
+	}
+	o := chunk.ScanOptions{
+		Format: f.format.kind, Table: f.format.table, At: w.at, Buffer: w.buffer,
+		Decide: func(g chunk.Guess) (chunk.Format, error) { return w.decide(f, g) },
+	}
 	switch {
 	case f.stdin != nil:
 		w.input = newPump(func() (io.ReadCloser, error) { return io.NopCloser(f.stdin), nil })
@@ -89,6 +114,15 @@ func (w *walk) open() error {
 		if err := skip(file, w.at.Offset); err != nil {
 			return err
 		}
+		if w.at.Offset > 0 && f.format.kind == chunk.CSV && o.Table.Columns == nil {
+			o.Table.Columns, err = o.Table.ReadColumns(io.NewSectionReader(file, 0, math.MaxInt64))
+			if err == io.EOF { //nolint:errorlint // only io.EOF itself is the end
+				err = fmt.Errorf("%w: the header is missing", ErrChanged)
+			}
+			if err != nil {
+				return err
+			}
+		}
 	}
 	var r io.Reader = tap{w}
 	if w.at.Offset == 0 {
@@ -98,11 +132,10 @@ func (w *walk) open() error {
 		}
 		w.decoder, r = decoder, decoder
 	}
-	o := chunk.ScanOptions{Format: f.format, At: w.at, Buffer: w.buffer, Decide: func(g chunk.Guess) (chunk.Format, error) { return w.decide(f, g) }}
 	if len(w.list) > 1 {
 		o.Name = f.word()
 	}
-	w.scanner = chunk.NewScanner(r, o)
+	w.objects = chunk.NewScanner(r, o)
 	return nil
 }
 
@@ -147,7 +180,7 @@ func (w *walk) close() error {
 	if w.input != nil {
 		err = w.input.close()
 	}
-	w.input, w.decoder, w.scanner = nil, nil, nil
+	w.input, w.decoder, w.objects = nil, nil, nil
 	return err
 }
 

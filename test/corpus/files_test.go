@@ -96,6 +96,22 @@ func files() map[string]input {
 			text:    "1\n" + nested(`{"":`, "}", 1_000_000) + "\n2\n",
 			objects: []object{{text: "1"}, {nested(`{"":`, "}", 1_000_000), tooDeep, "line 2, byte 2"}, {text: "2"}},
 		},
+		"table": asTable(`a,b
+1,"x,""y"""
+`, living(`{"a":"1","b":"x,\"y\""}`)),
+		"table, mark, CRLF, empty lines": asTable("\ufeffa,b\r\n\r\n1,2\r\n\r\n3,4", living(`{"a":"1","b":"2"}`, `{"a":"3","b":"4"}`)),
+		"table, nothing but a header":    asTable("a,b\n", nil),
+		"table, strange fields": asTable("\"k\n\",\n\x00\x7f,</script>\u2028\ufeff\n\"\r\n\",' \\u0041 '\n",
+			living(`{"k\n":"\u0000\u007f","":"</script>`+"\u2028\ufeff"+`"}`, `{"k\n":"\u000d\n","":"' \\u0041 '"}`)),
+		"table, bad rows": asTable("a,b\n1,2,3\n1\n\"x\"y,\"\n5\" disk,1\n\xff,1\n\"l\n\",2,3\nx,y\n", []object{
+			{"1,2,3", "3 fields, and the table 2 columns", "line 2, byte 4"}, {"1", "1 fields", "line 3, byte 10"}, {`"x"y,"`, "text follows the quote", "line 4, byte 12"},
+			{`5" disk,1`, "a quote in a field", "line 5, byte 19"}, {"\xff,1", noUTF8, "line 6, byte 29"}, {`"l ",2,3`, "3 fields", "line 7, byte 33"}, {text: `{"a":"x","b":"y"}`},
+		}),
+		"table, types": asTable("i,f,s\n18446744073709551616,1e400,01\n,,\n1.5,1,1\n", []object{
+			{text: `{"i":18446744073709551616,"f":1e400,"s":"01"}`}, {text: `{"i":null,"f":null,"s":""}`}, {"1.5,1,1", `"1.5" is not of the type int`, "line 4, byte 39"},
+		}, "types=i:int,f:float"),
+		"table without quotes": asTable("1;\"\n", living(`{"a":"1","b":"\""}`), "delimiter=;", "quote=none", "header=no", "columns=a,b"),
+
 		"identical": asLines("\n", slices.Repeat(alive(`{"a":1}`), 250)...),
 	}
 	for _, n := range []int{1, 99, 100, 101, 200} {
@@ -115,6 +131,11 @@ func living(texts ...string) (objects []object) {
 	return objects
 }
 
+// asTable is a CSV file with options.
+func asTable(text string, objects []object, options ...string) input {
+	return input{text: text, objects: objects, flags: []string{"--format", strings.Join(append([]string{"csv"}, options...), "&")}}
+}
+
 // with gives flags to run.
 func (in input) with(flags ...string) input {
 	in.flags = append(in.flags, flags...)
@@ -130,24 +151,31 @@ func TestRefused(t *testing.T) {
 		text string
 		want []string
 	}{
-		"last line is torn":              {"1\n{", []string{"line 2, byte 2", "in the middle of a line"}},
-		"value is torn":                  {"{\n}\n{\n\"a\"\n", []string{"line 3, byte 4", "in the middle of this value"}},
-		"array, cut off":                 {`[1,{"a":`, []string{"line 1, byte 3", "in or after this element"}},
-		"array, cut off behind a comma":  {"[1,\n", []string{"line 2, byte 4", "before the ']'"}},
-		"array, only begun":              {"[", []string{"line 1, byte 1", "before the ']'"}},
-		"array, text behind":             {"[1\n] x\n{\"a\":1}\n", []string{"line 2, byte 5", "text follows the end of the array", "--format lines"}},
-		"array, NUL behind":              {"[1\n]\x00", []string{"line 2, byte 4", "text follows the end"}},
-		"array, another behind":          {"[\n1\n]\n[2]\n", []string{"line 4, byte 6", "text follows the end"}},
-		"a megabyte of brackets":         {strings.Repeat("[", 1_000_000), []string{"line 1, byte 0", "max depth"}},
-		"values, text between":           {"{\n}\n{\n}\nx\n", []string{"line 5, byte 8", "--format lines"}},
-		"no JSON":                        {"Dear all,\n\nnot JSON.\n", []string{noOutput, "none of the first 2 lines is JSON", "--format lines"}},
-		"UTF-16":                         {"\xff\xfe{\x00}\x00\n\x00", []string{noOutput, "none of the first 2 lines is JSON"}},
-		"values over lines, one is none": {"{\n  \"a\": x,\n  \"b\": [\n    1\n  ]\n}\n", []string{noOutput, "line 2, byte 9", "--format lines"}},
+		"last line is torn":               {"1\n{", []string{"line 2, byte 2", "in the middle of a line"}},
+		"value is torn":                   {"{\n}\n{\n\"a\"\n", []string{"line 3, byte 4", "in the middle of this value"}},
+		"array, cut off":                  {`[1,{"a":`, []string{"line 1, byte 3", "in or after this element"}},
+		"array, cut off behind a comma":   {"[1,\n", []string{"line 2, byte 4", "before the ']'"}},
+		"array, only begun":               {"[", []string{"line 1, byte 1", "before the ']'"}},
+		"array, text behind":              {"[1\n] x\n{\"a\":1}\n", []string{"line 2, byte 5", "text follows the end of the array", "--format lines"}},
+		"array, NUL behind":               {"[1\n]\x00", []string{"line 2, byte 4", "text follows the end"}},
+		"array, another behind":           {"[\n1\n]\n[2]\n", []string{"line 4, byte 6", "text follows the end"}},
+		"a megabyte of brackets":          {strings.Repeat("[", 1_000_000), []string{"line 1, byte 0", "max depth"}},
+		"table, quote that is not closed": {"a,b\n1,\"2\n3,4\n", []string{"line 2, byte 4", "a quote is missing", "quote=none"}},
+		"table, torn":                     {"a,b\n1,2\n3", []string{"line 3, byte 8", "in the middle of a row"}},
+		"table, another delimiter":        {"a;b\n1;2\n", []string{noOutput, "is ';' the delimiter"}},
+		"table, a name twice":             {"a,a\n1,2\n", []string{noOutput, "two columns are called"}},
+		"values, text between":            {"{\n}\n{\n}\nx\n", []string{"line 5, byte 8", "--format lines"}},
+		"no JSON":                         {"Dear all,\n\nnot JSON.\n", []string{noOutput, "none of the first 2 lines is JSON", "--format lines"}},
+		"UTF-16":                          {"\xff\xfe{\x00}\x00\n\x00", []string{noOutput, "none of the first 2 lines is JSON"}},
+		"values over lines, one is none":  {"{\n  \"a\": x,\n  \"b\": [\n    1\n  ]\n}\n", []string{noOutput, "line 2, byte 9", "--format lines"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
 			path, out := filepath.Join(folder, "in"), filepath.Join(folder, "out.jsonl")
+			if strings.HasPrefix(name, "table") {
+				path += ".csv"
+			}
 			if err := os.WriteFile(path, []byte(in.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
