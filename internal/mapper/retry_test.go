@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -45,7 +44,7 @@ const busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 60\r\nContent-Len
 
 // A chunk whose objects wait to be tried again is held and told in every heartbeat.
 // A mapper that is told to stop gives it back within its time.
-func TestRetriesWhileStopping(t *testing.T) {
+func TestRetries_whileStopping(t *testing.T) {
 	var m *mapper.Mapper
 	cfg := mapper.Config{Transform: "http://service/", Workers: 1, Retries: 3, StopTimeout: 5 * time.Second, Version: "v1"}
 	runRigged(t, cfg, func(made *mapper.Mapper) { m = made; made.Dial(oneAnswer(busy)) }, func(t *testing.T, b *bench) {
@@ -95,9 +94,9 @@ func counted(t *testing.T, m *mapper.Mapper, name, label string) float64 {
 
 // What fails for good is a dead letter that says how often it was tried. No secret is
 // in it, nor in what the mapper says and logs.
-func TestRetriesDeadLetter(t *testing.T) {
+func TestRetries_deadLetter(t *testing.T) {
 	const canary = "canary-0123456789"
-	refusal := "HTTP/1.1 500 " + http.StatusText(500) + "\r\nContent-Length: 24\r\nConnection: close\r\n\r\nbad token " + canary[:13] + "\n"
+	refusal := "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 24\r\nConnection: close\r\n\r\nbad token " + canary[:13] + "\n"
 	cfg := mapper.Config{Transform: "http://service/", Workers: 1, Retries: 2, Token: canary[:13], Headers: "X-Key: " + canary, Version: "v1"}
 	var b *bench
 	runRigged(t, cfg, func(made *mapper.Mapper) { made.Dial(oneAnswer(refusal)) }, func(t *testing.T, running *bench) {
@@ -133,7 +132,7 @@ func TestRetriesDeadLetter(t *testing.T) {
 }
 
 // Wrong settings of a service are named and not shown.
-func TestRetriesSettings(t *testing.T) {
+func TestRetries_settings(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		cfg  mapper.Config

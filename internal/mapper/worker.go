@@ -177,7 +177,7 @@ func (m *Mapper) mapChunk(ctx context.Context, tool *tool, w wire.Work) (save wi
 func (m *Mapper) retrying(w wire.Work, kind string) func(transform.Retry) {
 	return func(r transform.Retry) {
 		m.metrics.retried(kind)
-		m.log.Debug().Uint64("chunk", uint64(w.Chunk.ID)).Int("attempt", w.Attempt).Uint64("ordinal", w.Chunk.First+uint64(r.Index)). //nolint:gosec // an index
+		m.log.Debug().Uint64("chunk", uint64(w.Chunk.ID)).Int("attempt", w.Attempt).Uint64("ordinal", w.Chunk.First+uint64(r.Index)).
 																		Int("try", r.Try).Stringer("after", r.Wait).Str("reason", r.Err).Msg("object will be tried again")
 	}
 }

@@ -139,7 +139,7 @@ func (s *service) refusal(r *http.Response) error {
 // (RFC 9110, 10.2.3). It returns 0 for anything else.
 func retryAfter(text string) time.Duration {
 	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(min(seconds, uint64(longestAfter/time.Second))) * time.Second //nolint:gosec // bounded
+		return time.Duration(min(seconds, uint64(longestAfter/time.Second))) * time.Second
 	}
 	if date, err := http.ParseTime(text); err == nil {
 		return min(max(time.Until(date), 0), longestAfter)

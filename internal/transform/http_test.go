@@ -39,7 +39,7 @@ func TestService(t *testing.T) {
 		{"array is one output", text(200, `[1, 2]`), []string{`[1,2]`}, ""},
 		{"over several lines", text(200, "{\n  \"b\": 1.10,\n  \"a\": \"\\u00e9 <\"\n}\n"), []string{`{"b":1.10,"a":"\u00e9 <"}`}, ""},
 		{"several outputs", text(200, "{\"a\":1}\n{\"a\":2}\n 9007199254740993 "), []string{`{"a":1}`, `{"a":2}`, `9007199254740993`}, ""},
-		{"no content", func(w http.ResponseWriter) { w.WriteHeader(204) }, nil, ""},
+		{"no content", func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) }, nil, ""},
 		{"nothing", text(200, " \n"), nil, ""},
 		{"not JSON", text(200, `<html>`), nil, "the service's answer is not JSON: invalid character '<'"},
 		{"half an object", text(200, `{"a":`), nil, "the service's answer is not JSON: unexpected EOF"},
@@ -55,7 +55,10 @@ func TestService(t *testing.T) {
 		{"empty refusal", text(403, ""), nil, "the service answers 403 Forbidden"},
 		{"temporary", text(503, "busy"), nil, "tried 2 times: the service answers 503 Service Unavailable: busy"},
 		{"408", text(408, ""), nil, "tried 2 times: the service answers 408 Request Timeout"},
-		{"moved", func(w http.ResponseWriter) { w.Header().Set("Location", "/there?key=s"); w.WriteHeader(302) }, nil,
+		{"moved", func(w http.ResponseWriter) {
+			w.Header().Set("Location", "/there?key=s")
+			w.WriteHeader(http.StatusFound)
+		}, nil,
 			"the service answers 302 Found and redirects to http://service: only 307 and 308 are followed, on the same host"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -163,14 +166,14 @@ func TestServiceBatches(t *testing.T) {
 		{"good", each, []string{"[1,2,3]", "[4,5,6]", "[7]"}, nil},
 		{"refused", func(w http.ResponseWriter, body string) {
 			if strings.Contains(body, "5") {
-				http.Error(w, "no fives", 400)
+				http.Error(w, "no fives", http.StatusBadRequest)
 				return
 			}
 			each(w, body)
 		}, []string{"[1,2,3]", "[4,5,6]", "[7]", "[4]", "[5]", "[6]"}, []any{4, "the service answers 400 Bad Request: no fives"}},
 		{"breaks the service", func(w http.ResponseWriter, body string) {
 			if strings.Contains(body, "5") {
-				w.WriteHeader(500)
+				w.WriteHeader(http.StatusInternalServerError)
 				return
 			}
 			each(w, body)
@@ -218,7 +221,7 @@ func TestServiceConcurrency(t *testing.T) {
 		var now, most atomic.Int64
 		f := serve(t, func(w http.ResponseWriter, r *http.Request, body string) {
 			most.Store(max(most.Load(), now.Add(1)))
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			now.Add(-1)
 			echo(w, r, body)
 		})
@@ -279,18 +282,18 @@ func TestServiceSecrets(t *testing.T) {
 			}
 			switch body {
 			case `1`:
-				w.WriteHeader(401)
+				w.WriteHeader(http.StatusUnauthorized)
 				_, _ = fmt.Fprintf(w, "wrong: %s, %q, %v", r.Header.Get("Authorization"), r.Header.Get("X-Key"), r.Header)
 			case `2`:
 				w.Header().Set("Location", "http://"+canary+"@elsewhere/")
-				w.WriteHeader(307)
+				w.WriteHeader(http.StatusTemporaryRedirect)
 			case `3`:
 				if r.URL.Path == "/here" {
 					echo(w, r, body)
 					return
 				}
 				w.Header().Set("Location", "/here")
-				w.WriteHeader(308)
+				w.WriteHeader(http.StatusPermanentRedirect)
 			}
 		})
 		var warned, told []string

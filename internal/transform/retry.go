@@ -69,7 +69,7 @@ type waiter struct {
 func newRetries(o Options) retries {
 	r := retries{most: o.Retries, tell: o.Retrying, jitter: o.jitter}
 	if r.jitter == nil {
-		r.jitter = func(most time.Duration) time.Duration { return rand.N(most + 1) } //nolint:gosec // it need not be secret
+		r.jitter = func(most time.Duration) time.Duration { return rand.N(most + 1) }
 	}
 	return r
 }

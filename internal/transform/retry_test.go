@@ -55,7 +55,7 @@ func TestRetryWaits(t *testing.T) {
 					if text := c.after(); text != "" {
 						w.Header().Set("Retry-After", text)
 					}
-					w.WriteHeader(429)
+					w.WriteHeader(http.StatusTooManyRequests)
 				})
 				var told []Retry
 				out := mustRun(t, f.transform(t, ""), body(`1`, `2`, `3`), nil, Options{
@@ -187,7 +187,7 @@ func TestRetryKeepsBatches(t *testing.T) {
 		down := 3
 		f := serve(t, func(w http.ResponseWriter, r *http.Request, body string) {
 			if down--; down >= 0 {
-				w.WriteHeader(503)
+				w.WriteHeader(http.StatusServiceUnavailable)
 				return
 			}
 			echo(w, r, body)
@@ -210,7 +210,7 @@ func TestRetryLastTryIsAlone(t *testing.T) {
 		t.Run(strconv.Itoa(retries), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := serve(t, func(w http.ResponseWriter, _ *http.Request, _ string) { w.WriteHeader(500) })
+				f := serve(t, func(w http.ResponseWriter, _ *http.Request, _ string) { w.WriteHeader(http.StatusInternalServerError) })
 				out := mustRun(t, f.transform(t, "#batch=2"), body(`1`, `2`), nil, Options{Retries: retries})
 				wantFailed(t, out, 0, "the service answers 500", 1, "the service answers 500")
 				if got := f.requests(); !slices.Equal(got, want) {
