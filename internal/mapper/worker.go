@@ -178,7 +178,7 @@ func (m *Mapper) retrying(w wire.Work, kind string) func(transform.Retry) {
 	return func(r transform.Retry) {
 		m.metrics.retried(kind)
 		m.log.Debug().Uint64("chunk", uint64(w.Chunk.ID)).Int("attempt", w.Attempt).Uint64("ordinal", w.Chunk.First+uint64(r.Index)).
-																		Int("try", r.Try).Stringer("after", r.Wait).Str("reason", r.Err).Msg("object will be tried again")
+			Int("try", r.Try).Stringer("after", r.Wait).Str("reason", r.Err).Msg("object will be tried again")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -96,7 +97,8 @@ type service struct {
 	endpoint
 	auth   *auth
 	client *http.Client
-	most   int // bytes of an answer
+	warned *sync.Once // that a batch failed
+	most   int        // bytes of an answer
 
 	// Of this round:
 	work  context.Context //nolint:containedctx // requests are made ahead of the Map that takes their answer; of the chunk
@@ -105,13 +107,13 @@ type service struct {
 	calls []*call    // the next one first
 }
 
-func newService(e endpoint, s Spec) *service {
+func newService(e endpoint, s Spec, warned *sync.Once) *service {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is, unless somebody replaces it
 	transport.MaxIdleConnsPerHost = e.concurrency
 	if s.Dial != nil {
 		transport.DialContext, transport.Proxy = s.Dial, nil
 	}
-	return &service{endpoint: e, auth: newAuth(s), most: chunk.MaxObject, client: &http.Client{Transport: transport, CheckRedirect: sameOrigin}}
+	return &service{endpoint: e, auth: newAuth(s), warned: warned, most: chunk.MaxObject, client: &http.Client{Transport: transport, CheckRedirect: sameOrigin}}
 }
 
 // sameOrigin follows a redirect only to the same service and only if the object is

@@ -53,10 +53,22 @@ func (s *service) start(ctx context.Context, objects [][]byte, limit tryLimit) *
 			c.err = cause
 		}
 		if c.err != nil && len(objects) > 1 {
+			s.warnOfBatch(limited, len(objects), c.err)
 			c.err = &batchError{err: c.err}
 		}
 	}()
 	return c
+}
+
+// warnOfBatch warns once if a batch fails for good: nobody would notice that its
+// objects are asked for one by one, except that the job is slow.
+func (s *service) warnOfBatch(ctx context.Context, objects int, err error) {
+	if _, temporary := errors.AsType[*retryError](err); temporary || ctx.Err() != nil || s.auth.warn == nil {
+		return
+	}
+	s.warned.Do(func() {
+		s.auth.warn(fmt.Sprintf("a batch of %d objects failed, and its objects are sent one by one: %v", objects, err))
+	})
 }
 
 // take appends the outputs of the next object to dst.

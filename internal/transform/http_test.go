@@ -197,7 +197,12 @@ func TestServiceBatches(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := serve(t, func(w http.ResponseWriter, _ *http.Request, body string) { c.handle(w, body) })
-				out := mustRun(t, f.transform(t, "#batch=3"), numbers, nil, Options{Retries: 2})
+				var warned []string
+				tr := f.transform(t, "#batch=3", func(s *Spec) { s.Warn = func(text string) { warned = append(warned, text) } })
+				out := mustRun(t, tr, numbers, nil, Options{Retries: 2})
+				if slower := slices.Equal(c.asked[3:], []string{"[4]", "[5]", "[6]"}); (len(warned) == 1) != slower {
+					t.Errorf("warnings %q, want one if a batch fails for good", warned)
+				}
 				wantFailed(t, out, c.failed...)
 				var want []string
 				for i := range 7 {

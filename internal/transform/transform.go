@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -89,7 +90,8 @@ func Parse(spec string) (Spec, error) {
 		if err != nil {
 			return Spec{}, fmt.Errorf("%w: %w", ErrSettings, err)
 		}
-		return Spec{text: text, conns: e.concurrency, build: func(s Spec) Transform { return newService(e, s) }}, nil
+		warned := new(sync.Once)
+		return Spec{text: text, conns: e.concurrency, build: func(s Spec) Transform { return newService(e, s, warned) }}, nil
 	}
 	build, err := parse(text)
 	if err != nil {
