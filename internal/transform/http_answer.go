@@ -14,7 +14,11 @@ import (
 // the JSON values of the body are those of the one object, or the elements of the
 // array are one for each object.
 func (s *service) readAnswer(r *http.Response, objects int) ([][]byte, error) {
-	body, err := readBody(r, s.most)
+	most := s.most
+	if s.batch > 0 {
+		most += objects + 1 // brackets and commas
+	}
+	body, err := readBody(r, most)
 	if err != nil {
 		return nil, err
 	}

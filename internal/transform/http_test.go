@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // Each answer of a service becomes outputs, or one clear error of its object alone.
@@ -105,6 +107,27 @@ func TestServiceEcho(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestServiceLargestObject: the largest object passes, also as a batch, and an answer
+// that is longer does not.
+func TestServiceLargestObject(t *testing.T) {
+	t.Parallel()
+	largest := `"` + strings.Repeat("x", chunk.MaxObject-2) + `"`
+	f := serve(t, func(w http.ResponseWriter, r *http.Request, body string) {
+		if r.Header.Get("X-Grow") != "" {
+			body = strings.Replace(body, "x", "xx", 1)
+		}
+		echo(w, r, body)
+	})
+	grow := func(s *Spec) { s.Credentials.Headers = "X-Grow: 1" }
+	for _, options := range []string{"", "#batch=5"} {
+		out := mustRun(t, f.transform(t, options), body(largest), nil, Options{})
+		if string(out.Lines) != largest+"\n" {
+			t.Errorf("%s: %d bytes, failed: %v", options, len(out.Lines), out.Failed)
+		}
+		wantFailed(t, mustRun(t, f.transform(t, options, grow), body(largest), nil, Options{}), 0, "the service's answer is larger than")
+	}
 }
 
 // Slow and endless answers end with the time of a request, or of the object.
