@@ -83,7 +83,7 @@ func deadRetryCommand() *cobra.Command {
 				return err
 			}
 			defer func() { err = joinClose(err, folder) }()
-			report, err := retry.Run(c.Context(), folder, retry.Config{Spec: spec, Workers: workers, Timeout: timeout})
+			report, err := retry.Run(c.Context(), folder, retry.Config{Spec: spec, Workers: workers, Timeout: timeout, Retries: what.retries})
 			if err != nil && c.Context().Err() != nil {
 				err = app.WithCode(app.ExitInterrupted, errors.New("stopped before all dead letters were mapped again; run the same command again"))
 			} else if err != nil {

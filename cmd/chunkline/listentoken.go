@@ -11,18 +11,19 @@ import (
 	"strings"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/transform"
 )
 
 // joinCommand returns the command that starts a mapper elsewhere for this job. The
-// mapper gets the transform from the fetcher, except for a program, which must
-// exist there and is therefore part of the command.
+// mapper gets the transform from the fetcher, except for a program and a service,
+// which it uses only if it is told to there: those are part of the command.
 func joinCommand(job, token, setting string) string {
 	command := "NATS_URL=nats://HOST:PORT"
 	if token != "" {
 		command += " NATS_TOKEN=" + token
 	}
 	command += " JOB=" + job
-	if strings.HasPrefix(setting, "exec:") {
+	if strings.HasPrefix(setting, "exec:") || transform.CallsService(setting) {
 		command += " TRANSFORM='" + strings.ReplaceAll(setting, "'", `'\''`) + "'"
 	}
 	return command + " mapper"

@@ -107,9 +107,10 @@ func TestListenToken_kept(t *testing.T) {
 func TestJoinCommand(t *testing.T) {
 	t.Parallel()
 	for want, got := range map[string]string{
-		"NATS_URL=nats://HOST:PORT JOB=run mapper":                          joinCommand("run", "", "jq:."),
-		"NATS_URL=nats://HOST:PORT NATS_TOKEN=T JOB=run mapper":             joinCommand("run", "T", "jq:."),
-		`NATS_URL=nats://HOST:PORT JOB=run TRANSFORM='exec:it'\''s' mapper`: joinCommand("run", "", "exec:it's"),
+		"NATS_URL=nats://HOST:PORT JOB=run mapper":                                    joinCommand("run", "", "jq:."),
+		"NATS_URL=nats://HOST:PORT NATS_TOKEN=T JOB=run mapper":                       joinCommand("run", "T", "jq:."),
+		`NATS_URL=nats://HOST:PORT JOB=run TRANSFORM='exec:it'\''s' mapper`:           joinCommand("run", "", "exec:it's"),
+		"NATS_URL=nats://HOST:PORT JOB=run TRANSFORM='https://h/?a&b#batch=9' mapper": joinCommand("run", "", "https://h/?a&b#batch=9"),
 	} {
 		if got != want {
 			t.Errorf("command %s, want %s", got, want)

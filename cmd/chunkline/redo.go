@@ -8,14 +8,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/retry"
 	"github.com/chunkline/chunkline/internal/sink"
-	"github.com/chunkline/chunkline/internal/transform"
 )
 
 func redoCommand() *cobra.Command {
@@ -72,9 +70,9 @@ type change struct {
 
 // apply checks whether the job was begun with another transform. It then does what
 // the flags say, or refuses, because the outputs would be a mixture.
-func (c change) apply(ctx context.Context, out *sink.Folder, spec transform.Spec, workers int, timeout time.Duration, std streams) error {
+func (c change) apply(ctx context.Context, out *sink.Folder, how retry.Config, std streams) error {
 	made := slices.Sorted(maps.Values(out.Transforms()))
-	if len(made) == 0 || slices.Contains(made, spec.Identity()) {
+	if len(made) == 0 || slices.Contains(made, how.Spec.Identity()) {
 		return nil
 	}
 	switch {
@@ -92,7 +90,7 @@ func (c change) apply(ctx context.Context, out *sink.Folder, spec transform.Spec
 		if dead == 0 {
 			return nil
 		}
-		r, err := retry.Run(ctx, out, retry.Config{Spec: spec, Workers: max(1, workers), Timeout: timeout})
+		r, err := retry.Run(ctx, out, how)
 		if err != nil {
 			return fmt.Errorf("map dead letters again: %w", err)
 		}
@@ -100,5 +98,5 @@ func (c change) apply(ctx context.Context, out *sink.Folder, spec transform.Spec
 		return nil
 	}
 	return app.Usage("the output was begun with the transform %s, and this is %s: use that one, or add --accept-change (keep what is done, "+
-		"and map dead letters again) or --redo (map everything again), or choose another --output", strings.Join(made, " and "), spec.Identity())
+		"and map dead letters again) or --redo (map everything again), or choose another --output", strings.Join(made, " and "), how.Spec.Identity())
 }

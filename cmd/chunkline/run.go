@@ -19,6 +19,7 @@ import (
 	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/pipeline"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/retry"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
@@ -51,6 +52,7 @@ func runCommand() *cobra.Command {
 		Use:   "run -i INPUT… -o OUTPUT (-m JQ | -f FILE | --exec COMMAND | --transform SPEC)",
 		Short: "Run a whole job in this process",
 		Long: "run reads JSON objects, transforms each, and writes the outputs in input order.\n\n" + jqHelp +
+			"A service (--transform https://…) gets the token in TRANSFORM_TOKEN and the headers in TRANSFORM_HEADERS; @FILE stands for the content of a file.\n\n" +
 			"After ^C, a crash or a power cut, run the same command again to continue: finished work is kept in OUTPUT.chunkline\n" +
 			"until you remove it. Dead letters go to OUTPUT with .dead before its extension. run refuses to start if either file\n" +
 			"exists and this job did not write it, or if the file was changed since.\n\n" +
@@ -118,7 +120,7 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 		return saver.SinkError("--output", err)
 	}
 	defer app.Close(log, "sink", out)
-	if err := f.change.apply(ctx, out, spec, f.workers, f.timeout, std); err != nil {
+	if err := f.change.apply(ctx, out, retry.Config{Spec: spec, Workers: max(1, f.workers), Timeout: f.timeout, Retries: f.what.retries}, std); err != nil {
 		return err
 	}
 	if f.token, err = listenToken(workFolder(f.output), f.listen, f.token); err != nil {
@@ -167,7 +169,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		Stderr: std.err,
 		Mapper: mapper.Config{
 			Transform: spec.String(), Workers: f.workers, Timeout: f.timeout, Version: spec.Identity(), Name: localMapper, StopTimeout: stopTimeout,
-			EndTimeout: f.what.endTimeout,
+			EndTimeout: f.what.endTimeout, Retries: f.what.retries, Token: spec.Credentials.Token, Headers: spec.Credentials.Headers,
 		},
 	}
 	if f.workers == 0 {

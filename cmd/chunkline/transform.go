@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
@@ -23,14 +24,18 @@ type transformFlags struct {
 	jq, file, exec, transform once
 	args                      []transform.JQArg
 	endTimeout                time.Duration
+	retries                   int
 }
 
-// endTimeout is the default of --end-timeout.
-const endTimeout = 30 * time.Second
+// The defaults of --end-timeout and --retries.
+const (
+	endTimeout = 30 * time.Second
+	retries    = 3
+)
 
 // transformOf returns the flags as if setting had been given with --transform.
 func transformOf(setting string) transformFlags {
-	return transformFlags{transform: once{text: setting, given: true}, endTimeout: endTimeout}
+	return transformFlags{transform: once{text: setting, given: true}, endTimeout: endTimeout, retries: retries}
 }
 
 func (t *transformFlags) add(c *cobra.Command) {
@@ -44,6 +49,7 @@ func (t *transformFlags) add(c *cobra.Command) {
 	flags.Var(&t.exec, "exec", "program with arguments that reads a JSON line, writes a JSON line and flushes it (jq --unbuffered, sed -u; Python does)")
 	flags.VarP(&t.transform, "transform", "t", "transform as a setting: "+transform.Kinds)
 	flags.DurationVar(&t.endTimeout, "end-timeout", endTimeout, "how long a program (--exec) may run after its last object; then SIGTERM, 5 s later SIGKILL; 0: 30s")
+	flags.IntVar(&t.retries, "retries", retries, "how often to try an object again whose failure is temporary (a service that is busy or down, a program that answers !retry); 0: never")
 }
 
 // spec returns the chosen transform, parsed.
@@ -54,6 +60,10 @@ func (t *transformFlags) spec() (transform.Spec, error) {
 	}
 	spec, err := transform.Parse(given)
 	spec.EndTimeout = t.endTimeout
+	spec.Credentials = transform.Credentials{Token: os.Getenv("TRANSFORM_TOKEN"), Headers: os.Getenv("TRANSFORM_HEADERS")}
+	if err == nil && spec.Kind() == "http" {
+		err = spec.Credentials.Check()
+	}
 	return spec, app.WithCode(app.ExitUsage, err)
 }
 
@@ -68,6 +78,8 @@ func (t *transformFlags) setting() (string, error) {
 	switch {
 	case t.endTimeout < 0:
 		return "", app.Usage("--end-timeout=%s: use 0 (30s) or more", t.endTimeout)
+	case t.retries < 0 || t.retries > mapper.MaxRetries:
+		return "", app.Usage("--retries=%d: use 0 (never) to %d", t.retries, mapper.MaxRetries)
 	case n != 1:
 		return "", app.Usage("choose a transform with one of --map, --from-file, --exec and --transform")
 	case len(t.args) > 0 && !isJQ:

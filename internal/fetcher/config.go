@@ -7,6 +7,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/rollout"
+	"github.com/chunkline/chunkline/internal/transform"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -40,6 +41,11 @@ const (
 
 // Validate says which setting is wrong, and what would be right.
 func (c Config) Validate() error {
+	if transform.CallsService(c.Transform) { // it may have a password, which mappers, logs and the page would show
+		if _, err := transform.Parse(c.Transform); err != nil {
+			return app.WrongSetting("TRANSFORM", ": %w", err)
+		}
+	}
 	switch {
 	case len(c.Transform) > wire.MaxTransform:
 		return app.WrongSetting("TRANSFORM", " has %d bytes: use at most %d", len(c.Transform), wire.MaxTransform)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"net"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -26,10 +27,13 @@ import (
 
 // Config is the mapper's settings.
 type Config struct {
-	Transform   string        `envconfig:"TRANSFORM" desc:"what to do to an object: jq:PROGRAM, exec:PROGRAM ARG… (it reads a line, writes a line and flushes it), users or identity; empty: what the fetcher says"`
-	AllowExec   bool          `envconfig:"ALLOW_EXEC" default:"false" desc:"without a TRANSFORM, also run a program (exec:…) that the fetcher says"`
+	Transform   string        `envconfig:"TRANSFORM" desc:"what to do to an object: jq:PROGRAM, exec:PROGRAM ARG… (it reads a line, writes a line and flushes it), https://HOST/PATH (it gets an object, or with #batch=N an array, and answers with JSON), users or identity; empty: what the fetcher says"`
+	Token       string        `envconfig:"TRANSFORM_TOKEN" desc:"bearer token for the service of an http TRANSFORM, or @FILE that holds it and is read again for each chunk; empty: none"`
+	Headers     string        `envconfig:"TRANSFORM_HEADERS" desc:"headers for that service, lines NAME: VALUE, or @FILE that holds them; empty: none"`
+	AllowExec   bool          `envconfig:"ALLOW_EXEC" default:"false" desc:"without a TRANSFORM, also run a program (exec:…) or call a service (http) that the fetcher says"`
 	Workers     int           `envconfig:"WORKERS" default:"0" desc:"chunks in work at a time, 0 to 1024; 0: one a CPU"`
 	Timeout     time.Duration `envconfig:"TIMEOUT" default:"5m" desc:"longest time for one object, then it is a dead letter; 0: no limit"`
+	Retries     int           `envconfig:"RETRIES" default:"3" desc:"how often an object is tried again whose failure is temporary (a service that is down or busy, a program that answers !retry), 0 to 100; then it is a dead letter"`
 	Version     string        `envconfig:"VERSION" desc:"version of the transform, kept with what it made; empty: DRILL if set, else chunkline's own"`
 	Name        string        `envconfig:"MAPPER_NAME" desc:"name that people know this mapper by; empty: the host name"`
 	StopTimeout time.Duration `envconfig:"STOP_TIMEOUT" default:"20s" desc:"how long a chunk in work may go on after SIGTERM before it is given back"`
@@ -47,6 +51,8 @@ func (c Config) Validate() error {
 		return app.WrongSetting("WORKERS", "=%d: use 0 (one a CPU) to 1024", c.Workers)
 	case c.Timeout < 0:
 		return app.WrongSetting("TIMEOUT", "=%s: use a duration of 0 (no limit) or more", c.Timeout)
+	case c.Retries < 0 || c.Retries > MaxRetries:
+		return app.WrongSetting("RETRIES", "=%d: use 0 (none) to %d", c.Retries, MaxRetries)
 	case c.StopTimeout < 0:
 		return app.WrongSetting("STOP_TIMEOUT", "=%s: use a duration of 0 or more", c.StopTimeout)
 	case c.Memory < 0:
@@ -54,7 +60,17 @@ func (c Config) Validate() error {
 	case c.EndTimeout < 0:
 		return app.WrongSetting("END_TIMEOUT", "=%s: use 0 (30s) or more", c.EndTimeout)
 	}
+	if wrong, ok := errors.AsType[*transform.CredentialError](c.credentials().Check()); ok {
+		return app.WrongSetting(wrong.Setting, " (not shown): %w", wrong.Err)
+	}
 	return checkDrill(c.Drill)
+}
+
+// MaxRetries bounds RETRIES: at 20 s a wait, 100 of them take half an hour.
+const MaxRetries = 100
+
+func (c Config) credentials() transform.Credentials {
+	return transform.Credentials{Token: c.Token, Headers: c.Headers}
 }
 
 const (
@@ -96,6 +112,7 @@ type Mapper struct {
 	signs  *signs    // of the objects in work
 
 	inProcess bool // jq programs run in this process
+	dial      dial // connects to services (http); nil: the network
 
 	drain chan string // takes one without waiting: why the fetcher asks to drain
 }
@@ -103,6 +120,12 @@ type Mapper struct {
 // InProcess makes jq programs run in this process, for tests in simulated
 // time. It is called before Run.
 func (m *Mapper) InProcess() { m.inProcess = true }
+
+// Dial makes the mapper connect to services (http) in its own way, for tests in
+// simulated time. It is called before Run.
+func (m *Mapper) Dial(d dial) { m.dial = d }
+
+type dial = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // New makes a mapper. It does not own the bus.
 func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
@@ -121,7 +144,7 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 	if cfg.Transform = strings.TrimSpace(cfg.Transform); cfg.Transform != "" {
 		var err error
 		if first.spec, err = transform.Parse(cfg.Transform); err != nil {
-			return nil, app.WrongSetting("TRANSFORM", "=%q: %w", cfg.Transform, err)
+			return nil, app.WrongSetting("TRANSFORM", ": %w", err) // it names the setting, unless that has a password
 		}
 		first.self.Transform = first.spec.Identity()
 		if err := app.CheckDescriptors(cfg.Workers, first.spec.Descriptors()); err != nil {

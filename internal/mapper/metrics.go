@@ -19,8 +19,8 @@ type meters struct {
 	nats *metrics.Bus
 	busy atomic.Int64 // workers that map a chunk now
 
-	objects, results, bytes, dead metrics.Counters
-	mapping, waiting              prometheus.Observer
+	objects, results, bytes, dead, retries metrics.Counters
+	mapping, waiting                       prometheus.Observer
 
 	workers, ratio, held *metrics.Const
 }
@@ -35,6 +35,9 @@ func newMeters(version string) *meters {
 	m.dead = s.Counters("chunkline_made_dead_letters_total",
 		"Objects that became dead letters, by why: the source was unreadable there, the object took down mappers before (poison), it took longer than TIMEOUT, or its transform failed.",
 		metrics.OneOf("reason", "unreadable", "poison", "timeout", "failed"))
+	m.retries = s.Counters("chunkline_mapper_retries_total",
+		"Tries of objects after a temporary failure of the transform, by its kind: a program that answered !retry, or a service that was busy, down or slow. A chunk's objects wait for them, up to RETRIES times.",
+		metrics.OneOf("transform", "exec", "http"))
 	m.results = s.Counters("chunkline_mapper_results_total", "Results by what the saver said.",
 		metrics.OneOf("outcome", string(wire.SaveCommitted), string(wire.SaveDuplicate), string(wire.SaveRefused)))
 	label := new(metrics.Versions).Label(version)
@@ -74,6 +77,8 @@ func (m *meters) mapped(d time.Duration, w wire.Work, out transform.Output) {
 		m.dead[reason].Inc()
 	}
 }
+
+func (m *meters) retried(kind string) { m.retries[kind].Inc() }
 
 func (m *meters) made(s wire.Save) {
 	m.bytes["out"].Add(float64(len(s.Outputs) + len(s.Dead)))

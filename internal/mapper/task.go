@@ -21,6 +21,7 @@ type task struct {
 func (m *Mapper) make(t *task) (transform.Transform, error) {
 	spec := t.spec
 	spec.InProcess, spec.EndTimeout, spec.Stderr = m.inProcess, m.cfg.EndTimeout, m.stderr
+	spec.Credentials, spec.Dial = m.cfg.credentials(), m.dial
 	spec.Warn = func(text string) {
 		m.signs.warn(text)
 		m.log.Warn().Str("transform", t.self.Transform).Msg(text)
@@ -55,10 +56,12 @@ func (m *Mapper) refused(w wire.Work) bool {
 	return true
 }
 
-var errExec = errors.New("it runs a program: set TRANSFORM here as well, or ALLOW_EXEC=true to run what the fetcher says")
+// errExec keeps whoever can play the fetcher from running programs here, and from
+// sending requests, with this mapper's token, to a service of their choice.
+var errExec = errors.New("it runs a program or calls a service: set TRANSFORM here as well, or ALLOW_EXEC=true to do what the fetcher says")
 
 func (m *Mapper) taskOf(setting string) (*task, error) {
-	if strings.HasPrefix(setting, "exec:") && !m.cfg.AllowExec {
+	if (strings.HasPrefix(setting, "exec:") || transform.CallsService(setting)) && !m.cfg.AllowExec {
 		return nil, errExec
 	}
 	spec, err := transform.Parse(setting)

@@ -22,6 +22,8 @@ func TestTakesTransform(t *testing.T) {
 		"none":               {false, []string{""}, []string{""}, "no transform for you"},
 		"unknown":            {false, []string{"sql:x"}, []string{""}, `unknown kind`},
 		"a program":          {false, []string{"exec:cat"}, []string{""}, "ALLOW_EXEC"},
+		"a service":          {false, []string{"http://h/"}, []string{""}, "ALLOW_EXEC"},
+		"a service, allowed": {true, []string{"http://h/"}, []string{"http://h/"}, "mapper takes the job's transform"},
 		"a program, allowed": {true, []string{"exec:cat"}, []string{"exec:cat"}, "mapper takes the job's transform"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -137,7 +137,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 // mapChunk maps one chunk. An error means that the chunk was dropped, or that
 // the transform itself is broken.
 func (m *Mapper) mapChunk(ctx context.Context, tool *tool, w wire.Work) (save wire.Save, err error) {
-	options := transform.Options{Timeout: m.cfg.Timeout}
+	options := transform.Options{Timeout: m.cfg.Timeout, Retries: m.cfg.Retries, Retrying: m.retrying(w, tool.of.spec.Kind())}
 	if !w.Shadow { // the objects of a shadow are saved
 		options.After = m.signs.of(w.Chunk.ID)
 	}
@@ -171,6 +171,15 @@ func (m *Mapper) mapChunk(ctx context.Context, tool *tool, w wire.Work) (save wi
 	}
 	m.metrics.made(save)
 	return save, nil
+}
+
+// retrying returns what notes that an object of a chunk will be tried again.
+func (m *Mapper) retrying(w wire.Work, kind string) func(transform.Retry) {
+	return func(r transform.Retry) {
+		m.metrics.retried(kind)
+		m.log.Debug().Uint64("chunk", uint64(w.Chunk.ID)).Int("attempt", w.Attempt).Uint64("ordinal", w.Chunk.First+uint64(r.Index)).
+			Int("try", r.Try).Stringer("after", r.Wait).Str("reason", r.Err).Msg("object will be tried again")
+	}
 }
 
 // deadLetters writes one record for each object that failed. An object that the

@@ -23,6 +23,7 @@ type Config struct {
 	Spec    transform.Spec
 	Workers int
 	Timeout time.Duration // for one object
+	Retries int           // of an object whose failure is temporary
 }
 
 // A Report counts dead letters.
@@ -118,7 +119,7 @@ func retryChunk(ctx context.Context, folder *sink.Folder, cfg Config, mapping tr
 	if len(again) == 0 {
 		return nil
 	}
-	out, err := transform.Run(ctx, mapping, body, nil, transform.Options{Timeout: cfg.Timeout})
+	out, err := transform.Run(ctx, mapping, body, nil, transform.Options{Timeout: cfg.Timeout, Retries: cfg.Retries})
 	if err != nil {
 		return err
 	}

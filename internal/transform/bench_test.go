@@ -2,6 +2,9 @@ package transform
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +44,18 @@ func BenchmarkIdentity(b *testing.B) { benchmarkRun(b, "identity", benchUser) }
 func BenchmarkUsers(b *testing.B)    { benchmarkRun(b, "users", benchUser) }
 func BenchmarkJQ(b *testing.B)       { benchmarkRun(b, "jq:{name, country}", benchCity) }
 func BenchmarkExecCat(b *testing.B)  { benchmarkRun(b, "exec:cat", benchUser) }
+
+// BenchmarkService has a service on this machine that answers with its request.
+func BenchmarkService(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // all of it before the answer begins
+		_, _ = w.Write(body)
+	}))
+	defer server.Close()
+	for _, options := range []string{"", "#concurrency=8", "#batch=20", "#batch=20&concurrency=4"} {
+		b.Run(options, func(b *testing.B) { benchmarkRun(b, server.URL+options, benchUser) })
+	}
+}
 
 // BenchmarkJQPrograms sets a process for jq beside the same engine in this
 // process, which has no budget: small and large programs and objects.

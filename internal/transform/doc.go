@@ -12,7 +12,8 @@
 //     the quotes of a string, escapes included, and decodes nothing.
 //   - While a program runs, processes that it leaves behind are reaped if the
 //     kernel hands them to this process, which then is process 1 or a subreaper.
-//   - After Close returns, no goroutine or process of the Transform is left.
+//   - After Close returns, no process of the Transform is left, and no goroutine but
+//     those of net/http, which end when they see that their connection is closed.
 //
 // The package relies on package chunk for one thing: every object that Run is not
 // told to skip is one JSON value in valid UTF-8 without a line break.
@@ -50,6 +51,8 @@
 //	a JSON value        the output
 //	an empty line       this object has no output
 //	! and a message     this object failed
+//	!retry and a message, or !retry 5s and a message
+//	                    it failed, and another try may succeed, after 5 s at least
 //
 // When its input ends, the program exits with status 0. It has EndTimeout to do so,
 // then gets SIGTERM, and 5 s later SIGKILL. Any other exit is ErrEnd. The program
@@ -100,4 +103,32 @@
 // The limit: a line that arrives later than all these waits, followed in the same
 // chunk by an object without a line, looks like an answer. Only a program that
 // repeats a key of the object in its answer could be checked.
+//
+// # http: calls
+//
+// Each object is the JSON body of a POST to the URL of the setting, and the answer's
+// body holds its outputs: no, one or several JSON values. With batch=N up to N
+// objects are the elements of an array, and the answer is an array of one output for
+// each of them. The options stand in the fragment of the URL, which is never sent, so
+// the whole query belongs to the service.
+//
+// A failure is temporary if the status is 408, 429 or 5xx, if the connection cannot be
+// made or breaks, and if the answer takes longer than timeout=. Every other failure is
+// final: another status, an answer that is not JSON, is larger than 64 MiB, or has
+// another number of elements than the batch. An answer without Content-Length or
+// chunks must be one object or array, or its end would say nothing.
+//
+// When a batch fails, each of its objects is asked for by itself before it fails. A
+// worker makes up to concurrency= requests at a time, and holds at most as many
+// answers. A token and headers come from [Credentials]. They are sent to the URL's
+// host only, and are removed from what the service answers before it becomes part of
+// an error.
+//
+// # Retries
+//
+// An object whose failure is temporary is tried again up to Options.Retries times,
+// after a wait of exponential backoff with full jitter (see retry.go). While it
+// waits, the other objects of the chunk are mapped; outputs are in the order of the
+// chunk all the same. A wait counts towards no time limit, and ends with the chunk's
+// context. Objects of a batch wait together.
 package transform

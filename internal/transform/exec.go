@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -150,11 +151,7 @@ func (p *program) read(answer, dst []byte) ([]byte, error) {
 	case len(answer) == 0:
 		return dst, nil
 	case answer[0] == '!':
-		message := string(bytes.TrimSpace(answer[1:]))
-		if message == "" {
-			message = "the program gave no reason"
-		}
-		return dst, errors.New(message)
+		return dst, readFailure(string(bytes.TrimSpace(answer[1:])))
 	case !utf8.Valid(answer):
 		p.distrust()
 		return dst, p.fail(fmt.Errorf("the program answered %s, which is not UTF-8%s", preview(answer), p.answerHint(answer)))
@@ -163,6 +160,23 @@ func (p *program) read(answer, dst []byte) ([]byte, error) {
 		return dst, p.fail(fmt.Errorf("the program answered %s, which is not JSON%s", preview(answer), p.answerHint(answer)))
 	}
 	return append(append(dst, answer...), '\n'), nil
+}
+
+// readFailure reads an answer that begins with "!", without the "!". It is a
+// temporary failure if its first word is "retry"; a duration may follow that word.
+func readFailure(message string) error {
+	const noReason = "the program gave no reason"
+	word, reason, _ := strings.Cut(message, " ")
+	if word != "retry" {
+		return errors.New(cmp.Or(message, noReason))
+	}
+	reason = strings.TrimSpace(reason)
+	word, rest, _ := strings.Cut(reason, " ")
+	after, err := time.ParseDuration(word)
+	if err == nil && after >= 0 {
+		reason = strings.TrimSpace(rest)
+	}
+	return &retryError{err: errors.New(cmp.Or(reason, noReason)), after: max(after, 0)}
 }
 
 func preview(answer []byte) string {

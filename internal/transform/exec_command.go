@@ -171,12 +171,13 @@ func childEnv(all []string) []string {
 	return env
 }
 
-// withoutSecrets drops the NATS login and the address of the sink.
+// withoutSecrets drops the NATS login, the address of the sink, and what a service
+// (http) gets with each request.
 func withoutSecrets(all []string) []string {
 	kept := make([]string, 0, len(all)+1)
 	for _, variable := range all {
 		name, _, _ := strings.Cut(variable, "=")
-		if !strings.HasPrefix(name, "NATS_") && name != "SINK" {
+		if !strings.HasPrefix(name, "NATS_") && name != "SINK" && name != "TRANSFORM_TOKEN" && name != "TRANSFORM_HEADERS" {
 			kept = append(kept, variable)
 		}
 	}

@@ -146,6 +146,8 @@ func obey(w wish) string {
 		return "\n"
 	case "crlf":
 		return strings.TrimSpace(plain) + "\r\n"
+	case "retry":
+		return "!retry 0s later, please\n"
 	case "error":
 		return "! no such user \n"
 	case "partial":

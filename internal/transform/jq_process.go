@@ -51,10 +51,10 @@ type jqProcess struct {
 	buf     []byte     // the frames being sent
 
 	// Of this chunk:
-	queue      [][]byte // the objects that Map will be called with, the next one first
-	unanswered int      // objects that child has not answered: the first of queue, or one that is not in it
-	weight     int      // bytes of the unanswered objects
-	single     bool     // an unknown object of queue killed a process: send one at a time
+	queue      []upcoming // the objects that Map will be called with, the next one first
+	unanswered int        // objects that child has not answered: the first of queue, or one that is not in it
+	weight     int        // bytes of the unanswered objects
+	single     bool       // an unknown object of queue killed a process: send one at a time
 }
 
 func newJQProcess(setting string, memory int) *jqProcess {
@@ -77,8 +77,8 @@ func (j *jqProcess) Begin(ctx context.Context) error {
 // End has nothing to do.
 func (j *jqProcess) End(ctx context.Context) error { return ctx.Err() }
 
-func (j *jqProcess) ahead(objects [][]byte, timeout time.Duration) {
-	if timeout <= 0 || timeout >= jqAhead {
+func (j *jqProcess) ahead(_ context.Context, objects []upcoming, limit tryLimit) {
+	if limit.most <= 0 || limit.most >= jqAhead {
 		j.queue = objects
 	}
 }
@@ -97,7 +97,7 @@ func (j *jqProcess) Close() error {
 
 // Map makes one try of an object.
 func (j *jqProcess) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
-	if len(j.queue) == 0 || !same(j.queue[0], object) {
+	if len(j.queue) == 0 || !same(j.queue[0].object, object) {
 		if j.unanswered > 0 { // Map was not called in the announced order
 			j.killChild()
 		}
@@ -114,7 +114,7 @@ func (j *jqProcess) Map(ctx context.Context, object, dst []byte) ([]byte, error)
 			return dst, err
 		}
 		fresh = !j.used
-		j.send([][]byte{object})
+		j.send([]upcoming{{object: object}})
 	}
 	j.used = true
 	kind, out, err := j.child.receive(ctx, j.answers, dst)
@@ -168,8 +168,8 @@ func (j *jqProcess) topUp(ctx context.Context) error {
 		return nil
 	}
 	n, weight := j.unanswered, j.weight
-	for n < len(j.queue) && j.budget(j.queue[n]) == j.hello.Memory {
-		weight += len(j.queue[n]) + frameHead
+	for n < len(j.queue) && j.budget(j.queue[n].object) == j.hello.Memory {
+		weight += len(j.queue[n].object) + frameHead
 		if weight > jqWindow && n > 0 {
 			break
 		}
@@ -186,16 +186,16 @@ func (j *jqProcess) topUp(ctx context.Context) error {
 }
 
 // send sends objects. If it fails, reading the answer shows why.
-func (j *jqProcess) send(objects [][]byte) {
+func (j *jqProcess) send(objects []upcoming) {
 	j.awaitSent()
 	if cap(j.buf) > keptBuffer {
 		j.buf = nil
 	}
 	j.buf = j.buf[:0]
 	j.unanswered += len(objects)
-	for _, object := range objects {
-		j.weight += len(object) + frameHead
-		j.buf = appendFrame(j.buf, frameObject, object)
+	for _, next := range objects {
+		j.weight += len(next.object) + frameHead
+		j.buf = appendFrame(j.buf, frameObject, next.object)
 	}
 	rest, err := j.child.send(j.buf)
 	if err != nil || len(rest) == 0 {

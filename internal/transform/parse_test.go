@@ -10,7 +10,7 @@ import (
 func TestParseAccepts(t *testing.T) {
 	t.Parallel()
 	for _, spec := range []string{
-		"identity", " identity\n", "users", "users?duration=10s", "users?duration=0s",
+		"identity", " identity\n", "users", "users?duration=10s", "users?duration=0s", "http://h", "https://h/p?q=1#batch=10",
 		"jq:.", "jq:{id: .uuid, name: (.fn + \" \" + .ln)}", "jq: .a ? // 1", "exec:cat", "exec: cat -u", `exec:cat '|' "&&"`, `exec:["cat", "|"]`, "exec:sh -c 'cat | cat; true'", "exec:env LANG=C cat", `exec:["cat"]`,
 	} {
 		s, err := Parse(spec)
@@ -30,7 +30,7 @@ func TestParseAccepts(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ spec, want string }{
-		{"", "use identity, users, users?duration=10s, jq:PROGRAM, exec:PROGRAM ARG…"},
+		{"", "use identity, users, users?duration=10s, jq:PROGRAM, exec:PROGRAM ARG…, https://HOST/PATH"},
 		{"yq:.", `unknown kind "yq"; use one of identity, users,`},
 		{"Identity", `unknown kind "Identity"`},
 		{"identity:", "identity takes no options"},
@@ -113,8 +113,8 @@ func TestSplitCommand(t *testing.T) {
 
 func TestWithoutSecrets(t *testing.T) {
 	t.Parallel()
-	got := withoutSecrets([]string{"PATH=/bin", "NATS_URL=x", "NATS_PASSWORD=y", "SINK=postgres://u:p@h", "SINKHOLE=1", "NATSY=2", "HOME=/"})
-	if want := []string{"PATH=/bin", "SINKHOLE=1", "NATSY=2", "HOME=/"}; !slices.Equal(got, want) {
+	got := withoutSecrets([]string{"PATH=/bin", "NATS_URL=x", "NATS_PASSWORD=y", "TRANSFORM_TOKEN=z", "TRANSFORM_HEADERS=z", "TRANSFORM=x", "SINK=postgres://u:p@h", "SINKHOLE=1", "NATSY=2", "HOME=/"})
+	if want := []string{"PATH=/bin", "TRANSFORM=x", "SINKHOLE=1", "NATSY=2", "HOME=/"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

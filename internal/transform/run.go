@@ -16,22 +16,34 @@ import (
 
 // Options say how Run treats each object.
 type Options struct {
-	// Timeout bounds one try of one object. 0 means none. identity and users
-	// neither wait nor loop and are not bounded; users simulates its duration once
-	// a chunk.
+	// Timeout bounds one try of one object, without the wait for a retry. 0 means
+	// none. identity and users neither wait nor loop and are not bounded; users
+	// simulates its duration once a chunk.
 	Timeout time.Duration
 
+	// Retries is how often an object is tried again after a temporary failure.
+	Retries int
+
 	// Before is called with the index of each object, in order, before the object
-	// is mapped (careful mode), and again if the chunk is mapped again. If it
-	// fails, Run returns its error. May be nil.
+	// is mapped (careful mode), and again if it is tried again or the chunk is
+	// mapped again. It is called with the number of objects before Run waits to try
+	// objects again: none of them is being mapped then. If it fails, Run returns
+	// its error. May be nil.
 	Before func(index int) error
 
 	// After is called with the index of each object that was mapped, or that failed
-	// (failed is not nil), and again if the chunk is mapped again. May be nil.
+	// for good (failed is not nil), and again if the chunk is mapped again. May be
+	// nil.
 	After func(index int, failed *Failure)
+
+	// Retrying is called when an object has failed and will be tried again. May be
+	// nil.
+	Retrying func(Retry)
 
 	// Tests lower these limits; 0 means maxOutput and maxTotal.
 	maxOutput, maxTotal int
+
+	jitter func(most time.Duration) time.Duration // for tests; nil: random
 }
 
 const (
@@ -77,11 +89,30 @@ type supervised interface {
 	aborter
 }
 
-// A batcher is a transform that can work ahead. ahead tells it, before the first
-// Map, which objects will follow and in which order. Map may still repeat one of
-// them, or pass another object.
+// A batcher is a transform that can work ahead. ahead tells it which objects Map
+// will be called with next and in which order. Map may still repeat one of them, or
+// pass another object. ctx is that of the chunk.
 type batcher interface {
-	ahead(objects [][]byte, timeout time.Duration)
+	ahead(ctx context.Context, objects []upcoming, limit tryLimit)
+}
+
+// An upcoming object is one that Map will be called with.
+type upcoming struct {
+	object []byte
+	alone  bool // do not batch it with others: its failure will be its own
+}
+
+// A tryLimit bounds the time of one try of an object.
+type tryLimit struct {
+	most time.Duration // 0 or less: no limit
+	late error         // the cause of a context whose time has passed
+}
+
+func (l tryLimit) apply(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.most <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, l.most, l.late)
 }
 
 // An aborter has something running that must be cleaned up when a chunk ends early.
@@ -116,7 +147,7 @@ type quick interface{ quick() }
 func Run(ctx context.Context, t Transform, body []byte, skip []chunk.Flaw, o Options) (Output, error) {
 	r := newRun(t, body, o)
 	var err error
-	if r.skip, err = sorted(skip, r.objects); err != nil {
+	if r.skip, err = sorted(skip, len(r.items)); err != nil {
 		return Output{}, err
 	}
 	out, err := r.pass(ctx, 0)
@@ -138,31 +169,37 @@ func Run(ctx context.Context, t Transform, body []byte, skip []chunk.Flaw, o Opt
 // A run is one call of Run.
 type run struct {
 	t       Transform
-	child   supervised // t if it is supervised, else nil
-	body    []byte
-	objects int
+	child   supervised   // t if it is supervised, else nil
+	size    int          // bytes of the body
+	items   []item       // the objects
 	skip    []chunk.Flaw // ascending Index
 	limit   int          // bytes of one object's outputs
 	total   int          // bytes of all outputs
-	timeout time.Duration
-	late    error // the cause of a context whose timeout has passed
-	passed  bool  // the timeout had passed at the end of the last try
+	time    tryLimit
+	passed  bool // the time had passed at the end of the last try
 	before  func(int) error
 	after   func(int, *Failure)
+	retries retries
+	reorder bool // outputs or failures are not in the order of the objects
+}
+
+// An item is an object with the place of its outputs in Output.Lines.
+type item struct {
+	object   []byte
+	from, to int
 }
 
 func newRun(t Transform, body []byte, o Options) *run {
-	r := &run{t: t, body: body, timeout: o.Timeout, before: o.Before, after: o.After}
+	r := &run{t: t, size: len(body), before: o.Before, after: o.After, retries: newRetries(o)}
 	r.child, _ = t.(supervised)
-	r.objects = bytes.Count(body, []byte{'\n'})
-	if len(body) > 0 && body[len(body)-1] != '\n' {
-		r.objects++
+	r.items = make([]item, 0, bytes.Count(body, []byte{'\n'})+1)
+	for _, object := range chunk.Objects(body) {
+		r.items = append(r.items, item{object: object})
 	}
 	r.limit, r.total = cmp.Or(o.maxOutput, maxOutput), cmp.Or(o.maxTotal, maxTotal)
-	if _, ok := t.(quick); ok {
-		r.timeout = 0
+	if _, ok := t.(quick); !ok {
+		r.time = tryLimit{most: o.Timeout, late: fmt.Errorf("no result within %v (--timeout, TIMEOUT)", o.Timeout)}
 	}
-	r.late = fmt.Errorf("no result within %v (--timeout, TIMEOUT)", r.timeout)
 	return r
 }
 
@@ -181,7 +218,7 @@ func sorted(skip []chunk.Flaw, objects int) ([]chunk.Flaw, error) {
 }
 
 func (r *run) pass(ctx context.Context, level int) (Output, error) {
-	out := Output{Counts: make([]int, r.objects), Lines: make([]byte, 0, len(r.body))}
+	out := Output{Counts: make([]int, len(r.items)), Lines: make([]byte, 0, r.size)}
 	chunker, _ := r.t.(Chunker)
 	if chunker != nil {
 		if err := chunker.Begin(ctx); err != nil {
@@ -191,13 +228,13 @@ func (r *run) pass(ctx context.Context, level int) (Output, error) {
 	if level > 0 {
 		r.child.strict(level)
 	}
-	if b, ok := r.t.(batcher); ok && r.before == nil {
-		b.ahead(r.unskipped(), r.timeout)
-	}
-	again := retrace{suspect: -1}
-	for redo := true; redo; {
+	r.retries.waiting = nil
+	for round := r.first(&out); len(round) > 0; {
+		if err := r.mapRound(ctx, &out, round); err != nil {
+			return Output{}, err
+		}
 		var err error
-		if redo, err = r.walk(ctx, &out, &again); err != nil {
+		if round, err = r.nextRound(ctx); err != nil {
 			return Output{}, err
 		}
 	}
@@ -206,95 +243,23 @@ func (r *run) pass(ctx context.Context, level int) (Output, error) {
 			return Output{}, err
 		}
 	}
+	r.order(&out)
 	return out, nil
 }
 
-// unskipped returns the objects to map.
-func (r *run) unskipped() [][]byte {
-	objects := make([][]byte, 0, r.objects)
-	skip := r.skip
-	for i, object := range chunk.Objects(r.body) {
-		for len(skip) > 0 && skip[0].Index < i {
-			skip = skip[1:]
-		}
-		if len(skip) == 0 || skip[0].Index != i {
-			objects = append(objects, object)
+// order puts outputs and failures in the order of the objects.
+func (r *run) order(out *Output) {
+	if !r.reorder {
+		return
+	}
+	slices.SortFunc(out.Failed, func(a, b Failure) int { return cmp.Compare(a.Index, b.Index) })
+	lines := make([]byte, 0, len(out.Lines))
+	for i, item := range r.items {
+		if out.Counts[i] > 0 {
+			lines = append(lines, out.Lines[item.from:item.to]...)
 		}
 	}
-	return objects
-}
-
-// A retrace says which objects must be mapped again after a process failed with
-// unproved answers.
-type retrace struct {
-	// The answers of the objects before index are proved.
-	index, lines, failed int
-	suspect              int  // object at which a process failed after unproved answers; -1: none
-	tried                bool // that object has had its first try
-	stuck                bool // the process failed again during a retrace
-}
-
-// moveTo records that all answers before object index are proved.
-func (t *retrace) moveTo(index int, out *Output) {
-	t.index, t.lines, t.failed, t.stuck = index, len(out.Lines), len(out.Failed), false
-}
-
-// walk maps the objects from t.index on. It returns true if it must be called
-// again, because some answers are no longer certain.
-func (r *run) walk(ctx context.Context, out *Output, t *retrace) (again bool, err error) {
-	skip := r.skip
-	for i, object := range chunk.Objects(r.body) {
-		for len(skip) > 0 && skip[0].Index < i {
-			skip = skip[1:]
-		}
-		if i < t.index {
-			continue
-		}
-		if len(skip) > 0 && skip[0].Index == i {
-			out.fail(i, skip[0].Reason)
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		if i == t.suspect {
-			if err := r.child.prove(ctx); err != nil {
-				return false, err
-			}
-			r.child.step(false)
-			t.moveTo(i, out)
-		}
-		if r.before != nil {
-			if err := r.before(i); err != nil {
-				return false, fmt.Errorf("announce object %d: %w", i, err)
-			}
-		}
-		lines, count, err := r.object(ctx, object, out.Lines, i == t.suspect && t.tried)
-		switch {
-		case err == nil && len(lines) > r.total:
-			out.fail(i, fmt.Sprintf("the outputs of its chunk are larger than the limit of %d bytes: make chunks smaller (--chunk-size, CHUNK_SIZE)", r.total))
-		case err == nil:
-			out.Lines, out.Counts[i] = lines, count
-		case ctx.Err() != nil, errors.Is(err, ErrBroken), errors.Is(err, errDesync):
-			return false, err
-		case errors.Is(err, errUnproved):
-			out.Lines, out.Failed = out.Lines[:t.lines], out.Failed[:t.failed]
-			clear(out.Counts[t.index:])
-			r.child.step(t.stuck) // after a second failure each answer is proved at once, so no object is repeated
-			t.suspect, t.tried, t.stuck = i, !errors.Is(err, errExited), true
-			return true, nil
-		default:
-			out.fail(i, err.Error())
-			out.Failed[len(out.Failed)-1].Late = r.passed
-		}
-		if r.child != nil && r.child.proven() {
-			t.moveTo(i+1, out)
-		}
-		if r.after != nil {
-			r.after(i, out.failure(i))
-		}
-	}
-	return false, nil
+	out.Lines = lines
 }
 
 func (o *Output) fail(index int, reason string) {
@@ -358,14 +323,10 @@ func (r *run) try(ctx context.Context, object, dst []byte) ([]byte, error) {
 }
 
 func (r *run) mapOne(ctx context.Context, object, dst []byte) ([]byte, error) {
-	r.passed = false
-	if r.timeout <= 0 {
-		return r.t.Map(ctx, object, dst)
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, r.late)
+	ctx, cancel := r.time.apply(ctx)
 	defer cancel()
 	lines, err := r.t.Map(ctx, object, dst)
-	r.passed = errors.Is(context.Cause(ctx), r.late)
+	r.passed = r.time.most > 0 && (errors.Is(context.Cause(ctx), r.time.late) || errors.Is(err, r.time.late))
 	return lines, err
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -41,7 +43,7 @@ var (
 )
 
 // Kinds lists the forms of a setting, for messages and help texts.
-const Kinds = "identity, users, users?duration=10s, jq:PROGRAM, exec:PROGRAM ARG…"
+const Kinds = "identity, users, users?duration=10s, jq:PROGRAM, exec:PROGRAM ARG…, https://HOST/PATH"
 
 // A Spec is a parsed TRANSFORM setting.
 type Spec struct {
@@ -62,8 +64,16 @@ type Spec struct {
 	// Then it gets SIGTERM, and 5 s later SIGKILL. 0 means 30 s.
 	EndTimeout time.Duration
 
+	// Credentials go to a service (http) with each request.
+	Credentials Credentials
+
+	// Dial connects to a service (http), for tests in simulated time. Nil means the
+	// network, or the proxy that HTTP_PROXY and HTTPS_PROXY name.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 	text  string
 	files string // hash of the files that an exec command names
+	conns int    // connections of a worker to a service (http)
 	build func(Spec) Transform
 }
 
@@ -72,8 +82,16 @@ type Spec struct {
 // Errors wrap ErrSettings and are one line.
 func Parse(spec string) (Spec, error) {
 	text := strings.TrimSpace(spec)
-	if text == "" {
+	switch {
+	case text == "":
 		return Spec{}, fmt.Errorf("%w: the setting is empty; use %s", ErrSettings, Kinds)
+	case CallsService(text):
+		e, err := parseService(text)
+		if err != nil {
+			return Spec{}, fmt.Errorf("%w: %w", ErrSettings, err)
+		}
+		warned := new(sync.Once)
+		return Spec{text: text, conns: e.concurrency, build: func(s Spec) Transform { return newService(e, s, warned) }}, nil
 	}
 	build, err := parse(text)
 	if err != nil {
@@ -146,21 +164,36 @@ func (s Spec) New() (Transform, error) {
 	if s.build == nil {
 		return nil, fmt.Errorf("%w: it was never parsed", ErrSettings)
 	}
+	if s.Kind() == "http" {
+		if err := s.Credentials.Check(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrSettings, err)
+		}
+	}
 	return s.build(s), nil
 }
 
+// Kind returns the kind of the transform: identity, users, jq, exec or http.
+func (s Spec) Kind() string {
+	if CallsService(s.text) {
+		return "http"
+	}
+	kind, _, _ := strings.Cut(s.text, ":")
+	kind, _, _ = strings.Cut(kind, "?")
+	return kind
+}
+
 // Descriptors returns how many files one worker's processes keep open in this
-// process: three pipes and a handle for each process. An exec worker also has a
-// spare process.
+// process: three pipes and a handle for each process, and a file for each connection
+// to a service. An exec worker also has a spare process.
 func (s Spec) Descriptors() int {
 	const process = 4
-	switch kind, _, _ := strings.Cut(s.text, ":"); kind {
+	switch s.Kind() {
 	case "jq":
 		return process
 	case "exec":
 		return 2 * process
 	}
-	return 0
+	return s.conns
 }
 
 // String returns the setting.

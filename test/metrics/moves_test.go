@@ -23,12 +23,17 @@ var resting = map[string]string{
 	"mapper chunkline_mapper_workers":                          "a setting",
 	"mapper chunkline_mapper_results_total{outcome=duplicate}": "by chance: an answer must be lost, or a race; the saver's own count is provoked",
 	"mapper chunkline_mapper_results_total{outcome=refused}":   "no correct mapper is refused; the saver's own count is provoked",
+	"mapper chunkline_mapper_retries_total{transform=exec}":    retried,
+	"mapper chunkline_mapper_retries_total{transform=http}":    retried,
 	"saver chunkline_commit_chunks_total{outcome=conflict}":    "the source would have to change in the middle of the job",
 	"saver chunkline_queued_results":                           "by chance: a small job's queue is empty as soon as it is filled",
 	"saver chunkline_queued_bytes":                             "by chance, too",
 }
 
-const slow = "64 Ki messages would have to wait for one handler"
+const (
+	slow    = "64 Ki messages would have to wait for one handler"
+	retried = "the failures of the job's jq program are final; TestRetries of internal/mapper has a service that is down"
+)
 
 // TestAllMove: every metric of every role moves in a job in which everything
 // happens that metrics are there for. One that nothing moves tells nobody anything.

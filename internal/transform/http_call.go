@@ -1,0 +1,160 @@
+package transform
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxProblem is the most bytes of the body of a refusal that are read, and
+	// shownProblem how many of them the error shows.
+	maxProblem   = 16 << 10
+	shownProblem = 300
+)
+
+// A call is one request with its answer. A goroutine of its own makes it; after
+// done is closed only the worker uses it.
+type call struct {
+	objects [][]byte // those whose answers were not taken yet
+	cancel  context.CancelFunc
+	done    chan struct{}
+	outputs [][]byte // of each object, as lines
+	err     error    // of all objects
+}
+
+// start sends objects. The call ends with ctx, after limit, or after the endpoint's
+// timeout.
+func (s *service) start(ctx context.Context, objects [][]byte, limit tryLimit) *call {
+	c := &call{objects: objects, done: make(chan struct{})}
+	request := s.encode(objects)
+	limited, cancelLimit := limit.apply(ctx)
+	slow := fmt.Errorf("no answer within %v (timeout= of the transform)", s.timeout)
+	limited, cancelTimeout := context.WithTimeoutCause(limited, s.timeout, slow)
+	c.cancel = func() { cancelTimeout(); cancelLimit() }
+	header := s.auth.header
+	go func() {
+		defer close(c.done)
+		defer c.cancel()
+		c.outputs, c.err = s.exchange(limited, request, header, len(objects))
+		switch cause := context.Cause(limited); {
+		case c.err == nil || cause == nil:
+		case errors.Is(cause, slow):
+			c.err = &retryError{err: slow}
+		default: // the object's time is over, or the chunk is dropped
+			c.err = cause
+		}
+		if c.err != nil && len(objects) > 1 {
+			s.warnOfBatch(limited, len(objects), c.err)
+			c.err = &batchError{err: c.err}
+		}
+	}()
+	return c
+}
+
+// warnOfBatch warns once if a batch fails for good: nobody would notice that its
+// objects are asked for one by one, except that the job is slow.
+func (s *service) warnOfBatch(ctx context.Context, objects int, err error) {
+	if _, temporary := errors.AsType[*retryError](err); temporary || ctx.Err() != nil || s.auth.warn == nil {
+		return
+	}
+	s.warned.Do(func() {
+		s.auth.warn(fmt.Sprintf("a batch of %d objects failed, and its objects are sent one by one: %v", objects, err))
+	})
+}
+
+// take appends the outputs of the next object to dst.
+func (c *call) take(dst []byte) ([]byte, error) {
+	c.objects = c.objects[1:]
+	if c.err != nil {
+		return dst, c.err
+	}
+	dst = append(dst, c.outputs[0]...)
+	c.outputs = c.outputs[1:]
+	return dst, nil
+}
+
+// encode returns the body of a request: the object, or an array if the endpoint
+// takes batches.
+func (s *service) encode(objects [][]byte) []byte {
+	if s.batch == 0 {
+		return objects[0]
+	}
+	return append(append([]byte{'['}, bytes.Join(objects, []byte{','})...), ']')
+}
+
+// exchange makes one request and reads its answer. Temporary failures are
+// *retryError.
+func (s *service) exchange(ctx context.Context, body []byte, header http.Header, objects int) ([][]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", withoutURL(err))
+	}
+	request.Header = header.Clone()
+	response, err := s.client.Do(request)
+	if err != nil {
+		return nil, unreachable(withoutURL(err))
+	}
+	defer response.Body.Close()
+	if response.StatusCode < 200 || response.StatusCode > 299 {
+		return nil, s.refusal(response)
+	}
+	return s.readAnswer(response, objects)
+}
+
+// withoutURL drops the URL from an error of net/http: everybody knows it, and it is long.
+func withoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// unreachable is the failure of a request without an answer.
+func unreachable(err error) error {
+	err = fmt.Errorf("the service does not answer: %w", err)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return err // it will be as wrong the next time
+	}
+	return &retryError{err: err}
+}
+
+// refusal is the failure of an answer whose status is not 2xx.
+func (s *service) refusal(r *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem)) // as much as there is: the status says enough
+	problem := strings.Join(strings.Fields(s.auth.conceal(string(text))), " ")
+	status := strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, http.StatusText(r.StatusCode)))
+	err := fmt.Errorf("the service answers %s", status)
+	switch location, noLocation := r.Location(); {
+	case r.StatusCode < 400 && noLocation == nil:
+		err = fmt.Errorf("the service answers %s and redirects to %s://%s: only 307 and 308 are followed, on the same host; set TRANSFORM to the address that answers",
+			status, location.Scheme, location.Host)
+	case problem != "":
+		err = fmt.Errorf("the service answers %s: %s", status, shorten(problem, shownProblem))
+	}
+	switch {
+	case r.StatusCode == http.StatusRequestTimeout, r.StatusCode == http.StatusTooManyRequests, r.StatusCode >= 500:
+		return &retryError{err: err, after: retryAfter(r.Header.Get("Retry-After"))}
+	}
+	return err
+}
+
+// retryAfter reads a Retry-After header, which is a number of seconds or a date
+// (RFC 9110, 10.2.3). It returns 0 for anything else.
+func retryAfter(text string) time.Duration {
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(longestAfter/time.Second))) * time.Second
+	}
+	if date, err := http.ParseTime(text); err == nil {
+		return min(max(time.Until(date), 0), longestAfter)
+	}
+	return 0
+}

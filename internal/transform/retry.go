@@ -1,0 +1,163 @@
+package transform
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// The wait before the n-th retry of an object is random between 0 and
+// min(retryCap, retryBase × 2^(n-1)): exponential backoff with full jitter, as in
+// "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015). Base, cap and the
+// default of three tries more are near those of the AWS SDKs' standard mode
+// (docs.aws.amazon.com/sdkref, "Retry behavior").
+const (
+	retryBase = time.Second
+	retryCap  = 20 * time.Second
+
+	// longestAfter bounds the wait that a transform asks for, such as Retry-After.
+	// A worker has no other chunk meanwhile.
+	longestAfter = time.Minute
+)
+
+// A retryError is a temporary failure: another try of the object may succeed. All
+// objects of a batch that failed have the same *retryError, so that they wait
+// together.
+type retryError struct {
+	err   error
+	after time.Duration // the transform asks to wait at least so long
+}
+
+func (e *retryError) Error() string { return e.err.Error() }
+func (e *retryError) Unwrap() error { return e.err }
+
+// A batchError is the failure of several objects together. It does not say which of
+// them has caused it.
+type batchError struct{ err error }
+
+func (e *batchError) Error() string { return e.err.Error() }
+func (e *batchError) Unwrap() error { return e.err }
+
+// A Retry says why an object waits to be tried again.
+type Retry struct {
+	Index int // of the object within the chunk
+	Try   int // the next one, from 2
+	Wait  time.Duration
+	Err   string // of the last try
+}
+
+// retries holds the objects of a chunk that wait to be tried again. The objects
+// themselves and their turns are all the memory that waiting takes.
+type retries struct {
+	most    int // tries of an object after the first one
+	tell    func(Retry)
+	jitter  func(most time.Duration) time.Duration
+	waiting []waiter
+}
+
+// A waiter is a turn that is taken when it is due.
+type waiter struct {
+	turn
+	due time.Time
+	err *retryError // why the last try failed; nil: not temporary, but of a batch
+}
+
+func newRetries(o Options) retries {
+	r := retries{most: o.Retries, tell: o.Retrying, jitter: o.jitter}
+	if r.jitter == nil {
+		r.jitter = func(most time.Duration) time.Duration { return rand.N(most + 1) }
+	}
+	return r
+}
+
+// take lets an object that failed wait for its next try. It returns false if err is
+// final: it is not temporary, or the object has had all its tries. The last try is
+// made alone, and so is one more if a batch failed for good: no object becomes a
+// dead letter for the failure of another one.
+func (r *retries) take(failed turn, err error) bool {
+	temporary, _ := errors.AsType[*retryError](err)
+	_, shared := errors.AsType[*batchError](err)
+	next := waiter{turn: turn{index: failed.index, tries: failed.tries + 1}, due: time.Now(), err: temporary}
+	switch {
+	case temporary != nil && failed.tries < r.most:
+		next.alone = failed.alone || next.tries == r.most
+	case shared && !failed.alone:
+		next.tries, next.alone, next.err = failed.tries, true, nil
+		r.waiting = append(r.waiting, next)
+		return true
+	default:
+		return false
+	}
+	if last := len(r.waiting) - 1; last >= 0 && r.waiting[last].err == temporary && r.waiting[last].tries == next.tries {
+		next.due = r.waiting[last].due
+	} else {
+		next.due = next.due.Add(r.wait(next.tries, temporary.after))
+	}
+	r.waiting = append(r.waiting, next)
+	if r.tell != nil {
+		r.tell(Retry{Index: next.index, Try: next.tries + 1, Wait: time.Until(next.due), Err: shorten(err.Error(), maxReason)})
+	}
+	return true
+}
+
+// wait returns how long an object waits before its n-th retry.
+func (r *retries) wait(n int, after time.Duration) time.Duration {
+	most := retryCap
+	if doublings := n - 1; doublings < 10 {
+		most = min(retryCap, retryBase<<doublings)
+	}
+	return min(after, longestAfter) + r.jitter(most)
+}
+
+// tried adds to an error how often the object was tried.
+func tried(last turn, err error) string {
+	if last.tries == 0 {
+		return err.Error()
+	}
+	return fmt.Sprintf("tried %d times: %v", last.tries+1, err)
+}
+
+// nextRound waits until objects that wait are due, and returns them in the order of
+// the chunk. There are none if none waits.
+func (r *run) nextRound(ctx context.Context) ([]turn, error) {
+	if len(r.retries.waiting) == 0 {
+		return nil, nil
+	}
+	if r.child != nil { // so that no later failure makes these objects repeat others
+		if err := r.child.prove(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.announce(len(r.items)); err != nil {
+		return nil, err
+	}
+	r.reorder = true
+	return r.retries.due(ctx)
+}
+
+// due waits until the first waiter is due, and takes those that are.
+func (r *retries) due(ctx context.Context) ([]turn, error) {
+	first := slices.MinFunc(r.waiting, func(a, b waiter) int { return a.due.Compare(b.due) })
+	timer := time.NewTimer(time.Until(first.due))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	var round []turn
+	now := time.Now()
+	r.waiting = slices.DeleteFunc(r.waiting, func(w waiter) bool {
+		if w.due.After(now) {
+			return false
+		}
+		round = append(round, w.turn)
+		return true
+	})
+	slices.SortFunc(round, func(a, b turn) int { return cmp.Compare(a.index, b.index) })
+	return round, nil
+}
