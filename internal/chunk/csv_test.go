@@ -152,14 +152,11 @@ func csvObjects(in []byte, delimiter byte) (objects []string, err error) {
 	if delimiter != 0 {
 		r.Comma = rune(delimiter)
 	}
-	header, err := r.Read()
-	if err != nil {
-		return nil, nil
-	}
-	for {
+	header, _ := r.Read() // nil if the table has none
+	for header != nil {
 		row, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			return objects, nil
+			break
 		} else if err != nil {
 			return objects, err
 		}
@@ -170,6 +167,7 @@ func csvObjects(in []byte, delimiter byte) (objects []string, err error) {
 		}
 		objects = append(objects, string(append(b, '}')))
 	}
+	return objects, nil
 }
 
 func TestScanner_csvProperties(t *testing.T) {

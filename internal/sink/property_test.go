@@ -28,12 +28,12 @@ func TestFolderAgreesWithAMap(t *testing.T) {
 		m.open()
 		defer func() { m.f.Close() }() // whatever it is by then; the test has its answer
 		r.Repeat(map[string]func(*rapid.T){
-			"commit":  m.commit,
-			"replace": m.replace,
-			"redo":    m.redo,
+			"commit":        m.commit,
+			"replace":       m.replace,
+			"redo":          m.redo,
 			"fence version": m.fenceVersion,
-			"reopen":  m.reopen,
-			"":        m.check,
+			"reopen":        m.reopen,
+			"":              m.check,
 		})
 	})
 }
