@@ -30,6 +30,7 @@ func (c *coordinator) expireMappers(now time.Time) {
 	if now.Sub(c.ticked) > awayGap || online && !c.online {
 		c.ledger.Forgive(now)
 		c.epochDoubts++ // another fetcher may have taken over meanwhile
+		c.askAfter = now
 	}
 	c.online = online
 	if !online {
