@@ -20,9 +20,9 @@ const helloInterval = time.Second
 // next.
 //
 // All of them ask at once, without a random delay. A thousand mappers of 8 workers send
-// 8,000 requests of half a kilobyte. The fetcher's queue holds 65,536, it answers them
-// in a part of a second, and each worker waits 6 s for that. A delay would not make
-// that less work, and would be lost time for all others.
+// 8,000 requests of half a kilobyte. The fetcher's queue holds 65,536 and it takes 8,000
+// in 0.1 s (BenchmarkHello), while each worker waits 6 s for its answer. A delay would
+// not make that less work, and would be lost time for all others.
 type hellos struct {
 	latest chan wire.Hello // holds one that is yet to be followed; only the handler sends
 
