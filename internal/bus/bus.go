@@ -145,6 +145,23 @@ func (b *Bus) Online() bool { return b.t.Online() }
 // (ErrClosed and why) or ctx has ended.
 func (b *Bus) WaitOnline(ctx context.Context) error { return b.t.WaitOnline(ctx) }
 
+// OnConnect calls do each time that the connection comes up from now on. It returns when
+// ctx has ended or the connection is closed for good.
+func (b *Bus) OnConnect(ctx context.Context, do func()) {
+	for lost := b.t.Lost(); ; {
+		select {
+		case <-lost:
+		case <-ctx.Done():
+			return
+		}
+		if b.t.WaitOnline(ctx) != nil {
+			return
+		}
+		lost = b.t.Lost() // before do, so that a break meanwhile is noticed
+		do()
+	}
+}
+
 // Closed is closed when the connection is closed for good: by Close, or
 // because the server denies what this role needs.
 func (b *Bus) Closed() <-chan struct{} { return b.t.Closed() }

@@ -220,6 +220,9 @@ func (t *natsTransport) Online() bool { return t.link.live.Load() }
 // WaitOnline implements Transport.
 func (t *natsTransport) WaitOnline(ctx context.Context) error { return t.link.wait(ctx) }
 
+// Lost implements Transport.
+func (t *natsTransport) Lost() <-chan struct{} { return t.link.lost() }
+
 // Closed implements Transport.
 func (t *natsTransport) Closed() <-chan struct{} { return t.link.closed }
 

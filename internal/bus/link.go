@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // link is the state of the connection, as its handlers report it. Reading it never
@@ -177,15 +179,18 @@ func IsLoopback(host string) bool {
 }
 
 // minor says whether the role can work without a denied permission. It can if it was
-// to reply to a subject that a requester chose, or to be shown by `nats micro ls`.
-// It cannot if it publishes there by itself.
+// to reply to a subject that a requester chose, to be shown by `nats micro ls`, or to
+// say or hear a hello, which is only a hint. It cannot if it publishes there by itself.
 func (t *natsTransport) minor(err error) bool {
 	if strings.Contains(err.Error(), `Subscription to "$SRV`) {
 		return true
 	}
-	_, subject, publish := strings.Cut(err.Error(), `Publish to "`)
+	_, subject, _ := strings.Cut(err.Error(), ` to "`)
 	subject, _, _ = strings.Cut(subject, `"`)
-	return publish && !t.own.has(verbOf(subject))
+	if strings.HasSuffix(verbOf(subject), "."+wire.VerbHello) {
+		return true
+	}
+	return strings.Contains(err.Error(), `Publish to "`) && !t.own.has(verbOf(subject))
 }
 
 // verbOf returns a subject of a job up to its verb.

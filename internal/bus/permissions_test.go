@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,12 @@ func start(t *testing.T, options *server.Options) *server.Server {
 // policed starts a server as it is shipped, with a user for each role.
 func policed(t *testing.T) (connect func(bus.Role) *bus.Bus) {
 	t.Helper()
-	s := start(t, load(t, shipped))
+	return at(t, start(t, load(t, shipped)))
+}
+
+// at connects roles to a server.
+func at(t *testing.T, s *server.Server) (connect func(bus.Role) *bus.Bus) {
+	t.Helper()
 	return func(role bus.Role) *bus.Bus {
 		cfg := bus.Config{URL: s.ClientURL(), User: string(role), Password: passwords[role]}
 		b, err := bus.Connect(cfg, bus.Options{Job: "perm", Role: role, Log: zerolog.Nop()})
@@ -98,7 +104,7 @@ func TestPermissions_suffice(t *testing.T) {
 	}{
 		{bus.RoleFetcher, "", false, []string{wire.VerbNext, wire.VerbBeat, wire.VerbSaved, wire.VerbStatus, wire.VerbControl}},
 		{bus.RoleSaver, "saver", false, []string{wire.VerbSave, wire.VerbSync}},
-		{bus.RoleMapper, "", true, []string{mapper}},
+		{bus.RoleMapper, "", true, []string{mapper, wire.VerbHello}},
 	} {
 		service := bus.Service{Name: string(s.role), Version: "1.0.0", Hidden: s.hidden}
 		for _, verb := range s.verbs {
@@ -130,9 +136,48 @@ func TestPermissions_suffice(t *testing.T) {
 	if err := all[bus.RoleMapper].Publish(wire.VerbBeat, wire.Message{}); err != nil {
 		t.Error(err)
 	}
+	if err := all[bus.RoleFetcher].Publish(wire.VerbHello, wire.Message{}); err != nil {
+		t.Error(err)
+	}
 	for role, b := range all {
 		if err := b.Flush(patience(t)); err != nil || b.Err() != nil {
 			t.Errorf("%s: %v, %v", role, err, b.Err())
+		}
+	}
+}
+
+// TestPermissions_older: a server with permissions of before there was a hello denies it,
+// and both roles go on without it.
+func TestPermissions_older(t *testing.T) {
+	t.Parallel()
+	options := load(t, shipped)
+	for _, user := range options.Users {
+		for _, list := range []*[]string{&user.Permissions.Publish.Allow, &user.Permissions.Subscribe.Allow} {
+			*list = slices.DeleteFunc(*list, func(subject string) bool { return strings.HasSuffix(subject, ".hello") })
+		}
+	}
+	connect := at(t, start(t, options))
+	fetcher, mapper := connect(bus.RoleFetcher), connect(bus.RoleMapper)
+	heard := make(chan struct{})
+	_, err := mapper.Serve(bus.Service{Name: "mapper", Version: "1.0.0", Hidden: true, Endpoints: []bus.Endpoint{
+		{Verb: wire.VerbMapper("m"), Handle: func(*bus.Request) { close(heard) }},
+		{Verb: wire.VerbHello, Handle: func(*bus.Request) { t.Error("heard what the server denies") }},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := mapper.Flush(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{wire.VerbHello, wire.VerbMapper("m")} {
+		if err := fetcher.Publish(verb, wire.Message{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-heard
+	for _, b := range []*bus.Bus{fetcher, mapper} {
+		if err := b.Flush(patience(t)); err != nil || b.Err() != nil || b.Stats().AsyncErrors != 1 {
+			t.Errorf("%v, %v, %d errors; want a connection that the server has denied one thing", err, b.Err(), b.Stats().AsyncErrors)
 		}
 	}
 }

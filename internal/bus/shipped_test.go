@@ -39,6 +39,7 @@ var matrix = []struct{ subject, publish, subscribe, saver, thief string }{
 	{"chunkline.perm.status", "o", "f", "f", "f"},
 	{"chunkline.perm.control", "o", "f", "f", "f"},
 	{"chunkline.perm.mapper.ID", "f", "m", "m", "m"},
+	{"chunkline.perm.hello", "f", "m", "m", "m"},
 	{"chunkline.perm.part.ID", "fmso", "fs", "fs", "fs"},
 	{"chunkline.other.next", "m", "f", "f", "f"}, // any job
 	{"chunkline.other.sync", "f", "", "s", ""},

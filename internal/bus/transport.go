@@ -37,6 +37,9 @@ type Transport interface {
 	Online() bool
 	// WaitOnline returns nil once it is, or else ErrClosed or ctx's error.
 	WaitOnline(ctx context.Context) error
+	// Lost is closed when the connection breaks that is up now. While there is none,
+	// it is closed already.
+	Lost() <-chan struct{}
 
 	// Closed is closed when the connection is closed for good; Err then says why.
 	Closed() <-chan struct{}

@@ -15,9 +15,10 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// assign answers waiting requests with chunks while there are both.
+// assign answers waiting requests with chunks while there are both. Without a connection
+// it does not: the answers would be lost, and their mappers wait for them.
 func (c *coordinator) assign(now time.Time) {
-	if c.state != report.StateRunning || c.paused || c.err != nil || now.Before(c.listenTo) || c.doubtful() || c.rivalry(now) != "" || c.givingUp {
+	if c.state != report.StateRunning || !c.online || c.paused || c.err != nil || now.Before(c.listenTo) || c.doubtful() || c.rivalry(now) != "" || c.givingUp {
 		return
 	}
 	for len(c.f.sends) < cap(c.f.sends) && c.f.mayGoOut(c.largest) && !now.Before(c.limit.next) && c.ledger.HasWork(now) && !c.holdsBackUntried(now) {

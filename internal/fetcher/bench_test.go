@@ -47,3 +47,45 @@ func BenchmarkReport(b *testing.B) {
 		d.report(now)
 	}
 }
+
+// BenchmarkHello is what 1,000 mappers of 8 workers ask at once when a fetcher has said
+// hello, while no chunk is ready.
+func BenchmarkHello(b *testing.B) {
+	const mappers, workers = 1000, 8
+	src, err := source.Open("-", 100, 1<<20, strings.NewReader(""))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer src.Close()
+	conn := bustest.NewMemory(bustest.Options{}).Connect("fetcher")
+	defer conn.Close()
+	f, err := New(Config{ChunkSize: 100, ChunkBytes: 1 << 20, OnDone: stay, MaxDead: -1, Speculate: true}, bus.New(conn, "bench"), src, zerolog.Nop())
+	if err != nil {
+		b.Fatal(err)
+	}
+	var herd []wire.Message
+	for i := range mappers {
+		n := wire.Next{Mapper: report.Mapper{ID: fmt.Sprintf("M%025d", i), Name: fmt.Sprintf("mapper-%d", i), Version: "v1", Transform: "users"}, Wait: time.Minute}
+		for range workers {
+			n.Seq++
+			n.Asking = append(n.Asking, n.Seq)
+			herd = append(herd, n.Encode())
+		}
+	}
+	for b.Loop() {
+		c := newCoordinator(f)
+		for _, m := range herd {
+			next, err := wire.DecodeNext(m)
+			if err != nil {
+				b.Fatal(err)
+			}
+			now := time.Now()
+			c.hearNext(now, &bus.Request{}, next)
+			c.waiting.expire(c, now)
+			c.assign(now)
+		}
+		if n := c.waiting.len(); n != len(herd) {
+			b.Fatalf("%d requests wait, want %d", n, len(herd))
+		}
+	}
+}

@@ -132,7 +132,7 @@ func (c *coordinator) run(ctx context.Context) error {
 		if c.cut || c.ledger.Counts().Ready >= windowChunks || c.f.memory.isFull(c.ahead, c.kept) {
 			cuts = nil // the window is full: stop reading until a chunk has gone out
 		}
-		timer.Reset(tickInterval)
+		timer.Reset(c.untilTick(time.Now()))
 		select {
 		case <-ctx.Done():
 			return c.stopped()
@@ -155,6 +155,17 @@ func (c *coordinator) run(ctx context.Context) error {
 	}
 	c.waiting.refuse(c)
 	return c.err
+}
+
+// untilTick is how long tick may wait for an event: until something is due.
+func (c *coordinator) untilTick(now time.Time) time.Duration {
+	least := tickInterval
+	for _, due := range []time.Time{c.askAfter, c.listenTo} {
+		if wait := due.Sub(now); wait > 0 {
+			least = min(least, wait)
+		}
+	}
+	return least
 }
 
 // stopped is the error of a run whose process was told to stop.

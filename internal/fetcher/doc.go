@@ -2,7 +2,7 @@
 // mappers that ask, and sends a chunk again until the saver has confirmed it.
 //
 //	source ───cut loop───▶ ┌─────────────┐ ──senders──────▶ mappers   (a chunk)
-//	mappers ──next, beat─▶ │ coordinator │ ──orders───────▶ mappers   (ping, drop)
+//	mappers ──next, beat─▶ │ coordinator │ ──orders───────▶ mappers   (ping, drop; all: hello)
 //	saver ────saved──────▶ └─────────────┘ ──saver client─▶ saver     (claim, list, finish)
 //
 // The coordinator is one goroutine that owns the ledger and all other state;

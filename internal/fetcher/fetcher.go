@@ -127,6 +127,11 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	group.Go(func() error { f.saver.run(running); return nil })
 	group.Go(func() error { f.orderLoop(running); return nil })
 	group.Go(func() error {
+		f.sayHello(running)
+		f.bus.OnConnect(running, func() { f.sayHello(running) })
+		return nil
+	})
+	group.Go(func() error {
 		defer stop()
 		select {
 		case <-running.Done():

@@ -34,6 +34,7 @@ const job = "fetcher"
 type bench struct {
 	t    *testing.T
 	net  *bustest.Memory
+	own  *bustest.Conn // of the fetcher
 	sink *sim.Sink
 	peer *bus.Bus // saver and mappers
 
@@ -98,6 +99,7 @@ func runAfter(t *testing.T, objects int, before func(*bench), set func(*fetcher.
 		b := &bench{t: t, net: bustest.NewMemory(bustest.Options{}), sink: sim.NewSink(), done: make(chan error, 1)}
 		before(b)
 		own, peer := b.net.Connect("fetcher"), b.net.Connect("peer")
+		b.own = own
 		defer own.Close()
 		defer peer.Close()
 		b.peer = bus.New(peer, job)

@@ -29,7 +29,8 @@ func (c *coordinator) expireMappers(now time.Time) {
 	online := c.f.bus.Online()
 	if now.Sub(c.ticked) > awayGap || online && !c.online {
 		c.ledger.Forgive(now)
-		c.epochDoubts++ // another fetcher may have taken over meanwhile
+		c.epochDoubts++  // another fetcher may have taken over meanwhile
+		c.askAfter = now // and the saver knows
 	}
 	c.online = online
 	if !online {

@@ -85,6 +85,15 @@ func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
 	})
 }
 
+// sayHello tells the mappers that this fetcher serves, so that those that have found none
+// ask at once. It is only a hint: where it is lost, they ask after their pause.
+func (f *Fetcher) sayHello(ctx context.Context) {
+	if err := f.bus.Publish(wire.VerbHello, wire.Hello{Plan: f.planID, Epoch: f.grant.epoch}.Encode()); err != nil {
+		f.log.Debug().Err(err).Msg("hello was lost")
+	}
+	f.post(ctx, func(*coordinator) {}) // which looks after the requests that have waited for the connection
+}
+
 // reply answers a request. A lost reply needs no special case, because the next list
 // or question puts it right.
 func (f *Fetcher) reply(r *bus.Request, m wire.Message) {

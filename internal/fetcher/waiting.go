@@ -22,6 +22,7 @@ type ask struct {
 type waiting struct {
 	queue *list.List                          // of ask
 	of    map[string]map[uint64]*list.Element // by mapper and seq
+	due   time.Time                           // no request expires before; thousands are not looked at after each event
 }
 
 func (w *waiting) init() { w.queue, w.of = list.New(), map[string]map[uint64]*list.Element{} }
@@ -31,6 +32,9 @@ func (w *waiting) len() int { return w.queue.Len() }
 func (w *waiting) add(a ask) {
 	if w.of[a.mapper] == nil {
 		w.of[a.mapper] = map[uint64]*list.Element{}
+	}
+	if w.queue.Len() == 0 || a.until.Before(w.due) {
+		w.due = a.until
 	}
 	w.of[a.mapper][a.seq] = w.queue.PushBack(a)
 }
@@ -75,6 +79,10 @@ func (w *waiting) release(c *coordinator, mapper string) {
 // expire answers the requests whose mapper stops waiting with "nothing yet", and all
 // requests with "done" once the job is done.
 func (w *waiting) expire(c *coordinator, now time.Time) {
+	if c.state != report.StateDone && now.Before(w.due) {
+		return
+	}
+	var due time.Time
 	var next *list.Element
 	for e := w.queue.Front(); e != nil; e = next {
 		next = e.Next()
@@ -86,10 +94,14 @@ func (w *waiting) expire(c *coordinator, now time.Time) {
 		case !now.Before(a.until):
 			c.f.reply(a.request, c.word(wire.WorkNone).Encode())
 		default:
+			if due.IsZero() || a.until.Before(due) {
+				due = a.until
+			}
 			continue
 		}
 		w.remove(e)
 	}
+	w.due = due
 }
 
 // refuse tells every mapper that waits that this fetcher has no more work.

@@ -13,6 +13,9 @@
 // the rest and says goodbye; one that dies without a word is missed within
 // three seconds.
 //
+// Where it finds no fetcher it pauses, for up to 3 s. A fetcher says hello when it
+// serves, and then all workers ask at once.
+//
 // # What it does not promise
 //
 // A chunk may be mapped more than once, here or elsewhere. The saver keeps the

@@ -35,6 +35,7 @@ type bench struct {
 	alive  func() error
 	ready  func() error
 	cancel context.CancelFunc
+	stop   func() // ends what serve began
 	done   chan error
 	log    bytes.Buffer // read it after done
 
@@ -71,8 +72,8 @@ func runRigged(t *testing.T, cfg mapper.Config, rig func(*mapper.Mapper), test f
 		b.bus = bus.New(b.conn, job)
 		defer b.peer.Close()
 		defer b.conn.Close()
-		stop := b.serve()
-		defer stop()
+		b.stop = b.serve()
+		defer func() { b.stop() }()
 		cfg.Name = "m"
 		m, err := mapper.New(cfg, b.bus, zerolog.New(zerolog.SyncWriter(&b.log)))
 		if err != nil {

@@ -106,6 +106,7 @@ type Mapper struct {
 	tracer  *trace.Tracer // nil: off
 	pulse   app.Pulse     // the beat loop turns
 	peers   *peers
+	hellos  *hellos
 	drill   *drill // nil, but to practise updates
 
 	stderr io.Writer // takes what programs print to standard error; nil: os.Stderr
@@ -155,7 +156,7 @@ func New(cfg Config, b *bus.Bus, log zerolog.Logger) (*Mapper, error) {
 		cfg: cfg, id: b.ID(), bus: b, state: newState(), jitter: jitter.Sum64(), metrics: newMeters(cfg.Version),
 		log:  log.With().Str("mapper", cfg.Name).Str("mapper_version", cfg.Version).Logger(),
 		room: newRoom(app.Share(cfg.Memory, memoryPart)), drain: make(chan string, 1),
-		drill: newDrill(cfg.Drill), signs: newSigns(),
+		drill: newDrill(cfg.Drill), signs: newSigns(), hellos: newHellos(),
 	}
 	m.task.Store(first)
 	m.strange, m.peers = app.Sampled(m.log), newPeers(m.log)
@@ -175,7 +176,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 	defer m.drill.begin(m.log)()
 	stopServing, err := m.bus.Serve(bus.Service{
 		Name: "mapper", Version: app.Version(), Hidden: true,
-		Endpoints: []bus.Endpoint{{Verb: wire.VerbMapper(m.id), Handle: m.handleOrder}},
+		Endpoints: []bus.Endpoint{{Verb: wire.VerbMapper(m.id), Handle: m.handleOrder}, {Verb: wire.VerbHello, Handle: m.handleHello}},
 	})
 	if err != nil {
 		return fmt.Errorf("serve mapper: %w", err)
@@ -196,6 +197,8 @@ func (m *Mapper) Run(ctx context.Context) error {
 		return nil
 	})
 	background.Go(func() error { return m.beatLoop(beating) })
+	background.Go(func() error { m.helloLoop(beating); return nil })
+	background.Go(func() error { m.bus.OnConnect(beating, m.hellos.ring); return nil })
 	background.Go(func() error { m.watch(asking, work, stopAsking, stopWork); return nil })
 
 	m.drill.hold(asking)

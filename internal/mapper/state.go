@@ -20,7 +20,7 @@ import (
 type state struct {
 	mu     sync.Mutex
 	seq    uint64                               // guarded by mu; the last message's number
-	asking map[uint64]struct{}                  // guarded by mu
+	asking map[uint64]context.CancelFunc        // guarded by mu; ends the wait for the answer
 	chunks map[chunk.ID]context.CancelCauseFunc // guarded by mu; ends the work on it
 	plan   chunk.PlanID                         // guarded by mu; of the last chunk
 	epoch  uint64                               // guarded by mu; the highest seen
@@ -38,15 +38,15 @@ type state struct {
 const epochHolds = 10 * time.Second
 
 func newState() *state {
-	return &state{asking: map[uint64]struct{}{}, chunks: map[chunk.ID]context.CancelCauseFunc{}}
+	return &state{asking: map[uint64]context.CancelFunc{}, chunks: map[chunk.ID]context.CancelCauseFunc{}}
 }
 
-// ask numbers a next and lists it as open.
-func (s *state) ask(worker int, self report.Mapper) wire.Next {
+// ask numbers a next and lists it as open. GiveUp ends the wait for its answer.
+func (s *state) ask(worker int, self report.Mapper, giveUp context.CancelFunc) wire.Next {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++
-	s.asking[s.seq] = struct{}{}
+	s.asking[s.seq] = giveUp
 	return wire.Next{Plan: s.plan, Mapper: self, Worker: worker, Holding: s.holding(), Wait: nextWait, Epoch: s.epoch}
 }
 
@@ -56,6 +56,15 @@ func (s *state) closed(seq uint64) {
 	defer s.mu.Unlock()
 	delete(s.asking, seq)
 	s.signal()
+}
+
+// giveUp ends the wait for the answers to all that is asked.
+func (s *state) giveUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, giveUp := range s.asking {
+		giveUp()
+	}
 }
 
 // take turns an open next into a held chunk. It returns false when the answer

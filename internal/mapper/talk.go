@@ -30,16 +30,16 @@ const (
 // would have to be handed out again. The beats say by then that this mapper
 // drains, so the answer comes soon.
 func (m *Mapper) next(asking context.Context, worker int, self report.Mapper, cancel context.CancelCauseFunc) (wire.Work, verdict) {
-	question := m.state.ask(worker, self)
 	answering, done := context.WithTimeout(context.WithoutCancel(asking), nextWait+replySlack)
 	defer done()
+	question := m.state.ask(worker, self, done)
 	defer context.AfterFunc(asking, func() { time.AfterFunc(withdrawTimeout, done) })()
 	failpoint.Hit("mapper.next.sending")
 	reply, err := m.bus.Request(answering, wire.VerbNext, question.Encode())
 	if err != nil {
 		m.state.closed(question.Seq)
 		heard(m.peers.fetcher, err)
-		if errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) { // by a hello, or because the mapper ends
 			return wire.Work{}, askAgain
 		}
 		return wire.Work{}, askLater
@@ -51,6 +51,7 @@ func (m *Mapper) next(asking context.Context, worker int, self report.Mapper, ca
 		return wire.Work{}, askLater
 	}
 	heard(m.peers.fetcher, nil)
+	m.hellos.answered(work.Plan, work.Epoch)
 	if work.Status != wire.WorkRefused {
 		m.peers.refusal.Note(nil)
 	}
@@ -99,7 +100,7 @@ func (m *Mapper) save(ctx context.Context, p parcel) {
 			p.log(m.strange.Error()).Str("reason", answer.Reason).Msg("saver refused a result")
 			return
 		}
-		pause.wait(ctx)
+		sleep(ctx, pause.next(), nil)
 	}
 	p.span.Fail(context.Cause(ctx))
 }
@@ -156,7 +157,7 @@ func (m *Mapper) announce(ctx context.Context, id chunk.ID, index int) error {
 		if try == 1 {
 			m.log.Debug().Err(err).Uint64("chunk", uint64(id)).Msg("object could not be announced")
 		}
-		pause.wait(ctx)
+		sleep(ctx, pause.next(), nil)
 	}
 	return ctx.Err()
 }
@@ -206,16 +207,19 @@ func (m *Mapper) backoff(series uint64) backoff {
 
 func (b *backoff) reset() { b.last = 0 }
 
-func (b *backoff) wait(ctx context.Context) {
+// next is the next pause.
+func (b *backoff) next() time.Duration {
 	b.last = min(max(2*b.last, minPause), maxPause)
-	sleep(ctx, b.last/2+time.Duration(b.dice.Int64N(int64(b.last))))
+	return b.last/2 + time.Duration(b.dice.Int64N(int64(b.last)))
 }
 
-func sleep(ctx context.Context, d time.Duration) {
+// sleep waits for d, until ctx ends or until sooner is closed; nil: it never is.
+func sleep(ctx context.Context, d time.Duration, sooner <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+	case <-sooner:
 	case <-ctx.Done():
 	}
 }

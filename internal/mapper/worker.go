@@ -74,6 +74,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 		ctx, cancel := context.WithCancelCause(work)
 		begin := time.Now()
 		task := m.task.Load()
+		hello := m.hellos.next() // before asking, so that one that comes meanwhile counts
 		got, verdict := m.next(asking, index, task.self, cancel)
 		if verdict != haveWork {
 			m.room.becomes(reserved, 0)
@@ -83,7 +84,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 			if task.self.Transform == "" { // a fetcher should not give any; it sees that the chunk is not held
 				m.state.release(got)
 				cancel(nil)
-				pause.wait(asking)
+				sleep(asking, pause.next(), hello)
 				continue
 			}
 			failpoint.Hit("mapper.chunk.taken")
@@ -95,11 +96,11 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 			continue
 		case askLater:
 			cancel(nil)
-			pause.wait(asking)
+			sleep(asking, pause.next(), hello)
 			continue
 		case jobDone:
 			cancel(nil)
-			sleep(asking, donePause)
+			sleep(asking, donePause, hello)
 			continue
 		}
 		taken := m.room.took(reserved, len(got.Chunk.Body))

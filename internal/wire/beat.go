@@ -133,3 +133,24 @@ func (a *OrderAnswer) fields(f *fields) { f.plan(&a.Plan, required) }
 
 // Encode returns the answer.
 func (a OrderAnswer) Encode() Message { return encode(a.fields, nil) }
+
+// Hello tells all mappers that a fetcher serves. It is a hint, never a promise.
+type Hello struct {
+	Plan  chunk.PlanID
+	Epoch uint64 // of the fetcher
+}
+
+func (h *Hello) fields(f *fields) {
+	f.plan(&h.Plan, required)
+	f.uint(keyEpoch, &h.Epoch, maxID, required)
+}
+
+// Encode returns the message for VerbHello.
+func (h Hello) Encode() Message { return encode(h.fields, nil) }
+
+// DecodeHello reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+func DecodeHello(m Message) (Hello, error) {
+	var h Hello
+	err := decode("hello", m, h.fields)
+	return h, err
+}

@@ -50,6 +50,7 @@ func codecs() []codec {
 		of("sync", drawSync, wire.DecodeSync),
 		of("sync answer", drawSyncAnswer, wire.DecodeSyncAnswer),
 		of("order", drawOrder, wire.DecodeOrder),
+		of("hello", drawHello, wire.DecodeHello),
 		{
 			name:   "status",
 			draw:   func(t *rapid.T) any { return drawStatus(t) },

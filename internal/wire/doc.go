@@ -8,7 +8,7 @@
 //	fields.go   how a header is written and read
 //	lists.go    lists of numbers in one header
 //	next.go     mapper → fetcher: a request for work, and its answer
-//	beat.go     mapper → fetcher: the heartbeat; fetcher → mapper: an order
+//	beat.go     mapper → fetcher: the heartbeat; fetcher → mapper: an order, a hello
 //	save.go     mapper → saver: a result, and its answer
 //	saved.go    saver → fetcher: chunks that are durable
 //	sync.go     fetcher → saver: claim, list, finish, dead letters

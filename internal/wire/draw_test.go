@@ -250,3 +250,5 @@ func drawControl(t *rapid.T) wire.Control {
 func drawControlAnswer(t *rapid.T) wire.ControlAnswer {
 	return wire.ControlAnswer{Plan: drawMaybePlan(t), OK: rapid.Bool().Draw(t, "ok"), Reason: drawText(t)}
 }
+
+func drawHello(t *rapid.T) wire.Hello { return wire.Hello{Plan: drawPlan(t), Epoch: drawUint(t)} }

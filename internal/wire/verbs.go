@@ -13,6 +13,7 @@ import (
 const (
 	VerbNext    = "next"    // mapper → fetcher: a request for work
 	VerbBeat    = "beat"    // mapper → fetcher, published: the heartbeat
+	VerbHello   = "hello"   // fetcher → all mappers, published: it serves
 	VerbSave    = "save"    // mapper → saver: the result of a chunk
 	VerbSaved   = "saved"   // saver → fetcher: these chunks are durable
 	VerbSync    = "sync"    // fetcher → saver: claim, list, finish and more

@@ -29,7 +29,7 @@ func TestFlood(t *testing.T) {
 	j.deaf()
 	victim := j.victim()
 	verbs := []string{
-		wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSync, wire.VerbSaved, wire.VerbStatus, wire.VerbControl,
+		wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSync, wire.VerbSaved, wire.VerbStatus, wire.VerbControl, wire.VerbHello,
 		wire.VerbMapper(victim.Mapper.ID), "part." + j.partSubject(),
 	}
 	for i, verb := range verbs {

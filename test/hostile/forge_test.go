@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -89,6 +90,35 @@ func TestForgedOrders(t *testing.T) {
 	}
 	mapper.Start()
 	j.end(fetcher)
+}
+
+// TestForgedHellos: an idle mapper that hears ten thousand hellos, of this job and others, of
+// old and of new epochs, asks once more a second; the one that works goes on, and the
+// fetcher hears of no newer epoch.
+func TestForgedHellos(t *testing.T) {
+	t.Parallel()
+	j, fetcher, _ := busy(t, 2000)
+	j.control(wire.ControlPause) // so that the workers become idle
+	plan := j.victim().Plan
+	begin := time.Now()
+	before := len(j.record(j.on(wire.VerbNext)))
+	for i := range uint64(floodMessages) {
+		j.shout(
+			j.message(wire.VerbHello, wire.Hello{Plan: plan, Epoch: i}.Encode()),
+			j.message(wire.VerbHello, wire.Hello{Plan: "00000000000000000000000000000000", Epoch: 1<<62 - i}.Encode()),
+		)
+	}
+	j.say()
+	j.ask(wire.VerbMapper(j.victim().Mapper.ID), wire.Order{Plan: plan, Kind: wire.OrderPing}.Encode()) // by then it has heard most
+	asked, seconds := len(j.record(j.on(wire.VerbNext)))-before, int(time.Since(begin)/time.Second)+1
+	if most := 2 * (2 + seconds + seconds/5); asked > most {
+		t.Errorf("2 workers asked %d times within %d s, want %d times at most", asked, seconds, most)
+	}
+	j.control(wire.ControlResume)
+	j.end(fetcher)
+	if strings.Contains(fetcher.Log(), "taken over") {
+		t.Errorf("the fetcher took a hello's word for being fenced: %s", fetcher.Tail())
+	}
 }
 
 // TestForgedBeats: lies in a mapper's name cost its chunks another attempt,

@@ -19,10 +19,10 @@ import (
 // A subject that begins with a dot is below chunkline.hostile.
 var may = map[string][2]string{
 	"fetcher": {
-		".sync .save .mapper.* .part.* _INBOX_M.> _INBOX_S.> _INBOX_O.>",
+		".sync .save .mapper.* .hello .part.* _INBOX_M.> _INBOX_S.> _INBOX_O.>",
 		".next .beat .saved .status .control .part.* _INBOX_F.> $SRV.>",
 	},
-	"mapper":   {".next .beat .save .part.* _INBOX_F.>", ".mapper.* _INBOX_M.>"},
+	"mapper":   {".next .beat .save .part.* _INBOX_F.>", ".mapper.* .hello _INBOX_M.>"},
 	"saver":    {".saved .part.* _INBOX_M.> _INBOX_F.> _INBOX_O.>", "QUEUE .part.* _INBOX_S.> $SRV.>"},
 	"operator": {".status .control .part.* $SRV.>", "_INBOX_O.>"},
 }
@@ -98,6 +98,7 @@ func TestMapperCredentials(t *testing.T) {
 		wire.VerbSync:            wire.Sync{Op: wire.SyncClaim, Fetcher: "attacker", Claim: nil}.Encode(),
 		wire.VerbControl:         wire.Control{Action: wire.ControlCancel}.Encode(),
 		wire.VerbStatus:          wire.StatusQuery{}.Encode(),
+		wire.VerbHello:           wire.Hello{Plan: work.Plan, Epoch: 1 << 62}.Encode(),
 		wire.VerbSaved:           wire.Saved{Plan: work.Plan, Epoch: 1}.Encode(make([]byte, 32)),
 		wire.VerbMapper("other"): wire.Order{Plan: work.Plan, Kind: wire.OrderDrain}.Encode(),
 	} {

@@ -144,6 +144,10 @@ func protocolMutants() []mutant {
 			id: "M30", what: "the output takes the place of a file that is not the job's",
 			edits:    []edit{{"internal/sink/target.go", "case f.o.Force:", "case true:"}},
 			caughtBy: []lane{{"./internal/sink", "TestForeignOutput", nil}},
+		}, {
+			id: "M31", what: "a mapper follows a hello from an older epoch",
+			edits:    []edit{{"internal/mapper/hello.go", "\treturn !h.isOld(hello, time.Now())\n", "\treturn true\n"}},
+			caughtBy: []lane{{"./internal/mapper", "TestHello_oldEpoch", nil}},
 		},
 	}
 }

@@ -140,10 +140,16 @@ func (c *crew) run(name string, start func() *role) {
 func (c *crew) play() {
 	c.run("saver", func() *role { return c.launchSaver("saver") })
 	c.nap()
-	c.addFetcher()
+	if !c.s.early {
+		c.addFetcher()
+	}
 	for _, m := range c.s.mappers {
 		c.nap()
 		c.run(m.name, func() *role { return c.launchVersion(m) })
+	}
+	if c.s.early {
+		c.nap()
+		c.addFetcher()
 	}
 	for _, e := range c.s.events {
 		c.later(e.at, func() { c.happen(e) })

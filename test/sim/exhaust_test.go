@@ -72,7 +72,7 @@ func small(strikes ...strike) *scenario {
 	const work = 700 * time.Millisecond
 	return &scenario{
 		objects: 5, size: 2, payload: 1 << 20, poison: -1, trouble: 10 * time.Minute, slowest: work, fair: true,
-		mappers: []mapperPlan{{"m0", 1, work, ""}, {"m1", 1, work, ""}}, backups: true, strikes: strikes,
+		mappers: []mapperPlan{{"m0", 1, work, ""}, {"m1", 1, work, ""}}, early: true, backups: true, strikes: strikes,
 	}
 }
 

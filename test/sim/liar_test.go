@@ -52,6 +52,9 @@ func (l *liar) run(ctx context.Context) error {
 			l.lie(ctx, work)
 		}
 		_ = l.bus.Publish(wire.VerbBeat, l.beat().Encode()) // lost: one lie less
+		if plan := l.plan(); plan != "" && l.dice.IntN(4) == 0 {
+			_ = l.bus.Publish(wire.VerbHello, wire.Hello{Plan: plan, Epoch: uint64(l.dice.IntN(10))}.Encode())
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(between(l.dice, 10*time.Millisecond, 3*time.Second)):

@@ -160,7 +160,7 @@ func TestDamagedQuestions(t *testing.T) {
 
 // Whatever arrives twice does so without any effect.
 func TestDoubledMessages(t *testing.T) {
-	for _, verb := range []string{wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSaved, wire.VerbSync, "mapper.", ""} {
+	for _, verb := range []string{wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSaved, wire.VerbSync, wire.VerbHello, "mapper.", ""} {
 		t.Run("all of "+verb, func(t *testing.T) {
 			run(t, 20, 2, func(t *testing.T, w *world) {
 				w.tape.faults(func(p bustest.Packet) bustest.Fate {

@@ -117,14 +117,18 @@ func TestQuietFull(t *testing.T) {
 			}
 			return nil
 		}
-		w.sink.OnClaim = w.sink.OnFinish
+		w.sink.OnClaim = func() error {
+			if full.Swap(true) { // full again once a claim has been taken
+				return sink.ErrFull
+			}
+			return nil
+		}
 		w.saver("saver")
 		f := w.fetcher("fetcher", nil)
 		w.mapper("a", "users", nil)
 		pass(outage)
 		full.Store(false)
 		w.until(time.Minute, "the claim", func() bool { return f.Status().Epoch > 0 })
-		full.Store(true)
 		pass(outage)
 		if s := f.Status(); s.State != report.StateFinishing || s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseFull {
 			t.Errorf("%s, bottleneck %+v; want a full sink while it is merged", s.State, s.Bottleneck)

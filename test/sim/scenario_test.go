@@ -23,6 +23,7 @@ type scenario struct {
 	bad      map[int]bool
 	poison   int // an object that kills whoever touches it, for ever; -1: none
 	mappers  []mapperPlan
+	early    bool          // they are there before the fetcher, and hear its first hello
 	slowest  time.Duration // for a chunk, of the mappers
 	backups  bool
 	attempts int // MAX_ATTEMPTS
@@ -141,6 +142,7 @@ func newScenario(seed uint64) *scenario {
 	s.network(r)
 	s.accidents(r)
 	s.versions(rand.New(rand.NewPCG(seed, 0x7e125)))
+	s.hellos(rand.New(rand.NewPCG(seed, 0x4e110)))
 	return s
 }
 
@@ -214,6 +216,16 @@ func (s *scenario) accidents(r *rand.Rand) {
 	}
 }
 
+// hellos draws whether mappers wait for the fetcher, and what befalls hellos alone.
+func (s *scenario) hellos(r *rand.Rand) {
+	s.early = r.IntN(2) == 0
+	if r.IntN(2) == 0 {
+		s.phases = append(s.phases, phase{to: s.trouble, verb: wire.VerbHello, Rates: bustest.Rates{
+			Drop: 0.3, Duplicate: 0.3, Delay: 0.3, Reorder: 0.1, Corrupt: 0.1, MaxDelay: between(r, 10*time.Millisecond, 4*time.Minute),
+		}})
+	}
+}
+
 // user is an object of the source: unreadable, or a user with a long name.
 func (s *scenario) user(i int) string {
 	if s.bad[i] {
@@ -228,6 +240,6 @@ func (s *scenario) output(i int) string {
 }
 
 func (s *scenario) String() string {
-	return fmt.Sprintf("%d objects in chunks of %d, pad %d, payload %d, bad %v, poison %d, mappers %v, backups %v, attempts %d, fair %v, trouble %s\nphases %+v\nevents %+v\ntraps %+v\nplagues %+v\nliars %+v\nreleases %+v, break at %g for %s\nstrikes %s",
-		s.objects, s.size, s.pad, s.payload, s.bad, s.poison, s.mappers, s.backups, s.attempts, s.fair, s.trouble, s.phases, s.events, s.traps, s.plagues, s.liars, s.releases, s.breakAt, s.breakFor, s.strikes)
+	return fmt.Sprintf("%d objects in chunks of %d, pad %d, payload %d, bad %v, poison %d, mappers %v, early %v, backups %v, attempts %d, fair %v, trouble %s\nphases %+v\nevents %+v\ntraps %+v\nplagues %+v\nliars %+v\nreleases %+v, break at %g for %s\nstrikes %s",
+		s.objects, s.size, s.pad, s.payload, s.bad, s.poison, s.mappers, s.early, s.backups, s.attempts, s.fair, s.trouble, s.phases, s.events, s.traps, s.plagues, s.liars, s.releases, s.breakAt, s.breakFor, s.strikes)
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,10 +88,27 @@ func (w *watch) see(p bustest.Packet) {
 		w.seeSaved(p)
 	case k.verb == wire.VerbSync && p.Reply:
 		w.seeSyncAnswer(p)
+	case k.verb == wire.VerbHello:
+		w.seeHello(p)
 	case k.verb == "mapper" && !p.Reply:
 		if o, err := wire.DecodeOrder(p.Message); err == nil {
 			w.situation["order "+string(o.Kind)] = true
 		}
+	}
+}
+
+// seeHello looks at what a fetcher, or a liar, says to all mappers.
+func (w *watch) seeHello(p bustest.Packet) {
+	hello, err := wire.DecodeHello(p.Message)
+	switch {
+	case err != nil:
+		w.wrong("%s says a hello that cannot be read: %v", p.From, err)
+	case strings.HasPrefix(p.From, "liar"):
+		w.situation["hello forged"] = true
+	case hello.Epoch < w.epoch:
+		w.situation["hello from an older epoch"] = true
+	default:
+		w.situation["hello"] = true
 	}
 }
 

@@ -20,6 +20,7 @@ type Conn struct {
 	mu      sync.Mutex
 	live    bool                    // guarded by mu
 	online  chan struct{}           // guarded by mu; closed while live
+	gone    chan struct{}           // guarded by mu; closed while not live
 	err     error                   // guarded by mu; why it is closed
 	waiting map[uint64]chan<- reply // guarded by mu
 	next    uint64                  // guarded by mu
@@ -38,7 +39,7 @@ var _ bus.Transport = (*Conn)(nil)
 
 func newConn(n *Memory, name string) *Conn {
 	c := &Conn{
-		net: n, name: name, live: true, online: make(chan struct{}), closed: make(chan struct{}),
+		net: n, name: name, live: true, online: make(chan struct{}), gone: make(chan struct{}), closed: make(chan struct{}),
 		waiting: map[uint64]chan<- reply{},
 	}
 	close(c.online)
@@ -58,6 +59,7 @@ func (c *Conn) Reconnect() {
 	}
 	c.live = true
 	close(c.online)
+	c.gone = make(chan struct{})
 	c.reconnects.Add(1)
 }
 
@@ -90,6 +92,7 @@ func (c *Conn) leave(err error, forGood bool) {
 	if c.live {
 		c.live = false
 		c.online = make(chan struct{})
+		close(c.gone)
 	}
 	waiting := c.waiting
 	c.waiting = map[uint64]chan<- reply{}
@@ -233,6 +236,13 @@ func (c *Conn) WaitOnline(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", bus.ErrOffline, ctx.Err())
 	}
+}
+
+// Lost implements bus.Transport.
+func (c *Conn) Lost() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone
 }
 
 // Closed implements bus.Transport.

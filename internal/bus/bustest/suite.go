@@ -45,6 +45,7 @@ func Run(t *testing.T, setup func(t *testing.T) Network) {
 		{"publish is no request", testPublish},
 		{"stop waits", testStop},
 		{"away and back", testAway},
+		{"lost", testLost},
 		{"closed", testClosed},
 		{"sizes around max payload", testSizes},
 		{"large object and result", testLarge},

@@ -155,6 +155,29 @@ func testAway(t *testing.T, s *suite) {
 	}
 }
 
+// testLost: the channel of a connection is closed when that one breaks, and stays so.
+func testLost(t *testing.T, s *suite) {
+	client := s.transport(bus.RoleMapper)
+	for range 2 {
+		lost := client.Lost()
+		select {
+		case <-lost:
+			t.Fatal("lost while the connection is up")
+		default:
+		}
+		s.net.Away()
+		<-lost
+		<-client.Lost() // closed already
+		s.net.Back()
+		if err := client.WaitOnline(s.patience()); err != nil {
+			t.Fatal(err)
+		}
+		<-lost
+	}
+	client.Close()
+	<-client.Lost()
+}
+
 func testClosed(t *testing.T, s *suite) {
 	client := s.bus(bus.RoleMapper)
 	if err := client.Err(); err != nil {
