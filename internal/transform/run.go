@@ -84,6 +84,12 @@ type batcher interface {
 	ahead(objects [][]byte, timeout time.Duration)
 }
 
+// An eager transform has the outputs of some objects without waiting. Each timeout
+// costs a timer, so Run calls now first. If it is not done, Run calls Map.
+type eager interface {
+	now(ctx context.Context, object, dst []byte) (out []byte, done bool, err error)
+}
+
 // An aborter has something running that must be cleaned up when a chunk ends early.
 type aborter interface{ abort() }
 
@@ -359,6 +365,11 @@ func (r *run) try(ctx context.Context, object, dst []byte) ([]byte, error) {
 
 func (r *run) mapOne(ctx context.Context, object, dst []byte) ([]byte, error) {
 	r.passed = false
+	if t, ok := r.t.(eager); ok {
+		if lines, done, err := t.now(ctx, object, dst); done {
+			return lines, err
+		}
+	}
 	if r.timeout <= 0 {
 		return r.t.Map(ctx, object, dst)
 	}
