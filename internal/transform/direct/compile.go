@@ -71,6 +71,8 @@ func (c *compiler) outputs(q *gojq.Query, in path, next func(expr) []stmt) []stm
 	switch {
 	case q.Term != nil:
 		return c.termOutputs(q.Term, in, next)
+	case q.Op == gojq.OpPipe && mergesPush(q):
+		return []stmt{giveUp{}}
 	case q.Op == gojq.OpPipe:
 		return c.outputs(q.Left, in, func(e expr) []stmt {
 			first, at := c.bind(e)
@@ -164,6 +166,30 @@ func otherwise(q *gojq.If) *gojq.If {
 	return &gojq.If{Cond: q.Elif[0].Cond, Then: q.Elif[0].Then, Elif: q.Elif[1:], Else: q.Else}
 }
 
+// mergesPush reports whether gojq v0.12.20 may compile a pipe wrongly. Its optimizer
+// merges a value with the constant or variable that follows it, even if the left side
+// of the pipe has another way to get there: select((.a or .b) | true) prints true,
+// not its input. We leave such a pipe to gojq, so that a program prints the same
+// whether all of it is compiled here or not.
+func mergesPush(q *gojq.Query) bool {
+	left := q.Left.Term
+	straight := left != nil && (len(left.SuffixList) > 0 || left.Type != gojq.TermTypeQuery && left.Type != gojq.TermTypeIf)
+	return !straight && startsWithPush(q.Right)
+}
+
+// startsWithPush reports whether a query begins with a constant or a variable.
+func startsWithPush(q *gojq.Query) bool {
+	switch {
+	case q.Term == nil:
+		return q.Op == gojq.OpPipe && startsWithPush(q.Left)
+	case q.Term.Type == gojq.TermTypeQuery:
+		return startsWithPush(q.Term.Query)
+	case q.Term.Type == gojq.TermTypeFunc:
+		return strings.HasPrefix(q.Term.Func.Name, "$")
+	}
+	return q.Term.Type != gojq.TermTypeIdentity && q.Term.Type != gojq.TermTypeIndex && q.Term.Type != gojq.TermTypeIf
+}
+
 // bind makes a path of the value of e, for what is to its right in a pipe. first
 // must be evaluated before the path is.
 func (c *compiler) bind(e expr) (first expr, at path) {
@@ -183,6 +209,8 @@ func (c *compiler) single(q *gojq.Query, in path) (expr, bool) {
 		return nil, false
 	case q.Term != nil:
 		return c.term(q.Term, in)
+	case q.Op == gojq.OpPipe && mergesPush(q):
+		return nil, false
 	case q.Op == gojq.OpPipe:
 		e, ok := c.single(q.Left, in)
 		if !ok {

@@ -119,6 +119,7 @@ func TestPrograms(t *testing.T) {
 		`$t`, `{$t, $n, o: $o.a.b[1]}`, `$o.name`, `$n + 1`, `.fn + $t`, `$z`, `$o`, `[$o.a[] | length]`, `select(.fn == $t)`,
 		`{a: .fn} | .a`, `{a: .x.b} | {c: .a.c}`, `(.fn + "x") | {a: ., b: length}`, `.fn as $f | {f: $f}`, `select(.age > 40) | to_entries`, `if .fn then keys else . end`,
 		`[.fn, .ln] == ["a"]`, `.friends == null`, `.x < .friends`, `. == 1`, `[1, 2] | .[0]`, `[limit(1; .friends[])]`, `.a.b.c`, `. | . | .`, `(.fn | .x) // 1`, `.fn[0]`, `.age.x | 1`,
+		`select((.fn or .ln) | true)`, `select(if .fn then true else false end | $n)`, `[(.fn, $n) | 1]`,
 		`def f: .fn; f`, `.x | def f: 1; f`, `..`, `.fn[1:]`, `.[-1]`, `@csv "\(.friends)"`, `@base64`, `{(.fn): 1}`, `{"\(.fn)": 1}`, `reduce .friends[] as $x (0; 1)`,
 	} {
 		for _, object := range objects {
