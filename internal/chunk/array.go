@@ -57,7 +57,7 @@ func (s *Scanner) step(to phase) {
 func (s *Scanner) skipToToken() (c byte, more bool, err error) {
 	for {
 		w := s.window()
-		if n := skipBlanks(w, 0); n < len(w) {
+		if n := SkipBlanks(w, 0); n < len(w) {
 			if n > 0 {
 				s.advanceLines(n)
 			}
@@ -95,7 +95,7 @@ func (s *Scanner) element() (Object, error) {
 	// The usual case in one pass: the buffer holds a whole valid element and the
 	// byte that ends it.
 	if end := s.check.value(w); end >= 0 {
-		if n := skipBlanks(w, end); n < len(w) && n <= s.max && (w[n] == ',' || w[n] == ']') && utf8.Valid(w[:end]) {
+		if n := SkipBlanks(w, end); n < len(w) && n <= s.max && (w[n] == ',' || w[n] == ']') && utf8.Valid(w[:end]) {
 			return s.consume(end, afterItem), nil
 		}
 	}

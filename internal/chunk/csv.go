@@ -350,7 +350,7 @@ func (r *rows) appendValue(dst, field []byte, as ValueType) (_ []byte, ok bool) 
 	return dst, false
 }
 
-func isNumber(b []byte) bool { return numberEnd(b, 0) == len(b) }
+func isNumber(b []byte) bool { return NumberEnd(b, 0) == len(b) }
 
 func isBool(b []byte) bool {
 	return bytes.EqualFold(b, []byte("true")) || bytes.EqualFold(b, []byte("false"))

@@ -22,7 +22,7 @@ func (s *Scanner) flawed(at Place, object []byte, inArray bool) Object {
 // problem returns why object is not valid JSON in UTF-8; "" if it is.
 func (s *Scanner) problem(object []byte, inArray bool) string {
 	if inArray {
-		if end := s.check.value(object); end >= 0 && skipBlanks(object, end) < len(object) {
+		if end := s.check.value(object); end >= 0 && SkipBlanks(object, end) < len(object) {
 			return fmt.Sprintf("array: no comma or ']' after the first %d bytes of the element", end)
 		}
 	}

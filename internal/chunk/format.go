@@ -96,7 +96,7 @@ var mark = []byte("\ufeff")
 // valid, begins a value that spans lines, so that the stream is values. All lines
 // before it look the same in lines and in values.
 func (s *Scanner) goOnAsValues() (bool, error) {
-	found, err := s.sequence(skipBlanks(s.window(), 0))
+	found, err := s.sequence(SkipBlanks(s.window(), 0))
 	if err != nil {
 		return false, err
 	}

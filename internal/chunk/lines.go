@@ -16,7 +16,7 @@ func (s *Scanner) nextLine() (Object, error) {
 		case left != nil:
 			s.place.phase = inLines
 			return s.tooLarge(at, left), nil
-		case skipBlanks(line, 0) == len(line):
+		case SkipBlanks(line, 0) == len(line):
 			continue
 		case s.check.valid(line):
 			if at.phase == inEither && !plain(line) {

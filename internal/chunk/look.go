@@ -96,7 +96,7 @@ func (s *Scanner) look() (Guess, error) {
 func (s *Scanner) firstToken() (first int, found bool, err error) {
 	for searched := 0; ; {
 		w := s.seen()
-		n := skipBlanks(w, searched)
+		n := SkipBlanks(w, searched)
 		if last := bytes.LastIndexByte(w[:n], '\n'); last >= 0 { // after blank lines
 			s.advanceLines(last + 1)
 			searched = 0
@@ -343,7 +343,7 @@ func (s *Scanner) someLineIsValid() error {
 			if !isBlank(line[0]) && s.check.valid(line) {
 				return nil
 			}
-			if skipBlanks(line, 0) < len(line) {
+			if SkipBlanks(line, 0) < len(line) {
 				lines++
 			}
 		}

@@ -29,7 +29,7 @@ func (k *checker) valid(b []byte) bool { return k.within(b, 0) }
 // within is valid for a value with outer enclosing brackets.
 func (k *checker) within(b []byte, outer int) bool {
 	end := k.end(b, maxDepth-outer)
-	return end >= 0 && skipBlanks(b, end) == len(b) && utf8.Valid(b)
+	return end >= 0 && SkipBlanks(b, end) == len(b) && utf8.Valid(b)
 }
 
 // value returns the index after the JSON value with which b begins, or -1 if b does
@@ -40,12 +40,12 @@ func (k *checker) value(b []byte) int { return k.end(b, maxDepth) }
 func (k *checker) end(b []byte, limit int) int {
 	i, depth, inObject := 0, 0, false
 	for {
-		if i = skipBlanks(b, i); i == len(b) {
+		if i = SkipBlanks(b, i); i == len(b) {
 			return -1
 		}
 		switch c := b[i]; c {
 		case '"':
-			i = stringEnd(b, i+1)
+			i = StringEnd(b, i+1)
 		case '{', '[':
 			if depth == limit {
 				return -1
@@ -53,7 +53,7 @@ func (k *checker) end(b []byte, limit int) int {
 			k.push(depth, inObject)
 			depth++
 			inObject = c == '{'
-			if i = skipBlanks(b, i+1); i == len(b) {
+			if i = SkipBlanks(b, i+1); i == len(b) {
 				return -1
 			}
 			if b[i] != c+2 { // ']' is '['+2, '}' is '{'+2
@@ -68,13 +68,13 @@ func (k *checker) end(b []byte, limit int) int {
 			depth--
 			inObject = k.pop(depth)
 		case 't':
-			i = wordEnd(b, i, "true")
+			i = WordEnd(b, i, "true")
 		case 'f':
-			i = wordEnd(b, i, "false")
+			i = WordEnd(b, i, "false")
 		case 'n':
-			i = wordEnd(b, i, "null")
+			i = WordEnd(b, i, "null")
 		default:
-			i = numberEnd(b, i)
+			i = NumberEnd(b, i)
 		}
 		if i < 0 {
 			return -1
@@ -83,7 +83,7 @@ func (k *checker) end(b []byte, limit int) int {
 			if depth == 0 {
 				return i
 			}
-			if i = skipBlanks(b, i); i == len(b) {
+			if i = SkipBlanks(b, i); i == len(b) {
 				return -1
 			}
 			c := b[i]
@@ -91,7 +91,7 @@ func (k *checker) end(b []byte, limit int) int {
 			switch {
 			case c == ',':
 				if inObject {
-					if i = keyEnd(b, skipBlanks(b, i)); i < 0 {
+					if i = keyEnd(b, SkipBlanks(b, i)); i < 0 {
 						return -1
 					}
 				}
@@ -122,8 +122,8 @@ func (k *checker) pop(level int) bool {
 // isBlank reports whether c is white space between JSON tokens.
 func isBlank(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
 
-// skipBlanks returns the index of the first byte from i on that is not white space.
-func skipBlanks(b []byte, i int) int {
+// SkipBlanks returns the index of the first byte from i on that is not white space.
+func SkipBlanks(b []byte, i int) int {
 	for i < len(b) && isBlank(b[i]) {
 		i++
 	}
@@ -135,10 +135,10 @@ func keyEnd(b []byte, i int) int {
 	if i >= len(b) || b[i] != '"' {
 		return -1
 	}
-	if i = stringEnd(b, i+1); i < 0 {
+	if i = StringEnd(b, i+1); i < 0 {
 		return -1
 	}
-	if i = skipBlanks(b, i); i == len(b) || b[i] != ':' {
+	if i = SkipBlanks(b, i); i == len(b) || b[i] != ':' {
 		return -1
 	}
 	return i + 1
@@ -149,9 +149,10 @@ const (
 	highs = 0x8080808080808080
 )
 
-// stringEnd returns the index after the quote that ends the string whose content
-// begins at i. It examines eight bytes at a time.
-func stringEnd(b []byte, i int) int {
+// StringEnd returns the index after the quote that ends the string whose content
+// begins at i, or -1 if it is not valid JSON. It does not check UTF-8. It examines
+// eight bytes at a time.
+func StringEnd(b []byte, i int) int {
 	for {
 		for len(b)-i >= 8 {
 			x := binary.LittleEndian.Uint64(b[i:])
@@ -202,15 +203,16 @@ func escapeEnd(b []byte, i int) int {
 	return -1
 }
 
-func wordEnd(b []byte, i int, word string) int {
+// WordEnd returns the index after word if it is at i, and -1 if it is not.
+func WordEnd(b []byte, i int, word string) int {
 	if len(b)-i < len(word) || string(b[i:i+len(word)]) != word {
 		return -1
 	}
 	return i + len(word)
 }
 
-// numberEnd returns the index after the number that begins at i.
-func numberEnd(b []byte, i int) int {
+// NumberEnd returns the index after the number that begins at i, or -1 if none does.
+func NumberEnd(b []byte, i int) int {
 	if b[i] == '-' {
 		i++
 	}

@@ -29,11 +29,14 @@
 // that asks for the environment ($ENV, env), other files (import) or input is
 // refused. Values for it ($NAME) are part of the setting; see [JQSpec].
 //
+// Package direct maps most objects of a simple program without gojq, in this
+// process. It prints what gojq prints, and leaves to gojq whatever it cannot map.
+//
 // # jq: the budget
 //
-// Each worker runs the program in a process of its own: this binary, started
-// again with limits on memory and stack. The worker sends it many objects at a
-// time. An object that exceeds a limit ends that process and no other. The worker
+// Each worker runs gojq in a process of its own: this binary, started again, when
+// it is needed, with limits on memory and stack. The worker sends it many objects
+// at a time. An object that exceeds a limit ends that process and no other. The worker
 // then sends the unanswered objects one by one, and fails an object only if it
 // killed a process that had seen no other object. The memory budget is 256 MiB,
 // or memory= of the setting, and at least 64 bytes for each byte of the object.

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"github.com/itchyny/gojq"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/transform/direct"
 )
 
 // maxDepth bounds the nesting of an output, as encoding/json does: the encoder
@@ -23,6 +25,7 @@ const maxDepth = 10_000
 // jq runs a jq program in this process. A process started for jq uses it. The
 // package comment says how it differs from the jq command.
 type jq struct {
+	direct *direct.Program // asked first; nil: there is none
 	code   *gojq.Code
 	values []any // of the variables that code was compiled with
 	limit  int   // bytes of one object's outputs
@@ -34,42 +37,72 @@ func parseJQ(rest string) (func(Spec) Transform, error) {
 	if err != nil {
 		return nil, err
 	}
-	code, err := compileJQ(program, settings.names)
+	compiled, err := compileJQ(program, settings)
 	if err != nil {
 		return nil, err
 	}
 	return func(s Spec) Transform {
 		if s.InProcess {
-			return &jq{code: code, values: settings.values, limit: chunk.MaxObject}
+			return compiled.engine(chunk.MaxObject)
 		}
-		return newJQProcess(rest, settings.memory)
+		return newJQProcess(rest, settings.memory, compiled.direct())
 	}, nil
+}
+
+// A jqProgram is a compiled program.
+type jqProgram struct {
+	code     *gojq.Code
+	query    *gojq.Query // nil if it cannot be compiled by package direct
+	settings jqSettings
 }
 
 // compileJQ compiles a program. It provides no environment, module loader or input:
 // a program sees only the object and the variables, and is refused if it asks for
 // more.
-func compileJQ(program string, variables []string) (*gojq.Code, error) {
+func compileJQ(program string, settings jqSettings) (jqProgram, error) {
 	query, err := gojq.Parse(program)
 	if err != nil {
-		return nil, fmt.Errorf("not a jq program: %w%s", err, position(program, err))
+		return jqProgram{}, fmt.Errorf("not a jq program: %w%s", err, position(program, err))
 	}
-	query.FuncDefs = append(slices.Clone(ownDefs()), query.FuncDefs...) // the program's own definitions win
-	environment := false                                                // gojq loads the environment only for a program that uses $ENV or env
-	code, err := gojq.Compile(query, gojq.WithVariables(variables), gojq.WithEnvironLoader(func() []string {
+	withOwn := *query
+	withOwn.FuncDefs = append(slices.Clone(ownDefs()), query.FuncDefs...) // the program's own definitions win
+	environment := false                                                  // gojq loads the environment only for a program that uses $ENV or env
+	code, err := gojq.Compile(&withOwn, gojq.WithVariables(settings.names), gojq.WithEnvironLoader(func() []string {
 		environment = true
 		return nil
 	}))
 	switch {
 	case err != nil && strings.HasPrefix(err.Error(), "variable not defined: "):
-		return nil, fmt.Errorf("not a jq program for chunkline: %w; give it with --arg, --argjson, or jq?arg.NAME=TEXT:PROGRAM", err)
+		return jqProgram{}, fmt.Errorf("not a jq program for chunkline: %w; give it with --arg, --argjson, or jq?arg.NAME=TEXT:PROGRAM", err)
 	case err != nil:
-		return nil, fmt.Errorf("not a jq program for chunkline: %w", err)
+		return jqProgram{}, fmt.Errorf("not a jq program for chunkline: %w", err)
 	case environment:
-		return nil, errors.New("not a jq program for chunkline: $ENV and env are not allowed, because a program has no environment; " +
+		return jqProgram{}, errors.New("not a jq program for chunkline: $ENV and env are not allowed, because a program has no environment; " +
 			"give values with --arg, --argjson, or jq?arg.NAME=TEXT:PROGRAM")
 	}
-	return code, nil
+	if !utf8.ValidString(program) {
+		query = nil
+	}
+	return jqProgram{code, query, settings}, nil
+}
+
+func (p jqProgram) engine(limit int) *jq {
+	return &jq{direct: p.direct(), code: p.code, values: p.settings.values, limit: limit}
+}
+
+// direct returns the program without gojq, nil if package direct cannot compile it.
+// Each worker has its own.
+func (p jqProgram) direct() *direct.Program {
+	if p.query == nil {
+		return nil
+	}
+	variables := map[string][]byte{}
+	for i, name := range p.settings.names {
+		if text, ok := appendJQ(nil, p.settings.values[i], chunk.MaxObject); ok && !bytes.Contains(text, []byte(notUTF8)) {
+			variables[name] = text
+		}
+	}
+	return direct.Compile(p.query, variables)
 }
 
 // ownDefs replace functions that the library defines in a way that copies all
@@ -110,6 +143,11 @@ func (j *jq) Map(ctx context.Context, object, dst []byte) (out []byte, err error
 			out, err = dst, fmt.Errorf("jq: the program made the library panic: %v", p)
 		}
 	}()
+	if j.direct != nil {
+		if out, ok := j.direct.Map(object, dst, j.limit+1); ok {
+			return out, nil
+		}
+	}
 	value, err := decode(object)
 	if err != nil {
 		return dst, fmt.Errorf("jq: decode object: %w", err)
@@ -124,17 +162,14 @@ func (j *jq) Map(ctx context.Context, object, dst []byte) (out []byte, err error
 		if err, ok := result.(error); ok {
 			return dst, explain(ctx, err)
 		}
-		if err := j.measure(result, j.limit-(len(out)-len(dst))); err != nil {
-			return dst, err
+		room := j.limit - (len(out) - len(dst))
+		if out, ok = appendJQ(out, result, room); !ok {
+			if err := j.measure(result, room); err != nil {
+				return dst, err
+			}
+			return dst, tooLarge(j.limit) // its escapes make the text longer than measured
 		}
-		text, err := gojq.Marshal(result)
-		if err != nil {
-			return dst, fmt.Errorf("jq: encode output: %w", err)
-		}
-		out = append(append(out, text...), '\n')
-		if len(out)-len(dst) > j.limit+1 { // escapes can make the text longer than measured
-			return dst, tooLarge(j.limit)
-		}
+		out = append(out, '\n')
 	}
 }
 

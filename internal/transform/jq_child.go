@@ -24,7 +24,7 @@ const (
 	// whatever else it is.
 	jqArgv0 = "chunkline-jq"
 
-	// jqFlush is how long an answer may wait for others to travel witb.
+	// jqFlush is how long an answer may wait for others to travel with.
 	jqFlush = 5 * time.Millisecond
 
 	// jqHeld is how many bytes of answers may wait.
@@ -75,11 +75,11 @@ func serveJQ(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	code, err := compileJQ(program, settings.names)
+	compiled, err := compileJQ(program, settings)
 	if err != nil {
 		return err
 	}
-	engine := &jq{code: code, values: settings.values, limit: hello.Limit}
+	engine := compiled.engine(hello.Limit)
 	if err := hello.limit(); err != nil {
 		return err
 	}

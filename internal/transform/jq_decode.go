@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"unicode/utf8"
+
+	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // decode reads one JSON value into the types that gojq uses. Numbers keep their
@@ -14,7 +16,7 @@ import (
 // Objects have been checked before they come here, so a parser for JSON's plain
 // cases reads nearly all of them. encoding/json reads, or refuses, everything else.
 func decode(object []byte) (any, error) {
-	p := plain{text: object}
+	p := plain{text: object, copy: string(object)}
 	if value, ok := p.value(0); ok {
 		if p.skip(); p.at == len(p.text) {
 			return value, nil
@@ -41,19 +43,11 @@ func decodeAny(object []byte) (any, error) {
 // it saw.
 type plain struct {
 	text []byte
+	copy string // of text; the strings and numbers are parts of it, which saves memory for each
 	at   int
 }
 
-func (p *plain) skip() {
-	for p.at < len(p.text) {
-		switch p.text[p.at] {
-		case ' ', '\t', '\n', '\r':
-			p.at++
-		default:
-			return
-		}
-	}
-}
+func (p *plain) skip() { p.at = chunk.SkipBlanks(p.text, p.at) }
 
 // next skips blanks and returns the byte that follows, 0 at the end.
 func (p *plain) next() byte {
@@ -152,77 +146,29 @@ func (p *plain) array(depth int) (any, bool) {
 	}
 }
 
-func (p *plain) string() (string, bool) {
-	start := p.at + 1
-	ascii := true
-	for i := start; i < len(p.text); i++ {
-		switch c := p.text[i]; {
-		case c == '"':
-			p.at = i + 1
-			text := p.text[start:i]
-			return string(text), ascii || utf8.Valid(text)
-		case c == '\\':
-			return p.escaped(i)
-		case c < ' ':
-			return "", false
-		case c >= utf8.RuneSelf:
-			ascii = false
-		}
+func (p *plain) string() (text string, ok bool) {
+	start, end := p.at, chunk.StringEnd(p.text, p.at+1)
+	if end < 0 {
+		return "", false
 	}
-	return "", false
-}
-
-// escaped reads a string whose first backslash is at i.
-func (p *plain) escaped(i int) (text string, ok bool) {
-	for ; i < len(p.text); i++ {
-		switch p.text[i] {
-		case '\\':
-			i++
-		case '"':
-			ok = json.Unmarshal(p.text[p.at:i+1], &text) == nil
-			p.at = i + 1
-			return text, ok
-		}
+	p.at = end
+	if bytes.IndexByte(p.text[start:end], '\\') >= 0 {
+		ok = json.Unmarshal(p.text[start:end], &text) == nil
+		return text, ok
 	}
-	return "", false
+	text = p.copy[start+1 : end-1]
+	return text, utf8.ValidString(text)
 }
 
 func (p *plain) number() (any, bool) {
 	start := p.at
-	p.sign("-")
-	if p.at < len(p.text) && p.text[p.at] == '0' {
-		p.at++
-	} else if !p.digits() {
+	if start == len(p.text) {
 		return nil, false
 	}
-	if p.at < len(p.text) && p.text[p.at] == '.' {
-		p.at++
-		if !p.digits() {
-			return nil, false
-		}
+	end := chunk.NumberEnd(p.text, start)
+	if end < 0 {
+		return nil, false
 	}
-	if p.at < len(p.text) && p.text[p.at]|' ' == 'e' {
-		p.at++
-		p.sign("+-")
-		if !p.digits() {
-			return nil, false
-		}
-	}
-	return json.Number(p.text[start:p.at]), true
-}
-
-// sign skips one of signs, if one is there.
-func (p *plain) sign(signs string) {
-	if p.at < len(p.text) && bytes.IndexByte([]byte(signs), p.text[p.at]) >= 0 {
-		p.at++
-	}
-}
-
-// digits skips digits and reports whether there are any.
-func (p *plain) digits() bool {
-	start := p.at
-	for p.at < len(p.text) && '0' <= p.text[p.at] && p.text[p.at] <= '9' {
-		p.at++
-	}
-	return p.at > start
+	p.at = end
+	return json.Number(p.copy[start:end]), true
 }

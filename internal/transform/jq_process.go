@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/transform/direct"
 )
 
 const (
@@ -38,7 +39,12 @@ const (
 // Objects are sent ahead, many at a time. If the process dies, it is not known
 // which object killed it, so the unanswered ones are then sent one by one. An
 // object fails only if it killed a process that had seen no other object.
+//
+// A program that package direct has compiled needs no process until direct gives up
+// on an object. The process then gets that object and the rest of the chunk.
 type jqProcess struct {
+	direct *direct.Program // nil: there is none
+
 	hello  jqHello // its Memory is the budget of an object of ordinary size
 	stderr headLog
 
@@ -55,20 +61,21 @@ type jqProcess struct {
 	unanswered int        // objects that child has not answered: the first of queue, or one that is not in it
 	weight     int        // bytes of the unanswered objects
 	single     bool       // an unknown object of queue killed a process: send one at a time
+	gaveUp     bool       // direct has given up on an object
 }
 
-func newJQProcess(setting string, memory int) *jqProcess {
-	return &jqProcess{hello: jqHello{Setting: setting, Limit: chunk.MaxObject, Memory: memory, Stack: jqStack}}
+func newJQProcess(setting string, memory int, program *direct.Program) *jqProcess {
+	return &jqProcess{direct: program, hello: jqHello{Setting: setting, Limit: chunk.MaxObject, Memory: memory, Stack: jqStack}}
 }
 
-// Begin starts a chunk, and the process, so that its start counts toward no
-// object's timeout.
+// Begin starts a chunk, and the process if it is sure to be needed, so that its
+// start counts toward no object's timeout.
 func (j *jqProcess) Begin(ctx context.Context) error {
 	if j.unanswered > 0 {
 		j.killChild()
 	}
-	j.queue, j.single = nil, false
-	if err := ctx.Err(); err != nil {
+	j.queue, j.single, j.gaveUp = nil, false, false
+	if err := ctx.Err(); err != nil || j.direct != nil {
 		return err
 	}
 	return j.ready(ctx, 0)
@@ -95,7 +102,28 @@ func (j *jqProcess) Close() error {
 	return nil
 }
 
-// Map makes one try of an object.
+// now maps an object by direct, or returns the answer of the process if it is there.
+func (j *jqProcess) now(ctx context.Context, object, dst []byte) (out []byte, done bool, err error) {
+	next := len(j.queue) > 0 && same(j.queue[0].object, object)
+	if j.direct != nil && !j.gaveUp {
+		if out, ok := j.direct.Map(object, dst, j.hello.Limit+1); ok {
+			if next {
+				j.queue = j.queue[1:]
+			}
+			return out, true, nil
+		}
+		j.gaveUp = true
+		err := j.ready(ctx, j.budget(object)) // here, so that the start counts toward no object's timeout
+		return dst, err != nil, err
+	}
+	if !next || j.unanswered == 0 || !hasFrame(j.answers) {
+		return dst, false, nil
+	}
+	out, err = j.Map(ctx, object, dst)
+	return out, true, err
+}
+
+// Map makes one try of an object in the process.
 func (j *jqProcess) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 	if len(j.queue) == 0 || !same(j.queue[0].object, object) {
 		if j.unanswered > 0 { // Map was not called in the announced order

@@ -129,7 +129,7 @@ func TestJQCareful(t *testing.T) {
 // ever.
 func TestJQKilled(t *testing.T) {
 	t.Parallel()
-	tr := mustNew(t, `jq:.`).(*jqProcess)
+	tr := mustNew(t, `jq:def same: .; same`).(*jqProcess)
 	kill := func(int) error { return syscall.Kill(tr.child.cmd.Process.Pid, syscall.SIGKILL) }
 	wantLines(t, mustRun(t, tr, body(`1`, `2`), nil, Options{}), `1`, `2`)
 	if err := kill(0); err != nil {
@@ -203,7 +203,7 @@ func TestJQLargeChunk(t *testing.T) {
 		text := fmt.Sprintf(`"%d%s"`, i, strings.Repeat("x", i*i%70_000))
 		objects, want = append(objects, text), append(want, text, text, text)
 	}
-	tr := mustNew(t, `jq:., ., .`)
+	tr := mustNew(t, `jq:def same: .; same, same, same`)
 	wantLines(t, mustRun(t, tr, body(objects...), nil, Options{Timeout: time.Hour}), want...)
 }
 
@@ -211,25 +211,17 @@ func TestJQLargeChunk(t *testing.T) {
 // the next chunk is mapped in another one.
 func TestJQCancelled(t *testing.T) {
 	t.Parallel()
-	tr := mustNew(t, `jq:if . == "endless" then last(repeat(1)) else . end`).(*jqProcess)
+	tr := mustNew(t, `jq:if . == "endless" then last(repeat(1)) else (def same: .; same) end`).(*jqProcess)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := Run(ctx, cancelling{tr, cancel}, body(`1`, `2`, `"endless"`, `3`), nil, Options{})
+	_, err := Run(ctx, tr, body(`1`, `2`, `"endless"`, `3`), nil, Options{After: func(index int, _ *Failure) {
+		if index == 1 {
+			cancel()
+		}
+	}})
 	if !errors.Is(err, context.Canceled) || tr.child != nil {
 		t.Errorf("Run: %v, process %v; want the end of its context and none", err, tr.child)
 	}
 	wantLines(t, mustRun(t, tr, body(`5`, `6`), nil, Options{}), `5`, `6`)
-}
-
-type cancelling struct {
-	*jqProcess
-	cancel func()
-}
-
-func (c cancelling) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
-	if string(object) == `2` {
-		defer c.cancel()
-	}
-	return c.jqProcess.Map(ctx, object, dst)
 }
 
 // A process has nothing of the mapper's environment but the time zone.
@@ -237,7 +229,7 @@ func TestJQProcessEnvironment(t *testing.T) {
 	t.Setenv("NATS_PASSWORD", "canary")
 	t.Setenv("CHUNKLINE_TEST_SECRET", "canary")
 	t.Setenv("TZ", "America/St_Johns")
-	tr := mustNew(t, `jq:.`).(*jqProcess)
+	tr := mustNew(t, `jq:def same: .; same`).(*jqProcess)
 	mustRun(t, tr, body(`1`), nil, Options{})
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", tr.child.cmd.Process.Pid))
 	if err != nil {
@@ -252,7 +244,7 @@ func TestJQProcessEnvironment(t *testing.T) {
 func TestJQCannotStart(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{":{": "not a jq program", "?x=1:.": "jq has no option"} {
-		j := newJQProcess(setting, jqMemory)
+		j := newJQProcess(setting, jqMemory, nil)
 		if _, err := Run(t.Context(), j, body(`1`), nil, Options{}); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want ErrBroken with %q", setting, err, want)
 		}

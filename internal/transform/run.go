@@ -115,6 +115,12 @@ func (l tryLimit) apply(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeoutCause(ctx, l.most, l.late)
 }
 
+// An eager transform has the outputs of some objects without waiting. Each timeout
+// costs a timer, so Run calls now first. If it is not done, Run calls Map.
+type eager interface {
+	now(ctx context.Context, object, dst []byte) (out []byte, done bool, err error)
+}
+
 // An aborter has something running that must be cleaned up when a chunk ends early.
 type aborter interface{ abort() }
 
@@ -323,6 +329,12 @@ func (r *run) try(ctx context.Context, object, dst []byte) ([]byte, error) {
 }
 
 func (r *run) mapOne(ctx context.Context, object, dst []byte) ([]byte, error) {
+	r.passed = false
+	if t, ok := r.t.(eager); ok {
+		if lines, done, err := t.now(ctx, object, dst); done {
+			return lines, err
+		}
+	}
 	ctx, cancel := r.time.apply(ctx)
 	defer cancel()
 	lines, err := r.t.Map(ctx, object, dst)

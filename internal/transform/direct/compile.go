@@ -1,0 +1,275 @@
+package direct
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/itchyny/gojq"
+)
+
+// maxSize bounds a compiled program, in parts. A part that is used several times
+// counts as often, so the bound is also one on the time for an object.
+const maxSize = 500
+
+// Compile compiles a program that gojq has compiled without an error. Its text is
+// valid UTF-8. variables are
+// the JSON texts of its variables, whose names begin with $. It returns nil if
+// there is nothing to gain: gojq would have to be asked about every object.
+func Compile(query *gojq.Query, variables map[string][]byte) *Program {
+	c := &compiler{variables: variables}
+	p := &Program{root: &node{}}
+	p.stmts = c.outputs(query, path{p.root}, func(e expr) []stmt { return []stmt{output{e}} })
+	if c.size > maxSize || hopeless(p.stmts) {
+		return nil
+	}
+	next := p.root.number(0)
+	for _, root := range c.roots {
+		next = root.number(next)
+	}
+	p.values = make([]value, next)
+	return p
+}
+
+// hopeless reports whether statements always give up.
+func hopeless(stmts []stmt) bool {
+	return slices.ContainsFunc(stmts, func(s stmt) bool {
+		switch s := s.(type) {
+		case giveUp:
+			return true
+		case branch:
+			return hopeless(s.then) && hopeless(s.otherwise)
+		case *each:
+			return hopeless(s.stmts)
+		}
+		return false
+	})
+}
+
+type compiler struct {
+	variables map[string][]byte
+	roots     []*node // of all each and bind
+	size      int     // parts so far
+	depth     int     // of the calls of outputs and single
+}
+
+// enter counts a part. It returns false if there are too many, or they are nested
+// too deep.
+func (c *compiler) enter(q *gojq.Query) bool {
+	c.size++
+	c.depth++
+	return c.size <= maxSize && c.depth <= maxNest &&
+		len(q.FuncDefs)+len(q.Imports)+len(q.Patterns) == 0 && q.Meta == nil
+}
+
+// outputs compiles a query with any number of outputs. in is its input, and next
+// makes the statements that follow each output.
+func (c *compiler) outputs(q *gojq.Query, in path, next func(expr) []stmt) []stmt {
+	defer func() { c.depth-- }()
+	if !c.enter(q) {
+		return []stmt{giveUp{}}
+	}
+	switch {
+	case q.Term != nil:
+		return c.termOutputs(q.Term, in, next)
+	case q.Op == gojq.OpPipe && mergesPush(q):
+		return []stmt{giveUp{}}
+	case q.Op == gojq.OpPipe:
+		return c.outputs(q.Left, in, func(e expr) []stmt {
+			first, at := c.bind(e)
+			return append([]stmt{check{first}}, c.outputs(q.Right, at, next)...)
+		})
+	case q.Op == gojq.OpComma:
+		return append(c.outputs(q.Left, in, next), c.outputs(q.Right, in, next)...)
+	}
+	return follow(next)(c.operation(q, in))
+}
+
+// follow returns next for an expression that could be compiled.
+func follow(next func(expr) []stmt) func(expr, bool) []stmt {
+	return func(e expr, ok bool) []stmt {
+		if !ok {
+			return []stmt{giveUp{}}
+		}
+		return next(e)
+	}
+}
+
+func (c *compiler) termOutputs(t *gojq.Term, in path, next func(expr) []stmt) []stmt {
+	if suffix, base := cutSuffix(t); suffix != nil {
+		return c.outputs(base, in, func(e expr) []stmt {
+			switch {
+			case suffix.Iter:
+				return c.each(e, next)
+			case suffix.Index != nil:
+				return follow(next)(c.index(e, suffix.Index))
+			}
+			return []stmt{giveUp{}}
+		})
+	}
+	switch {
+	case t.Type == gojq.TermTypeQuery:
+		return c.outputs(t.Query, in, next)
+	case t.Type == gojq.TermTypeIf:
+		return c.branch(t.If, in, next)
+	case isCall(t, "empty", 0):
+		return nil
+	case isCall(t, "select", 1):
+		condition, ok := c.single(t.Func.Args[0], in)
+		if !ok {
+			return []stmt{giveUp{}}
+		}
+		return []stmt{branch{condition: condition, then: next(in)}}
+	}
+	return follow(next)(c.term(t, in))
+}
+
+// cutSuffix splits the last suffix off a term, as [] of .a[].
+func cutSuffix(t *gojq.Term) (*gojq.Suffix, *gojq.Query) {
+	n := len(t.SuffixList)
+	if n == 0 {
+		return nil, nil
+	}
+	base := *t
+	base.SuffixList = base.SuffixList[:n-1]
+	return t.SuffixList[n-1], &gojq.Query{Term: &base}
+}
+
+func isCall(t *gojq.Term, name string, arguments int) bool {
+	return t.Type == gojq.TermTypeFunc && t.Func.Name == name && len(t.Func.Args) == arguments
+}
+
+func (c *compiler) each(e expr, next func(expr) []stmt) []stmt {
+	root := &node{}
+	c.roots = append(c.roots, root)
+	return []stmt{&each{of: e, root: root, stmts: next(path{root})}}
+}
+
+func (c *compiler) branch(q *gojq.If, in path, next func(expr) []stmt) []stmt {
+	condition, ok := c.single(q.Cond, in)
+	if !ok {
+		return []stmt{giveUp{}}
+	}
+	b := branch{condition: condition, then: c.outputs(q.Then, in, next)}
+	switch {
+	case len(q.Elif) > 0:
+		b.otherwise = c.branch(otherwise(q), in, next)
+	case q.Else != nil:
+		b.otherwise = c.outputs(q.Else, in, next)
+	default:
+		b.otherwise = next(in)
+	}
+	return []stmt{b}
+}
+
+// otherwise returns the first elif of q and what follows as an if.
+func otherwise(q *gojq.If) *gojq.If {
+	return &gojq.If{Cond: q.Elif[0].Cond, Then: q.Elif[0].Then, Elif: q.Elif[1:], Else: q.Else}
+}
+
+// mergesPush reports whether gojq v0.12.20 may compile a pipe wrongly. Its optimizer
+// merges a value with the constant or variable that follows it, even if the left side
+// of the pipe has another way to get there: select((.a or .b) | true) prints true,
+// not its input. We leave such a pipe to gojq, so that a program prints the same
+// whether all of it is compiled here or not.
+func mergesPush(q *gojq.Query) bool {
+	left := q.Left.Term
+	straight := left != nil && (len(left.SuffixList) > 0 || left.Type != gojq.TermTypeQuery && left.Type != gojq.TermTypeIf)
+	return !straight && startsWithPush(q.Right)
+}
+
+// startsWithPush reports whether a query begins with a constant or a variable.
+func startsWithPush(q *gojq.Query) bool {
+	switch {
+	case q.Term == nil:
+		return q.Op == gojq.OpPipe && startsWithPush(q.Left)
+	case q.Term.Type == gojq.TermTypeQuery:
+		return startsWithPush(q.Term.Query)
+	case q.Term.Type == gojq.TermTypeFunc:
+		return strings.HasPrefix(q.Term.Func.Name, "$")
+	}
+	return q.Term.Type != gojq.TermTypeIdentity && q.Term.Type != gojq.TermTypeIndex && q.Term.Type != gojq.TermTypeIf
+}
+
+// bind makes a path of the value of e, for what is to its right in a pipe. first
+// must be evaluated before the path is.
+func (c *compiler) bind(e expr) (first expr, at path) {
+	if at, ok := e.(path); ok {
+		return e, at
+	}
+	root := &node{}
+	c.roots = append(c.roots, root)
+	return bind{e, root}, path{root}
+}
+
+// single compiles a query that has exactly one output.
+func (c *compiler) single(q *gojq.Query, in path) (expr, bool) {
+	defer func() { c.depth-- }()
+	switch {
+	case !c.enter(q):
+		return nil, false
+	case q.Term != nil:
+		return c.term(q.Term, in)
+	case q.Op == gojq.OpPipe && mergesPush(q):
+		return nil, false
+	case q.Op == gojq.OpPipe:
+		e, ok := c.single(q.Left, in)
+		if !ok {
+			return nil, false
+		}
+		first, at := c.bind(e)
+		then, ok := c.single(q.Right, at)
+		return sequence{first, then}, ok
+	}
+	return c.operation(q, in)
+}
+
+// operation compiles an operator whose operands have one output each.
+func (c *compiler) operation(q *gojq.Query, in path) (expr, bool) {
+	if q.Op == gojq.OpAdd {
+		return c.sum(q, in)
+	}
+	if q.Op == gojq.OpComma || q.Op == gojq.OpPipe || q.Left == nil || q.Right == nil {
+		return nil, false
+	}
+	l, lok := c.single(q.Left, in)
+	r, rok := c.single(q.Right, in)
+	if !lok || !rok {
+		return nil, false
+	}
+	truth := func(e expr) expr { return choice{e, constant{boolean(true)}, constant{boolean(false)}} }
+	switch q.Op {
+	case gojq.OpAnd:
+		return choice{l, truth(r), constant{boolean(false)}}, true
+	case gojq.OpOr:
+		return choice{l, constant{boolean(true)}, truth(r)}, true
+	case gojq.OpAlt:
+		return alternative{l, r}, true
+	case gojq.OpSub, gojq.OpMul, gojq.OpDiv:
+		return arithmetic{q.Op.String()[0], l, r}, true
+	}
+	result, ok := map[gojq.Operator][3]bool{
+		gojq.OpEq: {false, true, false}, gojq.OpNe: {true, false, true},
+		gojq.OpLt: {true, false, false}, gojq.OpLe: {true, true, false},
+		gojq.OpGt: {false, false, true}, gojq.OpGe: {false, true, true},
+	}[q.Op]
+	return comparison{l, r, result}, ok
+}
+
+func (c *compiler) sum(q *gojq.Query, in path) (expr, bool) {
+	var left sum
+	if q.Left.Term == nil && q.Left.Op == gojq.OpAdd && len(q.Left.FuncDefs) == 0 {
+		e, ok := c.single(q.Left, in)
+		if !ok {
+			return nil, false
+		}
+		left = e.(sum) //nolint:errcheck,forcetypeassert // it is one, since the operator is +
+	} else {
+		e, ok := c.single(q.Left, in)
+		if !ok {
+			return nil, false
+		}
+		left = sum{e}
+	}
+	right, ok := c.single(q.Right, in)
+	return append(left, right), ok
+}

@@ -1,0 +1,337 @@
+package direct
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// An expr is a part of a program that has exactly one value.
+type expr interface {
+	// eval returns the value, or false if it gives up. A string may be a literal of
+	// the object; load makes it ready for use.
+	eval(p *Program) (value, bool)
+}
+
+// loaded is eval and load.
+func loaded(p *Program, e expr) (value, bool) {
+	v, ok := e.eval(p)
+	return p.load(v), ok
+}
+
+// A path is a value of the object.
+type path struct{ node *node }
+
+func (e path) eval(p *Program) (value, bool) {
+	v := p.values[e.node.index]
+	return v, v.kind != unknown
+}
+
+// A constant is a literal of the program.
+type constant struct{ value value }
+
+func (e constant) eval(*Program) (value, bool) { return e.value, true }
+
+// A bind is the left side of a pipe: its value becomes the values of root and the
+// nodes below it.
+type bind struct {
+	of   expr
+	root *node
+}
+
+func (e bind) eval(p *Program) (value, bool) {
+	v, ok := e.of.eval(p)
+	switch {
+	case !ok:
+		return v, false
+	case v.kind >= array && p.read(e.root, v.text, 0, 0) < 0:
+		return v, false
+	case v.kind < array:
+		p.set(e.root, v.kind == null)
+		p.values[e.root.index] = v
+	}
+	return v, true
+}
+
+// A sequence is a pipe.
+type sequence struct{ first, then expr }
+
+func (e sequence) eval(p *Program) (value, bool) {
+	if _, ok := e.first.eval(p); !ok {
+		return value{}, false
+	}
+	return e.then.eval(p)
+}
+
+// A choice is if, and, or, and not.
+type choice struct{ condition, then, otherwise expr }
+
+func (e choice) eval(p *Program) (value, bool) {
+	c, ok := e.condition.eval(p)
+	switch {
+	case !ok:
+		return c, false
+	case c.truthy():
+		return e.then.eval(p)
+	}
+	return e.otherwise.eval(p)
+}
+
+// An alternative is the operator //.
+type alternative struct{ first, otherwise expr }
+
+func (e alternative) eval(p *Program) (value, bool) {
+	if v, ok := e.first.eval(p); !ok || v.truthy() {
+		return v, ok
+	}
+	return e.otherwise.eval(p)
+}
+
+// A comparison is ==, !=, <, <=, > or >=: result has the answer for the orders -1, 0 and 1.
+type comparison struct {
+	left, right expr
+	result      [3]bool
+}
+
+func (e comparison) eval(p *Program) (value, bool) {
+	l, lok := loaded(p, e.left)
+	r, rok := loaded(p, e.right)
+	if !lok || !rok {
+		return value{}, false
+	}
+	order, ok := compare(l, r)
+	return boolean(e.result[order+1]), ok
+}
+
+// Arithmetic is -, * and /.
+type arithmetic struct {
+	op          byte
+	left, right expr
+}
+
+func (e arithmetic) eval(p *Program) (value, bool) {
+	l, lok := e.left.eval(p)
+	r, rok := e.right.eval(p)
+	if !lok || !rok || l.kind != number || r.kind != number {
+		return value{}, false
+	}
+	return calculate(e.op, l, r)
+}
+
+// A sum is a chain of +, or a string with values in it.
+type sum []expr
+
+func (e sum) eval(p *Program) (value, bool) {
+	first := len(p.terms)
+	defer func() { p.terms = p.terms[:first] }()
+	for _, term := range e {
+		v, ok := loaded(p, term)
+		if !ok {
+			return v, false
+		}
+		p.terms = append(p.terms, v)
+	}
+	return p.add(p.terms[first:])
+}
+
+// add adds loaded values from left to right.
+func (p *Program) add(terms []value) (value, bool) {
+	total, start := value{kind: null}, -1 // start is where total begins in the arena, if it is the last there
+	for i, v := range terms {
+		var ok bool
+		switch {
+		case v.kind == null && i == 0:
+		case v.kind == number && (total.kind == null || total.kind == number):
+			if v, ok = v.calculable(); !ok {
+				return v, false
+			}
+			if total.kind == null && i > 0 {
+				total = v
+			} else if i == 0 {
+				total = terms[0]
+			} else if total, ok = calculate('+', total, v); !ok {
+				return v, false
+			}
+		case v.kind == null && total.kind == number:
+			if total, ok = total.calculable(); !ok {
+				return v, false
+			}
+		case v.kind == null:
+		case total.kind == null:
+			total = v
+		case v.kind == str && total.kind == str:
+			if start < 0 {
+				start = len(p.arena)
+				p.arena = append(p.arena, total.text...)
+			}
+			p.arena = append(p.arena, v.text...)
+			if len(p.arena) > maxArena {
+				return v, false
+			}
+			total.text = p.arena[start:len(p.arena):len(p.arena)]
+		default:
+			return v, false
+		}
+	}
+	return total, true
+}
+
+// An objectOf is an object of the program. Its fields are in the order of their
+// keys.
+type objectOf struct {
+	fields  []field
+	dropped []expr // the values of fields that a later one with the same key replaces
+}
+
+type field struct {
+	head  []byte // { or , and the key and the colon
+	value expr
+}
+
+func (e *objectOf) eval(p *Program) (value, bool) {
+	out, ok := e.append(p, nil)
+	return value{kind: object, text: out}, ok
+}
+
+func (e *objectOf) append(p *Program, dst []byte) ([]byte, bool) {
+	for _, value := range e.dropped {
+		if _, ok := value.eval(p); !ok {
+			return dst, false
+		}
+	}
+	if len(e.fields) == 0 {
+		return append(dst, "{}"...), true
+	}
+	for i := range e.fields {
+		dst = append(dst, e.fields[i].head...)
+		var ok bool
+		if dst, ok = p.print(dst, e.fields[i].value); !ok {
+			return dst, false
+		}
+	}
+	return append(dst, '}'), true
+}
+
+// An arrayOf is an array of the program: the outputs of statements.
+type arrayOf struct{ elements []stmt }
+
+func (e *arrayOf) eval(p *Program) (value, bool) {
+	out, ok := e.append(p, nil)
+	return value{kind: array, text: out}, ok
+}
+
+func (e *arrayOf) append(p *Program, dst []byte) ([]byte, bool) {
+	dst = append(dst, '[')
+	start := len(dst)
+	dst, ok := p.run(e.elements, dst, ',')
+	if len(dst) > start {
+		dst = dst[:len(dst)-1]
+	}
+	return append(dst, ']'), ok
+}
+
+// print appends the value of e as JSON.
+func (p *Program) print(dst []byte, e expr) ([]byte, bool) {
+	switch e := e.(type) {
+	case *objectOf:
+		return e.append(p, dst)
+	case *arrayOf:
+		return e.append(p, dst)
+	}
+	v, ok := e.eval(p)
+	if !ok {
+		return dst, false
+	}
+	return p.append(dst, v)
+}
+
+// A call is a function of one value, which is loaded.
+type call struct {
+	of       expr
+	function func(p *Program, v value) (value, bool)
+}
+
+func (e call) eval(p *Program) (value, bool) {
+	v, ok := loaded(p, e.of)
+	if !ok {
+		return v, false
+	}
+	return e.function(p, v)
+}
+
+// A call2 is a function of a string and an argument that is a string.
+type call2 struct {
+	of, argument expr
+	function     func(s, argument []byte) value
+}
+
+func (e call2) eval(p *Program) (value, bool) {
+	s, ok := loaded(p, e.of)
+	argument, aok := loaded(p, e.argument)
+	if !ok || !aok || s.kind != str || argument.kind != str {
+		return value{}, false
+	}
+	return e.function(s.text, argument.text), true
+}
+
+var functions = map[string]func(p *Program, v value) (value, bool){
+	"not":            func(_ *Program, v value) (value, bool) { return boolean(!v.truthy()), true },
+	"length":         (*Program).length,
+	"type":           func(_ *Program, v value) (value, bool) { return textOf([]byte(v.typeName())), true },
+	"tostring":       (*Program).tostring,
+	"tonumber":       tonumber,
+	"ascii_downcase": func(p *Program, v value) (value, bool) { return p.mapASCII(v, 'A', 'Z') },
+	"ascii_upcase":   func(p *Program, v value) (value, bool) { return p.mapASCII(v, 'a', 'z') },
+}
+
+var functions2 = map[string]func(s, argument []byte) value{
+	"startswith": func(s, argument []byte) value { return boolean(bytes.HasPrefix(s, argument)) },
+	"endswith":   func(s, argument []byte) value { return boolean(bytes.HasSuffix(s, argument)) },
+	"contains":   func(s, argument []byte) value { return boolean(bytes.Contains(s, argument)) },
+	"ltrimstr":   func(s, argument []byte) value { return textOf(bytes.TrimPrefix(s, argument)) },
+	"rtrimstr":   func(s, argument []byte) value { return textOf(bytes.TrimSuffix(s, argument)) },
+}
+
+func (p *Program) length(v value) (value, bool) {
+	n := 0
+	switch v.kind {
+	case null:
+	case str:
+		n = utf8.RuneCount(v.text)
+	case array:
+		at := chunk.SkipBlanks(v.text, 1)
+		for more := v.text[at] != ']'; more; n++ {
+			at, more = separator(v.text, valueEnd(v.text, at, 0), ']')
+		}
+	default:
+		return v, false
+	}
+	return value{kind: number, form: integer, integer: int64(n)}, true
+}
+
+func tonumber(_ *Program, v value) (value, bool) {
+	switch {
+	case v.kind == number:
+		return v, true
+	case v.kind == str && len(v.text) > 0 && chunk.NumberEnd(v.text, 0) == len(v.text):
+		return parseNumber(string(v.text))
+	}
+	return v, false
+}
+
+// mapASCII changes the case of the letters from first to last.
+func (p *Program) mapASCII(v value, first, last byte) (value, bool) {
+	if v.kind != str {
+		return v, false
+	}
+	start := len(p.arena)
+	p.arena = append(p.arena, v.text...)
+	changed := p.arena[start:len(p.arena):len(p.arena)]
+	for i, c := range changed {
+		if first <= c && c <= last {
+			changed[i] = c ^ 0x20
+		}
+	}
+	return textOf(changed), true
+}

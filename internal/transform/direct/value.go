@@ -1,0 +1,178 @@
+package direct
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// A kind is the type of a value. The kinds are in jq's order of types.
+type kind uint8
+
+const (
+	unknown kind = iota // a path that does not exist: gojq has an error, or does what we do not
+	null
+	isFalse
+	isTrue
+	number
+	str
+	array
+	object
+)
+
+// A value is a value of the object or a result.
+type value struct {
+	kind kind
+	form form
+
+	// text is the JSON text of an array, an object, or a number that is a literal.
+	// Of a string it is the text without quotes: as it is in JSON if form is
+	// literal, and without escapes otherwise.
+	text    []byte
+	integer int64   // a number whose form is integer
+	float   float64 // a number whose form is float
+}
+
+type form uint8
+
+const (
+	literal form = iota
+	integer
+	float
+	unescaped
+)
+
+func boolean(b bool) value {
+	if b {
+		return value{kind: isTrue}
+	}
+	return value{kind: isFalse}
+}
+
+func textOf(s []byte) value { return value{kind: str, form: unescaped, text: s} }
+
+func (v value) truthy() bool { return v.kind != null && v.kind != isFalse }
+
+// typeName returns what the function type of jq says.
+func (v value) typeName() string {
+	return [...]string{null: "null", isFalse: "boolean", isTrue: "boolean", number: "number", str: "string", array: "array", object: "object"}[v.kind]
+}
+
+// load makes a value of the object ready for use: a string has no escapes.
+func (p *Program) load(v value) value {
+	if v.kind != str || v.form != literal {
+		return v
+	}
+	raw := v.text[1 : len(v.text)-1]
+	if hasEscape(raw) {
+		raw = p.unescape(raw)
+	}
+	return textOf(raw)
+}
+
+// calculable turns a literal into an integer or a float. It reports false for
+// numbers that gojq keeps as big integers, and for those that are too large.
+func (v value) calculable() (value, bool) {
+	if v.form != literal {
+		return v, true
+	}
+	return parseNumber(string(v.text))
+}
+
+// parseNumber reads a number as gojq does.
+func parseNumber(s string) (value, bool) {
+	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return value{kind: number, form: integer, integer: i}, true
+	}
+	if !strings.ContainsAny(s, ".eE") {
+		return value{}, false
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	return value{kind: number, form: float, float: f}, err == nil
+}
+
+// asFloat returns a calculable number as a float.
+func (v value) asFloat() float64 {
+	if v.form == integer {
+		return float64(v.integer)
+	}
+	return v.float
+}
+
+// compare compares two loaded values as jq does.
+func compare(l, r value) (order int, ok bool) {
+	switch {
+	case l.kind != r.kind:
+		return cmp.Compare(l.kind, r.kind), true
+	case l.kind == str:
+		return bytes.Compare(l.text, r.text), true
+	case l.kind > str:
+		return 0, false
+	case l.kind != number:
+		return 0, true
+	}
+	l, ok = l.calculable()
+	if !ok {
+		return 0, false
+	}
+	if r, ok = r.calculable(); !ok {
+		return 0, false
+	}
+	if l.form == integer && r.form == integer {
+		return cmp.Compare(l.integer, r.integer), true
+	}
+	return cmp.Compare(l.asFloat(), r.asFloat()), true // neither is NaN
+}
+
+// calculate returns l op r of two numbers, or false if the result is neither an
+// int64 nor a finite float.
+func calculate(op byte, l, r value) (value, bool) {
+	l, lok := l.calculable()
+	r, rok := r.calculable()
+	if !lok || !rok {
+		return value{}, false
+	}
+	if l.form == integer && r.form == integer {
+		i, exact, ok := calculateInt(op, l.integer, r.integer)
+		if exact || !ok {
+			return value{kind: number, form: integer, integer: i}, ok
+		}
+	}
+	x, y := l.asFloat(), r.asFloat()
+	switch op {
+	case '+':
+		x += y
+	case '-':
+		x -= y
+	case '*':
+		x *= y
+	case '/':
+		if y == 0 {
+			return value{}, false
+		}
+		x /= y
+	}
+	return value{kind: number, form: float, float: x}, !math.IsInf(x, 0)
+}
+
+// calculateInt calculates with integers. It reports !ok if the result does not fit,
+// and !exact if it is a fraction.
+func calculateInt(op byte, x, y int64) (z int64, exact, ok bool) {
+	switch op {
+	case '+':
+		z = x + y
+		return z, true, (z >= x) == (y >= 0)
+	case '-':
+		z = x - y
+		return z, true, (z <= x) == (y >= 0)
+	case '*':
+		const most = math.MaxInt32 // products of larger numbers are rare
+		return x * y, true, -most <= x && x <= most && -most <= y && y <= most
+	}
+	if y == 0 || y == -1 {
+		return 0, false, false
+	}
+	return x / y, x%y == 0, true
+}
