@@ -64,7 +64,7 @@ func TestHello(t *testing.T) {
 		"connection": {func(b *bench) { b.conn.Disconnect() }, func(b *bench) { b.conn.Reconnect() }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			run(t, mapper.Config{Transform: "users", Workers: 3}, func(t *testing.T, b *bench) {
+			run(t, mapper.Config{Transform: "users", Workers: 3}, func(_ *testing.T, b *bench) {
 				for range 5 { // that all workers ask by themselves just then happens once in a thousand
 					test.away(b)
 					pass(time.Minute)
@@ -83,7 +83,7 @@ func TestHello(t *testing.T) {
 func TestHello_pauses(t *testing.T) {
 	for _, status := range []wire.WorkStatus{wire.WorkDone, wire.WorkRefused} {
 		t.Run(string(status), func(t *testing.T) {
-			run(t, mapper.Config{Transform: "users", Workers: 1}, func(t *testing.T, b *bench) {
+			run(t, mapper.Config{Transform: "users", Workers: 1}, func(_ *testing.T, b *bench) {
 				for range 10 { // the pauses become the longest
 					b.answer(1, wire.Work{Status: status, Epoch: 3})
 				}
@@ -119,7 +119,7 @@ func TestHello_restarted(t *testing.T) {
 // A hello of an older fetcher than the one that has answered is nothing, unless that
 // was long ago: then the sink was begun anew.
 func TestHello_oldEpoch(t *testing.T) {
-	run(t, mapper.Config{Transform: "users", Workers: 1}, func(t *testing.T, b *bench) {
+	run(t, mapper.Config{Transform: "users", Workers: 1}, func(_ *testing.T, b *bench) {
 		b.answer(1, wire.Work{Status: wire.WorkDone, Epoch: 3})
 		b.hello(2)
 		b.quiet(time.Second, "a hello from an older epoch")

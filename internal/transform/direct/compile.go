@@ -246,6 +246,7 @@ func (c *compiler) operation(q *gojq.Query, in path) (expr, bool) {
 		return alternative{l, r}, true
 	case gojq.OpSub, gojq.OpMul, gojq.OpDiv:
 		return arithmetic{q.Op.String()[0], l, r}, true
+	default: // a comparison, or an operator that is left to gojq
 	}
 	result, ok := map[gojq.Operator][3]bool{
 		gojq.OpEq: {false, true, false}, gojq.OpNe: {true, false, true},
@@ -262,7 +263,7 @@ func (c *compiler) sum(q *gojq.Query, in path) (expr, bool) {
 		if !ok {
 			return nil, false
 		}
-		left = e.(sum) //nolint:errcheck,forcetypeassert // it is one, since the operator is +
+		left = e.(sum) //nolint:forcetypeassert // it is one, since the operator is +
 	} else {
 		e, ok := c.single(q.Left, in)
 		if !ok {

@@ -116,7 +116,7 @@ func (p *Program) readMembers(n *node, text []byte, at, depth int) int {
 		if hasEscape(key) {
 			key = p.unescape(key)
 		}
-		end := -1
+		var end int
 		if i := n.find(key, next); i >= 0 {
 			next = i + 1
 			end = p.read(n.kids[i], text, from, depth)
@@ -152,7 +152,7 @@ func (p *Program) readItems(n *node, text []byte, at, depth int) int {
 		if at == len(text) {
 			return -1
 		}
-		end := -1
+		var end int
 		if i < len(n.items) && n.items[i] != nil {
 			end = p.read(n.items[i], text, at, depth)
 		} else {

@@ -42,6 +42,7 @@ func (c *compiler) term(t *gojq.Term, in path) (expr, bool) {
 		return c.choice(t.If, in)
 	case gojq.TermTypeFunc:
 		return c.call(t.Func, in)
+	default: // is left to gojq
 	}
 	return nil, false
 }
@@ -82,6 +83,7 @@ func (c *compiler) index(e expr, x *gojq.Index) (expr, bool) {
 			return after(at.node.item(int(v.integer))), true
 		case gojq.TermTypeString:
 			s = t.Str
+		default: // is left to gojq
 		}
 	}
 	if s == nil || s.Queries != nil {
