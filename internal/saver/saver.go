@@ -63,8 +63,8 @@ type Saver struct {
 	queue      chan pending                     // handlers → commit loop
 	queued     atomic.Int64                     // bytes in queue
 	confirms   confirms                         // commit loop → confirm loop
-	syncs      chan *bus.Request                // handlers → clerk
-	finish     finishing                        // only the clerk's goroutine, and what it starts
+	syncs      chan *bus.Request                // handlers → sync loop
+	finish     finishing                        // only the sync loop, and what it starts
 	duplicates atomic.Uint64                    // results dropped
 	plan       atomic.Pointer[chunk.PlanID]     // of the sink, once it is known
 	full       fullness                         // what found no space
@@ -149,7 +149,7 @@ func (s *Saver) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { defer s.confirms.close(); return s.commitLoop(work) })
 	group.Go(func() error { return s.confirmLoop(work) })
-	group.Go(func() error { return s.clerk(work) })
+	group.Go(func() error { return s.syncLoop(work) })
 	group.Go(func() error { return s.compareLoop(work) })
 	group.Go(func() error {
 		err := s.waitForEnd(ctx, work)

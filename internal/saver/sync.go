@@ -37,9 +37,9 @@ type finishing struct {
 	outcome chan wire.SyncAnswer // nil: not begun
 }
 
-// clerk answers the fetcher's questions, one at a time, until syncs is closed
+// syncLoop answers the fetcher's questions, one at a time, until syncs is closed
 // or ctx ends.
-func (s *Saver) clerk(ctx context.Context) error {
+func (s *Saver) syncLoop(ctx context.Context) error {
 	merging := new(errgroup.Group) // at most one member at a time
 	for {
 		select {
