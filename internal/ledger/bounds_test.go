@@ -21,12 +21,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	if got := len(l.early); got != maxEarly {
 		t.Errorf("%d early chunks are kept, want %d", got, maxEarly)
 	}
-	for i := range maxGhosts + 10 {
-		name := fmt.Sprint("ghost", i)
+	for i := range maxDeparted + 10 {
+		name := fmt.Sprint("departed", i)
 		l.Hear(now, Report{Mapper: name, Seq: 2})
 		l.Vanish(name)
 	}
-	if !l.Hear(now, Report{Mapper: fmt.Sprint("ghost", maxGhosts), Seq: 1}).Stale {
+	if !l.Hear(now, Report{Mapper: fmt.Sprint("departed", maxDeparted), Seq: 1}).Stale {
 		t.Error("a mapper that is gone came back with a stale report")
 	}
 	for range 2 * spanDurations {

@@ -219,7 +219,7 @@ func (l *Ledger) checkBounds() error {
 	switch {
 	case len(l.early) > maxEarly:
 		return fmt.Errorf("%d early chunks", len(l.early))
-	case len(l.gone.seq) > maxGhosts || len(l.gone.seq) != len(l.gone.order):
+	case len(l.gone.seq) > maxDeparted || len(l.gone.seq) != len(l.gone.order):
 		return fmt.Errorf("%d departed in a ring of %d", len(l.gone.seq), len(l.gone.order))
 	case len(l.durations.ring) > spanDurations:
 		return fmt.Errorf("%d durations", len(l.durations.ring))

@@ -71,8 +71,8 @@ func (w *world) settle() {
 	}
 }
 
-// bury saves dead chunks as dead letters.
-func (w *world) bury() {
+// saveDead saves dead chunks as dead letters.
+func (w *world) saveDead() {
 	for id, ok := w.ledger.TakeDead(); ok; id, ok = w.ledger.TakeDead() {
 		w.sink[id] = true
 		w.told = append(w.told, told{id, "fetcher"})
@@ -163,7 +163,7 @@ func (w *world) finish(rounds int) {
 		}
 		w.tell(false)
 		w.settle()
-		w.bury()
+		w.saveDead()
 		for _, n := range w.nodes {
 			for range n.workers {
 				w.ask(n)

@@ -51,7 +51,7 @@ func TestAnyHistory(t *testing.T) {
 			"confirm":     func(t *rapid.T) { w.tell(rapid.Bool().Draw(t, "again")) },
 			"unconfirmed": func(*rapid.T) { w.told = nil },
 			"settle":      func(*rapid.T) { w.settle() },
-			"bury":        func(*rapid.T) { w.bury() },
+			"saveDead":    func(*rapid.T) { w.saveDead() },
 			"die":         func(t *rapid.T) { some(t).dead = true },
 			"cut off":     func(t *rapid.T) { some(t).away = true },
 			"back":        func(t *rapid.T) { some(t).away = false },

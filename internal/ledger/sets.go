@@ -61,9 +61,9 @@ func (s *ids) Pop() any {
 func (s *ids) add(id chunk.ID) { heap.Push(s, id) }
 func (s *ids) drop()           { heap.Pop(s) }
 
-// maxGhosts bounds how many mappers that are gone are remembered. Only their
+// maxDeparted bounds how many mappers that are gone are remembered. Only their
 // delayed messages matter, so the last few thousand are plenty.
-const maxGhosts = 4096
+const maxDeparted = 4096
 
 // departed remembers the last message number of mappers that are gone, so that
 // a delayed message does not bring one back.
@@ -77,12 +77,12 @@ func newDeparted() departed { return departed{seq: map[string]uint64{}} }
 
 func (g *departed) remember(id string, seq uint64) {
 	if _, known := g.seq[id]; !known {
-		if len(g.order) < maxGhosts {
+		if len(g.order) < maxDeparted {
 			g.order = append(g.order, id)
 		} else {
 			delete(g.seq, g.order[g.next])
 			g.order[g.next] = id
-			g.next = (g.next + 1) % maxGhosts
+			g.next = (g.next + 1) % maxDeparted
 		}
 	}
 	g.seq[id] = seq

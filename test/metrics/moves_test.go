@@ -49,7 +49,7 @@ func TestAllMove(t *testing.T) {
 	// Two chunks, each held by two mappers that vanish, one after the other.
 	objects.write(20)
 	for range 2 {
-		a, b := j.ghost("victim"), j.ghost("victim")
+		a, b := j.handmade("victim"), j.handmade("victim")
 		a.take()
 		b.take()
 		j.chunks(2, 0)
@@ -59,7 +59,7 @@ func TestAllMove(t *testing.T) {
 	}
 	// Now they go out in careful mode. One takes down a mapper that said
 	// nothing: it is given up. Of the other an object is to blame.
-	silent := j.ghost("silent")
+	silent := j.handmade("silent")
 	silent.take()
 	j.chunks(1, 1)
 	out.full.Store(true)
@@ -67,21 +67,21 @@ func TestAllMove(t *testing.T) {
 	j.seen.reach(t, "fetcher chunkline_chunks{state=dead}", 1)
 	out.full.Store(false)
 	j.seen.reach(t, "fetcher chunkline_made_dead_letters_total{reason=attempts}", 9)
-	witness := j.ghost("witness")
-	witness.take()
-	witness.beat(func(b *wire.Beat) { b.Doing = &wire.Doing{Chunk: witness.work.Chunk.ID, Index: 3} })
+	careful := j.handmade("careful")
+	careful.take()
+	careful.beat(func(b *wire.Beat) { b.Doing = &wire.Doing{Chunk: careful.work.Chunk.ID, Index: 3} })
 	j.chunks(1, 0)
-	witness.vanish()
+	careful.vanish()
 	j.chunks(0, 1)
 
 	// One chunk is lost, then given back, then saved twice, and once with a wrong token.
 	objects.write(10)
 	j.chunks(0, 2) // so that the loser gets the new one, and the real mapper the one with an object to blame
-	loser := j.ghost("loser")
+	loser := j.handmade("loser")
 	loser.take()
 	loser.held = nil
 	loser.beat(nil)
-	quitter := j.ghost("quitter")
+	quitter := j.handmade("quitter")
 	quitter.take()
 	quitter.beat(func(b *wire.Beat) { b.Goodbye, b.Held = true, nil })
 	loser.take()
@@ -111,11 +111,11 @@ func TestAllMove(t *testing.T) {
 	}
 	loser.held = nil
 	loser.beat(func(b *wire.Beat) { b.Draining = true })
-	j.seen.reach(t, "fetcher chunkline_mappers{state=draining,version=ghost}", 1)
+	j.seen.reach(t, "fetcher chunkline_mappers{state=draining,version=handmade}", 1)
 
 	// A straggler holds a chunk that an idle mapper does instead; NATS goes away meanwhile.
 	objects.write(10)
-	straggler := j.ghost("straggler")
+	straggler := j.handmade("straggler")
 	straggler.take()
 	stopMapper := j.mapper()
 	objects.write(100)

@@ -208,7 +208,7 @@ func TestMapperDies(t *testing.T) {
 }
 
 // TestCrashLoop: the same beside a mapper that dies of whatever it touches and
-// is started again at once. It is no witness against anything.
+// is started again at once. Its crashes are evidence against no object.
 func TestCrashLoop(t *testing.T) {
 	t.Parallel()
 	j := newJob(t)

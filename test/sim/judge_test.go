@@ -105,6 +105,6 @@ func (w *watch) wrongly(i int, l chunk.DeadLetter) {
 	case len(announced) < 2:
 		w.wrong("innocent object %d is dead, announced by %v only: %+v", i, slices.Sorted(maps.Keys(announced)), l)
 	default:
-		w.situation["innocent object condemned"] = true
+		w.situation["innocent object skipped"] = true
 	}
 }

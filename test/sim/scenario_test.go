@@ -34,7 +34,7 @@ type scenario struct {
 	// unreadable objects may be dead in the end, and chunks that took down as
 	// many mappers as MAX_ATTEMPTS before an object was announced: a world with
 	// a poisonous object has that limit (see the ledger's doc). In the others two
-	// deaths beside one announced object condemn it, as they should.
+	// mappers that vanish with one announced object have it skipped, as they should.
 	fair bool
 
 	trouble time.Duration // then everything is healed

@@ -159,7 +159,7 @@ func (c *crew) command(order wire.Control) {
 }
 
 // look asks a fetcher what the live page does: it asks the saver, beside the
-// desk's own questions.
+// coordinator's own questions.
 func (c *crew) look(r *role) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -51,7 +51,7 @@ func (w *watch) seeVersion(p bustest.Packet, work wire.Work) {
 // caller holds mu.
 func (w *watch) seeSave(p bustest.Packet) {
 	s, err := wire.DecodeSave(p.Message)
-	if err != nil || isLiar(p.From) || w.c.s.pad > 0 || slices.Contains(w.c.fetchers, p.From) { // in parts; a burial
+	if err != nil || isLiar(p.From) || w.c.s.pad > 0 || slices.Contains(w.c.fetchers, p.From) { // in parts; dead letters of a fetcher
 		return
 	}
 	if !s.Shadow && w.got[gotten(p.From, s.Chunk)].IsZero() {

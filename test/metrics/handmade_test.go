@@ -13,8 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// ghost is a mapper made by hand, which does what a good one never does.
-type ghost struct {
+// handmade is a mapper made by hand, which does what a good one never does.
+type handmade struct {
 	t    *testing.T
 	bus  *bus.Bus
 	self report.Mapper
@@ -24,10 +24,10 @@ type ghost struct {
 	stop func(context.Context) error
 }
 
-func (j *job) ghost(name string) *ghost {
+func (j *job) handmade(name string) *handmade {
 	j.t.Helper()
 	b := j.connect(bus.RoleMapper)
-	g := &ghost{t: j.t, bus: b, self: report.Mapper{ID: b.ID(), Name: name, Version: "ghost", Transform: "ghost"}}
+	g := &handmade{t: j.t, bus: b, self: report.Mapper{ID: b.ID(), Name: name, Version: "handmade", Transform: "handmade"}}
 	stop, err := b.Serve(bus.Service{Name: "mapper", Version: "0.0.0", Hidden: true, Endpoints: []bus.Endpoint{{
 		Verb: wire.VerbMapper(b.ID()), Handle: func(r *bus.Request) { _ = r.Reply(wire.OrderAnswer{}.Encode()) },
 	}}})
@@ -39,7 +39,7 @@ func (j *job) ghost(name string) *ghost {
 }
 
 // take asks until it has a chunk.
-func (g *ghost) take() {
+func (g *handmade) take() {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
 	defer cancel()
@@ -65,7 +65,7 @@ func (g *ghost) take() {
 }
 
 // beat says what it holds.
-func (g *ghost) beat(change func(*wire.Beat)) {
+func (g *handmade) beat(change func(*wire.Beat)) {
 	g.t.Helper()
 	g.seq++
 	b := wire.Beat{Plan: g.work.Plan, Mapper: g.self, Epoch: g.work.Epoch, Holding: wire.Holding{Seq: g.seq, Held: g.held}}
@@ -82,10 +82,10 @@ func (g *ghost) beat(change func(*wire.Beat)) {
 }
 
 // vanish leaves without a word.
-func (g *ghost) vanish() { g.bus.Close() }
+func (g *handmade) vanish() { g.bus.Close() }
 
 // save sends what identity would make of its chunk.
-func (g *ghost) save(change func(*wire.Save)) wire.SaveStatus {
+func (g *handmade) save(change func(*wire.Save)) wire.SaveStatus {
 	g.t.Helper()
 	w := g.work
 	counts := make([]int, w.Chunk.Count)
