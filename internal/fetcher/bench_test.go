@@ -15,36 +15,43 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// BenchmarkReport is what the coordinator does four times a second: the report of a job
-// with 1,000 mappers that hold two chunks each.
-func BenchmarkReport(b *testing.B) {
-	const mappers = 1000
+// benchFetcher is a fetcher with an empty source, which does not run.
+func benchFetcher(b *testing.B) *Fetcher {
+	b.Helper()
 	src, err := source.Open("-", 100, 1<<20, strings.NewReader(""))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer src.Close()
+	b.Cleanup(func() { _ = src.Close() })
 	conn := bustest.NewMemory(bustest.Options{}).Connect("fetcher")
-	defer conn.Close()
+	b.Cleanup(conn.Close)
 	f, err := New(Config{ChunkSize: 100, ChunkBytes: 1 << 20, OnDone: stay, MaxDead: -1, Speculate: true}, bus.New(conn, "bench"), src, zerolog.Nop())
 	if err != nil {
 		b.Fatal(err)
 	}
-	d := newCoordinator(f)
+	return f
+}
+
+// BenchmarkReport is what the coordinator does four times a second: the report of a job
+// with 1,000 mappers that hold two chunks each.
+func BenchmarkReport(b *testing.B) {
+	const mappers = 1000
+	f := benchFetcher(b)
+	c := newCoordinator(f)
 	now := time.Now()
 	for range 3 * mappers {
-		d.ledger.Add(now)
+		c.ledger.Add(now)
 	}
 	for i := range mappers {
 		id := fmt.Sprintf("M%025d", i)
 		m := report.Mapper{ID: id, Name: fmt.Sprintf("mapper-%d", i), Version: "v1"}
-		d.hear(now, m, f.planID, wire.Holding{Seq: 1, Asking: []uint64{1, 2}}, nil, false)
-		d.ledger.Lease(now, id, 1)
-		d.ledger.Lease(now, id, 2)
+		c.hear(now, m, f.planID, wire.Holding{Seq: 1, Asking: []uint64{1, 2}}, nil, false)
+		c.ledger.Lease(now, id, 1)
+		c.ledger.Lease(now, id, 2)
 	}
 	for b.Loop() {
 		now = now.Add(tickInterval)
-		d.report(now)
+		c.report(now)
 	}
 }
 
@@ -52,17 +59,7 @@ func BenchmarkReport(b *testing.B) {
 // hello, while no chunk is ready.
 func BenchmarkHello(b *testing.B) {
 	const mappers, workers = 1000, 8
-	src, err := source.Open("-", 100, 1<<20, strings.NewReader(""))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer src.Close()
-	conn := bustest.NewMemory(bustest.Options{}).Connect("fetcher")
-	defer conn.Close()
-	f, err := New(Config{ChunkSize: 100, ChunkBytes: 1 << 20, OnDone: stay, MaxDead: -1, Speculate: true}, bus.New(conn, "bench"), src, zerolog.Nop())
-	if err != nil {
-		b.Fatal(err)
-	}
+	f := benchFetcher(b)
 	var herd []wire.Message
 	for i := range mappers {
 		n := wire.Next{Mapper: report.Mapper{ID: fmt.Sprintf("M%025d", i), Name: fmt.Sprintf("mapper-%d", i), Version: "v1", Transform: "users"}, Wait: time.Minute}
