@@ -123,7 +123,7 @@ type objectWriter struct {
 func (o *objectWriter) column(c *column) {
 	switch {
 	case c.repeated:
-		o.list(c)
+		o.repeated(c, "[]", o.content)
 	case c.optional && o.absent(c):
 		o.dst = append(o.dst, "null"...)
 	default:
@@ -167,36 +167,23 @@ func (o *objectWriter) content(c *column) {
 	case isElement:
 		o.column(c.children[0])
 	case isList:
-		o.list(c.children[0])
+		o.repeated(c.children[0], "[]", o.content)
 	case isMap:
-		o.mapping(c.children[0])
+		o.repeated(c.children[0], "{}", o.entry)
 	}
 }
 
-// list writes a repeated column as an array.
-func (o *objectWriter) list(c *column) {
-	o.dst = append(o.dst, '[')
+// repeated writes what a repeated column holds, one by one, between brackets.
+func (o *objectWriter) repeated(c *column, brackets string, one func(*column)) {
+	o.dst = append(o.dst, brackets[0])
 	if !o.absent(c) {
-		o.content(c)
+		one(c)
 		for o.more(c) {
 			o.dst = append(o.dst, ',')
-			o.content(c)
+			one(c)
 		}
 	}
-	o.dst = append(o.dst, ']')
-}
-
-// mapping writes the repeated key and value of a MAP as an object.
-func (o *objectWriter) mapping(c *column) {
-	o.dst = append(o.dst, '{')
-	if !o.absent(c) {
-		o.entry(c)
-		for o.more(c) {
-			o.dst = append(o.dst, ',')
-			o.entry(c)
-		}
-	}
-	o.dst = append(o.dst, '}')
+	o.dst = append(o.dst, brackets[1])
 }
 
 // entry writes one key and value. A key that is no string becomes one.
