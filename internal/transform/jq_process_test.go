@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -222,22 +221,6 @@ func TestJQCancelled(t *testing.T) {
 		t.Errorf("Run: %v, process %v; want the end of its context and none", err, tr.child)
 	}
 	wantLines(t, mustRun(t, tr, body(`5`, `6`), nil, Options{}), `5`, `6`)
-}
-
-// A process has nothing of the mapper's environment but the time zone.
-func TestJQProcessEnvironment(t *testing.T) {
-	t.Setenv("NATS_PASSWORD", "canary")
-	t.Setenv("CHUNKLINE_TEST_SECRET", "canary")
-	t.Setenv("TZ", "America/St_Johns")
-	tr := mustNew(t, `jq:def same: .; same`).(*jqProcess)
-	mustRun(t, tr, body(`1`), nil, Options{})
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", tr.child.cmd.Process.Pid))
-	if err != nil {
-		t.Skip("no /proc here")
-	}
-	if strings.Contains(string(text), "canary") || !strings.Contains(string(text), "TZ=America/St_Johns") {
-		t.Errorf("environment %q", text)
-	}
 }
 
 // What a process cannot be started for is no object's failure.
