@@ -1,6 +1,5 @@
-// Command lanes runs the project's checks, several at a time, and prints a
-// table of how long each took. It exits with 0 only if every lane has run and
-// passed.
+// Command lanes runs the project's checks. It exits with 0 only if every lane has run and
+// passed: a lane that cannot run fails, and none is skipped.
 //
 //	go run ./test/lanes ci              what a change must pass to land
 //	go run ./test/lanes all             everything, at full length: make prove-all
@@ -8,10 +7,10 @@
 //	go run ./test/lanes -list all       the lanes and their commands
 //
 // A lane is one shell command (see table.go). It passes if the command exits
-// with 0, and it never skips: a lane that cannot run fails. When a lane fails,
-// the others go on. After the table lanes prints, for each lane that failed, the
-// first lines of each test that failed (or else the last lines of its output) and
-// the command that repeats it; the exit code is then 1.
+// with 0. When a lane fails, the others go on. At the end lanes prints a table of
+// how long each took, and then, for each lane that failed, the first lines of each
+// test that failed (or else the last lines of its output) and the command that
+// repeats it; the exit code is then 1.
 //
 // # What runs beside what
 //
