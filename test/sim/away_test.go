@@ -209,6 +209,9 @@ func TestNATSAway(t *testing.T) {
 // their silence.
 func TestFetcherOffline(t *testing.T) {
 	run(t, 8, 2, func(t *testing.T, w *world) {
+		w.tape.faults(func(p bustest.Packet) bustest.Fate { // a hello would have all mappers heard at once
+			return bustest.Fate{Drop: verbOf(p) == wire.VerbHello}
+		})
 		w.saver("saver")
 		f := w.fetcher("fetcher", nil)
 		w.mapper("a", "users?duration=30s", twoWorkers)
