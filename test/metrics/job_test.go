@@ -18,10 +18,11 @@ import (
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
-const patience = 20 * time.Second // for what must happen
+const patience = 2 * time.Minute // for what must happen
 
 // job is all roles in one process, with a NATS server that can be stopped.
 type job struct {
@@ -86,10 +87,25 @@ func (j *job) fetcher(stdin io.Reader) {
 	j.start("fetcher", f.Run, f)
 }
 
+// limit sets how many objects are handed out a second; 0: no limit.
+func (j *job) limit(rate float64) {
+	j.t.Helper()
+	ctx, cancel := context.WithTimeout(j.t.Context(), patience)
+	defer cancel()
+	order := wire.Control{Action: wire.ControlRate, Rate: rate}
+	answer, err := j.connect(bus.RoleOperator).Request(ctx, wire.VerbControl, order.Encode())
+	if err == nil {
+		_, err = wire.DecodeControlAnswer(answer)
+	}
+	if err != nil {
+		j.t.Fatal(err)
+	}
+}
+
 func (j *job) mapper() (stop func()) {
 	j.t.Helper()
 	m, err := mapper.New(mapper.Config{
-		Transform: transform, Workers: 2, Timeout: 100 * time.Millisecond, Version: "v1", Name: "real", StopTimeout: time.Second,
+		Transform: transform, Workers: 2, Timeout: time.Second, Version: "v1", Name: "real", StopTimeout: time.Second,
 	}, j.connect(bus.RoleMapper), zerolog.Nop())
 	if err != nil {
 		j.t.Fatal(err)
@@ -97,8 +113,9 @@ func (j *job) mapper() (stop func()) {
 	return j.start("mapper", m.Run, m)
 }
 
-// transform fails at some objects and takes for ever at others.
-const transform = `jq:if .n == 101 then error("no") elif .n == 102 then last(repeat(1)) else . end`
+// transform takes for ever at one object and fails at many, so that one of them at
+// least fails before its time is up, however busy the machine is.
+const transform = `jq:if .n == 102 then last(repeat(1)) elif .n % 10 == 1 then error("no") else . end`
 
 func (j *job) saver() *fullSink {
 	j.t.Helper()

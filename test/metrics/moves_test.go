@@ -132,14 +132,14 @@ func TestAllMove(t *testing.T) {
 	j.seen.await(t, "nats is back", func(now func(string) float64) bool {
 		return now("fetcher chunkline_nats_up")+now("mapper chunkline_nats_up")+now("saver chunkline_nats_up") == 3
 	})
-	out.full.Store(true) // so that there is an end to wait for
+	j.limit(5) // so that the job goes on until the estimate was seen, for 40 s if need be
 	objects.write(200)
 	if err := input.Close(); err != nil {
 		t.Fatal(err)
 	}
 	j.seen.await(t, "an estimate", func(now func(string) float64) bool { return now("fetcher chunkline_eta_seconds") > 0 })
 	j.seen.await(t, "a new round trip", func(func(string) float64) bool { return j.seen.moved["mapper chunkline_nats_round_trip_seconds"] })
-	out.full.Store(false)
+	j.limit(0)
 	j.seen.await(t, "the end", func(now func(string) float64) bool { return now("fetcher chunkline_progress_ratio") == 1 })
 	stopMapper()
 	j.seen.look(t)
