@@ -21,6 +21,7 @@
 // deadlines of its own runs alone. The lane that is expected to end last, with
 // the lanes that need it, starts first.
 //
-// Each lane has a folder of its own as TMPDIR. Ports come from
+// Each lane has a folder of its own as TMPDIR, and GOFLAGS with -trimpath, so
+// that a fresh clone uses what other clones have compiled. Ports come from
 // test/loopback, namespaces and containers are named after what they test.
 package main

@@ -183,7 +183,8 @@ func (r *runner) command(ctx context.Context, l *lane) (*exec.Cmd, *os.File, err
 		argv = append([]string{"bash", "-c", lowly, "lane"}, argv...)
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	// With -trimpath, Go's build cache does not depend on where the checkout lies: a fresh clone compiles only what changed.
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath"))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a group for signals, and for the kernel's autogroup
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }

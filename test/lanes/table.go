@@ -54,8 +54,8 @@ var table = []entry{
 		ci: "make -s chaos FOR=45s RUN='TestStorm|TestNetwork|TestFreeze|TestInit'", all: "make -s chaos FOR=10m",
 	}, {
 		name: "storm-race", about: "programs built with the race detector, killed and stopped at random", alone: true, seconds: 60,
-		ci:  "GOFLAGS=-race go test -count=1 ./test/chaos -run TestStorm -for 20s",
-		all: "GOFLAGS=-race go test -count=1 -timeout 1h ./test/chaos -run TestStorm -for 5m",
+		ci:  `GOFLAGS="$GOFLAGS -race" go test -count=1 ./test/chaos -run TestStorm -for 20s`,
+		all: `GOFLAGS="$GOFLAGS -race" go test -count=1 -timeout 1h ./test/chaos -run TestStorm -for 5m`,
 	}, {
 		name: "mutants", about: "broken products turn tests red; ci: ten, drawn from the commit", seconds: 110,
 		ci: "make -s mutants SAMPLE=10", all: "make -s mutants",
