@@ -21,7 +21,7 @@ import (
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
-const patience = 20 * time.Second // for what must happen
+const patience = 2 * time.Minute // for what must happen
 
 // job is all roles in one process, with a NATS server that can be stopped.
 type job struct {
