@@ -79,7 +79,7 @@ func TestFreeze(t *testing.T) {
 	c.fetcher.Signal(syscall.SIGTERM)
 	c.finish()
 	for _, p := range roles {
-		p.Outages() // each was said once
+		p.CheckOutages()
 	}
 }
 

@@ -32,7 +32,7 @@ func TestFewFiles(t *testing.T) {
 			limitFiles(t, p, &normal, nil)
 			c.hurry()
 			c.finish()
-			p.Outages() // each was said once
+			p.CheckOutages()
 		})
 	}
 }

@@ -60,7 +60,7 @@ func TestAwayNATS(t *testing.T) {
 	}
 	proc.End(t, roles...)
 	for _, p := range roles {
-		p.Outages() // each was said once
+		p.CheckOutages()
 	}
 	j.Verify("")
 }

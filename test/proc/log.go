@@ -8,9 +8,9 @@ import "strings"
 // mapper that has ended is given up because it has no connection.
 func (p *Process) FellSilent() int { return strings.Count(p.Log(), `"mapper fell silent`) }
 
-// Outages counts how often a role has said that it has no connection to NATS. It fails
-// the test if that was said twice within one outage.
-func (p *Process) Outages() (n int) {
+// CheckOutages fails the test if a role has said twice of one outage that it has no
+// connection to NATS.
+func (p *Process) CheckOutages() {
 	p.t.Helper()
 	lasts := false
 	for line := range strings.Lines(p.Log()) {
@@ -21,9 +21,7 @@ func (p *Process) Outages() (n int) {
 		case lasts:
 			p.t.Errorf("%s said twice of one outage that there is no connection to NATS: %s", p.Label, line)
 		default:
-			n++
 			lasts = true
 		}
 	}
-	return n
 }
