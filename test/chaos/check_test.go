@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chunkline/chunkline/test/proc"
 )
 
 // word is a line of a role's log.
 type word struct {
+	Time           time.Time // in whole seconds
 	Level, Message string
 
 	Epoch       uint64 // "claimed the job"

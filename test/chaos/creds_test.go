@@ -14,7 +14,7 @@ func TestCredentials(t *testing.T) {
 	t.Parallel()
 	c := newCrew(t, 8_000)
 	c.startNATS()
-	c.startAll(2, "40ms")
+	c.startAll(2, "1s") // so the job is not done before
 	c.mappers[0].Await("chunk saved")
 	server := c.nats[0]
 	c.kill(server)
@@ -30,6 +30,8 @@ func TestCredentials(t *testing.T) {
 	for _, p := range roles {
 		p.Start()
 	}
+	c.Env = append(c.Env, "NATS_USER=joe", "NATS_PASSWORD=canary")
+	c.hurry()
 	c.finish()
 	for _, p := range roles {
 		if strings.Contains(p.Log(), "canary") {

@@ -45,8 +45,9 @@ exit 0
 	if err := os.WriteFile(program, []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// The program is never more than a chunk ahead of a chunkline that gets no time to reap.
 	cmd := exec.CommandContext(t.Context(), "unshare", "--pid", "--fork", "--mount-proc", "--kill-child",
-		proc.Path("chunkline"), "run", "-i", in, "-o", out, "-j", "1", "--exec", "sh "+program)
+		proc.Path("chunkline"), "run", "-i", in, "-o", out, "-j", "1", "--chunk-size", "10", "--exec", "sh "+program)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}

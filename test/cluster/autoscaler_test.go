@@ -86,7 +86,7 @@ func newExternalMetrics(t *testing.T) *externalMetrics {
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { l.kubectl("delete", "apiservice", externalAPI, "--ignore-not-found", "--wait") })
 	l.kubectlWith(fmt.Sprintf(externalManifest, server.Listener.Addr().(*net.TCPAddr).Port, address, l.ns), "apply", "-f", "-")
-	l.kubectl("wait", "--for=condition=Available", "apiservice/"+externalAPI, "--timeout=60s")
+	l.kubectl("wait", "--for=condition=Available", "apiservice/"+externalAPI, "--timeout=240s")
 	return m
 }
 

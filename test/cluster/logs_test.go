@@ -118,6 +118,10 @@ func (l *logs) explained(texts ...string) {
 	}
 }
 
+// fellSilent says whether the fetcher gave up a mapper that had a connection. On a node
+// that stands still such a mapper may live, and what it held is handed out again.
+func (l *logs) fellSilent() bool { return l.count("mapper fell silent") > 0 }
+
 // count counts lines with a text.
 func (l *logs) count(text string) (n int) {
 	l.mu.Lock()

@@ -115,7 +115,7 @@ var (
 	}
 	// slow: the first mapper's chunks get a backup attempt, and it is told to drop them.
 	slow = script{env: map[string][]string{
-		"first":  {"TRANSFORM=users?duration=20s"},
+		"first":  {"TRANSFORM=users?duration=1h"},
 		"second": {"TRANSFORM=users?duration=50ms", "WORKERS=1"},
 	}}
 )

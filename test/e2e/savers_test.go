@@ -17,7 +17,7 @@ import (
 func TestLeftoverSaver(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, 10_000)
-	saver, fetcher := j.Saver(), j.Fetcher(proc.HTTP(), "ON_DONE=exit", "RATE=200") // so that it is not done before
+	saver, fetcher := j.Saver(), j.Fetcher(proc.HTTP(), "ON_DONE=exit", "RATE=100") // so that it is not done before
 	mapper := j.Mapper("mapper", "users", "WORKERS=1")
 	fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 5 })
 	other := filepath.Join(j.Dir, "leftover")
@@ -31,9 +31,7 @@ func TestLeftoverSaver(t *testing.T) {
 		fetcher.Await(name)
 	}
 	proc.End(t, leftover)
-	if _, stderr, code := proc.Run(t, nil, "chunkline", "control", "rate", "0", "--job", j.Name, "--nats-url", j.URL); code != 0 {
-		t.Fatalf("lift the rate: exit code %d: %s", code, stderr)
-	}
+	j.Control("rate", "0")
 	if code := fetcher.Exit(); code != 0 {
 		t.Errorf("the fetcher ended with %d, want 0: %s", code, fetcher.Tail())
 	}
@@ -50,7 +48,7 @@ func TestLeftoverSaver(t *testing.T) {
 func TestLostVolume(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, 20_000)
-	saver, fetcher := j.Saver(), j.Fetcher(proc.HTTP(), "ON_DONE=exit", "RATE=500")
+	saver, fetcher := j.Saver(), j.Fetcher(proc.HTTP(), "ON_DONE=exit", "RATE=200") // so that it is not done before
 	j.Mapper("mapper", "users", "WORKERS=1")
 	fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 5 })
 	saver.Kill()

@@ -97,7 +97,7 @@ func TestTraces(t *testing.T) {
 	fetcher.AwaitStatus("work in flight", func(s report.Status) bool { return s.Chunks.InFlight == 2 })
 	victim.Kill()
 	heir := j.Mapper("heir", "users", "WORKERS=2")
-	fetcher.Await("job done")
+	s := fetcher.AwaitStatus("the end of the job", func(s report.Status) bool { return s.State == report.StateDone })
 	proc.End(t, heir, fetcher, saver)
 	j.Verify("")
 
@@ -115,6 +115,20 @@ func TestTraces(t *testing.T) {
 	}
 	if len(traces) != chunks || len(ways) != chunks {
 		t.Errorf("%d traces of %d chunks, want %d", len(traces), len(ways), chunks)
+	}
+	if s.Chunks.Redelivered != 2 || fetcher.FellSilent() > 1 {
+		t.Logf("%d chunks were handed out again, 2 of them by the victim's death; %d mappers fell silent", s.Chunks.Redelivered, fetcher.FellSilent())
+		if fetcher.FellSilent() == 0 {
+			t.Error("want no others")
+		}
+		for id, got := range ways {
+			for _, want := range []string{"fetcher fetch", " > saver commit"} {
+				if !slices.ContainsFunc(got, func(way string) bool { return strings.HasPrefix(way, "fetcher fetch") && strings.HasSuffix(way, want) }) {
+					t.Errorf("chunk %d has\n\t%s\nwithout one that ends with %s", id, strings.Join(got, "\n\t"), want)
+				}
+			}
+		}
+		return
 	}
 	for id, got := range ways {
 		wait, want := first, []string{"fetcher fetch", first}

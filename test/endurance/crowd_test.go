@@ -46,9 +46,10 @@ func TestStoppedSaver(t *testing.T) {
 	j.NATS()
 	saver := j.Saver()
 	mapper := j.Mapper("mapper-0", "jq:.i", "WORKERS=1")
-	fetcher := j.Fetcher("ON_DONE=stay", proc.HTTP())
+	fetcher := j.Fetcher("ON_DONE=stay", proc.HTTP(), "RATE=5000") // so the job is not done before the saver is stopped
 	fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 100 })
 	saver.Stop()
+	j.Control("rate", "0")
 	lasts := time.After(*stop)
 	mapper.Await("fill the memory (MEMORY_BYTES)")
 	<-lasts

@@ -147,7 +147,7 @@ func (a *attacker) ask(verb string, m wire.Message) wire.Message {
 	var got *nats.Msg
 	proc.Eventually(a.t, "an answer to "+verb, func() bool {
 		var err error
-		got, err = a.nc.RequestMsg(a.message(verb, m), 5*time.Second)
+		got, err = a.nc.RequestMsg(a.message(verb, m), 2*leaseWait)
 		return err == nil
 	})
 	answer := wire.Message{Header: wire.Header{}, Body: got.Data}
@@ -160,11 +160,14 @@ func (a *attacker) ask(verb string, m wire.Message) wire.Message {
 // self is the attacker as a mapper.
 var self = report.Mapper{ID: "ATTACKER", Name: "attacker", Transform: "harm"}
 
+// leaseWait is how long the attacker waits for a chunk.
+const leaseWait = time.Minute
+
 // lease gets a chunk as a mapper does: on an open bus everybody is one.
 func (a *attacker) lease() wire.Work {
 	a.t.Helper()
 	a.seq++
-	n := wire.Next{Mapper: self, Holding: wire.Holding{Seq: a.seq, Asking: []uint64{a.seq}}, Wait: time.Minute}
+	n := wire.Next{Mapper: self, Holding: wire.Holding{Seq: a.seq, Asking: []uint64{a.seq}}, Wait: leaseWait}
 	work, err := wire.DecodeWork(a.ask(wire.VerbNext, n.Encode()))
 	if err != nil || work.Status != wire.WorkChunk {
 		a.t.Fatalf("asked for a chunk, got %s %s, %v", work.Status, work.Reason, err)

@@ -44,7 +44,7 @@ func TestFlood(t *testing.T) {
 	}
 	j.say()
 	j.control(wire.ControlResume)
-	j.end(fetcher)
+	j.finish(fetcher)
 	for _, p := range j.roles {
 		if size := len(p.Log()); size > 1<<20 {
 			t.Errorf("%s logged %d KiB about the flood, want less than 1 MiB", p.Label, size>>10)
@@ -80,7 +80,7 @@ func TestFloodMappers(t *testing.T) {
 	}
 	j.say()
 	j.control(wire.ControlResume)
-	j.end(fetcher)
+	j.finish(fetcher)
 }
 
 // TestFloodParts: announcements and headers that somebody has to keep are
@@ -111,7 +111,7 @@ func TestFloodParts(t *testing.T) {
 	}
 	j.say()
 	j.control(wire.ControlResume)
-	j.end(fetcher)
+	j.finish(fetcher)
 }
 
 // partSubject is where the saver takes parts: it says so to whoever begins.

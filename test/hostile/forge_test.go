@@ -14,17 +14,24 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// busy starts a job whose only mapper holds its first chunk for long enough to
-// be lied about.
+// busy starts a job whose only mapper holds chunks all the time, to be lied about, and
+// would need most of a minute for it, or more. finish ends it sooner.
 func busy(t *testing.T, users int) (j *job, fetcher, mapper *proc.Process) {
 	t.Helper()
 	j = newJob(t, users)
 	j.listen()
 	j.saver()
 	fetcher = j.fetcher()
-	mapper = j.mapper("mapper", "users?duration=300ms", "WORKERS=2")
+	mapper = j.mapper("mapper", "users?duration=4s", "WORKERS=2")
 	j.awaitAny("a beat with a chunk", func(m *nats.Msg) bool { return j.on(wire.VerbBeat)(m) && m.Header.Get("Chunkline-Held") != "" })
 	return j, fetcher, mapper
+}
+
+// finish adds a mapper that does the rest in a moment, and judges.
+func (j *job) finish(fetcher *proc.Process) {
+	j.t.Helper()
+	j.mapper("fast", "users")
+	j.end(fetcher)
 }
 
 // victim is the mapper as it named itself last.
@@ -66,7 +73,7 @@ func TestForgedSaved(t *testing.T) {
 	for range 100 {
 		j.say(marked(true1))
 	}
-	j.end(fetcher)
+	j.finish(fetcher)
 }
 
 // TestForgedOrders: a chunk that a mapper was told to drop, by nobody who may,
@@ -89,7 +96,7 @@ func TestForgedOrders(t *testing.T) {
 		t.Errorf("drained mapper: exit %d, want 0: %s", code, mapper.Tail())
 	}
 	mapper.Start()
-	j.end(fetcher)
+	j.finish(fetcher)
 }
 
 // TestForgedHellos: an idle mapper that hears ten thousand hellos, of this job and others, of
@@ -98,7 +105,12 @@ func TestForgedOrders(t *testing.T) {
 func TestForgedHellos(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 2000)
-	j.control(wire.ControlPause) // so that the workers become idle
+	j.control(wire.ControlPause)
+	proc.Eventually(t, "the workers to be idle", func() bool { return j.status().Chunks.InFlight == 0 })
+	proc.Eventually(t, "the attacker to have heard all", func() bool {
+		waiting, _, err := j.all.Pending()
+		return err == nil && waiting == 0
+	})
 	plan := j.victim().Plan
 	begin := time.Now()
 	before := len(j.record(j.on(wire.VerbNext)))
@@ -115,7 +127,7 @@ func TestForgedHellos(t *testing.T) {
 		t.Errorf("2 workers asked %d times within %d s, want %d times at most", asked, seconds, most)
 	}
 	j.control(wire.ControlResume)
-	j.end(fetcher)
+	j.finish(fetcher)
 	if strings.Contains(fetcher.Log(), "taken over") {
 		t.Errorf("the fetcher took a hello's word for being fenced: %s", fetcher.Tail())
 	}
@@ -154,8 +166,7 @@ func TestForgedBeats(t *testing.T) {
 	}
 	j.say(j.message(wire.VerbNext, ask.Encode()))
 	lie(func(b *wire.Beat) { b.Seq = 1 << 62; b.Held = nil }) // from now on the mapper is not heard
-	j.mapper("second", "users?duration=50ms", "WORKERS=2")
-	j.end(fetcher)
+	j.finish(fetcher)
 	if strings.Contains(fetcher.Log(), "taken over") {
 		t.Errorf("the fetcher took a beat's word for being fenced: %s", fetcher.Tail())
 	}
@@ -212,5 +223,5 @@ func TestForgedSync(t *testing.T) {
 		t.Errorf("fetcher after a forged claim: exit %d, want 1, saying why: %s", code, fetcher.Tail())
 	}
 	fetcher.Start() // as whatever keeps it running does
-	j.end(fetcher)
+	j.finish(fetcher)
 }

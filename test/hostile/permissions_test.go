@@ -80,8 +80,8 @@ func TestMapperCredentials(t *testing.T) {
 	})
 	j.saver()
 	fetcher := j.fetcher()
-	mapper := j.mapper("mapper", "users?duration=200ms", "WORKERS=2")
 	work := j.lease() // it may do what a mapper does
+	mapper := j.mapper("mapper", "users?duration=200ms", "WORKERS=2")
 
 	wantDenied := func(what string) {
 		t.Helper()

@@ -58,17 +58,18 @@ func TestReflection(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 2000)
 	j.control(wire.ControlPause) // so that the roles are there until all is said
+	victim := j.victim()         // later there is another mapper
 	targets := []string{
 		j.subject(wire.VerbSaved), j.subject(wire.VerbControl), j.subject(wire.VerbBeat), j.subject("part.x"),
-		j.subject(wire.VerbMapper(j.victim().Mapper.ID)), "$SYS.REQ.SERVER.PING", "$JS.API.INFO", ">", "other",
+		j.subject(wire.VerbMapper(victim.Mapper.ID)), "$SYS.REQ.SERVER.PING", "$JS.API.INFO", ">", "other",
 	}
 	verbs := map[string]wire.Message{
-		wire.VerbNext:                         wire.Next{Mapper: self, Holding: wire.Holding{Seq: 1}}.Encode(),
-		wire.VerbSave:                         {Header: wire.Header{"Chunkline-Protocol": "1"}},
-		wire.VerbSync:                         wire.Sync{Op: wire.SyncList, Plan: j.victim().Plan, Fetcher: "x", Epoch: 1, Limit: 1}.Encode(),
-		wire.VerbStatus:                       wire.StatusQuery{}.Encode(),
-		wire.VerbControl:                      wire.Control{Action: wire.ControlPause}.Encode(),
-		wire.VerbMapper(j.victim().Mapper.ID): wire.Order{Plan: j.victim().Plan, Kind: wire.OrderPing}.Encode(),
+		wire.VerbNext:                     wire.Next{Mapper: self, Holding: wire.Holding{Seq: 1}}.Encode(),
+		wire.VerbSave:                     {Header: wire.Header{"Chunkline-Protocol": "1"}},
+		wire.VerbSync:                     wire.Sync{Op: wire.SyncList, Plan: victim.Plan, Fetcher: "x", Epoch: 1, Limit: 1}.Encode(),
+		wire.VerbStatus:                   wire.StatusQuery{}.Encode(),
+		wire.VerbControl:                  wire.Control{Action: wire.ControlPause}.Encode(),
+		wire.VerbMapper(victim.Mapper.ID): wire.Order{Plan: victim.Plan, Kind: wire.OrderPing}.Encode(),
 	}
 	for verb, message := range verbs {
 		for _, target := range targets {
@@ -83,8 +84,8 @@ func TestReflection(t *testing.T) {
 	}
 	j.ask(wire.VerbStatus, wire.StatusQuery{}.Encode())
 	j.control(wire.ControlResume)
-	j.end(fetcher)
-	roles := map[string]bool{wire.VerbSaved: true, wire.VerbBeat: true, wire.VerbMapper(j.victim().Mapper.ID): true}
+	j.finish(fetcher)
+	roles := map[string]bool{wire.VerbSaved: true, wire.VerbBeat: true, wire.VerbMapper(victim.Mapper.ID): true}
 	for _, m := range j.record(nil) {
 		for _, target := range targets {
 			verb := strings.TrimPrefix(m.Subject, j.subject(""))

@@ -19,6 +19,9 @@ func TestForgedResults(t *testing.T) {
 	fetcher := j.fetcher()
 	work := j.lease()
 	other := j.lease()
+	for other.Chunk.ID == work.Chunk.ID { // the attacker does not say what it holds, so it may get it again
+		other = j.lease()
+	}
 	good := j.result(work)
 	lines := slices.Collect(bytes.Lines(good.Outputs))
 	letter := chunk.DeadLetter{Ordinal: good.First, Chunk: good.Chunk, Error: "forged", Attempts: 1, Object: []byte(`1`)}.Append(nil)

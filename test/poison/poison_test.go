@@ -65,20 +65,30 @@ func (j *job) mapper(label, how, poison, touched string, env ...string) {
 	j.mappers = append(j.mappers, j.Mapper(label, "exec:"+string(command), append(env, "WORKERS=1", "VERSION=v9.1", howVariable+"="+how, poisonVariable+"="+poison, noteVariable+"="+touched)...))
 }
 
-// run starts mappers again that have died, until the job is done.
+// run runs the job to its end.
 func (j *job) run() {
 	j.T.Helper()
-	proc.Eventually(j.T, "the end of the job", func() bool {
+	j.runUntil("the end of the job", func() bool { return strings.Contains(j.fetcher.Log(), `"job done"`) })
+	j.T.Logf("deaths of mappers: %v; the fetcher gave up %d that held a chunk", j.deaths, j.lost())
+}
+
+// runUntil starts mappers again that have died, until a state is reached.
+func (j *job) runUntil(what string, reached func() bool) {
+	j.T.Helper()
+	proc.Eventually(j.T, what, func() bool {
 		for _, m := range j.mappers {
 			if m.Ended() {
 				j.deaths[m.Label]++
 				m.Start()
 			}
 		}
-		return strings.Contains(j.fetcher.Log(), `"job done"`)
+		return reached()
 	})
-	j.T.Logf("deaths of mappers: %v", j.deaths)
 }
+
+// lost is how often the fetcher gave up a mapper that held a chunk, one as each has one
+// worker. On a machine that stands still these are not only those that have died.
+func (j *job) lost() int { return strings.Count(j.fetcher.Log(), ": its chunks go to others") }
 
 // judge wants one dead letter, the poison object with this reason, and every
 // other object mapped; and that everybody who reports says so.
@@ -141,12 +151,13 @@ func TestProgramDies(t *testing.T) {
 			j.mapper("mapper-1", how, j.poison, j.touched)
 			j.run()
 			letter, s := j.judge(reason)
-			if letter.Attempts != 1 || len(j.deaths) != 0 || s.Chunks.Redelivered != 0 {
-				t.Errorf("%d attempts, deaths of mappers %v, %d chunks redelivered; want one attempt, nothing else",
-					letter.Attempts, j.deaths, s.Chunks.Redelivered)
+			silent := j.fetcher.FellSilent() // mappers that live, and stood still: each may cost one more attempt
+			if letter.Attempts < 1 || letter.Attempts > 1+silent || len(j.deaths) != 0 || s.Chunks.Redelivered > uint64(silent) {
+				t.Errorf("%d attempts, deaths of mappers %v, %d chunks redelivered; want one attempt, nothing else; %d mappers fell silent",
+					letter.Attempts, j.deaths, s.Chunks.Redelivered, silent)
 			}
-			if n := j.touches(); n > maxTouches {
-				t.Errorf("the object was touched %d times, want at most %d", n, maxTouches)
+			if n, most := j.touches(), maxTouches*(1+silent); n > most {
+				t.Errorf("the object was touched %d times, want at most %d", n, most)
 			}
 		})
 	}
@@ -199,11 +210,15 @@ func TestMapperDies(t *testing.T) {
 			for _, n := range j.deaths {
 				deaths += n
 			}
-			if deaths < 4 || deaths > maxDeaths || j.touches() != deaths {
-				t.Errorf("the object was touched %d times and cost %d mappers, want 4 to %d", j.touches(), deaths, maxDeaths)
+			lost := j.lost() // as many as have died, unless one that lives stood still
+			if lost < 4 || deaths > maxDeaths || j.touches() < deaths {
+				t.Errorf("the object was touched %d times and cost %d mappers, of %d that the fetcher gave up, want 4 to %d", j.touches(), deaths, lost, maxDeaths)
 			}
-			if letter.Attempts != deaths+1 {
-				t.Errorf("the dead letter says %d attempts, want %d: one more than the mappers it cost", letter.Attempts, deaths+1)
+			if lost == deaths && j.touches() != deaths {
+				t.Errorf("the object was touched %d times, and cost %d mappers", j.touches(), deaths)
+			}
+			if letter.Attempts < min(deaths, lost)+1 || letter.Attempts > max(deaths, lost)+1 {
+				t.Errorf("the dead letter says %d attempts, want one more than the mappers it cost: %d died, %d were given up", letter.Attempts, deaths, lost)
 			}
 			if got := s.Chunks.Redelivered + s.Chunks.Backups; got < uint64(deaths) {
 				t.Errorf("status counts %d redelivered and %d backups, want %d at least", s.Chunks.Redelivered, s.Chunks.Backups, deaths)
@@ -216,16 +231,15 @@ func TestMapperDies(t *testing.T) {
 // is started again at once. Its crashes are evidence against no object.
 func TestCrashLoop(t *testing.T) {
 	t.Parallel()
-	j := newJob(t)
+	j := newJob(t, "CHUNK_SIZE=10", "RATE=10") // a chunk a second, so that the job is not done before there is a crash loop
 	j.mapper("mapper-0", "mapper", j.poison, j.touched)
 	j.mapper("mapper-1", "mapper", j.poison, j.touched)
 	j.mapper("crashing", "mapper", "uuid", filepath.Join(j.Dir, "crashed"))
+	j.runUntil("a crash loop", func() bool { return j.deaths["crashing"] >= 3 })
+	j.Control("rate", "0")
 	j.run()
 	j.judge(vanished)
-	if j.deaths["crashing"] < 3 {
-		t.Errorf("the crashing mapper died %d times, want a crash loop", j.deaths["crashing"])
-	}
-	if good := j.deaths["mapper-0"] + j.deaths["mapper-1"]; good < 2 || good > maxDeaths {
+	if good := j.deaths["mapper-0"] + j.deaths["mapper-1"]; good > maxDeaths || good < 2 && j.fetcher.FellSilent() == 0 {
 		t.Errorf("the object cost %d good mappers, want 2 to %d", good, maxDeaths)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/loopback"
 )
@@ -98,15 +99,33 @@ func (j *Job) Mapper(label, transform string, env ...string) *Process {
 // Status is what chunkline status says of the job.
 func (j *Job) Status() report.Status {
 	j.T.Helper()
-	stdout, stderr, code := Run(j.T, nil, "chunkline", "status", "--json", "--job", j.Name, "--nats-url", j.URL)
-	if code != 0 {
-		j.T.Fatalf("status: exit %d: %s", code, stderr)
-	}
 	var s report.Status
-	if err := json.Unmarshal([]byte(stdout), &s); err != nil {
+	if err := json.Unmarshal([]byte(j.operate("status", "--json")), &s); err != nil {
 		j.T.Fatal(err)
 	}
 	return s
+}
+
+// Control gives the job an order by chunkline control, such as rate 0.
+func (j *Job) Control(order ...string) {
+	j.T.Helper()
+	j.operate("control", order...)
+}
+
+// operate runs a command of an operator and returns what it printed. The command
+// waits 5 s for the fetcher, so on a machine that stands still it is run again.
+func (j *Job) operate(command string, args ...string) (stdout string) {
+	j.T.Helper()
+	args = slices.Concat([]string{command}, args, []string{"--job", j.Name, "--nats-url", j.URL})
+	Eventually(j.T, "an answer to chunkline "+command, func() bool {
+		out, stderr, code := Run(j.T, nil, "chunkline", args...)
+		if code != 0 && code != app.ExitUnreachable {
+			j.T.Fatalf("chunkline %s: exit %d: %s", command, code, stderr)
+		}
+		stdout = out
+		return code == 0
+	})
+	return stdout
 }
 
 // Output is the file of the outputs of a job that is done.

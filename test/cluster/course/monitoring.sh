@@ -11,7 +11,7 @@ die() { echo "monitoring.sh: $*"; exit 1; }
 forward() { # forward RESOURCE PORT: sets port to one of this machine that leads there
   touch "$work/forward$2"
   kubectl port-forward "$1" ":$2" >"$work/forward$2" &
-  for _ in $(seq 60); do
+  for _ in $(seq 480); do
     port=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$work/forward$2")
     if test -n "$port"; then return; fi
     sleep 0.5
@@ -37,11 +37,11 @@ kubectl describe prometheus lab | grep -A2 'Service Monitor Selector' | grep 'Re
 step "queries"
 forward pod/prometheus-lab-0 9090
 for query in nats_varz_cpu nats_connz_in_msgs chunkline_progress_ratio 'kube_pod_container_status_restarts_total{container="mapper"}'; do
-  for _ in $(seq 120); do
+  for _ in $(seq 240); do
     series=$(curl -fsS -G "http://127.0.0.1:$port/api/v1/query" --data-urlencode "query=$query" | jq '.data.result | length')
     if test "$series" != 0; then break; fi
     sleep 1
   done
   echo "$query: $series series"
-  test "$series" != 0 || die "after 2 minutes $query still has no series"
+  test "$series" != 0 || die "after 4 minutes $query still has no series"
 done

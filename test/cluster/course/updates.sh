@@ -32,7 +32,7 @@ status() { # the fetcher's JSON
 job() { status 2>/dev/null | jq -e "$1" >/dev/null; } # job FILTER: the status fulfils a jq filter
 pods() { api 'pods?labelSelector=app%3Dmapper' | jq -e "[.items[] | select(.metadata.deletionTimestamp == null)] | $1" >/dev/null; }
 only() { await "mappers of $1 only" job "[.mappers[].version] | unique == [\"$1\"]"; }
-goes_on() { local saved; saved=$(status | jq .chunks.saved); await "more chunks to be saved" job ".chunks.saved >= $saved + 5"; }
+goes_on() { local saved; await "a status" job true; saved=$(status | jq .chunks.saved); await "more chunks to be saved" job ".chunks.saved >= $saved + 5"; }
 tag() { # tag VERSION: change the tag in the manifest, and apply it
   sed -i "s|chunkline/mapper:.*|chunkline/mapper:$1|" "$work/deployment.yaml"
   kubectl apply -f "$work/deployment.yaml"
@@ -68,7 +68,7 @@ tag v2
 await "pods of v2" pods 'any(.spec.containers[0].image == "chunkline/mapper:v2")'
 if kubectl rollout status deployment/mapper --timeout=20s; then die "v2 was rolled out"; fi
 kubectl get pods
-pods '[.[] | select(.status.containerStatuses[0].ready)] | length >= 3 and all(.spec.containers[0].image == "chunkline/mapper:v1")' || die "want most mappers of v1, and only these, to be ready"
+await "most mappers of v1, and only these, to be ready" pods '[.[] | select(.status.containerStatuses[0].ready)] | length >= 3 and all(.spec.containers[0].image == "chunkline/mapper:v1")'
 goes_on
 
 step "v4 passes, and dies 20 s later; undo, twice"
