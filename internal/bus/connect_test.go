@@ -234,7 +234,7 @@ func TestFlush_answered(t *testing.T) {
 	t.Parallel()
 	b := newNetwork(t).connect(bus.RoleSaver)
 	ctx := patience(t)
-	for i := range 5000 {
+	for i := range 2000 {
 		if err := b.Flush(ctx); err != nil {
 			t.Fatalf("flush %d: %v", i, err)
 		}

@@ -26,6 +26,14 @@ func Stuck(o Options) Options {
 	return o
 }
 
+// Holding is New with another bound for what is in assembly, and for what waits to be fetched.
+func Holding(t Transport, job string, most int) *Bus {
+	b := New(t, job)
+	b.Bound(most, most, nil)
+	b.receiving.limit = most
+	return b
+}
+
 // Redact is redact.
 func Redact(urls string) string { return redact(urls) }
 
