@@ -23,8 +23,8 @@ import (
 	"github.com/chunkline/chunkline/internal/saver"
 )
 
-// exportTimeout is how long a saver may send nothing.
-const exportTimeout = 30 * time.Second
+// exportTimeout is how long a saver may send nothing. Tests have more time.
+var exportTimeout = 30 * time.Second
 
 // export downloads a job's result from its saver.
 type export struct {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/saver"
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // depot serves the result of a job as its saver does.
@@ -175,8 +176,7 @@ func TestExport_refused(t *testing.T) {
 		t.Cleanup(server.Close)
 		return server.URL
 	}
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
+	gone := "http://" + loopback.Address()
 	for from, want := range map[string]struct {
 		code int
 		text string
@@ -185,7 +185,7 @@ func TestExport_refused(t *testing.T) {
 		says(503, `busy`): {1, "the saver refused: busy"},
 		says(404, `404`):  {1, "is it the HTTP port of a saver?"},
 		says(200, `ok`):   {1, "is not a saver's result"},
-		gone.URL:          {3, "request result"},
+		gone:              {3, "request result"},
 		"localhost:3541":  {2, `--from="localhost:3541"`},
 		"":                {2, "--from is not set"},
 	} {

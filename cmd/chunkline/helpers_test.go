@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
 )
@@ -19,6 +20,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil { // most tests wait for programs, timers and the disk
 		panic(err)
 	}
+	lingerTime, askTimeout, exportTimeout = time.Hour, 2*time.Minute, 2*time.Minute // the machine may stand still for a while
 	m.Run()
 }
 

@@ -2,13 +2,17 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
 
@@ -27,13 +31,17 @@ func TestDemoLingers(t *testing.T) {
 					lines <- scan.Text()
 				}
 			}()
+			dir := t.TempDir()
+			users := usersFrom(t, dir)
 			c := command()
-			c.SetArgs([]string{"demo", "-n", "5000", "--dir", filepath.Join(t.TempDir(), "demo")})
+			c.SetArgs([]string{"demo", "-n", "200", "--dir", dir})
 			c.SetIn(tty)
 			c.SetOut(io.Discard)
 			c.SetErr(tty)
 			ended := make(chan error, 1)
 			go func() { ended <- c.ExecuteContext(t.Context()) }()
+			begin, end := users()
+			begin()
 			page := strings.TrimSpace(after(t, lines, "watch it at "))
 			if opens {
 				viewer, err := http.Get(page + "/api/events")
@@ -41,6 +49,10 @@ func TestDemoLingers(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer viewer.Body.Close()
+			}
+			eventually(t, "the first chunk", func() bool { return savedAt(t, page) >= 100 })
+			end()
+			if opens {
 				after(t, lines, "press Enter to exit")
 				again, err := http.Get(page)
 				if err != nil {
@@ -72,6 +84,55 @@ func TestDemoLingers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// usersFrom makes the file of users of a demo a pipe, so that the job is done no sooner than
+// the test lets it: users returns what passes the first half of them on, and what passes the rest.
+func usersFrom(t *testing.T, dir string) (users func() (begin, end func())) {
+	t.Helper()
+	path := filepath.Join(dir, "users.jsonl")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pipe.Close() })
+	return func() (begin, end func()) {
+		t.Helper()
+		in := bufio.NewReader(pipe)
+		var halves [2]strings.Builder
+		for i := range 200 {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			halves[i/100].WriteString(line)
+		}
+		pass := func(half int) {
+			t.Helper()
+			if _, err := io.WriteString(pipe, halves[half].String()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return func() { pass(0) }, func() { pass(1); _ = pipe.Close() }
+	}
+}
+
+// savedAt asks a live page how many objects are saved.
+func savedAt(t *testing.T, page string) uint64 {
+	t.Helper()
+	response, err := http.Get(page + "/api/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var s report.Status
+	if err := json.NewDecoder(response.Body).Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	return s.Objects.Saved
 }
 
 // after returns what follows a text on its line.

@@ -108,8 +108,8 @@ func describe(s report.Status) string {
 }
 
 // lingerTime is how long the process of a job that is done waits for viewers of its
-// live page.
-const lingerTime = 10 * time.Second
+// live page. Tests have more time.
+var lingerTime = 10 * time.Second
 
 // livePage is the address of the live page, and whether anyone has opened it.
 type livePage struct {

@@ -47,7 +47,7 @@ func TestRunService(t *testing.T) {
 	defer server.Close()
 	dir := t.TempDir()
 	in, out := write(t, filepath.Join(dir, "in"), "1\n2\n3\n4\n5\n6\n7\n"), filepath.Join(dir, "out.jsonl")
-	setting := server.URL + "/?own=1#batch=3&concurrency=2"
+	setting := server.URL + "/?own=1#batch=3&concurrency=2&timeout=5m"
 	r := must(t, 4, "run", "-i", in, "-o", out, "-t", setting, "--log-level", "debug", "--json", "-j", "1")
 	wantFile(t, out, "10\n20\n30\n40\n60\n70\n")
 	if dead := must(t, 0, "dead", "list", "-o", out); !strings.Contains(dead.stdout, "the service answers 422 Unprocessable Entity: no fives") {

@@ -24,8 +24,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// askTimeout bounds how long a command waits for a fetcher.
-const askTimeout = 5 * time.Second
+// askTimeout bounds how long a command waits for a fetcher. Tests have more time.
+var askTimeout = 5 * time.Second
 
 // remote is the connection of a command to a job that runs elsewhere: NATS_URL and
 // the related settings, as for the roles, and --job.

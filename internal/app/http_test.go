@@ -10,8 +10,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // role is a role that does what its functions say. It is a collector, too.
@@ -38,26 +41,31 @@ func errorIf(is *atomic.Bool, text string) (err error) {
 	return err
 }
 
+// get asks again if an answer breaks off: the server's deadlines may be over while the machine stands still.
 func get(t *testing.T, addr, path string) (int, string) {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get("http://" + addr + path)
-	if err != nil {
-		t.Fatal(err)
+	for try := 1; ; try++ {
+		response, err := client.Get("http://" + addr + path)
+		if err == nil {
+			var body []byte
+			body, err = io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			if err == nil {
+				return response.StatusCode, string(body)
+			}
+		}
+		if try == 10 {
+			t.Fatal(err)
+		}
 	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
 }
 
 // start runs a role with an HTTP server, and gives its address and how it ends.
 func start(ctx context.Context, r *role) (addr string, ended <-chan error) {
 	addrs, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- RunRole(ctx, HTTP{Addr: "127.0.0.1:0"}, r, func(s *Server) {
+		done <- RunRole(ctx, HTTP{Addr: loopback.Address()}, r, func(s *Server) { // a port that nobody takes afterwards
 			s.Handle("GET /extra", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				WriteJSON(w, http.StatusTeapot, map[string]int{"n": 1})
 			}))
@@ -103,6 +111,8 @@ func TestServer(t *testing.T) {
 
 // TestHealth: a health check without any other program says what the role says.
 func TestHealth(t *testing.T) {
+	defer func(usual time.Duration) { healthTimeout = usual }(healthTimeout)
+	healthTimeout = 2 * time.Minute
 	ctx, stop := context.WithCancel(t.Context())
 	r := newRole(func(ctx context.Context) error { <-ctx.Done(); return nil })
 	addr, ended := start(ctx, r)

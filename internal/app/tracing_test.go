@@ -2,12 +2,13 @@ package app
 
 import (
 	"bytes"
-	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/test/loopback"
 )
 
 // TestTracing: traces are off unless they are asked for, -h says how, wrong
@@ -33,13 +34,8 @@ func TestTracing(t *testing.T) {
 		t.Errorf("grpc: %v, want wrong usage", err)
 	}
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free, and nobody's then
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = listener.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+listener.Addr().String())
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+loopback.Address())
 	t.Setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1") // each span is a delivery
 	if tracer, stop, err = Tracing("j", "chunkline-mapper", log); err != nil {
 		t.Fatal(err)

@@ -44,6 +44,7 @@ type natsTransport struct {
 	link  *link
 	inbox *inbox
 	out   *writer
+	waits waits // set before use
 	own   spoken
 
 	greet      bool // log if the server asks for no credentials; set before use
@@ -67,7 +68,7 @@ type natsTransport struct {
 }
 
 func newNATSTransport(log zerolog.Logger, url, inboxPrefix string) *natsTransport {
-	t := &natsTransport{log: log, own: spoken{verbs: map[string]struct{}{}}, strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}), link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{}), owned: newGate()}
+	t := &natsTransport{log: log, waits: usualWaits, own: spoken{verbs: map[string]struct{}{}}, strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}), link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{}), owned: newGate()}
 	t.maxPayload.Store(defaultMaxPayload)
 	t.broken, t.listening = make(chan struct{}, 1), map[*listening]struct{}{}
 	t.out = newWriter(t.write)
@@ -116,7 +117,7 @@ func (t *natsTransport) Publish(subject string, m wire.Message) error {
 // push sends m without waiting for an answer. A server that reads nothing for the
 // flusher timeout counts as disconnected.
 func (t *natsTransport) push(subject string, m wire.Message) error {
-	ctx, cancel := context.WithTimeout(context.Background(), flusherTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), t.waits.publish)
 	defer cancel()
 	err := t.send(ctx, subject, "", m)
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -50,7 +50,8 @@ type Options struct {
 	Server *Server // an embedded server, instead of the one in Config
 	Log    zerolog.Logger
 
-	dial *dialer // for tests; nil: the network
+	dial  *dialer // for tests; nil: the network
+	waits *waits  // for tests; nil: usualWaits
 }
 
 const (
@@ -61,11 +62,22 @@ const (
 	flusherTimeout = 3 * time.Second // a write that takes longer breaks the connection
 )
 
+// waits is how long a connection waits for its server.
+type waits struct {
+	first   time.Duration // Connect, for the first attempt to connect
+	dial    time.Duration // an attempt, for a connection and the server's greeting
+	ping    time.Duration // between two pings
+	write   time.Duration // a write, before it breaks the connection
+	publish time.Duration // Publish, for the writes before its own
+}
+
+var usualWaits = waits{first: connectPatience, dial: dialTimeout, ping: pingInterval, write: flusherTimeout, publish: flusherTimeout}
+
 // Connect connects to NATS. If no server answers, it returns after 1 s, and goes on
 // trying for as long as the Bus is open. Its error is always ErrSettings. If the
 // server rejects the credentials, the Bus is Closed.
 func Connect(cfg Config, o Options) (*Bus, error) {
-	t, id, err := connect(cfg, o, flusherTimeout)
+	t, id, err := connect(cfg, o)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +86,7 @@ func Connect(cfg Config, o Options) (*Bus, error) {
 	return b, nil
 }
 
-func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, string, error) {
+func connect(cfg Config, o Options) (*natsTransport, string, error) {
 	if err := chunk.CheckJob(o.Job); err != nil {
 		return nil, "", fmt.Errorf("JOB: %w: %w", ErrSettings, err)
 	}
@@ -100,13 +112,16 @@ func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, stri
 		}
 	}
 	t := newNATSTransport(o.Log, shown, prefix)
+	if o.waits != nil {
+		t.waits = *o.waits
+	}
 	t.greet = o.Server == nil && cfg.Cert == "" // with a certificate, a server need not ask for credentials
 	options = append(options,
 		nats.Name(wire.Clip(strings.TrimSpace("chunkline-"+string(o.Role)+" "+o.Name), wire.MaxLabel)),
-		nats.Timeout(dialTimeout), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+		nats.Timeout(t.waits.dial), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectSpray, reconnectSpray),
 		nats.ReconnectBufSize(-1), // without a connection, a publish must fail
-		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(pingsOut), nats.FlusherTimeout(flusher),
+		nats.PingInterval(t.waits.ping), nats.MaxPingsOutstanding(pingsOut), nats.FlusherTimeout(t.waits.write),
 		nats.CustomInboxPrefix(prefix), nats.PermissionErrOnSubscribe(true),
 		nats.SkipHostLookup(), nats.SetCustomDialer(t.dialer(o.dial)), // which looks names up, with a timeout
 		nats.ConnectHandler(t.connected), nats.ReconnectHandler(t.connected),
@@ -119,7 +134,7 @@ func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, stri
 		t.keep(func() (*nats.Conn, error) { return nats.Connect(url, options...) }, first)
 	})
 	t.owned.run(t.measure)
-	patience := time.NewTimer(connectPatience)
+	patience := time.NewTimer(t.waits.first)
 	defer patience.Stop()
 	select {
 	case err := <-first:
@@ -134,7 +149,7 @@ func connect(cfg Config, o Options, flusher time.Duration) (*natsTransport, stri
 
 // dialer makes the dialer, which works for as long as the transport is open.
 func (t *natsTransport) dialer(of *dialer) *dialer {
-	d := &dialer{lookup: net.DefaultResolver.LookupHost, dial: new(net.Dialer).DialContext}
+	d := &dialer{lookup: net.DefaultResolver.LookupHost, dial: new(net.Dialer).DialContext, timeout: t.waits.dial}
 	if of != nil {
 		d.lookup, d.dial = of.lookup, of.dial
 	}
@@ -318,6 +333,8 @@ type dialer struct {
 	lookup func(ctx context.Context, host string) ([]string, error)
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	failed atomic.Pointer[error] // error of the last attempt
+
+	timeout time.Duration // of an attempt, over all addresses of a name
 }
 
 // Dial implements nats.CustomDialer.
@@ -358,7 +375,7 @@ func (d *dialer) connect(network, address string) (net.Conn, error) {
 	}
 	for _, host := range hosts {
 		var conn net.Conn
-		if conn, err = d.dialOne(network, net.JoinHostPort(host, port), dialTimeout/time.Duration(len(hosts))); err == nil {
+		if conn, err = d.dialOne(network, net.JoinHostPort(host, port), d.timeout/time.Duration(len(hosts))); err == nil {
 			return conn, nil
 		}
 	}

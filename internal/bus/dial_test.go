@@ -25,6 +25,7 @@ func silent(t *testing.T, host bool) *dialer {
 		return ctx.Err()
 	}
 	return &dialer{
+		timeout: dialTimeout,
 		lookup: func(ctx context.Context, _ string) ([]string, error) {
 			if host {
 				return []string{"192.0.2.1", "192.0.2.2"}, nil

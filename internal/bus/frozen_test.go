@@ -69,16 +69,15 @@ func (c *childProcess) signal(s syscall.Signal) {
 }
 
 // TestFrozenServer freezes the server and fills the socket, so that a write
-// would wait for the flusher timeout, here an hour. No call may.
+// would wait for the flusher timeout, which is long here. No call may.
 func TestFrozenServer(t *testing.T) {
 	t.Parallel()
 	child := startChild(t)
-	options := bus.Options{Job: "frozen", Role: bus.RoleMapper, Log: zerolog.Nop()}
-	b, err := bus.ConnectPatient(bus.Config{URL: child.url}, options, time.Hour)
+	b, err := bus.Connect(bus.Config{URL: child.url}, bus.Stuck(bus.Options{Job: "frozen", Role: bus.RoleMapper, Log: zerolog.Nop()}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	patience, cancel := context.WithTimeout(context.Background(), time.Minute)
+	patience, cancel := context.WithTimeout(context.Background(), long)
 	defer cancel()
 	if err := b.WaitOnline(patience); err != nil {
 		t.Fatal(err)

@@ -148,11 +148,11 @@ func TestConnect_serverErrors(t *testing.T) {
 func TestConnect_lowerMaxPayload(t *testing.T) {
 	t.Parallel()
 	options := func(most int32) *server.Options {
-		return &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, MaxPayload: most}
+		return patientServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, MaxPayload: most})
 	}
 	s := startServer(t, options(1<<20))
 	connect := func(role bus.Role) *bus.Bus {
-		b, err := bus.Connect(bus.Config{URL: s.ClientURL()}, bus.Options{Job: "job", Role: role, Log: zerolog.Nop()})
+		b, err := bus.Connect(bus.Config{URL: s.ClientURL()}, bus.Patient(bus.Options{Job: "job", Role: role, Log: zerolog.Nop()}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,15 +174,22 @@ func TestConnect_lowerMaxPayload(t *testing.T) {
 	}
 }
 
+// patientServer makes a server wait long for clients, so that it gives up none that stands still.
+func patientServer(o *server.Options) *server.Options {
+	o.AuthTimeout, o.TLSTimeout = long.Seconds(), long.Seconds()
+	o.PingInterval, o.WriteDeadline = long, long
+	return o
+}
+
 func startServer(t *testing.T, o *server.Options) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(o)
+	s, err := server.NewServer(patientServer(o))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(time.Minute) {
+	if !s.ReadyForConnections(long) {
 		t.Fatal("server does not start")
 	}
 	return s

@@ -34,7 +34,7 @@ func TestLeafNode_maxPayload(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					connect := func(url string, role bus.Role, log zerolog.Logger) *bus.Bus {
-						b, err := bus.Connect(bus.Config{URL: url}, bus.Options{Job: name, Role: role, Log: log})
+						b, err := bus.Connect(bus.Config{URL: url}, bus.Patient(bus.Options{Job: name, Role: role, Log: log}))
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -65,7 +65,7 @@ func TestLeafNode_firstIsLarge(t *testing.T) {
 	t.Parallel()
 	hub, leaf := leafNode(t, 64<<10, 1<<20)
 	connect := func(url string, role bus.Role) *bus.Bus {
-		b, err := bus.Connect(bus.Config{URL: url}, bus.Options{Job: "job", Role: role, Log: zerolog.Nop()})
+		b, err := bus.Connect(bus.Config{URL: url}, bus.Patient(bus.Options{Job: "job", Role: role, Log: zerolog.Nop()}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestLeafNode_middle(t *testing.T) {
 			hub, near := leafNode(t, hubLimit, 1<<20)
 			far := leafOf(t, hub, 1<<20)
 			connect := func(url string, role bus.Role, log zerolog.Logger) *bus.Bus {
-				b, err := bus.Connect(bus.Config{URL: url}, bus.Options{Job: "job", Role: role, Log: log})
+				b, err := bus.Connect(bus.Config{URL: url}, bus.Patient(bus.Options{Job: "job", Role: role, Log: log}))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -15,7 +15,7 @@ func TestConnect_openServer(t *testing.T) {
 	t.Parallel()
 	said := func(cfg bus.Config, reconnect func()) int {
 		var log logBuffer
-		b, err := bus.Connect(cfg, bus.Options{Job: "job", Role: bus.RoleMapper, Log: zerolog.New(&log)})
+		b, err := bus.Connect(cfg, bus.Patient(bus.Options{Job: "job", Role: bus.RoleMapper, Log: zerolog.New(&log)}))
 		if err != nil {
 			t.Fatal(err)
 		}

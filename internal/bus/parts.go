@@ -90,10 +90,10 @@ func (l layout) index(offset int) (int, bool) {
 // cut cuts m for a server with a max_payload of limit bytes, and returns its first
 // part. At is where the other parts are fetched; only answers have it.
 func cut(m wire.Message, limit int, id, at string) (layout, wire.Message, error) {
-	head := wire.PartHead{Kind: wire.PartFirst, ID: id, At: at, Total: len(m.Body), Size: partSize, Sum: wire.Checksum(m.Body)}
 	if len(m.Body) > wire.MaxMessage {
 		return layout{}, wire.Message{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(m.Body), wire.MaxMessage)
 	}
+	head := wire.PartHead{Kind: wire.PartFirst, ID: id, At: at, Total: len(m.Body), Size: partSize, Sum: wire.Checksum(m.Body)}
 	// The headers of further parts are shorter than this one's.
 	head.Size = min(partSize, limit-head.Header().Size())
 	header := m.Header.With(head.Header())

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/wire"
 )
@@ -20,7 +21,7 @@ func TestParts_boundedBookkeeping(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := bustest.NewMemory(bustest.Options{MaxPayload: 2 << 20})
-		_, stop := echo(t, n.Connect("saver"))
+		_, stop := echo(t, bus.New(n.Connect("saver"), partJob))
 		defer stop()
 		c := n.Connect("mapper")
 		defer c.Close()

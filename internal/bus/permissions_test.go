@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/rs/zerolog"
@@ -44,36 +43,27 @@ func load(t *testing.T, path string) *server.Options {
 	return options
 }
 
-// start starts a server that differs from the shipped one in where it listens.
+// start starts a server that differs from the shipped one in where it listens, and in its patience.
 func start(t *testing.T, options *server.Options) *server.Server {
 	t.Helper()
 	options.Host, options.Port = "127.0.0.1", server.RANDOM_PORT
 	options.HTTPHost, options.HTTPPort = "127.0.0.1", server.RANDOM_PORT
 	options.NoSigs, options.NoLog = true, true
-	s, err := server.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(time.Minute) {
-		t.Fatal("server does not start")
-	}
-	return s
+	return startServer(t, options)
 }
 
 // policed starts a server as it is shipped, with a user for each role.
 func policed(t *testing.T) (connect func(bus.Role) *bus.Bus) {
 	t.Helper()
-	return at(t, start(t, load(t, shipped)))
+	return at(t, start(t, load(t, shipped)), zerolog.Nop())
 }
 
 // at connects roles to a server.
-func at(t *testing.T, s *server.Server) (connect func(bus.Role) *bus.Bus) {
+func at(t *testing.T, s *server.Server, log zerolog.Logger) (connect func(bus.Role) *bus.Bus) {
 	t.Helper()
 	return func(role bus.Role) *bus.Bus {
 		cfg := bus.Config{URL: s.ClientURL(), User: string(role), Password: passwords[role]}
-		b, err := bus.Connect(cfg, bus.Options{Job: "perm", Role: role, Log: zerolog.Nop()})
+		b, err := bus.Connect(cfg, bus.Patient(bus.Options{Job: "perm", Role: role, Log: log}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +146,8 @@ func TestPermissions_older(t *testing.T) {
 			*list = slices.DeleteFunc(*list, func(subject string) bool { return strings.HasSuffix(subject, ".hello") })
 		}
 	}
-	connect := at(t, start(t, options))
+	said := make(logLines, 100)
+	connect := at(t, start(t, options), zerolog.New(said).Level(zerolog.WarnLevel))
 	fetcher, mapper := connect(bus.RoleFetcher), connect(bus.RoleMapper)
 	heard := make(chan struct{})
 	_, err := mapper.Serve(bus.Service{Name: "mapper", Version: "1.0.0", Hidden: true, Endpoints: []bus.Endpoint{
@@ -175,6 +166,18 @@ func TestPermissions_older(t *testing.T) {
 		}
 	}
 	<-heard
+	for range 2 { // nats.go tells of what was denied in a goroutine of its own
+		select {
+		case line := <-said:
+			if !strings.Contains(line, "not allowed by the NATS server") {
+				t.Errorf("the log says %s", line)
+			}
+		case <-fetcher.Closed():
+		case <-mapper.Closed():
+		case <-patience(t).Done():
+			t.Fatal("nothing was denied")
+		}
+	}
 	for _, b := range []*bus.Bus{fetcher, mapper} {
 		if err := b.Flush(patience(t)); err != nil || b.Err() != nil || b.Stats().AsyncErrors != 1 {
 			t.Errorf("%v, %v, %d errors; want a connection that the server has denied one thing", err, b.Err(), b.Stats().AsyncErrors)

@@ -33,7 +33,7 @@ type Server struct {
 }
 
 const (
-	startTimeout  = 10 * time.Second
+	startTimeout  = time.Minute // a busy machine may need some of it
 	writeDeadline = 5 * time.Second
 	maxPending    = 256 << 20 // bytes that wait for one client to read them; NATS's default, 64 MiB, is 64 results of 1 MiB
 )

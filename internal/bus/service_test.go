@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -24,7 +23,7 @@ func TestReply_foreignSubject(t *testing.T) {
 		Subscribe: &server.SubjectPermission{Allow: []string{">"}},
 	})
 	cfg := bus.Config{URL: url, User: "u", Password: canary}
-	b, err := bus.Connect(cfg, bus.Options{Job: "job", Role: bus.RoleFetcher, Log: zerolog.Nop()})
+	b, err := bus.Connect(cfg, bus.Patient(bus.Options{Job: "job", Role: bus.RoleFetcher, Log: zerolog.Nop()}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +38,7 @@ func TestReply_foreignSubject(t *testing.T) {
 	if err := b.Flush(patience(t)); err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(url, nats.UserInfo("u", canary))
+	nc, err := nats.Connect(url, nats.UserInfo("u", canary), nats.Timeout(long))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +58,7 @@ func TestReply_foreignSubject(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := nc.Flush(); err != nil {
+	if err := nc.FlushWithContext(patience(t)); err != nil {
 		t.Fatal(err)
 	}
 	if n, _, err := control.Pending(); err != nil || n != 0 {
@@ -93,7 +92,7 @@ func TestServe_discovery(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	nc, err := nats.Connect(n.url)
+	nc, err := nats.Connect(n.url, nats.Timeout(long))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +104,7 @@ func TestServe_discovery(t *testing.T) {
 	if err := nc.PublishRequest("$SRV.INFO", inbox.Subject, nil); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := inbox.NextMsg(time.Minute)
+	answer, err := inbox.NextMsg(long)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +125,7 @@ func TestServe_discovery(t *testing.T) {
 	if queue, has := found["chunkline.suite.status"]; !has || queue != "" {
 		t.Errorf("endpoints %v, want status without a queue", found)
 	}
-	if err := nc.Flush(); err != nil {
+	if err := nc.FlushWithContext(patience(t)); err != nil {
 		t.Fatal(err)
 	}
 	if n, _, err := inbox.Pending(); err != nil || n != 0 {
@@ -162,7 +161,7 @@ func TestServer_inProcess(t *testing.T) {
 		t.Errorf("URL %q of a server that does not listen", s.URL())
 	}
 	connect := func(role bus.Role) *bus.Bus {
-		b, err := bus.Connect(bus.Config{}, bus.Options{Job: "job", Role: role, Server: s, Log: zerolog.Nop()})
+		b, err := bus.Connect(bus.Config{}, bus.Patient(bus.Options{Job: "job", Role: role, Server: s, Log: zerolog.Nop()}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +191,7 @@ func TestServer_inProcess(t *testing.T) {
 func TestPending(t *testing.T) {
 	t.Parallel()
 	const messages = 100
-	n := newNetwork(t)
+	n := &network{t: t, url: startServer(t, leafOptions(1<<20)).ClientURL()}
 	saver, mapper := n.connect(bus.RoleSaver), n.connect(bus.RoleMapper)
 	release, handled := make(chan struct{}), make(chan struct{}, messages)
 	_, err := saver.Serve(bus.Service{Name: "saver", Version: "1.0.0", Endpoints: []bus.Endpoint{

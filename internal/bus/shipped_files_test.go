@@ -88,7 +88,7 @@ func TestShipped_tls(t *testing.T) {
 	sameUsers(t, options)
 	url := strings.Replace(start(t, options).ClientURL(), "nats://", "tls://", 1)
 	cfg := bus.Config{URL: url, User: "mapper", Password: passwords[bus.RoleMapper], CA: certificate}
-	b, err := bus.Connect(cfg, bus.Options{Job: "tls", Role: bus.RoleMapper, Log: zerolog.Nop()})
+	b, err := bus.Connect(cfg, bus.Patient(bus.Options{Job: "tls", Role: bus.RoleMapper, Log: zerolog.Nop()}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,11 +96,11 @@ func TestShipped_tls(t *testing.T) {
 	if err := b.WaitOnline(patience(t)); err != nil {
 		t.Error(err)
 	}
-	_, err = nats.Connect(url, nats.UserInfo("mapper", canary), nats.RootCAs(certificate), nats.Timeout(time.Minute))
+	_, err = nats.Connect(url, nats.UserInfo("mapper", canary), nats.RootCAs(certificate), nats.Timeout(long))
 	if !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("with a wrong password: %v, want %v", err, nats.ErrAuthorization)
 	}
-	_, err = nats.Connect(url, nats.UserInfo("mapper", passwords[bus.RoleMapper]), nats.Timeout(time.Minute)) // trusts the system's authorities
+	_, err = nats.Connect(url, nats.UserInfo("mapper", passwords[bus.RoleMapper]), nats.Timeout(long)) // trusts the system's authorities
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); !unknown {
 		t.Errorf("without its authority: %v, want that it is unknown", err)
 	}

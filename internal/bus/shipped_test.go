@@ -127,7 +127,7 @@ func complained(nc *nats.Conn, deed, subject string) bool {
 
 func dial(t *testing.T, url, user, password string, more ...nats.Option) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(url, append(more, nats.UserInfo(user, password), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
+	nc, err := nats.Connect(url, append(more, nats.UserInfo(user, password), nats.Timeout(long), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestPermissions_login(t *testing.T) {
 		}
 	}
 	for who, options := range stranger {
-		nc, err := nats.Connect(url, options...)
+		nc, err := nats.Connect(url, append(options, nats.Timeout(long))...)
 		if !errors.Is(err, nats.ErrAuthorization) {
 			t.Errorf("%s: error %v, want %v", who, err, nats.ErrAuthorization)
 		}

@@ -72,7 +72,7 @@ func (n *network) away() { n.server.Shutdown() }
 func (n *network) back() { n.start(n.url[len("nats://"):]) }
 
 func (n *network) options(role bus.Role) bus.Options {
-	return bus.Options{Job: "suite", Role: role, Name: n.t.Name(), Log: zerolog.Nop()}
+	return bus.Patient(bus.Options{Job: "suite", Role: role, Name: n.t.Name(), Log: zerolog.Nop()})
 }
 
 // connect returns a connected bus, which is closed when the test ends.
@@ -83,7 +83,7 @@ func (n *network) connect(role bus.Role) *bus.Bus {
 		n.t.Fatal(err)
 	}
 	n.t.Cleanup(b.Close)
-	if err := b.WaitOnline(patience(n.t)); err != nil { // Connect itself waits for a second only
+	if err := b.WaitOnline(patience(n.t)); err != nil {
 		n.t.Fatal(err)
 	}
 	return b

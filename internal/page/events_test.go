@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,7 +69,8 @@ func TestEvents_end(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	Register(server, new(fakeJob), "", zerolog.Nop())
+	job := &endingJob{fakeJob: new(fakeJob)}
+	Register(server, job, "", zerolog.Nop())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
@@ -78,7 +80,7 @@ func TestEvents_end(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	var seconds []float64 // of each status; the job says another one each time
+	var states []report.JobState
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
 		text, ok := strings.CutPrefix(lines.Text(), "data: {\"job\"")
 		if !ok {
@@ -88,15 +90,31 @@ func TestEvents_end(t *testing.T) {
 		if err := json.Unmarshal([]byte("{\"job\""+text), &s); err != nil {
 			t.Fatal(err)
 		}
-		seconds = append(seconds, s.Seconds)
+		states = append(states, s.State)
+		job.ended.Store(true)
 		cancel()
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if len(seconds) != 2 || seconds[1] <= seconds[0] {
-		t.Errorf("the states have %v seconds, want one and then the last one", seconds)
+	if len(states) < 2 || states[0] != report.StateRunning || states[len(states)-1] != report.StateDone {
+		t.Errorf("the states are %v, want that of the end behind others", states)
 	}
+}
+
+// endingJob is a job that runs until it has ended.
+type endingJob struct {
+	*fakeJob
+	ended atomic.Bool
+}
+
+func (j *endingJob) Status() report.Status {
+	s := j.fakeJob.Status()
+	s.State = report.StateRunning
+	if j.ended.Load() {
+		s.State = report.StateDone
+	}
+	return s
 }
 
 // idle is a role that does nothing.

@@ -20,8 +20,8 @@ import (
 )
 
 // stopTimeout bounds how long a process that ends waits for the collector to
-// receive the last spans.
-const stopTimeout = 2 * time.Second
+// receive the last spans. Tests have another one.
+var stopTimeout = 2 * time.Second
 
 // Options identify the process in its traces and receive errors.
 type Options struct {

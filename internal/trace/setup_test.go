@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -90,9 +91,18 @@ func (r *reports) options() Options {
 	}
 }
 
+// stopsWithin changes, for a test, how long stop waits for the collector.
+func stopsWithin(t *testing.T, d time.Duration) {
+	t.Helper()
+	usual := stopTimeout
+	t.Cleanup(func() { stopTimeout = usual })
+	stopTimeout = d
+}
+
 // TestDelivers: what is left is delivered on stop, by OTLP, with who it is from.
 func TestDelivers(t *testing.T) {
 	unset(t)
+	stopsWithin(t, 2*time.Minute)
 	var got collector.ExportTraceServiceRequest
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body := io.Reader(r.Body)
@@ -157,6 +167,7 @@ func TestNever(t *testing.T) {
 	for name, url := range map[string]string{"nobody": "http://127.0.0.1:9", "hanging": hanging.URL} {
 		t.Run(name, func(t *testing.T) {
 			unset(t)
+			stopsWithin(t, 100*time.Millisecond)
 			t.Setenv(envEndpoint, url)
 			t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000") // stop is not to wait for it
 			t.Setenv("OTEL_BSP_EXPORT_TIMEOUT", "3600000")
@@ -165,7 +176,7 @@ func TestNever(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for range 10_000 {
+			for range 1000 {
 				chunk(tracer, nil)
 			}
 			stop()

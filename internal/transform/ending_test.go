@@ -128,14 +128,22 @@ func TestExecEndsBetween(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.EndTimeout = time.Hour
 	said := make(chan string, 10)
 	s.Warn = func(text string) { said <- text }
 	tr, err := s.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := mustRun(t, tr, body(`1`, `2`, `3`), nil, Options{})
+	ended := func(int) error { // the process that answered has ended when the next object comes
+		if c := tr.(*program).child; c != nil {
+			<-c.dead
+		}
+		return nil
+	}
+	out := mustRun(t, tr, body(`1`, `2`, `3`), nil, Options{Before: ended})
 	wantLines(t, out, `1`, `2`, `3`)
+	_ = ended(3)
 	if err := tr.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // lockedBuffer takes writes of several processes.
@@ -142,7 +143,7 @@ func TestExecCancel(t *testing.T) {
 				t.Error("a process is left")
 			}
 			p.ending.Wait()
-			p.endTimeout = defaultEnd
+			p.endTimeout = time.Hour
 			out := mustRun(t, p, wishes(wish{ID: 2}), nil, Options{}) // and it is fit for the next chunk
 			wantLines(t, out, `{"id":2}`)
 		})

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
@@ -21,7 +22,7 @@ func newFake(tb testing.TB, trusted bool, args ...string) *program {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.Stderr = new(lockedBuffer)
+	s.Stderr, s.EndTimeout = new(lockedBuffer), time.Hour
 	tr, err := s.New()
 	if err != nil {
 		tb.Fatal(err)

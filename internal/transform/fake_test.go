@@ -62,12 +62,12 @@ func fakeProgram(args []string) {
 		hang()
 	}
 	defer atEnd(args)
+	late := "" // comes with the next answer, in one write, so that no pause of the machine is between them
 	for _, arg := range args {
 		if text, ok := strings.CutPrefix(arg, "say="); ok {
-			fmt.Fprintln(os.Stdout, text)
+			late = text + "\n"
 		}
 	}
-	late := ""
 	for in := bufio.NewReader(os.Stdin); ; {
 		line, err := in.ReadBytes('\n')
 		if err != nil {

@@ -19,7 +19,7 @@ func TestExecErrorsNameTheCause(t *testing.T) {
 	for _, c := range []struct{ name, script, want string }{
 		{"banner", `echo Loading model; while read -r l; do echo "$l"; done`, `the program answered "Loading model", which is not JSON; it is the first line of the process: does it print one when it starts?`},
 		{"several lines of one value", `while read -r l; do echo "{"; echo "}"; done`, "does it print a value over several lines?"},
-		{"several values", `while read -r l; do echo 1; echo 2; done`, "more than one line; print one for each object: an array, which a second job unpacks with -m '.[]', or use a jq program (-m)"},
+		{"several values", `while read -r l; do printf "1\n2\n"; done`, "more than one line; print one for each object: an array, which a second job unpacks with -m '.[]', or use a jq program (-m)"},
 		{"wants a terminal", `read -r l; echo "cannot open /dev/tty" >&2; exit 1`, "it has no terminal"},
 		{"ended by its terminal", `read -r l; kill -HUP $$`, "it has no terminal"},
 		{"not found", `no-such-program-at-all`, "a shell exits with 127 if it does not find a program"},

@@ -129,7 +129,7 @@ func TestServiceLargestObject(t *testing.T) {
 		return s
 	}
 	grow := func(s *Spec) { s.Credentials.Headers = "X-Grow: 1" }
-	for _, options := range []string{"", "#batch=5"} {
+	for _, options := range []string{"#timeout=1h", "#timeout=1h&batch=5"} {
 		out := mustRun(t, lower(f.transform(t, options)), body(largest), nil, Options{})
 		if string(out.Lines) != largest+"\n" {
 			t.Errorf("%s: %d bytes, failed: %v", options, len(out.Lines), out.Failed)

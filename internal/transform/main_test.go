@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -51,7 +52,7 @@ func mustNewIn(tb testing.TB, spec string, here bool) Transform {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.InProcess = here
+	s.InProcess, s.EndTimeout = here, time.Hour
 	tr, err := s.New()
 	if err != nil {
 		tb.Fatal(err)

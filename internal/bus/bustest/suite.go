@@ -24,7 +24,7 @@ type Network struct {
 const (
 	job     = "suite"
 	verb    = "work"
-	patient = time.Minute // for what must happen; a test that waits so long has failed
+	patient = 5 * time.Minute // for what must happen; a test that waits so long has failed
 )
 
 // Run runs the suite over the networks that setup makes, one a test.
