@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/process"
 )
 
 // A Transform turns one object into zero or more outputs. One Transform
@@ -99,11 +101,11 @@ func Parse(spec string) (Spec, error) {
 	}
 	s := Spec{text: text, build: build}
 	if command, ok := strings.CutPrefix(text, "exec:"); ok {
-		argv, err := splitCommand(command)
+		parsed, err := process.Parse("exec:", command)
 		if err != nil {
 			return Spec{}, fmt.Errorf("%w %q: %w", ErrSettings, text, err)
 		}
-		s.files = hashFiles(argv)
+		s.files = hashFiles(parsed.Argv)
 	}
 	return s, nil
 }
