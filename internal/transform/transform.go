@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/process"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // A Transform turns one object into zero or more outputs. One Transform
@@ -67,7 +68,7 @@ type Spec struct {
 	EndTimeout time.Duration
 
 	// Credentials go to a service (http) with each request.
-	Credentials Credentials
+	Credentials webservice.Credentials
 
 	// Dial connects to a service (http), for tests in simulated time. Nil means the
 	// network, or the proxy that HTTP_PROXY and HTTPS_PROXY name.
@@ -167,7 +168,7 @@ func (s Spec) New() (Transform, error) {
 		return nil, fmt.Errorf("%w: it was never parsed", ErrSettings)
 	}
 	if s.Kind() == "http" {
-		if err := s.Credentials.Check(); err != nil {
+		if err := s.Credentials.Check(settingPrefix); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrSettings, err)
 		}
 	}
