@@ -9,6 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // spoolFile is the name of the file in the work folder in which the job writes down
@@ -19,12 +20,13 @@ const spoolFile = "source.zst"
 // is written down in the file spool.
 func openInput(output, format string, inputs []string, size, bytes int, spool string, std streams) (source.Source, error) {
 	if len(inputs) > 1 && slices.ContainsFunc(inputs, source.IsStream) {
-		return nil, app.Usage("--input: a command must be the only input")
+		return nil, app.Usage("--input: a command or an API must be the only input")
 	}
 	spec := sourceSpec(inputs)
 	o := source.Options{
 		Size: size, Bytes: bytes, Stdin: std.in, Stderr: std.err, Spool: spool,
-		Written: []string{output, deadFile(output), workFolder(output)},
+		Credentials: webservice.Credentials{Token: os.Getenv("SOURCE_TOKEN"), Headers: os.Getenv("SOURCE_HEADERS")},
+		Written:     []string{output, deadFile(output), workFolder(output)},
 	}
 	var err error
 	if o.Format, err = source.ParseFormat(format); err != nil {

@@ -53,9 +53,10 @@ func runCommand() *cobra.Command {
 		Use:   "run -i INPUT… -o OUTPUT (-m JQ | -f FILE | --exec COMMAND | --transform SPEC)",
 		Short: "Run a whole job in this process",
 		Long: "run reads JSON objects, transforms each, and writes the outputs in input order.\n\n" + jqHelp +
-			"A service (--transform https://…) gets the token in TRANSFORM_TOKEN and the headers in TRANSFORM_HEADERS; @FILE stands for the content of a file.\n\n" +
+			"A service (--transform https://…) gets the token in TRANSFORM_TOKEN and the headers in TRANSFORM_HEADERS; @FILE stands for the content of a file.\n" +
+			"So does an API (-i https://…) with SOURCE_TOKEN and SOURCE_HEADERS.\n\n" +
 			"After ^C, a crash or a power cut, run the same command again to continue: finished work is kept in OUTPUT.chunkline\n" +
-			"until you remove it, and so is input that comes from a command or stdin. Dead letters go to OUTPUT with .dead before its extension. run refuses to start if either file\n" +
+			"until you remove it, and so is input that comes from a command, an API or stdin. Dead letters go to OUTPUT with .dead before its extension. run refuses to start if either file\n" +
 			"exists and this job did not write it, or if the file was changed since.\n\n" +
 			app.TracingHelp,
 		Example: `  chunkline run -i users.jsonl -o named.jsonl -m '{id: .uuid, name: (.fn + " " + .ln)}'
@@ -67,7 +68,7 @@ func runCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), streamsOf(c)) },
 	}
 	flags := c.Flags()
-	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, and cmd:PROGRAM ARG… the output of a command")
+	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, cmd:PROGRAM ARG… the output of a command, and https://HOST/PATH#OPTIONS a JSON API")
 	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
 	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (required)")
 	flags.BoolVar(&f.force, "force", false, "replace OUTPUT and the file of dead letters even if this job did not write them")

@@ -1,8 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -23,7 +29,7 @@ func TestRunCommand(t *testing.T) {
 	wantFile(t, runs, "run\n")
 	r := must(t, 1, "run", "-i", strings.Replace(input, "echo", "true; echo", 1), "-o", out, "-t", "identity")
 	wantWords(t, r.err.Error(), "sink was begun with another plan")
-	wantWords(t, must(t, 2, "run", "-i", input, "-i", runs, "-o", out, "-t", "identity").err.Error(), "a command must be the only input")
+	wantWords(t, must(t, 2, "run", "-i", input, "-i", runs, "-o", out, "-t", "identity").err.Error(), "a command or an API must be the only input")
 }
 
 // TestRunCommandFails: a job whose command fails is not done, and goes on when the
@@ -70,5 +76,63 @@ func TestRunGivenAgain(t *testing.T) {
 			wantWords(t, r.err.Error(), c.want, "choose another output")
 		}
 		wantFile(t, out, "1\n2\n")
+	}
+}
+
+// TestRunAPI: an API is a job's input, with a token that shows nowhere: not in output,
+// report, log, dead letters or work folder. A job whose API breaks off is not done,
+// and goes on with the page that is missing.
+func TestRunAPI(t *testing.T) {
+	const canary = "canary-0123456789"
+	t.Setenv("SOURCE_TOKEN", canary+"-t")
+	t.Setenv("SOURCE_HEADERS", "X-Key: "+canary+"-h")
+	var asked []string
+	broken := true
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+canary+"-t" || r.Header.Get("X-Key") != canary+"-h" {
+			t.Errorf("headers %v", r.Header)
+		}
+		after := r.URL.Query().Get("after")
+		asked = append(asked, after)
+		switch {
+		case after == "2" && broken:
+			http.Error(w, fmt.Sprint("wrong: ", r.Header), http.StatusBadRequest)
+		case after == "2":
+			_, _ = io.WriteString(w, `{"items":[{"n":3}],"next":null}`)
+		default:
+			_, _ = io.WriteString(w, `{"items":[{"n":1},{"n":2}],"next":2}`)
+		}
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out.jsonl")
+	args := []string{"run", "-i", server.URL + "/items?a=1,2#objects=.items&paging=cursor&at=.next&param=after", "-o", out, "-m", ".n", "--log-level", "debug"}
+	first := must(t, 1, args...)
+	wantWords(t, first.err.Error(), "page 2: the API answers 400 Bad Request: wrong: ")
+	broken = false
+	second := must(t, 0, args...)
+	wantFile(t, out, "1\n2\n3\n")
+	if want := []string{"", "2", "2"}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %q, want %q", asked, want)
+	}
+	third := must(t, 0, "verify", "-o", out)
+	if all := fmt.Sprint(first, second, third); strings.Contains(all, "canary") {
+		t.Errorf("a secret shows:\n%s", all)
+	}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if strings.Contains(string(content), "canary") {
+			t.Errorf("a secret is in %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if r := must(t, 2, "run", "-i", "http://user:"+canary+"@h/", "-o", out, "-m", "."); strings.Contains(fmt.Sprint(r), "canary") {
+		t.Errorf("a password shows: %v", r)
 	}
 }

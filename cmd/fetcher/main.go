@@ -14,6 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/page"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 func main() {
@@ -50,7 +51,10 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 	if err != nil {
 		return err
 	}
-	src, err := source.OpenWith(source.Options{Format: format, Size: cfg.ChunkSize, Bytes: cfg.ChunkBytes, Stdin: os.Stdin, Spool: spool}, cfg.Source)
+	src, err := source.OpenWith(source.Options{
+		Format: format, Size: cfg.ChunkSize, Bytes: cfg.ChunkBytes, Stdin: os.Stdin, Spool: spool,
+		Credentials: webservice.Credentials{Token: cfg.SourceToken, Headers: cfg.SourceHeaders},
+	}, cfg.Source)
 	if err != nil {
 		return app.WrongSetting("SOURCE", ": %w", err)
 	}
@@ -80,7 +84,7 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 func spoolFile(job string, cfg fetcher.Config) (string, error) {
 	if cfg.Spool == "" {
 		if source.IsStream(cfg.Source) {
-			return "", app.WrongSetting("SOURCE", ": a command may print something else in the next run, so its output must be written down: set SPOOL to a folder on a disk that outlives this process")
+			return "", app.WrongSetting("SOURCE", ": a command or an API may return something else in the next run, so it must be written down: set SPOOL to a folder on a disk that outlives this process")
 		}
 		return "", nil
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 var (
@@ -106,7 +107,7 @@ type Options struct {
 	Stdin   io.Reader // standard input; nil if there is none
 	Written []string  // files and folders that the job writes: globs leave them out, and naming one is an error
 
-	// Spool is the file in which a command or standard input is written down before it
+	// Spool is the file in which a command, an API or standard input is written down before it
 	// is cut, so that a later run of the job has the same bytes. It is made by the
 	// first Next, in a folder that exists, and only one source at a time may have it.
 	// Empty: a stream is not written down.
@@ -114,7 +115,10 @@ type Options struct {
 	// Replay takes a stream from Spool alone, which must hold all of it.
 	Replay bool
 
+	Credentials webservice.Credentials // of an API
+
 	Stderr io.Writer // gets the standard error of a command; nil means os.Stderr
+	dial   dialer    // connects to an API, for tests in simulated time; nil means the network
 }
 
 // OpenWith is Open with all options.

@@ -15,7 +15,7 @@ import (
 )
 
 // howTo ends the errors about an item that names no file.
-const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, or "cmd:PROGRAM" for the output of a command`
+const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, "cmd:PROGRAM" for the output of a command, or https://HOST/PATH for an API`
 
 // A file is one stream of a source.
 type file struct {
@@ -32,7 +32,7 @@ type file struct {
 func (f *file) label() string {
 	_, isCommand := f.stream.(*command)
 	switch {
-	case f.format.isAuto():
+	case f.format.text == "":
 		return f.word()
 	case isCommand:
 		return "cmd?format=" + strings.ReplaceAll(f.format.text, ":", "%3A") + strings.TrimPrefix(f.name, "cmd")
@@ -95,8 +95,8 @@ func expand(o Options, spec string) ([]file, error) {
 				return nil, fmt.Errorf("%w %q: %w", ErrSettings, word, err)
 			}
 			return []file{{name: "stdin", format: format, stream: stdin{o.Stdin}}}, nil
-		case isCommand(word):
-			return nil, fmt.Errorf("%w %q: a command must be the only item, so that all of its text belongs to it", ErrSettings, spec)
+		case IsStream(word):
+			return nil, fmt.Errorf("%w: a command or an API must be the only item, so that all of its text belongs to it", ErrSettings)
 		}
 		names, err := expandItem(word, own)
 		if err != nil {

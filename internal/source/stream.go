@@ -7,10 +7,12 @@ import (
 	"io"
 	"strings"
 
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/process"
 )
 
-// A stream is an input that cannot be read again: standard input, or a command.
+// A stream is an input that cannot be read again: standard input, a command, or
+// an HTTP API.
 type stream interface {
 	// name names the stream in messages and in the plan.
 	name() string
@@ -45,14 +47,21 @@ type portion struct {
 // portionSize is the most bytes of a portion of standard input or a command.
 const portionSize = 4 << 20
 
-// IsStream reports whether a source is a single stream, whose whole text belongs to
-// the command.
-func IsStream(spec string) bool { return isCommand(strings.TrimSpace(spec)) }
+// IsStream reports whether a source is a command or an API, which all of its text
+// belongs to.
+func IsStream(spec string) bool {
+	spec = strings.TrimSpace(spec)
+	return isCommand(spec) || isAPI(spec)
+}
 
-// expandStream returns the file of a source that is a command, and nil for others.
+// expandStream returns the file of a source that is a command or an API, and nil for
+// others.
 func expandStream(o Options, spec string) ([]file, error) {
 	spec = strings.TrimSpace(spec)
-	if !isCommand(spec) {
+	switch {
+	case isAPI(spec):
+		return expandAPI(o, spec)
+	case !isCommand(spec):
 		return nil, nil
 	}
 	s, options, err := parseCommand(spec, o.Stderr)
@@ -66,6 +75,24 @@ func expandStream(o Options, spec string) ([]file, error) {
 	return []file{{name: s.name(), format: format, stream: s}}, nil
 }
 
+// expandAPI returns the file of an API, whose objects are JSON Lines.
+func expandAPI(o Options, spec string) ([]file, error) {
+	a, err := parseAPI(spec)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSettings, err)
+	}
+	if !o.Format.isAuto() {
+		return nil, fmt.Errorf("%w: the objects of an API are JSON: leave the format out", ErrSettings)
+	}
+	if !o.Replay {
+		if err := o.Credentials.Check("SOURCE"); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrSettings, err)
+		}
+	}
+	a.access, a.dial = o.Credentials, o.dial
+	return []file{{name: a.name(), format: Format{kind: chunk.Lines}, stream: a}}, nil
+}
+
 // stdin is standard input.
 type stdin struct{ r io.Reader }
 
@@ -76,6 +103,9 @@ func (stdin) comesAgain() bool { return true }
 func (s stdin) begin(json.RawMessage) (upstream, error) {
 	return newPump(spooledBlocks, func() (io.ReadCloser, error) { return io.NopCloser(s.r), nil }), nil
 }
+
+// maxSpec is the most bytes of a command or URL, for which a plan has room.
+const maxSpec = 4000
 
 const commandForm = "cmd:PROGRAM ARG…, or cmd?format=csv:PROGRAM ARG…"
 
@@ -93,9 +123,8 @@ func parseCommand(spec string, stderr io.Writer) (*command, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	const most = 4000 // a plan has room for it
-	if text = strings.TrimSpace(text); len(text) > most {
-		return nil, "", fmt.Errorf("the command has %d bytes, more than %d; put it into a script", len(text), most)
+	if text = strings.TrimSpace(text); len(text) > maxSpec {
+		return nil, "", fmt.Errorf("the command has %d bytes, more than %d; put it into a script", len(text), maxSpec)
 	}
 	return &command{Command: parsed, text: text, stderr: stderr}, strings.TrimPrefix(options, "?"), nil
 }
