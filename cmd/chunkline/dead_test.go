@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -144,8 +145,12 @@ func TestVerify(t *testing.T) {
 	}
 	piped := filepath.Join(dir, "piped")
 	chunklineWith(t.Context(), strings.NewReader("1\n2\n"), "run", "-o", piped, "-m", ".").want(t, 0)
+	must(t, 0, "verify", "-o", piped) // run has kept what it was given
+	if err := os.Remove(filepath.Join(workFolder(piped), spoolFile)); err != nil {
+		t.Fatal(err)
+	}
 	r = must(t, 2, "verify", "-o", piped)
-	wantWords(t, r.err.Error(), "the source was standard input: give it again with -i")
+	wantWords(t, r.err.Error(), "the source was stdin, which", "give it again with -i")
 	if r.stdout != "" {
 		t.Errorf("printed %q beside it", r.stdout)
 	}

@@ -1,27 +1,47 @@
 package main
 
 import (
-	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// openInput opens the source of a job with that output. It refuses a terminal as
-// standard input: the flag was probably forgotten, and the program would wait
-// without a sign.
-func openInput(output, format, spec string, size, bytes int, stdin io.Reader) (source.Source, error) {
-	o := source.Options{Size: size, Bytes: bytes, Stdin: stdin, Written: []string{output, deadFile(output), workFolder(output)}}
+// spoolFile is the name of the file in the work folder in which the job writes down
+// what it cannot read again.
+const spoolFile = "source.zst"
+
+// openInput opens the source of a job with that output. What it cannot read again
+// is written down in the file spool.
+func openInput(output, format string, inputs []string, size, bytes int, spool string, std streams) (source.Source, error) {
+	if len(inputs) > 1 && slices.ContainsFunc(inputs, source.IsStream) {
+		return nil, app.Usage("--input: a command or an API must be the only input")
+	}
+	spec := sourceSpec(inputs)
+	o := source.Options{
+		Size: size, Bytes: bytes, Stdin: std.in, Stderr: std.err, Spool: spool,
+		Credentials: webservice.Credentials{Token: os.Getenv("SOURCE_TOKEN"), Headers: os.Getenv("SOURCE_HEADERS")},
+		Written:     []string{output, deadFile(output), workFolder(output)},
+	}
 	var err error
 	if o.Format, err = source.ParseFormat(format); err != nil {
 		return nil, app.Usage("--format: %w", err)
 	}
-	if f, ok := stdin.(*os.File); spec == "-" && ok && app.IsTerminal(f) {
-		return nil, app.Usage("--input is not set, and standard input is a terminal: name a file or a glob, or pipe the objects in")
+	if f, ok := std.in.(*os.File); spec == "-" && ok && app.IsTerminal(f) {
+		if _, err := os.Stat(spool); err != nil {
+			return nil, app.Usage("--input is not set, and standard input is a terminal: name a file or a glob, or pipe the objects in")
+		}
+		o.Replay = true // an earlier run may have read all of it
 	}
+	return open(o, spec)
+}
+
+func open(o source.Options, spec string) (source.Source, error) {
 	src, err := source.OpenWith(o, spec)
 	if err != nil {
 		return nil, app.Usage("--input: %w", err)
@@ -29,18 +49,42 @@ func openInput(output, format, spec string, size, bytes int, stdin io.Reader) (s
 	return src, nil
 }
 
+// reopenInput opens the source of a plan again. A command or standard input is taken
+// from what the job has written down in the folder.
+func reopenInput(plan chunk.Plan, folder string) (source.Source, error) {
+	o := source.Options{Size: plan.Size, Bytes: plan.Bytes, Spool: filepath.Join(folder, spoolFile), Replay: true}
+	spec, err := inputOfPlan(plan.Source)
+	if err != nil {
+		return nil, err
+	}
+	if isStdin(plan.Source) || source.IsStream(spec) {
+		if _, err := os.Stat(o.Spool); err != nil {
+			return nil, app.Usage("--input is not set, and the source was %s, which %s does not hold: give it again with -i", plan.Source, folder)
+		}
+	}
+	if !source.IsStream(spec) { // its text says the format
+		if o.Format, err = source.ParseFormat(formatOfPlan(plan.Source)); err != nil {
+			return nil, app.Usage("read plan: %w", err)
+		}
+	}
+	return open(o, spec)
+}
+
 // inputOfPlan turns the source in a plan back into a SOURCE setting.
 func inputOfPlan(name string) (string, error) {
 	switch {
-	case slices.ContainsFunc(strings.Split(name, ","), isStdin):
-		return "", app.Usage("--input is not set, and the source was standard input: give it again with -i, as a file, or as - to pipe it in")
+	case source.IsStream(name):
+		return name, nil
+	case isStdin(name):
+		return "-", nil
 	case strings.Contains(name, " more files (sha256 of all names: "): // see source.Source.Identity
 		return "", app.Usage("--input is not set, and the job has more files than its plan lists: give them again with -i")
 	}
 	return name, nil
 }
 
-// isStdin reports whether an item of a plan's source is standard input.
+// isStdin reports whether a plan's source is standard input, which is then the only
+// item.
 func isStdin(item string) bool {
 	word, _, _ := strings.Cut(item, "?format=")
 	return word == "stdin" // a file of that name is file:stdin
@@ -53,6 +97,13 @@ const formatHelp = "format of the input: lines (JSON Lines), array (elements of 
 // formatOfPlan returns the format of the source in a plan, or auto if its items
 // differ.
 func formatOfPlan(name string) string {
+	if source.IsStream(name) {
+		options, _, _ := strings.Cut(name, ":")
+		if _, of, ok := strings.Cut(options, "?format="); ok {
+			return strings.ReplaceAll(of, "%3A", ":")
+		}
+		return "auto"
+	}
 	format := ""
 	for i, item := range strings.Split(name, ",") {
 		_, of, ok := strings.Cut(item, "?format=")
@@ -67,6 +118,9 @@ func formatOfPlan(name string) string {
 
 // sourceSpec joins inputs to a SOURCE setting, a list separated by commas.
 func sourceSpec(inputs []string) string {
+	if len(inputs) == 1 && source.IsStream(inputs[0]) {
+		return inputs[0]
+	}
 	items := make([]string, len(inputs))
 	for i, input := range inputs {
 		items[i] = sourceItem(input)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -52,20 +53,22 @@ func runCommand() *cobra.Command {
 		Use:   "run -i INPUT… -o OUTPUT (-m JQ | -f FILE | --exec COMMAND | --transform SPEC)",
 		Short: "Run a whole job in this process",
 		Long: "run reads JSON objects, transforms each, and writes the outputs in input order.\n\n" + jqHelp +
-			"A service (--transform https://…) gets the token in TRANSFORM_TOKEN and the headers in TRANSFORM_HEADERS; @FILE stands for the content of a file.\n\n" +
+			"A service (--transform https://…) gets the token in TRANSFORM_TOKEN and the headers in TRANSFORM_HEADERS; @FILE stands for the content of a file.\n" +
+			"So does an API (-i https://…) with SOURCE_TOKEN and SOURCE_HEADERS.\n\n" +
 			"After ^C, a crash or a power cut, run the same command again to continue: finished work is kept in OUTPUT.chunkline\n" +
-			"until you remove it. Dead letters go to OUTPUT with .dead before its extension. run refuses to start if either file\n" +
+			"until you remove it, and so is input that comes from a command, an API or stdin. Dead letters go to OUTPUT with .dead before its extension. run refuses to start if either file\n" +
 			"exists and this job did not write it, or if the file was changed since.\n\n" +
 			app.TracingHelp,
 		Example: `  chunkline run -i users.jsonl -o named.jsonl -m '{id: .uuid, name: (.fn + " " + .ln)}'
   chunkline run -i users.jsonl -o tagged.jsonl -f tag.jq --arg from web --argjson limits '{"age": 18}'
   chunkline run -i 'data/*.json.gz' -o out.jsonl --exec 'python3 map.py' -j 8
+  chunkline run -i "cmd:psql -c 'COPY people TO STDOUT CSV HEADER'" --format csv -o out.jsonl -m .name     # the job fails if psql does
   set -o pipefail; zstdcat big.zst | jq -c '.[]' | chunkline run -o out.jsonl -m .name      # a producer that fails fails the line
   chunkline run -i big.jsonl -o out.jsonl -m .name --listen 0.0.0.0:4222   # mappers elsewhere can join`,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), streamsOf(c)) },
 	}
 	flags := c.Flags()
-	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin")
+	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, cmd:PROGRAM ARG… the output of a command, and https://HOST/PATH#OPTIONS a JSON API")
 	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
 	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (required)")
 	flags.BoolVar(&f.force, "force", false, "replace OUTPUT and the file of dead letters even if this job did not write them")
@@ -107,7 +110,7 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	src, err := openInput(f.output, f.fetcher.Format, sourceSpec(f.inputs), f.fetcher.ChunkSize, f.fetcher.ChunkBytes, std.in)
+	src, err := openInput(f.output, f.fetcher.Format, f.inputs, f.fetcher.ChunkSize, f.fetcher.ChunkBytes, filepath.Join(workFolder(f.output), spoolFile), std)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // jqHelp is the part about jq programs in the help of each command with --map.
@@ -60,9 +61,9 @@ func (t *transformFlags) spec() (transform.Spec, error) {
 	}
 	spec, err := transform.Parse(given)
 	spec.EndTimeout = t.endTimeout
-	spec.Credentials = transform.Credentials{Token: os.Getenv("TRANSFORM_TOKEN"), Headers: os.Getenv("TRANSFORM_HEADERS")}
+	spec.Credentials = webservice.Credentials{Token: os.Getenv("TRANSFORM_TOKEN"), Headers: os.Getenv("TRANSFORM_HEADERS")}
 	if err == nil && spec.Kind() == "http" {
-		err = spec.Credentials.Check()
+		err = spec.Credentials.Check("TRANSFORM")
 	}
 	return spec, app.WithCode(app.ExitUsage, err)
 }

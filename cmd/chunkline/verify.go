@@ -8,6 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/verify"
 )
 
@@ -20,7 +24,7 @@ func verifyCommand() *cobra.Command {
 		Short: "Check a result against its source, object by object",
 		Long: "verify cuts the source again and compares it with the result: every object must be there exactly once, made\n" +
 			"from the same bytes, and the output file must be in input order. OUTPUT is the --output of run, or a saver's\n" +
-			"folder. If the source was standard input, give it again with -i. Exit code 0: everything is right.",
+			"folder. Of a command, an API or stdin the copy of run is read. Exit code 0: everything is right.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			folder, err := openResult(output, true)
 			if err != nil {
@@ -31,16 +35,7 @@ func verifyCommand() *cobra.Command {
 			if !claimed {
 				return errors.New("no job has begun to fill this sink")
 			}
-			spec := sourceSpec(inputs)
-			if len(inputs) == 0 {
-				if spec, err = inputOfPlan(plan.Source); err != nil {
-					return err
-				}
-			}
-			if format == "" {
-				format = formatOfPlan(plan.Source)
-			}
-			src, err := openInput(output, format, spec, plan.Size, plan.Bytes, c.InOrStdin())
+			src, err := openVerified(c, inputs, format, output, plan, folder)
 			if err != nil {
 				return err
 			}
@@ -57,6 +52,18 @@ func verifyCommand() *cobra.Command {
 	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder (required)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
+}
+
+// openVerified opens the source that a result is compared with.
+func openVerified(c *cobra.Command, inputs []string, format, output string, plan chunk.Plan, folder *sink.Folder) (source.Source, error) {
+	_, at := folder.Identity()
+	switch {
+	case len(inputs) > 0:
+		return openInput(output, cmp.Or(format, formatOfPlan(plan.Source)), inputs, plan.Size, plan.Bytes, "", streamsOf(c))
+	case format != "":
+		return nil, app.Usage("--format is for --input")
+	}
+	return reopenInput(plan, at)
 }
 
 func printVerdict(c *cobra.Command, r verify.Report, asJSON bool) error {

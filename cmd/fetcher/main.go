@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 
 	"github.com/rs/zerolog"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/page"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 func main() {
@@ -45,7 +47,14 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 	if err != nil {
 		return app.WrongSetting("FORMAT", ": %w", err)
 	}
-	src, err := source.OpenWith(source.Options{Format: format, Size: cfg.ChunkSize, Bytes: cfg.ChunkBytes, Stdin: os.Stdin}, cfg.Source)
+	spool, err := spoolFile(common.Job, cfg)
+	if err != nil {
+		return err
+	}
+	src, err := source.OpenWith(source.Options{
+		Format: format, Size: cfg.ChunkSize, Bytes: cfg.ChunkBytes, Stdin: os.Stdin, Spool: spool,
+		Credentials: webservice.Credentials{Token: cfg.SourceToken, Headers: cfg.SourceHeaders},
+	}, cfg.Source)
 	if err != nil {
 		return app.WrongSetting("SOURCE", ": %w", err)
 	}
@@ -68,4 +77,19 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 	f.Trace(tracer)
 	f.LogProgress()
 	return startup.Run(ctx, f, func(s *app.Server) { page.Register(s, f, cfg.ControlToken, log) })
+}
+
+// spoolFile returns the file in which a source that cannot be read again is written
+// down, "" if there is none.
+func spoolFile(job string, cfg fetcher.Config) (string, error) {
+	if cfg.Spool == "" {
+		if source.IsStream(cfg.Source) {
+			return "", app.WrongSetting("SOURCE", ": a command or an API may return something else in the next run, so it must be written down: set SPOOL to a folder on a disk that outlives this process")
+		}
+		return "", nil
+	}
+	if info, err := os.Stat(cfg.Spool); err != nil || !info.IsDir() {
+		return "", app.WrongSetting("SPOOL", "=%q: not a folder; make it", cfg.Spool)
+	}
+	return filepath.Join(cfg.Spool, job+".zst"), nil
 }

@@ -13,7 +13,10 @@ import (
 
 // Config is the fetcher's settings.
 type Config struct {
-	Source        string         `envconfig:"SOURCE" desc:"files to read (must be set): paths, globs or file:// URLs with commas between them; - is stdin"`
+	Source        string         `envconfig:"SOURCE" desc:"files to read (must be set): paths, globs or file:// URLs with commas between them; - is stdin; or cmd:PROGRAM ARG…, the output of a command, or https://HOST/PATH, an API, which need SPOOL"`
+	SourceToken   string         `envconfig:"SOURCE_TOKEN" desc:"bearer token for the API of SOURCE, or @FILE that holds it"`
+	SourceHeaders string         `envconfig:"SOURCE_HEADERS" desc:"headers for the API of SOURCE, lines NAME: VALUE, or @FILE that holds them"`
+	Spool         string         `envconfig:"SPOOL" desc:"folder on a disk that outlives this process, where the output of a command, an API or stdin is written down as JOB.zst before it is cut; empty: there is none"`
 	Transform     string         `envconfig:"TRANSFORM" desc:"what mappers do to an object: those without a TRANSFORM take it from here, and those with another one need a VERSION of their own; empty: each mapper brings its own"`
 	AcceptChange  bool           `envconfig:"ACCEPT_CHANGE" default:"false" desc:"go on with another TRANSFORM than the one that made what the sink holds, which stays as it is"`
 	Format        string         `envconfig:"FORMAT" default:"auto" desc:"how the objects are written: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), csv, tsv, parquet, or auto: tell by name and content; with options, as in csv&delimiter=;"`

@@ -22,6 +22,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/trace"
 	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/internal/webservice"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -60,7 +61,7 @@ func (c Config) Validate() error {
 	case c.EndTimeout < 0:
 		return app.WrongSetting("END_TIMEOUT", "=%s: use 0 (30s) or more", c.EndTimeout)
 	}
-	if wrong, ok := errors.AsType[*transform.CredentialError](c.credentials().Check()); ok {
+	if wrong, ok := errors.AsType[*webservice.CredentialError](c.credentials().Check("TRANSFORM")); ok {
 		return app.WrongSetting(wrong.Setting, " (not shown): %w", wrong.Err)
 	}
 	return checkDrill(c.Drill)
@@ -69,8 +70,8 @@ func (c Config) Validate() error {
 // MaxRetries bounds RETRIES: at 20 s a wait, 100 of them take half an hour.
 const MaxRetries = 100
 
-func (c Config) credentials() transform.Credentials {
-	return transform.Credentials{Token: c.Token, Headers: c.Headers}
+func (c Config) credentials() webservice.Credentials {
+	return webservice.Credentials{Token: c.Token, Headers: c.Headers}
 }
 
 const (

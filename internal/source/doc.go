@@ -1,4 +1,5 @@
-// Package source reads the objects of a job from files or standard input.
+// Package source reads the objects of a job from files, from standard input, from the
+// output of a command or from an HTTP API.
 //
 // A source returns the chunks of a job in order, and returns a chunk again when it
 // must be mapped again. Two runs over the same bytes give the same chunks. Memory
@@ -18,6 +19,9 @@
 //	data/**/*.jsonl                       a glob: also those in folders below
 //	file:///data/users%2C%20old.jsonl     a file: URL, for names with special characters
 //	-  or  stdin:                         standard input, which must be the only item
+//	cmd:PROGRAM ARG…                      the output of a command, also the only item
+//	cmd?format=csv:PROGRAM ARG…           the same with a format; ":" in an option is %3A
+//	https://HOST/PATH#OPTIONS             a JSON API, read page by page; also the only item
 //
 // Naming a file twice is an error, even under two names. Globs work as in shells:
 // "**" matches any number of folders but does not follow symbolic links, and names
@@ -45,10 +49,26 @@
 // object. The other files decide, once for the source; if they contradict each
 // other, Open fails.
 //
+// # Streams
+//
+// A command or standard input cannot be read again. With Options.Spool it is written
+// down before it is cut: every later run has the same bytes, and does not start a
+// command again that has ended. What a command prints when it must start again, and
+// what standard input holds in each run, is compared with the spool; a difference is
+// ErrChanged. A command that ends with another exit code than 0 ends the source with
+// an error. Closing the source kills a command that still runs.
+//
+// An API is asked for one page after the other. The position of each page is spooled
+// with it, and a later run goes on behind the last one. An API that fails for good or
+// names a page again ends the source with an error. No connection is made to link-local
+// addresses and those of cloud metadata unless the options allow it, whatever a name
+// or redirect leads to; a proxy must see to that itself. Memory grows by a page, of up
+// to 64 MiB, and its decoded parts.
+//
 // # Memory
 //
 // Next holds one buffer of 256 KiB, or of the largest object so far, and up to about
 // twice chunk.MaxObject while the buffer grows. zstd needs a window of up to 128 MiB
 // in addition, the limit of the zstd program. Parquet needs one page of each column,
-// which the file's author chooses.
+// which the file's author chooses. A spool needs 12 MiB.
 package source

@@ -21,7 +21,7 @@ func (f *file) examine(found *formats) (compressed bool, err error) {
 	refuse := func(err error) (bool, error) {
 		return false, fmt.Errorf("%w %q: %w", ErrSettings, f.name, err)
 	}
-	if f.stdin != nil {
+	if f.stream != nil {
 		if f.format.parquet {
 			return refuse(errNoPipe)
 		}

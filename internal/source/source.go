@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 var (
@@ -105,11 +106,24 @@ type Options struct {
 	Bytes   int       // most bytes in a chunk of several objects
 	Stdin   io.Reader // standard input; nil if there is none
 	Written []string  // files and folders that the job writes: globs leave them out, and naming one is an error
+
+	// Spool is the file in which a command, an API or standard input is written down before it
+	// is cut, so that a later run of the job has the same bytes. It is made by the
+	// first Next, in a folder that exists, and only one source at a time may have it.
+	// Empty: a stream is not written down.
+	Spool string
+	// Replay takes a stream from Spool alone, which must hold all of it.
+	Replay bool
+
+	Credentials webservice.Credentials // of an API
+
+	Stderr io.Writer // gets the standard error of a command; nil means os.Stderr
+	dial   dialer    // connects to an API, for tests in simulated time; nil means the network
 }
 
 // OpenWith is Open with all options.
 func OpenWith(o Options, spec string) (Source, error) {
-	list, err := expand(spec, o.Format, o.Stdin, newWritten(o.Written))
+	list, err := expand(o, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +152,7 @@ func OpenWith(o Options, spec string) (Source, error) {
 	if err := s.plan.Validate(); err != nil {
 		return nil, fmt.Errorf("%w settings: %w", ErrSettings, err)
 	}
-	s.walk = &walk{list: list, oneLine: s.oneLine, formats: &found, read: &s.read}
+	s.walk = &walk{list: list, oneLine: s.oneLine, formats: &found, read: &s.read, spool: o.Spool, replay: o.Replay}
 	s.cutter = chunk.NewCutter(s.plan, 0, 0, s.walk.next)
 	return s, nil
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -16,23 +15,27 @@ import (
 )
 
 // howTo ends the errors about an item that names no file.
-const howTo = `give a file, a glob such as "data/*.jsonl", or "-" for standard input`
+const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, "cmd:PROGRAM" for the output of a command, or https://HOST/PATH for an API`
 
 // A file is one stream of a source.
 type file struct {
 	name    string // cleaned, as given
 	format  Format
-	regular bool      // it can be opened again and read from any offset
-	size    int64     // bytes; 0 if not regular
-	stdin   io.Reader // set for standard input only
-	inode   inode     // zero for standard input
+	regular bool   // it can be opened again and read from any offset
+	size    int64  // bytes; 0 if not regular
+	stream  stream // what the file is, if it cannot be read again; nil for files with a name
+	inode   inode  // zero for a stream
 }
 
 // label names the file in the plan, in the syntax of a source: opening the label
 // opens the same file.
 func (f *file) label() string {
-	if f.format.isAuto() {
+	_, isCommand := f.stream.(*command)
+	switch {
+	case f.format.text == "":
 		return f.word()
+	case isCommand:
+		return "cmd?format=" + strings.ReplaceAll(f.format.text, ":", "%3A") + strings.TrimPrefix(f.name, "cmd")
 	}
 	return f.word() + "?format=" + f.format.text
 }
@@ -40,8 +43,8 @@ func (f *file) label() string {
 // word names the file for an operator, without its format.
 func (f *file) word() string {
 	switch {
-	case f.stdin != nil:
-		return "stdin"
+	case f.stream != nil:
+		return f.name
 	case needsURL(f.name):
 		return "file:" + escape(f.name)
 	}
@@ -66,7 +69,11 @@ var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
 
 // expand turns a source into its files. It only checks that they exist. Items that
 // name no format have the format of the job.
-func expand(spec string, ofJob Format, stdin io.Reader, own written) ([]file, error) {
+func expand(o Options, spec string) ([]file, error) {
+	if list, err := expandStream(o, spec); list != nil || err != nil {
+		return list, err
+	}
+	ofJob, own := o.Format, newWritten(o.Written)
 	var list []file
 	items := strings.Split(spec, ",")
 	for _, item := range items {
@@ -80,14 +87,16 @@ func expand(spec string, ofJob Format, stdin io.Reader, own written) ([]file, er
 			if len(items) > 1 {
 				return nil, fmt.Errorf("%w %q: standard input must be the only item", ErrSettings, spec)
 			}
-			if stdin == nil {
+			if o.Stdin == nil && !o.Replay {
 				return nil, fmt.Errorf("%w %q: there is no standard input here", ErrSettings, spec)
 			}
 			format, err := formatOf("", options, ofJob)
 			if err != nil {
 				return nil, fmt.Errorf("%w %q: %w", ErrSettings, word, err)
 			}
-			return []file{{name: "stdin", format: format, stdin: stdin}}, nil
+			return []file{{name: "stdin", format: format, stream: stdin{o.Stdin}}}, nil
+		case IsStream(word):
+			return nil, fmt.Errorf("%w: a command or an API must be the only item, so that all of its text belongs to it", ErrSettings)
 		}
 		names, err := expandItem(word, own)
 		if err != nil {
@@ -185,7 +194,7 @@ func fromURL(rest string) (path, pattern string, err error) {
 // needsURL reports whether a name would be read as something else in a list.
 func needsURL(name string) bool {
 	return strings.ContainsAny(name, ",*?[\\%") || strings.TrimSpace(name) != name || name == "-" || name == "stdin" || name == "stdin:" ||
-		strings.HasPrefix(name, "file:") || scheme.MatchString(name) || !utf8.ValidString(name) || strings.ContainsFunc(name, isControl)
+		strings.HasPrefix(name, "file:") || isCommand(name) || scheme.MatchString(name) || !utf8.ValidString(name) || strings.ContainsFunc(name, isControl)
 }
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }

@@ -20,6 +20,8 @@ type walk struct {
 	at      chunk.Place   // where reading of the open file, or of the next one, begins
 	buffer  int           // of the scanner; 0 means its default
 	read    *atomic.Int64 // counts the bytes read; may be nil
+	spool   string        // file in which a stream is written down; "": none
+	replay  bool          // read only what is in it
 
 	// ctx is the context of the running call of Next or Reread. It is a field
 	// because the decoders between the call and the file take no context.
@@ -101,10 +103,10 @@ func (w *walk) open() error {
 		Decide: func(g chunk.Guess) (chunk.Format, error) { return w.decide(f, g) },
 	}
 	switch {
-	case f.stdin != nil:
-		w.input = newPump(func() (io.ReadCloser, error) { return io.NopCloser(f.stdin), nil })
+	case f.stream != nil:
+		w.input = &streamInput{stream: f.stream, source: f.label(), spool: w.spool, replay: w.replay}
 	case !f.regular:
-		w.input = newPump(func() (io.ReadCloser, error) { return os.Open(f.name) })
+		w.input = newPump(pumpBlocks, func() (io.ReadCloser, error) { return os.Open(f.name) })
 	default:
 		file, err := os.Open(f.name)
 		if err != nil {
@@ -212,87 +214,4 @@ func (t tap) Read(b []byte) (int, error) {
 		t.w.read.Add(int64(n))
 	}
 	return n, err
-}
-
-// A pump reads a stream in its own goroutine, because a read of stdin may wait for
-// ever and cannot be interrupted. The goroutine ends with the stream, or when its
-// current read returns after close.
-type pump struct {
-	full  chan block    // read and not yet used; has room for all blocks
-	empty chan []byte   // free blocks
-	stop  chan struct{} // closed by close
-
-	// Used by the caller of read only.
-	last block  // the block in use
-	rest []byte // the unread part of last
-}
-
-type block struct {
-	data []byte
-	err  error // the error after data, io.EOF at the end
-}
-
-const (
-	pumpBlocks    = 2
-	pumpBlockSize = 128 << 10
-)
-
-// newPump starts a pump for the stream that open opens; open may block, too. The
-// pump's goroutine closes the stream. It reads at most two blocks ahead.
-func newPump(open func() (io.ReadCloser, error)) *pump {
-	p := &pump{
-		full:  make(chan block, pumpBlocks),
-		empty: make(chan []byte, pumpBlocks),
-		stop:  make(chan struct{}),
-	}
-	for range pumpBlocks {
-		p.empty <- make([]byte, pumpBlockSize)
-	}
-	go p.run(open)
-	return p
-}
-
-func (p *pump) run(open func() (io.ReadCloser, error)) {
-	r, err := open()
-	if err != nil {
-		p.full <- block{err: err}
-		return
-	}
-	defer func() { _ = r.Close() }() // it was only read
-	for err == nil {
-		select {
-		case b := <-p.empty:
-			var n int
-			n, err = r.Read(b)
-			p.full <- block{data: b[:n], err: err} // there is room for every block
-		case <-p.stop:
-			return
-		}
-	}
-}
-
-func (p *pump) read(ctx context.Context, b []byte) (int, error) {
-	for len(p.rest) == 0 {
-		if p.last.err != nil {
-			return 0, p.last.err
-		}
-		if p.last.data != nil {
-			p.empty <- p.last.data[:pumpBlockSize]
-			p.last = block{}
-		}
-		select {
-		case p.last = <-p.full:
-			p.rest = p.last.data
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
-	}
-	n := copy(b, p.rest)
-	p.rest = p.rest[n:]
-	return n, nil
-}
-
-func (p *pump) close() error {
-	close(p.stop)
-	return nil
 }

@@ -123,7 +123,7 @@
 //
 // When a batch fails, each of its objects is asked for by itself before it fails. A
 // worker makes up to concurrency= requests at a time, and holds at most as many
-// answers. A token and headers come from [Credentials]. They are sent to the URL's
+// answers. A token and headers come from [webservice.Credentials]. They are sent to the URL's
 // host only, and are removed from what the service answers before it becomes part of
 // an error.
 //

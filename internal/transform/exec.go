@@ -11,12 +11,34 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unicode/utf8"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/process"
 )
+
+// parseExec reads the command of an exec transform and looks up its program.
+func parseExec(command string) (func(Spec) Transform, error) {
+	parsed, err := process.Parse("exec:", command)
+	if err != nil {
+		return nil, err
+	}
+	c := &commandLine{Command: parsed}
+	return func(s Spec) Transform { return newProgram(c, s) }, nil
+}
+
+// A commandLine is a program with its arguments, and what its workers share.
+type commandLine struct {
+	process.Command
+
+	hasAnswered  atomic.Bool // it has answered some worker
+	warnedMute   sync.Once   // warned that no answer has come
+	warnedExit   sync.Once   // warned that it ended badly between two objects
+	warnedBanner sync.Once   // warned that it seems to print a line when it starts
+}
 
 // program sends each object to a running process and reads its outputs. The package
 // comment has the rules for that process, and the defence against answers that
@@ -48,8 +70,8 @@ func newProgram(c *commandLine, s Spec) *program {
 	}
 	p := &program{
 		commandLine: c,
-		env:         childEnv(os.Environ()),
-		log:         newStderrLog(c.name(), stderr),
+		env:         process.Env(os.Environ()),
+		log:         newStderrLog(c.Name(), stderr),
 		limit:       chunk.MaxObject,
 		patience:    firstPatience,
 		endTimeout:  cmp.Or(s.EndTimeout, defaultEnd),
@@ -57,7 +79,7 @@ func newProgram(c *commandLine, s Spec) *program {
 	}
 	p.say = p.log.warn
 	if s.Warn != nil {
-		p.say = func(text string) { s.Warn(c.name() + ": " + text) }
+		p.say = func(text string) { s.Warn(c.Name() + ": " + text) }
 	}
 	return p
 }
@@ -91,7 +113,7 @@ func (p *program) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 	case err != nil && errors.Is(ctx.Err(), context.Canceled):
 		return dst, ctx.Err() // the chunk is dropped; Run calls abort
 	case ctx.Err() != nil && err != nil:
-		text := context.Cause(ctx).Error() + ": does the program flush its output after every line? " + flushCure(p.argv)
+		text := context.Cause(ctx).Error() + ": does the program flush its output after every line? " + flushCure(p.Argv)
 		if p.answered == 0 {
 			text += ". The time includes its start"
 		}
@@ -119,7 +141,7 @@ func (p *program) awaitFirst() (stop func()) {
 			return
 		}
 		p.warnedMute.Do(func() {
-			p.say(fmt.Sprintf("no answer within %v: it is still starting, or it does not flush its output after every line; %s", p.patience, flushCure(p.argv)))
+			p.say(fmt.Sprintf("no answer within %v: it is still starting, or it does not flush its output after every line; %s", p.patience, flushCure(p.Argv)))
 		})
 	})
 	return func() { timer.Stop() }
@@ -241,7 +263,7 @@ func (p *program) replace() error {
 	var err error
 	if p.child == nil {
 		if p.child, err = p.launch(); err != nil {
-			return fmt.Errorf("%w: start %s: %w%s", ErrBroken, p.argv[0], err, startHint(err))
+			return fmt.Errorf("%w: start %s: %w%s", ErrBroken, p.Argv[0], err, startHint(err))
 		}
 	}
 	if p.failed > 0 && !p.alone {
@@ -253,7 +275,7 @@ func (p *program) replace() error {
 }
 
 func (p *program) launch() (*child, error) {
-	return startChild(p.path, p.argv, p.env, p.log.process(), p.limit)
+	return startChild(p.Path, p.Argv, p.env, p.log.process(), p.limit)
 }
 
 // endSpare ends the spare. It has had no object, so it has nothing to finish.

@@ -39,7 +39,7 @@ func (p *program) Close() error {
 		p.endedBetween(bad)
 		return nil
 	}
-	return fmt.Errorf("%w: %s: %s; work that it does on exit may be missing", ErrEnd, p.name(), bad)
+	return fmt.Errorf("%w: %s: %s; work that it does on exit may be missing", ErrEnd, p.Name(), bad)
 }
 
 // abort drops the chunk. The process has answered other objects, so it may finish

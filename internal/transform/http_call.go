@@ -9,9 +9,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
-	"time"
+
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 const (
@@ -130,7 +130,7 @@ func unreachable(err error) error {
 // refusal is the failure of an answer whose status is not 2xx.
 func (s *service) refusal(r *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem)) // as much as there is: the status says enough
-	problem := strings.Join(strings.Fields(s.auth.conceal(string(text))), " ")
+	problem := strings.Join(strings.Fields(webservice.Conceal(string(text), s.auth.header)), " ")
 	status := strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, http.StatusText(r.StatusCode)))
 	err := fmt.Errorf("the service answers %s", status)
 	switch location, noLocation := r.Location(); {
@@ -140,21 +140,8 @@ func (s *service) refusal(r *http.Response) error {
 	case problem != "":
 		err = fmt.Errorf("the service answers %s: %s", status, shorten(problem, shownProblem))
 	}
-	switch {
-	case r.StatusCode == http.StatusRequestTimeout, r.StatusCode == http.StatusTooManyRequests, r.StatusCode >= 500:
-		return &retryError{err: err, after: retryAfter(r.Header.Get("Retry-After"))}
+	if webservice.Temporary(r.StatusCode) {
+		return &retryError{err: err, after: min(webservice.RetryAfter(r.Header), longestAfter)}
 	}
 	return err
-}
-
-// retryAfter reads a Retry-After header, which is a number of seconds or a date
-// (RFC 9110, 10.2.3). It returns 0 for anything else.
-func retryAfter(text string) time.Duration {
-	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(min(seconds, uint64(longestAfter/time.Second))) * time.Second
-	}
-	if date, err := http.ParseTime(text); err == nil {
-		return min(max(time.Until(date), 0), longestAfter)
-	}
-	return 0
 }

@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // Each answer of a service becomes outputs, or one clear error of its object alone.
@@ -334,7 +335,7 @@ func TestServiceSecrets(t *testing.T) {
 		})
 		var warned, told []string
 		tr := f.transform(t, "", func(s *Spec) {
-			s.Credentials = Credentials{Token: canary + "-t", Headers: "X-Key: " + canary + "-h\n\nX-Other:  1"}
+			s.Credentials = webservice.Credentials{Token: canary + "-t", Headers: "X-Key: " + canary + "-h\n\nX-Other:  1"}
 			s.Warn = func(text string) { warned = append(warned, text) }
 			if text := s.String() + s.Identity(); strings.Contains(text, canary) {
 				t.Errorf("the setting or the identity has a secret: %s", text)
@@ -355,7 +356,7 @@ func TestServiceSecrets(t *testing.T) {
 			t.Errorf("Parse: %v", err)
 		}
 	}
-	for _, c := range []Credentials{{Token: canary + " x"}, {Headers: canary}, {Headers: "Host: " + canary}, {Headers: "X-Key: " + canary + "\x00"}, {Token: "@" + t.TempDir()}} {
+	for _, c := range []webservice.Credentials{{Token: canary + " x"}, {Headers: canary}, {Headers: "Host: " + canary}, {Headers: "X-Key: " + canary + "\x00"}, {Token: "@" + t.TempDir()}} {
 		spec, err := Parse("http://service/")
 		if err != nil {
 			t.Fatal(err)

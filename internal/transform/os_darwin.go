@@ -4,25 +4,8 @@ import (
 	"fmt"
 	"os"
 	"runtime/metrics"
-	"syscall"
 	"time"
 )
-
-// ownGroup starts a child in its own session and process group, so that it can be
-// killed together with everything it started. It has no terminal, so none can stop
-// or end it, and opening one is an error. If this process is killed, the child only
-// sees its input end.
-func ownGroup() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setsid: true}
-}
-
-// waitNoReap is WNOWAIT, which package syscall lacks.
-const waitNoReap = 0x20
-
-// adopts returns false: macOS has neither containers nor subreapers.
-func adopts() bool { return false }
-
-func endedChild() int { return 0 }
 
 // selfPath names this program's executable.
 func selfPath() (string, error) { return os.Executable() }

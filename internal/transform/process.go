@@ -11,7 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unsafe"
+
+	"github.com/chunkline/chunkline/internal/process"
 )
 
 const (
@@ -73,13 +74,13 @@ func startChild(path string, argv, env []string, stderr stderrSink, limit int) (
 	c.cmd = &exec.Cmd{
 		Path: path, Args: argv, Env: env,
 		Stdin: stdinRead, Stdout: stdoutWrite, Stderr: stderr,
-		SysProcAttr: ownGroup(), WaitDelay: waitDelay,
+		SysProcAttr: process.OwnGroup(), WaitDelay: waitDelay,
 	}
 	if c.in, err = stdinWrite.SyscallConn(); err == nil {
 		c.out, err = stdoutRead.SyscallConn()
 	}
 	if err == nil {
-		err = processes.start(c.cmd)
+		err = process.Start(c.cmd)
 	}
 	if err != nil {
 		_ = stdinWrite.Close()
@@ -95,13 +96,13 @@ func startChild(path string, argv, env []string, stderr stderrSink, limit int) (
 // processes could hold the pipes open, and the worker would wait for an answer.
 func (c *child) awaitEnd() {
 	defer close(c.dead)
-	awaitExit(c.cmd.Process.Pid)
+	process.AwaitExit(c.cmd.Process.Pid)
 	c.mu.Lock()
 	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // fails only if all are dead
 	c.gone = true
 	c.mu.Unlock()
 	_ = c.cmd.Wait() // ProcessState has the details
-	processes.ended(c.cmd.Process.Pid)
+	process.Ended(c.cmd.Process.Pid)
 }
 
 // ask writes one object and reads one line, which is valid until the next ask.
@@ -311,23 +312,6 @@ func (c *child) diesWithin(d time.Duration) bool {
 		return true
 	case <-timer.C:
 		return false
-	}
-}
-
-// awaitExit waits until the child process pid has ended and does not reap it. (The
-// os package can only do both at once.)
-func awaitExit(pid int) {
-	const (
-		byPID  = 1
-		exited = 4
-	)
-	var info [128]byte // more than a siginfo_t anywhere
-	for {
-		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, byPID, uintptr(pid),
-			uintptr(unsafe.Pointer(&info)), exited|waitNoReap, 0, 0) //nolint:gosec // the kernel fills info in
-		if errno != syscall.EINTR {
-			return
-		}
 	}
 }
 

@@ -8,21 +8,13 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// The wait before the n-th retry of an object is random between 0 and
-// min(retryCap, retryBase × 2^(n-1)): exponential backoff with full jitter, as in
-// "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015). Base, cap and the
-// default of three tries more are near those of the AWS SDKs' standard mode
-// (docs.aws.amazon.com/sdkref, "Retry behavior").
-const (
-	retryBase = time.Second
-	retryCap  = 20 * time.Second
-
-	// longestAfter bounds the wait that a transform asks for, such as Retry-After.
-	// A worker has no other chunk meanwhile.
-	longestAfter = time.Minute
-)
+// longestAfter bounds the wait that a transform asks for, such as Retry-After. A
+// worker has no other chunk meanwhile.
+const longestAfter = time.Minute
 
 // A retryError is a temporary failure: another try of the object may succeed. All
 // objects of a batch that failed have the same *retryError, so that they wait
@@ -106,11 +98,7 @@ func (r *retries) take(failed turn, err error) bool {
 
 // wait returns how long an object waits before its n-th retry.
 func (r *retries) wait(n int, after time.Duration) time.Duration {
-	most := retryCap
-	if doublings := n - 1; doublings < 10 {
-		most = min(retryCap, retryBase<<doublings)
-	}
-	return min(after, longestAfter) + r.jitter(most)
+	return min(after, longestAfter) + r.jitter(webservice.Backoff(n))
 }
 
 // tried adds to an error how often the object was tried.

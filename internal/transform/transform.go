@@ -10,6 +10,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/process"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // A Transform turns one object into zero or more outputs. One Transform
@@ -65,7 +68,7 @@ type Spec struct {
 	EndTimeout time.Duration
 
 	// Credentials go to a service (http) with each request.
-	Credentials Credentials
+	Credentials webservice.Credentials
 
 	// Dial connects to a service (http), for tests in simulated time. Nil means the
 	// network, or the proxy that HTTP_PROXY and HTTPS_PROXY name.
@@ -99,11 +102,11 @@ func Parse(spec string) (Spec, error) {
 	}
 	s := Spec{text: text, build: build}
 	if command, ok := strings.CutPrefix(text, "exec:"); ok {
-		argv, err := splitCommand(command)
+		parsed, err := process.Parse("exec:", command)
 		if err != nil {
 			return Spec{}, fmt.Errorf("%w %q: %w", ErrSettings, text, err)
 		}
-		s.files = hashFiles(argv)
+		s.files = hashFiles(parsed.Argv)
 	}
 	return s, nil
 }
@@ -165,7 +168,7 @@ func (s Spec) New() (Transform, error) {
 		return nil, fmt.Errorf("%w: it was never parsed", ErrSettings)
 	}
 	if s.Kind() == "http" {
-		if err := s.Credentials.Check(); err != nil {
+		if err := s.Credentials.Check(settingPrefix); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrSettings, err)
 		}
 	}

@@ -70,6 +70,8 @@ func TestErrors(t *testing.T) {
 		{"fetcher: out of range", "fetcher", []string{"SOURCE=" + source, "CHUNK_SIZE=0"}, 2, []string{"CHUNK_SIZE"}},
 		{"fetcher: source not set", "fetcher", nil, 2, []string{"SOURCE is not set", "stdin"}},
 		{"fetcher: no source", "fetcher", []string{"SOURCE=gone.jsonl"}, 2, []string{"SOURCE", "gone.jsonl"}},
+		{"fetcher: a command without a spool", "fetcher", []string{"SOURCE=cmd:cat"}, 2, []string{"SOURCE", "must be written down", "set SPOOL to a folder"}},
+		{"fetcher: spool", "fetcher", []string{"SOURCE=cmd:cat", "SPOOL=gone"}, 2, []string{`SPOOL="gone"`, "not a folder"}},
 		{"fetcher: on done", "fetcher", []string{"SOURCE=" + source, "ON_DONE=dance"}, 2, []string{"ON_DONE", "dance", "stay or exit"}},
 		{"fetcher: bad url", "fetcher", []string{"SOURCE=" + source, "NATS_URL=nats://"}, 2, []string{"NATS_URL"}},
 		{"fetcher: bad job", "fetcher", []string{"JOB=a b"}, 2, []string{"JOB", "a b"}},

@@ -1,4 +1,4 @@
-package transform
+package process
 
 import (
 	"os"
@@ -7,6 +7,12 @@ import (
 	"sync"
 	"syscall"
 )
+
+// Start starts a process. Its owner must wait for it and then call Ended.
+func Start(cmd *exec.Cmd) error { return processes.start(cmd) }
+
+// Ended records that the owner of pid has waited for it.
+func Ended(pid int) { processes.ended(pid) }
 
 // processes are the child processes of this one. The variable is global because the
 // kernel hands orphans to a process, not to a worker.
@@ -24,7 +30,6 @@ type children struct {
 	stop func()           // guarded by mu; ends watch; nil: this process gets no orphans
 }
 
-// start starts a process. Its owner must wait for it and then call ended.
 func (c *children) start(cmd *exec.Cmd) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,7 +43,6 @@ func (c *children) start(cmd *exec.Cmd) error {
 	return nil
 }
 
-// ended records that the owner of pid has waited for it.
 func (c *children) ended(pid int) {
 	c.mu.Lock()
 	delete(c.pids, pid)

@@ -1,0 +1,188 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/chunkline/chunkline/internal/webservice"
+)
+
+const (
+	maxPage      = 64 << 20  // bytes of a page
+	longestWait  = time.Hour // that Retry-After may ask for; limits of APIs are often by the hour
+	maxRedirects = 10
+	shownProblem = 300 // bytes of a refusal in an error
+)
+
+// A temporaryError is a failure after which another request may succeed.
+type temporaryError struct {
+	err   error
+	after time.Duration // the API asks to wait at least so long
+}
+
+func (e *temporaryError) Error() string { return e.err.Error() }
+func (e *temporaryError) Unwrap() error { return e.err }
+
+func (a *api) client() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is, unless somebody replaces it
+	transport.DialContext = dialNetwork(a.linkLocal)
+	if a.dial != nil {
+		transport.DialContext, transport.Proxy = a.dial, nil
+	}
+	return &http.Client{Transport: transport, CheckRedirect: func(next *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects || next.URL.Scheme != a.url.Scheme || next.URL.Host != a.url.Host {
+			return http.ErrUseLastResponse // another host must not see the credentials
+		}
+		return nil
+	}}
+}
+
+// get returns a page. It makes the request again if the failure is temporary.
+func (p *pages) get(ctx context.Context, address string) (http.Header, json.RawMessage, error) {
+	for try := 1; ; try++ {
+		if err := p.limit.Wait(ctx); err != nil {
+			return nil, nil, err
+		}
+		header, body, err := p.request(ctx, address)
+		if err == nil || ctx.Err() != nil {
+			return header, body, err
+		}
+		temporary, ok := errors.AsType[*temporaryError](err)
+		switch {
+		case ok && temporary.after > longestWait:
+			return nil, nil, fmt.Errorf("%w; it asks to wait %v, which is more than %v: run the job again then", err, temporary.after.Round(time.Second), longestWait)
+		case !ok && try == 1:
+			return nil, nil, err
+		case !ok || try > p.retries:
+			return nil, nil, fmt.Errorf("tried %d times: %w", try, err)
+		}
+		if err := sleep(ctx, temporary.after+p.wait(webservice.Backoff(try))); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+func (p *pages) wait(most time.Duration) time.Duration {
+	if p.jitter != nil {
+		return p.jitter(most)
+	}
+	return rand.N(most + 1)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// request makes one request. The body is nil if there is no content.
+func (p *pages) request(ctx context.Context, address string) (http.Header, json.RawMessage, error) {
+	if host, err := url.Parse(address); err == nil && !p.linkLocal { // a proxy would connect to it
+		if ip, err := netip.ParseAddr(host.Hostname()); err == nil {
+			if err := checkAddress(ip); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	slow := fmt.Errorf("the API has not sent the page within %v (timeout=)", p.timeout)
+	limited, cancel := context.WithTimeoutCause(ctx, p.timeout, slow)
+	defer cancel()
+	request, err := http.NewRequestWithContext(limited, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, nil, errors.New("its URL cannot be used")
+	}
+	request.Header = p.header.Clone()
+	response, err := p.client.Do(request)
+	if err == nil {
+		defer func() { _ = response.Body.Close() }() // it was only read
+		var body json.RawMessage
+		if body, err = p.read(response); err == nil {
+			return response.Header, body, nil
+		}
+	} else {
+		err = unreachable(err)
+	}
+	if errors.Is(context.Cause(limited), slow) {
+		err = &temporaryError{err: slow}
+	}
+	return nil, nil, err
+}
+
+// unreachable is the failure of a request without an answer. It has no URL, which is
+// long and may not be the one that was given.
+func unreachable(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	if errors.Is(err, io.EOF) { // it would mean the end of the source
+		err = errors.New("the connection was closed")
+	}
+	err = fmt.Errorf("the API does not answer: %w", err)
+	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
+	if badCertificate || errors.Is(err, errLinkLocal) {
+		return err // it will be so the next time
+	}
+	return &temporaryError{err: err}
+}
+
+// read reads the body of an answer.
+func (p *pages) read(r *http.Response) (json.RawMessage, error) {
+	if r.StatusCode < 200 || r.StatusCode > 299 {
+		return nil, p.refusal(r)
+	}
+	if r.StatusCode == http.StatusNoContent {
+		return nil, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxPage+1))
+	switch {
+	case len(body) > maxPage:
+		return nil, fmt.Errorf("it is larger than %d MiB; ask for fewer objects in a page", maxPage>>20)
+	case err != nil:
+		return nil, &temporaryError{err: fmt.Errorf("the API's answer is cut off after %d bytes: %w", len(body), err)}
+	}
+	body = bytes.TrimSpace(body)
+	switch {
+	case !utf8.Valid(body) || !json.Valid(body):
+		return nil, errors.New("it is not one JSON value; for other data use a command, such as cmd:curl -fsS URL")
+	case body[0] != '[' && body[0] != '{':
+		return nil, errors.New("it is neither an array nor an object")
+	}
+	return body, nil
+}
+
+// refusal is the failure of an answer whose status is not 2xx.
+func (p *pages) refusal(r *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(r.Body, 16<<10)) // as much as there is: the status says enough
+	err := fmt.Errorf("the API answers %s", strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, http.StatusText(r.StatusCode))))
+	problem := strings.ToValidUTF8(strings.Join(strings.Fields(webservice.Conceal(string(text), p.header)), " "), "\uFFFD")
+	switch location, noLocation := r.Location(); {
+	case r.StatusCode < 400 && noLocation == nil:
+		return fmt.Errorf("%w and redirects to %s://%s: redirects are followed on the same host only; name the address that answers", err, location.Scheme, location.Host)
+	case problem != "":
+		err = fmt.Errorf("%w: %s", err, strings.ToValidUTF8(problem[:min(len(problem), shownProblem)], ""))
+	}
+	switch {
+	case webservice.Temporary(r.StatusCode):
+		return &temporaryError{err: err, after: webservice.RetryAfter(r.Header)}
+	case r.StatusCode == http.StatusUnauthorized || r.StatusCode == http.StatusForbidden:
+		return fmt.Errorf("%w; set SOURCE_TOKEN or SOURCE_HEADERS", err)
+	}
+	return err
+}

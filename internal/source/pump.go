@@ -1,0 +1,120 @@
+package source
+
+import (
+	"context"
+	"io"
+)
+
+// A pump reads a stream in its own goroutine, because a read of stdin may wait for
+// ever and cannot be interrupted. The goroutine ends with the stream, or when its
+// current read returns after close.
+type pump struct {
+	full  chan block    // read and not yet used; has room for all blocks
+	empty chan []byte   // free blocks
+	stop  chan struct{} // closed by close
+	done  chan struct{} // closed when the goroutine has ended
+
+	// Used by the caller of read only.
+	last block  // the block in use
+	rest []byte // the unread part of last
+	data []byte // of fetch
+}
+
+type block struct {
+	data []byte
+	err  error // the error after data, io.EOF at the end
+}
+
+const (
+	pumpBlocks    = 2
+	pumpBlockSize = 128 << 10
+
+	// spooledBlocks gather while a portion is written down: writing waits for the disk,
+	// so portions must be large if the stream is fast.
+	spooledBlocks = portionSize / pumpBlockSize
+)
+
+// newPump starts a pump for the stream that open opens; open may block, too. The
+// pump's goroutine closes the stream. It reads at most that many blocks ahead.
+func newPump(blocks int, open func() (io.ReadCloser, error)) *pump {
+	p := &pump{
+		full:  make(chan block, blocks),
+		empty: make(chan []byte, blocks),
+		stop:  make(chan struct{}),
+		done:  make(chan struct{}),
+	}
+	for range blocks {
+		p.empty <- make([]byte, pumpBlockSize)
+	}
+	go p.run(open)
+	return p
+}
+
+func (p *pump) run(open func() (io.ReadCloser, error)) {
+	defer close(p.done)
+	r, err := open()
+	if err != nil {
+		p.full <- block{err: err}
+		return
+	}
+	defer func() { _ = r.Close() }() // it was only read
+	for err == nil {
+		select {
+		case b := <-p.empty:
+			var n int
+			n, err = r.Read(b)
+			p.full <- block{data: b[:n], err: err} // there is room for every block
+		case <-p.stop:
+			return
+		}
+	}
+}
+
+func (p *pump) read(ctx context.Context, b []byte) (int, error) {
+	if err := p.take(ctx); err != nil {
+		return 0, err
+	}
+	n := copy(b, p.rest)
+	p.rest = p.rest[n:]
+	return n, nil
+}
+
+// fetch returns all blocks that have been read, and waits if there is none.
+func (p *pump) fetch(ctx context.Context) (portion, error) {
+	if err := p.take(ctx); err != nil {
+		return portion{}, err
+	}
+	p.data = append(p.data[:0], p.rest...)
+	p.rest = nil
+	for len(p.full) > 0 && p.last.err == nil && len(p.data)+pumpBlockSize <= portionSize {
+		_ = p.take(ctx) // an error comes again
+		p.data = append(p.data, p.rest...)
+		p.rest = nil
+	}
+	return portion{data: p.data}, nil
+}
+
+// take waits until there is something to read.
+func (p *pump) take(ctx context.Context) error {
+	for len(p.rest) == 0 {
+		if p.last.err != nil {
+			return p.last.err
+		}
+		if p.last.data != nil {
+			p.empty <- p.last.data[:pumpBlockSize]
+			p.last = block{}
+		}
+		select {
+		case p.last = <-p.full:
+			p.rest = p.last.data
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (p *pump) close() error {
+	close(p.stop)
+	return nil
+}

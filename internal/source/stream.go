@@ -1,0 +1,130 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/process"
+)
+
+// A stream is an input that cannot be read again: standard input, a command, or
+// an HTTP API.
+type stream interface {
+	// name names the stream in messages and in the plan.
+	name() string
+
+	// begin starts the stream behind the portion that had this next, or from its
+	// beginning if that is nil.
+	begin(next json.RawMessage) (upstream, error)
+
+	// resumes reports whether begin can start behind a portion. If not, begin starts
+	// from the beginning, and the same bytes must come again.
+	resumes() bool
+
+	// comesAgain reports whether every run is given the stream again, so that it is
+	// read and compared even if all of it is spooled.
+	comesAgain() bool
+}
+
+// An upstream is a stream that has begun.
+type upstream interface {
+	// fetch returns the next portion, which is valid until the next call. After the last
+	// portion it returns io.EOF. A stream that breaks off returns another error.
+	fetch(ctx context.Context) (portion, error)
+	close() error
+}
+
+// A portion of a stream is what is written down at a time.
+type portion struct {
+	data []byte
+	next json.RawMessage // where the stream goes on after it; nil if it cannot
+}
+
+// portionSize is the most bytes of a portion of standard input or a command.
+const portionSize = 4 << 20
+
+// IsStream reports whether a source is a command or an API, which all of its text
+// belongs to.
+func IsStream(spec string) bool {
+	spec = strings.TrimSpace(spec)
+	return isCommand(spec) || isAPI(spec)
+}
+
+// expandStream returns the file of a source that is a command or an API, and nil for
+// others.
+func expandStream(o Options, spec string) ([]file, error) {
+	spec = strings.TrimSpace(spec)
+	switch {
+	case isAPI(spec):
+		return expandAPI(o, spec)
+	case !isCommand(spec):
+		return nil, nil
+	}
+	s, options, err := parseCommand(spec, o.Stderr)
+	if err != nil {
+		return nil, fmt.Errorf("%w %q: %w", ErrSettings, spec, err)
+	}
+	format, err := formatOf("", options, o.Format)
+	if err != nil {
+		return nil, fmt.Errorf("%w %q: %w", ErrSettings, spec, err)
+	}
+	return []file{{name: s.name(), format: format, stream: s}}, nil
+}
+
+// expandAPI returns the file of an API, whose objects are JSON Lines.
+func expandAPI(o Options, spec string) ([]file, error) {
+	a, err := parseAPI(spec)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSettings, err)
+	}
+	if !o.Format.isAuto() {
+		return nil, fmt.Errorf("%w: the objects of an API are JSON: leave the format out", ErrSettings)
+	}
+	if !o.Replay {
+		if err := o.Credentials.Check("SOURCE"); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrSettings, err)
+		}
+	}
+	a.access, a.dial = o.Credentials, o.dial
+	return []file{{name: a.name(), format: Format{kind: chunk.Lines}, stream: a}}, nil
+}
+
+// stdin is standard input.
+type stdin struct{ r io.Reader }
+
+func (stdin) name() string     { return "stdin" }
+func (stdin) resumes() bool    { return false }
+func (stdin) comesAgain() bool { return true }
+
+func (s stdin) begin(json.RawMessage) (upstream, error) {
+	return newPump(spooledBlocks, func() (io.ReadCloser, error) { return io.NopCloser(s.r), nil }), nil
+}
+
+// maxSpec is the most bytes of a command or URL, for which a plan has room.
+const maxSpec = 4000
+
+const commandForm = "cmd:PROGRAM ARG…, or cmd?format=csv:PROGRAM ARG…"
+
+func isCommand(spec string) bool {
+	return strings.HasPrefix(spec, "cmd:") || strings.HasPrefix(spec, "cmd?")
+}
+
+// parseCommand reads cmd:PROGRAM or cmd?OPTIONS:PROGRAM.
+func parseCommand(spec string, stderr io.Writer) (*command, string, error) {
+	options, text, ok := strings.Cut(strings.TrimPrefix(spec, "cmd"), ":")
+	if !ok {
+		return nil, "", fmt.Errorf("the program is missing; use %s", commandForm)
+	}
+	parsed, err := process.Parse("cmd:", text)
+	if err != nil {
+		return nil, "", err
+	}
+	if text = strings.TrimSpace(text); len(text) > maxSpec {
+		return nil, "", fmt.Errorf("the command has %d bytes, more than %d; put it into a script", len(text), maxSpec)
+	}
+	return &command{Command: parsed, text: text, stderr: stderr}, strings.TrimPrefix(options, "?"), nil
+}
