@@ -31,7 +31,7 @@ func TestAxe(t *testing.T) {
 	b.await("the question", shown("#sure"))
 	b.judge("with a question")
 	b.click("#sure button[value=no]")
-	j.end()
+	j.release()
 	b.await("the end", stateIs+`"done"`)
 	b.judge("done")
 	j.fetcher.Kill()

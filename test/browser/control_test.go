@@ -43,7 +43,7 @@ func TestControl(t *testing.T) {
 			t.Errorf("an order with the token %q: %d %q, want it refused", wrong, code, text)
 		}
 	}
-	j.mapper("ada", "users?duration=200ms")
+	j.mapper("ada", "users?duration=2s") // so the job is not done before it is cancelled
 	b := open(t, j.fetcher.Address())
 	b.await("controls", connected+` && `+shown("#controls"))
 

@@ -11,7 +11,7 @@
 // # What it promises
 //
 // The page loads from the fetcher alone, without a message in the console. It
-// moves while a job runs, shows a mapper that was killed within five seconds,
+// moves while a job runs, shows a mapper that was killed as soon as the fetcher knows,
 // says when the fetcher is away and goes on by itself when it is back. Dead
 // letters, stragglers and their backups are on it. Orders need the token.
 // Everything can be done with the keyboard, and axe finds nothing wrong: light

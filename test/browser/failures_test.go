@@ -17,7 +17,7 @@ type troubled struct {
 	gone string // ID of the mapper that was killed
 }
 
-// startTroubled starts such a job of 6,000 objects; it stays as it is until end.
+// startTroubled starts such a job of 6,000 objects; it stays as it is until release.
 func startTroubled(t *testing.T, settings ...string) *troubled {
 	t.Helper()
 	const n = 6000
@@ -31,13 +31,12 @@ func startTroubled(t *testing.T, settings ...string) *troubled {
 		return good
 	})
 	j := &troubled{job: startJob(t, source, settings...)}
-	forever := takes("3600", "0")
-	victim := j.mapper("victim", work, forever...)
+	victim := j.mapper("victim", work, j.takes("0")...)
 	j.gone = j.id("victim")
 	j.fetcher.AwaitStatus("work of the victim", func(s report.Status) bool { return s.Chunks.Saved > 0 })
 	victim.Kill()
-	j.mapper("anna", work, forever...)
-	j.mapper("otto", work, forever...)
+	j.mapper("anna", work, j.takes("0")...)
+	j.mapper("otto", work, j.takes("0")...)
 	return j
 }
 
@@ -46,15 +45,6 @@ const stuck = `document.querySelectorAll("#stragglers tbody tr").length === 1 &&
 	/anna/.test(document.querySelector("#stragglers tbody tr").innerText) && /otto/.test(document.querySelector("#stragglers tbody tr").innerText) &&
 	document.querySelectorAll("#dead-letters li").length >= 12 &&
 	document.querySelector("#mappers tbody tr[data-state=gone]")`
-
-// end lets the job be done.
-func (j *troubled) end() {
-	j.T.Helper()
-	j.mapper("helper", work, takes("0", "0")...)
-	for _, name := range []string{"anna", "otto"} {
-		j.mappers[name].Kill()
-	}
-}
 
 // TestFailures: dead letters are shown with object, error and how to retry
 // them; a straggler with who has it, for how long, and who has its backup.
@@ -84,7 +74,7 @@ func TestFailures(t *testing.T) {
 	}
 	b.await("words on what holds the job back", one("#bottleneck")+`.innerText.includes("chunk 59")`)
 
-	j.end()
+	j.release()
 	b.await("the end", stateIs+`"done"`)
 	b.await("no straggler", `document.querySelectorAll("#stragglers tbody tr[data-chunk]").length === 0`)
 	failed, _ := b.failures()
@@ -103,7 +93,7 @@ func TestOlder(t *testing.T) {
 		}
 		return good
 	}))
-	j.mapper("anna", work, takes("0", "0")...)
+	j.mapper("anna", work, j.takes("0")...)
 	b := open(t, j.fetcher.Address())
 	b.await("the end", stateIs+`"done" && `+shown("#dead-older")+` && document.querySelectorAll("#dead-letters li").length > 0`)
 	const letters = `document.querySelectorAll("#dead-letters li").length`

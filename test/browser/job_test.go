@@ -101,7 +101,7 @@ func row(id, state string) string {
 const (
 	good = "ada@example.com"
 	bad  = ""                 // is an error
-	late = "late@example.com" // takes as long as the mapper's LATE says
+	late = "late@example.com" // takes until there is the file that the mapper's GATE names
 	step = "step@example.com" // takes as long as its STEP says
 )
 
@@ -120,7 +120,7 @@ func objects(t *testing.T, n int, mail func(i int) string) string {
 var work = func() string {
 	command, err := json.Marshal([]string{"sh", "-c", `while IFS= read -r object; do
 	case $object in
-	*'"mail":"late@'*) sleep "$LATE" ;;
+	*'"mail":"late@'*) until test -e "$GATE"; do sleep 0.2; done ;;
 	*'"mail":"step@'*) sleep "$STEP" ;;
 	esac
 	case $object in
@@ -135,8 +135,19 @@ done
 	return "exec:" + string(command)
 }()
 
-// takes is the setting of a mapper's seconds for late objects, and for steps.
-func takes(late, step string) []string { return []string{"LATE=" + late, "STEP=" + step} }
+// takes is the settings of a mapper: how long late objects take, and the seconds of steps.
+func (j *job) takes(step string) []string { return []string{"GATE=" + j.gate(), "STEP=" + step} }
+
+// gate is a file for which late objects wait; release makes it.
+func (j *job) gate() string { return filepath.Join(j.Dir, "gate") }
+
+// release lets late objects be done.
+func (j *job) release() {
+	j.T.Helper()
+	if err := os.WriteFile(j.gate(), nil, 0o666); err != nil {
+		j.T.Fatal(err)
+	}
+}
 
 func file(t *testing.T, name, text string) string {
 	t.Helper()

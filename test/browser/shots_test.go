@@ -31,7 +31,7 @@ func TestShots(t *testing.T) {
 		case i%4700 == 2811:
 			return bad
 		case i == 10_000:
-			return late // a straggler for most of the job
+			return late // a straggler until the pictures are taken
 		case i%100 == 50:
 			return step
 		}
@@ -41,9 +41,9 @@ func TestShots(t *testing.T) {
 	b.await("a connection", connected)
 	names := []string{"alba", "bruno", "carla", "dario", "elena", "fabio", "greta", "hugo"}
 	for i, name := range names {
-		j.mapper(name, work, append(takes("25", "0.3"), []string{"VERSION=1.4.2", "VERSION=1.5.0"}[i%2])...)
+		j.mapper(name, work, append(j.takes("0.3"), []string{"VERSION=1.4.2", "VERSION=1.5.0"}[i%2])...)
 	}
-	j.mapper("slow-disk", work, takes("25", "2")...)
+	j.mapper("slow-disk", work, j.takes("2")...)
 	b.await("a third", fmt.Sprintf(`Number(%s.dataset.saved) > %d`, one("#map"), chunks/3))
 	j.mappers["hugo"].Kill()
 	b.await("dead letters, a straggler, a mapper that is gone", `Number(`+one("#map")+`.dataset.saved) > 200 &&
@@ -54,6 +54,7 @@ func TestShots(t *testing.T) {
 	b.shoot(dir, "running-dark", tall)
 	b.scheme("light")
 	b.shoot(dir, "phone", phone)
+	j.release()
 	b.await("the end", stateIs+`"done"`)
 	b.scheme("dark")
 	b.shoot(dir, "done-wall", wall)

@@ -17,11 +17,12 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/chunkline/chunkline/test/proc"
 )
 
-// patience is how long a test waits for what must happen. It is far beyond
-// what anything takes, and only ends tests that hang.
-const patience = 2 * time.Minute
+// patience is how long a test waits for what must happen.
+const patience = proc.Patience
 
 // tab is one tab of the browser, in a profile of its own.
 type tab struct {

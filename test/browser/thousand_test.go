@@ -20,7 +20,7 @@ import (
 // finds one of them. With -viewer it measures what that costs the fetcher.
 func TestThousand(t *testing.T) {
 	const mappers, chunks = 1000, 10_000
-	hold := 2 * time.Second
+	hold := 5 * time.Second // so that there is a minute to look
 	if *viewer > 0 {
 		hold = max(hold, 8**viewer/(chunks/mappers)) // so that the job outlasts what is measured
 	}

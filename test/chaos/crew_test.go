@@ -88,7 +88,12 @@ func (c *crew) newFetcher(label string, env ...string) *proc.Process {
 // addMapper starts a mapper that takes duration for a chunk.
 func (c *crew) addMapper(duration string, env ...string) *proc.Process {
 	c.T.Helper()
-	m := c.Mapper(fmt.Sprintf("mapper-%d", len(c.mappers)), "users?duration="+duration, append([]string{"STOP_TIMEOUT=2s"}, env...)...)
+	return c.addMapperOf("users?duration="+duration, env...)
+}
+
+func (c *crew) addMapperOf(transform string, env ...string) *proc.Process {
+	c.T.Helper()
+	m := c.Mapper(fmt.Sprintf("mapper-%d", len(c.mappers)), transform, append([]string{"STOP_TIMEOUT=2s"}, env...)...)
 	c.mappers = append(c.mappers, m)
 	return m
 }

@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,6 +51,10 @@ func TestPausedFetcher(t *testing.T) {
 	c.finish()
 }
 
+// gated maps users as soon as there is the file that GATE names.
+const gated = `exec:["sh", "-c", "until test -e \"$GATE\"; do sleep 0.1; done; ` +
+	`exec sed -u 's/^{\"uuid\":\\(\"[^\"]*\"\\),\"fn\":\\(\"[^\"]*\\)\",\"ln\":\"\\([^\"]*\"\\).*$/{\"id\":\\1,\"name\":\\2 \\3}/'"]`
+
 // TestZombie: a mapper that was stopped for longer than its lease comes back
 // with its result after another one has done the chunk. The sink has the
 // chunk, and says so.
@@ -63,15 +69,17 @@ func TestZombie(t *testing.T) {
 			c := newCrew(t, test.chunks*chunkSize)
 			c.startNATS()
 			c.startSaver()
-			c.startFetcher(proc.HTTP(), "SPECULATE=false").Await("fetcher serves") // no backups, or the zombie is told to drop its chunk
-			c.kill(c.saver)                                                        // so that the zombie saves nothing before it is stopped
-			zombie := c.addMapper("5s", "WORKERS=1")
-			c.fetcher.AwaitStatus("a chunk in flight", func(s report.Status) bool { return s.Chunks.InFlight > 0 })
+			c.startFetcher(proc.HTTP(), "SPECULATE=false") // or the zombie is told to drop its chunk
+			gate := filepath.Join(c.Dir, "gate")
+			zombie := c.addMapperOf(gated, "GATE="+gate, "WORKERS=1", "TIMEOUT=1h")
+			c.fetcher.AwaitStatus("a chunk in flight", func(s report.Status) bool { return s.Chunks.InFlight == 1 })
 			zombie.Stop()
-			c.saver.Start()
 
-			awaitSaved(t, c.addMapper("40ms", "WORKERS=2"), 0, "committed")
+			awaitSaved(t, c.addMapperOf(gated, "GATE=/", "WORKERS=2"), 0, "committed")
 			c.fetcher.Stop() // or it tells the zombie now, if it is faster
+			if err := os.WriteFile(gate, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			zombie.Signal(syscall.SIGCONT)
 			awaitSaved(t, zombie, 0, "duplicate")
 			c.fetcher.Signal(syscall.SIGCONT)
