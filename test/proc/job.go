@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/loopback"
 )
@@ -112,6 +111,10 @@ func (j *Job) Control(order ...string) {
 	j.operate("control", order...)
 }
 
+// unreachable is app.ExitUnreachable. Tests of that package use this one, which thus
+// cannot import it.
+const unreachable = 3
+
 // operate runs a command of an operator and returns what it printed. The command
 // waits 5 s for the fetcher, so on a machine that stands still it is run again.
 func (j *Job) operate(command string, args ...string) (stdout string) {
@@ -119,7 +122,7 @@ func (j *Job) operate(command string, args ...string) (stdout string) {
 	args = slices.Concat([]string{command}, args, []string{"--job", j.Name, "--nats-url", j.URL})
 	Eventually(j.T, "an answer to chunkline "+command, func() bool {
 		out, stderr, code := Run(j.T, nil, "chunkline", args...)
-		if code != 0 && code != app.ExitUnreachable {
+		if code != 0 && code != unreachable {
 			j.T.Fatalf("chunkline %s: exit %d: %s", command, code, stderr)
 		}
 		stdout = out
