@@ -2,6 +2,7 @@ package fetcher
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -142,4 +143,30 @@ func (m *meters) gather(f *Fetcher) func(metrics.Emit) {
 			emit(m.saverUp, 0)
 		}
 	}
+}
+
+// view is what metrics show in addition to the status.
+type view struct {
+	dead        int // chunks
+	redelivered [3]uint64
+	mappers     map[kind]int
+	oldest      time.Duration
+}
+
+// kind is how mappers are counted.
+type kind struct {
+	version string
+	state   report.MapperState
+}
+
+// makeView makes the view. Only the coordinator's goroutine calls it, with the report.
+func (c *coordinator) makeView(now time.Time) *view {
+	counts := c.ledger.Counts()
+	v := &view{
+		dead: counts.Dead, redelivered: c.ledger.Redelivered(), oldest: c.ledger.Oldest(now), mappers: map[kind]int{},
+	}
+	for _, m := range c.mappers {
+		v.mappers[kind{version: m.version, state: m.state(now)}]++
+	}
+	return v
 }

@@ -33,7 +33,7 @@ func (c *coordinator) report(now time.Time) {
 	s.ETASeconds = report.ETA(s)
 	s.Wanted = c.need(now, counts, s).mappers()
 	c.history.Add(now, c.total.Objects)
-	c.f.metrics.view.Store(c.look(now))
+	c.f.metrics.view.Store(c.makeView(now))
 	c.f.last.Store(&s)
 }
 

@@ -8,32 +8,6 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// view is what metrics show beside the status.
-type view struct {
-	dead        int // chunks
-	redelivered [3]uint64
-	mappers     map[kind]int
-	oldest      time.Duration
-}
-
-// kind is what mappers are counted by.
-type kind struct {
-	version string
-	state   report.MapperState
-}
-
-// look makes the view. Only the coordinator's goroutine calls it, with the report.
-func (c *coordinator) look(now time.Time) *view {
-	counts := c.ledger.Counts()
-	v := &view{
-		dead: counts.Dead, redelivered: c.ledger.Redelivered(), oldest: c.ledger.Oldest(now), mappers: map[kind]int{},
-	}
-	for _, m := range c.mappers {
-		v.mappers[kind{version: m.version, state: m.state(now)}]++
-	}
-	return v
-}
-
 // need is what decides how many mappers are wanted.
 type need struct {
 	over    bool          // the job has ended, or is paused
