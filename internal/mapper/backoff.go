@@ -68,11 +68,11 @@ func newOutages(log zerolog.Logger) *outages {
 		return app.NewTrouble(log, level, app.Patience, begins, ends)
 	}
 	return &outages{
-		fetcher: trouble(zerolog.WarnLevel, "no answer from the fetcher, trying on", "the fetcher answers again").Repeat(repeatTime),
-		saver:   trouble(zerolog.WarnLevel, "no answer from the saver, trying on", "the saver answers again").Repeat(repeatTime),
-		refusal: trouble(zerolog.WarnLevel, "the fetcher refuses work, asking on", "the fetcher refuses work no longer"),
+		fetcher: trouble(zerolog.WarnLevel, "no answer from the fetcher, still trying", "the fetcher answers again").Repeat(repeatTime),
+		saver:   trouble(zerolog.WarnLevel, "no answer from the saver, still trying", "the saver answers again").Repeat(repeatTime),
+		refusal: trouble(zerolog.WarnLevel, "the fetcher refuses work, still asking", "the fetcher no longer refuses work"),
 		memory:  trouble(zerolog.WarnLevel, "asking for no more chunks until the saver takes results", "asking for chunks again"),
-		beats:   trouble(zerolog.DebugLevel, "beats are not sent", "beats are sent again"),
+		beats:   trouble(zerolog.DebugLevel, "heartbeats are not sent", "heartbeats are sent again"),
 	}
 }
 

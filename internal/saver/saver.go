@@ -80,7 +80,7 @@ func newTroubles(log zerolog.Logger) troubles {
 		full:    app.NewTrouble(log, zerolog.ErrorLevel, 0, "sink is full: results wait until there is space", "sink has space again"),
 		claim:   app.NewTrouble(log, zerolog.ErrorLevel, 0, "could not record a claim", ""),
 		merge:   app.NewTrouble(log, zerolog.ErrorLevel, 0, "could not finish the job", ""),
-		fetcher: app.NewTrouble(log, zerolog.WarnLevel, app.Patience, "no answer from the fetcher, trying on", "the fetcher answers again"),
+		fetcher: app.NewTrouble(log, zerolog.WarnLevel, app.Patience, "no answer from the fetcher, still trying", "the fetcher answers again"),
 	}
 }
 
