@@ -58,19 +58,13 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 	s.Trace(tracer)
 	s.Memory(cfg.Memory)
 	return startup.Run(ctx, s, func(server *app.Server) {
-		if folder, ok := out.(*sink.Folder); ok {
-			(&saver.Downloads{From: folder, Token: cfg.Token}).Register(server)
-		}
+		(&saver.Downloads{From: out, Token: cfg.Token}).Register(server)
 	})
 }
 
-// logRecovery logs what was repaired when a folder was opened after a crash.
-func logRecovery(log zerolog.Logger, out sink.Sink) {
-	folder, ok := out.(*sink.Folder)
-	if !ok {
-		return
-	}
-	if r := folder.Recovered(); r != (sink.Recovered{}) {
+// logRecovery logs what was repaired when the folder was opened after a crash.
+func logRecovery(log zerolog.Logger, out *sink.Folder) {
+	if r := out.Recovered(); r != (sink.Recovered{}) {
 		log.Warn().Int64("bytes", r.Bytes).Int("files", r.Files).Bool("fell_back", r.FellBack).
 			Msg("the last saver was killed: cut off what it had not committed")
 	}

@@ -14,7 +14,7 @@ import (
 
 // Common are the settings that every role has.
 type Common struct {
-	Job       string `envconfig:"JOB" default:"default" desc:"name of the job, part of every subject: 1 to 64 of A-Z a-z 0-9 _ -"`
+	Job       string `envconfig:"JOB" default:"default" desc:"name of the job, which is part of every subject: 1 to 64 of A-Z a-z 0-9 _ -"`
 	LogLevel  string `envconfig:"LOG_LEVEL" default:"info" desc:"lowest level that is logged: debug, info, warn or error"`
 	LogFormat string `envconfig:"LOG_FORMAT" default:"auto" desc:"json, console, or auto: console on a terminal, else json"`
 	HTTPAddr  string `envconfig:"HTTP_ADDR" default:":3541" desc:"host:port of /healthz, /readyz, /metrics and /version, and of the fetcher's live page; empty: none"`
@@ -59,8 +59,8 @@ func InWords(goType string) string {
 // usage returns the help of a role: every setting with its default and meaning.
 func usage(program, purpose string, settings []any) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s %s\n\nSettings are environment variables. --version prints the build; --health asks the %s that runs on\n"+
-		"HTTP_ADDR of this machine or container whether it is ready.\n\n", program, purpose, program)
+	fmt.Fprintf(&text, "%s %s\n\nSettings are environment variables. --version prints the build; --health asks the %s on HTTP_ADDR\n"+
+		"of this machine or container whether it is ready.\n\n", program, purpose, program)
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "  VARIABLE\tDEFAULT\tMEANING")
 	for _, s := range settings {

@@ -14,7 +14,7 @@ const TracingHelp = "Each chunk is traced if OTEL_EXPORTER_OTLP_ENDPOINT names a
 // nil. An unreachable collector is logged once. stop delivers the remaining spans,
 // within two seconds.
 func Tracing(job, service string, log zerolog.Logger) (t *trace.Tracer, stop func(), err error) {
-	away := NewTrouble(log, zerolog.WarnLevel, 0, "traces are not delivered, trying on", "traces are delivered again")
+	away := NewTrouble(log, zerolog.WarnLevel, 0, "traces are not delivered, still trying", "traces are delivered again")
 	strange := Sampled(log)
 	t, stop, err = trace.New(trace.Options{
 		Service: service, Version: Version(), Host: Hostname(), Job: job, Report: away.Note,

@@ -15,15 +15,15 @@ import (
 
 // Config is how to reach NATS.
 type Config struct {
-	URL      string `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS servers: nats://, tls://, ws:// or wss:// URLs with commas between them"`
+	URL      string `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS servers: nats://, tls://, ws:// or wss:// URLs, separated by commas"`
 	User     string `envconfig:"NATS_USER" desc:"user name; empty: none"`
 	Password string `envconfig:"NATS_PASSWORD" desc:"password of NATS_USER"`
-	Token    string `envconfig:"NATS_TOKEN" desc:"token of a server that asks for one, as chunkline run --listen does, instead of a user name"`
+	Token    string `envconfig:"NATS_TOKEN" desc:"token, for a server that requires one (such as chunkline run --listen) instead of a user name"`
 	Creds    string `envconfig:"NATS_CREDS" desc:"path of a credentials file (JWT and NKEY), instead of a user name"`
 	NKey     string `envconfig:"NATS_NKEY" desc:"path of a file with an NKEY user seed, instead of a user name"`
 	Cert     string `envconfig:"NATS_CERT" desc:"path of a PEM file with this client's TLS certificate; needs NATS_KEY"`
 	Key      string `envconfig:"NATS_KEY" desc:"path of a PEM file with the certificate's key"`
-	CA       string `envconfig:"NATS_CA" desc:"path of a PEM file with the authorities that sign servers; empty: the system's"`
+	CA       string `envconfig:"NATS_CA" desc:"path of a PEM file with the certificate authorities of the servers; empty: those of the system"`
 }
 
 // wrong returns ErrSettings with the variable, its value as it may be shown, and what

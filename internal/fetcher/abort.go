@@ -20,45 +20,45 @@ import (
 const (
 	// firstObjects is how many objects must be saved before a job is judged.
 	firstObjects = 100
-	// oneByOne is how long a job that an earlier fetcher stopped gets one chunk at a
-	// time, so that a fetcher that is restarted again and again costs one chunk each
-	// time. It is bounded, because a mapper that hangs must not hold up the others.
+	// oneByOne is how long a fetcher hands out one chunk at a time if an earlier fetcher has stopped
+	// the job. So a fetcher that is restarted again and again makes dead letters of one chunk each
+	// time. The time is bounded, because one mapper that hangs must not hold up the others.
 	oneByOne = 30 * time.Second
 
 	// leastMute is how many objects must stay unanswered, with no answer at all yet,
-	// before the transform is taken for one that never answers. One of them may be bad.
+	// before the fetcher concludes that the transform never answers. One of them may be bad.
 	leastMute = 3
 
 	lastChunk = chunk.ID(1 << 62) // above all IDs
 )
 
-// allDead says whether a sink holds enough objects, and only dead letters.
+// allDead reports whether a sink holds enough objects to judge, and only dead letters.
 func allDead(total report.Summary) bool {
 	return total.Objects >= firstObjects && total.Dead == total.Objects
 }
 
-// hopeless says whether to stop the job: the sink holds only dead letters, this
-// fetcher has added some, and every mapper version that serves has been tried.
+// hopeless reports whether to stop the job: the sink holds only dead letters, this
+// fetcher has added some of them, and every mapper version that serves has been tried.
 func (c *coordinator) hopeless() bool {
 	if c.f.cfg.KeepGoing || !allDead(c.total) || c.total.Objects == c.f.grant.before.Objects {
 		return false
 	}
 	for _, m := range c.mappers {
 		if v := m.of; m.refused == "" && m.Transform != "" && c.rollout.Serves(v.Version) && v.saved+v.vanished == 0 {
-			return false // it may do better
+			return false // this version may do better
 		}
 	}
 	return true
 }
 
-// holdsBackUntried says whether the chunk in flight must be saved before another one
-// goes out, because everything that an earlier fetcher had mapped is dead letters.
+// holdsBackUntried reports whether the chunk in flight must be saved before another one
+// goes out, because all results under earlier fetchers are dead letters.
 func (c *coordinator) holdsBackUntried(now time.Time) bool {
 	return !c.f.cfg.KeepGoing && allDead(c.f.grant.before) && allDead(c.total) &&
 		now.Sub(c.f.started) < oneByOne && c.ledger.Counts().InFlight > 0
 }
 
-// hearObjects takes what a heartbeat says about the objects in work.
+// hearObjects handles what a heartbeat says about the objects in work.
 func (c *coordinator) hearObjects(b wire.Beat) {
 	m := c.mappers[b.Mapper.ID]
 	m.mute, m.notice = b.Unanswered, b.Notice
@@ -75,8 +75,8 @@ func (c *coordinator) hearObjects(b wire.Beat) {
 	}
 }
 
-// unanswered counts the objects without an answer in time. It is 0 if an object of the
-// job was ever mapped, or a mapper that serves may still do better.
+// unanswered counts the objects without an answer in time. It returns 0 if an object of the
+// job was ever mapped, or if a mapper that serves may still do better.
 func (c *coordinator) unanswered() (objects int) {
 	if c.f.cfg.KeepGoing || c.total.Dead < c.total.Objects {
 		return 0
@@ -101,12 +101,12 @@ func (c *coordinator) unanswered() (objects int) {
 	return objects
 }
 
-// tooManyDead ends the job for its dead letters. The format says how many there are.
+// tooManyDead ends the job because of MAX_DEAD. The format says how many dead letters there are.
 func (c *coordinator) tooManyDead(format string, args ...any) {
 	c.fail(app.Setting("MAX_DEAD", "=%d: %w: %s; fix the transform, or raise the limit", c.f.cfg.MaxDead, ErrTooManyDead, fmt.Sprintf(format, args...)))
 }
 
-// deadQuery asks the saver for the newest dead letters, which show the commonest error.
+// deadQuery asks for the newest dead letters, to find the most frequent error.
 func (c *coordinator) deadQuery() wire.Sync {
 	return wire.Sync{
 		Op: wire.SyncDead, Plan: c.f.planID, Fetcher: c.f.bus.ID(), Epoch: c.f.grant.epoch, From: lastChunk, Limit: firstObjects,
@@ -124,8 +124,8 @@ func (c *coordinator) giveUp(page *report.DeadPage) {
 		ErrHopeless, c.total.Dead, why, app.Setting("KEEP_GOING", "=true")))
 }
 
-// commonest is the error that most letters have, and how many have it. Errors that
-// differ only in numbers, such as those of lines, count as one.
+// commonest returns the most frequent error of the letters, and how many have it. Errors that
+// differ only in numbers, such as line numbers, count as one.
 func commonest(letters []report.DeadLetter) (text string, count int) {
 	counts := map[string]int{}
 	for _, l := range letters {

@@ -15,8 +15,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// assign answers waiting requests with chunks while there are both. Without a connection
-// it does not: the answers would be lost, and their mappers wait for them.
+// assign answers waiting requests with chunks while there are both. It does nothing while there is no
+// connection, because the answers would be lost and the mappers would wait for them.
 func (c *coordinator) assign(now time.Time) {
 	if c.state != report.StateRunning || !c.online || c.paused || c.err != nil || now.Before(c.listenTo) || c.doubtful() || c.rivalry(now) != "" || c.givingUp {
 		return
@@ -65,7 +65,7 @@ func (c *coordinator) assignOne(now time.Time, a ask) bool {
 	return true
 }
 
-// mapperOf is a mapper by its ID. One that is gone already has nothing else.
+// mapperOf returns a mapper by its ID. Of a mapper that is gone it has only the ID.
 func (c *coordinator) mapperOf(id string) report.Mapper {
 	if m := c.mappers[id]; m != nil {
 		return m.Mapper
@@ -87,10 +87,10 @@ type sending struct {
 	shadow  bool       // a copy of a saved chunk, which has no lease
 }
 
-// sendLoop answers the mappers, for which it reads chunks again that are not kept.
+// sendLoop answers mappers. It reads chunks again that are not kept.
 func (f *Fetcher) sendLoop(ctx context.Context) {
 	for s := range f.sends {
-		if ctx.Err() == nil { // else the coordinator has ended, and closes the channel
+		if ctx.Err() == nil { // once ctx has ended, the loop only drains the channel
 			f.send(ctx, s)
 		}
 		f.memory.out.Add(-int64(s.bytes))
@@ -123,7 +123,7 @@ func (f *Fetcher) send(ctx context.Context, s sending) {
 	failpoint.Hit("fetcher.lease.sent")
 }
 
-// token is the lease token, which lets the saver check a result.
+// token returns the lease token, with which the saver checks a result.
 func (f *Fetcher) token(c chunk.Chunk, digest chunk.Digest, term uint64) string {
 	return wire.Lease{Plan: f.planID, Chunk: c.ID, First: c.First, Objects: c.Count, Digest: digest, Term: term}.Token(f.grant.key)
 }

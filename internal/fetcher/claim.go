@@ -23,8 +23,8 @@ type grant struct {
 	past   wire.VersionPast
 }
 
-// claim makes this fetcher the one that runs the job. It waits while no saver
-// answers, and logs that once.
+// claim makes this fetcher the one that runs the job. While no saver answers it keeps asking,
+// and logs that once.
 func (f *Fetcher) claim(ctx context.Context) error {
 	f.cfg.Transform = strings.TrimSpace(f.cfg.Transform)
 	claim := wire.Sync{Op: wire.SyncClaim, Plan: f.planID, Fetcher: f.bus.ID(), Claim: &f.plan}
@@ -75,8 +75,8 @@ func (f *Fetcher) claim(ctx context.Context) error {
 	}
 }
 
-// Status is the coordinator's latest report, at most a second old while it runs.
-// Before that it says what the claim waits for.
+// Status returns the coordinator's latest report, which is at most a second old while it runs.
+// Before that, the status says what the claim waits for.
 func (f *Fetcher) Status() report.Status {
 	s := *f.last.Load()
 	if s.State == report.StateStarting {
@@ -93,7 +93,7 @@ func (f *Fetcher) publishWaiting(why report.Bottleneck) {
 	})
 }
 
-// waitsForSaver says why the saver has not accepted the claim yet.
+// waitsForSaver returns why the saver has not accepted the claim yet.
 func waitsForSaver(err error) report.Bottleneck {
 	switch {
 	case err == nil:
@@ -106,8 +106,8 @@ func waitsForSaver(err error) report.Bottleneck {
 	return report.Bottleneck{Cause: report.CauseStart, Text: fmt.Sprintf("waiting for the saver to accept the claim: %v", err)}
 }
 
-// serveStatus answers operators until the job is claimed, which takes as long as no
-// saver answers. Mappers get answers after that.
+// serveStatus answers operators until the job is claimed, which waits until a
+// saver answers. Mappers get answers only after that.
 func (f *Fetcher) serveStatus() (stop func(ctx context.Context) error, err error) {
 	stop, err = f.bus.Serve(bus.Service{
 		Name: "fetcher", Version: app.Version(), Description: "waits for the saver of job " + f.bus.Job(),

@@ -13,27 +13,27 @@ import (
 
 // Config is the fetcher's settings.
 type Config struct {
-	Source        string         `envconfig:"SOURCE" desc:"files to read (must be set): paths, globs or file:// URLs with commas between them; - is stdin; or cmd:PROGRAM ARG…, the output of a command, or https://HOST/PATH, an API, which need SPOOL"`
-	SourceToken   string         `envconfig:"SOURCE_TOKEN" desc:"bearer token for the API of SOURCE, or @FILE that holds it"`
-	SourceHeaders string         `envconfig:"SOURCE_HEADERS" desc:"headers for the API of SOURCE, lines NAME: VALUE, or @FILE that holds them"`
-	Spool         string         `envconfig:"SPOOL" desc:"folder on a disk that outlives this process, where the output of a command, an API or stdin is written down as JOB.zst before it is cut; empty: there is none"`
-	Transform     string         `envconfig:"TRANSFORM" desc:"what mappers do to an object: those without a TRANSFORM take it from here, and those with another one need a VERSION of their own; empty: each mapper brings its own"`
-	AcceptChange  bool           `envconfig:"ACCEPT_CHANGE" default:"false" desc:"go on with another TRANSFORM than the one that made what the sink holds, which stays as it is"`
-	Format        string         `envconfig:"FORMAT" default:"auto" desc:"how the objects are written: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), csv, tsv, parquet, or auto: tell by name and content; with options, as in csv&delimiter=;"`
+	Source        string         `envconfig:"SOURCE" desc:"data to read (required): files as paths, globs or file:// URLs, separated by commas; - is stdin; or cmd:PROGRAM ARG…, the output of a command, or https://HOST/PATH, an API, which need SPOOL"`
+	SourceToken   string         `envconfig:"SOURCE_TOKEN" desc:"bearer token for the API of SOURCE, or @FILE to read it from a file"`
+	SourceHeaders string         `envconfig:"SOURCE_HEADERS" desc:"headers for the API of SOURCE, as lines NAME: VALUE, or @FILE to read them from a file"`
+	Spool         string         `envconfig:"SPOOL" desc:"folder on a disk that outlives this process, where the output of a command, an API or stdin is kept as JOB.zst before it is cut; empty: there is none"`
+	Transform     string         `envconfig:"TRANSFORM" desc:"what mappers do to each object: mappers without a TRANSFORM take this one, mappers with another one need a VERSION of their own; empty: each mapper needs a TRANSFORM"`
+	AcceptChange  bool           `envconfig:"ACCEPT_CHANGE" default:"false" desc:"continue with another TRANSFORM than that of the results in the sink, which stay as they are"`
+	Format        string         `envconfig:"FORMAT" default:"auto" desc:"format of the input: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), csv, tsv, parquet, or auto to tell by name and content; with options, as in csv&delimiter=;"`
 	ChunkSize     int            `envconfig:"CHUNK_SIZE" default:"100" desc:"most objects in a chunk, 1 to 10000"`
 	ChunkBytes    int            `envconfig:"CHUNK_BYTES" default:"8388608" desc:"most bytes in a chunk of several objects, 1 to 268435456"`
 	MaxAttempts   int            `envconfig:"MAX_ATTEMPTS" default:"10" desc:"mapper crashes allowed per chunk before all of its objects become dead letters; 0: no limit"`
 	Speculate     bool           `envconfig:"SPECULATE" default:"true" desc:"give a straggler a backup attempt at an idle mapper"`
 	Memory        int64          `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of chunks that are held at a time, beyond which mappers wait; 0: a quarter of the memory limit"`
-	Rate          float64        `envconfig:"RATE" default:"0" desc:"most objects handed out a second; 0: no limit"`
+	Rate          float64        `envconfig:"RATE" default:"0" desc:"most objects handed out per second; 0: no limit"`
 	OnDone        string         `envconfig:"ON_DONE" default:"stay" desc:"when the job is done: stay (and answer status) or exit"`
-	FinishWithin  time.Duration  `envconfig:"FINISH_WITHIN" default:"0s" desc:"time the job should take; it decides how many mappers are asked for (metric chunkline_wanted_mappers); 0: no target"`
-	ControlToken  string         `envconfig:"CONTROL_TOKEN" desc:"who sends it may pause, resume, cancel and slow down the job on the live page, 8 or more printable characters without blanks; empty: nobody may"`
-	VersionShares rollout.Shares `envconfig:"VERSION_SHARES" desc:"largest share of the chunks that versions of mappers may take, VERSION=SHARE with commas between them, 0 (none) to 1 (no limit); a version that is not named has no limit"`
-	Shadow        rollout.Shadow `envconfig:"SHADOW" desc:"VERSION=SHARE: mappers of this version (shadow-*: of every version whose name begins so) get copies of a share of the saved chunks, 0 to 1, and no other work; their results are compared, not saved; empty: none"`
-	BreakAt       float64        `envconfig:"BREAK_AT" default:"0.5" desc:"circuit breaker: share of failed objects in the last chunks of a version, 0 to 1, above which it gets no more until a probe succeeds; 0: never"`
-	BreakFor      time.Duration  `envconfig:"BREAK_FOR" default:"30s" desc:"circuit breaker: time until such a version gets one chunk as a probe, doubled each time a probe fails"`
-	KeepGoing     bool           `envconfig:"KEEP_GOING" default:"false" desc:"go on with a job all of whose first 100 objects are dead letters, or whose first objects have no answer; it is stopped otherwise"`
+	FinishWithin  time.Duration  `envconfig:"FINISH_WITHIN" default:"0s" desc:"time that the job should take, from which the metric chunkline_wanted_mappers follows; 0: no target"`
+	ControlToken  string         `envconfig:"CONTROL_TOKEN" desc:"token for pausing, resuming, cancelling and slowing down the job on the live page, 8 or more printable characters without blanks; empty: nobody may"`
+	VersionShares rollout.Shares `envconfig:"VERSION_SHARES" desc:"largest share of the chunks for mapper versions: VERSION=SHARE, separated by commas, each share from 0 (none) to 1 (no limit); other versions have no limit"`
+	Shadow        rollout.Shadow `envconfig:"SHADOW" desc:"shadow run, VERSION=SHARE: mappers of this version (shadow-*: of every version with this prefix) get copies of a share of the saved chunks, 0 to 1, and no other work; their results are compared, not saved; empty: none"`
+	BreakAt       float64        `envconfig:"BREAK_AT" default:"0.5" desc:"circuit breaker: a mapper version gets no more chunks when more than this share of the objects in its last chunks has failed, 0 to below 1; 0: never"`
+	BreakFor      time.Duration  `envconfig:"BREAK_FOR" default:"30s" desc:"circuit breaker: time until such a version gets one chunk as a probe; it doubles each time a probe fails"`
+	KeepGoing     bool           `envconfig:"KEEP_GOING" default:"false" desc:"continue even if all of the first 100 objects are dead letters, or the first ones get no answer at all; else the job is stopped"`
 	MaxDead       int64          `envconfig:"MAX_DEAD" default:"-1" desc:"most dead letters before the job is stopped; -1: no limit"`
 }
 
@@ -42,7 +42,7 @@ const (
 	exit = "exit"
 )
 
-// Validate says which setting is wrong, and what would be right.
+// Validate returns an error that names the first wrong setting and its allowed values.
 func (c Config) Validate() error {
 	if transform.CallsService(c.Transform) { // it may have a password, which mappers, logs and the page would show
 		if _, err := transform.Parse(c.Transform); err != nil {

@@ -22,13 +22,13 @@ import (
 
 const (
 	tickInterval  = 250 * time.Millisecond  // tick runs at least this often
-	awayGap       = time.Second             // a longer gap between ticks means that this process was stopped
+	awayGap       = time.Second             // a longer gap between ticks means that this process was paused
 	renewInterval = 2 * time.Second         // between questions to the saver whether the epoch still holds
-	easyInterval  = 500 * time.Millisecond  // the same, while chunks are in flight and the saver is silent
+	easyInterval  = 500 * time.Millisecond  // the same while chunks are in flight and the saver is silent
 	listenTime    = 1500 * time.Millisecond // in which the mappers of an earlier fetcher say what they hold
 	carefulAfter  = 2                       // see ledger.Config
 
-	// windowChunks bounds how many chunks wait to go out for the first time; so does
+	// windowChunks bounds how many chunks wait to go out for the first time. So does
 	// half of the memory.
 	windowChunks = 256
 )
@@ -42,7 +42,7 @@ type held struct {
 	bytes  int
 	digest chunk.Digest
 	sent   bool
-	ready  time.Time // when it became ready, the last time
+	ready  time.Time // when it last became ready
 	trace  trace.Context
 }
 
@@ -70,29 +70,29 @@ type coordinator struct {
 
 	ticked   time.Time // last tick
 	online   bool
-	listenTo time.Time        // no chunk goes out before: mappers first say what they hold
+	listenTo time.Time        // no chunk goes out before this time, so that mappers can say what they hold
 	limit    limit            // RATE
 	outcomes rollout.Outcomes // of the last chunks, whatever the version
 
 	calling      bool      // a call to the saver is under way
-	askAfter     time.Time // no call to the saver before
-	renewed      time.Time // the epoch held when the question asked then was answered
-	epochDoubts  uint64    // events after which the epoch may not hold any more
-	epochChecked uint64    // how many of them came before the question that the saver answered last
+	askAfter     time.Time // no call to the saver before this time
+	renewed      time.Time // when the last question was asked whose answer said that the epoch holds
+	epochDoubts  uint64    // number of events after which the epoch may no longer hold
+	epochChecked uint64    // how many of them happened before the question that the saver answered last
 	saverAway    bool
-	saver        *app.Trouble // logs it
-	heard        time.Time    // when the saver last told its load
-	excused      time.Time    // no chunk could be saved until then
+	saver        *app.Trouble // logs outages of the saver
+	heard        time.Time    // when the saver last reported its load
+	excused      time.Time    // when it was last impossible to save a chunk
 	savers       *savers      // the sinks that have answered
 
 	rivalSince time.Time // since when only a saver of another sink has answered
 	failures   int       // failed merges
-	givingUp   bool      // the job is hopeless, and ends as soon as the saver has said why
+	givingUp   bool      // the job is hopeless, and ends once the saver has sent its dead letters
 
 	state   report.JobState
 	paused  bool
 	rate    float64
-	total   report.Summary // what the sink holds, as last told
+	total   report.Summary // what the sink holds, by the saver's latest message
 	load    report.SaverLoad
 	meter   report.Meter
 	history report.Recorder
@@ -105,7 +105,7 @@ func newCoordinator(f *Fetcher) *coordinator {
 		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: map[string]uint64{}, ticked: now, online: true, renewed: now,
 		state: report.StateRunning, rate: f.cfg.Rate, total: f.grant.before,
 		rollout: rollout.New(rollout.Config{Shares: f.cfg.VersionShares, Shadow: f.cfg.Shadow, BreakAt: f.cfg.BreakAt, BreakFor: f.cfg.BreakFor}),
-		saver:   app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, trying on", "the saver answers again"),
+		saver:   app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, still trying", "the saver answers again"),
 		savers:  newSavers(f.log),
 		ledger: ledger.New(ledger.Config{
 			SuspectAfter: suspectAfter, GoneAfter: goneAfter, CarefulAfter: carefulAfter,
@@ -116,7 +116,7 @@ func newCoordinator(f *Fetcher) *coordinator {
 	c.waiting.init()
 	c.mapperLog.log = f.log
 	maps.Copy(c.terms, f.grant.past.Terms)
-	if f.grant.epoch > 1 { // mappers of an earlier fetcher may hold chunks: hear them first
+	if f.grant.epoch > 1 { // mappers of an earlier fetcher may hold chunks: wait for their lists
 		c.listenTo = now.Add(listenTime)
 	}
 	return c
@@ -142,7 +142,7 @@ func (c *coordinator) run(ctx context.Context) error {
 			c.add(next, open)
 		case <-timer.C:
 		}
-		if c.err == nil { // else nothing is due any more: the result of a failed job must not be merged
+		if c.err == nil { // the result of a failed job must not be merged
 			c.tick(time.Now())
 		}
 		if c.state == report.StateDone && c.f.cfg.OnDone == exit {
@@ -157,7 +157,7 @@ func (c *coordinator) run(ctx context.Context) error {
 	return c.err
 }
 
-// untilTick is how long tick may wait for an event: until something is due.
+// untilTick returns the time until something is due without an event, at most tickInterval.
 func (c *coordinator) untilTick(now time.Time) time.Duration {
 	least := tickInterval
 	for _, due := range []time.Time{c.askAfter, c.listenTo} {
@@ -168,7 +168,7 @@ func (c *coordinator) untilTick(now time.Time) time.Duration {
 	return least
 }
 
-// stopped is the error of a run whose process was told to stop.
+// stopped returns the error of a run whose ctx has ended.
 func (c *coordinator) stopped() error {
 	if c.state == report.StateDone {
 		return c.outcome()
@@ -176,7 +176,7 @@ func (c *coordinator) stopped() error {
 	return ErrUnfinished
 }
 
-// outcome is the error that a done job ends with.
+// outcome returns the error of a job that is done: nil without dead letters.
 func (c *coordinator) outcome() error {
 	if c.total.Dead > 0 {
 		return app.ErrDeadLetters
@@ -184,7 +184,7 @@ func (c *coordinator) outcome() error {
 	return nil
 }
 
-// tick does what the time and the last event have made due.
+// tick does everything that is due after an event or with time.
 func (c *coordinator) tick(now time.Time) {
 	c.f.pulse.Beat()
 	c.expireMappers(now)
@@ -194,7 +194,7 @@ func (c *coordinator) tick(now time.Time) {
 	}
 	c.callSaver(now)
 	c.deadLetterFatal()
-	c.waiting.expire(c, now) // before assign: after a pause of this process many mappers have stopped waiting
+	c.waiting.expire(c, now) // before assign, because after a pause of this process many mappers have stopped waiting
 	c.assign(now)
 	c.sendShadowCopies()
 	if now.Sub(c.meter.Last()) >= tickInterval {
@@ -204,16 +204,16 @@ func (c *coordinator) tick(now time.Time) {
 	c.ticked = now
 }
 
-// doubtful says whether the epoch may not hold any more. The saver is asked then.
+// doubtful reports whether the epoch may no longer hold. Then the coordinator asks the saver.
 func (c *coordinator) doubtful() bool { return c.epochChecked < c.epochDoubts }
 
-// stuck says whether no result can be saved at the moment.
+// stuck reports whether no result can be saved at the moment.
 func (c *coordinator) stuck() bool { return c.saverAway || c.load.Full != "" }
 
-// hearLoad takes the saver's load.
+// hearLoad records the saver's load.
 func (c *coordinator) hearLoad(now time.Time, load report.SaverLoad) { c.load, c.heard = load, now }
 
-// add makes a chunk from the source known.
+// add adds a chunk from the source to the ledger. open is false at the end of the source.
 func (c *coordinator) add(next cut, open bool) {
 	if !open {
 		c.cut = true
@@ -237,7 +237,7 @@ func (c *coordinator) add(next cut, open bool) {
 	failpoint.Hit("fetcher.chunk.added")
 }
 
-// fail ends the job. The first error counts.
+// fail ends the job. Only the first error counts.
 func (c *coordinator) fail(err error) {
 	if c.err == nil {
 		c.err = err
@@ -270,7 +270,7 @@ func (c *coordinator) obey(order wire.Control) error {
 			return fmt.Errorf("shadow share %g of version %q: name a version, and use 0 (end it) to 1 (every chunk)", order.Share, order.Version)
 		}
 		if run := c.rollout.Shadow.Version; run != "" && order.Version != "" && order.Version != run {
-			return fmt.Errorf("version %q shadows, and would get chunks to be saved without that: end it first, with a share of 0", run)
+			return fmt.Errorf("version %q is in a shadow run, and would get regular chunks: end that run first, with a share of 0", run)
 		}
 		c.setShadow(rollout.Shadow{Version: order.Version, Share: order.Share})
 	case order.Action == wire.ControlAllow:

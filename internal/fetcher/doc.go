@@ -14,9 +14,9 @@
 //
 // # Memory
 //
-// A chunk that waits to go out or is on its way costs its bytes, within
-// MEMORY_BYTES, however many mappers there are. A chunk in flight costs some
+// A chunk that waits to go out, or is being sent, takes its bytes, and all of these take at most
+// MEMORY_BYTES, however many mappers there are. A chunk in flight takes a few
 // hundred bytes, because a file is read again when the chunk must go out again.
-// A source that cannot be read twice (stdin, gzip, zstd) has its bytes kept
-// until they are saved. A saved chunk costs one bit.
+// If the source cannot be read twice (stdin, gzip, zstd), the fetcher keeps the bytes
+// until the chunk is saved. A saved chunk takes one bit.
 package fetcher

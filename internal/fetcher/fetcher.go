@@ -23,7 +23,7 @@ const (
 	stopTimeout = 5 * time.Second // for handlers that still run when the fetcher stops
 	maxEvents   = 1024            // that wait for the coordinator
 	maxSends    = 128             // chunks that wait for a sender
-	maxOrders   = 1024            // orders that wait to be delivered; more are dropped, a later list repeats them
+	maxOrders   = 1024            // orders that wait to be delivered; further ones are dropped, because a later list of the mapper repeats them
 	senders     = 2               // goroutines that read chunks again, encode and answer
 )
 
@@ -54,10 +54,10 @@ type Fetcher struct {
 	serving atomic.Bool
 
 	logsProgress bool // see LogProgress
-	endsMappers  bool // its NATS server ends with it
+	endsMappers  bool // see EndMappers
 }
 
-// New makes a fetcher. It does not own the bus or the source.
+// New makes a fetcher. The caller closes the bus and the source after Run has returned.
 func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetcher, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -78,17 +78,18 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 	return f, nil
 }
 
-// Trace makes the fetcher trace chunks. It is called before Run.
+// Trace makes the fetcher trace chunks. Call it before Run.
 func (f *Fetcher) Trace(t *trace.Tracer) { f.tracer = t }
 
-// EndMappers makes the fetcher ask the mappers to end when the job is done, because
-// its NATS server ends with it. It is called before Run.
+// EndMappers makes the fetcher order the mappers to drain when the job is done. It is for
+// a fetcher whose NATS server ends with it. Call it before Run.
 func (f *Fetcher) EndMappers() { f.endsMappers = true }
 
-// Run runs the job until it is done (and then as ON_DONE says), until ctx ends
-// or until it must stop: ErrFenced, ErrOtherPlan, ErrOtherSink, ErrSourceChanged,
-// ErrTooManyDead, ErrHopeless, ErrMute, ErrCancelled. A done job with dead letters ends with
-// app.ErrDeadLetters, one that ctx ended before it was done with ErrUnfinished.
+// Run runs the job until it is done, until ctx ends, or until an error ends it:
+// ErrFenced, ErrOtherPlan, ErrOtherSink, ErrSourceChanged,
+// ErrTooManyDead, ErrHopeless, ErrMute, ErrCancelled. With ON_DONE=stay, it stays until ctx ends
+// when the job is done. A done job with dead letters ends with
+// app.ErrDeadLetters. If ctx ends before the job is done, Run returns ErrUnfinished.
 func (f *Fetcher) Run(ctx context.Context) error {
 	defer f.startProgress(ctx)()
 	stopStatus, err := f.serveStatus()
@@ -109,7 +110,7 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(work)
 	d := newCoordinator(f)
 	group.Go(func() error {
-		defer stop() // the end of the coordinator ends all
+		defer stop() // the other goroutines end with the coordinator
 		defer close(f.sends)
 		defer close(f.saver.calls)
 		defer close(f.orders)
@@ -151,7 +152,7 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	return err
 }
 
-// stop ends a service, and waits for its handlers for a while.
+// stop ends a service and waits for its handlers, for at most stopTimeout.
 func (f *Fetcher) stop(ctx context.Context, serving func(context.Context) error) error {
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
@@ -161,7 +162,7 @@ func (f *Fetcher) stop(ctx context.Context, serving func(context.Context) error)
 	return nil
 }
 
-// post hands a closure to the coordinator. It gives up when the coordinator has ended.
+// post sends a closure to the coordinator, or returns when ctx ends because the coordinator has ended.
 func (f *Fetcher) post(ctx context.Context, event func(*coordinator)) {
 	select {
 	case f.events <- event:
@@ -169,10 +170,10 @@ func (f *Fetcher) post(ctx context.Context, event func(*coordinator)) {
 	}
 }
 
-// Alive says whether the coordinator handles events.
+// Alive returns an error if the coordinator has stopped handling events.
 func (f *Fetcher) Alive() error { return f.pulse.Check() }
 
-// Ready says whether mappers can get work, and have it saved.
+// Ready returns an error if mappers cannot get work or have it saved.
 func (f *Fetcher) Ready() error {
 	switch {
 	case !f.bus.Online():

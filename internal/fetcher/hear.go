@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// hearNext takes a mapper's request for work.
+// hearNext handles a mapper's request for work.
 func (c *coordinator) hearNext(arrived time.Time, r *bus.Request, n wire.Next) {
 	c.hear(arrived, n.Mapper, n.Plan, n.Holding, nil, false)
 	c.doubtEpoch(n.Plan, n.Epoch)
@@ -32,12 +32,12 @@ func (c *coordinator) hearNext(arrived time.Time, r *bus.Request, n wire.Next) {
 	}
 }
 
-// hearBeat takes a heartbeat.
+// hearBeat handles a heartbeat.
 func (c *coordinator) hearBeat(now time.Time, b wire.Beat) {
 	fresh := c.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
 	c.doubtEpoch(b.Plan, b.Epoch)
 	if m := c.mappers[b.Mapper.ID]; m != nil {
-		m.draining = m.draining || b.Draining // a heartbeat that came late takes nothing back
+		m.draining = m.draining || b.Draining // a late heartbeat from before the drain changes nothing
 	}
 	if fresh {
 		c.hearObjects(b)
@@ -47,20 +47,20 @@ func (c *coordinator) hearBeat(now time.Time, b wire.Beat) {
 	}
 }
 
-// doubtEpoch makes the coordinator ask the saver whether the epoch still holds, and
-// assign nothing until it knows, when a mapper has seen a higher one. The mapper's word
-// alone is not enough: its epoch may be of a sink that was removed.
+// doubtEpoch handles a higher epoch that a mapper has seen. The coordinator asks the saver whether
+// its own epoch still holds, and assigns nothing until it knows. The mapper's
+// message alone does not prove that: the epoch may be of a sink that was removed.
 func (c *coordinator) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 	if plan == c.f.planID && epoch > c.f.grant.epoch {
 		c.epochDoubts++
 	}
 }
 
-// hear compares the list of what a mapper holds with the ledger. It says whether this
-// is the latest list of a mapper that is known.
+// hear compares the list of what a mapper holds with the ledger. It reports whether this
+// is the latest list of a known mapper.
 func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h wire.Holding, doing *wire.Doing, goodbye bool) (fresh bool) {
 	report := ledger.Report{Mapper: m.ID, Seq: h.Seq, Held: h.Held, Asking: h.Asking, Goodbye: goodbye}
-	if plan != c.f.planID { // it holds chunks of another job, or none yet
+	if plan != c.f.planID { // the mapper holds chunks of another job, or none yet
 		report.Held = nil
 	} else {
 		report.Doing = c.doing(doing)
@@ -81,7 +81,7 @@ func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h 
 		c.mappers[m.ID].pace.Begin(now)
 		c.joinVersion(now, c.mappers[m.ID])
 		c.mapperLog.joined(now, c.mappers[m.ID])
-	} else if known.Mapper != m { // it has taken the job's transform
+	} else if known.Mapper != m { // the mapper has taken the job's transform
 		known.Mapper = m
 		c.joinVersion(now, known)
 	}
@@ -92,7 +92,7 @@ func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h 
 	return true
 }
 
-// doing is the object that a mapper has announced, as the ledger takes it; nil if the
+// doing returns the object that a mapper has announced, for the ledger; nil if the
 // chunk has no such object.
 func (c *coordinator) doing(b *wire.Doing) *ledger.Doing {
 	if b == nil {
@@ -108,7 +108,7 @@ func (c *coordinator) doing(b *wire.Doing) *ledger.Doing {
 	return &ledger.Doing{Chunk: b.Chunk, Index: b.Index}
 }
 
-// hearSaved takes the saver's confirmation that chunks are durable.
+// hearSaved handles the saver's confirmation that chunks are durable.
 func (c *coordinator) hearSaved(now time.Time, s wire.Saved) {
 	switch {
 	case s.Plan != c.f.planID:
@@ -120,7 +120,7 @@ func (c *coordinator) hearSaved(now time.Time, s wire.Saved) {
 		c.fail(ErrFenced)
 		return
 	case s.Epoch < c.f.grant.epoch:
-		return // from before the claim: its chunks may have been requeued by redo since
+		return // from before the claim: redo may have requeued its chunks since
 	}
 	for _, chunk := range s.Chunks {
 		c.saved(now, chunk.Entry, chunk.Mapper, chunk.Dead)
@@ -129,8 +129,8 @@ func (c *coordinator) hearSaved(now time.Time, s wire.Saved) {
 	c.hearLoad(now, s.Load)
 }
 
-// saved notes that the sink holds a chunk. The mapper may be unknown: "". A chunk that
-// the sink holds with other content ends the job.
+// saved records that the sink holds a chunk. mapper is "" if it is unknown. If the
+// sink holds the chunk with other content, the job ends.
 func (c *coordinator) saved(now time.Time, e wire.Entry, mapper string, dead int) {
 	h, known := c.held[e.ID]
 	if known && h.digest != e.Digest {
@@ -172,9 +172,9 @@ func (c *coordinator) saved(now time.Time, e wire.Entry, mapper string, dead int
 	}
 }
 
-// account notes what the sink holds.
+// account records what the sink holds.
 func (c *coordinator) account(total report.Summary) {
-	if total.Chunks < c.total.Chunks { // an older message that came late
+	if total.Chunks < c.total.Chunks { // a late, older message
 		return
 	}
 	c.total = total

@@ -15,22 +15,22 @@ import (
 
 const (
 	// A mapper sends a heartbeat every second. After suspectAfter of silence the
-	// fetcher asks it directly, after goneAfter its chunks go to others.
+	// fetcher asks the mapper directly. After goneAfter its chunks go to others.
 	suspectAfter = 2 * time.Second
 	goneAfter    = 3 * time.Second
 
 	maxOrdersAtOnce = 32 // messages to mappers that wait for an answer
 )
 
-// expireMappers takes the chunks of mappers that have been silent for too long. It
-// judges nobody while it could not have heard them: while the connection is down,
-// or after this process itself was stopped.
+// expireMappers ends the leases of mappers that have been silent for too long. It
+// spares all mappers while the fetcher could not have heard them: while the connection is down,
+// or after this process itself was paused.
 func (c *coordinator) expireMappers(now time.Time) {
 	online := c.f.bus.Online()
 	if now.Sub(c.ticked) > awayGap || online && !c.online {
 		c.ledger.Forgive(now)
-		c.epochDoubts++  // another fetcher may have taken over meanwhile
-		c.askAfter = now // and the saver knows
+		c.epochDoubts++  // another fetcher may have taken over in the meantime
+		c.askAfter = now // ask the saver at once
 	}
 	c.online = online
 	if !online {
@@ -45,7 +45,7 @@ func (c *coordinator) expireMappers(now time.Time) {
 	}
 }
 
-// vanish takes the chunks of a mapper that has no connection any more.
+// vanish ends the leases of a mapper that has no connection any more.
 func (c *coordinator) vanish(id string) {
 	if m := c.mappers[id]; m != nil {
 		m.held = c.ledger.Holds(id)
@@ -82,7 +82,7 @@ func (c *coordinator) order(o order) {
 	}
 }
 
-// orderLoop delivers orders until the coordinator closes them.
+// orderLoop delivers orders until the coordinator closes the channel.
 func (f *Fetcher) orderLoop(ctx context.Context) {
 	group := new(errgroup.Group)
 	group.SetLimit(maxOrdersAtOnce)
@@ -92,8 +92,8 @@ func (f *Fetcher) orderLoop(ctx context.Context) {
 	_ = group.Wait() // its members return no errors
 }
 
-// deliver sends an order. An answer is a sign of life; no responders means that
-// the mapper is gone.
+// deliver sends an order. An answer proves that the mapper is alive; no responders means that
+// it is gone.
 func (f *Fetcher) deliver(ctx context.Context, o order) {
 	asking, cancel := context.WithTimeout(ctx, goneAfter-suspectAfter)
 	defer cancel()
@@ -107,7 +107,7 @@ func (f *Fetcher) deliver(ctx context.Context, o order) {
 	}
 }
 
-// endMappers asks all mappers to end, because there is no next job for them here.
+// endMappers orders all mappers to drain, see EndMappers.
 func (f *Fetcher) endMappers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, goneAfter)
 	defer cancel()

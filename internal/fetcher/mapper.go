@@ -13,20 +13,20 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// mapper is what the fetcher knows of a mapper process, beside its leases, which
-// the ledger has.
+// mapper is a mapper process as the fetcher knows it. Its leases are in
+// the ledger.
 type mapper struct {
 	report.Mapper
 	heard time.Time
 	saved uint64
-	held  int         // chunks, when the last report was made
+	held  int         // chunks, at the last report
 	pace  report.Pace // of objects saved
 	of    *version
 
-	draining bool               // a heartbeat of it said so
-	mute     int                // objects that its transform has not answered; 0 once it has answered any
+	draining bool               // a heartbeat said so
+	mute     int                // objects that its transform has not answered in time; 0 once it has answered one
 	notice   string             // what is wrong with its transform; "": nothing
-	refused  string             // why its transform may have no chunk; "": it may
+	refused  string             // why it gets no chunk because of its transform; "": it may get one
 	version  string             // as a metric's label
 	counter  prometheus.Counter // of chunks saved by its version
 
@@ -34,20 +34,20 @@ type mapper struct {
 	arrived map[uint64]struct{} // those of them that have arrived
 }
 
-// note takes the time and the open requests of a list that is not stale.
+// note records the time and the open requests of a list that is not stale.
 func (m *mapper) note(now time.Time, asking []uint64) {
 	m.heard, m.asking = now, asking
 	maps.DeleteFunc(m.arrived, func(seq uint64, _ struct{}) bool { return !contains(asking, seq) })
 }
 
-// contains says whether an ascending list has seq. It searches, because a list is as
-// long as its sender likes.
+// contains reports whether an ascending list has seq. It is a binary search, because the
+// sender decides how long the list is.
 func contains(ascending []uint64, seq uint64) bool {
 	_, has := slices.BinarySearch(ascending, seq)
 	return has
 }
 
-// admit says whether to answer a request: it is still open, and this is its first copy.
+// admit reports whether to answer a request: it is still open, and this is its first copy.
 func (m *mapper) admit(seq uint64) bool {
 	if _, doubled := m.arrived[seq]; doubled || !contains(m.asking, seq) {
 		return false
@@ -68,7 +68,7 @@ func (m *mapper) state(now time.Time) report.MapperState {
 	return report.MapperIdle
 }
 
-// mapperList is what the status says of the mappers, in natural order of their names.
+// mapperList returns the mappers for the status, in natural order of their names.
 func (c *coordinator) mapperList(now time.Time) []report.MapperStatus {
 	here := slices.SortedFunc(maps.Values(c.mappers), func(a, b *mapper) int {
 		if by := naturally(a.Name, b.Name); by != 0 {
@@ -94,7 +94,7 @@ func (c *coordinator) mapperList(now time.Time) []report.MapperStatus {
 			known = append(known, each[i])
 		}
 	}
-	if len(known) > 0 && now.Sub(c.excused) >= report.RateSpan { // else the saver was the bottleneck, and their speed is not their own
+	if len(known) > 0 && now.Sub(c.excused) >= report.RateSpan { // else the saver was the bottleneck, and speeds say nothing about mappers
 		slices.Sort(known)
 		usual := known[len(known)/2]
 		for i, m := range here {
@@ -106,8 +106,8 @@ func (c *coordinator) mapperList(now time.Time) []report.MapperStatus {
 	return list
 }
 
-// speed is the rate of a mapper or version that holds so many chunks. It is 0 when it
-// holds none and the job is done or it has finished none for a while.
+// speed returns the rate of a mapper or version that holds the given number of chunks. It is 0 if
+// they hold none, and either the job is done or they have finished none for a while.
 func (c *coordinator) speed(now time.Time, p *report.Pace, held int) float64 {
 	if held == 0 && (c.state == report.StateDone || p.Idle(now) >= report.RateSpan) {
 		return 0
@@ -115,13 +115,13 @@ func (c *coordinator) speed(now time.Time, p *report.Pace, held int) float64 {
 	return p.Rate(now)
 }
 
-// goneMapper is a mapper that was here.
+// goneMapper is a mapper that has left or vanished.
 type goneMapper struct {
 	report.GoneMapper
 	at time.Time
 }
 
-// removeMapper removes a mapper that is gone. The status shows the last ones.
+// removeMapper removes a mapper that is gone. The status shows the latest of them.
 func (c *coordinator) removeMapper(now time.Time, m *mapper, why string) {
 	delete(c.mappers, m.ID)
 	m.of.Seen(now)
@@ -153,7 +153,7 @@ func (c *coordinator) stragglerList(now time.Time) []report.Straggler {
 	return list
 }
 
-// nameOf is a mapper's name, or its ID if it is not known any more.
+// nameOf returns a mapper's name, or its ID if the mapper is not known any more.
 func (c *coordinator) nameOf(id string) string {
 	if m := c.mappers[id]; m != nil {
 		return m.Name
@@ -166,7 +166,7 @@ func (c *coordinator) nameOf(id string) string {
 	return id
 }
 
-// naturally compares names as people count: mapper-2 comes before mapper-10.
+// naturally compares names in natural order: mapper-2 comes before mapper-10.
 func naturally(a, b string) int {
 	whole := strings.Compare(a, b)
 	for a != "" && b != "" {
@@ -188,30 +188,30 @@ func naturally(a, b string) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), whole) // 01 and 1 differ
 }
 
-// digits cuts the number that s begins with.
+// digits splits s after the number that it begins with.
 func digits(s string) (number, rest string) {
 	rest = strings.TrimLeft(s, "0123456789")
 	return s[:len(s)-len(rest)], rest
 }
 
 const (
-	mapperLines   = 20 // of each kind within mapperLogTime; further ones are counted
+	mapperLines   = 20 // log lines of each kind within mapperLogTime; further events are counted
 	mapperLogTime = time.Minute
 )
 
-// mapperLog logs which mappers come, go or get no work. Anybody may invent mappers, so
-// each kind has a bounded number of lines a minute, and one line counts the others.
+// mapperLog logs which mappers come, go or get no work. On an open bus anybody can pretend to be mappers, so
+// each kind of event has a bounded number of lines a minute, and one line counts the others.
 type mapperLog struct {
 	log   zerolog.Logger
-	since time.Time // of the first line of this minute; zero: there was none
+	since time.Time // of the first line of this minute; zero if there is none
 
-	came, went, lost, refused lineCount // lost: went, with chunks
+	came, went, lost, refused lineCount // lost counts those that went while they held chunks
 }
 
 // lineCount counts the events of this minute that had a line, and those that had none.
 type lineCount struct{ lines, unlogged int }
 
-// admit says whether an event of a kind has a line, and counts it.
+// admit counts an event, and reports whether it gets a line.
 func (l *mapperLog) admit(now time.Time, of *lineCount) bool {
 	if l.since.IsZero() {
 		l.since = now
@@ -230,7 +230,7 @@ func (l *mapperLog) joined(now time.Time, m *mapper) {
 	}
 }
 
-// left logs why a mapper is gone, and whether its chunks go to others.
+// left logs why a mapper is gone, and how many chunks go to others.
 func (l *mapperLog) left(now time.Time, m *mapper, why string) {
 	switch {
 	case m.held > 0 && l.admit(now, &l.lost):

@@ -2,6 +2,7 @@ package fetcher
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -11,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// meters is what a fetcher counts itself, and declares of what others count.
+// meters are the metrics of a fetcher: those that it counts itself, and those whose values the coordinator has.
 type meters struct {
 	set      metrics.Set
 	nats     *metrics.Bus
@@ -22,7 +23,7 @@ type meters struct {
 	handedOut, dead                 metrics.Counters
 	handedObjects, handedBytes      prometheus.Counter
 	saved                           *prometheus.CounterVec
-	savedByUnknown                  prometheus.Counter // whose mapper is not here any more
+	savedByUnknown                  prometheus.Counter // counts chunks whose mapper is gone
 
 	chunks, objects, outputs, deadLetters, redelivered, duplicates, backups, wins *metrics.Const
 	mappers, wanted, waiting, oldest, progress, eta, deadline, saverUp            *metrics.Const
@@ -34,32 +35,32 @@ func newMeters() *meters {
 	s := &m.set
 	m.chunks = s.Gauge("chunkline_chunks", "Chunks of the job that were cut, by state; dead ones took down too many mappers and wait to be saved as dead letters.",
 		metrics.OneOf("state", "ready", "in_flight", "saved", "dead"))
-	m.cutChunks = s.Counter("chunkline_cut_chunks_total", "Chunks cut from the source, those included that were saved before this fetcher started.")
+	m.cutChunks = s.Counter("chunkline_cut_chunks_total", "Chunks cut from the source, including those that were saved before this fetcher started.")
 	m.cutObjects = s.Counter("chunkline_cut_objects_total", "Objects read from the source.")
 	m.cutBytes = s.Counter("chunkline_cut_bytes_total", "Bytes of objects read from the source.")
 	m.handedOut = s.Counters("chunkline_handed_out_chunks_total", "Chunks handed out, by whether it was a backup attempt.", metrics.OneOf("backup", "false", "true"))
 	m.handedObjects = s.Counter("chunkline_handed_out_objects_total", "Objects handed out.")
 	m.handedBytes = s.Counter("chunkline_handed_out_bytes_total", "Bytes of objects handed out.")
-	m.saved = s.CounterVec("chunkline_saved_chunks_total", "Chunks that the saver confirmed to this fetcher, by the version of the mapper whose result it was; unknown if it is not here any more.",
+	m.saved = s.CounterVec("chunkline_saved_chunks_total", "Chunks that the saver confirmed to this fetcher, by the version of the mapper that made the result; unknown if that mapper is gone.",
 		metrics.Version)
 	m.savedByUnknown = m.saved.WithLabelValues(m.versions.Label(""))
 	m.objects = s.Gauge("chunkline_saved_objects", "Objects that the sink holds; its rate is the speed of the job.")
 	m.outputs = s.Gauge("chunkline_saved_outputs", "Outputs that the sink holds.")
 	m.deadLetters = s.Gauge("chunkline_dead_letters", "Dead letters that the sink holds.")
 	m.dead = s.Counters(deadName, deadHelp, metrics.OneOf("reason", "attempts", "unreadable"))
-	m.redelivered = s.Count("chunkline_redelivered_chunks_total", "Chunks handed out again because the attempt before was lost (its reply was, or its mapper gave it up), returned with a goodbye, or had its mapper vanish.",
+	m.redelivered = s.Count("chunkline_redelivered_chunks_total", "Chunks handed out again because the previous attempt was lost (the reply was lost, or the mapper gave the chunk up), was returned with a goodbye, or ended when its mapper vanished.",
 		metrics.OneOf("reason", "lost", "returned", "vanished"))
 	m.duplicates = s.Count("chunkline_duplicate_results_total", "Results that the saver dropped because the sink had them already.")
-	m.backups = s.Count("chunkline_backup_attempts_total", "Stragglers that were given to a second mapper.")
-	m.wins = s.Count("chunkline_backup_wins_total", "Backup attempts whose result was the first.")
-	m.mappers = s.Gauge("chunkline_mappers", "Mappers that are known and alive, by version and state: draining ones take no more, silent ones missed two beats, working ones hold chunks.",
+	m.backups = s.Count("chunkline_backup_attempts_total", "Stragglers that were handed out to a second mapper.")
+	m.wins = s.Count("chunkline_backup_wins_total", "Backup attempts whose result was saved first.")
+	m.mappers = s.Gauge("chunkline_mappers", "Mappers that are connected, by version and state: draining ones take no more chunks, silent ones have missed two heartbeats, working ones hold chunks.",
 		metrics.Version, metrics.OneOf("state", string(report.MapperWorking), string(report.MapperIdle), string(report.MapperSilent), string(report.MapperDraining)))
 	m.wanted = s.Gauge("chunkline_wanted_mappers", "Mappers that the job could use now, or needs to end within FINISH_WITHIN if that is set; docs/metrics.md has the formula.")
-	m.waiting = s.Gauge("chunkline_waiting_requests", "Requests of mappers that wait for a chunk.")
-	m.oldest = s.Gauge("chunkline_oldest_chunk_seconds", "How long the chunk that is longest in flight has been so; 0 if none is.")
+	m.waiting = s.Gauge("chunkline_waiting_requests", "Requests for work that wait for a chunk.")
+	m.oldest = s.Gauge("chunkline_oldest_chunk_seconds", "How long the oldest chunk in flight has been in flight; 0 if none is.")
 	m.progress = s.Gauge("chunkline_progress_ratio", "Share of the source that is saved, 0 to 1.")
-	m.eta = s.Gauge("chunkline_eta_seconds", "Estimated time to the end of the job; not there while it cannot be estimated.")
-	m.deadline = s.Gauge("chunkline_deadline_seconds", "Time until FINISH_WITHIN has passed, negative after it; not there if it is not set.")
+	m.eta = s.Gauge("chunkline_eta_seconds", "Estimated time to the end of the job; absent while it cannot be estimated.")
+	m.deadline = s.Gauge("chunkline_deadline_seconds", "Time until FINISH_WITHIN has passed, negative after that; absent if FINISH_WITHIN is not set.")
 	m.saverUp = s.Gauge("chunkline_saver_up", "1 while the saver answers the fetcher, else 0.")
 	m.nats = metrics.NewBus(s)
 	return m
@@ -67,7 +68,7 @@ func newMeters() *meters {
 
 const (
 	deadName = "chunkline_made_dead_letters_total"
-	deadHelp = "Objects that became dead letters because their chunk took down MAX_ATTEMPTS mappers (attempts); of such chunks, those that the source could not read are counted apart."
+	deadHelp = "Objects that became dead letters because their chunk took down MAX_ATTEMPTS mappers (attempts). Objects of such chunks that the source could not read are counted separately (unreadable)."
 )
 
 func (m *meters) cut(c cut) {
@@ -142,4 +143,30 @@ func (m *meters) gather(f *Fetcher) func(metrics.Emit) {
 			emit(m.saverUp, 0)
 		}
 	}
+}
+
+// view is what metrics show in addition to the status.
+type view struct {
+	dead        int // chunks
+	redelivered [3]uint64
+	mappers     map[kind]int
+	oldest      time.Duration
+}
+
+// kind is how mappers are counted.
+type kind struct {
+	version string
+	state   report.MapperState
+}
+
+// makeView makes the view. Only the coordinator's goroutine calls it, with the report.
+func (c *coordinator) makeView(now time.Time) *view {
+	counts := c.ledger.Counts()
+	v := &view{
+		dead: counts.Dead, redelivered: c.ledger.Redelivered(), oldest: c.ledger.Oldest(now), mappers: map[kind]int{},
+	}
+	for _, m := range c.mappers {
+		v.mappers[kind{version: m.version, state: m.state(now)}]++
+	}
+	return v
 }

@@ -16,8 +16,8 @@ const (
 	standingInterval = time.Minute      // between lines while it does not
 )
 
-// LogProgress makes the fetcher log how far the job is. It is called before Run, by
-// programs that do not show the progress in another way.
+// LogProgress makes the fetcher log the progress of the job, for programs that do not show it in
+// another way. Call it before Run.
 func (f *Fetcher) LogProgress() { f.logsProgress = true }
 
 // startProgress logs the progress until ctx ends or stop is called, which waits for the last line.
@@ -45,8 +45,8 @@ func (f *Fetcher) startProgress(ctx context.Context) (stop func()) {
 	return func() { cancel(); <-ended }
 }
 
-// progressLog decides when a line is due: each time objects were saved, and now and
-// then when none were.
+// progressLog decides when a line is due: each progressInterval if objects were saved, and each
+// standingInterval if none were.
 type progressLog struct {
 	log  zerolog.Logger
 	last time.Time // of the last line
@@ -74,7 +74,7 @@ func (p *progressLog) turn(now time.Time, s report.Status) {
 	line.Msg("progress")
 }
 
-// waitsFor is the status's own reason, or what is in work when nothing holds the job back.
+// waitsFor returns what holds the job back by its status, or else what is in work.
 func waitsFor(s report.Status) string {
 	if s.Bottleneck != nil {
 		return s.Bottleneck.Text

@@ -14,29 +14,29 @@ import (
 
 const (
 	// rivalTime is how long a saver of another sink counts as running after its last
-	// answer. Any saver may answer a question, and there is one every 100 ms.
+	// answer. Any saver may answer a question, and the fetcher asks one every 100 ms.
 	rivalTime = 10 * time.Second
 
-	// refusals is how many refused claims end the job. After fewer, the saver that has
-	// the job may answer the next claim.
+	// refusals is how many refused claims end the job. Until then, the saver of the job may still
+	// answer one of the claims.
 	refusals = 10
 )
 
-// savers knows which sinks have answered lately. Savers of two sinks would divide the
-// results between them, and each would rightly refuse what belongs to the other.
+// savers records which sinks have answered lately. Savers of two sinks would divide the
+// results between them, and each would rightly refuse the results that belong to the other.
 type savers struct {
 	trouble *app.Trouble
-	last    wire.SinkID // heard last
+	last    wire.SinkID // of the latest answer
 	heard   time.Time
-	other   wire.SinkID // the one before that
-	met     time.Time   // when it was heard last
+	other   wire.SinkID // the one before last
+	met     time.Time   // when other answered last
 }
 
 func newSavers(log zerolog.Logger) *savers {
 	return &savers{trouble: app.NewTrouble(log, zerolog.ErrorLevel, 0, "two savers answer for the job, which waits until one is left", "one saver is left")}
 }
 
-// hear notes an answer. Of three sinks, the two that answered last count.
+// hear records an answer. Of three sinks, the two that answered last count.
 func (s *savers) hear(now time.Time, from wire.SinkID) {
 	switch {
 	case from.ID == "": // an older saver
@@ -53,28 +53,28 @@ func (s *savers) hear(now time.Time, from wire.SinkID) {
 	}
 }
 
-// rivals says whether savers of two sinks are running.
+// rivals reports whether savers of two sinks are running.
 func (s *savers) rivals(now time.Time) bool { return s.other.ID != "" && now.Sub(s.met) < rivalTime }
 
-// text names both sinks; "" if there is one.
+// text names both sinks; "" if there is only one.
 func (s *savers) text() string {
 	if s.other.ID == "" {
 		return ""
 	}
 	a, b := s.last, s.other
-	if cmp.Compare(a.ID, b.ID) > 0 { // the same text each time
+	if cmp.Compare(a.ID, b.ID) > 0 { // so that the text is always the same
 		a, b = b, a
 	}
 	return fmt.Sprintf("two savers answer for the job: %s at %s, %s at %s; stop the one that is not the job's", a.ID, a.At, b.ID, b.At)
 }
 
-// isRival says whether an answer is of another sink than the one that this fetcher
+// isRival reports whether sink is another one than the sink that this fetcher
 // has claimed.
 func (f *Fetcher) isRival(sink wire.SinkID) bool {
 	return sink.ID != "" && f.grant.sink.ID != "" && sink.ID != f.grant.sink.ID
 }
 
-// rivalry says why the job waits while a saver of another sink is running; "" if none is.
+// rivalry returns why the job waits while a saver of another sink is running; "" if none is.
 func (c *coordinator) rivalry(now time.Time) string {
 	switch own := c.f.grant.sink; {
 	case c.savers.rivals(now):
@@ -85,8 +85,8 @@ func (c *coordinator) rivalry(now time.Time) string {
 	return ""
 }
 
-// hearRival notes an answer of another sink than the job's. When only that one has
-// answered for a while, the job's sink is gone.
+// hearRival handles an answer of another sink than the job's. If only that sink has
+// answered for rivalTime, the job's sink is gone.
 func (c *coordinator) hearRival(now time.Time, sink wire.SinkID, empty bool) {
 	alone := c.savers.last.ID == sink.ID && !c.savers.rivals(now)
 	if c.rivalSince.IsZero() || now.Sub(c.savers.heard) > rivalTime || c.savers.last.ID != sink.ID {

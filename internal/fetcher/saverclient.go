@@ -16,9 +16,9 @@ import (
 const (
 	askTimeout  = 5 * time.Second        // for one call to the saver
 	askPause    = 100 * time.Millisecond // before it is repeated
-	finishPause = 100 * time.Millisecond // between questions whether the result is merged
+	finishPause = 100 * time.Millisecond // between two questions whether the result is merged
 	finishRetry = time.Second            // before a merge that failed is asked for again
-	finishTries = 3                      // failed merges that end the job
+	finishTries = 3                      // number of failed merges that end the job
 )
 
 // saverClient makes the fetcher's calls to the saver. The coordinator never waits
@@ -39,7 +39,7 @@ func (c *saverClient) run(ctx context.Context) {
 	}
 }
 
-// ask puts one question to the saver.
+// ask asks the saver one question.
 func (c *saverClient) ask(ctx context.Context, q wire.Sync) (wire.SyncAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -50,7 +50,7 @@ func (c *saverClient) ask(ctx context.Context, q wire.Sync) (wire.SyncAnswer, er
 	return wire.DecodeSyncAnswer(reply)
 }
 
-// save sends dead letters until the saver has taken or refused them.
+// save sends dead letters until the saver has saved or refused them.
 func (c *saverClient) save(ctx context.Context, message wire.Message) error {
 	for ctx.Err() == nil {
 		if done, err := c.trySave(ctx, message); done {
@@ -80,7 +80,7 @@ func (c *saverClient) trySave(ctx context.Context, message wire.Message) (done b
 	return err == nil && answer.Status != wire.SaveBusy, nil
 }
 
-// insist asks until the saver of the job's sink answers, or refuses for good.
+// insist repeats a question until the saver of the job's sink answers it, or refuses for good.
 func (f *Fetcher) insist(ctx context.Context, q wire.Sync) (wire.SyncAnswer, error) {
 	for {
 		answer, err := f.saver.ask(ctx, q)
@@ -112,7 +112,7 @@ func refusal(a wire.SyncAnswer) error {
 	}
 }
 
-// call queues a call to the saver. What do returns runs in the coordinator. There
+// call queues a call to the saver. The function that do returns runs in the coordinator. There
 // is one call at a time.
 func (c *coordinator) call(do func(context.Context) func(*coordinator)) {
 	c.calling = true
@@ -148,20 +148,20 @@ func (c *coordinator) callSaver(now time.Time) {
 	default:
 		q.Limit = 1 // the entry does not matter: the question is whether the epoch holds
 	}
-	doubts := c.epochDoubts // the answer settles these, and none that come meanwhile
+	doubts := c.epochDoubts // the answer settles these doubts, but none that arise in the meantime
 	c.call(func(ctx context.Context) func(*coordinator) {
 		answer, err := c.f.saver.ask(ctx, q)
 		return func(c *coordinator) { c.hearAnswer(now, doubts, q, answer, err) }
 	})
 }
 
-// uneasy says whether chunks are in flight and the saver has been silent for a
-// while. It is asked then, because no chunk is a straggler while nothing can be saved.
+// uneasy reports whether chunks are in flight and the saver has been silent for a
+// while. Then the fetcher asks it, because no chunk is a straggler while nothing can be saved.
 func (c *coordinator) uneasy(now time.Time) bool {
 	return c.ledger.Counts().InFlight > 0 && now.Sub(c.heard) >= easyInterval && now.Sub(c.renewed) >= easyInterval
 }
 
-// hearAnswer takes the saver's answer to q.
+// hearAnswer handles the saver's answer to q.
 func (c *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, a wire.SyncAnswer, err error) {
 	now := time.Now()
 	if err == nil && c.f.isRival(a.Sink) {
@@ -229,7 +229,7 @@ func (c *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.ID, 
 	}
 }
 
-// mergeFailed notes that the saver could not merge the result.
+// mergeFailed handles a failed merge of the result.
 func (c *coordinator) mergeFailed(now time.Time, reason string) {
 	c.failures++
 	c.askAfter = now.Add(finishRetry)
@@ -246,7 +246,7 @@ func (c *coordinator) finished(total report.Summary) {
 	now := time.Now()
 	c.state, c.total = report.StateDone, total
 	c.waiting.expire(c, now)
-	c.report(now) // at once: a status that is asked for after this event says done
+	c.report(now) // at once, so that a status after this event says done
 	c.f.log.Info().Uint64("objects", total.Objects).Uint64("outputs", total.Outputs).Uint64("dead", total.Dead).
 		Uint64("chunks", total.Chunks).Str("output", total.Output).Msg("job done")
 }
@@ -294,7 +294,7 @@ func (f *Fetcher) saveDeadLetters(ctx context.Context, h *held, failures int, te
 	bad := c.Bad
 	for i, object := range chunk.Objects(c.Body) {
 		letter := chunk.DeadLetter{Ordinal: c.First + uint64(i), Chunk: c.ID, Object: object}
-		if len(bad) > 0 && bad[0].Index == i { // the source could not read it, so no mapper has touched it
+		if len(bad) > 0 && bad[0].Index == i { // the source could not read this object, so no mapper has touched it
 			letter.Error, bad = bad[0].Reason, bad[1:]
 		} else {
 			letter.Error, letter.Attempts, letter.Mapper = reason, failures, "fetcher"

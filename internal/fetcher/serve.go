@@ -12,7 +12,7 @@ import (
 )
 
 // serve subscribes to the messages of mappers, savers and operators. There is no queue
-// group: after a takeover both fetchers hear a heartbeat, and the older one finds out.
+// group: after a takeover both fetchers hear each heartbeat, and the older one learns of the other.
 func (f *Fetcher) serve(ctx context.Context) (stop func(context.Context) error, err error) {
 	ctx, cancel := context.WithCancel(ctx) // ends handlers that wait for a coordinator that has ended
 	stopServing, err := f.bus.Serve(bus.Service{
@@ -85,17 +85,17 @@ func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
 	})
 }
 
-// sayHello tells the mappers that this fetcher serves, so that those that have found none
-// ask at once. It is only a hint: where it is lost, they ask after their pause.
+// sayHello tells the mappers that this fetcher serves, so that mappers that pause
+// ask at once. It is only a hint: mappers that do not get it ask after their pause.
 func (f *Fetcher) sayHello(ctx context.Context) {
 	if err := f.bus.Publish(wire.VerbHello, wire.Hello{Plan: f.planID, Epoch: f.grant.epoch}.Encode()); err != nil {
 		f.log.Debug().Err(err).Msg("hello was lost")
 	}
-	f.post(ctx, func(*coordinator) {}) // which looks after the requests that have waited for the connection
+	f.post(ctx, func(*coordinator) {}) // lets the coordinator answer requests that have waited for the connection
 }
 
-// reply answers a request. A lost reply needs no special case, because the next list
-// or question puts it right.
+// reply answers a request. A lost reply needs no special case, because the sender's next list
+// or question reveals it.
 func (f *Fetcher) reply(r *bus.Request, m wire.Message) {
 	if err := r.Reply(m); err != nil {
 		f.log.Debug().Err(err).Msg("reply was lost")

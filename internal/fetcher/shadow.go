@@ -16,15 +16,15 @@ import (
 const maxShadowed = 64
 
 // shadowQueue holds copies of saved chunks that wait for a mapper of the shadow
-// version. The ledger does not know of them: whatever happens to a copy, the job
-// does not notice.
+// version. They are not in the ledger, so nothing that happens to a copy affects the
+// job.
 type shadowQueue struct {
 	sent    uint64 // copies
 	waiting []sending
 	bytes   int // of the chunks that wait
 }
 
-// add queues a copy of a saved chunk. All copies take so many bytes at most.
+// add queues a copy of a saved chunk. All copies together take at most the given number of bytes.
 func (s *shadowQueue) add(id chunk.ID, h *held, most int64) {
 	s.waiting = append(s.waiting, sending{lease: ledger.Lease{ID: id, Attempt: 1}, chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, shadow: true})
 	s.bytes += bodySize(h.chunk)
@@ -40,7 +40,7 @@ func (s *shadowQueue) removeOldest() sending {
 	return first
 }
 
-// bodySize is what a copy keeps in memory: nothing if the source is read again.
+// bodySize returns the bytes that a copy keeps in memory: 0 if the source is read again.
 func bodySize(c *chunk.Chunk) int {
 	if c == nil {
 		return 0
@@ -48,7 +48,7 @@ func bodySize(c *chunk.Chunk) int {
 	return len(c.Body)
 }
 
-// isShadow says whether a mapper is of the shadow version.
+// isShadow reports whether a mapper is of the shadow version.
 func (c *coordinator) isShadow(m *mapper) bool {
 	return m != nil && c.rollout.Shadow.Covers(m.Version)
 }
@@ -75,7 +75,7 @@ func (c *coordinator) sendShadowCopies() {
 	}
 }
 
-// setShadow begins a shadow run, or ends the one that is on if the share is 0.
+// setShadow begins a shadow run, or ends the current one if the share is 0.
 func (c *coordinator) setShadow(s rollout.Shadow) {
 	if s.Share == 0 {
 		s = rollout.Shadow{}
@@ -83,7 +83,7 @@ func (c *coordinator) setShadow(s rollout.Shadow) {
 	c.rollout.Shadow, c.shadow = s, shadowQueue{}
 }
 
-// shadowStatus is what the status says of the shadow run; nil if there is none.
+// shadowStatus returns the shadow run's part of the status; nil if there is none.
 func (c *coordinator) shadowStatus() *report.ShadowStatus {
 	s := c.rollout.Shadow
 	if s.Version == "" {

@@ -8,7 +8,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// report publishes the coordinator's state for whoever asks.
+// report publishes the coordinator's state.
 func (c *coordinator) report(now time.Time) {
 	counts := c.ledger.Counts()
 	_, waiting := c.workers()
@@ -33,11 +33,11 @@ func (c *coordinator) report(now time.Time) {
 	s.ETASeconds = report.ETA(s)
 	s.Wanted = c.need(now, counts, s).mappers()
 	c.history.Add(now, c.total.Objects)
-	c.f.metrics.view.Store(c.look(now))
+	c.f.metrics.view.Store(c.makeView(now))
 	c.f.last.Store(&s)
 }
 
-// facts is what may hold the job back and is not in the status.
+// facts returns what may hold the job back and is not in the status.
 func (c *coordinator) facts(now time.Time, s report.Status) report.Facts {
 	mappers, _ := c.workers()
 	f := report.Facts{
@@ -52,7 +52,8 @@ func (c *coordinator) facts(now time.Time, s report.Status) report.Facts {
 	return f
 }
 
-// onlyDisabled is a version whose circuit breaker is not closed, if no connected mapper is of a version with a closed one; else nil.
+// onlyDisabled returns a version whose circuit breaker is not closed, if no mapper is of a version whose
+// breaker is closed; else nil.
 func (c *coordinator) onlyDisabled() *version {
 	var only *version
 	for _, id := range slices.Sorted(maps.Keys(c.mappers)) {

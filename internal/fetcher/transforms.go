@@ -9,8 +9,8 @@ import (
 )
 
 // The transform is part of the job: results of two transforms are not mixed unless an
-// operator says so. A version stands for one transform, from the first chunk that one
-// of its mappers gets; the sink remembers it with the first result. A mapper without a
+// operator allows it. A version stands for one transform from the moment that one
+// of its mappers gets a chunk. The sink keeps it with the first result. A mapper without a
 // VERSION of its own must have the job's transform.
 
 // checkTransform refuses to continue a job whose sink holds only results of other
@@ -29,12 +29,12 @@ func (f *Fetcher) checkTransform() error {
 		"remove it with chunkline redo, or choose another sink", ErrOtherTransform, made, f.cfg.Transform)
 }
 
-// refuse says why a request gets no chunk because of its mapper's transform; "" if it
+// refuse returns why a request gets no chunk because of its mapper's transform; "" if it
 // may get one. The request names the transform of its worker. Workers take the job's
-// transform one after the other, so a late request may be of a worker without one.
+// transform one after the other, so a late request may be of a worker that has none yet.
 func (c *coordinator) refuse(m *mapper, asked string) string {
 	if asked != m.Transform {
-		return "the request is of a worker that has not taken the job's transform yet"
+		return "the worker that asks has not taken the job's transform yet"
 	}
 	before := m.refused
 	m.refused = c.refusalOf(m)
@@ -59,10 +59,10 @@ func (c *coordinator) refusalOf(m *mapper) string {
 	return ""
 }
 
-// mixes says whether the mapper's version stands for another transform than the mapper's.
+// mixes reports whether the mapper's version stands for another transform than the mapper's.
 func (m *mapper) mixes() bool { return m.of.transform != "" && m.of.transform != m.Transform }
 
-// refusal says why no mapper gets work; "" if one of them does.
+// refusal returns why no mapper gets work; "" if at least one does.
 func (c *coordinator) refusal() string {
 	why := ""
 	for _, id := range slices.Sorted(maps.Keys(c.mappers)) {

@@ -11,11 +11,11 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// tookWindow is how many of a version's last chunks its quantiles are taken of.
+// tookWindow is the number of a version's last chunks from which its quantiles follow.
 const tookWindow = 200
 
-// version is a version of the mappers: what it may get, which package rollout
-// decides, and what it has done.
+// version is a version of the mappers: the policy of package rollout for it, and what it
+// has done.
 type version struct {
 	*rollout.Version
 
@@ -25,7 +25,7 @@ type version struct {
 	took                      []time.Duration // ring of the last chunks
 	next                      int
 
-	transform string // that its mappers run; "" until one of them gets a chunk
+	transform string // of its mappers; "" until one of them gets a chunk
 	excluded  bool   // as the ledger knows it
 }
 
@@ -37,13 +37,13 @@ func (c *coordinator) joinVersion(now time.Time, m *mapper) {
 	c.ledger.Exclude(m.ID, m.of.excluded)
 }
 
-// versionOf returns a version by name, making it known if it is new.
+// versionOf returns a version by name, and adds it if it is new.
 func (c *coordinator) versionOf(now time.Time, name string) *version {
 	v := c.versions[name]
 	if v == nil {
 		inUse := map[string]bool{}
 		for _, m := range c.mappers {
-			if m.of != nil { // else it is the one that joins
+			if m.of != nil { // a mapper without one is just joining
 				inUse[m.of.Name] = true
 			}
 		}
@@ -59,13 +59,13 @@ func (c *coordinator) versionOf(now time.Time, name string) *version {
 	return v
 }
 
-// eligible says whether a version may get one more chunk now.
+// eligible reports whether a version may get one more chunk now.
 func (c *coordinator) eligible(now time.Time, v *version) bool {
 	return c.rollout.Eligible(now, v.Version, func() int { return c.heldBy(v) })
 }
 
-// noneEligible says whether chunks are ready, but no waiting request is eligible
-// for one.
+// noneEligible reports whether no waiting request is eligible
+// for a chunk.
 func (c *coordinator) noneEligible(now time.Time) bool {
 	for id := range c.waiting.of {
 		if m := c.mappers[id]; m != nil && c.eligible(now, m.of) {
@@ -87,7 +87,7 @@ func (c *coordinator) heldBy(v *version) int {
 }
 
 // excludeIneligible tells the ledger which mappers get no chunk now. A chunk that
-// needs a mapper that has shown that it works must not wait for one of those.
+// needs a proven mapper must not wait for one of those.
 func (c *coordinator) excludeIneligible(now time.Time) {
 	for _, v := range c.versions {
 		excluded := !c.eligible(now, v)
@@ -126,10 +126,10 @@ func (v *version) noteSaved(now time.Time, objects, dead int, took time.Duration
 	}
 }
 
-// noteVanished counts the chunks that a mapper vanished with. They are failures of
-// its version, but only while another version serves: whoever drains a node or
-// scales down takes mappers of the only version there is, and opening its breaker
-// would leave nobody to go on.
+// noteVanished counts the chunks that a mapper held when it vanished. They are failures of
+// its version, but only while another version serves: draining a node or
+// scaling down removes mappers of the only version, and opening its breaker
+// would leave no mapper to continue.
 func (c *coordinator) noteVanished(now time.Time, m *mapper) {
 	judged := c.anotherServes(m.of)
 	for range m.held {
@@ -140,7 +140,7 @@ func (c *coordinator) noteVanished(now time.Time, m *mapper) {
 	}
 }
 
-// anotherServes says whether a mapper of another version gets regular work.
+// anotherServes reports whether a mapper of another version gets regular work.
 func (c *coordinator) anotherServes(than *version) bool {
 	for _, m := range c.mappers {
 		if m.of != than && m.refused == "" && c.rollout.Serves(m.of.Version) {
@@ -150,7 +150,7 @@ func (c *coordinator) anotherServes(than *version) bool {
 	return false
 }
 
-// recordOutcome tells the version's circuit breaker how a chunk went.
+// recordOutcome reports the outcome of a chunk to the version's circuit breaker.
 func (c *coordinator) recordOutcome(now time.Time, v *version, o rollout.Outcome) {
 	c.outcomes.Add(o)
 	switch v.Breaker.Record(now, o) {
@@ -165,8 +165,8 @@ func (c *coordinator) recordOutcome(now time.Time, v *version, o rollout.Outcome
 	}
 }
 
-// dropHeldBy tells the mappers of a version to give up what they hold, so that
-// others get it at once. The saver refuses their results as soon as it knows.
+// dropHeldBy orders the mappers of a version to give up the chunks that they hold, so that
+// others get them at once. Once the version is fenced, the saver refuses its results.
 func (c *coordinator) dropHeldBy(v *version) {
 	for _, id := range slices.Sorted(maps.Keys(c.mappers)) {
 		if c.mappers[id].of != v {
@@ -178,7 +178,7 @@ func (c *coordinator) dropHeldBy(v *version) {
 	}
 }
 
-// unfenced is a version whose breaker has opened without the saver knowing; nil
+// unfenced returns a version whose breaker has opened and that the saver has not fenced yet; nil
 // if there is none.
 func (c *coordinator) unfenced() *version {
 	for _, name := range slices.Sorted(maps.Keys(c.versions)) {
@@ -189,8 +189,8 @@ func (c *coordinator) unfenced() *version {
 	return nil
 }
 
-// fenced notes that the saver refuses results of earlier terms of a version. Its
-// leases are of this term from here on.
+// fenced records that the saver refuses results of earlier terms of a version. The version's
+// leases are of this term from now on.
 func (c *coordinator) fenced(name string, term uint64) {
 	c.terms[name] = term
 	if v := c.versions[name]; v != nil {
@@ -198,8 +198,8 @@ func (c *coordinator) fenced(name string, term uint64) {
 	}
 }
 
-// versionList is what the status says of the versions, by name: those that have
-// mappers, a limit, or had a chunk.
+// versionList returns the versions for the status, by name: those that have
+// mappers or a limit, or have had a chunk.
 func (c *coordinator) versionList(now time.Time) []report.VersionStatus {
 	count, held := map[*version]int{}, map[*version]int{}
 	for _, m := range c.mappers {
@@ -209,7 +209,7 @@ func (c *coordinator) versionList(now time.Time) []report.VersionStatus {
 	list := make([]report.VersionStatus, 0, len(c.versions))
 	for _, v := range slices.SortedFunc(maps.Values(c.versions), func(a, b *version) int { return strings.Compare(a.Name, b.Name) }) {
 		if count[v] == 0 && v.assigned == 0 && v.Share() == 1 {
-			continue // its mappers have named another version since, before they got a chunk
+			continue // its mappers named another version before they got a chunk
 		}
 		s := report.VersionStatus{
 			Version: v.Name, Mappers: count[v], Held: held[v], HandedOut: v.assigned, Saved: v.saved, Vanished: v.vanished,

@@ -14,8 +14,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// drills is what the DRILL setting can imitate: five releases of a mapper, on
-// which people practise updates.
+// drills are the releases of a mapper that the DRILL setting can imitate, for
+// practising updates.
 var drills = map[string]string{
 	"v1": "works",
 	"v2": "never works: it is never ready and asks for no chunk",
@@ -29,8 +29,8 @@ const (
 	drillLife  = 20 * time.Second // v4
 )
 
-// A drill makes a mapper behave like one of drills. Its methods do nothing to
-// a nil drill, which is what every mapper has that is not told otherwise.
+// A drill makes a mapper behave like one of drills. The methods of a nil drill do nothing; a
+// mapper has a nil drill unless DRILL is set.
 type drill struct {
 	name string
 	roll func() float64 // a number in [0, 1); called by several goroutines
@@ -54,8 +54,8 @@ func newDrill(name string) *drill {
 	}}
 }
 
-// begin says that this is a drill, and starts what happens by itself. The
-// caller ends that with stop.
+// begin logs that this is a drill, and starts the timer of v4. The
+// caller ends it with stop.
 func (d *drill) begin(log zerolog.Logger) (stop func()) {
 	if d == nil {
 		return func() {}
@@ -68,7 +68,7 @@ func (d *drill) begin(log zerolog.Logger) (stop func()) {
 	return func() { death.Stop() }
 }
 
-// hold keeps a mapper from work until asking ends, if it never works.
+// hold keeps v2 from work until asking ends.
 func (d *drill) hold(asking context.Context) {
 	if d != nil && d.name == "v2" {
 		<-asking.Done()
@@ -90,7 +90,7 @@ func (d *drill) ready() error {
 	return d.alive()
 }
 
-// spoil picks the objects of a chunk that the drill fails, each by itself.
+// spoil picks the objects of a chunk that v3 fails, each at random.
 func (d *drill) spoil(objects int) (spoilt []chunk.Flaw) {
 	if d == nil || d.name != "v3" {
 		return nil

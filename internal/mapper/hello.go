@@ -10,41 +10,40 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// helloInterval is the least time between two hellos that a mapper follows, because
-// on an open bus anybody can say hello. A further one waits until then, and only the
-// latest waits: so a flood costs one request of each idle worker a second, and a true
-// hello in the flood comes at most a second late.
+// helloInterval is the least time between two hellos that a mapper follows. Until it has passed,
+// the latest hello waits and replaces the ones before. On an open bus anybody can publish hellos: a
+// flood of them costs each idle worker one request a second, and delays a genuine hello by at
+// most a second.
 const helloInterval = time.Second
 
-// hellos wakes the workers that have nobody to ask: each waits for its pause, or for
-// next.
+// hellos ends the pauses of workers that could not get a chunk.
 //
 // All of them ask at once, without a random delay. A thousand mappers of 8 workers send
-// 8,000 requests of half a kilobyte. The fetcher's queue holds 65,536 and it takes 8,000
-// in 0.1 s (BenchmarkHello), while each worker waits 6 s for its answer. A delay would
-// not make that less work, and would be lost time for all others.
+// 8,000 requests of half a kilobyte. The fetcher's queue holds 65,536 requests, and the fetcher takes
+// 8,000 in 0.1 s (BenchmarkHello), while each worker waits 6 s for its answer. A delay would
+// not reduce that work, and every worker would lose time.
 type hellos struct {
-	latest chan wire.Hello // holds one that is yet to be followed; only the handler sends
+	latest chan wire.Hello // holds the hello to follow next; only the handler sends
 
 	mu    sync.Mutex
 	rung  chan struct{} // guarded by mu; closed by the next ring
-	known wire.Hello    // guarded by mu; the fetcher heard of last, by an answer or a hello
-	of    wire.Hello    // guarded by mu; the fetcher that has answered last
-	at    time.Time     // guarded by mu; when it did
+	known wire.Hello    // guarded by mu; the latest fetcher, by its answer or its hello
+	of    wire.Hello    // guarded by mu; the fetcher that answered last
+	at    time.Time     // guarded by mu; when it answered
 }
 
 func newHellos() *hellos {
 	return &hellos{latest: make(chan wire.Hello, 1), rung: make(chan struct{})}
 }
 
-// next is closed when there may be somebody to ask.
+// next returns a channel that is closed at the next ring.
 func (h *hellos) next() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.rung
 }
 
-// ring wakes all who wait for next.
+// ring wakes all workers that wait for next.
 func (h *hellos) ring() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -52,8 +51,8 @@ func (h *hellos) ring() {
 	h.rung = make(chan struct{})
 }
 
-// answered notes which fetcher has answered. A hello says nothing of that: anybody
-// could send one with a high epoch, and true ones would be taken for old.
+// answered notes which fetcher has answered a request. A hello does not count: anybody
+// can send one with a high epoch, and then genuine ones would look old.
 func (h *hellos) answered(plan chunk.PlanID, epoch uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -63,21 +62,21 @@ func (h *hellos) answered(plan chunk.PlanID, epoch uint64) {
 	}
 }
 
-// isOld says whether a newer fetcher than this one has answered lately, see
+// isOld reports whether a fetcher newer than the one of hello has answered within
 // epochHolds. The caller holds mu.
 func (h *hellos) isOld(hello wire.Hello, now time.Time) bool {
 	return hello.Plan == h.of.Plan && hello.Epoch < h.of.Epoch && now.Sub(h.at) < epochHolds
 }
 
-// admit says whether a hello is to be followed.
+// admit reports whether to follow a hello.
 func (h *hellos) admit(hello wire.Hello) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return !h.isOld(hello, time.Now())
 }
 
-// meet says whether a hello is of another fetcher than the one that is known. No answer
-// comes then to what that one was asked. After a hello of the same fetcher its requests
+// meet reports whether a hello comes from another fetcher than the known one, which
+// will not answer its open requests any more. After a hello of the same fetcher the requests
 // stay open, because it still has them.
 func (h *hellos) meet(hello wire.Hello) (other bool) {
 	h.mu.Lock()
@@ -104,16 +103,16 @@ func (m *Mapper) handleHello(r *bus.Request) {
 	m.hellos.latest <- hello
 }
 
-// helloLoop follows hellos, one each helloInterval, until ctx ends: the workers that
-// wait ask, and a beat tells a new fetcher what this mapper holds.
+// helloLoop follows at most one hello in each helloInterval, until ctx ends. The workers that
+// pause ask for work, and a heartbeat tells a new fetcher what this mapper holds.
 func (m *Mapper) helloLoop(ctx context.Context) {
 	for {
 		select {
 		case hello := <-m.hellos.latest:
 			if m.hellos.meet(hello) {
-				m.state.giveUp()
+				m.state.withdraw()
 			}
-			m.peers.beats.Note(m.beat(nil, false))
+			m.outages.beats.Note(m.beat(nil, false))
 			m.hellos.ring()
 		case <-ctx.Done():
 			return

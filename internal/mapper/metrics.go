@@ -13,11 +13,11 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// meters is what a mapper counts.
+// meters are the metrics of a mapper.
 type meters struct {
 	set  metrics.Set
 	nats *metrics.Bus
-	busy atomic.Int64 // workers that map a chunk now
+	busy atomic.Int64 // workers that are mapping a chunk
 
 	objects, results, bytes, dead, retries metrics.Counters
 	mapping, waiting                       prometheus.Observer
@@ -30,24 +30,24 @@ func newMeters(version string) *meters {
 	m := new(meters)
 	s := &m.set
 	buckets := prometheus.ExponentialBuckets(0.001, 4, 11) // 1 ms to 17 min
-	m.objects = s.Counters("chunkline_mapper_objects_total", "Objects by what became of them.", metrics.OneOf("outcome", "mapped", "dead"))
-	m.bytes = s.Counters("chunkline_mapper_bytes_total", "Bytes of objects taken in, and of outputs and dead letters given out.", metrics.OneOf("direction", "in", "out"))
+	m.objects = s.Counters("chunkline_mapper_objects_total", "Objects by outcome.", metrics.OneOf("outcome", "mapped", "dead"))
+	m.bytes = s.Counters("chunkline_mapper_bytes_total", "Bytes of objects received (in), and of outputs and dead letters sent (out).", metrics.OneOf("direction", "in", "out"))
 	m.dead = s.Counters("chunkline_made_dead_letters_total",
-		"Objects that became dead letters, by why: the source was unreadable there, the object took down mappers before (poison), it took longer than TIMEOUT, or its transform failed.",
+		"Objects that became dead letters, by reason: the source could not read the object (unreadable), the object has taken down mappers (poison), it took longer than TIMEOUT, or its transform failed.",
 		metrics.OneOf("reason", "unreadable", "poison", "timeout", "failed"))
 	m.retries = s.Counters("chunkline_mapper_retries_total",
-		"Tries of objects after a temporary failure of the transform, by its kind: a program that answered !retry, or a service that was busy, down or slow. A chunk's objects wait for them, up to RETRIES times.",
+		"Objects tried again after a temporary failure, by the kind of transform: a program that answered !retry, or a service that was busy, down or slow. At most RETRIES times per object.",
 		metrics.OneOf("transform", "exec", "http"))
-	m.results = s.Counters("chunkline_mapper_results_total", "Results by what the saver said.",
+	m.results = s.Counters("chunkline_mapper_results_total", "Results by the saver's answer.",
 		metrics.OneOf("outcome", string(wire.SaveCommitted), string(wire.SaveDuplicate), string(wire.SaveRefused)))
 	label := new(metrics.Versions).Label(version)
 	m.mapping = s.HistogramVec("chunkline_mapper_chunk_duration_seconds", "Time to map one chunk, by the mapper's version.", buckets, metrics.Version).
 		WithLabelValues(label)
 	m.waiting = s.HistogramVec("chunkline_mapper_wait_duration_seconds", "Time a worker waited for its chunk, by the mapper's version.", buckets, metrics.Version).
 		WithLabelValues(label)
-	m.workers = s.Gauge("chunkline_mapper_workers", "Chunks that this mapper works at at a time, at most.")
-	m.ratio = s.Gauge("chunkline_mapper_busy_ratio", "Share of the workers that map a chunk now, 0 to 1. Over a span of time: the rate of chunkline_mapper_chunk_duration_seconds_sum through chunkline_mapper_workers.")
-	m.held = s.Gauge("chunkline_mapper_held_chunks", "Chunks that this mapper holds: those in work, and those whose result is on its way to the saver.")
+	m.workers = s.Gauge("chunkline_mapper_workers", "Number of workers: the most chunks that this mapper maps at a time.")
+	m.ratio = s.Gauge("chunkline_mapper_busy_ratio", "Share of the workers that are mapping a chunk now, 0 to 1. For the average over time, divide the rate of chunkline_mapper_chunk_duration_seconds_sum by chunkline_mapper_workers.")
+	m.held = s.Gauge("chunkline_mapper_held_chunks", "Chunks that this mapper holds: those in work, and those whose result is not saved yet.")
 	m.nats = metrics.NewBus(s)
 	return m
 }
@@ -57,8 +57,8 @@ func Metrics() []metrics.Doc { return newMeters("").set.Docs() }
 
 func (m *meters) waited(d time.Duration) { m.waiting.Observe(d.Seconds()) }
 
-// mapped counts a chunk that was mapped in d. The causes of objects that were
-// not to be touched are known from the work.
+// mapped counts a chunk that was mapped in d. The work says which objects were unreadable or
+// poison.
 func (m *meters) mapped(d time.Duration, w wire.Work, out transform.Output) {
 	m.mapping.Observe(d.Seconds())
 	m.objects["mapped"].Add(float64(w.Chunk.Count - len(out.Failed)))

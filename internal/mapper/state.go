@@ -2,6 +2,7 @@ package mapper
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -11,46 +12,52 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// state is what a mapper says of itself: the chunks it holds and the questions
-// it still waits for an answer to.
+// state is the list that a mapper sends with each request and each heartbeat: the chunks it
+// holds, and its requests for work that are still open.
 //
-// Invariant: from the moment a next is sent until its chunk is saved or given
-// up, either the next is in asking or its chunk is in chunks; the two change
-// under one lock. So a chunk is never missing from a list while it is held.
+// Invariant: from the moment a request is sent until its chunk is saved or given
+// up, either the request is in asking or its chunk is in chunks. Both change
+// under one lock, so a chunk is never missing from a list while it is held.
 type state struct {
-	mu     sync.Mutex
-	seq    uint64                               // guarded by mu; the last message's number
-	asking map[uint64]context.CancelFunc        // guarded by mu; ends the wait for the answer
-	chunks map[chunk.ID]context.CancelCauseFunc // guarded by mu; ends the work on it
-	plan   chunk.PlanID                         // guarded by mu; of the last chunk
-	epoch  uint64                               // guarded by mu; the highest seen
-	heard  time.Time                            // guarded by mu; when work of epoch last came
-	idle   chan struct{}                        // guarded by mu; closed when nothing is held, if somebody waits
-	drains bool                                 // guarded by mu; no more is asked
-	// shadows are chunks in work that are saved already: nobody waits for them, so they are on no list. Guarded by mu.
-	shadows int
+	mu      sync.Mutex
+	seq     uint64                               // guarded by mu; of the last message
+	asking  map[uint64]context.CancelFunc        // guarded by mu; ends the wait for the answer
+	chunks  map[chunk.ID]context.CancelCauseFunc // guarded by mu; ends the work on it
+	plan    chunk.PlanID                         // guarded by mu; of the latest chunk
+	epoch   uint64                               // guarded by mu; of the latest chunk
+	heard   time.Time                            // guarded by mu; when the latest chunk came
+	idle    chan struct{}                        // guarded by mu; closed once nothing is held or asked for; nil if nobody waits for that
+	drains  bool                                 // guarded by mu; the mapper asks for no more chunks
+	shadows int                                  // guarded by mu; chunks in work that are saved already and only compared; they are in no list
 }
 
-// epochHolds is how long work of a lower epoch is refused after the last work
-// of the highest one. A fetcher that was replaced learns of it within two
-// seconds; one that still hands out after ten belongs to a sink that was begun
-// anew.
+// epochHolds is how long a mapper refuses chunks of an older epoch after the last chunk
+// of the newest one. A fetcher that was replaced learns of it within two
+// seconds. If one of an older epoch still hands out chunks after ten, the sink was deleted and
+// begun anew, and epochs count from 1 again.
 const epochHolds = 10 * time.Second
+
+// Causes of the end of the work on a chunk.
+var (
+	errDropped   = errors.New("chunk is saved already or was given back")
+	errOtherPlan = errors.New("job runs by another plan now")
+)
 
 func newState() *state {
 	return &state{asking: map[uint64]context.CancelFunc{}, chunks: map[chunk.ID]context.CancelCauseFunc{}}
 }
 
-// ask numbers a next and lists it as open. GiveUp ends the wait for its answer.
-func (s *state) ask(worker int, self report.Mapper, giveUp context.CancelFunc) wire.Next {
+// ask makes a request for work and lists it as open. The function withdraw ends the wait for
+// its answer.
+func (s *state) ask(worker int, self report.Mapper, withdraw context.CancelFunc) wire.Next {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++
-	s.asking[s.seq] = giveUp
+	s.asking[s.seq] = withdraw
 	return wire.Next{Plan: s.plan, Mapper: self, Worker: worker, Holding: s.holding(), Wait: nextWait, Epoch: s.epoch}
 }
 
-// closed notes that a next has no chunk for an answer, now or later.
+// closed notes that a request got no chunk, and that a later answer to it will not be used.
 func (s *state) closed(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,18 +65,18 @@ func (s *state) closed(seq uint64) {
 	s.signal()
 }
 
-// giveUp ends the wait for the answers to all that is asked.
-func (s *state) giveUp() {
+// withdraw ends the wait for the answers to all open requests.
+func (s *state) withdraw() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, giveUp := range s.asking {
-		giveUp()
+	for _, withdraw := range s.asking {
+		withdraw()
 	}
 }
 
-// take turns an open next into a held chunk. It returns false when the answer
-// must not be used: it comes from a fetcher that a newer one has replaced, or
-// the chunk is held already.
+// take turns an open request into a held chunk. It returns false if the chunk
+// must not be used: its fetcher was replaced by a newer one, or
+// the mapper holds the chunk already.
 func (s *state) take(seq uint64, w wire.Work, cancel context.CancelCauseFunc) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +87,7 @@ func (s *state) take(seq uint64, w wire.Work, cancel context.CancelCauseFunc) bo
 		return false
 	}
 	s.heard = now
-	if w.Plan != s.plan { // another job under the same name: what is held is worth nothing there
+	if w.Plan != s.plan { // another job under the same name has no use for chunks of the old one
 		for _, cancelOld := range s.chunks {
 			cancelOld(errOtherPlan)
 		}
@@ -111,7 +118,7 @@ func (s *state) release(w wire.Work) {
 	s.signal()
 }
 
-// drop ends the work on a chunk that is not wanted any more.
+// drop ends the work on a chunk, if the mapper holds it.
 func (s *state) drop(plan chunk.PlanID, id chunk.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +127,7 @@ func (s *state) drop(plan chunk.PlanID, id chunk.ID) {
 	}
 }
 
-// beat numbers a beat.
+// beat makes a heartbeat.
 func (s *state) beat(self report.Mapper, doing *wire.Doing, goodbye bool) wire.Beat {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,14 +137,14 @@ func (s *state) beat(self report.Mapper, doing *wire.Doing, goodbye bool) wire.B
 	}
 }
 
-// drain notes that no more is asked. Every beat says so from now on.
+// drain notes that the mapper asks for no more chunks. Every heartbeat says so from now on.
 func (s *state) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drains = true
 }
 
-// held lists the chunks that are held.
+// held returns the chunks that the mapper holds, ascending.
 func (s *state) held() []chunk.ID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +163,7 @@ func (s *state) empty() <-chan struct{} {
 	return idle
 }
 
-// signal closes idle when it is time to. The caller holds mu.
+// signal closes idle if nothing is held or asked for. The caller holds mu.
 func (s *state) signal() {
 	if s.idle != nil && len(s.chunks) == 0 && len(s.asking) == 0 && s.shadows == 0 {
 		close(s.idle)
@@ -164,7 +171,7 @@ func (s *state) signal() {
 	}
 }
 
-// holding lists everything, in order. The caller holds mu.
+// holding returns the whole list, ascending. The caller holds mu.
 func (s *state) holding() wire.Holding {
 	h := wire.Holding{Seq: s.seq, Held: make([]chunk.ID, 0, len(s.chunks)), Asking: make([]uint64, 0, len(s.asking))}
 	for id := range s.chunks {

@@ -17,7 +17,6 @@ import (
 	"github.com/chunkline/chunkline/internal/page"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/saver"
-	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/trace"
 	"github.com/chunkline/chunkline/internal/transform"
@@ -46,7 +45,7 @@ type Config struct {
 //
 // The error is the fetcher's (see fetcher.Fetcher.Run), or that of the role that
 // failed first.
-func Run(ctx context.Context, cfg Config, src source.Source, out sink.Sink, log zerolog.Logger,
+func Run(ctx context.Context, cfg Config, src source.Source, out saver.Sink, log zerolog.Logger,
 	watch func(context.Context, func() report.Status),
 ) (report.Status, error) {
 	server, err := bus.StartServer(bus.ServerOptions{Listen: cfg.Listen, Token: cfg.Token, Log: log})
@@ -99,7 +98,7 @@ func (p *parts) connect(role bus.Role) (*bus.Bus, error) {
 // results of all mappers may take together. Fetcher and saver take a quarter each.
 const memoryPart = 8
 
-func (p *parts) open(src source.Source, out sink.Sink) error {
+func (p *parts) open(src source.Source, out saver.Sink) error {
 	b, err := p.connect(bus.RoleSaver)
 	if err != nil {
 		return err

@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// maxQueued bounds how many results wait for the commit loop, and Memory
-	// their bytes; beyond them a mapper is told to come again. A result is
-	// rarely over 1 MiB, so the count bounds nothing but bookkeeping.
+	// maxQueued bounds how many results wait for the commit loop; Memory bounds
+	// their bytes. Beyond either, the saver answers busy. The count bounds only the
+	// bookkeeping for very small results.
 	maxQueued = 4096
 
-	// maxGroup and maxGroupBytes bound one commit, and with it how long the
-	// first result of the group waits for the last to be written.
+	// maxGroup and maxGroupBytes bound one commit, and so the time that the
+	// first result of a group waits until the last one is written.
 	maxGroup      = 1024
 	maxGroupBytes = 32 << 20
 
-	// idleBeat is how often an idle commit loop shows that it turns.
+	// idleBeat is how often an idle commit loop shows that it is alive.
 	idleBeat = time.Second
 )
 
-// pending is a result that waits for its commit, and who waits for the answer.
+// pending is a result that waits for its commit, and the request to answer.
 type pending struct {
 	result  sink.Result
 	mapper  string // ID
@@ -39,19 +39,19 @@ type pending struct {
 	span    trace.Span
 }
 
-// bytes is what a result takes: one without outputs takes something as well.
+// bytes is the memory that a result takes. One without outputs takes some, too.
 func (p pending) bytes() int64 {
 	const bookkeeping = 2 << 10 // the request with its headers
 	return int64(len(p.result.Outputs)+len(p.result.Dead)+8*len(p.result.Counts)) + bookkeeping
 }
 
-// handleSave checks a result and queues it. It runs on the bus's goroutine, so
-// it does no I/O.
+// handleSave checks a result and queues it. It does no I/O, because the bus calls it on
+// its own goroutine.
 func (s *Saver) handleSave(r *bus.Request) {
 	failpoint.Hit("saver.save.received")
 	save, err := wire.DecodeSave(r.Message)
 	switch {
-	case errors.Is(err, wire.ErrCorrupt): // damaged on the way: the sender still has it whole
+	case errors.Is(err, wire.ErrCorrupt): // damaged on the way: the mapper still has it, and sends it again
 		s.answer(r, wire.SaveBusy, "result was damaged on the way")
 		return
 	case err != nil:
@@ -90,10 +90,10 @@ func (s *Saver) handleSave(r *bus.Request) {
 	}
 }
 
-// admit says why a result may not be committed; an empty status means it may.
+// admit returns why a result may not be committed, or an empty status if it may.
 // The lease token proves that the fetcher handed this chunk out, with this
-// digest and these ordinals, in this term of the mapper's version; any attempt and any
-// epoch of the plan will do.
+// digest and these ordinals, in this term of the mapper's version. The result may be of any
+// attempt, and of any epoch of the plan.
 func (s *Saver) admit(save wire.Save, term uint64) (status wire.SaveStatus, reason string) {
 	lease := wire.Lease{Plan: save.Plan, Chunk: save.Chunk, First: save.First, Objects: save.Objects, Digest: save.Digest, Term: term}
 	switch {
@@ -102,7 +102,7 @@ func (s *Saver) admit(save wire.Save, term uint64) (status wire.SaveStatus, reas
 	case lease.Vouches(s.sink.Key(), save.Token):
 		return "", ""
 	case term > 0:
-		return wire.SaveRefused, fmt.Sprintf("lease token is not valid for this chunk, or is of before version %q was fenced", save.Mapper.Version)
+		return wire.SaveRefused, fmt.Sprintf("lease token is not valid for this chunk, or is older than the fence of version %q", save.Mapper.Version)
 	}
 	return wire.SaveRefused, "lease token is not valid for this chunk"
 }
@@ -128,7 +128,7 @@ func (s *Saver) commitLoop(ctx context.Context) error {
 	}
 }
 
-// gather takes what else is queued, up to one group.
+// gather adds the results that are queued, up to one group.
 func (s *Saver) gather(first pending) []pending {
 	group, size := []pending{first}, first.bytes()
 	for len(group) < maxGroup && size < maxGroupBytes {
@@ -145,8 +145,8 @@ func (s *Saver) gather(first pending) []pending {
 	return group
 }
 
-// commit makes a group durable and answers everyone. An error means that the
-// sink is broken; nothing of the group was answered committed then.
+// commit makes a group durable and answers its requests. An error means that the
+// sink is broken. In that case no request of the group is answered.
 func (s *Saver) commit(ctx context.Context, group []pending) error {
 	results := make([]sink.Result, len(group))
 	for i, p := range group {
@@ -178,13 +178,13 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 	took := time.Since(begin)
 	s.metrics.committed(group, outcomes, took)
 	s.last.Store(&report.SaverLoad{Queued: len(s.queue), CommitSeconds: took.Seconds(), SyncSeconds: time.Duration(s.syncing.Load()).Seconds()})
-	s.settle(group, outcomes)
+	s.confirmAndAnswer(group, outcomes)
 	return nil
 }
 
-// settle confirms what is durable, committed now or before, to the fetcher and
-// answers the mappers.
-func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
+// confirmAndAnswer confirms durable chunks to the fetcher, those included that were committed
+// before, and answers the mappers.
+func (s *Saver) confirmAndAnswer(group []pending, outcomes []sink.Outcome) {
 	durable := make([]wire.SavedChunk, 0, len(group))
 	for i, p := range group {
 		p.decided(outcomes[i], len(group))
@@ -218,18 +218,51 @@ func (s *Saver) settle(group []pending, outcomes []sink.Outcome) {
 }
 
 func (s *Saver) logChunk(e *zerolog.Event, r sink.Result) *zerolog.Event {
-	if e == nil { // its level is off, and this is called for each chunk
+	if e == nil { // debug lines are off: save the work of each chunk
 		return nil
 	}
 	return e.Uint64("chunk", uint64(r.Chunk)).Int("attempt", r.Attempt).Uint64("epoch", s.sink.Epoch()).
 		Str("mapper", r.Mapper).Str("mapper_version", r.Version)
 }
 
-// answer sends the outcome to the mapper. A lost answer needs no special case:
-// the mapper sends again and is told "duplicate".
+// answer answers a mapper. A lost answer needs no special case: the mapper sends
+// its result again, and the answer is "duplicate".
 func (s *Saver) answer(r *bus.Request, status wire.SaveStatus, reason string) {
 	s.metrics.answered(status)
 	if err := r.Reply(wire.SaveAnswer{Plan: s.planID(), Status: status, Reason: reason, Sink: s.sinkID()}.Encode()); err != nil {
 		s.log.Debug().Err(err).Msg("answer to a mapper was lost")
 	}
+}
+
+// span begins the commit span of a result.
+func (s *Saver) span(save wire.Save) trace.Span {
+	span := s.tracer.Start(s.tracer.Parent(save.Trace.Parent, save.Trace.State), trace.Commit, time.Now())
+	span.Number("chunk", uint64(save.Chunk))
+	span.Number("attempt", uint64(save.Attempt))
+	span.Number("epoch", save.Epoch)
+	span.Text("mapper", save.Mapper.Name)
+	span.Text("mapper_version", save.Mapper.Version)
+	return span
+}
+
+// decided ends the span of a result with its outcome.
+func (p pending) decided(outcome sink.Outcome, group int) {
+	switch outcome {
+	case sink.Committed, sink.Duplicate:
+	case sink.Conflict:
+		p.span.Fail(errors.New("the sink holds this chunk with other content"))
+	case sink.TooLate:
+		p.span.Fail(errors.New("the version was fenced"))
+	case sink.OtherTransform:
+		p.span.Fail(errors.New("the version stands for another transform"))
+	}
+	p.span.Text("outcome", outcome.String())
+	p.span.Number("group", uint64(group))
+	p.span.End()
+}
+
+// notCommitted ends the span of a result that was not committed this time.
+func (p pending) notCommitted(why string) {
+	p.span.Fail(errors.New(why))
+	p.span.End()
 }

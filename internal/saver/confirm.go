@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	maxUnconfirmed = 1 << 18 // chunks kept while the fetcher does not answer; 10 MiB
+	maxUnconfirmed = 1 << 18 // chunks kept while the fetcher does not answer; they take 10 MiB
 	confirmTimeout = 2 * time.Second
-	confirmPause   = 250 * time.Millisecond // before a message that got no answer is sent again
+	confirmPause   = 250 * time.Millisecond // before a confirmation without an answer is sent again
 )
 
-// confirms is the list of committed chunks that the fetcher has not been told
-// of. When it is full the oldest are forgotten: the fetcher asks for them.
+// confirms is the list of committed chunks that are not confirmed to the fetcher yet.
+// When it is full, it drops the oldest: the fetcher asks about them before it hands them out again.
 type confirms struct {
 	mu     sync.Mutex
 	chunks []wire.SavedChunk // guarded by mu
@@ -56,11 +56,11 @@ func (c *confirms) isClosed() bool {
 func (c *confirms) signal() {
 	select {
 	case c.wake <- struct{}{}:
-	default: // it is awake already
+	default: // the confirm loop is awake already
 	}
 }
 
-// take removes as many chunks as fit in one message. Last is true once nothing more will come.
+// take removes as many chunks as fit in one message. last is true once no more will be added.
 func (c *confirms) take() (chunks []wire.SavedChunk, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,8 +69,9 @@ func (c *confirms) take() (chunks []wire.SavedChunk, last bool) {
 	return chunks, c.closed && len(c.chunks) == 0
 }
 
-// confirmLoop tells the fetcher what is durable, in as few messages as its
-// answers allow. It ends when the commit loop has and everything was told.
+// confirmLoop confirms durable chunks to the fetcher. While one message waits for its
+// answer, the chunks for the next one gather. The loop ends when the commit loop has ended and
+// everything is confirmed.
 func (s *Saver) confirmLoop(ctx context.Context) error {
 	for {
 		chunks, last := s.confirms.take()
@@ -86,11 +87,11 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 			continue
 		}
 		slices.SortStableFunc(chunks, func(a, b wire.SavedChunk) int { return cmp.Compare(a.ID, b.ID) })
-		// Of several results the first is the one that counts.
+		// Of several results of a chunk, the sink has kept the first.
 		chunks = slices.CompactFunc(chunks, func(a, b wire.SavedChunk) bool { return a.ID == b.ID })
 		for !s.confirm(ctx, chunks) {
 			if s.confirms.isClosed() {
-				return nil // the saver stops, and the fetcher does not answer: it will ask
+				return nil // the saver stops and the fetcher does not answer: the fetcher will ask instead
 			}
 			select {
 			case <-time.After(confirmPause):
@@ -101,8 +102,8 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 	}
 }
 
-// confirm sends one message and returns whether it needs no repeat: it was
-// answered, or there is no fetcher, and the next one will ask for everything.
+// confirm sends one message and reports whether it is settled: it was
+// answered, or there is no fetcher. In the latter case the next fetcher asks for everything.
 func (s *Saver) confirm(ctx context.Context, chunks []wire.SavedChunk) bool {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()

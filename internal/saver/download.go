@@ -13,25 +13,25 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// Paths of the result at the saver's HTTP port.
+// Paths of the downloads at the saver's HTTP port.
 const (
 	OutputPath      = "/output"
 	DeadLettersPath = "/dead-letters"
 )
 
 const (
-	mostDownloads = 4                // at a time: each reads the disk that commits go to
-	downloadStep  = 20 * time.Second // in which a client must take what is written at a time
+	mostDownloads = 4                // at a time, because each reads the disk that commits write to
+	downloadStep  = 20 * time.Second // for a client to take one write
 )
 
-// Downloads gives a finished job's result to whoever may have it.
+// Downloads serves the result of a finished job to clients that may have it.
 type Downloads struct {
 	// From opens the ordered outputs or dead letters; see sink.Folder.OpenOutput.
 	From interface {
 		OpenOutput(dead bool) (sink.Merged, error)
 		Summary() sink.Summary
 	}
-	Token string // what a client must send; empty: clients on this machine need none, and others get nothing
+	Token string // that a client must send; empty: only clients on this machine may download
 	slots chan struct{}
 }
 
@@ -80,7 +80,7 @@ func (d *Downloads) handler(dead bool) http.Handler {
 	})
 }
 
-// refuses says why a client may not have the result; status 0: it may.
+// refuses returns why a client may not have the result; status 0 means that it may.
 func (d *Downloads) refuses(r *http.Request) (status int, text string) {
 	given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	switch {
@@ -94,7 +94,7 @@ func (d *Downloads) refuses(r *http.Request) (status int, text string) {
 	return 0, ""
 }
 
-// patient writes for as long as the client goes on reading. The server's own deadline is
+// patient writes for as long as the client keeps reading. The server's own deadline is
 // for a whole answer, and would end a large download.
 type patient struct {
 	http.ResponseWriter

@@ -10,7 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// meters is what a saver counts.
+// meters are the metrics of a saver.
 type meters struct {
 	set  metrics.Set
 	nats *metrics.Bus
@@ -34,9 +34,9 @@ func newMeters() *meters {
 	m.objects = s.Counter("chunkline_commit_objects_total", "Objects whose results were committed.")
 	m.outputs = s.Counter("chunkline_commit_outputs_total", "Outputs committed.")
 	m.dead = s.Counter("chunkline_commit_dead_letters_total", "Dead letters committed.")
-	m.in = s.Counter("chunkline_received_bytes_total", "Bytes of outputs and dead letters in results that came, those included that were not committed.")
+	m.in = s.Counter("chunkline_received_bytes_total", "Bytes of outputs and dead letters in the results that arrived, committed or not.")
 	m.bytes = s.Counter("chunkline_commit_bytes_total", "Bytes of outputs and dead letters committed.")
-	m.unsaved = s.Counters("chunkline_unsaved_results_total", "Results that were not saved: busy ones come again, refused ones do not.",
+	m.unsaved = s.Counters("chunkline_unsaved_results_total", "Results that were not saved: mappers send busy ones again, and drop refused ones.",
 		metrics.OneOf("answer", string(wire.SaveBusy), string(wire.SaveRefused)))
 	buckets := prometheus.ExponentialBuckets(0.0005, 2, 14) // 0.5 ms to 4 s
 	m.seconds = s.Histogram("chunkline_commit_duration_seconds", "Time of one group commit, syncs included.", buckets)
@@ -47,8 +47,8 @@ func newMeters() *meters {
 	m.queuedBytes = s.Gauge("chunkline_queued_bytes", "Bytes of results that wait for their commit or are in it.")
 	m.full = s.Gauge("chunkline_sink_full", "1 while commits, or the merge of the result, find no space, else 0.")
 	m.deadHeld = s.Gauge("chunkline_sink_dead_letters", "Dead letters that the sink holds.")
-	m.shadowSame = s.CounterVec("chunkline_shadow_same_objects_total", "Objects of shadow runs of which a version made the same as what is saved, by that version.", metrics.Version)
-	m.shadowOthers = s.CounterVec("chunkline_shadow_different_objects_total", "Objects of shadow runs of which a version made something else than what is saved, by that version.", metrics.Version)
+	m.shadowSame = s.CounterVec("chunkline_shadow_same_objects_total", "Objects of shadow runs for which a version made the same as what is saved, by that version.", metrics.Version)
+	m.shadowOthers = s.CounterVec("chunkline_shadow_different_objects_total", "Objects of shadow runs for which a version made something other than what is saved, by that version.", metrics.Version)
 	m.nats = metrics.NewBus(s)
 	return m
 }
@@ -59,7 +59,7 @@ func Metrics() []metrics.Doc { return newMeters().set.Docs() }
 func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.Duration) {
 	for i, p := range group {
 		if outcomes[i] == sink.TooLate || outcomes[i] == sink.OtherTransform {
-			continue // one of the refused results, most of which do not come so far
+			continue // counted as refused, like the results that never reach a commit
 		}
 		m.chunks[outcomes[i].String()].Inc()
 		if outcomes[i] != sink.Committed {
@@ -78,7 +78,7 @@ func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.D
 	m.group.Observe(float64(len(group)))
 }
 
-// compared counts what was compared of a version; both series are there from its first chunk on.
+// compared counts the compared objects of a version. Both series exist from its first chunk on.
 func (m *meters) compared(version string, objects, different int) {
 	label := m.versions.Label(version)
 	m.shadowSame.WithLabelValues(label).Add(float64(objects - different))

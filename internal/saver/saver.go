@@ -15,7 +15,6 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/report"
-	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/trace"
 	"github.com/chunkline/chunkline/internal/wire"
 )
@@ -23,11 +22,11 @@ import (
 // Config is the saver's settings.
 type Config struct {
 	Sink   string `envconfig:"SINK" default:"./out" desc:"where results go: a folder (PATH or folder:PATH)"`
-	Memory int64  `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of results that are held at a time, beyond which mappers are told to come again; 0: a quarter of the memory limit"`
-	Token  string `envconfig:"RESULT_TOKEN" desc:"who sends it may download the result from HTTP_ADDR (chunkline export), 8 or more printable characters without blanks; empty: only clients on this machine may, as through kubectl port-forward"`
+	Memory int64  `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of results that are held at a time, beyond which mappers must send them again; 0: a quarter of the memory limit"`
+	Token  string `envconfig:"RESULT_TOKEN" desc:"token for downloading the result from HTTP_ADDR (chunkline export), 8 or more printable characters without blanks; empty: only clients on this machine may download it, as through kubectl port-forward"`
 }
 
-// Validate says which setting is wrong, and what would be right.
+// Validate returns an error that names the first wrong setting and its allowed values.
 func (c Config) Validate() error {
 	switch {
 	case c.Memory < 0:
@@ -38,42 +37,42 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// memoryPart is the part of the process's memory that results may take: 256 MiB of
-// 1 GiB. Reading, writing and the garbage collector take as much again, and more.
+// memoryPart is the divisor of the process's memory limit that gives what results may take: 256 MiB of
+// 1 GiB. Reading, writing and the garbage collector take at least as much again.
 const memoryPart = 4
 
-// stopTimeout bounds how long a saver that was told to stop waits for
-// handlers that still run. They only decode, so this is generous.
+// stopTimeout bounds how long a stopping saver waits for handlers that still run. Handlers only
+// decode, so they end much earlier.
 const stopTimeout = 5 * time.Second
 
 // A Saver commits results to one sink.
 type Saver struct {
 	bus     *bus.Bus
-	sink    sink.Sink
+	sink    Sink
 	log     zerolog.Logger
-	strange zerolog.Logger // for messages that no correct program sends: a flood of them fills no disk
+	strange zerolog.Logger // for messages that no correct program sends; sampled, so a flood of them does not fill the disk
 	trouble troubles
 	metrics *meters
 	tracer  *trace.Tracer // nil: off
 
-	most       int64        // bytes of results that are held
+	most       int64        // bytes of results that may be held
 	shadowed   chan pending // handlers → compare loop
-	comparing  atomic.Int64 // bytes in shadowed, and of the one that is compared
+	comparing  atomic.Int64 // bytes of results in shadowed and in comparison
 	shadows    shadows
 	queue      chan pending                     // handlers → commit loop
 	queued     atomic.Int64                     // bytes in queue
 	confirms   confirms                         // commit loop → confirm loop
 	syncs      chan *bus.Request                // handlers → sync loop
-	finish     finishing                        // only the sync loop, and what it starts
-	duplicates atomic.Uint64                    // results dropped
-	plan       atomic.Pointer[chunk.PlanID]     // of the sink, once it is known
-	full       fullness                         // what found no space
-	syncing    atomic.Int64                     // nanoseconds that the commit under way has waited for the disk
-	last       atomic.Pointer[report.SaverLoad] // as it was at the end of the last commit
-	pulse      app.Pulse                        // the commit loop turns
+	finish     finishing                        // owned by the sync loop and the merge that it starts
+	duplicates atomic.Uint64                    // dropped results
+	plan       atomic.Pointer[chunk.PlanID]     // of the sink; nil before the first claim
+	full       fullness                         // the errors of operations that found no space
+	syncing    atomic.Int64                     // nanoseconds that the current commit has waited for the disk
+	last       atomic.Pointer[report.SaverLoad] // at the end of the last commit
+	pulse      app.Pulse                        // of the commit loop
 }
 
-// troubles is what may fail again and again, each said once.
+// troubles are the outages of a saver. Each is logged once when it begins and once when it ends.
 type troubles struct{ full, claim, merge, fetcher *app.Trouble }
 
 func newTroubles(log zerolog.Logger) troubles {
@@ -81,13 +80,12 @@ func newTroubles(log zerolog.Logger) troubles {
 		full:    app.NewTrouble(log, zerolog.ErrorLevel, 0, "sink is full: results wait until there is space", "sink has space again"),
 		claim:   app.NewTrouble(log, zerolog.ErrorLevel, 0, "could not record a claim", ""),
 		merge:   app.NewTrouble(log, zerolog.ErrorLevel, 0, "could not finish the job", ""),
-		fetcher: app.NewTrouble(log, zerolog.WarnLevel, app.Patience, "no answer from the fetcher, trying on", "the fetcher answers again"),
+		fetcher: app.NewTrouble(log, zerolog.WarnLevel, app.Patience, "no answer from the fetcher, still trying", "the fetcher answers again"),
 	}
 }
 
-// New makes a saver. It does not own the bus or the sink: the caller closes
-// them after Run has returned.
-func New(b *bus.Bus, s sink.Sink, log zerolog.Logger) *Saver {
+// New makes a saver. The caller closes the bus and the sink after Run has returned.
+func New(b *bus.Bus, s Sink, log zerolog.Logger) *Saver {
 	m := &Saver{
 		bus: b, sink: s, log: log, metrics: newMeters(),
 		strange:  app.Sampled(log),
@@ -98,32 +96,29 @@ func New(b *bus.Bus, s sink.Sink, log zerolog.Logger) *Saver {
 		shadowed: make(chan pending, maxShadows),
 	}
 	m.metrics.set.Gather(m.metrics.gather(m))
-	if watched, ok := s.(interface {
-		OnSync(func(string, time.Duration))
-	}); ok {
-		watched.OnSync(func(file string, took time.Duration) {
-			m.syncing.Add(int64(took))
-			m.metrics.sync.WithLabelValues(file).Observe(took.Seconds())
-		})
-	}
+	s.OnSync(func(file string, took time.Duration) {
+		m.syncing.Add(int64(took))
+		m.metrics.sync.WithLabelValues(file).Observe(took.Seconds())
+	})
 	m.Memory(0)
 	return m
 }
 
-// Memory sets how many bytes of results are held at a time; 0 is a quarter of the
-// memory limit. Results that come in parts may take three eighths of it until they are
-// answered, so that none is sent in vain; all that wait for their commit a half; those that
-// wait to be compared an eighth. It is called before Run.
+// Memory sets how many bytes of results the saver holds at a time; 0 means a quarter of the
+// memory limit. Results that wait for their commit may take a half of them, and results that
+// wait to be compared an eighth. Results that arrive in parts may take three eighths until they are
+// answered: less than a half, so that a large result is refused before it is sent rather than after.
+// Call Memory before Run.
 func (s *Saver) Memory(bytes int64) {
 	s.most = app.Share(bytes, memoryPart)
 	s.bus.Bound(int(s.most*3/8), int(s.most/8), nil)
 }
 
-// Trace makes the saver trace commits. It is called before Run.
+// Trace makes the saver trace commits. Call it before Run.
 func (s *Saver) Trace(t *trace.Tracer) { s.tracer = t }
 
-// Run serves until ctx ends, then commits and answers what it has taken. It
-// returns early with an error when the sink is broken or the bus is closed
+// Run serves until ctx ends. Then it commits and answers the results that are queued. It
+// returns an error when the sink is broken or the connection is closed
 // for good.
 func (s *Saver) Run(ctx context.Context) error {
 	stopServing, err := s.bus.Serve(bus.Service{
@@ -138,11 +133,11 @@ func (s *Saver) Run(ctx context.Context) error {
 	}
 	failpoint.Hit("saver.serving")
 
-	// The loops outlive ctx: what was taken is committed and answered.
+	// The loops outlive ctx, so that queued results are committed and answered.
 	group, work := errgroup.WithContext(context.WithoutCancel(ctx))
 	waiting, stopWaiting := context.WithCancel(ctx)
 	group.Go(func() error {
-		if s.bus.WaitOnline(waiting) == nil { // its service is registered then
+		if s.bus.WaitOnline(waiting) == nil { // from then on the service is registered
 			s.log.Info().Msg("saver serves")
 		}
 		return nil
@@ -160,7 +155,7 @@ func (s *Saver) Run(ctx context.Context) error {
 			return errors.Join(err, fmt.Errorf("stop serving: %w", e))
 		}
 		failpoint.Hit("saver.stop.deaf")
-		close(s.queue) // no handler runs any more
+		close(s.queue) // no handler runs any longer
 		close(s.syncs)
 		close(s.shadowed)
 		return err
@@ -168,7 +163,7 @@ func (s *Saver) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// waitForEnd waits for whatever ends the saver first.
+// waitForEnd waits until ctx ends, a loop fails, or the connection is closed for good.
 func (s *Saver) waitForEnd(ctx, work context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -180,10 +175,10 @@ func (s *Saver) waitForEnd(ctx, work context.Context) error {
 	}
 }
 
-// Alive says whether the commit loop turns.
+// Alive returns an error if the commit loop has stopped turning.
 func (s *Saver) Alive() error { return s.pulse.Check() }
 
-// Ready says whether the saver could commit a result that came now.
+// Ready returns an error if the saver could not commit a result now.
 func (s *Saver) Ready() error {
 	switch {
 	case !s.bus.Online():
@@ -194,8 +189,8 @@ func (s *Saver) Ready() error {
 	return nil
 }
 
-// planID is the ID of the plan that the sink is bound to; empty before the
-// first claim. It is kept, because it is a hash and every result asks for it.
+// planID returns the ID of the plan that the sink is bound to; empty before the
+// first claim. The ID is cached, because it is a hash and each result is compared with it.
 func (s *Saver) planID() chunk.PlanID {
 	if id := s.plan.Load(); id != nil {
 		return *id
@@ -209,7 +204,7 @@ func (s *Saver) planID() chunk.PlanID {
 	return id
 }
 
-// otherPlan says which plan the sink is bound to, if any.
+// otherPlan is the reason for refusing a message of another plan.
 func (s *Saver) otherPlan() string {
 	plan, bound := s.sink.Plan()
 	if !bound {

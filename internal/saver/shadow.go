@@ -17,18 +17,18 @@ import (
 )
 
 const (
-	maxShadows  = 64  // results that wait to be compared; more come again. Their bytes are an eighth of Memory
-	maxCompared = 100 // versions that are remembered
+	maxShadows  = 64  // results that wait to be compared, of at most an eighth of Memory; beyond either the answer is busy
+	maxCompared = 100 // versions whose counts are kept
 )
 
-// shadows is what came of comparing results that shadow with those that are saved.
+// shadows is the outcome of comparing the results of shadow runs with the saved ones.
 type shadows struct {
 	mu          sync.Mutex
 	versions    map[string]*report.ShadowCount // guarded by mu
-	differences []report.Difference            // guarded by mu; the latest last
+	differences []report.Difference            // guarded by mu; the latest is the last
 }
 
-// queueShadow takes a result to be compared, or has it come again.
+// queueShadow queues a result for its comparison, or answers busy.
 func (s *Saver) queueShadow(p pending) {
 	if waiting := s.comparing.Add(p.bytes()); waiting <= s.most/8 || waiting == p.bytes() {
 		select {
@@ -41,15 +41,15 @@ func (s *Saver) queueShadow(p pending) {
 	s.answer(p.request, wire.SaveBusy, "saver has too many results to compare")
 }
 
-// compareLoop compares results that shadow until the queue is closed. It keeps off the
-// commit loop: who waits for a commit waits for no comparison.
+// compareLoop compares results of shadow runs until the queue is closed. It is not part of the
+// commit loop, so that no commit waits for a comparison.
 func (s *Saver) compareLoop(ctx context.Context) error {
 	for p := range s.shadowed {
 		err := s.compare(ctx, p.result)
 		s.comparing.Add(-p.bytes())
 		switch {
 		case err == nil:
-			s.answer(p.request, wire.SaveDuplicate, "") // the chunk is saved, and this result is not
+			s.answer(p.request, wire.SaveDuplicate, "") // the chunk is saved; this result is not
 		case errors.Is(err, sink.ErrNoChunk), errors.Is(err, errOtherObjects):
 			s.answer(p.request, wire.SaveRefused, err.Error())
 		default:
@@ -61,7 +61,7 @@ func (s *Saver) compareLoop(ctx context.Context) error {
 
 var errOtherObjects = errors.New("sink holds this chunk with other content")
 
-// compare holds a result against the saved one of the same objects.
+// compare compares a result with the saved one of the same objects, and counts the differences.
 func (s *Saver) compare(ctx context.Context, r sink.Result) error {
 	saved, err := s.sink.Look(ctx, r.Chunk)
 	switch {
@@ -88,7 +88,7 @@ func (s *shadows) add(r sink.Result, found []report.Difference, failed int) {
 	count := s.versions[r.Version]
 	if count == nil {
 		if len(s.versions) >= maxCompared {
-			return // so many versions are no comparison
+			return // too many versions: ignore further ones
 		}
 		if s.versions == nil {
 			s.versions = map[string]*report.ShadowCount{}
@@ -106,7 +106,7 @@ func (s *shadows) add(r sink.Result, found []report.Difference, failed int) {
 	}
 }
 
-// report is what was compared so far.
+// report returns what was compared so far, the latest differences first.
 func (s *shadows) report() *report.ShadowReport {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,9 +119,9 @@ func (s *shadows) report() *report.ShadowReport {
 	return r
 }
 
-// differences lists the objects of a chunk of which two results are not the same:
-// other outputs, byte for byte, or a dead letter in one of them only. Two dead letters
-// are the same, whatever their errors say.
+// differences returns the objects of a chunk for which two results differ: their outputs are not
+// the same bytes, or only one result has a dead letter. Two dead letters
+// are the same even if their errors differ.
 func differences(saved, shadow sink.Result) []report.Difference {
 	a, b := reading(saved), reading(shadow)
 	var found []report.Difference
@@ -142,7 +142,7 @@ func differences(saved, shadow sink.Result) []report.Difference {
 	return found
 }
 
-// reader goes through the outputs of a result, object by object.
+// reader reads the outputs of a result, object by object.
 type reader struct {
 	left []byte
 	dead map[uint64]string // errors by ordinal
@@ -158,7 +158,7 @@ func reading(r sink.Result) *reader {
 	return &reader{left: r.Outputs, dead: dead}
 }
 
-// next returns the next lines, so many of them.
+// next returns the given number of further lines.
 func (r *reader) next(lines int) []byte {
 	end := 0
 	for range lines {

@@ -1,16 +1,101 @@
 package saver
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// SinkError gives the error of opening a sink its exit code: a wrong setting,
+// A Sink keeps the results of one job, each chunk once. The package sink has the kinds of
+// sinks, and their errors; the suite in sinktest checks that a kind keeps this contract.
+//
+// All methods but OnSync may be called from several goroutines. Plan, Epoch, Key, Term, Identity
+// and Summary never wait for the disk; the others may.
+type Sink interface {
+	// Claim binds a new sink to plan, or checks that it is bound to it
+	// (ErrOtherPlan), and gives fetcher a new epoch. The same fetcher claiming
+	// again gets its epoch again; a fetcher that was superseded gets
+	// ErrFenced. The claim is durable before Claim returns. ErrFull means that the claim
+	// was not recorded.
+	Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sink.Grant, error)
+
+	// Plan returns the plan that the sink is bound to; false before the first claim.
+	Plan() (chunk.Plan, bool)
+
+	// Epoch returns the newest epoch; 0 before the first claim.
+	Epoch() uint64
+
+	// Key returns the Key of every Grant; nil before the first claim.
+	Key() []byte
+
+	// FenceVersion makes the sink refuse results of a mapper version whose Term is
+	// below term. What is committed stays. The fence is durable
+	// before FenceVersion returns. A term that is not above the version's changes nothing. ErrFull means
+	// that nothing was recorded, ErrUnclaimed that there is no job yet.
+	FenceVersion(ctx context.Context, version string, term uint64) error
+
+	// Term returns the version's term; 0 if the version was never fenced.
+	Term(version string) uint64
+
+	// Commit stores a group of results in one step, and returns the outcome of each.
+	// If the error is nil, every result that is Committed or Duplicate
+	// survives a power cut. ErrFull: nothing of the group is committed, and the
+	// same call may succeed when there is space. ErrInvalid or an error of the
+	// context: nothing was done. After any other error it is unknown what
+	// is committed, and the sink is broken: stop the process.
+	Commit(ctx context.Context, results []sink.Result) ([]sink.Outcome, error)
+
+	// List returns the committed chunks with from <= ID < from+limit, by
+	// ascending ID.
+	List(ctx context.Context, from chunk.ID, limit int) ([]sink.Entry, error)
+
+	// Has returns those of ids that are committed, in the order of ids.
+	Has(ctx context.Context, ids []chunk.ID) ([]sink.Entry, error)
+
+	// DeadBelow returns dead letters of chunks with ID < below, one JSON line each, for people
+	// to look at. It goes through the chunks by descending ID, and through each chunk by ascending
+	// ordinal, until it has limit dead letters or has searched far enough. The
+	// next call continues below next; 0 means that there are no more. A chunk whose dead letters are
+	// very large is represented by one line that says so.
+	DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error)
+
+	// Look returns the committed result of a chunk, or ErrNoChunk.
+	Look(ctx context.Context, id chunk.ID) (sink.Result, error)
+
+	// Finish checks that exactly the chunks 0 to chunks-1 are committed, that
+	// their ordinals are contiguous from 0, and that they have the given number of objects in
+	// total. If not, it returns ErrIncomplete, which names the first gap. Then it merges outputs
+	// and dead letters in input order. It is idempotent. ErrFull: call again
+	// when there is space.
+	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
+
+	// Summary counts what is committed. Output and DeadFile are set once the
+	// job is finished.
+	Summary() sink.Summary
+
+	// Identity tells two sinks apart: id was made at random with the sink, and at says for people
+	// where on this host it is. Both are empty for a sink that has no identity.
+	Identity() (id, at string)
+
+	// OnSync calls told with the duration of each step that waits for the disk; file is "results" or
+	// "index". Call it before any other method.
+	OnSync(told func(file string, took time.Duration))
+
+	// Close lets another process open the sink. What was committed is durable
+	// without it.
+	Close() error
+}
+
+var _ Sink = (*sink.Folder)(nil)
+
+// SinkError gives an error of opening a sink its exit code: a wrong setting,
 // a store that cannot be reached, or content that must not be touched. Setting
-// is what the user named the sink with.
+// is the name of the setting that names the sink.
 func SinkError(setting string, err error) error {
 	switch {
 	case errors.Is(err, sink.ErrSettings):

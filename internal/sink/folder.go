@@ -35,8 +35,6 @@ type Folder struct {
 	err     error // why nothing works any more: ErrClosed or ErrBroken
 }
 
-var _ Sink = (*Folder)(nil)
-
 // Recovered says what opening the folder had to put right. All zero: nothing.
 type Recovered struct {
 	// Bytes that were behind the committed end, left by a crash before their

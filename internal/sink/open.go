@@ -25,16 +25,12 @@ var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):`)
 // It fails with ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat, ErrLocked,
 // ErrOtherJob, ErrFull or ErrDamaged. With ReadOnly nothing is made, and job
 // may be empty: any.
-func Open(spec, job string, o Options) (Sink, error) {
+func Open(spec, job string, o Options) (*Folder, error) {
 	dir, err := folderOf(spec)
 	if err != nil {
 		return nil, err
 	}
-	f, err := OpenFolder(dir, job, FolderOptions{Output: o.Output, DeadFile: o.DeadFile, ReadOnly: o.ReadOnly})
-	if err != nil {
-		return nil, err // not f: a nil *Folder in a Sink is not nil
-	}
-	return f, nil
+	return OpenFolder(dir, job, FolderOptions{Output: o.Output, DeadFile: o.DeadFile, ReadOnly: o.ReadOnly})
 }
 
 func folderOf(spec string) (string, error) {

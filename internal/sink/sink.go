@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -9,76 +8,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A Sink keeps the results of one job, each chunk once.
-//
-// All methods may be called from several goroutines. Plan, Epoch, Key, Term
-// and Summary never wait for the disk; the others may.
-type Sink interface {
-	// Claim binds a new sink to plan, or checks that it is bound to it
-	// (ErrOtherPlan), and gives fetcher a new epoch. The same fetcher claiming
-	// again gets its epoch again; a fetcher that was superseded gets
-	// ErrFenced. The claim is durable before Claim returns; ErrFull means it
-	// was not recorded.
-	Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Grant, error)
-
-	// Plan is the plan the sink is bound to; false before the first claim.
-	Plan() (chunk.Plan, bool)
-
-	// Epoch is the newest one granted; 0 before the first claim.
-	Epoch() uint64
-
-	// Key is the Key of every Grant; nil before the first claim.
-	Key() []byte
-
-	// FenceVersion says that results of a version of mappers are stored no more, unless
-	// their Term is this one or a later one; what is committed stays. It is durable
-	// before FenceVersion returns. An earlier term than the version's changes nothing; ErrFull means
-	// that nothing was recorded, ErrUnclaimed that there is no job yet.
-	FenceVersion(ctx context.Context, version string, term uint64) error
-
-	// Term is the version's; 0: it was never fenced. Like Plan, it never waits.
-	Term(version string) uint64
-
-	// Commit stores a group of results in one step, and says for each what
-	// became of it. When the error is nil all that is Committed or Duplicate
-	// survives a power cut. ErrFull: nothing of the group is committed; the
-	// same call may succeed when there is space. ErrInvalid or an error of the
-	// context: nothing was done. After any other error it is unknown what
-	// is committed and the sink is broken: stop the process.
-	Commit(ctx context.Context, results []Result) ([]Outcome, error)
-
-	// List returns the committed chunks with from <= ID < from+limit, by
-	// ascending ID.
-	List(ctx context.Context, from chunk.ID, limit int) ([]Entry, error)
-
-	// Has returns those of ids that are committed, in the order of ids.
-	Has(ctx context.Context, ids []chunk.ID) ([]Entry, error)
-
-	// DeadBelow returns the dead letters, one JSON line each, of chunks with
-	// ID < below: the chunks by descending ID until there are limit dead letters
-	// or it has looked far enough, each chunk's by ascending ordinal. The next
-	// call goes on below next; 0: that was all. It is for people to look at: of a
-	// chunk whose dead letters are very large, one line tells so instead.
-	DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error)
-
-	// Look returns the result of a chunk as it is committed; ErrNoChunk.
-	Look(ctx context.Context, id chunk.ID) (Result, error)
-
-	// Finish checks that exactly the chunks 0 to chunks-1 are committed, that
-	// their ordinals are contiguous from 0, and that they hold objects objects in
-	// total (else ErrIncomplete, naming the first gap), and merges outputs
-	// and dead letters in input order. It is idempotent. ErrFull: call again
-	// when there is space.
-	Finish(ctx context.Context, chunks, objects uint64) (Summary, error)
-
-	// Summary counts what is committed. Output and DeadFile are set once the
-	// job is finished.
-	Summary() Summary
-
-	// Close gives the sink free for others. What was committed is durable
-	// without it.
-	Close() error
-}
+// The contract of a sink is the interface saver.Sink: the comments of its methods say what
+// the methods of each kind promise.
 
 // A Result is what became of one chunk.
 type Result struct {

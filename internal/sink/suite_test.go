@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
@@ -20,14 +21,14 @@ func TestMain(m *testing.M) {
 }
 
 func TestFolderIsASink(t *testing.T) {
-	sinktest.Run(t, func(_ *testing.T, where, job string) (sink.Sink, error) {
+	sinktest.Run(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
 		return sink.Open(where, job, sink.Options{})
 	})
 }
 
 // Parts of 60 bytes: every other result begins a new file.
 func TestFolderOfManyPartsIsASink(t *testing.T) {
-	sinktest.Run(t, func(_ *testing.T, where, job string) (sink.Sink, error) {
+	sinktest.Run(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
 		f, err := sink.OpenFolder(where, job, sink.FolderOptions{PartBytes: 60})
 		if err != nil {
 			return nil, err

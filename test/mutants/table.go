@@ -60,7 +60,7 @@ func protocolMutants() []mutant {
 		}, {
 			id: "M7", what: "no epoch is checked: a fetcher that was replaced goes on",
 			edits: []edit{
-				{"internal/saver/sync.go", "\tcase q.Epoch != s.sink.Epoch():\n", "\tcase false:\n"},
+				{"internal/saver/questions.go", "\tcase q.Epoch != s.sink.Epoch():\n", "\tcase false:\n"},
 				{"internal/fetcher/hear.go", "\tcase s.Epoch > c.f.grant.epoch:\n", "\tcase false:\n"},
 				{"internal/mapper/state.go", "w.Epoch < s.epoch && now.Sub(s.heard) < epochHolds", "false"},
 			},

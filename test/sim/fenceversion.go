@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// FenceVersion implements sink.Sink.
+// FenceVersion implements saver.Sink.
 func (s *Sink) FenceVersion(_ context.Context, version string, term uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -20,7 +20,7 @@ func (s *Sink) setTerm(version string, term uint64) {
 	}
 }
 
-// Term implements sink.Sink.
+// Term implements saver.Sink.
 func (s *Sink) Term(version string) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -34,7 +34,7 @@ func (s *Sink) LastFenced(version string) time.Time {
 	return s.fenced[version]
 }
 
-// FenceVersion implements sink.Sink.
+// FenceVersion implements saver.Sink.
 func (o opened) FenceVersion(ctx context.Context, version string, term uint64) error {
 	if err := o.alive(); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -35,7 +36,7 @@ type Sink struct {
 	made     map[string]string        // guarded by mu; the transform of each version whose results are there
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var _ saver.Sink = (*Sink)(nil)
 
 // NewSink returns an empty sink.
 func NewSink() *Sink {
@@ -44,7 +45,7 @@ func NewSink() *Sink {
 
 var key = bytes.Repeat([]byte("k"), 32)
 
-// Claim implements sink.Sink.
+// Claim implements saver.Sink.
 func (s *Sink) Claim(_ context.Context, plan chunk.Plan, fetcher string) (sink.Grant, error) {
 	if s.OnClaim != nil {
 		if err := s.OnClaim(); err != nil {
@@ -67,7 +68,7 @@ func (s *Sink) Claim(_ context.Context, plan chunk.Plan, fetcher string) (sink.G
 	return sink.Grant{Epoch: s.epoch, Key: key, Terms: maps.Clone(s.terms), Transforms: maps.Clone(s.made)}, nil
 }
 
-// Plan implements sink.Sink.
+// Plan implements saver.Sink.
 func (s *Sink) Plan() (chunk.Plan, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,14 +78,14 @@ func (s *Sink) Plan() (chunk.Plan, bool) {
 	return *s.plan, true
 }
 
-// Epoch implements sink.Sink.
+// Epoch implements saver.Sink.
 func (s *Sink) Epoch() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.epoch
 }
 
-// Key implements sink.Sink.
+// Key implements saver.Sink.
 func (s *Sink) Key() []byte {
 	if _, bound := s.Plan(); !bound {
 		return nil
@@ -92,7 +93,7 @@ func (s *Sink) Key() []byte {
 	return key
 }
 
-// Commit implements sink.Sink.
+// Commit implements saver.Sink.
 func (s *Sink) Commit(_ context.Context, group []sink.Result) ([]sink.Outcome, error) {
 	if s.OnCommit != nil {
 		if err := s.OnCommit(group); err != nil {
@@ -126,7 +127,7 @@ func (s *Sink) Commit(_ context.Context, group []sink.Result) ([]sink.Outcome, e
 	return outcomes, nil
 }
 
-// List implements sink.Sink.
+// List implements saver.Sink.
 func (s *Sink) List(_ context.Context, from chunk.ID, limit int) ([]sink.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +141,7 @@ func (s *Sink) List(_ context.Context, from chunk.ID, limit int) ([]sink.Entry, 
 	return entries, nil
 }
 
-// DeadBelow implements sink.Sink.
+// DeadBelow implements saver.Sink.
 func (s *Sink) DeadBelow(_ context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +157,7 @@ func (s *Sink) DeadBelow(_ context.Context, below chunk.ID, limit int) (lines []
 	return lines, 0, nil
 }
 
-// Look implements sink.Sink.
+// Look implements saver.Sink.
 func (s *Sink) Look(_ context.Context, id chunk.ID) (sink.Result, error) {
 	r, there := s.Result(id)
 	if !there {
@@ -165,7 +166,7 @@ func (s *Sink) Look(_ context.Context, id chunk.ID) (sink.Result, error) {
 	return r, nil
 }
 
-// Has implements sink.Sink.
+// Has implements saver.Sink.
 func (s *Sink) Has(_ context.Context, ids []chunk.ID) ([]sink.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,7 +179,7 @@ func (s *Sink) Has(_ context.Context, ids []chunk.ID) ([]sink.Entry, error) {
 	return entries, nil
 }
 
-// Finish implements sink.Sink.
+// Finish implements saver.Sink.
 func (s *Sink) Finish(_ context.Context, chunks, objects uint64) (sink.Summary, error) {
 	if s.OnFinish != nil {
 		if err := s.OnFinish(); err != nil {
@@ -202,7 +203,7 @@ func (s *Sink) Finish(_ context.Context, chunks, objects uint64) (sink.Summary, 
 	return s.summary(), nil
 }
 
-// Summary implements sink.Sink.
+// Summary implements saver.Sink.
 func (s *Sink) Summary() sink.Summary {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,12 +224,18 @@ func (s *Sink) summary() sink.Summary {
 	return sum
 }
 
-// Close implements sink.Sink.
+// Identity implements saver.Sink: this sink has none.
+func (s *Sink) Identity() (id, at string) { return "", "" }
+
+// OnSync implements saver.Sink: memory is never synced.
+func (s *Sink) OnSync(func(file string, took time.Duration)) {}
+
+// Close implements saver.Sink.
 func (s *Sink) Close() error { return nil }
 
 // Open returns the sink as one saver process has it: once dead is closed
 // nothing reaches it any more, whatever that saver had still taken.
-func (s *Sink) Open(dead <-chan struct{}) sink.Sink { return opened{Sink: s, dead: dead} }
+func (s *Sink) Open(dead <-chan struct{}) saver.Sink { return opened{Sink: s, dead: dead} }
 
 type opened struct {
 	*Sink
@@ -246,7 +253,7 @@ func (o opened) alive() error {
 	}
 }
 
-// Claim implements sink.Sink.
+// Claim implements saver.Sink.
 func (o opened) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sink.Grant, error) {
 	if err := o.alive(); err != nil {
 		return sink.Grant{}, err
@@ -254,7 +261,7 @@ func (o opened) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sin
 	return o.Sink.Claim(ctx, plan, fetcher)
 }
 
-// Commit implements sink.Sink.
+// Commit implements saver.Sink.
 func (o opened) Commit(ctx context.Context, group []sink.Result) ([]sink.Outcome, error) {
 	if err := o.alive(); err != nil {
 		return nil, err
@@ -262,7 +269,7 @@ func (o opened) Commit(ctx context.Context, group []sink.Result) ([]sink.Outcome
 	return o.Sink.Commit(ctx, group)
 }
 
-// Finish implements sink.Sink.
+// Finish implements saver.Sink.
 func (o opened) Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error) {
 	if err := o.alive(); err != nil {
 		return sink.Summary{}, err

@@ -4,7 +4,7 @@
 //
 // A kind calls Run with a function that opens one of its sinks:
 //
-//	sinktest.Run(t, func(t *testing.T, where, job string) (sink.Sink, error) {
+//	sinktest.Run(t, func(t *testing.T, where, job string) (saver.Sink, error) {
 //		return sink.Open("folder:"+where, job, sink.Options{})
 //	})
 package sinktest
@@ -17,13 +17,14 @@ import (
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
 // Open opens the sink named where for a job, and makes it if it is not there.
 // where is a path that does not exist the first time; a kind that is no path
 // takes it as a name that is unique to the test. The suite closes what it opened.
-type Open func(t *testing.T, where, job string) (sink.Sink, error)
+type Open func(t *testing.T, where, job string) (saver.Sink, error)
 
 // Job is the job of all sinks of the suite but one.
 const Job = "suite"
@@ -49,7 +50,7 @@ type harness struct {
 	t     *testing.T
 	open  Open
 	where string
-	sink.Sink
+	saver.Sink
 }
 
 // reopen closes the sink, if it is open, and opens it again.

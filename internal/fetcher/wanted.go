@@ -8,44 +8,18 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// view is what metrics show beside the status.
-type view struct {
-	dead        int // chunks
-	redelivered [3]uint64
-	mappers     map[kind]int
-	oldest      time.Duration
-}
-
-// kind is what mappers are counted by.
-type kind struct {
-	version string
-	state   report.MapperState
-}
-
-// look makes the view. Only the coordinator's goroutine calls it, with the report.
-func (c *coordinator) look(now time.Time) *view {
-	counts := c.ledger.Counts()
-	v := &view{
-		dead: counts.Dead, redelivered: c.ledger.Redelivered(), oldest: c.ledger.Oldest(now), mappers: map[kind]int{},
-	}
-	for _, m := range c.mappers {
-		v.mappers[kind{version: m.version, state: m.state(now)}]++
-	}
-	return v
-}
-
-// need is what decides how many mappers are wanted.
+// need is the input for the number of mappers that the job wants.
 type need struct {
 	over    bool          // the job has ended, or is paused
-	open    float64       // chunks that a mapper can work at now
-	left    float64       // chunks that are not saved, those included that are not cut yet
+	open    float64       // chunks that mappers can work on now
+	left    float64       // chunks that are not saved yet, those included that are not cut yet
 	here    int           // mappers
-	workers float64       // of a mapper, on average
-	median  time.Duration // a chunk is in flight; 0: not known
-	within  time.Duration // until the job is to end
-	target  bool          // it is to end by a time at all
+	workers float64       // per mapper, on average
+	median  time.Duration // time that a chunk is in flight; 0: not known
+	within  time.Duration // time left of FINISH_WITHIN
+	target  bool          // FINISH_WITHIN is set
 	rate    float64       // most chunks a second that may be handed out; 0: no limit
-	useless bool          // more mappers do not help: nothing can be saved, or most of what they do fails
+	useless bool          // more mappers would not help: nothing can be saved, or most objects fail
 }
 
 func (c *coordinator) need(now time.Time, counts ledger.Counts, s report.Status) need {
@@ -68,16 +42,16 @@ func (c *coordinator) need(now time.Time, counts ledger.Counts, s report.Status)
 	return n
 }
 
-// mappers is how many the job could use, or needs (docs/metrics.md has the
-// formula). It follows from what a chunk takes, not from the present rate: that
-// lags behind every change of the number of mappers, and would be overshot.
+// mappers returns how many mappers the job could use, or needs to end in time (docs/metrics.md has the
+// formula). It depends on the time that a chunk takes, not on the current rate. The rate
+// lags behind each change of the number of mappers, so an autoscaler would overshoot.
 func (n need) mappers() int {
 	if n.over || n.left <= 0 {
 		return 0
 	}
 	inTime := n.target && n.within > 0
 	wanted := math.Ceil(n.open / n.workers)
-	if n.useless || n.median <= 0 && (inTime || n.rate > 0) { // nobody knows what more would do
+	if n.useless || n.median <= 0 && (inTime || n.rate > 0) { // the effect of more mappers is unknown
 		wanted = min(wanted, float64(n.here))
 	}
 	if n.median > 0 && n.rate > 0 {

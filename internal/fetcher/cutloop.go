@@ -14,20 +14,20 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// pageSize is how many chunk IDs one page of committed entries covers: 24
-// bytes each, so a page is well below the server's max_payload.
+// pageSize is how many chunk IDs one page of committed entries covers. An entry has 24
+// bytes, so a page is well below the server's max_payload.
 const pageSize = 8192
 
-// cut is a chunk as it comes from the source.
+// cut is a chunk that was cut from the source.
 type cut struct {
 	chunk  chunk.Chunk
 	mark   source.Mark
 	digest chunk.Digest
-	saved  bool // the sink holds it
+	saved  bool // the sink holds the chunk already
 	trace  trace.Context
 }
 
-// cutLoop cuts the source and compares it with what the sink holds. It closes
+// cutLoop reads chunks from the source and compares them with those that the sink holds. It closes
 // cuts after the last chunk.
 func (f *Fetcher) cutLoop(ctx context.Context) error {
 	past := committed{fetcher: f, left: f.grant.before.Chunks}
@@ -79,7 +79,7 @@ func (f *Fetcher) traceCut(begin time.Time, c chunk.Chunk) trace.Context {
 	return span.Context()
 }
 
-// unlessStopped is err, unless it only says that ctx has ended.
+// unlessStopped returns err, or nil if ctx has ended.
 func unlessStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the end of ctx is no failure of the source
@@ -91,13 +91,13 @@ func changed(id chunk.ID, first uint64, objects int) error {
 	return fmt.Errorf("%w: chunk %d (objects %d to %d) differs", ErrSourceChanged, id, first, first+uint64(objects)-1)
 }
 
-// committed looks up what the sink held when the job was claimed, page by
-// page as the cutting goes on, so that memory does not grow with the job.
-// Chunks that an earlier fetcher's mappers commit later are found out when
-// they come back as duplicates.
+// committed looks up which chunks the sink held when the job was claimed. It loads a page at a time as the
+// cutting proceeds, so that memory does not grow with the job.
+// It does not see chunks that mappers of an earlier fetcher commit later. Their results
+// here are duplicates.
 type committed struct {
 	fetcher *Fetcher
-	left    uint64 // entries not yet seen; 0: no need to ask
+	left    uint64 // entries that were not loaded yet; 0: no need to ask
 	from    chunk.ID
 	upTo    chunk.ID // the page covers from <= ID < upTo
 	page    map[chunk.ID]chunk.Digest

@@ -40,10 +40,10 @@ func (b *bench) feed(from chunk.ID, size int) (given chunk.ID) {
 	}
 }
 
-// TestRoom: while the saver is away a mapper asks until its memory is full, whatever
+// TestMemory: while the saver is away a mapper asks until its memory is full, whatever
 // its results are, then not at all; it goes on holding and beating, loses nothing,
 // and asks again when a result is saved.
-func TestRoom(t *testing.T) {
+func TestMemory(t *testing.T) {
 	for name, c := range map[string]struct {
 		transform string
 		size      int

@@ -10,11 +10,11 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A task is what the mapper does to objects, and whom it says it is while it does
-// that. A task is never changed; another one takes its place.
+// A task is the transform that the mapper applies to objects, and the name and version under
+// which it does. A task is never changed, only replaced by another one.
 type task struct {
 	self report.Mapper
-	spec transform.Spec // as it was made if self.Transform is "": the fetcher is yet to say
+	spec transform.Spec // zero while self.Transform is "": the fetcher has not named a transform yet
 }
 
 // make makes the transform of a task for one worker.
@@ -23,10 +23,43 @@ func (m *Mapper) make(t *task) (transform.Transform, error) {
 	spec.InProcess, spec.EndTimeout, spec.Stderr = m.inProcess, m.cfg.EndTimeout, m.stderr
 	spec.Credentials, spec.Dial = m.cfg.credentials(), m.dial
 	spec.Warn = func(text string) {
-		m.signs.warn(text)
+		m.failures.warn(text)
 		m.log.Warn().Str("transform", t.self.Transform).Msg(text)
 	}
 	return spec.New()
+}
+
+// A tool is a worker's own instance of the transform, made for a task.
+type tool struct {
+	transform.Transform
+	of *task // nil: closed, or not made yet
+}
+
+// fit makes the tool one for t, and closes one for another task.
+func (l *tool) fit(m *Mapper, t *task) error {
+	if l.of == t {
+		return nil
+	}
+	if err := l.close(); err != nil {
+		return err
+	}
+	var err error
+	if l.Transform, err = m.make(t); err != nil {
+		return fmt.Errorf("start transform %s: %w", t.spec, err)
+	}
+	l.of = t
+	return nil
+}
+
+func (l *tool) close() error {
+	if l.of == nil {
+		return nil
+	}
+	l.of = nil
+	if err := l.Close(); err != nil {
+		return fmt.Errorf("close transform: %w", err)
+	}
+	return nil
 }
 
 // refusedError is the fetcher's reason for giving no work.
@@ -34,32 +67,34 @@ type refusedError string
 
 func (e refusedError) Error() string { return string(e) }
 
-// refused takes the job's transform from a fetcher's refusal, if this mapper has none of
-// its own, and says whether to ask again at once. A mapper whose version nobody has set
-// is of a version that is called as its transform, so that it may take another one of
-// the next job.
+// refused handles a fetcher's refusal to give work, and reports whether to ask again at
+// once. A mapper without a transform of its own takes the job's transform from the refusal.
+// If nobody has set the mapper's version, the transform becomes the version. So the mapper
+// may take the transform of the next job as well.
 func (m *Mapper) refused(w wire.Work) bool {
 	now := m.task.Load()
 	if m.cfg.Transform != "" || w.Transform == "" || transform.Is(now.self.Transform, w.Transform) {
-		m.peers.refusal.Note(refusedError(w.Reason))
+		m.outages.refusal.Note(refusedError(w.Reason))
 		return false
 	}
 	next, err := m.taskOf(w.Transform)
 	if err != nil {
-		m.peers.refusal.Note(fmt.Errorf("take the job's transform: %w", err))
+		m.outages.refusal.Note(fmt.Errorf("take the job's transform: %w", err))
 		return false
 	}
 	if m.task.CompareAndSwap(now, next) {
-		m.signs.restart()
+		m.failures.restart()
 		m.log.Info().Str("transform", next.self.Transform).Msg("mapper takes the job's transform")
 	}
 	return true
 }
 
-// errExec keeps whoever can play the fetcher from running programs here, and from
-// sending requests, with this mapper's token, to a service of their choice.
+// errExec protects the mapper from a forged refusal: without it, anybody who can play the
+// fetcher could run programs on this machine, and send requests with this mapper's token to
+// any service.
 var errExec = errors.New("it runs a program or calls a service: set TRANSFORM here as well, or ALLOW_EXEC=true to do what the fetcher says")
 
+// taskOf makes a task of the job's transform.
 func (m *Mapper) taskOf(setting string) (*task, error) {
 	if (strings.HasPrefix(setting, "exec:") || transform.CallsService(setting)) && !m.cfg.AllowExec {
 		return nil, errExec

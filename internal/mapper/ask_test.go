@@ -13,6 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/wire"
 )
 
 // TestAsksOnline: a mapper says that it asks for work once it is connected.
@@ -40,6 +41,29 @@ func TestAsksOnline(t *testing.T) {
 			if got := strings.Contains(log.String(), "mapper asks for work"); got != online {
 				t.Errorf("the log says that it asks for work: %t, want %t", got, online)
 			}
+		}
+	})
+}
+
+// Work of an older epoch is not touched: a newer fetcher has replaced its.
+func TestOldEpoch(t *testing.T) {
+	run(t, mapper.Config{Transform: "users", Workers: 1}, func(t *testing.T, b *bench) {
+		r, _ := b.next()
+		reply(t, r, work(0).Encode())
+		r, _ = b.save()
+		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
+		r, n := b.next()
+		if n.Epoch != 3 {
+			t.Errorf("asks with epoch %d, want 3", n.Epoch)
+		}
+		old := work(1)
+		old.Epoch = 2
+		reply(t, r, old.Encode())
+		if _, n := b.next(); len(n.Held) != 0 {
+			t.Errorf("holds %v of an older epoch", n.Held)
+		}
+		if len(b.saves) != 0 {
+			t.Error("mapped a chunk of an older epoch")
 		}
 	})
 }

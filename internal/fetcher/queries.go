@@ -13,21 +13,22 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// Errors of the questions below, which the live page asks beside the status. The coordinator
-// answers them between two of its events, or the saver does.
+// Errors of the queries below, which the live page makes in addition to the status. The coordinator
+// answers them between two events; the saver answers those about dead letters.
 var (
 	ErrNotRunning = errors.New("the fetcher does not run the job: it waits for the saver, or has ended")
 	ErrNoChunk    = errors.New("no such chunk, or not read yet")
 )
 
-const lookTimeout = 2 * time.Second
+// queryTimeout bounds how long a query waits for the coordinator.
+const queryTimeout = 2 * time.Second
 
-// onCoordinator runs do in the coordinator, and waits for it.
+// onCoordinator runs do in the coordinator's goroutine, and waits until it has returned.
 func (f *Fetcher) onCoordinator(ctx context.Context, do func(*coordinator)) error {
 	if !f.serving.Load() {
 		return ErrNotRunning
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	done := make(chan struct{})
 	f.post(ctx, func(c *coordinator) { do(c); close(done) })
@@ -39,8 +40,8 @@ func (f *Fetcher) onCoordinator(ctx context.Context, do func(*coordinator)) erro
 	}
 }
 
-// Map counts the chunks with from <= ID < to in at most so many cells, of equal size.
-// To 0 means all there are, those estimated included.
+// Map counts the chunks with from <= ID < to by state, in at most the given number of cells of equal size.
+// If to is 0, it counts all chunks, those included that are only estimated.
 func (f *Fetcher) Map(ctx context.Context, from, to chunk.ID, cells int) (m report.Map, err error) {
 	err = f.onCoordinator(ctx, func(c *coordinator) {
 		m = report.Map{From: from, Total: c.expected()}
@@ -56,7 +57,7 @@ func (f *Fetcher) Map(ctx context.Context, from, to chunk.ID, cells int) (m repo
 	return m, err
 }
 
-// expected is how many chunks the job has, as far as can be told.
+// expected returns how many chunks the job has. It is an estimate until the source is read.
 func (c *coordinator) expected() uint64 {
 	added := uint64(c.ledger.Counts().Added)
 	if read, total := c.f.source.Progress(); !c.cut && read > 0 && total > read {
@@ -65,7 +66,7 @@ func (c *coordinator) expected() uint64 {
 	return added
 }
 
-// Chunk tells what is known of a chunk; ErrNoChunk.
+// Chunk returns the state of a chunk, or ErrNoChunk.
 func (f *Fetcher) Chunk(ctx context.Context, id chunk.ID) (found report.Chunk, err error) {
 	there := false
 	err = f.onCoordinator(ctx, func(c *coordinator) {
@@ -90,7 +91,7 @@ func (f *Fetcher) Chunk(ctx context.Context, id chunk.ID) (found report.Chunk, e
 	return found, err
 }
 
-// History tells how the job went since this fetcher runs.
+// History returns the progress of the job since this fetcher started.
 func (f *Fetcher) History(ctx context.Context) (h report.History, err error) {
 	err = f.onCoordinator(ctx, func(c *coordinator) {
 		h = c.history.History()
@@ -98,7 +99,7 @@ func (f *Fetcher) History(ctx context.Context) (h report.History, err error) {
 	return h, err
 }
 
-// Dead asks the saver for dead letters of chunks below one, the newest chunks first.
+// Dead asks the saver for dead letters of chunks with ID < below, the newest chunks first.
 func (f *Fetcher) Dead(ctx context.Context, below chunk.ID, limit int) (report.DeadPage, error) {
 	if !f.serving.Load() {
 		return report.DeadPage{}, ErrNotRunning

@@ -7,9 +7,9 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// TestSigns_unanswered: beats count the first objects without an answer and repeat what
+// TestFailures_unanswered: beats count the first objects without an answer and repeat what
 // the program is told, until there is an answer, even one that is an error.
-func TestSigns_unanswered(t *testing.T) {
+func TestFailures_unanswered(t *testing.T) {
 	t.Parallel()
 	late, failed := &transform.Failure{Late: true, Err: "no result"}, &transform.Failure{Err: "error"}
 	for name, c := range map[string]struct {
@@ -23,7 +23,7 @@ func TestSigns_unanswered(t *testing.T) {
 		"an answer":       {warned: true, went: []*transform.Failure{late, nil, late}},
 		"an error":        {warned: true, went: []*transform.Failure{failed, late}},
 	} {
-		s := newSigns()
+		s := newFailures()
 		if c.warned {
 			s.warn("it does not flush")
 		}
@@ -38,11 +38,11 @@ func TestSigns_unanswered(t *testing.T) {
 	}
 }
 
-// TestSigns_failed: beats name the chunk in work of which most objects have failed. An
+// TestFailures_failed: beats name the chunk in work of which most objects have failed. An
 // object that is mapped again counts once, and not if it is mapped in the end.
-func TestSigns_failed(t *testing.T) {
+func TestFailures_failed(t *testing.T) {
 	t.Parallel()
-	s := newSigns()
+	s := newFailures()
 	of1, of2 := s.of(1), s.of(2)
 	fails := func(text string) *transform.Failure { return &transform.Failure{Err: text} }
 	want := func(what string, want *wire.Failed, reason string) {

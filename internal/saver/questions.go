@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/sink"
@@ -16,25 +19,18 @@ import (
 )
 
 const (
-	maxSyncs = 64   // questions that wait; a fetcher asks one at a time
+	maxSyncs = 64   // questions that wait; each fetcher asks one at a time
 	maxList  = 8192 // entries on one page: 8 + 16 bytes each, far below max_payload
 )
 
-// handleSync queues a question of the fetcher; one that finds the queue full
-// is dropped, and asked again.
+// handleSync queues a question of the fetcher. If the queue is full, the question is dropped, and
+// the fetcher asks again.
 func (s *Saver) handleSync(r *bus.Request) {
 	select {
 	case s.syncs <- r:
 	default:
 		s.strange.Warn().Msg("dropped a sync question: too many at once")
 	}
-}
-
-// finishing is the state of merging the result, which takes as long as
-// copying it does. The fetcher asks again until it is done.
-type finishing struct {
-	total   wire.Totals
-	outcome chan wire.SyncAnswer // nil: not begun
 }
 
 // syncLoop answers the fetcher's questions, one at a time, until syncs is closed
@@ -58,7 +54,7 @@ func (s *Saver) handle(ctx context.Context, merging *errgroup.Group, r *bus.Requ
 	failpoint.Hit("saver.sync.received")
 	question, err := wire.DecodeSync(r.Message)
 	if err != nil {
-		// A question that was damaged says nothing about the sink.
+		// Not SyncFailed: that would be an answer about the sink, to a question that nobody has read.
 		s.strange.Warn().Err(err).Msg("refused a sync question")
 		if err := r.Refuse(err); err != nil {
 			s.log.Debug().Err(err).Msg("answer to the fetcher was lost")
@@ -116,12 +112,12 @@ func (s *Saver) claim(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Past: wire.VersionPast{Terms: grant.Terms, Transforms: grant.Transforms}, Summary: s.summary()}
 }
 
-// fenceVersion refuses from now on what a version was given so far.
+// fenceVersion makes the sink refuse the results of chunks that a version was given before.
 func (s *Saver) fenceVersion(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	if err := s.sink.FenceVersion(ctx, q.Version, q.Term); err != nil {
 		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
-	s.log.Warn().Str("mapper_version", q.Version).Msg("version is fenced: what it was given before is not saved any more")
+	s.log.Warn().Str("mapper_version", q.Version).Msg("version is fenced: results of chunks that it got before are refused")
 	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Summary: s.summary()}
 }
 
@@ -143,60 +139,55 @@ func (s *Saver) list(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Entries: page, Summary: s.summary(), Load: s.load()}
 }
 
-// finishUp begins to merge the result, or says how that went. A failure is
-// reported once and forgotten, so that asking again tries again.
-func (s *Saver) finishUp(ctx context.Context, merging *errgroup.Group, total wire.Totals) wire.SyncAnswer {
-	if s.finish.outcome == nil || s.finish.total != total {
-		if s.finish.outcome != nil {
-			<-s.finish.outcome // one merge at a time; a finished one left its answer here
-		}
-		s.finish = finishing{total: total, outcome: make(chan wire.SyncAnswer, 1)}
-		outcome := s.finish.outcome
-		merging.Go(func() error { outcome <- s.merge(ctx, total); return nil })
-	}
-	select {
-	case answer := <-s.finish.outcome:
-		if answer.Status == wire.SyncOK {
-			s.finish.outcome <- answer // for whoever asks next
-		} else {
-			s.finish.outcome = nil
-		}
-		return answer
-	default:
-		return wire.SyncAnswer{Status: wire.SyncWorking, Load: s.load()}
-	}
-}
+// maxShown bounds how much of an object, and of its error, people see.
+const maxShown = 2048 // bytes
 
-func (s *Saver) merge(ctx context.Context, total wire.Totals) wire.SyncAnswer {
-	failpoint.Hit("saver.finish.beginning")
-	summary, err := s.sink.Finish(ctx, total.Chunks, total.Objects)
+// dead answers with a page of dead letters, shortened for people.
+func (s *Saver) dead(ctx context.Context, q wire.Sync) wire.SyncAnswer {
+	lines, next, err := s.sink.DeadBelow(ctx, q.From, q.Limit)
 	if err != nil {
-		s.trouble.merge.Note(err) // while there is no space it fails ten times a second
-		if errors.Is(err, sink.ErrFull) {
-			note(&s.full.merge, err)
-			return wire.SyncAnswer{Status: wire.SyncWorking, Reason: err.Error(), Load: s.load()} // there may be space later
-		}
-		note(&s.full.merge, nil)
 		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
-	note(&s.full.merge, nil)
-	s.trouble.merge.Note(nil)
-	failpoint.Hit("saver.finish.done")
-	s.log.Info().Uint64("objects", summary.Objects).Uint64("dead", summary.Dead).Str("output", summary.Output).Msg("job finished")
-	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: s.sink.Epoch(), Summary: s.summary()}
+	page := &report.DeadPage{Before: next}
+	for line := range strings.Lines(string(lines)) {
+		if len(page.Letters) == report.MaxDead { // a very large chunk has more dead letters than a page holds
+			break
+		}
+		d, err := chunk.ParseDeadLetter([]byte(line))
+		if err != nil {
+			return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
+		}
+		page.Letters = append(page.Letters, report.DeadLetter{
+			Ordinal: d.Ordinal, Chunk: d.Chunk, Error: shown(d.Error), Attempts: d.Attempts, Mapper: d.Mapper, Version: d.Version,
+			Object: shown(string(d.Object)), Bytes: len(d.Object),
+		})
+	}
+	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Dead: page}
 }
 
-// sinkID tells the fetcher a second sink from its own; empty if the sink has no name.
+// shown returns the beginning of a text, in whole characters.
+func shown(text string) string {
+	if len(text) > maxShown {
+		end := maxShown
+		for end > maxShown-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = text[:end]
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
+// sinkID is the sink's identity, by which the fetcher tells a second sink from its own. It is
+// empty if the sink has none.
 func (s *Saver) sinkID() wire.SinkID {
-	named, ok := s.sink.(interface{ Identity() (id, at string) })
-	if !ok {
+	id, at := s.sink.Identity()
+	if id == "" && at == "" {
 		return wire.SinkID{}
 	}
-	id, at := named.Identity()
 	return wire.SinkID{ID: id, At: app.Hostname() + ":" + at}
 }
 
-// summary is what the sink holds so far.
+// summary returns what the sink holds so far.
 func (s *Saver) summary() report.Summary {
 	held := s.sink.Summary()
 	return report.Summary{

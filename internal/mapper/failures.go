@@ -1,0 +1,112 @@
+package mapper
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/transform"
+	"github.com/chunkline/chunkline/internal/wire"
+)
+
+// failures is what heartbeats say about the objects of chunks in work. A chunk of slow
+// objects takes hours, and its result would say too late that all of them fail.
+type failures struct {
+	answered atomic.Bool // the transform has answered an object
+
+	mu         sync.Mutex
+	unanswered int                         // guarded by mu; objects without an answer in time, as long as the transform has never answered
+	notice     string                      // guarded by mu; for people, until the transform has answered
+	failed     map[chunk.ID]*failedObjects // guarded by mu; of chunks in work
+}
+
+// failedObjects is the failed objects of one chunk, by index.
+type failedObjects struct {
+	objects map[int]bool
+	reason  string // of the last one
+}
+
+func newFailures() *failures { return &failures{failed: map[chunk.ID]*failedObjects{}} }
+
+// restart forgets whether the previous transform has answered.
+func (f *failures) restart() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answered.Store(false)
+	f.unanswered, f.notice = 0, ""
+}
+
+// warn sets the notice about a transform that has not answered yet.
+func (f *failures) warn(text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.answered.Load() {
+		f.notice = text
+	}
+}
+
+// of returns a function that records the outcome of each object of a chunk. One
+// goroutine calls it, and calls it again for an object that is tried again.
+func (f *failures) of(id chunk.ID) func(index int, failed *transform.Failure) {
+	some := false
+	return func(index int, failed *transform.Failure) {
+		if failed == nil && !some && f.answered.Load() {
+			return // the common case takes no lock
+		}
+		some = some || failed != nil
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.record(id, index, failed)
+		f.hear(failed)
+	}
+}
+
+// record notes whether an object has failed. The caller holds mu.
+func (f *failures) record(id chunk.ID, index int, failed *transform.Failure) {
+	of := f.failed[id]
+	switch {
+	case failed == nil && of != nil:
+		delete(of.objects, index)
+	case failed == nil:
+	case of == nil:
+		f.failed[id] = &failedObjects{objects: map[int]bool{index: true}, reason: failed.Err}
+	default:
+		of.objects[index], of.reason = true, failed.Err
+	}
+}
+
+// hear notes whether the transform has answered. The caller holds mu.
+func (f *failures) hear(failed *transform.Failure) {
+	switch {
+	case f.answered.Load():
+	case failed == nil || !failed.Late:
+		f.answered.Store(true)
+		f.unanswered, f.notice = 0, ""
+	default:
+		f.unanswered = min(f.unanswered+1, wire.MaxUnanswered)
+		f.notice = cmp.Or(f.notice, failed.Err)
+	}
+}
+
+// ends forgets a chunk that is no longer in work.
+func (f *failures) ends(id chunk.ID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.failed, id)
+}
+
+// tell writes the failures into a heartbeat. It names the chunk in work with the most
+// failed objects.
+func (f *failures) tell(b *wire.Beat) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b.Unanswered, b.Notice = f.unanswered, f.notice
+	for _, id := range slices.Sorted(maps.Keys(f.failed)) {
+		if of := f.failed[id]; len(of.objects) > 0 && (b.Failed == nil || len(of.objects) > b.Failed.Objects) {
+			b.Failed, b.FailedReason = &wire.Failed{Chunk: id, Objects: len(of.objects)}, of.reason
+		}
+	}
+}

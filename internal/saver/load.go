@@ -1,0 +1,43 @@
+package saver
+
+import (
+	"sync/atomic"
+
+	"github.com/chunkline/chunkline/internal/report"
+)
+
+// load returns how busy this saver is, and whether its sink is full.
+func (s *Saver) load() report.SaverLoad {
+	load := report.SaverLoad{}
+	if last := s.last.Load(); last != nil {
+		load = *last
+	}
+	load.Full = s.full.why()
+	load.Queued = max(load.Queued, len(s.queue))
+	return load
+}
+
+// fullness records whether the last commit and the last merge found the sink full: the
+// error of each, or nil if it found space. Its methods may be called from
+// several goroutines.
+type fullness struct{ commit, merge atomic.Pointer[string] }
+
+// note records an error for lack of space, or with nil that there was space.
+func note(of *atomic.Pointer[string], err error) {
+	if err == nil {
+		of.Store(nil)
+		return
+	}
+	why := err.Error()
+	of.Store(&why)
+}
+
+// why returns an error of lack of space; "" if there is space.
+func (f *fullness) why() string {
+	for _, of := range []*atomic.Pointer[string]{&f.commit, &f.merge} {
+		if why := of.Load(); why != nil {
+			return *why
+		}
+	}
+	return ""
+}

@@ -1,0 +1,62 @@
+package saver
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
+)
+
+// finishing is the state of the merge. Merging takes as long as
+// copying the result does, so the fetcher asks again until it is done.
+type finishing struct {
+	total   wire.Totals
+	outcome chan wire.SyncAnswer // nil before the merge has begun
+}
+
+// finishUp begins the merge, or answers with its outcome. A failure is
+// answered once and forgotten, so the next question starts the merge again.
+func (s *Saver) finishUp(ctx context.Context, merging *errgroup.Group, total wire.Totals) wire.SyncAnswer {
+	if s.finish.outcome == nil || s.finish.total != total {
+		if s.finish.outcome != nil {
+			<-s.finish.outcome // one merge at a time; the other one leaves its answer here
+		}
+		s.finish = finishing{total: total, outcome: make(chan wire.SyncAnswer, 1)}
+		outcome := s.finish.outcome
+		merging.Go(func() error { outcome <- s.merge(ctx, total); return nil })
+	}
+	select {
+	case answer := <-s.finish.outcome:
+		if answer.Status == wire.SyncOK {
+			s.finish.outcome <- answer // for the next question
+		} else {
+			s.finish.outcome = nil
+		}
+		return answer
+	default:
+		return wire.SyncAnswer{Status: wire.SyncWorking, Load: s.load()}
+	}
+}
+
+func (s *Saver) merge(ctx context.Context, total wire.Totals) wire.SyncAnswer {
+	failpoint.Hit("saver.finish.beginning")
+	summary, err := s.sink.Finish(ctx, total.Chunks, total.Objects)
+	if err != nil {
+		s.trouble.merge.Note(err) // without space the merge fails ten times a second, but it is logged once
+		if errors.Is(err, sink.ErrFull) {
+			note(&s.full.merge, err)
+			return wire.SyncAnswer{Status: wire.SyncWorking, Reason: err.Error(), Load: s.load()} // the fetcher asks again, and there may be space then
+		}
+		note(&s.full.merge, nil)
+		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
+	}
+	note(&s.full.merge, nil)
+	s.trouble.merge.Note(nil)
+	failpoint.Hit("saver.finish.done")
+	s.log.Info().Uint64("objects", summary.Objects).Uint64("dead", summary.Dead).Str("output", summary.Output).Msg("job finished")
+	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: s.sink.Epoch(), Summary: s.summary()}
+}
