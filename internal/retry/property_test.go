@@ -1,6 +1,7 @@
 package retry_test
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,6 +11,14 @@ import (
 
 	"github.com/chunkline/chunkline/internal/retry"
 )
+
+// Each draw fills a sink and maps it twice, on a disk: a quarter of the usual 100 draws. make fuzz draws all.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err)
+	}
+	m.Run()
+}
 
 // TestModel: whatever fails and is fixed, the result is that of a job in which
 // only what fails both times has failed. A second retry changes nothing but
