@@ -150,10 +150,10 @@ func (p *pages) read(r *http.Response) (json.RawMessage, error) {
 	if r.StatusCode == http.StatusNoContent {
 		return nil, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxPage+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(p.most)+1))
 	switch {
-	case len(body) > maxPage:
-		return nil, fmt.Errorf("it is larger than %d MiB; ask for fewer objects in a page", maxPage>>20)
+	case len(body) > p.most:
+		return nil, fmt.Errorf("it is larger than %d bytes; ask for fewer objects in a page", p.most)
 	case err != nil:
 		return nil, &temporaryError{err: fmt.Errorf("the API's answer is cut off after %d bytes: %w", len(body), err)}
 	}

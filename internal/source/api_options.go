@@ -28,6 +28,7 @@ type api struct {
 	timeout   time.Duration // of one request
 	rate      rate.Limit    // requests a second
 	retries   int           // of one page
+	most      int           // bytes of a page
 	linkLocal bool          // may connect to link-local addresses
 
 	dial   dialer                                     // nil: the network
@@ -72,7 +73,7 @@ func parseAPI(spec string) (*api, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the options after # cannot be read; use %s", apiForm)
 	}
-	a := &api{text: spec, paging: byLink, timeout: pageTimeout, retries: pageRetries, rate: rate.Inf}
+	a := &api{text: spec, paging: byLink, timeout: pageTimeout, retries: pageRetries, rate: rate.Inf, most: maxPage}
 	if options.Has("paging") {
 		a.paging = options.Get("paging")
 	}

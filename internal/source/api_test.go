@@ -249,11 +249,6 @@ func TestAPI_fails(t *testing.T) {
 				}
 			}
 		}, "tried 2 times: the API has not sent the page within 10s (timeout=)"},
-		"too large": {"", func(w http.ResponseWriter, _ *http.Request) {
-			for err := error(nil); err == nil; {
-				_, err = w.Write(make([]byte, 1<<20))
-			}
-		}, "it is larger than 64 MiB; ask for fewer objects in a page"},
 		"wants a day": {"", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "86400")
 			w.WriteHeader(http.StatusTooManyRequests)
@@ -270,6 +265,33 @@ func TestAPI_fails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A page has a largest size, whatever the API sends.
+func TestAPI_tooLarge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := serveAPI(t, func(w http.ResponseWriter, _ *http.Request) {
+			for err := error(nil); err == nil; { // until the client hangs up
+				_, err = w.Write(make([]byte, 1000))
+			}
+		})
+		a, err := parseAPI("http://api/")
+		if err != nil || a.most != 64<<20 {
+			t.Fatal(a.most, err)
+		}
+		a.most, a.dial = 10_000, f.dial
+		up, err := a.begin(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := up.fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "it is larger than 10000 bytes; ask for fewer objects in a page") {
+			t.Error(err)
+		}
+		if err := up.close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // Failures that pass are waited for, as long as the API asks, and at the rate that the
@@ -329,7 +351,7 @@ func TestAPI_killed(t *testing.T) {
 		}
 		content := read(t, spool)
 		last := 5                                                              // requests of the run before
-		for n := 0; n <= len(content); n = min(n+11, max(n+1, len(content))) { // a record has more than 11 bytes
+		for n := 0; n <= len(content); n = min(n+67, max(n+1, len(content))) { // a record has more bytes
 			torn := filepath.Join(dir, "torn")
 			if err := os.WriteFile(torn, content[:n], 0o600); err != nil {
 				t.Fatal(err)

@@ -79,8 +79,8 @@ func TestSpool_torn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; i < len(text); i += 5 { // records end in the middle of objects
-		if err := log.append(portion{data: []byte(text[i:min(i+5, len(text))])}); err != nil {
+	for i := 0; i < len(text); i += 11 { // records end in the middle of objects
+		if err := log.append(portion{data: []byte(text[i:min(i+11, len(text))])}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestSpool_torn(t *testing.T) {
 	}
 	content := read(t, whole)
 	torn := filepath.Join(dir, "torn")
-	for n := range len(content) + 1 {
+	for n := 0; n <= len(content); n = min(n+7, max(n+1, len(content))) { // each byte takes as many syncs
 		if err := os.WriteFile(torn, content[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
