@@ -71,7 +71,7 @@ func logRecovery(log zerolog.Logger, out sink.Sink) {
 		return
 	}
 	if r := folder.Recovered(); r != (sink.Recovered{}) {
-		log.Warn().Int64("bytes", r.Bytes).Int("files", r.Files).Bool("fell_back", r.FellBack).
+		log.Warn().Int64("bytes", r.Bytes).
 			Msg("the last saver was killed: cut off what it had not committed")
 	}
 }
