@@ -5,37 +5,30 @@ package failpoint
 //
 // Those of the sink are the steps on disk, each named when it has been taken:
 // sink.STEP.FILE. A kill just before the next step finds the same disk. Its
-// part files are results and dead, its ordered files output and deadfile.
+// log is log, and newlog while it is made; its ordered files are output and deadfile.
 var Names = []string{
 	// The sink is opened: a new one is made, or an old one recovered.
 	"sink.mkdir.folder",
 	"sink.syncdir.parent",
-	"sink.create.newindex",
-	"sink.commit.newindex",
-	"sink.rename.index",
-	"sink.open.index",
-	"sink.checked",          // all that is committed was read; nothing is changed yet
-	"sink.write.index.half", // its meta pages, as they are
-	"sink.write.index",
-	"sink.sync.index",
-	"sink.remove.results",
-	"sink.remove.dead",
-	"sink.truncate.results",
-	"sink.truncate.dead",
-	"sink.mkdir.parts",
-	"sink.syncdir.parts", // also in a commit, for a new part
+	"sink.create.newlog",
+	"sink.truncate.newlog",
+	"sink.write.newlog.half",
+	"sink.write.newlog",
+	"sink.sync.newlog",
+	"sink.rename.log",
+	"sink.checked",      // what is committed is known; nothing is changed yet
+	"sink.truncate.log", // a commit that was not whole
 	"sink.syncdir.folder",
-	"sink.commit.index", // also at the end of a claim, of a commit, of a layout, of all
+	"sink.create.index",
+	"sink.write.index.half", // also when the sink is closed
+	"sink.write.index",
+	"sink.truncate.index",
+	"sink.sync.index",
 
-	// A commit.
-	"sink.create.results",
-	"sink.create.dead",
-	"sink.write.results.half", // half of the bytes of one write
-	"sink.write.results",
-	"sink.write.dead.half",
-	"sink.write.dead",
-	"sink.sync.results", // also in a recovery
-	"sink.sync.dead",
+	// A commit: a claim, results, a layout, all.
+	"sink.write.log.half", // half of the bytes of one write; also in a recovery, as the next two
+	"sink.write.log",
+	"sink.sync.log",
 
 	// The layout in input order.
 	"sink.create.output",

@@ -40,8 +40,8 @@ func newMeters() *meters {
 		metrics.OneOf("answer", string(wire.SaveBusy), string(wire.SaveRefused)))
 	buckets := prometheus.ExponentialBuckets(0.0005, 2, 14) // 0.5 ms to 4 s
 	m.seconds = s.Histogram("chunkline_commit_duration_seconds", "Time of one group commit, syncs included.", buckets)
-	m.sync = s.HistogramVec("chunkline_sync_duration_seconds", "Time of one step that waits for the disk: the sync of a group's results, or the commit of the index with its own syncs.", buckets,
-		metrics.OneOf("file", "results", "index"))
+	m.sync = s.HistogramVec("chunkline_sync_duration_seconds", "Time of one sync of the sink's log: one for each group commit.", buckets,
+		metrics.OneOf("file", "log"))
 	m.group = s.Histogram("chunkline_commit_group_chunks", "Results in one group commit.", prometheus.ExponentialBuckets(1, 2, 11))
 	m.queued = s.Gauge("chunkline_queued_results", "Results that wait for their commit.")
 	m.queuedBytes = s.Gauge("chunkline_queued_bytes", "Bytes of results that wait for their commit or are in it.")

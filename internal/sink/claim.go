@@ -26,8 +26,7 @@ func (f *Folder) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Gr
 	if fetcher == "" || len(fetcher) > maxFetcher {
 		return Grant{}, fmt.Errorf("claim by a fetcher with a name of %d bytes: %w", len(fetcher), ErrInvalid)
 	}
-	next := f.state.Load().next()
-	old := next.claims
+	old := f.state.Load().claims
 	if old.Plan != nil && *old.Plan != plan {
 		return Grant{}, fmt.Errorf("sink folder %s: %w: it holds results of %s, this is %s; use another folder",
 			f.dir, ErrOtherPlan, old.Plan, plan)
@@ -41,15 +40,11 @@ func (f *Folder) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Gr
 	}
 	claimed := old.fence(fetcher)
 	claimed.Plan = &plan
-	if claimed.ID == "" {
-		claimed.ID = rand.Text()
-	}
 	if claimed.Key == nil {
 		claimed.Key = make([]byte, 32)
 		rand.Read(claimed.Key) // never fails
 	}
-	next.claims = claimed
-	if err := f.change(next, nil); err != nil {
+	if err := f.append([]frame{{kind: claimsKind, claims: claimed}}); err != nil {
 		return Grant{}, err
 	}
 	return claimed.grant(), nil
@@ -80,15 +75,14 @@ func (f *Folder) FenceVersion(ctx context.Context, version string, term uint64) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	next := f.state.Load().next()
+	now := f.state.Load().claims
 	switch {
-	case next.claims.Plan == nil:
+	case now.Plan == nil:
 		return fmt.Errorf("sink folder %s: fence version %q: %w", f.dir, version, ErrUnclaimed)
-	case next.claims.Terms[version] >= term:
+	case now.Terms[version] >= term:
 		return nil
 	}
-	next.claims = next.claims.fenceVersion(version, term)
-	return f.change(next, nil)
+	return f.append([]frame{{kind: claimsKind, claims: now.fenceVersion(version, term)}})
 }
 
 // fenceVersion is a copy in which a version has another term.
@@ -102,25 +96,19 @@ func (c *claims) fenceVersion(version string, term uint64) *claims {
 	return &next
 }
 
-// bind is a copy that knows the transforms of the versions of results; c itself
-// if that is nothing new.
-func (c *claims) bind(results []*Result) *claims {
-	next := c
-	for _, r := range results {
-		if r.Transform == "" || next.Transforms[r.Version] != "" {
-			continue
-		}
-		if next == c {
-			fresh := *c
-			fresh.Transforms = maps.Clone(c.Transforms)
-			if fresh.Transforms == nil {
-				fresh.Transforms = map[string]string{}
-			}
-			next = &fresh
-		}
-		next.Transforms[r.Version] = r.Transform
+// bind is a copy that knows the transform of a result's version; c itself if that is
+// nothing new.
+func (c *claims) bind(r *Result) *claims {
+	if r.Transform == "" || c.Transforms[r.Version] != "" {
+		return c
 	}
-	return next
+	next := *c
+	next.Transforms = maps.Clone(c.Transforms)
+	if next.Transforms == nil {
+		next.Transforms = map[string]string{}
+	}
+	next.Transforms[r.Version] = r.Transform
+	return &next
 }
 
 // mixes says whether the sink holds results of the version that another

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Commit stores a group, as Sink says: one sync of each part file touched, one
-// index transaction.
+// Commit stores a group, as Sink says: with one sync.
 func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error) {
 	for i := range results {
 		if err := results[i].check(); err != nil {
@@ -34,7 +31,7 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 		return nil, f.breakDown(err)
 	}
 	if len(fresh) > 0 {
-		if err := f.store(fresh, nil); err != nil {
+		if err := f.append(fresh); err != nil {
 			return nil, err
 		}
 	}
@@ -43,7 +40,7 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 
 // Replace puts a new result of the same objects in the place of a committed
 // one, in one step: for dead letters that were retried. The old bytes stay in
-// the parts as garbage, and Finish has to merge again. Errors are those of
+// the log, and Finish has to merge again. Errors are those of
 // Commit, and ErrNoChunk and ErrConflict, which change nothing.
 func (f *Folder) Replace(ctx context.Context, result Result) error {
 	if err := result.check(); err != nil {
@@ -57,12 +54,7 @@ func (f *Folder) Replace(ctx context.Context, result Result) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var old Record
-	var there bool
-	err := f.index.view(func(tx *bolt.Tx) (err error) {
-		old, there, err = f.lookup(tx, result.Chunk)
-		return err
-	})
+	old, there, err := f.lookup(result.Chunk)
 	switch {
 	case err != nil:
 		return f.breakDown(err)
@@ -73,141 +65,140 @@ func (f *Folder) Replace(ctx context.Context, result Result) error {
 	case f.state.Load().claims.mixes(&result):
 		return fmt.Errorf("sink folder %s: replace chunk %d: version %q did something else: %w", f.dir, result.Chunk, result.Version, ErrConflict)
 	}
-	return f.store([]*Result{&result}, &old)
+	return f.append(f.withTransforms([]frame{frameOf(&result)}, f.state.Load().claims.bind(&result)))
 }
 
-// judge says what will become of each result, and which are to be stored.
-func (f *Folder) judge(results []Result) ([]Outcome, []*Result, error) {
+// judge says what will become of each result, and what is to be stored.
+func (f *Folder) judge(results []Result) ([]Outcome, []frame, error) {
 	outcomes := make([]Outcome, len(results))
-	fresh := make([]*Result, 0, len(results))
-	first := make(map[chunk.ID]Record, len(results)) // what of this group is stored
+	fresh := make([]frame, 0, len(results)+1)
+	first := make(map[chunk.ID]*Record, len(results)) // what of this group is stored
 	bound := f.state.Load().claims
-	err := f.index.view(func(tx *bolt.Tx) error {
-		for i := range results {
-			r := &results[i]
-			there, ok := first[r.Chunk]
-			if !ok {
-				var err error
-				if there, ok, err = f.lookup(tx, r.Chunk); err != nil {
-					return err
-				}
-			}
-			switch {
-			case !ok && r.Term < bound.Terms[r.Version]:
-				outcomes[i] = TooLate
-			case !ok && bound.mixes(r):
-				outcomes[i] = OtherTransform
-			case !ok:
-				bound = bound.bind([]*Result{r})
-				first[r.Chunk] = recordOf(r)
-				fresh = append(fresh, r)
-				outcomes[i] = Committed
-			case there.sameObjects(r):
-				outcomes[i] = Duplicate
-			default:
-				outcomes[i] = Conflict
+	for i := range results {
+		r := &results[i]
+		there, ok := first[r.Chunk]
+		if !ok {
+			var err error
+			if there, ok, err = f.duplicated(r); err != nil {
+				return nil, nil, err
 			}
 		}
-		return nil
-	})
-	return outcomes, fresh, err
+		switch {
+		case !ok && r.Term < bound.Terms[r.Version]:
+			outcomes[i] = TooLate
+		case !ok && bound.mixes(r):
+			outcomes[i] = OtherTransform
+		case !ok:
+			bound = bound.bind(r)
+			fresh = append(fresh, frameOf(r))
+			first[r.Chunk] = &fresh[len(fresh)-1].record // fresh has room for all
+			outcomes[i] = Committed
+		case there != nil && there.sameObjects(r):
+			outcomes[i] = Duplicate
+		default:
+			outcomes[i] = Conflict
+		}
+	}
+	return outcomes, f.withTransforms(fresh, bound), nil
 }
 
-// store makes a group durable, in this order: data, sync, index. replaced is
-// what the only result of the group takes the place of, if anything.
-//
-// On ErrFull everything is as it was before; after any other error the folder is
-// broken.
-func (f *Folder) store(group []*Result, replaced *Record) error {
-	records, err := f.writeData(group)
-	if err != nil {
+// duplicated says whether the chunk of a result is there; with another digest, its
+// record is nil, for that says enough.
+func (f *Folder) duplicated(r *Result) (*Record, bool, error) {
+	s, ok := f.table.get(r.Chunk)
+	if !ok || s.digest != r.Digest {
+		return nil, ok, nil
+	}
+	there, err := f.headers.record(r.Chunk, s.at)
+	return &there, true, err
+}
+
+// lookup reads the record of a chunk. Call it with mu held.
+func (f *Folder) lookup(id chunk.ID) (r Record, there bool, err error) {
+	s, ok := f.table.get(id)
+	if !ok {
+		return r, false, nil
+	}
+	r, err = f.headers.record(id, s.at)
+	return r, true, err
+}
+
+func frameOf(r *Result) frame {
+	return frame{kind: chunkKind, record: recordOf(r), outputs: r.Outputs, dead: r.Dead}
+}
+
+// withTransforms adds a record of claims if these have become others.
+func (f *Folder) withTransforms(frames []frame, bound *claims) []frame {
+	if bound == f.state.Load().claims {
+		return frames
+	}
+	return append(frames, frame{kind: claimsKind, claims: bound})
+}
+
+// append makes records durable, all of them or none, and then visible. On ErrFull
+// everything is as it was before; after any other error the folder is broken. Call it
+// with mu held.
+func (f *Folder) append(frames []frame) error {
+	if err := f.log.write(frames); err != nil {
 		if isFull(err) {
 			return f.undo(f.full(err))
 		}
 		return f.breakDown(err)
 	}
-	if err := f.syncData(); err != nil {
+	if err := f.timed("log", f.log.sync); err != nil {
 		return f.breakDown(err)
 	}
-	if err := f.commitIndex(group, records, replaced); err != nil {
-		if errors.Is(err, ErrFull) {
-			return f.undo(err)
+	f.log.settle()
+	next := f.state.Load().next()
+	for i := range frames {
+		if err := f.apply(next, &frames[i]); err != nil {
+			return f.breakDown(err)
 		}
-		return err
 	}
-	if err := f.settle(); err != nil {
-		return f.breakDown(err)
+	f.state.Store(next)
+	if f.index.due(f.log) {
+		f.index.write(f.log, next)
 	}
 	return nil
 }
 
-// writeData appends the bodies to the parts.
-func (f *Folder) writeData(group []*Result) ([]Record, error) {
-	f.results.begin()
-	f.dead.begin()
-	records := make([]Record, len(group))
-	for i, r := range group {
-		records[i] = recordOf(r)
-		var err error
-		if records[i].Outputs, err = f.results.add(r.Outputs); err != nil {
-			return nil, err
-		}
-		if records[i].Dead, err = f.dead.add(r.Dead); err != nil {
-			return nil, err
-		}
-	}
-	if err := f.results.flush(); err != nil {
-		return nil, err
-	}
-	return records, f.dead.flush()
-}
-
-// syncData makes the bodies durable.
-func (f *Folder) syncData() error {
-	return f.timed("results", func() error {
-		if err := f.results.sync(); err != nil {
-			return err
-		}
-		return f.dead.sync()
-	})
-}
-
-// commitIndex makes the group visible.
-func (f *Folder) commitIndex(group []*Result, records []Record, replaced *Record) error {
-	next := f.state.Load().next()
-	next.claims = next.claims.bind(group)
-	next.totals.Content++
-	next.finished = nil // what was merged is no longer all there is
-	if replaced != nil {
-		next.totals.remove(replaced)
-		f.results.waste(replaced.Outputs)
-		f.dead.waste(replaced.Dead)
-	}
-	for i := range records {
-		next.totals.add(&records[i])
-	}
-	return f.change(next, func(tx *bolt.Tx) error {
-		chunks := tx.Bucket(chunkBucket)
-		chunks.FillPercent = 0.9 // chunks come about in the order of their IDs
-		for i := range records {
-			if err := chunks.Put(chunkKey(records[i].Chunk), records[i].encode()); err != nil {
-				return fmt.Errorf("record chunk %d: %w", records[i].Chunk, err)
-			}
-		}
-		if err := f.results.put(tx); err != nil {
-			return err
-		}
-		return f.dead.put(tx)
-	})
-}
-
-// settle ends a group that is committed.
-func (f *Folder) settle() error { return errors.Join(f.results.settle(), f.dead.settle()) }
-
-// undo takes a group's data off the parts again and returns cause.
+// undo takes off what was written of a commit, and returns cause.
 func (f *Folder) undo(cause error) error {
-	if err := errors.Join(f.results.undo(), f.dead.undo()); err != nil {
+	if err := f.log.undo(); err != nil {
 		return f.breakDown(errors.Join(cause, err))
 	}
 	return cause
+}
+
+// apply takes over what a record says. Records of the log go through it once, in
+// their order, when they are written or when the folder is opened.
+func (f *Folder) apply(next *state, fr *frame) error {
+	switch fr.kind {
+	case claimsKind:
+		next.claims = fr.claims
+	case mergedKind:
+		next.written, next.finished = fr.merged.Written, fr.merged.Finished
+	case removedKind:
+		next.totals.remove(fr.removed.totals)
+		for _, id := range fr.removed.chunks {
+			f.table.remove(id)
+			f.index.note(id, spot{})
+		}
+		next.change()
+	case chunkKind:
+		r := &fr.record
+		old, replaced, err := f.lookup(r.Chunk)
+		if err != nil {
+			return err
+		}
+		if replaced {
+			next.totals.remove(old.totals())
+		}
+		next.totals.add(r)
+		s := spot{at: fr.position(), digest: r.Digest}
+		f.table.set(r.Chunk, s)
+		f.index.note(r.Chunk, s)
+		next.change()
+	}
+	return nil
 }

@@ -1,34 +1,53 @@
 package sink
 
+import "github.com/chunkline/chunkline/internal/chunk"
+
 // What the tests of the folder need besides the exported things: the seam to
-// the disk, and the check of the index's pages.
+// the disk, the coding of records, and the table.
 type (
 	FileSystem = fileSystem
 	File       = file
 	Disk       = disk
-	Coverage   = coverage
 )
 
-var (
-	OpenFolderOn = openFolder
-	CheckPages   = checkPages
-	DecodeRecord = decodeRecord
-	ChunkKey     = chunkKey
-)
-
-func (r *Record) Encode() []byte { return r.encode() }
-
-func (c *Coverage) Add(from, to int64) bool { return c.add(from, to) }
-func (c Coverage) Bytes() int64             { return c.bytes() }
+var OpenFolderOn = openFolder
 
 // BufferSize is exported so that tests can go past it.
 const BufferSize = bufferSize
 
-// ForgetIdentity makes the folder one of a program that knew of none.
-func (f *Folder) ForgetIdentity() {
-	next := *f.state.Load()
-	claims := *next.claims
-	claims.ID = ""
-	next.claims = &claims
-	f.state.Store(&next)
+// Encode gives the frame of a record, as the only one of a commit.
+func (r *Record) Encode() []byte {
+	fr := frame{kind: chunkKind, record: *r, outputs: make([]byte, r.Outputs.Length), dead: make([]byte, r.Dead.Length)}
+	b, _, err := fr.append(nil, 1, true, 0)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// DecodeRecord reads what Encode gave, from part 3 at byte 40; false: it is no frame.
+func DecodeRecord(b []byte) (Record, bool) {
+	if len(b) < prefixSize {
+		return Record{}, false
+	}
+	h, ok := decodeHead(b)
+	if !ok || h.kind != chunkKind || len(b) != prefixSize+h.header || frameSum(b[:prefixSize], b[prefixSize:]) != h.sum {
+		return Record{}, false
+	}
+	fr, err := h.decode(b[prefixSize:], 3, 40)
+	return fr.record, err == nil
+}
+
+// A Table is the table of chunks, with numbers for spots; 0: not there.
+type Table struct{ t *table }
+
+func NewTable() Table                     { return Table{newTable()} }
+func (t Table) Set(id chunk.ID, n uint64) { t.t.set(id, spot{at: position(n)}) }
+func (t Table) Remove(id chunk.ID)        { t.t.remove(id) }
+func (t Table) Get(id chunk.ID) uint64    { s, _ := t.t.get(id); return uint64(s.at) }
+func (t Table) From(id chunk.ID, show func(chunk.ID, uint64) bool) {
+	t.t.from(id, func(id chunk.ID, s spot) bool { return show(id, uint64(s.at)) })
+}
+func (t Table) Below(id chunk.ID, show func(chunk.ID, uint64) bool) {
+	t.t.below(id, func(id chunk.ID, s spot) bool { return show(id, uint64(s.at)) })
 }

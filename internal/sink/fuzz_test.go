@@ -16,11 +16,12 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// FuzzRecovery spoils the files of a folder in any way. It is then opened with
-// all that was committed, or refused and left as it is; and the process lives.
-// What is spoiled is a list of edits of 8 bytes each, see spoil.
+// FuzzRecovery spoils the files of a folder in any way. It is then opened with all that
+// was committed, or refused and left as it is; what is damaged in a folder that is
+// opened is met when it is read; and the process lives. Only without an index that
+// says so, the last commit is not known to have been answered, and may be cut off. What is spoiled is a list of edits of 8 bytes each, see spoil.
 func FuzzRecovery(f *testing.F) {
-	var all []sink.Result // enough for an index of several pages
+	var all []sink.Result
 	for id := range 60 {
 		all = append(all, sinktest.Result(chunk.ID(id), uint64(2*id), "", 1, id%3-1))
 	}
@@ -64,12 +65,7 @@ func FuzzRecovery(f *testing.F) {
 		for _, o.ReadOnly = range []bool{true, false} {
 			g, err := sink.OpenFolderOn(newTestFS(), dir, job, o)
 			if err == nil {
-				if !o.ReadOnly { // only then the parts are read
-					want(t, g, all...)
-				}
-				if got := g.Summary(); got.Chunks != uint64(len(all)) {
-					t.Fatalf("opened with %+v", got)
-				}
+				wantPrefix(t, g, all)
 				closeIt(t, g)
 			} else if !errors.Is(err, sink.ErrDamaged) {
 				t.Fatalf("open: %v, want ErrDamaged", err)
@@ -79,6 +75,32 @@ func FuzzRecovery(f *testing.F) {
 			}
 		}
 	})
+}
+
+// wantPrefix: what can be read is as it was committed, and nothing is missing but the last
+// groups of 7; the other way to miss something is to be told that it is damaged.
+func wantPrefix(t *testing.T, g *sink.Folder, all []sink.Result) {
+	t.Helper()
+	n := 0
+	for r, err := range g.Records(t.Context()) {
+		var outputs, dead []byte
+		if err == nil {
+			outputs, err = g.Outputs(nil, r)
+		}
+		if err == nil {
+			dead, err = g.DeadLetters(nil, r)
+		}
+		if errors.Is(err, sink.ErrDamaged) {
+			return
+		}
+		if err != nil || r.Chunk != all[n].Chunk || !bytes.Equal(outputs, all[n].Outputs) || !bytes.Equal(dead, all[n].Dead) {
+			t.Fatalf("chunk %d is %+v with %q and %q (%v)", n, r, outputs, dead, err)
+		}
+		n++
+	}
+	if uint64(n) != g.Summary().Chunks || n%7 != 0 && n != len(all) {
+		t.Fatalf("%d chunks, and the summary says %+v", n, g.Summary())
+	}
 }
 
 // spoil does one edit: operation, file, length or other file, value, offset.
@@ -109,7 +131,7 @@ func spoil(t *testing.T, dir string, edit []byte) {
 	case 4: // another file's content
 		b = read(t, files[n%len(files)])
 	case 5:
-		if filepath.Ext(path) == ".jsonl" { // a folder without an index and parts is empty
+		if filepath.Base(path) != "log-00000" || len(files) > 1 { // an empty folder is a new one
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}

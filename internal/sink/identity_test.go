@@ -3,12 +3,10 @@ package sink_test
 import (
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// TestIdentity: a sink keeps its identity, which no other one has. One that an
-// older program made gets one with the next claim.
+// TestIdentity: a sink keeps its identity, which no other one has.
 func TestIdentity(t *testing.T) {
 	t.Parallel()
 	open := func(dir string) *sink.Folder {
@@ -32,14 +30,5 @@ func TestIdentity(t *testing.T) {
 	}
 	if other := shut(open(t.TempDir())); other == first {
 		t.Error("two sinks have one identity")
-	}
-	f := open(dir)
-	f.ForgetIdentity()
-	if _, err := f.Claim(t.Context(), chunk.Plan{Source: "s", Size: 1, Bytes: 1}, "f1"); err != nil {
-		t.Fatal(err)
-	}
-	claimed := shut(f)
-	if again := shut(open(dir)); claimed == "" || claimed == first || again != claimed {
-		t.Errorf("identity after a claim %q, opened again %q", claimed, again)
 	}
 }

@@ -1,197 +1,230 @@
 package sink
 
 import (
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-const (
-	indexName = "index.db"
-	// newIndexName is the index until it is complete; then it is renamed.
-	newIndexName = "index.db.new"
-)
-
-// index is the transactional store beside the parts. Its file carries the
-// folder's lock.
+// index is a summary of the log, so that opening a folder does not read every
+// frame. It is derived: whatever of it is missing or not whole is read from the
+// log again, and nothing waits for it to be durable. It is a file of blocks, each of
+// which takes up where the one before ends:
+//
+//	 0  magic, 4 bytes
+//	 4  number of entries, 4 bytes
+//	 8  length of the state, 4 bytes
+//	12  checksum of the log's frame where the block before ends, 4 bytes; 0 in the first block
+//	16  checksum of the block but for these 4 bytes
+//	20  state, JSON; then the entries, 32 bytes each: chunk, position (0: taken out), digest
+//
+// A block is written when what it tells of is durable. So what the log has up to
+// there was committed, and if it is not there any more, it was lost or damaged.
 type index struct {
-	fs   fileSystem
-	path string
-	db   *bolt.DB
-	file *os.File // db's own; known also when bbolt panicked while opening it
+	fs    fileSystem
+	path  string
+	file  file // open for writing
+	end   int64
+	sum   uint32 // of the log's frame where the last block ends
+	parts int    // how many parts the log had then
+	bad   bool   // a write failed: no more blocks, until the folder is opened again
 
-	// fellBack: the newest meta page was unreadable and bbolt uses the one
-	// before, which is one transaction older.
-	fellBack bool
-	// wrecked: bbolt panicked in a transaction and may hold its own locks.
-	wrecked bool
+	pending []byte // entries that are in no block yet
 }
 
-var errRaced = errors.New("another process made the index meanwhile")
+const (
+	indexName   = "log.index"
+	indexMagic  = "\xc1ki\n"
+	blockPrefix = 20
+	entrySize   = 32
+	// blockEntries is how many entries are in a block, and so about how many frames are
+	// read when a folder is opened that was not closed.
+	blockEntries = 4096
+)
 
-// openIndex locks, checks and opens an index that is there.
-func openIndex(fs fileSystem, dir string, readOnly bool) (*index, error) {
-	ix := &index{fs: fs, path: filepath.Join(dir, indexName)}
-	err := ix.open(ix.path, readOnly, func(f *os.File) (err error) {
-		ix.fellBack, err = checkPages(f)
+// indexed is the state of a block, with the place in the log where it ends.
+type indexed struct {
+	Claims   *claims   `json:"claims"`
+	Totals   totals    `json:"totals"`
+	Written  *written  `json:"written"`
+	Finished *finished `json:"finished"`
+
+	Parts []int64 `json:"parts"`
+	mark
+}
+
+func newIndex(fs fileSystem, dir string) *index {
+	return &index{fs: fs, path: filepath.Join(dir, indexName)}
+}
+
+// note adds an entry to the block to come; the zero spot stands for a chunk that is gone.
+func (x *index) note(id chunk.ID, s spot) {
+	if x.bad {
+		return
+	}
+	x.pending = binary.LittleEndian.AppendUint64(x.pending, uint64(id))
+	x.pending = binary.LittleEndian.AppendUint64(x.pending, uint64(s.at))
+	x.pending = append(x.pending, s.digest[:]...)
+}
+
+// due says whether there is enough for a block. A part that is full is worth one, so
+// that it is known how long it is.
+func (x *index) due(l *log) bool {
+	return len(x.pending) >= blockEntries*entrySize || len(l.parts) > x.parts
+}
+
+// covers says whether the last block ends where the log does.
+func (x *index) covers(l *log) bool { return x.sum == l.Sum }
+
+// write appends a block that ends where the log does now. An error is no harm but
+// for the time that the next opening takes.
+func (x *index) write(l *log, s *state) {
+	if x.bad || x.covers(l) {
+		return
+	}
+	if err := x.append(l, s); err != nil {
+		x.bad, x.pending = true, nil
+	}
+}
+
+func (x *index) append(l *log, s *state) error {
+	b := make([]byte, blockPrefix, blockPrefix+len(x.pending)+1024)
+	b, err := appendJSON(b, indexed{s.claims, s.totals, s.written, s.finished, l.parts, l.mark})
+	if err != nil {
 		return err
-	})
+	}
+	copy(b, indexMagic)
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(x.pending)/entrySize))
+	binary.LittleEndian.PutUint32(b[8:], uint32(len(b)-blockPrefix))
+	binary.LittleEndian.PutUint32(b[12:], x.sum)
+	b = append(b, x.pending...)
+	binary.LittleEndian.PutUint32(b[16:], blockSum(b))
+	if x.file == nil {
+		f, err := x.fs.OpenFile(x.path, os.O_RDWR|os.O_CREATE)
+		if err != nil {
+			return err
+		}
+		x.file = f
+	}
+	if err := writeFull(x.file, b, x.end); err != nil {
+		return err
+	}
+	x.end += int64(len(b))
+	x.sum, x.parts, x.pending = l.Sum, len(l.parts), x.pending[:0]
+	return x.file.Truncate(x.end) // what was not whole
+}
+
+func blockSum(b []byte) uint32 {
+	return crc32.Update(checksum(b[:16]), castagnoli, b[blockPrefix:])
+}
+
+// close makes the blocks durable, which costs nothing at the end.
+func (x *index) close() error {
+	if x.file == nil {
+		return nil
+	}
+	err := errors.Join(x.file.Sync(), x.file.Close())
+	x.file = nil
+	return err
+}
+
+// load reads the blocks into a table; the state of the last one is nil if there
+// is none.
+func (x *index) load(into *table) (last *indexed, err error) {
+	info, err := x.fs.Stat(x.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	return ix, nil
-}
-
-// createIndex makes a new index, which fill gives its first content, and puts
-// it in its place only when it is durable: an index.db is always complete.
-// errRaced: there is one by now.
-func createIndex(fs fileSystem, dir string, fill func(*bolt.Tx) error) error {
-	ix := &index{fs: fs, path: filepath.Join(dir, indexName)}
-	fresh := filepath.Join(dir, newIndexName)
-	err := ix.open(fresh, false, func(f *os.File) error {
-		// Whoever made one before has the lock of what is index.db now; this
-		// file had the same name then, or has it since.
-		if _, err := fs.Stat(ix.path); err == nil {
-			return errors.Join(errRaced, fs.Remove(fresh))
-		}
-		return f.Truncate(0) // what a crashed attempt left
-	})
+	f, err := x.fs.OpenFile(x.path, os.O_RDONLY)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := ix.update(fill); err != nil {
-		class := ErrUnreachable
-		if isIndexFull(err) {
-			class = ErrFull
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for {
+		block, entries, err := x.block(f, info.Size())
+		if err != nil || block == nil {
+			return last, err
 		}
-		return errors.Join(fmt.Errorf("%w: %w", class, err), ix.close())
+		for ; len(entries) > 0; entries = entries[entrySize:] {
+			id, s := chunk.ID(binary.LittleEndian.Uint64(entries)), spot{at: position(binary.LittleEndian.Uint64(entries[8:]))}
+			copy(s.digest[:], entries[16:])
+			into.set(id, s)
+		}
+		last = block
 	}
-	return errors.Join(fs.Rename(fresh, ix.path), ix.close())
 }
 
-// open opens the database at path. check sees the file, locked, before bbolt
-// looks at it.
-func (ix *index) open(path string, readOnly bool, check func(*os.File) error) error {
-	options := &bolt.Options{
-		Timeout:      time.Millisecond, // the lock is held already, by the same descriptor
-		ReadOnly:     readOnly,
-		FreelistType: bolt.FreelistMapType,
-		NoStatistics: true,
-		OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
-			if path == ix.path {
-				flag &^= os.O_CREATE
-			}
-			f, err := ix.fs.OpenIndex(name, flag, perm)
-			if err != nil {
-				return nil, err
-			}
-			if err := lock(f, readOnly); err != nil {
-				return nil, errors.Join(err, f.Close())
-			}
-			if err := check(f); err != nil {
-				return nil, errors.Join(err, unlock(f), f.Close())
-			}
-			ix.file = f
-			return f, nil
-		},
+// block reads the next block; nil: there is no whole one.
+func (x *index) block(f file, size int64) (*indexed, []byte, error) {
+	var prefix [blockPrefix]byte
+	if n, err := f.ReadAt(prefix[:], x.end); n < blockPrefix {
+		return nil, nil, notEOF(err)
 	}
-	err := ix.guard(func() (err error) {
-		ix.db, err = bolt.Open(path, 0o600, options)
-		return err
-	})
-	if ix.wrecked {
-		return errors.Join(err, ix.close())
+	entries, text := int64(binary.LittleEndian.Uint32(prefix[4:]))*entrySize, int64(binary.LittleEndian.Uint32(prefix[8:]))
+	length := blockPrefix + text + entries
+	if string(prefix[:4]) != indexMagic || binary.LittleEndian.Uint32(prefix[12:]) != x.sum || length > size-x.end {
+		return nil, nil, nil
+	}
+	if int64(cap(x.pending)) < length { // its memory is free until the folder is open
+		x.pending = make([]byte, length)
+	}
+	b := x.pending[:length]
+	if n, err := f.ReadAt(b, x.end); n < len(b) {
+		return nil, nil, notEOF(err)
+	}
+	if blockSum(b) != binary.LittleEndian.Uint32(prefix[16:]) {
+		return nil, nil, nil
+	}
+	block := &indexed{}
+	if err := json.Unmarshal(b[blockPrefix:blockPrefix+text], block); err != nil || block.Claims == nil || block.Written == nil || len(block.Parts) == 0 {
+		return nil, nil, nil
+	}
+	x.end += length
+	x.sum, x.parts = block.Sum, len(block.Parts)
+	return block, b[blockPrefix+text:], nil
+}
+
+func notEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
 	}
 	return err
 }
 
-// anchor makes durable what was read from the index, before anything is built
-// on it. Of a process that was killed, or whose sync failed, the newest meta page may
-// be in memory only; the one on disk may be older, and the next transaction writes
-// over pages that only the older one uses, before it has a meta page of its own.
-// The meta pages are written as they are: after a failed sync the kernel takes
-// them for durable, and would sync nothing.
-func (ix *index) anchor() error {
-	f, err := ix.fs.OpenFile(ix.path, os.O_RDWR)
+// agree holds the log against the block: all that it tells of must still be there.
+func (last *indexed) agree(l *log, have []int64) error {
+	for part, end := range last.Parts {
+		if part >= len(have) {
+			return &DamageError{File: l.path(part), Offset: -1, What: fmt.Sprintf("the file is missing; %d bytes of it are committed%s", end, copiedHint)}
+		}
+		more := have[part] - end
+		if more < 0 || more > 0 && part < len(last.Parts)-1 {
+			return &DamageError{File: l.path(part), Offset: min(have[part], end),
+				What: fmt.Sprintf("the file has %d bytes, by %s %d are committed%s", have[part], indexName, end, copiedHint)}
+		}
+	}
+	f, err := l.fs.OpenFile(l.path(last.Newest.part()), os.O_RDONLY)
 	if err != nil {
-		return fmt.Errorf("open index: %w", err)
+		return err
 	}
-	if err := rewrite(f, 2*ix.db.Info().PageSize); err != nil {
-		return errors.Join(err, f.Close())
+	in := frameReader{file: f, size: have[last.Newest.part()]}
+	h, _, what, err := in.read(last.Newest.offset())
+	if err == nil && (what != "" || h.sum != last.Sum) {
+		err = &DamageError{File: l.path(last.Newest.part()), Offset: last.Newest.offset(),
+			What: "the record here is not the one that " + indexName + " knows" + copiedHint}
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("%w: sync index: %w", ErrUnreachable, err) // whatever it says
-	}
-	return nil
+	return errors.Join(err, f.Close())
 }
 
-// rewrite writes the first n bytes of a file once more.
-func rewrite(f file, n int) error {
-	b := make([]byte, n)
-	if _, err := f.ReadAt(b, 0); err != nil {
-		return fmt.Errorf("read index: %w", err)
-	}
-	if err := writeFull(f, b, 0); err != nil {
-		return fmt.Errorf("write index: %w", err)
-	}
-	return nil
-}
-
-// close releases the lock.
-func (ix *index) close() error {
-	if ix.wrecked {
-		// bbolt's Close would wait for a transaction that never ends.
-		if ix.file == nil {
-			return nil
-		}
-		// The mapping, which stays, would keep the lock.
-		return errors.Join(unlock(ix.file), ix.file.Close())
-	}
-	if ix.db == nil {
-		return nil
-	}
-	if ix.db.IsReadOnly() { // bbolt unlocks a file only if it may write to it
-		return errors.Join(unlock(ix.file), ix.db.Close())
-	}
-	return ix.db.Close()
-}
-
-// update runs one transaction and commits it. When it returns nil the change
-// is durable.
-func (ix *index) update(change func(*bolt.Tx) error) error {
-	return ix.guard(func() error {
-		tx, err := ix.db.Begin(true)
-		if err != nil {
-			return fmt.Errorf("begin index transaction: %w", err)
-		}
-		if err := change(tx); err != nil {
-			return errors.Join(err, tx.Rollback())
-		}
-		return ix.fs.CommitIndex(tx)
-	})
-}
-
-// view runs a read transaction.
-func (ix *index) view(read func(*bolt.Tx) error) error {
-	return ix.guard(func() error { return ix.db.View(read) })
-}
-
-// guard turns what bbolt does about damaged pages, panics and faults on its
-// mapped file, into an error. The pages were checked when the index was
-// opened, so this is for what decays later.
-func (ix *index) guard(do func() error) (err error) {
-	old := debug.SetPanicOnFault(true)
-	defer debug.SetPanicOnFault(old)
-	defer func() {
-		if p := recover(); p != nil {
-			ix.wrecked = true
-			err = &DamageError{File: ix.path, Offset: -1, What: fmt.Sprint(p)}
-		}
-	}()
-	return do()
-}
+const copiedHint = " (of a log that was put back from a copy, remove " + indexName + ", which is made again)"

@@ -3,14 +3,13 @@ package sink
 import (
 	"errors"
 	"io/fs"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 // lock takes the lock that lets one saver, or several readers, into a folder.
 // The system releases it when the process ends, also by kill -9.
-func lock(f *os.File, shared bool) error {
+func lock(f file, path string, shared bool) error {
 	how := unix.LOCK_EX
 	if shared {
 		how = unix.LOCK_SH
@@ -23,7 +22,7 @@ func lock(f *os.File, shared bool) error {
 		case errors.Is(err, unix.EWOULDBLOCK):
 			return ErrLocked
 		case !errors.Is(err, unix.EINTR):
-			return &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
+			return &fs.PathError{Op: "lock", Path: path, Err: err}
 		}
 	}
 }
@@ -31,9 +30,4 @@ func lock(f *os.File, shared bool) error {
 // unlock releases the lock before the file is closed. Closing it is not enough
 // while this process starts a program: until that is there, the new process has
 // the descriptor too, and the lock with it.
-func unlock(f *os.File) error {
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
-		return &fs.PathError{Op: "unlock", Path: f.Name(), Err: err}
-	}
-	return nil
-}
+func unlock(f file) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }

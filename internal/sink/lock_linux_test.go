@@ -22,7 +22,7 @@ func TestClose_unlocks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		inherited := duplicate(t, filepath.Join(dir, "index.db"))
+		inherited := duplicate(t, filepath.Join(dir, "log-00000"))
 		t.Cleanup(func() { _ = unix.Close(inherited) })
 		closeIt(t, f)
 		f, err = sink.OpenFolder(dir, job, sink.FolderOptions{})

@@ -109,7 +109,7 @@ func (f *Folder) wanted(s *state) finished {
 	return w
 }
 
-// errSync marks a failed sync, after which nobody tries again.
+// errSync marks a failed sync, after which nobody tries again on the same file.
 var errSync = errors.New("failed sync")
 
 // judgeMerge: a full disk or an unwritable output is no damage to what is
@@ -131,22 +131,21 @@ func (f *Folder) judgeMerge(err error) error {
 // An orderedFile is one that Finish merges.
 type orderedFile struct {
 	path  string
-	from  *series
 	part  func(*Record) Range
 	known []fingerprint // of the files that may lie at path
 	old   fs.FileInfo   // of the file that lies there; nil: none
 	print fingerprint   // of the one that was written beside path
 }
 
-// merge writes the ordered files of s beside their places, notes in the index
+// merge writes the ordered files of s beside their places, notes in the log
 // what is in them, puts them into their places, and notes that this is done. In
 // this order, a file that a crash leaves in its place is known to be the job's.
 // It returns false if the content is not that of s any more.
 func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
-	outputs := orderedFile{path: f.o.Output, from: f.results, part: func(r *Record) Range { return r.Outputs }, known: s.written.Outputs}
+	outputs := orderedFile{path: f.o.Output, part: func(r *Record) Range { return r.Outputs }, known: s.written.Outputs}
 	// Chunks follow one another in the order of the ordinals, and so do the dead
 	// letters within each.
-	dead := orderedFile{path: f.o.DeadFile, from: f.dead, part: func(r *Record) Range { return r.Dead }, known: s.written.Dead}
+	dead := orderedFile{path: f.o.DeadFile, part: func(r *Record) Range { return r.Dead }, known: s.written.Dead}
 	files := []*orderedFile{&outputs, &dead}
 	if s.totals.Dead == 0 {
 		files = files[:1]
@@ -199,7 +198,7 @@ func (f *Folder) mergeFile(ctx context.Context, o *orderedFile) (err error) {
 			err = errors.Join(err, out.Close())
 		}
 	}()
-	reader := newPartReader(f.fs)
+	reader := newPartReader(f.log)
 	defer func() { err = errors.Join(err, reader.close()) }()
 	sum := xxhash.New()
 	target := &appender{file: out}
@@ -208,7 +207,7 @@ func (f *Folder) mergeFile(ctx context.Context, o *orderedFile) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := reader.copy(w, o.from, o.part(&r), &r); err != nil {
+		if err := reader.copy(w, o.part(&r), &r); err != nil {
 			return err
 		}
 	}
@@ -238,15 +237,13 @@ func (f *Folder) record(s *state, now *written, done *finished) (bool, error) {
 	if err := f.writable(); err != nil {
 		return false, err
 	}
-	next := f.state.Load().next()
-	if next.totals.Content != s.totals.Content {
+	if f.state.Load().content != s.content {
 		return false, nil
 	}
-	next.written = now
-	if done != nil {
-		next.finished = done
+	if done == nil {
+		done = f.state.Load().finished
 	}
-	return true, f.change(next, nil)
+	return true, f.append([]frame{{kind: mergedKind, merged: &merged{Written: now, Finished: done}}})
 }
 
 // appender writes to the end of a file that it is alone with.

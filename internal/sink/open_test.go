@@ -2,6 +2,7 @@ package sink_test
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"os"
 	"os/exec"
@@ -23,8 +24,8 @@ func TestOpenSpecs(t *testing.T) {
 			if err != nil {
 				t.Fatalf("open %q: %v", spec, err)
 			}
-			if _, err := os.Stat(filepath.Join(path, "index.db")); err != nil {
-				t.Fatalf("open %q made no index there: %v", spec, err)
+			if _, err := os.Stat(filepath.Join(path, "log-00000")); err != nil {
+				t.Fatalf("open %q made no log there: %v", spec, err)
 			}
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
@@ -65,28 +66,30 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	file := write("file")
 	foreign := filepath.Dir(write("foreign/thesis.tex"))
+	old := filepath.Dir(write("old/index.db"))
 	for name, c := range map[string]struct {
 		dir, job string
 		o        sink.FolderOptions
 		err      error
 	}{
-		"a file":                 {file, job, sink.FolderOptions{}, sink.ErrUnreachable},
-		"below a file":           {filepath.Join(file, "sink"), job, sink.FolderOptions{}, sink.ErrUnreachable},
-		"unwritable":             {"/proc/chunkline/sink", job, sink.FolderOptions{}, sink.ErrUnreachable},
-		"no path":                {"", job, sink.FolderOptions{}, sink.ErrSettings},
-		"foreign":                {foreign, job, sink.FolderOptions{}, sink.ErrNotSink},
-		"no job":                 {filepath.Join(home, "new"), "", sink.FolderOptions{}, sink.ErrSettings},
-		"bad job":                {filepath.Join(home, "new"), "a.b", sink.FolderOptions{}, sink.ErrSettings},
-		"part bytes":             {filepath.Join(home, "new"), job, sink.FolderOptions{PartBytes: -1}, sink.ErrSettings},
-		"read, not there":        {filepath.Join(home, "new"), job, sink.FolderOptions{ReadOnly: true}, sink.ErrUnreachable},
-		"read, empty":            {t.TempDir(), job, sink.FolderOptions{ReadOnly: true}, sink.ErrNotSink},
-		"output in no folder":    {filepath.Join(home, "new"), job, sink.FolderOptions{Output: filepath.Join(home, "no", "out")}, sink.ErrUnreachable},
-		"output to a device":     {filepath.Join(home, "new"), job, sink.FolderOptions{Output: "/dev/null"}, sink.ErrSettings},
-		"output to a folder":     {filepath.Join(home, "new"), job, sink.FolderOptions{Output: home}, sink.ErrSettings},
-		"output is the index":    {filepath.Join(home, "new"), job, sink.FolderOptions{Output: filepath.Join(home, "new", "index.db")}, sink.ErrSettings},
-		"output among the parts": {filepath.Join(home, "new"), job, sink.FolderOptions{DeadFile: filepath.Join(home, "new", "parts", "x")}, sink.ErrSettings},
-		"output is the parts":    {filepath.Join(home, "new"), job, sink.FolderOptions{DeadFile: filepath.Join(home, "new", "parts")}, sink.ErrSettings},
-		"output twice":           {filepath.Join(home, "new"), job, sink.FolderOptions{Output: file, DeadFile: file}, sink.ErrSettings},
+		"a file":                {file, job, sink.FolderOptions{}, sink.ErrUnreachable},
+		"below a file":          {filepath.Join(file, "sink"), job, sink.FolderOptions{}, sink.ErrUnreachable},
+		"unwritable":            {"/proc/chunkline/sink", job, sink.FolderOptions{}, sink.ErrUnreachable},
+		"no path":               {"", job, sink.FolderOptions{}, sink.ErrSettings},
+		"foreign":               {foreign, job, sink.FolderOptions{}, sink.ErrNotSink},
+		"no job":                {filepath.Join(home, "new"), "", sink.FolderOptions{}, sink.ErrSettings},
+		"bad job":               {filepath.Join(home, "new"), "a.b", sink.FolderOptions{}, sink.ErrSettings},
+		"part bytes":            {filepath.Join(home, "new"), job, sink.FolderOptions{PartBytes: -1}, sink.ErrSettings},
+		"read, not there":       {filepath.Join(home, "new"), job, sink.FolderOptions{ReadOnly: true}, sink.ErrUnreachable},
+		"read, empty":           {t.TempDir(), job, sink.FolderOptions{ReadOnly: true}, sink.ErrNotSink},
+		"output in no folder":   {filepath.Join(home, "new"), job, sink.FolderOptions{Output: filepath.Join(home, "no", "out")}, sink.ErrUnreachable},
+		"output to a device":    {filepath.Join(home, "new"), job, sink.FolderOptions{Output: "/dev/null"}, sink.ErrSettings},
+		"output to a folder":    {filepath.Join(home, "new"), job, sink.FolderOptions{Output: home}, sink.ErrSettings},
+		"output is the index":   {filepath.Join(home, "new"), job, sink.FolderOptions{Output: filepath.Join(home, "new", "log.index")}, sink.ErrSettings},
+		"output is the log":     {filepath.Join(home, "new"), job, sink.FolderOptions{DeadFile: filepath.Join(home, "new", "log-00007")}, sink.ErrSettings},
+		"of an older program":   {old, job, sink.FolderOptions{}, sink.ErrFormat},
+		"of an older one, read": {old, job, sink.FolderOptions{ReadOnly: true}, sink.ErrFormat},
+		"output twice":          {filepath.Join(home, "new"), job, sink.FolderOptions{Output: file, DeadFile: file}, sink.ErrSettings},
 	} {
 		f, err := sink.OpenFolder(c.dir, c.job, c.o)
 		if !errors.Is(err, c.err) || strings.Contains(err.Error(), "\n") {
@@ -105,24 +108,24 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 // TestOpenWhatIsAlmostEmpty: a mounted volume has a folder of its own, and a
-// crash may have left an index that never came to be.
+// crash may have left a log that never came to be.
 func TestOpenWhatIsAlmostEmpty(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, sub := range []string{"lost+found", ".snapshot", "parts"} {
+	for _, sub := range []string{"lost+found", ".snapshot"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "index.db.new"), make([]byte, 9000), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "log-00000.new"), make([]byte, 9000), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f := openClaimed(t, dir, sink.FolderOptions{})
 	all := sinktest.Chain("", []int{1})
 	commit(t, f, all...)
 	closeIt(t, f)
-	if _, err := os.Stat(filepath.Join(dir, "index.db.new")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("index.db.new is there (%v)", err)
+	if _, err := os.Stat(filepath.Join(dir, "log-00000.new")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("log-00000.new is there (%v)", err)
 	}
 	want(t, openOn(t, sink.Disk{}, dir, sink.FolderOptions{}), all...)
 }
@@ -150,9 +153,16 @@ func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	s := newStory()
 	dir := s.filled(t)
-	part := filepath.Join(dir, "parts", "dead-00000.jsonl")
-	edit(t, part, func(b []byte) []byte { return append(b, "tail"...) })
-	edit(t, filepath.Join(dir, "parts", "results-00001.jsonl"), func(b []byte) []byte { b[0] ^= 1; return b })
+	parts, err := filepath.Glob(filepath.Join(dir, "log-*"))
+	if err != nil || len(parts) < 3 {
+		t.Fatalf("%d parts, %v", len(parts), err)
+	}
+	edit(t, parts[len(parts)-1], func(b []byte) []byte { return append(b, "tail"...) })
+	edit(t, parts[1], func(b []byte) []byte {
+		i := bytes.Index(b, s.groups[0][0].Outputs)
+		b[i] ^= 1
+		return b
+	})
 	before := tree(t, dir)
 
 	f, err := sink.OpenFolder(dir, "", sink.FolderOptions{ReadOnly: true})

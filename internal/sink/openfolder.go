@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
@@ -23,36 +21,38 @@ type FolderOptions struct {
 	// DeadFile is the file of the ordered dead letters; default dead.jsonl in
 	// the folder. It appears when the job is finished, if there are any.
 	DeadFile string
-	// PartBytes is where a part file ends and the next one begins, in bytes.
-	// Default 1 GiB. A result is never divided: one that is larger has a part
-	// of its own.
+	// PartBytes is where a part of the log ends and the next one begins, in bytes.
+	// Default 1 GiB. A commit is never divided: a part is longer by what is over
+	// of its last one.
 	PartBytes int64
 	// Force lets the ordered files take the place of files that are not the
 	// job's, or were changed since it wrote them.
 	Force bool
 	// ReadOnly is for verify and dead list: nothing on disk is made or
-	// changed, and several may read at a time, while no saver runs. The parts
-	// are not read through when opening; each range is checked when it is read.
+	// changed, and several may read at a time, while no saver runs.
 	ReadOnly bool
 }
 
-// DefaultPartBytes is the size at which a part file is full.
+// DefaultPartBytes is the size at which a part of the log is full.
 const DefaultPartBytes = 1 << 30
 
 // OpenFolder opens the folder dir for one job and makes it if it is not there.
 //
-// Unless ReadOnly, all committed data is read and checked, at the speed of the
-// disk (see the package comment). Errors are those of Open.
+// Results are not read when opening; each is checked when it is read. Errors are those
+// of Open.
 func OpenFolder(dir, job string, o FolderOptions) (*Folder, error) {
 	return openFolder(theDisk(), dir, job, o)
 }
 
 func openFolder(disk fileSystem, dir, job string, o FolderOptions) (*Folder, error) {
-	f := &Folder{fs: disk, o: o, reader: newPartReader(disk)}
+	f := &Folder{fs: disk, o: o, table: newTable()}
 	if err := f.configure(dir, job); err != nil {
 		return nil, err
 	}
-	err := f.openIndex(job)
+	f.log = &log{fs: disk, dir: f.dir, limit: f.o.PartBytes}
+	f.index = newIndex(disk, f.dir)
+	f.reader, f.headers = newPartReader(f.log), newPartReader(f.log)
+	err := f.openLog(job)
 	if err == nil {
 		err = f.recover(job)
 	}
@@ -136,8 +136,8 @@ func resolve(path string) string {
 	return to
 }
 
-// openIndex opens the folder's index, or makes folder and index.
-func (f *Folder) openIndex(job string) error {
+// openLog locks the folder's log, or makes folder and log.
+func (f *Folder) openLog(job string) error {
 	exists, err := f.survey()
 	if err != nil {
 		return err
@@ -149,27 +149,71 @@ func (f *Folder) openIndex(job string) error {
 		if err := f.mkdirAll(f.dir); err != nil {
 			return err
 		}
-		err := createIndex(f.fs, f.dir, func(tx *bolt.Tx) error { return firstContent(tx, job) })
-		if err != nil && !errors.Is(err, errRaced) {
+		if err := f.createLog(job); err != nil && !errors.Is(err, errRaced) {
 			return err
 		}
 	}
-	f.index, err = openIndex(f.fs, f.dir, f.o.ReadOnly)
+	f.locked, err = f.lockFile(f.log.path(0), os.O_RDONLY, f.o.ReadOnly)
 	return err
 }
 
-func firstContent(tx *bolt.Tx, job string) error {
-	for _, name := range [][]byte{metaBucket, chunkBucket, partBucket} {
-		if _, err := tx.CreateBucket(name); err != nil {
-			return fmt.Errorf("create bucket %s: %w", name, err)
-		}
+// lockFile opens a file and takes the folder's lock on it.
+func (f *Folder) lockFile(path string, flag int, shared bool) (file, error) {
+	opened, err := f.fs.OpenFile(path, flag)
+	if err != nil {
+		return nil, err
 	}
-	if err := putMeta(tx.Bucket(metaBucket), formatKey, formatVersion); err != nil {
+	if err := lock(opened, path, shared); err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return opened, nil
+}
+
+var errRaced = errors.New("another process made the log meanwhile")
+
+// createLog makes a new log, and puts it into its place only when its first commit is
+// durable. errRaced: there is one by now.
+func (f *Folder) createLog(job string) error {
+	fresh, final := filepath.Join(f.dir, newPart), f.log.path(0)
+	made, err := f.lockFile(fresh, os.O_RDWR|os.O_CREATE, false)
+	if err != nil {
 		return err
 	}
-	s := &state{claims: &claims{Job: job, ID: rand.Text()}, written: &written{}}
-	return s.put(tx, &state{})
+	err = f.firstCommit(made, fresh, job)
+	if err == nil {
+		err = f.fs.Rename(fresh, final)
+	}
+	return errors.Join(err, unlock(made), made.Close())
 }
+
+func (f *Folder) firstCommit(made file, fresh, job string) error {
+	// Whoever made one before has the lock of what is the log now; this file had
+	// the same name then, or has it since.
+	if _, err := f.fs.Stat(f.log.path(0)); err == nil {
+		return errors.Join(errRaced, f.fs.Remove(fresh))
+	}
+	first := frame{kind: claimsKind, claims: &claims{Format: formatVersion, Job: job, ID: rand.Text()}}
+	b, _, err := first.append(nil, 1, true, 0)
+	if err == nil {
+		err = made.Truncate(0) // what a crashed attempt left
+	}
+	if err == nil {
+		err = writeFull(made, b, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("write log: %w", err)
+	}
+	if err := made.Sync(); err != nil {
+		return fmt.Errorf("%w: sync log: %w", ErrUnreachable, err) // whatever it says
+	}
+	return nil
+}
+
+// Folders of before there was a log are refused.
+const (
+	oldIndex  = "index.db"
+	oldFolder = "its results are in index.db and parts/, as chunkline before 0.2 wrote them: finish the job with that release, or use a new folder"
+)
 
 // survey says whether the folder is a sink already. A folder that holds other
 // things is refused.
@@ -184,21 +228,23 @@ func (f *Folder) survey() (exists bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	foreign := ""
+	foreign, missing := "", false
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == indexName:
+		case name == firstPart:
 			return true, nil
-		case name == newIndexName, name == "lost+found", strings.HasPrefix(name, "."):
-			// left by a crash while the index was made; of the file system
-		case name == partsName:
-			parts, err := f.fs.ReadDir(filepath.Join(f.dir, partsName))
-			if err == nil && len(parts) > 0 {
-				return false, &DamageError{File: filepath.Join(f.dir, indexName), Offset: -1, What: "it is missing, and there are parts"}
-			}
+		case name == oldIndex:
+			return false, fmt.Errorf("%w: %s", ErrFormat, oldFolder)
+		case name == indexName, partName.MatchString(name):
+			missing = true
+		case name == newPart, name == "lost+found", strings.HasPrefix(name, "."):
+			// left by a crash while the log was made; of the file system
 		default:
 			foreign = name
 		}
+	}
+	if missing {
+		return false, &DamageError{File: f.log.path(0), Offset: -1, What: "the file is missing, and others of the log are there"}
 	}
 	if foreign != "" {
 		return false, fmt.Errorf("it holds other things (%s): use a new or an empty folder: %w", foreign, ErrNotSink)

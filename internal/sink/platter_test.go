@@ -32,7 +32,6 @@ type node struct {
 	moves   []move
 	bytes   []byte // of a file
 	writes  []change
-	index   *indexNode // the file is bbolt's
 }
 
 // move is one change of a folder: name is node now (nil: is no more), and
@@ -46,6 +45,7 @@ type move struct {
 type change struct {
 	at    int64
 	bytes []byte
+	lost  bool // a sync of it failed: it is in memory only, and no other sync writes it
 }
 
 // newPlatter takes what is in home for durable.
@@ -67,16 +67,10 @@ func load(t *testing.T, path string) *node {
 			n.entries[e.Name()] = load(t, inside)
 			continue
 		}
-		file := &node{bytes: read(t, inside)}
-		if isIndex(inside) {
-			file.index = &indexNode{}
-		}
-		n.entries[e.Name()] = file
+		n.entries[e.Name()] = &node{bytes: read(t, inside)}
 	}
 	return n
 }
-
-func isIndex(path string) bool { return strings.HasPrefix(filepath.Base(path), "index.db") }
 
 func read(t *testing.T, path string) []byte {
 	t.Helper()
@@ -159,10 +153,22 @@ func (p *platter) change(path string, c change) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := p.find(path); n != nil && n.index == nil {
-		n.writes = append(n.writes, change{c.at, bytes.Clone(c.bytes)})
-	} else if n != nil {
-		n.index.rewritten(c)
+	if n := p.find(path); n != nil {
+		n.writes = append(n.writes, change{at: c.at, bytes: bytes.Clone(c.bytes)})
+	}
+}
+
+// lose notes that a sync of a file has failed.
+func (p *platter) lose(path string) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := p.find(path); n != nil {
+		for i := range n.writes {
+			n.writes[i].lost = n.writes[i].bytes != nil
+		}
 	}
 }
 
@@ -177,11 +183,6 @@ func (p *platter) sync(path string) {
 	case n == nil:
 	case n.entries != nil:
 		n.entries, n.moves = n.names(always), nil
-	case n.index != nil:
-		now, err := os.ReadFile(path)
-		if err == nil {
-			n.bytes = n.index.flushed(n.bytes, now)
-		}
 	default:
 		n.bytes, n.writes = n.after(dice{names: 1, data: 1, length: 1}), nil
 	}
@@ -216,6 +217,9 @@ func randomDice(rng *rand.Rand) dice {
 func (n *node) after(d dice) []byte {
 	b := bytes.Clone(n.bytes)
 	for _, c := range n.writes {
+		if c.lost {
+			continue
+		}
 		if c.bytes == nil {
 			if d.roll(d.length) {
 				b = resize(b, c.at)
@@ -249,17 +253,13 @@ func (p *platter) crash(t *testing.T, to string, d dice) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.root.leave(t, p.home, to, d)
+	p.root.leave(t, to, d)
 }
 
-func (n *node) leave(t *testing.T, now, to string, d dice) {
+func (n *node) leave(t *testing.T, to string, d dice) {
 	t.Helper()
 	if n.entries == nil {
-		b := n.index.after(t, n, now, d)
-		if n.index == nil {
-			b = n.after(d)
-		}
-		if err := os.WriteFile(to, b, 0o644); err != nil {
+		if err := os.WriteFile(to, n.after(d), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -269,16 +269,6 @@ func (n *node) leave(t *testing.T, now, to string, d dice) {
 	}
 	names := n.names(func() bool { return d.roll(d.names) })
 	for _, name := range slices.Sorted(maps.Keys(names)) { // in order: the dice are thrown the same way again
-		names[name].leave(t, filepath.Join(now, n.nameOf(names[name])), filepath.Join(to, name), d)
+		names[name].leave(t, filepath.Join(to, name), d)
 	}
-}
-
-// nameOf is what an entry is called now; the content of an index is there.
-func (n *node) nameOf(entry *node) string {
-	for name, e := range n.names(always) {
-		if e == entry {
-			return name
-		}
-	}
-	return "" // removed since
 }

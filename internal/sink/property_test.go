@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"testing"
 
@@ -219,35 +219,45 @@ func (m *model) check(r *rapid.T) {
 	}
 }
 
-// TestCoverageAgreesWithAnArray adds ranges at random.
-func TestCoverageAgreesWithAnArray(t *testing.T) {
+// TestTableAgreesWithAMap sets and removes chunks at random, of near and far IDs, and
+// looks at them in both directions.
+func TestTableAgreesWithAMap(t *testing.T) {
 	t.Parallel()
+	ids := rapid.OneOf(rapid.Uint64Range(0, 20), rapid.Uint64Range(250, 260), rapid.Uint64Range(5000, 5010), rapid.Uint64Min(math.MaxUint64-3))
 	rapid.Check(t, func(r *rapid.T) {
-		var covered [64]bool
-		var c sink.Coverage
-		var bytes int64
-		for range rapid.IntRange(0, 40).Draw(r, "ranges") {
-			from := rapid.IntRange(0, len(covered)-1).Draw(r, "from")
-			to := min(len(covered), from+rapid.IntRange(1, 10).Draw(r, "length"))
-			free := !slices.Contains(covered[from:to], true)
-			if got := c.Add(int64(from), int64(to)); got != free {
-				r.Fatalf("add [%d, %d) to %v: %t, want %t", from, to, c, got, free)
-			}
-			if !free {
+		table, there := sink.NewTable(), map[chunk.ID]uint64{}
+		for range rapid.IntRange(0, 30).Draw(r, "changes") {
+			id := chunk.ID(ids.Draw(r, "chunk"))
+			if rapid.IntRange(0, 3).Draw(r, "remove") == 0 {
+				table.Remove(id)
+				delete(there, id)
 				continue
 			}
-			for i := from; i < to; i++ {
-				covered[i] = true
-				bytes++
-			}
-			if c.Bytes() != bytes {
-				r.Fatalf("%v has %d bytes, want %d", c, c.Bytes(), bytes)
-			}
-			for i := 1; i < len(c); i++ {
-				if reflect.ValueOf(c[i-1]).Field(1).Int() >= reflect.ValueOf(c[i]).Field(0).Int() {
-					r.Fatalf("%v is not in order, or not merged", c)
+			there[id] = rapid.Uint64Range(1, 1<<40).Draw(r, "spot")
+			table.Set(id, there[id])
+		}
+		from := chunk.ID(ids.Draw(r, "from"))
+		if got := table.Get(from); got != there[from] {
+			r.Fatalf("chunk %d is at %d, want %d", from, got, there[from])
+		}
+		limit := rapid.IntRange(1, 10).Draw(r, "limit")
+		look := func(walk func(chunk.ID, func(chunk.ID, uint64) bool), want []chunk.ID) {
+			var got []chunk.ID
+			walk(from, func(id chunk.ID, n uint64) bool {
+				if n != there[id] {
+					r.Fatalf("chunk %d is at %d, want %d", id, n, there[id])
 				}
+				got = append(got, id)
+				return len(got) < limit
+			})
+			if !slices.Equal(got, want[:min(limit, len(want))]) {
+				r.Fatalf("from %d: %v, want %v", from, got, want)
 			}
 		}
+		all := slices.Sorted(maps.Keys(there))
+		i, _ := slices.BinarySearch(all, from)
+		look(table.From, all[i:])
+		slices.Reverse(all)
+		look(table.Below, all[len(all)-i:])
 	})
 }

@@ -2,20 +2,23 @@ package sink
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"iter"
 	"math"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// pageRecords is how many records are read in one transaction. Between two of
-// them commits get their turn.
+// pageRecords is how many records are looked up at a time. Between two of these looks
+// commits get their turn.
 const pageRecords = 1024
+
+// A located chunk is one of the table.
+type located struct {
+	id chunk.ID
+	at position
+}
 
 // List returns a page of committed chunks, as Sink says.
 func (f *Folder) List(ctx context.Context, from chunk.ID, limit int) ([]Entry, error) {
@@ -27,12 +30,13 @@ func (f *Folder) List(ctx context.Context, from chunk.ID, limit int) ([]Entry, e
 		last = from + span
 	}
 	var entries []Entry
-	err := f.walk(ctx, from, func(r *Record) bool {
-		if r.Chunk > last {
-			return false
-		}
-		entries = append(entries, Entry{ID: r.Chunk, Digest: r.Digest})
-		return true
+	err := f.look(ctx, func() {
+		f.table.from(from, func(id chunk.ID, s spot) bool {
+			if id <= last {
+				entries = append(entries, Entry{ID: id, Digest: s.digest})
+			}
+			return id < last
+		})
 	})
 	return entries, err
 }
@@ -40,31 +44,27 @@ func (f *Folder) List(ctx context.Context, from chunk.ID, limit int) ([]Entry, e
 // Has returns those of ids that are committed.
 func (f *Folder) Has(ctx context.Context, ids []chunk.ID) ([]Entry, error) {
 	entries := make([]Entry, 0, len(ids))
-	err := f.read(ctx, func(tx *bolt.Tx) error {
+	err := f.look(ctx, func() {
 		for _, id := range ids {
-			r, ok, err := f.lookup(tx, id)
-			if err != nil {
-				return err
-			}
-			if ok {
-				entries = append(entries, Entry{ID: id, Digest: r.Digest})
+			if s, ok := f.table.get(id); ok {
+				entries = append(entries, Entry{ID: id, Digest: s.digest})
 			}
 		}
-		return nil
 	})
 	return entries, err
 }
 
 // Record returns the record of a chunk; ErrNoChunk if it is not committed.
-func (f *Folder) Record(ctx context.Context, id chunk.ID) (r Record, err error) {
-	err = f.read(ctx, func(tx *bolt.Tx) error {
-		var ok bool
-		if r, ok, err = f.lookup(tx, id); err == nil && !ok {
-			err = fmt.Errorf("sink folder %s: chunk %d: %w", f.dir, id, ErrNoChunk)
-		}
-		return err
-	})
-	return r, err
+func (f *Folder) Record(ctx context.Context, id chunk.ID) (Record, error) {
+	var s spot
+	var there bool
+	if err := f.look(ctx, func() { s, there = f.table.get(id) }); err != nil {
+		return Record{}, err
+	}
+	if !there {
+		return Record{}, fmt.Errorf("sink folder %s: chunk %d: %w", f.dir, id, ErrNoChunk)
+	}
+	return f.recordAt(located{id, s.at})
 }
 
 // Look returns the result of a chunk as it is committed.
@@ -88,15 +88,18 @@ func (f *Folder) Look(ctx context.Context, id chunk.ID) (Result, error) {
 // error it ends.
 func (f *Folder) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		from := chunk.ID(0)
-		for {
-			page := make([]Record, 0, pageRecords)
-			err := f.walk(ctx, from, func(r *Record) bool {
-				page = append(page, *r)
-				return len(page) < pageRecords
+		page := make([]located, 0, pageRecords)
+		for from := chunk.ID(0); ; from = page[len(page)-1].id + 1 {
+			page = page[:0]
+			err := f.look(ctx, func() {
+				f.table.from(from, func(id chunk.ID, s spot) bool {
+					page = append(page, located{id, s.at})
+					return len(page) < pageRecords
+				})
 			})
-			for _, r := range page {
-				if !yield(r, nil) {
+			for _, l := range page {
+				r, err := f.recordAt(l)
+				if !yield(r, err) || err != nil {
 					return
 				}
 			}
@@ -104,33 +107,38 @@ func (f *Folder) Records(ctx context.Context) iter.Seq2[Record, error] {
 				yield(Record{}, err)
 				return
 			}
-			if len(page) < pageRecords || page[len(page)-1].Chunk == math.MaxUint64 {
+			if len(page) < pageRecords || page[len(page)-1].id == math.MaxUint64 {
 				return
 			}
-			from = page[len(page)-1].Chunk + 1
 		}
 	}
 }
 
+// recordAt reads the record of a chunk. One that was replaced meanwhile is still there.
+func (f *Folder) recordAt(l located) (r Record, err error) {
+	err = f.body(func(p *partReader) error { r, err = p.record(l.id, l.at); return err })
+	return r, err
+}
+
 // Outputs appends the output lines of a chunk to b, after checking them.
 func (f *Folder) Outputs(b []byte, r Record) ([]byte, error) {
-	err := f.body(func(p *partReader) (err error) { b, err = p.append(b, f.results, r.Outputs, &r); return err })
+	err := f.body(func(p *partReader) (err error) { b, err = p.append(b, r.Outputs, &r); return err })
 	return b, err
 }
 
 // DeadLetters appends the dead letters of a chunk to b, after checking them.
 func (f *Folder) DeadLetters(b []byte, r Record) ([]byte, error) {
-	err := f.body(func(p *partReader) (err error) { b, err = p.append(b, f.dead, r.Dead, &r); return err })
+	err := f.body(func(p *partReader) (err error) { b, err = p.append(b, r.Dead, &r); return err })
 	return b, err
 }
 
 // CopyOutputs writes the output lines of a chunk to w, in flat memory. On an
 // error what was written may be wrong.
 func (f *Folder) CopyOutputs(w io.Writer, r Record) error {
-	return f.body(func(p *partReader) error { return p.copy(w, f.results, r.Outputs, &r) })
+	return f.body(func(p *partReader) error { return p.copy(w, r.Outputs, &r) })
 }
 
-// body reads from the parts. Damage found here ends nothing: verify goes on
+// body reads from the log. Damage found here ends nothing: verify goes on
 // to the next chunk.
 func (f *Folder) body(do func(*partReader) error) error {
 	f.reading.Lock()
@@ -144,32 +152,8 @@ func (f *Folder) body(do func(*partReader) error) error {
 	return do(f.reader)
 }
 
-// walk shows the records from a chunk on, in one transaction, until show
-// returns false.
-func (f *Folder) walk(ctx context.Context, from chunk.ID, show func(*Record) bool) error {
-	return f.read(ctx, func(tx *bolt.Tx) error {
-		c := tx.Bucket(chunkBucket).Cursor()
-		for key, value := c.Seek(chunkKey(from)); key != nil; key, value = c.Next() {
-			r, err := decodeRecord(key, value)
-			if err != nil {
-				return &DamageError{File: f.index.path, Offset: -1, Chunk: idOf(key), Known: true, What: err.Error()}
-			}
-			if !show(&r) {
-				return nil
-			}
-		}
-		return nil
-	})
-}
-
-func idOf(key []byte) chunk.ID {
-	var whole [8]byte
-	copy(whole[:], key)
-	return chunk.ID(binary.BigEndian.Uint64(whole[:]))
-}
-
-// read runs a read transaction. Damage ends the folder.
-func (f *Folder) read(ctx context.Context, do func(*bolt.Tx) error) error {
+// look looks into the table, while nothing changes.
+func (f *Folder) look(ctx context.Context, do func()) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err != nil {
@@ -178,9 +162,6 @@ func (f *Folder) read(ctx context.Context, do func(*bolt.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := f.index.view(do)
-	if isDamage(err) {
-		return f.breakDown(err)
-	}
-	return err
+	do()
+	return nil
 }

@@ -7,15 +7,16 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+
+	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A partReader reads ranges of a folder's parts and checks them. It has its
-// own descriptors, so it never meets those of the writer. Not for concurrent
-// use.
+// A partReader reads records and their bodies from the log, and checks them. It
+// has its own descriptors, so it never meets those of the writer. Not for concurrent use.
 type partReader struct {
-	fs    fileSystem
-	open  map[string]file
-	chunk []byte // one read at a time
+	log   *log
+	open  map[int]file // by part
+	chunk []byte       // one read at a time
 }
 
 const (
@@ -25,37 +26,88 @@ const (
 	maxReaders = 8
 )
 
-func newPartReader(fs fileSystem) *partReader {
-	return &partReader{fs: fs, open: make(map[string]file), chunk: make([]byte, readSize)}
+func newPartReader(l *log) *partReader { return &partReader{log: l, open: make(map[int]file)} }
+
+// record reads the record of a chunk.
+func (p *partReader) record(id chunk.ID, where position) (Record, error) {
+	part, at := where.part(), where.offset()
+	f, err := p.file(part)
+	if err != nil {
+		return Record{}, fmt.Errorf("open log: %w", err)
+	}
+	damaged := func(what string) error {
+		return &DamageError{File: p.log.path(part), Offset: at, Chunk: id, Known: true, What: what}
+	}
+	b := p.buffer(usualRecord)
+	if n, err := f.ReadAt(b, at); n < prefixSize {
+		return Record{}, endOr(err, damaged("the file ends here"))
+	}
+	h, ok := decodeHead(b)
+	if !ok || h.kind != chunkKind {
+		return Record{}, damaged("no record of the chunk begins here")
+	}
+	whole := prefixSize + h.header
+	if whole > len(b) {
+		b = make([]byte, whole)
+		if n, err := f.ReadAt(b, at); n < whole {
+			return Record{}, endOr(err, damaged("the file ends within the record here"))
+		}
+	}
+	header := b[prefixSize:whole]
+	if frameSum(b[:prefixSize], header) != h.sum {
+		return Record{}, damaged("the record here does not have the checksum it was written with")
+	}
+	fr, err := h.decode(header, part, at)
+	if err == nil && fr.record.Chunk != id {
+		err = damaged(fmt.Sprintf("the record here is of chunk %d", fr.record.Chunk))
+	}
+	return fr.record, err
+}
+
+// usualRecord is how many bytes are read for a record: seldom too few.
+const usualRecord = 512
+
+// endOr is damage if a file ends too early, else what reading says.
+func endOr(err, damage error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return damage
+	}
+	return fmt.Errorf("read log: %w", err)
+}
+
+// buffer is for one read.
+func (p *partReader) buffer(n int64) []byte {
+	if int64(len(p.chunk)) < n {
+		p.chunk = make([]byte, n)
+	}
+	return p.chunk[:n]
 }
 
 // copy writes the bytes of a range to w. A range up to readSize is checked
 // before it is written, a longer one when it has been: do not use what was
 // written if an error is returned.
-func (p *partReader) copy(w io.Writer, s *series, r Range, of *Record) error {
+func (p *partReader) copy(w io.Writer, r Range, of *Record) error {
 	if r.Length == 0 {
 		return nil
 	}
-	path := s.path(r.Part)
-	f, err := p.file(path)
+	f, err := p.file(r.Part)
 	if err != nil {
-		return fmt.Errorf("open part: %w", err)
+		return fmt.Errorf("open log: %w", err)
+	}
+	damaged := func(at int64, what string) error {
+		return &DamageError{File: p.log.path(r.Part), Offset: at, Chunk: of.Chunk, Known: true, What: what}
 	}
 	var sum uint32
 	for at := int64(0); at < r.Length; {
-		b := p.chunk[:min(readSize, r.Length-at)]
+		b := p.buffer(min(readSize, r.Length-at))
 		n, err := f.ReadAt(b, r.Offset+at)
 		if n < len(b) {
-			if errors.Is(err, io.EOF) {
-				return &DamageError{File: path, Offset: r.Offset + at + int64(n), Chunk: of.Chunk, Known: true, What: "the file ends here"}
-			}
-			return fmt.Errorf("read part at byte %d: %w", r.Offset+at, err)
+			return endOr(err, damaged(r.Offset+at+int64(n), "the file ends here"))
 		}
 		at += int64(n)
 		sum = crc32.Update(sum, castagnoli, b)
 		if at == r.Length && sum != r.Sum {
-			return &DamageError{File: path, Offset: r.Offset, Chunk: of.Chunk, Known: true,
-				What: fmt.Sprintf("the %d bytes here do not have the checksum they were written with", r.Length)}
+			return damaged(r.Offset, fmt.Sprintf("the %d bytes here do not have the checksum they were written with", r.Length))
 		}
 		if _, err := w.Write(b); err != nil {
 			return err
@@ -65,19 +117,19 @@ func (p *partReader) copy(w io.Writer, s *series, r Range, of *Record) error {
 }
 
 // append appends the bytes of a range to b.
-func (p *partReader) append(b []byte, s *series, r Range, of *Record) ([]byte, error) {
+func (p *partReader) append(b []byte, r Range, of *Record) ([]byte, error) {
 	buf := bytes.NewBuffer(b)
 	if free := int64(cap(b) - len(b)); free < r.Length {
 		buf.Grow(int(r.Length))
 	}
-	if err := p.copy(buf, s, r, of); err != nil {
+	if err := p.copy(buf, r, of); err != nil {
 		return b, err
 	}
 	return buf.Bytes(), nil
 }
 
-func (p *partReader) file(path string) (file, error) {
-	if f := p.open[path]; f != nil {
+func (p *partReader) file(part int) (file, error) {
+	if f := p.open[part]; f != nil {
 		return f, nil
 	}
 	if len(p.open) == maxReaders {
@@ -85,19 +137,19 @@ func (p *partReader) file(path string) (file, error) {
 			return nil, err
 		}
 	}
-	f, err := p.fs.OpenFile(path, os.O_RDONLY)
+	f, err := p.log.fs.OpenFile(p.log.path(part), os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
-	p.open[path] = f
+	p.open[part] = f
 	return f, nil
 }
 
 func (p *partReader) close() error {
 	var errs []error
-	for path, f := range p.open {
+	for part, f := range p.open {
 		errs = append(errs, f.Close())
-		delete(p.open, path)
+		delete(p.open, part)
 	}
 	return errors.Join(errs...)
 }

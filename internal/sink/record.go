@@ -2,18 +2,12 @@ package sink
 
 import (
 	"encoding/binary"
-	"errors"
-	"hash/crc32"
+	"fmt"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// castagnoli is CRC32C, which both amd64 and arm64 have instructions for.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
-
-// A Range is where bytes lie in the parts of a series.
+// A Range is where bytes lie in the log.
 type Range struct {
 	Part   int
 	Offset int64
@@ -21,7 +15,7 @@ type Range struct {
 	Sum    uint32 // CRC32C of the bytes
 }
 
-// A Record is what the index keeps of a committed chunk.
+// A Record says what of a chunk is committed, and where it lies.
 type Record struct {
 	Chunk   chunk.ID
 	First   uint64
@@ -29,8 +23,8 @@ type Record struct {
 	Digest  chunk.Digest
 	Counts  []int // outputs of each object
 
-	Outputs   Range // in the results
-	Dead      Range // in the dead letters
+	Outputs   Range
+	Dead      Range
 	DeadCount int
 
 	Attempt int
@@ -50,6 +44,8 @@ func (r *Record) OutputCount() uint64 {
 func recordOf(r *Result) Record {
 	return Record{
 		Chunk: r.Chunk, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
+		Outputs:   Range{Length: int64(len(r.Outputs)), Sum: checksum(r.Outputs)},
+		Dead:      Range{Length: int64(len(r.Dead)), Sum: checksum(r.Dead)},
 		DeadCount: r.DeadCount, Attempt: r.Attempt, Mapper: r.Mapper, Version: r.Version,
 	}
 }
@@ -59,24 +55,29 @@ func (r *Record) sameObjects(o *Result) bool {
 	return r.Digest == o.Digest && r.First == o.First && r.Objects == o.Objects
 }
 
-// chunkKey orders the index by ID.
-func chunkKey(id chunk.ID) []byte { return binary.BigEndian.AppendUint64(nil, uint64(id)) }
+// place says where the record's body begins.
+func (r *Record) place(part int, offset int64) {
+	for _, to := range []*Range{&r.Outputs, &r.Dead} {
+		if to.Length > 0 {
+			to.Part, to.Offset = part, offset
+			offset += to.Length
+		}
+	}
+}
 
-const recordFormat = 1
-
-// encode gives the index value of a record:
+// append appends the header of a chunk's frame:
 //
-//	format byte, digest, first, objects, attempt,
-//	range of outputs, dead count, range of dead letters, mapper, version,
-//	counts, CRC32C of the key and all of the above
+//	chunk, place of the piece in the chunk, digest, first, objects, attempt,
+//	outputs, dead count, dead letters, mapper, version, counts
 //
-// Numbers are uvarints, checksums 4 bytes little endian. A range is its length
-// and, if that is not 0, part, offset and checksum. The counts are run-length
-// coded: the number of runs, then count and length of each; no runs at all
-// stand for one output of every object.
-func (r *Record) encode() []byte {
-	b := make([]byte, 0, 96+len(r.Mapper)+len(r.Version))
-	b = append(b, recordFormat)
+// Numbers are uvarints, checksums 4 bytes little endian. The piece begins with
+// the object of that number of its chunk; today that is 0, for each piece is
+// a whole chunk. Outputs and dead letters are the length, and the checksum if
+// the length is not 0. The counts are run-length coded: the number of runs, then
+// count and length of each; no runs at all stand for one output of every object.
+func (r *Record) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(r.Chunk))
+	b = binary.AppendUvarint(b, wholeChunk)
 	b = append(b, r.Digest[:]...)
 	b = binary.AppendUvarint(b, r.First)
 	b = binary.AppendUvarint(b, uint64(r.Objects))
@@ -86,26 +87,20 @@ func (r *Record) encode() []byte {
 	b = appendRange(b, r.Dead)
 	b = appendText(b, r.Mapper)
 	b = appendText(b, r.Version)
-	b = appendCounts(b, r.Counts)
-	return appendSum(b, chunkKey(r.Chunk))
+	return appendCounts(b, r.Counts)
 }
 
-var errRecord = errors.New("index entry does not have the checksum it was written with")
+// wholeChunk is the place of the only piece of a chunk.
+const wholeChunk = 0
 
-// decodeRecord reads what encode wrote. The record shares no memory with
-// value, which bbolt takes back.
-func decodeRecord(key, value []byte) (Record, error) {
+// decodeRecord reads what append wrote. The record shares no memory with b.
+func decodeRecord(b []byte) (Record, error) {
 	var r Record
-	body, ok := cutSum(key, value)
-	if !ok || len(key) != 8 {
-		return r, errRecord
+	d := decoder{b: b}
+	r.Chunk = chunk.ID(d.uint())
+	if d.uint() != wholeChunk {
+		return r, fmt.Errorf("%w: chunk %d is in pieces", ErrFormat, r.Chunk)
 	}
-	d := decoder{b: body}
-	format := d.bytes(1)
-	if d.bad || format[0] != recordFormat {
-		return r, errors.New("index entry has an unknown format")
-	}
-	r.Chunk = chunk.ID(binary.BigEndian.Uint64(key))
 	copy(r.Digest[:], d.bytes(len(r.Digest)))
 	r.First = d.uint()
 	r.Objects = int(d.uint())
@@ -116,26 +111,10 @@ func decodeRecord(key, value []byte) (Record, error) {
 	r.Mapper = d.text()
 	r.Version = d.text()
 	r.Counts = d.counts(r.Objects)
-	if d.bad || len(d.b) > 0 {
-		return Record{}, errors.New("index entry contradicts itself")
+	if d.bad || len(d.b) > 0 || r.Outputs.Length < 0 || r.Dead.Length < 0 {
+		return Record{}, errHeader
 	}
 	return r, nil
-}
-
-// appendSum closes an index value with the checksum of its key and itself:
-// bbolt has none for its pages. cutSum checks it and takes it off.
-func appendSum(value, key []byte) []byte {
-	sum := crc32.Update(checksum(key), castagnoli, value)
-	return binary.LittleEndian.AppendUint32(value, sum)
-}
-
-func cutSum(key, value []byte) ([]byte, bool) {
-	n := len(value) - 4
-	if n < 0 {
-		return nil, false
-	}
-	sum := crc32.Update(checksum(key), castagnoli, value[:n])
-	return value[:n], sum == binary.LittleEndian.Uint32(value[n:])
 }
 
 func appendRange(b []byte, r Range) []byte {
@@ -143,8 +122,6 @@ func appendRange(b []byte, r Range) []byte {
 	if r.Length == 0 {
 		return b
 	}
-	b = binary.AppendUvarint(b, uint64(r.Part))
-	b = binary.AppendUvarint(b, uint64(r.Offset))
 	return binary.LittleEndian.AppendUint32(b, r.Sum)
 }
 
@@ -208,9 +185,7 @@ func (d *decoder) rng() Range {
 	if length == 0 {
 		return Range{}
 	}
-	r := Range{Length: length, Part: int(d.uint()), Offset: int64(d.uint())}
-	r.Sum = binary.LittleEndian.Uint32(d.bytes(4))
-	return r
+	return Range{Length: length, Sum: binary.LittleEndian.Uint32(d.bytes(4))}
 }
 
 func (d *decoder) text() string {

@@ -1,232 +1,377 @@
 package sink
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
-// recover brings an opened folder to its committed state: first it checks all
-// that is committed, and changes nothing if something is wrong; then it takes
-// off what a crash left behind the committed end.
+// recover brings an opened folder to its committed state: the index tells of most
+// of the log, the frames behind that are read. Nothing is changed if something is
+// wrong; then what a crash left behind the last commit is taken off.
+//
+// A commit that is not whole is the last one, which was not answered, or damage.
+// It was not answered if nothing proves that it was durable once; the proofs are
+// the index, a later part, and any frame of a later commit: all of these are
+// written only after the commit's sync. Which blocks of an unsynced commit a power
+// cut leaves does not matter, for there is nothing behind it.
 func (f *Folder) recover(job string) error {
-	f.results = newSeries(f.fs, f.dir, resultSeries, f.o.PartBytes)
-	f.dead = newSeries(f.fs, f.dir, deadSeries, f.o.PartBytes)
-	f.recovered.FellBack = f.index.fellBack
-	if err := f.index.view(f.loadIndex); err != nil {
+	have, err := f.surveyParts()
+	if err != nil {
 		return err
 	}
-	if have := f.state.Load().claims.Job; job != "" && have != job && !f.rebindable() {
-		return fmt.Errorf("%w: it holds job %s, not %s; use another folder", ErrOtherJob, have, job)
-	}
-	var tails []tail
-	for _, s := range f.series() {
-		t, err := s.survey()
-		if err != nil {
-			return err
-		}
-		tails = append(tails, t)
-		f.recovered.Bytes += t.bytes
-		f.recovered.Files += len(t.strays)
-	}
-	if err := f.index.view(f.checkChunks); err != nil {
+	t, err := f.readLog(have)
+	if err != nil {
 		return err
+	}
+	f.recovered.Bytes = t.bytes
+	if is := f.state.Load().claims.Job; job != "" && is != job && !f.rebindable() {
+		return fmt.Errorf("%w: it holds job %s, not %s; use another folder", ErrOtherJob, is, job)
 	}
 	if f.o.ReadOnly {
 		return nil
 	}
 	failpoint.Hit("sink.checked")
-	return f.mend(job, tails)
+	return f.mend(job, t)
 }
 
 // rebindable: nobody has used the folder yet, so its job is not settled.
 func (f *Folder) rebindable() bool { return f.state.Load().claims.Plan == nil && !f.o.ReadOnly }
 
-func (f *Folder) loadIndex(tx *bolt.Tx) error {
-	s, err := load(tx)
-	if err == nil {
-		f.state.Store(s)
-		f.results.parts, err = loadParts(tx, resultSeries)
+// surveyParts returns the size of each part's file.
+func (f *Folder) surveyParts() (have []int64, err error) {
+	entries, err := f.fs.ReadDir(f.dir)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		f.dead.parts, err = loadParts(tx, deadSeries)
-	}
-	if entries := len(f.results.parts) + len(f.dead.parts); err == nil && tx.Bucket(partBucket).Inspect().KeyN != entries {
-		err = fmt.Errorf("bucket %s has other entries than the %d of parts", partBucket, entries)
-	}
-	if err != nil && !errors.Is(err, ErrFormat) {
-		return &DamageError{File: f.index.path, Offset: -1, What: err.Error()}
-	}
-	return err
-}
-
-// tail is what lies behind the committed end of a series.
-type tail struct {
-	series *series
-	cut    bool  // the last part is longer than committed
-	bytes  int64 // in the last part and the strays
-	strays []string
-}
-
-var partName = regexp.MustCompile(`^(results|dead)-([0-9]{5,})\.jsonl$`)
-
-// survey compares the part files with the index.
-func (s *series) survey() (tail, error) {
-	t := tail{series: s}
-	for n, p := range s.parts {
-		path := s.path(n)
-		info, err := s.fs.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return t, &DamageError{File: path, Offset: -1, What: fmt.Sprintf("the file is missing; %d bytes of it are committed", p.Size)}
-		}
-		if err != nil {
-			return t, err
-		}
-		more := info.Size() - p.Size
-		if more < 0 || more > 0 && n < len(s.parts)-1 {
-			return t, &DamageError{File: path, Offset: min(info.Size(), p.Size),
-				What: fmt.Sprintf("the file has %d bytes, %d are committed", info.Size(), p.Size)}
-		}
-		t.cut = more > 0
-		t.bytes += more
-	}
-	entries, err := s.fs.ReadDir(s.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return t, err
-	}
+	sizes := map[int]int64{}
 	for _, e := range entries {
 		m := partName.FindStringSubmatch(e.Name())
-		if m == nil || m[1] != s.name {
+		if m == nil {
 			continue
 		}
-		if n, err := strconv.Atoi(m[2]); err == nil && n < len(s.parts) {
-			continue
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			return nil, err
 		}
 		info, err := e.Info()
 		if err != nil {
+			return nil, err
+		}
+		sizes[n] = info.Size()
+	}
+	for len(have) < len(sizes) {
+		size, ok := sizes[len(have)]
+		if !ok {
+			return nil, &DamageError{File: f.log.path(len(have)), Offset: -1, What: "the file is missing, and there are later ones"}
+		}
+		have = append(have, size)
+	}
+	return have, nil
+}
+
+// tail is what readLog has found at the end of the log.
+type tail struct {
+	bytes   int64 // behind the last commit
+	rewrite int64 // where the last commit begins, if it may be in memory only; -1: it is durable
+}
+
+// A scan reads the frames behind a place in the log.
+type scan struct {
+	f    *Folder
+	have []int64
+	in   frameReader
+	part int
+
+	whole  []frame // the last commit that was read; it is applied when the next one is
+	begins int64   // in part
+	before mark    // of the commit before it
+}
+
+// readLog reads what the index does not tell of.
+func (f *Folder) readLog(have []int64) (t tail, err error) {
+	last, err := f.index.load(f.table)
+	if err != nil {
+		return t, err
+	}
+	next := &state{claims: &claims{}, written: &written{}}
+	if last != nil {
+		if last.Claims.Format != formatVersion {
+			return t, fmt.Errorf("%w: %d, not %d", ErrFormat, last.Claims.Format, formatVersion)
+		}
+		if err := last.agree(f.log, have); err != nil {
 			return t, err
 		}
-		t.bytes += info.Size()
-		t.strays = append(t.strays, filepath.Join(s.dir, e.Name()))
+		next = &state{claims: last.Claims, totals: last.Totals, written: last.Written, finished: last.Finished}
+		f.log.parts, f.log.mark = last.Parts, last.mark
+	} else {
+		f.log.parts = []int64{0}
 	}
+	f.index.pending = f.index.pending[:0]
+	s := &scan{f: f, have: have}
+	for s.part = len(f.log.parts) - 1; s.part < len(have); s.part++ {
+		if err := s.readPart(next); err != nil {
+			return t, err
+		}
+	}
+	t = tail{bytes: have[len(have)-1] - f.log.parts[len(have)-1], rewrite: -1}
+	if s.whole != nil {
+		t.rewrite = s.begins
+		if err := s.apply(next); err != nil {
+			return t, err
+		}
+	}
+	if f.log.Commit == 0 {
+		return t, &DamageError{File: f.log.path(0), Offset: 0, What: "the log does not begin here"}
+	}
+	f.state.Store(next)
 	return t, nil
 }
 
-// checkChunks reads every record and, unless the folder is only read, every
-// byte that is committed. Its memory does not grow with the folder, see coverage.
-func (f *Folder) checkChunks(tx *bolt.Tx) error {
-	reader := newPartReader(f.fs)
-	defer reader.close()
-	covered := [2][]coverage{make([]coverage, len(f.results.parts)), make([]coverage, len(f.dead.parts))}
-	var sum totals
-	c := tx.Bucket(chunkBucket).Cursor()
-	for key, value := c.First(); key != nil; key, value = c.Next() {
-		r, err := decodeRecord(key, value)
-		if err != nil {
-			return &DamageError{File: f.index.path, Offset: -1, What: fmt.Sprintf("entry %x: %v", key, err)}
+// readPart reads the commits of one part.
+func (s *scan) readPart(next *state) (err error) {
+	l := s.f.log
+	if s.part == len(l.parts) { // a later part proves the commits before it
+		if err := s.apply(next); err != nil {
+			return err
 		}
-		sum.add(&r)
-		for i, place := range [2]Range{r.Outputs, r.Dead} {
-			s := f.series()[i]
-			if err := s.admit(covered[i], place, &r); err != nil {
-				return err
-			}
-			if f.o.ReadOnly {
-				continue
-			}
-			if err := reader.copy(io.Discard, s, place, &r); err != nil {
-				return err
-			}
-		}
+		l.parts = append(l.parts, 0)
 	}
-	have := f.state.Load().totals
-	sum.Change, sum.Content = have.Change, have.Content
-	if sum != have {
-		return &DamageError{File: f.index.path, Offset: -1, What: fmt.Sprintf("its entries add up to %+v, it says %+v", sum, have)}
-	}
-	for i, s := range f.series() {
-		for n, p := range s.parts {
-			if used := covered[i][n].bytes(); used+p.Garbage != p.Size {
-				return &DamageError{File: s.path(n), Offset: -1,
-					What: fmt.Sprintf("%d bytes are committed, but %d belong to chunks and %d are garbage", p.Size, used, p.Garbage)}
-			}
-		}
-	}
-	return nil
-}
-
-// admit checks that a range lies within the committed bytes and overlaps no
-// other.
-func (s *series) admit(covered []coverage, r Range, of *Record) error {
-	if r.Length == 0 {
-		return nil
-	}
-	if r.Part < 0 || r.Part >= len(s.parts) || r.Offset < 0 || r.Length < 0 || r.Offset > s.parts[r.Part].Size-r.Length {
-		return &DamageError{File: s.path(r.Part), Offset: r.Offset, Chunk: of.Chunk, Known: true,
-			What: fmt.Sprintf("its %d bytes are not among the committed ones", r.Length)}
-	}
-	if !covered[r.Part].add(r.Offset, r.Offset+r.Length) {
-		return &DamageError{File: s.path(r.Part), Offset: r.Offset, Chunk: of.Chunk, Known: true,
-			What: fmt.Sprintf("its %d bytes overlap those of another chunk", r.Length)}
-	}
-	return nil
-}
-
-// mend makes what was found durable, before anybody is told what it says, and
-// takes off the tails. The transaction at its end leaves both meta pages of the
-// index with the same content.
-func (f *Folder) mend(job string, tails []tail) error {
-	if err := f.index.anchor(); err != nil {
+	file, err := l.fs.OpenFile(l.path(s.part), os.O_RDONLY)
+	if err != nil {
 		return err
 	}
-	for _, t := range tails {
-		if err := t.remove(); err != nil {
+	defer func() { err = errors.Join(err, file.Close()) }()
+	s.in = frameReader{file: file, size: s.have[s.part]}
+	for at := l.parts[s.part]; at < s.in.size; at = l.parts[s.part] {
+		frames, bad, err := s.readCommit(at)
+		if err != nil {
+			return err
+		}
+		if bad != nil {
+			return s.torn(at, bad)
+		}
+		if err := s.apply(next); err != nil {
+			return err
+		}
+		s.whole, s.begins, s.before = frames, at, l.mark
+		end := frames[len(frames)-1]
+		l.mark = mark{Commit: end.head.commit, Sum: end.head.sum, Newest: end.position()}
+		l.parts[s.part] = end.at + end.head.size()
+	}
+	if s.part == len(s.have)-1 {
+		return s.checkWhole(false)
+	}
+	return nil
+}
+
+// readCommit reads the frames of the commit that begins at a byte. bad says what
+// of it is not as it was written.
+func (s *scan) readCommit(at int64) (frames []frame, bad *DamageError, err error) {
+	l := s.f.log
+	sum := l.Sum
+	for {
+		h, header, what, err := s.in.read(at)
+		if err != nil {
+			return nil, nil, err
+		}
+		if what == "" && at == 0 && s.part > 0 && h.commit > l.Commit+1 {
+			return nil, &DamageError{File: l.path(s.part - 1), Offset: s.have[s.part-1],
+				What: fmt.Sprintf("the file ends here, and commits %d to %d are missing", l.Commit+1, h.commit-1)}, nil
+		}
+		if what == "" && (h.commit != l.Commit+1 || h.before != sum) {
+			what = "the record here does not follow the one before"
+		}
+		if what != "" {
+			return nil, &DamageError{File: l.path(s.part), Offset: at, What: what}, nil
+		}
+		fr, err := h.decode(header, s.part, at)
+		if errors.Is(err, ErrFormat) {
+			return nil, nil, err
+		}
+		if err != nil {
+			return nil, nil, &DamageError{File: l.path(s.part), Offset: at, What: err.Error()}
+		}
+		frames = append(frames, fr)
+		at, sum = at+h.size(), h.sum
+		if at > s.in.size {
+			return nil, &DamageError{File: l.path(s.part), Offset: s.in.size, Chunk: fr.record.Chunk, Known: fr.kind == chunkKind, What: "the file ends here"}, nil
+		}
+		if h.last {
+			return frames, nil, nil
+		}
+	}
+}
+
+// torn decides what a commit is that is not whole: damage, or the one that was
+// being written when the last process ended.
+func (s *scan) torn(at int64, bad *DamageError) error {
+	if s.part < len(s.have)-1 {
+		return bad
+	}
+	next := s.f.log.Commit + 1
+	newest, err := s.in.newest(at)
+	switch {
+	case err != nil:
+		return err
+	case newest > next:
+		return bad
+	}
+	return s.checkWhole(newest == next)
+}
+
+// checkWhole reads the bodies of the last commit that is whole by its frames. Of all
+// earlier ones it is certain that they were durable.
+func (s *scan) checkWhole(proven bool) error {
+	reader := newPartReader(s.f.log)
+	defer reader.close()
+	for i := range s.whole {
+		r := &s.whole[i].record
+		err := reader.copy(io.Discard, r.Outputs, r)
+		if err == nil {
+			err = reader.copy(io.Discard, r.Dead, r)
+		}
+		if err == nil {
+			continue
+		}
+		if proven || !errors.Is(err, ErrDamaged) {
+			return err
+		}
+		s.f.log.mark, s.f.log.parts[s.part], s.whole = s.before, s.begins, nil
+		return nil
+	}
+	return nil
+}
+
+// apply takes the last whole commit over.
+func (s *scan) apply(next *state) error {
+	for i := range s.whole {
+		if err := s.f.apply(next, &s.whole[i]); err != nil {
 			return err
 		}
 	}
-	if err := f.fs.Mkdir(f.results.dir); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if err := removeIfThere(f.fs, filepath.Join(f.dir, newIndexName)); err != nil {
-		return err
-	}
-	err := errors.Join(f.fs.SyncDir(f.results.dir), f.fs.SyncDir(f.dir), f.syncAbove(f.dir))
-	if err != nil {
-		return fmt.Errorf("%w: sync folder: %w", ErrUnreachable, err)
-	}
-	next := f.state.Load().next()
-	if next.claims.Job != job {
-		rebound := *next.claims
-		rebound.Job = job
-		next.claims = &rebound
-	}
-	err = f.transact(next, nil)
-	if err != nil && !errors.Is(err, ErrFull) {
-		return fmt.Errorf("%w: %w", ErrUnreachable, err) // a failed sync, whatever it says
-	}
-	return err
+	s.whole = nil
+	return nil
 }
 
-// remove takes off what is behind the committed end.
-func (t *tail) remove() error {
-	for _, path := range t.strays {
-		if err := t.series.fs.Remove(path); err != nil {
-			return fmt.Errorf("remove what was not committed: %w", err)
+// A frameReader reads the frames of one part, through a window: short frames are
+// many in one read, and long bodies are not read.
+type frameReader struct {
+	file   file
+	size   int64
+	window []byte
+	begins int64
+}
+
+const windowSize = 4096
+
+// read reads the frame at a byte; what says what is wrong with it.
+func (in *frameReader) read(at int64) (h head, header []byte, what string, err error) {
+	b, err := in.bytes(at, prefixSize)
+	if err != nil || b == nil {
+		return h, nil, "the file ends here", err
+	}
+	h, ok := decodeHead(b)
+	if !ok {
+		return h, nil, "no record begins here", nil
+	}
+	if b, err = in.bytes(at, prefixSize+h.header); err != nil || b == nil {
+		return h, nil, "the file ends within a record", err
+	}
+	header = b[prefixSize:]
+	if frameSum(b[:prefixSize], header) != h.sum {
+		return h, nil, "the record here does not have the checksum it was written with", nil
+	}
+	return h, header, "", nil
+}
+
+// bytes are valid until the next call; nil: the file ends before.
+func (in *frameReader) bytes(at int64, n int) ([]byte, error) {
+	if at+int64(n) > in.size {
+		return nil, nil
+	}
+	if at < in.begins || at+int64(n) > in.begins+int64(len(in.window)) {
+		size := int(min(int64(max(n, windowSize)), in.size-at))
+		if cap(in.window) < size {
+			in.window = make([]byte, size)
+		}
+		in.window, in.begins = in.window[:size], at
+		if read, err := in.file.ReadAt(in.window, at); read < size {
+			in.window = in.window[:0]
+			return nil, fmt.Errorf("read log at byte %d: %w", at, err)
 		}
 	}
-	if !t.cut {
-		return nil
+	from := int(at - in.begins)
+	return in.window[from : from+n], nil
+}
+
+// newest looks for frames behind a byte, wherever they begin, and returns the
+// highest number of a commit among them; 0: there is none.
+func (in *frameReader) newest(at int64) (commit uint64, err error) {
+	b := make([]byte, min(1<<20, in.size-at))
+	magic := []byte(frameMagic)
+	for ; at < in.size; at += int64(len(b) - len(magic) + 1) {
+		b = b[:min(int64(len(b)), in.size-at)]
+		if n, err := in.file.ReadAt(b, at); n < len(b) {
+			return 0, fmt.Errorf("read log at byte %d: %w", at, err)
+		}
+		for from := 0; ; from++ {
+			i := bytes.Index(b[from:], magic)
+			if i < 0 {
+				break
+			}
+			from += i
+			h, _, what, err := in.read(at + int64(from))
+			if err != nil {
+				return 0, err
+			}
+			if what == "" {
+				commit = max(commit, h.commit)
+			}
+		}
+		if len(b) < len(magic) {
+			break
+		}
 	}
-	if err := t.series.cut(len(t.series.parts) - 1); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnreachable, err) // a failed sync, whatever it says
+	return commit, nil
+}
+
+// mend makes what was found durable, before anybody is told what it says, and
+// takes off the tail.
+func (f *Folder) mend(job string, t tail) error {
+	last := len(f.log.parts) - 1
+	var err error
+	if t.bytes > 0 {
+		err = f.log.cut(last, f.log.parts[last])
 	}
+	if err == nil && t.rewrite >= 0 {
+		err = f.log.rewrite(t.rewrite)
+	}
+	if errors.Is(err, errSync) {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err) // whatever it says
+	}
+	if err != nil {
+		return err
+	}
+	if err := removeIfThere(f.fs, filepath.Join(f.dir, newPart)); err != nil {
+		return err
+	}
+	if err := errors.Join(f.fs.SyncDir(f.dir), f.syncAbove(f.dir)); err != nil {
+		return fmt.Errorf("%w: sync folder: %w", ErrUnreachable, err)
+	}
+	if is := f.state.Load().claims; is.Job != job {
+		rebound := *is
+		rebound.Job = job
+		if err := f.append([]frame{{kind: claimsKind, claims: &rebound}}); err != nil {
+			return err
+		}
+	}
+	f.index.write(f.log, f.state.Load())
 	return nil
 }

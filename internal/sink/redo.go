@@ -3,10 +3,9 @@ package sink
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
+	"slices"
 
-	bolt "go.etcd.io/bbolt"
+	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // Redone says what Redo took out.
@@ -19,7 +18,7 @@ type Redone struct {
 
 // Redo takes the results of a version of mappers out, in one step, so that the job's
 // next fetcher has their chunks mapped again: the old results are there until the
-// step is done, and none of them after it. Their bytes stay in the parts as garbage.
+// step is done, and none of them after it. Their bytes stay in the log.
 //
 // A fetcher that still runs believes that they are saved. Redo gives the job a new
 // epoch, so that it is fenced before it can finish the job. And it cuts the version off:
@@ -35,62 +34,36 @@ func (f *Folder) Redo(ctx context.Context, version string) (Redone, error) {
 	if err != nil || len(bad) == 0 {
 		return Redone{}, err
 	}
+	now := f.state.Load().claims
+	claimed := now.fence("redo-"+rand.Text()).fenceVersion(version, now.Terms[version]+1).unbind(version)
+	frames := []frame{{kind: claimsKind, claims: claimed}}
 	var done Redone
-	next := f.state.Load().next()
-	next.totals.Content++
-	next.finished = nil
-	next.claims = next.claims.fence("redo-"+rand.Text()).fenceVersion(version, next.claims.Terms[version]+1).unbind(version)
-	f.results.begin()
-	f.dead.begin()
-	for i := range bad {
-		r := &bad[i]
-		next.totals.remove(r)
-		f.results.waste(r.Outputs)
-		f.dead.waste(r.Dead)
-		done.Chunks++
-		done.Objects += uint64(r.Objects)
-		done.Outputs += r.OutputCount()
-		done.Dead += uint64(r.DeadCount)
-	}
-	err = f.change(next, func(tx *bolt.Tx) error {
-		chunks := tx.Bucket(chunkBucket)
-		for i := range bad {
-			if err := chunks.Delete(chunkKey(bad[i].Chunk)); err != nil {
-				return fmt.Errorf("take out chunk %d: %w", bad[i].Chunk, err)
-			}
+	for some := range slices.Chunk(bad, maxRemoved) {
+		gone := removal{chunks: make([]chunk.ID, len(some))}
+		for i := range some {
+			gone.chunks[i] = some[i].Chunk
+			gone.totals.add(&some[i])
 		}
-		if err := f.results.put(tx); err != nil {
-			return err
-		}
-		return f.dead.put(tx)
-	})
-	if errors.Is(err, ErrFull) {
-		return Redone{}, f.undo(err)
+		frames = append(frames, frame{kind: removedKind, removed: gone})
+		done.Chunks += gone.totals.Chunks
+		done.Objects += gone.totals.Objects
+		done.Outputs += gone.totals.Outputs
+		done.Dead += gone.totals.Dead
 	}
-	if err != nil {
+	if err := f.append(frames); err != nil {
 		return Redone{}, err
-	}
-	if err := f.settle(); err != nil {
-		return Redone{}, f.breakDown(err)
 	}
 	return done, nil
 }
 
-// recordsOf returns the records of a version. The caller holds the mutex.
-func (f *Folder) recordsOf(ctx context.Context, version string) ([]Record, error) {
-	var found []Record
-	err := f.index.view(func(tx *bolt.Tx) error {
-		c := tx.Bucket(chunkBucket).Cursor()
-		for key, value := c.First(); key != nil; key, value = c.Next() {
-			r, err := decodeRecord(key, value)
-			if err != nil {
-				return &DamageError{File: f.index.path, Offset: -1, Chunk: idOf(key), Known: true, What: err.Error()}
-			}
-			if r.Version == version {
-				found = append(found, r)
-			}
+// recordsOf returns the records of a version, by ascending ID. The caller holds the mutex.
+func (f *Folder) recordsOf(ctx context.Context, version string) (found []Record, err error) {
+	f.table.from(0, func(id chunk.ID, s spot) bool {
+		var r Record
+		if r, err = f.headers.record(id, s.at); err == nil && r.Version == version {
+			found = append(found, r)
 		}
-		return nil
+		return err == nil && ctx.Err() == nil
 	})
 	if err != nil {
 		return nil, f.breakDown(err)

@@ -84,8 +84,8 @@ func (s story) goOnAfterRedo(t *testing.T, dir string, left []sink.Result, told 
 	return gone
 }
 
-// TestCrashInRedo ends the process and cuts the power at every step of a redo,
-// and at every place within its commits of the index.
+// TestCrashInRedo ends the process and cuts the power at every step of a redo, and in
+// the middle of every write.
 func TestCrashInRedo(t *testing.T) {
 	t.Parallel()
 	s, left := regret()
@@ -127,24 +127,24 @@ func TestCrashInRedo(t *testing.T) {
 			}
 			steps++
 		}
+		for at := 1; ; at++ {
+			n := 0
+			if !try(t, dice, func(disk *testFS) {
+				disk.before = func(s step) error {
+					if s.op != "write" {
+						return nil
+					}
+					if n++; n == at {
+						return errTorn
+					}
+					return nil
+				}
+			}, func(disk *testFS) bool { return disk.dead }) {
+				break
+			}
+		}
 		if steps < 6 {
 			t.Errorf("dice %d: only %d steps", what, steps)
-		}
-		for where := inside(1); where < insides; where++ {
-			for commit := 1; ; commit++ {
-				n, hit := 0, false
-				if try(t, dice, func(disk *testFS) {
-					disk.within = func() inside {
-						if n++; n == commit {
-							hit = true
-							return where
-						}
-						return outside
-					}
-				}, func(*testFS) bool { return hit }); !hit {
-					break
-				}
-			}
 		}
 	}
 	if outcomes[false] < 10 || outcomes[true] < 10 {
@@ -160,7 +160,7 @@ func TestFaultInRedo(t *testing.T) {
 		"full":        {match: takesSpace, err: noSpace},
 		"sync":        {match: ops("sync"), err: ioError},
 		"folder sync": {match: ops("syncdir"), err: ioError},
-		"index":       {match: ops("index"), err: ioError},
+		"write":       {match: ops("write"), err: ioError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

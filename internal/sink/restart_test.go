@@ -2,7 +2,6 @@ package sink_test
 
 import (
 	"errors"
-	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
 	"syscall"
@@ -31,7 +30,7 @@ func TestKilledThenPowerCut(t *testing.T) {
 		}
 		f, err := sink.OpenFolderOn(disk, dir, job, sink.FolderOptions{})
 		reached := disk.dead
-		if reached != (err != nil) {
+		if reached != (disk.alive(err) != nil) {
 			t.Fatalf("step %d: %v", end, err)
 		}
 		if err == nil {
@@ -39,6 +38,7 @@ func TestKilledThenPowerCut(t *testing.T) {
 			closeIt(t, f)
 		}
 		disk.dead = false
+		disk.before = func(step) error { return nil }
 		f = openOn(t, disk, dir, sink.FolderOptions{})
 		claim(t, f)
 		all := sinktest.Chain("", []int{1, -1}, []int{1})
@@ -56,38 +56,53 @@ func TestKilledThenPowerCut(t *testing.T) {
 	}
 }
 
-// TestKilledInCommitThenPowerCut ends the process when bbolt has written a meta
-// page and not synced it, or when that sync failed; and cuts the power while the
-// next process writes its first pages. Those lie where the state is that is
-// still the newest on the platter, if the second process did not see to it.
+// TestKilledInCommitThenPowerCut ends the process when it has written a commit and not
+// synced it, or when that sync failed. The next process tells what it finds, and
+// commits more; then the power is cut. What it found must be on the platter by then.
 func TestKilledInCommitThenPowerCut(t *testing.T) {
 	t.Parallel()
-	for _, where := range []inside{metaWrite, syncFailed} {
+	for name, end := range map[string]error{"before the sync": errKilled, "the sync fails": syscall.EIO} {
 		for seed := range uint64(16) {
 			s := newStory()
 			home := t.TempDir()
 			disk := newCrashFS(t, home)
 			dir := filepath.Join(home, "sink")
 			var known told
-			commits := 0
-			disk.within = func() inside {
-				if commits++; commits == 5 {
-					return where
+			syncs := 0
+			disk.before = func(st step) error {
+				if st.op != "sync" {
+					return nil
 				}
-				return outside
+				if syncs++; syncs == 5 {
+					disk.dead = errors.Is(end, errKilled)
+					return end
+				}
+				return nil
 			}
-			if err := s.live(t, disk, dir, &known); !errors.Is(err, errKilled) {
-				t.Fatalf("first life: %v", err)
+			if err := s.live(t, disk, dir, &known); !errors.Is(err, end) {
+				t.Fatalf("%s: first life: %v", name, err)
 			}
 			disk.dead = false
-			disk.within = func() inside { return allData }
-			if err := s.live(t, disk, dir, &known); !errors.Is(err, errKilled) {
-				t.Fatalf("second life: %v", err)
+			disk.before = func(step) error { return nil }
+			f, err := sink.OpenFolderOn(disk, dir, job, s.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			known.trying = true
+			s.takeStock(t, f, &known) // it has told of the last group now
+			more := seed%2 == 0 && known.groups < len(s.groups)
+			if more {
+				claim(t, f)
+				commit(t, f, s.groups[known.groups]...)
+				known.groups++
 			}
 			to := t.TempDir()
 			disk.platter.crash(t, to, dice{rng: rand.New(rand.NewPCG(seed, 0)), names: 1, data: 0.5, length: 1})
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
 			if err := s.live(t, newTestFS(), filepath.Join(to, "sink"), &known); err != nil {
-				t.Fatalf("killed at %d, power cut %d: %v", where, seed, err)
+				t.Fatalf("%s: power cut %d: %v", name, seed, err)
 			}
 		}
 	}
@@ -100,14 +115,14 @@ func TestUndoneThenFull(t *testing.T) {
 	home := t.TempDir()
 	dir := filepath.Join(home, "sink")
 	disk := newCrashFS(t, home)
-	o := sink.FolderOptions{PartBytes: 100}
+	o := sink.FolderOptions{PartBytes: 3000}
 	f := openOn(t, disk, dir, o)
 	claim(t, f)
-	all := []sink.Result{big(0, 0, 50), big(1, 1, 40), big(2, 2, 90)}
+	all := []sink.Result{big(0, 0, 50), big(1, 1, 3000), big(2, 2, 3000)}
 	commit(t, f, all[0])
 	disk.before = func(s step) error {
-		if s.op == "create" {
-			return &fs.PathError{Op: "open", Path: s.path, Err: syscall.ENOSPC}
+		if s.op == "write" {
+			return errShort
 		}
 		return nil
 	}
@@ -115,13 +130,14 @@ func TestUndoneThenFull(t *testing.T) {
 		t.Fatalf("commit: %v, want ErrFull", err)
 	}
 	disk.before = func(step) error { return nil }
-	commit(t, f, all[2]) // into the next part
+	commit(t, f, all[2])
+	commit(t, f, big(3, 3, 10)) // into the next part
 	// The bytes of the group that was not to be reached the platter, that they are cut off did not.
 	for at := range 64 {
 		to := t.TempDir()
 		disk.platter.crash(t, to, dice{rng: rand.New(rand.NewPCG(uint64(at), 0)), names: 1, data: 0.9, length: 0.5})
 		g := openOn(t, newTestFS(), filepath.Join(to, "sink"), o)
-		want(t, g, all[0], all[2])
+		want(t, g, all[0], all[2], big(3, 3, 10))
 		closeIt(t, g)
 	}
 }

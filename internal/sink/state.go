@@ -1,38 +1,19 @@
 package sink
 
 import (
-	"encoding/binary"
-	"encoding/json"
-	"fmt"
 	"slices"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// The index has three buckets.
-var (
-	metaBucket  = []byte("meta")   // the keys below, JSON
-	chunkBucket = []byte("chunks") // chunk ID → Record
-	partBucket  = []byte("parts")  // series and number → part
-)
-
-var (
-	formatKey   = []byte("format")
-	claimsKey   = []byte("claims")
-	totalsKey   = []byte("totals")
-	writtenKey  = []byte("written")
-	finishedKey = []byte("finished")
-)
-
-// formatVersion is the folder's. A folder of another one is not touched.
-const formatVersion = 2
+// formatVersion is the log's. A folder of another one is not touched.
+const formatVersion = 3
 
 // claims is who the sink belongs to, and whose results it takes no more. It changes with a claim, and when a version is fenced.
 type claims struct {
+	Format    int         `json:"format"`
 	Job       string      `json:"job"`
-	ID        string      `json:"id,omitempty"` // of this sink, random; empty in one that an older program made and nobody has claimed since
+	ID        string      `json:"id"` // of this sink, random
 	Plan      *chunk.Plan `json:"plan,omitempty"`
 	Key       []byte      `json:"key,omitempty"`
 	Epoch     uint64      `json:"epoch"`
@@ -52,10 +33,8 @@ type claimant struct {
 // comes back is taken for a new one: it takes over, instead of being fenced.
 const maxClaimants = 64
 
-// totals is the sum over all records. It changes with every commit.
+// totals is a sum over records.
 type totals struct {
-	Change      uint64 `json:"change"`  // grows with every index transaction
-	Content     uint64 `json:"content"` // grows with those that change chunks
 	Chunks      uint64 `json:"chunks"`
 	Objects     uint64 `json:"objects"`
 	Outputs     uint64 `json:"outputs"`
@@ -73,13 +52,20 @@ func (t *totals) add(r *Record) {
 	t.DeadBytes += uint64(r.Dead.Length)
 }
 
-func (t *totals) remove(r *Record) {
-	t.Chunks--
-	t.Objects -= uint64(r.Objects)
-	t.Outputs -= r.OutputCount()
-	t.Dead -= uint64(r.DeadCount)
-	t.OutputBytes -= uint64(r.Outputs.Length)
-	t.DeadBytes -= uint64(r.Dead.Length)
+// remove takes off what another sum has.
+func (t *totals) remove(o totals) {
+	t.Chunks -= o.Chunks
+	t.Objects -= o.Objects
+	t.Outputs -= o.Outputs
+	t.Dead -= o.Dead
+	t.OutputBytes -= o.OutputBytes
+	t.DeadBytes -= o.DeadBytes
+}
+
+// totals is the sum over one record.
+func (r *Record) totals() (t totals) {
+	t.add(r)
+	return t
 }
 
 // finished says where Finish put the ordered files, relative to the folder. It
@@ -89,144 +75,34 @@ type finished struct {
 	DeadFile string `json:"dead_file"` // "" if there are no dead letters
 }
 
-// state is the small part of the index, kept in memory. A *state that was
+// merged is the record of a step of Finish.
+type merged struct {
+	Written  *written  `json:"written"`
+	Finished *finished `json:"finished"` // nil: the files are not in their places
+}
+
+// state is what the log says, but for the table of chunks. A *state that was
 // published is never changed.
 //
-// Invariant: it is what the index has on disk.
+// Invariant: it is what the log has on disk.
 type state struct {
 	claims   *claims
 	totals   totals
 	written  *written
 	finished *finished
+	content  uint64 // grows with each change of what chunks are there
+}
+
+// change notes a change of chunks: what was merged is not all there is any more.
+func (s *state) change() {
+	s.content++
+	s.finished = nil
 }
 
 // next is a copy to change. What it points to is shared: replace it.
 func (s *state) next() *state {
 	n := *s
-	n.totals.Change++
 	return &n
-}
-
-// part is the index entry of one part file.
-//
-// Invariant: Size = Garbage + the lengths of all committed ranges in it.
-type part struct {
-	Size    int64 // committed bytes; a full part's file has exactly these
-	Garbage int64 // bytes of replaced results
-}
-
-func partKey(series string, number int) []byte {
-	return binary.BigEndian.AppendUint32([]byte(series+"/"), uint32(number))
-}
-
-// put writes the state into the index, where it differs from old.
-func (s *state) put(tx *bolt.Tx, old *state) error {
-	meta := tx.Bucket(metaBucket)
-	if s.claims != old.claims {
-		if err := putMeta(meta, claimsKey, s.claims); err != nil {
-			return err
-		}
-	}
-	if err := putMeta(meta, totalsKey, s.totals); err != nil {
-		return err
-	}
-	if s.written != old.written {
-		if err := putMeta(meta, writtenKey, s.written); err != nil {
-			return err
-		}
-	}
-	return putMeta(meta, finishedKey, s.finished) // also if nil: a missing entry is damage
-}
-
-func putMeta(meta *bolt.Bucket, key []byte, value any) error {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", key, err)
-	}
-	return meta.Put(key, appendSum(text, key))
-}
-
-// getMeta reads a value that must be there. An error means damage.
-func getMeta(meta *bolt.Bucket, key []byte, value any) error {
-	text, ok := cutSum(key, meta.Get(key))
-	if !ok {
-		return fmt.Errorf("entry %q is missing, or does not have the checksum it was written with", key)
-	}
-	if err := json.Unmarshal(text, value); err != nil {
-		return fmt.Errorf("entry %q: %w", key, err)
-	}
-	return nil
-}
-
-// load reads the state. An error means damage, unless it is a *formatError.
-func load(tx *bolt.Tx) (*state, error) {
-	meta := tx.Bucket(metaBucket)
-	if meta == nil || tx.Bucket(chunkBucket) == nil || tx.Bucket(partBucket) == nil {
-		return nil, fmt.Errorf("bucket %s, %s or %s is missing", metaBucket, chunkBucket, partBucket)
-	}
-	var format int
-	if err := getMeta(meta, formatKey, &format); err != nil {
-		return nil, err
-	}
-	if format != formatVersion {
-		return nil, &formatError{format}
-	}
-	s := &state{claims: &claims{}, written: &written{}}
-	if err := getMeta(meta, claimsKey, s.claims); err != nil {
-		return nil, err
-	}
-	if err := getMeta(meta, totalsKey, &s.totals); err != nil {
-		return nil, err
-	}
-	if err := getMeta(meta, writtenKey, s.written); err != nil {
-		return nil, err
-	}
-	return s, getMeta(meta, finishedKey, &s.finished)
-}
-
-type formatError struct{ format int }
-
-func (e *formatError) Error() string {
-	return fmt.Sprintf("%s: %d, not %d", ErrFormat, e.format, formatVersion)
-}
-
-func (e *formatError) Is(target error) bool { return target == ErrFormat }
-
-// loadParts reads the part entries of a series, which must be numbered from 0
-// without a gap.
-func loadParts(tx *bolt.Tx, series string) ([]part, error) {
-	var parts []part
-	prefix := []byte(series + "/")
-	c := tx.Bucket(partBucket).Cursor()
-	for k, v := c.Seek(prefix); k != nil && len(k) == len(prefix)+4 && string(k[:len(prefix)]) == string(prefix); k, v = c.Next() {
-		body, ok := cutSum(k, v)
-		d := decoder{b: body}
-		p := part{Size: int64(d.uint()), Garbage: int64(d.uint())}
-		if !ok || d.bad || p.Size < 0 || p.Garbage < 0 || p.Garbage > p.Size {
-			return nil, fmt.Errorf("entry of a part of %s is damaged", series)
-		}
-		if number := binary.BigEndian.Uint32(k[len(prefix):]); int(number) != len(parts) {
-			return nil, fmt.Errorf("entry of part %d of %s is missing", len(parts), series)
-		}
-		parts = append(parts, p)
-	}
-	return parts, nil
-}
-
-// putParts writes the entries that differ.
-func putParts(tx *bolt.Tx, series string, old, parts []part) error {
-	for i, p := range parts {
-		if i < len(old) && old[i] == p {
-			continue
-		}
-		key := partKey(series, i)
-		value := binary.AppendUvarint(nil, uint64(p.Size))
-		value = binary.AppendUvarint(value, uint64(p.Garbage))
-		if err := tx.Bucket(partBucket).Put(key, appendSum(value, key)); err != nil {
-			return fmt.Errorf("record part %d of %s: %w", i, series, err)
-		}
-	}
-	return nil
 }
 
 // claimedBy finds a fetcher among the claimants.

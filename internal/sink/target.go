@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/cespare/xxhash/v2"
@@ -55,7 +54,7 @@ func (f *Folder) configureTarget(path, base string) (string, error) {
 	parent, base := filepath.Split(path)
 	parent = filepath.Clean(parent)
 	inside := parent == f.dir
-	if path == f.dir || parent == filepath.Join(f.dir, partsName) || inside && (base == partsName || strings.HasPrefix(base, indexName)) {
+	if path == f.dir || inside && (base == indexName || base == newPart || partName.MatchString(base)) {
 		return "", fmt.Errorf("output %s belongs to the sink itself: %w", path, ErrSettings)
 	}
 	if info, err := f.fs.Stat(parent); !inside && (err != nil || !info.IsDir()) {
@@ -185,7 +184,7 @@ func adopt(name string, info fs.FileInfo) error {
 	return os.Chmod(name, info.Mode().Perm())
 }
 
-// relative is a path as the index keeps it, so that the folder and its files
+// relative is a path as the log keeps it, so that the folder and its files
 // can move together. On another volume there is no relative one.
 func (f *Folder) relative(path string) string {
 	if rel, err := filepath.Rel(f.dir, path); err == nil {

@@ -78,7 +78,7 @@ func TestForeignOutputComes(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk.after = func(s step) { // when all is written and recorded, just before it takes its place
-		if s.op == "index" {
+		if s.op == "sync" && filepath.Base(s.path) == "log-00000" {
 			disk.after = func(step) {}
 			write(t, output)
 		}

@@ -11,7 +11,7 @@ import (
 
 // step is one change on disk.
 type step struct {
-	op   string // create, open, write, truncate, sync, syncdir, mkdir, rename, remove, index
+	op   string // create, open, write, truncate, sync, syncdir, mkdir, rename, remove
 	path string
 }
 
@@ -20,20 +20,14 @@ type testFS struct {
 	sink.Disk
 	before  func(step) error // an error takes the step's place
 	after   func(step)
-	platter *platter      // nil: nobody will crash
-	within  func() inside // where the next commit of the index stops
-	coin    func() bool
-	dead    bool // the process has ended: no step has an effect
-	// committed sees what a commit made of the index, before the platter counts it as synced.
-	committed func(path string, old, next []byte)
+	platter *platter // nil: nobody will crash
+	dead    bool     // the process has ended: no step has an effect
 }
 
 func newTestFS() *testFS {
 	return &testFS{
 		before: func(step) error { return nil },
 		after:  func(step) {},
-		within: func() inside { return outside },
-		coin:   always,
 	}
 }
 
@@ -46,11 +40,23 @@ func newCrashFS(t *testing.T, home string) *testFS {
 }
 
 // errShort makes a write stop half way, as a disk does that becomes full;
-// errSilent does the same and says nothing.
+// errSilent does the same and says nothing; with errTorn the process ends there.
+// errKilled is what every step of a process returns after its end.
 var (
 	errShort  = errors.New("short write")
 	errSilent = errors.New("silently short write")
+	errTorn   = errors.New("torn write")
+	errKilled = errors.New("killed")
 )
+
+// alive is err, or that the process has ended in a step whose errors are no one's
+// concern: then it has not told anybody of a success either.
+func (d *testFS) alive(err error) error {
+	if err == nil && d.dead {
+		return errKilled
+	}
+	return err
+}
 
 func (d *testFS) do(s step, act func() error) error {
 	if d.dead {
@@ -135,9 +141,15 @@ func (f *testFile) WriteAt(b []byte, at int64) (n int, err error) {
 		return 0, errKilled
 	}
 	err = f.fs.before(step{"write", f.path})
+	if errors.Is(err, errTorn) {
+		n, _ = f.File.WriteAt(b[:len(b)/2], at)
+		f.fs.platter.change(f.path, change{at: at, bytes: b[:n]})
+		f.fs.dead = true
+		return n, errKilled
+	}
 	if errors.Is(err, errShort) || errors.Is(err, errSilent) {
 		n, failed := f.File.WriteAt(b[:len(b)/2], at)
-		f.fs.platter.change(f.path, change{at, b[:n]})
+		f.fs.platter.change(f.path, change{at: at, bytes: b[:n]})
 		if errors.Is(err, errShort) {
 			failed = errors.Join(failed, syscall.ENOSPC)
 		}
@@ -147,7 +159,7 @@ func (f *testFile) WriteAt(b []byte, at int64) (n int, err error) {
 		return 0, err
 	}
 	n, err = f.File.WriteAt(b, at)
-	f.fs.platter.change(f.path, change{at, b[:n]})
+	f.fs.platter.change(f.path, change{at: at, bytes: b[:n]})
 	f.fs.after(step{"write", f.path})
 	return n, err
 }
@@ -159,10 +171,16 @@ func (f *testFile) Truncate(size int64) error {
 	})
 }
 
-// Sync leaves out the real one.
+// Sync leaves out the real one. After one that fails, what it should have made
+// durable is in memory only, and looks as if it were durable.
 func (f *testFile) Sync() error {
-	return f.fs.do(step{"sync", f.path}, func() error {
+	wasDead := f.fs.dead
+	err := f.fs.do(step{"sync", f.path}, func() error {
 		f.fs.platter.sync(f.path)
 		return nil
 	})
+	if err != nil && !wasDead && !errors.Is(err, errKilled) {
+		f.fs.platter.lose(f.path)
+	}
+	return err
 }

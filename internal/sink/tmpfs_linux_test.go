@@ -14,7 +14,7 @@ import (
 )
 
 // TestRealFullDisk fills a small file system of its own, page by page, so that
-// bbolt too runs out of space at every point where it can. A process may mount
+// the log runs out of space at every point where it can. A process may mount
 // one in a namespace of its own; where the system does not let it, the test fails.
 func TestRealFullDisk(t *testing.T) {
 	t.Parallel()

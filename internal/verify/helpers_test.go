@@ -148,7 +148,7 @@ func change(t *testing.T, path string, edit func([]byte) []byte) {
 // damage flips a bit of the only place in the parts that holds text.
 func (w *world) damage(t *testing.T, text string) {
 	t.Helper()
-	parts, err := filepath.Glob(filepath.Join(w.sink, "parts", "*"))
+	parts, err := filepath.Glob(filepath.Join(w.sink, "log-*"))
 	if err != nil {
 		t.Fatal(err)
 	}

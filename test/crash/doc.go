@@ -11,7 +11,6 @@
 // jobs run at a time: most of one's time goes into noticing that a mapper is
 // gone.
 //
-// Not here: what is left when bbolt's commit, one step here, is cut short, and
-// the roll-over to the next part file, which takes 1 GiB. The tests of
-// internal/sink have both, and what a power cut takes along.
+// Not here: the roll-over to the next part of the log, which takes 1 GiB. The tests
+// of internal/sink have it, and what a power cut takes along.
 package crash

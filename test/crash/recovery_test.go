@@ -9,25 +9,22 @@ import (
 )
 
 // deaths are where a saver dies first: in the middle of making a folder, of
-// the first commit, whose part files are new, and of the second. With fewer
+// the claim, and of the first and second commit of results. With fewer
 // than three hits it is the three in front.
 var deaths = []string{
-	"sink.commit.newindex:1", "sink.write.dead:1", "sink.write.dead:2",
+	"sink.sync.newlog:1", "sink.write.log.half:2", "sink.write.log:3",
 
-	"sink.mkdir.folder:1", "sink.create.newindex:1", "sink.rename.index:1",
-	"sink.create.results:1", "sink.create.dead:1", "sink.sync.dead:1", "sink.syncdir.parts:2",
-	"sink.write.results.half:2", "sink.write.results:2", "sink.write.dead.half:2", "sink.sync.results:2", "sink.sync.dead:2",
-	"sink.commit.index:4", // the fourth transaction is that of the second commit
+	"sink.mkdir.folder:1", "sink.create.newlog:1", "sink.write.newlog.half:1", "sink.rename.log:1",
+	"sink.write.log.half:1", "sink.write.log:1", "sink.sync.log:1",
+	"sink.write.log:2", "sink.sync.log:2", "sink.write.log.half:3", "sink.sync.log:3",
 }
 
 // recoveries are where the saver that opens the folder again dies too.
 var recoveries = []string{
-	"sink.create.newindex:1", "sink.commit.newindex:1", "sink.rename.index:1",
-	"sink.open.index:1", "sink.checked:1", "sink.write.index.half:1", "sink.write.index:1", "sink.sync.index:1",
-	"sink.remove.results:1", "sink.remove.dead:1",
-	"sink.truncate.results:1", "sink.truncate.dead:1", "sink.sync.results:1", "sink.sync.dead:1",
-	"sink.mkdir.parts:1", "sink.syncdir.parts:1", "sink.syncdir.folder:1", "sink.syncdir.parent:1",
-	"sink.commit.index:1", "saver.serving:1",
+	"sink.create.newlog:1", "sink.truncate.newlog:1", "sink.write.newlog.half:1", "sink.write.newlog:1", "sink.sync.newlog:1", "sink.rename.log:1",
+	"sink.checked:1", "sink.truncate.log:1", "sink.write.log.half:1", "sink.write.log:1", "sink.sync.log:1",
+	"sink.syncdir.folder:1", "sink.syncdir.parent:1",
+	"sink.write.index.half:1", "sink.write.index:1", "sink.truncate.index:1", "saver.serving:1",
 }
 
 // TestRecovery kills the saver in a commit, and its successor in the recovery.
@@ -86,11 +83,11 @@ func TestFinishedJob(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	places := []string{
-		"sink.checked:1", "sink.commit.index:1", "sink.commit.index:2",
+		"sink.checked:1", "sink.write.log.half:1", "sink.write.log:1", "sink.sync.log:1",
 		"sink.create.output:1", "sink.write.output.half:1", "sink.write.output:1", "sink.sync.output:1", "sink.rename.output:1",
 		"sink.syncdir.folder:2",
 		"sink.create.deadfile:1", "sink.write.deadfile.half:1", "sink.write.deadfile:1", "sink.sync.deadfile:1", "sink.rename.deadfile:1",
-		"sink.syncdir.folder:3", "sink.commit.index:3", "sink.commit.index:4",
+		"sink.syncdir.folder:3", "sink.write.log.half:2", "sink.sync.log:2", "sink.write.log:3", "sink.sync.log:3",
 		"saver.finish.beginning:1", "saver.finish.done:1",
 		"fetcher.claimed:1", "fetcher.page.listed:1", "fetcher.finish.asking:1", "fetcher.finish.answered:1",
 	}

@@ -11,11 +11,11 @@ import (
 )
 
 // redoes are where chunkline redo dies: opening the folder, taking the results
-// out (which is the second transaction), and closing it.
+// out, and closing it.
 var redoes = []string{
-	"sink.commit.index:2", "sink.open.index:1", "sink.checked:1", "sink.write.index.half:1", "sink.write.index:1",
-	"sink.commit.index:1", "sink.sync.index:1", "sink.syncdir.parts:1", "sink.syncdir.folder:1", "sink.syncdir.parent:1",
-	"sink.commit.index:3",
+	"sink.sync.log:1", "sink.checked:1", "sink.syncdir.folder:1", "sink.syncdir.parent:1",
+	"sink.write.log.half:1", "sink.write.log:1",
+	"sink.write.index.half:1", "sink.write.index:1", "sink.truncate.index:1", "sink.sync.index:1",
 }
 
 // TestRedo kills chunkline redo at every step on disk. Then all of the version's

@@ -43,9 +43,9 @@ func TestRun(t *testing.T) {
 // retries are where chunkline dead retry dies: opening the folder, in the place
 // of the first chunk's result and of the second's, and merging the output.
 var retries = []string{
-	"sink.commit.index:2", "sink.open.index:1", "sink.checked:1", "sink.write.results.half:1", "sink.write.results:1",
-	"sink.write.results.half:2", "sink.sync.results:1", "sink.commit.index:1", "sink.write.results:2", "sink.sync.results:2",
-	"sink.rename.output:1", "sink.commit.index:3", "sink.create.output:1", "sink.write.output.half:1", "sink.write.output:1", "sink.sync.output:1",
+	"sink.sync.log:1", "sink.checked:1", "sink.write.log.half:1", "sink.write.log:1",
+	"sink.write.log.half:2", "sink.write.log:2", "sink.sync.log:2",
+	"sink.rename.output:1", "sink.sync.log:3", "sink.create.output:1", "sink.write.output.half:1", "sink.write.output:1", "sink.sync.output:1",
 }
 
 // TestDeadRetry kills chunkline dead retry. The same command again mends what is

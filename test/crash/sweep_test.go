@@ -89,9 +89,8 @@ func at(name string, hit int) (process string, s script) {
 var oneChunk = fmt.Sprintf("CHUNK_SIZE=%d", objects)
 
 var (
-	// tornResults and tornDead leave bytes behind the committed end of a part.
-	tornResults = script{lives: map[string][]string{"saver": {"sink.write.results:2"}}}
-	tornDead    = script{lives: map[string][]string{"saver": {"sink.write.dead:2"}}}
+	// torn leaves a commit that is not whole at the end of the log.
+	torn = script{lives: map[string][]string{"saver": {"sink.write.log.half:2"}}}
 	// mapperDies loses a mapper, and with it a chunk that it has in work; no
 	// backup attempt saves it before that is noticed.
 	mapperDies = script{
@@ -122,10 +121,7 @@ var (
 
 // special are the jobs for failpoints that an undisturbed one does not come to.
 var special = map[string]script{
-	"sink.remove.results":         {lives: map[string][]string{"saver": {"sink.write.results:1"}}},
-	"sink.remove.dead":            {lives: map[string][]string{"saver": {"sink.write.dead:1"}}},
-	"sink.truncate.results":       tornResults,
-	"sink.truncate.dead":          tornDead,
+	"sink.truncate.log":           torn,
 	"fetcher.page.listed":         {lives: map[string][]string{"fetcher": {"fetcher.saved.booked:1"}}},
 	"fetcher.mapper.lost":         mapperDies,
 	"fetcher.doubts.settled":      mapperDies,

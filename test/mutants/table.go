@@ -9,39 +9,39 @@ func sinkMutants() []mutant {
 	return []mutant{
 		{
 			id: "M1", what: "results are not synced before the commit",
-			edits:    []edit{{"internal/sink/series.go", "\t\tif err := f.Sync(); err != nil {\n\t\t\treturn fmt.Errorf(\"sync part: %w\", err)\n\t\t}\n", "\t\t_ = f\n"}},
+			edits:    []edit{{"internal/sink/log.go", "\tif err := l.file.Sync(); err != nil {\n\t\treturn fmt.Errorf(\"sync log: %w\", err)\n\t}\n", ""}},
 			caughtBy: []lane{{"./internal/sink", "TestCrash", nil}},
 		}, {
 			id: "M2", what: "the folder of a new file is not synced",
-			edits:    []edit{{"internal/sink/series.go", "\tif !s.made {\n\t\treturn nil\n\t}\n", "\tif true {\n\t\treturn nil\n\t}\n"}},
+			edits:    []edit{{"internal/sink/log.go", "\tif !l.made {\n\t\treturn nil\n\t}\n", "\tif true {\n\t\treturn nil\n\t}\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestCrash", nil}},
 		}, {
 			id: "M5", what: "no unique key: a second result takes the first one's place",
-			edits:    []edit{{"internal/sink/commit.go", "\t\t\tthere, ok := first[r.Chunk]\n\t\t\tif !ok {", "\t\t\tthere, ok := first[r.Chunk]\n\t\t\tif false {"}},
+			edits:    []edit{{"internal/sink/commit.go", "\t\tthere, ok := first[r.Chunk]\n\t\tif !ok {", "\t\tthere, ok := first[r.Chunk]\n\t\tif false {"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
-			id: "M6", what: "the results and the keys of their chunks are committed one after the other",
+			id: "M6", what: "the results of a group are committed one after the other",
 			edits: []edit{{
 				"internal/sink/commit.go",
-				"\treturn f.change(next, func(tx *bolt.Tx) error {\n\t\tchunks := tx",
-				"\tkeys := f.state.Load().next()\n\tkeys.finished = nil\n\tif err := f.change(keys, func(tx *bolt.Tx) error {\n\t\tfor i := range records {\n\t\t\tif err := tx.Bucket(chunkBucket).Put(chunkKey(records[i].Chunk), records[i].encode()); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n\t\t}\n\t\treturn nil\n\t}); err != nil {\n\t\treturn err\n\t}\n\treturn f.change(next, func(tx *bolt.Tx) error {\n\t\tchunks := tx",
+				"\tif err := f.log.write(frames); err != nil {\n",
+				"\tfor len(frames) > 1 {\n\t\tif err := f.append(frames[:1]); err != nil {\n\t\t\treturn err\n\t\t}\n\t\tframes = frames[1:]\n\t}\n\tif err := f.log.write(frames); err != nil {\n",
 			}},
 			caughtBy: []lane{{"./internal/sink", "TestCrash", nil}},
 		}, {
 			id: "M13", what: "a sync that failed is tried again on the same file",
-			edits:    []edit{{"internal/sink/series.go", "\t\tif err := f.Sync(); err != nil {\n\t\t\treturn", "\t\tif err := f.Sync(); err != nil && f.Sync() != nil {\n\t\t\treturn"}},
+			edits:    []edit{{"internal/sink/log.go", "\tif err := l.file.Sync(); err != nil {\n\t\treturn", "\tif err := l.file.Sync(); err != nil && l.file.Sync() != nil {\n\t\treturn"}},
 			caughtBy: []lane{{"./internal/sink", "TestFailedStep", nil}},
 		}, {
-			id: "M16", what: "damage in the middle of what is committed is passed over",
-			edits:    []edit{{"internal/sink/recover.go", "\t\t\tif err := reader.copy(io.Discard, s, place, &r); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n", "\t\t\t_ = reader.copy(io.Discard, s, place, &r)\n"}},
+			id: "M16", what: "damage in the middle of what is committed is taken for a commit that was never finished, and cut off",
+			edits:    []edit{{"internal/sink/recover.go", "\tcase newest > next:\n\t\treturn bad\n", ""}},
 			caughtBy: []lane{{"./internal/sink", "TestDamagedParts", nil}},
 		}, {
 			id: "M25", what: "redo does not fence the fetcher that believes its chunks are saved",
-			edits:    []edit{{"internal/sink/redo.go", "\tnext.claims = next.claims.fence(", "\t_ = next.claims.fence("}},
+			edits:    []edit{{"internal/sink/redo.go", "\tclaimed := now.fence(\"redo-\"+rand.Text()).fenceVersion(", "\t_ = rand.Text\n\tclaimed := now.fenceVersion("}},
 			caughtBy: []lane{{"./internal/sink", "TestCrashInRedo", nil}},
 		}, {
 			id: "M17", what: "a sink that was killed in a commit is built on before what was read is durable",
-			edits:    []edit{{"internal/sink/recover.go", "\tif err := f.index.anchor(); err != nil {\n\t\treturn err\n\t}\n", ""}},
+			edits:    []edit{{"internal/sink/recover.go", "\tif err == nil && t.rewrite >= 0 {\n\t\terr = f.log.rewrite(t.rewrite)\n\t}\n", ""}},
 			caughtBy: []lane{{"./internal/sink", "TestKilledInCommit", nil}},
 		},
 	}
@@ -130,7 +130,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestFenceVersion", nil}},
 		}, {
 			id: "M27", what: "a result that waits for its commit is committed though its version is fenced meanwhile",
-			edits:    []edit{{"internal/sink/commit.go", "\t\t\tcase !ok && r.Term < bound.Terms[r.Version]:\n", "\t\t\tcase false && r.Term < bound.Terms[r.Version]:\n"}},
+			edits:    []edit{{"internal/sink/commit.go", "\t\tcase !ok && r.Term < bound.Terms[r.Version]:\n", "\t\tcase false && r.Term < bound.Terms[r.Version]:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
 			id: "M28", what: "results of two transforms are saved under the name of one version",
