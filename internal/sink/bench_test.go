@@ -2,9 +2,11 @@ package sink_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -90,6 +92,31 @@ func BenchmarkOpen(b *testing.B) {
 			}
 			b.ReportMetric(float64(chunks)*float64(opened)/b.Elapsed().Seconds(), "chunks/s")
 		})
+	}
+}
+
+// BenchmarkOpenLarge opens a folder with an index of 10,000,000 chunks, and says how much
+// memory that takes.
+func BenchmarkOpenLarge(b *testing.B) {
+	f, dir := benchFolder(b)
+	if err := errors.Join(f.FillIndex(10_000_000), f.Close()); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		f, err := sink.OpenFolder(dir, job, sink.FolderOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := f.Has(b.Context(), []chunk.ID{9_999_999}); err != nil {
+			b.Fatal(err)
+		}
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		b.ReportMetric(float64(m.HeapAlloc)/(1<<20), "MiB")
+		if err := f.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
