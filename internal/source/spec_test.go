@@ -42,7 +42,7 @@ func TestOpen_errors(t *testing.T) {
 		{"-," + in("a.jsonl"), []string{"the only item"}},
 		{in("a.jsonl") + ",stdin:", []string{"the only item"}},
 		{"-", []string{"no standard input"}},
-		{"http://host/x", []string{"http://host/x", "there is no source http:"}},
+		{"ftp://host/x", []string{"ftp://host/x", "there is no source ftp:"}},
 		{"s3://bucket/x", []string{"there is no source s3:"}},
 		{"file://host/x", []string{"host", "file:///"}},
 		{"file:", []string{"no path"}},
