@@ -15,8 +15,7 @@ const reaperName = "subreaper"
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == reaperName {
 		if err := reaper(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+			panic(err)
 		}
 		return
 	}

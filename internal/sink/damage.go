@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -31,5 +30,3 @@ func (e *DamageError) Error() string {
 
 // Is makes errors.Is(err, ErrDamaged) true.
 func (e *DamageError) Is(target error) bool { return target == ErrDamaged }
-
-func isDamage(err error) bool { return errors.Is(err, ErrDamaged) }

@@ -187,7 +187,7 @@ func (x *index) block(f file, size int64) (*indexed, []byte, error) {
 		return nil, nil, nil
 	}
 	block := &indexed{}
-	if err := json.Unmarshal(b[blockPrefix:blockPrefix+text], block); err != nil || block.Claims == nil || block.Written == nil || len(block.Parts) == 0 {
+	if json.Unmarshal(b[blockPrefix:blockPrefix+text], block) != nil || block.Claims == nil || block.Written == nil || len(block.Parts) == 0 {
 		return nil, nil, nil
 	}
 	x.end += length

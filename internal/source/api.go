@@ -230,10 +230,8 @@ func nextLink(headers []string) string {
 				if !strings.EqualFold(strings.TrimSpace(name), "rel") {
 					continue
 				}
-				for _, relation := range relations {
-					if relation == "next" {
-						return target
-					}
+				if slices.Contains(relations, "next") {
+					return target
 				}
 			}
 		}

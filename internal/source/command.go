@@ -115,7 +115,7 @@ func (r *running) close() error {
 	<-r.dead
 	_ = r.pump.close()
 	_ = r.out.Close() // interrupts the pump's read
-	<-r.pump.done
+	<-r.done
 	return nil
 }
 
