@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -24,7 +25,7 @@ const (
 // that nobody reads. Nobody falls, and nobody grows.
 func TestFlood(t *testing.T) {
 	t.Parallel()
-	j, fetcher, _ := busy(t, 3000)
+	j, fetcher, _ := busy(t, 3000, time.Second)
 	j.control(wire.ControlPause) // the flood comes in the middle of the job
 	j.deaf()
 	victim := j.victim()
@@ -56,7 +57,7 @@ func TestFlood(t *testing.T) {
 // as the protocol allows, in messages of 200 bytes.
 func TestFloodMappers(t *testing.T) {
 	t.Parallel()
-	j, fetcher, _ := busy(t, 3000)
+	j, fetcher, _ := busy(t, 3000, time.Second)
 	j.control(wire.ControlPause) // the flood comes in the middle of the job
 	j.deaf()
 	plan := j.victim().Plan
@@ -87,7 +88,7 @@ func TestFloodMappers(t *testing.T) {
 // bounded.
 func TestFloodParts(t *testing.T) {
 	t.Parallel()
-	j, fetcher, _ := busy(t, 3000)
+	j, fetcher, _ := busy(t, 3000, time.Second)
 	j.control(wire.ControlPause) // the flood comes in the middle of the job
 	j.deaf()
 	first := func(verb, id string, total, body int) *nats.Msg {

@@ -14,15 +14,15 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// busy starts a job whose only mapper holds chunks all the time, to be lied about, and
-// would need most of a minute for it, or more. finish ends it sooner.
-func busy(t *testing.T, users int) (j *job, fetcher, mapper *proc.Process) {
+// busy starts a job whose only mapper holds chunks all the time, to be lied about, each
+// for so long that the job cannot end before the test has struck. finish ends it sooner.
+func busy(t *testing.T, users int, each time.Duration) (j *job, fetcher, mapper *proc.Process) {
 	t.Helper()
 	j = newJob(t, users)
 	j.listen()
 	j.saver()
 	fetcher = j.fetcher()
-	mapper = j.mapper("mapper", "users?duration=4s", "WORKERS=2")
+	mapper = j.mapper("mapper", "users?duration="+each.String(), "WORKERS=2")
 	j.awaitAny("a beat with a chunk", func(m *nats.Msg) bool { return j.on(wire.VerbBeat)(m) && m.Header.Get("Chunkline-Held") != "" })
 	return j, fetcher, mapper
 }
@@ -54,7 +54,7 @@ func (j *job) victim() wire.Beat {
 // that is played back says what was true before.
 func TestForgedSaved(t *testing.T) {
 	t.Parallel()
-	j, fetcher, _ := busy(t, 2000)
+	j, fetcher, _ := busy(t, 2000, 4*time.Second)
 	true1 := j.await(wire.VerbSaved)
 	work := j.lease()
 	forged := wire.Saved{Plan: work.Plan, Epoch: work.Epoch}
@@ -81,7 +81,7 @@ func TestForgedSaved(t *testing.T) {
 // give: the mapper finishes what it holds and leaves, and nothing is lost.
 func TestForgedOrders(t *testing.T) {
 	t.Parallel()
-	j, fetcher, mapper := busy(t, 2000)
+	j, fetcher, mapper := busy(t, 2000, 4*time.Second)
 	victim := j.victim()
 	to := wire.VerbMapper(victim.Mapper.ID)
 	for range 20 {
@@ -104,7 +104,7 @@ func TestForgedOrders(t *testing.T) {
 // fetcher hears of no newer epoch.
 func TestForgedHellos(t *testing.T) {
 	t.Parallel()
-	j, fetcher, _ := busy(t, 2000)
+	j, fetcher, _ := busy(t, 2000, 4*time.Second)
 	j.control(wire.ControlPause)
 	proc.Eventually(t, "the workers to be idle", func() bool { return j.status().Chunks.InFlight == 0 })
 	proc.Eventually(t, "the attacker to have heard all", func() bool {
@@ -138,7 +138,7 @@ func TestForgedHellos(t *testing.T) {
 // once.
 func TestForgedBeats(t *testing.T) {
 	t.Parallel()
-	j, fetcher, _ := busy(t, 3000)
+	j, fetcher, _ := busy(t, 3000, 4*time.Second)
 	lie := func(change func(*wire.Beat)) {
 		b := j.victim()
 		b.Seq++
@@ -177,7 +177,7 @@ func TestForgedBeats(t *testing.T) {
 // and the saver calls nothing finished that is not there.
 func TestForgedSync(t *testing.T) {
 	t.Parallel()
-	j, fetcher, _ := busy(t, 4000)
+	j, fetcher, _ := busy(t, 4000, 4*time.Second)
 	claim := j.await(wire.VerbSync)
 	j.await(wire.VerbSaved)      // something is in the sink: nothing is not all
 	j.control(wire.ControlPause) // and not all of it, until the fetcher is started again

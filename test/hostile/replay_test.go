@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -56,7 +57,7 @@ func TestReplay(t *testing.T) {
 // chosen, unless it is an inbox.
 func TestReflection(t *testing.T) {
 	t.Parallel()
-	j, fetcher, _ := busy(t, 2000)
+	j, fetcher, _ := busy(t, 2000, 4*time.Second)
 	j.control(wire.ControlPause) // so that the roles are there until all is said
 	victim := j.victim()         // later there is another mapper
 	targets := []string{
