@@ -53,7 +53,7 @@ func (c *crew) savedOf(w wire.Work, dead int, total report.Summary) {
 	s := wire.Saved{
 		Total: total,
 		Plan:  c.b.Status().Plan, Epoch: c.b.Status().Epoch,
-		Chunks: []wire.SavedChunk{{Entry: wire.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: c.mapper, Dead: dead}},
+		Chunks: []wire.SavedPiece{{Entry: wire.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: c.mapper, Dead: dead}},
 	}
 	if _, err := c.b.peer.Request(c.b.t.Context(), wire.VerbSaved, s.Encode(c.b.sink.Key())); err != nil {
 		c.b.t.Fatal(err)

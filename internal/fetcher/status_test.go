@@ -42,7 +42,7 @@ func TestNoTimeLeft(t *testing.T) {
 			}
 			s := wire.Saved{
 				Plan: b.Status().Plan, Epoch: b.Status().Epoch, Total: report.Summary{Chunks: i + 1, Objects: 2 * (i + 1)},
-				Chunks: []wire.SavedChunk{{Entry: wire.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: "m1"}},
+				Chunks: []wire.SavedPiece{{Entry: wire.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: "m1"}},
 			}
 			if _, err := b.peer.Request(t.Context(), wire.VerbSaved, s.Encode(b.sink.Key())); err != nil {
 				t.Fatal(err)

@@ -24,21 +24,22 @@ type verdict int
 
 const (
 	haveWork verdict = iota
-	askAgain         // no chunk yet, or no answer in time: the worker has waited already
+	askAgain         // no work yet, or no answer in time: the worker has waited already
 	askLater         // no responders, or refused: pause first
 	jobDone
 )
 
-// next asks the fetcher for a chunk. With haveWork the chunk is in the mapper's list,
-// and cancel ends the work on it.
+// next asks the fetcher for work. With haveWork the pieces are in the mapper's list. They end
+// when work ends, or when the fetcher says that they are not needed any more.
 //
-// When asking ends, next waits for up to withdrawTimeout longer, because a chunk that is on its
+// When asking ends, next waits for up to withdrawTimeout longer, because pieces that are on their
 // way would have to be handed out again. By then the heartbeats tell the fetcher that this
 // mapper drains, so the fetcher answers soon.
-func (m *Mapper) next(asking context.Context, worker int, self report.Mapper, cancel context.CancelCauseFunc) (wire.Work, verdict) {
+func (m *Mapper) next(asking, work context.Context, worker int, self report.Mapper) ([]*piece, verdict) {
 	answering, done := context.WithTimeout(context.WithoutCancel(asking), nextWait+replySlack)
 	defer done()
 	request := m.state.ask(worker, self, done)
+	request.Pace = m.pace.of()
 	defer context.AfterFunc(asking, func() { time.AfterFunc(withdrawTimeout, done) })()
 	failpoint.Hit("mapper.next.sending")
 	reply, err := m.bus.Request(answering, wire.VerbNext, request.Encode())
@@ -46,38 +47,38 @@ func (m *Mapper) next(asking context.Context, worker int, self report.Mapper, ca
 		m.state.closed(request.Seq)
 		noteRequest(m.outages.fetcher, err)
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) { // canceled by a hello, or because the mapper drains
-			return wire.Work{}, askAgain
+			return nil, askAgain
 		}
-		return wire.Work{}, askLater
+		return nil, askLater
 	}
-	work, err := wire.DecodeWork(reply)
-	if err != nil { // damaged on the way: the fetcher sees that its chunk is not in the list
+	answer, err := wire.DecodeWork(reply)
+	if err != nil { // damaged on the way: the fetcher sees that its pieces are not in the list
 		m.state.closed(request.Seq)
 		m.strange.Warn().Err(err).Msg("could not read the fetcher's answer")
-		return wire.Work{}, askLater
+		return nil, askLater
 	}
 	noteRequest(m.outages.fetcher, nil)
-	m.hellos.answered(work.Plan, work.Epoch)
-	if work.Status != wire.WorkRefused {
+	m.hellos.answered(answer.Plan, answer.Epoch)
+	if answer.Status != wire.WorkRefused {
 		m.outages.refusal.Note(nil)
 	}
-	switch work.Status {
-	case wire.WorkChunk:
-		if m.state.take(request.Seq, work, cancel) {
-			return work, haveWork
+	switch answer.Status {
+	case wire.WorkGrant:
+		if pieces := m.state.admit(work, request.Seq, answer); len(pieces) > 0 {
+			return pieces, haveWork
 		}
-		return wire.Work{}, askAgain
+		return nil, askAgain
 	case wire.WorkDone:
 		m.state.closed(request.Seq)
-		return wire.Work{}, jobDone
+		return nil, jobDone
 	case wire.WorkRefused:
 		m.state.closed(request.Seq)
-		if m.refused(work) {
-			return wire.Work{}, askAgain
+		if m.refused(answer) {
+			return nil, askAgain
 		}
-		return wire.Work{}, askLater
+		return nil, askLater
 	default:
 		m.state.closed(request.Seq)
-		return wire.Work{}, askAgain
+		return nil, askAgain
 	}
 }

@@ -51,7 +51,7 @@ func TestOldEpoch(t *testing.T) {
 		r, _ := b.next()
 		reply(t, r, work(0).Encode())
 		r, _ = b.save()
-		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
+		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Statuses: []wire.SaveStatus{wire.SaveCommitted}}.Encode())
 		r, n := b.next()
 		if n.Epoch != 3 {
 			t.Errorf("asks with epoch %d, want 3", n.Epoch)

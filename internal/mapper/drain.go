@@ -28,7 +28,7 @@ func (m *Mapper) handleOrder(r *bus.Request) {
 	failpoint.Hit("mapper.order.received")
 	switch order.Kind {
 	case wire.OrderDrop:
-		m.state.drop(order.Plan, order.Chunk)
+		m.state.drop(order.Plan, order.Piece)
 	case wire.OrderDrain:
 		select {
 		case m.drain <- order.Reason:

@@ -18,7 +18,7 @@ func TestDrop(t *testing.T) {
 			r, _ := b.next()
 			reply(t, r, work(id).Encode())
 		}
-		drop := wire.Order{Plan: chunk.Plan{Source: "b"}.ID(), Kind: wire.OrderDrop, Chunk: 0}
+		drop := wire.Order{Plan: chunk.Plan{Source: "b"}.ID(), Kind: wire.OrderDrop, Piece: chunk.Piece{Chunk: 0, To: 2}}
 		if err := b.order(drop); err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +27,7 @@ func TestDrop(t *testing.T) {
 		if err := b.order(drop); err != nil {
 			t.Fatal(err)
 		}
-		if _, n := b.next(); !slices.Equal(n.Held, []chunk.ID{1}) {
+		if _, n := b.next(); !slices.Equal(n.Held, whole(1)) {
 			t.Errorf("next request is %+v, want chunk 1 held, at once", n)
 		}
 		b.wantHeld(1)
@@ -66,7 +66,7 @@ func TestDrain_onItsWay(t *testing.T) {
 		}
 		reply(t, r, work(0).Encode())
 		r, _ = b.save()
-		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
+		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Statuses: []wire.SaveStatus{wire.SaveCommitted}}.Encode())
 		if err := <-b.done; err != nil {
 			t.Errorf("drained with %v", err)
 		}

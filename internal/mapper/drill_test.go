@@ -170,10 +170,10 @@ func TestDrill_deadLetter(t *testing.T) {
 			letter.Error != "drill v3 fails 10 % of its work" || letter.Version != "v3" {
 			t.Errorf("result is %+v, dead letter %+v (%v)", s, letter, err)
 		}
-		reply(t, answer, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
+		reply(t, answer, wire.SaveAnswer{Plan: plan.ID(), Statuses: []wire.SaveStatus{wire.SaveCommitted}}.Encode())
 		r, _ = b.next()
 		w := work(5)
-		w.Chunk.Bad = []chunk.Flaw{{Index: 1, Reason: "no JSON"}}
+		w.Grant[0].Chunk.Bad = []chunk.Flaw{{Index: 1, Reason: "no JSON"}}
 		reply(t, r, w.Encode())
 		_, s = b.save()
 		if text := string(s.Dead); s.DeadCount != 2 || strings.Count(text, "drill v3") != 1 || strings.Count(text, "no JSON") != 1 {

@@ -12,24 +12,24 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// failures is what heartbeats say about the objects of chunks in work. A chunk of slow
+// failures is what heartbeats say about the objects of pieces in work. A piece of slow
 // objects takes hours, and its result would say too late that all of them fail.
 type failures struct {
 	answered atomic.Bool // the transform has answered an object
 
 	mu         sync.Mutex
-	unanswered int                         // guarded by mu; objects without an answer in time, as long as the transform has never answered
-	notice     string                      // guarded by mu; for people, until the transform has answered
-	failed     map[chunk.ID]*failedObjects // guarded by mu; of chunks in work
+	unanswered int                            // guarded by mu; objects without an answer in time, as long as the transform has never answered
+	notice     string                         // guarded by mu; for people, until the transform has answered
+	failed     map[chunk.Piece]*failedObjects // guarded by mu; of pieces in work
 }
 
-// failedObjects is the failed objects of one chunk, by index.
+// failedObjects is the failed objects of one piece, by their place in it.
 type failedObjects struct {
 	objects map[int]bool
 	reason  string // of the last one
 }
 
-func newFailures() *failures { return &failures{failed: map[chunk.ID]*failedObjects{}} }
+func newFailures() *failures { return &failures{failed: map[chunk.Piece]*failedObjects{}} }
 
 // restart forgets whether the previous transform has answered.
 func (f *failures) restart() {
@@ -48,9 +48,9 @@ func (f *failures) warn(text string) {
 	}
 }
 
-// of returns a function that records the outcome of each object of a chunk. One
+// of returns a function that records the outcome of each object of a piece. One
 // goroutine calls it, and calls it again for an object that is tried again.
-func (f *failures) of(id chunk.ID) func(index int, failed *transform.Failure) {
+func (f *failures) of(id chunk.Piece) func(index int, failed *transform.Failure) {
 	some := false
 	return func(index int, failed *transform.Failure) {
 		if failed == nil && !some && f.answered.Load() {
@@ -65,7 +65,7 @@ func (f *failures) of(id chunk.ID) func(index int, failed *transform.Failure) {
 }
 
 // record notes whether an object has failed. The caller holds mu.
-func (f *failures) record(id chunk.ID, index int, failed *transform.Failure) {
+func (f *failures) record(id chunk.Piece, index int, failed *transform.Failure) {
 	of := f.failed[id]
 	switch {
 	case failed == nil && of != nil:
@@ -91,22 +91,22 @@ func (f *failures) hear(failed *transform.Failure) {
 	}
 }
 
-// ends forgets a chunk that is no longer in work.
-func (f *failures) ends(id chunk.ID) {
+// ends forgets a piece that is no longer in work.
+func (f *failures) ends(id chunk.Piece) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.failed, id)
 }
 
-// tell writes the failures into a heartbeat. It names the chunk in work with the most
+// tell writes the failures into a heartbeat. It names the chunk of the piece in work with the most
 // failed objects.
 func (f *failures) tell(b *wire.Beat) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b.Unanswered, b.Notice = f.unanswered, f.notice
-	for _, id := range slices.Sorted(maps.Keys(f.failed)) {
+	for _, id := range slices.SortedFunc(maps.Keys(f.failed), chunk.Piece.Compare) {
 		if of := f.failed[id]; len(of.objects) > 0 && (b.Failed == nil || len(of.objects) > b.Failed.Objects) {
-			b.Failed, b.FailedReason = &wire.Failed{Chunk: id, Objects: len(of.objects)}, of.reason
+			b.Failed, b.FailedReason = &wire.Failed{Chunk: id.Chunk, Objects: len(of.objects)}, of.reason
 		}
 	}
 }

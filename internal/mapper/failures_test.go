@@ -3,6 +3,7 @@ package mapper
 import (
 	"testing"
 
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/transform"
 	"github.com/chunkline/chunkline/internal/wire"
 )
@@ -27,7 +28,7 @@ func TestFailures_unanswered(t *testing.T) {
 		if c.warned {
 			s.warn("it does not flush")
 		}
-		note := s.of(7)
+		note := s.of(chunk.Piece{Chunk: 7, To: 9})
 		for i, f := range c.went {
 			note(i, f)
 		}
@@ -43,7 +44,7 @@ func TestFailures_unanswered(t *testing.T) {
 func TestFailures_failed(t *testing.T) {
 	t.Parallel()
 	s := newFailures()
-	of1, of2 := s.of(1), s.of(2)
+	of1, of2 := s.of(chunk.Piece{Chunk: 1, To: 9}), s.of(chunk.Piece{Chunk: 2, To: 9})
 	fails := func(text string) *transform.Failure { return &transform.Failure{Err: text} }
 	want := func(what string, want *wire.Failed, reason string) {
 		t.Helper()
@@ -63,6 +64,6 @@ func TestFailures_failed(t *testing.T) {
 	of2(0, nil)
 	of2(1, nil)
 	want("chunk 2 is mapped in the end", &wire.Failed{Chunk: 1, Objects: 1}, "a")
-	s.ends(1)
+	s.ends(chunk.Piece{Chunk: 1, To: 9})
 	want("chunk 1 is saved", nil, "")
 }

@@ -140,8 +140,24 @@ func (b *bench) next() (*bus.Request, wire.Next) {
 	}
 }
 
-// save takes a result.
-func (b *bench) save() (*bus.Request, wire.Save) {
+// result is a message with one result.
+type result struct {
+	wire.Save
+	wire.Result
+}
+
+// save takes a message with one result.
+func (b *bench) save() (*bus.Request, result) {
+	b.t.Helper()
+	r, s := b.saveAll()
+	if len(s.Results) != 1 {
+		b.t.Fatalf("%d results in one message, want one", len(s.Results))
+	}
+	return r, result{s, s.Results[0]}
+}
+
+// saveAll takes a message with results.
+func (b *bench) saveAll() (*bus.Request, wire.Save) {
 	b.t.Helper()
 	select {
 	case r := <-b.saves:
@@ -168,9 +184,9 @@ func reply(t *testing.T, r *bus.Request, m wire.Message) {
 func work(id chunk.ID) wire.Work {
 	body := []byte(`{"uuid":"a","fn":"b","ln":"c"}` + "\n" + `{"uuid":"d","fn":"e","ln":"f"}` + "\n")
 	c := chunk.Chunk{ID: id, First: 2 * uint64(id), Count: 2, Body: body}
-	return wire.Work{
-		Status: wire.WorkChunk, Plan: plan.ID(), Epoch: 3, Chunk: c, Digest: c.Digest(), Attempt: 1, Token: strings.Repeat("0a", 16),
-	}
+	return wire.Work{Status: wire.WorkGrant, Plan: plan.ID(), Epoch: 3, Grant: []wire.Granted{
+		{Chunk: c, Of: c.Count, Digest: c.Digest(), Attempt: 1, Token: strings.Repeat("0a", 16)},
+	}}
 }
 
 // order gives the mapper an order.
@@ -199,9 +215,17 @@ func (b *bench) last() wire.Beat {
 	return beats[len(beats)-1]
 }
 
+// whole is chunks of two objects as pieces.
+func whole(ids ...chunk.ID) (pieces []chunk.Piece) {
+	for _, id := range ids {
+		pieces = append(pieces, chunk.Piece{Chunk: id, To: 2})
+	}
+	return pieces
+}
+
 func (b *bench) wantHeld(want ...chunk.ID) {
 	b.t.Helper()
-	if got := b.last().Held; !slices.Equal(got, want) {
-		b.t.Errorf("the mapper says that it holds %v, want %v", got, want)
+	if got := b.last().Held; !slices.Equal(got, whole(want...)) {
+		b.t.Errorf("the mapper says that it holds %v, want chunks %v", got, want)
 	}
 }

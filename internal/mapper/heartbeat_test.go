@@ -14,14 +14,14 @@ func TestBeatFailed(t *testing.T) {
 	run(t, mapper.Config{Transform: "users", Workers: 1}, func(t *testing.T, b *bench) {
 		r, _ := b.next()
 		w := work(4)
-		w.Chunk.Body = []byte("1\n2\n")
-		w.Digest = w.Chunk.Digest()
+		w.Grant[0].Chunk.Body = []byte("1\n2\n")
+		w.Grant[0].Digest = w.Grant[0].Chunk.Digest()
 		reply(t, r, w.Encode())
 		r, _ = b.save()
 		if beat := b.last(); beat.Failed == nil || *beat.Failed != (wire.Failed{Chunk: 4, Objects: 2}) || beat.FailedReason == "" {
 			t.Errorf("a beat says that %+v have failed (%q), want both objects of chunk 4", beat.Failed, beat.FailedReason)
 		}
-		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
+		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Statuses: []wire.SaveStatus{wire.SaveCommitted}}.Encode())
 		b.heard()
 		if beat := b.last(); beat.Failed != nil {
 			t.Errorf("a beat says that %+v have failed, of a chunk that is saved", beat.Failed)
@@ -35,7 +35,7 @@ func TestCareful(t *testing.T) {
 	run(t, mapper.Config{Transform: "users", Workers: 1}, func(t *testing.T, b *bench) {
 		r, _ := b.next()
 		w := work(4)
-		w.Careful, w.Skip = true, []chunk.Flaw{{Index: 0, Reason: "took down 2 mappers"}}
+		w.Grant[0].Careful, w.Grant[0].Skip = true, []chunk.Flaw{{Index: 0, Reason: "took down 2 mappers"}}
 		b.heard()
 		reply(t, r, w.Encode())
 		var doing []wire.Doing

@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/wire"
 )
@@ -107,7 +106,7 @@ func TestHello_restarted(t *testing.T) {
 		b.quiet(time.Second, "a hello of the fetcher that has the request")
 		b.heard()
 		b.hello(4)
-		if beats := b.heard(); len(beats) == 0 || !slices.Equal(beats[0].Held, []chunk.ID{7}) {
+		if beats := b.heard(); len(beats) == 0 || !slices.Equal(beats[0].Held, whole(7)) {
 			t.Errorf("beats at the hello: %+v, want one that lists chunk 7", beats)
 		}
 		if n := b.soon(1); n.Epoch != 3 || slices.Contains(n.Asking, open.Seq) {

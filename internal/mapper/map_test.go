@@ -124,7 +124,7 @@ func TestRetries_deadLetter(t *testing.T) {
 				t.Errorf("a heartbeat has a secret: %q", m.Body)
 			}
 		}
-		reply(t, r, wire.SaveAnswer{Status: wire.SaveCommitted}.Encode())
+		reply(t, r, wire.SaveAnswer{Statuses: []wire.SaveStatus{wire.SaveCommitted}}.Encode())
 	})
 	if log := b.log.String(); strings.Contains(log, "canary") || strings.Count(log, "object will be tried again") != 4 {
 		t.Errorf("want 4 retries in the log, and no secret:\n%s", log)

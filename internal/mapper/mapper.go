@@ -33,7 +33,8 @@ type Mapper struct {
 	log     zerolog.Logger
 	strange zerolog.Logger // for messages that no correct program sends; sampled, so a flood of them does not fill the disk
 	state   *state
-	memory  *memory      // of chunks in work and of results that are not saved yet
+	memory  *memory // of pieces in work and of results that are not saved yet
+	pace    pace
 	waiting atomic.Int64 // results that are not saved yet
 	jitter  uint64       // seeds the jitter of pauses
 	metrics *meters

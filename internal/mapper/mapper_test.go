@@ -4,7 +4,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/wire"
 )
@@ -20,17 +19,17 @@ func TestLists(t *testing.T) {
 		}
 		reply(t, r1, work(7).Encode())
 		beat := b.last()
-		if !slices.Equal(beat.Held, []chunk.ID{7}) || !slices.Equal(beat.Asking, []uint64{n2.Seq}) || beat.Epoch != 3 || beat.Plan != plan.ID() {
+		if !slices.Equal(beat.Held, whole(7)) || !slices.Equal(beat.Asking, []uint64{n2.Seq}) || beat.Epoch != 3 || beat.Plan != plan.ID() {
 			t.Errorf("beat is %+v, want chunk 7 held and one request open", beat)
 		}
 		r, s := b.save()
-		want := work(7)
+		want := work(7).Grant[0]
 		if s.Token != want.Token || s.Digest != want.Digest || s.First != 14 || s.Objects != 2 || s.Mapper.Version != "v1" ||
 			string(s.Outputs) != `{"id":"a","name":"b c"}`+"\n"+`{"id":"d","name":"e f"}`+"\n" {
 			t.Errorf("result is %+v", s)
 		}
 		b.wantHeld(7)
-		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
+		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Statuses: []wire.SaveStatus{wire.SaveCommitted}}.Encode())
 		b.wantHeld()
 	})
 }

@@ -17,9 +17,9 @@ import (
 func bigWork(id chunk.ID, n int) wire.Work {
 	body := slices.Concat([]byte(`"`), bytes.Repeat([]byte("x"), n-3), []byte("\"\n"))
 	c := chunk.Chunk{ID: id, First: uint64(id), Count: 1, Body: body}
-	return wire.Work{
-		Status: wire.WorkChunk, Plan: plan.ID(), Epoch: 3, Chunk: c, Digest: c.Digest(), Attempt: 1, Token: strings.Repeat("0a", 16),
-	}
+	return wire.Work{Status: wire.WorkGrant, Plan: plan.ID(), Epoch: 3, Grant: []wire.Granted{
+		{Chunk: c, Of: 1, Digest: c.Digest(), Attempt: 1, Token: strings.Repeat("0a", 16)},
+	}}
 }
 
 // feed answers requests for work until there are none, and returns how many.
@@ -82,7 +82,7 @@ func TestMemory(t *testing.T) {
 					for len(b.saves) > 0 {
 						r, s := b.save()
 						saved[s.Chunk] = true
-						reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveCommitted}.Encode())
+						reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Statuses: []wire.SaveStatus{wire.SaveCommitted}}.Encode())
 					}
 					if len(b.last().Held) == 0 {
 						break

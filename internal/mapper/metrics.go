@@ -57,19 +57,19 @@ func Metrics() []metrics.Doc { return newMeters("").set.Docs() }
 
 func (m *meters) waited(d time.Duration) { m.waiting.Observe(d.Seconds()) }
 
-// mapped counts a chunk that was mapped in d. The work says which objects were unreadable or
+// mapped counts a piece that was mapped in d. The piece says which objects were unreadable or
 // poison.
-func (m *meters) mapped(d time.Duration, w wire.Work, out transform.Output) {
+func (m *meters) mapped(d time.Duration, p *piece, out transform.Output) {
 	m.mapping.Observe(d.Seconds())
-	m.objects["mapped"].Add(float64(w.Chunk.Count - len(out.Failed)))
+	m.objects["mapped"].Add(float64(p.Chunk.Count - len(out.Failed)))
 	m.objects["dead"].Add(float64(len(out.Failed)))
-	m.bytes["in"].Add(float64(len(w.Chunk.Body)))
+	m.bytes["in"].Add(float64(len(p.Chunk.Body)))
 	for _, f := range out.Failed {
 		reason := "failed"
 		switch {
-		case isFlawed(w.Chunk.Bad, f.Index):
+		case isFlawed(p.Chunk.Bad, p.From+f.Index):
 			reason = "unreadable"
-		case isFlawed(w.Skip, f.Index):
+		case isFlawed(p.Skip, p.From+f.Index):
 			reason = "poison"
 		case f.Late:
 			reason = "timeout"
@@ -80,8 +80,8 @@ func (m *meters) mapped(d time.Duration, w wire.Work, out transform.Output) {
 
 func (m *meters) retried(kind string) { m.retries[kind].Inc() }
 
-func (m *meters) made(s wire.Save) {
-	m.bytes["out"].Add(float64(len(s.Outputs) + len(s.Dead)))
+func (m *meters) made(r wire.Result) {
+	m.bytes["out"].Add(float64(len(r.Outputs) + len(r.Dead)))
 }
 
 func (m *meters) saved(outcome string) { m.results[outcome].Inc() }

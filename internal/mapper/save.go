@@ -1,15 +1,14 @@
 package mapper
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"time"
 
 	"github.com/rs/zerolog"
 
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/trace"
 	"github.com/chunkline/chunkline/internal/wire"
 )
@@ -18,63 +17,110 @@ import (
 // large result takes to travel.
 const saveTimeout = 10 * time.Second
 
-// A parcel is an encoded result with the fields that are logged with it. It keeps no
-// reference to the chunk, so the memory of the chunk's body is free.
+// A parcel is encoded results on their way to the saver, and the pieces that they are of. It keeps no
+// reference to the objects, so their memory is free.
 type parcel struct {
 	message wire.Message
-	span    trace.Span
-	chunk   chunk.ID
-	attempt int
-	epoch   uint64
+	pieces  []*sent
 }
 
-// pack encodes a result that was mapped at the given time, and begins its save span.
-func (m *Mapper) pack(s wire.Save, mapped time.Time) parcel {
-	span, place := m.span(trace.Save, mapped, s.Chunk, s.Attempt, s.Trace)
-	s.Trace = place
-	p := parcel{message: s.Encode(), span: span, chunk: s.Chunk, attempt: s.Attempt, epoch: s.Epoch}
-	if body := p.message.Body; cap(body) > len(body)+len(body)/4 { // outputs are allocated at the size of the objects, and may be much smaller
-		p.message.Body = bytes.Clone(body)
+// sent is a piece whose result is on its way.
+type sent struct {
+	*piece
+	span    trace.Span
+	settled bool // saved, refused or dropped
+}
+
+// pack encodes results that were mapped at the given time, and begins their save spans.
+func (m *Mapper) pack(self report.Mapper, b batch, mapped time.Time) parcel {
+	p := parcel{pieces: make([]*sent, len(b.pieces))}
+	for i, of := range b.pieces {
+		span, place := m.span(trace.Save, mapped, of, b.results[i].Trace) //nolint:contextcheck // the parent of a span is in the message
+		b.results[i].Trace = place
+		p.pieces[i] = &sent{piece: of, span: span}
+		of.Chunk.Body = nil
 	}
+	first := b.pieces[0]
+	p.message = wire.Save{Plan: first.plan, Epoch: first.epoch, Mapper: self, Results: b.results}.Encode()
 	return p
 }
 
 // cost is the memory that a parcel takes, in bytes.
-func (p parcel) cost() int64 {
-	return int64(p.message.Size() - len(p.message.Body) + cap(p.message.Body) + itemCost)
+func (p parcel) cost() int64 { return int64(p.message.Size() + itemCost*len(p.pieces)) }
+
+// unsettled returns a piece whose result must be sent again; nil if there is none.
+func (p parcel) unsettled() *sent {
+	for _, of := range p.pieces {
+		if !of.settled {
+			return of
+		}
+	}
+	return nil
 }
 
-func (p parcel) log(e *zerolog.Event) *zerolog.Event {
-	return e.Uint64("chunk", uint64(p.chunk)).Int("attempt", p.attempt).Uint64("epoch", p.epoch)
+func (p *piece) log(e *zerolog.Event) *zerolog.Event {
+	return e.Uint64("chunk", uint64(p.Chunk.ID)).Int("attempt", p.Attempt).Uint64("epoch", p.epoch)
 }
 
-// save sends a result to the saver until the saver has saved or refused it, or ctx ends
-// because the chunk was dropped. Sending a result again is safe: the saver keeps one.
-func (m *Mapper) save(ctx context.Context, p parcel) {
-	defer p.span.End()
-	pause := m.backoff(uint64(p.chunk))
-	for try := 1; ctx.Err() == nil; try++ {
-		answer, err := m.trySave(ctx, p.message)
-		noteRequest(m.outages.saver, err)
-		p.span.Note(err)
-		p.span.Text("outcome", string(answer.Status))
-		switch {
-		case err != nil && try == 1: // an outage of the saver is logged once, for all chunks
-			p.log(m.log.Debug()).Err(err).Msg("result got no answer")
-		case err != nil:
-		case answer.Status == wire.SaveCommitted, answer.Status == wire.SaveDuplicate:
-			m.metrics.saved(string(answer.Status))
-			p.log(m.log.Debug()).Str("outcome", string(answer.Status)).Msg("chunk saved")
-			return
-		case answer.Status == wire.SaveRefused:
-			m.metrics.saved(string(answer.Status))
-			p.span.Fail(errors.New(answer.Reason))
-			p.log(m.strange.Error()).Str("reason", answer.Reason).Msg("saver refused a result")
+// deliver sends results to the saver until it has saved or refused each of them, or their pieces
+// were dropped. Sending results again is safe: the saver keeps one of each.
+func (m *Mapper) deliver(p parcel) {
+	pause := m.backoff(uint64(p.pieces[0].Chunk.ID))
+	for try := 1; ; try++ {
+		m.settleDropped(p)
+		next := p.unsettled()
+		if next == nil {
 			return
 		}
-		sleep(ctx, pause.next(), nil)
+		answer, err := m.trySave(next.ctx, p.message) // if just this piece is dropped meanwhile, the others are sent again
+		noteRequest(m.outages.saver, err)
+		if err != nil && try == 1 { // an outage of the saver is logged once, for all pieces
+			next.log(m.log.Debug()).Err(err).Int("results", len(p.pieces)).Msg("results got no answer")
+		}
+		for i, of := range p.pieces {
+			if !of.settled {
+				m.settle(of, answer.Of(i), answer.Reason, err)
+			}
+		}
+		if next = p.unsettled(); next != nil {
+			sleep(next.ctx, pause.next(), nil)
+		}
 	}
-	p.span.Fail(context.Cause(ctx))
+}
+
+// settleDropped gives up the pieces that were dropped.
+func (m *Mapper) settleDropped(p parcel) {
+	for _, of := range p.pieces {
+		if of.ctx.Err() != nil && !of.settled {
+			of.span.Fail(context.Cause(of.ctx))
+			m.settled(of)
+		}
+	}
+}
+
+// settle handles what the saver said of a result.
+func (m *Mapper) settle(p *sent, status wire.SaveStatus, reason string, err error) {
+	p.span.Note(err)
+	p.span.Text("outcome", string(status))
+	switch status {
+	case wire.SaveCommitted, wire.SaveDuplicate:
+		p.log(m.log.Debug()).Str("outcome", string(status)).Msg("chunk saved")
+	case wire.SaveRefused:
+		p.span.Fail(errors.New(reason))
+		p.log(m.strange.Error()).Str("reason", reason).Msg("saver refused a result")
+	default: // busy, or no answer: send it again
+		return
+	}
+	m.metrics.saved(string(status))
+	m.settled(p)
+}
+
+// settled notes that the mapper holds a piece no longer.
+func (m *Mapper) settled(p *sent) {
+	p.settled = true
+	p.span.End()
+	m.state.release(p.piece)
+	m.failures.ends(p.Piece())
 }
 
 func (m *Mapper) trySave(ctx context.Context, message wire.Message) (wire.SaveAnswer, error) {

@@ -16,7 +16,7 @@ func TestBusy(t *testing.T) {
 		begin := time.Now()
 		for range 20 {
 			r, _ := b.save()
-			reply(t, r, wire.SaveAnswer{Status: wire.SaveBusy, Reason: "full"}.Encode())
+			reply(t, r, wire.SaveAnswer{Statuses: []wire.SaveStatus{wire.SaveBusy}, Reason: "full"}.Encode())
 		}
 		if took := time.Since(begin); took < 10*time.Second || took > time.Minute {
 			t.Errorf("20 tries took %s, want pauses that grow to 2s", took)
@@ -24,7 +24,7 @@ func TestBusy(t *testing.T) {
 		b.save()        // this one gets no answer
 		r, _ = b.save() // and is sent again
 		b.wantHeld(0)
-		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Status: wire.SaveDuplicate}.Encode())
+		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Statuses: []wire.SaveStatus{wire.SaveDuplicate}}.Encode())
 		b.wantHeld()
 	})
 }

@@ -12,39 +12,50 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// state is the list that a mapper sends with each request and each heartbeat: the chunks it
-// holds, and its requests for work that are still open.
-//
-// Invariant: from the moment a request is sent until its chunk is saved or given
-// up, either the request is in asking or its chunk is in chunks. Both change
-// under one lock, so a chunk is never missing from a list while it is held.
-type state struct {
-	mu      sync.Mutex
-	seq     uint64                               // guarded by mu; of the last message
-	asking  map[uint64]context.CancelFunc        // guarded by mu; ends the wait for the answer
-	chunks  map[chunk.ID]context.CancelCauseFunc // guarded by mu; ends the work on it
-	plan    chunk.PlanID                         // guarded by mu; of the latest chunk
-	epoch   uint64                               // guarded by mu; of the latest chunk
-	heard   time.Time                            // guarded by mu; when the latest chunk came
-	idle    chan struct{}                        // guarded by mu; closed once nothing is held or asked for; nil if nobody waits for that
-	drains  bool                                 // guarded by mu; the mapper asks for no more chunks
-	shadows int                                  // guarded by mu; chunks in work that are saved already and only compared; they are in no list
+// A piece is one that the mapper holds: it is in the list until it is saved or given up.
+type piece struct {
+	wire.Granted
+	plan  chunk.PlanID
+	epoch uint64
+
+	ctx      context.Context         // ends with the work on the piece
+	drop     context.CancelCauseFunc // ends ctx
+	released bool                    // guarded by state.mu
 }
 
-// epochHolds is how long a mapper refuses chunks of an older epoch after the last chunk
+// state is the list that a mapper sends with each request and each heartbeat: the pieces it
+// holds, and its requests for work that are still open.
+//
+// Invariant: from the moment a request is sent until its pieces are saved or given
+// up, either the request is in asking or its pieces are in pieces. Both change
+// under one lock, so a piece is never missing from a list while it is held.
+type state struct {
+	mu      sync.Mutex
+	seq     uint64                        // guarded by mu; of the last message
+	asking  map[uint64]context.CancelFunc // guarded by mu; ends the wait for the answer
+	pieces  map[chunk.Piece]*piece        // guarded by mu
+	plan    chunk.PlanID                  // guarded by mu; of the latest grant
+	epoch   uint64                        // guarded by mu; of the latest grant
+	heard   time.Time                     // guarded by mu; when the latest grant came
+	idle    chan struct{}                 // guarded by mu; closed once nothing is held or asked for; nil if no goroutine waits for that
+	drains  bool                          // guarded by mu; the mapper asks for no more work
+	shadows int                           // guarded by mu; pieces in work that are saved already and only compared; they are in no list
+}
+
+// epochHolds is how long a mapper refuses grants of an older epoch after the last grant
 // of the newest one. A fetcher that was replaced learns of it within two
-// seconds. If one of an older epoch still hands out chunks after ten, the sink was deleted and
+// seconds. If one of an older epoch still grants work after ten, the sink was deleted and
 // begun anew, and epochs count from 1 again.
 const epochHolds = 10 * time.Second
 
-// Causes of the end of the work on a chunk.
+// Causes of the end of the work on a piece.
 var (
-	errDropped   = errors.New("chunk is saved already or was given back")
+	errDropped   = errors.New("piece is saved already or was given back")
 	errOtherPlan = errors.New("job runs by another plan now")
 )
 
 func newState() *state {
-	return &state{asking: map[uint64]context.CancelFunc{}, chunks: map[chunk.ID]context.CancelCauseFunc{}}
+	return &state{asking: map[uint64]context.CancelFunc{}, pieces: map[chunk.Piece]*piece{}}
 }
 
 // ask makes a request for work and lists it as open. The function withdraw ends the wait for
@@ -57,7 +68,7 @@ func (s *state) ask(worker int, self report.Mapper, withdraw context.CancelFunc)
 	return wire.Next{Plan: s.plan, Mapper: self, Worker: worker, Holding: s.holding(), Wait: nextWait, Epoch: s.epoch}
 }
 
-// closed notes that a request got no chunk, and that a later answer to it will not be used.
+// closed notes that a request got no work, and that a later answer to it will not be used.
 func (s *state) closed(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,56 +85,68 @@ func (s *state) withdraw() {
 	}
 }
 
-// take turns an open request into a held chunk. It returns false if the chunk
-// must not be used: its fetcher was replaced by a newer one, or
-// the mapper holds the chunk already.
-func (s *state) take(seq uint64, w wire.Work, cancel context.CancelCauseFunc) bool {
+// admit turns an open request into held pieces, which end with work at the latest. It leaves
+// out pieces that must not be used: their fetcher was replaced by a newer one, or the mapper
+// holds them already.
+func (s *state) admit(work context.Context, seq uint64, w wire.Work) []*piece {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.signal()
 	delete(s.asking, seq)
 	now := time.Now()
 	if w.Plan == s.plan && w.Epoch < s.epoch && now.Sub(s.heard) < epochHolds {
-		return false
+		return nil
 	}
 	s.heard = now
-	if w.Plan != s.plan { // another job under the same name has no use for chunks of the old one
-		for _, cancelOld := range s.chunks {
-			cancelOld(errOtherPlan)
+	if w.Plan != s.plan { // another job under the same name has no use for pieces of the old one
+		for _, old := range s.pieces {
+			old.drop(errOtherPlan)
 		}
-		clear(s.chunks)
+		clear(s.pieces)
 		s.plan = w.Plan
 	}
 	s.epoch = w.Epoch
-	if w.Shadow {
-		s.shadows++
-		return true
+	admitted := make([]*piece, 0, len(w.Grant))
+	for _, granted := range w.Grant {
+		if _, held := s.pieces[granted.Piece()]; held && !granted.Shadow {
+			continue
+		}
+		p := &piece{Granted: granted, plan: w.Plan, epoch: w.Epoch}
+		p.ctx, p.drop = context.WithCancelCause(work)
+		if granted.Shadow {
+			s.shadows++
+		} else {
+			s.pieces[granted.Piece()] = p
+		}
+		admitted = append(admitted, p)
 	}
-	if _, held := s.chunks[w.Chunk.ID]; held {
-		return false
-	}
-	s.chunks[w.Chunk.ID] = cancel
-	return true
+	return admitted
 }
 
-// release notes that a chunk is no longer held.
-func (s *state) release(w wire.Work) {
+// release ends the work on a piece, and notes that it is no longer held. Releasing
+// it again does nothing.
+func (s *state) release(p *piece) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w.Shadow {
+	switch {
+	case p.released:
+		return
+	case p.Shadow:
 		s.shadows--
-	} else {
-		delete(s.chunks, w.Chunk.ID)
+	case s.pieces[p.Piece()] == p: // else it is of an earlier plan
+		delete(s.pieces, p.Piece())
 	}
+	p.released = true
+	p.drop(nil)
 	s.signal()
 }
 
-// drop ends the work on a chunk, if the mapper holds it.
-func (s *state) drop(plan chunk.PlanID, id chunk.ID) {
+// drop ends the work on a piece, if the mapper holds it.
+func (s *state) drop(plan chunk.PlanID, id chunk.Piece) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if cancel, held := s.chunks[id]; held && plan == s.plan {
-		cancel(errDropped)
+	if p, held := s.pieces[id]; held && plan == s.plan {
+		p.drop(errDropped)
 	}
 }
 
@@ -137,15 +160,15 @@ func (s *state) beat(self report.Mapper, doing *wire.Doing, goodbye bool) wire.B
 	}
 }
 
-// drain notes that the mapper asks for no more chunks. Every heartbeat says so from now on.
+// drain notes that the mapper asks for no more work. Every heartbeat says so from now on.
 func (s *state) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drains = true
 }
 
-// held returns the chunks that the mapper holds, ascending.
-func (s *state) held() []chunk.ID {
+// held returns the pieces that the mapper holds, ascending.
+func (s *state) held() []chunk.Piece {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.holding().Held
@@ -165,7 +188,7 @@ func (s *state) empty() <-chan struct{} {
 
 // signal closes idle if nothing is held or asked for. The caller holds mu.
 func (s *state) signal() {
-	if s.idle != nil && len(s.chunks) == 0 && len(s.asking) == 0 && s.shadows == 0 {
+	if s.idle != nil && len(s.pieces) == 0 && len(s.asking) == 0 && s.shadows == 0 {
 		close(s.idle)
 		s.idle = nil
 	}
@@ -173,14 +196,14 @@ func (s *state) signal() {
 
 // holding returns the whole list, ascending. The caller holds mu.
 func (s *state) holding() wire.Holding {
-	h := wire.Holding{Seq: s.seq, Held: make([]chunk.ID, 0, len(s.chunks)), Asking: make([]uint64, 0, len(s.asking))}
-	for id := range s.chunks {
+	h := wire.Holding{Seq: s.seq, Held: make([]chunk.Piece, 0, len(s.pieces)), Asking: make([]uint64, 0, len(s.asking))}
+	for id := range s.pieces {
 		h.Held = append(h.Held, id)
 	}
 	for seq := range s.asking {
 		h.Asking = append(h.Asking, seq)
 	}
-	slices.Sort(h.Held)
+	slices.SortFunc(h.Held, chunk.Piece.Compare)
 	slices.Sort(h.Asking)
 	return h
 }

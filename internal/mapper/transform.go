@@ -84,6 +84,7 @@ func (m *Mapper) refused(w wire.Work) bool {
 	}
 	if m.task.CompareAndSwap(now, next) {
 		m.failures.restart()
+		m.pace.restart()
 		m.log.Info().Str("transform", next.self.Transform).Msg("mapper takes the job's transform")
 	}
 	return true

@@ -185,11 +185,11 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 // confirmAndAnswer confirms durable chunks to the fetcher, those included that were committed
 // before, and answers the mappers.
 func (s *Saver) confirmAndAnswer(group []pending, outcomes []sink.Outcome) {
-	durable := make([]wire.SavedChunk, 0, len(group))
+	durable := make([]wire.SavedPiece, 0, len(group))
 	for i, p := range group {
 		p.decided(outcomes[i], len(group))
 		if outcomes[i].Durable() {
-			durable = append(durable, wire.SavedChunk{Entry: wire.Entry{ID: p.result.Chunk, Digest: p.result.Digest}, Mapper: p.mapper, Dead: p.result.DeadCount})
+			durable = append(durable, wire.SavedPiece{Entry: wire.Entry{ID: p.result.Chunk, Digest: p.result.Digest}, Mapper: p.mapper, Dead: p.result.DeadCount})
 		}
 	}
 	s.confirms.add(durable)

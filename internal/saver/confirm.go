@@ -23,14 +23,14 @@ const (
 // When it is full, it drops the oldest: the fetcher asks about them before it hands them out again.
 type confirms struct {
 	mu     sync.Mutex
-	chunks []wire.SavedChunk // guarded by mu
+	chunks []wire.SavedPiece // guarded by mu
 	closed bool              // guarded by mu
 	wake   chan struct{}
 }
 
 func newConfirms() confirms { return confirms{wake: make(chan struct{}, 1)} }
 
-func (c *confirms) add(chunks []wire.SavedChunk) {
+func (c *confirms) add(chunks []wire.SavedPiece) {
 	c.mu.Lock()
 	c.chunks = append(c.chunks, chunks...)
 	if over := len(c.chunks) - maxUnconfirmed; over > 0 {
@@ -61,7 +61,7 @@ func (c *confirms) signal() {
 }
 
 // take removes as many chunks as fit in one message. last is true once no more will be added.
-func (c *confirms) take() (chunks []wire.SavedChunk, last bool) {
+func (c *confirms) take() (chunks []wire.SavedPiece, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := min(len(c.chunks), wire.MaxSaved)
@@ -86,9 +86,9 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 			}
 			continue
 		}
-		slices.SortStableFunc(chunks, func(a, b wire.SavedChunk) int { return cmp.Compare(a.ID, b.ID) })
+		slices.SortStableFunc(chunks, func(a, b wire.SavedPiece) int { return cmp.Compare(a.ID, b.ID) })
 		// Of several results of a chunk, the sink has kept the first.
-		chunks = slices.CompactFunc(chunks, func(a, b wire.SavedChunk) bool { return a.ID == b.ID })
+		chunks = slices.CompactFunc(chunks, func(a, b wire.SavedPiece) bool { return a.ID == b.ID })
 		for !s.confirm(ctx, chunks) {
 			if s.confirms.isClosed() {
 				return nil // the saver stops and the fetcher does not answer: the fetcher will ask instead
@@ -104,7 +104,7 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 
 // confirm sends one message and reports whether it is settled: it was
 // answered, or there is no fetcher. In the latter case the next fetcher asks for everything.
-func (s *Saver) confirm(ctx context.Context, chunks []wire.SavedChunk) bool {
+func (s *Saver) confirm(ctx context.Context, chunks []wire.SavedPiece) bool {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
 	message := wire.Saved{Plan: s.planID(), Epoch: s.sink.Epoch(), Chunks: chunks, Total: s.summary(), Load: s.load(), Sink: s.sinkID()}

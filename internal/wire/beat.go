@@ -95,7 +95,7 @@ type OrderKind string
 // The orders.
 const (
 	OrderPing  OrderKind = "ping"  // answer, to show that you are alive
-	OrderDrop  OrderKind = "drop"  // give Chunk up: its result is no longer needed
+	OrderDrop  OrderKind = "drop"  // give Piece up: its result is no longer needed
 	OrderDrain OrderKind = "drain" // ask for no more work, finish what you hold, then end
 )
 
@@ -103,17 +103,28 @@ const (
 type Order struct {
 	Plan   chunk.PlanID
 	Kind   OrderKind
-	Chunk  chunk.ID // of a drop
-	Reason string   // of a drain, for people, up to 1024 bytes; optional
+	Piece  chunk.Piece // of a drop
+	Reason string      // of a drain, for people, up to 1024 bytes; optional
 	Epoch  uint64
 }
 
 func (o *Order) fields(f *fields) {
 	f.plan(&o.Plan, required)
 	choice(f, "Chunkline-Order", &o.Kind, OrderPing, OrderDrop, OrderDrain)
-	f.id(keyChunk, &o.Chunk, presence(o.Kind == OrderDrop))
+	if o.Kind == OrderDrop {
+		f.piece(&o.Piece)
+	}
 	f.text(keyReason, &o.Reason, maxReason)
 	f.uint(keyEpoch, &o.Epoch, maxID, optional)
+}
+
+// piece is exactly one piece, written as in a list.
+func (f *fields) piece(p *chunk.Piece) {
+	set := []chunk.Piece{*p}
+	f.pieces("Chunkline-Piece", &set, 1, required)
+	if !f.write && f.err == nil {
+		*p = set[0]
+	}
 }
 
 // Encode returns the message for VerbMapper.

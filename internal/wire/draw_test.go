@@ -1,7 +1,6 @@
 package wire_test
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -44,14 +43,28 @@ func drawSet[T ~uint64](t *rapid.T, least, most int) []T {
 	return typed
 }
 
+func drawPieces(t *rapid.T, most int) []chunk.Piece {
+	number := rapid.OneOf(rapid.Uint64Range(0, 50), rapid.Uint64Range(0, 1<<62))
+	piece := rapid.Custom(func(t *rapid.T) chunk.Piece {
+		from := rapid.SampledFrom([]int{0, 0, 50, 9_000}).Draw(t, "from")
+		return chunk.Piece{Chunk: chunk.ID(number.Draw(t, "chunk")), From: from, To: from + rapid.SampledFrom([]int{1, 50, 100, 1_000}).Draw(t, "objects")}
+	})
+	set := rapid.SliceOfNDistinct(piece, 0, most, rapid.ID[chunk.Piece]).Draw(t, "pieces")
+	if len(set) == 0 {
+		return nil
+	}
+	slices.SortFunc(set, chunk.Piece.Compare)
+	return set
+}
+
 func drawHolding(t *rapid.T) wire.Holding {
-	return wire.Holding{Seq: drawUint(t), Held: drawSet[chunk.ID](t, 0, 30), Asking: drawSet[uint64](t, 0, 10)}
+	return wire.Holding{Seq: drawUint(t), Held: drawPieces(t, 30), Asking: drawSet[uint64](t, 0, 10)}
 }
 
 func drawNext(t *rapid.T) wire.Next {
 	return wire.Next{
 		Plan: drawMaybePlan(t), Mapper: drawMapper(t), Worker: rapid.IntRange(0, 1024).Draw(t, "worker"),
-		Holding: drawHolding(t), Epoch: drawUint(t),
+		Holding: drawHolding(t), Epoch: drawUint(t), Pace: time.Duration(drawUint(t)),
 		Wait: time.Duration(rapid.IntRange(0, 3_600_000).Draw(t, "wait")) * time.Millisecond,
 	}
 }
@@ -65,11 +78,11 @@ func drawLines(t *rapid.T, n int) []byte {
 	return body
 }
 
-func drawFlaws(t *rapid.T, objects int) []chunk.Flaw {
+func drawFlaws(t *rapid.T, from, objects int) []chunk.Flaw {
 	var flaws []chunk.Flaw
 	for i := range objects {
 		if rapid.Bool().Draw(t, "flawed") {
-			flaws = append(flaws, chunk.Flaw{Index: i, Reason: rapid.StringN(-1, -1, 300).Draw(t, "reason")})
+			flaws = append(flaws, chunk.Flaw{Index: from + i, Reason: rapid.StringN(-1, -1, 300).Draw(t, "reason")})
 		}
 	}
 	return flaws
@@ -77,16 +90,27 @@ func drawFlaws(t *rapid.T, objects int) []chunk.Flaw {
 
 func drawWork(t *rapid.T) wire.Work {
 	w := wire.Work{Plan: drawPlan(t), Epoch: drawUint(t), Reason: drawText(t)}
-	w.Status = rapid.SampledFrom([]wire.WorkStatus{wire.WorkChunk, wire.WorkNone, wire.WorkDone, wire.WorkRefused}).Draw(t, "status")
-	if w.Status != wire.WorkChunk {
+	w.Status = rapid.SampledFrom([]wire.WorkStatus{wire.WorkGrant, wire.WorkNone, wire.WorkDone, wire.WorkRefused}).Draw(t, "status")
+	if w.Status != wire.WorkGrant {
 		return w
 	}
-	w.Chunk = chunk.Chunk{ID: chunk.ID(drawUint(t)), First: drawUint(t), Count: rapid.IntRange(1, 20).Draw(t, "count")}
-	w.Chunk.Body = drawLines(t, w.Chunk.Count)
-	w.Chunk.Bad, w.Skip = drawFlaws(t, w.Chunk.Count), drawFlaws(t, w.Chunk.Count)
-	w.Digest = w.Chunk.Digest()
-	w.Attempt, w.Token, w.Careful = rapid.IntRange(1, 100).Draw(t, "attempt"), drawHex(t), rapid.Bool().Draw(t, "careful")
+	for range rapid.IntRange(1, 4).Draw(t, "pieces") {
+		g := wire.Granted{Chunk: chunk.Chunk{ID: chunk.ID(drawUint(t)), Count: rapid.IntRange(1, 20).Draw(t, "count")}}
+		g.From = rapid.IntRange(0, 20).Draw(t, "from")
+		g.Of = g.From + g.Chunk.Count + rapid.IntRange(0, 20).Draw(t, "behind")
+		g.Chunk.First = rapid.Uint64Range(uint64(g.From), 1<<62).Draw(t, "first")
+		g.Chunk.Body = drawLines(t, g.Chunk.Count)
+		g.Chunk.Bad, g.Skip = drawFlaws(t, g.From, g.Chunk.Count), drawFlaws(t, g.From, g.Chunk.Count)
+		g.Digest = g.Chunk.Digest()
+		g.Attempt, g.Token = rapid.IntRange(1, 100).Draw(t, "attempt"), drawHex(t)
+		g.Careful, g.Shadow, g.Trace = rapid.Bool().Draw(t, "careful"), rapid.Bool().Draw(t, "shadow"), drawTrace(t)
+		w.Grant = append(w.Grant, g)
+	}
 	return w
+}
+
+func drawTrace(t *rapid.T) wire.Trace {
+	return rapid.SampledFrom([]wire.Trace{{}, {Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, {Parent: "00-1-2-01", State: "v=<x>"}}).Draw(t, "trace")
 }
 
 func drawBeat(t *rapid.T) wire.Beat {
@@ -102,30 +126,44 @@ func drawBeat(t *rapid.T) wire.Beat {
 }
 
 func drawSave(t *rapid.T) wire.Save {
-	s := wire.Save{
-		Plan: drawPlan(t), Epoch: drawUint(t), Chunk: chunk.ID(drawUint(t)), First: drawUint(t),
-		Attempt: rapid.IntRange(1, 100).Draw(t, "attempt"), Token: drawHex(t), Mapper: drawMapper(t),
+	s := wire.Save{Plan: drawPlan(t), Epoch: drawUint(t), Mapper: drawMapper(t)}
+	for range rapid.IntRange(1, 4).Draw(t, "results") {
+		s.Results = append(s.Results, drawResult(t))
+	}
+	return s
+}
+
+func drawResult(t *rapid.T) wire.Result {
+	r := wire.Result{
+		Chunk: chunk.ID(drawUint(t)), Attempt: rapid.IntRange(1, 100).Draw(t, "attempt"), Token: drawHex(t), Trace: drawTrace(t),
 		Counts: rapid.SliceOfN(rapid.SampledFrom([]int{1, 1, 1, 0, 2, 5}), 1, 40).Draw(t, "counts"),
 		Digest: chunk.Sum(rapid.SliceOf(rapid.Byte()).Draw(t, "input")),
+		From:   rapid.IntRange(0, 20).Draw(t, "from"), Shadow: rapid.Bool().Draw(t, "shadow"),
 	}
-	s.Objects = len(s.Counts)
+	r.Objects = len(r.Counts)
+	r.Of = r.From + r.Objects + rapid.IntRange(0, 20).Draw(t, "behind")
+	r.First = rapid.Uint64Range(uint64(r.From), 1<<62).Draw(t, "first")
 	outputs, none := 0, 0
-	for _, n := range s.Counts {
+	for _, n := range r.Counts {
 		outputs += n
 		if n == 0 {
 			none++
 		}
 	}
-	s.DeadCount = rapid.IntRange(0, none).Draw(t, "dead")
-	s.Outputs, s.Dead = drawLines(t, outputs), drawLines(t, s.DeadCount)
-	both := bytes.Join([][]byte{s.Outputs, s.Dead}, nil) // as a decoder cuts it: never nil unless both are empty
-	s.Outputs, s.Dead = both[:len(s.Outputs)], both[len(s.Outputs):]
-	return s
+	r.DeadCount = rapid.IntRange(0, none).Draw(t, "dead")
+	r.Outputs, r.Dead = append([]byte{}, drawLines(t, outputs)...), append([]byte{}, drawLines(t, r.DeadCount)...) // a decoder cuts them from the body: never nil
+	return r
 }
 
 func drawSaveAnswer(t *rapid.T) wire.SaveAnswer {
 	status := rapid.SampledFrom([]wire.SaveStatus{wire.SaveCommitted, wire.SaveDuplicate, wire.SaveBusy, wire.SaveRefused})
-	return wire.SaveAnswer{Plan: drawMaybePlan(t), Status: status.Draw(t, "status"), Reason: drawText(t), Sink: drawSink(t)}
+	return wire.SaveAnswer{Plan: drawMaybePlan(t), Statuses: rapid.SliceOfN(status, 1, 5).Draw(t, "statuses"), Reason: drawText(t), Sink: drawSink(t)}
+}
+
+func drawEntry(t *rapid.T, id chunk.ID) wire.Entry {
+	e := wire.Entry{ID: id, From: rapid.SampledFrom([]int{0, 0, 50}).Draw(t, "from"), Objects: rapid.IntRange(1, 100).Draw(t, "objects"), Digest: chunk.Sum([]byte{byte(id)})}
+	e.Of = e.From + e.Objects + rapid.SampledFrom([]int{0, 0, 50}).Draw(t, "behind")
+	return e
 }
 
 func drawSummary(t *rapid.T) report.Summary {
@@ -141,8 +179,8 @@ func drawSummary(t *rapid.T) report.Summary {
 func drawSaved(t *rapid.T) wire.Saved {
 	s := wire.Saved{Plan: drawPlan(t), Epoch: drawUint(t), Total: drawSummary(t), Load: drawLoad(t), Sink: drawSink(t)}
 	for _, id := range drawSet[chunk.ID](t, 1, 100) {
-		s.Chunks = append(s.Chunks, wire.SavedChunk{
-			Entry:  wire.Entry{ID: id, Digest: chunk.Sum([]byte{byte(id)})},
+		s.Pieces = append(s.Pieces, wire.SavedPiece{
+			Entry:  drawEntry(t, id),
 			Mapper: rapid.SampledFrom([]string{"MJ4ZQ2RVLLXO5PYF6AIWT3KDNE", "m1", "m_2"}).Draw(t, "mapper"),
 			Dead:   rapid.SampledFrom([]int{0, 0, 1, 10_000}).Draw(t, "dead"),
 		})
@@ -210,14 +248,18 @@ func drawSyncAnswer(t *rapid.T) wire.SyncAnswer {
 		return a
 	}
 	for _, id := range drawSet[chunk.ID](t, 0, 20) {
-		a.Entries = append(a.Entries, wire.Entry{ID: id, Digest: chunk.Sum([]byte(drawText(t)))})
+		a.Entries = append(a.Entries, drawEntry(t, id))
 	}
 	return a
 }
 
 func drawOrder(t *rapid.T) wire.Order {
 	kind := rapid.SampledFrom([]wire.OrderKind{wire.OrderPing, wire.OrderDrop, wire.OrderDrain})
-	return wire.Order{Plan: drawPlan(t), Kind: kind.Draw(t, "kind"), Chunk: chunk.ID(drawUint(t)), Reason: drawText(t), Epoch: drawUint(t)}
+	o := wire.Order{Plan: drawPlan(t), Kind: kind.Draw(t, "kind"), Reason: drawText(t), Epoch: drawUint(t)}
+	if o.Kind == wire.OrderDrop {
+		o.Piece = chunk.Piece{Chunk: chunk.ID(drawUint(t)), From: 3, To: rapid.IntRange(4, chunk.MaxSize).Draw(t, "to")}
+	}
+	return o
 }
 
 func drawStatus(t *rapid.T) report.Status {

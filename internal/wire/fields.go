@@ -211,26 +211,10 @@ func (f *fields) plan(v *chunk.PlanID, p presence) {
 	})
 }
 
-func (f *fields) digest(key string, v *chunk.Digest) {
-	f.field(key, required, false, v.String, func(s string) (err error) {
-		*v, err = chunk.ParseDigest(s)
-		return err
-	})
-}
-
 // secret is size bytes in hexadecimal.
 func (f *fields) secret(key string, v *[]byte, size int, p presence) {
 	f.field(key, p, len(*v) == 0, func() string { return hex.EncodeToString(*v) }, func(s string) (err error) {
 		*v, err = parseHex(s, size)
-		return err
-	})
-}
-
-// hex is size bytes in hexadecimal that are compared as text.
-func (f *fields) hex(key string, v *string, size int) {
-	f.field(key, required, false, func() string { return *v }, func(s string) error {
-		*v = s
-		_, err := parseHex(s, size)
 		return err
 	})
 }

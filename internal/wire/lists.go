@@ -66,15 +66,8 @@ func readRanges[T ~uint64](text string, most int) ([]T, error) {
 	return set, nil
 }
 
-// counts is the number of outputs of each of n objects, run-length encoded:
+// writeCounts writes the number of outputs of each object, run-length encoded:
 // "1x57,0,2" is 57 times 1, then 0, then 2.
-func (f *fields) counts(key string, v *[]int, n int) {
-	f.field(key, required, false, func() string { return writeCounts(*v) }, func(s string) (err error) {
-		*v, err = readCounts(s, n)
-		return err
-	})
-}
-
 func writeCounts(counts []int) string {
 	var text []byte
 	for i := 0; i < len(counts); {

@@ -33,7 +33,7 @@ type Message struct {
 
 const (
 	// Protocol is the version of the protocol that every message carries.
-	Protocol = "1"
+	Protocol = "2"
 
 	// MaxMessage is the size of the largest body, in bytes. It travels in parts.
 	MaxMessage = 1 << 30

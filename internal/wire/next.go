@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -10,14 +8,15 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// Next asks for one chunk.
+// Next asks for work.
 type Next struct {
-	Plan   chunk.PlanID // of the last chunk; empty before the first
+	Plan   chunk.PlanID // of the last piece; empty before the first
 	Mapper report.Mapper
 	Worker int // which worker of the mapper asks, from 0
 	Holding
 	Wait  time.Duration // whole milliseconds; the mapper waits no longer, so a later answer is lost
 	Epoch uint64        // the highest seen
+	Pace  time.Duration // what one object has taken this worker lately; 0: not measured yet
 }
 
 // MaxTransform bounds the setting that tells a mapper what to do, in bytes.
@@ -35,6 +34,9 @@ func (n *Next) fields(f *fields) {
 	n.Holding.fields(f)
 	f.millis("Chunkline-Wait-Ms", &n.Wait, maxWait, required)
 	f.uint(keyEpoch, &n.Epoch, maxID, optional)
+	pace := uint64(max(n.Pace, 0))
+	f.uint("Chunkline-Pace-Ns", &pace, maxID, optional)
+	n.Pace = time.Duration(pace)
 }
 
 // Encode returns the message for VerbNext.
@@ -52,7 +54,7 @@ type WorkStatus string
 
 // The answers to Next.
 const (
-	WorkChunk   WorkStatus = "chunk"   // here is one
+	WorkGrant   WorkStatus = "grant"   // here is work
 	WorkNone    WorkStatus = "none"    // nothing yet: ask again
 	WorkDone    WorkStatus = "done"    // every chunk of the job is saved
 	WorkRefused WorkStatus = "refused" // see Reason
@@ -69,93 +71,134 @@ type Work struct {
 	Plan      chunk.PlanID
 	Epoch     uint64
 
-	// The rest is there with WorkChunk only.
+	Grant []Granted // with WorkGrant: 1 to MaxPieces
+}
 
+// Granted is a piece that the mapper is to map. Indexes of objects count within the chunk.
+type Granted struct {
+	// Chunk is the piece's objects: ID is that of the chunk, First, Count, Body and Bad are of the piece.
 	Chunk   chunk.Chunk
+	From    int          // index of the first object within the chunk
+	Of      int          // objects of the whole chunk
 	Digest  chunk.Digest // of Chunk.Body
 	Attempt int          // from 1
 	Token   string       // the lease: to be shown to the saver
 	Skip    []chunk.Flaw // objects not to touch, by ascending index: dead letters with Reason
 	Careful bool         // announce each object before touching it
 	Shadow  bool         // it is saved already; its result is to be compared, and is not listed as held
-	Trace   Trace        // of this attempt at the chunk; optional
+	Trace   Trace        // of this attempt at the piece; optional
 }
 
-const (
-	keyBadBytes  = "Chunkline-Bad-Bytes"
-	keySkipBytes = "Chunkline-Skip-Bytes"
+// Piece names the piece.
+func (g *Granted) Piece() chunk.Piece {
+	return chunk.Piece{Chunk: g.Chunk.ID, From: g.From, To: g.From + g.Chunk.Count}
+}
 
-	// maxFlawReason bounds the reason of one flaw, in bytes, so that those of
-	// a whole chunk stay within megabytes; longer ones are cut.
-	maxFlawReason = 300
-)
+// grantedLine describes a granted piece in the body.
+type grantedLine struct {
+	pieceLine
+	Careful bool         `json:"careful,omitempty"`
+	Bad     []chunk.Flaw `json:"bad,omitempty"`
+	Skip    []chunk.Flaw `json:"skip,omitempty"`
+	Bytes   int          `json:"bytes"` // of the objects
+}
 
-// Encode returns the answer. The body is Chunk.Bad and Skip as JSON, if there
-// are any, then Chunk.Body.
+// maxFlawReason bounds the reason of one flaw, in bytes, so that those of a whole
+// chunk stay within megabytes; longer ones are cut.
+const maxFlawReason = 300
+
+// Encode returns the answer. The body has for each piece its description, then its objects.
 func (w Work) Encode() Message {
-	bad, skip := writeFlaws(w.Chunk.Bad), writeFlaws(w.Skip)
-	body := w.Chunk.Body
-	if len(bad)+len(skip) > 0 {
-		body = bytes.Join([][]byte{bad, skip, body}, nil)
+	size := 0
+	for i := range w.Grant {
+		size += len(w.Grant[i].Chunk.Body) + 512
 	}
-	return encode(func(f *fields) { w.fields(f, len(bad), len(skip)) }, body)
+	body := make([]byte, 0, size)
+	for i := range w.Grant {
+		body = w.Grant[i].append(body)
+	}
+	return encode(w.fields, body)
 }
 
-func (w *Work) fields(f *fields, bad, skip int) (badBytes, skipBytes int) {
+func (g *Granted) append(body []byte) []byte {
+	line := grantedLine{Careful: g.Careful, Bad: clipFlaws(g.Chunk.Bad), Skip: clipFlaws(g.Skip), Bytes: len(g.Chunk.Body)}
+	line.cut(g.Chunk.ID, g.From, g.Chunk.Count, g.Of, g.Chunk.First, g.Digest)
+	line.Attempt, line.Token, line.Shadow = g.Attempt, g.Token, g.Shadow
+	line.setTrace(g.Trace)
+	return append(appendLine(body, line), g.Chunk.Body...)
+}
+
+func (w *Work) fields(f *fields) {
 	f.plan(&w.Plan, required)
 	f.uint(keyEpoch, &w.Epoch, maxID, optional)
-	choice(f, keyStatus, &w.Status, WorkChunk, WorkNone, WorkDone, WorkRefused)
+	choice(f, keyStatus, &w.Status, WorkGrant, WorkNone, WorkDone, WorkRefused)
 	f.text(keyReason, &w.Reason, maxReason)
 	if w.Status == WorkRefused {
 		f.text(keyTransform, &w.Transform, MaxTransform)
 	}
-	if w.Status != WorkChunk {
-		return 0, 0
-	}
-	f.cut(&w.Chunk.ID, &w.Chunk.First, &w.Chunk.Count, &w.Digest)
-	f.int(keyAttempt, &w.Attempt, maxAttempt, required)
-	f.hex(keyToken, &w.Token, tokenSize)
-	f.flag("Chunkline-Careful", &w.Careful)
-	f.flag(keyShadow, &w.Shadow)
-	f.int(keyBadBytes, &bad, MaxMessage, optional)
-	f.int(keySkipBytes, &skip, MaxMessage, optional)
-	w.Trace.fields(f)
-	return bad, skip
 }
 
 // DecodeWork reads what Encode wrote. It checks that the body holds the objects
-// that the headers promise: ErrCorrupt if not. Other errors: ErrMalformed,
-// ErrVersion.
+// that it describes: ErrCorrupt if not. Other errors: ErrMalformed, ErrVersion.
 func DecodeWork(m Message) (Work, error) {
 	var w Work
-	var bad, skip int
-	if err := decode("work", m, func(f *fields) { bad, skip = w.fields(f, 0, 0) }); err != nil {
+	if err := decode("work", m, w.fields); err != nil {
 		return Work{}, err
 	}
-	if w.Status != WorkChunk {
+	if w.Status != WorkGrant {
 		return w, nil
 	}
-	if bad+skip > len(m.Body) {
-		return Work{}, corrupt("work", "%d bytes of flaws in a body of %d", bad+skip, len(m.Body))
-	}
-	var err error
-	if w.Chunk.Bad, err = readFlaws(m.Body[:bad], w.Chunk.Count); err != nil {
-		return Work{}, err
-	}
-	if w.Skip, err = readFlaws(m.Body[bad:bad+skip], w.Chunk.Count); err != nil {
-		return Work{}, err
-	}
-	w.Chunk.Body = m.Body[bad+skip:]
-	if err := checkLines("work", "objects", w.Chunk.Body, w.Chunk.Count); err != nil {
-		return Work{}, err
-	}
-	if w.Chunk.Digest() != w.Digest {
-		return Work{}, corrupt("work", "chunk %d has another digest than it should", w.Chunk.ID)
+	for b := (&body{what: "work", left: m.Body}); len(w.Grant) == 0 || len(b.left) > 0; {
+		if len(w.Grant) == MaxPieces {
+			return Work{}, fmt.Errorf("decode work: %w: more than %d pieces", ErrMalformed, MaxPieces)
+		}
+		granted, err := readGranted(b)
+		if err != nil {
+			return Work{}, err
+		}
+		w.Grant = append(w.Grant, granted)
 	}
 	return w, nil
 }
 
-func writeFlaws(flaws []chunk.Flaw) []byte {
+func readGranted(b *body) (g Granted, err error) {
+	var line grantedLine
+	if err := b.line(&line); err != nil {
+		return g, err
+	}
+	if g.Digest, err = line.check(); err == nil {
+		err = checkFlaws(line.Bad, line.From, line.Objects)
+	}
+	if err == nil {
+		err = checkFlaws(line.Skip, line.From, line.Objects)
+	}
+	if err != nil {
+		return g, fmt.Errorf("decode work: %w: %w", ErrMalformed, err)
+	}
+	objects, err := b.lines("objects", line.Bytes, line.Objects)
+	if err != nil {
+		return g, err
+	}
+	g = Granted{
+		Chunk: chunk.Chunk{ID: line.Chunk, First: line.First, Count: line.Objects, Body: objects, Bad: orNil(line.Bad)},
+		From:  line.From, Of: line.Of, Digest: g.Digest, Attempt: line.Attempt, Token: line.Token,
+		Skip: orNil(line.Skip), Careful: line.Careful, Shadow: line.Shadow, Trace: line.trace(),
+	}
+	if g.Chunk.Digest() != g.Digest {
+		return g, corrupt("work", "piece %s has another digest than it should", g.Piece())
+	}
+	return g, nil
+}
+
+// orNil makes an empty list nil, as it is when it is omitted.
+func orNil(flaws []chunk.Flaw) []chunk.Flaw {
+	if len(flaws) == 0 {
+		return nil
+	}
+	return flaws
+}
+
+func clipFlaws(flaws []chunk.Flaw) []chunk.Flaw {
 	if len(flaws) == 0 {
 		return nil
 	}
@@ -163,31 +206,16 @@ func writeFlaws(flaws []chunk.Flaw) []byte {
 	for i, flaw := range flaws {
 		short[i] = chunk.Flaw{Index: flaw.Index, Reason: Clip(flaw.Reason, maxFlawReason)}
 	}
-	return []byte(asciiJSON(short))
+	return short
 }
 
-func readFlaws(text []byte, objects int) ([]chunk.Flaw, error) {
-	if len(text) == 0 {
-		return nil, nil
-	}
-	var flaws []chunk.Flaw
-	if err := json.Unmarshal(text, &flaws); err != nil {
-		return nil, fmt.Errorf("decode work: %w: flaws: %w", ErrMalformed, err)
-	}
-	last := -1
+func checkFlaws(flaws []chunk.Flaw, from, objects int) error {
+	last := from - 1
 	for _, flaw := range flaws {
-		if flaw.Index <= last || flaw.Index >= objects || len(flaw.Reason) > maxFlawReason {
-			return nil, fmt.Errorf("decode work: %w: flaw of object %d of %d", ErrMalformed, flaw.Index, objects)
+		if flaw.Index <= last || flaw.Index >= from+objects || len(flaw.Reason) > maxFlawReason {
+			return fmt.Errorf("flaw of object %d in a piece of %d objects from %d on", flaw.Index, objects, from)
 		}
 		last = flaw.Index
 	}
-	return flaws, nil
-}
-
-// countLines returns how many lines b holds; -1 if the last has no line break.
-func countLines(b []byte) int {
-	if len(b) > 0 && b[len(b)-1] != '\n' {
-		return -1
-	}
-	return bytes.Count(b, []byte{'\n'})
+	return nil
 }

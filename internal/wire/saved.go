@@ -10,23 +10,23 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// MaxSaved bounds the chunks in one Saved, or in a Sync that lists chunks. In a Saved
-// each takes 26 bytes, and at worst has a mapper of its own in the header.
+// MaxSaved bounds the pieces in one Saved, and the chunks in a Sync that lists chunks. In a Saved
+// each piece takes 32 bytes, and at worst has a mapper of its own in the header.
 const MaxSaved = 4096
 
-// Saved tells the fetcher which chunks are durable. The fetcher never hands them out
+// Saved tells the fetcher which pieces are durable. The fetcher never hands them out
 // again, so the message is signed with the job's key, which mappers do not have.
 type Saved struct {
 	Plan   chunk.PlanID
 	Epoch  uint64         // the latest that the sink knows
-	Chunks []SavedChunk   // 1 to MaxSaved
+	Pieces []SavedPiece   // 1 to MaxSaved
 	Total  report.Summary // what the sink holds
 	Load   report.SaverLoad
 	Sink   SinkID
 }
 
-// SavedChunk is a durable chunk.
-type SavedChunk struct {
+// SavedPiece is a durable piece.
+type SavedPiece struct {
 	Entry
 	Mapper string // ID of the mapper whose result was committed, or was a duplicate
 	Dead   int    // its dead letters; 0 from older savers
@@ -53,16 +53,16 @@ func (s *Saved) fields(f *fields) {
 	if f.write {
 		f.body = body
 	} else if f.err == nil {
-		s.Chunks = f.savedChunks(mappers)
+		s.Pieces = f.savedPieces(mappers)
 	}
-	f.deaths(s.Chunks)
+	f.deaths(s.Pieces)
 }
 
-// deaths is the number of dead letters of the chunks that have some, as
+// deaths is the number of dead letters of the pieces that have some, as
 // place:number,place:number. Places count from 0 and ascend.
-func (f *fields) deaths(chunks []SavedChunk) {
+func (f *fields) deaths(pieces []SavedPiece) {
 	var list []string
-	for i, c := range chunks {
+	for i, c := range pieces {
 		if c.Dead > 0 && f.write {
 			list = append(list, fmt.Sprintf("%d:%d", i, c.Dead))
 		}
@@ -70,24 +70,24 @@ func (f *fields) deaths(chunks []SavedChunk) {
 	f.field("Chunkline-Deaths", optional, len(list) == 0, func() string { return strings.Join(list, ",") }, func(text string) error {
 		for item := range strings.SplitSeq(text, ",") {
 			place, number, _ := strings.Cut(item, ":")
-			i, err := parseUint(place, uint64(max(len(chunks), 1)-1))
+			i, err := parseUint(place, uint64(max(len(pieces), 1)-1))
 			if err != nil {
 				return err
 			}
 			n, err := parseUint(number, chunk.MaxSize)
-			if err != nil || len(chunks) == 0 {
+			if err != nil || len(pieces) == 0 {
 				return fmt.Errorf("%.40q: want place:number", item)
 			}
-			chunks[i].Dead = int(n)
+			pieces[i].Dead = int(n)
 		}
 		return nil
 	})
 }
 
-// table returns each mapper once, and the chunks with the places of their mappers.
+// table returns each mapper once, and the pieces with the places of their mappers.
 func (s *Saved) table() (mappers []string, body []byte) {
 	places := map[string]int{}
-	for _, c := range s.Chunks {
+	for _, c := range s.Pieces {
 		place, known := places[c.Mapper]
 		if !known {
 			place = len(mappers)
@@ -99,29 +99,29 @@ func (s *Saved) table() (mappers []string, body []byte) {
 	return mappers, body
 }
 
-func (f *fields) savedChunks(mappers []string) []SavedChunk {
+func (f *fields) savedPieces(mappers []string) []SavedPiece {
 	count := len(f.body) / savedSize
 	if count*savedSize != len(f.body) || count < 1 || count > MaxSaved {
-		f.failBody("%d bytes, want 1 to %d chunks of %d bytes", len(f.body), MaxSaved, savedSize)
+		f.failBody("%d bytes, want 1 to %d pieces of %d bytes", len(f.body), MaxSaved, savedSize)
 		return nil
 	}
-	chunks := make([]SavedChunk, 0, count)
+	pieces := make([]SavedPiece, 0, count)
 	for entry := range slices.Chunk(f.body, savedSize) {
 		place := int(binary.BigEndian.Uint16(entry[entrySize:]))
-		c := SavedChunk{Entry: readEntry(entry)}
-		if place >= len(mappers) || c.ID > maxID {
-			f.failBody("chunk %d of mapper number %d", c.ID, place)
+		c := SavedPiece{Entry: readEntry(entry)}
+		if place >= len(mappers) || !c.isValid() {
+			f.failBody("piece %s of mapper number %d", c.Piece(), place)
 			return nil
 		}
 		c.Mapper = mappers[place]
-		chunks = append(chunks, c)
+		pieces = append(pieces, c)
 	}
-	return chunks
+	return pieces
 }
 
-// Encode returns the message for VerbSaved, signed with key. For each chunk the body
-// has its ID (8 bytes, big-endian), its digest (16 bytes), and the place of its mapper
-// in the header's list (2 bytes, big-endian).
+// Encode returns the message for VerbSaved, signed with key. For each piece the body
+// has its entry as in the answer to SyncList, and the place of its mapper in the header's list (2 bytes,
+// big-endian).
 func (s Saved) Encode(key []byte) Message {
 	f := writing()
 	s.fields(f)

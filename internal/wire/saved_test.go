@@ -14,24 +14,26 @@ func TestSaved(t *testing.T) {
 	saved := func(n int) wire.Message {
 		s := wire.Saved{Plan: somePlan, Epoch: 3}
 		for id := range n {
-			s.Chunks = append(s.Chunks, wire.SavedChunk{Entry: wire.Entry{ID: chunk.ID(id)}, Mapper: "m" + strconv.Itoa(id)})
+			s.Pieces = append(s.Pieces, wire.SavedPiece{Entry: wire.Entry{ID: chunk.ID(id), Objects: 50, Of: 100}, Mapper: "m" + strconv.Itoa(id)})
 		}
 		return s.Encode(someKey)
 	}
 	whole := saved(wire.MaxSaved)
 	if _, err := wire.DecodeSaved(someKey, whole); err != nil || whole.Size() > 256<<10 {
-		t.Errorf("%d chunks in %d bytes: %v, want at most 256 KiB", wire.MaxSaved, whole.Size(), err)
+		t.Errorf("%d pieces in %d bytes: %v, want at most 256 KiB", wire.MaxSaved, whole.Size(), err)
 	}
 	for _, n := range []int{0, wire.MaxSaved + 1} {
 		if _, err := wire.DecodeSaved(someKey, saved(n)); !errors.Is(err, wire.ErrMalformed) {
-			t.Errorf("%d chunks in one message: %v, want %v", n, err, wire.ErrMalformed)
+			t.Errorf("%d pieces in one message: %v, want %v", n, err, wire.ErrMalformed)
 		}
 	}
 	for what, change := range map[string]func(wire.Message){
-		"more chunks than mappers": func(m wire.Message) { m.Header["Chunkline-Mappers"] = "m0" },
+		"more places than mappers": func(m wire.Message) { m.Header["Chunkline-Mappers"] = "m0" },
 		"a mapper without name":    func(m wire.Message) { m.Header["Chunkline-Mappers"] = "m0,,m2" },
 		"no mappers":               func(m wire.Message) { delete(m.Header, "Chunkline-Mappers") },
 		"an ID too large":          func(m wire.Message) { m.Body[0] = 0xff },
+		"a piece beyond its chunk": func(m wire.Message) { m.Body[9] = 51 },
+		"a piece of no object":     func(m wire.Message) { m.Body[11] = 0 },
 	} {
 		m := saved(3)
 		change(m)
@@ -45,7 +47,7 @@ func TestSaved(t *testing.T) {
 // Whoever does not have the job's key cannot say that a chunk is saved.
 func TestSaved_forged(t *testing.T) {
 	t.Parallel()
-	s := wire.Saved{Plan: somePlan, Epoch: 3, Chunks: []wire.SavedChunk{{Mapper: "m1"}}}
+	s := wire.Saved{Plan: somePlan, Epoch: 3, Pieces: []wire.SavedPiece{{Entry: wire.Entry{Objects: 1, Of: 1}, Mapper: "m1"}}}
 	for what, forge := range map[string]func() wire.Message{
 		"another key":  func() wire.Message { return s.Encode([]byte("another")) },
 		"no key":       func() wire.Message { return s.Encode(nil) },
@@ -59,7 +61,7 @@ func TestSaved_forged(t *testing.T) {
 			return m
 		},
 	} {
-		if got, err := wire.DecodeSaved(someKey, forge()); !errors.Is(err, wire.ErrForged) || got.Chunks != nil {
+		if got, err := wire.DecodeSaved(someKey, forge()); !errors.Is(err, wire.ErrForged) || got.Pieces != nil {
 			t.Errorf("%s: %+v, %v, want %v", what, got, err, wire.ErrForged)
 		}
 	}

@@ -45,7 +45,7 @@ type Totals struct {
 	Chunks, Objects uint64
 }
 
-// maxPage bounds the chunks of one page of a list; each takes 24 bytes.
+// maxPage bounds the chunks of one page of a list, and its entries; each entry takes 30 bytes.
 const maxPage = 1 << 20
 
 func (s *Sync) fields(f *fields) {
@@ -143,15 +143,23 @@ type VersionPast struct {
 
 func (v VersionPast) empty() bool { return len(v.Terms)+len(v.Transforms) == 0 }
 
-// An Entry is a committed chunk.
+// An Entry is a committed piece.
 type Entry struct {
-	ID     chunk.ID
-	Digest chunk.Digest
+	ID      chunk.ID
+	From    int // index of its first object within the chunk
+	Objects int
+	Of      int // objects of the whole chunk
+	Digest  chunk.Digest
+}
+
+// Piece names the piece.
+func (e Entry) Piece() chunk.Piece {
+	return chunk.Piece{Chunk: e.ID, From: e.From, To: e.From + e.Objects}
 }
 
 const (
 	keySize   = 32
-	entrySize = 8 + len(chunk.Digest{})
+	entrySize = 8 + 3*2 + len(chunk.Digest{})
 )
 
 func (a *SyncAnswer) fields(f *fields) {
@@ -186,20 +194,35 @@ func (f *fields) entries(count int) []Entry {
 	}
 	entries := make([]Entry, count)
 	for i := range entries {
-		entries[i] = readEntry(f.body[i*entrySize:])
+		if entries[i] = readEntry(f.body[i*entrySize:]); !entries[i].isValid() {
+			f.failBody("entry %d names no piece", i)
+			return nil
+		}
 	}
 	return entries
 }
 
-// append writes an entry: its ID, 8 bytes big-endian, and its digest, 16 bytes.
+// append writes an entry, big-endian: the chunk's ID in 8 bytes, From, Objects and Of in 2 bytes each,
+// and the digest in 16 bytes.
 func (e Entry) append(body []byte) []byte {
-	return append(binary.BigEndian.AppendUint64(body, uint64(e.ID)), e.Digest[:]...)
+	body = binary.BigEndian.AppendUint64(body, uint64(e.ID))
+	for _, n := range []int{e.From, e.Objects, e.Of} {
+		body = binary.BigEndian.AppendUint16(body, uint16(n)) // at most chunk.MaxSize
+	}
+	return append(body, e.Digest[:]...)
 }
 
 func readEntry(b []byte) Entry {
-	e := Entry{ID: chunk.ID(binary.BigEndian.Uint64(b))}
-	copy(e.Digest[:], b[8:])
+	e := Entry{
+		ID: chunk.ID(binary.BigEndian.Uint64(b)), From: int(binary.BigEndian.Uint16(b[8:])),
+		Objects: int(binary.BigEndian.Uint16(b[10:])), Of: int(binary.BigEndian.Uint16(b[12:])),
+	}
+	copy(e.Digest[:], b[14:])
 	return e
+}
+
+func (e Entry) isValid() bool {
+	return e.ID <= maxID && e.Of <= chunk.MaxSize && e.Objects >= 1 && e.From <= e.Of-e.Objects
 }
 
 // versionPast is the flag that the body is a VersionPast.

@@ -16,23 +16,20 @@ import (
 // a late result is as good as any other, unless its version was fenced since: so
 // the term is.
 type Lease struct {
-	Plan    chunk.PlanID
-	Chunk   chunk.ID
-	First   uint64
-	Objects int
-	Digest  chunk.Digest
-	Term    uint64 // of the mapper's version: how often the circuit breaker had disabled it
+	Plan   chunk.PlanID
+	Piece  chunk.Piece
+	Of     int    // objects of the whole chunk
+	First  uint64 // ordinal of the piece's first object
+	Digest chunk.Digest
+	Term   uint64 // of the mapper's version: how often the circuit breaker had disabled it
 }
 
-// Token proves to the saver that a fetcher with the job's key has handed out this
-// chunk, with this digest and these objects. It is the first 128 bits of an
+// Token proves to the saver that a fetcher with the job's key has granted this
+// piece, with this digest and these objects. It is the first 128 bits of an
 // HMAC-SHA256, in hexadecimal.
 func (l Lease) Token(key []byte) string {
 	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "chunkline lease 1\n%s\n%d\n%d\n%d\n%s\n", l.Plan, l.Chunk, l.First, l.Objects, l.Digest)
-	if l.Term > 0 {
-		fmt.Fprintf(mac, "%d\n", l.Term)
-	}
+	fmt.Fprintf(mac, "chunkline lease 2\n%s\n%d\n%d\n%d\n%d\n%d\n%s\n%d\n", l.Plan, l.Piece.Chunk, l.Piece.From, l.Piece.To, l.Of, l.First, l.Digest, l.Term)
 	return hex.EncodeToString(mac.Sum(nil)[:tokenSize])
 }
 

@@ -26,47 +26,27 @@ func TestTrace(t *testing.T) {
 		c := chunk.Chunk{Count: 1, Body: []byte("1\n")}
 		token := strings.Repeat("0", 2*tokenSize)
 		plan := chunk.PlanID(strings.Repeat("0", 32))
-		work := Work{Status: WorkChunk, Plan: plan, Chunk: c, Digest: c.Digest(), Attempt: 1, Token: token, Trace: test.sent}.Encode()
-		save := Save{
-			Plan: plan, Objects: 1, Attempt: 1, Digest: c.Digest(), Token: token, Mapper: report.Mapper{ID: "m"}, Counts: []int{1}, Outputs: c.Body, Trace: test.sent,
-		}.Encode()
+		work := Work{Status: WorkGrant, Plan: plan, Grant: []Granted{{Chunk: c, Of: 1, Digest: c.Digest(), Attempt: 1, Token: token, Trace: test.sent}}}.Encode()
+		save := Save{Plan: plan, Mapper: report.Mapper{ID: "m"}, Results: []Result{{
+			Objects: 1, Of: 1, Attempt: 1, Digest: c.Digest(), Token: token, Counts: []int{1}, Outputs: c.Body, Trace: test.sent,
+		}}}.Encode()
 		for _, m := range []Message{work, save} {
-			if err := m.Header.check(); err != nil {
-				t.Errorf("%s: cannot be sent: %v", name, err)
-			}
-			if _, has := m.Header[keyTraceParent]; has != (test.want.Parent != "") {
-				t.Errorf("%s: sends %q", name, m.Header)
+			if has := strings.Contains(string(m.Body), "traceparent"); has != (test.want.Parent != "") {
+				t.Errorf("%s: sends %q", name, m.Body)
 			}
 		}
 		w, err := DecodeWork(work)
-		if err != nil || w.Trace != test.want {
-			t.Errorf("%s: a chunk comes with %q, %v; want %q", name, w.Trace, err, test.want)
+		if err != nil || w.Grant[0].Trace != test.want {
+			t.Errorf("%s: a piece comes with %+v, %v; want %q", name, w.Grant, err, test.want)
 		}
 		s, err := DecodeSave(save)
-		if err != nil || s.Trace != test.want {
-			t.Errorf("%s: a result comes with %q, %v; want %q", name, s.Trace, err, test.want)
+		if err != nil || s.Results[0].Trace != test.want {
+			t.Errorf("%s: a result comes with %+v, %v; want %q", name, s.Results, err, test.want)
 		}
-	}
-	// What others send is as little trusted.
-	m := Work{Status: WorkChunk, Plan: chunk.PlanID(strings.Repeat("0", 32)), Attempt: 1, Token: strings.Repeat("0", 2*tokenSize)}
-	m.Chunk = chunk.Chunk{Count: 1, Body: []byte("1\n")}
-	m.Digest = m.Chunk.Digest()
-	encoded := m.Encode()
-	encoded.Header[keyTraceParent] = strings.Repeat("x", 1000)
-	if w, err := DecodeWork(encoded); err != nil || w.Trace != (Trace{}) {
-		t.Errorf("took %q, %v", w.Trace, err)
-	}
-}
-
-// TestTraceFree: a job without traces pays nothing for their headers.
-func TestTraceFree(t *testing.T) {
-	write, read := writing(), reading(Header{KeyProtocol: Protocol})
-	var none Trace
-	allocs := 1.0
-	for range 10 { // what else this process does is counted, too, but not each time
-		allocs = min(allocs, testing.AllocsPerRun(100, func() { none.fields(write); none.fields(read) }))
-	}
-	if allocs != 0 {
-		t.Errorf("%g allocations for no trace, want 0", allocs)
+		// What others send is as little trusted.
+		line := pieceLine{TraceParent: test.sent.Parent, TraceState: test.sent.State}
+		if got := line.trace(); got != test.want {
+			t.Errorf("%s: took %q, want %q", name, got, test.want)
+		}
 	}
 }

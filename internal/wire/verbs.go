@@ -14,8 +14,8 @@ const (
 	VerbNext    = "next"    // mapper → fetcher: a request for work
 	VerbBeat    = "beat"    // mapper → fetcher, published: the heartbeat
 	VerbHello   = "hello"   // fetcher → all mappers, published: it serves
-	VerbSave    = "save"    // mapper → saver: the result of a chunk
-	VerbSaved   = "saved"   // saver → fetcher: these chunks are durable
+	VerbSave    = "save"    // mapper → saver: results
+	VerbSaved   = "saved"   // saver → fetcher: these pieces are durable
 	VerbSync    = "sync"    // fetcher → saver: claim, list, finish and more
 	VerbStatus  = "status"  // operator → fetcher
 	VerbControl = "control" // operator → fetcher
@@ -28,12 +28,6 @@ const (
 	keyStatus    = "Chunkline-Status"
 	keyReason    = "Chunkline-Reason"
 	keyEpoch     = "Chunkline-Epoch"
-	keyChunk     = "Chunkline-Chunk"
-	keyFirst     = "Chunkline-First"
-	keyObjects   = "Chunkline-Objects"
-	keyDigest    = "Chunkline-Digest"
-	keyAttempt   = "Chunkline-Attempt"
-	keyToken     = "Chunkline-Token"
 	keyMapper    = "Chunkline-Mapper"
 	keyName      = "Chunkline-Mapper-Name"
 	keyVersion   = "Chunkline-Mapper-Version"
@@ -52,7 +46,7 @@ const (
 	MaxLabel   = 256     // bytes of a name or version
 	maxReason  = 1024    // bytes of a reason
 	maxAttempt = 1 << 30 // also of other small counts
-	maxHolding = 65536   // chunks that a mapper may hold
+	maxHolding = 65536   // pieces that a mapper may hold
 )
 
 // mapper is the identity of a mapper.
@@ -67,26 +61,15 @@ func (f *fields) mapper(m *report.Mapper) {
 // Holding is everything that a mapper holds. It is complete each time, not a change,
 // so the latest one is all that the fetcher needs.
 type Holding struct {
-	Seq    uint64     // grows with every message of this mapper
-	Held   []chunk.ID // every chunk it holds, ascending
-	Asking []uint64   // Seq of each Next without an answer so far, ascending
+	Seq    uint64        // grows with every message of this mapper
+	Held   []chunk.Piece // every piece it holds, ascending
+	Asking []uint64      // Seq of each Next without an answer so far, ascending
 }
 
 func (h *Holding) fields(f *fields) {
 	f.uint("Chunkline-Seq", &h.Seq, maxID, required)
-	ranges(f, "Chunkline-Held", &h.Held, maxHolding, optional)
+	f.pieces("Chunkline-Held", &h.Held, maxHolding, optional)
 	ranges(f, "Chunkline-Asking", &h.Asking, maxHolding, optional)
-}
-
-// cut is the objects of the source that a chunk consists of.
-func (f *fields) cut(id *chunk.ID, first *uint64, objects *int, digest *chunk.Digest) {
-	f.id(keyChunk, id, required)
-	f.uint(keyFirst, first, maxID, required)
-	f.int(keyObjects, objects, chunk.MaxSize, required)
-	f.digest(keyDigest, digest)
-	if !f.write && f.err == nil && *objects == 0 {
-		f.fail(keyObjects, "a chunk has at least one")
-	}
 }
 
 // corrupt returns ErrCorrupt: the body contradicts its headers.
@@ -122,37 +105,16 @@ func (s *SinkID) fields(f *fields) {
 	f.text("Chunkline-Sink-At", &s.At, MaxLabel)
 }
 
-// Trace is the place of a chunk in its OpenTelemetry trace, as in the headers of W3C
+// Trace is the place of a piece in its OpenTelemetry trace, as in the headers of W3C
 // Trace Context. It may be empty. It is passed on, never interpreted or refused.
 type Trace struct{ Parent, State string }
 
 const (
-	keyTraceParent = "traceparent"
-	keyTraceState  = "tracestate"
-
 	maxTraceParent = 128 // bytes; version 00 has 55
 	maxTraceState  = 512
 )
 
-// fields avoids the allocations of f.field, because it runs for every chunk, and most
-// jobs have no traces.
-func (t *Trace) fields(f *fields) {
-	if !f.write {
-		*t = Trace{Parent: traceText(f.header[keyTraceParent], maxTraceParent)}
-		if t.Parent != "" {
-			t.State = traceText(f.header[keyTraceState], maxTraceState)
-		}
-		return
-	}
-	if parent := traceText(t.Parent, maxTraceParent); parent != "" {
-		f.header[keyTraceParent] = parent
-		if state := traceText(t.State, maxTraceState); state != "" {
-			f.header[keyTraceState] = state
-		}
-	}
-}
-
-// traceText returns text if it can be a header, else "".
+// traceText returns text if it is printable ASCII of at most so many bytes, else "".
 func traceText(text string, most int) string {
 	if len(text) > most || !isPlain(text) || strings.TrimSpace(text) != text {
 		return ""

@@ -59,7 +59,7 @@ func TestForgedSaved(t *testing.T) {
 	work := j.lease()
 	forged := wire.Saved{Plan: work.Plan, Epoch: work.Epoch}
 	for id := range chunk.ID(20) {
-		forged.Chunks = append(forged.Chunks, wire.SavedChunk{Entry: wire.Entry{ID: id, Digest: work.Digest}, Mapper: "x"})
+		forged.Chunks = append(forged.Chunks, wire.SavedPiece{Entry: wire.Entry{ID: id, Digest: work.Digest}, Mapper: "x"})
 	}
 	unsigned := j.message(wire.VerbSaved, forged.Encode(make([]byte, 32)))
 	unsigned.Header.Del("Chunkline-Signature")
