@@ -130,6 +130,10 @@ func (b *Bus) publish(verb string, m wire.Message) error {
 	return b.t.Publish(subject, m)
 }
 
+// MaxPayload is the size of the largest message that the server takes, in bytes. A larger one travels
+// in parts.
+func (b *Bus) MaxPayload() int { return b.t.MaxPayload() }
+
 // Flush returns when everything published before has reached the server.
 func (b *Bus) Flush(ctx context.Context) error {
 	if err := b.t.Flush(ctx); err != nil {

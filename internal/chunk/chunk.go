@@ -48,6 +48,33 @@ type Flaw struct {
 	Reason string `json:"reason"`
 }
 
+// Part returns the objects of a piece of the chunk. First, Count, Body and Bad are of the piece. The body is
+// shared, and indexes of flaws still count within the chunk.
+func (c *Chunk) Part(p Piece) Chunk {
+	if p.From == 0 && p.To == c.Count {
+		return *c
+	}
+	part := Chunk{ID: c.ID, First: c.First + uint64(p.From), Count: p.Len()}
+	begin := endOf(c.Body, p.From)
+	end := begin + endOf(c.Body[begin:], p.Len())
+	part.Body = c.Body[begin:end:end]
+	for _, flaw := range c.Bad {
+		if p.Has(flaw.Index) {
+			part.Bad = append(part.Bad, flaw)
+		}
+	}
+	return part
+}
+
+// endOf returns where the first n lines of a body end.
+func endOf(body []byte, n int) int {
+	end := 0
+	for range n {
+		end += bytes.IndexByte(body[end:], '\n') + 1
+	}
+	return end
+}
+
 // Digest is the digest of the chunk's body.
 func (c *Chunk) Digest() Digest { return Sum(c.Body) }
 

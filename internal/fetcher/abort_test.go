@@ -98,7 +98,7 @@ func TestHopelessAgain(t *testing.T) {
 			t.Fatal("no chunk")
 		}
 		if w, ok := got(two.ask()); ok {
-			t.Fatalf("chunk %d is handed out before the first is known to be well", w.Chunk.ID)
+			t.Fatalf("chunk %d is handed out before the first is known to be well", only(w).Chunk.ID)
 		}
 		total.Chunks, total.Objects, total.Dead = total.Chunks+1, total.Objects+2, total.Dead+2
 		one.savedOf(w, 2, total)
@@ -118,7 +118,7 @@ func TestHopelessAgain(t *testing.T) {
 func (b *bench) tells(mapper string, seq uint64, held chunk.ID, signs wire.Beat) {
 	b.t.Helper()
 	signs.Plan, signs.Mapper = b.Status().Plan, next(mapper, seq).Mapper
-	signs.Holding = wire.Holding{Seq: seq, Held: []chunk.ID{held}}
+	signs.Holding = wire.Holding{Seq: seq, Held: wholes(held)}
 	if err := b.peer.Publish(wire.VerbBeat, signs.Encode()); err != nil {
 		b.t.Fatal(err)
 	}

@@ -15,54 +15,68 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// assign answers waiting requests with chunks while there are both. It does nothing while there is no
+// assign answers waiting requests with grants while there is work. It does nothing while there is no
 // connection, because the answers would be lost and the mappers would wait for them.
 func (c *coordinator) assign(now time.Time) {
 	if c.state != report.StateRunning || !c.online || c.paused || c.err != nil || now.Before(c.listenTo) || c.doubtful() || c.rivalry(now) != "" || c.givingUp {
 		return
 	}
-	for len(c.f.sends) < cap(c.f.sends) && c.f.mayGoOut(c.largest) && !now.Before(c.limit.next) && c.ledger.HasWork(now) && !c.holdsBackUntried(now) {
+	for len(c.f.sends) < cap(c.f.sends) && c.mayAssign(now) {
 		c.excludeIneligible(now)
 		if !c.waiting.first(func(a ask) bool { return c.assignOne(now, a) }) {
-			return // chunks are ready, but no waiting request is eligible for one
+			return // pieces are ready, but no waiting request is eligible for one
 		}
 	}
 }
 
-// assignOne answers a request with a chunk, if there is one for its mapper. The lease
-// is recorded before the chunk is sent: if the reply is lost, the mapper's next list
-// says so, while a chunk that was sent without a lease could be mapped twice.
+// mayAssign reports whether one more piece may go out now.
+func (c *coordinator) mayAssign(now time.Time) bool {
+	return c.f.mayGoOut(c.largest) && !now.Before(c.limit.next) && c.ledger.HasWork(now) && !c.holdsBackUntried(now)
+}
+
+// assignOne answers a request with a grant, if there is work for its mapper. The leases
+// are recorded before the grant is sent: if the reply is lost, the mapper's next list
+// says so, while a piece that was sent without a lease could be mapped twice.
 func (c *coordinator) assignOne(now time.Time, a ask) bool {
 	m := c.mappers[a.mapper]
-	if m != nil && (m.mixes() || !c.eligible(now, m.of)) {
+	s := sending{request: a.request, mapper: c.mapperOf(a.mapper)}
+	s.term = c.terms[s.mapper.Version]
+	size := c.sizeFor(m, a.pace)
+	for objects := 0; objects < size.least && len(s.pieces) < wire.MaxPieces && s.bytes < c.mostBytes(); {
+		if m != nil && (m.mixes() || !c.eligible(now, m.of)) || objects > 0 && !c.mayAssign(now) {
+			break
+		}
+		lease, ok := c.ledger.Lease(now, a.mapper, a.seq, size.most, len(s.pieces))
+		if !ok {
+			break
+		}
+		failpoint.Hit("fetcher.lease.recorded")
+		objects += lease.Piece.Len()
+		s.add(c.outgoing(now, lease, s.mapper))
+		if m != nil {
+			c.noteAssigned(m, lease.Piece)
+		}
+		if lease.Suspect || lease.Backup {
+			break // should the mapper vanish, it is clear which piece it died of
+		}
+	}
+	if len(s.pieces) == 0 {
 		return false
 	}
-	lease, ok := c.ledger.Lease(now, a.mapper, a.seq)
-	if !ok {
-		return false
-	}
-	if m != nil {
-		c.noteAssigned(m)
-	}
-	failpoint.Hit("fetcher.lease.recorded")
-	h := c.held[lease.ID]
-	c.f.memory.out.Add(int64(h.bytes))
-	to := c.mapperOf(a.mapper)
-	c.f.sends <- sending{
-		request: a.request, mapper: to, lease: lease, term: c.terms[to.Version], chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, span: c.f.traceWait(now, h, lease, to),
-	}
-	if !h.sent {
-		h.sent = true
-		c.ahead -= h.bytes
-	}
-	if c.f.source.Rereads() && h.chunk != nil {
-		h.chunk = nil
-		c.kept -= h.bytes
-	}
-	if c.rate > 0 {
-		c.limit.spend(now, h.count, c.rate, h.ready)
-	}
+	c.f.sends <- s
 	return true
+}
+
+// outgoing takes the objects of a piece that goes out from what the fetcher keeps.
+func (c *coordinator) outgoing(now time.Time, lease ledger.Lease, to report.Mapper) outgoing {
+	h := c.held[lease.Piece.Chunk]
+	o := outgoing{lease: lease, chunk: h.chunk, mark: h.mark, digest: h.digest, of: h.count, bytes: h.bytesOf(lease.Piece), span: c.f.traceWait(now, h, lease, to)}
+	c.f.memory.out.Add(int64(o.bytes))
+	c.goneOut(h, lease.Piece)
+	if c.rate > 0 {
+		c.limit.spend(now, lease.Piece.Len(), c.rate, h.ready)
+	}
+	return o
 }
 
 // mapperOf returns a mapper by its ID. Of a mapper that is gone it has only the ID.
@@ -73,18 +87,30 @@ func (c *coordinator) mapperOf(id string) report.Mapper {
 	return report.Mapper{ID: id}
 }
 
-// sending is a chunk on its way to a mapper.
+// sending is a grant on its way to a mapper.
 type sending struct {
 	request *bus.Request
 	mapper  report.Mapper
-	lease   ledger.Lease
-	term    uint64       // of the mapper's version
-	chunk   *chunk.Chunk // nil: read it again by mark
-	mark    source.Mark
-	digest  chunk.Digest
-	bytes   int        // of the chunk
-	span    trace.Span // of the wait
-	shadow  bool       // a copy of a saved chunk, which has no lease
+	term    uint64 // of the mapper's version
+	shadow  bool   // copies of saved pieces, which have no lease
+	pieces  []outgoing
+	bytes   int // of the pieces
+}
+
+func (s *sending) add(o outgoing) {
+	s.pieces = append(s.pieces, o)
+	s.bytes += o.bytes
+}
+
+// outgoing is a piece of a grant.
+type outgoing struct {
+	lease  ledger.Lease
+	chunk  *chunk.Chunk // nil: read it again by mark
+	mark   source.Mark
+	digest chunk.Digest // of the chunk
+	of     int          // objects of the chunk
+	bytes  int          // about
+	span   trace.Span   // of the wait
 }
 
 // sendLoop answers mappers. It reads chunks again that are not kept.
@@ -98,34 +124,51 @@ func (f *Fetcher) sendLoop(ctx context.Context) {
 	}
 }
 
-// send answers a mapper with a chunk.
+// send answers a mapper with a grant.
 func (f *Fetcher) send(ctx context.Context, s sending) {
-	c, err := f.body(ctx, s.chunk, s.mark, s.digest)
-	if err != nil {
-		s.span.Fail(err)
-		s.span.End()
-		f.post(ctx, func(c *coordinator) { c.fail(err) })
-		return
-	}
-	if !s.shadow {
-		f.metrics.sent(s.lease, c)
+	work := wire.Work{Status: wire.WorkGrant, Plan: f.planID, Epoch: f.grant.epoch, Shadow: s.shadow, Grant: make([]wire.Granted, 0, len(s.pieces))}
+	var last chunk.Chunk // several pieces of a chunk that is read again come one after the other
+	for _, o := range s.pieces {
+		if o.chunk == nil && last.Body != nil && last.ID == o.lease.Piece.Chunk {
+			o.chunk = &last
+		}
+		c, err := f.body(ctx, o.chunk, o.mark, o.digest)
+		if err != nil {
+			for _, o := range s.pieces {
+				o.span.Fail(err)
+				o.span.End()
+			}
+			f.post(ctx, func(c *coordinator) { c.fail(err) })
+			return
+		}
+		last = c
+		work.Grant = append(work.Grant, f.granted(s, o, c.Part(o.lease.Piece)))
 	}
 	failpoint.Hit("fetcher.lease.sending")
-	f.reply(s.request, wire.Work{
-		Status: wire.WorkChunk, Plan: f.planID, Epoch: f.grant.epoch, Chunk: c, Digest: s.digest,
-		Attempt: s.lease.Attempt, Skip: s.lease.Skip, Careful: s.lease.Careful, Shadow: s.shadow,
-		Token: f.token(c, s.digest, s.term),
-		Trace: headers(s.span.Context()),
-	}.Encode())
-	s.span.End()
-	f.log.Debug().Uint64("chunk", uint64(c.ID)).Int("attempt", s.lease.Attempt).Bool("backup", s.lease.Backup).Bool("shadow", s.shadow).
-		Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("chunk handed out")
+	f.reply(s.request, work.Encode())
+	for _, o := range s.pieces {
+		o.span.End()
+		f.log.Debug().Uint64("chunk", uint64(o.lease.Piece.Chunk)).Int("attempt", o.lease.Attempt).Bool("backup", o.lease.Backup).Bool("shadow", s.shadow).
+			Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("chunk handed out")
+	}
 	failpoint.Hit("fetcher.lease.sent")
 }
 
+func (f *Fetcher) granted(s sending, o outgoing, objects chunk.Chunk) wire.Granted {
+	if !s.shadow {
+		f.metrics.sent(o.lease, objects)
+	}
+	return wire.Granted{
+		Chunk: objects, From: o.lease.Piece.From, Of: o.of, Digest: o.digest,
+		Attempt: o.lease.Attempt, Skip: o.lease.Skip, Careful: o.lease.Careful,
+		Token: f.token(o.lease.Piece, o.of, objects.First, o.digest, s.term),
+		Trace: headers(o.span.Context()),
+	}
+}
+
 // token returns the lease token, with which the saver checks a result.
-func (f *Fetcher) token(c chunk.Chunk, digest chunk.Digest, term uint64) string {
-	return wire.Lease{Plan: f.planID, Chunk: c.ID, First: c.First, Objects: c.Count, Digest: digest, Term: term}.Token(f.grant.key)
+func (f *Fetcher) token(p chunk.Piece, of int, first uint64, digest chunk.Digest, term uint64) string {
+	return wire.Lease{Plan: f.planID, Piece: p, Of: of, First: first, Digest: digest, Term: term}.Token(f.grant.key)
 }
 
 // body returns a chunk that is kept, or reads it again. A source that has changed
@@ -144,7 +187,7 @@ func (f *Fetcher) body(ctx context.Context, kept *chunk.Chunk, mark source.Mark,
 	return c, nil
 }
 
-// traceWait begins the span from when a chunk became ready until it is sent. A
+// traceWait begins the span from when a piece became ready until it is sent. A
 // backup attempt has not waited.
 func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to report.Mapper) trace.Span {
 	ready := h.ready
@@ -152,7 +195,7 @@ func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to report.Ma
 		ready = now
 	}
 	span := f.tracer.Start(h.trace, trace.Wait, ready)
-	span.Number("chunk", uint64(l.ID))
+	span.Number("chunk", uint64(l.Piece.Chunk))
 	span.Number("attempt", uint64(l.Attempt))
 	span.Number("epoch", f.grant.epoch)
 	span.Flag("backup", l.Backup)

@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/wire"
@@ -34,7 +33,7 @@ func got(answer <-chan wire.Work) (wire.Work, bool) {
 	synctest.Wait()
 	select {
 	case w := <-answer:
-		return w, w.Status == wire.WorkChunk
+		return w, w.Status == wire.WorkGrant
 	default:
 		return wire.Work{}, false
 	}
@@ -53,7 +52,7 @@ func (c *crew) savedOf(w wire.Work, dead int, total report.Summary) {
 	s := wire.Saved{
 		Total: total,
 		Plan:  c.b.Status().Plan, Epoch: c.b.Status().Epoch,
-		Chunks: []wire.SavedPiece{{Entry: wire.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: c.mapper, Dead: dead}},
+		Pieces: []wire.SavedPiece{{Entry: wire.Entry{ID: only(w).Chunk.ID, Objects: 2, Of: 2, Digest: only(w).Digest}, Mapper: c.mapper, Dead: dead}},
 	}
 	if _, err := c.b.peer.Request(c.b.t.Context(), wire.VerbSaved, s.Encode(c.b.sink.Key())); err != nil {
 		c.b.t.Fatal(err)
@@ -89,7 +88,7 @@ func TestBreaker(t *testing.T) {
 		}
 		waits := bad.ask()
 		if w, ok := got(waits); ok {
-			t.Errorf("a version whose breaker is open got chunk %d", w.Chunk.ID)
+			t.Errorf("a version whose breaker is open got chunk %d", only(w).Chunk.ID)
 		}
 		w, ok := got(good.ask())
 		if !ok {
@@ -168,7 +167,7 @@ func (c *crew) beatAsking(seq uint64) {
 	b.t.Helper()
 	m := wire.Beat{
 		Plan: b.Status().Plan, Mapper: report.Mapper{ID: c.mapper, Name: c.mapper, Version: c.version, Transform: "users"},
-		Holding: wire.Holding{Seq: seq, Held: []chunk.ID{}, Asking: []uint64{c.seq}},
+		Holding: wire.Holding{Seq: seq, Asking: []uint64{c.seq}},
 	}
 	if err := b.peer.Publish(wire.VerbBeat, m.Encode()); err != nil {
 		b.t.Fatal(err)

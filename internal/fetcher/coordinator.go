@@ -41,8 +41,8 @@ type held struct {
 	count  int
 	bytes  int
 	digest chunk.Digest
-	sent   bool
-	ready  time.Time // when it last became ready
+	sent   int       // objects below this index have gone out at least once
+	ready  time.Time // when a piece of it last became ready
 	trace  trace.Context
 }
 
@@ -55,6 +55,7 @@ type coordinator struct {
 
 	waiting   waiting // requests that wait for a chunk
 	mappers   map[string]*mapper
+	slots     int          // workers of all mappers, as far as they have asked
 	gone      []goneMapper // the latest last
 	mapperLog mapperLog
 	versions  map[string]*version
@@ -62,7 +63,7 @@ type coordinator struct {
 	rollout   *rollout.Table
 	shadow    shadowQueue
 
-	ahead   int  // bytes of chunks that have not gone out yet
+	ahead   int  // bytes of chunks of which a part has not gone out yet
 	kept    int  // bytes of all chunks that are kept, those in flight included
 	largest int  // bytes of the largest chunk so far
 	cut     bool // the source is at its end
@@ -221,12 +222,12 @@ func (c *coordinator) add(next cut, open bool) {
 	}
 	c.objects += uint64(next.chunk.Count)
 	c.f.metrics.cut(next)
-	if next.saved {
-		c.ledger.AddSaved()
+	if next.complete {
+		c.ledger.AddSaved(next.chunk.Count)
 		return
 	}
 	now := time.Now()
-	c.ledger.Add(now)
+	c.ledger.AddPartly(now, next.chunk.Count, next.saved)
 	c.held[next.chunk.ID] = &held{
 		chunk: &next.chunk, mark: next.mark, first: next.chunk.First, count: next.chunk.Count, bytes: len(next.chunk.Body), digest: next.digest,
 		ready: now, trace: next.trace,
@@ -235,6 +236,34 @@ func (c *coordinator) add(next cut, open bool) {
 	c.kept += len(next.chunk.Body)
 	c.largest = max(c.largest, len(next.chunk.Body))
 	failpoint.Hit("fetcher.chunk.added")
+}
+
+// bytesOf is about how many bytes a piece of the chunk has.
+func (h *held) bytesOf(p chunk.Piece) int { return h.bytes * p.Len() / h.count }
+
+// goneOut notes that a piece of a chunk goes out. The bytes of a chunk are kept until all of it has gone out
+// once, and longer if the source cannot be read again.
+func (c *coordinator) goneOut(h *held, p chunk.Piece) {
+	if h.sent < h.count {
+		if h.sent = max(h.sent, p.To); h.sent == h.count {
+			c.ahead -= h.bytes
+		}
+	}
+	if h.sent == h.count && c.f.source.Rereads() && h.chunk != nil {
+		h.chunk = nil
+		c.kept -= h.bytes
+	}
+}
+
+// release forgets a chunk that is saved.
+func (c *coordinator) release(id chunk.ID, h *held) {
+	if h.sent < h.count {
+		c.ahead -= h.bytes
+	}
+	if h.chunk != nil {
+		c.kept -= h.bytes
+	}
+	delete(c.held, id)
 }
 
 // fail ends the job. Only the first error counts.

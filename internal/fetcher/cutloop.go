@@ -14,8 +14,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// pageSize is how many chunk IDs one page of committed entries covers. An entry has 24
-// bytes, so a page is well below the server's max_payload.
+// pageSize is how many chunk IDs one page of committed entries covers. An entry has 30
+// bytes, so a page of whole chunks is well below the server's max_payload.
 const pageSize = 8192
 
 // cut is a chunk that was cut from the source.
@@ -23,14 +23,16 @@ type cut struct {
 	chunk  chunk.Chunk
 	mark   source.Mark
 	digest chunk.Digest
-	saved  bool // the sink holds the chunk already
 	trace  trace.Context
+
+	saved    []chunk.Piece // that the sink holds already
+	complete bool          // it holds the whole chunk
 }
 
 // cutLoop reads chunks from the source and compares them with those that the sink holds. It closes
 // cuts after the last chunk.
 func (f *Fetcher) cutLoop(ctx context.Context) error {
-	past := committed{fetcher: f, left: f.grant.before.Chunks}
+	past := committed{fetcher: f, left: f.grant.before.Objects}
 	var next chunk.ID
 	for {
 		begin := time.Now()
@@ -43,15 +45,19 @@ func (f *Fetcher) cutLoop(ctx context.Context) error {
 		}
 		next = c.ID + 1
 		digest := c.Digest()
-		known, saved, err := past.lookUp(ctx, c.ID)
+		fresh := cut{chunk: c, mark: mark, digest: digest}
+		known, err := past.lookUp(ctx, c.ID)
 		if err != nil {
 			return unlessStopped(ctx, err)
 		}
-		if saved && known != digest {
-			return changed(c.ID, c.First, c.Count)
+		objects := 0
+		for _, e := range known {
+			if e.Digest != digest || e.Of != c.Count {
+				return changed(c.ID, c.First, c.Count)
+			}
+			fresh.saved, objects = append(fresh.saved, e.Piece()), objects+e.Objects
 		}
-		fresh := cut{chunk: c, mark: mark, digest: digest, saved: saved}
-		if !saved {
+		if fresh.complete = objects == c.Count; !fresh.complete {
 			fresh.trace = f.traceCut(begin, c)
 		}
 		select {
@@ -91,26 +97,25 @@ func changed(id chunk.ID, first uint64, objects int) error {
 	return fmt.Errorf("%w: chunk %d (objects %d to %d) differs", ErrSourceChanged, id, first, first+uint64(objects)-1)
 }
 
-// committed looks up which chunks the sink held when the job was claimed. It loads a page at a time as the
+// committed looks up which pieces the sink held when the job was claimed. It loads a page at a time as the
 // cutting proceeds, so that memory does not grow with the job.
 // It does not see chunks that mappers of an earlier fetcher commit later. Their results
 // here are duplicates.
 type committed struct {
 	fetcher *Fetcher
-	left    uint64 // entries that were not loaded yet; 0: no need to ask
+	left    uint64 // objects whose pieces were not loaded yet; 0: no need to ask
 	from    chunk.ID
 	upTo    chunk.ID // the page covers from <= ID < upTo
-	page    map[chunk.ID]chunk.Digest
+	page    map[chunk.ID][]wire.Entry
 }
 
-func (c *committed) lookUp(ctx context.Context, id chunk.ID) (chunk.Digest, bool, error) {
+func (c *committed) lookUp(ctx context.Context, id chunk.ID) ([]wire.Entry, error) {
 	if id >= c.upTo && c.left > 0 {
 		if err := c.loadPage(ctx, id); err != nil {
-			return chunk.Digest{}, false, err
+			return nil, err
 		}
 	}
-	digest, saved := c.page[id]
-	return digest, saved, nil
+	return c.page[id], nil
 }
 
 func (c *committed) loadPage(ctx context.Context, from chunk.ID) error {
@@ -123,11 +128,11 @@ func (c *committed) loadPage(ctx context.Context, from chunk.ID) error {
 	}
 	failpoint.Hit("fetcher.page.listed")
 	c.from, c.upTo = from, from+pageSize
-	c.page = make(map[chunk.ID]chunk.Digest, len(answer.Entries))
+	c.page = make(map[chunk.ID][]wire.Entry, len(answer.Entries))
 	for _, e := range answer.Entries {
-		c.page[e.ID] = e.Digest
+		c.page[e.ID] = append(c.page[e.ID], e)
+		c.left -= min(c.left, uint64(e.Objects))
 	}
-	c.left -= min(c.left, uint64(len(answer.Entries)))
 	return nil
 }
 

@@ -78,7 +78,7 @@ func TestDoubledRequest(t *testing.T) {
 		overtaking := wire.Beat{
 			Plan: b.Status().Plan, Mapper: next("m1", 7).Mapper, Holding: wire.Holding{Seq: 7, Asking: []uint64{6}},
 		}
-		overtaking.Held = append(overtaking.Held, 0)
+		overtaking.Held = wholes(0)
 		if err := b.peer.Publish(wire.VerbBeat, overtaking.Encode()); err != nil {
 			t.Fatal(err)
 		}

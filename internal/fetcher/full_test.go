@@ -33,7 +33,7 @@ func TestFullSink(t *testing.T) {
 		seq++
 		waits := b.ask(b.next("m1", seq, 0))
 		pass(time.Second)
-		if w, ok := got(waits); !ok || w.Chunk.ID != 21 {
+		if w, ok := got(waits); !ok || only(w).Chunk.ID != 21 {
 			t.Errorf("got %+v, want a fresh chunk", w)
 		}
 		s := b.Status()

@@ -185,7 +185,7 @@ func (b *bench) sync(r *bus.Request) {
 		a = wire.SyncAnswer{Plan: q.Plan, Status: wire.SyncFailed, Reason: err.Error()}
 	}
 	for _, e := range entries {
-		a.Entries = append(a.Entries, wire.Entry{ID: e.ID, Digest: e.Digest})
+		a.Entries = append(a.Entries, wire.Entry(e))
 	}
 	a.Sink = b.name
 	b.reply(r, a.Encode())
@@ -222,10 +222,21 @@ func (b *bench) ask(n wire.Next) <-chan wire.Work {
 	return answer
 }
 
+// wholes is chunks of two objects as pieces.
+func wholes(ids ...chunk.ID) (pieces []chunk.Piece) {
+	for _, id := range ids {
+		pieces = append(pieces, chunk.Whole(id, 2))
+	}
+	return pieces
+}
+
+// chunkPace is that of a mapper whose grants are one chunk of two objects each.
+const chunkPace = 12500 * time.Microsecond
+
 // next is a request of a mapper that holds chunks.
 func next(mapper string, seq uint64, held ...chunk.ID) wire.Next {
 	return wire.Next{
-		Mapper: report.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Holding: wire.Holding{Seq: seq, Held: held, Asking: []uint64{seq}},
+		Mapper: report.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Holding: wire.Holding{Seq: seq, Held: wholes(held...), Asking: []uint64{seq}}, Pace: chunkPace,
 	}
 }
 
@@ -233,7 +244,7 @@ func next(mapper string, seq uint64, held ...chunk.ID) wire.Next {
 func (b *bench) beat(mapper string, seq uint64, doing *wire.Doing, held ...chunk.ID) {
 	b.t.Helper()
 	m := wire.Beat{
-		Plan: b.Status().Plan, Mapper: report.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Doing: doing, Holding: wire.Holding{Seq: seq, Held: held},
+		Plan: b.Status().Plan, Mapper: report.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Doing: doing, Holding: wire.Holding{Seq: seq, Held: wholes(held...)},
 	}
 	if err := b.peer.Publish(wire.VerbBeat, m.Encode()); err != nil {
 		b.t.Fatal(err)
@@ -247,10 +258,26 @@ func (b *bench) wantWork(answer <-chan wire.Work, id chunk.ID) {
 	synctest.Wait()
 	select {
 	case w := <-answer:
-		if w.Status != wire.WorkChunk || w.Chunk.ID != id || w.Attempt != 1 {
-			b.t.Errorf("got %s, chunk %d, attempt %d; want chunk %d, attempt 1", w.Status, w.Chunk.ID, w.Attempt, id)
+		if w.Status != wire.WorkGrant || len(w.Grant) != 1 || w.Grant[0].Piece() != chunk.Whole(id, 2) || w.Grant[0].Attempt != 1 {
+			b.t.Errorf("got %s of %v; want chunk %d, attempt 1", w.Status, pieces(w), id)
 		}
 	default:
 		b.t.Errorf("no answer yet, want chunk %d", id)
 	}
+}
+
+// pieces names the pieces of a grant.
+func pieces(w wire.Work) (names []string) {
+	for _, g := range w.Grant {
+		names = append(names, fmt.Sprintf("%s attempt %d", g.Piece(), g.Attempt))
+	}
+	return names
+}
+
+// only is the only piece of a grant.
+func only(w wire.Work) wire.Granted {
+	if len(w.Grant) != 1 {
+		return wire.Granted{}
+	}
+	return w.Grant[0]
 }

@@ -23,12 +23,13 @@ func (c *coordinator) hearNext(arrived time.Time, r *bus.Request, n wire.Next) {
 		c.f.reply(r, c.word(wire.WorkDone).Encode())
 		return
 	}
+	c.noteWorker(m, n)
 	if why := c.refuse(m, n.Mapper.Transform); why != "" {
 		refusal := c.word(wire.WorkRefused)
 		refusal.Reason, refusal.Transform = why, c.f.cfg.Transform
 		c.f.reply(r, refusal.Encode())
 	} else {
-		c.waiting.add(ask{request: r, mapper: n.Mapper.ID, seq: n.Seq, until: arrived.Add(n.Wait)})
+		c.waiting.add(ask{request: r, mapper: n.Mapper.ID, seq: n.Seq, pace: n.Pace, until: arrived.Add(n.Wait)})
 	}
 }
 
@@ -63,7 +64,7 @@ func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h 
 	if plan != c.f.planID { // the mapper holds chunks of another job, or none yet
 		report.Held = nil
 	} else {
-		report.Doing = c.doing(doing)
+		report.Doing = doingOf(doing, h.Held)
 	}
 	heard := c.ledger.Hear(now, report)
 	if heard.Stale {
@@ -86,26 +87,43 @@ func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h 
 		c.joinVersion(now, known)
 	}
 	c.mappers[m.ID].note(now, h.Asking)
-	for _, id := range heard.Drop {
-		c.order(order{mapper: m.ID, kind: wire.OrderDrop, chunk: id})
+	for _, p := range heard.Drop {
+		c.order(order{mapper: m.ID, kind: wire.OrderDrop, piece: p})
 	}
 	return true
 }
 
-// doing returns the object that a mapper has announced, for the ledger; nil if the
-// chunk has no such object.
-func (c *coordinator) doing(b *wire.Doing) *ledger.Doing {
-	if b == nil {
+// maxWorkers bounds the workers that a mapper is believed to have; WORKERS has the same bound.
+const maxWorkers = 1024
+
+// noteWorker notes what a request tells of its mapper: that it has this worker, and
+// how long one object takes.
+func (c *coordinator) noteWorker(m *mapper, n wire.Next) {
+	if workers := min(n.Worker+1, maxWorkers); workers > m.workers {
+		c.slots += workers - m.workers
+		m.workers = workers
+	}
+	if n.Pace > 0 {
+		m.of.objectTime = n.Pace
+	}
+}
+
+// doingOf returns the object that a mapper has announced, for the ledger; nil if the mapper
+// holds no piece with it. The object after the last one says that all are mapped.
+func doingOf(d *wire.Doing, held []chunk.Piece) *ledger.Doing {
+	if d == nil {
 		return nil
 	}
-	h := c.held[b.Chunk]
-	switch {
-	case h == nil || b.Index > h.count:
-		return nil
-	case b.Index == h.count:
-		return &ledger.Doing{Chunk: b.Chunk, Index: ledger.Mapped}
+	for _, p := range held {
+		switch {
+		case p.Chunk != d.Chunk:
+		case p.Has(d.Index):
+			return &ledger.Doing{Piece: p, Index: d.Index}
+		case p.To == d.Index:
+			return &ledger.Doing{Piece: p, Index: ledger.Mapped}
+		}
 	}
-	return &ledger.Doing{Chunk: b.Chunk, Index: b.Index}
+	return nil
 }
 
 // hearSaved handles the saver's confirmation that chunks are durable.
@@ -122,53 +140,45 @@ func (c *coordinator) hearSaved(now time.Time, s wire.Saved) {
 	case s.Epoch < c.f.grant.epoch:
 		return // from before the claim: redo may have requeued its chunks since
 	}
-	for _, chunk := range s.Chunks {
-		c.saved(now, chunk.Entry, chunk.Mapper, chunk.Dead)
+	for _, piece := range s.Pieces {
+		c.saved(now, piece.Entry, piece.Mapper, piece.Dead)
 	}
 	c.account(s.Total)
 	c.hearLoad(now, s.Load)
 }
 
-// saved records that the sink holds a chunk. mapper is "" if it is unknown. If the
+// saved records that the sink holds a piece. mapper is "" if it is unknown. If the
 // sink holds the chunk with other content, the job ends.
 func (c *coordinator) saved(now time.Time, e wire.Entry, mapper string, dead int) {
 	h, known := c.held[e.ID]
-	if known && h.digest != e.Digest {
+	if known && (h.digest != e.Digest || h.count != e.Of) {
 		c.fail(changed(e.ID, h.first, h.count))
 		return
 	}
-	outcome := c.ledger.Saved(now, e.ID, mapper)
+	outcome := c.ledger.Saved(now, e.Piece(), mapper)
+	for _, other := range outcome.Drop {
+		c.order(order{mapper: other.Mapper, kind: wire.OrderDrop, piece: other.Piece})
+	}
 	if outcome.Outcome == ledger.Acked {
 		counter := c.f.metrics.savedByUnknown
 		if m := c.mappers[outcome.Mapper]; m != nil {
 			counter = m.counter
 		}
 		counter.Inc()
-	}
-	for _, other := range outcome.Others {
-		c.order(order{mapper: other, kind: wire.OrderDrop, chunk: e.ID})
-	}
-	if known {
-		if outcome.Outcome == ledger.Acked {
-			if c.rollout.Shadow.Samples(e.ID) {
-				c.shadow.add(e.ID, h, c.f.memory.most/4)
-			}
+		if known && c.rollout.Shadow.Samples(e.ID) {
+			c.shadow.add(e.Piece(), h, c.f.memory.most/4)
 		}
-		if !h.sent {
-			c.ahead -= h.bytes
-		}
-		if h.chunk != nil {
-			c.kept -= h.bytes
-		}
-		delete(c.held, e.ID)
 	}
 	if m, here := c.mappers[outcome.Mapper]; here {
 		m.saved++
 		if known {
-			m.pace.Add(now, h.count)
-			m.of.noteSaved(now, h.count, dead, outcome.Took)
-			c.recordOutcome(now, m.of, rollout.Outcome{Objects: h.count, Failed: dead})
+			m.pace.Add(now, e.Objects)
+			m.of.noteSaved(now, e.Objects, dead, outcome.Took)
+			c.recordOutcome(now, m.of, rollout.Outcome{Objects: e.Objects, Failed: dead})
 		}
+	}
+	if known && c.ledger.IsSaved(e.ID) {
+		c.release(e.ID, h)
 	}
 }
 

@@ -70,7 +70,7 @@ func (c *coordinator) forget(id, why string) {
 type order struct {
 	mapper string
 	kind   wire.OrderKind
-	chunk  chunk.ID
+	piece  chunk.Piece // of a drop
 }
 
 // order sends a direct message to a mapper. It is dropped when too many are on
@@ -97,7 +97,7 @@ func (f *Fetcher) orderLoop(ctx context.Context) {
 func (f *Fetcher) deliver(ctx context.Context, o order) {
 	asking, cancel := context.WithTimeout(ctx, goneAfter-suspectAfter)
 	defer cancel()
-	message := wire.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: o.kind, Chunk: o.chunk}.Encode()
+	message := wire.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: o.kind, Piece: o.piece}.Encode()
 	_, err := f.bus.Request(asking, wire.VerbMapper(o.mapper), message)
 	switch {
 	case errors.Is(err, bus.ErrNobody):

@@ -19,9 +19,12 @@ type mapper struct {
 	report.Mapper
 	heard time.Time
 	saved uint64
-	held  int         // chunks, at the last report
+	held  int         // pieces, at the last report
+	piece int         // objects of the latest piece that it got
 	pace  report.Pace // of objects saved
 	of    *version
+
+	workers int // as many as have asked
 
 	draining bool               // a heartbeat said so
 	mute     int                // objects that its transform has not answered in time; 0 once it has answered one
@@ -124,6 +127,7 @@ type goneMapper struct {
 // removeMapper removes a mapper that is gone. The status shows the latest of them.
 func (c *coordinator) removeMapper(now time.Time, m *mapper, why string) {
 	delete(c.mappers, m.ID)
+	c.slots -= m.workers
 	m.of.Seen(now)
 	c.gone = append(c.gone, goneMapper{GoneMapper: report.GoneMapper{Mapper: m.Mapper, Saved: m.saved, Why: why, Lost: m.held}, at: now})
 	if over := len(c.gone) - report.MaxGone; over > 0 {
@@ -144,7 +148,7 @@ func (c *coordinator) stragglerList(now time.Time) []report.Straggler {
 	views := c.ledger.Stragglers(now, report.MaxStragglers)
 	list := make([]report.Straggler, 0, len(views))
 	for _, v := range views {
-		s := report.Straggler{Chunk: v.ID, Seconds: v.For.Seconds(), Attempt: v.Attempt, Mapper: c.nameOf(v.Mappers[0])}
+		s := report.Straggler{Chunk: v.Piece.Chunk, Seconds: v.For.Seconds(), Attempt: v.Attempt, Mapper: c.nameOf(v.Mappers[0])}
 		if v.Backup && len(v.Mappers) > 1 {
 			s.Backup = c.nameOf(v.Mappers[len(v.Mappers)-1])
 		}

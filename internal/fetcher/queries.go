@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ func (f *Fetcher) Map(ctx context.Context, from, to chunk.ID, cells int) (m repo
 		span := uint64(max(to, from+1) - from)
 		m.Each = int((span + uint64(cells) - 1) / uint64(cells))
 		for _, c := range c.ledger.Map(from, m.Each, int((span+uint64(m.Each)-1)/uint64(m.Each))) {
-			m.Cells = append(m.Cells, report.Cell(c))
+			m.Cells = append(m.Cells, report.Cell{Ready: c.Ready, InFlight: c.InFlight, Saved: c.Saved, Dead: c.Dead})
 		}
 	})
 	return m, err
@@ -70,16 +71,17 @@ func (c *coordinator) expected() uint64 {
 func (f *Fetcher) Chunk(ctx context.Context, id chunk.ID) (found report.Chunk, err error) {
 	there := false
 	err = f.onCoordinator(ctx, func(c *coordinator) {
-		var v ledger.View
-		if v, there = c.ledger.Look(time.Now(), id); !there {
+		var state ledger.State
+		var pieces []ledger.View
+		if state, pieces, there = c.ledger.Look(time.Now(), id); !there {
 			return
 		}
-		found = report.Chunk{Chunk: id, State: strings.ReplaceAll(v.State.String(), " ", "_"), Attempt: v.Attempt, Seconds: v.For.Seconds(), Backup: v.Backup}
-		for _, m := range v.Mappers {
-			found.Mappers = append(found.Mappers, c.nameOf(m))
-		}
-		for _, m := range v.Lost {
-			found.Lost = append(found.Lost, c.nameOf(m))
+		found = report.Chunk{Chunk: id, State: strings.ReplaceAll(state.String(), " ", "_")}
+		for _, v := range pieces {
+			found.Attempt, found.Seconds = max(found.Attempt, v.Attempt), max(found.Seconds, v.For.Seconds())
+			found.Backup = found.Backup || v.Backup
+			found.Mappers = c.addNames(found.Mappers, v.Mappers)
+			found.Lost = c.addNames(found.Lost, v.Lost)
 		}
 		if h := c.held[id]; h != nil {
 			found.First, found.Objects, found.Bytes = h.first, h.count, h.bytes
@@ -89,6 +91,16 @@ func (f *Fetcher) Chunk(ctx context.Context, id chunk.ID) (found report.Chunk, e
 		err = fmt.Errorf("%w: %d", ErrNoChunk, id)
 	}
 	return found, err
+}
+
+// addNames adds the names of mappers that are not in the list.
+func (c *coordinator) addNames(names, ids []string) []string {
+	for _, id := range ids {
+		if name := c.nameOf(id); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // History returns the progress of the job since this fetcher started.

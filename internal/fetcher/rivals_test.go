@@ -47,8 +47,8 @@ func TestTwoSavers(t *testing.T) {
 		pass(time.Second)
 		select {
 		case w := <-answer:
-			if w.Status == wire.WorkChunk {
-				t.Errorf("chunk %d was handed out", w.Chunk.ID)
+			if w.Status == wire.WorkGrant {
+				t.Errorf("chunk %d was handed out", only(w).Chunk.ID)
 			}
 		default:
 		}

@@ -21,7 +21,7 @@ func (b *bench) confirm(key []byte, digest chunk.Digest) bool {
 	defer cancel()
 	s := wire.Saved{
 		Plan: b.Status().Plan, Epoch: b.Status().Epoch,
-		Chunks: []wire.SavedPiece{{Entry: wire.Entry{ID: 0, Digest: digest}, Mapper: "m1"}},
+		Pieces: []wire.SavedPiece{{Entry: wire.Entry{ID: 0, Objects: 2, Of: 2, Digest: digest}, Mapper: "m1"}},
 	}
 	_, err := b.peer.Request(ctx, wire.VerbSaved, s.Encode(key))
 	synctest.Wait()

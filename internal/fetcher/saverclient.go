@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
@@ -74,10 +75,11 @@ func (c *saverClient) trySave(ctx context.Context, message wire.Message) (done b
 	}
 	failpoint.Hit("fetcher.deadletter.answered")
 	answer, err := wire.DecodeSaveAnswer(reply)
-	if err == nil && answer.Status == wire.SaveRefused {
+	status := answer.Of(0)
+	if err == nil && status == wire.SaveRefused {
 		return true, fmt.Errorf("save dead letters: saver refused: %s", answer.Reason)
 	}
-	return err == nil && answer.Status != wire.SaveBusy, nil
+	return err == nil && status != wire.SaveBusy, nil
 }
 
 // insist repeats a question until the saver of the job's sink answers it, or refuses for good.
@@ -142,7 +144,8 @@ func (c *coordinator) callSaver(now time.Time) {
 	case unfenced != nil:
 		q.Op, q.Version, q.Term = wire.SyncFence, unfenced.Name, c.terms[unfenced.Name]+1
 	case len(unconfirmed) > 0:
-		q.Chunks = unconfirmed[:min(len(unconfirmed), wire.MaxSaved)]
+		unconfirmed = unconfirmed[:min(len(unconfirmed), wire.MaxSaved)]
+		q.Chunks = chunksOf(unconfirmed)
 	case now.Sub(c.renewed) < renewInterval && !c.doubtful() && !c.uneasy(now) && !c.savers.rivals(now):
 		return
 	default:
@@ -151,7 +154,7 @@ func (c *coordinator) callSaver(now time.Time) {
 	doubts := c.epochDoubts // the answer settles these doubts, but none that arise in the meantime
 	c.call(func(ctx context.Context) func(*coordinator) {
 		answer, err := c.f.saver.ask(ctx, q)
-		return func(c *coordinator) { c.hearAnswer(now, doubts, q, answer, err) }
+		return func(c *coordinator) { c.hearAnswer(now, doubts, q, unconfirmed, answer, err) }
 	})
 }
 
@@ -161,8 +164,17 @@ func (c *coordinator) uneasy(now time.Time) bool {
 	return c.ledger.Counts().InFlight > 0 && now.Sub(c.heard) >= easyInterval && now.Sub(c.renewed) >= easyInterval
 }
 
-// hearAnswer handles the saver's answer to q.
-func (c *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, a wire.SyncAnswer, err error) {
+// chunksOf returns the chunks of an ascending list of pieces, each once.
+func chunksOf(pieces []chunk.Piece) []chunk.ID {
+	ids := make([]chunk.ID, len(pieces))
+	for i, p := range pieces {
+		ids[i] = p.Chunk
+	}
+	return slices.Compact(ids)
+}
+
+// hearAnswer handles the saver's answer to q, which asks about the unconfirmed pieces.
+func (c *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, unconfirmed []chunk.Piece, a wire.SyncAnswer, err error) {
 	now := time.Now()
 	if err == nil && c.f.isRival(a.Sink) {
 		c.hearRival(now, a.Sink, a.Plan == "")
@@ -203,30 +215,27 @@ func (c *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, a 
 	default:
 		c.account(a.Summary)
 		c.hearLoad(now, a.Load)
-		c.resolveUnconfirmed(now, q.Chunks, a.Entries)
+		if q.Chunks != nil {
+			c.resolveUnconfirmed(now, unconfirmed, a.Entries)
+		}
 	}
 }
 
-// resolveUnconfirmed counts the chunks that the sink holds as saved, and makes the
-// others ready again.
-func (c *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.ID, entries []wire.Entry) {
-	stored := make(map[chunk.ID]chunk.Digest, len(entries))
+// resolveUnconfirmed counts what the sink holds of the pieces as saved, and makes the
+// rest ready again.
+func (c *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.Piece, entries []wire.Entry) {
 	for _, e := range entries {
-		stored[e.ID] = e.Digest
-	}
-	for _, id := range unconfirmed {
-		if digest, saved := stored[id]; saved {
-			c.saved(now, wire.Entry{ID: id, Digest: digest}, "", 0)
-		} else {
-			c.ledger.NotSaved(id)
-			if h := c.held[id]; h != nil {
-				h.ready = now
-			}
+		if slices.ContainsFunc(unconfirmed, e.Piece().Overlaps) { // other pieces of the chunk were confirmed before
+			c.saved(now, e, "", 0)
 		}
 	}
-	if len(unconfirmed) > 0 {
-		failpoint.Hit("fetcher.doubts.settled")
+	for _, p := range unconfirmed {
+		c.ledger.NotSaved(p)
+		if h := c.held[p.Chunk]; h != nil {
+			h.ready = now
+		}
 	}
+	failpoint.Hit("fetcher.doubts.settled")
 }
 
 // mergeFailed handles a failed merge of the result.
@@ -255,17 +264,17 @@ func (c *coordinator) finished(total report.Summary) {
 // as dead letters.
 func (c *coordinator) deadLetterFatal() {
 	for !c.calling {
-		id, ok := c.ledger.TakeDead()
+		p, ok := c.ledger.TakeDead()
 		if !ok {
 			return
 		}
-		h := c.held[id]
+		h := c.held[p.Chunk]
 		if h == nil {
 			continue
 		}
 		failures, term := c.f.cfg.MaxAttempts, c.terms[""] // these dead letters are of no mapper version
 		c.call(func(ctx context.Context) func(*coordinator) {
-			err := c.f.saveDeadLetters(ctx, h, failures, term)
+			err := c.f.saveDeadLetters(ctx, h, p, failures, term)
 			return func(c *coordinator) {
 				if err != nil && ctx.Err() == nil {
 					c.fail(err)
@@ -275,31 +284,30 @@ func (c *coordinator) deadLetterFatal() {
 	}
 }
 
-// saveDeadLetters saves all objects of a chunk as dead letters. The saver confirms
-// the chunk like any other.
-func (f *Fetcher) saveDeadLetters(ctx context.Context, h *held, failures int, term uint64) error {
-	digest := h.digest
-	c, err := f.body(ctx, h.chunk, h.mark, digest)
+// saveDeadLetters saves all objects of a piece as dead letters. The saver confirms
+// the piece like any other.
+func (f *Fetcher) saveDeadLetters(ctx context.Context, h *held, p chunk.Piece, failures int, term uint64) error {
+	whole, err := f.body(ctx, h.chunk, h.mark, h.digest)
 	if err != nil {
 		return err
 	}
+	c := whole.Part(p)
 	reason := fmt.Sprintf("chunk %d took down %d mappers", c.ID, failures)
-	save := wire.Save{
-		Plan: f.planID, Epoch: f.grant.epoch, Chunk: c.ID, First: c.First, Objects: c.Count, Attempt: failures, Digest: digest,
-		Token:  f.token(c, digest, term),
-		Mapper: report.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Counts: make([]int, c.Count), DeadCount: c.Count,
-		Trace: headers(h.trace),
+	result := wire.Result{
+		Chunk: c.ID, From: p.From, Of: h.count, First: c.First, Objects: c.Count, Attempt: failures, Digest: h.digest,
+		Token: f.token(p, h.count, c.First, h.digest, term), Counts: make([]int, c.Count), DeadCount: c.Count, Trace: headers(h.trace),
 	}
 	f.metrics.deadLettered(c)
 	bad := c.Bad
 	for i, object := range chunk.Objects(c.Body) {
 		letter := chunk.DeadLetter{Ordinal: c.First + uint64(i), Chunk: c.ID, Object: object}
-		if len(bad) > 0 && bad[0].Index == i { // the source could not read this object, so no mapper has touched it
+		if len(bad) > 0 && bad[0].Index == p.From+i { // the source could not read this object, so no mapper has touched it
 			letter.Error, bad = bad[0].Reason, bad[1:]
 		} else {
 			letter.Error, letter.Attempts, letter.Mapper = reason, failures, "fetcher"
 		}
-		save.Dead = letter.Append(save.Dead)
+		result.Dead = letter.Append(result.Dead)
 	}
+	save := wire.Save{Plan: f.planID, Epoch: f.grant.epoch, Mapper: report.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Results: []wire.Result{result}}
 	return f.saver.save(ctx, save.Encode())
 }

@@ -20,20 +20,20 @@ const maxShadowed = 64
 // job.
 type shadowQueue struct {
 	sent    uint64 // copies
-	waiting []sending
+	waiting []outgoing
 	bytes   int // of the chunks that wait
 }
 
-// add queues a copy of a saved chunk. All copies together take at most the given number of bytes.
-func (s *shadowQueue) add(id chunk.ID, h *held, most int64) {
-	s.waiting = append(s.waiting, sending{lease: ledger.Lease{ID: id, Attempt: 1}, chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, shadow: true})
+// add queues a copy of a saved piece. All copies together take at most the given number of bytes.
+func (s *shadowQueue) add(p chunk.Piece, h *held, most int64) {
+	s.waiting = append(s.waiting, outgoing{lease: ledger.Lease{Piece: p, Attempt: 1}, chunk: h.chunk, mark: h.mark, digest: h.digest, of: h.count, bytes: h.bytesOf(p)})
 	s.bytes += bodySize(h.chunk)
 	for len(s.waiting) > maxShadowed || int64(s.bytes) > most {
 		s.removeOldest()
 	}
 }
 
-func (s *shadowQueue) removeOldest() sending {
+func (s *shadowQueue) removeOldest() outgoing {
 	first := s.waiting[0]
 	s.waiting = s.waiting[1:]
 	s.bytes -= bodySize(first.chunk)
@@ -61,8 +61,8 @@ func (c *coordinator) sendShadowCopies() {
 			if !c.isShadow(m) || m.mixes() {
 				return false
 			}
-			s := c.shadow.removeOldest()
-			s.request, s.mapper, s.term = a.request, m.Mapper, c.terms[m.Version]
+			s := sending{request: a.request, mapper: m.Mapper, term: c.terms[m.Version], shadow: true}
+			s.add(c.shadow.removeOldest())
 			c.f.memory.out.Add(int64(s.bytes))
 			c.f.sends <- s
 			m.of.transform = m.Transform

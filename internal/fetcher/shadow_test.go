@@ -27,8 +27,8 @@ func TestShadow(t *testing.T) {
 		w, _ := got(stable.ask())
 		stable.saved(w, 0)
 		copied, ok := got(waits)
-		if !ok || !copied.Shadow || copied.Chunk.ID != w.Chunk.ID || string(copied.Chunk.Body) != string(w.Chunk.Body) || copied.Token != w.Token {
-			t.Fatalf("got %+v, want a copy of chunk %d", copied, w.Chunk.ID)
+		if !ok || !copied.Shadow || only(copied).Chunk.ID != only(w).Chunk.ID || string(only(copied).Chunk.Body) != string(only(w).Chunk.Body) || only(copied).Token != only(w).Token {
+			t.Fatalf("got %+v, want a copy of chunk %d", copied, only(w).Chunk.ID)
 		}
 		pass(300 * time.Millisecond)
 		if s := b.Status(); s.Chunks.InFlight != 0 || s.Chunks.Saved != 1 || s.Shadow == nil || s.Shadow.HandedOut != 1 {

@@ -42,7 +42,7 @@ func TestNoTimeLeft(t *testing.T) {
 			}
 			s := wire.Saved{
 				Plan: b.Status().Plan, Epoch: b.Status().Epoch, Total: report.Summary{Chunks: i + 1, Objects: 2 * (i + 1)},
-				Chunks: []wire.SavedPiece{{Entry: wire.Entry{ID: w.Chunk.ID, Digest: w.Digest}, Mapper: "m1"}},
+				Pieces: []wire.SavedPiece{{Entry: wire.Entry{ID: only(w).Chunk.ID, Objects: 2, Of: 2, Digest: only(w).Digest}, Mapper: "m1"}},
 			}
 			if _, err := b.peer.Request(t.Context(), wire.VerbSaved, s.Encode(b.sink.Key())); err != nil {
 				t.Fatal(err)
@@ -122,7 +122,7 @@ func TestAfterTheEnd(t *testing.T) {
 		idle.ask()
 		pass(time.Second)
 		for _, w := range []wire.Work{first, last} {
-			result := sink.Result{Chunk: w.Chunk.ID, Of: w.Chunk.Count, First: w.Chunk.First, Objects: w.Chunk.Count, Digest: w.Digest, Counts: make([]int, w.Chunk.Count)}
+			result := sink.Result{Chunk: only(w).Chunk.ID, Of: only(w).Chunk.Count, First: only(w).Chunk.First, Objects: only(w).Chunk.Count, Digest: only(w).Digest, Counts: make([]int, only(w).Chunk.Count)}
 			if _, err := b.sink.Commit(t.Context(), []sink.Result{result}); err != nil {
 				t.Fatal(err)
 			}

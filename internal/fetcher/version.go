@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/rollout"
 	"github.com/chunkline/chunkline/internal/wire"
@@ -19,10 +20,11 @@ const tookWindow = 200
 type version struct {
 	*rollout.Version
 
-	assigned, saved, vanished uint64 // chunks
+	assigned, saved, vanished uint64 // pieces
 	objects, dead             uint64 // saved; of them dead letters
 	pace                      report.Pace
-	took                      []time.Duration // ring of the last chunks
+	took                      []time.Duration // ring of the last pieces
+	objectTime                time.Duration   // what one object takes, by the latest request that told; 0: not known
 	next                      int
 
 	transform string // of its mappers; "" until one of them gets a chunk
@@ -103,14 +105,14 @@ func (c *coordinator) excludeIneligible(now time.Time) {
 	}
 }
 
-// noteAssigned notes that a mapper got a chunk.
-func (c *coordinator) noteAssigned(m *mapper) {
-	m.of.transform = m.Transform
+// noteAssigned notes that a mapper got a piece.
+func (c *coordinator) noteAssigned(m *mapper, p chunk.Piece) {
+	m.of.transform, m.piece = m.Transform, p.Len()
 	m.of.assigned++
-	c.rollout.Assigned(m.of.Version)
+	c.rollout.Assigned(m.of.Version, min(1, float64(p.Len())/float64(c.f.plan.Size)))
 }
 
-// noteSaved counts a chunk of the version that was saved.
+// noteSaved counts a piece of the version that was saved.
 func (v *version) noteSaved(now time.Time, objects, dead int, took time.Duration) {
 	v.saved++
 	v.objects += uint64(objects)
@@ -126,7 +128,7 @@ func (v *version) noteSaved(now time.Time, objects, dead int, took time.Duration
 	}
 }
 
-// noteVanished counts the chunks that a mapper held when it vanished. They are failures of
+// noteVanished counts the pieces that a mapper held when it vanished, each as long as its latest one. They are failures of
 // its version, but only while another version serves: draining a node or
 // scaling down removes mappers of the only version, and opening its breaker
 // would leave no mapper to continue.
@@ -135,7 +137,7 @@ func (c *coordinator) noteVanished(now time.Time, m *mapper) {
 	for range m.held {
 		m.of.vanished++
 		if judged {
-			c.recordOutcome(now, m.of, rollout.Outcome{Objects: c.f.cfg.ChunkSize, Failed: c.f.cfg.ChunkSize})
+			c.recordOutcome(now, m.of, rollout.Outcome{Objects: m.piece, Failed: m.piece})
 		}
 	}
 }
@@ -173,7 +175,7 @@ func (c *coordinator) dropHeldBy(v *version) {
 			continue
 		}
 		for _, held := range c.ledger.Held(id) {
-			c.order(order{mapper: id, kind: wire.OrderDrop, chunk: held})
+			c.order(order{mapper: id, kind: wire.OrderDrop, piece: held})
 		}
 	}
 }

@@ -15,7 +15,8 @@ type ask struct {
 	request *bus.Request
 	mapper  string
 	seq     uint64
-	until   time.Time // the mapper waits no longer; never answer with a chunk after it
+	pace    time.Duration // what one object takes the mapper; 0: not known
+	until   time.Time     // the mapper waits no longer; never answer with a chunk after it
 }
 
 // waiting keeps requests in the order they came, and finds those of a mapper.

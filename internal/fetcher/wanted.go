@@ -11,35 +11,44 @@ import (
 // need is the input for the number of mappers that the job wants.
 type need struct {
 	over    bool          // the job has ended, or is paused
-	open    float64       // chunks that mappers can work on now
-	left    float64       // chunks that are not saved yet, those included that are not cut yet
+	open    float64       // pieces that mappers can work on now
+	left    float64       // pieces that are not saved yet, those included that are not cut yet
 	here    int           // mappers
 	workers float64       // per mapper, on average
-	median  time.Duration // time that a chunk is in flight; 0: not known
+	median  time.Duration // time that a piece is in flight; 0: not known
 	within  time.Duration // time left of FINISH_WITHIN
 	target  bool          // FINISH_WITHIN is set
-	rate    float64       // most chunks a second that may be handed out; 0: no limit
+	rate    float64       // most pieces a second that may be handed out; 0: no limit
 	useless bool          // more mappers would not help: nothing can be saved, or most objects fail
 }
 
 func (c *coordinator) need(now time.Time, counts ledger.Counts, s report.Status) need {
-	here, waiting := c.workers()
+	here, _ := c.workers()
+	each := c.pieceObjects()
 	n := need{
 		over: c.state == report.StateDone || c.state == report.StateFinishing || c.err != nil || c.paused,
-		open: float64(counts.Ready + counts.InFlight), here: here, workers: 1,
-		median: c.ledger.Median(), target: c.f.cfg.FinishWithin > 0, within: c.f.cfg.FinishWithin - now.Sub(c.f.started), useless: c.stuck() || c.outcomes.MostlyFailed(),
+		here: here, workers: 1, median: time.Duration(each * float64(c.ledger.ObjectTime())),
+		target: c.f.cfg.FinishWithin > 0, within: c.f.cfg.FinishWithin - now.Sub(c.f.started), useless: c.stuck() || c.outcomes.MostlyFailed(),
+		rate: c.rate / each,
 	}
-	if c.rate > 0 && counts.Added > 0 {
-		n.rate = c.rate * float64(counts.Added) / float64(max(1, c.objects))
+	remaining := float64(c.ledger.Remaining())
+	n.open, n.left = math.Ceil(remaining/each), math.Ceil(remaining/each)
+	if saved := float64(counts.SavedObjects); !c.cut && s.Progress > 0 && saved > 0 {
+		n.left = max(n.left, (saved/s.Progress-saved)/each)
 	}
-	n.left = float64(counts.Added - counts.Saved)
-	if !c.cut && s.Progress > 0 && counts.Saved > 0 {
-		n.left = max(n.left, float64(counts.Saved)/s.Progress-float64(counts.Saved))
-	}
-	if n.here > 0 {
-		n.workers = max(1, float64(counts.InFlight+waiting)/float64(n.here))
+	if n.here > 0 && c.slots > 0 {
+		n.workers = max(1, float64(c.slots)/float64(len(c.mappers)))
 	}
 	return n
+}
+
+// pieceObjects is how many objects a piece has at most on average: a full chunk, or fewer if they take long.
+func (c *coordinator) pieceObjects() float64 {
+	each := float64(c.objects) / float64(max(1, c.ledger.Counts().Added))
+	if took := c.ledger.ObjectTime(); took > 0 {
+		each = min(each, float64(objectsIn(pieceWork, took)))
+	}
+	return max(1, each)
 }
 
 // mappers returns how many mappers the job could use, or needs to end in time (docs/metrics.md has the

@@ -17,7 +17,7 @@ import (
 // the transform itself is broken.
 func (m *Mapper) mapPiece(p *piece, tool *tool) (result wire.Result, err error) {
 	options := transform.Options{Timeout: m.cfg.Timeout, Retries: m.cfg.Retries, Retrying: m.retrying(p, tool.of.spec.Kind())}
-	if !p.Shadow { // the objects of a shadow piece are saved already
+	if !p.shadow { // the objects of a shadow piece are saved already
 		options.After = m.failures.of(p.Piece())
 	}
 	if p.Careful {
@@ -44,7 +44,7 @@ func (m *Mapper) mapPiece(p *piece, tool *tool) (result wire.Result, err error) 
 	span.Number("dead", uint64(len(out.Failed)))
 	result = wire.Result{
 		Chunk: p.Chunk.ID, From: p.From, Of: p.Of, First: p.Chunk.First, Objects: p.Chunk.Count,
-		Attempt: p.Attempt, Digest: p.Digest, Token: p.Token, Shadow: p.Shadow, Trace: place,
+		Attempt: p.Attempt, Digest: p.Digest, Token: p.Token, Trace: place,
 		Counts: out.Counts, Outputs: out.Lines, DeadCount: len(out.Failed),
 	}
 	if len(out.Failed) > 0 {

@@ -41,7 +41,7 @@ func (m *Mapper) pack(self report.Mapper, b batch, mapped time.Time) parcel {
 		of.Chunk.Body = nil
 	}
 	first := b.pieces[0]
-	p.message = wire.Save{Plan: first.plan, Epoch: first.epoch, Mapper: self, Results: b.results}.Encode()
+	p.message = wire.Save{Plan: first.plan, Epoch: first.epoch, Mapper: self, Shadow: first.shadow, Results: b.results}.Encode()
 	return p
 }
 

@@ -15,8 +15,9 @@ import (
 // A piece is one that the mapper holds: it is in the list until it is saved or given up.
 type piece struct {
 	wire.Granted
-	plan  chunk.PlanID
-	epoch uint64
+	plan   chunk.PlanID
+	epoch  uint64
+	shadow bool // it is saved already, and its result is only compared
 
 	ctx      context.Context         // ends with the work on the piece
 	drop     context.CancelCauseFunc // ends ctx
@@ -108,12 +109,12 @@ func (s *state) admit(work context.Context, seq uint64, w wire.Work) []*piece {
 	s.epoch = w.Epoch
 	admitted := make([]*piece, 0, len(w.Grant))
 	for _, granted := range w.Grant {
-		if _, held := s.pieces[granted.Piece()]; held && !granted.Shadow {
+		if _, held := s.pieces[granted.Piece()]; held && !w.Shadow {
 			continue
 		}
-		p := &piece{Granted: granted, plan: w.Plan, epoch: w.Epoch}
+		p := &piece{Granted: granted, plan: w.Plan, epoch: w.Epoch, shadow: w.Shadow}
 		p.ctx, p.drop = context.WithCancelCause(work)
-		if granted.Shadow {
+		if w.Shadow {
 			s.shadows++
 		} else {
 			s.pieces[granted.Piece()] = p
@@ -131,7 +132,7 @@ func (s *state) release(p *piece) {
 	switch {
 	case p.released:
 		return
-	case p.Shadow:
+	case p.shadow:
 		s.shadows--
 	case s.pieces[p.Piece()] == p: // else it is of an earlier plan
 		delete(s.pieces, p.Piece())

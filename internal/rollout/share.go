@@ -35,7 +35,7 @@ func (s *Shares) Decode(text string) error {
 func IsShare(f float64) bool { return f >= 0 && f <= 1 }
 
 // A quota holds a version to its share s of all chunks, however often its
-// mappers ask. A chunk costs one credit. Each chunk that another version gets
+// mappers ask. A chunk costs one credit, a piece its part of that. Each chunk that another version gets
 // earns s/(1-s) credits: after n chunks of others the version has had
 // n·s/(1-s), which is the share s of the sum.
 //
@@ -54,15 +54,17 @@ func (q *quota) limited() bool { return q.share < 1 }
 
 func (q *quota) allows() bool { return !q.limited() || q.credit >= 1 }
 
-func (q *quota) spend() {
+// spend pays for a part of a chunk.
+func (q *quota) spend(size float64) {
 	if q.limited() {
-		q.credit--
+		q.credit -= size
 	}
 }
 
-func (q *quota) earn() {
+// earn credits a part of a chunk that another version got.
+func (q *quota) earn(size float64) {
 	if q.limited() && q.share > 0 {
 		each := q.share / (1 - q.share)
-		q.credit = min(q.credit+each, 1+each)
+		q.credit = min(q.credit+each*size, 1+each)
 	}
 }

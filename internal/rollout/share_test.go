@@ -43,13 +43,13 @@ func TestShare(t *testing.T) {
 				if !table.Eligible(start, canary, idle) {
 					break
 				}
-				table.Assigned(canary)
+				table.Assigned(canary, 1)
 				all, some = all+1, some+1
 			}
 			if !table.Eligible(start, stable, idle) {
 				t.Fatalf("share %g: the version without a limit may have nothing", share)
 			}
-			table.Assigned(stable)
+			table.Assigned(stable, 1)
 			all++
 			if over := some - share*all; over > 1.01 {
 				t.Fatalf("share %g: %g of the first %g chunks, that is %g too many", share, some, all, over)
@@ -69,11 +69,11 @@ func TestShare_away(t *testing.T) {
 		stable, _ := table.Add(start, "stable", nil)
 		canary, _ := table.Add(start, "canary", nil)
 		for range 1000 {
-			table.Assigned(stable)
+			table.Assigned(stable, 1)
 		}
 		burst := 0
 		for burst <= most && table.Eligible(start, canary, idle) {
-			table.Assigned(canary)
+			table.Assigned(canary, 1)
 			burst++
 		}
 		if burst > most || burst == 0 {
@@ -92,7 +92,7 @@ func TestSetShare(t *testing.T) {
 		table := New(Config{})
 		v, _ := table.Add(start, "v2", nil)
 		for range 100 {
-			table.Assigned(v)
+			table.Assigned(v, 1)
 		}
 		v.SetShare(c.share)
 		if e, s := table.Eligible(start, v, idle), table.Serves(v); e != c.eligible || s != c.serves || v.Share() != c.share {

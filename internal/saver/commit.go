@@ -1,6 +1,7 @@
 package saver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 )
 
 const (
-	// maxQueued bounds how many results wait for the commit loop; Memory bounds
+	// maxQueued bounds how many messages wait for the commit loop; Memory bounds
 	// their bytes. Beyond either, the saver answers busy. The count bounds only the
 	// bookkeeping for very small results.
 	maxQueued = 4096
@@ -31,80 +32,129 @@ const (
 	idleBeat = time.Second
 )
 
-// pending is a result that waits for its commit, and the request to answer.
-type pending struct {
-	result  sink.Result
-	mapper  string // ID
+// A parcel is the results of one message, and the request to answer.
+type parcel struct {
 	request *bus.Request
-	span    trace.Span
+	mapper  string // ID
+	results []result
+	answer  wire.SaveAnswer // so far: a status for each result, empty if it is not known yet
 }
 
-// bytes is the memory that a result takes. One without outputs takes some, too.
-func (p pending) bytes() int64 {
-	const bookkeeping = 2 << 10 // the request with its headers
-	return int64(len(p.result.Outputs)+len(p.result.Dead)+8*len(p.result.Counts)) + bookkeeping
+// result is one that waits for its commit, or its comparison.
+type result struct {
+	sink.Result
+	index int // in the message
+	span  trace.Span
 }
 
-// handleSave checks a result and queues it. It does no I/O, because the bus calls it on
+// settle notes what became of a result. The answer tells the reason of the first that is not saved.
+func (p *parcel) settle(r result, status wire.SaveStatus, reason string) {
+	p.answer.Statuses[r.index] = status
+	p.answer.Reason = cmp.Or(p.answer.Reason, reason)
+}
+
+// notCommitted settles all results as busy, and ends their spans: they were not committed this time.
+func (p *parcel) notCommitted(why string) {
+	for _, r := range p.results {
+		r.span.Fail(errors.New(why))
+		r.span.End()
+		p.settle(r, wire.SaveBusy, why)
+	}
+}
+
+// bytes is the memory that the results take. One without outputs takes some, too.
+func (p *parcel) bytes() int64 {
+	const bookkeeping = 2 << 10 // its part of the request, and what is noted about it
+	n := int64(0)
+	for _, r := range p.results {
+		n += int64(len(r.Outputs)+len(r.Dead)+8*len(r.Counts)) + bookkeeping
+	}
+	return n
+}
+
+// handleSave checks results and queues them. It does no I/O, because the bus calls it on
 // its own goroutine.
 func (s *Saver) handleSave(r *bus.Request) {
 	failpoint.Hit("saver.save.received")
 	save, err := wire.DecodeSave(r.Message)
 	switch {
 	case errors.Is(err, wire.ErrCorrupt): // damaged on the way: the mapper still has it, and sends it again
-		s.answer(r, wire.SaveBusy, "result was damaged on the way")
+		s.answerAll(r, wire.SaveBusy, "result was damaged on the way")
 		return
 	case err != nil:
-		s.answer(r, wire.SaveRefused, err.Error())
+		s.answerAll(r, wire.SaveRefused, err.Error())
+		return
+	case s.planID() != save.Plan:
+		s.answerAll(r, wire.SaveRefused, s.otherPlan())
 		return
 	}
-	term := s.sink.Term(save.Mapper.Version)
-	if status, reason := s.admit(save, term); status != "" {
-		s.answer(r, status, reason)
-		return
-	}
-	p := pending{request: r, mapper: save.Mapper.ID, result: sink.Result{
-		Chunk: save.Chunk, Of: save.Objects, First: save.First, Objects: save.Objects, Digest: save.Digest,
-		Counts: save.Counts, Outputs: save.Outputs, Dead: save.Dead, DeadCount: save.DeadCount,
-		Attempt: save.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version, Transform: save.Mapper.Transform, Term: term,
-	}}
-	p.span = s.span(save)
-	if save.Shadow {
+	p := s.check(r, save)
+	switch {
+	case len(p.results) == 0:
+		s.answer(p)
+	case save.Shadow:
 		s.queueShadow(p)
-		return
+	default:
+		s.queueParcel(p)
 	}
-	s.metrics.in.Add(float64(len(save.Outputs) + len(save.Dead)))
-	if s.queued.Add(p.bytes()) > s.most/2 && p.bytes() < s.queued.Load() {
-		s.queued.Add(-p.bytes())
+}
+
+// check makes a parcel of the results that may be committed. The others are refused.
+func (s *Saver) check(r *bus.Request, save wire.Save) *parcel {
+	p := &parcel{request: r, mapper: save.Mapper.ID, answer: wire.SaveAnswer{Statuses: make([]wire.SaveStatus, len(save.Results))}}
+	term := s.sink.Term(save.Mapper.Version)
+	for i := range save.Results {
+		of := &save.Results[i]
+		if reason := s.refuse(save, of, term); reason != "" {
+			p.settle(result{index: i}, wire.SaveRefused, reason)
+			continue
+		}
+		p.results = append(p.results, result{index: i, span: s.span(save, of), Result: sink.Result{
+			Chunk: of.Chunk, From: of.From, Of: of.Of, First: of.First, Objects: of.Objects, Digest: of.Digest,
+			Counts: of.Counts, Outputs: of.Outputs, Dead: of.Dead, DeadCount: of.DeadCount,
+			Attempt: of.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version, Transform: save.Mapper.Transform, Term: term,
+		}})
+	}
+	return p
+}
+
+// queueParcel queues results for the commit loop, or answers busy.
+func (s *Saver) queueParcel(p *parcel) {
+	for _, r := range p.results {
+		s.metrics.in.Add(float64(len(r.Outputs) + len(r.Dead)))
+	}
+	bytes, results := p.bytes(), int64(len(p.results)) // before the commit loop has it
+	if s.queued.Add(bytes) > s.most/2 && bytes < s.queued.Load() {
+		s.queued.Add(-bytes)
 		p.notCommitted("saver has too much to commit")
-		s.answer(r, wire.SaveBusy, "saver has too much to commit")
+		s.answer(p)
 		return
 	}
+	s.waiting.Add(results)
 	select {
 	case s.queue <- p:
 		failpoint.Hit("saver.save.queued")
 	default:
-		s.queued.Add(-p.bytes())
+		s.waiting.Add(-results)
+		s.queued.Add(-bytes)
 		p.notCommitted("saver has too many results to commit")
-		s.answer(r, wire.SaveBusy, "saver has too many results to commit")
+		s.answer(p)
 	}
 }
 
-// admit returns why a result may not be committed, or an empty status if it may.
-// The lease token proves that the fetcher handed this chunk out, with this
+// refuse returns why a result may not be committed, or "" if it may.
+// The lease token proves that the fetcher granted this piece, with this
 // digest and these ordinals, in this term of the mapper's version. The result may be of any
 // attempt, and of any epoch of the plan.
-func (s *Saver) admit(save wire.Save, term uint64) (status wire.SaveStatus, reason string) {
-	lease := wire.Lease{Plan: save.Plan, Chunk: save.Chunk, First: save.First, Objects: save.Objects, Digest: save.Digest, Term: term}
+func (s *Saver) refuse(save wire.Save, r *wire.Result, term uint64) (reason string) {
+	lease := wire.Lease{Plan: save.Plan, Piece: r.Piece(), Of: r.Of, First: r.First, Digest: r.Digest, Term: term}
 	switch {
-	case s.planID() != save.Plan:
-		return wire.SaveRefused, s.otherPlan()
-	case lease.Vouches(s.sink.Key(), save.Token):
-		return "", ""
+	case lease.Vouches(s.sink.Key(), r.Token):
+		return ""
 	case term > 0:
-		return wire.SaveRefused, fmt.Sprintf("lease token is not valid for this chunk, or is older than the fence of version %q", save.Mapper.Version)
+		return fmt.Sprintf("lease token is not valid for this piece, or is older than the fence of version %q", save.Mapper.Version)
 	}
-	return wire.SaveRefused, "lease token is not valid for this chunk"
+	return "lease token is not valid for this piece"
 }
 
 // commitLoop commits group after group until the queue is closed and empty.
@@ -129,15 +179,15 @@ func (s *Saver) commitLoop(ctx context.Context) error {
 }
 
 // gather adds the results that are queued, up to one group.
-func (s *Saver) gather(first pending) []pending {
-	group, size := []pending{first}, first.bytes()
-	for len(group) < maxGroup && size < maxGroupBytes {
+func (s *Saver) gather(first *parcel) []*parcel {
+	group, results, size := []*parcel{first}, len(first.results), first.bytes()
+	for results < maxGroup && size < maxGroupBytes {
 		select {
 		case p, open := <-s.queue:
 			if !open {
 				return group
 			}
-			group, size = append(group, p), size+p.bytes()
+			group, results, size = append(group, p), results+len(p.results), size+p.bytes()
 		default:
 			return group
 		}
@@ -147,12 +197,15 @@ func (s *Saver) gather(first pending) []pending {
 
 // commit makes a group durable and answers its requests. An error means that the
 // sink is broken. In that case no request of the group is answered.
-func (s *Saver) commit(ctx context.Context, group []pending) error {
-	results := make([]sink.Result, len(group))
-	for i, p := range group {
-		results[i] = p.result
+func (s *Saver) commit(ctx context.Context, group []*parcel) error {
+	results := make([]sink.Result, 0, len(group))
+	for _, p := range group {
+		for _, r := range p.results {
+			results = append(results, r.Result)
+		}
 		defer s.queued.Add(-p.bytes())
 	}
+	s.waiting.Add(-int64(len(results)))
 	begin := time.Now()
 	s.syncing.Store(0)
 	failpoint.Hit("saver.group.gathered")
@@ -162,7 +215,7 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 		s.trouble.full.Note(err)
 		for _, p := range group {
 			p.notCommitted("sink is full")
-			s.answer(p.request, wire.SaveBusy, "sink is full")
+			s.answer(p)
 		}
 		return nil
 	}
@@ -170,57 +223,77 @@ func (s *Saver) commit(ctx context.Context, group []pending) error {
 		for _, p := range group {
 			p.notCommitted(err.Error())
 		}
-		return fmt.Errorf("commit %d results: %w", len(group), err)
+		return fmt.Errorf("commit %d results: %w", len(results), err)
 	}
 	note(&s.full.commit, nil)
 	s.trouble.full.Note(nil)
 	failpoint.Hit("saver.group.committed")
 	took := time.Since(begin)
-	s.metrics.committed(group, outcomes, took)
-	s.last.Store(&report.SaverLoad{Queued: len(s.queue), CommitSeconds: took.Seconds(), SyncSeconds: time.Duration(s.syncing.Load()).Seconds()})
+	s.metrics.committed(results, outcomes, took)
+	s.last.Store(&report.SaverLoad{Queued: int(s.waiting.Load()), CommitSeconds: took.Seconds(), SyncSeconds: time.Duration(s.syncing.Load()).Seconds()})
 	s.confirmAndAnswer(group, outcomes)
 	return nil
 }
 
-// confirmAndAnswer confirms durable chunks to the fetcher, those included that were committed
+// confirmAndAnswer confirms durable pieces to the fetcher, those included that were committed
 // before, and answers the mappers.
-func (s *Saver) confirmAndAnswer(group []pending, outcomes []sink.Outcome) {
-	durable := make([]wire.SavedPiece, 0, len(group))
-	for i, p := range group {
-		p.decided(outcomes[i], len(group))
-		if outcomes[i].Durable() {
-			durable = append(durable, wire.SavedPiece{Entry: wire.Entry{ID: p.result.Chunk, Digest: p.result.Digest}, Mapper: p.mapper, Dead: p.result.DeadCount})
+func (s *Saver) confirmAndAnswer(group []*parcel, outcomes []sink.Outcome) {
+	durable := make([]wire.SavedPiece, 0, len(outcomes))
+	next := 0
+	for _, p := range group {
+		for _, r := range p.results {
+			outcome := outcomes[next]
+			next++
+			s.decide(p, r, outcome, len(outcomes))
+			if outcome.Durable() {
+				durable = append(durable, wire.SavedPiece{
+					Entry:  wire.Entry{ID: r.Chunk, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest},
+					Mapper: p.mapper, Dead: r.DeadCount,
+				})
+			}
 		}
 	}
 	s.confirms.add(durable)
 	failpoint.Hit("saver.confirm.noted")
-	for i, p := range group {
-		switch outcomes[i] {
-		case sink.Committed:
-			s.logChunk(s.log.Debug(), p.result).Msg("chunk committed")
-			s.answer(p.request, wire.SaveCommitted, "")
-		case sink.Duplicate:
-			s.duplicates.Add(1)
-			s.answer(p.request, wire.SaveDuplicate, "")
-		case sink.Conflict:
-			s.logChunk(s.strange.Error(), p.result).Str("digest", p.result.Digest.String()).
-				Msg("refused a result: the sink holds this chunk with other content")
-			s.answer(p.request, wire.SaveRefused, "sink holds this chunk with other content: the source has changed")
-		case sink.Overlap:
-			s.answer(p.request, wire.SaveRefused, "sink holds some objects of this piece: the chunk was cut anew")
-		case sink.TooLate:
-			s.answer(p.request, wire.SaveRefused, fmt.Sprintf("version %q was fenced", p.result.Version))
-		case sink.OtherTransform:
-			s.logChunk(s.strange.Error(), p.result).Str("transform", p.result.Transform).
-				Msg("refused a result: another transform made the results of this version that the sink holds")
-			s.answer(p.request, wire.SaveRefused, fmt.Sprintf("another transform made the results of version %q that the sink holds: give this one a VERSION of its own", p.result.Version))
-		}
+	for _, p := range group {
+		s.answer(p)
 		failpoint.Hit("saver.save.answered")
 	}
 }
 
-func (s *Saver) logChunk(e *zerolog.Event, r sink.Result) *zerolog.Event {
-	if e == nil { // debug lines are off: save the work of each chunk
+// decide settles a result with the outcome of its commit, in a group of so many results.
+func (s *Saver) decide(p *parcel, r result, outcome sink.Outcome, group int) {
+	status, reason := wire.SaveRefused, ""
+	switch outcome {
+	case sink.Committed:
+		status = wire.SaveCommitted
+		s.logResult(s.log.Debug(), r).Msg("chunk committed")
+	case sink.Duplicate:
+		status = wire.SaveDuplicate
+		s.duplicates.Add(1)
+	case sink.Conflict:
+		reason = "sink holds this chunk with other content: the source has changed"
+		s.logResult(s.strange.Error(), r).Str("digest", r.Digest.String()).Msg("refused a result: the sink holds this chunk with other content")
+	case sink.TooLate:
+		reason = fmt.Sprintf("version %q was fenced", r.Version)
+	case sink.OtherTransform:
+		reason = fmt.Sprintf("another transform made the results of version %q that the sink holds: give this one a VERSION of its own", r.Version)
+		s.logResult(s.strange.Error(), r).Str("transform", r.Transform).
+			Msg("refused a result: another transform made the results of this version that the sink holds")
+	case sink.Overlap:
+		reason = "some of these objects are saved already, as a part of another piece"
+	}
+	p.settle(r, status, reason)
+	if reason != "" {
+		r.span.Fail(errors.New(reason))
+	}
+	r.span.Text("outcome", outcome.String())
+	r.span.Number("group", uint64(group))
+	r.span.End()
+}
+
+func (s *Saver) logResult(e *zerolog.Event, r result) *zerolog.Event {
+	if e == nil { // debug lines are off: save the work of each result
 		return nil
 	}
 	return e.Uint64("chunk", uint64(r.Chunk)).Int("attempt", r.Attempt).Uint64("epoch", s.sink.Epoch()).
@@ -228,45 +301,34 @@ func (s *Saver) logChunk(e *zerolog.Event, r sink.Result) *zerolog.Event {
 }
 
 // answer answers a mapper. A lost answer needs no special case: the mapper sends
-// its result again, and the answer is "duplicate".
-func (s *Saver) answer(r *bus.Request, status wire.SaveStatus, reason string) {
+// its results again, and the answer is "duplicate".
+func (s *Saver) answer(p *parcel) {
+	for _, status := range p.answer.Statuses {
+		s.metrics.answered(status)
+	}
+	s.send(p.request, p.answer)
+}
+
+// answerAll gives all results of a message the same answer.
+func (s *Saver) answerAll(r *bus.Request, status wire.SaveStatus, reason string) {
 	s.metrics.answered(status)
-	if err := r.Reply(wire.SaveAnswer{Plan: s.planID(), Status: status, Reason: reason, Sink: s.sinkID()}.Encode()); err != nil {
+	s.send(r, wire.SaveAnswer{Statuses: []wire.SaveStatus{status}, Reason: reason})
+}
+
+func (s *Saver) send(r *bus.Request, a wire.SaveAnswer) {
+	a.Plan, a.Sink = s.planID(), s.sinkID()
+	if err := r.Reply(a.Encode()); err != nil {
 		s.log.Debug().Err(err).Msg("answer to a mapper was lost")
 	}
 }
 
 // span begins the commit span of a result.
-func (s *Saver) span(save wire.Save) trace.Span {
-	span := s.tracer.Start(s.tracer.Parent(save.Trace.Parent, save.Trace.State), trace.Commit, time.Now())
-	span.Number("chunk", uint64(save.Chunk))
-	span.Number("attempt", uint64(save.Attempt))
+func (s *Saver) span(save wire.Save, r *wire.Result) trace.Span {
+	span := s.tracer.Start(s.tracer.Parent(r.Trace.Parent, r.Trace.State), trace.Commit, time.Now())
+	span.Number("chunk", uint64(r.Chunk))
+	span.Number("attempt", uint64(r.Attempt))
 	span.Number("epoch", save.Epoch)
 	span.Text("mapper", save.Mapper.Name)
 	span.Text("mapper_version", save.Mapper.Version)
 	return span
-}
-
-// decided ends the span of a result with its outcome.
-func (p pending) decided(outcome sink.Outcome, group int) {
-	switch outcome {
-	case sink.Committed, sink.Duplicate:
-	case sink.Conflict:
-		p.span.Fail(errors.New("the sink holds this chunk with other content"))
-	case sink.Overlap:
-		p.span.Fail(errors.New("the sink holds some objects of this piece"))
-	case sink.TooLate:
-		p.span.Fail(errors.New("the version was fenced"))
-	case sink.OtherTransform:
-		p.span.Fail(errors.New("the version stands for another transform"))
-	}
-	p.span.Text("outcome", outcome.String())
-	p.span.Number("group", uint64(group))
-	p.span.End()
-}
-
-// notCommitted ends the span of a result that was not committed this time.
-func (p pending) notCommitted(why string) {
-	p.span.Fail(errors.New(why))
-	p.span.End()
 }

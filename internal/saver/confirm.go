@@ -1,7 +1,6 @@
 package saver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -14,27 +13,27 @@ import (
 )
 
 const (
-	maxUnconfirmed = 1 << 18 // chunks kept while the fetcher does not answer; they take 10 MiB
+	maxUnconfirmed = 1 << 18 // pieces kept while the fetcher does not answer; they take 10 MiB
 	confirmTimeout = 2 * time.Second
 	confirmPause   = 250 * time.Millisecond // before a confirmation without an answer is sent again
 )
 
-// confirms is the list of committed chunks that are not confirmed to the fetcher yet.
+// confirms is the list of committed pieces that are not confirmed to the fetcher yet.
 // When it is full, it drops the oldest: the fetcher asks about them before it hands them out again.
 type confirms struct {
 	mu     sync.Mutex
-	chunks []wire.SavedPiece // guarded by mu
+	pieces []wire.SavedPiece // guarded by mu
 	closed bool              // guarded by mu
 	wake   chan struct{}
 }
 
 func newConfirms() confirms { return confirms{wake: make(chan struct{}, 1)} }
 
-func (c *confirms) add(chunks []wire.SavedPiece) {
+func (c *confirms) add(pieces []wire.SavedPiece) {
 	c.mu.Lock()
-	c.chunks = append(c.chunks, chunks...)
-	if over := len(c.chunks) - maxUnconfirmed; over > 0 {
-		c.chunks = slices.Clone(c.chunks[over:])
+	c.pieces = append(c.pieces, pieces...)
+	if over := len(c.pieces) - maxUnconfirmed; over > 0 {
+		c.pieces = slices.Clone(c.pieces[over:])
 	}
 	c.mu.Unlock()
 	c.signal()
@@ -60,22 +59,22 @@ func (c *confirms) signal() {
 	}
 }
 
-// take removes as many chunks as fit in one message. last is true once no more will be added.
-func (c *confirms) take() (chunks []wire.SavedPiece, last bool) {
+// take removes as many pieces as fit in one message. last is true once no more will be added.
+func (c *confirms) take() (pieces []wire.SavedPiece, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := min(len(c.chunks), wire.MaxSaved)
-	chunks, c.chunks = c.chunks[:n:n], c.chunks[n:]
-	return chunks, c.closed && len(c.chunks) == 0
+	n := min(len(c.pieces), wire.MaxSaved)
+	pieces, c.pieces = c.pieces[:n:n], c.pieces[n:]
+	return pieces, c.closed && len(c.pieces) == 0
 }
 
-// confirmLoop confirms durable chunks to the fetcher. While one message waits for its
-// answer, the chunks for the next one gather. The loop ends when the commit loop has ended and
+// confirmLoop confirms durable pieces to the fetcher. While one message waits for its
+// answer, the pieces for the next one gather. The loop ends when the commit loop has ended and
 // everything is confirmed.
 func (s *Saver) confirmLoop(ctx context.Context) error {
 	for {
-		chunks, last := s.confirms.take()
-		if len(chunks) == 0 {
+		pieces, last := s.confirms.take()
+		if len(pieces) == 0 {
 			if last {
 				return nil
 			}
@@ -86,10 +85,10 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 			}
 			continue
 		}
-		slices.SortStableFunc(chunks, func(a, b wire.SavedPiece) int { return cmp.Compare(a.ID, b.ID) })
-		// Of several results of a chunk, the sink has kept the first.
-		chunks = slices.CompactFunc(chunks, func(a, b wire.SavedPiece) bool { return a.ID == b.ID })
-		for !s.confirm(ctx, chunks) {
+		slices.SortStableFunc(pieces, func(a, b wire.SavedPiece) int { return a.Piece().Compare(b.Piece()) })
+		// Of several results of a piece, the sink has kept the first.
+		pieces = slices.CompactFunc(pieces, func(a, b wire.SavedPiece) bool { return a.Piece() == b.Piece() })
+		for !s.confirm(ctx, pieces) {
 			if s.confirms.isClosed() {
 				return nil // the saver stops and the fetcher does not answer: the fetcher will ask instead
 			}
@@ -104,10 +103,10 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 
 // confirm sends one message and reports whether it is settled: it was
 // answered, or there is no fetcher. In the latter case the next fetcher asks for everything.
-func (s *Saver) confirm(ctx context.Context, chunks []wire.SavedPiece) bool {
+func (s *Saver) confirm(ctx context.Context, pieces []wire.SavedPiece) bool {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
-	message := wire.Saved{Plan: s.planID(), Epoch: s.sink.Epoch(), Chunks: chunks, Total: s.summary(), Load: s.load(), Sink: s.sinkID()}
+	message := wire.Saved{Plan: s.planID(), Epoch: s.sink.Epoch(), Pieces: pieces, Total: s.summary(), Load: s.load(), Sink: s.sinkID()}
 	failpoint.Hit("saver.confirm.sending")
 	reply, err := s.bus.Request(ctx, wire.VerbSaved, message.Encode(s.sink.Key()))
 	failpoint.Hit("saver.confirm.answered")

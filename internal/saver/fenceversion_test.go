@@ -9,7 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-func ofTerm(id chunk.ID, term uint64) wire.Save { return signIn(result(id), term) }
+func ofTerm(id chunk.ID, term uint64) message { return signIn(result(id), term) }
 
 // TestFenceVersion: results of before a version was fenced are refused, one that waits for its
 // commit too; what is saved is told so, and what the version is given later is taken.
@@ -29,7 +29,7 @@ func TestFenceVersion(t *testing.T) {
 		first := b.send(ofTerm(0, 0).Encode())
 		synctest.Wait()
 		commit()
-		if a := <-first; a.Status != wire.SaveCommitted {
+		if a := <-first; a.Of(0) != wire.SaveCommitted {
 			t.Fatalf("before: %+v", a)
 		}
 		waits := b.send(ofTerm(1, 0).Encode())
@@ -37,18 +37,18 @@ func TestFenceVersion(t *testing.T) {
 		fenceVersion(1, wire.SyncFenced) // a fetcher that was replaced fences no version
 		fenceVersion(1, wire.SyncOK)
 		commit()
-		if a := <-waits; a.Status != wire.SaveRefused || !strings.Contains(a.Reason, `"v" was fenced`) {
+		if a := <-waits; a.Of(0) != wire.SaveRefused || !strings.Contains(a.Reason, `"v" was fenced`) {
 			t.Errorf("a result that waited: %+v, want refused", a)
 		}
 		b.want(ofTerm(2, 0), wire.SaveRefused)
 		b.want(ofTerm(2, 2), wire.SaveRefused)
 		other := result(2)
 		other.Mapper.Version = "w"
-		for _, s := range []wire.Save{ofTerm(3, 1), other} {
+		for _, s := range []message{ofTerm(3, 1), other} {
 			answer := b.send(s.Encode())
 			synctest.Wait()
 			commit()
-			if a := <-answer; a.Status != wire.SaveCommitted {
+			if a := <-answer; a.Of(0) != wire.SaveCommitted {
 				t.Errorf("result of version %s: %+v, want committed", s.Mapper.Version, a)
 			}
 		}

@@ -13,7 +13,7 @@ func (s *Saver) load() report.SaverLoad {
 		load = *last
 	}
 	load.Full = s.full.why()
-	load.Queued = max(load.Queued, len(s.queue))
+	load.Queued = max(load.Queued, int(s.waiting.Load()))
 	return load
 }
 

@@ -56,8 +56,8 @@ func newMeters() *meters {
 // Metrics describes the metrics for docs/metrics.md.
 func Metrics() []metrics.Doc { return newMeters().set.Docs() }
 
-func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.Duration) {
-	for i, p := range group {
+func (m *meters) committed(results []sink.Result, outcomes []sink.Outcome, took time.Duration) {
+	for i, r := range results {
 		if outcomes[i] == sink.TooLate || outcomes[i] == sink.OtherTransform || outcomes[i] == sink.Overlap {
 			continue // counted as refused, like the results that never reach a commit
 		}
@@ -65,17 +65,17 @@ func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.D
 		if outcomes[i] != sink.Committed {
 			continue
 		}
-		m.bytes.Add(float64(len(p.result.Outputs) + len(p.result.Dead)))
-		m.objects.Add(float64(p.result.Objects))
-		m.dead.Add(float64(p.result.DeadCount))
+		m.bytes.Add(float64(len(r.Outputs) + len(r.Dead)))
+		m.objects.Add(float64(r.Objects))
+		m.dead.Add(float64(r.DeadCount))
 		outputs := 0
-		for _, n := range p.result.Counts {
+		for _, n := range r.Counts {
 			outputs += n
 		}
 		m.outputs.Add(float64(outputs))
 	}
 	m.seconds.Observe(took.Seconds())
-	m.group.Observe(float64(len(group)))
+	m.group.Observe(float64(len(results)))
 }
 
 // compared counts the compared objects of a version. Both series exist from its first chunk on.
@@ -94,7 +94,7 @@ func (m *meters) answered(status wire.SaveStatus) {
 func (m *meters) gather(of *Saver) func(metrics.Emit) {
 	return func(emit metrics.Emit) {
 		m.nats.Emit(emit, of.bus)
-		emit(m.queued, float64(len(of.queue)))
+		emit(m.queued, float64(of.waiting.Load()))
 		emit(m.queuedBytes, float64(of.queued.Load()))
 		full := 0.0
 		if of.full.why() != "" {

@@ -52,7 +52,7 @@ func TestStop(t *testing.T) {
 		synctest.Wait()
 		close(b.gate)
 		for i, answer := range answers {
-			if a := <-answer; a.Status != wire.SaveCommitted {
+			if a := <-answer; a.Of(0) != wire.SaveCommitted {
 				t.Errorf("result %d was answered %+v, want committed", i, a)
 			}
 		}

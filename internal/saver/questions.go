@@ -20,7 +20,7 @@ import (
 
 const (
 	maxSyncs = 64   // questions that wait; each fetcher asks one at a time
-	maxList  = 8192 // entries on one page: 8 + 16 bytes each, far below max_payload
+	maxList  = 8192 // chunks on one page: 30 bytes for each piece
 )
 
 // handleSync queues a question of the fetcher. If the queue is full, the question is dropped, and
@@ -132,11 +132,9 @@ func (s *Saver) list(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	if err != nil {
 		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
-	page := make([]wire.Entry, 0, len(entries))
-	for _, e := range entries {
-		if e.Whole() { // the answer has no place for pieces
-			page = append(page, wire.Entry{ID: e.ID, Digest: e.Digest})
-		}
+	page := make([]wire.Entry, len(entries))
+	for i, e := range entries {
+		page[i] = wire.Entry(e)
 	}
 	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Entries: page, Summary: s.summary(), Load: s.load()}
 }

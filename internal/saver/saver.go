@@ -56,11 +56,12 @@ type Saver struct {
 	tracer  *trace.Tracer // nil: off
 
 	most       int64        // bytes of results that may be held
-	shadowed   chan pending // handlers → compare loop
+	shadowed   chan *parcel // handlers → compare loop
 	comparing  atomic.Int64 // bytes of results in shadowed and in comparison
 	shadows    shadows
-	queue      chan pending                     // handlers → commit loop
-	queued     atomic.Int64                     // bytes in queue
+	queue      chan *parcel                     // handlers → commit loop
+	queued     atomic.Int64                     // bytes in queue and in commit
+	waiting    atomic.Int64                     // results in queue
 	confirms   confirms                         // commit loop → confirm loop
 	syncs      chan *bus.Request                // handlers → sync loop
 	finish     finishing                        // owned by the sync loop and the merge that it starts
@@ -90,10 +91,10 @@ func New(b *bus.Bus, s Sink, log zerolog.Logger) *Saver {
 		bus: b, sink: s, log: log, metrics: newMeters(),
 		strange:  app.Sampled(log),
 		trouble:  newTroubles(log),
-		queue:    make(chan pending, maxQueued),
+		queue:    make(chan *parcel, maxQueued),
 		confirms: newConfirms(),
 		syncs:    make(chan *bus.Request, maxSyncs),
-		shadowed: make(chan pending, maxShadows),
+		shadowed: make(chan *parcel, maxShadows),
 	}
 	m.metrics.set.Gather(m.metrics.gather(m))
 	s.OnSync(func(file string, took time.Duration) {

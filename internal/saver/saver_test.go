@@ -92,7 +92,7 @@ func (b *bench) hearSaved(r *bus.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var ids []chunk.ID
-	for _, c := range saved.Chunks {
+	for _, c := range saved.Pieces {
 		ids = append(ids, c.ID)
 		if want := result(c.ID); c.Digest != want.Digest || c.Mapper != b.from {
 			b.t.Errorf("confirmed %+v, want digest %s and mapper %s", c, want.Digest, b.from)
@@ -119,25 +119,37 @@ func (b *bench) wantConfirmed(want ...[]chunk.ID) {
 	}
 }
 
+// message is a message with one result.
+type message struct {
+	wire.Save
+	wire.Result
+}
+
+func (m message) Encode() wire.Message {
+	m.Results = []wire.Result{m.Result}
+	return m.Save.Encode()
+}
+
 // result is a good result of a chunk.
-func result(id chunk.ID) wire.Save {
+func result(id chunk.ID) message {
 	body := fmt.Appendf(nil, "{\"a\":%d}\n{\"b\":%d}\n", id, id)
-	s := wire.Save{
-		Plan: plan.ID(), Epoch: 1, Chunk: id, First: 2 * uint64(id), Objects: 2, Attempt: 1, Digest: chunk.Sum(body),
-		Mapper: report.Mapper{ID: "m1", Name: "m", Version: "v"}, Counts: []int{1, 1}, Outputs: body,
-	}
-	return sign(s)
+	return sign(message{
+		Save: wire.Save{Plan: plan.ID(), Epoch: 1, Mapper: report.Mapper{ID: "m1", Name: "m", Version: "v"}},
+		Result: wire.Result{
+			Chunk: id, First: 2 * uint64(id), Objects: 2, Of: 2, Attempt: 1, Digest: chunk.Sum(body), Counts: []int{1, 1}, Outputs: body,
+		},
+	})
 }
 
 // sign gives a result the token it should have.
-func sign(s wire.Save) wire.Save { return signIn(s, 0) }
+func sign(m message) message { return signIn(m, 0) }
 
 // signIn is sign for a lease of some term of the mapper's version.
-func signIn(s wire.Save, term uint64) wire.Save {
+func signIn(m message, term uint64) message {
 	unbound := sim.NewSink()
 	grant, _ := unbound.Claim(context.Background(), plan, "f1") // every sim.Sink has the same key
-	s.Token = wire.Lease{Plan: s.Plan, Chunk: s.Chunk, First: s.First, Objects: s.Objects, Digest: s.Digest, Term: term}.Token(grant.Key)
-	return s
+	m.Token = wire.Lease{Plan: m.Plan, Piece: m.Piece(), Of: m.Of, First: m.First, Digest: m.Digest, Term: term}.Token(grant.Key)
+	return m
 }
 
 // send sends a result, and returns the answer when it comes.
@@ -159,9 +171,9 @@ func (b *bench) send(m wire.Message) <-chan wire.SaveAnswer {
 }
 
 // want sends a result and compares the answer.
-func (b *bench) want(s wire.Save, want wire.SaveStatus) {
+func (b *bench) want(s message, want wire.SaveStatus) {
 	b.t.Helper()
-	if a := <-b.send(s.Encode()); a.Status != want || (want == wire.SaveRefused || want == wire.SaveBusy) && a.Reason == "" {
+	if a := <-b.send(s.Encode()); a.Of(0) != want || (want == wire.SaveRefused || want == wire.SaveBusy) && a.Reason == "" {
 		b.t.Errorf("result of chunk %d was answered %+v, want %s", s.Chunk, a, want)
 	}
 }
@@ -196,15 +208,15 @@ func TestSave(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	spoil := map[string]func(*wire.Save){
-		"no token":       func(s *wire.Save) { s.Token = "00000000000000000000000000000000" },
-		"other chunk":    func(s *wire.Save) { s.Chunk++ },
-		"other ordinals": func(s *wire.Save) { s.First++ },
-		"other digest":   func(s *wire.Save) { s.Digest[0]++ },
-		"other count": func(s *wire.Save) {
+	spoil := map[string]func(*message){
+		"no token":       func(s *message) { s.Token = "00000000000000000000000000000000" },
+		"other chunk":    func(s *message) { s.Chunk++ },
+		"other ordinals": func(s *message) { s.First++ },
+		"other digest":   func(s *message) { s.Digest[0]++ },
+		"other count": func(s *message) {
 			s.Objects, s.Counts = 3, []int{1, 1, 0}
 		},
-		"other plan": func(s *wire.Save) { s.Plan = chunk.Plan{Source: "b"}.ID(); *s = sign(*s) },
+		"other plan": func(s *message) { s.Plan = chunk.Plan{Source: "b"}.ID(); *s = sign(*s) },
 	}
 	for name, change := range spoil {
 		t.Run(name, func(t *testing.T) {
@@ -233,7 +245,7 @@ func TestRefused(t *testing.T) {
 		run(t, true, nil, func(t *testing.T, b *bench) {
 			m := result(0).Encode()
 			delete(m.Header, "Chunkline-Digest")
-			if a := <-b.send(m); a.Status != wire.SaveRefused {
+			if a := <-b.send(m); a.Of(0) != wire.SaveRefused {
 				t.Errorf("answered %+v, want refused", a)
 			}
 		})
@@ -246,7 +258,7 @@ func TestCorrupt(t *testing.T) {
 		m := result(0).Encode()
 		m.Body = slices.Clone(m.Body)
 		m.Body[3] ^= 1
-		if a := <-b.send(m); a.Status != wire.SaveBusy {
+		if a := <-b.send(m); a.Of(0) != wire.SaveBusy {
 			t.Errorf("answered %+v, want busy", a)
 		}
 		b.wantCommits()
@@ -270,7 +282,7 @@ func TestGroupCommit(t *testing.T) {
 		default:
 		}
 		b.gate <- struct{}{}
-		if a := <-first; a.Status != wire.SaveCommitted {
+		if a := <-first; a.Of(0) != wire.SaveCommitted {
 			t.Errorf("first was answered %+v", a)
 		}
 		b.wantConfirmed([]chunk.ID{0})
@@ -280,7 +292,7 @@ func TestGroupCommit(t *testing.T) {
 			if i == 3 {
 				want = wire.SaveDuplicate
 			}
-			if a := <-answer; a.Status != want {
+			if a := <-answer; a.Of(0) != want {
 				t.Errorf("result %d of the group was answered %+v, want %s", i, a, want)
 			}
 		}

@@ -28,8 +28,8 @@ type shadows struct {
 	differences []report.Difference            // guarded by mu; the latest is the last
 }
 
-// queueShadow queues a result for its comparison, or answers busy.
-func (s *Saver) queueShadow(p pending) {
+// queueShadow queues results for their comparison, or answers busy.
+func (s *Saver) queueShadow(p *parcel) {
 	if waiting := s.comparing.Add(p.bytes()); waiting <= s.most/8 || waiting == p.bytes() {
 		select {
 		case s.shadowed <- p:
@@ -38,23 +38,29 @@ func (s *Saver) queueShadow(p pending) {
 		}
 	}
 	s.comparing.Add(-p.bytes())
-	s.answer(p.request, wire.SaveBusy, "saver has too many results to compare")
+	p.notCommitted("saver has too many results to compare")
+	s.answer(p)
 }
 
 // compareLoop compares results of shadow runs until the queue is closed. It is not part of the
 // commit loop, so that no commit waits for a comparison.
 func (s *Saver) compareLoop(ctx context.Context) error {
 	for p := range s.shadowed {
-		err := s.compare(ctx, p.result)
-		s.comparing.Add(-p.bytes())
-		switch {
-		case err == nil:
-			s.answer(p.request, wire.SaveDuplicate, "") // the chunk is saved; this result is not
-		case errors.Is(err, sink.ErrNoChunk), errors.Is(err, errOtherObjects):
-			s.answer(p.request, wire.SaveRefused, err.Error())
-		default:
-			s.answer(p.request, wire.SaveBusy, err.Error())
+		for _, r := range p.results {
+			err := s.compare(ctx, r.Result)
+			r.span.Fail(err)
+			r.span.End()
+			switch {
+			case err == nil:
+				p.settle(r, wire.SaveDuplicate, "") // the piece is saved; this result is not
+			case errors.Is(err, sink.ErrNoChunk), errors.Is(err, errOtherObjects):
+				p.settle(r, wire.SaveRefused, err.Error())
+			default:
+				p.settle(r, wire.SaveBusy, err.Error())
+			}
 		}
+		s.comparing.Add(-p.bytes())
+		s.answer(p)
 	}
 	return nil
 }

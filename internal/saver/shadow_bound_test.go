@@ -57,16 +57,16 @@ func TestShadow_large(t *testing.T) {
 		large := sign(s).Encode()
 		first, second := b.send(large), b.send(large)
 		synctest.Wait()
-		if a := <-b.send(large); a.Status != wire.SaveBusy {
+		if a := <-b.send(large); a.Of(0) != wire.SaveBusy {
 			t.Errorf("a third result of 24 MiB was answered %+v, want busy", a)
 		}
 		close(held.gate)
 		for _, answer := range []<-chan wire.SaveAnswer{first, second} {
-			if a := <-answer; a.Status != wire.SaveDuplicate {
+			if a := <-answer; a.Of(0) != wire.SaveDuplicate {
 				t.Errorf("a result that waited was answered %+v, want duplicate", a)
 			}
 		}
-		if a := <-b.send(large); a.Status != wire.SaveDuplicate {
+		if a := <-b.send(large); a.Of(0) != wire.SaveDuplicate {
 			t.Errorf("a third result, sent again, was answered %+v, want duplicate", a)
 		}
 	})

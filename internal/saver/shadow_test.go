@@ -15,21 +15,21 @@ func TestShadow(t *testing.T) {
 		stable := result(0)
 		stable.Mapper.Version = "v1"
 		b.want(sign(stable), wire.SaveCommitted)
-		shadow := func(change func(*wire.Save)) wire.Save {
+		shadow := func(change func(*message)) message {
 			s := result(0)
 			s.Mapper.Version, s.Shadow = "v2", true
 			change(&s)
 			return sign(s)
 		}
-		dead := func(s *wire.Save) {
+		dead := func(s *message) {
 			s.Counts, s.DeadCount = []int{1, 0}, 1
 			s.Outputs = []byte("{\"a\":0}\n")
 			s.Dead = chunk.DeadLetter{Ordinal: 1, Error: "no b", Object: []byte("1")}.Append(nil)
 		}
-		b.want(shadow(func(*wire.Save) {}), wire.SaveDuplicate)
-		b.want(shadow(func(s *wire.Save) { s.Outputs = []byte("{\"a\":0}\n{\"b\":1}\n") }), wire.SaveDuplicate)
+		b.want(shadow(func(*message) {}), wire.SaveDuplicate)
+		b.want(shadow(func(s *message) { s.Outputs = []byte("{\"a\":0}\n{\"b\":1}\n") }), wire.SaveDuplicate)
 		b.want(shadow(dead), wire.SaveDuplicate)
-		b.want(shadow(func(s *wire.Save) { s.Counts, s.Outputs = []int{2, 0}, []byte("{\"a\":0}\n{\"b\":0}\n") }), wire.SaveDuplicate)
+		b.want(shadow(func(s *message) { s.Counts, s.Outputs = []int{2, 0}, []byte("{\"a\":0}\n{\"b\":0}\n") }), wire.SaveDuplicate)
 
 		b.wantCommits([]chunk.ID{0})
 		if r, _ := b.sink.Result(0); string(r.Outputs) != string(stable.Outputs) || r.Version != "v1" {
@@ -55,7 +55,7 @@ func TestShadow(t *testing.T) {
 		missing := result(7)
 		missing.Shadow = true
 		b.want(sign(missing), wire.SaveRefused)
-		b.want(shadow(func(s *wire.Save) { s.Digest = chunk.Sum([]byte("other\n")) }), wire.SaveRefused)
+		b.want(shadow(func(s *message) { s.Digest = chunk.Sum([]byte("other\n")) }), wire.SaveRefused)
 		b.wantCommits([]chunk.ID{0})
 	})
 }

@@ -94,6 +94,7 @@ func drawWork(t *rapid.T) wire.Work {
 	if w.Status != wire.WorkGrant {
 		return w
 	}
+	w.Shadow = rapid.Bool().Draw(t, "shadow")
 	for range rapid.IntRange(1, 4).Draw(t, "pieces") {
 		g := wire.Granted{Chunk: chunk.Chunk{ID: chunk.ID(drawUint(t)), Count: rapid.IntRange(1, 20).Draw(t, "count")}}
 		g.From = rapid.IntRange(0, 20).Draw(t, "from")
@@ -103,7 +104,7 @@ func drawWork(t *rapid.T) wire.Work {
 		g.Chunk.Bad, g.Skip = drawFlaws(t, g.From, g.Chunk.Count), drawFlaws(t, g.From, g.Chunk.Count)
 		g.Digest = g.Chunk.Digest()
 		g.Attempt, g.Token = rapid.IntRange(1, 100).Draw(t, "attempt"), drawHex(t)
-		g.Careful, g.Shadow, g.Trace = rapid.Bool().Draw(t, "careful"), rapid.Bool().Draw(t, "shadow"), drawTrace(t)
+		g.Careful, g.Trace = rapid.Bool().Draw(t, "careful"), drawTrace(t)
 		w.Grant = append(w.Grant, g)
 	}
 	return w
@@ -126,7 +127,7 @@ func drawBeat(t *rapid.T) wire.Beat {
 }
 
 func drawSave(t *rapid.T) wire.Save {
-	s := wire.Save{Plan: drawPlan(t), Epoch: drawUint(t), Mapper: drawMapper(t)}
+	s := wire.Save{Plan: drawPlan(t), Epoch: drawUint(t), Mapper: drawMapper(t), Shadow: rapid.Bool().Draw(t, "shadow")}
 	for range rapid.IntRange(1, 4).Draw(t, "results") {
 		s.Results = append(s.Results, drawResult(t))
 	}
@@ -138,7 +139,7 @@ func drawResult(t *rapid.T) wire.Result {
 		Chunk: chunk.ID(drawUint(t)), Attempt: rapid.IntRange(1, 100).Draw(t, "attempt"), Token: drawHex(t), Trace: drawTrace(t),
 		Counts: rapid.SliceOfN(rapid.SampledFrom([]int{1, 1, 1, 0, 2, 5}), 1, 40).Draw(t, "counts"),
 		Digest: chunk.Sum(rapid.SliceOf(rapid.Byte()).Draw(t, "input")),
-		From:   rapid.IntRange(0, 20).Draw(t, "from"), Shadow: rapid.Bool().Draw(t, "shadow"),
+		From:   rapid.IntRange(0, 20).Draw(t, "from"),
 	}
 	r.Objects = len(r.Counts)
 	r.Of = r.From + r.Objects + rapid.IntRange(0, 20).Draw(t, "behind")

@@ -71,7 +71,8 @@ type Work struct {
 	Plan      chunk.PlanID
 	Epoch     uint64
 
-	Grant []Granted // with WorkGrant: 1 to MaxPieces
+	Grant  []Granted // with WorkGrant: 1 to MaxPieces
+	Shadow bool      // the pieces are saved already; their results are to be compared, and they are not listed as held
 }
 
 // Granted is a piece that the mapper is to map. Indexes of objects count within the chunk.
@@ -85,7 +86,6 @@ type Granted struct {
 	Token   string       // the lease: to be shown to the saver
 	Skip    []chunk.Flaw // objects not to touch, by ascending index: dead letters with Reason
 	Careful bool         // announce each object before touching it
-	Shadow  bool         // it is saved already; its result is to be compared, and is not listed as held
 	Trace   Trace        // of this attempt at the piece; optional
 }
 
@@ -123,7 +123,7 @@ func (w Work) Encode() Message {
 func (g *Granted) append(body []byte) []byte {
 	line := grantedLine{Careful: g.Careful, Bad: clipFlaws(g.Chunk.Bad), Skip: clipFlaws(g.Skip), Bytes: len(g.Chunk.Body)}
 	line.cut(g.Chunk.ID, g.From, g.Chunk.Count, g.Of, g.Chunk.First, g.Digest)
-	line.Attempt, line.Token, line.Shadow = g.Attempt, g.Token, g.Shadow
+	line.Attempt, line.Token = g.Attempt, g.Token
 	line.setTrace(g.Trace)
 	return append(appendLine(body, line), g.Chunk.Body...)
 }
@@ -133,6 +133,9 @@ func (w *Work) fields(f *fields) {
 	f.uint(keyEpoch, &w.Epoch, maxID, optional)
 	choice(f, keyStatus, &w.Status, WorkGrant, WorkNone, WorkDone, WorkRefused)
 	f.text(keyReason, &w.Reason, maxReason)
+	if w.Status == WorkGrant {
+		f.flag(keyShadow, &w.Shadow)
+	}
 	if w.Status == WorkRefused {
 		f.text(keyTransform, &w.Transform, MaxTransform)
 	}
@@ -182,7 +185,7 @@ func readGranted(b *body) (g Granted, err error) {
 	g = Granted{
 		Chunk: chunk.Chunk{ID: line.Chunk, First: line.First, Count: line.Objects, Body: objects, Bad: orNil(line.Bad)},
 		From:  line.From, Of: line.Of, Digest: g.Digest, Attempt: line.Attempt, Token: line.Token,
-		Skip: orNil(line.Skip), Careful: line.Careful, Shadow: line.Shadow, Trace: line.trace(),
+		Skip: orNil(line.Skip), Careful: line.Careful, Trace: line.trace(),
 	}
 	if g.Chunk.Digest() != g.Digest {
 		return g, corrupt("work", "piece %s has another digest than it should", g.Piece())

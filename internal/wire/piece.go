@@ -26,7 +26,6 @@ type pieceLine struct {
 	Digest  string   `json:"digest"`
 	Attempt int      `json:"attempt"`
 	Token   string   `json:"token"`
-	Shadow  bool     `json:"shadow,omitempty"`
 
 	TraceParent string `json:"traceparent,omitempty"`
 	TraceState  string `json:"tracestate,omitempty"`

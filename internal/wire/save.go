@@ -13,6 +13,7 @@ type Save struct {
 	Plan    chunk.PlanID
 	Epoch   uint64
 	Mapper  report.Mapper
+	Shadow  bool     // to be compared with what is saved; the answer is SaveDuplicate then
 	Results []Result // 1 to MaxPieces
 }
 
@@ -26,7 +27,6 @@ type Result struct {
 	Attempt int
 	Digest  chunk.Digest // of the piece's objects
 	Token   string       // the lease, from the grant
-	Shadow  bool         // to be compared with what is saved; the answer is SaveDuplicate then
 	Trace   Trace        // of this result; optional
 
 	Counts    []int  // outputs of each object; len(Counts) == Objects
@@ -71,7 +71,7 @@ func (r *Result) size() int { return len(r.Outputs) + len(r.Dead) + 512 }
 func (r *Result) append(body []byte) []byte {
 	line := resultLine{Counts: writeCounts(r.Counts), Bytes: len(r.Outputs), Dead: r.DeadCount, DeadBytes: len(r.Dead)}
 	line.cut(r.Chunk, r.From, r.Objects, r.Of, r.First, r.Digest)
-	line.Attempt, line.Token, line.Shadow = r.Attempt, r.Token, r.Shadow
+	line.Attempt, line.Token = r.Attempt, r.Token
 	line.setTrace(r.Trace)
 	return append(append(appendLine(body, line), r.Outputs...), r.Dead...)
 }
@@ -80,6 +80,7 @@ func (s *Save) fields(f *fields) {
 	f.plan(&s.Plan, required)
 	f.uint(keyEpoch, &s.Epoch, maxID, optional)
 	f.mapper(&s.Mapper)
+	f.flag(keyShadow, &s.Shadow)
 }
 
 // DecodeSave reads what Encode wrote. It checks that the body is undamaged and
@@ -128,7 +129,7 @@ func readResult(b *body) (Result, error) {
 	}
 	r := Result{
 		Chunk: line.Chunk, From: line.From, Of: line.Of, First: line.First, Objects: line.Objects, Attempt: line.Attempt, Digest: digest,
-		Token: line.Token, Shadow: line.Shadow, Trace: line.trace(), Counts: counts, DeadCount: line.Dead,
+		Token: line.Token, Trace: line.trace(), Counts: counts, DeadCount: line.Dead,
 	}
 	if r.Outputs, err = b.lines("outputs", line.Bytes, sum); err != nil {
 		return Result{}, err

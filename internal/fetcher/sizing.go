@@ -1,0 +1,61 @@
+package fetcher
+
+import (
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+const (
+	// pieceWork is the most work of one piece. It bounds what is lost with a mapper, and
+	// how long results and progress wait.
+	pieceWork = 5 * time.Second
+
+	// grantWork is how much work a grant has at least, so that the round trip for it, about a millisecond, is a small
+	// part. Only quick work needs several pieces for that.
+	grantWork = 25 * time.Millisecond
+
+	// maxGrantBytes bounds the objects of a grant. With their headers they fit into one message
+	// at the default max_payload of 1 MiB. The last piece may exceed it.
+	maxGrantBytes = 512 << 10
+)
+
+// A size says how much work a grant has.
+type size struct {
+	least int // objects of the grant, at least; the last piece may exceed it
+	most  int // objects of one piece
+}
+
+// sizeFor sizes a grant by what one object takes the mapper: pace, or if it has not
+// measured that yet, what it takes its version. Work of unknown length starts with
+// one object.
+//
+// At the end of the source no grant exceeds the remaining work divided by twice the number
+// of workers, so that all finish at about the same time: guided self-scheduling (Polychronopoulos and Kuck,
+// IEEE Transactions on Computers C-36, 1987). But no piece becomes quicker than grantWork.
+func (c *coordinator) sizeFor(m *mapper, pace time.Duration) size {
+	if pace <= 0 && m != nil {
+		pace = m.of.objectTime
+	}
+	if pace <= 0 {
+		return size{least: 1, most: 1}
+	}
+	s := size{least: objectsIn(grantWork, pace), most: objectsIn(pieceWork, pace)}
+	if c.cut {
+		share := max(c.ledger.Remaining()/(2*max(1, c.slots)), s.least)
+		s.most = min(s.most, share)
+	}
+	return s
+}
+
+// objectsIn returns how many objects are mapped in a time, at least 1 and at most as
+// many as a grant can have.
+func objectsIn(work, pace time.Duration) int {
+	return int(min(max(work/pace, 1), maxGrantObjects))
+}
+
+// maxGrantObjects bounds the objects of a grant whatever its pace.
+const maxGrantObjects = 100 * chunk.MaxSize
+
+// mostBytes is where a grant gets no further piece.
+func (c *coordinator) mostBytes() int { return min(maxGrantBytes, c.f.bus.MaxPayload()/2) }
