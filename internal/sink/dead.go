@@ -16,11 +16,12 @@ func (f *Folder) DeadBelow(ctx context.Context, below chunk.ID, limit int) (line
 	var found []placed
 	err = f.look(ctx, func() {
 		for p := range f.table.below(below) {
-			if len(found) > limit && p.ID != found[len(found)-1].ID {
-				break // one more than can be needed says whether there are more
+			if !p.at.dead() {
+				continue
 			}
-			if p.at.dead() {
-				found = append(found, p)
+			enough := len(found) >= limit && (len(found) == 0 || p.ID != found[len(found)-1].ID)
+			if found = append(found, p); enough {
+				break // this one only says that there are more
 			}
 		}
 	})
