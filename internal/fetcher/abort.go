@@ -66,7 +66,7 @@ func (c *coordinator) hearObjects(b wire.Beat) {
 		return
 	}
 	if f, limit := b.Failed, c.f.cfg.MaxDead; f != nil && limit >= 0 && int64(f.Objects) > limit && b.Plan == c.f.planID &&
-		slices.Contains(c.ledger.Held(m.ID), f.Chunk) && f.Objects <= c.held[f.Chunk].count {
+		slices.Contains(c.ledger.Held(m.ID), c.whole(f.Chunk)) && f.Objects <= c.held[f.Chunk].count {
 		c.tooManyDead("%d in chunk %d alone, the last one with: %s", f.Objects, f.Chunk, b.FailedReason)
 	}
 	if objects := c.unanswered(); objects >= leastMute {

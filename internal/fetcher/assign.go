@@ -37,7 +37,7 @@ func (c *coordinator) assignOne(now time.Time, a ask) bool {
 	if m != nil && (m.mixes() || !c.eligible(now, m.of)) {
 		return false
 	}
-	lease, ok := c.ledger.Lease(now, a.mapper, a.seq)
+	lease, ok := c.ledger.Lease(now, a.mapper, a.seq, wholeChunks, emptyGrant)
 	if !ok {
 		return false
 	}
@@ -45,7 +45,7 @@ func (c *coordinator) assignOne(now time.Time, a ask) bool {
 		c.noteAssigned(m)
 	}
 	failpoint.Hit("fetcher.lease.recorded")
-	h := c.held[lease.ID]
+	h := c.held[lease.Piece.Chunk]
 	c.f.memory.out.Add(int64(h.bytes))
 	to := c.mapperOf(a.mapper)
 	c.f.sends <- sending{
@@ -152,7 +152,7 @@ func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to report.Ma
 		ready = now
 	}
 	span := f.tracer.Start(h.trace, trace.Wait, ready)
-	span.Number("chunk", uint64(l.ID))
+	span.Number("chunk", uint64(l.Piece.Chunk))
 	span.Number("attempt", uint64(l.Attempt))
 	span.Number("epoch", f.grant.epoch)
 	span.Flag("backup", l.Backup)

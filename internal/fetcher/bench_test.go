@@ -40,14 +40,14 @@ func BenchmarkReport(b *testing.B) {
 	c := newCoordinator(f)
 	now := time.Now()
 	for range 3 * mappers {
-		c.ledger.Add(now)
+		c.ledger.Add(now, 100)
 	}
 	for i := range mappers {
 		id := fmt.Sprintf("M%025d", i)
 		m := report.Mapper{ID: id, Name: fmt.Sprintf("mapper-%d", i), Version: "v1"}
 		c.hear(now, m, f.planID, wire.Holding{Seq: 1, Asking: []uint64{1, 2}}, nil, false)
-		c.ledger.Lease(now, id, 1)
-		c.ledger.Lease(now, id, 2)
+		c.ledger.Lease(now, id, 1, wholeChunks, emptyGrant)
+		c.ledger.Lease(now, id, 2, wholeChunks, emptyGrant)
 	}
 	for b.Loop() {
 		now = now.Add(tickInterval)

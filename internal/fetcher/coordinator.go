@@ -222,11 +222,11 @@ func (c *coordinator) add(next cut, open bool) {
 	c.objects += uint64(next.chunk.Count)
 	c.f.metrics.cut(next)
 	if next.saved {
-		c.ledger.AddSaved()
+		c.ledger.AddSaved(next.chunk.Count)
 		return
 	}
 	now := time.Now()
-	c.ledger.Add(now)
+	c.ledger.Add(now, next.chunk.Count)
 	c.held[next.chunk.ID] = &held{
 		chunk: &next.chunk, mark: next.mark, first: next.chunk.First, count: next.chunk.Count, bytes: len(next.chunk.Body), digest: next.digest,
 		ready: now, trace: next.trace,

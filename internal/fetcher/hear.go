@@ -59,7 +59,7 @@ func (c *coordinator) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 // hear compares the list of what a mapper holds with the ledger. It reports whether this
 // is the latest list of a known mapper.
 func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h wire.Holding, doing *wire.Doing, goodbye bool) (fresh bool) {
-	report := ledger.Report{Mapper: m.ID, Seq: h.Seq, Held: h.Held, Asking: h.Asking, Goodbye: goodbye}
+	report := ledger.Report{Mapper: m.ID, Seq: h.Seq, Held: c.wholes(h.Held), Asking: h.Asking, Goodbye: goodbye}
 	if plan != c.f.planID { // the mapper holds chunks of another job, or none yet
 		report.Held = nil
 	} else {
@@ -86,7 +86,7 @@ func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h 
 		c.joinVersion(now, known)
 	}
 	c.mappers[m.ID].note(now, h.Asking)
-	for _, id := range heard.Drop {
+	for _, id := range chunksOf(heard.Drop) {
 		c.order(order{mapper: m.ID, kind: wire.OrderDrop, chunk: id})
 	}
 	return true
@@ -103,9 +103,9 @@ func (c *coordinator) doing(b *wire.Doing) *ledger.Doing {
 	case h == nil || b.Index > h.count:
 		return nil
 	case b.Index == h.count:
-		return &ledger.Doing{Chunk: b.Chunk, Index: ledger.Mapped}
+		return &ledger.Doing{Piece: c.whole(b.Chunk), Index: ledger.Mapped}
 	}
-	return &ledger.Doing{Chunk: b.Chunk, Index: b.Index}
+	return &ledger.Doing{Piece: c.whole(b.Chunk), Index: b.Index}
 }
 
 // hearSaved handles the saver's confirmation that chunks are durable.
@@ -137,7 +137,7 @@ func (c *coordinator) saved(now time.Time, e wire.Entry, mapper string, dead int
 		c.fail(changed(e.ID, h.first, h.count))
 		return
 	}
-	outcome := c.ledger.Saved(now, e.ID, mapper)
+	outcome := c.ledger.Saved(now, c.whole(e.ID), mapper)
 	if outcome.Outcome == ledger.Acked {
 		counter := c.f.metrics.savedByUnknown
 		if m := c.mappers[outcome.Mapper]; m != nil {
@@ -145,8 +145,8 @@ func (c *coordinator) saved(now time.Time, e wire.Entry, mapper string, dead int
 		}
 		counter.Inc()
 	}
-	for _, other := range outcome.Others {
-		c.order(order{mapper: other, kind: wire.OrderDrop, chunk: e.ID})
+	for _, other := range outcome.Drop {
+		c.order(order{mapper: other.Mapper, kind: wire.OrderDrop, chunk: e.ID})
 	}
 	if known {
 		if outcome.Outcome == ledger.Acked {

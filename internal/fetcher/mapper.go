@@ -144,7 +144,7 @@ func (c *coordinator) stragglerList(now time.Time) []report.Straggler {
 	views := c.ledger.Stragglers(now, report.MaxStragglers)
 	list := make([]report.Straggler, 0, len(views))
 	for _, v := range views {
-		s := report.Straggler{Chunk: v.ID, Seconds: v.For.Seconds(), Attempt: v.Attempt, Mapper: c.nameOf(v.Mappers[0])}
+		s := report.Straggler{Chunk: v.Piece.Chunk, Seconds: v.For.Seconds(), Attempt: v.Attempt, Mapper: c.nameOf(v.Mappers[0])}
 		if v.Backup && len(v.Mappers) > 1 {
 			s.Backup = c.nameOf(v.Mappers[len(v.Mappers)-1])
 		}

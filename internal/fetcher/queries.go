@@ -51,7 +51,7 @@ func (f *Fetcher) Map(ctx context.Context, from, to chunk.ID, cells int) (m repo
 		span := uint64(max(to, from+1) - from)
 		m.Each = int((span + uint64(cells) - 1) / uint64(cells))
 		for _, c := range c.ledger.Map(from, m.Each, int((span+uint64(m.Each)-1)/uint64(m.Each))) {
-			m.Cells = append(m.Cells, report.Cell(c))
+			m.Cells = append(m.Cells, report.Cell{Ready: c.Ready, InFlight: c.InFlight, Saved: c.Saved, Dead: c.Dead})
 		}
 	})
 	return m, err
@@ -71,7 +71,7 @@ func (f *Fetcher) Chunk(ctx context.Context, id chunk.ID) (found report.Chunk, e
 	there := false
 	err = f.onCoordinator(ctx, func(c *coordinator) {
 		var v ledger.View
-		if v, there = c.ledger.Look(time.Now(), id); !there {
+		if v, there = c.look(time.Now(), id); !there {
 			return
 		}
 		found = report.Chunk{Chunk: id, State: strings.ReplaceAll(v.State.String(), " ", "_"), Attempt: v.Attempt, Seconds: v.For.Seconds(), Backup: v.Backup}

@@ -131,7 +131,7 @@ func (c *coordinator) callSaver(now time.Time) {
 		return
 	}
 	q := wire.Sync{Op: wire.SyncList, Plan: c.f.planID, Fetcher: c.f.bus.ID(), Epoch: c.f.grant.epoch}
-	unconfirmed, unfenced := c.ledger.Unconfirmed(), c.unfenced()
+	unconfirmed, unfenced := chunksOf(c.ledger.Unconfirmed()), c.unfenced()
 	switch {
 	case c.givingUp:
 		q = c.deadQuery()
@@ -218,7 +218,7 @@ func (c *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.ID, 
 		if digest, saved := stored[id]; saved {
 			c.saved(now, wire.Entry{ID: id, Digest: digest}, "", 0)
 		} else {
-			c.ledger.NotSaved(id)
+			c.ledger.NotSaved(c.whole(id))
 			if h := c.held[id]; h != nil {
 				h.ready = now
 			}
@@ -255,11 +255,11 @@ func (c *coordinator) finished(total report.Summary) {
 // as dead letters.
 func (c *coordinator) deadLetterFatal() {
 	for !c.calling {
-		id, ok := c.ledger.TakeDead()
+		dead, ok := c.ledger.TakeDead()
 		if !ok {
 			return
 		}
-		h := c.held[id]
+		h := c.held[dead.Chunk]
 		if h == nil {
 			continue
 		}

@@ -26,7 +26,7 @@ type shadowQueue struct {
 
 // add queues a copy of a saved chunk. All copies together take at most the given number of bytes.
 func (s *shadowQueue) add(id chunk.ID, h *held, most int64) {
-	s.waiting = append(s.waiting, sending{lease: ledger.Lease{ID: id, Attempt: 1}, chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, shadow: true})
+	s.waiting = append(s.waiting, sending{lease: ledger.Lease{Piece: chunk.Whole(id, h.count), Attempt: 1}, chunk: h.chunk, mark: h.mark, digest: h.digest, bytes: h.bytes, shadow: true})
 	s.bytes += bodySize(h.chunk)
 	for len(s.waiting) > maxShadowed || int64(s.bytes) > most {
 		s.removeOldest()

@@ -172,7 +172,7 @@ func (c *coordinator) dropHeldBy(v *version) {
 		if c.mappers[id].of != v {
 			continue
 		}
-		for _, held := range c.ledger.Held(id) {
+		for _, held := range chunksOf(c.ledger.Held(id)) {
 			c.order(order{mapper: id, kind: wire.OrderDrop, chunk: held})
 		}
 	}

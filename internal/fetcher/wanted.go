@@ -27,7 +27,7 @@ func (c *coordinator) need(now time.Time, counts ledger.Counts, s report.Status)
 	n := need{
 		over: c.state == report.StateDone || c.state == report.StateFinishing || c.err != nil || c.paused,
 		open: float64(counts.Ready + counts.InFlight), here: here, workers: 1,
-		median: c.ledger.Median(), target: c.f.cfg.FinishWithin > 0, within: c.f.cfg.FinishWithin - now.Sub(c.f.started), useless: c.stuck() || c.outcomes.MostlyFailed(),
+		median: c.chunkTime(), target: c.f.cfg.FinishWithin > 0, within: c.f.cfg.FinishWithin - now.Sub(c.f.started), useless: c.stuck() || c.outcomes.MostlyFailed(),
 	}
 	if c.rate > 0 && counts.Added > 0 {
 		n.rate = c.rate * float64(counts.Added) / float64(max(1, c.objects))

@@ -33,17 +33,17 @@ func BenchmarkLedger(b *testing.B) {
 		type node struct {
 			name string
 			seq  uint64
-			held []chunk.ID
+			held []chunk.Piece
 		}
 		nodes := make([]node, mappers)
 		for i := range nodes {
-			nodes[i] = node{name: fmt.Sprintf("mapper-%05d", i), held: make([]chunk.ID, 0, 1)}
+			nodes[i] = node{name: fmt.Sprintf("mapper-%05d", i), held: make([]chunk.Piece, 0, 1)}
 		}
 		asking := make([]uint64, 1)
 		start := time.Now()
 		for turn := 0; l.counts[Saved] < chunks-mappers; turn++ {
 			for l.counts[Ready] < window && l.added < chunks {
-				l.Add(now)
+				l.Add(now, chunk.DefaultSize)
 				calls++
 			}
 			n := &nodes[random.IntN(mappers)]
@@ -57,8 +57,8 @@ func BenchmarkLedger(b *testing.B) {
 			l.Hear(now, Report{Mapper: n.name, Seq: n.seq, Asking: asking})
 			calls++
 			if l.HasWork(now) {
-				if given, ok := l.Lease(now, n.name, n.seq); ok {
-					n.held = append(n.held, given.ID)
+				if given, ok := l.Lease(now, n.name, n.seq, 0, 0); ok {
+					n.held = append(n.held, given.Piece)
 				}
 				calls++
 			}

@@ -13,13 +13,13 @@ func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	l := New(testConfig)
 	now := time.Unix(0, 0)
-	ids := make([]chunk.ID, maxEarly+10)
-	for i := range ids {
-		ids[i] = chunk.ID(i + 1)
+	held := make([]chunk.Piece, maxEarly+10)
+	for i := range held {
+		held[i] = chunk.Piece{Chunk: chunk.ID(i/2 + 1), From: i % 2, To: i%2 + 1}
 	}
-	l.Hear(now, Report{Mapper: "m", Seq: 1, Held: ids})
-	if got := len(l.early); got != maxEarly {
-		t.Errorf("%d early chunks are kept, want %d", got, maxEarly)
+	l.Hear(now, Report{Mapper: "m", Seq: 1, Held: held})
+	if got := l.early.count; got != maxEarly {
+		t.Errorf("%d early pieces are kept, want %d", got, maxEarly)
 	}
 	for i := range maxDeparted + 10 {
 		name := fmt.Sprint("departed", i)
@@ -30,12 +30,12 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Error("a mapper that is gone came back with a stale report")
 	}
 	for range 2 * spanDurations {
-		id := l.Add(now)
+		id := l.Add(now, 10)
 		l.Hear(now, Report{Mapper: "n", Seq: uint64(id) + 1, Asking: []uint64{uint64(id) + 1}})
-		if _, ok := l.Lease(now, "n", uint64(id)+1); !ok && len(l.open) == 0 {
+		if _, ok := l.Lease(now, "n", uint64(id)+1, 0, 0); !ok && len(l.open) == 0 {
 			t.Fatalf("no chunk for a mapper that asks, %d are added", id+1)
 		}
-		l.Saved(now, id, "")
+		l.Saved(now, chunk.Whole(id, 10), "")
 	}
 	if err := l.check(); err != nil {
 		t.Error(err)

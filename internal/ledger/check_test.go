@@ -21,6 +21,17 @@ func (l *Ledger) check() error {
 	return nil
 }
 
+// entries yields every entry.
+func (l *Ledger) entries(yield func(*entry) bool) {
+	for _, c := range l.open {
+		for _, e := range c.list {
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
 func (l *Ledger) checkCounts() error {
 	var again uint64
 	for _, n := range l.Redelivered() {
@@ -29,50 +40,96 @@ func (l *Ledger) checkCounts() error {
 	if again != l.tally.Redelivered {
 		return fmt.Errorf("redelivered by reason %v, %d in all", l.Redelivered(), l.tally.Redelivered)
 	}
-	var want [states]int
-	for _, e := range l.open {
-		want[e.state]++
+	var chunks, objects [states]int
+	all := 0
+	for id := range l.added {
+		size := l.sizes.of(id)
+		all += size
+		c := l.open[id]
+		switch {
+		case c != nil:
+			chunks[c.state()]++
+			objects[Saved] += size
+			for _, e := range c.list {
+				objects[e.state] += e.piece.Len()
+				objects[Saved] -= e.piece.Len() // what no entry has is saved
+			}
+		case l.saved.has(id):
+			chunks[Saved]++
+			objects[Saved] += size
+		default: // never handed out
+			chunks[Ready]++
+			objects[Ready] += size
+		}
 	}
 	for word, b := range l.saved {
-		want[Saved] += bits.OnesCount64(b)
 		if b != 0 && chunk.ID(word*64+bits.Len64(b)) > l.added {
 			return fmt.Errorf("a chunk is saved that was not added: %d added, word %d is %x", l.added, word, b)
 		}
 	}
-	want[Ready] += int(l.added) - want[Saved] - len(l.open) // never handed out: no entry
-	if want != l.counts {
-		return fmt.Errorf("counts are %v, entries and bitmap say %v", l.counts, want)
+	if chunks != l.counts || objects != l.objects {
+		return fmt.Errorf("counts are %v chunks and %v objects, entries and bitmap say %v and %v", l.counts, l.objects, chunks, objects)
+	}
+	if got := l.Remaining(); got != all-objects[Saved] {
+		return fmt.Errorf("%d objects remain, %d of %d are saved", got, objects[Saved], all)
 	}
 	return nil
 }
 
+// checkEntries verifies that an object is in one entry at most, and that an entry is leased or
+// unconfirmed exactly if it is in flight.
 func (l *Ledger) checkEntries() error {
-	for id, e := range l.open {
-		_, unconfirmed := l.unconfirmed[id]
+	for id, c := range l.open {
+		if id >= l.added || l.saved.has(id) || len(c.list) == 0 {
+			return fmt.Errorf("chunk %d is open: %d added, saved %t, %d entries", id, l.added, l.saved.has(id), len(c.list))
+		}
+		var in [states]int
+		end := 0
+		for _, e := range c.list {
+			in[e.state]++
+			if e.piece.Chunk != id || e.of != c || !e.piece.Fits(l.sizes.of(id)) || e.piece.From < end {
+				return fmt.Errorf("entry %s of chunk %d, which has %d objects, begins before %d", e.piece, id, l.sizes.of(id), end)
+			}
+			end = e.piece.To
+		}
+		if in != c.in {
+			return fmt.Errorf("chunk %d counts %v entries by state, there are %v", id, c.in, in)
+		}
+	}
+	for e := range l.entries {
+		_, unconfirmed := l.unconfirmed[e]
 		leased := len(e.leases) > 0
 		switch {
-		case e.id != id || id >= l.added || l.saved.has(id) || e.state == Saved:
-			return fmt.Errorf("chunk %d has an entry of chunk %d, %s", id, e.id, e.state)
-		case (e.state == InFlight) != (leased != unconfirmed):
-			return fmt.Errorf("chunk %d is %s: leased %t, unconfirmed %t", id, e.state, leased, unconfirmed)
+		case l.find(e.piece) != e || e.state == Saved:
+			return fmt.Errorf("piece %s is %s, and found %t", e.piece, e.state, l.find(e.piece) == e)
 		case leased && unconfirmed:
-			return fmt.Errorf("chunk %d is leased and unconfirmed", id)
+			return fmt.Errorf("piece %s is leased and unconfirmed", e.piece)
+		case (e.state == InFlight) != (leased || unconfirmed):
+			return fmt.Errorf("piece %s is %s: leased %t, unconfirmed %t", e.piece, e.state, leased, unconfirmed)
 		case leased != (e.element != nil):
-			return fmt.Errorf("chunk %d: leased %t, in flight list %t", id, leased, e.element != nil)
+			return fmt.Errorf("piece %s: leased %t, in flight list %t", e.piece, leased, e.element != nil)
 		case !slices.IsSortedFunc(e.skip, func(a, b chunk.Flaw) int { return cmp.Or(cmp.Compare(a.Index, b.Index), 1) }):
-			return fmt.Errorf("chunk %d skips %v: not ascending, or twice", id, e.skip)
+			return fmt.Errorf("piece %s skips %v: not ascending, or twice", e.piece, e.skip)
+		}
+		for _, f := range e.skip {
+			if !e.piece.Has(f.Index) {
+				return fmt.Errorf("piece %s skips object %d", e.piece, f.Index)
+			}
 		}
 		seen := map[string]bool{}
 		for _, s := range e.losses {
 			if seen[s.mapper] {
-				return fmt.Errorf("chunk %d counts the loss of mapper %s twice", id, s.mapper)
+				return fmt.Errorf("piece %s counts the loss of mapper %s twice", e.piece, s.mapper)
+			}
+			if s.object >= 0 && !e.piece.Has(s.object) {
+				return fmt.Errorf("piece %s has evidence against object %d", e.piece, s.object)
 			}
 			seen[s.mapper] = true
 		}
 	}
-	for id := range l.unconfirmed {
-		if l.open[id] == nil {
-			return fmt.Errorf("chunk %d is unconfirmed without an entry", id)
+	for e := range l.unconfirmed {
+		if l.find(e.piece) != e {
+			return fmt.Errorf("piece %s is unconfirmed without an entry", e.piece)
 		}
 	}
 	return nil
@@ -80,24 +137,24 @@ func (l *Ledger) checkEntries() error {
 
 func (l *Ledger) checkLeases() error {
 	backups, leases := 0, 0
-	for id, e := range l.open {
+	for e := range l.entries {
 		own := 0
 		for i, given := range e.leases {
 			m := given.mapper
 			switch {
 			case l.mappers[m.id] != m:
-				return fmt.Errorf("chunk %d is leased to mapper %s, who is not here", id, m.id)
-			case m.holds[id] != e:
-				return fmt.Errorf("mapper %s does not hold chunk %d that it has a lease of", m.id, id)
+				return fmt.Errorf("piece %s is leased to mapper %s, who is not here", e.piece, m.id)
+			case m.holds[e.piece] != e:
+				return fmt.Errorf("mapper %s does not hold piece %s that it has a lease of", m.id, e.piece)
 			case e.leaseOf(m) != i:
-				return fmt.Errorf("mapper %s has two leases of chunk %d", m.id, id)
+				return fmt.Errorf("mapper %s has two leases of piece %s", m.id, e.piece)
 			case given.backup:
 				own++
 			}
 			leases++
 		}
 		if own > 1 {
-			return fmt.Errorf("chunk %d has %d backup attempts", id, own)
+			return fmt.Errorf("piece %s has %d backup attempts", e.piece, own)
 		}
 		backups += own
 	}
@@ -108,60 +165,66 @@ func (l *Ledger) checkLeases() error {
 		leases -= len(m.holds)
 	}
 	if leases != 0 {
-		return fmt.Errorf("there are %d more leases than chunks held", leases)
+		return fmt.Errorf("there are %d more leases than pieces held", leases)
 	}
 	return nil
 }
 
 func (l *Ledger) checkFlight() error {
-	var last *entry
 	listed := 0
-	for element := l.flight.Front(); element != nil; element = element.Next() {
-		e := element.Value.(*entry)
-		if e.element != element || l.open[e.id] != e {
-			return fmt.Errorf("flight list holds chunk %d, which is not in flight", e.id)
+	for i, lane := range l.flight.lanes {
+		if i > 0 && lane.objects <= l.flight.lanes[i-1].objects || lane.list.Len() == 0 {
+			return fmt.Errorf("lane %d has %d pieces of %d objects", i, lane.list.Len(), lane.objects)
 		}
-		if last != nil && e.since.Before(last.since) {
-			return fmt.Errorf("flight list: chunk %d is before chunk %d, which is out for longer", last.id, e.id)
+		var last *entry
+		for element := lane.list.Front(); element != nil; element = element.Next() {
+			e := element.Value.(*entry)
+			if e.element != element || l.find(e.piece) != e || e.piece.Len() != lane.objects {
+				return fmt.Errorf("lane of %d objects holds piece %s, which is not in flight", lane.objects, e.piece)
+			}
+			if last != nil && e.since.Before(last.since) {
+				return fmt.Errorf("flight list: piece %s is before piece %s, which is out for longer", last.piece, e.piece)
+			}
+			last = e
+			listed++
 		}
-		last = e
-		listed++
 	}
-	if want := l.counts[InFlight] - len(l.unconfirmed); listed != want {
-		return fmt.Errorf("flight list holds %d chunks, %d are leased", listed, want)
+	leased := 0
+	for e := range l.entries {
+		if len(e.leases) > 0 {
+			leased++
+		}
+	}
+	if listed != leased || l.flight.count != leased {
+		return fmt.Errorf("flight lists hold %d pieces, counted %d, %d are leased", listed, l.flight.count, leased)
 	}
 	return nil
 }
 
-// checkReady verifies that no ready chunk can be forgotten.
+// checkReady verifies that no ready piece can be forgotten.
 func (l *Ledger) checkReady() error {
-	for id := chunk.ID(0); id < l.added; id++ {
-		e := l.open[id]
-		switch {
-		case l.saved.has(id) || e != nil && e.state != Ready:
-		case e == nil && id < l.fresh:
+	for id := range l.fresh {
+		if l.open[id] == nil && !l.saved.has(id) {
 			return fmt.Errorf("chunk %d was never handed out, and will not be: fresh is %d", id, l.fresh)
-		case e != nil && l.isCareful(e) && !slices.Contains(l.careful, id):
-			return fmt.Errorf("chunk %d is ready for careful mode but not queued", id)
-		case e != nil && !l.isCareful(e) && !slices.Contains(l.again, id):
-			return fmt.Errorf("chunk %d is ready again but not queued", id)
 		}
 	}
-	for _, heap := range []ids{l.again, l.careful} {
+	for e := range l.entries {
+		where := place{e.piece.Chunk, e.piece.From}
+		switch {
+		case e.state == Dead && l.cfg.MaxAttempts == 0:
+			return fmt.Errorf("piece %s died without a limit of attempts", e.piece)
+		case e.state != Ready:
+		case l.isCareful(e) && !slices.Contains(l.careful, where):
+			return fmt.Errorf("piece %s is ready for careful mode but not queued", e.piece)
+		case !l.isCareful(e) && !slices.Contains(l.ready, where):
+			return fmt.Errorf("piece %s is ready again but not queued", e.piece)
+		}
+	}
+	for _, heap := range []places{l.ready, l.careful} {
 		for i := 1; i < len(heap); i++ {
 			if heap.Less(i, (i-1)/2) {
 				return fmt.Errorf("heap is out of order at %d: %v", i, heap)
 			}
-		}
-	}
-	for id, e := range l.open {
-		if e.state == Dead && l.cfg.MaxAttempts == 0 {
-			return fmt.Errorf("chunk %d died without a limit of attempts", id)
-		}
-	}
-	for _, id := range l.dead {
-		if e := l.open[id]; !l.saved.has(id) && (e == nil || e.state != Dead) {
-			return fmt.Errorf("chunk %d is queued as dead and is not", id)
 		}
 	}
 	return nil
@@ -173,8 +236,8 @@ func (l *Ledger) checkMappers() error {
 		careful := 0
 		for held, e := range m.holds {
 			i := e.leaseOf(m)
-			if l.open[held] != e || i < 0 {
-				return fmt.Errorf("mapper %s holds chunk %d without a lease", id, held)
+			if l.find(held) != e || i < 0 {
+				return fmt.Errorf("mapper %s holds piece %s without a lease", id, held)
 			}
 			if e.leases[i].careful {
 				careful++
@@ -185,8 +248,8 @@ func (l *Ledger) checkMappers() error {
 			return fmt.Errorf("mapper %s is known as %s", m.id, id)
 		case m.careful != careful || careful > 1:
 			return fmt.Errorf("mapper %s has %d careful leases, counted %d", id, careful, m.careful)
-		case m.doing != nil && m.holds[m.doing.Chunk] == nil:
-			return fmt.Errorf("mapper %s does chunk %d without holding it", id, m.doing.Chunk)
+		case m.doing != nil && m.holds[m.doing.Piece] == nil:
+			return fmt.Errorf("mapper %s does piece %s without holding it", id, m.doing.Piece)
 		case m.survived && m.doing == nil:
 			return fmt.Errorf("mapper %s survived nothing", id)
 		case m.isProven():
@@ -211,14 +274,16 @@ func (l *Ledger) checkMappers() error {
 }
 
 func (l *Ledger) checkBounds() error {
-	for id := range l.early {
+	early := 0
+	for id, of := range l.early.held {
 		if id < l.added {
 			return fmt.Errorf("chunk %d is early and added", id)
 		}
+		early += len(of)
 	}
 	switch {
-	case len(l.early) > maxEarly:
-		return fmt.Errorf("%d early chunks", len(l.early))
+	case early != l.early.count || early > maxEarly:
+		return fmt.Errorf("%d early pieces, counted %d", early, l.early.count)
 	case len(l.gone.seq) > maxDeparted || len(l.gone.seq) != len(l.gone.order):
 		return fmt.Errorf("%d departed in a ring of %d", len(l.gone.seq), len(l.gone.order))
 	case len(l.durations.ring) > spanDurations:

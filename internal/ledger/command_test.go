@@ -22,13 +22,21 @@ func (s *scenario) run(args []string) (string, error) {
 	switch command {
 	case "config": // careful=2 attempts=4 speculate=false
 		return s.configure(args), nil
-	case "add": // N chunks
+	case "add": // N chunks, objects=10, of which the sink holds saved=0:0-5,0:7-8
+		objects := scenarioObjects
+		if v := option(args, "objects"); v != "" {
+			objects = number(v)
+		}
+		var saved []chunk.Piece
+		if v := option(args, "saved"); v != "" {
+			saved = s.pieces(v)
+		}
 		for range number(name) {
-			s.ledger.Add(s.now)
+			s.ledger.AddPartly(s.now, objects, saved)
 		}
 	case "addsaved": // N chunks that the sink holds
 		for range number(name) {
-			s.ledger.AddSaved()
+			s.ledger.AddSaved(scenarioObjects)
 		}
 	case "restart": // the fetcher; mappers live on
 		s.ledger = New(s.ledger.cfg)
@@ -40,39 +48,48 @@ func (s *scenario) run(args []string) (string, error) {
 		s.open(name)
 		return s.hear(*s.mapper(name)), nil
 	case "answer", "answerlost": // a request, q=1
-		return s.lease(name, uint64(number(option(args, "q"))), command == "answer"), nil
+		return s.lease(name, uint64(number(option(args, "q"))), command == "answer", args), nil
 	case "take", "takelost": // ask and answer at once; or the mapper gives up waiting for the answer
 		q := s.open(name)
 		heard := s.hear(*s.mapper(name))
-		given := s.lease(name, q, command == "take")
+		given := s.lease(name, q, command == "take", args)
 		m := s.mapper(name)
 		m.Asking = slices.DeleteFunc(m.Asking, func(o uint64) bool { return o == q })
 		return join(heard, given), nil
-	case "done": // a mapper's chunk is saved and confirmed
-		s.release(name, chunkID(args[1]))
-		return s.confirm(chunkID(args[1]), name), nil
-	case "release": // a mapper's chunk, unconfirmed so far
-		s.release(name, chunkID(args[1]))
+	case "done": // a mapper's piece is saved and confirmed
+		s.release(name, s.piece(args[1]))
+		return s.confirm(s.piece(args[1]), name), nil
+	case "release": // a mapper's piece, unconfirmed so far
+		s.release(name, s.piece(args[1]))
 	case "saved": // by=m1; without it nobody says whose result it is
-		return s.confirm(chunkID(name), option(args, "by")), nil
+		return s.confirm(s.piece(name), option(args, "by")), nil
 	case "unconfirmed":
-		return listed("unconfirmed", s.ledger.Unconfirmed()), nil
-	case "notsaved": // the sink holds none of the unconfirmed chunks
+		return listed("unconfirmed", s.texts(s.ledger.Unconfirmed())), nil
+	case "notsaved": // the sink holds none of the unconfirmed pieces
 		var answers []string
-		for _, d := range s.ledger.Unconfirmed() {
-			s.ledger.NotSaved(d)
-			answers = append(answers, fmt.Sprintf("chunk %d is %s", d, s.ledger.open[d].state))
+		for _, p := range s.ledger.Unconfirmed() {
+			s.ledger.NotSaved(p)
+			answers = append(answers, fmt.Sprintf("chunk %s is %s", s.text(p), s.ledger.find(p).state))
 		}
 		return join(answers...), nil
-	case "answered": // the same for one chunk, late
-		s.ledger.NotSaved(chunkID(name))
+	case "answered": // the same for one piece, late
+		s.ledger.NotSaved(s.piece(name))
+	case "look": // at the pieces of a chunk
+		of, pieces, _ := s.ledger.Look(s.now, s.piece(name).Chunk)
+		text := []string{of.String()}
+		for _, v := range pieces {
+			text = append(text, strings.TrimSpace(fmt.Sprintf("%s %s %s", v.Piece, v.State, strings.Join(v.Mappers, " "))))
+		}
+		return join(text...), nil
+	case "remaining":
+		return fmt.Sprint(s.ledger.Remaining()), nil
 	case "takedead":
-		if d, ok := s.ledger.TakeDead(); ok {
-			return fmt.Sprintf("chunk %d", d), nil
+		if p, ok := s.ledger.TakeDead(); ok {
+			return "chunk " + s.text(p), nil
 		}
 		return "none", nil
 	case "vanish":
-		return listed("took down", s.ledger.Vanish(name)), nil
+		return listed("took down", s.texts(s.ledger.Vanish(name))), nil
 	case "pass": // time, without a look at the mappers
 		return "", s.pass(name)
 	case "advance":
@@ -120,19 +137,19 @@ func (s *scenario) configure(args []string) string {
 func (s *scenario) report(kind, name string, args []string) string {
 	m := s.mapper(name)
 	if v := option(args, "held"); v != "" {
-		m.Held = numbers[chunk.ID](v)
+		m.Held = s.pieces(v)
 	}
 	if v := option(args, "asking"); v != "" {
 		m.Asking = numbers[uint64](v)
 	}
 	m.Seq++
 	r := *m
-	r.Held, r.Asking = slices.Sorted(slices.Values(m.Held)), slices.Sorted(slices.Values(m.Asking))
+	r.Held, r.Asking = slices.SortedFunc(slices.Values(m.Held), chunk.Piece.Compare), slices.Sorted(slices.Values(m.Asking))
 	if v := option(args, "seq"); v != "" {
 		r.Seq = uint64(number(v))
 	}
 	if of, index, ok := strings.Cut(option(args, "doing"), "/"); ok {
-		r.Doing = &Doing{Chunk: chunkID(of), Index: number(index)}
+		r.Doing = &Doing{Piece: s.piece(of), Index: number(index)}
 	}
 	if kind == "goodbye" {
 		r.Held, r.Goodbye = nil, true
@@ -152,18 +169,26 @@ func (s *scenario) open(name string) uint64 {
 	return m.Seq
 }
 
-func (s *scenario) release(name string, c chunk.ID) {
+func (s *scenario) release(name string, p chunk.Piece) {
 	m := s.mapper(name)
-	m.Held = slices.DeleteFunc(m.Held, func(held chunk.ID) bool { return held == c })
+	m.Held = slices.DeleteFunc(m.Held, func(held chunk.Piece) bool { return held == p })
 }
 
-func (s *scenario) confirm(c chunk.ID, by string) string {
-	confirmed := s.ledger.Saved(s.now, c, by)
+func (s *scenario) confirm(p chunk.Piece, by string) string {
+	confirmed := s.ledger.Saved(s.now, p, by)
 	text := confirmed.Outcome.String()
 	if confirmed.Mapper != "" {
 		text += " by " + confirmed.Mapper
 	}
-	return join(text, listed("drop it", confirmed.Others))
+	var drop []string
+	for _, held := range confirmed.Drop {
+		if held.Piece == p {
+			drop = append(drop, held.Mapper)
+		} else {
+			drop = append(drop, held.Mapper+" "+s.text(held.Piece))
+		}
+	}
+	return join(text, listed("drop it", drop))
 }
 
 func (s *scenario) pass(text string) error {

@@ -1,90 +1,113 @@
 package ledger
 
 import (
-	"maps"
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// step maps the next object of one of the mapper's chunks, and saves the chunk
-// when it was the last one. It returns the chunk if it was saved.
-func (w *world) step(n *node, i int) (saved chunk.ID, done bool) {
+// step maps the next object of one of the mapper's pieces, and saves the piece when it
+// was the last one.
+func (w *world) step(n *node, i int) {
 	if n.dead || len(n.work) == 0 {
-		return 0, false
+		return
 	}
 	held := n.work[i%len(n.work)]
-	id := held.lease.ID
+	p := held.lease.Piece
 	skipped := func(f chunk.Flaw) bool { return f.Index == held.index }
-	for held.index < w.objects && slices.ContainsFunc(held.lease.Skip, skipped) {
+	for held.index < p.To && slices.ContainsFunc(held.lease.Skip, skipped) {
 		held.index++
 	}
-	if held.index < w.objects {
+	if held.index < p.To {
 		if held.lease.Careful && !n.away {
 			r := n.report()
-			r.Doing = &Doing{Chunk: id, Index: held.index}
+			r.Doing = &Doing{Piece: p, Index: held.index}
 			w.hear(n, r)
 		}
-		if n.broken || w.poison[id][held.index] {
+		if n.broken || w.poison[p.Chunk][held.index] {
 			n.dead = true
 			w.deaths++
 		}
 		held.index++
-		return 0, false
+		return
 	}
 	n.work = slices.DeleteFunc(n.work, func(other *work) bool { return other == held })
-	w.sink[id] = true
-	w.told = append(w.told, told{id, n.id})
-	return id, true
+	w.commit(p, n.id)
 }
 
 // tell delivers confirmations, and keeps them to be delivered again if again.
 func (w *world) tell(again bool) {
 	for _, c := range w.told {
-		confirmed := w.ledger.Saved(w.now, c.id, c.by)
-		delete(w.owners[c.id], c.by)
-		owners := slices.Sorted(maps.Keys(w.owners[c.id]))
-		if told := slices.Sorted(slices.Values(confirmed.Others)); confirmed.Outcome == Acked && !slices.Equal(told, owners) {
-			w.t.Fatalf("chunk %d is saved by %s: %v are told, %v hold it", c.id, c.by, told, owners)
-		}
-		if c.id < w.ledger.added {
-			delete(w.owners, c.id)
-		}
+		w.confirm(c)
 	}
 	if !again {
 		w.told = nil
 	}
 }
 
-// settle asks the sink about unconfirmed chunks.
+// confirm tells the ledger that a piece is saved. It must name everybody who has a lease of an
+// object of it, but for the mapper whose result it is.
+func (w *world) confirm(c told) {
+	confirmed := w.ledger.Saved(w.now, c.piece, c.by)
+	if confirmed.Outcome != Acked {
+		return
+	}
+	want := w.overlapping(c.piece)
+	for _, h := range want {
+		w.disown(h.Piece, h.Mapper)
+	}
+	want = slices.DeleteFunc(want, func(h Holding) bool { return h == Holding{c.by, c.piece} })
+	if slices.SortFunc(confirmed.Drop, compareHoldings); !slices.Equal(confirmed.Drop, want) {
+		w.t.Fatalf("piece %s is saved by %s: %v are told, %v hold it", c.piece, c.by, confirmed.Drop, want)
+	}
+}
+
+func compareHoldings(a, b Holding) int {
+	return cmp.Or(a.Piece.Compare(b.Piece), strings.Compare(a.Mapper, b.Mapper))
+}
+
+// settle asks the sink about unconfirmed pieces.
 func (w *world) settle() {
-	for _, id := range w.ledger.Unconfirmed() {
-		if len(w.owners[id]) > 0 {
-			w.t.Fatalf("chunk %d is unconfirmed, and with %v", id, w.owners[id])
+	for _, p := range w.ledger.Unconfirmed() {
+		if owners := w.overlapping(p); len(owners) > 0 && w.ledger.find(p) != nil {
+			w.t.Fatalf("piece %s is unconfirmed, and with %v", p, owners)
 		}
-		if w.sink[id] {
-			w.ledger.Saved(w.now, id, "")
-		} else {
-			w.ledger.NotSaved(id)
+		w.lookUp(p)
+		w.ledger.NotSaved(p)
+	}
+}
+
+// lookUp tells the ledger what the sink holds of a piece.
+func (w *world) lookUp(p chunk.Piece) {
+	for _, saved := range slices.Clone(w.sink[p.Chunk]) {
+		if saved.Overlaps(p) {
+			w.confirm(told{saved, ""})
 		}
 	}
 }
 
-// saveDead saves dead chunks as dead letters.
+// saveDead saves dead pieces as dead letters. If the sink holds some of the objects, the
+// fetcher asks which.
 func (w *world) saveDead() {
-	for id, ok := w.ledger.TakeDead(); ok; id, ok = w.ledger.TakeDead() {
-		w.sink[id] = true
-		w.told = append(w.told, told{id, "fetcher"})
+	for p, ok := w.ledger.TakeDead(); ok; p, ok = w.ledger.TakeDead() {
+		if !w.commit(p, "fetcher") {
+			w.lookUp(p)
+		}
 	}
 }
 
-// vanished notes which chunks a mapper took down.
+// vanished notes which objects a mapper took down.
 func (w *world) vanished(name string) {
-	for id, owners := range w.owners {
-		if owners[name] {
-			delete(owners, name)
-			w.lost[id]++
+	for _, p := range w.held(name) {
+		w.disown(p, name)
+		if w.lost[p.Chunk] == nil {
+			w.lost[p.Chunk] = map[int]int{}
+		}
+		for i := p.From; i < p.To; i++ {
+			w.lost[p.Chunk][i]++
 		}
 	}
 	w.queue = slices.DeleteFunc(w.queue, func(a ask) bool { return a.node.id == name })
@@ -94,7 +117,6 @@ func (w *world) vanished(name string) {
 func (w *world) unanswered(n *node) {
 	if n.dead || n.away {
 		want := w.held(n.id)
-		slices.Sort(want)
 		if got := w.ledger.Vanish(n.id); !slices.Equal(got, want) {
 			w.t.Fatalf("mapper %s took down %v, want %v", n.id, got, want)
 		}
@@ -173,7 +195,7 @@ func (w *world) finish(rounds int) {
 			w.check()
 		}
 		for i, n := range w.nodes {
-			for j := range n.workers * (w.objects + 1) {
+			for j := range (n.workers + 3) * (w.objects + 1) {
 				w.step(n, i+j)
 			}
 		}

@@ -7,35 +7,31 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// maxEarly bounds how many chunks that are not yet added can be held by
-// mappers. It is far more than mappers hold when a fetcher restarts.
-const maxEarly = 1 << 16
-
 // A Report is what a mapper says of itself: lists, not deltas.
 type Report struct {
-	Mapper  string     // unique for each start of a mapper process
-	Seq     uint64     // grows with every message of that process, from 1
-	Held    []chunk.ID // every chunk it holds, ascending
-	Asking  []uint64   // the Seq of each of its requests that is still open, ascending
-	Doing   *Doing     // careful mode: the object it is about to touch
-	Goodbye bool       // it holds nothing any more and leaves
+	Mapper  string        // unique for each start of a mapper process
+	Seq     uint64        // grows with every message of that process, from 1
+	Held    []chunk.Piece // every piece it holds, ascending
+	Asking  []uint64      // the Seq of each of its requests that is still open, ascending
+	Doing   *Doing        // careful mode: the object it is about to touch
+	Goodbye bool          // it holds nothing any more and leaves
 }
 
-// Doing names an object of a chunk.
+// Doing names an object of a piece.
 type Doing struct {
-	Chunk chunk.ID
-	Index int // of the object, or Mapped
+	Piece chunk.Piece
+	Index int // of the object within the chunk, or Mapped
 }
 
-// Mapped is the Index of a Doing when no object of the chunk is in work any
+// Mapped is the Index of a Doing when no object of the piece is in work any
 // more: a mapper that vanishes now did not die of one.
 const Mapped = nothing
 
 // Heard is what followed from a report.
 type Heard struct {
-	Stale bool       // a later report was heard before; this one changed nothing
-	Lost  []chunk.ID // leases that the mapper does not have, ascending
-	Drop  []chunk.ID // chunks it holds that are saved or dead: it can drop them
+	Stale bool          // a later report was heard before; this one changed nothing
+	Lost  []chunk.Piece // leases that the mapper does not have, ascending
+	Drop  []chunk.Piece // pieces it holds whose result cannot be saved any more: it can drop them
 }
 
 // Hear takes a mapper's report.
@@ -57,12 +53,18 @@ func (l *Ledger) Hear(now time.Time, r Report) Heard {
 	}
 	var heard Heard
 	heard.Lost = l.findLost(m, r)
-	for _, id := range r.Held {
-		if !l.confirm(now, m, r, id) {
-			heard.Drop = append(heard.Drop, id)
+	m.others = 0
+	for i, p := range r.Held {
+		// A mapper may hold an object twice, if it went on with a piece that was cut meanwhile. Only the
+		// first is looked at, so that a list of overlapping pieces does not cost more than another one.
+		if twice := i > 0 && p.Overlaps(r.Held[i-1]); !twice && !l.confirm(now, m, r, p) {
+			heard.Drop = append(heard.Drop, p)
+		}
+		if m.holds[p] == nil {
+			m.others++
 		}
 	}
-	if d := r.Doing; d != nil && m.holds[d.Chunk] != nil {
+	if d := r.Doing; d != nil && m.holds[d.Piece] != nil {
 		m.announce(*d)
 	}
 	return heard
@@ -70,21 +72,24 @@ func (l *Ledger) Hear(now time.Time, r Report) Heard {
 
 // findLost ends the leases that the report shows to be lost. A sender may make
 // the lists as long as it likes, so they are searched, not scanned.
-func (l *Ledger) findLost(m *mapper, r Report) []chunk.ID {
-	var lost []chunk.ID
-	for id, e := range m.holds {
+func (l *Ledger) findLost(m *mapper, r Report) []chunk.Piece {
+	var lost []chunk.Piece
+	for p, e := range m.holds {
 		given := e.leases[e.leaseOf(m)].request
-		if given < r.Seq && !contains(r.Asking, given) && !contains(r.Held, id) {
-			lost = append(lost, id)
+		if given >= r.Seq || contains(r.Asking, given) {
+			continue
+		}
+		if _, held := slices.BinarySearchFunc(r.Held, p, chunk.Piece.Compare); !held {
+			lost = append(lost, p)
 			if e.leases[e.leaseOf(m)].backup {
 				e.backupUnlistedBy = m.id
 			}
 		}
 	}
-	slices.Sort(lost)
-	for _, id := range lost {
+	slices.SortFunc(lost, chunk.Piece.Compare)
+	for _, p := range lost {
 		l.tally.Lost++
-		e := l.open[id]
+		e := m.holds[p]
 		l.loseLease(e, m)
 		e.why = Lost
 		if len(e.leases) == 0 {
@@ -94,25 +99,53 @@ func (l *Ledger) findLost(m *mapper, r Report) []chunk.ID {
 	return lost
 }
 
-// confirm takes m's word that it holds a chunk, and adopts a lease that is not
-// known yet. It returns false if the chunk is saved or dead.
-func (l *Ledger) confirm(now time.Time, m *mapper, r Report, id chunk.ID) bool {
-	if id >= l.added {
-		if _, known := l.early[id]; known || len(l.early) < maxEarly {
-			l.early[id] = m.id
-		}
+// confirm takes m's word that it holds a piece. It returns false if the piece cannot be
+// saved any more.
+func (l *Ledger) confirm(now time.Time, m *mapper, r Report, p chunk.Piece) bool {
+	switch {
+	case m.holds[p] != nil:
+		return true
+	case p.Chunk >= l.added:
+		l.early.add(p, m.id)
 		return true
 	}
-	if l.saved.has(id) {
+	return l.adopt(now, m, r.Seq, p)
+}
+
+// adopt records a lease that is not known yet, because the fetcher was restarted or the mapper
+// was thought to have vanished. If other mappers have pieces of other bounds of these objects,
+// there is no lease: the first result is saved. It returns false if the piece cannot be saved any more, because
+// objects of it are saved or dead.
+func (l *Ledger) adopt(now time.Time, m *mapper, request uint64, p chunk.Piece) bool {
+	if l.saved.has(p.Chunk) || !p.Fits(l.sizes.of(p.Chunk)) {
 		return false
 	}
-	e := l.entry(id)
-	if e.state == Dead {
+	open := 0
+	found := l.pieces(p.Chunk).overlapping(p)
+	for _, e := range found {
+		if e.state == Dead {
+			return false
+		}
+		open += min(p.To, e.piece.To) - max(p.From, e.piece.From)
+	}
+	if open < p.Len() {
 		return false
 	}
-	if e.leaseOf(m) < 0 {
-		e.forgetLoss(m)
-		l.addLease(now, e, lease{mapper: m, request: r.Seq})
+	for _, e := range found {
+		l.forgetLoss(e, m)
+	}
+	if e := l.carve(p); e != nil {
+		l.addLease(now, e, lease{mapper: m, request: request})
 	}
 	return true
+}
+
+// adoptEarly adopts the pieces of a chunk that mappers had listed before it was added.
+func (l *Ledger) adoptEarly(now time.Time, id chunk.ID) {
+	for _, held := range l.early.take(id) {
+		if m := l.mappers[held.Mapper]; m != nil {
+			held.Piece.To = min(held.Piece.To, l.sizes.of(id)) // who listed it need not have known the size
+			l.adopt(now, m, m.seq, held.Piece)
+		}
+	}
 }

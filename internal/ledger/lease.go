@@ -7,46 +7,45 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-const (
-	// A chunk is a straggler when it has been in flight for longer than
-	// minStraggler and twice the median of the last chunks; at most one in
-	// maxBackups of those in flight has a backup attempt. MapReduce (OSDI
-	// 2004, §3.6) found a few per cent of extra work to save a third of the time.
-	minStraggler = time.Second
-	maxBackups   = 10
-)
-
-// A Lease is what a mapper is to be told of the chunk it gets.
+// A Lease is what a mapper is to be told of the piece it gets.
 type Lease struct {
-	ID      chunk.ID
+	Piece   chunk.Piece
 	Attempt int          // counts from 1; only vanished mappers count
+	Suspect bool         // a mapper vanished with it: the grant ends with it
 	Careful bool         // announce each object before touching it
-	Skip    []chunk.Flaw // objects not to touch, by index
+	Skip    []chunk.Flaw // objects not to touch, by index within the chunk
 	Backup  bool
 }
 
-// HasWork says whether some mapper could get a chunk now; it need not be one
+// HasWork says whether some mapper could get a piece now; it need not be one
 // of those that ask.
 func (l *Ledger) HasWork(now time.Time) bool {
-	return l.counts[Ready] > 0 || l.straggler(now, nil) != nil
+	return l.objects[Ready] > 0 || l.straggler(now, nil) != nil
 }
 
-// Lease gives the mapper a chunk in answer to its request: one that must be
+// Lease gives the mapper a piece in answer to its request: one that must be
 // handed out again, else a fresh one, else one in careful mode, else a backup
 // attempt of a straggler. The mapper must have been heard before.
-func (l *Ledger) Lease(now time.Time, name string, request uint64) (Lease, bool) {
+//
+// Several leases in answer to one request are a grant; granted is how many it has already. A
+// suspect, or a backup attempt, is given only to an empty grant. A piece of more than most objects (0: no
+// limit) is cut: the rest stays ready and comes next. A backup attempt is of the whole piece.
+func (l *Ledger) Lease(now time.Time, name string, request uint64, most, granted int) (Lease, bool) {
 	m := l.mappers[name]
 	if m == nil || m.careful > 0 {
-		return Lease{}, false // should it vanish, its careful chunk must be all it held
+		return Lease{}, false // should it vanish, its careful piece must be all it held
 	}
-	e, backup := l.nextReady(m), false
-	if e == nil {
+	e, backup := l.nextReady(m, granted), false
+	if e == nil && granted == 0 {
 		e, backup = l.straggler(now, m), true
 	}
 	if e == nil {
 		return Lease{}, false
 	}
 	if !backup {
+		if most > 0 && e.piece.Len() > most {
+			l.queue(l.cut(e, e.piece.From+most))
+		}
 		if e.handed > 0 {
 			l.tally.Redelivered++
 			l.reasons[e.why]++
@@ -55,16 +54,21 @@ func (l *Ledger) Lease(now time.Time, name string, request uint64) (Lease, bool)
 	} else {
 		l.tally.Backups++
 	}
-	e.forgetLoss(m)
+	l.forgetLoss(e, m)
 	careful := l.isCareful(e)
 	l.addLease(now, e, lease{mapper: m, request: request, backup: backup, careful: careful})
-	return Lease{ID: e.id, Attempt: e.attempt(), Careful: careful, Skip: slices.Clone(e.skip), Backup: backup}, true
+	return Lease{
+		Piece: e.piece, Attempt: e.attempt(), Suspect: e.isSuspect(), Careful: careful, Skip: slices.Clone(e.skip), Backup: backup,
+	}, true
 }
 
-// nextReady finds the ready chunk that m should have, or nil.
-func (l *Ledger) nextReady(m *mapper) *entry {
-	if e := l.top(&l.again, false); e != nil {
-		l.again.drop()
+// nextReady finds the ready piece that m should have, or nil.
+func (l *Ledger) nextReady(m *mapper, granted int) *entry {
+	if e := l.top(&l.ready, false); e != nil {
+		if granted > 0 && e.isSuspect() {
+			return nil // it is the first of the next grant
+		}
+		l.ready.drop()
 		return e
 	}
 	for l.fresh < l.added && (l.saved.has(l.fresh) || l.open[l.fresh] != nil) {
@@ -72,9 +76,9 @@ func (l *Ledger) nextReady(m *mapper) *entry {
 	}
 	if l.fresh < l.added {
 		l.fresh++
-		return l.entry(l.fresh - 1)
+		return l.pieces(l.fresh - 1).list[0]
 	}
-	if len(m.holds) > 0 || m.saves == 0 && (l.proven > 0 || l.counts[InFlight] > 0) {
+	if granted > 0 || len(m.holds)+m.others > 0 || m.saves == 0 && (l.proven > 0 || l.counts[InFlight] > 0) {
 		return nil // see doc.go: the mapper holds nothing else, and has proven itself if any has or may soon
 	}
 	if e := l.top(&l.careful, true); e != nil {
@@ -84,10 +88,10 @@ func (l *Ledger) nextReady(m *mapper) *entry {
 	return nil
 }
 
-// top returns the first chunk of a heap that is really there.
-func (l *Ledger) top(heap *ids, careful bool) *entry {
+// top returns the first piece of a heap that is really there.
+func (l *Ledger) top(heap *places, careful bool) *entry {
 	for len(*heap) > 0 {
-		if e := l.open[(*heap)[0]]; e != nil && e.state == Ready && l.isCareful(e) == careful {
+		if e := l.at((*heap)[0]); e != nil && e.state == Ready && l.isCareful(e) == careful {
 			return e
 		}
 		heap.drop() // saved, adopted or moved to the other heap since
@@ -95,42 +99,15 @@ func (l *Ledger) top(heap *ids, careful bool) *entry {
 	return nil
 }
 
-// straggler finds the chunk that has been in flight too long, has no backup
-// attempt and is not held by m. With m nil it says whether there is any.
-func (l *Ledger) straggler(now time.Time, m *mapper) *entry {
-	if !l.cfg.Speculate || l.backups*maxBackups >= l.flight.Len() {
-		return nil
-	}
-	late := l.late(now)
-	if !l.excused.Before(late) {
-		return nil
-	}
-	for element := l.flight.Front(); element != nil; element = element.Next() {
-		e := element.Value.(*entry)
-		if !e.since.Before(late) {
-			return nil
-		}
-		if l.isCareful(e) || e.hasBackup() || m != nil && e.leaseOf(m) >= 0 {
-			continue
-		}
-		return e
-	}
-	return nil
-}
-
 // addLease records a lease.
 func (l *Ledger) addLease(now time.Time, e *entry, given lease) {
-	delete(l.unconfirmed, e.id)
+	delete(l.unconfirmed, e)
 	e.unlistedBy = ""
 	if e.state != InFlight {
 		l.move(e, InFlight)
 	}
 	if len(e.leases) == 0 {
-		e.since = now
-		if last := l.flight.Back(); last != nil {
-			e.since = later(now, last.Value.(*entry).since)
-		}
-		e.element = l.flight.PushBack(e)
+		l.flight.add(now, e)
 	}
 	if given.backup {
 		l.backups++
@@ -140,15 +117,15 @@ func (l *Ledger) addLease(now time.Time, e *entry, given lease) {
 	}
 	given.since = now
 	e.leases = append(e.leases, given)
-	given.mapper.holds[e.id] = e
+	given.mapper.holds[e.piece] = e
 }
 
-// endLease removes the lease at index i of the chunk. It leaves the chunk's
+// endLease removes the lease at index i of the piece. It leaves the piece's
 // state to the caller.
 func (l *Ledger) endLease(e *entry, i int) {
 	ended := e.leases[i]
 	e.leases = slices.Delete(e.leases, i, i+1)
-	ended.mapper.forget(e.id)
+	ended.mapper.forget(e.piece)
 	if ended.backup {
 		l.backups--
 	}
@@ -156,8 +133,7 @@ func (l *Ledger) endLease(e *entry, i int) {
 		ended.mapper.careful--
 	}
 	if len(e.leases) == 0 {
-		l.flight.Remove(e.element)
-		e.element = nil
+		l.flight.remove(e)
 	}
 }
 

@@ -8,10 +8,10 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// State is where a chunk is on its way.
+// State is where a piece is on its way.
 type State int
 
-// The states of a chunk.
+// The states of a piece.
 const (
 	Ready    State = iota // waits for a mapper
 	InFlight              // leased or unconfirmed
@@ -29,57 +29,61 @@ func (s State) String() string {
 type Config struct {
 	SuspectAfter time.Duration // silence after which a mapper is asked directly
 	GoneAfter    time.Duration // silence after which it has vanished
-	CarefulAfter int           // mappers that a chunk may take down before careful mode; 0: never careful
+	CarefulAfter int           // mappers that a piece may take down before careful mode; 0: never careful
 	MaxAttempts  int           // mappers that it may take down without a culprit; 0: no limit
 	Speculate    bool          // give stragglers a backup attempt
 }
 
-// A Ledger tracks the chunks and mappers of one job.
+// A Ledger tracks the pieces and mappers of one job.
 type Ledger struct {
 	cfg Config
 
-	added  chunk.ID            // chunks below it exist
-	fresh  chunk.ID            // no chunk below it waits to be handed out for the first time
-	saved  bitmap              // by ID
-	open   map[chunk.ID]*entry // chunks that were handed out and are not saved
-	early  map[chunk.ID]string // held by a mapper, but not yet added
-	counts [states]int
+	added   chunk.ID             // chunks below it exist
+	sizes   sizes                // how many objects each of them has
+	fresh   chunk.ID             // no chunk below it waits to be handed out for the first time
+	saved   bitmap               // chunks that are saved as a whole, by ID
+	open    map[chunk.ID]*pieces // chunks that were handed out or are saved in part
+	early   early
+	counts  [states]int // chunks
+	objects [states]int
 
-	again       ids                   // ready again, by ID; may hold IDs that are not ready any more
-	careful     ids                   // the same for chunks in careful mode
-	unconfirmed map[chunk.ID]struct{} // their last lease is over, and the sink has not been asked yet
-	dead        []chunk.ID            // not yet taken by TakeDead
-	flight      *list.List            // of *entry in flight with a lease, the longest first
-	backups     int                   // of them have a backup attempt
+	ready       places              // ready pieces of open chunks; may name some that are not ready any more
+	careful     places              // the same for pieces in careful mode
+	unconfirmed map[*entry]struct{} // their last lease is over, and the sink has not been asked yet
+	dead        []chunk.Piece       // not yet taken by TakeDead
+	flight      flight              // pieces in flight with a lease
+	backups     int                 // of them have a backup attempt
 
 	mappers map[string]*mapper
 	byHeard *list.List // of *mapper, the longest silent first
-	proven  int        // mappers that have had a chunk saved, and are not excluded
+	proven  int        // mappers that have had a piece saved, and are not excluded
 	gone    departed
 
 	durations durations
-	excused   time.Time // no chunk could be saved before
+	excused   time.Time // nothing could be saved before
 	tally     Tally
 	reasons   [reasons]uint64 // of what was redelivered
 }
 
-// Tally counts what happened. Each number only grows.
+// Tally counts what happened to pieces. Each number only grows.
 type Tally struct {
-	Redelivered uint64 // chunks handed out again, backup attempts not counted
+	Redelivered uint64 // handed out again, backup attempts not counted
 	Lost        uint64 // leases whose grant was lost, or that their mapper released
 	Returned    uint64 // leases given back with a goodbye
 	Vanished    uint64 // leases of mappers that vanished
 	Backups     uint64 // backup attempts
 	BackupWins  uint64 // those whose result was the first
-	Duplicates  uint64 // confirmations of chunks that were saved already
+	Duplicates  uint64 // confirmations of pieces that were saved already
 	Skipped     uint64 // objects found to be poison
-	Died        uint64 // chunks that took down too many mappers
+	Died        uint64 // pieces that took down too many mappers
 }
 
-// Counts is how many chunks are in each state, and what happened.
+// Counts is how many chunks and objects are in each state, and what happened. A chunk
+// that is not saved is in flight if a piece of it is, else ready if a piece of it is.
 type Counts struct {
-	Added, Ready, InFlight, Saved, Dead int
-	Unconfirmed                         int // of those in flight
+	Added, Ready, InFlight, Saved, Dead int // chunks
+	ReadyObjects, SavedObjects          int
+	Unconfirmed                         int // pieces in flight
 	Mappers                             int
 	Tally
 }
@@ -87,44 +91,61 @@ type Counts struct {
 // New returns an empty ledger.
 func New(cfg Config) *Ledger {
 	return &Ledger{
-		cfg: cfg, open: map[chunk.ID]*entry{}, early: map[chunk.ID]string{}, unconfirmed: map[chunk.ID]struct{}{},
-		flight: list.New(), mappers: map[string]*mapper{}, byHeard: list.New(), gone: newDeparted(),
+		cfg: cfg, open: map[chunk.ID]*pieces{}, early: newEarly(), unconfirmed: map[*entry]struct{}{},
+		mappers: map[string]*mapper{}, byHeard: list.New(), gone: newDeparted(),
 	}
 }
 
-// Add adds the next chunk. It is ready, or in flight if a mapper has said that
-// it holds it.
-func (l *Ledger) Add(now time.Time) chunk.ID {
+// Add adds the next chunk, of at least one object. It is ready, except for the pieces
+// that mappers have said that they hold.
+func (l *Ledger) Add(now time.Time, objects int) chunk.ID {
+	return l.AddPartly(now, objects, nil)
+}
+
+// AddPartly adds the next chunk, of which the sink holds some pieces already. Those
+// of other chunks, and of objects that the chunk does not have, are ignored.
+func (l *Ledger) AddPartly(now time.Time, objects int, saved []chunk.Piece) chunk.ID {
 	id := l.added
 	l.added++
+	l.sizes.add(id, objects)
 	l.counts[Ready]++
-	if name, held := l.early[id]; held {
-		delete(l.early, id)
-		if m := l.mappers[name]; m != nil {
-			l.addLease(now, l.entry(id), lease{mapper: m, request: m.seq})
+	l.objects[Ready] += objects
+	for _, p := range saved {
+		if p.Chunk != id || !p.Fits(objects) {
+			continue
+		}
+		for _, e := range l.pieces(id).overlapping(p) {
+			l.finish(l.keepRest(e, p))
 		}
 	}
+	l.adoptEarly(now, id)
 	return id
 }
 
-// AddSaved adds the next chunk, which the sink holds already.
-func (l *Ledger) AddSaved() chunk.ID {
+// AddSaved adds the next chunk, which the sink holds as a whole.
+func (l *Ledger) AddSaved(objects int) chunk.ID {
 	id := l.added
 	l.added++
-	delete(l.early, id)
+	l.sizes.add(id, objects)
+	l.early.take(id)
 	l.saved.set(id)
 	l.counts[Saved]++
+	l.objects[Saved] += objects
 	return id
 }
 
 // Done says whether every added chunk is saved.
 func (l *Ledger) Done() bool { return l.counts[Saved] == int(l.added) }
 
+// Remaining returns how many objects were added and are not saved.
+func (l *Ledger) Remaining() int { return l.objects[Ready] + l.objects[InFlight] + l.objects[Dead] }
+
 // Counts returns the numbers; it costs nothing.
 func (l *Ledger) Counts() Counts {
 	return Counts{
-		Added: int(l.added), Ready: l.counts[Ready], InFlight: l.counts[InFlight], Saved: l.counts[Saved],
-		Dead: l.counts[Dead], Unconfirmed: len(l.unconfirmed), Mappers: len(l.mappers), Tally: l.tally,
+		Added: int(l.added), Ready: l.counts[Ready], InFlight: l.counts[InFlight], Saved: l.counts[Saved], Dead: l.counts[Dead],
+		ReadyObjects: l.objects[Ready], SavedObjects: l.objects[Saved],
+		Unconfirmed: len(l.unconfirmed), Mappers: len(l.mappers), Tally: l.tally,
 	}
 }
 
@@ -132,73 +153,8 @@ func (l *Ledger) Counts() Counts {
 func (l *Ledger) String() string {
 	s := fmt.Sprintf("ready=%d inflight=%d unconfirmed=%d saved=%d dead=%d mappers=%d",
 		l.counts[Ready], l.counts[InFlight], len(l.unconfirmed), l.counts[Saved], l.counts[Dead], len(l.mappers))
-	if e := l.flight.Front(); e != nil {
-		oldest := e.Value.(*entry)
-		s += fmt.Sprintf(" oldest=%d/%d", oldest.id, oldest.attempt())
+	if oldest := l.flight.oldest(); oldest != nil {
+		s += fmt.Sprintf(" oldest=%s/%d", oldest.piece, oldest.attempt())
 	}
 	return s
-}
-
-// entry is what is known of a chunk that was handed out and is not saved.
-type entry struct {
-	id     chunk.ID
-	state  State
-	handed int // times it was handed out, backup attempts not counted
-
-	leases           []lease
-	since            time.Time     // of the first lease
-	element          *list.Element // in flight; nil without a lease
-	unlistedBy       string        // unconfirmed: the mapper that stopped listing it; "" if it left
-	backupUnlistedBy string        // the mapper that stopped listing its backup attempt: most likely saved, and not confirmed yet
-	why              Reason        // its last lease that was lost
-
-	losses []loss
-	skip   []chunk.Flaw // objects found to be poison
-}
-
-// loss is a mapper that vanished with the chunk and has not come back.
-type loss struct {
-	mapper string
-	object int  // that it is evidence against: an index, noObject or nothing
-	proven bool // its mapper has shown that it works: see doc.go
-}
-
-const (
-	noObject = -1 // the chunk as a whole: it had announced no object of it
-	nothing  = -2 // no evidence: not careful, not alone, or explained by an object found since
-)
-
-// lease is a mapper's temporary ownership of a chunk.
-type lease struct {
-	mapper  *mapper
-	request uint64 // the number of the mapper's message that it answers
-	since   time.Time
-	backup  bool
-	careful bool
-}
-
-// attempt is the number of the attempt that is under way, or comes next. Only
-// a vanished mapper counts as an attempt that failed.
-func (e *entry) attempt() int { return len(e.losses) + 1 }
-
-// entry returns the chunk's entry, making one for a chunk that had none.
-func (l *Ledger) entry(id chunk.ID) *entry {
-	e := l.open[id]
-	if e == nil {
-		e = &entry{id: id, state: Ready}
-		l.open[id] = e
-	}
-	return e
-}
-
-// move changes the chunk's state.
-func (l *Ledger) move(e *entry, to State) {
-	l.counts[e.state]--
-	l.counts[to]++
-	e.state = to
-}
-
-// isCareful says whether the chunk is to be handed out in careful mode.
-func (l *Ledger) isCareful(e *entry) bool {
-	return l.cfg.CarefulAfter > 0 && len(e.losses) >= l.cfg.CarefulAfter
 }

@@ -8,14 +8,14 @@ import (
 )
 
 // BenchmarkLongLists is one report with lists as long as the protocol allows,
-// of a mapper that holds as many chunks: what the worst message costs.
+// of a mapper that holds as many pieces: what the worst message costs.
 func BenchmarkLongLists(b *testing.B) {
 	const long = 1 << 16
 	l := New(testConfig)
 	now := time.Unix(0, 0)
-	held, asking := make([]chunk.ID, long), make([]uint64, long)
+	held, asking := make([]chunk.Piece, long), make([]uint64, long)
 	for i := range held {
-		held[i], asking[i] = l.Add(now), uint64(1<<40)+uint64(i)
+		held[i], asking[i] = chunk.Whole(l.Add(now, 10), 10), uint64(1<<40)+uint64(i)
 	}
 	for seq := uint64(1); b.Loop(); seq++ {
 		l.Hear(now, Report{Mapper: "m", Seq: 2 * seq, Held: held})

@@ -11,7 +11,7 @@ import (
 
 // enter makes a mapper known.
 func (l *Ledger) enter(id string) *mapper {
-	m := &mapper{id: id, holds: map[chunk.ID]*entry{}}
+	m := &mapper{id: id, holds: map[chunk.Piece]*entry{}}
 	m.element = l.byHeard.PushFront(m) // not heard yet; touch follows
 	l.mappers[id] = m
 	return m
@@ -63,26 +63,27 @@ func (l *Ledger) Forgive(now time.Time) {
 }
 
 // Vanish forgets a mapper that no longer answers, and counts its end against
-// each of its chunks, which it returns.
-func (l *Ledger) Vanish(name string) []chunk.ID {
+// each of its pieces, which it returns.
+func (l *Ledger) Vanish(name string) []chunk.Piece {
 	m := l.mappers[name]
 	if m == nil {
 		return nil
 	}
-	alone := len(m.holds) == 1
+	alone := len(m.holds)+m.others == 1
 	return l.leave(m, &l.tally.Vanished, Vanished, func(e *entry, m *mapper) {
 		l.suspect(e, m, alone)
 		l.loseLease(e, m)
 	})
 }
 
-// leave forgets a mapper and ends its leases; it returns the chunks.
-func (l *Ledger) leave(m *mapper, count *uint64, why Reason, end func(*entry, *mapper)) []chunk.ID {
-	held := slices.Sorted(maps.Keys(m.holds))
-	for _, id := range held {
+// leave forgets a mapper and ends its leases; it returns the pieces.
+func (l *Ledger) leave(m *mapper, count *uint64, why Reason, end func(*entry, *mapper)) []chunk.Piece {
+	held := slices.SortedFunc(maps.Keys(m.holds), chunk.Piece.Compare)
+	for _, p := range held {
 		*count++
-		l.open[id].why = why
-		end(l.open[id], m)
+		e := m.holds[p]
+		e.why = why
+		end(e, m)
 	}
 	l.byHeard.Remove(m.element)
 	delete(l.mappers, m.id)

@@ -16,17 +16,18 @@ type mapper struct {
 	heard    time.Time     // its last sign of life
 	element  *list.Element // in byHeard
 	asked    bool          // it was silent and has been asked directly
-	holds    map[chunk.ID]*entry
-	careful  int // how many of them in careful mode: 0 or 1
-	saves    int // its chunks that were saved
+	holds    map[chunk.Piece]*entry
+	others   int // pieces that it listed last and has no lease of
+	careful  int // how many of those it holds are in careful mode: 0 or 1
+	saves    int // its pieces that were saved
 	excluded bool
 
 	doing    *Doing // the object it announced last
-	survived bool   // it has announced another object of the same chunk before
+	survived bool   // it has announced another object of the same piece before
 }
 
-// Exclude sets whether the mapper gets no chunks: its version is at its share,
-// its circuit breaker is open, or it is a shadow. A chunk that waits for a
+// Exclude sets whether the mapper gets no pieces: its version is at its share,
+// its circuit breaker is open, or it is a shadow. A piece that waits for a
 // proven mapper does not wait for an excluded one.
 func (l *Ledger) Exclude(name string, excluded bool) {
 	m := l.mappers[name]
@@ -43,10 +44,10 @@ func (l *Ledger) Exclude(name string, excluded bool) {
 	}
 }
 
-// isProven reports whether the mapper has had a chunk saved and may get another.
+// isProven reports whether the mapper has had a piece saved and may get another.
 func (m *mapper) isProven() bool { return m.saves > 0 && !m.excluded }
 
-// credit notes that a mapper, if it is still known, has had a chunk saved.
+// credit notes that a mapper, if it is still known, has had a piece saved.
 func (l *Ledger) credit(name string) {
 	m := l.mappers[name]
 	if m == nil {
@@ -59,7 +60,7 @@ func (l *Ledger) credit(name string) {
 	}
 }
 
-// Holds returns how many chunks the mapper holds.
+// Holds returns how many pieces the mapper holds.
 func (l *Ledger) Holds(name string) int {
 	if m := l.mappers[name]; m != nil {
 		return len(m.holds)
@@ -67,11 +68,11 @@ func (l *Ledger) Holds(name string) int {
 	return 0
 }
 
-// Held lists the chunks that the mapper holds, ascending.
-func (l *Ledger) Held(name string) []chunk.ID {
+// Held lists the pieces that the mapper holds, ascending.
+func (l *Ledger) Held(name string) []chunk.Piece {
 	m := l.mappers[name]
 	if m == nil {
 		return nil
 	}
-	return slices.Sorted(maps.Keys(m.holds))
+	return slices.SortedFunc(maps.Keys(m.holds), chunk.Piece.Compare)
 }

@@ -14,28 +14,28 @@ import (
 const crashesToSkip = 2
 
 // announce notes the object that m is about to touch. A mapper that announces a
-// second object of the same chunk has survived the first.
+// second object of the same piece has survived the first.
 func (m *mapper) announce(d Doing) {
-	m.survived = m.doing != nil && m.doing.Chunk == d.Chunk && (m.survived || m.doing.Index != d.Index)
+	m.survived = m.doing != nil && m.doing.Piece == d.Piece && (m.survived || m.doing.Index != d.Index)
 	m.doing = &d
 }
 
-// forget removes a chunk from m, and what m announced of it.
-func (m *mapper) forget(id chunk.ID) {
-	delete(m.holds, id)
-	if m.doing != nil && m.doing.Chunk == id {
+// forget removes a piece from m, and what m announced of it.
+func (m *mapper) forget(p chunk.Piece) {
+	delete(m.holds, p)
+	if m.doing != nil && m.doing.Piece == p {
 		m.doing, m.survived = nil, false
 	}
 }
 
-// suspect records the end of a mapper as evidence about a chunk that it held. A
-// mapper that held other chunks, too, may have died of those. What a mapper
+// suspect records the end of a mapper as evidence about a piece that it held. A
+// mapper that held other pieces, too, may have died of those. What a mapper
 // announced without having been asked to is no evidence: any client could send it.
 func (l *Ledger) suspect(e *entry, m *mapper, alone bool) {
 	found := loss{mapper: m.id, object: nothing}
 	switch {
 	case !alone, !e.leases[e.leaseOf(m)].careful:
-	case m.doing != nil && m.doing.Chunk == e.id:
+	case m.doing != nil && m.doing.Piece == e.piece:
 		found.object, found.proven = m.doing.Index, m.saves > 0 || m.survived
 	default:
 		found.object, found.proven = noObject, m.saves > 0
@@ -53,7 +53,7 @@ func (l *Ledger) suspect(e *entry, m *mapper, alone bool) {
 }
 
 // evidence counts the mappers that vanished with the object in work; with
-// noObject those that had announced no object of the chunk.
+// noObject those that had announced no object of the piece.
 func (e *entry) evidence(object int) (proven, all int) {
 	for _, s := range e.losses {
 		if s.object == object {
@@ -80,12 +80,16 @@ func (l *Ledger) skipObject(e *entry, f chunk.Flaw) {
 }
 
 // forgetLoss removes the evidence of m's end: m was thought to have vanished,
-// and is back to go on with the chunk.
-func (e *entry) forgetLoss(m *mapper) {
+// and is back to go on with the piece.
+func (l *Ledger) forgetLoss(e *entry, m *mapper) {
+	wasCareful := l.isCareful(e)
 	e.losses = slices.DeleteFunc(e.losses, func(s loss) bool { return s.mapper == m.id })
+	if e.state == Ready && wasCareful && !l.isCareful(e) {
+		l.queue(e)
+	}
 }
 
-// isFatal reports whether the chunk has taken down too many mappers without an
+// isFatal reports whether the piece has taken down too many mappers without an
 // object to blame. While a proven mapper is alive, only proven ones count.
 func (l *Ledger) isFatal(e *entry) bool {
 	proven, all := e.evidence(noObject)

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -48,15 +49,17 @@ func TestAnyHistory(t *testing.T) {
 					w.step(n, 0)
 				}
 			},
-			"confirm":     func(t *rapid.T) { w.tell(rapid.Bool().Draw(t, "again")) },
-			"unconfirmed": func(*rapid.T) { w.told = nil },
-			"settle":      func(*rapid.T) { w.settle() },
-			"saveDead":    func(*rapid.T) { w.saveDead() },
-			"die":         func(t *rapid.T) { some(t).dead = true },
-			"cut off":     func(t *rapid.T) { some(t).away = true },
-			"back":        func(t *rapid.T) { some(t).away = false },
-			"no answer":   func(t *rapid.T) { w.unanswered(some(t)) },
-			"goodbye":     func(t *rapid.T) { w.goodbye(some(t)) },
+			"confirm": func(t *rapid.T) { w.tell(rapid.Bool().Draw(t, "again")) },
+			"unconfirmed": func(*rapid.T) { // the fetcher repeats its own results until they are confirmed
+				w.told = slices.DeleteFunc(w.told, func(c told) bool { return c.by != "fetcher" })
+			},
+			"settle":    func(*rapid.T) { w.settle() },
+			"saveDead":  func(*rapid.T) { w.saveDead() },
+			"die":       func(t *rapid.T) { some(t).dead = true },
+			"cut off":   func(t *rapid.T) { some(t).away = true },
+			"back":      func(t *rapid.T) { some(t).away = false },
+			"no answer": func(t *rapid.T) { w.unanswered(some(t)) },
+			"goodbye":   func(t *rapid.T) { w.goodbye(some(t)) },
 			"exclude": func(t *rapid.T) { // any but the first, so that the job goes on
 				if n := some(t); n != w.nodes[0] {
 					n.excluded = !n.excluded
@@ -96,7 +99,7 @@ func (w *world) drawPoison(t *rapid.T) {
 		if w.poison[id] == nil {
 			w.poison[id] = map[int]bool{}
 		}
-		w.poison[id][rapid.IntRange(0, w.objects-1).Draw(t, "object")] = true
+		w.poison[id][rapid.IntRange(0, w.size(id)-1).Draw(t, "object")] = true
 	}
 }
 
@@ -122,9 +125,9 @@ func TestOnlyPoisonIsSkipped(t *testing.T) {
 		if tally.Died > 0 || int(tally.Skipped) > poison {
 			t.Fatalf("%d objects are poison; %d skipped, %d chunks died", poison, tally.Skipped, tally.Died)
 		}
-		// A chunk takes down CarefulAfter mappers, and one more that has a backup
+		// A piece takes down CarefulAfter mappers, and one more that has a backup
 		// attempt; an object at most MaxAttempts, if no mapper is proven.
-		limit := len(w.poison)*(testConfig.CarefulAfter+1) + poison*testConfig.MaxAttempts
+		limit := poison*(testConfig.CarefulAfter+1) + poison*testConfig.MaxAttempts
 		if !pauses && w.deaths > limit {
 			t.Fatalf("%d poison objects in %d chunks took down %d mappers, want at most %d", poison, len(w.poison), w.deaths, limit)
 		}

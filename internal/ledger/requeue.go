@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -21,60 +20,73 @@ const (
 // String returns the reason's name.
 func (r Reason) String() string { return [reasons]string{"lost", "returned", "vanished"}[r] }
 
-// Redelivered counts, by Reason, the chunks handed out again. They sum up to
+// Redelivered counts, by Reason, the pieces handed out again. They sum up to
 // Tally.Redelivered.
 func (l *Ledger) Redelivered() [reasons]uint64 { return l.reasons }
 
-// loseLease removes a lease that ended without a result. A chunk that has no
+// loseLease removes a lease that ended without a result. A piece that has no
 // other one is unconfirmed: its result may have reached the sink all the same.
 func (l *Ledger) loseLease(e *entry, m *mapper) {
 	l.endLease(e, e.leaseOf(m))
 	if len(e.leases) == 0 {
-		l.unconfirmed[e.id] = struct{}{}
+		l.unconfirmed[e] = struct{}{}
 	}
 }
 
-// Unconfirmed lists, by ID, the chunks whose last lease ended without a result.
-// The caller asks the sink for each, and tells NotSaved or Saved.
-func (l *Ledger) Unconfirmed() []chunk.ID {
+// Unconfirmed lists, ascending, the pieces whose last lease ended without a result.
+// The caller asks the sink for each, and tells Saved what it holds of it, then NotSaved.
+func (l *Ledger) Unconfirmed() []chunk.Piece {
 	if len(l.unconfirmed) == 0 {
 		return nil
 	}
-	return slices.Sorted(maps.Keys(l.unconfirmed))
+	list := make([]chunk.Piece, 0, len(l.unconfirmed))
+	for e := range l.unconfirmed {
+		list = append(list, e.piece)
+	}
+	slices.SortFunc(list, chunk.Piece.Compare)
+	return list
 }
 
-// NotSaved notes that the sink does not hold an unconfirmed chunk. The chunk is
-// ready again, or dead if it has taken down too many mappers. A chunk that is
-// leased or saved by now does not change: the answer is out of date.
-func (l *Ledger) NotSaved(id chunk.ID) {
-	if _, open := l.unconfirmed[id]; !open {
+// NotSaved notes that the sink holds nothing else of a piece that was unconfirmed. It is
+// ready again, or dead if it has taken down too many mappers. What is leased or saved by
+// now does not change: the answer is out of date. If the piece was cut meanwhile, the answer
+// holds for its parts.
+func (l *Ledger) NotSaved(p chunk.Piece) {
+	c := l.open[p.Chunk]
+	if c == nil {
 		return
 	}
-	delete(l.unconfirmed, id)
-	e := l.open[id]
-	switch {
-	case l.isFatal(e):
-		l.tally.Died++
-		l.move(e, Dead)
-		l.dead = append(l.dead, id)
-	case l.isCareful(e):
-		l.move(e, Ready)
-		l.careful.add(id)
-	default:
-		l.move(e, Ready)
-		l.again.add(id)
+	for _, e := range c.overlapping(p) {
+		if _, unconfirmed := l.unconfirmed[e]; unconfirmed && p.Contains(e.piece) {
+			l.requeue(e)
+		}
 	}
 }
 
-// TakeDead returns a chunk that is dead and was not taken yet. It stays dead
+// requeue makes a piece without a lease ready, or dead if it has taken down too many mappers.
+func (l *Ledger) requeue(e *entry) {
+	delete(l.unconfirmed, e)
+	if l.isFatal(e) {
+		if e.state != Dead {
+			l.tally.Died++
+		}
+		l.move(e, Dead)
+		l.dead = append(l.dead, e.piece)
+		return
+	}
+	l.move(e, Ready)
+	l.queue(e)
+}
+
+// TakeDead returns a piece that is dead and was not taken yet. It stays dead
 // until it is saved, as dead letters or by a mapper that came back.
-func (l *Ledger) TakeDead() (chunk.ID, bool) {
+func (l *Ledger) TakeDead() (chunk.Piece, bool) {
 	for len(l.dead) > 0 {
-		id := l.dead[0]
+		p := l.dead[0]
 		l.dead = l.dead[1:]
-		if !l.saved.has(id) {
-			return id, true
+		if e := l.find(p); e != nil && e.state == Dead {
+			return p, true
 		}
 	}
-	return 0, false
+	return chunk.Piece{}, false
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -13,7 +14,7 @@ type Outcome int
 const (
 	Acked     Outcome = iota // the first one
 	Duplicate                // saved already
-	Unknown                  // no such chunk, or not yet
+	Unknown                  // no such objects, or not yet
 )
 
 // String returns the outcome's name.
@@ -24,45 +25,61 @@ type Confirmed struct {
 	Outcome Outcome
 	Mapper  string        // whose result it is; "" if that is unknown
 	Took    time.Duration // since its lease began; 0 if it holds none any more
-	Others  []string      // other mappers that hold it, and can drop it
+	Drop    []Holding     // pieces that cannot be saved any more, with who holds them
 }
 
-// Saved notes that the sink holds a chunk, from whatever attempt. By is the
-// mapper whose result it is, known to the ledger or not; "" if that was not said.
-func (l *Ledger) Saved(now time.Time, id chunk.ID, by string) Confirmed {
+// Saved notes that the sink holds exactly these objects, from whatever attempt and however the
+// ledger has cut the chunk since. A piece of the ledger that has other objects, too, is cut: its leases end, and
+// the rest is ready again. By is the mapper whose result it is, known to the ledger
+// or not; "" if that was not said.
+func (l *Ledger) Saved(now time.Time, p chunk.Piece, by string) Confirmed {
 	switch {
-	case id >= l.added:
+	case p.Chunk >= l.added:
 		return Confirmed{Outcome: Unknown}
-	case l.saved.has(id):
+	case l.saved.has(p.Chunk):
+		l.tally.Duplicates++
+		return Confirmed{Outcome: Duplicate}
+	case !p.Fits(l.sizes.of(p.Chunk)):
+		return Confirmed{Outcome: Unknown}
+	}
+	found := l.pieces(p.Chunk).overlapping(p)
+	if len(found) == 0 {
 		l.tally.Duplicates++
 		return Confirmed{Outcome: Duplicate}
 	}
-	e := l.entry(id)
+	confirmed := Confirmed{Outcome: Acked, Mapper: by}
+	if e := found[0]; e.piece == p {
+		confirmed = l.endWithResult(now, e, by)
+	}
+	for _, e := range found {
+		for len(e.leases) > 0 {
+			confirmed.Drop = append(confirmed.Drop, Holding{e.leases[0].mapper.id, e.piece})
+			l.endLease(e, 0)
+			e.why = Lost
+		}
+		l.finish(l.keepRest(e, p))
+	}
+	l.credit(confirmed.Mapper)
+	return confirmed
+}
+
+// endWithResult ends the lease whose result is saved, of exactly the piece that was leased.
+func (l *Ledger) endWithResult(now time.Time, e *entry, by string) Confirmed {
 	if by == "" {
-		by = e.unlistedBy // mappers stop listing a chunk once it is saved: credit the last one that did
+		by = e.unlistedBy // mappers stop listing a piece once it is saved: credit the last one that did
 	}
 	confirmed := Confirmed{Outcome: Acked, Mapper: by}
 	backup := by != "" && by == e.backupUnlistedBy
-	for len(e.leases) > 0 {
-		switch ended := e.leases[0]; {
-		case ended.mapper.id != by:
-			confirmed.Others = append(confirmed.Others, ended.mapper.id)
-		default:
-			confirmed.Took = max(0, now.Sub(ended.since))
-			backup = ended.backup
-		}
-		l.endLease(e, 0)
+	if i := slices.IndexFunc(e.leases, func(l lease) bool { return l.mapper.id == by }); i >= 0 {
+		confirmed.Took = max(0, now.Sub(e.leases[i].since))
+		backup = e.leases[i].backup
+		l.endLease(e, i)
 	}
 	if backup {
 		l.tally.BackupWins++
 	}
-	l.credit(by)
 	if !e.since.IsZero() {
-		l.durations.add(now.Sub(e.since))
+		l.durations.add(now.Sub(e.since) / time.Duration(e.piece.Len()))
 	}
-	l.move(e, Saved)
-	l.saved.set(id)
-	delete(l.unconfirmed, id)
-	delete(l.open, id)
 	return confirmed
 }

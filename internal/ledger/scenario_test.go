@@ -126,9 +126,51 @@ func numbers[N ~uint64](text string) []N {
 
 func number(text string) int { n, _ := strconv.Atoi(text); return n }
 
-func chunkID(text string) chunk.ID { return chunk.ID(number(text)) }
+// scenarioObjects is how many objects a chunk has, unless it is added with others.
+const scenarioObjects = 10
 
-// listed prints IDs after a word, or nothing.
+// piece reads "18", a whole chunk, or "18:0-5", its first five objects.
+func (s *scenario) piece(text string) chunk.Piece {
+	id, bounds, part := strings.Cut(text, ":")
+	p := chunk.Whole(chunk.ID(number(id)), scenarioObjects)
+	if p.Chunk < s.ledger.added {
+		p.To = s.ledger.sizes.of(p.Chunk)
+	}
+	if part {
+		from, to, _ := strings.Cut(bounds, "-")
+		p.From, p.To = number(from), number(to)
+	}
+	return p
+}
+
+// pieces reads "1,2:0-5"; "-" is none.
+func (s *scenario) pieces(text string) []chunk.Piece {
+	var out []chunk.Piece
+	for part := range strings.SplitSeq(text, ",") {
+		if part != "-" {
+			out = append(out, s.piece(part))
+		}
+	}
+	return out
+}
+
+// text prints a whole chunk as its number.
+func (s *scenario) text(p chunk.Piece) string {
+	if p.Chunk < s.ledger.added && p == chunk.Whole(p.Chunk, s.ledger.sizes.of(p.Chunk)) {
+		return fmt.Sprint(p.Chunk)
+	}
+	return p.String()
+}
+
+func (s *scenario) texts(pieces []chunk.Piece) []string {
+	var out []string
+	for _, p := range pieces {
+		out = append(out, s.text(p))
+	}
+	return out
+}
+
+// listed prints items after a word, or nothing.
 func listed[T any](word string, items []T) string {
 	if len(items) == 0 {
 		return ""
@@ -145,17 +187,36 @@ func (s *scenario) hear(r Report) string {
 	if h.Stale {
 		return "stale"
 	}
-	return join(listed("lost", h.Lost), listed("drop", h.Drop))
+	return join(listed("lost", s.texts(h.Lost)), listed("drop", s.texts(h.Drop)))
 }
 
-// lease answers request q of the mapper; the reply arrives unless it is lost.
-func (s *scenario) lease(name string, q uint64, arrives bool) string {
-	had := s.ledger.HasWork(s.now)
-	given, ok := s.ledger.Lease(s.now, name, q)
-	if !ok {
+// lease answers request q of the mapper with up to grant=1 pieces of at most most=0
+// objects; the reply arrives unless it is lost.
+func (s *scenario) lease(name string, q uint64, arrives bool, args []string) string {
+	size := max(1, number(option(args, "grant")))
+	var grant []string
+	for len(grant) < size {
+		text, last := s.leaseOne(name, q, arrives, number(option(args, "most")), len(grant))
+		if text != "" {
+			grant = append(grant, text)
+		}
+		if last {
+			break
+		}
+	}
+	if len(grant) == 0 {
 		return "nothing"
 	}
-	text := fmt.Sprintf("chunk %d attempt %d", given.ID, given.Attempt)
+	return join(grant...)
+}
+
+func (s *scenario) leaseOne(name string, q uint64, arrives bool, most, granted int) (text string, last bool) {
+	had := s.ledger.HasWork(s.now)
+	given, ok := s.ledger.Lease(s.now, name, q, most, granted)
+	if !ok {
+		return "", true
+	}
+	text = fmt.Sprintf("chunk %s attempt %d", s.text(given.Piece), given.Attempt)
 	if given.Careful {
 		text += " careful"
 	}
@@ -170,8 +231,8 @@ func (s *scenario) lease(name string, q uint64, arrives bool) string {
 	}
 	if arrives {
 		m := s.mapper(name)
-		m.Held = append(m.Held, given.ID)
+		m.Held = append(m.Held, given.Piece)
 		m.Asking = slices.DeleteFunc(m.Asking, func(open uint64) bool { return open == q })
 	}
-	return text
+	return text, given.Suspect
 }

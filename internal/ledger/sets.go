@@ -1,10 +1,12 @@
 package ledger
 
 import (
+	"cmp"
 	"container/heap"
+	"iter"
+	"maps"
 	mathbits "math/bits"
 	"slices"
-	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
@@ -45,21 +47,121 @@ func (b bitmap) count(from, to chunk.ID) int {
 	return n
 }
 
-// ids is a heap of chunk IDs, the lowest first.
-type ids []chunk.ID
+// sizes is how many objects each chunk has. Nearly all have the same number, so it keeps
+// where the number changes.
+type sizes []run
 
-func (s ids) Len() int           { return len(s) }
-func (s ids) Less(i, j int) bool { return s[i] < s[j] }
-func (s ids) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
-func (s *ids) Push(x any)        { *s = append(*s, x.(chunk.ID)) }
-func (s *ids) Pop() any {
+// run is consecutive chunks of the same size.
+type run struct {
+	first   chunk.ID
+	objects int
+}
+
+// add tells the size of the next chunk.
+func (s *sizes) add(id chunk.ID, objects int) {
+	if last := len(*s) - 1; last < 0 || (*s)[last].objects != objects {
+		*s = append(*s, run{id, objects})
+	}
+}
+
+// at returns the index of the run that has a chunk.
+func (s sizes) at(id chunk.ID) int {
+	i, begins := slices.BinarySearchFunc(s, id, func(r run, id chunk.ID) int { return cmp.Compare(r.first, id) })
+	if begins {
+		return i
+	}
+	return i - 1
+}
+
+func (s sizes) of(id chunk.ID) int { return s[s.at(id)].objects }
+
+// runs yields the parts of a range of chunks that have the same size, with where each ends.
+func (s sizes) runs(from, to chunk.ID) iter.Seq2[run, chunk.ID] {
+	return func(yield func(run, chunk.ID) bool) {
+		for i := s.at(from); from < to; i++ {
+			end := to
+			if i+1 < len(s) {
+				end = min(to, s[i+1].first)
+			}
+			if !yield(run{from, s[i].objects}, end) {
+				return
+			}
+			from = end
+		}
+	}
+}
+
+// place is where a piece begins.
+type place struct {
+	chunk  chunk.ID
+	object int
+}
+
+// places is a heap, the first place first.
+type places []place
+
+func (s places) Len() int { return len(s) }
+func (s places) Less(i, j int) bool {
+	return s[i].chunk < s[j].chunk || s[i].chunk == s[j].chunk && s[i].object < s[j].object
+}
+func (s places) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
+func (s *places) Push(x any)   { *s = append(*s, x.(place)) }
+func (s *places) Pop() any {
 	last := (*s)[len(*s)-1]
 	*s = (*s)[:len(*s)-1]
 	return last
 }
 
-func (s *ids) add(id chunk.ID) { heap.Push(s, id) }
-func (s *ids) drop()           { heap.Pop(s) }
+func (s *places) add(where place) { heap.Push(s, where) }
+func (s *places) drop()           { heap.Pop(s) }
+
+// maxEarly bounds how many pieces of chunks that are not yet added can be held by
+// mappers. It is far more than mappers hold when a fetcher restarts.
+const maxEarly = 1 << 16
+
+// A Holding is a piece in a mapper's hands.
+type Holding struct {
+	Mapper string
+	Piece  chunk.Piece
+}
+
+// early is the pieces of chunks that are not yet added, with the mapper that listed each last.
+type early struct {
+	held  map[chunk.ID]map[chunk.Piece]string
+	count int
+}
+
+func newEarly() early { return early{held: map[chunk.ID]map[chunk.Piece]string{}} }
+
+func (y *early) add(p chunk.Piece, mapper string) {
+	of := y.held[p.Chunk]
+	if _, known := of[p]; !known {
+		if y.count >= maxEarly {
+			return
+		}
+		y.count++
+	}
+	if of == nil {
+		of = map[chunk.Piece]string{}
+		y.held[p.Chunk] = of
+	}
+	of[p] = mapper
+}
+
+// take removes the pieces of a chunk and returns them, ascending.
+func (y *early) take(id chunk.ID) []Holding {
+	of := y.held[id]
+	if len(of) == 0 {
+		return nil
+	}
+	delete(y.held, id)
+	y.count -= len(of)
+	held := make([]Holding, 0, len(of))
+	for _, p := range slices.SortedFunc(maps.Keys(of), chunk.Piece.Compare) {
+		held = append(held, Holding{of[p], p})
+	}
+	return held
+}
 
 // maxDeparted bounds how many mappers that are gone are remembered. Only their
 // delayed messages matter, so the last few thousand are plenty.
@@ -86,33 +188,6 @@ func (g *departed) remember(id string, seq uint64) {
 		}
 	}
 	g.seq[id] = seq
-}
-
-// spanDurations is how many completed chunks the median is taken of: enough to
-// be steady, few enough to follow a change within seconds.
-const spanDurations = 101
-
-// durations keeps how long the last chunks were in flight.
-type durations struct {
-	ring   []time.Duration
-	next   int
-	fresh  int // values since the median was taken
-	median time.Duration
-}
-
-func (d *durations) add(v time.Duration) {
-	if len(d.ring) < spanDurations {
-		d.ring = append(d.ring, v)
-	} else {
-		d.ring[d.next] = v
-		d.next = (d.next + 1) % spanDurations
-	}
-	d.fresh++
-	if d.fresh >= spanDurations/4 || len(d.ring) < spanDurations/4 {
-		d.fresh = 0
-		sorted := slices.Sorted(slices.Values(d.ring))
-		d.median = sorted[len(sorted)/2]
-	}
 }
 
 // contains says whether an ascending list has v.

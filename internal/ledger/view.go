@@ -1,28 +1,30 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Oldest is how long the chunk that is longest in flight has been so; 0: none is.
+// Oldest is how long the piece that is longest in flight has been so; 0: none is.
 func (l *Ledger) Oldest(now time.Time) time.Duration {
-	if first := l.flight.Front(); first != nil {
-		return max(0, now.Sub(first.Value.(*entry).since))
+	if oldest := l.flight.oldest(); oldest != nil {
+		return max(0, now.Sub(oldest.since))
 	}
 	return 0
 }
 
-// Median is how long the last chunks were in flight; 0: none was saved yet.
-func (l *Ledger) Median() time.Duration { return l.durations.median }
+// ObjectTime is how long the last pieces were in flight, for each of their objects; 0: none was saved yet.
+func (l *Ledger) ObjectTime() time.Duration { return l.durations.median }
 
-// A Cell counts the chunks of a range by state.
+// A Cell counts the chunks of a range by state, as Counts does.
 type Cell struct {
 	Ready    int
 	InFlight int
 	Saved    int
 	Dead     int
+	Share    float64 // of their objects that are saved, 0 to 1; chunks that are saved in part count, too
 }
 
 // Map counts chunks by state in ranges of each chunks, from first on; each is
@@ -30,6 +32,7 @@ type Cell struct {
 // the chunks that were handed out and are not saved.
 func (l *Ledger) Map(first chunk.ID, each, cells int) []Cell {
 	m := make([]Cell, cells)
+	objects, saved := make([]int, cells), make([]int, cells)
 	span := chunk.ID(each)
 	for i := range m {
 		from := first + chunk.ID(i)*span
@@ -37,30 +40,44 @@ func (l *Ledger) Map(first chunk.ID, each, cells int) []Cell {
 		if from >= to {
 			break
 		}
-		m[i].Saved = l.saved.count(from, to)
-		m[i].Ready = int(to-from) - m[i].Saved
+		for part, end := range l.sizes.runs(from, to) {
+			chunks, whole := int(end-part.first), l.saved.count(part.first, end)
+			m[i].Saved += whole
+			m[i].Ready += chunks - whole
+			objects[i] += chunks * part.objects
+			saved[i] += whole * part.objects
+		}
 	}
-	for id, e := range l.open {
+	for id, c := range l.open {
 		if id < first || (id-first)/span >= chunk.ID(cells) {
 			continue
 		}
-		c := &m[(id-first)/span]
-		switch e.state {
+		i := (id - first) / span
+		saved[i] += l.sizes.of(id)
+		for _, e := range c.list {
+			saved[i] -= e.piece.Len()
+		}
+		switch c.state() {
 		case InFlight:
-			c.InFlight++
-			c.Ready--
+			m[i].InFlight++
+			m[i].Ready--
 		case Dead:
-			c.Dead++
-			c.Ready--
+			m[i].Dead++
+			m[i].Ready--
 		default: // ready, and counted so
+		}
+	}
+	for i := range m {
+		if objects[i] > 0 {
+			m[i].Share = float64(saved[i]) / float64(objects[i])
 		}
 	}
 	return m
 }
 
-// A View is what people may want to know of a chunk.
+// A View is what people may want to know of a piece.
 type View struct {
-	ID      chunk.ID
+	Piece   chunk.Piece
 	State   State
 	Attempt int           // the one under way, or that comes next
 	For     time.Duration // in flight; 0: it is not
@@ -69,26 +86,39 @@ type View struct {
 	Lost    []string      // mappers that vanished with it
 }
 
-// Look tells what is known of a chunk; false if it was not added. Of a chunk that is
+// Look tells what is known of the pieces of a chunk, ascending; false if it was not added. Of objects that are
 // saved nothing else is known.
-func (l *Ledger) Look(now time.Time, id chunk.ID) (View, bool) {
+func (l *Ledger) Look(now time.Time, id chunk.ID) (of State, all []View, added bool) {
 	if id >= l.added {
-		return View{}, false
+		return 0, nil, false
 	}
-	v := View{ID: id}
-	switch e := l.open[id]; {
-	case e != nil:
-		v = e.view(now)
-	case l.saved.has(id):
-		v.State = Saved
-	default:
-		v.Attempt = 1
+	whole := chunk.Whole(id, l.sizes.of(id))
+	if l.saved.has(id) {
+		return Saved, []View{{Piece: whole, State: Saved}}, true
 	}
-	return v, true
+	c := l.open[id]
+	if c == nil {
+		return Ready, []View{{Piece: whole, State: Ready, Attempt: 1}}, true
+	}
+	savedUntil := func(to int) {
+		from := 0
+		if len(all) > 0 {
+			from = all[len(all)-1].Piece.To
+		}
+		if from < to {
+			all = append(all, View{Piece: chunk.Piece{Chunk: id, From: from, To: to}, State: Saved})
+		}
+	}
+	for _, e := range c.list {
+		savedUntil(e.piece.From)
+		all = append(all, e.view(now))
+	}
+	savedUntil(whole.To)
+	return c.state(), all, true
 }
 
 func (e *entry) view(now time.Time) View {
-	v := View{ID: e.id, State: e.state, Attempt: e.attempt(), Backup: e.hasBackup()}
+	v := View{Piece: e.piece, State: e.state, Attempt: e.attempt(), Backup: e.hasBackup()}
 	if len(e.leases) > 0 {
 		v.For = max(0, now.Sub(e.since))
 	}
@@ -101,29 +131,23 @@ func (e *entry) view(now time.Time) View {
 	return v
 }
 
-// Stragglers returns chunks that have been in flight far longer than others
-// take, the longest first, at most as many as wanted.
+// Stragglers returns pieces that have been in flight far longer than as many objects
+// usually take, the longest first, at most as many as wanted.
 func (l *Ledger) Stragglers(now time.Time, most int) []View {
-	var late []View
-	limit := l.late(now)
-	if !l.excused.Before(limit) {
-		return nil
-	}
-	for element := l.flight.Front(); element != nil && len(late) < most; element = element.Next() {
-		e := element.Value.(*entry)
-		if !e.since.Before(limit) {
-			break
+	var late []*entry
+	for _, lane := range l.flight.lanes {
+		left := most
+		for e := range lane.each(l.late(now, lane.objects)) {
+			if left--; left < 0 {
+				break
+			}
+			late = append(late, e)
 		}
-		late = append(late, e.view(now))
 	}
-	return late
-}
-
-// Excuse tells that until now no chunk could be saved, whatever its mapper did:
-// none is a straggler for that time.
-func (l *Ledger) Excuse(now time.Time) { l.excused = now }
-
-// late is since when a chunk must be in flight to be a straggler.
-func (l *Ledger) late(now time.Time) time.Time {
-	return now.Add(-max(minStraggler, 2*l.durations.median))
+	slices.SortStableFunc(late, func(a, b *entry) int { return a.since.Compare(b.since) })
+	views := make([]View, 0, min(most, len(late)))
+	for _, e := range late[:min(most, len(late))] {
+		views = append(views, e.view(now))
+	}
+	return views
 }

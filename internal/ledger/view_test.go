@@ -17,11 +17,11 @@ func TestRedelivered(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1000, 0)
 	l := New(Config{SuspectAfter: time.Second, GoneAfter: 2 * time.Second})
-	l.Add(now)
+	l.Add(now, 10)
 	give := func(name string) {
 		t.Helper()
 		l.Hear(now, Report{Mapper: name, Seq: 1, Asking: []uint64{1}})
-		if _, ok := l.Lease(now, name, 1); !ok {
+		if _, ok := l.Lease(now, name, 1, 0, 0); !ok {
 			t.Fatalf("no chunk for %s", name)
 		}
 	}
@@ -41,8 +41,8 @@ func TestRedelivered(t *testing.T) {
 	last := "first"
 	for _, reason := range []Reason{Vanished, Lost, Returned, Lost} {
 		end[reason](last)
-		for _, id := range l.Unconfirmed() {
-			l.NotSaved(id)
+		for _, p := range l.Unconfirmed() {
+			l.NotSaved(p)
 		}
 		last += "+"
 		give(last)
@@ -62,23 +62,25 @@ func TestMap(t *testing.T) {
 		l := New(Config{SuspectAfter: time.Second, GoneAfter: 2 * time.Second, MaxAttempts: 1})
 		l.Hear(now, Report{Mapper: "m", Seq: 1, Asking: []uint64{1}})
 		for range rapid.IntRange(0, 300).Draw(t, "chunks") {
+			size := rapid.SampledFrom([]int{10, 10, 10, 7}).Draw(t, "objects")
+			most := rapid.IntRange(0, size).Draw(t, "most")
 			switch rapid.IntRange(0, 5).Draw(t, "how") {
 			case 0, 1:
-				l.AddSaved()
+				l.AddSaved(size)
 			case 2:
-				l.Saved(now, l.Add(now), "m")
+				l.Saved(now, chunk.Piece{Chunk: l.Add(now, size), From: rapid.IntRange(0, most).Draw(t, "from"), To: size}, "m")
 			case 3:
-				l.Add(now)
+				l.Add(now, size)
 			case 4:
-				l.Add(now)
-				l.Lease(now, "m", 1)
+				l.Add(now, size)
+				l.Lease(now, "m", 1, most, 0)
 			case 5: // one that is dead
-				l.Add(now)
+				l.Add(now, size)
 				l.Hear(now, Report{Mapper: "other", Seq: 1, Asking: []uint64{1}})
-				l.Lease(now, "other", 1)
+				l.Lease(now, "other", 1, most, 0)
 				l.Vanish("other")
-				for _, id := range l.Unconfirmed() {
-					l.NotSaved(id)
+				for _, p := range l.Unconfirmed() {
+					l.NotSaved(p)
 				}
 			}
 		}
@@ -86,20 +88,30 @@ func TestMap(t *testing.T) {
 		each := rapid.IntRange(1, 130).Draw(t, "each")
 		for i, got := range l.Map(first, each, rapid.IntRange(1, 40).Draw(t, "cells")) {
 			var want Cell
+			objects, saved := 0, 0
 			from := first + chunk.ID(i*each)
 			for id := from; id < from+chunk.ID(each); id++ {
-				v, there := l.Look(now, id)
+				state, pieces, there := l.Look(now, id)
+				for _, v := range pieces {
+					objects += v.Piece.Len()
+					if v.State == Saved {
+						saved += v.Piece.Len()
+					}
+				}
 				switch {
 				case !there:
-				case v.State == Ready:
+				case state == Ready:
 					want.Ready++
-				case v.State == InFlight:
+				case state == InFlight:
 					want.InFlight++
-				case v.State == Saved:
+				case state == Saved:
 					want.Saved++
 				default:
 					want.Dead++
 				}
+			}
+			if objects > 0 {
+				want.Share = float64(saved) / float64(objects)
 			}
 			if got != want {
 				t.Fatalf("cell %d, chunks %d to %d: %+v, want %+v", i, from, int(from)+each-1, got, want)
@@ -114,34 +126,58 @@ func TestStragglers(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1000, 0)
 	l := New(Config{SuspectAfter: time.Hour, GoneAfter: 2 * time.Hour, Speculate: true})
-	for range 3 {
-		l.Add(now)
-	}
 	for i, name := range []string{"a", "b", "c"} {
+		l.Add(now, 10+i)
 		l.Hear(now, Report{Mapper: name, Seq: 1, Asking: []uint64{1}})
-		l.Lease(now.Add(time.Duration(i)*time.Millisecond), name, 1)
+		l.Lease(now.Add(time.Duration(i)*time.Millisecond), name, 1, 0, 0)
 	}
 	if got := l.Stragglers(now.Add(minStraggler), 10); len(got) != 0 {
 		t.Errorf("nobody is late yet: %+v", got)
 	}
 	later := now.Add(minStraggler + 2*time.Millisecond)
 	l.Hear(now, Report{Mapper: "idle", Seq: 1, Asking: []uint64{1}})
-	if _, ok := l.Lease(later, "idle", 1); !ok {
+	if _, ok := l.Lease(later, "idle", 1, 0, 0); !ok {
 		t.Fatal("the straggler got no backup attempt")
 	}
 	want := []View{
-		{ID: 0, State: InFlight, Attempt: 1, For: minStraggler + 2*time.Millisecond, Mappers: []string{"a", "idle"}, Backup: true},
-		{ID: 1, State: InFlight, Attempt: 1, For: minStraggler + time.Millisecond, Mappers: []string{"b"}},
+		{Piece: chunk.Whole(0, 10), State: InFlight, Attempt: 1, For: minStraggler + 2*time.Millisecond, Mappers: []string{"a", "idle"}, Backup: true},
+		{Piece: chunk.Whole(1, 11), State: InFlight, Attempt: 1, For: minStraggler + time.Millisecond, Mappers: []string{"b"}},
 	}
 	if got := l.Stragglers(later, 10); !reflect.DeepEqual(got, want) {
 		t.Errorf("stragglers %+v, want %+v", got, want)
 	}
-	if got := l.Stragglers(later, 1); len(got) != 1 || got[0].ID != 0 {
+	if got := l.Stragglers(later, 1); len(got) != 1 || got[0].Piece.Chunk != 0 {
 		t.Errorf("at most one: %+v", got)
 	}
 	l.Vanish("b")
-	if v, _ := l.Look(later, 1); v.State != InFlight || !slices.Equal(v.Lost, []string{"b"}) || v.Attempt != 2 || v.For != 0 {
-		t.Errorf("after its mapper vanished chunk 1 is %+v", v)
+	if state, pieces, _ := l.Look(later, 1); state != InFlight || !slices.Equal(pieces[0].Lost, []string{"b"}) || pieces[0].Attempt != 2 || pieces[0].For != 0 {
+		t.Errorf("after its mapper vanished chunk 1 is %+v", pieces)
+	}
+}
+
+// TestStragglersByLength: a piece may take as long as its number of objects
+// allows: of two that are in flight for equally long, only the shorter one is late.
+func TestStragglersByLength(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	l := New(Config{SuspectAfter: time.Hour, GoneAfter: 2 * time.Hour, Speculate: true})
+	for i, most := range []int{100, 10, 30} {
+		name := string(rune('a' + i))
+		l.Add(now, 100)
+		l.Hear(now, Report{Mapper: name, Seq: 1, Asking: []uint64{1}})
+		l.Lease(now, name, 1, most, 0)
+	}
+	now = now.Add(10 * time.Second)
+	l.Saved(now, chunk.Whole(0, 100), "a")
+	if got := l.ObjectTime(); got != 100*time.Millisecond {
+		t.Fatalf("an object takes %s, want 100ms", got)
+	}
+	late := l.Stragglers(now.Add(-5*time.Second), 10) // 5 s after the leases: 2 s is the limit of the one, 6 s of the other
+	if len(late) != 1 || late[0].Piece != (chunk.Piece{Chunk: 1, To: 10}) {
+		t.Errorf("stragglers %+v, want the piece of 10 objects", late)
+	}
+	if late := l.Stragglers(now, 10); len(late) != 2 {
+		t.Errorf("stragglers %+v, want both", late)
 	}
 }
 
@@ -165,18 +201,18 @@ func TestBackupWins(t *testing.T) {
 			t.Parallel()
 			now := time.Unix(1000, 0)
 			l := New(Config{SuspectAfter: time.Hour, GoneAfter: 2 * time.Hour, Speculate: true})
-			id := l.Add(now)
+			p := chunk.Whole(l.Add(now, 10), 10)
 			l.Hear(now, Report{Mapper: "slow", Seq: 1, Asking: []uint64{1}})
-			l.Lease(now, "slow", 1)
+			l.Lease(now, "slow", 1, 0, 0)
 			now = now.Add(minStraggler + time.Millisecond)
 			l.Hear(now, Report{Mapper: "backup", Seq: 1, Asking: []uint64{1}})
-			if given, ok := l.Lease(now, "backup", 1); !ok || !given.Backup {
+			if given, ok := l.Lease(now, "backup", 1, 0, 0); !ok || !given.Backup {
 				t.Fatalf("got %+v, %t, want a backup attempt", given, ok)
 			}
 			if c.letsGo {
 				l.Hear(now, Report{Mapper: "backup", Seq: 2})
 			}
-			l.Saved(now, id, c.by)
+			l.Saved(now, p, c.by)
 			if got := l.Counts().BackupWins; got != c.want {
 				t.Errorf("%d backup attempts were first, want %d", got, c.want)
 			}
@@ -187,7 +223,7 @@ func TestBackupWins(t *testing.T) {
 func BenchmarkMap(b *testing.B) {
 	l := New(Config{})
 	for range 10_000_000 {
-		l.AddSaved()
+		l.AddSaved(chunk.DefaultSize)
 	}
 	for b.Loop() {
 		l.Map(0, 10_000_000/2000, 2000)

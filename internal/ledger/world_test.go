@@ -18,24 +18,31 @@ type world struct {
 	now    time.Time
 
 	chunks  int // of the job
-	objects int // of a chunk
+	objects int // of a chunk, see size
 	poison  map[chunk.ID]map[int]bool
-	sink    map[chunk.ID]bool
-	told    []told // confirmations on their way
+	sink    map[chunk.ID][]chunk.Piece // what is saved
+	told    []told                     // confirmations on their way
 
-	nodes []*node
-	queue []ask // requests that wait, oldest first
-	names int
+	nodes  []*node
+	queue  []ask // requests that wait, oldest first
+	names  int
+	grants []grantSize // of the next requests, in turn
 
-	owners map[chunk.ID]map[string]bool // who has a lease
-	lost   map[chunk.ID]int             // mappers that vanished with it
-	deaths int                          // mappers that died of what they touched
-	strict bool                         // mappers die of poison only: nothing else may be blamed
+	owners map[chunk.Piece]map[string]bool // who has a lease
+	lost   map[chunk.ID]map[int]int        // mappers that vanished with an object
+	deaths int                             // mappers that died of what they touched
+	strict bool                            // mappers die of poison only: nothing else may be blamed
 }
 
 type ask struct {
 	node *node
 	seq  uint64
+}
+
+// grantSize is how large a grant may be.
+type grantSize struct {
+	pieces int
+	most   int // objects of a piece; 0: no limit
 }
 
 // node is a mapper process.
@@ -51,40 +58,83 @@ type node struct {
 	work     []*work
 }
 
-// work is a chunk in a mapper's hands.
+// work is a piece in a mapper's hands.
 type work struct {
 	lease Lease
 	index int // of the next object
 }
 
+// told says that a piece is saved, and whose result told so.
+type told struct {
+	piece chunk.Piece
+	by    string
+}
+
 func newWorld(t *rapid.T, cfg Config, chunks, objects int) *world {
-	w := &world{t: t, now: time.Unix(0, 0), chunks: chunks, objects: objects, sink: map[chunk.ID]bool{}, poison: map[chunk.ID]map[int]bool{}}
+	w := &world{t: t, now: time.Unix(0, 0), chunks: chunks, objects: objects, sink: map[chunk.ID][]chunk.Piece{}, poison: map[chunk.ID]map[int]bool{}}
+	for range rapid.IntRange(1, 5).Draw(t, "kinds of grants") {
+		w.grants = append(w.grants, grantSize{
+			pieces: rapid.IntRange(1, 4).Draw(t, "pieces of a grant"), most: rapid.IntRange(0, objects).Draw(t, "objects of a piece"),
+		})
+	}
 	w.restart(cfg)
 	return w
 }
 
-// told says that a chunk is saved, and whose result told so.
-type told struct {
-	id chunk.ID
-	by string
+// size is how many objects a chunk has: some chunks have fewer than most.
+func (w *world) size(id chunk.ID) int {
+	if id%4 == 3 {
+		return max(1, w.objects-1)
+	}
+	return w.objects
 }
 
 // restart is a new fetcher, who asks the sink and has heard no mapper yet.
 func (w *world) restart(cfg Config) {
 	w.ledger = New(cfg)
 	w.queue = nil
-	w.owners, w.lost = map[chunk.ID]map[string]bool{}, map[chunk.ID]int{}
+	w.owners, w.lost = map[chunk.Piece]map[string]bool{}, map[chunk.ID]map[int]int{}
 }
 
+// check holds the ledger against the sink: it must not count more as saved.
 func (w *world) check() {
 	if err := w.ledger.check(); err != nil {
 		w.t.Fatal(err)
 	}
 	for id := range w.ledger.added {
-		if w.ledger.saved.has(id) && !w.sink[id] {
-			w.t.Fatalf("chunk %d counts as saved, the sink does not hold it", id)
+		_, pieces, _ := w.ledger.Look(w.now, id)
+		for _, v := range pieces {
+			for i := v.Piece.From; v.State == Saved && i < v.Piece.To; i++ {
+				if !w.stored(id, i) {
+					w.t.Fatalf("object %d of chunk %d counts as saved, the sink does not hold it", i, id)
+				}
+			}
 		}
 	}
+}
+
+func (w *world) stored(id chunk.ID, object int) bool {
+	return slices.ContainsFunc(w.sink[id], func(p chunk.Piece) bool { return p.Has(object) })
+}
+
+// commit saves a piece if the sink holds none of its objects, and tells so if it holds all of
+// them. It returns whether it holds all.
+func (w *world) commit(p chunk.Piece, by string) bool {
+	stored := 0
+	for i := p.From; i < p.To; i++ {
+		if w.stored(p.Chunk, i) {
+			stored++
+		}
+	}
+	switch stored {
+	case 0:
+		w.sink[p.Chunk] = append(w.sink[p.Chunk], p)
+	case p.Len(): // a duplicate
+	default:
+		return false
+	}
+	w.told = append(w.told, told{p, by})
+	return true
 }
 
 func (w *world) spawn(workers int, broken bool) *node {
@@ -97,23 +147,54 @@ func (w *world) spawn(workers int, broken bool) *node {
 // add cuts the next chunk.
 func (w *world) add() {
 	id := w.ledger.added
+	stored := 0
+	for _, p := range w.sink[id] {
+		stored += p.Len()
+	}
 	switch {
 	case int(id) >= w.chunks:
-	case w.sink[id]:
-		w.ledger.AddSaved()
+		return
+	case stored == w.size(id):
+		w.ledger.AddSaved(w.size(id))
 	default:
-		w.ledger.Add(w.now)
-		if e := w.ledger.open[id]; e != nil {
-			w.own(id, e.leases[0].mapper.id)
+		w.ledger.AddPartly(w.now, w.size(id), w.sink[id])
+	}
+	for e := range w.ledger.entries {
+		if e.piece.Chunk == id {
+			for _, given := range e.leases {
+				w.own(e.piece, given.mapper.id)
+			}
 		}
 	}
 }
 
-func (w *world) own(id chunk.ID, name string) {
-	if w.owners[id] == nil {
-		w.owners[id] = map[string]bool{}
+func (w *world) own(p chunk.Piece, name string) {
+	if w.owners[p] == nil {
+		w.owners[p] = map[string]bool{}
 	}
-	w.owners[id][name] = true
+	w.owners[p][name] = true
+}
+
+// disown ends a lease.
+func (w *world) disown(p chunk.Piece, name string) {
+	delete(w.owners[p], name)
+	if len(w.owners[p]) == 0 {
+		delete(w.owners, p)
+	}
+}
+
+// overlapping returns the leases of objects of a piece, ascending.
+func (w *world) overlapping(p chunk.Piece) []Holding {
+	var found []Holding
+	for other, names := range w.owners {
+		for name := range names {
+			if other.Overlaps(p) {
+				found = append(found, Holding{name, other})
+			}
+		}
+	}
+	slices.SortFunc(found, compareHoldings)
+	return found
 }
 
 // report is what the mapper would say now.
@@ -121,9 +202,9 @@ func (n *node) report() Report {
 	n.seq++
 	r := Report{Mapper: n.id, Seq: n.seq, Asking: slices.Clone(n.open)}
 	for _, held := range n.work {
-		r.Held = append(r.Held, held.lease.ID)
+		r.Held = append(r.Held, held.lease.Piece)
 	}
-	slices.Sort(r.Held)
+	slices.SortFunc(r.Held, chunk.Piece.Compare)
 	slices.Sort(r.Asking)
 	return r
 }
@@ -131,21 +212,39 @@ func (n *node) report() Report {
 func (w *world) hear(n *node, r Report) {
 	h := w.ledger.Hear(w.now, r)
 	w.ledger.Exclude(n.id, n.excluded)
-	for _, id := range h.Lost {
-		if !w.owners[id][n.id] {
-			w.t.Fatalf("mapper %s lost chunk %d, which was not its", n.id, id)
+	for _, p := range h.Lost {
+		if !w.owners[p][n.id] {
+			w.t.Fatalf("mapper %s lost piece %s, which was not its", n.id, p)
 		}
-		delete(w.owners[id], n.id)
+		w.disown(p, n.id)
 	}
 	if h.Stale || r.Goodbye {
 		return
 	}
-	for _, id := range r.Held {
-		if !slices.Contains(h.Drop, id) && id < w.ledger.added {
-			w.own(id, n.id)
+	for i, p := range r.Held {
+		twice := i > 0 && p.Overlaps(r.Held[i-1])
+		if !twice && !slices.Contains(h.Drop, p) && p.Chunk < w.ledger.added {
+			w.heldBy(n, p)
 		}
 	}
-	n.work = slices.DeleteFunc(n.work, func(held *work) bool { return slices.Contains(h.Drop, held.lease.ID) })
+	n.work = slices.DeleteFunc(n.work, func(held *work) bool { return slices.Contains(h.Drop, held.lease.Piece) })
+}
+
+// heldBy holds the lease of a piece that a mapper has listed against the model: there is one, unless others
+// have pieces of other bounds of the same objects, or the piece would have to be put together of several.
+func (w *world) heldBy(n *node, p chunk.Piece) {
+	adopted := slices.Contains(w.ledger.Held(n.id), p)
+	others := slices.DeleteFunc(w.overlapping(p), func(h Holding) bool { return h.Piece == p })
+	_, pieces, _ := w.ledger.Look(w.now, p.Chunk)
+	apart := slices.ContainsFunc(pieces, func(v View) bool { return v.Piece.Overlaps(p) && !v.Piece.Contains(p) })
+	switch {
+	case adopted && len(others) > 0:
+		w.t.Fatalf("mapper %s has a lease of %s, and so have others: %v", n.id, p, others)
+	case !adopted && len(others) == 0 && !apart:
+		w.t.Fatalf("mapper %s holds %s and has no lease: %v", n.id, p, pieces)
+	case adopted:
+		w.own(p, n.id)
+	}
 }
 
 func (w *world) beat(n *node) {
@@ -177,12 +276,14 @@ func (w *world) serve(arrives bool) bool {
 		if a.node.excluded {
 			continue
 		}
-		if given, ok := w.lease(a); ok {
+		if grant := w.grant(a); len(grant) > 0 {
 			w.queue = slices.Delete(w.queue, i, i+1)
 			open := slices.Index(a.node.open, a.seq)
 			if open >= 0 && arrives && !a.node.dead && !a.node.away {
 				a.node.open = slices.Delete(a.node.open, open, open+1)
-				a.node.work = append(a.node.work, &work{lease: given})
+				for _, given := range grant {
+					a.node.work = append(a.node.work, &work{lease: given, index: given.Piece.From})
+				}
 			}
 			return true
 		}
@@ -190,48 +291,81 @@ func (w *world) serve(arrives bool) bool {
 	return false
 }
 
+// grant leases as many pieces as the next grant may have.
+func (w *world) grant(a ask) []Lease {
+	size := w.grants[0]
+	var grant []Lease
+	for len(grant) < size.pieces {
+		given, ok := w.lease(a, size.most, len(grant))
+		if !ok {
+			break
+		}
+		grant = append(grant, given)
+		if given.Suspect {
+			break
+		}
+	}
+	if len(grant) > 0 {
+		w.grants = append(w.grants[1:], size)
+	}
+	return grant
+}
+
 // lease leases, and compares the answer with the model.
-func (w *world) lease(a ask) (Lease, bool) {
+func (w *world) lease(a ask, most, granted int) (Lease, bool) {
 	had := w.ledger.HasWork(w.now)
-	given, ok := w.ledger.Lease(w.now, a.node.id, a.seq)
+	suspects := map[place]bool{}
+	for e := range w.ledger.entries {
+		suspects[place{e.piece.Chunk, e.piece.From}] = e.isSuspect()
+	}
+	given, ok := w.ledger.Lease(w.now, a.node.id, a.seq, most, granted)
 	if !ok {
 		return given, false
 	}
-	id := given.ID
-	owners := w.owners[id]
-	_, unconfirmed := w.ledger.unconfirmed[id]
+	p := given.Piece
+	owners := w.overlapping(p)
 	switch {
 	case !had:
-		w.t.Fatalf("chunk %d was handed out although there was no work", id)
-	case w.ledger.saved.has(id) || unconfirmed:
-		w.t.Fatalf("chunk %d was handed out: saved, or unconfirmed", id)
+		w.t.Fatalf("piece %s was handed out although there was no work", p)
+	case w.ledger.find(p) == nil || !slices.Contains(w.ledger.Held(a.node.id), p):
+		w.t.Fatalf("piece %s was handed out: saved, or not leased", p)
 	case !given.Backup && len(owners) > 0:
-		w.t.Fatalf("chunk %d was handed out while with %v", id, owners)
-	case given.Backup && (len(owners) == 0 || owners[a.node.id]):
-		w.t.Fatalf("mapper %s got a backup attempt of chunk %d, which is with %v", a.node.id, id, owners)
-	case given.Attempt > 1+w.lost[id]:
-		w.t.Fatalf("chunk %d: attempt %d, but %d mappers vanished with it", id, given.Attempt, w.lost[id])
+		w.t.Fatalf("piece %s was handed out while with %v", p, owners)
+	case given.Backup && (len(w.owners[p]) == 0 || w.owners[p][a.node.id]):
+		w.t.Fatalf("mapper %s got a backup attempt of piece %s, which is with %v", a.node.id, p, owners)
 	case given.Careful && len(w.held(a.node.id)) > 0:
-		w.t.Fatalf("mapper %s got careful chunk %d while it holds %v", a.node.id, id, w.held(a.node.id))
+		w.t.Fatalf("mapper %s got careful piece %s while it holds %v", a.node.id, p, w.held(a.node.id))
 	case given.Backup && given.Careful:
-		w.t.Fatalf("chunk %d got a careful backup attempt", id)
+		w.t.Fatalf("piece %s got a careful backup attempt", p)
+	case !given.Backup && most > 0 && p.Len() > most:
+		w.t.Fatalf("piece %s was handed out, at most %d objects were wanted", p, most)
+	case granted > 0 && (given.Suspect || given.Backup):
+		w.t.Fatalf("piece %s was added to a grant of %d: suspect %t, backup %t", p, granted, given.Suspect, given.Backup)
+	case given.Careful && !given.Suspect || given.Suspect && !suspects[place{p.Chunk, p.From}]:
+		w.t.Fatalf("piece %s: suspect %t, careful %t", p, given.Suspect, given.Careful)
 	}
-	for _, flaw := range given.Skip {
-		if w.strict && !w.poison[id][flaw.Index] {
-			w.t.Fatalf("object %d of chunk %d is innocent: %s", flaw.Index, id, flaw.Reason)
+	for i := p.From; i < p.To; i++ {
+		if vanished := w.lost[p.Chunk][i]; given.Attempt > 1+vanished {
+			w.t.Fatalf("piece %s: attempt %d, but %d mappers vanished with object %d", p, given.Attempt, vanished, i)
 		}
 	}
-	w.own(id, a.node.id)
+	for _, flaw := range given.Skip {
+		if w.strict && !w.poison[p.Chunk][flaw.Index] {
+			w.t.Fatalf("object %d of chunk %d is innocent: %s", flaw.Index, p.Chunk, flaw.Reason)
+		}
+	}
+	w.own(p, a.node.id)
 	return given, true
 }
 
-// held is what the model says that a mapper holds.
-func (w *world) held(name string) []chunk.ID {
-	var ids []chunk.ID
-	for id, owners := range w.owners {
+// held is what the model says that a mapper holds, ascending.
+func (w *world) held(name string) []chunk.Piece {
+	var held []chunk.Piece
+	for p, owners := range w.owners {
 		if owners[name] {
-			ids = append(ids, id)
+			held = append(held, p)
 		}
 	}
-	return ids
+	slices.SortFunc(held, chunk.Piece.Compare)
+	return held
 }

@@ -1,0 +1,233 @@
+package ledger
+
+import (
+	"container/list"
+	"slices"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// pieces is an open chunk: one that was handed out, or is saved in part.
+type pieces struct {
+	list []*entry    // ascending; the objects between them are saved
+	in   [states]int // how many of them are in each state
+}
+
+// entry is what is known of a piece of an open chunk. It is not saved.
+type entry struct {
+	piece  chunk.Piece
+	of     *pieces
+	state  State
+	handed int // times it was handed out, backup attempts not counted
+
+	leases           []lease
+	since            time.Time     // of the first lease
+	element          *list.Element // in flight; nil without a lease
+	unlistedBy       string        // unconfirmed: the mapper that stopped listing it; "" if it left
+	backupUnlistedBy string        // the mapper that stopped listing its backup attempt: most likely saved, and not confirmed yet
+	why              Reason        // its last lease that was lost
+
+	losses []loss
+	skip   []chunk.Flaw // objects found to be poison
+}
+
+// loss is a mapper that vanished with the piece and has not come back.
+type loss struct {
+	mapper string
+	object int  // that it is evidence against: an index, noObject or nothing
+	proven bool // its mapper has shown that it works: see doc.go
+}
+
+const (
+	noObject = -1 // the piece as a whole: the mapper had announced no object of it
+	nothing  = -2 // no evidence: not careful, not alone, or explained by an object found since
+)
+
+// lease is a mapper's temporary ownership of a piece.
+type lease struct {
+	mapper  *mapper
+	request uint64 // the number of the mapper's message that it answers
+	since   time.Time
+	backup  bool
+	careful bool
+}
+
+// attempt is the number of the attempt that is under way, or comes next. Only
+// a vanished mapper counts as an attempt that failed.
+func (e *entry) attempt() int { return len(e.losses) + 1 }
+
+// isSuspect reports whether a mapper vanished with the piece.
+func (e *entry) isSuspect() bool { return len(e.losses) > 0 }
+
+// isCareful says whether the piece is to be handed out in careful mode.
+func (l *Ledger) isCareful(e *entry) bool {
+	return l.cfg.CarefulAfter > 0 && len(e.losses) >= l.cfg.CarefulAfter
+}
+
+// state is the chunk's: that of its piece which people want to know of most.
+func (c *pieces) state() State {
+	for _, s := range []State{InFlight, Ready, Dead} {
+		if c.in[s] > 0 {
+			return s
+		}
+	}
+	return Saved
+}
+
+// from returns the index of the first piece that ends after an object.
+func (c *pieces) from(object int) int {
+	i, _ := slices.BinarySearchFunc(c.list, object, func(e *entry, object int) int {
+		if e.piece.To > object {
+			return 1
+		}
+		return -1
+	})
+	return i
+}
+
+// overlapping returns the pieces that have objects in common with p, ascending.
+func (c *pieces) overlapping(p chunk.Piece) []*entry {
+	first := c.from(p.From)
+	end := first
+	for end < len(c.list) && c.list[end].piece.From < p.To {
+		end++
+	}
+	return slices.Clone(c.list[first:end])
+}
+
+// pieces returns a chunk that is not saved, and opens one that was never handed out.
+func (l *Ledger) pieces(id chunk.ID) *pieces {
+	c := l.open[id]
+	if c == nil {
+		c = new(pieces)
+		c.list = []*entry{{piece: chunk.Whole(id, l.sizes.of(id)), of: c, state: Ready}}
+		c.in[Ready] = 1
+		l.open[id] = c
+	}
+	return c
+}
+
+// find returns the entry of exactly that piece, or nil.
+func (l *Ledger) find(p chunk.Piece) *entry {
+	if e := l.at(place{p.Chunk, p.From}); e != nil && e.piece == p {
+		return e
+	}
+	return nil
+}
+
+// at returns the entry that begins there, or nil.
+func (l *Ledger) at(where place) *entry {
+	c := l.open[where.chunk]
+	if c == nil {
+		return nil
+	}
+	if i := c.from(where.object); i < len(c.list) && c.list[i].piece.From == where.object {
+		return c.list[i]
+	}
+	return nil
+}
+
+// move changes the state of a piece.
+func (l *Ledger) move(e *entry, to State) {
+	l.counts[e.of.state()]--
+	e.of.in[e.state]--
+	e.of.in[to]++
+	l.counts[e.of.state()]++
+	l.objects[e.state] -= e.piece.Len()
+	l.objects[to] += e.piece.Len()
+	e.state = to
+}
+
+// finish removes a piece without a lease: it is saved.
+func (l *Ledger) finish(e *entry) {
+	c := e.of
+	l.move(e, Saved)
+	c.in[Saved]-- // counts what is open
+	delete(l.unconfirmed, e)
+	i := c.from(e.piece.From)
+	c.list = slices.Delete(c.list, i, i+1)
+	if len(c.list) == 0 {
+		l.saved.set(e.piece.Chunk)
+		delete(l.open, e.piece.Chunk)
+	}
+}
+
+// queue lets Lease find a ready piece.
+func (l *Ledger) queue(e *entry) {
+	where := place{e.piece.Chunk, e.piece.From}
+	if l.isCareful(e) {
+		l.careful.add(where)
+	} else {
+		l.ready.add(where)
+	}
+}
+
+// cut cuts a piece without a lease in two, and returns the part from the given object on.
+// It is in the same state, but not queued. Evidence against an object goes to the part that has
+// the object; evidence against the piece as a whole, and the number of attempts, to both.
+func (l *Ledger) cut(e *entry, at int) *entry {
+	rest := *e
+	rest.leases = nil // not the memory of e's
+	e.piece.To, rest.piece.From = at, at
+	for _, part := range []*entry{e, &rest} {
+		part.unlistedBy, part.backupUnlistedBy = "", "" // the results that they stand for are of other bounds
+		part.losses = slices.Clone(part.losses)
+		for i, s := range part.losses {
+			if s.object >= 0 && !part.piece.Has(s.object) {
+				part.losses[i].object = nothing
+			}
+		}
+		part.skip = slices.DeleteFunc(slices.Clone(part.skip), func(f chunk.Flaw) bool { return !part.piece.Has(f.Index) })
+	}
+	c := e.of
+	c.in[rest.state]++
+	c.list = slices.Insert(c.list, c.from(at-1)+1, &rest)
+	if _, unconfirmed := l.unconfirmed[e]; unconfirmed {
+		l.unconfirmed[&rest] = struct{}{}
+	}
+	return &rest
+}
+
+// carve returns the entry of exactly that piece, cut out of one without a lease if need be;
+// nil if it cannot be.
+func (l *Ledger) carve(p chunk.Piece) *entry {
+	found := l.pieces(p.Chunk).overlapping(p)
+	switch e := found[0]; {
+	case e.piece == p:
+		return e
+	case len(e.leases) > 0, !e.piece.Contains(p):
+		return nil
+	}
+	e := found[0]
+	if e.piece.From < p.From {
+		left := e
+		e = l.cut(left, p.From)
+		l.keep(left)
+	}
+	if p.To < e.piece.To {
+		l.keep(l.cut(e, p.To))
+	}
+	return e
+}
+
+// keep queues what is left of a piece if it is ready.
+func (l *Ledger) keep(e *entry) {
+	if e.state == Ready {
+		l.queue(e)
+	}
+}
+
+// keepRest cuts off what of an entry without a lease is not in p, makes it ready again,
+// and returns the part that is in p.
+func (l *Ledger) keepRest(e *entry, p chunk.Piece) *entry {
+	if e.piece.From < p.From {
+		left := e
+		e = l.cut(left, p.From)
+		l.requeue(left)
+	}
+	if p.To < e.piece.To {
+		l.requeue(l.cut(e, p.To))
+	}
+	return e
+}
