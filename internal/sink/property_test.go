@@ -219,45 +219,101 @@ func (m *model) check(r *rapid.T) {
 	}
 }
 
-// TestTableAgreesWithAMap sets and removes chunks at random, of near and far IDs, and
+// TestTableAgreesWithAMap sets and removes pieces at random, of chunks with near and far IDs, and
 // looks at them in both directions.
 func TestTableAgreesWithAMap(t *testing.T) {
 	t.Parallel()
-	ids := rapid.OneOf(rapid.Uint64Range(0, 20), rapid.Uint64Range(250, 260), rapid.Uint64Range(5000, 5010), rapid.Uint64Min(math.MaxUint64-3))
+	ids := rapid.Map(rapid.OneOf(rapid.Uint64Range(0, 20), rapid.Uint64Range(250, 260), rapid.Uint64Range(5000, 5010), rapid.Uint64Min(math.MaxUint64-3)),
+		func(id uint64) chunk.ID { return chunk.ID(id) })
 	rapid.Check(t, func(r *rapid.T) {
-		table, there := sink.NewTable(), map[chunk.ID]uint64{}
+		table, there := sink.NewTable(), map[chunk.ID][]sink.Placed{} // by From
 		for range rapid.IntRange(0, 30).Draw(r, "changes") {
-			id := chunk.ID(ids.Draw(r, "chunk"))
+			id := ids.Draw(r, "chunk")
+			n := rapid.IntRange(0, len(there[id])).Draw(r, "piece") // one more than there are: a new one
 			if rapid.IntRange(0, 3).Draw(r, "remove") == 0 {
-				table.Remove(id)
-				delete(there, id)
+				if n < len(there[id]) {
+					table.Remove(id, there[id][n].From)
+					there[id] = slices.Delete(there[id], n, n+1)
+				}
 				continue
 			}
-			there[id] = rapid.Uint64Range(1, 1<<40).Draw(r, "spot")
-			table.Set(id, there[id])
+			p := sink.Placed{At: rapid.Uint64Range(2, 1<<49-1).Draw(r, "place"), Entry: sink.Entry{ID: id, Digest: sinktest.Digest(id, fmt.Sprint(n))}}
+			if n < len(there[id]) {
+				p.From, p.Objects, p.Of = there[id][n].From, there[id][n].Objects, there[id][n].Of
+				there[id][n] = p
+			} else if !drawPiece(r, &p.Entry, there[id]) {
+				continue
+			} else {
+				there[id] = append(there[id], p)
+				slices.SortFunc(there[id], func(a, b sink.Placed) int { return a.From - b.From })
+			}
+			table.Set(p)
 		}
-		from := chunk.ID(ids.Draw(r, "from"))
-		if got := table.Get(from); got != there[from] {
-			r.Fatalf("chunk %d is at %d, want %d", from, got, there[from])
-		}
-		limit := rapid.IntRange(1, 10).Draw(r, "limit")
-		look := func(walk func(chunk.ID, func(chunk.ID, uint64) bool), want []chunk.ID) {
-			var got []chunk.ID
-			walk(from, func(id chunk.ID, n uint64) bool {
-				if n != there[id] {
-					r.Fatalf("chunk %d is at %d, want %d", id, n, there[id])
-				}
-				got = append(got, id)
-				return len(got) < limit
-			})
-			if !slices.Equal(got, want[:min(limit, len(want))]) {
-				r.Fatalf("from %d: %v, want %v", from, got, want)
+		var all []sink.Placed
+		cut := 0
+		for _, id := range slices.Sorted(maps.Keys(there)) {
+			all = append(all, there[id]...)
+			objects, whole := 0, false
+			for _, p := range there[id] {
+				objects += p.Objects
+				whole = p.Objects == p.Of && p.Of < 1<<14
+			}
+			if len(there[id]) > 0 && !whole {
+				cut++
+			}
+			if complete := objects > 0 && objects == there[id][0].Of; table.Complete(id) != complete {
+				r.Fatalf("chunk %d with %d objects is complete: %t", id, objects, !complete)
 			}
 		}
-		all := slices.Sorted(maps.Keys(there))
-		i, _ := slices.BinarySearch(all, from)
-		look(table.From, all[i:])
-		slices.Reverse(all)
-		look(table.Below, all[len(all)-i:])
+		if table.InCuts() != cut {
+			r.Fatalf("%d chunks take more than 24 bytes, want %d", table.InCuts(), cut)
+		}
+		from, limit := ids.Draw(r, "from"), rapid.IntRange(1, 10).Draw(r, "limit")
+		i := slices.IndexFunc(all, func(p sink.Placed) bool { return p.ID >= from })
+		if i < 0 {
+			i = len(all)
+		}
+		same := func(what string, got, want []sink.Placed) {
+			if !slices.Equal(got, want[:min(limit, len(want))]) {
+				r.Fatalf("%s %d: %v, want %v", what, from, got, want)
+			}
+		}
+		same("from", table.From(from, limit), all[i:])
+		var down []sink.Placed
+		for _, id := range slices.Backward(slices.Sorted(maps.Keys(there))) {
+			if id < from {
+				down = append(down, there[id]...)
+			}
+		}
+		same("below", table.Below(from, limit), down)
+		limit = len(there[from])
+		same("pieces of", table.Pieces(from), there[from])
 	})
+}
+
+// drawPiece draws a piece that fits between those that are there; false: there is no room.
+func drawPiece(r *rapid.T, e *sink.Entry, there []sink.Placed) bool {
+	if len(there) == 0 {
+		e.Of = rapid.SampledFrom([]int{1, 4, 100, 20_000}).Draw(r, "of")
+	} else {
+		e.Of = there[0].Of
+	}
+	var gaps [][2]int // from, to
+	end := 0
+	for _, p := range append(slices.Clone(there), sink.Placed{Entry: sink.Entry{From: e.Of}}) {
+		if p.From > end {
+			gaps = append(gaps, [2]int{end, p.From})
+		}
+		end = p.From + p.Objects
+	}
+	if len(gaps) == 0 {
+		return false
+	}
+	g := rapid.SampledFrom(gaps).Draw(r, "gap")
+	e.From, e.Objects = g[0], g[1]-g[0]
+	if rapid.Bool().Draw(r, "short") {
+		e.From = rapid.IntRange(g[0], g[1]-1).Draw(r, "from")
+		e.Objects = rapid.IntRange(1, g[1]-e.From).Draw(r, "objects")
+	}
+	return true
 }
