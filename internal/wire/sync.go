@@ -148,8 +148,8 @@ type Entry struct {
 	ID      chunk.ID
 	From    int // index of its first object within the chunk
 	Objects int
-	Of      int // objects of the whole chunk
-	Digest  chunk.Digest
+	Of      int          // objects of the whole chunk
+	Digest  chunk.Digest // of the objects of the whole chunk
 }
 
 // Piece names the piece.
