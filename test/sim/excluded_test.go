@@ -32,7 +32,7 @@ func TestExcludedMapper(t *testing.T) {
 					if g := handsOut(p, poison); g != nil && !g.Careful {
 						time.AfterFunc(100*time.Millisecond, func() { k.kill(p.To) })
 					}
-					if b, err := wire.DecodeBeat(p.Message); isAnnouncement(p) && err == nil && *b.Doing == (wire.Doing{Chunk: poison}) {
+					if announces(p, poison, 0) {
 						k.kill(p.From)
 					}
 					return bustest.Fate{}

@@ -84,10 +84,10 @@ func TestPoison(t *testing.T) {
 		work    string // of a piece
 		pieces  int    // of the grant that has the object first, at least
 	}{
-		"1 worker":                {1, "500ms", 1},
-		"3 workers":               {3, "500ms", 1},
-		"large grants":            {1, "1ms", 2},
-		"3 workers, large grants": {3, "1ms", 2},
+		"1 worker":                    {1, "500ms", 1},
+		"3 workers":                   {3, "500ms", 1},
+		"large grants":                {1, "1ms", 2},
+		"3 workers with large grants": {3, "1ms", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, 100, size, func(t *testing.T, w *world) {
@@ -100,8 +100,7 @@ func TestPoison(t *testing.T) {
 					if g := handsOut(p, poison); g != nil && !g.Careful {
 						time.AfterFunc(work/5, func() { k.kill(p.To) })
 					}
-					beat, err := wire.DecodeBeat(p.Message)
-					if verbOf(p) == wire.VerbBeat && err == nil && beat.Doing != nil && *beat.Doing == (wire.Doing{Chunk: poison / size, Index: poison % size}) {
+					if announces(p, poison/size, poison%size) {
 						k.kill(p.From) // the server has the announcement
 					}
 					return bustest.Fate{}

@@ -88,7 +88,9 @@ func (w *watch) see(p bustest.Packet) {
 	defer w.mu.Unlock()
 	if epoch := w.c.sink.Epoch(); epoch != w.epoch {
 		w.epoch, w.claimed = epoch, time.Now()
-		w.situation["restart with a chunk saved in part"] = w.situation["restart with a chunk saved in part"] || w.c.sink.isPartial()
+		if w.c.sink.isPartial() {
+			w.situation["restart with a chunk saved in part"] = true
+		}
 	}
 	if w.c.away.Load() {
 		w.situation["nats away"] = true
@@ -377,7 +379,8 @@ func (w *watch) passed(p bustest.Packet, fate bustest.Fate) {
 	if fate.Delay > time.Minute {
 		w.situation["minutes late"] = true
 	}
-	if b, err := wire.DecodeBeat(p.Message); isAnnouncement(p) && err == nil && !fate.Drop && !fate.Corrupt {
+	b, err := wire.DecodeBeat(p.Message)
+	if isAnnouncement(p) && err == nil && !fate.Drop && !fate.Corrupt && announces(p, b.Doing.Chunk, b.Doing.Index) {
 		add(w.announced, uint64(b.Doing.Chunk)*uint64(w.c.s.size)+uint64(b.Doing.Index), b.Mapper.ID)
 	}
 }

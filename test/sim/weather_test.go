@@ -54,11 +54,8 @@ func (s *scenario) poisons(p bustest.Packet) (victims []victim, drop bool) {
 	if s.poison < 0 {
 		return nil, false
 	}
-	if isAnnouncement(p) {
-		if b, err := wire.DecodeBeat(p.Message); err == nil && *b.Doing == s.doing(s.poison) {
-			return []victim{{name: p.From, why: "poison"}}, false // NATS has the announcement
-		}
-		return nil, false
+	if announces(p, chunk.ID(s.poison/s.size), s.poison%s.size) {
+		return []victim{{name: p.From, why: "poison"}}, false // NATS has the announcement
 	}
 	for _, r := range resultsOf(p) {
 		if i := s.poison - int(r.First); i >= 0 && i < r.Objects && r.Counts[i] > 0 {
@@ -73,9 +70,12 @@ func (s *scenario) poisons(p bustest.Packet) (victims []victim, drop bool) {
 	return nil, false
 }
 
-// doing is how a mapper announces an object.
-func (s *scenario) doing(object int) wire.Doing {
-	return wire.Doing{Chunk: chunk.ID(object / s.size), Index: object % s.size}
+// announces says whether a mapper announces that it is about to touch an object. With the index after the last object of
+// its piece, which may be that of the next piece's first one, it says that it has mapped all.
+func announces(p bustest.Packet, id chunk.ID, index int) bool {
+	b, err := wire.DecodeBeat(p.Message)
+	return isAnnouncement(p) && err == nil && *b.Doing == (wire.Doing{Chunk: id, Index: index}) &&
+		slices.ContainsFunc(b.Held, func(held chunk.Piece) bool { return held.Chunk == id && held.Has(index) })
 }
 
 func newWeather(s *scenario) weather {
