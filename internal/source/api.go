@@ -21,8 +21,7 @@ import (
 )
 
 func (a *api) name() string     { return a.text }
-func (a *api) resumes() bool    { return true }
-func (a *api) comesAgain() bool { return false }
+func (a *api) restart() restart { return goesOn }
 
 // begin starts with the first page, or behind the page that had this next.
 func (a *api) begin(next json.RawMessage) (upstream, error) {
