@@ -20,7 +20,7 @@ const spoolFile = "source.zst"
 // is written down in the file spool.
 func openInput(output, format string, inputs []string, size, bytes int, spool string, std streams) (source.Source, error) {
 	if len(inputs) > 1 && slices.ContainsFunc(inputs, source.IsStream) {
-		return nil, app.Usage("--input: a command or an API must be the only input")
+		return nil, app.Usage("--input: a command, an API or a query must be the only input")
 	}
 	spec := sourceSpec(inputs)
 	o := source.Options{

@@ -156,7 +156,7 @@ func (r *queryRows) fetch(ctx context.Context) (portion, error) {
 		return portion{}, ctx.Err()
 	case err == io.EOF: //nolint:errorlint // only io.EOF itself is the end
 		return portion{}, io.EOF
-	case errors.Is(err, io.EOF): // the connection has ended
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		err = errors.New("the database has closed the connection")
 	}
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package source reads the objects of a job from files, from standard input, from the
-// output of a command or from an HTTP API.
+// output of a command, from an HTTP API or from a database.
 //
 // A source returns the chunks of a job in order, and returns a chunk again when it
 // must be mapped again. Two runs over the same bytes give the same chunks. Memory
@@ -22,6 +22,8 @@
 //	cmd:PROGRAM ARG…                      the output of a command, also the only item
 //	cmd?format=csv:PROGRAM ARG…           the same with a format; ":" in an option is %3A
 //	https://HOST/PATH#OPTIONS             a JSON API, read page by page; also the only item
+//	sqlite:FILE?query=SELECT …&key=ID     the rows of a query; also the only item
+//	postgres://HOST/DB?query=…&key=ID     the same; other options are those of libpq
 //
 // Naming a file twice is an error, even under two names. Globs work as in shells:
 // "**" matches any number of folders but does not follow symbolic links, and names
@@ -65,10 +67,16 @@
 // or redirect leads to; a proxy must see to that itself. Memory grows by a page, of up
 // to 64 MiB, and its decoded parts.
 //
+// The rows of a query are of one moment, ordered by a key without NULL whose values
+// differ. With a spool all of them are written down before the first one is returned. A
+// run that is killed before starts over; no later run asks the database. Passwords are in
+// no identity or error.
+//
 // # Memory
 //
 // Next holds one buffer of 256 KiB, or of the largest object so far, and up to about
 // twice chunk.MaxObject while the buffer grows. zstd needs a window of up to 128 MiB
 // in addition, the limit of the zstd program. Parquet needs one page of each column,
-// which the file's author chooses. A spool needs 12 MiB.
+// which the file's author chooses. A spool needs 12 MiB, and a query
+// 5 MiB and its longest row.
 package source

@@ -115,7 +115,7 @@ func (postgresServer) ordered(q *database, columns []*sql.ColumnType) (string, r
 		}
 	}
 	key := "q." + quoted(q.key)
-	statement := fmt.Sprintf("SELECT (SELECT row_to_json(r)::text FROM (SELECT %s) AS r), %s::text FROM %s ORDER BY %s", strings.Join(list, ", "), key, q.within(), key)
+	statement := fmt.Sprintf("SELECT (SELECT row_to_json(r.*)::text FROM (SELECT %s) AS r), %s::text FROM %s ORDER BY %s", strings.Join(list, ", "), key, q.within(), key)
 	var object sql.RawBytes
 	return statement, func(rows *sql.Rows, b []byte) ([]byte, sql.NullString, error) {
 		var key sql.NullString

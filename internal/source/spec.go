@@ -15,7 +15,7 @@ import (
 )
 
 // howTo ends the errors about an item that names no file.
-const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, "cmd:PROGRAM" for the output of a command, or https://HOST/PATH for an API`
+const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, "cmd:PROGRAM" for the output of a command, https://HOST/PATH for an API, or sqlite:FILE?query=…&key=… for a database`
 
 // A file is one stream of a source.
 type file struct {
@@ -96,7 +96,7 @@ func expand(o Options, spec string) ([]file, error) {
 			}
 			return []file{{name: "stdin", format: format, stream: stdin{o.Stdin}}}, nil
 		case IsStream(word):
-			return nil, fmt.Errorf("%w: a command or an API must be the only item, so that all of its text belongs to it", ErrSettings)
+			return nil, fmt.Errorf("%w: a command, an API or a query must be the only item, so that all of its text belongs to it", ErrSettings)
 		}
 		names, err := expandItem(word, own)
 		if err != nil {
