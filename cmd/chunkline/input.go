@@ -138,7 +138,7 @@ func sourceItem(input string) string {
 	if !strings.Contains(name, ",") && strings.TrimSpace(name) == name {
 		return name + options
 	}
-	if strings.HasPrefix(name, "file:") {
+	if strings.HasPrefix(name, "file:") || source.IsObject(name) {
 		return strings.NewReplacer(",", "%2C", " ", "%20").Replace(name) + options
 	}
 	pairs := []string{"%", "%25", ",", "%2C", " ", "%20", "\t", "%09", "\n", "%0A", "\r", "%0D"}
