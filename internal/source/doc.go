@@ -72,7 +72,7 @@
 // names a page again ends the source with an error. No connection is made to link-local
 // addresses and those of cloud metadata unless the options allow it, whatever a name
 // or redirect leads to; a proxy must see to that itself. Memory grows by a page, of up
-// to 64 MiB, and its decoded parts.
+// to 64 MiB, and its decoded parts, and by those that are fetched ahead.
 //
 // The rows of a query are of one moment, ordered by a key without NULL whose values
 // differ. With a spool all of them are written down before the first one is returned. A
