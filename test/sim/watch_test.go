@@ -321,12 +321,15 @@ func (w *watch) seeSaveAnswer(p bustest.Packet) {
 		return
 	}
 	question := p.Question
-	if t := w.transfers[question.Header["Chunkline-Part-Id"]]; t != nil {
+	switch t := w.transfers[question.Header["Chunkline-Part-Id"]]; {
+	case t != nil:
 		question = wire.Message{Header: t.header, Body: t.body}
+	case wire.IsPart(question.Header): // it asks what the saver's server takes
+		return
 	}
 	save, err := wire.DecodeSave(question)
 	if err != nil {
-		w.wrong("%s answers %v to no result: %v", p.From, a.Statuses, err)
+		w.wrong("%s answers %v (%s) to no result: %v", p.From, a.Statuses, a.Reason, err)
 		return
 	}
 	for i := range save.Results {
