@@ -25,7 +25,7 @@ var resting = map[string]string{
 	"mapper chunkline_mapper_results_total{outcome=refused}":   "no correct mapper is refused; the saver's own count is provoked",
 	"mapper chunkline_mapper_retries_total{transform=exec}":    retried,
 	"mapper chunkline_mapper_retries_total{transform=http}":    retried,
-	"saver chunkline_commit_chunks_total{outcome=conflict}":    "the source would have to change in the middle of the job",
+	"saver chunkline_commit_results_total{outcome=conflict}":   "the source would have to change in the middle of the job",
 	"saver chunkline_queued_results":                           "by chance: a small job's queue is empty as soon as it is filled",
 	"saver chunkline_queued_bytes":                             "by chance, too",
 }
