@@ -1,6 +1,8 @@
-// Package docs reads every Markdown page of the repository as its reader
-// would: what it links to is there, heading included, and the files, make
-// targets and tests that its commands name exist.
+// Package docs checks every Markdown page of the repository. Links lead to files and
+// headings that exist. So do the files, make targets and tests that commands name.
+// The console blocks of a page print what the page shows (TestSamples), and each line
+// of other sample output is one that a program can print (TestSampleLines).
 //
-// It runs none of the commands, and follows no link to another site.
+// It runs no other commands, and follows no link to another site. Samples that need a
+// cluster or containers are checked only line by line.
 package docs

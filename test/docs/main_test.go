@@ -1,0 +1,10 @@
+package docs
+
+import (
+	"os"
+	"testing"
+
+	"github.com/chunkline/chunkline/test/proc"
+)
+
+func TestMain(m *testing.M) { os.Exit(proc.Main(m, "")) }
