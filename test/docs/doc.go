@@ -1,8 +1,7 @@
 // Package docs checks every Markdown page of the repository. Links lead to files and
-// headings that exist. So do the files, make targets and tests that commands name.
-// The console blocks of a page print what the page shows (TestSamples), and each line
-// of other sample output is one that a program can print (TestSampleLines).
+// headings that exist. So do the files, make targets and tests that commands name. Each
+// line of sample output is one that a program can print.
 //
-// It runs no other commands, and follows no link to another site. Samples that need a
-// cluster or containers are checked only line by line.
+// It follows no link to another site, and runs no command. TestSamples in test/e2e runs
+// the commands in console blocks.
 package docs
