@@ -1,7 +1,6 @@
-// Package bench gives no figure of a wrong result: a run whose output is not the
-// transform of its input is an error. It measures what chunkline costs beside
-// bare core NATS on the same work: every line of a generated file of users goes
-// through the transform users and ends, synced, in one file.
+// Package bench compares chunkline with bare core NATS on the same work: each line of a
+// generated file of users goes through the transform users and ends, synced, in one file.
+// A run with a wrong output is an error, so there is no figure of a wrong result.
 //
 //	go test -tags bench -count=1 -timeout 2h ./test/bench -objects 1000000 -mappers 10 -runs 3
 //
@@ -13,40 +12,39 @@
 //
 // # The bare side
 //
-// The least that core NATS can do the work with. The publisher reads lines and
-// publishes 100 of them as a message; forwarders in a queue group run the
-// transform on each line and publish the results; the receiver appends them to
-// a file as they come and syncs it once. As core NATS drops what a slow
-// subscriber cannot take, the publisher has at most 256 messages under way:
-// the receiver says after every 32 how many it has. That is one small message
-// for 3,200 lines, keeps every buffer far below the limit at which client or
-// server drop (64 MiB), and makes nobody wait for an answer to one message. It
-// checks nothing, keeps no order, and a process that dies loses lines.
+// The bare side does the work with as little as possible. The publisher reads lines and
+// publishes 100 of them as a message. Forwarders in a queue group run the transform on
+// each line and publish the results. The receiver appends them to a file as they arrive,
+// and syncs it once. Core NATS drops messages for a slow subscriber, so the publisher has
+// at most 256 messages under way: after every 32 the receiver reports how many it has.
+// That is one small message for 3,200 lines. It keeps every buffer far below the limit at
+// which client or server drop messages (64 MiB), and no process waits for the answer to a
+// single message. The bare side checks nothing, keeps no order, and loses lines if a
+// process dies.
 //
 // # What is measured
 //
-// The clock runs from the start of the first role to the exit of the fetcher
-// or receiver, when the result is durable. So it includes starting the
-// processes, in the order in which they need each other, on both sides, and on
-// chunkline's side laying out the ordered output. It does not include starting
-// the nats-server, making the input and checking the result. CPU seconds are
-// user and system time of all processes from start to exit, the nats-server
-// too. Peak memory is the kernel's largest resident size of a process.
+// The time is from the start of the first role to the exit of the fetcher or receiver,
+// when the result is durable. So it includes starting the processes, in the order in
+// which they need each other, and for chunkline merging the ordered output. It does not
+// include starting the nats-server, generating the input and checking the result. CPU
+// seconds are the user and system time of all processes, including the nats-server, from
+// start to exit. Peak memory is the largest resident size of a process.
 //
-// A figure is the median of its side's runs. A ratio is the median of the
-// ratios of neighbouring runs, so that other load on the machine, which both
-// runs of a pair see, falls out of it as far as it can.
+// A figure is the median of the runs of its side. A ratio is the median of the ratios of
+// neighbouring runs, because both runs of a pair see about the same other load on the
+// machine.
 //
-// Chunkline's output must be the transform of the input byte for byte, the bare
+// The output of chunkline must be the transform of the input byte for byte; the bare
 // output must be the same lines in any order.
 //
 // # Limits
 //
-// One machine: N mappers on fewer CPUs take turns, loopback has no latency,
-// and all processes compete for the same cores, so objects/s is total work per
-// object more than anything. The output is on the disk of the temporary
-// folder ($TMPDIR): on a tmpfs a sync costs nothing. On Linux a child's peak
-// memory is never below what this process has when it starts the child, about
-// 10 MiB, so a smaller figure cannot be seen. Start-up, about 10 ms of CPU for
-// a process, is in the figures: fewer than 100,000 users measure mostly that.
+// Everything runs on one machine: N mappers share fewer CPUs, loopback has no latency,
+// and all processes compete for the same cores. So objects/s mainly measures the total
+// work per object. The output is on the disk of the temporary folder ($TMPDIR); on a
+// tmpfs a sync costs nothing. On Linux the peak memory of a child is never below that of
+// this process when it starts the child, about 10 MiB, so smaller figures cannot be
+// measured. The figures include start-up, about 10 ms of CPU for a process: with fewer
+// than 100,000 users they measure mostly that.
 package bench
