@@ -38,10 +38,10 @@ type Report struct {
 // match. The piece is left unchanged; verify reports the details.
 var ErrContradiction = errors.New("dead letters and outputs do not match")
 
-// Run maps the dead letters of a folder again. If the job was finished, it then
-// writes the ordered output again. If Run ends before that, or if the job was not
-// finished, the job's own fetcher does so. The report is valid even if Run returns
-// an error.
+// Run maps the dead letters of a folder again. If the job was finished, it then writes
+// the ordered output again. If Run ends before that, or if the job was not finished, the
+// job's own fetcher has the output written. The report is valid even if Run returns an
+// error.
 func Run(ctx context.Context, folder *sink.Folder, cfg Config) (Report, error) {
 	finished := folder.Summary().Output != ""
 	var counts counts
@@ -107,7 +107,7 @@ func retryPiece(ctx context.Context, folder *sink.Folder, cfg Config, mapping tr
 	if err != nil {
 		return err
 	}
-	var again []chunk.DeadLetter // those that a transform can read
+	var again []chunk.DeadLetter // the readable ones
 	var body []byte
 	for _, l := range letters {
 		if l.Attempts > 0 {
