@@ -185,7 +185,7 @@ func (b *bench) sync(r *bus.Request) {
 		a = wire.SyncAnswer{Plan: q.Plan, Status: wire.SyncFailed, Reason: err.Error()}
 	}
 	for _, e := range entries {
-		a.Entries = append(a.Entries, wire.Entry(e))
+		a.Entries = append(a.Entries, wire.Entry{ID: e.ID, Digest: e.Digest})
 	}
 	a.Sink = b.name
 	b.reply(r, a.Encode())

@@ -122,7 +122,7 @@ func TestAfterTheEnd(t *testing.T) {
 		idle.ask()
 		pass(time.Second)
 		for _, w := range []wire.Work{first, last} {
-			result := sink.Result{Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count, Digest: w.Digest, Counts: make([]int, w.Chunk.Count)}
+			result := sink.Result{Chunk: w.Chunk.ID, Of: w.Chunk.Count, First: w.Chunk.First, Objects: w.Chunk.Count, Digest: w.Digest, Counts: make([]int, w.Chunk.Count)}
 			if _, err := b.sink.Commit(t.Context(), []sink.Result{result}); err != nil {
 				t.Fatal(err)
 			}

@@ -90,7 +90,7 @@ func TestTransformOvertaken(t *testing.T) {
 func TestTransformOfBefore(t *testing.T) {
 	first := chunk.Chunk{Body: []byte("0\n1\n"), Count: 2}
 	before := func(b *bench) {
-		made := sink.Result{Objects: 2, Digest: first.Digest(), Counts: []int{1, 1}, Outputs: first.Body, Version: "v1", Transform: "jq:.a"}
+		made := sink.Result{Of: 2, Objects: 2, Digest: first.Digest(), Counts: []int{1, 1}, Outputs: first.Body, Version: "v1", Transform: "jq:.a"}
 		if _, err := b.sink.Commit(b.t.Context(), []sink.Result{made}); err != nil {
 			b.t.Fatal(err)
 		}

@@ -124,7 +124,7 @@ func (w *world) fill(skip int) {
 // resultOf does what a mapper does.
 func resultOf(c chunk.Chunk, out transform.Output) sink.Result {
 	r := sink.Result{
-		Chunk: c.ID, First: c.First, Objects: c.Count, Digest: c.Digest(), Counts: out.Counts, Outputs: out.Lines,
+		Chunk: c.ID, Of: c.Count, First: c.First, Objects: c.Count, Digest: c.Digest(), Counts: out.Counts, Outputs: out.Lines,
 		DeadCount: len(out.Failed), Attempt: 1, Mapper: "m", Version: "v1",
 	}
 	objects := bytes.Split(c.Body, []byte{'\n'})

@@ -162,7 +162,7 @@ func lettersOf(folder *sink.Folder, r sink.Record) ([]chunk.DeadLetter, error) {
 // again, and those that failed again, stay.
 func merge(r sink.Record, old []byte, letters []chunk.DeadLetter, out transform.Output, version string) (sink.Result, error) {
 	result := resultBuilder{sink.Result{
-		Chunk: r.Chunk, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: make([]int, r.Objects),
+		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: make([]int, r.Objects),
 		Attempt: r.Attempt + 1, Mapper: mapperName, Version: version, Transform: version,
 	}}
 	fresh, mapped, failed := out.Lines, 0, out.Failed

@@ -122,7 +122,7 @@ func TestContradiction(t *testing.T) {
 			defer func() { w.check(f.Close()) }()
 			_, err := f.Claim(t.Context(), chunk.Plan{Source: "x", Size: size, Bytes: 1, Format: chunk.FormatVersion}, "fetcher")
 			w.check(err)
-			r := sink.Result{Objects: 3, Counts: []int{0, 0, 1}, Outputs: []byte("[2,0]\n"), Attempt: 1}
+			r := sink.Result{Of: 3, Objects: 3, Counts: []int{0, 0, 1}, Outputs: []byte("[2,0]\n"), Attempt: 1}
 			spoil(&r)
 			_, err = f.Commit(t.Context(), []sink.Result{r})
 			w.check(err)

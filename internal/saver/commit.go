@@ -64,7 +64,7 @@ func (s *Saver) handleSave(r *bus.Request) {
 		return
 	}
 	p := pending{request: r, mapper: save.Mapper.ID, result: sink.Result{
-		Chunk: save.Chunk, First: save.First, Objects: save.Objects, Digest: save.Digest,
+		Chunk: save.Chunk, Of: save.Objects, First: save.First, Objects: save.Objects, Digest: save.Digest,
 		Counts: save.Counts, Outputs: save.Outputs, Dead: save.Dead, DeadCount: save.DeadCount,
 		Attempt: save.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version, Transform: save.Mapper.Transform, Term: term,
 	}}
@@ -206,6 +206,8 @@ func (s *Saver) confirmAndAnswer(group []pending, outcomes []sink.Outcome) {
 			s.logChunk(s.strange.Error(), p.result).Str("digest", p.result.Digest.String()).
 				Msg("refused a result: the sink holds this chunk with other content")
 			s.answer(p.request, wire.SaveRefused, "sink holds this chunk with other content: the source has changed")
+		case sink.Overlap:
+			s.answer(p.request, wire.SaveRefused, "sink holds some objects of this piece: the chunk was cut anew")
 		case sink.TooLate:
 			s.answer(p.request, wire.SaveRefused, fmt.Sprintf("version %q was fenced", p.result.Version))
 		case sink.OtherTransform:
@@ -251,6 +253,8 @@ func (p pending) decided(outcome sink.Outcome, group int) {
 	case sink.Committed, sink.Duplicate:
 	case sink.Conflict:
 		p.span.Fail(errors.New("the sink holds this chunk with other content"))
+	case sink.Overlap:
+		p.span.Fail(errors.New("the sink holds some objects of this piece"))
 	case sink.TooLate:
 		p.span.Fail(errors.New("the version was fenced"))
 	case sink.OtherTransform:

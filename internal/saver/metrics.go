@@ -58,7 +58,7 @@ func Metrics() []metrics.Doc { return newMeters().set.Docs() }
 
 func (m *meters) committed(group []pending, outcomes []sink.Outcome, took time.Duration) {
 	for i, p := range group {
-		if outcomes[i] == sink.TooLate || outcomes[i] == sink.OtherTransform {
+		if outcomes[i] == sink.TooLate || outcomes[i] == sink.OtherTransform || outcomes[i] == sink.Overlap {
 			continue // counted as refused, like the results that never reach a commit
 		}
 		m.chunks[outcomes[i].String()].Inc()

@@ -132,9 +132,11 @@ func (s *Saver) list(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	if err != nil {
 		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
-	page := make([]wire.Entry, len(entries))
-	for i, e := range entries {
-		page[i] = wire.Entry(e)
+	page := make([]wire.Entry, 0, len(entries))
+	for _, e := range entries {
+		if e.Whole() { // the answer has no place for pieces
+			page = append(page, wire.Entry{ID: e.ID, Digest: e.Digest})
+		}
 	}
 	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Entries: page, Summary: s.summary(), Load: s.load()}
 }

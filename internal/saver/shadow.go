@@ -63,14 +63,17 @@ var errOtherObjects = errors.New("sink holds this chunk with other content")
 
 // compare compares a result with the saved one of the same objects, and counts the differences.
 func (s *Saver) compare(ctx context.Context, r sink.Result) error {
-	saved, err := s.sink.Look(ctx, r.Chunk)
-	switch {
-	case err != nil:
+	pieces, err := s.sink.Look(ctx, r.Chunk)
+	if err != nil {
 		return fmt.Errorf("look at saved result: %w", err)
-	case saved.Digest != r.Digest || saved.First != r.First || saved.Objects != r.Objects:
+	}
+	at := slices.IndexFunc(pieces, func(saved sink.Result) bool {
+		return saved.Digest == r.Digest && saved.First == r.First && saved.Objects == r.Objects
+	})
+	if at < 0 {
 		return errOtherObjects
 	}
-	found := differences(saved, r)
+	found := differences(pieces[at], r)
 	failed := 0
 	for _, d := range found {
 		if d.Shadow.Error != "" && d.Saved.Error == "" {

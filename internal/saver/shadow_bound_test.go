@@ -23,7 +23,7 @@ type slowToLook struct {
 	gate chan struct{}
 }
 
-func (s slowToLook) Look(ctx context.Context, id chunk.ID) (sink.Result, error) {
+func (s slowToLook) Look(ctx context.Context, id chunk.ID) ([]sink.Result, error) {
 	<-s.gate
 	return s.Sink.Look(ctx, id)
 }

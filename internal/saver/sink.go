@@ -11,7 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// A Sink keeps the results of one job, each chunk once. The package sink has the kinds of
+// A Sink keeps the results of one job, each object's once. A result is that of a piece: consecutive
+// objects of one chunk, usually the whole chunk. The package sink has the kinds of
 // sinks, and their errors; the suite in sinktest checks that a kind keeps this contract.
 //
 // All methods but OnSync may be called from several goroutines. Plan, Epoch, Key, Term, Identity
@@ -42,7 +43,10 @@ type Sink interface {
 	// Term returns the version's term; 0 if the version was never fenced.
 	Term(version string) uint64
 
-	// Commit stores a group of results in one step, and returns the outcome of each.
+	// Commit stores a group of results in one step, and returns the outcome of each, in
+	// their order. A piece is Committed if none of its objects was, Duplicate if all of them were, and
+	// Overlap if some were. It is a Conflict if the same piece is there with another digest, or if
+	// what is there of its chunk says another number of objects, or another ordinal of the first.
 	// If the error is nil, every result that is Committed or Duplicate
 	// survives a power cut. ErrFull: nothing of the group is committed, and the
 	// same call may succeed when there is space. ErrInvalid or an error of the
@@ -50,11 +54,12 @@ type Sink interface {
 	// is committed, and the sink is broken: stop the process.
 	Commit(ctx context.Context, results []sink.Result) ([]sink.Outcome, error)
 
-	// List returns the committed chunks with from <= ID < from+limit, by
-	// ascending ID.
+	// List returns the committed pieces of the chunks with from <= ID < from+limit, by
+	// ascending ID, then From.
 	List(ctx context.Context, from chunk.ID, limit int) ([]sink.Entry, error)
 
-	// Has returns those of ids that are committed, in the order of ids.
+	// Has returns the committed pieces of the chunks ids, in the order of ids, then by ascending
+	// From.
 	Has(ctx context.Context, ids []chunk.ID) ([]sink.Entry, error)
 
 	// DeadBelow returns dead letters of chunks with ID < below, one JSON line each, for people
@@ -64,17 +69,17 @@ type Sink interface {
 	// very large is represented by one line that says so.
 	DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error)
 
-	// Look returns the committed result of a chunk, or ErrNoChunk.
-	Look(ctx context.Context, id chunk.ID) (sink.Result, error)
+	// Look returns the committed pieces of a chunk by ascending From, or ErrNoChunk if there are none.
+	Look(ctx context.Context, id chunk.ID) ([]sink.Result, error)
 
-	// Finish checks that exactly the chunks 0 to chunks-1 are committed, that
+	// Finish checks that exactly the chunks 0 to chunks-1 are committed with all their objects, that
 	// their ordinals are contiguous from 0, and that they have the given number of objects in
 	// total. If not, it returns ErrIncomplete, which names the first gap. Then it merges outputs
 	// and dead letters in input order. It is idempotent. ErrFull: call again
 	// when there is space.
 	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
 
-	// Summary counts what is committed. Output and DeadFile are set once the
+	// Summary counts what is committed. A chunk counts when all its objects are there. Output and DeadFile are set once the
 	// job is finished.
 	Summary() sink.Summary
 

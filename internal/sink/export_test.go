@@ -55,7 +55,8 @@ func (t Table) Below(id chunk.ID, show func(chunk.ID, uint64) bool) {
 // FillIndex makes the index of an open folder tell of n more chunks, which the log does not have.
 func (f *Folder) FillIndex(n int) error {
 	for id := range n {
-		f.index.note(chunk.ID(id), spot{at: at(1, int64(id)*15_000), digest: chunk.Digest{byte(id)}})
+		where := int64(id) * 15_000
+		f.index.note(chunk.ID(id), spot{at: at(int(where/DefaultPartBytes), where%DefaultPartBytes, 100), digest: chunk.Digest{byte(id)}})
 		if f.index.due(f.log) || id == n-1 {
 			if err := f.index.append(f.log, f.state.Load()); err != nil {
 				return err

@@ -77,7 +77,7 @@ func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 // position is where the frame is, for the table.
 func (fr *frame) position() position {
-	p := at(fr.part, fr.at)
+	p := at(fr.part, fr.at, fr.record.Objects)
 	if fr.record.Dead.Length > 0 {
 		p |= deadBit
 	}

@@ -103,7 +103,7 @@ func compare(t *testing.T, f *sink.Folder, results ...sink.Result) string {
 			return err.Error()
 		}
 		switch {
-		case r.Chunk != w.Chunk || r.First != w.First || r.Objects != w.Objects || r.Digest != w.Digest,
+		case r.Chunk != w.Chunk || r.From != w.From || r.Of != w.Of || r.First != w.First || r.Objects != w.Objects || r.Digest != w.Digest,
 			r.Attempt != w.Attempt || r.Mapper != w.Mapper || r.Version != w.Version || r.DeadCount != w.DeadCount,
 			!slices.Equal(r.Counts, w.Counts):
 			return "chunk " + string(rune('0'+w.Chunk)) + " has another record"

@@ -33,7 +33,7 @@ func (f *Folder) List(ctx context.Context, from chunk.ID, limit int) ([]Entry, e
 	err := f.look(ctx, func() {
 		f.table.from(from, func(id chunk.ID, s spot) bool {
 			if id <= last {
-				entries = append(entries, Entry{ID: id, Digest: s.digest})
+				entries = append(entries, s.entry(id))
 			}
 			return id < last
 		})
@@ -47,7 +47,7 @@ func (f *Folder) Has(ctx context.Context, ids []chunk.ID) ([]Entry, error) {
 	err := f.look(ctx, func() {
 		for _, id := range ids {
 			if s, ok := f.table.get(id); ok {
-				entries = append(entries, Entry{ID: id, Digest: s.digest})
+				entries = append(entries, s.entry(id))
 			}
 		}
 	})
@@ -67,20 +67,20 @@ func (f *Folder) Record(ctx context.Context, id chunk.ID) (Record, error) {
 	return f.recordAt(located{id, s.at})
 }
 
-// Look returns the result of a chunk as it is committed.
-func (f *Folder) Look(ctx context.Context, id chunk.ID) (Result, error) {
+// Look returns the results of a chunk as they are committed.
+func (f *Folder) Look(ctx context.Context, id chunk.ID) ([]Result, error) {
 	r, err := f.Record(ctx, id)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	result := Result{
-		Chunk: r.Chunk, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
+		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
 		DeadCount: r.DeadCount, Attempt: r.Attempt, Mapper: r.Mapper, Version: r.Version,
 	}
 	if result.Outputs, err = f.Outputs(nil, r); err == nil {
 		result.Dead, err = f.DeadLetters(nil, r)
 	}
-	return result, err
+	return []Result{result}, err
 }
 
 // Records yields the committed chunks by ascending ID. It holds no lock while the

@@ -15,9 +15,12 @@ type Range struct {
 	Sum    uint32 // CRC32C of the bytes
 }
 
-// A Record says what of a chunk is committed, and where it lies.
+// A Record says what a committed piece of a chunk is, and where it lies. Its fields are those of
+// the Result.
 type Record struct {
 	Chunk   chunk.ID
+	From    int
+	Of      int
 	First   uint64
 	Objects int
 	Digest  chunk.Digest
@@ -43,7 +46,7 @@ func (r *Record) OutputCount() uint64 {
 
 func recordOf(r *Result) Record {
 	return Record{
-		Chunk: r.Chunk, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
+		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
 		Outputs:   Range{Length: int64(len(r.Outputs)), Sum: checksum(r.Outputs)},
 		Dead:      Range{Length: int64(len(r.Dead)), Sum: checksum(r.Dead)},
 		DeadCount: r.DeadCount, Attempt: r.Attempt, Mapper: r.Mapper, Version: r.Version,
@@ -104,6 +107,7 @@ func decodeRecord(b []byte) (Record, error) {
 	copy(r.Digest[:], d.bytes(len(r.Digest)))
 	r.First = d.uint()
 	r.Objects = int(d.uint())
+	r.Of = r.Objects
 	r.Attempt = int(d.uint())
 	r.Outputs = d.rng()
 	r.DeadCount = int(d.uint())

@@ -26,7 +26,7 @@ func TestRecordsSurviveCoding(t *testing.T) {
 				body.Sum = rapid.Uint32().Draw(r, "sum")
 			}
 		}
-		rec.Objects = len(rec.Counts)
+		rec.Objects, rec.Of = len(rec.Counts), len(rec.Counts)
 		copy(rec.Digest[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(r, "digest"))
 		frame := rec.Encode()
 		want, at := rec, int64(40+len(frame)) // a frame at byte 40 of part 3: behind it its body, outputs first

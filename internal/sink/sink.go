@@ -11,12 +11,15 @@ import (
 // The contract of a sink is the interface saver.Sink: the comments of its methods say what
 // the methods of each kind promise.
 
-// A Result is what became of one chunk.
+// A Result is what became of one piece of a chunk: consecutive objects, with the indexes
+// From <= i < From+Objects within the chunk. Usually the piece is the whole chunk.
 type Result struct {
 	Chunk   chunk.ID
-	First   uint64       // ordinal of the first object
-	Objects int          // at least 1
-	Digest  chunk.Digest // of the chunk's body, not of the outputs
+	From    int          // index of the piece's first object within the chunk
+	Of      int          // objects of the whole chunk; From+Objects <= Of
+	First   uint64       // ordinal of the piece's first object; that of the chunk is First-From
+	Objects int          // of the piece, at least 1
+	Digest  chunk.Digest // of the piece's body, not of the outputs
 	Counts  []int        // outputs of each object; len(Counts) == Objects
 
 	// Outputs holds one line an output, each ended by '\n', in the order of
@@ -34,7 +37,7 @@ type Result struct {
 	// Transform is the identity of what the version does to an object. The sink
 	// takes results of one transform only under the name of a version; "" is not compared.
 	Transform string
-	Term      uint64 // of the version, when the mapper was given the chunk; it is not kept
+	Term      uint64 // of the version, when the mapper was given the piece; it is not kept
 }
 
 // Outcome says what Commit did with a result.
@@ -43,21 +46,25 @@ type Outcome int
 const (
 	// Committed means stored now.
 	Committed Outcome = iota + 1
-	// Duplicate means that the chunk was there, from the same objects. Nothing was
-	// written; the first result stays.
+	// Duplicate means that all objects of the piece were committed before, by this piece or
+	// by others. Nothing was written; the first results stay.
 	Duplicate
-	// Conflict means that the chunk is there, but made from other objects: another
-	// digest, or other ordinals. The source has changed. Nothing was written.
+	// Conflict means that what is committed of the chunk was made from other objects: the same piece
+	// has another digest, or the chunk has other ordinals or another number of objects. The source
+	// has changed. Nothing was written.
 	Conflict
-	// TooLate means that the version was fenced after its mapper was given the chunk, and
-	// the chunk is not there. Nothing was written.
+	// TooLate means that the version was fenced after its mapper was given the piece, and none of
+	// the piece's objects is committed. Nothing was written.
 	TooLate
 	// OtherTransform means that the sink holds results of the version that another
-	// transform made, and the chunk is not there. Nothing was written.
+	// transform made, and none of the piece's objects is committed. Nothing was written.
 	OtherTransform
+	// Overlap means that some of the piece's objects are committed, and some are not: the chunk
+	// was cut anew meanwhile. Nothing was written.
+	Overlap
 )
 
-// Durable says whether the sink holds the chunk.
+// Durable says whether the sink holds all objects of the piece.
 func (o Outcome) Durable() bool { return o == Committed || o == Duplicate }
 
 // String returns the outcome in the words of logs and messages.
@@ -73,6 +80,8 @@ func (o Outcome) String() string {
 		return "too_late"
 	case OtherTransform:
 		return "other_transform"
+	case Overlap:
+		return "overlap"
 	}
 	return fmt.Sprintf("outcome(%d)", int(o))
 }
@@ -87,15 +96,21 @@ type Grant struct {
 	Transforms map[string]string
 }
 
-// An Entry names a committed chunk.
+// An Entry names a committed piece of a chunk.
 type Entry struct {
-	ID     chunk.ID
-	Digest chunk.Digest
+	ID      chunk.ID
+	From    int          // index of the piece's first object within the chunk
+	Objects int          // of the piece
+	Of      int          // objects of the whole chunk
+	Digest  chunk.Digest // of the piece's body
 }
+
+// Whole says whether the piece is a whole chunk.
+func (e Entry) Whole() bool { return e.Objects == e.Of }
 
 // A Summary counts what a sink holds.
 type Summary struct {
-	Chunks      uint64 `json:"chunks"`
+	Chunks      uint64 `json:"chunks"` // with all their objects
 	Objects     uint64 `json:"objects"`
 	Outputs     uint64 `json:"outputs"` // lines
 	Dead        uint64 `json:"dead"`
@@ -145,7 +160,7 @@ var (
 	ErrReadOnly = errors.New("sink is open for reading only")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("sink is closed")
-	// ErrNoChunk: the chunk is not committed.
+	// ErrNoChunk: nothing of the chunk, or not this piece of it, is committed.
 	ErrNoChunk = errors.New("chunk is not in the sink")
 	// ErrConflict: what Conflict is to Commit, to Replace.
 	ErrConflict = errors.New("chunk is in the sink with other objects")
@@ -163,7 +178,9 @@ func (r *Result) check() error {
 	switch {
 	case r.Objects < 1:
 		wrong = fmt.Sprintf("%d objects", r.Objects)
-	case r.First > math.MaxUint64-uint64(r.Objects):
+	case r.From < 0 || r.From > r.Of-r.Objects:
+		wrong = fmt.Sprintf("objects from %d on, %d of the chunk's %d", r.From, r.Objects, r.Of)
+	case r.First < uint64(r.From) || r.First-uint64(r.From) > math.MaxUint64-uint64(r.Of):
 		wrong = fmt.Sprintf("first ordinal %d", r.First)
 	case len(r.Counts) != r.Objects:
 		wrong = fmt.Sprintf("%d counts for %d objects", len(r.Counts), r.Objects)

@@ -21,6 +21,10 @@ type spot struct {
 	digest chunk.Digest
 }
 
+func (s spot) entry(id chunk.ID) Entry {
+	return Entry{ID: id, Objects: s.at.objects(), Of: s.at.objects(), Digest: s.digest}
+}
+
 // pageSpots makes a page 6 KiB, which is also a size of Go's allocator.
 const pageSpots = 256
 
@@ -28,22 +32,25 @@ type tablePage [pageSpots]spot
 
 func newTable() *table { return &table{pages: make(map[uint64]*tablePage)} }
 
-// A position is where a frame begins: the part in the upper bits, the byte in
-// the lower ones, and at the very top whether the frame has dead letters. It
-// is never 0 for a chunk: the log begins with another record.
+// A position is where a frame begins, and what else the table knows of it. From the lowest bit:
+// the byte, the part, the number of objects if the frame is a whole chunk's, and whether it has
+// dead letters. It is never 0 for a chunk: the log begins with another record.
 type position uint64
 
 const (
-	offsetBits = 40 // 1 TiB; a part is longer than its limit by one commit at most
-	deadBit    = 1 << 63
+	offsetBits  = 34 // 16 GiB; a part is longer than its limit by one commit at most
+	partBits    = 15
+	objectsBits = 14 // more than chunk.MaxSize
+	deadBit     = 1 << 63
 )
 
-func at(part int, offset int64) position {
-	return position(part)<<offsetBits | position(offset)
+func at(part int, offset int64, objects int) position {
+	return position(objects)<<(offsetBits+partBits) | position(part)<<offsetBits | position(offset)
 }
 
-func (p position) part() int     { return int(p &^ deadBit >> offsetBits) }
+func (p position) part() int     { return int(p >> offsetBits & (1<<partBits - 1)) }
 func (p position) offset() int64 { return int64(p & (1<<offsetBits - 1)) }
+func (p position) objects() int  { return int(p >> (offsetBits + partBits) & (1<<objectsBits - 1)) }
 func (p position) dead() bool    { return p&deadBit != 0 }
 
 func (t *table) get(id chunk.ID) (spot, bool) {

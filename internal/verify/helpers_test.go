@@ -70,7 +70,7 @@ func (w *world) results(t *testing.T, dead map[uint64]int) []sink.Result {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := sink.Result{Chunk: c.ID, First: c.First, Objects: c.Count, Digest: c.Digest(), Counts: make([]int, c.Count), Attempt: 1, Mapper: "m"}
+		r := sink.Result{Chunk: c.ID, Of: c.Count, First: c.First, Objects: c.Count, Digest: c.Digest(), Counts: make([]int, c.Count), Attempt: 1, Mapper: "m"}
 		for i, object := range chunk.Objects(c.Body) {
 			ordinal := c.First + uint64(i)
 			if attempts, is := dead[ordinal]; is {

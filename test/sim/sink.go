@@ -134,7 +134,7 @@ func (s *Sink) List(_ context.Context, from chunk.ID, limit int) ([]sink.Entry, 
 	var entries []sink.Entry
 	for id, r := range s.results {
 		if id >= from && uint64(id-from) < uint64(limit) {
-			entries = append(entries, sink.Entry{ID: id, Digest: r.Digest})
+			entries = append(entries, sink.Entry{ID: id, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest})
 		}
 	}
 	slices.SortFunc(entries, func(a, b sink.Entry) int { return int(a.ID) - int(b.ID) })
@@ -158,12 +158,12 @@ func (s *Sink) DeadBelow(_ context.Context, below chunk.ID, limit int) (lines []
 }
 
 // Look implements saver.Sink.
-func (s *Sink) Look(_ context.Context, id chunk.ID) (sink.Result, error) {
+func (s *Sink) Look(_ context.Context, id chunk.ID) ([]sink.Result, error) {
 	r, there := s.Result(id)
 	if !there {
-		return sink.Result{}, sink.ErrNoChunk
+		return nil, sink.ErrNoChunk
 	}
-	return r, nil
+	return []sink.Result{r}, nil
 }
 
 // Has implements saver.Sink.
@@ -173,7 +173,7 @@ func (s *Sink) Has(_ context.Context, ids []chunk.ID) ([]sink.Entry, error) {
 	var entries []sink.Entry
 	for _, id := range ids {
 		if r, there := s.results[id]; there {
-			entries = append(entries, sink.Entry{ID: id, Digest: r.Digest})
+			entries = append(entries, sink.Entry{ID: id, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest})
 		}
 	}
 	return entries, nil

@@ -58,7 +58,7 @@ var readings = map[string]func(*harness){
 		h.commit([]sink.Result{want}, sink.Committed)
 		for range 2 {
 			got, err := h.Look(t.Context(), 3)
-			if err != nil || !reflect.DeepEqual(got, want) {
+			if err != nil || !reflect.DeepEqual(got, []sink.Result{want}) {
 				t.Fatalf("look at chunk 3: %+v, %v; want %+v", got, err, want)
 			}
 			if _, err := h.Look(t.Context(), 2); !errors.Is(err, sink.ErrNoChunk) {

@@ -117,7 +117,7 @@ func sameEntries(t *testing.T, got []sink.Entry, want ...sink.Result) {
 		t.Fatalf("%d entries %v, want %d", len(got), got, len(want))
 	}
 	for i, r := range want {
-		if e := (sink.Entry{ID: r.Chunk, Digest: r.Digest}); got[i] != e {
+		if e := (sink.Entry{ID: r.Chunk, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest}); got[i] != e {
 			t.Fatalf("entry %d is %v, want %v", i, got[i], e)
 		}
 	}
@@ -179,7 +179,7 @@ func Expect(results ...sink.Result) (sum sink.Summary, outputs, dead []byte) {
 // objects.
 func Result(id chunk.ID, first uint64, salt string, counts ...int) sink.Result {
 	r := sink.Result{
-		Chunk: id, First: first, Objects: len(counts), Digest: Digest(id, "source"),
+		Chunk: id, Of: len(counts), First: first, Objects: len(counts), Digest: Digest(id, "source"),
 		Attempt: 1, Mapper: "mapper" + salt, Version: "v1",
 	}
 	for i, n := range counts {
