@@ -28,8 +28,27 @@ func openPostgres(t *testing.T, spec, job string) *sqlsink.Sink {
 	return s
 }
 
-func TestPostgresIsASink(t *testing.T) {
+// TestPostgres has one server for all of its tests.
+func TestPostgres(t *testing.T) {
 	server := postgrestest.Start(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *postgrestest.Server)
+	}{
+		{"is a sink", testIsASink},
+		{"two savers", testTwoSavers},
+		{"table", testPostgresTable},
+		{"secrets", testSecrets},
+		{"lost commits", testLostCommits},
+		{"durable settings", testDurableSettings},
+		{"server away", testServerAway},
+		{"killed server", testKilledServer},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, server) })
+	}
+}
+
+func testIsASink(t *testing.T, server *postgrestest.Server) {
 	url := server.NewDatabase(t)
 	var mu sync.Mutex
 	schemas := map[string]string{} // of the sinks that the suite names by a path
@@ -51,8 +70,7 @@ func TestPostgresIsASink(t *testing.T) {
 }
 
 // Two savers commit the same pieces at the same time: each is committed once, and both know it.
-func TestTwoSavers(t *testing.T) {
-	server := postgrestest.Start(t)
+func testTwoSavers(t *testing.T, server *postgrestest.Server) {
 	url := server.NewDatabase(t)
 	savers := []*sqlsink.Sink{openPostgres(t, url, "job"), openPostgres(t, url, "job")}
 	if _, err := savers[0].Claim(t.Context(), sinktest.Plan("a"), "f1"); err != nil {
@@ -107,15 +125,14 @@ func TestTwoSavers(t *testing.T) {
 
 // A server that is killed in the middle of commits, and started again: what was answered is there, each piece is there once, and
 // the savers go on without being started again.
-func TestKilledServer(t *testing.T) {
-	server := postgrestest.Start(t)
+func testKilledServer(t *testing.T, server *postgrestest.Server) {
 	url := server.NewDatabase(t)
 	savers := []*sqlsink.Sink{openPostgres(t, url, "job"), openPostgres(t, url, "job")}
 	if _, err := savers[0].Claim(t.Context(), sinktest.Plan("a"), "f1"); err != nil {
 		t.Fatal(err)
 	}
 	var counts [][]int
-	for range 400 {
+	for range 120 {
 		counts = append(counts, []int{1, 2, 0})
 	}
 	all := sinktest.Chain("x", counts...)
@@ -144,7 +161,7 @@ func TestKilledServer(t *testing.T) {
 		})
 	}
 	for range 3 {
-		for range 100 {
+		for range 40 {
 			<-killing
 		}
 		server.Kill(t)
@@ -167,8 +184,7 @@ func TestKilledServer(t *testing.T) {
 }
 
 // A commit while the server is away is answered with ErrUnreachable, and the same call succeeds later.
-func TestServerAway(t *testing.T) {
-	server := postgrestest.Start(t)
+func testServerAway(t *testing.T, server *postgrestest.Server) {
 	s := openPostgres(t, server.NewDatabase(t), "job")
 	if _, err := s.Claim(t.Context(), sinktest.Plan("a"), "f1"); err != nil {
 		t.Fatal(err)
@@ -187,8 +203,7 @@ func TestServerAway(t *testing.T) {
 }
 
 // A database that was restored to an earlier state is noticed before anything is committed to it.
-func TestLostCommits(t *testing.T) {
-	server := postgrestest.Start(t)
+func testLostCommits(t *testing.T, server *postgrestest.Server) {
 	url := server.NewDatabase(t)
 	s := openPostgres(t, url, "job")
 	if _, err := s.Claim(t.Context(), sinktest.Plan("a"), "f1"); err != nil {
@@ -205,8 +220,7 @@ func TestLostCommits(t *testing.T) {
 }
 
 // What makes commits lose their durability is refused, or set right.
-func TestDurableSettings(t *testing.T) {
-	server := postgrestest.Start(t)
+func testDurableSettings(t *testing.T, server *postgrestest.Server) {
 	url := server.NewDatabase(t)
 	server.Exec(t, url, "ALTER ROLE postgres SET synchronous_commit = off; CREATE UNLOGGED TABLE quick (id int)")
 	s := openPostgres(t, url, "job")
@@ -231,8 +245,7 @@ func TestDurableSettings(t *testing.T) {
 }
 
 // No error of opening shows the password.
-func TestSecrets(t *testing.T) {
-	server := postgrestest.Start(t)
+func testSecrets(t *testing.T, server *postgrestest.Server) {
 	right := server.NewDatabase(t)
 	for name, spec := range map[string]string{
 		"no such database": strings.Replace(right, "/test", "/nothing", 1),
