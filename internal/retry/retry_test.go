@@ -60,8 +60,8 @@ func (w *world) wantRecord(t *testing.T, id chunk.ID, attempt int, mapper string
 	t.Helper()
 	f := w.open(true)
 	defer func() { w.check(f.Close()) }()
-	r, err := f.Record(t.Context(), id)
-	if err != nil || r.Attempt != attempt || r.Mapper != mapper {
+	r, err := f.Look(t.Context(), id)
+	if err != nil || len(r) != 1 || r[0].Attempt != attempt || r[0].Mapper != mapper {
 		t.Errorf("record of chunk %d: %+v, %v; want attempt %d by %s", id, r, err, attempt, mapper)
 	}
 }
@@ -129,7 +129,7 @@ func TestContradiction(t *testing.T) {
 			if _, err := retry.Run(t.Context(), f, retry.Config{Spec: parse(w, after), Workers: 1}); !errors.Is(err, retry.ErrContradiction) {
 				t.Errorf("got %v, want %v", err, retry.ErrContradiction)
 			}
-			if got, err := f.Record(t.Context(), 0); err != nil || got.Attempt != 1 {
+			if got, err := f.Look(t.Context(), 0); err != nil || len(got) != 1 || got[0].Attempt != 1 {
 				t.Errorf("the record was replaced: %+v, %v", got, err)
 			}
 		})

@@ -58,46 +58,47 @@ func (s *Sink) checkComplete(ctx context.Context, t *tx, now *state, chunks, obj
 
 // gaps looks at pieces in their order.
 type gaps struct {
-	chunks  uint64 // that the job has
-	found   func(format string, args ...any) error
-	chunk   chunk.ID // that the next piece should be of
-	from    int      // where in the chunk it should begin
-	of      int
-	ordinal uint64 // that it should begin with
+	chunks   uint64 // that the job has
+	found    func(format string, args ...any) error
+	chunk    chunk.ID // that the next piece should be of
+	have, of int      // objects of chunk, if some are there
+	ordinal  uint64   // that the next piece should begin with
 }
 
 func (g *gaps) next(r *sink.Record) error {
 	switch {
+	case g.have > 0 && r.Chunk != g.chunk:
+		return g.missing(g.of - g.have)
 	case uint64(r.Chunk) >= g.chunks:
 		return g.found("chunk %d is beyond the end", r.Chunk)
-	case g.from > 0 && r.Chunk != g.chunk, r.Chunk == g.chunk && r.From > g.from:
-		return g.missing()
 	case r.Chunk != g.chunk:
 		return g.found("chunk %d is missing", g.chunk)
+	case r.From != g.have:
+		return g.missing(r.From - g.have)
 	case r.First != g.ordinal:
-		return g.found("chunk %d begins with object %d, not %d", r.Chunk, r.First-uint64(r.From), g.ordinal-uint64(g.from))
+		return g.found("chunk %d begins with object %d, not %d", r.Chunk, r.First-uint64(r.From), g.ordinal-uint64(g.have))
 	}
-	g.from, g.of = r.From+r.Objects, r.Of
+	g.have, g.of = g.have+r.Objects, r.Of
 	g.ordinal += uint64(r.Objects)
-	if g.from == g.of {
-		g.chunk, g.from = g.chunk+1, 0
+	if g.have == g.of {
+		g.chunk, g.have = g.chunk+1, 0
 	}
 	return nil
 }
 
-// missing tells of objects of a chunk that has others.
-func (g *gaps) missing() error {
-	return g.found("object %d of chunk %d is missing", g.ordinal, g.chunk)
-}
-
 func (g *gaps) end(objects uint64) error {
 	switch {
-	case g.from > 0:
-		return g.missing()
+	case g.have > 0:
+		return g.missing(g.of - g.have)
 	case uint64(g.chunk) != g.chunks:
 		return g.found("chunk %d is missing", g.chunk)
 	case g.ordinal != objects:
 		return g.found("the chunks have %d objects", g.ordinal)
 	}
 	return nil
+}
+
+// missing tells of objects of a chunk that has others.
+func (g *gaps) missing(objects int) error {
+	return g.found("objects %d to %d of chunk %d are missing", g.ordinal, g.ordinal+uint64(objects)-1, g.chunk)
 }
