@@ -66,7 +66,7 @@ func Open(spec, job string, o Options) (*Sink, error) {
 			return nil, fmt.Errorf("sink sqlite: write sqlite:FILE, or sqlite:FILE?table=NAME&columns=…: %w", sink.ErrSettings)
 		}
 		s.dialect = liteDialect{}
-		s.db, s.at, err = openSQLite(ctx, rest, o.ReadOnly || o.Existing)
+		s.db, s.at, err = openSQLite(ctx, rest, o)
 	} else {
 		s.dialect = pgDialect{}
 		s.db, s.at, err = openPostgres(kind + ":" + rest)

@@ -20,14 +20,14 @@ import (
 // busy is how long a statement waits for another process's transaction, in milliseconds.
 const busy = 10_000
 
-// openSQLite opens the file of a database. Without make it must be there.
-func openSQLite(ctx context.Context, path string, readOnly bool) (*sql.DB, string, error) {
+// openSQLite opens the file of a database.
+func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, "", fmt.Errorf("sink sqlite:%s: %w: %w", path, sink.ErrUnreachable, err)
 	}
 	at := "sqlite:" + path
-	if _, err := os.Stat(path); readOnly && err != nil || err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); (o.ReadOnly || o.Existing) && err != nil || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, at, fmt.Errorf("sink %s: %w: %w", at, sink.ErrUnreachable, err)
 	}
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
@@ -36,7 +36,7 @@ func openSQLite(ctx context.Context, path string, readOnly bool) (*sql.DB, strin
 	// A transaction takes the lock when it begins: one that reads first and takes it later can fail.
 	// fullfsync is for macOS, where fsync leaves data in the drive's memory.
 	query := fmt.Sprintf("?_txlock=immediate&_pragma=busy_timeout(%d)&_pragma=synchronous(FULL)&_pragma=fullfsync(1)&_pragma=checkpoint_fullfsync(1)", busy)
-	if readOnly {
+	if o.ReadOnly {
 		query += "&_pragma=query_only(1)"
 	} else {
 		query += "&_pragma=journal_mode(WAL)"
@@ -45,7 +45,7 @@ func openSQLite(ctx context.Context, path string, readOnly bool) (*sql.DB, strin
 	if err != nil {
 		return nil, at, fmt.Errorf("sink %s: %w: %w", at, sink.ErrUnreachable, err)
 	}
-	if !readOnly {
+	if !o.ReadOnly {
 		err = checkSQLite(ctx, db, at)
 	}
 	if err != nil {
