@@ -11,7 +11,7 @@ import (
 // Commit stores a group, as Sink says: with one sync.
 func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error) {
 	for i := range results {
-		if err := results[i].check(); err != nil {
+		if err := results[i].Check(); err != nil {
 			return nil, err
 		}
 	}
@@ -43,7 +43,7 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 // the log, and Finish has to merge again. Errors are those of
 // Commit, and ErrNoChunk and ErrConflict, which change nothing.
 func (f *Folder) Replace(ctx context.Context, result Result) error {
-	if err := result.check(); err != nil {
+	if err := result.Check(); err != nil {
 		return err
 	}
 	f.mu.Lock()

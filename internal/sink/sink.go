@@ -166,9 +166,9 @@ var (
 	ErrConflict = errors.New("chunk is in the sink with other objects")
 )
 
-// check finds results that would corrupt the sink: they are a bug of the
+// Check finds results that would corrupt the sink: they are a bug of the
 // caller, since what comes over the network was checked when it was decoded.
-func (r *Result) check() error {
+func (r *Result) Check() error {
 	outputs, negative := 0, false
 	for _, n := range r.Counts {
 		outputs += n
