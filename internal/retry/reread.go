@@ -58,7 +58,7 @@ func (s *rereader) seek(ctx context.Context, r sink.Record) (err error) {
 			return fmt.Errorf("read source: %w", err)
 		}
 	}
-	if s.at.ID != r.Chunk || s.at.First != r.First-uint64(r.From) || s.at.Count != r.Of || r.From == 0 && r.Objects == r.Of && s.at.Digest() != r.Digest {
+	if s.at.ID != r.Chunk || s.at.First != r.First-uint64(r.From) || s.at.Count != r.Of || s.at.Digest() != r.Digest {
 		return fmt.Errorf("chunk %d: %w", r.Chunk, ErrSourceChanged)
 	}
 	return nil

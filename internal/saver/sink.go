@@ -49,8 +49,8 @@ type Sink interface {
 
 	// Commit stores a group of results in one step, and returns the outcome of each, in
 	// their order. A piece is Committed if none of its objects was, Duplicate if all of them were, and
-	// Overlap if some were. It is a Conflict if the same piece is there with another digest, or if
-	// what is there of its chunk says another number of objects, or another ordinal of the first.
+	// Overlap if some were. It is a Conflict if
+	// what is there of its chunk says another digest, another number of objects, or another ordinal of the first.
 	// If the error is nil, every result that is Committed or Duplicate
 	// survives a power cut. ErrFull: nothing of the group is committed, and the
 	// same call may succeed when there is space. ErrUnreachable: it is not known what is committed, and the same call

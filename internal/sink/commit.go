@@ -109,7 +109,7 @@ func (f *Folder) judge(results []Result) ([]Outcome, []frame, error) {
 // A meeting is what a result finds of its chunk.
 type meeting struct {
 	objects  int  // of the result that are there
-	conflict bool // the chunk, or the same piece of it, was made from others
+	conflict bool // the chunk was made from others
 }
 
 // meet compares a result with what is committed of its chunk.
@@ -132,8 +132,7 @@ func (f *Folder) meet(r *Result) (met meeting, err error) {
 }
 
 func (m *meeting) meet(r *Result, there Entry) {
-	same := there.From == r.From && there.Objects == r.Objects
-	m.conflict = m.conflict || there.Of != r.Of || same && there.Digest != r.Digest
+	m.conflict = m.conflict || there.Of != r.Of || there.Digest != r.Digest
 	m.objects += max(0, min(there.From+there.Objects, r.From+r.Objects)-max(there.From, r.From))
 }
 

@@ -158,6 +158,7 @@ func (v *verifier) advance(next func() (sink.Record, error, bool)) (err error) {
 // chunk compares one chunk of the source with its records, one for each piece. They must have each
 // object of the chunk, once.
 func (v *verifier) chunk(c chunk.Chunk, next func() (sink.Record, error, bool)) error {
+	digest := c.Digest()
 	at, misplaced := 0, false // at: the object that the next piece must begin with
 	missing := func(to int) {
 		if at < to && !misplaced {
@@ -178,7 +179,7 @@ func (v *verifier) chunk(c chunk.Chunk, next func() (sink.Record, error, bool)) 
 			v.report.problem("chunk %d: object %d is in the sink twice", c.ID, r.First)
 		}
 		at = max(at, r.From+r.Objects)
-		if err := v.piece(c, r, same); err != nil {
+		if err := v.piece(c, digest, r, same); err != nil {
 			return err
 		}
 		if err := v.advance(next); err != nil {
@@ -190,43 +191,18 @@ func (v *verifier) chunk(c chunk.Chunk, next func() (sink.Record, error, bool)) 
 }
 
 // piece compares a piece of a chunk of the source with its record.
-func (v *verifier) piece(c chunk.Chunk, r sink.Record, same bool) error {
+func (v *verifier) piece(c chunk.Chunk, digest chunk.Digest, r sink.Record, same bool) error {
 	if same {
-		c = pieceOf(c, r.From, r.Objects)
-		if digest := c.Digest(); r.Digest != digest {
+		if r.Digest != digest {
 			v.report.problem("%s: the sink has digest %s, the source has %s", name(r), r.Digest, digest)
 		}
+		c = c.Part(chunk.Piece{Chunk: c.ID, From: r.From, To: r.From + r.Objects})
 	}
 	read, err := v.bodies(r)
 	if err == nil && same && read {
 		v.letters(c, r, v.deadLines)
 	}
 	return err
-}
-
-// pieceOf returns n objects of a chunk.
-func pieceOf(c chunk.Chunk, from, n int) chunk.Chunk {
-	if n == c.Count {
-		return c
-	}
-	p := chunk.Chunk{ID: c.ID, First: c.First + uint64(from), Count: n}
-	begin := lines(c.Body, from)
-	p.Body = c.Body[begin : begin+lines(c.Body[begin:], n)]
-	for _, flaw := range c.Bad {
-		if flaw.Index >= from && flaw.Index < from+n {
-			flaw.Index -= from
-			p.Bad = append(p.Bad, flaw)
-		}
-	}
-	return p
-}
-
-// lines is the length of the first n lines.
-func lines(body []byte, n int) (length int) {
-	for range n {
-		length += bytes.IndexByte(body[length:], '\n') + 1
-	}
-	return length
 }
 
 // name is what a problem calls a piece.
@@ -323,7 +299,7 @@ func (v *verifier) letters(c chunk.Chunk, r sink.Record, lines []byte) {
 		v.report.problem("%s: has %d dead letters, but its record says %d", name(r), count, r.DeadCount)
 	}
 	for _, flaw := range c.Bad {
-		if ordinal := c.First + uint64(flaw.Index); !seen[ordinal] {
+		if ordinal := c.First + uint64(flaw.Index-r.From); !seen[ordinal] {
 			v.report.problem("object %d cannot be read (%s), but has no dead letter", ordinal, flaw.Reason)
 		}
 	}

@@ -260,7 +260,6 @@ func Piece(whole sink.Result, from, n int) sink.Result {
 		return r
 	}
 	r.From, r.Objects, r.First, r.Counts = from, n, whole.First+uint64(from), whole.Counts[from:from+n]
-	r.Digest = chunk.Sum(fmt.Appendf(whole.Digest[:], "%d %d", from, n))
 	r.Outputs, r.Dead, r.DeadCount = nil, nil, 0
 	ordinal, left := whole.First, whole.Outputs
 	for i, count := range whole.Counts {

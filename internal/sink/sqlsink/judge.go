@@ -80,10 +80,7 @@ func (s *Sink) newJudge(ctx context.Context, t *tx, now *state, results []sink.R
 func (j *judge) outcome(i int, r *sink.Result) sink.Outcome {
 	covered := 0
 	for _, p := range j.pieces[r.Chunk] {
-		if p.of != r.Of || p.first-uint64(p.from) != r.First-uint64(r.From) {
-			return sink.Conflict
-		}
-		if p.from == r.From && p.objects == r.Objects && p.digest != r.Digest {
+		if p.digest != r.Digest || p.of != r.Of || p.first-uint64(p.from) != r.First-uint64(r.From) {
 			return sink.Conflict
 		}
 		covered += max(0, min(p.from+p.objects, r.From+r.Objects)-max(p.from, r.From))
