@@ -26,7 +26,7 @@ var shownLines = []shownLine{
 	{`job [\w-]+: (running|done|starting|finishing|failed|cancelled)`, regexp.MustCompile(`^` + job + `\w+(, paused)?, \d+\.\d %, ` + counts + `$`), 8},
 	{`chunks +ready`, regexp.MustCompile(`^chunks +ready \d+, in flight \d+, saved \d+; redelivered \d+, backup attempts \d+ \(\d+ were first\)$`), 8},
 	{`MAPPER `, regexp.MustCompile(`^MAPPER +VERSION +STATE +HOLDS +OBJECTS/S +SAVED +LAST HEARTBEAT$`), 5},
-	{`VERSION `, regexp.MustCompile(`^VERSION +MAPPERS +OBJECTS/S +SAVED +FAILED +CHUNK P50, P95 +VANISHED +LIMIT$`), 1},
+	{`VERSION `, regexp.MustCompile(`^VERSION +MAPPERS +OBJECTS/S +SAVED +FAILED +OBJECT P50, P95 +VANISHED +LIMIT$`), 1},
 	{`\d+ % of `, regexp.MustCompile(`^\d+ % of (about )?\d+ objects: ` + counts + `, \d+ mappers?$`), 1},
 }
 

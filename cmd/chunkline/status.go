@@ -141,10 +141,10 @@ func statusText(s report.Status) string {
 			printable(s.Shadow.Version), 100*s.Shadow.Share, s.Shadow.HandedOut)
 	}
 	if len(s.Versions) > 1 || slices.ContainsFunc(s.Versions, limited) {
-		fmt.Fprintf(tw, "\nVERSION\tMAPPERS\tOBJECTS/S\tSAVED\tFAILED\tCHUNK P50, P95\tVANISHED\tLIMIT\n")
+		fmt.Fprintf(tw, "\nVERSION\tMAPPERS\tOBJECTS/S\tSAVED\tFAILED\tOBJECT P50, P95\tVANISHED\tLIMIT\n")
 		for _, v := range s.Versions {
-			fmt.Fprintf(tw, "%s\t%d\t%.0f\t%d\t%.1f %%\t%.2f s, %.2f s\t%d\t%s\n", printable(v.Version), v.Mappers, v.Rate, v.Saved,
-				100*float64(v.Dead)/float64(max(1, v.Objects)), v.ChunkSeconds.P50, v.ChunkSeconds.P95, v.Vanished, limitOf(v))
+			fmt.Fprintf(tw, "%s\t%d\t%.0f\t%d\t%.1f %%\t%s, %s\t%d\t%s\n", printable(v.Version), v.Mappers, v.Rate, v.Saved,
+				100*float64(v.Dead)/float64(max(1, v.Objects)), milliseconds(v.ObjectSeconds.P50), milliseconds(v.ObjectSeconds.P95), v.Vanished, limitOf(v))
 		}
 	}
 	if len(s.Mappers)+len(s.Gone) > 0 {
@@ -214,4 +214,12 @@ func limitOf(v report.VersionStatus) string {
 		return fmt.Sprintf("%g %% of the chunks", 100*v.Share)
 	}
 	return "none"
+}
+
+// milliseconds is a time that an object takes.
+func milliseconds(seconds float64) string {
+	if ms := 1000 * seconds; ms >= 10 {
+		return fmt.Sprintf("%.0f ms", ms)
+	}
+	return fmt.Sprintf("%.2f ms", 1000*seconds)
 }

@@ -88,7 +88,12 @@ func TestHopeless(t *testing.T) {
 // TestHopelessAgain: a fetcher that is started again after that hands out one chunk,
 // and stops when it is dead, too.
 func TestHopelessAgain(t *testing.T) {
-	before := func(b *bench) { b.summary = report.Summary{Objects: 100, Dead: 100} }
+	before := func(b *bench) {
+		b.summary = report.Summary{Objects: 100, Dead: 100}
+		for id := range chunk.ID(50) {
+			b.holds(150 + id)
+		}
+	}
 	runAfter(t, 400, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		pass(2 * time.Second) // it hears mappers first
 		total := b.summary
@@ -147,11 +152,16 @@ func TestMute(t *testing.T) {
 	}{
 		"both mute":       {other: mute, stops: true},
 		"the other is ok": {other: wire.Beat{}},
-		"mapped before":   {mapped: 1, other: mute},
+		"mapped before":   {mapped: 2, other: mute},
 		"keep going":      {keepGoing: true, other: mute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := func(b *bench) { b.summary = report.Summary{Objects: c.mapped} }
+			before := func(b *bench) {
+				b.summary = report.Summary{Objects: c.mapped}
+				if c.mapped > 0 {
+					b.holds(3)
+				}
+			}
 			runAfter(t, 8, before, func(f *fetcher.Config) { f.KeepGoing = c.keepGoing }, func(t *testing.T, b *bench) {
 				pass(3 * time.Second) // it asks the saver what there is
 				b.wantWork(b.ask(next("m1", 1)), 0)

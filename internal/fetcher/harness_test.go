@@ -134,6 +134,18 @@ func runAfter(t *testing.T, objects int, before func(*bench), set func(*fetcher.
 	})
 }
 
+// holds puts results of chunks of two objects into the sink.
+func (b *bench) holds(ids ...chunk.ID) {
+	var results []sink.Result
+	for _, id := range ids {
+		body := fmt.Appendf(nil, "%d\n%d\n", 2*id, 2*id+1)
+		results = append(results, sink.Result{Chunk: id, First: 2 * uint64(id), Objects: 2, Of: 2, Digest: chunk.Sum(body), Counts: []int{0, 0}})
+	}
+	if _, err := b.sink.Commit(context.Background(), results); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // pass lets time pass.
 func pass(d time.Duration) {
 	<-time.After(d)

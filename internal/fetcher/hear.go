@@ -164,7 +164,7 @@ func (c *coordinator) saved(now time.Time, e wire.Entry, mapper string, dead int
 		if m := c.mappers[outcome.Mapper]; m != nil {
 			counter = m.counter
 		}
-		counter.Inc()
+		counter.Add(float64(e.Objects))
 		if known && c.rollout.Shadow.Samples(e.ID) {
 			c.shadow.add(e.Piece(), h, c.f.memory.most/4)
 		}

@@ -31,7 +31,7 @@ type mapper struct {
 	notice   string             // what is wrong with its transform; "": nothing
 	refused  string             // why it gets no chunk because of its transform; "": it may get one
 	version  string             // as a metric's label
-	counter  prometheus.Counter // of chunks saved by its version
+	counter  prometheus.Counter // of objects saved by its version
 
 	asking  []uint64            // the requests that its latest list says are open, ascending
 	arrived map[uint64]struct{} // those of them that have arrived

@@ -23,7 +23,7 @@ type meters struct {
 	handedOut, dead                 metrics.Counters
 	handedObjects, handedBytes      prometheus.Counter
 	saved                           *prometheus.CounterVec
-	savedByUnknown                  prometheus.Counter // counts chunks whose mapper is gone
+	savedByUnknown                  prometheus.Counter // counts objects whose mapper is gone
 
 	chunks, objects, outputs, deadLetters, redelivered, duplicates, backups, wins *metrics.Const
 	mappers, wanted, waiting, oldest, progress, eta, deadline, saverUp            *metrics.Const
@@ -38,26 +38,26 @@ func newMeters() *meters {
 	m.cutChunks = s.Counter("chunkline_cut_chunks_total", "Chunks cut from the source, including those that were saved before this fetcher started.")
 	m.cutObjects = s.Counter("chunkline_cut_objects_total", "Objects read from the source.")
 	m.cutBytes = s.Counter("chunkline_cut_bytes_total", "Bytes of objects read from the source.")
-	m.handedOut = s.Counters("chunkline_handed_out_chunks_total", "Chunks handed out, by whether it was a backup attempt.", metrics.OneOf("backup", "false", "true"))
+	m.handedOut = s.Counters("chunkline_handed_out_pieces_total", "Pieces of chunks handed out, by whether it was a backup attempt.", metrics.OneOf("backup", "false", "true"))
 	m.handedObjects = s.Counter("chunkline_handed_out_objects_total", "Objects handed out.")
 	m.handedBytes = s.Counter("chunkline_handed_out_bytes_total", "Bytes of objects handed out.")
-	m.saved = s.CounterVec("chunkline_saved_chunks_total", "Chunks that the saver confirmed to this fetcher, by the version of the mapper that made the result; unknown if that mapper is gone.",
+	m.saved = s.CounterVec("chunkline_confirmed_objects_total", "Objects whose results the saver confirmed to this fetcher, by the version of the mapper that made them; unknown if that mapper is gone.",
 		metrics.Version)
 	m.savedByUnknown = m.saved.WithLabelValues(m.versions.Label(""))
 	m.objects = s.Gauge("chunkline_saved_objects", "Objects that the sink holds; its rate is the speed of the job.")
 	m.outputs = s.Gauge("chunkline_saved_outputs", "Outputs that the sink holds.")
 	m.deadLetters = s.Gauge("chunkline_dead_letters", "Dead letters that the sink holds.")
 	m.dead = s.Counters(deadName, deadHelp, metrics.OneOf("reason", "attempts", "unreadable"))
-	m.redelivered = s.Count("chunkline_redelivered_chunks_total", "Chunks handed out again because the previous attempt was lost (the reply was lost, or the mapper gave the chunk up), was returned with a goodbye, or ended when its mapper vanished.",
+	m.redelivered = s.Count("chunkline_redelivered_pieces_total", "Pieces handed out again because the previous attempt was lost (the reply was lost, or the mapper gave the piece up), was returned with a goodbye, or ended when its mapper vanished.",
 		metrics.OneOf("reason", "lost", "returned", "vanished"))
 	m.duplicates = s.Count("chunkline_duplicate_results_total", "Results that the saver dropped because the sink had them already.")
 	m.backups = s.Count("chunkline_backup_attempts_total", "Stragglers that were handed out to a second mapper.")
 	m.wins = s.Count("chunkline_backup_wins_total", "Backup attempts whose result was saved first.")
-	m.mappers = s.Gauge("chunkline_mappers", "Mappers that are connected, by version and state: draining ones take no more chunks, silent ones have missed two heartbeats, working ones hold chunks.",
+	m.mappers = s.Gauge("chunkline_mappers", "Mappers that are connected, by version and state: draining ones take no more work, silent ones have missed two heartbeats, working ones hold pieces.",
 		metrics.Version, metrics.OneOf("state", string(report.MapperWorking), string(report.MapperIdle), string(report.MapperSilent), string(report.MapperDraining)))
 	m.wanted = s.Gauge("chunkline_wanted_mappers", "Mappers that the job could use now, or needs to end within FINISH_WITHIN if that is set; docs/metrics.md has the formula.")
-	m.waiting = s.Gauge("chunkline_waiting_requests", "Requests for work that wait for a chunk.")
-	m.oldest = s.Gauge("chunkline_oldest_chunk_seconds", "How long the oldest chunk in flight has been in flight; 0 if none is.")
+	m.waiting = s.Gauge("chunkline_waiting_requests", "Requests for work that have no answer yet.")
+	m.oldest = s.Gauge("chunkline_oldest_piece_seconds", "How long the oldest piece in flight has been in flight; 0 if none is.")
 	m.progress = s.Gauge("chunkline_progress_ratio", "Share of the source that is saved, 0 to 1.")
 	m.eta = s.Gauge("chunkline_eta_seconds", "Estimated time to the end of the job; absent while it cannot be estimated.")
 	m.deadline = s.Gauge("chunkline_deadline_seconds", "Time until FINISH_WITHIN has passed, negative after that; absent if FINISH_WITHIN is not set.")

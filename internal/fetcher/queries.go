@@ -52,7 +52,7 @@ func (f *Fetcher) Map(ctx context.Context, from, to chunk.ID, cells int) (m repo
 		span := uint64(max(to, from+1) - from)
 		m.Each = int((span + uint64(cells) - 1) / uint64(cells))
 		for _, c := range c.ledger.Map(from, m.Each, int((span+uint64(m.Each)-1)/uint64(m.Each))) {
-			m.Cells = append(m.Cells, report.Cell{Ready: c.Ready, InFlight: c.InFlight, Saved: c.Saved, Dead: c.Dead})
+			m.Cells = append(m.Cells, report.Cell{Ready: c.Ready, InFlight: c.InFlight, Saved: c.Saved, Dead: c.Dead, Share: c.Share})
 		}
 	})
 	return m, err

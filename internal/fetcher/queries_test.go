@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -68,6 +69,25 @@ func TestLook(t *testing.T) {
 		h, err := b.History(t.Context())
 		if err != nil || h.Seconds != 1 || len(h.Objects) < 7 || len(h.Objects) > 10 {
 			t.Errorf("history %+v, %v", h, err)
+		}
+	})
+}
+
+// TestMapShare: a chunk of which a piece is saved counts as ready, and its cell says how much of it is saved.
+func TestMapShare(t *testing.T) {
+	run(t, 10, func(t *testing.T, b *bench) {
+		work := <-b.ask(next("m1", 1))
+		part := wire.Saved{Plan: work.Plan, Epoch: work.Epoch, Pieces: []wire.SavedPiece{
+			{Entry: wire.Entry{ID: 0, From: 1, Objects: 1, Of: 2, Digest: work.Grant[0].Digest}, Mapper: "m1"},
+		}}
+		if _, err := b.peer.Request(t.Context(), wire.VerbSaved, part.Encode(b.sink.Key())); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		m, err := b.Map(t.Context(), 0, 0, 3)
+		want := []report.Cell{{Ready: 2, Share: 0.25}, {Ready: 2}, {Ready: 1}}
+		if err != nil || !slices.Equal(m.Cells, want) {
+			t.Errorf("map %+v, %v; want a quarter of the first two chunks saved: %+v", m, err, want)
 		}
 	})
 }

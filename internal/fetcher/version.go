@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// tookWindow is the number of a version's last chunks from which its quantiles follow.
+// tookWindow is the number of a version's last pieces from which its quantiles follow.
 const tookWindow = 200
 
 // version is a version of the mappers: the policy of package rollout for it, and what it
@@ -23,7 +23,7 @@ type version struct {
 	assigned, saved, vanished uint64 // pieces
 	objects, dead             uint64 // saved; of them dead letters
 	pace                      report.Pace
-	took                      []time.Duration // ring of the last pieces
+	took                      []time.Duration // ring: the time for each object of the last pieces
 	objectTime                time.Duration   // what one object takes, by the latest request that told; 0: not known
 	next                      int
 
@@ -118,12 +118,13 @@ func (v *version) noteSaved(now time.Time, objects, dead int, took time.Duration
 	v.objects += uint64(objects)
 	v.dead += uint64(dead)
 	v.pace.Add(now, objects)
+	each := took / time.Duration(max(1, objects))
 	switch {
-	case took <= 0:
+	case each <= 0:
 	case len(v.took) < tookWindow:
-		v.took = append(v.took, took)
+		v.took = append(v.took, each)
 	default:
-		v.took[v.next] = took
+		v.took[v.next] = each
 		v.next = (v.next + 1) % tookWindow
 	}
 }
@@ -218,7 +219,7 @@ func (c *coordinator) versionList(now time.Time) []report.VersionStatus {
 			Objects: v.objects, Dead: v.dead, Rate: c.speed(now, &v.pace, held[v]), Share: v.Share(),
 		}
 		if sorted := slices.Sorted(slices.Values(v.took)); len(sorted) > 0 {
-			s.ChunkSeconds = report.Quantiles{P50: sorted[len(sorted)/2].Seconds(), P95: sorted[len(sorted)*95/100].Seconds()}
+			s.ObjectSeconds = report.Quantiles{P50: sorted[len(sorted)/2].Seconds(), P95: sorted[len(sorted)*95/100].Seconds()}
 		}
 		if !v.Breaker.Closed() {
 			rest := max(0, v.Breaker.ProbeIn(now)).Seconds()

@@ -114,8 +114,9 @@ func (l *Ledger) AddPartly(now time.Time, objects int, saved []chunk.Piece) chun
 		if p.Chunk != id || !p.Fits(objects) {
 			continue
 		}
-		for _, e := range l.pieces(id).overlapping(p) {
-			l.finish(l.keepRest(e, p))
+		c := l.pieces(id)
+		for open := c.overlapping(p); len(open) > 0; open = c.overlapping(p) {
+			l.finish(l.keepRest(open[0], p))
 		}
 	}
 	l.adoptEarly(now, id)

@@ -3,6 +3,7 @@ package ledger
 import (
 	"container/list"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -77,23 +78,17 @@ func (c *pieces) state() State {
 
 // from returns the index of the first piece that ends after an object.
 func (c *pieces) from(object int) int {
-	i, _ := slices.BinarySearchFunc(c.list, object, func(e *entry, object int) int {
-		if e.piece.To > object {
-			return 1
-		}
-		return -1
-	})
-	return i
+	return sort.Search(len(c.list), func(i int) bool { return c.list[i].piece.To > object })
 }
 
-// overlapping returns the pieces that have objects in common with p, ascending.
+// overlapping returns the pieces that have objects in common with p, ascending, as a part of the list.
 func (c *pieces) overlapping(p chunk.Piece) []*entry {
 	first := c.from(p.From)
 	end := first
 	for end < len(c.list) && c.list[end].piece.From < p.To {
 		end++
 	}
-	return slices.Clone(c.list[first:end])
+	return c.list[first:end]
 }
 
 // pieces returns a chunk that is not saved, and opens one that was never handed out.

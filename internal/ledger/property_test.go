@@ -134,6 +134,30 @@ func TestOnlyPoisonIsSkipped(t *testing.T) {
 	})
 }
 
+// TestPoisonCostsFourMappers: however large the grants are, and however pieces are cut meanwhile, an object
+// that takes down its mapper does so CarefulAfter + 2 times, while mappers are there that have had pieces saved.
+func TestPoisonCostsFourMappers(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := testConfig
+		cfg.Speculate = false // a backup attempt may cost one more
+		w := newWorld(t, cfg, rapid.IntRange(1, 12).Draw(t, "chunks"), rapid.IntRange(2, 8).Draw(t, "objects"))
+		w.strict = true
+		id := chunk.ID(rapid.IntRange(0, w.chunks-1).Draw(t, "poison"))
+		w.poison[id] = map[int]bool{rapid.IntRange(0, w.size(id)-1).Draw(t, "object"): true}
+		for range 2 * (cfg.CarefulAfter + 2) {
+			n := w.spawn(rapid.IntRange(1, 4).Draw(t, "workers"), false)
+			w.beat(n)
+			w.ledger.credit(n.id)
+		}
+		w.finish(1000)
+		if tally := w.ledger.Counts().Tally; w.deaths != cfg.CarefulAfter+2 || tally.Skipped != 1 || tally.Died > 0 {
+			t.Fatalf("one object took down %d mappers, %d objects were skipped, %d pieces died; want %d, 1 and 0",
+				w.deaths, tally.Skipped, tally.Died, cfg.CarefulAfter+2)
+		}
+	})
+}
+
 // TestBrokenMapperBlamesNobody has a mapper that crashes on whatever it gets
 // and is started again, beside at least one that works.
 func TestBrokenMapperBlamesNobody(t *testing.T) {

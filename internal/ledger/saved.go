@@ -42,16 +42,17 @@ func (l *Ledger) Saved(now time.Time, p chunk.Piece, by string) Confirmed {
 	case !p.Fits(l.sizes.of(p.Chunk)):
 		return Confirmed{Outcome: Unknown}
 	}
-	found := l.pieces(p.Chunk).overlapping(p)
-	if len(found) == 0 {
+	c := l.pieces(p.Chunk)
+	if len(c.overlapping(p)) == 0 {
 		l.tally.Duplicates++
 		return Confirmed{Outcome: Duplicate}
 	}
 	confirmed := Confirmed{Outcome: Acked, Mapper: by}
-	if e := found[0]; e.piece == p {
+	if e := l.find(p); e != nil {
 		confirmed = l.endWithResult(now, e, by)
 	}
-	for _, e := range found {
+	for open := c.overlapping(p); len(open) > 0; open = c.overlapping(p) {
+		e := open[0]
 		for len(e.leases) > 0 {
 			confirmed.Drop = append(confirmed.Drop, Holding{e.leases[0].mapper.id, e.piece})
 			l.endLease(e, 0)

@@ -17,10 +17,10 @@ import (
 type meters struct {
 	set  metrics.Set
 	nats *metrics.Bus
-	busy atomic.Int64 // workers that are mapping a chunk
+	busy atomic.Int64 // workers that are mapping a piece
 
 	objects, results, bytes, dead, retries metrics.Counters
-	mapping, waiting                       prometheus.Observer
+	mapping, each, waiting                 prometheus.Observer
 
 	workers, ratio, held *metrics.Const
 }
@@ -41,13 +41,16 @@ func newMeters(version string) *meters {
 	m.results = s.Counters("chunkline_mapper_results_total", "Results by the saver's answer.",
 		metrics.OneOf("outcome", string(wire.SaveCommitted), string(wire.SaveDuplicate), string(wire.SaveRefused)))
 	label := new(metrics.Versions).Label(version)
-	m.mapping = s.HistogramVec("chunkline_mapper_chunk_duration_seconds", "Time to map one chunk, by the mapper's version.", buckets, metrics.Version).
+	m.mapping = s.HistogramVec("chunkline_mapper_piece_duration_seconds", "Time to map one piece, by the mapper's version. The fetcher sizes pieces by the time of their objects, so this says little of how fast a version is.", buckets, metrics.Version).
 		WithLabelValues(label)
-	m.waiting = s.HistogramVec("chunkline_mapper_wait_duration_seconds", "Time a worker waited for its chunk, by the mapper's version.", buckets, metrics.Version).
+	m.each = s.HistogramVec("chunkline_mapper_object_duration_seconds", "Time to map one object, on average over the objects of one piece, by the mapper's version.",
+		prometheus.ExponentialBuckets(1e-6, 4, 14), metrics.Version). // 1 µs to 67 s
 		WithLabelValues(label)
-	m.workers = s.Gauge("chunkline_mapper_workers", "Number of workers: the most chunks that this mapper maps at a time.")
-	m.ratio = s.Gauge("chunkline_mapper_busy_ratio", "Share of the workers that are mapping a chunk now, 0 to 1. For the average over time, divide the rate of chunkline_mapper_chunk_duration_seconds_sum by chunkline_mapper_workers.")
-	m.held = s.Gauge("chunkline_mapper_held_chunks", "Chunks that this mapper holds: those in work, and those whose result is not saved yet.")
+	m.waiting = s.HistogramVec("chunkline_mapper_wait_duration_seconds", "Time a worker waited for work, by the mapper's version.", buckets, metrics.Version).
+		WithLabelValues(label)
+	m.workers = s.Gauge("chunkline_mapper_workers", "Number of workers: the most pieces that this mapper maps at a time.")
+	m.ratio = s.Gauge("chunkline_mapper_busy_ratio", "Share of the workers that are mapping a piece now, 0 to 1. For the average over time, divide the rate of chunkline_mapper_piece_duration_seconds_sum by chunkline_mapper_workers.")
+	m.held = s.Gauge("chunkline_mapper_held_pieces", "Pieces that this mapper holds: those in work, those that wait for a worker, and those whose result is not saved yet.")
 	m.nats = metrics.NewBus(s)
 	return m
 }
@@ -61,6 +64,7 @@ func (m *meters) waited(d time.Duration) { m.waiting.Observe(d.Seconds()) }
 // poison.
 func (m *meters) mapped(d time.Duration, p *piece, out transform.Output) {
 	m.mapping.Observe(d.Seconds())
+	m.each.Observe(d.Seconds() / float64(max(1, p.Chunk.Count)))
 	m.objects["mapped"].Add(float64(p.Chunk.Count - len(out.Failed)))
 	m.objects["dead"].Add(float64(len(out.Failed)))
 	m.bytes["in"].Add(float64(len(p.Chunk.Body)))

@@ -22,6 +22,10 @@ const saveTimeout = 10 * time.Second
 type parcel struct {
 	message wire.Message
 	pieces  []*sent
+
+	// ctx ends the wait for an answer: that of the only piece, else that of all work. The answer may still
+	// tell of the others when one of several pieces is dropped.
+	ctx context.Context
 }
 
 // sent is a piece whose result is on its way.
@@ -32,8 +36,11 @@ type sent struct {
 }
 
 // pack encodes results that were mapped at the given time, and begins their save spans.
-func (m *Mapper) pack(self report.Mapper, b batch, mapped time.Time) parcel {
-	p := parcel{pieces: make([]*sent, len(b.pieces))}
+func (m *Mapper) pack(work context.Context, self report.Mapper, b batch, mapped time.Time) parcel {
+	p := parcel{ctx: work, pieces: make([]*sent, len(b.pieces))}
+	if len(b.pieces) == 1 {
+		p.ctx = b.pieces[0].ctx
+	}
 	for i, of := range b.pieces {
 		span, place := m.span(trace.Save, mapped, of, b.results[i].Trace) //nolint:contextcheck // the parent of a span is in the message
 		b.results[i].Trace = place
@@ -68,22 +75,23 @@ func (m *Mapper) deliver(p parcel) {
 	pause := m.backoff(uint64(p.pieces[0].Chunk.ID))
 	for try := 1; ; try++ {
 		m.settleDropped(p)
-		next := p.unsettled()
+		next := p.unsettled() // ends the loop when all work has ended, too
 		if next == nil {
 			return
 		}
-		answer, err := m.trySave(next.ctx, p.message) // if just this piece is dropped meanwhile, the others are sent again
+		answer, err := m.trySave(p.ctx, p.message)
 		noteRequest(m.outages.saver, err)
 		if err != nil && try == 1 { // an outage of the saver is logged once, for all pieces
 			next.log(m.log.Debug()).Err(err).Int("results", len(p.pieces)).Msg("results got no answer")
 		}
 		for i, of := range p.pieces {
-			if !of.settled {
+			if !of.settled && of.ctx.Err() == nil {
 				m.settle(of, answer.Of(i), answer.Reason, err)
 			}
 		}
-		if next = p.unsettled(); next != nil {
-			sleep(next.ctx, pause.next(), nil)
+		m.settleDropped(p)
+		if p.unsettled() != nil {
+			sleep(p.ctx, pause.next(), nil)
 		}
 	}
 }

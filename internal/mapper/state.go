@@ -142,12 +142,14 @@ func (s *state) release(p *piece) {
 	s.signal()
 }
 
-// drop ends the work on a piece, if the mapper holds it.
+// drop ends the work on a piece, if the mapper holds it. It is no longer in the list.
 func (s *state) drop(plan chunk.PlanID, id chunk.Piece) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p, held := s.pieces[id]; held && plan == s.plan {
 		p.drop(errDropped)
+		delete(s.pieces, id)
+		s.signal()
 	}
 }
 

@@ -58,7 +58,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 			continue
 		}
 		taken := m.memory.took(reserved, sizeOf(pieces))
-		err = m.mapGrant(task, tool, saving, pieces)
+		err = m.mapGrant(work, task, tool, saving, pieces)
 		m.memory.becomes(taken, 0)
 		if err != nil {
 			return err
@@ -86,8 +86,9 @@ func (m *Mapper) giveBack(pieces []*piece) {
 const (
 	// grantPatience is how long a worker may take for a grant of several pieces before
 	// it gives back those that it has not begun, and sends the results that
-	// wait. The fetcher sizes such a grant to take 25 ms, so the objects are much slower than before.
-	grantPatience = 500 * time.Millisecond
+	// wait. The fetcher sizes such a grant to take 25 ms, so the objects are much slower than before, or the
+	// machine is.
+	grantPatience = 2 * time.Second
 
 	// maxBatch bounds the bytes of results that travel together. The next result may exceed it.
 	maxBatch = 256 << 10
@@ -95,9 +96,9 @@ const (
 
 // mapGrant maps the pieces of a grant, one after the other, and sends their results together. An error means
 // that the transform itself is broken.
-func (m *Mapper) mapGrant(task *task, tool *tool, saving *errgroup.Group, pieces []*piece) error {
+func (m *Mapper) mapGrant(work context.Context, task *task, tool *tool, saving *errgroup.Group, pieces []*piece) error {
 	g := &grant{mapper: m, left: pieces, send: func(b batch) {
-		parcel := m.pack(task.self, b, time.Now())
+		parcel := m.pack(work, task.self, b, time.Now())
 		taken := m.memory.becomes(0, parcel.cost())
 		m.waiting.Add(1)
 		saving.Go(func() error {

@@ -42,7 +42,7 @@ func (j *fakeJob) Status() report.Status {
 func (j *fakeJob) Map(_ context.Context, from, to chunk.ID, cells int) (report.Map, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return report.Map{From: from, Each: cells, Total: uint64(to), Cells: []report.Cell{{Saved: j.saved}}}, j.away
+	return report.Map{From: from, Each: cells, Total: uint64(to), Cells: []report.Cell{{Saved: j.saved, Share: 0.25}}}, j.away
 }
 
 func (j *fakeJob) Chunk(_ context.Context, id chunk.ID) (report.Chunk, error) {
@@ -112,8 +112,8 @@ func TestAPI(t *testing.T) {
 	}{
 		{path: "/api/status", status: 200, want: `"job":"demo"`},
 		{path: "/api/versions", status: 200, want: `[{"version":"v2"`},
-		{path: "/api/map", status: 200, want: `{"from":0,"each":2000,"total":0,"cells":[{}]}`},
-		{path: "/api/map?from=5&to=9&cells=3", status: 200, want: `{"from":5,"each":3,"total":9,"cells":[{}]}`},
+		{path: "/api/map", status: 200, want: `{"from":0,"each":2000,"total":0,"cells":[{"share":0.25}]}`},
+		{path: "/api/map?from=5&to=9&cells=3", status: 200, want: `{"from":5,"each":3,"total":9,"cells":[{"share":0.25}]}`},
 		{path: "/api/map?cells=0", status: 400, want: `cells=0: want a number from 1 to 10000`},
 		{path: "/api/map?from=-1", status: 400, want: `from=-1: want`},
 		{path: "/api/map", away: fetcher.ErrNotRunning, status: 503, want: `waits for the saver`},

@@ -68,10 +68,11 @@ type Map struct {
 
 // A Cell of a Map counts its chunks by state.
 type Cell struct {
-	Ready    int `json:"ready,omitempty"`
-	InFlight int `json:"in_flight,omitempty"`
-	Saved    int `json:"saved,omitempty"`
-	Dead     int `json:"dead,omitempty"`
+	Ready    int     `json:"ready,omitempty"`
+	InFlight int     `json:"in_flight,omitempty"`
+	Saved    int     `json:"saved,omitempty"` // with all their objects
+	Dead     int     `json:"dead,omitempty"`
+	Share    float64 `json:"share,omitempty"` // of the objects of these chunks, the share that is saved, 0 to 1
 }
 
 // A Chunk is what is known of a chunk.

@@ -69,7 +69,7 @@ type ChunkCounts struct {
 	Ready       uint64 `json:"ready"`
 	InFlight    uint64 `json:"in_flight"`
 	Saved       uint64 `json:"saved"`
-	Redelivered uint64 `json:"redelivered"`
+	Redelivered uint64 `json:"redelivered"` // pieces of them that were handed out again
 	Duplicates  uint64 `json:"duplicates"`  // results that the sink already had
 	Backups     uint64 `json:"backups"`     // stragglers that a second mapper got too
 	BackupWins  uint64 `json:"backup_wins"` // backups whose result came first
@@ -94,7 +94,7 @@ type MapperState string
 
 // The states of a mapper.
 const (
-	MapperWorking  MapperState = "working"  // it holds chunks
+	MapperWorking  MapperState = "working"  // it holds pieces
 	MapperIdle     MapperState = "idle"     // it waits for work
 	MapperSilent   MapperState = "silent"   // it missed two heartbeats, and the fetcher pings it
 	MapperDraining MapperState = "draining" // it finishes what it holds
@@ -104,9 +104,9 @@ const (
 type MapperStatus struct {
 	Mapper
 	State           MapperState `json:"state"`
-	Held            int         `json:"held"`  // chunks that it holds now
-	Saved           uint64      `json:"saved"` // its chunks that were saved
-	Rate            float64     `json:"rate"`  // its objects that were saved per second, over the last 10 s or its last two chunks
+	Held            int         `json:"held"`  // pieces that it holds now
+	Saved           uint64      `json:"saved"` // its pieces that were saved
+	Rate            float64     `json:"rate"`  // its objects that were saved per second, over the last 10 s or its last two pieces
 	Slow            bool        `json:"slow"`  // it holds a straggler, or its workers are less than half as fast as those of the median mapper
 	LastBeatSeconds float64     `json:"last_beat_seconds"`
 	Notice          string      `json:"notice,omitempty"` // the problem of its transform, as the mapper describes it
@@ -114,23 +114,23 @@ type MapperStatus struct {
 
 // VersionStatus is what the fetcher knows about a version of mappers, since the fetcher started.
 type VersionStatus struct {
-	Version      string    `json:"version"`
-	Mappers      int       `json:"mappers"`    // that are connected
-	Held         int       `json:"held"`       // chunks
-	HandedOut    uint64    `json:"handed_out"` // chunks
-	Saved        uint64    `json:"saved"`      // chunks
-	Vanished     uint64    `json:"vanished"`   // chunks whose mapper vanished with them
-	Objects      uint64    `json:"objects"`    // saved
-	Dead         uint64    `json:"dead"`       // dead letters among them
-	Rate         float64   `json:"rate"`       // objects saved a second
-	ChunkSeconds Quantiles `json:"chunk_seconds"`
-	Share        float64   `json:"share"` // the share of all chunks that it gets at most, 0 to 1
+	Version       string    `json:"version"`
+	Mappers       int       `json:"mappers"`    // that are connected
+	Held          int       `json:"held"`       // pieces
+	HandedOut     uint64    `json:"handed_out"` // pieces
+	Saved         uint64    `json:"saved"`      // pieces
+	Vanished      uint64    `json:"vanished"`   // pieces whose mapper vanished with them
+	Objects       uint64    `json:"objects"`    // saved
+	Dead          uint64    `json:"dead"`       // dead letters among them
+	Rate          float64   `json:"rate"`       // objects saved a second
+	ObjectSeconds Quantiles `json:"object_seconds"`
+	Share         float64   `json:"share"` // the share of all chunks that it gets at most, 0 to 1
 	// BreakerOpenSeconds is the time until the version's circuit breaker lets a probe
 	// through; 0: it is half-open; nil: it is closed.
 	BreakerOpenSeconds *float64 `json:"breaker_open_seconds,omitempty"`
 }
 
-// Quantiles are of the seconds from hand-out to confirmation of the last 200 chunks.
+// Quantiles are of the last 200 pieces: the seconds from hand-out to confirmation, divided by the number of their objects.
 type Quantiles struct {
 	P50 float64 `json:"p50"`
 	P95 float64 `json:"p95"`
@@ -147,9 +147,9 @@ type ShadowStatus struct {
 // GoneMapper is a mapper that is no longer connected.
 type GoneMapper struct {
 	Mapper
-	Saved   uint64  `json:"saved"`   // its chunks that were saved
+	Saved   uint64  `json:"saved"`   // its pieces that were saved
 	Why     string  `json:"why"`     // it said goodbye, fell silent, or lost its connection
-	Lost    int     `json:"lost"`    // chunks that it held
+	Lost    int     `json:"lost"`    // pieces that it held
 	Seconds float64 `json:"seconds"` // since then
 }
 

@@ -56,12 +56,44 @@ func TestRetry(t *testing.T) {
 	w.wantRecord(t, 2, 1, "m")
 }
 
+// TestRetryPieces: of a chunk in pieces, only those with dead letters get a new result.
+func TestRetryPieces(t *testing.T) {
+	t.Parallel()
+	w := &world{
+		tester: t, dir: t.TempDir(), cut: func(int) []int { return []int{1, 1} },
+		objects: []object{{n: 1}, {first: true, n: 2}, {first: true, again: true}},
+	}
+	w.fill(-1)
+	got, err := w.retry(after, 2)
+	if want := (retry.Report{Mapped: 1, Failed: 1, Merged: true}); err != nil || got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	if got := w.outputs(); got != "[0,0]\n[1,0]\n[1,1]\n" {
+		t.Errorf("outputs %q", got)
+	}
+	if letters := w.letters(); len(letters) != 1 || letters[0].Ordinal != 2 || letters[0].Attempts != 2 {
+		t.Errorf("dead letters %+v", letters)
+	}
+	w.verified()
+	f := w.open(true)
+	defer func() { w.check(f.Close()) }()
+	pieces, err := f.Look(t.Context(), 0)
+	if err != nil || len(pieces) != 3 {
+		t.Fatalf("%d pieces, %v; want 3", len(pieces), err)
+	}
+	for i, mapper := range []string{"m", "retry", "retry"} {
+		if pieces[i].Mapper != mapper || pieces[i].From != i || pieces[i].Objects != 1 {
+			t.Errorf("piece %d is %+v, want 1 object by %s", i, pieces[i], mapper)
+		}
+	}
+}
+
 func (w *world) wantRecord(t *testing.T, id chunk.ID, attempt int, mapper string) {
 	t.Helper()
 	f := w.open(true)
 	defer func() { w.check(f.Close()) }()
-	r, err := f.Record(t.Context(), id)
-	if err != nil || r.Attempt != attempt || r.Mapper != mapper {
+	r, err := f.Look(t.Context(), id)
+	if err != nil || len(r) != 1 || r[0].Attempt != attempt || r[0].Mapper != mapper {
 		t.Errorf("record of chunk %d: %+v, %v; want attempt %d by %s", id, r, err, attempt, mapper)
 	}
 }
@@ -129,7 +161,7 @@ func TestContradiction(t *testing.T) {
 			if _, err := retry.Run(t.Context(), f, retry.Config{Spec: parse(w, after), Workers: 1}); !errors.Is(err, retry.ErrContradiction) {
 				t.Errorf("got %v, want %v", err, retry.ErrContradiction)
 			}
-			if got, err := f.Record(t.Context(), 0); err != nil || got.Attempt != 1 {
+			if got, err := f.Look(t.Context(), 0); err != nil || len(got) != 1 || got[0].Attempt != 1 {
 				t.Errorf("the record was replaced: %+v, %v", got, err)
 			}
 		})

@@ -15,7 +15,7 @@ type meters struct {
 	set  metrics.Set
 	nats *metrics.Bus
 
-	chunks, unsaved                     metrics.Counters
+	results, unsaved                    metrics.Counters
 	objects, outputs, dead, in, bytes   prometheus.Counter
 	seconds, group                      prometheus.Histogram
 	sync                                *prometheus.HistogramVec
@@ -29,7 +29,7 @@ type meters struct {
 func newMeters() *meters {
 	m := new(meters)
 	s := &m.set
-	m.chunks = s.Counters("chunkline_commit_chunks_total", "Results by how their commit ended.",
+	m.results = s.Counters("chunkline_commit_results_total", "Results by how their commit ended.",
 		metrics.OneOf("outcome", sink.Committed.String(), sink.Duplicate.String(), sink.Conflict.String()))
 	m.objects = s.Counter("chunkline_commit_objects_total", "Objects whose results were committed.")
 	m.outputs = s.Counter("chunkline_commit_outputs_total", "Outputs committed.")
@@ -42,7 +42,7 @@ func newMeters() *meters {
 	m.seconds = s.Histogram("chunkline_commit_duration_seconds", "Time of one group commit, syncs included.", buckets)
 	m.sync = s.HistogramVec("chunkline_sync_duration_seconds", "Time of one sync of the sink's log: one for each group commit.", buckets,
 		metrics.OneOf("file", "log"))
-	m.group = s.Histogram("chunkline_commit_group_chunks", "Results in one group commit.", prometheus.ExponentialBuckets(1, 2, 11))
+	m.group = s.Histogram("chunkline_commit_group_results", "Results in one group commit.", prometheus.ExponentialBuckets(1, 2, 11))
 	m.queued = s.Gauge("chunkline_queued_results", "Results that wait for their commit.")
 	m.queuedBytes = s.Gauge("chunkline_queued_bytes", "Bytes of results that wait for their commit or are in it.")
 	m.full = s.Gauge("chunkline_sink_full", "1 while commits, or the merge of the result, find no space, else 0.")
@@ -61,7 +61,7 @@ func (m *meters) committed(results []sink.Result, outcomes []sink.Outcome, took 
 		if outcomes[i] == sink.TooLate || outcomes[i] == sink.OtherTransform || outcomes[i] == sink.Overlap {
 			continue // counted as refused, like the results that never reach a commit
 		}
-		m.chunks[outcomes[i].String()].Inc()
+		m.results[outcomes[i].String()].Inc()
 		if outcomes[i] != sink.Committed {
 			continue
 		}
@@ -78,7 +78,7 @@ func (m *meters) committed(results []sink.Result, outcomes []sink.Outcome, took 
 	m.group.Observe(float64(len(results)))
 }
 
-// compared counts the compared objects of a version. Both series exist from its first chunk on.
+// compared counts the compared objects of a version. Both series exist from its first result on.
 func (m *meters) compared(version string, objects, different int) {
 	label := m.versions.Label(version)
 	m.shadowSame.WithLabelValues(label).Add(float64(objects - different))

@@ -65,8 +65,8 @@ type Sink interface {
 	// DeadBelow returns dead letters of chunks with ID < below, one JSON line each, for people
 	// to look at. It goes through the chunks by descending ID, and through each chunk by ascending
 	// ordinal, until it has limit dead letters or has searched far enough. The
-	// next call continues below next; 0 means that there are no more. A chunk whose dead letters are
-	// very large is represented by one line that says so.
+	// next call continues below next; 0 means that there are no more. Where the dead letters of a chunk
+	// are very large, one line stands for all those of a piece and says so.
 	DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error)
 
 	// Look returns the committed pieces of a chunk by ascending From, or ErrNoChunk if there are none.

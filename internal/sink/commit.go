@@ -38,7 +38,7 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 	return outcomes, nil
 }
 
-// Replace puts a new result of the same objects in the place of a committed
+// Replace puts a new result of the same piece in the place of the committed
 // one, in one step: for dead letters that were retried. The old bytes stay in
 // the log, and Finish has to merge again. Errors are those of
 // Commit, and ErrNoChunk and ErrConflict, which change nothing.
@@ -54,7 +54,7 @@ func (f *Folder) Replace(ctx context.Context, result Result) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	old, there, err := f.lookup(result.Chunk)
+	old, there, err := f.lookup(result.Chunk, result.From)
 	switch {
 	case err != nil:
 		return f.breakDown(err)
@@ -72,54 +72,90 @@ func (f *Folder) Replace(ctx context.Context, result Result) error {
 func (f *Folder) judge(results []Result) ([]Outcome, []frame, error) {
 	outcomes := make([]Outcome, len(results))
 	fresh := make([]frame, 0, len(results)+1)
-	first := make(map[chunk.ID]*Record, len(results)) // what of this group is stored
+	last := make(map[chunk.ID]int, len(results)) // the last frame of a chunk in fresh
 	bound := f.state.Load().claims
 	for i := range results {
 		r := &results[i]
-		there, ok := first[r.Chunk]
-		if !ok {
-			var err error
-			if there, ok, err = f.duplicated(r); err != nil {
-				return nil, nil, err
+		met, err := f.meet(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		if end, grouped := last[r.Chunk]; grouped {
+			for n := range fresh[:end+1] {
+				met.meetRecord(r, &fresh[n].record)
 			}
 		}
 		switch {
-		case !ok && r.Term < bound.Terms[r.Version]:
-			outcomes[i] = TooLate
-		case !ok && bound.mixes(r):
-			outcomes[i] = OtherTransform
-		case !ok:
-			bound = bound.bind(r)
-			fresh = append(fresh, frameOf(r))
-			first[r.Chunk] = &fresh[len(fresh)-1].record // fresh has room for all
-			outcomes[i] = Committed
-		case there != nil && there.sameObjects(r):
-			outcomes[i] = Duplicate
-		default:
+		case met.conflict:
 			outcomes[i] = Conflict
+		case met.objects == r.Objects:
+			outcomes[i] = Duplicate
+		case met.objects > 0:
+			outcomes[i] = Overlap
+		case r.Term < bound.Terms[r.Version]:
+			outcomes[i] = TooLate
+		case bound.mixes(r):
+			outcomes[i] = OtherTransform
+		default:
+			bound = bound.bind(r)
+			last[r.Chunk] = len(fresh)
+			fresh = append(fresh, frameOf(r))
+			outcomes[i] = Committed
 		}
 	}
 	return outcomes, f.withTransforms(fresh, bound), nil
 }
 
-// duplicated says whether the chunk of a result is there; with another digest, its
-// record is nil, for that says enough.
-func (f *Folder) duplicated(r *Result) (*Record, bool, error) {
-	s, ok := f.table.get(r.Chunk)
-	if !ok || s.digest != r.Digest {
-		return nil, ok, nil
-	}
-	there, err := f.headers.record(r.Chunk, s.at)
-	return &there, true, err
+// A meeting is what a result finds of its chunk.
+type meeting struct {
+	objects  int  // of the result that are there
+	conflict bool // the chunk, or the same piece of it, was made from others
 }
 
-// lookup reads the record of a chunk. Call it with mu held.
-func (f *Folder) lookup(id chunk.ID) (r Record, there bool, err error) {
-	s, ok := f.table.get(id)
-	if !ok {
+// meet compares a result with what is committed of its chunk.
+func (f *Folder) meet(r *Result) (met meeting, err error) {
+	known := false // the chunk's ordinals: all its pieces agree on them
+	for p := range f.table.pieces(r.Chunk) {
+		if met.meet(r, p.Entry); met.conflict {
+			break
+		}
+		if known {
+			continue
+		}
+		there, err := f.headers.record(p)
+		if err != nil {
+			return met, err
+		}
+		known, met.conflict = true, there.begins() != r.begins()
+	}
+	return met, nil
+}
+
+func (m *meeting) meet(r *Result, there Entry) {
+	same := there.From == r.From && there.Objects == r.Objects
+	m.conflict = m.conflict || there.Of != r.Of || same && there.Digest != r.Digest
+	m.objects += max(0, min(there.From+there.Objects, r.From+r.Objects)-max(there.From, r.From))
+}
+
+// meetRecord compares a result with another one of its group.
+func (m *meeting) meetRecord(r *Result, there *Record) {
+	if there.Chunk == r.Chunk {
+		m.meet(r, there.entry())
+		m.conflict = m.conflict || there.begins() != r.begins()
+	}
+}
+
+// begins is the ordinal of the chunk's first object.
+func (r *Result) begins() uint64 { return r.First - uint64(r.From) }
+func (r *Record) begins() uint64 { return r.First - uint64(r.From) }
+
+// lookup reads the record of the piece of a chunk that begins with an object. Call it with mu held.
+func (f *Folder) lookup(id chunk.ID, from int) (r Record, there bool, err error) {
+	p, there := f.table.get(id, from)
+	if !there {
 		return r, false, nil
 	}
-	r, err = f.headers.record(id, s.at)
+	r, err = f.headers.record(p)
 	return r, true, err
 }
 
@@ -180,14 +216,17 @@ func (f *Folder) apply(next *state, fr *frame) error {
 		next.written, next.finished = fr.merged.Written, fr.merged.Finished
 	case removedKind:
 		next.totals.remove(fr.removed.totals)
-		for _, id := range fr.removed.chunks {
-			f.table.remove(id)
-			f.index.note(id, spot{})
+		for _, gone := range fr.removed.pieces {
+			if f.table.complete(gone.chunk) {
+				next.totals.Chunks--
+			}
+			f.table.remove(gone.chunk, gone.from)
+			f.index.note(placed{Entry: Entry{ID: gone.chunk, From: gone.from}})
 		}
 		next.change()
 	case chunkKind:
 		r := &fr.record
-		old, replaced, err := f.lookup(r.Chunk)
+		old, replaced, err := f.lookup(r.Chunk, r.From)
 		if err != nil {
 			return err
 		}
@@ -195,9 +234,12 @@ func (f *Folder) apply(next *state, fr *frame) error {
 			next.totals.remove(old.totals())
 		}
 		next.totals.add(r)
-		s := spot{at: fr.position(), digest: r.Digest}
-		f.table.set(r.Chunk, s)
-		f.index.note(r.Chunk, s)
+		p := placed{Entry: r.entry(), at: fr.position()}
+		f.table.set(p)
+		f.index.note(p)
+		if !replaced && f.table.complete(r.Chunk) {
+			next.totals.Chunks++
+		}
 		next.change()
 	}
 	return nil

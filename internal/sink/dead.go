@@ -13,40 +13,47 @@ const deadRead = 4 << 20
 
 // DeadBelow returns dead letters of chunks below a chunk, as Sink says.
 func (f *Folder) DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error) {
-	var found []located
+	var found []placed
 	err = f.look(ctx, func() {
-		f.table.below(below, func(id chunk.ID, s spot) bool {
-			if s.at.dead() {
-				found = append(found, located{id, s.at})
+		for p := range f.table.below(below) {
+			if !p.at.dead() {
+				continue
 			}
-			return len(found) <= limit // one more than can be needed says whether there are more
-		})
+			enough := len(found) >= limit && (len(found) == 0 || p.ID != found[len(found)-1].ID)
+			if found = append(found, p); enough {
+				break // this one only says that there are more
+			}
+		}
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	letters := 0
-	for _, l := range found {
-		if letters >= limit {
-			return lines, next, nil
+	letters, left := 0, int64(0)
+	for i, p := range found {
+		if i == 0 || p.ID != found[i-1].ID {
+			if letters >= limit {
+				return lines, next, nil
+			}
+			left = deadRead
 		}
-		r, err := f.recordAt(l)
+		r, err := f.recordAt(p)
 		if err == nil {
-			lines, err = f.shownDead(lines, r)
+			lines, err = f.shownDead(lines, r, &left)
 		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("read dead letters of chunk %d: %w", l.id, err)
+			return nil, 0, fmt.Errorf("read dead letters of chunk %d: %w", p.ID, err)
 		}
 		letters += r.DeadCount
-		next = l.id
+		next = p.ID
 	}
 	return lines, 0, nil
 }
 
-// shownDead appends a chunk's dead letters, or one that stands for them when
-// they are too large to be read for a look.
-func (f *Folder) shownDead(lines []byte, r Record) ([]byte, error) {
-	if r.Dead.Length <= deadRead {
+// shownDead appends a piece's dead letters, or one that stands for them if they are larger
+// than what is left to be read of the chunk.
+func (f *Folder) shownDead(lines []byte, r Record, left *int64) ([]byte, error) {
+	if r.Dead.Length <= *left {
+		*left -= r.Dead.Length
 		return f.DeadLetters(lines, r)
 	}
 	letter := chunk.DeadLetter{

@@ -1,6 +1,11 @@
 package sink
 
-import "github.com/chunkline/chunkline/internal/chunk"
+import (
+	"iter"
+	"math"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
 
 // What the tests of the folder need besides the exported things: the seam to
 // the disk, the coding of records, and the table.
@@ -38,25 +43,44 @@ func DecodeRecord(b []byte) (Record, bool) {
 	return fr.record, err == nil
 }
 
-// A Table is the table of chunks, with numbers for spots; 0: not there.
+// A Placed is a piece of the table, with a number for where it is.
+type Placed struct {
+	Entry
+
+	At uint64
+}
+
+// A Table is the table of pieces.
 type Table struct{ t *table }
 
-func NewTable() Table                     { return Table{newTable()} }
-func (t Table) Set(id chunk.ID, n uint64) { t.t.set(id, spot{at: position(n)}) }
-func (t Table) Remove(id chunk.ID)        { t.t.remove(id) }
-func (t Table) Get(id chunk.ID) uint64    { s, _ := t.t.get(id); return uint64(s.at) }
-func (t Table) From(id chunk.ID, show func(chunk.ID, uint64) bool) {
-	t.t.from(id, func(id chunk.ID, s spot) bool { return show(id, uint64(s.at)) })
+func NewTable() Table                       { return Table{newTable()} }
+func (t Table) Set(p Placed)                { t.t.set(placed{p.Entry, position(p.At)}) }
+func (t Table) Remove(id chunk.ID, n int)   { t.t.remove(id, n) }
+func (t Table) Complete(id chunk.ID) bool   { return t.t.complete(id) }
+func (t Table) InCuts() int                 { return len(t.t.cuts) }
+func (t Table) Pieces(id chunk.ID) []Placed { return collect(t.t.pieces(id), math.MaxInt) }
+func (t Table) From(id chunk.ID, limit int) []Placed {
+	return collect(t.t.from(id), limit)
 }
-func (t Table) Below(id chunk.ID, show func(chunk.ID, uint64) bool) {
-	t.t.below(id, func(id chunk.ID, s spot) bool { return show(id, uint64(s.at)) })
+
+func (t Table) Below(id chunk.ID, limit int) []Placed {
+	return collect(t.t.below(id), limit)
+}
+
+func collect(pieces iter.Seq[placed], limit int) (all []Placed) {
+	for p := range pieces {
+		if all = append(all, Placed{p.Entry, uint64(p.at)}); len(all) == limit {
+			break
+		}
+	}
+	return all
 }
 
 // FillIndex makes the index of an open folder tell of n more chunks, which the log does not have.
 func (f *Folder) FillIndex(n int) error {
 	for id := range n {
 		where := int64(id) * 15_000
-		f.index.note(chunk.ID(id), spot{at: at(int(where/DefaultPartBytes), where%DefaultPartBytes, 100), digest: chunk.Digest{byte(id)}})
+		f.index.note(placed{Entry{chunk.ID(id), 0, 100, 100, chunk.Digest{byte(id)}}, at(int(where/DefaultPartBytes), where%DefaultPartBytes)})
 		if f.index.due(f.log) || id == n-1 {
 			if err := f.index.append(f.log, f.state.Load()); err != nil {
 				return err

@@ -45,8 +45,8 @@ type kind byte
 
 const (
 	claimsKind  kind = 1 + iota // who the log belongs to; JSON
-	chunkKind                   // the result of a chunk, also in the place of an older one
-	removedKind                 // chunks that are no longer there
+	chunkKind                   // the result of a piece of a chunk, also in the place of an older one
+	removedKind                 // pieces that are no longer there
 	mergedKind                  // what Finish wrote, and where it lies; JSON
 )
 
@@ -77,7 +77,7 @@ func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 // position is where the frame is, for the table.
 func (fr *frame) position() position {
-	p := at(fr.part, fr.at, fr.record.Objects)
+	p := at(fr.part, fr.at)
 	if fr.record.Dead.Length > 0 {
 		p |= deadBit
 	}
@@ -183,24 +183,31 @@ func (h head) decode(header []byte, part int, offset int64) (frame, error) {
 	return fr, err
 }
 
-// A removal takes chunks out.
+// A removal takes pieces out.
 type removal struct {
-	chunks []chunk.ID // ascending
-	totals totals     // of what goes
+	pieces []removed // by ascending chunk, then from
+	totals totals    // of what goes, but for Chunks
 }
 
-// maxRemoved is how many chunks one frame takes out; of more there are more frames.
+// removed is the piece of a chunk that begins with an object.
+type removed struct {
+	chunk chunk.ID
+	from  int
+}
+
+// maxRemoved is how many pieces one frame takes out; of more there are more frames.
 const maxRemoved = 1 << 16
 
 func (r *removal) append(b []byte) []byte {
 	t := &r.totals
-	for _, n := range []uint64{t.Chunks, t.Objects, t.Outputs, t.Dead, t.OutputBytes, t.DeadBytes} {
+	for _, n := range []uint64{t.Objects, t.Outputs, t.Dead, t.OutputBytes, t.DeadBytes} {
 		b = binary.AppendUvarint(b, n)
 	}
 	var before chunk.ID
-	for _, id := range r.chunks {
-		b = binary.AppendUvarint(b, uint64(id-before))
-		before = id
+	for _, p := range r.pieces {
+		b = binary.AppendUvarint(b, uint64(p.chunk-before))
+		b = binary.AppendUvarint(b, uint64(p.from))
+		before = p.chunk
 	}
 	return b
 }
@@ -209,15 +216,15 @@ func decodeRemoval(b []byte) (removal, error) {
 	var r removal
 	d := decoder{b: b}
 	t := &r.totals
-	for _, n := range []*uint64{&t.Chunks, &t.Objects, &t.Outputs, &t.Dead, &t.OutputBytes, &t.DeadBytes} {
+	for _, n := range []*uint64{&t.Objects, &t.Outputs, &t.Dead, &t.OutputBytes, &t.DeadBytes} {
 		*n = d.uint()
 	}
 	var id chunk.ID
 	for len(d.b) > 0 && !d.bad {
 		id += chunk.ID(d.uint())
-		r.chunks = append(r.chunks, id)
+		r.pieces = append(r.pieces, removed{id, d.index()})
 	}
-	if d.bad || uint64(len(r.chunks)) != t.Chunks {
+	if d.bad {
 		return removal{}, errHeader
 	}
 	return r, nil

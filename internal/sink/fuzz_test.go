@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -22,12 +21,12 @@ import (
 // says so, the last commit is not known to have been answered, and may be cut off. What is spoiled is a list of edits of 8 bytes each, see spoil.
 func FuzzRecovery(f *testing.F) {
 	var all []sink.Result
-	for id := range 60 {
-		all = append(all, sinktest.Result(chunk.ID(id), uint64(2*id), "", 1, id%3-1))
+	for id := range 50 {
+		all = append(all, sinktest.Pieces(sinktest.Result(chunk.ID(id), uint64(2*id), "", 1, id%3-1), 2-id/5%2)...)
 	}
-	good := f.TempDir()
+	folder := f.TempDir()
 	func() {
-		g, err := sink.OpenFolderOn(newTestFS(), good, job, sink.FolderOptions{PartBytes: 1000})
+		g, err := sink.OpenFolderOn(newTestFS(), folder, job, sink.FolderOptions{PartBytes: 1000})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -41,6 +40,7 @@ func FuzzRecovery(f *testing.F) {
 			}
 		}
 	}()
+	good := snapshot(f, folder)
 	for file := range byte(6) {
 		for op := range byte(5) {
 			for _, at := range []uint32{0, 20, 4096 + 64, 1 << 31} {
@@ -54,13 +54,18 @@ func FuzzRecovery(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, edits []byte) {
-		dir := copyDir(t, good, filepath.Join(t.TempDir(), "sink"))
+		spoiled := maps.Clone(good)
 		for edit := range slices.Chunk(edits[:min(len(edits), 64)], 8) {
 			if len(edit) == 8 {
-				spoil(t, dir, edit)
+				spoil(spoiled, edit)
 			}
 		}
-		spoiled := snapshot(t, dir)
+		dir := t.TempDir()
+		for path, content := range spoiled {
+			if err := os.WriteFile(filepath.Join(dir, path), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		o := sink.FolderOptions{PartBytes: 1000}
 		for _, o.ReadOnly = range []bool{true, false} {
 			g, err := sink.OpenFolderOn(newTestFS(), dir, job, o)
@@ -81,7 +86,7 @@ func FuzzRecovery(f *testing.F) {
 // groups of 7; the other way to miss something is to be told that it is damaged.
 func wantPrefix(t *testing.T, g *sink.Folder, all []sink.Result) {
 	t.Helper()
-	n := 0
+	n, objects := 0, 0
 	for r, err := range g.Records(t.Context()) {
 		var outputs, dead []byte
 		if err == nil {
@@ -93,26 +98,23 @@ func wantPrefix(t *testing.T, g *sink.Folder, all []sink.Result) {
 		if errors.Is(err, sink.ErrDamaged) {
 			return
 		}
-		if err != nil || r.Chunk != all[n].Chunk || !bytes.Equal(outputs, all[n].Outputs) || !bytes.Equal(dead, all[n].Dead) {
+		if err != nil || r.Chunk != all[n].Chunk || r.From != all[n].From || !bytes.Equal(outputs, all[n].Outputs) || !bytes.Equal(dead, all[n].Dead) {
 			t.Fatalf("chunk %d is %+v with %q and %q (%v)", n, r, outputs, dead, err)
 		}
 		n++
+		objects += r.Objects
 	}
-	if uint64(n) != g.Summary().Chunks || n%7 != 0 && n != len(all) {
-		t.Fatalf("%d chunks, and the summary says %+v", n, g.Summary())
+	if uint64(objects) != g.Summary().Objects || n%7 != 0 && n != len(all) {
+		t.Fatalf("%d pieces, and the summary says %+v", n, g.Summary())
 	}
 }
 
-// spoil does one edit: operation, file, length or other file, value, offset.
-func spoil(t *testing.T, dir string, edit []byte) {
-	t.Helper()
-	var files []string
-	for path := range snapshot(t, dir) {
-		files = append(files, path)
-	}
-	slices.Sort(files)
-	path := files[int(edit[1])%len(files)]
-	b := read(t, path)
+// spoil does one edit: operation, file, length or other file, value, offset. It
+// edits in memory, and no content of files in place: good shares it.
+func spoil(files map[string][]byte, edit []byte) {
+	paths := slices.Sorted(maps.Keys(files))
+	path := paths[int(edit[1])%len(paths)]
+	b := slices.Clone(files[path])
 	n, value := int(edit[2]), edit[3]
 	at := int(binary.LittleEndian.Uint32(edit[4:])) % (len(b) + 1)
 	switch edit[0] % 6 {
@@ -129,32 +131,30 @@ func spoil(t *testing.T, dir string, edit []byte) {
 	case 3:
 		b = append(b, bytes.Repeat([]byte{value}, n)...)
 	case 4: // another file's content
-		b = read(t, files[n%len(files)])
+		b = files[paths[n%len(paths)]]
 	case 5:
-		if filepath.Base(path) != "log-00000" || len(files) > 1 { // an empty folder is a new one
-			if err := os.Remove(path); err != nil {
-				t.Fatal(err)
-			}
+		if path != "log-00000" || len(paths) > 1 { // an empty folder is a new one
+			delete(files, path)
 		}
 		return
 	}
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	files[path] = b
 }
 
-// snapshot is all files with their content.
-func snapshot(t *testing.T, dir string) map[string][]byte {
+// snapshot is all files with their content, by name. A sink has no folders.
+func snapshot(t testing.TB, dir string) map[string][]byte {
 	t.Helper()
-	all := make(map[string][]byte)
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
-			all[path] = read(t, path)
-		}
-		return err
-	})
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	all := make(map[string][]byte)
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[e.Name()] = b
 	}
 	return all
 }

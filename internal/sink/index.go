@@ -20,11 +20,13 @@ import (
 // which takes up where the one before ends:
 //
 //	 0  magic, 4 bytes
-//	 4  number of entries, 4 bytes
+//	 4  length of the entries, 4 bytes
 //	 8  length of the state, 4 bytes
 //	12  checksum of the log's frame where the block before ends, 4 bytes; 0 in the first block
 //	16  checksum of the block but for these 4 bytes
-//	20  state, JSON; then the entries, 32 bytes each: chunk, position (0: taken out), digest
+//	20  state, JSON; then the entries: chunk, position, digest, 32 bytes in all. If the position has no
+//	    number of objects, from, objects and of follow, 4 bytes each, and position 0 says that the
+//	    piece was taken out
 //
 // A block is written when what it tells of is durable. So what the log has up to
 // there was committed, and if it is not there any more, it was lost or damaged.
@@ -44,7 +46,8 @@ const (
 	indexName   = "log.index"
 	indexMagic  = "\xc1ki\n"
 	blockPrefix = 20
-	entrySize   = 32
+	entrySize   = 32 // of a whole chunk
+	longSize    = entrySize + 12
 	// blockEntries is how many entries are in a block, and so about how many frames are
 	// read when a folder is opened that was not closed.
 	blockEntries = 4096
@@ -65,14 +68,48 @@ func newIndex(fs fileSystem, dir string) *index {
 	return &index{fs: fs, path: filepath.Join(dir, indexName)}
 }
 
-// note adds an entry to the block to come; the zero spot stands for a chunk that is gone.
-func (x *index) note(id chunk.ID, s spot) {
+// note adds an entry to the block to come.
+func (x *index) note(p placed) {
 	if x.bad {
 		return
 	}
-	x.pending = binary.LittleEndian.AppendUint64(x.pending, uint64(id))
+	s, whole := p.spot()
+	x.pending = binary.LittleEndian.AppendUint64(x.pending, uint64(p.ID))
 	x.pending = binary.LittleEndian.AppendUint64(x.pending, uint64(s.at))
 	x.pending = append(x.pending, s.digest[:]...)
+	if whole {
+		return
+	}
+	for _, n := range []int{p.From, p.Objects, p.Of} {
+		x.pending = binary.LittleEndian.AppendUint32(x.pending, uint32(n))
+	}
+}
+
+// restore takes the entries of a block over into a table; false: they are none.
+func restore(into *table, entries []byte) bool {
+	for len(entries) > 0 {
+		if len(entries) < entrySize {
+			return false
+		}
+		id, s := chunk.ID(binary.LittleEndian.Uint64(entries)), spot{at: position(binary.LittleEndian.Uint64(entries[8:]))}
+		copy(s.digest[:], entries[16:])
+		if s.at.objects() > 0 {
+			into.put(id, s)
+			entries = entries[entrySize:]
+			continue
+		}
+		if len(entries) < longSize {
+			return false
+		}
+		n := func(at int) int { return int(binary.LittleEndian.Uint32(entries[entrySize+at:])) }
+		if from := n(0); s.at == 0 {
+			into.remove(id, from)
+		} else {
+			into.set(placed{Entry{ID: id, From: from, Objects: n(4), Of: n(8), Digest: s.digest}, s.at})
+		}
+		entries = entries[longSize:]
+	}
+	return true
 }
 
 // due says whether there is enough for a block. A part that is full is worth one, so
@@ -102,7 +139,7 @@ func (x *index) append(l *log, s *state) error {
 		return err
 	}
 	copy(b, indexMagic)
-	binary.LittleEndian.PutUint32(b[4:], uint32(len(x.pending)/entrySize))
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(x.pending)))
 	binary.LittleEndian.PutUint32(b[8:], uint32(len(b)-blockPrefix))
 	binary.LittleEndian.PutUint32(b[12:], x.sum)
 	b = append(b, x.pending...)
@@ -156,10 +193,8 @@ func (x *index) load(into *table) (last *indexed, err error) {
 		if err != nil || block == nil {
 			return last, err
 		}
-		for ; len(entries) > 0; entries = entries[entrySize:] {
-			id, s := chunk.ID(binary.LittleEndian.Uint64(entries)), spot{at: position(binary.LittleEndian.Uint64(entries[8:]))}
-			copy(s.digest[:], entries[16:])
-			into.set(id, s)
+		if !restore(into, entries) {
+			return nil, fmt.Errorf("%w: entries of %s", ErrFormat, indexName)
 		}
 		last = block
 	}
@@ -171,7 +206,7 @@ func (x *index) block(f file, size int64) (*indexed, []byte, error) {
 	if n, err := f.ReadAt(prefix[:], x.end); n < blockPrefix {
 		return nil, nil, notEOF(err)
 	}
-	entries, text := int64(binary.LittleEndian.Uint32(prefix[4:]))*entrySize, int64(binary.LittleEndian.Uint32(prefix[8:]))
+	entries, text := int64(binary.LittleEndian.Uint32(prefix[4:])), int64(binary.LittleEndian.Uint32(prefix[8:]))
 	length := blockPrefix + text + entries
 	if string(prefix[:4]) != indexMagic || binary.LittleEndian.Uint32(prefix[12:]) != x.sum || length > size-x.end {
 		return nil, nil, nil

@@ -66,6 +66,9 @@ func (l *log) write(frames []frame) error {
 	l.next = mark{Commit: l.Commit + 1, Sum: l.Sum}
 	for i := range frames {
 		fr := &frames[i]
+		if l.end >= 1<<offsetBits {
+			return fmt.Errorf("commit of more than %d bytes: %w", l.end-l.parts[part], ErrInvalid)
+		}
 		fr.part, fr.at = part, l.end
 		from := len(l.buf)
 		var err error
@@ -142,6 +145,9 @@ func (l *log) open() error {
 
 // roll makes the next part.
 func (l *log) roll() error {
+	if len(l.parts) == 1<<partBits {
+		return fmt.Errorf("log has %d parts, and no more are possible", len(l.parts))
+	}
 	f, err := l.fs.OpenFile(l.path(len(l.parts)), os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return fmt.Errorf("create part of log: %w", err)

@@ -63,23 +63,36 @@ func (f *Folder) checkComplete(ctx context.Context, s *state, chunks, objects ui
 		return fmt.Errorf("sink folder %s: %w: %s; it has %d of %d chunks and %d of %d objects",
 			f.dir, ErrIncomplete, fmt.Sprintf(format, args...), s.totals.Chunks, chunks, s.totals.Objects, objects)
 	}
+	missing := func(id chunk.ID, ordinal uint64, n int) error {
+		return incomplete("objects %d to %d of chunk %d are missing", ordinal, ordinal+uint64(n)-1, id)
+	}
 	var next chunk.ID
 	var ordinal uint64
+	have, of := 0, 0 // objects of next, if some are there
 	for r, err := range f.Records(ctx) {
 		switch {
 		case err != nil:
 			return err
+		case have > 0 && r.Chunk != next:
+			return missing(next, ordinal, of-have)
 		case uint64(r.Chunk) >= chunks:
 			return incomplete("chunk %d is beyond the end", r.Chunk)
 		case r.Chunk != next:
 			return incomplete("chunk %d is missing", next)
+		case r.From != have:
+			return missing(next, ordinal, r.From-have)
 		case r.First != ordinal:
-			return incomplete("chunk %d begins with object %d, not %d", r.Chunk, r.First, ordinal)
+			return incomplete("chunk %d begins with object %d, not %d", r.Chunk, r.begins(), ordinal-uint64(have))
 		}
-		next++
+		have, of = have+r.Objects, r.Of
 		ordinal += uint64(r.Objects)
+		if have == of {
+			next, have = next+1, 0
+		}
 	}
 	switch {
+	case have > 0:
+		return missing(next, ordinal, of-have)
 	case uint64(next) != chunks:
 		return incomplete("chunk %d is missing", next)
 	case ordinal != objects:
@@ -143,7 +156,7 @@ type orderedFile struct {
 // It returns false if the content is not that of s any more.
 func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 	outputs := orderedFile{path: f.o.Output, part: func(r *Record) Range { return r.Outputs }, known: s.written.Outputs}
-	// Chunks follow one another in the order of the ordinals, and so do the dead
+	// Pieces follow one another in the order of the ordinals, and so do the dead
 	// letters within each.
 	dead := orderedFile{path: f.o.DeadFile, part: func(r *Record) Range { return r.Dead }, known: s.written.Dead}
 	files := []*orderedFile{&outputs, &dead}
@@ -182,7 +195,7 @@ func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 	return f.record(s, &placed, &done)
 }
 
-// mergeFile writes the ranges of all chunks, in order, to a new file beside
+// mergeFile writes the ranges of all pieces, in order, to a new file beside
 // the place of o, and takes its fingerprint.
 func (f *Folder) mergeFile(ctx context.Context, o *orderedFile) (err error) {
 	if o.old, err = f.mayReplace(o.path, o.known); err != nil { // before the work, not only after it

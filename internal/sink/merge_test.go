@@ -179,11 +179,11 @@ func TestReplace(t *testing.T) {
 	if err := f.Replace(t.Context(), sinktest.Result(9, 9, "", 1)); !errors.Is(err, sink.ErrNoChunk) {
 		t.Errorf("replace of nothing: %v, want ErrNoChunk", err)
 	}
-	if _, err := f.Record(t.Context(), 9); !errors.Is(err, sink.ErrNoChunk) {
-		t.Errorf("record of nothing: %v, want ErrNoChunk", err)
+	if _, err := f.Look(t.Context(), 9); !errors.Is(err, sink.ErrNoChunk) {
+		t.Errorf("look at nothing: %v, want ErrNoChunk", err)
 	}
-	if r, err := f.Record(t.Context(), 0); err != nil || r.Attempt != 7 {
-		t.Errorf("record of chunk 0 is %+v, %v", r, err)
+	if r, err := f.Look(t.Context(), 0); err != nil || len(r) != 1 || r[0].Attempt != 7 {
+		t.Errorf("chunk 0 is %+v, %v", r, err)
 	}
 	finish(t, f, all...) // none of that changed anything
 }

@@ -22,8 +22,8 @@ type FolderOptions struct {
 	// the folder. It appears when the job is finished, if there are any.
 	DeadFile string
 	// PartBytes is where a part of the log ends and the next one begins, in bytes.
-	// Default 1 GiB. A commit is never divided: a part is longer by what is over
-	// of its last one.
+	// Default 1 GiB, at most 4 GiB; there are at most 65,536 parts. A commit is never divided: a
+	// part is longer by what is over of its last one.
 	PartBytes int64
 	// Force lets the ordered files take the place of files that are not the
 	// job's, or were changed since it wrote them.
@@ -35,6 +35,9 @@ type FolderOptions struct {
 
 // DefaultPartBytes is the size at which a part of the log is full.
 const DefaultPartBytes = 1 << 30
+
+// maxPartBytes leaves as much again for the last commit of a part.
+const maxPartBytes = 1 << (offsetBits - 1)
 
 // OpenFolder opens the folder dir for one job and makes it if it is not there.
 //
@@ -90,8 +93,8 @@ func (f *Folder) configure(dir, job string) error {
 	if err := chunk.CheckJob(job); err != nil && (job != "" || !f.o.ReadOnly) {
 		return fmt.Errorf("%w: %w", err, ErrSettings)
 	}
-	if f.o.PartBytes < 0 {
-		return fmt.Errorf("part bytes %d: use 1 or more: %w", f.o.PartBytes, ErrSettings)
+	if f.o.PartBytes < 0 || f.o.PartBytes > maxPartBytes {
+		return fmt.Errorf("part bytes %d: use 1 to %d: %w", f.o.PartBytes, int64(maxPartBytes), ErrSettings)
 	}
 	if f.o.PartBytes == 0 {
 		f.o.PartBytes = DefaultPartBytes

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
@@ -14,13 +15,7 @@ import (
 // commits get their turn.
 const pageRecords = 1024
 
-// A located chunk is one of the table.
-type located struct {
-	id chunk.ID
-	at position
-}
-
-// List returns a page of committed chunks, as Sink says.
+// List returns a page of committed pieces, as Sink says.
 func (f *Folder) List(ctx context.Context, from chunk.ID, limit int) ([]Entry, error) {
 	if limit <= 0 {
 		return nil, ctx.Err()
@@ -31,47 +26,54 @@ func (f *Folder) List(ctx context.Context, from chunk.ID, limit int) ([]Entry, e
 	}
 	var entries []Entry
 	err := f.look(ctx, func() {
-		f.table.from(from, func(id chunk.ID, s spot) bool {
-			if id <= last {
-				entries = append(entries, s.entry(id))
+		for p := range f.table.from(from) {
+			if p.ID > last {
+				break
 			}
-			return id < last
-		})
+			entries = append(entries, p.Entry)
+		}
 	})
 	return entries, err
 }
 
-// Has returns those of ids that are committed.
+// Has returns the committed pieces of chunks, as Sink says.
 func (f *Folder) Has(ctx context.Context, ids []chunk.ID) ([]Entry, error) {
 	entries := make([]Entry, 0, len(ids))
 	err := f.look(ctx, func() {
 		for _, id := range ids {
-			if s, ok := f.table.get(id); ok {
-				entries = append(entries, s.entry(id))
+			for p := range f.table.pieces(id) {
+				entries = append(entries, p.Entry)
 			}
 		}
 	})
 	return entries, err
 }
 
-// Record returns the record of a chunk; ErrNoChunk if it is not committed.
-func (f *Folder) Record(ctx context.Context, id chunk.ID) (Record, error) {
-	var s spot
-	var there bool
-	if err := f.look(ctx, func() { s, there = f.table.get(id) }); err != nil {
-		return Record{}, err
+// Look returns the committed pieces of a chunk, as Sink says.
+func (f *Folder) Look(ctx context.Context, id chunk.ID) ([]Result, error) {
+	var pieces []placed
+	if err := f.look(ctx, func() { pieces = slices.Collect(f.table.pieces(id)) }); err != nil {
+		return nil, err
 	}
-	if !there {
-		return Record{}, fmt.Errorf("sink folder %s: chunk %d: %w", f.dir, id, ErrNoChunk)
+	if len(pieces) == 0 {
+		return nil, fmt.Errorf("sink folder %s: chunk %d: %w", f.dir, id, ErrNoChunk)
 	}
-	return f.recordAt(located{id, s.at})
+	results := make([]Result, 0, len(pieces))
+	for _, p := range pieces {
+		r, err := f.result(p)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, r)
+	}
+	return results, nil
 }
 
-// Look returns the results of a chunk as they are committed.
-func (f *Folder) Look(ctx context.Context, id chunk.ID) ([]Result, error) {
-	r, err := f.Record(ctx, id)
+// result reads all of a piece.
+func (f *Folder) result(p placed) (Result, error) {
+	r, err := f.recordAt(p)
 	if err != nil {
-		return nil, err
+		return Result{}, err
 	}
 	result := Result{
 		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
@@ -80,25 +82,29 @@ func (f *Folder) Look(ctx context.Context, id chunk.ID) ([]Result, error) {
 	if result.Outputs, err = f.Outputs(nil, r); err == nil {
 		result.Dead, err = f.DeadLetters(nil, r)
 	}
-	return []Result{result}, err
+	return result, err
 }
 
-// Records yields the committed chunks by ascending ID. It holds no lock while the
+// Records yields the committed pieces by ascending ID, then From. It holds no lock while the
 // caller works; of what is committed meanwhile it may miss some. After an
 // error it ends.
 func (f *Folder) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		page := make([]located, 0, pageRecords)
-		for from := chunk.ID(0); ; from = page[len(page)-1].id + 1 {
+		page := make([]placed, 0, pageRecords)
+		for last := (Entry{From: -1}); ; last = page[len(page)-1].Entry {
 			page = page[:0]
 			err := f.look(ctx, func() {
-				f.table.from(from, func(id chunk.ID, s spot) bool {
-					page = append(page, located{id, s.at})
-					return len(page) < pageRecords
-				})
+				for p := range f.table.from(last.ID) {
+					if p.ID == last.ID && p.From <= last.From {
+						continue
+					}
+					if page = append(page, p); len(page) == pageRecords {
+						break
+					}
+				}
 			})
-			for _, l := range page {
-				r, err := f.recordAt(l)
+			for _, p := range page {
+				r, err := f.recordAt(p)
 				if !yield(r, err) || err != nil {
 					return
 				}
@@ -107,32 +113,32 @@ func (f *Folder) Records(ctx context.Context) iter.Seq2[Record, error] {
 				yield(Record{}, err)
 				return
 			}
-			if len(page) < pageRecords || page[len(page)-1].id == math.MaxUint64 {
+			if len(page) < pageRecords {
 				return
 			}
 		}
 	}
 }
 
-// recordAt reads the record of a chunk. One that was replaced meanwhile is still there.
-func (f *Folder) recordAt(l located) (r Record, err error) {
-	err = f.body(func(p *partReader) error { r, err = p.record(l.id, l.at); return err })
+// recordAt reads the record of a piece. One that was replaced meanwhile is still there.
+func (f *Folder) recordAt(of placed) (r Record, err error) {
+	err = f.body(func(p *partReader) error { r, err = p.record(of); return err })
 	return r, err
 }
 
-// Outputs appends the output lines of a chunk to b, after checking them.
+// Outputs appends the output lines of a piece to b, after checking them.
 func (f *Folder) Outputs(b []byte, r Record) ([]byte, error) {
 	err := f.body(func(p *partReader) (err error) { b, err = p.append(b, r.Outputs, &r); return err })
 	return b, err
 }
 
-// DeadLetters appends the dead letters of a chunk to b, after checking them.
+// DeadLetters appends the dead letters of a piece to b, after checking them.
 func (f *Folder) DeadLetters(b []byte, r Record) ([]byte, error) {
 	err := f.body(func(p *partReader) (err error) { b, err = p.append(b, r.Dead, &r); return err })
 	return b, err
 }
 
-// CopyOutputs writes the output lines of a chunk to w, in flat memory. On an
+// CopyOutputs writes the output lines of a piece to w, in flat memory. On an
 // error what was written may be wrong.
 func (f *Folder) CopyOutputs(w io.Writer, r Record) error {
 	return f.body(func(p *partReader) error { return p.copy(w, r.Outputs, &r) })

@@ -7,8 +7,6 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
-
-	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // A partReader reads records and their bodies from the log, and checks them. It
@@ -28,15 +26,15 @@ const (
 
 func newPartReader(l *log) *partReader { return &partReader{log: l, open: make(map[int]file)} }
 
-// record reads the record of a chunk.
-func (p *partReader) record(id chunk.ID, where position) (Record, error) {
-	part, at := where.part(), where.offset()
+// record reads the record of a piece.
+func (p *partReader) record(of placed) (Record, error) {
+	part, at := of.at.part(), of.at.offset()
 	f, err := p.file(part)
 	if err != nil {
 		return Record{}, fmt.Errorf("open log: %w", err)
 	}
 	damaged := func(what string) error {
-		return &DamageError{File: p.log.path(part), Offset: at, Chunk: id, Known: true, What: what}
+		return &DamageError{File: p.log.path(part), Offset: at, Chunk: of.ID, Known: true, What: what}
 	}
 	b := p.buffer(usualRecord)
 	if n, err := f.ReadAt(b, at); n < prefixSize {
@@ -58,8 +56,8 @@ func (p *partReader) record(id chunk.ID, where position) (Record, error) {
 		return Record{}, damaged("the record here does not have the checksum it was written with")
 	}
 	fr, err := h.decode(header, part, at)
-	if err == nil && fr.record.Chunk != id {
-		err = damaged(fmt.Sprintf("the record here is of chunk %d", fr.record.Chunk))
+	if err == nil && fr.record.entry() != of.Entry {
+		err = damaged(fmt.Sprintf("the record here is of chunk %d from object %d on", fr.record.Chunk, fr.record.From))
 	}
 	return fr.record, err
 }

@@ -2,7 +2,6 @@ package sink
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
@@ -55,7 +54,11 @@ func recordOf(r *Result) Record {
 
 // sameObjects says whether a result was made from the objects of the record.
 func (r *Record) sameObjects(o *Result) bool {
-	return r.Digest == o.Digest && r.First == o.First && r.Objects == o.Objects
+	return r.Digest == o.Digest && r.First == o.First && r.Objects == o.Objects && r.Of == o.Of
+}
+
+func (r *Record) entry() Entry {
+	return Entry{ID: r.Chunk, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest}
 }
 
 // place says where the record's body begins.
@@ -68,19 +71,18 @@ func (r *Record) place(part int, offset int64) {
 	}
 }
 
-// append appends the header of a chunk's frame:
+// append appends the header of the frame of a piece:
 //
-//	chunk, place of the piece in the chunk, digest, first, objects, attempt,
+//	chunk, from, of, digest, first, objects, attempt,
 //	outputs, dead count, dead letters, mapper, version, counts
 //
-// Numbers are uvarints, checksums 4 bytes little endian. The piece begins with
-// the object of that number of its chunk; today that is 0, for each piece is
-// a whole chunk. Outputs and dead letters are the length, and the checksum if
-// the length is not 0. The counts are run-length coded: the number of runs, then
+// Numbers are uvarints, checksums 4 bytes little endian. Outputs and dead letters are the length,
+// and the checksum if the length is not 0. The counts are run-length coded: the number of runs, then
 // count and length of each; no runs at all stand for one output of every object.
 func (r *Record) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(r.Chunk))
-	b = binary.AppendUvarint(b, wholeChunk)
+	b = binary.AppendUvarint(b, uint64(r.From))
+	b = binary.AppendUvarint(b, uint64(r.Of))
 	b = append(b, r.Digest[:]...)
 	b = binary.AppendUvarint(b, r.First)
 	b = binary.AppendUvarint(b, uint64(r.Objects))
@@ -93,21 +95,16 @@ func (r *Record) append(b []byte) []byte {
 	return appendCounts(b, r.Counts)
 }
 
-// wholeChunk is the place of the only piece of a chunk.
-const wholeChunk = 0
-
 // decodeRecord reads what append wrote. The record shares no memory with b.
 func decodeRecord(b []byte) (Record, error) {
 	var r Record
 	d := decoder{b: b}
 	r.Chunk = chunk.ID(d.uint())
-	if d.uint() != wholeChunk {
-		return r, fmt.Errorf("%w: chunk %d is in pieces", ErrFormat, r.Chunk)
-	}
+	r.From = d.index()
+	r.Of = d.index()
 	copy(r.Digest[:], d.bytes(len(r.Digest)))
 	r.First = d.uint()
 	r.Objects = int(d.uint())
-	r.Of = r.Objects
 	r.Attempt = int(d.uint())
 	r.Outputs = d.rng()
 	r.DeadCount = int(d.uint())
@@ -115,7 +112,7 @@ func decodeRecord(b []byte) (Record, error) {
 	r.Mapper = d.text()
 	r.Version = d.text()
 	r.Counts = d.counts(r.Objects)
-	if d.bad || len(d.b) > 0 || r.Outputs.Length < 0 || r.Dead.Length < 0 {
+	if d.bad || len(d.b) > 0 || r.From > r.Of-r.Objects || r.First < uint64(r.From) || r.Outputs.Length < 0 || r.Dead.Length < 0 {
 		return Record{}, errHeader
 	}
 	return r, nil
@@ -182,6 +179,13 @@ func (d *decoder) uint() uint64 {
 	}
 	d.b = d.b[n:]
 	return v
+}
+
+// index reads the index of an object within its chunk, or the number of the chunk's objects.
+func (d *decoder) index() int {
+	n := d.uint()
+	d.bad = d.bad || n > maxObjects
+	return int(n)
 }
 
 func (d *decoder) rng() Range {

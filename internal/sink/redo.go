@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"slices"
-
-	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // Redone says what Redo took out.
 type Redone struct {
-	Chunks  uint64 `json:"chunks"`
+	Chunks  uint64 `json:"chunks"` // of which it took out all objects, or some
 	Objects uint64 `json:"objects"`
 	Outputs uint64 `json:"outputs"`
 	Dead    uint64 `json:"dead"` // letters
@@ -37,15 +35,14 @@ func (f *Folder) Redo(ctx context.Context, version string) (Redone, error) {
 	now := f.state.Load().claims
 	claimed := now.fence("redo-"+rand.Text()).fenceVersion(version, now.Terms[version]+1).unbind(version)
 	frames := []frame{{kind: claimsKind, claims: claimed}}
-	var done Redone
+	done := Redone{Chunks: countChunks(bad)}
 	for some := range slices.Chunk(bad, maxRemoved) {
-		gone := removal{chunks: make([]chunk.ID, len(some))}
+		gone := removal{pieces: make([]removed, len(some))}
 		for i := range some {
-			gone.chunks[i] = some[i].Chunk
+			gone.pieces[i] = removed{some[i].Chunk, some[i].From}
 			gone.totals.add(&some[i])
 		}
 		frames = append(frames, frame{kind: removedKind, removed: gone})
-		done.Chunks += gone.totals.Chunks
 		done.Objects += gone.totals.Objects
 		done.Outputs += gone.totals.Outputs
 		done.Dead += gone.totals.Dead
@@ -56,17 +53,29 @@ func (f *Folder) Redo(ctx context.Context, version string) (Redone, error) {
 	return done, nil
 }
 
-// recordsOf returns the records of a version, by ascending ID. The caller holds the mutex.
+// countChunks counts the chunks of records that are sorted by chunk.
+func countChunks(records []Record) (n uint64) {
+	for i := range records {
+		if i == 0 || records[i].Chunk != records[i-1].Chunk {
+			n++
+		}
+	}
+	return n
+}
+
+// recordsOf returns the records of a version, by ascending ID, then From. The caller holds the mutex.
 func (f *Folder) recordsOf(ctx context.Context, version string) (found []Record, err error) {
-	f.table.from(0, func(id chunk.ID, s spot) bool {
-		var r Record
-		if r, err = f.headers.record(id, s.at); err == nil && r.Version == version {
+	for p := range f.table.from(0) {
+		r, err := f.headers.record(p)
+		if err != nil {
+			return nil, f.breakDown(err)
+		}
+		if r.Version == version {
 			found = append(found, r)
 		}
-		return err == nil && ctx.Err() == nil
-	})
-	if err != nil {
-		return nil, f.breakDown(err)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 	}
 	return found, ctx.Err()
 }

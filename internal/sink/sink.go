@@ -178,7 +178,7 @@ func (r *Result) check() error {
 	switch {
 	case r.Objects < 1:
 		wrong = fmt.Sprintf("%d objects", r.Objects)
-	case r.From < 0 || r.From > r.Of-r.Objects:
+	case r.From < 0 || r.From > r.Of-r.Objects || r.Of > maxObjects:
 		wrong = fmt.Sprintf("objects from %d on, %d of the chunk's %d", r.From, r.Objects, r.Of)
 	case r.First < uint64(r.From) || r.First-uint64(r.From) > math.MaxUint64-uint64(r.Of):
 		wrong = fmt.Sprintf("first ordinal %d", r.First)

@@ -7,7 +7,7 @@ import (
 )
 
 // formatVersion is the log's. A folder of another one is not touched.
-const formatVersion = 3
+const formatVersion = 4
 
 // claims is who the sink belongs to, and whose results it takes no more. It changes with a claim, and when a version is fenced.
 type claims struct {
@@ -35,7 +35,7 @@ const maxClaimants = 64
 
 // totals is a sum over records.
 type totals struct {
-	Chunks      uint64 `json:"chunks"`
+	Chunks      uint64 `json:"chunks"` // with all their objects
 	Objects     uint64 `json:"objects"`
 	Outputs     uint64 `json:"outputs"`
 	Dead        uint64 `json:"dead"`
@@ -43,8 +43,8 @@ type totals struct {
 	DeadBytes   uint64 `json:"dead_bytes"`
 }
 
+// add adds a record, and leaves Chunks to apply: one record does not tell whether its chunk is whole.
 func (t *totals) add(r *Record) {
-	t.Chunks++
 	t.Objects += uint64(r.Objects)
 	t.Outputs += r.OutputCount()
 	t.Dead += uint64(r.DeadCount)
@@ -52,9 +52,8 @@ func (t *totals) add(r *Record) {
 	t.DeadBytes += uint64(r.Dead.Length)
 }
 
-// remove takes off what another sum has.
+// remove takes off what another sum has, but for Chunks.
 func (t *totals) remove(o totals) {
-	t.Chunks -= o.Chunks
 	t.Objects -= o.Objects
 	t.Outputs -= o.Outputs
 	t.Dead -= o.Dead

@@ -1,28 +1,51 @@
 package sink
 
 import (
+	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A table says of every committed chunk where its frame lies: 24 bytes a chunk,
-// which is what the memory of an open folder grows by.
+// A table says of every committed piece where its frame lies, which is what the memory of an open
+// folder grows by. A chunk that is one whole piece takes 24 bytes, a spot; the pieces of all others
+// are in cuts, and those are few: only slow work and large objects come in pieces.
 type table struct {
 	pages  map[uint64]*tablePage // ID / pageSpots → page
 	order  []uint64              // the keys of pages, ascending
 	newest uint64                // a key, and its page: chunks come about in order
 	page   *tablePage
+	cuts   map[chunk.ID]*cut
 }
 
-// A spot is the entry of a chunk.
+// A placed piece is one of the table.
+type placed struct {
+	Entry
+	at position // 0: the piece is taken out
+}
+
+// A spot is the entry of a chunk: a whole one, or inCuts.
 type spot struct {
-	at     position // 0: the chunk is not there
+	at     position // with the number of objects; 0: the chunk is not there
 	digest chunk.Digest
 }
 
-func (s spot) entry(id chunk.ID) Entry {
-	return Entry{ID: id, Objects: s.at.objects(), Of: s.at.objects(), Digest: s.digest}
+// inCuts is where the spot of a chunk is that is in cuts. No frame of a chunk begins there.
+const inCuts position = 1
+
+// A cut is a chunk in pieces, or one of more objects than a spot has room for.
+type cut struct {
+	of     int     // objects of the chunk
+	have   int     // objects of its pieces
+	pieces []shard // by ascending from; no two of them overlap
+}
+
+type shard struct {
+	at      position
+	digest  chunk.Digest
+	from    uint32
+	objects uint32
 }
 
 // pageSpots makes a page 6 KiB, which is also a size of Go's allocator.
@@ -30,39 +53,105 @@ const pageSpots = 256
 
 type tablePage [pageSpots]spot
 
-func newTable() *table { return &table{pages: make(map[uint64]*tablePage)} }
+func newTable() *table {
+	return &table{pages: make(map[uint64]*tablePage), cuts: make(map[chunk.ID]*cut)}
+}
 
 // A position is where a frame begins, and what else the table knows of it. From the lowest bit:
-// the byte, the part, the number of objects if the frame is a whole chunk's, and whether it has
-// dead letters. It is never 0 for a chunk: the log begins with another record.
+// the byte, the part, in spots the number of objects, and whether the frame has dead letters. It
+// is never 0 for a chunk: the log begins with another record.
 type position uint64
 
 const (
-	offsetBits  = 34 // 16 GiB; a part is longer than its limit by one commit at most
-	partBits    = 15
-	objectsBits = 14 // more than chunk.MaxSize
+	offsetBits  = 33 // 8 GiB; a part is longer than its limit by one commit at most
+	partBits    = 16
+	objectsBits = 14 // enough for chunk.MaxSize
+	objectsAt   = offsetBits + partBits
 	deadBit     = 1 << 63
 )
 
-func at(part int, offset int64, objects int) position {
-	return position(objects)<<(offsetBits+partBits) | position(part)<<offsetBits | position(offset)
+func at(part int, offset int64) position {
+	return position(part)<<offsetBits | position(offset)
 }
 
 func (p position) part() int     { return int(p >> offsetBits & (1<<partBits - 1)) }
 func (p position) offset() int64 { return int64(p & (1<<offsetBits - 1)) }
-func (p position) objects() int  { return int(p >> (offsetBits + partBits) & (1<<objectsBits - 1)) }
+func (p position) objects() int  { return int(p >> objectsAt & (1<<objectsBits - 1)) }
 func (p position) dead() bool    { return p&deadBit != 0 }
 
-func (t *table) get(id chunk.ID) (spot, bool) {
-	page := t.pages[uint64(id)/pageSpots]
-	if page == nil {
-		return spot{}, false
+// spot is the piece as a spot; false if that does not say all of it: it is no whole chunk, or has
+// too many objects.
+func (p *placed) spot() (spot, bool) {
+	if !p.Whole() || p.Objects >= 1<<objectsBits || p.at == 0 {
+		return spot{p.at, p.Digest}, false
 	}
-	s := page[id%pageSpots]
-	return s, s.at != 0
+	return spot{p.at | position(p.Objects)<<objectsAt, p.Digest}, true
 }
 
-func (t *table) set(id chunk.ID, s spot) {
+// whole is the piece of a spot that says all of it.
+func (s spot) whole(id chunk.ID) placed {
+	n := s.at.objects()
+	return placed{Entry{ID: id, Objects: n, Of: n, Digest: s.digest}, s.at &^ ((1<<objectsBits - 1) << objectsAt)}
+}
+
+// pieces yields the pieces of a chunk, by ascending From.
+func (t *table) pieces(id chunk.ID) iter.Seq[placed] {
+	return func(yield func(placed) bool) {
+		if page := t.pages[uint64(id)/pageSpots]; page != nil {
+			t.yield(id, page[id%pageSpots], yield)
+		}
+	}
+}
+
+// yield yields the pieces of the chunk that has a spot.
+func (t *table) yield(id chunk.ID, s spot, yield func(placed) bool) bool {
+	if s.at != inCuts {
+		return s.at == 0 || yield(s.whole(id))
+	}
+	c := t.cuts[id]
+	for _, p := range c.pieces {
+		if !yield(placed{Entry{id, int(p.from), int(p.objects), c.of, p.digest}, p.at}) {
+			return false
+		}
+	}
+	return true
+}
+
+// get returns the piece of a chunk that begins with an object.
+func (t *table) get(id chunk.ID, from int) (placed, bool) {
+	for p := range t.pieces(id) {
+		if p.From == from {
+			return p, true
+		}
+	}
+	return placed{}, false
+}
+
+// complete says whether all objects of a chunk are there.
+func (t *table) complete(id chunk.ID) bool {
+	page := t.pages[uint64(id)/pageSpots]
+	if page == nil {
+		return false
+	}
+	s := page[id%pageSpots]
+	if s.at != inCuts {
+		return s.at != 0
+	}
+	c := t.cuts[id]
+	return c.have == c.of
+}
+
+// set adds a piece, or puts it into the place of the one that begins with the same object.
+func (t *table) set(p placed) {
+	s, whole := p.spot()
+	if !whole {
+		t.cut(p)
+		s = spot{at: inCuts}
+	}
+	t.put(p.ID, s)
+}
+
+func (t *table) put(id chunk.ID, s spot) {
 	key := uint64(id) / pageSpots
 	if t.page == nil || t.newest != key {
 		page := t.pages[key]
@@ -77,46 +166,85 @@ func (t *table) set(id chunk.ID, s spot) {
 	t.page[id%pageSpots] = s
 }
 
-func (t *table) remove(id chunk.ID) {
-	if page := t.pages[uint64(id)/pageSpots]; page != nil {
-		page[id%pageSpots] = spot{}
+func (t *table) cut(p placed) {
+	c := t.cuts[p.ID]
+	if c == nil {
+		c = &cut{of: p.Of}
+		t.cuts[p.ID] = c
 	}
+	fresh := shard{p.at, p.Digest, uint32(p.From), uint32(p.Objects)}
+	i, there := c.find(p.From)
+	if there {
+		c.have -= int(c.pieces[i].objects)
+		c.pieces[i] = fresh
+	} else {
+		c.pieces = slices.Insert(c.pieces, i, fresh)
+	}
+	c.have += p.Objects
 }
 
-// from calls show for the chunks from an ID on, ascending, until it returns false.
-func (t *table) from(id chunk.ID, show func(chunk.ID, spot) bool) {
-	first := uint64(id) / pageSpots
-	i, _ := slices.BinarySearch(t.order, first)
-	for _, key := range t.order[i:] {
-		page := t.pages[key]
-		begin := 0
-		if key == first {
-			begin = int(id % pageSpots)
+func (c *cut) find(from int) (int, bool) {
+	return slices.BinarySearchFunc(c.pieces, from, func(s shard, from int) int { return cmp.Compare(int(s.from), from) })
+}
+
+// remove takes out the piece of a chunk that begins with an object.
+func (t *table) remove(id chunk.ID, from int) {
+	page := t.pages[uint64(id)/pageSpots]
+	if page == nil {
+		return
+	}
+	if c := t.cuts[id]; c != nil {
+		if i, there := c.find(from); there {
+			c.have -= int(c.pieces[i].objects)
+			c.pieces = slices.Delete(c.pieces, i, i+1)
 		}
-		for n := begin; n < pageSpots; n++ {
-			if page[n].at != 0 && !show(chunk.ID(key*pageSpots+uint64(n)), page[n]) {
-				return
+		if len(c.pieces) > 0 {
+			return
+		}
+		delete(t.cuts, id)
+	}
+	page[id%pageSpots] = spot{}
+}
+
+// from yields the pieces of the chunks from an ID on, ascending.
+func (t *table) from(id chunk.ID) iter.Seq[placed] {
+	return func(yield func(placed) bool) {
+		first := uint64(id) / pageSpots
+		i, _ := slices.BinarySearch(t.order, first)
+		for _, key := range t.order[i:] {
+			page := t.pages[key]
+			begin := 0
+			if key == first {
+				begin = int(id % pageSpots)
+			}
+			for n := begin; n < pageSpots; n++ {
+				if !t.yield(chunk.ID(key*pageSpots+uint64(n)), page[n], yield) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// below calls show for the chunks below an ID, descending, until it returns false.
-func (t *table) below(id chunk.ID, show func(chunk.ID, spot) bool) {
-	last := uint64(id) / pageSpots
-	i, found := slices.BinarySearch(t.order, last)
-	if found {
-		i++
-	}
-	for _, key := range slices.Backward(t.order[:i]) {
-		page := t.pages[key]
-		end := pageSpots
-		if key == last {
-			end = int(id % pageSpots)
+// below yields the pieces of the chunks below an ID: the chunks descending, within each the pieces
+// ascending.
+func (t *table) below(id chunk.ID) iter.Seq[placed] {
+	return func(yield func(placed) bool) {
+		last := uint64(id) / pageSpots
+		i, found := slices.BinarySearch(t.order, last)
+		if found {
+			i++
 		}
-		for n := end - 1; n >= 0; n-- {
-			if page[n].at != 0 && !show(chunk.ID(key*pageSpots+uint64(n)), page[n]) {
-				return
+		for _, key := range slices.Backward(t.order[:i]) {
+			page := t.pages[key]
+			end := pageSpots
+			if key == last {
+				end = int(id % pageSpots)
+			}
+			for n := end - 1; n >= 0; n-- {
+				if !t.yield(chunk.ID(key*pageSpots+uint64(n)), page[n], yield) {
+					return
+				}
 			}
 		}
 	}

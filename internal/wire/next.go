@@ -81,7 +81,7 @@ type Granted struct {
 	Chunk   chunk.Chunk
 	From    int          // index of the first object within the chunk
 	Of      int          // objects of the whole chunk
-	Digest  chunk.Digest // of the whole chunk's objects
+	Digest  chunk.Digest // of the objects of the whole chunk
 	Attempt int          // from 1
 	Token   string       // the lease: to be shown to the saver
 	Skip    []chunk.Flaw // objects not to touch, by ascending index: dead letters with Reason
@@ -186,9 +186,6 @@ func readGranted(b *body) (g Granted, err error) {
 		Chunk: chunk.Chunk{ID: line.Chunk, First: line.First, Count: line.Objects, Body: objects, Bad: orNil(line.Bad)},
 		From:  line.From, Of: line.Of, Digest: g.Digest, Attempt: line.Attempt, Token: line.Token,
 		Skip: orNil(line.Skip), Careful: line.Careful, Trace: line.trace(),
-	}
-	if g.Chunk.Count == g.Of && g.Chunk.Digest() != g.Digest { // a part of a chunk is protected by the body's checksum alone
-		return g, corrupt("work", "chunk %d has another digest than it should", g.Chunk.ID)
 	}
 	return g, nil
 }

@@ -25,7 +25,7 @@ type Result struct {
 	First   uint64 // ordinal of the first object
 	Objects int
 	Attempt int
-	Digest  chunk.Digest // of the whole chunk's objects
+	Digest  chunk.Digest // of the objects of the whole chunk
 	Token   string       // the lease, from the grant
 	Trace   Trace        // of this result; optional
 

@@ -149,7 +149,7 @@ type Entry struct {
 	From    int // index of its first object within the chunk
 	Objects int
 	Of      int          // objects of the whole chunk
-	Digest  chunk.Digest // of the whole chunk's objects
+	Digest  chunk.Digest // of the objects of the whole chunk
 }
 
 // Piece names the piece.

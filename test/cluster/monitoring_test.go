@@ -41,7 +41,7 @@ func TestPrometheusOperator(t *testing.T) {
 	l.watched("prometheus-operated", 4)
 	l.script("course/monitoring.sh")
 
-	slow := l.refused("slow", works, `Metric "p95-of-chunks" assessed Failed`)
+	slow := l.refused("slow", works, `Metric "p95-of-objects" assessed Failed`)
 	if slow.Saved == 0 || slow.Dead > 0 {
 		t.Errorf("slow has %d chunks saved with %d dead letters, want a release that works", slow.Saved, slow.Dead)
 	}
@@ -124,7 +124,7 @@ func (l *lab) watched(service string, mappers int) {
 		fmt.Sprintf(`count by (job) (chunkline_build_info{job="%s/chunkline"})`, l.ns): 1,
 		fmt.Sprintf(`nats_varz_connections{job="%s/nats"}`, l.ns):                      1,
 		`job:chunkline_active:sum > 0`:                                                 1,
-		`rate(chunkline_commit_group_chunks_count[1m]) > 0`:                            1,
+		`rate(chunkline_commit_group_results_count[1m]) > 0`:                           1,
 	} {
 		l.until(fmt.Sprintf("%d series of %s", want, query), func() bool { return count(query) == want })
 	}

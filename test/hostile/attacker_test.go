@@ -160,22 +160,33 @@ func (a *attacker) ask(verb string, m wire.Message) wire.Message {
 // self is the attacker as a mapper.
 var self = report.Mapper{ID: "ATTACKER", Name: "attacker", Transform: "harm"}
 
-// leaseWait is how long the attacker waits for a chunk.
-const leaseWait = time.Minute
+const (
+	// leaseWait is how long the attacker waits for work.
+	leaseWait = time.Minute
+
+	// chunkPace is the pace of a mapper whose grant is one whole chunk: 25 ms for 100 objects.
+	chunkPace = 250 * time.Microsecond
+)
 
 // lease gets a chunk as a mapper does: on an open bus everybody is one.
 func (a *attacker) lease() wire.Work {
 	a.t.Helper()
+	return a.leaseAt(chunkPace)
+}
+
+// leaseAt gets a grant as a mapper of that pace does. The attacker lists nothing as held.
+func (a *attacker) leaseAt(pace time.Duration) wire.Work {
+	a.t.Helper()
 	a.seq++
-	n := wire.Next{Mapper: self, Holding: wire.Holding{Seq: a.seq, Asking: []uint64{a.seq}}, Wait: leaseWait}
+	n := wire.Next{Mapper: self, Holding: wire.Holding{Seq: a.seq, Asking: []uint64{a.seq}}, Wait: leaseWait, Pace: pace}
 	work, err := wire.DecodeWork(a.ask(wire.VerbNext, n.Encode()))
-	if err != nil || work.Status != wire.WorkChunk {
-		a.t.Fatalf("asked for a chunk, got %s %s, %v", work.Status, work.Reason, err)
+	if err != nil || work.Status != wire.WorkGrant {
+		a.t.Fatalf("asked for work, got %s %s, %v", work.Status, work.Reason, err)
 	}
 	return work
 }
 
-// result is the true result of a chunk.
+// result is the true results of a grant.
 func (a *attacker) result(w wire.Work) wire.Save {
 	a.t.Helper()
 	spec, err := transform.Parse("users")
@@ -186,15 +197,19 @@ func (a *attacker) result(w wire.Work) wire.Save {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	s := wire.Save{
-		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count, Attempt: w.Attempt,
-		Digest: w.Digest, Token: w.Token, Mapper: self,
-	}
-	for _, object := range chunk.Objects(w.Chunk.Body) {
-		if s.Outputs, err = mapping.Map(a.t.Context(), object, s.Outputs); err != nil {
-			a.t.Fatal(err)
+	s := wire.Save{Plan: w.Plan, Epoch: w.Epoch, Mapper: self}
+	for _, g := range w.Grant {
+		r := wire.Result{
+			Chunk: g.Chunk.ID, From: g.From, Of: g.Of, First: g.Chunk.First, Objects: g.Chunk.Count, Attempt: g.Attempt,
+			Digest: g.Digest, Token: g.Token,
 		}
-		s.Counts = append(s.Counts, 1)
+		for _, object := range chunk.Objects(g.Chunk.Body) {
+			if r.Outputs, err = mapping.Map(a.t.Context(), object, r.Outputs); err != nil {
+				a.t.Fatal(err)
+			}
+			r.Counts = append(r.Counts, 1)
+		}
+		s.Results = append(s.Results, r)
 	}
 	return s
 }

@@ -34,6 +34,15 @@ func (j *job) finish(fetcher *proc.Process) {
 	j.end(fetcher)
 }
 
+// wholeChunks are the first n chunks of a job.
+func wholeChunks(n int) []chunk.Piece {
+	all := make([]chunk.Piece, n)
+	for i := range all {
+		all[i] = chunk.Whole(chunk.ID(i), 100)
+	}
+	return all
+}
+
 // victim is the mapper as it named itself last.
 func (j *job) victim() wire.Beat {
 	j.t.Helper()
@@ -59,7 +68,8 @@ func TestForgedSaved(t *testing.T) {
 	work := j.lease()
 	forged := wire.Saved{Plan: work.Plan, Epoch: work.Epoch}
 	for id := range chunk.ID(20) {
-		forged.Chunks = append(forged.Chunks, wire.SavedPiece{Entry: wire.Entry{ID: id, Digest: work.Digest}, Mapper: "x"})
+		entry := wire.Entry{ID: id, Objects: 100, Of: 100, Digest: work.Grant[0].Digest}
+		forged.Pieces = append(forged.Pieces, wire.SavedPiece{Entry: entry, Mapper: "x"})
 	}
 	unsigned := j.message(wire.VerbSaved, forged.Encode(make([]byte, 32)))
 	unsigned.Header.Del("Chunkline-Signature")
@@ -86,10 +96,12 @@ func TestForgedOrders(t *testing.T) {
 	to := wire.VerbMapper(victim.Mapper.ID)
 	for range 20 {
 		for id := range chunk.ID(20) {
-			j.say(j.message(to, wire.Order{Plan: victim.Plan, Kind: wire.OrderDrop, Chunk: id}.Encode()))
+			for _, piece := range []chunk.Piece{chunk.Whole(id, 100), chunk.Whole(id, 1)} {
+				j.say(j.message(to, wire.Order{Plan: victim.Plan, Kind: wire.OrderDrop, Piece: piece}.Encode()))
+			}
 		}
 	}
-	other := wire.Order{Plan: "00000000000000000000000000000000", Kind: wire.OrderDrop, Chunk: 1 << 62, Epoch: 1 << 62}
+	other := wire.Order{Plan: "00000000000000000000000000000000", Kind: wire.OrderDrop, Piece: chunk.Whole(1<<62, chunk.MaxSize), Epoch: 1 << 62}
 	j.say(j.message(to, other.Encode()))
 	j.ask(to, wire.Order{Plan: victim.Plan, Kind: wire.OrderDrain}.Encode())
 	if code := mapper.Exit(); code != 0 {
@@ -145,15 +157,20 @@ func TestForgedBeats(t *testing.T) {
 		change(&b)
 		j.say(j.message(wire.VerbBeat, b.Encode()))
 	}
-	all := make([]chunk.ID, 1<<16)
-	for i := range all {
-		all[i] = chunk.ID(i)
+	all := wholeChunks(1 << 16)
+	overlapping := make([]chunk.Piece, 1<<16) // 1<<8 pieces of each chunk, most of which overlap
+	for i := range overlapping {
+		overlapping[i] = chunk.Piece{Chunk: chunk.ID(i >> 8), From: i & 0xff, To: 1 + max(99, i&0xff)}
 	}
 	lie(func(b *wire.Beat) { b.Goodbye = true })
 	lie(func(b *wire.Beat) { b.Held = nil })
 	lie(func(b *wire.Beat) { b.Held = all })
+	lie(func(b *wire.Beat) { b.Held = overlapping })
+	lie(func(b *wire.Beat) {
+		b.Held = []chunk.Piece{{To: 1}, {To: 2}, {From: 1, To: 100}, {From: 2, To: chunk.MaxSize}}
+	})
 	lie(func(b *wire.Beat) { b.Epoch = 1 << 62 })
-	lie(func(b *wire.Beat) { b.Held = []chunk.ID{1 << 62} })
+	lie(func(b *wire.Beat) { b.Held = []chunk.Piece{chunk.Whole(1<<62, 1)} })
 	lie(func(b *wire.Beat) { b.Doing = &wire.Doing{Chunk: 0, Index: 1} })
 	lie(func(b *wire.Beat) { b.Plan = "00000000000000000000000000000000" })
 	lie(func(b *wire.Beat) {

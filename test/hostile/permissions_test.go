@@ -123,15 +123,15 @@ func TestMapperCredentials(t *testing.T) {
 	// Reflection: what a role may not publish is not published, and the role
 	// lives; what it may is an inbox that waits for something else.
 	for _, reply := range []string{"_INBOX_M.x.1", "_INBOX_F.x.1", "_INBOX_O.x.1", "_INBOX.x", j.subject(wire.VerbSync), j.subject("part.x")} {
-		m := j.message(wire.VerbSave, wire.Message{Header: wire.Header{"Chunkline-Protocol": "1"}})
+		m := j.message(wire.VerbSave, wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol}})
 		m.Reply = reply
 		j.say(m)
-		m = j.message(wire.VerbNext, wire.Message{Header: wire.Header{"Chunkline-Protocol": "1"}})
+		m = j.message(wire.VerbNext, wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol}})
 		m.Reply = reply
 		j.say(m)
 	}
-	if got := j.save(j.result(work).Encode()); got.Status != wire.SaveCommitted && got.Status != wire.SaveDuplicate {
-		t.Errorf("a mapper's result: %s %s, want committed", got.Status, got.Reason)
+	if got := j.save(j.result(work).Encode()); got.Of(0) != wire.SaveCommitted && got.Of(0) != wire.SaveDuplicate {
+		t.Errorf("a mapper's result: %s %s, want committed", got.Statuses, got.Reason)
 	}
 	j.end(fetcher)
 	for _, word := range []string{"taken over", "cancel", "drain"} {

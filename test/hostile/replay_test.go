@@ -66,7 +66,7 @@ func TestReflection(t *testing.T) {
 	}
 	verbs := map[string]wire.Message{
 		wire.VerbNext:                     wire.Next{Mapper: self, Holding: wire.Holding{Seq: 1}}.Encode(),
-		wire.VerbSave:                     {Header: wire.Header{"Chunkline-Protocol": "1"}},
+		wire.VerbSave:                     {Header: wire.Header{"Chunkline-Protocol": wire.Protocol}},
 		wire.VerbSync:                     wire.Sync{Op: wire.SyncList, Plan: victim.Plan, Fetcher: "x", Epoch: 1, Limit: 1}.Encode(),
 		wire.VerbStatus:                   wire.StatusQuery{}.Encode(),
 		wire.VerbControl:                  wire.Control{Action: wire.ControlPause}.Encode(),
@@ -116,17 +116,17 @@ func TestMutations(t *testing.T) {
 	result := j.result(work)
 	shadow := result
 	shadow.Shadow = true
-	plan := work.Plan
+	plan, piece := work.Plan, work.Grant[0].Piece()
 	j.mapper("mapper", "users?duration=200ms", "WORKERS=1")
 	j.await(wire.VerbSaved)
 	victim := j.victim()
 	bases := []*nats.Msg{
 		// The attacker's own: the true mapper shall not be muted.
-		j.message(wire.VerbNext, wire.Next{Plan: plan, Mapper: self, Holding: wire.Holding{Seq: 9, Held: []chunk.ID{work.Chunk.ID}, Asking: []uint64{9}}}.Encode()),
-		j.message(wire.VerbBeat, wire.Beat{Plan: plan, Mapper: self, Holding: wire.Holding{Seq: 9, Held: []chunk.ID{work.Chunk.ID}}, Doing: &wire.Doing{}}.Encode()),
+		j.message(wire.VerbNext, wire.Next{Plan: plan, Mapper: self, Holding: wire.Holding{Seq: 9, Held: []chunk.Piece{piece}, Asking: []uint64{9}}}.Encode()),
+		j.message(wire.VerbBeat, wire.Beat{Plan: plan, Mapper: self, Holding: wire.Holding{Seq: 9, Held: []chunk.Piece{piece}}, Doing: &wire.Doing{}}.Encode()),
 		j.message(wire.VerbSave, result.Encode()),
 		j.message(wire.VerbSync, wire.Sync{Op: wire.SyncList, Plan: plan, Fetcher: "x", Epoch: 1, Limit: 5}.Encode()),
-		j.message(wire.VerbSync, wire.Sync{Op: wire.SyncList, Plan: plan, Fetcher: "x", Epoch: 1, Chunks: []chunk.ID{work.Chunk.ID}}.Encode()),
+		j.message(wire.VerbSync, wire.Sync{Op: wire.SyncList, Plan: plan, Fetcher: "x", Epoch: 1, Chunks: []chunk.ID{piece.Chunk}}.Encode()),
 		j.message(wire.VerbSync, wire.Sync{Op: wire.SyncFinish, Plan: plan, Fetcher: "x", Epoch: 1, Total: wire.Totals{Chunks: 1}}.Encode()),
 		j.message(wire.VerbSync, wire.Sync{Op: wire.SyncDead, Plan: plan, Fetcher: "x", Epoch: 1, From: 9, Limit: 5}.Encode()),
 		j.message(wire.VerbSync, wire.Sync{Op: wire.SyncShadow, Plan: plan, Fetcher: "x", Epoch: 1}.Encode()),
@@ -137,14 +137,14 @@ func TestMutations(t *testing.T) {
 		j.message(wire.VerbControl, wire.Control{Action: wire.ControlShare, Version: "other", Share: 0.5}.Encode()),
 		j.message(wire.VerbControl, wire.Control{Action: wire.ControlShadow, Version: "other", Share: 0.5}.Encode()),
 		j.message(wire.VerbControl, wire.Control{Action: wire.ControlAllow, Version: "other"}.Encode()),
-		j.message(wire.VerbMapper(victim.Mapper.ID), wire.Order{Plan: plan, Kind: wire.OrderDrop, Chunk: 7}.Encode()),
+		j.message(wire.VerbMapper(victim.Mapper.ID), wire.Order{Plan: plan, Kind: wire.OrderDrop, Piece: chunk.Whole(7, 100)}.Encode()),
 	}
 	at := "part." + j.partSubject()
 	for verb, header := range map[string]wire.Header{
 		wire.VerbSave: {"Chunkline-Part": "first", "Chunkline-Part-Total": "600", "Chunkline-Part-Size": "256", "Chunkline-Part-Sum": "00000000"},
 		at:            {"Chunkline-Part": "put", "Chunkline-Part-Offset": "1"},
 	} {
-		header["Chunkline-Protocol"], header["Chunkline-Part-Id"] = "1", "probe"
+		header["Chunkline-Protocol"], header["Chunkline-Part-Id"] = wire.Protocol, "probe"
 		bases = append(bases, j.message(verb, wire.Message{Header: header, Body: []byte("x")}))
 	}
 	count := 0
@@ -165,7 +165,7 @@ func TestMutations(t *testing.T) {
 func mutations(base *nats.Msg) []*nats.Msg {
 	values := []string{
 		"", " ", "-1", "x", "0", "1e9", "18446744073709551616", "4611686018427387904", "4611686018427387905", "0-65536", "5-1",
-		"1x10001", "1x10000", `"`, `"\ud800"`, "{", strings.Repeat("9", 4096), strings.Repeat("f", 32), "\x00", "ä", "true", ",", "/", "1/2/3",
+		"1x10001", "1x10000", "0-65535:0-99", "0:0-99,0:50-149", "7:0-0", "7:1-0", "7:0-10000", `"`, `"\ud800"`, "{", strings.Repeat("9", 4096), strings.Repeat("f", 32), "\x00", "ä", "true", ",", "/", "1/2/3",
 	}
 	var all []*nats.Msg
 	add := func(change func(m *nats.Msg)) {

@@ -19,49 +19,50 @@ func TestForgedResults(t *testing.T) {
 	fetcher := j.fetcher()
 	work := j.lease()
 	other := j.lease()
-	for other.Chunk.ID == work.Chunk.ID { // the attacker does not say what it holds, so it may get it again
+	for other.Grant[0].Chunk.ID == work.Grant[0].Chunk.ID { // the attacker does not say what it holds, so it may get it again
 		other = j.lease()
 	}
-	good := j.result(work)
-	lines := slices.Collect(bytes.Lines(good.Outputs))
-	letter := chunk.DeadLetter{Ordinal: good.First, Chunk: good.Chunk, Error: "forged", Attempts: 1, Object: []byte(`1`)}.Append(nil)
+	good, honest := j.result(work), j.result(work).Results[0]
+	lines := slices.Collect(bytes.Lines(honest.Outputs))
+	letter := chunk.DeadLetter{Ordinal: honest.First, Chunk: honest.Chunk, Error: "forged", Attempts: 1, Object: []byte(`1`)}.Append(nil)
 
 	for _, c := range []struct {
 		name  string
 		want  wire.SaveStatus
-		forge func(s *wire.Save)
+		forge func(s *wire.Save, r *wire.Result)
 	}{
-		{"a chunk that was never leased", wire.SaveRefused, func(s *wire.Save) { s.Chunk, s.First = 15, 1500 }},
-		{"a chunk beyond the end", wire.SaveRefused, func(s *wire.Save) { s.Chunk = 1 << 62 }},
-		{"no token", wire.SaveRefused, func(s *wire.Save) { s.Token = "00000000000000000000000000000000" }},
-		{"the token of another chunk", wire.SaveRefused, func(s *wire.Save) { s.Token = other.Token }},
-		{"another chunk's digest", wire.SaveRefused, func(s *wire.Save) { s.Digest = other.Digest }},
-		{"another first object", wire.SaveRefused, func(s *wire.Save) { s.First += 100 }},
-		{"the largest first object", wire.SaveRefused, func(s *wire.Save) { s.First = 1 << 62 }},
-		{"another plan", wire.SaveRefused, func(s *wire.Save) { s.Plan = "00000000000000000000000000000000" }},
-		{"fewer objects", wire.SaveRefused, func(s *wire.Save) {
-			s.Objects, s.Counts, s.Outputs = 99, s.Counts[:99], bytes.Join(lines[:99], nil)
+		{"a chunk that was never leased", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) { r.Chunk, r.First = 15, 1500 }},
+		{"a chunk beyond the end", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) { r.Chunk = 1 << 62 }},
+		{"no token", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) { r.Token = "00000000000000000000000000000000" }},
+		{"the token of another chunk", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) { r.Token = other.Grant[0].Token }},
+		{"another chunk's digest", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) { r.Digest = other.Grant[0].Digest }},
+		{"another first object", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) { r.First += 100 }},
+		{"the largest first object", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) { r.First = 1 << 62 }},
+		{"another plan", wire.SaveRefused, func(s *wire.Save, _ *wire.Result) { s.Plan = "00000000000000000000000000000000" }},
+		{"fewer objects", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) {
+			r.Objects, r.Counts, r.Outputs = 99, r.Counts[:99], bytes.Join(lines[:99], nil)
 		}},
-		{"more objects", wire.SaveRefused, func(s *wire.Save) {
-			s.Objects, s.Counts, s.Outputs = 101, append(s.Counts, 1), append(s.Outputs, lines[0]...)
+		{"more objects", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) {
+			r.Objects, r.Counts, r.Outputs = 101, append(r.Counts, 1), append(r.Outputs, lines[0]...)
 		}},
-		{"fewer counts than objects", wire.SaveRefused, func(s *wire.Save) { s.Counts = s.Counts[:99] }},
-		{"fewer lines than counted", wire.SaveBusy, func(s *wire.Save) { s.Outputs = bytes.Join(lines[:99], nil) }},
-		{"more lines than counted", wire.SaveBusy, func(s *wire.Save) { s.Outputs = append(s.Outputs, lines[0]...) }},
-		{"the last line without end", wire.SaveBusy, func(s *wire.Save) { s.Outputs = s.Outputs[:len(s.Outputs)-1] }},
-		{"an output and a dead letter", wire.SaveRefused, func(s *wire.Save) { s.Dead, s.DeadCount = letter, 1 }},
-		{"a result to compare with what is not saved", wire.SaveRefused, func(s *wire.Save) { s.Shadow = true }},
-		{"a result to compare without a token", wire.SaveRefused, func(s *wire.Save) { s.Shadow, s.Token = true, other.Token }},
-		{"more dead letters than objects", wire.SaveRefused, func(s *wire.Save) {
-			s.Counts, s.Outputs = make([]int, 100), nil
-			s.Dead, s.DeadCount = bytes.Repeat(letter, 101), 101
+		{"fewer counts than objects", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) { r.Counts = r.Counts[:99] }},
+		{"fewer lines than counted", wire.SaveBusy, func(_ *wire.Save, r *wire.Result) { r.Outputs = bytes.Join(lines[:99], nil) }},
+		{"more lines than counted", wire.SaveBusy, func(_ *wire.Save, r *wire.Result) { r.Outputs = append(r.Outputs, lines[0]...) }},
+		{"the last line without end", wire.SaveBusy, func(_ *wire.Save, r *wire.Result) { r.Outputs = r.Outputs[:len(r.Outputs)-1] }},
+		{"an output and a dead letter", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) { r.Dead, r.DeadCount = letter, 1 }},
+		{"a result to compare with what is not saved", wire.SaveRefused, func(s *wire.Save, _ *wire.Result) { s.Shadow = true }},
+		{"a result to compare without a token", wire.SaveRefused, func(s *wire.Save, r *wire.Result) { s.Shadow, r.Token = true, other.Grant[0].Token }},
+		{"more dead letters than objects", wire.SaveRefused, func(_ *wire.Save, r *wire.Result) {
+			r.Counts, r.Outputs = make([]int, 100), nil
+			r.Dead, r.DeadCount = bytes.Repeat(letter, 101), 101
 		}},
 	} {
-		forged := good
-		forged.Counts, forged.Outputs = slices.Clone(good.Counts), slices.Clone(good.Outputs)
-		c.forge(&forged)
-		if got := j.save(forged.Encode()); got.Status != c.want {
-			t.Errorf("%s: %s %s, want %s", c.name, got.Status, got.Reason, c.want)
+		save, forged := good, honest
+		forged.Counts, forged.Outputs = slices.Clone(honest.Counts), slices.Clone(honest.Outputs)
+		c.forge(&save, &forged)
+		save.Results = []wire.Result{forged}
+		if got := j.save(save.Encode()); got.Of(0) != c.want {
+			t.Errorf("%s: %s %s, want %s", c.name, got.Statuses, got.Reason, c.want)
 		}
 	}
 	if s := j.status(); s.Chunks.Saved != 0 || s.Summary.Chunks != 0 {
@@ -69,20 +70,21 @@ func TestForgedResults(t *testing.T) {
 	}
 
 	// In another's name, of another epoch and attempt: the token is what counts.
-	good.Mapper, good.Epoch, good.Attempt = report.Mapper{ID: "another", Name: "another"}, 1<<62, 1<<30
-	if got := j.save(good.Encode()); got.Status != wire.SaveCommitted {
-		t.Errorf("the true result: %s %s, want committed", got.Status, got.Reason)
+	good.Mapper, good.Epoch, honest.Attempt = report.Mapper{ID: "another", Name: "another"}, 1<<62, 1<<30
+	good.Results = []wire.Result{honest}
+	if got := j.save(good.Encode()); got.Of(0) != wire.SaveCommitted {
+		t.Errorf("the true result: %s %s, want committed", got.Statuses, got.Reason)
 	}
-	reordered := good
 	slices.Reverse(lines)
-	reordered.Outputs = bytes.Join(lines, nil)
-	if got := j.save(reordered.Encode()); got.Status != wire.SaveDuplicate {
-		t.Errorf("another content of the same chunk: %s %s, want duplicate", got.Status, got.Reason)
+	honest.Outputs = bytes.Join(lines, nil)
+	good.Results = []wire.Result{honest}
+	if got := j.save(good.Encode()); got.Of(0) != wire.SaveDuplicate {
+		t.Errorf("another content of the same chunk: %s %s, want duplicate", got.Statuses, got.Reason)
 	}
-	reordered.Shadow = true
+	good.Shadow = true
 	for range 200 { // compared as often as it comes, and never saved
-		if got := j.save(reordered.Encode()); got.Status != wire.SaveDuplicate {
-			t.Fatalf("another content, to compare: %s %s, want duplicate", got.Status, got.Reason)
+		if got := j.save(good.Encode()); got.Of(0) != wire.SaveDuplicate {
+			t.Fatalf("another content, to compare: %s %s, want duplicate", got.Statuses, got.Reason)
 		}
 	}
 	j.mapper("mapper", "users")

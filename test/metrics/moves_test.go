@@ -25,7 +25,7 @@ var resting = map[string]string{
 	"mapper chunkline_mapper_results_total{outcome=refused}":   "no correct mapper is refused; the saver's own count is provoked",
 	"mapper chunkline_mapper_retries_total{transform=exec}":    retried,
 	"mapper chunkline_mapper_retries_total{transform=http}":    retried,
-	"saver chunkline_commit_chunks_total{outcome=conflict}":    "the source would have to change in the middle of the job",
+	"saver chunkline_commit_results_total{outcome=conflict}":   "the source would have to change in the middle of the job",
 	"saver chunkline_queued_results":                           "by chance: a small job's queue is empty as soon as it is filled",
 	"saver chunkline_queued_bytes":                             "by chance, too",
 }
@@ -69,7 +69,7 @@ func TestAllMove(t *testing.T) {
 	j.seen.reach(t, "fetcher chunkline_made_dead_letters_total{reason=attempts}", 9)
 	careful := j.handmade("careful")
 	careful.take()
-	careful.beat(func(b *wire.Beat) { b.Doing = &wire.Doing{Chunk: careful.work.Chunk.ID, Index: 3} })
+	careful.beat(func(b *wire.Beat) { b.Doing = &wire.Doing{Chunk: careful.work.Grant[0].Chunk.ID, Index: 3} })
 	j.chunks(1, 0)
 	careful.vanish()
 	j.chunks(0, 1)
@@ -85,7 +85,7 @@ func TestAllMove(t *testing.T) {
 	quitter.take()
 	quitter.beat(func(b *wire.Beat) { b.Goodbye, b.Held = true, nil })
 	loser.take()
-	if got := loser.save(func(s *wire.Save) { s.Token = strings.Repeat("0", len(s.Token)) }); got != wire.SaveRefused {
+	if got := loser.save(func(s *wire.Save) { s.Results[0].Token = strings.Repeat("0", len(s.Results[0].Token)) }); got != wire.SaveRefused {
 		t.Errorf("a wrong token: %s, want refused", got)
 	}
 	out.full.Store(true)
@@ -102,7 +102,9 @@ func TestAllMove(t *testing.T) {
 	// As a shadow it makes the same, and then another thing of an object.
 	for _, change := range []func(*wire.Save){
 		func(s *wire.Save) { s.Shadow = true },
-		func(s *wire.Save) { s.Shadow, s.Outputs = true, append([]byte("other"), s.Outputs...) },
+		func(s *wire.Save) {
+			s.Shadow, s.Results[0].Outputs = true, append([]byte("other"), s.Results[0].Outputs...)
+		},
 	} {
 		if got := loser.save(change); got != wire.SaveDuplicate {
 			t.Errorf("a shadow: %s, want duplicate", got)

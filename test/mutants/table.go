@@ -17,7 +17,11 @@ func sinkMutants() []mutant {
 			caughtBy: []lane{{"./internal/sink", "TestCrash", nil}},
 		}, {
 			id: "M5", what: "no unique key: a second result takes the first one's place",
-			edits:    []edit{{"internal/sink/commit.go", "\t\tthere, ok := first[r.Chunk]\n\t\tif !ok {", "\t\tthere, ok := first[r.Chunk]\n\t\tif false {"}},
+			edits:    []edit{{"internal/sink/commit.go", "\t\tmet, err := f.meet(r)\n", "\t\tvar met meeting\n\t\tvar err error\n"}},
+			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
+		}, {
+			id: "M32", what: "a piece that overlaps is saved",
+			edits:    []edit{{"internal/sink/commit.go", "\t\tcase met.objects > 0:\n", "\t\tcase false:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
 			id: "M6", what: "the results of a group are committed one after the other",
@@ -130,7 +134,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestFenceVersion", nil}},
 		}, {
 			id: "M27", what: "a result that waits for its commit is committed though its version is fenced meanwhile",
-			edits:    []edit{{"internal/sink/commit.go", "\t\tcase !ok && r.Term < bound.Terms[r.Version]:\n", "\t\tcase false && r.Term < bound.Terms[r.Version]:\n"}},
+			edits:    []edit{{"internal/sink/commit.go", "\t\tcase r.Term < bound.Terms[r.Version]:\n", "\t\tcase false && r.Term < bound.Terms[r.Version]:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
 			id: "M28", what: "results of two transforms are saved under the name of one version",

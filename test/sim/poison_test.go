@@ -98,7 +98,7 @@ func TestPoison(t *testing.T) {
 				k := newMortals(w, "a", "b", "c")
 				w.tape.faults(func(p bustest.Packet) bustest.Fate {
 					if g := handsOut(p, poison); g != nil && !g.Careful {
-						time.AfterFunc(work/5, func() { k.kill(p.To) })
+						time.AfterFunc(work/20, func() { k.kill(p.To) }) // before even one object of ten is mapped
 					}
 					if announces(p, poison/size, poison%size) {
 						k.kill(p.From) // the server has the announcement

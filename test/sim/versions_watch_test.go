@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -89,6 +90,12 @@ func (w *watch) forget(gone []chunk.Piece) {
 	for _, p := range gone {
 		w.first[p.Chunk] = slices.DeleteFunc(w.first[p.Chunk], func(r sink.Result) bool { return pieceOf(r) == p })
 	}
+}
+
+// unknown forgets when a mapper got its objects: a grant travels in parts, and may have some of them
+// again. The caller holds mu.
+func (w *watch) unknown(mapper string) {
+	maps.DeleteFunc(w.got, func(object string, _ time.Time) bool { return strings.HasPrefix(object, mapper+" ") })
 }
 
 // inTime holds results that are to be committed against the moment in which their version

@@ -142,6 +142,9 @@ func (w *watch) seeHello(p bustest.Packet) {
 func (w *watch) seeWork(p bustest.Packet) {
 	work, err := wire.DecodeWork(p.Message)
 	if err != nil || work.Status != wire.WorkGrant { // in parts, or none
+		if err != nil {
+			w.unknown(p.To)
+		}
 		w.seeCarefulPart(p)
 		return
 	}

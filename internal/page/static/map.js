@@ -1,5 +1,5 @@
-// The map of the chunks: a cell is a chunk, or as many as make the map readable. A cell shows the shares of its
-// chunks: saved at the bottom, then in flight, then dead, the rest ready or not read yet.
+// The map of the chunks: a cell is a chunk, or as many as make the map readable. A cell is filled with what is saved
+// of its chunks at the bottom, by objects, then with the chunks in flight and dead; the rest is ready or not read yet.
 
 import { bytes, count, duration, element, plural, text } from "./format.js";
 
@@ -29,7 +29,7 @@ export async function refreshMap(status) {
 }
 
 function set(latest) {
-  map = { ...latest, cells: latest.cells.map((cell) => ({ saved: 0, in_flight: 0, dead: 0, ready: 0, ...cell })) };
+  map = { ...latest, cells: latest.cells.map((cell) => ({ saved: 0, in_flight: 0, dead: 0, ready: 0, share: 0, ...cell })) };
   draw();
   if (chosen >= 0) describe();
 }
@@ -58,7 +58,7 @@ function draw() {
   map.cells.forEach((cell, i) => {
     const x = (i % columns) * size, y = Math.floor(i / columns) * size, side = size - gap;
     const chunks = Math.min(map.each, map.total - map.from - i * map.each);
-    const parts = [[cell.saved, color.saved], [cell.in_flight, color.flight], [cell.dead, color.dead], [cell.ready, color.ready]];
+    const parts = parted(cell, color);
     brush.fillStyle = color.unread;
     brush.fillRect(x, y, side, side);
     let below = side;
@@ -79,6 +79,18 @@ function draw() {
   text(element("map-range"), zoom.length === 0 ? `${plural(map.total, "chunk")}; ${cell}` : `chunks ${count(map.from)} to ${count(end() - 1)} of ${count(map.total)}; ${cell}`);
 }
 
+// parted are the parts of a cell in chunks, from the bottom, with their colours. What is saved of chunks that are not
+// saved as a whole is taken from those in flight, then from the ready ones.
+function parted(cell, color) {
+  const partly = Math.max(0, cell.share * read(cell) - cell.saved);
+  const flight = Math.max(0, cell.in_flight - partly);
+  const ready = Math.max(0, cell.ready - Math.max(0, partly - cell.in_flight));
+  return [[cell.saved + partly, color.saved], [flight, color.flight], [cell.dead, color.dead], [ready, color.ready]];
+}
+
+// read is the number of a cell's chunks that were read.
+const read = (cell) => cell.saved + cell.in_flight + cell.dead + cell.ready;
+
 // largest is the side of the largest squares of which so many fit.
 function largest(n, width, height) {
   let side = Math.sqrt(width * height / Math.max(1, n));
@@ -96,10 +108,9 @@ async function describe() {
   const cell = map.cells[chosen];
   const from = map.from + chosen * map.each, to = Math.min(map.total, from + map.each);
   if (map.each > 1 && to - from > 1) {
-    const known = cell.saved + cell.in_flight + cell.dead + cell.ready;
-    const parts = [[cell.saved, "saved"], [cell.in_flight, "in flight"], [cell.dead, "dead"], [cell.ready, "ready"], [to - from - known, "not read yet"]];
+    const parts = [[cell.saved, "saved"], [cell.in_flight, "in flight"], [cell.dead, "dead"], [cell.ready, "ready"], [to - from - read(cell), "not read yet"]];
     asked = "";
-    text(about, `Chunks ${count(from)} to ${count(to - 1)}: ${parts.filter(([n]) => n > 0).map(([n, what]) => `${count(n)} ${what}`).join(", ")}.`);
+    text(about, `Chunks ${count(from)} to ${count(to - 1)}: ${parts.filter(([n]) => n > 0).map(([n, what]) => `${count(n)} ${what}`).join(", ")}.${cell.saved < read(cell) ? savedShare(cell) : ""}`);
     return;
   }
   const question = `${from} ${JSON.stringify(cell)}`;
@@ -107,8 +118,11 @@ async function describe() {
   asked = question;
   const answer = await fetch(`/api/chunks/${from}`).catch(() => null);
   if (asked !== question) return; // another one was chosen meanwhile
-  text(about, answer?.ok ? words(await answer.json()) : `Chunk ${count(from)}: not read yet.`);
+  text(about, answer?.ok ? words(await answer.json()) + (cell.saved > 0 ? "" : savedShare(cell)) : `Chunk ${count(from)}: not read yet.`);
 }
+
+// savedShare is a sentence on the objects of a cell; empty if none is saved.
+const savedShare = (cell) => (cell.share > 0 ? ` ${Math.floor(100 * cell.share)} % of the objects are saved.` : "");
 
 function words(c) {
   const said = [`Chunk ${count(c.chunk)}: ${c.state.replace("_", " ")}`];

@@ -53,7 +53,7 @@ function fill(row, m) {
   row.dataset.state = m.state;
   row.dataset.slow = Boolean(m.slow);
   const gone = m.state === "gone";
-  const state = gone ? `gone: ${m.why}${m.lost > 0 ? `; ${plural(m.lost, "chunk")} requeued` : ""}` : m.slow ? `${m.state}, slow` : m.state;
+  const state = gone ? `gone: ${m.why}${m.lost > 0 ? `; ${plural(m.lost, "piece")} requeued` : ""}` : m.slow ? `${m.state}, slow` : m.state;
   const cells = [
     m.name, m.version || "–", m.notice ? `${state}; ${m.notice}` : state,
     gone ? "–" : count(m.held), gone ? "–" : rate(m.rate), count(m.saved), `${duration(m.beat)} ago`,
@@ -77,10 +77,13 @@ export function compareVersions(status) {
   rowsOf("version-table", status.versions, [1, 2, 3, 4, 5, 6], (v, row) => {
     row.dataset.version = v.version;
     const failed = v.objects > 0 ? `${(100 * v.dead / v.objects).toFixed(1)} %` : "–";
-    const takes = v.chunk_seconds.p50 > 0 ? `${duration(v.chunk_seconds.p50)}, 95 %: ${duration(v.chunk_seconds.p95)}` : "–";
+    const takes = v.object_seconds.p50 > 0 ? `${short(v.object_seconds.p50)}, 95 %: ${short(v.object_seconds.p95)}` : "–";
     return [v.version || "–", count(v.mappers), rate(v.rate), count(v.saved), failed, takes, count(v.vanished), limit(v)];
   });
 }
+
+// short formats the seconds that one object takes.
+const short = (seconds) => (seconds < 1 ? `${rate(1000 * seconds)} ms` : duration(seconds));
 
 function limit(v) {
   if (v.breaker_open_seconds > 0) return `breaker open, a probe in ${duration(v.breaker_open_seconds)}`;

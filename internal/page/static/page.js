@@ -66,7 +66,7 @@ function showStatus(s) {
   text(element("eta"), s.eta_seconds !== undefined ? duration(s.eta_seconds) : s.state === "done" ? "0 s" : "–");
   text(element("end"), s.eta_seconds !== undefined ? `done about ${clock(new Date(Date.now() + s.eta_seconds * 1000))}` : `running for ${duration(s.seconds)}`);
   text(element("dead-count"), count(s.objects.dead));
-  text(element("redelivered"), `${plural(s.chunks.redelivered, "chunk")} redelivered, ${plural(s.chunks.duplicates, "duplicate")} dropped`);
+  text(element("redelivered"), `${plural(s.chunks.redelivered, "piece")} redelivered, ${plural(s.chunks.duplicates, "duplicate")} dropped`);
   text(element("count-saved"), count(s.chunks.saved));
   text(element("count-flight"), count(s.chunks.in_flight));
   text(element("count-ready"), count(s.chunks.ready));

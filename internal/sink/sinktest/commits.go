@@ -59,10 +59,6 @@ var commits = map[string]func(*harness){
 		h.claim(Plan("a"), "f1")
 		spoil := map[string]func(*sink.Result){
 			"no objects":       func(r *sink.Result) { r.Objects, r.Counts = 0, nil },
-			"before the chunk": func(r *sink.Result) { r.From = -1 },
-			"beyond the chunk": func(r *sink.Result) { r.From, r.First = 1, 10 },
-			"no whole chunk":   func(r *sink.Result) { r.Of = 1 },
-			"first too small":  func(r *sink.Result) { r.From, r.Of, r.First = 2, 4, 1 },
 			"counts missing":   func(r *sink.Result) { r.Counts = r.Counts[:1] },
 			"negative count":   func(r *sink.Result) { r.Counts = []int{3, -1} },
 			"outputs missing":  func(r *sink.Result) { r.Outputs = nil },
@@ -73,7 +69,6 @@ var commits = map[string]func(*harness){
 			"too many dead":    func(r *sink.Result) { r.Dead, r.DeadCount = []byte("{}\n{}\n{}\n"), 3 },
 			"dead, no end":     func(r *sink.Result) { r.Dead, r.DeadCount = []byte("{}"), 1 },
 			"ordinal overflow": func(r *sink.Result) { r.First = 1<<64 - 1 },
-			"chunk overflow":   func(r *sink.Result) { r.Of, r.First = 4, 1<<64-3 },
 			"negative attempt": func(r *sink.Result) { r.Attempt = -1 },
 		}
 		for name, f := range spoil {

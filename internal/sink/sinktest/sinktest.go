@@ -32,7 +32,7 @@ const Job = "suite"
 // Run runs the suite; each test has a sink of its own.
 func Run(t *testing.T, open Open) {
 	t.Helper()
-	for _, group := range []map[string]func(*harness){claims, commits, fences, readings, finishes} {
+	for _, group := range []map[string]func(*harness){claims, commits, pieces, fences, readings, finishes} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -160,8 +160,14 @@ func sameFile(t *testing.T, path string, want []byte) {
 // Expect says what a sink must hold after results, given in input order: the
 // counts, the ordered outputs and the ordered dead letters.
 func Expect(results ...sink.Result) (sum sink.Summary, outputs, dead []byte) {
-	for _, r := range results {
-		sum.Chunks++
+	have := 0 // objects of the chunk
+	for i, r := range results {
+		if i == 0 || results[i-1].Chunk != r.Chunk {
+			have = 0
+		}
+		if have += r.Objects; have == r.Of {
+			sum.Chunks++
+		}
 		sum.Objects += uint64(r.Objects)
 		sum.Dead += uint64(r.DeadCount)
 		for _, n := range r.Counts {
@@ -194,6 +200,51 @@ func Result(id chunk.ID, first uint64, salt string, counts ...int) sink.Result {
 		}
 	}
 	return r
+}
+
+// Piece is what a mapper would have made of n objects of a chunk, instead of all of them.
+func Piece(whole sink.Result, from, n int) sink.Result {
+	r := whole
+	if n == whole.Objects {
+		return r
+	}
+	r.From, r.Objects, r.First, r.Counts = from, n, whole.First+uint64(from), whole.Counts[from:from+n]
+	r.Digest = chunk.Sum(fmt.Appendf(whole.Digest[:], "%d %d", from, n))
+	r.Outputs, r.Dead, r.DeadCount = nil, nil, 0
+	ordinal, left := whole.First, whole.Outputs
+	for i, count := range whole.Counts {
+		end := 0
+		for range count {
+			end += bytes.IndexByte(left[end:], '\n') + 1
+		}
+		if i >= from && i < from+n {
+			r.Outputs = append(r.Outputs, left[:end]...)
+		}
+		left = left[end:]
+	}
+	for line := range bytes.Lines(whole.Dead) {
+		if _, err := fmt.Sscanf(string(line), `{"ordinal":%d,`, &ordinal); err != nil {
+			panic(err)
+		}
+		if ordinal >= r.First && ordinal < r.First+uint64(n) {
+			r.Dead = append(r.Dead, line...)
+			r.DeadCount++
+		}
+	}
+	return r
+}
+
+// Pieces cuts the result of a chunk into pieces of the given lengths, and one of what is left.
+func Pieces(whole sink.Result, lengths ...int) (all []sink.Result) {
+	from := 0
+	for _, n := range lengths {
+		all = append(all, Piece(whole, from, n))
+		from += n
+	}
+	if n := whole.Objects - from; n > 0 {
+		all = append(all, Piece(whole, from, n))
+	}
+	return all
 }
 
 // Digest is the digest of a chunk of a source; another text, another source.
