@@ -55,7 +55,7 @@ func protocolMutants() []mutant {
 	return []mutant{
 		{
 			id: "M3", what: "the saver answers before it commits",
-			edits:    []edit{{"internal/saver/commit.go", "\tcase s.queue <- p:\n", "\tcase s.queue <- p:\n\t\ts.answer(r, wire.SaveCommitted, \"\")\n"}},
+			edits:    []edit{{"internal/saver/commit.go", "\tcase s.queue <- p:\n", "\tcase s.queue <- p:\n\t\ts.answerAll(p.request, wire.SaveCommitted, \"\")\n"}},
 			caughtBy: []lane{{"./test/sim", "TestSinkFull|TestSinkBroken", nil}},
 		}, {
 			id: "M4", what: "the fetcher forgets a chunk once its mapper has sent the result",
@@ -71,7 +71,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestTakeover|TestFrozenFetcherComesBack", nil}},
 		}, {
 			id: "M8", what: "a duplicate result is not confirmed",
-			edits:    []edit{{"internal/saver/commit.go", "if outcomes[i].Durable() {", "if outcomes[i] == sink.Committed {"}},
+			edits:    []edit{{"internal/saver/commit.go", "if outcome.Durable() {", "if outcome == sink.Committed {"}},
 			caughtBy: []lane{{"./internal/saver", "TestSave", nil}},
 		}, {
 			id: "M9", what: "leases of a silent mapper never expire",
@@ -152,6 +152,18 @@ func protocolMutants() []mutant {
 			id: "M31", what: "a mapper follows a hello from an older epoch",
 			edits:    []edit{{"internal/mapper/hello.go", "\treturn !h.isOld(hello, time.Now())\n", "\treturn true\n"}},
 			caughtBy: []lane{{"./internal/mapper", "TestHello_oldEpoch", nil}},
+		}, {
+			id: "M32", what: "a grant counts as one lease: only its first piece is held for the request",
+			edits:    []edit{{"internal/fetcher/assign.go", "c.ledger.Lease(now, a.mapper, a.seq, size.most,", "c.ledger.Lease(now, a.mapper, a.seq*uint64(1-min(1, len(s.pieces))), size.most,"}},
+			caughtBy: []lane{{"./test/sim", "TestGrantOnItsWay", nil}},
+		}, {
+			id: "M33", what: "a piece that its mapper no longer lists counts as saved",
+			edits:    []edit{{"internal/fetcher/hear.go", "\tc.waiting.drop(m.ID, h.Asking)\n", "\tfor _, p := range heard.Lost {\n\t\tc.ledger.Saved(now, p, m.ID)\n\t}\n\tc.waiting.drop(m.ID, h.Asking)\n"}},
+			caughtBy: []lane{{"./test/sim", "TestLostHandOut", nil}},
+		}, {
+			id: "M34", what: "a lease token does not say which objects of the chunk it is for",
+			edits:    []edit{{"internal/wire/token.go", "l.Piece.From, l.Piece.To,", "0, 0,"}},
+			caughtBy: []lane{{"./internal/saver", "TestRefused", nil}},
 		},
 	}
 }
