@@ -55,7 +55,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestSinkFull|TestSinkBroken", nil}},
 		}, {
 			id: "M4", what: "the fetcher forgets a chunk when its mapper has sent it to the saver",
-			edits:    []edit{{"internal/ledger/hear.go", "\t\te := l.open[id]\n\t\tl.loseLease(e, m)\n", "\t\te := l.open[id]\n\t\tif len(e.leases) == 1 {\n\t\t\tl.Saved(m.heard, id, m.id)\n\t\t\tcontinue\n\t\t}\n\t\tl.loseLease(e, m)\n"}},
+			edits:    []edit{{"internal/ledger/hear.go", "\t\te := m.holds[p]\n\t\tl.loseLease(e, m)\n", "\t\te := m.holds[p]\n\t\tif len(e.leases) == 1 {\n\t\t\tl.Saved(m.heard, p, m.id)\n\t\t\tcontinue\n\t\t}\n\t\tl.loseLease(e, m)\n"}},
 			caughtBy: []lane{{"./test/sim", "TestLost", nil}},
 		}, {
 			id: "M7", what: "no epoch is checked: a fetcher that was replaced goes on",
@@ -148,6 +148,14 @@ func protocolMutants() []mutant {
 			id: "M31", what: "a mapper follows a hello from an older epoch",
 			edits:    []edit{{"internal/mapper/hello.go", "\treturn !h.isOld(hello, time.Now())\n", "\treturn true\n"}},
 			caughtBy: []lane{{"./internal/mapper", "TestHello_oldEpoch", nil}},
+		}, {
+			id: "M32", what: "a lost piece's late result does not end the leases that overlap it",
+			edits:    []edit{{"internal/ledger/saved.go", "\t\te := open[0]\n", "\t\te := open[0]\n\t\tif e.piece != p && len(e.leases) > 0 {\n\t\t\tbreak\n\t\t}\n"}},
+			caughtBy: []lane{{"./internal/ledger", ".", nil}},
+		}, {
+			id: "M33", what: "the rest of a piece that is cut starts without the evidence against it",
+			edits:    []edit{{"internal/ledger/piece.go", "\t\tpart.losses = slices.Clone(part.losses)\n", "\t\tpart.losses = slices.Clone(part.losses)\n\t\tif part != e {\n\t\t\tpart.losses = nil\n\t\t}\n"}},
+			caughtBy: []lane{{"./internal/ledger", ".", nil}},
 		},
 	}
 }
