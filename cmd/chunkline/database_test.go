@@ -69,7 +69,7 @@ func TestSQLiteOutput(t *testing.T) {
 	if again.Resumed != 250 || again.Dead != 0 {
 		t.Errorf("a run of what is done reports %+v", again)
 	}
-	wantWords(t, must(t, 0, "redo", "-o", out, "--version", "jq:.n").stdout, "requeued 1 chunks of 100 objects")
+	wantWords(t, must(t, 0, "redo", "-o", out, "--version", "jq:.n").stdout, "objects in 1 chunks")
 	must(t, 1, "verify", "-o", out)
 
 	second := write(t, filepath.Join(dir, "second"), objects+objects)

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// flight keeps the pieces that have a lease, in lanes of the same number of objects: when a
-// piece is late depends on that number, so within a lane those in flight for longest are late first.
+// flight keeps the pieces that have a lease in lanes, each of the same number of objects.
+// When a piece is late depends on that number, so within a lane the one that is longest in
+// flight is late first.
 type flight struct {
 	lanes []lane // by objects, ascending; none is empty
 	count int    // pieces in all of them
@@ -74,9 +75,9 @@ func (l lane) each(before time.Time) iter.Seq[*entry] {
 }
 
 const (
-	// A piece is a straggler when it has been in flight for longer than
-	// minStraggler, and than twice what its number of objects takes by the median of the last pieces; at most one in
-	// maxBackups of those in flight has a backup attempt. MapReduce (OSDI
+	// A piece is a straggler when it has been in flight for longer than minStraggler,
+	// and than twice what as many objects take by the median of the last pieces; at
+	// most one in maxBackups of those in flight has a backup attempt. MapReduce (OSDI
 	// 2004, §3.6) found a few per cent of extra work to save a third of the time.
 	minStraggler = time.Second
 	maxBackups   = 10

@@ -55,8 +55,9 @@ func (l *Ledger) Hear(now time.Time, r Report) Heard {
 	heard.Lost = l.findLost(m, r)
 	m.others = 0
 	for i, p := range r.Held {
-		// A mapper may hold an object twice, if it went on with a piece that was cut meanwhile. Only the
-		// first is looked at, so that a list of overlapping pieces does not cost more than another one.
+		// A mapper may hold an object twice, if it went on with a piece that was cut
+		// meanwhile. Only the first is looked at, so that a list of overlapping pieces
+		// costs no more than another one.
 		if twice := i > 0 && p.Overlaps(r.Held[i-1]); !twice && !l.confirm(now, m, r, p) {
 			heard.Drop = append(heard.Drop, p)
 		}
@@ -112,10 +113,10 @@ func (l *Ledger) confirm(now time.Time, m *mapper, r Report, p chunk.Piece) bool
 	return l.adopt(now, m, r.Seq, p)
 }
 
-// adopt records a lease that is not known yet, because the fetcher was restarted or the mapper
-// was thought to have vanished. If other mappers have pieces of other bounds of these objects,
-// there is no lease: the first result is saved. It returns false if the piece cannot be saved any more, because
-// objects of it are saved or dead.
+// adopt records a lease that is not known yet, because the fetcher was restarted or the
+// mapper was thought to have vanished. If these objects are leased with other bounds, or
+// are in several pieces, there is no lease, and the first result is saved. It returns
+// false if the piece cannot be saved any more, because objects of it are saved or dead.
 func (l *Ledger) adopt(now time.Time, m *mapper, request uint64, p chunk.Piece) bool {
 	if l.saved.has(p.Chunk) || !p.Fits(l.sizes.of(p.Chunk)) {
 		return false
@@ -144,7 +145,7 @@ func (l *Ledger) adopt(now time.Time, m *mapper, request uint64, p chunk.Piece) 
 func (l *Ledger) adoptEarly(now time.Time, id chunk.ID) {
 	for _, held := range l.early.take(id) {
 		if m := l.mappers[held.Mapper]; m != nil {
-			held.Piece.To = min(held.Piece.To, l.sizes.of(id)) // who listed it need not have known the size
+			held.Piece.To = min(held.Piece.To, l.sizes.of(id)) // the report may not have told where the chunk ends
 			l.adopt(now, m, m.seq, held.Piece)
 		}
 	}

@@ -27,9 +27,10 @@ func (l *Ledger) HasWork(now time.Time) bool {
 // handed out again, else a fresh one, else one in careful mode, else a backup
 // attempt of a straggler. The mapper must have been heard before.
 //
-// Several leases in answer to one request are a grant; granted is how many it has already. A
-// suspect, or a backup attempt, is given only to an empty grant. A piece of more than most objects (0: no
-// limit) is cut: the rest stays ready and comes next. A backup attempt is of the whole piece.
+// Several leases in answer to one request are a grant; granted is how many pieces it has
+// already. A suspect or a backup attempt is given only to an empty grant. A piece of more
+// than most objects (0: no limit) is cut: the rest stays ready and comes next. A backup
+// attempt is of the whole piece.
 func (l *Ledger) Lease(now time.Time, name string, request uint64, most, granted int) (Lease, bool) {
 	m := l.mappers[name]
 	if m == nil || m.careful > 0 {
@@ -79,7 +80,7 @@ func (l *Ledger) nextReady(m *mapper, granted int) *entry {
 		l.fresh++
 		return l.pieces(l.fresh - 1).list[0]
 	}
-	if granted > 0 || len(m.holds)+m.others > 0 || m.saves == 0 && (l.proven > 0 || l.counts[InFlight] > 0) {
+	if len(m.holds)+m.others > 0 || m.saves == 0 && (l.proven > 0 || l.counts[InFlight] > 0) {
 		return nil // see doc.go: the mapper holds nothing else, and has proven itself if any has or may soon
 	}
 	if e := l.top(&l.careful, true); e != nil {

@@ -66,7 +66,7 @@ func (l *Ledger) isCareful(e *entry) bool {
 	return l.cfg.CarefulAfter > 0 && len(e.losses) >= l.cfg.CarefulAfter
 }
 
-// state is the chunk's: that of its piece which people want to know of most.
+// state returns the state of the chunk: in flight if one of its pieces is, else ready if one is.
 func (c *pieces) state() State {
 	for _, s := range []State{InFlight, Ready, Dead} {
 		if c.in[s] > 0 {
@@ -81,7 +81,7 @@ func (c *pieces) from(object int) int {
 	return sort.Search(len(c.list), func(i int) bool { return c.list[i].piece.To > object })
 }
 
-// overlapping returns the pieces that have objects in common with p, ascending, as a part of the list.
+// overlapping returns the pieces that have objects in common with p, as a part of the list.
 func (c *pieces) overlapping(p chunk.Piece) []*entry {
 	first := c.from(p.From)
 	end := first
@@ -159,8 +159,8 @@ func (l *Ledger) queue(e *entry) {
 }
 
 // cut cuts a piece without a lease in two, and returns the part from the given object on.
-// It is in the same state, but not queued. Evidence against an object goes to the part that has
-// the object; evidence against the piece as a whole, and the number of attempts, to both.
+// It is in the same state, but not queued. Evidence against an object goes to the part that
+// has the object; evidence against the piece as a whole, and the number of attempts, to both.
 func (l *Ledger) cut(e *entry, at int) *entry {
 	rest := *e
 	rest.leases = nil // not the memory of e's
@@ -184,17 +184,16 @@ func (l *Ledger) cut(e *entry, at int) *entry {
 	return &rest
 }
 
-// carve returns the entry of exactly that piece, cut out of one without a lease if need be;
-// nil if it cannot be.
+// carve returns the entry of exactly that piece, whose objects are open; it cuts the piece out
+// of one without a lease if need be. It returns nil if that is not possible.
 func (l *Ledger) carve(p chunk.Piece) *entry {
-	found := l.pieces(p.Chunk).overlapping(p)
-	switch e := found[0]; {
+	e := l.pieces(p.Chunk).overlapping(p)[0]
+	switch {
 	case e.piece == p:
 		return e
 	case len(e.leases) > 0, !e.piece.Contains(p):
 		return nil
 	}
-	e := found[0]
 	if e.piece.From < p.From {
 		left := e
 		e = l.cut(left, p.From)
@@ -213,8 +212,8 @@ func (l *Ledger) keep(e *entry) {
 	}
 }
 
-// keepRest cuts off what of an entry without a lease is not in p, makes it ready again,
-// and returns the part that is in p.
+// keepRest cuts off the objects of a piece without a lease that are not in p, makes them
+// ready again, and returns the part that is in p.
 func (l *Ledger) keepRest(e *entry, p chunk.Piece) *entry {
 	if e.piece.From < p.From {
 		left := e

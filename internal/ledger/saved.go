@@ -28,10 +28,10 @@ type Confirmed struct {
 	Drop    []Holding     // pieces that cannot be saved any more, with who holds them
 }
 
-// Saved notes that the sink holds exactly these objects, from whatever attempt and however the
-// ledger has cut the chunk since. A piece of the ledger that has other objects, too, is cut: its leases end, and
-// the rest is ready again. By is the mapper whose result it is, known to the ledger
-// or not; "" if that was not said.
+// Saved notes that the sink holds exactly these objects, from whatever attempt and
+// however the ledger has cut the chunk since. A piece of the ledger that has other
+// objects, too, is cut: its leases end, and the rest is ready again. By is the mapper
+// whose result it is, known to the ledger or not; "" if that was not said.
 func (l *Ledger) Saved(now time.Time, p chunk.Piece, by string) Confirmed {
 	switch {
 	case p.Chunk >= l.added:

@@ -15,7 +15,8 @@ func (l *Ledger) Oldest(now time.Time) time.Duration {
 	return 0
 }
 
-// ObjectTime is how long the last pieces were in flight, for each of their objects; 0: none was saved yet.
+// ObjectTime is how long the last pieces were in flight for each of their objects: the
+// median; 0: none was saved yet.
 func (l *Ledger) ObjectTime() time.Duration { return l.durations.median }
 
 // A Cell counts the chunks of a range by state, as Counts does.
@@ -24,7 +25,7 @@ type Cell struct {
 	InFlight int
 	Saved    int
 	Dead     int
-	Share    float64 // of their objects that are saved, 0 to 1; chunks that are saved in part count, too
+	Share    float64 // of their objects that are saved, 0 to 1; also those of chunks saved in part
 }
 
 // Map counts chunks by state in ranges of each chunks, from first on; each is
@@ -86,8 +87,8 @@ type View struct {
 	Lost    []string      // mappers that vanished with it
 }
 
-// Look tells what is known of the pieces of a chunk, ascending; false if it was not added. Of objects that are
-// saved nothing else is known.
+// Look tells what is known of a chunk and of its pieces, ascending; false if it was not
+// added. Of objects that are saved nothing else is known.
 func (l *Ledger) Look(now time.Time, id chunk.ID) (of State, all []View, added bool) {
 	if id >= l.added {
 		return 0, nil, false

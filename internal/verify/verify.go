@@ -158,7 +158,7 @@ func (v *verifier) advance(next func() (sink.Record, error, bool)) (err error) {
 // chunk compares one chunk of the source with its records, one for each piece. They must have each
 // object of the chunk, once.
 func (v *verifier) chunk(c chunk.Chunk, next func() (sink.Record, error, bool)) error {
-	digest := c.Digest()
+	digest, changed := c.Digest(), false
 	at, misplaced := 0, false // at: the object that the next piece must begin with
 	missing := func(to int) {
 		if at < to && !misplaced {
@@ -174,12 +174,16 @@ func (v *verifier) chunk(c chunk.Chunk, next func() (sink.Record, error, bool)) 
 			v.report.problem("chunk %d: the sink has objects %d to %d, the source has %d to %d", c.ID,
 				first, first+uint64(r.Of)-1, c.First, c.First+uint64(c.Count)-1)
 		}
+		if same && r.Digest != digest && !changed {
+			changed = true
+			v.report.problem("chunk %d: the sink has digest %s, the source has %s", c.ID, r.Digest, digest)
+		}
 		missing(r.From)
 		if r.From < at && !misplaced {
 			v.report.problem("chunk %d: object %d is in the sink twice", c.ID, r.First)
 		}
 		at = max(at, r.From+r.Objects)
-		if err := v.piece(c, digest, r, same); err != nil {
+		if err := v.piece(c, r, same); err != nil {
 			return err
 		}
 		if err := v.advance(next); err != nil {
@@ -191,11 +195,8 @@ func (v *verifier) chunk(c chunk.Chunk, next func() (sink.Record, error, bool)) 
 }
 
 // piece compares a piece of a chunk of the source with its record.
-func (v *verifier) piece(c chunk.Chunk, digest chunk.Digest, r sink.Record, same bool) error {
+func (v *verifier) piece(c chunk.Chunk, r sink.Record, same bool) error {
 	if same {
-		if r.Digest != digest {
-			v.report.problem("%s: the sink has digest %s, the source has %s", name(r), r.Digest, digest)
-		}
 		c = c.Part(chunk.Piece{Chunk: c.ID, From: r.From, To: r.From + r.Objects})
 	}
 	read, err := v.bodies(r)

@@ -254,11 +254,11 @@ func TestWrongPieces(t *testing.T) {
 		},
 		"source has another object": {
 			lines: replaced(1, `{"n":-1}`),
-			want:  []string{"chunk 0, objects 1 to 2: the sink has digest"},
+			want:  []string{"chunk 0: the sink has digest"},
 		},
 		"objects of two pieces are swapped": {
 			lines: replaced(0, job10[1], job10[0]),
-			want:  []string{"chunk 0, objects 0 to 0: the sink has digest", "chunk 0, objects 1 to 2: the sink has digest"},
+			want:  []string{"chunk 0: the sink has digest"},
 		},
 		"source is shorter within a chunk": {
 			lines: job10[:8],

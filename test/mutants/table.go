@@ -59,7 +59,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestSinkFull|TestSinkBroken", nil}},
 		}, {
 			id: "M4", what: "the fetcher forgets a chunk once its mapper has sent the result",
-			edits:    []edit{{"internal/ledger/hear.go", "\t\te := l.open[id]\n\t\tl.loseLease(e, m)\n", "\t\te := l.open[id]\n\t\tif len(e.leases) == 1 {\n\t\t\tl.Saved(m.heard, id, m.id)\n\t\t\tcontinue\n\t\t}\n\t\tl.loseLease(e, m)\n"}},
+			edits:    []edit{{"internal/ledger/hear.go", "\t\te := m.holds[p]\n\t\tl.loseLease(e, m)\n", "\t\te := m.holds[p]\n\t\tif len(e.leases) == 1 {\n\t\t\tl.Saved(m.heard, p, m.id)\n\t\t\tcontinue\n\t\t}\n\t\tl.loseLease(e, m)\n"}},
 			caughtBy: []lane{{"./test/sim", "TestLost", nil}},
 		}, {
 			id: "M7", what: "epochs are not checked: a fetcher that was replaced continues",
@@ -153,15 +153,23 @@ func protocolMutants() []mutant {
 			edits:    []edit{{"internal/mapper/hello.go", "\treturn !h.isOld(hello, time.Now())\n", "\treturn true\n"}},
 			caughtBy: []lane{{"./internal/mapper", "TestHello_oldEpoch", nil}},
 		}, {
-			id: "M32", what: "a grant counts as one lease: only its first piece is held for the request",
+			id: "M33", what: "a lost piece's late result does not end the leases that overlap it",
+			edits:    []edit{{"internal/ledger/saved.go", "\t\te := open[0]\n", "\t\te := open[0]\n\t\tif e.piece != p && len(e.leases) > 0 {\n\t\t\tbreak\n\t\t}\n"}},
+			caughtBy: []lane{{"./internal/ledger", ".", nil}},
+		}, {
+			id: "M34", what: "the rest of a piece that is cut starts without the evidence against it",
+			edits:    []edit{{"internal/ledger/piece.go", "\t\tpart.losses = slices.Clone(part.losses)\n", "\t\tpart.losses = slices.Clone(part.losses)\n\t\tif part != e {\n\t\t\tpart.losses = nil\n\t\t}\n"}},
+			caughtBy: []lane{{"./internal/ledger", ".", nil}},
+		}, {
+			id: "M35", what: "a grant counts as one lease: only its first piece is held for the request",
 			edits:    []edit{{"internal/fetcher/assign.go", "c.ledger.Lease(now, a.mapper, a.seq, size.most,", "c.ledger.Lease(now, a.mapper, a.seq*uint64(1-min(1, len(s.pieces))), size.most,"}},
 			caughtBy: []lane{{"./test/sim", "TestGrantOnItsWay", nil}},
 		}, {
-			id: "M33", what: "a piece that its mapper no longer lists counts as saved",
+			id: "M36", what: "a piece that its mapper no longer lists counts as saved",
 			edits:    []edit{{"internal/fetcher/hear.go", "\tc.waiting.drop(m.ID, h.Asking)\n", "\tfor _, p := range heard.Lost {\n\t\tc.ledger.Saved(now, p, m.ID)\n\t}\n\tc.waiting.drop(m.ID, h.Asking)\n"}},
 			caughtBy: []lane{{"./test/sim", "TestLostHandOut", nil}},
 		}, {
-			id: "M34", what: "a lease token does not say which objects of the chunk it is for",
+			id: "M37", what: "a lease token does not say which objects of the chunk it is for",
 			edits:    []edit{{"internal/wire/token.go", "l.Piece.From, l.Piece.To,", "0, 0,"}},
 			caughtBy: []lane{{"./internal/saver", "TestRefused", nil}},
 		},
