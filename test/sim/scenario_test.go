@@ -24,7 +24,7 @@ type scenario struct {
 	poison   int // an object that kills whoever touches it, for ever; -1: none
 	mappers  []mapperPlan
 	early    bool          // they are there before the fetcher, and hear its first hello
-	slowest  time.Duration // for a piece, of the mappers
+	slowest  time.Duration // for a chunk, of the mappers
 	backups  bool
 	attempts int // MAX_ATTEMPTS
 
@@ -53,7 +53,7 @@ type scenario struct {
 type mapperPlan struct {
 	name     string
 	workers  int
-	duration time.Duration // of a piece
+	duration time.Duration // of a chunk
 	version  string        // empty: v1
 }
 
@@ -136,11 +136,7 @@ func newScenario(seed uint64) *scenario {
 	// The job takes about as long as the trouble, were it not for that.
 	pace := float64(s.trouble) * float64(workers) / float64(chunks) * (0.3 + 2*r.Float64())
 	for i := range s.mappers {
-		duration := min(time.Duration(pace*pick(r, 0.05, 0.5, 1, 1, 1, 3)), 5*time.Minute)
-		if duration > 5*time.Second { // such a chunk is cut into its objects
-			duration /= time.Duration(s.size)
-		}
-		s.mappers[i].duration = duration
+		s.mappers[i].duration = min(time.Duration(pace*pick(r, 0.05, 0.5, 1, 1, 1, 3)), 5*time.Minute)
 		s.slowest = max(s.slowest, s.mappers[i].duration)
 	}
 	s.network(r)
@@ -242,8 +238,8 @@ func (s *scenario) sizes(r *rand.Rand) {
 	}
 }
 
-// alone is longer than even one mapper, the slowest, takes for all objects.
-func (s *scenario) alone() time.Duration { return time.Duration(s.objects+1) * s.slowest }
+// alone is longer than even one mapper, the slowest, takes for the whole job.
+func (s *scenario) alone() time.Duration { return time.Duration(s.objects/s.size+1) * s.slowest }
 
 // user is an object of the source: unreadable, or a user with a long name.
 func (s *scenario) user(i int) string {

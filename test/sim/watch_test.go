@@ -143,7 +143,7 @@ func (w *watch) seeHello(p bustest.Packet) {
 func (w *watch) seeWork(p bustest.Packet) {
 	work, err := wire.DecodeWork(p.Message)
 	if err != nil || work.Status != wire.WorkGrant { // in parts, or none
-		if err != nil {
+		if p.Header["Chunkline-Part"] == wire.PartFirst {
 			w.unknown(p.To)
 		}
 		w.seeCarefulPart(p)
