@@ -65,8 +65,8 @@ fmt: ## format the code
 vuln: ## look for known vulnerabilities in what we call
 	$(VULN) ./...
 
-bench: ## OBJECTS=1000000 users in separate processes, beside bare core NATS, RUNS=3 times
-	$(GO) test -tags bench -count=1 -timeout 2h -v ./test/bench -objects $(or $(OBJECTS),1000000) -runs $(or $(RUNS),3)
+bench: ## chunkline beside programs that do the same work, RUNS=5 times with OBJECTS=1000000; ROWS=quick,wait-16: only those (docs/performance.md)
+	$(GO) test -tags bench -count=1 -timeout 2h -v ./test/bench -objects $(or $(OBJECTS),1000000) -runs $(or $(RUNS),5) -rows '$(ROWS)'
 
 fuzz: ## fuzz every fuzz target for a while (FUZZTIME=20000x each, or a time)
 	./test/fuzz.sh $(FUZZTIME)

@@ -20,7 +20,7 @@ const spoolFile = "source.zst"
 // is written down in the file spool.
 func openInput(output, format string, inputs []string, size, bytes int, spool string, std streams) (source.Source, error) {
 	if len(inputs) > 1 && slices.ContainsFunc(inputs, source.IsStream) {
-		return nil, app.Usage("--input: a command or an API must be the only input")
+		return nil, app.Usage("--input: a command, an API or a query must be the only input")
 	}
 	spec := sourceSpec(inputs)
 	o := source.Options{
@@ -138,7 +138,7 @@ func sourceItem(input string) string {
 	if !strings.Contains(name, ",") && strings.TrimSpace(name) == name {
 		return name + options
 	}
-	if strings.HasPrefix(name, "file:") {
+	if strings.HasPrefix(name, "file:") || source.IsObject(name) {
 		return strings.NewReplacer(",", "%2C", " ", "%20").Replace(name) + options
 	}
 	pairs := []string{"%", "%25", ",", "%2C", " ", "%20", "\t", "%09", "\n", "%0A", "\r", "%0D"}

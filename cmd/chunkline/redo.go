@@ -21,8 +21,8 @@ func redoCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "redo -o OUTPUT --version VERSION",
-		Short: "Requeue every chunk that a bad mapper version produced",
-		Long: "redo removes the results of a mapper version from the folder in one step. The chunks are mapped again when the job is run\n" +
+		Short: "Requeue every object that a bad mapper version mapped",
+		Long: "redo removes the results of a mapper version from the folder in one step. Their objects are mapped again when the job is run\n" +
 			"again, or when its saver and fetcher are started again. Stop the mappers of that version first. No saver may have the folder\n" +
 			"open meanwhile. A fetcher that still runs notices within seconds and exits; start it again.",
 		Example: "  chunkline redo -o named.jsonl --version v3\n  kubectl scale statefulset/saver --replicas=0   # in a cluster: docs/updates.md",
@@ -57,8 +57,8 @@ func printRedone(w io.Writer, version string, done sink.Redone, asJSON bool) err
 		_, err := fmt.Fprintf(w, "no chunk was produced by version %q: nothing has changed\n", version)
 		return err
 	}
-	_, err := fmt.Fprintf(w, "requeued %d chunks of %d objects: removed %d outputs and %d dead letters of version %q\n"+
-		"now run the job's own command (or its fetcher and saver) again\n", done.Chunks, done.Objects, done.Outputs, done.Dead, version)
+	_, err := fmt.Fprintf(w, "requeued %d objects in %d chunks: removed %d outputs and %d dead letters of version %q\n"+
+		"now run the job's own command (or its fetcher and saver) again\n", done.Objects, done.Chunks, done.Outputs, done.Dead, version)
 	return err
 }
 

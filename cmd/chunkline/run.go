@@ -68,7 +68,7 @@ func runCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), streamsOf(c)) },
 	}
 	flags := c.Flags()
-	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, cmd:PROGRAM ARG… the output of a command, and https://HOST/PATH#OPTIONS a JSON API")
+	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, cmd:PROGRAM ARG… the output of a command, s3://BUCKET/KEY an object or a glob of objects, https://HOST/PATH#OPTIONS a JSON API, and sqlite:FILE?query=SELECT …&key=COLUMN or postgres://… the rows of a query")
 	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
 	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (required)")
 	flags.BoolVar(&f.force, "force", false, "replace OUTPUT and the file of dead letters even if this job did not write them")

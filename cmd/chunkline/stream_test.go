@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	_ "modernc.org/sqlite" // registers the driver
 )
 
 // TestRunCommand: the output of a command is a job's input, which a second run and
@@ -28,7 +31,7 @@ func TestRunCommand(t *testing.T) {
 	wantFile(t, runs, "run\n")
 	r := must(t, 1, "run", "-i", strings.Replace(input, "echo", "true; echo", 1), "-o", out, "-t", "identity")
 	wantWords(t, r.err.Error(), "sink was begun with another plan")
-	wantWords(t, must(t, 2, "run", "-i", input, "-i", runs, "-o", out, "-t", "identity").err.Error(), "a command or an API must be the only input")
+	wantWords(t, must(t, 2, "run", "-i", input, "-i", runs, "-o", out, "-t", "identity").err.Error(), "a command, an API or a query must be the only input")
 }
 
 // TestRunCommandFails: a job whose command fails is not done, and goes on when the
@@ -122,4 +125,37 @@ func TestRunAPI(t *testing.T) {
 	if r := must(t, 2, "run", "-i", "http://user:"+canary+"@h/", "-o", out, "-m", "."); strings.Contains(fmt.Sprint(r), "canary") {
 		t.Errorf("a password shows: %v", r)
 	}
+}
+
+// TestRunQuery: the rows of a query are a job's input. They are read once, whatever
+// becomes of the database, and a password shows nowhere.
+func TestRunQuery(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out, file := filepath.Join(dir, "out.jsonl"), filepath.Join(dir, "shop.db")
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.Exec("CREATE TABLE people (id INTEGER, name TEXT); INSERT INTO people VALUES (2, 'b'), (1, 'a,\n')"); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"run", "-i", "sqlite:" + file + "?query=SELECT name, id FROM people&key=id", "-o", out, "-t", "identity"}
+	const want = `{"name":"a,\n","id":1}` + "\n" + `{"name":"b","id":2}` + "\n"
+	for range 2 {
+		must(t, 0, args...)
+		wantFile(t, out, want)
+		if _, err := db.Exec("DELETE FROM people WHERE id = 1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantWords(t, must(t, 0, "verify", "-o", out).stdout, "2 objects", " 0 problems")
+	wantWords(t, must(t, 1, "verify", "-i", args[2], "-o", out).stdout, "problem")
+
+	refused := must(t, 1, "run", "-i", "postgres://me:canary@127.0.0.1:1/shop?sslmode=disable&query=SELECT 1 AS id&key=id", "-o", filepath.Join(dir, "p"), "-t", "identity", "--log-level", "debug")
+	if wantWords(t, refused.err.Error(), "read postgres://me@127.0.0.1:1/shop?"); strings.Contains(fmt.Sprint(refused), "canary") {
+		t.Errorf("a password shows: %v", refused)
+	}
+	wantNoCanary(t, dir)
 }

@@ -84,7 +84,7 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 func spoolFile(job string, cfg fetcher.Config) (string, error) {
 	if cfg.Spool == "" {
 		if source.IsStream(cfg.Source) {
-			return "", app.WrongSetting("SOURCE", ": a command or an API may return something else in the next run, so it must be written down: set SPOOL to a folder on a disk that outlives this process")
+			return "", app.WrongSetting("SOURCE", ": a command, an API or a query may return something else in the next run, so it must be written down: set SPOOL to a folder on a disk that outlives this process")
 		}
 		return "", nil
 	}

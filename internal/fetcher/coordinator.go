@@ -63,11 +63,12 @@ type coordinator struct {
 	rollout   *rollout.Table
 	shadow    shadowQueue
 
-	ahead   int  // bytes of chunks of which a part has not gone out yet
-	kept    int  // bytes of all chunks that are kept, those in flight included
-	largest int  // bytes of the largest chunk so far
-	cut     bool // the source is at its end
-	objects uint64
+	ahead   int    // bytes of chunks of which a part has not gone out yet
+	kept    int    // bytes of all chunks that are kept, those in flight included
+	largest int    // bytes of the largest chunk so far
+	cut     bool   // the source is at its end
+	objects uint64 // that were cut
+	bytes   uint64 // of them
 
 	ticked   time.Time // last tick
 	online   bool
@@ -221,6 +222,7 @@ func (c *coordinator) add(next cut, open bool) {
 		return
 	}
 	c.objects += uint64(next.chunk.Count)
+	c.bytes += uint64(len(next.chunk.Body))
 	c.f.metrics.cut(next)
 	if next.complete {
 		c.ledger.AddSaved(next.chunk.Count)

@@ -40,7 +40,7 @@ func (c *coordinator) sizeFor(m *mapper, pace time.Duration) size {
 	if pace <= 0 {
 		return size{least: 1, most: 1}
 	}
-	s := size{least: objectsIn(grantWork, pace), most: objectsIn(pieceWork, pace)}
+	s := size{least: objectsIn(grantWork, pace), most: min(objectsIn(pieceWork, pace), c.objectsInMessage())}
 	if c.cut {
 		share := max(c.ledger.Remaining()/(2*max(1, c.slots)), s.least)
 		s.most = min(s.most, share)
@@ -56,6 +56,12 @@ func objectsIn(work, pace time.Duration) int {
 
 // maxGrantObjects bounds the objects of a grant whatever its pace.
 const maxGrantObjects = 100 * chunk.MaxSize
+
+// objectsInMessage returns how many objects fit into one message, by the mean size of those that were cut so far. A
+// larger piece, or an object that is larger than a message, travels in parts.
+func (c *coordinator) objectsInMessage() int {
+	return max(1, int(uint64(c.mostBytes())*max(1, c.objects)/max(1, c.bytes)))
+}
 
 // mostBytes is where a grant gets no further piece.
 func (c *coordinator) mostBytes() int { return min(maxGrantBytes, c.f.bus.MaxPayload()/2) }

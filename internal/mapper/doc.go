@@ -1,13 +1,17 @@
 // Package mapper is the role that transforms objects. A mapper runs some workers,
 // and each of them goes through the same steps, over and over:
 //
-//	ask.go         reserve memory (memory.go), then ask the fetcher for a chunk
-//	worker.go      take the chunk into the list of what the mapper holds (state.go)
-//	map.go         transform its objects, one after the other (transform.go)
-//	save.go        send the result to the saver until the saver confirms it
+//	ask.go         reserve memory (memory.go), then ask the fetcher for work, and tell it how long one object takes (pace.go)
+//	state.go       take the pieces of the grant into the list of what the mapper holds
+//	worker.go      go through the pieces of the grant, and gather their results
+//	map.go         transform the objects of a piece, one after the other (transform.go)
+//	save.go        send the results to the saver until the saver confirms them
 //
-// The worker does not wait for the confirmation: it asks for its next chunk while the
-// result is on its way. The chunk stays in the list until the saver has answered.
+// The worker does not wait for the confirmation: it asks for its next grant while the
+// results are on their way. A piece stays in the list until the saver has answered.
+//
+// A grant of several pieces is sized to take 25 ms. If it takes much longer, the worker sends what is finished, and
+// gives back what it has not begun, so that no piece waits inside a busy mapper while another one idles.
 //
 //	heartbeat.go   every second the mapper tells the fetcher that it is alive and what it holds
 //	failures.go    which objects have failed so far, told with the heartbeat
@@ -18,12 +22,12 @@
 // Each request for work and each heartbeat carries the whole list of what the mapper
 // holds. So no message has to arrive, to arrive once, or to arrive in order.
 //
-// A mapper that is told to stop asks for no more chunks, finishes those it holds within
+// A mapper that is told to stop asks for no more work, finishes the pieces that it holds within
 // StopTimeout, gives back the rest and says goodbye. The fetcher notices within three
 // seconds that a mapper has died without a goodbye.
 //
 // # What it does not promise
 //
-// A chunk may be mapped more than once, here or elsewhere. The saver keeps the
+// A piece may be mapped more than once, here or elsewhere. The saver keeps the
 // first result and drops the others.
 package mapper

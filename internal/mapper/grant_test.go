@@ -73,26 +73,26 @@ func TestGrant_shortAnswer(t *testing.T) {
 // A grant that takes much longer than the fetcher thought: what is finished is sent, and what
 // was not begun goes to others.
 func TestGrant_slow(t *testing.T) {
-	run(t, mapper.Config{Transform: "users?duration=400ms", Workers: 1}, func(t *testing.T, b *bench) { // a chunk of two objects
+	run(t, mapper.Config{Transform: "users?duration=1600ms", Workers: 1}, func(t *testing.T, b *bench) { // a chunk of two objects
 		r, _ := b.next()
 		begin := time.Now()
 		reply(t, r, grant(0, 1, 2, 3).Encode())
 		r, s := b.saveAll()
-		if took := time.Since(begin); took != 500*time.Millisecond || len(s.Results) != 1 || s.Results[0].Chunk != 0 {
-			t.Errorf("first message after %s with %+v, want chunk 0 after 500ms", took, s.Results)
+		if took := time.Since(begin); took != 2*time.Second || len(s.Results) != 1 || s.Results[0].Chunk != 0 {
+			t.Errorf("first message after %s with %+v, want chunk 0 after 2s", took, s.Results)
 		}
 		reply(t, r, statuses(wire.SaveCommitted))
 		r, s = b.saveAll()
-		if took := time.Since(begin); took != 800*time.Millisecond || len(s.Results) != 1 || s.Results[0].Chunk != 1 {
-			t.Errorf("second message after %s with %+v, want chunk 1, which was under way, after 800ms", took, s.Results)
+		if took := time.Since(begin); took != 3200*time.Millisecond || len(s.Results) != 1 || s.Results[0].Chunk != 1 {
+			t.Errorf("second message after %s with %+v, want chunk 1, which was under way, after 3.2s", took, s.Results)
 		}
 		reply(t, r, statuses(wire.SaveCommitted))
 		_, n := b.next()
 		if !slices.Equal(n.Held, whole(1)) {
 			t.Errorf("holds %v while chunk 1 is on its way, want chunks 2 and 3 given back", n.Held)
 		}
-		if n.Pace != 200*time.Millisecond {
-			t.Errorf("tells a pace of %s an object, want 200ms", n.Pace)
+		if n.Pace != 800*time.Millisecond {
+			t.Errorf("tells a pace of %s an object, want 800ms", n.Pace)
 		}
 		pass(time.Minute)
 		if len(b.saves) > 0 {

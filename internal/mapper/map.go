@@ -16,7 +16,7 @@ import (
 // mapPiece maps one piece. An error means that the piece was dropped, or that
 // the transform itself is broken.
 func (m *Mapper) mapPiece(p *piece, tool *tool) (result wire.Result, err error) {
-	options := transform.Options{Timeout: m.cfg.Timeout, Retries: m.cfg.Retries, Retrying: m.retrying(p, tool.of.spec.Kind())}
+	options := transform.Options{Timeout: m.cfg.Timeout, Part: float64(p.Chunk.Count) / float64(p.Of), Retries: m.cfg.Retries, Retrying: m.retrying(p, tool.of.spec.Kind())}
 	if !p.shadow { // the objects of a shadow piece are saved already
 		options.After = m.failures.of(p.Piece())
 	}

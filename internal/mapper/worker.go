@@ -86,8 +86,9 @@ func (m *Mapper) giveBack(pieces []*piece) {
 const (
 	// grantPatience is how long a worker may take for a grant of several pieces before
 	// it gives back those that it has not begun, and sends the results that
-	// wait. The fetcher sizes such a grant to take 25 ms, so the objects are much slower than before.
-	grantPatience = 500 * time.Millisecond
+	// wait. The fetcher sizes such a grant to take 25 ms, so the objects are much slower than before, or the
+	// machine is.
+	grantPatience = 2 * time.Second
 
 	// maxBatch bounds the bytes of results that travel together. The next result may exceed it.
 	maxBatch = 256 << 10

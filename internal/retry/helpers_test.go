@@ -13,6 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/retry"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/sinktest"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/transform"
 	"github.com/chunkline/chunkline/internal/verify"
@@ -63,6 +64,7 @@ type world struct {
 	tester
 	dir     string
 	objects []object
+	cut     func(objects int) []int // the lengths of a chunk's pieces; nil: it is one
 }
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
@@ -111,7 +113,7 @@ func (w *world) fill(skip int) {
 		}
 		out, err := transform.Run(ctx, mapping, c.Body, c.Bad, transform.Options{})
 		w.check(err)
-		_, err = f.Commit(ctx, []sink.Result{resultOf(c, out)})
+		_, err = f.Commit(ctx, w.pieces(c, resultOf(c, out)))
 		w.check(err)
 	}
 	if skip < 0 {
@@ -119,6 +121,19 @@ func (w *world) fill(skip int) {
 		_, err = f.Finish(ctx, sum.Chunks, sum.Objects)
 		w.check(err)
 	}
+}
+
+// pieces cuts the result of a chunk.
+func (w *world) pieces(c chunk.Chunk, whole sink.Result) []sink.Result {
+	if w.cut == nil {
+		return []sink.Result{whole}
+	}
+	all := sinktest.Pieces(whole, w.cut(whole.Objects)...)
+	lines := bytes.SplitAfter(c.Body, []byte{'\n'})
+	for i := range all {
+		all[i].Digest = chunk.Sum(bytes.Join(lines[all[i].From:all[i].From+all[i].Objects], nil))
+	}
+	return all
 }
 
 // resultOf does what a mapper does.

@@ -39,6 +39,14 @@ func TestModel(t *testing.T) {
 				n: rapid.IntRange(0, 3).Draw(t, "n"),
 			}
 		}), 1, 12).Draw(t, "objects")}
+		if rapid.Bool().Draw(t, "in pieces") {
+			w.cut = func(objects int) (lengths []int) {
+				for left := objects; left > 0; left -= lengths[len(lengths)-1] {
+					lengths = append(lengths, rapid.IntRange(1, left).Draw(t, "piece"))
+				}
+				return lengths
+			}
+		}
 		w.fill(-1)
 		workers := rapid.IntRange(1, 4).Draw(t, "workers")
 		want := retry.Report{Merged: true}

@@ -34,8 +34,8 @@ type Report struct {
 	Merged     bool   `json:"merged"`     // the ordered output files match the folder
 }
 
-// ErrContradiction means that a chunk's dead letters, outputs and counts do not
-// match. The chunk is left unchanged; verify reports the details.
+// ErrContradiction means that the dead letters, outputs and counts of a chunk's piece do not
+// match. The piece is left unchanged; verify reports the details.
 var ErrContradiction = errors.New("dead letters and outputs do not match")
 
 // Run maps the dead letters of a folder again. If the job was finished, it then
@@ -94,15 +94,15 @@ func worker(ctx context.Context, folder *sink.Folder, cfg Config, records <-chan
 	}
 	defer func() { end = mapping.Close() }()
 	for r := range records {
-		if err := retryChunk(ctx, folder, cfg, mapping, r, counts); err != nil {
+		if err := retryPiece(ctx, folder, cfg, mapping, r, counts); err != nil {
 			return nil, fmt.Errorf("chunk %d: %w", r.Chunk, err)
 		}
 	}
 	return nil, nil
 }
 
-// retryChunk maps the dead letters of one chunk again and replaces its result.
-func retryChunk(ctx context.Context, folder *sink.Folder, cfg Config, mapping transform.Transform, r sink.Record, counts *counts) error {
+// retryPiece maps the dead letters of one piece of a chunk again and replaces its result.
+func retryPiece(ctx context.Context, folder *sink.Folder, cfg Config, mapping transform.Transform, r sink.Record, counts *counts) error {
 	letters, err := lettersOf(folder, r)
 	if err != nil {
 		return err

@@ -56,6 +56,38 @@ func TestRetry(t *testing.T) {
 	w.wantRecord(t, 2, 1, "m")
 }
 
+// TestRetryPieces: of a chunk in pieces, only those with dead letters get a new result.
+func TestRetryPieces(t *testing.T) {
+	t.Parallel()
+	w := &world{
+		tester: t, dir: t.TempDir(), cut: func(int) []int { return []int{1, 1} },
+		objects: []object{{n: 1}, {first: true, n: 2}, {first: true, again: true}},
+	}
+	w.fill(-1)
+	got, err := w.retry(after, 2)
+	if want := (retry.Report{Mapped: 1, Failed: 1, Merged: true}); err != nil || got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	if got := w.outputs(); got != "[0,0]\n[1,0]\n[1,1]\n" {
+		t.Errorf("outputs %q", got)
+	}
+	if letters := w.letters(); len(letters) != 1 || letters[0].Ordinal != 2 || letters[0].Attempts != 2 {
+		t.Errorf("dead letters %+v", letters)
+	}
+	w.verified()
+	f := w.open(true)
+	defer func() { w.check(f.Close()) }()
+	pieces, err := f.Look(t.Context(), 0)
+	if err != nil || len(pieces) != 3 {
+		t.Fatalf("%d pieces, %v; want 3", len(pieces), err)
+	}
+	for i, mapper := range []string{"m", "retry", "retry"} {
+		if pieces[i].Mapper != mapper || pieces[i].From != i || pieces[i].Objects != 1 {
+			t.Errorf("piece %d is %+v, want 1 object by %s", i, pieces[i], mapper)
+		}
+	}
+}
+
 func (w *world) wantRecord(t *testing.T, id chunk.ID, attempt int, mapper string) {
 	t.Helper()
 	f := w.open(true)

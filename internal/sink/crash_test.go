@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/sink"
@@ -15,15 +16,16 @@ import (
 // with parts that roll over and all kinds of results.
 type story struct {
 	groups [][]sink.Result
-	all    []sink.Result // in the order of the IDs
+	all    []sink.Result // in the order of the IDs, then From
 	o      sink.FolderOptions
 }
 
 func newStory() story {
 	all := sinktest.Chain("one", []int{1, 1}, []int{2, -1}, []int{0}, []int{-1, -1}, []int{1}, []int{3, 0, 1}, []int{1})
+	second, sixth := sinktest.Pieces(all[1], 1), sinktest.Pieces(all[5], 1)
 	return story{
-		groups: [][]sink.Result{{all[1], all[0]}, {all[3]}, {all[2]}, {all[6], all[5], all[4]}},
-		all:    all,
+		groups: [][]sink.Result{{second[1], all[0]}, {all[3]}, {all[2], sixth[1]}, {all[6], sixth[0], second[0], all[4]}},
+		all:    slices.Concat(all[:1], second, all[2:5], sixth, all[6:]),
 		o:      sink.FolderOptions{PartBytes: 150},
 	}
 }
@@ -144,17 +146,17 @@ func (s story) resume(t *testing.T, dir string, known told) {
 	want(t, f, s.all...)
 }
 
-// upTo is what the first n groups hold, in the order of the IDs.
+// upTo is what the first n groups hold, in the order of all.
 func (s story) upTo(n int) []sink.Result {
-	in := make(map[uint64]bool)
+	in := make(map[piece]bool)
 	for _, g := range s.groups[:n] {
 		for _, r := range g {
-			in[uint64(r.Chunk)] = true
+			in[pieceOf(r)] = true
 		}
 	}
 	var out []sink.Result
 	for _, r := range s.all {
-		if in[uint64(r.Chunk)] {
+		if in[pieceOf(r)] {
 			out = append(out, r)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -317,11 +318,12 @@ func TestSpoiledIndex(t *testing.T) {
 	o := sink.FolderOptions{PartBytes: 2000}
 	f := openClaimed(t, dir, o)
 	var all []sink.Result
-	for id := range 120 {
-		all = append(all, sinktest.Result(chunk.ID(id), uint64(3*id), strings.Repeat("x", 100), 1, id%3, -(id%2)))
+	for id := range 100 {
+		whole := sinktest.Result(chunk.ID(id), uint64(3*id), strings.Repeat("x", 100), 1, id%3, -(id % 2))
+		all = append(all, sinktest.Pieces(whole, 3-id%5/2)...) // of every five, two whole and three in two pieces
 	}
-	for f.Summary().Chunks < 120 {
-		commit(t, f, all[f.Summary().Chunks:f.Summary().Chunks+10]...)
+	for group := range slices.Chunk(all, 10) {
+		commit(t, f, group...)
 	}
 	grant, err := f.Claim(t.Context(), plan, "fetcher")
 	if err != nil {
@@ -341,14 +343,14 @@ func TestSpoiledIndex(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		n := uint64(0)
+		n := 0
 		for r, err := range f.Records(t.Context()) {
-			if err != nil || uint64(r.Chunk) != n {
-				t.Fatalf("%s: chunk %d is %d, %v", what, n, r.Chunk, err)
+			if err != nil || n == len(all) || r.Chunk != all[n].Chunk || r.From != all[n].From || r.Objects != all[n].Objects {
+				t.Fatalf("%s: piece %d is %+v, %v", what, n, r, err)
 			}
 			n++
 		}
-		if n != 120 || string(f.Key()) != string(grant.Key) || f.Epoch() != 1 || f.Summary() != sum {
+		if n != len(all) || string(f.Key()) != string(grant.Key) || f.Epoch() != 1 || f.Summary() != sum {
 			t.Fatalf("%s: the state differs", what)
 		}
 		closeIt(t, f)

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
@@ -46,7 +45,7 @@ func noSpace(s step) error {
 // wide is a story whose groups also go past the write buffer.
 func wide() story {
 	s := newStory()
-	first, id := uint64(12), chunk.ID(len(s.all))
+	first, id := uint64(12), s.all[len(s.all)-1].Chunk+1
 	var group []sink.Result
 	for _, n := range []int{sink.BufferSize / 3, sink.BufferSize / 3, sink.BufferSize / 3, 10, sink.BufferSize, 20} {
 		r := big(id, first, n)

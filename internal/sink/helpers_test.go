@@ -3,6 +3,7 @@ package sink_test
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,7 +70,27 @@ func closeIt(t *testing.T, f *sink.Folder) {
 	}
 }
 
-// want compares all that the folder holds with results, in the order of their IDs.
+// piece names a piece of a chunk.
+type piece struct {
+	chunk chunk.ID
+	from  int
+}
+
+func pieceOf(r sink.Result) piece { return piece{r.Chunk, r.From} }
+
+// cutSome cuts chunks into pieces, of random lengths.
+func cutSome(rng *rand.Rand, chunks []sink.Result) (all []sink.Result) {
+	for _, r := range chunks {
+		var lengths []int
+		for left := r.Objects - 1; left > 0 && rng.IntN(2) == 0; left -= lengths[len(lengths)-1] {
+			lengths = append(lengths, 1+rng.IntN(left))
+		}
+		all = append(all, sinktest.Pieces(r, lengths...)...)
+	}
+	return all
+}
+
+// want compares all that the folder holds with results, in the order of their IDs, then From.
 func want(t *testing.T, f *sink.Folder, results ...sink.Result) {
 	t.Helper()
 	if diff := compare(t, f, results...); diff != "" {

@@ -159,7 +159,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	edit(t, parts[len(parts)-1], func(b []byte) []byte { return append(b, "tail"...) })
 	edit(t, parts[1], func(b []byte) []byte {
-		i := bytes.Index(b, s.groups[0][0].Outputs)
+		i := bytes.Index(b, s.groups[0][1].Outputs)
 		b[i] ^= 1
 		return b
 	})

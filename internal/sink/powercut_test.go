@@ -64,7 +64,7 @@ func (c *crashCounts) add(o crashes) {
 	c.Unsynced += o.Unsynced
 }
 
-// randomStory has groups of all sizes in parts of all sizes.
+// randomStory has groups and pieces of all sizes in parts of all sizes.
 func randomStory(rng *rand.Rand) story {
 	var counts [][]int
 	for range 6 + rng.IntN(20) {
@@ -74,10 +74,10 @@ func randomStory(rng *rand.Rand) story {
 		}
 		counts = append(counts, objects)
 	}
-	s := story{all: sinktest.Chain("one", counts...), o: sink.FolderOptions{PartBytes: 50 + rng.Int64N(2000)}}
+	s := story{all: cutSome(rng, sinktest.Chain("one", counts...)), o: sink.FolderOptions{PartBytes: 50 + rng.Int64N(2000)}}
 	if rng.IntN(4) == 0 { // long ones, for tears between sectors
 		last := len(s.all) - 1
-		s.all = append(s.all, big(chunk.ID(last+1), s.all[last].First+uint64(s.all[last].Objects), 1+rng.IntN(5000)))
+		s.all = append(s.all, big(s.all[last].Chunk+1, s.all[last].First+uint64(s.all[last].Objects), 1+rng.IntN(5000)))
 	}
 	left := append([]sink.Result(nil), s.all...)
 	rng.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
@@ -282,8 +282,12 @@ func (s story) takeStock(t *testing.T, f *sink.Folder, known *told) {
 func TestPowerCutWithinCommit(t *testing.T) {
 	t.Parallel()
 	s := story{o: sink.FolderOptions{PartBytes: 12_000}}
-	for id := range 24 {
-		s.all = append(s.all, big(chunk.ID(id), uint64(id), 1+id*997%3000))
+	for n := range 24 {
+		r := big(chunk.ID(n), uint64(n), 1+n*997%3000)
+		if n >= 12 { // three pieces a chunk
+			r.Chunk, r.From, r.Of = chunk.ID(12+(n-12)/3), n%3, 3
+		}
+		s.all = append(s.all, r)
 	}
 	for from := 0; from < len(s.all); from += 4 {
 		s.groups = append(s.groups, s.all[from:from+4])

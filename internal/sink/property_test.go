@@ -2,6 +2,7 @@ package sink_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -22,7 +23,7 @@ import (
 func TestFolderAgreesWithAMap(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
-		m := &model{T: r, t: t, disk: newTestFS(), dir: filepath.Join(t.TempDir(), "sink"), there: make(map[chunk.ID]sink.Result), terms: make(map[string]uint64)}
+		m := &model{T: r, t: t, disk: newTestFS(), dir: filepath.Join(t.TempDir(), "sink"), there: make(map[piece]sink.Result), terms: make(map[string]uint64)}
 		m.o.PartBytes = rapid.Int64Range(1, 2000).Draw(r, "part bytes")
 		m.disk.before = m.fault
 		m.open()
@@ -45,7 +46,7 @@ type model struct {
 	dir     string
 	o       sink.FolderOptions
 	f       *sink.Folder
-	there   map[chunk.ID]sink.Result
+	there   map[piece]sink.Result
 	terms   map[string]uint64
 	fetcher int // the number of the one that runs the job
 	full    int // the step, counted down, that finds the disk full; 0: none
@@ -90,13 +91,24 @@ func (m *model) reopen(r *rapid.T) {
 	}
 }
 
-// draw makes a result; each chunk has a fixed place among the ordinals, so the
-// digest tells whether it was made from the same objects.
+// draw makes the result of a chunk, or of a piece of it; now and then from another source, in which
+// the chunk has other content, one object more, or another place.
 func (m *model) draw(r *rapid.T) sink.Result {
-	id := chunk.ID(rapid.IntRange(0, 40).Draw(r, "chunk"))
+	id := chunk.ID(rapid.IntRange(0, 12).Draw(r, "chunk"))
 	counts := rapid.SliceOfN(rapid.IntRange(-1, 3), 4, 4).Draw(r, "counts")
-	res := sinktest.Result(id, 4*uint64(id), rapid.StringN(0, 30, -1).Draw(r, "salt"), counts...)
-	res.Digest = sinktest.Digest(id, rapid.SampledFrom([]string{"source", "source", "source", "changed"}).Draw(r, "source"))
+	first := 4 * uint64(id)
+	source := rapid.SampledFrom([]string{"source", "source", "source", "source", "source", "changed", "longer", "moved"}).Draw(r, "source")
+	switch source {
+	case "longer":
+		counts = append(counts, 1)
+	case "moved":
+		first++
+	}
+	res := sinktest.Result(id, first, rapid.StringN(0, 30, -1).Draw(r, "salt"), counts...)
+	res.Digest = sinktest.Digest(id, source)
+	if from := rapid.IntRange(-3, len(counts)-1).Draw(r, "from"); from >= 0 {
+		res = sinktest.Piece(res, from, rapid.IntRange(1, len(counts)-from).Draw(r, "objects"))
+	}
 	res.Attempt = rapid.IntRange(0, 9).Draw(r, "attempt")
 	res.Version = rapid.SampledFrom([]string{"v1", "v2"}).Draw(r, "version")
 	res.Term = rapid.Uint64Range(0, 3).Draw(r, "term")
@@ -127,16 +139,18 @@ func (m *model) redo(r *rapid.T) {
 		r.Fatalf("redo: %v", err)
 	}
 	var want sink.Redone
-	maps.DeleteFunc(m.there, func(_ chunk.ID, res sink.Result) bool {
+	chunks := make(map[chunk.ID]bool)
+	maps.DeleteFunc(m.there, func(_ piece, res sink.Result) bool {
 		if res.Version != version {
 			return false
 		}
-		want.Chunks++
+		chunks[res.Chunk] = true
 		want.Objects += uint64(res.Objects)
 		want.Outputs += uint64(bytes.Count(res.Outputs, []byte("\n")))
 		want.Dead += uint64(res.DeadCount)
 		return true
 	})
+	want.Chunks = uint64(len(chunks))
 	if done != want || (m.f.Epoch() > epoch) != (want.Chunks > 0) {
 		r.Fatalf("redo %s: %+v, epoch %d after %d; want %+v", version, done, m.f.Epoch(), epoch, want)
 	}
@@ -157,18 +171,11 @@ func (m *model) commit(r *rapid.T) {
 	var expect []sink.Outcome
 	for i := range group {
 		group[i] = m.draw(r)
-		old, ok := next[group[i].Chunk]
-		switch {
-		case !ok && group[i].Term < m.terms[group[i].Version]:
-			expect = append(expect, sink.TooLate)
-		case !ok:
-			next[group[i].Chunk] = group[i]
-			expect = append(expect, sink.Committed)
-		case old.Digest == group[i].Digest:
-			expect = append(expect, sink.Duplicate)
-		default:
-			expect = append(expect, sink.Conflict)
+		outcome := m.judge(next, &group[i])
+		if outcome == sink.Committed {
+			next[pieceOf(group[i])] = group[i]
 		}
+		expect = append(expect, outcome)
 	}
 	m.full = rapid.IntRange(-20, 8).Draw(r, "full at")
 	outcomes, err := m.f.Commit(m.t.Context(), group)
@@ -183,32 +190,63 @@ func (m *model) commit(r *rapid.T) {
 	m.there = next
 }
 
+// judge goes through the objects of a result one by one.
+func (m *model) judge(there map[piece]sink.Result, res *sink.Result) sink.Outcome {
+	objects := make(map[int]bool) // of the chunk
+	for _, old := range there {
+		if old.Chunk != res.Chunk {
+			continue
+		}
+		same := old.From == res.From && old.Objects == res.Objects
+		if old.Of != res.Of || old.First+uint64(res.From) != res.First+uint64(old.From) || same && old.Digest != res.Digest {
+			return sink.Conflict
+		}
+		for i := range old.Objects {
+			objects[old.From+i] = true
+		}
+	}
+	found := 0
+	for i := range res.Objects {
+		if objects[res.From+i] {
+			found++
+		}
+	}
+	switch {
+	case found == res.Objects:
+		return sink.Duplicate
+	case found > 0:
+		return sink.Overlap
+	case res.Term < m.terms[res.Version]:
+		return sink.TooLate
+	}
+	return sink.Committed
+}
+
 func (m *model) replace(r *rapid.T) {
 	res := m.draw(r)
 	m.full = rapid.IntRange(-20, 8).Draw(r, "full at")
 	err := m.f.Replace(m.t.Context(), res)
-	old, ok := m.there[res.Chunk]
+	old, ok := m.there[pieceOf(res)]
 	switch {
 	case !ok:
 		if !errors.Is(err, sink.ErrNoChunk) {
 			r.Fatalf("replace: %v, want ErrNoChunk", err)
 		}
-	case old.Digest != res.Digest:
+	case old.Digest != res.Digest || old.Objects != res.Objects || old.First != res.First || old.Of != res.Of:
 		if !errors.Is(err, sink.ErrConflict) {
 			r.Fatalf("replace: %v, want ErrConflict", err)
 		}
 	case err == nil:
-		m.there[res.Chunk] = res
+		m.there[pieceOf(res)] = res
 	case !errors.Is(err, sink.ErrFull):
 		r.Fatalf("replace: %v", err)
 	}
 }
 
 func (m *model) check(r *rapid.T) {
-	var all []sink.Result
-	for _, id := range slices.Sorted(maps.Keys(m.there)) {
-		all = append(all, m.there[id])
-	}
+	all := slices.SortedFunc(maps.Values(m.there), func(a, b sink.Result) int {
+		return cmp.Or(cmp.Compare(a.Chunk, b.Chunk), a.From-b.From)
+	})
 	if diff := compare(m.t, m.f, all...); diff != "" {
 		r.Fatal(diff)
 	}

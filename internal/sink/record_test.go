@@ -26,7 +26,9 @@ func TestRecordsSurviveCoding(t *testing.T) {
 				body.Sum = rapid.Uint32().Draw(r, "sum")
 			}
 		}
-		rec.Objects, rec.Of = len(rec.Counts), len(rec.Counts)
+		rec.Objects = len(rec.Counts)
+		rec.From = rapid.IntRange(0, int(min(rec.First, 1000))).Draw(r, "from")
+		rec.Of = rec.From + rec.Objects + rapid.IntRange(0, 1000).Draw(r, "behind")
 		copy(rec.Digest[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(r, "digest"))
 		frame := rec.Encode()
 		want, at := rec, int64(40+len(frame)) // a frame at byte 40 of part 3: behind it its body, outputs first
@@ -55,7 +57,7 @@ func TestRecordsSurviveCoding(t *testing.T) {
 func TestRecordIsSmall(t *testing.T) {
 	t.Parallel()
 	rec := sink.Record{
-		Chunk: 100_000, First: 10_000_000, Objects: 100, Counts: slices.Repeat([]int{1}, 100), Attempt: 1,
+		Chunk: 100_000, Of: 100, First: 10_000_000, Objects: 100, Counts: slices.Repeat([]int{1}, 100), Attempt: 1,
 		Outputs: sink.Range{Length: 15_000, Sum: 1}, Mapper: "mapper-7c9f8d-x2x4z", Version: "v1.2.3",
 	}
 	if n := len(rec.Encode()); n > 110 {

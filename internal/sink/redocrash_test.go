@@ -9,20 +9,23 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// regret is a finished job, of which every other chunk was made by v2, and what
+// regret is a finished job, of which every other piece was made by v2, and what
 // is left of it without those.
 func regret() (s story, left []sink.Result) {
 	s = newStory()
+	version := make(map[piece]string)
 	for i := range s.all {
-		if s.all[i].Version = "v1"; i%2 == 1 {
-			s.all[i].Version = "v2"
+		r := &s.all[i]
+		if r.Version = "v1"; i%2 == 1 {
+			r.Version = "v2"
 		} else {
-			left = append(left, s.all[i])
+			left = append(left, *r)
 		}
+		version[pieceOf(*r)] = r.Version
 	}
 	for _, g := range s.groups {
 		for i := range g {
-			g[i] = s.all[g[i].Chunk]
+			g[i].Version = version[pieceOf(g[i])]
 		}
 	}
 	return s, left

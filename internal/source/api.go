@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -21,8 +23,7 @@ import (
 )
 
 func (a *api) name() string     { return a.text }
-func (a *api) resumes() bool    { return true }
-func (a *api) comesAgain() bool { return false }
+func (a *api) restart() restart { return goesOn }
 
 // begin starts with the first page, or behind the page that had this next.
 func (a *api) begin(next json.RawMessage) (upstream, error) {
@@ -35,6 +36,7 @@ func (a *api) begin(next json.RawMessage) (upstream, error) {
 	if a.paging == byPage || a.paging == byOffset {
 		a.setParam(&first, strconv.Itoa(a.start))
 	}
+	p.ahead = newAhead(p.get)
 	p.at = position{Next: first.String(), Power: 1}
 	if next != nil {
 		if err := json.Unmarshal(next, &p.at); err != nil {
@@ -50,14 +52,19 @@ func (a *api) setParam(u *url.URL, value string) {
 	u.RawQuery = query.Encode()
 }
 
-// pages reads the pages of an API one after the other.
+// pages reads the pages of an API in their order.
 type pages struct {
 	*api
 
 	header http.Header
 	client *http.Client
-	limit  *rate.Limiter
+	ahead  *ahead
 	at     position
+	step   int // objects of the last page that had any
+
+	limit *rate.Limiter // of all requests
+	mu    sync.Mutex
+	after time.Time // guarded by mu; the API asked for no request before
 }
 
 // A position is where reading goes on. It is kept in the spool.
@@ -68,6 +75,7 @@ type position struct {
 	Empty   int    `json:"empty,omitempty"` // the last so many pages had no objects
 	Page    string `json:"page,omitempty"`  // hash of the last page with objects
 	Last    string `json:"last,omitempty"`  // hash of its last object
+	Total   *int   `json:"total,omitempty"` // what total= found last
 
 	// Checkpoint is an earlier URL, which must not come again, and CheckPage the hash
 	// of its page. They are taken anew after 1, 2, 4 … pages, so a loop of any length
@@ -85,7 +93,7 @@ func (p *pages) fetch(ctx context.Context) (portion, error) {
 	if p.at.Next == "" {
 		return portion{}, io.EOF
 	}
-	header, body, err := p.get(ctx, p.at.Next)
+	header, body, err := p.ahead.take(ctx, p.following())
 	if err != nil {
 		return portion{}, p.wrap(err)
 	}
@@ -96,6 +104,9 @@ func (p *pages) fetch(ctx context.Context) (portion, error) {
 		}
 	}
 	next, err := p.nextURL(header, body, len(objects))
+	if err == nil {
+		err = p.checkTotal(header, body, p.at.Objects+len(objects), next == "")
+	}
 	if err == nil {
 		err = p.advance(next, objects)
 	}
@@ -180,7 +191,7 @@ func (p *pages) nextURL(header http.Header, body json.RawMessage, objects int) (
 	} else if body != nil {
 		var err error
 		if found, err = p.next.find(header, body); err != nil {
-			return "", err
+			return "", fmt.Errorf("at=: %w", err)
 		}
 	}
 	switch {
@@ -264,6 +275,9 @@ func (p *pages) advance(next string, objects []json.RawMessage) error {
 	case shifts && first != "" && first == at.Last && objects[0][0] == '{':
 		return errors.New("it begins with the object that the page before ends with: the data has changed meanwhile, and objects may be missing; use a cursor if the API has one")
 	}
+	if len(objects) > 0 {
+		p.step = len(objects)
+	}
 	at.Pages++
 	at.Objects += len(objects)
 	if page != "" {
@@ -277,12 +291,41 @@ func (p *pages) advance(next string, objects []json.RawMessage) error {
 	return nil
 }
 
+// checkTotal compares the number of objects up to this page with what the API says, if
+// it is the last one.
+func (p *pages) checkTotal(header http.Header, body json.RawMessage, objects int, last bool) error {
+	if !p.counted {
+		return nil
+	}
+	text, err := p.total.find(header, body)
+	if err != nil {
+		return fmt.Errorf("total=: %w", err)
+	}
+	if text != "" {
+		total, err := strconv.Atoi(text)
+		if err != nil {
+			return errors.New("what total= finds is not a number")
+		}
+		p.at.Total = &total
+	}
+	switch {
+	case !last:
+		return nil
+	case p.at.Total == nil:
+		return errors.New("total= finds nothing in any page")
+	case objects < *p.at.Total:
+		return fmt.Errorf("the API says that there are %d objects (total=), and its pages have %d: check how the next page is found", *p.at.Total, objects)
+	}
+	return nil
+}
+
 func hashOf(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:16])
 }
 
 func (p *pages) close() error {
+	p.ahead.close()
 	p.client.CloseIdleConnections()
 	return nil
 }

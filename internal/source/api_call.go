@@ -38,6 +38,7 @@ func (e *temporaryError) Unwrap() error { return e.err }
 func (a *api) client() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is, unless somebody replaces it
 	transport.DialContext = dialNetwork(a.linkLocal)
+	transport.MaxIdleConnsPerHost = a.concurrency
 	if a.dial != nil {
 		transport.DialContext, transport.Proxy = a.dial, nil
 	}
@@ -52,7 +53,7 @@ func (a *api) client() *http.Client {
 // get returns a page. It makes the request again if the failure is temporary.
 func (p *pages) get(ctx context.Context, address string) (http.Header, json.RawMessage, error) {
 	for try := 1; ; try++ {
-		if err := p.limit.Wait(ctx); err != nil {
+		if err := p.await(ctx); err != nil {
 			return nil, nil, err
 		}
 		header, body, err := p.request(ctx, address)
@@ -68,9 +69,34 @@ func (p *pages) get(ctx context.Context, address string) (http.Header, json.RawM
 		case !ok || try > p.retries:
 			return nil, nil, fmt.Errorf("tried %d times: %w", try, err)
 		}
+		p.postpone(temporary.after)
 		if err := sleep(ctx, temporary.after+p.wait(webservice.Backoff(try))); err != nil {
 			return nil, nil, err
 		}
+	}
+}
+
+// await waits until the API may be asked.
+func (p *pages) await(ctx context.Context) error {
+	for {
+		p.mu.Lock()
+		rest := time.Until(p.after)
+		p.mu.Unlock()
+		if rest <= 0 {
+			return p.limit.Wait(ctx)
+		}
+		if err := sleep(ctx, rest); err != nil {
+			return err
+		}
+	}
+}
+
+// postpone holds all requests up, because the answer to one asked for it.
+func (p *pages) postpone(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at := time.Now().Add(d); d > 0 && at.After(p.after) {
+		p.after = at
 	}
 }
 

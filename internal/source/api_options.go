@@ -24,12 +24,16 @@ type api struct {
 	next    selector
 	param   string // query parameter for a cursor, page number or offset
 	start   int    // first page number or offset
+	total   selector
+	counted bool // total has the number of all objects
 
-	timeout   time.Duration // of one request
-	rate      rate.Limit    // requests a second
-	retries   int           // of one page
-	most      int           // bytes of a page
-	linkLocal bool          // may connect to link-local addresses
+	timeout time.Duration // of one request
+	rate    rate.Limit    // requests a second
+	retries int           // of one page
+	most    int           // bytes of a page
+
+	concurrency int  // pages that are fetched at a time
+	linkLocal   bool // may connect to link-local addresses
 
 	dial   dialer                                     // nil: the network
 	jitter func(most time.Duration) (d time.Duration) // nil: random
@@ -50,6 +54,10 @@ const (
 	pageTimeout = 60 * time.Second // default of timeout=
 	pageRetries = 5                // default of retries=
 	maxRetries  = 100
+
+	// maxConcurrency bounds the memory, as each page may have maxPage bytes, and the
+	// load of the API.
+	maxConcurrency = 32
 )
 
 func isAPI(spec string) bool {
@@ -73,7 +81,7 @@ func parseAPI(spec string) (*api, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the options after # cannot be read; use %s", apiForm)
 	}
-	a := &api{text: spec, paging: byLink, timeout: pageTimeout, retries: pageRetries, rate: rate.Inf, most: maxPage}
+	a := &api{text: spec, paging: byLink, timeout: pageTimeout, retries: pageRetries, rate: rate.Inf, most: maxPage, concurrency: 1}
 	if options.Has("paging") {
 		a.paging = options.Get("paging")
 	}
@@ -112,6 +120,11 @@ func (a *api) set(name, value string) (err error) {
 		}
 	case "at":
 		a.next, err = parseSelector(value)
+	case "total":
+		a.counted = true
+		a.total, err = parseSelector(value)
+	case "concurrency":
+		a.concurrency = number(1, maxConcurrency)
 	case "param":
 		if a.param = value; value == "" {
 			return errors.New("name the query parameter")
@@ -134,7 +147,7 @@ func (a *api) set(name, value string) (err error) {
 			return errors.New("use yes, or leave it out")
 		}
 	default:
-		return errors.New("there is no such option; use objects, paging, at, param, start, rate, retries, timeout or link-local")
+		return errors.New("there is no such option; use objects, paging, at, param, start, total, concurrency, rate, retries, timeout or link-local")
 	}
 	return err
 }
@@ -150,6 +163,8 @@ func (a *api) complete(options url.Values) error {
 		return errors.New("at= is for paging=next and paging=cursor")
 	case !counts && options.Has("start"):
 		return errors.New("start= is for paging=page and paging=offset")
+	case !counts && options.Has("concurrency"):
+		return errors.New("concurrency= is for paging=page and paging=offset, because only numbers tell of pages that were not named yet")
 	case !counts && a.paging != byCursor && options.Has("param"):
 		return errors.New("param= is for paging=cursor, page and offset")
 	}

@@ -141,7 +141,7 @@ func (s selector) find(header http.Header, body json.RawMessage) (string, error)
 	}
 	switch value := values[0]; {
 	case len(values) > 1 || value[0] == '{' || value[0] == '[' || string(value) == "true":
-		return "", errors.New("what at= finds is not one string or number")
+		return "", errors.New("what it finds is not one string or number")
 	case string(value) == "null" || string(value) == "false":
 		return "", nil
 	case value[0] == '"':

@@ -210,7 +210,7 @@ func TestAPI_fails(t *testing.T) {
 		"no path":      {"", text(200, `{"items":[1]}`), `it is not an array: say where the objects are, as in #objects=.items; it has an array called "items"`},
 		"error as 200": {"objects=.items", text(200, `{"error":"no"}`), `objects=: the page has nothing called "items"`},
 		"not a list":   {"objects=.items", text(200, `{"items":{"a":1}}`), "objects=: it finds something other than an array"},
-		"odd cursor":   {"objects=.i&paging=cursor&at=.c", text(200, `{"i":[1],"c":{"a":1}}`), "what at= finds is not one string or number"},
+		"odd cursor":   {"objects=.i&paging=cursor&at=.c", text(200, `{"i":[1],"c":{"a":1}}`), "at=: what it finds is not one string or number"},
 		"elsewhere": {"paging=link", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", `<https://api/2>; rel=next`)
 			_, _ = io.WriteString(w, "[1]")
@@ -438,13 +438,16 @@ func TestAPI_settings(t *testing.T) {
 	t.Parallel()
 	for spec, want := range map[string]string{
 		"http:///path":                          "it is not a URL; use https://HOST/PATH#",
-		"http://h/#size=1":                      "size=1: there is no such option; use objects, paging, at, param, start, rate, retries, timeout or link-local",
+		"http://h/#size=1":                      "size=1: there is no such option; use objects, paging, at, param, start, total, concurrency, rate, retries, timeout or link-local",
 		"http://h/#paging=pages":                "use link, next, cursor, page, offset or none",
 		"http://h/#paging=next":                 "paging=next needs at=",
 		"http://h/#at=.a":                       "at= is for paging=next and paging=cursor",
 		"http://h/#start=1":                     "start= is for paging=page and paging=offset",
 		"http://h/#param=p":                     "param= is for paging=cursor, page and offset",
 		"http://h/#paging=page&start=-1":        "use a number from 0 to",
+		"http://h/#concurrency=2":               "concurrency= is for paging=page and paging=offset",
+		"http://h/#paging=page&concurrency=33":  "use a number from 1 to 32",
+		"http://h/#total=count":                 "use a path such as .data.items",
 		"http://h/#rate=0":                      "use a number of requests a second above 0",
 		"http://h/#timeout=5":                   "use a duration above 0",
 		"http://h/#objects=items":               "use a path such as .data.items",

@@ -25,8 +25,7 @@ type command struct {
 }
 
 func (c *command) name() string     { return "cmd:" + c.text }
-func (c *command) resumes() bool    { return false }
-func (c *command) comesAgain() bool { return false }
+func (c *command) restart() restart { return beginsAnew }
 
 // stderrDelay bounds how long standard error is read after the program has ended:
 // a process that it left behind may hold it open.

@@ -116,7 +116,7 @@ func TestCommand_settings(t *testing.T) {
 		"cmd?format=csv":         "the program is missing; use cmd:PROGRAM ARG…, or cmd?format=csv:PROGRAM",
 		"cmd:no-such-program":    "cannot be started",
 		"cmd:cat a | head":       `"|" needs a shell, and none is started; use cmd:sh -c '…'`,
-		file + ",cmd:cat":        "a command or an API must be the only item",
+		file + ",cmd:cat":        "a command, an API or a query must be the only item",
 		"cmd?format=x:cat":       "format=x",
 		"cmd?format=parquet:cat": "Parquet",
 		"cmd?form=csv:cat":       `there is no option "form"`,

@@ -1,5 +1,5 @@
-// Package source reads the objects of a job from files, from standard input, from the
-// output of a command or from an HTTP API.
+// Package source reads the objects of a job from files, from objects in buckets, from
+// standard input, from the output of a command, from an HTTP API or from a database.
 //
 // A source returns the chunks of a job in order, and returns a chunk again when it
 // must be mapped again. Two runs over the same bytes give the same chunks. Memory
@@ -18,10 +18,19 @@
 //	data/*.jsonl                          a glob: its files, sorted by name
 //	data/**/*.jsonl                       a glob: also those in folders below
 //	file:///data/users%2C%20old.jsonl     a file: URL, for names with special characters
+//	file:///data/                         all files below a folder
+//	s3://BUCKET/KEY                       an object; keys are escaped as in a file: URL
+//	s3://BUCKET/FOLDER/                   all objects below a folder
+//	s3://BUCKET/logs/**/*.gz              a glob: its objects, sorted by key
 //	-  or  stdin:                         standard input, which must be the only item
 //	cmd:PROGRAM ARG…                      the output of a command, also the only item
 //	cmd?format=csv:PROGRAM ARG…           the same with a format; ":" in an option is %3A
 //	https://HOST/PATH#OPTIONS             a JSON API, read page by page; also the only item
+//	sqlite:FILE?query=SELECT …&key=ID     the rows of a query; also the only item
+//	postgres://HOST/DB?query=…&key=ID     the same; other options are those of libpq
+//
+// An object has its ETag in the identity of the source. One that changes while it is read
+// is ErrChanged.
 //
 // Naming a file twice is an error, even under two names. Globs work as in shells:
 // "**" matches any number of folders but does not follow symbolic links, and names
@@ -63,12 +72,19 @@
 // names a page again ends the source with an error. No connection is made to link-local
 // addresses and those of cloud metadata unless the options allow it, whatever a name
 // or redirect leads to; a proxy must see to that itself. Memory grows by a page, of up
-// to 64 MiB, and its decoded parts.
+// to 64 MiB, and its decoded parts, and by those that are fetched ahead.
+//
+// The rows of a query are of one moment, ordered by a key without NULL whose values
+// differ. With a spool all of them are written down before the first one is returned. A
+// run that is killed before starts over; no later run asks the database. Passwords are in
+// no identity or error.
 //
 // # Memory
 //
 // Next holds one buffer of 256 KiB, or of the largest object so far, and up to about
 // twice chunk.MaxObject while the buffer grows. zstd needs a window of up to 128 MiB
 // in addition, the limit of the zstd program. Parquet needs one page of each column,
-// which the file's author chooses. A spool needs 12 MiB.
+// which the file's author chooses, and at least 1 MiB of
+// each column of an object. A spool needs 12 MiB, and a query
+// 5 MiB and its longest row.
 package source

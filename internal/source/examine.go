@@ -2,53 +2,88 @@ package source
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
+// An examination is what is known about a file before it is read.
+type examination struct {
+	compressed bool
+	guess      chunk.Guess // of files whose format is not known
+}
+
+// examining is how many files are examined at a time: an object takes a request.
+const examining = 16
+
+// examineAll examines files. Of several errors it returns that of the first file.
+func examineAll(list []file) ([]examination, error) {
+	results, errs := make([]examination, len(list)), make([]error, len(list))
+	var group errgroup.Group
+	group.SetLimit(examining)
+	var failed atomic.Bool
+	for i := range list {
+		group.Go(func() error {
+			if !failed.Load() {
+				results[i], errs[i] = list[i].examine()
+			}
+			if errs[i] != nil {
+				failed.Store(true)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // there is only nil
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
 // examine checks that the file exists and can be read, and finds its size, its
-// compression and, for found, its format. It does not open a stream, because that
-// would consume data.
-func (f *file) examine(found *formats) (compressed bool, err error) {
-	refuse := func(err error) (bool, error) {
-		return false, fmt.Errorf("%w %q: %w", ErrSettings, f.name, err)
+// compression and its format. It does not open a stream, because that would consume
+// data.
+func (f *file) examine() (result examination, err error) {
+	refuse := func(err error) (examination, error) {
+		name := f.name
+		if f.object != nil {
+			name = f.word()
+		}
+		return examination{}, fmt.Errorf("%w %q: %w", ErrSettings, name, err)
 	}
 	if f.stream != nil {
 		if f.format.parquet {
 			return refuse(errNoPipe)
 		}
-		return false, nil
+		return result, nil
 	}
-	info, err := os.Stat(f.name)
-	switch {
-	case err != nil:
-		return refuse(fmt.Errorf("%w; %s", cause(err), howTo))
-	case info.IsDir():
-		return refuse(fmt.Errorf("it is a directory; name its files, as in %q", filepath.Join(f.name, "*.jsonl")))
+	if f.object != nil {
+		f.regular, f.size = true, f.object.size
+	} else if err := f.examineName(); err != nil {
+		return refuse(err)
 	}
-	f.inode = inodeOf(info)
-	if !info.Mode().IsRegular() {
-		if f.format.parquet {
-			return refuse(errNoPipe)
-		}
-		return false, nil
+	if !f.regular {
+		return result, nil
 	}
-	f.regular, f.size = true, info.Size()
-	disk, err := os.Open(f.name)
+	in, err := f.openContent(context.Background)
 	if err != nil {
 		return refuse(fmt.Errorf("%w; it must be readable for this user", cause(err)))
 	}
-	defer func() { err = errors.Join(err, disk.Close()) }()
+	defer func() { err = errors.Join(err, in.Close()) }()
 	head := make([]byte, longestMagic)
-	n, err := io.ReadFull(disk, head)
+	n, err := io.ReadFull(in, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return refuse(cause(err))
 	}
@@ -59,28 +94,47 @@ func (f *file) examine(found *formats) (compressed bool, err error) {
 	case f.format.isAuto() && bytes.HasPrefix(head[:n], []byte(parquetMagic)):
 		f.format = Format{parquet: true, text: "parquet"}
 	}
+	result.compressed = kind != plain
+	all := io.MultiReader(bytes.NewReader(head[:n]), in)
 	var problem error
 	switch {
 	case f.format.parquet && kind != plain:
 		problem = fmt.Errorf("a Parquet file is compressed inside and read in any order; decompress it (%s)", name)
 	case f.format.parquet:
-		problem = checkParquet(disk, f.size)
+		problem = checkParquet(in, f.size)
 	case f.format.kind == chunk.CSV:
-		problem = f.checkTable(disk)
+		problem = f.checkTable(all)
 	case f.format.isAuto():
-		var guess chunk.Guess
-		guess, problem = look(disk)
-		found.add(guess, f.word())
+		result.guess, problem = look(all)
 	}
 	if problem != nil {
 		return refuse(problem)
 	}
-	return kind != plain, nil
+	return result, nil
+}
+
+// examineName examines what the name of a file stands for.
+func (f *file) examineName() error {
+	info, err := os.Stat(f.name)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w; %s", cause(err), howTo)
+	case info.IsDir():
+		return fmt.Errorf("it is a directory; name its files, as in %q", filepath.Join(f.name, "*.jsonl"))
+	}
+	f.inode = inodeOf(info)
+	switch {
+	case info.Mode().IsRegular():
+		f.regular, f.size = true, info.Size()
+	case f.format.parquet:
+		return errNoPipe
+	}
+	return nil
 }
 
 // checkTable reads the header of a table.
-func (f *file) checkTable(disk *os.File) error {
-	content, err := decode(io.NewSectionReader(disk, 0, math.MaxInt64))
+func (f *file) checkTable(in io.Reader) error {
+	content, err := decode(in)
 	if err != nil {
 		return nil // reported when the file is read
 	}
@@ -94,11 +148,8 @@ func (f *file) checkTable(disk *os.File) error {
 
 // look guesses the format of a file. Errors in its content are reported when the
 // file is read.
-func look(disk *os.File) (chunk.Guess, error) {
-	if _, err := disk.Seek(0, io.SeekStart); err != nil {
-		return chunk.Nothing, cause(err)
-	}
-	content, err := decode(disk)
+func look(in io.Reader) (chunk.Guess, error) {
+	content, err := decode(in)
 	if err != nil {
 		return chunk.Nothing, nil // reported when the file is read
 	}
@@ -124,7 +175,14 @@ func inodeOf(info fs.FileInfo) inode {
 // twice, or once.
 func once(list []file) error {
 	seen := make(map[inode]string, len(list))
+	objects := make(map[string]bool)
 	for _, f := range list {
+		if f.object != nil {
+			if objects[f.word()] {
+				return fmt.Errorf("%w: %s is named twice, directly or by a glob; name it once", ErrSettings, f.word())
+			}
+			objects[f.word()] = true
+		}
 		if f.inode == (inode{}) {
 			continue
 		}

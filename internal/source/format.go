@@ -30,7 +30,7 @@ var optionKeys = []string{"format", "delimiter", "quote", "header", "columns", "
 
 // optionsOf finds where the options of an item begin. A "?" that is followed by
 // something else is part of a glob.
-var optionsOf = regexp.MustCompile(`\?(?:` + strings.Join(optionKeys, "|") + `)=`)
+var optionsOf = regexp.MustCompile(`\?(?:etag|` + strings.Join(optionKeys, "|") + `)=`)
 
 // looksLikeOption finds what may be an unknown option in an item that names no file.
 var looksLikeOption = regexp.MustCompile(`\?([a-z]+)=[^/]*$`)

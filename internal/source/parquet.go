@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"syscall"
 	"unicode/utf8"
 
@@ -23,6 +22,9 @@ var (
 
 // parquetBatch is how many rows are read at a time.
 const parquetBatch = 64
+
+// objectBuffer is how many bytes of a column are read from an object at a time.
+const objectBuffer = 1 << 20
 
 // A parquetReader reads the rows of a Parquet file as objects. The offset of a
 // place is the index of a row.
@@ -52,16 +54,16 @@ type parquetReader struct {
 
 // openParquet opens a Parquet file at w.at.
 func (w *walk) openParquet(f *file) error {
-	disk, err := os.Open(f.name)
+	in, err := f.openContent(w.context)
 	if err != nil {
 		return err
 	}
-	w.input = diskFile{disk}
-	info, err := disk.Stat()
+	w.input = openFile{in}
+	size, err := in.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
 	}
-	p, err := newParquetReader(disk, info.Size())
+	p, err := newParquetReader(in, size)
 	if err != nil {
 		return err
 	}
@@ -85,7 +87,11 @@ func checkParquet(disk io.ReaderAt, size int64) error {
 
 func newParquetReader(disk io.ReaderAt, size int64) (_ *parquetReader, err error) {
 	defer recoverParquet(&err)
-	in, err := parquet.OpenFile(disk, size, parquet.SkipBloomFilters(true))
+	options := []parquet.FileOption{parquet.SkipBloomFilters(true)}
+	if _, remote := disk.(*objectReader); remote {
+		options = append(options, parquet.ReadBufferSize(objectBuffer)) // each read is a request
+	}
+	in, err := parquet.OpenFile(disk, size, options...)
 	if err != nil {
 		return nil, wrapParquet(err)
 	}

@@ -3,14 +3,15 @@ package source
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 )
 
 // A streamInput reads a stream: first what an earlier run has written down, then the
-// stream itself, which it writes down. A stream that begins anew in each run is
-// compared with what is written down.
+// stream itself, which it writes down. A stream that begins anew is compared with what
+// is written down, and one that is whole is read only after all of it is written down.
 type streamInput struct {
 	stream stream
 	source string // its label
@@ -42,11 +43,12 @@ func (s *streamInput) read(ctx context.Context, b []byte) (int, error) {
 // more returns the next bytes.
 func (s *streamInput) more(ctx context.Context) ([]byte, error) {
 	if s.spool != "" && s.log == nil {
-		if err := s.open(); err != nil {
+		if err := s.open(ctx); err != nil {
 			return nil, err
 		}
 	}
-	compares := !s.replay && s.log != nil && (s.stream.comesAgain() || !s.log.done && !s.stream.resumes())
+	how := s.stream.restart()
+	compares := !s.replay && s.log != nil && (how == isGivenAgain || how == beginsAnew && !s.log.done)
 	if s.old != nil && !compares {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -83,14 +85,43 @@ func (s *streamInput) more(ctx context.Context) ([]byte, error) {
 	return p.data, nil
 }
 
-// open opens the spool.
-func (s *streamInput) open() (err error) {
+// open opens the spool. What is whole or not at all is written down now.
+func (s *streamInput) open(ctx context.Context) (err error) {
 	if s.log, err = openSpool(s.spool, s.source, s.replay); err != nil {
 		return err
+	}
+	if s.stream.restart() == isWhole && !s.log.done {
+		if err := s.writeAll(ctx); err != nil {
+			return err
+		}
 	}
 	s.buf = make([]byte, 256<<10)
 	s.old, err = s.log.reader()
 	return err
+}
+
+// writeAll writes the whole stream down, in place of what a run left that was killed.
+func (s *streamInput) writeAll(ctx context.Context) error {
+	if err := s.log.clear(s.source); err != nil {
+		return err
+	}
+	if err := s.begin(); err != nil {
+		return err
+	}
+	for {
+		p, err := s.up.fetch(ctx)
+		switch {
+		case err == io.EOF: //nolint:errorlint // only io.EOF itself is the end
+			up := s.up
+			s.up = nil
+			return errors.Join(s.log.end(), up.close())
+		case err != nil:
+			return err
+		}
+		if err := s.log.append(p); err != nil {
+			return err
+		}
+	}
 }
 
 // begin starts the stream, unless it has begun.
@@ -98,11 +129,11 @@ func (s *streamInput) begin() (err error) {
 	if s.up != nil {
 		return nil
 	}
-	if s.log == nil || !s.stream.resumes() {
-		s.up, err = s.stream.begin(nil)
-	} else {
-		s.up, err = s.stream.begin(s.log.next)
+	var next json.RawMessage
+	if s.log != nil && s.stream.restart() == goesOn {
+		next = s.log.next
 	}
+	s.up, err = s.stream.begin(next)
 	return err
 }
 

@@ -84,6 +84,7 @@ type files struct {
 	total   int64        // set by Open, then read-only
 	rereads bool         // set by Open, then read-only
 	oneLine chunk.Format // the format of files that are one line with an array; set by Open, then read-only
+	buckets *buckets     // set by Open, then read-only
 	read    atomic.Int64 // written by Next
 
 	// Used by Next and Close only.
@@ -117,25 +118,39 @@ type Options struct {
 
 	Credentials webservice.Credentials // of an API
 
+	openStore func(bucket string) (store, error) // nil: the provider's
+	buckets   *buckets                           // set by OpenWith
+
 	Stderr io.Writer // gets the standard error of a command; nil means os.Stderr
 	dial   dialer    // connects to an API, for tests in simulated time; nil means the network
 }
 
 // OpenWith is Open with all options.
-func OpenWith(o Options, spec string) (Source, error) {
+func OpenWith(o Options, spec string) (_ Source, err error) {
+	if o.openStore == nil {
+		o.openStore = openS3
+	}
+	o.buckets = &buckets{openStore: o.openStore, open: make(map[string]*bucket)}
+	s := &files{rereads: true, buckets: o.buckets}
+	defer func() {
+		if err != nil {
+			_ = s.buckets.close() // the source is not there
+		}
+	}()
 	list, err := expand(o, spec)
 	if err != nil {
 		return nil, err
 	}
-	s := &files{list: list, rereads: true}
+	s.list = list
+	results, err := examineAll(list)
+	if err != nil {
+		return nil, err
+	}
 	var found formats
-	for i := range list {
-		compressed, err := list[i].examine(&found)
-		if err != nil {
-			return nil, err
-		}
-		s.total += list[i].size
-		s.rereads = s.rereads && list[i].regular && !compressed
+	for i, f := range list {
+		found.add(results[i].guess, f.word())
+		s.total += f.size
+		s.rereads = s.rereads && f.regular && !results[i].compressed
 	}
 	if err := once(list); err != nil {
 		return nil, err
@@ -160,7 +175,7 @@ func OpenWith(o Options, spec string) (Source, error) {
 func (s *files) Identity() string { return s.plan.Source }
 func (s *files) Plan() chunk.Plan { return s.plan }
 func (s *files) Rereads() bool    { return s.rereads }
-func (s *files) Close() error     { return s.walk.close() }
+func (s *files) Close() error     { return errors.Join(s.walk.close(), s.buckets.close()) }
 
 func (s *files) Progress() (read, total int64) {
 	return s.read.Load(), s.total

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -15,16 +17,17 @@ import (
 )
 
 // howTo ends the errors about an item that names no file.
-const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, "cmd:PROGRAM" for the output of a command, or https://HOST/PATH for an API`
+const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, "cmd:PROGRAM" for the output of a command, https://HOST/PATH for an API, or sqlite:FILE?query=…&key=… for a database`
 
 // A file is one stream of a source.
 type file struct {
 	name    string // cleaned, as given
 	format  Format
-	regular bool   // it can be opened again and read from any offset
-	size    int64  // bytes; 0 if not regular
-	stream  stream // what the file is, if it cannot be read again; nil for files with a name
-	inode   inode  // zero for a stream
+	regular bool    // it can be opened again and read from any offset
+	size    int64   // bytes; 0 if not regular
+	stream  stream  // what the file is, if it cannot be read again; nil for files with a name
+	inode   inode   // zero for a stream and an object
+	object  *object // what it is if it lies in a bucket; nil otherwise
 }
 
 // label names the file in the plan, in the syntax of a source: opening the label
@@ -32,6 +35,10 @@ type file struct {
 func (f *file) label() string {
 	_, isCommand := f.stream.(*command)
 	switch {
+	case f.object != nil && f.format.text != "":
+		return f.word() + "?etag=" + escapeOption(f.object.version) + "&format=" + f.format.text
+	case f.object != nil:
+		return f.word() + "?etag=" + escapeOption(f.object.version)
 	case f.format.text == "":
 		return f.word()
 	case isCommand:
@@ -43,6 +50,8 @@ func (f *file) label() string {
 // word names the file for an operator, without its format.
 func (f *file) word() string {
 	switch {
+	case f.object != nil:
+		return f.object.name()
 	case f.stream != nil:
 		return f.name
 	case needsURL(f.name):
@@ -96,31 +105,56 @@ func expand(o Options, spec string) ([]file, error) {
 			}
 			return []file{{name: "stdin", format: format, stream: stdin{o.Stdin}}}, nil
 		case IsStream(word):
-			return nil, fmt.Errorf("%w: a command or an API must be the only item, so that all of its text belongs to it", ErrSettings)
+			return nil, fmt.Errorf("%w: a command, an API or a query must be the only item, so that all of its text belongs to it", ErrSettings)
 		}
-		names, err := expandItem(word, own)
+		found, options, err := expandItem(o, word, options, own)
 		if err != nil {
 			return nil, fmt.Errorf("%w %q: %w", ErrSettings, word, err)
 		}
-		for _, name := range names {
-			format, err := formatOf(name, options, ofJob)
-			if err != nil {
-				return nil, fmt.Errorf("%w %q: %w", ErrSettings, name, err)
+		for _, f := range found {
+			if f.format, err = formatOf(f.name, options, ofJob); err != nil {
+				return nil, fmt.Errorf("%w %q: %w", ErrSettings, f.name, err)
 			}
-			list = append(list, file{name: name, format: format})
+			list = append(list, f)
 		}
 	}
 	return list, nil
 }
 
-// expandItem returns the cleaned names of the files that an item stands for.
-func expandItem(word string, own written) ([]string, error) {
+// expandItem returns the files and objects that an item stands for, and the options that
+// are left for their format.
+func expandItem(o Options, word, options string, own written) (found []file, format string, err error) {
+	if !IsObject(word) {
+		names, err := expandNames(word, own)
+		for _, name := range names {
+			found = append(found, file{name: name})
+		}
+		return found, options, err
+	}
+	version, options, err := etagOption(options)
+	if err != nil {
+		return nil, "", err
+	}
+	objects, err := o.buckets.expand(context.Background(), word, version)
+	for _, one := range objects {
+		found = append(found, file{name: one.key, object: one})
+	}
+	return found, options, err
+}
+
+// expandNames returns the cleaned names of the files that an item stands for.
+func expandNames(word string, own written) ([]string, error) {
 	path, pattern := word, word
 	if rest, ok := strings.CutPrefix(word, "file:"); ok {
 		var err error
 		if path, pattern, err = fromURL(rest); err != nil {
 			return nil, err
 		}
+		if strings.HasSuffix(rest, "/") { // all files below the folder
+			path, pattern = path+"**", cmp.Or(pattern, literal(path))+"**"
+		}
+	} else if strings.HasPrefix(word, "gs://") {
+		return nil, errors.New("read Google Cloud Storage through its S3 interface: write s3://BUCKET/KEY, and set AWS_ENDPOINT_URL=https://storage.googleapis.com and an HMAC key")
 	} else if other := scheme.FindStringSubmatch(word); other != nil {
 		return nil, fmt.Errorf("there is no source %s:; %s", other[1], howTo)
 	}
@@ -163,14 +197,19 @@ func fromURL(rest string) (path, pattern string, err error) {
 		}
 		rest = "/" + local
 	}
+	if path, pattern, err = decodePattern(rest); err == nil && path == "" {
+		err = errors.New("the URL has no path")
+	}
+	return path, pattern, err
+}
+
+// decodePattern decodes the path of a URL in the same way.
+func decodePattern(rest string) (path, pattern string, err error) {
 	if strings.Contains(rest, "?") {
-		return "", "", errors.New(`in a file: URL write "?" as %3F`)
+		return "", "", errors.New(`in a URL write "?" as %3F`)
 	}
 	if path, err = url.PathUnescape(rest); err != nil {
 		return "", "", fmt.Errorf(`%w; write "%%" itself as %%25`, err)
-	}
-	if path == "" {
-		return "", "", errors.New("the URL has no path")
 	}
 	if !strings.ContainsAny(rest, "*[") {
 		return path, "", nil
@@ -189,6 +228,11 @@ func fromURL(rest string) (path, pattern string, err error) {
 		i += 2
 	}
 	return path, glob.String(), nil
+}
+
+// literal returns a pattern that only path matches.
+func literal(path string) string {
+	return strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`).Replace(path)
 }
 
 // needsURL reports whether a name would be read as something else in a list.

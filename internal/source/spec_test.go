@@ -43,7 +43,7 @@ func TestOpen_errors(t *testing.T) {
 		{in("a.jsonl") + ",stdin:", []string{"the only item"}},
 		{"-", []string{"no standard input"}},
 		{"ftp://host/x", []string{"ftp://host/x", "there is no source ftp:"}},
-		{"s3://bucket/x", []string{"there is no source s3:"}},
+		{"ftp://host/x", []string{"there is no source ftp:"}},
 		{"file://host/x", []string{"host", "file:///"}},
 		{"file:", []string{"no path"}},
 		{"file:///a%zz", []string{"%zz", "%25"}},

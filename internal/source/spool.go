@@ -111,6 +111,23 @@ func (s *spool) prepare(source string) (err error) {
 	if s.size > 0 {
 		return nil
 	}
+	return s.first(source)
+}
+
+// clear removes all records.
+func (s *spool) clear(source string) error {
+	if s.data == 0 {
+		return nil
+	}
+	if err := s.file.Truncate(0); err != nil {
+		return err
+	}
+	s.size, s.data, s.next = 0, 0, nil
+	return s.first(source)
+}
+
+// first writes the first record.
+func (s *spool) first(source string) error {
 	if err := s.write(note{Source: source}, nil); err != nil {
 		return err
 	}
@@ -267,9 +284,9 @@ func (s *spool) reader() (io.ReadCloser, error) {
 func (s *spool) close() error {
 	if s.encoder != nil {
 		_ = s.encoder.Close() // only EncodeAll was used
-		// A process that is being started has the descriptor, and with it the lock,
-		// until its program is there.
-		_ = unix.Flock(int(s.file.Fd()), unix.LOCK_UN)
 	}
+	// A process that is being started has the descriptor, and with it the lock, until its
+	// program is there. Unlocking what is not locked does nothing.
+	_ = unix.Flock(int(s.file.Fd()), unix.LOCK_UN)
 	return s.file.Close()
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/process"
 )
 
-// A stream is an input that cannot be read again: standard input, a command, or
-// an HTTP API.
+// A stream is an input that cannot be read again: standard input, a command, an HTTP
+// API, or a query.
 type stream interface {
 	// name names the stream in messages and in the plan.
 	name() string
@@ -21,14 +21,29 @@ type stream interface {
 	// beginning if that is nil.
 	begin(next json.RawMessage) (upstream, error)
 
-	// resumes reports whether begin can start behind a portion. If not, begin starts
-	// from the beginning, and the same bytes must come again.
-	resumes() bool
-
-	// comesAgain reports whether every run is given the stream again, so that it is
-	// read and compared even if all of it is spooled.
-	comesAgain() bool
+	// restart says how a later run has the stream again.
+	restart() restart
 }
+
+// restart is what a run does about a stream that an earlier run has written down.
+type restart int
+
+const (
+	// isGivenAgain: every run is given the stream, so it is read and compared even if all
+	// of it is written down.
+	isGivenAgain restart = iota
+
+	// beginsAnew: unless all of it is written down the stream begins again, and the same
+	// bytes must come.
+	beginsAnew
+
+	// goesOn: the stream goes on behind the last portion that is written down.
+	goesOn
+
+	// isWhole: the stream is of one moment. All of it is written down before any of it is
+	// returned, so that a run that is killed before may start over with other bytes.
+	isWhole
+)
 
 // An upstream is a stream that has begun.
 type upstream interface {
@@ -47,20 +62,22 @@ type portion struct {
 // portionSize is the most bytes of a portion of standard input or a command.
 const portionSize = 4 << 20
 
-// IsStream reports whether a source is a command or an API, which all of its text
-// belongs to.
+// IsStream reports whether a source is a command, an API or a query, which all of its
+// text belongs to.
 func IsStream(spec string) bool {
 	spec = strings.TrimSpace(spec)
-	return isCommand(spec) || isAPI(spec)
+	return isCommand(spec) || isAPI(spec) || isDatabase(spec)
 }
 
-// expandStream returns the file of a source that is a command or an API, and nil for
-// others.
+// expandStream returns the file of a source that is a command, an API or a query, and
+// nil for others.
 func expandStream(o Options, spec string) ([]file, error) {
 	spec = strings.TrimSpace(spec)
 	switch {
 	case isAPI(spec):
 		return expandAPI(o, spec)
+	case isDatabase(spec):
+		return expandDatabase(o, spec)
 	case !isCommand(spec):
 		return nil, nil
 	}
@@ -97,8 +114,7 @@ func expandAPI(o Options, spec string) ([]file, error) {
 type stdin struct{ r io.Reader }
 
 func (stdin) name() string     { return "stdin" }
-func (stdin) resumes() bool    { return false }
-func (stdin) comesAgain() bool { return true }
+func (stdin) restart() restart { return isGivenAgain }
 
 func (s stdin) begin(json.RawMessage) (upstream, error) {
 	return newPump(spooledBlocks, func() (io.ReadCloser, error) { return io.NopCloser(s.r), nil }), nil

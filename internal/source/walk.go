@@ -108,11 +108,11 @@ func (w *walk) open() error {
 	case !f.regular:
 		w.input = newPump(pumpBlocks, func() (io.ReadCloser, error) { return os.Open(f.name) })
 	default:
-		file, err := os.Open(f.name)
+		file, err := f.openContent(w.context)
 		if err != nil {
 			return err
 		}
-		w.input = diskFile{file}
+		w.input = openFile{file}
 		if err := skip(file, w.at.Offset); err != nil {
 			return err
 		}
@@ -141,6 +141,9 @@ func (w *walk) open() error {
 	return nil
 }
 
+// context returns the context of the running call.
+func (w *walk) context() context.Context { return w.ctx }
+
 // decide turns the guess about a file into a format.
 func (w *walk) decide(f *file, g chunk.Guess) (chunk.Format, error) {
 	oneLine := w.oneLine
@@ -158,16 +161,16 @@ func (w *walk) decide(f *file, g chunk.Guess) (chunk.Format, error) {
 }
 
 // skip moves to offset, which must be in the file.
-func skip(f *os.File, offset int64) error {
+func skip(f io.Seeker, offset int64) error {
 	if offset == 0 {
 		return nil
 	}
-	info, err := f.Stat()
+	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
 	}
-	if info.Size() < offset {
-		return fmt.Errorf("%w: the file has only %d bytes now", ErrChanged, info.Size())
+	if size < offset {
+		return fmt.Errorf("%w: the file has only %d bytes now", ErrChanged, size)
 	}
 	_, err = f.Seek(offset, io.SeekStart)
 	return err
@@ -193,17 +196,18 @@ type input interface {
 	close() error
 }
 
-// diskFile is a regular file. Its reads cannot be interrupted, but are short.
-type diskFile struct{ *os.File }
+// openFile is a regular file or an object. Reads of a file cannot be interrupted, but are
+// short.
+type openFile struct{ content }
 
-func (f diskFile) read(ctx context.Context, b []byte) (int, error) {
+func (f openFile) read(ctx context.Context, b []byte) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
 	return f.Read(b)
 }
 
-func (f diskFile) close() error { return f.Close() }
+func (f openFile) close() error { return f.Close() }
 
 // tap reads the input of a walk with the context of the running call.
 type tap struct{ w *walk }

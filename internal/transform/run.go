@@ -18,8 +18,12 @@ import (
 type Options struct {
 	// Timeout bounds one try of one object, without the wait for a retry. 0 means
 	// none. identity and users neither wait nor loop and are not bounded; users
-	// simulates its duration once a chunk.
+	// simulates its duration before the first object.
 	Timeout time.Duration
+
+	// Part is how much of a chunk the body is, above 0 and up to 1: users simulates
+	// that part of its duration. 0 means the whole chunk.
+	Part float64
 
 	// Retries is how often an object is tried again after a temporary failure.
 	Retries int
@@ -87,6 +91,11 @@ type supervised interface {
 	step(on bool)                      // whether to prove after each answer
 	strict(level int)                  // the chunk is mapped again, for the level-th time, with longer waits
 	aborter
+}
+
+// A simulator is a transform that can take longer than its work needs.
+type simulator interface {
+	simulate(ctx context.Context, part float64) error
 }
 
 // A batcher is a transform that can work ahead. ahead tells it which objects Map
@@ -176,6 +185,7 @@ func Run(ctx context.Context, t Transform, body []byte, skip []chunk.Flaw, o Opt
 type run struct {
 	t       Transform
 	child   supervised   // t if it is supervised, else nil
+	part    float64      // of a chunk; 0: all of it
 	size    int          // bytes of the body
 	items   []item       // the objects
 	skip    []chunk.Flaw // ascending Index
@@ -196,7 +206,7 @@ type item struct {
 }
 
 func newRun(t Transform, body []byte, o Options) *run {
-	r := &run{t: t, size: len(body), before: o.Before, after: o.After, retries: newRetries(o)}
+	r := &run{t: t, part: o.Part, size: len(body), before: o.Before, after: o.After, retries: newRetries(o)}
 	r.child, _ = t.(supervised)
 	r.items = make([]item, 0, bytes.Count(body, []byte{'\n'})+1)
 	for _, object := range chunk.Objects(body) {
@@ -225,6 +235,11 @@ func sorted(skip []chunk.Flaw, objects int) ([]chunk.Flaw, error) {
 
 func (r *run) pass(ctx context.Context, level int) (Output, error) {
 	out := Output{Counts: make([]int, len(r.items)), Lines: make([]byte, 0, r.size)}
+	if s, simulates := r.t.(simulator); simulates {
+		if err := s.simulate(ctx, cmp.Or(r.part, 1)); err != nil {
+			return Output{}, err
+		}
+	}
 	chunker, _ := r.t.(Chunker)
 	if chunker != nil {
 		if err := chunker.Begin(ctx); err != nil {

@@ -16,14 +16,15 @@ import (
 // from joining. Keys are case-sensitive; as in jq, the last of several equal keys
 // counts.
 type users struct {
-	duration time.Duration // simulated work for each chunk
+	duration time.Duration // simulated work for a whole chunk
 }
 
-func (u *users) Begin(ctx context.Context) error {
+// simulate waits for a part of the duration.
+func (u *users) simulate(ctx context.Context, part float64) error {
 	if u.duration == 0 {
 		return nil
 	}
-	timer := time.NewTimer(u.duration)
+	timer := time.NewTimer(time.Duration(part * float64(u.duration)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -33,9 +34,8 @@ func (u *users) Begin(ctx context.Context) error {
 	}
 }
 
-func (u *users) End(context.Context) error { return nil }
-func (u *users) Close() error              { return nil }
-func (u *users) quick()                    {}
+func (u *users) Close() error { return nil }
+func (u *users) quick()       {}
 
 func (u *users) Map(_ context.Context, object, dst []byte) ([]byte, error) {
 	user, err := readUser(object)

@@ -1,8 +1,8 @@
 // Package verify compares a source with a folder sink. It trusts neither the
 // fetcher's ledger nor the sink's own totals: it cuts the source again and compares
-// it, chunk by chunk, with the folder. Only a finished job can pass.
+// it, piece by piece of each chunk, with the folder. Only a finished job can pass.
 //
-// It finds an object that is missing or present twice, a chunk made from other
+// It finds an object that is missing or present twice, a piece made from other
 // objects than the source's, outputs that are damaged or do not match their counts, a
 // dead letter that is doubled or holds another object, and an output file that is not
 // the outputs in input order. It does not run the transform, so it cannot tell

@@ -12,6 +12,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/sinktest"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/verify"
 )
@@ -85,6 +86,23 @@ func (w *world) results(t *testing.T, dead map[uint64]int) []sink.Result {
 		}
 		all = append(all, r)
 	}
+}
+
+// inPieces cuts results of chunks into pieces of one object and of all others.
+func (w *world) inPieces(t *testing.T, results []sink.Result) (all []sink.Result) {
+	t.Helper()
+	text, err := os.ReadFile(w.source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	for _, r := range results {
+		for _, p := range sinktest.Pieces(r, 1) {
+			p.Digest = chunk.Sum([]byte(strings.Join(lines[p.First:p.First+uint64(p.Objects)], "")))
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // fill commits results, and finishes the job if they are complete.

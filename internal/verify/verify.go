@@ -35,7 +35,7 @@ type Report struct {
 type Made struct {
 	Version   string `json:"version"`
 	Transform string `json:"transform"` // "" if unknown
-	Chunks    uint64 `json:"chunks"`
+	Chunks    uint64 `json:"chunks"`    // of which it made all, or some objects
 	Outputs   uint64 `json:"outputs"`
 	Dead      uint64 `json:"dead"`
 }
@@ -53,7 +53,7 @@ func (r *Report) problem(format string, args ...any) {
 // Run compares src, cut by the folder's plan, with the folder. The report lists the
 // problems; an error means that the source or the folder could not be read.
 func Run(ctx context.Context, src source.Source, folder *sink.Folder) (Report, error) {
-	v := &verifier{folder: folder, report: Report{Problems: []string{}, Made: []Made{}}}
+	v := &verifier{folder: folder, report: Report{Problems: []string{}, Made: []Made{}}, counted: map[string]chunk.ID{}}
 	if err := v.openFiles(); err != nil {
 		return Report{}, err
 	}
@@ -70,7 +70,10 @@ func Run(ctx context.Context, src source.Source, folder *sink.Folder) (Report, e
 
 type verifier struct {
 	folder       *sink.Folder
+	record       sink.Record // the next one, if there are more
+	more         bool
 	report       Report
+	counted      map[string]chunk.ID // by version: the last chunk that Made counts
 	output, dead outputFile
 	lines        []byte // reused, as is deadLines
 	deadLines    []byte
@@ -96,55 +99,130 @@ func (v *verifier) closeFiles() {
 
 // compare reads source and records side by side, both in the order of the IDs.
 func (v *verifier) compare(ctx context.Context, src source.Source, next func() (sink.Record, error, bool)) error {
-	record, err, more := next()
+	if err := v.advance(next); err != nil {
+		return err
+	}
 	for {
-		if err != nil {
-			return fmt.Errorf("read sink: %w", err)
-		}
-		c, _, readErr := src.Next(ctx)
-		if errors.Is(readErr, io.EOF) {
+		c, _, err := src.Next(ctx)
+		if errors.Is(err, io.EOF) {
 			break
 		}
-		if readErr != nil {
-			return fmt.Errorf("read source: %w", readErr)
+		if err != nil {
+			return fmt.Errorf("read source: %w", err)
 		}
 		v.report.Chunks++
 		v.report.Objects += uint64(c.Count)
-		if !more || record.Chunk > c.ID {
+		if !v.more || v.record.Chunk > c.ID {
 			v.report.problem("chunk %d (objects %d to %d) is not in the sink", c.ID, c.First, c.First+uint64(c.Count)-1)
 			continue
 		}
-		if err := v.chunk(c, record); err != nil {
+		if err := v.chunk(c, next); err != nil {
 			return err
 		}
-		record, err, more = next()
 	}
-	for ; more; record, err, more = next() {
-		if err != nil {
-			return fmt.Errorf("read sink: %w", err)
-		}
-		v.report.problem("chunk %d is in the sink, but the source has no such chunk", record.Chunk)
-		if _, err := v.bodies(record); err != nil {
-			return err
+	for v.more {
+		id := v.record.Chunk
+		v.report.problem("chunk %d is in the sink, but the source has no such chunk", id)
+		for v.more && v.record.Chunk == id {
+			if _, err := v.bodies(v.record); err != nil {
+				return err
+			}
+			if err := v.advance(next); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// chunk compares one chunk of the source with its record.
-func (v *verifier) chunk(c chunk.Chunk, r sink.Record) error {
-	same := r.First == c.First && r.Objects == c.Count
-	if !same {
-		v.report.problem("chunk %d: the sink has objects %d to %d, the source has %d to %d", c.ID,
-			r.First, r.First+uint64(r.Objects)-1, c.First, c.First+uint64(c.Count)-1)
-	} else if digest := c.Digest(); r.Digest != digest {
-		v.report.problem("chunk %d: the sink has digest %s, the source has %s", c.ID, r.Digest, digest)
+// advance reads the next record.
+func (v *verifier) advance(next func() (sink.Record, error, bool)) (err error) {
+	if v.record, err, v.more = next(); err != nil {
+		return fmt.Errorf("read sink: %w", err)
 	}
-	whole, err := v.bodies(r)
-	if err == nil && same && whole {
+	return nil
+}
+
+// chunk compares one chunk of the source with its records, one for each piece. They must have each
+// object of the chunk, once.
+func (v *verifier) chunk(c chunk.Chunk, next func() (sink.Record, error, bool)) error {
+	at, misplaced := 0, false // at: the object that the next piece must begin with
+	missing := func(to int) {
+		if at < to && !misplaced {
+			v.report.problem("chunk %d: objects %d to %d are not in the sink", c.ID, c.First+uint64(at), c.First+uint64(to)-1)
+		}
+	}
+	for v.more && v.record.Chunk == c.ID {
+		r := v.record
+		same := r.Of == c.Count && r.First == c.First+uint64(r.From)
+		if !same && !misplaced {
+			misplaced = true
+			first := r.First - uint64(r.From)
+			v.report.problem("chunk %d: the sink has objects %d to %d, the source has %d to %d", c.ID,
+				first, first+uint64(r.Of)-1, c.First, c.First+uint64(c.Count)-1)
+		}
+		missing(r.From)
+		if r.From < at && !misplaced {
+			v.report.problem("chunk %d: object %d is in the sink twice", c.ID, r.First)
+		}
+		at = max(at, r.From+r.Objects)
+		if err := v.piece(c, r, same); err != nil {
+			return err
+		}
+		if err := v.advance(next); err != nil {
+			return err
+		}
+	}
+	missing(c.Count)
+	return nil
+}
+
+// piece compares a piece of a chunk of the source with its record.
+func (v *verifier) piece(c chunk.Chunk, r sink.Record, same bool) error {
+	if same {
+		c = pieceOf(c, r.From, r.Objects)
+		if digest := c.Digest(); r.Digest != digest {
+			v.report.problem("%s: the sink has digest %s, the source has %s", name(r), r.Digest, digest)
+		}
+	}
+	read, err := v.bodies(r)
+	if err == nil && same && read {
 		v.letters(c, r, v.deadLines)
 	}
 	return err
+}
+
+// pieceOf returns n objects of a chunk.
+func pieceOf(c chunk.Chunk, from, n int) chunk.Chunk {
+	if n == c.Count {
+		return c
+	}
+	p := chunk.Chunk{ID: c.ID, First: c.First + uint64(from), Count: n}
+	begin := lines(c.Body, from)
+	p.Body = c.Body[begin : begin+lines(c.Body[begin:], n)]
+	for _, flaw := range c.Bad {
+		if flaw.Index >= from && flaw.Index < from+n {
+			flaw.Index -= from
+			p.Bad = append(p.Bad, flaw)
+		}
+	}
+	return p
+}
+
+// lines is the length of the first n lines.
+func lines(body []byte, n int) (length int) {
+	for range n {
+		length += bytes.IndexByte(body[length:], '\n') + 1
+	}
+	return length
+}
+
+// name is what a problem calls a piece.
+func name(r sink.Record) string {
+	if r.Objects == r.Of {
+		return fmt.Sprintf("chunk %d", r.Chunk)
+	}
+	return fmt.Sprintf("chunk %d, objects %d to %d", r.Chunk, r.First, r.First+uint64(r.Objects)-1)
 }
 
 // bodies reads the outputs and dead letters of a record and compares them with the
@@ -156,10 +234,10 @@ func (v *verifier) bodies(r sink.Record) (bool, error) {
 	v.count(r)
 	if v.lines, err = v.folder.Outputs(v.lines[:0], r); err == nil {
 		if got, want := uint64(bytes.Count(v.lines, []byte{'\n'})), r.OutputCount(); got != want {
-			v.report.problem("chunk %d: has %d output lines, but its record says %d", r.Chunk, got, want)
+			v.report.problem("%s: has %d output lines, but its record says %d", name(r), got, want)
 		}
 		v.output.expect(&v.report, v.lines)
-	} else if err := v.damaged(r.Chunk, err); err != nil {
+	} else if err := v.damaged(r, err); err != nil {
 		return false, err
 	} else {
 		v.output.skip(&v.report, r.Outputs.Length)
@@ -169,7 +247,7 @@ func (v *verifier) bodies(r sink.Record) (bool, error) {
 		return true, nil
 	}
 	v.dead.skip(&v.report, r.Dead.Length)
-	return false, v.damaged(r.Chunk, err)
+	return false, v.damaged(r, err)
 }
 
 // count adds a record to the counts of its version.
@@ -179,21 +257,24 @@ func (v *verifier) count(r sink.Record) {
 		v.report.Made = slices.Insert(v.report.Made, i, Made{Version: r.Version, Transform: v.folder.Transforms()[r.Version]})
 	}
 	m := &v.report.Made[i]
-	m.Chunks++
+	if last, ok := v.counted[r.Version]; !ok || last != r.Chunk {
+		v.counted[r.Version] = r.Chunk
+		m.Chunks++
+	}
 	m.Outputs += r.OutputCount()
 	m.Dead += uint64(r.DeadCount)
 }
 
 // damaged reports damage as a problem and returns any other error.
-func (v *verifier) damaged(id chunk.ID, err error) error {
+func (v *verifier) damaged(r sink.Record, err error) error {
 	if !errors.Is(err, sink.ErrDamaged) {
-		return fmt.Errorf("read sink: chunk %d: %w", id, err)
+		return fmt.Errorf("read sink: %s: %w", name(r), err)
 	}
-	v.report.problem("chunk %d: %v", id, err)
+	v.report.problem("%s: %v", name(r), err)
 	return nil
 }
 
-// letters checks the dead letters of a chunk. Each must be an object of the chunk,
+// letters checks the dead letters of c, a chunk or a piece of one. Each must be one of its objects,
 // none may be there twice or have an output, and each object that no transform can
 // read must have one.
 func (v *verifier) letters(c chunk.Chunk, r sink.Record, lines []byte) {
@@ -207,12 +288,12 @@ func (v *verifier) letters(c chunk.Chunk, r sink.Record, lines []byte) {
 		count++
 		letter, err := chunk.ParseDeadLetter(line)
 		if err != nil {
-			v.report.problem("chunk %d: %v", c.ID, err)
+			v.report.problem("%s: %v", name(r), err)
 			continue
 		}
 		switch at := letter.Ordinal - c.First; {
 		case letter.Ordinal < c.First || at >= uint64(c.Count):
-			v.report.problem("chunk %d: has a dead letter of object %d of another chunk", c.ID, letter.Ordinal)
+			v.report.problem("%s: has a dead letter of object %d, which does not belong to it", name(r), letter.Ordinal)
 		case letter.Chunk != c.ID:
 			v.report.problem("object %d: its dead letter says chunk %d, but it is in chunk %d", letter.Ordinal, letter.Chunk, c.ID)
 		case seen[letter.Ordinal]:
@@ -227,7 +308,7 @@ func (v *verifier) letters(c chunk.Chunk, r sink.Record, lines []byte) {
 		seen[letter.Ordinal] = true
 	}
 	if count != r.DeadCount {
-		v.report.problem("chunk %d: has %d dead letters, but its record says %d", c.ID, count, r.DeadCount)
+		v.report.problem("%s: has %d dead letters, but its record says %d", name(r), count, r.DeadCount)
 	}
 	for _, flaw := range c.Bad {
 		if ordinal := c.First + uint64(flaw.Index); !seen[ordinal] {

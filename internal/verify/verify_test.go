@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,10 +28,14 @@ func TestRight(t *testing.T) {
 		"one object":                           {job10[:1], nil, verify.Report{Chunks: 1, Objects: 1}},
 		"more chunks than a page of the index": {many(4000), nil, verify.Report{Chunks: 1334, Objects: 4000, Outputs: 3999}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		right := func(t *testing.T, pieces bool) {
 			t.Parallel()
 			w := newWorld(t, c.lines)
-			w.fill(t, w.results(t, c.dead))
+			results := w.results(t, c.dead)
+			if pieces {
+				results = w.inPieces(t, results)
+			}
+			w.fill(t, results)
 			got := w.verify(t)
 			for _, m := range got.Made { // all of the same version
 				if len(got.Made) != 1 || m.Chunks != got.Chunks || m.Outputs != got.Outputs || m.Dead != got.Dead {
@@ -45,7 +50,9 @@ func TestRight(t *testing.T) {
 			if (c.want.Dead > 0) != (got.DeadFile != "") {
 				t.Errorf("dead letters were compared with %q", got.DeadFile)
 			}
-		})
+		}
+		t.Run(name, func(t *testing.T) { right(t, false) })
+		t.Run(name+" in pieces", func(t *testing.T) { right(t, true) })
 	}
 }
 
@@ -130,11 +137,11 @@ func TestWrong(t *testing.T) {
 				all[0].Dead, all[0].DeadCount = letter(9, 0, job10[9]), 1
 				return all
 			},
-			want: []string{"chunk 0: has a dead letter of object 9 of another chunk"},
+			want: []string{"chunk 0: has a dead letter of object 9, which does not belong to it"},
 		},
 		"dead letter before the chunk": {
 			results: func(all []sink.Result) []sink.Result { all[1].Dead = letter(0, 1, job10[0]); return all },
-			want:    []string{"chunk 1: has a dead letter of object 0 of another chunk"},
+			want:    []string{"chunk 1: has a dead letter of object 0, which does not belong to it"},
 		},
 		"dead letter names another chunk": {
 			results: func(all []sink.Result) []sink.Result { all[1].Dead = letter(4, 2, job10[4]); return all },
@@ -224,6 +231,96 @@ func TestWrong(t *testing.T) {
 			}
 			wantProblems(t, w.verify(t), c.want)
 		})
+	}
+}
+
+// TestWrongPieces: a problem of a piece is found, and named by its objects. Chunks 0 to 2 are in pieces
+// of one and two objects.
+func TestWrongPieces(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		results func(all []sink.Result) []sink.Result // what is committed; nil: all
+		lines   []string                              // what the source is when it is verified; nil: as it was
+		after   func(t *testing.T, w *world)
+		want    []string
+	}{
+		"first piece is missing": {
+			results: func(all []sink.Result) []sink.Result { return slices.Delete(all, 2, 3) },
+			want:    []string{unfinished, "chunk 1: objects 3 to 3 are not in the sink"},
+		},
+		"last piece is missing": {
+			results: func(all []sink.Result) []sink.Result { return slices.Delete(all, 3, 4) },
+			want:    []string{unfinished, "chunk 1: objects 4 to 5 are not in the sink"},
+		},
+		"source has another object": {
+			lines: replaced(1, `{"n":-1}`),
+			want:  []string{"chunk 0, objects 1 to 2: the sink has digest"},
+		},
+		"objects of two pieces are swapped": {
+			lines: replaced(0, job10[1], job10[0]),
+			want:  []string{"chunk 0, objects 0 to 0: the sink has digest", "chunk 0, objects 1 to 2: the sink has digest"},
+		},
+		"source is shorter within a chunk": {
+			lines: job10[:8],
+			want:  []string{"chunk 2: the sink has objects 6 to 8, the source has 6 to 7", "chunk 3 is in the sink"},
+		},
+		"source is shorter": {
+			lines: job10[:6],
+			want:  []string{"chunk 2 is in the sink, but the source has no such chunk", "chunk 3 is in the sink"},
+		},
+		"dead letter of another piece": {
+			results: func(all []sink.Result) []sink.Result {
+				all[2].Dead, all[2].DeadCount, all[2].Counts, all[2].Outputs = all[3].Dead, 1, []int{0}, nil
+				return all
+			},
+			want: []string{"chunk 1, objects 3 to 3: has a dead letter of object 4, which does not belong to it"},
+		},
+		"unreadable object without dead letter": {
+			results: func(all []sink.Result) []sink.Result { all[5].Dead, all[5].DeadCount = nil, 0; return all },
+			want:    []string{"object 7 cannot be read (line 8"},
+		},
+		"counts": {
+			results: func(all []sink.Result) []sink.Result { all[1].Counts[1] = 3; return all },
+			want:    []string{"chunk 0, objects 1 to 2: has 3 output lines, but its record says 4"},
+		},
+		"part is damaged": {
+			after: func(t *testing.T, w *world) { w.damage(t, "out 5.1") },
+			want:  []string{"chunk 1, objects 4 to 5: sink is damaged"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, job10)
+			results := w.inPieces(t, w.results(t, job10Dead))
+			if c.results != nil {
+				results = c.results(results)
+			}
+			w.fill(t, results)
+			if c.lines != nil {
+				w.write(t, c.lines)
+			}
+			if c.after != nil {
+				c.after(t, w)
+			}
+			wantProblems(t, w.verify(t), c.want)
+		})
+	}
+}
+
+// TestMadeInPieces: a chunk counts for each version that made a piece of it, once.
+func TestMadeInPieces(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, job10)
+	results := w.inPieces(t, w.results(t, job10Dead))
+	for i := range results {
+		results[i].Version = "v1"
+	}
+	results[1].Version, results[6].Version = "v2", "v2" // the end of chunk 0, and chunk 3
+	w.fill(t, results)
+	got := w.verify(t)
+	want := []verify.Made{{Version: "v1", Chunks: 3, Outputs: 4, Dead: 2}, {Version: "v2", Chunks: 2, Outputs: 3}}
+	if !got.OK() || !slices.Equal(got.Made, want) {
+		t.Errorf("made %+v, want %+v; problems %q", got.Made, want, got.Problems)
 	}
 }
 

@@ -7,10 +7,11 @@
 //	verbs.go    the verbs, and what several messages have in common
 //	fields.go   how a header is written and read
 //	lists.go    lists of numbers in one header
-//	next.go     mapper → fetcher: a request for work, and its answer
+//	piece.go    pieces: in a list, and in a body with the line that describes each
+//	next.go     mapper → fetcher: a request for work, and its answer, a grant of pieces
 //	beat.go     mapper → fetcher: the heartbeat; fetcher → mapper: an order, a hello
-//	save.go     mapper → saver: a result, and its answer
-//	saved.go    saver → fetcher: chunks that are durable
+//	save.go     mapper → saver: results, and their answer
+//	saved.go    saver → fetcher: pieces that are durable
 //	sync.go     fetcher → saver: claim, list, finish, dead letters
 //	control.go  operator → fetcher: status and control
 //	token.go    lease tokens and signatures

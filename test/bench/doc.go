@@ -1,52 +1,51 @@
-// Package bench gives no figure of a wrong result: a run whose output is not the
-// transform of its input is an error. It measures what chunkline costs beside
-// bare core NATS on the same work: every line of a generated file of users goes
-// through the transform users and ends, synced, in one file.
+// Package bench measures chunkline beside programs that do the same work, and
+// prints each ratio beside its aim. A run whose output is not the transform of
+// its input is an error, and gives no figure.
 //
-//	go test -tags bench -count=1 -timeout 2h ./test/bench -objects 1000000 -mappers 10 -runs 3
+//	go test -tags bench -count=1 -timeout 2h -v ./test/bench -objects 1000000 -runs 5 -rows quick,wait-16
 //
-// Both sides run as separate processes on loopback, each with a nats-server
-// of its own, one after the other (A B A B …):
+// A row is one way to do a job; rows_test.go has the table of them. All chosen
+// rows run one after the other, then all of them again, -runs times. Rows that a
+// chosen one is compared with are chosen too. A ratio is that of two rows in the
+// same run, so other load on the machine, which both see, falls out of it as far
+// as it can. The tables at the end show medians over the runs.
 //
-//	chunkline  fetcher   → nats-server → N mappers    → nats-server → saver (folder)
-//	bare       publisher → nats-server → N forwarders → nats-server → receiver
+// # Quick work
 //
-// # The bare side
+// Every line of a file of users goes through the transform users, or identity, and
+// ends, synced, in one file. The floor (package floor) and core NATS around it
+// (package corenats) share no code with chunkline. They do the least that keeps
+// a bounded amount of work under way and gives credit for synced results only.
+// The row floor-own has chunkline's parser, a larger window and one sync at the
+// end. JetStream stores chunks and results in a work queue each.
 //
-// The least that core NATS can do the work with. The publisher reads lines and
-// publishes 100 of them as a message; forwarders in a queue group run the
-// transform on each line and publish the results; the receiver appends them to
-// a file as they come and syncs it once. As core NATS drops what a slow
-// subscriber cannot take, the publisher has at most 256 messages under way:
-// the receiver says after every 32 how many it has. That is one small message
-// for 3,200 lines, keeps every buffer far below the limit at which client or
-// server drop (64 MiB), and makes nobody wait for an answer to one message. It
-// checks nothing, keeps no order, and a process that dies loses lines.
+// The clock runs from the start of the first role to the exit of the role after
+// which the result is durable: so it includes starting the processes, in the order
+// in which they need each other, and laying out chunkline's ordered output. It
+// does not include starting nats-server, making the input and checking the
+// result. CPU seconds are user and system time of all processes from start to
+// exit, nats-server too. Peak memory is the kernel's largest resident size of a
+// process.
 //
-// # What is measured
+// Outputs of chunkline and of single programs must be the transform of the input
+// byte for byte; those of the floors and of JetStream may have another order.
 //
-// The clock runs from the start of the first role to the exit of the fetcher
-// or receiver, when the result is durable. So it includes starting the
-// processes, in the order in which they need each other, on both sides, and on
-// chunkline's side laying out the ordered output. It does not include starting
-// the nats-server, making the input and checking the result. CPU seconds are
-// user and system time of all processes from start to exit, the nats-server
-// too. Peak memory is the kernel's largest resident size of a process.
+// # Waiting work, trouble, slow work
 //
-// A figure is the median of its side's runs. A ratio is the median of the
-// ratios of neighbouring runs, so that other load on the machine, which both
-// runs of a pair see, falls out of it as far as it can.
+// Here the transform waits, so that other figures than the machine's speed show.
+// The mappers are up, and the clock runs from the start of the fetcher to its
+// exit. The ideal is the work divided by the number of workers: a mapper that is
+// killed, or slow, is not subtracted.
 //
-// Chunkline's output must be the transform of the input byte for byte, the bare
-// output must be the same lines in any order.
+// In slow work each worker's program notes when it finishes an object. A worker
+// idles at the end from its last object until no other worker has two objects
+// left: from then on none could have been given to it.
 //
 // # Limits
 //
-// One machine: N mappers on fewer CPUs take turns, loopback has no latency,
-// and all processes compete for the same cores, so objects/s is total work per
-// object more than anything. The output is on the disk of the temporary
-// folder ($TMPDIR): on a tmpfs a sync costs nothing. On Linux a child's peak
-// memory is never below what this process has when it starts the child, about
-// 10 MiB, so a smaller figure cannot be seen. Start-up, about 10 ms of CPU for
-// a process, is in the figures: fewer than 100,000 users measure mostly that.
+// One machine: many mappers on few CPUs take turns, loopback has no latency, and
+// all processes compete for the same cores. The output is on the disk of the
+// temporary folder ($TMPDIR): on a tmpfs a sync costs nothing. On Linux a child's
+// peak memory is never below what this process has when it starts the child,
+// about 15 MiB. Fewer than 100,000 users measure mostly how processes start.
 package bench

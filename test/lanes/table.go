@@ -70,8 +70,8 @@ var table = []entry{
 		ci: ".ci/builds linux/arm64 linux/386 darwin/arm64", all: ".ci/builds linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64",
 	}, {
 		name: "benchmarks", about: "benchmarks run; their figures are not judged", seconds: 90,
-		ci:  "go test -run '^$' -bench . -benchtime 1x ./internal/... && make -s bench OBJECTS=100000 RUNS=1",
-		all: "go test -run '^$' -bench . ./internal/... && make -s bench",
+		ci:  "go test -run '^$' -bench . -benchtime 1x ./internal/... && make -s bench OBJECTS=100000 RUNS=1 ROWS=quick,wait-16",
+		all: "go test -run '^$' -bench . ./internal/... && make -s bench RUNS=3",
 	}, {
 		name: "browser", about: "the live page in Chromium, and under axe", waits: true, seconds: 120,
 		ci: ".ci/browser", all: ".ci/browser",

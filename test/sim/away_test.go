@@ -36,7 +36,7 @@ func (w *world) once(parts ...string) {
 // While the saver is away work goes on and results wait. Each role says so
 // once, and is not ready.
 func TestSaverAway(t *testing.T) {
-	run(t, 300, 2, func(t *testing.T, w *world) {
+	run(t, 150, 1, func(t *testing.T, w *world) {
 		s := w.saver("saver")
 		f := w.fetcher("fetcher", nil)
 		m := w.mapper("a", "users?duration=1s", twoWorkers)
@@ -64,7 +64,7 @@ func TestSaverAway(t *testing.T) {
 		if st := f.Status().Chunks; st.Redelivered != 0 || len(w.tape.handed()) != 150 {
 			t.Errorf("status counts %+v, want no redelivery", st)
 		}
-		w.complete(300)
+		w.complete(150)
 	})
 }
 
@@ -92,7 +92,7 @@ func TestFetcherBeforeSaver(t *testing.T) {
 // A full sink holds the job up until there is space; nothing is said to be
 // committed meanwhile.
 func TestSinkFull(t *testing.T) {
-	run(t, 40, 2, func(t *testing.T, w *world) {
+	run(t, 20, 1, func(t *testing.T, w *world) {
 		var full atomic.Bool
 		w.sink.OnCommit = func([]sink.Result) error {
 			if full.Load() {
@@ -102,7 +102,7 @@ func TestSinkFull(t *testing.T) {
 		}
 		var committed atomic.Int64
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
-			if a, err := wire.DecodeSaveAnswer(p.Message); verbOf(p) == wire.VerbSave && p.Reply && err == nil && a.Status == wire.SaveCommitted {
+			if a, err := wire.DecodeSaveAnswer(p.Message); verbOf(p) == wire.VerbSave && p.Reply && err == nil && a.Of(0) == wire.SaveCommitted {
 				committed.Add(1)
 			}
 			return bustest.Fate{}
@@ -118,8 +118,8 @@ func TestSinkFull(t *testing.T) {
 		}
 		wantReady(t, false, s)
 		w.once("sink is full")
-		if s := f.Status(); s.Objects.Saved != 6 || s.State != report.StateRunning {
-			t.Errorf("status is %+v, want 6 objects saved", s)
+		if s := f.Status(); s.Objects.Saved != 3 || s.State != report.StateRunning {
+			t.Errorf("status is %+v, want 3 objects saved", s)
 		}
 		if s := f.Status(); s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseFull || s.Chunks.Backups != 0 || len(s.Stragglers) != 0 {
 			t.Errorf("bottleneck %+v, %d backup attempts, stragglers %v; want a full sink, and none", s.Bottleneck, s.Chunks.Backups, s.Stragglers)
@@ -133,14 +133,14 @@ func TestSinkFull(t *testing.T) {
 		if s := f.Status().Chunks; s.Redelivered != 0 || s.Duplicates != 0 || len(w.tape.handed()) != 20 {
 			t.Errorf("status counts %+v, want nothing twice", s)
 		}
-		w.complete(40)
+		w.complete(20)
 	})
 }
 
 // A broken sink ends the saver; what it had taken was not answered, so the
 // next saver gets it.
 func TestSinkBroken(t *testing.T) {
-	run(t, 8, 2, func(t *testing.T, w *world) {
+	run(t, 4, 1, func(t *testing.T, w *world) {
 		errFire := errors.New("disk on fire")
 		var broken atomic.Bool
 		broken.Store(true)
@@ -174,14 +174,14 @@ func TestSinkBroken(t *testing.T) {
 		if n := len(w.tape.handed()); n != 4 {
 			t.Errorf("handed out %d chunks, want each of 4 once", n)
 		}
-		w.complete(8)
+		w.complete(4)
 	})
 }
 
 // Without a connection to NATS no role is ready, each role says so, and no mapper's
 // chunks are given to others: all were disconnected.
 func TestNATSAway(t *testing.T) {
-	run(t, 40, 2, func(t *testing.T, w *world) {
+	run(t, 20, 1, func(t *testing.T, w *world) {
 		s := w.saver("saver")
 		f := w.fetcher("fetcher", nil)
 		a, b := w.mapper("a", "users?duration=10s", twoWorkers), w.mapper("b", "users?duration=10s", twoWorkers)
@@ -201,14 +201,14 @@ func TestNATSAway(t *testing.T) {
 		if s := f.Status().Chunks; s.Redelivered != 0 || s.Duplicates != 0 || len(w.tape.handed()) != 20 {
 			t.Errorf("status counts %+v, want nothing twice", s)
 		}
-		w.complete(40)
+		w.complete(20)
 	})
 }
 
 // A fetcher that was offline for longer than all leases forgives the mappers
 // their silence.
 func TestFetcherOffline(t *testing.T) {
-	run(t, 8, 2, func(t *testing.T, w *world) {
+	run(t, 4, 1, func(t *testing.T, w *world) {
 		w.tape.faults(func(p bustest.Packet) bustest.Fate { // a hello would have all mappers heard at once
 			return bustest.Fate{Drop: verbOf(p) == wire.VerbHello}
 		})
@@ -226,6 +226,6 @@ func TestFetcherOffline(t *testing.T) {
 		if s := f.Status().Chunks; s.Redelivered != 0 || len(w.tape.handed()) != 4 {
 			t.Errorf("status counts %+v, want no redelivery", s)
 		}
-		w.complete(8)
+		w.complete(4)
 	})
 }

@@ -158,9 +158,7 @@ func (c *crew) play() {
 		c.later(l.at, func() { c.addLiar(l) })
 	}
 	c.later(c.s.trouble, c.heal)
-	// Even one mapper alone, the slowest, ends the job in this time.
-	alone := time.Duration(c.s.objects/c.s.size+1) * c.s.slowest
-	_ = c.until(c.s.trouble+alone+time.Hour+c.s.longestRest(), func() bool { return c.result != nil || c.t.Failed() })
+	_ = c.until(c.s.trouble+c.s.alone()+time.Hour+c.s.longestRest(), func() bool { return c.result != nil || c.t.Failed() })
 }
 
 // until does what is due until it is over, or for so long.

@@ -23,7 +23,7 @@ func TestDeadMapper(t *testing.T) {
 	for name, death := range deaths {
 		for late := time.Duration(0); late < time.Second; late += 170 * time.Millisecond {
 			t.Run(name+" after "+(5*time.Second+late).String(), func(t *testing.T) {
-				run(t, 2, 2, func(t *testing.T, w *world) {
+				run(t, 1, 1, func(t *testing.T, w *world) {
 					w.saver("saver")
 					f := w.fetcher("fetcher", nil)
 					dying := w.mapper("dying", "users?duration=10s", nil)
@@ -47,7 +47,7 @@ func TestDeadMapper(t *testing.T) {
 					if s := f.Status().Chunks; s.Redelivered != 1 || s.Duplicates != 0 {
 						t.Errorf("status counts %+v, want one redelivery and no duplicate", s)
 					}
-					w.complete(2)
+					w.complete(1)
 				})
 			})
 		}
@@ -56,7 +56,7 @@ func TestDeadMapper(t *testing.T) {
 
 // A slow mapper loses nothing, however idle the others are.
 func TestSlowMapper(t *testing.T) {
-	run(t, 2, 2, func(t *testing.T, w *world) {
+	run(t, 1, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
 		f := w.fetcher("fetcher", nil)
 		w.mapper("slow", "users?duration=60s", nil)
@@ -68,13 +68,13 @@ func TestSlowMapper(t *testing.T) {
 		if took := f.ended.Sub(begin); took < time.Minute || took > time.Minute+time.Second {
 			t.Errorf("job took %s, want the slow mapper's minute", took)
 		}
-		if h, s := w.tape.handed(), w.tape.saved(); len(h) != 1 || len(s) != 1 || s[0].from != "slow" || s[0].m.Attempt != 1 {
+		if h, s := w.tape.handed(), w.tape.sent(); len(h) != 1 || len(s) != 1 || s[0].from != "slow" || s[0].Attempt != 1 {
 			t.Errorf("handed out %+v, saved %+v, want one attempt", h, s)
 		}
 		if s := f.Status().Chunks; s.Redelivered != 0 || s.Duplicates != 0 || s.Backups != 0 {
 			t.Errorf("status counts %+v, want no redelivery, duplicate or backup", s)
 		}
-		w.complete(2)
+		w.complete(1)
 	})
 }
 
@@ -83,7 +83,7 @@ func speculate(c *fetcher.Config) { c.Speculate = true }
 // A straggler gets one backup attempt; the first result wins, and the loser
 // stops at once.
 func TestBackup(t *testing.T) {
-	run(t, 2, 2, func(t *testing.T, w *world) {
+	run(t, 1, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
 		f := w.fetcher("fetcher", func(c *fetcher.Config) { c.Speculate, c.OnDone = true, "stay" })
 		slow := w.mapper("slow", "users?duration=60s", nil)
@@ -105,7 +105,7 @@ func TestBackup(t *testing.T) {
 		if s := f.Status().Chunks; s.Backups != 1 || s.Redelivered != 0 || s.Duplicates != 0 {
 			t.Errorf("status counts %+v, want one backup only", s)
 		}
-		w.complete(2)
+		w.complete(1)
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 // A mapper that is told to stop finishes what it has begun, takes nothing more
 // and says goodbye.
 func TestDrain(t *testing.T) {
-	run(t, 4, 2, func(t *testing.T, w *world) {
+	run(t, 2, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
 		f := w.fetcher("fetcher", nil)
 		a := w.mapper("a", "users?duration=10s", nil)
@@ -38,14 +38,14 @@ func TestDrain(t *testing.T) {
 		if s := f.Status().Chunks; s.Redelivered != 0 || len(w.tape.handed()) != 2 {
 			t.Errorf("status counts %+v, want no redelivery", s)
 		}
-		w.complete(4)
+		w.complete(2)
 	})
 }
 
 // What is not finished within the time to stop is given back: another mapper
 // has it at once, and it costs no attempt.
 func TestDrainGivesBack(t *testing.T) {
-	run(t, 2, 2, func(t *testing.T, w *world) {
+	run(t, 1, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
 		f := w.fetcher("fetcher", nil)
 		a := w.mapper("a", "users?duration=10s", func(c *mapper.Config) { c.StopTimeout = 2 * time.Second })
@@ -75,7 +75,7 @@ func TestDrainGivesBack(t *testing.T) {
 		if n := w.log.lines("gave back chunks"); n != 1 {
 			t.Errorf("%d lines say that a chunk was given back, want 1", n)
 		}
-		w.complete(2)
+		w.complete(1)
 	})
 }
 
@@ -94,7 +94,7 @@ func TestDrainIdle(t *testing.T) {
 
 // A mapper that waits for work is let go at once, and no chunk is sent after it.
 func TestDrain_idle(t *testing.T) {
-	run(t, 4, 2, func(t *testing.T, w *world) {
+	run(t, 2, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
 		f := w.fetcher("fetcher", nil)
 		w.mapper("a", "users?duration=10s", nil)

@@ -59,6 +59,8 @@ func (c *crew) happen(e event) {
 		if r := c.procs[who].role; r.Fetcher != nil {
 			c.waits.Go(func() { c.look(r) })
 		}
+	case "protocol 1":
+		c.waits.Go(c.askAsBefore)
 	case "redo":
 		c.bad = e.order.Version
 		if c.procs["saver"].down {

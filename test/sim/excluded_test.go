@@ -17,22 +17,22 @@ import (
 // works, but not if that one's version gets no chunk: because it is limited, is
 // to have none, or shadows from now on.
 func TestExcludedMapper(t *testing.T) {
-	const size, poison = 2, 5
+	const poison = 2
 	for name, order := range map[string]wire.Control{
 		"limited": {Action: wire.ControlShare, Version: "v2", Share: 0.3},
 		"none":    {Action: wire.ControlShare, Version: "v2"},
 		"shadow":  {Action: wire.ControlShadow, Version: "v2", Share: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			run(t, 6, size, func(t *testing.T, w *world) {
+			run(t, 3, 1, func(t *testing.T, w *world) {
 				operator := bus.New(w.net.Connect("operator"), job)
 				defer operator.Close()
 				k := newMortals(w, "a", "b")
 				w.tape.faults(func(p bustest.Packet) bustest.Fate {
-					if work, err := wire.DecodeWork(p.Message); isWork(p) && err == nil && work.Chunk.ID == poison/size && !work.Careful {
+					if g := handsOut(p, poison); g != nil && !g.Careful {
 						time.AfterFunc(100*time.Millisecond, func() { k.kill(p.To) })
 					}
-					if b, err := wire.DecodeBeat(p.Message); isAnnouncement(p) && err == nil && b.Doing.Index == poison%size {
+					if announces(p, poison, 0) {
 						k.kill(p.From)
 					}
 					return bustest.Fate{}
@@ -47,7 +47,7 @@ func TestExcludedMapper(t *testing.T) {
 				if err := k.keep(f, "users?duration=500ms", nil); !errors.Is(err, app.ErrDeadLetters) {
 					t.Fatalf("job ended with %v, want dead letters", err)
 				}
-				w.complete(6, poison)
+				w.complete(3, poison)
 			})
 		})
 	}

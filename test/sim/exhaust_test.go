@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-var pairs = flag.Int("pairs", 200, "how many pairs of strikes TestEverywhere plays, half of them in each of its jobs; 0: all there are")
+var pairs = flag.Int("pairs", 200, "how many pairs of strikes TestEverywhere plays, a third of them in each of its jobs; 0: all there are")
 
 // strike is what befalls one message of a job: the number-th of its kind.
 type strike struct {
@@ -67,7 +67,7 @@ func (s strike) fate() (fate bustest.Fate, victims []victim) {
 	return fate, victims
 }
 
-// small is a job of 3 chunks for 2 mappers, in which these strikes happen.
+// small is a job of 3 chunks for 2 mappers, in which these strikes happen. Each object is a piece.
 func small(strikes ...strike) *scenario {
 	const work = 700 * time.Millisecond
 	return &scenario{
@@ -86,6 +86,15 @@ func shadowed(strikes ...strike) *scenario {
 		{at: 300 * time.Millisecond, kind: "order", who: []string{"operator"}, order: wire.Control{Action: wire.ControlShare, Version: "v3", Share: 0.5}},
 		{at: 900 * time.Millisecond, kind: "look", who: []string{"fetcher"}},
 	}
+	return s
+}
+
+// quick is a job of 5 chunks that are quick work: after its first object a mapper gets several pieces at a time.
+func quick(strikes ...strike) *scenario {
+	const work = 5 * time.Millisecond
+	s := small(strikes...)
+	s.objects, s.slowest = 9, work
+	s.mappers = []mapperPlan{{"m0", 1, work, ""}, {"m1", 1, work, ""}}
 	return s
 }
 
@@ -119,12 +128,13 @@ func compareText(a, b string) int {
 	return 0
 }
 
-// In a job of 3 chunks and 2 mappers, whatever single message is lost, doubled,
+// In a small job, whatever single message is lost, doubled,
 // late or damaged, and whoever dies of it: the job ends, complete. So does it
 // with a second harm to any message of what follows from the first; those pairs
 // are drawn at random unless -pairs 0 asks for all.
 func TestEverywhere(t *testing.T) {
 	t.Run("job", func(t *testing.T) { strikeEverywhere(t, small) })
+	t.Run("quick", func(t *testing.T) { strikeEverywhere(t, quick) })
 	t.Run("shadowed", func(t *testing.T) { strikeEverywhere(t, shadowed) })
 }
 
@@ -149,7 +159,7 @@ func strikeEverywhere(t *testing.T, job func(...strike) *scenario) {
 	if *pairs > 0 {
 		dice := rand.New(rand.NewPCG(1, *firstSeed))
 		dice.Shuffle(len(both), func(i, j int) { both[i], both[j] = both[j], both[i] })
-		both = both[:min(*pairs/2, len(both))]
+		both = both[:min(*pairs/3, len(both))]
 	}
 	t.Run("two", func(t *testing.T) {
 		for _, s := range both {

@@ -30,7 +30,7 @@ func (c *crew) finish() {
 		c.t.Errorf("the job, run again, does not end")
 	}
 	if after := len(c.tape.handed()); after != before {
-		c.t.Errorf("the job, run again, handed out %d chunks", after-before)
+		c.t.Errorf("the job, run again, handed out %d pieces", after-before)
 	}
 	if again := c.sink.Summary(); again != total {
 		c.t.Errorf("the job, run again, changed the sink from %+v to %+v", total, again)
@@ -57,13 +57,13 @@ func (c *crew) mend() {
 		c.t.Errorf("the saver does not stop")
 	}
 	c.addFetcher()
-	if !c.until(time.Duration(c.s.objects/c.s.size+1)*c.s.slowest+time.Hour+c.s.longestRest(), func() bool { return c.result != nil }) {
+	if !c.until(c.s.alone()+time.Hour+c.s.longestRest(), func() bool { return c.result != nil }) {
 		c.t.Errorf("the job, run again without version %s, does not end", version)
 		return
 	}
 	c.sink.each(func(r sink.Result) {
 		if r.Version == version {
-			c.t.Errorf("chunk %d is again what version %s made", r.Chunk, version)
+			c.t.Errorf("piece %s is again what version %s made", pieceOf(r), version)
 		}
 	})
 }

@@ -45,7 +45,7 @@ func TestHello(t *testing.T) {
 		"lost":  {true, 300 * time.Millisecond, 3 * time.Second, 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			run(t, 2*chunks, 2, func(t *testing.T, w *world) {
+			run(t, chunks, 1, func(t *testing.T, w *world) {
 				w.tape.faults(func(p bustest.Packet) bustest.Fate {
 					return bustest.Fate{Drop: test.lost && verbOf(p) == wire.VerbHello}
 				})
@@ -67,7 +67,7 @@ func TestHello(t *testing.T) {
 				if len(busy) != mappers && !test.lost || all < test.soonest || all > test.latest || f.ended.Sub(begin) > test.took {
 					t.Errorf("want all %d mappers after %s to %s, and the job in %s at most", mappers, test.soonest, test.latest, test.took)
 				}
-				w.complete(2 * chunks)
+				w.complete(chunks)
 			})
 		})
 	}
@@ -78,7 +78,7 @@ func TestHello(t *testing.T) {
 func TestHello_restart(t *testing.T) {
 	for name, away := range map[string]time.Duration{"at once": 0, "a minute later": time.Minute} {
 		t.Run(name, func(t *testing.T) {
-			run(t, 60, 2, func(t *testing.T, w *world) {
+			run(t, 30, 1, func(t *testing.T, w *world) {
 				w.saver("saver")
 				paused := func(c *fetcher.Config) { c.Rate = 1e-3 } // one chunk goes out, and the other mappers wait
 				f := w.fetcher("fetcher", paused)
@@ -105,7 +105,7 @@ func TestHello_restart(t *testing.T) {
 				if took := w.begun(begin, before+4); took > 1550*time.Millisecond {
 					t.Errorf("all have work after %s, want the 1.5s in which the fetcher listens, and 50ms", took)
 				}
-				w.complete(60)
+				w.complete(30)
 			})
 		})
 	}
@@ -115,7 +115,7 @@ func TestHello_restart(t *testing.T) {
 func TestHello_reconnect(t *testing.T) {
 	for name, fetcherFirst := range map[string]bool{"fetcher first": true, "mapper first": false} {
 		t.Run(name, func(t *testing.T) {
-			run(t, 60, 2, func(t *testing.T, w *world) {
+			run(t, 30, 1, func(t *testing.T, w *world) {
 				w.saver("saver")
 				f := w.fetcher("fetcher", nil)
 				w.mapper("a", "users?duration=1s", func(c *mapper.Config) { c.Workers = 2 })
@@ -138,7 +138,7 @@ func TestHello_reconnect(t *testing.T) {
 				if took := w.begun(begin, before+2); took > 50*time.Millisecond {
 					t.Errorf("both workers have work %s after the last was back, want 50ms", took)
 				}
-				w.complete(60)
+				w.complete(30)
 			})
 		})
 	}

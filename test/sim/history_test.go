@@ -47,11 +47,11 @@ func plannedSeeds() (planned []uint64, times int) {
 // wanted is what must have happened in enough seeds, lest the scenarios prove
 // less than they seem to.
 var wanted = []string{
-	"backup attempt", "careful", "chunk given up", "chunk redelivered", "copy handed out", "damaged", "dead letters looked at", "fenced fetcher", "goodbye", "handed out again",
-	"lease adopted", "liar believed", "liar got a chunk", "lie refused: a chunk that it did not get", "lie refused: a chunk with another digest",
-	"lie refused: fewer objects", "lie refused: more objects", "lost confirmation found by list", "mapper knows a newer fetcher", "minutes late", "nats away",
+	"backup attempt", "careful", "chunk given up", "chunk redelivered", "chunk cut", "copy handed out", "damaged", "dead letters looked at", "fenced fetcher", "goodbye", "grant given back", "grant of several pieces", "handed out again", "late result overlaps",
+	"lease adopted", "liar believed", "liar got a piece", "lie refused: a chunk that it did not get", "lie refused: a chunk with another digest",
+	"lie refused: another piece of the chunk", "lie refused: fewer objects", "lie refused: more objects", "lost confirmation found by list", "mapper knows a newer fetcher", "mapper of protocol 1 refused", "minutes late", "nats away",
 	"object skipped", "order drop", "order obeyed: allow", "order obeyed: shadow", "order obeyed: share", "order ping", "other plan refused",
-	"probe of a version went well", "redo", "result busy", "result committed", "result compared", "result duplicate", "result in parts", "saver ended by its sink",
+	"probe of a version went well", "redo", "restart with a chunk saved in part", "result busy", "result committed", "result compared", "result duplicate", "result in parts", "saver ended by its sink",
 	"shadow report looked at", "takeover", "version fenced", "version held to its share", "work left after the trouble",
 }
 

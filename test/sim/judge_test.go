@@ -8,6 +8,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/sink"
 )
 
 // counted compares what the fetcher says in the end with the sink.
@@ -60,45 +61,55 @@ func (w *watch) complete() {
 	if s := w.c.sink.Summary(); s.Output == "" || s.Dead != uint64(len(dead)) || s.Objects != uint64(w.c.s.objects) {
 		w.wrong("the sink's summary is %+v, want all objects, %d of them dead, and finished", s, len(dead))
 	}
-	for id, then := range w.first {
-		if now, _ := w.c.sink.Result(id); string(now.Outputs) != string(then.Outputs) || string(now.Dead) != string(then.Dead) {
-			w.wrong("chunk %d is not what was confirmed", id)
+	for id, confirmed := range w.first {
+		now := w.c.sink.Pieces(id)
+		for _, then := range confirmed {
+			if !slices.ContainsFunc(now, func(r sink.Result) bool {
+				return pieceOf(r) == pieceOf(then) && string(r.Outputs) == string(then.Outputs) && string(r.Dead) == string(then.Dead)
+			}) {
+				w.wrong("piece %s is not what was confirmed", pieceOf(then))
+			}
 		}
 	}
 }
 
 // right compares what the sink holds of the chunk that begins with object
-// first with what it should.
+// first with what it should: each object once.
 func (w *watch) right(first int, dead map[int]bool) {
 	id, end := chunk.ID(first/w.c.s.size), min(first+w.c.s.size, w.c.s.objects)
-	var want strings.Builder
-	for i := first; i < end; i++ {
-		if !dead[i] {
-			want.WriteString(w.c.s.output(i))
+	next := first
+	for _, r := range w.c.sink.Pieces(id) {
+		if r.First != uint64(next) || r.From != next-first || r.Of != end-first {
+			w.wrong("the sink holds piece %s of %d objects with ordinal %d, where object %d is missing", pieceOf(r), r.Of, r.First, next)
+		}
+		w.madeBy(r)
+		var want strings.Builder
+		for i := next; i < next+r.Objects; i++ {
+			if !dead[i] {
+				want.WriteString(w.c.s.output(i))
+			}
+		}
+		next += r.Objects
+		switch got := string(r.Outputs); {
+		case got != want.String() && slices.Contains(w.believed[pieceOf(r)], got):
+			w.situation["liar believed"] = true
+		case got != want.String():
+			w.wrong("the sink holds of piece %s\n%s\nwant\n%s", pieceOf(r), got, want.String())
 		}
 	}
-	r, there := w.c.sink.Result(id)
-	got := string(r.Outputs)
-	w.madeBy(id, r.Version)
-	switch {
-	case !there || r.First != uint64(first) || r.Objects != end-first:
-		w.wrong("chunk %d is not in the sink with objects %d to %d: %+v", id, first, end-1, r)
-	case got != want.String() && slices.Contains(w.believed[id], got):
-		w.situation["liar believed"] = true
-	case got != want.String():
-		w.wrong("the sink holds of chunk %d\n%s\nwant\n%s", id, got, want.String())
+	if next != end {
+		w.wrong("the sink holds chunk %d up to object %d, want %d to %d", id, next-1, first, end-1)
 	}
 }
 
 // wrongly looks for the cause of an innocent object's death: two mappers that
-// had announced it, or as many careful attempts of its chunk as MAX_ATTEMPTS.
+// had announced it, or as many careful attempts at its piece as MAX_ATTEMPTS.
 func (w *watch) wrongly(i int, l chunk.DeadLetter) {
-	id := chunk.ID(i / w.c.s.size)
 	switch announced := w.announced[uint64(i)]; {
 	case strings.Contains(l.Error, "took down") && w.c.s.attempts > 0:
 		w.situation["chunk given up"] = true
-		if n := w.careful[id]; n < w.c.s.attempts {
-			w.wrong("chunk %d was given up after %d careful attempts, MAX_ATTEMPTS is %d: %+v", id, n, w.c.s.attempts, l)
+		if n := w.careful[uint64(i)]; n < w.c.s.attempts {
+			w.wrong("object %d was given up after %d careful attempts, MAX_ATTEMPTS is %d: %+v", i, n, w.c.s.attempts, l)
 		}
 	case w.c.s.fair:
 		w.wrong("innocent object %d is dead: %+v", i, l)

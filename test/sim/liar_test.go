@@ -21,8 +21,8 @@ import (
 type liarPlan struct{ at, span time.Duration }
 
 // liar is a mapper that says what is not so: results of fewer, more or other
-// objects than it got, of chunks that it never got, and two different results
-// of one chunk; lists of what it does not hold. A result that does not fit its
+// objects than it got, of pieces that it never got, and two different results
+// of one piece; lists of what it does not hold. A result that does not fit its
 // lease must be refused. Of two that fit the first stays, whatever it says:
 // nobody but a second mapper could know that it is wrong.
 type liar struct {
@@ -31,7 +31,14 @@ type liar struct {
 	dice *rand.Rand
 	self report.Mapper
 	seq  uint64
-	got  []wire.Work
+	got  []leased
+}
+
+// leased is a piece that it got.
+type leased struct {
+	wire.Granted
+	plan  chunk.PlanID
+	epoch uint64
 }
 
 func (c *crew) launchLiar(name string) *role {
@@ -46,10 +53,10 @@ func (c *crew) launchLiar(name string) *role {
 
 func (l *liar) run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if work, ok := l.ask(ctx); ok {
-			l.c.watch.happened("liar got a chunk")
-			l.got = append(l.got, work)
-			l.lie(ctx, work)
+		for _, got := range l.ask(ctx) {
+			l.c.watch.happened("liar got a piece")
+			l.got = append(l.got, got)
+			l.lie(ctx, got)
 		}
 		_ = l.bus.Publish(wire.VerbBeat, l.beat().Encode()) // lost: one lie less
 		if plan := l.plan(); plan != "" && l.dice.IntN(4) == 0 {
@@ -63,19 +70,22 @@ func (l *liar) run(ctx context.Context) error {
 	return nil
 }
 
-// holding lists chunks at random, leased to it or not, on top of what it got.
+// holding lists pieces at random, leased to it or not, on top of what it got.
 func (l *liar) holding() wire.Holding {
 	l.seq++
 	h := wire.Holding{Seq: l.seq}
-	for _, w := range l.got {
+	for i := range l.got {
 		if l.dice.IntN(3) > 0 {
-			h.Held = append(h.Held, w.Chunk.ID)
+			h.Held = append(h.Held, l.got[i].Piece())
 		}
 	}
 	for range l.dice.IntN(4) * l.dice.IntN(2) {
-		h.Held = append(h.Held, chunk.ID(l.dice.IntN(5+l.c.s.objects/l.c.s.size)))
+		from := l.dice.IntN(l.c.s.size)
+		h.Held = append(h.Held, chunk.Piece{
+			Chunk: chunk.ID(l.dice.IntN(5 + l.c.s.objects/l.c.s.size)), From: from, To: from + 1 + l.dice.IntN(l.c.s.size),
+		})
 	}
-	slices.Sort(h.Held)
+	slices.SortFunc(h.Held, chunk.Piece.Compare)
 	h.Held = slices.Compact(h.Held)
 	return h
 }
@@ -84,48 +94,58 @@ func (l *liar) plan() chunk.PlanID {
 	if len(l.got) == 0 {
 		return ""
 	}
-	return l.got[0].Plan
+	return l.got[0].plan
 }
 
-func (l *liar) ask(ctx context.Context) (wire.Work, bool) {
+func (l *liar) ask(ctx context.Context) (got []leased) {
 	ctx, done := context.WithTimeout(ctx, 2*time.Second)
 	defer done()
 	n := wire.Next{Plan: l.plan(), Mapper: l.self, Holding: l.holding(), Wait: time.Second}
 	n.Asking = []uint64{n.Seq}
 	reply, err := l.bus.Request(ctx, wire.VerbNext, n.Encode())
 	if err != nil {
-		return wire.Work{}, false
+		return nil
 	}
 	work, err := wire.DecodeWork(reply)
-	return work, err == nil && work.Status == wire.WorkChunk
+	if err != nil || work.Status != wire.WorkGrant {
+		return nil
+	}
+	for _, g := range work.Grant {
+		got = append(got, leased{g, work.Plan, work.Epoch})
+	}
+	return got
 }
 
 func (l *liar) beat() wire.Beat {
 	b := wire.Beat{Plan: l.plan(), Mapper: l.self, Holding: l.holding(), Goodbye: l.dice.IntN(20) == 0}
 	if !l.c.s.fair && len(l.got) > 0 && l.dice.IntN(3) == 0 {
-		w := l.got[l.dice.IntN(len(l.got))]
-		b.Doing = &wire.Doing{Chunk: w.Chunk.ID, Index: l.dice.IntN(w.Chunk.Count + 1)}
+		of := l.got[l.dice.IntN(len(l.got))]
+		b.Doing = &wire.Doing{Chunk: of.Chunk.ID, Index: of.From + l.dice.IntN(of.Chunk.Count+1)}
 	}
 	return b
 }
 
-// lie sends results for a chunk that it got, or keeps it for ever.
-func (l *liar) lie(ctx context.Context, w wire.Work) {
-	truth, possible := l.truth(w)
+// lie sends results for a piece that it got, or keeps it for ever.
+func (l *liar) lie(ctx context.Context, got leased) {
+	truth, possible := l.truth(got)
 	if !possible { // it dies of it, as anybody would
 		return
 	}
-	switch l.dice.IntN(8) {
+	switch l.dice.IntN(9) {
 	case 0: // accepts, and never works
 	case 1:
-		l.send(ctx, truth)
+		l.send(ctx, got, truth)
 	case 2, 3:
-		both := []wire.Save{truth, truth}
+		both := []wire.Result{truth, truth}
 		lie := l.dice.IntN(2)
 		both[lie].Outputs = bytes.ReplaceAll(truth.Outputs, []byte(`"id"`), []byte(`"ID"`))
-		l.c.watch.believes(w.Chunk.ID, both[lie].Outputs)
-		l.send(ctx, both[0])
-		l.send(ctx, both[1])
+		l.c.watch.believes(got.Piece(), both[lie].Outputs)
+		if l.dice.IntN(2) == 0 {
+			l.send(ctx, got, both...)
+		} else {
+			l.send(ctx, got, both[0])
+			l.send(ctx, got, both[1])
+		}
 	case 4: // fewer
 		fewer := truth
 		last := fewer.Counts[len(fewer.Counts)-1]
@@ -133,31 +153,39 @@ func (l *liar) lie(ctx context.Context, w wire.Work) {
 			fewer.Objects--
 			fewer.Counts = fewer.Counts[:fewer.Objects]
 			fewer.Outputs = fewer.Outputs[:bytes.LastIndexByte(fewer.Outputs[:len(fewer.Outputs)-1], '\n')+1]
-			l.refused(ctx, "fewer objects", fewer)
+			l.refused(ctx, "fewer objects", got, fewer)
 		}
 	case 5: // more
 		more := truth
 		more.Objects++
+		more.Of = max(more.Of, more.From+more.Objects)
 		more.Counts = append(slices.Clone(more.Counts), 1)
 		more.Outputs = append(slices.Clone(more.Outputs), "{\"id\":\"more\"}\n"...)
-		l.refused(ctx, "more objects", more)
+		l.refused(ctx, "more objects", got, more)
 	case 6: // others, of a chunk that it never got
 		others := truth
 		others.Chunk++
 		others.First += uint64(l.c.s.size)
-		l.refused(ctx, "a chunk that it did not get", others)
+		l.refused(ctx, "a chunk that it did not get", got, others)
 	case 7: // of objects that say something else
 		changed := truth
 		changed.Digest[0] ^= 1
-		l.refused(ctx, "a chunk with another digest", changed)
+		l.refused(ctx, "a chunk with another digest", got, changed)
+	case 8: // the same number of objects, from elsewhere in the chunk
+		moved := truth
+		if moved.From+moved.Objects < moved.Of {
+			moved.From++
+			moved.First++
+			l.refused(ctx, "another piece of the chunk", got, moved)
+		}
 	}
 }
 
 // truth is the right result.
-func (l *liar) truth(w wire.Work) (save wire.Save, possible bool) {
-	save = wire.Save{
-		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
-		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: l.self,
+func (l *liar) truth(w leased) (save wire.Result, possible bool) {
+	save = wire.Result{
+		Chunk: w.Chunk.ID, From: w.From, Of: w.Of, First: w.Chunk.First, Objects: w.Chunk.Count,
+		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token,
 	}
 	untouched := map[int]chunk.Flaw{}
 	for _, f := range slices.Concat(w.Chunk.Bad, w.Skip) {
@@ -166,7 +194,7 @@ func (l *liar) truth(w wire.Work) (save wire.Save, possible bool) {
 	var outputs strings.Builder
 	for i, object := range chunk.Objects(w.Chunk.Body) {
 		ordinal := int(w.Chunk.First) + i
-		f, is := untouched[i]
+		f, is := untouched[w.From+i]
 		switch {
 		case is:
 			letter := chunk.DeadLetter{Ordinal: uint64(ordinal), Chunk: w.Chunk.ID, Error: f.Reason, Object: object}
@@ -186,20 +214,22 @@ func (l *liar) truth(w wire.Work) (save wire.Save, possible bool) {
 	return save, true
 }
 
-func (l *liar) send(ctx context.Context, s wire.Save) (wire.SaveStatus, bool) {
+// send sends results in one message, and returns what became of the first.
+func (l *liar) send(ctx context.Context, of leased, results ...wire.Result) (wire.SaveStatus, bool) {
 	ctx, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
-	reply, err := l.bus.Request(ctx, wire.VerbSave, s.Encode())
+	save := wire.Save{Plan: of.plan, Epoch: of.epoch, Mapper: l.self, Results: results}
+	reply, err := l.bus.Request(ctx, wire.VerbSave, save.Encode())
 	if err != nil {
 		return "", false
 	}
 	a, err := wire.DecodeSaveAnswer(reply)
-	return a.Status, err == nil
+	return a.Of(0), err == nil
 }
 
 // refused sends a result that must not be taken.
-func (l *liar) refused(ctx context.Context, what string, s wire.Save) {
-	status, answered := l.send(ctx, s)
+func (l *liar) refused(ctx context.Context, what string, of leased, r wire.Result) {
+	status, answered := l.send(ctx, of, r)
 	if !answered || status == wire.SaveBusy {
 		return
 	}
@@ -211,10 +241,10 @@ func (l *liar) refused(ctx context.Context, what string, s wire.Save) {
 
 // believes notes outputs that a mapper with a lease claims, and that may be
 // saved because of it.
-func (w *watch) believes(id chunk.ID, outputs []byte) {
+func (w *watch) believes(p chunk.Piece, outputs []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.believed[id] = append(w.believed[id], string(outputs))
+	w.believed[p] = append(w.believed[p], string(outputs))
 }
 
 // addLiar starts a mapper that lies, and lets it die after a while.

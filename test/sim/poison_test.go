@@ -2,7 +2,6 @@ package sim
 
 import (
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -77,28 +76,38 @@ func (w *world) letters() []chunk.DeadLetter {
 }
 
 // An object that takes down whoever touches it becomes a dead letter, and
-// nothing else does.
+// nothing else does. It costs 4 mappers, however many pieces its first grant has.
 func TestPoison(t *testing.T) {
 	const size, poison = 10, 57
-	for _, workers := range []int{1, 3} {
-		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
+	for name, test := range map[string]struct {
+		workers int
+		work    string // of a piece
+		pieces  int    // of the grant that has the object first, at least
+	}{
+		"1 worker":                    {1, "500ms", 1},
+		"3 workers":                   {3, "500ms", 1},
+		"large grants":                {1, "1ms", 2},
+		"3 workers with large grants": {3, "1ms", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
 			run(t, 100, size, func(t *testing.T, w *world) {
+				work, err := time.ParseDuration(test.work)
+				if err != nil {
+					t.Fatal(err)
+				}
 				k := newMortals(w, "a", "b", "c")
 				w.tape.faults(func(p bustest.Packet) bustest.Fate {
-					work, err := wire.DecodeWork(p.Message)
-					if isWork(p) && err == nil && work.Chunk.ID == poison/size && !work.Careful {
-						time.AfterFunc(100*time.Millisecond, func() { k.kill(p.To) })
+					if g := handsOut(p, poison); g != nil && !g.Careful {
+						time.AfterFunc(work/20, func() { k.kill(p.To) }) // before even one object of ten is mapped
 					}
-					beat, err := wire.DecodeBeat(p.Message)
-					if verbOf(p) == wire.VerbBeat && err == nil && beat.Doing != nil && *beat.Doing == (wire.Doing{Chunk: poison / size, Index: poison % size}) {
+					if announces(p, poison/size, poison%size) {
 						k.kill(p.From) // the server has the announcement
 					}
 					return bustest.Fate{}
 				})
 				w.saver("saver")
 				f := w.fetcher("fetcher", nil)
-				err := k.keep(f, "users?duration=500ms", func(c *mapper.Config) { c.Workers = workers })
-				if !errors.Is(err, app.ErrDeadLetters) {
+				if err := k.keep(f, "users?duration="+test.work, func(c *mapper.Config) { c.Workers = test.workers }); !errors.Is(err, app.ErrDeadLetters) {
 					t.Fatalf("job ended with %v, want dead letters", err)
 				}
 				w.complete(100, poison)
@@ -112,6 +121,14 @@ func TestPoison(t *testing.T) {
 				if n := k.died.Load(); n != 4 {
 					t.Errorf("cost %d mappers, want 4", n)
 				}
+				times := 0
+				for _, h := range w.tape.handed(poison / size) {
+					if h.Piece().Has(poison % size) {
+						if times++; times == 1 && h.of < test.pieces || times > 1 && h.of > 1 {
+							t.Errorf("piece %s came in a grant of %d the %dth time, want %d at least and then 1", h.Piece(), h.of, times, test.pieces)
+						}
+					}
+				}
 			})
 		})
 	}
@@ -120,7 +137,7 @@ func TestPoison(t *testing.T) {
 // Mappers that die while they wait for the saver are no evidence against the
 // object they announced last.
 func TestDeathWhileSaving(t *testing.T) {
-	run(t, 10, 10, func(t *testing.T, w *world) {
+	run(t, 1, 1, func(t *testing.T, w *world) {
 		k := newMortals(w, "a", "b")
 		deaths := 0
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
@@ -139,7 +156,7 @@ func TestDeathWhileSaving(t *testing.T) {
 		if h := w.tape.handed(); len(h) != 7 || h[6].Attempt != 7 || !h[6].Careful || len(h[6].Skip) != 0 {
 			t.Errorf("handed out %+v, want the seventh attempt careful, with nothing to skip", h)
 		}
-		w.complete(10)
+		w.complete(1)
 	})
 }
 
@@ -150,8 +167,8 @@ func TestDeadChunk(t *testing.T) {
 		w.rewrite(user(10), "{broken")
 		k := newMortals(w, "a", "b")
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
-			if isWork(p) {
-				if work, err := wire.DecodeWork(p.Message); err == nil && work.Chunk.ID == 3 {
+			for object := 9; object < 12; object++ {
+				if handsOut(p, object) != nil {
 					k.kill(p.To)
 				}
 			}
@@ -177,7 +194,7 @@ func TestDeadChunk(t *testing.T) {
 // NATS going away in careful mode delays the chunk: nothing is touched that
 // could not be announced, and the mapper goes on.
 func TestCarefulWhileOffline(t *testing.T) {
-	run(t, 2, 2, func(t *testing.T, w *world) {
+	run(t, 1, 1, func(t *testing.T, w *world) {
 		k := newMortals(w, "a")
 		deaths, offline := 0, false
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
@@ -204,6 +221,6 @@ func TestCarefulWhileOffline(t *testing.T) {
 		if n := len(w.roles); n != 5 { // saver, fetcher and 3 times the mapper
 			t.Errorf("%d processes, want 5: the mapper did not live through it", n)
 		}
-		w.complete(2)
+		w.complete(1)
 	})
 }

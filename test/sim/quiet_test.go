@@ -88,7 +88,7 @@ func TestQuiet(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			run(t, 40, 2, func(t *testing.T, w *world) {
+			run(t, 20, 1, func(t *testing.T, w *world) {
 				s := w.saver("saver")
 				f := w.fetcher("fetcher", nil)
 				w.mapper("a", "users?duration=10s", twoWorkers)
@@ -99,7 +99,7 @@ func TestQuiet(t *testing.T) {
 					t.Fatal(err)
 				}
 				w.quiet(20)
-				w.complete(40)
+				w.complete(20)
 			})
 		})
 	}

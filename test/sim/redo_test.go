@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -15,22 +14,27 @@ import (
 )
 
 // Redo takes out what a version made, cuts it off, and fences who runs the job, as
-// sink.Folder's does. It returns the chunks.
-func (s *Sink) Redo(version string) (gone []chunk.ID) {
+// sink.Folder's does. It returns the pieces, ascending.
+func (s *Sink) Redo(version string) (gone []chunk.Piece) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.results, func(id chunk.ID, r sink.Result) bool {
-		if r.Version == version {
-			gone = append(gone, id)
+	for id, of := range s.pieces {
+		s.pieces[id] = slices.DeleteFunc(of, func(r sink.Result) bool {
+			if r.Version == version {
+				gone = append(gone, pieceOf(r))
+			}
+			return r.Version == version
+		})
+		if len(s.pieces[id]) == 0 {
+			delete(s.pieces, id)
 		}
-		return r.Version == version
-	})
+	}
 	if len(gone) > 0 {
 		s.epoch++
 		s.finished = false
 		s.setTerm(version, s.terms[version]+1)
 	}
-	slices.Sort(gone)
+	slices.SortFunc(gone, chunk.Piece.Compare)
 	return gone
 }
 
@@ -38,8 +42,10 @@ func (s *Sink) Redo(version string) (gone []chunk.ID) {
 func (s *Sink) each(show func(sink.Result)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range s.results {
-		show(r)
+	for _, of := range s.pieces {
+		for _, r := range of {
+			show(r)
+		}
 	}
 }
 
@@ -47,7 +53,7 @@ func (s *Sink) each(show func(sink.Result)) {
 // as from a saver's host that was cut off, is not taken for true: the job would
 // hand the chunk to nobody, and fail at its end.
 func TestConfirmationFromBeforeRedo(t *testing.T) {
-	run(t, 4, 2, func(t *testing.T, w *world) {
+	run(t, 2, 1, func(t *testing.T, w *world) {
 		var late []wire.Message
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
 			if verbOf(p) == wire.VerbSaved && !p.Reply && p.To == "f1" {
@@ -62,7 +68,7 @@ func TestConfirmationFromBeforeRedo(t *testing.T) {
 		f.crash()
 		s.crash()
 		if gone := w.sink.Redo("v1"); len(gone) != 1 || len(late) != 1 {
-			t.Fatalf("chunks %v are put back to work, %d confirmations; want one and one", gone, len(late))
+			t.Fatalf("pieces %v are put back to work, %d confirmations; want one and one", gone, len(late))
 		}
 		w.saver("saver")
 		f = w.fetcher("f2", nil)
@@ -77,6 +83,6 @@ func TestConfirmationFromBeforeRedo(t *testing.T) {
 		if err := f.within(time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		w.complete(4)
+		w.complete(2)
 	})
 }

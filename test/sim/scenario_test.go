@@ -24,7 +24,7 @@ type scenario struct {
 	poison   int // an object that kills whoever touches it, for ever; -1: none
 	mappers  []mapperPlan
 	early    bool          // they are there before the fetcher, and hear its first hello
-	slowest  time.Duration // for a chunk, of the mappers
+	slowest  time.Duration // for a piece, of the mappers
 	backups  bool
 	attempts int // MAX_ATTEMPTS
 
@@ -53,7 +53,7 @@ type scenario struct {
 type mapperPlan struct {
 	name     string
 	workers  int
-	duration time.Duration // of a chunk
+	duration time.Duration // of a piece
 	version  string        // empty: v1
 }
 
@@ -136,13 +136,18 @@ func newScenario(seed uint64) *scenario {
 	// The job takes about as long as the trouble, were it not for that.
 	pace := float64(s.trouble) * float64(workers) / float64(chunks) * (0.3 + 2*r.Float64())
 	for i := range s.mappers {
-		s.mappers[i].duration = min(time.Duration(pace*pick(r, 0.05, 0.5, 1, 1, 1, 3)), 5*time.Minute)
+		duration := min(time.Duration(pace*pick(r, 0.05, 0.5, 1, 1, 1, 3)), 5*time.Minute)
+		if duration > 5*time.Second { // such a chunk is cut into its objects
+			duration /= time.Duration(s.size)
+		}
+		s.mappers[i].duration = duration
 		s.slowest = max(s.slowest, s.mappers[i].duration)
 	}
 	s.network(r)
 	s.accidents(r)
 	s.versions(rand.New(rand.NewPCG(seed, 0x7e125)))
 	s.hellos(rand.New(rand.NewPCG(seed, 0x4e110)))
+	s.sizes(rand.New(rand.NewPCG(seed, 0x512e5)))
 	return s
 }
 
@@ -225,6 +230,20 @@ func (s *scenario) hellos(r *rand.Rand) {
 		}})
 	}
 }
+
+// sizes draws a mapper that is so quick that it gets several pieces at a time, and so may, at first, those of its version
+// that are slow. It also draws whether a mapper of protocol 1 asks for work.
+func (s *scenario) sizes(r *rand.Rand) {
+	if r.IntN(5) == 0 {
+		s.mappers[0].duration = between(r, time.Millisecond, 20*time.Millisecond)
+	}
+	if r.IntN(4) == 0 {
+		s.events = append(s.events, event{at: s.moment(r), kind: "protocol 1", who: []string{"old"}})
+	}
+}
+
+// alone is longer than even one mapper, the slowest, takes for all objects.
+func (s *scenario) alone() time.Duration { return time.Duration(s.objects+1) * s.slowest }
 
 // user is an object of the source: unreadable, or a user with a long name.
 func (s *scenario) user(i int) string {

@@ -25,22 +25,22 @@ type Sink struct {
 	OnClaim, OnFinish func() error
 
 	mu       sync.Mutex
-	plan     *chunk.Plan              // guarded by mu
-	epoch    uint64                   // guarded by mu
-	fetchers map[string]uint64        // guarded by mu; epochs
-	results  map[chunk.ID]sink.Result // guarded by mu
-	groups   [][]chunk.ID             // guarded by mu; the commits that succeeded
-	finished bool                     // guarded by mu
-	terms    map[string]uint64        // guarded by mu
-	fenced   map[string]time.Time     // guarded by mu; when a version's term came
-	made     map[string]string        // guarded by mu; the transform of each version whose results are there
+	plan     *chunk.Plan          // guarded by mu
+	epoch    uint64               // guarded by mu
+	fetchers map[string]uint64    // guarded by mu; epochs
+	pieces   pieces               // guarded by mu
+	groups   [][]chunk.ID         // guarded by mu; the commits that succeeded
+	finished bool                 // guarded by mu
+	terms    map[string]uint64    // guarded by mu
+	fenced   map[string]time.Time // guarded by mu; when a version's term came
+	made     map[string]string    // guarded by mu; the transform of each version whose results are there
 }
 
 var _ saver.Sink = (*Sink)(nil)
 
 // NewSink returns an empty sink.
 func NewSink() *Sink {
-	return &Sink{fetchers: map[string]uint64{}, results: map[chunk.ID]sink.Result{}, terms: map[string]uint64{}, fenced: map[string]time.Time{}, made: map[string]string{}}
+	return &Sink{fetchers: map[string]uint64{}, pieces: pieces{}, terms: map[string]uint64{}, fenced: map[string]time.Time{}, made: map[string]string{}}
 }
 
 var key = bytes.Repeat([]byte("k"), 32)
@@ -106,25 +106,35 @@ func (s *Sink) Commit(_ context.Context, group []sink.Result) ([]sink.Outcome, e
 	var ids []chunk.ID
 	for i, r := range group {
 		ids = append(ids, r.Chunk)
-		old, there := s.results[r.Chunk]
-		switch {
-		case !there && r.Term < s.terms[r.Version]:
-			outcomes[i] = sink.TooLate
-		case !there && s.made[r.Version] != "" && r.Transform != "" && s.made[r.Version] != r.Transform:
-			outcomes[i] = sink.OtherTransform
-		case !there:
-			if r.Transform != "" {
-				s.made[r.Version] = r.Transform
-			}
-			s.results[r.Chunk], outcomes[i] = r, sink.Committed
-		case old.Digest == r.Digest && old.First == r.First:
-			outcomes[i] = sink.Duplicate
-		default:
-			outcomes[i] = sink.Conflict
+		outcomes[i] = s.judge(r)
+		if outcomes[i] != sink.Committed {
+			continue
 		}
+		if r.Transform != "" {
+			s.made[r.Version] = r.Transform
+		}
+		s.pieces.add(r)
 	}
 	s.groups = append(s.groups, ids)
 	return outcomes, nil
+}
+
+// judge says what becomes of a result. The caller holds mu.
+func (s *Sink) judge(r sink.Result) sink.Outcome {
+	covered, conflict := s.pieces.meet(r)
+	switch {
+	case conflict:
+		return sink.Conflict
+	case covered == r.Objects:
+		return sink.Duplicate
+	case covered > 0:
+		return sink.Overlap
+	case r.Term < s.terms[r.Version]:
+		return sink.TooLate
+	case s.made[r.Version] != "" && r.Transform != "" && s.made[r.Version] != r.Transform:
+		return sink.OtherTransform
+	}
+	return sink.Committed
 }
 
 // List implements saver.Sink.
@@ -132,38 +142,12 @@ func (s *Sink) List(_ context.Context, from chunk.ID, limit int) ([]sink.Entry, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var entries []sink.Entry
-	for id, r := range s.results {
+	for _, id := range slices.Sorted(maps.Keys(s.pieces)) {
 		if id >= from && uint64(id-from) < uint64(limit) {
-			entries = append(entries, sink.Entry{ID: id, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest})
+			entries = s.pieces.entries(entries, id)
 		}
 	}
-	slices.SortFunc(entries, func(a, b sink.Entry) int { return int(a.ID) - int(b.ID) })
 	return entries, nil
-}
-
-// DeadBelow implements saver.Sink.
-func (s *Sink) DeadBelow(_ context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.results))) {
-		switch r := s.results[id]; {
-		case id >= below || r.DeadCount == 0:
-		case limit <= 0:
-			return lines, next, nil
-		default:
-			lines, next, limit = append(lines, r.Dead...), id, limit-r.DeadCount
-		}
-	}
-	return lines, 0, nil
-}
-
-// Look implements saver.Sink.
-func (s *Sink) Look(_ context.Context, id chunk.ID) ([]sink.Result, error) {
-	r, there := s.Result(id)
-	if !there {
-		return nil, sink.ErrNoChunk
-	}
-	return []sink.Result{r}, nil
 }
 
 // Has implements saver.Sink.
@@ -172,11 +156,34 @@ func (s *Sink) Has(_ context.Context, ids []chunk.ID) ([]sink.Entry, error) {
 	defer s.mu.Unlock()
 	var entries []sink.Entry
 	for _, id := range ids {
-		if r, there := s.results[id]; there {
-			entries = append(entries, sink.Entry{ID: id, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest})
-		}
+		entries = s.pieces.entries(entries, id)
 	}
 	return entries, nil
+}
+
+// Look implements saver.Sink.
+func (s *Sink) Look(_ context.Context, id chunk.ID) ([]sink.Result, error) {
+	found := s.Pieces(id)
+	if len(found) == 0 {
+		return nil, sink.ErrNoChunk
+	}
+	return found, nil
+}
+
+// DeadBelow implements saver.Sink.
+func (s *Sink) DeadBelow(_ context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.pieces))) {
+		switch all := s.pieces.joined(id); {
+		case id >= below || all.DeadCount == 0:
+		case limit <= 0:
+			return lines, next, nil
+		default:
+			lines, next, limit = append(lines, all.Dead...), id, limit-all.DeadCount
+		}
+	}
+	return lines, 0, nil
 }
 
 // Finish implements saver.Sink.
@@ -190,14 +197,14 @@ func (s *Sink) Finish(_ context.Context, chunks, objects uint64) (sink.Summary, 
 	defer s.mu.Unlock()
 	var first uint64
 	for id := range chunks {
-		r, there := s.results[chunk.ID(id)]
-		if !there || r.First != first {
-			return sink.Summary{}, fmt.Errorf("%w: chunk %d is missing", sink.ErrIncomplete, id)
+		all := s.pieces.joined(chunk.ID(id))
+		if all.Objects == 0 || all.Objects < all.Of || all.First != first {
+			return sink.Summary{}, fmt.Errorf("%w: of chunk %d it holds %d of %d objects, from ordinal %d on", sink.ErrIncomplete, id, all.Objects, all.Of, all.First)
 		}
-		first += uint64(r.Objects)
+		first += uint64(all.Objects)
 	}
-	if uint64(len(s.results)) != chunks || first != objects {
-		return sink.Summary{}, fmt.Errorf("%w: %d chunks of %d objects", sink.ErrIncomplete, len(s.results), first)
+	if uint64(len(s.pieces)) != chunks || first != objects {
+		return sink.Summary{}, fmt.Errorf("%w: %d chunks of %d objects", sink.ErrIncomplete, len(s.pieces), first)
 	}
 	s.finished = true
 	return s.summary(), nil
@@ -211,12 +218,17 @@ func (s *Sink) Summary() sink.Summary {
 }
 
 func (s *Sink) summary() sink.Summary {
-	sum := sink.Summary{Chunks: uint64(len(s.results))}
-	for _, r := range s.results {
-		sum.Objects += uint64(r.Objects)
-		sum.Outputs += uint64(bytes.Count(r.Outputs, []byte{'\n'}))
-		sum.OutputBytes += uint64(len(r.Outputs))
-		sum.Dead += uint64(r.DeadCount)
+	var sum sink.Summary
+	for id, of := range s.pieces {
+		if s.pieces.complete(id) {
+			sum.Chunks++
+		}
+		for _, r := range of {
+			sum.Objects += uint64(r.Objects)
+			sum.Outputs += uint64(bytes.Count(r.Outputs, []byte{'\n'}))
+			sum.OutputBytes += uint64(len(r.Outputs))
+			sum.Dead += uint64(r.DeadCount)
+		}
 	}
 	if s.finished {
 		sum.Output = "memory"
@@ -284,20 +296,28 @@ func (s *Sink) Groups() [][]chunk.ID {
 	return slices.Clone(s.groups)
 }
 
-// Result returns what the sink holds of a chunk.
-func (s *Sink) Result(id chunk.ID) (sink.Result, bool) {
+// Result returns what the sink holds of a chunk, as one result, and whether that is all of the
+// chunk. Version and the like are those of its first piece.
+func (s *Sink) Result(id chunk.ID) (r sink.Result, complete bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, there := s.results[id]
-	return r, there
+	return s.pieces.joined(id), s.pieces.complete(id)
+}
+
+// Pieces returns the committed pieces of a chunk, ascending.
+func (s *Sink) Pieces(id chunk.ID) []sink.Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.pieces[id])
 }
 
 // Content returns all outputs and all dead letters in input order.
 func (s *Sink) Content() (outputs, dead string) {
-	entries, _ := s.List(context.Background(), 0, 1<<30)
-	for _, e := range entries {
-		r, _ := s.Result(e.ID)
-		outputs, dead = outputs+string(r.Outputs), dead+string(r.Dead)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(s.pieces)) {
+		all := s.pieces.joined(id)
+		outputs, dead = outputs+string(all.Outputs), dead+string(all.Dead)
 	}
 	return outputs, dead
 }

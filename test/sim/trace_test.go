@@ -89,7 +89,7 @@ func (w *world) wantTrees(spans *tracetest.Spans, chunks int, special map[int]st
 // TestTrace: each chunk is one trace with its five spans, one below the other;
 // those of a mapper that is killed go on with another one, in the same trace.
 func TestTrace(t *testing.T) {
-	run(t, 20, 2, func(t *testing.T, w *world) {
+	run(t, 10, 1, func(t *testing.T, w *world) {
 		var spans *tracetest.Spans
 		w.tracer, spans = tracetest.New()
 		w.saver("saver")
@@ -115,10 +115,28 @@ func TestTrace(t *testing.T) {
 	})
 }
 
+// TestTracePieces: each piece of a chunk is a branch of the chunk's trace; pieces that travel together do not mix.
+func TestTracePieces(t *testing.T) {
+	run(t, 7, 3, func(t *testing.T, w *world) {
+		var spans *tracetest.Spans
+		w.tracer, spans = tracetest.New()
+		w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		w.mapper("a", "users", nil) // one object, to see how quick it is, and then all the rest
+		if err := f.within(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		w.wantTrees(spans, 3, map[int]string{0: "fetch[wait#1" + whole + " wait#1" + whole + "]"})
+		if h := w.tape.handed(); len(h) != 4 || h[3].of != 3 {
+			t.Errorf("handed out %+v, want one piece, then three at once", h)
+		}
+	})
+}
+
 // TestTraceBackup: a backup attempt is another branch of the trace, and the
 // one that loses says so.
 func TestTraceBackup(t *testing.T) {
-	run(t, 4, 2, func(t *testing.T, w *world) {
+	run(t, 2, 1, func(t *testing.T, w *world) {
 		var spans *tracetest.Spans
 		w.tracer, spans = tracetest.New()
 		w.saver("saver")
@@ -144,7 +162,7 @@ func TestTraceBackup(t *testing.T) {
 // TestTraceErrors: a result that finds the sink full, and one that finds no
 // saver, say so in the trace; the trace goes on with the next try.
 func TestTraceErrors(t *testing.T) {
-	run(t, 2, 2, func(t *testing.T, w *world) {
+	run(t, 1, 1, func(t *testing.T, w *world) {
 		var spans *tracetest.Spans
 		w.tracer, spans = tracetest.New()
 		var full atomic.Int64
@@ -177,7 +195,7 @@ func TestTraceErrors(t *testing.T) {
 // TestTraceOff: a mapper that does not trace hands the place on, so that the
 // commit is in the chunk's trace.
 func TestTraceOff(t *testing.T) {
-	run(t, 2, 2, func(t *testing.T, w *world) {
+	run(t, 1, 1, func(t *testing.T, w *world) {
 		tracer, spans := tracetest.New()
 		w.mapper("a", "users", nil)
 		w.tracer = tracer

@@ -14,6 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/rollout"
 	"github.com/chunkline/chunkline/internal/wire"
 )
@@ -134,7 +135,7 @@ func (s *scenario) versionOf(name string) string {
 	return "v1"
 }
 
-// lag is how much later a chunk comes to a mapper whose program takes no time,
+// lag is how much later a grant comes to a mapper whose program takes no time,
 // so that it does not take all the work at once. It is less than a mapper waits
 // beyond what it tells the fetcher; else what comes late would be lost each time.
 func (s *scenario) lag(p bustest.Packet) time.Duration {
@@ -171,12 +172,12 @@ func (c *crew) look(r *role) {
 			}
 		}
 	}
-	report, err := r.Shadow(ctx)
+	compared, err := r.Shadow(ctx)
 	if err != nil {
 		return
 	}
 	c.watch.happened("shadow report looked at")
-	for _, v := range report.Versions {
+	for _, v := range compared.Versions {
 		if of := c.s.release(v.Version); of.shadows == 0 && !of.ordered || v.Different > v.Objects || v.Failed > v.Different {
 			c.watch.wrong("the saver has compared %+v", v)
 		}
@@ -192,7 +193,7 @@ func (c *crew) redo() {
 		return
 	}
 	gone := c.sink.Redo(version)
-	c.note("chunks %d of %s are put back to work", gone, version)
+	c.note("pieces %v of %s are put back to work", gone, version)
 	if len(gone) == 0 {
 		return
 	}
@@ -214,7 +215,29 @@ func (c *crew) retire(version string) {
 	}
 }
 
-// gotten names a chunk in the hands of a mapper.
-func gotten(by string, id chunk.ID) string {
-	return by + " " + strconv.FormatUint(uint64(id), 10)
+// gotten names an object in the hands of a mapper.
+func gotten(by string, ordinal uint64) string {
+	return by + " " + strconv.FormatUint(ordinal, 10)
+}
+
+// askAsBefore asks for work as a mapper of protocol 1 does. It must be told what is wrong.
+func (c *crew) askAsBefore() {
+	b := bus.New(c.net.Connect("old"), job)
+	defer b.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	next := wire.Next{Mapper: report.Mapper{ID: b.ID(), Name: "old", Version: "v1", Transform: "users"}, Wait: time.Second}
+	next.Seq, next.Asking = 1, []uint64{1}
+	m := next.Encode()
+	m.Header[wire.KeyProtocol] = "1"
+	reply, err := b.Request(ctx, wire.VerbNext, m)
+	if err != nil {
+		return
+	}
+	switch a, err := wire.DecodeWork(reply); {
+	case err != nil || a.Status != wire.WorkRefused || !strings.Contains(a.Reason, "this program speaks 2"):
+		c.watch.wrong("a mapper of protocol 1 is answered %+v (%v)", a, err)
+	default:
+		c.watch.happened("mapper of protocol 1 refused")
+	}
 }

@@ -12,18 +12,24 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// given is what a version got of one fetcher.
+// given is a version in the time of one fetcher.
 type given struct {
 	epoch   uint64
 	version string
 }
 
+// amount is what a version got.
+type amount struct {
+	pieces  uint64
+	objects int
+}
+
 // isLiar says whether a connection is that of a mapper that does as it likes.
 func isLiar(name string) bool { return strings.HasPrefix(name, "liar") }
 
-// seeVersion holds a chunk on its way to a mapper against what its version may
+// seeVersion holds a piece on its way to a mapper against what its version may
 // have. The caller holds mu.
-func (w *watch) seeVersion(p bustest.Packet, work wire.Work) {
+func (w *watch) seeVersion(p bustest.Packet, work wire.Work, g *wire.Granted) {
 	if isLiar(p.To) {
 		return
 	}
@@ -31,19 +37,22 @@ func (w *watch) seeVersion(p bustest.Packet, work wire.Work) {
 	v := w.c.s.release(version)
 	switch {
 	case work.Shadow && v.shadows == 0 && !v.ordered:
-		w.wrong("%s gives a copy of chunk %d to %s, whose version %s does not shadow", p.From, work.Chunk.ID, p.To, version)
+		w.wrong("%s gives a copy of piece %s to %s, whose version %s does not shadow", p.From, g.Piece(), p.To, version)
 	case work.Shadow:
 		w.situation["copy handed out"] = true
 		if work.Epoch == w.epoch {
-			w.durable(work.Chunk.ID, p.From)
+			w.durable(g.Piece(), p.From)
 		}
 	case v.shadows > 0:
-		w.wrong("%s gives chunk %d to %s, whose version %s shadows", p.From, work.Chunk.ID, p.To, version)
+		w.wrong("%s gives piece %s to %s, whose version %s shadows", p.From, g.Piece(), p.To, version)
 	case v.share == 0 && !v.ordered:
-		w.wrong("%s gives chunk %d to %s, whose version %s is to have none", p.From, work.Chunk.ID, p.To, version)
+		w.wrong("%s gives piece %s to %s, whose version %s is to have none", p.From, g.Piece(), p.To, version)
 	default:
-		w.given[given{work.Epoch, version}]++
-		w.got[gotten(p.To, work.Chunk.ID)] = time.Now()
+		so := w.given[given{work.Epoch, version}]
+		w.given[given{work.Epoch, version}] = amount{so.pieces + 1, so.objects + g.Chunk.Count}
+		for i := range g.Chunk.Count {
+			w.got[gotten(p.To, g.Chunk.First+uint64(i))] = time.Now()
+		}
 	}
 }
 
@@ -54,28 +63,31 @@ func (w *watch) seeSave(p bustest.Packet) {
 	if err != nil || isLiar(p.From) || w.c.s.pad > 0 || slices.Contains(w.c.fetchers, p.From) { // in parts; dead letters of a fetcher
 		return
 	}
-	if !s.Shadow && w.got[gotten(p.From, s.Chunk)].IsZero() {
-		w.wrong("%s would save chunk %d, which it got to compare, or not at all", p.From, s.Chunk)
+	for _, r := range s.Results {
+		w.sent[listed{s.Mapper.ID, r.Piece()}] = true
+		for i := range r.Objects {
+			if !s.Shadow && w.got[gotten(p.From, r.First+uint64(i))].IsZero() {
+				w.wrong("%s would save piece %s, which it got to compare, or not at all", p.From, r.Piece())
+				break
+			}
+		}
 	}
 }
 
-// seeCompared looks at the answer to a result that is there. The caller holds mu.
-func (w *watch) seeCompared(p bustest.Packet, a wire.SaveAnswer) {
-	if _, shadow := p.Question.Header["Chunkline-Shadow"]; !shadow {
-		return
-	}
+// seeCompared looks at the answer to a copy's result that is there. The caller holds mu.
+func (w *watch) seeCompared(p bustest.Packet, status wire.SaveStatus) {
 	w.situation["result compared"] = true
-	if a.Status == wire.SaveCommitted {
+	if status == wire.SaveCommitted {
 		w.wrong("%s has committed what %s made to compare", p.From, p.To)
 	}
 }
 
-// forget notes that chunks were put back to work.
-func (w *watch) forget(gone []chunk.ID) {
+// forget notes that pieces were put back to work.
+func (w *watch) forget(gone []chunk.Piece) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, id := range gone {
-		delete(w.first, id)
+	for _, p := range gone {
+		w.first[p.Chunk] = slices.DeleteFunc(w.first[p.Chunk], func(r sink.Result) bool { return pieceOf(r) == p })
 	}
 }
 
@@ -85,21 +97,21 @@ func (w *watch) inTime(group []sink.Result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range group {
-		fenced, got := w.c.sink.LastFenced(r.Version), w.got[gotten(r.Mapper, r.Chunk)]
+		fenced, got := w.c.sink.LastFenced(r.Version), w.got[gotten(r.Mapper, r.First)]
 		switch {
 		case fenced.IsZero() || got.IsZero() || isLiar(r.Mapper):
 		case r.Term < w.c.sink.Term(r.Version):
 			w.situation["result too late"] = true
 		case got.Before(fenced):
-			w.wrong("chunk %d of %s would be committed, whose version %s was fenced after it got it", r.Chunk, r.Mapper, r.Version)
+			w.wrong("piece %s of %s would be committed, whose version %s was fenced after it got it", pieceOf(r), r.Mapper, r.Version)
 		}
 	}
 }
 
-// madeBy holds the version that made a chunk against what versions may save.
-func (w *watch) madeBy(id chunk.ID, version string) {
-	if v := w.c.s.release(version); v.shadows > 0 || v.share == 0 && !v.ordered {
-		w.wrong("the sink holds chunk %d as version %s made it, of which nothing is to be saved", id, version)
+// madeBy holds the version that made a piece against what versions may save.
+func (w *watch) madeBy(r sink.Result) {
+	if v := w.c.s.release(r.Version); v.shadows > 0 || v.share == 0 && !v.ordered {
+		w.wrong("the sink holds piece %s as version %s made it, of which nothing is to be saved", pieceOf(r), r.Version)
 	}
 }
 
@@ -107,22 +119,23 @@ func (w *watch) madeBy(id chunk.ID, version string) {
 func (w *watch) shares(s report.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var all uint64
+	all, seen := 0, true
 	for _, v := range s.Versions {
-		all += v.HandedOut
+		got := w.given[given{s.Epoch, v.Version}]
+		if got.pieces > v.HandedOut {
+			w.wrong("version %s got %d pieces, the fetcher says %d", v.Version, got.pieces, v.HandedOut)
+		}
+		all, seen = all+got.objects, seen && got.pieces == v.HandedOut
 	}
 	for _, v := range s.Versions {
-		share, got := w.c.s.release(v.Version), w.given[given{s.Epoch, v.Version}]
-		if got > v.HandedOut {
-			w.wrong("version %s got %d chunks, the fetcher says %d", v.Version, got, v.HandedOut)
-		}
-		if share.ordered || share.share == 1 || share.share == 0 {
+		share, got := w.c.s.release(v.Version), w.given[given{s.Epoch, v.Version}].objects
+		if share.ordered || share.share == 1 || share.share == 0 || !seen { // what a fetcher hands out while it is offline is not seen
 			continue
 		}
 		w.situation["version held to its share"] = true
-		// One to begin with, and then its part of what the others get.
-		if most := 1 + share.share/(1-share.share)*float64(all-v.HandedOut); float64(v.HandedOut) > most+1e-9 {
-			w.wrong("version %s got %d of %d chunks, its share is %g", v.Version, v.HandedOut, all, share.share)
+		// A chunk to begin with, and then its part of what the others get.
+		if most := float64(w.c.s.size) + share.share/(1-share.share)*float64(all-got); float64(got) > most+1e-9 {
+			w.wrong("version %s got %d of %d objects, its share is %g", v.Version, got, all, share.share)
 		}
 	}
 	for what, line := range map[string]string{"version fenced": "circuit breaker opened", "probe of a version went well": "circuit breaker closed: the probe succeeded"} {

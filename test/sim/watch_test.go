@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,30 +26,49 @@ type watch struct {
 	healed time.Time // zero: not yet
 
 	mu        sync.Mutex
-	situation map[string]bool            // guarded by mu
-	first     map[chunk.ID]sink.Result   // guarded by mu; what was there when it was first confirmed
-	epoch     uint64                     // guarded by mu; the sink's
-	claimed   time.Time                  // guarded by mu; when epoch came
-	of        map[string]uint64          // guarded by mu; epochs of fetchers, by name
-	handed    map[handOut]int            // guarded by mu; by this epoch
-	transfers map[string]string          // guarded by mu; chunk of a result in parts, by part ID
-	announced map[uint64]map[string]bool // guarded by mu; mapper processes that announced an object, by ordinal
-	believed  map[chunk.ID][]string      // guarded by mu; outputs that a liar with a lease sent
-	careful   map[chunk.ID]int           // guarded by mu; how often a chunk was handed out in careful mode
-	given     map[given]uint64           // guarded by mu; chunks that a version got of a fetcher
-	got       map[string]time.Time       // guarded by mu; MAPPER CHUNK: when it got it to be saved
+	situation map[string]bool                 // guarded by mu
+	first     pieces                          // guarded by mu; what was there when it was first confirmed
+	epoch     uint64                          // guarded by mu; the sink's
+	claimed   time.Time                       // guarded by mu; when epoch came
+	of        map[string]uint64               // guarded by mu; epochs of fetchers, by name
+	handed    map[object]int                  // guarded by mu; by this epoch
+	told      map[confirmation]time.Time      // guarded by mu; when a fetcher answered that it knows of an object that it is saved
+	transfers map[string]*transfer            // guarded by mu; requests in parts, by part ID
+	announced map[uint64]map[string]bool      // guarded by mu; mapper processes that announced an object, by ordinal
+	believed  map[chunk.Piece][]string        // guarded by mu; outputs that a liar with a lease sent
+	careful   map[uint64]int                  // guarded by mu; how often an object was handed out in careful mode
+	given     map[given]amount                // guarded by mu; what a version got of a fetcher
+	got       map[string]time.Time            // guarded by mu; MAPPER ORDINAL: when it got it to be saved
+	lists     map[string]map[chunk.Piece]bool // guarded by mu; the latest list of each mapper process
+	sent      map[listed]bool                 // guarded by mu; pieces that a mapper process need not list any more
 }
 
-type handOut struct {
-	epoch uint64
-	chunk chunk.ID
+// object is one of the source in the time of one fetcher.
+type object struct{ epoch, ordinal uint64 }
+
+// confirmation is of an object to a fetcher.
+type confirmation struct {
+	fetcher string
+	object
+}
+
+// listed is a piece of a mapper process.
+type listed struct {
+	mapper string
+	piece  chunk.Piece
+}
+
+// transfer is a request that travels in parts.
+type transfer struct {
+	header wire.Header
+	body   []byte
 }
 
 func newWatch(c *crew) *watch {
 	return &watch{
-		c: c, situation: map[string]bool{}, first: map[chunk.ID]sink.Result{}, of: map[string]uint64{},
-		handed: map[handOut]int{}, transfers: map[string]string{}, announced: map[uint64]map[string]bool{},
-		careful: map[chunk.ID]int{}, believed: map[chunk.ID][]string{}, given: map[given]uint64{}, got: map[string]time.Time{},
+		c: c, situation: map[string]bool{}, first: pieces{}, of: map[string]uint64{}, handed: map[object]int{}, told: map[confirmation]time.Time{},
+		transfers: map[string]*transfer{}, announced: map[uint64]map[string]bool{}, careful: map[uint64]int{}, believed: map[chunk.Piece][]string{},
+		given: map[given]amount{}, got: map[string]time.Time{}, lists: map[string]map[chunk.Piece]bool{}, sent: map[listed]bool{},
 	}
 }
 
@@ -67,6 +88,9 @@ func (w *watch) see(p bustest.Packet) {
 	defer w.mu.Unlock()
 	if epoch := w.c.sink.Epoch(); epoch != w.epoch {
 		w.epoch, w.claimed = epoch, time.Now()
+		if w.c.sink.isPartial() {
+			w.situation["restart with a chunk saved in part"] = true
+		}
 	}
 	if w.c.away.Load() {
 		w.situation["nats away"] = true
@@ -77,15 +101,16 @@ func (w *watch) see(p bustest.Packet) {
 	case k.verb == wire.VerbBeat, k.verb == wire.VerbNext:
 		w.seeList(p)
 	case k.verb == wire.VerbSave && !p.Reply:
-		if id, part := p.Header["Chunkline-Part-Id"]; part {
-			w.situation["result in parts"] = true
-			w.transfers[id] = p.Header["Chunkline-Chunk"]
-		}
+		w.seePart(p)
 		w.seeSave(p)
+	case k.verb == "part" && !p.Reply:
+		w.seePart(p)
 	case k.verb == wire.VerbSave, k.verb == "part" && p.Reply:
 		w.seeSaveAnswer(p)
 	case k.verb == wire.VerbSaved && !p.Reply:
 		w.seeSaved(p)
+	case k.verb == wire.VerbSaved:
+		w.seeSavedAnswer(p)
 	case k.verb == wire.VerbSync && p.Reply:
 		w.seeSyncAnswer(p)
 	case k.verb == wire.VerbHello:
@@ -93,6 +118,7 @@ func (w *watch) see(p bustest.Packet) {
 	case k.verb == "mapper" && !p.Reply:
 		if o, err := wire.DecodeOrder(p.Message); err == nil {
 			w.situation["order "+string(o.Kind)] = true
+			w.sent[listed{strings.TrimPrefix(verbOf(p), "mapper."), o.Piece}] = true
 		}
 	}
 }
@@ -112,40 +138,90 @@ func (w *watch) seeHello(p bustest.Packet) {
 	}
 }
 
-// seeWork looks at a chunk on its way to a mapper.
+// seeWork looks at a grant on its way to a mapper.
 func (w *watch) seeWork(p bustest.Packet) {
 	work, err := wire.DecodeWork(p.Message)
-	if err != nil || work.Status != wire.WorkChunk { // in parts, or none
+	if err != nil || work.Status != wire.WorkGrant { // in parts, or none
 		w.seeCarefulPart(p)
 		return
 	}
 	w.of[p.From] = work.Epoch
-	if w.seeVersion(p, work); work.Shadow {
-		return // a copy of what is saved, on no books
+	if len(work.Grant) > 1 {
+		w.situation["grant of several pieces"] = true
 	}
-	h := handOut{work.Epoch, work.Chunk.ID}
-	w.handed[h]++
-	if w.handed[h] > 1 {
-		w.situation["handed out again"] = true
+	for i := range work.Grant {
+		g := &work.Grant[i]
+		if w.seeVersion(p, work, g); work.Shadow {
+			continue // a copy of what is saved, on no books
+		}
+		w.seeGranted(p, work.Epoch, g)
+		if (g.Attempt > 1 || g.Careful) && len(work.Grant) > 1 {
+			w.wrong("%s grants %d pieces together with %s, attempt %d: a mapper vanished with that", p.From, len(work.Grant), g.Piece(), g.Attempt)
+		}
 	}
-	if work.Careful {
-		w.situation["careful"] = true
-		w.careful[work.Chunk.ID]++
-	}
-	if len(work.Skip) > 0 {
-		w.situation["object skipped"] = true
-	}
-	if late := later(w.claimed, w.healed); work.Epoch < w.epoch && !w.healed.IsZero() && time.Since(late) > fenceTime {
-		w.wrong("%s hands out chunk %d for epoch %d, %s after epoch %d was claimed", p.From, work.Chunk.ID, work.Epoch, time.Since(late), w.epoch)
+	if late := later(w.claimed, w.healed); !work.Shadow && work.Epoch < w.epoch && !w.healed.IsZero() && time.Since(late) > fenceTime {
+		w.wrong("%s hands out piece %s for epoch %d, %s after epoch %d was claimed", p.From, work.Grant[0].Piece(), work.Epoch, time.Since(late), w.epoch)
 	}
 }
 
-// seeCarefulPart counts a chunk that is handed out in careful mode and travels
-// in parts. Its body is not whole, but the first part has all headers.
+// seeGranted looks at one piece of a grant.
+func (w *watch) seeGranted(p bustest.Packet, epoch uint64, g *wire.Granted) {
+	if g.Chunk.Count < g.Of {
+		w.situation["chunk cut"] = true
+	}
+	if len(g.Skip) > 0 {
+		w.situation["object skipped"] = true
+	}
+	for i := range g.Chunk.Count {
+		o := object{epoch, g.Chunk.First + uint64(i)}
+		if w.handed[o]++; w.handed[o] > 1 {
+			w.situation["handed out again"] = true
+		}
+		// What was confirmed at this moment may have been on its way already.
+		if at, told := w.told[confirmation{p.From, o}]; told && at.Before(time.Now()) {
+			w.wrong("%s hands out piece %s, and knows since %s that object %d is saved", p.From, g.Piece(), at.Sub(w.c.begin), o.ordinal)
+		}
+	}
+	if g.Careful {
+		w.seeCareful(g.Chunk.First, g.Chunk.Count)
+	}
+}
+
+func (w *watch) seeCareful(first uint64, objects int) {
+	w.situation["careful"] = true
+	for i := range objects {
+		w.careful[first+uint64(i)]++
+	}
+}
+
+// seeCarefulPart counts a piece that is handed out in careful mode and travels
+// in parts. Its objects are not whole, but the first part has its description.
 func (w *watch) seeCarefulPart(p bustest.Packet) {
-	id, err := strconv.ParseUint(p.Header["Chunkline-Chunk"], 10, 64)
-	if err == nil && p.Header["Chunkline-Part"] == "first" && p.Header["Chunkline-Careful"] != "" {
-		w.careful[chunk.ID(id)]++
+	line, _, _ := bytes.Cut(p.Body, []byte{'\n'})
+	var piece struct {
+		First   uint64
+		Objects int
+		Careful bool
+	}
+	if p.Header["Chunkline-Part"] == wire.PartFirst && json.Unmarshal(line, &piece) == nil && piece.Careful {
+		w.seeCareful(piece.First, piece.Objects)
+	}
+}
+
+// seePart gathers the parts of a request.
+func (w *watch) seePart(p bustest.Packet) {
+	head, err := wire.ReadPart(p.Header)
+	if err != nil {
+		return
+	}
+	switch t := w.transfers[head.ID]; {
+	case head.Kind == wire.PartFirst:
+		w.situation["result in parts"] = true
+		t = &transfer{header: wire.WithoutPart(p.Header), body: make([]byte, head.Total)}
+		copy(t.body, p.Body)
+		w.transfers[head.ID] = t
+	case head.Kind == wire.PartPut && t != nil:
+		copy(t.body[head.Offset:], p.Body)
 	}
 }
 
@@ -169,22 +245,40 @@ func (w *watch) seeList(p bustest.Packet) {
 	if b.Goodbye {
 		w.situation["goodbye"] = true
 	}
-	for _, id := range b.Held {
-		if _, there := w.c.sink.Result(id); !there && epoch > 1 && w.handed[handOut{epoch, id}] == 0 {
+	now := map[chunk.Piece]bool{}
+	for _, piece := range b.Held {
+		now[piece] = true
+		if w.c.sink.covered(piece) == 0 && epoch > 1 && w.handed[object{epoch, w.ordinal(piece)}] == 0 {
 			w.situation["lease adopted"] = true
 		}
 	}
+	for piece := range w.lists[b.Mapper.ID] {
+		if !now[piece] && !b.Goodbye && !w.sent[listed{b.Mapper.ID, piece}] && w.c.s.pad == 0 && !isLiar(p.From) {
+			w.situation["grant given back"] = true
+		}
+	}
+	w.lists[b.Mapper.ID] = now
 }
 
-// held is the sink's result of a chunk that somebody says is durable.
-func (w *watch) durable(id chunk.ID, who string) {
-	r, there := w.c.sink.Result(id)
-	if !there {
-		w.wrong("%s says that chunk %d is saved, and the sink does not hold it", who, id)
+// ordinal is that of the first object of a piece.
+func (w *watch) ordinal(p chunk.Piece) uint64 {
+	return uint64(p.Chunk)*uint64(w.c.s.size) + uint64(p.From)
+}
+
+// durable holds the sink against somebody who says that a piece is. What the sink has for it must never change.
+func (w *watch) durable(p chunk.Piece, who string) {
+	if n := w.c.sink.covered(p); n != p.Len() {
+		w.wrong("%s says that piece %s is saved, and the sink holds %d objects of it", who, p, n)
 		return
 	}
-	if _, known := w.first[id]; !known {
-		w.first[id] = r
+	for _, r := range w.c.sink.Pieces(p.Chunk) {
+		if shared(pieceOf(r), p) == 0 || slices.ContainsFunc(w.first[p.Chunk], func(then sink.Result) bool { return pieceOf(then) == pieceOf(r) }) {
+			continue
+		}
+		if n, _ := w.first.meet(r); n > 0 {
+			w.wrong("the sink holds piece %s, and %d objects of it were confirmed as another piece", pieceOf(r), n)
+		}
+		w.first.add(r)
 	}
 }
 
@@ -197,11 +291,27 @@ func (w *watch) seeSaved(p bustest.Packet) {
 		w.wrong("%s sends a confirmation that cannot be read: %v", p.From, err)
 		return
 	}
-	for _, c := range s.Chunks {
-		w.durable(c.ID, p.From)
+	for _, c := range s.Pieces {
+		w.durable(c.Piece(), p.From)
 	}
 	if n := w.c.sink.Summary().Chunks; s.Total.Chunks > n {
 		w.wrong("%s says the sink holds %d chunks, it holds %d", p.From, s.Total.Chunks, n)
+	}
+}
+
+// seeSavedAnswer notes what a fetcher knows to be saved from now on.
+func (w *watch) seeSavedAnswer(p bustest.Packet) {
+	s, err := wire.DecodeSaved(w.c.sink.Key(), p.Question)
+	if err != nil { // in parts
+		return
+	}
+	for _, c := range s.Pieces {
+		for i := range c.Objects {
+			of := confirmation{p.From, object{s.Epoch, w.ordinal(c.Piece()) + uint64(i)}}
+			if w.told[of].IsZero() {
+				w.told[of] = time.Now()
+			}
+		}
 	}
 }
 
@@ -210,21 +320,39 @@ func (w *watch) seeSaveAnswer(p bustest.Packet) {
 	if err != nil { // another part of a transfer
 		return
 	}
-	w.situation["result "+string(a.Status)] = true
-	if a.Status != wire.SaveCommitted && a.Status != wire.SaveDuplicate {
+	question := p.Question
+	switch t := w.transfers[question.Header["Chunkline-Part-Id"]]; {
+	case t != nil:
+		question = wire.Message{Header: t.header, Body: t.body}
+	case wire.IsPart(question.Header): // it asks what the saver's server takes
 		return
 	}
-	w.seeCompared(p, a)
-	text := p.Question.Header["Chunkline-Chunk"]
-	if id, part := p.Question.Header["Chunkline-Part-Id"]; part {
-		text = w.transfers[id]
-	}
-	var id chunk.ID
-	if _, err := fmt.Sscan(text, &id); err != nil {
-		w.wrong("%s answers %s to no chunk: %v", p.From, a.Status, err)
+	save, err := wire.DecodeSave(question)
+	if err != nil {
+		w.wrong("%s answers %v (%s) to no result: %v", p.From, a.Statuses, a.Reason, err)
 		return
 	}
-	w.durable(id, p.From)
+	for i := range save.Results {
+		r, status := &save.Results[i], a.Of(i)
+		w.situation["result "+string(status)] = true
+		if w.overlaps(r.Piece()) && (status == wire.SaveRefused || status == wire.SaveDuplicate) {
+			w.situation["late result overlaps"] = true
+		}
+		if status != wire.SaveCommitted && status != wire.SaveDuplicate {
+			continue
+		}
+		if save.Shadow {
+			w.seeCompared(p, status)
+		}
+		w.durable(r.Piece(), p.From)
+	}
+}
+
+// overlaps says whether the sink holds objects of a piece by another cut.
+func (w *watch) overlaps(p chunk.Piece) bool {
+	return slices.ContainsFunc(w.c.sink.Pieces(p.Chunk), func(r sink.Result) bool {
+		return shared(pieceOf(r), p) > 0 && pieceOf(r) != p
+	})
 }
 
 func (w *watch) seeSyncAnswer(p bustest.Packet) {
@@ -234,7 +362,7 @@ func (w *watch) seeSyncAnswer(p bustest.Packet) {
 		return
 	}
 	for _, entry := range a.Entries {
-		w.durable(entry.ID, p.From)
+		w.durable(entry.Piece(), p.From)
 		if q.Chunks != nil {
 			w.situation["lost confirmation found by list"] = true
 		}
@@ -254,7 +382,8 @@ func (w *watch) passed(p bustest.Packet, fate bustest.Fate) {
 	if fate.Delay > time.Minute {
 		w.situation["minutes late"] = true
 	}
-	if b, err := wire.DecodeBeat(p.Message); isAnnouncement(p) && err == nil && !fate.Drop && !fate.Corrupt {
+	b, err := wire.DecodeBeat(p.Message)
+	if isAnnouncement(p) && err == nil && !fate.Drop && !fate.Corrupt && announces(p, b.Doing.Chunk, b.Doing.Index) {
 		add(w.announced, uint64(b.Doing.Chunk)*uint64(w.c.s.size)+uint64(b.Doing.Index), b.Mapper.ID)
 	}
 }

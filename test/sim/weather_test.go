@@ -48,30 +48,34 @@ type victim struct {
 }
 
 // poisons says who touches the poisonous object now, or will if nobody tells
-// it not to. Who announces it while no fetcher is there to hear dies when it
+// it not to. A mapper that announces it while no fetcher is there to hear dies when it
 // would save the chunk.
 func (s *scenario) poisons(p bustest.Packet) (victims []victim, drop bool) {
 	if s.poison < 0 {
 		return nil, false
 	}
-	id, index := chunk.ID(s.poison/s.size), s.poison%s.size
-	switch verb := kindOf(p).verb; {
-	case isAnnouncement(p):
-		if b, err := wire.DecodeBeat(p.Message); err == nil && *b.Doing == (wire.Doing{Chunk: id, Index: index}) {
-			return []victim{{name: p.From, why: "poison"}}, false // NATS has the announcement
-		}
-	case verb == wire.VerbSave && !p.Reply:
-		if r, err := wire.DecodeSave(p.Message); err == nil && r.Chunk == id && r.Counts[index] > 0 {
+	if announces(p, chunk.ID(s.poison/s.size), s.poison%s.size) {
+		return []victim{{name: p.From, why: "poison"}}, false // NATS has the announcement
+	}
+	for _, r := range resultsOf(p) {
+		if i := s.poison - int(r.First); i >= 0 && i < r.Objects && r.Counts[i] > 0 {
 			return []victim{{name: p.From, why: "poison"}}, true
 		}
-	case verb == wire.VerbNext && p.Reply:
-		if w, err := wire.DecodeWork(p.Message); err == nil && w.Status == wire.WorkChunk && !w.Careful && w.Chunk.ID == id {
-			if i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == p.To }); i >= 0 { // a liar touches nothing
-				return []victim{{name: p.To, why: "poison", after: s.mappers[i].duration / 2}}, false
-			}
+	}
+	if g := handsOut(p, s.poison); g != nil && !g.Careful {
+		if i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == p.To }); i >= 0 { // a liar touches nothing
+			return []victim{{name: p.To, why: "poison", after: s.mappers[i].duration / 2}}, false
 		}
 	}
 	return nil, false
+}
+
+// announces says whether a mapper announces that it is about to touch an object. With the index after the last object of
+// its piece, which may be that of the next piece's first one, it says that it has mapped all.
+func announces(p bustest.Packet, id chunk.ID, index int) bool {
+	b, err := wire.DecodeBeat(p.Message)
+	return isAnnouncement(p) && err == nil && *b.Doing == (wire.Doing{Chunk: id, Index: index}) &&
+		slices.ContainsFunc(b.Held, func(held chunk.Piece) bool { return held.Chunk == id && held.Has(index) })
 }
 
 func newWeather(s *scenario) weather {
@@ -140,8 +144,7 @@ func (n *weather) decide(p bustest.Packet, now time.Duration) (fate bustest.Fate
 		}
 	}
 	for i, g := range n.s.plagues {
-		if w, err := wire.DecodeWork(p.Message); k.verb == wire.VerbNext && p.Reply && err == nil && w.Status == wire.WorkChunk &&
-			w.Chunk.ID == g.chunk && n.plagued[i] < g.kills {
+		if n.plagued[i] < g.kills && slices.ContainsFunc(grantOf(p), func(granted wire.Granted) bool { return granted.Chunk.ID == g.chunk }) {
 			n.plagued[i]++
 			victims = append(victims, victim{name: p.To, after: g.after, why: "plague"})
 		}

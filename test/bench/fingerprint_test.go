@@ -4,8 +4,6 @@ package bench
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -44,28 +42,6 @@ func (t *taker) done() fingerprint {
 	f := fingerprint{lines: t.lines, sum: t.sum}
 	t.content.Sum(f.content[:0])
 	return f
-}
-
-// expected is the fingerprint of the transform of the input.
-func expected(ctx context.Context, input string) (fingerprint, error) {
-	mapping, err := newTransform()
-	if err != nil {
-		return fingerprint{}, err
-	}
-	t := newTaker()
-	var output []byte
-	err = eachLine(input, func(line []byte) error {
-		output, err = mapping.Map(ctx, bytes.TrimSuffix(line, []byte{'\n'}), output[:0])
-		if err != nil {
-			return err
-		}
-		t.take(output)
-		return ctx.Err()
-	})
-	if err = errors.Join(err, mapping.Close()); err != nil {
-		return fingerprint{}, fmt.Errorf("map input: %w", err)
-	}
-	return t.done(), nil
 }
 
 func fingerprintOf(path string) (fingerprint, error) {

@@ -1,0 +1,119 @@
+package fetcher_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/wire"
+)
+
+// at is a request of a mapper with another pace, which holds pieces.
+func (b *bench) at(pace time.Duration, mapper string, seq uint64, held ...chunk.Piece) wire.Next {
+	n := next(mapper, seq)
+	n.Plan, n.Pace, n.Held = b.Status().Plan, pace, held
+	return n
+}
+
+// grant is an answer that must be there by now.
+func (b *bench) grant(n wire.Next) wire.Work {
+	b.t.Helper()
+	w, ok := got(b.ask(n))
+	if !ok || w.Status != wire.WorkGrant {
+		b.t.Fatalf("got %+v, want a grant", w)
+	}
+	return w
+}
+
+func (b *bench) wantGrant(n wire.Next, want ...string) wire.Work {
+	b.t.Helper()
+	w := b.grant(n)
+	if got := pieces(w); !slices.Equal(got, want) {
+		b.t.Errorf("got %q, want %q", got, want)
+	}
+	return w
+}
+
+// Quick work: several chunks travel in one grant. What the mapper does not list later goes
+// to others, piece by piece, and what a vanished mapper held is the only piece of its grant.
+func TestGrant_quick(t *testing.T) {
+	run(t, 20, func(t *testing.T, b *bench) {
+		b.wantGrant(b.at(5*time.Millisecond, "m3", 1), "0[0,2) attempt 1", "1[0,2) attempt 1", "2[0,2) attempt 1")
+		b.beat("m3", 2, nil, 0, 2)
+		pass(300 * time.Millisecond)
+		b.wantGrant(b.at(5*time.Millisecond, "m2", 1), "1[0,2) attempt 1", "3[0,2) attempt 1", "4[0,2) attempt 1")
+		for seq := uint64(2); seq < 8; seq++ { // m3 has no connection any more
+			b.beat("m2", seq, nil, 1, 3, 4)
+			pass(time.Second)
+		}
+		b.wantGrant(b.at(5*time.Millisecond, "m2", 9, wholes(1, 3, 4)...), "0[0,2) attempt 2")
+		b.wantGrant(b.at(5*time.Millisecond, "m2", 10, wholes(0, 1, 3, 4)...), "2[0,2) attempt 2")
+	})
+}
+
+// Slow work: a piece is a part of a chunk. A chunk is saved when all of its pieces are.
+func TestGrant_slow(t *testing.T) {
+	run(t, 4, func(t *testing.T, b *bench) {
+		first := b.wantGrant(b.at(10*time.Second, "m1", 1), "0[0,1) attempt 1")
+		second := b.wantGrant(b.at(10*time.Second, "m2", 1), "0[1,2) attempt 1")
+		if g := second.Grant[0]; g.From != 1 || g.Of != 2 || g.Chunk.First != 1 || string(g.Chunk.Body) != "1\n" || g.Digest != first.Grant[0].Digest {
+			t.Errorf("the second piece is %+v", g)
+		}
+		b.confirmed(first.Grant[0], "m1")
+		if s := b.Status().Chunks; s.Saved != 0 || s.InFlight != 1 {
+			t.Errorf("%+v, want no chunk saved yet", s)
+		}
+		b.confirmed(second.Grant[0], "m2")
+		if s := b.Status().Chunks; s.Saved != 1 || s.InFlight != 0 {
+			t.Errorf("%+v, want chunk 0 saved", s)
+		}
+	})
+}
+
+// confirmed plays the saver, which has saved a piece.
+func (b *bench) confirmed(g wire.Granted, mapper string) {
+	b.t.Helper()
+	entry := wire.Entry{ID: g.Chunk.ID, From: g.From, Objects: g.Chunk.Count, Of: g.Of, Digest: g.Digest}
+	saved := wire.Saved{Plan: b.Status().Plan, Epoch: b.sink.Epoch(), Pieces: []wire.SavedPiece{{Entry: entry, Mapper: mapper}}}
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
+	defer cancel()
+	if _, err := b.peer.Request(ctx, wire.VerbSaved, saved.Encode(b.sink.Key())); err != nil {
+		b.t.Errorf("the fetcher does not answer a confirmation: %v", err)
+	}
+	pass(300 * time.Millisecond)
+}
+
+// A late result of an earlier cut is saved: the leases that overlap it end, and only the
+// other objects are handed out again.
+func TestGrant_cutAnew(t *testing.T) {
+	run(t, 2, func(t *testing.T, b *bench) {
+		old := b.wantGrant(next("m3", 1), "0[0,2) attempt 1").Grant[0]
+		for seq := uint64(1); seq < 8; seq++ { // m3 has no connection any more
+			b.beat("m2", seq, nil)
+			pass(time.Second)
+		}
+		b.wantGrant(b.at(10*time.Second, "m2", 9), "0[0,1) attempt 2")
+		b.confirmed(old, "m3")
+		if s := b.Status().Chunks; s.Saved != 1 || s.InFlight != 0 {
+			t.Errorf("%+v, want the chunk saved", s)
+		}
+	})
+}
+
+// A fetcher that is restarted hands out what the sink does not have of a chunk.
+func TestGrant_savedInPart(t *testing.T) {
+	before := func(b *bench) {
+		half := sink.Result{Chunk: 1, First: 2, Objects: 1, Of: 2, Digest: chunk.Sum([]byte("2\n3\n")), Counts: []int{0}}
+		if _, err := b.sink.Commit(t.Context(), []sink.Result{half}); err != nil {
+			t.Fatal(err)
+		}
+		b.summary.Objects = 1
+	}
+	runAfter(t, 4, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
+		b.wantGrant(b.at(time.Millisecond, "m1", 1), "1[1,2) attempt 1", "0[0,2) attempt 1")
+	})
+}

@@ -1,0 +1,130 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+
+	"github.com/chunkline/chunkline/internal/webservice"
+)
+
+// content is the bytes of a file that can be read again, such as an *os.File.
+type content interface {
+	io.Reader
+	io.ReaderAt
+	io.Seeker
+	io.Closer
+}
+
+// openContent opens a file that can be read again. ctx returns the context of each
+// request for an object.
+func (f *file) openContent(ctx func() context.Context) (content, error) {
+	if f.object != nil {
+		return &objectReader{object: f.object, ctx: ctx}, nil
+	}
+	return os.Open(f.name)
+}
+
+// objectRetries is how often reading an object goes on after it has broken off without
+// a byte between.
+const objectRetries = 5
+
+// An objectReader is the content of an object. Read is one request as long as it goes
+// on; ReadAt is a request each time.
+type objectReader struct {
+	*object
+
+	ctx   func() context.Context
+	at    int64
+	body  io.ReadCloser // from at on; nil if there is no request
+	fails int           // since the last byte
+}
+
+func (r *objectReader) Read(b []byte) (int, error) {
+	if r.at >= r.size {
+		return 0, io.EOF
+	}
+	n, err := r.readFrom(&r.body, b, r.at, -1, &r.fails)
+	r.at += int64(n)
+	return n, err
+}
+
+func (r *objectReader) ReadAt(b []byte, offset int64) (n int, err error) {
+	want := int(min(int64(len(b)), max(r.size-offset, 0)))
+	var body io.ReadCloser
+	fails := 0
+	for n < want && err == nil {
+		var more int
+		more, err = r.readFrom(&body, b[n:want], offset+int64(n), int64(want-n), &fails)
+		n += more
+	}
+	if body != nil {
+		_ = body.Close() // it was only read
+	}
+	if err == nil && n < len(b) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// readFrom reads bytes at an offset before the end of the object, from body or from a
+// new request for length bytes. If reading breaks off it makes another request.
+func (r *objectReader) readFrom(body *io.ReadCloser, b []byte, offset, length int64, fails *int) (int, error) {
+	for {
+		var err error
+		if *body == nil {
+			if *body, err = r.read(r.ctx(), r.object, offset, length); err != nil {
+				return 0, err
+			}
+		}
+		n, err := (*body).Read(b)
+		if n > 0 || err == nil {
+			*fails = 0
+			return n, nil // an error comes again
+		}
+		_ = (*body).Close() // it was only read
+		*body = nil
+		if ctx := r.ctx(); ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if *fails++; *fails > objectRetries {
+			return 0, fmt.Errorf("the object breaks off, %d times at the same byte: %w", *fails, err)
+		}
+		if err := sleep(r.ctx(), rand.N(webservice.Backoff(*fails))); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Seek is a method of io.Seeker.
+func (r *objectReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.at
+	case io.SeekEnd:
+		offset += r.size
+	}
+	if offset < 0 {
+		return r.at, errors.New("seek before the object")
+	}
+	if offset != r.at {
+		_ = r.Close()
+		r.at = offset
+	}
+	return offset, nil
+}
+
+// Close ends the request, if there is one.
+func (r *objectReader) Close() error {
+	if r.body != nil {
+		_ = r.body.Close() // it was only read
+		r.body = nil
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// An object is a file in a bucket, in one version.
+type object struct {
+	*bucket
+
+	key     string
+	version string // changes when the object does: an ETag, or what the provider has instead
+	size    int64  // bytes
+}
+
+// name names the object as an item of a source does.
+func (o *object) name() string { return o.bucket.url + "/" + escape(o.key) }
+
+// A bucket is where objects are.
+type bucket struct {
+	store
+	url string // s3://NAME
+}
+
+// A store has the objects of a bucket. Temporary failures of a request are its to retry,
+// but not what breaks off while a body is read. Its errors hold no secrets.
+type store interface {
+	// list calls found for all objects whose keys begin with prefix.
+	list(ctx context.Context, prefix string, found func(key, version string, size int64)) error
+
+	// read returns length bytes of an object from offset on, or all that follow if length
+	// is negative. The error is errObjectChanged if the object is gone or has another version.
+	read(ctx context.Context, o *object, offset, length int64) (io.ReadCloser, error)
+
+	close() error
+}
+
+var errObjectChanged = fmt.Errorf("%w: the object is gone or another one since the job began", ErrChanged)
+
+const s3Scheme = "s3://"
+
+// IsObject reports whether an item of a source names objects in a bucket.
+func IsObject(item string) bool { return strings.HasPrefix(item, s3Scheme) }
+
+// buckets are the buckets of a source.
+type buckets struct {
+	openStore func(name string) (store, error)
+	open      map[string]*bucket // by name
+}
+
+func (b *buckets) get(name string) (*bucket, error) {
+	if known := b.open[name]; known != nil {
+		return known, nil
+	}
+	s, err := b.openStore(name)
+	if err != nil {
+		return nil, err
+	}
+	b.open[name] = &bucket{store: s, url: s3Scheme + name}
+	return b.open[name], nil
+}
+
+func (b *buckets) close() error {
+	var errs []error
+	for _, one := range b.open {
+		errs = append(errs, one.close())
+	}
+	return errors.Join(errs...)
+}
+
+const objectForm = "s3://BUCKET/KEY, s3://BUCKET/FOLDER/ for all objects below it, or a glob such as s3://BUCKET/logs/**/*.jsonl.gz"
+
+// expand returns the objects that an item stands for, ordered by key. A wanted version
+// is of a single object.
+func (b *buckets) expand(ctx context.Context, item, wanted string) ([]*object, error) {
+	name, rest, _ := strings.Cut(strings.TrimPrefix(item, s3Scheme), "/")
+	if name == "" || strings.ContainsAny(name, "@:*?[%") {
+		return nil, errors.New("the bucket is missing or wrong; use " + objectForm)
+	}
+	key, pattern, err := decodePattern(rest)
+	if err != nil {
+		return nil, err
+	}
+	in, err := b.get(name)
+	if err != nil {
+		return nil, err
+	}
+	prefix := key
+	if pattern != "" {
+		prefix = literalPrefix(pattern)
+	}
+	var exact *object
+	var found []*object
+	folder := strings.TrimSuffix(key, "/") + "/"
+	err = in.list(ctx, prefix, func(name, version string, size int64) {
+		o := &object{bucket: in, key: name, version: version, size: size}
+		switch {
+		case strings.HasSuffix(name, "/"): // stands for a folder in some programs
+		case name == key:
+			exact = o
+		case pattern != "" && matchKey(pattern, name),
+			pattern == "" && key == "" && matchKey("**", name),
+			pattern == "" && strings.HasPrefix(name, folder) && matchKey("**", name[len(folder):]):
+			found = append(found, o)
+		}
+	})
+	if exact != nil {
+		found = []*object{exact}
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("list objects: %w", err)
+	case len(found) == 0:
+		return nil, errors.New("there is no such object; use " + objectForm)
+	case wanted != "" && (exact == nil || exact.version != wanted):
+		return nil, fmt.Errorf("%w: it has the ETag %s, and not %s", ErrChanged, found[0].version, wanted)
+	}
+	slices.SortFunc(found, func(a, b *object) int { return strings.Compare(a.key, b.key) })
+	return found, nil
+}
+
+// literalPrefix returns what all keys that match a pattern begin with.
+func literalPrefix(pattern string) string {
+	var b strings.Builder
+	for i := 0; i < len(pattern); i++ {
+		switch pattern[i] {
+		case '*', '?', '[':
+			return b.String()
+		case '\\':
+			if i++; i == len(pattern) {
+				return b.String()
+			}
+		}
+		b.WriteByte(pattern[i])
+	}
+	return b.String()
+}
+
+// matchKey reports whether a key matches a pattern, as glob does for the names of files.
+func matchKey(pattern, key string) bool {
+	return matchParts(strings.Split(pattern, "/"), strings.Split(key, "/"))
+}
+
+func matchParts(pattern, parts []string) bool {
+	switch {
+	case len(pattern) == 0 || len(parts) == 0:
+		return len(pattern) == len(parts)
+	case pattern[0] == "**" && len(pattern) == 1: // every object below
+		return !slices.ContainsFunc(parts, isHidden)
+	case pattern[0] == "**":
+		return matchParts(pattern[1:], parts) || !isHidden(parts[0]) && matchParts(pattern, parts[1:])
+	case isHidden(parts[0]) && !strings.HasPrefix(strings.TrimPrefix(pattern[0], `\`), "."):
+		return false
+	}
+	matches, err := filepath.Match(pattern[0], parts[0])
+	return err == nil && matches && matchParts(pattern[1:], parts[1:])
+}
+
+// etagOption splits the version from the options of an item.
+func etagOption(options string) (version, others string, err error) {
+	var rest []string
+	for pair := range strings.SplitSeq(options, "&") {
+		if value, ok := strings.CutPrefix(pair, "etag="); ok {
+			if version, err = url.PathUnescape(value); err != nil {
+				return "", "", err
+			}
+		} else if pair != "" {
+			rest = append(rest, pair)
+		}
+	}
+	return version, strings.Join(rest, "&"), nil
+}

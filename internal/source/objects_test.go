@@ -1,0 +1,265 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+)
+
+// The stand-in for S3 checks no signatures and ignores If-Match when it reads. The tests
+// of refusals and of broken connections have servers or stores of their own.
+type fakeS3 struct{ *s3mem.Backend }
+
+// serveS3 starts a server with a bucket called "data" that all sources of the test use.
+func serveS3(t *testing.T) fakeS3 {
+	t.Helper()
+	f := fakeS3{s3mem.New()}
+	if err := f.CreateBucket("data"); err != nil {
+		t.Fatal(err)
+	}
+	setS3(t, gofakes3.New(f.Backend).Server())
+	return f
+}
+
+func setS3(t *testing.T, handler http.Handler) {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
+	t.Setenv("AWS_REGION", "eu-central-1")
+}
+
+func (f fakeS3) put(t *testing.T, key, content string) {
+	t.Helper()
+	if _, err := f.PutObject("data", key, map[string]string{"Last-Modified": "Mon, 02 Jan 2006 15:04:05 GMT"}, strings.NewReader(content), int64(len(content)), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// drainObjects reads a source to its end, and each chunk again if it can be.
+func drainObjects(t *testing.T, spec string) (identity string, all []string, err error) {
+	t.Helper()
+	s, err := OpenWith(Options{Size: 2, Bytes: 1000}, spec)
+	if err != nil {
+		return "", nil, err
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	cuts, err := drain(s)
+	if s.Rereads() {
+		for _, c := range cuts {
+			if again, err := s.Reread(t.Context(), c.Mark); err != nil || !same(again, c.Chunk) {
+				t.Errorf("%s: chunk %d again: %q, %v, want %q", spec, c.Chunk.ID, again.Body, err, c.Body)
+			}
+		}
+	}
+	return s.Identity(), objects(cuts), err
+}
+
+func TestS3(t *testing.T) {
+	f := serveS3(t)
+	f.put(t, "logs/2024/b.jsonl", "{\"n\":2}\n{\"n\":3}\n{\"n\":4}\n")
+	f.put(t, "logs/2024/a.json.gz", gz("[{\"n\":0},\n{\"n\":1}]\n"))
+	f.put(t, "logs/2025/c.csv", "n,s\n5,x\n6,\"y,z\"\n7,w\n")
+	f.put(t, "logs/2025/.hidden/d.jsonl", "1\n")
+	f.put(t, "logs/2025/_SUCCESS", "")
+	f.put(t, "logs/2025/", "") // a folder, for some programs
+	f.put(t, "logs/p.parquet", parquetOf(t, numbered(5), 2))
+	f.put(t, "odd/a,b *?[1] é%", "10\n")
+	f.put(t, "odd/z.jsonl.zst", zst(t, "20\n", "21\n"))
+	f.put(t, "odd", "30\n") // an object with the name of a folder
+	for spec, want := range map[string][]string{
+		"s3://data/logs/2024/b.jsonl":                     {`{"n":2}`, `{"n":3}`, `{"n":4}`},
+		"s3://data/logs/2024/":                            {`{"n":0}`, `{"n":1}`, `{"n":2}`, `{"n":3}`, `{"n":4}`},
+		"s3://data/logs/2024":                             {`{"n":0}`, `{"n":1}`, `{"n":2}`, `{"n":3}`, `{"n":4}`},
+		"s3://data/logs/**/*.csv":                         {`{"n":"5","s":"x"}`, `{"n":"6","s":"y,z"}`, `{"n":"7","s":"w"}`},
+		"s3://data/logs/2025/*.csv?types=n:int":           {`{"n":5,"s":"x"}`, `{"n":6,"s":"y,z"}`, `{"n":7,"s":"w"}`},
+		"s3://data/logs/*.parquet":                        {`{"n":0}`, `{"n":1}`, `{"n":2}`, `{"n":3}`, `{"n":4}`},
+		"s3://data/logs/202[45]/[ac].*":                   {`{"n":0}`, `{"n":1}`, `{"n":"5","s":"x"}`, `{"n":"6","s":"y,z"}`, `{"n":"7","s":"w"}`},
+		"s3://data/odd/a%2Cb%20%2A%3F%5B1%5D%20%C3%A9%25": {"10"},
+		"s3://data/odd/":                                  {"10", "20", "21"},
+		"s3://data/odd":                                   {"30"},
+		"s3://data/logs/2024/b.jsonl,s3://data/odd/z*":    {`{"n":2}`, `{"n":3}`, `{"n":4}`, "20", "21"},
+		"s3://data/logs/2025/.hidden/*":                   {"1"},
+		"s3://data/odd/z.jsonl.zst?format=values":         {"20", "21"},
+	} {
+		identity, got, err := drainObjects(t, spec)
+		if !slices.Equal(got, want) || err != nil {
+			t.Errorf("%s: got %q, %v, want %q", spec, got, err, want)
+			continue
+		}
+		again, got, err := drainObjects(t, identity)
+		if again != identity || !slices.Equal(got, want) || err != nil {
+			t.Errorf("the plan's %s: %s, got %q, %v, want %q", identity, again, got, err, want)
+		}
+	}
+	_, got, err := drainObjects(t, "s3://data")
+	if len(got) != 3+2+3+5+1+2+1 || err != nil {
+		t.Errorf("the bucket has %q, %v", got, err)
+	}
+	for spec, want := range map[string]string{
+		"s3://data/nosuch":                   "there is no such object; use s3://BUCKET/KEY",
+		"s3://data/log":                      "there is no such object",
+		"s3://data/**/*.xml":                 "there is no such object",
+		"s3://nosuch/a":                      "for a server other than Amazon's set AWS_ENDPOINT_URL",
+		"s3://":                              "the bucket is missing",
+		"s3://us%er@data/a":                  "the bucket is missing or wrong",
+		"s3://data/a%zz":                     `write "%" itself as %25`,
+		"s3://data/odd/z*,s3://data/odd/":    "is named twice",
+		"s3://data/logs/2024/b.jsonl?etag=x": "source changed: it has the ETag",
+		"gs://data/a":                        "AWS_ENDPOINT_URL=https://storage.googleapis.com",
+		"azblob://data/a":                    "no source azblob:",
+	} {
+		_, _, err := drainObjects(t, spec)
+		if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", spec, err, want)
+		}
+	}
+	t.Run("changed", func(t *testing.T) { checkChangedObject(t, f) })
+}
+
+// An object that is replaced is another plan for the next run, and an error in a run.
+func checkChangedObject(t *testing.T, f fakeS3) {
+	const spec = "s3://data/changing/*"
+	f.put(t, "changing/a.jsonl", "1\n2\n3\n")
+	s, err := OpenWith(Options{Size: 1, Bytes: 10}, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, mark, err := s.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.put(t, "changing/a.jsonl", "1\n2\n4\n")
+	if _, err := s.Reread(t.Context(), mark); !errors.Is(err, ErrChanged) {
+		t.Errorf("chunk %q again: %v, want ErrChanged", c.Body, err)
+	}
+	other, _, err := drainObjects(t, spec)
+	if other == s.Identity() || err != nil {
+		t.Errorf("the plan is %s, as before: %v", other, err)
+	}
+	if _, _, err := drainObjects(t, s.Identity()); !errors.Is(err, ErrChanged) {
+		t.Errorf("the plan of before: %v, want ErrChanged", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A refusal names bucket and key, and what to set, but no secret.
+func TestS3_refused(t *testing.T) {
+	setS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>")
+	}))
+	_, _, err := drainObjects(t, "s3://data/key.jsonl")
+	if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), "s3://data/key.jsonl") || !strings.Contains(err.Error(), "AWS_ACCESS_KEY_ID") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("got %v", err)
+	}
+	for _, endpoint := range []string{"localhost:9000", "http://u:canary@h", "http://h/path", "ftp://h", "http://"} {
+		t.Setenv("AWS_ENDPOINT_URL", endpoint)
+		if _, _, err := drainObjects(t, "s3://data/a"); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), "AWS_ENDPOINT_URL is not") || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", endpoint, err)
+		}
+	}
+}
+
+// A brittleStore has one object, and breaks off after a number of bytes each time.
+type brittleStore struct {
+	content string
+	most    int // bytes of a request
+	reads   int
+}
+
+func (b *brittleStore) list(_ context.Context, _ string, found func(key, version string, size int64)) error {
+	found("a", "v", int64(len(b.content)))
+	return nil
+}
+
+func (b *brittleStore) read(_ context.Context, _ *object, offset, length int64) (io.ReadCloser, error) {
+	b.reads++
+	rest := b.content[offset:]
+	if length >= 0 {
+		rest = rest[:length]
+	}
+	return io.NopCloser(io.LimitReader(strings.NewReader(rest), int64(b.most))), nil
+}
+
+func (b *brittleStore) close() error { return nil }
+
+// Reading goes on where it breaks off, and gives up if nothing comes any more.
+func TestObject_breaksOff(t *testing.T) {
+	t.Parallel()
+	for most, want := range map[int]string{7: "", 1: "", 0: "the object breaks off, 6 times at the same byte: unexpected EOF"} {
+		synctest.Test(t, func(t *testing.T) {
+			b := &brittleStore{content: numbers(0, 30, "{\"n\":%d}\n"), most: 1000}
+			s, err := OpenWith(Options{Size: 10, Bytes: 1000, openStore: func(string) (store, error) { return b, nil }}, "s3://x/a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.most, b.reads = most, 0
+			cuts, err := drain(s)
+			if want == "" && (err != nil || len(objects(cuts)) != 30 || b.reads != (len(b.content)+most-1)/most) {
+				t.Errorf("%d bytes a request: %d objects, %d requests, %v", most, len(objects(cuts)), b.reads, err)
+			}
+			if want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "s3://x/a")) {
+				t.Errorf("%d bytes a request: %v, want %q", most, err, want)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestMatchKey(t *testing.T) {
+	t.Parallel()
+	for pattern, keys := range map[string]string{
+		"*.jsonl":           "a.jsonl !b/a.jsonl !.a.jsonl",
+		"**":                "a a/b a/b/c !.a !a/.b !.a/b",
+		"**/*.jsonl":        "a.jsonl x/a.jsonl x/y/a.jsonl !x/a.json !.x/a.jsonl",
+		"a/**/b":            "a/b a/x/b a/x/y/b !a !b !x/a/b !a/b/c",
+		"a/**":              "a/b a/b/c !a !ab",
+		".a/*":              ".a/b !a/b !.a/.b",
+		`\*/[a-c]?`:         "*/ax */cé !x/ax !*/dx !*/a",
+		"year=*/month=0?/*": "year=2024/month=01/x !year=2024/month=10/x",
+	} {
+		for key := range strings.FieldsSeq(keys) {
+			name, not := strings.CutPrefix(key, "!")
+			if got := matchKey(pattern, name); got == not {
+				t.Errorf("%s matches %s: %v", pattern, name, got)
+			}
+			if !not && !strings.HasPrefix(name, literalPrefix(pattern)) {
+				t.Errorf("%s: the prefix is %q", pattern, literalPrefix(pattern))
+			}
+		}
+	}
+}
+
+// file:///folder/ is all files below a folder.
+func TestOpen_folderURL(t *testing.T) {
+	t.Parallel()
+	dir := write(t, "x [1]/b.jsonl", "2\n", "x [1]/a/c.jsonl", "1\n", "x [1]/.d", "3\n")
+	url := "file://" + dir + "/x%20%5B1%5D/"
+	if _, got, err := drainObjects(t, url); !slices.Equal(got, []string{"1", "2"}) || err != nil {
+		t.Errorf("%s: got %q, %v", url, got, err)
+	}
+	if _, _, err := drainObjects(t, fmt.Sprintf("file://%s/x%%20%%5B1%%5D", dir)); !errors.Is(err, ErrSettings) {
+		t.Errorf("without a slash at the end: %v", err)
+	}
+}

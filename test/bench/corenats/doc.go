@@ -1,0 +1,15 @@
+// Package corenats moves lines through core NATS with nothing around it: no
+// ledger, no redelivery, no order. It shares no code with chunkline, which it is
+// measured against, and leaves to its caller what happens to a line.
+//
+//	publisher → nats-server → N forwarders → nats-server → receiver
+//
+// The publisher reads lines and publishes 100 of them as a message. Forwarders
+// in a queue group map them and publish the results. The receiver appends the
+// results to a file as they come.
+//
+// Core NATS drops what a slow subscriber cannot take, so the publisher has at
+// most a window of messages under way: the receiver gives it credit for results
+// that it has written, and synced unless Late says otherwise. Nothing is checked,
+// and a process that dies loses lines.
+package corenats

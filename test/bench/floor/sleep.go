@@ -1,0 +1,37 @@
+//go:build bench
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// sleep is a program for chunkline's transform exec: it takes its time for each
+// object, which it returns as it is. It notes in a file of its own when it has
+// finished each one, as nanoseconds since 1970.
+func sleep(ctx context.Context, s settings) (err error) {
+	log, err := os.CreateTemp(s.out, "worker-*.log")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	in := bufio.NewScanner(os.Stdin)
+	in.Buffer(nil, 1<<20)
+	for in.Scan() {
+		select {
+		case <-time.After(s.each):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		fmt.Fprintln(log, time.Now().UnixNano())
+		if _, err := os.Stdout.Write(append(in.Bytes(), '\n')); err != nil {
+			return err
+		}
+	}
+	return in.Err()
+}
