@@ -51,43 +51,67 @@ func TestJQ(t *testing.T) {
 		{"[range(100) as $i | .]", text(1000, "x"), []string{"[" + strings.TrimSuffix(strings.Repeat(text(1000, "x")+",", 100), ",") + "]"}, ""},
 		{"[range(70) as $i | .]", text(1<<20, "x"), nil, "67108864"},
 	}
-	for i, c := range cases {
-		t.Run(fmt.Sprintf("%d %s %.20s", i, c.program, c.in), func(t *testing.T) {
+	byProgram := map[string][]mapped{} // one job each: it is starting processes that takes time
+	for _, c := range cases {
+		byProgram[c.program] = append(byProgram[c.program], c)
+	}
+	for program, cases := range byProgram {
+		t.Run(program, func(t *testing.T) {
 			t.Parallel()
+			source := good // never an array by itself
+			for _, c := range cases {
+				source += c.in + "\n" + good
+			}
 			in := filepath.Join(t.TempDir(), "in")
-			// Between good objects, and never an array by itself.
-			if err := os.WriteFile(in, []byte("\"first\"\n"+c.in+"\n\"last\"\n"), 0o600); err != nil {
+			if err := os.WriteFile(in, []byte(source), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			j := run(t, in, "-m", `if . == "first" or . == "last" then . else (`+c.program+`) end`)
-			j.wantMapped(t, c)
+			j := run(t, in, "-m", `if . == "good" then . else (`+program+`) end`)
+			j.wantMapped(t, cases)
 			j.verify(t)
 		})
 	}
 }
 
-func (j job) wantMapped(t *testing.T, c mapped) {
+// good is the line before and behind each case, which must not be harmed.
+const good = "\"good\"\n"
+
+// wantMapped wants what became of each case, between good objects.
+func (j job) wantMapped(t *testing.T, cases []mapped) {
 	t.Helper()
+	want, outputs, dead := good, 1, map[int]mapped{} // dead by ordinal
+	for i, c := range cases {
+		for _, line := range c.out {
+			want += line + "\n"
+		}
+		want += good
+		outputs += len(c.out) + 1
+		if c.dead != "" {
+			dead[2*i+1] = c
+		}
+	}
 	got, err := os.ReadFile(j.out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := strings.Join(append(append([]string{`"first"`}, c.out...), `"last"`), "\n") + "\n"
 	if string(got) != want {
 		t.Errorf("output %.300q, want %.300q", got, want)
 	}
 	letters := readDead(t, strings.TrimSuffix(j.out, ".jsonl")+".dead.jsonl")
-	switch {
-	case c.dead == "":
-		if len(letters) > 0 || j.code != 0 {
-			t.Errorf("exit %d, dead letters %.300v", j.code, letters)
+	for _, l := range letters {
+		c, is := dead[l.Ordinal]
+		if !is || string(l.bytes(t)) != c.in || !strings.Contains(l.Error, c.dead) || l.Attempts < 1 {
+			t.Errorf("dead letter of %d, %d attempts: %s; want %q", l.Ordinal, l.Attempts, l.Error, c.dead)
 		}
-	case len(letters) != 1 || j.code != 4:
-		t.Errorf("exit %d, %d dead letters, want 4 and 1", j.code, len(letters))
-	case letters[0].Ordinal != 1 || string(letters[0].bytes(t)) != c.in || !strings.Contains(letters[0].Error, c.dead) || letters[0].Attempts < 1:
-		t.Errorf("dead letter of %d, %d attempts: %s; want %q", letters[0].Ordinal, letters[0].Attempts, letters[0].Error, c.dead)
 	}
-	if r := j.report; r.Objects != 3 || r.Outputs != len(c.out)+2 || r.Dead != len(letters) {
+	code := 0
+	if len(dead) > 0 {
+		code = 4
+	}
+	if len(letters) != len(dead) || j.code != code {
+		t.Errorf("exit %d, %d dead letters, want %d and %d", j.code, len(letters), code, len(dead))
+	}
+	if r := j.report; r.Objects != 2*len(cases)+1 || r.Outputs != outputs || r.Dead != len(dead) {
 		t.Errorf("report %+v", r)
 	}
 }
