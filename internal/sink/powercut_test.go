@@ -286,6 +286,7 @@ func TestPowerCutWithinCommit(t *testing.T) {
 		r := big(chunk.ID(n), uint64(n), 1+n*997%3000)
 		if n >= 12 { // three pieces a chunk
 			r.Chunk, r.From, r.Of = chunk.ID(12+(n-12)/3), n%3, 3
+			r.Digest = sinktest.Digest(r.Chunk, "source")
 		}
 		s.all = append(s.all, r)
 	}
