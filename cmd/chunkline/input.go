@@ -12,12 +12,12 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// spoolFile is the name of the file in the work folder in which the job writes down
-// what it cannot read again.
+// spoolFile is the name of the file in the work folder that keeps a copy of input which
+// cannot be read again.
 const spoolFile = "source.zst"
 
-// openInput opens the source of a job with that output. What it cannot read again
-// is written down in the file spool.
+// openInput opens the source of a job with that output. The file spool keeps a copy of
+// input which cannot be read again.
 func openInput(output, format string, inputs []string, size, bytes int, spool string, std streams) (source.Source, error) {
 	if len(inputs) > 1 && slices.ContainsFunc(inputs, source.IsStream) {
 		return nil, app.Usage("--input: a command, an API or a query must be the only input")
@@ -49,8 +49,8 @@ func open(o source.Options, spec string) (source.Source, error) {
 	return src, nil
 }
 
-// reopenInput opens the source of a plan again. A command or standard input is taken
-// from what the job has written down in the folder.
+// reopenInput opens the source of a plan again. For a command, an API or standard input
+// it reads the copy in the job's folder.
 func reopenInput(plan chunk.Plan, folder string) (source.Source, error) {
 	o := source.Options{Size: plan.Size, Bytes: plan.Bytes, Spool: filepath.Join(folder, spoolFile), Replay: true}
 	spec, err := inputOfPlan(plan.Source)

@@ -14,9 +14,9 @@ import (
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
-// joinCommand returns the command that starts a mapper elsewhere for this job. The
-// mapper gets the transform from the fetcher, except for a program and a service,
-// which it uses only if it is told to there: those are part of the command.
+// joinCommand returns the command that starts a mapper elsewhere for this job. The mapper
+// gets the transform from the fetcher. A program or a service is part of the command,
+// because a mapper uses those only if its own setting names them.
 func joinCommand(job, token, setting string) string {
 	command := "NATS_URL=nats://HOST:PORT"
 	if token != "" {

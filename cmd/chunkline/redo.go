@@ -64,7 +64,7 @@ func printRedone(w io.Writer, version string, done sink.Redone, asJSON bool) err
 	return err
 }
 
-// change says what happens to results that another transform made.
+// change decides about results that another transform has made.
 type change struct {
 	accept bool // keep them, and map their dead letters again
 	redo   bool // map all of them again

@@ -54,11 +54,11 @@ func runCommand() *cobra.Command {
 		Use:   "run -i INPUT… -o OUTPUT (-m JQ | -f FILE | --exec COMMAND | --transform SPEC)",
 		Short: "Run a whole job in this process",
 		Long: "run reads JSON objects, transforms each, and writes the outputs in input order.\n\n" + jqHelp +
-			"A service (--transform https://…) gets the token in TRANSFORM_TOKEN and the headers in TRANSFORM_HEADERS; @FILE stands for the content of a file.\n" +
-			"So does an API (-i https://…) with SOURCE_TOKEN and SOURCE_HEADERS.\n\n" +
-			"After ^C, a crash or a power cut, run the same command again to continue: finished work is kept in OUTPUT.chunkline\n" +
-			"until you remove it, and so is input that comes from a command, an API or stdin. Dead letters go to OUTPUT with .dead before its extension. run refuses to start if either file\n" +
-			"exists and this job did not write it, or if the file was changed since.\n\n" +
+			"Requests to a service (--transform https://…) carry the token in TRANSFORM_TOKEN and the headers in TRANSFORM_HEADERS;\n" +
+			"requests to an API (-i https://…) those in SOURCE_TOKEN and SOURCE_HEADERS. @FILE stands for the content of a file.\n\n" +
+			"After ^C, a crash or a power cut, run the same command again to continue. The folder OUTPUT.chunkline keeps finished work,\n" +
+			"and input from a command, an API or stdin, until you remove it. Dead letters go to OUTPUT with .dead before its extension.\n" +
+			"run refuses to start if either file exists and this job did not write it, or if the file was changed since.\n\n" +
 			app.TracingHelp,
 		Example: `  chunkline run -i users.jsonl -o named.jsonl -m '{id: .uuid, name: (.fn + " " + .ln)}'
   chunkline run -i users.jsonl -o tagged.jsonl -f tag.jq --arg from web --argjson limits '{"age": 18}'
@@ -78,7 +78,7 @@ func runCommand() *cobra.Command {
 	flags.BoolVar(&f.change.redo, "redo", false, "continue with another transform than the output was begun with: map everything again")
 	flags.IntVarP(&f.workers, "workers", "j", runtime.GOMAXPROCS(0), "number of chunks to map at a time; 0 with --listen: only mappers elsewhere")
 	flags.StringVar(&f.job, "job", "run", "name of the job; mappers elsewhere need the same, and in a database it tells jobs apart")
-	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS; they need the token in the printed command, which the job keeps in its work folder")
+	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS; they need the token in the printed command, which the work folder keeps")
 	flags.StringVar(&f.token, "listen-token", "", "with --listen: token for mappers elsewhere, 16 to 128 letters, digits, - or _; if not set, one is generated unless --listen is a loopback address")
 	flags.StringVar(&f.http, "http", "", "host:port of the live page, /api/status, /healthz, /readyz and /metrics while the job runs; port 0 picks a free one; HTTP_HOSTS lists allowed host names")
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON on stdout")

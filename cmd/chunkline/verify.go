@@ -24,7 +24,7 @@ func verifyCommand() *cobra.Command {
 		Short: "Check a result against its source, object by object",
 		Long: "verify cuts the source again and compares it with the result: every object must be there exactly once, made\n" +
 			"from the same bytes, and the output file must be in input order. OUTPUT is the --output of run, or a saver's\n" +
-			"folder. Of a command, an API or stdin the copy of run is read. Exit code 0: everything is right.",
+			"folder. If the source was a command, an API or stdin, verify reads the copy that run has kept. Exit code 0: no problems.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			folder, err := openResult(output, job, true)
 			if err != nil {

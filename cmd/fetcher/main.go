@@ -79,8 +79,8 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 	return startup.Run(ctx, f, func(s *app.Server) { page.Register(s, f, cfg.ControlToken, log) })
 }
 
-// spoolFile returns the file in which a source that cannot be read again is written
-// down, "" if there is none.
+// spoolFile returns the file that keeps a copy of a source which cannot be read again, and
+// "" without SPOOL.
 func spoolFile(job string, cfg fetcher.Config) (string, error) {
 	if cfg.Spool == "" {
 		if source.IsStream(cfg.Source) {

@@ -36,7 +36,8 @@ func (l *logBuffer) String() string {
 	return l.text.String()
 }
 
-// long is for what must happen: a machine under load may stand still for half a minute.
+// long is the timeout for events that must happen: a machine under load may hang for half
+// a minute.
 const long = 5 * time.Minute
 
 func patience(t *testing.T) context.Context {
@@ -189,7 +190,7 @@ func TestConnect_denied(t *testing.T) {
 	}
 }
 
-// TestConnect_garbage: a port where something else answers is as good as none.
+// TestConnect_garbage: a port on which another program answers counts as no server.
 func TestConnect_garbage(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -228,8 +229,8 @@ func TestConnect_garbage(t *testing.T) {
 	}
 }
 
-// TestFlush_answered: a flush that the server answers is never told as one
-// that was given up, whichever of the two is looked at first.
+// TestFlush_answered: a flush that the server has answered returns no error, even if its
+// context ends at the same moment.
 func TestFlush_answered(t *testing.T) {
 	t.Parallel()
 	b := newNetwork(t).connect(bus.RoleSaver)
@@ -264,7 +265,7 @@ func TestClose_whileStopping(t *testing.T) {
 	}
 }
 
-// logLines takes what is logged; a line that nobody waits for is dropped.
+// logLines passes log lines to a test and drops those that the test does not wait for.
 type logLines chan string
 
 func (l logLines) Write(line []byte) (int, error) {
@@ -275,8 +276,8 @@ func (l logLines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// TestConnect_refused: where nothing listens, the log says so, not that nats.go
-// has no servers left to try.
+// TestConnect_refused: if no server listens, the log has that reason and not the error of
+// nats.go that no servers are left.
 func TestConnect_refused(t *testing.T) {
 	t.Parallel()
 	log := make(logLines, 1)

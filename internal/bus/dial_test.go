@@ -36,8 +36,8 @@ func silent(t *testing.T, host bool) *dialer {
 	}
 }
 
-// TestConnect_silentNetwork: a name server or a host that does not answer holds
-// up neither the start of a role nor its end.
+// TestConnect_silentNetwork: a name server or a host that does not answer delays neither
+// the start of a role nor its end.
 func TestConnect_silentNetwork(t *testing.T) {
 	t.Parallel()
 	for name, host := range map[string]bool{"name server": false, "host": true} {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestGate: who waits for a gate waits for all that are inside, and nobody comes in after it.
+// TestGate: close waits until all have left, and after it no one can enter.
 func TestGate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

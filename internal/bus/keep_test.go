@@ -16,8 +16,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A heckler stands between clients and a server, and says to clients what the
-// server does not.
+// A heckler is a proxy between clients and a server that can send text to the clients as
+// if it came from the server.
 type heckler struct {
 	listener net.Listener
 	to       string
@@ -59,7 +59,7 @@ func (h *heckler) accept() {
 	}
 }
 
-// say writes text to all clients, and hangs up.
+// say writes text to all clients and closes their connections.
 func (h *heckler) say(text string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -70,7 +70,7 @@ func (h *heckler) say(text string) {
 	h.conns = nil
 }
 
-// serveEcho serves VerbSave with what it was sent.
+// serveEcho answers each request for VerbSave with its own body.
 func serveEcho(t *testing.T, b *bus.Bus) {
 	t.Helper()
 	stop, err := b.Serve(bus.Service{Name: "saver", Version: "dev", Endpoints: []bus.Endpoint{
@@ -105,8 +105,8 @@ func untilAnswered(t *testing.T, b *bus.Bus, body string) {
 	}
 }
 
-// TestConnect_serverErrors: whatever a server says when it hangs up, roles
-// connect anew and go on with what they served.
+// TestConnect_serverErrors: after any error with which a server closes the connection,
+// roles reconnect and their services work again.
 func TestConnect_serverErrors(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
@@ -144,7 +144,7 @@ func TestConnect_serverErrors(t *testing.T) {
 	}
 }
 
-// TestConnect_lowerMaxPayload: a server may take less from one moment to the next.
+// TestConnect_lowerMaxPayload: a server may lower its max_payload at any moment.
 func TestConnect_lowerMaxPayload(t *testing.T) {
 	t.Parallel()
 	options := func(most int32) *server.Options {

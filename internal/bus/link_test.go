@@ -11,7 +11,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// TestLink_saysOnce: each change is said once, however often it is told.
+// TestLink_saysOnce: each change is logged once, however often it is reported.
 func TestLink_saysOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -43,8 +43,8 @@ func TestLink_saysOnce(t *testing.T) {
 	})
 }
 
-// TestLink_connectedWhileClosing: a connection that comes up while its owner closes it,
-// which it does in a goroutine of its own, is not there, and its end is no news.
+// TestLink_connectedWhileClosing: a connection that comes up while its owner closes it
+// counts as closed, and its end is not logged.
 func TestLink_connectedWhileClosing(t *testing.T) {
 	t.Parallel()
 	l := newLink(zerolog.Nop(), "nats://host")

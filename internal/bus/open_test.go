@@ -9,8 +9,8 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 )
 
-// TestConnect_openServer: that a server lets everybody in is said once, and
-// only then.
+// TestConnect_openServer: a server without credentials is logged once, and only such a
+// server.
 func TestConnect_openServer(t *testing.T) {
 	t.Parallel()
 	said := func(cfg bus.Config, reconnect func()) int {

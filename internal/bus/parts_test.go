@@ -49,8 +49,8 @@ func echo(t *testing.T, b *bus.Bus) (calls func(size int) int, stop func()) {
 		func() { _ = end(context.Background()); b.Close() }
 }
 
-// TestParts_faults: whatever the network does, short of damage, every message
-// in parts gets there; a damaged one is an error and never a wrong answer.
+// TestParts_faults: a message in parts arrives despite lost, repeated, late and reordered
+// parts. A damaged one is an error and never a wrong answer.
 func TestParts_faults(t *testing.T) {
 	t.Parallel()
 	lossy := bustest.Rates{Drop: 0.03, Duplicate: 0.1, Delay: 0.2, Reorder: 0.1, MaxDelay: 500 * time.Millisecond}
@@ -259,7 +259,7 @@ func TestParts_boundedOut(t *testing.T) {
 	})
 }
 
-// TestParts_boundedFetching: so are answers that are being fetched.
+// TestParts_boundedFetching: answers that are being fetched are bounded, too.
 func TestParts_boundedFetching(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -293,8 +293,8 @@ func TestParts_boundedFetching(t *testing.T) {
 	})
 }
 
-// TestParts_released: whoever is done with a transfer says so, and its memory
-// is free for the next one at once.
+// TestParts_released: the requester releases a finished transfer, so that its memory is
+// free for the next one at once.
 func TestParts_released(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -149,7 +149,7 @@ func TestSemVer(t *testing.T) {
 	}
 }
 
-// TestServer_inProcess: no port, and a bus all the same.
+// TestServer_inProcess: a bus works with an embedded server that has no port.
 func TestServer_inProcess(t *testing.T) {
 	t.Parallel()
 	s, err := bus.StartServer(bus.ServerOptions{Log: zerolog.Nop()})

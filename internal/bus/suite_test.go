@@ -39,7 +39,7 @@ func TestSuite_nats(t *testing.T) {
 	})
 }
 
-// network is a real server that can go away and come back.
+// network is a real server that can be stopped and restarted.
 type network struct {
 	t      *testing.T
 	url    string

@@ -27,7 +27,7 @@ func start(ctx context.Context) error {
 	logs := flag.String("logs", "", "folder for the output of each lane; empty: a temporary folder, kept if a lane fails")
 	flag.Parse()
 	if flag.NArg() == 0 {
-		return errors.New("say which lanes to run: ci or all, then names if it is only some of them; -h lists the flags")
+		return errors.New("name a set of lanes, ci or all, and then single lanes if you want only some; -h lists the flags")
 	}
 	lanes, err := choose(flag.Arg(0), flag.Args()[1:])
 	if err != nil {

@@ -24,8 +24,7 @@ const (
 	grace     = 10 * time.Second // between SIGTERM and SIGKILL for a lane that is interrupted
 )
 
-// lane is an entry of the table with the command of the chosen set, and what
-// came of it.
+// lane is an entry of the table with the command of the chosen set and its result.
 type lane struct {
 	entry
 	command string
@@ -40,7 +39,7 @@ type lane struct {
 type state int
 
 const (
-	notRun state = iota // it waits for lanes that it needs, or for a place
+	notRun state = iota // it waits for the lanes that it needs, or for its turn
 	running
 	passed
 	failed
@@ -82,8 +81,8 @@ func newRunner(dir string, lanes []lane, out io.Writer) (*runner, error) {
 	return &runner{dir: dir, lanes: lanes, out: out, ended: make(chan end, len(lanes))}, nil
 }
 
-// run runs all lanes and returns when the last one has ended. When ctx ends,
-// it ends those that run, and starts no others.
+// run runs all lanes and returns when the last one has ended. When ctx ends, run stops the
+// running lanes and starts no others.
 func (r *runner) run(ctx context.Context) {
 	r.begin = time.Now()
 	for {
@@ -106,9 +105,8 @@ func (r *runner) run(ctx context.Context) {
 	}
 }
 
-// next is the lane to start now; -1 if none can. A lane that runs alone has
-// nothing beside it; else it is the longest lane whose needs have passed and
-// for which there is a place.
+// next returns the lane to start now, and -1 if none can start. It chooses the longest lane
+// whose needs have passed and that may run beside the others.
 func (r *runner) next() int {
 	busy, alone, places := false, false, map[bool]int{false: computing, true: waiting} // by whether a lane waits
 	for _, l := range r.lanes {
@@ -134,7 +132,7 @@ func (r *runner) next() int {
 	return best
 }
 
-// needsMet says whether the lanes that l needs have passed.
+// needsMet reports whether the lanes that l needs have passed.
 func (r *runner) needsMet(l lane) bool {
 	return !slices.ContainsFunc(r.lanes, func(other lane) bool {
 		return slices.Contains(l.after, other.name) && other.state != passed
@@ -165,8 +163,8 @@ func (r *runner) start(ctx context.Context, i int) {
 	}()
 }
 
-// lowly runs its arguments at a lower priority. Where the kernel groups processes by
-// session (autogroup), nice only orders those of one session, so the session gets one, too.
+// lowly runs its arguments at a lower priority. If the kernel groups processes by session
+// (autogroup), nice only applies within a session, so the session gets a priority, too.
 const lowly = `echo 10 2>/dev/null >/proc/self/autogroup || true; exec nice -n 10 "$@"`
 
 func (r *runner) command(ctx context.Context, l *lane) (*exec.Cmd, *os.File, error) {
@@ -192,12 +190,12 @@ func (r *runner) command(ctx context.Context, l *lane) (*exec.Cmd, *os.File, err
 	return cmd, log, nil
 }
 
-// report says how a lane has ended.
+// report prints the result of a lane.
 func (r *runner) report(l *lane) {
 	fmt.Fprintf(r.out, "%5.0f s  %-6s %s (%.0f s)\n", time.Since(r.begin).Seconds(), l.state, l.name, l.took.Seconds())
 }
 
-// explain says, of each lane that failed, why, and how to repeat it.
+// explain prints, for each failed lane, the reason and the command that repeats it.
 func (r *runner) explain() {
 	for i := range r.lanes {
 		l := &r.lanes[i]
@@ -240,7 +238,7 @@ func excerpt(lines []string) (chosen []string) {
 	return chosen
 }
 
-// table is how long each lane took, in the order of their start, and all of it.
+// table returns the times of the lanes, in the order of their start, and the total.
 func (r *runner) table() string {
 	lanes := slices.Clone(r.lanes)
 	slices.SortStableFunc(lanes, func(a, b lane) int {
@@ -262,7 +260,7 @@ func (r *runner) table() string {
 	return text.String()
 }
 
-// failed names the lanes that did not pass.
+// failed returns the names of the lanes that did not pass.
 func (r *runner) failed() (names []string) {
 	for _, l := range r.lanes {
 		if l.state != passed {

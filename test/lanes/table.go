@@ -3,12 +3,12 @@ package main
 // entry is one lane of the table.
 type entry struct {
 	name    string
-	about   string   // what it shows
+	about   string   // what it checks
 	ci      string   // the command of the set ci; empty: not in it
 	all     string   // the command of the set all; empty: not in it
-	waits   bool     // it has deadlines, and leaves a part of the cores to others
-	alone   bool     // nothing else runs meanwhile
-	after   []string // lanes that must have passed before
+	waits   bool     // it has deadlines, and needs only a part of the cores
+	alone   bool     // no other lane runs meanwhile
+	after   []string // lanes that must have passed before it starts
 	seconds int      // about how long it and the lanes that need it take in ci
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
-// Job is one job in real processes: a nats-server and the roles that a test
-// starts. Its methods start them with settings that fit together; a test may
-// change the fields before.
+// Job is one job in real processes: a nats-server and the roles that a test starts. Its
+// methods start them with settings that fit together. A test may change the fields before
+// that.
 type Job struct {
 	T       *testing.T
 	Name    string                      // JOB
@@ -95,7 +95,7 @@ func (j *Job) Mapper(label, transform string, env ...string) *Process {
 	return j.Start(label, "mapper", append([]string{"TRANSFORM=" + transform, "MAPPER_NAME=" + label}, env...)...)
 }
 
-// Status is what chunkline status says of the job.
+// Status returns the output of chunkline status.
 func (j *Job) Status() report.Status {
 	j.T.Helper()
 	var s report.Status
@@ -115,8 +115,8 @@ func (j *Job) Control(order ...string) {
 // cannot import it.
 const unreachable = 3
 
-// operate runs a command of an operator and returns what it printed. The command
-// waits 5 s for the fetcher, so on a machine that stands still it is run again.
+// operate runs an operator's command and returns its output. The command waits 5 s for the
+// fetcher; if that is not enough on an overloaded machine, operate runs it again.
 func (j *Job) operate(command string, args ...string) (stdout string) {
 	j.T.Helper()
 	args = slices.Concat([]string{command}, args, []string{"--job", j.Name, "--nats-url", j.URL})
@@ -137,9 +137,9 @@ func (j *Job) Output() string { return filepath.Join(j.Out, "output.jsonl") }
 // Letters is the file of its dead letters.
 func (j *Job) Letters() string { return filepath.Join(j.Out, "dead.jsonl") }
 
-// Verify holds what a job has left against its source: by the checker, which
-// shares no code with the product, and by chunkline verify. No saver may run.
-// Dead is the ordinals of the dead letters as 3,57, or any.
+// Verify compares the result of a job with its source, with the checker, which shares no
+// code with the product, and with chunkline verify. No saver may run. dead lists the
+// ordinals of the dead letters, as in 3,57; "any" does not check them.
 func (j *Job) Verify(dead string) {
 	j.T.Helper()
 	Check(j.T, j.Source, j.Output(), j.Letters(), dead)

@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what must happen. It is far beyond
-// what anything takes, and only ends tests that hang.
+// Patience is how long a test waits for an event that must happen. It is far longer than
+// any event takes, so it only ends tests that hang.
 const Patience = 4 * time.Minute
 
-// Spec says what process to start.
+// Spec describes a process to start.
 type Spec struct {
 	Dir     string   // where the process works, and its log lies
 	Label   string   // the log is Label.log
@@ -80,9 +80,8 @@ func (p *Process) Start() {
 	}()
 }
 
-// environment is what a process sees: its settings, and of the test's own
-// environment what no role reads. A setting that a person has exported changes
-// no test.
+// environment returns the environment of a process: its settings, and the variables of the
+// test's own environment that no role reads. So an exported setting changes no test.
 func environment(settings []string) []string {
 	env := []string{"NO_COLOR=1"}
 	for _, entry := range os.Environ() {
@@ -94,8 +93,8 @@ func environment(settings []string) []string {
 	return append(env, settings...)
 }
 
-// Kill ends the process with SIGKILL and waits until it is gone. A stopped
-// process dies of it too.
+// Kill ends the process with SIGKILL and waits until it has ended. It also ends a stopped
+// process.
 func (p *Process) Kill() { p.Signal(syscall.SIGKILL); p.Wait() }
 
 // Signal sends a signal; a process that has ended by itself gets none.
@@ -105,8 +104,8 @@ func (p *Process) Signal(s syscall.Signal) {
 	_ = p.cmd.Process.Signal(s)
 }
 
-// Stop stops the process with SIGSTOP and waits until it stands still: on a
-// busy machine its threads run on for a moment. SIGCONT lets it go on.
+// Stop stops the process with SIGSTOP and waits until all its threads have stopped, which
+// takes a moment on a busy machine. SIGCONT continues it.
 func (p *Process) Stop() {
 	p.t.Helper()
 	p.Signal(syscall.SIGSTOP)
@@ -140,7 +139,7 @@ func (p *Process) Exited() <-chan struct{} {
 // Wait waits until the process has ended, for whatever reason.
 func (p *Process) Wait() { <-p.Exited() }
 
-// Ended says whether the process has ended.
+// Ended reports whether the process has ended.
 func (p *Process) Ended() bool {
 	select {
 	case <-p.Exited():
@@ -150,7 +149,7 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// State is what a process that has ended leaves: its exit code, what it used.
+// State returns the exit code and the resource usage of a process that has ended.
 func (p *Process) State() *os.ProcessState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,14 +183,14 @@ func End(t *testing.T, processes ...*Process) {
 	}
 }
 
-// Tail is the end of what the process and its predecessors printed.
+// Tail returns the end of the output of the process and its predecessors.
 func (p *Process) Tail() string {
 	const most = 4000
 	text := p.Log()
 	return text[max(0, len(text)-most):]
 }
 
-// Log is all that the process and its predecessors printed.
+// Log returns the whole output of the process and its predecessors.
 func (p *Process) Log() string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
@@ -238,7 +237,7 @@ func Eventually(t *testing.T, what string, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-patience.C:
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }

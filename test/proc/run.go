@@ -35,9 +35,9 @@ func Users(t *testing.T, dir string, n int) string {
 	return path
 }
 
-// Check runs the checker, which shares no code with what it checks, over
-// source, output and dead letters, and fails the test unless every object is
-// there once. Dead is the ordinals of the dead letters as 3,57, or any.
+// Check runs the checker, which shares no code with the product, on source, output and
+// dead letters. It fails the test unless every object is there exactly once. dead lists
+// the ordinals of the dead letters, as in 3,57; "any" does not check them.
 func Check(t *testing.T, source, output, letters, dead string) {
 	t.Helper()
 	args := []string{"-source", source, "-output", output, "-dead", letters, "-want-dead", dead}

@@ -16,7 +16,7 @@ import (
 // HTTP is the setting that lets a role serve HTTP, on loopback.
 func HTTP() string { return "HTTP_ADDR=" + loopback.Address() }
 
-// Address is where the process serves HTTP, as its setting says.
+// Address returns the address on which the process serves HTTP.
 func (p *Process) Address() (address string) {
 	p.t.Helper()
 	for _, setting := range p.Env { // the last one counts
@@ -30,7 +30,7 @@ func (p *Process) Address() (address string) {
 	return address
 }
 
-// Fetch asks a server for a path; the code is 0 if there was no answer.
+// Fetch requests a path from a server; the code is 0 if there was no answer.
 func Fetch(t *testing.T, address, path string) (code int, body string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
@@ -58,7 +58,7 @@ func FetchJSON(t *testing.T, address, path string, v any) bool {
 	return code == http.StatusOK && json.Unmarshal([]byte(text), v) == nil
 }
 
-// Get asks the process for a path; the code is 0 if there was no answer.
+// Get requests a path from the process; the code is 0 if there was no answer.
 func (p *Process) Get(path string) (code int, body string) {
 	p.t.Helper()
 	return Fetch(p.t, p.Address(), path)
@@ -93,8 +93,8 @@ func (p *Process) AwaitCode(path string, want int) {
 	})
 }
 
-// AwaitStatus waits until a fetcher reports of its job what is wanted, and
-// returns that report.
+// AwaitStatus waits until a fetcher reports a status for which wanted is true, and returns
+// it.
 func (p *Process) AwaitStatus(what string, wanted func(report.Status) bool) report.Status {
 	p.t.Helper()
 	var s report.Status
