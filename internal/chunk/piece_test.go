@@ -1,32 +1,30 @@
-package chunk_test
+package chunk
 
 import (
 	"cmp"
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 func TestPiece(t *testing.T) {
 	t.Parallel()
-	p := chunk.Piece{Chunk: 18, From: 10, To: 50}
+	p := Piece{Chunk: 18, From: 10, To: 50}
 	if got := p.String(); got != "18[10,50)" {
 		t.Errorf("String is %q", got)
 	}
 	if got := p.Len(); got != 40 {
 		t.Errorf("Len is %d, want 40", got)
 	}
-	if got, want := chunk.Whole(18, 50), (chunk.Piece{Chunk: 18, From: 0, To: 50}); got != want {
+	if got, want := Whole(18, 50), (Piece{Chunk: 18, From: 0, To: 50}); got != want {
 		t.Errorf("Whole is %v, want %v", got, want)
 	}
-	for _, bad := range []chunk.Piece{{To: 0}, {From: 3, To: 3}, {From: 4, To: 3}, {From: -1, To: 3}, {From: 9, To: 11}} {
+	for _, bad := range []Piece{{To: 0}, {From: 3, To: 3}, {From: 4, To: 3}, {From: -1, To: 3}, {From: 9, To: 11}} {
 		if bad.Fits(10) {
 			t.Errorf("%v fits into 10 objects", bad)
 		}
 	}
-	if whole := chunk.Whole(1, 10); !whole.Fits(10) || whole.Fits(9) {
+	if whole := Whole(1, 10); !whole.Fits(10) || whole.Fits(9) {
 		t.Errorf("%v fits into 10 objects: %t, into 9: %t", whole, whole.Fits(10), whole.Fits(9))
 	}
 }
@@ -36,10 +34,10 @@ func TestPieceIsASet(t *testing.T) {
 	t.Parallel()
 	const objects = 6
 	rapid.Check(t, func(t *rapid.T) {
-		draw := func(name string) chunk.Piece {
+		draw := func(name string) Piece {
 			from := rapid.IntRange(0, objects-1).Draw(t, name+" from")
-			return chunk.Piece{
-				Chunk: chunk.ID(rapid.IntRange(0, 1).Draw(t, name+" chunk")), From: from, To: rapid.IntRange(from+1, objects).Draw(t, name+" to"),
+			return Piece{
+				Chunk: ID(rapid.IntRange(0, 1).Draw(t, name+" chunk")), From: from, To: rapid.IntRange(from+1, objects).Draw(t, name+" to"),
 			}
 		}
 		a, b := draw("a"), draw("b")
