@@ -52,7 +52,7 @@ func TestParts_boundedBookkeeping(t *testing.T) {
 				return got.Header["Nats-Service-Error-Code"]
 			}
 			return code(t, c, "chunkline.parts.part."+got.Header["Chunkline-Part-At"], wire.Message{Body: body, Header: wire.Header{
-				"Chunkline-Protocol": "1", "Chunkline-Part": "put", "Chunkline-Part-Id": fmt.Sprint("B", i), "Chunkline-Part-Offset": "100",
+				"Chunkline-Protocol": wire.Protocol, "Chunkline-Part": "put", "Chunkline-Part-Id": fmt.Sprint("B", i), "Chunkline-Part-Offset": "100",
 			}})
 		}
 		for i := range 254 { // each leaves an answer of 1 MiB behind

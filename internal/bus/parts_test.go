@@ -159,7 +159,7 @@ func TestParts_lostTogether(t *testing.T) {
 // begun is the first part of a request, or of an answer, of so many bytes.
 func begun(id string, total int) wire.Message {
 	return wire.Message{Body: make([]byte, 100), Header: wire.Header{
-		"Chunkline-Protocol": "1", "Chunkline-Part": "first", "Chunkline-Part-Id": id, "Chunkline-Part-At": "X",
+		"Chunkline-Protocol": wire.Protocol, "Chunkline-Part": "first", "Chunkline-Part-Id": id, "Chunkline-Part-At": "X",
 		"Chunkline-Part-Total": strconv.Itoa(total), "Chunkline-Part-Size": "1000000", "Chunkline-Part-Sum": "00000000",
 	}}
 }
@@ -194,7 +194,7 @@ func TestParts_boundedIn(t *testing.T) {
 		parts := "chunkline.parts.part." + got.Header["Chunkline-Part-At"]
 		put := func(i int) wire.Message {
 			return wire.Message{Body: make([]byte, 1_000_000), Header: wire.Header{
-				"Chunkline-Protocol": "1", "Chunkline-Part": "put", "Chunkline-Part-Id": "A",
+				"Chunkline-Protocol": wire.Protocol, "Chunkline-Part": "put", "Chunkline-Part-Id": "A",
 				"Chunkline-Part-Offset": strconv.Itoa(100 + i*1_000_000),
 			}}
 		}
@@ -215,7 +215,7 @@ func TestParts_boundedIn(t *testing.T) {
 		<-time.After(31 * time.Second)
 		want("part after 31 s", code(t, c, parts, put(5)), "404")
 		want("another", code(t, c, partVerb, begun("B", most)), "continue")
-		release := wire.Message{Header: wire.Header{"Chunkline-Protocol": "1", "Chunkline-Part": "release", "Chunkline-Part-Id": "B"}}
+		release := wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol, "Chunkline-Part": "release", "Chunkline-Part-Id": "B"}}
 		if err := c.Publish(parts, release); err != nil {
 			t.Fatal(err)
 		}
@@ -245,7 +245,7 @@ func TestParts_boundedOut(t *testing.T) {
 		defer c.Close()
 		ask := func(wantCode string, wantErr error) {
 			t.Helper()
-			if got := code(t, c, partVerb, wire.Message{Header: wire.Header{"Chunkline-Protocol": "1"}}); got != wantCode {
+			if got := code(t, c, partVerb, wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol}}); got != wantCode {
 				t.Errorf("answer %s, want %s", got, wantCode)
 			}
 			if err := <-replied; !errors.Is(err, wantErr) {

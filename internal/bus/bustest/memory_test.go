@@ -119,7 +119,7 @@ func TestCorrupt_withoutBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := bustest.NewMemory(bustest.Options{})
 		n.SetHook(func(bustest.Packet) bustest.Fate { return bustest.Fate{Corrupt: true} })
-		header := wire.Header{"Chunkline-Protocol": "1"}
+		header := wire.Header{"Chunkline-Protocol": wire.Protocol}
 		var got wire.Header
 		stop, err := n.Connect("to").Listen(bus.Listener{Topics: []bus.Topic{
 			{Subject: "s", Handle: func(d bus.Delivery) { got = d.Header }},
@@ -132,7 +132,7 @@ func TestCorrupt_withoutBody(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if got == nil || got["Chunkline-Protocol"] == "1" || header["Chunkline-Protocol"] != "1" {
+		if got == nil || got["Chunkline-Protocol"] == wire.Protocol || header["Chunkline-Protocol"] != wire.Protocol {
 			t.Errorf("arrived as %v, sent %v", got, header)
 		}
 	})

@@ -144,7 +144,7 @@ func testRequest(t *testing.T, s *suite) {
 		s.answer(r, wire.Message{Header: wire.Header{"Chunkline-Test": "c"}, Body: append([]byte("re: "), r.Body...)})
 	}))
 	got, err := client.Request(s.patience(), verb, wire.Message{Header: wire.Header{"Chunkline-Test": "a b"}, Body: []byte("hello")})
-	if err != nil || string(got.Body) != "re: hello" || got.Header["Chunkline-Test"] != "c" || got.Header["Chunkline-Protocol"] != "1" {
+	if err != nil || string(got.Body) != "re: hello" || got.Header["Chunkline-Test"] != "c" || got.Header["Chunkline-Protocol"] != wire.Protocol {
 		t.Errorf("got %v %q, %v", got.Header, got.Body, err)
 	}
 	if stats := client.Stats(); stats.Out != 1 || stats.In != 1 || stats.OutBytes != 5 || stats.InBytes != 9 {

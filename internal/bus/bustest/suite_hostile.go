@@ -35,7 +35,7 @@ func testOtherAnswers(_ *testing.T, s *suite) {
 		}
 	})
 	first := wire.Header{
-		"Chunkline-Protocol": "1", "Chunkline-Part": "first", "Chunkline-Part-Id": "X", "Chunkline-Part-At": "Y",
+		"Chunkline-Protocol": wire.Protocol, "Chunkline-Part": "first", "Chunkline-Part-Id": "X", "Chunkline-Part-At": "Y",
 		"Chunkline-Part-Total": "1000", "Chunkline-Part-Size": "500", "Chunkline-Part-Sum": "00000000",
 	}
 	but := func(changes ...string) wire.Header {
@@ -52,12 +52,12 @@ func testOtherAnswers(_ *testing.T, s *suite) {
 	}{
 		{"no headers", nil, wire.ErrMalformed},
 		{"no protocol", wire.Header{"Chunkline-Status": "committed"}, wire.ErrMalformed},
-		{"newer protocol", wire.Header{"Chunkline-Protocol": "2", "Chunkline-Status": "committed"}, wire.ErrVersion},
+		{"newer protocol", wire.Header{"Chunkline-Protocol": "3", "Chunkline-Status": "committed"}, wire.ErrVersion},
 		{"micro error", wire.Header{"Nats-Service-Error": "boom", "Nats-Service-Error-Code": "500"}, bus.ErrService},
-		{"micro error in disguise", wire.Header{"Chunkline-Protocol": "1", "Chunkline-Status": "committed", "Nats-Service-Error-Code": "500"}, bus.ErrService},
+		{"micro error in disguise", wire.Header{"Chunkline-Protocol": wire.Protocol, "Chunkline-Status": "committed", "Nats-Service-Error-Code": "500"}, bus.ErrService},
 		{"busy", wire.Header{"Nats-Service-Error": "full", "Nats-Service-Error-Code": "429"}, bus.ErrBusy},
 		{"nobody at the parts", first, bus.ErrNobody},
-		{"continue without being asked", wire.Header{"Chunkline-Protocol": "1", "Chunkline-Part": "continue", "Chunkline-Part-Id": "X", "Chunkline-Part-At": "Y"}, wire.ErrMalformed},
+		{"continue without being asked", wire.Header{"Chunkline-Protocol": wire.Protocol, "Chunkline-Part": "continue", "Chunkline-Part-Id": "X", "Chunkline-Part-At": "Y"}, wire.ErrMalformed},
 		{"unknown kind of part", but("Chunkline-Part", "middle"), wire.ErrMalformed},
 		{"parts elsewhere", but("Chunkline-Part-At", "Y.control"), wire.ErrMalformed},
 		{"parts everywhere", but("Chunkline-Part-At", ">"), wire.ErrMalformed},
@@ -79,7 +79,7 @@ func testHostile(t *testing.T, s *suite) {
 	b := bus.New(server, job)
 	s.serve(b, endpoint("", func(r *bus.Request) { s.answer(r, text("fine")) }))
 	part := func(kind string, more ...string) wire.Header {
-		h := wire.Header{"Chunkline-Protocol": "1", "Chunkline-Part": kind, "Chunkline-Part-Id": "X"}
+		h := wire.Header{"Chunkline-Protocol": wire.Protocol, "Chunkline-Part": kind, "Chunkline-Part-Id": "X"}
 		for i := 0; i < len(more); i += 2 {
 			h[more[i]] = more[i+1]
 		}
@@ -118,7 +118,7 @@ func testHostile(t *testing.T, s *suite) {
 	refused(parts, part("get", "Chunkline-Part-Offset", "100"), 0, "404")
 	refused(parts, part("put", "Chunkline-Part-Id", "other", "Chunkline-Part-Offset", "100"), 500, "404")
 	refused(parts, wire.Header{}, 0, "400")
-	refused(parts, wire.Header{"Chunkline-Protocol": "2", "Chunkline-Part": "get", "Chunkline-Part-Id": "X", "Chunkline-Part-Offset": "1"}, 0, "400")
+	refused(parts, wire.Header{"Chunkline-Protocol": "1", "Chunkline-Part": "get", "Chunkline-Part-Id": "X", "Chunkline-Part-Offset": "1"}, 0, "400")
 	if got := send(parts, part("put", "Chunkline-Part-Offset", "100"), 500); got.Header["Chunkline-Part"] != "have" {
 		t.Errorf("part was answered %v", got.Header)
 	}
@@ -126,7 +126,7 @@ func testHostile(t *testing.T, s *suite) {
 		t.Errorf("doubled part was answered %v", got.Header)
 	}
 	refused(parts, part("put", "Chunkline-Part-Offset", "600"), 400, "422") // the sum is wrong
-	if got := send(subject, wire.Header{"Chunkline-Protocol": "1"}, 3); string(got.Body) != "fine" {
+	if got := send(subject, wire.Header{"Chunkline-Protocol": wire.Protocol}, 3); string(got.Body) != "fine" {
 		t.Errorf("after all that: got %v %q", got.Header, got.Body)
 	}
 }

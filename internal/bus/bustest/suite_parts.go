@@ -55,8 +55,8 @@ func testSizes(_ *testing.T, s *suite) {
 	limit := server.MaxPayload()
 	// What the headers take of the largest request and answer that go in one piece.
 	digits := strconv.Itoa(limit)
-	request := wire.Message{Header: wire.Header{"Chunkline-Protocol": "1", "Chunkline-Sent": digits, "Chunkline-Want": "10"}}
-	answer := wire.Message{Header: wire.Header{"Chunkline-Protocol": "1", "Chunkline-Got": "10"}}
+	request := wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol, "Chunkline-Sent": digits, "Chunkline-Want": "10"}}
+	answer := wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol, "Chunkline-Got": "10"}}
 	for _, size := range []int{-limit, 1 - limit, -limit / 2, -2, -1, 0, 1, 2, 40, 80, 120, limit / 2, limit - 1, limit, limit + 1, 2*limit + 7} {
 		s.exchange(client, max(0, limit-request.Size()+size), 10)
 		s.exchange(client, 10, max(0, limit-answer.Size()+size))
