@@ -12,6 +12,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/retry"
+	"github.com/chunkline/chunkline/internal/source"
 )
 
 func deadCommand() *cobra.Command {
@@ -21,13 +22,13 @@ func deadCommand() *cobra.Command {
 }
 
 func deadListCommand() *cobra.Command {
-	var output string
+	var output, job string
 	c := &cobra.Command{
 		Use:     "list -o OUTPUT",
 		Short:   "Print the dead letters, one JSON line each, in input order",
 		Example: "  chunkline dead list -o named.jsonl | jq -r '[.ordinal, .error] | @tsv'",
 		RunE: func(c *cobra.Command, _ []string) error {
-			folder, err := openResult(output, true)
+			folder, err := openResult(output, job, true)
 			if err != nil {
 				return err
 			}
@@ -47,13 +48,15 @@ func deadListCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder (required)")
+	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder or database (required)")
+	c.Flags().StringVar(&job, "job", "", jobHelp)
 	return c
 }
 
 func deadRetryCommand() *cobra.Command {
 	var (
 		output  string
+		job     string
 		what    transformFlags
 		workers int
 		timeout time.Duration
@@ -78,12 +81,12 @@ func deadRetryCommand() *cobra.Command {
 			if timeout < 0 {
 				return app.Usage("--timeout=%s: use 0 (no limit) or more", timeout)
 			}
-			folder, err := openResult(output, false)
+			folder, err := openResult(output, job, false)
 			if err != nil {
 				return err
 			}
 			defer func() { err = joinClose(err, folder) }()
-			report, err := retry.Run(c.Context(), folder, retry.Config{Spec: spec, Workers: workers, Timeout: timeout, Retries: what.retries})
+			report, err := retry.Run(c.Context(), folder, retry.Config{Spec: spec, Workers: workers, Timeout: timeout, Retries: what.retries, Source: func() (source.Source, error) { return sourceOf(output, folder) }})
 			if err != nil && c.Context().Err() != nil {
 				err = app.WithCode(app.ExitInterrupted, errors.New("stopped before all dead letters were mapped again; run the same command again"))
 			} else if err != nil {
@@ -93,7 +96,8 @@ func deadRetryCommand() *cobra.Command {
 		},
 	}
 	flags := c.Flags()
-	flags.StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder (required)")
+	flags.StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder or database (required)")
+	flags.StringVar(&job, "job", "", jobHelp)
 	what.add(c)
 	flags.IntVarP(&workers, "workers", "j", runtime.GOMAXPROCS(0), "number of chunks to map at a time")
 	flags.DurationVar(&timeout, "timeout", 5*time.Minute, "longest time for one object; 0: no limit")

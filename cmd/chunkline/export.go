@@ -75,7 +75,7 @@ func (e *export) run(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	want, err := e.look(ctx, address)
+	want, err := e.stat(ctx, address)
 	if err != nil {
 		return 0, err
 	}
@@ -113,8 +113,8 @@ func (e *export) address() (string, error) {
 	return from.JoinPath(path).String(), nil
 }
 
-// look requests the length and the checksum of the file.
-func (e *export) look(ctx context.Context, address string) (remoteFile, error) {
+// stat requests the length and the checksum of the file.
+func (e *export) stat(ctx context.Context, address string) (remoteFile, error) {
 	ctx, cancel := context.WithTimeout(ctx, exportTimeout)
 	defer cancel()
 	answer, err := e.ask(ctx, address, http.Header{"Range": {"bytes=0-0"}}) // not HEAD, because a refusal has a text

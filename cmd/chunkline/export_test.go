@@ -33,7 +33,7 @@ func newDepot(t *testing.T, n int) (d *depot, values, dead string) {
 	d = &depot{output: filepath.Join(dir, "job.jsonl")}
 	in := write(t, filepath.Join(dir, "in.jsonl"), objects+"{\"n\":\"a\"}\n{\"n\":\"b\"}\n")
 	must(t, 4, "run", "-i", in, "-o", d.output, "-m", ".n | tonumber")
-	folder, err := openResult(d.output, true)
+	folder, err := openResult(d.output, "", true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func openInput(output, format string, inputs []string, size, bytes int, spool st
 	o := source.Options{
 		Size: size, Bytes: bytes, Stdin: std.in, Stderr: std.err, Spool: spool,
 		Credentials: webservice.Credentials{Token: os.Getenv("SOURCE_TOKEN"), Headers: os.Getenv("SOURCE_HEADERS")},
-		Written:     []string{output, deadFile(output), workFolder(output)},
+		Written:     written(output),
 	}
 	var err error
 	if o.Format, err = source.ParseFormat(format); err != nil {

@@ -14,10 +14,11 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/retry"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/kinds"
 )
 
 func redoCommand() *cobra.Command {
-	var output, version string
+	var output, job, version string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "redo -o OUTPUT --version VERSION",
@@ -31,7 +32,7 @@ func redoCommand() *cobra.Command {
 			if version == "" {
 				return app.Usage("--version is not set: name the version whose results to remove, as status shows it")
 			}
-			folder, err := openResult(output, false)
+			folder, err := openResult(output, job, false)
 			if err != nil {
 				return err
 			}
@@ -43,7 +44,8 @@ func redoCommand() *cobra.Command {
 			return printRedone(c.OutOrStdout(), version, done, asJSON)
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder (required)")
+	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder or database (required)")
+	c.Flags().StringVar(&job, "job", "", jobHelp)
 	c.Flags().StringVar(&version, "version", "", "mapper version whose results to remove (required)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
@@ -70,7 +72,7 @@ type change struct {
 
 // apply checks whether the job was begun with another transform. It then does what
 // the flags say, or refuses, because the outputs would be a mixture.
-func (c change) apply(ctx context.Context, out *sink.Folder, how retry.Config, std streams) error {
+func (c change) apply(ctx context.Context, out kinds.Sink, how retry.Config, std streams) error {
 	made := slices.Sorted(maps.Values(out.Transforms()))
 	if len(made) == 0 || slices.Contains(made, how.Spec.Identity()) {
 		return nil

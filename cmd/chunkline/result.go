@@ -10,6 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/kinds"
 )
 
 // workFolder is the folder in which a job with this output keeps its results.
@@ -22,11 +23,20 @@ func deadFile(output string) string {
 	return strings.TrimSuffix(output, ext) + ".dead" + ext
 }
 
-// openResult opens the sink that belongs to the value of --output.
-func openResult(output string, readOnly bool) (*sink.Folder, error) {
-	if output == "" {
-		return nil, app.Usage("--output is not set: use the --output of run, or a saver's folder")
+// openResult opens the sink that belongs to the value of --output. job may be empty, and is for databases.
+func openResult(output, job string, readOnly bool) (kinds.Sink, error) {
+	switch {
+	case output == "":
+		return nil, app.Usage("--output is not set: use the --output of run, or a saver's folder or database")
+	case isDatabase(output):
+		return openDatabase(output, job, readOnly)
+	case job != "":
+		return nil, app.Usage("--job is for databases: a folder has one job")
 	}
+	return openFolder(output, readOnly)
+}
+
+func openFolder(output string, readOnly bool) (kinds.Sink, error) {
 	dir, options := output, sink.FolderOptions{ReadOnly: readOnly}
 	if of, ok := strings.CutSuffix(filepath.Clean(output), workSuffix); ok { // the work folder itself was named
 		output = of

@@ -23,6 +23,7 @@ import (
 	"github.com/chunkline/chunkline/internal/retry"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/kinds"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/transform"
 )
@@ -70,13 +71,13 @@ func runCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, cmd:PROGRAM ARG… the output of a command, s3://BUCKET/KEY an object or a glob of objects, https://HOST/PATH#OPTIONS a JSON API, and sqlite:FILE?query=SELECT …&key=COLUMN or postgres://… the rows of a query")
 	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
-	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (required)")
+	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order, or a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, each with ?table=NAME&columns=… for a table of yours (required)")
 	flags.BoolVar(&f.force, "force", false, "replace OUTPUT and the file of dead letters even if this job did not write them")
 	f.what.add(c)
 	flags.BoolVar(&f.change.accept, "accept-change", false, "continue with another transform than the output was begun with: keep what is done, map dead letters again")
 	flags.BoolVar(&f.change.redo, "redo", false, "continue with another transform than the output was begun with: map everything again")
 	flags.IntVarP(&f.workers, "workers", "j", runtime.GOMAXPROCS(0), "number of chunks to map at a time; 0 with --listen: only mappers elsewhere")
-	flags.StringVar(&f.job, "job", "run", "name of the job; mappers elsewhere need the same")
+	flags.StringVar(&f.job, "job", "run", "name of the job; mappers elsewhere need the same, and in a database it tells jobs apart")
 	flags.StringVar(&f.listen, "listen", "", "host:port where mappers elsewhere can join, over NATS; they need the token in the printed command, which the job keeps in its work folder")
 	flags.StringVar(&f.token, "listen-token", "", "with --listen: token for mappers elsewhere, 16 to 128 letters, digits, - or _; if not set, one is generated unless --listen is a loopback address")
 	flags.StringVar(&f.http, "http", "", "host:port of the live page, /api/status, /healthz, /readyz and /metrics while the job runs; port 0 picks a free one; HTTP_HOSTS lists allowed host names")
@@ -110,27 +111,39 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	src, err := openInput(f.output, f.fetcher.Format, f.inputs, f.fetcher.ChunkSize, f.fetcher.ChunkBytes, filepath.Join(workFolder(f.output), spoolFile), std)
+	src, err := openInput(f.output, f.fetcher.Format, f.inputs, f.fetcher.ChunkSize, f.fetcher.ChunkBytes, filepath.Join(jobFolder(f.output, f.job), spoolFile), std)
 	if err != nil {
 		return err
 	}
 	defer app.Close(log, "source", src)
+	out, err := f.openOutput()
+	if err != nil {
+		return err
+	}
+	defer app.Close(log, "sink", out)
+	if err := f.makeJobFolder(); err != nil {
+		return err
+	}
+	if err := f.change.apply(ctx, out, retry.Config{Spec: spec, Workers: max(1, f.workers), Timeout: f.timeout, Retries: f.what.retries}, std); err != nil {
+		return err
+	}
+	if f.token, err = listenToken(jobFolder(f.output, f.job), f.listen, f.token); err != nil {
+		return err
+	}
+	f.fetcher.Transform, f.fetcher.AcceptChange = spec.String(), true
+	return f.runInto(ctx, spec, src, out, log, std)
+}
+
+// openFolder opens the work folder of an output file.
+func (f *runFlags) openFolder() (kinds.Sink, error) {
 	out, err := sink.OpenFolder(workFolder(f.output), f.job, sink.FolderOptions{Output: f.output, DeadFile: deadFile(f.output), Force: f.force})
 	if errors.Is(err, sink.ErrForeign) && !f.force {
 		err = fmt.Errorf("%w, choose another --output, or replace it with --force", err)
 	}
 	if err != nil {
-		return saver.SinkError("--output", err)
+		return nil, saver.SinkError("--output", err)
 	}
-	defer app.Close(log, "sink", out)
-	if err := f.change.apply(ctx, out, retry.Config{Spec: spec, Workers: max(1, f.workers), Timeout: f.timeout, Retries: f.what.retries}, std); err != nil {
-		return err
-	}
-	if f.token, err = listenToken(workFolder(f.output), f.listen, f.token); err != nil {
-		return err
-	}
-	f.fetcher.Transform, f.fetcher.AcceptChange = spec.String(), true
-	return f.runInto(ctx, spec, src, out, log, std)
+	return out, nil
 }
 
 func (f *runFlags) check() error {
@@ -161,7 +174,7 @@ func (f *runFlags) check() error {
 	return nil
 }
 
-func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.Source, out *sink.Folder, log zerolog.Logger, std streams) error {
+func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.Source, out kinds.Sink, log zerolog.Logger, std streams) error {
 	tracer, stopTracing, err := app.Tracing(f.job, "chunkline", log)
 	if err != nil {
 		return err
@@ -219,13 +232,13 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		<-said
 	}
 	interrupted := errors.Is(err, fetcher.ErrUnfinished)
-	if _, ok := errors.AsType[*chunk.InputError](err); ok { // the format is part of the plan, and the folder belongs to the plan
+	if _, ok := errors.AsType[*chunk.InputError](err); ok && !isDatabase(f.output) { // the format is part of the plan, and the folder belongs to the plan
 		return fmt.Errorf("%w (to use another --format, remove %s first)", err, workFolder(f.output))
 	}
 	if dead := out.Summary().Dead; dead > 0 && (errors.Is(err, fetcher.ErrTooManyDead) || errors.Is(err, fetcher.ErrHopeless)) {
-		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, f.output, dead)
+		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, shown(f.output), dead)
 	}
-	if errors.Is(err, fetcher.ErrOtherPlan) {
+	if errors.Is(err, fetcher.ErrOtherPlan) && !isDatabase(f.output) {
 		return fmt.Errorf("%w (the plan of --output %s is kept in %s: remove that folder to start again)", err, f.output, workFolder(f.output))
 	}
 	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted && !endedBadly(err) {

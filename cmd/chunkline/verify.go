@@ -10,14 +10,14 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/chunk"
-	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/kinds"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/verify"
 )
 
 func verifyCommand() *cobra.Command {
 	var inputs []string
-	var output, format string
+	var output, job, format string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "verify -o OUTPUT [-i INPUT…]",
@@ -26,7 +26,7 @@ func verifyCommand() *cobra.Command {
 			"from the same bytes, and the output file must be in input order. OUTPUT is the --output of run, or a saver's\n" +
 			"folder. Of a command, an API or stdin the copy of run is read. Exit code 0: everything is right.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			folder, err := openResult(output, true)
+			folder, err := openResult(output, job, true)
 			if err != nil {
 				return err
 			}
@@ -49,21 +49,34 @@ func verifyCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVarP(&inputs, "input", "i", nil, "the source, if it is not where the job read it; - is stdin")
 	c.Flags().StringVar(&format, "format", "", "with -i: format of the input, as for run; by default as the job read it")
-	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder (required)")
+	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder or database (required)")
+	c.Flags().StringVar(&job, "job", "", jobHelp)
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }
 
 // openVerified opens the source that a result is compared with.
-func openVerified(c *cobra.Command, inputs []string, format, output string, plan chunk.Plan, folder *sink.Folder) (source.Source, error) {
-	_, at := folder.Identity()
+func openVerified(c *cobra.Command, inputs []string, format, output string, plan chunk.Plan, folder kinds.Sink) (source.Source, error) {
 	switch {
 	case len(inputs) > 0:
 		return openInput(output, cmp.Or(format, formatOfPlan(plan.Source)), inputs, plan.Size, plan.Bytes, "", streamsOf(c))
 	case format != "":
 		return nil, app.Usage("--format is for --input")
 	}
-	return reopenInput(plan, at)
+	return sourceOf(output, folder)
+}
+
+// sourceOf opens the source of a job again.
+func sourceOf(output string, out kinds.Sink) (source.Source, error) {
+	plan, claimed := out.Plan()
+	if !claimed {
+		return nil, errors.New("no job has begun to fill this sink")
+	}
+	_, folder := out.Identity()
+	if isDatabase(output) {
+		folder = jobFolder(output, out.Job())
+	}
+	return reopenInput(plan, folder)
 }
 
 func printVerdict(c *cobra.Command, r verify.Report, asJSON bool) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/kinds"
 )
 
 func main() {
@@ -37,12 +38,14 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Conf
 // open opens the sink, connects and runs the saver.
 func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus.Config, cfg saver.Config, log zerolog.Logger) error {
 	startup.Doing("opening the sink")
-	out, err := sink.Open(cfg.Sink, common.Job, sink.Options{})
+	out, err := kinds.Open(cfg.Sink, common.Job)
 	if err != nil {
 		return saver.SinkError("SINK", err)
 	}
 	defer app.Close(log, "sink", out)
-	logRecovery(log, out)
+	if folder, ok := out.(*sink.Folder); ok {
+		logRecovery(log, folder)
+	}
 	startup.Doing("connecting to NATS")
 	b, err := bus.Connect(nats, bus.Options{Job: common.Job, Role: bus.RoleSaver, Name: app.Hostname(), Log: log}) //nolint:contextcheck // the connection ends with Close, not with a context
 	if err != nil {

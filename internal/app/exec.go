@@ -77,8 +77,8 @@ func Hostname() string {
 	return "unknown"
 }
 
-// healthTimeout bounds a health check. Roles answer at once, whatever they are busy
-// with. A test has more time.
+// healthTimeout bounds a health check. Roles answer at once even when they are busy.
+// Tests have more time.
 var healthTimeout = 3 * time.Second
 
 // checkHealth asks the role that listens on addr whether it is ready. It serves

@@ -96,7 +96,7 @@ func (s *Server) setRole(role Role) {
 
 func buildInfo() *metrics.Set {
 	s := new(metrics.Set)
-	build := s.Gauge("chunkline_build_info", "Always 1; the labels say which build of chunkline this is, and which Go made it.",
+	build := s.Gauge("chunkline_build_info", "Always 1; the labels have the version of chunkline and that of Go.",
 		metrics.Version, metrics.Label{Name: "go"})
 	s.Gather(func(emit metrics.Emit) { emit(build, 1, Version(), runtime.Version()) })
 	return s
@@ -180,9 +180,9 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// maxSilence is how long a role's loop may stand still before /healthz fails. Loops
-// turn at least once a second. 30 s is far more than a slow disk sync or a long
-// garbage collection, and within the patience of a liveness probe.
+// maxSilence is how long a role's loop may hang before /healthz fails. Loops turn at
+// least once a second. 30 s is far more than a slow disk sync or a long garbage
+// collection takes, and short enough for a liveness probe.
 const maxSilence = 30 * time.Second
 
 // A Pulse shows that a loop is running. The loop calls Beat, and a probe calls
@@ -195,8 +195,8 @@ func (p *Pulse) Beat() {
 	p.last.Store(&now)
 }
 
-// Check returns an error if the loop has stood still for too long. A loop that has
-// not begun is healthy.
+// Check returns an error if the loop has hung for too long. A loop that has not begun is
+// healthy.
 func (p *Pulse) Check() error {
 	last := p.last.Load()
 	if last == nil {

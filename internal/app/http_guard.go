@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// hosts are the host names that requests may use. An attacker's web page can let
-// its own name resolve to this machine and then read this server's answers in the
-// browser of a user who may reach it (DNS rebinding). Such a request has the
-// attacker's name.
+// hosts are the host names that requests may use. They protect against DNS rebinding: an
+// attacker's web page lets its own name resolve to this machine, and then reads this
+// server's answers in the browser of a user who can reach it. Such requests have the
+// attacker's host name.
 type hosts struct {
 	all   bool
 	names map[string]bool
 }
 
-// hostsOf allows the names in list. Without any it allows all names, unless the
-// server listens on a loopback address. IP addresses are always allowed, because no
-// name leads to them.
+// hostsOf allows the names in list. If list is empty, it allows all names, unless the
+// server listens on a loopback address. IP addresses are always allowed, because they
+// cannot be rebound.
 func hostsOf(addr, list string) hosts {
 	h := hosts{names: map[string]bool{}}
 	for name := range strings.SplitSeq(list, ",") {
@@ -65,10 +65,9 @@ func (h hosts) only(next http.Handler) http.Handler {
 	})
 }
 
-// FromHere reports whether a request comes from this machine, or through a tunnel
-// that ends here, such as kubectl port-forward. A request for another host name
-// does not count, because a browser on this machine may send it for an attacker's
-// page.
+// FromHere reports whether a request comes from this machine, or through a tunnel that
+// ends here, such as kubectl port-forward. It returns false for a foreign host name,
+// because a browser on this machine may send such a request for an attacker's page.
 func FromHere(r *http.Request) bool {
 	name := bare(r.Host)
 	return isLoopback(bare(r.RemoteAddr)) && (isLoopback(name) || net.ParseIP(name) != nil)

@@ -53,11 +53,10 @@ func IsTerminal(of any) bool {
 // together wait for each other for a moment.
 const Patience = time.Second
 
-// A Trouble is an outage: an operation fails again and again until it is over. The
-// outage is logged once after it has lasted for a while, and once when it ends,
-// with its duration. So an outage of a night does not fill the disk. With Repeat it
-// is logged again while it lasts, less and less often. The methods may be called
-// from several goroutines.
+// A Trouble is an operation that fails repeatedly: an outage. An outage is logged once
+// after it has lasted for a while, and once, with its duration, when it ends. So an
+// outage of a night does not fill the disk. With Repeat it is logged again while it
+// lasts, at growing intervals. The methods may be called from several goroutines.
 type Trouble struct {
 	log          zerolog.Logger
 	level        zerolog.Level

@@ -123,8 +123,7 @@ type namedError struct {
 func (e *namedError) Error() string { return e.text }
 func (e *namedError) Unwrap() error { return e.err }
 
-// namePrefix is a prefix that users put before chunkline's settings, which have
-// none.
+// namePrefix is a prefix that users may expect; chunkline's settings have none.
 const namePrefix = "CHUNKLINE_"
 
 // leastName is the length of the shortest setting whose misspellings are detected:

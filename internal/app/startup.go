@@ -10,13 +10,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// stopGrace is how long a role that is stopped while it opens something may take to
-// close it again.
+// stopGrace: a role that is stopped while it opens a resource has this long to close it.
 const stopGrace = time.Second
 
-// A Startup is a role that does not run yet: it opens its sink or source and
-// connects. Meanwhile the HTTP server answers that the role is alive, and why it is
-// not ready.
+// A Startup is a role before it runs: it opens its source or sink and connects.
+// Meanwhile the HTTP server answers that the role is alive, and why it is not ready.
 type Startup struct {
 	server *Server // may be nil
 	doing  atomic.Pointer[string]

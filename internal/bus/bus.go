@@ -36,11 +36,11 @@ func NewWithID(t Transport, job, id string) *Bus {
 	return &Bus{t: t, job: job, id: id, receiving: budget{limit: maxHeld}, requests: maxHeld, answers: maxHeld, routes: routes{log: zerolog.Nop(), measure: make(chan struct{}, 1)}}
 }
 
-// Bound bounds the bytes of requests in parts, until they are answered, and of answers
-// in parts, until they are fetched; the default is 256 MiB each. Beyond that, the
-// requester gets ErrBusy, except that a single message may be larger than the bound.
-// freed is called, unless it is nil, when there are fewer answers; it must not block.
-// Bound must be called before Serve.
+// Bound limits the memory for messages in parts: requests bytes for requests that are
+// not answered yet, and answers bytes for answers that are not fetched yet. The default
+// is 256 MiB each. Beyond that, a requester gets ErrBusy; a single message may exceed
+// the bound. If freed is not nil, it is called whenever the bytes of answers decrease;
+// it must not block. Call Bound before Serve.
 func (b *Bus) Bound(requests, answers int, freed func()) {
 	b.requests, b.answers, b.freed = requests, answers, freed
 }
@@ -48,7 +48,7 @@ func (b *Bus) Bound(requests, answers int, freed func()) {
 // Kept is the number of bytes of answers in parts that have yet to be fetched.
 func (b *Bus) Kept() int { return int(b.kept.Load()) }
 
-// newID returns 26 random letters and digits: 130 bits, which nobody can guess.
+// newID returns 26 random letters and digits: 130 bits, which cannot be guessed.
 func newID() string { return rand.Text() }
 
 // Job is the name of the job.
@@ -57,9 +57,9 @@ func (b *Bus) Job() string { return b.job }
 // ID is unique to this Bus: letters and digits. It names a process instance.
 func (b *Bus) ID() string { return b.id }
 
-// Request sends m to a subscriber of verb and returns the answer. Its ctx needs a
-// deadline, because an answer may never arrive. A message above max_payload travels
-// in parts. ErrTooLarge is the only error for which repeating cannot help.
+// Request sends m to a subscriber of verb and returns the answer. ctx needs a deadline,
+// because an answer may never arrive. A message above max_payload travels in parts.
+// After any error but ErrTooLarge, another try may succeed.
 func (b *Bus) Request(ctx context.Context, verb string, m wire.Message) (wire.Message, error) {
 	answer, err := b.request(ctx, verb, m)
 	if err != nil {
@@ -80,7 +80,7 @@ func (b *Bus) request(ctx context.Context, verb string, m wire.Message) (wire.Me
 	if err != nil {
 		return wire.Message{}, err
 	}
-	m = tell(m, limit)
+	m = addLimit(m, limit)
 	var answer wire.Message
 	if m.Size() <= limit {
 		answer, err = b.exchange(ctx, subject, m)
@@ -170,7 +170,7 @@ func (b *Bus) OnConnect(ctx context.Context, do func()) {
 // because the server denies what this role needs.
 func (b *Bus) Closed() <-chan struct{} { return b.t.Closed() }
 
-// Err says why the connection is closed for good; nil while it is not.
+// Err returns why the connection is closed for good, and nil while it is not.
 func (b *Bus) Err() error { return b.t.Err() }
 
 // Stats returns the counts of the connection.

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Config is how to reach NATS.
+// Config holds the settings of the connection to NATS.
 type Config struct {
 	URL      string `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS servers: nats://, tls://, ws:// or wss:// URLs, separated by commas"`
 	User     string `envconfig:"NATS_USER" desc:"user name; empty: none"`
@@ -26,8 +26,8 @@ type Config struct {
 	CA       string `envconfig:"NATS_CA" desc:"path of a PEM file with the certificate authorities of the servers; empty: those of the system"`
 }
 
-// wrong returns ErrSettings with the variable, its value as it may be shown, and what
-// would be right.
+// wrong returns an ErrSettings that names the variable, shows its value, which must not
+// be a secret, and says what would be right.
 func wrong(name, value, format string, args ...any) error {
 	return fmt.Errorf("%s=%q: %w: %s", name, value, ErrSettings, fmt.Sprintf(format, args...))
 }
@@ -140,9 +140,9 @@ func (c Config) checkURL() error {
 	return nil
 }
 
-// redact returns a list of URLs, well formed or not, without what might be a secret:
-// everything from the first "//" to the last "@", and whatever stands in the place of
-// a port but is not one, because it may be a password whose host is missing.
+// redact removes possible secrets from a list of URLs, well formed or not: everything
+// from the first "//" to the last "@", and the text in the place of a port unless it is
+// a number. That text may be a password in a URL whose host is missing.
 func redact(urls string) string {
 	if at := strings.LastIndexByte(urls, '@'); at >= 0 {
 		begin := 0

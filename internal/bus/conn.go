@@ -27,7 +27,7 @@ const (
 	pendingBytes      = 128 << 20
 	pendingPartsBytes = 256 << 20
 
-	// defaultMaxPayload is NATS's default, and is assumed until a server has told its own.
+	// defaultMaxPayload is NATS's default. It counts until the server has sent its own.
 	defaultMaxPayload = 1 << 20
 
 	// noDeadline bounds a Flush whose context has no deadline.
@@ -39,28 +39,28 @@ type natsTransport struct {
 	nc  atomic.Pointer[nats.Conn] // the latest; nil: none so far
 	log zerolog.Logger
 
-	strange zerolog.Logger // for events that strangers can cause, so that a flood of them does not fill the disk
+	sampled zerolog.Logger // for events that any client can cause, so that a flood of them does not fill the disk
 
 	link  *link
 	inbox *inbox
 	out   *writer
 	waits waits // set before use
-	own   spoken
+	own   publishedVerbs
 
-	greet      bool // log if the server asks for no credentials; set before use
-	openOnce   sync.Once
-	told       chan struct{} // closed once a handler has reported the first attempt to connect
-	toldOnce   sync.Once
-	maxPayload atomic.Int64
-	wasUp      atomic.Bool
-	broken     chan struct{} // holds one token: nats.go has closed the latest connection
-	dials      *dialer
-	endDial    context.CancelFunc // cancels attempts to connect
-	serving    sync.Mutex         // held by whatever changes the subscriptions: Listen, stop, a new connection
-	answering  *nats.Conn         // guarded by serving; the connection that has the subscription to answers
-	listening  map[*listening]struct{}
-	owned      *gate // its goroutines, which Close waits for
-	once       sync.Once
+	checksOpen   bool // log if the server asks for no credentials; set before use
+	openOnce     sync.Once
+	reported     chan struct{} // closed once a handler has reported the first attempt to connect
+	reportedOnce sync.Once
+	maxPayload   atomic.Int64
+	wasUp        atomic.Bool
+	broken       chan struct{} // holds one token: nats.go has closed the latest connection
+	dials        *dialer
+	endDial      context.CancelFunc // cancels attempts to connect
+	serving      sync.Mutex         // held by whatever changes the subscriptions: Listen, stop, a new connection
+	answering    *nats.Conn         // guarded by serving; the connection that has the subscription to answers
+	listening    map[*listening]struct{}
+	owned        *gate // its goroutines, which Close waits for
+	once         sync.Once
 
 	in, sent, inBytes, sentBytes          atomic.Uint64
 	reconnects, slowConsumers, asyncFails atomic.Uint64
@@ -68,7 +68,7 @@ type natsTransport struct {
 }
 
 func newNATSTransport(log zerolog.Logger, url, inboxPrefix string) *natsTransport {
-	t := &natsTransport{log: log, waits: usualWaits, own: spoken{verbs: map[string]struct{}{}}, strange: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}), link: newLink(log, url), inbox: newInbox(inboxPrefix), told: make(chan struct{}), owned: newGate()}
+	t := &natsTransport{log: log, waits: usualWaits, own: publishedVerbs{verbs: map[string]struct{}{}}, sampled: log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute}), link: newLink(log, url), inbox: newInbox(inboxPrefix), reported: make(chan struct{}), owned: newGate()}
 	t.maxPayload.Store(defaultMaxPayload)
 	t.broken, t.listening = make(chan struct{}, 1), map[*listening]struct{}{}
 	t.out = newWriter(t.write)
@@ -239,8 +239,8 @@ func (t *natsTransport) Stats() Stats {
 	}
 }
 
-// Close implements Transport. It takes up to two flusher timeouts if the server does
-// not read.
+// Close implements Transport. If the server reads nothing, Close takes up to two
+// flusher timeouts.
 func (t *natsTransport) Close() {
 	t.once.Do(func() {
 		t.link.shut(ErrClosed)
@@ -260,11 +260,11 @@ func (t *natsTransport) asyncError(nc *nats.Conn, sub *nats.Subscription, err er
 	switch {
 	case errors.Is(err, nats.ErrSlowConsumer) && sub != nil:
 		t.slowConsumers.Add(1)
-		t.strange.Warn().Str("subject", sub.Subject).Msg("too slow: messages were lost")
-	case errors.Is(err, nats.ErrPermissionViolation) && t.minor(err):
-		t.strange.Warn().Err(err).Msg("not allowed by the NATS server")
+		t.sampled.Warn().Str("subject", sub.Subject).Msg("too slow: messages were lost")
+	case errors.Is(err, nats.ErrPermissionViolation) && t.optional(err):
+		t.sampled.Warn().Err(err).Msg("not allowed by the NATS server")
 	case errors.Is(err, nats.ErrPermissionViolation):
-		t.giveUp(denied(err))
+		t.closeForGood(denied(err))
 		nc.Close()
 	default:
 		t.log.Debug().Err(err).Msg("error on the NATS connection")
@@ -329,10 +329,10 @@ func (i *inbox) fail(err error) {
 	}
 }
 
-// A writer is the only goroutine that writes to the connection. nats.go writes while
-// it holds the connection's lock. If the server reads nothing, each writing caller
-// waits in turn for the flusher timeout. Through the writer, a caller waits no
-// longer than its context allows, and messages keep their order.
+// A writer owns the only goroutine that writes to the connection. nats.go holds the
+// connection's lock while it writes. If the server reads nothing, callers that write
+// directly wait for the flusher timeout one after the other. A caller of the writer
+// waits no longer than its context allows. Messages keep their order.
 type writer struct {
 	publish func(*nats.Msg) error
 	queue   chan *outMessage
@@ -341,9 +341,9 @@ type writer struct {
 }
 
 type outMessage struct {
-	msg    *nats.Msg
-	result chan error  // holds one
-	given  atomic.Bool // the caller has given up
+	msg       *nats.Msg
+	result    chan error  // holds one
+	abandoned atomic.Bool // the caller no longer waits
 }
 
 func newWriter(publish func(*nats.Msg) error) *writer {
@@ -357,7 +357,7 @@ func (w *writer) run() {
 	for {
 		select {
 		case out := <-w.queue:
-			if !out.given.Load() {
+			if !out.abandoned.Load() {
 				out.result <- w.publish(out.msg)
 			}
 		case <-w.quit:
@@ -381,7 +381,7 @@ func (w *writer) send(ctx context.Context, msg *nats.Msg) error {
 	case err := <-out.result:
 		return sendError(err)
 	case <-ctx.Done():
-		out.given.Store(true)
+		out.abandoned.Store(true)
 		return ctx.Err()
 	}
 }

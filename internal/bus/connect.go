@@ -17,7 +17,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A Role says who connects. Each role has its own subjects for answers, so that the
+// A Role is a kind of client. Each role has its own subjects for answers, so that the
 // server's permissions can keep the roles from reading each other's answers.
 type Role string
 
@@ -42,7 +42,7 @@ func (r Role) inbox(id string) (string, error) {
 // We reply to no other subject: a requester could use our permissions to publish there.
 const inboxRoot = "_INBOX"
 
-// Options says who connects to what.
+// Options are the options of Connect that are not settings.
 type Options struct {
 	Job    string
 	Role   Role
@@ -62,20 +62,20 @@ const (
 	flusherTimeout = 3 * time.Second // a write that takes longer breaks the connection
 )
 
-// waits is how long a connection waits for its server.
+// waits are the timeouts of a connection.
 type waits struct {
-	first   time.Duration // Connect, for the first attempt to connect
-	dial    time.Duration // an attempt, for a connection and the server's greeting
+	first   time.Duration // of Connect, for the first attempt to connect
+	dial    time.Duration // of an attempt, until the server's greeting has arrived
 	ping    time.Duration // between two pings
-	write   time.Duration // a write, before it breaks the connection
-	publish time.Duration // Publish, for the writes before its own
+	write   time.Duration // of a write; a slower one breaks the connection
+	publish time.Duration // of Publish, for the writes that are queued before its own
 }
 
 var usualWaits = waits{first: connectPatience, dial: dialTimeout, ping: pingInterval, write: flusherTimeout, publish: flusherTimeout}
 
-// Connect connects to NATS. If no server answers, it returns after 1 s, and goes on
-// trying for as long as the Bus is open. Its error is always ErrSettings. If the
-// server rejects the credentials, the Bus is Closed.
+// Connect connects to NATS. If no server answers, Connect returns after 1 s, and the Bus
+// keeps trying while it is open. An error is always ErrSettings. If the server rejects
+// the credentials, the Bus is Closed.
 func Connect(cfg Config, o Options) (*Bus, error) {
 	t, id, err := connect(cfg, o)
 	if err != nil {
@@ -115,7 +115,7 @@ func connect(cfg Config, o Options) (*natsTransport, string, error) {
 	if o.waits != nil {
 		t.waits = *o.waits
 	}
-	t.greet = o.Server == nil && cfg.Cert == "" // with a certificate, a server need not ask for credentials
+	t.checksOpen = o.Server == nil && cfg.Cert == "" // with a certificate, a server need not ask for credentials
 	options = append(options,
 		nats.Name(wire.Clip(strings.TrimSpace("chunkline-"+string(o.Role)+" "+o.Name), wire.MaxLabel)),
 		nats.Timeout(t.waits.dial), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
@@ -194,12 +194,12 @@ const (
 )
 
 // keep connects, and connects again whenever nats.go has closed the connection for a
-// reason that may pass, until the transport is closed. It sends the result of the
-// first attempt to first; an error is a wrong setting.
+// temporary reason, until the transport is closed. It sends the result of the first
+// attempt to first; an error is a wrong setting.
 //
-// nats.go reconnects by itself after most losses. It gives up after an error of the
-// server (-ERR) that it does not know, as for a message above a max_payload that
-// was lowered, or from a server that shuts down or sheds load.
+// nats.go reconnects by itself after most losses. It closes the connection after an
+// error of the server (-ERR) that it does not know: for example when a message exceeds
+// a max_payload that was lowered, or when the server shuts down or sheds load.
 func (t *natsTransport) keep(open func() (*nats.Conn, error), first chan<- error) {
 	wait := reconnectWait
 	for attempt := 0; t.link.reason() == nil; attempt++ {
@@ -219,7 +219,7 @@ func (t *natsTransport) keep(open func() (*nats.Conn, error), first chan<- error
 			}
 			if attempt == 0 {
 				if nc.Status() == nats.CONNECTED {
-					<-t.told // until the handler has run
+					<-t.reported // until the handler has run
 				}
 				first <- nil
 			}
@@ -243,35 +243,35 @@ func (t *natsTransport) keep(open func() (*nats.Conn, error), first chan<- error
 	}
 }
 
-func (t *natsTransport) tell() { t.toldOnce.Do(func() { close(t.told) }) }
+func (t *natsTransport) markReported() { t.reportedOnce.Do(func() { close(t.reported) }) }
 
-// giveUp closes the connection for good, without waiting.
-func (t *natsTransport) giveUp(why error) {
+// closeForGood closes the connection for good, without waiting.
+func (t *natsTransport) closeForGood(why error) {
 	t.link.shut(fmt.Errorf("%w: %w", ErrClosed, why))
 	t.inbox.fail(t.link.reason())
 }
 
-// connected is called when a connection was made. It subscribes before it reports
-// the connection, so that whoever waits for it gets answers.
+// connected is called when a connection was made. It subscribes before it reports the
+// connection, so that requests which waited for it get answers.
 func (t *natsTransport) connected(nc *nats.Conn) {
 	if limit := nc.MaxPayload(); limit > 0 {
 		t.maxPayload.Store(limit)
 	}
-	if t.greet && !nc.AuthRequired() {
-		t.openOnce.Do(func() { t.sayOpen(nc.ConnectedAddr()) })
+	if t.checksOpen && !nc.AuthRequired() {
+		t.openOnce.Do(func() { t.logOpen(nc.ConnectedAddr()) })
 	}
 	t.serving.Lock()
 	defer t.serving.Unlock()
 	t.nc.Store(nc)
 	if err := t.resume(nc); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		t.giveUp(err)
+		t.closeForGood(err)
 		nc.Close()
 	}
 	if t.wasUp.Swap(true) {
 		t.reconnects.Add(1)
 	}
 	t.link.up()
-	t.tell()
+	t.markReported()
 }
 
 // resume makes the subscriptions that nc does not have yet. The caller holds serving.
@@ -301,15 +301,15 @@ func (t *natsTransport) resume(nc *nats.Conn) error {
 func (t *natsTransport) disconnected(_ *nats.Conn, err error) {
 	t.link.down(t.dials.explain(err))
 	t.inbox.fail(ErrOffline)
-	t.tell()
+	t.markReported()
 }
 
-// closed is called when nats.go has given up or was told to close. It is final only
-// if the server denies something.
+// closed is called when nats.go has closed a connection, by itself or on request. The
+// transport closes for good only if the server denies something.
 func (t *natsTransport) closed(nc *nats.Conn) {
 	err := nc.LastError()
 	if why := denied(err); why != nil {
-		t.giveUp(why)
+		t.closeForGood(why)
 	}
 	if err == nil {
 		err = errors.New("no reason was given")
@@ -326,8 +326,8 @@ const (
 	lookupTimeout = 5 * time.Second // nats.go itself has none, and a resolver may take 40 s
 )
 
-// A dialer connects for nats.go, which holds a lock meanwhile. So everything that it
-// does has a timeout, and ends with ctx.
+// A dialer connects for nats.go, which holds a lock meanwhile. So each step has a
+// timeout, and ends with ctx.
 type dialer struct {
 	ctx    context.Context //nolint:containedctx // nats.go passes none
 	lookup func(ctx context.Context, host string) ([]string, error)
@@ -348,8 +348,8 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	return conn, nil
 }
 
-// explain returns the reason that nats.go hides: it reports "no servers" if every
-// attempt to connect has failed.
+// explain returns the error of the last attempt to connect instead of nats.go's "no
+// servers", which it reports when every attempt has failed.
 func (d *dialer) explain(err error) error {
 	if why := d.failed.Load(); why != nil && errors.Is(err, nats.ErrNoServers) {
 		return fmt.Errorf("%w: is a NATS server running there?", *why)

@@ -20,27 +20,26 @@
 //
 // # Promises
 //
-//   - A Request ends with exactly one of: an answer of this protocol; an error that
-//     says what is known, such as ErrNobody; or the error of its context, by the
-//     context's deadline, also if the server is frozen. An error that a service
-//     reports is an error, never an answer.
+//   - A Request ends with an answer of this protocol, or with an error. It ends by its
+//     context's deadline even if the server is frozen. An error that a service reports
+//     is an error, never an answer.
 //   - A request or an answer above max_payload travels in parts, up to
-//     wire.MaxMessage. Parts that are lost, repeated, late or out of order do no
-//     harm; a checksum of the whole body decides.
+//     wire.MaxMessage. Parts may be lost, repeated, late or out of order; the receiver
+//     accepts a body only if its checksum is right.
 //   - The handlers of one endpoint run one at a time, and none runs once the
 //     service's stop function has returned nil.
 //   - Online, Closed, Err and Stats never wait for the connection.
-//   - Memory is bounded: requests in parts until they are answered, and answers in
-//     parts until they are fetched, by Bound; everything else by the pending limits of
-//     its subscription.
+//   - Memory is bounded. Bound limits requests in parts until they are answered, and
+//     answers in parts until they are fetched. The pending limits of its subscription
+//     bound everything else.
 //
 // # What is not promised
 //
-// Delivery. A message may be lost, repeated, late or out of order, and a request that
-// timed out may have been carried out. Repeating is safe only because every message
-// of chunkline is idempotent. Messages are never stored: a publish without a
+// Delivery is not promised. A message may be lost, repeated, late or out of order, and
+// a request that timed out may have been carried out. Repeating is safe because every
+// message of chunkline is idempotent. Messages are never stored: a publish without a
 // connection fails with ErrOffline.
 //
-// Defaults that are not ours are those of nats.go 1.55 and nats-server 2.15: a
-// max_payload of 1 MiB, pending limits of 64 MiB.
+// The comments refer to nats.go 1.55 and nats-server 2.15, whose defaults are a
+// max_payload of 1 MiB and pending limits of 64 MiB.
 package bus

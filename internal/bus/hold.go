@@ -27,8 +27,8 @@ type holder struct {
 }
 
 // incoming is a request that is being assembled, and later its answer. Memory is
-// allocated for parts that have arrived, not for those that were announced, so
-// that nobody can make this process allocate a gigabyte by announcing one.
+// allocated for the parts that have arrived, not for the announced size: otherwise one
+// small message could make this process allocate a gigabyte.
 //
 // The requester's release ends it. Until then a repeated last part gets the
 // answer again.
@@ -66,7 +66,7 @@ func (h *holder) topic() Topic {
 	return Topic{Name: verbPart, Subject: subjectRoot + "." + h.bus.job + "." + verbPart + "." + h.id, Handle: h.receive}
 }
 
-// errUnknown: the transfer is over, or never began.
+// errUnknown means that the transfer is over or never began.
 var errUnknown = errors.New("no such transfer; it may have timed out")
 
 // refusalFor returns the message that tells the requester about err.
@@ -114,11 +114,11 @@ func (e *endpoint) receiveFirst(d Delivery) {
 	if err == nil && e.holder != nil {
 		next.Header = wire.PartHead{Kind: wire.PartContinue, ID: head.ID, At: e.holder.id}.Header()
 	}
-	answerPart(d.Reply, e.bus.tellLimit(next), err)
+	answerPart(d.Reply, e.bus.withLimit(next), err)
 }
 
-// cost is how many bytes of the budget a request takes. It counts everything that a
-// stranger could make grow, not the body alone: headers may be as long as a message.
+// cost returns how many bytes of the budget a request takes. It counts not only the
+// body but everything that a client can make grow: headers may be as long as a message.
 func (l layout) cost(h wire.Header) int {
 	return l.total + l.parts()*partBookkeeping + h.Size() + bookkeeping
 }
@@ -237,9 +237,9 @@ func (h *holder) store(head wire.PartHead, d Delivery) (answer wire.Message, com
 	return answer, complete, nil
 }
 
-// answer sends the answer to a request in parts to all repeats of its last part,
-// and keeps it for later ones. Without room to keep it, the transfer is dropped, and
-// a requester that has not got the answer must begin anew.
+// answer sends the answer to a request in parts as the reply to all repeats of its last
+// part, and keeps it for later ones. If there is no room to keep it, answer drops the
+// transfer, and a requester that missed the answer must begin again.
 func (h *holder) answer(id string, of *incoming, m wire.Message) error {
 	h.mu.Lock()
 	waiting := of.waiting
@@ -305,8 +305,8 @@ func (h *holder) get(head wire.PartHead) (wire.Message, error) {
 	return wire.Message{Header: header, Body: t.body[from:to:to]}, nil
 }
 
-// expire drops a transfer that has timed out. If a part came while the timer
-// fired, the timer was set again, and nothing is dropped.
+// expire drops a transfer that has timed out. If a part arrived while the timer fired,
+// the timer was set again, and expire drops nothing.
 func (h *holder) expire(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -350,8 +350,8 @@ func (h *holder) close() {
 	}
 }
 
-// A budget bounds the bytes that are held. A message that is larger than the whole
-// limit is let in while nothing else is held, or it could never be sent.
+// A budget bounds the bytes that are held. A message larger than the whole limit is
+// accepted while nothing else is held; otherwise it could never be sent.
 type budget struct {
 	limit int
 
@@ -359,7 +359,7 @@ type budget struct {
 	used int // guarded by mu
 }
 
-// reserve reserves n bytes, and says whether there was room.
+// reserve reserves n bytes and reports whether there was room.
 func (b *budget) reserve(n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

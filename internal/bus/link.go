@@ -14,8 +14,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// link is the state of the connection, as its handlers report it. Reading it never
-// waits for the connection, which may be stuck in a write.
+// link is the state of the connection, as its handlers report it. Reading the state
+// never waits for the connection, which may hang in a write.
 type link struct {
 	log  zerolog.Logger
 	url  string // redacted
@@ -25,7 +25,7 @@ type link struct {
 	online chan struct{} // guarded by mu; closed while the connection is up
 	gone   chan struct{} // guarded by mu; closed while it is not
 	since  time.Time     // guarded by mu; since when it is not
-	away   bool          // guarded by mu; and that was logged
+	logged bool          // guarded by mu; the loss of the connection was logged
 	err    error         // guarded by mu; why it is closed
 	closed chan struct{}
 }
@@ -48,12 +48,12 @@ func (l *link) up() {
 	}
 	close(l.online)
 	l.gone = make(chan struct{})
-	if l.away {
+	if l.logged {
 		l.log.Info().Str("url", l.url).Msgf("connected to NATS again after %s", time.Since(l.since).Round(time.Millisecond))
 	} else {
 		l.log.Debug().Str("url", l.url).Msg("connected to NATS")
 	}
-	l.away = false
+	l.logged = false
 }
 
 // down notes that there is no connection, and logs it once, however many attempts
@@ -62,8 +62,8 @@ func (l *link) down(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.drop()
-	if !l.away && l.err == nil {
-		l.away = true
+	if !l.logged && l.err == nil {
+		l.logged = true
 		l.log.Warn().Err(err).Str("url", l.url).Msg("no connection to NATS, trying to connect")
 	}
 }
@@ -96,14 +96,15 @@ func (l *link) lost() <-chan struct{} {
 	return l.gone
 }
 
-// reason is why the connection is closed for good; nil: it is not.
+// reason returns why the connection is closed for good, and nil if it is not.
 func (l *link) reason() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-// usable returns nil while the connection is up, else ErrOffline or why it is closed.
+// usable returns nil while the connection is up, and otherwise ErrOffline or the reason
+// why it is closed.
 func (l *link) usable() error {
 	if l.live.Load() {
 		return nil
@@ -160,28 +161,28 @@ func (t *natsTransport) measureOnce(ctx context.Context) {
 	}
 }
 
-// sayOpen logs that the server at address asks for no credentials: as a warning,
-// unless it is on this machine's loopback, where that is usual.
-func (t *natsTransport) sayOpen(address string) {
+// logOpen logs that the server at address asks for no credentials. It is a warning,
+// except on this machine's loopback, where that is usual.
+func (t *natsTransport) logOpen(address string) {
 	level := zerolog.WarnLevel
 	if host, _, err := net.SplitHostPort(address); err == nil && IsLoopback(host) {
 		level = zerolog.InfoLevel
 	}
 	t.log.WithLevel(level).Str("url", t.link.url).
-		Msg("the NATS server asks for no credentials: whoever reaches it can take chunks, send results and cancel the job")
+		Msg("the NATS server asks for no credentials: any client that reaches it can take chunks, send results and cancel the job")
 }
 
-// IsLoopback says whether a server that listens on host is reachable from this machine
-// only. A name other than localhost, or none, may stand for any address.
+// IsLoopback reports whether a server that listens on host is reachable from this
+// machine only. An empty host, or a name other than localhost, may stand for any address.
 func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// minor says whether the role can work without a denied permission. It can if it was
-// to reply to a subject that a requester chose, to be shown by `nats micro ls`, or to
-// say or hear a hello, which is only a hint. It cannot if it publishes there by itself.
-func (t *natsTransport) minor(err error) bool {
+// optional reports whether the role can work without a denied permission. It needs no
+// permission for the hello, which is only a hint, for being shown by `nats micro ls`,
+// and for replies to a subject that a requester chose. It needs every other one.
+func (t *natsTransport) optional(err error) bool {
 	if strings.Contains(err.Error(), `Subscription to "$SRV`) {
 		return true
 	}
@@ -193,7 +194,7 @@ func (t *natsTransport) minor(err error) bool {
 	return strings.Contains(err.Error(), `Publish to "`) && !t.own.has(verbOf(subject))
 }
 
-// verbOf returns a subject of a job up to its verb.
+// verbOf returns the beginning of a job's subject, up to and including its verb.
 func verbOf(subject string) string {
 	end := 0
 	for range 3 {
@@ -206,14 +207,14 @@ func verbOf(subject string) string {
 	return subject[:end-1]
 }
 
-// spoken is the set of verbs that this connection has published to by itself. A role
-// has a few.
-type spoken struct {
+// publishedVerbs is the set of verbs to which this connection has published other
+// messages than replies. A role has a few.
+type publishedVerbs struct {
 	mu    sync.Mutex
 	verbs map[string]struct{} // guarded by mu
 }
 
-func (s *spoken) note(verb string) {
+func (s *publishedVerbs) note(verb string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known := s.verbs[verb]; !known {
@@ -221,7 +222,7 @@ func (s *spoken) note(verb string) {
 	}
 }
 
-func (s *spoken) has(verb string) bool {
+func (s *publishedVerbs) has(verb string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, has := s.verbs[verb]

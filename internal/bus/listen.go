@@ -97,7 +97,7 @@ func (t *natsTransport) drain(ctx context.Context, l *listening) {
 	}
 }
 
-// limit is the number of bytes that may wait for a topic's handler.
+// limit returns how many bytes may wait for a topic's handler.
 func limit(topic Topic) int {
 	if topic.Name == verbPart {
 		return pendingPartsBytes
@@ -187,7 +187,7 @@ var semVerText = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` 
 	`(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?` +
 	`(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$`)
 
-// semVer returns a version that discovery accepts. Any other one goes into the
+// semVer returns a version that discovery accepts. It puts any other version into the
 // metadata, as "version".
 func semVer(version string) (string, map[string]string) {
 	if short := strings.TrimPrefix(version, "v"); semVerText.MatchString(short) {

@@ -14,69 +14,69 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// Each server on the way of a message has a max_payload. Our own server tells us
-// its limit; every message tells the other side. A hub between two leaf nodes may
-// have a smaller one than both. Nobody announces that one, so it is found by
-// probing (measure) after requests were lost.
+// Each NATS server on the way of a message has a max_payload. Our own server sends us
+// its limit, and every message carries it to the other side. A server in between, such
+// as a hub of two leaf nodes, may have a smaller limit, which it does not announce. So
+// after requests were lost, measure finds that limit by probing.
 
-// keyMaxPayload is the max_payload of the sender's server, in bytes, unless it is
-// NATS's default. Signatures do not cover it, because it does not begin with
-// Chunkline-: it describes the way, not the message.
+// keyMaxPayload is the header with the max_payload of the sender's server, in bytes. It
+// is omitted if the limit is NATS's default. Its name does not begin with Chunkline-, so
+// signatures do not cover it: it describes the way, not the message.
 const keyMaxPayload = "Max-Payload"
 
-// modest is the size of a message that passes every server on which chunkline can
-// work: the headers of a result alone may need it.
-const modest = 4 << 10
+// leastPayload is the smallest max_payload with which chunkline works: the headers of a
+// result may need that much.
+const leastPayload = 4 << 10
 
-// tellLimit adds the max_payload of our server to m.
-func (b *Bus) tellLimit(m wire.Message) wire.Message { return tell(m, b.t.MaxPayload()) }
+// withLimit adds the max_payload of our server to m.
+func (b *Bus) withLimit(m wire.Message) wire.Message { return addLimit(m, b.t.MaxPayload()) }
 
-// tell adds to m how large the answer may be.
-func tell(m wire.Message, limit int) wire.Message {
+// addLimit adds limit, the largest size of the answer, to m.
+func addLimit(m wire.Message, limit int) wire.Message {
 	if limit != defaultMaxPayload {
 		m.Header = m.Header.With(wire.Header{keyMaxPayload: strconv.Itoa(limit)})
 	}
 	return m
 }
 
-// limitOf returns the max_payload that a message's sender has told.
+// limitOf returns the max_payload in the header of a message.
 func limitOf(h wire.Header) int {
 	text, has := h[keyMaxPayload]
 	if !has {
 		return defaultMaxPayload
 	}
 	limit, err := strconv.Atoi(text)
-	if err != nil || limit < modest { // smaller parts would let a stranger cause any amount of work
-		return modest
+	if err != nil || limit < leastPayload { // smaller parts would let a client cause any amount of work
+		return leastPayload
 	}
 	return limit
 }
 
-// routes remembers for each verb how large a message may be. A server that is sent
-// a larger one by another server, as a hub by a leaf node, hangs up: that message
-// and all others on the way are lost.
+// routes remembers for each verb how large a message may be. A server that receives a
+// larger one from another server, as a hub does from a leaf node, closes that
+// connection: the message and all others on their way are lost.
 type routes struct {
 	log     zerolog.Logger
 	measure chan struct{} // a token: one request measures at a time
 
-	mu    sync.Mutex
-	known map[string]route // guarded by mu
-	least int              // guarded by mu; the smallest known limit; 0: none is known
-	said  int              // guarded by mu; the other side's limit that was logged last
-	named bool             // guarded by mu; a smaller limit of a server on the way was logged
+	mu          sync.Mutex
+	known       map[string]route // guarded by mu
+	least       int              // guarded by mu; the smallest known limit; 0: none is known
+	loggedLimit int              // guarded by mu; the other side's limit that was logged last
+	loggedWay   bool             // guarded by mu; a smaller limit of a server on the way was logged
 }
 
-// A route is what is known of the way to the responders of a verb.
+// A route holds what is known about the way to the responders of a verb.
 type route struct {
 	limit int // max_payload of their server; 0: not known
-	way   int // largest message that passed all servers on the way; 0: the servers at the ends decide
+	way   int // largest message that passed all servers on the way; 0: only the servers at the ends limit it
 
-	// losses counts requests in a row without an answer. Before each but the
-	// first the responder has answered a probe, so it is there.
+	// losses counts requests in a row without an answer. The responder has answered a
+	// probe before each of them but the first, so it is running.
 	losses int
 }
 
-// ends is the smaller max_payload of the servers at both ends.
+// ends returns the smaller max_payload of the servers at both ends.
 func (r route) ends(own int) int {
 	if r.limit > 0 {
 		return min(own, r.limit)
@@ -84,7 +84,7 @@ func (r route) ends(own int) int {
 	return own
 }
 
-// most is the size of the largest message that passes, as far as we know.
+// most returns the size of the largest message that passes, as far as is known.
 func (r route) most(own int) int {
 	if r.way > 0 {
 		return min(r.ends(own), r.way)
@@ -92,22 +92,22 @@ func (r route) most(own int) int {
 	return r.ends(own)
 }
 
-// limitTo returns how large a message for verb and its answer may be, and how many
-// requests before it were lost. After one loss it asks the responder for its limit,
-// because the responder may be connected to another server by now. If requests are
-// lost although the responder answers that, it measures what passes.
+// limitTo returns the largest size of a message for verb and of its answer, and how many
+// requests in a row were lost before. After one loss it asks the responder for its limit,
+// because the responder may be connected to another server by now. If the responder
+// answers that, but requests still get lost, limitTo measures the way.
 func (b *Bus) limitTo(ctx context.Context, verb, subject string) (limit, losses int, err error) {
 	own := b.t.MaxPayload()
 	r := b.routes.to(verb, own)
 	if r.losses == 0 {
 		return r.most(own), 0, nil
 	}
-	answer, err := b.insist(ctx, subject, b.probe(0))
+	answer, err := b.untilAnswered(ctx, subject, b.probe(0))
 	if err != nil && !errors.Is(err, ErrService) { // a responder that does not know probes answers with an error
 		return 0, 0, fmt.Errorf("ask for max_payload: %w", err)
 	}
 	known := err == nil
-	r = b.routes.told(verb, own, answer)
+	r = b.routes.noteLimit(verb, own, answer)
 	if r.losses > 1 && known {
 		if r, err = b.measure(ctx, verb, subject, own); err != nil {
 			return 0, 0, err
@@ -116,7 +116,8 @@ func (b *Bus) limitTo(ctx context.Context, verb, subject string) (limit, losses 
 	return r.most(own), r.losses, nil
 }
 
-// to returns what is known of verb, or else the smallest limit of other verbs.
+// to returns the route to verb. If it is not known, the route has the smallest limit of
+// other verbs.
 func (r *routes) to(verb string, own int) route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,31 +130,31 @@ func (r *routes) to(verb string, own int) route {
 	return route{limit: own}
 }
 
-// told notes the limit that the responder has told.
-func (r *routes) told(verb string, own int, answer wire.Message) route {
+// noteLimit stores the limit in the responder's answer.
+func (r *routes) noteLimit(verb string, own int, answer wire.Message) route {
 	return r.change(verb, func(known *route) {
 		known.limit = limitOf(answer.Header)
 		r.lower(known.limit)
-		if known.limit < own && known.limit != r.said {
-			r.said = known.limit
+		if known.limit < own && known.limit != r.loggedLimit {
+			r.loggedLimit = known.limit
 			r.log.Warn().Str("verb", verb).Int("max_payload", known.limit).Int("own_max_payload", own).
 				Msg("the other side's NATS server has a smaller max_payload than ours: larger messages travel in parts; give both the same max_payload")
 		}
 	})
 }
 
-// note notes the outcome of a request of size bytes, before which losses were lost.
-// It ignores the verbs of single instances (mapper.<id>): they are many, and their
+// note records the outcome of a request of size bytes that followed losses lost ones.
+// It ignores the verbs of single instances (mapper.<id>): there are many, and their
 // messages are small.
 func (r *routes) note(verb string, own, size, losses int, answer wire.Message, err error) {
 	switch {
 	case strings.Contains(verb, "."):
 	case err == nil:
-		r.told(verb, own, answer)
+		r.noteLimit(verb, own, answer)
 		r.change(verb, func(known *route) { known.losses = 0 })
 	case errors.Is(err, context.DeadlineExceeded):
 		r.change(verb, func(known *route) { known.losses = max(known.losses, losses+1) })
-	case size > modest && (errors.Is(err, ErrOffline) || errors.Is(err, ErrNobody)):
+	case size > leastPayload && (errors.Is(err, ErrOffline) || errors.Is(err, ErrNobody)):
 		r.change(verb, func(known *route) { known.losses = max(known.losses, 1) })
 	}
 }
@@ -188,30 +189,30 @@ const (
 	// another role, at which the server hung up.
 	wayTries = 2
 
-	// waySlack is by how much messages stay below a probe that passed: the answer
-	// to a probe may be that much smaller than the probe.
+	// waySlack is the difference between a probe that passed and the limit that
+	// follows from it: the answer to a probe may be that much smaller than the probe.
 	waySlack = 512
 )
 
 // probe asks the responder for the max_payload of its server. It is padded to size
 // bytes, if its headers are smaller.
 func (b *Bus) probe(size int) wire.Message {
-	m := b.tellLimit(wire.Message{Header: wire.PartHead{Kind: wire.PartProbe, ID: newID()}.Header()})
+	m := b.withLimit(wire.Message{Header: wire.PartHead{Kind: wire.PartProbe, ID: newID()}.Header()})
 	m.Body = make([]byte, max(0, size-m.Size()))
 	return m
 }
 
-// answerProbe returns what the responder sends back: our limit, padded to the size of
-// the probe.
+// answerProbe returns the responder's answer to a probe: our limit, padded to the size
+// of the probe.
 func (b *Bus) answerProbe(head wire.PartHead, probe wire.Message) wire.Message {
-	m := b.tellLimit(wire.Message{Header: head.Header()})
+	m := b.withLimit(wire.Message{Header: head.Header()})
 	m.Body = probe.Body[:min(len(probe.Body), max(0, probe.Size()-m.Size()))]
 	return m
 }
 
-// measure finds out how large a message may be to pass all servers on the way to the
-// responders of verb and back. One request measures at a time; the others wait for
-// it. What was found when ctx ends is kept.
+// measure finds the size of the largest message that passes all servers on the way to
+// the responders of verb and back. One request measures at a time; the others wait for
+// it. If ctx ends, measure keeps its findings so far.
 func (b *Bus) measure(ctx context.Context, verb, subject string, own int) (route, error) {
 	select {
 	case b.routes.measure <- struct{}{}:
@@ -224,7 +225,7 @@ func (b *Bus) measure(ctx context.Context, verb, subject string, own int) (route
 		return r, nil
 	}
 	size := min(r.most(own), defaultMaxPayload) // larger probes cost too much
-	for try := 1; size > modest; try++ {
+	for try := 1; size > leastPayload; try++ {
 		passed, err := b.passes(ctx, subject, size)
 		switch {
 		case err != nil:
@@ -232,16 +233,17 @@ func (b *Bus) measure(ctx context.Context, verb, subject string, own int) (route
 		case passed && size == r.ends(own): // the requests were lost for another reason
 			return b.routes.found(verb, own, 0), nil
 		case passed:
-			return b.routes.found(verb, own, max(size-waySlack, modest)), nil
+			return b.routes.found(verb, own, max(size-waySlack, leastPayload)), nil
 		case try%wayTries == 0:
-			size = max(size/2, modest)
+			size = max(size/2, leastPayload)
 			b.routes.change(verb, func(r *route) { r.way = size })
 		}
 	}
-	return b.routes.found(verb, own, modest), nil
+	return b.routes.found(verb, own, leastPayload), nil
 }
 
-// found notes that messages of way bytes pass; 0: only the servers at the ends limit them.
+// found records that messages of way bytes pass; 0: only the servers at the ends limit
+// them.
 func (r *routes) found(verb string, own, way int) route {
 	return r.change(verb, func(known *route) {
 		known.losses, known.way = 0, way
@@ -249,16 +251,16 @@ func (r *routes) found(verb string, own, way int) route {
 			return
 		}
 		r.lower(way)
-		if !r.named {
-			r.named = true
+		if !r.loggedWay {
+			r.loggedWay = true
 			r.log.Warn().Str("verb", verb).Int("max_payload", way).Int("own_max_payload", own).
 				Msg("a NATS server on the way has a smaller max_payload than those at its ends: larger messages travel in parts; give all the same max_payload")
 		}
 	})
 }
 
-// passes says whether a probe of so many bytes is answered. It was lost if a small
-// probe, sent after it, is answered and it is not.
+// passes reports whether a probe of size bytes is answered. The probe is lost if a small
+// one that is sent after it is answered first, and it is not answered soon after.
 func (b *Bus) passes(ctx context.Context, subject string, size int) (bool, error) {
 	var sending sync.WaitGroup
 	defer sending.Wait()

@@ -40,11 +40,11 @@ const verbPart = "part"
 // 1 Gbit/s up to a round trip of 16 ms, and is far below all pending limits.
 const (
 	partSize     = 512 << 10        // most bytes in a part; less if max_payload demands it
-	minPartSize  = 256              // least bytes in a part that is accepted: bounds the bookkeeping
+	minPartSize  = 256              // smallest accepted part; bounds the bookkeeping
 	partWindow   = 4                // parts under way at a time
 	partPatience = 3 * time.Second  // before a part is first sent again; doubled each time
 	maxPatience  = 6 * time.Second  // so that a part is sent several times within partIdle
-	partIdle     = 30 * time.Second // a transfer without a part for so long is dropped
+	partIdle     = 30 * time.Second // a transfer that gets no part for so long is dropped
 	maxHeld      = 256 << 20        // default bound for requests in assembly, and for answers to be fetched
 	bookkeeping  = 1 << 10          // bytes of a transfer beside body and headers: timer, maps, names
 
@@ -58,7 +58,7 @@ type layout struct {
 	total, first, size int
 }
 
-// newLayout checks a layout that the other side has announced.
+// newLayout returns the layout that the other side has announced, if it is valid.
 func newLayout(total, first, size int) (layout, error) {
 	l := layout{total: total, first: first, size: size}
 	switch {
@@ -70,16 +70,16 @@ func newLayout(total, first, size int) (layout, error) {
 	return l, nil
 }
 
-// parts is how many parts follow the first.
+// parts returns how many parts follow the first.
 func (l layout) parts() int { return (l.total - l.first + l.size - 1) / l.size }
 
-// part is where part i, counted from 0 after the first, begins and ends.
+// part returns where part i, counted from 0 after the first, begins and ends.
 func (l layout) part(i int) (from, to int) {
 	from = l.first + i*l.size
 	return from, min(from+l.size, l.total)
 }
 
-// index is which part begins at offset; false if none does.
+// index returns the index of the part that begins at offset, and false if none does.
 func (l layout) index(offset int) (int, bool) {
 	if offset < l.first || offset >= l.total || (offset-l.first)%l.size != 0 {
 		return 0, false
@@ -87,8 +87,9 @@ func (l layout) index(offset int) (int, bool) {
 	return (offset - l.first) / l.size, true
 }
 
-// cut cuts m for a server with a max_payload of limit bytes, and returns its first
-// part. At is where the other parts are fetched; only answers have it.
+// cut cuts m for a server with a max_payload of limit bytes and returns its first part.
+// at is the subject at which the requester fetches the other parts of an answer; it is
+// empty for requests.
 func cut(m wire.Message, limit int, id, at string) (layout, wire.Message, error) {
 	if len(m.Body) > wire.MaxMessage {
 		return layout{}, wire.Message{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(m.Body), wire.MaxMessage)
@@ -111,7 +112,7 @@ func (b *Bus) sendParts(ctx context.Context, subject string, m wire.Message, lim
 	if err != nil {
 		return wire.Message{}, err
 	}
-	answer, err := b.insist(ctx, subject, first)
+	answer, err := b.untilAnswered(ctx, subject, first)
 	if err != nil {
 		return wire.Message{}, err
 	}
@@ -132,7 +133,7 @@ func (b *Bus) sendParts(ctx context.Context, subject string, m wire.Message, lim
 	put := func(ctx context.Context, i int) (wire.Message, error) {
 		from, to := l.part(i)
 		header := wire.PartHead{Kind: wire.PartPut, ID: id, Offset: from}.Header()
-		return b.insist(ctx, at, wire.Message{Header: header, Body: m.Body[from:to:to]})
+		return b.untilAnswered(ctx, at, wire.Message{Header: header, Body: m.Body[from:to:to]})
 	}
 	last := l.parts() - 1
 	err = inParallel(ctx, last, partWindow, func(ctx context.Context, i int) error {
@@ -145,8 +146,8 @@ func (b *Bus) sendParts(ctx context.Context, subject string, m wire.Message, lim
 	return put(ctx, last)
 }
 
-// fetchParts completes an answer of which only the first part has arrived. It returns
-// any other answer unchanged.
+// fetchParts completes an answer if only its first part has arrived. It returns any
+// other answer unchanged.
 func (b *Bus) fetchParts(ctx context.Context, answer wire.Message) (wire.Message, error) {
 	head, err := wire.ReadPart(answer.Header)
 	if err != nil || head.Kind == "" {
@@ -172,7 +173,7 @@ func (b *Bus) fetchParts(ctx context.Context, answer wire.Message) (wire.Message
 	copy(body, answer.Body)
 	err = inParallel(ctx, l.parts(), partWindow, func(ctx context.Context, i int) error {
 		from, to := l.part(i)
-		part, err := b.insist(ctx, at, wire.Message{Header: wire.PartHead{Kind: wire.PartGet, ID: head.ID, Offset: from}.Header()})
+		part, err := b.untilAnswered(ctx, at, wire.Message{Header: wire.PartHead{Kind: wire.PartGet, ID: head.ID, Offset: from}.Header()})
 		if err != nil {
 			return err
 		}
@@ -195,9 +196,9 @@ func (b *Bus) fetchParts(ctx context.Context, answer wire.Message) (wire.Message
 	return wire.Message{Header: wire.WithoutPart(answer.Header), Body: body}, nil
 }
 
-// insist sends a part again and again, until it is answered, fails or ctx ends.
-// Repeated parts do no harm.
-func (b *Bus) insist(ctx context.Context, subject string, m wire.Message) (wire.Message, error) {
+// untilAnswered repeats a part until it is answered, fails or ctx ends. Repeated parts
+// do no harm.
+func (b *Bus) untilAnswered(ctx context.Context, subject string, m wire.Message) (wire.Message, error) {
 	for patience := partPatience; ; patience = min(2*patience, maxPatience) {
 		try, cancel := context.WithTimeout(ctx, patience)
 		answer, err := b.exchange(try, subject, m)
@@ -214,8 +215,8 @@ func (b *Bus) release(at, id string) {
 	_ = b.t.Publish(at, wire.Message{Header: wire.PartHead{Kind: wire.PartRelease, ID: id}.Header()})
 }
 
-// inParallel calls do for 0 to n-1, width of them at a time, and returns once all
-// calls have. The first error cancels the context of the others and is returned.
+// inParallel calls do for 0 to n-1, width calls at a time, and returns once all calls
+// have returned. The first error cancels the context of the other calls and is returned.
 func inParallel(ctx context.Context, n, width int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -23,20 +23,19 @@ type Service struct {
 	Hidden bool
 }
 
-// An Endpoint serves one verb. Handle is called for one message at a time, in
-// the order of arrival, and must be quick: meanwhile other messages wait in
-// memory, and are lost beyond 64 Ki messages or 128 MiB. It may reply after it
-// has returned.
+// An Endpoint serves one verb. Handle is called for one message at a time, in the order
+// of arrival. It must be quick: other messages wait in memory meanwhile, and beyond 64 Ki
+// messages or 128 MiB they are lost. The reply may be sent after Handle has returned.
 type Endpoint struct {
 	Verb   string
 	Queue  string // subscribers with the same queue share the messages; "": each gets all
 	Handle func(*Request)
 }
 
-// Serve subscribes to the endpoints. Stop unsubscribes, then waits for messages
-// that have arrived and for running handlers, for as long as ctx allows. After
-// it has returned nil, no handler runs or ever will. Requests may still be
-// replied to, but replies in parts can no longer be fetched.
+// Serve subscribes to the endpoints. stop unsubscribes, then waits until all messages
+// that have arrived are handled, for as long as ctx allows. After it has returned nil, no
+// handler runs any more. Requests may still be replied to, but replies in parts can no
+// longer be fetched.
 func (b *Bus) Serve(s Service) (stop func(ctx context.Context) error, err error) {
 	l := Listener{
 		Name: subjectRoot + "-" + s.Name, Version: s.Version, Description: s.Description, Hidden: s.Hidden,
@@ -82,9 +81,9 @@ type service struct {
 }
 
 // An endpoint is an Endpoint while it is served. Whole messages arrive at its own
-// subscription, messages in parts at that of the holder. Turn makes sure that
-// the handler runs for one at a time. It is a channel, not a mutex, because
-// handlers may block, and testing/synctest does not see who waits for a mutex.
+// subscription, messages in parts at that of the holder. turn lets the handler run for
+// one message at a time. It is a channel and not a mutex, because handlers may block,
+// and testing/synctest does not count waiting for a mutex.
 type endpoint struct {
 	*service
 	handle func(*Request)
@@ -114,11 +113,11 @@ func (e *endpoint) call(r *Request) {
 	}
 }
 
-// reply sends an answer, or its first part if it is larger than limit, the
-// max_payload of the requester's server. If the answer cannot be sent, both sides
-// get an error, so that the requester does not wait for its timeout.
+// reply sends an answer, or its first part if the answer is larger than limit, the
+// max_payload of the requester's server. If the answer cannot be sent, the requester gets
+// an error, too, and does not wait for its timeout.
 func (s *service) reply(send func(wire.Message) error, m wire.Message, limit int) error {
-	m, err := s.fit(s.bus.tellLimit(m), limit)
+	m, err := s.fit(s.bus.withLimit(m), limit)
 	if err != nil {
 		if sendErr := send(refusalFor(err)); sendErr != nil {
 			return sendErr
@@ -141,7 +140,7 @@ func (s *service) fit(m wire.Message, limit int) (wire.Message, error) {
 	}
 }
 
-// A Request is a message that has arrived, and can be replied to.
+// A Request is a message that has arrived and can be answered.
 type Request struct {
 	Subject string
 	wire.Message
@@ -170,12 +169,13 @@ func (r *Request) Reply(m wire.Message) error {
 	return nil
 }
 
-// Refuse replies, like Reply, that the request cannot be read. The requester gets
-// an error, not an answer, and asks again.
+// Refuse is Reply with the message that the request cannot be read. The requester gets
+// an error and asks again.
 func (r *Request) Refuse(err error) error { return r.Reply(refusalFor(err)) }
 
-// A gate counts handlers and goroutines until it is closed, and then waits for the
-// last one. A sync.WaitGroup cannot do that: Add must not run concurrently with Wait.
+// A gate counts handlers and goroutines. Its close lets no more enter and waits for the
+// last one to leave. A sync.WaitGroup cannot do that: Add must not run concurrently with
+// Wait.
 type gate struct {
 	mu     sync.Mutex
 	inside int           // guarded by mu
@@ -185,7 +185,7 @@ type gate struct {
 
 func newGate() *gate { return &gate{empty: make(chan struct{})} }
 
-// enter says whether the caller may run; then it must call leave.
+// enter reports whether the caller may run. If so, it must call leave.
 func (g *gate) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -14,13 +14,13 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// ServerOptions is how to run an embedded server.
+// ServerOptions are the options of an embedded server.
 type ServerOptions struct {
 	// Listen is the host:port to listen on; port 0: any free one. Empty: only this
 	// process can connect.
 	Listen string
-	// Token is the token that all clients need, also those of this process. Empty:
-	// whoever reaches the port can connect.
+	// Token is the token that all clients need, including those of this process. Empty:
+	// any client that reaches the port can connect.
 	Token string
 	Log   zerolog.Logger // gets warnings and errors
 }
@@ -56,7 +56,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start embedded nats server: %w", err)
 	}
-	// Strangers can cause log lines at will, by trying to connect.
+	// Any client can cause log lines by trying to connect.
 	log := &serverLog{log: o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute})}
 	s.SetLoggerV2(log, false, false, false)
 	s.Start()
@@ -68,8 +68,8 @@ func StartServer(o ServerOptions) (*Server, error) {
 	return &Server{server: s, listen: o.Listen != "", token: o.Token}, nil
 }
 
-// listenAddress checks an address and that it is free. If it is not, the server would
-// only log it.
+// listenAddress checks that an address is valid and free. The server itself would only
+// log that it is not.
 func listenAddress(address string) (host string, port int, err error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err == nil {
@@ -129,20 +129,20 @@ func (l *serverLog) reason() error {
 	return errors.New(l.fatal)
 }
 
-func (l *serverLog) say(level zerolog.Level, format string, args ...any) {
+func (l *serverLog) write(level zerolog.Level, format string, args ...any) {
 	l.log.WithLevel(level).Msg("embedded nats server: " + strings.TrimSpace(fmt.Sprintf(format, args...)))
 }
 
-// Fatalf notes why the server cannot start. It does not end the process.
+// Fatalf stores why the server cannot start. It does not end the process.
 func (l *serverLog) Fatalf(format string, args ...any) {
 	l.mu.Lock()
 	l.fatal = fmt.Sprintf(format, args...)
 	l.mu.Unlock()
-	l.say(zerolog.ErrorLevel, format, args...)
+	l.write(zerolog.ErrorLevel, format, args...)
 }
 
-func (l *serverLog) Errorf(format string, args ...any) { l.say(zerolog.ErrorLevel, format, args...) }
-func (l *serverLog) Warnf(format string, args ...any)  { l.say(zerolog.WarnLevel, format, args...) }
+func (l *serverLog) Errorf(format string, args ...any) { l.write(zerolog.ErrorLevel, format, args...) }
+func (l *serverLog) Warnf(format string, args ...any)  { l.write(zerolog.WarnLevel, format, args...) }
 func (l *serverLog) Noticef(string, ...any)            {}
 func (l *serverLog) Debugf(string, ...any)             {}
 func (l *serverLog) Tracef(string, ...any)             {}

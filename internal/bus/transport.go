@@ -11,12 +11,12 @@ import (
 // A Transport moves single messages of up to MaxPayload bytes. There are two: NATS,
 // and the memory of bustest. Both pass the suite bustest.Run.
 //
-// Only the stop function of Listen waits for handlers. Errors are, or wrap, those
-// below, those of wire and those of contexts.
+// Only the stop function of Listen waits for handlers. Errors are or wrap the errors
+// below, those of wire, and those of contexts.
 type Transport interface {
-	// Request sends m to subject and returns the first answer, whatever it
-	// contains. ErrNobody: there is no subscriber. It returns by ctx's deadline,
-	// and earlier with ErrOffline if the connection breaks.
+	// Request sends m to subject and returns the first answer, whatever its
+	// content. It returns ErrNobody if there is no subscriber, and ErrOffline if the
+	// connection breaks. It returns by ctx's deadline.
 	Request(ctx context.Context, subject string, m wire.Message) (wire.Message, error)
 
 	// Publish sends m to all subscribers. Messages of one publisher reach a
@@ -35,10 +35,11 @@ type Transport interface {
 
 	// Online says whether the connection is up.
 	Online() bool
-	// WaitOnline returns nil once it is, or else ErrClosed or ctx's error.
+	// WaitOnline returns nil once the connection is up, or else ErrClosed or ctx's
+	// error.
 	WaitOnline(ctx context.Context) error
-	// Lost is closed when the connection breaks that is up now. While there is none,
-	// it is closed already.
+	// Lost returns a channel that is closed when the present connection breaks, and
+	// is closed already if there is none.
 	Lost() <-chan struct{}
 
 	// Closed is closed when the connection is closed for good; Err then says why.
@@ -58,9 +59,9 @@ type Listener struct {
 	Topics                     []Topic
 }
 
-// A Topic is one subscription. Handle is called for one message at a time, in
-// the order of arrival. One of the subscribers with the same Queue gets a
-// message; every subscriber without a Queue gets it.
+// A Topic is one subscription. Handle is called for one message at a time, in the order
+// of arrival. Among subscribers with the same Queue, one gets each message; every
+// subscriber without a Queue gets all messages.
 type Topic struct {
 	Name    string // letters, digits, '_', '-'
 	Subject string
@@ -75,7 +76,7 @@ type Delivery struct {
 	Reply func(wire.Message) error // nil: no answer is expected
 }
 
-// Stats counts the traffic and the troubles of a connection.
+// Stats counts the traffic and the errors of a connection.
 type Stats struct {
 	In, Out       uint64 // messages
 	InBytes       uint64 // of bodies
@@ -87,26 +88,28 @@ type Stats struct {
 	RoundTrip time.Duration // to the server and back, as last measured; 0: not yet
 }
 
-// Errors that a caller can tell apart. They come wrapped, with what was tried.
+// Errors that a caller can tell apart. They come wrapped in the operation that failed.
 var (
-	// ErrNobody: nobody subscribes to the subject (503), so the message reached nobody.
+	// ErrNobody means that the subject has no subscriber (status 503), so the message
+	// was not delivered.
 	ErrNobody = errors.New("no responders")
-	// ErrOffline: there is no connection, or it broke before the answer came. Then
-	// it is unknown whether the request was carried out.
+	// ErrOffline means that there is no connection, or that it broke before the answer
+	// came. In the latter case the request may have been carried out.
 	ErrOffline = errors.New("not connected to NATS")
-	// ErrClosed: the connection is closed for good.
+	// ErrClosed means that the connection is closed for good.
 	ErrClosed = errors.New("connection is closed")
-	// ErrDenied: the server rejects this role's credentials, or denies it a subject that it needs.
+	// ErrDenied means that the server rejects this role's credentials, or denies it a
+	// subject that it needs.
 	ErrDenied = errors.New("denied by the NATS server")
-	// ErrTooLarge: the message will never fit; repeating it cannot help.
+	// ErrTooLarge means that the message will never fit, so another try cannot succeed.
 	ErrTooLarge = errors.New("message is too large")
-	// ErrBusy: the receiver has no memory for another message in parts now.
+	// ErrBusy means that the receiver has no memory for another message in parts now.
 	ErrBusy = errors.New("busy with other large messages")
-	// ErrService: the service answered with an error.
+	// ErrService means that the service answered with an error.
 	ErrService = errors.New("service answered with an error")
-	// ErrReplied: the request was answered before.
+	// ErrReplied means that the request was answered before.
 	ErrReplied = errors.New("request was already answered")
 
-	// ErrSettings: a setting is wrong. The text names the variable.
+	// ErrSettings means that a setting is wrong. The text names the variable.
 	ErrSettings = errors.New("wrong setting")
 )

@@ -90,7 +90,7 @@ func (s *Scanner) element() (Object, error) {
 	if w[0] == ',' || w[0] == ']' {
 		at := s.place
 		s.place.phase = afterItem
-		return s.nothing(at, fmt.Sprintf("array: no element before %q", w[0])), nil
+		return s.missing(at, fmt.Sprintf("array: no element before %q", w[0])), nil
 	}
 	// The usual case in one pass: the buffer holds a whole valid element and the
 	// byte that ends it.

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// A Table says how the rows of a CSV stream become objects. The zero value is a
+// A Table describes how the rows of a CSV stream become objects. The zero value is a
 // table with commas, quotes, a header, and strings only.
 type Table struct {
 	Delimiter byte         // between fields, an ASCII character; 0 means ','
-	Unquoted  bool         // a quote is a character like others, and every line is a row
+	Unquoted  bool         // a quote is an ordinary character, and every line is a row
 	NoHeader  bool         // the first row is an object; Columns must be set
 	Columns   []string     // the names of the columns; nil means those of the header
 	Auto      bool         // the type of a column that Types does not name is Auto, not String
@@ -149,7 +149,7 @@ func (s *Scanner) beginRows() error {
 // header consumes the first row that is not empty and returns its fields.
 func (s *Scanner) header() ([]string, error) {
 	for {
-		row, left, err := s.takeRow()
+		row, left, err := s.consumeRow()
 		switch {
 		case err != nil:
 			return nil, err
@@ -181,7 +181,7 @@ func (s *Scanner) header() ([]string, error) {
 func (s *Scanner) nextRow() (Object, error) {
 	for {
 		at := s.place
-		row, left, err := s.takeRow()
+		row, left, err := s.consumeRow()
 		switch {
 		case err != nil:
 			return Object{}, err
@@ -213,18 +213,18 @@ func (s *Scanner) nextRow() (Object, error) {
 	}
 }
 
-// takeRow consumes a row and returns it without its line break. Of a row longer
+// consumeRow consumes a row and returns it without its line break. Of a row longer
 // than the limit it returns only size and hash.
-func (s *Scanner) takeRow() (row []byte, left *omitted, err error) {
+func (s *Scanner) consumeRow() (row []byte, left *omitted, err error) {
 	at, edge := s.place, &s.rows.edge
-	row, left, err = s.take(edge)
+	row, left, err = s.consumeTo(edge)
 	switch {
 	case err != nil:
 		return nil, nil, err
 	case edge.in == inQuotes: // the stream has ended
 		s.place = at
 		s.readErr = inputError("the input ends in a quoted field of the row that begins in %s; a quote is missing, or the program that writes it stopped early; "+
-			"if a quote is a character like others in this file, use quote=none", s.where(at))
+			"if a quote is an ordinary character in this file, use quote=none", s.where(at))
 		return nil, nil, s.readErr
 	case edge.quotes:
 		s.place.Line += int64(bytes.Count(row, newline))
@@ -232,8 +232,8 @@ func (s *Scanner) takeRow() (row []byte, left *omitted, err error) {
 	return row, left, nil
 }
 
-// convert makes the object of a row, or returns what is wrong with the row. It stops
-// where the object is larger than any object may be.
+// convert makes the object of a row, or returns the problem of the row. It stops when the
+// object exceeds the limit for objects.
 func (r *rows) convert(row []byte) (problem string) {
 	if !utf8.Valid(row) {
 		return fmt.Sprintf("not valid UTF-8 (byte %d of the row)", firstInvalid(row)+1)
@@ -289,7 +289,7 @@ func (r *rows) field(row []byte, i int) (text []byte, end int, problem string) {
 	}
 	text = row[i:end]
 	if r.edge.quotes && bytes.IndexByte(text, '"') >= 0 {
-		return nil, end, "a quote in a field that is not quoted; if a quote is a character like others in this file, use quote=none"
+		return nil, end, "a quote in a field that is not quoted; if a quote is an ordinary character in this file, use quote=none"
 	}
 	return text, end, ""
 }

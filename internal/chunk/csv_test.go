@@ -34,9 +34,9 @@ func TestScanner_csv(t *testing.T) {
 			`1 ! line 2, byte 4: the row has 1 fields, and the table 2 columns`, `1,2,3 ! line 3, byte 6: the row has 3 fields, and the table 2 columns`,
 			`  ! line 4, byte 12: the row has 1 fields, and the table 2 columns`, `1," ",3 ! line 5, byte 14: the row has 3 fields, and the table 2 columns`, `{"a":"4","b":"5"}`}}},
 		{scanCase: scanCase{name: "bad quotes", in: "a,b\n5\" disk,\"2\"\n\"1\"x,\"2\n3\",4\n\xff,1\n4,5\n", want: []string{
-			`5" disk,"2" ! line 2, byte 4: field 1: a quote in a field that is not quoted; if a quote is a character like others in this file, use quote=none`,
+			`5" disk,"2" ! line 2, byte 4: field 1: a quote in a field that is not quoted; if a quote is an ordinary character in this file, use quote=none`,
 			`"1"x,"2 ! line 3, byte 16: field 1: text follows the quote that ends the field; a quote in a quoted field is written twice`,
-			`3",4 ! line 4, byte 24: field 1: a quote in a field that is not quoted; if a quote is a character like others in this file, use quote=none`,
+			`3",4 ! line 4, byte 24: field 1: a quote in a field that is not quoted; if a quote is an ordinary character in this file, use quote=none`,
 			"\xff,1 ! line 5, byte 29: not valid UTF-8 (byte 1 of the row)", `{"a":"4","b":"5"}`}}},
 		{scanCase: scanCase{name: "no quotes", in: "a\tb\n5\" disk\t\"2\n", want: []string{`{"a":"5\" disk","b":"\"2"}`}}, table: Table{Delimiter: '\t', Unquoted: true}},
 		{scanCase: scanCase{name: "torn row", in: "a,b\n1,2\n3", want: []string{`{"a":"1","b":"2"}`}, err: "the input ends in the middle of a row (the row has 1 fields"}},

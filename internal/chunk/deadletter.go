@@ -18,6 +18,7 @@ import (
 //	"object"  the object itself, unaltered, if it is valid JSON
 //	"text"    a string, if it is not JSON but valid UTF-8
 //	"base64"  a string, otherwise
+//	"outputs" instead of the object: the outputs that the sink refused, as an array
 //
 // So people and jq can read as much as possible, and the bytes can be restored
 // exactly.
@@ -29,6 +30,10 @@ type DeadLetter struct {
 	Mapper   string // the mapper's name; "" if it never reached one
 	Version  string // the mapper's version
 	Object   []byte
+
+	// Outputs are what the object was mapped to, when the sink refused that. A sink does not
+	// have the object itself, so that one is nil.
+	Outputs [][]byte
 }
 
 // Bytes returns the object as it was in the source.
@@ -43,6 +48,8 @@ func (d DeadLetter) Append(dst []byte) []byte {
 	dst = appendString(append(dst, `,"mapper":`...), d.Mapper)
 	dst = appendString(append(dst, `,"version":`...), d.Version)
 	switch {
+	case len(d.Outputs) > 0:
+		dst = append(append(append(dst, `,"outputs":[`...), bytes.Join(d.Outputs, []byte{','})...), ']')
 	case embeds(d.Object):
 		dst = append(append(dst, `,"object":`...), d.Object...)
 	case utf8.Valid(d.Object):
@@ -72,15 +79,16 @@ var ErrDeadLetter = errors.New("not a dead letter")
 // Errors wrap ErrDeadLetter.
 func ParseDeadLetter(line []byte) (DeadLetter, error) {
 	var d struct {
-		Ordinal  *uint64         `json:"ordinal"`
-		Chunk    ID              `json:"chunk"`
-		Error    string          `json:"error"`
-		Attempts int             `json:"attempts"`
-		Mapper   string          `json:"mapper"`
-		Version  string          `json:"version"`
-		Object   json.RawMessage `json:"object"`
-		Text     *string         `json:"text"`
-		Base64   *[]byte         `json:"base64"`
+		Ordinal  *uint64           `json:"ordinal"`
+		Chunk    ID                `json:"chunk"`
+		Error    string            `json:"error"`
+		Attempts int               `json:"attempts"`
+		Mapper   string            `json:"mapper"`
+		Version  string            `json:"version"`
+		Object   json.RawMessage   `json:"object"`
+		Outputs  []json.RawMessage `json:"outputs"`
+		Text     *string           `json:"text"`
+		Base64   *[]byte           `json:"base64"`
 	}
 	if err := json.Unmarshal(line, &d); err != nil {
 		return DeadLetter{}, fmt.Errorf("parse dead letter: %w: %w", ErrDeadLetter, err)
@@ -91,7 +99,11 @@ func ParseDeadLetter(line []byte) (DeadLetter, error) {
 	letter := DeadLetter{
 		Ordinal: *d.Ordinal, Chunk: d.Chunk, Error: d.Error, Attempts: d.Attempts, Mapper: d.Mapper, Version: d.Version,
 	}
+	for _, output := range d.Outputs {
+		letter.Outputs = append(letter.Outputs, output)
+	}
 	switch {
+	case len(d.Outputs) > 0 && d.Object == nil && d.Text == nil && d.Base64 == nil:
 	case d.Object != nil && d.Text == nil && d.Base64 == nil:
 		letter.Object = d.Object
 	case d.Object == nil && d.Text != nil && d.Base64 == nil:
@@ -99,7 +111,7 @@ func ParseDeadLetter(line []byte) (DeadLetter, error) {
 	case d.Object == nil && d.Text == nil && d.Base64 != nil:
 		letter.Object = *d.Base64
 	default:
-		return DeadLetter{}, fmt.Errorf("parse dead letter %d: %w: want one of object, text and base64", letter.Ordinal, ErrDeadLetter)
+		return DeadLetter{}, fmt.Errorf("parse dead letter %d: %w: want one of object, text, base64 and outputs", letter.Ordinal, ErrDeadLetter)
 	}
 	return letter, nil
 }

@@ -46,10 +46,9 @@
 // # Flaws
 //
 // An object passes unchanged if encoding/json.Valid and utf8.Valid accept it. Numbers
-// of any size, repeated keys and lone surrogate escapes are valid. Nothing else in
-// the stream is skipped. If it is certain where the next object begins, the scanner
-// goes on and returns an object with an ordinal and a flaw, which names line, byte
-// offset and problem:
+// of any size, repeated keys and lone surrogate escapes are valid. The scanner skips
+// nothing. If it is certain where the next object begins, the scanner continues, and
+// returns the invalid object with a flaw that names line, byte offset and problem:
 //
 //   - a line or an element that is not valid, as it is;
 //   - two elements without a comma between them, as one object;
@@ -62,9 +61,9 @@
 //     original, which is never held in memory. The size of an element includes the
 //     white space after it.
 //
-// A stream that cannot be read to its end, such as a truncated gzip file, is an
-// error and not an object. A stream that does not follow its format is an
-// InputError: it ends in the middle of an object, or with a line or a row that is
-// not valid and has no line break; text follows an array; something among values is
-// not a value; or the header of a table cannot be used.
+// A stream that cannot be read to its end, such as a truncated gzip file, is an error
+// and not an object. A stream that breaks its format is an InputError: it ends in the
+// middle of an object, or with an invalid line or row without a line break; text follows
+// an array; a stream of values has something else among them; or the header of a table
+// cannot be used.
 package chunk

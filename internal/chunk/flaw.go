@@ -129,8 +129,8 @@ func LeftOut(object []byte, where string) Object {
 	return left.placeholder(where, MaxObject)
 }
 
-// nothing returns the placeholder of a missing object.
-func (s *Scanner) nothing(at Place, problem string) Object {
+// missing returns the placeholder of a missing object.
+func (s *Scanner) missing(at Place, problem string) Object {
 	return Object{
 		Bytes: []byte(`{"chunkline":"no object"}`),
 		Flaw:  s.where(at) + ": " + problem,

@@ -49,7 +49,7 @@ func (s *Scanner) detect() error {
 		return s.beginRows()
 	}
 	if format == Auto {
-		guess, err := s.look()
+		guess, err := s.guess()
 		if err != nil {
 			return err
 		}
@@ -92,10 +92,10 @@ func (s *Scanner) skipMark() error {
 // mark is the byte order mark that some programs put before UTF-8.
 var mark = []byte("\ufeff")
 
-// goOnAsValues reports whether the line at the front of the window, which is not
+// continuesAsValues reports whether the line at the front of the window, which is not
 // valid, begins a value that spans lines, so that the stream is values. All lines
 // before it look the same in lines and in values.
-func (s *Scanner) goOnAsValues() (bool, error) {
+func (s *Scanner) continuesAsValues() (bool, error) {
 	found, err := s.sequence(SkipBlanks(s.window(), 0))
 	if err != nil {
 		return false, err

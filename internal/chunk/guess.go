@@ -40,20 +40,20 @@ func (g Guess) Format() Format {
 	return Auto
 }
 
-// Look reads the beginning of a stream, at most 1 MiB after blank lines, and
+// GuessFormat reads the beginning of a stream, at most 1 MiB after blank lines, and
 // guesses its format. It returns an InputError if the stream is in none of the
 // formats.
-func Look(r io.Reader) (Guess, error) {
+func GuessFormat(r io.Reader) (Guess, error) {
 	s := NewScanner(r, ScanOptions{Buffer: 16 << 10})
 	if err := s.skipMark(); err != nil {
 		return Nothing, err
 	}
-	return s.look()
+	return s.guess()
 }
 
-// look guesses the format of the stream. It consumes only blank lines and reads no
+// guess guesses the format of the stream. It consumes only blank lines and reads no
 // more than it needs.
-func (s *Scanner) look() (Guess, error) {
+func (s *Scanner) guess() (Guess, error) {
 	first, found, err := s.firstToken()
 	if err != nil || !found {
 		return Nothing, err
@@ -135,9 +135,9 @@ func (s *Scanner) lineEnd(from int) (end int, whole bool, err error) {
 	}
 }
 
-// token returns the index of the first byte from index i of the window on that is
-// not blank, and whether a line ends before it; found is false if there is none
-// within the look-ahead.
+// token returns the index of the first byte at or after index i of the window that is
+// not blank, and whether a line ends before it. found is false if there is none within
+// the look-ahead.
 func (s *Scanner) token(i int) (at int, afterLine, found bool, err error) {
 	for {
 		w := s.seen()
@@ -156,16 +156,16 @@ func (s *Scanner) token(i int) (at int, afterLine, found bool, err error) {
 	}
 }
 
-// textAfter reports whether text follows from index i of the window on.
+// textAfter reports whether text follows at or after index i of the window.
 func (s *Scanner) textAfter(i int) (bool, error) {
 	_, _, found, err := s.token(i)
 	return found, err
 }
 
-// opensArray reports whether the '[' at index first of the window, in a line that
-// is not a value by itself, opens an array whose elements are the objects. It does
-// if it stands alone on its line, or if its first element is valid and the line
-// ends where a line of an array may end.
+// opensArray reports whether the '[' at index first of the window opens an array whose
+// elements are the objects. The line is not a value by itself. The '[' opens an array if
+// it is alone on its line, or if its first element is valid and the line ends where a
+// line of an array may end.
 func (s *Scanner) opensArray(first int) (bool, error) {
 	i, afterLine, found, err := s.token(first + 1)
 	if err != nil || !found || afterLine {

@@ -74,15 +74,15 @@ func TestLook(t *testing.T) {
 			slow = iotest.HalfReader
 		}
 		for _, r := range []io.Reader{strings.NewReader(c.in), slow(strings.NewReader(c.in))} {
-			got, err := Look(r)
+			got, err := GuessFormat(r)
 			if !failsAs(err, c.err) || err == nil && got != c.want {
-				t.Errorf("Look(%.50q) = %d, %v, want %d, %q", c.in, got, err, c.want, c.err)
+				t.Errorf("GuessFormat(%.50q) = %d, %v, want %d, %q", c.in, got, err, c.want, c.err)
 			}
 		}
 		if len(c.in) < 100 { // an error while reading is that error, or comes too late to matter
-			_, err := Look(io.MultiReader(strings.NewReader(c.in), iotest.ErrReader(broken)))
+			_, err := GuessFormat(io.MultiReader(strings.NewReader(c.in), iotest.ErrReader(broken)))
 			if _, ok := errors.AsType[*InputError](err); err != nil && !ok && !errors.Is(err, broken) {
-				t.Errorf("Look(%.50q), then an error: %v", c.in, err)
+				t.Errorf("GuessFormat(%.50q), then an error: %v", c.in, err)
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 func (s *Scanner) nextLine() (Object, error) {
 	for {
 		at := s.place
-		line, left, err := s.takeLine()
+		line, left, err := s.consumeLine()
 		switch {
 		case err != nil:
 			return Object{}, err
@@ -40,7 +40,7 @@ func (s *Scanner) badLine(at Place, line []byte) (Object, error) {
 	s.start -= consumed // the line is still in the buffer
 	s.place = at
 	if at.phase == inEither {
-		values, err := s.goOnAsValues()
+		values, err := s.continuesAsValues()
 		switch {
 		case err != nil:
 			return Object{}, err
@@ -53,9 +53,11 @@ func (s *Scanner) badLine(at Place, line []byte) (Object, error) {
 		"if the input is complete, end it with a line break, and the line becomes a dead letter", s.problem(line, false))
 }
 
-// takeLine consumes a line and returns it without its line break, LF or CRLF. Of a
+// consumeLine consumes a line and returns it without its line break, LF or CRLF. Of a
 // line longer than the limit it returns only size and hash.
-func (s *Scanner) takeLine() (line []byte, left *omitted, err error) { return s.take(lineEdge{}) }
+func (s *Scanner) consumeLine() (line []byte, left *omitted, err error) {
+	return s.consumeTo(lineEdge{})
+}
 
 // A lineBreak finds the line break that ends an object.
 type lineBreak interface {
@@ -71,9 +73,9 @@ type lineEdge struct{}
 func (lineEdge) reset()            {}
 func (lineEdge) find(b []byte) int { return bytes.IndexByte(b, '\n') }
 
-// take consumes the bytes up to a line break and returns them without it. Of more
+// consumeTo consumes the bytes up to a line break and returns them without it. Of more
 // bytes than the limit it returns only size and hash.
-func (s *Scanner) take(end lineBreak) (line []byte, left *omitted, err error) {
+func (s *Scanner) consumeTo(end lineBreak) (line []byte, left *omitted, err error) {
 	end.reset()
 	for searched := 0; ; {
 		w := s.window()

@@ -101,10 +101,10 @@ func NewScanner(r io.Reader, o ScanOptions) *Scanner {
 	return s
 }
 
-// Next returns the next object, valid or with a flaw. It returns io.EOF after the
-// last object, the reader's error, or an InputError where the stream cannot be cut.
-// All complete objects before the error have been returned by then, and never a
-// torn one. If the format cannot be detected, no object has been returned.
+// Next returns the next object, valid or with a flaw. It returns io.EOF after the last
+// object, the reader's error, or an InputError if the stream cannot be cut. Before an
+// error it has returned all complete objects that precede it, and never an incomplete
+// one. If the format cannot be detected, it returns no object.
 func (s *Scanner) Next() (Object, error) {
 	before := s.place
 	if s.place.phase == atStart {
@@ -131,7 +131,7 @@ func (s *Scanner) Next() (Object, error) {
 // error, before the bytes that could not be read.
 func (s *Scanner) Place() Place { return s.place }
 
-// window returns the bytes that are read but not consumed.
+// window returns the unconsumed bytes in the buffer.
 func (s *Scanner) window() []byte { return s.buf[s.start:s.end] }
 
 // advance consumes n bytes of the window; it does not count lines.

@@ -19,8 +19,8 @@ var (
 	hits   = counters()                 // name → hits so far; the map is read-only
 )
 
-// Hit marks a place in the code by a name of Names, and ends the process there
-// if the environment says so.
+// Hit marks a place in the code with one of Names. It kills the process if the
+// environment says so.
 func Hit(name string) {
 	count, known := hits[name]
 	if !known {
@@ -43,8 +43,8 @@ func counters() map[string]*atomic.Int64 {
 	return all
 }
 
-// parse reads name:hit[,name:hit]. A typing mistake would be a test that
-// passes because nothing happened, so it ends the process.
+// parse reads name:hit[,name:hit]. It panics on an error: with a misspelt name no process
+// would be killed, and the test would pass.
 func parse(list string) map[string]int64 {
 	at := map[string]int64{}
 	if list == "" {

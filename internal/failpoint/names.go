@@ -1,13 +1,14 @@
 package failpoint
 
-// Names are all the places there are. A name says what has just been done
-// (or, with -ing, what comes next) by which process, in its order.
+// Names lists all places, for each process in the order in which it reaches them. A name
+// says what the process has just done or, if it ends in -ing, what it does next.
 //
-// Those of the sink are the steps on disk, each named when it has been taken:
-// sink.STEP.FILE. A kill just before the next step finds the same disk. Its
-// log is log, and newlog while it is made; its ordered files are output and deadfile.
+// The places of the sink are its steps on disk, each after it was taken:
+// sink.STEP.FILE. A kill just before the next step would leave the same disk. FILE is
+// log for the log, newlog while the log is created, and output and deadfile for the
+// ordered files.
 var Names = []string{
-	// The sink is opened: a new one is made, or an old one recovered.
+	// Opening the sink: a new one is created, or an old one is recovered.
 	"sink.mkdir.folder",
 	"sink.syncdir.parent",
 	"sink.create.newlog",
@@ -16,8 +17,8 @@ var Names = []string{
 	"sink.write.newlog",
 	"sink.sync.newlog",
 	"sink.rename.log",
-	"sink.checked",      // what is committed is known; nothing is changed yet
-	"sink.truncate.log", // a commit that was not whole
+	"sink.checked",      // the committed data is known; nothing is changed yet
+	"sink.truncate.log", // an incomplete commit was cut off
 	"sink.syncdir.folder",
 	"sink.create.index",
 	"sink.write.index.half", // also when the sink is closed
@@ -25,12 +26,12 @@ var Names = []string{
 	"sink.truncate.index",
 	"sink.sync.index",
 
-	// A commit: a claim, results, a layout, all.
-	"sink.write.log.half", // half of the bytes of one write; also in a recovery, as the next two
+	// A commit of a claim, of results or of a merge.
+	"sink.write.log.half", // half of one write; like the next two also in a recovery
 	"sink.write.log",
 	"sink.sync.log",
 
-	// The layout in input order.
+	// The merge in input order.
 	"sink.create.output",
 	"sink.write.output.half",
 	"sink.write.output",
@@ -56,12 +57,12 @@ var Names = []string{
 	"saver.confirm.answered",
 	"saver.finish.beginning",
 	"saver.finish.done",
-	"saver.stop.deaf", // takes no more, commits what it has
+	"saver.stop.deaf", // it accepts no more results, and commits those that it has
 
 	"fetcher.claim.sending",
 	"fetcher.claimed",
 	"fetcher.serving",
-	"fetcher.page.listed", // what an earlier fetcher left at the sink
+	"fetcher.page.listed", // chunks that an earlier fetcher had saved
 	"fetcher.chunk.added",
 	"fetcher.source.ended",
 	"fetcher.lease.recorded",
@@ -81,7 +82,7 @@ var Names = []string{
 	"mapper.serving",
 	"mapper.next.sending",
 	"mapper.chunk.taken",
-	"mapper.announce.sent", // careful mode: an object that is about to be touched
+	"mapper.announce.sent", // careful mode: before it maps the announced object
 	"mapper.announce.flushed",
 	"mapper.chunk.mapped",
 	"mapper.save.sending",

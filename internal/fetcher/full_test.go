@@ -37,7 +37,7 @@ func TestFullSink(t *testing.T) {
 			t.Errorf("got %+v, want a fresh chunk", w)
 		}
 		s := b.Status()
-		if s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseFull || s.Bottleneck.Text != "sink is full: "+b.load.Full+": make space, and the job goes on" {
+		if s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseFull || s.Bottleneck.Text != "sink is full: "+b.load.Full+": free some space, and the job continues" {
 			t.Errorf("bottleneck %+v, want a full sink", s.Bottleneck)
 		}
 		if err := b.Ready(); err == nil || err.Error() != "sink is full: "+b.load.Full {

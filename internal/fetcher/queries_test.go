@@ -136,7 +136,7 @@ func TestBottleneck(t *testing.T) {
 			}
 		}
 		told(report.SaverLoad{Queued: 30, CommitSeconds: 0.1, SyncSeconds: 0.08})
-		want(t, b, report.CauseSaver, "30 results queued, a commit takes 100 ms, of it disk sync 80 ms")
+		want(t, b, report.CauseSaver, "30 results queued, a commit takes 100 ms, of which 80 ms are disk sync")
 		told(report.SaverLoad{Queued: 30, CommitSeconds: 0.001})
 		want(t, b, report.CauseMappers, "all 2 mappers are busy")
 		b.wantWork(b.ask(b.next("m1", seq+1, 0)), 3)

@@ -2,7 +2,7 @@ package metrics
 
 import "github.com/chunkline/chunkline/internal/bus"
 
-// Bus is the metrics of a role's connection to NATS.
+// Bus holds the metrics of a role's connection to NATS.
 type Bus struct {
 	up, roundTrip, reconnects, slow, errors, messages, bytes *Const
 }
@@ -11,9 +11,9 @@ type Bus struct {
 func NewBus(s *Set) *Bus {
 	direction := OneOf("direction", "in", "out")
 	return &Bus{
-		up:         s.Gauge("chunkline_nats_up", "1 while the connection to NATS is there, else 0."),
+		up:         s.Gauge("chunkline_nats_up", "1 while connected to NATS, else 0."),
 		roundTrip:  s.Gauge("chunkline_nats_round_trip_seconds", "Last measured time to the NATS server and back, taken every 5 s."),
-		reconnects: s.Count("chunkline_nats_reconnects_total", "Times the connection to NATS was made again."),
+		reconnects: s.Count("chunkline_nats_reconnects_total", "Reconnects to NATS."),
 		slow:       s.Count("chunkline_nats_slow_consumer_events_total", "Times a subscription of this process was too slow and lost messages."),
 		errors:     s.Count("chunkline_nats_async_errors_total", "Errors on the connection that no call returned, slow consumer events included."),
 		messages:   s.Count("chunkline_nats_messages_total", "Messages, by direction as seen from this process.", direction),

@@ -30,8 +30,8 @@ type event struct {
 	version int // grows with each change; from 1
 }
 
-// frames are the events that all viewers get. The first viewer that needs them in a
-// second makes them; so they cost nothing without viewers, and the same for one
+// frames are the events that all viewers get. They are built once a second, when the
+// first viewer needs them. So they cost nothing without viewers, and the same for one
 // viewer as for many.
 type frames struct {
 	job     Job

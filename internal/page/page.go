@@ -28,9 +28,9 @@ type Job interface {
 //go:embed static
 var static embed.FS
 
-// Register adds the page of a job and its API to a server. A client with the token
-// may control the job; if token is empty, nobody may. A wrong token is logged.
-// opened reports whether anyone has opened the page so far.
+// Register adds the page of a job and its API to a server. A client with the token may
+// control the job; an empty token disables control. A wrong token is logged. opened
+// reports whether the page has been opened in a browser.
 func Register(server interface {
 	Handle(pattern string, h http.Handler)
 }, job Job, token string, log zerolog.Logger,

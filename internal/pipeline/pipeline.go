@@ -94,8 +94,8 @@ func (p *parts) connect(role bus.Role) (*bus.Bus, error) {
 	return b, nil
 }
 
-// memoryPart is the divisor of the process's memory that gives what chunks and
-// results of all mappers may take together. Fetcher and saver take a quarter each.
+// memoryPart: the chunks and results of all mappers together may take an eighth of the
+// process's memory. Fetcher and saver may take a quarter each.
 const memoryPart = 8
 
 func (p *parts) open(src source.Source, out saver.Sink) error {
@@ -170,7 +170,7 @@ func (p *parts) run(ctx context.Context) error {
 		stopMapping()
 		return nil
 	})
-	_ = others.Wait() // the errors are in the variables
+	_ = others.Wait() // the variables hold the errors
 	stopSaving()
 	_ = savers.Wait()
 	return cause(fetchErr, mapErr, saveErr, ctx.Err() != nil)
@@ -195,16 +195,15 @@ func (p *parts) runMappers(ctx context.Context, stop func()) error {
 			return err
 		})
 	}
-	<-ctx.Done() // mappers elsewhere may work even if there is none here
+	<-ctx.Done() // without mappers here, those elsewhere may work
 	return group.Wait()
 }
 
-// cause returns the error that came first and not one that followed from it: a
-// fetcher that was stopped because another role failed only says that it was
-// stopped.
+// cause returns the first error and not one that followed from it: when another role
+// fails, the fetcher is stopped, and its own error only says so.
 //
-// A program that exited badly (transform.ErrEnd) fails a job that is done, and one
-// that stopped by itself. stopped says whether the job was told to stop.
+// If a program exited badly (transform.ErrEnd), a job that is done has failed, and so has
+// one that ended on its own. stopped reports whether the job was stopped from outside.
 func cause(fetchErr, mapErr, saveErr error, stopped bool) error {
 	if errors.Is(mapErr, transform.ErrEnd) && saveErr == nil {
 		switch {

@@ -93,11 +93,19 @@ func (s *Server) Exec(t testing.TB, url, statements string) {
 	}
 }
 
-// Kill ends the server with SIGKILL, as a crash does. Its sessions break.
+// Kill ends all processes of the server with SIGKILL, as a crash does. Its sessions break.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
-	if err := syscall.Kill(s.pid(), syscall.SIGKILL); err != nil {
+	server := s.pid()
+	// Linux lists the children. Elsewhere, and if one is missed, they end when they notice that the server is gone.
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", server, server))
+	if err := syscall.Kill(server, syscall.SIGKILL); err != nil {
 		t.Fatalf("kill PostgreSQL: %v", err)
+	}
+	for _, child := range strings.Fields(string(children)) {
+		if pid, err := strconv.Atoi(child); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
+		}
 	}
 }
 
@@ -105,7 +113,7 @@ func (s *Server) Kill(t testing.TB) {
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(s.Addr)
-	options := fmt.Sprintf("-c listen_addresses=127.0.0.1 -c port=%s -c unix_socket_directories= -c max_wal_size=256MB", port)
+	options := fmt.Sprintf("-c listen_addresses=127.0.0.1 -c port=%s -c unix_socket_directories= -c recovery_init_sync_method=syncfs", port)
 	log := filepath.Join(s.folder, "log")
 	var err error
 	for range 20 { // the processes of a killed server need a moment to notice

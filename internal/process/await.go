@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// AwaitExit waits until the child process pid has ended and does not reap it. (The
-// os package can only do both at once.)
+// AwaitExit waits until the child process pid has ended, without reaping it. (The os
+// package can only do both at once.)
 func AwaitExit(pid int) {
 	const (
 		byPID  = 1

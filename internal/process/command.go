@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Parse reads the command of a setting such as exec:PROGRAM ARG… and looks up its
-// program in PATH. prefix is what the setting begins with, for the hints of errors.
+// Parse parses the command of a setting such as exec:PROGRAM ARG… and looks up its
+// program in PATH. prefix is the beginning of the setting, for hints in errors.
 //
 // There is no shell: nothing is expanded or piped. A command that starts with '[' is
 // a JSON array of strings. Otherwise words are separated by spaces, tabs or line
@@ -164,8 +164,8 @@ func Env(all []string) []string {
 	return env
 }
 
-// WithoutSecrets drops the NATS login, the address of the sink, and what services and
-// APIs get with each request.
+// WithoutSecrets drops the NATS login, the address of the sink, and the credentials of
+// services and APIs.
 func WithoutSecrets(all []string) []string {
 	kept := make([]string, 0, len(all)+1)
 	for _, variable := range all {

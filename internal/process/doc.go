@@ -1,7 +1,7 @@
-// Package process has what the programs that chunkline starts have in common: how a
-// command is written, what environment they get, that they run in a group of their
-// own which can be killed as a whole, and that orphans are reaped without taking the
-// exit status from the owner of a process.
+// Package process starts programs for the transform exec and the source cmd. It parses
+// the command, provides an environment without secrets, runs the program in its own
+// process group, which can be killed as a whole, and reaps orphans without taking the
+// exit status of a process from its owner.
 //
-// It does not talk to the programs.
+// The input and output of a program belong to its caller.
 package process

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Bottleneck says why a job is not faster, or stands still.
+// Bottleneck is the reason why a job is slow or makes no progress.
 type Bottleneck struct {
 	Cause Cause  `json:"cause"`
 	Text  string `json:"text"` // for people: what it is, and what helps
 }
 
-// Cause is what holds a job back.
+// Cause is the kind of a bottleneck.
 type Cause string
 
 // The causes.
@@ -36,16 +36,16 @@ const (
 	CauseMerge      Cause = "merge"      // everything is saved; the saver merges the results
 )
 
-// Facts are what the fetcher knows about a job beside its Status, as far as
-// they can hold it back.
+// Facts are the parts of the fetcher's state that can cause a bottleneck and are not in
+// the Status.
 type Facts struct {
 	Failed       bool         // the job has failed
 	Offline      bool         // there is no connection to NATS
-	RivalSavers  string       // why the answers of savers contradict each other; "": they do not
+	RivalSavers  string       // why two savers contradict each other; "": they do not
 	Hearing      bool         // mappers have yet to report what an earlier fetcher gave them
 	Unconfirmed  bool         // the saver has yet to confirm that this fetcher still owns the job
 	Mappers      int          // mappers that may get work
-	Refusal      string       // why none of them gets any; "": some do
+	Refusal      string       // why none of them gets work; "": some do
 	OpenBreaker  *OpenBreaker // set if all mappers are of versions that the circuit breaker has disabled
 	AtRateLimit  bool
 	NoneEligible bool     // the versions of all waiting workers are capped or disabled
@@ -56,23 +56,23 @@ type Facts struct {
 type OpenBreaker struct {
 	Version string
 	Failed  float64       // share of its last objects that failed, 0 to 1
-	Rest    time.Duration // until it gets a probe; 0: it has one
+	Rest    time.Duration // until its next probe; 0: a probe is under way
 }
 
 // Failures is the share of objects that failed in the last chunks.
 type Failures struct {
 	Chunks  int
 	Share   float64 // 0 to 1
-	TooMany bool    // so many that more mappers would not help
+	TooMany bool    // the share is so large that more mappers would not help
 }
 
-// slowCommit is the commit time from which on waiting for commits is a
-// bottleneck. Below it the saver works as it should, with many results to a sync.
+// slowCommit is the commit time above which the saver is the bottleneck. Below it,
+// queued results are normal: the saver writes many with one sync.
 const slowCommit = 20 * time.Millisecond
 
-// FindBottleneck says what holds the job back; nil if nothing does that people
-// could change. The first cause that applies counts, so the order of the cases is
-// from what stops everything to what only costs speed.
+// FindBottleneck returns the bottleneck of the job, and nil if there is none that a
+// person could remove. It returns the first cause that applies: causes that stop the job
+// come before those that only slow it.
 func FindBottleneck(s Status, f Facts) *Bottleneck {
 	because := func(cause Cause, format string, args ...any) *Bottleneck {
 		return &Bottleneck{Cause: cause, Text: fmt.Sprintf(format, args...)}
@@ -82,13 +82,13 @@ func FindBottleneck(s Status, f Facts) *Bottleneck {
 	case s.State == StateDone || f.Failed:
 		return nil
 	case f.Offline:
-		return because(CauseNATS, "not connected to NATS: the job goes on when the connection is back")
+		return because(CauseNATS, "not connected to NATS: the job continues when the connection is back")
 	case s.SaverAway:
 		return because(CauseSaverAway, "the saver does not answer: is it running, and can it write?")
 	case f.RivalSavers != "":
 		return because(CauseSavers, "%s", f.RivalSavers)
 	case s.Saver.Full != "":
-		return because(CauseFull, "sink is full: %s: make space, and the job goes on", s.Saver.Full)
+		return because(CauseFull, "sink is full: %s: free some space, and the job continues", s.Saver.Full)
 	case s.State == StateFinishing:
 		return because(CauseMerge, "everything is saved; the saver is merging the results in the order of the source")
 	case s.Paused:
@@ -108,7 +108,7 @@ func FindBottleneck(s Status, f Facts) *Bottleneck {
 	case s.Waiting > 0 && ready > 0 && f.NoneEligible:
 		return because(CauseVersion, "%s capped or disabled by the circuit breaker: add mappers of another version, or change the share", waitingRun(s.Waiting))
 	case queued > 0 && uint64(queued)*2 >= inFlight && s.Saver.CommitSeconds >= slowCommit.Seconds():
-		return because(CauseSaver, "waiting for the saver: %s queued, a commit takes %.0f ms, of it disk sync %.0f ms",
+		return because(CauseSaver, "waiting for the saver: %s queued, a commit takes %.0f ms, of which %.0f ms are disk sync",
 			plural(queued, "result"), s.Saver.CommitSeconds*1000, s.Saver.SyncSeconds*1000)
 	case f.Failures.TooMany && ready > 0:
 		return because(CauseFailing, "%.0f %% of the objects of the last %d chunks failed or crashed their mapper: see the dead letters and the mappers' logs; more mappers do not help",
@@ -134,14 +134,13 @@ func FindBottleneck(s Status, f Facts) *Bottleneck {
 	return nil
 }
 
-// standing are the causes that stop a job for a time that nobody can tell.
+// standing lists the causes that stop a job for an unknown time.
 var standing = []Cause{CauseStart, CauseNATS, CauseSaverAway, CauseSavers, CauseFull, CausePause, CauseNoMappers, CauseTransform}
 
-// StandsStill says whether nothing is handed out or saved for this cause, so that
-// the time left cannot be told.
+// StandsStill reports whether the cause stops the job, so that the time left is unknown.
 func (h *Bottleneck) StandsStill() bool { return h != nil && slices.Contains(standing, h.Cause) }
 
-// text says why only probes are handed out, and what to do.
+// text explains why only probes are handed out, and what to do.
 func (o OpenBreaker) text() string {
 	probe := "it is mapping one chunk as a probe"
 	if o.Rest > 0 {

@@ -37,7 +37,7 @@ func TestBottleneck(t *testing.T) {
 		"rate, no waiting":     {s: with(ready, func(s *Status) { s.RateLimit = 20 }), f: Facts{Mappers: 1, AtRateLimit: true}, by: CauseRate, text: "a second: raise the rate"},
 		"versions":             {s: with(ready, func(s *Status) { s.Waiting = 5 }), f: Facts{Mappers: 1, NoneEligible: true}, by: CauseVersion, text: "all 5 waiting workers run versions that are capped or disabled"},
 		"version":              {s: with(ready, func(s *Status) { s.Waiting = 1 }), f: Facts{Mappers: 1, NoneEligible: true}, by: CauseVersion, text: "the only waiting worker runs a version that is capped"},
-		"commits":              {s: with(ready, func(s *Status) { s.Saver = SaverLoad{Queued: 1, CommitSeconds: 0.1, SyncSeconds: 0.08} }), f: Facts{Mappers: 1, Failures: Failures{TooMany: true}}, by: CauseSaver, text: "1 result queued, a commit takes 100 ms, of it disk sync 80 ms"},
+		"commits":              {s: with(ready, func(s *Status) { s.Saver = SaverLoad{Queued: 1, CommitSeconds: 0.1, SyncSeconds: 0.08} }), f: Facts{Mappers: 1, Failures: Failures{TooMany: true}}, by: CauseSaver, text: "1 result queued, a commit takes 100 ms, of which 80 ms are disk sync"},
 		"quick commits":        {s: with(ready, func(s *Status) { s.Saver = SaverLoad{Queued: 1, CommitSeconds: 0.01} }), f: Facts{Mappers: 1}, by: CauseMappers},
 		"failing":              {s: ready, f: Facts{Mappers: 1, Failures: Failures{Chunks: 20, Share: 0.5, TooMany: true}}, by: CauseFailing, text: "50 % of the objects of the last 20 chunks failed"},
 		"source":               {s: Status{State: StateRunning, Waiting: 1}, f: Facts{Mappers: 1}, by: CauseSource, text: "source to be read"},

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// A History is how many objects were saved by when.
+// A History is the number of saved objects over time.
 type History struct {
 	Begin   time.Time `json:"begin,omitzero"` // missing before the first point
 	Seconds float64   `json:"seconds"`        // between two points
 	Objects []uint64  `json:"objects"`        // saved at begin + i × seconds
 }
 
-// A Recorder keeps the history of a job since the fetcher started, as points at
-// equal intervals. When it is full it drops every other point and doubles the
-// interval, so a job of a week takes no more memory than one of an hour.
+// A Recorder records the history of a job since the fetcher started, as points at equal
+// intervals. When it is full it drops every other point and doubles the interval, so the
+// history of a week takes no more memory than that of an hour.
 type Recorder struct {
 	begin  time.Time
 	every  time.Duration
@@ -26,7 +26,7 @@ const (
 	historySize  = 600
 )
 
-// Add notes how many objects are saved now.
+// Add records how many objects are saved now.
 func (r *Recorder) Add(now time.Time, objects uint64) {
 	if r.every == 0 {
 		r.begin, r.every = now, historyEvery
@@ -43,7 +43,7 @@ func (r *Recorder) Add(now time.Time, objects uint64) {
 	}
 }
 
-// History is a copy of what was recorded.
+// History returns a copy of the recorded history.
 func (r *Recorder) History() History {
 	return History{Begin: r.begin, Seconds: r.every.Seconds(), Objects: slices.Concat([]uint64{}, r.points)}
 }

@@ -11,7 +11,7 @@ type DeadPage struct {
 	Before  chunk.ID     `json:"before"`  // the next page has chunks below this one; 0: there is none
 }
 
-// DeadLetter is a dead letter as it is shown to people.
+// DeadLetter is a shortened dead letter for the live page.
 type DeadLetter struct {
 	Ordinal  uint64   `json:"ordinal"`
 	Chunk    chunk.ID `json:"chunk"`
@@ -33,7 +33,7 @@ type ShadowReport struct {
 	Differences []Difference  `json:"differences"` // the latest first
 }
 
-// ShadowCount counts what was compared for a version.
+// ShadowCount counts the compared objects of a shadow version.
 type ShadowCount struct {
 	Version   string `json:"version"`
 	Chunks    uint64 `json:"chunks"`
@@ -58,7 +58,7 @@ type Made struct {
 	Error   string `json:"error,omitempty"`
 }
 
-// A Map is the chunks of a part of the job, by state.
+// A Map counts the chunks of a part of the job by state.
 type Map struct {
 	From  chunk.ID `json:"from"`
 	Each  int      `json:"each"`  // chunks in a cell
@@ -75,7 +75,7 @@ type Cell struct {
 	Share    float64 `json:"share,omitempty"` // of the objects of these chunks, the share that is saved, 0 to 1
 }
 
-// A Chunk is what is known of a chunk.
+// A Chunk describes one chunk.
 type Chunk struct {
 	Chunk   chunk.ID `json:"chunk"`
 	State   string   `json:"state"`             // ready, in_flight, saved, dead

@@ -10,13 +10,13 @@ type sample struct {
 	objects uint64
 }
 
-// A Meter measures the rate of a whole job, which is read at short intervals:
-// over the last RateSpan.
+// A Meter measures the rate of a whole job over the last RateSpan. It must be read at
+// short intervals.
 type Meter struct {
 	samples []sample // oldest first
 }
 
-// Rate notes how many objects are saved now, and returns objects a second.
+// Rate records how many objects are saved now and returns the objects per second.
 func (m *Meter) Rate(now time.Time, objects uint64) float64 {
 	m.samples = append(m.samples, sample{at: now, objects: objects})
 	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= RateSpan {
@@ -29,7 +29,7 @@ func (m *Meter) Rate(now time.Time, objects uint64) float64 {
 	return 0
 }
 
-// Last is when Rate was last called; zero: never.
+// Last returns when Rate was last called, and zero if it never was.
 func (m *Meter) Last() time.Time {
 	if len(m.samples) == 0 {
 		return time.Time{}
@@ -37,9 +37,8 @@ func (m *Meter) Last() time.Time {
 	return m.samples[len(m.samples)-1].at
 }
 
-// A Pace measures the rate of one mapper or version, whose chunks may be
-// minutes apart: over the last RateSpan, or since the last chunk but one if that
-// is longer.
+// A Pace measures the rate of one mapper or version. It does so over the last RateSpan
+// or, because chunks may be minutes apart, since the last chunk but one if that is longer.
 type Pace struct {
 	steps []sample // oldest first; the first is where counting began
 	total uint64
@@ -50,10 +49,10 @@ type Pace struct {
 // paceStep is the least time between two steps that are remembered.
 const paceStep = time.Second
 
-// Begin starts counting. It comes before all else.
+// Begin starts counting. Call it first.
 func (p *Pace) Begin(now time.Time) { p.steps, p.last = []sample{{at: now}}, now }
 
-// Add notes a chunk of so many objects.
+// Add records a chunk of that many objects.
 func (p *Pace) Add(now time.Time, objects int) {
 	p.prior, p.last = sample{at: p.last, objects: p.total}, now
 	p.total += uint64(objects)
@@ -67,13 +66,13 @@ func (p *Pace) Add(now time.Time, objects int) {
 	}
 }
 
-// Known says whether there were enough chunks to tell a rate.
+// Known reports whether there were enough chunks to compute a rate.
 func (p *Pace) Known() bool { return len(p.steps) > 2 }
 
-// Idle is the time since the last chunk, or since Begin.
+// Idle returns the time since the last chunk, or since Begin.
 func (p *Pace) Idle(now time.Time) time.Duration { return now.Sub(p.last) }
 
-// Rate returns objects a second.
+// Rate returns the objects per second.
 func (p *Pace) Rate(now time.Time) float64 {
 	first := p.steps[0]
 	for _, s := range p.steps[1:max(1, len(p.steps)-1)] {
@@ -91,9 +90,9 @@ func (p *Pace) Rate(now time.Time) float64 {
 	return 0
 }
 
-// Progress is the share of the source that is saved, 0 to 1. Until the source is
-// read to its end, the number of objects is estimated from the bytes that were
-// read of all bytes. A source of unknown size has progress 0 until then.
+// Progress returns the share of the source that is saved, 0 to 1. Until the source has
+// been read to its end, Progress estimates the number of objects from the share of bytes
+// that were read. For a source of unknown size it returns 0 until then.
 func Progress(s Status, read, all int64) float64 {
 	switch saved, cut := float64(s.Objects.Saved), float64(s.Objects.Cut); {
 	case s.State == StateDone:
@@ -109,8 +108,8 @@ func Progress(s Status, read, all int64) float64 {
 	}
 }
 
-// ETA is the estimated number of seconds to the end of the job, from its rate
-// and progress; nil while there is no telling.
+// ETA estimates the seconds to the end of the job from its rate and progress. It returns
+// nil while it cannot.
 func ETA(s Status) *float64 {
 	if s.State != StateRunning || s.Rate <= 0 || s.Progress <= 0 || s.Progress >= 1 || s.Bottleneck.StandsStill() {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// JobState is how far a job is.
+// JobState is the state of a job.
 type JobState string
 
 // The states of a job.
@@ -19,7 +19,7 @@ const (
 	StateFailed    JobState = "failed"
 )
 
-// Status is how far a job is, as the fetcher knows it.
+// Status is the fetcher's report about its job.
 type Status struct {
 	Job        string          `json:"job"`
 	Plan       chunk.PlanID    `json:"plan"`
@@ -49,7 +49,7 @@ type Status struct {
 	Summary    Summary         `json:"summary"`        // what the sink holds
 }
 
-// How many items a Status lists at most.
+// Limits of the lists in a Status.
 const (
 	MaxGone       = 50
 	MaxStragglers = 50
@@ -71,8 +71,8 @@ type ChunkCounts struct {
 	Saved       uint64 `json:"saved"`
 	Redelivered uint64 `json:"redelivered"` // pieces of them that were handed out again
 	Duplicates  uint64 `json:"duplicates"`  // results that the sink already had
-	Backups     uint64 `json:"backups"`     // stragglers that a second mapper got too
-	BackupWins  uint64 `json:"backup_wins"` // backups whose result came first
+	Backups     uint64 `json:"backups"`     // stragglers that a second mapper got, too
+	BackupWins  uint64 `json:"backup_wins"` // backups whose result was saved first
 }
 
 // Mapper names a mapper process.
@@ -81,11 +81,11 @@ type Mapper struct {
 	Name    string `json:"name"`    // host or pod
 	Version string `json:"version"` // of the software that maps
 
-	// Transform identifies what it does to an object, in up to 256 bytes; "": the
-	// fetcher is to tell it.
+	// Transform identifies its transform, in up to 256 bytes; "": it gets the transform
+	// from the fetcher.
 	Transform string `json:"transform"`
-	// Declared says that a person has set the version, so that mappers of different
-	// versions may have different transforms.
+	// Declared says that VERSION was set. Only then may the mapper's transform differ from
+	// that of other versions.
 	Declared bool `json:"-"`
 }
 
@@ -100,7 +100,7 @@ const (
 	MapperDraining MapperState = "draining" // it finishes what it holds
 )
 
-// MapperStatus is what the fetcher knows about a mapper.
+// MapperStatus describes a connected mapper.
 type MapperStatus struct {
 	Mapper
 	State           MapperState `json:"state"`
@@ -112,7 +112,7 @@ type MapperStatus struct {
 	Notice          string      `json:"notice,omitempty"` // the problem of its transform, as the mapper describes it
 }
 
-// VersionStatus is what the fetcher knows about a version of mappers, since the fetcher started.
+// VersionStatus describes a version of mappers. Counts are since the fetcher started.
 type VersionStatus struct {
 	Version       string    `json:"version"`
 	Mappers       int       `json:"mappers"`    // that are connected
@@ -174,7 +174,7 @@ type Summary struct {
 	DeadFile    string `json:"dead_file"` // where the ordered dead letters are; "": there are none
 }
 
-// SaverLoad is how busy a saver is. Older savers do not report it.
+// SaverLoad tells how busy a saver is. Older savers do not report it.
 type SaverLoad struct {
 	Queued        int     `json:"queued"`         // results that wait for their commit
 	CommitSeconds float64 `json:"commit_seconds"` // duration of the last group commit

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync/atomic"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
@@ -24,6 +26,20 @@ type Config struct {
 	Workers int
 	Timeout time.Duration // for one object
 	Retries int           // of an object whose failure is temporary
+
+	// Source opens the job's source again, for dead letters that do not have their object: those whose outputs the
+	// sink refused. It is called for the first of them; nil: there are none.
+	Source func() (source.Source, error)
+}
+
+// A Sink is what Run needs of a kind of sink.
+type Sink interface {
+	Records(ctx context.Context) iter.Seq2[sink.Record, error]
+	Outputs(b []byte, r sink.Record) ([]byte, error)
+	DeadLetters(b []byte, r sink.Record) ([]byte, error)
+	Replace(ctx context.Context, result sink.Result) error
+	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
+	Summary() sink.Summary
 }
 
 // A Report counts dead letters.
@@ -34,7 +50,13 @@ type Report struct {
 	Merged     bool   `json:"merged"`     // the ordered output files match the folder
 }
 
-// ErrContradiction means that the dead letters, outputs and counts of a chunk's piece do not
+// A piece has dead letters to map again.
+type piece struct {
+	record  sink.Record
+	letters []chunk.DeadLetter
+}
+
+// ErrContradiction means that the dead letters, outputs and counts of a piece do not
 // match. The piece is left unchanged; verify reports the details.
 var ErrContradiction = errors.New("dead letters and outputs do not match")
 
@@ -42,13 +64,15 @@ var ErrContradiction = errors.New("dead letters and outputs do not match")
 // writes the ordered output again. If Run ends before that, or if the job was not
 // finished, the job's own fetcher does so. The report is valid even if Run returns
 // an error.
-func Run(ctx context.Context, folder *sink.Folder, cfg Config) (Report, error) {
+func Run(ctx context.Context, folder Sink, cfg Config) (Report, error) {
 	finished := folder.Summary().Output != ""
 	var counts counts
-	records := make(chan sink.Record)
+	pieces := make(chan piece)
 	group, work := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		defer close(records)
+		defer close(pieces)
+		again := rereader{open: cfg.Source}
+		defer again.close()
 		for r, err := range folder.Records(work) {
 			if err != nil {
 				return fmt.Errorf("read sink: %w", err)
@@ -56,8 +80,15 @@ func Run(ctx context.Context, folder *sink.Folder, cfg Config) (Report, error) {
 			if r.DeadCount == 0 {
 				continue
 			}
+			letters, err := lettersOf(folder, r)
+			if err == nil {
+				err = again.fill(work, r, letters)
+			}
+			if err != nil {
+				return fmt.Errorf("chunk %d: %w", r.Chunk, err)
+			}
 			select {
-			case records <- r:
+			case pieces <- piece{r, letters}:
 			case <-work.Done():
 				return work.Err()
 			}
@@ -67,7 +98,7 @@ func Run(ctx context.Context, folder *sink.Folder, cfg Config) (Report, error) {
 	ends := make([]error, cfg.Workers) // how each worker's program exited; it does not stop the other workers
 	for i := range ends {
 		group.Go(func() (err error) {
-			ends[i], err = worker(work, folder, cfg, records, &counts)
+			ends[i], err = worker(work, folder, cfg, pieces, &counts)
 			return err
 		})
 	}
@@ -87,26 +118,22 @@ func (c *counts) report() Report {
 	return Report{Mapped: c.mapped.Load(), Failed: c.failed.Load(), Unreadable: c.unreadable.Load()}
 }
 
-func worker(ctx context.Context, folder *sink.Folder, cfg Config, records <-chan sink.Record, counts *counts) (end, err error) {
+func worker(ctx context.Context, folder Sink, cfg Config, pieces <-chan piece, counts *counts) (end, err error) {
 	mapping, err := cfg.Spec.New()
 	if err != nil {
 		return nil, fmt.Errorf("start transform %s: %w", cfg.Spec, err)
 	}
 	defer func() { end = mapping.Close() }()
-	for r := range records {
-		if err := retryPiece(ctx, folder, cfg, mapping, r, counts); err != nil {
-			return nil, fmt.Errorf("chunk %d: %w", r.Chunk, err)
+	for p := range pieces {
+		if err := retryPiece(ctx, folder, cfg, mapping, p.record, p.letters, counts); err != nil {
+			return nil, fmt.Errorf("chunk %d: %w", p.record.Chunk, err)
 		}
 	}
 	return nil, nil
 }
 
 // retryPiece maps the dead letters of one piece of a chunk again and replaces its result.
-func retryPiece(ctx context.Context, folder *sink.Folder, cfg Config, mapping transform.Transform, r sink.Record, counts *counts) error {
-	letters, err := lettersOf(folder, r)
-	if err != nil {
-		return err
-	}
+func retryPiece(ctx context.Context, folder Sink, cfg Config, mapping transform.Transform, r sink.Record, letters []chunk.DeadLetter, counts *counts) error {
 	var again []chunk.DeadLetter // those that a transform can read
 	var body []byte
 	for _, l := range letters {
@@ -142,7 +169,7 @@ func retryPiece(ctx context.Context, folder *sink.Folder, cfg Config, mapping tr
 	return nil
 }
 
-func lettersOf(folder *sink.Folder, r sink.Record) ([]chunk.DeadLetter, error) {
+func lettersOf(folder Sink, r sink.Record) ([]chunk.DeadLetter, error) {
 	lines, err := folder.DeadLetters(nil, r)
 	if err != nil {
 		return nil, err

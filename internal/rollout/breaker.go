@@ -3,14 +3,14 @@ package rollout
 import "time"
 
 const (
-	// window is how many of the last chunks are judged, and leastJudged how many
-	// there must be.
+	// window is how many of the last chunks count, and leastJudged how many there must
+	// be before the breaker can open.
 	window      = 20
 	leastJudged = 5
 	// maxDoublings bounds how often the open time of a breaker is doubled.
 	maxDoublings = 5
-	// mostlyFailed is the share of failed objects from which on more mappers
-	// would only fail more.
+	// mostlyFailed is the share of failed objects above which more mappers would only
+	// produce more failures.
 	mostlyFailed = 0.5
 )
 
@@ -28,7 +28,7 @@ const (
 // String returns the state's name.
 func (s State) String() string { return [states]string{"closed", "open", "half-open"}[s] }
 
-// A Transition is what a result changed.
+// A Transition is the change of a breaker's state after a result.
 type Transition int
 
 // The transitions.
@@ -40,8 +40,8 @@ const (
 
 // A Breaker is the circuit breaker of one version. See the package's drawing.
 //
-// Invariant: a breaker that opened lets nothing pass, whatever its state, until
-// Fenced says that the saver refuses the results of what the version held.
+// Invariant: a breaker that has opened lets no chunk pass, whatever its state, until
+// Fenced is called: until the saver refuses results of the chunks that the version held.
 type Breaker struct {
 	limit float64       // share of failed objects above which it opens; 0: never
 	rest  time.Duration // open time, before it is doubled
@@ -53,7 +53,7 @@ type Breaker struct {
 	unfenced bool
 }
 
-// State is the state at a time.
+// State returns the breaker's state at a time.
 func (b *Breaker) State(now time.Time) State {
 	switch {
 	case b.Closed():
@@ -64,18 +64,19 @@ func (b *Breaker) State(now time.Time) State {
 	return HalfOpen
 }
 
-// Closed says whether the breaker is closed. Unlike the other two states this
-// one does not depend on the time.
+// Closed reports whether the breaker is closed. Unlike the other two states this one
+// does not depend on the time.
 func (b *Breaker) Closed() bool { return b.probeAt.IsZero() }
 
-// ProbeIn is the time until a probe passes; 0 or less: half-open. It means
-// nothing while the breaker is closed.
+// ProbeIn returns the time until a probe may pass; 0 or less: half-open. It is undefined
+// while the breaker is closed.
 func (b *Breaker) ProbeIn(now time.Time) time.Duration { return b.probeAt.Sub(now) }
 
-// FailedShare is the share of failed objects for which the breaker opened last.
+// FailedShare returns the share of failed objects that opened the breaker last.
 func (b *Breaker) FailedShare() float64 { return b.failed }
 
-// allows says whether one more chunk may pass while the version holds some.
+// allows reports whether one more chunk may pass. held returns how many chunks the
+// version holds.
 func (b *Breaker) allows(now time.Time, held func() int) bool {
 	if b.unfenced {
 		return false
@@ -90,8 +91,8 @@ func (b *Breaker) allows(now time.Time, held func() int) bool {
 	}
 }
 
-// Record notes how a chunk of the version went. Results that come in while the
-// breaker is open do not count: the version got those chunks before.
+// Record counts the outcome of a chunk. While the breaker is open, outcomes do not
+// count, because the version got those chunks before.
 func (b *Breaker) Record(now time.Time, o Outcome) Transition {
 	state := b.State(now)
 	if b.limit <= 0 || state == Open {
@@ -116,28 +117,28 @@ func (b *Breaker) Record(now time.Time, o Outcome) Transition {
 // Reset closes the breaker, as if nothing had failed.
 func (b *Breaker) Reset() { b.probeAt, b.openings, b.recent = time.Time{}, 0, nil }
 
-// Unfenced says whether the breaker has opened and the saver does not know yet
-// that it must refuse what the version holds.
+// Unfenced reports whether the breaker has opened and the saver does not yet refuse
+// results of the chunks that the version held.
 func (b *Breaker) Unfenced() bool { return b.unfenced }
 
-// Fenced notes that the saver knows.
+// Fenced records that the saver refuses those results.
 func (b *Breaker) Fenced() { b.unfenced = false }
 
-// An Outcome is how a chunk went. A mapper that vanishes with a chunk has
-// failed at all of its objects.
+// An Outcome counts the failures of a chunk. If a mapper vanishes with a chunk, all
+// objects of the chunk count as failed.
 type Outcome struct{ Objects, Failed int }
 
-// Outcomes is how the last chunks went, oldest first.
+// Outcomes holds the outcomes of the last chunks, oldest first.
 type Outcomes []Outcome
 
-// Add notes one more chunk, and forgets the oldest one if there are too many.
+// Add appends an outcome and drops the oldest one if there are too many.
 func (o *Outcomes) Add(one Outcome) {
 	if *o = append(*o, one); len(*o) > window {
 		*o = (*o)[1:]
 	}
 }
 
-// FailedShare is the share of failed objects; 0 if there are no objects.
+// FailedShare returns the share of failed objects, and 0 without objects.
 func (o Outcomes) FailedShare() float64 {
 	var sum Outcome
 	for _, one := range o {
@@ -149,7 +150,8 @@ func (o Outcomes) FailedShare() float64 {
 	return float64(sum.Failed) / float64(sum.Objects)
 }
 
-// MostlyFailed says whether so much failed that more mappers would not help.
+// MostlyFailed reports whether the share of failures is so large that more mappers would
+// not help.
 func (o Outcomes) MostlyFailed() bool {
 	return len(o) >= leastJudged && o.FailedShare() >= mostlyFailed
 }

@@ -28,9 +28,9 @@
 //
 // # Defaults
 //
-// A breaker judges the last 20 chunks of a version, and at least 5 of them,
-// because one unlucky chunk proves nothing. BREAK_AT is 0.5, which data rarely
-// reaches and a broken release does at once. BREAK_FOR is 30 s, time for a
-// person or a rollout controller to react; it doubles at most 5 times, so a
-// version that was mended meanwhile waits 16 minutes at most.
+// A breaker counts the failures in the last 20 chunks of a version. It needs at least 5,
+// because one unlucky chunk proves nothing. BREAK_AT is 0.5: bad data rarely reaches that
+// share, and a broken release reaches it at once. BREAK_FOR is 30 s, so that a person or
+// a rollout controller can react. It doubles at most 5 times, so a version that was
+// repaired meanwhile waits 16 minutes at most.
 package rollout

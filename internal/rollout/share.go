@@ -39,15 +39,15 @@ func IsShare(f float64) bool { return f >= 0 && f <= 1 }
 // earns s/(1-s) credits: after n chunks of others the version has had
 // n·s/(1-s), which is the share s of the sum.
 //
-// Invariant: 0 ≤ credit ≤ 1 + s/(1-s). The upper bound keeps a version whose
-// mappers were away from taking everything when they are back.
+// Invariant: 0 ≤ credit ≤ 1 + s/(1-s). The upper bound keeps a version that had no
+// mappers for a while from getting all chunks when they return.
 type quota struct {
 	share  float64
 	credit float64 // chunks that the version may take now
 }
 
-// newQuota starts with a credit of 2s, at most one chunk: a version with half
-// of the chunks or more may take the first one, a smaller one waits for others.
+// newQuota starts with a credit of 2s, at most one chunk: with a share of a half or more
+// a version may get the first chunk; with a smaller one it waits for others.
 func newQuota(share float64) quota { return quota{share: share, credit: min(1, 2*share)} }
 
 func (q *quota) limited() bool { return q.share < 1 }

@@ -2,11 +2,11 @@ package rollout
 
 import "time"
 
-// maxVersions bounds how many versions a Table holds, because a mapper may send
-// any name as its version.
+// maxVersions bounds the versions in a Table, because a mapper may send any name as its
+// version.
 const maxVersions = 100
 
-// Config is what a Table is started with.
+// Config is the initial state of a Table.
 type Config struct {
 	Shares   Shares        // of versions by name; a version without one has no limit
 	Shadow   Shadow        // the version that gets copies of saved chunks
@@ -26,7 +26,7 @@ type Version struct {
 	Name    string
 	Breaker Breaker
 	quota   quota
-	seen    time.Time // when one of its mappers was last here
+	seen    time.Time // when one of its mappers was last connected
 }
 
 // New returns an empty Table.
@@ -34,9 +34,9 @@ func New(cfg Config) *Table {
 	return &Table{Shadow: cfg.Shadow, cfg: cfg, versions: map[string]*Version{}}
 }
 
-// Add makes a version known. A full Table evicts the version that was seen
-// longest ago and has no state worth keeping: no mapper (inUse), no limit, and a
-// closed breaker. Add returns it; nil if none was evicted.
+// Add adds a version and returns it. A full Table evicts the version that was seen
+// longest ago among those without state: no mapper (inUse), no limit, and a closed
+// breaker. Add returns the evicted version, or nil.
 func (t *Table) Add(now time.Time, name string, inUse map[string]bool) (v, evicted *Version) {
 	if len(t.versions) >= maxVersions {
 		evicted = t.evict(inUse)
@@ -67,24 +67,24 @@ func (t *Table) evict(inUse map[string]bool) *Version {
 	return oldest
 }
 
-// Seen notes that a mapper of the version is here, or was until now.
+// Seen records that a mapper of the version is connected, or was until now.
 func (v *Version) Seen(now time.Time) { v.seen = now }
 
-// Share is the largest share of the chunks that the version may take; 1: no limit.
+// Share returns the largest share of the chunks that the version may get; 1: no limit.
 func (v *Version) Share() float64 { return v.quota.share }
 
-// SetShare changes the share. What the version took before does not count.
+// SetShare changes the share. Chunks that the version got before do not count.
 func (v *Version) SetShare(share float64) { v.quota = newQuota(share) }
 
-// Serves says whether the version gets regular work: it is no shadow, has a
-// share, and its breaker is closed. A version on probe does not serve, because
-// its chunk may fail.
+// Serves reports whether the version gets regular work: it is no shadow, has a share
+// above 0, and its breaker is closed. A version on probe does not serve, because its
+// chunk may fail.
 func (t *Table) Serves(v *Version) bool {
 	return !t.Shadow.Covers(v.Name) && v.quota.share > 0 && v.Breaker.Closed()
 }
 
-// Eligible says whether the version may get one more chunk now. Held counts the
-// chunks that its mappers hold; it is called only while the breaker is half-open.
+// Eligible reports whether the version may get one more chunk now. held returns how many
+// chunks its mappers hold; it is called only while the breaker is half-open.
 func (t *Table) Eligible(now time.Time, v *Version, held func() int) bool {
 	if t.Shadow.Covers(v.Name) || !v.quota.allows() {
 		return false

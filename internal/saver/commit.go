@@ -167,6 +167,7 @@ func (s *Saver) commitLoop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-idle.C:
+			_ = s.sink.Refresh(ctx) // for handleSave, which does no I/O; the next commit tells of an outage
 		case first, open := <-s.queue:
 			if !open {
 				return nil
@@ -210,13 +211,15 @@ func (s *Saver) commit(ctx context.Context, group []*parcel) error {
 	s.syncing.Store(0)
 	failpoint.Hit("saver.group.gathered")
 	outcomes, err := s.sink.Commit(ctx, results)
-	if errors.Is(err, sink.ErrFull) {
+	switch {
+	case errors.Is(err, sink.ErrFull):
 		note(&s.full.commit, err)
 		s.trouble.full.Note(err)
-		for _, p := range group {
-			p.notCommitted("sink is full")
-			s.answer(p)
-		}
+		s.sendAgain(group, "sink is full")
+		return nil
+	case errors.Is(err, sink.ErrUnreachable):
+		s.trouble.away.Note(err)
+		s.sendAgain(group, "sink cannot be reached")
 		return nil
 	}
 	if err != nil {
@@ -227,12 +230,28 @@ func (s *Saver) commit(ctx context.Context, group []*parcel) error {
 	}
 	note(&s.full.commit, nil)
 	s.trouble.full.Note(nil)
+	s.trouble.away.Note(nil)
+	next := 0
+	for _, p := range group {
+		for i := range p.results {
+			p.results[i].Result = results[next] // some of its objects may have been dead-lettered
+			next++
+		}
+	}
 	failpoint.Hit("saver.group.committed")
 	took := time.Since(begin)
 	s.metrics.committed(results, outcomes, took)
 	s.last.Store(&report.SaverLoad{Queued: int(s.waiting.Load()), CommitSeconds: took.Seconds(), SyncSeconds: time.Duration(s.syncing.Load()).Seconds()})
 	s.confirmAndAnswer(group, outcomes)
 	return nil
+}
+
+// sendAgain answers a group that is not committed so that the mappers send it again.
+func (s *Saver) sendAgain(group []*parcel, why string) {
+	for _, p := range group {
+		p.notCommitted(why)
+		s.answer(p)
+	}
 }
 
 // confirmAndAnswer confirms durable pieces to the fetcher, those included that were committed

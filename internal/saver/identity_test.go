@@ -73,7 +73,7 @@ func TestIdentity(t *testing.T) {
 	}
 	key.Store(&claimed.Key)
 	r := result(0)
-	r.Token = wire.Lease{Plan: r.Plan, Chunk: r.Chunk, First: r.First, Objects: r.Objects, Digest: r.Digest}.Token(claimed.Key)
+	r.Token = wire.Lease{Plan: r.Plan, Piece: r.Piece(), Of: r.Of, First: r.First, Digest: r.Digest}.Token(claimed.Key)
 	saved, answered := <-b.send(r.Encode())
 	if !answered || saved.Of(0) != wire.SaveCommitted || saved.Sink != claimed.Sink {
 		t.Errorf("result is answered %+v, want committed by %+v", saved, claimed.Sink)

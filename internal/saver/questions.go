@@ -76,6 +76,9 @@ func (s *Saver) answerSync(ctx context.Context, merging *errgroup.Group, q wire.
 	if q.Op == wire.SyncClaim {
 		return s.claim(ctx, q)
 	}
+	if err := s.sink.Refresh(ctx); err != nil { // another saver of the sink may have answered the claim
+		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
+	}
 	switch {
 	case s.planID() != q.Plan:
 		return wire.SyncAnswer{Status: wire.SyncOtherPlan, Reason: s.otherPlan()}

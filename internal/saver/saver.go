@@ -21,7 +21,7 @@ import (
 
 // Config is the saver's settings.
 type Config struct {
-	Sink   string `envconfig:"SINK" default:"./out" desc:"where results go: a folder (PATH or folder:PATH)"`
+	Sink   string `envconfig:"SINK" default:"./out" desc:"where results go: a folder (PATH or folder:PATH), sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE"`
 	Memory int64  `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of results that are held at a time, beyond which mappers must send them again; 0: a quarter of the memory limit"`
 	Token  string `envconfig:"RESULT_TOKEN" desc:"token for downloading the result from HTTP_ADDR (chunkline export), 8 or more printable characters without blanks; empty: only clients on this machine may download it, as through kubectl port-forward"`
 }
@@ -74,11 +74,12 @@ type Saver struct {
 }
 
 // troubles are the outages of a saver. Each is logged once when it begins and once when it ends.
-type troubles struct{ full, claim, merge, fetcher *app.Trouble }
+type troubles struct{ full, away, claim, merge, fetcher *app.Trouble }
 
 func newTroubles(log zerolog.Logger) troubles {
 	return troubles{
 		full:    app.NewTrouble(log, zerolog.ErrorLevel, 0, "sink is full: results wait until there is space", "sink has space again"),
+		away:    app.NewTrouble(log, zerolog.ErrorLevel, 0, "sink cannot be reached: results wait until it answers", "sink answers again"),
 		claim:   app.NewTrouble(log, zerolog.ErrorLevel, 0, "could not record a claim", ""),
 		merge:   app.NewTrouble(log, zerolog.ErrorLevel, 0, "could not finish the job", ""),
 		fetcher: app.NewTrouble(log, zerolog.WarnLevel, app.Patience, "no answer from the fetcher, still trying", "the fetcher answers again"),

@@ -1,6 +1,7 @@
 package saver_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -141,6 +142,30 @@ func result(id chunk.ID) message {
 	})
 }
 
+// cut leaves the objects from <= index < to of a result of a whole chunk.
+func (m *message) cut(from, to int) {
+	lines := bytes.SplitAfter(m.Outputs, []byte{'\n'})
+	m.From, m.First, m.Objects = from, m.First+uint64(from), to-from
+	m.Counts, m.Outputs = m.Counts[from:to], bytes.Join(lines[from:to], nil)
+}
+
+// together is one message with the results of several.
+func together(messages ...message) wire.Message {
+	save := messages[0].Save
+	for _, m := range messages {
+		save.Results = append(save.Results, m.Result)
+	}
+	return save.Encode()
+}
+
+// wantEach sends results in one message and compares what is said of each.
+func (b *bench) wantEach(m wire.Message, want ...wire.SaveStatus) {
+	b.t.Helper()
+	if a := <-b.send(m); !slices.Equal(a.Statuses, want) {
+		b.t.Errorf("results were answered %+v, want %v", a, want)
+	}
+}
+
 // sign gives a result the token it should have.
 func sign(m message) message { return signIn(m, 0) }
 
@@ -214,9 +239,11 @@ func TestRefused(t *testing.T) {
 		"other ordinals": func(s *message) { s.First++ },
 		"other digest":   func(s *message) { s.Digest[0]++ },
 		"other count": func(s *message) {
-			s.Objects, s.Counts = 3, []int{1, 1, 0}
+			s.Objects, s.Of, s.Counts = 3, 3, []int{1, 1, 0}
 		},
-		"other plan": func(s *message) { s.Plan = chunk.Plan{Source: "b"}.ID(); *s = sign(*s) },
+		"first object only": func(s *message) { s.cut(0, 1) },
+		"larger chunk":      func(s *message) { s.Of = 3 },
+		"other plan":        func(s *message) { s.Plan = chunk.Plan{Source: "b"}.ID(); *s = sign(*s) },
 	}
 	for name, change := range spoil {
 		t.Run(name, func(t *testing.T) {
@@ -244,7 +271,7 @@ func TestRefused(t *testing.T) {
 	t.Run("malformed", func(t *testing.T) {
 		run(t, true, nil, func(t *testing.T, b *bench) {
 			m := result(0).Encode()
-			delete(m.Header, "Chunkline-Digest")
+			delete(m.Header, "Chunkline-Mapper")
 			if a := <-b.send(m); a.Of(0) != wire.SaveRefused {
 				t.Errorf("answered %+v, want refused", a)
 			}
@@ -298,5 +325,71 @@ func TestGroupCommit(t *testing.T) {
 		}
 		b.wantCommits([]chunk.ID{0}, []chunk.ID{3, 1, 2, 1})
 		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1, 2, 3})
+	})
+}
+
+// The results of a message are committed together, and each is answered for itself. What is refused does not
+// hold up the others.
+func TestSeveral(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		forged := result(1)
+		forged.Token = result(2).Token
+		b.wantEach(together(result(0), forged, result(2)), wire.SaveCommitted, wire.SaveRefused, wire.SaveCommitted)
+		b.wantCommits([]chunk.ID{0, 2})
+		b.wantConfirmed([]chunk.ID{0, 2})
+		b.wantEach(together(forged, result(0), result(3)), wire.SaveRefused, wire.SaveDuplicate, wire.SaveCommitted)
+		b.wantConfirmed([]chunk.ID{0, 2}, []chunk.ID{0, 3})
+		b.wantEach(together(forged, forged), wire.SaveRefused, wire.SaveRefused)
+		b.wantCommits([]chunk.ID{0, 2}, []chunk.ID{0, 3}) // nothing of that reached the sink
+		if _, there := b.sink.Result(1); there {
+			t.Error("the sink holds what was refused")
+		}
+	})
+}
+
+// A chunk that was cut anew: the late result of another cut is refused as a whole, though some of its objects
+// are missing; one whose objects are all saved is a duplicate.
+func TestOverlap(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		first, second := result(4), result(4)
+		first.cut(0, 1)
+		second.cut(1, 2)
+		b.wantEach(together(sign(first), result(5)), wire.SaveCommitted, wire.SaveCommitted)
+		b.wantConfirmed([]chunk.ID{4, 5})
+		b.wantEach(together(result(4), result(6)), wire.SaveRefused, wire.SaveCommitted)
+		b.wantConfirmed([]chunk.ID{4, 5}, []chunk.ID{6})
+		if got := b.sink.Pieces(4); len(got) != 1 || got[0].From != 0 || got[0].Objects != 1 || string(got[0].Outputs) != string(first.Outputs) {
+			t.Errorf("the sink holds %+v of chunk 4, want its first object", got)
+		}
+		b.want(sign(second), wire.SaveCommitted)
+		b.wantConfirmed([]chunk.ID{4, 5}, []chunk.ID{6}, []chunk.ID{4})
+		b.want(result(4), wire.SaveDuplicate)
+		if got, complete := b.sink.Result(4); !complete || string(got.Outputs) != string(result(4).Outputs) {
+			t.Errorf("the sink holds %+v of chunk 4", got)
+		}
+		b.wantConfirmed([]chunk.ID{4, 5}, []chunk.ID{6}, []chunk.ID{4}, []chunk.ID{4})
+	})
+}
+
+// A full sink makes all results of a message busy that it would take; what may never be saved is refused at
+// once. Sent again, the first group's results are duplicates beside those that are new.
+func TestSeveral_busy(t *testing.T) {
+	full := true
+	run(t, true, func(*bench) error {
+		if full {
+			return sink.ErrFull
+		}
+		return nil
+	}, func(_ *testing.T, b *bench) {
+		forged := result(9)
+		forged.Digest[0]++
+		m := together(result(0), forged, result(1))
+		b.wantEach(m, wire.SaveBusy, wire.SaveRefused, wire.SaveBusy)
+		b.wantConfirmed()
+		full = false
+		b.want(result(1), wire.SaveCommitted)
+		b.wantConfirmed([]chunk.ID{1})
+		b.wantEach(m, wire.SaveCommitted, wire.SaveRefused, wire.SaveDuplicate)
+		b.wantConfirmed([]chunk.ID{1}, []chunk.ID{0, 1})
 	})
 }

@@ -43,15 +43,21 @@ type Sink interface {
 	// Term returns the version's term; 0 if the version was never fenced.
 	Term(version string) uint64
 
+	// Refresh takes over what other processes have changed: a claim or a fence, by another saver of the same sink. Without it
+	// Plan, Epoch, Key, Term and Summary tell what this process knew last. What Claim, FenceVersion and Commit decide does not depend on it.
+	Refresh(ctx context.Context) error
+
 	// Commit stores a group of results in one step, and returns the outcome of each, in
 	// their order. A piece is Committed if none of its objects was, Duplicate if all of them were, and
-	// Overlap if some were. It is a Conflict if the same piece is there with another digest, or if
-	// what is there of its chunk says another number of objects, or another ordinal of the first.
+	// Overlap if some were. It is a Conflict if
+	// what is there of its chunk says another digest, another number of objects, or another ordinal of the first.
 	// If the error is nil, every result that is Committed or Duplicate
 	// survives a power cut. ErrFull: nothing of the group is committed, and the
-	// same call may succeed when there is space. ErrInvalid or an error of the
+	// same call may succeed when there is space. ErrUnreachable: it is not known what is committed, and the same call
+	// tells, when the store is back: what is there is Duplicate then. ErrInvalid or an error of the
 	// context: nothing was done. After any other error it is unknown what
-	// is committed, and the sink is broken: stop the process.
+	// is committed, and the sink is broken: stop the process. A sink that looks into outputs may dead-letter objects whose outputs
+	// it cannot take; then it puts into results what it has committed instead.
 	Commit(ctx context.Context, results []sink.Result) ([]sink.Outcome, error)
 
 	// List returns the committed pieces of the chunks with from <= ID < from+limit, by
@@ -65,8 +71,8 @@ type Sink interface {
 	// DeadBelow returns dead letters of chunks with ID < below, one JSON line each, for people
 	// to look at. It goes through the chunks by descending ID, and through each chunk by ascending
 	// ordinal, until it has limit dead letters or has searched far enough. The
-	// next call continues below next; 0 means that there are no more. A chunk whose dead letters are
-	// very large is represented by one line that says so.
+	// next call continues below next; 0 means that there are no more. Where the dead letters of a chunk
+	// are very large, one line stands for all those of a piece and says so.
 	DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error)
 
 	// Look returns the committed pieces of a chunk by ascending From, or ErrNoChunk if there are none.

@@ -11,7 +11,7 @@ import (
 // Commit stores a group, as Sink says: with one sync.
 func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error) {
 	for i := range results {
-		if err := results[i].check(); err != nil {
+		if err := results[i].Check(); err != nil {
 			return nil, err
 		}
 	}
@@ -43,7 +43,7 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 // the log, and Finish has to merge again. Errors are those of
 // Commit, and ErrNoChunk and ErrConflict, which change nothing.
 func (f *Folder) Replace(ctx context.Context, result Result) error {
-	if err := result.check(); err != nil {
+	if err := result.Check(); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -109,7 +109,7 @@ func (f *Folder) judge(results []Result) ([]Outcome, []frame, error) {
 // A meeting is what a result finds of its chunk.
 type meeting struct {
 	objects  int  // of the result that are there
-	conflict bool // the chunk, or the same piece of it, was made from others
+	conflict bool // the chunk was made from others
 }
 
 // meet compares a result with what is committed of its chunk.
@@ -132,8 +132,7 @@ func (f *Folder) meet(r *Result) (met meeting, err error) {
 }
 
 func (m *meeting) meet(r *Result, there Entry) {
-	same := there.From == r.From && there.Objects == r.Objects
-	m.conflict = m.conflict || there.Of != r.Of || same && there.Digest != r.Digest
+	m.conflict = m.conflict || there.Of != r.Of || there.Digest != r.Digest
 	m.objects += max(0, min(there.From+there.Objects, r.From+r.Objects)-max(there.From, r.From))
 }
 

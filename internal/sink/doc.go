@@ -1,13 +1,16 @@
-// Package sink keeps the results of a job, each chunk once. It is the only
+// Package sink keeps the results of a job, each object's once. It is the only
 // truth about what is done: nothing else in chunkline has a disk.
+//
+// A result is that of a piece: consecutive objects of one chunk, usually all of them.
 //
 // # What every sink promises
 //
 // When Commit says committed, the result survives a power cut, and no second
-// copy of the chunk will ever be visible. A group of results becomes visible as
-// a whole or not at all. When Commit says ErrFull, nothing of the group is
-// there. Finish says done only if every chunk and every ordinal is there. The
-// suite in sinktest holds every kind to that.
+// result of its objects will ever be visible: a piece whose objects are there is a
+// duplicate, in whatever pieces they came, and one of which some are there is dropped as a
+// whole. A group of results becomes visible as a whole or not at all. When Commit says
+// ErrFull, nothing of the group is there. Finish says done only if every chunk and every
+// ordinal is there. The suite in sinktest holds every kind to that.
 //
 // # What it does not promise
 //
@@ -23,7 +26,7 @@
 //	output.jsonl, dead.jsonl  outputs and dead letters in input order, merged by Finish
 //
 // A commit appends records to the log and syncs it once; then it is answered. The
-// read side has a table in memory that says where each chunk's record is.
+// read side has a table in memory that says where each piece's record is.
 //
 //	append frames ──▶ sync log (and folder, for a new part) ──▶ table, answer ──▶ now and then: a block of the index
 //
@@ -62,8 +65,9 @@
 //
 // # Costs
 //
-// A commit is one write, mostly, and one sync. Memory: 24 bytes a chunk, and buffers of
-// 512 KiB for writing and for reading. On disk a chunk takes, beside its bytes, some 130 in
-// the log and 32 in the index. Opening takes the time to read the index and the records
+// A commit is one write, mostly, and one sync. Memory: 24 bytes a chunk, about 32 more for
+// each piece of a chunk that came in several, and buffers of 512 KiB for writing and for
+// reading. On disk a piece takes, beside its bytes, some 130 in the log and 32 (of a chunk in
+// pieces: 44) in the index. Opening takes the time to read the index and the records
 // that it does not have. go test -bench . measures all of it.
 package sink

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -84,6 +85,9 @@ func (f *Folder) summary(s *state) Summary {
 	}
 	return sum
 }
+
+// Refresh does nothing: nobody else changes the folder while it is open.
+func (f *Folder) Refresh(ctx context.Context) error { return ctx.Err() }
 
 // Close closes the folder and gives its lock free. A second Close is ErrClosed.
 func (f *Folder) Close() error {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -25,9 +24,9 @@ func FuzzRecovery(f *testing.F) {
 	for id := range 50 {
 		all = append(all, sinktest.Pieces(sinktest.Result(chunk.ID(id), uint64(2*id), "", 1, id%3-1), 2-id/5%2)...)
 	}
-	good := f.TempDir()
+	folder := f.TempDir()
 	func() {
-		g, err := sink.OpenFolderOn(newTestFS(), good, job, sink.FolderOptions{PartBytes: 1000})
+		g, err := sink.OpenFolderOn(newTestFS(), folder, job, sink.FolderOptions{PartBytes: 1000})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -41,6 +40,7 @@ func FuzzRecovery(f *testing.F) {
 			}
 		}
 	}()
+	good := snapshot(f, folder)
 	for file := range byte(6) {
 		for op := range byte(5) {
 			for _, at := range []uint32{0, 20, 4096 + 64, 1 << 31} {
@@ -54,13 +54,18 @@ func FuzzRecovery(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, edits []byte) {
-		dir := copyDir(t, good, filepath.Join(t.TempDir(), "sink"))
+		spoiled := maps.Clone(good)
 		for edit := range slices.Chunk(edits[:min(len(edits), 64)], 8) {
 			if len(edit) == 8 {
-				spoil(t, dir, edit)
+				spoil(spoiled, edit)
 			}
 		}
-		spoiled := snapshot(t, dir)
+		dir := t.TempDir()
+		for path, content := range spoiled {
+			if err := os.WriteFile(filepath.Join(dir, path), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		o := sink.FolderOptions{PartBytes: 1000}
 		for _, o.ReadOnly = range []bool{true, false} {
 			g, err := sink.OpenFolderOn(newTestFS(), dir, job, o)
@@ -104,16 +109,12 @@ func wantPrefix(t *testing.T, g *sink.Folder, all []sink.Result) {
 	}
 }
 
-// spoil does one edit: operation, file, length or other file, value, offset.
-func spoil(t *testing.T, dir string, edit []byte) {
-	t.Helper()
-	var files []string
-	for path := range snapshot(t, dir) {
-		files = append(files, path)
-	}
-	slices.Sort(files)
-	path := files[int(edit[1])%len(files)]
-	b := read(t, path)
+// spoil does one edit: operation, file, length or other file, value, offset. It
+// edits in memory, and no content of files in place: good shares it.
+func spoil(files map[string][]byte, edit []byte) {
+	paths := slices.Sorted(maps.Keys(files))
+	path := paths[int(edit[1])%len(paths)]
+	b := slices.Clone(files[path])
 	n, value := int(edit[2]), edit[3]
 	at := int(binary.LittleEndian.Uint32(edit[4:])) % (len(b) + 1)
 	switch edit[0] % 6 {
@@ -130,32 +131,30 @@ func spoil(t *testing.T, dir string, edit []byte) {
 	case 3:
 		b = append(b, bytes.Repeat([]byte{value}, n)...)
 	case 4: // another file's content
-		b = read(t, files[n%len(files)])
+		b = files[paths[n%len(paths)]]
 	case 5:
-		if filepath.Base(path) != "log-00000" || len(files) > 1 { // an empty folder is a new one
-			if err := os.Remove(path); err != nil {
-				t.Fatal(err)
-			}
+		if path != "log-00000" || len(paths) > 1 { // an empty folder is a new one
+			delete(files, path)
 		}
 		return
 	}
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	files[path] = b
 }
 
-// snapshot is all files with their content.
-func snapshot(t *testing.T, dir string) map[string][]byte {
+// snapshot is all files with their content, by name. A sink has no folders.
+func snapshot(t testing.TB, dir string) map[string][]byte {
 	t.Helper()
-	all := make(map[string][]byte)
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
-			all[path] = read(t, path)
-		}
-		return err
-	})
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	all := make(map[string][]byte)
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[e.Name()] = b
 	}
 	return all
 }

@@ -15,12 +15,12 @@ type Options struct {
 }
 
 // kinds is what Open answers to a sink it does not know.
-const kinds = "use a folder's path, folder:PATH or file:///absolute/path"
+const kinds = "use a folder's path, folder:PATH, file:///absolute/path, sqlite:FILE or postgres://…"
 
 var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):`)
 
-// Open opens the sink that spec names, for one job, and makes it if it is not
-// there. spec is the path of a folder, folder:PATH or file:///absolute/path.
+// Open opens the folder that spec names, for one job, and makes it if it is not
+// there; package kinds opens the other kinds. spec is the path of a folder, folder:PATH or file:///absolute/path.
 //
 // It fails with ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat, ErrLocked,
 // ErrOtherJob, ErrFull or ErrDamaged. With ReadOnly nothing is made, and job

@@ -197,8 +197,7 @@ func (m *model) judge(there map[piece]sink.Result, res *sink.Result) sink.Outcom
 		if old.Chunk != res.Chunk {
 			continue
 		}
-		same := old.From == res.From && old.Objects == res.Objects
-		if old.Of != res.Of || old.First+uint64(res.From) != res.First+uint64(old.From) || same && old.Digest != res.Digest {
+		if old.Of != res.Of || old.First+uint64(res.From) != res.First+uint64(old.From) || old.Digest != res.Digest {
 			return sink.Conflict
 		}
 		for i := range old.Objects {

@@ -19,7 +19,7 @@ type Result struct {
 	Of      int          // objects of the whole chunk; From+Objects <= Of
 	First   uint64       // ordinal of the piece's first object; that of the chunk is First-From
 	Objects int          // of the piece, at least 1
-	Digest  chunk.Digest // of the piece's body, not of the outputs
+	Digest  chunk.Digest // of the body of the whole chunk, not of the outputs
 	Counts  []int        // outputs of each object; len(Counts) == Objects
 
 	// Outputs holds one line an output, each ended by '\n', in the order of
@@ -102,7 +102,7 @@ type Entry struct {
 	From    int          // index of the piece's first object within the chunk
 	Objects int          // of the piece
 	Of      int          // objects of the whole chunk
-	Digest  chunk.Digest // of the piece's body
+	Digest  chunk.Digest // of the body of the whole chunk
 }
 
 // Whole says whether the piece is a whole chunk.
@@ -166,9 +166,9 @@ var (
 	ErrConflict = errors.New("chunk is in the sink with other objects")
 )
 
-// check finds results that would corrupt the sink: they are a bug of the
+// Check finds results that would corrupt the sink: they are a bug of the
 // caller, since what comes over the network was checked when it was decoded.
-func (r *Result) check() error {
+func (r *Result) Check() error {
 	outputs, negative := 0, false
 	for _, n := range r.Counts {
 		outputs += n

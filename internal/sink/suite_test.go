@@ -21,14 +21,14 @@ func TestMain(m *testing.M) {
 }
 
 func TestFolderIsASink(t *testing.T) {
-	sinktest.Run(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
+	sinktest.RunFiles(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
 		return sink.Open(where, job, sink.Options{})
 	})
 }
 
 // Parts of 60 bytes: every other result begins a new file.
 func TestFolderOfManyPartsIsASink(t *testing.T) {
-	sinktest.Run(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
+	sinktest.RunFiles(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
 		f, err := sink.OpenFolder(where, job, sink.FolderOptions{PartBytes: 60})
 		if err != nil {
 			return nil, err

@@ -154,7 +154,7 @@ func look(in io.Reader) (chunk.Guess, error) {
 		return chunk.Nothing, nil // reported when the file is read
 	}
 	defer func() { _ = content.Close() }() // it was only read
-	guess, err := chunk.Look(content)
+	guess, err := chunk.GuessFormat(content)
 	if _, ok := errors.AsType[*chunk.InputError](err); ok {
 		return chunk.Nothing, err
 	}

@@ -39,8 +39,8 @@ type Options struct {
 }
 
 // New sets up tracing as the OTEL_* variables say. If they do not ask for traces,
-// the Tracer is nil. stop delivers the remaining spans, for at most two seconds. An
-// error names the variable, its value and what would be right.
+// the Tracer is nil. stop delivers the remaining spans, within two seconds. An error
+// names the variable, its value, and the values that it may have.
 func New(o Options) (t *Tracer, stop func(), err error) {
 	if on, err := isOn(); err != nil || !on {
 		return nil, func() {}, err

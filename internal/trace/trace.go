@@ -45,8 +45,8 @@ func (c Context) Headers() (parent, state string) {
 	return carrier[keyParent], carrier[keyState]
 }
 
-// Parent parses the values that Headers returned. A value that it does not
-// understand gives the zero Context: a strange header is no reason to refuse work.
+// Parent parses the values that Headers returned. For an invalid value it returns the
+// zero Context: a bad trace header is no reason to refuse work.
 func (t *Tracer) Parent(parent, state string) Context {
 	if t == nil || parent == "" {
 		return Context{}
@@ -113,7 +113,7 @@ func (s Span) Flag(name string, value bool) {
 
 const prefix = "chunkline."
 
-// Note records an error that was overcome.
+// Note records an error from which the operation recovered.
 func (s Span) Note(err error) {
 	if s.span != nil && err != nil {
 		s.span.RecordError(err)

@@ -41,8 +41,7 @@ type commandLine struct {
 }
 
 // program sends each object to a running process and reads its outputs. The package
-// comment has the rules for that process, and the defence against answers that
-// shift.
+// comment has the rules for that process, and explains how shifted answers are detected.
 type program struct {
 	*commandLine
 	env      []string
@@ -209,8 +208,8 @@ func preview(answer []byte) string {
 	return fmt.Sprintf("%q", answer)
 }
 
-// fail kills the process and returns what happens to the object: it is tried again,
-// after earlier answers if those are unproved.
+// fail kills the process and returns the error that lets the object be tried again, after
+// the objects whose answers are unproved.
 func (p *program) fail(err error) error {
 	unproved := !p.redo && p.unchecked > 0
 	p.failed++

@@ -48,7 +48,7 @@ func parseService(text string) (endpoint, error) {
 	case err != nil || u.Hostname() == "" || u.Opaque != "":
 		return endpoint{}, errors.New("it is not a URL; " + serviceOptions)
 	case u.User != nil:
-		return endpoint{}, errors.New("the URL has a user name or a password, and everybody sees the setting: give secrets in TRANSFORM_TOKEN or TRANSFORM_HEADERS")
+		return endpoint{}, errors.New("the URL has a user name or a password, and the setting is not secret: give secrets in TRANSFORM_TOKEN or TRANSFORM_HEADERS")
 	}
 	options, err := url.ParseQuery(u.EscapedFragment())
 	if err != nil {
@@ -116,8 +116,8 @@ func newService(e endpoint, s Spec, warned *sync.Once) *service {
 	return &service{endpoint: e, auth: newAuth(s), warned: warned, most: chunk.MaxObject, client: &http.Client{Transport: transport, CheckRedirect: sameOrigin}}
 }
 
-// sameOrigin follows a redirect only to the same service and only if the object is
-// sent again, which 307 and 308 ask for. Another service must not see the token.
+// sameOrigin follows a redirect only to the same service, because another one must not
+// see the token, and only with 307 and 308, which send the object again.
 func sameOrigin(next *http.Request, via []*http.Request) error {
 	first := via[0]
 	if len(via) > 3 || next.Method != first.Method || next.URL.Scheme != first.URL.Scheme || next.URL.Host != first.URL.Host {
@@ -158,17 +158,18 @@ func (s *service) Close() error {
 	return nil
 }
 
-// Map takes the answer for object, and asks for it if it was not announced.
+// Map returns the answer for object. It requests the answer now if the object was not
+// announced.
 func (s *service) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 	s.topUp()
 	if len(s.calls) == 0 || !same(s.calls[0].objects[0], object) {
 		c := s.start(ctx, [][]byte{object}, tryLimit{})
 		<-c.done
-		return c.take(dst)
+		return c.next(dst)
 	}
 	c := s.calls[0]
 	<-c.done // its context ends with that of the chunk
-	dst, err := c.take(dst)
+	dst, err := c.next(dst)
 	if len(c.objects) == 0 {
 		s.calls = s.calls[1:]
 	}

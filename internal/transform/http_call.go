@@ -60,8 +60,8 @@ func (s *service) start(ctx context.Context, objects [][]byte, limit tryLimit) *
 	return c
 }
 
-// warnOfBatch warns once if a batch fails for good: nobody would notice that its
-// objects are asked for one by one, except that the job is slow.
+// warnOfBatch warns once if a batch fails for good and its objects are sent one by one.
+// Otherwise an operator would only notice that the job is slow.
 func (s *service) warnOfBatch(ctx context.Context, objects int, err error) {
 	if _, temporary := errors.AsType[*retryError](err); temporary || ctx.Err() != nil || s.auth.warn == nil {
 		return
@@ -71,8 +71,8 @@ func (s *service) warnOfBatch(ctx context.Context, objects int, err error) {
 	})
 }
 
-// take appends the outputs of the next object to dst.
-func (c *call) take(dst []byte) ([]byte, error) {
+// next appends the outputs of the next object to dst.
+func (c *call) next(dst []byte) ([]byte, error) {
 	c.objects = c.objects[1:]
 	if c.err != nil {
 		return dst, c.err
@@ -110,7 +110,7 @@ func (s *service) exchange(ctx context.Context, body []byte, header http.Header,
 	return s.readAnswer(response, objects)
 }
 
-// withoutURL drops the URL from an error of net/http: everybody knows it, and it is long.
+// withoutURL drops the URL from an error of net/http: it is long, and in the setting.
 func withoutURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err

@@ -184,10 +184,9 @@ func explain(ctx context.Context, err error) error {
 	return fmt.Errorf("jq: %w", err)
 }
 
-// measure refuses a value that is nested too deep or whose text has more than room
-// bytes, before it is encoded. A few steps of a program can build either: the
-// result of reduce range(60) as $i (1; [., .]) is small in memory and endless as
-// text.
+// measure refuses a value that is nested too deep or whose text has more than room bytes,
+// before it is encoded. A few steps of a program can build such a value: the result of
+// reduce range(60) as $i (1; [., .]) is small in memory and enormous as text.
 func (j *jq) measure(value any, room int) error {
 	left := room
 	if deep := spend(value, &left, maxDepth); deep {
@@ -199,8 +198,8 @@ func (j *jq) measure(value any, room int) error {
 	return nil
 }
 
-// spend subtracts from left the least bytes that value needs as text and stops when
-// none are left. It reports whether value is nested too deep.
+// spend subtracts the least bytes that value needs as text from left, and stops when none
+// are left. It reports whether value is nested too deep.
 func spend(value any, left *int, depth int) (deep bool) {
 	switch value := value.(type) {
 	case string:

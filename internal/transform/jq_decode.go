@@ -39,8 +39,7 @@ func decodeAny(object []byte) (any, error) {
 	return value, nil
 }
 
-// plain parses JSON's plain cases. Each method reports whether it could read what
-// it saw.
+// plain parses JSON's plain cases. Each method returns false for anything else.
 type plain struct {
 	text []byte
 	copy string // of text; the strings and numbers are parts of it, which saves memory for each

@@ -220,16 +220,16 @@ func (c *child) readLine() ([]byte, error) {
 	}
 }
 
-// A silence is the result of checking the output when no line is expected.
+// A silence is the state of the output when no line is expected.
 type silence int
 
 const (
-	quiet  silence = iota // nothing has come, as it should be
+	quiet  silence = iota // nothing has arrived, as expected
 	spoken                // a surplus line, or a part of one
 	closed                // the output has ended
 )
 
-// peek reports what has come since the last answer, without waiting.
+// peek reports what has arrived since the last answer, without waiting.
 func (c *child) peek() silence {
 	if len(c.buf) > 0 {
 		return spoken
@@ -253,7 +253,7 @@ func (c *child) peek() silence {
 	return closed
 }
 
-// listen reports what comes within d, or until ctx ends.
+// listen reports what arrives within d, or until ctx ends.
 func (c *child) listen(ctx context.Context, d time.Duration) silence {
 	if heard := c.peek(); heard != quiet {
 		return heard

@@ -12,8 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// longestAfter bounds the wait that a transform asks for, such as Retry-After. A
-// worker has no other chunk meanwhile.
+// longestAfter bounds the wait that a transform asks for, such as Retry-After. The worker
+// has no other chunk meanwhile.
 const longestAfter = time.Minute
 
 // A retryError is a temporary failure: another try of the object may succeed. All
@@ -27,14 +27,13 @@ type retryError struct {
 func (e *retryError) Error() string { return e.err.Error() }
 func (e *retryError) Unwrap() error { return e.err }
 
-// A batchError is the failure of several objects together. It does not say which of
-// them has caused it.
+// A batchError is the failure of a batch. It is not known which of its objects caused it.
 type batchError struct{ err error }
 
 func (e *batchError) Error() string { return e.err.Error() }
 func (e *batchError) Unwrap() error { return e.err }
 
-// A Retry says why an object waits to be tried again.
+// A Retry describes an object that waits for another try.
 type Retry struct {
 	Index int // of the object within the chunk
 	Try   int // the next one, from 2
@@ -42,8 +41,8 @@ type Retry struct {
 	Err   string // of the last try
 }
 
-// retries holds the objects of a chunk that wait to be tried again. The objects
-// themselves and their turns are all the memory that waiting takes.
+// retries holds the objects of a chunk that wait to be tried again. Waiting takes no more
+// memory than the objects and their turns.
 type retries struct {
 	most    int // tries of an object after the first one
 	tell    func(Retry)
@@ -66,11 +65,11 @@ func newRetries(o Options) retries {
 	return r
 }
 
-// take lets an object that failed wait for its next try. It returns false if err is
-// final: it is not temporary, or the object has had all its tries. The last try is
-// made alone, and so is one more if a batch failed for good: no object becomes a
-// dead letter for the failure of another one.
-func (r *retries) take(failed turn, err error) bool {
+// postpone lets a failed object wait for its next try. It returns false if err is final:
+// the failure is not temporary, or the object has had all its tries. The object is sent
+// alone in its last try, and in one more try after its batch failed for good. So no
+// object becomes a dead letter because of another one.
+func (r *retries) postpone(failed turn, err error) bool {
 	temporary, _ := errors.AsType[*retryError](err)
 	_, shared := errors.AsType[*batchError](err)
 	next := waiter{turn: turn{index: failed.index, tries: failed.tries + 1}, due: time.Now(), err: temporary}
@@ -101,7 +100,7 @@ func (r *retries) wait(n int, after time.Duration) time.Duration {
 	return min(after, longestAfter) + r.jitter(webservice.Backoff(n))
 }
 
-// tried adds to an error how often the object was tried.
+// tried adds the number of tries to an error.
 func tried(last turn, err error) string {
 	if last.tries == 0 {
 		return err.Error()
@@ -109,8 +108,8 @@ func tried(last turn, err error) string {
 	return fmt.Sprintf("tried %d times: %v", last.tries+1, err)
 }
 
-// nextRound waits until objects that wait are due, and returns them in the order of
-// the chunk. There are none if none waits.
+// nextRound waits until the first waiting objects are due and returns them in the order
+// of the chunk. It returns none if no object waits.
 func (r *run) nextRound(ctx context.Context) ([]turn, error) {
 	if len(r.retries.waiting) == 0 {
 		return nil, nil
@@ -127,7 +126,7 @@ func (r *run) nextRound(ctx context.Context) ([]turn, error) {
 	return r.retries.due(ctx)
 }
 
-// due waits until the first waiter is due, and takes those that are.
+// due waits until the first waiter is due, and removes and returns all that are due.
 func (r *retries) due(ctx context.Context) ([]turn, error) {
 	first := slices.MinFunc(r.waiting, func(a, b waiter) int { return a.due.Compare(b.due) })
 	timer := time.NewTimer(time.Until(first.due))

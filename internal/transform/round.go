@@ -50,11 +50,11 @@ func (r *run) mapRound(ctx context.Context, out *Output, round []turn) error {
 	}
 }
 
-// A retrace says which objects of a round must be mapped again after a process
-// failed with unproved answers.
+// A retrace records which objects of a round must be mapped again after a process failed
+// with unproved answers.
 type retrace struct {
-	// The answers before this turn are proved. lines, failed and waiting are what
-	// there was then.
+	// The answers before this turn are proved. lines, failed and waiting are the
+	// numbers at that point.
 	turn, lines, failed, waiting int
 
 	suspect int  // turn at which a process failed after unproved answers; -1: none
@@ -67,7 +67,7 @@ func (r *run) moveTo(t *retrace, turn int, out *Output) {
 	t.turn, t.lines, t.failed, t.waiting, t.stuck = turn, len(out.Lines), len(out.Failed), len(r.retries.waiting), false
 }
 
-// goBack drops what has come of the turns that must be taken again.
+// goBack drops the results of the turns that must be repeated.
 func (r *run) goBack(t *retrace, round []turn, out *Output) {
 	out.Lines, out.Failed, r.retries.waiting = out.Lines[:t.lines], out.Failed[:t.failed], r.retries.waiting[:t.waiting]
 	for _, turn := range round[t.turn:] {
@@ -109,7 +109,7 @@ func (r *run) walk(ctx context.Context, out *Output, round []turn, t *retrace) (
 			t.suspect, t.tried, t.stuck = n, !errors.Is(err, errExited), true
 			return true, nil
 		default:
-			if final = !r.retries.take(round[n], err); final {
+			if final = !r.retries.postpone(round[n], err); final {
 				out.fail(i, tried(round[n], err))
 				out.Failed[len(out.Failed)-1].Late = r.passed
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Options say how Run treats each object.
+// Options are the options of Run.
 type Options struct {
 	// Timeout bounds one try of one object, without the wait for a retry. 0 means
 	// none. identity and users neither wait nor loop and are not bounded; users
@@ -81,8 +81,8 @@ type Failure struct {
 // stored with the dead letter.
 const maxReason = 8 << 10
 
-// supervised is a transform whose answers come from another process, so that they
-// can be late, doubled or missing.
+// supervised is a transform whose answers come from another process and may be late,
+// doubled or missing.
 type supervised interface {
 	Chunker
 	confirm(ctx context.Context) error // checks that nothing followed the last answer; Run calls it after each Map
@@ -124,13 +124,13 @@ func (l tryLimit) apply(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeoutCause(ctx, l.most, l.late)
 }
 
-// An eager transform has the outputs of some objects without waiting. Each timeout
-// costs a timer, so Run calls now first. If it is not done, Run calls Map.
+// An eager transform knows the outputs of some objects without waiting. A timeout costs a
+// timer, so Run calls now first, and calls Map with a timeout only if now is not done.
 type eager interface {
 	now(ctx context.Context, object, dst []byte) (out []byte, done bool, err error)
 }
 
-// An aborter has something running that must be cleaned up when a chunk ends early.
+// An aborter must clean up when a chunk ends early.
 type aborter interface{ abort() }
 
 // A faultError means that the process failed, not that it answered with an error.

@@ -33,7 +33,7 @@ func TestRight(t *testing.T) {
 			w := newWorld(t, c.lines)
 			results := w.results(t, c.dead)
 			if pieces {
-				results = w.inPieces(t, results)
+				results = inPieces(results)
 			}
 			w.fill(t, results)
 			got := w.verify(t)
@@ -291,7 +291,7 @@ func TestWrongPieces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, job10)
-			results := w.inPieces(t, w.results(t, job10Dead))
+			results := inPieces(w.results(t, job10Dead))
 			if c.results != nil {
 				results = c.results(results)
 			}
@@ -311,7 +311,7 @@ func TestWrongPieces(t *testing.T) {
 func TestMadeInPieces(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, job10)
-	results := w.inPieces(t, w.results(t, job10Dead))
+	results := inPieces(w.results(t, job10Dead))
 	for i := range results {
 		results[i].Version = "v1"
 	}

@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// Credentials are what a service gets with each request beside the data. They are
-// secret, and no part of a setting, identity or plan.
+// Credentials are sent to a service with each request. They are secret, and part of no
+// setting, identity or plan.
 type Credentials struct {
 	Token   string // bearer token, or @FILE that holds it; "": none
 	Headers string // lines "Name: value", or @FILE that holds them; "": none
 }
 
-// Check says what is wrong with the credentials, without showing them. Their
-// settings begin with prefix, such as TRANSFORM.
+// Check returns an error that says what is wrong with the credentials, without showing
+// them. Their settings begin with prefix, such as TRANSFORM.
 func (c Credentials) Check(prefix string) error {
 	_, err := c.Header(prefix, nil)
 	return err
@@ -62,8 +62,8 @@ func (c Credentials) InFiles() bool {
 	return strings.HasPrefix(c.Token, "@") || strings.HasPrefix(c.Headers, "@")
 }
 
-// Secrets returns the values of a header that text of a service must not show. A
-// value of less than 4 bytes would be found in every other word, and is left out.
+// Secrets returns the secret values of a header. It omits values of less than 4 bytes,
+// which would occur in ordinary words.
 func Secrets(h http.Header) []string {
 	const shortest = 4
 	var values []string
@@ -79,8 +79,8 @@ func Secrets(h http.Header) []string {
 	return slices.DeleteFunc(values, func(value string) bool { return len(value) < shortest })
 }
 
-// Conceal removes the secrets of a header from a text of the service, which may
-// repeat its request.
+// Conceal removes the secrets of a header from a text of the service, which may contain
+// parts of the request.
 func Conceal(text string, h http.Header) string {
 	for _, value := range Secrets(h) {
 		text = strings.ReplaceAll(text, value, "…")

@@ -1,4 +1,4 @@
-// Package webservice has what all requests to services of others share: credentials from
-// variables or files, and when a failed request is made again. It makes no request
-// itself.
+// Package webservice is the common part of requests to services and APIs: credentials
+// from variables or files, and the rules for repeating a failed request. It makes no
+// request itself.
 package webservice

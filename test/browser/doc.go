@@ -1,25 +1,24 @@
-// Package browser looks at the live page as people do: in Chromium, at real
-// processes.
+// Package browser tests the live page of real processes in Chromium.
 //
 //	go test -tags browser ./test/browser                                          all of it
 //	go test -tags browser ./test/browser -run TestShots -screenshots DIR          pictures
 //	go test -tags browser ./test/browser -run TestThousand -viewer 20s -v         what a viewer costs the fetcher
 //
-// It needs chromium (or another Chrome, in CHROMIUM) and axe-core's
-// axe.min.js (in AXE, or in node_modules), and fails without.
+// It needs chromium (or another Chrome, in CHROMIUM) and axe-core's axe.min.js (in AXE,
+// or in node_modules), and fails without them.
 //
 // # What it promises
 //
-// The page loads from the fetcher alone, without a message in the console. It
-// moves while a job runs, shows a mapper that was killed as soon as the fetcher knows,
-// says when the fetcher is away and goes on by itself when it is back. Dead
-// letters, stragglers and their backups are on it. Orders need the token.
-// Everything can be done with the keyboard, and axe finds nothing wrong: light
-// and dark, on a phone and on a wall, whether the job runs, is done or is away.
-// A thousand mappers and ten thousand chunks are shown.
+// The page loads everything from the fetcher, without a message in the console. It
+// updates while a job runs and shows a killed mapper as soon as the fetcher knows of it.
+// It says when the fetcher does not answer, and continues by itself when it does again.
+// It shows dead letters, stragglers and their backup attempts. Orders need the token. The
+// keyboard can do everything. axe finds no problem: in light and dark, on small and large
+// screens, while the job runs, when it is done, and without a fetcher. The page can show
+// a thousand mappers and ten thousand chunks.
 //
 // # What it does not promise
 //
-// That it is beautiful: -screenshots takes pictures for people to look at. Nor
-// that other browsers agree.
+// It does not judge the looks of the page; -screenshots takes pictures for that. It does
+// not try other browsers.
 package browser

@@ -1,6 +1,5 @@
-// Package chaos runs jobs in real processes while these, NATS and the network
-// fail. A test's faults end at a known moment, everything is healed, and then
-// the job must end by itself.
+// Package chaos runs jobs in real processes while the processes, NATS and the network
+// fail. At a known moment all faults end, and then the job must finish by itself.
 //
 //	go test ./test/chaos                                        a little of everything, half a minute
 //	go test ./test/chaos -run TestStorm -for 10m -seed 1        seed after seed, for ten minutes
@@ -13,14 +12,14 @@
 //
 // # What it promises
 //
-// Each job ends with every object in the output exactly once, as the checker
-// finds and as verify finds; the fetcher ends with 0; nobody ends by himself
-// before; what the roles said (counts, epochs, "committed") is true. A seed
-// decides who is struck with what, for how long, and in which order.
+// At the end of each job, the checker and verify find every object in the output exactly
+// once, and the fetcher exits with 0. No process exits by itself before. The reports of
+// the roles (counts, epochs, "committed") are true. A seed determines the faults, their
+// victims, their duration and their order.
 //
 // # What it does not promise
 //
-// A seed does not decide what the scheduler and the disk do meanwhile, so a
-// history is replayed, not repeated. Dropped, doubled and damaged messages are
-// for test/sim; disks that fail and power cuts are for the sink's own tests.
+// A seed does not determine what the scheduler and the disk do, so a run with the same
+// seed has the same faults but not the same history. test/sim covers lost, doubled and
+// damaged messages; the tests of internal/sink cover failing disks and power cuts.
 package chaos

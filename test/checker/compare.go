@@ -7,24 +7,24 @@ import (
 	"iter"
 )
 
-// report is what was found. Each list holds the first few of its kind, and
-// says how many there are in all.
+// report is the result of a check. Each list holds the first few findings of its kind and
+// their total number.
 type report struct {
 	Objects int      `json:"objects"`
 	Outputs int      `json:"outputs"`
 	Dead    deadList `json:"dead"`
 
-	Lost       findings `json:"lost"`       // neither in the output nor dead
-	Duplicated findings `json:"duplicated"` // in the output more often than in the source, or also dead
+	Lost       findings `json:"lost"`       // neither in the output nor a dead letter
+	Duplicated findings `json:"duplicated"` // in the output more often than in the source, or also a dead letter
 	Invented   findings `json:"invented"`   // in the output, and made from no object
 	Altered    findings `json:"altered"`    // a dead letter that does not hold the object as it was
-	Disordered findings `json:"disordered"` // all is there, but not in the order of the source
-	NotDead    findings `json:"not_dead"`   // should be dead, and is not
+	Disordered findings `json:"disordered"` // complete, but not in the order of the source
+	NotDead    findings `json:"not_dead"`   // should be a dead letter, and is not
 }
 
 type deadList struct {
 	Count    int      `json:"count"`
-	Unwanted findings `json:"unwanted"` // dead, and should not be
+	Unwanted findings `json:"unwanted"` // a dead letter, and should not be
 }
 
 type findings struct {
@@ -44,9 +44,9 @@ func (r *report) kept() bool {
 	return r.Lost.Count+r.Duplicated.Count+r.Invented.Count+r.Altered.Count+r.Disordered.Count+r.NotDead.Count+r.Dead.Unwanted.Count == 0
 }
 
-// compare reads source and output side by side. The output is in the order of
-// the source, so as long as line follows line nothing is lost, doubled or
-// invented. At the first line that does not fit, it counts by content instead.
+// compare reads source and output side by side. The output must be in the order of the
+// source, so while the lines match, nothing is lost, doubled or invented. At the first
+// line that does not match, compare starts counting by content.
 func compare(source, output string, letters map[int]letter, t struct{ expect, read func([]byte) ([]byte, error) }) (report, error) {
 	r := report{Dead: deadList{Count: len(letters)}}
 	nextOutput, stop := iter.Pull2(lines(output))
@@ -93,7 +93,8 @@ func compare(source, output string, letters map[int]letter, t struct{ expect, re
 	return r, r.count(source, output, letters, t)
 }
 
-// count is the algebra: what the source must give, less what the output holds.
+// count compares by content: the lines that the source must give, minus the lines of the
+// output.
 func (r *report) count(source, output string, letters map[int]letter, t struct{ expect, read func([]byte) ([]byte, error) }) error {
 	type sum [sha256.Size]byte
 	due := map[sum]int{}    // how often a line is missing from the output

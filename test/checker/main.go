@@ -1,12 +1,12 @@
-// Command checker says whether a finished job kept chunkline's promise: every
-// object of the source is in the output or among the dead letters, exactly
-// once, with the content that the transform gives. It trusts nothing but the
-// three files, and shares no code with the product, not even its JSON reader.
+// Command checker checks whether a finished job kept chunkline's promise: every object of
+// the source is in the output or in the dead letters, exactly once, with the right
+// content. It reads only these three files, and shares no code with the product, not even
+// a JSON reader.
 //
 //	checker -source users.jsonl -output out/output.jsonl -dead out/dead.jsonl
 //
-// The source holds one object a line, plain or gzip (.gz). It prints a report
-// as JSON and exits 0 if the promise was kept, 1 if not, 2 if it cannot tell.
+// The source has one object a line, plain or gzip (.gz). checker prints a report as JSON.
+// It exits with 0 if the promise was kept, 1 if it was not, and 2 if it cannot tell.
 package main
 
 import (
@@ -30,16 +30,16 @@ func run(args []string) (code int, err error) {
 	flags := flag.NewFlagSet("checker", flag.ContinueOnError)
 	source := flags.String("source", "", "file of the objects, one a line")
 	output := flags.String("output", "", "file of the outputs")
-	dead := flags.String("dead", "", "file of the dead letters; it need not be there")
+	dead := flags.String("dead", "", "file of the dead letters; it need not exist")
 	expect := flags.String("expect", "users", "the transform: users or identity")
-	wantDead := flags.String("want-dead", "", "ordinals that must be dead, and no others: 3,57; any: whichever")
+	wantDead := flags.String("want-dead", "", "ordinals of exactly the objects that must be dead letters, as in 3,57; any: do not check")
 	if err := flags.Parse(args); err != nil {
 		return 2, err
 	}
 	transform, known := transforms[*expect]
 	if !known || *source == "" || *output == "" || flags.NArg() > 0 {
 		flags.Usage()
-		return 2, fmt.Errorf("say -source, -output, and -expect users or identity")
+		return 2, fmt.Errorf("set -source and -output, and -expect to users or identity")
 	}
 	letters, err := readDead(*dead)
 	if err != nil {
@@ -65,7 +65,7 @@ func run(args []string) (code int, err error) {
 	return 0, nil
 }
 
-// judgeDead compares who is dead with who should be.
+// judgeDead compares the dead letters with the expected ones.
 func (r *report) judgeDead(letters map[int]letter, list string) error {
 	want := map[int]bool{}
 	for item := range strings.SplitSeq(list, ",") {

@@ -1,11 +1,10 @@
-// Package corpus runs hostile inputs through whole jobs, as a user would, and
-// looks at every byte that comes out.
+// Package corpus runs whole jobs on hostile inputs and checks every byte of the result.
 //
-// Each input says what must become of each of its objects: it is in the output
-// byte for byte, or it is one dead letter with the reason and the place. Nothing
-// else may be there, the counts and the exit code must say the same, and the
-// independent checker and verify must agree.
+// Each test case lists the expected result of each object: the object is in the output
+// byte for byte, or it is one dead letter with a reason and a place. The result must
+// contain nothing else, the counts and the exit code must match, and the independent
+// checker and verify must agree.
 //
-// What is not here: inputs that change while they are read (internal/source),
-// and transforms that misbehave (internal/transform, test/hostile).
+// Other packages test inputs that change while they are read (internal/source) and
+// transforms that misbehave (internal/transform, test/hostile).
 package corpus

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// commands calls check with the words of each command that begins with these,
-// in spans or blocks of code of any page.
+// commands calls check for each command that begins with begin, in the code spans and
+// code blocks of all pages. words are the words after begin.
 func commands(t *testing.T, begin string, check func(name, command string, words []string)) {
 	t.Helper()
 	n := 0
@@ -29,7 +29,8 @@ func commands(t *testing.T, begin string, check func(name, command string, words
 	}
 }
 
-// declared are the functions of test files by the package's path from the root.
+// declared returns the tests, fuzz targets and benchmarks of each package, by the
+// package's path from the root.
 func declared(t *testing.T) map[string][]string {
 	t.Helper()
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
@@ -54,7 +55,7 @@ func declared(t *testing.T) map[string][]string {
 	return found
 }
 
-// TestTests: the tests that pages name are there.
+// TestTests: the tests that pages name exist.
 func TestTests(t *testing.T) {
 	t.Parallel()
 	all := declared(t)
@@ -108,7 +109,7 @@ func TestTests(t *testing.T) {
 	})
 }
 
-// TestTargets: what is to be made is in the Makefile.
+// TestTargets: the make targets that pages name exist.
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	makefile, err := os.ReadFile(root + "/Makefile")
@@ -124,7 +125,7 @@ func TestTargets(t *testing.T) {
 	})
 }
 
-// TestFiles: what kubectl, docker and kustomizations are pointed at is there.
+// TestFiles: the files that commands and kustomizations of a page name exist.
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	files := regexp.MustCompile(`(?:-k |--patch-file |docker build .*|\./|^)((?:deploy|docs|examples|internal|test|cmd)/[\w./-]*)|-f (\S+/\S+\.yaml)`)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestHelm: the manifests have the names of public Helm charts that the table
-// of docs/helm.md lists, and the commands there install the versions of the table.
+// TestHelm: the manifests contain the names that the table of docs/helm.md lists, and
+// the commands of that page install the versions of the table.
 func TestHelm(t *testing.T) {
 	t.Parallel()
 	page := file(t, "docs/helm.md")

@@ -39,7 +39,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestParse: a page is read as GitHub shows it.
+// TestParse: parse finds the links, anchors and code that GitHub shows.
 func TestParse(t *testing.T) {
 	t.Parallel()
 	p := parse([]byte("# A `b`, [c](d.md) & _e_\n\n## Twice\n\n## Twice\n\n`[no](code.md)`\n\n```\n# no heading\n[no](block.md)\n```\n\n" +

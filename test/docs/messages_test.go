@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// foreign are parts of messages that others print: Go's library, gojq, NATS.
+// foreign are parts of messages that come from Go's library, gojq or NATS.
 var foreign = []string{
 	"executable file not found in $PATH", "function not defined: keys_unsorted/", "Authorization Violation: check NATS_USER and NATS_PASSWORD",
 	"could not be parsed", "interface conversion",
 }
 
-// TestMessages: the messages for which the pages have a remedy are ones that the
-// programs print. Of a message counts what stands between … and values.
+// TestMessages: the messages for which the pages have a remedy exist in the programs.
+// It compares the parts of a message between "…" and values.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	product := productSource(t)
@@ -54,7 +54,8 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// productSource is all Go code but tests, with the parts of each literal joined.
+// productSource returns all Go code except tests, with the parts of each string
+// literal joined.
 func productSource(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder

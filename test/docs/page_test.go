@@ -19,7 +19,7 @@ import (
 
 const root = "../.."
 
-// A page is what a reader can follow or copy from one.
+// A page is what a reader can follow in it or copy from it.
 type page struct {
 	links   []string
 	anchors map[string]bool
@@ -39,7 +39,7 @@ func pages(t *testing.T) map[string]page {
 			return err
 		}
 		switch {
-		case d.IsDir() && name != "." && strings.HasPrefix(name, "."), name == "test": // there: what pages are made of
+		case d.IsDir() && name != "." && strings.HasPrefix(name, "."), name == "test": // test has parts of pages
 			return filepath.SkipDir
 		case filepath.Ext(name) == ".md":
 			source, err := os.ReadFile(path)
@@ -88,7 +88,7 @@ func parse(source []byte) page {
 	return p
 }
 
-// words is the text of a node without its marks.
+// words returns the text of a node without markup.
 func words(n ast.Node, source []byte) string {
 	var b strings.Builder
 	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
@@ -125,7 +125,7 @@ func (p *page) head(heading string) {
 
 var attribute = regexp.MustCompile(`\b(href|src|srcset|id|name)="([^"]*)"`)
 
-// markup adds what HTML within a page links to and is linked by.
+// markup adds the links and anchors of HTML in a page.
 func (p *page) markup(text string) {
 	for _, a := range attribute.FindAllStringSubmatch(text, -1) {
 		if a[1] == "id" || a[1] == "name" {

@@ -60,6 +60,13 @@ func (j *job) mapper(label, transform string, env ...string) *proc.Process {
 	return j.watched("mapper asks", start, slices.Concat(j.settings["mapper"], env)...)
 }
 
+// retire ends a role, which must have lived until then.
+func (j *job) retire(p *proc.Process) {
+	j.t.Helper()
+	proc.End(j.t, p)
+	j.roles = slices.DeleteFunc(j.roles, func(r *proc.Process) bool { return r == p })
+}
+
 // end waits until the fetcher has done the job and judges everything: what the
 // fetcher counted, what the sink holds, and that no role has ended or grown.
 func (j *job) end(fetcher *proc.Process) {

@@ -6,22 +6,21 @@
 //	go run ./test/lanes all sim crash   some lanes, and the lanes that they need
 //	go run ./test/lanes -list all       the lanes and their commands
 //
-// A lane is one shell command (see table.go). It passes if the command exits
-// with 0. When a lane fails, the others go on. At the end lanes prints a table of
-// how long each took, and then, for each lane that failed, the first lines of each
-// test that failed (or else the last lines of its output) and the command that
-// repeats it; the exit code is then 1.
+// A lane is one shell command (see table.go). It passes if the command exits with 0. When
+// a lane fails, the others continue. At the end lanes prints a table with the time of each
+// lane. For each failed lane it prints the first lines of each failed test (or else the
+// last lines of the output) and the command that repeats the lane; the exit code is
+// then 1.
 //
-// # What runs beside what
+// # Lanes at the same time
 //
-// A lane waits (for leases to expire, for pods to start), or computes, or runs
-// alone. One lane that waits runs at a time, at normal priority, because what
-// it waits for has deadlines. Beside it runs one lane that computes, at a lower
-// priority, with what the other one leaves. A lane that computes and has
-// deadlines of its own runs alone. The lane that is expected to end last, with
-// the lanes that need it, starts first.
+// A lane waits (for leases to expire, for pods to start), or computes, or runs alone. At
+// most one lane that waits runs at a time. It runs at normal priority, because it has
+// deadlines. Beside it runs at most one lane that computes, at a lower priority. A lane
+// that computes and has deadlines runs alone. The lane that is expected to end last,
+// including the lanes that need it, starts first.
 //
-// Each lane has a folder of its own as TMPDIR, and GOFLAGS with -trimpath, so
-// that a fresh clone uses what other clones have compiled. Ports come from
-// test/loopback, namespaces and containers are named after what they test.
+// Each lane has its own TMPDIR, and GOFLAGS with -trimpath, so that a fresh clone uses
+// what other clones have compiled. Ports come from test/loopback; namespaces and
+// containers are named after their test.
 package main

@@ -1,3 +1,3 @@
-// Package logs holds the programs to what docs/operations.md says of their
-// logs: which fields there are, and what is said above info.
+// Package logs checks that docs/operations.md lists every field of the logs and every
+// message above info.
 package logs

@@ -1,10 +1,10 @@
-// Package loopback gives tests addresses that nobody else will take before, or
-// between, their uses: a server may be started there later, and once more.
+// Package loopback gives tests addresses that no other process uses, so that a test can
+// start a server at an address later, or restart it there.
 //
-// A port that the kernel chose for a listener that is closed again is anyone's:
-// the next listener's, or that of an outgoing connection. These lie below the
-// ports that Linux gives out by itself (net.ipv4.ip_local_port_range begins at
-// 32768), in a block that this process holds alone.
+// A port that the kernel chose for a listener is free again once the listener is closed:
+// another listener or an outgoing connection may get it. The ports of this package are
+// below those that Linux assigns (net.ipv4.ip_local_port_range begins at 32768), in a
+// block that belongs to this process.
 package loopback
 
 import (
@@ -26,8 +26,8 @@ var held struct {
 	next int
 }
 
-// Address is one of 127.0.0.1 that nobody listens on. A process gets it again
-// only after 498 others. Address panics when the machine has none left.
+// Address returns an address of 127.0.0.1 on which no process listens. A process gets
+// the same one again only after 498 others. Address panics if none is left.
 func Address() string {
 	held.Lock()
 	defer held.Unlock()
@@ -44,7 +44,7 @@ func Address() string {
 	panic("find a free port: all of this process's are taken")
 }
 
-// claim takes the first block that no other process has. The caller holds the mutex.
+// claim reserves the first free block of ports. The caller holds the mutex.
 func claim() {
 	for i := range blocks {
 		base := first + i*size

@@ -1,8 +1,7 @@
-// Package metrics checks what all roles together say in their metrics: that
-// docs/metrics.md is what the code declares, and that each one moves in a job.
-// It has tests only.
+// Package metrics checks the metrics of all roles: docs/metrics.md matches the
+// declarations in the code, and each metric changes in a job. It has tests only.
 //
-// docs/metrics.md is written anew by
+// To write docs/metrics.md again, run
 //
 //	go test ./test/metrics -run TestDocs -update
 package metrics

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestGuarantees: docs/guarantees.md lists the mutants that there are, each with the tests
+// TestGuarantees: docs/guarantees.md lists exactly the mutants of the table, each with the tests
 // that must turn red, and every test that it says to run exists.
 func TestGuarantees(t *testing.T) {
 	t.Parallel()

@@ -1,16 +1,16 @@
-// Command mutants shows that the tests bite. It breaks the product on purpose,
-// one rule at a time, and demands that the tests named for it turn red; a
-// mutant that survives, or that does not compile, fails the run.
+// Command mutants checks that the tests can fail. It breaks one rule of the product at a
+// time, and requires the tests that the table names to fail. A mutant that survives or
+// does not compile fails the run.
 //
 //	go run ./test/mutants                      all of them
 //	go run ./test/mutants -only M3,M16         some
 //	go run ./test/mutants -sample 10 -seed 7   ten, drawn by the seed
 //	go run ./test/mutants -list                what there is
 //
-// A mutant is a replacement of source text, compiled in with go's -overlay:
-// the product holds no broken code and no switch for it, and a mutant whose
-// text is not found exactly once is an error, so none is left behind when the
-// code moves on. Results go to stdout as the table of docs/guarantees.md.
+// A mutant is a replacement of source text, compiled in with go's -overlay. So the product
+// contains no broken code and no switch for it. It is an error if the text is not found
+// exactly once, so the table cannot become stale. The results go to stdout as the table
+// of docs/guarantees.md.
 package main
 
 import (
@@ -81,9 +81,9 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	return 0, nil
 }
 
-// outcome is what came of a mutant.
+// outcome is the result of a mutant.
 type outcome struct {
-	caught []string // the lanes that turned red
+	caught []string // the lanes that failed
 	took   time.Duration
 	err    error
 }
@@ -92,8 +92,7 @@ type outcome struct {
 // takes one core, another one is compiled or tested.
 const atOnce = 2
 
-// tryAll tries mutants, several at a time. Each has a channel that its outcome
-// comes from.
+// tryAll tries mutants, several at a time. It returns a channel for the outcome of each.
 func tryAll(ctx context.Context, mutants []mutant) []chan outcome {
 	outcomes := make([]chan outcome, len(mutants))
 	places := make(chan struct{}, atOnce)

@@ -12,12 +12,12 @@ import (
 	"strings"
 )
 
-// mutant is one way to break the product, and which tests must notice.
+// mutant is one way to break the product, with the tests that must fail.
 type mutant struct {
 	id       string
 	what     string
 	edits    []edit
-	caughtBy []lane // each of them must turn red
+	caughtBy []lane // each of them must fail
 }
 
 // edit replaces a text that is in the file exactly once.
@@ -34,7 +34,7 @@ func (l lane) String() string {
 	return strings.Join(append([]string{strings.TrimPrefix(l.pkg, "./"), l.tests}, l.flags...), " ")
 }
 
-// try runs the mutant's tests and returns those that turned red.
+// try runs the mutant's tests and returns those that failed.
 func (m mutant) try(ctx context.Context) (caught []string, err error) {
 	dir, err := os.MkdirTemp("", "chunkline-mutant-")
 	if err != nil {
@@ -73,7 +73,7 @@ func command(ctx context.Context, env []string, name string, args ...string) ([]
 	return cmd.CombinedOutput()
 }
 
-// overlay writes the broken files and the list of what they stand for.
+// overlay writes the broken files and the list of the files that they replace.
 func (m mutant) overlay(dir string) (string, error) {
 	broken := map[string]string{} // file → content
 	for _, e := range m.edits {

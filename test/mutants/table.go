@@ -16,11 +16,15 @@ func sinkMutants() []mutant {
 			edits:    []edit{{"internal/sink/log.go", "\tif !l.made {\n\t\treturn nil\n\t}\n", "\tif true {\n\t\treturn nil\n\t}\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestCrash", nil}},
 		}, {
-			id: "M5", what: "no unique key: a second result takes the first one's place",
-			edits:    []edit{{"internal/sink/commit.go", "\t\tthere, ok := first[r.Chunk]\n\t\tif !ok {", "\t\tthere, ok := first[r.Chunk]\n\t\tif false {"}},
+			id: "M5", what: "no unique key: a second result replaces the first one",
+			edits:    []edit{{"internal/sink/commit.go", "\t\tmet, err := f.meet(r)\n", "\t\tvar met meeting\n\t\tvar err error\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
-			id: "M6", what: "the results of a group are committed one after the other",
+			id: "M32", what: "a piece that overlaps is saved",
+			edits:    []edit{{"internal/sink/commit.go", "\t\tcase met.objects > 0:\n", "\t\tcase false:\n"}},
+			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
+		}, {
+			id: "M6", what: "the results of one group are committed one by one",
 			edits: []edit{{
 				"internal/sink/commit.go",
 				"\tif err := f.log.write(frames); err != nil {\n",
@@ -28,19 +32,19 @@ func sinkMutants() []mutant {
 			}},
 			caughtBy: []lane{{"./internal/sink", "TestCrash", nil}},
 		}, {
-			id: "M13", what: "a sync that failed is tried again on the same file",
+			id: "M13", what: "a failed sync is retried on the same file",
 			edits:    []edit{{"internal/sink/log.go", "\tif err := l.file.Sync(); err != nil {\n\t\treturn", "\tif err := l.file.Sync(); err != nil && l.file.Sync() != nil {\n\t\treturn"}},
 			caughtBy: []lane{{"./internal/sink", "TestFailedStep", nil}},
 		}, {
-			id: "M16", what: "damage in the middle of what is committed is taken for a commit that was never finished, and cut off",
+			id: "M16", what: "damage in the middle of committed data is taken for an unfinished commit and cut off",
 			edits:    []edit{{"internal/sink/recover.go", "\tcase newest > next:\n\t\treturn bad\n", ""}},
 			caughtBy: []lane{{"./internal/sink", "TestDamagedParts", nil}},
 		}, {
-			id: "M25", what: "redo does not fence the fetcher that believes its chunks are saved",
+			id: "M25", what: "redo does not fence a running fetcher, which believes that the removed chunks are saved",
 			edits:    []edit{{"internal/sink/redo.go", "\tclaimed := now.fence(\"redo-\"+rand.Text()).fenceVersion(", "\t_ = rand.Text\n\tclaimed := now.fenceVersion("}},
 			caughtBy: []lane{{"./internal/sink", "TestCrashInRedo", nil}},
 		}, {
-			id: "M17", what: "a sink that was killed in a commit is built on before what was read is durable",
+			id: "M17", what: "after a kill in a commit, the sink appends before the data that it read is durable",
 			edits:    []edit{{"internal/sink/recover.go", "\tif err == nil && t.rewrite >= 0 {\n\t\terr = f.log.rewrite(t.rewrite)\n\t}\n", ""}},
 			caughtBy: []lane{{"./internal/sink", "TestKilledInCommit", nil}},
 		},
@@ -51,14 +55,14 @@ func protocolMutants() []mutant {
 	return []mutant{
 		{
 			id: "M3", what: "the saver answers before it commits",
-			edits:    []edit{{"internal/saver/commit.go", "\tcase s.queue <- p:\n", "\tcase s.queue <- p:\n\t\ts.answer(r, wire.SaveCommitted, \"\")\n"}},
+			edits:    []edit{{"internal/saver/commit.go", "\tcase s.queue <- p:\n", "\tcase s.queue <- p:\n\t\ts.answerAll(p.request, wire.SaveCommitted, \"\")\n"}},
 			caughtBy: []lane{{"./test/sim", "TestSinkFull|TestSinkBroken", nil}},
 		}, {
-			id: "M4", what: "the fetcher forgets a chunk when its mapper has sent it to the saver",
+			id: "M4", what: "the fetcher forgets a chunk once its mapper has sent the result",
 			edits:    []edit{{"internal/ledger/hear.go", "\t\te := l.open[id]\n\t\tl.loseLease(e, m)\n", "\t\te := l.open[id]\n\t\tif len(e.leases) == 1 {\n\t\t\tl.Saved(m.heard, id, m.id)\n\t\t\tcontinue\n\t\t}\n\t\tl.loseLease(e, m)\n"}},
 			caughtBy: []lane{{"./test/sim", "TestLost", nil}},
 		}, {
-			id: "M7", what: "no epoch is checked: a fetcher that was replaced goes on",
+			id: "M7", what: "epochs are not checked: a fetcher that was replaced continues",
 			edits: []edit{
 				{"internal/saver/questions.go", "\tcase q.Epoch != s.sink.Epoch():\n", "\tcase false:\n"},
 				{"internal/fetcher/hear.go", "\tcase s.Epoch > c.f.grant.epoch:\n", "\tcase false:\n"},
@@ -66,15 +70,15 @@ func protocolMutants() []mutant {
 			},
 			caughtBy: []lane{{"./test/sim", "TestTakeover|TestFrozenFetcherComesBack", nil}},
 		}, {
-			id: "M8", what: "a duplicate result is not confirmed again",
-			edits:    []edit{{"internal/saver/commit.go", "if outcomes[i].Durable() {", "if outcomes[i] == sink.Committed {"}},
+			id: "M8", what: "a duplicate result is not confirmed",
+			edits:    []edit{{"internal/saver/commit.go", "if outcome.Durable() {", "if outcome == sink.Committed {"}},
 			caughtBy: []lane{{"./internal/saver", "TestSave", nil}},
 		}, {
-			id: "M9", what: "no lease ever ends by silence",
+			id: "M9", what: "leases of a silent mapper never expire",
 			edits:    []edit{{"internal/ledger/liveness.go", "\t\tcase silence >= l.cfg.GoneAfter:\n", "\t\tcase false:\n"}},
 			caughtBy: []lane{{"./test/sim", "TestDeadMapper", nil}, {"./internal/ledger", ".", nil}},
 		}, {
-			id: "M10", what: "503, no responders, is taken for a confirmation",
+			id: "M10", what: "status 503 (no responders) counts as a confirmation",
 			edits:    []edit{{"internal/fetcher/saverclient.go", "\tif err == nil && a.Status == wire.SyncFailed", "\tif errors.Is(err, bus.ErrNobody) {\n\t\ta, err = wire.SyncAnswer{Status: wire.SyncOK}, nil\n\t}\n\tif err == nil && a.Status == wire.SyncFailed"}},
 			caughtBy: []lane{{"./test/sim", "TestSaverAway", nil}},
 		}, {
@@ -82,11 +86,11 @@ func protocolMutants() []mutant {
 			edits:    []edit{{"internal/bus/bus.go", "\tif !has && !coded {\n", "\tif true || !has && !coded {\n"}},
 			caughtBy: []lane{{"./internal/bus", "TestSuite_nats", nil}},
 		}, {
-			id: "M12", what: "a request is answered with a chunk after its mapper stopped waiting",
+			id: "M12", what: "a request is answered with a chunk after its mapper has stopped waiting",
 			edits:    []edit{{"internal/fetcher/waiting.go", "\t\tcase !now.Before(a.until):\n", "\t\tcase false:\n"}},
 			caughtBy: []lane{{"./internal/fetcher", ".", nil}},
 		}, {
-			id: "M14", what: "the fetcher decodes objects and encodes them again",
+			id: "M14", what: "the fetcher decodes and re-encodes objects",
 			edits: []edit{
 				{"internal/chunk/cut.go", "\t\tchunk.Body = append(append(chunk.Body, c.held.Bytes...), '\\n')\n", "\t\tbody := c.held.Bytes\n\t\tvar v any\n\t\tif json.Unmarshal(body, &v) == nil {\n\t\t\tbody, _ = json.Marshal(v)\n\t\t}\n\t\tchunk.Body = append(append(chunk.Body, body...), '\\n')\n"},
 				{"internal/chunk/cut.go", "import (\n", "import (\n\t\"encoding/json\"\n"},
@@ -101,7 +105,7 @@ func protocolMutants() []mutant {
 			edits:    []edit{{"internal/saver/commit.go", "\tcase lease.Vouches(", "\tcase true || lease.Vouches("}},
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}, {"./internal/saver", ".", nil}},
 		}, {
-			id: "M19", what: "the fetcher judges mappers by a time in which it was away itself",
+			id: "M19", what: "the fetcher counts its own outages against mappers",
 			edits:    []edit{{"internal/fetcher/liveness.go", "\t\tc.ledger.Forgive(now)\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestFetcherOffline|TestNATSAway", nil}},
 		}, {
@@ -109,7 +113,7 @@ func protocolMutants() []mutant {
 			edits:    []edit{{"internal/ledger/poison.go", "const crashesToSkip = 2\n", "const crashesToSkip = 1\n"}},
 			caughtBy: []lane{{"./internal/ledger", ".", nil}},
 		}, {
-			id: "M21", what: "a version that only shadows gets chunks to be saved",
+			id: "M21", what: "a shadow version gets chunks whose results are saved",
 			edits:    []edit{{"internal/rollout/version.go", "\tif t.Shadow.Covers(v.Name) || !v.quota.allows() {\n", "\tif !v.quota.allows() {\n"}},
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}},
 		}, {
@@ -117,11 +121,11 @@ func protocolMutants() []mutant {
 			edits:    []edit{{"internal/rollout/share.go", "return !q.limited() || q.credit >= 1", "return true"}},
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}},
 		}, {
-			id: "M23", what: "a careful chunk waits for a proven mapper that gets no chunk",
+			id: "M23", what: "a suspect chunk waits for a proven mapper that may get no chunk",
 			edits:    []edit{{"internal/fetcher/assign.go", "\t\tc.excludeIneligible(now)\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestExcludedMapper", nil}},
 		}, {
-			id: "M24", what: "a confirmation of before the fetcher's claim is believed",
+			id: "M24", what: "a confirmation from before the fetcher's claim is accepted",
 			edits:    []edit{{"internal/fetcher/hear.go", "\tcase s.Epoch < c.f.grant.epoch:\n", "\tcase false:\n"}},
 			caughtBy: []lane{{"./test/sim", "TestConfirmationFromBeforeRedo", nil}},
 		}, {
@@ -129,11 +133,11 @@ func protocolMutants() []mutant {
 			edits:    []edit{{"internal/rollout/breaker.go", "\t\tb.unfenced = true\n", ""}},
 			caughtBy: []lane{{"./test/sim", "TestFenceVersion", nil}},
 		}, {
-			id: "M27", what: "a result that waits for its commit is committed though its version is fenced meanwhile",
-			edits:    []edit{{"internal/sink/commit.go", "\t\tcase !ok && r.Term < bound.Terms[r.Version]:\n", "\t\tcase false && r.Term < bound.Terms[r.Version]:\n"}},
+			id: "M27", what: "a waiting result is committed although its version was fenced meanwhile",
+			edits:    []edit{{"internal/sink/commit.go", "\t\tcase r.Term < bound.Terms[r.Version]:\n", "\t\tcase false && r.Term < bound.Terms[r.Version]:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
-			id: "M28", what: "results of two transforms are saved under the name of one version",
+			id: "M28", what: "results of two transforms are saved under one version",
 			edits:    []edit{{"internal/sink/claim.go", `return bound != "" && r.Transform != "" && bound != r.Transform`, "return false && bound == r.Transform"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
@@ -141,13 +145,25 @@ func protocolMutants() []mutant {
 			edits:    []edit{{"internal/fetcher/transforms.go", `return m.of.transform != "" && m.of.transform != m.Transform`, "return false && m.of == nil"}},
 			caughtBy: []lane{{"./internal/fetcher", "TestTransforms", nil}},
 		}, {
-			id: "M30", what: "the output takes the place of a file that is not the job's",
+			id: "M30", what: "the output replaces a file that the job did not write",
 			edits:    []edit{{"internal/sink/target.go", "case f.o.Force:", "case true:"}},
 			caughtBy: []lane{{"./internal/sink", "TestForeignOutput", nil}},
 		}, {
 			id: "M31", what: "a mapper follows a hello from an older epoch",
 			edits:    []edit{{"internal/mapper/hello.go", "\treturn !h.isOld(hello, time.Now())\n", "\treturn true\n"}},
 			caughtBy: []lane{{"./internal/mapper", "TestHello_oldEpoch", nil}},
+		}, {
+			id: "M32", what: "a grant counts as one lease: only its first piece is held for the request",
+			edits:    []edit{{"internal/fetcher/assign.go", "c.ledger.Lease(now, a.mapper, a.seq, size.most,", "c.ledger.Lease(now, a.mapper, a.seq*uint64(1-min(1, len(s.pieces))), size.most,"}},
+			caughtBy: []lane{{"./test/sim", "TestGrantOnItsWay", nil}},
+		}, {
+			id: "M33", what: "a piece that its mapper no longer lists counts as saved",
+			edits:    []edit{{"internal/fetcher/hear.go", "\tc.waiting.drop(m.ID, h.Asking)\n", "\tfor _, p := range heard.Lost {\n\t\tc.ledger.Saved(now, p, m.ID)\n\t}\n\tc.waiting.drop(m.ID, h.Asking)\n"}},
+			caughtBy: []lane{{"./test/sim", "TestLostHandOut", nil}},
+		}, {
+			id: "M34", what: "a lease token does not say which objects of the chunk it is for",
+			edits:    []edit{{"internal/wire/token.go", "l.Piece.From, l.Piece.To,", "0, 0,"}},
+			caughtBy: []lane{{"./internal/saver", "TestRefused", nil}},
 		},
 	}
 }

@@ -1,8 +1,7 @@
-// Package poison runs jobs with an object that takes down whoever touches it,
-// in real processes: the program that maps it dies, hangs or eats all memory,
-// or it kills the mapper itself.
+// Package poison runs jobs, in real processes, with an object that crashes its mapper or
+// its program, hangs it, or makes it use all memory.
 //
-// It costs a bounded number of attempts, is exactly one dead letter with the
-// reason, its neighbours in the chunk are saved, and no other object is ever
-// blamed, also beside a mapper that crashes on everything it touches.
+// Such an object costs a bounded number of attempts and becomes exactly one dead letter
+// with the reason. Its neighbours in the chunk are saved. No other object becomes a dead
+// letter, even if another mapper crashes on every object.
 package poison

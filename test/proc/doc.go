@@ -1,4 +1,4 @@
-// Package proc runs the programs under test as their users do: real processes,
-// a real nats-server, real signals. What it starts listens on loopback, or in
-// network namespaces of the test's own, and ends with the test.
+// Package proc starts the programs under test for other tests: real processes, a real
+// nats-server, real signals. The processes listen on loopback, or in network namespaces
+// of the test, and end with the test.
 package proc

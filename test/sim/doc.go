@@ -1,20 +1,19 @@
-// Package sim runs a whole job in one process and in simulated time: the real
-// fetcher, mappers and saver on bustest's network, inside testing/synctest
-// bubbles. Nothing waits for a real clock, so a minute of absence costs nothing
-// and a bound on time is exact.
+// Package sim runs a whole job in one process and in simulated time: the real fetcher,
+// mappers and saver on the network of bustest, inside testing/synctest bubbles. Nothing
+// waits for a real clock, so an outage of a minute takes no time, and time limits are
+// exact.
 //
 // # What it promises
 //
-// What happens to whom, and when, is part of each test: roles crash, fall
-// silent, are replaced; messages are lost, doubled, late and damaged. In the end
-// the sink is compared with the source, and what was handed out is counted.
+// Each test determines the faults and their time: roles crash, fall silent or are
+// replaced; messages are lost, doubled, late or damaged. At the end the test compares the
+// sink with the source and counts the chunks that were handed out.
 //
-// TestSeeds draws all of that from a seed (scenario, weather), plays it (crew),
-// and holds every message against the invariants (watch, judge). TestEverywhere
-// does each harm to each message of a small job.
+// TestSeeds draws the faults from a seed (scenario, weather), runs the job (crew), and
+// checks every message against the invariants (watch, judge). TestEverywhere applies each
+// fault to each message of a small job.
 //
 // # What it does not promise
 //
-// Real NATS, real disks and real processes are for test/e2e and the suites of
-// bus and sink.
+// test/e2e and the suites of bus and sink test real NATS, real disks and real processes.
 package sim

@@ -239,6 +239,9 @@ func (s *Sink) summary() sink.Summary {
 // Identity implements saver.Sink: this sink has none.
 func (s *Sink) Identity() (id, at string) { return "", "" }
 
+// Refresh does nothing: a simulated sink has one process at a time.
+func (s *Sink) Refresh(context.Context) error { return nil }
+
 // OnSync implements saver.Sink: memory is never synced.
 func (s *Sink) OnSync(func(file string, took time.Duration)) {}
 

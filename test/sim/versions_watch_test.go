@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -60,7 +61,7 @@ func (w *watch) seeVersion(p bustest.Packet, work wire.Work, g *wire.Granted) {
 // caller holds mu.
 func (w *watch) seeSave(p bustest.Packet) {
 	s, err := wire.DecodeSave(p.Message)
-	if err != nil || isLiar(p.From) || w.c.s.pad > 0 || slices.Contains(w.c.fetchers, p.From) { // in parts; dead letters of a fetcher
+	if err != nil || isLiar(p.From) || w.blurred[p.From] || slices.Contains(w.c.fetchers, p.From) { // it may have got anything; dead letters of a fetcher
 		return
 	}
 	for _, r := range s.Results {
@@ -89,6 +90,13 @@ func (w *watch) forget(gone []chunk.Piece) {
 	for _, p := range gone {
 		w.first[p.Chunk] = slices.DeleteFunc(w.first[p.Chunk], func(r sink.Result) bool { return pieceOf(r) == p })
 	}
+}
+
+// unknown forgets when a mapper got its objects: a grant travels in parts, and may have some of them
+// again. The caller holds mu.
+func (w *watch) unknown(mapper string) {
+	maps.DeleteFunc(w.got, func(object string, _ time.Time) bool { return strings.HasPrefix(object, mapper+" ") })
+	w.blurred[mapper] = true
 }
 
 // inTime holds results that are to be committed against the moment in which their version

@@ -39,6 +39,7 @@ type watch struct {
 	careful   map[uint64]int                  // guarded by mu; how often an object was handed out in careful mode
 	given     map[given]amount                // guarded by mu; what a version got of a fetcher
 	got       map[string]time.Time            // guarded by mu; MAPPER ORDINAL: when it got it to be saved
+	blurred   map[string]bool                 // guarded by mu; mappers that got a grant in parts, which is not read here
 	lists     map[string]map[chunk.Piece]bool // guarded by mu; the latest list of each mapper process
 	sent      map[listed]bool                 // guarded by mu; pieces that a mapper process need not list any more
 }
@@ -68,7 +69,7 @@ func newWatch(c *crew) *watch {
 	return &watch{
 		c: c, situation: map[string]bool{}, first: pieces{}, of: map[string]uint64{}, handed: map[object]int{}, told: map[confirmation]time.Time{},
 		transfers: map[string]*transfer{}, announced: map[uint64]map[string]bool{}, careful: map[uint64]int{}, believed: map[chunk.Piece][]string{},
-		given: map[given]amount{}, got: map[string]time.Time{}, lists: map[string]map[chunk.Piece]bool{}, sent: map[listed]bool{},
+		given: map[given]amount{}, got: map[string]time.Time{}, blurred: map[string]bool{}, lists: map[string]map[chunk.Piece]bool{}, sent: map[listed]bool{},
 	}
 }
 
@@ -142,6 +143,9 @@ func (w *watch) seeHello(p bustest.Packet) {
 func (w *watch) seeWork(p bustest.Packet) {
 	work, err := wire.DecodeWork(p.Message)
 	if err != nil || work.Status != wire.WorkGrant { // in parts, or none
+		if err != nil {
+			w.unknown(p.To)
+		}
 		w.seeCarefulPart(p)
 		return
 	}

@@ -46,8 +46,8 @@ func newConn(n *Memory, name string) *Conn {
 	return c
 }
 
-// Disconnect breaks the connection. What waits for an answer gets
-// bus.ErrOffline, what is sent to this connection is lost. Subscriptions stay.
+// Disconnect breaks the connection. Requests that wait for an answer get bus.ErrOffline,
+// and messages to this connection are lost. Subscriptions stay.
 func (c *Conn) Disconnect() { c.leave(bus.ErrOffline, false) }
 
 // Reconnect brings the connection back.
@@ -63,9 +63,9 @@ func (c *Conn) Reconnect() {
 	c.reconnects.Add(1)
 }
 
-// Crash ends the connection as the death of its process would: nothing it
-// received is handled any more, and what was kept by a pause is lost. It does
-// not wait for a running handler.
+// Crash ends the connection as if its process had died: messages that it has received are
+// no longer handled, and messages that a pause has kept are lost. It does not wait for a
+// running handler.
 func (c *Conn) Crash() {
 	c.leave(fmt.Errorf("%w: crashed", bus.ErrClosed), true)
 	c.net.unpause(c.name)
@@ -113,7 +113,7 @@ func (c *Conn) leave(err error, forGood bool) {
 	}
 }
 
-// usable is nil while messages can be sent.
+// usable returns nil while messages can be sent.
 func (c *Conn) usable() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,7 +126,7 @@ func (c *Conn) usable() error {
 	return nil
 }
 
-// check says whether m can be sent now.
+// check returns an error if m cannot be sent now.
 func (c *Conn) check(m wire.Message) error {
 	if err := c.usable(); err != nil {
 		return err
@@ -161,7 +161,7 @@ func (c *Conn) Request(ctx context.Context, subject string, m wire.Message) (wir
 	ticket := c.next
 	c.waiting[ticket] = answers
 	c.mu.Unlock()
-	defer c.take(ticket)
+	defer c.removeWaiter(ticket)
 	question := m
 	for _, s := range receivers {
 		s.send(c, subject, m, func(m wire.Message) error { return s.conn.reply(c, ticket, subject, question, m) })
@@ -181,7 +181,7 @@ func (c *Conn) reply(to *Conn, ticket uint64, subject string, question, m wire.M
 	}
 	p := Packet{From: c.name, To: to.name, Subject: subject, Reply: true, Message: m, Question: question}
 	c.net.carry(p, func(m wire.Message) {
-		if answers := to.take(ticket); answers != nil {
+		if answers := to.removeWaiter(ticket); answers != nil {
 			to.count(m)
 			answers <- reply{message: m}
 		}
@@ -189,8 +189,8 @@ func (c *Conn) reply(to *Conn, ticket uint64, subject string, question, m wire.M
 	return nil
 }
 
-// take removes who waits for an answer; nil: nobody, it is late.
-func (c *Conn) take(ticket uint64) chan<- reply {
+// removeWaiter removes and returns the channel of a request, nil if its answer is late.
+func (c *Conn) removeWaiter(ticket uint64) chan<- reply {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	answers := c.waiting[ticket]

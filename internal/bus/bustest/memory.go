@@ -9,10 +9,10 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// Options is what a network is like.
+// Options are the options of a network.
 type Options struct {
 	MaxPayload int    // most bytes of a message; 0: 1 MiB
-	Seed       uint64 // of who gets a message in a queue group
+	Seed       uint64 // decides which member of a queue group gets a message
 }
 
 // A Packet is a message on its way to one receiver.
@@ -24,7 +24,7 @@ type Packet struct {
 	Question wire.Message // what an answer answers, as it was sent
 }
 
-// Fate is what becomes of a packet. The zero value delivers it at once.
+// Fate is what happens to a packet. The zero value delivers it at once.
 type Fate struct {
 	Drop    bool          // it never arrives
 	Copies  int           // it arrives as many times more
@@ -33,7 +33,7 @@ type Fate struct {
 	Corrupt bool          // a bit of its body flips; without a body its protocol version
 }
 
-// reorderWithin is how long a packet waits at most for another to overtake it.
+// reorderWithin is the longest time that a packet waits for another to overtake it.
 const reorderWithin = 10 * time.Millisecond
 
 // A Memory is a network. All methods may be called from several goroutines.
@@ -62,8 +62,8 @@ func NewMemory(o Options) *Memory {
 	}
 }
 
-// SetHook lets hook decide the fate of packets from now on; nil ends the
-// faults. It is called for one packet after the other, and must not wait.
+// SetHook lets hook decide the fate of packets from now on; nil ends the faults. hook is
+// called for one packet after the other, and must not wait.
 func (n *Memory) SetHook(hook func(Packet) Fate) {
 	var turn sync.Mutex
 	n.mu.Lock()
@@ -79,13 +79,13 @@ func (n *Memory) SetHook(hook func(Packet) Fate) {
 	}
 }
 
-// Rates is how often faults happen, each from 0 to 1.
+// Rates are the probabilities of faults, each from 0 to 1.
 type Rates struct {
 	Drop, Duplicate, Delay, Reorder, Corrupt float64
 	MaxDelay                                 time.Duration // delays are from 0 to this
 }
 
-// Random returns a hook that rolls the dice for each packet.
+// Random returns a hook that decides at random for each packet.
 func Random(seed uint64, r Rates) func(Packet) Fate {
 	dice := rand.New(rand.NewPCG(seed, 1))
 	return func(Packet) Fate {
@@ -112,14 +112,14 @@ func (n *Memory) Connect(name string) *Conn {
 	return c
 }
 
-// Away disconnects everyone: the server is gone.
+// Away disconnects all connections, as if the server had stopped.
 func (n *Memory) Away() {
 	for _, c := range n.all() {
 		c.Disconnect()
 	}
 }
 
-// Back reconnects everyone.
+// Back reconnects all connections.
 func (n *Memory) Back() {
 	for _, c := range n.all() {
 		c.Reconnect()
@@ -132,7 +132,7 @@ func (n *Memory) all() []*Conn {
 	return append([]*Conn(nil), n.conns...)
 }
 
-// receivers picks who gets a message to subject.
+// receivers picks the subscriptions that get a message to subject.
 func (n *Memory) receivers(subject string) []*subscription {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -157,7 +157,7 @@ func (n *Memory) receivers(subject string) []*subscription {
 	return all
 }
 
-// carry brings a packet to its receiver, as the hook decides.
+// carry delivers a packet to its receiver, as the hook decides.
 func (n *Memory) carry(p Packet, deliver func(wire.Message)) {
 	n.mu.Lock()
 	hook := n.hook
@@ -199,7 +199,7 @@ func (n *Memory) hold(to string, deliver func()) {
 	time.AfterFunc(reorderWithin, late)
 }
 
-// overtake delivers what was held for a receiver.
+// overtake delivers the held packets of a receiver.
 func (n *Memory) overtake(to string) {
 	n.mu.Lock()
 	held := n.held[to]

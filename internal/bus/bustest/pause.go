@@ -6,23 +6,22 @@ type keptPacket struct {
 	deliver  func()
 }
 
-// Pause keeps all packets from and to the connections of that name, in order,
-// until Resume. To the others it looks as if the process had been stopped; its
-// own clock runs on.
+// Pause keeps all packets from and to the connections of that name, in order, until
+// Resume. To the others the process seems to be stopped, but its own clock continues.
 func (n *Memory) Pause(name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.paused[name] = true
 }
 
-// Resume delivers, in order, what was kept since Pause.
+// Resume delivers the kept packets in order.
 func (n *Memory) Resume(name string) {
 	for _, p := range n.unpause(name) {
 		n.arrive(Packet{From: p.from, To: p.to}, p.deliver) // the other end may be paused, too
 	}
 }
 
-// unpause ends a pause and takes what was kept because of it.
+// unpause ends a pause and returns the packets that it has kept.
 func (n *Memory) unpause(name string) (mine []keptPacket) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -9,16 +9,15 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A subscription handles what arrives for one topic, one message at a time, on
-// its own goroutine.
+// A subscription handles the messages of one topic, one at a time, in its own goroutine.
 type subscription struct {
 	conn  *Conn
 	topic bus.Topic
 
 	mu    sync.Mutex
 	queue []bus.Delivery // guarded by mu
-	last  bool           // guarded by mu; nothing more will come
-	dead  bool           // guarded by mu; and what has come is not handled either
+	last  bool           // guarded by mu; no more messages are accepted
+	dead  bool           // guarded by mu; nor are those in queue handled
 	wake  chan struct{}
 	done  chan struct{}
 }
@@ -103,7 +102,7 @@ func (s *subscription) run() {
 	}
 }
 
-// unsubscribe takes no more messages; what has come is handled.
+// unsubscribe accepts no more messages; those that have arrived are handled.
 func (s *subscription) unsubscribe() {
 	n := s.conn.net
 	n.mu.Lock()
@@ -118,7 +117,7 @@ func (s *subscription) unsubscribe() {
 	s.signal()
 }
 
-// kill handles nothing any more.
+// kill stops handling messages.
 func (s *subscription) kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,17 +17,17 @@ import (
 type Network struct {
 	// Connect makes a connection for a role. The suite closes it.
 	Connect func(role bus.Role) bus.Transport
-	// Away stops the server, Back brings it back where it was.
+	// Away stops the server, and Back starts it again at the same address.
 	Away, Back func()
 }
 
 const (
 	job     = "suite"
 	verb    = "work"
-	patient = 5 * time.Minute // for what must happen; a test that waits so long has failed
+	patient = 5 * time.Minute // a test that waits longer than this fails
 )
 
-// Run runs the suite over the networks that setup makes, one a test.
+// Run runs the suite; setup makes a network for each test.
 func Run(t *testing.T, setup func(t *testing.T) Network) {
 	for _, test := range []struct {
 		name string
@@ -87,14 +87,14 @@ func (s *suite) bus(role bus.Role) *bus.Bus {
 	return bus.New(s.transport(role), job)
 }
 
-// patience is a context that only a failed test outlives.
+// patience returns a context that ends only if the test hangs.
 func (s *suite) patience() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patient)
 	s.t.Cleanup(cancel)
 	return ctx
 }
 
-// serve begins a service, and returns when the server knows of it.
+// serve starts a service and returns when the server has its subscriptions.
 func (s *suite) serve(b *bus.Bus, service bus.Service) (stop func(context.Context) error) {
 	s.t.Helper()
 	if service.Name == "" {

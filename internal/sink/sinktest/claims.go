@@ -98,18 +98,33 @@ var claims = map[string]func(*harness){
 			h.reopen()
 		}
 	},
-	"another job is refused": func(h *harness) {
+	"another job is refused, or has a sink of its own": func(h *harness) {
 		t := h.t
 		h.claim(Plan("a"), "f1")
+		all := Chain("one", []int{1}, []int{2})
+		h.commit(all[:1], sink.Committed)
 		h.shut()
 		other, err := h.open(t, h.where, "otherjob")
-		if !errors.Is(err, sink.ErrOtherJob) {
+		if err == nil {
+			if _, bound := other.Plan(); bound {
+				t.Error("another job has this one's plan")
+			}
+			if _, err := other.Claim(t.Context(), Plan("b"), "f1"); err != nil {
+				t.Error(err)
+			}
+			if outcomes, err := other.Commit(t.Context(), Chain("two", []int{2}, []int{1})); err != nil || outcomes[0] != sink.Committed {
+				t.Errorf("another job's commit: %v, %v", outcomes, err)
+			}
+			if err := other.Close(); err != nil {
+				t.Error(err)
+			}
+		} else if !errors.Is(err, sink.ErrOtherJob) {
 			t.Errorf("open for another job: %v, want ErrOtherJob", err)
 		}
-		if err == nil {
-			other.Close()
-		}
 		h.reopen() // the right one still does
+		h.wantEntries(all[0])
+		h.commit(all[1:], sink.Committed)
+		h.wantFinish(all...)
 	},
 	"a fetcher has a name": func(h *harness) {
 		t := h.t

@@ -88,7 +88,7 @@ var commits = map[string]func(*harness){
 		h.commit([]sink.Result{all[4], all[0]}, sink.Committed, sink.Committed)
 		h.wantEntries(all[0], all[1], all[3], all[4])
 		h.commit([]sink.Result{all[2]}, sink.Committed)
-		far := Result(1<<63, 1<<62, "", 1)
+		far := Result(MaxChunk, 1<<62, "", 1)
 		h.commit([]sink.Result{far}, sink.Committed)
 		h.reopen()
 		h.commit([]sink.Result{far}, sink.Duplicate)

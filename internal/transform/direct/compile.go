@@ -11,15 +11,14 @@ import (
 // counts as often, so the bound is also one on the time for an object.
 const maxSize = 500
 
-// Compile compiles a program that gojq has compiled without an error. Its text is
-// valid UTF-8. variables are
-// the JSON texts of its variables, whose names begin with $. It returns nil if
-// there is nothing to gain: gojq would have to be asked about every object.
+// Compile compiles a program that gojq has compiled without an error and whose text is
+// valid UTF-8. variables has the JSON texts of its variables, whose names begin with $.
+// Compile returns nil if every object would have to be mapped by gojq.
 func Compile(query *gojq.Query, variables map[string][]byte) *Program {
 	c := &compiler{variables: variables}
 	p := &Program{root: &node{}}
 	p.stmts = c.outputs(query, path{p.root}, func(e expr) []stmt { return []stmt{output{e}} })
-	if c.size > maxSize || hopeless(p.stmts) {
+	if c.size > maxSize || alwaysGivesUp(p.stmts) {
 		return nil
 	}
 	next := p.root.number(0)
@@ -30,16 +29,16 @@ func Compile(query *gojq.Query, variables map[string][]byte) *Program {
 	return p
 }
 
-// hopeless reports whether statements always give up.
-func hopeless(stmts []stmt) bool {
+// alwaysGivesUp reports whether statements give up on every object.
+func alwaysGivesUp(stmts []stmt) bool {
 	return slices.ContainsFunc(stmts, func(s stmt) bool {
 		switch s := s.(type) {
 		case giveUp:
 			return true
 		case branch:
-			return hopeless(s.then) && hopeless(s.otherwise)
+			return alwaysGivesUp(s.then) && alwaysGivesUp(s.otherwise)
 		case *each:
-			return hopeless(s.stmts)
+			return alwaysGivesUp(s.stmts)
 		}
 		return false
 	})
@@ -167,10 +166,10 @@ func otherwise(q *gojq.If) *gojq.If {
 }
 
 // mergesPush reports whether gojq v0.12.20 may compile a pipe wrongly. Its optimizer
-// merges a value with the constant or variable that follows it, even if the left side
-// of the pipe has another way to get there: select((.a or .b) | true) prints true,
-// not its input. We leave such a pipe to gojq, so that a program prints the same
-// whether all of it is compiled here or not.
+// merges a value with the constant or variable that follows it, even if the left side of
+// the pipe can jump there: select((.a or .b) | true) prints true instead of its input.
+// Such a pipe is left to gojq, so that a program prints the same whether or not all of it
+// is compiled here.
 func mergesPush(q *gojq.Query) bool {
 	left := q.Left.Term
 	straight := left != nil && (len(left.SuffixList) > 0 || left.Type != gojq.TermTypeQuery && left.Type != gojq.TermTypeIf)
@@ -190,8 +189,8 @@ func startsWithPush(q *gojq.Query) bool {
 	return q.Term.Type != gojq.TermTypeIdentity && q.Term.Type != gojq.TermTypeIndex && q.Term.Type != gojq.TermTypeIf
 }
 
-// bind makes a path of the value of e, for what is to its right in a pipe. first
-// must be evaluated before the path is.
+// bind turns the value of e into a path, for the right side of a pipe. first must be
+// evaluated before the path.
 func (c *compiler) bind(e expr) (first expr, at path) {
 	if at, ok := e.(path); ok {
 		return e, at

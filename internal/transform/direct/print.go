@@ -8,8 +8,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// append appends v as JSON to dst. A value of the object must not be loaded for
-// this, which saves its escapes from being taken out and put in again.
+// append appends v as JSON to dst. v need not be loaded: a string of the object can be
+// copied with its escapes.
 func (p *Program) append(dst []byte, v value) ([]byte, bool) {
 	switch v.kind {
 	case null:

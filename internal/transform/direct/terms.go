@@ -167,7 +167,7 @@ func (c *compiler) array(q *gojq.Query, in path) (expr, bool) {
 	if q != nil {
 		e.elements = c.outputs(q, in, func(e expr) []stmt { return []stmt{output{e}} })
 	}
-	return e, !hopeless(e.elements)
+	return e, !alwaysGivesUp(e.elements)
 }
 
 func (c *compiler) choice(q *gojq.If, in path) (expr, bool) {

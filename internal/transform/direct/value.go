@@ -55,7 +55,7 @@ func textOf(s []byte) value { return value{kind: str, form: unescaped, text: s} 
 
 func (v value) truthy() bool { return v.kind != null && v.kind != isFalse }
 
-// typeName returns what the function type of jq says.
+// typeName returns the result of jq's function type.
 func (v value) typeName() string {
 	return [...]string{null: "null", isFalse: "boolean", isTrue: "boolean", number: "number", str: "string", array: "array", object: "object"}[v.kind]
 }

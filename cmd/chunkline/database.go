@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+
+	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/saver"
+	"github.com/chunkline/chunkline/internal/sink/kinds"
+	"github.com/chunkline/chunkline/internal/sink/sqlsink"
+	"github.com/chunkline/chunkline/internal/source"
+)
+
+// jobHelp describes the flag --job of commands that read or change a result.
+const jobHelp = "name of the job, if OUTPUT is a database with several"
+
+// isDatabase reports whether the value of --output names a database.
+func isDatabase(output string) bool { return sqlsink.IsSpec(output) }
+
+// jobFolder is the folder in which a job keeps what is not in its sink: input that cannot be read again, and the token for
+// mappers elsewhere. A job with an output file has it in its work folder; for a database it is made only when it is needed.
+func jobFolder(output, job string) string {
+	switch {
+	case !isDatabase(output):
+		return workFolder(output)
+	case sqlsink.Path(output) != "":
+		return sqlsink.Path(output) + "." + job + workSuffix
+	}
+	return job + workSuffix
+}
+
+// makeJobFolder makes the folder of a job with a database, if it is needed.
+func (f *runFlags) makeJobFolder() error {
+	if !isDatabase(f.output) || f.listen == "" && !slices.Contains(f.inputs, "-") && !slices.ContainsFunc(f.inputs, source.IsStream) {
+		return nil
+	}
+	if err := os.MkdirAll(jobFolder(f.output, f.job), 0o777); err != nil { //nolint:gosec // the user's umask decides
+		return fmt.Errorf("make work folder: %w", err)
+	}
+	return nil
+}
+
+// written lists the files and folders that a job with this output writes.
+func written(output string) []string {
+	if !isDatabase(output) {
+		return []string{output, deadFile(output), workFolder(output)}
+	}
+	if path := sqlsink.Path(output); path != "" {
+		return []string{path, path + "-wal", path + "-shm"}
+	}
+	return nil
+}
+
+// shown is the value of --output as messages show it: without a password.
+func shown(output string) string {
+	if !isDatabase(output) || sqlsink.Path(output) != "" {
+		return output
+	}
+	if u, err := url.Parse(output); err == nil && !u.Query().Has("password") {
+		return u.Redacted()
+	}
+	return "postgres://…"
+}
+
+// openDatabase opens the result of a job in a database.
+func openDatabase(output, job string, readOnly bool) (kinds.Sink, error) {
+	s, err := sqlsink.Open(output, job, sqlsink.Options{ReadOnly: readOnly, Existing: true})
+	if err != nil {
+		return nil, saver.SinkError("--output", err)
+	}
+	return s, nil
+}
+
+// openOutput opens the sink of a job, and makes it if it is not there.
+func (f *runFlags) openOutput() (kinds.Sink, error) {
+	if isDatabase(f.output) {
+		if f.force {
+			return nil, app.Usage("--force is for output files: nothing in a database is replaced")
+		}
+		s, err := kinds.Open(f.output, f.job)
+		if err != nil {
+			return nil, saver.SinkError("--output", err)
+		}
+		return s, nil
+	}
+	return f.openFolder()
+}

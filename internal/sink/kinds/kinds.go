@@ -1,0 +1,66 @@
+// Package kinds opens sinks by what people write: each kind of sink is in one place of the table that is Open. Another
+// kind needs a package that passes the suite in sinktest, and a line here.
+package kinds
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/sqlsink"
+)
+
+// A Sink is what every kind does. Its methods are described at saver.Sink, whose contract they keep, and at sink.Folder.
+type Sink interface {
+	Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sink.Grant, error)
+	Plan() (chunk.Plan, bool)
+	Epoch() uint64
+	Key() []byte
+	FenceVersion(ctx context.Context, version string, term uint64) error
+	Term(version string) uint64
+	Refresh(ctx context.Context) error
+	Commit(ctx context.Context, results []sink.Result) ([]sink.Outcome, error)
+	List(ctx context.Context, from chunk.ID, limit int) ([]sink.Entry, error)
+	Has(ctx context.Context, ids []chunk.ID) ([]sink.Entry, error)
+	DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error)
+	Look(ctx context.Context, id chunk.ID) ([]sink.Result, error)
+	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
+	Summary() sink.Summary
+	Identity() (id, at string)
+	OnSync(told func(file string, took time.Duration))
+	io.Closer
+
+	// What commands need that read or mend a result.
+	Job() string
+	Transforms() map[string]string
+	Records(ctx context.Context) iter.Seq2[sink.Record, error]
+	Outputs(b []byte, r sink.Record) ([]byte, error)
+	DeadLetters(b []byte, r sink.Record) ([]byte, error)
+	OpenOutput(dead bool) (sink.Merged, error)
+	Replace(ctx context.Context, result sink.Result) error
+	Redo(ctx context.Context, version string) (sink.Redone, error)
+}
+
+var (
+	_ Sink = (*sink.Folder)(nil)
+	_ Sink = (*sqlsink.Sink)(nil)
+)
+
+// Open opens the sink that spec names for a job, and makes it if it is not there. Errors are those of sink.Open.
+func Open(spec, job string) (Sink, error) {
+	if sqlsink.IsSpec(spec) {
+		return opened(sqlsink.Open(spec, job, sqlsink.Options{}))
+	}
+	return opened(sink.Open(spec, job, sink.Options{}))
+}
+
+// opened keeps a nil pointer from becoming a Sink that is not nil.
+func opened[S Sink](s S, err error) (Sink, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}

@@ -1,0 +1,179 @@
+package sqlsink
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// A change is tried again until patience is over, and each try of a commit may take tryTimeout. Both together are less than
+// the time after which the saver's health check takes its commit loop for dead.
+const (
+	patience   = 5 * time.Second
+	tryTimeout = 20 * time.Second
+	firstPause = 20 * time.Millisecond
+	mostPause  = time.Second
+)
+
+// change runs do in a transaction that has the job's row locked, and commits it if do says that it has changed the
+// state or a row. Since it is tried again after deadlocks and outages, do must begin anew each time.
+// limit bounds one try; 0 means no limit.
+func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.Context, *tx, *state) (changed bool, err error)) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if err := s.usable(true); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	begin := time.Now()
+	for pause := firstPause; ; pause = min(2*pause, mostPause) {
+		err := s.try(ctx, limit, do)
+		if err == nil {
+			return nil
+		}
+		kind := s.classify(err)
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("sink %s: %w", s.at, ctx.Err())
+		case kind == again || kind == away:
+			if time.Since(begin) > patience {
+				return fmt.Errorf("sink %s: %w: %w", s.at, sink.ErrUnreachable, err)
+			}
+			if err := sleep(ctx, pause/2+rand.N(pause/2)); err != nil {
+				return fmt.Errorf("sink %s: %w", s.at, err)
+			}
+			continue
+		case kind == full:
+			return fmt.Errorf("sink %s: %w: %w", s.at, sink.ErrFull, err)
+		case isRefusal(err):
+			return fmt.Errorf("sink %s: %w", s.at, err)
+		}
+		return s.breakDown(err)
+	}
+}
+
+// isRefusal says whether an error is an answer of ours to what a caller asked, and not of the database.
+func isRefusal(err error) bool {
+	for _, answer := range []error{
+		sink.ErrUnclaimed, sink.ErrOtherPlan, sink.ErrFenced, sink.ErrInvalid, sink.ErrNoChunk, sink.ErrConflict, sink.ErrIncomplete, sink.ErrSettings,
+	} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Sink) try(ctx context.Context, limit time.Duration, do func(context.Context, *tx, *state) (bool, error)) (err error) {
+	if limit > 0 {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeout(ctx, limit)
+		defer done()
+	}
+	t, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.end()
+	now, err := s.load(ctx, t, true)
+	if err != nil {
+		return err
+	}
+	if known := s.state.Load(); now.changes < known.changes {
+		return fmt.Errorf("%w: the database has %d changes of job %s, and had %d: it was restored, or a standby without the last commits took over; "+
+			"restart the saver and the fetcher, and what is missing is mapped again", sink.ErrDamaged, now.changes, s.job, known.changes)
+	}
+	changed, err := do(ctx, t, now)
+	if err != nil {
+		return err
+	}
+	if changed {
+		now.changes++
+		if err := s.store(ctx, t, now); err != nil {
+			return err
+		}
+		if err := s.timed(t.Commit); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+	}
+	s.adopt(now)
+	return nil
+}
+
+// begin begins a transaction on a connection of its own.
+func (s *Sink) begin(ctx context.Context) (*tx, error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	// Each statement sees what others committed before it. That is what the lock on the job's row needs.
+	begun, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: s.dialect.isolation()})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("begin transaction: %w", err), conn.Close())
+	}
+	return &tx{Tx: begun, conn: conn, dialect: s.dialect}, nil
+}
+
+// end takes back what is not committed.
+func (t *tx) end() {
+	_ = t.Rollback() // after a commit it does nothing; after an outage the server does the same
+	_ = t.conn.Close()
+}
+
+// timed runs what waits for the disk.
+func (s *Sink) timed(step func() error) error {
+	begin := time.Now()
+	err := step()
+	if s.onSync != nil {
+		s.onSync("log", time.Since(begin)) // the database's own
+	}
+	return err
+}
+
+// classify knows the errors that no database made, too.
+func (s *Sink) classify(err error) class {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return away
+	}
+	return s.dialect.classify(err)
+}
+
+// read runs do, which only reads. An error ends nothing.
+func (s *Sink) read(ctx context.Context, what string, do func(context.Context) error) error {
+	if err := s.usable(false); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := do(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("sink %s: %s: %w", s.at, what, ctx.Err())
+	case errors.Is(err, sink.ErrDamaged), errors.Is(err, sink.ErrNoChunk):
+		return err
+	case s.classify(err) == away:
+		return fmt.Errorf("sink %s: %s: %w: %w", s.at, what, sink.ErrUnreachable, err)
+	}
+	return fmt.Errorf("sink %s: %s: %w", s.at, what, err)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

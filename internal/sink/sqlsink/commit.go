@@ -1,0 +1,158 @@
+package sqlsink
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// Commit stores a group in one transaction, as saver.Sink says.
+func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcome, error) {
+	for i := range results {
+		if err := check(&results[i]); err != nil {
+			return nil, err
+		}
+	}
+	var outcomes []sink.Outcome
+	var stored []sink.Result
+	err := s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) (bool, error) {
+		if now.plan == nil {
+			return false, sink.ErrUnclaimed
+		}
+		if len(results) == 0 {
+			return false, nil
+		}
+		j, err := s.newJudge(ctx, t, now, results)
+		if err != nil {
+			return false, err
+		}
+		outcomes, stored = make([]sink.Outcome, len(results)), make([]sink.Result, len(results))
+		var fresh []*sink.Result
+		known := now.transforms()
+		for i := range results {
+			outcomes[i], stored[i] = j.outcome(i, &results[i]), results[i]
+			if outcomes[i] == sink.Committed {
+				fresh = append(fresh, &stored[i])
+			}
+		}
+		for _, r := range fresh {
+			if v := now.versions[r.Version]; v.transform != known[r.Version] {
+				known[r.Version] = v.transform
+				if err := s.storeVersion(ctx, t, now, r.Version, v); err != nil {
+					return false, err
+				}
+			}
+		}
+		if len(fresh) == 0 {
+			return false, nil
+		}
+		completed := map[chunk.ID]bool{}
+		for _, r := range fresh {
+			if !completed[r.Chunk] && j.complete(r.Chunk) {
+				completed[r.Chunk] = true
+				now.totals.chunks++
+			}
+		}
+		return true, s.write(ctx, t, now, fresh)
+	})
+	if err != nil {
+		return nil, err
+	}
+	copy(results, stored)
+	return outcomes, nil
+}
+
+// check refuses results that no caller may give, and numbers that the columns have no room for.
+func check(r *sink.Result) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	if r.Chunk > math.MaxInt64 || r.First > math.MaxInt64-uint64(r.Objects) {
+		return fmt.Errorf("chunk %d from object %d on: databases have numbers up to 2^63-1: %w", r.Chunk, r.First, sink.ErrInvalid)
+	}
+	return nil
+}
+
+// write stores pieces of which nothing is there. Objects whose outputs do not fit become dead letters in results.
+func (s *Sink) write(ctx context.Context, t *tx, now *state, results []*sink.Result) error {
+	var objects []object
+	for _, r := range results {
+		for o := range objectsOf(r) {
+			if len(o.outputs) > 0 {
+				objects = append(objects, o)
+			}
+		}
+	}
+	refused, err := s.place(ctx, t, objects)
+	if err != nil {
+		return fmt.Errorf("write outputs: %w", err)
+	}
+	if err := bury(refused); err != nil {
+		return err
+	}
+	return s.storePieces(ctx, t, now, results)
+}
+
+// storePieces writes the rows of pieces and their dead letters, and counts them.
+func (s *Sink) storePieces(ctx context.Context, t *tx, now *state, results []*sink.Result) error {
+	pieces := make([][]any, 0, len(results))
+	var letters [][]any
+	for _, r := range results {
+		record := recordOf(r)
+		now.totals.add(&record)
+		pieces = append(pieces, s.pieceRow(&record, s.keep(r.Outputs)))
+		own, err := s.letterRows(r)
+		if err != nil {
+			return err
+		}
+		letters = append(letters, own...)
+	}
+	now.finished = false
+	if err := s.insertLetters(ctx, t, letters); err != nil {
+		return err
+	}
+	if err := s.dialect.insert(ctx, t, "progress", progressNames, pieces); err != nil {
+		return fmt.Errorf("write progress: %w", err)
+	}
+	return nil
+}
+
+var progressNames = ownTable{columns: append([]string{"job"}, pieceColumns...)}.names()
+
+func (s *Sink) letterRows(r *sink.Result) ([][]any, error) {
+	letters, err := lettersOf(r.Dead)
+	rows := make([][]any, len(letters))
+	for i, l := range letters {
+		rows[i] = []any{s.job, int64(r.Chunk), int64(l.ordinal), string(l.line)}
+	}
+	return rows, err
+}
+
+func (s *Sink) insertLetters(ctx context.Context, t *tx, rows [][]any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := s.dialect.insert(ctx, t, "dead_letters", []string{"job", "chunk", "ordinal", "letter"}, rows); err != nil {
+		return fmt.Errorf("write dead letters: %w", err)
+	}
+	return nil
+}
+
+// keep compresses outputs whose rows are in a table of the user; nil if they are in ours.
+func (s *Sink) keep(outputs []byte) []byte {
+	if s.table == nil {
+		return nil
+	}
+	return zipper.EncodeAll(outputs, []byte{})
+}
+
+// Both are stateless in the way they are used here.
+var (
+	zipper, _   = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	unzipper, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+)

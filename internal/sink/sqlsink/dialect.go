@@ -1,0 +1,116 @@
+package sqlsink
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+)
+
+// A dialect is what one kind of database does in its own way. Queries are written with $1, $2 …
+type dialect interface {
+	// text turns a query into the dialect's.
+	text(query string) string
+	// types are the names of the column types.
+	types() columnTypes
+	// isolation is of transactions that change something.
+	isolation() sql.IsolationLevel
+	// lockRow ends a query whose row nobody else may change until the transaction ends.
+	lockRow() string
+	// lockMaking keeps others from making tables until the transaction ends.
+	lockMaking(ctx context.Context, t *tx) error
+	// columns returns the columns of a table, whose name is quoted; none if there is no such table.
+	columns(ctx context.Context, from querier, table string) ([]column, error)
+	// checkTable refuses a table that does not keep its rows.
+	checkTable(ctx context.Context, from querier, table string) error
+	// insert inserts rows into a table of ours.
+	insert(ctx context.Context, t *tx, table string, columns []string, rows [][]any) error
+	// inList is a condition for a column to have one of the numbers in a JSON array, which is the parameter param.
+	inList(column, param string) string
+	// before returns, for each number in the JSON array $2, in its order, the piece with the largest first ordinal below it: its
+	// chunk and its end; NULL if there is none.
+	before() string
+	// placer makes what puts outputs into a table of the user.
+	placer(t *table) (placer, error)
+	// classify says what an error means.
+	classify(err error) class
+	// reason is what the database says of a row that does not fit, for people.
+	reason(err error) string
+	quote(name string) string
+}
+
+type columnTypes struct{ bytes, json string }
+
+// A column of a table.
+type column struct{ name, kind string }
+
+// class is what an error of the database means for the caller.
+type class int
+
+const (
+	unexpected class = iota // stop
+	again                   // somebody else was faster: repeat the transaction at once
+	away                    // the database cannot be reached: repeat it later
+	full                    // no space
+	misfit                  // a row is not as its table wants it
+	settings                // wrong name, password or database
+	damaged
+)
+
+// querier is a database, a connection or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// tx is a transaction and the connection that it has.
+type tx struct {
+	*sql.Tx
+	conn    *sql.Conn
+	dialect dialect
+}
+
+func (t *tx) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return t.ExecContext(ctx, t.dialect.text(query), args...)
+}
+
+// within runs do so that its changes are undone if it fails, and the transaction goes on.
+func (t *tx) within(ctx context.Context, do func() error) error {
+	if _, err := t.ExecContext(ctx, "SAVEPOINT attempt"); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		if t.dialect.classify(err) != misfit {
+			return err
+		}
+		for _, undo := range []string{"ROLLBACK TO SAVEPOINT attempt", "RELEASE SAVEPOINT attempt"} {
+			if _, worse := t.ExecContext(ctx, undo); worse != nil {
+				return worse
+			}
+		}
+		return err
+	}
+	_, err := t.ExecContext(ctx, "RELEASE SAVEPOINT attempt")
+	return err
+}
+
+// each calls do for each row, and closes rows.
+func each(rows *sql.Rows, do func() error) error {
+	var err error
+	for err == nil && rows.Next() {
+		err = do()
+	}
+	return errors.Join(err, rows.Err(), rows.Close())
+}
+
+// quoteName quotes a name as the SQL standard says.
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// quoteNames quotes names and joins them with commas.
+func quoteNames(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = quoteName(n)
+	}
+	return strings.Join(quoted, ", ")
+}

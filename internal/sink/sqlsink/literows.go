@@ -1,0 +1,112 @@
+package sqlsink
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// liteRows is a table of the user in SQLite. SQLite has no types that all values of a column must have, so JSON values
+// become what is nearest to them: numbers INTEGER or REAL, booleans 0 or 1, arrays and objects their JSON text.
+type liteRows struct{ *table }
+
+func newLiteRows(t *table) (liteRows, error) { return liteRows{t}, nil }
+
+func (w liteRows) statement() (begin, end string) {
+	return "INSERT INTO " + w.quoted + " (" + quoteNames(w.columns) + ") VALUES ", w.conflict()
+}
+
+func (w liteRows) probe(ctx context.Context, from querier) error {
+	begin, end := w.statement()
+	nulls := "(" + strings.TrimSuffix(strings.Repeat("NULL,", len(w.columns)), ",") + ")"
+	rows, err := from.QueryContext(ctx, "EXPLAIN "+begin+nulls+end)
+	if err != nil {
+		return err
+	}
+	return each(rows, func() error { return nil })
+}
+
+func (w liteRows) put(ctx context.Context, t *tx, objects []object) error {
+	var rows [][]any
+	for _, o := range objects {
+		for _, line := range o.outputs {
+			row, err := w.row(line, w.columns)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, row)
+		}
+	}
+	begin, end := w.statement()
+	return insertRows(ctx, t, begin, end, len(w.columns), rows)
+}
+
+func (w liteRows) take(ctx context.Context, t *tx, objects []object) error {
+	if w.mode != modeInsert {
+		return nil
+	}
+	var conditions []string
+	for _, k := range w.key {
+		conditions = append(conditions, quoteName(k)+" = ?")
+	}
+	for _, o := range objects {
+		for _, line := range o.outputs {
+			row, err := w.row(line, w.key)
+			if err != nil {
+				return err
+			}
+			if _, err := t.ExecContext(ctx, "DELETE FROM "+w.quoted+" WHERE "+strings.Join(conditions, " AND "), row...); err != nil {
+				return fmt.Errorf("remove rows of table %s: %w", w.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// row returns the values of columns in an output.
+func (w liteRows) row(line []byte, columns []string) ([]any, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(line, &fields); err != nil {
+		return nil, fmt.Errorf("decode output: %w", err)
+	}
+	row := make([]any, len(columns))
+	for i, c := range columns {
+		value, err := liteValue(fields[w.keys[slices.Index(w.columns, c)]])
+		if err != nil {
+			return nil, fmt.Errorf("decode output: %w", err)
+		}
+		row[i] = value
+	}
+	return row, nil
+}
+
+// liteValue is a JSON value as one of SQLite. A number that neither type has exactly stays the text that it is.
+func liteValue(raw json.RawMessage) (any, error) {
+	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
+		return nil, nil
+	}
+	switch raw[0] {
+	case 't':
+		return int64(1), nil
+	case 'f':
+		return int64(0), nil
+	case '"':
+		var text string
+		err := json.Unmarshal(raw, &text)
+		return text, err
+	case '{', '[':
+		return string(raw), nil
+	}
+	text := string(raw)
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, nil
+	}
+	if f, err := strconv.ParseFloat(text, 64); err == nil && strconv.FormatFloat(f, 'f', -1, 64) == text {
+		return f, nil
+	}
+	return text, nil
+}

@@ -1,0 +1,238 @@
+package sqlsink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// openTimeout bounds how long opening waits for the database.
+const openTimeout = 30 * time.Second
+
+// IsSpec says whether a sink is a database.
+func IsSpec(spec string) bool {
+	kind, _, _ := strings.Cut(spec, ":")
+	switch strings.ToLower(kind) {
+	case "sqlite", "postgres", "postgresql":
+		return strings.Contains(spec, ":")
+	}
+	return false
+}
+
+// Path returns the file of a SQLite sink; "" for others.
+func Path(spec string) string {
+	if kind, rest, _ := strings.Cut(spec, ":"); strings.EqualFold(kind, "sqlite") {
+		path, _, _ := strings.Cut(rest, "?")
+		return path
+	}
+	return ""
+}
+
+// Options are settings beside those of the URL.
+type Options struct {
+	ReadOnly bool // nothing is made or changed
+	Existing bool // the job must be there
+}
+
+// Open opens the sink of a job in the database that spec names, and makes what is missing.
+//
+//	sqlite:FILE
+//	postgres://USER:PASSWORD@HOST/DATABASE
+//
+// Both may have the settings of a table of the user: ?table=people&columns=id,name:full_name&key=id&mode=upsert. Other
+// settings of PostgreSQL are for its client library. With ReadOnly or Existing job may be empty, if the database has one job.
+//
+// Errors are ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat and ErrFull. None has a password.
+func Open(spec, job string, o Options) (*Sink, error) {
+	if err := chunk.CheckJob(job); err != nil && (job != "" || !o.ReadOnly && !o.Existing) {
+		return nil, fmt.Errorf("%w: %w", err, sink.ErrSettings)
+	}
+	kind, rest, _ := strings.Cut(spec, ":")
+	rest, values, err := splitTable(rest)
+	if err != nil {
+		return nil, fmt.Errorf("sink %s: %w: %w", strings.ToLower(kind), err, sink.ErrSettings)
+	}
+	ctx, done := context.WithTimeout(context.Background(), openTimeout)
+	defer done()
+	s := &Sink{job: job, readOnly: o.ReadOnly}
+	if strings.EqualFold(kind, "sqlite") {
+		if rest == "" || strings.Contains(rest, "?") {
+			return nil, fmt.Errorf("sink sqlite: write sqlite:FILE, or sqlite:FILE?table=NAME&columns=…: %w", sink.ErrSettings)
+		}
+		s.dialect = liteDialect{}
+		s.db, s.at, err = openSQLite(ctx, rest, o)
+	} else {
+		s.dialect = pgDialect{}
+		s.db, s.at, err = openPostgres(kind + ":" + rest)
+	}
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	if err := s.open(ctx, values, o); err != nil {
+		return nil, errors.Join(s.explain(err), s.db.Close())
+	}
+	return s, nil
+}
+
+// splitTable takes the settings of the user's table out of a URL's query.
+func splitTable(rest string) (string, url.Values, error) {
+	path, query, _ := strings.Cut(rest, "?")
+	values, own := url.Values{}, []string{}
+	for _, setting := range strings.Split(query, "&") {
+		name, value, _ := strings.Cut(setting, "=")
+		switch name {
+		case "":
+		case "table", "columns", "key", "mode":
+			text, err := url.QueryUnescape(value)
+			if err != nil {
+				return "", nil, fmt.Errorf("setting %s is not a URL's text", name)
+			}
+			values.Add(name, text)
+		default:
+			own = append(own, setting)
+		}
+	}
+	if len(own) > 0 {
+		path += "?" + strings.Join(own, "&")
+	}
+	return path, values, nil
+}
+
+// open makes tables and job, and reads the job.
+func (s *Sink) open(ctx context.Context, values url.Values, o Options) error {
+	if !o.ReadOnly && !o.Existing {
+		if err := s.make(ctx, values); err != nil {
+			return err
+		}
+	} else if err := s.find(ctx); err != nil {
+		return err
+	}
+	now, err := s.load(ctx, s.db, false)
+	if errors.Is(err, errNoJob) {
+		return fmt.Errorf("there is no job %s: %w", s.job, sink.ErrUnreachable)
+	}
+	if err != nil {
+		return err
+	}
+	if s.table == nil {
+		if s.table, err = s.openTable(ctx, s.db, values); err != nil {
+			return err
+		}
+	}
+	if now.target != s.target() {
+		return fmt.Errorf("job %s was begun with %s, and this is %s: use the same table=, another --job or another database: %w",
+			s.job, tableWords(now.target), tableWords(s.target()), sink.ErrSettings)
+	}
+	s.placer = ownOutputs{s.job, s.dialect}
+	if s.table != nil {
+		if s.placer, err = s.dialect.placer(s.table); err != nil {
+			return err
+		}
+	}
+	s.state.Store(now)
+	return nil
+}
+
+func tableWords(target string) string {
+	if target == "" {
+		return "chunkline's own table outputs"
+	}
+	return "table " + target
+}
+
+// make makes what is missing, in one transaction.
+func (s *Sink) make(ctx context.Context, values url.Values) (err error) {
+	begin := time.Now()
+	for pause := firstPause; ; pause = min(2*pause, mostPause) {
+		if err = s.tryMake(ctx, values); err == nil {
+			return nil
+		}
+		if kind := s.classify(err); kind != again && kind != away || ctx.Err() != nil || time.Since(begin) > patience {
+			return err
+		}
+		if stopped := sleep(ctx, pause); stopped != nil {
+			return err
+		}
+	}
+}
+
+func (s *Sink) tryMake(ctx context.Context, values url.Values) error {
+	t, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.end()
+	if err := s.dialect.lockMaking(ctx, t); err != nil {
+		return err
+	}
+	if s.table, err = s.openTable(ctx, t, values); err != nil {
+		return err
+	}
+	if err := s.makeTables(ctx, t); err != nil {
+		return err
+	}
+	if err := s.makeJob(ctx, t); err != nil {
+		return err
+	}
+	return t.Commit()
+}
+
+// find checks that the tables are there, and finds the job if it has no name.
+func (s *Sink) find(ctx context.Context) error {
+	have, err := s.dialect.columns(ctx, s.db, s.dialect.quote(ownTables[0].name))
+	if err != nil {
+		return err
+	}
+	if len(have) == 0 {
+		return fmt.Errorf("it has no tables of chunkline: %w", sink.ErrNotSink)
+	}
+	if s.job != "" {
+		return nil
+	}
+	rows, err := s.db.QueryContext(ctx, "SELECT job FROM chunkline_jobs ORDER BY job")
+	if err != nil {
+		return fmt.Errorf("read jobs: %w", err)
+	}
+	var jobs []string
+	err = each(rows, func() error {
+		var job string
+		err := rows.Scan(&job)
+		jobs = append(jobs, job)
+		return err
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("read jobs: %w", err)
+	case len(jobs) == 0:
+		return fmt.Errorf("it has no job: %w", sink.ErrUnreachable)
+	case len(jobs) > 1:
+		return fmt.Errorf("it has the jobs %s: name one with --job: %w", strings.Join(jobs, ", "), sink.ErrSettings)
+	}
+	s.job = jobs[0]
+	return nil
+}
+
+// explain gives an error of opening its place among the sentinels.
+func (s *Sink) explain(err error) error {
+	for _, known := range []error{sink.ErrSettings, sink.ErrUnreachable, sink.ErrNotSink, sink.ErrFormat, sink.ErrDamaged} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("open sink %s: %w", s.at, err)
+		}
+	}
+	kind := sink.ErrUnreachable
+	switch s.classify(err) {
+	case settings:
+		kind = sink.ErrSettings
+	case full:
+		kind = sink.ErrFull
+	case damaged:
+		kind = sink.ErrDamaged
+	}
+	return fmt.Errorf("open sink %s: %w: %w", s.at, kind, err)
+}

@@ -1,0 +1,88 @@
+package sqlsink
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// pgRows is a table of the user in PostgreSQL. The server takes the objects as one JSON array and makes rows of
+// them (json_to_recordset), so values are converted by the rules of the columns' types, arrays and composite types included.
+type pgRows struct {
+	*table
+	insert, remove string
+}
+
+// mostName is how many bytes of a name PostgreSQL keeps.
+const mostName = 63
+
+func newPGRows(t *table) (*pgRows, error) {
+	for _, k := range t.keys {
+		if len(k) > mostName {
+			return nil, fmt.Errorf("JSON key %s: PostgreSQL has names of %d bytes at most: rename it in the transform: %w", k, mostName, sink.ErrSettings)
+		}
+	}
+	w := &pgRows{table: t}
+	// Each output stands under the name of its JSON key in a record with the types of the columns.
+	var fields, names, keys []string
+	for i, k := range t.keys {
+		field := quoteName(k)
+		if slices.Index(t.keys, k) == i {
+			fields = append(fields, field+" "+t.kinds[i])
+		}
+		names = append(names, "r."+field)
+	}
+	for _, column := range t.key {
+		keys = append(keys, "r."+quoteName(t.keys[slices.Index(t.columns, column)]))
+	}
+	records := " FROM json_to_recordset($1::json) AS r(" + strings.Join(fields, ", ") + ")"
+	w.insert = "INSERT INTO " + t.quoted + " (" + quoteNames(t.columns) + ") SELECT " + strings.Join(names, ", ") + records + t.conflict()
+	if len(keys) > 0 {
+		w.remove = "DELETE FROM " + t.quoted + " WHERE (" + quoteNames(t.key) + ") IN (SELECT " + strings.Join(keys, ", ") + records + ")"
+	}
+	return w, nil
+}
+
+func (w *pgRows) probe(ctx context.Context, from querier) error {
+	rows, err := from.QueryContext(ctx, w.insert, "[]")
+	if err != nil {
+		return err
+	}
+	return each(rows, func() error { return nil })
+}
+
+func (w *pgRows) put(ctx context.Context, t *tx, objects []object) error {
+	_, err := t.ExecContext(ctx, w.insert, array(objects))
+	return err
+}
+
+func (w *pgRows) take(ctx context.Context, t *tx, objects []object) error {
+	if w.mode != modeInsert {
+		return nil
+	}
+	if _, err := t.ExecContext(ctx, w.remove, array(objects)); err != nil {
+		return fmt.Errorf("remove rows of table %s: %w", w.name, err)
+	}
+	return nil
+}
+
+// array is a JSON array of all outputs.
+func array(objects []object) string {
+	var b strings.Builder
+	separator := byte('[')
+	for _, o := range objects {
+		for _, line := range o.outputs {
+			b.WriteByte(separator)
+			b.Write(line)
+			separator = ','
+		}
+	}
+	if b.Len() == 0 {
+		return "[]"
+	}
+	b.WriteByte(']')
+	return b.String()
+}

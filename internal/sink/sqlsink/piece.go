@@ -1,0 +1,143 @@
+package sqlsink
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"iter"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// pieceColumns are those of progress, but for the job.
+var pieceColumns = []string{
+	"chunk BIGINT NOT NULL", "start BIGINT NOT NULL", "objects BIGINT NOT NULL", "of_objects BIGINT NOT NULL", "first BIGINT NOT NULL", "digest BYTES NOT NULL",
+	"counts BYTES", "outputs BIGINT NOT NULL", "output_bytes BIGINT NOT NULL", "output_sum BIGINT NOT NULL",
+	"dead BIGINT NOT NULL", "dead_bytes BIGINT NOT NULL", "dead_sum BIGINT NOT NULL",
+	"attempt BIGINT NOT NULL", "mapper TEXT NOT NULL", "version TEXT NOT NULL", "kept BYTES",
+}
+
+const recordColumns = "chunk, start, objects, of_objects, first, digest, counts, output_bytes, output_sum, dead, dead_bytes, dead_sum, attempt, mapper, version"
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// recordOf is what is kept of a result.
+func recordOf(r *sink.Result) sink.Record {
+	return sink.Record{
+		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
+		Outputs:   sink.Range{Length: int64(len(r.Outputs)), Sum: checksum(r.Outputs)},
+		Dead:      sink.Range{Length: int64(len(r.Dead)), Sum: checksum(r.Dead)},
+		DeadCount: r.DeadCount, Attempt: r.Attempt, Mapper: r.Mapper, Version: r.Version,
+	}
+}
+
+// pieceRow is a row of progress. kept are compressed outputs, or nil.
+func (s *Sink) pieceRow(r *sink.Record, kept []byte) []any {
+	return []any{
+		s.job, int64(r.Chunk), int64(r.From), int64(r.Objects), int64(r.Of), int64(r.First), r.Digest[:], encodeCounts(r.Counts),
+		int64(r.OutputCount()), r.Outputs.Length, int64(r.Outputs.Sum), int64(r.DeadCount), r.Dead.Length, int64(r.Dead.Sum),
+		int64(r.Attempt), r.Mapper, r.Version, kept,
+	}
+}
+
+// scanRecord reads recordColumns.
+func scanRecord(scan func(...any) error) (sink.Record, error) {
+	var r sink.Record
+	var digest, counts []byte
+	err := scan(&r.Chunk, &r.From, &r.Objects, &r.Of, &r.First, &digest, &counts, &r.Outputs.Length, &r.Outputs.Sum,
+		&r.DeadCount, &r.Dead.Length, &r.Dead.Sum, &r.Attempt, &r.Mapper, &r.Version)
+	if err != nil {
+		return r, err
+	}
+	copy(r.Digest[:], digest)
+	if r.Counts = decodeCounts(counts, r.Objects); r.Counts == nil {
+		return r, fmt.Errorf("%w: the counts of chunk %d in table progress cannot be read", sink.ErrDamaged, r.Chunk)
+	}
+	return r, nil
+}
+
+// encodeCounts is one uvarint an object; nil stands for one output of every object.
+func encodeCounts(counts []int) []byte {
+	var b []byte
+	same := true
+	for _, n := range counts {
+		same = same && n == 1
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	if same {
+		return nil
+	}
+	return b
+}
+
+func decodeCounts(b []byte, objects int) []int {
+	counts := make([]int, objects)
+	for i := range counts {
+		if b == nil {
+			counts[i] = 1
+			continue
+		}
+		n, size := binary.Uvarint(b)
+		if size <= 0 {
+			return nil
+		}
+		counts[i], b = int(n), b[size:]
+	}
+	if len(b) > 0 {
+		return nil
+	}
+	return counts
+}
+
+// An object has the outputs of one object of a result.
+type object struct {
+	result  *sink.Result
+	index   int      // in the result
+	outputs [][]byte // lines without their ends
+}
+
+func (o object) ordinal() uint64 { return o.result.First + uint64(o.index) }
+
+// objectsOf yields the objects of a result, those without outputs too.
+func objectsOf(r *sink.Result) iter.Seq[object] {
+	return func(yield func(object) bool) {
+		left := r.Outputs
+		for i, n := range r.Counts {
+			o := object{result: r, index: i, outputs: make([][]byte, 0, n)}
+			for range n {
+				var line []byte
+				line, left, _ = bytes.Cut(left, []byte{'\n'})
+				o.outputs = append(o.outputs, line)
+			}
+			if !yield(o) {
+				return
+			}
+		}
+	}
+}
+
+// A letter is a line of dead letters.
+type letter struct {
+	ordinal uint64
+	line    []byte // without its end
+}
+
+// lettersOf splits dead letters. It needs their ordinals and nothing else.
+func lettersOf(dead []byte) ([]letter, error) {
+	var letters []letter
+	for _, line := range chunk.Objects(dead) {
+		var l struct {
+			Ordinal *uint64 `json:"ordinal"`
+		}
+		if err := json.Unmarshal(line, &l); err != nil || l.Ordinal == nil {
+			return nil, fmt.Errorf("dead letter without an ordinal: %w", sink.ErrInvalid)
+		}
+		letters = append(letters, letter{*l.Ordinal, line})
+	}
+	return letters, nil
+}

@@ -1,0 +1,144 @@
+package sqlsink
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// A placer puts outputs into their table, and takes them out.
+type placer interface {
+	put(ctx context.Context, t *tx, objects []object) error
+	take(ctx context.Context, t *tx, objects []object) error
+}
+
+// A refusal is an object whose outputs do not fit their table.
+type refusal struct {
+	object
+	reason string
+}
+
+// place puts objects into the table, all outputs of an object or none, and returns those that do not fit. The objects
+// are put in one step; if that does not go, in halves, until the ones are found that the database refuses.
+func (s *Sink) place(ctx context.Context, t *tx, objects []object) ([]refusal, error) {
+	var refused []refusal
+	if s.table != nil {
+		objects = slices.DeleteFunc(slices.Clone(objects), func(o object) bool {
+			isObject := func(line []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte{'{'}) }
+			if all(o.outputs, isObject) {
+				return false
+			}
+			refused = append(refused, refusal{o, fmt.Sprintf("table %s: output is not a JSON object", s.table.name)})
+			return true
+		})
+	}
+	more, err := s.halve(ctx, t, objects)
+	return append(refused, more...), err
+}
+
+func (s *Sink) halve(ctx context.Context, t *tx, objects []object) ([]refusal, error) {
+	if len(objects) == 0 {
+		return nil, nil
+	}
+	err := t.within(ctx, func() error { return s.placer.put(ctx, t, objects) })
+	switch {
+	case err == nil:
+		return nil, nil
+	case s.dialect.classify(err) != misfit:
+		return nil, err
+	case len(objects) == 1:
+		return []refusal{{objects[0], fmt.Sprintf("table %s: %s", s.outputTable(), s.dialect.reason(err))}}, nil
+	}
+	half := len(objects) / 2
+	refused, err := s.halve(ctx, t, objects[:half])
+	if err != nil {
+		return nil, err
+	}
+	more, err := s.halve(ctx, t, objects[half:])
+	return append(refused, more...), err
+}
+
+// bury makes dead letters of objects that were refused, in their results.
+func bury(refused []refusal) error {
+	of := map[*sink.Result][]refusal{}
+	for _, r := range refused {
+		of[r.result] = append(of[r.result], r)
+	}
+	for r, some := range of {
+		if err := buryIn(r, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func buryIn(r *sink.Result, refused []refusal) error {
+	letters, err := lettersOf(r.Dead)
+	if err != nil {
+		return err
+	}
+	was := *r
+	r.Counts, r.Outputs, r.Dead = slices.Clone(r.Counts), nil, nil
+	reasons := map[int]string{}
+	for _, f := range refused {
+		reasons[f.index] = f.reason
+	}
+	for o := range objectsOf(&was) {
+		reason, dead := reasons[o.index]
+		if !dead {
+			for _, line := range o.outputs {
+				r.Outputs = append(append(r.Outputs, line...), '\n')
+			}
+			continue
+		}
+		d := chunk.DeadLetter{Ordinal: o.ordinal(), Chunk: r.Chunk, Error: reason, Attempts: max(1, r.Attempt), Mapper: r.Mapper, Version: r.Version, Outputs: o.outputs}
+		line := d.Append(nil)
+		letters = append(letters, letter{o.ordinal(), line[:len(line)-1]})
+		r.Counts[o.index] = 0
+		r.DeadCount++
+	}
+	slices.SortFunc(letters, func(a, b letter) int { return int(int64(a.ordinal) - int64(b.ordinal)) })
+	for _, l := range letters {
+		r.Dead = append(append(r.Dead, l.line...), '\n')
+	}
+	return nil
+}
+
+func all[T any](of []T, is func(T) bool) bool {
+	return !slices.ContainsFunc(of, func(e T) bool { return !is(e) })
+}
+
+// ownOutputs is the table outputs.
+type ownOutputs struct {
+	job     string
+	dialect dialect
+}
+
+func (w ownOutputs) put(ctx context.Context, t *tx, objects []object) error {
+	var rows [][]any
+	for _, o := range objects {
+		for part, line := range o.outputs {
+			rows = append(rows, []any{w.job, int64(o.ordinal()), int64(part), string(line)})
+		}
+	}
+	return w.dialect.insert(ctx, t, "outputs", []string{"job", "ordinal", "part", "value"}, rows)
+}
+
+func (w ownOutputs) take(ctx context.Context, t *tx, objects []object) error {
+	for i := 0; i < len(objects); { // objects that follow one another are one statement
+		end := i + 1
+		for end < len(objects) && objects[end].ordinal() == objects[end-1].ordinal()+1 {
+			end++
+		}
+		_, err := t.exec(ctx, "DELETE FROM outputs WHERE job = $1 AND ordinal >= $2 AND ordinal <= $3", w.job, int64(objects[i].ordinal()), int64(objects[end-1].ordinal()))
+		if err != nil {
+			return fmt.Errorf("remove outputs: %w", err)
+		}
+		i = end
+	}
+	return nil
+}

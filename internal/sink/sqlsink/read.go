@@ -1,0 +1,289 @@
+package sqlsink
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"math"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+const (
+	// pageRecords is how many records are read at a time.
+	pageRecords = 1024
+
+	// deadRead bounds what is read of one chunk's dead letters, in bytes: an object may have 64 MiB, and a person wants
+	// to see its beginning.
+	deadRead = 4 << 20
+)
+
+// List returns the committed pieces of a range of chunks, as saver.Sink says.
+func (s *Sink) List(ctx context.Context, from chunk.ID, limit int) ([]sink.Entry, error) {
+	if limit <= 0 || from > math.MaxInt64 {
+		return nil, s.read(ctx, "list pieces", func(context.Context) error { return nil })
+	}
+	last := chunk.ID(math.MaxInt64)
+	if span := chunk.ID(limit - 1); from <= last-span {
+		last = from + span
+	}
+	var entries []sink.Entry
+	err := s.entries(ctx, "chunk BETWEEN $2 AND $3", func(e sink.Entry) { entries = append(entries, e) }, int64(from), int64(last))
+	return entries, err
+}
+
+// Has returns the committed pieces of chunks, as saver.Sink says.
+func (s *Sink) Has(ctx context.Context, ids []chunk.ID) ([]sink.Entry, error) {
+	asked := make([]uint64, 0, len(ids))
+	for _, id := range ids {
+		if id <= math.MaxInt64 {
+			asked = append(asked, uint64(id))
+		}
+	}
+	there := map[chunk.ID][]sink.Entry{}
+	err := s.entries(ctx, s.dialect.inList("chunk", "$2"), func(e sink.Entry) { there[e.ID] = append(there[e.ID], e) }, numbers(asked))
+	entries := make([]sink.Entry, 0, len(ids))
+	for _, id := range ids {
+		entries = append(entries, there[id]...)
+	}
+	return entries, err
+}
+
+// entries tells of the pieces for which a condition holds, by ascending ID, then From.
+func (s *Sink) entries(ctx context.Context, condition string, told func(sink.Entry), args ...any) error {
+	return s.read(ctx, "list pieces", func(ctx context.Context) error {
+		query := "SELECT chunk, start, objects, of_objects, digest FROM progress WHERE job = $1 AND " + condition + " ORDER BY chunk, start"
+		rows, err := s.db.QueryContext(ctx, s.dialect.text(query), append([]any{s.job}, args...)...)
+		if err != nil {
+			return err
+		}
+		return each(rows, func() error {
+			var e sink.Entry
+			var digest []byte
+			err := rows.Scan(&e.ID, &e.From, &e.Objects, &e.Of, &digest)
+			copy(e.Digest[:], digest)
+			if err == nil {
+				told(e)
+			}
+			return err
+		})
+	})
+}
+
+// Look returns the committed pieces of a chunk, or ErrNoChunk.
+func (s *Sink) Look(ctx context.Context, id chunk.ID) ([]sink.Result, error) {
+	var records []sink.Record
+	err := s.read(ctx, "look at chunk", func(ctx context.Context) (err error) {
+		records, err = s.records(ctx, s.db, "chunk = $2 ORDER BY start", int64(min(id, math.MaxInt64)))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(records) == 0 {
+		return nil, fmt.Errorf("sink %s: chunk %d: %w", s.at, id, sink.ErrNoChunk)
+	}
+	var results []sink.Result
+	for _, r := range records {
+		result := resultOf(r)
+		if result.Outputs, err = s.Outputs(nil, r); err != nil {
+			return nil, err
+		}
+		if result.Dead, err = s.DeadLetters(nil, r); err != nil {
+			return nil, err
+		}
+		results = append(results, result)
+	}
+	return results, nil
+}
+
+// resultOf is a record as a result, without outputs and dead letters.
+func resultOf(r sink.Record) sink.Result {
+	return sink.Result{
+		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
+		DeadCount: r.DeadCount, Attempt: r.Attempt, Mapper: r.Mapper, Version: r.Version,
+	}
+}
+
+// records reads the records for which a condition holds.
+func (s *Sink) records(ctx context.Context, from querier, condition string, args ...any) ([]sink.Record, error) {
+	rows, err := from.QueryContext(ctx, s.dialect.text("SELECT "+recordColumns+" FROM progress WHERE job = $1 AND "+condition), append([]any{s.job}, args...)...)
+	if err != nil {
+		return nil, fmt.Errorf("read progress: %w", err)
+	}
+	var records []sink.Record
+	err = each(rows, func() error {
+		r, err := scanRecord(rows.Scan)
+		records = append(records, r)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read progress: %w", err)
+	}
+	return records, nil
+}
+
+// Records yields the committed pieces by ascending ID, then From. Of what is committed meanwhile it may miss some. After an
+// error it ends.
+func (s *Sink) Records(ctx context.Context) iter.Seq2[sink.Record, error] {
+	return func(yield func(sink.Record, error) bool) {
+		last, start := int64(-1), 0
+		for {
+			var page []sink.Record
+			err := s.read(ctx, "read progress", func(ctx context.Context) (err error) {
+				page, err = s.records(ctx, s.db, fmt.Sprintf("(chunk, start) > ($2, $3) ORDER BY chunk, start LIMIT %d", pageRecords), last, start)
+				return err
+			})
+			if err != nil {
+				yield(sink.Record{}, err)
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
+					return
+				}
+				last, start = int64(r.Chunk), r.From
+			}
+			if len(page) < pageRecords {
+				return
+			}
+		}
+	}
+}
+
+// Outputs appends the output lines of a piece to b, after checking them.
+func (s *Sink) Outputs(b []byte, r sink.Record) ([]byte, error) {
+	begin := len(b)
+	err := s.read(context.Background(), "read outputs", func(ctx context.Context) (err error) {
+		b, err = s.outputs(ctx, s.db, b[:begin], &r)
+		return err
+	})
+	return b, err
+}
+
+func (s *Sink) outputs(ctx context.Context, from querier, b []byte, r *sink.Record) ([]byte, error) {
+	begin, where := len(b), "outputs"
+	var err error
+	if s.table == nil {
+		b, err = s.lines(ctx, from, b, "SELECT value FROM outputs WHERE job = $1 AND ordinal >= $2 AND ordinal < $3 ORDER BY ordinal, part", r)
+	} else {
+		where = "progress"
+		var kept []byte
+		query := "SELECT kept FROM progress WHERE job = $1 AND chunk = $2 AND start = $3"
+		if err = from.QueryRowContext(ctx, s.dialect.text(query), s.job, int64(r.Chunk), r.From).Scan(&kept); err == nil {
+			if b, err = unzipper.DecodeAll(kept, b); err != nil {
+				err = s.damaged(r, where)
+			}
+		}
+	}
+	if err == nil && !matches(b[begin:], r.Outputs) {
+		err = s.damaged(r, where)
+	}
+	return b, err
+}
+
+// DeadLetters appends the dead letters of a piece to b, after checking them.
+func (s *Sink) DeadLetters(b []byte, r sink.Record) ([]byte, error) {
+	if r.DeadCount == 0 {
+		return b, nil
+	}
+	begin := len(b)
+	err := s.read(context.Background(), "read dead letters", func(ctx context.Context) (err error) {
+		b, err = s.deadLetters(ctx, s.db, b[:begin], &r)
+		return err
+	})
+	return b, err
+}
+
+func (s *Sink) deadLetters(ctx context.Context, from querier, b []byte, r *sink.Record) ([]byte, error) {
+	begin := len(b)
+	b, err := s.lines(ctx, from, b, fmt.Sprintf("SELECT letter FROM dead_letters WHERE job = $1 AND chunk = %d AND ordinal >= $2 AND ordinal < $3 ORDER BY ordinal", r.Chunk), r)
+	if err == nil && !matches(b[begin:], r.Dead) {
+		err = s.damaged(r, "dead_letters")
+	}
+	return b, err
+}
+
+// lines appends what a query says of the ordinals of a piece.
+func (s *Sink) lines(ctx context.Context, from querier, b []byte, query string, r *sink.Record) ([]byte, error) {
+	rows, err := from.QueryContext(ctx, s.dialect.text(query), s.job, int64(r.First), int64(r.First)+int64(r.Objects))
+	if err != nil {
+		return b, err
+	}
+	var line sql.RawBytes
+	err = each(rows, func() error {
+		err := rows.Scan(&line)
+		b = append(append(b, line...), '\n')
+		return err
+	})
+	return b, err
+}
+
+func matches(b []byte, r sink.Range) bool { return int64(len(b)) == r.Length && checksum(b) == r.Sum }
+
+// damaged says that rows are not those that were committed.
+func (s *Sink) damaged(r *sink.Record, table string) error {
+	return &sink.DamageError{File: s.where(table), Offset: -1, Chunk: r.Chunk, Known: true, What: "its rows are not those that were committed"}
+}
+
+// DeadBelow returns dead letters of chunks below a chunk, as saver.Sink says.
+func (s *Sink) DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error) {
+	err = s.read(ctx, "read dead letters", func(ctx context.Context) error {
+		lines, next, err = s.deadBelow(ctx, below, limit)
+		return err
+	})
+	return lines, next, err
+}
+
+func (s *Sink) deadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error) {
+	rows, err := s.db.QueryContext(ctx, s.dialect.text(`SELECT chunk, MIN(first), SUM(dead), SUM(dead_bytes) FROM progress
+		WHERE job = $1 AND chunk < $2 AND dead > 0 GROUP BY chunk ORDER BY chunk DESC LIMIT $3`), s.job, int64(min(below, math.MaxInt64)), limit+1)
+	if err != nil {
+		return nil, 0, err
+	}
+	var found []sink.Record // of a chunk: Chunk, First and the sums
+	err = each(rows, func() error {
+		var r sink.Record
+		err := rows.Scan(&r.Chunk, &r.First, &r.DeadCount, &r.Dead.Length)
+		found = append(found, r)
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	letters := 0
+	for _, c := range found {
+		if letters >= limit {
+			return lines, next, nil
+		}
+		if c.Dead.Length > deadRead {
+			d := chunk.DeadLetter{
+				Ordinal: c.First, Chunk: c.Chunk,
+				Error: fmt.Sprintf("%d dead letters of %d bytes, too large to show here: chunkline dead list prints them", c.DeadCount, c.Dead.Length),
+			}
+			lines = d.Append(lines)
+		} else if lines, err = s.letters(ctx, lines, c.Chunk); err != nil {
+			return nil, 0, err
+		}
+		letters += c.DeadCount
+		next = c.Chunk
+	}
+	return lines, 0, nil
+}
+
+// letters appends the dead letters of a chunk.
+func (s *Sink) letters(ctx context.Context, b []byte, id chunk.ID) ([]byte, error) {
+	rows, err := s.db.QueryContext(ctx, s.dialect.text("SELECT letter FROM dead_letters WHERE job = $1 AND chunk = $2 ORDER BY ordinal"), s.job, int64(id))
+	if err != nil {
+		return b, err
+	}
+	var line sql.RawBytes
+	err = each(rows, func() error {
+		err := rows.Scan(&line)
+		b = append(append(b, line...), '\n')
+		return err
+	})
+	return b, err
+}

@@ -1,0 +1,172 @@
+package sqlsink
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// Replace puts a new result of the same objects in the place of a committed piece, in one transaction: for dead letters that
+// were retried. Rows of objects whose outputs stay as they are are not touched. Errors are those of Commit,
+// and ErrNoChunk and ErrConflict, which change nothing.
+func (s *Sink) Replace(ctx context.Context, result sink.Result) error {
+	if err := check(&result); err != nil {
+		return err
+	}
+	return s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) (bool, error) {
+		r := result // outputs that do not fit become dead letters again
+		records, err := s.records(ctx, t, "chunk = $2 AND start = $3", int64(r.Chunk), r.From)
+		v := now.versions[r.Version]
+		switch {
+		case err != nil:
+			return false, err
+		case len(records) == 0:
+			return false, fmt.Errorf("replace chunk %d: %w", r.Chunk, sink.ErrNoChunk)
+		case records[0].Digest != r.Digest || records[0].First != r.First || records[0].Objects != r.Objects || records[0].Of != r.Of:
+			return false, fmt.Errorf("replace chunk %d: %w", r.Chunk, sink.ErrConflict)
+		case v.transform != "" && r.Transform != "" && v.transform != r.Transform:
+			return false, fmt.Errorf("replace chunk %d: version %q did something else: %w", r.Chunk, r.Version, sink.ErrConflict)
+		}
+		if r.Transform != "" && v.transform == "" {
+			v.transform = r.Transform
+			if err := s.storeVersion(ctx, t, now, r.Version, v); err != nil {
+				return false, err
+			}
+		}
+		return true, s.replace(ctx, t, now, &records[0], &r)
+	})
+}
+
+func (s *Sink) replace(ctx context.Context, t *tx, now *state, old *sink.Record, r *sink.Result) error {
+	was, err := s.committed(ctx, t, old)
+	if err != nil {
+		return err
+	}
+	var gone, come []object
+	before := slices.Collect(objectsOf(&was))
+	for o := range objectsOf(r) {
+		if slices.EqualFunc(before[o.index].outputs, o.outputs, bytes.Equal) {
+			continue
+		}
+		if len(before[o.index].outputs) > 0 {
+			gone = append(gone, before[o.index])
+		}
+		if len(o.outputs) > 0 {
+			come = append(come, o)
+		}
+	}
+	if err := s.placer.take(ctx, t, gone); err != nil {
+		return err
+	}
+	if err := s.removePiece(ctx, t, now, old); err != nil {
+		return err
+	}
+	refused, err := s.place(ctx, t, come)
+	if err != nil {
+		return fmt.Errorf("write outputs: %w", err)
+	}
+	if err := bury(refused); err != nil {
+		return err
+	}
+	return s.storePieces(ctx, t, now, []*sink.Result{r})
+}
+
+// committed returns a piece as it is in the tables.
+func (s *Sink) committed(ctx context.Context, t *tx, r *sink.Record) (result sink.Result, err error) {
+	result = resultOf(*r)
+	if result.Outputs, err = s.outputs(ctx, t, nil, r); err != nil {
+		return result, fmt.Errorf("read outputs of chunk %d: %w", r.Chunk, err)
+	}
+	return result, nil
+}
+
+// removePiece removes the row of a piece, and its dead letters.
+func (s *Sink) removePiece(ctx context.Context, t *tx, now *state, r *sink.Record) error {
+	_, err := t.exec(ctx, "DELETE FROM progress WHERE job = $1 AND chunk = $2 AND start = $3", s.job, int64(r.Chunk), r.From)
+	if err == nil && r.DeadCount > 0 {
+		_, err = t.exec(ctx, "DELETE FROM dead_letters WHERE job = $1 AND chunk = $2 AND ordinal >= $3 AND ordinal < $4",
+			s.job, int64(r.Chunk), int64(r.First), int64(r.First)+int64(r.Objects))
+	}
+	if err != nil {
+		return fmt.Errorf("remove chunk %d: %w", r.Chunk, err)
+	}
+	now.totals.remove(r)
+	return nil
+}
+
+// Redo takes the results of a version of mappers out, in one transaction, so that the job's next fetcher has their chunks mapped
+// again. As in a folder it gives the job a new epoch, and cuts the version off. With nothing to take out nothing
+// changes. Errors are those of Commit; ErrSettings: rows in the user's table cannot be found again.
+func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
+	var done sink.Redone
+	err := s.change(ctx, 0, func(ctx context.Context, t *tx, now *state) (bool, error) {
+		done = sink.Redone{}
+		bad, err := s.records(ctx, t, "version = $2 ORDER BY chunk, start", name)
+		if err != nil || len(bad) == 0 {
+			return false, err
+		}
+		if s.table != nil {
+			if err := s.table.canRedo(); err != nil {
+				return false, err
+			}
+		}
+		complete, err := s.completeChunks(ctx, t, bad)
+		if err != nil {
+			return false, err
+		}
+		for i := range bad {
+			r := &bad[i]
+			was, err := s.committed(ctx, t, r)
+			if err != nil {
+				return false, err
+			}
+			if err := s.placer.take(ctx, t, slices.Collect(objectsOf(&was))); err != nil {
+				return false, err
+			}
+			if err := s.removePiece(ctx, t, now, r); err != nil {
+				return false, err
+			}
+			if i == 0 || bad[i-1].Chunk != r.Chunk {
+				done.Chunks++
+				if complete[r.Chunk] {
+					now.totals.chunks--
+				}
+			}
+			done.Objects += uint64(r.Objects)
+			done.Outputs += r.OutputCount()
+			done.Dead += uint64(r.DeadCount)
+		}
+		now.finished = false
+		if err := s.fence(ctx, t, now, "redo-"+rand.Text()); err != nil {
+			return false, err
+		}
+		return true, s.storeVersion(ctx, t, now, name, version{term: now.versions[name].term + 1})
+	})
+	return done, err
+}
+
+// completeChunks returns those chunks of records that have all their objects.
+func (s *Sink) completeChunks(ctx context.Context, t *tx, records []sink.Record) (map[chunk.ID]bool, error) {
+	ids := make([]uint64, len(records))
+	for i := range records {
+		ids[i] = uint64(records[i].Chunk)
+	}
+	rows, err := t.QueryContext(ctx, s.dialect.text("SELECT chunk FROM progress WHERE job = $1 AND "+s.dialect.inList("chunk", "$2")+
+		" GROUP BY chunk HAVING SUM(objects) = MIN(of_objects)"), s.job, numbers(ids))
+	if err != nil {
+		return nil, fmt.Errorf("read progress: %w", err)
+	}
+	complete := map[chunk.ID]bool{}
+	err = each(rows, func() error {
+		var id chunk.ID
+		err := rows.Scan(&id)
+		complete[id] = true
+		return err
+	})
+	return complete, err
+}

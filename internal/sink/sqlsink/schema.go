@@ -1,0 +1,179 @@
+package sqlsink
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// format is that of the tables. A job of another one is not touched.
+const format = 1
+
+// An ownTable is one that chunkline makes. The types BYTES and JSON stand for those of the dialect.
+type ownTable struct {
+	name    string
+	columns []string // name and type
+	rest    string   // constraints
+}
+
+var ownTables = []ownTable{
+	{"chunkline_jobs", []string{
+		"job TEXT", "format BIGINT NOT NULL", "id TEXT NOT NULL", "target TEXT NOT NULL", "plan TEXT", "lease_key BYTES", "epoch BIGINT NOT NULL",
+		"changes BIGINT NOT NULL", "finished BIGINT NOT NULL", "chunks BIGINT NOT NULL", "objects BIGINT NOT NULL", "outputs BIGINT NOT NULL",
+		"dead BIGINT NOT NULL", "output_bytes BIGINT NOT NULL", "dead_bytes BIGINT NOT NULL",
+	}, "PRIMARY KEY (job)"},
+	{"chunkline_fetchers", []string{"job TEXT", "fetcher TEXT", "epoch BIGINT NOT NULL"}, "PRIMARY KEY (job, fetcher)"},
+	{"chunkline_versions", []string{"job TEXT", "version TEXT", "term BIGINT NOT NULL", "transform TEXT NOT NULL"}, "PRIMARY KEY (job, version)"},
+	{"progress", append([]string{"job TEXT NOT NULL"}, pieceColumns...), "PRIMARY KEY (job, chunk, start), UNIQUE (job, first)"},
+	{"dead_letters", []string{"job TEXT", "chunk BIGINT", "ordinal BIGINT", "letter TEXT NOT NULL"}, "PRIMARY KEY (job, chunk, ordinal)"},
+	{"outputs", []string{"job TEXT", "ordinal BIGINT", "part BIGINT", "value JSON NOT NULL"}, "PRIMARY KEY (job, ordinal, part)"},
+}
+
+// names returns the table's columns.
+func (o ownTable) names() []string {
+	names := make([]string, len(o.columns))
+	for i, c := range o.columns {
+		names[i], _, _ = strings.Cut(c, " ")
+	}
+	return names
+}
+
+// makeTables makes the tables that are missing, and refuses others of their names.
+func (s *Sink) makeTables(ctx context.Context, t *tx) error {
+	for _, o := range ownTables {
+		have, err := s.dialect.columns(ctx, t, s.dialect.quote(o.name))
+		if err != nil {
+			return err
+		}
+		if len(have) == 0 {
+			types := strings.NewReplacer("BYTES", s.dialect.types().bytes, "JSON", s.dialect.types().json)
+			definition := fmt.Sprintf("CREATE TABLE %s (%s, %s)", o.name, types.Replace(strings.Join(o.columns, ", ")), o.rest)
+			if _, err := t.ExecContext(ctx, definition); err != nil {
+				return fmt.Errorf("create table %s: %w", o.name, err)
+			}
+			continue
+		}
+		if err := o.isOurs(have); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isOurs refuses a table of the name that has other columns.
+func (o ownTable) isOurs(have []column) error {
+	names := make([]string, len(have))
+	for i, c := range have {
+		names[i] = c.name
+	}
+	if !slices.Equal(names, o.names()) {
+		return fmt.Errorf("it has a table %s that chunkline did not make: use another database (or, in PostgreSQL, another schema: search_path=NAME): %w", o.name, sink.ErrNotSink)
+	}
+	return nil
+}
+
+// makeJob makes the job's row, if it is missing.
+func (s *Sink) makeJob(ctx context.Context, t *tx) error {
+	_, err := t.exec(ctx, `INSERT INTO chunkline_jobs (job, format, id, target, epoch, changes, finished, chunks, objects, outputs, dead, output_bytes, dead_bytes)
+		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT (job) DO NOTHING`, s.job, format, rand.Text(), s.target())
+	if err != nil {
+		return fmt.Errorf("record job: %w", err)
+	}
+	return nil
+}
+
+func (s *Sink) target() string {
+	if s.table != nil {
+		return s.table.name
+	}
+	return ""
+}
+
+// errNoJob means that the database has no row of the job.
+var errNoJob = errors.New("no job of this name")
+
+// load reads what the database knows of the job. With lock, nobody changes it until the transaction ends.
+func (s *Sink) load(ctx context.Context, from querier, lock bool) (*state, error) {
+	query := `SELECT format, id, target, plan, lease_key, epoch, changes, finished, chunks, objects, outputs, dead, output_bytes, dead_bytes
+		FROM chunkline_jobs WHERE job = $1`
+	if lock {
+		query += s.dialect.lockRow()
+	}
+	var made int
+	var plan sql.NullString
+	n := &state{versions: map[string]version{}}
+	err := from.QueryRowContext(ctx, s.dialect.text(query), s.job).Scan(&made, &n.id, &n.target, &plan, &n.key, &n.epoch, &n.changes, &n.finished,
+		&n.totals.chunks, &n.totals.objects, &n.totals.outputs, &n.totals.dead, &n.totals.outputBytes, &n.totals.deadBytes)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, errNoJob
+	case err != nil:
+		return nil, fmt.Errorf("read job: %w", err)
+	case made != format:
+		return nil, fmt.Errorf("job %s has format %d: %w", s.job, made, sink.ErrFormat)
+	}
+	if plan.Valid {
+		n.plan = new(chunk.Plan)
+		if err := json.Unmarshal([]byte(plan.String), n.plan); err != nil {
+			return nil, fmt.Errorf("read plan: %w: %w", sink.ErrDamaged, err)
+		}
+	}
+	rows, err := from.QueryContext(ctx, s.dialect.text("SELECT version, term, transform FROM chunkline_versions WHERE job = $1"), s.job)
+	if err != nil {
+		return nil, fmt.Errorf("read versions: %w", err)
+	}
+	err = each(rows, func() error {
+		var name string
+		var v version
+		err := rows.Scan(&name, &v.term, &v.transform)
+		n.versions[name] = v
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read versions: %w", err)
+	}
+	return n, nil
+}
+
+// store writes the job's row.
+func (s *Sink) store(ctx context.Context, t *tx, n *state) error {
+	var plan any
+	if n.plan != nil {
+		text, err := json.Marshal(n.plan)
+		if err != nil {
+			return fmt.Errorf("encode plan: %w", err)
+		}
+		plan = string(text)
+	}
+	finished := 0
+	if n.finished {
+		finished = 1
+	}
+	_, err := t.exec(ctx, `UPDATE chunkline_jobs SET plan = $2, lease_key = $3, epoch = $4, changes = $5, finished = $6,
+		chunks = $7, objects = $8, outputs = $9, dead = $10, output_bytes = $11, dead_bytes = $12 WHERE job = $1`,
+		s.job, plan, n.key, int64(n.epoch), int64(n.changes), finished, int64(n.totals.chunks), int64(n.totals.objects), int64(n.totals.outputs),
+		int64(n.totals.dead), int64(n.totals.outputBytes), int64(n.totals.deadBytes))
+	if err != nil {
+		return fmt.Errorf("write job: %w", err)
+	}
+	return nil
+}
+
+// storeVersion writes what is known of a version.
+func (s *Sink) storeVersion(ctx context.Context, t *tx, n *state, name string, v version) error {
+	n.versions[name] = v
+	_, err := t.exec(ctx, `INSERT INTO chunkline_versions (job, version, term, transform) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (job, version) DO UPDATE SET term = EXCLUDED.term, transform = EXCLUDED.transform`, s.job, name, int64(v.term), v.transform)
+	if err != nil {
+		return fmt.Errorf("write version %q: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package sqlsink
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// What is done with an output whose key is in the table already.
+const (
+	modeInsert = "insert" // it does not fit
+	modeIgnore = "ignore" // the row in the table stays
+	modeUpsert = "upsert" // it takes the row's place
+)
+
+// A table is one of the user. Each output is a JSON object and becomes a row.
+type table struct {
+	name    string   // as it was written; a dot divides schema and table
+	quoted  string   // for SQL
+	keys    []string // of the JSON objects; a missing one is NULL
+	columns []string // of the table; keys[i] goes to columns[i]
+	kinds   []string // their types
+	key     []string // columns that tell rows apart
+	mode    string
+}
+
+// openTable reads the settings of a table of the user and compares them with the table. It returns nil without such settings.
+func (s *Sink) openTable(ctx context.Context, from querier, values url.Values) (*table, error) {
+	if len(values) == 0 {
+		return nil, nil
+	}
+	t, err := parseTable(values)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, sink.ErrSettings)
+	}
+	for i, part := range strings.Split(t.name, ".") {
+		if i > 0 {
+			t.quoted += "."
+		}
+		t.quoted += s.dialect.quote(part)
+	}
+	if err := s.dialect.checkTable(ctx, from, t.quoted); err != nil {
+		return nil, err
+	}
+	have, err := s.dialect.columns(ctx, from, t.quoted)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.match(have); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, sink.ErrSettings)
+	}
+	if s.readOnly {
+		return t, nil
+	}
+	rows, err := s.dialect.placer(t)
+	if err != nil {
+		return nil, err
+	}
+	if err := rows.(prober).probe(ctx, from); err != nil {
+		return nil, fmt.Errorf("table %s cannot be written to with these settings: %s: %w", t.name, s.dialect.reason(err), sink.ErrSettings)
+	}
+	return t, nil
+}
+
+// A prober finds out whether its statements can be run, without rows.
+type prober interface {
+	probe(ctx context.Context, from querier) error
+}
+
+func parseTable(values url.Values) (*table, error) {
+	t := &table{name: values.Get("table"), mode: values.Get("mode")}
+	switch {
+	case t.name == "":
+		return nil, fmt.Errorf("columns, key and mode are for table: add table=NAME")
+	case values.Get("columns") == "":
+		return nil, fmt.Errorf("columns is not set: list the JSON keys to store, as columns=id,name:full_name for the columns id and full_name")
+	}
+	for field := range strings.SplitSeq(values.Get("columns"), ",") {
+		key, column, renamed := strings.Cut(field, ":")
+		if !renamed {
+			column = key
+		}
+		if key == "" || column == "" || slices.Contains(t.columns, column) {
+			return nil, fmt.Errorf("columns=%s: write KEY or KEY:COLUMN, with commas between, and each column once", values.Get("columns"))
+		}
+		t.keys, t.columns = append(t.keys, key), append(t.columns, column)
+	}
+	if key := values.Get("key"); key != "" {
+		t.key = strings.Split(key, ",")
+	}
+	for _, column := range t.key {
+		if !slices.Contains(t.columns, column) {
+			return nil, fmt.Errorf("key=%s: column %s is not among columns", values.Get("key"), column)
+		}
+	}
+	switch t.mode {
+	case "":
+		t.mode = modeInsert
+	case modeInsert, modeIgnore:
+	case modeUpsert:
+		if len(t.key) == 0 {
+			return nil, fmt.Errorf("mode=upsert needs key: name the columns that tell rows apart, as key=id")
+		}
+	default:
+		return nil, fmt.Errorf("mode=%s: use insert, ignore or upsert", t.mode)
+	}
+	return t, nil
+}
+
+// match finds the columns in the table.
+func (t *table) match(have []column) error {
+	names := make([]string, len(have))
+	for i, c := range have {
+		names[i] = c.name
+	}
+	for _, wanted := range t.columns {
+		i := slices.Index(names, wanted)
+		if i < 0 {
+			return fmt.Errorf("table %s has no column %s; it has %s", t.name, wanted, strings.Join(names, ", "))
+		}
+		t.kinds = append(t.kinds, have[i].kind)
+	}
+	return nil
+}
+
+// canRedo refuses to take rows out that may not be the job's, or cannot be found.
+func (t *table) canRedo() error {
+	switch {
+	case t.mode == modeUpsert:
+		return nil // the rows stay, and the next outputs take their places
+	case t.mode == modeIgnore:
+		return fmt.Errorf("with mode=ignore nobody knows which rows of table %s the job has made: remove them by hand, or use mode=upsert to replace them: %w", t.name, sink.ErrSettings)
+	case len(t.key) == 0:
+		return fmt.Errorf("the rows of table %s cannot be found without a key: add key=COLUMN: %w", t.name, sink.ErrSettings)
+	}
+	return nil
+}
+
+// conflict is what follows an INSERT for the mode.
+func (t *table) conflict() string {
+	if t.mode == modeInsert {
+		return ""
+	}
+	clause := " ON CONFLICT"
+	if len(t.key) > 0 {
+		clause += " (" + quoteNames(t.key) + ")"
+	}
+	var set []string
+	for _, c := range t.columns {
+		if !slices.Contains(t.key, c) {
+			set = append(set, quoteName(c)+" = EXCLUDED."+quoteName(c))
+		}
+	}
+	if t.mode == modeIgnore || len(set) == 0 {
+		return clause + " DO NOTHING"
+	}
+	return clause + " DO UPDATE SET " + strings.Join(set, ", ")
+}

@@ -1,0 +1,105 @@
+package sim
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/wire"
+)
+
+// A grant of several pieces that takes long to travel is the mapper's, all of it, although heartbeats that
+// overtake it do not list the pieces yet.
+func TestGrantOnItsWay(t *testing.T) {
+	run(t, 20, 2, func(t *testing.T, w *world) {
+		w.tape.faults(func(p bustest.Packet) bustest.Fate {
+			if len(grantOf(p)) > 1 {
+				return bustest.Fate{Delay: 3500 * time.Millisecond}
+			}
+			return bustest.Fate{}
+		})
+		w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		w.mapper("a", "users", nil)
+		w.mapper("idle", "users", nil)
+		if err := f.within(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		h := w.tape.handed()
+		if last := h[len(h)-1]; last.of < 9 || last.to != "a" {
+			t.Errorf("handed out %+v last, want a grant of what is left to the first mapper", last)
+		}
+		w.handedOnce(20)
+		w.sentOnce(20)
+		w.complete(20)
+	})
+}
+
+// A mapper that finds the work much slower than the fetcher thought gives back what it has not begun, and the
+// others have it at once. It costs no attempt, and no object is mapped twice.
+func TestGrantGivenBack(t *testing.T) {
+	run(t, 40, 2, func(t *testing.T, w *world) {
+		w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		fast := w.mapper("fast", "users?duration=1ms", nil)
+		pass(time.Millisecond) // its version is known to be quick now
+		fast.crash()
+		w.mapper("slow", "users?duration=400ms", nil)
+		w.mapper("other", "users?duration=400ms", nil)
+		if err := f.within(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		given := map[string]int{} // how often each piece was handed out
+		for _, h := range w.tape.handed() {
+			if h.to != "fast" {
+				given[h.to+" "+h.Piece().String()]++
+			}
+			if h.to == "slow" && h.at == w.tape.handed()[0].at && h.of < 2 {
+				t.Errorf("the slow mapper began with a grant of %d", h.of)
+			}
+		}
+		if s := f.Status().Chunks; s.Redelivered == 0 || s.Duplicates != 0 {
+			t.Errorf("status counts %+v, want pieces given back, and none mapped twice", s)
+		}
+		w.sentOnce(40)
+		w.complete(40)
+	})
+}
+
+// A piece is lost with a mapper that is cut off, and cut anew for slower ones. The late result of the older cut is
+// refused where it overlaps what is saved, and taken where nothing is.
+func TestLateResultOfAnotherCut(t *testing.T) {
+	run(t, 20, 10, func(t *testing.T, w *world) {
+		var answers []wire.SaveStatus
+		w.tape.faults(func(p bustest.Packet) bustest.Fate {
+			late := slices.ContainsFunc(resultsOf(p), func(r wire.Result) bool { return r.Objects > 1 })
+			if a, err := wire.DecodeSaveAnswer(p.Message); verbOf(p) == wire.VerbSave && p.Reply && p.To == "fast" && err == nil && len(a.Statuses) > 1 {
+				answers = a.Statuses
+			}
+			switch {
+			case p.From == "fast" && late:
+				return bustest.Fate{Delay: 8 * time.Second}
+			case p.From == "fast" && len(w.tape.granted) > 1 && verbOf(p) != wire.VerbSave, p.To == "fast" && verbOf(p) != wire.VerbNext && verbOf(p) != wire.VerbSave:
+				return bustest.Fate{Drop: true}
+			}
+			return bustest.Fate{}
+		})
+		w.saver("saver")
+		f := w.fetcher("fetcher", nil)
+		w.mapper("fast", "users", nil)
+		pass(time.Second)
+		w.mapper("slow", "users?duration=2s", version("v2"))
+		if err := f.within(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if want := []wire.SaveStatus{wire.SaveRefused, wire.SaveCommitted}; !slices.Equal(answers, want) {
+			t.Errorf("the late results were answered %v, want %v", answers, want)
+		}
+		if s := f.Status(); s.State != report.StateDone || s.Objects.Saved != 20 {
+			t.Errorf("status %+v", s)
+		}
+		w.complete(20)
+	})
+}
