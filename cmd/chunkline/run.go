@@ -110,7 +110,7 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	src, err := openInput(f.output, f.fetcher.Format, f.inputs, f.fetcher.ChunkSize, f.fetcher.ChunkBytes, filepath.Join(workFolder(f.output), spoolFile), std)
+	src, err := openInput(f.output, f.fetcher.Format, f.inputs, f.fetcher.ChunkSize, f.fetcher.ChunkBytes, filepath.Join(workFolder(f.output), spoolFile), std) //nolint:contextcheck // a second ^C ends a listing of objects that takes long
 	if err != nil {
 		return err
 	}
