@@ -106,7 +106,8 @@ func formatOfPlan(name string) string {
 	}
 	format := ""
 	for i, item := range strings.Split(name, ",") {
-		_, of, ok := strings.Cut(item, "?format=")
+		_, options := source.CutOptions(item)
+		_, of, ok := strings.Cut("&"+options, "&format=")
 		of, _, _ = strings.Cut(of, " ") // and more files
 		if !ok || i > 0 && of != format {
 			return "auto"

@@ -178,7 +178,7 @@ func TestSourceItem(t *testing.T) {
 			t.Errorf("%q: %q, want %q", input, got, want)
 		}
 	}
-	if got, want := sourceSpec([]string{"a", "b,c"}), "a,file:b%2Cc"; got != want {
+	if got, want := sourceSpec([]string{"a", "b,c", "s3://b/c d,e*?format=csv"}), "a,file:b%2Cc,s3://b/c%20d%2Ce*?format=csv"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -198,6 +198,7 @@ func TestInputOfPlan(t *testing.T) {
 		"stdin": "auto", "a,b?format=lines": "auto", "a?format=lines,b": "auto", "a?format=lines,b?format=array": "auto",
 		"a?format=lines,b?format=lines": "lines", "a?format=values and 9 more files (sha256 of all names: 0)": "values", "file:a%3Fformat=lines": "auto",
 		"cmd:cat ?format=lines": "auto", "cmd?format=csv&types=a%3Aint%2Cb%3Aint:cat a,b": "csv&types=a:int%2Cb:int",
+		"s3://b/k?etag=1-2&format=csv&types=a:int,s3://b/l?etag=3&format=csv&types=a:int": "csv&types=a:int", "s3://b/k?etag=1 and 9 more files (sha256 of all names: 0)": "auto",
 		"a?format=csv&types=a:int%2Cb:int,b?format=csv&types=a:int%2Cb:int": "csv&types=a:int%2Cb:int",
 	} {
 		if got := formatOfPlan(name); got != want {

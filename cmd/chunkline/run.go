@@ -111,7 +111,7 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	src, err := openInput(f.output, f.fetcher.Format, f.inputs, f.fetcher.ChunkSize, f.fetcher.ChunkBytes, filepath.Join(jobFolder(f.output, f.job), spoolFile), std)
+	src, err := openInput(f.output, f.fetcher.Format, f.inputs, f.fetcher.ChunkSize, f.fetcher.ChunkBytes, filepath.Join(jobFolder(f.output, f.job), spoolFile), std) //nolint:contextcheck // a second ^C ends a listing of objects that takes long
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (a *ahead) take(ctx context.Context, urls []string) (http.Header, json.RawM
 			a.asked = a.asked[:i]
 		}
 		if i == len(a.asked) {
-			a.asked = append(a.asked, a.ask(url))
+			a.asked = append(a.asked, a.ask(url)) //nolint:contextcheck // a request outlives the take that makes it
 		}
 	}
 	first := a.asked[0]

@@ -217,13 +217,13 @@ func (r *queryRows) start() (err error) {
 	}
 	statement, read := r.ordered(r.database, columns)
 	r.read = read
-	r.rows, err = r.tx.QueryContext(r.ctx, statement) //nolint:rowserrcheck,sqlclosecheck // more and close do
+	r.rows, err = r.tx.QueryContext(r.ctx, statement)
 	return err
 }
 
 // columns returns the columns of the query, whose names must differ.
 func (r *queryRows) columns() ([]*sql.ColumnType, error) {
-	rows, err := r.tx.QueryContext(r.ctx, "SELECT * FROM "+r.within()+" LIMIT 0")
+	rows, err := r.tx.QueryContext(r.ctx, "SELECT * FROM "+r.within()+" LIMIT 0") //nolint:gosec // the query is the user's, in a transaction that only reads
 	if err != nil {
 		return nil, err
 	}

@@ -230,7 +230,7 @@ func checkSnapshot(t *testing.T, s stream, change func()) {
 	rows, portions := 0, 0
 	for {
 		p, err := up.fetch(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -21,7 +21,7 @@ type object struct {
 }
 
 // name names the object as an item of a source does.
-func (o *object) name() string { return o.bucket.url + "/" + escape(o.key) }
+func (o *object) name() string { return o.url + "/" + escape(o.key) }
 
 // A bucket is where objects are.
 type bucket struct {

@@ -163,7 +163,7 @@ func checkChangedObject(t *testing.T, f fakeS3) {
 
 // A refusal names bucket and key, and what to set, but no secret.
 func TestS3_refused(t *testing.T) {
-	setS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	setS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, "<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>")
 	}))

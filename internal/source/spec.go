@@ -17,7 +17,7 @@ import (
 )
 
 // howTo ends the errors about an item that names no file.
-const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, "cmd:PROGRAM" for the output of a command, https://HOST/PATH for an API, or sqlite:FILE?query=…&key=… for a database`
+const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, s3://BUCKET/KEY for an object, "cmd:PROGRAM" for the output of a command, https://HOST/PATH for an API, or sqlite:FILE?query=…&key=… for a database`
 
 // A file is one stream of a source.
 type file struct {
