@@ -80,7 +80,7 @@ func TestSQLiteOutput(t *testing.T) {
 	if got := textsOf(t, db, "SELECT value FROM outputs WHERE job = 'second' ORDER BY ordinal, part"); got != values+values {
 		t.Errorf("job second has %.200q", got)
 	}
-	must(t, 2, "verify", "-o", "sqlite:"+filepath.Join(dir, "none.db"))
+	must(t, 3, "verify", "-o", "sqlite:"+filepath.Join(dir, "none.db"))
 	if _, err := os.Stat(filepath.Join(dir, "none.db")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("verify made a database: %v", err)
 	}

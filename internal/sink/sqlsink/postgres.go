@@ -36,7 +36,7 @@ func openPostgres(url string) (*sql.DB, string, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		// The client library's error shows parts of the URL, and where a password ends in a wrong one nobody knows.
-		return nil, "postgres", fmt.Errorf("sink postgres: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %%XX for special characters in the password: %w", sink.ErrSettings)
+		return nil, "postgres", fmt.Errorf("write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %%XX for special characters in the password: %w", sink.ErrSettings)
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout

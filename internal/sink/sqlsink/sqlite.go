@@ -24,14 +24,14 @@ const busy = 10_000
 func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, "", fmt.Errorf("sink sqlite:%s: %w: %w", path, sink.ErrUnreachable, err)
+		return nil, "sqlite", fmt.Errorf("%w: %w", sink.ErrUnreachable, err)
 	}
 	at := "sqlite:" + path
 	if _, err := os.Stat(path); (o.ReadOnly || o.Existing) && err != nil || err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, at, fmt.Errorf("sink %s: %w: %w", at, sink.ErrUnreachable, err)
+		return nil, at, fmt.Errorf("%w: %w", sink.ErrUnreachable, err)
 	}
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return nil, at, fmt.Errorf("sink %s: there is no folder %s: %w", at, filepath.Dir(path), sink.ErrUnreachable)
+		return nil, at, fmt.Errorf("there is no folder %s: %w", filepath.Dir(path), sink.ErrUnreachable)
 	}
 	// A transaction takes the lock when it begins: one that reads first and takes it later can fail.
 	// fullfsync is for macOS, where fsync leaves data in the drive's memory.
@@ -43,10 +43,10 @@ func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, string, e
 	}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+query)
 	if err != nil {
-		return nil, at, fmt.Errorf("sink %s: %w: %w", at, sink.ErrUnreachable, err)
+		return nil, at, fmt.Errorf("%w: %w", sink.ErrUnreachable, err)
 	}
 	if !o.ReadOnly {
-		err = checkSQLite(ctx, db, at)
+		err = checkSQLite(ctx, db)
 	}
 	if err != nil {
 		return nil, at, errors.Join(err, db.Close())
@@ -55,7 +55,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, string, e
 }
 
 // checkSQLite reads back what a commit's durability rests on.
-func checkSQLite(ctx context.Context, db *sql.DB, at string) error {
+func checkSQLite(ctx context.Context, db *sql.DB) error {
 	for _, want := range []struct{ pragma, value, means string }{
 		{"journal_mode", "wal", "wal"},
 		{"synchronous", "2", "FULL"},
@@ -65,7 +65,7 @@ func checkSQLite(ctx context.Context, db *sql.DB, at string) error {
 			return err
 		}
 		if is != want.value {
-			return fmt.Errorf("sink %s: SQLite has %s = %s and cannot set it to %s: use a file on a local disk: %w", at, want.pragma, is, want.means, sink.ErrSettings)
+			return fmt.Errorf("SQLite has %s = %s and cannot set it to %s: use a file on a local disk: %w", want.pragma, is, want.means, sink.ErrSettings)
 		}
 	}
 	return nil
