@@ -224,11 +224,7 @@ func (c *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, un
 // resolveUnconfirmed counts what the sink holds of the pieces as saved, and makes the
 // rest ready again.
 func (c *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.Piece, entries []wire.Entry) {
-	for _, e := range entries {
-		if slices.ContainsFunc(unconfirmed, e.Piece().Overlaps) { // other pieces of the chunk were confirmed before
-			c.saved(now, e, "", 0)
-		}
-	}
+	c.confirmOverlapping(unconfirmed, entries)
 	for _, p := range unconfirmed {
 		c.ledger.NotSaved(p)
 		if h := c.held[p.Chunk]; h != nil {
@@ -236,6 +232,18 @@ func (c *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.Piec
 		}
 	}
 	failpoint.Hit("fetcher.doubts.settled")
+}
+
+// confirmOverlapping counts those pieces that the sink holds as saved which have objects of the given ones. The others of
+// their chunks were confirmed before. It reports whether there are any.
+func (c *coordinator) confirmOverlapping(pieces []chunk.Piece, entries []wire.Entry) (found bool) {
+	for _, e := range entries {
+		if slices.ContainsFunc(pieces, e.Piece().Overlaps) {
+			c.saved(time.Now(), e, "", 0)
+			found = true
+		}
+	}
+	return found
 }
 
 // mergeFailed handles a failed merge of the result.
@@ -260,8 +268,10 @@ func (c *coordinator) finished(total report.Summary) {
 		Uint64("chunks", total.Chunks).Str("output", total.Output).Msg("job done")
 }
 
-// deadLetterFatal has the objects of chunks that took down too many mappers saved
-// as dead letters.
+// deadLetterFatal has the objects of pieces that took down too many mappers saved
+// as dead letters. Then it asks what the sink has of the chunk: the confirmation may be lost, and
+// a late result may have been there before, of which the dead letters are an overlap. In that case the
+// rest of the piece is dead again.
 func (c *coordinator) deadLetterFatal() {
 	for !c.calling {
 		p, ok := c.ledger.TakeDead()
@@ -272,11 +282,16 @@ func (c *coordinator) deadLetterFatal() {
 		if h == nil {
 			continue
 		}
-		failures, term := c.f.cfg.MaxAttempts, c.terms[""] // these dead letters are of no mapper version
+		f, kept := c.f, *h                               // the coordinator may send other pieces of the chunk meanwhile
+		failures, term := f.cfg.MaxAttempts, c.terms[""] // these dead letters are of no mapper version
 		c.call(func(ctx context.Context) func(*coordinator) {
-			err := c.f.saveDeadLetters(ctx, h, p, failures, term)
+			err := f.saveDeadLetters(ctx, &kept, p, failures, term)
+			there, _ := f.saver.ask(ctx, wire.Sync{ // no answer: nothing is known
+				Op: wire.SyncList, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch, Chunks: []chunk.ID{p.Chunk},
+			})
 			return func(c *coordinator) {
-				if err != nil && ctx.Err() == nil {
+				found := !f.isRival(there.Sink) && c.confirmOverlapping([]chunk.Piece{p}, there.Entries)
+				if err != nil && !found && ctx.Err() == nil {
 					c.fail(err)
 				}
 			}

@@ -104,7 +104,7 @@
 // # Memory
 //
 // A chunk that waits to be handed out for the first time, or is saved, costs one
-// bit; a piece in flight, with its mapper, some 900 bytes. How many objects chunks
+// bit; a piece in flight, with its mapper, some 950 bytes. How many objects chunks
 // have is kept once for each run of chunks with the same number. BenchmarkLedger: 11
 // MiB for 10 million chunks and 10,000 mappers.
 package ledger
