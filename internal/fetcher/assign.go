@@ -41,7 +41,7 @@ func (c *coordinator) assignOne(now time.Time, a ask) bool {
 	m := c.mappers[a.mapper]
 	s := sending{request: a.request, mapper: c.mapperOf(a.mapper)}
 	s.term = c.terms[s.mapper.Version]
-	size := c.sizeFor(m, a.pace)
+	size := c.sizeFor(m, a.pace, a.grain)
 	for objects := 0; objects < size.least && len(s.pieces) < wire.MaxPieces && s.bytes < c.mostBytes(); {
 		if m != nil && (m.mixes() || !c.eligible(now, m.of)) || objects > 0 && !c.mayAssign(now) {
 			break
@@ -146,10 +146,10 @@ func (f *Fetcher) send(ctx context.Context, s sending) {
 	}
 	failpoint.Hit("fetcher.lease.sending")
 	f.reply(s.request, work.Encode())
-	for _, o := range s.pieces {
+	for i, o := range s.pieces {
 		o.span.End()
-		f.log.Debug().Uint64("chunk", uint64(o.lease.Piece.Chunk)).Int("attempt", o.lease.Attempt).Bool("backup", o.lease.Backup).Bool("shadow", s.shadow).
-			Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("chunk handed out")
+		f.log.Debug().Uint64("chunk", uint64(o.lease.Piece.Chunk)).Uint64("first", work.Grant[i].Chunk.First).Int("attempt", o.lease.Attempt).Bool("backup", o.lease.Backup).Bool("shadow", s.shadow).
+			Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("piece handed out")
 	}
 	failpoint.Hit("fetcher.lease.sent")
 }

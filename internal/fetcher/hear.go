@@ -29,7 +29,7 @@ func (c *coordinator) hearNext(arrived time.Time, r *bus.Request, n wire.Next) {
 		refusal.Reason, refusal.Transform = why, c.f.cfg.Transform
 		c.f.reply(r, refusal.Encode())
 	} else {
-		c.waiting.add(ask{request: r, mapper: n.Mapper.ID, seq: n.Seq, pace: n.Pace, until: arrived.Add(n.Wait)})
+		c.waiting.add(ask{request: r, mapper: n.Mapper.ID, seq: n.Seq, pace: n.Pace, grain: n.Grain, until: arrived.Add(n.Wait)})
 	}
 }
 

@@ -28,19 +28,21 @@ type size struct {
 
 // sizeFor sizes a grant by what one object takes the mapper: pace, or if it has not
 // measured that yet, what it takes its version. Work of unknown length starts with
-// one object.
+// one object. No piece has fewer objects than the grain, which are those that a worker maps at the same time: a
+// service that takes batches needs as long for fewer.
 //
 // At the end of the source no grant exceeds the remaining work divided by twice the number
 // of workers, so that all finish at about the same time: guided self-scheduling (Polychronopoulos and Kuck,
 // IEEE Transactions on Computers C-36, 1987). But no piece becomes quicker than grantWork.
-func (c *coordinator) sizeFor(m *mapper, pace time.Duration) size {
+func (c *coordinator) sizeFor(m *mapper, pace time.Duration, grain int) size {
+	grain = max(1, grain)
 	if pace <= 0 && m != nil {
 		pace = m.of.objectTime
 	}
 	if pace <= 0 {
-		return size{least: 1, most: 1}
+		return size{least: grain, most: grain}
 	}
-	s := size{least: objectsIn(grantWork, pace), most: min(objectsIn(pieceWork, pace), c.objectsInMessage())}
+	s := size{least: max(grain, objectsIn(grantWork, pace)), most: min(max(grain, objectsIn(pieceWork, pace)), c.objectsInMessage())}
 	if c.cut {
 		share := max(c.ledger.Remaining()/(2*max(1, c.slots)), s.least)
 		s.most = min(s.most, share)

@@ -24,6 +24,7 @@ func TestSizeFor(t *testing.T) {
 		remaining int // chunks of 100
 		workers   int
 		object    uint64 // bytes
+		grain     int
 		want      size
 	}{
 		"unknown":                    {want: size{1, 1}},
@@ -40,6 +41,10 @@ func TestSizeFor(t *testing.T) {
 		"much is left":               {pace: time.Millisecond, cut: true, remaining: 1000, workers: 4, want: size{25, 5000}},
 		"large objects":              {pace: time.Millisecond, object: 83_000, want: size{25, 6}},
 		"objects above max_payload":  {pace: time.Millisecond, object: 2 << 20, want: size{25, 1}},
+		"batches, unknown":           {grain: 40, want: size{40, 40}},
+		"batches, slow":              {pace: 4 * time.Second, grain: 40, want: size{40, 40}},
+		"batches, quick":             {pace: time.Millisecond, grain: 40, want: size{40, 5000}},
+		"batches, the end":           {pace: time.Second, grain: 40, cut: true, remaining: 2, workers: 25, want: size{40, 40}},
 		"no worker has been counted": {pace: 500 * time.Millisecond, cut: true, remaining: 2, want: size{1, 10}},
 	} {
 		co := &coordinator{f: &Fetcher{bus: silent}, ledger: ledger.New(ledger.Config{}), cut: c.cut, slots: c.workers, objects: 1000, bytes: 1000 * max(1, c.object)}
@@ -47,7 +52,7 @@ func TestSizeFor(t *testing.T) {
 			co.ledger.Add(time.Unix(0, 0), 100)
 		}
 		m := &mapper{of: &version{Version: &rollout.Version{}, objectTime: c.version}}
-		if got := co.sizeFor(m, c.pace); got != c.want {
+		if got := co.sizeFor(m, c.pace, c.grain); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}

@@ -16,6 +16,7 @@ type ask struct {
 	mapper  string
 	seq     uint64
 	pace    time.Duration // what one object takes the mapper; 0: not known
+	grain   int           // objects that a worker of it maps at the same time; 0: one
 	until   time.Time     // the mapper waits no longer; never answer with a chunk after it
 }
 

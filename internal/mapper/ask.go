@@ -39,7 +39,7 @@ func (m *Mapper) next(asking, work context.Context, worker int, self report.Mapp
 	answering, done := context.WithTimeout(context.WithoutCancel(asking), nextWait+replySlack)
 	defer done()
 	request := m.state.ask(worker, self, done)
-	request.Pace = m.pace.of()
+	request.Pace, request.Grain = m.pace.of(), m.task.Load().spec.AtOnce()
 	defer context.AfterFunc(asking, func() { time.AfterFunc(withdrawTimeout, done) })()
 	failpoint.Hit("mapper.next.sending")
 	reply, err := m.bus.Request(answering, wire.VerbNext, request.Encode())

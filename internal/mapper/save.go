@@ -66,7 +66,7 @@ func (p parcel) unsettled() *sent {
 }
 
 func (p *piece) log(e *zerolog.Event) *zerolog.Event {
-	return e.Uint64("chunk", uint64(p.Chunk.ID)).Int("attempt", p.Attempt).Uint64("epoch", p.epoch)
+	return e.Uint64("chunk", uint64(p.Chunk.ID)).Uint64("first", p.Chunk.First).Int("attempt", p.Attempt).Uint64("epoch", p.epoch)
 }
 
 // deliver sends results to the saver until it has saved or refused each of them, or their pieces
@@ -112,7 +112,7 @@ func (m *Mapper) settle(p *sent, status wire.SaveStatus, reason string, err erro
 	p.span.Text("outcome", string(status))
 	switch status {
 	case wire.SaveCommitted, wire.SaveDuplicate:
-		p.log(m.log.Debug()).Str("outcome", string(status)).Msg("chunk saved")
+		p.log(m.log.Debug()).Str("outcome", string(status)).Msg("piece saved")
 	case wire.SaveRefused:
 		p.span.Fail(errors.New(reason))
 		p.log(m.strange.Error()).Str("reason", reason).Msg("saver refused a result")

@@ -286,7 +286,7 @@ func (s *Saver) decide(p *parcel, r result, outcome sink.Outcome, group int) {
 	switch outcome {
 	case sink.Committed:
 		status = wire.SaveCommitted
-		s.logResult(s.log.Debug(), r).Msg("chunk committed")
+		s.logResult(s.log.Debug(), r).Msg("piece committed")
 	case sink.Duplicate:
 		status = wire.SaveDuplicate
 		s.duplicates.Add(1)
@@ -315,7 +315,7 @@ func (s *Saver) logResult(e *zerolog.Event, r result) *zerolog.Event {
 	if e == nil { // debug lines are off: save the work of each result
 		return nil
 	}
-	return e.Uint64("chunk", uint64(r.Chunk)).Int("attempt", r.Attempt).Uint64("epoch", s.sink.Epoch()).
+	return e.Uint64("chunk", uint64(r.Chunk)).Uint64("first", r.First).Int("attempt", r.Attempt).Uint64("epoch", s.sink.Epoch()).
 		Str("mapper", r.Mapper).Str("mapper_version", r.Version)
 }
 

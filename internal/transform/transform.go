@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/chunk"
+
 	"github.com/chunkline/chunkline/internal/process"
 	"github.com/chunkline/chunkline/internal/webservice"
 )
@@ -74,10 +76,11 @@ type Spec struct {
 	// network, or the proxy that HTTP_PROXY and HTTPS_PROXY name.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	text  string
-	files string // hash of the files that an exec command names
-	conns int    // connections of a worker to a service (http)
-	build func(Spec) Transform
+	text   string
+	files  string // hash of the files that an exec command names
+	conns  int    // connections of a worker to a service (http)
+	atOnce int    // objects that a worker maps at the same time; 0: one
+	build  func(Spec) Transform
 }
 
 // Parse reads a TRANSFORM setting, one of [Kinds]. It compiles a jq program and
@@ -94,7 +97,7 @@ func Parse(spec string) (Spec, error) {
 			return Spec{}, fmt.Errorf("%w: %w", ErrSettings, err)
 		}
 		warned := new(sync.Once)
-		return Spec{text: text, conns: e.concurrency, build: func(s Spec) Transform { return newService(e, s, warned) }}, nil
+		return Spec{text: text, conns: e.concurrency, atOnce: e.concurrency * max(1, e.batch), build: func(s Spec) Transform { return newService(e, s, warned) }}, nil
 	}
 	build, err := parse(text)
 	if err != nil {
@@ -184,6 +187,9 @@ func (s Spec) Kind() string {
 	kind, _, _ = strings.Cut(kind, "?")
 	return kind
 }
+
+// AtOnce is how many objects one Transform maps at the same time, at least 1: several requests, each with a batch.
+func (s Spec) AtOnce() int { return min(max(1, s.atOnce), chunk.MaxSize) }
 
 // Descriptors returns how many files one worker's processes keep open in this
 // process: three pipes and a handle for each process, and a file for each connection

@@ -64,7 +64,7 @@ func drawHolding(t *rapid.T) wire.Holding {
 func drawNext(t *rapid.T) wire.Next {
 	return wire.Next{
 		Plan: drawMaybePlan(t), Mapper: drawMapper(t), Worker: rapid.IntRange(0, 1024).Draw(t, "worker"),
-		Holding: drawHolding(t), Epoch: drawUint(t), Pace: time.Duration(drawUint(t)),
+		Holding: drawHolding(t), Epoch: drawUint(t), Pace: time.Duration(drawUint(t)), Grain: rapid.IntRange(0, chunk.MaxSize).Draw(t, "grain"),
 		Wait: time.Duration(rapid.IntRange(0, 3_600_000).Draw(t, "wait")) * time.Millisecond,
 	}
 }

@@ -16,7 +16,8 @@ type Next struct {
 	Holding
 	Wait  time.Duration // whole milliseconds; the mapper waits no longer, so a later answer is lost
 	Epoch uint64        // the highest seen
-	Pace  time.Duration // what one object has taken this worker lately; 0: not measured yet
+	Pace  time.Duration // what one object has taken this mapper lately; 0: not measured yet
+	Grain int           // objects that a worker maps at the same time; 0: one
 }
 
 // MaxTransform bounds the setting that tells a mapper what to do, in bytes.
@@ -37,6 +38,7 @@ func (n *Next) fields(f *fields) {
 	pace := uint64(max(n.Pace, 0))
 	f.uint("Chunkline-Pace-Ns", &pace, maxID, optional)
 	n.Pace = time.Duration(pace)
+	f.int("Chunkline-Grain", &n.Grain, chunk.MaxSize, optional)
 }
 
 // Encode returns the message for VerbNext.

@@ -19,7 +19,7 @@ type word struct {
 
 	Objects, Outputs, Dead, Chunks int // "job done"
 
-	Chunk   int // "chunk saved"
+	First   int // "piece saved": ordinal of its first object
 	Outcome string
 }
 
@@ -69,26 +69,26 @@ func (c *crew) checkWords() {
 	committed := map[int]string{}
 	for _, p := range c.mappers {
 		for _, w := range words(p) {
-			if w.Message != "chunk saved" || w.Outcome != "committed" {
+			if w.Message != "piece saved" || w.Outcome != "committed" {
 				continue
 			}
-			if by, twice := committed[w.Chunk]; twice {
-				c.T.Errorf("chunk %d was committed twice: for %s and for %s", w.Chunk, by, p.Label)
+			if by, twice := committed[w.First]; twice {
+				c.T.Errorf("the piece from object %d on was committed twice: for %s and for %s", w.First, by, p.Label)
 			}
-			committed[w.Chunk] = p.Label
+			committed[w.First] = p.Label
 		}
 	}
 	if len(committed) == 0 {
-		c.T.Errorf("no mapper was ever told that a chunk is committed")
+		c.T.Errorf("no mapper was ever told that a piece is committed")
 	}
 }
 
-// awaitSaved waits until a mapper was told that a chunk is saved, and how.
-func awaitSaved(t *testing.T, mapper *proc.Process, chunk int, outcome string) {
+// awaitSaved waits until a mapper was told that the piece from an object on is saved, and how.
+func awaitSaved(t *testing.T, mapper *proc.Process, first int, outcome string) {
 	t.Helper()
-	proc.Eventually(t, mapper.Label+"'s chunk "+outcome, func() bool {
+	proc.Eventually(t, mapper.Label+"'s piece "+outcome, func() bool {
 		for _, w := range words(mapper) {
-			if w.Message == "chunk saved" && w.Chunk == chunk && w.Outcome == outcome {
+			if w.Message == "piece saved" && w.First == first && w.Outcome == outcome {
 				return true
 			}
 		}

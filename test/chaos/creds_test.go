@@ -15,7 +15,7 @@ func TestCredentials(t *testing.T) {
 	c := newCrew(t, 8_000)
 	c.startNATS()
 	c.startAll(2, "1s") // so the job is not done before
-	c.mappers[0].Await("chunk saved")
+	c.mappers[0].Await("piece saved")
 	server := c.nats[0]
 	c.kill(server)
 	server.Args = append(server.Args, "--user", "joe", "--pass", "canary")

@@ -20,7 +20,7 @@ func TestFewFiles(t *testing.T) {
 			c := newCrew(t, 8_000)
 			c.startNATS()
 			c.startAll(2, "1s")              // so the job is not done before
-			c.saver.Await("chunk committed") // it has the files that it writes to
+			c.saver.Await("piece committed") // it has the files that it writes to
 			p := []*proc.Process{c.fetcher, c.saver, c.mappers[0]}[i]
 			var normal unix.Rlimit
 			limitFiles(t, p, nil, &normal)

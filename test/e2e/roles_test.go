@@ -94,7 +94,7 @@ func TestSourceChanged(t *testing.T) {
 	args := []string{"run", "-i", source, "-o", out, "-t", "users?duration=20ms", "--log-level", "debug"}
 	slow := append(slices.Clone(args), "--rate", "400") // so the job is not done before it is killed
 	run := proc.Start(t, proc.Spec{Dir: dir, Label: "run", Program: "chunkline", Args: slow})
-	proc.Eventually(t, "some chunks", func() bool { return strings.Count(run.Log(), "chunk saved") > 3 })
+	proc.Eventually(t, "some pieces", func() bool { return strings.Count(run.Log(), "piece saved") > 3 })
 	run.Kill()
 
 	text, err := os.ReadFile(source)

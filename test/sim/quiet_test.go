@@ -29,7 +29,7 @@ func (w *world) quiet(most int) {
 		switch {
 		case l.Chunk == nil:
 			said[l.Name]++
-		case l.Message != "chunk handed out": // once for each time, and an outage costs some
+		case l.Message != "piece handed out": // once for each time, and an outage costs some
 			chunks[fmt.Sprint(l.Name, " of chunk ", *l.Chunk)]++
 		}
 	}
