@@ -37,32 +37,6 @@ func TestGrantOnItsWay(t *testing.T) {
 	})
 }
 
-// A mapper that finds the work much slower than the fetcher thought gives back what it has not begun, and the
-// others have it at once. It costs no attempt, and no object is mapped twice.
-func TestGrantGivenBack(t *testing.T) {
-	run(t, 40, 2, func(t *testing.T, w *world) {
-		w.saver("saver")
-		f := w.fetcher("fetcher", nil)
-		fast := w.mapper("fast", "users?duration=1ms", nil)
-		pass(time.Millisecond) // its version is known to be quick now
-		fast.crash()
-		w.mapper("slow", "users?duration=400ms", nil)
-		w.mapper("other", "users?duration=400ms", nil)
-		if err := f.within(time.Minute); err != nil {
-			t.Fatal(err)
-		}
-		h := w.tape.handed()
-		if i := slices.IndexFunc(h, func(h handed) bool { return h.to == "slow" }); i < 0 || h[i].of < 3 {
-			t.Errorf("handed out %+v, want that the slow mapper begins with a grant of several", h)
-		}
-		if s := f.Status().Chunks; s.Redelivered == 0 || s.Duplicates != 0 {
-			t.Errorf("status counts %+v, want pieces given back, and none mapped twice", s)
-		}
-		w.sentOnce(40)
-		w.complete(40)
-	})
-}
-
 // A piece is lost with a mapper that is cut off, and cut anew for slower ones. The late result of the older cut is
 // refused where it overlaps what is saved, and taken where nothing is.
 func TestLateResultOfAnotherCut(t *testing.T) {
