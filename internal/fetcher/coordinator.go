@@ -240,8 +240,11 @@ func (c *coordinator) add(next cut, open bool) {
 	failpoint.Hit("fetcher.chunk.added")
 }
 
-// bytesOf is about how many bytes a piece of the chunk has.
-func (h *held) bytesOf(p chunk.Piece) int { return h.bytes * p.Len() / h.count }
+// bytesOf is about how many bytes a piece of the chunk takes in a message, with the line that describes it.
+func (h *held) bytesOf(p chunk.Piece) int {
+	const line = 512
+	return h.bytes*p.Len()/h.count + line
+}
 
 // goneOut notes that a piece of a chunk goes out. The bytes of a chunk are kept until all of it has gone out
 // once, and longer if the source cannot be read again.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
-
 	"github.com/chunkline/chunkline/internal/process"
 	"github.com/chunkline/chunkline/internal/webservice"
 )
