@@ -28,11 +28,11 @@ type extra struct {
 	hold time.Duration
 
 	mu     sync.Mutex
-	seq    uint64       // guarded by mu
-	held   []chunk.ID   // guarded by mu
-	asking []uint64     // guarded by mu
-	plan   chunk.PlanID // guarded by mu
-	epoch  uint64       // guarded by mu
+	seq    uint64        // guarded by mu
+	held   []chunk.Piece // guarded by mu
+	asking []uint64      // guarded by mu
+	plan   chunk.PlanID  // guarded by mu
+	epoch  uint64        // guarded by mu
 }
 
 // startCrew starts n of them; the end of the test ends them.
@@ -99,7 +99,7 @@ func (x *extra) beat(ctx context.Context) error {
 func (x *extra) work(ctx context.Context) error {
 	for ctx.Err() == nil {
 		work, err := x.next(ctx)
-		if err != nil || work.Status != wire.WorkChunk {
+		if err != nil || work.Status != wire.WorkGrant {
 			if !pause(ctx, 100*time.Millisecond) || work.Status == wire.WorkDone {
 				return nil
 			}
@@ -131,7 +131,7 @@ const (
 func (x *extra) next(ctx context.Context) (wire.Work, error) {
 	x.mu.Lock()
 	x.asking = []uint64{x.seq + 1}
-	question := wire.Next{Plan: x.plan, Mapper: x.self, Holding: x.report(), Wait: nextWait, Epoch: x.epoch}
+	question := wire.Next{Plan: x.plan, Mapper: x.self, Holding: x.report(), Wait: nextWait, Epoch: x.epoch, Pace: x.hold / 100}
 	x.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -143,26 +143,32 @@ func (x *extra) next(ctx context.Context) (wire.Work, error) {
 		return wire.Work{}, err
 	}
 	work, err := wire.DecodeWork(reply)
-	if err == nil && work.Status == wire.WorkChunk {
-		x.held, x.plan, x.epoch = []chunk.ID{work.Chunk.ID}, work.Plan, work.Epoch
+	if err == nil && work.Status == wire.WorkGrant {
+		x.held, x.plan, x.epoch = nil, work.Plan, work.Epoch
+		for i := range work.Grant {
+			x.held = append(x.held, work.Grant[i].Piece())
+		}
 	}
 	return work, err
 }
 
-// save hands in the chunk as it was, until the saver has it.
+// save hands in the pieces as they were, until the saver has it.
 func (x *extra) save(ctx context.Context, w wire.Work) {
-	message := wire.Save{
-		Plan: w.Plan, Epoch: w.Epoch, Chunk: w.Chunk.ID, First: w.Chunk.First, Objects: w.Chunk.Count,
-		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token, Mapper: x.self,
-		Counts: slices.Repeat([]int{1}, w.Chunk.Count), Outputs: w.Chunk.Body,
-	}.Encode()
+	all := wire.Save{Plan: w.Plan, Epoch: w.Epoch, Mapper: x.self}
+	for _, g := range w.Grant {
+		all.Results = append(all.Results, wire.Result{
+			Chunk: g.Chunk.ID, From: g.From, Of: g.Of, First: g.Chunk.First, Objects: g.Chunk.Count,
+			Attempt: g.Attempt, Digest: g.Digest, Token: g.Token, Counts: slices.Repeat([]int{1}, g.Chunk.Count), Outputs: g.Chunk.Body,
+		})
+	}
+	message := all.Encode()
 	for saved := false; !saved && ctx.Err() == nil; {
 		within, cancel := context.WithTimeout(ctx, within)
 		reply, err := x.bus.Request(within, wire.VerbSave, message)
 		cancel()
 		if err == nil {
 			answer, err := wire.DecodeSaveAnswer(reply)
-			saved = err == nil && answer.Status != wire.SaveBusy
+			saved = err == nil && answer.Of(0) != wire.SaveBusy
 		}
 		if !saved && !pause(ctx, 100*time.Millisecond) {
 			return
