@@ -116,7 +116,7 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer app.Close(log, "source", src)
-	out, err := f.openOutput()
+	out, err := f.openOutput() //nolint:contextcheck // opening a database has a limit of its own
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Conf
 // open opens the sink, connects and runs the saver.
 func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus.Config, cfg saver.Config, log zerolog.Logger) error {
 	startup.Doing("opening the sink")
-	out, err := kinds.Open(cfg.Sink, common.Job)
+	out, err := kinds.Open(cfg.Sink, common.Job) //nolint:contextcheck // opening a database has a limit of its own
 	if err != nil {
 		return saver.SinkError("SINK", err)
 	}

@@ -41,7 +41,7 @@ func (b *bench) wantGrant(n wire.Next, want ...string) wire.Work {
 // Quick work: several chunks travel in one grant. What the mapper does not list later goes
 // to others, piece by piece, and what a vanished mapper held is the only piece of its grant.
 func TestGrant_quick(t *testing.T) {
-	run(t, 20, func(t *testing.T, b *bench) {
+	run(t, 20, func(_ *testing.T, b *bench) {
 		b.wantGrant(b.at(5*time.Millisecond, "m3", 1), "0[0,2) attempt 1", "1[0,2) attempt 1", "2[0,2) attempt 1")
 		b.beat("m3", 2, nil, 0, 2)
 		pass(300 * time.Millisecond)
@@ -113,7 +113,7 @@ func TestGrant_savedInPart(t *testing.T) {
 		}
 		b.summary.Objects = 1
 	}
-	runAfter(t, 4, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
+	runAfter(t, 4, before, func(*fetcher.Config) {}, func(_ *testing.T, b *bench) {
 		b.wantGrant(b.at(time.Millisecond, "m1", 1), "1[1,2) attempt 1", "0[0,2) attempt 1")
 	})
 }

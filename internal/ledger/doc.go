@@ -66,7 +66,8 @@
 //
 // An object may crash the process that touches it. A piece that a mapper has
 // vanished with is a suspect. It is handed out in a grant of its own, so that the
-// next crash has fewer possible causes, however large the grants are. When
+// next crash has fewer possible causes, however large the grants are, and it is not cut
+// any more, so that a mapper can survive other objects of it. When
 // CarefulAfter mappers have vanished with a piece, it is handed out in careful mode:
 // the mapper announces each object first. Each mapper that vanishes then is evidence
 // against the object that it had announced. An object with two pieces of evidence is

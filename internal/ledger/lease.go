@@ -29,8 +29,8 @@ func (l *Ledger) HasWork(now time.Time) bool {
 //
 // Several leases in answer to one request are a grant; granted is how many pieces it has
 // already. A suspect or a backup attempt is given only to an empty grant. A piece of more
-// than most objects (0: no limit) is cut: the rest stays ready and comes next. A backup
-// attempt is of the whole piece.
+// than most objects (0: no limit) is cut: the rest stays ready and comes next. A suspect
+// is not cut, nor is a backup attempt.
 func (l *Ledger) Lease(now time.Time, name string, request uint64, most, granted int) (Lease, bool) {
 	m := l.mappers[name]
 	if m == nil || m.careful > 0 {
@@ -44,7 +44,7 @@ func (l *Ledger) Lease(now time.Time, name string, request uint64, most, granted
 		return Lease{}, false
 	}
 	if !backup {
-		if most > 0 && e.piece.Len() > most {
+		if most > 0 && e.piece.Len() > most && !e.isSuspect() { // a mapper that survives other objects of a suspect is proven
 			parts := (e.piece.Len() + most - 1) / most // of the same length, rather than a short one at the end
 			l.queue(l.cut(e, e.piece.From+(e.piece.Len()+parts-1)/parts))
 		}

@@ -42,7 +42,7 @@ func (m *Mapper) pack(work context.Context, self report.Mapper, b batch, mapped 
 		p.ctx = b.pieces[0].ctx
 	}
 	for i, of := range b.pieces {
-		span, place := m.span(trace.Save, mapped, of, b.results[i].Trace) //nolint:contextcheck // the parent of a span is in the message
+		span, place := m.span(trace.Save, mapped, of, b.results[i].Trace)
 		b.results[i].Trace = place
 		p.pieces[i] = &sent{piece: of, span: span}
 		of.Chunk.Body = nil

@@ -113,7 +113,7 @@ func (s *state) admit(work context.Context, seq uint64, w wire.Work) []*piece {
 			continue
 		}
 		p := &piece{Granted: granted, plan: w.Plan, epoch: w.Epoch, shadow: w.Shadow}
-		p.ctx, p.drop = context.WithCancelCause(work)
+		p.ctx, p.drop = context.WithCancelCause(work) //nolint:fatcontext // each piece has a context of its own
 		if w.Shadow {
 			s.shadows++
 		} else {

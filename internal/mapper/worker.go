@@ -120,7 +120,7 @@ func (m *Mapper) mapGrant(work context.Context, task *task, tool *tool, saving *
 		var result wire.Result
 		err := tool.fit(m, task)
 		if err == nil {
-			result, err = m.mapPiece(p, tool)
+			result, err = m.mapPiece(p, tool) //nolint:contextcheck // the parent of a span is in the piece
 		}
 		if err == nil {
 			g.finish(p, result)

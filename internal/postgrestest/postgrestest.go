@@ -45,7 +45,7 @@ type Server struct {
 // Start starts a server and stops it when the test has ended. It fails the test if that is not possible.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "postgres")
+	folder, err := os.MkdirTemp("", "postgres") //nolint:usetesting // the path of a socket must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func (s *Server) Kill(t testing.TB) {
 	if err := syscall.Kill(server, syscall.SIGKILL); err != nil {
 		t.Fatalf("kill PostgreSQL: %v", err)
 	}
-	for _, child := range strings.Fields(string(children)) {
+	for child := range strings.FieldsSeq(string(children)) {
 		if pid, err := strconv.Atoi(child); err == nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
 		}

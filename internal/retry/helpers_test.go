@@ -113,7 +113,7 @@ func (w *world) fill(skip int) {
 		}
 		out, err := transform.Run(ctx, mapping, c.Body, c.Bad, transform.Options{})
 		w.check(err)
-		_, err = f.Commit(ctx, w.pieces(c, resultOf(c, out)))
+		_, err = f.Commit(ctx, w.pieces(resultOf(c, out)))
 		w.check(err)
 	}
 	if skip < 0 {
@@ -124,7 +124,7 @@ func (w *world) fill(skip int) {
 }
 
 // pieces cuts the result of a chunk.
-func (w *world) pieces(c chunk.Chunk, whole sink.Result) []sink.Result {
+func (w *world) pieces(whole sink.Result) []sink.Result {
 	if w.cut == nil {
 		return []sink.Result{whole}
 	}

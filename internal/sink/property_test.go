@@ -275,12 +275,13 @@ func TestTableAgreesWithAMap(t *testing.T) {
 				continue
 			}
 			p := sink.Placed{At: rapid.Uint64Range(2, 1<<49-1).Draw(r, "place"), Entry: sink.Entry{ID: id, Digest: sinktest.Digest(id, fmt.Sprint(n))}}
-			if n < len(there[id]) {
+			switch {
+			case n < len(there[id]):
 				p.From, p.Objects, p.Of = there[id][n].From, there[id][n].Objects, there[id][n].Of
 				there[id][n] = p
-			} else if !drawPiece(r, &p.Entry, there[id]) {
+			case !drawPiece(r, &p.Entry, there[id]):
 				continue
-			} else {
+			default:
 				there[id] = append(there[id], p)
 				slices.SortFunc(there[id], func(a, b sink.Placed) int { return a.From - b.From })
 			}

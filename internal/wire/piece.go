@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -94,8 +95,12 @@ func (b *body) line(v any) error {
 	}
 	b.left = rest
 	decoder := json.NewDecoder(bytes.NewReader(line))
-	if err := decoder.Decode(v); err != nil || decoder.More() {
-		return fmt.Errorf("decode %s: %w: line of a piece: %v", b.what, ErrMalformed, err)
+	err := decoder.Decode(v)
+	if err == nil && decoder.More() {
+		err = errors.New("more than one value")
+	}
+	if err != nil {
+		return fmt.Errorf("decode %s: %w: line of a piece: %w", b.what, ErrMalformed, err)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func TestSpool_killed(t *testing.T) {
 			t.Fatalf("the run has ended: %s", run.Tail())
 		}
 		run.Kill()
-		open, err := os.OpenFile(gate, os.O_WRONLY, 0) // the command, which nobody reads from any more, goes on and ends
+		open, err := os.OpenFile(gate, os.O_RDWR, 0) // the command, if it is still there, goes on and ends; O_RDWR waits for no reader
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A dialect is what one kind of database does in its own way. Queries are written with $1, $2 …
+// A dialect is what one kind of database does in its own way. Queries have the parameters $1, $2 and so on.
 type dialect interface {
 	// text turns a query into the dialect's.
 	text(query string) string

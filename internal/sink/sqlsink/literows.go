@@ -14,8 +14,6 @@ import (
 // become what is nearest to them: numbers INTEGER or REAL, booleans 0 or 1, arrays and objects their JSON text.
 type liteRows struct{ *table }
 
-func newLiteRows(t *table) (liteRows, error) { return liteRows{t}, nil }
-
 func (w liteRows) statement() (begin, end string) {
 	return "INSERT INTO " + w.quoted + " (" + quoteNames(w.columns) + ") VALUES ", w.conflict()
 }

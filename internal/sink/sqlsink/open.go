@@ -84,7 +84,7 @@ func Open(spec, job string, o Options) (*Sink, error) {
 func splitTable(rest string) (string, url.Values, error) {
 	path, query, _ := strings.Cut(rest, "?")
 	values, own := url.Values{}, []string{}
-	for _, setting := range strings.Split(query, "&") {
+	for setting := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(setting, "=")
 		switch name {
 		case "":
@@ -233,6 +233,7 @@ func (s *Sink) explain(err error) error {
 		kind = sink.ErrFull
 	case damaged:
 		kind = sink.ErrDamaged
+	case unexpected, again, away, misfit: // the database does not do what it is asked for
 	}
 	return fmt.Errorf("open sink %s: %w: %w", s.at, kind, err)
 }

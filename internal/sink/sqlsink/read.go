@@ -88,10 +88,10 @@ func (s *Sink) Look(ctx context.Context, id chunk.ID) ([]sink.Result, error) {
 	var results []sink.Result
 	for _, r := range records {
 		result := resultOf(r)
-		if result.Outputs, err = s.Outputs(nil, r); err != nil {
+		if result.Outputs, err = s.Outputs(nil, r); err != nil { //nolint:contextcheck // a read has a limit of its own
 			return nil, err
 		}
-		if result.Dead, err = s.DeadLetters(nil, r); err != nil {
+		if result.Dead, err = s.DeadLetters(nil, r); err != nil { //nolint:contextcheck // likewise
 			return nil, err
 		}
 		results = append(results, result)

@@ -28,11 +28,11 @@ type Sink struct {
 	// state is what this process knows of the job. It is replaced by a newer one only.
 	state atomic.Pointer[state]
 
-	changing sync.Mutex                // one change of this process at a time
-	end      atomic.Pointer[endReason] // why nothing works any more; nil: it works
+	changing sync.Mutex               // one change of this process at a time
+	end      atomic.Pointer[endError] // why nothing works any more; nil: it works
 }
 
-type endReason struct{ error }
+type endError struct{ error }
 
 // Job returns the job that the sink is open for.
 func (s *Sink) Job() string { return s.job }
@@ -110,7 +110,7 @@ func (s *Sink) OpenOutput(dead bool) (sink.Merged, error) {
 
 // Close closes the connections. A second Close is ErrClosed.
 func (s *Sink) Close() error {
-	old := s.end.Swap(&endReason{fmt.Errorf("sink %s: %w", s.at, sink.ErrClosed)})
+	old := s.end.Swap(&endError{fmt.Errorf("sink %s: %w", s.at, sink.ErrClosed)})
 	if old != nil && errors.Is(old.error, sink.ErrClosed) {
 		return old.error
 	}
@@ -133,7 +133,7 @@ func (s *Sink) usable(change bool) error {
 
 // breakDown ends the sink after an error that nobody expects.
 func (s *Sink) breakDown(err error) error {
-	s.end.CompareAndSwap(nil, &endReason{fmt.Errorf("sink %s: %w: %w", s.at, sink.ErrBroken, err)})
+	s.end.CompareAndSwap(nil, &endError{fmt.Errorf("sink %s: %w: %w", s.at, sink.ErrBroken, err)})
 	return s.end.Load().error
 }
 

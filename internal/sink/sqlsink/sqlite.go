@@ -79,7 +79,7 @@ func (liteDialect) types() columnTypes              { return columnTypes{bytes: 
 func (liteDialect) isolation() sql.IsolationLevel   { return sql.LevelDefault }
 func (liteDialect) lockRow() string                 { return "" } // the transaction has the lock of the whole file
 func (liteDialect) quote(name string) string        { return quoteName(name) }
-func (liteDialect) placer(t *table) (placer, error) { return newLiteRows(t) }
+func (liteDialect) placer(t *table) (placer, error) { return liteRows{t}, nil }
 
 func (liteDialect) inList(column, param string) string {
 	return column + " IN (SELECT value FROM json_each(" + param + "))"
