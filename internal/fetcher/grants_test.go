@@ -92,11 +92,9 @@ func (b *bench) confirmed(g wire.Granted, mapper string) {
 func TestGrant_cutAnew(t *testing.T) {
 	run(t, 2, func(t *testing.T, b *bench) {
 		old := b.wantGrant(next("m3", 1), "0[0,2) attempt 1").Grant[0]
-		for seq := uint64(1); seq < 8; seq++ { // m3 has no connection any more
-			b.beat("m2", seq, nil)
-			pass(time.Second)
-		}
-		b.wantGrant(b.at(10*time.Second, "m2", 9), "0[0,1) attempt 2")
+		b.beat("m3", 2, nil) // it does not list the piece: the grant was lost
+		pass(300 * time.Millisecond)
+		b.wantGrant(b.at(10*time.Second, "m2", 1), "0[0,1) attempt 1")
 		b.confirmed(old, "m3")
 		if s := b.Status().Chunks; s.Saved != 1 || s.InFlight != 0 {
 			t.Errorf("%+v, want the chunk saved", s)
@@ -115,5 +113,26 @@ func TestGrant_savedInPart(t *testing.T) {
 	}
 	runAfter(t, 4, before, func(*fetcher.Config) {}, func(_ *testing.T, b *bench) {
 		b.wantGrant(b.at(time.Millisecond, "m1", 1), "1[1,2) attempt 1", "0[0,2) attempt 1")
+	})
+}
+
+// A careful piece does not wait for a mapper that has proven itself and answers pings, but whose
+// lists are not heard any more, because a client has sent one in its name with a very large number.
+func TestCareful_unheard(t *testing.T) {
+	run(t, 4, func(t *testing.T, b *bench) {
+		b.confirmed(b.wantGrant(next("m1", 1), "0[0,2) attempt 1").Grant[0], "m1")
+		b.beat("m1", 1<<62, nil)
+		for _, mortal := range []string{"m3", "m4"} { // both have no connection, and vanish with chunk 1
+			b.grant(next(mortal, 1))
+			for range 5 {
+				b.beat("m1", 2, nil)
+				pass(time.Second)
+			}
+		}
+		answer := b.ask(next("m2", 1))
+		pass(4 * time.Second)
+		if w, ok := got(answer); !ok || w.Status != wire.WorkGrant || !w.Grant[0].Careful {
+			t.Errorf("got %+v, want chunk 1 in careful mode", w)
+		}
 	})
 }

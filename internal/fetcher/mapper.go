@@ -87,6 +87,8 @@ func (c *coordinator) mapperList(now time.Time) []report.MapperStatus {
 	each := make([]float64, len(here)) // objects a second of one worker
 	var known []float64
 	for i, m := range here {
+		// A mapper that answers pings but sends no list gets no work: a careful piece must not wait for it.
+		c.ledger.Exclude(m.ID, m.of.excluded || now.Sub(m.heard) >= goneAfter)
 		m.held = c.ledger.Holds(m.ID)
 		list[i] = report.MapperStatus{
 			Mapper: m.Mapper, State: m.state(now), Held: m.held, Saved: m.saved, Rate: c.speed(now, &m.pace, m.held),

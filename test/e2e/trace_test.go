@@ -88,10 +88,10 @@ func TestTraces(t *testing.T) {
 	server := httptest.NewServer(got)
 	defer server.Close()
 	const chunks = 20
-	j := newJob(t, 100*chunks)
+	j := newJob(t, chunks) // chunks of one object, which are never cut
 	j.Env = append(j.Env, "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL)
 	saver := j.Saver()
-	fetcher := j.Fetcher("ON_DONE=stay", "SPECULATE=false", proc.HTTP())
+	fetcher := j.Fetcher("ON_DONE=stay", "SPECULATE=false", "CHUNK_SIZE=1", proc.HTTP())
 	fetcher.Await("fetcher serves")
 	victim := j.Mapper("victim", "users?duration=1h", "WORKERS=2")
 	fetcher.AwaitStatus("work in flight", func(s report.Status) bool { return s.Chunks.InFlight == 2 })
