@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/sink"
@@ -133,6 +134,42 @@ func TestCareful_unheard(t *testing.T) {
 		pass(4 * time.Second)
 		if w, ok := got(answer); !ok || w.Status != wire.WorkGrant || !w.Grant[0].Careful {
 			t.Errorf("got %+v, want chunk 1 in careful mode", w)
+		}
+	})
+}
+
+// The saver refuses dead letters of a piece of which a late result has some objects. That is no
+// reason to end the job: the rest of the piece is saved as dead letters.
+func TestDead_overlap(t *testing.T) {
+	runWith(t, 2, func(c *fetcher.Config) { c.MaxAttempts = 1 }, func(t *testing.T, b *bench) {
+		var saves []chunk.Piece
+		stop, err := b.peer.Serve(bus.Service{Name: "saves", Version: "1.0.0", Endpoints: []bus.Endpoint{{Verb: wire.VerbSave, Handle: func(r *bus.Request) {
+			s, err := wire.DecodeSave(r.Message)
+			if err != nil {
+				t.Errorf("save: %v", err)
+				return
+			}
+			saves = append(saves, s.Results[0].Piece())
+			status := wire.SaveCommitted
+			if len(saves) == 1 { // a late result was there before
+				half := sink.Result{Chunk: 0, Objects: 1, Of: 2, Digest: s.Results[0].Digest, Counts: []int{0}}
+				if _, err := b.sink.Commit(context.Background(), []sink.Result{half}); err != nil {
+					t.Error(err)
+				}
+				status = wire.SaveRefused
+			}
+			b.reply(r, wire.SaveAnswer{Plan: s.Plan, Statuses: []wire.SaveStatus{status}, Reason: "overlap"}.Encode())
+		}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = stop(context.Background()) }()
+		for _, mortal := range []string{"m3", "m4", "m5"} { // none of them has a connection
+			b.grant(next(mortal, 1))
+			pass(5 * time.Second)
+		}
+		if want := []chunk.Piece{{From: 0, To: 2}, {From: 1, To: 2}}; !slices.Equal(saves, want) || b.ended() != nil {
+			t.Errorf("dead letters of %v were sent, and the job ended with %v; want %v, and no end yet", saves, b.ended(), want)
 		}
 	})
 }

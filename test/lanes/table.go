@@ -66,8 +66,8 @@ var table = []entry{
 		name: "fuzz", about: "Go's fuzzer on each target", seconds: 80,
 		ci: "make -s fuzz FUZZTIME=5000x", all: "make -s fuzz FUZZTIME=100000x",
 	}, {
-		name: "databases", about: "SQLite and PostgreSQL as sinks; a private PostgreSQL server is killed in the middle of commits", waits: true, after: []string{"packages"}, seconds: 90,
-		ci: "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/...", all: "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/...",
+		name: "databases", about: "SQLite and PostgreSQL as sinks and sources; a private PostgreSQL server is killed in the middle of commits and of reading", waits: true, after: []string{"packages"}, seconds: 90,
+		ci: "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source", all: "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source",
 	}, {
 		name: "builds", about: "static programs, other systems, the README's demo, real data against jq", seconds: 200,
 		ci: ".ci/builds linux/arm64 linux/386 darwin/arm64", all: ".ci/builds linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64",
