@@ -65,6 +65,9 @@ func samplesOf(block string) (samples []sample) {
 // elapsed matches the part of a report that differs from run to run.
 var elapsed = regexp.MustCompile(`  time          [\d.]+m?s, \d+ objects a second`)
 
+// progress matches the lines that a run prints while it works, if that takes long enough.
+var progress = regexp.MustCompile(`(?m)^ *\d+ % of .*\n`)
+
 func (s sample) check(t *testing.T, dir string) {
 	t.Helper()
 	if program, _, _ := strings.Cut(s.command, " "); program == "jq" {
@@ -78,6 +81,7 @@ func (s sample) check(t *testing.T, dir string) {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	clean := func(text string) string {
+		text = progress.ReplaceAllString(text, "")
 		return elapsed.ReplaceAllString(strings.ReplaceAll(text, dir, "/home/me"), "  time")
 	}
 	printed := []string{stdout.String(), stdout.String() + stderr.String(), stderr.String() + stdout.String()}

@@ -37,8 +37,8 @@ func TestGrantOnItsWay(t *testing.T) {
 	})
 }
 
-// A piece is lost with a mapper that is cut off, and cut anew for slower ones. The late result of the older cut is
-// refused where it overlaps what is saved, and taken where nothing is.
+// A fetcher that is restarted does not hear of a mapper that is cut off, and cuts its pieces anew for a slower one. The late
+// result of the older cut is refused where it overlaps what is saved, and taken where nothing is.
 func TestLateResultOfAnotherCut(t *testing.T) {
 	run(t, 20, 10, func(t *testing.T, w *world) {
 		var answers []wire.SaveStatus
@@ -56,9 +56,11 @@ func TestLateResultOfAnotherCut(t *testing.T) {
 			return bustest.Fate{}
 		})
 		w.saver("saver")
-		f := w.fetcher("fetcher", nil)
+		first := w.fetcher("first", nil)
 		w.mapper("fast", "users", nil)
 		pass(time.Second)
+		first.kill()
+		f := w.fetcher("fetcher", nil)
 		w.mapper("slow", "users?duration=40s", version("v2"))
 		if err := f.within(time.Minute); err != nil {
 			t.Fatal(err)
