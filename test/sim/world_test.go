@@ -162,7 +162,11 @@ func (w *world) launchFetcher(name string, change func(*fetcher.Config)) *role {
 		change(&cfg)
 	}
 	var f *fetcher.Fetcher
-	src, err := source.Open(cfg.Source, cfg.ChunkSize, cfg.ChunkBytes, nil)
+	lines, err := source.ParseFormat("lines") // all of the first lines may be broken
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	src, err := source.OpenWith(source.Options{Format: lines, Size: cfg.ChunkSize, Bytes: cfg.ChunkBytes}, cfg.Source)
 	if err != nil {
 		w.t.Fatal(err)
 	}

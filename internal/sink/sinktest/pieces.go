@@ -3,6 +3,7 @@ package sinktest
 import (
 	"bytes"
 	"errors"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -250,12 +251,12 @@ var pieces = map[string]func(*harness){
 		t := h.t
 		h.claim(Plan("a"), "f1")
 		for name, spoil := range map[string]func(*sink.Result){
-			"before the chunk":                func(r *sink.Result) { r.From = -1 },
-			"beyond the chunk":                func(r *sink.Result) { r.From = 4 },
-			"longer than the chunk":           func(r *sink.Result) { r.Of = 1 },
-			"chunk begins before object 0":    func(r *sink.Result) { r.First = 1 },
-			"chunk ends beyond all ordinals":  func(r *sink.Result) { r.First = 1<<64 - 2 },
-			"chunk of more than all ordinals": func(r *sink.Result) { r.Of = 1 << 62 },
+			"before the chunk":               func(r *sink.Result) { r.From = -1 },
+			"beyond the chunk":               func(r *sink.Result) { r.From = 4 },
+			"longer than the chunk":          func(r *sink.Result) { r.Of = 1 },
+			"chunk begins before object 0":   func(r *sink.Result) { r.First = 1 },
+			"chunk ends beyond all ordinals": func(r *sink.Result) { r.First = 1<<64 - 2 },
+			"chunk of far too many objects":  func(r *sink.Result) { r.Of = math.MaxInt },
 		} {
 			r := Piece(Chain("", []int{1, 1, 1, 1})[0], 2, 1)
 			spoil(&r)

@@ -102,7 +102,7 @@ func (pgDialect) before() string {
 }
 
 // makingLock is of those who make tables: a number of chunkline's own.
-const makingLock = 0x6368756e6b6c6e
+const makingLock int64 = 0x6368756e6b6c6e
 
 func (pgDialect) lockMaking(ctx context.Context, t *tx) error {
 	_, err := t.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", makingLock)
