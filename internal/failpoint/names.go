@@ -82,6 +82,7 @@ var Names = []string{
 	"mapper.serving",
 	"mapper.next.sending",
 	"mapper.chunk.taken",
+	"mapper.careful.begun", // careful mode: before it announces the first object
 	"mapper.announce.sent", // careful mode: before it maps the announced object
 	"mapper.announce.flushed",
 	"mapper.chunk.mapped",

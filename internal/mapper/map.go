@@ -21,6 +21,7 @@ func (m *Mapper) mapPiece(p *piece, tool *tool) (result wire.Result, err error) 
 		options.After = m.failures.of(p.Piece())
 	}
 	if p.Careful {
+		failpoint.Hit("mapper.careful.begun")
 		options.Before = func(index int) error { return m.announce(p.ctx, p.Chunk.ID, p.From+index) }
 	}
 	m.metrics.busy.Add(1)

@@ -19,10 +19,11 @@ type script struct {
 	// lives has the failpoints of a process's lives, one after the other, as
 	// name:hit; the life after them has none. The processes are saver,
 	// fetcher, first and second, which are mappers.
-	lives map[string][]string
-	env   map[string][]string // settings of a process, beside the usual ones
-	alone bool                // the second mapper comes only when the first has died for the last time
-	dead  string              // the checker's -want-dead; empty: the objects that cannot be mapped
+	lives  map[string][]string
+	env    map[string][]string // settings of a process, beside the usual ones
+	alone  bool                // the second mapper comes only when the first has died for the last time
+	missed bool                // the first mapper comes again only when the fetcher has noticed its death
+	dead   string              // the checker's -want-dead; empty: the objects that cannot be mapped
 }
 
 // job is one run of a script, or several over the same folder.
@@ -144,6 +145,9 @@ func (j *job) wait() {
 		case m := <-j.ended:
 			switch {
 			case j.fell(m):
+				if j.script.missed && m.name == "first" {
+					j.awaitMissed(len(m.died))
+				}
 				j.start(m.name)
 				if j.members["second"] == nil && len(j.members["first"].died) == len(j.script.lives["first"]) {
 					j.start("second")
@@ -157,6 +161,15 @@ func (j *job) wait() {
 			j.T.Fatalf("the job does not end; fetcher: %s", j.members["fetcher"].Tail())
 		}
 	}
+}
+
+// awaitMissed waits until the fetcher has noticed so many deaths of mappers.
+func (j *job) awaitMissed(deaths int) {
+	j.T.Helper()
+	proc.Eventually(j.T, "the fetcher to miss the mapper", func() bool {
+		log := j.members["fetcher"].Log()
+		return strings.Count(log, "mapper has no connection any more")+strings.Count(log, "mapper fell silent") >= deaths
+	})
 }
 
 // fell says whether a process that has ended was killed at a failpoint.

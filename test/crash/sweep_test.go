@@ -98,19 +98,19 @@ var (
 		env:   map[string][]string{"fetcher": {"SPECULATE=false"}},
 		alone: true,
 	}
-	// careful: the only chunk of the job takes down two mappers. Whatever
+	// careful: the first object, which is a piece of its own while no mapper has told its pace, takes down two mappers. Whatever
 	// object was announced when the third one dies may become a dead letter. A
 	// backup attempt would not be a careful one.
 	careful = script{
 		lives: map[string][]string{"first": {"mapper.chunk.taken:1", "mapper.chunk.taken:1"}},
 		env:   map[string][]string{"fetcher": {oneChunk, "SPECULATE=false"}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
-		alone: true, dead: "any",
+		alone: true, missed: true, dead: "any",
 	}
 	// deadLettered: the careful one too, with no object to blame, and that is enough.
 	deadLettered = script{
-		lives: map[string][]string{"first": {"mapper.chunk.taken:1", "mapper.chunk.taken:1", "mapper.chunk.taken:1"}},
+		lives: map[string][]string{"first": {"mapper.chunk.taken:1", "mapper.chunk.taken:1", "mapper.careful.begun:1"}},
 		env:   map[string][]string{"fetcher": {oneChunk, "MAX_ATTEMPTS=1", "SPECULATE=false"}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
-		alone: true, dead: "any",
+		alone: true, missed: true, dead: "any",
 	}
 	// slow: the first mapper's chunks get a backup attempt, and it is told to drop them.
 	slow = script{env: map[string][]string{
@@ -127,6 +127,7 @@ var special = map[string]script{
 	"fetcher.doubts.settled":      mapperDies,
 	"fetcher.deadletter.sending":  deadLettered,
 	"fetcher.deadletter.answered": deadLettered,
+	"mapper.careful.begun":        careful,
 	"mapper.announce.sent":        careful,
 	"mapper.announce.flushed":     careful,
 	"mapper.order.received":       slow,
