@@ -208,7 +208,7 @@ func TestNATSAway(t *testing.T) {
 // A fetcher that was offline for longer than all leases forgives the mappers
 // their silence.
 func TestFetcherOffline(t *testing.T) {
-	run(t, 4, 1, func(t *testing.T, w *world) {
+	run(t, 2, 1, func(t *testing.T, w *world) {
 		w.tape.faults(func(p bustest.Packet) bustest.Fate { // a hello would have all mappers heard at once
 			return bustest.Fate{Drop: verbOf(p) == wire.VerbHello}
 		})
@@ -223,9 +223,9 @@ func TestFetcherOffline(t *testing.T) {
 		if err := f.within(time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		if s := f.Status().Chunks; s.Redelivered != 0 || len(w.tape.handed()) != 4 {
+		if s := f.Status().Chunks; s.Redelivered != 0 || len(w.tape.handed()) != 2 {
 			t.Errorf("status counts %+v, want no redelivery", s)
 		}
-		w.complete(4)
+		w.complete(2)
 	})
 }
