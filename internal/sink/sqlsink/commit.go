@@ -92,7 +92,7 @@ func (s *Sink) write(ctx context.Context, t *tx, now *state, results []*sink.Res
 	if err != nil {
 		return fmt.Errorf("write outputs: %w", err)
 	}
-	if err := bury(refused); err != nil {
+	if err := deadLetter(refused); err != nil {
 		return err
 	}
 	return s.storePieces(ctx, t, now, results)

@@ -62,21 +62,21 @@ func (s *Sink) halve(ctx context.Context, t *tx, objects []object) ([]refusal, e
 	return append(refused, more...), err
 }
 
-// bury makes dead letters of objects that were refused, in their results.
-func bury(refused []refusal) error {
+// deadLetter turns refused objects into dead letters of the results they belong to.
+func deadLetter(refused []refusal) error {
 	of := map[*sink.Result][]refusal{}
 	for _, r := range refused {
 		of[r.result] = append(of[r.result], r)
 	}
 	for r, some := range of {
-		if err := buryIn(r, some); err != nil {
+		if err := deadLetterIn(r, some); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func buryIn(r *sink.Result, refused []refusal) error {
+func deadLetterIn(r *sink.Result, refused []refusal) error {
 	letters, err := lettersOf(r.Dead)
 	if err != nil {
 		return err

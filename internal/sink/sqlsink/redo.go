@@ -70,7 +70,7 @@ func (s *Sink) replace(ctx context.Context, t *tx, now *state, old *sink.Record,
 	if err != nil {
 		return fmt.Errorf("write outputs: %w", err)
 	}
-	if err := bury(refused); err != nil {
+	if err := deadLetter(refused); err != nil {
 		return err
 	}
 	return s.storePieces(ctx, t, now, []*sink.Result{r})
