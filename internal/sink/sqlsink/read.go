@@ -212,8 +212,13 @@ func (s *Sink) lines(ctx context.Context, from querier, b []byte, query string, 
 	if err != nil {
 		return b, err
 	}
+	return appendLines(b, rows)
+}
+
+// appendLines appends the only column of each row, and a line feed, and closes the rows.
+func appendLines(b []byte, rows *sql.Rows) ([]byte, error) {
 	var line sql.RawBytes
-	err = each(rows, func() error {
+	err := each(rows, func() error {
 		err := rows.Scan(&line)
 		b = append(append(b, line...), '\n')
 		return err
@@ -279,11 +284,5 @@ func (s *Sink) letters(ctx context.Context, b []byte, id chunk.ID) ([]byte, erro
 	if err != nil {
 		return b, err
 	}
-	var line sql.RawBytes
-	err = each(rows, func() error {
-		err := rows.Scan(&line)
-		b = append(append(b, line...), '\n')
-		return err
-	})
-	return b, err
+	return appendLines(b, rows)
 }
