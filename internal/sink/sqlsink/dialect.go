@@ -114,3 +114,15 @@ func quoteNames(names []string) string {
 	}
 	return strings.Join(quoted, ", ")
 }
+
+// readColumns reads rows of a column's name and type, and closes them.
+func readColumns(rows *sql.Rows) ([]column, error) {
+	var columns []column
+	err := each(rows, func() error {
+		var c column
+		err := rows.Scan(&c.name, &c.kind)
+		columns = append(columns, c)
+		return err
+	})
+	return columns, err
+}

@@ -95,14 +95,7 @@ func (liteDialect) columns(ctx context.Context, from querier, table string) ([]c
 	if err != nil {
 		return nil, fmt.Errorf("read columns of %s: %w", table, err)
 	}
-	var columns []column
-	err = each(rows, func() error {
-		var c column
-		err := rows.Scan(&c.name, &c.kind)
-		columns = append(columns, c)
-		return err
-	})
-	return columns, err
+	return readColumns(rows)
 }
 
 func (liteDialect) checkTable(ctx context.Context, from querier, table string) error {
