@@ -43,6 +43,7 @@ func (l *Ledger) Lease(now time.Time, name string, request uint64, most, granted
 	if e == nil {
 		return Lease{}, false
 	}
+	l.forgetLoss(e, m) // first, since a piece that is no suspect any more is cut
 	if !backup {
 		if most > 0 && e.piece.Len() > most && !e.isSuspect() { // a mapper that survives other objects of a suspect is proven
 			parts := (e.piece.Len() + most - 1) / most // of the same length, rather than a short one at the end
@@ -56,7 +57,6 @@ func (l *Ledger) Lease(now time.Time, name string, request uint64, most, granted
 	} else {
 		l.tally.Backups++
 	}
-	l.forgetLoss(e, m)
 	careful := l.isCareful(e)
 	l.addLease(now, e, lease{mapper: m, request: request, backup: backup, careful: careful})
 	return Lease{
