@@ -61,14 +61,14 @@ func (m *Mapper) drainAtEnd(asking, work context.Context, stopAsking context.Can
 	m.outages.beats.Note(m.beat(nil, false))
 	held := m.state.held()
 	if len(held) > 0 {
-		m.log.Info().Int("chunks", len(held)).Stringer("within", m.cfg.StopTimeout).Msg("draining")
+		m.log.Info().Int("pieces", len(held)).Stringer("within", m.cfg.StopTimeout).Msg("draining")
 	}
 	timeout := time.NewTimer(m.cfg.StopTimeout)
 	defer timeout.Stop()
 	select {
 	case <-timeout.C:
 		if held := len(m.state.held()); held > 0 {
-			m.log.Warn().Int("chunks", held).Msg("gave back chunks that could not be finished in time")
+			m.log.Warn().Int("pieces", held).Msg("gave back pieces that could not be finished in time")
 		}
 		stopWork()
 	case <-m.state.empty():

@@ -72,7 +72,7 @@ func TestDrainGivesBack(t *testing.T) {
 		if n := w.tape.goodbyes("a"); n != 1 {
 			t.Errorf("%d goodbyes, want 1", n)
 		}
-		if n := w.log.lines("gave back chunks"); n != 1 {
+		if n := w.log.lines("gave back pieces"); n != 1 {
 			t.Errorf("%d lines say that a chunk was given back, want 1", n)
 		}
 		w.complete(1)
