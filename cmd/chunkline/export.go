@@ -21,6 +21,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/saver"
+	"github.com/chunkline/chunkline/internal/sink"
 )
 
 // exportTimeout is how long a saver may send nothing. Tests have more time.
@@ -65,8 +66,8 @@ func exportCommand() *cobra.Command {
 
 // remoteFile describes the saver's file.
 type remoteFile struct {
-	etag, sum string
-	bytes     int64
+	etag, sum, mediaType string
+	bytes                int64
 }
 
 // run downloads the file, or the missing part of it, and returns its length.
@@ -78,6 +79,9 @@ func (e *export) run(ctx context.Context) (int64, error) {
 	want, err := e.stat(ctx, address)
 	if err != nil {
 		return 0, err
+	}
+	if err := sink.CheckMediaType(e.output, want.mediaType); err != nil {
+		return 0, app.Usage("--output=%s: %w", e.output, err)
 	}
 	if done, err := e.alreadyDone(want); done || err != nil {
 		return want.bytes, err
@@ -134,7 +138,7 @@ func (e *export) stat(ctx context.Context, address string) (remoteFile, error) {
 	if _, err := strconv.ParseUint(sum, 16, 64); !ok || err != nil || len(sum) != 16 || bytes < 0 {
 		return remoteFile{}, fmt.Errorf("%s is not a saver's result: it has the ETag %q", address, etag)
 	}
-	return remoteFile{etag: etag, sum: sum, bytes: bytes}, nil
+	return remoteFile{etag: etag, sum: sum, mediaType: answer.Header.Get("Content-Type"), bytes: bytes}, nil
 }
 
 // ask sends a request and turns a refusal into an error.

@@ -16,8 +16,8 @@ import (
 
 // depot serves the result of a job as its saver does.
 type depot struct {
-	url, output string // of the server; of the job
-	handler     http.Handler
+	url, input, output string // of the server; of the job
+	handler            http.Handler
 
 	mu     sync.Mutex
 	cut    int      // guarded by mu; the next download ends after so many bytes; 0: it is whole
@@ -25,14 +25,14 @@ type depot struct {
 	ranges []string // guarded by mu; that were asked for, but the first look at each file
 }
 
-// newDepot runs a job over n objects, two of which cannot be mapped, and serves what came of it.
-func newDepot(t *testing.T, n int) (d *depot, values, dead string) {
+// newDepot runs a job over n objects and two that cannot be mapped, and serves its result, which has the given name.
+func newDepot(t *testing.T, name string, n int) (d *depot, values, dead string) {
 	t.Helper()
 	dir := t.TempDir()
 	objects, values := numbers(n)
-	d = &depot{output: filepath.Join(dir, "job.jsonl")}
-	in := write(t, filepath.Join(dir, "in.jsonl"), objects+"{\"n\":\"a\"}\n{\"n\":\"b\"}\n")
-	must(t, 4, "run", "-i", in, "-o", d.output, "-m", ".n | tonumber")
+	d = &depot{output: filepath.Join(dir, name), input: filepath.Join(dir, "in.jsonl")}
+	write(t, d.input, objects+"{\"n\":\"a\"}\n{\"n\":\"b\"}\n")
+	must(t, 4, "run", "-i", d.input, "-o", d.output, "-m", ".n | tonumber")
 	folder, err := openResult(d.output, "", true)
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func (h *harmed) Write(b []byte) (int, error) {
 // only when it is complete, and takes the place of no other file.
 func TestExport(t *testing.T) {
 	t.Parallel()
-	d, values, dead := newDepot(t, 20_000)
+	d, values, dead := newDepot(t, "job.jsonl", 20_000)
 	dir := t.TempDir()
 	output := filepath.Join(dir, "result.jsonl")
 	files := func(want int) {
@@ -146,7 +146,7 @@ func TestExport(t *testing.T) {
 // TestExport_damaged: bytes that are not those that the saver wrote are no result.
 func TestExport_damaged(t *testing.T) {
 	t.Parallel()
-	d, values, _ := newDepot(t, 10)
+	d, values, _ := newDepot(t, "job.jsonl", 10)
 	output := filepath.Join(t.TempDir(), "result.jsonl")
 	d.harm(0, true)
 	wantWords(t, d.export(t, 1, output).err.Error(), "checksum", "remove "+output+".part-")

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"compress/gzip"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,5 +89,60 @@ func TestRunFormats(t *testing.T) {
 				wantWords(t, must(t, 1, append(args, "--format", "values")...).err.Error(), "another plan")
 			}
 		})
+	}
+}
+
+// TestRunCompressed: an output whose name ends in .gz is compressed, its dead letters are not, and verify, dead retry and
+// export work with it.
+func TestRunCompressed(t *testing.T) {
+	t.Parallel()
+	d, values, dead := newDepot(t, "job.jsonl.gz", 1000)
+	wantGzip := func(path, want string) {
+		t.Helper()
+		in, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		lines, err := gzip.NewReader(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(lines); err != nil || string(got) != want {
+			t.Errorf("%s: %.200q (%v), want %.200q", filepath.Base(path), got, err, want)
+		}
+	}
+	wantGzip(d.output, values)
+	wantFile(t, filepath.Join(filepath.Dir(d.output), "job.dead.jsonl"), dead)
+
+	exported := filepath.Join(t.TempDir(), "result.jsonl")
+	wantWords(t, d.export(t, 2, exported).err.Error(), "application/gzip", "result.jsonl.gz")
+	d.export(t, 0, exported+".gz")
+	wantGzip(exported+".gz", values)
+
+	output := filepath.Join(t.TempDir(), "other.jsonl.gz") // the depot has the first one open
+	must(t, 4, "run", "-i", d.input, "-o", output, "-m", ".n | tonumber")
+	must(t, 0, "verify", "-o", output)
+	must(t, 0, "dead", "retry", "-o", output, "-m", ".n")
+	must(t, 0, "run", "-i", d.input, "-o", output, "-m", ".n | tonumber")
+	wantGzip(output, values+"\"a\"\n\"b\"\n")
+	must(t, 0, "verify", "-o", output)
+}
+
+// TestRunOutputNames: an output that chunkline would not write as its name says is refused, and a password is not shown.
+func TestRunOutputNames(t *testing.T) {
+	t.Parallel()
+	in := write(t, filepath.Join(t.TempDir(), "in.jsonl"), "1\n")
+	for output, said := range map[string]string{
+		"-":                        "name a file",
+		"out.parquet":              "out.jsonl.zst",
+		"s3://bucket/key":          `unknown kind of sink "s3"`,
+		"mysql://me:secret@db/job": `unknown kind of sink "mysql"`,
+	} {
+		r := must(t, 2, "run", "-i", in, "-o", output, "-m", ".")
+		wantWords(t, r.err.Error(), said)
+		if strings.Contains(r.err.Error()+r.stderr, "secret") {
+			t.Errorf("%s: the password is shown: %v", output, r.err)
+		}
 	}
 }

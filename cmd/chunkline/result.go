@@ -16,9 +16,10 @@ import (
 // workFolder is the folder in which a job with this output keeps its results.
 func workFolder(output string) string { return output + workSuffix }
 
-// deadFile is the file for the job's dead letters: named.jsonl has
-// named.dead.jsonl.
+// deadFile is the file for the job's dead letters: named.jsonl and named.jsonl.gz have
+// named.dead.jsonl, which is not compressed, since people read it.
 func deadFile(output string) string {
+	output = sink.TrimCompression(output)
 	ext := filepath.Ext(output)
 	return strings.TrimSuffix(output, ext) + ".dead" + ext
 }

@@ -71,7 +71,7 @@ func runCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, cmd:PROGRAM ARG… the output of a command, s3://BUCKET/KEY an object or a glob of objects, https://HOST/PATH#OPTIONS a JSON API, and sqlite:FILE?query=SELECT …&key=COLUMN or postgres://… the rows of a query")
 	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
-	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order, or a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, each with ?table=NAME&columns=… for a table of yours (required)")
+	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (NAME.gz and NAME.zst are compressed), or a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, each with ?table=NAME&columns=… for a table of yours (required)")
 	flags.BoolVar(&f.force, "force", false, "replace OUTPUT and the file of dead letters even if this job did not write them")
 	f.what.add(c)
 	flags.BoolVar(&f.change.accept, "accept-change", false, "continue with another transform than the output was begun with: keep what is done, map dead letters again")
@@ -150,6 +150,10 @@ func (f *runFlags) check() error {
 	switch {
 	case f.output == "":
 		return app.Usage("--output is not set: name the file for the outputs")
+	case f.output == "-":
+		return app.Usage("--output=-: the outputs cannot go to standard output: name a file")
+	case !isDatabase(f.output) && strings.Contains(f.output, "://"): // may carry a password, so only its kind is shown
+		return app.Usage("--output: unknown kind of sink %q: name a file, or use sqlite:FILE or postgres://…", f.output[:strings.Index(f.output, "://")])
 	case f.workers < 0 || f.workers > maxWorkers || f.workers == 0 && f.listen == "":
 		return app.Usage("--workers=%d: use 1 to %d, or 0 with --listen", f.workers, maxWorkers)
 	case f.token != "" && f.listen == "":

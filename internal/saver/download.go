@@ -73,7 +73,7 @@ func (d *Downloads) handler(dead bool) http.Handler {
 		defer func() { _ = file.Close() }() // it was only read
 		h := w.Header()
 		h.Set("ETag", fmt.Sprintf(`"xxh64-%016x"`, file.Sum))
-		h.Set("Content-Type", "application/x-ndjson")
+		h.Set("Content-Type", file.MediaType)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-cache") // the next job has the same address
 		http.ServeContent(patient{w, http.NewResponseController(w)}, r, "", time.Time{}, io.NewSectionReader(file, 0, file.Bytes))

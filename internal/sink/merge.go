@@ -107,11 +107,11 @@ func (f *Folder) isMerged(s *state) bool {
 	if s.finished == nil || *s.finished != f.wanted(s) {
 		return false
 	}
-	same := func(path string, bytes uint64) bool {
+	same := func(path string, known []fingerprint) bool {
 		info, err := f.fs.Stat(path)
-		return err == nil && uint64(info.Size()) == bytes
+		return err == nil && len(known) == 1 && uint64(info.Size()) == known[0].Bytes
 	}
-	return same(f.o.Output, s.totals.OutputBytes) && (s.totals.Dead == 0 || same(f.o.DeadFile, s.totals.DeadBytes))
+	return same(f.o.Output, s.written.Outputs) && (s.totals.Dead == 0 || same(f.o.DeadFile, s.written.Dead))
 }
 
 func (f *Folder) wanted(s *state) finished {
@@ -216,15 +216,19 @@ func (f *Folder) mergeFile(ctx context.Context, o *orderedFile) (err error) {
 	sum := xxhash.New()
 	target := &appender{file: out}
 	w := bufio.NewWriterSize(io.MultiWriter(sum, target), readSize)
+	lines, err := compressionOf(o.path).writer(w)
+	if err != nil {
+		return err
+	}
 	for r, err := range f.Records(ctx) {
 		if err != nil {
 			return err
 		}
-		if err := reader.copy(w, o.part(&r), &r); err != nil {
+		if err := reader.copy(lines, o.part(&r), &r); err != nil {
 			return err
 		}
 	}
-	if err := w.Flush(); err != nil {
+	if err := errors.Join(lines.Close(), w.Flush()); err != nil {
 		return err
 	}
 	if err := out.Sync(); err != nil {
@@ -277,8 +281,9 @@ func (a *appender) Write(b []byte) (int, error) {
 type Merged struct {
 	io.ReaderAt
 	io.Closer
-	Bytes int64
-	Sum   uint64 // XXH64 of all bytes, as they were written
+	MediaType string // of its content, which may be compressed
+	Bytes     int64
+	Sum       uint64 // XXH64 of all bytes, as they were written
 }
 
 // OpenOutput opens the ordered outputs, or the ordered dead letters; without any of these
@@ -288,28 +293,31 @@ type Merged struct {
 // later Finish puts another file into its place.
 func (f *Folder) OpenOutput(dead bool) (Merged, error) {
 	s := f.state.Load()
-	path, known, bytes := f.o.Output, s.written.Outputs, s.totals.OutputBytes
+	path, known := f.o.Output, s.written.Outputs
 	if dead {
-		path, known, bytes = f.o.DeadFile, s.written.Dead, s.totals.DeadBytes
+		path, known = f.o.DeadFile, s.written.Dead
 	}
 	switch {
 	case s.finished == nil:
 		return Merged{}, fmt.Errorf("sink folder %s: %w", f.dir, ErrIncomplete)
 	case dead && s.totals.Dead == 0:
-		return Merged{ReaderAt: emptyFile{}, Closer: emptyFile{}, Sum: xxhash.New().Sum64()}, nil
+		return Merged{ReaderAt: emptyFile{}, Closer: emptyFile{}, MediaType: compressionOf("").mediaType, Sum: xxhash.New().Sum64()}, nil
 	}
 	info, err := f.fs.Stat(path)
 	if err != nil {
 		return Merged{}, fmt.Errorf("open output: %w", err)
 	}
-	if len(known) != 1 || known[0].Bytes != bytes || uint64(info.Size()) != bytes {
-		return Merged{}, fmt.Errorf("%s is not as this job wrote it: it has %d bytes, not %d", path, info.Size(), bytes)
+	if len(known) != 1 {
+		return Merged{}, fmt.Errorf("%s is not as this job wrote it: a merge was interrupted", path)
+	}
+	if uint64(info.Size()) != known[0].Bytes {
+		return Merged{}, fmt.Errorf("%s is not as this job wrote it: it has %d bytes, not %d", path, info.Size(), known[0].Bytes)
 	}
 	in, err := f.fs.OpenFile(path, os.O_RDONLY)
 	if err != nil {
 		return Merged{}, fmt.Errorf("open output: %w", err)
 	}
-	return Merged{ReaderAt: in, Closer: in, Bytes: int64(bytes), Sum: known[0].Sum}, nil
+	return Merged{ReaderAt: in, Closer: in, MediaType: compressionOf(path).mediaType, Bytes: info.Size(), Sum: known[0].Sum}, nil
 }
 
 // emptyFile is a file without content.

@@ -51,6 +51,9 @@ func (f *Folder) configureTarget(path, base string) (string, error) {
 	if f.o.ReadOnly {
 		return path, nil
 	}
+	if err := checkName(path); err != nil {
+		return "", err
+	}
 	parent, base := filepath.Split(path)
 	parent = filepath.Clean(parent)
 	inside := parent == f.dir

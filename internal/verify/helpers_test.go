@@ -31,6 +31,7 @@ var job10Dead = map[uint64]int{4: 1, 7: 0} // with their attempts
 // world is a source and the folder that was filled from it.
 type world struct {
 	source, sink string
+	output       string       // file of the ordered outputs; "": the sink's own
 	sum          sink.Summary // as of the end, if it was finished
 }
 
@@ -99,7 +100,7 @@ func inPieces(results []sink.Result) (all []sink.Result) {
 // fill commits results, and finishes the job if they are complete.
 func (w *world) fill(t *testing.T, results []sink.Result) {
 	t.Helper()
-	f, err := sink.OpenFolder(w.sink, job, sink.FolderOptions{})
+	f, err := sink.OpenFolder(w.sink, job, sink.FolderOptions{Output: w.output})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ func (w *world) fill(t *testing.T, results []sink.Result) {
 // verify runs the real thing.
 func (w *world) verify(t *testing.T) verify.Report {
 	t.Helper()
-	f, err := sink.OpenFolder(w.sink, job, sink.FolderOptions{ReadOnly: true})
+	f, err := sink.OpenFolder(w.sink, job, sink.FolderOptions{Output: w.output, ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}

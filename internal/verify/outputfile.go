@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/chunkline/chunkline/internal/sink"
 )
 
 // outputFile compares a file that the sink wrote at the end of the job with its
@@ -15,9 +17,10 @@ import (
 type outputFile struct {
 	path   string
 	file   *os.File
+	lines  io.Closer
 	reader *bufio.Reader
-	offset int64
-	differ bool // the difference has been reported
+	offset int64 // of the lines, which may be compressed in the file
+	differ bool  // the difference has been reported
 	buffer []byte
 }
 
@@ -33,13 +36,19 @@ func (l *outputFile) open(r *Report, path string) error {
 	if err != nil {
 		return fmt.Errorf("open output file: %w", err)
 	}
-	l.path, l.file, l.reader = path, file, bufio.NewReaderSize(file, 1<<20)
+	lines, err := sink.Decompress(path, file)
+	if err != nil {
+		r.problem("%v", err)
+		_ = file.Close() // it was only read
+		return nil
+	}
+	l.path, l.file, l.lines, l.reader = path, file, lines, bufio.NewReaderSize(lines, 1<<20)
 	return nil
 }
 
 func (l *outputFile) close() {
 	if l.file != nil {
-		_ = l.file.Close() // it was only read
+		_, _ = l.lines.Close(), l.file.Close() // they were only read
 	}
 }
 
@@ -81,7 +90,11 @@ func (l *outputFile) end(r *Report) {
 	if l.file == nil || l.differ {
 		return
 	}
-	if _, err := l.reader.ReadByte(); !errors.Is(err, io.EOF) {
+	switch _, err := l.reader.ReadByte(); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		r.problem("%s: cannot be read to its end: %v", l.path, err)
+	default:
 		r.problem("%s: continues after byte %d, where the last chunk ends", l.path, l.offset)
 	}
 }

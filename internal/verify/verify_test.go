@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,34 @@ func TestRight(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) { right(t, false) })
 		t.Run(name+" in pieces", func(t *testing.T) { right(t, true) })
+	}
+}
+
+// TestCompressed: the lines of a compressed output are compared, and damage is found.
+func TestCompressed(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"out.jsonl.gz", "out.jsonl.zst"} {
+		w := newWorld(t, job10)
+		w.output = filepath.Join(filepath.Dir(w.sink), name)
+		w.fill(t, w.results(t, job10Dead))
+		if got := w.verify(t); !got.OK() || got.OutputFile != w.output {
+			t.Errorf("%s: %+v", name, got)
+		}
+		for damage, edit := range map[string]func([]byte) []byte{
+			"cut off":        func(b []byte) []byte { return b[:len(b)-9] },
+			"no compression": func([]byte) []byte { return []byte("\"out 1.0\"\n") },
+			"changed":        func(b []byte) []byte { b[len(b)-6] ^= 1; return b }, // in the checksum
+		} {
+			whole, err := os.ReadFile(w.output)
+			if err != nil {
+				t.Fatal(err)
+			}
+			change(t, w.output, edit)
+			if got := w.verify(t); got.OK() || !strings.Contains(fmt.Sprint(got.Problems), name) {
+				t.Errorf("%s, %s: %+v", name, damage, got)
+			}
+			change(t, w.output, func([]byte) []byte { return whole })
+		}
 	}
 }
 
