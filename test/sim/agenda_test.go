@@ -4,10 +4,10 @@ import (
 	"time"
 )
 
-// task is something to do at a moment.
+// task runs at a point in simulated time.
 type task struct {
 	at    time.Time
-	order int // of those of one moment
+	order int // among tasks due at the same time
 	do    func()
 }
 

@@ -15,7 +15,7 @@ import (
 
 func twoWorkers(c *mapper.Config) { c.Workers = 2 }
 
-// wantReady compares what the roles say of themselves.
+// wantReady checks whether the roles report that they are ready.
 func wantReady(t *testing.T, want bool, roles ...*role) {
 	t.Helper()
 	for i, r := range roles {
@@ -33,8 +33,8 @@ func (w *world) once(parts ...string) {
 	}
 }
 
-// While the saver is away work goes on and results wait. Each role says so
-// once, and is not ready.
+// While the saver is down, mapping goes on and results wait. Each role logs the outage once, and is
+// not ready.
 func TestSaverAway(t *testing.T) {
 	run(t, 150, 1, func(t *testing.T, w *world) {
 		s := w.saver("saver")
@@ -68,7 +68,7 @@ func TestSaverAway(t *testing.T) {
 	})
 }
 
-// A fetcher that comes before the saver waits for it, and says so once.
+// A fetcher that starts before the saver waits for it, and logs that once.
 func TestFetcherBeforeSaver(t *testing.T) {
 	run(t, 4, 2, func(t *testing.T, w *world) {
 		f := w.fetcher("fetcher", nil)
@@ -89,8 +89,7 @@ func TestFetcherBeforeSaver(t *testing.T) {
 	})
 }
 
-// A full sink holds the job up until there is space; nothing is said to be
-// committed meanwhile.
+// A full sink stalls the job until there is space. Meanwhile no result is answered as committed.
 func TestSinkFull(t *testing.T) {
 	run(t, 20, 1, func(t *testing.T, w *world) {
 		var full atomic.Bool
@@ -137,8 +136,8 @@ func TestSinkFull(t *testing.T) {
 	})
 }
 
-// A broken sink ends the saver; what it had taken was not answered, so the
-// next saver gets it.
+// A broken sink ends the saver. It leaves its last results unanswered, so they go to the next
+// saver.
 func TestSinkBroken(t *testing.T) {
 	run(t, 4, 1, func(t *testing.T, w *world) {
 		errFire := errors.New("disk on fire")
@@ -178,8 +177,8 @@ func TestSinkBroken(t *testing.T) {
 	})
 }
 
-// Without a connection to NATS no role is ready, each role says so, and no mapper's
-// chunks are given to others: all were disconnected.
+// Without NATS no role is ready; mappers and fetcher log that once. No chunk is redelivered,
+// because all mappers were disconnected.
 func TestNATSAway(t *testing.T) {
 	run(t, 20, 1, func(t *testing.T, w *world) {
 		s := w.saver("saver")
@@ -205,11 +204,11 @@ func TestNATSAway(t *testing.T) {
 	})
 }
 
-// A fetcher that was offline for longer than all leases forgives the mappers
-// their silence.
+// A fetcher that was offline for longer than all leases does not redeliver: it could not have heard
+// the mappers.
 func TestFetcherOffline(t *testing.T) {
 	run(t, 2, 1, func(t *testing.T, w *world) {
-		w.tape.faults(func(p bustest.Packet) bustest.Fate { // a hello would have all mappers heard at once
+		w.tape.faults(func(p bustest.Packet) bustest.Fate { // a hello would make all mappers ask at once
 			return bustest.Fate{Drop: verbOf(p) == wire.VerbHello}
 		})
 		w.saver("saver")

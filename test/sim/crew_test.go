@@ -15,9 +15,9 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// crew plays a scenario: it starts the processes, lets happen what is planned
-// and starts again what has ended, as a supervisor would. Only the test's own
-// goroutine starts processes; packets may end them.
+// crew plays a scenario: it starts the processes, triggers the planned events and restarts
+// processes that end, as a supervisor would. Only the test's own goroutine starts processes;
+// packets may kill them.
 type crew struct {
 	*world
 	s      *scenario
@@ -25,19 +25,19 @@ type crew struct {
 	begin  time.Time
 	agenda agenda
 	ended  chan *process
-	waits  sync.WaitGroup // of who waits for the end of a process
-	full   atomic.Bool    // the sink is
-	broken atomic.Bool    // the sink is
-	result *process       // the fetcher that has ended the job
-	redone uint64         // the epoch with which chunks were last put back to work
-	orders int            // tasks so far
+	waits  sync.WaitGroup // goroutines that wait for a process or send a request
+	full   atomic.Bool    // commits fail with ErrFull
+	broken atomic.Bool    // commits fail with errFire
+	result *process       // the fetcher that finished the job
+	redone uint64         // the sink's epoch after the last redo
+	orders int            // tasks and random pauses so far
 
 	mu       sync.Mutex
 	procs    map[string]*process // guarded by mu; the newest of each name
 	fetchers []string            // guarded by mu; names, the newest last
 	liars    []string            // guarded by mu; names
 	sky      weather             // guarded by mu
-	bad      string              // guarded by mu; the version whose chunks go back to work when the saver has ended
+	bad      string              // guarded by mu; the version to redo once the saver has ended
 }
 
 // process is one start of a program.
@@ -46,11 +46,11 @@ type process struct {
 	start  func() *role
 	starts int // of this name so far
 	role   *role
-	killed bool // guarded by crew.mu; it was ended without a word
-	told   bool // guarded by crew.mu; it was told to stop
-	down   bool // guarded by crew.mu; it has ended, and is not there yet again
+	killed bool // guarded by crew.mu; it was killed
+	told   bool // guarded by crew.mu; it was stopped gracefully
+	down   bool // guarded by crew.mu; it has ended and was not restarted yet
 
-	retired bool // guarded by crew.mu; nobody starts it again
+	retired bool // guarded by crew.mu; it is not restarted
 }
 
 var errFire = errors.New("disk on fire")
@@ -73,7 +73,7 @@ func newCrew(w *world, s *scenario) *crew {
 	return c
 }
 
-// note writes down what the crew does.
+// note logs what the crew does.
 func (c *crew) note(format string, args ...any) {
 	fmt.Fprintf(&c.log, "--- %s %s\n", time.Since(c.begin), fmt.Sprintf(format, args...))
 }
@@ -83,7 +83,7 @@ func (c *crew) later(d time.Duration, do func()) {
 	heap.Push(&c.agenda, task{at: time.Now().Add(d), order: c.orders, do: do})
 }
 
-// see decides the fate of a packet, and who dies of it.
+// see decides the fate of a packet, and which processes it kills.
 func (c *crew) see(p bustest.Packet) bustest.Fate {
 	c.watch.see(p)
 	c.mu.Lock()
@@ -108,7 +108,7 @@ func (c *crew) see(p bustest.Packet) bustest.Fate {
 	return fate
 }
 
-// kill ends a process without a word. The caller holds mu.
+// kill crashes a process. The caller holds mu.
 func (c *crew) kill(name, why string) {
 	p := c.procs[name]
 	if p == nil || p.down || p.killed || c.sky.calm && why != "poison" {
@@ -161,7 +161,8 @@ func (c *crew) play() {
 	_ = c.until(c.s.trouble+c.s.alone()+time.Hour+c.s.longestRest(), func() bool { return c.result != nil || c.t.Failed() })
 }
 
-// until does what is due until it is over, or for so long.
+// until runs the tasks that come due until over returns true. It returns false if that takes longer
+// than most.
 func (c *crew) until(most time.Duration, over func() bool) bool {
 	deadline := time.NewTimer(most)
 	defer deadline.Stop()
@@ -182,9 +183,8 @@ func (c *crew) until(most time.Duration, over func() bool) bool {
 	return true
 }
 
-// nap lets a moment pass before a process starts. Tickers of processes that
-// started together would tick together, and who of them goes first is the
-// scheduler's choice; this way a seed decides.
+// nap pauses briefly before a process starts. Tickers of processes that start together would tick
+// together, and the scheduler would choose their order; with the pauses the seed does.
 func (c *crew) nap() { <-time.After(c.moment()) }
 
 func (c *crew) moment() time.Duration {
@@ -192,7 +192,7 @@ func (c *crew) moment() time.Duration {
 	return between(c.s.dice(uint64(c.orders), "moment"), time.Millisecond, 50*time.Millisecond)
 }
 
-// addFetcher starts one more.
+// addFetcher starts another fetcher.
 func (c *crew) addFetcher() {
 	c.mu.Lock()
 	name := fmt.Sprint("f", len(c.fetchers))
@@ -228,7 +228,7 @@ func (c *crew) over(p *process) {
 		}
 		return
 	case isFetcher && (err == nil || errors.Is(err, app.ErrDeadLetters)) && p.role.Status().Epoch < c.redone:
-		// It was done, and then chunks were put back to work.
+		// It finished before chunks were requeued.
 	case isFetcher && (err == nil || errors.Is(err, app.ErrDeadLetters)):
 		if c.result == nil {
 			c.result = p
@@ -239,8 +239,8 @@ func (c *crew) over(p *process) {
 		if c.hasFetcher() {
 			return
 		}
-		// A late claim of a process that is dead since has fenced the only
-		// one there is. A supervisor starts it again.
+		// The late claim of a fetcher that has since died fenced the only one left. A supervisor restarts
+		// it.
 		c.watch.happened("fetcher fenced by a dead one")
 	case p.killed, isFetcher && p.told && errors.Is(err, fetcher.ErrUnfinished), !isFetcher && p.told && err == nil:
 	case p.name == "saver" && errors.Is(err, errFire):
@@ -255,7 +255,7 @@ func (c *crew) over(p *process) {
 	c.later(pause+c.moment(), func() { c.run(p.name, p.start) })
 }
 
-// hasFetcher says whether a fetcher runs or is about to. The caller holds mu.
+// hasFetcher reports whether a fetcher runs or is about to. The caller holds mu.
 func (c *crew) hasFetcher() bool {
 	return slices.ContainsFunc(c.fetchers, func(name string) bool {
 		p := c.procs[name]

@@ -9,15 +9,15 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// A mapper that dies in the middle of a chunk of 10 s, at any moment between
-// two beats, is missed soon enough.
+// A mapper that dies in the middle of a 10 s chunk, at any moment between two heartbeats, is
+// detected in time.
 func TestDeadMapper(t *testing.T) {
 	t.Parallel()
 	deaths := map[string]struct {
 		die  func(w *world, r *role)
 		most time.Duration // until another mapper has the chunk
 	}{
-		"cut":    {func(_ *world, r *role) { r.crash() }, 2500 * time.Millisecond}, // suspected, and nobody is there
+		"cut":    {func(_ *world, r *role) { r.crash() }, 2500 * time.Millisecond}, // suspected, and a ping has no responders
 		"silent": {func(w *world, _ *role) { w.tape.cut("dying") }, 3500 * time.Millisecond},
 	}
 	for name, death := range deaths {
@@ -54,7 +54,7 @@ func TestDeadMapper(t *testing.T) {
 	}
 }
 
-// A slow mapper loses nothing, however idle the others are.
+// A slow mapper keeps its chunk, even while others are idle.
 func TestSlowMapper(t *testing.T) {
 	run(t, 1, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
@@ -97,7 +97,7 @@ func TestBackup(t *testing.T) {
 			t.Errorf("backup after %s, want soon after 1s", after)
 		}
 		pass(500 * time.Millisecond)
-		slow.cancel() // it drains at once, because it was told to drop its chunk
+		slow.cancel() // it drains at once, because the fetcher ordered it to drop its chunk
 		begin := time.Now()
 		if err := slow.within(time.Minute); err != nil || time.Since(begin) > time.Second {
 			t.Errorf("slow mapper stopped after %s (%v), want at once", time.Since(begin), err)

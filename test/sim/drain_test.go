@@ -7,8 +7,7 @@ import (
 	"github.com/chunkline/chunkline/internal/mapper"
 )
 
-// A mapper that is told to stop finishes what it has begun, takes nothing more
-// and says goodbye.
+// A mapper that is stopped finishes its chunk, gets no more and sends a goodbye.
 func TestDrain(t *testing.T) {
 	run(t, 2, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
@@ -42,8 +41,8 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// What is not finished within the time to stop is given back: another mapper
-// has it at once, and it costs no attempt.
+// A mapper gives back the chunks that it cannot finish within StopTimeout. Another mapper gets them
+// at once, and no attempt is counted.
 func TestDrainGivesBack(t *testing.T) {
 	run(t, 1, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
@@ -79,7 +78,7 @@ func TestDrainGivesBack(t *testing.T) {
 	})
 }
 
-// A mapper that waits for work stops at once, and is not counted any more.
+// A mapper that finds no fetcher stops at once.
 func TestDrainIdle(t *testing.T) {
 	run(t, 0, 2, func(t *testing.T, w *world) {
 		a := w.mapper("a", "users", func(c *mapper.Config) { c.Workers = 4 })
@@ -92,7 +91,7 @@ func TestDrainIdle(t *testing.T) {
 	})
 }
 
-// A mapper that waits for work is let go at once, and no chunk is sent after it.
+// The fetcher releases an idle mapper that stops at once, and sends it no chunk.
 func TestDrain_idle(t *testing.T) {
 	run(t, 2, 1, func(t *testing.T, w *world) {
 		w.saver("saver")

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// happen lets an event happen.
+// happen triggers an event.
 func (c *crew) happen(e event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,7 +54,7 @@ func (c *crew) happen(e event) {
 			c.later(0, func() { c.run("other", func() *role { return c.launchFetcher("other", c.s.size+1) }) })
 		}
 	case "order":
-		c.waits.Go(func() { c.command(e.order) }) // it takes mu when it sends
+		c.waits.Go(func() { c.command(e.order) }) // sending locks mu
 	case "look":
 		if r := c.procs[who].role; r.Fetcher != nil {
 			c.waits.Go(func() { c.look(r) })
@@ -81,7 +81,7 @@ func (c *crew) back() {
 	c.net.Back()
 }
 
-// heal ends all trouble, and starts all that is down.
+// heal ends all faults and restarts every process that is down.
 func (c *crew) heal() {
 	if c.result == nil {
 		c.note("all is well again")
@@ -101,7 +101,7 @@ func (c *crew) heal() {
 	for _, name := range names {
 		c.net.Resume(name)
 	}
-	for i := range c.agenda { // restarts that wait, among them
+	for i := range c.agenda { // pending restarts too
 		c.agenda[i].at = time.Now()
 	}
 	heap.Init(&c.agenda)

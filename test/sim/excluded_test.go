@@ -13,9 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A chunk that takes down its mappers waits for one that has shown that it
-// works, but not if that one's version gets no chunk: because it is limited, is
-// to have none, or shadows from now on.
+// A chunk that crashes its mappers waits for a mapper that has proved to work, unless that mapper's
+// version gets no chunks because it is capped, has a share of zero or shadows.
 func TestExcludedMapper(t *testing.T) {
 	const poison = 2
 	for name, order := range map[string]wire.Control{
@@ -39,7 +38,7 @@ func TestExcludedMapper(t *testing.T) {
 				})
 				w.saver("saver")
 				f := w.fetcher("fetcher", func(c *fetcher.Config) { c.MaxAttempts = 3 })
-				for _, name := range []string{"works", "other"} { // the third chunk is left
+				for _, name := range []string{"works", "other"} { // the third chunk stays ready
 					w.mapper(name, "users?duration=1s", func(c *mapper.Config) { c.Version = "v2" })
 				}
 				pass(500 * time.Millisecond)

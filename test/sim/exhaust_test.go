@@ -14,7 +14,7 @@ import (
 
 var pairs = flag.Int("pairs", 200, "how many pairs of strikes TestEverywhere plays, a third of them in each of its jobs; 0: all there are")
 
-// strike is what befalls one message of a job: the number-th of its kind.
+// strike is a fault of one message of a job: the number-th of its kind.
 type strike struct {
 	kind
 	number uint64
@@ -44,7 +44,7 @@ const (
 
 var harms = []harm{lost, doubled, late, veryLate, damaged, senderDies, senderSent, receiverDies}
 
-// fate is what happens to the message, and to whom else.
+// fate returns the fate of the message, and the processes that die.
 func (s strike) fate() (fate bustest.Fate, victims []victim) {
 	switch s.what {
 	case lost:
@@ -67,7 +67,7 @@ func (s strike) fate() (fate bustest.Fate, victims []victim) {
 	return fate, victims
 }
 
-// small is a job of 3 chunks for 2 mappers, in which these strikes happen. Each object is a piece.
+// small returns a job of 3 chunks for 2 mappers, with these strikes. Each object is a piece.
 func small(strikes ...strike) *scenario {
 	const work = 700 * time.Millisecond
 	return &scenario{
@@ -76,8 +76,8 @@ func small(strikes ...strike) *scenario {
 	}
 }
 
-// shadowed is small, beside a mapper that gets copies and lies, and with what the
-// live page and an operator may ask meanwhile.
+// shadowed returns small with a shadowing mapper whose outputs are wrong, and with requests of the
+// live page and an operator.
 func shadowed(strikes ...strike) *scenario {
 	s := small(strikes...)
 	s.mappers = append(s.mappers, mapperPlan{"m2", 1, 100 * time.Millisecond, "v2"})
@@ -89,7 +89,8 @@ func shadowed(strikes ...strike) *scenario {
 	return s
 }
 
-// quick is a job of 5 chunks that are quick work: after its first object a mapper gets several pieces at a time.
+// quick returns a job of 5 chunks that are mapped fast: after its first object a mapper gets
+// several pieces at a time.
 func quick(strikes ...strike) *scenario {
 	const work = 5 * time.Millisecond
 	s := small(strikes...)
@@ -98,14 +99,14 @@ func quick(strikes ...strike) *scenario {
 	return s
 }
 
-// playSmall returns which messages there were until the job ended.
+// playSmall plays a job and returns how many messages of each kind there were.
 func playSmall(t *testing.T, s *scenario) (seen map[kind]uint64) {
 	t.Helper()
 	play(t, s, fmt.Sprint(s.strikes), func(c *crew) { seen = c.sky.numbers })
 	return seen
 }
 
-// everywhere lists each harm to each of some messages.
+// everywhere lists every harm to every message of seen.
 func everywhere(seen map[kind]uint64) (all []strike) {
 	for k, n := range seen {
 		for number := range n {
@@ -128,10 +129,9 @@ func compareText(a, b string) int {
 	return 0
 }
 
-// In a small job, whatever single message is lost, doubled,
-// late or damaged, and whoever dies of it: the job ends, complete. So does it
-// with a second harm to any message of what follows from the first; those pairs
-// are drawn at random unless -pairs 0 asks for all.
+// A small job completes whichever single message is lost, doubled, late or damaged, or kills its
+// sender or receiver. It also completes with a second harm to any message of the run that results
+// from the first. Those pairs are drawn at random; -pairs 0 plays all of them.
 func TestEverywhere(t *testing.T) {
 	t.Run("job", func(t *testing.T) { strikeEverywhere(t, small) })
 	t.Run("quick", func(t *testing.T) { strikeEverywhere(t, quick) })

@@ -8,8 +8,8 @@ import (
 	"github.com/chunkline/chunkline/internal/fetcher"
 )
 
-// A second fetcher of the same plan takes over: the first one ends and says
-// why, and what is in work is not done again.
+// A second fetcher of the same plan takes over. The first one ends with ErrFenced, and no chunk in
+// flight is mapped again.
 func TestTakeover(t *testing.T) {
 	run(t, 10, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
@@ -33,7 +33,7 @@ func TestTakeover(t *testing.T) {
 	})
 }
 
-// A fetcher of another plan is refused, and the one that runs does not notice.
+// A fetcher of another plan is refused, without effect on the running one.
 func TestOtherPlan(t *testing.T) {
 	run(t, 2, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
@@ -51,7 +51,7 @@ func TestOtherPlan(t *testing.T) {
 	})
 }
 
-// A fetcher that was cut off while another took over ends when it is back.
+// A fetcher that was cut off while another took over ends when it reconnects.
 func TestFrozenFetcherComesBack(t *testing.T) {
 	run(t, 15, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
@@ -85,8 +85,7 @@ func TestFrozenFetcherComesBack(t *testing.T) {
 	})
 }
 
-// A fetcher that is started again adopts what mappers have in work, whatever
-// moment it comes back at.
+// A restarted fetcher adopts the chunks that mappers hold, however long it was down.
 func TestFetcherRestart(t *testing.T) {
 	for _, away := range []time.Duration{0, 300 * time.Millisecond, 3 * time.Second, 30 * time.Second} {
 		t.Run(away.String(), func(t *testing.T) {
@@ -107,7 +106,7 @@ func TestFetcherRestart(t *testing.T) {
 				}
 				w.handedOnce(20)
 				w.sentOnce(20)
-				// 4 of 20 were saved, 4 are in work; 12 are left, 10 s for 4 of them.
+				// 4 of 20 are saved and 4 in flight; the other 12 take 10 s for each 4.
 				if took := f.ended.Sub(begin); took > 45*time.Second {
 					t.Errorf("took %s more", took)
 				}
@@ -124,8 +123,8 @@ func TestFetcherRestart(t *testing.T) {
 	}
 }
 
-// A new fetcher listens before it hands out: an idle mapper that asks first
-// does not get what others have in work.
+// A new fetcher listens for heartbeats before it hands out chunks: an idle mapper that asks first
+// does not get chunks that others hold.
 func TestFetcherRestartListens(t *testing.T) {
 	run(t, 2, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
@@ -143,7 +142,7 @@ func TestFetcherRestartListens(t *testing.T) {
 	})
 }
 
-// Everybody but the sink dies and comes back.
+// Saver, mapper and fetcher crash and restart many times; only the sink lasts.
 func TestAllRestart(t *testing.T) {
 	run(t, 60, 2, func(t *testing.T, w *world) {
 		for range 20 {

@@ -13,7 +13,7 @@ func (s *Sink) FenceVersion(_ context.Context, version string, term uint64) erro
 	return nil
 }
 
-// setTerm cuts a version off. The caller holds mu.
+// setTerm fences a version, unless its term is as high already. The caller holds mu.
 func (s *Sink) setTerm(version string, term uint64) {
 	if term > s.terms[version] {
 		s.terms[version], s.fenced[version] = term, time.Now()
@@ -27,7 +27,7 @@ func (s *Sink) Term(version string) uint64 {
 	return s.terms[version]
 }
 
-// LastFenced is when a version was fenced last; zero: never.
+// LastFenced returns when a version was last fenced; zero: never.
 func (s *Sink) LastFenced(version string) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

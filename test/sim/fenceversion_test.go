@@ -14,17 +14,16 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// fences makes a fetcher fence a version half of whose objects fail. It hands out a
-// chunk each 100 ms: else a mapper has all of them before the first is saved.
+// fences makes a fetcher fence a version when half of its objects fail. It hands out a chunk each
+// 100 ms; otherwise a mapper would get all of them before the first is saved.
 func fences(c *fetcher.Config) { c.BreakAt, c.BreakFor, c.Rate = 0.5, 10*time.Minute, 10 }
 
 func version(name string) func(*mapper.Config) { return func(c *mapper.Config) { c.Version = name } }
 
-// fails is what v2 does to objects.
+// fails is v2's transform.
 const fails = `jq:error("bad")`
 
-// savesLate makes the slow mapper slow: what it saves comes late, and it gets no
-// chunk meanwhile.
+// savesLate delays the results of the slow mapper, which gets no chunk meanwhile.
 func savesLate(p bustest.Packet) bustest.Fate {
 	if p.From != "slow" || p.Reply {
 		return bustest.Fate{}
@@ -36,7 +35,7 @@ func savesLate(p bustest.Packet) bustest.Fate {
 	return bustest.Fate{Drop: err == nil && len(next.Held) > 0}
 }
 
-// fenceVersion is a job in which v2 is fenced while a slow mapper of it has chunk 0.
+// fenceVersion runs a job in which v2 is fenced while its slow mapper holds chunk 0.
 func fenceVersion(t *testing.T, test func(t *testing.T, w *world, f, bad *role)) {
 	run(t, 20, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
@@ -50,8 +49,8 @@ func fenceVersion(t *testing.T, test func(t *testing.T, w *world, f, bad *role))
 	})
 }
 
-// ended is a job that is done: dead is what v2 had saved before it was fenced, and
-// nothing else.
+// ended waits for the end of the job. Only objects that v2 saved before it was fenced may be dead
+// letters.
 func (w *world) ended(t *testing.T, f *role) {
 	t.Helper()
 	if err := f.within(30 * time.Second); !errors.Is(err, app.ErrDeadLetters) {
@@ -69,7 +68,7 @@ func (w *world) ended(t *testing.T, f *role) {
 	}
 }
 
-// TestFenceVersion_held: what a version has in work when it is fenced is given to others at once.
+// TestFenceVersion_held: chunks that a version holds when it is fenced are redelivered at once.
 func TestFenceVersion_held(t *testing.T) {
 	fenceVersion(t, func(t *testing.T, w *world, f, _ *role) {
 		w.mapper("good", "users", nil)
@@ -78,8 +77,8 @@ func TestFenceVersion_held(t *testing.T) {
 	})
 }
 
-// TestFenceVersion_late: a mapper that does not hear that it is to give up has its result
-// refused, also by a saver that was started since; the chunk is mapped by others.
+// TestFenceVersion_late: a mapper that misses the order to drop its chunk has its result refused,
+// also by a restarted saver; another mapper maps the chunk.
 func TestFenceVersion_late(t *testing.T) {
 	for name, restart := range map[string]bool{"same saver": false, "saver restarted": true} {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +112,8 @@ func TestFenceVersion_late(t *testing.T) {
 	}
 }
 
-// TestFenceVersion_takeover: the next fetcher's leases are good, whichever versions were fenced before.
+// TestFenceVersion_takeover: the next fetcher's leases are valid, also for versions that were
+// fenced before.
 func TestFenceVersion_takeover(t *testing.T) {
 	fenceVersion(t, func(t *testing.T, w *world, f, bad *role) {
 		bad.crash()
@@ -129,7 +129,7 @@ func TestFenceVersion_takeover(t *testing.T) {
 	})
 }
 
-// TestFenceVersion_probe: the saver takes the probe of a version that was fenced, each time.
+// TestFenceVersion_probe: the saver commits each probe of a fenced version.
 func TestFenceVersion_probe(t *testing.T) {
 	run(t, 20, 1, func(t *testing.T, w *world) {
 		w.saver("saver")

@@ -7,7 +7,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// finish lets all other fetchers end, and the job be run once more.
+// finish waits until all other fetchers have ended, and runs the job again, which must change
+// nothing.
 func (c *crew) finish() {
 	c.heal()
 	alone := func() bool {
@@ -37,15 +38,15 @@ func (c *crew) finish() {
 	}
 }
 
-// mend takes a version away, as an operator does when it was bad, and puts back
-// to work what it made: the job, run again, ends with nothing of it left.
+// mend removes a version, as an operator does with a bad one, and requeues its chunks. The job, run
+// again, ends without any result of that version.
 func (c *crew) mend() {
 	if len(c.s.releases) == 0 {
 		return
 	}
 	version := pick(c.s.dice(0, "mend"), c.s.releases...).name
 	c.retire(version)
-	// What its mappers have sent may be minutes late.
+	// Messages of its mappers may be minutes late.
 	c.until(5*time.Minute, func() bool { return false })
 	c.result = nil
 	c.mu.Lock()

@@ -10,8 +10,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A grant of several pieces that takes long to travel is the mapper's, all of it, although heartbeats that
-// overtake it do not list the pieces yet.
+// A mapper keeps every piece of a grant that arrives late, although heartbeats that overtake the
+// grant do not list the pieces yet.
 func TestGrantOnItsWay(t *testing.T) {
 	run(t, 20, 2, func(t *testing.T, w *world) {
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
@@ -37,8 +37,9 @@ func TestGrantOnItsWay(t *testing.T) {
 	})
 }
 
-// A fetcher that is restarted does not hear of a mapper that is cut off, and cuts its pieces anew for a slower one. The late
-// result of the older cut is refused where it overlaps what is saved, and taken where nothing is.
+// A restarted fetcher does not hear of a mapper that is cut off, and cuts its pieces differently
+// for a slower one. The late results of the older cut are refused where they overlap saved objects,
+// and committed elsewhere.
 func TestLateResultOfAnotherCut(t *testing.T) {
 	run(t, 20, 10, func(t *testing.T, w *world) {
 		var answers []wire.SaveStatus

@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// crowd starts so many mappers, which find no fetcher and pause for as long as they do at
-// the most.
+// crowd starts mappers and waits a minute, in which those that find no fetcher reach their longest
+// pause.
 func (w *world) crowd(mappers int) {
 	w.t.Helper()
 	for i := range mappers {
@@ -21,7 +21,7 @@ func (w *world) crowd(mappers int) {
 	pass(time.Minute)
 }
 
-// begun is how long a fetcher took from a moment until it had handed out n chunks.
+// begun returns the time from since until n chunks had been handed out.
 func (w *world) begun(since time.Time, n int) time.Duration {
 	w.t.Helper()
 	h := w.tape.handed()
@@ -31,8 +31,8 @@ func (w *world) begun(since time.Time, n int) time.Duration {
 	return h[n-1].at.Sub(since)
 }
 
-// Mappers that have waited for a fetcher have work 50 ms after it serves, and the job
-// takes as long as its work. Without the hello they come as their pauses end.
+// Mappers that wait for a fetcher have work within 50 ms of its start, and the job takes as long as
+// its work. Without the hello they ask as their pauses end.
 func TestHello(t *testing.T) {
 	const mappers, chunks = 16, 320 // 1 s of work
 	for name, test := range map[string]struct {
@@ -73,8 +73,8 @@ func TestHello(t *testing.T) {
 	}
 }
 
-// A fetcher that was killed is missed by mappers that wait for its answer, and by those
-// that pause. The next one hears from all of them at once.
+// After a fetcher was killed, mappers that wait for its answer, or pause between requests by now,
+// ask the next fetcher at once.
 func TestHello_restart(t *testing.T) {
 	for name, away := range map[string]time.Duration{"at once": 0, "a minute later": time.Minute} {
 		t.Run(name, func(t *testing.T) {
@@ -111,7 +111,8 @@ func TestHello_restart(t *testing.T) {
 	}
 }
 
-// NATS was away for everybody: whoever is back first, all have work soon after both are.
+// After a NATS outage both workers have work soon after fetcher and mapper have reconnected, in
+// either order.
 func TestHello_reconnect(t *testing.T) {
 	for name, fetcherFirst := range map[string]bool{"fetcher first": true, "mapper first": false} {
 		t.Run(name, func(t *testing.T) {

@@ -20,14 +20,13 @@ var (
 	seeds     = flag.Uint64("seeds", 0, "how many seeds TestSeeds plays, once each")
 )
 
-// found are seeds whose histories have found a bug. Each bug has a test of its
-// own besides, because what a seed draws changes as the scenarios grow; so this
-// list is only a cheap extra.
+// found lists seeds that have found a bug. Each bug also has a test of its own, because a seed
+// draws other faults as the scenarios grow; the list is only a cheap extra.
 var found = []uint64{132, 136, 168, 837, 1393, 2622, 2829, 2647210171}
 
-// plannedSeeds is what TestSeeds plays: a few seeds, or as many as -seeds says
-// from -seed on, or one seed so often that the orders come up in which the
-// goroutines of one moment may run. make sim takes -seed from the commit.
+// plannedSeeds returns what TestSeeds plays: a few seeds; -seeds of them from -seed on; or -seed
+// alone, 20 times, because goroutines of the same moment run in varying order. make sim takes -seed
+// from the commit.
 func plannedSeeds() (planned []uint64, times int) {
 	first, n := max(1, *firstSeed), *seeds
 	switch {
@@ -44,7 +43,7 @@ func plannedSeeds() (planned []uint64, times int) {
 	return planned, 1
 }
 
-// wanted is what must have happened in enough seeds, lest the scenarios prove
+// wanted lists situations that must occur in a run of enough seeds. Otherwise the scenarios prove
 // less than they seem to.
 var wanted = []string{
 	"backup attempt", "careful", "chunk given up", "chunk redelivered", "chunk cut", "copy handed out", "damaged", "dead letters looked at", "fenced fetcher", "goodbye", "grant given back", "grant of several pieces", "handed out again", "late result overlaps",
@@ -55,12 +54,11 @@ var wanted = []string{
 	"shadow report looked at", "takeover", "version fenced", "version held to its share", "work left after the trouble",
 }
 
-// enough is how many seeds must show all that is wanted.
+// enough is the number of seeds that together must show every wanted situation.
 const enough = 1000
 
-// Whatever happens to messages and processes, the job ends once it stops
-// happening, every object is in the sink once, and nothing was said to be saved
-// before it was. See scenario and watch.
+// Whatever faults hit messages and processes, the job ends once they stop. Every object is in the
+// sink once, and nothing was confirmed before it was saved. See scenario and watch.
 func TestSeeds(t *testing.T) {
 	var mu sync.Mutex
 	happened := map[string]int{}
@@ -89,14 +87,14 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// playSeed plays one seed, and returns what happened.
+// playSeed plays one seed, and returns the situations that occurred.
 func playSeed(t *testing.T, seed uint64) (happened map[string]bool) {
 	t.Helper()
 	play(t, newScenario(seed), fmt.Sprintf("go test -cpu 1 ./test/sim -run TestSeeds -seed %d", seed), func(c *crew) { happened = c.watch.situation })
 	return happened
 }
 
-// play plays a scenario to its end, and once more; then it lets learn look at it.
+// play plays a scenario to its end, runs the finished job again, and calls learn.
 func play(t *testing.T, s *scenario, again string, learn func(*crew)) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "users.jsonl")

@@ -28,8 +28,7 @@ func (w *world) rewrite(from, to string) {
 	}
 }
 
-// A source that changed since the sink was begun is refused at the chunk that
-// differs.
+// A source that has changed since the first run is refused at the chunk that differs.
 func TestSourceChanged(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(w *world)
@@ -55,13 +54,13 @@ func TestSourceChanged(t *testing.T) {
 				if s := f.Status().State; s != report.StateFailed {
 					t.Errorf("state is %s, want failed", s)
 				}
-				w.complete(10) // nothing was touched
+				w.complete(10) // the sink is unchanged
 			})
 		})
 	}
 }
 
-// A done job that is run again is done at once, and hands nothing out.
+// A finished job that is run again ends at once and hands out nothing.
 func TestRunAgain(t *testing.T) {
 	run(t, 10, 2, func(t *testing.T, w *world) {
 		w.saver("saver")
@@ -101,7 +100,7 @@ func TestSourceChangesMeanwhile(t *testing.T) {
 	})
 }
 
-// Objects that cannot be read are dead letters; MAX_DEAD stops the job.
+// Unreadable objects are dead letters; MAX_DEAD limits how many the job tolerates.
 func TestMaxDead(t *testing.T) {
 	for _, test := range []struct {
 		max  int64
@@ -128,7 +127,7 @@ func TestMaxDead(t *testing.T) {
 	}
 }
 
-// An empty source is a job that is done.
+// A job with an empty source is done at once.
 func TestEmptySource(t *testing.T) {
 	run(t, 0, 2, func(t *testing.T, w *world) {
 		w.saver("saver")
@@ -143,8 +142,7 @@ func TestEmptySource(t *testing.T) {
 	})
 }
 
-// RATE bounds the objects handed out a second, to the quarter of a second in
-// which the fetcher looks at the clock.
+// RATE limits the objects handed out a second, to the quarter of a second of the fetcher's timer.
 func TestRate(t *testing.T) {
 	run(t, 100, 10, func(t *testing.T, w *world) {
 		w.saver("saver")
@@ -165,7 +163,7 @@ func TestRate(t *testing.T) {
 	})
 }
 
-// control gives the fetcher an operator's order.
+// control sends the fetcher an operator's command.
 func (w *world) control(b *bus.Bus, c wire.Control) wire.ControlAnswer {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
@@ -228,7 +226,7 @@ func TestControl(t *testing.T) {
 	})
 }
 
-// A cancelled job ends as it is; started again it goes on.
+// A cancelled job keeps what is saved, and continues when it is started again.
 func TestCancel(t *testing.T) {
 	run(t, 10, 1, func(t *testing.T, w *world) {
 		operator := bus.New(w.net.Connect("operator"), job)
@@ -253,7 +251,7 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-// With ON_DONE=stay the fetcher answers on, until it is told to stop.
+// With ON_DONE=stay the fetcher keeps answering until it is stopped.
 func TestStay(t *testing.T) {
 	run(t, 4, 2, func(t *testing.T, w *world) {
 		operator := bus.New(w.net.Connect("operator"), job)
@@ -283,7 +281,7 @@ func TestStay(t *testing.T) {
 	})
 }
 
-// A job that is stopped before it is done says so.
+// A fetcher that is stopped before the job is done ends with ErrUnfinished.
 func TestUnfinished(t *testing.T) {
 	run(t, 4, 2, func(t *testing.T, w *world) {
 		w.saver("saver")

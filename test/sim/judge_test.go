@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// counted compares what the fetcher says in the end with the sink.
+// counted compares the fetcher's final status with the sink.
 func (w *watch) counted(s report.Status) {
 	held := w.c.sink.Summary()
 	if s.State != report.StateDone || s.Progress != 1 || s.Chunks.Saved != held.Chunks || s.Chunks.Cut != held.Chunks ||
@@ -28,8 +28,8 @@ func (w *watch) counted(s report.Status) {
 	}
 }
 
-// complete compares the sink with the source: every object is there once, its
-// output in its place, or a dead letter with a cause.
+// complete compares the sink with the source: every object has its output in its place, or one dead
+// letter with a cause.
 func (w *watch) complete() {
 	dead := map[int]bool{}
 	for _, l := range w.c.letters() {
@@ -73,8 +73,8 @@ func (w *watch) complete() {
 	}
 }
 
-// right compares what the sink holds of the chunk that begins with object
-// first with what it should: each object once.
+// right checks that the sink holds each object of the chunk that begins with object first once,
+// with the right output.
 func (w *watch) right(first int, dead map[int]bool) {
 	id, end := chunk.ID(first/w.c.s.size), min(first+w.c.s.size, w.c.s.objects)
 	next := first
@@ -102,8 +102,8 @@ func (w *watch) right(first int, dead map[int]bool) {
 	}
 }
 
-// wrongly looks for the cause of an innocent object's death: two mappers that
-// had announced it, or as many careful attempts at its piece as MAX_ATTEMPTS.
+// wrongly checks that an innocent object is dead for a reason: two mappers had announced it, or its
+// piece had MAX_ATTEMPTS careful attempts.
 func (w *watch) wrongly(i int, l chunk.DeadLetter) {
 	switch announced := w.announced[uint64(i)]; {
 	case strings.Contains(l.Error, "took down") && w.c.s.attempts > 0:

@@ -17,14 +17,13 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// liarPlan is when there is a mapper that lies.
+// liarPlan says when a liar runs.
 type liarPlan struct{ at, span time.Duration }
 
-// liar is a mapper that says what is not so: results of fewer, more or other
-// objects than it got, of pieces that it never got, and two different results
-// of one piece; lists of what it does not hold. A result that does not fit its
-// lease must be refused. Of two that fit the first stays, whatever it says:
-// nobody but a second mapper could know that it is wrong.
+// liar is a mapper that sends false messages: results of fewer, more or other objects than it got,
+// results of pieces that it never got, two different results of one piece, and lists of pieces that
+// it does not hold. A result that does not match its lease must be refused. Of two that match, the
+// first stays, whatever it contains: only a second mapper could show that it is wrong.
 type liar struct {
 	c    *crew
 	bus  *bus.Bus
@@ -34,7 +33,7 @@ type liar struct {
 	got  []leased
 }
 
-// leased is a piece that it got.
+// leased is a piece that the liar got.
 type leased struct {
 	wire.Granted
 	plan  chunk.PlanID
@@ -70,7 +69,7 @@ func (l *liar) run(ctx context.Context) error {
 	return nil
 }
 
-// holding lists pieces at random, leased to it or not, on top of what it got.
+// holding lists some of the pieces that the liar got, and random others.
 func (l *liar) holding() wire.Holding {
 	l.seq++
 	h := wire.Holding{Seq: l.seq}
@@ -125,14 +124,14 @@ func (l *liar) beat() wire.Beat {
 	return b
 }
 
-// lie sends results for a piece that it got, or keeps it for ever.
+// lie sends results for a piece that the liar got, or keeps the piece forever.
 func (l *liar) lie(ctx context.Context, got leased) {
 	truth, possible := l.truth(got)
-	if !possible { // it dies of it, as anybody would
+	if !possible { // the poisonous object has no result
 		return
 	}
 	switch l.dice.IntN(9) {
-	case 0: // accepts, and never works
+	case 0: // keeps the piece and never maps it
 	case 1:
 		l.send(ctx, got, truth)
 	case 2, 3:
@@ -162,12 +161,12 @@ func (l *liar) lie(ctx context.Context, got leased) {
 		more.Counts = append(slices.Clone(more.Counts), 1)
 		more.Outputs = append(slices.Clone(more.Outputs), "{\"id\":\"more\"}\n"...)
 		l.refused(ctx, "more objects", got, more)
-	case 6: // others, of a chunk that it never got
+	case 6: // other objects, of a chunk that it never got
 		others := truth
 		others.Chunk++
 		others.First += uint64(l.c.s.size)
 		l.refused(ctx, "a chunk that it did not get", got, others)
-	case 7: // of objects that say something else
+	case 7: // objects with other content
 		changed := truth
 		changed.Digest[0] ^= 1
 		l.refused(ctx, "a chunk with another digest", got, changed)
@@ -181,7 +180,7 @@ func (l *liar) lie(ctx context.Context, got leased) {
 	}
 }
 
-// truth is the right result.
+// truth returns the correct result. There is none for a piece with the poisonous object.
 func (l *liar) truth(w leased) (save wire.Result, possible bool) {
 	save = wire.Result{
 		Chunk: w.Chunk.ID, From: w.From, Of: w.Of, First: w.Chunk.First, Objects: w.Chunk.Count,
@@ -214,7 +213,7 @@ func (l *liar) truth(w leased) (save wire.Result, possible bool) {
 	return save, true
 }
 
-// send sends results in one message, and returns what became of the first.
+// send sends results in one message, and returns the status of the first.
 func (l *liar) send(ctx context.Context, of leased, results ...wire.Result) (wire.SaveStatus, bool) {
 	ctx, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
@@ -227,7 +226,7 @@ func (l *liar) send(ctx context.Context, of leased, results ...wire.Result) (wir
 	return a.Of(0), err == nil
 }
 
-// refused sends a result that must not be taken.
+// refused sends a result that must be refused.
 func (l *liar) refused(ctx context.Context, what string, of leased, r wire.Result) {
 	status, answered := l.send(ctx, of, r)
 	if !answered || status == wire.SaveBusy {
@@ -239,15 +238,14 @@ func (l *liar) refused(ctx context.Context, what string, of leased, r wire.Resul
 	}
 }
 
-// believes notes outputs that a mapper with a lease claims, and that may be
-// saved because of it.
+// believes notes outputs that a liar sends with a valid lease: the sink may hold them.
 func (w *watch) believes(p chunk.Piece, outputs []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.believed[p] = append(w.believed[p], string(outputs))
 }
 
-// addLiar starts a mapper that lies, and lets it die after a while.
+// addLiar starts a liar, and kills it after a while.
 func (c *crew) addLiar(p liarPlan) {
 	c.mu.Lock()
 	calm, name := c.sky.calm, fmt.Sprint("liar", len(c.liars))

@@ -9,9 +9,8 @@ import (
 	"github.com/chunkline/chunkline/internal/fetcher"
 )
 
-// A job that fails with its last confirmation is not merged as if it were
-// done. Which goroutine goes first decides whether a wrong build does that, once
-// in a hundred times: so it is tried often.
+// A job that fails on its last confirmation is not merged as if it were done. A wrong build merges
+// it once in a hundred runs, depending on the order of goroutines, so the test repeats it.
 func TestMaxDeadAtTheEnd(t *testing.T) {
 	for i := range 600 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// first does fate to the first n packets that match and leaves the others alone.
+// first applies fate to the first n packets that match, and to no others.
 func first(n int, match func(bustest.Packet) bool, fate bustest.Fate) func(bustest.Packet) bustest.Fate {
 	return func(p bustest.Packet) bustest.Fate {
 		if n > 0 && match(p) {
@@ -27,8 +27,8 @@ func first(n int, match func(bustest.Packet) bool, fate bustest.Fate) func(buste
 
 func isWork(p bustest.Packet) bool { return len(grantOf(p)) > 0 }
 
-// A chunk whose hand-out was lost goes out again as soon as the mapper has
-// stopped waiting for it, as the same attempt.
+// A chunk whose grant was lost is handed out again as soon as the mapper stops waiting for it, as
+// the same attempt.
 func TestLostHandOut(t *testing.T) {
 	for name, fate := range map[string]bustest.Fate{"lost": {Drop: true}, "damaged": {Corrupt: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestLostHandOut(t *testing.T) {
 				if len(h) != 2 || h[0].Attempt != 1 || h[1].Attempt != 1 {
 					t.Fatalf("handed out %+v, want the first attempt twice", h)
 				}
-				// The mapper waits 6 s for an answer; its next list tells.
+				// The mapper waits 6 s for an answer; then its list shows that it does not hold the chunk.
 				if took := h[1].at.Sub(h[0].at); took > 7*time.Second {
 					t.Errorf("handed out again after %s, want 7s at most", took)
 				}
@@ -55,9 +55,9 @@ func TestLostHandOut(t *testing.T) {
 	}
 }
 
-// A lost answer to a result: the next beat shows the fetcher that the mapper
-// holds a saved chunk, and it is told to drop it. If that is lost too, the
-// result is sent again; it counts once.
+// The answer to a result is lost. The next heartbeat shows the fetcher that the mapper holds a
+// saved chunk, and the fetcher orders it to drop the chunk. If the order is lost too, the mapper
+// sends the result again; it counts once.
 func TestLostSaveAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
 		dropsLost  bool
@@ -101,8 +101,8 @@ func TestLostSaveAnswer(t *testing.T) {
 	}
 }
 
-// Confirmations may all be lost: the fetcher finds out by the mappers' lists
-// and the saver's word, and no work is done again.
+// All confirmations may be lost: the fetcher asks the saver about chunks that mappers no longer
+// list, and none is mapped again.
 func TestLostConfirmations(t *testing.T) {
 	for name, lost := range map[string]func(bustest.Packet) bool{
 		"confirmation": func(p bustest.Packet) bool { return verbOf(p) == wire.VerbSaved && !p.Reply },
@@ -130,8 +130,8 @@ func TestLostConfirmations(t *testing.T) {
 	}
 }
 
-// A question to the saver that is damaged on the way is asked again, whatever
-// it was about and however often: it says nothing about the sink.
+// The fetcher repeats a request to the saver that was damaged on the way, whatever the operation
+// and however often: the failure says nothing about the sink.
 func TestDamagedQuestions(t *testing.T) {
 	for _, op := range []wire.SyncOp{wire.SyncClaim, wire.SyncList, wire.SyncFinish} {
 		t.Run(string(op), func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestDamagedQuestions(t *testing.T) {
 	}
 }
 
-// Whatever arrives twice does so without any effect.
+// A message that arrives twice has no effect the second time.
 func TestDoubledMessages(t *testing.T) {
 	for _, verb := range []string{wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSaved, wire.VerbSync, wire.VerbHello, "mapper.", ""} {
 		t.Run("all of "+verb, func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestDoubledMessages(t *testing.T) {
 	}
 }
 
-// Whatever arrives late, behind what was said later, does no harm but delay.
+// Messages that arrive late and out of order only delay the job.
 func TestDelayedMessages(t *testing.T) {
 	for _, verb := range []string{wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSaved, wire.VerbSync} {
 		for _, replies := range []bool{false, true} {
@@ -215,7 +215,7 @@ func TestDelayedMessages(t *testing.T) {
 	}
 }
 
-// A bad network delays the job, and does nothing else.
+// A bad network only delays the job.
 func TestBadNetwork(t *testing.T) {
 	rates := bustest.Rates{Drop: 0.05, Duplicate: 0.1, Delay: 0.1, Reorder: 0.1, Corrupt: 0.03, MaxDelay: 3 * time.Second}
 	for seed := range uint64(8) {

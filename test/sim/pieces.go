@@ -7,14 +7,14 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// pieces is the committed pieces of each chunk, ascending. No two of them overlap.
+// pieces holds the committed pieces of each chunk, ascending. No two of them overlap.
 type pieces map[chunk.ID][]sink.Result
 
 func pieceOf(r sink.Result) chunk.Piece {
 	return chunk.Piece{Chunk: r.Chunk, From: r.From, To: r.From + r.Objects}
 }
 
-// shared is how many objects two pieces have in common.
+// shared returns how many objects two pieces have in common.
 func shared(a, b chunk.Piece) int {
 	if a.Chunk != b.Chunk {
 		return 0
@@ -22,8 +22,8 @@ func shared(a, b chunk.Piece) int {
 	return max(0, min(a.To, b.To)-max(a.From, b.From))
 }
 
-// meet compares a result with what is committed of its chunk: how many of its objects are, and
-// whether they were made from others.
+// meet compares a result with the committed pieces of its chunk. It returns how many of its objects
+// are committed, and whether those were made from different input.
 func (p pieces) meet(r sink.Result) (covered int, conflict bool) {
 	for _, there := range p[r.Chunk] {
 		switch {
@@ -42,7 +42,7 @@ func (p pieces) add(r sink.Result) {
 	slices.SortFunc(p[r.Chunk], func(a, b sink.Result) int { return pieceOf(a).Compare(pieceOf(b)) })
 }
 
-// complete says whether all objects of a chunk are there.
+// complete reports whether all objects of a chunk are committed.
 func (p pieces) complete(id chunk.ID) bool {
 	n := 0
 	for _, r := range p[id] {
@@ -51,7 +51,7 @@ func (p pieces) complete(id chunk.ID) bool {
 	return n > 0 && n == p[id][0].Of
 }
 
-// joined is what is there of a chunk as one result.
+// joined returns the committed pieces of a chunk as one result.
 func (p pieces) joined(id chunk.ID) sink.Result {
 	if len(p[id]) == 0 {
 		return sink.Result{}
@@ -73,7 +73,7 @@ func (p pieces) entries(entries []sink.Entry, id chunk.ID) []sink.Entry {
 	return entries
 }
 
-// covered is how many objects of a piece the sink holds.
+// covered returns how many objects of a piece the sink holds.
 func (s *Sink) covered(p chunk.Piece) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +84,7 @@ func (s *Sink) covered(p chunk.Piece) int {
 	return n
 }
 
-// isPartial says whether the sink holds a part of a chunk.
+// isPartial reports whether the sink holds only a part of some chunk.
 func (s *Sink) isPartial() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

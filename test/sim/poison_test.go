@@ -16,8 +16,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// mortals are mappers that die of what kills says, and are started again a
-// second later.
+// mortals are mappers that the test kills, and restarts a second later.
 type mortals struct {
 	w     *world
 	names []string
@@ -26,8 +25,8 @@ type mortals struct {
 
 func newMortals(w *world, names ...string) *mortals { return &mortals{w: w, names: names} }
 
-// keep starts the mappers, and starts those that have died again, until the
-// fetcher has ended. It returns what the fetcher ended with.
+// keep starts the mappers and restarts those that died, until the fetcher ends. It returns the
+// fetcher's error.
 func (k *mortals) keep(f *role, transform string, change func(*mapper.Config)) error {
 	k.w.t.Helper()
 	alive := map[string]*role{}
@@ -52,7 +51,7 @@ func (k *mortals) keep(f *role, transform string, change func(*mapper.Config)) e
 	return nil
 }
 
-// kill ends a mapper without a word.
+// kill crashes a mapper.
 func (k *mortals) kill(name string) {
 	if c := k.w.conn(name); c != nil && c.Online() {
 		k.died.Add(1)
@@ -75,14 +74,14 @@ func (w *world) letters() []chunk.DeadLetter {
 	return letters
 }
 
-// An object that takes down whoever touches it becomes a dead letter, and
-// nothing else does. It costs 4 mappers, however many pieces its first grant has.
+// An object that crashes every mapper that touches it becomes the only dead letter. It costs 4
+// mappers, however many pieces its first grant has.
 func TestPoison(t *testing.T) {
 	const size, poison = 10, 57
 	for name, test := range map[string]struct {
 		workers int
 		work    string // of a piece
-		pieces  int    // of the grant that has the object first, at least
+		pieces  int    // in the first grant with the object, at least
 	}{
 		"1 worker":                    {1, "500ms", 1},
 		"3 workers":                   {3, "500ms", 1},
@@ -101,7 +100,7 @@ func TestPoison(t *testing.T) {
 						time.AfterFunc(work/20, func() { k.kill(p.To) }) // before even one object of ten is mapped
 					}
 					if announces(p, poison/size, poison%size) {
-						k.kill(p.From) // the server has the announcement
+						k.kill(p.From) // NATS already has the announcement
 					}
 					return bustest.Fate{}
 				})
@@ -134,8 +133,8 @@ func TestPoison(t *testing.T) {
 	}
 }
 
-// Mappers that die while they wait for the saver are no evidence against the
-// object they announced last.
+// A mapper that dies while it waits for the saver does not count against the object that it
+// announced last.
 func TestDeathWhileSaving(t *testing.T) {
 	run(t, 1, 1, func(t *testing.T, w *world) {
 		k := newMortals(w, "a", "b")
@@ -160,8 +159,8 @@ func TestDeathWhileSaving(t *testing.T) {
 	})
 }
 
-// A chunk that takes down every mapper before it touches an object is given up
-// after MAX_ATTEMPTS: all of it is dead letters, each with its own reason.
+// A chunk that crashes every mapper before it touches an object is dead-lettered after
+// MAX_ATTEMPTS. Each object has its own reason.
 func TestDeadChunk(t *testing.T) {
 	run(t, 12, 3, func(t *testing.T, w *world) {
 		w.rewrite(user(10), "{broken")
@@ -191,8 +190,8 @@ func TestDeadChunk(t *testing.T) {
 	})
 }
 
-// NATS going away in careful mode delays the chunk: nothing is touched that
-// could not be announced, and the mapper goes on.
+// Losing NATS in careful mode delays the chunk: the mapper touches no object that it could not
+// announce, and it survives.
 func TestCarefulWhileOffline(t *testing.T) {
 	run(t, 1, 1, func(t *testing.T, w *world) {
 		k := newMortals(w, "a")

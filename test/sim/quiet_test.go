@@ -12,9 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// quiet fails the test if a role has said more than most lines that are not
-// about one chunk, debug included, or more than four about the same chunk beside
-// when it was handed out.
+// quiet fails the test if a role has logged more than most lines that are not about one chunk,
+// debug included, or more than four about the same chunk, hand-outs aside.
 func (w *world) quiet(most int) {
 	w.t.Helper()
 	said, chunks := map[string]int{}, map[string]int{}
@@ -29,7 +28,7 @@ func (w *world) quiet(most int) {
 		switch {
 		case l.Chunk == nil:
 			said[l.Name]++
-		case l.Message != "piece handed out": // once for each time, and an outage costs some
+		case l.Message != "piece handed out": // one line a hand-out, and an outage causes some
 			chunks[fmt.Sprint(l.Name, " of chunk ", *l.Chunk)]++
 		}
 	}
@@ -47,8 +46,7 @@ func (w *world) quiet(most int) {
 
 const outage = 20 * time.Minute
 
-// TestQuiet: a long outage, of whatever, adds no more than a few lines
-// to each role's log, at debug too.
+// TestQuiet: a long outage of any part adds only a few lines to each role's log, at debug too.
 func TestQuiet(t *testing.T) {
 	for name, outlast := range map[string]func(w *world, saver, fetcher *role) *role{
 		"nats": func(w *world, _, f *role) *role {
@@ -105,8 +103,8 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-// TestQuietFull: a disk that is full when the result is to be merged is
-// said once, and so is one that takes no claim.
+// TestQuietFull: a disk that is full at the merge is logged once, and so is one that is full at the
+// claim.
 func TestQuietFull(t *testing.T) {
 	run(t, 4, 2, func(t *testing.T, w *world) {
 		var full atomic.Bool
@@ -118,7 +116,7 @@ func TestQuietFull(t *testing.T) {
 			return nil
 		}
 		w.sink.OnClaim = func() error {
-			if full.Swap(true) { // full again once a claim has been taken
+			if full.Swap(true) { // full again once a claim is accepted
 				return sink.ErrFull
 			}
 			return nil

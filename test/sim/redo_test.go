@@ -13,8 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// Redo takes out what a version made, cuts it off, and fences who runs the job, as
-// sink.Folder's does. It returns the pieces, ascending.
+// Redo removes the pieces that a version made, and fences the version and the current fetcher, as
+// sink.Folder's Redo does. It returns the pieces, ascending.
 func (s *Sink) Redo(version string) (gone []chunk.Piece) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,7 +38,7 @@ func (s *Sink) Redo(version string) (gone []chunk.Piece) {
 	return gone
 }
 
-// each shows all results.
+// each calls show with every result.
 func (s *Sink) each(show func(sink.Result)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,9 +49,9 @@ func (s *Sink) each(show func(sink.Result)) {
 	}
 }
 
-// A confirmation that comes so late that the chunk was put back to work since,
-// as from a saver's host that was cut off, is not taken for true: the job would
-// hand the chunk to nobody, and fail at its end.
+// A confirmation that arrives after its chunk was requeued, as from a saver's host that was cut
+// off, has no effect. Otherwise the fetcher would never hand out the chunk, and the job would fail
+// at its end.
 func TestConfirmationFromBeforeRedo(t *testing.T) {
 	run(t, 2, 1, func(t *testing.T, w *world) {
 		var late []wire.Message

@@ -12,32 +12,30 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// scenario is a job and all that is to go wrong with it. It follows from the
-// seed alone.
+// scenario is a job and its faults. It follows from the seed alone.
 type scenario struct {
 	seed     uint64
 	objects  int
 	size     int // objects of a chunk
 	payload  int // most bytes of a message
-	pad      int // bytes more in each object, and in each output
+	pad      int // extra bytes in each object and each output
 	bad      map[int]bool
-	poison   int // an object that kills whoever touches it, for ever; -1: none
+	poison   int // an object that kills every mapper that touches it; -1: none
 	mappers  []mapperPlan
-	early    bool          // they are there before the fetcher, and hear its first hello
-	slowest  time.Duration // for a chunk, of the mappers
+	early    bool          // the mappers start before the fetcher, and hear its first hello
+	slowest  time.Duration // the slowest mapper's time for a chunk
 	backups  bool
 	attempts int // MAX_ATTEMPTS
 
-	// fair: no fault meets an announcement of careful mode by itself. An
-	// object that nobody announced, or that was announced together with the
-	// next one, cannot be blamed for a death; so in a fair world only the
-	// unreadable objects may be dead in the end, and chunks that took down as
-	// many mappers as MAX_ATTEMPTS before an object was announced: a world with
-	// a poisonous object has that limit (see the ledger's doc). In the others two
-	// mappers that vanish with one announced object have it skipped, as they should.
+	// fair: no fault hits an announcement of careful mode by itself. A death cannot be attributed to
+	// an object that was not announced, or was announced together with the next one. So in a fair
+	// scenario the only dead letters are a poisonous object, unreadable ones, and chunks that crashed
+	// MAX_ATTEMPTS mappers before an object was announced; fair scenarios have that limit only with a
+	// poisonous object (see the ledger's doc). In the others, an object that two mappers announced
+	// before they vanished is skipped, as it should be.
 	fair bool
 
-	trouble time.Duration // then everything is healed
+	trouble time.Duration // when all faults end
 	phases  []phase
 	events  []event
 	traps   []trap
@@ -57,14 +55,14 @@ type mapperPlan struct {
 	version  string        // empty: v1
 }
 
-// phase is a time in which the network is bad.
+// phase is a period in which the network is bad.
 type phase struct {
 	from, to time.Duration
 	verb     string // only this one; "": all
 	bustest.Rates
 }
 
-// event is something that happens at a moment.
+// event is a planned fault or action.
 type event struct {
 	at   time.Duration
 	kind string // see crew.happen
@@ -74,7 +72,7 @@ type event struct {
 
 	order wire.Control // what the operator wants; of a redo: the version
 
-	every time.Duration // of who is doomed: between crashes
+	every time.Duration // of a doomed process: between crashes
 }
 
 // trap crashes a process when a certain packet passes.
@@ -87,17 +85,17 @@ type trap struct {
 	when   string // before, at or after
 }
 
-// plague kills whoever gets a chunk, some times.
+// plague kills the first mappers that get a chunk.
 type plague struct {
 	chunk chunk.ID
 	kills int
 	after time.Duration
 }
 
-// pick returns one of some.
+// pick returns a random one of some.
 func pick[T any](r *rand.Rand, some ...T) T { return some[r.IntN(len(some))] }
 
-// between returns a duration, the short ones as likely as the long ones.
+// between returns a random duration, uniform on a logarithmic scale.
 func between(r *rand.Rand, least, most time.Duration) time.Duration {
 	if most <= least {
 		return least
@@ -133,7 +131,7 @@ func newScenario(seed uint64) *scenario {
 		workers += m.workers
 		s.mappers = append(s.mappers, m)
 	}
-	// The job takes about as long as the trouble, were it not for that.
+	// Without faults the job would take about as long as the trouble.
 	pace := float64(s.trouble) * float64(workers) / float64(chunks) * (0.3 + 2*r.Float64())
 	for i := range s.mappers {
 		s.mappers[i].duration = min(time.Duration(pace*pick(r, 0.05, 0.5, 1, 1, 1, 3)), 5*time.Minute)
@@ -147,7 +145,7 @@ func newScenario(seed uint64) *scenario {
 	return s
 }
 
-// names lists who can be struck.
+// names lists the processes that faults can hit.
 func (s *scenario) names() []string {
 	names := []string{"saver", "fetcher"}
 	for _, m := range s.mappers {
@@ -156,7 +154,7 @@ func (s *scenario) names() []string {
 	return names
 }
 
-// moment is some time of the trouble.
+// moment draws a time within the trouble.
 func (s *scenario) moment(r *rand.Rand) time.Duration {
 	return time.Duration(r.Float64() * float64(s.trouble))
 }
@@ -194,7 +192,7 @@ func (s *scenario) accidents(r *rand.Rand) {
 			}
 		case "doomed":
 			e.every = between(r, time.Second, time.Minute)
-		case "stop": // a fetcher and a saver that are stopped are like crashed ones, but polite
+		case "stop": // mappers more often: a stopped fetcher or saver is much like a crashed one
 			e.who[0] = pick(r, append(names, s.mappers[0].name, s.mappers[1].name)...)
 		case "broken":
 			e.span = min(e.span, 10*time.Second)
@@ -217,7 +215,7 @@ func (s *scenario) accidents(r *rand.Rand) {
 	}
 }
 
-// hellos draws whether mappers wait for the fetcher, and what befalls hellos alone.
+// hellos draws whether the mappers start before the fetcher, and faults of hellos alone.
 func (s *scenario) hellos(r *rand.Rand) {
 	s.early = r.IntN(2) == 0
 	if r.IntN(2) == 0 {
@@ -227,8 +225,8 @@ func (s *scenario) hellos(r *rand.Rand) {
 	}
 }
 
-// sizes draws a mapper that is so quick that it gets several pieces at a time, and so may, at first, those of its version
-// that are slow. It also draws whether a mapper of protocol 1 asks for work.
+// sizes draws whether a mapper is so fast that it gets several pieces at a time; slow mappers of
+// its version may at first, too. It also draws whether a mapper of protocol 1 asks for work.
 func (s *scenario) sizes(r *rand.Rand) {
 	if r.IntN(5) == 0 {
 		s.mappers[0].duration = between(r, time.Millisecond, 20*time.Millisecond)
@@ -238,7 +236,7 @@ func (s *scenario) sizes(r *rand.Rand) {
 	}
 }
 
-// alone is longer than even one mapper, the slowest, takes for the whole job.
+// alone is longer than the slowest mapper takes for the whole job.
 func (s *scenario) alone() time.Duration { return time.Duration(s.objects/s.size+1) * s.slowest }
 
 // user is an object of the source: unreadable, or a user with a long name.
@@ -249,7 +247,7 @@ func (s *scenario) user(i int) string {
 	return fmt.Sprintf(`{"uuid":"u%d","fn":"f%d%s","ln":"l"}`, i, i, strings.Repeat("x", s.pad))
 }
 
-// output is what must come of it.
+// output is the expected output of an object.
 func (s *scenario) output(i int) string {
 	return fmt.Sprintf("{\"id\":\"u%d\",\"name\":\"f%d%s l\"}\n", i, i, strings.Repeat("x", s.pad))
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// A Sink keeps everything in memory and does what a test wants to go wrong.
+// A Sink keeps everything in memory and fails as a test wants.
 type Sink struct {
 	// OnCommit, if not nil, is called with each group before it is committed.
 	// It may wait; its error is Commit's. Set it before the sink is used.
@@ -32,8 +32,8 @@ type Sink struct {
 	groups   [][]chunk.ID         // guarded by mu; the commits that succeeded
 	finished bool                 // guarded by mu
 	terms    map[string]uint64    // guarded by mu
-	fenced   map[string]time.Time // guarded by mu; when a version's term came
-	made     map[string]string    // guarded by mu; the transform of each version whose results are there
+	fenced   map[string]time.Time // guarded by mu; when a version's term last rose
+	made     map[string]string    // guarded by mu; the transform of each version with committed results
 }
 
 var _ saver.Sink = (*Sink)(nil)
@@ -119,7 +119,7 @@ func (s *Sink) Commit(_ context.Context, group []sink.Result) ([]sink.Outcome, e
 	return outcomes, nil
 }
 
-// judge says what becomes of a result. The caller holds mu.
+// judge returns the outcome of a result. The caller holds mu.
 func (s *Sink) judge(r sink.Result) sink.Outcome {
 	covered, conflict := s.pieces.meet(r)
 	switch {
@@ -248,8 +248,8 @@ func (s *Sink) OnSync(func(file string, took time.Duration)) {}
 // Close implements saver.Sink.
 func (s *Sink) Close() error { return nil }
 
-// Open returns the sink as one saver process has it: once dead is closed
-// nothing reaches it any more, whatever that saver had still taken.
+// Open returns the sink as one saver process uses it. Once dead is closed, no write reaches the
+// sink, not even for requests that the saver had already accepted.
 func (s *Sink) Open(dead <-chan struct{}) saver.Sink { return opened{Sink: s, dead: dead} }
 
 type opened struct {

@@ -8,9 +8,8 @@ import (
 	"github.com/chunkline/chunkline/internal/fetcher"
 )
 
-// One mapper that is 100 times slower than the nine others holds a job up by
-// less than 1.3 times, at less than 10 % extra work. Backup attempts make it
-// so: without them the job waits for the slow one.
+// With one mapper 100 times slower than the nine others, backup attempts keep a job under 1.3 times
+// its length, at less than 10 % extra work. Without them the job waits for the slow mapper.
 func TestOneSlowMapper(t *testing.T) {
 	const (
 		fast = time.Second

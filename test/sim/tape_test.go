@@ -11,10 +11,10 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// tape sees every packet: it writes down what counts, and decides its fate.
+// tape records grants, results and heartbeats, and decides the fate of every packet.
 type tape struct {
 	mu      sync.Mutex
-	fate    func(bustest.Packet) bustest.Fate // guarded by mu; nil: all well
+	fate    func(bustest.Packet) bustest.Fate // guarded by mu; nil: no faults
 	granted []handed                          // guarded by mu
 	results []result                          // guarded by mu
 	beats   []packet[wire.Beat]               // guarded by mu
@@ -28,7 +28,7 @@ type handed struct {
 	wire.Granted
 }
 
-// result is one on its way to the saver.
+// result is a result on its way to the saver.
 type result struct {
 	at   time.Time
 	from string
@@ -66,7 +66,7 @@ func (t *tape) see(p bustest.Packet) bustest.Fate {
 	return t.fate(p)
 }
 
-// verbOf is what a packet is about.
+// verbOf returns the verb of a packet's subject.
 func verbOf(p bustest.Packet) string { return strings.TrimPrefix(p.Subject, "chunkline."+job+".") }
 
 // grantOf returns the pieces that a packet hands out; none if it is something else, or in parts.
@@ -105,7 +105,7 @@ func handsOut(p bustest.Packet, object int) *wire.Granted {
 	return nil
 }
 
-// faults lets fate decide from now on; nil: all well.
+// faults sets the function that decides the fate of packets; nil: no faults.
 func (t *tape) faults(fate func(bustest.Packet) bustest.Fate) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -86,8 +86,8 @@ func (w *world) wantTrees(spans *tracetest.Spans, chunks int, special map[int]st
 	}
 }
 
-// TestTrace: each chunk is one trace with its five spans, one below the other;
-// those of a mapper that is killed go on with another one, in the same trace.
+// TestTrace: each chunk is one trace of five nested spans; after a mapper is killed, the trace goes
+// on with the next one.
 func TestTrace(t *testing.T) {
 	run(t, 10, 1, func(t *testing.T, w *world) {
 		var spans *tracetest.Spans
@@ -122,7 +122,7 @@ func TestTracePieces(t *testing.T) {
 		w.tracer, spans = tracetest.New()
 		w.saver("saver")
 		f := w.fetcher("fetcher", nil)
-		w.mapper("a", "users", nil) // one object, to see how quick it is, and then all the rest
+		w.mapper("a", "users", nil) // it gets one object, which shows how fast it is, and then all the rest
 		if err := f.within(time.Minute); err != nil {
 			t.Fatal(err)
 		}
@@ -133,8 +133,8 @@ func TestTracePieces(t *testing.T) {
 	})
 }
 
-// TestTraceBackup: a backup attempt is another branch of the trace, and the
-// one that loses says so.
+// TestTraceBackup: a backup attempt is another branch of the trace, and the losing attempt is
+// marked as failed.
 func TestTraceBackup(t *testing.T) {
 	run(t, 2, 1, func(t *testing.T, w *world) {
 		var spans *tracetest.Spans
@@ -159,8 +159,8 @@ func TestTraceBackup(t *testing.T) {
 	})
 }
 
-// TestTraceErrors: a result that finds the sink full, and one that finds no
-// saver, say so in the trace; the trace goes on with the next try.
+// TestTraceErrors: a full sink and a missing saver are recorded in the trace, which goes on with
+// the next try.
 func TestTraceErrors(t *testing.T) {
 	run(t, 1, 1, func(t *testing.T, w *world) {
 		var spans *tracetest.Spans
@@ -192,8 +192,8 @@ func TestTraceErrors(t *testing.T) {
 	})
 }
 
-// TestTraceOff: a mapper that does not trace hands the place on, so that the
-// commit is in the chunk's trace.
+// TestTraceOff: a mapper without tracing passes the trace context on, so the commit is in the
+// chunk's trace.
 func TestTraceOff(t *testing.T) {
 	run(t, 1, 1, func(t *testing.T, w *world) {
 		tracer, spans := tracetest.New()

@@ -19,28 +19,28 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// release is a version of mappers beside v1, and what is said of it. v1 works,
-// and nothing holds it back: whatever becomes of the others, the job ends.
+// release is a mapper version beside v1, and its settings. v1 works and is not limited, so the job
+// ends whatever becomes of the others.
 type release struct {
 	name    string
-	share   float64 // VERSION_SHARES; 1: it is not there
-	shadows float64 // SHADOW; 0: it is not there
+	share   float64 // VERSION_SHARES; 1: not listed
+	shadows float64 // SHADOW; 0: not listed
 	program string  // transform; empty: as v1
-	ordered bool    // the operator changes its share, and lets it shadow
+	ordered bool    // the operator changes its share, and makes it shadow
 }
 
 // Programs of bad versions. They take no time; see lag.
 const (
 	spoils = `jq:if (.uuid[1:] | tonumber) % 3 > 0 then error("spoilt") else {id: .uuid, name: (.fn + " " + .ln)} end`
-	lies   = `jq:{id: .uuid, name: "a lie"}` // of who shadows: none of it may be saved
+	lies   = `jq:{id: .uuid, name: "a lie"}` // of a shadowing version: none of it may be saved
 )
 
-// spoilt says whether a dead letter comes of the program that spoils.
+// spoilt reports whether a dead letter comes from the program that spoils.
 func (s *scenario) spoilt(i int, l chunk.DeadLetter) bool {
 	return i%3 > 0 && strings.Contains(l.Error, "spoilt") && s.release(l.Version).program == spoils
 }
 
-// release returns what is planned for a version.
+// release returns the settings of a version.
 func (s *scenario) release(version string) release {
 	if i := slices.IndexFunc(s.releases, func(v release) bool { return v.name == version }); i >= 0 {
 		return s.releases[i]
@@ -48,7 +48,7 @@ func (s *scenario) release(version string) release {
 	return release{share: 1}
 }
 
-// versions draws other versions, whom they get, and what the operator does about them.
+// versions draws other versions, their mappers, and the operator's commands.
 func (s *scenario) versions(r *rand.Rand) {
 	if r.IntN(2) == 0 {
 		return
@@ -62,7 +62,7 @@ func (s *scenario) versions(r *rand.Rand) {
 		case 0:
 			v.share = pick(r, 0, 0, 0.05, 0.3, 0.7)
 		case 1:
-			if i == 0 { // there is one shadow run
+			if i == 0 { // only one version can shadow
 				v.shadows, v.program = pick(r, 0.3, 1, 1), pick(r, "", lies, lies)
 			}
 		case 2:
@@ -79,7 +79,7 @@ func (s *scenario) versions(r *rand.Rand) {
 	}
 	orders := []wire.ControlAction{wire.ControlShare, wire.ControlAllow, wire.ControlShadow}
 	if s.releases[0].shadows > 0 {
-		orders = orders[:2] // the third would end the shadow run that is held against the invariants
+		orders = orders[:2] // the third would end the shadow run that the invariants check
 	}
 	for range r.IntN(8) {
 		if v := pick(r, s.releases...); v.ordered {
@@ -96,7 +96,7 @@ func (s *scenario) versions(r *rand.Rand) {
 	}
 }
 
-// rule tells a fetcher of the versions.
+// rule configures a fetcher for the versions.
 func (s *scenario) rule(cfg *fetcher.Config) {
 	cfg.BreakAt, cfg.BreakFor, cfg.VersionShares = s.breakAt, s.breakFor, rollout.Shares{}
 	for _, v := range s.releases {
@@ -109,12 +109,11 @@ func (s *scenario) rule(cfg *fetcher.Config) {
 	}
 }
 
-// longestRest is for how long v1 may get no chunk after the trouble. What
-// happened to its mappers may have cut it off, and each object that cannot be
-// mapped may fail one more of its probes.
+// longestRest is how long v1 may get no chunk after the trouble: the circuit breaker may have
+// disabled it, and each object that cannot be mapped may fail another of its probes.
 func (s *scenario) longestRest() time.Duration { return 32 * 16 * s.breakFor }
 
-// launchVersion starts a mapper as it is planned.
+// launchVersion starts a mapper with the transform of its version.
 func (c *crew) launchVersion(m mapperPlan) *role {
 	transform := fmt.Sprintf("users?duration=%s", m.duration)
 	if program := c.s.release(m.version).program; program != "" {
@@ -127,7 +126,7 @@ func (c *crew) launchVersion(m mapperPlan) *role {
 	})
 }
 
-// versionOf is the version of a mapper by its name.
+// versionOf returns the version of a mapper by its name.
 func (s *scenario) versionOf(name string) string {
 	if i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == name }); i >= 0 && s.mappers[i].version != "" {
 		return s.mappers[i].version
@@ -135,9 +134,9 @@ func (s *scenario) versionOf(name string) string {
 	return "v1"
 }
 
-// lag is how much later a grant comes to a mapper whose program takes no time,
-// so that it does not take all the work at once. It is less than a mapper waits
-// beyond what it tells the fetcher; else what comes late would be lost each time.
+// lag delays a grant to a mapper whose program takes no time, so that it does not get all the work
+// at once. It is shorter than the time that a mapper waits beyond the Wait of its request;
+// otherwise every delayed grant would be lost.
 func (s *scenario) lag(p bustest.Packet) time.Duration {
 	if verbOf(p) != wire.VerbNext || !p.Reply || s.release(s.versionOf(p.To)).program == "" {
 		return 0
@@ -159,8 +158,8 @@ func (c *crew) command(order wire.Control) {
 	}
 }
 
-// look asks a fetcher what the live page does: it asks the saver, beside the
-// coordinator's own questions.
+// look sends a fetcher the live page's requests, for which the fetcher asks the saver beside its
+// own requests.
 func (c *crew) look(r *role) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -184,8 +183,8 @@ func (c *crew) look(r *role) {
 	}
 }
 
-// redo puts the chunks of the bad version back to work, if there is one. No
-// saver runs; a fetcher may. The caller holds mu.
+// redo requeues the chunks of the bad version, if there is one. No saver runs; a fetcher may. The
+// caller holds mu.
 func (c *crew) redo() {
 	version := c.bad
 	c.bad = ""
@@ -202,7 +201,7 @@ func (c *crew) redo() {
 	c.watch.happened("redo")
 }
 
-// retire takes the mappers of a version away for good.
+// retire kills the mappers of a version for good.
 func (c *crew) retire(version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -215,12 +214,12 @@ func (c *crew) retire(version string) {
 	}
 }
 
-// gotten names an object in the hands of a mapper.
+// gotten is the key of an object that a mapper got.
 func gotten(by string, ordinal uint64) string {
 	return by + " " + strconv.FormatUint(ordinal, 10)
 }
 
-// askAsBefore asks for work as a mapper of protocol 1 does. It must be told what is wrong.
+// askAsBefore asks for work as a mapper of protocol 1 does. The answer must say what is wrong.
 func (c *crew) askAsBefore() {
 	b := bus.New(c.net.Connect("old"), job)
 	defer b.Close()

@@ -13,23 +13,22 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// given is a version in the time of one fetcher.
+// given is a version under one fetcher.
 type given struct {
 	epoch   uint64
 	version string
 }
 
-// amount is what a version got.
+// amount is how much a version got.
 type amount struct {
 	pieces  uint64
 	objects int
 }
 
-// isLiar says whether a connection is that of a mapper that does as it likes.
+// isLiar reports whether a connection is a liar's.
 func isLiar(name string) bool { return strings.HasPrefix(name, "liar") }
 
-// seeVersion holds a piece on its way to a mapper against what its version may
-// have. The caller holds mu.
+// seeVersion checks that the version of a mapper may get a piece. The caller holds mu.
 func (w *watch) seeVersion(p bustest.Packet, work wire.Work, g *wire.Granted) {
 	if isLiar(p.To) {
 		return
@@ -57,11 +56,12 @@ func (w *watch) seeVersion(p bustest.Packet, work wire.Work, g *wire.Granted) {
 	}
 }
 
-// seeSave looks at a result: who got a copy does not ask to have it saved. The
-// caller holds mu.
+// seeSave checks that a mapper asks to save only pieces that it got, and no copies. The caller
+// holds mu.
 func (w *watch) seeSave(p bustest.Packet) {
 	s, err := wire.DecodeSave(p.Message)
-	if err != nil || isLiar(p.From) || w.blurred[p.From] || slices.Contains(w.c.fetchers, p.From) { // it may have got anything; dead letters of a fetcher
+	// Liars and blurred mappers may have got anything; fetchers save dead letters.
+	if err != nil || isLiar(p.From) || w.blurred[p.From] || slices.Contains(w.c.fetchers, p.From) {
 		return
 	}
 	for _, r := range s.Results {
@@ -75,7 +75,7 @@ func (w *watch) seeSave(p bustest.Packet) {
 	}
 }
 
-// seeCompared looks at the answer to a copy's result that is there. The caller holds mu.
+// seeCompared checks that the result of a copy was not committed. The caller holds mu.
 func (w *watch) seeCompared(p bustest.Packet, status wire.SaveStatus) {
 	w.situation["result compared"] = true
 	if status == wire.SaveCommitted {
@@ -83,7 +83,7 @@ func (w *watch) seeCompared(p bustest.Packet, status wire.SaveStatus) {
 	}
 }
 
-// forget notes that pieces were put back to work.
+// forget notes that pieces were requeued.
 func (w *watch) forget(gone []chunk.Piece) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -92,15 +92,15 @@ func (w *watch) forget(gone []chunk.Piece) {
 	}
 }
 
-// unknown forgets when a mapper got its objects: a grant travels in parts, and may have some of them
-// again. The caller holds mu.
+// unknown forgets when a mapper got its objects: a grant in parts may contain some of them again.
+// The caller holds mu.
 func (w *watch) unknown(mapper string) {
 	maps.DeleteFunc(w.got, func(object string, _ time.Time) bool { return strings.HasPrefix(object, mapper+" ") })
 	w.blurred[mapper] = true
 }
 
-// inTime holds results that are to be committed against the moment in which their version
-// was fenced: what it was given before comes too late.
+// inTime checks results before their commit: one comes too late if its mapper got the piece before
+// its version was fenced.
 func (w *watch) inTime(group []sink.Result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -116,14 +116,14 @@ func (w *watch) inTime(group []sink.Result) {
 	}
 }
 
-// madeBy holds the version that made a piece against what versions may save.
+// madeBy checks that the version that made a piece may save.
 func (w *watch) madeBy(r sink.Result) {
 	if v := w.c.s.release(r.Version); v.shadows > 0 || v.share == 0 && !v.ordered {
 		w.wrong("the sink holds piece %s as version %s made it, of which nothing is to be saved", pieceOf(r), r.Version)
 	}
 }
 
-// shares holds what versions got of a fetcher against their shares.
+// shares compares what versions got from a fetcher with their shares.
 func (w *watch) shares(s report.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -141,7 +141,7 @@ func (w *watch) shares(s report.Status) {
 			continue
 		}
 		w.situation["version held to its share"] = true
-		// A chunk to begin with, and then its part of what the others get.
+		// One chunk at first, then its share of what the others get.
 		if most := float64(w.c.s.size) + share.share/(1-share.share)*float64(all-got); float64(got) > most+1e-9 {
 			w.wrong("version %s got %d of %d objects, its share is %g", v.Version, got, all, share.share)
 		}

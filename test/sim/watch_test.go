@@ -15,39 +15,38 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// fenceTime is how long a replaced fetcher may hand out, when nothing keeps it
-// from hearing that it is.
+// fenceTime is how long a replaced fetcher may hand out work when no fault keeps it from learning
+// that it is fenced.
 const fenceTime = 10 * time.Second
 
-// watch holds the invariants against every packet while the scenario is
-// played, and notes which situations it came to.
+// watch checks the invariants on every packet of a scenario, and notes which situations occurred.
 type watch struct {
 	c      *crew
 	healed time.Time // zero: not yet
 
 	mu        sync.Mutex
 	situation map[string]bool                 // guarded by mu
-	first     pieces                          // guarded by mu; what was there when it was first confirmed
+	first     pieces                          // guarded by mu; results as they were when first confirmed
 	epoch     uint64                          // guarded by mu; the sink's
-	claimed   time.Time                       // guarded by mu; when epoch came
+	claimed   time.Time                       // guarded by mu; when epoch was claimed
 	of        map[string]uint64               // guarded by mu; epochs of fetchers, by name
-	handed    map[object]int                  // guarded by mu; by this epoch
-	told      map[confirmation]time.Time      // guarded by mu; when a fetcher answered that it knows of an object that it is saved
+	handed    map[object]int                  // guarded by mu; how often each object was handed out
+	told      map[confirmation]time.Time      // guarded by mu; when a fetcher acknowledged that an object is saved
 	transfers map[string]*transfer            // guarded by mu; requests in parts, by part ID
 	announced map[uint64]map[string]bool      // guarded by mu; mapper processes that announced an object, by ordinal
 	believed  map[chunk.Piece][]string        // guarded by mu; outputs that a liar with a lease sent
 	careful   map[uint64]int                  // guarded by mu; how often an object was handed out in careful mode
-	given     map[given]amount                // guarded by mu; what a version got of a fetcher
-	got       map[string]time.Time            // guarded by mu; MAPPER ORDINAL: when it got it to be saved
+	given     map[given]amount                // guarded by mu; what a version got from a fetcher
+	got       map[string]time.Time            // guarded by mu; MAPPER ORDINAL: when the mapper got the object to save it
 	blurred   map[string]bool                 // guarded by mu; mappers that got a grant in parts, which is not read here
 	lists     map[string]map[chunk.Piece]bool // guarded by mu; the latest list of each mapper process
 	sent      map[listed]bool                 // guarded by mu; pieces that a mapper process need not list any more
 }
 
-// object is one of the source in the time of one fetcher.
+// object is an object of the source under one epoch.
 type object struct{ epoch, ordinal uint64 }
 
-// confirmation is of an object to a fetcher.
+// confirmation tells a fetcher that an object is saved.
 type confirmation struct {
 	fetcher string
 	object
@@ -83,7 +82,7 @@ func (w *watch) wrong(format string, args ...any) {
 	w.c.t.Errorf("%s: %s", time.Since(w.c.begin), fmt.Sprintf(format, args...))
 }
 
-// see looks at a packet that is being sent.
+// see checks a packet that is being sent.
 func (w *watch) see(p bustest.Packet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -124,7 +123,7 @@ func (w *watch) see(p bustest.Packet) {
 	}
 }
 
-// seeHello looks at what a fetcher, or a liar, says to all mappers.
+// seeHello checks a hello of a fetcher or a liar.
 func (w *watch) seeHello(p bustest.Packet) {
 	hello, err := wire.DecodeHello(p.Message)
 	switch {
@@ -139,7 +138,7 @@ func (w *watch) seeHello(p bustest.Packet) {
 	}
 }
 
-// seeWork looks at a grant on its way to a mapper.
+// seeWork checks a grant on its way to a mapper.
 func (w *watch) seeWork(p bustest.Packet) {
 	work, err := wire.DecodeWork(p.Message)
 	if err != nil || work.Status != wire.WorkGrant { // in parts, or none
@@ -156,7 +155,7 @@ func (w *watch) seeWork(p bustest.Packet) {
 	for i := range work.Grant {
 		g := &work.Grant[i]
 		if w.seeVersion(p, work, g); work.Shadow {
-			continue // a copy of what is saved, on no books
+			continue // a copy of a saved piece, without a lease
 		}
 		w.seeGranted(p, work.Epoch, g)
 		if (g.Attempt > 1 || g.Careful) && len(work.Grant) > 1 {
@@ -168,7 +167,7 @@ func (w *watch) seeWork(p bustest.Packet) {
 	}
 }
 
-// seeGranted looks at one piece of a grant.
+// seeGranted checks one piece of a grant.
 func (w *watch) seeGranted(p bustest.Packet, epoch uint64, g *wire.Granted) {
 	if g.Chunk.Count < g.Of {
 		w.situation["chunk cut"] = true
@@ -181,7 +180,7 @@ func (w *watch) seeGranted(p bustest.Packet, epoch uint64, g *wire.Granted) {
 		if w.handed[o]++; w.handed[o] > 1 {
 			w.situation["handed out again"] = true
 		}
-		// What was confirmed at this moment may have been on its way already.
+		// A piece confirmed at this very moment may have been on its way already.
 		if at, told := w.told[confirmation{p.From, o}]; told && at.Before(time.Now()) {
 			w.wrong("%s hands out piece %s, and knows since %s that object %d is saved", p.From, g.Piece(), at.Sub(w.c.begin), o.ordinal)
 		}
@@ -198,8 +197,8 @@ func (w *watch) seeCareful(first uint64, objects int) {
 	}
 }
 
-// seeCarefulPart counts a piece that is handed out in careful mode and travels
-// in parts. Its objects are not whole, but the first part has its description.
+// seeCarefulPart counts a piece that is handed out in careful mode and travels in parts. Its
+// description is in the first part.
 func (w *watch) seeCarefulPart(p bustest.Packet) {
 	line, _, _ := bytes.Cut(p.Body, []byte{'\n'})
 	var piece struct {
@@ -236,7 +235,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// seeList looks at what a mapper says it holds.
+// seeList checks the list of pieces that a mapper holds.
 func (w *watch) seeList(p bustest.Packet) {
 	b, err := wire.DecodeBeat(p.Message) // a next has the same headers, and more
 	if err != nil {
@@ -264,12 +263,12 @@ func (w *watch) seeList(p bustest.Packet) {
 	w.lists[b.Mapper.ID] = now
 }
 
-// ordinal is that of the first object of a piece.
+// ordinal returns the ordinal of a piece's first object.
 func (w *watch) ordinal(p chunk.Piece) uint64 {
 	return uint64(p.Chunk)*uint64(w.c.s.size) + uint64(p.From)
 }
 
-// durable holds the sink against somebody who says that a piece is. What the sink has for it must never change.
+// durable checks a claim that a piece is saved: the sink must hold it, and must never change it.
 func (w *watch) durable(p chunk.Piece, who string) {
 	if n := w.c.sink.covered(p); n != p.Len() {
 		w.wrong("%s says that piece %s is saved, and the sink holds %d objects of it", who, p, n)
@@ -303,7 +302,7 @@ func (w *watch) seeSaved(p bustest.Packet) {
 	}
 }
 
-// seeSavedAnswer notes what a fetcher knows to be saved from now on.
+// seeSavedAnswer notes which objects a fetcher knows to be saved from now on.
 func (w *watch) seeSavedAnswer(p bustest.Packet) {
 	s, err := wire.DecodeSaved(w.c.sink.Key(), p.Question)
 	if err != nil { // in parts
@@ -328,7 +327,7 @@ func (w *watch) seeSaveAnswer(p bustest.Packet) {
 	switch t := w.transfers[question.Header["Chunkline-Part-Id"]]; {
 	case t != nil:
 		question = wire.Message{Header: t.header, Body: t.body}
-	case wire.IsPart(question.Header): // it asks what the saver's server takes
+	case wire.IsPart(question.Header): // a probe of the largest message that the saver's server accepts
 		return
 	}
 	save, err := wire.DecodeSave(question)
@@ -352,7 +351,7 @@ func (w *watch) seeSaveAnswer(p bustest.Packet) {
 	}
 }
 
-// overlaps says whether the sink holds objects of a piece by another cut.
+// overlaps reports whether the sink holds objects of a piece under another cut.
 func (w *watch) overlaps(p chunk.Piece) bool {
 	return slices.ContainsFunc(w.c.sink.Pieces(p.Chunk), func(r sink.Result) bool {
 		return shared(pieceOf(r), p) > 0 && pieceOf(r) != p

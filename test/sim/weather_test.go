@@ -14,18 +14,17 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// weather decides what becomes of each packet, and who dies of it.
+// weather decides the fate of each packet, and which processes it kills.
 //
-// A packet's fate follows from the seed, its verb, who sends it to whom, and
-// how many of its kind there were before: not from one row of dice that all
-// packets share. So goroutines that run at the same moment in another order,
-// which nobody can prevent, do not change the fates of all that comes later.
+// A packet's fate follows from the seed, its verb, its sender and receiver, and how many of its
+// kind came before, not from one random sequence that all packets share. So when goroutines of the
+// same moment run in another order, which cannot be prevented, the fates of later packets do not
+// change.
 //
-// A process that is paused cannot be modelled by stopping it: in one bubble
-// there is one clock. Instead all packets from and to it are kept, and
-// delivered in order at the end of the pause. Its timers run meanwhile, so what
-// it does at the end is what a process would do that was cut off and whose
-// packets were not lost. The real thing is tested with real processes.
+// A paused process cannot be simulated by stopping it, because a bubble has only one clock. Instead
+// all packets from and to it are held, and delivered in order at the end of the pause. Its timers
+// run meanwhile, so it behaves like a process that was cut off without losing packets. Tests with
+// real processes cover real pauses.
 type weather struct {
 	s       *scenario
 	calm    bool
@@ -40,16 +39,15 @@ type kind struct {
 	reply          bool
 }
 
-// victim is who dies, now or a little later.
+// victim is a process that dies, now or a little later.
 type victim struct {
 	name  string
 	after time.Duration
 	why   string
 }
 
-// poisons says who touches the poisonous object now, or will if nobody tells
-// it not to. A mapper that announces it while no fetcher is there to hear dies when it
-// would save the chunk.
+// poisons returns the process that touches the poisonous object now, or will unless it is ordered
+// not to. A mapper whose announcement no fetcher hears dies when it would save the chunk.
 func (s *scenario) poisons(p bustest.Packet) (victims []victim, drop bool) {
 	if s.poison < 0 {
 		return nil, false
@@ -70,8 +68,9 @@ func (s *scenario) poisons(p bustest.Packet) (victims []victim, drop bool) {
 	return nil, false
 }
 
-// announces says whether a mapper announces that it is about to touch an object. With the index after the last object of
-// its piece, which may be that of the next piece's first one, it says that it has mapped all.
+// announces reports whether a mapper announces that it is about to touch an object. The index after
+// the last object of its piece, which may be that of the next piece's first one, means that the
+// piece is mapped.
 func announces(p bustest.Packet, id chunk.ID, index int) bool {
 	b, err := wire.DecodeBeat(p.Message)
 	return isAnnouncement(p) && err == nil && *b.Doing == (wire.Doing{Chunk: id, Index: index}) &&
@@ -82,13 +81,13 @@ func newWeather(s *scenario) weather {
 	return weather{s: s, numbers: map[kind]uint64{}, trapped: make([]int, len(s.traps)), plagued: make([]int, len(s.plagues))}
 }
 
-// kindOf leaves out what is made up anew in each run: IDs.
+// kindOf returns the kind of a packet, without IDs, which differ from run to run.
 func kindOf(p bustest.Packet) kind {
 	verb, _, _ := strings.Cut(verbOf(p), ".")
 	return kind{verb: verb, from: p.From, to: p.To, reply: p.Reply}
 }
 
-// dice are those of one packet, or of whatever else is named.
+// dice returns the random source of one packet, or of whatever else is named.
 func (s *scenario) dice(number uint64, names ...string) *rand.Rand {
 	h := fnv.New64a()
 	for _, name := range append(names, strconv.FormatUint(number, 10)) {
@@ -97,19 +96,19 @@ func (s *scenario) dice(number uint64, names ...string) *rand.Rand {
 	return rand.New(rand.NewPCG(s.seed, h.Sum64()))
 }
 
-// cut lets nothing through from or to some until stop is called.
+// cut drops the packets that a cut concerns until stop is called.
 func (n *weather) cut(e event) (stop func()) {
 	n.cuts = append(n.cuts, &e)
 	return func() { n.cuts = slices.DeleteFunc(n.cuts, func(o *event) bool { return o == &e }) }
 }
 
-// restart is how long a process is away that has ended.
+// restart draws how long a process that has ended stays down.
 func (n *weather) restart(p *process) time.Duration {
 	r := n.s.dice(uint64(p.starts), "restart", p.name)
 	return pick(r, 0, 300*time.Millisecond, time.Second, between(r, time.Second, time.Minute))
 }
 
-// decide decides a packet's fate at a time since the beginning.
+// decide returns a packet's fate, and its victims, at a time since the beginning.
 func (n *weather) decide(p bustest.Packet, now time.Duration) (fate bustest.Fate, victims []victim) {
 	if n.calm {
 		return bustest.Fate{}, nil
@@ -135,7 +134,7 @@ func (n *weather) decide(p bustest.Packet, now time.Duration) (fate bustest.Fate
 		if n.springs(i, t, k) {
 			v := victim{name: who(k, t.sender), why: "trap"}
 			switch {
-			case t.when == "after": // when all that follows at this moment has
+			case t.when == "after": // after all that follows at this moment
 				v.after = 1
 			case t.when == "before" && t.sender:
 				fate.Drop = true
@@ -157,7 +156,7 @@ func (n *weather) decide(p bustest.Packet, now time.Duration) (fate bustest.Fate
 	return fate, victims
 }
 
-// who is the sender of a packet, or its receiver.
+// who returns the sender of a packet, or its receiver.
 func who(k kind, sender bool) string {
 	if sender {
 		return k.from
@@ -165,7 +164,7 @@ func who(k kind, sender bool) string {
 	return k.to
 }
 
-// springs counts the packets of a trap.
+// springs counts the packets of a trap, and reports whether this one springs it.
 func (n *weather) springs(i int, t trap, k kind) bool {
 	who := who(k, t.sender)
 	if t.who == "fetcher" && strings.HasPrefix(who, "f") {
@@ -178,7 +177,7 @@ func (n *weather) springs(i int, t trap, k kind) bool {
 	return n.trapped[i] == t.nth
 }
 
-// fate rolls the dice of one packet.
+// fate draws the fate of one packet.
 func (f phase) fate(r *rand.Rand) bustest.Fate {
 	fate := bustest.Fate{
 		Drop: r.Float64() < f.Drop, Reorder: r.Float64() < f.Reorder, Corrupt: r.Float64() < f.Corrupt,
@@ -192,7 +191,7 @@ func (f phase) fate(r *rand.Rand) bustest.Fate {
 	return fate
 }
 
-// worse adds one fate to another.
+// worse combines two fates.
 func worse(a, b bustest.Fate) bustest.Fate {
 	return bustest.Fate{
 		Drop: a.Drop || b.Drop, Copies: a.Copies + b.Copies, Delay: max(a.Delay, b.Delay),

@@ -43,14 +43,14 @@ type world struct {
 	log    lockedBuffer
 	tape   tape
 	began  time.Time
-	away   atomic.Bool // NATS is: who starts now is offline
+	away   atomic.Bool // NATS is down: roles that start now are offline
 	tracer *trace.Tracer
 
 	mu    sync.Mutex
 	conns map[string]*bustest.Conn // guarded by mu; the newest of each name
 }
 
-// run runs a test in a bubble: a source of so many users, in chunks of size.
+// run runs a test in a bubble, with a source of so many users in chunks of size.
 func run(t *testing.T, users, size int, test func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Parallel()
@@ -106,7 +106,7 @@ type role struct {
 	*fetcher.Fetcher
 }
 
-// launch begins a role on a connection of its own.
+// launch starts a role on a connection of its own.
 func (w *world) launch(name string, build func(*bus.Bus, zerolog.Logger) (func(context.Context) error, func() error)) *role {
 	w.t.Helper()
 	conn := w.net.Connect(name)
@@ -162,7 +162,7 @@ func (w *world) launchFetcher(name string, change func(*fetcher.Config)) *role {
 		change(&cfg)
 	}
 	var f *fetcher.Fetcher
-	lines, err := source.ParseFormat("lines") // all of the first lines may be broken
+	lines, err := source.ParseFormat("lines") // not detected: all of the first lines may be broken
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -208,20 +208,20 @@ func (w *world) launchMapper(name, transform string, change func(*mapper.Config)
 	})
 }
 
-// logger writes to the log of all, with the simulated time since the beginning.
+// logger writes to the common log, with the simulated time since the beginning.
 func (w *world) logger(name string) zerolog.Logger {
 	return zerolog.New(&w.log).With().Str("name", name).Logger().Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
 		e.Stringer("at", time.Since(w.began))
 	}))
 }
 
-// kill ends the process without a word, and does not wait for its end.
+// kill crashes the process without waiting for its end.
 func (r *role) kill() {
 	r.conn.Crash()
 	r.cancel()
 }
 
-// crash ends the process without a word.
+// crash crashes the process and waits for its end.
 func (r *role) crash() {
 	r.kill()
 	<-r.done
@@ -240,7 +240,7 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// within lets time pass until the role has ended, and returns what of.
+// within waits at most d for the role to end, and returns its error.
 func (r *role) within(d time.Duration) error {
 	r.t.Helper()
 	select {
@@ -259,7 +259,7 @@ func (r *role) status() any {
 	return nil
 }
 
-// until lets time pass until what is true, at most for d.
+// until waits at most d for is to return true.
 func (w *world) until(d time.Duration, what string, is func() bool) {
 	w.t.Helper()
 	for end := time.Now().Add(d); !is(); pass(10 * time.Millisecond) {
@@ -269,8 +269,7 @@ func (w *world) until(d time.Duration, what string, is func() bool) {
 	}
 }
 
-// complete fails the test unless the sink holds users 0 to n, in order, but
-// for those that are dead.
+// complete fails the test unless the sink holds users 0 to n, in order, except the dead ones.
 func (w *world) complete(n int, dead ...int) {
 	w.t.Helper()
 	var want strings.Builder
