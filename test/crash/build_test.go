@@ -12,9 +12,8 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestNormalBuild: without the tag a program holds no failpoint, not even the
-// name of one, so there is nothing to reach, to count or to compare. The
-// program has all roles in it.
+// TestNormalBuild: a program built without the tag contains no failpoint, not even the name of one.
+// chunkline contains all roles.
 func TestNormalBuild(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "chunkline")
@@ -41,8 +40,8 @@ func read(t *testing.T, path string) []byte {
 	return b
 }
 
-// TestUnknownName: a name or a hit that is written wrongly ends the program,
-// instead of making it one that nothing kills.
+// TestUnknownName: an invalid name or hit ends the program; otherwise it would run, and nothing
+// would kill it.
 func TestUnknownName(t *testing.T) {
 	t.Parallel()
 	for _, wrong := range []string{"saver.nowhere:1", "saver.serving", "saver.serving:0", "saver.serving:x", "saver.serving:1,", ":1"} {

@@ -16,13 +16,12 @@ import (
 
 // script says where the processes of a job die.
 type script struct {
-	// lives has the failpoints of a process's lives, one after the other, as
-	// name:hit; the life after them has none. The processes are saver,
-	// fetcher, first and second, which are mappers.
+	// lives lists the failpoints of a process, one for each life, as name:hit; then comes a life
+	// without one. The processes are saver, fetcher, and the mappers first and second.
 	lives  map[string][]string
 	env    map[string][]string // settings of a process, beside the usual ones
-	alone  bool                // the second mapper comes only when the first has died for the last time
-	missed bool                // the first mapper comes again only when the fetcher has noticed its death
+	alone  bool                // the second mapper starts only after the first one's last death
+	missed bool                // the first mapper restarts only after the fetcher has noticed its death
 	dead   string              // the checker's -want-dead; empty: the objects that cannot be mapped
 }
 
@@ -46,7 +45,7 @@ type member struct {
 	name   string
 	lives  []string // still to come
 	died   []string // failpoints it was killed at
-	served int      // lives in which it said that it is ready
+	served int      // lives in which it logged that it is ready
 }
 
 func newJob(t *testing.T, w *world) *job {
@@ -70,7 +69,7 @@ func (j *job) run(s script) map[string][]string {
 		j.start("second")
 	}
 	j.wait()
-	for _, name := range []string{"first", "second", "saver"} { // what a mapper holds, it wants to save
+	for _, name := range []string{"first", "second", "saver"} { // mappers first: they save what they hold
 		if m := j.members[name]; m != nil {
 			j.stop(m)
 		}
@@ -83,7 +82,7 @@ func (j *job) run(s script) map[string][]string {
 	return died
 }
 
-// start starts a process in its next life, the first or another one.
+// start starts the next life of a process.
 func (j *job) start(name string) {
 	j.T.Helper()
 	m := j.members[name]
@@ -115,7 +114,7 @@ func program(name string) string {
 	return name
 }
 
-// ready is what a process logs when SIGTERM makes it end in order.
+// ready is what a process logs; from then on SIGTERM ends it in order.
 func ready(name string) string {
 	switch program(name) {
 	case "mapper":
@@ -136,7 +135,7 @@ func (j *job) settings(name string) []string {
 	}
 }
 
-// wait starts again what dies at a failpoint, until the fetcher has ended.
+// wait restarts processes that die at a failpoint, until the fetcher has ended.
 func (j *job) wait() {
 	j.T.Helper()
 	patience := time.After(proc.Patience)
@@ -172,7 +171,7 @@ func (j *job) awaitMissed(deaths int) {
 	})
 }
 
-// fell says whether a process that has ended was killed at a failpoint.
+// fell reports whether a process that has ended was killed at a failpoint.
 func (j *job) fell(m *member) bool {
 	var marks []string
 	for line := range strings.Lines(m.Log()) {
@@ -191,8 +190,8 @@ func (j *job) fell(m *member) bool {
 	return true
 }
 
-// stop ends a process as an operator does. If it dies of a failpoint on the
-// way, it is started and stopped again.
+// stop ends a process with SIGTERM. If it dies at a failpoint meanwhile, stop starts and stops it
+// again.
 func (j *job) stop(m *member) {
 	j.T.Helper()
 	for {
@@ -212,7 +211,7 @@ func (j *job) stop(m *member) {
 	}
 }
 
-// check holds what the job left against the source.
+// check compares the job's result with the source.
 func (j *job) check() {
 	j.T.Helper()
 	dead := j.script.dead
@@ -220,7 +219,7 @@ func (j *job) check() {
 		dead = j.dead
 	}
 	j.Verify(dead)
-	// The output is never there in part: it was as the run found it, or whole.
+	// The output is never partial: it is as before the run, or complete.
 	for _, size := range j.seen {
 		if whole := j.outputSize(); size != j.seen[0] && size != whole {
 			j.T.Errorf("when a process died the output had %d bytes of %d", size, whole)
@@ -228,7 +227,7 @@ func (j *job) check() {
 	}
 }
 
-// outputSize is -1 if there is no output yet.
+// outputSize returns -1 if there is no output yet.
 func (j *job) outputSize() int64 {
 	info, err := os.Stat(j.Output())
 	if errors.Is(err, fs.ErrNotExist) {

@@ -16,7 +16,7 @@ import (
 
 var hits = flag.Int("hits", 0, "how often each failpoint is tried: the first so many times that a process comes there. 0: an eighth of them once; 3: also every pair of a commit and a recovery, and every second run")
 
-// full says whether everything is tried, also what takes long.
+// full reports whether everything is tried, including what takes long.
 func full() bool { return *hits >= 3 }
 
 func TestMain(m *testing.M) { os.Exit(proc.Main(m, "failpoints")) }
@@ -66,8 +66,8 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// some is every eighth of the cases, so that a plain go test stays short; all of
-// them if everything is tried.
+// some returns every eighth case, so that a plain go test stays short; all of them if everything is
+// tried.
 func some[C any](cases []C) []C {
 	if full() {
 		return cases
@@ -79,8 +79,8 @@ func some[C any](cases []C) []C {
 	return fewer
 }
 
-// each runs do for all cases, as many at a time as proc.Main lets run, and
-// returns when the last one has ended.
+// each runs do for all cases, as many at a time as proc.Main allows, and returns when all have
+// ended.
 func each[C any](t *testing.T, cases []C, name func(C) string, do func(*testing.T, C)) {
 	t.Helper()
 	t.Run("at", func(t *testing.T) {

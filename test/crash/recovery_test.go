@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// deaths are where a saver dies first: in the middle of making a folder, of
-// the claim, and of the first and second commit of results. With fewer
-// than three hits it is the three in front.
+// deaths lists where a saver dies first: while it makes the folder, claims the job, or commits the
+// first or second results. With fewer than three hits only the first three are tried.
 var deaths = []string{
 	"sink.sync.newlog:1", "sink.write.log.half:2", "sink.write.log:3",
 
@@ -19,7 +18,7 @@ var deaths = []string{
 	"sink.write.log:2", "sink.sync.log:2", "sink.write.log.half:3", "sink.sync.log:3",
 }
 
-// recoveries are where the saver that opens the folder again dies too.
+// recoveries lists where the next saver dies while it opens the folder.
 var recoveries = []string{
 	"sink.create.newlog:1", "sink.truncate.newlog:1", "sink.write.newlog.half:1", "sink.write.newlog:1", "sink.sync.newlog:1", "sink.rename.log:1",
 	"sink.checked:1", "sink.truncate.log:1", "sink.write.log.half:1", "sink.write.log:1", "sink.sync.log:1",
@@ -68,17 +67,16 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// diedRecovering says whether the saver did not serve between its two deaths,
-// but for the line that comes with saver.serving.
+// diedRecovering reports whether the saver did not serve between its two deaths, except for the log
+// line at saver.serving.
 func diedRecovering(log string, p []string) bool {
 	_, after, _ := strings.Cut(log, "failpoint "+p[0]+"\n")
 	between, _, _ := strings.Cut(after, "failpoint "+p[1]+"\n")
 	return p[1] == "saver.serving:1" || !strings.Contains(between, ready("saver"))
 }
 
-// TestFinishedJob starts a job again that is done, with an output that somebody
-// has taken away since, and kills the saver and the fetcher on the way to
-// laying it out again, and the dead letters in the place of the old ones.
+// TestFinishedJob runs a finished job again after its output was removed. It kills the saver or the
+// fetcher while they write the output and replace the dead letters.
 func TestFinishedJob(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

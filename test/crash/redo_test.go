@@ -10,26 +10,25 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// redoes are where chunkline redo dies: opening the folder, taking the results
-// out, and closing it.
+// redoes lists where chunkline redo dies: while it opens the folder, removes the results, or closes
+// the folder.
 var redoes = []string{
 	"sink.sync.log:1", "sink.checked:1", "sink.syncdir.folder:1", "sink.syncdir.parent:1",
 	"sink.write.index.half:1", "sink.write.index:1", "sink.truncate.index:1", "sink.sync.index:1",
 	"sink.write.log.half:1", "sink.write.log:1",
 }
 
-// TestRedo kills chunkline redo at every step on disk. Then all of the version's
-// chunks are out or none is; the same command again takes them out, and the job,
-// run again, ends complete.
+// TestRedo kills chunkline redo at every step on disk. Then all of the version's chunks are removed
+// or none is. The same command again removes them, and the job, run again, completes.
 func TestRedo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	versions := script{env: map[string][]string{
-		"fetcher": {"VERSION_SHARES=v1=0.5"}, // so that v2 has chunks, whoever comes first
+		"fetcher": {"VERSION_SHARES=v1=0.5"}, // so that v2 gets chunks even if v1 starts first
 		"first":   {"VERSION=v1"},
 		"second":  {"VERSION=v2"},
 	}}
-	var undone, done atomic.Int64 // redoes that had no effect when they died, and that had
+	var undone, done atomic.Int64 // redoes that died before they had an effect, and after
 	each(t, some(redoes), func(p string) string { return p }, func(t *testing.T, place string) {
 		j := newJob(t, w)
 		j.run(versions)

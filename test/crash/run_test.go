@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestRun kills chunkline run, all roles in one process, at every failpoint
-// that an undisturbed job comes to. The same command again ends the job.
+// TestRun kills chunkline run, all roles in one process, at every failpoint that an undisturbed job
+// reaches. The same command again completes the job.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -40,16 +40,16 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// retries are where chunkline dead retry dies: opening the folder, in the place
-// of the first chunk's result and of the second's, and merging the output.
+// retries lists where chunkline dead retry dies: while it opens the folder, replaces the first or
+// second chunk's result, or merges the output.
 var retries = []string{
 	"sink.sync.log:1", "sink.checked:1", "sink.write.log.half:1", "sink.write.log:1",
 	"sink.write.log.half:2", "sink.write.log:2", "sink.sync.log:2",
 	"sink.rename.output:1", "sink.sync.log:3", "sink.create.output:1", "sink.write.output.half:1", "sink.write.output:1", "sink.sync.output:1",
 }
 
-// TestDeadRetry kills chunkline dead retry. The same command again mends what is
-// left, the job's own command lays it out, and nothing is there twice.
+// TestDeadRetry kills chunkline dead retry. The same command again maps the remaining dead letters,
+// the job's own command writes the output, and no object is in it twice.
 func TestDeadRetry(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -80,7 +80,7 @@ func TestDeadRetry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var kept strings.Builder // without what was mended
+		var kept strings.Builder // without the retried objects
 		for line := range strings.Lines(string(after)) {
 			if !strings.HasPrefix(line, `{"nobody":`) {
 				kept.WriteString(line)

@@ -10,8 +10,8 @@ import (
 	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
-// TestSweep kills a process at failpoints, the first time it comes there and as
-// many times more as -hits says. The first must be reached.
+// TestSweep kills a process at failpoints, on the first hit of each and on as many as -hits says.
+// The first hit must occur.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -58,7 +58,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// victim is the process that comes to a failpoint.
+// victim returns the process that reaches a failpoint.
 func victim(name string) string {
 	switch role, _, _ := strings.Cut(name, "."); role {
 	case "sink":
@@ -70,7 +70,7 @@ func victim(name string) string {
 	}
 }
 
-// at is a job in which a process comes to a failpoint.
+// at returns a job in which a process reaches a failpoint.
 func at(name string, hit int) (process string, s script) {
 	process = victim(name)
 	s = special[name]
@@ -89,37 +89,38 @@ func at(name string, hit int) (process string, s script) {
 var oneChunk = fmt.Sprintf("CHUNK_SIZE=%d", objects)
 
 var (
-	// torn leaves a commit that is not whole at the end of the log.
+	// torn leaves an incomplete commit at the end of the log.
 	torn = script{lives: map[string][]string{"saver": {"sink.write.log.half:2"}}}
-	// mapperDies loses a mapper, and with it a chunk that it has in work; no
-	// backup attempt saves it before that is noticed.
+	// mapperDies kills a mapper that holds a chunk. No backup attempt saves the chunk before the
+	// fetcher notices.
 	mapperDies = script{
 		lives: map[string][]string{"first": {"mapper.chunk.taken:1"}},
 		env:   map[string][]string{"fetcher": {"SPECULATE=false"}},
 		alone: true,
 	}
-	// careful: the first object, which is a piece of its own while no mapper has told its pace, takes down two mappers. Whatever
-	// object was announced when the third one dies may become a dead letter. A
-	// backup attempt would not be a careful one.
+	// careful: two mappers die with the first object, which is a piece of its own as long as no
+	// mapper's pace is known. The object that the third one has announced when it dies may become a
+	// dead letter. A backup attempt would not be careful.
 	careful = script{
 		lives: map[string][]string{"first": {"mapper.chunk.taken:1", "mapper.chunk.taken:1"}},
 		env:   map[string][]string{"fetcher": {oneChunk, "SPECULATE=false"}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
 		alone: true, missed: true, dead: "any",
 	}
-	// deadLettered: the careful one too, with no object to blame, and that is enough.
+	// deadLettered: the mapper of the careful attempt dies too, before it announces an object, and
+	// MAX_ATTEMPTS is reached.
 	deadLettered = script{
 		lives: map[string][]string{"first": {"mapper.chunk.taken:1", "mapper.chunk.taken:1", "mapper.careful.begun:1"}},
 		env:   map[string][]string{"fetcher": {oneChunk, "MAX_ATTEMPTS=1", "SPECULATE=false"}, "first": {"WORKERS=1"}, "second": {"WORKERS=1"}},
 		alone: true, missed: true, dead: "any",
 	}
-	// slow: the first mapper's chunks get a backup attempt, and it is told to drop them.
+	// slow: the first mapper's chunks get a backup attempt, and the fetcher orders it to drop them.
 	slow = script{env: map[string][]string{
 		"first":  {"TRANSFORM=users?duration=1h"},
 		"second": {"TRANSFORM=users?duration=50ms", "WORKERS=1"},
 	}}
 )
 
-// special are the jobs for failpoints that an undisturbed one does not come to.
+// special lists the jobs for failpoints that an undisturbed job does not reach.
 var special = map[string]script{
 	"sink.truncate.log":           torn,
 	"fetcher.page.listed":         {lives: map[string][]string{"fetcher": {"fetcher.saved.booked:1"}}},

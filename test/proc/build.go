@@ -23,16 +23,14 @@ var programs string
 //
 //	func TestMain(m *testing.M) { os.Exit(proc.Main(m, "")) }
 //
-// The programs lie in bin/test/, and the packages of one go test share them:
-// the first package builds, the others find the programs up to date.
+// The programs are in bin/test/, and the packages of one go test share them: the first package
+// builds them, the others find them up to date.
 //
-// These tests wait most of the time, so 16 of those that say t.Parallel run at
-// a time, however few processors there are. -parallel says otherwise, and so
-// does a TestMain that parses the flags itself.
+// These tests mostly wait, so up to 16 that call t.Parallel run at a time, whatever the number of
+// processors. -parallel overrides this, and so does a TestMain that parses the flags itself.
 //
-// GOFLAGS reach the build, so a test run with GOFLAGS=-race drives programs
-// that look for races. The mutants come in with -overlay; their programs lie
-// in a temporary folder.
+// GOFLAGS apply to the build, so a test run with GOFLAGS=-race runs programs with the race
+// detector. The mutants use -overlay; their programs are in a temporary folder.
 func Main(m *testing.M, tags string) int {
 	remove, err := build(tags)
 	if err != nil {
@@ -49,7 +47,7 @@ func Main(m *testing.M, tags string) int {
 	return m.Run()
 }
 
-// build builds the programs. Remove deletes what no other test can use.
+// build builds the programs. remove deletes those that no other test can use.
 func build(tags string) (remove func(), err error) {
 	flags := os.Getenv("GOFLAGS")
 	if strings.Contains(flags, "-overlay") {
@@ -91,8 +89,8 @@ func variant(tags, flags string) string {
 	return fmt.Sprintf("%08x", sum.Sum32())
 }
 
-// compile builds what is not up to date. Linking is quicker without debug
-// information, and without the commit's name it is not needed after each commit.
+// compile builds the programs that are not up to date. Linking is faster without debug information.
+// Without the commit's name, it is not needed after each commit.
 func compile(tags string) error {
 	args := []string{
 		"build", "-tags", tags, "-ldflags=-s -w", "-buildvcs=false", "-o", programs + string(filepath.Separator),
@@ -117,20 +115,20 @@ func moduleRoot() (string, error) {
 	return "", errors.New("find the module: no folder above has a go.mod")
 }
 
-// track lets go test know what the programs are made of: it takes a result
-// from its cache unless a file or folder that the test has opened has changed.
+// track makes go test depend on the programs' source: go test reuses a cached result unless a file
+// or folder that the test opened has changed.
 var track = sync.OnceFunc(func() {
 	root, err := moduleRoot()
 	if err != nil {
 		return // build has found it
 	}
 	for _, dir := range []string{"cmd", "internal"} {
-		_ = filepath.WalkDir(filepath.Join(root, dir), func(string, fs.DirEntry, error) error { return nil }) // the walk is all
+		_ = filepath.WalkDir(filepath.Join(root, dir), func(string, fs.DirEntry, error) error { return nil }) // the walk is enough
 	}
 })
 
-// Path is where a program lies that was built: fetcher, mapper, saver,
-// chunkline, checker or nats-server. An absolute path stays what it is.
+// Path returns the path of a program that was built: fetcher, mapper, saver, chunkline, checker or
+// nats-server. It returns an absolute path unchanged.
 func Path(program string) string {
 	if filepath.IsAbs(program) {
 		return program

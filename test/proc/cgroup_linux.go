@@ -16,8 +16,8 @@ type Group struct {
 	event string // the file that counts the processes that the kernel killed
 }
 
-// Limit makes a group that may take so many bytes. It needs root. The end of
-// the test removes it.
+// Limit makes a group with a memory limit in bytes. It needs root. The end of the test removes the
+// group.
 func Limit(t *testing.T, bytes int64) *Group {
 	t.Helper()
 	parent, file, event := "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.oom_control"
@@ -46,8 +46,8 @@ func (g *Group) Prefix() []string {
 	return []string{"sh", "-c", `echo $$ >"$0" && exec "$@"`, filepath.Join(g.dir, "cgroup.procs")}
 }
 
-// Killed is how many processes of the group the kernel has killed because they
-// exceeded the limit.
+// Killed returns how many processes of the group the kernel has killed because they exceeded the
+// limit.
 func (g *Group) Killed() int {
 	g.t.Helper()
 	text, err := os.ReadFile(g.event)

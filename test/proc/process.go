@@ -55,7 +55,7 @@ func Start(t *testing.T, s Spec) *Process {
 	return p
 }
 
-// Start starts the process again after its end. The log goes on.
+// Start starts the process again after its end, and appends to its log.
 func (p *Process) Start() {
 	p.t.Helper()
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Terminal opens a pseudo terminal of 100 columns and 24 lines: what is written
-// to screen is read from behind. Both are closed with the test.
+// Terminal opens a pseudo terminal of 100 columns and 24 lines: behind reads what is written to
+// screen. The end of the test closes both.
 func Terminal(t *testing.T) (screen, behind *os.File) {
 	t.Helper()
 	behind, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)

@@ -13,7 +13,7 @@ import (
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
-// HTTP is the setting that lets a role serve HTTP, on loopback.
+// HTTP returns the setting that makes a role serve HTTP on loopback.
 func HTTP() string { return "HTTP_ADDR=" + loopback.Address() }
 
 // Address returns the address on which the process serves HTTP.
@@ -51,7 +51,7 @@ func Fetch(t *testing.T, address, path string) (code int, body string) {
 	return response.StatusCode, string(text)
 }
 
-// FetchJSON reads what is at a path into v; false if nothing came that fits.
+// FetchJSON decodes the JSON at a path into v, and reports whether it could.
 func FetchJSON(t *testing.T, address, path string, v any) bool {
 	t.Helper()
 	code, text := Fetch(t, address, path)
@@ -64,14 +64,14 @@ func (p *Process) Get(path string) (code int, body string) {
 	return Fetch(p.t, p.Address(), path)
 }
 
-// GetJSON reads what is at a path into v; false if nothing came that fits.
+// GetJSON decodes the JSON at a path into v, and reports whether it could.
 func (p *Process) GetJSON(path string, v any) bool {
 	p.t.Helper()
 	return FetchJSON(p.t, p.Address(), path, v)
 }
 
-// Gauge is the value of a metric without labels; false if the process does not
-// answer, or has no such metric.
+// Gauge returns the value of a metric without labels; false if the process does not answer, or has
+// no such metric.
 func (p *Process) Gauge(name string) (value float64, ok bool) {
 	p.t.Helper()
 	_, text := p.Get("/metrics")
