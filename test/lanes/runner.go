@@ -51,7 +51,7 @@ func (s state) String() string { return [...]string{"not run", "running", "ok", 
 type runner struct {
 	dir   string // DIR/NAME.log is the output of a lane, DIR/NAME its TMPDIR
 	lanes []lane
-	out   io.Writer // takes what people read
+	out   io.Writer // the results, for people
 	begin time.Time
 	ended chan end
 }
@@ -73,7 +73,7 @@ func newRunner(dir string, lanes []lane, out io.Writer) (*runner, error) {
 		err = os.MkdirAll(dir, 0o755)
 	}
 	if err == nil {
-		err = os.Chmod(dir, 0o755) // a test runs as another user, who must get at its folder
+		err = os.Chmod(dir, 0o755) // a test runs as another user, who needs access to its folder
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make folder for output: %w", err)
@@ -121,7 +121,7 @@ func (r *runner) next() int {
 		case l.state != notRun || alone || !r.needsMet(l):
 		case l.alone:
 			if busy {
-				return -1 // what follows waits for it
+				return -1 // the lanes after it wait
 			}
 			return i
 		case places[l.waits] <= 0:

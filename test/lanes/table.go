@@ -12,8 +12,8 @@ type entry struct {
 	seconds int      // about how long it and the lanes that need it take in ci
 }
 
-// table is every lane. The scripts in .ci/ set up what a lane needs beside Go;
-// the other commands are targets of the Makefile, for people.
+// table lists all lanes. The scripts in .ci/ set up what a lane needs beside Go; the other commands
+// are targets of the Makefile, for people.
 var table = []entry{
 	{
 		name: "test", about: "the README's test command", alone: true, seconds: 150,

@@ -10,7 +10,7 @@ import (
 )
 
 // TestGuarantees: docs/guarantees.md lists exactly the mutants of the table, each with the tests
-// that must turn red, and every test that it says to run exists.
+// that must turn red, and every test in its commands exists.
 func TestGuarantees(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/guarantees.md")
@@ -48,8 +48,8 @@ func TestGuarantees(t *testing.T) {
 	}
 }
 
-// TestEdits: what each mutant changes is in the product, once. A mutant that no longer
-// fits is found here, not by the lane that takes minutes.
+// TestEdits: the product contains the text that each mutant replaces exactly once. This finds a
+// stale mutant without the lane, which takes minutes.
 func TestEdits(t *testing.T) {
 	t.Parallel()
 	for _, m := range all() {
@@ -65,8 +65,8 @@ func TestEdits(t *testing.T) {
 	}
 }
 
-// TestDraw: a sample is some mutants, each once, in their order; the same seed draws the
-// same ones, and in the long run each comes.
+// TestDraw: a sample has different mutants in the order of the table. The same seed draws the same
+// sample, and 100 seeds draw every mutant.
 func TestDraw(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}

@@ -5,7 +5,7 @@
 //	go run ./test/mutants                      all of them
 //	go run ./test/mutants -only M3,M16         some
 //	go run ./test/mutants -sample 10 -seed 7   ten, drawn by the seed
-//	go run ./test/mutants -list                what there is
+//	go run ./test/mutants -list                the list of them
 //
 // A mutant is a replacement of source text, compiled in with go's -overlay. So the product
 // contains no broken code and no switch for it. It is an error if the text is not found
