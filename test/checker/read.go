@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// lines yields the lines of a file that are not blank, without the blanks
-// around them. A line lives until the next one is asked for.
+// lines yields the lines of a file that are not blank, trimmed. A line is valid until the next one
+// is read.
 func lines(path string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		f, err := os.Open(path)
@@ -68,7 +68,7 @@ type letter struct {
 	Base64  *string
 }
 
-// bytes is the object as the letter has it.
+// bytes returns the object that the letter holds.
 func (l letter) bytes() ([]byte, error) {
 	switch {
 	case l.Text != nil:
@@ -104,8 +104,8 @@ func readDead(path string) (map[int]letter, error) {
 	return letters, nil
 }
 
-// transforms give what an object must become, and what an output must be read
-// as, so that both can be compared byte for byte.
+// transforms lists, by name, expect, which returns the right output of an object, and read, which
+// brings an output into the same form, so that both can be compared byte for byte.
 var transforms = map[string]struct{ expect, read func([]byte) ([]byte, error) }{
 	"identity": {same, same},
 	"users":    {expectUser, readNamed},

@@ -15,14 +15,13 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestMain is also the program that maps: the mappers are told to run
+// TestMain is also the mapping program: the mappers run
 //
 //	exec:TEST_BINARY map
 //
-// which maps users as the transform of that name does, and does itself or its
-// mapper harm, HARM_HOW, when it meets an object that contains HARM_POISON. It notes
-// each such meeting in HARM_NOTE, one byte each. They are variables, so that all
-// mappers have the same transform, although the harm differs and the file grows.
+// It maps like the transform users. For each object that contains HARM_POISON it appends one byte
+// to the file HARM_NOTE, and then harms itself or its mapper as HARM_HOW says. They are variables
+// so that all mappers have the same transform, although the harm differs and the file grows.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "map" {
 		if err := mapUsers(os.Getenv(howVariable), os.Getenv(poisonVariable), os.Getenv(noteVariable)); err != nil {
@@ -87,10 +86,10 @@ func note(file string) error {
 	return out.Close()
 }
 
-// most is how much memory the program may have that wants ten gigabytes.
+// most is the memory limit of the program that allocates 10 GiB.
 const most = 1 << 30
 
-// harm is what an object can do to who touches it.
+// harm harms the program or its mapper as a poison object does.
 func harm(how string) error {
 	switch how {
 	case "exit":
@@ -115,7 +114,7 @@ func harm(how string) error {
 		if err := syscall.Kill(os.Getppid(), syscall.SIGKILL); err != nil {
 			return err
 		}
-		select {} // and dies with it
+		select {} // until it dies with the mapper
 	}
 	return fmt.Errorf("unknown harm %q", how)
 }

@@ -72,7 +72,7 @@ func (j *job) run() {
 	j.T.Logf("deaths of mappers: %v; the fetcher gave up %d that held a chunk", j.deaths, j.lost())
 }
 
-// runUntil starts mappers again that have died, until a state is reached.
+// runUntil restarts mappers that die, until a state is reached.
 func (j *job) runUntil(what string, reached func() bool) {
 	j.T.Helper()
 	proc.Eventually(j.T, what, func() bool {
@@ -86,12 +86,12 @@ func (j *job) runUntil(what string, reached func() bool) {
 	})
 }
 
-// lost is how often the fetcher gave up a mapper that held a chunk, one as each has one
-// worker. On a machine that stands still these are not only those that have died.
+// lost returns how often the fetcher gave up a mapper that held a chunk; each holds one, because it
+// has one worker. On a stalled machine these include mappers that are alive.
 func (j *job) lost() int { return strings.Count(j.fetcher.Log(), ": its chunks go to others") }
 
-// judge wants one dead letter, the poison object with this reason, and every
-// other object mapped; and that everybody who reports says so.
+// judge checks that the poison object is the only dead letter, with this reason, that every other
+// object is mapped, and that status and log say so.
 func (j *job) judge(reason string) (chunk.DeadLetter, report.Status) {
 	j.T.Helper()
 	proc.Check(j.T, j.Source, j.Output(), j.Letters(), fmt.Sprint(victim))
@@ -120,7 +120,7 @@ func (j *job) judge(reason string) (chunk.DeadLetter, report.Status) {
 	return letter, s
 }
 
-// touches is how often the poison object was touched.
+// touches returns how often the poison object was touched.
 func (j *job) touches() int {
 	j.T.Helper()
 	text, err := os.ReadFile(j.touched)
@@ -134,15 +134,15 @@ func (j *job) touches() int {
 // and once more when earlier answers of the chunk have become doubtful.
 const maxTouches = 3
 
-// TestProgramDies: the program that maps dies of the object, its mapper lives.
-// That is the object's failure: one attempt of one chunk.
+// TestProgramDies: the mapping program dies of the object; its mapper survives. It costs one
+// attempt of one chunk.
 func TestProgramDies(t *testing.T) {
 	t.Parallel()
 	for how, reason := range map[string]string{
 		"exit":   "exit status 3",
 		"panic":  "(?s)exit status 2.*panic: poison",
 		"kill":   "signal: killed",
-		"memory": "(?s)exit status 2.*runtime", // its last words are a trace of goroutines
+		"memory": "(?s)exit status 2.*runtime", // its output ends with a trace of goroutines
 	} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
@@ -151,7 +151,7 @@ func TestProgramDies(t *testing.T) {
 			j.mapper("mapper-1", how, j.poison, j.touched)
 			j.run()
 			letter, s := j.judge(reason)
-			silent := j.fetcher.FellSilent() // mappers that live, and stood still: each may cost one more attempt
+			silent := j.fetcher.FellSilent() // mappers that stalled but live: each may cost one more attempt
 			if letter.Attempts < 1 || letter.Attempts > 1+silent || len(j.deaths) != 0 || s.Chunks.Redelivered > uint64(silent) {
 				t.Errorf("%d attempts, deaths of mappers %v, %d chunks redelivered; want one attempt, nothing else; %d mappers fell silent",
 					letter.Attempts, j.deaths, s.Chunks.Redelivered, silent)
@@ -163,9 +163,9 @@ func TestProgramDies(t *testing.T) {
 	}
 }
 
-// TestProgramHangs: one mapper's program hangs for as long as it may, which is an
-// hour. Its chunk becomes a straggler, and an idle mapper gets a backup of it. That
-// one's program hangs until its TIMEOUT, which makes the object a dead letter.
+// TestProgramHangs: one mapper's program hangs, with a TIMEOUT of an hour. Its chunk becomes a
+// straggler, and an idle mapper gets a backup attempt. There the program hangs until the TIMEOUT of
+// a second, which makes the object a dead letter.
 func TestProgramHangs(t *testing.T) {
 	t.Parallel()
 	j := newJob(t)
@@ -188,13 +188,13 @@ func TestProgramHangs(t *testing.T) {
 	}
 }
 
-// maxDeaths bounds what a poison object costs: two plain and two careful
-// attempts, and one more where a backup of a plain one was under way.
+// maxDeaths bounds how many mappers a poison object costs: those of two plain and two careful
+// attempts, and one more if a backup attempt of a plain one was under way.
 const maxDeaths = 5
 
 const vanished = "^[23] mappers vanished while this object was in work$"
 
-// TestMapperDies: the object takes its mapper down. Careful mode finds it.
+// TestMapperDies: the object crashes its mapper, and careful mode finds the object.
 func TestMapperDies(t *testing.T) {
 	t.Parallel()
 	for name, speculate := range map[string]string{"plain": "false", "with backups": "true"} {
@@ -210,7 +210,7 @@ func TestMapperDies(t *testing.T) {
 			for _, n := range j.deaths {
 				deaths += n
 			}
-			lost := j.lost() // as many as have died, unless one that lives stood still
+			lost := j.lost() // equal to deaths, unless a live mapper stalled
 			if lost < 4 || deaths > maxDeaths || j.touches() < deaths {
 				t.Errorf("the object was touched %d times and cost %d mappers, of %d that the fetcher gave up, want 4 to %d", j.touches(), deaths, lost, maxDeaths)
 			}
@@ -227,8 +227,8 @@ func TestMapperDies(t *testing.T) {
 	}
 }
 
-// TestCrashLoop: the same beside a mapper that dies of whatever it touches and
-// is started again at once. Its crashes are evidence against no object.
+// TestCrashLoop: the same beside a mapper that crashes on every object and is restarted at once.
+// Its crashes count against no object.
 func TestCrashLoop(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, "CHUNK_SIZE=10", "RATE=10") // a chunk a second, so that the job is not done before there is a crash loop
