@@ -24,7 +24,7 @@ import (
 )
 
 // externalMetrics stands in for prometheus-adapter and for KEDA's metrics
-// server: it answers the HPAs of the cluster from this process.
+// server: it serves metrics to the cluster's HPAs from this process.
 type externalMetrics struct {
 	mu     sync.Mutex
 	values map[string]func() (float64, error) // guarded by mu; by NAMESPACE/METRIC
@@ -48,8 +48,8 @@ func (m *externalMetrics) value(namespace, metric string) (float64, error) {
 
 const externalAPI = "v1beta1.external.metrics.k8s.io"
 
-// newExternalMetrics registers the API, which a cluster has once, and takes it
-// away before it stops to answer: a namespace cannot go while an API does not.
+// newExternalMetrics registers the API, which exists once in a cluster. Cleanup removes it before
+// the server stops, because no namespace can be deleted while a registered API does not answer.
 func newExternalMetrics(t *testing.T) *externalMetrics {
 	t.Helper()
 	l := emptyLab(t)
@@ -121,8 +121,8 @@ func answer(w http.ResponseWriter, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// here is an address of this machine that the cluster reaches: a node's, if this
-// machine is one, or the one that leads to the API server.
+// here returns an address of this machine that the cluster can reach: the node's, if this
+// machine is a node, else the local address of the route to the API server.
 func (l *lab) here() string {
 	l.t.Helper()
 	addresses, err := net.InterfaceAddrs()
@@ -146,8 +146,8 @@ func (l *lab) here() string {
 	return route.LocalAddr().(*net.UDPAddr).IP.String()
 }
 
-// get asks a Service of the namespace, as the address that an autoscaler is
-// given has it: http://SERVICE.NAMESPACE:PORT, then a path.
+// get reads a path from a Service. The address has the form that autoscalers are
+// configured with: http://SERVICE.NAMESPACE:PORT.
 func (l *lab) get(address, path string) ([]byte, error) {
 	at, err := url.Parse(address + path)
 	if err != nil {
@@ -164,7 +164,7 @@ func (l *lab) get(address, path string) ([]byte, error) {
 	return io.ReadAll(body)
 }
 
-// query asks a Prometheus; no result, or more than one, is an error.
+// query queries a Prometheus; no result, or more than one, is an error.
 func (l *lab) query(address, promQL string) (float64, error) {
 	out, err := l.get(address, "/api/v1/query?query="+url.QueryEscape(promQL))
 	var found struct {
@@ -179,7 +179,7 @@ func (l *lab) query(address, promQL string) (float64, error) {
 	return strconv.ParseFloat(fmt.Sprint(found.Data.Result[0].Value[1]), 64)
 }
 
-// adapter is what prometheus-adapter makes of the rule that deploy/ has for it.
+// adapter returns a function that queries Prometheus as prometheus-adapter does with the rule in deploy/.
 func (l *lab) adapter() func() (float64, error) {
 	l.t.Helper()
 	values, err := os.ReadFile("../../deploy/parts/components/autoscale-hpa/prometheus-adapter.yaml")

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestUpdates: what a course on Kubernetes teaches of updates, command by
-// command, with deploy/quickstart.yaml as it is, and every object counted at the end.
+// TestUpdates runs the update commands of a Kubernetes course against an unchanged
+// deploy/quickstart.yaml, and counts every object at the end.
 func TestUpdates(t *testing.T) {
 	parallel(t, 300, 500)
 	l := emptyLab(t)
@@ -19,8 +19,7 @@ func TestUpdates(t *testing.T) {
 	l.script("course/updates.sh")
 }
 
-// script runs a script that uses kubectl in the current context's namespace,
-// which is that of the lab.
+// script runs a script that uses kubectl with the lab's namespace as the current context's.
 func (l *lab) script(name string) {
 	l.t.Helper()
 	config := filepath.Join(l.t.TempDir(), "kubeconfig")

@@ -9,9 +9,9 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-const drillObjects = 60_000 // settings of deploy/drills/practice
+const drillObjects = 60_000 // as in deploy/drills/practice
 
-// drill applies one of deploy/drills and waits until release v1 is at work.
+// drill applies one of deploy/drills and waits until only release v1 works.
 func drill(t *testing.T, name string, settings ...string) *lab {
 	t.Helper()
 	l := newLab(t, "drills/"+name, 0, settings...)
@@ -31,15 +31,15 @@ func (l *lab) release(deployment, version string) {
 	l.kubectl("patch", "deployment", deployment, "--patch-file", "../../deploy/drills/releases/"+version+".yaml")
 }
 
-// undo takes the last release of the mappers back.
+// undo rolls back the last release of the mappers.
 func (l *lab) undo() {
 	l.t.Helper()
 	l.kubectl("rollout", "undo", "deployment/mapper")
 	l.up("deployment/mapper")
 }
 
-// onlyAtWork: n mappers have chunks saved, all of this version. Others may be
-// there, but do not work.
+// onlyAtWork reports whether exactly n mappers have saved chunks, all of this version.
+// Other mappers may be connected, but have saved none.
 func onlyAtWork(version string, n int) func(report.Status) bool {
 	return func(s report.Status) bool {
 		idle := func(m report.MapperStatus) bool { return m.Saved == 0 }
@@ -64,8 +64,8 @@ func (l *lab) goesOn(version string) {
 	l.job(version+" to go on", func(s report.Status) bool { return saved(s) >= before+5 })
 }
 
-// wantDone finishes the job and wants all of it saved, with so many dead letters, and no chunk handed out twice
-// unless something died.
+// wantDone finishes the job and returns the number of dead letters. It expects every object saved, and no chunk
+// redelivered unless a mapper died.
 func (l *lab) wantDone(died bool) (dead int) {
 	l.t.Helper()
 	s := l.finish()

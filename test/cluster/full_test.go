@@ -13,8 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// The tests with the tag full take an hour, so CI leaves them to make prove-all. In CI TestUpdates takes the
-// same releases through the quickstart, and TestPrometheusOperator takes one back by the same analyses.
+// The tests with the tag full take an hour, so only make prove-all runs them. In CI TestUpdates rolls out the
+// same releases with the quickstart, and TestPrometheusOperator rolls one back by the same analyses.
 
 // TestDrill_noProbes: without probes a release that never works takes everything down.
 func TestDrill_noProbes(t *testing.T) {
@@ -34,8 +34,8 @@ func TestDrill_noProbes(t *testing.T) {
 	l.healthy()
 }
 
-// TestDrill_readiness: with readiness the rollout of a release that never
-// works stops, and the old pods go on; a good one passes.
+// TestDrill_readiness: with readiness probes the rollout of a release that never
+// works stops, and the old pods go on; the rollout of a good release succeeds.
 func TestDrill_readiness(t *testing.T) {
 	parallel(t, 320, 170)
 	l := drill(t, "rolling")
@@ -60,7 +60,7 @@ func TestDrill_readiness(t *testing.T) {
 }
 
 // TestDrill_breaksLater: v4 passes readiness, so the rollout succeeds; then its
-// pods die again and again. A minReadySeconds beyond its 20 s would have told.
+// pods crash again and again, each after 20 s. A longer minReadySeconds stops the rollout.
 func TestDrill_breaksLater(t *testing.T) {
 	parallel(t, 320, 200)
 	l := drill(t, "rolling")
@@ -86,8 +86,8 @@ func TestDrill_breaksLater(t *testing.T) {
 	l.healthy()
 }
 
-// TestDrill_liveness: liveness restarts v3, which fails now and then; what it
-// could not map is kept, and mapped again by a release that works.
+// TestDrill_liveness: the liveness probe restarts v3, which fails now and then. The
+// objects that it could not map are dead letters, which a good release maps again.
 func TestDrill_liveness(t *testing.T) {
 	parallel(t, 320, 150)
 	l := drill(t, "rolling")
@@ -106,7 +106,7 @@ func TestDrill_liveness(t *testing.T) {
 	l.healthy()
 }
 
-// TestDrill_blueGreen: green is looked at beside blue, takes over, and gives back.
+// TestDrill_blueGreen: green runs beside blue without work, takes over, and blue takes over again.
 func TestDrill_blueGreen(t *testing.T) {
 	parallel(t, 360, 130)
 	l := drill(t, "blue-green")
@@ -134,7 +134,7 @@ func TestDrill_blueGreen(t *testing.T) {
 }
 
 // TestDrill_breaker: without Argo Rollouts the fetcher itself stops giving chunks to a
-// release that fails, but for one now and then; the job goes on with the other one.
+// release that fails, except for probes; the job goes on with the other release.
 func TestDrill_breaker(t *testing.T) {
 	parallel(t, 330, 180)
 	l := drill(t, "blue-green", "BREAK_AT=0.05", "BREAK_FOR=5s")
@@ -146,7 +146,7 @@ func TestDrill_breaker(t *testing.T) {
 		return v.BreakerOpenSeconds != nil && v.Held == 0
 	})
 	then := versionOf(first, "v3")
-	if most := 10 + uint64((first.Seconds-began)/5); then.HandedOut < 5 || then.HandedOut > most { // a look that comes late sees probes, too
+	if most := 10 + uint64((first.Seconds-began)/5); then.HandedOut < 5 || then.HandedOut > most { // a late poll counts probes, too
 		t.Errorf("v3's circuit breaker opened after %d chunks, want five and what its two mappers held, at most %d", then.HandedOut, most)
 	}
 	second := l.job("a probe to fail", func(s report.Status) bool {
@@ -154,7 +154,7 @@ func TestDrill_breaker(t *testing.T) {
 		return v.HandedOut > then.HandedOut && v.Held == 0 && v.BreakerOpenSeconds != nil
 	})
 	probed := versionOf(second, "v3")
-	most := 1 + uint64((second.Seconds-first.Seconds)/5) // by the fetcher's clock: a look may come late
+	most := 1 + uint64((second.Seconds-first.Seconds)/5) // by the fetcher's clock: a poll may be late
 	if probes := probed.HandedOut - then.HandedOut; probes > most || probed.Saved > then.Saved+probes {
 		t.Errorf("v3 had %d probes, want at most %d, and %d chunks saved; when its breaker opened %d were, and what it held then is refused", probes, most, probed.Saved, then.Saved)
 	}
@@ -173,7 +173,7 @@ func TestDrill_breaker(t *testing.T) {
 }
 
 // TestRollout_canary: the releases of the drill, one after the other, in the
-// middle of a job. Nobody but the controller takes one back.
+// middle of a job. Only the controller rolls them back.
 func TestRollout_canary(t *testing.T) {
 	parallel(t, 390, 400)
 	l, works := rolled(t, "rollout")
@@ -185,15 +185,15 @@ func TestRollout_canary(t *testing.T) {
 	if v3.Saved == 0 || v3.Dead == 0 {
 		t.Errorf("v3 has %d chunks saved with %d dead letters: it was not tried", v3.Saved, v3.Dead)
 	}
-	v4 := l.refused("v4", works, "assessed Failed") // restarts and failed checks: whichever is measured first
+	v4 := l.refused("v4", works, "assessed Failed") // for restarts or failed checks, whichever is measured first
 	v5 := l.promoted("v5")
 	l.goesOn(v5)
 	t.Log(l.argo("get", "rollout", "mapper", "--no-color"))
 	l.counted(v2, v3, v4)
 }
 
-// TestRollout_blueGreen: a bad set is taken back before it takes over; a good one
-// takes over, and gives back.
+// TestRollout_blueGreen: a bad release is rolled back before it takes over; a good one
+// takes over, and an undo returns to the first.
 func TestRollout_blueGreen(t *testing.T) {
 	parallel(t, 400, 300)
 	l, works := rolled(t, "rollout-blue-green")
@@ -223,8 +223,8 @@ func TestManifests_unchanged(t *testing.T) {
 	}
 }
 
-// TestAutoscale_unshortened: the autoscalers with the windows that they ship
-// with. Only the number of mappers that the node has room for is set.
+// TestAutoscale_unshortened: the autoscalers with the shipped windows. The test sets
+// only the maximum number of mappers, which the node must have room for.
 func TestAutoscale_unshortened(t *testing.T) {
 	parallel(t, 0, 10)
 	const window = 120 * time.Second
@@ -237,7 +237,7 @@ func TestAutoscale_unshortened(t *testing.T) {
 		goes, asks := l.fetcherGoes(window), l.emptyKEDA(m)
 		l.scales(0, mostScaled, func(replicas int) { goes(replicas); asks(replicas) })
 	})
-	t.Run("keda-prometheus in time", func(t *testing.T) { // one mapper is enough to be done within FINISH_WITHIN
+	t.Run("keda-prometheus in time", func(t *testing.T) { // one mapper is enough for FINISH_WITHIN
 		parallel(t, 380, 400)
 		l := autoscaled(t, "keda-prometheus", mostKEDA, "FINISH_WITHIN=1h", "TRANSFORM=users?duration=200ms")
 		l.patience += 3 * window
@@ -245,22 +245,22 @@ func TestAutoscale_unshortened(t *testing.T) {
 	})
 }
 
-// mostKEDA is how many mappers the node has room for.
+// mostKEDA limits the mappers to what the node has room for.
 const mostKEDA = `patches:
 - target: {kind: ScaledObject, name: mapper}
   patch: |
     - {op: replace, path: /spec/maxReplicaCount, value: 7}
 `
 
-// emptyKEDA is the stand-in for KEDA, and a job that begins without mappers.
+// emptyKEDA starts the stand-in for KEDA with no mappers.
 func (l *lab) emptyKEDA(m *externalMetrics) func(replicas int) {
 	l.t.Helper()
 	l.kubectl("scale", "deployment/mapper", "--replicas=0")
 	return l.keda(m)
 }
 
-// TestRollout_unshortened: each strategy of Argo Rollouts with the durations
-// and limits that it ships with takes v3 back and lets v5 take over.
+// TestRollout_unshortened: each strategy of Argo Rollouts, with the shipped durations
+// and limits, rolls back v3 and promotes v5.
 func TestRollout_unshortened(t *testing.T) {
 	parallel(t, 0, 10)
 	for name, components := range map[string][]string{
@@ -281,7 +281,7 @@ func TestRollout_unshortened(t *testing.T) {
 	}
 }
 
-// TestDrill_recreate: no two releases ever work at a time, and nobody in between.
+// TestDrill_recreate: pods of two releases never run at the same time.
 func TestDrill_recreate(t *testing.T) {
 	parallel(t, 320, 110)
 	l := drill(t, "recreate")
@@ -303,8 +303,8 @@ func TestDrill_recreate(t *testing.T) {
 	l.healthy()
 }
 
-// TestRollout_noPrometheus: with the patch of docs/updates.md a canary is judged by what
-// the fetcher knows, whose breaker stops a release that fails. Besides, it sets only the
+// TestRollout_noPrometheus: with the patch of docs/updates.md the analysis of a canary asks
+// the fetcher, whose circuit breaker stops a release that fails. The test sets only the
 // job and the number of mappers.
 func TestRollout_noPrometheus(t *testing.T) {
 	parallel(t, 500, 200)

@@ -12,18 +12,17 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// awayTexts are the warnings of roles whose NATS, or whose peers, were taken away.
+// awayTexts are in the warnings of roles that have lost NATS or a peer.
 var awayTexts = []string{
 	"no connection to NATS", "the NATS server is about to stop", "waiting for the saver", "no answer from the",
-	"mapper has no connection any more", "mapper fell silent", "stopped before the job was done", // a fetcher that is told to
+	"mapper has no connection any more", "mapper fell silent", "stopped before the job was done", // a fetcher after SIGTERM
 }
 
-// TestJob: 100,000 objects, and everything that a cluster does to pods while
-// they are mapped.
+// TestJob maps 100,000 objects while pods are scaled, updated, deleted and evicted.
 func TestJob(t *testing.T) {
 	parallel(t, 770, 350)
 	const objects = 100_000
-	l := newLab(t, "base", 0, fmt.Sprintf("OBJECTS=%d", objects), "RATE=200", "TRANSFORM=users?duration=2s") // mappers have a chunk most of the time
+	l := newLab(t, "base", 0, fmt.Sprintf("OBJECTS=%d", objects), "RATE=200", "TRANSFORM=users?duration=2s") // mappers hold a chunk most of the time
 	passed := func(chunks uint64) report.Status {
 		t.Helper()
 		return l.job(fmt.Sprintf("%d chunks to be saved", chunks), func(s report.Status) bool { return s.Chunks.Saved >= chunks })
@@ -94,8 +93,8 @@ func TestJob(t *testing.T) {
 	if text, err := l.chunkline("status"); err != nil || !strings.Contains(text, "done, 100.0 %, 100000 objects") {
 		t.Errorf("the toolbox says %q, %v", text, err)
 	}
-	// A mapper that is starved may not finish its pieces within its grace period.
-	// Deleted by force, a saver may still run when the next one starts: that one finds the folder locked, and ends.
+	// A starved mapper may not finish its pieces within its grace period.
+	// A saver that was deleted by force may still run when the next one starts, which finds the folder locked and ends.
 	l.healthy("saver")
 	l.verify(objects, 0)
 	l.logs.explained(append(awayTexts, "gave back pieces that could not be finished in time", "the last saver was killed", "another saver (or chunkline command) has this folder open")...)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A scaledObject is what KEDA looks at in one.
+// A scaledObject has the fields of a ScaledObject that the stand-in uses.
 type scaledObject struct {
 	Spec struct {
 		ScaleTargetRef  struct{ Name string }
@@ -28,11 +28,11 @@ type scaledObject struct {
 	}
 }
 
-// keda stands in for KEDA: it makes the HPA of the ScaledObject, whose metric is
-// the trigger, and does itself what an HPA cannot: from 0 to 1, as soon as the
-// trigger is active, and to 0, when it was not for the cooldown period. While
-// the trigger has no answer it leaves everything as it is, as KEDA does where no
-// fallback is set. What it returns is to be called with the replicas that there are.
+// keda stands in for KEDA. It creates the HPA of the ScaledObject, with the trigger as
+// its metric. The function that it returns does what an HPA cannot: it scales from 0 to 1
+// as soon as the trigger is active, and to 0 when the trigger was inactive for the cooldown
+// period. While the trigger has no value it changes nothing, as KEDA does without a
+// fallback. Call it repeatedly with the current number of replicas.
 func (l *lab) keda(m *externalMetrics) func(replicas int) {
 	l.t.Helper()
 	var o scaledObject
@@ -78,8 +78,8 @@ func (l *lab) keda(m *externalMetrics) func(replicas int) {
 	}
 }
 
-// trigger is how KEDA asks, and what for. Metadata that it does not know is an
-// error here, and none to KEDA.
+// trigger returns a trigger's value as a function, its target and its activation threshold.
+// Unknown metadata is an error here, but not to KEDA.
 func (l *lab) trigger(kind string, metadata map[string]string) (value func() (float64, error), target string, activation float64) {
 	l.t.Helper()
 	take := func(key string) string {

@@ -24,18 +24,18 @@ type lab struct {
 	t    *testing.T
 	ns   string
 	logs *logs
-	// patience bounds waiting for a state that does not come.
+	// patience bounds the wait for a state.
 	patience time.Duration
 }
 
-// patience is that of most labs; nothing is judged by how long it takes.
+// patience is the bound of most labs. No test fails for being slow within it.
 const patience = 4 * time.Minute
 
 var notLower = regexp.MustCompile(`[^a-z0-9]+`)
 
-// newLab applies an overlay of deploy/ with other settings to a namespace of
-// its own, and cleans up after the test. Mappers is how many there are; 0: as
-// many as the overlay says.
+// newLab applies an overlay of deploy/ with additional settings to a namespace of
+// its own, and cleans up after the test. With 0 mappers it keeps the overlay's
+// number of replicas.
 func newLab(t *testing.T, overlay string, mappers int, settings ...string) *lab {
 	t.Helper()
 	l := emptyLab(t)
@@ -46,7 +46,7 @@ func newLab(t *testing.T, overlay string, mappers int, settings ...string) *lab 
 func emptyLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{t: t, patience: patience, ns: "chunkline" + strings.TrimRight(notLower.ReplaceAllString(strings.ToLower(strings.TrimPrefix(t.Name(), "Test")), "-"), "-")}
-	l.recycle() // after a run that was cut off
+	l.recycle() // after a run that was interrupted
 	l.kubectl("create", "namespace", l.ns)
 	l.kubectl("label", "namespace", l.ns, "pod-security.kubernetes.io/enforce=restricted")
 	l.logs = follow(t, l.ns)
@@ -60,8 +60,7 @@ func emptyLab(t *testing.T) *lab {
 	return l
 }
 
-// apply applies an overlay with other settings, strictly. That an overlay leaves
-// nothing to change is for TestManifests.
+// apply applies an overlay with additional settings, with strict validation.
 func (l *lab) apply(overlay string, mappers int, settings ...string) {
 	l.t.Helper()
 	l.applied(l.render(overlay, mappers, settings...))
@@ -72,13 +71,13 @@ func (l *lab) applied(manifest string) {
 	l.kubectlWith(manifest, "apply", "--validate=strict", "-f", "-")
 }
 
-// render builds an overlay of deploy/ with other settings.
+// render builds an overlay of deploy/ with additional settings.
 func (l *lab) render(overlay string, mappers int, settings ...string) string {
 	l.t.Helper()
 	return l.kustomize(overlaid(overlay, mappers, settings...))
 }
 
-// overlaid is a kustomization of an overlay of deploy/ with other settings.
+// overlaid returns a kustomization that adds settings to an overlay of deploy/.
 func overlaid(overlay string, mappers int, settings ...string) string {
 	text := fmt.Sprintf("resources: [deploy/%s]\n", overlay)
 	if mappers > 0 {
@@ -93,13 +92,13 @@ func overlaid(overlay string, mappers int, settings ...string) string {
 	return text
 }
 
-// kustomize builds a kustomization that lies beside deploy/.
+// kustomize builds a kustomization whose paths are relative to the folder of deploy/.
 func (l *lab) kustomize(text string) string {
 	l.t.Helper()
 	dir := l.t.TempDir()
 	root, err := filepath.Abs("../..")
 	if err == nil {
-		root, err = filepath.Rel(dir, root) // it wants relative paths
+		root, err = filepath.Rel(dir, root) // kustomize wants relative paths
 	}
 	if err == nil {
 		text = strings.ReplaceAll(text, "deploy/", root+"/deploy/")
@@ -155,14 +154,14 @@ func (l *lab) until(what string, reached func() bool) {
 	}
 }
 
-// chunkline runs the operator's program in the toolbox.
+// chunkline runs the chunkline command in the toolbox.
 func (l *lab) chunkline(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
 	defer cancel()
 	return l.try(ctx, "", append([]string{"exec", "deploy/toolbox", "--", "/usr/local/bin/chunkline"}, args...)...)
 }
 
-// control gives the job an order, as soon as somebody takes it. A job that is done takes none, and needs none.
+// control sends the job an order until the fetcher accepts it. A job that is done accepts none, and needs none.
 func (l *lab) control(args ...string) {
 	l.t.Helper()
 	l.until("an order to be taken: "+strings.Join(args, " "), func() bool {
@@ -174,12 +173,12 @@ func (l *lab) control(args ...string) {
 	})
 }
 
-// status asks the fetcher, whose JSON is that of chunkline status; ok is false while it does not answer.
+// status reads the fetcher's status from its JSON API; ok is false if there is no answer.
 func (l *lab) status() (s report.Status, ok bool) {
 	return s, look(l.t.Context(), l.service("fetcher", 3541)+"/api/status", &s) == nil
 }
 
-// service is where the API leads to a port of a service of the namespace.
+// service returns the API's proxy path to a port of a service of the namespace.
 func (l *lab) service(name string, port int) string {
 	return fmt.Sprintf("/api/v1/namespaces/%s/services/%s:%d/proxy", l.ns, name, port)
 }
@@ -209,7 +208,7 @@ func (l *lab) done() report.Status {
 	return l.job("the job to be done", func(s report.Status) bool { return s.State == report.StateDone })
 }
 
-// rollout waits for the end of a rollout and returns how it ended.
+// rollout waits for the end of a rollout and returns an error if it failed.
 func (l *lab) rollout(what string) error {
 	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
 	defer cancel()
@@ -217,7 +216,7 @@ func (l *lab) rollout(what string) error {
 	return err
 }
 
-// up waits until a rollout has succeeded, on a slow machine beyond its deadline.
+// up waits until a rollout has succeeded, even after its deadline on a slow machine.
 func (l *lab) up(what string) {
 	l.t.Helper()
 	l.until(what+" to be rolled out", func() bool { return l.rollout(what) == nil })
@@ -229,21 +228,21 @@ func (l *lab) runJob(name string) string {
 	return l.alone(name, l.jobFrom(name))
 }
 
-// jobFrom makes the Job that a CronJob would.
+// jobFrom returns the manifest of the Job that a CronJob would create.
 func (l *lab) jobFrom(name string) (manifest string) {
 	l.t.Helper()
 	return l.kubectl("create", "job", name+fmt.Sprint(time.Now().UnixMilli()), "--from=cronjob/"+name, "--dry-run=client", "-o", "yaml")
 }
 
-// redo puts what a version has made back to work, as docs/updates.md says.
+// redo requeues every chunk that a version produced, as docs/updates.md says.
 func (l *lab) redo(version string) string {
 	l.t.Helper()
 	patch := fmt.Sprintf(`[{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": ["redo", "-o", "/data", "--version", %q]}]`, version)
 	return l.alone("dead-retry", l.kubectlWith(l.jobFrom("dead-retry"), "patch", "--local", "-f", "-", "--type=json", "-o", "yaml", "-p", patch))
 }
 
-// alone runs a Job that nobody else may write beside and returns the log of its
-// container. The saver is stopped meanwhile.
+// alone stops the saver, runs a Job that needs the saver's folder to itself, and returns the
+// log of its container.
 func (l *lab) alone(container, manifest string) string {
 	l.t.Helper()
 	l.kubectl("scale", "statefulset/saver", "--replicas=0")
@@ -260,7 +259,7 @@ func (l *lab) alone(container, manifest string) string {
 	}
 	l.until(job+" to end", func() bool {
 		err := look(l.t.Context(), "/apis/batch/v1/namespaces/"+l.ns+"/jobs/"+name, &ended)
-		return err == nil && (is("Complete") || is("Failed")) // others come before
+		return err == nil && (is("Complete") || is("Failed")) // other conditions come first
 	})
 	out := l.kubectl("logs", job, "-c", container)
 	if !is("Complete") {
@@ -272,7 +271,7 @@ func (l *lab) alone(container, manifest string) string {
 	return out
 }
 
-// verify counts source and sink from inside.
+// verify counts source and sink inside the cluster.
 func (l *lab) verify(objects, dead int) {
 	l.t.Helper()
 	want := fmt.Sprintf("%d objects in %d chunks: %d outputs, %d dead letters, 0 problems\n", objects, (objects+99)/100, objects-dead, dead)
@@ -281,7 +280,7 @@ func (l *lab) verify(objects, dead int) {
 	}
 }
 
-// dump shows what the namespace looks like when a test has failed.
+// dump logs the state of the namespace after a test has failed.
 func (l *lab) dump() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -293,7 +292,7 @@ func (l *lab) dump() {
 	}
 }
 
-// errorOf returns err's text, also of nil.
+// errorOf returns err's text, "none" for nil.
 func errorOf(err error) string {
 	if err == nil {
 		return "none"

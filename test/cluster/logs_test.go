@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// logs collects what every container of a namespace prints, also of pods that
-// go again: it looks for new ones each second and follows them to their end.
+// logs collects the output of every container of the roles in a namespace, even of deleted
+// pods: it finds new containers each second and follows each to its end.
 type logs struct {
 	t      *testing.T
 	ns     string
@@ -32,7 +32,7 @@ type line struct {
 }
 
 func follow(t *testing.T, ns string) *logs {
-	ctx, cancel := context.WithCancel(context.Background()) // it outlives the test until its Cleanup
+	ctx, cancel := context.WithCancel(context.Background()) // ends in the test's Cleanup
 	l := &logs{t: t, ns: ns, cancel: cancel}
 	l.wg.Go(func() { l.watch(ctx) })
 	return l
@@ -50,7 +50,7 @@ func (l *logs) watch(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		var pods podList
-		_ = look(ctx, podsPath(l.ns, "app.kubernetes.io/component in (fetcher, mapper, saver)"), &pods) // it is looked for again
+		_ = look(ctx, podsPath(l.ns, "app.kubernetes.io/component in (fetcher, mapper, saver)"), &pods) // tried again each second
 		for _, p := range pods.Items {
 			if len(p.Status.ContainerStatuses) == 0 {
 				continue
@@ -73,7 +73,7 @@ func (l *logs) watch(ctx context.Context) {
 func (l *logs) read(ctx context.Context, pod string) {
 	out, err := open(ctx, "/api/v1/namespaces/"+l.ns+"/pods/"+pod+"/log?follow=true")
 	if err != nil {
-		return // it is gone already
+		return // the pod is already deleted
 	}
 	defer out.Close()
 	for reader := bufio.NewReader(out); ; {
@@ -89,10 +89,10 @@ func (l *logs) read(ctx context.Context, pod string) {
 
 func (l *logs) take(pod, text string) {
 	one := line{pod: pod, text: strings.TrimSpace(text)}
-	if json.Unmarshal([]byte(text), &one) != nil { // not a line of log: the error that ends a process
+	if json.Unmarshal([]byte(text), &one) != nil { // not a log line: the error that ends a process
 		one.Level = "text"
 	}
-	if strings.HasPrefix(one.text, "unable to retrieve container logs") { // the kubelet says so of a container that is gone already
+	if strings.HasPrefix(one.text, "unable to retrieve container logs") { // from the kubelet, about a deleted container
 		return
 	}
 	l.mu.Lock()
@@ -100,7 +100,7 @@ func (l *logs) take(pod, text string) {
 	l.lines = append(l.lines, one)
 }
 
-// explained wants no line above info but those with one of these texts.
+// explained expects every line above info to have one of these texts.
 func (l *logs) explained(texts ...string) {
 	l.t.Helper()
 	l.mu.Lock()
@@ -118,11 +118,11 @@ func (l *logs) explained(texts ...string) {
 	}
 }
 
-// fellSilent says whether the fetcher gave up a mapper that had a connection. On a node
-// that stands still such a mapper may live, and what it held is handed out again.
+// fellSilent reports whether the fetcher declared a connected mapper dead. On a node
+// that stalls, such a mapper may be alive, and its chunks are redelivered anyway.
 func (l *logs) fellSilent() bool { return l.count("mapper fell silent") > 0 }
 
-// count counts lines with a text.
+// count returns the number of lines with a text.
 func (l *logs) count(text string) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// api is where a kubectl proxy of this run serves the cluster's API. What is looked at
-// again and again is asked for there: a kubectl for each look takes half of a small machine.
+// api is the URL of this run's kubectl proxy to the cluster's API. Polls go through it,
+// because a kubectl for each poll takes half of a small machine.
 var api string
 
 func TestMain(m *testing.M) { os.Exit(withProxy(m.Run)) }
@@ -44,7 +44,7 @@ func withProxy(run func() int) int {
 	return run()
 }
 
-// open begins to read what the API has at a path.
+// open requests a path of the API and returns the body.
 func open(ctx context.Context, path string) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, api+path, http.NoBody)
 	if err != nil {

@@ -14,11 +14,11 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// monitored is a job that takes a while, so that there is something to watch.
+// monitored has the settings of a job that runs long enough to be watched.
 var monitored = []string{"OBJECTS=200000", "RATE=400", "TRANSFORM=users?duration=100ms", "FINISH_WITHIN=1h"}
 
-// TestPrometheus: a Prometheus of its own finds every pod, loads the rules, and
-// has what the dashboards ask for.
+// TestPrometheus: the overlay's Prometheus finds every pod, loads the rules, and
+// has results for the dashboards' queries.
 func TestPrometheus(t *testing.T) {
 	parallel(t, 540, 120)
 	l := newLab(t, "overlays/prometheus", 3, monitored...)
@@ -28,10 +28,10 @@ func TestPrometheus(t *testing.T) {
 	l.logs.explained(awayTexts...)
 }
 
-// TestPrometheusOperator: a real operator makes the same of the monitors and
-// the PrometheusRule, and a course's checks of NATS find what they look for; by
-// its figures a canary that works, and takes twice as long, is taken back. A
-// Grafana's sidecar finds the dashboards.
+// TestPrometheusOperator: the Prometheus of a real operator does the same with the monitors
+// and the PrometheusRule, and a course's checks of NATS succeed. By its metrics, a canary that
+// works but takes twice as long is rolled back. The dashboards have the label for Grafana's
+// sidecar.
 func TestPrometheusOperator(t *testing.T) {
 	parallel(t, 600, 450)
 	l := emptyLab(t)
@@ -63,10 +63,9 @@ func TestPrometheusOperator(t *testing.T) {
 	}
 }
 
-// operated applies a strategy of Argo Rollouts (its components) as it ships, beside a
-// Prometheus that an operator runs, to a job of rolloutObjects at a rate. What
-// it sets is what the docs leave to the user: the job, the number of mappers and
-// the address of Prometheus.
+// operated starts a job of rolloutObjects at a rate, with a shipped strategy of Argo
+// Rollouts (its components) and a Prometheus that the operator runs. It sets only what
+// the docs leave to the user: the job, the number of mappers and the address of Prometheus.
 func (l *lab) operated(rate int, strategy ...string) {
 	l.t.Helper()
 	text := "resources: [deploy/overlays/prometheus-operator]\ncomponents:\n"
@@ -99,8 +98,8 @@ patches:
     - {op: replace, path: /spec/strategy/%s/args/0/value, value: "http://prometheus-operated.%s.svc:9090"}
 `
 
-// watched wants a Prometheus to see every pod under the labels that rules and
-// dashboards go by, to evaluate every rule, and to fire none.
+// watched expects a Prometheus to scrape every pod with the labels that rules and
+// dashboards use, to evaluate every rule, and to fire no alert.
 func (l *lab) watched(service string, mappers int) {
 	l.t.Helper()
 	ask := func(path string, into any) bool {
@@ -156,7 +155,7 @@ func (l *lab) watched(service string, mappers int) {
 	l.drawn(service)
 }
 
-// drawn wants a result for every query of the dashboards.
+// drawn expects a result for every query of the dashboards.
 func (l *lab) drawn(service string) {
 	l.t.Helper()
 	compiled := filepath.Join(l.t.TempDir(), "dashboards.test")

@@ -14,9 +14,9 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// TestManifests: the API server takes every kustomization strictly and warns of
-// nothing, Pod Security included. They are applied over one another, to a
-// namespace in which no pod may start.
+// TestManifests: the API server accepts every kustomization with strict validation and no
+// warning, Pod Security included. All are applied over one another, to a namespace in
+// which no pod may start.
 func TestManifests(t *testing.T) {
 	parallel(t, 0, 120)
 	l := emptyLab(t)
@@ -43,7 +43,7 @@ func (l *lab) manifests() (files []string) {
 		}
 		for _, dir := range dirs {
 			text, err := os.ReadFile(filepath.Join(dir, "kustomization.yaml"))
-			if err != nil || !strings.Contains(string(text), "kind: Kustomization") { // the releases of the drills, and components
+			if err != nil || !strings.Contains(string(text), "kind: Kustomization") { // releases of the drills, and components
 				continue
 			}
 			file := filepath.Join(folder, filepath.Base(filepath.Dir(dir))+"-"+filepath.Base(dir)+".yaml")
@@ -59,8 +59,8 @@ func (l *lab) manifests() (files []string) {
 	return files
 }
 
-// TestFetcherJob: the fetcher as a Job is Complete when every object is saved.
-// That it was evicted or deleted before is no failure of it.
+// TestFetcherJob: a fetcher that runs as a Job is Complete when every object is saved.
+// Its eviction or deletion before does not count as a failure.
 func TestFetcherJob(t *testing.T) {
 	parallel(t, 470, 130)
 	const objects = 20_000
@@ -69,7 +69,7 @@ func TestFetcherJob(t *testing.T) {
 	for i, goes := range goes {
 		l.job("a fetcher at work", func(s report.Status) bool { return s.Epoch == uint64(i+1) && s.State == report.StateRunning })
 		var working pod
-		l.until("its pod to be seen running", func() bool { // which the kubelet says a moment after the fetcher
+		l.until("its pod to be seen running", func() bool { // the kubelet reports it later than the fetcher
 			pods := l.pods("fetcher")
 			i := slices.IndexFunc(pods, func(p pod) bool { return p.Status.Phase == "Running" && !p.leaving() })
 			if i >= 0 {
@@ -89,8 +89,8 @@ func TestFetcherJob(t *testing.T) {
 	l.logs.explained(awayTexts...)
 }
 
-// TestFetcherJob_deadLetters: it has Failed, without another try, if there are
-// dead letters; the exit code says so.
+// TestFetcherJob_deadLetters: the Job is Failed without another try if there are
+// dead letters, because of the exit code.
 func TestFetcherJob_deadLetters(t *testing.T) {
 	parallel(t, 470, 60)
 	l := newLab(t, "overlays/fetcher-job", 3, "OBJECTS=2000", `TRANSFORM=jq:if (.uuid | endswith("0")) then error("ends with 0") else . end`)
@@ -102,7 +102,7 @@ func TestFetcherJob_deadLetters(t *testing.T) {
 	}
 }
 
-// TestExistingNATS: with a server of somebody else, which knows no users.
+// TestExistingNATS: a job on the user's own NATS server, which has no users.
 func TestExistingNATS(t *testing.T) {
 	parallel(t, 460, 70)
 	l := emptyLab(t)
@@ -134,7 +134,7 @@ spec:
     securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
 `
 
-// TestTLS: roles that are told to use TLS trust the server by its authority.
+// TestTLS: roles with TLS settings trust the server by its certificate authority.
 func TestTLS(t *testing.T) {
 	parallel(t, 470, 80)
 	l := emptyLab(t)
@@ -156,7 +156,7 @@ func TestTLS(t *testing.T) {
 	l.logs.explained(awayTexts...)
 }
 
-// TestNATSCluster: each of three servers goes while roles are on it.
+// TestNATSCluster: the job survives the loss of each of three servers, one after the other.
 func TestNATSCluster(t *testing.T) {
 	parallel(t, 670, 150)
 	const objects = 20_000

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// A pod is what tests look at in one.
+// A pod has the fields of a Pod that tests use.
 type pod struct {
 	Metadata struct {
 		Name              string
@@ -35,7 +35,7 @@ type pod struct {
 	}
 }
 
-// podList is what the API lists.
+// podList is a PodList of the API.
 type podList struct{ Items []pod }
 
 func (p pod) leaving() bool { return p.Metadata.DeletionTimestamp != "" }
@@ -57,7 +57,7 @@ func (p pod) restarts() (n int) {
 	return n
 }
 
-// pods lists the pods of a role; of all roles if it is empty.
+// pods lists the pods of a role, or all pods of chunkline if it is empty.
 func (l *lab) pods(role string) []pod {
 	l.t.Helper()
 	selector := "app.kubernetes.io/part-of=chunkline"
@@ -75,7 +75,7 @@ func podsPath(ns, selector string) string {
 	return "/api/v1/namespaces/" + ns + "/pods?labelSelector=" + url.QueryEscape(selector)
 }
 
-// readyMappers counts mappers that are ready and stay.
+// readyMappers counts mappers that are ready and not terminating.
 func (l *lab) readyMappers() (n int) {
 	l.t.Helper()
 	for _, p := range l.pods("mapper") {
@@ -86,7 +86,7 @@ func (l *lab) readyMappers() (n int) {
 	return n
 }
 
-// An event is what tests look at in one.
+// An event has the fields of an Event that tests use.
 type event struct {
 	Message string
 	Count   int
@@ -102,7 +102,7 @@ func (l *lab) events(reason string) []event {
 	return list.Items
 }
 
-// evict asks for a pod to go as the draining of a node does: again and again, as long as a disruption budget refuses.
+// evict evicts a pod as a node drain does: it tries again while a disruption budget refuses.
 func (l *lab) evict(pod string) {
 	l.t.Helper()
 	eviction := fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, pod, l.ns)
@@ -115,8 +115,8 @@ func (l *lab) evict(pod string) {
 	})
 }
 
-// healthy wants every pod ready, and none ever restarted but those of the roles
-// that the test has made to.
+// healthy expects every pod to be ready, and no container to have restarted except in pods of
+// the roles that the test made restart.
 func (l *lab) healthy(made ...string) {
 	l.t.Helper()
 	l.until("all pods to be ready", func() bool {
@@ -131,13 +131,12 @@ func (l *lab) healthy(made ...string) {
 	}
 }
 
-// recycle deletes the namespace and gives its volumes back. A cluster's own
-// provisioner does that; where volumes are folders of this machine that are
-// kept when their claim goes, somebody has to.
+// recycle deletes the namespace and releases its volumes. A cluster's provisioner does the
+// latter itself, but not for volumes that are folders of this machine, which are retained.
 func (l *lab) recycle() {
 	l.t.Helper()
 	l.kubectl("delete", "namespace", l.ns, "--ignore-not-found", "--wait=false")
-	l.kubectl("delete", "pods", "--all", "--force", "--grace-period=0") // mappers would wait for a saver that goes with them
+	l.kubectl("delete", "pods", "--all", "--force", "--grace-period=0") // else mappers wait for the deleted saver
 	l.kubectl("wait", "--for=delete", "namespace/"+l.ns, "--timeout=180s")
 	var list struct {
 		Items []struct {

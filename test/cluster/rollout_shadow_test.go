@@ -11,9 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// TestRollout_shadow: a canary that shadows first. The shadow run stops a release that
-// fails, and one that is fast, never fails and makes something else of some objects,
-// before it has a chunk.
+// TestRollout_shadow: a shadow run before the canary stops a release that fails, and one
+// that is fast and never fails but maps some objects differently, before they get a chunk.
 func TestRollout_shadow(t *testing.T) {
 	parallel(t, 370, 350)
 	l := emptyLab(t)
@@ -31,7 +30,7 @@ func TestRollout_shadow(t *testing.T) {
 		t.Errorf("the canary of a release that the shadow run stopped was handed %d chunks", wrong.HandedOut)
 	}
 	found := l.shadows()
-	var bad []string // the versions that the two shadows called themselves
+	var bad []string // the versions of the two shadows
 	for _, v := range found.Versions {
 		bad = append(bad, v.Version)
 		if v.Different == 0 || len(bad) > 1 && v.Failed > 0 {
@@ -61,7 +60,7 @@ func TestRollout_shadow(t *testing.T) {
 	}
 }
 
-// shadows is what the fetcher says came of comparing.
+// shadows returns the fetcher's report of the comparison.
 func (l *lab) shadows() (r report.ShadowReport) {
 	l.t.Helper()
 	if err := look(l.t.Context(), l.service("fetcher", 3541)+"/api/shadow", &r); err != nil {

@@ -16,7 +16,7 @@ import (
 
 const rolloutObjects = 100_000
 
-// A rollout is what the controller of Argo Rollouts says of the mappers.
+// A rollout is the mappers' Rollout, with its status from the controller of Argo Rollouts.
 type rollout struct {
 	Status struct {
 		Phase, Message, CurrentPodHash, StableRS string
@@ -26,8 +26,8 @@ type rollout struct {
 	}
 }
 
-// rolled begins a job with one of the drills of Argo Rollouts, whose first release
-// works, and returns the hash of that.
+// rolled starts a job with one of the drills of Argo Rollouts, whose first release
+// works, and returns that release's hash.
 func rolled(t *testing.T, name string) (l *lab, works string) {
 	t.Helper()
 	l = emptyLab(t)
@@ -54,7 +54,7 @@ func (l *lab) argo(args ...string) string {
 	return string(out)
 }
 
-// mappers returns what the controller says.
+// mappers returns the mappers' Rollout.
 func (l *lab) mappers() (r rollout) {
 	l.t.Helper()
 	if err := look(l.t.Context(), "/apis/argoproj.io/v1alpha1/namespaces/"+l.ns+"/rollouts/mapper", &r); err != nil {
@@ -63,7 +63,7 @@ func (l *lab) mappers() (r rollout) {
 	return r
 }
 
-// rolledOut waits for a phase of the rollout, in which its newest release is the stable one.
+// rolledOut waits until the rollout is in a phase and its newest release is the stable one.
 func (l *lab) rolledOut(what, phase string) (r rollout) {
 	l.t.Helper()
 	l.until(what, func() bool {
@@ -76,7 +76,7 @@ func (l *lab) rolledOut(what, phase string) (r rollout) {
 	return r
 }
 
-// promoted changes the mappers to a release and wants it to take over by itself.
+// promoted changes the mappers to a release and expects the controller to promote it.
 func (l *lab) promoted(release string) (hash string) {
 	l.t.Helper()
 	was := l.mappers().Status.CurrentPodHash
@@ -88,7 +88,7 @@ func (l *lab) promoted(release string) (hash string) {
 	return hash
 }
 
-// only waits until all mappers are of one release, four of them and ready.
+// only waits until there are exactly four mappers, all ready and of one release.
 func (l *lab) only(hash string) {
 	l.t.Helper()
 	l.until("only mappers of "+hash, func() bool {
@@ -98,9 +98,9 @@ func (l *lab) only(hash string) {
 	})
 }
 
-// refused changes the mappers to a release and wants the controller to take it
-// back by itself, for a reason that says so. It returns what the fetcher
-// knows of the release when its last pod is gone, and counts on no more.
+// refused changes the mappers to a release and expects the controller to roll it back
+// for the given reason. It returns the fetcher's status of the release after its last
+// pod is gone. After that the release must not save more.
 func (l *lab) refused(release, works, reason string) report.VersionStatus {
 	l.t.Helper()
 	was := l.mappers().Status.CurrentPodHash
@@ -108,7 +108,7 @@ func (l *lab) refused(release, works, reason string) report.VersionStatus {
 	return l.takenBack(release, was, works, reason)
 }
 
-// takenBack waits for that, when a release came after another one.
+// takenBack waits for the rollback of a release that followed was.
 func (l *lab) takenBack(release, was, works, reason string) report.VersionStatus {
 	l.t.Helper()
 	began := time.Now()
@@ -123,7 +123,7 @@ func (l *lab) takenBack(release, was, works, reason string) report.VersionStatus
 			}
 		}
 		least = min(least, ready)
-		return r.Status.CurrentPodHash != was && r.Status.Abort && strings.Contains(r.Status.Message, reason) // said a moment later
+		return r.Status.CurrentPodHash != was && r.Status.Abort && strings.Contains(r.Status.Message, reason) // the message comes later
 	})
 	l.t.Logf("%s (%s) taken back after %.0f s: %s", release, r.Status.CurrentPodHash, time.Since(began).Seconds(), r.Status.Message)
 	if r.Status.StableRS != works {
@@ -138,7 +138,7 @@ func (l *lab) takenBack(release, was, works, reason string) report.VersionStatus
 	return versionOf(l.job("a status", func(report.Status) bool { return true }), hash)
 }
 
-// takeBack makes the release before the last one the newest again: a rollout that was aborted stays so until then.
+// takeBack makes the release before the last one the newest again. An aborted rollout stays aborted until then.
 func (l *lab) takeBack(works string) {
 	l.t.Helper()
 	l.argo("undo", "mapper")
@@ -149,7 +149,7 @@ func (l *lab) takeBack(works string) {
 	l.rolledOut("the release before to stay", "Healthy")
 }
 
-// versionOf is what a status says of a version of mappers.
+// versionOf returns a status's entry for a version of mappers.
 func versionOf(s report.Status, version string) report.VersionStatus {
 	for _, v := range s.Versions {
 		if v.Version == version {
@@ -159,8 +159,8 @@ func versionOf(s report.Status, version string) report.VersionStatus {
 	return report.VersionStatus{Version: version}
 }
 
-// counted finishes the job: all of it is saved once, nothing by a release that was
-// taken back since it was, and what one has failed at is mapped again.
+// counted finishes the job. It expects every object saved once, and none by a refused
+// release after its rollback. It maps the dead letters of refused releases again.
 func (l *lab) counted(refused ...report.VersionStatus) {
 	l.t.Helper()
 	s := l.finish()

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// node is what the pods of tests may request of a node with two cores, in
-// millicores; add-ons have the rest.
+// node is what the pods of tests may request on a node with two cores, in
+// millicores; add-ons request the rest.
 const node = 1750
 
-// room admits tests to the node. A pod that finds no room stays Pending until a
-// rollout's deadline has passed, so a test begins only when the requests of all
-// its pods fit beside those of the tests that run.
+// room admits tests to the node. A pod that does not fit stays Pending, possibly beyond
+// a rollout's deadline, so a test begins only when the requests of all its pods fit
+// beside those of the running tests.
 var room = struct {
 	sync.Mutex
 	free    int      // guarded by the mutex
@@ -30,11 +30,11 @@ type demand struct {
 	admitted   chan struct{} // closed when it may begin
 }
 
-// parallel runs the rest of the test beside others, when there is room for its
-// pods. Millicores is the most that they request at a time, surges of rollouts
-// included; seconds is about how long the test takes, since the longest begins
-// first. All tests have asked before the first one is admitted, because Go
-// lets parallel tests go on when the serial parts of all tests have ended.
+// parallel runs the rest of the test in parallel with others, once there is room for
+// its pods. Millicores is the most that they request at a time, surges of rollouts
+// included. Seconds is about how long the test takes; the longest test begins first.
+// All tests are in the queue before the first one is admitted, because Go resumes
+// parallel tests after the serial parts of all tests.
 func parallel(t *testing.T, millicores, seconds int) {
 	t.Helper()
 	d := demand{millicores, seconds, make(chan struct{})}
@@ -52,7 +52,7 @@ func parallel(t *testing.T, millicores, seconds int) {
 	})
 }
 
-// admit takes back room, and lets those begin that fit.
+// admit returns room to the node and starts the waiting tests that fit.
 func admit(back int) {
 	room.Lock()
 	defer room.Unlock()

@@ -17,18 +17,17 @@ const (
 	mostScaled    = 7
 )
 
-// TestAutoscale: the cluster's HPA controller scales the mappers by what the
-// fetcher says: to as many as it may while there is work, back when the job is
-// done, once up and once down, and every object is there. A fetcher that goes
-// meanwhile costs no mapper. The API that prometheus-adapter would serve is
-// served by this process. KEDA's ways are for TestAutoscale_unshortened.
+// TestAutoscale: the cluster's HPA controller scales the mappers by the fetcher's
+// metric: to the maximum while there is work, back when the job is done, once up and
+// once down. While the fetcher is down, no mapper is scaled away. This process serves
+// the API that prometheus-adapter would. TestAutoscale_unshortened covers KEDA.
 func TestAutoscale(t *testing.T) {
 	parallel(t, 0, 10)
 	scalesByHPA(t, newExternalMetrics(t), shortHPA, 20*time.Second)
 }
 
-// scalesByHPA runs a job with a patch that shortens the HPA's timings, and with
-// the window in which it does not scale down.
+// scalesByHPA runs a job with a patch of the HPA's timings. The window is its
+// stabilization window before it scales down.
 func scalesByHPA(t *testing.T, m *externalMetrics, timings string, window time.Duration) {
 	t.Helper()
 	t.Run("hpa", func(t *testing.T) {
@@ -40,7 +39,7 @@ func scalesByHPA(t *testing.T, m *externalMetrics, timings string, window time.D
 	})
 }
 
-// What the overlays leave to the user: how many mappers the nodes have room for. And timings for a short job.
+// mostHPA sets what the overlays leave to the user, the maximum number of mappers; shortHPA, timings for a short job.
 const (
 	mostHPA = `patches:
 - target: {kind: HorizontalPodAutoscaler, name: mapper}
@@ -53,7 +52,7 @@ const (
 `
 )
 
-// autoscaled applies an overlay with patches in a namespace that is not called chunkline.
+// autoscaled applies an overlay with patches to the lab's namespace, and changes the addresses in it accordingly.
 func autoscaled(t *testing.T, overlay, patches string, settings ...string) *lab {
 	t.Helper()
 	l := emptyLab(t)
@@ -64,8 +63,8 @@ func autoscaled(t *testing.T, overlay, patches string, settings ...string) *lab 
 	return l
 }
 
-// fetcherGoes takes the fetcher away when all mappers are there, until its HPA,
-// which asks every 15 s, has found no answer for longer than its window.
+// fetcherGoes removes the fetcher when all mappers run, until the HPA, which asks
+// every 15 s, has got no answer for longer than its window.
 func (l *lab) fetcherGoes(window time.Duration) func(replicas int) {
 	unanswered := func() (n int) {
 		for _, e := range l.events("FailedGetExternalMetric") {
@@ -87,8 +86,8 @@ func (l *lab) fetcherGoes(window time.Duration) func(replicas int) {
 	}
 }
 
-// scales watches the mappers from the first chunk until the job is done and as
-// few of them are left as may be. Each turn calls step.
+// scales polls the number of mappers until the job is done and only the least number
+// is left. Each poll calls step.
 func (l *lab) scales(least, most int, step func(replicas int)) {
 	l.t.Helper()
 	var (

@@ -19,20 +19,20 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// attacker is a plain client of the bus that hears everything.
+// attacker is a plain NATS client that can record every message.
 type attacker struct {
 	t   *testing.T
 	nc  *nats.Conn
 	job string
 	seq uint64
-	all *nats.Subscription // to everything
+	all *nats.Subscription // to all subjects
 
 	mu    sync.Mutex
 	heard []*nats.Msg // guarded by mu
-	echo  bool        // guarded by mu; what is heard is said again at once
+	echo  bool        // guarded by mu; republish each message at once
 }
 
-// mark is the header of what the attacker sends, so that it knows its own.
+// mark is a header of every message that the attacker sends, so that it can ignore its own.
 const mark = "X-Attacker"
 
 func newAttacker(t *testing.T, url, job string, options ...nats.Option) *attacker {
@@ -77,7 +77,7 @@ func (a *attacker) hear(m *nats.Msg) {
 	}
 }
 
-// marked is a copy of a message, as the attacker sends it.
+// marked returns a copy of a message with the attacker's mark.
 func marked(m *nats.Msg) *nats.Msg {
 	c := nats.NewMsg(m.Subject)
 	c.Reply, c.Data = m.Reply, slices.Clone(m.Data)
@@ -86,7 +86,7 @@ func marked(m *nats.Msg) *nats.Msg {
 	return c
 }
 
-// record is all that was heard, or those messages that match.
+// record returns the recorded messages that match; with a nil match, all of them.
 func (a *attacker) record(match func(*nats.Msg) bool) []*nats.Msg {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -105,7 +105,7 @@ func (a *attacker) on(verb string) func(*nats.Msg) bool {
 	return func(m *nats.Msg) bool { return m.Subject == a.subject(verb) }
 }
 
-// await waits for the first message that was heard on a verb.
+// await returns the first recorded message on a verb's subject, and waits for it if necessary.
 func (a *attacker) await(verb string) *nats.Msg {
 	a.t.Helper()
 	return a.awaitAny(verb, a.on(verb))
@@ -118,7 +118,7 @@ func (a *attacker) awaitAny(what string, match func(*nats.Msg) bool) *nats.Msg {
 	return found[0]
 }
 
-// message turns one of ours into a plain one.
+// message converts a wire message to a NATS message with the attacker's mark.
 func (a *attacker) message(verb string, m wire.Message) *nats.Msg {
 	c := nats.NewMsg(a.subject(verb))
 	c.Data = m.Body
@@ -141,7 +141,7 @@ func (a *attacker) say(messages ...*nats.Msg) {
 	}
 }
 
-// ask sends a request, again until somebody answers.
+// ask sends a request and repeats it until it is answered.
 func (a *attacker) ask(verb string, m wire.Message) wire.Message {
 	a.t.Helper()
 	var got *nats.Msg
@@ -168,13 +168,13 @@ const (
 	chunkPace = 250 * time.Microsecond
 )
 
-// lease gets a chunk as a mapper does: on an open bus everybody is one.
+// lease requests a chunk as a mapper does. On an open bus any client can.
 func (a *attacker) lease() wire.Work {
 	a.t.Helper()
 	return a.leaseAt(chunkPace)
 }
 
-// leaseAt gets a grant as a mapper of that pace does. The attacker lists nothing as held.
+// leaseAt requests a grant as a mapper of that pace does. The attacker lists no piece as held.
 func (a *attacker) leaseAt(pace time.Duration) wire.Work {
 	a.t.Helper()
 	a.seq++
@@ -186,7 +186,7 @@ func (a *attacker) leaseAt(pace time.Duration) wire.Work {
 	return work
 }
 
-// result is the true results of a grant.
+// result returns the correct results of a grant.
 func (a *attacker) result(w wire.Work) wire.Save {
 	a.t.Helper()
 	spec, err := transform.Parse("users")
@@ -214,7 +214,7 @@ func (a *attacker) result(w wire.Work) wire.Save {
 	return s
 }
 
-// save sends a result and returns what the saver says.
+// save sends a result and returns the saver's answer.
 func (a *attacker) save(m wire.Message) wire.SaveAnswer {
 	a.t.Helper()
 	answer, err := wire.DecodeSaveAnswer(a.ask(wire.VerbSave, m))
@@ -224,10 +224,10 @@ func (a *attacker) save(m wire.Message) wire.SaveAnswer {
 	return answer
 }
 
-// tick is the pause between two looks at something.
+// tick is the pause between two polls.
 func tick() <-chan time.Time { return time.After(20 * time.Millisecond) }
 
-// sum is the checksum of a body, as it is written.
+// sum returns the checksum of a body in the form of the Chunkline-Sum header.
 func sum(body []byte) string {
 	return fmt.Sprintf("%08x", crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
 }

@@ -14,14 +14,14 @@ import (
 
 const (
 	floodMessages = 10_000 // to each subject
-	floodForged   = 20_000 // mappers that are not there
-	floodAnnounce = 2_000  // transfers of 1 GiB that never go on
+	floodForged   = 20_000 // mappers that do not exist
+	floodAnnounce = 2_000  // transfers of 1 GiB that never continue
 	floodLists    = 60     // messages of 200 bytes that list 65,536 pieces and requests
 	floodHeaders  = 1_000  // transfers with headers of 500 KiB
 )
 
-// TestFlood: ten thousand small messages to each subject, with answers
-// that nobody reads. Nobody falls, and nobody grows.
+// TestFlood: ten thousand small messages to each subject, whose answers have
+// no receiver, neither end a role nor make it grow.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 3000, time.Second)
@@ -35,7 +35,7 @@ func TestFlood(t *testing.T) {
 	for i, verb := range verbs {
 		m := j.message(verb, wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol}, Body: []byte("flood")})
 		for k := range floodMessages {
-			m.Reply = fmt.Sprintf("_INBOX_Y.%d.%d", i, k) // nobody is there
+			m.Reply = fmt.Sprintf("_INBOX_Y.%d.%d", i, k) // without a subscriber
 			j.shout(m)
 		}
 	}
@@ -52,8 +52,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestFloodMappers: thousands of mappers that are not there, and lists as long
-// as the protocol allows, in messages of 200 bytes.
+// TestFloodMappers: heartbeats of thousands of mappers that do not exist, and lists
+// as long as the protocol allows, in messages of 200 bytes.
 func TestFloodMappers(t *testing.T) {
 	t.Parallel()
 	j, fetcher, mapper := busy(t, 3000, time.Second)
@@ -79,15 +79,15 @@ func TestFloodMappers(t *testing.T) {
 		j.shout(m)
 	}
 	j.say()
-	// The chunks of mappers that vanished are mapped object by object, each of which
-	// would take the slow mapper a second.
+	// Chunks of mappers that vanished are mapped object by object, and the slow mapper
+	// would take a second for each object.
 	j.retire(mapper)
 	j.control(wire.ControlResume)
 	j.finish(fetcher)
 }
 
-// TestFloodParts: announcements and headers that somebody has to keep are
-// bounded.
+// TestFloodParts: a role bounds the announcements and headers of transfers that
+// it keeps.
 func TestFloodParts(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 3000, time.Second)
@@ -117,7 +117,8 @@ func TestFloodParts(t *testing.T) {
 	j.finish(fetcher)
 }
 
-// partSubject is where the saver takes parts: it says so to whoever begins.
+// partSubject returns the subject on which the saver receives parts. The saver answers
+// any first part with it.
 func (j *job) partSubject() string {
 	j.t.Helper()
 	answer := j.ask(wire.VerbSave, wire.Message{Body: []byte("x"), Header: wire.Header{
@@ -127,7 +128,7 @@ func (j *job) partSubject() string {
 	return answer.Header["Chunkline-Part-At"]
 }
 
-// shout sends without waiting for the server to have it.
+// shout publishes messages without a flush.
 func (a *attacker) shout(messages ...*nats.Msg) {
 	a.t.Helper()
 	for _, m := range messages {
@@ -137,7 +138,7 @@ func (a *attacker) shout(messages ...*nats.Msg) {
 	}
 }
 
-// control gives an operator's order.
+// control sends an operator's order.
 func (j *job) control(action wire.ControlAction) {
 	j.t.Helper()
 	answer, err := wire.DecodeControlAnswer(j.ask(wire.VerbControl, wire.Control{Action: action}.Encode()))
@@ -146,7 +147,7 @@ func (j *job) control(action wire.ControlAction) {
 	}
 }
 
-// deaf hears no more: the server cuts off who does not read what it floods.
+// deaf stops recording. During a flood the server would disconnect the attacker as a slow consumer.
 func (a *attacker) deaf() {
 	a.t.Helper()
 	if err := a.all.Unsubscribe(); err != nil {

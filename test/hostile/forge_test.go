@@ -14,8 +14,8 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// busy starts a job whose only mapper holds chunks all the time, to be lied about, each
-// for so long that the job cannot end before the test has struck. finish ends it sooner.
+// busy starts a job whose only mapper always holds chunks, which the test lies about. Each chunk
+// takes so long that the job cannot end before the attack. finish speeds up the rest.
 func busy(t *testing.T, users int, each time.Duration) (j *job, fetcher, mapper *proc.Process) {
 	t.Helper()
 	j = newJob(t, users)
@@ -27,14 +27,14 @@ func busy(t *testing.T, users int, each time.Duration) (j *job, fetcher, mapper 
 	return j, fetcher, mapper
 }
 
-// finish adds a mapper that does the rest in a moment, and judges.
+// finish adds a fast mapper, waits for the end of the job and checks it.
 func (j *job) finish(fetcher *proc.Process) {
 	j.t.Helper()
 	j.mapper("fast", "users")
 	j.end(fetcher)
 }
 
-// wholeChunks are the first n chunks of a job.
+// wholeChunks returns the first n chunks of a job as pieces.
 func wholeChunks(n int) []chunk.Piece {
 	all := make([]chunk.Piece, n)
 	for i := range all {
@@ -43,7 +43,7 @@ func wholeChunks(n int) []chunk.Piece {
 	return all
 }
 
-// victim is the mapper as it named itself last.
+// victim returns the last recorded heartbeat of the mapper.
 func (j *job) victim() wire.Beat {
 	j.t.Helper()
 	heard := j.record(j.on(wire.VerbBeat))
@@ -59,8 +59,8 @@ func (j *job) victim() wire.Beat {
 	return b
 }
 
-// TestForgedSaved: whoever has no key confirms nothing. A true confirmation
-// that is played back says what was true before.
+// TestForgedSaved: without the key, an attacker cannot confirm a chunk. A replayed
+// confirmation changes nothing.
 func TestForgedSaved(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 2000, 4*time.Second)
@@ -74,7 +74,7 @@ func TestForgedSaved(t *testing.T) {
 	unsigned := j.message(wire.VerbSaved, forged.Encode(make([]byte, 32)))
 	unsigned.Header.Del("Chunkline-Signature")
 	altered := marked(true1)
-	altered.Header.Set("Chunkline-Epoch", "4611686018427387904") // the fetcher would believe itself fenced
+	altered.Header.Set("Chunkline-Epoch", "4611686018427387904") // would fence the fetcher
 	other := marked(true1)
 	other.Data[7] ^= 1 // another chunk
 	other.Header.Set("Chunkline-Sum", sum(other.Data))
@@ -86,9 +86,9 @@ func TestForgedSaved(t *testing.T) {
 	j.finish(fetcher)
 }
 
-// TestForgedOrders: a chunk that a mapper was told to drop, by nobody who may,
-// is mapped after all. A drain is the one order that an open bus lets anybody
-// give: the mapper finishes what it holds and leaves, and nothing is lost.
+// TestForgedOrders: a chunk that a mapper drops because of a forged order is mapped
+// after all. On an open bus any client can order a drain: the mapper finishes what
+// it holds and leaves, and no chunk is lost.
 func TestForgedOrders(t *testing.T) {
 	t.Parallel()
 	j, fetcher, mapper := busy(t, 2000, 4*time.Second)
@@ -111,9 +111,9 @@ func TestForgedOrders(t *testing.T) {
 	j.finish(fetcher)
 }
 
-// TestForgedHellos: an idle mapper that hears ten thousand hellos, of this job and others, of
-// old and of new epochs, asks once more a second; the one that works goes on, and the
-// fetcher hears of no newer epoch.
+// TestForgedHellos: an idle mapper that receives ten thousand hellos, of this plan and others, of
+// old and new epochs, sends at most one additional request a second, and the fetcher is not
+// fenced by their epochs.
 func TestForgedHellos(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 2000, 4*time.Second)
@@ -133,7 +133,7 @@ func TestForgedHellos(t *testing.T) {
 		)
 	}
 	j.say()
-	j.ask(wire.VerbMapper(j.victim().Mapper.ID), wire.Order{Plan: plan, Kind: wire.OrderPing}.Encode()) // by then it has heard most
+	j.ask(wire.VerbMapper(j.victim().Mapper.ID), wire.Order{Plan: plan, Kind: wire.OrderPing}.Encode()) // by then it has most
 	asked, seconds := len(j.record(j.on(wire.VerbNext)))-before, int(time.Since(begin)/time.Second)+1
 	if most := 2 * (2 + seconds + seconds/5); asked > most {
 		t.Errorf("2 workers asked %d times within %d s, want %d times at most", asked, seconds, most)
@@ -145,9 +145,9 @@ func TestForgedHellos(t *testing.T) {
 	}
 }
 
-// TestForgedBeats: lies in a mapper's name cost its chunks another attempt,
-// and mute it at worst; another mapper does the job, and every chunk is there
-// once.
+// TestForgedBeats: forged heartbeats of a mapper cost its chunks another attempt,
+// and at worst make the fetcher ignore the mapper. Another mapper does the job, and
+// every chunk is saved once.
 func TestForgedBeats(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 3000, 4*time.Second)
@@ -182,22 +182,22 @@ func TestForgedBeats(t *testing.T) {
 		ask.Asking = append(ask.Asking, math.MaxInt64/4+i)
 	}
 	j.say(j.message(wire.VerbNext, ask.Encode()))
-	lie(func(b *wire.Beat) { b.Seq = 1 << 62; b.Held = nil }) // from now on the mapper is not heard
+	lie(func(b *wire.Beat) { b.Seq = 1 << 62; b.Held = nil }) // from now on the fetcher ignores the mapper
 	j.finish(fetcher)
 	if strings.Contains(fetcher.Log(), "taken over") {
 		t.Errorf("the fetcher took a beat's word for being fenced: %s", fetcher.Tail())
 	}
 }
 
-// TestForgedSync: on an open bus anybody can claim a job by its own plan, which
-// ends the fetcher that had it; the next one goes on. Another plan is refused,
-// and the saver calls nothing finished that is not there.
+// TestForgedSync: on an open bus any client can claim a job with the job's own plan,
+// which ends its fetcher; the next fetcher continues. The saver refuses another plan,
+// and does not finish a job before all of it is saved.
 func TestForgedSync(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 4000, 4*time.Second)
 	claim := j.await(wire.VerbSync)
-	j.await(wire.VerbSaved)      // something is in the sink: nothing is not all
-	j.control(wire.ControlPause) // and not all of it, until the fetcher is started again
+	j.await(wire.VerbSaved)      // the sink has something, so that totals of 0 are wrong
+	j.control(wire.ControlPause) // and not all, until the fetcher is started again
 	sync := func(q wire.Sync) wire.SyncAnswer {
 		a, err := wire.DecodeSyncAnswer(j.ask(wire.VerbSync, q.Encode()))
 		if err != nil {
@@ -219,7 +219,7 @@ func TestForgedSync(t *testing.T) {
 	question.Plan = "00000000000000000000000000000000"
 	want("list of another plan", sync(question), wire.SyncOtherPlan)
 
-	// finish, before the job is: with too much, with what is there, with nothing
+	// finish before the end of the job: with totals of 0, of the whole job, too large ones, those of the sink
 	finish := wire.Sync{Op: wire.SyncFinish, Plan: plan, Fetcher: "x", Epoch: 1}
 	held := j.status().Summary
 	for _, total := range []wire.Totals{{}, {Chunks: 40, Objects: 4000}, {Chunks: math.MaxInt64, Objects: math.MaxInt64}} {
@@ -231,7 +231,7 @@ func TestForgedSync(t *testing.T) {
 		want("finish of what is not there", answer, wire.SyncFailed)
 	}
 	finish.Total = wire.Totals{Chunks: held.Chunks, Objects: held.Objects}
-	sync(finish) // may be true at this moment: the true one comes later, and counts
+	sync(finish) // may be accepted at this moment; the fetcher's own finish comes later, and counts
 
 	first := marked(claim)
 	first.Header.Set("Chunkline-Fetcher", "attacker")
@@ -239,6 +239,6 @@ func TestForgedSync(t *testing.T) {
 	if code := fetcher.Exit(); code != 1 || !strings.Contains(fetcher.Tail(), "another fetcher has taken over") {
 		t.Errorf("fetcher after a forged claim: exit %d, want 1, saying why: %s", code, fetcher.Tail())
 	}
-	fetcher.Start() // as whatever keeps it running does
+	fetcher.Start() // as a supervisor would
 	j.finish(fetcher)
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// job is a job of real roles, and an attacker beside them.
+// job is a job with real roles and an attacker.
 type job struct {
 	*proc.Job
 	*attacker
 
-	settings map[string][]string // by program: more of them
-	roles    []*proc.Process     // that must not end by themselves
-	highest  <-chan int          // the peak of the fetcher, once it has ended
+	settings map[string][]string // additional ones, by program
+	roles    []*proc.Process     // they must not end by themselves
+	highest  <-chan int          // gets the fetcher's peak memory when it has ended
 }
 
 // newJob starts a nats-server and an attacker; the test starts the roles.
@@ -33,7 +33,7 @@ func newJob(t *testing.T, users int) *job {
 	return j
 }
 
-// watched starts a role that must not end by itself; ready is what it says then.
+// watched starts a role that must not end by itself, and waits until it logs ready.
 func (j *job) watched(ready string, start func(env ...string) *proc.Process, env ...string) *proc.Process {
 	j.t.Helper()
 	p := start(env...)
@@ -60,15 +60,15 @@ func (j *job) mapper(label, transform string, env ...string) *proc.Process {
 	return j.watched("mapper asks", start, slices.Concat(j.settings["mapper"], env)...)
 }
 
-// retire ends a role, which must have lived until then.
+// retire ends a role, which must still be running.
 func (j *job) retire(p *proc.Process) {
 	j.t.Helper()
 	proc.End(j.t, p)
 	j.roles = slices.DeleteFunc(j.roles, func(r *proc.Process) bool { return r == p })
 }
 
-// end waits until the fetcher has done the job and judges everything: what the
-// fetcher counted, what the sink holds, and that no role has ended or grown.
+// end waits until the fetcher has done the job, then checks the fetcher's counts
+// and the sink, and that no role has ended or used too much memory.
 func (j *job) end(fetcher *proc.Process) {
 	j.t.Helper()
 	if code := fetcher.Exit(); code != 0 {
@@ -97,18 +97,18 @@ func (j *job) end(fetcher *proc.Process) {
 	j.verify()
 }
 
-// verify holds the sink against the source.
+// verify compares the sink with the source.
 func (j *job) verify() {
 	j.t.Helper()
 	for _, p := range j.roles {
 		if p.Program == "saver" {
-			p.Kill() // verify wants the folder for itself
+			p.Kill() // verify needs the folder's lock
 		}
 	}
 	j.Verify("")
 }
 
-// status is what the fetcher says of itself.
+// status returns the fetcher's status.
 func (j *job) status() report.Status {
 	j.t.Helper()
 	s, err := wire.DecodeStatus(j.ask(wire.VerbStatus, wire.StatusQuery{}.Encode()))
@@ -118,13 +118,13 @@ func (j *job) status() report.Status {
 	return s
 }
 
-// maxPeak bounds the resident memory of each role at its peak. A role has
-// budgets of 256 MiB for messages in parts and 128 MiB for what waits for one
-// handler; what is garbage already comes on top. No attack fills several
+// maxPeak bounds the peak resident memory of each role. A role has budgets of
+// 256 MiB for messages in parts and 128 MiB for the messages that wait for one
+// handler, plus garbage that is not collected yet. No attack fills several
 // budgets with real bytes at a time.
 const maxPeak = 768 << 20
 
-// watch follows the peak of the fetcher, which ends before it is asked for.
+// watch polls the peak memory of the fetcher, which ends before peaks reads that of the others.
 func (j *job) watch(fetcher *proc.Process) {
 	highest := make(chan int, 1)
 	j.highest = highest
@@ -142,7 +142,7 @@ func (j *job) watch(fetcher *proc.Process) {
 	}()
 }
 
-// peaks is the peak of every role, by label, after the fetcher has ended.
+// peaks returns the peak memory of every role by label, after the fetcher has ended.
 func (j *job) peaks(fetcher *proc.Process) map[string]int {
 	peaks := map[string]int{}
 	for _, p := range j.roles {
@@ -162,8 +162,7 @@ func mebibytes(peaks map[string]int) string {
 	return strings.Join(text, ", ")
 }
 
-// peak is the most resident memory a process has had, in bytes; 0 if it has
-// ended.
+// peak returns the peak resident memory of a process in bytes; 0 if it has ended.
 func peak(pid int) int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

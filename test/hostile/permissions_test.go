@@ -41,8 +41,8 @@ func list(subjects string) string {
 	return "[" + strings.Join(all, ", ") + "]"
 }
 
-// policedJob is a job on a server that gives each role its permissions; the
-// attacker has a mapper's.
+// policedJob starts a job on a server that restricts each role to its permissions;
+// the attacker has a mapper's.
 func policedJob(t *testing.T, users int) *job {
 	t.Helper()
 	j := &job{Job: proc.NewJob(t, "hostile"), settings: map[string][]string{}}
@@ -67,8 +67,8 @@ func policedJob(t *testing.T, users int) *job {
 }
 
 // TestMapperCredentials: with a mapper's credentials the attacker cannot stop,
-// take over, pause or drain, sees no key and no question of others, and a role
-// cannot be made to answer where it chooses.
+// take over, pause or drain, cannot read keys or the requests of others, and cannot
+// make a role publish to a subject of its choice.
 func TestMapperCredentials(t *testing.T) {
 	t.Parallel()
 	j := policedJob(t, 3000)
@@ -80,7 +80,7 @@ func TestMapperCredentials(t *testing.T) {
 	})
 	j.saver()
 	fetcher := j.fetcher()
-	work := j.lease() // it may do what a mapper does
+	work := j.lease() // a mapper's requests are allowed
 	mapper := j.mapper("mapper", "users?duration=200ms", "WORKERS=2")
 
 	wantDenied := func(what string) {
@@ -120,8 +120,8 @@ func TestMapperCredentials(t *testing.T) {
 		wantDenied(fmt.Sprintf("%q", subject))
 	}
 
-	// Reflection: what a role may not publish is not published, and the role
-	// lives; what it may is an inbox that waits for something else.
+	// Reflection: a role that may not publish to the reply subject goes on running. A reply
+	// subject that it may publish to is an inbox, which ignores the answer.
 	for _, reply := range []string{"_INBOX_M.x.1", "_INBOX_F.x.1", "_INBOX_O.x.1", "_INBOX.x", j.subject(wire.VerbSync), j.subject("part.x")} {
 		m := j.message(wire.VerbSave, wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol}})
 		m.Reply = reply
@@ -141,8 +141,8 @@ func TestMapperCredentials(t *testing.T) {
 	}
 }
 
-// TestDiscovery: NATS's own discovery answers wherever it is asked to. An
-// operator, who may ask, cannot end a role by naming a subject that the role
+// TestDiscovery: NATS's own discovery answers to any reply subject. An operator,
+// who may send such requests, cannot end a role with a reply subject that the role
 // may not publish to.
 func TestDiscovery(t *testing.T) {
 	t.Parallel()

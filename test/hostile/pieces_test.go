@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// TestOverlappingPieces: a fetcher that was restarted cuts chunks anew, so an attacker can have
-// valid tokens of pieces that overlap. The first result counts, and no object is saved twice.
+// TestOverlappingPieces: a restarted fetcher cuts chunks into other pieces, so an attacker can have
+// valid tokens of overlapping pieces. The first result counts, and no object is saved twice.
 func TestOverlappingPieces(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, 2000)
@@ -43,8 +43,8 @@ func TestOverlappingPieces(t *testing.T) {
 	j.end(fetcher)
 }
 
-// TestPaces: whatever pace a mapper claims, its grant is bounded, and what it does not list is
-// handed out again.
+// TestPaces: whatever pace a mapper claims, its grant is bounded, and the pieces that it does not
+// list are handed out again.
 func TestPaces(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, 6000)
@@ -56,7 +56,7 @@ func TestPaces(t *testing.T) {
 	}{
 		{1 << 62, 1, 1},
 		{1, 100, 6000},
-		{0, 1, 6000}, // not measured: by what its version told last
+		{0, 1, 6000}, // not measured: the last pace of its version counts
 	} {
 		work, objects, size := j.leaseAt(c.pace), 0, 0
 		for _, g := range work.Grant {
@@ -72,8 +72,8 @@ func TestPaces(t *testing.T) {
 	j.end(fetcher)
 }
 
-// TestLyingBodies: the line of a piece may say anything about what follows. The saver believes what is
-// there, and keeps nothing of a message that contradicts itself.
+// TestLyingBodies: the description of a piece may contradict the lines after it. The saver trusts only
+// those lines, and saves nothing of a message that contradicts itself.
 func TestLyingBodies(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, 2000)

@@ -14,9 +14,9 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestReplay: a job in which every message is said twice, by its sender and by
-// the attacker, and then a job of another plan, in which everything of the
-// first is said again, doubled and shuffled.
+// TestReplay: a job in which the attacker repeats every message at once, and then
+// a job of another plan, in which the attacker replays all messages of the first,
+// twice and shuffled.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	first := newJob(t, 3000)
@@ -53,13 +53,13 @@ func TestReplay(t *testing.T) {
 	second.end(fetcher)
 }
 
-// TestReflection: no role says anything at a subject that a requester has
-// chosen, unless it is an inbox.
+// TestReflection: no role publishes to a reply subject of the requester's choice,
+// unless it is an inbox.
 func TestReflection(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 2000, 4*time.Second)
-	j.control(wire.ControlPause) // so that the roles are there until all is said
-	victim := j.victim()         // later there is another mapper
+	j.control(wire.ControlPause) // so that the roles run until all is sent
+	victim := j.victim()         // before finish adds another mapper
 	targets := []string{
 		j.subject(wire.VerbSaved), j.subject(wire.VerbControl), j.subject(wire.VerbBeat), j.subject("part.x"),
 		j.subject(wire.VerbMapper(victim.Mapper.ID)), "$SYS.REQ.SERVER.PING", "$JS.API.INFO", ">", "other",
@@ -78,7 +78,7 @@ func TestReflection(t *testing.T) {
 			m.Reply = target
 			j.say(m)
 		}
-		// an inbox is answered, also another role's: it waits for no such answer
+		// even another role's inbox is answered: that role expects no such answer
 		m := j.message(verb, message)
 		m.Reply = "_INBOX_F.x." + verb
 		j.say(m)
@@ -95,7 +95,7 @@ func TestReflection(t *testing.T) {
 			}
 		}
 	}
-	for verb := range roles { // where roles do publish: nothing but what they say themselves
+	for verb := range roles { // to these subjects roles do publish, but no answers
 		for _, m := range j.record(j.on(verb)) {
 			if m.Header.Get("Chunkline-Status") != "" || strings.HasPrefix(string(m.Data), "{") {
 				t.Errorf("a role was made to publish an answer to %s: %v", m.Subject, m.Header)
@@ -104,8 +104,8 @@ func TestReflection(t *testing.T) {
 	}
 }
 
-// TestMutations takes one true message of each kind and spoils it in every way
-// that is listed; the job goes on as if nothing had been said.
+// TestMutations sends valid messages of each kind with every mutation of the
+// function mutations; the job goes on as if nothing had been sent.
 func TestMutations(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, 3000)
@@ -121,7 +121,7 @@ func TestMutations(t *testing.T) {
 	j.await(wire.VerbSaved)
 	victim := j.victim()
 	bases := []*nats.Msg{
-		// The attacker's own: the true mapper shall not be muted.
+		// In the attacker's own name, so that the fetcher does not ignore the real mapper.
 		j.message(wire.VerbNext, wire.Next{Plan: plan, Mapper: self, Holding: wire.Holding{Seq: 9, Held: []chunk.Piece{piece}, Asking: []uint64{9}}}.Encode()),
 		j.message(wire.VerbBeat, wire.Beat{Plan: plan, Mapper: self, Holding: wire.Holding{Seq: 9, Held: []chunk.Piece{piece}}, Doing: &wire.Doing{}}.Encode()),
 		j.message(wire.VerbSave, result.Encode()),
@@ -160,8 +160,8 @@ func TestMutations(t *testing.T) {
 	j.end(fetcher)
 }
 
-// mutations spoils a message: each header missing, empty, of another kind, too
-// large; another version; the body cut, longer, with bits flipped.
+// mutations returns damaged copies of a message: each header missing, empty, of another
+// kind or too large; another version; the body cut, longer, or with bits flipped.
 func mutations(base *nats.Msg) []*nats.Msg {
 	values := []string{
 		"", " ", "-1", "x", "0", "1e9", "18446744073709551616", "4611686018427387904", "4611686018427387905", "0-65536", "5-1",

@@ -10,8 +10,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// TestForgedResults: a result counts with the token of its chunk only, whole,
-// and once. Of two with different content the first wins.
+// TestForgedResults: a result counts only with the token of its chunk, only complete,
+// and only once. Of two with different content the first wins.
 func TestForgedResults(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, 2000)
@@ -19,7 +19,7 @@ func TestForgedResults(t *testing.T) {
 	fetcher := j.fetcher()
 	work := j.lease()
 	other := j.lease()
-	for other.Grant[0].Chunk.ID == work.Grant[0].Chunk.ID { // the attacker does not say what it holds, so it may get it again
+	for other.Grant[0].Chunk.ID == work.Grant[0].Chunk.ID { // it lists nothing as held, so it may get the same chunk again
 		other = j.lease()
 	}
 	good, honest := j.result(work), j.result(work).Results[0]
@@ -69,7 +69,7 @@ func TestForgedResults(t *testing.T) {
 		t.Errorf("forged results: the fetcher counts %d chunks as saved, the sink %d; want none", s.Chunks.Saved, s.Summary.Chunks)
 	}
 
-	// In another's name, of another epoch and attempt: the token is what counts.
+	// In another mapper's name, of another epoch and attempt: only the token counts.
 	good.Mapper, good.Epoch, honest.Attempt = report.Mapper{ID: "another", Name: "another"}, 1<<62, 1<<30
 	good.Results = []wire.Result{honest}
 	if got := j.save(good.Encode()); got.Of(0) != wire.SaveCommitted {
@@ -82,7 +82,7 @@ func TestForgedResults(t *testing.T) {
 		t.Errorf("another content of the same chunk: %s %s, want duplicate", got.Statuses, got.Reason)
 	}
 	good.Shadow = true
-	for range 200 { // compared as often as it comes, and never saved
+	for range 200 { // compared each time, and never saved
 		if got := j.save(good.Encode()); got.Of(0) != wire.SaveDuplicate {
 			t.Fatalf("another content, to compare: %s %s, want duplicate", got.Statuses, got.Reason)
 		}
