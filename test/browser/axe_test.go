@@ -13,9 +13,9 @@ type violation struct {
 	Nodes    []string
 }
 
-// TestAxe: axe finds nothing wrong with the page, light and dark, on a phone
-// and on a wall, while the job runs, when it is done, and when the fetcher is
-// away; and nothing has to be scrolled sideways, down to 320 pixels.
+// TestAxe: axe finds no violation on the page, light and dark, on a phone and on
+// wall displays, while the job runs, when it is done, and without a fetcher. The page
+// needs no horizontal scrolling, down to 320 pixels.
 func TestAxe(t *testing.T) {
 	t.Parallel()
 	j := startTroubled(t, "CONTROL_TOKEN=open-sesame")

@@ -15,13 +15,13 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// tools are what the tests need beside Go.
+// tools are what the tests need besides Go.
 var tools struct {
 	chromium string // path
 	axe      string // axe.min.js
 }
 
-// findTools fails early: before the programs are built, and in one line.
+// findTools finds the tools. TestMain calls it before the programs are built, to fail early.
 func findTools() error {
 	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil && name != "" {
@@ -44,10 +44,10 @@ func findTools() error {
 // launch starts the one browser of all tests when the first of them needs it.
 var launch = sync.OnceValues(startChromium)
 
-// launched says that there is something to close. It is read after the tests.
+// launched reports whether the browser runs. It is read after the tests.
 var launched bool
 
-// chromium is the context of the browser, from which tabs are made.
+// chromium returns the browser's context, the parent of the tabs' contexts.
 func chromium(t *testing.T) context.Context {
 	t.Helper()
 	ctx, err := launch()
@@ -63,10 +63,10 @@ func startChromium() (context.Context, error) {
 		chromedp.Flag("hide-scrollbars", true),
 		chromedp.Flag("disable-gpu", true),
 	)
-	if os.Geteuid() == 0 { // Chromium does not start its sandbox as root; it sees nothing but our own page
+	if os.Geteuid() == 0 { // Chromium's sandbox does not start as root; only our own page is loaded
 		options = append(options, chromedp.Flag("no-sandbox", true))
 	}
-	// The browser belongs to the package, not to the test that is the first to need it.
+	// The browser outlives the test that is the first to need it.
 	allocator, _ := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, _ := chromedp.NewContext(allocator)
 	if err := chromedp.Do(ctx); err != nil {
@@ -76,7 +76,7 @@ func startChromium() (context.Context, error) {
 	return ctx, nil
 }
 
-// closeChromium ends the browser and waits until it is gone.
+// closeChromium ends the browser and waits for its end.
 func closeChromium() {
 	if !launched {
 		return

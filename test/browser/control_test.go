@@ -13,7 +13,7 @@ import (
 )
 
 // TestNoControl: without a token the page has no controls, and the fetcher
-// takes no order.
+// accepts no order.
 func TestNoControl(t *testing.T) {
 	t.Parallel()
 	j := startJob(t, proc.Users(t, t.TempDir(), 1000))
@@ -32,8 +32,8 @@ func TestNoControl(t *testing.T) {
 	}
 }
 
-// TestControl: a wrong token is refused and the page says so; with the right
-// one the job is paused, resumed, slowed down and, if that is confirmed, cancelled.
+// TestControl: a wrong token is refused and the page says so. With the right
+// one the job is paused, resumed, slowed down and, after confirmation, cancelled.
 func TestControl(t *testing.T) {
 	t.Parallel()
 	const token = "correct-horse"
@@ -43,7 +43,7 @@ func TestControl(t *testing.T) {
 			t.Errorf("an order with the token %q: %d %q, want it refused", wrong, code, text)
 		}
 	}
-	j.mapper("ada", "users?duration=2s") // so the job is not done before it is cancelled
+	j.mapper("ada", "users?duration=2s") // so that the job is not done before it is cancelled
 	b := open(t, j.fetcher.Address())
 	b.await("controls", connected+` && `+shown("#controls"))
 
@@ -83,14 +83,14 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// enter writes into an input, as a person would.
+// enter types text into an input, as a person would.
 func (b *tab) enter(selector, text string) {
 	b.t.Helper()
 	eval[bool](b, `(e => (e.focus(), e.select(), true))(`+one(selector)+`)`)
 	b.press(text)
 }
 
-// click operates a button that a person could operate.
+// click clicks an element once it is visible and enabled.
 func (b *tab) click(selector string) {
 	b.t.Helper()
 	b.await(selector+" to be operable", `(`+shown(selector)+` && !`+one(selector)+`.disabled)`)

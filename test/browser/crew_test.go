@@ -19,8 +19,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// extra is a mapper as the fetcher sees it: it asks, beats, holds a chunk for
-// a while and saves it as it is. A thousand of them fit into one process and
+// extra imitates a mapper: it requests work, sends heartbeats, holds a chunk for
+// a while and saves it unchanged. A thousand of them fit into one process and
 // on one connection.
 type extra struct {
 	bus  *bus.Bus
@@ -35,7 +35,7 @@ type extra struct {
 	epoch  uint64        // guarded by mu
 }
 
-// startCrew starts n of them; the end of the test ends them.
+// startCrew starts n such mappers; the test's cleanup ends them.
 func startCrew(t *testing.T, nats string, n int, hold time.Duration) {
 	t.Helper()
 	b, err := bus.Connect(bus.Config{URL: nats}, bus.Options{Job: "users", Role: bus.RoleMapper, Name: "crew", Log: zerolog.Nop()})
@@ -66,14 +66,14 @@ func startCrew(t *testing.T, nats string, n int, hold time.Duration) {
 	})
 }
 
-// answer says to whatever order that the mapper is here.
+// answer acknowledges any order.
 func answer(r *bus.Request) {
 	if order, err := wire.DecodeOrder(r.Message); err == nil {
 		_ = r.Reply(wire.OrderAnswer{Plan: order.Plan}.Encode())
 	}
 }
 
-// report is the next message's number and all that the mapper holds. The
+// report returns the next message's number and the pieces that the mapper holds. The
 // caller holds mu.
 func (x *extra) report() wire.Holding {
 	x.seq++
@@ -87,7 +87,7 @@ func (x *extra) beat(ctx context.Context) error {
 		x.mu.Lock()
 		err := x.bus.Publish(wire.VerbBeat, wire.Beat{Plan: x.plan, Mapper: x.self, Holding: x.report(), Epoch: x.epoch}.Encode())
 		x.mu.Unlock()
-		_ = err // the next one comes soon
+		_ = err // the next heartbeat follows soon
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -105,7 +105,7 @@ func (x *extra) work(ctx context.Context) error {
 			}
 			continue
 		}
-		if !pause(ctx, x.hold) { // this is its work
+		if !pause(ctx, x.hold) { // stands for the work
 			return nil
 		}
 		x.save(ctx, work)
@@ -113,7 +113,7 @@ func (x *extra) work(ctx context.Context) error {
 	return nil
 }
 
-// pause is false if ctx has ended.
+// pause waits for d. It returns false if ctx has ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):
@@ -152,7 +152,7 @@ func (x *extra) next(ctx context.Context) (wire.Work, error) {
 	return work, err
 }
 
-// save hands in the pieces as they were, until the saver has it.
+// save sends the unchanged objects as results until the saver has them.
 func (x *extra) save(ctx context.Context, w wire.Work) {
 	all := wire.Save{Plan: w.Plan, Epoch: w.Epoch, Mapper: x.self}
 	for _, g := range w.Grant {

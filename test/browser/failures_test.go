@@ -10,14 +10,14 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// troubled is a job in which all is to be seen that can go wrong: dead
-// letters, a straggler with its backup, a mapper that is gone.
+// troubled is a job with every problem that the page shows: dead letters, a
+// straggler with its backup, and a gone mapper.
 type troubled struct {
 	*job
 	gone string // ID of the mapper that was killed
 }
 
-// startTroubled starts such a job of 6,000 objects; it stays as it is until release.
+// startTroubled starts such a job of 6,000 objects. It cannot end before release.
 func startTroubled(t *testing.T, settings ...string) *troubled {
 	t.Helper()
 	const n = 6000
@@ -40,14 +40,14 @@ func startTroubled(t *testing.T, settings ...string) *troubled {
 	return j
 }
 
-// stuck is an expression: the page shows all of it.
+// stuck is an expression that is true when the page shows all problems of a troubled job.
 const stuck = `document.querySelectorAll("#stragglers tbody tr").length === 1 &&
 	/anna/.test(document.querySelector("#stragglers tbody tr").innerText) && /otto/.test(document.querySelector("#stragglers tbody tr").innerText) &&
 	document.querySelectorAll("#dead-letters li").length >= 12 &&
 	document.querySelector("#mappers tbody tr[data-state=gone]")`
 
-// TestFailures: dead letters are shown with object, error and how to retry
-// them; a straggler with who has it, for how long, and who has its backup.
+// TestFailures: the page shows dead letters with object, error and the retry command,
+// and a straggler with the mappers that hold it and its backup.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	j := startTroubled(t)
@@ -83,7 +83,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestOlder: dead letters that do not fit are asked for.
+// TestOlder: a button loads older dead letters, page by page.
 func TestOlder(t *testing.T) {
 	t.Parallel()
 	const n = 3000
@@ -98,7 +98,7 @@ func TestOlder(t *testing.T) {
 	b.await("the end", stateIs+`"done" && `+shown("#dead-older")+` && document.querySelectorAll("#dead-letters li").length > 0`)
 	const letters = `document.querySelectorAll("#dead-letters li").length`
 	for shownOnes := eval[int](b, letters); shownOnes < n/3; shownOnes = eval[int](b, letters) {
-		b.await("older ones", fmt.Sprintf("%s > %d || (%s.click(), false)", letters, shownOnes, one("#dead-older"))) // one click at a time is heard
+		b.await("older ones", fmt.Sprintf("%s > %d || (%s.click(), false)", letters, shownOnes, one("#dead-older"))) // clicks while it loads have no effect
 	}
 	if got := eval[int](b, letters); got != n/3 {
 		t.Errorf("%d dead letters can be looked at, want %d", got, n/3)

@@ -17,7 +17,7 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// job is a job in real processes; mappers come later.
+// job is a job in real processes; the tests add the mappers.
 type job struct {
 	*proc.Job
 
@@ -25,9 +25,8 @@ type job struct {
 	mappers map[string]*proc.Process // by name
 }
 
-// startJob starts nats-server, saver and fetcher over a source, in its folder,
-// and waits for the page. More settings of the fetcher may follow. Pictures
-// show the files' names, not their paths.
+// startJob starts nats-server, saver and fetcher (with additional settings) in the
+// source's folder, and waits for the page. So screenshots show names of files, not paths.
 func startJob(t *testing.T, source string, settings ...string) *job {
 	t.Helper()
 	j := &job{Job: proc.NewJob(t, "users"), mappers: map[string]*proc.Process{}}
@@ -46,7 +45,7 @@ func (j *job) mapper(name, transform string, settings ...string) *proc.Process {
 	return j.mappers[name]
 }
 
-// order sends an order to the fetcher, as the page does; the code is 0 if there
+// order sends an order to the fetcher as the page does. The code is 0 if there
 // was no answer.
 func (j *job) order(token, body string) (code int, answer string) {
 	j.T.Helper()
@@ -72,13 +71,13 @@ func (j *job) order(token, body string) (code int, answer string) {
 	return response.StatusCode, string(text)
 }
 
-// status is what the fetcher says.
+// status returns the fetcher's status.
 func (j *job) status() report.Status {
 	j.T.Helper()
 	return j.fetcher.AwaitStatus("a status", func(report.Status) bool { return true })
 }
 
-// id waits until the fetcher knows a mapper by name, and says its ID.
+// id waits until the fetcher knows a mapper of that name, and returns its ID.
 func (j *job) id(name string) (id string) {
 	j.T.Helper()
 	j.fetcher.AwaitStatus("mapper "+name, func(s report.Status) bool {
@@ -92,20 +91,20 @@ func (j *job) id(name string) (id string) {
 	return id
 }
 
-// row is the selector of a mapper's row in a state.
+// row returns the selector of a mapper's row in a state.
 func row(id, state string) string {
 	return fmt.Sprintf(`#mappers tbody tr[data-mapper=%s][data-state=%s]`, quote(id), state)
 }
 
-// Mail addresses of users, which tell work what to do.
+// Mail addresses of users, which determine what work does.
 const (
 	good = "ada@example.com"
 	bad  = ""                 // is an error
-	late = "late@example.com" // takes until there is the file that the mapper's GATE names
-	step = "step@example.com" // takes as long as its STEP says
+	late = "late@example.com" // waits until the file in the mapper's GATE exists
+	step = "step@example.com" // takes the seconds in the mapper's STEP
 )
 
-// objects writes a source of n users; mail says what each one is.
+// objects writes a source of n users; mail returns each one's address.
 func objects(t *testing.T, n int, mail func(i int) string) string {
 	t.Helper()
 	var text strings.Builder
@@ -115,8 +114,8 @@ func objects(t *testing.T, n int, mail func(i int) string) string {
 	return file(t, "users.jsonl", text.String())
 }
 
-// work is the transform of objects. How long late ones and steps take is not part
-// of it: all mappers do the same to an object.
+// work is the transform of the source that objects writes. GATE and STEP change only how
+// long it takes, so all mappers have the same transform.
 var work = func() string {
 	command, err := json.Marshal([]string{"sh", "-c", `while IFS= read -r object; do
 	case $object in
@@ -135,13 +134,13 @@ done
 	return "exec:" + string(command)
 }()
 
-// takes is the settings of a mapper: how long late objects take, and the seconds of steps.
+// takes returns a mapper's settings GATE and STEP.
 func (j *job) takes(step string) []string { return []string{"GATE=" + j.gate(), "STEP=" + step} }
 
-// gate is a file for which late objects wait; release makes it.
+// gate is the file that late objects wait for; release creates it.
 func (j *job) gate() string { return filepath.Join(j.Dir, "gate") }
 
-// release lets late objects be done.
+// release ends the wait of late objects.
 func (j *job) release() {
 	j.T.Helper()
 	if err := os.WriteFile(j.gate(), nil, 0o666); err != nil {

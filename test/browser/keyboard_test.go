@@ -10,24 +10,23 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// focused is the element that has the focus, and whether a person sees that.
+// focused is the element that has the focus, and whether the focus is visible.
 type focused struct {
 	Index   int // among operable; -1: none of them
 	Name    string
 	Visible bool
 }
 
-// operable are the elements that a mouse could operate, as an expression. Of
-// radio buttons of one name only one is reached by Tab, but there are none.
+// operable is an expression: the elements that a mouse could operate. It ignores that
+// Tab reaches only one of several radio buttons of a name, since the page has none.
 const operable = `[...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex], [onclick]")]
 	.filter(e => !e.disabled && e.tabIndex >= 0 && e.checkVisibility({visibilityProperty: true}) && e.getClientRects().length > 0)`
 
-// looks is what of an element's look may tell that it has the focus.
+// looks is a JavaScript function: the styles of an element that may show the focus.
 const looks = `(e => (s => [s.outlineStyle === "none" ? "" : s.outlineWidth + s.outlineColor, s.boxShadow, s.borderColor, s.backgroundColor].join())(getComputedStyle(e)))`
 
-// TestKeyboard: whatever can be operated is reached by Tab, and is seen to
-// have the focus; so is the map, which is walked and zoomed by keys and says
-// what is under the cursor.
+// TestKeyboard: Tab reaches every operable element, and each shows that it has the
+// focus. Arrow keys move the cursor on the map, which describes what is under it.
 func TestKeyboard(t *testing.T) {
 	t.Parallel()
 	j := startTroubled(t, "CONTROL_TOKEN=open-sesame")

@@ -15,7 +15,7 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// seen is what a person reads off the page.
+// seen is what the page shows.
 type seen struct {
 	Job, State, Percent, Rate, ETA string
 	Map, Throughput                string
@@ -47,8 +47,8 @@ const (
 	stateIs      = `document.querySelector("#state").innerText.toLowerCase() === `
 )
 
-// TestMoves: the page loads from the fetcher alone, without complaint, shows
-// the job, and all of it moves while the job runs, to its end.
+// TestMoves: the page loads from the fetcher alone, without failed requests, shows
+// the job, and updates every part while the job runs, until its end.
 func TestMoves(t *testing.T) {
 	t.Parallel()
 	const chunks = 600 // a minute and a half for both mappers
@@ -79,8 +79,8 @@ func TestMoves(t *testing.T) {
 	}
 }
 
-// TestGone: a mapper that is killed is shown as gone with the first update after the
-// fetcher knows, and what it held goes to another.
+// TestGone: the page shows a killed mapper as gone with the first update after the
+// fetcher knows, and its chunk is redelivered.
 func TestGone(t *testing.T) {
 	t.Parallel()
 	j := startJob(t, proc.Users(t, t.TempDir(), 4000), "SPECULATE=false")
@@ -96,7 +96,7 @@ func TestGone(t *testing.T) {
 		return slices.ContainsFunc(s.Gone, func(m report.GoneMapper) bool { return m.ID == id })
 	})
 	known := eval[seen](b, look).Updates
-	b.await("the next update", fmt.Sprintf("(%s).Updates > %d", look, known+1)) // the first one may have been on its way
+	b.await("the next update", fmt.Sprintf("(%s).Updates > %d", look, known+1)) // one may have been under way
 	if !eval[bool](b, `!!`+one(row(id, "gone"))) {
 		t.Error("the page does not show that the mapper is gone, and the fetcher knows")
 	}
@@ -107,8 +107,8 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// TestRestart: the page says that the fetcher is away, and goes on by itself
-// when another one has its address.
+// TestRestart: the page says that the fetcher does not answer, and continues by itself
+// when another fetcher has the same address.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	j := startJob(t, proc.Users(t, t.TempDir(), 6000))
@@ -130,8 +130,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestFrozen: a fetcher that stands still, with its connections open, is
-// noticed too, and so is its return.
+// TestFrozen: the page notices a frozen fetcher, whose connections stay open, and its
+// return.
 func TestFrozen(t *testing.T) {
 	t.Parallel()
 	j := startJob(t, proc.Users(t, t.TempDir(), 1000))

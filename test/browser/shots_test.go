@@ -14,9 +14,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestShots takes pictures of the page for people, at moments that show what
-// it can: running-light.png, running-dark.png, phone.png and done-wall.png, in
-// the folder -screenshots.
+// TestShots takes pictures of the page with all its features, for people to look at:
+// running-light.png, running-dark.png, phone.png and done-wall.png, in the folder
+// -screenshots.
 func TestShots(t *testing.T) {
 	t.Parallel()
 	dir := *screenshots
@@ -64,7 +64,7 @@ func TestShots(t *testing.T) {
 func (b *tab) shoot(dir, name string, s screen) {
 	b.t.Helper()
 	b.size(s)
-	eval[bool](b, `new Promise(done => (scrollTo(0, 0), requestAnimationFrame(() => requestAnimationFrame(() => done(true)))))`) // it is drawn
+	eval[bool](b, `new Promise(done => (scrollTo(0, 0), requestAnimationFrame(() => requestAnimationFrame(() => done(true)))))`) // waits until it is drawn
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())

@@ -21,7 +21,7 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// patience is how long a test waits for what must happen.
+// patience bounds the wait for anything that must happen.
 const patience = proc.Patience
 
 // tab is one tab of the browser, in a profile of its own.
@@ -34,13 +34,13 @@ type tab struct {
 
 	mu       sync.Mutex
 	console  []string // guarded by mu; errors and warnings of the page's own code
-	failed   []string // guarded by mu; requests without a good answer, and what the browser says of them
+	failed   []string // guarded by mu; requests that failed, and the browser's messages about them
 	foreign  []string // guarded by mu; requests to another origin
 	requests int      // guarded by mu
 }
 
-// open shows the page of a fetcher. The end of the test closes the tab, and
-// fails if the page's own code has complained or has asked strangers.
+// open opens the page of a fetcher. The test's cleanup closes the tab, and fails
+// if the page's own code logged a problem or requested something from another origin.
 func open(t *testing.T, address string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(chromium(t), chromedp.WithNewBrowserContext())
@@ -83,7 +83,7 @@ func (b *tab) close() {
 	}
 }
 
-// hear notes what is wrong with the page.
+// hear records requests and problems of the page.
 func (b *tab) hear(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -132,14 +132,14 @@ func words(args []*runtime.RemoteObject) string {
 	return strings.Join(text, " ")
 }
 
-// failures are the requests so far that had no good answer, and how many there were at all.
+// failures returns the requests that have failed so far, and the number of all requests.
 func (b *tab) failures() (failed []string, requests int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.failed, b.requests
 }
 
-// do is an action, or the end of the test.
+// do runs an action, or fails the test.
 func (b *tab) do(what string, a chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -149,7 +149,7 @@ func (b *tab) do(what string, a chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval is the value of a JavaScript expression, or of the promise that it is.
+// eval returns the value of a JavaScript expression, or of its promise.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -177,13 +177,13 @@ func (b *tab) await(what, expression string) {
 	}
 }
 
-// text is what a person reads of an element; "" if it is not shown.
+// text returns the visible text of an element; "" if it is not shown.
 func (b *tab) text(selector string) string {
 	b.t.Helper()
 	return eval[string](b, `(e => e && e.checkVisibility() ? e.innerText : "")(`+one(selector)+`)`)
 }
 
-// one is the expression of the first element that a selector finds.
+// one returns the expression of the first element that a selector finds.
 func one(selector string) string { return `document.querySelector(` + quote(selector) + `)` }
 
 func quote(text string) string {
@@ -194,7 +194,7 @@ func quote(text string) string {
 	return string(quoted)
 }
 
-// shown is an expression: the element is there, and a person sees it.
+// shown returns an expression that is true if the element exists and is visible.
 func shown(selector string) string {
 	return `(e => e && e.checkVisibility({opacityProperty: true, visibilityProperty: true}) && e.getClientRects().length > 0)(` + one(selector) + `)`
 }
@@ -207,7 +207,7 @@ type screen struct {
 
 var (
 	desk   = screen{"desk", 1280, 800}
-	tall   = screen{"tall", 1400, 1200} // for pictures: all of the page but its end
+	tall   = screen{"tall", 1400, 1200} // for pictures: most of the page
 	phone  = screen{"phone", 390, 844}
 	narrow = screen{"narrow", 320, 640}
 	wall   = screen{"wall", 1920, 1080}
@@ -219,8 +219,8 @@ func (b *tab) size(s screen) {
 	b.do("resize", chromedp.EmulateViewport(s.width, s.height))
 }
 
-// scheme is what the person prefers: light or dark. Nothing is to move by
-// itself, so that a colour is measured that stays.
+// scheme sets the preferred colours, light or dark. It also turns off animations, so
+// that axe measures final colours.
 func (b *tab) scheme(name string) {
 	b.t.Helper()
 	b.do("prefer "+name, func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
@@ -231,7 +231,7 @@ func (b *tab) scheme(name string) {
 	})
 }
 
-// press types keys, as the focus is.
+// press types keys into the element with the focus.
 func (b *tab) press(keys string, options ...chromedp.KeyOption) {
 	b.t.Helper()
 	b.do("press a key", chromedp.KeyEvent(keys, options...))

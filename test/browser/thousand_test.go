@@ -17,12 +17,12 @@ import (
 )
 
 // TestThousand: the page shows a thousand mappers and ten thousand chunks, and
-// finds one of them. With -viewer it measures what that costs the fetcher.
+// its filter finds one mapper. With -viewer it measures the fetcher's CPU time.
 func TestThousand(t *testing.T) {
 	const mappers, chunks = 1000, 10_000
-	hold := 5 * time.Second // so that there is a minute to look
+	hold := 5 * time.Second // so that the job lasts for most of a minute
 	if *viewer > 0 {
-		hold = max(hold, 8**viewer/(chunks/mappers)) // so that the job outlasts what is measured
+		hold = max(hold, 8**viewer/(chunks/mappers)) // so that the job outlasts the measurement
 	}
 	j := startJob(t, proc.Users(t, t.TempDir(), chunks*10), "CHUNK_SIZE=10")
 	startCrew(t, j.URL, mappers, hold)
@@ -44,8 +44,8 @@ func TestThousand(t *testing.T) {
 	b.await("no mapper of another name", rows+` === 0`)
 }
 
-// measureViewer tells what one viewer costs the fetcher, in per cent of a core:
-// its CPU time with a page open, less that without, in turns.
+// measureViewer logs what one viewer costs the fetcher, in per cent of a core:
+// its CPU time with an open page, minus that without, measured in turns.
 func measureViewer(t *testing.T, j *job) {
 	t.Helper()
 	const turns = 3
@@ -62,17 +62,17 @@ func measureViewer(t *testing.T, j *job) {
 	t.Logf("the fetcher takes %.2f %% of a core without a viewer, %.2f %% with one: %.2f %%", share(without), share(with), share(with-without))
 }
 
-// cpuOver is the CPU time that a process takes in a span of time.
+// cpuOver returns the CPU time that a process takes in a span of time.
 func cpuOver(t *testing.T, p *proc.Process, span time.Duration) time.Duration {
 	t.Helper()
 	before := cpu(t, p)
 	ctx, cancel := context.WithTimeout(t.Context(), span)
 	defer cancel()
-	<-ctx.Done() // the span is what is measured
+	<-ctx.Done()
 	return cpu(t, p) - before
 }
 
-// cpu is the CPU time that the threads of a process have taken (Linux), to the nanosecond.
+// cpu returns the CPU time that the threads of a process have taken (Linux), in nanoseconds.
 func cpu(t *testing.T, p *proc.Process) (total time.Duration) {
 	t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.PID()))
