@@ -9,7 +9,7 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// word is a line of a role's log.
+// word is a line of a role's log, with the fields that tests use.
 type word struct {
 	Time           time.Time // in whole seconds
 	Level, Message string
@@ -23,7 +23,7 @@ type word struct {
 	Outcome string
 }
 
-// words reads a log. A line that a kill has torn is left out.
+// words reads a log. It skips a line that a kill has cut off.
 func words(p *proc.Process) (all []word) {
 	for line := range strings.Lines(p.Log()) {
 		var w word
@@ -34,9 +34,9 @@ func words(p *proc.Process) (all []word) {
 	return all
 }
 
-// checkWords holds what the roles have said against what is true: nobody
-// panicked or raced, each claim has a new epoch and finds no less than the one
-// before, "committed" is said once for a chunk, and "job done" counts all.
+// checkWords checks the roles' logs: no panic and no data race; each claim gets a new
+// epoch and finds no fewer chunks than the one before; mappers log "committed" once for
+// a piece; and "job done" counts everything.
 func (c *crew) checkWords() {
 	c.T.Helper()
 	for _, p := range c.all() {
@@ -83,7 +83,7 @@ func (c *crew) checkWords() {
 	}
 }
 
-// awaitSaved waits until a mapper was told that the piece from an object on is saved, and how.
+// awaitSaved waits until a mapper logs that the piece from object first on is saved, with an outcome.
 func awaitSaved(t *testing.T, mapper *proc.Process, first int, outcome string) {
 	t.Helper()
 	proc.Eventually(t, mapper.Label+"'s piece "+outcome, func() bool {

@@ -12,11 +12,11 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// roles are as NATS lists their connections.
+// roles has the names of the roles' connections in NATS.
 var roles = []string{"chunkline-fetcher", "chunkline-saver", "chunkline-mapper"}
 
-// TestClusterKilled: NATS is a cluster of three. The server that a role is on
-// is killed or told to leave, for each role in turn, and comes back.
+// TestClusterKilled: NATS is a cluster of three. For each role in turn, the server that
+// the role is connected to is killed or put into lame duck mode, and started again.
 func TestClusterKilled(t *testing.T) {
 	t.Parallel()
 	histories(t, func(t *testing.T, random *rand.Rand) {
@@ -29,7 +29,7 @@ func TestClusterKilled(t *testing.T) {
 				k.c.kill(p)
 			} else {
 				t.Logf("%s leaves, where a %s is", p.Label, roles[i])
-				p.Signal(syscall.SIGUSR2) // lame duck mode, in NATS's words
+				p.Signal(syscall.SIGUSR2) // lame duck mode
 				p.Wait()
 			}
 			k.awaitAllBut(server)
@@ -41,8 +41,8 @@ func TestClusterKilled(t *testing.T) {
 	})
 }
 
-// TestClusterFrozen: the server that a role is on is frozen, so that the role
-// must find out by itself, and the other servers know of nothing.
+// TestClusterFrozen: the server that a role is connected to is frozen, so the role
+// must detect that by itself, without help from the other servers.
 func TestClusterFrozen(t *testing.T) {
 	t.Parallel()
 	histories(t, func(t *testing.T, random *rand.Rand) {
@@ -67,8 +67,8 @@ type cluster struct {
 
 const mappersOfCluster = 2
 
-// newCluster starts a job whose mappers need minutes for it, so that it is not done
-// before the servers have been struck.
+// newCluster starts a job that takes its mappers minutes, so that it is not done
+// before the faults.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	k := &cluster{c: newCrew(t, 16_000)}
@@ -79,8 +79,8 @@ func newCluster(t *testing.T) *cluster {
 	return k
 }
 
-// startCluster starts three servers on loopback. Each tells at its address of
-// monitor who is connected.
+// startCluster starts three servers on loopback. It returns the addresses of their
+// monitoring endpoints.
 func (c *crew) startCluster() (monitor []string) {
 	c.T.Helper()
 	const servers = 3
@@ -105,7 +105,7 @@ func (k *cluster) clients(server int) map[string]int {
 	k.c.T.Helper()
 	var list struct{ Connections []struct{ Name string } }
 	if !proc.FetchJSON(k.c.T, k.monitor[server], "/connz", &list) {
-		return nil // it starts, or is frozen
+		return nil // the server is starting, or frozen
 	}
 	n := map[string]int{}
 	for _, c := range list.Connections {
@@ -115,7 +115,7 @@ func (k *cluster) clients(server int) map[string]int {
 	return n
 }
 
-// serverOf is a server that the role is connected to, as soon as it is.
+// serverOf waits until a role is connected, and returns its server's index.
 func (k *cluster) serverOf(role string) (server int) {
 	k.c.T.Helper()
 	proc.Eventually(k.c.T, "a connection of "+role, func() bool {
@@ -130,7 +130,7 @@ func (k *cluster) serverOf(role string) (server int) {
 	return server
 }
 
-// awaitAllBut waits until all roles are connected to the other servers.
+// awaitAllBut waits until all roles are connected to servers other than this one.
 func (k *cluster) awaitAllBut(server int) {
 	k.c.T.Helper()
 	proc.Eventually(k.c.T, "all roles to be connected", func() bool {

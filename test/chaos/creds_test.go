@@ -8,13 +8,13 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestCredentials: in the middle of a job NATS comes back with a password. The
-// roles end and name the setting; started again with it, they go on.
+// TestCredentials: in the middle of a job NATS restarts with a password. The roles
+// exit and name the settings; restarted with them, they continue the job.
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	c := newCrew(t, 8_000)
 	c.startNATS()
-	c.startAll(2, "1s") // so the job is not done before
+	c.startAll(2, "1s") // so that the job is not done before
 	c.mappers[0].Await("piece saved")
 	server := c.nats[0]
 	c.kill(server)

@@ -13,8 +13,8 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// A crew is the processes that run one job. The tests strike and heal them;
-// only the fetcher, when the job is done, may end by itself.
+// A crew is the processes that run one job. The tests inject faults and end them;
+// only the fetcher may exit by itself, when the job is done.
 type crew struct {
 	*proc.Job
 
@@ -24,10 +24,10 @@ type crew struct {
 	mappers []*proc.Process
 }
 
-// chunkSize makes many chunks of few users, for faults to fall between.
+// chunkSize is small, so that few users make many chunks for faults to interrupt.
 const chunkSize = 25
 
-// newCrew prepares a job of n users; nothing runs yet.
+// newCrew prepares a job of n users, but starts no process.
 func newCrew(t *testing.T, n int) *crew {
 	t.Helper()
 	c := &crew{Job: proc.NewJob(t, "chaos")}
@@ -37,7 +37,7 @@ func newCrew(t *testing.T, n int) *crew {
 	return c
 }
 
-// keepFiles copies the files of a job that failed to where -keep says.
+// keepFiles copies the files of a failed job to the folder -keep.
 func keepFiles(t *testing.T, dir string) {
 	if *keep == "" || !t.Failed() {
 		return
@@ -49,7 +49,7 @@ func keepFiles(t *testing.T, dir string) {
 	t.Logf("the files are in %s", to)
 }
 
-// startNATS starts one server on loopback, with these lines of configuration.
+// startNATS starts one server on loopback with these configuration lines.
 func (c *crew) startNATS(lines ...string) {
 	c.T.Helper()
 	server := c.NATS("-c", c.config(lines...))
@@ -57,7 +57,7 @@ func (c *crew) startNATS(lines ...string) {
 	c.nats = []*proc.Process{server}
 }
 
-// config writes a configuration of nats-server; its flags come on top of it.
+// config writes a configuration file of nats-server; flags may add to it.
 func (c *crew) config(lines ...string) (path string) {
 	c.T.Helper()
 	path = filepath.Join(c.Dir, "nats.conf")
@@ -79,7 +79,7 @@ func (c *crew) startFetcher(env ...string) *proc.Process {
 	return c.fetcher
 }
 
-// newFetcher starts a fetcher beside the one that the crew has.
+// newFetcher starts a fetcher in addition to the crew's.
 func (c *crew) newFetcher(label string, env ...string) *proc.Process {
 	c.T.Helper()
 	return c.NextFetcher(label, append([]string{fmt.Sprintf("CHUNK_SIZE=%d", chunkSize), "ON_DONE=exit"}, env...)...)
@@ -98,14 +98,14 @@ func (c *crew) addMapperOf(transform string, env ...string) *proc.Process {
 	return m
 }
 
-// hurry adds a mapper that does the rest of the job in a moment. The others may take so
-// long that the job cannot end while the test still strikes.
+// hurry adds a fast mapper that soon finishes the job. The others may be so slow that
+// the job cannot end before the last fault.
 func (c *crew) hurry() {
 	c.T.Helper()
 	c.addMapper("0s", "WORKERS=2")
 }
 
-// startAll starts saver, fetcher and n mappers of two workers, which take
+// startAll starts saver, fetcher and n mappers with two workers each, which take
 // duration for a chunk.
 func (c *crew) startAll(n int, duration string) {
 	c.T.Helper()
@@ -116,13 +116,13 @@ func (c *crew) startAll(n int, duration string) {
 	}
 }
 
-// all is every process of the crew.
+// all returns every process of the crew.
 func (c *crew) all() []*proc.Process {
 	return slices.Concat(c.nats, []*proc.Process{c.saver, c.fetcher}, c.mappers)
 }
 
-// done says whether the job is done, and fails the test if a process has ended
-// by itself. It must be called while all of them should run.
+// done reports whether the job is done, and fails the test if a process has exited
+// by itself. Call it only while all processes should run.
 func (c *crew) done() bool {
 	c.T.Helper()
 	done := false
@@ -132,8 +132,8 @@ func (c *crew) done() bool {
 	return done
 }
 
-// ended says whether p, which should run, is the fetcher of a job that is
-// done. It fails the test if p has ended otherwise.
+// ended reports whether p is the fetcher and has exited because the job is done. It
+// fails the test if p has exited otherwise. Call it only while p should run.
 func (c *crew) ended(p *proc.Process) bool {
 	c.T.Helper()
 	if !p.Ended() {
@@ -145,14 +145,14 @@ func (c *crew) ended(p *proc.Process) bool {
 	return true
 }
 
-// kill kills a process that should run until now.
+// kill kills a process, which should still run.
 func (c *crew) kill(p *proc.Process) {
 	c.T.Helper()
 	c.ended(p)
 	p.Kill()
 }
 
-// end ends a process politely, which it must obey whatever else is broken.
+// end sends SIGTERM to a process, which must obey whatever else is broken.
 func (c *crew) end(p *proc.Process) {
 	c.T.Helper()
 	if c.ended(p) {
@@ -161,16 +161,16 @@ func (c *crew) end(p *proc.Process) {
 	p.Signal(syscall.SIGTERM)
 	switch code := p.Exit(); {
 	case code == 0:
-	case code == -1: // it had not come to hear signals yet
+	case code == -1: // it did not handle signals yet
 	case code == 130 && p == c.fetcher && strings.HasSuffix(p.Log(), "start it again to continue where it stopped\n"):
-	case code == 1 && slices.Contains(c.nats, p): // that is how nats-server ends
+	case code == 1 && slices.Contains(c.nats, p): // nats-server exits with 1
 	default:
 		c.T.Errorf("%s: exit code %d after SIGTERM", p.Label, code)
 	}
 }
 
-// finish waits for the end of the job, everything being healed, and holds
-// what came of it against the promise.
+// finish waits for the end of the job after the last fault, and checks the output
+// and the logs.
 func (c *crew) finish() {
 	c.T.Helper()
 	healed := time.Now()

@@ -11,17 +11,17 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestFreeze: NATS is frozen in the middle of a job, so that connections stay
-// open and nothing moves. Meanwhile the roles' probes answer; each role says
-// once that there is no connection to NATS; when it goes on, so does the job; and nothing of the
-// many attempts is left behind.
+// TestFreeze: NATS is frozen in the middle of a job, so that connections stay open
+// without traffic. Meanwhile the roles answer health probes, and each logs the outage
+// once. When NATS continues, so does the job, and the attempts to connect leave no
+// descriptors or goroutines behind.
 func TestFreeze(t *testing.T) {
 	t.Parallel()
 	c := newCrew(t, 8_000)
 	c.startNATS()
 	roles := []*proc.Process{c.startSaver(proc.HTTP()), c.startFetcher(proc.HTTP(), "ON_DONE=stay")}
 	for range 2 {
-		roles = append(roles, c.addMapper("1s", proc.HTTP(), "WORKERS=2")) // so the job is not done before
+		roles = append(roles, c.addMapper("1s", proc.HTTP(), "WORKERS=2")) // so that the job is not done before
 	}
 	c.fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 4 })
 
@@ -30,7 +30,7 @@ func TestFreeze(t *testing.T) {
 		before[p] = gauges(t, p)
 	}
 	c.nats[0].Stop()
-	said := map[*proc.Process]int{} // lines of log
+	said := map[*proc.Process]int{} // log lines before the freeze
 	for _, p := range roles {
 		said[p] = len(words(p))
 	}
@@ -58,7 +58,7 @@ func TestFreeze(t *testing.T) {
 			}
 		}
 		for message, n := range times {
-			if n > 4 { // what concerns each of the two mappers, twice
+			if n > 4 { // allows two lines for each of the two mappers
 				t.Errorf("%s said %d times %q while NATS was frozen", p.Label, n, message)
 			}
 		}
@@ -83,11 +83,11 @@ func TestFreeze(t *testing.T) {
 	}
 }
 
-// away is what a role says when its connection is gone. That nobody answers it
-// comes sooner, and is not the same.
+// away is what a role logs when it has lost its connection. Missing answers are a
+// different outage, which it logs earlier.
 const away = "no connection to NATS, trying to connect"
 
-// allAway says whether every role knows that there is no connection to NATS, and that it cannot work.
+// allAway reports whether every role has logged that it lost NATS, and is not ready.
 func allAway(roles []*proc.Process) bool {
 	for _, p := range roles {
 		if code, _ := p.Get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(p.Log(), away) {
@@ -97,7 +97,7 @@ func allAway(roles []*proc.Process) bool {
 	return true
 }
 
-// gauges reads what a role has open and runs.
+// gauges reads a role's numbers of goroutines and open descriptors.
 func gauges(t *testing.T, p *proc.Process) map[string]float64 {
 	t.Helper()
 	values := map[string]float64{}

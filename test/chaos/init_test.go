@@ -16,9 +16,9 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestInit: as process 1 of a PID namespace, as which it runs in a container,
-// chunkline reaps what its programs leave behind. The program tells at each
-// object how many processes have ended and are not reaped.
+// TestInit: as process 1 of a PID namespace, as in a container, chunkline reaps the
+// processes that its programs leave behind. At each object the program prints the
+// number of zombies.
 func TestInit(t *testing.T) {
 	t.Parallel()
 	const objects = 500
@@ -45,7 +45,7 @@ exit 0
 	if err := os.WriteFile(program, []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// The program is never more than a chunk ahead of a chunkline that gets no time to reap.
+	// With one worker and small chunks, at most a chunk of zombies waits to be reaped.
 	cmd := exec.CommandContext(t.Context(), "unshare", "--pid", "--fork", "--mount-proc", "--kill-child",
 		proc.Path("chunkline"), "run", "-i", in, "-o", out, "-j", "1", "--chunk-size", "10", "--exec", "sh "+program)
 	if text, err := cmd.CombinedOutput(); err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestFewFiles: a role cannot open anything for a while, sockets included,
-// while NATS is restarted, so that it must connect anew. It says so once, and
-// goes on when it can.
+// TestFewFiles: while a role cannot open any file or socket, NATS is restarted, so
+// that the role must reconnect. It logs the outage once, and continues when it can
+// open sockets again.
 func TestFewFiles(t *testing.T) {
 	t.Parallel()
 	for i, role := range []string{"fetcher", "saver", "mapper"} {
@@ -19,8 +19,8 @@ func TestFewFiles(t *testing.T) {
 			t.Parallel()
 			c := newCrew(t, 8_000)
 			c.startNATS()
-			c.startAll(2, "1s")              // so the job is not done before
-			c.saver.Await("piece committed") // it has the files that it writes to
+			c.startAll(2, "1s")              // so that the job is not done before
+			c.saver.Await("piece committed") // its files are open
 			p := []*proc.Process{c.fetcher, c.saver, c.mappers[0]}[i]
 			var normal unix.Rlimit
 			limitFiles(t, p, nil, &normal)
@@ -37,7 +37,7 @@ func TestFewFiles(t *testing.T) {
 	}
 }
 
-// limitFiles sets how many files a process may have open, or tells it.
+// limitFiles sets or gets the limit on a process's open files.
 func limitFiles(t *testing.T, p *proc.Process, set, get *unix.Rlimit) {
 	t.Helper()
 	if err := unix.Prlimit(p.PID(), unix.RLIMIT_NOFILE, set, get); err != nil {

@@ -14,10 +14,9 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestNetwork: every role, and NATS, has a network namespace of its own. Roles
-// are cut off NATS one after the other, in one direction or both, into a black
-// hole or with resets, and come back in another order. When all are back, the
-// job must end.
+// TestNetwork: every role, and NATS, has a network namespace of its own. They are
+// disconnected one after the other, in one direction or both, with packets dropped
+// or reset, and reconnected in another order. Once all are reconnected, the job must end.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
 	histories(t, swizzle)
@@ -37,8 +36,8 @@ func swizzle(t *testing.T, random *rand.Rand) {
 	c.finish()
 }
 
-// drawCuts draws who is cut off how: a few, or all, one by one, for longer than
-// a lease, and at times for longer than a client takes to notice (15 s). Some
+// drawCuts draws which processes are disconnected and how: a few or all, one by one, for
+// longer than a lease, and at times for longer than a client takes to notice (15 s). Some
 // are ended or killed meanwhile, and start without a network.
 func drawCuts(r *rand.Rand, n *network, c *crew) []step {
 	all := c.all()
@@ -66,7 +65,7 @@ func drawCuts(r *rand.Rand, n *network, c *crew) []step {
 	return cuts
 }
 
-// way is a way to cut off a namespace: commands that run in it.
+// way is a way to disconnect a namespace: commands that run in it.
 type way struct {
 	name     string
 	commands []string
@@ -84,16 +83,16 @@ var ways = []way{
 	{"cable pulled", []string{"ip link set eth0 down"}},
 }
 
-// network is namespaces, one a process, whose cables end in the bridge of
-// another namespace. Nothing of it can be reached from outside.
+// network is one namespace for each process, connected by a bridge in another
+// namespace. It cannot be reached from outside.
 type network struct {
 	t     *testing.T
 	hub   string
 	hosts map[string]int // number in the network, by label
 }
 
-// newNetwork makes the bridge. The end of the test removes everything, and
-// what runs in a namespace has ended by then.
+// newNetwork creates the bridge. The test's cleanup removes the network after
+// the processes in it have ended.
 func newNetwork(t *testing.T) *network {
 	t.Helper()
 	n := &network{t: t, hub: fmt.Sprintf("chunkline-%d", os.Getpid()), hosts: map[string]int{}}
@@ -115,7 +114,8 @@ func (n *network) namespace(label string) string { return n.hub + "-" + label }
 // address is the address of a host in the network.
 func (n *network) address(label string) string { return fmt.Sprintf("10.0.0.%d", n.hosts[label]) }
 
-// prefix makes the namespace of a process, and returns what runs it there.
+// prefix creates the namespace of a process if necessary, and returns the command prefix
+// that runs the process in it.
 func (n *network) prefix(label string) []string {
 	n.t.Helper()
 	name := n.namespace(label)
@@ -138,15 +138,14 @@ func (n *network) cut(label string, w way) {
 	}
 }
 
-// heal undoes all ways to cut off.
+// heal undoes every way to disconnect a process.
 func (n *network) heal(label string) {
 	n.t.Helper()
 	n.run("ip netns exec " + n.namespace(label) + " iptables -F")
 	n.run("ip -n " + n.namespace(label) + " link set eth0 up")
 }
 
-// run runs a command, which must succeed: it is root's and Linux's, and needs
-// iproute2 and iptables.
+// run runs a command, which must succeed. It needs root, Linux, iproute2 and iptables.
 func (n *network) run(command string) {
 	n.t.Helper()
 	argv := strings.Fields(command)

@@ -12,9 +12,9 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestPausedFetcher: a fetcher that was stopped for longer than all leases
-// forgives the silence that it could not hear: nobody is given up, and no
-// chunk that a mapper holds goes to another one.
+// TestPausedFetcher: a fetcher that was stopped for longer than all leases does not
+// count that time as the mappers' silence. It declares no mapper dead, and redelivers
+// no chunk that a mapper holds.
 func TestPausedFetcher(t *testing.T) {
 	t.Parallel()
 	const (
@@ -26,12 +26,12 @@ func TestPausedFetcher(t *testing.T) {
 	c.startSaver()
 	c.startFetcher(proc.HTTP(), "SPECULATE=false", "ON_DONE=stay")
 	c.addMapper("10s", "WORKERS=1") // holds its chunk all the time
-	c.addMapper("1s", "WORKERS=2")  // so the job is not done before
+	c.addMapper("1s", "WORKERS=2")  // so that the job is not done before
 	c.fetcher.AwaitStatus("all workers at work", func(s report.Status) bool { return s.Chunks.InFlight == 3 })
 
 	c.fetcher.Stop()
 	<-time.After(pause)
-	awake := time.Now().Truncate(time.Second) // as the log tells the time
+	awake := time.Now().Truncate(time.Second) // as in the log
 	c.fetcher.Signal(syscall.SIGCONT)
 	c.hurry()
 
@@ -42,7 +42,7 @@ func TestPausedFetcher(t *testing.T) {
 	if s.Chunks.Duplicates != 0 && c.fetcher.FellSilent() == 0 {
 		t.Errorf("%d chunks were mapped twice: %+v", s.Chunks.Duplicates, s)
 	}
-	for _, w := range words(c.fetcher) { // a lease's time later, it may have been a mapper that stood still
+	for _, w := range words(c.fetcher) { // more than a lease later, a mapper may really have been silent
 		if strings.HasSuffix(w.Message, "its chunks go to others") && !w.Time.Before(awake) && w.Time.Before(awake.Add(lease)) {
 			t.Errorf("%s: %s, because the fetcher was away itself", w.Time, w.Message)
 		}
@@ -51,13 +51,13 @@ func TestPausedFetcher(t *testing.T) {
 	c.finish()
 }
 
-// gated maps users as soon as there is the file that GATE names.
+// gated maps users once the file in GATE exists.
 const gated = `exec:["sh", "-c", "until test -e \"$GATE\"; do sleep 0.1; done; ` +
 	`exec sed -u 's/^{\"uuid\":\\(\"[^\"]*\"\\),\"fn\":\\(\"[^\"]*\\)\",\"ln\":\"\\([^\"]*\"\\).*$/{\"id\":\\1,\"name\":\\2 \\3}/'"]`
 
-// TestZombie: a mapper that was stopped for longer than its lease comes back
-// with its result after another one has done the chunk. The sink has the
-// chunk, and says so.
+// TestZombie: a mapper that was stopped for longer than its lease sends its result
+// after another mapper's result of the same chunk was saved. The saver answers that it
+// is a duplicate.
 func TestZombie(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ chunks int }{
@@ -69,14 +69,14 @@ func TestZombie(t *testing.T) {
 			c := newCrew(t, test.chunks*chunkSize)
 			c.startNATS()
 			c.startSaver()
-			c.startFetcher(proc.HTTP(), "SPECULATE=false") // or the zombie is told to drop its chunk
+			c.startFetcher(proc.HTTP(), "SPECULATE=false") // else it orders the zombie to drop its chunk
 			gate := filepath.Join(c.Dir, "gate")
 			zombie := c.addMapperOf(gated, "GATE="+gate, "WORKERS=1", "TIMEOUT=1h")
 			c.fetcher.AwaitStatus("a chunk in flight", func(s report.Status) bool { return s.Chunks.InFlight == 1 })
 			zombie.Stop()
 
 			awaitSaved(t, c.addMapperOf(gated, "GATE=/", "WORKERS=2"), 0, "committed")
-			c.fetcher.Stop() // or it tells the zombie now, if it is faster
+			c.fetcher.Stop() // else it may order the zombie to drop its chunk now
 			if err := os.WriteFile(gate, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -88,9 +88,9 @@ func TestZombie(t *testing.T) {
 	}
 }
 
-// TestReplaced: another fetcher takes over, in the middle of the job or
-// after it, from one that runs or was stopped meanwhile. The first one ends
-// with 1 and says why, and has done no harm. One of another plan is refused.
+// TestReplaced: another fetcher takes over from one that runs or is stopped. The first
+// one exits with 1, logs why and does no harm, whether it continues in the middle of the
+// job or after it. A fetcher of another plan is refused.
 func TestReplaced(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -108,7 +108,7 @@ func TestReplaced(t *testing.T) {
 			c.startSaver()
 			c.startFetcher(proc.HTTP())
 			for range 2 {
-				c.addMapper("1s", "WORKERS=2") // so the job is not done before
+				c.addMapper("1s", "WORKERS=2") // so that the job is not done before
 			}
 			c.fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 4 })
 			old := c.fetcher

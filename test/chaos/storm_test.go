@@ -12,18 +12,18 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestStorm: a process of each kind is killed at a random moment of the job;
-// then processes are killed, stopped, ended and restarted at random, alone, in
-// pairs and all at once. Some jobs have a server that takes only small messages,
-// so that chunks and results travel in parts; some have a cluster. When that
-// ends, the job must, and it must stay done when a fetcher is started again.
+// TestStorm: a process of each kind is killed at a random moment of the job. Then
+// processes are killed, stopped, ended and restarted at random, alone, in pairs and
+// all at once. Some jobs have a server that accepts only small messages, so that chunks
+// and results are sent in parts; some have a cluster. After the last fault the job must
+// end, and it must stay done when a fetcher is started again.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	histories(t, storm)
 }
 
-// histories runs jobs, one after the other, for as long as -for says. Each has
-// a seed of its own, which its name tells.
+// histories runs jobs one after the other for the duration -for. Each has its own
+// seed, which is in its name.
 func histories(t *testing.T, run func(*testing.T, *rand.Rand)) {
 	t.Helper()
 	end := time.Now().Add(*length)
@@ -62,14 +62,14 @@ func storm(t *testing.T, random *rand.Rand) {
 	c.finish()
 }
 
-// step is something that is done to a process, so long after the round began.
+// step is an action on a process, at a time since the begin of the round.
 type step struct {
 	at   time.Duration
 	what string
 	do   func()
 }
 
-// fault is one way to strike a process and to heal it, as steps.
+// fault is one way to disturb a process and to restore it, as steps.
 type fault struct {
 	name  string
 	steps func(*rand.Rand, *crew, *proc.Process) []step
@@ -126,7 +126,7 @@ func drawHold(r *rand.Rand) time.Duration {
 	return time.Duration(3000+r.IntN(4000)) * time.Millisecond
 }
 
-// drawFaults draws which faults there are for some rounds; at times none.
+// drawFaults draws the faults of some rounds; at times none.
 func drawFaults(r *rand.Rand) (some []fault) {
 	for _, f := range faults {
 		if r.IntN(2) == 0 {
@@ -136,15 +136,15 @@ func drawFaults(r *rand.Rand) (some []fault) {
 	return some
 }
 
-// drawRound draws who is struck with what: one process, a pair, or all. The
-// first strikes are within a second; at the end of a round everybody runs.
+// drawRound draws the faults of a round for one process, a pair, or all. Each process's
+// first fault is within a second; at the end of a round all processes run.
 func drawRound(r *rand.Rand, faults []fault, c *crew) []step {
 	calm := step{time.Duration(r.IntN(1000)) * time.Millisecond, "calm", func() {}}
 	round := []step{calm}
 	if len(faults) == 0 {
 		return round
 	}
-	// Ten mappers are no more likely to be struck than one fetcher.
+	// Several mappers are no more likely to be chosen than one fetcher.
 	victims := []*proc.Process{c.nats[r.IntN(len(c.nats))], c.saver, c.fetcher, c.mappers[r.IntN(len(c.mappers))]}
 	r.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
 	switch r.IntN(4) {
@@ -164,7 +164,7 @@ func drawRound(r *rand.Rand, faults []fault, c *crew) []step {
 	return round
 }
 
-// play does the steps in the order of their time.
+// play runs the steps in the order of their times.
 func play(t *testing.T, round []step) {
 	t.Helper()
 	slices.SortStableFunc(round, func(a, b step) int { return cmp.Compare(a.at, b.at) })

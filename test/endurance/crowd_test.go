@@ -18,8 +18,8 @@ var (
 	stop  = flag.Duration("stop", 30*time.Second, "how long the saver is stopped in TestStoppedSaver")
 )
 
-// TestCrowd: many mappers with chunks of 8 MiB, each process in the memory
-// that the manifests give it. The job ends and the kernel kills nobody.
+// TestCrowd: many mappers with chunks of 8 MiB, each process with the memory limit
+// of the manifests. The job ends, and the kernel kills no process.
 func TestCrowd(t *testing.T) {
 	j := newLimited(t, "crowd")
 	j.objects(*crowd*3/2*chunkSize, 83_000)
@@ -28,7 +28,7 @@ func TestCrowd(t *testing.T) {
 	for i := range *crowd {
 		others = append(others, j.Mapper(fmt.Sprint("mapper-", i), "identity", "WORKERS=1"))
 	}
-	for _, m := range others[1:] { // all are there when the first chunk goes out
+	for _, m := range others[1:] { // all ask before the first chunk is handed out
 		m.Await("mapper asks for work")
 	}
 	j.finish(j.Fetcher("ON_DONE=exit"), others...)
@@ -37,16 +37,16 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// TestStoppedSaver: the saver is stopped while small results pile up at a
-// mapper, in the memory that the manifests give it. The mapper asks for no
-// more, is not killed, and no chunk costs an attempt or is suspected.
+// TestStoppedSaver: the saver is stopped, so small results pile up in a mapper that has
+// the memory limit of the manifests. The mapper stops asking for work and is not killed,
+// and no chunk is redelivered or suspected.
 func TestStoppedSaver(t *testing.T) {
 	j := newLimited(t, "stopped")
 	j.objects(7000*chunkSize, 1000) // some 4,000 results fit
 	j.NATS()
 	saver := j.Saver()
 	mapper := j.Mapper("mapper-0", "jq:.i", "WORKERS=1")
-	fetcher := j.Fetcher("ON_DONE=stay", proc.HTTP(), "RATE=5000") // so the job is not done before the saver is stopped
+	fetcher := j.Fetcher("ON_DONE=stay", proc.HTTP(), "RATE=5000") // so that the job is not done before the saver is stopped
 	fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 100 })
 	saver.Stop()
 	j.Control("rate", "0")
@@ -58,7 +58,7 @@ func TestStoppedSaver(t *testing.T) {
 	if s.Chunks.Redelivered != 0 || s.Chunks.Backups != 0 || s.Objects.Dead != 0 {
 		t.Errorf("%d chunks were handed out again, %d as backups, %d objects are dead letters, want none", s.Chunks.Redelivered, s.Chunks.Backups, s.Objects.Dead)
 	}
-	if len(s.Gone) != 0 { // only a mapper that is gone makes a chunk suspect
+	if len(s.Gone) != 0 { // only a gone mapper makes a chunk suspect
 		t.Errorf("the mapper was taken for gone: %+v", s.Gone)
 	}
 	fetcher.Signal(syscall.SIGTERM)

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Flat means: the median of the last third of the samples is at most growth
-// times that of the second third, plus what is no growth: a few mebibytes of
-// garbage that waits for its collector, a few connections.
+// Flat means: the median of the last third of the samples is at most growth times
+// that of the second third, plus a slack for garbage that is not collected yet and
+// for a few connections.
 const (
 	growth           = 1.25
 	slackResident    = 8 << 20
@@ -18,7 +18,7 @@ const (
 	slackGoroutines  = 8
 )
 
-// column is one thing that must not grow.
+// column is one value that must not grow.
 type column struct {
 	name  string
 	value func(sample) int
@@ -32,11 +32,11 @@ var columns = []column{
 	{"goroutines", func(s sample) int { return s.goroutines }, slackGoroutines, 1},
 }
 
-// leastSamples is how many are needed to speak of thirds.
+// leastSamples is the number of samples that a comparison of thirds needs.
 const leastSamples = 15
 
-// judge prints a table and returns what has grown. A mapper that was killed
-// now and then is judged, too: its thirds hold several lives each.
+// judge prints a table and returns the values that have grown. Mappers that were
+// killed now and then count, too: each third has samples of several processes.
 func (w *world) judge() (bad []string) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "| process | samples |")

@@ -17,8 +17,8 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// limited is a job whose processes have the memory that deploy/ gives to their
-// containers: each is in a cgroup of its own, as in a container.
+// limited is a job whose processes each run in a cgroup of their own, with the memory
+// limit that deploy/ gives their containers.
 type limited struct {
 	*proc.Job
 
@@ -36,8 +36,8 @@ func newLimited(t *testing.T, name string) *limited {
 	return j
 }
 
-// shipped is the memory limit, in bytes, of a container in the manifests; nats
-// stands for nats-server.
+// shipped returns the memory limit, in bytes, of a role's container in the manifests;
+// nats is nats-server.
 func shipped(t *testing.T, role string) int64 {
 	t.Helper()
 	const manifests = "../../deploy/plain/base.yaml"
@@ -61,7 +61,7 @@ func shipped(t *testing.T, role string) int64 {
 	return n << map[string]int{"Mi": 20, "Gi": 30}[limit[2]]
 }
 
-// objects makes n objects the source: the number of each, and x's up to size bytes.
+// objects writes a source of n objects: each has its number, and is filled with x's to size bytes.
 func (j *limited) objects(n, size int) {
 	j.T.Helper()
 	var lines strings.Builder
@@ -86,8 +86,8 @@ func (j *limited) objects(n, size int) {
 	}
 }
 
-// finish waits for the end of the job and ends the others. Nobody may have
-// been killed, or have ended before.
+// finish waits for the end of the job and ends the other processes. None of them
+// may have been killed, or have exited before.
 func (j *limited) finish(fetcher *proc.Process, others ...*proc.Process) {
 	j.T.Helper()
 	if code := fetcher.Exit(); code != 0 {

@@ -22,7 +22,7 @@ var (
 
 func TestMain(m *testing.M) { os.Exit(proc.Main(m, "")) }
 
-// TestFlat is the whole thing: the input, the job with its faults, the judgement.
+// TestFlat runs the long job with its faults, and checks that no process has grown.
 func TestFlat(t *testing.T) {
 	if *objects < 100_000 || *rate < 0 || *mappers < 3 {
 		t.Fatalf("-objects %d -rate %d -mappers %d: use 100000 or more, 0 or more, 3 or more", *objects, *rate, *mappers)
@@ -34,7 +34,7 @@ func TestFlat(t *testing.T) {
 	took := time.Since(begin)
 	w.fetcher.Signal(syscall.SIGINT)
 	code := w.fetcher.Exit()
-	w.saver.Kill() // verify wants the folder for itself
+	w.saver.Kill() // verify needs the folder's lock
 	fmt.Printf("the job took %s, exit code %d\n\n%s\n", took.Round(time.Second), code, w.faults(last))
 	for _, grown := range w.judge() {
 		t.Error(grown)

@@ -14,25 +14,25 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// sample is what a process took at one moment.
+// sample is what a process uses at one moment.
 type sample struct {
 	resident    int // bytes
 	descriptors int
-	goroutines  int // 0: it does not tell
+	goroutines  int // 0: unknown
 }
 
 const interval = time.Second
 
-// fault is something to be done when a share of the objects is saved.
+// fault is an action for the moment when a share of the objects is saved.
 type fault struct {
 	at float64
 	do func()
 }
 
-// plan is the faults, in order. Saver and nats-server are killed in the first
-// third, so that the processes that are judged have run for long; each time
-// all chunks in flight are lost or saved twice. Mappers are killed, or told to
-// stop, all the time, each with the few chunks that it holds.
+// plan returns the faults in order. Saver and nats-server are killed only in the first
+// third, so that the samples that count are of long-running processes; each time
+// all chunks in flight are lost or saved twice. Mappers are killed or drained all the
+// time, each with the few chunks that it holds.
 func (w *world) plan() []fault {
 	var all []fault
 	spread := func(from, to float64, times int, do func(i int)) {
@@ -60,15 +60,15 @@ func (w *world) plan() []fault {
 	return all
 }
 
-// again ends the process with a signal and starts it anew.
+// again ends the process with a signal and restarts it.
 func (p *watched) again(s syscall.Signal) {
 	p.Signal(s)
 	p.Wait()
 	p.Start()
 }
 
-// watch samples every process every second, and commits the faults, until the
-// job is done. It returns the fetcher's last report.
+// watch samples every process each second and injects the faults until the
+// job is done. It returns the fetcher's last status.
 func (w *world) watch() (last report.Status) {
 	w.T.Helper()
 	tick := time.NewTicker(interval)
@@ -99,7 +99,7 @@ func (w *world) watch() (last report.Status) {
 	return last
 }
 
-// look takes a sample; not ok while the process does not answer yet.
+// look takes a sample; ok is false while the process does not answer.
 func (p *watched) look() (s sample, ok bool) {
 	proc := fmt.Sprintf("/proc/%d/", p.PID())
 	text, err := os.ReadFile(proc + "statm")

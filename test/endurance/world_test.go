@@ -24,7 +24,7 @@ const (
 
 func chunks() int { return (*objects + chunkSize - 1) / chunkSize }
 
-// world is the processes of a job and what was seen of them.
+// world is the processes of a job, their samples and counts of their faults.
 type world struct {
 	*proc.Job
 
@@ -39,8 +39,8 @@ type world struct {
 	restarts map[string]int // by label
 }
 
-// watched is a process that is started again when it was killed, and its
-// samples of all lives.
+// watched is a process that is restarted after a fault, and its samples from
+// before and after.
 type watched struct {
 	*proc.Process
 
@@ -74,12 +74,11 @@ func (w *world) add(p *proc.Process, web bool) *watched {
 	return added
 }
 
-// deadEvery is how many chunks there are for each with an object that cannot
-// be mapped: 0.8 %.
+// deadEvery: one chunk of 125 (0.8 %) has an object that cannot be mapped.
 const deadEvery = 125
 
-// writeSource writes the users, some of them spoiled: valid JSON that the
-// transform refuses.
+// writeSource writes the users. Some are replaced by valid JSON that the transform
+// refuses.
 func (w *world) writeSource() (err error) {
 	file, err := os.Create(w.Source)
 	if err != nil {
@@ -95,7 +94,7 @@ func (w *world) writeSource() (err error) {
 	return out.Flush()
 }
 
-// spoiler spoils one object in the middle of every deadEvery-th chunk.
+// spoiler replaces one object in the middle of every deadEvery-th chunk.
 type spoiler struct {
 	out     *bufio.Writer
 	ordinal int
@@ -103,7 +102,7 @@ type spoiler struct {
 	dead    []string
 }
 
-// Write takes any piece of the lines.
+// Write accepts any part of the lines.
 func (s *spoiler) Write(text []byte) (int, error) {
 	for _, b := range text {
 		spoil := s.ordinal/chunkSize%deadEvery == 5 && s.ordinal%chunkSize == 57
@@ -113,7 +112,7 @@ func (s *spoiler) Write(text []byte) (int, error) {
 		}
 		s.begun = true
 		if !spoil || b == '\n' {
-			_ = s.out.WriteByte(b) // Flush tells
+			_ = s.out.WriteByte(b) // Flush returns the error
 		}
 		if b == '\n' {
 			s.ordinal, s.begun = s.ordinal+1, false
@@ -122,7 +121,7 @@ func (s *spoiler) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// faults says what was done to the job, and what came of it.
+// faults describes the faults and their effect on the job.
 func (w *world) faults(s report.Status) string {
 	dead := len(w.dead)
 	share := float64(dead+int(s.Chunks.Redelivered)+int(s.Chunks.Duplicates)) / float64(chunks()) * 100
