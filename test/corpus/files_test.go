@@ -11,10 +11,10 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// placeholder is what stands for an object that should be there.
+// placeholder stands for a missing object.
 const placeholder = `{"chunkline":"no object"}`
 
-// files are whole inputs, where it matters how objects are put together.
+// files returns whole inputs, for what depends on more than one object or line.
 func files() map[string]input {
 	all := map[string]input{
 		"empty":            {},
@@ -136,14 +136,14 @@ func asTable(text string, objects []object, options ...string) input {
 	return input{text: text, objects: objects, flags: []string{"--format", strings.Join(append([]string{"csv"}, options...), "&")}}
 }
 
-// with gives flags to run.
+// with adds flags to the command chunkline run.
 func (in input) with(flags ...string) input {
 	in.flags = append(in.flags, flags...)
 	return in
 }
 
-// TestRefused: where it is not certain what the objects are the job fails, says
-// where and why, and never says that it is done.
+// TestRefused: if it is not certain what the objects are, the job fails and says
+// where and why.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	const noOutput = "wrong source"
@@ -211,15 +211,15 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestArrayOfLines: every line of the corpus that keeps to itself, as an element
-// of one array on one line among good ones.
+// TestArrayOfLines: every line of the corpus as an element of one array on one line, between
+// good elements, except lines that would affect their neighbours.
 func TestArrayOfLines(t *testing.T) {
 	t.Parallel()
 	var objects []object
 	text := "["
 	add := func(l line) {
 		o := object{text: strings.ReplaceAll(strings.Trim(l.text, " \t"), "\r", " "), dead: l.dead}
-		if l.dead != "" { // where a value ends early, a comma is what is missing
+		if l.dead != "" { // if a value ends early, the error is about a missing comma
 			o.dead, o.at = "of the ", fmt.Sprintf("line 1, byte %d", len(text))
 		}
 		text += l.text + ","
@@ -241,9 +241,9 @@ func TestArrayOfLines(t *testing.T) {
 	in.check(t).verify(t)
 }
 
-// keepsToItself: a bad element ends where it seems to if its brackets and
-// quotes are closed and no comma is outside of them. The test looks at the plain
-// cases only.
+// keepsToItself reports whether a bad element surely does not affect its neighbours: its
+// brackets and quotes are closed, with no comma outside of them. It recognizes only the
+// plain cases.
 func keepsToItself(text string) bool {
 	return !strings.ContainsAny(text, "{}[],\"") || strings.Count(text, `"`) == 2 && !strings.ContainsAny(text, `{}[],\`)
 }

@@ -14,20 +14,20 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// object is one object of an input, and what must become of it.
+// object is one object of an input and its expected result.
 type object struct {
-	text string // as it is in the output, or in the dead letter
-	dead string // what the reason must say; "": it lives
-	at   string // where the reason says it is, as "line 1, byte 0"; "" if it lives
+	text string // in the output, or in the dead letter
+	dead string // part of the dead letter's reason; "": an output
+	at   string // place in the reason, as "line 1, byte 0"; "": any, or an output
 }
 
 // input is a file.
 type input struct {
 	text    string
 	objects []object
-	flags   []string // of run, beside the usual
-	size    int      // objects a chunk; 0: 100
-	large   bool     // chunks end sooner, where bytes run out
+	flags   []string // additional ones of chunkline run
+	size    int      // objects per chunk; 0: 100
+	large   bool     // the limit in bytes ends chunks sooner
 }
 
 // job is a job that has ended.
@@ -42,7 +42,7 @@ type job struct {
 	}
 }
 
-// run runs a job over a file that is there.
+// run runs a job over an existing file.
 func run(t *testing.T, in string, flags ...string) job {
 	t.Helper()
 	j := job{in: in, out: filepath.Join(t.TempDir(), "out.jsonl")}
@@ -55,7 +55,7 @@ func run(t *testing.T, in string, flags ...string) job {
 	return j
 }
 
-// check runs the identity over an input and compares everything.
+// check runs the transform identity over an input and compares everything.
 func (in input) check(t *testing.T) job {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "in")
@@ -73,8 +73,8 @@ func (in input) check(t *testing.T) job {
 	return j
 }
 
-// want compares output, dead letters, counts and exit code; also in which chunk
-// an object is, if it depends on the size alone (0: it does not).
+// want compares output, dead letters, counts and exit code, and with a size that is
+// not 0, the chunk of each dead letter.
 func (j job) want(t *testing.T, objects []object, size int) {
 	t.Helper()
 	var output bytes.Buffer
@@ -125,7 +125,7 @@ func (j job) want(t *testing.T, objects []object, size int) {
 	}
 }
 
-// prove lets the checker and verify look.
+// prove runs the checker and verify.
 func (j job) prove(t *testing.T, objects []object) {
 	t.Helper()
 	var dead []string
@@ -188,7 +188,7 @@ func readDead(t *testing.T, path string) (letters []letter) {
 	return letters
 }
 
-// asLines makes an input of lines that each end with end.
+// asLines returns an input of lines that each end with end.
 func asLines(end string, lines ...line) input {
 	var in input
 	for i, l := range lines {

@@ -8,16 +8,16 @@ import (
 	"testing"
 )
 
-// mapped is an object, a program, and the lines that must come out.
+// mapped is a program, an object and the expected output lines.
 type mapped struct {
 	program, in string
 	out         []string
-	dead        string // what the reason must say
+	dead        string // part of the dead letter's reason
 }
 
-// TestJQ: what jq makes of values at the edges is what jq -c prints, but for
-// what the transform's manual says: keys are sorted, a number that is only moved
-// keeps its digits, a lone surrogate becomes U+FFFD, of equal keys the last stays.
+// TestJQ: for unusual values the transform jq returns what jq -c prints, except for the
+// documented differences: keys are sorted, a number that is only moved keeps its digits,
+// a lone surrogate becomes U+FFFD, and the last of equal keys counts.
 func TestJQ(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("7", 400)
@@ -51,14 +51,14 @@ func TestJQ(t *testing.T) {
 		{"[range(100) as $i | .]", text(1000, "x"), []string{"[" + strings.TrimSuffix(strings.Repeat(text(1000, "x")+",", 100), ",") + "]"}, ""},
 		{"[range(70) as $i | .]", text(1<<20, "x"), nil, "67108864"},
 	}
-	byProgram := map[string][]mapped{} // one job each: it is starting processes that takes time
+	byProgram := map[string][]mapped{} // one job each, because starting processes takes most of the time
 	for _, c := range cases {
 		byProgram[c.program] = append(byProgram[c.program], c)
 	}
 	for program, cases := range byProgram {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
-			source := good // never an array by itself
+			source := good // so that the input is never taken for an array
 			for _, c := range cases {
 				source += c.in + "\n" + good
 			}
@@ -73,10 +73,10 @@ func TestJQ(t *testing.T) {
 	}
 }
 
-// good is the line before and behind each case, which must not be harmed.
+// good is the line before and after each case, which must not be affected.
 const good = "\"good\"\n"
 
-// wantMapped wants what became of each case, between good objects.
+// wantMapped checks the results of all cases and of the good objects between them.
 func (j job) wantMapped(t *testing.T, cases []mapped) {
 	t.Helper()
 	want, outputs, dead := good, 1, map[int]mapped{} // dead by ordinal
@@ -116,8 +116,8 @@ func (j job) wantMapped(t *testing.T, cases []mapped) {
 	}
 }
 
-// TestHundredfold: chunks whose outputs are a hundred times what came in, far
-// beyond a message, are there whole.
+// TestHundredfold: outputs a hundred times as large as their chunk, far larger than a
+// message, are complete.
 func TestHundredfold(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

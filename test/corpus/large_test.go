@@ -9,10 +9,10 @@ import (
 
 const maxObject = 64 << 20
 
-// text is a JSON string of n bytes.
+// text returns a JSON string of n bytes.
 func text(n int, c string) string { return `"` + strings.Repeat(c, n-2) + `"` }
 
-// leftOut is what stands for an object that is too large.
+// leftOut returns the dead letter of an object that is too large.
 func leftOut(original, at string) object {
 	return object{
 		text: fmt.Sprintf(`{"chunkline":"object left out","bytes":%d,"sha256":"%x"}`, len(original), sha256.Sum256([]byte(original))),
@@ -20,8 +20,8 @@ func leftOut(original, at string) object {
 	}
 }
 
-// TestLargestObject: one object of 64 MiB passes, one of a byte more is a dead
-// letter that says so, and neither harms the next. Not parallel: it needs memory.
+// TestLargestObject: an object of 64 MiB is mapped, one of a byte more is a dead
+// letter, and neither affects the next. Not parallel, because it needs memory.
 func TestLargestObject(t *testing.T) {
 	largest, larger := text(maxObject, "x"), text(maxObject+1, "y")
 	for name, in := range map[string]input{
@@ -41,8 +41,8 @@ func TestLargestObject(t *testing.T) {
 	}
 }
 
-// TestBeyondAMessage: chunks far larger than a message of the server, in
-// objects that are not, and in objects that are.
+// TestBeyondAMessage: chunks far larger than a message of the server, with objects
+// that are smaller than a message, and larger.
 func TestBeyondAMessage(t *testing.T) {
 	t.Parallel()
 	var small, mixed []line

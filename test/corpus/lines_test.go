@@ -18,17 +18,17 @@ const (
 	tooDeep = "exceeded max depth"
 )
 
-// corpus are lines at the edges of what JSON allows, and beyond.
+// corpus returns lines at the edges of what JSON allows, and beyond.
 func corpus() []line {
 	return slices.Concat(
 		alive( // values of every kind, byte for byte
 			`{}`, `[]`, `null`, `true`, `false`, `""`, `"x"`, ` {"a" : [ 1 ,2 ] }`+"\t", "{\"a\":\r1}", `[[],[[]],{}]`,
 		),
-		alive( // numbers that a float64 does not hold, or does not keep
+		alive( // numbers that a float64 cannot hold, or would change
 			`0`, `-0`, `-0.0`, `1.000`, `1E+5`, `9007199254740993`, `-9223372036854775809`, `18446744073709551616`, `1e400`, `-1e400`, `1e-400`,
 			strings.Repeat("9", 400), `-`+strings.Repeat("1", 400)+`.5`, `0.`+strings.Repeat("1", 1000), `{"n":[1e1000000,0.10,100e-2]}`,
 		),
-		alive( // strings: escapes stay escapes, and what is odd but legal stays
+		alive( // strings: escapes stay escapes, and unusual but legal characters stay
 			`"\u0000\b\f\n\r\t\/\\\""`, `"\u00e9é"`, `"\ud83d\ude00"`, `"\ud800"`, `"\udc00\ud800"`, `"\uD800x"`, "\"\u2028\u2029\"", "\"\x7f\u0080\"",
 			"\"\ufeff\"", "\"\ufffe\uffff\U0010ffff\"", `"</script>&amp;"`, `"`+strings.Repeat(`\u0041`, 10_000)+`"`,
 		),
@@ -57,7 +57,7 @@ func corpus() []line {
 		dead(noJSON, // in strings
 			"\"a\tb\"", "\"\x00\"", "\"\x1f\"", "\"a\rb\"", `"\x41"`, `"\'"`, `"\u00g0"`, `"\u{41}"`, `"\U0001F600"`, `"\0"`, "\"\\\t\"", `{"a\x":1}`,
 		),
-		dead(noJSON, // blanks that are none, marks and NULs
+		dead(noJSON, // characters that are no JSON blanks, byte order marks and NULs
 			"\ufeff{}", "{}\ufeff", "\u00a0{}", "{\u00a0}", "\u2028{}", "\v{}", "\f", "\u0085", "\u200b", "\x00", "{}\x00", "\x00{}", strings.Repeat("\x00", 5000), "\x1a", "\x1b[31m{}",
 		),
 		dead(noUTF8, // overlong, surrogates, cut off, beyond the end, never valid
@@ -87,8 +87,8 @@ func utf16Of(s string) (b []byte) {
 
 var every = flag.Int("corpus.every", 24, "run every so many lines in a job of their own; 1: all")
 
-// alone is an input of one line, between two good ones if alone it would be an
-// array, or its mark the file's.
+// alone returns an input of one line. The line is between two good ones if alone it would
+// be an array, or its byte order mark that of the file.
 func alone(l line) input {
 	if strings.HasPrefix(strings.TrimLeft(l.text, " \t"), "[") || strings.HasPrefix(l.text, "\ufeff") {
 		return asLines("\n", slices.Concat(alive(`{"good":1}`), []line{l}, alive(`{"good":2}`))...)
@@ -96,9 +96,9 @@ func alone(l line) input {
 	return asLines("\n", l)
 }
 
-// TestLinesAlone: each line is a file of its own, all are one job, and some are
-// jobs of their own. Two values on a line are one bad line only if it is said
-// that these are lines.
+// TestLinesAlone: each line is a file of its own; one job has all files, and some files
+// have jobs of their own. With --format lines, because otherwise two values on a line are
+// not one bad line.
 func TestLinesAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -129,8 +129,8 @@ func TestLinesAlone(t *testing.T) {
 	})
 }
 
-// TestLinesMixed: all lines in one file, each between good ones that must not
-// be harmed, in chunks of several sizes, with either line break.
+// TestLinesMixed: all lines in one file, each between good ones that must not be
+// affected, in chunks of several sizes, with either line break.
 func TestLinesMixed(t *testing.T) {
 	t.Parallel()
 	var lines []line

@@ -9,8 +9,8 @@ import (
 )
 
 // TestFewDescriptors: a process that may open 64 files does a job of a thousand
-// chunks, with as many workers as that allows, and lays it out. It says at the
-// start that more workers need more, and leaves nothing behind then.
+// chunks with as many workers as that allows, and merges the result. With more workers
+// it is refused at the start and leaves no file behind.
 func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -10,7 +10,7 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestErrors: whatever is wrong is one clear line that names it, and the exit
+// TestErrors: a user's mistake is reported in one line that names it, with the exit
 // code of its kind.
 func TestErrors(t *testing.T) {
 	t.Parallel()
@@ -102,7 +102,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// checkError wants one line, from the program, with all words.
+// checkError expects the exit code, and one error line with all words.
 func checkError(t *testing.T, stderr string, code, wantCode int, words []string) {
 	t.Helper()
 	if code != wantCode {
@@ -110,7 +110,7 @@ func checkError(t *testing.T, stderr string, code, wantCode int, words []string)
 	}
 	var lines []string
 	for line := range strings.Lines(stderr) {
-		if !strings.HasPrefix(line, "{") { // not a line of the log
+		if !strings.HasPrefix(line, "{") { // not a log line
 			lines = append(lines, line)
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestRedo: the chunks of a bad version are put back to work under a fetcher that
-// believes that all is done. It is fenced, the next one has them made anew, by
-// another version, and the rest is left as it was.
+// TestRedo: redo requeues the chunks of a bad version while the fetcher of the finished
+// job still runs. That fetcher is fenced, the next one has another version map them
+// again, and the other chunks stay as they were.
 func TestRedo(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, 3000)
@@ -18,7 +18,7 @@ func TestRedo(t *testing.T) {
 		return j.Mapper("mapper-"+version, "users?duration=20ms", "VERSION="+version, "WORKERS=1")
 	}
 	saver, good, bad := j.Saver(), mapper("v1"), mapper("v2")
-	fetcher := j.Fetcher("ON_DONE=stay", "VERSION_SHARES=v1=0.5,v2=0.5") // so that both have chunks, whoever comes first
+	fetcher := j.Fetcher("ON_DONE=stay", "VERSION_SHARES=v1=0.5,v2=0.5") // so that both have chunks, whichever asks first
 	fetcher.Await("job done")
 	proc.End(t, bad, saver)
 	stdout, stderr, code := proc.Run(t, nil, "chunkline", "redo", "-o", j.Out, "--version", "v2", "--json")

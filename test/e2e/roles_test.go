@@ -22,8 +22,8 @@ func newJob(t *testing.T, n int) *proc.Job {
 	return j
 }
 
-// TestAwayNATS: the roles wait for NATS, say so once, are alive but not ready
-// meanwhile, and go on when it is there. The saver gives away the result when it is done.
+// TestAwayNATS: without NATS the roles wait, log the outage once, and are alive but not
+// ready; they go on when it is up. The saver offers the result for download once the job is done.
 func TestAwayNATS(t *testing.T) {
 	t.Parallel()
 	const away = "no connection to NATS"
@@ -85,14 +85,14 @@ func TestDrain(t *testing.T) {
 	j.Verify("")
 }
 
-// TestSourceChanged: a job goes on after a kill -9 of everything, but not with
-// a source that has changed, and says which chunk differs.
+// TestSourceChanged: a job resumes after a kill -9 of everything, but not with a
+// changed source: the error names the chunk that differs.
 func TestSourceChanged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	source, out := proc.Users(t, dir, 20_000), filepath.Join(dir, "named.jsonl")
 	args := []string{"run", "-i", source, "-o", out, "-t", "users?duration=20ms", "--log-level", "debug"}
-	slow := append(slices.Clone(args), "--rate", "400") // so the job is not done before it is killed
+	slow := append(slices.Clone(args), "--rate", "400") // so that the job is not done before it is killed
 	run := proc.Start(t, proc.Spec{Dir: dir, Label: "run", Program: "chunkline", Args: slow})
 	proc.Eventually(t, "some pieces", func() bool { return strings.Count(run.Log(), "piece saved") > 3 })
 	run.Kill()

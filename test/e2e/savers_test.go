@@ -10,10 +10,9 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestLeftoverSaver: a saver of another folder answers for the job, too. The
-// job waits, status and log name both; when the leftover is gone the job ends,
-// and all of it is in the sink of the first. It goes on 10 s after the leftover
-// was heard last.
+// TestLeftoverSaver: a second saver, with another folder, answers for the job, too. The
+// job pauses, and status and log name both savers. Once the second is gone the job
+// continues, 10 s after its last message, and the first sink has every object.
 func TestLeftoverSaver(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, 10_000)
@@ -40,7 +39,7 @@ func TestLeftoverSaver(t *testing.T) {
 	wantEmpty(t, other)
 }
 
-// wantEmpty: the sink of a saver that has ended holds no results.
+// wantEmpty checks that the sink of a saver that has ended holds no results.
 func wantEmpty(t *testing.T, dir string) {
 	t.Helper()
 	folder, err := sink.OpenFolder(dir, "", sink.FolderOptions{ReadOnly: true})
@@ -53,9 +52,9 @@ func wantEmpty(t *testing.T, dir string) {
 	}
 }
 
-// TestLostVolume: the saver is started anew with an empty folder in the middle
-// of the job. The fetcher does not begin anew beside what it knows to be saved,
-// and says what has happened. That takes 10 s, in which the sink could come back.
+// TestLostVolume: the saver restarts with an empty folder in the middle of the job. The
+// fetcher knows of saved chunks, so it does not start over, but exits and says why, after
+// 10 s in which the old sink could return.
 func TestLostVolume(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, 20_000)

@@ -7,13 +7,13 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestShadow: a version that makes other things of some objects, and dies of none,
-// shadows a job: what it changes is counted and shown, and none of it is saved.
+// TestShadow: a version that maps some objects differently, without failures, shadows a
+// job. The differences are counted and shown, and none of its results is saved.
 func TestShadow(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, 20_000)
 	saver := j.Saver()
-	fetcher := j.Fetcher("ON_DONE=stay", proc.HTTP(), "SHADOW=v2=0.5", "RATE=500") // so that the shadow is there before the job is done
+	fetcher := j.Fetcher("ON_DONE=stay", proc.HTTP(), "SHADOW=v2=0.5", "RATE=500") // so that the shadow starts in time
 	stable := j.Mapper("stable", "users", "VERSION=v1", "WORKERS=1")
 	shadow := j.Mapper("shadow", `jq:if (.uuid | endswith("7")) then {id: "wrong"} else {id: .uuid, name: (.fn + " " + .ln)} end`, "VERSION=v2", "WORKERS=1")
 	var compared report.ShadowReport

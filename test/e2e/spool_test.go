@@ -13,12 +13,12 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// A command that stops in its first run after 1000 lines, in its second after 2000, and
+// slowCommand blocks after 1000 lines in its first run, after 2000 in its second, and
 // ends in its third.
 const slowCommand = `cmd:sh -c 'echo run >>runs; runs=$(wc -l <runs); seq 1 1000; test $runs -ge 2 || cat gate; seq 1001 2000; test $runs -ge 3 || cat gate; seq 2001 3000'`
 
-// TestSpool_killed: a run that is killed while it writes the output of a command down
-// goes on with what is there, and the output has each object once.
+// TestSpool_killed: a run that is killed while it spools the output of a command resumes
+// from the spool, and the output has each object once.
 func TestSpool_killed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -34,7 +34,7 @@ func TestSpool_killed(t *testing.T) {
 			t.Fatalf("the run has ended: %s", run.Tail())
 		}
 		run.Kill()
-		open, err := os.OpenFile(gate, os.O_RDWR, 0) // the command, if it is still there, goes on and ends; O_RDWR waits for no reader
+		open, err := os.OpenFile(gate, os.O_RDWR, 0) // unblocks the command, if it still runs; O_RDWR does not wait for a reader
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +61,7 @@ func TestSpool_killed(t *testing.T) {
 		}
 	}
 	check()
-	run.Start() // has nothing to do
+	run.Start() // with nothing to do
 	if code := run.Exit(); code != 0 {
 		t.Errorf("the fourth run ended with %d: %s", code, run.Tail())
 	}
@@ -71,7 +71,7 @@ func TestSpool_killed(t *testing.T) {
 	}
 }
 
-// spooled returns what is in a spool, which may be being written.
+// spooled returns the content of a spool, which may still be written to.
 func spooled(t *testing.T, path string) string {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -82,6 +82,6 @@ func spooled(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	defer z.Close()
-	text, _ := z.DecodeAll(content, nil) // up to a record that is not whole
+	text, _ := z.DecodeAll(content, nil) // up to an incomplete record
 	return string(text)
 }

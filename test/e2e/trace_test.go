@@ -19,7 +19,7 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// delivered is what a collector has been given.
+// delivered is a collector with the spans that it has received.
 type delivered struct {
 	mu    sync.Mutex
 	spans map[string]*otlp.Span // guarded by mu; by ID
@@ -63,7 +63,7 @@ func number(s *otlp.Span, name string) int64 {
 	return -1
 }
 
-// way is the names of a span and what it hangs below, the root first.
+// way returns the names of a span and its ancestors, the root first.
 func (d *delivered) way(s *otlp.Span) string {
 	id := hex.EncodeToString(s.SpanId)
 	own := strings.TrimPrefix(d.from[id], "chunkline-") + " " + s.Name
@@ -80,8 +80,8 @@ func (d *delivered) way(s *otlp.Span) string {
 	return d.way(parent) + " > " + own
 }
 
-// TestTraces: what three programs deliver is one trace a chunk, also when its
-// mapper is killed; what they have left when they are told to end comes, too.
+// TestTraces: the three roles deliver one trace for each chunk, even if its mapper is
+// killed, and send the rest of their spans when they end.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	got := &delivered{spans: map[string]*otlp.Span{}, from: map[string]string{}}
