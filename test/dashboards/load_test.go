@@ -11,9 +11,9 @@ import (
 
 const parts = "../../deploy/parts"
 
-// A dashboard is what the tests want to know of one.
+// A dashboard has the fields of a Grafana dashboard that the tests use.
 type dashboard struct {
-	ID          any // of a live Grafana; a file must have none
+	ID          any // set only by a live Grafana; a file must have none
 	UID, Title  string
 	Description string
 	Annotations struct{ List []annotation }
@@ -38,10 +38,10 @@ type panel struct {
 	Datasource               source
 	FieldConfig              struct{ Defaults defaults }
 	Targets                  []target
-	Panels                   []json.RawMessage // of a row that is folded
+	Panels                   []json.RawMessage // of a collapsed row
 }
 
-// Defaults are how the fields of a panel are shown.
+// Defaults determine how the fields of a panel are shown.
 type defaults struct {
 	Unit, NoValue string
 	Color         struct{ Mode, FixedColor string }
@@ -61,7 +61,7 @@ type target struct {
 	Datasource                *source
 }
 
-// dashboards reads those of deploy/parts/grafana, by file name.
+// dashboards reads the dashboards of deploy/parts/grafana, by file name.
 func dashboards(t *testing.T) map[string]dashboard {
 	t.Helper()
 	files, err := filepath.Glob(parts + "/grafana/*.json")
@@ -96,7 +96,7 @@ var (
 	ruleExpr  = regexp.MustCompile(`(?m)^ {8}expr: (?:>-\n((?: {10}.*\n)+)|(.*))`)
 )
 
-// rules reads the rules. promtool knows YAML; here the house's way to write them is enough.
+// rules reads the rules. It parses only the YAML style of that file; promtool checks the rest.
 func rules(t *testing.T) []rule {
 	t.Helper()
 	text := read(t, parts+"/prometheus/rules.yml")
@@ -126,7 +126,7 @@ func rules(t *testing.T) []rule {
 	return all
 }
 
-// A metric is a row of docs/metrics.md; the labels have their values, none if any will do.
+// A metric is a row of docs/metrics.md, with the possible values of each label, none if any is possible.
 type metric struct {
 	histogram bool
 	labels    map[string][]string

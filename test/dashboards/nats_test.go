@@ -7,7 +7,7 @@ import (
 )
 
 // TestExporter: compose and clusters run the same exporter, with the prefix
-// that the dashboard asks for, on the port that Prometheus scrapes.
+// that the dashboard uses, on the port that Prometheus scrapes.
 func TestExporter(t *testing.T) {
 	t.Parallel()
 	image := regexp.MustCompile(`natsio/prometheus-nats-exporter:\S+`).FindString(read(t, "../../docker-compose.yaml"))

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestPanels: each panel says what it shows, and has a place of its own.
+// TestPanels: each panel has a description and complete queries, and overlaps no other.
 func TestPanels(t *testing.T) {
 	t.Parallel()
 	for file, d := range dashboards(t) {
@@ -71,10 +71,10 @@ func TestPanels(t *testing.T) {
 	}
 }
 
-// units are those of Grafana that the panels use, besides suffix:TEXT.
+// units are the Grafana units that the panels use, besides suffix:TEXT.
 var units = []string{"none", "percent", "percentunit", "s", "dtdurations", "bytes", "Bps"}
 
-// incident: a panel does not look good when what it shows is gone.
+// incident checks that a panel does not look healthy when its data is missing.
 func (p panel) incident(complain func(string)) {
 	d := p.FieldConfig.Defaults
 	if !slices.Contains(units, d.Unit) && !strings.HasPrefix(d.Unit, "suffix:") {
@@ -99,13 +99,13 @@ func (p panel) incident(complain func(string)) {
 	}
 }
 
-// always has a result.
+// always matches queries that always have a result.
 var always = regexp.MustCompile(`or vector\(-?\d\)$`)
 
 func sentence(text string) bool { return len(text) > 10 && strings.HasSuffix(text, ".") }
 
-// TestVariables: both dashboards let people choose a Prometheus and an
-// installation, and every query asks for just that one.
+// TestVariables: both dashboards have variables for the Prometheus and the installation,
+// and every query uses them.
 func TestVariables(t *testing.T) {
 	t.Parallel()
 	for file, d := range dashboards(t) {
@@ -128,7 +128,7 @@ func TestVariables(t *testing.T) {
 
 var jobValues = regexp.MustCompile(`^label_values\((\w+), job\)$`)
 
-// queries are all of a dashboard, by where they are.
+// queries returns all queries of a dashboard by their place.
 func (d dashboard) queries() map[string]string {
 	all := map[string]string{}
 	for _, p := range d.Panels {
@@ -150,10 +150,10 @@ var (
 	grouping = regexp.MustCompile(`\b(?:by|on|ignoring|without|group_left|group_right) \(([^)]*)\)`)
 )
 
-// targetLabels are there on every target, under compose and in a cluster.
+// targetLabels are the labels that every target has, with compose and in a cluster.
 var targetLabels = []string{"job", "instance", "role"}
 
-// TestNames: dashboards and rules ask for metrics and labels that are there.
+// TestNames: dashboards and rules use only documented metrics and labels.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	documented := metrics(t)
@@ -227,8 +227,8 @@ func lookUp(documented map[string]metric, series string) (string, metric, bool) 
 	return series, metric{}, false
 }
 
-// TestTidy: whoever changes a dashboard leaves the keys of a panel in their
-// order, so that a change is all that a review shows.
+// TestTidy: the keys of a panel are in a fixed order, so that a diff shows only real
+// changes.
 func TestTidy(t *testing.T) {
 	t.Parallel()
 	key := regexp.MustCompile(`^ {6}"(\w+)": `)

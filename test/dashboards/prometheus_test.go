@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// A prometheus has watched a job that runs.
+// A prometheus is the API of a Prometheus that watches a running job.
 type prometheus struct {
 	t   *testing.T
 	url string
@@ -31,7 +31,7 @@ func connect(t *testing.T) prometheus {
 	return prometheus{t: t, url: strings.TrimSuffix(address, "/")}
 }
 
-// get asks the API.
+// get sends a request to the API and decodes the data of its answer.
 func (p prometheus) get(path string, values url.Values, into any) error {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
@@ -67,7 +67,7 @@ type result struct {
 	Histograms [][]any
 }
 
-// numbers says whether there is anything to draw: NaN is not.
+// numbers reports whether there is anything to draw, which NaN is not.
 func (r result) numbers() bool {
 	for _, sample := range append(r.Values, r.Value) {
 		if len(sample) == 2 {
@@ -79,7 +79,7 @@ func (r result) numbers() bool {
 	return len(r.Histogram)+len(r.Histograms) > 0
 }
 
-// ask runs a query as Grafana would for the last ten minutes.
+// ask runs a query as Grafana does: at this moment, or over the last ten minutes.
 func (p prometheus) ask(expr string, instant bool) ([]result, error) {
 	p.t.Helper()
 	path, now := "/api/v1/query", time.Now()
@@ -95,7 +95,7 @@ func (p prometheus) ask(expr string, instant bool) ([]result, error) {
 	return data.Result, err
 }
 
-// TestData: in a Prometheus that watches a job, every query has a result.
+// TestData: every query has a result in a Prometheus that watches a job.
 func TestData(t *testing.T) {
 	t.Parallel()
 	p := connect(t)
@@ -135,7 +135,7 @@ func TestData(t *testing.T) {
 	}
 }
 
-// TestRules: it has loaded all rules, and each can be evaluated.
+// TestRules: the Prometheus has loaded all rules, and can evaluate each.
 func TestRules(t *testing.T) {
 	t.Parallel()
 	p := connect(t)

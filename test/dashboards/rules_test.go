@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// wanted are the alerts of which people are told.
+// wanted are the alerts that must exist.
 var wanted = []string{
 	"ChunklineStalled", "ChunklineNoMappers", "ChunklineSaverCannotCommit", "ChunklineDeadLettersRising",
 	"ChunklineRedeliveryStorm", "ChunklineWillMissDeadline", "ChunklineNATSAway",
 }
 
-// TestAlerts: whoever is woken by one is told what it is, how bad it is and
-// where to read on; and a rule test has seen it fire, and be quiet.
+// TestAlerts: each alert has a severity, a summary, a description and a runbook, and
+// rule tests in which it fires and in which it does not.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	const runbook = "https://github.com/chunkline/chunkline/blob/main/docs/alerts.md#"
@@ -59,8 +59,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestOneSource: what the operator and compose get are these rules and
-// dashboards, not others that look like them.
+// TestOneSource: the Prometheus operator and compose use these very rules and
+// dashboards, not similar copies.
 func TestOneSource(t *testing.T) {
 	t.Parallel()
 	var wrapped strings.Builder

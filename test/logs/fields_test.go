@@ -15,19 +15,19 @@ import (
 	"testing"
 )
 
-// calls is what the log calls of the product say.
+// calls has the fields and messages in the product's log calls.
 type calls struct {
 	fields map[string]string // name: where
 	urgent map[string]string // message at warn or error: where
 }
 
-// methods are those of zerolog that add a field, its name first.
+// methods are zerolog's methods that add a field, whose name is the first argument.
 var methods = map[string]bool{
 	"Bool": true, "Bytes": true, "Dur": true, "Float64": true, "Hex": true, "Int": true, "Int64": true, "Interface": true, "Any": true,
 	"Str": true, "Strs": true, "Stringer": true, "Time": true, "Uint": true, "Uint64": true, "Uint32": true, "AnErr": true, "Array": true, "Dict": true,
 }
 
-// chain lists the methods of a.b().c().d(), first to last, and what it begins with.
+// chain returns the methods of a.b().c().d(), first to last, and its first operand.
 func chain(e ast.Expr) (names []string, root ast.Expr) {
 	for {
 		call, ok := e.(*ast.CallExpr)
@@ -52,7 +52,7 @@ func literal(e ast.Expr) (string, bool) {
 	return text, err == nil
 }
 
-// read collects the log calls of all files that are no tests.
+// read collects the log calls of all files except tests.
 func read(t *testing.T) calls {
 	t.Helper()
 	found := calls{fields: map[string]string{}, urgent: map[string]string{}}
@@ -119,12 +119,12 @@ func isNamed(e ast.Expr, name string) bool {
 	return ok && id.Name == name
 }
 
-// implicit are the fields that no call names.
+// implicit are the fields that zerolog adds itself.
 var implicit = []string{"level", "time", "message", "error"}
 
 var tableRow = regexp.MustCompile("(?m)^\\| ((?:`[a-z_]+`(?:, )?)+) \\|")
 
-// TestFields: the fields that are logged are those of docs/operations.md.
+// TestFields: docs/operations.md lists exactly the fields that are logged.
 func TestFields(t *testing.T) {
 	t.Parallel()
 	found, docs := read(t), section(t, "## Logs")
@@ -153,7 +153,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// TestUrgent: docs/operations.md says of each message above info what it wants.
+// TestUrgent: docs/operations.md has each message above info.
 func TestUrgent(t *testing.T) {
 	t.Parallel()
 	found, docs := read(t), section(t, "## Logs")
@@ -162,7 +162,7 @@ func TestUrgent(t *testing.T) {
 	}
 	for text, at := range found.urgent {
 		for part := range strings.SplitSeq(text, "%s") {
-			part, _, more := strings.Cut(part, " (") // what is in brackets is detail
+			part, _, more := strings.Cut(part, " (") // text in brackets is detail
 			if !strings.Contains(docs, strings.TrimSpace(part)) {
 				t.Errorf("%s says %q, of which docs/operations.md says nothing", at, text)
 			}
@@ -173,7 +173,7 @@ func TestUrgent(t *testing.T) {
 	}
 }
 
-// section is a chapter of docs/operations.md.
+// section returns a section of docs/operations.md.
 func section(t *testing.T, title string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/operations.md")

@@ -23,7 +23,7 @@ var head string
 
 const docsFile = "../../docs/metrics.md"
 
-// TestDocs: docs/metrics.md says what the code says.
+// TestDocs: docs/metrics.md matches the declarations in the code.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	text := head
@@ -77,7 +77,7 @@ func row(d metrics.Doc) string {
 	return fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", d.Name, d.Type, strings.Join(labels, "; "), d.Unit(), strings.ReplaceAll(d.Help, "|", "\\|"))
 }
 
-// TestNames: a name tells what it is, the same way for all.
+// TestNames: all names of metrics have the same form.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	form := regexp.MustCompile(`^chunkline(_[a-z]+)+$`)

@@ -13,13 +13,13 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// handmade is a mapper made by hand, which does what a good one never does.
+// handmade is a mapper that the test controls, to do what a real one never does.
 type handmade struct {
 	t    *testing.T
 	bus  *bus.Bus
 	self report.Mapper
 	seq  uint64
-	work wire.Work // the last it got
+	work wire.Work // the last grant
 	held []chunk.Piece
 	stop func(context.Context) error
 }
@@ -41,7 +41,7 @@ func (j *job) handmade(name string) *handmade {
 // handmadePace makes the grant of a handmade mapper one whole chunk: 25 ms for ten objects.
 const handmadePace = 2500 * time.Microsecond
 
-// take asks until it has a chunk.
+// take requests work until it has a chunk.
 func (g *handmade) take() {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
@@ -67,7 +67,7 @@ func (g *handmade) take() {
 	g.t.Fatalf("%s got no chunk", g.self.Name)
 }
 
-// beat says what it holds.
+// beat sends a heartbeat with the pieces that the mapper holds, after change.
 func (g *handmade) beat(change func(*wire.Beat)) {
 	g.t.Helper()
 	g.seq++
@@ -76,7 +76,7 @@ func (g *handmade) beat(change func(*wire.Beat)) {
 		change(&b)
 	}
 	if err := g.bus.Publish(wire.VerbBeat, b.Encode()); err != nil {
-		g.t.Logf("%s: %v", g.self.Name, err) // the server may be away: there will be another
+		g.t.Logf("%s: %v", g.self.Name, err) // the server may be down; the next heartbeat follows
 		return
 	}
 	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
@@ -84,10 +84,10 @@ func (g *handmade) beat(change func(*wire.Beat)) {
 	_ = g.bus.Flush(ctx)
 }
 
-// vanish leaves without a word.
+// vanish disconnects without a goodbye.
 func (g *handmade) vanish() { g.bus.Close() }
 
-// save sends what identity would make of its chunk.
+// save sends the result of the transform identity, after change.
 func (g *handmade) save(change func(*wire.Save)) wire.SaveStatus {
 	g.t.Helper()
 	w := g.work.Grant[0]

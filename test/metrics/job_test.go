@@ -22,9 +22,9 @@ import (
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
-const patience = 2 * time.Minute // for what must happen
+const patience = 2 * time.Minute // bounds the wait for anything that must happen
 
-// job is all roles in one process, with a NATS server that can be stopped.
+// job runs all roles in one process, with a NATS server that can be stopped.
 type job struct {
 	t       *testing.T
 	address string
@@ -63,7 +63,7 @@ func (j *job) connect(role bus.Role) *bus.Bus {
 	return b
 }
 
-// start runs a role until the end of the test, or until stop.
+// start runs a role until the end of the test, or until stop is called.
 func (j *job) start(name string, run func(context.Context) error, metrics prometheus.Collector) (stop func()) {
 	ctx, stop := context.WithCancel(j.t.Context())
 	j.seen.add(name, metrics)
@@ -113,8 +113,8 @@ func (j *job) mapper() (stop func()) {
 	return j.start("mapper", m.Run, m)
 }
 
-// transform takes for ever at one object and fails at many, so that one of them at
-// least fails before its time is up, however busy the machine is.
+// transform never ends at one object and fails at many, so that at least one of those
+// fails before its timeout, however busy the machine is.
 const transform = `jq:if .n == 102 then last(repeat(1)) elif .n % 10 == 1 then error("no") else . end`
 
 func (j *job) saver() *fullSink {

@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// resting are the series that do not move here, with the reason.
+// resting has the series that do not move in this test, with the reason.
 var resting = map[string]string{
 	"fetcher chunkline_nats_slow_consumer_events_total": slow,
 	"mapper chunkline_nats_slow_consumer_events_total":  slow,
@@ -35,8 +35,8 @@ const (
 	retried = "the failures of the job's jq program are final; TestRetries of internal/mapper has a service that is down"
 )
 
-// TestAllMove: every metric of every role moves in a job in which everything
-// happens that metrics are there for. One that nothing moves tells nobody anything.
+// TestAllMove: every metric of every role changes in a job that provokes every event
+// that metrics report. A metric that never changes is useless.
 func TestAllMove(t *testing.T) {
 	t.Parallel()
 	j := newJob(t)
@@ -57,8 +57,8 @@ func TestAllMove(t *testing.T) {
 		b.vanish()
 		j.chunks(0, 2)
 	}
-	// Now they go out in careful mode. One takes down a mapper that said
-	// nothing: it is given up. Of the other an object is to blame.
+	// Now both are handed out in careful mode. One kills a mapper that reported no
+	// object, so all of it is dead-lettered. For the other the mapper reported the object.
 	silent := j.handmade("silent")
 	silent.take()
 	j.chunks(1, 1)
@@ -74,9 +74,9 @@ func TestAllMove(t *testing.T) {
 	careful.vanish()
 	j.chunks(0, 1)
 
-	// One chunk is lost, then given back, then saved twice, and once with a wrong token.
+	// One chunk is lost, then given back, then saved twice, and once sent with a wrong token.
 	objects.write(10)
-	j.chunks(0, 2) // so that the loser gets the new one, and the real mapper the one with an object to blame
+	j.chunks(0, 2) // so that the loser gets the new one, and the real mapper the suspect one
 	loser := j.handmade("loser")
 	loser.take()
 	loser.held = nil
@@ -99,7 +99,7 @@ func TestAllMove(t *testing.T) {
 			t.Errorf("saved: %s, want %s", got, want)
 		}
 	}
-	// As a shadow it makes the same, and then another thing of an object.
+	// Shadow results: first the same, then a different one.
 	for _, change := range []func(*wire.Save){
 		func(s *wire.Save) { s.Shadow = true },
 		func(s *wire.Save) {
@@ -115,7 +115,7 @@ func TestAllMove(t *testing.T) {
 	loser.beat(func(b *wire.Beat) { b.Draining = true })
 	j.seen.reach(t, "fetcher chunkline_mappers{state=draining,version=handmade}", 1)
 
-	// A straggler holds a chunk that an idle mapper does instead; NATS goes away meanwhile.
+	// An idle mapper does a straggler's chunk instead; then NATS goes down and comes back.
 	objects.write(10)
 	straggler := j.handmade("straggler")
 	straggler.take()
@@ -134,7 +134,7 @@ func TestAllMove(t *testing.T) {
 	j.seen.await(t, "nats is back", func(now func(string) float64) bool {
 		return now("fetcher chunkline_nats_up")+now("mapper chunkline_nats_up")+now("saver chunkline_nats_up") == 3
 	})
-	j.limit(5) // so that the job goes on until the estimate was seen, for 40 s if need be
+	j.limit(5) // so that the job runs until the estimate is seen, for 40 s if necessary
 	objects.write(200)
 	if err := input.Close(); err != nil {
 		t.Fatal(err)
@@ -159,8 +159,8 @@ func TestAllMove(t *testing.T) {
 	j.allThere()
 }
 
-// chunks waits until so many are in flight and ready. The fetcher's report is
-// a little late, so a step is seen to be done before it is undone.
+// chunks waits until these numbers of chunks are in flight and ready. The fetcher's report
+// is a little late, so a test must wait for each step before it undoes it.
 func (j *job) chunks(inFlight, ready float64) {
 	j.t.Helper()
 	j.seen.await(j.t, fmt.Sprintf("%g chunks in flight, %g ready", inFlight, ready), func(now func(string) float64) bool {
@@ -168,7 +168,7 @@ func (j *job) chunks(inFlight, ready float64) {
 	})
 }
 
-// allThere checks that each metric that is declared was there at all.
+// allThere checks that each declared metric was exported.
 func (j *job) allThere() {
 	for role, docs := range map[string][]metrics.Doc{"fetcher": roles()["fetcher"], "mapper": roles()["mapper"], "saver": roles()["saver"]} {
 		for _, d := range docs {
@@ -183,8 +183,8 @@ func (j *job) allThere() {
 	}
 }
 
-// writer writes objects {"n": 0}, {"n": 1}, …; the third of all is unreadable,
-// and so is one of those that a mapper gets.
+// writer writes objects {"n": 0}, {"n": 1}, …; the third is not valid JSON, nor is
+// the 104th, which the real mapper gets.
 type writer struct {
 	t    *testing.T
 	to   io.Writer

@@ -12,12 +12,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// sampler looks at the metrics of all roles now and then, and remembers what moved.
+// sampler samples the metrics of all roles, and records which series have moved.
 type sampler struct {
 	mu    sync.Mutex
 	roles map[string]*prometheus.Registry // guarded by mu
 	first map[string]float64              // guarded by mu; of each series
-	since map[string]bool                 // guarded by mu; roles that were looked at before
+	since map[string]bool                 // guarded by mu; roles that were sampled before
 	now   map[string]float64              // guarded by mu
 	moved map[string]bool                 // guarded by mu
 }
@@ -33,8 +33,8 @@ func (s *sampler) add(role string, c prometheus.Collector) {
 	s.roles[role].MustRegister(c)
 }
 
-// look takes one sample. A counter or histogram has moved when it is not 0, a
-// gauge when it is not what it was at first, or was not there before.
+// look takes one sample. A counter or histogram has moved when it is not 0, a gauge
+// when it differs from its first value, or appears after its role's first sample.
 func (s *sampler) look(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +85,7 @@ func value(m *dto.Metric) float64 {
 	}
 }
 
-// await looks until it is satisfied. What it asks about is the last value of a series, 0 if there is none.
+// await samples until satisfied returns true. Its argument now returns the last value of a series, 0 if there is none.
 func (s *sampler) await(t *testing.T, what string, satisfied func(now func(series string) float64) bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -107,7 +107,7 @@ func (s *sampler) await(t *testing.T, what string, satisfied func(now func(serie
 	}
 }
 
-// reach waits until a series is at least so much.
+// reach waits until a series has at least this value.
 func (s *sampler) reach(t *testing.T, series string, least float64) {
 	t.Helper()
 	s.await(t, series, func(now func(string) float64) bool { return now(series) >= least })
