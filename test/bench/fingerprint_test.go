@@ -13,17 +13,17 @@ import (
 	"os"
 )
 
-// fingerprint says whether two files are equal, or have the same lines.
+// fingerprint tells whether two files are equal, or have the same lines in any order.
 type fingerprint struct {
 	lines   int
 	content [sha256.Size]byte // of everything, in order
 	sum     uint64            // of a hash of each line: the same in any order
 }
 
-// lineSeed is only good for this process, which makes all fingerprints.
+// lineSeed is valid only in this process, which computes all fingerprints.
 var lineSeed = maphash.MakeSeed()
 
-// taker makes a fingerprint line by line.
+// taker computes a fingerprint line by line.
 type taker struct {
 	lines   int
 	content hash.Hash
@@ -77,7 +77,7 @@ func eachLine(path string, do func(line []byte) error) error {
 	}
 }
 
-// check compares a result with f, which is how it should be.
+// check compares a result's fingerprint with f, the expected one.
 func (f fingerprint) check(got fingerprint, ordered bool) error {
 	switch {
 	case got.lines != f.lines:

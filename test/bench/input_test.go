@@ -14,14 +14,14 @@ import (
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
-// input is a file of users, and what becomes of it.
+// input is a file of users and the fingerprints of its results.
 type input struct {
 	path   string
 	mapped fingerprint // by the transform users
 	same   fingerprint // by the transform identity
 }
 
-// users returns a file of n users. It is made when it is first needed.
+// users returns a file of n users, which the first call creates.
 func (b *bench) users(t *testing.T, n int) *input {
 	t.Helper()
 	if in := b.inputs[n]; in != nil {
@@ -73,8 +73,8 @@ func (in *input) expect(ctx context.Context) error {
 	return err
 }
 
-// check fails the test unless a file is the result: of the transform users if it
-// is mapped, else of identity. An ordered one has the order of the input.
+// check fails the test unless a file is the result: of the transform users if mapped,
+// else of identity; in the order of the input if ordered.
 func (in *input) check(t *testing.T, path string, mapped, ordered bool) {
 	t.Helper()
 	want := in.same

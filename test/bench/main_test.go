@@ -24,7 +24,7 @@ var (
 	rowList = flag.String("rows", "", "rows and groups of rows to measure, as in users-2,waiting; the rows that they are compared with come along; empty: all")
 )
 
-// TestMain is also the forwarder of row floor-own, which maps with the product's
+// TestMain is also the forwarder of the row floor-own, which maps with the product's
 // own transform: TEST_BINARY forward URL.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "forward" {
@@ -76,7 +76,7 @@ func TestBench(t *testing.T) {
 	table.print()
 }
 
-// bench is what all rows share.
+// bench has what all rows share.
 type bench struct {
 	dir    string
 	floor  string         // the program

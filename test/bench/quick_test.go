@@ -18,7 +18,7 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// What plays the same part in several rows is called the same in the report.
+// The report uses one name for the same part in several rows.
 const (
 	partServer = "nats-server"
 	partReader = "fetcher / publisher"
@@ -26,7 +26,7 @@ const (
 	partWriter = "saver / receiver"
 )
 
-// part is a process, and what it plays.
+// part is a process and its part in the report.
 type part struct {
 	*proc.Process
 
@@ -94,7 +94,7 @@ func (f floor) measure(t *testing.T, b *bench) figures {
 			}
 			parts = append(parts, forwarder)
 		}
-		for _, p := range parts { // what is published before they listen is lost
+		for _, p := range parts { // anything published before they listen is lost
 			p.Await(corenats.Ready)
 		}
 		publish := []string{"-in", in.path}
@@ -136,7 +136,7 @@ func (q job) measure(t *testing.T, b *bench) figures {
 	})
 }
 
-// finished waits for the end of a fetcher whose job then is done, and returns the
+// finished waits until the fetcher exits with a finished job, and returns the
 // file of the outputs.
 func finished(t *testing.T, fetcher *proc.Process) (output string) {
 	t.Helper()
@@ -152,7 +152,7 @@ func finished(t *testing.T, fetcher *proc.Process) (output string) {
 
 // program is one process that does all the work.
 type program struct {
-	own  bool     // the floor's
+	own  bool     // the floor's "plain"
 	jq   bool     // jq
 	args []string // else chunkline run with these
 }

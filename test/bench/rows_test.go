@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// row is one thing to measure.
+// row is one way to do a job, to be measured.
 type row struct {
 	name    string
 	group   string // rows that are chosen together
@@ -19,11 +19,11 @@ type row struct {
 	aims    []aim
 }
 
-// aim is what a figure of a row should be.
+// aim is the target of a figure of a row.
 type aim struct {
 	figure string
 	of     string // the row whose figure it is divided by, in the same run; empty: none
-	least  bool   // it should be at least that; else at most
+	least  bool   // at least want; else at most
 	want   float64
 }
 
@@ -69,15 +69,15 @@ var rows = []row{
 	},
 }
 
-// processes are the aims of quick work in separate processes.
+// processes returns the aims of quick work in separate processes.
 func processes(stream string) []aim {
 	return []aim{atMost(1.25, wall, "floor"), atMost(1.4, cpu, "floor"), atMost(0.5, wall, stream)}
 }
 
 func atLeast(share float64) aim { return aim{figure: shareOfIdeal, least: true, want: share} }
 
-// choose returns the rows that a list of names and groups asks for, with those
-// that they are compared with, in the order of the table. Empty: all.
+// choose returns the rows in a list of names and groups (empty: all), with the rows
+// that they are compared with, in the order of the table.
 func choose(list string) (chosen []row, err error) {
 	wanted := map[string]bool{}
 	for name := range strings.SplitSeq(list, ",") {
@@ -115,7 +115,7 @@ const (
 )
 
 // compare adds how long the job took compared with the ideal, in which no worker
-// ever waits.
+// ever idles.
 func (f figures) compare(ideal time.Duration) figures {
 	f[shareOfIdeal], f[timesIdeal] = ideal.Seconds()/f[wall], f[wall]/ideal.Seconds()
 	return f

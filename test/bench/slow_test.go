@@ -19,9 +19,9 @@ import (
 
 const chunkSize = 100 // chunkline's default
 
-// crew runs a job of so many chunks with mappers that are up before the fetcher
-// starts, and measures from the start of the fetcher to its end. Meanwhile is
-// called when the fetcher has started.
+// crew runs a job of chunks with mappers that run before the fetcher starts, and
+// measures from the start of the fetcher to its end. It calls meanwhile after the
+// fetcher has started.
 func crew(t *testing.T, b *bench, chunks int, start func(j *proc.Job) []*proc.Process, meanwhile func([]*proc.Process)) figures {
 	t.Helper()
 	in := b.users(t, chunks*chunkSize)
@@ -52,7 +52,7 @@ func crew(t *testing.T, b *bench, chunks int, start func(j *proc.Job) []*proc.Pr
 	return used(took, parts)
 }
 
-// waiting is a job whose mappers only wait, as those do that ask services.
+// waiting is a job whose mappers only wait, like mappers that call services.
 type waiting struct{ mappers int }
 
 func (w waiting) measure(t *testing.T, b *bench) figures {
@@ -67,7 +67,7 @@ func (w waiting) measure(t *testing.T, b *bench) figures {
 }
 
 // trouble is a job with ten mappers, one of which is killed half-way, or slow. Its
-// ideal is that of ten that work.
+// ideal is that of ten healthy mappers.
 type trouble struct{ kill bool }
 
 func (w trouble) measure(t *testing.T, b *bench) figures {
@@ -91,7 +91,7 @@ func (w trouble) measure(t *testing.T, b *bench) figures {
 	return f.compare(best)
 }
 
-// slowWorkers is how many workers the slow job has.
+// slowWorkers is the number of workers of the slow job.
 const slowWorkers = 32
 
 const (
@@ -100,7 +100,7 @@ const (
 	busyWorkers   = "workers that worked"
 )
 
-// measureSlow runs few objects that take long in one process.
+// measureSlow runs a job of few slow objects in one process.
 func measureSlow(t *testing.T, b *bench) figures {
 	const objects, each = 2000, 500 * time.Millisecond
 	in := b.users(t, objects)
@@ -127,10 +127,9 @@ func measureSlow(t *testing.T, b *bench) figures {
 	return f
 }
 
-// workerLogs reads when workers finished their objects. It returns how many had
-// one, and the longest time for which one of them idled at the end while another
-// had two or more objects left. A worker that had none has idled since the
-// beginning.
+// workerLogs reads when workers finished their objects. It returns how many workers
+// had an object, and the longest time that one idled at the end while another had two
+// or more objects left. A worker without objects idles from the beginning.
 func workerLogs(t *testing.T, dir string, begin time.Time) (workers int, idled time.Duration) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.log"))

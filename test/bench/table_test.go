@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// used is what processes that have ended took: wall and CPU seconds, and the peak
-// memory in MiB of the largest process of each part.
+// used returns what processes that have ended used: wall and CPU seconds, and the
+// peak memory in MiB of the largest process of each part.
 func used(took time.Duration, parts []part) figures {
 	f := figures{wall: took.Seconds()}
 	for _, p := range parts {
@@ -44,14 +44,13 @@ func newTable(chosen []row) *table {
 	return &table{rows: chosen, runs: map[string][]figures{}}
 }
 
-// add notes a run and shows it, so that the spread can be seen.
+// add records a run and prints it, so that the spread is visible.
 func (r *table) add(run int, of row, f figures) {
 	r.runs[of.name] = append(r.runs[of.name], f)
 	fmt.Printf("run %d  %-14s %7.2f s %7.2f CPU s\n", run+1, of.name, f[wall], f[cpu])
 }
 
-// print shows two tables: the median of each figure, and each ratio beside its
-// aim.
+// print prints two tables: the median of each figure, and each ratio with its aim.
 func (r *table) print() {
 	parts := []string{partReader, partMapper, partWriter, partServer}
 	fmt.Printf("\nMedians of %d:\n\n", *runs)
@@ -74,8 +73,8 @@ func (r *table) print() {
 	}
 }
 
-// judge shows a figure, or the ratio of the figures of two rows in the same run,
-// beside its aim.
+// judge prints a figure with its aim, or the ratio of the figures of two rows in the
+// same run.
 func (r *table) judge(of row, a aim) {
 	var all []float64
 	for i, f := range r.runs[of.name] {
@@ -104,7 +103,7 @@ func (r *table) judge(of row, a aim) {
 
 func line(cells ...string) { fmt.Println("| " + strings.Join(cells, " | ") + " |") }
 
-// median shows the median of a figure of a row, or a dash if the row has none.
+// median formats the median of a figure of a row, or a dash if the row has none.
 func (r *table) median(row, figure, format string) string {
 	var all []float64
 	for _, f := range r.runs[row] {
@@ -118,7 +117,7 @@ func (r *table) median(row, figure, format string) string {
 	return fmt.Sprintf(format, median(all))
 }
 
-// median of an even number of figures is the mean of the middle two.
+// median returns the median; of an even number of figures, the mean of the middle two.
 func median(figures []float64) float64 {
 	sorted := slices.Sorted(slices.Values(figures))
 	n := len(sorted)

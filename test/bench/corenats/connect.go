@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Ready is what a role that listens prints on stderr. What is published before
-// that is lost.
+// Ready is the line that a role prints on stderr when it listens. Anything published
+// earlier is lost.
 const Ready = "bench role listens"
 
 // Run connects, runs a role and returns its error. A message that NATS dropped is
@@ -38,8 +38,7 @@ func Run(ctx context.Context, url string, role func(context.Context, *nats.Conn)
 	}
 }
 
-// Announce says, once the server knows of the subscriptions, that this role
-// listens.
+// Announce prints Ready once the server knows the subscriptions.
 func Announce(nc *nats.Conn) error {
 	if err := nc.Flush(); err != nil {
 		return fmt.Errorf("flush subscriptions: %w", err)

@@ -1,6 +1,6 @@
 // Package corenats moves lines through core NATS with nothing around it: no
-// ledger, no redelivery, no order. It shares no code with chunkline, which it is
-// measured against, and leaves to its caller what happens to a line.
+// ledger, no redelivery, no order. It shares no code with chunkline, which is measured
+// against it, and the caller decides what happens to a line.
 //
 //	publisher → nats-server → N forwarders → nats-server → receiver
 //
@@ -8,8 +8,8 @@
 // in a queue group map them and publish the results. The receiver appends the
 // results to a file as they come.
 //
-// Core NATS drops what a slow subscriber cannot take, so the publisher has at
-// most a window of messages under way: the receiver gives it credit for results
-// that it has written, and synced unless Late says otherwise. Nothing is checked,
-// and a process that dies loses lines.
+// Core NATS drops messages for a slow subscriber, so the publisher has at most a
+// window of messages under way: the receiver gives it credit for results that it has
+// written, and, unless Late is set, synced. Nothing is checked, and a process that
+// dies loses lines.
 package corenats

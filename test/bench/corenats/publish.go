@@ -62,7 +62,7 @@ func PublishEnd(nc *nats.Conn, chunks int) error {
 	return nc.Flush()
 }
 
-// EachChunk calls do with each 100 lines of a file. Body is only valid until do
+// EachChunk calls do with every 100 lines of a file. Body is valid only until do
 // returns.
 func EachChunk(path string, do func(body []byte) error) error {
 	file, err := os.Open(path)
@@ -81,7 +81,7 @@ func EachChunk(path string, do func(body []byte) error) error {
 	}
 }
 
-// readChunk appends the next lines to body; none are left when it adds none.
+// readChunk appends the next lines to body; at the end of the file it adds none.
 func readChunk(in *bufio.Reader, body []byte) ([]byte, error) {
 	for range chunkLines {
 		line, err := in.ReadSlice('\n')

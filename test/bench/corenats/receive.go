@@ -21,17 +21,17 @@ const (
 // Receiver is the role that writes the results.
 type Receiver struct {
 	Path string
-	// Late syncs once, at the end, and gives credit for what is only written. Else
-	// credit is for results that are synced: all that wait share one sync.
+	// Late syncs once, at the end, and gives credit for results that are only written.
+	// Otherwise credit is for synced results, and all that wait share one sync.
 	Late bool
-	// Subscribe lets results come. Nil: by core NATS.
+	// Subscribe subscribes to results. Nil: with core NATS.
 	Subscribe func(incoming chan<- *nats.Msg) error
-	// Saved says that results are saved, and how many are in all. Nil: it gives
+	// Saved is called with results that are saved and their total so far. Nil: it gives
 	// credit for them.
 	Saved func(results []*nats.Msg, total int) error
 }
 
-// Run writes results as they come, until all are there and synced.
+// Run writes results as they arrive, until all are written and synced.
 func (r Receiver) Run(ctx context.Context, nc *nats.Conn) (err error) {
 	file, err := os.Create(r.Path)
 	if err != nil {

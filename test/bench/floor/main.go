@@ -1,7 +1,7 @@
 //go:build bench
 
-// Floor does the work of chunkline's jobs with as little as possible, and shares
-// no code with chunkline: "floor ROLE [flags]". See package bench.
+// Floor does the work of chunkline's jobs with as little code as possible, and shares
+// none with chunkline: "floor ROLE [flags]". See package bench.
 package main
 
 import (

@@ -22,9 +22,8 @@ type block struct {
 	done           chan struct{}
 }
 
-// plain is the program that a person would write for one machine: it reads,
-// checks and maps lines on two goroutines, writes the results in order and syncs
-// once.
+// plain is the obvious program for one machine: it reads, checks and maps lines on
+// two goroutines, writes the results in order and syncs once.
 func plain(ctx context.Context, s settings) error {
 	file, err := os.Create(s.out)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// sleep is a program for chunkline's transform exec: it takes its time for each
-// object, which it returns as it is. It notes in a file of its own when it has
-// finished each one, as nanoseconds since 1970.
+// sleep is a program for chunkline's transform exec: it waits for each object and
+// returns it unchanged. It logs the time of each object's end to a file of its own, in
+// nanoseconds since 1970.
 func sleep(ctx context.Context, s settings) (err error) {
 	log, err := os.CreateTemp(s.out, "worker-*.log")
 	if err != nil {

@@ -15,11 +15,11 @@ import (
 	"github.com/chunkline/chunkline/test/bench/corenats"
 )
 
-// The stream roles use two JetStream work queues, on file storage, with their
-// defaults: chunks, and results. A forwarder acknowledges a chunk when its result
-// is stored, and the receiver a result when it is synced. So nothing is lost, and a
-// chunk of a forwarder that died comes again. Nobody waits for one answer before
-// the next message.
+// The stream roles use two JetStream work queues, for chunks and for results, on file
+// storage with default settings. A forwarder acknowledges a chunk when its result is
+// stored, and the receiver a result when it is synced. So nothing is lost, and a dead
+// forwarder's chunk is redelivered. No role waits for an answer before it sends the next
+// message.
 const (
 	streamChunks  = "CHUNKS"
 	streamResults = "RESULTS"

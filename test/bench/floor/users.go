@@ -20,8 +20,8 @@ type named struct {
 	Name string `json:"name"`
 }
 
-// strict refuses what is not JSON, also in the parts of an object that the map
-// does not read.
+// strict refuses invalid JSON even in the parts of an object that the map does not
+// read.
 var strict = sonic.Config{ValidateString: true}.Froze()
 
 // mapUser does what chunkline's transform users does.
