@@ -10,10 +10,10 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// BenchmarkLedger keeps the books of 10 million chunks (a billion objects)
-// with 10,000 mappers: each asks, gets a chunk, sends a beat, and has it saved,
-// in random order. It reports the time of one transition, which is one call,
-// and what the ledger keeps in memory at the end, everything being still there.
+// BenchmarkLedger runs a ledger with 10 million chunks (a billion objects) and
+// 10,000 mappers: each asks, gets a chunk, sends a heartbeat, and has the chunk saved,
+// in random order. It reports the time of one transition, which is one call, and the
+// memory that the ledger keeps at the end.
 //
 // Run it with -bench Ledger -benchtime 1x.
 func BenchmarkLedger(b *testing.B) {
@@ -84,7 +84,7 @@ func BenchmarkLedger(b *testing.B) {
 	}
 }
 
-// heapInUse is the memory that is in use, in bytes.
+// heapInUse returns the heap memory in use, in bytes.
 func heapInUse() float64 {
 	runtime.GC()
 	var stats runtime.MemStats

@@ -8,7 +8,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// TestMemoryIsBounded tells a ledger more than it may keep.
+// TestMemoryIsBounded: a ledger keeps no more early pieces, departed mappers and durations
+// than its limits allow.
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	l := New(testConfig)
@@ -42,7 +43,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestMedianFollows says how fast the straggler's measure follows a change.
+// TestMedianFollows: the median follows a change within spanDurations durations.
 func TestMedianFollows(t *testing.T) {
 	t.Parallel()
 	var d durations

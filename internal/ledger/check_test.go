@@ -52,7 +52,7 @@ func (l *Ledger) checkCounts() error {
 			objects[Saved] += size
 			for _, e := range c.list {
 				objects[e.state] += e.piece.Len()
-				objects[Saved] -= e.piece.Len() // what no entry has is saved
+				objects[Saved] -= e.piece.Len() // objects without an entry are saved
 			}
 		case l.saved.has(id):
 			chunks[Saved]++
@@ -76,8 +76,8 @@ func (l *Ledger) checkCounts() error {
 	return nil
 }
 
-// checkEntries verifies that an object is in one entry at most, and that an entry is leased or
-// unconfirmed exactly if it is in flight.
+// checkEntries verifies that an object is in at most one entry, and that an entry is in flight
+// if and only if it is leased or unconfirmed.
 func (l *Ledger) checkEntries() error {
 	for id, c := range l.open {
 		if id >= l.added || l.saved.has(id) || len(c.list) == 0 {

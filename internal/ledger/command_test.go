@@ -9,10 +9,10 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// run carries out one command of a scenario and returns what it prints.
+// run executes one command of a scenario and returns its output.
 //
-// What a mapper holds and asks is tracked; held=1,2 asking=3 seq=4 change its
-// view ("-" is none).
+// The scenario tracks each mapper's held pieces and open requests; held=1,2 asking=3 seq=4
+// change the mapper's view ("-" is none).
 func (s *scenario) run(args []string) (string, error) {
 	command, args := args[0], args[1:]
 	name := ""
@@ -40,7 +40,7 @@ func (s *scenario) run(args []string) (string, error) {
 		}
 	case "restart": // the fetcher; mappers live on
 		s.ledger = New(s.ledger.cfg)
-	case "beat", "goodbye", "keep": // keep: it is sent, and arrives with "late"
+	case "beat", "goodbye", "keep": // a kept report arrives with "late"
 		return s.report(command, name, args), nil
 	case "late":
 		return s.hear(s.late[name]), nil
@@ -49,7 +49,7 @@ func (s *scenario) run(args []string) (string, error) {
 		return s.hear(*s.mapper(name)), nil
 	case "answer", "answerlost": // a request, q=1
 		return s.lease(name, uint64(number(option(args, "q"))), command == "answer", args), nil
-	case "take", "takelost": // ask and answer at once; or the mapper gives up waiting for the answer
+	case "take", "takelost": // ask and answer at once; with takelost the answer is lost
 		q := s.open(name)
 		heard := s.hear(*s.mapper(name))
 		given := s.lease(name, q, command == "take", args)
@@ -61,7 +61,7 @@ func (s *scenario) run(args []string) (string, error) {
 		return s.confirm(s.piece(args[1]), name), nil
 	case "release": // a mapper's piece, unconfirmed so far
 		s.release(name, s.piece(args[1]))
-	case "saved": // by=m1; without it nobody says whose result it is
+	case "saved": // by=m1, or by an unknown mapper
 		return s.confirm(s.piece(name), option(args, "by")), nil
 	case "unconfirmed":
 		return listed("unconfirmed", s.texts(s.ledger.Unconfirmed())), nil
@@ -90,7 +90,7 @@ func (s *scenario) run(args []string) (string, error) {
 		return "none", nil
 	case "vanish":
 		return listed("took down", s.texts(s.ledger.Vanish(name))), nil
-	case "pass": // time, without a look at the mappers
+	case "pass": // time, without Expire
 		return "", s.pass(name)
 	case "advance":
 		if err := s.pass(name); err != nil {
@@ -161,7 +161,7 @@ func (s *scenario) report(kind, name string, args []string) string {
 	return s.hear(r)
 }
 
-// open numbers a request of a mapper.
+// open opens a request of a mapper and returns its number.
 func (s *scenario) open(name string) uint64 {
 	m := s.mapper(name)
 	m.Seq++

@@ -9,8 +9,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// step maps the next object of one of the mapper's pieces, and saves the piece when it
-// was the last one.
+// step maps the next object of one of the mapper's pieces, and saves the piece after its
+// last object.
 func (w *world) step(n *node, i int) {
 	if n.dead || len(n.work) == 0 {
 		return
@@ -38,7 +38,7 @@ func (w *world) step(n *node, i int) {
 	w.commit(p, n.id)
 }
 
-// tell delivers confirmations, and keeps them to be delivered again if again.
+// tell delivers confirmations; if again, it keeps them for another delivery.
 func (w *world) tell(again bool) {
 	for _, c := range w.told {
 		w.confirm(c)
@@ -48,8 +48,8 @@ func (w *world) tell(again bool) {
 	}
 }
 
-// confirm tells the ledger that a piece is saved. It must name everybody who has a lease of an
-// object of it, but for the mapper whose result it is.
+// confirm tells the ledger that a piece is saved. The ledger must return every lease that
+// overlaps the piece, except that of the mapper whose result it is.
 func (w *world) confirm(c told) {
 	confirmed := w.ledger.Saved(w.now, c.piece, c.by)
 	if confirmed.Outcome != Acked {
@@ -80,7 +80,7 @@ func (w *world) settle() {
 	}
 }
 
-// lookUp tells the ledger what the sink holds of a piece.
+// lookUp confirms the saved pieces that overlap a piece.
 func (w *world) lookUp(p chunk.Piece) {
 	for _, saved := range slices.Clone(w.sink[p.Chunk]) {
 		if saved.Overlaps(p) {
@@ -89,8 +89,8 @@ func (w *world) lookUp(p chunk.Piece) {
 	}
 }
 
-// saveDead saves dead pieces as dead letters. If the sink holds some of the objects, the
-// fetcher asks which.
+// saveDead saves dead pieces as dead letters. If the sink has only some of the objects, it
+// looks up which.
 func (w *world) saveDead() {
 	for p, ok := w.ledger.TakeDead(); ok; p, ok = w.ledger.TakeDead() {
 		if !w.commit(p, "fetcher") {
@@ -99,7 +99,7 @@ func (w *world) saveDead() {
 	}
 }
 
-// vanished notes which objects a mapper took down.
+// vanished records the objects that a vanished mapper held.
 func (w *world) vanished(name string) {
 	for _, p := range w.held(name) {
 		w.disown(p, name)
@@ -113,7 +113,7 @@ func (w *world) vanished(name string) {
 	w.queue = slices.DeleteFunc(w.queue, func(a ask) bool { return a.node.id == name })
 }
 
-// unanswered is a direct question that nobody answers: 503.
+// unanswered is a ping of a mapper without responders (503).
 func (w *world) unanswered(n *node) {
 	if n.dead || n.away {
 		want := w.held(n.id)
@@ -159,9 +159,9 @@ func (w *world) goodbye(n *node) {
 	}
 }
 
-// finish lets everybody behave well until the job is done: requests are
-// answered, results are saved and confirmed, the sink answers, and dead
-// mappers are replaced. It fails if that takes more than the given rounds.
+// finish runs rounds without faults until the job is done: requests are answered,
+// results are saved and confirmed, the sink answers, and dead mappers are replaced.
+// It fails if the job takes more rounds than given.
 func (w *world) finish(rounds int) {
 	for range rounds {
 		for int(w.ledger.added) < w.chunks {

@@ -7,8 +7,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// BenchmarkLongLists is one report with lists as long as the protocol allows,
-// of a mapper that holds as many pieces: what the worst message costs.
+// BenchmarkLongLists measures the most expensive report: its lists are as long as the
+// protocol allows, and its mapper holds as many pieces.
 func BenchmarkLongLists(b *testing.B) {
 	const long = 1 << 16
 	l := New(testConfig)

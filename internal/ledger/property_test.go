@@ -12,8 +12,8 @@ import (
 
 var testConfig = Config{SuspectAfter: 2 * time.Second, GoneAfter: 3 * time.Second, CarefulAfter: 2, MaxAttempts: 10, Speculate: true}
 
-// TestAnyHistory does anything in any order, then lets everybody behave well:
-// every chunk must be saved, whatever happened before.
+// TestAnyHistory does anything in any order. Afterwards, when all mappers work and all
+// messages arrive, every chunk must be saved.
 func TestAnyHistory(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -21,7 +21,7 @@ func TestAnyHistory(t *testing.T) {
 		cfg.MaxAttempts = rapid.SampledFrom([]int{0, 1, 3, 10}).Draw(t, "MaxAttempts")
 		cfg.Speculate = rapid.Bool().Draw(t, "Speculate")
 		w := newWorld(t, cfg, rapid.IntRange(1, 40).Draw(t, "chunks"), 3)
-		if cfg.MaxAttempts > 0 { // without a limit it would take a mapper that works, and there may be none
+		if cfg.MaxAttempts > 0 { // without a limit it takes a proven mapper, and there may be none
 			w.drawPoison(t)
 		}
 		w.spawn(2, false)
@@ -50,7 +50,7 @@ func TestAnyHistory(t *testing.T) {
 				}
 			},
 			"confirm": func(t *rapid.T) { w.tell(rapid.Bool().Draw(t, "again")) },
-			"unconfirmed": func(*rapid.T) { // the fetcher repeats its own results until they are confirmed
+			"unconfirmed": func(*rapid.T) { // but the fetcher repeats its own results until they are confirmed
 				w.told = slices.DeleteFunc(w.told, func(c told) bool { return c.by != "fetcher" })
 			},
 			"settle":    func(*rapid.T) { w.settle() },
@@ -81,7 +81,7 @@ func TestAnyHistory(t *testing.T) {
 					}
 				}
 			},
-			"early report": func(t *rapid.T) { // told with a time before what was told already
+			"early report": func(t *rapid.T) { // with a time before that of earlier reports
 				n, now := some(t), w.now
 				w.now = w.now.Add(-time.Second)
 				w.beat(n)
@@ -103,9 +103,9 @@ func (w *world) drawPoison(t *rapid.T) {
 	}
 }
 
-// TestOnlyPoisonIsSkipped kills mappers by poison only, with many workers in
-// each: no innocent object may be skipped, every chunk is saved, and the number
-// of mappers lost is bounded. One mapper may pause for so long that it is given up.
+// TestOnlyPoisonIsSkipped: mappers with many workers crash only on poison. No other
+// object is skipped, every chunk is saved, and the number of mappers lost is bounded.
+// One mapper may pause for so long that it is declared dead.
 func TestOnlyPoisonIsSkipped(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -125,8 +125,8 @@ func TestOnlyPoisonIsSkipped(t *testing.T) {
 		if tally.Died > 0 || int(tally.Skipped) > poison {
 			t.Fatalf("%d objects are poison; %d skipped, %d chunks died", poison, tally.Skipped, tally.Died)
 		}
-		// A piece takes down CarefulAfter mappers, and one more that has a backup
-		// attempt; an object at most MaxAttempts, if no mapper is proven.
+		// A piece crashes CarefulAfter mappers, and one more with a backup attempt; an
+		// object at most MaxAttempts, if no mapper is proven.
 		limit := poison*(testConfig.CarefulAfter+1) + poison*testConfig.MaxAttempts
 		if !pauses && w.deaths > limit {
 			t.Fatalf("%d poison objects in %d chunks took down %d mappers, want at most %d", poison, len(w.poison), w.deaths, limit)
@@ -134,8 +134,8 @@ func TestOnlyPoisonIsSkipped(t *testing.T) {
 	})
 }
 
-// TestPoisonCostsFourMappers: however large the grants are, and however pieces are cut meanwhile, an object
-// that takes down its mapper does so CarefulAfter + 2 times, while mappers are there that have had pieces saved.
+// TestPoisonCostsFourMappers: while there are proven mappers, an object that crashes its mapper does so
+// CarefulAfter + 2 times, however large the grants are and however pieces are cut.
 func TestPoisonCostsFourMappers(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -158,8 +158,8 @@ func TestPoisonCostsFourMappers(t *testing.T) {
 	})
 }
 
-// TestBrokenMapperBlamesNobody has a mapper that crashes on whatever it gets
-// and is started again, beside at least one that works.
+// TestBrokenMapperBlamesNobody: a mapper that crashes on every piece, and is restarted,
+// causes no dead letters while at least one other mapper works.
 func TestBrokenMapperBlamesNobody(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -178,8 +178,8 @@ func TestBrokenMapperBlamesNobody(t *testing.T) {
 	})
 }
 
-// run lets mappers work at random speeds; they ask whenever they are free, and
-// are replaced when they died.
+// run runs mappers at random speeds. They ask for work whenever a worker is free, and
+// are replaced after a crash.
 func (w *world) run(t *rapid.T, pauses bool) {
 	some := func(t *rapid.T) int { return rapid.IntRange(0, len(w.nodes)-1).Draw(t, "mapper") }
 	t.Repeat(map[string]func(*rapid.T){

@@ -17,8 +17,8 @@ import (
 // Commit a rewrite only when you understand every line of its diff.
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
 
-// TestScenarios runs testdata/*.txt: a command a line, what it must print
-// indented below it. The commands are in scenario.run.
+// TestScenarios runs testdata/*.txt: one command a line, with its expected output
+// indented below it. scenario.run has the commands.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -44,7 +44,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// play runs the commands of a scenario and returns it with what they print.
+// play runs the commands of a scenario and returns them with their output.
 func play(t *testing.T, file, text string) string {
 	s := newScenario()
 	var b strings.Builder
@@ -80,12 +80,12 @@ func firstDifference(a, b string) int {
 	return min(len(as), len(bs)) + 1
 }
 
-// scenario is a ledger, its clock and what each mapper believes.
+// scenario is a ledger, its clock and each mapper's own view.
 type scenario struct {
 	ledger  *Ledger
 	now     time.Time
 	mappers map[string]*Report // the last report of each
-	late    map[string]Report  // reports that are kept back on the way, by mapper
+	late    map[string]Report  // delayed reports, by mapper
 }
 
 func newScenario() *scenario {
@@ -113,7 +113,7 @@ func option(args []string, key string) string {
 	return ""
 }
 
-// numbers reads "1,2"; "-" is none.
+// numbers parses "1,2"; "-" is none.
 func numbers[N ~uint64](text string) []N {
 	var out []N
 	for part := range strings.SplitSeq(text, ",") {
@@ -126,10 +126,10 @@ func numbers[N ~uint64](text string) []N {
 
 func number(text string) int { n, _ := strconv.Atoi(text); return n }
 
-// scenarioObjects is how many objects a chunk has, unless it is added with others.
+// scenarioObjects is the default number of objects of a chunk.
 const scenarioObjects = 10
 
-// piece reads "18", a whole chunk, or "18:0-5", its first five objects.
+// piece parses "18", a whole chunk, or "18:0-5", its first five objects.
 func (s *scenario) piece(text string) chunk.Piece {
 	id, bounds, part := strings.Cut(text, ":")
 	p := chunk.Whole(chunk.ID(number(id)), scenarioObjects)
@@ -143,7 +143,7 @@ func (s *scenario) piece(text string) chunk.Piece {
 	return p
 }
 
-// pieces reads "1,2:0-5"; "-" is none.
+// pieces parses "1,2:0-5"; "-" is none.
 func (s *scenario) pieces(text string) []chunk.Piece {
 	var out []chunk.Piece
 	for part := range strings.SplitSeq(text, ",") {
@@ -154,7 +154,7 @@ func (s *scenario) pieces(text string) []chunk.Piece {
 	return out
 }
 
-// text prints a whole chunk as its number.
+// text formats a piece; a whole chunk as its number.
 func (s *scenario) text(p chunk.Piece) string {
 	if p.Chunk < s.ledger.added && p == chunk.Whole(p.Chunk, s.ledger.sizes.of(p.Chunk)) {
 		return fmt.Sprint(p.Chunk)
@@ -170,7 +170,7 @@ func (s *scenario) texts(pieces []chunk.Piece) []string {
 	return out
 }
 
-// listed prints items after a word, or nothing.
+// listed formats items after a word; "" if there are none.
 func listed[T any](word string, items []T) string {
 	if len(items) == 0 {
 		return ""

@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// TestRedelivered: a chunk that goes out again is counted by why it did, and
-// the oldest in flight is as old as its first lease.
+// TestRedelivered: redelivered chunks are counted by reason, and the age of the oldest
+// chunk in flight counts from its first lease.
 func TestRedelivered(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1000, 0)
@@ -53,8 +53,8 @@ func TestRedelivered(t *testing.T) {
 	}
 }
 
-// TestMap: whatever part of it is drawn, and however coarse, the map counts
-// what Look says of each chunk.
+// TestMap: for any part of the job and any number of chunks per cell, the map's counts
+// match Look for each chunk.
 func TestMap(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -74,7 +74,7 @@ func TestMap(t *testing.T) {
 			case 4:
 				l.Add(now, size)
 				l.Lease(now, "m", 1, most, 0)
-			case 5: // one that is dead
+			case 5: // a dead one
 				l.Add(now, size)
 				l.Hear(now, Report{Mapper: "other", Seq: 1, Asking: []uint64{1}})
 				l.Lease(now, "other", 1, most, 0)
@@ -120,8 +120,8 @@ func TestMap(t *testing.T) {
 	})
 }
 
-// TestStragglers: those in flight for longer than the limit are listed, the longest
-// first, with who holds them; so is one that has a backup attempt.
+// TestStragglers: pieces in flight for longer than the limit are listed, the oldest
+// first, with the mappers that hold them, even if they have a backup attempt.
 func TestStragglers(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1000, 0)
@@ -155,8 +155,8 @@ func TestStragglers(t *testing.T) {
 	}
 }
 
-// TestStragglersByLength: a piece may take as long as its number of objects
-// allows: of two that are in flight for equally long, only the shorter one is late.
+// TestStragglersByLength: the time limit of a piece depends on its number of objects: of
+// two pieces that were leased together, only the shorter one is late.
 func TestStragglersByLength(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1000, 0)
@@ -172,7 +172,7 @@ func TestStragglersByLength(t *testing.T) {
 	if got := l.ObjectTime(); got != 100*time.Millisecond {
 		t.Fatalf("an object takes %s, want 100ms", got)
 	}
-	late := l.Stragglers(now.Add(-5*time.Second), 10) // 5 s after the leases: 2 s is the limit of the one, 6 s of the other
+	late := l.Stragglers(now.Add(-5*time.Second), 10) // 5 s after the leases; the limits are 2 s and 6 s
 	if len(late) != 1 || late[0].Piece != (chunk.Piece{Chunk: 1, To: 10}) {
 		t.Errorf("stragglers %+v, want the piece of 10 objects", late)
 	}
@@ -181,14 +181,14 @@ func TestStragglersByLength(t *testing.T) {
 	}
 }
 
-// TestBackupWins: a backup attempt whose result is saved first is counted once, whether
-// its mapper still lists the chunk when the confirmation comes or not; one that
-// is not the first is not counted.
+// TestBackupWins: a backup attempt whose result is saved first counts once, whether or not
+// its mapper still lists the chunk when the confirmation arrives. A backup attempt that is
+// not the first does not count.
 func TestBackupWins(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		letsGo bool   // the backup's mapper reports first that it holds nothing
-		by     string // whose result is saved
+		letsGo bool   // before the confirmation the backup's mapper reports that it holds nothing
+		by     string // the mapper whose result is saved
 		want   uint64
 	}{
 		"held":               {false, "backup", 1},

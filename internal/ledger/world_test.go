@@ -10,8 +10,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// world is a ledger among a sink and mappers that work, die, pause and come
-// back, with a simple model of what the ledger must and must not do.
+// world is a ledger with a sink and mappers that work, die, pause and return, and
+// a simple model of what the ledger must and must not do.
 type world struct {
 	t      *rapid.T
 	ledger *Ledger
@@ -20,18 +20,18 @@ type world struct {
 	chunks  int // of the job
 	objects int // of a chunk, see size
 	poison  map[chunk.ID]map[int]bool
-	sink    map[chunk.ID][]chunk.Piece // what is saved
-	told    []told                     // confirmations on their way
+	sink    map[chunk.ID][]chunk.Piece // saved pieces
+	told    []told                     // confirmations under way
 
 	nodes  []*node
-	queue  []ask // requests that wait, oldest first
+	queue  []ask // waiting requests, oldest first
 	names  int
 	grants []grantSize // of the next requests, in turn
 
-	owners map[chunk.Piece]map[string]bool // who has a lease
-	lost   map[chunk.ID]map[int]int        // mappers that vanished with an object
-	deaths int                             // mappers that died of what they touched
-	strict bool                            // mappers die of poison only: nothing else may be blamed
+	owners map[chunk.Piece]map[string]bool // mappers with a lease
+	lost   map[chunk.ID]map[int]int        // number of mappers that vanished with an object
+	deaths int                             // mappers that crashed on an object
+	strict bool                            // only poison may be skipped
 }
 
 type ask struct {
@@ -39,7 +39,7 @@ type ask struct {
 	seq  uint64
 }
 
-// grantSize is how large a grant may be.
+// grantSize bounds a grant.
 type grantSize struct {
 	pieces int
 	most   int // objects of a piece; 0: no limit
@@ -51,20 +51,20 @@ type node struct {
 	seq      uint64
 	workers  int
 	dead     bool
-	away     bool // cut off or stopped; it says nothing
-	broken   bool // it crashes on the first thing it touches
-	excluded bool // it is given nothing
+	away     bool // disconnected or stopped
+	broken   bool // it crashes on the first object
+	excluded bool // it gets no work
 	open     []uint64
 	work     []*work
 }
 
-// work is a piece in a mapper's hands.
+// work is a piece that a mapper works on.
 type work struct {
 	lease Lease
 	index int // of the next object
 }
 
-// told says that a piece is saved, and whose result told so.
+// told is a confirmation that a piece is saved, with the mapper whose result it is.
 type told struct {
 	piece chunk.Piece
 	by    string
@@ -81,7 +81,7 @@ func newWorld(t *rapid.T, cfg Config, chunks, objects int) *world {
 	return w
 }
 
-// size is how many objects a chunk has: some chunks have fewer than most.
+// size returns the number of objects of a chunk; every fourth chunk is smaller.
 func (w *world) size(id chunk.ID) int {
 	if id%4 == 3 {
 		return max(1, w.objects-1)
@@ -89,14 +89,14 @@ func (w *world) size(id chunk.ID) int {
 	return w.objects
 }
 
-// restart is a new fetcher, who asks the sink and has heard no mapper yet.
+// restart starts a new fetcher, which has heard no mapper yet.
 func (w *world) restart(cfg Config) {
 	w.ledger = New(cfg)
 	w.queue = nil
 	w.owners, w.lost = map[chunk.Piece]map[string]bool{}, map[chunk.ID]map[int]int{}
 }
 
-// check holds the ledger against the sink: it must not count more as saved.
+// check checks the ledger's invariants, and that all objects it counts as saved are in the sink.
 func (w *world) check() {
 	if err := w.ledger.check(); err != nil {
 		w.t.Fatal(err)
@@ -117,8 +117,8 @@ func (w *world) stored(id chunk.ID, object int) bool {
 	return slices.ContainsFunc(w.sink[id], func(p chunk.Piece) bool { return p.Has(object) })
 }
 
-// commit saves a piece if the sink holds none of its objects, and tells so if it holds all of
-// them. It returns whether it holds all.
+// commit saves a piece if the sink has none of its objects. If the sink then has all of them, it
+// sends a confirmation and returns true.
 func (w *world) commit(p chunk.Piece, by string) bool {
 	stored := 0
 	for i := p.From; i < p.To; i++ {
@@ -183,7 +183,7 @@ func (w *world) disown(p chunk.Piece, name string) {
 	}
 }
 
-// overlapping returns the leases of objects of a piece, ascending.
+// overlapping returns the leases that overlap a piece, ascending.
 func (w *world) overlapping(p chunk.Piece) []Holding {
 	var found []Holding
 	for other, names := range w.owners {
@@ -197,7 +197,7 @@ func (w *world) overlapping(p chunk.Piece) []Holding {
 	return found
 }
 
-// report is what the mapper would say now.
+// report returns the mapper's next report.
 func (n *node) report() Report {
 	n.seq++
 	r := Report{Mapper: n.id, Seq: n.seq, Asking: slices.Clone(n.open)}
@@ -230,8 +230,8 @@ func (w *world) hear(n *node, r Report) {
 	n.work = slices.DeleteFunc(n.work, func(held *work) bool { return slices.Contains(h.Drop, held.lease.Piece) })
 }
 
-// heldBy holds the lease of a piece that a mapper has listed against the model: there is one, unless others
-// have pieces of other bounds of the same objects, or the piece would have to be put together of several.
+// heldBy compares the ledger with the model after a mapper has listed a piece: the mapper must have a lease of it,
+// unless leases of other pieces overlap it, or the ledger would have to join several pieces for it.
 func (w *world) heldBy(n *node, p chunk.Piece) {
 	adopted := slices.Contains(w.ledger.Held(n.id), p)
 	others := slices.DeleteFunc(w.overlapping(p), func(h Holding) bool { return h.Piece == p })
@@ -263,14 +263,14 @@ func (w *world) ask(n *node) {
 	w.queue = append(w.queue, ask{n, n.seq})
 }
 
-// giveUp closes a mapper's oldest request: it waits no longer.
+// giveUp closes a mapper's oldest request.
 func (w *world) giveUp(n *node) {
 	if len(n.open) > 0 {
 		n.open = n.open[1:]
 	}
 }
 
-// serve answers the oldest request that can be; it may get lost on the way.
+// serve answers the oldest request that can be answered; unless arrives, the answer is lost.
 func (w *world) serve(arrives bool) bool {
 	for i, a := range w.queue {
 		if a.node.excluded {
@@ -311,7 +311,7 @@ func (w *world) grant(a ask) []Lease {
 	return grant
 }
 
-// lease leases, and compares the answer with the model.
+// lease leases a piece and compares the answer with the model.
 func (w *world) lease(a ask, most, granted int) (Lease, bool) {
 	had := w.ledger.HasWork(w.now)
 	suspects := map[place]bool{}
@@ -358,7 +358,7 @@ func (w *world) lease(a ask, most, granted int) (Lease, bool) {
 	return given, true
 }
 
-// held is what the model says that a mapper holds, ascending.
+// held returns the pieces that a mapper holds in the model, ascending.
 func (w *world) held(name string) []chunk.Piece {
 	var held []chunk.Piece
 	for p, owners := range w.owners {
