@@ -13,8 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// savedAll has so many chunks of two objects mapped and saved, and says what the sink
-// then holds.
+// savedAll maps and saves a number of chunks of two objects, and adds them to the sink's
+// summary.
 func (c *crew) savedAll(t *testing.T, chunks, dead int, total *report.Summary) {
 	t.Helper()
 	for range chunks {
@@ -29,11 +29,11 @@ func (c *crew) savedAll(t *testing.T, chunks, dead int, total *report.Summary) {
 	}
 }
 
-// TestHopeless: a job all of whose first hundred objects fail is stopped, with the
-// commonest error, unless it is to go on, one object was mapped, or a version is here of
-// which nothing is known.
+// TestHopeless: a job whose first hundred objects all fail stops with the most common
+// error, unless KeepGoing is set, one object was mapped, or another version is connected
+// that has no results yet.
 func TestHopeless(t *testing.T) {
-	const first = 50 // chunks of two
+	const first = 50 // chunks of two objects
 	for name, c := range map[string]struct {
 		keepGoing, another bool
 		good               int // chunks
@@ -85,8 +85,8 @@ func TestHopeless(t *testing.T) {
 	}
 }
 
-// TestHopelessAgain: a fetcher that is started again after that hands out one chunk,
-// and stops when it is dead, too.
+// TestHopelessAgain: after a restart the fetcher of such a job hands out one chunk, and
+// stops again when that one fails, too.
 func TestHopelessAgain(t *testing.T) {
 	before := func(b *bench) {
 		b.summary = report.Summary{Objects: 100, Dead: 100}
@@ -95,7 +95,7 @@ func TestHopelessAgain(t *testing.T) {
 		}
 	}
 	runAfter(t, 400, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
-		pass(2 * time.Second) // it hears mappers first
+		pass(2 * time.Second) // the fetcher first listens to mappers
 		total := b.summary
 		one, two := &crew{b: b, mapper: "m1", version: "v1"}, &crew{b: b, mapper: "m2", version: "v1"}
 		w, ok := got(one.ask())
@@ -119,7 +119,7 @@ func TestHopelessAgain(t *testing.T) {
 	})
 }
 
-// tells sends a beat of a mapper that holds a chunk.
+// tells sends a heartbeat of a mapper that holds a chunk.
 func (b *bench) tells(mapper string, seq uint64, held chunk.ID, signs wire.Beat) {
 	b.t.Helper()
 	signs.Plan, signs.Mapper = b.Status().Plan, next(mapper, seq).Mapper
@@ -130,7 +130,7 @@ func (b *bench) tells(mapper string, seq uint64, held chunk.ID, signs wire.Beat)
 	pass(300 * time.Millisecond)
 }
 
-// ended is how the fetcher has ended; nil while it goes on.
+// ended returns the error with which the fetcher has ended; nil while it runs.
 func (b *bench) ended() error {
 	select {
 	case err := <-b.done:
@@ -140,13 +140,13 @@ func (b *bench) ended() error {
 	}
 }
 
-// TestMute: a job whose transform never answers is stopped within its first chunks, unless
-// it is to go on, an object was mapped before, or another mapper may do better.
+// TestMute: a job whose transform never answers stops within its first chunks, unless
+// KeepGoing is set, an object was mapped before, or another mapper may do better.
 func TestMute(t *testing.T) {
 	mute := wire.Beat{Unanswered: 2, Notice: "it does not flush"}
 	for name, c := range map[string]struct {
 		keepGoing bool
-		mapped    uint64    // objects in the sink that are no dead letters
+		mapped    uint64    // objects in the sink that are not dead letters
 		other     wire.Beat // of the other mapper
 		stops     bool
 	}{
@@ -163,7 +163,7 @@ func TestMute(t *testing.T) {
 				}
 			}
 			runAfter(t, 8, before, func(f *fetcher.Config) { f.KeepGoing = c.keepGoing }, func(t *testing.T, b *bench) {
-				pass(3 * time.Second) // it asks the saver what there is
+				pass(3 * time.Second) // the fetcher asks the saver for its chunks
 				b.wantWork(b.ask(next("m1", 1)), 0)
 				b.wantWork(b.ask(next("m2", 1)), 1)
 				b.tells("m1", 2, 0, mute)
@@ -185,8 +185,8 @@ func TestMute(t *testing.T) {
 	}
 }
 
-// TestMaxDeadInChunk: a job stops when more objects of one chunk in work have failed than
-// it may have dead letters, if the mapper that says so holds the chunk.
+// TestMaxDeadInChunk: a job stops when more objects of one chunk in flight have failed than
+// MaxDead allows, if the mapper that reports them holds the chunk.
 func TestMaxDeadInChunk(t *testing.T) {
 	for name, c := range map[string]struct {
 		chunk  chunk.ID

@@ -32,8 +32,8 @@ func benchFetcher(b *testing.B) *Fetcher {
 	return f
 }
 
-// BenchmarkReport is what the coordinator does four times a second: the report of a job
-// with 1,000 mappers that hold two chunks each.
+// BenchmarkReport measures the report of a job with 1,000 mappers that hold two chunks
+// each, which the coordinator makes four times a second.
 func BenchmarkReport(b *testing.B) {
 	const mappers = 1000
 	f := benchFetcher(b)
@@ -55,8 +55,8 @@ func BenchmarkReport(b *testing.B) {
 	}
 }
 
-// BenchmarkHello is what 1,000 mappers of 8 workers ask at once when a fetcher has said
-// hello, while no chunk is ready.
+// BenchmarkHello measures the requests of 1,000 mappers with 8 workers after a hello,
+// while no chunk is ready.
 func BenchmarkHello(b *testing.B) {
 	const mappers, workers = 1000, 8
 	f := benchFetcher(b)

@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// crew is a mapper of a version that asks for a chunk, and has it saved.
+// crew is a mapper of a version that asks for chunks, and has them saved.
 type crew struct {
 	b       *bench
 	mapper  string
@@ -28,7 +28,7 @@ func (c *crew) ask() <-chan wire.Work {
 	return c.b.ask(n)
 }
 
-// got is the chunk that came; false if none did.
+// got returns the answer with a chunk; false if there is none yet.
 func got(answer <-chan wire.Work) (wire.Work, bool) {
 	synctest.Wait()
 	select {
@@ -39,13 +39,13 @@ func got(answer <-chan wire.Work) (wire.Work, bool) {
 	}
 }
 
-// saved plays the saver that has committed a chunk, some objects of which are dead.
+// saved plays the saver, which has committed a chunk with some dead letters.
 func (c *crew) saved(w wire.Work, dead int) {
 	c.b.t.Helper()
 	c.savedOf(w, dead, report.Summary{})
 }
 
-// savedOf is saved with what the sink holds then.
+// savedOf is saved with the sink's summary after the commit.
 func (c *crew) savedOf(w wire.Work, dead int, total report.Summary) {
 	c.b.t.Helper()
 	c.b.play(func() { c.b.summary = total })
@@ -60,8 +60,8 @@ func (c *crew) savedOf(w wire.Work, dead int, total report.Summary) {
 	synctest.Wait()
 }
 
-// TestBreaker: a version whose objects fail gets no more chunks, others do; the
-// status says so; an operator may close the breaker, and a good probe closes it too.
+// TestBreaker: a version whose objects fail gets no more chunks, while others do, and
+// the status shows its open breaker. An operator can close it, and a good probe closes it.
 func TestBreaker(t *testing.T) {
 	set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.4, 10*time.Second }
 	runWith(t, 200, set, func(t *testing.T, b *bench) {
@@ -81,7 +81,7 @@ func TestBreaker(t *testing.T) {
 			if !ok {
 				t.Fatalf("no chunk %d though nothing was wrong", i)
 			}
-			bad.saved(w, 1) // of two objects
+			bad.saved(w, 1) // one dead letter of two objects
 		}
 		if open() == nil {
 			t.Fatalf("half of its objects failed, and its breaker is closed: %+v", b.Status().Versions)
@@ -129,7 +129,7 @@ func TestBreaker(t *testing.T) {
 	})
 }
 
-// TestShare: an operator limits a version in the middle of a job; 0 is none.
+// TestShare: an operator limits a version in the middle of a job; with a share of 0 it gets no chunk.
 func TestShare(t *testing.T) {
 	run(t, 200, func(t *testing.T, b *bench) {
 		c := &crew{b: b, mapper: "m1", version: "v2"}
@@ -161,7 +161,7 @@ func TestShare(t *testing.T) {
 	})
 }
 
-// beatAsking sends a beat of a mapper that holds nothing and waits for an answer.
+// beatAsking sends a heartbeat of a mapper that holds nothing and has an open request.
 func (c *crew) beatAsking(seq uint64) {
 	b := c.b
 	b.t.Helper()
@@ -175,15 +175,15 @@ func (c *crew) beatAsking(seq uint64) {
 	synctest.Wait()
 }
 
-// TestBreaker_onlyVersion: a job whose only version has an open breaker goes on with probes, and says
-// why and what to do.
+// TestBreaker_onlyVersion: a job whose only version has an open breaker goes on with probes, and the
+// status says why and what to do.
 func TestBreaker_onlyVersion(t *testing.T) {
 	set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.5, 10*time.Second }
 	runWith(t, 400, set, func(t *testing.T, b *bench) {
 		var total report.Summary
 		c := &crew{b: b, mapper: "m1", version: "v1"}
 		c.savedAll(t, 3, 0, &total)
-		c.savedAll(t, 4, 2, &total) // 8 of 14
+		c.savedAll(t, 4, 2, &total) // 8 of 14 objects are dead letters
 		pass(300 * time.Millisecond)
 		held := b.Status().Bottleneck
 		if held == nil || held.Cause != report.CauseVersion {
@@ -197,8 +197,8 @@ func TestBreaker_onlyVersion(t *testing.T) {
 	})
 }
 
-// TestBreaker_vanished: mappers that vanish open the breaker of their version only
-// while another version could go on.
+// TestBreaker_vanished: vanished mappers open the breaker of their version only while
+// another version could do the work.
 func TestBreaker_vanished(t *testing.T) {
 	for _, others := range []bool{false, true} {
 		set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.5, 10*time.Second }
@@ -211,7 +211,7 @@ func TestBreaker_vanished(t *testing.T) {
 						t.Fatal("no chunk")
 					}
 				}
-				for i := range 8 { // nobody serves them: they are asked, and gone
+				for i := range 8 { // their pings have no responders, so they are gone
 					if others {
 						other.beatAsking(uint64(100 + i))
 					}

@@ -20,8 +20,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// TestStatusWhileStarting: a fetcher that waits for its saver says so to
-// whoever asks, and takes no orders yet.
+// TestStatusWhileStarting: while a fetcher waits for its saver, its status says so, and
+// it accepts no orders.
 func TestStatusWhileStarting(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "numbers.jsonl")

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Freeze stops the coordinator for d, as a stopped process would be.
+// Freeze blocks the coordinator for d, as if the process were stopped.
 func (f *Fetcher) Freeze(ctx context.Context, d time.Duration) {
 	f.post(ctx, func(*coordinator) { <-time.After(d) })
 }

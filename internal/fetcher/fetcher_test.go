@@ -12,19 +12,19 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A fetcher whose process was stopped for longer than all leases forgives:
-// nobody loses a chunk for beats that it could not hear.
+// TestFrozen: after the fetcher was stopped for longer than all leases, no mapper loses a
+// chunk because of heartbeats that the fetcher could not receive.
 func TestFrozen(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
 		b.wantWork(b.ask(next("m1", 1)), 0)
 		b.wantWork(b.ask(next("m2", 1)), 1)
 		b.Freeze(t.Context(), 20*time.Second)
-		for seq := uint64(2); seq < 20; seq++ { // they wait until it turns again
+		for seq := uint64(2); seq < 20; seq++ { // they wait until the coordinator continues
 			pass(time.Second)
 			b.beat("m1", seq, nil, 0)
 			b.beat("m2", seq, nil, 1)
 		}
-		pass(2500 * time.Millisecond) // it turns; the beats were heard now
+		pass(2500 * time.Millisecond) // it has continued, and has just received the heartbeats
 		b.beat("m1", 21, nil, 0)
 		b.beat("m2", 21, nil, 1)
 		pass(time.Second)
@@ -34,15 +34,15 @@ func TestFrozen(t *testing.T) {
 	})
 }
 
-// A request that has waited long enough while the fetcher was stopped gets no
-// chunk: nobody hears the answer.
+// TestFrozenRequests: a request whose wait ended while the fetcher was stopped gets no
+// chunk, because its mapper no longer waits for the answer.
 func TestFrozenRequests(t *testing.T) {
 	run(t, 2, func(t *testing.T, b *bench) {
 		b.wantWork(b.ask(next("m1", 1)), 0) // the only chunk
 		waits := b.ask(next("m2", 1))
 		b.Freeze(t.Context(), 10*time.Second)
 		pass(9 * time.Second)
-		// m1 has lost its chunk, which is ready again once the fetcher turns.
+		// m1 has lost its chunk, which is ready again once the coordinator continues.
 		b.beat("m1", 2, nil)
 		pass(2 * time.Second)
 		if w := <-waits; w.Status != wire.WorkNone {
@@ -52,8 +52,8 @@ func TestFrozenRequests(t *testing.T) {
 	})
 }
 
-// A doubled request gets one chunk, and one that comes late none; one that was
-// only overtaken by a beat gets its chunk.
+// TestDoubledRequest: a doubled request gets one chunk, and a late request none. A request
+// that was only overtaken by a heartbeat gets its chunk.
 func TestDoubledRequest(t *testing.T) {
 	run(t, 10, func(t *testing.T, b *bench) {
 		doubled := func(p bustest.Packet) bustest.Fate {
@@ -86,8 +86,8 @@ func TestDoubledRequest(t *testing.T) {
 	})
 }
 
-// A mapper that has seen a newer fetcher makes this one ask the saver at once.
-// The saver's word counts: the mapper may have seen a sink that is gone.
+// TestFencedByMapper: a newer epoch in a mapper's message makes the fetcher ask the saver at
+// once. Only the saver's answer counts: the mapper's epoch may be that of another sink.
 func TestFencedByMapper(t *testing.T) {
 	for name, tell := range map[string]func(b *bench, seq uint64){
 		"next": func(b *bench, seq uint64) {
@@ -130,8 +130,8 @@ func TestFencedByMapper(t *testing.T) {
 	}
 }
 
-// An announcement of an object that the chunk does not have is no evidence, and
-// does not disturb.
+// TestDoingOutOfRange: a report of an object that the chunk does not have is no evidence,
+// and does no harm.
 func TestDoingOutOfRange(t *testing.T) {
 	run(t, 2, func(t *testing.T, b *bench) {
 		b.wantWork(b.ask(next("m1", 1)), 0)
@@ -145,7 +145,7 @@ func TestDoingOutOfRange(t *testing.T) {
 	})
 }
 
-// A mapper of another job under the same name holds nothing of this one.
+// TestOtherPlanHeld: pieces of another plan that a mapper holds do not count.
 func TestOtherPlanHeld(t *testing.T) {
 	run(t, 4, func(_ *testing.T, b *bench) {
 		n := next("m1", 1, 0, 1)
@@ -154,7 +154,7 @@ func TestOtherPlanHeld(t *testing.T) {
 	})
 }
 
-// What cannot be read is refused with the reason.
+// TestMalformedRequest: a malformed request is refused with a reason.
 func TestMalformedRequest(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
 		m := next("m1", 1).Encode()

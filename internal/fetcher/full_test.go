@@ -9,8 +9,8 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// TestFullSink: while the saver has no space, that is what holds the job. No
-// mapper is slow for it, none gets a backup attempt, and no more are wanted.
+// TestFullSink: while the saver has no space, that is the job's bottleneck. No mapper
+// counts as slow, none gets a backup attempt, and no more mappers are wanted.
 func TestFullSink(t *testing.T) {
 	runWith(t, 400, func(c *fetcher.Config) { c.Speculate = true }, func(t *testing.T, b *bench) {
 		b.wantWork(b.ask(b.next("m1", 1)), 0)
@@ -59,7 +59,7 @@ func TestFullSink(t *testing.T) {
 	})
 }
 
-// ids are n chunks from first on.
+// ids returns n chunks from first on.
 func ids(first chunk.ID, n uint64) (list []chunk.ID) {
 	for i := range n {
 		list = append(list, first+chunk.ID(i))

@@ -13,14 +13,14 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// at is a request of a mapper with another pace, which holds pieces.
+// at returns a request of a mapper with a pace, which holds pieces.
 func (b *bench) at(pace time.Duration, mapper string, seq uint64, held ...chunk.Piece) wire.Next {
 	n := next(mapper, seq)
 	n.Plan, n.Pace, n.Held = b.Status().Plan, pace, held
 	return n
 }
 
-// grant is an answer that must be there by now.
+// grant sends a request and returns the answer, which must arrive at once.
 func (b *bench) grant(n wire.Next) wire.Work {
 	b.t.Helper()
 	w, ok := got(b.ask(n))
@@ -39,15 +39,15 @@ func (b *bench) wantGrant(n wire.Next, want ...string) wire.Work {
 	return w
 }
 
-// Quick work: several chunks travel in one grant. What the mapper does not list later goes
-// to others, piece by piece, and what a vanished mapper held is the only piece of its grant.
+// TestGrant_quick: a grant of quick work has several chunks. Pieces that the mapper does not
+// list later are redelivered, and a piece of a vanished mapper is alone in its grant.
 func TestGrant_quick(t *testing.T) {
 	run(t, 20, func(_ *testing.T, b *bench) {
 		b.wantGrant(b.at(5*time.Millisecond, "m3", 1), "0[0,2) attempt 1", "1[0,2) attempt 1", "2[0,2) attempt 1")
 		b.beat("m3", 2, nil, 0, 2)
 		pass(300 * time.Millisecond)
 		b.wantGrant(b.at(5*time.Millisecond, "m2", 1), "1[0,2) attempt 1", "3[0,2) attempt 1", "4[0,2) attempt 1")
-		for seq := uint64(2); seq < 8; seq++ { // m3 has no connection any more
+		for seq := uint64(2); seq < 8; seq++ { // m3 is not connected
 			b.beat("m2", seq, nil, 1, 3, 4)
 			pass(time.Second)
 		}
@@ -56,7 +56,7 @@ func TestGrant_quick(t *testing.T) {
 	})
 }
 
-// Slow work: a piece is a part of a chunk. A chunk is saved when all of its pieces are.
+// TestGrant_slow: a piece of slow work is a part of a chunk. A chunk is saved when all of its pieces are.
 func TestGrant_slow(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
 		first := b.wantGrant(b.at(10*time.Second, "m1", 1), "0[0,1) attempt 1")
@@ -75,7 +75,7 @@ func TestGrant_slow(t *testing.T) {
 	})
 }
 
-// confirmed plays the saver, which has saved a piece.
+// confirmed plays the saver, which confirms a saved piece.
 func (b *bench) confirmed(g wire.Granted, mapper string) {
 	b.t.Helper()
 	entry := wire.Entry{ID: g.Chunk.ID, From: g.From, Objects: g.Chunk.Count, Of: g.Of, Digest: g.Digest}
@@ -88,12 +88,12 @@ func (b *bench) confirmed(g wire.Granted, mapper string) {
 	pass(300 * time.Millisecond)
 }
 
-// A late result of an earlier cut is saved: the leases that overlap it end, and only the
-// other objects are handed out again.
+// TestGrant_cutAnew: when a late result of an earlier cut is saved, the leases that overlap
+// it end, and only the other objects are handed out again.
 func TestGrant_cutAnew(t *testing.T) {
 	run(t, 2, func(t *testing.T, b *bench) {
 		old := b.wantGrant(next("m3", 1), "0[0,2) attempt 1").Grant[0]
-		b.beat("m3", 2, nil) // it does not list the piece: the grant was lost
+		b.beat("m3", 2, nil) // the grant was lost, so it does not list the piece
 		pass(300 * time.Millisecond)
 		b.wantGrant(b.at(10*time.Second, "m2", 1), "0[0,1) attempt 1")
 		b.confirmed(old, "m3")
@@ -103,7 +103,7 @@ func TestGrant_cutAnew(t *testing.T) {
 	})
 }
 
-// A fetcher that is restarted hands out what the sink does not have of a chunk.
+// TestGrant_savedInPart: a restarted fetcher hands out only the objects of a chunk that the sink lacks.
 func TestGrant_savedInPart(t *testing.T) {
 	before := func(b *bench) {
 		half := sink.Result{Chunk: 1, First: 2, Objects: 1, Of: 2, Digest: chunk.Sum([]byte("2\n3\n")), Counts: []int{0}}
@@ -117,13 +117,13 @@ func TestGrant_savedInPart(t *testing.T) {
 	})
 }
 
-// A careful piece does not wait for a mapper that has proven itself and answers pings, but whose
-// lists are not heard any more, because a client has sent one in its name with a very large number.
+// TestCareful_unheard: a careful piece does not wait for a proven mapper that answers pings, but whose
+// reports are ignored because a client has sent one in its name with a very large number.
 func TestCareful_unheard(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
 		b.confirmed(b.wantGrant(next("m1", 1), "0[0,2) attempt 1").Grant[0], "m1")
 		b.beat("m1", 1<<62, nil)
-		for _, mortal := range []string{"m3", "m4"} { // both have no connection, and vanish with chunk 1
+		for _, mortal := range []string{"m3", "m4"} { // neither is connected, and both vanish with chunk 1
 			b.grant(next(mortal, 1))
 			for range 5 {
 				b.beat("m1", 2, nil)
@@ -138,8 +138,8 @@ func TestCareful_unheard(t *testing.T) {
 	})
 }
 
-// The saver refuses dead letters of a piece of which a late result has some objects. That is no
-// reason to end the job: the rest of the piece is saved as dead letters.
+// TestDead_overlap: the saver refuses dead letters of a piece if a late result has some of its
+// objects. The job goes on, and the rest of the piece is saved as dead letters.
 func TestDead_overlap(t *testing.T) {
 	runWith(t, 2, func(c *fetcher.Config) { c.MaxAttempts = 1 }, func(t *testing.T, b *bench) {
 		var saves []chunk.Piece
@@ -151,7 +151,7 @@ func TestDead_overlap(t *testing.T) {
 			}
 			saves = append(saves, s.Results[0].Piece())
 			status := wire.SaveCommitted
-			if len(saves) == 1 { // a late result was there before
+			if len(saves) == 1 { // a late result was saved before
 				half := sink.Result{Chunk: 0, Objects: 1, Of: 2, Digest: s.Results[0].Digest, Counts: []int{0}}
 				if _, err := b.sink.Commit(context.Background(), []sink.Result{half}); err != nil {
 					t.Error(err)
@@ -164,7 +164,7 @@ func TestDead_overlap(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = stop(context.Background()) }()
-		for _, mortal := range []string{"m3", "m4", "m5"} { // none of them has a connection
+		for _, mortal := range []string{"m3", "m4", "m5"} { // none of them is connected
 			b.grant(next(mortal, 1))
 			pass(5 * time.Second)
 		}

@@ -34,20 +34,20 @@ const job = "fetcher"
 type bench struct {
 	t    *testing.T
 	net  *bustest.Memory
-	own  *bustest.Conn // of the fetcher
+	own  *bustest.Conn // the fetcher's
 	sink *sim.Sink
 	peer *bus.Bus // saver and mappers
 
-	mu      sync.Mutex // guards what the saver says from here on; see play
+	mu      sync.Mutex // guards the saver's answers from here on; see play
 	claimed chunk.Plan
-	load    report.SaverLoad    // told with the next answers
+	load    report.SaverLoad    // in the next answers
 	name    wire.SinkID         // likewise
 	rival   func() bool         // whether a saver of another, empty sink answers instead; nil: never
-	summary report.Summary      // told with the next answers
+	summary report.Summary      // in the next answers
 	letters []report.DeadLetter // dead letters after a first one
 	*fetcher.Fetcher
 	logsProgress bool
-	progress     int // lines of it that the test has looked at
+	progress     int // progress lines that the test has checked
 	noSaver      bool
 	done         chan error
 	log          logBuffer
@@ -71,7 +71,7 @@ func (l *logBuffer) String() string {
 	return l.text.String()
 }
 
-// run runs a fetcher in a bubble, over so many objects in chunks of two.
+// run runs a fetcher in a bubble, with a source of objects in chunks of two.
 func run(t *testing.T, objects int, test func(t *testing.T, b *bench)) {
 	t.Helper()
 	runWith(t, objects, func(*fetcher.Config) {}, test)
@@ -83,7 +83,7 @@ func runWith(t *testing.T, objects int, set func(*fetcher.Config), test func(t *
 	runAfter(t, objects, func(*bench) {}, set, test)
 }
 
-// runAfter is runWith for a sink in which something has happened before.
+// runAfter is runWith with a call of before, which prepares the sink.
 func runAfter(t *testing.T, objects int, before func(*bench), set func(*fetcher.Config), test func(t *testing.T, b *bench)) {
 	t.Helper()
 	t.Parallel()
@@ -146,13 +146,13 @@ func (b *bench) holds(ids ...chunk.ID) {
 	}
 }
 
-// pass lets time pass.
+// pass waits for d.
 func pass(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
 }
 
-// play changes what the saver says, between two of its answers.
+// play changes the saver's answers, between two of them.
 func (b *bench) play(change func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -203,7 +203,7 @@ func (b *bench) sync(r *bus.Request) {
 	b.reply(r, a.Encode())
 }
 
-// obey plays a mapper that is there.
+// obey plays a connected mapper.
 func (b *bench) obey(r *bus.Request) { b.reply(r, wire.OrderAnswer{Plan: b.Status().Plan}.Encode()) }
 
 func (b *bench) reply(r *bus.Request, m wire.Message) {
@@ -212,7 +212,7 @@ func (b *bench) reply(r *bus.Request, m wire.Message) {
 	}
 }
 
-// ask asks for work, and returns the answer when it comes.
+// ask sends a request for work, and returns a channel of its answer.
 func (b *bench) ask(n wire.Next) <-chan wire.Work {
 	answer := make(chan wire.Work, 1)
 	if n.Wait == 0 {
@@ -234,7 +234,7 @@ func (b *bench) ask(n wire.Next) <-chan wire.Work {
 	return answer
 }
 
-// wholes is chunks of two objects as pieces.
+// wholes returns chunks of two objects as pieces.
 func wholes(ids ...chunk.ID) (pieces []chunk.Piece) {
 	for _, id := range ids {
 		pieces = append(pieces, chunk.Whole(id, 2))
@@ -242,17 +242,17 @@ func wholes(ids ...chunk.ID) (pieces []chunk.Piece) {
 	return pieces
 }
 
-// chunkPace is that of a mapper whose grants are one chunk of two objects each.
+// chunkPace is the pace of a mapper whose grants are one chunk of two objects each.
 const chunkPace = 12500 * time.Microsecond
 
-// next is a request of a mapper that holds chunks.
+// next returns a request of a mapper that holds chunks.
 func next(mapper string, seq uint64, held ...chunk.ID) wire.Next {
 	return wire.Next{
 		Mapper: report.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Holding: wire.Holding{Seq: seq, Held: wholes(held...), Asking: []uint64{seq}}, Pace: chunkPace,
 	}
 }
 
-// beat sends a beat of a mapper that holds chunks.
+// beat sends a heartbeat of a mapper that holds chunks.
 func (b *bench) beat(mapper string, seq uint64, doing *wire.Doing, held ...chunk.ID) {
 	b.t.Helper()
 	m := wire.Beat{
@@ -264,7 +264,7 @@ func (b *bench) beat(mapper string, seq uint64, doing *wire.Doing, held ...chunk
 	synctest.Wait()
 }
 
-// wantWork compares an answer that must be there by now.
+// wantWork compares an answer, which must have arrived.
 func (b *bench) wantWork(answer <-chan wire.Work, id chunk.ID) {
 	b.t.Helper()
 	synctest.Wait()
@@ -286,7 +286,7 @@ func pieces(w wire.Work) (names []string) {
 	return names
 }
 
-// only is the only piece of a grant.
+// only returns the only piece of a grant.
 func only(w wire.Work) wire.Granted {
 	if len(w.Grant) != 1 {
 		return wire.Granted{}

@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// hellos records what a fetcher says to all mappers.
+// hellos subscribes to a fetcher's hellos.
 func (b *bench) hellos() <-chan wire.Hello {
 	b.t.Helper()
 	said := make(chan wire.Hello, 10)
@@ -32,7 +32,7 @@ func (b *bench) hellos() <-chan wire.Hello {
 	return said
 }
 
-// wantHello takes one hello, which must have been said by now.
+// wantHello receives one hello, which must have been sent.
 func (b *bench) wantHello(said <-chan wire.Hello, epoch uint64) {
 	b.t.Helper()
 	synctest.Wait()
@@ -44,8 +44,8 @@ func (b *bench) wantHello(said <-chan wire.Hello, epoch uint64) {
 	}
 }
 
-// A fetcher says hello when it serves, not while it waits for the saver; and when its
-// connection is back.
+// TestHello: a fetcher sends a hello when it starts to serve, not while it waits for the
+// saver, and after a reconnect.
 func TestHello(t *testing.T) {
 	var said <-chan wire.Hello
 	before := func(b *bench) {
@@ -76,8 +76,8 @@ func TestHello(t *testing.T) {
 	})
 }
 
-// While the fetcher's connection is down no chunk goes out: the answer would be lost, and
-// its mapper would wait for it. Once it is up again the request that waits is answered.
+// TestOffline_assignsNothing: while the fetcher is not connected it assigns no chunk, because
+// the answer would be lost. After a reconnect it answers the waiting request.
 func TestOffline_assignsNothing(t *testing.T) {
 	slowly := func(c *fetcher.Config) { c.Rate = 0.2 } // a chunk of two objects in 10 s
 	runWith(t, 4, slowly, func(t *testing.T, b *bench) {

@@ -21,13 +21,13 @@ import (
 	"github.com/chunkline/chunkline/test/sim"
 )
 
-// TestMemory: however many mappers ask and fetch nothing, so many bytes are on their way
-// and no more; no chunk is on the books that was not sent; what was not fetched makes
-// room, and a chunk that is larger than the room goes alone.
+// TestMemory: however many mappers ask and do not fetch their answers, the bytes of answers
+// under way are bounded, and no chunk is leased without being sent. Answers that were not
+// fetched free their memory, and a chunk larger than the bound is sent alone.
 func TestMemory(t *testing.T) {
 	for name, c := range map[string]struct {
 		object      int // bytes
-		least, most int // chunks on their way
+		least, most int // chunks under way
 	}{
 		"chunks":    {16 << 10, 28, 32},
 		"too large": {600 << 10, 1, 1},
@@ -76,7 +76,7 @@ func TestMemory(t *testing.T) {
 					m.Header = maps.Clone(m.Header)
 					m.Header["Chunkline-Protocol"] = wire.Protocol
 					go func() {
-						a, err := raw.Request(asking, "chunkline."+job+".next", m) // it fetches no more than the first part
+						a, err := raw.Request(asking, "chunkline."+job+".next", m) // fetches only the first part
 						if err == nil {
 							answers <- a.Header
 						}
@@ -112,7 +112,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// A rate so low that its pause fits no Duration is a long pause, and not none.
+// TestLowestRate: a rate so low that its pause overflows a Duration makes a long pause, not none.
 func TestLowestRate(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
 		order := wire.Control{Action: wire.ControlRate, Rate: 1e-300}

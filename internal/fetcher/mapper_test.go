@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestMapperLog: invented mappers cost a bounded number of lines, and a mapper that
-// held nothing is not said to have lost chunks.
+// TestMapperLog: invented mappers cause a bounded number of log lines, and the log of a
+// mapper that held nothing does not mention chunks.
 func TestMapperLog(t *testing.T) {
 	const invented = 500
 	var b *bench

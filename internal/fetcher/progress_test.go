@@ -16,7 +16,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// progressLine is what a line of the log says of the progress.
+// progressLine is a log line about the progress.
 type progressLine struct {
 	Message  string  `json:"message"`
 	State    string  `json:"state"`
@@ -29,7 +29,7 @@ type progressLine struct {
 	WaitsFor string  `json:"waits_for"`
 }
 
-// wantProgress compares the lines about the progress since it was last called.
+// wantProgress compares the progress lines since its last call.
 func (b *bench) wantProgress(when string, want ...progressLine) {
 	b.t.Helper()
 	synctest.Wait()
@@ -49,12 +49,12 @@ func (b *bench) wantProgress(when string, want ...progressLine) {
 	b.progress = len(got)
 }
 
-// TestProgressLog: the fetcher logs its progress every 10 s while objects are saved. While
-// none are it says once a minute what it waits for, and when the job is done nothing.
+// TestProgressLog: the fetcher logs its progress every 10 s while objects are saved. Otherwise
+// it logs once a minute what the job waits for, and nothing when the job is done.
 func TestProgressLog(t *testing.T) {
 	before := func(b *bench) { b.logsProgress = true }
 	runAfter(t, 4, before, func(cfg *fetcher.Config) { cfg.OnDone = "stay" }, func(t *testing.T, b *bench) {
-		m := &crew{b: b, mapper: "m3"} // which answers no ping
+		m := &crew{b: b, mapper: "m3"} // does not answer pings
 		pass(8 * time.Second)
 		first, _ := got(m.ask())
 		m.savedOf(first, 1, report.Summary{Chunks: 1, Objects: 2, Outputs: 1, Dead: 1})
@@ -86,7 +86,7 @@ func TestProgressLog(t *testing.T) {
 	})
 }
 
-// TestProgressLog_noSaver: a fetcher that no saver answers says so once a minute.
+// TestProgressLog_noSaver: a fetcher without an answer from a saver logs that once a minute.
 func TestProgressLog_noSaver(t *testing.T) {
 	before := func(b *bench) { b.logsProgress, b.noSaver = true, true }
 	runAfter(t, 4, before, func(*fetcher.Config) {}, func(_ *testing.T, b *bench) {
@@ -97,7 +97,7 @@ func TestProgressLog_noSaver(t *testing.T) {
 	})
 }
 
-// TestProgressLog_docs: docs/operations.md shows lines that have the fields of those that are logged, in their order.
+// TestProgressLog_docs: the progress lines in docs/operations.md have the fields of logged ones, in the same order.
 func TestProgressLog_docs(t *testing.T) {
 	text, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
@@ -122,7 +122,7 @@ func TestProgressLog_docs(t *testing.T) {
 	})
 }
 
-// fieldsOf is the fields of the first line of a text that is a log's and has this message.
+// fieldsOf returns the fields of the first log line in a text that has this message.
 func fieldsOf(text, message string) (fields []string) {
 	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, `{"level"`) || !strings.Contains(line, `"message":"`+message+`"`) {
@@ -136,7 +136,7 @@ func fieldsOf(text, message string) (fields []string) {
 	return nil
 }
 
-// TestProgressLog_off: without LogProgress there are no lines, for the program shows the progress itself.
+// TestProgressLog_off: without LogProgress there are no lines, because the program shows the progress itself.
 func TestProgressLog_off(t *testing.T) {
 	run(t, 4, func(_ *testing.T, b *bench) {
 		pass(5 * time.Minute)

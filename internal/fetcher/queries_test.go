@@ -14,14 +14,14 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// next is a request of a mapper that has heard of the plan.
+// next returns a request of a mapper that knows the plan.
 func (b *bench) next(mapper string, seq uint64, held ...chunk.ID) wire.Next {
 	n := next(mapper, seq, held...)
 	n.Plan = b.Status().Plan
 	return n
 }
 
-// TestLook: what people see of a job in which a mapper vanishes.
+// TestLook: the lists and the map show the state of a job before and after a mapper vanishes.
 func TestLook(t *testing.T) {
 	run(t, 10, func(t *testing.T, b *bench) {
 		b.wantWork(b.ask(next("m1", 1)), 0)
@@ -52,7 +52,7 @@ func TestLook(t *testing.T) {
 			t.Errorf("chunk 5: %v, want %v", err, fetcher.ErrNoChunk)
 		}
 
-		for seq := uint64(2); seq < 8; seq++ { // m3 is gone: nobody answers for it
+		for seq := uint64(2); seq < 8; seq++ { // m3 is gone: its pings have no responders
 			pass(time.Second)
 			b.beat("m1", seq, nil, 0)
 		}
@@ -73,7 +73,7 @@ func TestLook(t *testing.T) {
 	})
 }
 
-// TestMapShare: a chunk of which a piece is saved counts as ready, and its cell says how much of it is saved.
+// TestMapShare: a partly saved chunk counts as ready, and its cell has the share that is saved.
 func TestMapShare(t *testing.T) {
 	run(t, 10, func(t *testing.T, b *bench) {
 		work := <-b.ask(next("m1", 1))
@@ -92,7 +92,7 @@ func TestMapShare(t *testing.T) {
 	})
 }
 
-// TestBottleneck: the status says what slows or stops the job, and only that.
+// TestBottleneck: the status names the one cause that slows or stops the job.
 func TestBottleneck(t *testing.T) {
 	order := func(t *testing.T, b *bench, c wire.Control) {
 		t.Helper()
@@ -126,7 +126,7 @@ func TestBottleneck(t *testing.T) {
 		want(t, b, report.CauseRate, "limit of 0.001 objects a second, with 1 worker waiting")
 		order(t, b, wire.Control{Action: wire.ControlRate})
 		seq := uint64(2)
-		told := func(load report.SaverLoad) { // with the answer to the next question whether the epoch holds
+		told := func(load report.SaverLoad) { // in the answer to the fetcher's next check of its epoch
 			b.play(func() { b.load = load })
 			for range 3 {
 				seq++
@@ -149,7 +149,7 @@ func TestBottleneck(t *testing.T) {
 	})
 }
 
-// TestDeadLetters: the saver's page of dead letters is passed on, and so is its refusal.
+// TestDeadLetters: the fetcher passes on the saver's page of dead letters, or its refusal.
 func TestDeadLetters(t *testing.T) {
 	run(t, 10, func(t *testing.T, b *bench) {
 		page, err := b.Dead(t.Context(), 77, 5)

@@ -13,7 +13,7 @@ import (
 
 var sinkA = wire.SinkID{ID: "A", At: "host-a:/out"}
 
-// inTurn answers as the other saver every second time.
+// inTurn makes the other saver answer every second time.
 func inTurn() func() bool {
 	n := 0
 	return func() bool { n++; return n%2 == 1 }
@@ -34,8 +34,8 @@ func wantHeld(t *testing.T, b *bench, held bool) {
 	}
 }
 
-// While savers of two sinks answer, nothing is handed out; the job goes on when
-// its own is left.
+// TestTwoSavers: while savers of two sinks answer, the fetcher hands out nothing. The job goes
+// on when only its own saver is left.
 func TestTwoSavers(t *testing.T) {
 	runAfter(t, 4, func(b *bench) { b.name = sinkA }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		b.beat("m1", 1, nil)
@@ -59,8 +59,8 @@ func TestTwoSavers(t *testing.T) {
 	})
 }
 
-// A sink that is empty in the middle of a job, with its own name, ends the job
-// with the cause.
+// TestLostVolume: an empty sink with another name in the middle of a job ends the fetcher with
+// an error that names the cause.
 func TestLostVolume(t *testing.T) {
 	runAfter(t, 4, func(b *bench) { b.name = sinkA }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		b.play(func() { b.rival = func() bool { return true } })
@@ -76,8 +76,8 @@ func TestLostVolume(t *testing.T) {
 	})
 }
 
-// A leftover saver that refuses the claim is no reason to end: the job's own
-// may answer the next time. The claim waits until one is left.
+// TestTwoSavers_claim: a leftover saver that refuses the claim does not end the fetcher,
+// because the job's own saver may answer the next time. The claim waits until one is left.
 func TestTwoSavers_claim(t *testing.T) {
 	runAfter(t, 4, func(b *bench) { b.name, b.rival = sinkA, inTurn() }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		pass(30 * time.Second)
@@ -90,7 +90,7 @@ func TestTwoSavers_claim(t *testing.T) {
 	})
 }
 
-// A sink that alone refuses the claim ends the job with its reason.
+// TestOneSaver_refuses: the refusal of the claim by the only saver ends the fetcher with its reason.
 func TestOneSaver_refuses(t *testing.T) {
 	runAfter(t, 4, func(b *bench) { b.rival = func() bool { return true } }, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		pass(5 * time.Second)

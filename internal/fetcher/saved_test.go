@@ -13,8 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// confirm plays a saver that says chunk 0 is durable, and says whether it was
-// answered within a second.
+// confirm plays a saver that confirms chunk 0, and reports whether it was answered
+// within a second.
 func (b *bench) confirm(key []byte, digest chunk.Digest) bool {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
@@ -28,8 +28,8 @@ func (b *bench) confirm(key []byte, digest chunk.Digest) bool {
 	return err == nil
 }
 
-// The confirmation of a chunk that was made from other objects, by a mapper
-// of an earlier fetcher, ends the job: the source has changed.
+// TestSavedFromOtherObjects: a confirmation of a chunk with other objects, which an earlier
+// fetcher handed out, ends the fetcher, because the source has changed.
 func TestSavedFromOtherObjects(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
 		b.wantWork(b.ask(next("m1", 1)), 0)
@@ -45,8 +45,8 @@ func TestSavedFromOtherObjects(t *testing.T) {
 	})
 }
 
-// A confirmation that nobody signed with the job's key is not answered, and
-// the chunk is not taken for saved.
+// TestSavedForged: a confirmation that is not signed with the job's key is not answered, and
+// the chunk does not count as saved.
 func TestSavedForged(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
 		b.wantWork(b.ask(next("m1", 1)), 0)

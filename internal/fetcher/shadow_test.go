@@ -10,8 +10,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// TestShadow: a version that shadows gets copies of what is saved, and nothing
-// else; the job does not notice whether it brings anything back.
+// TestShadow: a shadow version gets only copies of saved chunks, and the job does not
+// depend on its results.
 func TestShadow(t *testing.T) {
 	set := func(c *fetcher.Config) { c.Shadow = rollout.Shadow{Version: "v2", Share: 1} }
 	runWith(t, 8, set, func(t *testing.T, b *bench) {
@@ -35,7 +35,7 @@ func TestShadow(t *testing.T) {
 			t.Errorf("chunks %+v, shadow %+v", s.Chunks, s.Shadow)
 		}
 		for _, other := range []wire.Control{{Action: wire.ControlShadow, Version: "v3"}, {Action: wire.ControlShadow, Version: "v3", Share: 1}} {
-			if err := b.Control(t.Context(), other); err == nil { // it would let v2 have chunks to be saved
+			if err := b.Control(t.Context(), other); err == nil { // v2 would get chunks to save
 				t.Errorf("%+v is obeyed while v2 shadows", other)
 			}
 		}

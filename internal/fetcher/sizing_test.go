@@ -10,7 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/rollout"
 )
 
-// TestSizeFor: a grant has 25 ms of work or more, a piece 5 s or less, and at the end of the source
+// TestSizeFor: a grant has at least 25 ms of work, a piece at most 5 s, and at the end of the source
 // all workers get a share.
 func TestSizeFor(t *testing.T) {
 	t.Parallel()
@@ -18,8 +18,8 @@ func TestSizeFor(t *testing.T) {
 	defer conn.Close()
 	silent := bus.New(conn, "job")
 	for name, c := range map[string]struct {
-		pace      time.Duration // by the request
-		version   time.Duration // by earlier requests of the version
+		pace      time.Duration // of the request
+		version   time.Duration // of earlier requests of the version
 		cut       bool
 		remaining int // chunks of 100
 		workers   int

@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// work has a mapper map chunks for so long, each for took, and calls look ten times a second.
+// work makes a mapper work for a time, with took for each chunk, and calls look ten times a second.
 func (c *crew) work(long, took time.Duration, look func()) {
 	const step = 100 * time.Millisecond
 	waits, left := c.ask(), time.Duration(-1) // -1: it has no chunk
@@ -31,7 +31,7 @@ func (c *crew) work(long, took time.Duration, look func()) {
 	}
 }
 
-// TestNoTimeLeft: how long the job takes is not told while nothing goes on.
+// TestNoTimeLeft: the status has no time left while the job makes no progress.
 func TestNoTimeLeft(t *testing.T) {
 	run(t, 40, func(t *testing.T, b *bench) {
 		m := &crew{b: b, mapper: "m1"}
@@ -62,9 +62,9 @@ func TestNoTimeLeft(t *testing.T) {
 	})
 }
 
-// TestRateIsTheCause: with a rate that the mapper could exceed the rate is what
-// holds the job, at every moment, and no second mapper is wanted; with one that
-// it cannot reach, mappers are.
+// TestRateIsTheCause: with a rate limit that the mapper could exceed, the limit is always
+// the bottleneck, and no second mapper is wanted. With one that it cannot reach, the
+// mappers are the bottleneck.
 func TestRateIsTheCause(t *testing.T) {
 	for name, c := range map[string]struct {
 		rate   float64
@@ -92,7 +92,7 @@ func TestRateIsTheCause(t *testing.T) {
 	}
 }
 
-// TestFailing: when what mappers do fails, more of them are not asked for.
+// TestFailing: while the objects fail, the status does not ask for more mappers.
 func TestFailing(t *testing.T) {
 	run(t, 400, func(t *testing.T, b *bench) {
 		m := &crew{b: b, mapper: "m1"}
@@ -111,7 +111,7 @@ func TestFailing(t *testing.T) {
 	})
 }
 
-// TestAfterTheEnd: when the job is done nobody waits, and nobody has a speed.
+// TestAfterTheEnd: when the job is done, no mapper waits or has a speed.
 func TestAfterTheEnd(t *testing.T) {
 	runWith(t, 4, func(cfg *fetcher.Config) { cfg.OnDone = "stay" }, func(t *testing.T, b *bench) {
 		m, idle := &crew{b: b, mapper: "m1"}, &crew{b: b, mapper: "m2"}

@@ -13,8 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// TestTransforms: no two transforms work on a job under one name. A mapper without
-// one is told the job's, and what keeps the others from work is said.
+// TestTransforms: a version cannot have two transforms in a job. A mapper without a
+// transform gets the job's, and the others are refused with a reason.
 func TestTransforms(t *testing.T) {
 	type asks struct {
 		mapper, version, transform string
@@ -68,9 +68,8 @@ func TestTransforms(t *testing.T) {
 	}
 }
 
-// TestTransformOvertaken: the request of a worker that has no transform yet is not
-// answered with a chunk because one of another worker, which has taken the job's
-// meanwhile, has come before it.
+// TestTransformOvertaken: the request of a worker that has no transform yet gets no chunk,
+// even if a request of the same mapper with the job's transform arrives before it.
 func TestTransformOvertaken(t *testing.T) {
 	runWith(t, 60, func(cfg *fetcher.Config) { cfg.Transform = "jq:.a" }, func(t *testing.T, b *bench) {
 		late, early := next("m1", 1), next("m1", 2)
@@ -85,8 +84,8 @@ func TestTransformOvertaken(t *testing.T) {
 	})
 }
 
-// TestTransformOfBefore: a fetcher does not go on with another transform than the
-// one that made what is there, and knows what the versions did.
+// TestTransformOfBefore: a restarted fetcher refuses a transform other than that of the
+// saved results, and knows the versions' transforms.
 func TestTransformOfBefore(t *testing.T) {
 	first := chunk.Chunk{Body: []byte("0\n1\n"), Count: 2}
 	before := func(b *bench) {

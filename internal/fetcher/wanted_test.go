@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestWantedMappers: the number that an autoscaler is told.
+// TestWantedMappers: the number of mappers for an autoscaler.
 func TestWantedMappers(t *testing.T) {
 	t.Parallel()
 	base := need{open: 40, left: 1000, here: 2, workers: 4}
