@@ -14,7 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// mergedResult is a finished job's result, or the reason why there is none.
+// mergedResult is the result of a finished job, or the reason why there is none.
 type mergedResult struct {
 	text string
 	err  error
@@ -30,19 +30,19 @@ func (l mergedResult) OpenOutput(dead bool) (sink.Merged, error) {
 	return sink.Merged{ReaderAt: strings.NewReader(text), Closer: io.NopCloser(nil), Bytes: int64(len(text)), Sum: 0xabc}, l.err
 }
 
-// downloads is a server of a result.
+// downloads returns a server of a result.
 func downloads(from mergedResult, token string) *http.ServeMux {
 	mux := http.NewServeMux()
 	(&saver.Downloads{From: from, Token: token}).Register(mux)
 	return mux
 }
 
-// TestDownload: the result comes whole or from a byte on, with a name for its content, and
-// is refused while there is none, and to who may not have it.
+// TestDownload: the result can be downloaded completely or from a byte on, with an ETag. The
+// download is refused while there is no result, and without permission.
 func TestDownload(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		path, client, host, token string // without a client and a host: from this machine
+		path, client, host, token string // default client and host: this machine
 		err                       error
 		has, sends                string // tokens
 		byteRange, ifRange        string
@@ -96,17 +96,17 @@ func TestDownload(t *testing.T) {
 	}
 }
 
-// recorder is a response that takes deadlines.
+// recorder is a response that accepts deadlines.
 type recorder struct{ *httptest.ResponseRecorder }
 
 func (recorder) SetWriteDeadline(time.Time) error { return nil }
 
-// TestDownload_long: a download may last longer than the server's answers otherwise.
+// TestDownload_long: a download may last longer than the server's WriteTimeout.
 func TestDownload_long(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("0123456789", 1<<20/10)
 	server := httptest.NewUnstartedServer(downloads(mergedResult{text: text}, ""))
-	server.Config.WriteTimeout = time.Nanosecond // over when the handler begins
+	server.Config.WriteTimeout = time.Nanosecond // expired when the handler begins
 	server.Start()
 	defer server.Close()
 	response, err := server.Client().Get(server.URL + "/output")
@@ -119,7 +119,7 @@ func TestDownload_long(t *testing.T) {
 	}
 }
 
-// TestDownload_crowd: downloads have a bound, so that they leave the disk to commits.
+// TestDownload_crowd: concurrent downloads are bounded, so that commits can use the disk.
 func TestDownload_crowd(t *testing.T) {
 	t.Parallel()
 	mux := downloads(mergedResult{text: "0123456789"}, "")
@@ -150,7 +150,7 @@ func TestDownload_crowd(t *testing.T) {
 	}
 }
 
-// slow is a client that takes no byte before end.
+// slow is a client that reads no byte before end.
 type slow struct {
 	recorder
 	begun, end chan struct{}

@@ -11,8 +11,8 @@ import (
 
 func ofTerm(id chunk.ID, term uint64) message { return signIn(result(id), term) }
 
-// TestFenceVersion: results of before a version was fenced are refused, one that waits for its
-// commit too; what is saved is told so, and what the version is given later is taken.
+// TestFenceVersion: results of leases from before a version was fenced are refused, even one that
+// waits for its commit. Results of later leases and of other versions are saved.
 func TestFenceVersion(t *testing.T) {
 	run(t, true, gated, func(t *testing.T, b *bench) {
 		commit := func() { b.gate <- struct{}{}; synctest.Wait() }
@@ -34,7 +34,7 @@ func TestFenceVersion(t *testing.T) {
 		}
 		waits := b.send(ofTerm(1, 0).Encode())
 		synctest.Wait()
-		fenceVersion(1, wire.SyncFenced) // a fetcher that was replaced fences no version
+		fenceVersion(1, wire.SyncFenced) // a replaced fetcher cannot fence a version
 		fenceVersion(1, wire.SyncOK)
 		commit()
 		if a := <-waits; a.Of(0) != wire.SaveRefused || !strings.Contains(a.Reason, `"v" was fenced`) {

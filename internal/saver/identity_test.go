@@ -16,7 +16,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// TestIdentity: all that a saver says carries the identity of its sink.
+// TestIdentity: every message of a saver carries the identity of its sink.
 func TestIdentity(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -55,7 +55,7 @@ func TestIdentity(t *testing.T) {
 	b := &bench{t: t, peer: peer}
 	claim := wire.Sync{Op: wire.SyncClaim, Plan: plan.ID(), Fetcher: "f1", Claim: &plan}
 	var reply wire.Message
-	for { // until it serves
+	for { // until the saver serves
 		if reply, err = peer.Request(t.Context(), wire.VerbSync, claim.Encode()); err == nil || t.Context().Err() != nil {
 			break
 		}

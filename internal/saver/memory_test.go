@@ -19,9 +19,9 @@ import (
 	"github.com/chunkline/chunkline/test/sim"
 )
 
-// TestMemory: of the results of many mappers the saver takes as many as it has memory
-// for, also while the disk stands still; the others are told so before they have sent
-// more than the first part, and all are saved in the end.
+// TestMemory: the saver accepts only as many results as it has memory for, even while the
+// disk does not answer. It refuses the others as busy after their first part, and all are
+// saved in the end.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestMemory(t *testing.T) {
 		defer func() { cancel(); <-done }()
 		synctest.Wait()
 
-		// deliver sends a result until it is saved, and says whether it was busy at first.
+		// deliver sends a result until it is saved, and reports whether the first answer was busy.
 		deliver := func(id chunk.ID, first chan<- bool, saved chan<- chunk.ID) {
 			s := result(id)
 			s.Outputs = []byte("{\"a\":0}\n\"" + strings.Repeat("x", size) + "\"\n")

@@ -16,8 +16,8 @@ import (
 	"github.com/chunkline/chunkline/test/sim"
 )
 
-// TestServesOnline: a saver says that it serves once it is connected, and one that is
-// stopped before that says nothing and ends.
+// TestServesOnline: a saver logs that it serves once it is connected. If it is stopped
+// earlier, it ends without that line.
 func TestServesOnline(t *testing.T) {
 	t.Parallel()
 	for name, connects := range map[string]bool{"connects": true, "never connects": false} {

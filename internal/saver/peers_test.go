@@ -14,8 +14,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A confirmation without an answer is sent again, word for word: what it names
-// is what was committed, however often.
+// TestConfirmAgain: a confirmation without an answer is sent again unchanged: it names
+// exactly what was committed.
 func TestConfirmAgain(t *testing.T) {
 	run(t, true, gated, func(_ *testing.T, b *bench) {
 		first := b.send(result(9).Encode())
@@ -36,7 +36,7 @@ func TestConfirmAgain(t *testing.T) {
 	})
 }
 
-// A saver that is told to stop commits and answers what it has taken.
+// TestStop: a saver that is stopped commits and answers the results that it has accepted.
 func TestStop(t *testing.T) {
 	run(t, true, gated, func(t *testing.T, b *bench) {
 		answers := []<-chan wire.SaveAnswer{b.send(result(0).Encode())}
@@ -63,7 +63,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// A saver that stops does not wait for a fetcher that does not answer.
+// TestStopWithoutFetcher: a saver that stops does not wait for a fetcher that does not answer.
 func TestStopWithoutFetcher(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
 		b.silent = 1 << 30
@@ -77,7 +77,7 @@ func TestStopWithoutFetcher(t *testing.T) {
 	})
 }
 
-// A broken sink ends the saver with its error, and nothing is answered.
+// TestBroken: a broken sink ends the saver with its error, without an answer to the mapper.
 func TestBroken(t *testing.T) {
 	errFire := errors.New("disk on fire")
 	run(t, true, func(*bench) error { return errFire }, func(t *testing.T, b *bench) {
@@ -92,7 +92,7 @@ func TestBroken(t *testing.T) {
 	})
 }
 
-// A full sink makes the saver say busy, and unready, until there is space.
+// TestFull: a full sink makes the saver answer busy and be unready until there is space.
 func TestFull(t *testing.T) {
 	full := true
 	run(t, true, func(*bench) error {
@@ -121,7 +121,7 @@ func TestFull(t *testing.T) {
 	})
 }
 
-// A connection that is closed for good ends the saver.
+// TestClosed: a connection that is closed for good ends the saver.
 func TestClosed(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
 		b.net.Away()
@@ -139,7 +139,7 @@ func TestClosed(t *testing.T) {
 	})
 }
 
-// ask puts a question to the saver.
+// ask sends a sync request to the saver.
 func (b *bench) ask(q wire.Sync) wire.SyncAnswer {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
@@ -155,7 +155,7 @@ func (b *bench) ask(q wire.Sync) wire.SyncAnswer {
 	return a
 }
 
-// The saver grants claims, fences whoever was superseded and refuses other plans.
+// TestSync: the saver grants claims, fences replaced fetchers and refuses other plans.
 func TestSync(t *testing.T) {
 	run(t, false, nil, func(t *testing.T, b *bench) {
 		id := plan.ID()
@@ -199,8 +199,8 @@ func TestSync(t *testing.T) {
 	})
 }
 
-// Merging the result is answered "working" until it is done, and what went
-// wrong is said once, so that asking again tries again.
+// TestFinish: the saver answers "working" until the result is merged. It reports a failure
+// once, so that the next request tries again.
 func TestFinish(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
 		finish := func(chunks uint64) wire.SyncAnswer {

@@ -9,8 +9,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// TestDead: a fetcher that asks for dead letters gets them shortened, the newest
-// chunks first, and is told where to go on.
+// TestDead: a request for dead letters returns them shortened, the newest chunks first,
+// and where the next page begins.
 func TestDead(t *testing.T) {
 	long := `"` + strings.Repeat("é", 5000) + `"`
 	run(t, true, nil, func(t *testing.T, b *bench) {

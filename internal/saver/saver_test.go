@@ -37,20 +37,20 @@ type bench struct {
 	saver  *saver.Saver
 	peer   *bus.Bus // fetcher and mappers
 	cancel context.CancelFunc
-	crash  func() // of its connection
+	crash  func() // closes its connection
 	done   chan error
-	gate   chan struct{} // holds up the commits of who is gated
+	gate   chan struct{} // delays commits; see gated
 
 	mu        sync.Mutex
-	confirmed [][]chunk.ID // guarded by mu; what each confirmation names
+	confirmed [][]chunk.ID // guarded by mu; the chunks of each confirmation
 	silent    int          // guarded by mu; confirmations to leave without an answer
-	from      string       // guarded by mu; the mapper whose results come
+	from      string       // guarded by mu; the mapper that sends the results
 }
 
-// gated lets each commit wait for the test.
+// gated makes each commit wait for the test.
 func gated(b *bench) error { <-b.gate; return nil }
 
-// run runs a saver, with a claimed sink unless claimed is false, in a bubble.
+// run runs a saver in a bubble, whose sink is claimed if claimed is true.
 func run(t *testing.T, claimed bool, onCommit func(*bench) error, test func(t *testing.T, b *bench)) {
 	t.Helper()
 	t.Parallel()
@@ -109,7 +109,7 @@ func (b *bench) hearSaved(r *bus.Request) {
 	}
 }
 
-// wantConfirmed compares what the confirmations so far name.
+// wantConfirmed compares the chunks of the confirmations so far.
 func (b *bench) wantConfirmed(want ...[]chunk.ID) {
 	b.t.Helper()
 	synctest.Wait()
@@ -131,7 +131,7 @@ func (m message) Encode() wire.Message {
 	return m.Save.Encode()
 }
 
-// result is a good result of a chunk.
+// result returns a good result of a chunk.
 func result(id chunk.ID) message {
 	body := fmt.Appendf(nil, "{\"a\":%d}\n{\"b\":%d}\n", id, id)
 	return sign(message{
@@ -142,14 +142,14 @@ func result(id chunk.ID) message {
 	})
 }
 
-// cut leaves the objects from <= index < to of a result of a whole chunk.
+// cut reduces a result of a whole chunk to the objects from <= index < to.
 func (m *message) cut(from, to int) {
 	lines := bytes.SplitAfter(m.Outputs, []byte{'\n'})
 	m.From, m.First, m.Objects = from, m.First+uint64(from), to-from
 	m.Counts, m.Outputs = m.Counts[from:to], bytes.Join(lines[from:to], nil)
 }
 
-// together is one message with the results of several.
+// together returns one message with the results of several.
 func together(messages ...message) wire.Message {
 	save := messages[0].Save
 	for _, m := range messages {
@@ -158,7 +158,7 @@ func together(messages ...message) wire.Message {
 	return save.Encode()
 }
 
-// wantEach sends results in one message and compares what is said of each.
+// wantEach sends results in one message and compares the status of each.
 func (b *bench) wantEach(m wire.Message, want ...wire.SaveStatus) {
 	b.t.Helper()
 	if a := <-b.send(m); !slices.Equal(a.Statuses, want) {
@@ -166,10 +166,10 @@ func (b *bench) wantEach(m wire.Message, want ...wire.SaveStatus) {
 	}
 }
 
-// sign gives a result the token it should have.
+// sign gives a result its correct token.
 func sign(m message) message { return signIn(m, 0) }
 
-// signIn is sign for a lease of some term of the mapper's version.
+// signIn is sign for a lease in a term of the mapper's version.
 func signIn(m message, term uint64) message {
 	unbound := sim.NewSink()
 	grant, _ := unbound.Claim(context.Background(), plan, "f1") // every sim.Sink has the same key
@@ -177,7 +177,7 @@ func signIn(m message, term uint64) message {
 	return m
 }
 
-// send sends a result, and returns the answer when it comes.
+// send sends a result, and returns a channel of its answer.
 func (b *bench) send(m wire.Message) <-chan wire.SaveAnswer {
 	answer := make(chan wire.SaveAnswer, 1)
 	go func() {
@@ -219,7 +219,7 @@ func TestSave(t *testing.T) {
 		b.want(result(0), wire.SaveDuplicate) // and confirmed again: the first confirmation may be lost
 		b.wantConfirmed([]chunk.ID{0}, []chunk.ID{1}, []chunk.ID{0})
 		other := result(1)
-		other.Attempt, other.Epoch, other.Mapper.ID = 7, 9, "m2" // whoever, and however late
+		other.Attempt, other.Epoch, other.Mapper.ID = 7, 9, "m2" // of any mapper, however late
 		b.mu.Lock()
 		b.from = "m2"
 		b.mu.Unlock()
@@ -265,7 +265,7 @@ func TestRefused(t *testing.T) {
 			s := result(0)
 			s.Digest[3]++
 			b.want(sign(s), wire.SaveRefused)
-			b.wantConfirmed([]chunk.ID{0}) // not of what was refused
+			b.wantConfirmed([]chunk.ID{0}) // no confirmation of the refused result
 		})
 	})
 	t.Run("malformed", func(t *testing.T) {
@@ -279,7 +279,7 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// A result that was damaged on the way is to be sent again.
+// TestCorrupt: a result that was damaged on the way is answered busy, so that it is sent again.
 func TestCorrupt(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
 		m := result(0).Encode()
@@ -293,7 +293,7 @@ func TestCorrupt(t *testing.T) {
 	})
 }
 
-// While a commit is under way the next group gathers.
+// TestGroupCommit: results that arrive during a commit form the next group.
 func TestGroupCommit(t *testing.T) {
 	run(t, true, gated, func(t *testing.T, b *bench) {
 		first := b.send(result(0).Encode())
@@ -328,8 +328,8 @@ func TestGroupCommit(t *testing.T) {
 	})
 }
 
-// The results of a message are committed together, and each is answered for itself. What is refused does not
-// hold up the others.
+// TestSeveral: the results of a message are committed together, and each has its own status. A refused result
+// does not affect the others.
 func TestSeveral(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
 		forged := result(1)
@@ -340,15 +340,15 @@ func TestSeveral(t *testing.T) {
 		b.wantEach(together(forged, result(0), result(3)), wire.SaveRefused, wire.SaveDuplicate, wire.SaveCommitted)
 		b.wantConfirmed([]chunk.ID{0, 2}, []chunk.ID{0, 3})
 		b.wantEach(together(forged, forged), wire.SaveRefused, wire.SaveRefused)
-		b.wantCommits([]chunk.ID{0, 2}, []chunk.ID{0, 3}) // nothing of that reached the sink
+		b.wantCommits([]chunk.ID{0, 2}, []chunk.ID{0, 3}) // none of those reached the sink
 		if _, there := b.sink.Result(1); there {
 			t.Error("the sink holds what was refused")
 		}
 	})
 }
 
-// A chunk that was cut anew: the late result of another cut is refused as a whole, though some of its objects
-// are missing; one whose objects are all saved is a duplicate.
+// TestOverlap: a late result of another cut of a chunk is refused as a whole if some of its objects are saved,
+// and a duplicate if all are.
 func TestOverlap(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
 		first, second := result(4), result(4)
@@ -371,8 +371,8 @@ func TestOverlap(t *testing.T) {
 	})
 }
 
-// A full sink makes all results of a message busy that it would take; what may never be saved is refused at
-// once. Sent again, the first group's results are duplicates beside those that are new.
+// TestSeveral_busy: with a full sink all valid results of a message are answered busy, and invalid ones are refused
+// at once. When the message is sent again, results that were saved meanwhile are duplicates.
 func TestSeveral_busy(t *testing.T) {
 	full := true
 	run(t, true, func(*bench) error {

@@ -17,7 +17,7 @@ import (
 	"github.com/chunkline/chunkline/test/sim"
 )
 
-// slowToLook lets the test say when a saved result can be looked at.
+// slowToLook is a sink whose lookups of saved results wait for the test.
 type slowToLook struct {
 	*sim.Sink
 	gate chan struct{}
@@ -28,8 +28,8 @@ func (s slowToLook) Look(ctx context.Context, id chunk.ID) ([]sink.Result, error
 	return s.Sink.Look(ctx, id)
 }
 
-// TestShadow_large: of results that wait to be compared there are so many bytes,
-// however few they are; more come again.
+// TestShadow_large: the results that wait for a comparison are bounded in bytes, even if
+// they are few; further ones are answered busy and sent again.
 func TestShadow_large(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

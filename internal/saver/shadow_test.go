@@ -8,8 +8,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// TestShadow: a result that shadows is compared with what is saved, object by
-// object; it is not saved, and the report says what differs, with both values.
+// TestShadow: a shadow result is compared with the saved one, object by object, and is not
+// saved. The report has the differences with both values.
 func TestShadow(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
 		stable := result(0)
@@ -51,7 +51,7 @@ func TestShadow(t *testing.T) {
 			}
 		}
 
-		// What is not saved, or was made of other objects, is not compared.
+		// A chunk that is not saved, or has other objects, is not compared.
 		missing := result(7)
 		missing.Shadow = true
 		b.want(sign(missing), wire.SaveRefused)
@@ -60,7 +60,7 @@ func TestShadow(t *testing.T) {
 	})
 }
 
-// TestShadow_bounded: the report lists the latest differences, so many of them.
+// TestShadow_bounded: the report lists only the latest differences.
 func TestShadow_bounded(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
 		for id := range chunk.ID(report.MaxDifferences) {
