@@ -6,7 +6,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// TestControlDone: each order has a sentence that says what has changed.
+// TestControlDone: each order is answered with a sentence about what has changed.
 func TestControlDone(t *testing.T) {
 	t.Parallel()
 	for want, order := range map[string]wire.Control{

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	_ "modernc.org/sqlite" // to look at what was written
+	_ "modernc.org/sqlite" // registers the driver
 )
 
 func openDB(t *testing.T, path string) *sql.DB {
@@ -23,7 +23,7 @@ func openDB(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// column returns the texts that a query has in its only column.
+// textsOf returns the texts in the only column of a query's result.
 func textsOf(t *testing.T, db *sql.DB, query string) string {
 	t.Helper()
 	rows, err := db.Query(query)
@@ -45,7 +45,7 @@ func textsOf(t *testing.T, db *sql.DB, query string) string {
 	return all.String()
 }
 
-// TestSQLiteOutput: a database takes the place of the output file, for every command.
+// TestSQLiteOutput: every command works with a database in place of the output file.
 func TestSQLiteOutput(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -86,7 +86,7 @@ func TestSQLiteOutput(t *testing.T) {
 	}
 }
 
-// TestSinksPage runs the examples of docs/sinks.md that need no server, as they are printed.
+// TestSinksPage runs the examples of docs/sinks.md that need no server.
 func TestSinksPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/sinks.md")
 	if err != nil {
@@ -120,7 +120,7 @@ func TestSinksPage(t *testing.T) {
 	}
 }
 
-// No message shows the password of a database.
+// TestDatabasePassword: no message shows the password of a database.
 func TestDatabasePassword(t *testing.T) {
 	t.Parallel()
 	const secret = "canary-81c2"

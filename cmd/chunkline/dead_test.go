@@ -59,12 +59,12 @@ func TestDead(t *testing.T) {
 	wantFile(t, out, "2\n1\n[3]\n5\n")
 	must(t, 0, "verify", "-o", out)
 
-	r = must(t, 4, "run", "-i", in, "-o", out, "-m", ".+1") // done, and stays as it is
+	r = must(t, 4, "run", "-i", in, "-o", out, "-m", ".+1") // the job is done, and stays unchanged
 	wantWords(t, r.stderr, "5 of them were done before")
 	wantFile(t, out, "2\n1\n[3]\n5\n")
 }
 
-// TestDeadGone: when the last one is mended, all is well.
+// TestDeadGone: when all dead letters are mapped, the output is complete and the list is empty.
 func TestDeadGone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -77,7 +77,7 @@ func TestDeadGone(t *testing.T) {
 	}
 }
 
-// TestDeadRetryStopped: what is left is left, and the same command goes on.
+// TestDeadRetryStopped: a retry that is stopped can be continued with the same command.
 func TestDeadRetryStopped(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -93,7 +93,7 @@ func TestDeadRetryStopped(t *testing.T) {
 	must(t, 0, "verify", "-o", out)
 }
 
-// TestDeadRetryUnfinished: the outputs are not remoteFile out yet, and it is said so.
+// TestDeadRetryUnfinished: a retry in an unfinished job says that the output file is not up to date.
 func TestDeadRetryUnfinished(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -122,8 +122,8 @@ func TestDeadRefuses(t *testing.T) {
 	}
 }
 
-// TestVerify: on the folder of a saver, of a source that moved; and what is
-// wrong has exit code 1.
+// TestVerify: verify accepts an output or a saver's folder, and a source that was moved. It
+// exits with 1 if it finds problems.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -145,7 +145,7 @@ func TestVerify(t *testing.T) {
 	}
 	piped := filepath.Join(dir, "piped")
 	chunklineWith(t.Context(), strings.NewReader("1\n2\n"), "run", "-o", piped, "-m", ".").want(t, 0)
-	must(t, 0, "verify", "-o", piped) // run has kept what it was given
+	must(t, 0, "verify", "-o", piped) // run has kept its standard input
 	if err := os.Remove(filepath.Join(workFolder(piped), spoolFile)); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestVerify(t *testing.T) {
 	wantWords(t, must(t, 2, "verify", "-o", out, "-i", filepath.Join(dir, "gone")).err.Error(), "--input", "gone")
 }
 
-// TestVerifyNothing: a folder that no job has begun to fill is not right.
+// TestVerifyNothing: verify fails for a folder without a job.
 func TestVerifyNothing(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")

@@ -27,7 +27,7 @@ func TestGenerate(t *testing.T) {
 	must(t, 1, "generate", "users", "-n", "1", "-o", filepath.Join(file, "no"))
 }
 
-// TestGenerateForeign: generate and the demo replace files of users, and others only with --force.
+// TestGenerateForeign: generate and the demo replace files of users, but others only with --force.
 func TestGenerateForeign(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -43,8 +43,8 @@ func TestGenerateForeign(t *testing.T) {
 	}
 }
 
-// TestDemo: it shows what it promises, goes on with more users, and says what
-// to do about fewer.
+// TestDemo: the demo prints its page and result, continues with more users, and with
+// fewer says what to do.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "folder")
@@ -61,7 +61,7 @@ func TestDemo(t *testing.T) {
 	wantWords(t, must(t, 2, "demo", "-n", "-1", "--dir", dir).err.Error(), "--users=-1")
 }
 
-// TestHelp: every command explains itself.
+// TestHelp: every command has a help text.
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{

@@ -12,9 +12,9 @@ import (
 
 // shownLine is a kind of line that a command prints and the docs show.
 type shownLine struct {
-	begin string // how the docs' lines of this kind are found: what their first words are
+	begin string // pattern of the first words, which finds these lines
 	whole *regexp.Regexp
-	least int // of them in the docs
+	least int // number of them in the docs
 }
 
 const (
@@ -30,7 +30,7 @@ var shownLines = []shownLine{
 	{`\d+ % of `, regexp.MustCompile(`^\d+ % of (about )?\d+ objects: ` + counts + `, \d+ mappers?$`), 1},
 }
 
-// TestShownLines: what the docs show of status and progress looks as what is printed does.
+// TestShownLines: lines of status and progress in the docs have the form of printed ones.
 func TestShownLines(t *testing.T) {
 	t.Parallel()
 	left := 72.0
@@ -66,7 +66,7 @@ func TestShownLines(t *testing.T) {
 	}
 }
 
-// check compares the lines of this kind, and says how many there are.
+// check compares the lines of this kind, and returns their number.
 func (k shownLine) check(t *testing.T, where string, lines []string) (n int) {
 	t.Helper()
 	begin := regexp.MustCompile(`^` + k.begin)

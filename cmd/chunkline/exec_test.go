@@ -7,14 +7,14 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 )
 
-// endsWith is a program that answers all its objects, and objects with "bad"
-// with an error, and then ends with a status.
+// endsWith returns a program that answers all its objects, those with "bad" with an
+// error, and then exits with a status.
 func endsWith(status string) string {
 	return `sh -c 'while read -r l; do case "$l" in *bad*) echo "!no";; *) echo "$l";; esac; done; echo no space >&2; exit ` + status + `'`
 }
 
-// A program that does not end well fails a job whose objects are all saved, with
-// or without dead letters. The report is there.
+// TestProgramEndsBadly: a program that exits with an error fails the job even if all objects
+// are saved, with or without dead letters. The report is printed anyway.
 func TestProgramEndsBadly(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -41,7 +41,7 @@ func TestProgramEndsBadly(t *testing.T) {
 	}
 }
 
-// The same of the program that maps dead letters again.
+// TestRetryEndsBadly: the same for a program of dead retry.
 func TestRetryEndsBadly(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

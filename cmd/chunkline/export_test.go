@@ -20,9 +20,9 @@ type depot struct {
 	handler            http.Handler
 
 	mu     sync.Mutex
-	cut    int      // guarded by mu; the next download ends after so many bytes; 0: it is whole
+	cut    int      // guarded by mu; the next download breaks off after this many bytes; 0: it does not
 	spoil  bool     // guarded by mu; the next download has a wrong byte
-	ranges []string // guarded by mu; that were asked for, but the first look at each file
+	ranges []string // guarded by mu; requested ranges, without the probes of the first byte
 }
 
 // newDepot runs a job over n objects and two that cannot be mapped, and serves its result, which has the given name.
@@ -77,7 +77,7 @@ func (d *depot) export(t *testing.T, code int, output string, more ...string) re
 	return must(t, code, append([]string{"export", "--from", d.url, "-o", output}, more...)...)
 }
 
-// harmed is an answer that breaks off, or has a wrong byte.
+// harmed is a response that breaks off, or has a wrong byte.
 type harmed struct {
 	http.ResponseWriter
 	left         int
@@ -100,8 +100,8 @@ func (h *harmed) Write(b []byte) (int, error) {
 	return h.ResponseWriter.Write(b) //nolint:wrapcheck // a test's own
 }
 
-// TestExport: a result is downloaded, and what broke off goes on where it was. It has its name
-// only when it is complete, and takes the place of no other file.
+// TestExport: an interrupted download continues where it broke off. The result gets its
+// name only when it is complete, and does not replace another file.
 func TestExport(t *testing.T) {
 	t.Parallel()
 	d, values, dead := newDepot(t, "job.jsonl", 20_000)
@@ -127,7 +127,7 @@ func TestExport(t *testing.T) {
 	if want := []string{"", "bytes=50000-"}; !slices.Equal(d.ranges, want) {
 		t.Errorf("the ranges %q were asked for, want %q", d.ranges, want)
 	}
-	d.export(t, 0, output) // it is there
+	d.export(t, 0, output) // already complete
 	if len(d.ranges) != 2 {
 		t.Errorf("it is there, and was downloaded again: %q", d.ranges)
 	}
@@ -143,7 +143,7 @@ func TestExport(t *testing.T) {
 	wantFile(t, letters, dead)
 }
 
-// TestExport_damaged: bytes that are not those that the saver wrote are no result.
+// TestExport_damaged: a download with a wrong checksum does not become the result.
 func TestExport_damaged(t *testing.T) {
 	t.Parallel()
 	d, values, _ := newDepot(t, "job.jsonl", 10)
@@ -164,7 +164,7 @@ func TestExport_damaged(t *testing.T) {
 	wantFile(t, output, values)
 }
 
-// TestExport_refused: what the saver says, and what is no saver, ends the command with a reason.
+// TestExport_refused: if the saver refuses, or the address is not a saver's, the command fails with a reason.
 func TestExport_refused(t *testing.T) {
 	t.Parallel()
 	output := filepath.Join(t.TempDir(), "result.jsonl")

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestRunOtherFormat: where a job fails because of its format, the error says how to run it with another one.
+// TestRunOtherFormat: if a job fails because of its format, the error says how to run it with another one.
 func TestRunOtherFormat(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -26,7 +26,7 @@ func TestRunOtherFormat(t *testing.T) {
 	wantFile(t, out, "[1]\n[2]\n")
 }
 
-// TestRunFormats: what the objects of an input are, and what is said where that is not certain.
+// TestRunFormats: run detects the objects of an input, or fails with a reason if they are ambiguous.
 func TestRunFormats(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -83,9 +83,9 @@ func TestRunFormats(t *testing.T) {
 			for input := range strings.FieldsSeq(c.inputs) {
 				verify = append(verify, "-i", filepath.Join(dir, input))
 			}
-			must(t, 0, verify...)                                        // as the job read it
-			must(t, c.code, append(args, strings.Fields(c.flags)...)...) // it is done
-			if !strings.Contains(c.inputs, "?") {                        // the format of one name counts for more
+			must(t, 0, verify...)                                        // with the job's format
+			must(t, c.code, append(args, strings.Fields(c.flags)...)...) // already done
+			if !strings.Contains(c.inputs, "?") {                        // the format in a name takes precedence
 				wantWords(t, must(t, 1, append(args, "--format", "values")...).err.Error(), "another plan")
 			}
 		})

@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// TestRunLeavesFilesAlone: what lies where outputs or dead letters would go, and
-// is not the job's, is refused and stays as it is. An input is refused there also
-// with --force, by any of its names.
+// TestRunLeavesFilesAlone: run refuses to replace a file that is not the job's with
+// outputs or dead letters, and leaves it unchanged. It refuses to replace an input, by
+// any of its names, even with --force.
 func TestRunLeavesFilesAlone(t *testing.T) {
 	t.Parallel()
 	objects, values := numbers(250)
 	for name, c := range map[string]struct {
-		in, out, theirs string // theirs is there beside what in names
+		in, out, theirs string // theirs is an existing file
 		input           bool   // theirs is an input
 	}{
 		"input is the output":       {"in.jsonl", "in.jsonl", "in.jsonl", true},
@@ -60,7 +60,7 @@ func TestRunLeavesFilesAlone(t *testing.T) {
 	wantWords(t, must(t, 2, args...).err.Error(), "changed after this job wrote it")
 }
 
-// TestRunOutputInGlob: what a job writes is none of its inputs, the second time either.
+// TestRunOutputInGlob: files that a job writes are not among its inputs, nor in a second run.
 func TestRunOutputInGlob(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -77,7 +77,7 @@ func TestRunOutputInGlob(t *testing.T) {
 	wantWords(t, must(t, 2, "run", "-i", filepath.Join(filepath.Dir(only), "*"), "-o", only, "-m", ".n").err.Error(), "only files that the job itself writes")
 }
 
-// TestVerifyElsewhere: verify looks at the output that -o names, wherever the job wrote it.
+// TestVerifyElsewhere: verify checks the output that -o names, wherever the job wrote it.
 func TestVerifyElsewhere(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
@@ -102,8 +102,8 @@ func TestVerifyElsewhere(t *testing.T) {
 	must(t, 1, "verify", "-o", filepath.Join(moved, "a"))
 }
 
-// TestRunChangedTransform: a job that was begun with another transform is not gone on
-// with unless somebody says what is to become of what is done.
+// TestRunChangedTransform: a job that was begun with another transform continues only with
+// a flag that says what to do with its results.
 func TestRunChangedTransform(t *testing.T) {
 	t.Parallel()
 	const n = 40
@@ -143,7 +143,7 @@ func TestRunChangedTransform(t *testing.T) {
 			if flag != "" {
 				args = append(args, flag)
 				must(t, 0, args...)
-				must(t, 0, args[:len(args)-1]...) // it is the job's transform now
+				must(t, 0, args[:len(args)-1]...) // now it is the job's transform
 				r := must(t, 0, "verify", "-o", out)
 				if both := strings.Count(r.stdout, "version exec:"); (both == 2) != (flag == "--accept-change") {
 					t.Errorf("with %s verify says %q", flag, r.stdout)
@@ -154,8 +154,8 @@ func TestRunChangedTransform(t *testing.T) {
 	}
 }
 
-// TestRunMendedProgram: a job that was stopped by its dead letters goes on with a
-// mended program by one command, also after dead retry.
+// TestRunMendedProgram: a job that was stopped by its dead letters continues with a fixed
+// program by one command, even after dead retry.
 func TestRunMendedProgram(t *testing.T) {
 	t.Parallel()
 	objects, values := numbers(40)

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil { // most tests wait for programs, timers and the disk
 		panic(err)
 	}
-	lingerTime, askTimeout, exportTimeout = time.Hour, 2*time.Minute, 2*time.Minute // the machine may stand still for a while
+	lingerTime, askTimeout, exportTimeout = time.Hour, 2*time.Minute, 2*time.Minute // the machine may stall
 	m.Run()
 }
 
@@ -48,7 +48,7 @@ func chunklineWith(ctx context.Context, stdin io.Reader, args ...string) result 
 	return result{stdout.String(), stderr.String(), err, app.Code(err)}
 }
 
-// must runs a command that ends with exit code code.
+// must runs a command and expects an exit code.
 func must(t *testing.T, code int, args ...string) result {
 	t.Helper()
 	r := chunkline(t, args...)
@@ -103,7 +103,7 @@ func wantWords(t *testing.T, text string, words ...string) {
 	}
 }
 
-// numbers are the objects {"n":0} … and what .n makes of them.
+// numbers returns the objects {"n":0} … and the results of .n for them.
 func numbers(n int) (objects, values string) {
 	var in, out strings.Builder
 	for i := range n {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRunHopeless: a program that fails at everything, or never answers, ends the job
-// soon, with the cause, unless the job is to go on.
+// TestRunHopeless: a program that fails at every object, or never answers, soon ends the
+// job with the cause, unless the job has --keep-going.
 func TestRunHopeless(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -47,7 +47,7 @@ func TestRunHopeless(t *testing.T) {
 	}
 }
 
-// TestMaxDeadSaid: the message of a job with too many dead letters says how many there are.
+// TestMaxDeadSaid: the error of a job with too many dead letters has their number.
 func TestMaxDeadSaid(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

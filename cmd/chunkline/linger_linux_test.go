@@ -16,8 +16,8 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestDemoLingers: on a terminal the demo waits for Enter when somebody has opened its page,
-// and the page is there meanwhile; nobody is waited for otherwise.
+// TestDemoLingers: on a terminal the demo waits for Enter if its page was opened, and
+// serves the page meanwhile. Otherwise it does not wait.
 func TestDemoLingers(t *testing.T) {
 	t.Parallel()
 	for name, opens := range map[string]bool{"opened": true, "not opened": false} {
@@ -86,8 +86,8 @@ func TestDemoLingers(t *testing.T) {
 	}
 }
 
-// usersFrom makes the file of users of a demo a pipe, so that the job is done no sooner than
-// the test lets it: users returns what passes the first half of them on, and what passes the rest.
+// usersFrom makes a demo's file of users a pipe, so that the test controls the end of the
+// job: users reads all of them, begin passes on the first half, and end the rest.
 func usersFrom(t *testing.T, dir string) (users func() (begin, end func())) {
 	t.Helper()
 	path := filepath.Join(dir, "users.jsonl")
@@ -120,7 +120,7 @@ func usersFrom(t *testing.T, dir string) (users func() (begin, end func())) {
 	}
 }
 
-// savedAt asks a live page how many objects are saved.
+// savedAt returns the number of saved objects according to a live page.
 func savedAt(t *testing.T, page string) uint64 {
 	t.Helper()
 	response, err := http.Get(page + "/api/status")
@@ -135,7 +135,7 @@ func savedAt(t *testing.T, page string) uint64 {
 	return s.Objects.Saved
 }
 
-// after returns what follows a text on its line.
+// after returns the text that follows another one on its line.
 func after(t *testing.T, lines <-chan string, text string) string {
 	t.Helper()
 	patience := time.After(2 * time.Minute)

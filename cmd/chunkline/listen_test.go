@@ -18,7 +18,7 @@ import (
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
-// eventually repeats done until it is, which is only a matter of waiting.
+// eventually calls done until it returns true.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -34,8 +34,8 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// TestListen: a job without workers waits for mappers elsewhere, tells its
-// status and obeys, and is done when one has joined.
+// TestListen: a job without workers waits for remote mappers, answers status and control,
+// and finishes after a mapper has joined.
 func TestListen(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -83,7 +83,7 @@ func TestListen(t *testing.T) {
 	must(t, 0, "verify", "-o", out)
 }
 
-// firstLine is what a watch prints first. The watch ends with its context.
+// firstLine returns the first line that a watch prints.
 func firstLine(t *testing.T, r *remote, asJSON bool) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -102,7 +102,7 @@ func firstLine(t *testing.T, r *remote, asJSON bool) string {
 	return line
 }
 
-// join starts a mapper that talks to the server of cfg; left waits until it has ended
+// join starts a mapper that connects to the server of cfg; left waits until it has ended
 // because the job is done.
 func join(t *testing.T, cfg bus.Config) (left func()) {
 	t.Helper()

@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
-// TestListenToken: off loopback nobody is let in without the token, which the
-// job keeps when it is started again.
+// TestListenToken: on an address other than loopback, clients need the token, which the
+// job keeps after a restart.
 func TestListenToken(t *testing.T) {
 	dir := t.TempDir()
 	objects, values := numbers(250)
@@ -68,7 +68,8 @@ func TestListenToken(t *testing.T) {
 	wantFile(t, out, values)
 }
 
-// TestListenToken_kept: which token there is, and which is kept.
+// TestListenToken_kept: an address other than loopback gets a token, which is kept: a
+// generated one, or the user's.
 func TestListenToken_kept(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -103,7 +104,7 @@ func TestListenToken_kept(t *testing.T) {
 	}
 }
 
-// TestJoinCommand: what is printed can be pasted into a shell.
+// TestJoinCommand: the printed command can be pasted into a shell.
 func TestJoinCommand(t *testing.T) {
 	t.Parallel()
 	for want, got := range map[string]string{

@@ -14,7 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/source"
 )
 
-// fillInPieces makes a finished folder of a source, whose chunks of 4 objects are in pieces of 1, 2 and 1. Each output is
+// fillInPieces fills a folder with a finished job, whose chunks of 4 objects are in pieces of 1, 2 and 1. Each output is
 // the object's n; object 5 is a dead letter. The pieces of two objects are of version v2.
 func fillInPieces(t *testing.T, in, dir string) {
 	t.Helper()
@@ -66,7 +66,7 @@ func fillInPieces(t *testing.T, in, dir string) {
 	}
 }
 
-// TestPieces: the commands that read a folder know chunks that were saved in pieces.
+// TestPieces: the commands that read a folder support chunks that were saved in pieces.
 func TestPieces(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -22,7 +22,7 @@ func statusOf(saved uint64, progress float64) report.Status {
 	}
 }
 
-// TestProgressLines: without a terminal there is a line soon, and then one every 10 s.
+// TestProgressLines: without a terminal the first line is printed soon, and then one every 10 s.
 func TestProgressLines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// TestBarLine: in any terminal the bar is one line, with what there is room for.
+// TestBarLine: in any terminal the bar is one line, with the parts that fit.
 func TestBarLine(t *testing.T) {
 	t.Parallel()
 	text := describe(statusOf(123456, 0.5))
@@ -111,8 +111,8 @@ func TestBarLine(t *testing.T) {
 	}
 }
 
-// TestScreen: what else is written takes the line of the bar, which is drawn again below;
-// a terminal that became narrower has wrapped it, and nothing of it is left.
+// TestScreen: other output replaces the bar, which is drawn again below it. A bar that
+// wrapped because the terminal became narrower is cleared completely.
 func TestScreen(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -183,7 +183,7 @@ func TestSourceItem(t *testing.T) {
 	}
 }
 
-// TestInputOfPlan: what a plan names can be opened again, or it is said why not.
+// TestInputOfPlan: the source that a plan names can be opened again, or the error says why not.
 func TestInputOfPlan(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
@@ -215,7 +215,7 @@ func TestInputOfPlan(t *testing.T) {
 	must(t, 0, "verify", "-o", out, "-i", filepath.Join(dir, "0*"))
 }
 
-// TestFd: a screen is a terminal only if there is one behind it.
+// TestFd: a screen has the descriptor of its file, and is a terminal only if the file is one.
 func TestFd(t *testing.T) {
 	t.Parallel()
 	file, err := os.Create(filepath.Join(t.TempDir(), "file"))

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestRedo: what a bad transform made is taken out, and the next run makes it anew.
+// TestRedo: redo removes the results of a bad transform, and the next run maps the objects again.
 func TestRedo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestRun: the same objects, however they come, have the same outputs.
+// TestRun: the same objects have the same outputs, whatever the kind of input.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	objects, values := numbers(250)
@@ -79,7 +79,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunJSON: the report for programs, whole, and alone on stdout.
+// TestRunJSON: with --json stdout has the complete report and nothing else.
 func TestRunJSON(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -97,7 +97,7 @@ func TestRunJSON(t *testing.T) {
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	// A job that takes a second has lines of progress.
+	// A job that takes a second also prints progress.
 	if r.err.Error() != "finished with dead letters" || strings.Contains(r.stderr, "job done") {
 		t.Errorf("%v, stderr %q", r.err, r.stderr)
 	}
@@ -107,8 +107,7 @@ func TestRunJSON(t *testing.T) {
 	}
 }
 
-// interrupter is a stdin that ends the context when its text has been read, and
-// then says nothing more.
+// interrupter is a stdin that ends the context after its text, and then blocks.
 type interrupter struct {
 	text io.Reader
 	stop context.CancelFunc
@@ -124,8 +123,8 @@ func (i *interrupter) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// TestInterrupted: a job that is stopped says how far it came, and that the same
-// command goes on; and so it is.
+// TestInterrupted: a stopped job reports its progress and how to continue, and the same
+// command continues it.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out.jsonl")
@@ -209,7 +208,7 @@ func TestMaxDead(t *testing.T) {
 	wantWords(t, r.err.Error(), "--max-dead=2", "3")
 }
 
-// TestRunLogFormat: the log of a job is for people, unless LOG_FORMAT says otherwise.
+// TestRunLogFormat: the log of a job is text for people, unless LOG_FORMAT is json.
 func TestRunLogFormat(t *testing.T) {
 	for format, json := range map[string]bool{"": false, "json": true} {
 		t.Setenv("LOG_FORMAT", format)

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// TestRunService: a job that a service maps, with a token that shows nowhere: not in
+// TestRunService: a service maps the job's objects. Its token appears nowhere, not in
 // output, report, log, dead letters or work folder, although the service repeats it.
 func TestRunService(t *testing.T) {
 	const canary = "canary-0123456789"

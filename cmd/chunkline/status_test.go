@@ -7,8 +7,8 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// TestStatusNotices: what is the matter with mappers is said under their table, once for
-// each text.
+// TestStatusNotices: notices of mappers are printed under their table, each text only
+// once.
 func TestStatusNotices(t *testing.T) {
 	t.Parallel()
 	var s report.Status

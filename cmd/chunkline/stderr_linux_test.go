@@ -10,8 +10,8 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestProgramsStderr: what a program prints to standard error goes where all else goes, so
-// that it does not end up in the bar.
+// TestProgramsStderr: a program's standard error is written like all other output, so that
+// it is not in the line of the bar.
 func TestProgramsStderr(t *testing.T) {
 	dir := t.TempDir()
 	in := write(t, filepath.Join(dir, "in"), "1\n")

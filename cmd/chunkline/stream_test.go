@@ -15,8 +15,8 @@ import (
 	_ "modernc.org/sqlite" // registers the driver
 )
 
-// TestRunCommand: the output of a command is a job's input, which a second run and
-// verify take from the work folder.
+// TestRunCommand: a job can read the output of a command. A second run and verify read
+// it from the work folder.
 func TestRunCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -34,8 +34,8 @@ func TestRunCommand(t *testing.T) {
 	wantWords(t, must(t, 2, "run", "-i", input, "-i", runs, "-o", out, "-t", "identity").err.Error(), "a command, an API or a query must be the only input")
 }
 
-// TestRunCommandFails: a job whose command fails is not done, and goes on when the
-// command works.
+// TestRunCommandFails: a job whose command fails is not done, and continues when the
+// command succeeds.
 func TestRunCommandFails(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -55,7 +55,7 @@ func TestRunCommandFails(t *testing.T) {
 	wantFile(t, out, "1\n2\n3\n")
 }
 
-// TestRunGivenAgain: standard input that is piped in again must be the same.
+// TestRunGivenAgain: standard input that is piped in again must have the same content.
 func TestRunGivenAgain(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
@@ -81,9 +81,9 @@ func TestRunGivenAgain(t *testing.T) {
 	}
 }
 
-// TestRunAPI: an API is a job's input, with a token that shows nowhere: not in output,
-// report, log, dead letters or work folder. A job whose API breaks off is not done,
-// and goes on with the page that is missing.
+// TestRunAPI: a job can read an API. Its token appears nowhere, not in output, report,
+// log, dead letters or work folder. If the API fails, the job is not done, and the next
+// run continues with the missing page.
 func TestRunAPI(t *testing.T) {
 	const canary = "canary-0123456789"
 	t.Setenv("SOURCE_TOKEN", canary+"-t")
@@ -127,8 +127,8 @@ func TestRunAPI(t *testing.T) {
 	}
 }
 
-// TestRunQuery: the rows of a query are a job's input. They are read once, whatever
-// becomes of the database, and a password shows nowhere.
+// TestRunQuery: a job can read the rows of a query. It reads them only once, even if the
+// database changes, and a password appears nowhere.
 func TestRunQuery(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

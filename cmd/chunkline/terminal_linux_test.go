@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestTerminal: on a terminal a watch draws in place and a job has a bar; one
-// that is dumb gets lines, as a file does.
+// TestTerminal: on a terminal a watch draws in place and a job has a bar. A dumb
+// terminal gets lines, like a file.
 func TestTerminal(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	tty, behind := proc.Terminal(t)
@@ -38,7 +38,7 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("no terminal: shown every %s, want %s", w.every, watchInterval)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // the bar is drawn once more at the end
+	cancel() // the bar is still drawn once, at the end
 	showProgress(ctx, &screen{w: tty}, func() report.Status { return statusOf(1, 0.5) })
 	if text, err := reader.ReadString('|'); err != nil || !strings.Contains(text, " 50 % |") {
 		t.Errorf("drew %q, %v; want a bar", text, err)

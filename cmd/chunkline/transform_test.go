@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestHelpSaysKeyOrder: who asks for help about -m meets the rule on the order
-// of keys, with its example, before any flag. The example is true.
+// TestHelpSaysKeyOrder: the help of commands with -m has the rule on the order of keys,
+// with its example, before any flag. The example is correct.
 func TestHelpSaysKeyOrder(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][]string{{"run", "-h"}, {"dead", "retry", "-h"}} {
@@ -27,7 +27,7 @@ func TestHelpSaysKeyOrder(t *testing.T) {
 	wantFile(t, out+"2", "\"2,1\"\n")
 }
 
-// setting is what the flags of run make of args.
+// setting returns the transform that the flags of run make of args.
 func setting(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var f transformFlags
@@ -44,8 +44,8 @@ func setting(t *testing.T, args ...string) (string, error) {
 	return spec.String(), err
 }
 
-// TestTransformFlags: all that flags say about a program is in the setting,
-// which marks results and tells whether a job goes on with the same transform.
+// TestTransformFlags: all flags about a program are part of the setting, which results
+// carry, and which tells whether a job continues with the same transform.
 func TestTransformFlags(t *testing.T) {
 	t.Parallel()
 	file := write(t, t.TempDir()+"/p.jq", "# counts\n.n +\n  1 # one more\n")
@@ -103,8 +103,8 @@ func TestTransformFlags(t *testing.T) {
 	}
 }
 
-// TestRunWithArgs: other values are another transform, so a job does not go on
-// with them; the same in another order are the same. dead retry takes them, too.
+// TestRunWithArgs: other argument values are another transform, with which a job does not
+// continue. The order of arguments does not matter. dead retry accepts them, too.
 func TestRunWithArgs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -124,8 +124,8 @@ func TestRunWithArgs(t *testing.T) {
 	must(t, 2, "dead", "retry", "-o", out, "-m", ".", "-m", ".")
 }
 
-// TestRunBudget: an object that would have taken all memory or all stack of run
-// is a dead letter that names the budget, and the job ends; it ended run.
+// TestRunBudget: an object that would use up all memory or all stack of run becomes a dead
+// letter that names the budget, and the job goes on to its end.
 func TestRunBudget(t *testing.T) {
 	t.Parallel()
 	var objects, want strings.Builder

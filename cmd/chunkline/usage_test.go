@@ -14,11 +14,10 @@ import (
 	"github.com/chunkline/chunkline/internal/mapper"
 )
 
-// goText is what Go's own errors look like.
+// goText matches Go's own errors.
 var goText = regexp.MustCompile(`strconv|parsing|time: |invalid (syntax|argument)`)
 
-// wrongFlags is a value of each flag of run that is no use. Flags that take any text
-// are not in it.
+// wrongFlags has invalid values of each flag of run, except flags that accept any text.
 var wrongFlags = map[string][]string{
 	"input": {"nowhere"}, "format": {"xml"}, "force": {"perhaps"}, "exec": {"no-such-program"}, "transform": {"nothing"},
 	"from-file": {"nowhere"}, "argjson": {"a"}, "arg": {"a"}, "end-timeout": {"5", "-1s"}, "accept-change": {"2"}, "redo": {"2"},
@@ -27,8 +26,8 @@ var wrongFlags = map[string][]string{
 	"max-dead": {"-2", "x"}, "max-attempts": {"-1", "x"}, "keep-going": {"2"}, "rate": {"-1", "NaN", "x"}, "speculate": {"2"},
 }
 
-// TestWrongFlags: what is wrong with a flag is said of the flag, in words, whoever
-// finds it: the flag's parser, or a role by its settings.
+// TestWrongFlags: an error about a flag's value names the flag, in plain words, whether the
+// flag's parser or a role's settings find it.
 func TestWrongFlags(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -39,7 +38,7 @@ func TestWrongFlags(t *testing.T) {
 			settings[field.Tag.Get("envconfig")] = true
 		}
 	}
-	delete(settings, "") // a field that is none
+	delete(settings, "") // of a field that is no setting
 	names := regexp.MustCompile(`\b[A-Z]+(_[A-Z]+)*\b`)
 	runCommand().Flags().VisitAll(func(f *pflag.Flag) {
 		values := wrongFlags[f.Name]
@@ -70,7 +69,7 @@ func TestWrongFlags(t *testing.T) {
 	})
 }
 
-// TestFlagOf: each setting that run has a flag for is that flag.
+// TestFlagOf: each setting with a flag of run maps to that flag.
 func TestFlagOf(t *testing.T) {
 	t.Parallel()
 	c := runCommand()
@@ -86,8 +85,7 @@ func TestFlagOf(t *testing.T) {
 	}
 }
 
-// TestMisspelt: a command, a flag or an argument that there is not is called that,
-// with what it may have been meant for.
+// TestMisspelt: an unknown command, flag or argument is reported with a suggestion.
 func TestMisspelt(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{

@@ -16,8 +16,8 @@ import (
 
 var errGone = errors.New("no fetcher runs job \"x\"")
 
-// jobFor is a job that is asked how far it is: away from 20 to 40 s, done
-// after a minute with so many dead letters.
+// jobFor returns the status of a job over time: no fetcher from 20 to 40 s, done
+// after a minute with a number of dead letters.
 func jobFor(dead uint64) func(context.Context) (report.Status, error) {
 	begin := time.Now()
 	return func(context.Context) (report.Status, error) {
@@ -34,8 +34,8 @@ func jobFor(dead uint64) func(context.Context) (report.Status, error) {
 	}
 }
 
-// TestWatch: lines tell what has changed, until the job is done; the exit code
-// says how.
+// TestWatch: a watch prints a line for each change until the job is done, and its exit
+// code is that of the job.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	for dead, code := range map[uint64]int{0: 0, 3: app.ExitDead} {
@@ -59,7 +59,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestWatchJSON: one document a line, whatever happens.
+// TestWatchJSON: every line is one JSON document, whatever happens.
 func TestWatchJSON(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -75,8 +75,8 @@ func TestWatchJSON(t *testing.T) {
 	})
 }
 
-// TestWatchEnds: a watch that is stopped before the end says so by its exit
-// code, unless it was to stay; wrong settings end it at once.
+// TestWatchEnds: a watch that is stopped before the end of the job has its own exit code,
+// unless it has --stay. Wrong settings end it at once.
 func TestWatchEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -100,8 +100,8 @@ func TestWatchEnds(t *testing.T) {
 	})
 }
 
-// TestPanel: what is drawn takes the place of what was drawn before, and never
-// more lines or columns than the terminal has.
+// TestPanel: each drawing replaces the one before, and never has more lines or columns
+// than the terminal.
 func TestPanel(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -129,7 +129,7 @@ func TestPanel(t *testing.T) {
 	}
 }
 
-// TestSlowFirst: mappers that are slow or silent are seen first, however many there are.
+// TestSlowFirst: slow and silent mappers come first, however many mappers there are.
 func TestSlowFirst(t *testing.T) {
 	t.Parallel()
 	s := statusOf(5, 0.5)
@@ -156,7 +156,7 @@ func TestSlowFirst(t *testing.T) {
 	}
 }
 
-// TestPanelAway: the last status stays while no fetcher answers, with why.
+// TestPanelAway: while no fetcher answers, the last status stays, with the error.
 func TestPanelAway(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -177,7 +177,7 @@ func TestPanelAway(t *testing.T) {
 	}
 }
 
-// TestStay: it is a flag of --watch.
+// TestStay: --stay needs --watch.
 func TestStay(t *testing.T) {
 	t.Parallel()
 	wantWords(t, must(t, 2, "status", "--stay").err.Error(), "--watch")
