@@ -30,8 +30,8 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// manifests renders every kustomization of deploy/ to a file, and lets no pod
-// start in the namespace. deploy/plain/base.yaml is the same text as the base, which CI checks.
+// manifests renders every kustomization of deploy/ to a file, and keeps pods from starting
+// in the namespace. CI checks that deploy/plain/base.yaml has the same text as the base.
 func (l *lab) manifests() (files []string) {
 	l.t.Helper()
 	l.kubectl("create", "quota", "none", "--hard=pods=0")
