@@ -25,7 +25,7 @@ import (
 func (a *api) name() string     { return a.text }
 func (a *api) restart() restart { return goesOn }
 
-// begin starts with the first page, or behind the page that had this next.
+// begin starts at the first page, or after the page with this next.
 func (a *api) begin(next json.RawMessage) (upstream, error) {
 	header, err := a.access.Header("SOURCE", http.Header{"Accept": {"application/json"}, "User-Agent": {"chunkline"}})
 	if err != nil {
@@ -60,32 +60,31 @@ type pages struct {
 	client *http.Client
 	ahead  *ahead
 	at     position
-	step   int // objects of the last page that had any
+	step   int // number of objects in the last page that had any
 
 	limit *rate.Limiter // of all requests
 	mu    sync.Mutex
-	after time.Time // guarded by mu; the API asked for no request before
+	after time.Time // guarded by mu; the API asked for no requests before this time
 }
 
-// A position is where reading goes on. It is kept in the spool.
+// A position is where reading continues. It is kept in the spool.
 type position struct {
 	Next    string `json:"next"`            // URL of the next page; "" after the last one
 	Pages   int    `json:"pages"`           // read so far
 	Objects int    `json:"objects"`         // in them
-	Empty   int    `json:"empty,omitempty"` // the last so many pages had no objects
+	Empty   int    `json:"empty,omitempty"` // number of pages without objects at the end
 	Page    string `json:"page,omitempty"`  // hash of the last page with objects
 	Last    string `json:"last,omitempty"`  // hash of its last object
-	Total   *int   `json:"total,omitempty"` // what total= found last
+	Total   *int   `json:"total,omitempty"` // the last number found by total=
 
-	// Checkpoint is an earlier URL, which must not come again, and CheckPage the hash
-	// of its page. They are taken anew after 1, 2, 4 … pages, so a loop of any length
-	// is found (Brent, 1980) without a list of all pages.
+	// Checkpoint is the URL of an earlier page, which must not recur, and CheckPage the hash of that page. They are
+	// replaced after 1, 2, 4 … pages, so a loop of any length is found (Brent, 1980) without a list of all pages.
 	Checkpoint string `json:"checkpoint,omitempty"`
 	CheckPage  string `json:"check_page,omitempty"`
 	Power      int    `json:"power"`
 }
 
-// maxEmpty is how many pages without objects may follow each other.
+// maxEmpty is how many consecutive pages may have no objects.
 const maxEmpty = 1000
 
 // fetch returns the objects of the next page as JSON Lines.
@@ -119,7 +118,7 @@ func (p *pages) fetch(ctx context.Context) (portion, error) {
 	}
 	var lines bytes.Buffer
 	for _, object := range objects {
-		_ = json.Compact(&lines, object) // it was decoded, so it is valid
+		_ = json.Compact(&lines, object) // it was decoded, so it is valid JSON
 		lines.WriteByte('\n')
 	}
 	return portion{data: lines.Bytes(), next: position}, nil
@@ -127,8 +126,8 @@ func (p *pages) fetch(ctx context.Context) (portion, error) {
 
 func (p *pages) wrap(err error) error { return fmt.Errorf("page %d: %w", p.at.Pages+1, err) }
 
-// find returns the objects of a page. A path with [] finds the objects themselves, and
-// another one the array that they are in.
+// find returns the objects of a page. A path with [] selects the objects themselves, any other path the array that holds
+// them.
 func (p *pages) find(body json.RawMessage) ([]json.RawMessage, error) {
 	var objects []json.RawMessage
 	if p.objects == nil {
@@ -154,7 +153,7 @@ func (p *pages) find(body json.RawMessage) ([]json.RawMessage, error) {
 	return objects, nil
 }
 
-// arraysOf hints at the members of a page that are arrays.
+// arraysOf returns a hint that lists the members of a page that are arrays.
 func arraysOf(body json.RawMessage) string {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(body, &members) != nil {
@@ -250,7 +249,7 @@ func nextLink(headers []string) string {
 	return ""
 }
 
-// advance moves to the next page, unless the API does not come on.
+// advance moves to the next page. It fails if the API makes no progress.
 func (p *pages) advance(next string, objects []json.RawMessage) error {
 	at := p.at
 	page, first, last := "", "", ""
@@ -291,8 +290,7 @@ func (p *pages) advance(next string, objects []json.RawMessage) error {
 	return nil
 }
 
-// checkTotal compares the number of objects up to this page with what the API says, if
-// it is the last one.
+// checkTotal compares the number of objects so far with the total that the API reports, if this is the last page.
 func (p *pages) checkTotal(header http.Header, body json.RawMessage, objects int, last bool) error {
 	if !p.counted {
 		return nil

@@ -8,19 +8,18 @@ import (
 	"sync"
 )
 
-// ahead fetches pages before it is known that they are needed. It is used by one
-// goroutine. What it guessed wrong, such as a page behind the last one, is dropped
-// together with its error.
+// ahead prefetches pages that will probably be needed. One goroutine uses it. Wrong guesses, such as a page after the last
+// one, are dropped together with their errors.
 type ahead struct {
 	get func(ctx context.Context, url string) (http.Header, json.RawMessage, error)
 
-	ctx     context.Context // ends with close, or with the context of a take
+	ctx     context.Context // ends at close, or with the context of a take
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	asked   []request // in the order of the pages
 }
 
-// A request for a page is under way or answered.
+// A request for a page is in progress or answered.
 type request struct {
 	url    string
 	answer chan answer // has room for it
@@ -39,8 +38,7 @@ func newAhead(get func(ctx context.Context, url string) (http.Header, json.RawMe
 	return a
 }
 
-// take returns the first of these pages. Meanwhile the others are fetched, which
-// probably follow it.
+// take returns the page at the first of these URLs, and prefetches the others, which probably follow it.
 func (a *ahead) take(ctx context.Context, urls []string) (http.Header, json.RawMessage, error) {
 	stop := context.AfterFunc(ctx, a.cancel)
 	defer stop()
@@ -85,14 +83,14 @@ func (a *ahead) close() {
 	a.running.Wait()
 }
 
-// following returns the URL of the next page and those of the pages that follow it if
-// it is as long as the one before.
+// following returns the URL of the next page, and the URLs of the pages after it, assuming that each page is as long as the
+// last one.
 func (p *pages) following() []string {
 	urls := []string{p.at.Next}
 	for i := 1; i < p.concurrency; i++ {
 		next, number := *p.url, p.start+p.at.Pages+i
 		if p.paging == byOffset {
-			if p.step == 0 { // there was no page yet
+			if p.step == 0 { // no page has been read yet
 				return urls
 			}
 			number = p.start + p.at.Objects + i*p.step

@@ -14,8 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// Pages that are fetched at the same time are in order, whatever order they come in,
-// and no faster than the rate allows.
+// Pages that are fetched concurrently are returned in order, however they arrive, and requests keep to the rate.
 func TestAPI_concurrency(t *testing.T) {
 	t.Parallel()
 	var want []string
@@ -24,9 +23,9 @@ func TestAPI_concurrency(t *testing.T) {
 	}
 	for _, c := range []struct {
 		spec    string
-		seconds int // that it takes, or up to a page longer: pages in turn take 10 s each
-		most    int // requests at a time
-		wrong   int // requests for what is not there, at most
+		seconds int // duration, or up to a page longer: one page at a time takes 10 s each
+		most    int // requests at the same time
+		wrong   int // requests for pages that do not exist, at most
 	}{
 		{"http://api/#paging=page", 110, 1, 1},
 		{"http://api/#paging=page&concurrency=4", 30, 4, 4},
@@ -55,7 +54,7 @@ func TestAPI_concurrency(t *testing.T) {
 					return
 				}
 				if from > 20 {
-					w.WriteHeader(http.StatusNotFound) // nobody needs this page
+					w.WriteHeader(http.StatusNotFound) // this page is not needed
 				} else {
 					_, _ = io.WriteString(w, pageOf(20, from))
 				}
@@ -69,7 +68,7 @@ func TestAPI_concurrency(t *testing.T) {
 			if took := time.Since(begin).Round(time.Second); took < least || took > least+10*time.Second {
 				t.Errorf("%s: took %v, want %d s", c.spec, took, c.seconds)
 			}
-			mu.Lock() // a handler of a page that nobody needed may still be ending
+			mu.Lock() // a handler of a page that is not needed may still be ending
 			defer mu.Unlock()
 			if most > c.most || requests > 10+c.wrong {
 				t.Errorf("%s: %d requests at a time, %d in all", c.spec, most, requests)
@@ -78,7 +77,7 @@ func TestAPI_concurrency(t *testing.T) {
 	}
 }
 
-// Pages of unequal length, a page that fails for good, and one that asks for patience.
+// Pages of unequal length, a page that fails for good, and a page that asks to wait.
 func TestAPI_concurrencyFaults(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -132,7 +131,7 @@ func TestAPI_concurrencyFaults(t *testing.T) {
 	})
 }
 
-// With total= a cursor that is looked for in the wrong place is noticed.
+// With total= a cursor at the wrong path is detected.
 func TestAPI_total(t *testing.T) {
 	t.Parallel()
 	for spec, want := range map[string]string{
@@ -144,7 +143,7 @@ func TestAPI_total(t *testing.T) {
 		"http://api/#objects=.items&paging=cursor&at=.next&total=.items":                      "total=: what it finds is not one string or number",
 		"http://api/#objects=.items&paging=cursor&at=.next&total=.name":                       "what total= finds is not a number",
 		"http://api/#objects=.items&paging=cursor&at=.meta&total=.meta.total":                 "at=: what it finds is not one string or number",
-		"http://api/#objects=.items&paging=cursor&at=.nxt":                                    "", // nobody can tell
+		"http://api/#objects=.items&paging=cursor&at=.nxt":                                    "", // nothing shows the mistake
 		"http://api/#objects=.items&paging=page&total=.meta.total&concurrency=3&param=cursor": "",
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 
 const (
 	maxPage      = 64 << 20  // bytes of a page
-	longestWait  = time.Hour // that Retry-After may ask for; limits of APIs are often by the hour
+	longestWait  = time.Hour // longest Retry-After that is obeyed; APIs often limit requests by the hour
 	maxRedirects = 10
 	shownProblem = 300 // bytes of a refusal in an error
 )
@@ -29,7 +29,7 @@ const (
 // A temporaryError is a failure after which another request may succeed.
 type temporaryError struct {
 	err   error
-	after time.Duration // the API asks to wait at least so long
+	after time.Duration // the API asks to wait at least this long
 }
 
 func (e *temporaryError) Error() string { return e.err.Error() }
@@ -50,7 +50,7 @@ func (a *api) client() *http.Client {
 	}}
 }
 
-// get returns a page. It makes the request again if the failure is temporary.
+// get returns a page. It repeats the request if the failure is temporary.
 func (p *pages) get(ctx context.Context, address string) (http.Header, json.RawMessage, error) {
 	for try := 1; ; try++ {
 		if err := p.await(ctx); err != nil {
@@ -76,7 +76,7 @@ func (p *pages) get(ctx context.Context, address string) (http.Header, json.RawM
 	}
 }
 
-// await waits until the API may be asked.
+// await waits until a request is allowed.
 func (p *pages) await(ctx context.Context) error {
 	for {
 		p.mu.Lock()
@@ -91,7 +91,7 @@ func (p *pages) await(ctx context.Context) error {
 	}
 }
 
-// postpone holds all requests up, because the answer to one asked for it.
+// postpone delays all requests by d, because an answer asked for it.
 func (p *pages) postpone(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -118,7 +118,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// request makes one request. The body is nil if there is no content.
+// request makes one request. The body is nil if the answer has no content.
 func (p *pages) request(ctx context.Context, address string) (http.Header, json.RawMessage, error) {
 	if host, err := url.Parse(address); err == nil && !p.linkLocal { // a proxy would connect to it
 		if ip, err := netip.ParseAddr(host.Hostname()); err == nil {
@@ -151,19 +151,19 @@ func (p *pages) request(ctx context.Context, address string) (http.Header, json.
 	return nil, nil, err
 }
 
-// unreachable is the failure of a request without an answer. It has no URL, which is
-// long and may not be the one that was given.
+// unreachable converts the failure of a request without an answer. The URL is dropped: it is long, and may not be the one
+// that the user gave.
 func unreachable(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
-	if errors.Is(err, io.EOF) { // it would mean the end of the source
+	if errors.Is(err, io.EOF) { // io.EOF would mean the end of the source
 		err = errors.New("the connection was closed")
 	}
 	err = fmt.Errorf("the API does not answer: %w", err)
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
 	if badCertificate || errors.Is(err, errLinkLocal) {
-		return err // it will be so the next time
+		return err // a retry would fail, too
 	}
 	return &temporaryError{err: err}
 }
@@ -193,9 +193,9 @@ func (p *pages) read(r *http.Response) (json.RawMessage, error) {
 	return body, nil
 }
 
-// refusal is the failure of an answer whose status is not 2xx.
+// refusal is the error for an answer whose status is not 2xx.
 func (p *pages) refusal(r *http.Response) error {
-	text, _ := io.ReadAll(io.LimitReader(r.Body, 16<<10)) // as much as there is: the status says enough
+	text, _ := io.ReadAll(io.LimitReader(r.Body, 16<<10)) // a partial body is fine: the status says enough
 	err := fmt.Errorf("the API answers %s", strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, http.StatusText(r.StatusCode))))
 	problem := strings.ToValidUTF8(strings.Join(strings.Fields(webservice.Conceal(string(text), p.header)), " "), "\uFFFD")
 	switch location, noLocation := r.Location(); {

@@ -16,7 +16,7 @@ import (
 // An api is an HTTP API that returns JSON objects in pages.
 type api struct {
 	url    *url.URL // of the first page
-	text   string   // as it was given
+	text   string   // as the user gave it
 	access webservice.Credentials
 
 	objects path   // where the objects of a page are; nil: the page is an array of them
@@ -32,7 +32,7 @@ type api struct {
 	retries int           // of one page
 	most    int           // bytes of a page
 
-	concurrency int  // pages that are fetched at a time
+	concurrency int  // pages that are fetched at the same time
 	linkLocal   bool // may connect to link-local addresses
 
 	dial   dialer                                     // nil: the network
@@ -55,8 +55,7 @@ const (
 	pageRetries = 5                // default of retries=
 	maxRetries  = 100
 
-	// maxConcurrency bounds the memory, as each page may have maxPage bytes, and the
-	// load of the API.
+	// maxConcurrency bounds memory, because each page may have maxPage bytes, and the load on the API.
 	maxConcurrency = 32
 )
 
@@ -64,9 +63,8 @@ func isAPI(spec string) bool {
 	return strings.HasPrefix(spec, "http://") || strings.HasPrefix(spec, "https://")
 }
 
-// parseAPI reads a URL whose fragment has the options. The fragment is never sent, so
-// the whole query belongs to the API. Errors do not contain the URL, which may hold a
-// password by mistake.
+// parseAPI reads a URL whose fragment holds the options. The fragment is never sent, so the whole query belongs to the API.
+// Errors do not contain the URL, because a user may have put a password into it by mistake.
 func parseAPI(spec string) (*api, error) {
 	u, err := url.Parse(spec)
 	switch {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// A path finds values in a JSON text and leaves their bytes as they are. It is a jq
-// path: . .name ["name"] [0] [-1] [], one after the other.
+// A path finds values in a JSON text and leaves their bytes unchanged. It is a jq path made of these steps: . .name
+// ["name"] [0] [-1] [].
 type path []step
 
 type step struct {
@@ -62,7 +62,7 @@ func parsePath(text string) (path, error) {
 	return p, nil
 }
 
-// find returns the values at the path. What is below null is null.
+// find returns the values at the path. Any step into null gives null.
 func (p path) find(value json.RawMessage) ([]json.RawMessage, error) {
 	if len(p) == 0 {
 		return []json.RawMessage{value}, nil
@@ -126,8 +126,7 @@ func parseSelector(text string) (s selector, err error) {
 	return s, err
 }
 
-// find returns the text that is found, "" if there is none: it is missing, empty, null
-// or false.
+// find returns the selected text, or "" if it is missing, empty, null or false.
 func (s selector) find(header http.Header, body json.RawMessage) (string, error) {
 	if s.header != "" {
 		return header.Get(s.header), nil

@@ -177,7 +177,7 @@ func TestAPI_paging(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := serveAPI(t, c.answer)
 				spool := filepath.Join(t.TempDir(), "spool")
-				for range 2 { // the second time all comes from the spool
+				for range 2 { // the second time everything comes from the spool
 					if got, err := f.fetchAll(t, c.spec, spool, webservice.Credentials{}); err != nil || !slices.Equal(got, c.want) {
 						t.Errorf("got %q, %v, want %q", got, err, c.want)
 					}
@@ -190,7 +190,7 @@ func TestAPI_paging(t *testing.T) {
 	}
 }
 
-// An API that fails, breaks off or never ends is never a source that has ended.
+// An API that fails, breaks off or never ends is never mistaken for a source that has ended.
 func TestAPI_fails(t *testing.T) {
 	t.Parallel()
 	text := func(status int, body string) http.HandlerFunc {
@@ -267,12 +267,12 @@ func TestAPI_fails(t *testing.T) {
 	}
 }
 
-// A page has a largest size, whatever the API sends.
+// The size of a page is limited, whatever the API sends.
 func TestAPI_tooLarge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := serveAPI(t, func(w http.ResponseWriter, _ *http.Request) {
-			for err := error(nil); err == nil; { // until the client hangs up
+			for err := error(nil); err == nil; { // until the client closes the connection
 				_, err = w.Write(make([]byte, 1000))
 			}
 		})
@@ -294,8 +294,7 @@ func TestAPI_tooLarge(t *testing.T) {
 	})
 }
 
-// Failures that pass are waited for, as long as the API asks, and at the rate that the
-// options allow.
+// After a temporary failure the next request waits as long as the API asks, and keeps to the configured rate.
 func TestAPI_waits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -318,7 +317,7 @@ func TestAPI_waits(t *testing.T) {
 		if err != nil || len(got) != 6 {
 			t.Errorf("%q, %v", got, err)
 		}
-		for i, seconds := range []int{0, 100, 999, 10, 10, 10} { // dates have whole seconds
+		for i, seconds := range []int{0, 100, 999, 10, 10, 10} { // dates have a resolution of seconds
 			before := time.Duration(0)
 			if i > 0 {
 				before = at[i-1]
@@ -331,8 +330,8 @@ func TestAPI_waits(t *testing.T) {
 	})
 }
 
-// Wherever a run is killed, the next one asks only for pages that are not in the
-// spool, and no object is missing or there twice.
+// Wherever a run is killed, the next one requests only pages that are not in the spool, and no object is missing or
+// duplicated.
 func TestAPI_killed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -351,7 +350,7 @@ func TestAPI_killed(t *testing.T) {
 			t.Fatalf("%q, %v", want, err)
 		}
 		content := read(t, spool)
-		last := 5                                                              // requests of the run before
+		last := 5                                                              // requests of the previous run
 		for n := 0; n <= len(content); n = min(n+67, max(n+1, len(content))) { // a record has more bytes
 			torn := filepath.Join(dir, "torn")
 			if err := os.WriteFile(torn, content[:n], 0o600); err != nil {
@@ -412,7 +411,7 @@ func TestAPI_secrets(t *testing.T) {
 	}
 }
 
-// Nothing leads to a link-local or metadata address but the option.
+// Only the option allows link-local and metadata addresses.
 func TestAPI_linkLocal(t *testing.T) {
 	t.Parallel()
 	for address, refused := range map[string]bool{
@@ -423,11 +422,11 @@ func TestAPI_linkLocal(t *testing.T) {
 			t.Errorf("%s: %v, want refused: %v", address, err, refused)
 		}
 	}
-	// The address that a name stands for is checked when it is dialled.
+	// The address that a name resolves to is checked when it is dialled.
 	if _, err := dialNetwork(false)(t.Context(), "tcp", "169.254.169.254:80"); !errors.Is(err, errLinkLocal) {
 		t.Errorf("dial: %v", err)
 	}
-	f := &fakeAPI{} // nobody may dial it
+	f := &fakeAPI{} // must not be dialled
 	_, err := f.fetchAll(t, "http://[::ffff:169.254.169.254]/latest", "", webservice.Credentials{})
 	if !errors.Is(err, errLinkLocal) || !strings.Contains(err.Error(), "add link-local=yes to the options") {
 		t.Errorf("%v", err)

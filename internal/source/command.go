@@ -20,25 +20,24 @@ import (
 type command struct {
 	process.Command
 
-	text   string    // as it was given
+	text   string    // as the user gave it
 	stderr io.Writer // gets its standard error; nil means os.Stderr
 }
 
 func (c *command) name() string     { return "cmd:" + c.text }
 func (c *command) restart() restart { return beginsAnew }
 
-// stderrDelay bounds how long standard error is read after the program has ended:
-// a process that it left behind may hold it open.
+// stderrDelay bounds how long standard error is read after the program has ended, because a process that the program left
+// behind may hold it open.
 const stderrDelay = time.Second
 
-// begin starts the program. It runs in a group of its own, with nothing on standard
-// input and without chunkline's secrets.
+// begin starts the program in a process group of its own, with empty standard input and without chunkline's secrets.
 func (c *command) begin(json.RawMessage) (upstream, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)
 	}
-	defer func() { _ = write.Close() }() // the program has it
+	defer func() { _ = write.Close() }() // the program has its own copy
 	r := &running{command: c, out: read, dead: make(chan struct{})}
 	r.stderr.to = c.stderr
 	if r.stderr.to == nil {
@@ -57,7 +56,7 @@ func (c *command) begin(json.RawMessage) (upstream, error) {
 	return r, nil
 }
 
-// running is a program that has started.
+// running is a started program.
 type running struct {
 	*command
 	*pump
@@ -68,11 +67,11 @@ type running struct {
 	dead   chan struct{} // closed when the program has ended
 
 	mu   sync.Mutex
-	gone bool // guarded by mu; the program is reaped, so its PID may be reused
+	gone bool // guarded by mu; the program has been reaped, so its PID may be reused
 }
 
-// awaitEnd waits for the program. If it failed, the rest of its group is killed:
-// those processes could hold its output open. If it succeeded, they may still write.
+// awaitEnd waits for the program to exit. If it failed, the rest of its group is killed, because those processes could hold
+// its output open. If it succeeded, they may still write.
 func (r *running) awaitEnd() {
 	defer close(r.dead)
 	process.AwaitExit(r.cmd.Process.Pid)
@@ -86,8 +85,8 @@ func (r *running) awaitEnd() {
 	process.Ended(r.cmd.Process.Pid)
 }
 
-// fetch returns the next portion of the output. After the last one the program's status
-// decides whether the output is complete.
+// fetch returns the next portion of the output. At the end of the output, the program's status decides whether the output
+// is complete.
 func (r *running) fetch(ctx context.Context) (portion, error) {
 	p, err := r.pump.fetch(ctx)
 	if err != io.EOF { //nolint:errorlint // only io.EOF itself is the end
@@ -104,7 +103,7 @@ func (r *running) fetch(ctx context.Context) (portion, error) {
 	return portion{}, fmt.Errorf("the command failed with %s%s", r.cmd.ProcessState, r.stderr.end())
 }
 
-// close kills the program if it still runs, and waits for all goroutines.
+// close kills the program if it is still running, and waits for all goroutines.
 func (r *running) close() error {
 	r.mu.Lock()
 	if !r.gone {
@@ -118,7 +117,7 @@ func (r *running) close() error {
 	return nil
 }
 
-// A tail passes standard error on and keeps its end.
+// A tail forwards standard error and keeps its end.
 type tail struct {
 	to io.Writer
 
@@ -132,7 +131,7 @@ const (
 	tailLines = 5
 )
 
-// Write never fails, so that the program does not die of an error here.
+// Write never fails, so the program is not killed by an error here.
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// openCommand opens a command whose standard error is dropped.
+// openCommand opens a command and discards its standard error.
 func openCommand(t *testing.T, spec, spool string) Source {
 	t.Helper()
 	s, err := OpenWith(Options{Size: 2, Bytes: 1000, Spool: spool, Stderr: io.Discard}, spec)
@@ -48,10 +48,10 @@ func TestCommand(t *testing.T) {
 		`cmd:["printf", "[1,\n2]"]`:                             {"1", "2"},
 		`cmd?format=csv&types=n%3Aint:printf 'n\n1\n2\n'`:       {`{"n":1}`, `{"n":2}`},
 		`cmd?format=lines:printf '[1,2]\n'`:                     {"[1,2]"},
-		`cmd:sh -c '(sleep 0.1; echo 2) & echo 1'`:              {"1", "2"}, // what it leaves behind still writes
+		`cmd:sh -c '(sleep 0.1; echo 2) & echo 1'`:              {"1", "2"}, // a process that the command leaves behind still writes
 		`cmd:sh -c 'echo "{\"n\":1}" | gzip -c'`:                {`{"n":1}`},
 		`cmd:true`:                                              nil,
-		"cmd:sh -c 'echo $SOURCE_TOKEN$NATS_URL; cat'":          nil, // no secrets, and nothing on standard input
+		"cmd:sh -c 'echo $SOURCE_TOKEN$NATS_URL; cat'":          nil, // no secrets, and empty standard input
 		" cmd:sh -c 'exec >&- 2>&-; exit 0'":                    nil,
 		"cmd:sh -c 'head -c 9000000 /dev/zero | tr \\\\0 \\  '": nil,
 	} {
@@ -66,7 +66,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// A command that fails is never a source that has ended.
+// A command that fails is never mistaken for a source that has ended.
 func TestCommand_fails(t *testing.T) {
 	t.Parallel()
 	for script, want := range map[string]string{
@@ -74,11 +74,11 @@ func TestCommand_fails(t *testing.T) {
 		`echo 1; kill -9 $$`:                                   "failed with signal: killed, and nothing on standard error",
 		`echo 1; (sleep 1000) & exit 1`:                        "failed with exit status 1", // although its output stays open
 		`for i in 1 2 3 4 5 6 7; do echo $i >&2; done; exit 1`: "exit status 1: 3; 4; 5; 6; 7",
-		`printf 1; exit 1`:                                     "exit status 1", // and not the object that is cut off
+		`printf 1; exit 1`:                                     "exit status 1", // and not the truncated object
 	} {
 		want = strings.ReplaceAll(want, "%s", script)
 		spool := filepath.Join(t.TempDir(), "spool")
-		for range 2 { // it stays so in the next run
+		for range 2 { // the next run fails alike
 			_, err := drainCommand(t, "cmd:sh -c '"+script+"'", spool)
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want %q", script, err, want)
@@ -87,7 +87,7 @@ func TestCommand_fails(t *testing.T) {
 	}
 }
 
-// The end of a job ends the command and everything in its group.
+// Closing the source kills the command and everything in its group.
 func TestCommand_close(t *testing.T) {
 	t.Parallel()
 	fifo := filepath.Join(t.TempDir(), "alive")
@@ -129,7 +129,7 @@ func TestCommand_settings(t *testing.T) {
 	}
 }
 
-// The name in the plan opens the same source again.
+// The name in the plan opens the same source.
 func TestCommand_identity(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{

@@ -23,7 +23,7 @@ const (
 	unknown // compressed in an unsupported format
 )
 
-// magics are the first bytes of compressed files. None of them begins JSON.
+// magics are the first bytes of compressed files. No JSON text begins with any of them.
 var magics = [...]struct {
 	bytes string
 	kind  compression
@@ -39,8 +39,7 @@ var magics = [...]struct {
 // longestMagic is the most bytes that compressionOf needs.
 const longestMagic = 6
 
-// compressionOf recognises the compression of a file by its first bytes. more means
-// that it needs more bytes to tell.
+// compressionOf detects the compression of a file by its first bytes. more means that it needs more bytes to decide.
 func compressionOf(head []byte) (kind compression, name string, more bool) {
 	for _, m := range magics {
 		if bytes.HasPrefix(head, []byte(m.bytes)) {
@@ -59,8 +58,8 @@ func compressionOf(head []byte) (kind compression, name string, more bool) {
 	return plain, "", more
 }
 
-// zstdWindow is the largest window that is decoded, as in the zstd program: the
-// author of a file decides how much memory it takes.
+// zstdWindow is the largest window that is decoded, as in the zstd program. It limits how much memory the author of a file
+// can make chunkline use.
 const zstdWindow = 128 << 20
 
 // decode returns the uncompressed content of r: all members of a gzip file, all
@@ -69,7 +68,7 @@ func decode(r io.Reader) (io.ReadCloser, error) {
 	counted := &counter{r: r}
 	buffered := bufio.NewReaderSize(counted, 64<<10)
 	kind, name, more := compressionOf(nil)
-	for n := 1; more; n++ { // read no more than needed: the rest may take long to arrive
+	for n := 1; more; n++ { // read no more than needed: more bytes may take long to arrive
 		head, err := buffered.Peek(n)
 		if err != nil && err != io.EOF {
 			return nil, err
@@ -127,8 +126,8 @@ func wrapDecode(name string, err error) error {
 	return fmt.Errorf("%s data is damaged: %w", name, err)
 }
 
-// members reads the members of a gzip file one after another. Zeros may follow the
-// last one: tapes and some programs fill up a block with them.
+// members reads the members of a gzip file one after another. Zeros may follow the last one, because tapes and some
+// programs pad blocks with them.
 type members struct {
 	z       *gzip.Reader
 	r       *bufio.Reader
@@ -160,7 +159,7 @@ func (m *members) Read(b []byte) (int, error) {
 			return n, err
 		}
 		if n > 0 {
-			return n, nil // the next call returns the end again
+			return n, nil // the next call reports the end again
 		}
 		if err := m.next(); err != nil {
 			return 0, err
@@ -179,7 +178,7 @@ func (m *members) next() error {
 			return err
 		}
 		if head[0] == 0 {
-			_, _ = m.r.Discard(1) // it is there
+			_, _ = m.r.Discard(1) // it is buffered
 			continue
 		}
 		head, err = m.r.Peek(2)
@@ -196,7 +195,7 @@ func (m *members) next() error {
 	}
 }
 
-// counter counts the bytes that are read.
+// counter counts the bytes read.
 type counter struct {
 	r io.Reader
 	n int64

@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// content is the bytes of a file that can be read again, such as an *os.File.
+// content is the bytes of a file that can be read again, as from an *os.File.
 type content interface {
 	io.Reader
 	io.ReaderAt
@@ -19,8 +19,7 @@ type content interface {
 	io.Closer
 }
 
-// openContent opens a file that can be read again. ctx returns the context of each
-// request for an object.
+// openContent opens a file that can be read again. ctx returns the context for each request of an object.
 func (f *file) openContent(ctx func() context.Context) (content, error) {
 	if f.object != nil {
 		return &objectReader{object: f.object, ctx: ctx}, nil
@@ -28,19 +27,17 @@ func (f *file) openContent(ctx func() context.Context) (content, error) {
 	return os.Open(f.name)
 }
 
-// objectRetries is how often reading an object goes on after it has broken off without
-// a byte between.
+// objectRetries is how often reading an object is resumed without receiving a byte in between.
 const objectRetries = 5
 
-// An objectReader is the content of an object. Read is one request as long as it goes
-// on; ReadAt is a request each time.
+// An objectReader is the content of an object. Consecutive calls of Read share one request; each ReadAt makes its own.
 type objectReader struct {
 	*object
 
 	ctx   func() context.Context
 	at    int64
-	body  io.ReadCloser // from at on; nil if there is no request
-	fails int           // since the last byte
+	body  io.ReadCloser // starts at offset at; nil if no request is open
+	fails int           // failures since the last byte
 }
 
 func (r *objectReader) Read(b []byte) (int, error) {
@@ -70,8 +67,8 @@ func (r *objectReader) ReadAt(b []byte, offset int64) (n int, err error) {
 	return n, err
 }
 
-// readFrom reads bytes at an offset before the end of the object, from body or from a
-// new request for length bytes. If reading breaks off it makes another request.
+// readFrom reads bytes at an offset before the end of the object, from body or from a new request for length bytes. If the
+// connection breaks, it makes another request.
 func (r *objectReader) readFrom(body *io.ReadCloser, b []byte, offset, length int64, fails *int) (int, error) {
 	for {
 		var err error
@@ -83,7 +80,7 @@ func (r *objectReader) readFrom(body *io.ReadCloser, b []byte, offset, length in
 		n, err := (*body).Read(b)
 		if n > 0 || err == nil {
 			*fails = 0
-			return n, nil // an error comes again
+			return n, nil // the next read returns the error again
 		}
 		_ = (*body).Close() // it was only read
 		*body = nil
@@ -120,7 +117,7 @@ func (r *objectReader) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// Close ends the request, if there is one.
+// Close ends the open request, if there is one.
 func (r *objectReader) Close() error {
 	if r.body != nil {
 		_ = r.body.Close() // it was only read

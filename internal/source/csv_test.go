@@ -13,8 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// TestOpen_table: the name or the options of an item say that it is a table, and the
-// plan names both.
+// TestOpen_table: the name or the options of an item select the table format, and the plan names both.
 func TestOpen_table(t *testing.T) {
 	t.Parallel()
 	folder := write(t, "a.csv", "id,ok\n1,true\n", "b.TSV", "id\tok\n2\tx\n", "c.csv.gz", gz("id,ok\n3,\n"), "d.txt", "4;5\n", "sub/lines.csv", "{\"a\":1}\n")

@@ -17,12 +17,11 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A database is the rows of a query, ordered by a key. One transaction reads all of
-// them, so they are of one moment.
+// A database is the rows of a query, ordered by a key. One transaction reads all of them, so they are one snapshot.
 type database struct {
 	engine
 
-	text  string // as it was given, without password
+	text  string // as the user gave it, without the password
 	query string
 	key   string // name of a column
 }
@@ -35,23 +34,22 @@ type engine interface {
 	// statements prepare a transaction for reading.
 	statements() []string
 
-	// ordered returns the statement that returns the rows of q ordered by its key, and
-	// what reads one of them.
+	// ordered returns the statement that selects the rows of q ordered by its key, and the function that reads one row.
 	ordered(q *database, columns []*sql.ColumnType) (string, readRow)
 
 	// conceal removes secrets from an error.
 	conceal(err error) error
 }
 
-// readRow appends the row of rows to b as a JSON object, which may span lines. The key
-// is text that differs if keys differ, or not valid if the key is NULL.
+// readRow appends the current row to b as a JSON object, which may span lines. Different keys give different key texts; key
+// is not valid if the key is NULL.
 type readRow func(rows *sql.Rows, b []byte) (object []byte, key sql.NullString, err error)
 
 func isDatabase(spec string) bool {
 	return strings.HasPrefix(spec, "sqlite:") || strings.HasPrefix(spec, "postgres://") || strings.HasPrefix(spec, "postgresql://")
 }
 
-// expandDatabase returns the file of a query, whose objects are JSON Lines.
+// expandDatabase returns the file of a query, which holds JSON Lines.
 func expandDatabase(o Options, spec string) ([]file, error) {
 	if !o.Format.isAuto() {
 		return nil, fmt.Errorf("%w: the rows of a query become JSON: leave the format out", ErrSettings)
@@ -75,8 +73,8 @@ type queryOption struct{ name, raw string }
 
 var optionName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
-// cutQuery splits the options behind the "?" into those of chunkline and others. Only
-// percent-encoding is decoded, because "+" is part of SQL.
+// cutQuery splits the options after the "?" into chunkline's own and others. It decodes only percent-encoding, because "+"
+// is part of SQL.
 func cutQuery(options, form string) (query, key string, others []queryOption, err error) {
 	own := map[string]*string{"query": &query, "key": &key}
 	for pair := range strings.SplitSeq(options, "&") {
@@ -109,10 +107,10 @@ func cutQuery(options, form string) (query, key string, others []queryOption, er
 	return query, key, others, nil
 }
 
-// within returns the query as a table called q. The line break ends a comment.
+// within returns the query as a table named q. The line break ends a possible comment.
 func (d *database) within() string { return "(" + d.query + "\n) AS q" }
 
-// quoted returns a name as it is written in SQL.
+// quoted quotes a name for SQL.
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 func (d *database) name() string     { return d.text }
@@ -124,17 +122,17 @@ func (d *database) begin(json.RawMessage) (upstream, error) {
 		return nil, d.conceal(err)
 	}
 	r := &queryRows{database: d, db: db}
-	// The rows outlive a call of fetch, and so must their context.
+	// The rows outlive a call of fetch, so their context must, too.
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
 }
 
-// queryRows are the rows of a query that has begun.
+// queryRows is a query in progress.
 type queryRows struct {
 	*database
 
 	db     *sql.DB
-	ctx    context.Context // ends with close, or with the context of a fetch
+	ctx    context.Context // ends at close, or with the context of a fetch
 	cancel context.CancelFunc
 
 	tx   *sql.Tx
@@ -193,7 +191,7 @@ func (r *queryRows) more() error {
 		r.lines.WriteByte('\n')
 	}
 	if r.lines.Len() > 0 {
-		return nil // an error comes again
+		return nil // the next call returns the error again
 	}
 	if err := r.rows.Err(); err != nil {
 		return err
@@ -227,7 +225,7 @@ func (r *queryRows) columns() ([]*sql.ColumnType, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = rows.Close() }() // there are none
+	defer func() { _ = rows.Close() }() // it has no rows
 	columns, err := rows.ColumnTypes()
 	if err != nil {
 		return nil, err

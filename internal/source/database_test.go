@@ -49,7 +49,7 @@ func drainQuery(t *testing.T, spec, spool string) ([]string, error) {
 	return objects(cuts), err
 }
 
-// Values are as they are stored, whatever their column is declared as.
+// Values are as stored, whatever type their column declares.
 func TestSQLite_types(t *testing.T) {
 	t.Parallel()
 	path, _ := newDatabase(t,
@@ -155,7 +155,7 @@ func TestDatabase_settings(t *testing.T) {
 	}
 }
 
-// A later run, and verify, has what the first one read, although the data has changed.
+// A later run, and verify, get the objects that the first run read, although the data has changed.
 func TestDatabase_readOnce(t *testing.T) {
 	t.Parallel()
 	path, db := newDatabase(t, "CREATE TABLE t (id)", "INSERT INTO t VALUES (1), (2), (3)")
@@ -183,8 +183,7 @@ func TestDatabase_readOnce(t *testing.T) {
 // large fills a table t with rows that need several portions.
 const large = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id+1 FROM n WHERE id < 90) INSERT INTO t SELECT id, hex(zeroblob(50000)) FROM n"
 
-// A run that ends before all is written down returns nothing of it, and the next one
-// starts over with the data of its own time.
+// A run that ends before everything is spooled returns nothing, and the next run starts over with current data.
 func TestDatabase_startsOver(t *testing.T) {
 	t.Parallel()
 	path, db := newDatabase(t, "CREATE TABLE t (id, v TEXT)", large, "UPDATE t SET v = CAST(x'ff' AS TEXT) WHERE id = 80")
@@ -202,7 +201,7 @@ func TestDatabase_startsOver(t *testing.T) {
 	}
 }
 
-// All rows are of the moment of the first one.
+// All rows are a snapshot of the moment when the first one is read.
 func TestSQLite_snapshot(t *testing.T) {
 	t.Parallel()
 	path, db := newDatabase(t, "PRAGMA journal_mode = WAL", "CREATE TABLE t (id, v TEXT)", large)
@@ -215,7 +214,7 @@ func TestSQLite_snapshot(t *testing.T) {
 	})
 }
 
-// checkSnapshot reads a portion, calls change, and checks that the rest is as before.
+// checkSnapshot reads a portion, calls change, and checks that the rest is unaffected.
 func checkSnapshot(t *testing.T, s stream, change func()) {
 	t.Helper()
 	up, err := s.begin(nil)
@@ -252,7 +251,7 @@ func checkSnapshot(t *testing.T, s stream, change func()) {
 	}
 }
 
-// A query that takes long ends with the job.
+// Closing the job cancels a slow query.
 func TestSQLite_cancel(t *testing.T) {
 	t.Parallel()
 	path, _ := newDatabase(t, "CREATE TABLE t (id)")

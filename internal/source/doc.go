@@ -1,14 +1,12 @@
 // Package source reads the objects of a job from files, from objects in buckets, from
 // standard input, from the output of a command, from an HTTP API or from a database.
 //
-// A source returns the chunks of a job in order, and returns a chunk again when it
-// must be mapped again. Two runs over the same bytes give the same chunks. Memory
-// does not grow with the input. Everything in the input becomes an object, valid
-// or with a flaw, or ends the source with an error that names the file and the
-// place: nothing is skipped.
+// A source returns the chunks of a job in order, and returns a chunk again when it must be mapped again. Two runs over the
+// same bytes give the same chunks. Memory does not grow with the input. Nothing in the input is skipped: it becomes an
+// object, valid or with a flaw, or ends the source with an error that names the file and the place.
 //
-// The package does not guarantee that the input stays the same. Reread returns
-// what the files hold now; the digest shows whether that has changed.
+// The package does not guarantee that the input stays the same. Reread returns the current content of the files; the digest
+// shows whether it has changed.
 //
 // # How a source is named
 //
@@ -29,19 +27,17 @@
 //	sqlite:FILE?query=SELECT …&key=ID     the rows of a query; also the only item
 //	postgres://HOST/DB?query=…&key=ID     the same; other options are those of libpq
 //
-// An object has its ETag in the identity of the source. One that changes while it is read
-// is ErrChanged.
+// The ETag of an object is part of the identity of the source. An object that changes while it is read is ErrChanged.
 //
 // Naming a file twice is an error, even under two names. Globs work as in shells:
 // "**" matches any number of folders but does not follow symbolic links, and names
 // that begin with a dot need a pattern that does. A folder that matches is skipped;
 // one that cannot be read is an error.
 //
-// An item may end in a format and its options, such as ?format=lines or
-// ?format=csv&delimiter=;. They are needed if the name (.csv, .tsv, .tab, .parquet,
-// also compressed) and the content, as package chunk describes it, do not tell the
-// format. Options.Format sets it for all items. Options are separated by "&", and
-// their values are percent-encoded as in URLs: "," in a list is %2C.
+// An item may end in a format and its options, such as ?format=lines or ?format=csv&delimiter=;. They are needed if neither
+// the name (.csv, .tsv, .tab, .parquet, also compressed) nor the content (see package chunk) determines the format.
+// Options.Format sets it for all items. Options are separated by "&", and their values are percent-encoded as in URLs: ","
+// in a list is %2C.
 //
 //	format=auto lines array values csv tsv parquet
 //	delimiter=C            one ASCII character, or tab
@@ -54,37 +50,30 @@
 // gzip and zstd are recognised by content, also on standard input; zeros may follow
 // gzip data. Parquet must be a regular file. Its places and marks count rows.
 //
-// A file that holds just one array on one line is either an array of objects or one
-// object. The other files decide, once for the source; if they contradict each
-// other, Open fails.
+// A file that holds just one array on one line is either an array of objects or one object. The other files of the source
+// decide, once for all such files; if they contradict each other, Open fails.
 //
 // # Streams
 //
-// A command or standard input cannot be read again. With Options.Spool it is written
-// down before it is cut: every later run has the same bytes, and does not start a
-// command again that has ended. What a command prints when it must start again, and
-// what standard input holds in each run, is compared with the spool; a difference is
-// ErrChanged. A command that ends with another exit code than 0 ends the source with
-// an error. Closing the source kills a command that still runs.
+// A command or standard input cannot be read again. With Options.Spool it is written to a spool before it is cut, so every
+// later run has the same bytes, and a command that has ended is not started again. If a command must start again, its
+// output is compared with the spool, and so is standard input in each run; a difference is ErrChanged. A command with an
+// exit code other than 0 ends the source with an error. Closing the source kills a command that is still running.
 //
-// An API is asked for one page after the other. The position of each page is spooled
-// with it, and a later run goes on behind the last one. An API that fails for good or
-// names a page again ends the source with an error. No connection is made to link-local
-// addresses and those of cloud metadata unless the options allow it, whatever a name
-// or redirect leads to; a proxy must see to that itself. Memory grows by a page, of up
-// to 64 MiB, and its decoded parts, and by those that are fetched ahead.
+// The pages of an API are requested one after another. The position of each page is spooled with it, and a later run
+// continues after the last one. An API that fails for good or names a page again ends the source with an error. No
+// connection is made to link-local addresses or those of cloud metadata unless the options allow it, whatever name or
+// redirect leads there; a proxy must enforce that itself. Memory use includes one page of up to 64 MiB, its decoded parts,
+// and the pages that are prefetched.
 //
-// The rows of a query are of one moment, ordered by a key without NULL whose values
-// differ. With a spool all of them are written down before the first one is returned. A
-// run that is killed before starts over; no later run asks the database. Passwords are in
-// no identity or error.
+// The rows of a query are one snapshot, ordered by a key that is unique and never NULL. With a spool all of them are
+// written to it before the first one is returned. If a run is killed before that, the next one starts over; after that no
+// run queries the database. Identities and errors contain no passwords.
 //
 // # Memory
 //
-// Next holds one buffer of 256 KiB, or of the largest object so far, and up to about
-// twice chunk.MaxObject while the buffer grows. zstd needs a window of up to 128 MiB
-// in addition, the limit of the zstd program. Parquet needs one page of each column,
-// which the file's author chooses, and at least 1 MiB of
-// each column of an object. A spool needs 12 MiB, and a query
-// 5 MiB and its longest row.
+// Next holds one buffer of 256 KiB, or of the largest object so far, and up to about twice chunk.MaxObject while the buffer
+// grows. zstd needs a window of up to 128 MiB in addition, the limit of the zstd program. Parquet needs one page of each
+// column, whose size the file's author chooses, and at least 1 MiB for each column of an object. A spool needs 12 MiB. A
+// query needs 5 MiB and its longest row.
 package source

@@ -23,10 +23,10 @@ type examination struct {
 	guess      chunk.Guess // of files whose format is not known
 }
 
-// examining is how many files are examined at a time: an object takes a request.
+// examining is how many files are examined at the same time. Examining an object takes a request.
 const examining = 16
 
-// examineAll examines files. Of several errors it returns that of the first file.
+// examineAll examines files. If several fail, it returns the error of the first file.
 func examineAll(list []file) ([]examination, error) {
 	results, errs := make([]examination, len(list)), make([]error, len(list))
 	var group errgroup.Group
@@ -43,7 +43,7 @@ func examineAll(list []file) ([]examination, error) {
 			return nil
 		})
 	}
-	_ = group.Wait() // there is only nil
+	_ = group.Wait() // it is always nil
 	for _, err := range errs {
 		if err != nil {
 			return nil, err
@@ -113,7 +113,7 @@ func (f *file) examine() (result examination, err error) {
 	return result, nil
 }
 
-// examineName examines what the name of a file stands for.
+// examineName examines the file with this name.
 func (f *file) examineName() error {
 	info, err := os.Stat(f.name)
 	switch {
@@ -136,7 +136,7 @@ func (f *file) examineName() error {
 func (f *file) checkTable(in io.Reader) error {
 	content, err := decode(in)
 	if err != nil {
-		return nil // reported when the file is read
+		return nil // reading the file reports the error
 	}
 	defer func() { _ = content.Close() }() // it was only read
 	_, err = f.format.table.ReadColumns(content)
@@ -146,12 +146,11 @@ func (f *file) checkTable(in io.Reader) error {
 	return nil
 }
 
-// look guesses the format of a file. Errors in its content are reported when the
-// file is read.
+// look guesses the format of a file. It ignores errors in the content, because reading the file reports them.
 func look(in io.Reader) (chunk.Guess, error) {
 	content, err := decode(in)
 	if err != nil {
-		return chunk.Nothing, nil // reported when the file is read
+		return chunk.Nothing, nil // reading the file reports the error
 	}
 	defer func() { _ = content.Close() }() // it was only read
 	guess, err := chunk.GuessFormat(content)
@@ -171,8 +170,7 @@ func inodeOf(info fs.FileInfo) inode {
 	return inode{}
 }
 
-// once refuses a list that names a file twice: the user may expect it to be read
-// twice, or once.
+// once refuses a list that names a file twice, because it is unclear whether to read it twice.
 func once(list []file) error {
 	seen := make(map[inode]string, len(list))
 	objects := make(map[string]bool)
@@ -197,10 +195,9 @@ func once(list []file) error {
 	return nil
 }
 
-// formats decides, once for a job, how to read files that hold just one array on
-// one line: as an array of objects, or as a line that is an object. The other files
-// of the job decide. All regular files are examined before the first is read;
-// streams cannot be read twice and are examined in turn.
+// formats decides, once for a job, how to read files that hold just one array on one line: as an array of objects, or as a
+// line that is one object. The other files of the job determine it. All regular files are examined before the first is
+// read; streams cannot be read twice, so each is examined when it is opened.
 type formats struct {
 	// The first file of each kind, by its label; "" if there is none.
 	oneLine string // one array on one line
@@ -208,8 +205,8 @@ type formats struct {
 	lines   string // lines, the first of which holds an array
 	others  string // lines or values that do not begin with an array
 
-	decided bool         // a file of one line has been read
-	as      chunk.Format // as this format
+	decided bool         // a one-line file has been read
+	as      chunk.Format // using this format
 }
 
 // add records the guess about a file.
@@ -232,8 +229,8 @@ func (f *formats) add(g chunk.Guess, label string) {
 	}
 }
 
-// oneLineFormat returns the format of files of one line. It is an error if the
-// files contradict each other, or the format that was returned before.
+// oneLineFormat returns the format of one-line files. It fails if the files contradict each other, or the format that was
+// returned before.
 func (f *formats) oneLineFormat() (chunk.Format, error) {
 	as, other := chunk.Array, ""
 	switch {

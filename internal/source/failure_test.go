@@ -67,7 +67,7 @@ func TestSource_damagedCompression(t *testing.T) {
 	}
 }
 
-// namedGzip is gzip that has the name of its file in it, as the program makes it.
+// namedGzip compresses content and stores its file name, as the program does.
 func namedGzip(t *testing.T, name, content string) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -148,11 +148,11 @@ func TestSource_cancelWhileStdinWaits(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Errorf("%s: close: %v", name, err)
 		}
-		_ = w.Close() // ends the read that nothing could interrupt; TestMain sees to it
+		_ = w.Close() // ends the uninterruptible read; TestMain checks it
 	}
 }
 
-// A chunk is there as soon as its objects are, also on a slow stdin.
+// A chunk is returned as soon as its objects have arrived, also on a slow stdin.
 func TestSource_noWaitForMoreThanNeeded(t *testing.T) {
 	t.Parallel()
 	r, w := io.Pipe()

@@ -34,7 +34,7 @@ func TestSource_namedPipe(t *testing.T) {
 	}
 }
 
-// A stream cannot be looked at before it is read: what contradicts the files before it ends the job.
+// A stream cannot be examined before it is read, so a contradiction to the files before it ends the job.
 func TestSource_oneLineThenStream(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{

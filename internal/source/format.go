@@ -13,8 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A Format is how the objects of a file are written. The zero value means that the
-// file's name and content say it.
+// A Format is the encoding of the objects of a file. The zero value means that the file's name and content determine it.
 type Format struct {
 	kind    chunk.Format
 	parquet bool
@@ -22,14 +21,13 @@ type Format struct {
 	text    string      // as in an item, after ?format=; "" for the zero value
 }
 
-// formatHelp says which formats there are.
+// formatHelp lists the formats.
 const formatHelp = "use format=auto, lines, array, values, csv, tsv or parquet"
 
-// optionKeys are the options of an item, in the order in which a label has them.
+// optionKeys are the options of an item, in their order in a label.
 var optionKeys = []string{"format", "delimiter", "quote", "header", "columns", "types", "null"}
 
-// optionsOf finds where the options of an item begin. A "?" that is followed by
-// something else is part of a glob.
+// optionsOf finds where the options of an item begin. A "?" before anything else is part of a glob.
 var optionsOf = regexp.MustCompile(`\?(?:etag|` + strings.Join(optionKeys, "|") + `)=`)
 
 // looksLikeOption finds what may be an unknown option in an item that names no file.
@@ -123,8 +121,7 @@ func formatNamed(name string) (Format, error) {
 	return f, nil
 }
 
-// nameOfFormat returns the format that a file's name stands for, "" if it is none of
-// these.
+// nameOfFormat returns the format that a file name's extension implies, or "".
 func nameOfFormat(name string) string {
 	name = strings.ToLower(name)
 	for _, compressed := range []string{".gz", ".zst"} {
@@ -141,7 +138,7 @@ func nameOfFormat(name string) string {
 	return ""
 }
 
-// CutOptions splits an item into its name and its options, "" if it has none.
+// CutOptions splits an item into its name and its options, which may be "".
 func CutOptions(item string) (word, options string) {
 	at := optionsOf.FindStringIndex(item)
 	if at == nil {
@@ -150,7 +147,7 @@ func CutOptions(item string) (word, options string) {
 	return item[:at[0]], item[at[0]+1:]
 }
 
-// formatOf returns the format of a file that an item with these options stands for.
+// formatOf returns the format of a file of an item with these options.
 func formatOf(name, options string, ofJob Format) (Format, error) {
 	byName := nameOfFormat(name)
 	switch {
@@ -215,7 +212,7 @@ func parseDelimiter(value string) (byte, error) {
 	return value[0], nil
 }
 
-// parseList parses a list with commas, whose elements may be quoted as in CSV.
+// parseList parses a comma-separated list, whose elements may be quoted as in CSV.
 func parseList(value string) ([]string, error) {
 	r := csv.NewReader(strings.NewReader(value))
 	list, err := r.Read()
@@ -252,7 +249,7 @@ func parseTypes(t *chunk.Table, value string) error {
 	return nil
 }
 
-// escapeOption encodes the value of an option for an item of a list.
+// escapeOption encodes the value of an option for use in a list of items.
 func escapeOption(value string) string {
 	var b strings.Builder
 	for i := range len(value) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Files of one line that is an array are read as the other files of the job say.
+// Files that hold one array on one line are read in the format of the job's other files.
 func TestOpen_oneLine(t *testing.T) {
 	t.Parallel()
 	folder := write(t,
@@ -60,7 +60,7 @@ func TestOpen_oneLine(t *testing.T) {
 		if got := strings.ReplaceAll(strings.Join(objects(cuts), " "), folder, "FOLDER"); err != nil || got != c.want {
 			t.Errorf("%s as %s: got %q, %v, want %q", c.names, c.format, got, err, c.want)
 		}
-		// Whoever opens it again by its name in the plan, as verify does, gets the same.
+		// Opening the source by its name in the plan, as verify does, gives the same.
 		again := open(t, s.Identity(), 2, 1000, nil)
 		if again.Plan().ID() != s.Plan().ID() {
 			t.Errorf("%s: identity %q, again %q", c.names, s.Identity(), again.Identity())
@@ -88,7 +88,7 @@ func mustFormat(t *testing.T, setting string) Format {
 	return f
 }
 
-// TestParseFormat: a format says what it is, and equal settings have one text.
+// TestParseFormat: String returns the setting, and equal settings have one text.
 func TestParseFormat(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
@@ -116,7 +116,7 @@ func TestParseFormat(t *testing.T) {
 	}
 }
 
-// What is no JSON at all is refused before anything is done with it.
+// Input that is not JSON at all is refused before any work starts.
 func TestOpen_noFormat(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(write(t, "a.txt", "id,name\n1,x\n2,y\n"), "a.txt")
@@ -142,7 +142,7 @@ func TestOpen_noFormat(t *testing.T) {
 	}
 }
 
-// An input whose producer dies is not taken for a whole one.
+// Input whose producer dies is not mistaken for complete input.
 func TestSource_torn(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
@@ -166,7 +166,7 @@ func TestSource_torn(t *testing.T) {
 	}
 }
 
-// A file that has become something else since it was cut.
+// A file that has changed its format since it was cut.
 func TestReread_otherFormat(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(write(t, "a", "{\n\"a\":1\n}\n{\n}\n"), "a")

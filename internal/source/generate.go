@@ -78,8 +78,8 @@ func appendUUID(dst []byte, seed, i uint64) []byte {
 	return hex.AppendEncode(dst, raw[10:])
 }
 
-// random is SplitMix64 (Steele, Lea, Flood 2014). It is small and never changes,
-// which the generators of the standard library do not promise.
+// random is SplitMix64 (Steele, Lea, Flood 2014). It is small and never changes, unlike the generators of the standard
+// library.
 type random struct{ state uint64 }
 
 func (r *random) next() uint64 {
@@ -93,16 +93,15 @@ func (r *random) below(n int) int {
 	return int(high)
 }
 
-// mix is SplitMix64's finalizer: a bijection under which each bit of x changes
-// about half of the result's.
+// mix is SplitMix64's finalizer, a bijection. Flipping a bit of x flips about half of the result's bits.
 func mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
 }
 
-// names are first and last names that go together. None needs an escape in JSON.
-// Changing them changes the users of every seed.
+// names are first and last names from the same language. None needs an escape in JSON. Changing them changes the users of
+// every seed.
 var names = [...]struct{ first, last []string }{
 	{
 		[]string{"Ada", "Alan", "Barbara", "Dennis", "Edsger", "Frances", "Grace", "John", "Katherine", "Ken", "Margaret", "Radia", "Rob", "Tony"},

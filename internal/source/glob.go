@@ -107,7 +107,7 @@ func (g *globber) enter(name string, rest []string) error {
 		return g.match(name, rest)
 	}
 	if _, err := os.Lstat(name); isAbsent(err) {
-		return nil // it does not match
+		return nil // does not match
 	}
 	info, err := os.Stat(name)
 	if err != nil || !info.IsDir() { // an error is reported when the file is examined

@@ -66,7 +66,7 @@ func TestGlob(t *testing.T) {
 	}
 }
 
-// A folder that cannot be read is not passed over: what matches in it would be missing.
+// A folder that cannot be read is an error, because matches in it would be missing.
 func TestGlob_unreadableFolder(t *testing.T) {
 	t.Parallel()
 	folder := write(t, "a.json", "1\n", "x/a.json", "1\n")

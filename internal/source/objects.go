@@ -11,32 +11,32 @@ import (
 	"strings"
 )
 
-// An object is a file in a bucket, in one version.
+// An object is one version of a file in a bucket.
 type object struct {
 	*bucket
 
 	key     string
-	version string // changes when the object does: an ETag, or what the provider has instead
+	version string // changes when the object does: an ETag, or the provider's equivalent
 	size    int64  // bytes
 }
 
-// name names the object as an item of a source does.
+// name returns the object's name in the syntax of a source.
 func (o *object) name() string { return o.url + "/" + escape(o.key) }
 
-// A bucket is where objects are.
+// A bucket holds objects.
 type bucket struct {
 	store
 	url string // s3://NAME
 }
 
-// A store has the objects of a bucket. Temporary failures of a request are its to retry,
-// but not what breaks off while a body is read. Its errors hold no secrets.
+// A store gives access to the objects of a bucket. It retries temporary failures of requests, but not a body that breaks
+// off while it is read. Its errors hold no secrets.
 type store interface {
 	// list calls found for all objects whose keys begin with prefix.
 	list(ctx context.Context, prefix string, found func(key, version string, size int64)) error
 
-	// read returns length bytes of an object from offset on, or all that follow if length
-	// is negative. The error is errObjectChanged if the object is gone or has another version.
+	// read returns length bytes of an object from offset on, or all bytes from there if length is negative. The error is
+	// errObjectChanged if the object is gone or has another version.
 	read(ctx context.Context, o *object, offset, length int64) (io.ReadCloser, error)
 
 	close() error
@@ -49,7 +49,7 @@ const s3Scheme = "s3://"
 // IsObject reports whether an item of a source names objects in a bucket.
 func IsObject(item string) bool { return strings.HasPrefix(item, s3Scheme) }
 
-// buckets are the buckets of a source.
+// buckets are the open buckets of a source.
 type buckets struct {
 	openStore func(name string) (store, error)
 	open      map[string]*bucket // by name
@@ -77,8 +77,7 @@ func (b *buckets) close() error {
 
 const objectForm = "s3://BUCKET/KEY, s3://BUCKET/FOLDER/ for all objects below it, or a glob such as s3://BUCKET/logs/**/*.jsonl.gz"
 
-// expand returns the objects that an item stands for, ordered by key. A wanted version
-// is of a single object.
+// expand returns the objects of an item, ordered by key. wanted is the required version of a single object, or "".
 func (b *buckets) expand(ctx context.Context, item, wanted string) ([]*object, error) {
 	name, rest, _ := strings.Cut(strings.TrimPrefix(item, s3Scheme), "/")
 	if name == "" || strings.ContainsAny(name, "@:*?[%") {
@@ -102,7 +101,7 @@ func (b *buckets) expand(ctx context.Context, item, wanted string) ([]*object, e
 	err = in.list(ctx, prefix, func(name, version string, size int64) {
 		o := &object{bucket: in, key: name, version: version, size: size}
 		switch {
-		case strings.HasSuffix(name, "/"): // stands for a folder in some programs
+		case strings.HasSuffix(name, "/"): // a placeholder for a folder in some programs
 		case name == key:
 			exact = o
 		case pattern != "" && matchKey(pattern, name),
@@ -126,7 +125,7 @@ func (b *buckets) expand(ctx context.Context, item, wanted string) ([]*object, e
 	return found, nil
 }
 
-// literalPrefix returns what all keys that match a pattern begin with.
+// literalPrefix returns the common prefix of all keys that match a pattern.
 func literalPrefix(pattern string) string {
 	var b strings.Builder
 	for i := 0; i < len(pattern); i++ {
@@ -143,7 +142,7 @@ func literalPrefix(pattern string) string {
 	return b.String()
 }
 
-// matchKey reports whether a key matches a pattern, as glob does for the names of files.
+// matchKey reports whether a key matches a pattern, by the rules of glob.
 func matchKey(pattern, key string) bool {
 	return matchParts(strings.Split(pattern, "/"), strings.Split(key, "/"))
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 )
 
-// The stand-in for S3 checks no signatures and ignores If-Match when it reads. The tests
-// of refusals and of broken connections have servers or stores of their own.
+// fakeS3 stands in for S3. It checks no signatures and ignores If-Match on reads, so the tests of refusals and of broken
+// connections have their own servers or stores.
 type fakeS3 struct{ *s3mem.Backend }
 
 // serveS3 starts a server with a bucket called "data" that all sources of the test use.
@@ -48,7 +48,7 @@ func (f fakeS3) put(t *testing.T, key, content string) {
 	}
 }
 
-// drainObjects reads a source to its end, and each chunk again if it can be.
+// drainObjects reads a source to its end, and each chunk again if the source can do that.
 func drainObjects(t *testing.T, spec string) (identity string, all []string, err error) {
 	t.Helper()
 	s, err := OpenWith(Options{Size: 2, Bytes: 1000}, spec)
@@ -133,7 +133,7 @@ func TestS3(t *testing.T) {
 	t.Run("changed", func(t *testing.T) { checkChangedObject(t, f) })
 }
 
-// An object that is replaced is another plan for the next run, and an error in a run.
+// Replacing an object gives the next run another plan, and the current run an error.
 func checkChangedObject(t *testing.T, f fakeS3) {
 	const spec = "s3://data/changing/*"
 	f.put(t, "changing/a.jsonl", "1\n2\n3\n")
@@ -161,7 +161,7 @@ func checkChangedObject(t *testing.T, f fakeS3) {
 	}
 }
 
-// A refusal names bucket and key, and what to set, but no secret.
+// A refusal names the bucket, the key and the settings to check, but no secret.
 func TestS3_refused(t *testing.T) {
 	setS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
@@ -179,7 +179,7 @@ func TestS3_refused(t *testing.T) {
 	}
 }
 
-// A brittleStore has one object, and breaks off after a number of bytes each time.
+// A brittleStore has one object, and breaks off after this many bytes each time.
 type brittleStore struct {
 	content string
 	most    int // bytes of a request
@@ -202,7 +202,7 @@ func (b *brittleStore) read(_ context.Context, _ *object, offset, length int64) 
 
 func (b *brittleStore) close() error { return nil }
 
-// Reading goes on where it breaks off, and gives up if nothing comes any more.
+// Reading resumes where it breaks off, and fails if no more bytes arrive.
 func TestObject_breaksOff(t *testing.T) {
 	t.Parallel()
 	for most, want := range map[int]string{7: "", 1: "", 0: "the object breaks off, 6 times at the same byte: unexpected EOF"} {

@@ -36,17 +36,17 @@ type parquetReader struct {
 	root   *column
 	prefix string            // of flaws: the name of the file, or nothing
 	file   int               // index of the file in the source
-	read   func(share int64) // is told the bytes that stand for the rows read
+	read   func(share int64) // called with the bytes that the rows read so far account for
 
-	groups []parquet.RowGroup // that are not read to their end
-	skip   int64              // rows of the first group before the next one
+	groups []parquet.RowGroup // not yet read to the end
+	skip   int64              // rows of the first group before the next row
 	rows   parquet.Rows       // of the first group; nil if it is not open
 	row    int64              // index of the next row
 	total  int64              // rows in the file
-	told   int64              // bytes that were given to read
+	told   int64              // bytes already passed to read
 
 	batch   [parquetBatch]parquet.Row
-	next, n int // batch[next:n] is read but not returned
+	next, n int // batch[next:n] has been read but not returned
 
 	values [][]parquet.Value // of the current row, by leaf column; see column
 	object []byte            // the last object
@@ -78,8 +78,7 @@ func (w *walk) openParquet(f *file) error {
 	return p.seek(w.at.Offset)
 }
 
-// checkParquet returns an error if the rows of the file cannot become objects. It
-// reads the file's footer only.
+// checkParquet returns an error if the rows of the file cannot become objects. It reads only the file's footer.
 func checkParquet(disk io.ReaderAt, size int64) error {
 	_, err := newParquetReader(disk, size)
 	return err
@@ -106,7 +105,7 @@ func newParquetReader(disk io.ReaderAt, size int64) (_ *parquetReader, err error
 	return p, nil
 }
 
-// seek moves to a row of a file that was just opened.
+// seek moves to a row of a file that has just been opened.
 func (p *parquetReader) seek(row int64) error {
 	if row > p.total {
 		return fmt.Errorf("%w: the file has only %d rows now", ErrChanged, p.total)
@@ -119,10 +118,10 @@ func (p *parquetReader) seek(row int64) error {
 	return nil
 }
 
-// Place is a method of reader.
+// Place implements reader.
 func (p *parquetReader) Place() chunk.Place { return chunk.Place{File: p.file, Offset: p.row} }
 
-// Next is a method of reader.
+// Next implements reader.
 func (p *parquetReader) Next() (_ chunk.Object, err error) {
 	defer recoverParquet(&err)
 	for p.next == p.n {
@@ -154,7 +153,7 @@ func (p *parquetReader) Next() (_ chunk.Object, err error) {
 	return object, nil
 }
 
-// Close releases what the open row group holds.
+// Close releases the resources of the open row group.
 func (p *parquetReader) Close() error {
 	if p.rows == nil {
 		return nil
@@ -186,7 +185,7 @@ func (p *parquetReader) fill() error {
 	p.next, p.n = 0, n
 	p.skip += int64(n)
 	switch {
-	case int64(n) == left: // the library does not always say that the group has ended
+	case int64(n) == left: // the library does not always report the end of a group
 		p.groups, p.skip = p.groups[1:], 0
 		return wrapParquet(p.Close())
 	case n == 0:
@@ -195,7 +194,7 @@ func (p *parquetReader) fill() error {
 	return nil
 }
 
-// tell reports the progress: each row is an equal share of the file.
+// tell reports the progress. Each row counts as an equal share of the file.
 func (p *parquetReader) tell() {
 	share := p.in.Size()
 	if p.row < p.total {
@@ -207,8 +206,8 @@ func (p *parquetReader) tell() {
 	p.told = share
 }
 
-// convert makes the object of a row. problem says what of it cannot be written as
-// JSON; err means that the row is damaged.
+// convert makes the object of a row. problem says which part of it JSON cannot represent; err means that the row is
+// damaged.
 func (p *parquetReader) convert(row parquet.Row) (problem string, err error) {
 	clear(p.values)
 	for len(row) > 0 {
@@ -230,8 +229,8 @@ func (p *parquetReader) convert(row parquet.Row) (problem string, err error) {
 	return o.problem, nil
 }
 
-// wrapParquet makes an error of the library one of damaged data, unless the system
-// could not read the file. It hides io.EOF, which would mean the end of the source.
+// wrapParquet marks an error of the library as damaged data, unless the system failed to read the file. It hides io.EOF,
+// which would mean the end of the source.
 func wrapParquet(err error) error {
 	if _, ok := errors.AsType[syscall.Errno](err); ok || err == nil {
 		return err
@@ -239,8 +238,8 @@ func wrapParquet(err error) error {
 	return fmt.Errorf("%w: %s", errParquet, err.Error())
 }
 
-// recoverParquet turns a panic into an error: the library panics on some damaged
-// files, and so does an objectWriter if a column lacks values.
+// recoverParquet turns a panic into an error. The library panics on some damaged files, and an objectWriter panics if a
+// column lacks values.
 func recoverParquet(err *error) {
 	if reason := recover(); reason != nil {
 		*err = fmt.Errorf("%w: %v", errParquet, reason)

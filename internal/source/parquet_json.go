@@ -19,8 +19,8 @@ type column struct {
 	shape      shape
 	optional   bool
 	repeated   bool
-	definition int // the level from which on the column is there
-	repetition int // the level of values that continue it
+	definition int // the column is present from this level on
+	repetition int // the level of values that continue the column
 	leaf, end  int // the leaf columns below, or the column itself: leaf <= i < end
 	children   []*column
 	write      leafWriter // of a leaf
@@ -33,8 +33,8 @@ const (
 	isLeaf    shape = iota
 	isGroup         // an object with the names of the children
 	isList          // an array: the only child is repeated, and so are its elements
-	isMap           // an object: the only child is repeated, with key and value
-	isElement       // of a list: what its only child is
+	isMap           // an object: the only child is repeated and has key and value
+	isElement       // element of a list: the value of its only child
 )
 
 // columnsOf returns the columns of a schema and the number of leaves.
@@ -101,9 +101,8 @@ func newColumn(in *parquet.Column, leaf int) (*column, int, error) {
 	return c, c.end, nil
 }
 
-// unwrap makes the repeated child of a LIST stand for its only field if that is the
-// element. Old writers made the repeated group itself the element; the rules are
-// those of "backward-compatibility" in the format's LogicalTypes.md.
+// unwrap replaces the repeated child of a LIST by its only field if that field is the element. Old writers made the
+// repeated group itself the element; the rules are those of "backward-compatibility" in the format's LogicalTypes.md.
 func (c *column) unwrap(list *parquet.Column) {
 	name := list.Columns()[0].Name()
 	if c.shape != isGroup || len(c.children) != 1 || c.children[0].repeated || name == "array" || name == list.Name()+"_tuple" {
@@ -116,7 +115,7 @@ func (c *column) unwrap(list *parquet.Column) {
 type objectWriter struct {
 	dst     []byte
 	values  [][]parquet.Value // the values not written yet, by leaf column
-	problem string            // the first one
+	problem string            // the first problem
 }
 
 // column writes a column, which may be null or repeated.
@@ -131,7 +130,7 @@ func (o *objectWriter) column(c *column) {
 	}
 }
 
-// absent consumes the entry that stands for a missing column, if there is one.
+// absent reports whether a column is missing, and consumes the entry that marks it.
 func (o *objectWriter) absent(c *column) bool {
 	if o.values[c.leaf][0].DefinitionLevel() >= c.definition {
 		return false
@@ -148,7 +147,7 @@ func (o *objectWriter) more(c *column) bool {
 	return len(rest) > 0 && rest[0].RepetitionLevel() == c.repetition
 }
 
-// content writes a column that is there, or one element of it.
+// content writes a column that is present, or one element of it.
 func (o *objectWriter) content(c *column) {
 	switch c.shape {
 	case isLeaf:
@@ -173,7 +172,7 @@ func (o *objectWriter) content(c *column) {
 	}
 }
 
-// repeated writes what a repeated column holds, one by one, between brackets.
+// repeated writes the elements of a repeated column between brackets, each with one.
 func (o *objectWriter) repeated(c *column, brackets string, one func(*column)) {
 	o.dst = append(o.dst, brackets[0])
 	if !o.absent(c) {
@@ -186,7 +185,7 @@ func (o *objectWriter) repeated(c *column, brackets string, one func(*column)) {
 	o.dst = append(o.dst, brackets[1])
 }
 
-// entry writes one key and value. A key that is no string becomes one.
+// entry writes one key and value. A key that is not a string becomes one.
 func (o *objectWriter) entry(c *column) {
 	first := len(o.dst)
 	o.column(c.children[0])

@@ -26,7 +26,7 @@ func numbered(n int) (rows []oneNumber) {
 	return rows
 }
 
-// parquetOf returns a file with row groups of a number of rows.
+// parquetOf returns a file whose row groups have this many rows.
 func parquetOf[T any](t *testing.T, rows []T, group int, options ...parquet.WriterOption) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -69,7 +69,7 @@ type everyType struct {
 	Numbers  map[int32]*float64 `parquet:"numbers"`
 }
 
-// TestParquet_types: each type becomes the JSON value that loses nothing of it.
+// TestParquet_types: each type becomes JSON without loss.
 func TestParquet_types(t *testing.T) {
 	t.Parallel()
 	x := int32(7)
@@ -123,7 +123,7 @@ func TestParquet_types(t *testing.T) {
 	}
 }
 
-// A row that JSON cannot hold is a dead letter with its place.
+// A row that JSON cannot represent becomes a dead letter with its place.
 func TestParquet_flaws(t *testing.T) {
 	t.Parallel()
 	type row struct {
@@ -166,7 +166,7 @@ func TestOpen_parquet(t *testing.T) {
 	}
 }
 
-// A file that was replaced is noticed.
+// A replaced file is detected.
 func TestReread_changedParquet(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(write(t, "a.parquet", parquetOf(t, numbered(50), 20)), "a.parquet")
@@ -192,7 +192,7 @@ func TestReread_changedParquet(t *testing.T) {
 	}
 }
 
-// Damage gives an error at most, and never a panic.
+// Damage causes an error at most, and never a panic.
 func TestParquet_damaged(t *testing.T) {
 	t.Parallel()
 	rows := []part{{Tags: []string{"a", "b"}}, {}, {Tags: []string{"c"}}}

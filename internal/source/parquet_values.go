@@ -18,11 +18,10 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A leafWriter appends a value as JSON. problem says why JSON has no such value;
-// nothing is appended then.
+// A leafWriter appends a value as JSON. problem says why JSON cannot represent the value; then nothing is appended.
 type leafWriter func(dst []byte, v parquet.Value) (_ []byte, problem string)
 
-// writerOf returns how values of a type are written.
+// writerOf returns the function that writes values of a type.
 func writerOf(t parquet.Type) (leafWriter, error) {
 	if logical := t.LogicalType(); logical != nil {
 		switch of := logical.Value.(type) {
@@ -65,13 +64,13 @@ func writerOf(t parquet.Type) (leafWriter, error) {
 }
 
 const (
-	maxScale     = 1000 // of a decimal; the writers we know stop at 76 digits
+	maxScale     = 1000 // of a decimal; known writers use at most 76 digits
 	maxDecimal   = 1000 // bytes of a decimal
 	localTime    = "2006-01-02T15:04:05.999999999"
 	unixEpochDay = 2_440_588 // of 1970-01-01 in the Julian days of INT96
 )
 
-// writePlain writes a value of a type that means nothing more than its bytes.
+// writePlain writes a value of a type without logical type.
 func writePlain(dst []byte, v parquet.Value) ([]byte, string) {
 	switch v.Kind() {
 	case parquet.Boolean:
@@ -89,11 +88,10 @@ func writePlain(dst []byte, v parquet.Value) ([]byte, string) {
 	case parquet.ByteArray, parquet.FixedLenByteArray:
 		return writeRaw(dst, v), ""
 	}
-	return append(dst, "null"...), "" // the kind of null
+	return append(dst, "null"...), "" // the kind is null
 }
 
-// writeRaw writes a value without its meaning: an integer, or bytes in base64. A dead
-// letter holds it.
+// writeRaw writes the raw value for a dead letter: an integer, or bytes in base64.
 func writeRaw(dst []byte, v parquet.Value) []byte {
 	if kind := v.Kind(); kind == parquet.Int32 || kind == parquet.Int64 {
 		return strconv.AppendInt(dst, number(v), 10)
@@ -122,7 +120,7 @@ func writeText(dst []byte, v parquet.Value) ([]byte, string) {
 	return chunk.AppendText(dst, v.ByteArray()), ""
 }
 
-// writeJSON writes JSON as it is, on one line.
+// writeJSON writes a JSON value unchanged, but on one line.
 func writeJSON(dst []byte, v parquet.Value) ([]byte, string) {
 	text := v.ByteArray()
 	if !json.Valid(text) {
@@ -138,7 +136,7 @@ func writeJSON(dst []byte, v parquet.Value) ([]byte, string) {
 	return dst, ""
 }
 
-// writeDecimal writes all digits of a decimal, also zeros at its end.
+// writeDecimal writes all digits of a decimal, including trailing zeros.
 func writeDecimal(dst []byte, v parquet.Value, scale int) ([]byte, string) {
 	n := new(big.Int)
 	if kind := v.Kind(); kind == parquet.Int32 || kind == parquet.Int64 {
@@ -172,7 +170,7 @@ func writeDate(dst []byte, v parquet.Value) ([]byte, string) {
 	return writeTimestamp(dst, time.Unix(number(v)*secondsOfDay, 0), time.DateOnly)
 }
 
-// writeTimestamp writes a time in UTC. Years have four digits in RFC 3339.
+// writeTimestamp writes a time in UTC. RFC 3339 allows only years of four digits.
 func writeTimestamp(dst []byte, t time.Time, layout string) ([]byte, string) {
 	t = t.UTC()
 	if year := t.Year(); year < 0 || year > 9999 {
@@ -229,8 +227,8 @@ func writeFloat16(dst []byte, v parquet.Value) ([]byte, string) {
 	return appendFloat(dst, f, 32), ""
 }
 
-// appendFloat appends a number with as few digits as identify it. JSON has no NaN
-// and no infinity: they are strings, as in the JSON of Protocol Buffers.
+// appendFloat appends the shortest number that identifies f. JSON has no NaN and no infinity: they are strings, as in the
+// JSON of Protocol Buffers.
 func appendFloat(dst []byte, f float64, bits int) []byte {
 	switch {
 	case math.IsNaN(f):

@@ -15,19 +15,19 @@ import (
 const (
 	postgresForm = "postgres://HOST/DATABASE?query=SELECT …&key=COLUMN"
 
-	// connectTimeout is the default of connect_timeout=. Without it a host that does not
-	// answer would hold the job up for minutes.
+	// connectTimeout is the default of connect_timeout=. Without it a host that does not answer would block the job for
+	// minutes.
 	connectTimeout = 30 * time.Second
 )
 
 // postgresServer is a PostgreSQL database.
 type postgresServer struct {
-	config  *pgx.ConnConfig // nil if all is written down
+	config  *pgx.ConnConfig // nil if the whole stream is spooled
 	secrets []string
 }
 
-// parsePostgres reads postgres://…?query=…&key=…. The other options are those of libpq.
-// Passwords may be in the URL, and are in no text that is shown or kept.
+// parsePostgres reads postgres://…?query=…&key=…. The other options are those of libpq. The URL may contain passwords; no
+// text that is shown or kept does.
 func parsePostgres(spec string, replay bool) (*database, error) {
 	base, options, _ := strings.Cut(spec, "?")
 	query, key, others, err := cutQuery(options, postgresForm)
@@ -64,16 +64,15 @@ func parsePostgres(spec string, replay bool) (*database, error) {
 	if _, ok := server.config.RuntimeParams["application_name"]; !ok {
 		server.config.RuntimeParams["application_name"] = "chunkline"
 	}
-	server.config.DefaultQueryExecMode = pgx.QueryExecModeExec // prepares nothing, which poolers do not always allow
+	server.config.DefaultQueryExecMode = pgx.QueryExecModeExec // prepares no statements, which poolers do not always allow
 	d.engine = server
 	return d, nil
 }
 
-// cutPassword splits a URL without options into the URL without a password, and the
-// password.
+// cutPassword splits a URL without options into the URL without its password, and the password.
 func cutPassword(base string) (shown, password string) {
 	scheme, rest, _ := strings.Cut(base, "://")
-	at := strings.LastIndexByte(rest, '@') // a "/" in a password should be %2F, and may not be
+	at := strings.LastIndexByte(rest, '@') // a "/" in a password should be written as %2F, but may not be
 	if at < 0 {
 		return base, ""
 	}
@@ -95,7 +94,7 @@ func withoutPasswords(options string) string {
 
 func (p postgresServer) open() (*sql.DB, error) { return stdlib.OpenDB(*p.config), nil }
 
-// statements set what the text of a value depends on, for this transaction only.
+// statements fix, for this transaction only, the settings that determine how values are formatted.
 func (postgresServer) statements() []string {
 	return []string{
 		"SET LOCAL TimeZone = 'UTC'", "SET LOCAL DateStyle = 'ISO'", "SET LOCAL IntervalStyle = 'iso_8601'",
@@ -103,8 +102,8 @@ func (postgresServer) statements() []string {
 	}
 }
 
-// ordered lets the server make the JSON (row_to_json), because only it knows all types.
-// bytea is the exception: base64 is shorter than hex, and usual in JSON.
+// ordered makes the server produce the JSON (row_to_json), because only the server knows all types. bytea is the exception:
+// base64 is shorter than hex, and usual in JSON.
 func (postgresServer) ordered(q *database, columns []*sql.ColumnType) (string, readRow) {
 	list := make([]string, len(columns))
 	for i, column := range columns {
@@ -124,7 +123,7 @@ func (postgresServer) ordered(q *database, columns []*sql.ColumnType) (string, r
 	}
 }
 
-// conceal removes passwords from an error, and what follows from it stays in one line.
+// conceal removes passwords from an error and joins its text into one line.
 func (p postgresServer) conceal(err error) error {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	for _, secret := range p.secrets {

@@ -58,7 +58,7 @@ func TestPostgres_types(t *testing.T) {
 	t.Run("killed", func(t *testing.T) { checkKilledServer(t, server, url) })
 }
 
-// checkPostgresFailures checks what bad queries say, and that nothing is written.
+// checkPostgresFailures checks the errors of bad queries, and that nothing is written.
 func checkPostgresFailures(t *testing.T, url string) {
 	for options, want := range map[string]string{
 		"query=SELECT i FROM types&key=i":                                              `the key i is NULL in a row`,
@@ -83,8 +83,8 @@ func checkPostgresFailures(t *testing.T, url string) {
 	}
 }
 
-// checkKilledServer kills the server in the middle of a query: the source is not at its
-// end, and the next run has what is there then.
+// checkKilledServer kills the server in the middle of a query: the source does not end, and the next run reads the data of
+// that time.
 func checkKilledServer(t *testing.T, server *postgrestest.Server, url string) {
 	spec, spool := url+"&key=id&query=SELECT id, repeat('x', 100000) AS v FROM generate_series(1, 900) AS id", filepath.Join(t.TempDir(), "spool")
 	list, err := expand(Options{}, spec)

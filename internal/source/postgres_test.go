@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Passwords are in no text that is shown or kept, wherever they stand in the URL.
+// No text that is shown or kept contains a password, wherever it stands in the URL.
 func TestPostgres_passwords(t *testing.T) {
 	t.Parallel()
 	const canary, escaped = "ca/nary#7?&", "ca%2Fnary%237%3F%26"
@@ -24,7 +24,7 @@ func TestPostgres_passwords(t *testing.T) {
 		if s.Identity() != want {
 			t.Errorf("the plan of %s has %s, want %s", given, s.Identity(), want)
 		}
-		_, err = drain(s) // nobody listens on these ports
+		_, err = drain(s) // no server listens on these ports
 		if err == nil || strings.Contains(err.Error(), "nary") || !strings.Contains(err.Error(), "127.0.0.1") {
 			t.Errorf("%s: %v, want an error without the password", given, err)
 		}

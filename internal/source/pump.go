@@ -5,16 +5,15 @@ import (
 	"io"
 )
 
-// A pump reads a stream in its own goroutine, because a read of stdin may wait for
-// ever and cannot be interrupted. The goroutine ends with the stream, or when its
-// current read returns after close.
+// A pump reads a stream in its own goroutine, because a read of stdin may wait for ever and cannot be interrupted. The
+// goroutine ends at the end of the stream, or when the read in progress at close returns.
 type pump struct {
 	full  chan block    // read and not yet used; has room for all blocks
 	empty chan []byte   // free blocks
 	stop  chan struct{} // closed by close
 	done  chan struct{} // closed when the goroutine has ended
 
-	// Used by the caller of read only.
+	// Used only by the caller of read.
 	last block  // the block in use
 	rest []byte // the unread part of last
 	data []byte // of fetch
@@ -29,13 +28,13 @@ const (
 	pumpBlocks    = 2
 	pumpBlockSize = 128 << 10
 
-	// spooledBlocks gather while a portion is written down: writing waits for the disk,
-	// so portions must be large if the stream is fast.
+	// spooledBlocks are collected while a portion is spooled. Each portion waits for a sync, so portions of a fast stream
+	// must be large.
 	spooledBlocks = portionSize / pumpBlockSize
 )
 
-// newPump starts a pump for the stream that open opens; open may block, too. The
-// pump's goroutine closes the stream. It reads at most that many blocks ahead.
+// newPump starts a pump for the stream that open opens; open may block, too. The pump's goroutine closes the stream. It
+// reads at most blocks blocks ahead.
 func newPump(blocks int, open func() (io.ReadCloser, error)) *pump {
 	p := &pump{
 		full:  make(chan block, blocks),
@@ -79,7 +78,7 @@ func (p *pump) read(ctx context.Context, b []byte) (int, error) {
 	return n, nil
 }
 
-// fetch returns all blocks that have been read, and waits if there is none.
+// fetch returns all blocks read so far, and waits if there is none.
 func (p *pump) fetch(ctx context.Context) (portion, error) {
 	if err := p.take(ctx); err != nil {
 		return portion{}, err
@@ -87,14 +86,14 @@ func (p *pump) fetch(ctx context.Context) (portion, error) {
 	p.data = append(p.data[:0], p.rest...)
 	p.rest = nil
 	for len(p.full) > 0 && p.last.err == nil && len(p.data)+pumpBlockSize <= portionSize {
-		_ = p.take(ctx) // an error comes again
+		_ = p.take(ctx) // the next call returns the error again
 		p.data = append(p.data, p.rest...)
 		p.rest = nil
 	}
 	return portion{data: p.data}, nil
 }
 
-// take waits until there is something to read.
+// take waits until a block is available.
 func (p *pump) take(ctx context.Context) error {
 	for len(p.rest) == 0 {
 		if p.last.err != nil {

@@ -9,17 +9,16 @@ import (
 	"io"
 )
 
-// A streamInput reads a stream: first what an earlier run has written down, then the
-// stream itself, which it writes down. A stream that begins anew is compared with what
-// is written down, and one that is whole is read only after all of it is written down.
+// A streamInput reads a stream: first the spool of an earlier run, then the stream itself, which it spools. A stream that
+// begins anew is compared with the spool. A stream that is whole is spooled completely before it is read.
 type streamInput struct {
 	stream stream
 	source string // its label
-	spool  string // "": nothing is written down
-	replay bool   // read only what is written down
+	spool  string // "": the stream is not spooled
+	replay bool   // read only the spool
 
-	log  *spool        // nil if nothing is written down
-	old  io.ReadCloser // what was written down; nil after its end
+	log  *spool        // nil if the stream is not spooled
+	old  io.ReadCloser // the data in the spool; nil after its end
 	up   upstream      // nil until the stream begins
 	rest []byte        // read and not yet returned
 	buf  []byte
@@ -85,7 +84,7 @@ func (s *streamInput) more(ctx context.Context) ([]byte, error) {
 	return p.data, nil
 }
 
-// open opens the spool. What is whole or not at all is written down now.
+// open opens the spool. A stream that is whole is written to it now.
 func (s *streamInput) open(ctx context.Context) (err error) {
 	if s.log, err = openSpool(s.spool, s.source, s.replay); err != nil {
 		return err
@@ -100,7 +99,7 @@ func (s *streamInput) open(ctx context.Context) (err error) {
 	return err
 }
 
-// writeAll writes the whole stream down, in place of what a run left that was killed.
+// writeAll spools the whole stream. It replaces what a killed run has spooled.
 func (s *streamInput) writeAll(ctx context.Context) error {
 	if err := s.log.clear(s.source); err != nil {
 		return err
@@ -137,7 +136,7 @@ func (s *streamInput) begin() (err error) {
 	return err
 }
 
-// readOld reads up to most bytes of what is written down, and fewer only at its end.
+// readOld reads up to most bytes of the spool, and fewer only at its end.
 func (s *streamInput) readOld(most int) (int, error) {
 	if most > len(s.buf) {
 		s.buf = make([]byte, most)
@@ -153,8 +152,7 @@ func (s *streamInput) readOld(most int) (int, error) {
 	return n, nil
 }
 
-// compare compares bytes of the stream with what is written down, and returns those
-// that are behind it.
+// compare compares bytes of the stream with the spool, and returns the bytes after the spool's end.
 func (s *streamInput) compare(data []byte) (fresh []byte, err error) {
 	n, err := s.readOld(len(data))
 	switch {

@@ -19,7 +19,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// same says whether two chunks agree in everything.
+// same reports whether two chunks agree in everything.
 func same(a, b chunk.Chunk) bool {
 	return a.ID == b.ID && a.First == b.First && a.Count == b.Count && a.Digest() == b.Digest() && slices.Equal(a.Bad, b.Bad)
 }
@@ -60,7 +60,7 @@ func TestReread_whileNextRuns(t *testing.T) {
 	}
 }
 
-// A mark is good for another process with the same plan.
+// A mark works in another process with the same plan.
 func TestReread_otherSource(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(write(t, "a", numbers(0, 25, "%d\n")), "a")
@@ -107,7 +107,7 @@ func TestReread_changedFile(t *testing.T) {
 	t.Parallel()
 	const content = "10\n11\n12\n13\n14\n"
 	replace := func(with string) func(string) error {
-		return func(path string) error { // by rename, as editors do
+		return func(path string) error { // by rename, like editors
 			if err := os.WriteFile(path+".new", []byte(with), 0o644); err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func TestReread_changedFile(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(path string) error
-		want   [3]string // of each chunk the body, or the error
+		want   [3]string // the body of each chunk, or the error
 	}{
 		{"unchanged", func(string) error { return nil }, [3]string{"10\n11\n", "12\n13\n", "14\n"}},
 		{"edited", replace("10\n11\n12\n23\n14\n"), [3]string{"10\n11\n", "12\n23\n", "14\n"}},
@@ -215,7 +215,7 @@ func TestSource_properties(t *testing.T) {
 				break
 			}
 		}
-		if ended != nil { // the objects before it that fill no chunk are not there
+		if ended != nil { // objects before the error that fill no chunk are missing
 			got := objects(cuts)
 			want, bodies = want[:min(len(want), len(got))], bodies[:min(len(bodies), len(got))]
 		} else if !errors.Is(err, io.EOF) {
@@ -243,7 +243,7 @@ func TestSource_properties(t *testing.T) {
 	})
 }
 
-// replaceFile gives a file another content.
+// replaceFile replaces the content of a file.
 func replaceFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {

@@ -18,16 +18,15 @@ import (
 const (
 	amazon = "https://s3.amazonaws.com" // minio-go finds the region's endpoint
 
-	// metadataTimeout bounds the search for credentials where nothing answers at the
-	// address of a cloud machine's metadata.
+	// metadataTimeout bounds the search for credentials where the address of a cloud machine's metadata does not answer.
 	metadataTimeout = 5 * time.Second
 )
 
-// openS3 opens a bucket with what the variables of AWS's programs and SDKs say: keys,
-// profile, role of the machine or pod, region and endpoint. Without any it is public.
+// openS3 opens a bucket with the settings that AWS's programs and SDKs use: keys, profile, role of the machine or pod,
+// region and endpoint. Without credentials it makes anonymous requests.
 func openS3(bucketName string) (store, error) {
 	endpoint := firstOf("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-	lookup := minio.BucketLookupPath // other servers seldom have a name for each bucket
+	lookup := minio.BucketLookupPath // other servers seldom have a host name for each bucket
 	if endpoint == "" {
 		endpoint, lookup = amazon, minio.BucketLookupAuto
 	}
@@ -62,7 +61,7 @@ func firstOf(names ...string) string {
 	return ""
 }
 
-// s3Bucket is a bucket of S3 or of a server with its interface.
+// s3Bucket is a bucket of S3 or of a server with its API.
 type s3Bucket struct {
 	minio.Core
 
@@ -99,8 +98,7 @@ func (b *s3Bucket) read(ctx context.Context, o *object, offset, length int64) (i
 	return body, explainS3(err)
 }
 
-// explainS3 adds a hint to an answer. The answers say which key was used, and not its
-// secret.
+// explainS3 adds a hint to an error answer. Answers name the key that was used, but not its secret.
 func explainS3(err error) error {
 	answer := minio.ToErrorResponse(err)
 	switch {

@@ -13,9 +13,8 @@ import (
 )
 
 var (
-	// ErrSettings means that the source or the chunk size cannot be used: a wrong
-	// item, a missing or unreadable file. Open returns it; the text names the item
-	// and what would be right.
+	// ErrSettings means that the source or the chunk size cannot be used: a wrong item, a missing or unreadable file. Open
+	// returns it; the text names the item and how to correct it.
 	ErrSettings = errors.New("wrong source")
 
 	// ErrChanged means that a chunk cannot be read again, because its file has
@@ -26,9 +25,8 @@ var (
 
 // A Source returns the chunks of a job.
 type Source interface {
-	// Identity names the source in the plan. It is the list of the files' names as
-	// they were given, with globs expanded, or "stdin", and says nothing of their
-	// content. A list of more than 4 KiB is shortened and ends in a hash of the
+	// Identity names the source in the plan. It is the list of the files' names as the user gave them, with globs expanded,
+	// or "stdin", and says nothing about their content. A list of more than 4 KiB is shortened and ends in a hash of the
 	// whole.
 	Identity() string
 
@@ -41,10 +39,9 @@ type Source interface {
 	// Only one goroutine at a time may call Next.
 	Next(ctx context.Context) (chunk.Chunk, Mark, error)
 
-	// Reread returns the chunk at a mark as the files are now. It returns
-	// ErrChanged if the files no longer hold that many objects from there on, and
-	// errors.ErrUnsupported unless Rereads. Any number of goroutines may call it,
-	// also while Next runs.
+	// Reread returns the chunk at a mark from the current content of the files. It returns ErrChanged if the files no
+	// longer hold that many objects from there on, and errors.ErrUnsupported unless Rereads. Any number of goroutines may
+	// call it, also while Next runs.
 	Reread(ctx context.Context, m Mark) (chunk.Chunk, error)
 
 	// Rereads reports whether Reread works. It does not if any file of the source
@@ -52,9 +49,8 @@ type Source interface {
 	// they are saved.
 	Rereads() bool
 
-	// Progress returns how many bytes Next has read and how many there were when
-	// the source was opened; for compressed files these are compressed bytes, and
-	// each row of a Parquet file is an equal share of its bytes. The total is 0 if it
+	// Progress returns how many bytes Next has read and how many there were when the source was opened; for compressed
+	// files these are compressed bytes, and each row of a Parquet file is an equal share of its bytes. The total is 0 if it
 	// is unknown. Any goroutine may call it.
 	Progress() (read, total int64)
 
@@ -73,8 +69,7 @@ type Mark struct {
 	Count int    // objects
 }
 
-// rereadBuffer is the size of the buffer for reading one chunk again, unless its
-// objects are larger.
+// rereadBuffer is the size of the buffer for reading a chunk again, unless its objects are larger.
 const rereadBuffer = 64 << 10
 
 // files is a source of one or more files, or stdin.
@@ -83,7 +78,7 @@ type files struct {
 	plan    chunk.Plan   // set by Open, then read-only
 	total   int64        // set by Open, then read-only
 	rereads bool         // set by Open, then read-only
-	oneLine chunk.Format // the format of files that are one line with an array; set by Open, then read-only
+	oneLine chunk.Format // the format of files that hold one array on one line; set by Open, then read-only
 	buckets *buckets     // set by Open, then read-only
 	read    atomic.Int64 // written by Next
 
@@ -102,23 +97,22 @@ func Open(spec string, size, bytes int, stdin io.Reader) (Source, error) {
 
 // Options are the settings of a source.
 type Options struct {
-	Format  Format    // of items that do not say it
+	Format  Format    // of items without a format
 	Size    int       // most objects in a chunk
 	Bytes   int       // most bytes in a chunk of several objects
 	Stdin   io.Reader // standard input; nil if there is none
 	Written []string  // files and folders that the job writes: globs leave them out, and naming one is an error
 
-	// Spool is the file in which a command, an API or standard input is written down before it
-	// is cut, so that a later run of the job has the same bytes. It is made by the
-	// first Next, in a folder that exists, and only one source at a time may have it.
-	// Empty: a stream is not written down.
+	// Spool is the file to which a command, an API or standard input is written before it is cut, so that a later run of
+	// the job has the same bytes. The first Next creates it, in a folder that exists, and only one source at a time may use
+	// it. Empty: a stream is not spooled.
 	Spool string
-	// Replay takes a stream from Spool alone, which must hold all of it.
+	// Replay reads a stream only from Spool, which must hold all of it.
 	Replay bool
 
 	Credentials webservice.Credentials // of an API
 
-	openStore func(bucket string) (store, error) // nil: the provider's
+	openStore func(bucket string) (store, error) // nil: openS3
 	buckets   *buckets                           // set by OpenWith
 
 	Stderr io.Writer // gets the standard error of a command; nil means os.Stderr
@@ -134,7 +128,7 @@ func OpenWith(o Options, spec string) (_ Source, err error) {
 	s := &files{rereads: true, buckets: o.buckets}
 	defer func() {
 		if err != nil {
-			_ = s.buckets.close() // the source is not there
+			_ = s.buckets.close() // the caller gets no source
 		}
 	}()
 	list, err := expand(o, spec)
@@ -200,7 +194,7 @@ func (s *files) Reread(ctx context.Context, m Mark) (_ chunk.Chunk, err error) {
 	w := &walk{list: s.list, oneLine: s.oneLine, at: m.Place, buffer: rereadBuffer, ctx: ctx}
 	defer func() { err = errors.Join(err, w.close()) }()
 	plan := s.plan
-	plan.Size = m.Count // so that nothing is read after the chunk
+	plan.Size = m.Count // read nothing after the chunk
 	c, _, err := chunk.NewCutter(plan, m.ID, m.First, w.next).Next()
 	_, cannotCut := errors.AsType[*chunk.InputError](err)
 	cannotCut = cannotCut || errors.Is(err, errParquet)

@@ -56,7 +56,7 @@ type cut struct {
 	Mark
 }
 
-// drain returns all chunks of s and the error behind them, nil for io.EOF.
+// drain returns all chunks of s and the final error, nil for io.EOF.
 func drain(s Source) (cuts []cut, err error) {
 	for {
 		c, m, err := s.Next(context.Background())

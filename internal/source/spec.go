@@ -16,22 +16,21 @@ import (
 	"unicode/utf8"
 )
 
-// howTo ends the errors about an item that names no file.
+// howTo is the end of errors about an item that names no file.
 const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, s3://BUCKET/KEY for an object, "cmd:PROGRAM" for the output of a command, https://HOST/PATH for an API, or sqlite:FILE?query=…&key=… for a database`
 
 // A file is one stream of a source.
 type file struct {
 	name    string // cleaned, as given
 	format  Format
-	regular bool    // it can be opened again and read from any offset
+	regular bool    // can be opened again and read from any offset
 	size    int64   // bytes; 0 if not regular
-	stream  stream  // what the file is, if it cannot be read again; nil for files with a name
+	stream  stream  // the stream behind the file, if it cannot be read again; nil for a named file
 	inode   inode   // zero for a stream and an object
-	object  *object // what it is if it lies in a bucket; nil otherwise
+	object  *object // the object in a bucket; nil for other files
 }
 
-// label names the file in the plan, in the syntax of a source: opening the label
-// opens the same file.
+// label names the file in the plan, in the syntax of a source: opening the label opens the same file.
 func (f *file) label() string {
 	_, isCommand := f.stream.(*command)
 	switch {
@@ -76,8 +75,7 @@ func identity(list []file) string {
 
 var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
 
-// expand turns a source into its files. It only checks that they exist. Items that
-// name no format have the format of the job.
+// expand turns a source into its files. It only checks that they exist. Items without a format have the format of the job.
 func expand(o Options, spec string) ([]file, error) {
 	if list, err := expandStream(o, spec); list != nil || err != nil {
 		return list, err
@@ -121,8 +119,7 @@ func expand(o Options, spec string) ([]file, error) {
 	return list, nil
 }
 
-// expandItem returns the files and objects that an item stands for, and the options that
-// are left for their format.
+// expandItem returns the files and objects of an item, and the remaining options, which describe their format.
 func expandItem(o Options, word, options string, own written) (found []file, format string, err error) {
 	if !IsObject(word) {
 		names, err := expandNames(word, own)
@@ -142,7 +139,7 @@ func expandItem(o Options, word, options string, own written) (found []file, for
 	return found, options, err
 }
 
-// expandNames returns the cleaned names of the files that an item stands for.
+// expandNames returns the cleaned names of the files of an item.
 func expandNames(word string, own written) ([]string, error) {
 	path, pattern := word, word
 	if rest, ok := strings.CutPrefix(word, "file:"); ok {
@@ -186,9 +183,8 @@ func expandNames(word string, own written) ([]string, error) {
 	return names, nil
 }
 
-// fromURL returns the path in the rest of a file: URL, and the same as a glob
-// pattern in which percent-encoded characters stand for themselves. The pattern is
-// empty if the URL has no wildcard.
+// fromURL returns the path in the rest of a file: URL, and the same path as a glob pattern in which percent-encoded
+// characters are literal. The pattern is empty if the URL has no wildcard.
 func fromURL(rest string) (path, pattern string, err error) {
 	if host, ok := strings.CutPrefix(rest, "//"); ok {
 		host, local, _ := strings.Cut(host, "/")
@@ -203,7 +199,7 @@ func fromURL(rest string) (path, pattern string, err error) {
 	return path, pattern, err
 }
 
-// decodePattern decodes the path of a URL in the same way.
+// decodePattern decodes the path of a URL for fromURL.
 func decodePattern(rest string) (path, pattern string, err error) {
 	if strings.Contains(rest, "?") {
 		return "", "", errors.New(`in a URL write "?" as %3F`)
@@ -230,12 +226,12 @@ func decodePattern(rest string) (path, pattern string, err error) {
 	return path, glob.String(), nil
 }
 
-// literal returns a pattern that only path matches.
+// literal returns a pattern that matches only path.
 func literal(path string) string {
 	return strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`).Replace(path)
 }
 
-// needsURL reports whether a name would be read as something else in a list.
+// needsURL reports whether a list would misread a name that is not a URL.
 func needsURL(name string) bool {
 	return strings.ContainsAny(name, ",*?[\\%") || strings.TrimSpace(name) != name || name == "-" || name == "stdin" || name == "stdin:" ||
 		strings.HasPrefix(name, "file:") || isCommand(name) || scheme.MatchString(name) || !utf8.ValidString(name) || strings.ContainsFunc(name, isControl)
@@ -257,7 +253,7 @@ func escape(name string) string {
 	return b.String()
 }
 
-// cause drops the path from a system error, because the error text already has it.
+// cause drops the path from a system error, because the message already contains it.
 func cause(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
@@ -268,13 +264,12 @@ func cause(err error) error {
 // errWritten means that an input is a file that the job itself writes.
 var errWritten = errors.New("the job itself writes this file: choose another output, or another input")
 
-// written are the paths that the job itself writes: files, the temporary files
-// beside them (NAME.new-…), and folders.
+// written are the paths that the job itself writes: files, the temporary files beside them (NAME.new-…), and folders.
 type written []ownPath
 
 // ownPath is one path that the job writes.
 type ownPath struct {
-	path string      // absolute, links followed as far as it exists
+	path string      // absolute, with links resolved as far as the path exists
 	info os.FileInfo // nil if it does not exist yet
 }
 
@@ -282,14 +277,13 @@ func newWritten(paths []string) written {
 	var w written
 	for _, path := range paths {
 		one := ownPath{path: followed(path)}
-		one.info, _ = os.Stat(path) // nil if there is nothing to read yet
+		one.info, _ = os.Stat(path) // nil if the path does not exist yet
 		w = append(w, one)
 	}
 	return w
 }
 
-// has reports whether a file is one of these paths, under any of its names, or lies
-// below one.
+// has reports whether a file is one of these paths, under any of its names, or lies inside one.
 func (w written) has(name string) bool {
 	if len(w) == 0 {
 		return false
@@ -305,8 +299,7 @@ func (w written) has(name string) bool {
 // without removes the files that the job writes from the files of a glob.
 func (w written) without(names []string) []string { return slices.DeleteFunc(names, w.has) }
 
-// followed returns the absolute path with symbolic links resolved, or the path as
-// it is if that fails.
+// followed returns the absolute path with symbolic links resolved, or the unresolved path if that fails.
 func followed(path string) string {
 	absolute, err := filepath.Abs(path)
 	if err != nil {

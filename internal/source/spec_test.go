@@ -129,7 +129,7 @@ func TestOpen_names(t *testing.T) {
 		"file:d%61ta/[b].jsonl":                 "data/b.jsonl",
 		"file:odd%2C%20name.jsonl":              "file:odd%2C%20name.jsonl",
 		"odd*":                                  "file:odd%2C%20name.jsonl",
-		"set[1].jsonl":                          "file:set%5B1].jsonl", // it is there: no glob
+		"set[1].jsonl":                          "file:set%5B1].jsonl", // the file exists, so this is no glob
 		"file:set%5B1%5D.jsonl":                 "file:set%5B1].jsonl",
 		"file:set%5B1].*":                       "file:set%5B1].jsonl",
 		"100%.jsonl":                            "file:100%25.jsonl",

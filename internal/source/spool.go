@@ -16,15 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A spool is a file in which a stream is written down in portions. Each is
-// synced to disk before it is cut, so that what is saved of it is never newer than
-// the file.
+// A spool is a file to which a stream is written in portions. Each portion is synced to disk before it is cut, so saved
+// results never cover data that the spool lacks.
 //
-// The file is valid zstd (RFC 8878), so zstdcat prints the stream. It is a sequence
-// of records, each a skippable frame with a note in JSON and then, if it has data, a
-// frame with the portion. The first note names the source; the last one says that the
-// stream has ended. A crash leaves at most the last record incomplete, which is then
-// cut off.
+// The file is valid zstd (RFC 8878), so zstdcat prints the stream. It is a sequence of records. A record is a skippable
+// frame with a note in JSON and then, if it has data, a frame with the portion. The first note names the source; the last
+// one marks the end of the stream. A crash leaves at most the last record incomplete, and the next run truncates it.
 type spool struct {
 	file *os.File
 	size int64           // of all complete records
@@ -36,12 +33,12 @@ type spool struct {
 	record  []byte
 }
 
-// note is what a record says of itself.
+// note is the metadata of a record.
 type note struct {
 	Source string          `json:"source,omitempty"` // in the first record: the label of the stream
 	Frame  int             `json:"frame,omitempty"`  // bytes of the frame of data that follows
 	Data   int64           `json:"data,omitempty"`   // bytes in it
-	Next   json.RawMessage `json:"next,omitempty"`   // where the stream goes on after it
+	Next   json.RawMessage `json:"next,omitempty"`   // where the stream continues after it
 	Done   bool            `json:"done,omitempty"`   // in the last record
 }
 
@@ -62,8 +59,7 @@ var (
 	errSpoolLost = errors.New("the spool is damaged; restore it from a backup, or remove it together with the output to start over")
 )
 
-// openSpool opens or makes the spool of a source. A spool that is only read must be
-// complete.
+// openSpool opens or creates the spool of a source. With readOnly the spool must be complete.
 func openSpool(path, source string, readOnly bool) (_ *spool, err error) {
 	flags := os.O_RDWR | os.O_CREATE
 	if readOnly {
@@ -99,7 +95,7 @@ func openSpool(path, source string, readOnly bool) (_ *spool, err error) {
 	return s, s.prepare(source)
 }
 
-// prepare makes the spool ready to be written: nothing is behind the complete records.
+// prepare makes the spool ready for writing: it truncates everything after the complete records.
 func (s *spool) prepare(source string) (err error) {
 	s.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
@@ -114,7 +110,7 @@ func (s *spool) prepare(source string) (err error) {
 	return s.first(source)
 }
 
-// clear removes all records.
+// clear removes all records after the first.
 func (s *spool) clear(source string) error {
 	if s.data == 0 {
 		return nil
@@ -170,7 +166,7 @@ func (s *spool) scan(source string) error {
 	return nil
 }
 
-// readRecord reads and checks one record. It returns errTorn if it is not whole.
+// readRecord reads and checks one record. It returns errTorn if the record is incomplete.
 func readRecord(r io.Reader) (n note, length int64, err error) {
 	read := func(b []byte) error {
 		_, err := io.ReadFull(r, b)
@@ -204,8 +200,8 @@ func readRecord(r io.Reader) (n note, length int64, err error) {
 	return n, int64(len(header) + len(text) + len(frame)), nil
 }
 
-// checkTail reports whether what is behind the complete records may be one record
-// that a crash has cut off. If a whole record follows, bytes were damaged.
+// checkTail reports whether the bytes after the complete records may be one record that a crash has cut off. If a whole
+// record follows, bytes were damaged.
 func (s *spool) checkTail(size int64) error {
 	damaged := fmt.Errorf("%w: the record at byte %d", errSpoolLost, s.size)
 	if size-s.size > noteHeader+maxNote+maxFrame {
@@ -229,7 +225,7 @@ func (s *spool) checkTail(size int64) error {
 	return nil
 }
 
-// append writes a portion down.
+// append writes a portion.
 func (s *spool) append(p portion) error {
 	frame := s.encoder.EncodeAll(p.data, nil)
 	if err := s.write(note{Frame: len(frame), Data: int64(len(p.data)), Next: p.next}, frame); err != nil {
@@ -239,7 +235,7 @@ func (s *spool) append(p portion) error {
 	return nil
 }
 
-// end writes down that the stream has ended.
+// end records the end of the stream.
 func (s *spool) end() error {
 	if err := s.write(note{Done: true}, nil); err != nil {
 		return fmt.Errorf("write spool: %w", err)
@@ -248,7 +244,7 @@ func (s *spool) end() error {
 	return nil
 }
 
-// write appends a record, and returns when it would survive a power cut.
+// write appends a record, and returns once the record would survive a power cut.
 func (s *spool) write(n note, frame []byte) error {
 	text, err := json.Marshal(n)
 	switch {
@@ -271,7 +267,7 @@ func (s *spool) write(n note, frame []byte) error {
 	return nil
 }
 
-// reader returns the stream as far as it is written down.
+// reader returns the spooled part of the stream.
 func (s *spool) reader() (io.ReadCloser, error) {
 	// With a concurrency of 1 the decoder starts no goroutines.
 	z, err := zstd.NewReader(io.NewSectionReader(s.file, 0, s.size), zstd.WithDecoderConcurrency(1))
@@ -285,8 +281,7 @@ func (s *spool) close() error {
 	if s.encoder != nil {
 		_ = s.encoder.Close() // only EncodeAll was used
 	}
-	// A process that is being started has the descriptor, and with it the lock, until its
-	// program is there. Unlocking what is not locked does nothing.
+	// A child process has the descriptor, and with it the lock, from fork to exec. Unlocking an unlocked file does nothing.
 	_ = unix.Flock(int(s.file.Fd()), unix.LOCK_UN)
 	return s.file.Close()
 }

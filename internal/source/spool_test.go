@@ -33,10 +33,10 @@ func read(t *testing.T, path string) []byte {
 	return content
 }
 
-// A command whose every run prints other objects: what is spooled counts.
+// unsteady is a command that prints other objects in each run; only the spooled ones count.
 const unsteady = "cmd:sh -c 'echo run >>%s; echo \"[1\"; echo \",2\"; echo \",$(wc -l <%s)]\"'"
 
-// A complete spool is all that a later run reads, and zstd can read it, too.
+// A later run reads nothing but a complete spool, and zstd can read the spool, too.
 func TestSpool_complete(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -68,8 +68,7 @@ func TestSpool_complete(t *testing.T) {
 	}
 }
 
-// TestSpool_torn: wherever a crash has cut the spool off, the next run goes on with
-// the same objects.
+// TestSpool_torn: wherever a crash has cut off the spool, the next run continues with the same objects.
 func TestSpool_torn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -89,7 +88,7 @@ func TestSpool_torn(t *testing.T) {
 	}
 	content := read(t, whole)
 	torn := filepath.Join(dir, "torn")
-	for n := 0; n <= len(content); n = min(n+7, max(n+1, len(content))) { // each byte takes as many syncs
+	for n := 0; n <= len(content); n = min(n+7, max(n+1, len(content))) { // trying every byte would take as many syncs
 		if err := os.WriteFile(torn, content[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +108,7 @@ func TestSpool_torn(t *testing.T) {
 	}
 }
 
-// A damaged spool is refused and stays as it is.
+// A damaged spool is refused and left unchanged.
 func TestSpool_damaged(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "spool")
@@ -140,8 +139,7 @@ func TestSpool_damaged(t *testing.T) {
 	}
 }
 
-// Standard input that is given again must be the same; what follows an incomplete
-// spool is added.
+// Standard input that is given again must be the same; data after the end of an incomplete spool is appended.
 func TestSpool_givenAgain(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -210,7 +208,7 @@ func TestSpool_refused(t *testing.T) {
 	}
 }
 
-// What is cut is on disk before.
+// Data is on disk before it is cut.
 func TestSpool_writtenFirst(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "spool")

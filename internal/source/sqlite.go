@@ -26,8 +26,7 @@ type sqliteFile struct{ path string }
 
 var ownOptions = regexp.MustCompile(`\?(?:query|key)=`)
 
-// parseSQLite reads sqlite:FILE?query=…&key=…. The file must exist unless all is
-// written down.
+// parseSQLite reads sqlite:FILE?query=…&key=…. The file must exist unless replay is set.
 func parseSQLite(spec string, replay bool) (*database, error) {
 	path := strings.TrimPrefix(spec, "sqlite:")
 	at := ownOptions.FindStringIndex(path)
@@ -53,8 +52,7 @@ func parseSQLite(spec string, replay bool) (*database, error) {
 	return &database{engine: sqliteFile{path}, text: spec, query: query, key: key}, nil
 }
 
-// open opens the file without the right to write. A writer that is about to commit is
-// waited for.
+// open opens the file for reading only. It waits for a writer that is about to commit.
 func (f sqliteFile) open() (*sql.DB, error) {
 	path, err := filepath.Abs(f.path)
 	if err != nil {
@@ -67,8 +65,8 @@ func (f sqliteFile) open() (*sql.DB, error) {
 func (sqliteFile) statements() []string    { return nil }
 func (sqliteFile) conceal(err error) error { return err }
 
-// ordered selects +COLUMN, which is the value as it is stored: drivers turn a value of
-// a column that is declared as a date or truth value into another one.
+// ordered selects +COLUMN, which is the value as stored: the driver converts values of columns that are declared as dates
+// or booleans.
 func (sqliteFile) ordered(q *database, columns []*sql.ColumnType) (string, readRow) {
 	list, names := make([]string, len(columns)), make([][]byte, len(columns))
 	values, pointers := make([]any, len(columns)), make([]any, len(columns))
@@ -103,7 +101,7 @@ func (sqliteFile) ordered(q *database, columns []*sql.ColumnType) (string, readR
 	}
 }
 
-// separator is what is before the i-th member of an object.
+// separator returns the byte before the i-th member of an object.
 func separator(i int) byte {
 	if i == 0 {
 		return '{'
@@ -133,7 +131,7 @@ func appendValue(b []byte, value any) ([]byte, error) {
 	return b, fmt.Errorf("the driver returns a %T", value)
 }
 
-// appendReal appends a REAL, with a point or an exponent that tells it from an INTEGER.
+// appendReal appends a REAL, with a point or an exponent to distinguish it from an INTEGER.
 func appendReal(b []byte, v float64) []byte {
 	start := len(b)
 	b = appendFloat(b, v, 64)

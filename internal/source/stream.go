@@ -17,60 +17,55 @@ type stream interface {
 	// name names the stream in messages and in the plan.
 	name() string
 
-	// begin starts the stream behind the portion that had this next, or from its
-	// beginning if that is nil.
+	// begin starts the stream after the portion with this next, or from its beginning if next is nil.
 	begin(next json.RawMessage) (upstream, error)
 
-	// restart says how a later run has the stream again.
+	// restart says how a later run gets the stream again.
 	restart() restart
 }
 
-// restart is what a run does about a stream that an earlier run has written down.
+// restart is how a run treats a stream that an earlier run has spooled.
 type restart int
 
 const (
-	// isGivenAgain: every run is given the stream, so it is read and compared even if all
-	// of it is written down.
+	// isGivenAgain: every run gets the stream, so it is read and compared even if the spool is complete.
 	isGivenAgain restart = iota
 
-	// beginsAnew: unless all of it is written down the stream begins again, and the same
-	// bytes must come.
+	// beginsAnew: unless the spool is complete, the stream starts again and must give the same bytes.
 	beginsAnew
 
-	// goesOn: the stream goes on behind the last portion that is written down.
+	// goesOn: the stream continues after the last spooled portion.
 	goesOn
 
-	// isWhole: the stream is of one moment. All of it is written down before any of it is
-	// returned, so that a run that is killed before may start over with other bytes.
+	// isWhole: the stream is a snapshot. All of it is spooled before any of it is returned, so if a run is killed before
+	// that, the next one may start over with other bytes.
 	isWhole
 )
 
 // An upstream is a stream that has begun.
 type upstream interface {
-	// fetch returns the next portion, which is valid until the next call. After the last
-	// portion it returns io.EOF. A stream that breaks off returns another error.
+	// fetch returns the next portion, which is valid until the next call. After the last portion it returns io.EOF. A
+	// stream that breaks off returns another error.
 	fetch(ctx context.Context) (portion, error)
 	close() error
 }
 
-// A portion of a stream is what is written down at a time.
+// A portion of a stream is the unit of spooling.
 type portion struct {
 	data []byte
-	next json.RawMessage // where the stream goes on after it; nil if it cannot
+	next json.RawMessage // where the stream continues after it; nil if it cannot
 }
 
 // portionSize is the most bytes of a portion of standard input or a command.
 const portionSize = 4 << 20
 
-// IsStream reports whether a source is a command, an API or a query, which all of its
-// text belongs to.
+// IsStream reports whether a source is a command, an API or a query. Such a source is not a list.
 func IsStream(spec string) bool {
 	spec = strings.TrimSpace(spec)
 	return isCommand(spec) || isAPI(spec) || isDatabase(spec)
 }
 
-// expandStream returns the file of a source that is a command, an API or a query, and
-// nil for others.
+// expandStream returns the file of a source that is a command, an API or a query, and nil for other sources.
 func expandStream(o Options, spec string) ([]file, error) {
 	spec = strings.TrimSpace(spec)
 	switch {
@@ -92,7 +87,7 @@ func expandStream(o Options, spec string) ([]file, error) {
 	return []file{{name: s.name(), format: format, stream: s}}, nil
 }
 
-// expandAPI returns the file of an API, whose objects are JSON Lines.
+// expandAPI returns the file of an API, which holds JSON Lines.
 func expandAPI(o Options, spec string) ([]file, error) {
 	a, err := parseAPI(spec)
 	if err != nil {
@@ -120,7 +115,7 @@ func (s stdin) begin(json.RawMessage) (upstream, error) {
 	return newPump(spooledBlocks, func() (io.ReadCloser, error) { return io.NopCloser(s.r), nil }), nil
 }
 
-// maxSpec is the most bytes of a command or URL, for which a plan has room.
+// maxSpec is the most bytes of a command or URL that fit into a plan.
 const maxSpec = 4000
 
 const commandForm = "cmd:PROGRAM ARG…, or cmd?format=csv:PROGRAM ARG…"

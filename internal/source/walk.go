@@ -15,16 +15,16 @@ import (
 // A walk reads files one after another as one sequence of objects.
 type walk struct {
 	list    []file
-	oneLine chunk.Format  // the format of regular files that are one line with an array
+	oneLine chunk.Format  // the format of regular files that hold one array on one line
 	formats *formats      // records the formats of streams; nil if there are none
-	at      chunk.Place   // where reading of the open file, or of the next one, begins
+	at      chunk.Place   // where reading begins in the open file or the next one
 	buffer  int           // of the scanner; 0 means its default
 	read    *atomic.Int64 // counts the bytes read; may be nil
-	spool   string        // file in which a stream is written down; "": none
-	replay  bool          // read only what is in it
+	spool   string        // file to which a stream is spooled; "": none
+	replay  bool          // read only the spool
 
-	// ctx is the context of the running call of Next or Reread. It is a field
-	// because the decoders between the call and the file take no context.
+	// ctx is the context of the call of Next or Reread in progress. It is a field because the decoders between the call and
+	// the file take no context.
 	ctx context.Context
 
 	input   input // nil if no file is open
@@ -37,7 +37,7 @@ type reader interface {
 	// Next returns the next object, and io.EOF after the last. The next call
 	// overwrites the object.
 	Next() (chunk.Object, error)
-	// Place is after the last object or, after an error, where reading failed.
+	// Place is the end of the last object or, after an error, the place where reading failed.
 	Place() chunk.Place
 }
 
@@ -72,7 +72,7 @@ func (w *walk) next() (chunk.Object, error) {
 // name adds file and place to an error.
 func (w *walk) name(err error) error {
 	if w.ctx.Err() != nil {
-		return w.ctx.Err() // a decoder may have hidden it
+		return w.ctx.Err() // a decoder may have replaced the context's error
 	}
 	at := w.at
 	if w.objects != nil {
@@ -84,7 +84,7 @@ func (w *walk) name(err error) error {
 	return fmt.Errorf("read %s: %w", w.list[w.at.File].where(at), err)
 }
 
-// where names a place in the file for an operator.
+// where describes a place in the file for an operator.
 func (f *file) where(at chunk.Place) string {
 	if f.format.parquet {
 		return fmt.Sprintf("%s, row %d", f.word(), at.Offset+1)
@@ -141,7 +141,7 @@ func (w *walk) open() error {
 	return nil
 }
 
-// context returns the context of the running call.
+// context returns the context of the call in progress.
 func (w *walk) context() context.Context { return w.ctx }
 
 // decide turns the guess about a file into a format.
@@ -160,7 +160,7 @@ func (w *walk) decide(f *file, g chunk.Guess) (chunk.Format, error) {
 	return g.Format(), nil
 }
 
-// skip moves to offset, which must be in the file.
+// skip moves to offset, which must lie in the file.
 func skip(f io.Seeker, offset int64) error {
 	if offset == 0 {
 		return nil
@@ -179,7 +179,7 @@ func skip(f io.Seeker, offset int64) error {
 // close closes the open file, if there is one.
 func (w *walk) close() error {
 	if w.decoder != nil {
-		_ = w.decoder.Close() // its errors were returned by Read
+		_ = w.decoder.Close() // Read has returned its errors
 	}
 	var err error
 	if w.input != nil {
@@ -189,7 +189,7 @@ func (w *walk) close() error {
 	return err
 }
 
-// An input is the undecoded bytes of a file.
+// An input is the raw bytes of a file.
 type input interface {
 	// read is io.Reader's Read, and returns when ctx ends.
 	read(ctx context.Context, b []byte) (int, error)
@@ -209,7 +209,7 @@ func (f openFile) read(ctx context.Context, b []byte) (int, error) {
 
 func (f openFile) close() error { return f.Close() }
 
-// tap reads the input of a walk with the context of the running call.
+// tap reads the input of a walk with the context of the call in progress.
 type tap struct{ w *walk }
 
 func (t tap) Read(b []byte) (int, error) {
