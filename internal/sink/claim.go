@@ -10,10 +10,10 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// maxFetcher bounds a fetcher's name, which comes over the network; bytes.
+// maxFetcher bounds the length in bytes of a fetcher's name, which comes from the network.
 const maxFetcher = 256
 
-// Claim gives fetcher an epoch, as Sink says.
+// Claim implements saver.Sink.
 func (f *Folder) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Grant, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -50,7 +50,7 @@ func (f *Folder) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Gr
 	return claimed.grant(), nil
 }
 
-// fence is a copy with a new epoch for who takes over.
+// fence returns a copy in which fetcher has a new epoch.
 func (c *claims) fence(fetcher string) *claims {
 	next := *c
 	next.Epoch++
@@ -65,7 +65,7 @@ func (c *claims) grant() Grant {
 	return Grant{Epoch: c.Epoch, Key: slices.Clone(c.Key), Terms: maps.Clone(c.Terms), Transforms: maps.Clone(c.Transforms)}
 }
 
-// FenceVersion refuses what a version was given before, as Sink says.
+// FenceVersion implements saver.Sink.
 func (f *Folder) FenceVersion(ctx context.Context, version string, term uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -85,7 +85,7 @@ func (f *Folder) FenceVersion(ctx context.Context, version string, term uint64) 
 	return f.append([]frame{{kind: claimsKind, claims: now.fenceVersion(version, term)}})
 }
 
-// fenceVersion is a copy in which a version has another term.
+// fenceVersion returns a copy with another term for a version.
 func (c *claims) fenceVersion(version string, term uint64) *claims {
 	next := *c
 	next.Terms = maps.Clone(c.Terms)
@@ -96,8 +96,7 @@ func (c *claims) fenceVersion(version string, term uint64) *claims {
 	return &next
 }
 
-// bind is a copy that knows the transform of a result's version; c itself if that is
-// nothing new.
+// bind returns a copy that records the transform of a result's version, or c itself if nothing changes.
 func (c *claims) bind(r *Result) *claims {
 	if r.Transform == "" || c.Transforms[r.Version] != "" {
 		return c
@@ -111,14 +110,13 @@ func (c *claims) bind(r *Result) *claims {
 	return &next
 }
 
-// mixes says whether the sink holds results of the version that another
-// transform than r's has made.
+// mixes reports whether the sink holds results of the same version from another transform than r's.
 func (c *claims) mixes(r *Result) bool {
 	bound := c.Transforms[r.Version]
 	return bound != "" && r.Transform != "" && bound != r.Transform
 }
 
-// unbind is a copy that forgets what a version did.
+// unbind returns a copy without the transform of a version.
 func (c *claims) unbind(version string) *claims {
 	next := *c
 	next.Transforms = maps.Clone(c.Transforms)
@@ -126,6 +124,5 @@ func (c *claims) unbind(version string) *claims {
 	return &next
 }
 
-// Transforms returns what the versions did to objects whose results are there.
-// Do not change it.
+// Transforms returns the transform of each version whose results are in the sink. The caller must not change the map.
 func (f *Folder) Transforms() map[string]string { return f.state.Load().claims.Transforms }

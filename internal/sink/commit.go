@@ -8,7 +8,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Commit stores a group, as Sink says: with one sync.
+// Commit implements saver.Sink. It stores a group with one sync.
 func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error) {
 	for i := range results {
 		if err := results[i].Check(); err != nil {
@@ -38,10 +38,8 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 	return outcomes, nil
 }
 
-// Replace puts a new result of the same piece in the place of the committed
-// one, in one step: for dead letters that were retried. The old bytes stay in
-// the log, and Finish has to merge again. Errors are those of
-// Commit, and ErrNoChunk and ErrConflict, which change nothing.
+// Replace atomically replaces the committed result of a piece, for dead letters that were retried. The old bytes stay in
+// the log, and Finish must merge again. Errors are those of Commit, and ErrNoChunk and ErrConflict, which change nothing.
 func (f *Folder) Replace(ctx context.Context, result Result) error {
 	if err := result.Check(); err != nil {
 		return err
@@ -68,7 +66,7 @@ func (f *Folder) Replace(ctx context.Context, result Result) error {
 	return f.append(f.withTransforms([]frame{frameOf(&result)}, f.state.Load().claims.bind(&result)))
 }
 
-// judge says what will become of each result, and what is to be stored.
+// judge returns the outcome of each result, and the frames to store.
 func (f *Folder) judge(results []Result) ([]Outcome, []frame, error) {
 	outcomes := make([]Outcome, len(results))
 	fresh := make([]frame, 0, len(results)+1)
@@ -106,15 +104,15 @@ func (f *Folder) judge(results []Result) ([]Outcome, []frame, error) {
 	return outcomes, f.withTransforms(fresh, bound), nil
 }
 
-// A meeting is what a result finds of its chunk.
+// A meeting compares a result with the committed pieces of its chunk.
 type meeting struct {
-	objects  int  // of the result that are there
-	conflict bool // the chunk was made from others
+	objects  int  // objects of the result that are committed
+	conflict bool // the chunk was made from other objects
 }
 
-// meet compares a result with what is committed of its chunk.
+// meet compares a result with the committed pieces of its chunk.
 func (f *Folder) meet(r *Result) (met meeting, err error) {
-	known := false // the chunk's ordinals: all its pieces agree on them
+	known := false // whether the chunk's ordinals are known: all its pieces agree on them
 	for p := range f.table.pieces(r.Chunk) {
 		if met.meet(r, p.Entry); met.conflict {
 			break
@@ -136,7 +134,7 @@ func (m *meeting) meet(r *Result, there Entry) {
 	m.objects += max(0, min(there.From+there.Objects, r.From+r.Objects)-max(there.From, r.From))
 }
 
-// meetRecord compares a result with another one of its group.
+// meetRecord compares a result with another result of its group.
 func (m *meeting) meetRecord(r *Result, there *Record) {
 	if there.Chunk == r.Chunk {
 		m.meet(r, there.entry())
@@ -144,11 +142,11 @@ func (m *meeting) meetRecord(r *Result, there *Record) {
 	}
 }
 
-// begins is the ordinal of the chunk's first object.
+// begins returns the ordinal of the chunk's first object.
 func (r *Result) begins() uint64 { return r.First - uint64(r.From) }
 func (r *Record) begins() uint64 { return r.First - uint64(r.From) }
 
-// lookup reads the record of the piece of a chunk that begins with an object. Call it with mu held.
+// lookup reads the record of the piece of a chunk that begins at an index. Call it with mu held.
 func (f *Folder) lookup(id chunk.ID, from int) (r Record, there bool, err error) {
 	p, there := f.table.get(id, from)
 	if !there {
@@ -162,7 +160,7 @@ func frameOf(r *Result) frame {
 	return frame{kind: chunkKind, record: recordOf(r), outputs: r.Outputs, dead: r.Dead}
 }
 
-// withTransforms adds a record of claims if these have become others.
+// withTransforms adds a record of the claims if they have changed.
 func (f *Folder) withTransforms(frames []frame, bound *claims) []frame {
 	if bound == f.state.Load().claims {
 		return frames
@@ -170,9 +168,8 @@ func (f *Folder) withTransforms(frames []frame, bound *claims) []frame {
 	return append(frames, frame{kind: claimsKind, claims: bound})
 }
 
-// append makes records durable, all of them or none, and then visible. On ErrFull
-// everything is as it was before; after any other error the folder is broken. Call it
-// with mu held.
+// append makes records durable, all of them or none, and then visible. On ErrFull nothing has changed; after any other
+// error the folder is broken. Call it with mu held.
 func (f *Folder) append(frames []frame) error {
 	if err := f.log.write(frames); err != nil {
 		if isFull(err) {
@@ -197,7 +194,7 @@ func (f *Folder) append(frames []frame) error {
 	return nil
 }
 
-// undo takes off what was written of a commit, and returns cause.
+// undo removes the written part of a commit, and returns cause.
 func (f *Folder) undo(cause error) error {
 	if err := f.log.undo(); err != nil {
 		return f.breakDown(errors.Join(cause, err))
@@ -205,8 +202,8 @@ func (f *Folder) undo(cause error) error {
 	return cause
 }
 
-// apply takes over what a record says. Records of the log go through it once, in
-// their order, when they are written or when the folder is opened.
+// apply updates next from a record. Each record of the log is applied once, in order, when it is written or when the folder
+// is opened.
 func (f *Folder) apply(next *state, fr *frame) error {
 	switch fr.kind {
 	case claimsKind:

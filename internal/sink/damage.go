@@ -6,11 +6,11 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A DamageError says what of a folder cannot be read back as it was written.
-// Nothing was changed when it is returned. It is an ErrDamaged.
+// A DamageError says which part of a folder cannot be read back as written. Returning it changes nothing on disk. It is an
+// ErrDamaged.
 type DamageError struct {
 	File   string // path
-	Offset int64  // byte in File; -1 if it is the file as a whole
+	Offset int64  // byte in File; -1: the file as a whole
 	Chunk  chunk.ID
 	Known  bool // Chunk is known
 	What   string

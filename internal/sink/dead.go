@@ -7,11 +7,11 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// deadRead bounds what is read of one chunk's dead letters, in bytes: an object may
-// have 64 MiB, and a person wants to see its beginning.
+// deadRead bounds the bytes read of one chunk's dead letters: an object may have 64 MiB, and a person only needs to see its
+// beginning.
 const deadRead = 4 << 20
 
-// DeadBelow returns dead letters of chunks below a chunk, as Sink says.
+// DeadBelow implements saver.Sink.
 func (f *Folder) DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error) {
 	var found []placed
 	err = f.look(ctx, func() {
@@ -21,7 +21,7 @@ func (f *Folder) DeadBelow(ctx context.Context, below chunk.ID, limit int) (line
 			}
 			enough := len(found) >= limit && (len(found) == 0 || p.ID != found[len(found)-1].ID)
 			if found = append(found, p); enough {
-				break // this one only says that there are more
+				break // this piece only shows that there are more
 			}
 		}
 	})
@@ -49,8 +49,7 @@ func (f *Folder) DeadBelow(ctx context.Context, below chunk.ID, limit int) (line
 	return lines, 0, nil
 }
 
-// shownDead appends a piece's dead letters, or one that stands for them if they are larger
-// than what is left to be read of the chunk.
+// shownDead appends a piece's dead letters. If they exceed what may still be read of the chunk, it appends one placeholder.
 func (f *Folder) shownDead(lines []byte, r Record, left *int64) ([]byte, error) {
 	if r.Dead.Length <= *left {
 		*left -= r.Dead.Length

@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Folder is the sink that keeps results in the log of one folder.
+// Folder is the sink that stores results in the log of one folder.
 type Folder struct {
 	dir       string
 	o         FolderOptions // with defaults, paths absolute
@@ -19,7 +19,7 @@ type Folder struct {
 	recovered Recovered // set by open, then read-only
 	onSync    func(file string, took time.Duration)
 
-	// state is replaced, under mu, when the log has a change; anyone reads it.
+	// state is replaced, under mu, when the log changes; any goroutine may read it.
 	state atomic.Pointer[state]
 
 	finishing sync.Mutex // one Finish at a time; taken before mu
@@ -27,33 +27,32 @@ type Folder struct {
 	reading sync.Mutex // guards reader; taken before mu
 	reader  *partReader
 
-	mu      sync.Mutex // guards what follows, and makes changes one at a time
+	mu      sync.Mutex // guards the fields below, and serializes changes
 	locked  file       // the first part, which carries the lock
 	log     *log
 	table   *table
 	index   *index
 	headers *partReader
-	err     error // why nothing works any more: ErrClosed or ErrBroken
+	err     error // why the folder no longer works: ErrClosed or ErrBroken
 }
 
-// Recovered says what opening the folder had to put right. All zero: nothing.
+// Recovered says what opening the folder repaired. The zero value means nothing.
 type Recovered struct {
-	// Bytes that were behind the last commit, left by a crash in the one after it.
-	// They were truncated (not with ReadOnly). Nobody was ever told that they
-	// are committed.
+	// Bytes after the last commit, left by a crash during the next one. They were truncated (not with ReadOnly). They were
+	// never reported as committed.
 	Bytes int64
 }
 
-// Recovered says what opening the folder had to put right.
+// Recovered returns what opening the folder repaired.
 func (f *Folder) Recovered() Recovered { return f.recovered }
 
-// Job is the job that the folder belongs to.
+// Job returns the job that the folder belongs to.
 func (f *Folder) Job() string { return f.state.Load().claims.Job }
 
-// Identity says which sink this is, whatever process has it open, and where.
+// Identity returns the sink's ID, which does not depend on the process that has it open, and its path.
 func (f *Folder) Identity() (id, at string) { return f.state.Load().claims.ID, f.dir }
 
-// Plan is the plan the folder is bound to; false before the first claim.
+// Plan returns the plan that the folder is bound to; false before the first claim.
 func (f *Folder) Plan() (chunk.Plan, bool) {
 	if p := f.state.Load().claims.Plan; p != nil {
 		return *p, true
@@ -61,19 +60,19 @@ func (f *Folder) Plan() (chunk.Plan, bool) {
 	return chunk.Plan{}, false
 }
 
-// Epoch is the newest one granted.
+// Epoch returns the newest granted epoch.
 func (f *Folder) Epoch() uint64 { return f.state.Load().claims.Epoch }
 
-// Key is the key of every Grant. Do not change it.
+// Key returns the key of every Grant. The caller must not change it.
 func (f *Folder) Key() []byte { return f.state.Load().claims.Key }
 
-// Term is how often a version was fenced.
+// Term returns how often a version was fenced.
 func (f *Folder) Term(version string) uint64 { return f.state.Load().claims.Terms[version] }
 
-// Summary counts what is committed.
+// Summary counts the committed results.
 func (f *Folder) Summary() Summary { return f.summary(f.state.Load()) }
 
-// summary names the ordered files if they were put where they are wanted now.
+// summary names the ordered files if they are at the configured paths.
 func (f *Folder) summary(s *state) Summary {
 	t := s.totals
 	sum := Summary{Chunks: t.Chunks, Objects: t.Objects, Outputs: t.Outputs, Dead: t.Dead, OutputBytes: t.OutputBytes}
@@ -86,10 +85,10 @@ func (f *Folder) summary(s *state) Summary {
 	return sum
 }
 
-// Refresh does nothing: nobody else changes the folder while it is open.
+// Refresh does nothing: no other process changes the folder while it is open.
 func (f *Folder) Refresh(ctx context.Context) error { return ctx.Err() }
 
-// Close closes the folder and gives its lock free. A second Close is ErrClosed.
+// Close closes the folder and releases its lock. A second Close returns ErrClosed.
 func (f *Folder) Close() error {
 	f.reading.Lock()
 	defer f.reading.Unlock()
@@ -99,7 +98,7 @@ func (f *Folder) Close() error {
 		return f.err
 	}
 	if f.err == nil && !f.o.ReadOnly {
-		f.index.write(f.log, f.state.Load()) // so that the next opening reads no frames
+		f.index.write(f.log, f.state.Load()) // so the next opening reads no frames
 	}
 	err := errors.Join(f.reader.close(), f.closeFiles())
 	f.err = fmt.Errorf("sink folder %s: %w", f.dir, ErrClosed)
@@ -107,7 +106,7 @@ func (f *Folder) Close() error {
 }
 
 func (f *Folder) closeFiles() error {
-	_ = f.index.close() // it is made again
+	_ = f.index.close() // the index can be rebuilt
 	err := errors.Join(f.headers.close(), f.log.close())
 	if f.locked == nil {
 		return err
@@ -115,7 +114,7 @@ func (f *Folder) closeFiles() error {
 	return errors.Join(err, unlock(f.locked), f.locked.Close())
 }
 
-// writable says whether the folder can be changed. Call it with mu held.
+// writable returns an error if the folder cannot be changed. Call it with mu held.
 func (f *Folder) writable() error {
 	if f.err == nil && f.o.ReadOnly {
 		return fmt.Errorf("sink folder %s: %w", f.dir, ErrReadOnly)
@@ -123,8 +122,7 @@ func (f *Folder) writable() error {
 	return f.err
 }
 
-// breakDown ends the folder: after err nobody knows what is on disk, until it
-// is opened anew.
+// breakDown makes the folder unusable: after err the state on disk is unknown until the folder is opened again.
 func (f *Folder) breakDown(err error) error {
 	f.err = fmt.Errorf("sink folder %s: %w: %w", f.dir, ErrBroken, err)
 	return f.err
@@ -134,11 +132,10 @@ func (f *Folder) full(err error) error {
 	return fmt.Errorf("sink folder %s: %w", f.dir, noSpace(f.dir, err))
 }
 
-// OnSync sets what is told how long each sync of the "log" took. Set it
-// before the folder is used.
+// OnSync sets the function that is called with the duration of each sync of the "log". Set it before the folder is used.
 func (f *Folder) OnSync(tell func(file string, took time.Duration)) { f.onSync = tell }
 
-// timed runs a step that waits for the disk.
+// timed runs a step that waits for the disk, and reports its duration.
 func (f *Folder) timed(file string, step func() error) error {
 	begin := time.Now()
 	err := step()

@@ -23,37 +23,36 @@ import (
 //	32  checksum of bytes 0 to 31 and the header, 4 bytes
 //	36  header, then body
 //
-// Only a chunk's frame has a body, which its header has checksums of. So each
-// frame's checksum covers all that comes before it in the log: a commit cannot
-// be made up of parts of two attempts to write it.
+// Only a chunk's frame has a body, and its header contains the body's checksums. So each frame's checksum covers everything
+// before it in the log: a commit cannot mix parts of two attempts to write it.
 type frame struct {
 	kind kind
-	head head  // as it was read
-	part int   // where the frame is
-	at   int64 // byte
+	head head  // as read
+	part int   // part that holds the frame
+	at   int64 // offset in the part
 
-	// One of these, by kind.
+	// One of these is set, by kind.
 	claims  *claims
 	record  Record
 	removed removal
 	merged  *merged
 
-	outputs, dead []byte // of the record, to be written
+	outputs, dead []byte // bodies of the record, to be written
 }
 
 type kind byte
 
 const (
-	claimsKind  kind = 1 + iota // who the log belongs to; JSON
-	chunkKind                   // the result of a piece of a chunk, also in the place of an older one
-	removedKind                 // pieces that are no longer there
-	mergedKind                  // what Finish wrote, and where it lies; JSON
+	claimsKind  kind = 1 + iota // the owner of the log; JSON
+	chunkKind                   // the result of a piece of a chunk, may replace an older one
+	removedKind                 // pieces that were removed
+	mergedKind                  // which files Finish wrote, and where they are; JSON
 )
 
 // head is a frame's prefix.
 type head struct {
 	kind   kind
-	last   bool // of its commit
+	last   bool // last frame of its commit
 	commit uint64
 	header int
 	body   int64
@@ -64,18 +63,17 @@ type head struct {
 const (
 	prefixSize = 36
 	frameMagic = "\xc1kl\n" // no JSON Lines file contains its first byte
-	// maxHeader bounds what a damaged length can make a reader allocate. The
-	// longest header is that of a chunk with maxObjects objects, each with
-	// another count than its neighbours.
+	// maxHeader bounds what a damaged length can make a reader allocate. The longest header is that of a chunk with
+	// maxObjects objects whose counts all differ from their neighbours'.
 	maxHeader = 64 << 20
 )
 
-// castagnoli is CRC32C, which both amd64 and arm64 have instructions for.
+// castagnoli is CRC32C, for which amd64 and arm64 have instructions.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
-// position is where the frame is, for the table.
+// position returns the frame's position for the table.
 func (fr *frame) position() position {
 	p := at(fr.part, fr.at)
 	if fr.record.Dead.Length > 0 {
@@ -84,7 +82,7 @@ func (fr *frame) position() position {
 	return p
 }
 
-// size is how many bytes of the log the frame takes.
+// size returns the length of the frame in the log.
 func (h head) size() int64 { return prefixSize + int64(h.header) + h.body }
 
 // append appends prefix and header to b and returns the frame's checksum.
@@ -138,7 +136,7 @@ func frameSum(prefix, header []byte) uint32 {
 	return crc32.Update(checksum(prefix[:32]), castagnoli, header)
 }
 
-// decodeHead reads a prefix; false: it is none.
+// decodeHead reads a prefix; ok is false if b is not a prefix.
 func decodeHead(b []byte) (h head, ok bool) {
 	if string(b[:4]) != frameMagic || b[5] > 1 || b[6]|b[7] != 0 {
 		return h, false
@@ -151,12 +149,10 @@ func decodeHead(b []byte) (h head, ok bool) {
 	return h, h.header <= maxHeader && h.body >= 0
 }
 
-// errHeader: the checksum is right, and the content is not. That is no
-// damage that a disk does.
+// errHeader means that the checksum is right but the content is not. Disks do not cause such damage.
 var errHeader = errors.New("record contradicts itself")
 
-// decode reads a header whose checksum is right; part and offset say where the
-// frame begins.
+// decode reads a header whose checksum is right; the frame begins at part and offset.
 func (h head) decode(header []byte, part int, offset int64) (frame, error) {
 	fr := frame{kind: h.kind, head: h, part: part, at: offset}
 	var err error
@@ -183,19 +179,19 @@ func (h head) decode(header []byte, part int, offset int64) (frame, error) {
 	return fr, err
 }
 
-// A removal takes pieces out.
+// A removal lists pieces to remove.
 type removal struct {
 	pieces []removed // by ascending chunk, then from
-	totals totals    // of what goes, but for Chunks
+	totals totals    // sums over the removed pieces, without Chunks
 }
 
-// removed is the piece of a chunk that begins with an object.
+// removed names the piece of a chunk that begins at an index.
 type removed struct {
 	chunk chunk.ID
 	from  int
 }
 
-// maxRemoved is how many pieces one frame takes out; of more there are more frames.
+// maxRemoved is how many pieces one frame removes; larger removals take several frames.
 const maxRemoved = 1 << 16
 
 func (r *removal) append(b []byte) []byte {

@@ -7,9 +7,7 @@ import (
 	"path/filepath"
 )
 
-// noSpace is ErrFull with what a person wants to know of it: how many bytes are
-// free where something was to be written, in the folder or, for a file that is
-// merged, elsewhere.
+// noSpace adds to ErrFull how many bytes are free where the write failed: in the folder or, for a merged file, elsewhere.
 func noSpace(dir string, err error) error {
 	if at, ok := errors.AsType[*fs.PathError](err); ok {
 		dir = filepath.Dir(at.Path)

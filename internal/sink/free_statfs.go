@@ -4,7 +4,7 @@ package sink
 
 import "golang.org/x/sys/unix"
 
-// freeBytes is how many bytes this process may still write to the file system of a folder.
+// freeBytes returns how many bytes this process may still write to the file system of a folder.
 func freeBytes(dir string) (uint64, bool) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {

@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// fileSystem is every step a Folder takes on disk. Tests put faults and crashes
-// between any two of them.
+// fileSystem has every operation of a Folder on disk. Tests inject faults and crashes between any two of them.
 type fileSystem interface {
 	OpenFile(name string, flag int) (file, error)
 	Mkdir(name string) error
@@ -21,7 +20,7 @@ type fileSystem interface {
 	Stat(name string) (fs.FileInfo, error)
 }
 
-// file is what a Folder needs of a part of the log or of a file it merges.
+// file has what a Folder needs of a part of the log or of a merged file.
 type file interface {
 	io.ReaderAt
 	io.WriterAt
@@ -52,27 +51,27 @@ func (disk) Remove(name string) error                   { return os.Remove(name)
 func (disk) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 func (disk) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }
 
-// SyncDir makes the entries of a directory durable: a file's own sync does
-// not, and a created or renamed file is lost without it.
+// SyncDir makes the entries of a directory durable. Syncing a file does not, so without it a created or renamed file may be
+// lost.
 func (disk) SyncDir(name string) error {
 	d, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	if err := d.Sync(); err != nil {
-		_ = d.Close() // the error that matters is the first
+		_ = d.Close() // the first error matters
 		return err
 	}
 	return d.Close()
 }
 
-// isFull says whether an operation other than a sync failed for want of space.
-// A sync that fails is never merely "full": the pages may be lost.
+// isFull reports whether an operation other than a sync failed for lack of space. A failed sync is never merely "full": the
+// pages may be lost.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, io.ErrShortWrite)
 }
 
-// writeFull is WriteAt that never reports less than it should.
+// writeFull is WriteAt, but turns a short write into an error.
 func writeFull(f file, b []byte, at int64) error {
 	n, err := f.WriteAt(b, at)
 	if err == nil && n < len(b) {

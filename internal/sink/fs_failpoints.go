@@ -10,16 +10,14 @@ import (
 	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
-// theDisk is where folders lie: in this build, a disk with a failpoint behind
-// every change.
+// theDisk is the file system of folders: in this build, a disk with a failpoint after every change.
 func theDisk() fileSystem { return failingDisk{} }
 
-// failingDisk is the disk with a failpoint behind every step that changes it,
-// named sink.STEP.FILE. The steps that only read change nothing: a process
-// that dies between them dies behind the change before.
+// failingDisk is the disk with a failpoint after every step that changes it, named sink.STEP.FILE. Steps that only read
+// need none: dying after one is the same as dying after the change before it.
 type failingDisk struct{ disk }
 
-// done is the failpoint behind a step that succeeded.
+// done is the failpoint after a step that succeeded.
 func done(err error, step, what string) error {
 	if err == nil {
 		failpoint.Hit("sink." + step + "." + what)
@@ -32,7 +30,7 @@ func (d failingDisk) OpenFile(name string, flag int) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	if flag&os.O_CREATE != 0 && nameOf(name) != "log" { // a part of 1 GiB is more than a test writes
+	if flag&os.O_CREATE != 0 && nameOf(name) != "log" { // tests never fill a part of 1 GiB
 		failpoint.Hit("sink.create." + nameOf(name))
 	}
 	return &failingFile{f, nameOf(name)}, nil
@@ -42,7 +40,7 @@ func (d failingDisk) Mkdir(name string) error {
 	return done(d.disk.Mkdir(name), "mkdir", "folder")
 }
 
-// SyncDir knows the sink's own folder by the log in it.
+// SyncDir recognises the sink's own folder by its log.
 func (d failingDisk) SyncDir(name string) error {
 	what := "parent"
 	if _, err := os.Stat(filepath.Join(name, firstPart)); err == nil {
@@ -60,7 +58,7 @@ type failingFile struct {
 	name string
 }
 
-// WriteAt writes in two steps: a write may end half way.
+// WriteAt writes in two steps, because a kill may interrupt a write.
 func (f *failingFile) WriteAt(b []byte, at int64) (int, error) {
 	half := len(b) / 2
 	if n, err := f.file.WriteAt(b[:half], at); err != nil {
@@ -77,7 +75,7 @@ func (f *failingFile) Truncate(size int64) error {
 
 func (f *failingFile) Sync() error { return done(f.file.Sync(), "sync", f.name) }
 
-// nameOf is what a file is to a sink, in the words of failpoint.Names.
+// nameOf returns the role of a file in a sink, as in failpoint.Names.
 func nameOf(path string) string {
 	base := filepath.Base(path)
 	switch {

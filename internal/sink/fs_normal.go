@@ -2,5 +2,5 @@
 
 package sink
 
-// theDisk is where folders lie.
+// theDisk is the file system of folders.
 func theDisk() fileSystem { return disk{} }

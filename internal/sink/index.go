@@ -14,10 +14,9 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// index is a summary of the log, so that opening a folder does not read every
-// frame. It is derived: whatever of it is missing or not whole is read from the
-// log again, and nothing waits for it to be durable. It is a file of blocks, each of
-// which takes up where the one before ends:
+// An index is a summary of the log, so that opening a folder need not read every frame. It is derived: any part that is
+// missing or incomplete is read from the log instead, and nothing waits for the index to be durable. It is a file of
+// blocks, each of which continues where the one before ends:
 //
 //	 0  magic, 4 bytes
 //	 4  length of the entries, 4 bytes
@@ -25,21 +24,21 @@ import (
 //	12  checksum of the log's frame where the block before ends, 4 bytes; 0 in the first block
 //	16  checksum of the block but for these 4 bytes
 //	20  state, JSON; then the entries: chunk, position, digest, 32 bytes in all. If the position has no
-//	    number of objects, from, objects and of follow, 4 bytes each, and position 0 says that the
-//	    piece was taken out
+//	    number of objects, from, objects and of follow, 4 bytes each; position 0 means that the
+//	    piece was removed
 //
-// A block is written when what it tells of is durable. So what the log has up to
-// there was committed, and if it is not there any more, it was lost or damaged.
+// A block is written only after the frames that it covers are durable. So that part of the log was committed, and if it is
+// missing, it was lost or damaged.
 type index struct {
 	fs    fileSystem
 	path  string
 	file  file // open for writing
 	end   int64
 	sum   uint32 // of the log's frame where the last block ends
-	parts int    // how many parts the log had then
-	bad   bool   // a write failed: no more blocks, until the folder is opened again
+	parts int    // parts of the log at that time
+	bad   bool   // a write failed: no more blocks until the folder is opened again
 
-	pending []byte // entries that are in no block yet
+	pending []byte // entries that are not in a block yet
 }
 
 const (
@@ -48,12 +47,12 @@ const (
 	blockPrefix = 20
 	entrySize   = 32 // of a whole chunk
 	longSize    = entrySize + 12
-	// blockEntries is how many entries are in a block, and so about how many frames are
-	// read when a folder is opened that was not closed.
+	// blockEntries is the number of entries in a block, and so roughly the number of frames to read when a folder was not
+	// closed.
 	blockEntries = 4096
 )
 
-// indexed is the state of a block, with the place in the log where it ends.
+// indexed is the state of a block, with the position in the log where the block ends.
 type indexed struct {
 	Claims   *claims   `json:"claims"`
 	Totals   totals    `json:"totals"`
@@ -68,7 +67,7 @@ func newIndex(fs fileSystem, dir string) *index {
 	return &index{fs: fs, path: filepath.Join(dir, indexName)}
 }
 
-// note adds an entry to the block to come.
+// note adds an entry to the next block.
 func (x *index) note(p placed) {
 	if x.bad {
 		return
@@ -85,7 +84,7 @@ func (x *index) note(p placed) {
 	}
 }
 
-// restore takes the entries of a block over into a table; false: they are none.
+// restore adds the entries of a block to a table; false if they are invalid.
 func restore(into *table, entries []byte) bool {
 	for len(entries) > 0 {
 		if len(entries) < entrySize {
@@ -112,17 +111,15 @@ func restore(into *table, entries []byte) bool {
 	return true
 }
 
-// due says whether there is enough for a block. A part that is full is worth one, so
-// that it is known how long it is.
+// due reports whether a block should be written. A full part also gets one, to record its length.
 func (x *index) due(l *log) bool {
 	return len(x.pending) >= blockEntries*entrySize || len(l.parts) > x.parts
 }
 
-// covers says whether the last block ends where the log does.
+// covers reports whether the last block ends at the end of the log.
 func (x *index) covers(l *log) bool { return x.sum == l.Sum }
 
-// write appends a block that ends where the log does now. An error is no harm but
-// for the time that the next opening takes.
+// write appends a block that ends at the end of the log. An error only makes the next opening slower.
 func (x *index) write(l *log, s *state) {
 	if x.bad || x.covers(l) {
 		return
@@ -156,14 +153,14 @@ func (x *index) append(l *log, s *state) error {
 	}
 	x.end += int64(len(b))
 	x.sum, x.parts, x.pending = l.Sum, len(l.parts), x.pending[:0]
-	return x.file.Truncate(x.end) // what was not whole
+	return x.file.Truncate(x.end) // remove incomplete blocks
 }
 
 func blockSum(b []byte) uint32 {
 	return crc32.Update(checksum(b[:16]), castagnoli, b[blockPrefix:])
 }
 
-// close makes the blocks durable, which costs nothing at the end.
+// close makes the blocks durable.
 func (x *index) close() error {
 	if x.file == nil {
 		return nil
@@ -173,8 +170,7 @@ func (x *index) close() error {
 	return err
 }
 
-// load reads the blocks into a table; the state of the last one is nil if there
-// is none.
+// load reads the blocks into a table. It returns the state of the last one, or nil if there is none.
 func (x *index) load(into *table) (last *indexed, err error) {
 	info, err := x.fs.Stat(x.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -200,7 +196,7 @@ func (x *index) load(into *table) (last *indexed, err error) {
 	}
 }
 
-// block reads the next block; nil: there is no whole one.
+// block reads the next block; nil if it is missing or incomplete.
 func (x *index) block(f file, size int64) (*indexed, []byte, error) {
 	var prefix [blockPrefix]byte
 	if n, err := f.ReadAt(prefix[:], x.end); n < blockPrefix {
@@ -211,7 +207,7 @@ func (x *index) block(f file, size int64) (*indexed, []byte, error) {
 	if string(prefix[:4]) != indexMagic || binary.LittleEndian.Uint32(prefix[12:]) != x.sum || length > size-x.end {
 		return nil, nil, nil
 	}
-	if int64(cap(x.pending)) < length { // its memory is free until the folder is open
+	if int64(cap(x.pending)) < length { // the buffer is unused until the folder is open
 		x.pending = make([]byte, length)
 	}
 	b := x.pending[:length]
@@ -230,7 +226,7 @@ func (x *index) block(f file, size int64) (*indexed, []byte, error) {
 	return block, b[blockPrefix+text:], nil
 }
 
-// decodeState reads the state of a block; nil: it is none.
+// decodeState reads the state of a block; nil if it is invalid.
 func decodeState(text []byte) *indexed {
 	block := &indexed{}
 	if json.Unmarshal(text, block) != nil || block.Claims == nil || block.Written == nil || len(block.Parts) == 0 {
@@ -246,7 +242,7 @@ func notEOF(err error) error {
 	return err
 }
 
-// agree holds the log against the block: all that it tells of must still be there.
+// agree checks that the log still holds everything that the block covers.
 func (last *indexed) agree(l *log, have []int64) error {
 	for part, end := range last.Parts {
 		if part >= len(have) {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock takes the lock that lets one saver, or several readers, into a folder.
-// The system releases it when the process ends, also by kill -9.
+// lock takes the lock that admits one saver or several readers to a folder. The system releases it when the process ends,
+// also by kill -9.
 func lock(f file, path string, shared bool) error {
 	how := unix.LOCK_EX
 	if shared {
@@ -27,7 +27,6 @@ func lock(f file, path string, shared bool) error {
 	}
 }
 
-// unlock releases the lock before the file is closed. Closing it is not enough
-// while this process starts a program: until that is there, the new process has
-// the descriptor too, and the lock with it.
+// unlock releases the lock before the file is closed. Closing is not enough while this process starts a program: from fork
+// to exec the child has the descriptor, too, and the lock with it.
 func unlock(f file) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }

@@ -8,28 +8,26 @@ import (
 	"regexp"
 )
 
-// A log is a sequence of part files that are only appended to, a commit at a
-// time. A commit lies in one part and goes through it like this:
+// A log is a sequence of append-only part files. A commit lies in one part and goes through these steps:
 //
 //	write ──▶ sync ──▶ settle
 //	  └──▶ undo: back to the end of the commit before
 //
-// Invariant, between commits: every part ends where parts says, and all of it is
-// durable. So a later commit, or a later part, proves that what is before it was
-// synced: recovery tells damage from a commit that was never finished by that.
+// Invariant, between commits: every part ends where parts says, and all of it is durable. So a later commit, or a later
+// part, proves that everything before it was synced. That is how recovery distinguishes damage from an unfinished commit.
 type log struct {
 	fs    fileSystem
 	dir   string
-	limit int64 // bytes; a part that has as many is followed by the next
+	limit int64 // bytes; a part that reaches it is followed by the next
 
-	parts []int64 // the end of each part; commits go to the last one
+	parts []int64 // the end of each part; commits are appended to the last one
 	mark
 
 	file file // the last part, if it is open for writing
-	made bool // it was made, and its name is not durable yet
+	made bool // file is new, and its name is not durable yet
 	buf  []byte
 
-	// The commit that is being written: where it ends, and what is the mark then.
+	// The commit in progress: its end, and the mark after it.
 	end  int64
 	next mark
 }
@@ -38,16 +36,15 @@ type log struct {
 type mark struct {
 	Commit uint64   `json:"commit"` // its number, from 1
 	Sum    uint32   `json:"sum"`    // the checksum of its last frame
-	Newest position `json:"newest"` // where that frame is
+	Newest position `json:"newest"` // position of that frame
 }
 
-// bufferSize is how much is collected for one write, in bytes. Bodies of half of
-// it and more are written from where they are.
+// bufferSize is how many bytes are collected for one write. Bodies of at least half of it are written directly.
 const bufferSize = 512 << 10
 
 const (
 	firstPart = "log-00000"
-	// newPart is the first part until its first commit is durable; then it is renamed.
+	// newPart is the name of the first part until its first commit is durable.
 	newPart = "log-00000.new"
 )
 
@@ -55,8 +52,7 @@ var partName = regexp.MustCompile(`^log-([0-9]{5,})$`)
 
 func (l *log) path(part int) string { return filepath.Join(l.dir, fmt.Sprintf("log-%05d", part)) }
 
-// write appends frames as one commit, and says in each where it is. They are
-// durable only after sync.
+// write appends frames as one commit, and sets the position of each. They are durable only after sync.
 func (l *log) write(frames []frame) error {
 	if err := l.open(); err != nil {
 		return err
@@ -88,7 +84,7 @@ func (l *log) write(frames []frame) error {
 	return l.flush()
 }
 
-// add writes a body, or collects it.
+// add writes a body, or buffers it.
 func (l *log) add(body []byte) error {
 	if len(l.buf)+len(body) > bufferSize {
 		if err := l.flush(); err != nil {
@@ -107,7 +103,7 @@ func (l *log) add(body []byte) error {
 	return l.put(body, at)
 }
 
-// flush writes what was collected; it ends where the commit does.
+// flush writes the buffer, up to the end of the commit.
 func (l *log) flush() error { return l.flushTo(l.end) }
 
 func (l *log) flushTo(end int64) error {
@@ -126,7 +122,7 @@ func (l *log) put(b []byte, at int64) error {
 	return nil
 }
 
-// open sees to it that the last part is open, and is not full.
+// open makes sure that the last part is open and not full.
 func (l *log) open() error {
 	last := len(l.parts) - 1
 	if l.parts[last] >= l.limit {
@@ -143,7 +139,7 @@ func (l *log) open() error {
 	return nil
 }
 
-// roll makes the next part.
+// roll creates the next part.
 func (l *log) roll() error {
 	if len(l.parts) == 1<<partBits {
 		return fmt.Errorf("log has %d parts, and no more are possible", len(l.parts))
@@ -160,9 +156,8 @@ func (l *log) roll() error {
 	return old.Close()
 }
 
-// sync makes the commit durable, and the name of a new part. What it returns is
-// final: a failed sync is never repeated, for the kernel may have dropped the pages
-// and will say yes the second time.
+// sync makes the commit durable, and the name of a new part. Its error is final: a failed sync is never retried, because
+// the kernel may have dropped the pages and would report success the second time.
 func (l *log) sync() error {
 	if err := l.file.Sync(); err != nil {
 		return fmt.Errorf("sync log: %w", err)
@@ -177,14 +172,13 @@ func (l *log) sync() error {
 	return nil
 }
 
-// settle ends a commit that is durable.
+// settle completes a durable commit.
 func (l *log) settle() {
 	l.parts[len(l.parts)-1] = l.end
 	l.mark = l.next
 }
 
-// undo ends a commit that is not to be. It uses a fresh descriptor, since the old
-// one has just failed.
+// undo discards a commit. It uses a fresh descriptor, because the old one has just failed.
 func (l *log) undo() error {
 	l.buf = l.buf[:0]
 	if l.file == nil { // nothing was written
@@ -196,8 +190,8 @@ func (l *log) undo() error {
 	return errors.Join(err, l.cut(last, l.parts[last]))
 }
 
-// cut takes off what lies behind the end of a part, for good: a tail that came
-// back after a power cut, with another part behind it by then, would be damage.
+// cut truncates a part at end and makes that durable: a tail that reappeared after a power cut, when another part follows,
+// would count as damage.
 func (l *log) cut(part int, end int64) error {
 	f, err := l.fs.OpenFile(l.path(part), os.O_RDWR)
 	if err != nil {
@@ -212,10 +206,9 @@ func (l *log) cut(part int, end int64) error {
 	return f.Close()
 }
 
-// rewrite makes durable what was read of the last part from a byte on, before
-// anybody is told of it. A process that was killed, or whose sync failed, may have
-// left it in memory only, and after a failed sync the kernel takes it for durable:
-// so the bytes are written once more, as they are.
+// rewrite makes the last part durable from a byte on, before anyone sees the data. A process that was killed, or whose sync
+// failed, may have left it in the page cache only, and after a failed sync the kernel considers it written. So the same
+// bytes are written again.
 func (l *log) rewrite(from int64) error {
 	last := len(l.parts) - 1
 	f, err := l.fs.OpenFile(l.path(last), os.O_RDWR)
@@ -239,7 +232,7 @@ func (l *log) rewrite(from int64) error {
 	return f.Close()
 }
 
-// close closes what is open.
+// close closes the open file.
 func (l *log) close() error {
 	if l.file == nil {
 		return nil

@@ -14,12 +14,11 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Finish merges the ordered files, as Sink says. It needs as much space
-// again as the outputs, and memory that does not grow with them.
+// Finish implements saver.Sink: it merges the ordered files. It needs as much disk space again as the outputs, and memory
+// that does not grow with them.
 //
-// An output that was deleted or changed its size since is merged again. An
-// error other than ErrIncomplete, ErrFull, or one of the context ends the
-// folder only if a sync failed or committed data is damaged.
+// An output that was deleted or whose size has changed is merged again. An error other than ErrIncomplete, ErrFull, or one
+// of the context breaks the folder only if a sync failed or committed data is damaged.
 func (f *Folder) Finish(ctx context.Context, chunks, objects uint64) (Summary, error) {
 	f.finishing.Lock()
 	defer f.finishing.Unlock()
@@ -37,7 +36,7 @@ func (f *Folder) Finish(ctx context.Context, chunks, objects uint64) (Summary, e
 		if ok, err := f.merge(ctx, s); err != nil || ok {
 			return f.Summary(), err
 		}
-		// A commit or a Replace came in between. Again.
+		// A commit or a Replace intervened: merge again.
 	}
 }
 
@@ -54,10 +53,10 @@ func (f *Folder) finishable() (*state, error) {
 	return s, nil
 }
 
-// checkComplete names the first gap.
+// checkComplete returns an error that names the first gap.
 func (f *Folder) checkComplete(ctx context.Context, s *state, chunks, objects uint64) error {
 	if s.finished != nil && s.totals.Chunks == chunks && s.totals.Objects == objects {
-		return nil // it was checked, and nothing was committed since
+		return nil // already checked, and nothing was committed since
 	}
 	incomplete := func(format string, args ...any) error {
 		return fmt.Errorf("sink folder %s: %w: %s; it has %d of %d chunks and %d of %d objects",
@@ -68,7 +67,7 @@ func (f *Folder) checkComplete(ctx context.Context, s *state, chunks, objects ui
 	}
 	var next chunk.ID
 	var ordinal uint64
-	have, of := 0, 0 // objects of next, if some are there
+	have, of := 0, 0 // objects of chunk next, if only some are there
 	for r, err := range f.Records(ctx) {
 		switch {
 		case err != nil:
@@ -101,8 +100,7 @@ func (f *Folder) checkComplete(ctx context.Context, s *state, chunks, objects ui
 	return nil
 }
 
-// isMerged says whether the files of an earlier Finish are still there, where
-// they are wanted now.
+// isMerged reports whether the files of an earlier Finish still exist at the configured paths.
 func (f *Folder) isMerged(s *state) bool {
 	if s.finished == nil || *s.finished != f.wanted(s) {
 		return false
@@ -122,11 +120,10 @@ func (f *Folder) wanted(s *state) finished {
 	return w
 }
 
-// errSync marks a failed sync, after which nobody tries again on the same file.
+// errSync marks a failed sync, which must not be retried on the same file.
 var errSync = errors.New("failed sync")
 
-// judgeMerge: a full disk or an unwritable output is no damage to what is
-// committed.
+// judgeMerge wraps an error of merging. A full disk or an unwritable output does not mean that committed data is damaged.
 func (f *Folder) judgeMerge(err error) error {
 	switch {
 	case errors.Is(err, ErrBroken):
@@ -141,23 +138,21 @@ func (f *Folder) judgeMerge(err error) error {
 	return fmt.Errorf("sink folder %s: %w", f.dir, err)
 }
 
-// An orderedFile is one that Finish merges.
+// An orderedFile is a file that Finish merges.
 type orderedFile struct {
 	path  string
 	part  func(*Record) Range
-	known []fingerprint // of the files that may lie at path
-	old   fs.FileInfo   // of the file that lies there; nil: none
-	print fingerprint   // of the one that was written beside path
+	known []fingerprint // of files that path may already hold
+	old   fs.FileInfo   // the file at path; nil: none
+	print fingerprint   // of the new file beside path
 }
 
-// merge writes the ordered files of s beside their places, notes in the log
-// what is in them, puts them into their places, and notes that this is done. In
-// this order, a file that a crash leaves in its place is known to be the job's.
-// It returns false if the content is not that of s any more.
+// merge writes the ordered files of s beside their paths, records their fingerprints in the log, renames them into place,
+// and records that this is done. With this order, a file that a crash leaves in place is known to be the job's. merge
+// returns false if the content is no longer that of s.
 func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 	outputs := orderedFile{path: f.o.Output, part: func(r *Record) Range { return r.Outputs }, known: s.written.Outputs}
-	// Pieces follow one another in the order of the ordinals, and so do the dead
-	// letters within each.
+	// Pieces are ordered by ordinal, and so are the dead letters within each.
 	dead := orderedFile{path: f.o.DeadFile, part: func(r *Record) Range { return r.Dead }, known: s.written.Dead}
 	files := []*orderedFile{&outputs, &dead}
 	if s.totals.Dead == 0 {
@@ -165,7 +160,7 @@ func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 	}
 	defer func() {
 		for _, o := range files {
-			err = errors.Join(err, removeIfThere(f.fs, f.fresh(o.path))) // also to give its space back
+			err = errors.Join(err, removeIfThere(f.fs, f.fresh(o.path))) // also frees its space
 		}
 	}()
 	for _, o := range files {
@@ -195,10 +190,9 @@ func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 	return f.record(s, &placed, &done)
 }
 
-// mergeFile writes the ranges of all pieces, in order, to a new file beside
-// the place of o, and takes its fingerprint.
+// mergeFile writes the ranges of all pieces, in order, to a new file beside o's path, and computes its fingerprint.
 func (f *Folder) mergeFile(ctx context.Context, o *orderedFile) (err error) {
-	if o.old, err = f.mayReplace(o.path, o.known); err != nil { // before the work, not only after it
+	if o.old, err = f.mayReplace(o.path, o.known); err != nil { // check before the work, not only after it
 		return err
 	}
 	out, err := f.fs.OpenFile(f.fresh(o.path), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
@@ -246,8 +240,8 @@ func (f *Folder) syncDir(dir string) error {
 	return nil
 }
 
-// record notes what was written, and, if done is not nil, that it lies in its
-// place; false if the content is not that of s any more.
+// record logs what was written and, if done is not nil, that the files are in place; false if the content is no longer that
+// of s.
 func (f *Folder) record(s *state, now *written, done *finished) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -263,7 +257,7 @@ func (f *Folder) record(s *state, now *written, done *finished) (bool, error) {
 	return true, f.append([]frame{{kind: mergedKind, merged: &merged{Written: now, Finished: done}}})
 }
 
-// appender writes to the end of a file that it is alone with.
+// appender appends to a file that no one else writes.
 type appender struct {
 	file file
 	at   int64
@@ -283,14 +277,12 @@ type Merged struct {
 	io.Closer
 	MediaType string // of its content, which may be compressed
 	Bytes     int64
-	Sum       uint64 // XXH64 of all bytes, as they were written
+	Sum       uint64 // XXH64 of all bytes, as written
 }
 
-// OpenOutput opens the ordered outputs, or the ordered dead letters; without any of these
-// they are an empty file. It returns ErrIncomplete while the job is not finished, and an
-// error if the file was removed or has another size than it was written with. That its content is as
-// it was written is for the reader to check, by Sum. What is open stays as it is when a
-// later Finish puts another file into its place.
+// OpenOutput opens the ordered outputs or the ordered dead letters, an empty file if there are none. It returns
+// ErrIncomplete while the job is not finished, and an error if the file was removed or its size has changed. The reader
+// must compare the content with Sum. An open file stays unchanged when a later Finish replaces it.
 func (f *Folder) OpenOutput(dead bool) (Merged, error) {
 	s := f.state.Load()
 	path, known := f.o.Output, s.written.Outputs

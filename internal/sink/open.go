@@ -7,24 +7,23 @@ import (
 	"strings"
 )
 
-// Options are the settings that every kind of sink understands.
+// Options are the settings that all kinds of sink have.
 type Options struct {
 	Output   string // file of the ordered outputs; default: the kind's own
 	DeadFile string // file of the ordered dead letters; default: the kind's own
-	ReadOnly bool   // only to read: for verify and dead list
+	ReadOnly bool   // for verify and dead list
 }
 
-// kinds is what Open answers to a sink it does not know.
+// kinds is the hint in the error for an unknown kind of sink.
 const kinds = "use a folder's path, folder:PATH, file:///absolute/path, sqlite:FILE or postgres://…"
 
 var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):`)
 
-// Open opens the folder that spec names, for one job, and makes it if it is not
-// there; package kinds opens the other kinds. spec is the path of a folder, folder:PATH or file:///absolute/path.
+// Open opens the folder that spec names, for one job, and creates it if it does not exist; package kinds opens the other
+// kinds. spec is the path of a folder, folder:PATH or file:///absolute/path.
 //
-// It fails with ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat, ErrLocked,
-// ErrOtherJob, ErrFull or ErrDamaged. With ReadOnly nothing is made, and job
-// may be empty: any.
+// It fails with ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat, ErrLocked, ErrOtherJob, ErrFull or ErrDamaged. With
+// ReadOnly it creates nothing, and an empty job means any job.
 func Open(spec, job string, o Options) (*Folder, error) {
 	dir, err := folderOf(spec)
 	if err != nil {
@@ -52,6 +51,6 @@ func folderOf(spec string) (string, error) {
 		}
 		return u.Path, nil
 	}
-	// A URL may carry a password: only its kind is repeated.
+	// A URL may contain a password, so only its scheme is repeated.
 	return "", fmt.Errorf("unknown kind of sink %q: %s: %w", kind[1], kinds, ErrSettings)
 }

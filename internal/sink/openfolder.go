@@ -15,34 +15,31 @@ import (
 
 // FolderOptions are the settings of a folder.
 type FolderOptions struct {
-	// Output is the file of the ordered outputs; default output.jsonl in the
-	// folder. It appears when the job is finished. Its own folder must be there.
+	// Output is the file of the ordered outputs; default output.jsonl in the folder. It appears when the job is finished.
+	// Its own folder must exist.
 	Output string
 	// DeadFile is the file of the ordered dead letters; default dead.jsonl in
 	// the folder. It appears when the job is finished, if there are any.
 	DeadFile string
-	// PartBytes is where a part of the log ends and the next one begins, in bytes.
-	// Default 1 GiB, at most 4 GiB; there are at most 65,536 parts. A commit is never divided: a
-	// part is longer by what is over of its last one.
+	// PartBytes is the size in bytes at which a part of the log is full. Default 1 GiB, at most 4 GiB; there are at most
+	// 65,536 parts. A commit is never split, so the last commit of a part may exceed the size.
 	PartBytes int64
-	// Force lets the ordered files take the place of files that are not the
-	// job's, or were changed since it wrote them.
+	// Force lets the ordered files replace files that are not the job's, or that have changed since the job wrote them.
 	Force bool
-	// ReadOnly is for verify and dead list: nothing on disk is made or
-	// changed, and several may read at a time, while no saver runs.
+	// ReadOnly is for verify and dead list: nothing on disk is created or changed, and several processes may read at the
+	// same time while no saver runs.
 	ReadOnly bool
 }
 
 // DefaultPartBytes is the size at which a part of the log is full.
 const DefaultPartBytes = 1 << 30
 
-// maxPartBytes leaves as much again for the last commit of a part.
+// maxPartBytes leaves the same size again for the last commit of a part.
 const maxPartBytes = 1 << (offsetBits - 1)
 
-// OpenFolder opens the folder dir for one job and makes it if it is not there.
+// OpenFolder opens the folder dir for one job and creates it if it does not exist.
 //
-// Results are not read when opening; each is checked when it is read. Errors are those
-// of Open.
+// Opening does not read results; each is checked when it is read. Errors are those of Open.
 func OpenFolder(dir, job string, o FolderOptions) (*Folder, error) {
 	return openFolder(theDisk(), dir, job, o)
 }
@@ -68,10 +65,10 @@ func openFolder(disk fileSystem, dir, job string, o FolderOptions) (*Folder, err
 	return f, nil
 }
 
-// explain gives an error of opening its place among the sentinels.
+// explain maps an error of opening to one of the sentinels.
 func (f *Folder) explain(err error) error {
 	if errors.Is(err, ErrForeign) {
-		return err // the folder is all right
+		return err // the folder itself is intact
 	}
 	for _, known := range []error{ErrSettings, ErrUnreachable, ErrNotSink, ErrLocked, ErrOtherJob, ErrFormat, ErrDamaged, ErrFull} {
 		if errors.Is(err, known) {
@@ -116,7 +113,7 @@ func (f *Folder) configure(dir, job string) error {
 	return nil
 }
 
-// resolve follows links, as far as the path exists.
+// resolve follows links as far as the path exists.
 func resolve(path string) string {
 	if followed, err := filepath.EvalSymlinks(path); err == nil {
 		return followed
@@ -133,13 +130,13 @@ func resolve(path string) string {
 	case !filepath.IsAbs(to):
 		to = filepath.Join(parent, to)
 	}
-	if _, err := os.Lstat(to); err == nil { // a link to a link that leads nowhere, or in a circle
+	if _, err := os.Lstat(to); err == nil { // a dangling or circular link
 		return path
 	}
 	return to
 }
 
-// openLog locks the folder's log, or makes folder and log.
+// openLog locks the folder's log, or creates folder and log.
 func (f *Folder) openLog(job string) error {
 	exists, err := f.survey()
 	if err != nil {
@@ -174,8 +171,8 @@ func (f *Folder) lockFile(path string, flag int, shared bool) (file, error) {
 
 var errRaced = errors.New("another process made the log meanwhile")
 
-// createLog makes a new log, and puts it into its place only when its first commit is
-// durable. errRaced: there is one by now.
+// createLog creates a new log, and renames it into place only when its first commit is durable. errRaced means that another
+// process was faster.
 func (f *Folder) createLog(job string) error {
 	fresh, final := filepath.Join(f.dir, newPart), f.log.path(0)
 	made, err := f.lockFile(fresh, os.O_RDWR|os.O_CREATE, false)
@@ -190,15 +187,15 @@ func (f *Folder) createLog(job string) error {
 }
 
 func (f *Folder) firstCommit(made file, fresh, job string) error {
-	// Whoever made one before has the lock of what is the log now; this file had
-	// the same name then, or has it since.
+	// A process that created a log earlier holds the lock on the present log. It may have renamed this file, or replaced
+	// it.
 	if _, err := f.fs.Stat(f.log.path(0)); err == nil {
 		return errors.Join(errRaced, f.fs.Remove(fresh))
 	}
 	first := frame{kind: claimsKind, claims: &claims{Format: formatVersion, Job: job, ID: rand.Text()}}
 	b, _, err := first.append(nil, 1, true, 0)
 	if err == nil {
-		err = made.Truncate(0) // what a crashed attempt left
+		err = made.Truncate(0) // remnants of a crashed attempt
 	}
 	if err == nil {
 		err = writeFull(made, b, 0)
@@ -207,19 +204,18 @@ func (f *Folder) firstCommit(made file, fresh, job string) error {
 		return fmt.Errorf("write log: %w", err)
 	}
 	if err := made.Sync(); err != nil {
-		return fmt.Errorf("%w: sync log: %w", ErrUnreachable, err) // whatever it says
+		return fmt.Errorf("%w: sync log: %w", ErrUnreachable, err) // also if it is ENOSPC
 	}
 	return nil
 }
 
-// Folders of before there was a log are refused.
+// Folders from before the log format are refused.
 const (
 	oldIndex  = "index.db"
 	oldFolder = "its results are in index.db and parts/, as chunkline before 0.2 wrote them: finish the job with that release, or use a new folder"
 )
 
-// survey says whether the folder is a sink already. A folder that holds other
-// things is refused.
+// survey reports whether the folder already is a sink. It refuses a folder that holds other things.
 func (f *Folder) survey() (exists bool, err error) {
 	entries, err := f.fs.ReadDir(f.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -241,7 +237,7 @@ func (f *Folder) survey() (exists bool, err error) {
 		case name == indexName, partName.MatchString(name):
 			missing = true
 		case name == newPart, name == "lost+found", strings.HasPrefix(name, "."):
-			// left by a crash while the log was made; of the file system
+			// left by a crash while the log was created, or part of the file system
 		default:
 			foreign = name
 		}
@@ -258,9 +254,8 @@ func (f *Folder) survey() (exists bool, err error) {
 	return false, nil
 }
 
-// mkdirAll makes a folder and those above it, and syncs each one's parent: a
-// folder whose name is lost takes all in it along. It does so for those that are
-// there as well, since a process that was killed may just have made them.
+// mkdirAll creates a folder and its parents, and syncs the parent of each: a folder whose name is lost takes its content
+// along. It also syncs the parents of folders that exist, because a killed process may have just created them.
 func (f *Folder) mkdirAll(dir string) error {
 	parent := filepath.Dir(dir)
 	if parent == dir {
@@ -278,9 +273,8 @@ func (f *Folder) mkdirAll(dir string) error {
 	return f.fs.SyncDir(parent)
 }
 
-// syncAbove makes the name of a folder durable that was there already. What is
-// above it may belong to others (only who may list a folder may sync it) or be
-// of a kind that cannot be synced at all: then it is not of our making.
+// syncAbove makes the name of an existing folder durable. Its parent may belong to others (only a user who may list a
+// folder can sync it) or not support sync at all; in these cases chunkline did not create it.
 func (f *Folder) syncAbove(dir string) error {
 	err := f.fs.SyncDir(filepath.Dir(dir))
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) {
@@ -289,7 +283,7 @@ func (f *Folder) syncAbove(dir string) error {
 	return err
 }
 
-// removeIfThere removes a file, if there is one.
+// removeIfThere removes a file if it exists.
 func removeIfThere(disk fileSystem, path string) error {
 	if err := disk.Remove(path); !errors.Is(err, os.ErrNotExist) {
 		return err

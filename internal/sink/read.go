@@ -11,11 +11,10 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// pageRecords is how many records are looked up at a time. Between two of these looks
-// commits get their turn.
+// pageRecords is how many records are looked up at a time. Commits may run between two pages.
 const pageRecords = 1024
 
-// List returns a page of committed pieces, as Sink says.
+// List implements saver.Sink.
 func (f *Folder) List(ctx context.Context, from chunk.ID, limit int) ([]Entry, error) {
 	if limit <= 0 {
 		return nil, ctx.Err()
@@ -36,7 +35,7 @@ func (f *Folder) List(ctx context.Context, from chunk.ID, limit int) ([]Entry, e
 	return entries, err
 }
 
-// Has returns the committed pieces of chunks, as Sink says.
+// Has implements saver.Sink.
 func (f *Folder) Has(ctx context.Context, ids []chunk.ID) ([]Entry, error) {
 	entries := make([]Entry, 0, len(ids))
 	err := f.look(ctx, func() {
@@ -49,7 +48,7 @@ func (f *Folder) Has(ctx context.Context, ids []chunk.ID) ([]Entry, error) {
 	return entries, err
 }
 
-// Look returns the committed pieces of a chunk, as Sink says.
+// Look implements saver.Sink.
 func (f *Folder) Look(ctx context.Context, id chunk.ID) ([]Result, error) {
 	var pieces []placed
 	if err := f.look(ctx, func() { pieces = slices.Collect(f.table.pieces(id)) }); err != nil {
@@ -69,7 +68,7 @@ func (f *Folder) Look(ctx context.Context, id chunk.ID) ([]Result, error) {
 	return results, nil
 }
 
-// result reads all of a piece.
+// result reads a piece with its bodies.
 func (f *Folder) result(p placed) (Result, error) {
 	r, err := f.recordAt(p)
 	if err != nil {
@@ -85,9 +84,8 @@ func (f *Folder) result(p placed) (Result, error) {
 	return result, err
 }
 
-// Records yields the committed pieces by ascending ID, then From. It holds no lock while the
-// caller works; of what is committed meanwhile it may miss some. After an
-// error it ends.
+// Records yields the committed pieces by ascending ID, then From. It holds no lock while the caller works, so it may miss
+// pieces that are committed meanwhile. After an error it ends.
 func (f *Folder) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		page := make([]placed, 0, pageRecords)
@@ -120,32 +118,30 @@ func (f *Folder) Records(ctx context.Context) iter.Seq2[Record, error] {
 	}
 }
 
-// recordAt reads the record of a piece. One that was replaced meanwhile is still there.
+// recordAt reads the record of a piece. A replaced record remains readable.
 func (f *Folder) recordAt(of placed) (r Record, err error) {
 	err = f.body(func(p *partReader) error { r, err = p.record(of); return err })
 	return r, err
 }
 
-// Outputs appends the output lines of a piece to b, after checking them.
+// Outputs checks the output lines of a piece and appends them to b.
 func (f *Folder) Outputs(b []byte, r Record) ([]byte, error) {
 	err := f.body(func(p *partReader) (err error) { b, err = p.append(b, r.Outputs, &r); return err })
 	return b, err
 }
 
-// DeadLetters appends the dead letters of a piece to b, after checking them.
+// DeadLetters checks the dead letters of a piece and appends them to b.
 func (f *Folder) DeadLetters(b []byte, r Record) ([]byte, error) {
 	err := f.body(func(p *partReader) (err error) { b, err = p.append(b, r.Dead, &r); return err })
 	return b, err
 }
 
-// CopyOutputs writes the output lines of a piece to w, in flat memory. On an
-// error what was written may be wrong.
+// CopyOutputs writes the output lines of a piece to w, in constant memory. After an error the bytes written may be wrong.
 func (f *Folder) CopyOutputs(w io.Writer, r Record) error {
 	return f.body(func(p *partReader) error { return p.copy(w, r.Outputs, &r) })
 }
 
-// body reads from the log. Damage found here ends nothing: verify goes on
-// to the next chunk.
+// body reads from the log. Damage does not break the folder, so verify can go on to the next chunk.
 func (f *Folder) body(do func(*partReader) error) error {
 	f.reading.Lock()
 	defer f.reading.Unlock()
@@ -158,7 +154,7 @@ func (f *Folder) body(do func(*partReader) error) error {
 	return do(f.reader)
 }
 
-// look looks into the table, while nothing changes.
+// look calls do with the table locked.
 func (f *Folder) look(ctx context.Context, do func()) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"os"
 )
 
-// A partReader reads records and their bodies from the log, and checks them. It
-// has its own descriptors, so it never meets those of the writer. Not for concurrent use.
+// A partReader reads records and their bodies from the log, and checks them. It has its own descriptors, separate from the
+// writer's. Not for concurrent use.
 type partReader struct {
 	log   *log
 	open  map[int]file // by part
@@ -19,8 +19,8 @@ type partReader struct {
 
 const (
 	readSize = 512 << 10
-	// maxReaders bounds the open files. Chunks lie about in order, so there
-	// are seldom more than two parts in turn.
+	// maxReaders bounds the open files. Chunks are stored roughly in order, so reading seldom alternates between more than
+	// two parts.
 	maxReaders = 8
 )
 
@@ -62,10 +62,10 @@ func (p *partReader) record(of placed) (Record, error) {
 	return fr.record, err
 }
 
-// usualRecord is how many bytes are read for a record: seldom too few.
+// usualRecord is how many bytes are read for a record at first; that is seldom too few.
 const usualRecord = 512
 
-// endOr is damage if a file ends too early, else what reading says.
+// endOr returns damage if a file ends too early, else err.
 func endOr(err, damage error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return damage
@@ -73,7 +73,7 @@ func endOr(err, damage error) error {
 	return fmt.Errorf("read log: %w", err)
 }
 
-// buffer is for one read.
+// buffer returns the buffer for one read.
 func (p *partReader) buffer(n int64) []byte {
 	if int64(len(p.chunk)) < n {
 		p.chunk = make([]byte, n)
@@ -81,9 +81,8 @@ func (p *partReader) buffer(n int64) []byte {
 	return p.chunk[:n]
 }
 
-// copy writes the bytes of a range to w. A range up to readSize is checked
-// before it is written, a longer one when it has been: do not use what was
-// written if an error is returned.
+// copy writes the bytes of a range to w. It checks a range of up to readSize before writing it, and a longer one
+// afterwards: do not use the written bytes if it returns an error.
 func (p *partReader) copy(w io.Writer, r Range, of *Record) error {
 	if r.Length == 0 {
 		return nil

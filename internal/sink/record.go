@@ -6,16 +6,15 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A Range is where bytes lie in the log.
+// A Range is the location of bytes in the log.
 type Range struct {
 	Part   int
 	Offset int64
-	Length int64  // 0: nothing is there, the other fields are 0
+	Length int64  // 0: no bytes, and the other fields are 0
 	Sum    uint32 // CRC32C of the bytes
 }
 
-// A Record says what a committed piece of a chunk is, and where it lies. Its fields are those of
-// the Result.
+// A Record describes a committed piece of a chunk, and locates its bodies. Its fields are those of Result.
 type Record struct {
 	Chunk   chunk.ID
 	From    int
@@ -34,7 +33,7 @@ type Record struct {
 	Version string
 }
 
-// OutputCount is the number of output lines.
+// OutputCount returns the number of output lines.
 func (r *Record) OutputCount() uint64 {
 	var n uint64
 	for _, c := range r.Counts {
@@ -52,7 +51,7 @@ func recordOf(r *Result) Record {
 	}
 }
 
-// sameObjects says whether a result was made from the objects of the record.
+// sameObjects reports whether a result was made from the objects of the record.
 func (r *Record) sameObjects(o *Result) bool {
 	return r.Digest == o.Digest && r.First == o.First && r.Objects == o.Objects && r.Of == o.Of
 }
@@ -61,7 +60,7 @@ func (r *Record) entry() Entry {
 	return Entry{ID: r.Chunk, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest}
 }
 
-// place says where the record's body begins.
+// place sets the location of the bodies, which begin at offset.
 func (r *Record) place(part int, offset int64) {
 	for _, to := range []*Range{&r.Outputs, &r.Dead} {
 		if to.Length > 0 {
@@ -95,7 +94,7 @@ func (r *Record) append(b []byte) []byte {
 	return appendCounts(b, r.Counts)
 }
 
-// decodeRecord reads what append wrote. The record shares no memory with b.
+// decodeRecord decodes the output of append. The record shares no memory with b.
 func decodeRecord(b []byte) (Record, error) {
 	var r Record
 	d := decoder{b: b}
@@ -153,8 +152,7 @@ func appendCounts(b []byte, counts []int) []byte {
 	return b
 }
 
-// decoder takes fields off b. After the first that does not fit, bad is set
-// and every field is zero.
+// decoder reads fields from b. After the first invalid field, bad is set and every field is zero.
 type decoder struct {
 	b   []byte
 	bad bool
@@ -232,6 +230,6 @@ func (d *decoder) counts(objects int) []int {
 	return counts
 }
 
-// maxObjects bounds what a value can make decode allocate. A chunk of the
-// largest plan has far fewer (chunk.MaxSize).
+// maxObjects bounds what a value can make decode allocate. Chunks of the largest plan have far fewer objects
+// (chunk.MaxSize).
 const maxObjects = 1 << 24

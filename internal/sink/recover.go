@@ -12,15 +12,13 @@ import (
 	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
-// recover brings an opened folder to its committed state: the index tells of most
-// of the log, the frames behind that are read. Nothing is changed if something is
-// wrong; then what a crash left behind the last commit is taken off.
+// recover restores the committed state of an opened folder: it loads the index and reads the frames after the index's end.
+// If anything is wrong, it changes nothing; otherwise it truncates what a crash left after the last commit.
 //
-// A commit that is not whole is the last one, which was not answered, or damage.
-// It was not answered if nothing proves that it was durable once; the proofs are
-// the index, a later part, and any frame of a later commit: all of these are
-// written only after the commit's sync. Which blocks of an unsynced commit a power
-// cut leaves does not matter, for there is nothing behind it.
+// An incomplete commit is either the last one, which was not answered, or damage. It was not answered if nothing proves
+// that it was durable once. The proofs are the index, a later part, and any frame of a later commit: all of these are
+// written only after the commit's sync. It does not matter which blocks of an unsynced commit a power cut leaves, because
+// nothing follows it.
 func (f *Folder) recover(job string) error {
 	have, err := f.surveyParts()
 	if err != nil {
@@ -41,7 +39,7 @@ func (f *Folder) recover(job string) error {
 	return f.mend(job, t)
 }
 
-// rebindable: nobody has used the folder yet, so its job is not settled.
+// rebindable reports whether the folder is still unused, so its job may change.
 func (f *Folder) rebindable() bool { return f.state.Load().claims.Plan == nil && !f.o.ReadOnly }
 
 // surveyParts returns the size of each part's file.
@@ -76,25 +74,25 @@ func (f *Folder) surveyParts() (have []int64, err error) {
 	return have, nil
 }
 
-// tail is what readLog has found at the end of the log.
+// tail is what readLog found at the end of the log.
 type tail struct {
-	bytes   int64 // behind the last commit
-	rewrite int64 // where the last commit begins, if it may be in memory only; -1: it is durable
+	bytes   int64 // after the last commit
+	rewrite int64 // start of the last commit, if it may not be durable; -1: it is durable
 }
 
-// A scan reads the frames behind a place in the log.
+// A scan reads the frames after a position in the log.
 type scan struct {
 	f    *Folder
 	have []int64
 	in   frameReader
 	part int
 
-	whole  []frame // the last commit that was read; it is applied when the next one is
+	whole  []frame // the last commit that was read; applied when the next one is read
 	begins int64   // in part
-	before mark    // of the commit before it
+	before mark    // the end of the commit before it
 }
 
-// readLog reads what the index does not tell of.
+// readLog reads the part of the log that the index does not cover.
 func (f *Folder) readLog(have []int64) (t tail, err error) {
 	last, err := f.index.load(f.table)
 	if err != nil {
@@ -171,8 +169,7 @@ func (s *scan) readPart(next *state) (err error) {
 	return nil
 }
 
-// readCommit reads the frames of the commit that begins at a byte. bad says what
-// of it is not as it was written.
+// readCommit reads the frames of the commit that begins at a byte. bad describes any difference to what was written.
 func (s *scan) readCommit(at int64) (frames []frame, bad *DamageError, err error) {
 	l := s.f.log
 	sum := l.Sum
@@ -209,8 +206,7 @@ func (s *scan) readCommit(at int64) (frames []frame, bad *DamageError, err error
 	}
 }
 
-// torn decides what a commit is that is not whole: damage, or the one that was
-// being written when the last process ended.
+// torn decides whether an incomplete commit is damage, or was being written when the last process ended.
 func (s *scan) torn(at int64, bad *DamageError) error {
 	if s.part < len(s.have)-1 {
 		return bad
@@ -226,8 +222,8 @@ func (s *scan) torn(at int64, bad *DamageError) error {
 	return s.checkWhole(newest == next)
 }
 
-// checkWhole reads the bodies of the last commit that is whole by its frames. Of all
-// earlier ones it is certain that they were durable.
+// checkWhole reads the bodies of the last commit whose frames are complete. All earlier commits are known to have been
+// durable.
 func (s *scan) checkWhole(proven bool) error {
 	reader := newPartReader(s.f.log)
 	defer reader.close()
@@ -249,7 +245,7 @@ func (s *scan) checkWhole(proven bool) error {
 	return nil
 }
 
-// apply takes the last whole commit over.
+// apply applies the last complete commit.
 func (s *scan) apply(next *state) error {
 	for i := range s.whole {
 		if err := s.f.apply(next, &s.whole[i]); err != nil {
@@ -260,8 +256,7 @@ func (s *scan) apply(next *state) error {
 	return nil
 }
 
-// A frameReader reads the frames of one part, through a window: short frames are
-// many in one read, and long bodies are not read.
+// A frameReader reads the frames of one part through a window: one read returns many short frames, and skips long bodies.
 type frameReader struct {
 	file   file
 	size   int64
@@ -271,7 +266,7 @@ type frameReader struct {
 
 const windowSize = 4096
 
-// read reads the frame at a byte; what says what is wrong with it.
+// read reads the frame at a byte; what describes an error in it.
 func (in *frameReader) read(at int64) (h head, header []byte, what string, err error) {
 	b, err := in.bytes(at, prefixSize)
 	if err != nil || b == nil {
@@ -291,7 +286,7 @@ func (in *frameReader) read(at int64) (h head, header []byte, what string, err e
 	return h, header, "", nil
 }
 
-// bytes are valid until the next call; nil: the file ends before.
+// bytes returns n bytes, valid until the next call, or nil if the file ends before.
 func (in *frameReader) bytes(at int64, n int) ([]byte, error) {
 	if at+int64(n) > in.size {
 		return nil, nil
@@ -311,8 +306,8 @@ func (in *frameReader) bytes(at int64, n int) ([]byte, error) {
 	return in.window[from : from+n], nil
 }
 
-// newest looks for frames behind a byte, wherever they begin, and returns the
-// highest number of a commit among them; 0: there is none.
+// newest searches for frames after a byte, at any offset, and returns the highest commit number among them; 0 if there are
+// none.
 func (in *frameReader) newest(at int64) (commit uint64, err error) {
 	b := make([]byte, min(1<<20, in.size-at))
 	magic := []byte(frameMagic)
@@ -342,8 +337,7 @@ func (in *frameReader) newest(at int64) (commit uint64, err error) {
 	return commit, nil
 }
 
-// mend makes what was found durable, before anybody is told what it says, and
-// takes off the tail.
+// mend makes the recovered data durable before anyone sees it, and truncates the tail.
 func (f *Folder) mend(job string, t tail) error {
 	last := len(f.log.parts) - 1
 	var err error
@@ -354,7 +348,7 @@ func (f *Folder) mend(job string, t tail) error {
 		err = f.log.rewrite(t.rewrite)
 	}
 	if errors.Is(err, errSync) {
-		return fmt.Errorf("%w: %w", ErrUnreachable, err) // whatever it says
+		return fmt.Errorf("%w: %w", ErrUnreachable, err) // also if it is ENOSPC
 	}
 	if err != nil {
 		return err

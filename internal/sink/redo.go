@@ -6,22 +6,20 @@ import (
 	"slices"
 )
 
-// Redone says what Redo took out.
+// Redone says what Redo removed.
 type Redone struct {
-	Chunks  uint64 `json:"chunks"` // of which it took out all objects, or some
+	Chunks  uint64 `json:"chunks"` // chunks of which some or all objects were removed
 	Objects uint64 `json:"objects"`
 	Outputs uint64 `json:"outputs"`
 	Dead    uint64 `json:"dead"` // letters
 }
 
-// Redo takes the results of a version of mappers out, in one step, so that the job's
-// next fetcher has their chunks mapped again: the old results are there until the
-// step is done, and none of them after it. Their bytes stay in the log.
+// Redo removes the results of a mapper version in one step, so that the job's next fetcher has their chunks mapped again.
+// Until the step is done, all old results are there; after it, none. Their bytes stay in the log.
 //
-// A fetcher that still runs believes that they are saved. Redo gives the job a new
-// epoch, so that it is fenced before it can finish the job. And it cuts the version off:
-// what its mappers still hold is not taken in the place of what goes. With nothing to
-// take out nothing changes. Errors are those of Commit.
+// A running fetcher still considers these results saved. So Redo gives the job a new epoch, which fences that fetcher
+// before it can finish the job. Redo also fences the version, so results that its mappers still hold cannot replace the
+// removed ones. If there is nothing to remove, nothing changes. Errors are those of Commit.
 func (f *Folder) Redo(ctx context.Context, version string) (Redone, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -63,7 +61,7 @@ func countChunks(records []Record) (n uint64) {
 	return n
 }
 
-// recordsOf returns the records of a version, by ascending ID, then From. The caller holds the mutex.
+// recordsOf returns the records of a version, by ascending ID, then From. Call it with mu held.
 func (f *Folder) recordsOf(ctx context.Context, version string) (found []Record, err error) {
 	for p := range f.table.from(0) {
 		r, err := f.headers.record(p)

@@ -6,14 +6,15 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// formatVersion is the log's. A folder of another one is not touched.
+// formatVersion is the version of the log's format. Folders of other versions are not touched.
 const formatVersion = 4
 
-// claims is who the sink belongs to, and whose results it takes no more. It changes with a claim, and when a version is fenced.
+// claims records the owner of the sink, and which results it refuses. It changes when a fetcher claims the job and when a
+// version is fenced.
 type claims struct {
 	Format    int         `json:"format"`
 	Job       string      `json:"job"`
-	ID        string      `json:"id"` // of this sink, random
+	ID        string      `json:"id"` // random ID of this sink
 	Plan      *chunk.Plan `json:"plan,omitempty"`
 	Key       []byte      `json:"key,omitempty"`
 	Epoch     uint64      `json:"epoch"`
@@ -21,7 +22,7 @@ type claims struct {
 
 	Terms map[string]uint64 `json:"terms,omitempty"` // how often versions of mappers were fenced
 
-	Transforms map[string]string `json:"transforms,omitempty"` // of the versions that made what is there
+	Transforms map[string]string `json:"transforms,omitempty"` // of the versions whose results are in the sink
 }
 
 type claimant struct {
@@ -29,8 +30,8 @@ type claimant struct {
 	Epoch   uint64 `json:"epoch"`
 }
 
-// maxClaimants is how many fetchers are remembered. One that is forgotten and
-// comes back is taken for a new one: it takes over, instead of being fenced.
+// maxClaimants is how many fetchers are remembered. A forgotten fetcher that comes back counts as a new one: it takes over
+// instead of being fenced.
 const maxClaimants = 64
 
 // totals is a sum over records.
@@ -43,7 +44,7 @@ type totals struct {
 	DeadBytes   uint64 `json:"dead_bytes"`
 }
 
-// add adds a record, and leaves Chunks to apply: one record does not tell whether its chunk is whole.
+// add adds a record, except to Chunks, which apply updates: one record does not show whether its chunk is complete.
 func (t *totals) add(r *Record) {
 	t.Objects += uint64(r.Objects)
 	t.Outputs += r.OutputCount()
@@ -52,7 +53,7 @@ func (t *totals) add(r *Record) {
 	t.DeadBytes += uint64(r.Dead.Length)
 }
 
-// remove takes off what another sum has, but for Chunks.
+// remove subtracts another sum, except Chunks.
 func (t *totals) remove(o totals) {
 	t.Objects -= o.Objects
 	t.Outputs -= o.Outputs
@@ -61,14 +62,13 @@ func (t *totals) remove(o totals) {
 	t.DeadBytes -= o.DeadBytes
 }
 
-// totals is the sum over one record.
+// totals returns the totals of one record.
 func (r *Record) totals() (t totals) {
 	t.add(r)
 	return t
 }
 
-// finished says where Finish put the ordered files, relative to the folder. It
-// goes when the content changes.
+// finished records where Finish put the ordered files, relative to the folder. It is cleared when the content changes.
 type finished struct {
 	Output   string `json:"output"`
 	DeadFile string `json:"dead_file"` // "" if there are no dead letters
@@ -77,28 +77,27 @@ type finished struct {
 // merged is the record of a step of Finish.
 type merged struct {
 	Written  *written  `json:"written"`
-	Finished *finished `json:"finished"` // nil: the files are not in their places
+	Finished *finished `json:"finished"` // nil: the files are not in place
 }
 
-// state is what the log says, but for the table of chunks. A *state that was
-// published is never changed.
+// state is the content of the log, except for the table of chunks. A published *state is never changed.
 //
-// Invariant: it is what the log has on disk.
+// Invariant: it equals the log on disk.
 type state struct {
 	claims   *claims
 	totals   totals
 	written  *written
 	finished *finished
-	content  uint64 // grows with each change of what chunks are there
+	content  uint64 // incremented by each change of the committed pieces
 }
 
-// change notes a change of chunks: what was merged is not all there is any more.
+// change records a change of the committed pieces: the merged files are no longer complete.
 func (s *state) change() {
 	s.content++
 	s.finished = nil
 }
 
-// next is a copy to change. What it points to is shared: replace it.
+// next returns a copy for the next change. Pointers are shared: replace their targets.
 func (s *state) next() *state {
 	n := *s
 	return &n

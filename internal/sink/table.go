@@ -8,30 +8,30 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A table says of every committed piece where its frame lies, which is what the memory of an open
-// folder grows by. A chunk that is one whole piece takes 24 bytes, a spot; the pieces of all others
-// are in cuts, and those are few: only slow work and large objects come in pieces.
+// A table maps every committed piece to the position of its frame. It is the part of an open folder's memory that grows. A
+// chunk in one piece takes 24 bytes, a spot. The pieces of all others are in cuts; those are few, because only slow work
+// and large objects come in several pieces.
 type table struct {
 	pages  map[uint64]*tablePage // ID / pageSpots → page
 	order  []uint64              // the keys of pages, ascending
-	newest uint64                // a key, and its page: chunks come about in order
+	newest uint64                // a key, and its page: chunks arrive roughly in order
 	page   *tablePage
 	cuts   map[chunk.ID]*cut
 }
 
-// A placed piece is one of the table.
+// A placed piece is an entry of the table.
 type placed struct {
 	Entry
-	at position // 0: the piece is taken out
+	at position // 0: the piece was removed
 }
 
 // A spot is the entry of a chunk: a whole one, or inCuts.
 type spot struct {
-	at     position // with the number of objects; 0: the chunk is not there
+	at     position // with the number of objects; 0: no piece of the chunk is there
 	digest chunk.Digest
 }
 
-// inCuts is where the spot of a chunk is that is in cuts. No frame of a chunk begins there.
+// inCuts marks the spot of a chunk that is in cuts. No frame of a chunk begins there.
 const inCuts position = 1
 
 // A cut is a chunk in pieces, or one of more objects than a spot has room for.
@@ -48,7 +48,7 @@ type shard struct {
 	objects uint32
 }
 
-// pageSpots makes a page 6 KiB, which is also a size of Go's allocator.
+// pageSpots makes a page 6 KiB, which is a size class of Go's allocator.
 const pageSpots = 256
 
 type tablePage [pageSpots]spot
@@ -57,13 +57,13 @@ func newTable() *table {
 	return &table{pages: make(map[uint64]*tablePage), cuts: make(map[chunk.ID]*cut)}
 }
 
-// A position is where a frame begins, and what else the table knows of it. From the lowest bit:
-// the byte, the part, in spots the number of objects, and whether the frame has dead letters. It
-// is never 0 for a chunk: the log begins with another record.
+// A position is where a frame begins, and what else the table knows about it. From the lowest bit: the byte, the part, in
+// spots the number of objects, and whether the frame has dead letters. It is never 0 for a chunk, because the log begins
+// with another record.
 type position uint64
 
 const (
-	offsetBits  = 33 // 8 GiB; a part is longer than its limit by one commit at most
+	offsetBits  = 33 // 8 GiB; a part exceeds its limit by one commit at most
 	partBits    = 16
 	objectsBits = 14 // enough for chunk.MaxSize
 	objectsAt   = offsetBits + partBits
@@ -79,8 +79,8 @@ func (p position) offset() int64 { return int64(p & (1<<offsetBits - 1)) }
 func (p position) objects() int  { return int(p >> objectsAt & (1<<objectsBits - 1)) }
 func (p position) dead() bool    { return p&deadBit != 0 }
 
-// spot is the piece as a spot; false if that does not say all of it: it is no whole chunk, or has
-// too many objects.
+// spot returns the piece as a spot; false if a spot cannot represent it, because it is not a whole chunk or has too many
+// objects.
 func (p *placed) spot() (spot, bool) {
 	if !p.Whole() || p.Objects >= 1<<objectsBits || p.at == 0 {
 		return spot{p.at, p.Digest}, false
@@ -88,7 +88,7 @@ func (p *placed) spot() (spot, bool) {
 	return spot{p.at | position(p.Objects)<<objectsAt, p.Digest}, true
 }
 
-// whole is the piece of a spot that says all of it.
+// whole returns the piece of a spot that holds a whole chunk.
 func (s spot) whole(id chunk.ID) placed {
 	n := s.at.objects()
 	return placed{Entry{ID: id, Objects: n, Of: n, Digest: s.digest}, s.at &^ ((1<<objectsBits - 1) << objectsAt)}
@@ -103,7 +103,7 @@ func (t *table) pieces(id chunk.ID) iter.Seq[placed] {
 	}
 }
 
-// yield yields the pieces of the chunk that has a spot.
+// yield yields the pieces of the chunk with a spot.
 func (t *table) yield(id chunk.ID, s spot, yield func(placed) bool) bool {
 	if s.at != inCuts {
 		return s.at == 0 || yield(s.whole(id))
@@ -117,7 +117,7 @@ func (t *table) yield(id chunk.ID, s spot, yield func(placed) bool) bool {
 	return true
 }
 
-// get returns the piece of a chunk that begins with an object.
+// get returns the piece of a chunk that begins at an index.
 func (t *table) get(id chunk.ID, from int) (placed, bool) {
 	for p := range t.pieces(id) {
 		if p.From == from {
@@ -127,7 +127,7 @@ func (t *table) get(id chunk.ID, from int) (placed, bool) {
 	return placed{}, false
 }
 
-// complete says whether all objects of a chunk are there.
+// complete reports whether all objects of a chunk are there.
 func (t *table) complete(id chunk.ID) bool {
 	page := t.pages[uint64(id)/pageSpots]
 	if page == nil {
@@ -141,7 +141,7 @@ func (t *table) complete(id chunk.ID) bool {
 	return c.have == c.of
 }
 
-// set adds a piece, or puts it into the place of the one that begins with the same object.
+// set adds a piece, or replaces the one that begins at the same index.
 func (t *table) set(p placed) {
 	s, whole := p.spot()
 	if !whole {
@@ -187,7 +187,7 @@ func (c *cut) find(from int) (int, bool) {
 	return slices.BinarySearchFunc(c.pieces, from, func(s shard, from int) int { return cmp.Compare(int(s.from), from) })
 }
 
-// remove takes out the piece of a chunk that begins with an object.
+// remove removes the piece of a chunk that begins at an index.
 func (t *table) remove(id chunk.ID, from int) {
 	page := t.pages[uint64(id)/pageSpots]
 	if page == nil {

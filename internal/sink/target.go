@@ -13,22 +13,21 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// A fingerprint recognises a file that Finish wrote by what is in it, so that
-// it is known again after it was moved, copied or restored from a backup.
+// A fingerprint identifies the content of a file that Finish wrote, so that the file is recognised after it was moved,
+// copied or restored from a backup.
 type fingerprint struct {
 	Bytes uint64 `json:"bytes"`
 	Sum   uint64 `json:"xxh64"` // of all bytes
 }
 
-// written holds the fingerprints of the ordered files: of those that lie in
-// their places, and, from before a file is put into its place until Finish has
-// returned, of that one as well. A crash in between leaves one of them.
+// written holds the fingerprints of the ordered files: of those in place and, from before a new file is renamed into place
+// until Finish has returned, of the new file, too. A crash in between leaves one of them.
 type written struct {
 	Outputs []fingerprint `json:"outputs"`
 	Dead    []fingerprint `json:"dead"`
 }
 
-// with is a copy that knows another file too.
+// with returns known and another, without duplicates.
 func with(known []fingerprint, another fingerprint) []fingerprint {
 	if slices.Contains(known, another) {
 		return known
@@ -36,9 +35,8 @@ func with(known []fingerprint, another fingerprint) []fingerprint {
 	return append(slices.Clone(known), another)
 }
 
-// configureTarget checks where a file is to be merged, before a job runs for
-// hours. What it would replace must be a file: a rename onto /dev/null or a pipe
-// would put a file in its place.
+// configureTarget checks the path of a merged file before a job runs for hours. An existing path must be a regular file: a
+// rename onto /dev/null or a pipe would replace it by a file.
 func (f *Folder) configureTarget(path, base string) (string, error) {
 	if path == "" {
 		return filepath.Join(f.dir, base), nil
@@ -47,7 +45,7 @@ func (f *Folder) configureTarget(path, base string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("output %s: %w: %w", path, ErrUnreachable, err)
 	}
-	path = resolve(path) // a link stays, what it points to is replaced
+	path = resolve(path) // a link stays; its target is replaced
 	if f.o.ReadOnly {
 		return path, nil
 	}
@@ -66,11 +64,10 @@ func (f *Folder) configureTarget(path, base string) (string, error) {
 	return path, nil
 }
 
-// A ForeignError names a file that the result would replace, but must not. It
-// is an ErrForeign.
+// A ForeignError names a file that the result must not replace. It is an ErrForeign.
 type ForeignError struct {
 	Path    string
-	Changed bool // the job wrote the file, and somebody has changed it since
+	Changed bool // the job wrote the file, and it has changed since
 }
 
 func (e *ForeignError) Error() string {
@@ -80,11 +77,10 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("%s exists, and this job did not write it: move it away", e.Path)
 }
 
-// Is makes it an ErrForeign.
+// Is makes errors.Is(err, ErrForeign) true.
 func (e *ForeignError) Is(target error) bool { return target == ErrForeign }
 
-// checkTargets refuses to begin a job whose result would take the place of a
-// file that is not the job's.
+// checkTargets refuses to begin a job whose result would replace a file that is not the job's.
 func (f *Folder) checkTargets(known *written) error {
 	if _, err := f.mayReplace(f.o.Output, known.Outputs); err != nil {
 		return err
@@ -93,8 +89,8 @@ func (f *Folder) checkTargets(known *written) error {
 	return err
 }
 
-// mayReplace returns an error if a file lies at path that Finish did not write,
-// or that was changed since. It returns nil for info if no file is there.
+// mayReplace returns an error if path holds a file that Finish did not write, or that has changed since. info is nil if
+// there is no file.
 func (f *Folder) mayReplace(path string, known []fingerprint) (info fs.FileInfo, err error) {
 	info, err = f.fs.Stat(path)
 	switch {
@@ -119,8 +115,7 @@ func (f *Folder) mayReplace(path string, known []fingerprint) (info fs.FileInfo,
 	return nil, &ForeignError{Path: path, Changed: len(known) > 0}
 }
 
-// wrote says whether a file is as Finish wrote it. It reads the file only if
-// one of that size is known.
+// wrote reports whether a file is unchanged since Finish wrote it. It reads the file only if a known one has that size.
 func (f *Folder) wrote(path string, info fs.FileInfo, known []fingerprint) (bool, error) {
 	size := uint64(info.Size())
 	if !slices.ContainsFunc(known, func(k fingerprint) bool { return k.Bytes == size }) {
@@ -138,17 +133,16 @@ func (f *Folder) wrote(path string, info fs.FileInfo, known []fingerprint) (bool
 	return slices.Contains(known, fingerprint{size, sum.Sum64()}), nil
 }
 
-// fresh is where a file is written before it takes its place beside it. Part of
-// the job's key is in the name, so that it is no other program's, nor another job's.
+// fresh returns the temporary path of a new file, beside path. It contains part of the job's key, so no other program or
+// job uses it.
 func (f *Folder) fresh(path string) string {
 	return fmt.Sprintf("%s.new-%x", path, f.Key()[:6])
 }
 
-// place puts the new file of o into its place, with the mode and the owner of
-// the file that it replaces.
+// place renames the new file of o into place, with the mode and the owner of the file that it replaces.
 func (f *Folder) place(o *orderedFile) error {
 	now, err := f.fs.Stat(o.path)
-	if err == nil && !unchanged(o.old, now) { // somebody put a file there meanwhile
+	if err == nil && !unchanged(o.old, now) { // a file appeared there or changed meanwhile
 		now, err = f.mayReplace(o.path, o.known)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -166,12 +160,12 @@ func (f *Folder) place(o *orderedFile) error {
 	return f.syncDir(filepath.Dir(o.path))
 }
 
-// unchanged says whether two looks at a path saw the same file with the same content.
+// unchanged reports whether a and b describe the same file with the same content.
 func unchanged(a, b fs.FileInfo) bool {
 	return a != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// adopt gives a file the mode and the owner that info shows.
+// adopt gives a file the mode and the owner in info.
 func adopt(name string, info fs.FileInfo) error {
 	mine, err := os.Stat(name)
 	if err != nil {
@@ -187,8 +181,8 @@ func adopt(name string, info fs.FileInfo) error {
 	return os.Chmod(name, info.Mode().Perm())
 }
 
-// relative is a path as the log keeps it, so that the folder and its files
-// can move together. On another volume there is no relative one.
+// relative returns a path as stored in the log: relative, so that the folder and its files can move together, or absolute
+// if they are on different volumes.
 func (f *Folder) relative(path string) string {
 	if rel, err := filepath.Rel(f.dir, path); err == nil {
 		return rel
@@ -196,7 +190,7 @@ func (f *Folder) relative(path string) string {
 	return path
 }
 
-// removeOwn removes a file that Finish wrote, and leaves any other.
+// removeOwn removes a file only if Finish wrote it.
 func (f *Folder) removeOwn(path string, known []fingerprint) error {
 	info, err := f.fs.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,5 +1,5 @@
-// Package kinds opens sinks by what people write: each kind of sink is in one place of the table that is Open. Another
-// kind needs a package that passes the suite in sinktest, and a line here.
+// Package kinds opens sinks by their spec. All kinds of sink are listed in one place, Open. Another kind needs a package
+// that passes the suite in sinktest, and a line here.
 package kinds
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
 )
 
-// A Sink is what every kind does. Its methods are described at saver.Sink, whose contract they keep, and at sink.Folder.
+// A Sink has the methods of every kind. saver.Sink, whose contract they keep, and sink.Folder describe them.
 type Sink interface {
 	Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sink.Grant, error)
 	Plan() (chunk.Plan, bool)
@@ -33,7 +33,7 @@ type Sink interface {
 	OnSync(told func(file string, took time.Duration))
 	io.Closer
 
-	// What commands need that read or mend a result.
+	// For commands that read or repair a result.
 	Job() string
 	Transforms() map[string]string
 	Records(ctx context.Context) iter.Seq2[sink.Record, error]
@@ -49,7 +49,7 @@ var (
 	_ Sink = (*sqlsink.Sink)(nil)
 )
 
-// Open opens the sink that spec names for a job, and makes it if it is not there. Errors are those of sink.Open.
+// Open opens the sink that spec names for a job, and creates it if it does not exist. Errors are those of sink.Open.
 func Open(spec, job string) (Sink, error) {
 	if sqlsink.IsSpec(spec) {
 		return opened(sqlsink.Open(spec, job, sqlsink.Options{}))
@@ -57,7 +57,7 @@ func Open(spec, job string) (Sink, error) {
 	return opened(sink.Open(spec, job, sink.Options{}))
 }
 
-// opened keeps a nil pointer from becoming a Sink that is not nil.
+// opened prevents a typed nil pointer from becoming a non-nil Sink.
 func opened[S Sink](s S, err error) (Sink, error) {
 	if err != nil {
 		return nil, err

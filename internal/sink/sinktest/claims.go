@@ -20,7 +20,7 @@ var claims = map[string]func(*harness){
 		if g.Epoch != 1 || len(g.Key) != 32 || bytes.Equal(g.Key, make([]byte, 32)) {
 			t.Fatalf("first grant is %+v", g)
 		}
-		for range 2 { // as it is now, and after reopening
+		for range 2 { // before and after reopening
 			if plan, bound := h.Plan(); !bound || plan != Plan("a") || h.Epoch() != 1 || !bytes.Equal(h.Key(), g.Key) {
 				t.Fatalf("sink has plan %v, epoch %d, key %x, want what was granted", plan, h.Epoch(), h.Key())
 			}
@@ -121,7 +121,7 @@ var claims = map[string]func(*harness){
 		} else if !errors.Is(err, sink.ErrOtherJob) {
 			t.Errorf("open for another job: %v, want ErrOtherJob", err)
 		}
-		h.reopen() // the right one still does
+		h.reopen() // the right one still opens it
 		h.wantEntries(all[0])
 		h.commit(all[1:], sink.Committed)
 		h.wantFinish(all...)
@@ -150,6 +150,6 @@ var claims = map[string]func(*harness){
 		if _, err := h.Finish(ctx, 0, 0); !errors.Is(err, context.Canceled) {
 			t.Fatalf("cancelled finish: %v", err)
 		}
-		h.commit(Chain("", []int{1}), sink.Committed) // and the sink is not broken
+		h.commit(Chain("", []int{1}), sink.Committed) // the sink is not broken
 	},
 }

@@ -20,7 +20,7 @@ var commits = map[string]func(*harness){
 			h.wantEntries(first...)
 			h.reopen()
 		}
-		h.wantFinish(first...) // the first one stays
+		h.wantFinish(first...) // the first result stays
 	},
 	"duplicate within a group": func(h *harness) {
 		h.claim(Plan("a"), "f1")
@@ -78,7 +78,7 @@ var commits = map[string]func(*harness){
 				t.Errorf("%s: %v, want ErrInvalid", name, err)
 			}
 		}
-		h.wantEntries() // not the good one of the group either
+		h.wantEntries() // the good result of the group is not stored either
 	},
 	"out of order, far apart, and back": func(h *harness) {
 		h.claim(Plan("a"), "f1")

@@ -8,7 +8,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// given is a result of a lease of some term.
+// given returns a result whose lease had this version and term.
 func given(r sink.Result, version string, term uint64) sink.Result {
 	r.Version, r.Term = version, term
 	return r
@@ -24,9 +24,9 @@ var fences = map[string]func(*harness){
 		all := Chain("", []int{1}, []int{1, 0}, []int{2}, []int{1})
 		h.commit([]sink.Result{given(all[0], "v2", 0)}, sink.Committed)
 		h.fenceVersion("v2", 1)
-		for range 2 { // as it is now, and after reopening
+		for range 2 { // before and after reopening
 			h.commit([]sink.Result{
-				given(all[0], "v2", 0), // what is there stays, and a repeat of it is told so
+				given(all[0], "v2", 0), // committed results stay, and a repeat is reported as duplicate
 				given(all[1], "v2", 0),
 				given(all[1], "v2", 0),
 			}, sink.Duplicate, sink.TooLate, sink.TooLate)
@@ -66,7 +66,7 @@ var fences = map[string]func(*harness){
 		}
 		h.fenceVersion("v2", 1)
 		h.fenceVersion("v2", 2)
-		h.fenceVersion("v2", 1) // late, or twice: nothing changes
+		h.fenceVersion("v2", 1) // an older or repeated term changes nothing
 		h.fenceVersion("", 4)
 		h.reopen()
 		want := map[string]uint64{"v2": 2, "": 4}

@@ -7,7 +7,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// files are the cases of kinds that merge the result into files.
+// files are the tests of kinds that merge the result into files.
 var files = map[string]func(*harness){
 	"a deleted output is merged again": func(h *harness) {
 		t := h.t

@@ -94,7 +94,7 @@ var readings = map[string]func(*harness){
 		look(4, 10, 0, all[3], all[2], all[0])
 		last := Chain("", []int{-1, 1}, []int{1}, []int{-1, -1}, []int{-1}, []int{2}, []int{-1})[5]
 		h.commit([]sink.Result{last}, sink.Committed)
-		look(1<<62, 10, 0, last, all[3], all[2], all[0]) // the newest chunk has some, each once
+		look(1<<62, 10, 0, last, all[3], all[2], all[0]) // the newest chunk has dead letters, each once
 		look(1<<62, 1, 5, last)
 	},
 	"nothing after close": func(h *harness) {

@@ -1,6 +1,5 @@
-// Package sinktest is the suite that every kind of sink must pass. It knows
-// nothing of how a sink stores, so faults and crashes are for the tests of
-// each kind.
+// Package sinktest is the suite that every kind of sink must pass. It does not know how a sink stores results, so each kind
+// tests its own faults and crashes.
 //
 // A kind calls Run with a function that opens one of its sinks:
 //
@@ -23,15 +22,14 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// Open opens the sink named where for a job, and makes it if it is not there.
-// where is a path that does not exist the first time; a kind that is no path
-// takes it as a name that is unique to the test. The suite closes what it opened.
+// Open opens the sink named where for a job, and creates it if it does not exist. where is a path that does not exist the
+// first time; a kind without paths uses it as a name that is unique to the test. The suite closes the sink.
 type Open func(t *testing.T, where, job string) (saver.Sink, error)
 
-// Job is the job of all sinks of the suite but one.
+// Job is the job of all sinks of the suite except one.
 const Job = "suite"
 
-// MaxChunk is the largest ID of a chunk, and about the largest ordinal, that every sink takes: databases have numbers with a sign.
+// MaxChunk is the largest chunk ID that every sink accepts, and roughly the largest ordinal: databases have signed numbers.
 const MaxChunk = 1<<63 - 1
 
 // Run runs the suite; each test has a sink of its own.
@@ -70,7 +68,7 @@ type harness struct {
 	saver.Sink
 }
 
-// reopen closes the sink, if it is open, and opens it again.
+// reopen closes the sink if it is open, and opens it again.
 func (h *harness) reopen() {
 	h.t.Helper()
 	h.shut()
@@ -92,7 +90,7 @@ func (h *harness) shut() {
 	h.Sink = nil
 }
 
-// Plan is a plan of the suite; other sources make other plans.
+// Plan returns a plan; different sources give different plans.
 func Plan(source string) chunk.Plan {
 	return chunk.Plan{Source: source, Size: chunk.DefaultSize, Bytes: chunk.DefaultBytes, Format: chunk.FormatVersion}
 }
@@ -106,7 +104,7 @@ func (h *harness) claim(plan chunk.Plan, fetcher string) sink.Grant {
 	return g
 }
 
-// commit commits a group and compares the outcomes.
+// commit commits a group and checks the outcomes.
 func (h *harness) commit(group []sink.Result, want ...sink.Outcome) {
 	h.t.Helper()
 	got, err := h.Commit(h.t.Context(), group)
@@ -118,7 +116,7 @@ func (h *harness) commit(group []sink.Result, want ...sink.Outcome) {
 	}
 }
 
-// wantEntries compares what List says of all chunks below 1000.
+// wantEntries checks what List returns for all chunks below 1000.
 func (h *harness) wantEntries(want ...sink.Result) {
 	h.t.Helper()
 	got, err := h.List(h.t.Context(), 0, 1000)
@@ -140,8 +138,7 @@ func sameEntries(t *testing.T, got []sink.Entry, want ...sink.Result) {
 	}
 }
 
-// wantFinish finishes and compares summary and files with the results, which
-// are given in input order.
+// wantFinish finishes the job, and compares the summary and the files with the results, given in input order.
 func (h *harness) wantFinish(results ...sink.Result) sink.Summary {
 	h.t.Helper()
 	want, outputs, dead := Expect(results...)
@@ -169,14 +166,14 @@ func (h *harness) wantFinish(results ...sink.Result) sink.Summary {
 	return got
 }
 
-// A reader is what every kind has beside a saver.Sink, for verify and other readers of results.
+// A reader has the methods of every kind, besides saver.Sink, for verify and other readers of results.
 type reader interface {
 	Records(ctx context.Context) iter.Seq2[sink.Record, error]
 	Outputs(b []byte, r sink.Record) ([]byte, error)
 	DeadLetters(b []byte, r sink.Record) ([]byte, error)
 }
 
-// sameRecords compares what the records have, in their order.
+// sameRecords compares the content of all records, in order.
 func (h *harness) sameRecords(wantOutputs, wantDead []byte) {
 	h.t.Helper()
 	from := h.Sink.(reader)
@@ -208,8 +205,8 @@ func sameFile(t *testing.T, path string, want []byte) {
 	}
 }
 
-// Expect says what a sink must hold after results, given in input order: the
-// counts, the ordered outputs and the ordered dead letters.
+// Expect returns what a sink must hold after results, given in input order: the counts, the ordered outputs and the ordered
+// dead letters.
 func Expect(results ...sink.Result) (sum sink.Summary, outputs, dead []byte) {
 	have := 0 // objects of the chunk
 	for i, r := range results {
@@ -231,9 +228,8 @@ func Expect(results ...sink.Result) (sum sink.Summary, outputs, dead []byte) {
 	return sum, outputs, dead
 }
 
-// Result makes the result of a chunk whose objects have the given numbers of
-// outputs; -1 stands for an object that died. Salt makes other outputs of the same
-// objects.
+// Result makes the result of a chunk whose objects have these numbers of outputs; -1 stands for a dead letter. salt makes
+// different outputs of the same objects.
 func Result(id chunk.ID, first uint64, salt string, counts ...int) sink.Result {
 	r := sink.Result{
 		Chunk: id, Of: len(counts), First: first, Objects: len(counts), Digest: Digest(id, "source"),
@@ -253,7 +249,7 @@ func Result(id chunk.ID, first uint64, salt string, counts ...int) sink.Result {
 	return r
 }
 
-// Piece is what a mapper would have made of n objects of a chunk, instead of all of them.
+// Piece returns the result of n objects of a chunk instead of all of them.
 func Piece(whole sink.Result, from, n int) sink.Result {
 	r := whole
 	if n == whole.Objects {
@@ -284,7 +280,7 @@ func Piece(whole sink.Result, from, n int) sink.Result {
 	return r
 }
 
-// Pieces cuts the result of a chunk into pieces of the given lengths, and one of what is left.
+// Pieces cuts the result of a chunk into pieces of these lengths, and one piece of the rest.
 func Pieces(whole sink.Result, lengths ...int) (all []sink.Result) {
 	from := 0
 	for _, n := range lengths {
@@ -297,7 +293,7 @@ func Pieces(whole sink.Result, lengths ...int) (all []sink.Result) {
 	return all
 }
 
-// Digest is the digest of a chunk of a source; another text, another source.
+// Digest is the digest of a chunk of a source; different sources have different digests.
 func Digest(id chunk.ID, source string) chunk.Digest {
 	return chunk.Sum(fmt.Appendf(nil, "%s %d\n", source, id))
 }
