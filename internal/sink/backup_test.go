@@ -10,8 +10,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// TestCopyOfRunningSink copies the log, part by part as a shell lists it, while commits go on
-// between and within the copying: the copy is the sink as it was at some moment.
+// TestCopyOfRunningSink copies the log, part by part in a shell's order, while commits go on between and during the
+// copying: the copy is the sink as it was at some moment.
 func TestCopyOfRunningSink(t *testing.T) {
 	t.Parallel()
 	dir, o := filepath.Join(t.TempDir(), "sink"), sink.FolderOptions{PartBytes: 2000}
@@ -28,7 +28,7 @@ func TestCopyOfRunningSink(t *testing.T) {
 		commit(t, f, r)
 		all = append(all, r)
 	}
-	sure := len(all) // what is committed before the copying begins is in the copy
+	sure := len(all) // commits before the copying begins are in the copy
 	to := t.TempDir()
 	for _, name := range parts(t, dir) {
 		if err := os.WriteFile(filepath.Join(to, name), read(t, filepath.Join(dir, name)), 0o644); err != nil {

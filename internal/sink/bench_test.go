@@ -63,8 +63,7 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen opens a folder of 20,000 chunks, with its index and, as after a crash in
-// the first minutes, without.
+// BenchmarkOpen opens a folder of 20,000 chunks, with its index and without, as after a crash in the first minutes.
 func BenchmarkOpen(b *testing.B) {
 	for _, indexed := range []bool{true, false} {
 		b.Run(fmt.Sprintf("index=%t", indexed), func(b *testing.B) {
@@ -95,8 +94,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkOpenLarge opens a folder with an index of 10,000,000 chunks, and says how much
-// memory that takes.
+// BenchmarkOpenLarge opens a folder with an index of 10,000,000 chunks, and reports the memory used.
 func BenchmarkOpenLarge(b *testing.B) {
 	f, dir := benchFolder(b)
 	if err := errors.Join(f.FillIndex(10_000_000), f.Close()); err != nil {
@@ -131,7 +129,7 @@ func BenchmarkFinish(b *testing.B) {
 	}
 	n := 0
 	for b.Loop() {
-		// Another path each time, or there is nothing to do.
+		// The path alternates, because otherwise there is nothing to do.
 		out := filepath.Join(dir, fmt.Sprintf("output-%d.jsonl", n%2))
 		n++
 		f, err := sink.OpenFolder(dir, job, sink.FolderOptions{Output: out})

@@ -16,9 +16,8 @@ import (
 
 func ioError(s step) error { return &fs.PathError{Op: s.op, Path: s.path, Err: syscall.EIO} }
 
-// TestFailedStepBreaksTheFolder lets every sync, and every write, fail once,
-// with an error that does not go away. The one who meets it learns that nothing
-// is certain; so does everybody after. What was committed before is there.
+// TestFailedStepBreaksTheFolder makes every sync and every write fail once, with a permanent error. The failing call
+// reports that the folder is broken, and so do all later calls. Earlier commits are still there.
 func TestFailedStepBreaksTheFolder(t *testing.T) {
 	t.Parallel()
 	for name, x := range map[string]failing{
@@ -45,7 +44,7 @@ func TestFailedStepBreaksTheFolder(t *testing.T) {
 	}
 }
 
-// ops are the steps of one kind, but for those of the index, which may fail: see TestIndexFails.
+// ops matches the steps of one kind, except those of the index, which may fail: see TestIndexFails.
 func ops(op string) func(step) bool {
 	return func(s step) bool { return s.op == op && !isIndex(s) }
 }
@@ -58,7 +57,7 @@ func (s story) breakAt(t *testing.T, x *failing) {
 	disk := newTestFS()
 	disk.before = x.before
 	groups := 0
-	hit := false // before Close, which may fail to be careful, and says nothing
+	hit := false // before Close, which may fail silently
 	err := func() error {
 		f, err := sink.OpenFolderOn(disk, dir, job, s.o)
 		if err != nil {
@@ -90,7 +89,7 @@ func (s story) breakAt(t *testing.T, x *failing) {
 	}
 	f := openOn(t, newTestFS(), dir, s.o)
 	known := told{groups: groups, trying: groups < len(s.groups)}
-	s.takeStock(t, f, &known) // what was not synced may be there all the same
+	s.takeStock(t, f, &known) // unsynced data may still be there
 	claim(t, f)
 	for _, g := range s.groups[known.groups:] {
 		commit(t, f, g...)
@@ -99,8 +98,7 @@ func (s story) breakAt(t *testing.T, x *failing) {
 	closeIt(t, f)
 }
 
-// wantBroken: after err, nothing works any more, unless it was the merge that
-// could not be written.
+// wantBroken: after err, nothing works any more, unless only the merge could not be written.
 func (s story) wantBroken(t *testing.T, f *sink.Folder, err error) {
 	t.Helper()
 	if !errors.Is(err, sink.ErrBroken) {
@@ -125,9 +123,8 @@ func (s story) wantBroken(t *testing.T, f *sink.Folder, err error) {
 	}
 }
 
-// TestCommitOfUnknownOutcome: a sync that fails leaves open whether the group is there,
-// so whatever the error says, it is never answered ErrFull, for that means: it is
-// not there. Here it is.
+// TestCommitOfUnknownOutcome: after a failed sync it is unknown whether the group is stored. So the answer is never
+// ErrFull, which would mean that it is not stored. In this test it is.
 func TestCommitOfUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{syscall.EIO, syscall.ENOSPC, &fs.PathError{Op: "sync", Path: "log-00000", Err: syscall.ENOSPC}} {
@@ -148,12 +145,12 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 			t.Errorf("commit: %v, want ErrBroken", got)
 		}
 		closeIt(t, f)
-		want(t, openOn(t, sink.Disk{}, dir, sink.FolderOptions{}), all...) // it was there, and whole
+		want(t, openOn(t, sink.Disk{}, dir, sink.FolderOptions{}), all...) // the group is there, and complete
 	}
 }
 
-// TestIndexFails: the index is a summary. Whatever goes wrong with its file, at every
-// step and for all further ones, no commit fails, and the next opening has everything.
+// TestIndexFails: the index is a summary. Whichever step on its file fails, once or for ever, no commit fails, and the next
+// opening finds everything.
 func TestIndexFails(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]func(step) error{"error": ioError, "full": noSpace, "short": func(step) error { return errShort }} {
@@ -190,7 +187,7 @@ func TestIndexFails(t *testing.T) {
 	}
 }
 
-// TestLogVanishesUnderfoot: what was cut off an open log is damage when it is read.
+// TestLogVanishesUnderfoot: truncating an open log is reported as damage when the lost part is read.
 func TestLogVanishesUnderfoot(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")

@@ -12,8 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// story is one life of a folder: opened, claimed, filled in groups, finished,
-// with parts that roll over and all kinds of results.
+// story is one life of a folder: opened, claimed, filled in groups, finished. Parts roll over, and there are all kinds of
+// results.
 type story struct {
 	groups [][]sink.Result
 	all    []sink.Result // in the order of the IDs, then From
@@ -30,17 +30,17 @@ func newStory() story {
 	}
 }
 
-// told is what the story's callers were told so far.
+// told is what the folder has confirmed to the callers so far.
 type told struct {
 	claimed  bool
-	groups   int  // how many are committed
-	fenced   bool // a version is
-	finished bool // and no group since
-	trying   bool // one more group is under way
+	groups   int  // committed groups
+	fenced   bool // a version was fenced
+	finished bool // no group was committed since
+	trying   bool // another group is in progress
 }
 
-// TestCrashAtEveryStep stops the story after every single step on disk, in
-// three ways, opens what is left, and lets the story go on from there.
+// TestCrashAtEveryStep stops the story after every single step on disk, in three ways, opens the folder again, and
+// continues the story from there.
 func TestCrashAtEveryStep(t *testing.T) {
 	t.Parallel()
 	s := newStory()
@@ -93,7 +93,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 	}
 }
 
-// resume opens what a crash left, checks it and carries on to the end.
+// resume opens the folder after a crash, checks it and continues to the end.
 func (s story) resume(t *testing.T, dir string, known told) {
 	t.Helper()
 	sum, outputs, dead := sinktest.Expect(s.all...)
@@ -114,7 +114,7 @@ func (s story) resume(t *testing.T, dir string, known told) {
 	if known.finished && f.Summary().Output == "" {
 		t.Fatal("the finish is lost")
 	}
-	// One group more than was answered may be there, but only whole.
+	// One group more than was confirmed may be there, but only as a whole.
 	there := known.groups
 	if diff := compare(t, f, s.upTo(there)...); diff != "" {
 		if there++; there > len(s.groups) {
@@ -146,7 +146,7 @@ func (s story) resume(t *testing.T, dir string, known told) {
 	want(t, f, s.all...)
 }
 
-// upTo is what the first n groups hold, in the order of all.
+// upTo returns the results of the first n groups, in the order of all.
 func (s story) upTo(n int) []sink.Result {
 	in := make(map[piece]bool)
 	for _, g := range s.groups[:n] {
@@ -163,7 +163,7 @@ func (s story) upTo(n int) []sink.Result {
 	return out
 }
 
-// wantWholeOrNone: an ordered file is never seen half written.
+// wantWholeOrNone: an ordered file is never half written.
 func (s story) wantWholeOrNone(t *testing.T, path string, whole []byte) {
 	t.Helper()
 	got, err := os.ReadFile(path)

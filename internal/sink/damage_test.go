@@ -15,7 +15,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// filled makes a closed folder that the story has filled, and returns it.
+// filled returns a closed folder that holds the whole story.
 func (s story) filled(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -27,7 +27,7 @@ func (s story) filled(t *testing.T) string {
 	return dir
 }
 
-// parts are the names of the log's files, in their order.
+// parts returns the names of the log's files, in order.
 func parts(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "log-*"))
@@ -40,9 +40,9 @@ func parts(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestTornTail cuts the last commit at bytes all over, with the index that does not know it
-// yet or without any, as a crash leaves it; and once more with other bytes than
-// were written. All of it goes; nothing else does. The commit may begin a part.
+// TestTornTail cuts the last commit at many bytes, with an index that does not cover it and without any, as a crash leaves
+// it; and again with other bytes than were written. Opening removes all of that commit and nothing else. The commit may
+// begin a part.
 func TestTornTail(t *testing.T) {
 	t.Parallel()
 	for _, o := range []sink.FolderOptions{{}, {PartBytes: 1}} {
@@ -86,7 +86,7 @@ func TestTornTail(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(scratch, part), b, 0o644); err != nil {
 					t.Fatal(err)
 				}
-				f := openOn(t, newTestFS(), scratch, o) // whose syncs take no time
+				f := openOn(t, newTestFS(), scratch, o) // its syncs take no time
 				if end == len(whole) && !garbled {
 					if got := f.Recovered(); got.Bytes != 0 {
 						t.Fatalf("the whole commit: recovered %+v", got)
@@ -107,9 +107,9 @@ func TestTornTail(t *testing.T) {
 	}
 }
 
-// TestDamagedParts flips every byte of every part, cuts every part at every byte, and
-// takes each away. A cut is refused, and so is a flip, when the folder is opened or
-// when what it hit is read; what is opened and read is as it was written. Nothing is changed.
+// TestDamagedParts flips every byte of every part, cuts every part at every byte, and removes each part. Opening refuses a
+// cut; it refuses a flip, or reading the damaged record fails. All data that can be read is as written. Nothing on disk is
+// changed.
 func TestDamagedParts(t *testing.T) {
 	t.Parallel()
 	s := newStory()
@@ -126,7 +126,7 @@ func TestDamagedParts(t *testing.T) {
 				path := filepath.Join(dir, name)
 				if !indexed {
 					if name == names[len(names)-1] {
-						return // then nothing says that the last commit was answered
+						return // nothing proves that the last commit was answered
 					}
 					if err := os.Remove(filepath.Join(dir, "log.index")); err != nil {
 						t.Fatal(err)
@@ -162,8 +162,7 @@ func TestDamagedParts(t *testing.T) {
 	}
 }
 
-// wantSeen puts other content into a part. That is refused, or met by who reads it; or
-// what is there is all there.
+// wantSeen replaces the content of a part. Either opening or reading reports it, or everything is still there.
 func (s story) wantSeen(t *testing.T, dir, name string, bad []byte, what string) (refused bool) {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -184,7 +183,7 @@ func (s story) wantSeen(t *testing.T, dir, name string, bad []byte, what string)
 				break
 			}
 		}
-		if err == nil { // it is in a record of which the index has all
+		if err == nil { // damage in a record that the index covers completely
 			want(t, f, s.all...)
 		}
 		closeIt(t, f)
@@ -209,7 +208,7 @@ func (s story) wantSeen(t *testing.T, dir, name string, bad []byte, what string)
 	return refused
 }
 
-// TestDamageNamesChunkAndPlace: who is refused must know where to look.
+// TestDamageNamesChunkAndPlace: a person must know where to look.
 func TestDamageNamesChunkAndPlace(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -233,8 +232,7 @@ func TestDamageNamesChunkAndPlace(t *testing.T) {
 	}
 }
 
-// TestFullPartThatGrew: only the last part can have a tail. One that was full and is
-// longer now was written to by somebody else.
+// TestFullPartThatGrew: only the last part can have a tail. If a full part has grown, another program has written to it.
 func TestFullPartThatGrew(t *testing.T) {
 	t.Parallel()
 	s := newStory()
@@ -248,8 +246,7 @@ func TestFullPartThatGrew(t *testing.T) {
 	}
 }
 
-// TestOtherLog: parts of another sink, or of this one as it once was, are not taken for
-// this one's.
+// TestOtherLog: parts of another sink, or of an earlier state of this one, are not accepted.
 func TestOtherLog(t *testing.T) {
 	t.Parallel()
 	s := newStory()
@@ -263,7 +260,7 @@ func TestOtherLog(t *testing.T) {
 		}
 		wantDamaged(t, scratch, s.o, name)
 	}
-	// An older copy of the log beside the index of now, and the other way round.
+	// An older copy of the log beside the current index, and the reverse.
 	f := openClaimed(t, dir, s.o)
 	if err := f.FenceVersion(t.Context(), "v1", 7); err != nil {
 		t.Fatal(err)
@@ -278,7 +275,7 @@ func TestOtherLog(t *testing.T) {
 	}
 }
 
-// TestSpoiledLog: the first part gone, empty, or some other file.
+// TestSpoiledLog: the first part is missing, empty, or some other file.
 func TestSpoiledLog(t *testing.T) {
 	t.Parallel()
 	s := newStory()
@@ -310,8 +307,8 @@ func TestSpoiledLog(t *testing.T) {
 	}
 }
 
-// TestSpoiledIndex flips bits all over the index, cuts it, and takes it away. It is only
-// a summary: the folder is opened with all that it holds, each time.
+// TestSpoiledIndex flips bits all over the index, cuts it, and removes it. It is only a summary, so each time the folder
+// opens with all its content.
 func TestSpoiledIndex(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -320,7 +317,7 @@ func TestSpoiledIndex(t *testing.T) {
 	var all []sink.Result
 	for id := range 100 {
 		whole := sinktest.Result(chunk.ID(id), uint64(3*id), strings.Repeat("x", 100), 1, id%3, -(id % 2))
-		all = append(all, sinktest.Pieces(whole, 3-id%5/2)...) // of every five, two whole and three in two pieces
+		all = append(all, sinktest.Pieces(whole, 3-id%5/2)...) // of every five chunks, two whole and three in two pieces
 	}
 	for group := range slices.Chunk(all, 10) {
 		commit(t, f, group...)

@@ -7,8 +7,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// What the tests of the folder need besides the exported things: the seam to
-// the disk, the coding of records, and the table.
+// Internals for the tests of the folder: the file system interface, the coding of records, and the table.
 type (
 	FileSystem = fileSystem
 	File       = file
@@ -17,10 +16,10 @@ type (
 
 var OpenFolderOn = openFolder
 
-// BufferSize is exported so that tests can go past it.
+// BufferSize is exported so that tests can exceed it.
 const BufferSize = bufferSize
 
-// Encode gives the frame of a record, as the only one of a commit.
+// Encode returns the frame of a record, as the only one of a commit.
 func (r *Record) Encode() []byte {
 	fr := frame{kind: chunkKind, record: *r, outputs: make([]byte, r.Outputs.Length), dead: make([]byte, r.Dead.Length)}
 	b, _, err := fr.append(nil, 1, true, 0)
@@ -30,7 +29,7 @@ func (r *Record) Encode() []byte {
 	return b
 }
 
-// DecodeRecord reads what Encode gave, from part 3 at byte 40; false: it is no frame.
+// DecodeRecord decodes the output of Encode, as if from part 3 at byte 40; false: it is not a frame.
 func DecodeRecord(b []byte) (Record, bool) {
 	if len(b) < prefixSize {
 		return Record{}, false
@@ -43,7 +42,7 @@ func DecodeRecord(b []byte) (Record, bool) {
 	return fr.record, err == nil
 }
 
-// A Placed is a piece of the table, with a number for where it is.
+// A Placed is a piece in the table, with its position as a number.
 type Placed struct {
 	Entry
 
@@ -76,7 +75,7 @@ func collect(pieces iter.Seq[placed], limit int) (all []Placed) {
 	return all
 }
 
-// FillIndex makes the index of an open folder tell of n more chunks, which the log does not have.
+// FillIndex adds n more chunks, which the log does not have, to the index of an open folder.
 func (f *Folder) FillIndex(n int) error {
 	for id := range n {
 		where := int64(id) * 15_000

@@ -13,7 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// failing counts the steps that match and lets one of them fail.
+// failing counts the steps that match and makes one of them fail.
 type failing struct {
 	match func(step) bool
 	at    int // the step that fails, from 1
@@ -31,7 +31,7 @@ func (x *failing) before(s step) error {
 	return x.err(s)
 }
 
-// hit says whether the fault came about.
+// hit reports whether the fault has occurred.
 func (x *failing) hit() bool { return x.seen >= x.at }
 
 func takesSpace(s step) bool {
@@ -42,7 +42,7 @@ func noSpace(s step) error {
 	return &fs.PathError{Op: s.op, Path: s.path, Err: syscall.ENOSPC}
 }
 
-// wide is a story whose groups also go past the write buffer.
+// wide is a story whose groups also exceed the write buffer.
 func wide() story {
 	s := newStory()
 	first, id := uint64(12), s.all[len(s.all)-1].Chunk+1
@@ -58,9 +58,8 @@ func wide() story {
 	return s
 }
 
-// TestFullAtEveryStep lets the disk be full at every step that takes space, in
-// turn. Whoever meets that is told ErrFull, nothing has changed, and the same
-// call succeeds afterwards.
+// TestFullAtEveryStep makes the disk full at every step that takes space, in turn. The call returns ErrFull and changes
+// nothing, and succeeds when it is repeated.
 func TestFullAtEveryStep(t *testing.T) {
 	t.Parallel()
 	errs := map[string]func(step) error{
@@ -78,7 +77,7 @@ func TestFullAtEveryStep(t *testing.T) {
 	for name, s := range map[string]story{"small": newStory(), "wide": wide()} {
 		for kind, err := range errs {
 			if name == "wide" && (kind == "quota" || kind == "silent") {
-				continue // shows nothing that the others do not, and takes as long
+				continue // covered by the other cases, and as slow
 			}
 			t.Run(name+" "+kind, func(t *testing.T) {
 				t.Parallel()
@@ -99,8 +98,7 @@ func TestFullAtEveryStep(t *testing.T) {
 	}
 }
 
-// liveThrough tells the story on a disk with one fault; who is told that the
-// disk is full tries once more.
+// liveThrough runs the story on a disk with one fault; a call that returns ErrFull is repeated once.
 func (s story) liveThrough(t *testing.T, x *failing) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -165,8 +163,7 @@ func (s story) liveThrough(t *testing.T, x *failing) {
 	closeIt(t, f)
 }
 
-// logBytes is the size of all parts. On a full disk what was written for nothing must
-// be given back.
+// logBytes returns the size of all parts. On a full disk, a failed write must free its space.
 func logBytes(t *testing.T, dir string) (size int64) {
 	t.Helper()
 	parts, err := filepath.Glob(filepath.Join(dir, "log-*"))
@@ -183,7 +180,7 @@ func logBytes(t *testing.T, dir string) (size int64) {
 	return size
 }
 
-// TestFullForLong: the disk stays full for many calls, then it is not.
+// TestFullForLong: the disk stays full for many calls, then has space again.
 func TestFullForLong(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{"write", "create"} {
@@ -205,7 +202,7 @@ func TestFullForLong(t *testing.T) {
 				if _, err := f.Commit(t.Context(), all); !errors.Is(err, sink.ErrFull) || !strings.Contains(err.Error(), " bytes are free in ") {
 					t.Fatalf("commit: %v, want ErrFull", err)
 				}
-				// What needs no space goes on.
+				// Calls that need no space still work.
 				outcomes, err := f.Commit(t.Context(), all[:1])
 				if err != nil || outcomes[0] != sink.Duplicate {
 					t.Fatalf("duplicate on a full disk: %v, %v", outcomes, err)
@@ -219,8 +216,7 @@ func TestFullForLong(t *testing.T) {
 	}
 }
 
-// TestUndoFails: what was written in vain cannot be taken off. Then nobody
-// knows what is on disk.
+// TestUndoFails: a failed write cannot be undone, so the state on disk is unknown.
 func TestUndoFails(t *testing.T) {
 	t.Parallel()
 	disk := newTestFS()

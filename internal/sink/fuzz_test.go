@@ -15,10 +15,10 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// FuzzRecovery spoils the files of a folder in any way. It is then opened with all that
-// was committed, or refused and left as it is; what is damaged in a folder that is
-// opened is met when it is read; and the process lives. Only without an index that
-// says so, the last commit is not known to have been answered, and may be cut off. What is spoiled is a list of edits of 8 bytes each, see spoil.
+// FuzzRecovery spoils the files of a folder in any way. Then the folder either opens with everything that was committed, or
+// is refused and left unchanged. Damage in an opened folder is reported when it is read, and nothing panics. Only if no
+// index covers the last commit may it be cut off, because nothing proves that it was answered. The input is a list of edits
+// of 8 bytes each, see spoil.
 func FuzzRecovery(f *testing.F) {
 	var all []sink.Result
 	for id := range 50 {
@@ -82,8 +82,8 @@ func FuzzRecovery(f *testing.F) {
 	})
 }
 
-// wantPrefix: what can be read is as it was committed, and nothing is missing but the last
-// groups of 7; the other way to miss something is to be told that it is damaged.
+// wantPrefix: all readable data is as committed, and only the last groups of 7 may be missing; any other gap must be
+// reported as damage.
 func wantPrefix(t *testing.T, g *sink.Folder, all []sink.Result) {
 	t.Helper()
 	n, objects := 0, 0
@@ -109,8 +109,8 @@ func wantPrefix(t *testing.T, g *sink.Folder, all []sink.Result) {
 	}
 }
 
-// spoil does one edit: operation, file, length or other file, value, offset. It
-// edits in memory, and no content of files in place: good shares it.
+// spoil applies one edit: operation, file, length or other file, value, offset. It works in memory and replaces contents
+// instead of modifying them, because good shares them.
 func spoil(files map[string][]byte, edit []byte) {
 	paths := slices.Sorted(maps.Keys(files))
 	path := paths[int(edit[1])%len(paths)]
@@ -133,7 +133,7 @@ func spoil(files map[string][]byte, edit []byte) {
 	case 4: // another file's content
 		b = files[paths[n%len(paths)]]
 	case 5:
-		if path != "log-00000" || len(paths) > 1 { // an empty folder is a new one
+		if path != "log-00000" || len(paths) > 1 { // an empty folder would be a new one
 			delete(files, path)
 		}
 		return
@@ -141,7 +141,7 @@ func spoil(files map[string][]byte, edit []byte) {
 	files[path] = b
 }
 
-// snapshot is all files with their content, by name. A sink has no folders.
+// snapshot returns all files with their content, by name. A sink has no folders.
 func snapshot(t testing.TB, dir string) map[string][]byte {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -19,7 +19,7 @@ const job = "test"
 
 var plan = sinktest.Plan("source")
 
-// openOn opens a folder and closes it when the test ends.
+// openOn opens a folder, and closes it at the end of the test.
 func openOn(t *testing.T, disk sink.FileSystem, dir string, o sink.FolderOptions) *sink.Folder {
 	t.Helper()
 	f, err := sink.OpenFolderOn(disk, dir, job, o)
@@ -78,7 +78,7 @@ type piece struct {
 
 func pieceOf(r sink.Result) piece { return piece{r.Chunk, r.From} }
 
-// cutSome cuts chunks into pieces, of random lengths.
+// cutSome cuts chunks into pieces of random lengths.
 func cutSome(rng *rand.Rand, chunks []sink.Result) (all []sink.Result) {
 	for _, r := range chunks {
 		var lengths []int
@@ -90,7 +90,7 @@ func cutSome(rng *rand.Rand, chunks []sink.Result) (all []sink.Result) {
 	return all
 }
 
-// want compares all that the folder holds with results, in the order of their IDs, then From.
+// want compares the content of the folder with results, given in the order of their IDs, then From.
 func want(t *testing.T, f *sink.Folder, results ...sink.Result) {
 	t.Helper()
 	if diff := compare(t, f, results...); diff != "" {
@@ -98,7 +98,7 @@ func want(t *testing.T, f *sink.Folder, results ...sink.Result) {
 	}
 }
 
-// compare is want for a test that goes on; "" means equal.
+// compare is want for a test that continues; "" means equal.
 func compare(t *testing.T, f *sink.Folder, results ...sink.Result) string {
 	t.Helper()
 	left := results
@@ -146,7 +146,7 @@ func compare(t *testing.T, f *sink.Folder, results ...sink.Result) string {
 	return ""
 }
 
-// finish finishes and compares the files.
+// finish finishes the job and compares the files.
 func finish(t *testing.T, f *sink.Folder, results ...sink.Result) sink.Summary {
 	t.Helper()
 	sum, outputs, dead := sinktest.Expect(results...)
@@ -196,7 +196,7 @@ func edit(t *testing.T, path string, change func([]byte) []byte) {
 	}
 }
 
-// wantDamaged opens a folder that must be refused, naming file.
+// wantDamaged checks that opening a folder fails with damage in file.
 func wantDamaged(t *testing.T, dir string, o sink.FolderOptions, file string) *sink.DamageError {
 	t.Helper()
 	f, err := sink.OpenFolder(dir, job, o)

@@ -6,7 +6,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// TestIdentity: a sink keeps its identity, which no other one has.
+// TestIdentity: a sink keeps its identity, and no other sink has it.
 func TestIdentity(t *testing.T) {
 	t.Parallel()
 	open := func(dir string) *sink.Folder {

@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// TestClose_unlocks: a folder that is closed is not locked any more, though a
-// process that is just being started has inherited the descriptor.
+// TestClose_unlocks: a closed folder is not locked any more, although a child process between fork and exec has inherited
+// the descriptor.
 func TestClose_unlocks(t *testing.T) {
 	t.Parallel()
 	for _, o := range []sink.FolderOptions{{}, {ReadOnly: true}} {

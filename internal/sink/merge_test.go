@@ -11,9 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// TestOutputElsewhere: the ordered files go where they were asked for, also
-// when that changes between two runs, and replace what a link points to, not
-// the link.
+// TestOutputElsewhere: the ordered files go to the configured paths, also when these change between two runs. They replace
+// the target of a link, not the link.
 func TestOutputElsewhere(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
@@ -39,8 +38,7 @@ func TestOutputElsewhere(t *testing.T) {
 	closeIt(t, f)
 }
 
-// TestOutputThroughALink: the sink's own files are not to be had by another
-// name either.
+// TestOutputThroughALink: the output cannot replace the sink's own files, even through a link.
 func TestOutputThroughALink(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
@@ -61,8 +59,7 @@ func TestOutputThroughALink(t *testing.T) {
 	}
 }
 
-// TestFinishedIsNotDoneAgain: the second Finish writes nothing, which shows in
-// the steps it takes.
+// TestFinishedIsNotDoneAgain: the second Finish writes nothing, as its steps show.
 func TestFinishedIsNotDoneAgain(t *testing.T) {
 	t.Parallel()
 	disk := newTestFS()
@@ -76,8 +73,7 @@ func TestFinishedIsNotDoneAgain(t *testing.T) {
 	disk.after = func(step) {}
 }
 
-// TestOutputFolderGoes: that the output cannot be written says nothing about
-// what is committed.
+// TestOutputFolderGoes: an output that cannot be written does not affect committed results.
 func TestOutputFolderGoes(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
@@ -100,8 +96,7 @@ func TestOutputFolderGoes(t *testing.T) {
 	finish(t, f, all...)
 }
 
-// TestFinishFindsDamage: data that decayed since the folder was opened is not
-// copied into the output.
+// TestFinishFindsDamage: data that was damaged since the folder was opened is not copied into the output.
 func TestFinishFindsDamage(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -117,8 +112,7 @@ func TestFinishFindsDamage(t *testing.T) {
 	}
 }
 
-// TestFinishBesideCommits: what is committed while the merge runs is not
-// missing from it without a word.
+// TestFinishBesideCommits: results that are committed during the merge are not silently missing from it.
 func TestFinishBesideCommits(t *testing.T) {
 	t.Parallel()
 	disk := newTestFS()
@@ -139,7 +133,7 @@ func TestFinishBesideCommits(t *testing.T) {
 	finish(t, f, mended, all[1])
 }
 
-// TestReplace takes a chunk's result out and puts another in.
+// TestReplace replaces a chunk's result.
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -162,7 +156,7 @@ func TestReplace(t *testing.T) {
 	}
 	want(t, f, all...)
 	closeIt(t, f)
-	f = openClaimed(t, dir, o) // reads and checks everything, garbage apart
+	f = openClaimed(t, dir, o) // reads and checks everything, except garbage
 	want(t, f, all...)
 	if sum := finish(t, f, all...); sum.DeadFile != "" {
 		t.Errorf("dead letters in %s, and none is dead", sum.DeadFile)
@@ -185,7 +179,7 @@ func TestReplace(t *testing.T) {
 	if r, err := f.Look(t.Context(), 0); err != nil || len(r) != 1 || r[0].Attempt != 7 {
 		t.Errorf("chunk 0 is %+v, %v", r, err)
 	}
-	finish(t, f, all...) // none of that changed anything
+	finish(t, f, all...) // nothing has changed
 }
 
 // TestReplaceAtEveryStep: a crash leaves the old result or the new one.

@@ -107,8 +107,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// TestOpenWhatIsAlmostEmpty: a mounted volume has a folder of its own, and a
-// crash may have left a log that never came to be.
+// TestOpenWhatIsAlmostEmpty: a mounted volume contains a folder of its own, and a crash may have left an unfinished log.
 func TestOpenWhatIsAlmostEmpty(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -130,7 +129,7 @@ func TestOpenWhatIsAlmostEmpty(t *testing.T) {
 	want(t, openOn(t, sink.Disk{}, dir, sink.FolderOptions{}), all...)
 }
 
-// TestJobOfAnUnusedFolder: a wrong job name costs nothing before the first claim.
+// TestJobOfAnUnusedFolder: a wrong job name can be corrected before the first claim.
 func TestJobOfAnUnusedFolder(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -185,7 +184,7 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("%s: %v, want ErrReadOnly", what, err)
 		}
 	}
-	// The damage is met at its chunk, and only there.
+	// The damage is reported at its chunk, and only there.
 	bad := 0
 	for r, err := range f.Records(t.Context()) {
 		if err != nil {
@@ -207,7 +206,7 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// tree describes names, sizes and content of a folder.
+// tree describes the names, sizes and contents of a folder.
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	var b strings.Builder
@@ -225,8 +224,7 @@ func tree(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// TestSecondSaverIsRefused, in this process and from another one, at once, not
-// after waiting; and the lock goes with the process that had it.
+// TestSecondSaverIsRefused: in this process and from another one, immediately; and the lock ends with its process.
 func TestSecondSaverIsRefused(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "sink")
 	if os.Getenv("CHUNKLINE_TEST_HOLD") != "" {
@@ -267,7 +265,7 @@ func TestSecondSaverIsRefused(t *testing.T) {
 	closeIt(t, f)
 }
 
-// holdFolder is the other process.
+// holdFolder runs in the other process.
 func holdFolder(t *testing.T, dir string) {
 	t.Helper()
 	f := openOn(t, sink.Disk{}, dir, sink.FolderOptions{})

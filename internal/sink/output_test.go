@@ -14,8 +14,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// TestOpenOutput: the ordered files can be opened once Finish has merged them, with their
-// checksums, also by the next process, and not when the content has changed since.
+// TestOpenOutput: the ordered files can be opened once Finish has merged them, with their checksums, also by the next
+// process, but not when the content has changed since.
 func TestOpenOutput(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")

@@ -12,8 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// TestRedoPieces takes out the pieces of one version, of a chunk whose others stay; what comes in
-// their place may be cut otherwise.
+// TestRedoPieces removes one version's pieces of a chunk and keeps the others; the replacements may be cut differently.
 func TestRedoPieces(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -50,7 +49,7 @@ func TestRedoPieces(t *testing.T) {
 	want(t, f, whole...)
 }
 
-// TestReplacePiece puts a new result into the place of a piece, and of no other.
+// TestReplacePiece replaces one piece and no other.
 func TestReplacePiece(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -85,8 +84,7 @@ func TestReplacePiece(t *testing.T) {
 	want(t, openOn(t, sink.Disk{}, dir, sink.FolderOptions{ReadOnly: true}), there...)
 }
 
-// TestLargeDeadLetters: of the dead letters of a chunk so many bytes are read for a look, however many
-// pieces they are in.
+// TestLargeDeadLetters: the bytes read of a chunk's dead letters are bounded per chunk, not per piece.
 func TestLargeDeadLetters(t *testing.T) {
 	t.Parallel()
 	f := openClaimed(t, filepath.Join(t.TempDir(), "sink"), sink.FolderOptions{})

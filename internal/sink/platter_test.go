@@ -12,21 +12,18 @@ import (
 	"testing"
 )
 
-// sectorSize is what a disk writes as a whole, if it writes it.
+// sectorSize is the unit that a disk writes atomically.
 const sectorSize = 512
 
-// A platter knows what of a folder is on the disk for certain, and what was
-// done since; so it can tell what a power cut may leave. The one thing it takes
-// for granted is that a disk never changes bytes outside of the sectors it
-// was told to write.
+// A platter knows which part of a folder is durable, and all changes since; so it can compute what a power cut may leave.
+// Its only assumption is that a disk never changes bytes outside the sectors that it writes.
 type platter struct {
 	home string // is there from the beginning; everything the test makes is in it
 	mu   sync.Mutex
 	root *node
 }
 
-// node is a file or a folder: what of it is durable, and the changes since
-// its last sync in their order.
+// node is a file or a folder: its durable content, and the changes since its last sync, in order.
 type node struct {
 	entries map[string]*node // of a folder; nil: it is a file
 	moves   []move
@@ -34,21 +31,20 @@ type node struct {
 	writes  []change
 }
 
-// move is one change of a folder: name is node now (nil: is no more), and
-// from, if not "", is no more.
+// move is one change of a folder: name now refers to node (nil: is removed), and from, if not "", is removed.
 type move struct {
 	name, from string
 	node       *node
 }
 
-// change is one write of a file or, without bytes, a truncation.
+// change is one write to a file or, without bytes, a truncation.
 type change struct {
 	at    int64
 	bytes []byte
 	lost  bool // a sync of it failed: it is in memory only, and no other sync writes it
 }
 
-// newPlatter takes what is in home for durable.
+// newPlatter treats the present content of home as durable.
 func newPlatter(t *testing.T, home string) *platter {
 	t.Helper()
 	return &platter{home: home, root: load(t, home)}
@@ -81,7 +77,7 @@ func read(t *testing.T, path string) []byte {
 	return b
 }
 
-// names is what a folder holds if the moves that keep says reach the platter.
+// names returns the entries of a folder if the moves for which keep is true reach the platter.
 func (n *node) names(keep func() bool) map[string]*node {
 	names := maps.Clone(n.entries)
 	for _, m := range n.moves {
@@ -99,7 +95,7 @@ func (n *node) names(keep func() bool) map[string]*node {
 
 func always() bool { return true }
 
-// find returns what a path is now; nil: nothing, or it lies elsewhere.
+// find returns the node at a path; nil if there is none, or the path is outside home.
 func (p *platter) find(path string) *node {
 	rel, err := filepath.Rel(p.home, path)
 	if err != nil || strings.HasPrefix(rel, "..") {
@@ -115,7 +111,7 @@ func (p *platter) find(path string) *node {
 	return n
 }
 
-// move notes a change of the folder that holds path.
+// move records a change of the folder that holds path.
 func (p *platter) move(path, from string, n *node) {
 	if p == nil {
 		return
@@ -134,7 +130,7 @@ func (p *platter) move(path, from string, n *node) {
 	folder.moves = append(folder.moves, m)
 }
 
-// create notes that path is opened, and made if it is not there.
+// create records that path is opened, and created if it does not exist.
 func (p *platter) create(path string, n *node) {
 	if p == nil {
 		return
@@ -158,7 +154,7 @@ func (p *platter) change(path string, c change) {
 	}
 }
 
-// lose notes that a sync of a file has failed.
+// lose records that a sync of a file has failed.
 func (p *platter) lose(path string) {
 	if p == nil {
 		return
@@ -188,32 +184,30 @@ func (p *platter) sync(path string) {
 	}
 }
 
-// dice say how likely each thing that is not durable reaches the platter all
-// the same: every change of a folder, every sector, every change of a length.
+// dice are the probabilities that something not yet durable reaches the platter anyway: every change of a folder, every
+// sector, every change of a length.
 type dice struct {
 	rng                 *rand.Rand
 	names, data, length float64
 }
 
-// How a crash can be certain. A process that is killed loses nothing.
+// The deterministic crashes. A killed process loses nothing.
 var (
 	nothingLost = dice{names: 1, data: 1, length: 1}
 	allLost     = dice{}
-	tornToZero  = dice{names: 1, length: 1} // the lengths are there, the bytes are not
+	tornToZero  = dice{names: 1, length: 1} // the lengths are durable, the bytes are not
 	certain     = []dice{nothingLost, allLost, tornToZero}
 )
 
 func (d dice) roll(p float64) bool { return p >= 1 || p > 0 && d.rng.Float64() < p }
 
-// randomDice are of every kind, among them those that keep almost all or
-// almost nothing.
+// randomDice returns random probabilities, often extreme ones.
 func randomDice(rng *rand.Rand) dice {
 	p := func() float64 { return []float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)] }
 	return dice{rng: rng, names: p(), data: p(), length: p()}
 }
 
-// after is what a power cut leaves of a file: of every write any sectors,
-// every truncation or not.
+// after returns what a power cut leaves of a file: any sectors of every write, every truncation or not.
 func (n *node) after(d dice) []byte {
 	b := bytes.Clone(n.bytes)
 	for _, c := range n.writes {
@@ -268,7 +262,7 @@ func (n *node) leave(t *testing.T, to string, d dice) {
 		t.Fatal(err)
 	}
 	names := n.names(func() bool { return d.roll(d.names) })
-	for _, name := range slices.Sorted(maps.Keys(names)) { // in order: the dice are thrown the same way again
+	for _, name := range slices.Sorted(maps.Keys(names)) { // in order, so that the dice are reproducible
 		names[name].leave(t, filepath.Join(to, name), d)
 	}
 }

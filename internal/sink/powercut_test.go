@@ -19,12 +19,11 @@ var (
 	crashSeeds = flag.Int("crash.seeds", 20, "how many seeds of random crashes")
 )
 
-// TestRandomCrashes stops a folder up to four times, at any step or in the middle of
-// a write, with the process or with the power, on a disk that is also full at times,
-// or fails a sync; the later ones hit the recovery from those before. What the
-// power leaves is any part of what was not synced. In the end all is there once.
+// TestRandomCrashes interrupts a folder up to four times, at any step or in the middle of a write, by a kill or a power
+// cut, on a disk that is sometimes full or fails a sync; later crashes may interrupt the recovery from earlier ones. After
+// a power cut any part of the unsynced data may remain. In the end every result is there once.
 //
-// Again with: go test ./internal/sink -run TestRandomCrashes -crash.seeds 1 -crash.seed SEED.
+// Repeat with: go test ./internal/sink -run TestRandomCrashes -crash.seeds 1 -crash.seed SEED.
 func TestRandomCrashes(t *testing.T) {
 	t.Parallel()
 	var total crashCounts
@@ -43,7 +42,7 @@ func TestRandomCrashes(t *testing.T) {
 	}
 }
 
-// crashes is what came about.
+// crashes counts the faults that occurred.
 type crashes struct {
 	Kills, Cuts, Full, Torn, Unsynced, Recovering int
 }
@@ -75,7 +74,7 @@ func randomStory(rng *rand.Rand) story {
 		counts = append(counts, objects)
 	}
 	s := story{all: cutSome(rng, sinktest.Chain("one", counts...)), o: sink.FolderOptions{PartBytes: 50 + rng.Int64N(2000)}}
-	if rng.IntN(4) == 0 { // long ones, for tears between sectors
+	if rng.IntN(4) == 0 { // long ones, so that writes can tear between sectors
 		last := len(s.all) - 1
 		s.all = append(s.all, big(s.all[last].Chunk+1, s.all[last].First+uint64(s.all[last].Objects), 1+rng.IntN(5000)))
 	}
@@ -89,7 +88,7 @@ func randomStory(rng *rand.Rand) story {
 	return s
 }
 
-// crashRandomly is one history.
+// crashRandomly runs one history.
 func crashRandomly(t *testing.T, seed uint64) (counts crashes) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	s := randomStory(rng)
@@ -132,8 +131,7 @@ func crashRandomly(t *testing.T, seed uint64) (counts crashes) {
 	return counts
 }
 
-// fate is what awaits a process: a step at which it ends, and one that finds
-// the disk full.
+// fate is the faults of a process: a step at which it ends, and one at which the disk is full.
 type fate struct {
 	end, full             int // steps, counted down
 	fulls, torn, unsynced int
@@ -173,7 +171,7 @@ func newFate(rng *rand.Rand, disk *testFS) *fate {
 	return x
 }
 
-// recovering is 1 if the process ended before its folder was open.
+// recovering returns 1 if the process ended before its folder was open.
 func (x *fate) recovering(err error) int {
 	if errors.Is(err, errOpening) {
 		return 1
@@ -183,8 +181,7 @@ func (x *fate) recovering(err error) int {
 
 var errOpening = errors.New("open")
 
-// live tells the story, from where it is, until its end or the process's. It
-// is told once that the disk is full, and tries again.
+// live continues the story until its end or the end of the process. It retries once after ErrFull.
 func (s story) live(t *testing.T, disk *testFS, dir string, known *told) error {
 	t.Helper()
 	full := false
@@ -262,8 +259,7 @@ func (s story) live(t *testing.T, disk *testFS, dir string, known *told) error {
 	return f.Close()
 }
 
-// takeStock: what was answered is there, and of the group that was being
-// committed all or nothing.
+// takeStock checks that all confirmed results are there, and all or nothing of the group in progress.
 func (s story) takeStock(t *testing.T, f *sink.Folder, known *told) {
 	t.Helper()
 	if known.trying && compare(t, f, s.upTo(known.groups+1)...) == "" {
@@ -275,10 +271,9 @@ func (s story) takeStock(t *testing.T, f *sink.Folder, known *told) {
 	}
 }
 
-// TestPowerCutWithinCommit leaves any sectors of a commit that was not synced, also later
-// ones without the earlier, and the length that it made the file or another one. What
-// is left is the state before the commit or after it, nothing of it is called
-// damaged, and the story goes on from there.
+// TestPowerCutWithinCommit leaves any sectors of an unsynced commit, also later ones without earlier ones, and the new
+// length of the file or another one. The folder is then in the state before or after the commit, nothing is reported as
+// damaged, and the story continues from there.
 func TestPowerCutWithinCommit(t *testing.T) {
 	t.Parallel()
 	s := story{o: sink.FolderOptions{PartBytes: 12_000}}

@@ -18,8 +18,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// TestFolderAgreesWithAMap does things at random to a folder and to a map, on
-// a disk that is full at times, and compares.
+// TestFolderAgreesWithAMap applies random operations to a folder and to a map, on a disk that is sometimes full, and
+// compares them.
 func TestFolderAgreesWithAMap(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
@@ -27,7 +27,7 @@ func TestFolderAgreesWithAMap(t *testing.T) {
 		m.o.PartBytes = rapid.Int64Range(1, 2000).Draw(r, "part bytes")
 		m.disk.before = m.fault
 		m.open()
-		defer func() { m.f.Close() }() // whatever it is by then; the test has its answer
+		defer func() { m.f.Close() }() // in whatever state; the test is decided
 		r.Repeat(map[string]func(*rapid.T){
 			"commit":        m.commit,
 			"replace":       m.replace,
@@ -48,8 +48,8 @@ type model struct {
 	f       *sink.Folder
 	there   map[piece]sink.Result
 	terms   map[string]uint64
-	fetcher int // the number of the one that runs the job
-	full    int // the step, counted down, that finds the disk full; 0: none
+	fetcher int // number of the fetcher that runs the job
+	full    int // the step, counted down, at which the disk is full; 0: none
 }
 
 func (m *model) fault(s step) error {
@@ -91,8 +91,8 @@ func (m *model) reopen(r *rapid.T) {
 	}
 }
 
-// draw makes the result of a chunk, or of a piece of it; now and then from another source, in which
-// the chunk has other content, one object more, or another place.
+// draw makes the result of a chunk, or of a piece of it; sometimes from another source, in which the chunk has other
+// content, one object more, or other ordinals.
 func (m *model) draw(r *rapid.T) sink.Result {
 	id := chunk.ID(rapid.IntRange(0, 12).Draw(r, "chunk"))
 	counts := rapid.SliceOfN(rapid.IntRange(-1, 3), 4, 4).Draw(r, "counts")
@@ -154,7 +154,7 @@ func (m *model) redo(r *rapid.T) {
 	if done != want || (m.f.Epoch() > epoch) != (want.Chunks > 0) {
 		r.Fatalf("redo %s: %+v, epoch %d after %d; want %+v", version, done, m.f.Epoch(), epoch, want)
 	}
-	if want.Chunks > 0 { // what the version still holds comes too late, and whoever ran the job is fenced; a new one claims it
+	if want.Chunks > 0 { // later results of the version are too late, and the fetcher is fenced; a new one claims the job
 		if _, err := m.f.Claim(m.t.Context(), plan, fmt.Sprint("fetcher-", m.fetcher)); !errors.Is(err, sink.ErrFenced) {
 			r.Fatalf("claim by the fetcher of before: %v, want ErrFenced", err)
 		}
@@ -190,7 +190,7 @@ func (m *model) commit(r *rapid.T) {
 	m.there = next
 }
 
-// judge goes through the objects of a result one by one.
+// judge computes the outcome of a result object by object.
 func (m *model) judge(there map[piece]sink.Result, res *sink.Result) sink.Outcome {
 	objects := make(map[int]bool) // of the chunk
 	for _, old := range there {
@@ -256,8 +256,8 @@ func (m *model) check(r *rapid.T) {
 	}
 }
 
-// TestTableAgreesWithAMap sets and removes pieces at random, of chunks with near and far IDs, and
-// looks at them in both directions.
+// TestTableAgreesWithAMap sets and removes pieces at random, of chunks with near and far IDs, and iterates in both
+// directions.
 func TestTableAgreesWithAMap(t *testing.T) {
 	t.Parallel()
 	ids := rapid.Map(rapid.OneOf(rapid.Uint64Range(0, 20), rapid.Uint64Range(250, 260), rapid.Uint64Range(5000, 5010), rapid.Uint64Min(math.MaxUint64-3)),
@@ -329,7 +329,7 @@ func TestTableAgreesWithAMap(t *testing.T) {
 	})
 }
 
-// drawPiece draws a piece that fits between those that are there; false: there is no room.
+// drawPiece draws a piece that fits between the existing ones; false: there is no room.
 func drawPiece(r *rapid.T, e *sink.Entry, there []sink.Placed) bool {
 	if len(there) == 0 {
 		e.Of = rapid.SampledFrom([]int{1, 4, 100, 20_000}).Draw(r, "of")

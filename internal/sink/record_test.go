@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// TestRecordsSurviveCoding, and what is not a record is never taken for one.
+// TestRecordsSurviveCoding: records survive, and other bytes are never mistaken for one.
 func TestRecordsSurviveCoding(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
@@ -31,7 +31,7 @@ func TestRecordsSurviveCoding(t *testing.T) {
 		rec.Of = rec.From + rec.Objects + rapid.IntRange(0, 1000).Draw(r, "behind")
 		copy(rec.Digest[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(r, "digest"))
 		frame := rec.Encode()
-		want, at := rec, int64(40+len(frame)) // a frame at byte 40 of part 3: behind it its body, outputs first
+		want, at := rec, int64(40+len(frame)) // a frame at byte 40 of part 3, followed by its body, outputs first
 		for _, body := range []*sink.Range{&want.Outputs, &want.Dead} {
 			if body.Length > 0 {
 				body.Part, body.Offset = 3, at
@@ -53,7 +53,7 @@ func TestRecordsSurviveCoding(t *testing.T) {
 	})
 }
 
-// A hundred objects of one output each, the usual chunk, take few bytes.
+// The usual chunk, a hundred objects with one output each, takes few bytes.
 func TestRecordIsSmall(t *testing.T) {
 	t.Parallel()
 	rec := sink.Record{

@@ -9,8 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// regret is a finished job, of which every other piece was made by v2, and what
-// is left of it without those.
+// regret returns a finished job in which v2 made every other piece, and the results without those of v2.
 func regret() (s story, left []sink.Result) {
 	s = newStory()
 	version := make(map[piece]string)
@@ -31,7 +30,7 @@ func regret() (s story, left []sink.Result) {
 	return s, left
 }
 
-// finishOn makes the job on a disk.
+// finishOn runs the job on a disk.
 func (s story) finishOn(t *testing.T, disk sink.FileSystem, dir string) {
 	t.Helper()
 	f := openOn(t, disk, dir, s.o)
@@ -43,8 +42,8 @@ func (s story) finishOn(t *testing.T, disk sink.FileSystem, dir string) {
 	closeIt(t, f)
 }
 
-// goOnAfterRedo opens what a redo left, that was told whether it had taken the
-// chunks out: they are all there or none is. Then it is done again, and the job too.
+// goOnAfterRedo opens the folder after an interrupted redo; told says whether Redo had returned. Either all chunks are
+// there or all are removed. Then it repeats the redo and finishes the job.
 func (s story) goOnAfterRedo(t *testing.T, dir string, left []sink.Result, told bool) (gone bool) {
 	t.Helper()
 	f := openOn(t, newTestFS(), dir, s.o)
@@ -87,12 +86,11 @@ func (s story) goOnAfterRedo(t *testing.T, dir string, left []sink.Result, told 
 	return gone
 }
 
-// TestCrashInRedo ends the process and cuts the power at every step of a redo, and in
-// the middle of every write.
+// TestCrashInRedo kills the process and cuts the power at every step of a redo, and in the middle of every write.
 func TestCrashInRedo(t *testing.T) {
 	t.Parallel()
 	s, left := regret()
-	outcomes := map[bool]int{} // the chunks were gone
+	outcomes := map[bool]int{} // whether the chunks were removed
 	try := func(t *testing.T, dice dice, arm func(*testFS), hit func(*testFS) bool) (again bool) {
 		t.Helper()
 		home, to := t.TempDir(), t.TempDir()
@@ -155,8 +153,8 @@ func TestCrashInRedo(t *testing.T) {
 	}
 }
 
-// TestFaultInRedo lets each step of a redo fail once: on a full disk nothing
-// has changed, and after any other failure the folder is broken.
+// TestFaultInRedo makes each step of a redo fail once: on a full disk nothing has changed, and after any other failure the
+// folder is broken.
 func TestFaultInRedo(t *testing.T) {
 	t.Parallel()
 	for name, x := range map[string]failing{

@@ -11,9 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// TestKilledThenPowerCut ends the process at every step of its first opening,
-// lets another one go on, and cuts the power when that has committed: whatever
-// the first left half done on the way to the disk, the second one finishes.
+// TestKilledThenPowerCut kills the process at every step of its first opening, continues with another one, and cuts the
+// power when that one has committed: the second process makes durable whatever the first left unsynced.
 func TestKilledThenPowerCut(t *testing.T) {
 	t.Parallel()
 	for end := 1; ; end++ {
@@ -56,9 +55,9 @@ func TestKilledThenPowerCut(t *testing.T) {
 	}
 }
 
-// TestKilledInCommitThenPowerCut ends the process when it has written a commit and not
-// synced it, or when that sync failed. The next process tells what it finds, and
-// commits more; then the power is cut. What it found must be on the platter by then.
+// TestKilledInCommitThenPowerCut kills the process when it has written a commit and not synced it, or when that sync
+// failed. The next process reports what it finds, and commits more; then the power is cut. What it found must be on the
+// platter by then.
 func TestKilledInCommitThenPowerCut(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]error{"before the sync": errKilled, "the sync fails": syscall.EIO} {
@@ -89,7 +88,7 @@ func TestKilledInCommitThenPowerCut(t *testing.T) {
 				t.Fatal(err)
 			}
 			known.trying = true
-			s.takeStock(t, f, &known) // it has told of the last group now
+			s.takeStock(t, f, &known) // it has now reported the last group
 			more := seed%2 == 0 && known.groups < len(s.groups)
 			if more {
 				claim(t, f)
@@ -108,8 +107,7 @@ func TestKilledInCommitThenPowerCut(t *testing.T) {
 	}
 }
 
-// TestUndoneThenFull: what a full disk made the folder take back does not come
-// back behind a part that others follow by then.
+// TestUndoneThenFull: data that was undone on a full disk does not reappear in a part that is no longer the last.
 func TestUndoneThenFull(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
@@ -131,8 +129,8 @@ func TestUndoneThenFull(t *testing.T) {
 	}
 	disk.before = func(step) error { return nil }
 	commit(t, f, all[2])
-	commit(t, f, big(3, 3, 10)) // into the next part
-	// The bytes of the group that was not to be reached the platter, that they are cut off did not.
+	commit(t, f, big(3, 3, 10)) // goes into the next part
+	// The bytes of the undone group reached the platter, their truncation did not.
 	for at := range 64 {
 		to := t.TempDir()
 		disk.platter.crash(t, to, dice{rng: rand.New(rand.NewPCG(uint64(at), 0)), names: 1, data: 0.9, length: 0.5})

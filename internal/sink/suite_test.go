@@ -12,8 +12,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// These tests wait for the disk most of the time, so more of them than there
-	// are processors run side by side. The command line may say otherwise.
+	// These tests mostly wait for the disk, so more of them than there are processors run in parallel. The command line may
+	// override it.
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
@@ -26,7 +26,7 @@ func TestFolderIsASink(t *testing.T) {
 	})
 }
 
-// Parts of 60 bytes: every other result begins a new file.
+// With parts of 60 bytes every other result begins a new file.
 func TestFolderOfManyPartsIsASink(t *testing.T) {
 	sinktest.RunFiles(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
 		f, err := sink.OpenFolder(where, job, sink.FolderOptions{PartBytes: 60})

@@ -13,7 +13,7 @@ import (
 
 const theirs = "written by somebody else\n"
 
-// write makes a file of somebody else.
+// write creates a file that is not the job's.
 func write(t *testing.T, path string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(theirs), 0o600); err != nil {
@@ -21,8 +21,8 @@ func write(t *testing.T, path string) {
 	}
 }
 
-// TestForeignOutput: what lies where the result would go, and is not the job's,
-// is refused before anything is made, and left alone; with Force it is replaced.
+// TestForeignOutput: an existing file at the result's path that is not the job's is refused before anything is created, and
+// left unchanged; with Force it is replaced.
 func TestForeignOutput(t *testing.T) {
 	t.Parallel()
 	all := sinktest.Chain("", []int{1, -1}, []int{1})
@@ -50,8 +50,8 @@ func TestForeignOutput(t *testing.T) {
 	}
 }
 
-// TestForeignOutputComes: a file that somebody puts into the place of the result
-// while the job runs stays, and so do dead letters of somebody else when there are none.
+// TestForeignOutputComes: a file that another program creates at the result's path while the job runs stays, and so does a
+// foreign file of dead letters when the job has none.
 func TestForeignOutputComes(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -77,7 +77,7 @@ func TestForeignOutputComes(t *testing.T) {
 	if err := os.Remove(output); err != nil {
 		t.Fatal(err)
 	}
-	disk.after = func(s step) { // when all is written and recorded, just before it takes its place
+	disk.after = func(s step) { // when everything is written and recorded, just before the rename
 		if s.op == "sync" && filepath.Base(s.path) == "log-00000" {
 			disk.after = func(step) {}
 			write(t, output)
@@ -92,8 +92,8 @@ func TestForeignOutputComes(t *testing.T) {
 	closeIt(t, f)
 }
 
-// TestModeAndOwnerStay: the new output of a job that was done again has mode and
-// owner of the one that it replaces; a read-only one is refused, also with Force.
+// TestModeAndOwnerStay: the new output of a repeated job gets the mode and owner of the file that it replaces; a read-only
+// file is refused, also with Force.
 func TestModeAndOwnerStay(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -135,8 +135,7 @@ func TestModeAndOwnerStay(t *testing.T) {
 	}
 }
 
-// TestFolderMoves: folder and output keep together when both are moved, and
-// what is copied to another name is not finished there.
+// TestFolderMoves: a folder and its output may be moved together; under another output name the job is not finished.
 func TestFolderMoves(t *testing.T) {
 	t.Parallel()
 	here, there := t.TempDir(), filepath.Join(t.TempDir(), "there")

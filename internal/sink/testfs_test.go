@@ -15,12 +15,12 @@ type step struct {
 	path string
 }
 
-// testFS is the real disk with something before and after every step.
+// testFS is the real disk with hooks before and after every step.
 type testFS struct {
 	sink.Disk
-	before  func(step) error // an error takes the step's place
+	before  func(step) error // an error replaces the step
 	after   func(step)
-	platter *platter // nil: nobody will crash
+	platter *platter // nil: no crash is simulated
 	dead    bool     // the process has ended: no step has an effect
 }
 
@@ -31,7 +31,7 @@ func newTestFS() *testFS {
 	}
 }
 
-// newCrashFS is a testFS that knows what of home is on the platter.
+// newCrashFS returns a testFS that tracks what of home is on the platter.
 func newCrashFS(t *testing.T, home string) *testFS {
 	t.Helper()
 	disk := newTestFS()
@@ -39,9 +39,8 @@ func newCrashFS(t *testing.T, home string) *testFS {
 	return disk
 }
 
-// errShort makes a write stop half way, as a disk does that becomes full;
-// errSilent does the same and says nothing; with errTorn the process ends there.
-// errKilled is what every step of a process returns after its end.
+// errShort makes a write stop half way, like a disk that becomes full; errSilent does the same without an error; with
+// errTorn the process ends there. Every step of a process returns errKilled after its end.
 var (
 	errShort  = errors.New("short write")
 	errSilent = errors.New("silently short write")
@@ -49,8 +48,8 @@ var (
 	errKilled = errors.New("killed")
 )
 
-// alive is err, or that the process has ended in a step whose errors are no one's
-// concern: then it has not told anybody of a success either.
+// alive returns err, or errKilled if the process has ended in a step whose errors are ignored: then it has not reported a
+// success either.
 func (d *testFS) alive(err error) error {
 	if err == nil && d.dead {
 		return errKilled
@@ -122,7 +121,7 @@ func (d *testFS) Remove(name string) error {
 	})
 }
 
-// SyncDir leaves out the real one, which takes its time.
+// SyncDir skips the real sync, which is slow.
 func (d *testFS) SyncDir(name string) error {
 	return d.do(step{"syncdir", name}, func() error {
 		d.platter.sync(name)
@@ -171,8 +170,7 @@ func (f *testFile) Truncate(size int64) error {
 	})
 }
 
-// Sync leaves out the real one. After one that fails, what it should have made
-// durable is in memory only, and looks as if it were durable.
+// Sync skips the real sync. After a failed one the data is in memory only, and looks as if it were durable.
 func (f *testFile) Sync() error {
 	wasDead := f.fs.dead
 	err := f.fs.do(step{"sync", f.path}, func() error {

@@ -13,9 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// TestRealFullDisk fills a small file system of its own, page by page, so that
-// the log runs out of space at every point where it can. A process may mount
-// one in a namespace of its own; where the system does not let it, the test fails.
+// TestRealFullDisk fills a small file system of its own, page by page, so that the log runs out of space at every possible
+// point. A process may mount one in its own namespace; where the system forbids that, the test fails.
 func TestRealFullDisk(t *testing.T) {
 	t.Parallel()
 	if dir := os.Getenv("CHUNKLINE_TEST_TMPFS"); dir != "" {
@@ -103,7 +102,7 @@ func fillDisk(t *testing.T, mount string) {
 	}
 }
 
-// fill leaves that many pages of the file system.
+// fill leaves this many pages of the file system free.
 func fill(t *testing.T, ballast string, free int) {
 	t.Helper()
 	var s syscall.Statfs_t
