@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
 )
 
-// A commit of the benchmarks has groupRows rows, as a busy saver's has.
+// A commit of the benchmarks has groupRows rows, like that of a busy saver.
 const (
 	chunkRows = 100
 	groupRows = 100 * chunkRows
@@ -20,7 +20,7 @@ const (
 
 func benchLine(n uint64) string { return fmt.Sprintf(`{"id":%d,"name":"somebody %d"}`, n, n) }
 
-// benchGroup is a group of chunks with small rows, from a chunk on.
+// benchGroup returns a group of chunks with small rows, beginning with chunk from.
 func benchGroup(from chunk.ID) []sink.Result {
 	group := make([]sink.Result, 0, groupRows/chunkRows)
 	for id := from; len(group) < cap(group); id++ {

@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// A change is tried again until patience is over, and each try of a commit may take tryTimeout. Both together are less than
-// the time after which the saver's health check takes its commit loop for dead.
+// A change is retried until patience is over, and each try of a commit may take tryTimeout. Their sum is less than the time
+// after which the saver's health check considers its commit loop dead.
 const (
 	patience   = 5 * time.Second
 	tryTimeout = 20 * time.Second
@@ -20,9 +20,8 @@ const (
 	mostPause  = time.Second
 )
 
-// change runs do in a transaction that has the job's row locked, and commits it if do says that it has changed the
-// state or a row. Since it is tried again after deadlocks and outages, do must begin anew each time.
-// limit bounds one try; 0 means no limit.
+// change runs do in a transaction that has locked the job's row, and commits it if do returns changed. It retries after
+// deadlocks and outages, so do must start from scratch each time. limit bounds one try; 0 means no limit.
 func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.Context, *tx, *state) (changed bool, err error)) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -59,7 +58,7 @@ func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.
 	}
 }
 
-// isRefusal says whether an error is an answer of ours to what a caller asked, and not of the database.
+// isRefusal reports whether an error is the sink's own answer to a request, and not an error of the database.
 func isRefusal(err error) bool {
 	for _, answer := range []error{
 		sink.ErrUnclaimed, sink.ErrOtherPlan, sink.ErrFenced, sink.ErrInvalid, sink.ErrNoChunk, sink.ErrConflict, sink.ErrIncomplete, sink.ErrSettings,
@@ -107,13 +106,13 @@ func (s *Sink) try(ctx context.Context, limit time.Duration, do func(context.Con
 	return nil
 }
 
-// begin begins a transaction on a connection of its own.
+// begin begins a transaction on its own connection.
 func (s *Sink) begin(ctx context.Context) (*tx, error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	// Each statement sees what others committed before it. That is what the lock on the job's row needs.
+	// Each statement must see earlier commits of other transactions. The lock on the job's row needs that.
 	begun, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: s.dialect.isolation()})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin transaction: %w", err), conn.Close())
@@ -121,23 +120,23 @@ func (s *Sink) begin(ctx context.Context) (*tx, error) {
 	return &tx{Tx: begun, conn: conn, dialect: s.dialect}, nil
 }
 
-// end takes back what is not committed.
+// end rolls back a transaction that was not committed.
 func (t *tx) end() {
-	_ = t.Rollback() // after a commit it does nothing; after an outage the server does the same
+	_ = t.Rollback() // no effect after a commit; after an outage the server rolls back
 	_ = t.conn.Close()
 }
 
-// timed runs what waits for the disk.
+// timed runs a step that waits for the disk, and reports its duration.
 func (s *Sink) timed(step func() error) error {
 	begin := time.Now()
 	err := step()
 	if s.onSync != nil {
-		s.onSync("log", time.Since(begin)) // the database's own
+		s.onSync("log", time.Since(begin)) // the database's log
 	}
 	return err
 }
 
-// classify knows the errors that no database made, too.
+// classify also handles errors that do not come from the database.
 func (s *Sink) classify(err error) class {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return away
@@ -145,7 +144,7 @@ func (s *Sink) classify(err error) class {
 	return s.dialect.classify(err)
 }
 
-// read runs do, which only reads. An error ends nothing.
+// read runs do, which only reads. An error leaves the sink usable.
 func (s *Sink) read(ctx context.Context, what string, do func(context.Context) error) error {
 	if err := s.usable(false); err != nil {
 		return err

@@ -11,10 +11,10 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// maxFetcher bounds a fetcher's name, which comes over the network; bytes.
+// maxFetcher bounds the length in bytes of a fetcher's name, which comes from the network.
 const maxFetcher = 256
 
-// Claim gives fetcher an epoch, as saver.Sink says.
+// Claim implements saver.Sink.
 func (s *Sink) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sink.Grant, error) {
 	if fetcher == "" || len(fetcher) > maxFetcher {
 		return sink.Grant{}, fmt.Errorf("claim by a fetcher with a name of %d bytes: %w", len(fetcher), sink.ErrInvalid)
@@ -50,7 +50,7 @@ func (s *Sink) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sink
 	return grant, err
 }
 
-// fence gives the job a new epoch for who takes over.
+// fence gives the job a new epoch, for fetcher.
 func (s *Sink) fence(ctx context.Context, t *tx, now *state, fetcher string) error {
 	now.epoch++
 	_, err := t.exec(ctx, "INSERT INTO chunkline_fetchers (job, fetcher, epoch) VALUES ($1, $2, $3)", s.job, fetcher, int64(now.epoch))
@@ -60,7 +60,7 @@ func (s *Sink) fence(ctx context.Context, t *tx, now *state, fetcher string) err
 	return nil
 }
 
-// FenceVersion refuses what a version was given before, as saver.Sink says.
+// FenceVersion implements saver.Sink.
 func (s *Sink) FenceVersion(ctx context.Context, name string, term uint64) error {
 	return s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) (bool, error) {
 		v := now.versions[name]

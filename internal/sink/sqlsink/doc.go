@@ -1,5 +1,5 @@
-// Package sqlsink keeps the results of jobs in a database: SQLite or PostgreSQL. What every sink promises is said
-// in package sink.
+// Package sqlsink stores the results of jobs in a database: SQLite or PostgreSQL. Package sink describes what every sink
+// promises.
 //
 // # Tables
 //
@@ -8,29 +8,28 @@
 //	progress(job, chunk, start, …)         one row a committed piece
 //	chunkline_jobs, chunkline_fetchers, chunkline_versions    plan, key, epoch, totals; claims; fences and transforms
 //
-// All of them are made when they are missing. Other tables of these names are left alone, and the sink is refused.
-// Numbers that Go has as uint64 are columns of 64 bits with a sign, so ordinals and chunks end at 2^63-1.
+// Missing tables are created. If tables of these names have other columns, they are left unchanged and opening fails. The
+// columns for uint64 numbers are signed 64-bit integers, so ordinals and chunks end at 2^63-1.
 //
 // With the setting table, outputs go into a table of the user instead (table.go), and the lines of a piece are kept
-// compressed in its row of progress: without them, nobody could say later what a row was made of.
+// compressed in its row of progress: otherwise nothing would record what a row was made of.
 //
 // # A change is one transaction
 //
-// It locks the job's row of chunkline_jobs first, and ends by writing it. So changes of one job come one after the
-// other, whichever process makes them. Several savers of a job are for when one of them fails; they write no faster than one.
-// There is no deadlock among them, because each takes that one lock before any other. Other programs may lock rows of
-// the user's table, so a deadlock or a failed serialisation is tried again.
+// It locks the job's row of chunkline_jobs first, and ends by writing it. So changes of one job are serialized across all
+// processes. Several savers of a job provide failover; they write no faster than one. They cannot deadlock with each other,
+// because each takes that one lock before any other. Other programs may lock rows of the user's table, so a deadlock or a
+// failed serialisation is retried.
 //
-// A transaction whose end is not known, since the connection broke, is made again from its beginning. It then finds
-// what it had committed: the pieces are duplicates. So a database that is killed, restarted, cut off or full costs
-// time and nothing else. A database that cannot be reached for some seconds is answered with sink.ErrUnreachable.
+// If the connection breaks during COMMIT, the outcome is unknown, and the whole transaction is repeated. It then finds what
+// it had committed: the pieces are duplicates. So a database that is killed, restarted, disconnected or full only costs
+// time. If a database is unreachable for some seconds, the answer is sink.ErrUnreachable.
 //
-// Each change counts up chunkline_jobs.changes. A database with a lower count than the one that this process has seen
-// has lost what was committed, as a standby that was promoted without synchronous replication may have: that is
-// sink.ErrDamaged.
+// Each change increments chunkline_jobs.changes. If the database has a lower count than this process has seen, it has lost
+// commits, as after promoting a standby without synchronous replication: that is sink.ErrDamaged.
 //
 // # Costs
 //
-// PostgreSQL gets rows by COPY, SQLite by statements of many rows. A commit takes five round trips, whatever its
-// size. Memory: a group of results once more.
+// PostgreSQL gets rows by COPY, SQLite by multi-row statements. A commit takes five round trips, whatever its size. Memory:
+// one copy of a group of results.
 package sqlsink

@@ -8,15 +8,15 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// Finish checks that the job is complete, and notes it. There is nothing to merge: the tables have the input order in
-// their keys.
+// Finish checks that the job is complete, and records it. There is nothing to merge: the keys of the tables are in input
+// order.
 func (s *Sink) Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error) {
 	err := s.change(ctx, 0, func(ctx context.Context, t *tx, now *state) (bool, error) {
 		switch {
 		case now.plan == nil:
 			return false, sink.ErrUnclaimed
 		case now.finished && now.totals.chunks == chunks && now.totals.objects == objects:
-			return false, nil // it was checked, and nothing was committed since
+			return false, nil // already checked, and nothing was committed since
 		}
 		if err := s.checkComplete(ctx, t, now, chunks, objects); err != nil {
 			return false, err
@@ -30,7 +30,7 @@ func (s *Sink) Finish(ctx context.Context, chunks, objects uint64) (sink.Summary
 	return s.Summary(), nil
 }
 
-// checkComplete names the first gap.
+// checkComplete returns an error that names the first gap.
 func (s *Sink) checkComplete(ctx context.Context, t *tx, now *state, chunks, objects uint64) error {
 	rows, err := t.QueryContext(ctx, s.dialect.text("SELECT chunk, start, objects, of_objects, first FROM progress WHERE job = $1 ORDER BY chunk, start"), s.job)
 	if err != nil {
@@ -56,13 +56,13 @@ func (s *Sink) checkComplete(ctx context.Context, t *tx, now *state, chunks, obj
 	return g.end(objects)
 }
 
-// gaps looks at pieces in their order.
+// gaps checks pieces in order.
 type gaps struct {
-	chunks   uint64 // that the job has
+	chunks   uint64 // in the job
 	found    func(format string, args ...any) error
-	chunk    chunk.ID // that the next piece should be of
+	chunk    chunk.ID // expected chunk of the next piece
 	have, of int      // objects of chunk, if some are there
-	ordinal  uint64   // that the next piece should begin with
+	ordinal  uint64   // expected ordinal of the next piece
 }
 
 func (g *gaps) next(r *sink.Record) error {
@@ -98,7 +98,7 @@ func (g *gaps) end(objects uint64) error {
 	return nil
 }
 
-// missing tells of objects of a chunk that has others.
+// missing reports missing objects of a chunk that has others.
 func (g *gaps) missing(objects int) error {
 	return g.found("objects %d to %d of chunk %d are missing", g.ordinal, g.ordinal+uint64(objects)-1, g.chunk)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// A judge says what becomes of the results of a group.
+// A judge determines the outcomes of the results of a group.
 type judge struct {
 	now    *state
 	pieces map[chunk.ID][]span // committed ones of the group's chunks
@@ -17,18 +17,18 @@ type judge struct {
 	taken  []*sink.Result      // of this group, so far
 }
 
-// span is what decides about a committed piece.
+// span is what matters of a committed piece.
 type span struct {
 	from, objects, of int
 	first             uint64
 	digest            chunk.Digest
 }
 
-// neighbor is the piece that begins below the end of a result, and nearest to it.
+// neighbor is the last piece that begins below the end of a result.
 type neighbor struct {
 	there bool
 	chunk chunk.ID
-	end   uint64 // ordinal behind it
+	end   uint64 // ordinal after its last object
 }
 
 func (s *Sink) newJudge(ctx context.Context, t *tx, now *state, results []sink.Result) (*judge, error) {
@@ -76,7 +76,7 @@ func (s *Sink) newJudge(ctx context.Context, t *tx, now *state, results []sink.R
 	return j, nil
 }
 
-// outcome decides about result i, and counts it among what is there if it is to be committed.
+// outcome returns the outcome of result i, and records the result if it is to be committed.
 func (j *judge) outcome(i int, r *sink.Result) sink.Outcome {
 	covered := 0
 	for _, p := range j.pieces[r.Chunk] {
@@ -107,7 +107,7 @@ func (j *judge) outcome(i int, r *sink.Result) sink.Outcome {
 	return sink.Committed
 }
 
-// meets says whether a piece of another chunk has some of the ordinals.
+// meets reports whether a piece of another chunk has some of r's ordinals.
 func (j *judge) meets(i int, r *sink.Result) bool {
 	if b := j.before[i]; b.there && b.chunk != r.Chunk && b.end > r.First {
 		return true
@@ -120,7 +120,7 @@ func (j *judge) meets(i int, r *sink.Result) bool {
 	return false
 }
 
-// completes says whether the chunk of a committed piece is complete.
+// complete reports whether the chunk of a committed piece is complete.
 func (j *judge) complete(id chunk.ID) bool {
 	objects := 0
 	for _, p := range j.pieces[id] {
@@ -129,7 +129,7 @@ func (j *judge) complete(id chunk.ID) bool {
 	return len(j.pieces[id]) > 0 && objects == j.pieces[id][0].of
 }
 
-// numbers is a JSON array for inList.
+// numbers returns a JSON array for inList.
 func numbers(of []uint64) string {
 	text, err := json.Marshal(of)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// liteRows is a table of the user in SQLite. SQLite has no types that all values of a column must have, so JSON values
-// become what is nearest to them: numbers INTEGER or REAL, booleans 0 or 1, arrays and objects their JSON text.
+// liteRows is a table of the user in SQLite. SQLite columns do not enforce types, so JSON values become the nearest type:
+// numbers INTEGER or REAL, booleans 0 or 1, arrays and objects their JSON text.
 type liteRows struct{ *table }
 
 func (w liteRows) statement() (begin, end string) {
@@ -82,7 +82,7 @@ func (w liteRows) row(line []byte, columns []string) ([]any, error) {
 	return row, nil
 }
 
-// liteValue is a JSON value as one of SQLite. A number that neither type has exactly stays the text that it is.
+// liteValue converts a JSON value for SQLite. A number that neither type represents exactly stays text.
 func liteValue(raw json.RawMessage) (any, error) {
 	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
 		return nil, nil

@@ -15,7 +15,7 @@ import (
 // openTimeout bounds how long opening waits for the database.
 const openTimeout = 30 * time.Second
 
-// IsSpec says whether a sink is a database.
+// IsSpec reports whether spec names a database.
 func IsSpec(spec string) bool {
 	kind, _, _ := strings.Cut(spec, ":")
 	switch strings.ToLower(kind) {
@@ -25,7 +25,7 @@ func IsSpec(spec string) bool {
 	return false
 }
 
-// Path returns the file of a SQLite sink; "" for others.
+// Path returns the file of an SQLite sink; "" for others.
 func Path(spec string) string {
 	if kind, rest, _ := strings.Cut(spec, ":"); strings.EqualFold(kind, "sqlite") {
 		path, _, _ := strings.Cut(rest, "?")
@@ -34,21 +34,22 @@ func Path(spec string) string {
 	return ""
 }
 
-// Options are settings beside those of the URL.
+// Options are settings that are not in the URL.
 type Options struct {
-	ReadOnly bool // nothing is made or changed
-	Existing bool // the job must be there
+	ReadOnly bool // nothing is created or changed
+	Existing bool // the job must exist
 }
 
-// Open opens the sink of a job in the database that spec names, and makes what is missing.
+// Open opens the sink of a job in the database that spec names, and creates what is missing.
 //
 //	sqlite:FILE
 //	postgres://USER:PASSWORD@HOST/DATABASE
 //
 // Both may have the settings of a table of the user: ?table=people&columns=id,name:full_name&key=id&mode=upsert. Other
-// settings of PostgreSQL are for its client library. With ReadOnly or Existing job may be empty, if the database has one job.
+// settings of PostgreSQL are for its client library. With ReadOnly or Existing job may be empty, if the database has one
+// job.
 //
-// Errors are ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat and ErrFull. None has a password.
+// Errors are ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat and ErrFull. Their texts contain no password.
 func Open(spec, job string, o Options) (*Sink, error) {
 	if err := chunk.CheckJob(job); err != nil && (job != "" || !o.ReadOnly && !o.Existing) {
 		return nil, fmt.Errorf("%w: %w", err, sink.ErrSettings)
@@ -80,7 +81,7 @@ func Open(spec, job string, o Options) (*Sink, error) {
 	return s, nil
 }
 
-// splitTable takes the settings of the user's table out of a URL's query.
+// splitTable separates the settings of the user's table from a URL's query.
 func splitTable(rest string) (string, url.Values, error) {
 	path, query, _ := strings.Cut(rest, "?")
 	values, own := url.Values{}, []string{}
@@ -104,7 +105,7 @@ func splitTable(rest string) (string, url.Values, error) {
 	return path, values, nil
 }
 
-// open makes tables and job, and reads the job.
+// open creates the tables and the job, and loads the job.
 func (s *Sink) open(ctx context.Context, values url.Values, o Options) error {
 	if !o.ReadOnly && !o.Existing {
 		if err := s.make(ctx, values); err != nil {
@@ -146,7 +147,7 @@ func tableWords(target string) string {
 	return "table " + target
 }
 
-// make makes what is missing, in one transaction.
+// make creates what is missing, in one transaction.
 func (s *Sink) make(ctx context.Context, values url.Values) (err error) {
 	begin := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, mostPause) {
@@ -183,7 +184,7 @@ func (s *Sink) tryMake(ctx context.Context, values url.Values) error {
 	return t.Commit()
 }
 
-// find checks that the tables are there, and finds the job if it has no name.
+// find checks that the tables exist, and finds the job if its name is empty.
 func (s *Sink) find(ctx context.Context) error {
 	have, err := s.dialect.columns(ctx, s.db, s.dialect.quote(ownTables[0].name))
 	if err != nil {
@@ -218,7 +219,7 @@ func (s *Sink) find(ctx context.Context) error {
 	return nil
 }
 
-// explain gives an error of opening its place among the sentinels.
+// explain maps an error of opening to one of the sentinels.
 func (s *Sink) explain(err error) error {
 	for _, known := range []error{sink.ErrSettings, sink.ErrUnreachable, sink.ErrNotSink, sink.ErrFormat, sink.ErrDamaged} {
 		if errors.Is(err, known) {
@@ -233,7 +234,7 @@ func (s *Sink) explain(err error) error {
 		kind = sink.ErrFull
 	case damaged:
 		kind = sink.ErrDamaged
-	case unexpected, again, away, misfit: // the database does not do what it is asked for
+	case unexpected, again, away, misfit: // the database does not work as expected
 	}
 	return fmt.Errorf("open sink %s: %w: %w", s.at, kind, err)
 }

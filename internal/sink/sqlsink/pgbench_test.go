@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/postgrestest"
 )
 
-// BenchmarkPostgres compares commits with what psql's \copy does with the same rows into a table of the same shape.
+// BenchmarkPostgres compares commits with psql's \copy of the same rows into a table of the same shape.
 func BenchmarkPostgres(b *testing.B) {
 	server := postgrestest.Start(b)
 	url := server.NewDatabase(b)
@@ -29,7 +29,7 @@ func BenchmarkPostgres(b *testing.B) {
 		}
 		psql := exec.Command("psql", "-q", "-X", url, "-c", `\copy copied FROM STDIN`)
 		psql.Stdin = &rows
-		b.ResetTimer() // all rows are one transaction: what psql can do at best
+		b.ResetTimer() // all rows are one transaction, the best case for psql
 		if out, err := psql.CombinedOutput(); err != nil {
 			b.Fatalf("psql: %v: %s", err, out)
 		}

@@ -9,14 +9,14 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// pgRows is a table of the user in PostgreSQL. The server takes the objects as one JSON array and makes rows of
-// them (json_to_recordset), so values are converted by the rules of the columns' types, arrays and composite types included.
+// pgRows is a table of the user in PostgreSQL. The server gets the objects as one JSON array and makes rows of them
+// (json_to_recordset), so values are converted by the rules of the columns' types, including arrays and composite types.
 type pgRows struct {
 	*table
 	insert, remove string
 }
 
-// mostName is how many bytes of a name PostgreSQL keeps.
+// mostName is the most bytes of a name that PostgreSQL keeps.
 const mostName = 63
 
 func newPGRows(t *table) (*pgRows, error) {
@@ -26,7 +26,7 @@ func newPGRows(t *table) (*pgRows, error) {
 		}
 	}
 	w := &pgRows{table: t}
-	// Each output stands under the name of its JSON key in a record with the types of the columns.
+	// Each output is a field, named like its JSON key, of a record with the types of the columns.
 	var fields, names, keys []string
 	for i, k := range t.keys {
 		field := quoteName(k)
@@ -69,7 +69,7 @@ func (w *pgRows) take(ctx context.Context, t *tx, objects []object) error {
 	return nil
 }
 
-// array is a JSON array of all outputs.
+// array returns a JSON array of all outputs.
 func array(objects []object) string {
 	var b strings.Builder
 	separator := byte('[')

@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/postgrestest"
 )
 
-// PostgreSQL converts JSON by the types of the columns, and what does not fit becomes a dead letter.
+// PostgreSQL converts JSON by the types of the columns, and values that do not fit become dead letters.
 func testPostgresTable(t *testing.T, server *postgrestest.Server) {
 	url := server.NewDatabase(t)
 	db, err := sql.Open("pgx", url)

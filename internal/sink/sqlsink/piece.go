@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// pieceColumns are those of progress, but for the job.
+// pieceColumns are the columns of progress, except the job.
 var pieceColumns = []string{
 	"chunk BIGINT NOT NULL", "start BIGINT NOT NULL", "objects BIGINT NOT NULL", "of_objects BIGINT NOT NULL", "first BIGINT NOT NULL", "digest BYTES NOT NULL",
 	"counts BYTES", "outputs BIGINT NOT NULL", "output_bytes BIGINT NOT NULL", "output_sum BIGINT NOT NULL",
@@ -26,7 +26,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
-// recordOf is what is kept of a result.
+// recordOf returns the stored record of a result.
 func recordOf(r *sink.Result) sink.Record {
 	return sink.Record{
 		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
@@ -36,7 +36,7 @@ func recordOf(r *sink.Result) sink.Record {
 	}
 }
 
-// pieceRow is a row of progress. kept are compressed outputs, or nil.
+// pieceRow returns a row of progress. kept is the compressed outputs, or nil.
 func (s *Sink) pieceRow(r *sink.Record, kept []byte) []any {
 	return []any{
 		s.job, int64(r.Chunk), int64(r.From), int64(r.Objects), int64(r.Of), int64(r.First), r.Digest[:], encodeCounts(r.Counts),
@@ -45,7 +45,7 @@ func (s *Sink) pieceRow(r *sink.Record, kept []byte) []any {
 	}
 }
 
-// scanRecord reads recordColumns.
+// scanRecord scans the recordColumns of a row.
 func scanRecord(scan func(...any) error) (sink.Record, error) {
 	var r sink.Record
 	var digest, counts []byte
@@ -61,7 +61,7 @@ func scanRecord(scan func(...any) error) (sink.Record, error) {
 	return r, nil
 }
 
-// encodeCounts is one uvarint an object; nil stands for one output of every object.
+// encodeCounts encodes one uvarint per object; nil stands for one output of every object.
 func encodeCounts(counts []int) []byte {
 	var b []byte
 	same := true
@@ -94,7 +94,7 @@ func decodeCounts(b []byte, objects int) []int {
 	return counts
 }
 
-// An object has the outputs of one object of a result.
+// An object is one object of a result, with its outputs.
 type object struct {
 	result  *sink.Result
 	index   int      // in the result
@@ -103,7 +103,7 @@ type object struct {
 
 func (o object) ordinal() uint64 { return o.result.First + uint64(o.index) }
 
-// objectsOf yields the objects of a result, those without outputs too.
+// objectsOf yields the objects of a result, including those without outputs.
 func objectsOf(r *sink.Result) iter.Seq[object] {
 	return func(yield func(object) bool) {
 		left := r.Outputs
@@ -121,13 +121,13 @@ func objectsOf(r *sink.Result) iter.Seq[object] {
 	}
 }
 
-// A letter is a line of dead letters.
+// A letter is a dead letter.
 type letter struct {
 	ordinal uint64
-	line    []byte // without its end
+	line    []byte // without line feed
 }
 
-// lettersOf splits dead letters. It needs their ordinals and nothing else.
+// lettersOf splits dead letters. It decodes only their ordinals.
 func lettersOf(dead []byte) ([]letter, error) {
 	var letters []letter
 	for _, line := range chunk.Objects(dead) {

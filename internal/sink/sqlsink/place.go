@@ -10,7 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// A placer puts outputs into their table, and takes them out.
+// A placer inserts outputs into their table, and removes them.
 type placer interface {
 	put(ctx context.Context, t *tx, objects []object) error
 	take(ctx context.Context, t *tx, objects []object) error
@@ -22,8 +22,8 @@ type refusal struct {
 	reason string
 }
 
-// place puts objects into the table, all outputs of an object or none, and returns those that do not fit. The objects
-// are put in one step; if that does not go, in halves, until the ones are found that the database refuses.
+// place inserts objects into the table, all outputs of an object or none, and returns those that do not fit. It inserts
+// them in one step; if that fails, it bisects them to find those that the database refuses.
 func (s *Sink) place(ctx context.Context, t *tx, objects []object) ([]refusal, error) {
 	var refused []refusal
 	if s.table != nil {
@@ -112,7 +112,7 @@ func all[T any](of []T, is func(T) bool) bool {
 	return !slices.ContainsFunc(of, func(e T) bool { return !is(e) })
 }
 
-// ownOutputs is the table outputs.
+// ownOutputs is chunkline's own table outputs.
 type ownOutputs struct {
 	job     string
 	dialect dialect
@@ -129,7 +129,7 @@ func (w ownOutputs) put(ctx context.Context, t *tx, objects []object) error {
 }
 
 func (w ownOutputs) take(ctx context.Context, t *tx, objects []object) error {
-	for i := 0; i < len(objects); { // objects that follow one another are one statement
+	for i := 0; i < len(objects); { // one statement for consecutive objects
 		end := i + 1
 		for end < len(objects) && objects[end].ordinal() == objects[end-1].ordinal()+1 {
 			end++

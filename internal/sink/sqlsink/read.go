@@ -15,12 +15,12 @@ const (
 	// pageRecords is how many records are read at a time.
 	pageRecords = 1024
 
-	// deadRead bounds what is read of one chunk's dead letters, in bytes: an object may have 64 MiB, and a person wants
-	// to see its beginning.
+	// deadRead bounds the bytes read of one chunk's dead letters: an object may have 64 MiB, and a person only needs to see
+	// its beginning.
 	deadRead = 4 << 20
 )
 
-// List returns the committed pieces of a range of chunks, as saver.Sink says.
+// List implements saver.Sink.
 func (s *Sink) List(ctx context.Context, from chunk.ID, limit int) ([]sink.Entry, error) {
 	if limit <= 0 || from > math.MaxInt64 {
 		return nil, s.read(ctx, "list pieces", func(context.Context) error { return nil })
@@ -34,7 +34,7 @@ func (s *Sink) List(ctx context.Context, from chunk.ID, limit int) ([]sink.Entry
 	return entries, err
 }
 
-// Has returns the committed pieces of chunks, as saver.Sink says.
+// Has implements saver.Sink.
 func (s *Sink) Has(ctx context.Context, ids []chunk.ID) ([]sink.Entry, error) {
 	asked := make([]uint64, 0, len(ids))
 	for _, id := range ids {
@@ -51,7 +51,7 @@ func (s *Sink) Has(ctx context.Context, ids []chunk.ID) ([]sink.Entry, error) {
 	return entries, err
 }
 
-// entries tells of the pieces for which a condition holds, by ascending ID, then From.
+// entries passes told the pieces that meet a condition, by ascending ID, then From.
 func (s *Sink) entries(ctx context.Context, condition string, told func(sink.Entry), args ...any) error {
 	return s.read(ctx, "list pieces", func(ctx context.Context) error {
 		query := "SELECT chunk, start, objects, of_objects, digest FROM progress WHERE job = $1 AND " + condition + " ORDER BY chunk, start"
@@ -99,7 +99,7 @@ func (s *Sink) Look(ctx context.Context, id chunk.ID) ([]sink.Result, error) {
 	return results, nil
 }
 
-// resultOf is a record as a result, without outputs and dead letters.
+// resultOf converts a record to a result, without outputs and dead letters.
 func resultOf(r sink.Record) sink.Result {
 	return sink.Result{
 		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
@@ -107,7 +107,7 @@ func resultOf(r sink.Record) sink.Result {
 	}
 }
 
-// records reads the records for which a condition holds.
+// records reads the records that meet a condition.
 func (s *Sink) records(ctx context.Context, from querier, condition string, args ...any) ([]sink.Record, error) {
 	rows, err := from.QueryContext(ctx, s.dialect.text("SELECT "+recordColumns+" FROM progress WHERE job = $1 AND "+condition), append([]any{s.job}, args...)...)
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *Sink) records(ctx context.Context, from querier, condition string, args
 	return records, nil
 }
 
-// Records yields the committed pieces by ascending ID, then From. Of what is committed meanwhile it may miss some. After an
+// Records yields the committed pieces by ascending ID, then From. It may miss pieces that are committed meanwhile. After an
 // error it ends.
 func (s *Sink) Records(ctx context.Context) iter.Seq2[sink.Record, error] {
 	return func(yield func(sink.Record, error) bool) {
@@ -153,7 +153,7 @@ func (s *Sink) Records(ctx context.Context) iter.Seq2[sink.Record, error] {
 	}
 }
 
-// Outputs appends the output lines of a piece to b, after checking them.
+// Outputs checks the output lines of a piece and appends them to b.
 func (s *Sink) Outputs(b []byte, r sink.Record) ([]byte, error) {
 	begin := len(b)
 	err := s.read(context.Background(), "read outputs", func(ctx context.Context) (err error) {
@@ -184,7 +184,7 @@ func (s *Sink) outputs(ctx context.Context, from querier, b []byte, r *sink.Reco
 	return b, err
 }
 
-// DeadLetters appends the dead letters of a piece to b, after checking them.
+// DeadLetters checks the dead letters of a piece and appends them to b.
 func (s *Sink) DeadLetters(b []byte, r sink.Record) ([]byte, error) {
 	if r.DeadCount == 0 {
 		return b, nil
@@ -206,7 +206,7 @@ func (s *Sink) deadLetters(ctx context.Context, from querier, b []byte, r *sink.
 	return b, err
 }
 
-// lines appends what a query says of the ordinals of a piece.
+// lines appends the lines that a query returns for the ordinals of a piece.
 func (s *Sink) lines(ctx context.Context, from querier, b []byte, query string, r *sink.Record) ([]byte, error) {
 	rows, err := from.QueryContext(ctx, s.dialect.text(query), s.job, int64(r.First), int64(r.First)+int64(r.Objects))
 	if err != nil {
@@ -215,7 +215,7 @@ func (s *Sink) lines(ctx context.Context, from querier, b []byte, query string, 
 	return appendLines(b, rows)
 }
 
-// appendLines appends the only column of each row, and a line feed, and closes the rows.
+// appendLines appends the only column of each row, each followed by a line feed, and closes the rows.
 func appendLines(b []byte, rows *sql.Rows) ([]byte, error) {
 	var line sql.RawBytes
 	err := each(rows, func() error {
@@ -228,12 +228,12 @@ func appendLines(b []byte, rows *sql.Rows) ([]byte, error) {
 
 func matches(b []byte, r sink.Range) bool { return int64(len(b)) == r.Length && checksum(b) == r.Sum }
 
-// damaged says that rows are not those that were committed.
+// damaged returns the error for rows that differ from the committed ones.
 func (s *Sink) damaged(r *sink.Record, table string) error {
 	return &sink.DamageError{File: s.where(table), Offset: -1, Chunk: r.Chunk, Known: true, What: "its rows are not those that were committed"}
 }
 
-// DeadBelow returns dead letters of chunks below a chunk, as saver.Sink says.
+// DeadBelow implements saver.Sink.
 func (s *Sink) DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error) {
 	err = s.read(ctx, "read dead letters", func(ctx context.Context) error {
 		lines, next, err = s.deadBelow(ctx, below, limit)
@@ -248,7 +248,7 @@ func (s *Sink) deadBelow(ctx context.Context, below chunk.ID, limit int) (lines 
 	if err != nil {
 		return nil, 0, err
 	}
-	var found []sink.Record // of a chunk: Chunk, First and the sums
+	var found []sink.Record // chunks as records: Chunk, First and the sums
 	err = each(rows, func() error {
 		var r sink.Record
 		err := rows.Scan(&r.Chunk, &r.First, &r.DeadCount, &r.Dead.Length)

@@ -11,9 +11,9 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// Replace puts a new result of the same objects in the place of a committed piece, in one transaction: for dead letters that
-// were retried. Rows of objects whose outputs stay as they are are not touched. Errors are those of Commit,
-// and ErrNoChunk and ErrConflict, which change nothing.
+// Replace replaces the result of a committed piece in one transaction, for dead letters that were retried. It does not
+// touch the rows of objects whose outputs stay the same. Errors are those of Commit, and ErrNoChunk and ErrConflict, which
+// change nothing.
 func (s *Sink) Replace(ctx context.Context, result sink.Result) error {
 	if err := check(&result); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (s *Sink) replace(ctx context.Context, t *tx, now *state, old *sink.Record,
 	return s.storePieces(ctx, t, now, []*sink.Result{r})
 }
 
-// committed returns a piece as it is in the tables.
+// committed returns the result of a committed piece.
 func (s *Sink) committed(ctx context.Context, t *tx, r *sink.Record) (result sink.Result, err error) {
 	result = resultOf(*r)
 	if result.Outputs, err = s.outputs(ctx, t, nil, r); err != nil {
@@ -99,9 +99,9 @@ func (s *Sink) removePiece(ctx context.Context, t *tx, now *state, r *sink.Recor
 	return nil
 }
 
-// Redo takes the results of a version of mappers out, in one transaction, so that the job's next fetcher has their chunks mapped
-// again. As in a folder it gives the job a new epoch, and cuts the version off. With nothing to take out nothing
-// changes. Errors are those of Commit; ErrSettings: rows in the user's table cannot be found again.
+// Redo removes the results of a mapper version in one transaction, so that the job's next fetcher has their chunks mapped
+// again. Like the folder's Redo, it gives the job a new epoch and fences the version. If there is nothing to remove,
+// nothing changes. Errors are those of Commit, and ErrSettings if rows in the user's table cannot be identified.
 func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 	var done sink.Redone
 	err := s.change(ctx, 0, func(ctx context.Context, t *tx, now *state) (bool, error) {
@@ -150,7 +150,7 @@ func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 	return done, err
 }
 
-// completeChunks returns those chunks of records that have all their objects.
+// completeChunks returns the chunks of records that are complete.
 func (s *Sink) completeChunks(ctx context.Context, t *tx, records []sink.Record) (map[chunk.ID]bool, error) {
 	ids := make([]uint64, len(records))
 	for i := range records {

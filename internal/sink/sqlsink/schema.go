@@ -14,10 +14,10 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// format is that of the tables. A job of another one is not touched.
+// format is the version of the tables' format. Jobs of other formats are not touched.
 const format = 1
 
-// An ownTable is one that chunkline makes. The types BYTES and JSON stand for those of the dialect.
+// An ownTable is a table that chunkline creates. The types BYTES and JSON stand for those of the dialect.
 type ownTable struct {
 	name    string
 	columns []string // name and type
@@ -46,7 +46,7 @@ func (o ownTable) names() []string {
 	return names
 }
 
-// makeTables makes the tables that are missing, and refuses others of their names.
+// makeTables creates missing tables, and refuses other tables of the same names.
 func (s *Sink) makeTables(ctx context.Context, t *tx) error {
 	for _, o := range ownTables {
 		have, err := s.dialect.columns(ctx, t, s.dialect.quote(o.name))
@@ -68,7 +68,7 @@ func (s *Sink) makeTables(ctx context.Context, t *tx) error {
 	return nil
 }
 
-// isOurs refuses a table of the name that has other columns.
+// isOurs returns an error if the table of this name has other columns.
 func (o ownTable) isOurs(have []column) error {
 	names := make([]string, len(have))
 	for i, c := range have {
@@ -80,7 +80,7 @@ func (o ownTable) isOurs(have []column) error {
 	return nil
 }
 
-// makeJob makes the job's row, if it is missing.
+// makeJob creates the job's row if it is missing.
 func (s *Sink) makeJob(ctx context.Context, t *tx) error {
 	_, err := t.exec(ctx, `INSERT INTO chunkline_jobs (job, format, id, target, epoch, changes, finished, chunks, objects, outputs, dead, output_bytes, dead_bytes)
 		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT (job) DO NOTHING`, s.job, format, rand.Text(), s.target())
@@ -97,10 +97,10 @@ func (s *Sink) target() string {
 	return ""
 }
 
-// errNoJob means that the database has no row of the job.
+// errNoJob means that the database has no row for the job.
 var errNoJob = errors.New("no job of this name")
 
-// load reads what the database knows of the job. With lock, nobody changes it until the transaction ends.
+// load reads the job's state. With lock, no other transaction can change it until this one ends.
 func (s *Sink) load(ctx context.Context, from querier, lock bool) (*state, error) {
 	query := `SELECT format, id, target, plan, lease_key, epoch, changes, finished, chunks, objects, outputs, dead, output_bytes, dead_bytes
 		FROM chunkline_jobs WHERE job = $1`
@@ -167,7 +167,7 @@ func (s *Sink) store(ctx context.Context, t *tx, n *state) error {
 	return nil
 }
 
-// storeVersion writes what is known of a version.
+// storeVersion writes the row of a version.
 func (s *Sink) storeVersion(ctx context.Context, t *tx, n *state, name string, v version) error {
 	n.versions[name] = v
 	_, err := t.exec(ctx, `INSERT INTO chunkline_versions (job, version, term, transform) VALUES ($1, $2, $3, $4)

@@ -18,18 +18,18 @@ import (
 type Sink struct {
 	db       *sql.DB
 	dialect  dialect
-	at       string // where it is, for people; no password
+	at       string // its location for people; no password
 	job      string
 	readOnly bool
 	table    *table // of the user; nil: table outputs
 	placer   placer
 	onSync   func(file string, took time.Duration)
 
-	// state is what this process knows of the job. It is replaced by a newer one only.
+	// state is this process's view of the job. Only a newer state replaces it.
 	state atomic.Pointer[state]
 
 	changing sync.Mutex               // one change of this process at a time
-	end      atomic.Pointer[endError] // why nothing works any more; nil: it works
+	end      atomic.Pointer[endError] // why the sink no longer works; nil: it works
 }
 
 type endError struct{ error }
@@ -37,10 +37,10 @@ type endError struct{ error }
 // Job returns the job that the sink is open for.
 func (s *Sink) Job() string { return s.job }
 
-// Identity says which sink this is, and where.
+// Identity returns the sink's ID and its location.
 func (s *Sink) Identity() (id, at string) { return s.state.Load().id, s.at }
 
-// Plan is the plan the job is bound to; false before the first claim.
+// Plan returns the plan that the job is bound to; false before the first claim.
 func (s *Sink) Plan() (chunk.Plan, bool) {
 	if p := s.state.Load().plan; p != nil {
 		return *p, true
@@ -48,22 +48,22 @@ func (s *Sink) Plan() (chunk.Plan, bool) {
 	return chunk.Plan{}, false
 }
 
-// Epoch is the newest one granted.
+// Epoch returns the newest granted epoch.
 func (s *Sink) Epoch() uint64 { return s.state.Load().epoch }
 
-// Key is the key of every Grant. Do not change it.
+// Key returns the key of every Grant. The caller must not change it.
 func (s *Sink) Key() []byte { return s.state.Load().key }
 
-// Term is how often a version was fenced.
+// Term returns how often a version was fenced.
 func (s *Sink) Term(version string) uint64 { return s.state.Load().versions[version].term }
 
-// Transforms returns what the versions did to objects whose results are there.
+// Transforms returns the transform of each version whose results are in the sink.
 func (s *Sink) Transforms() map[string]string { return s.state.Load().transforms() }
 
-// OnSync sets what is told how long each COMMIT took. Set it before the sink is used.
+// OnSync sets the function that is called with the duration of each COMMIT. Set it before the sink is used.
 func (s *Sink) OnSync(tell func(file string, took time.Duration)) { s.onSync = tell }
 
-// Refresh takes over what other processes have changed, as saver.Sink says.
+// Refresh implements saver.Sink: it loads the changes of other processes.
 func (s *Sink) Refresh(ctx context.Context) error {
 	return s.read(ctx, "read job", func(ctx context.Context) error {
 		now, err := s.load(ctx, s.db, false)
@@ -74,7 +74,7 @@ func (s *Sink) Refresh(ctx context.Context) error {
 	})
 }
 
-// Summary counts what is committed.
+// Summary counts the committed results.
 func (s *Sink) Summary() sink.Summary {
 	now := s.state.Load()
 	sum := sink.Summary{
@@ -96,10 +96,10 @@ func (s *Sink) outputTable() string {
 	return "outputs"
 }
 
-// where says for people where a table is.
+// where describes the location of a table for people.
 func (s *Sink) where(table string) string { return fmt.Sprintf("table %s of %s", table, s.at) }
 
-// OpenOutput returns an error: there is no file of the outputs.
+// OpenOutput returns an error, because outputs are not in a file.
 func (s *Sink) OpenOutput(dead bool) (sink.Merged, error) {
 	name := s.outputTable()
 	if dead {
@@ -108,7 +108,7 @@ func (s *Sink) OpenOutput(dead bool) (sink.Merged, error) {
 	return sink.Merged{}, fmt.Errorf("the result is no file: read it from %s", s.where(name))
 }
 
-// Close closes the connections. A second Close is ErrClosed.
+// Close closes the connections. A second Close returns ErrClosed.
 func (s *Sink) Close() error {
 	old := s.end.Swap(&endError{fmt.Errorf("sink %s: %w", s.at, sink.ErrClosed)})
 	if old != nil && errors.Is(old.error, sink.ErrClosed) {
@@ -120,7 +120,7 @@ func (s *Sink) Close() error {
 	return nil
 }
 
-// usable says whether the sink works, and can be changed.
+// usable returns an error if the sink no longer works, or if change is set and it is read-only.
 func (s *Sink) usable(change bool) error {
 	if end := s.end.Load(); end != nil {
 		return end.error
@@ -131,13 +131,13 @@ func (s *Sink) usable(change bool) error {
 	return nil
 }
 
-// breakDown ends the sink after an error that nobody expects.
+// breakDown makes the sink unusable after an unexpected error.
 func (s *Sink) breakDown(err error) error {
 	s.end.CompareAndSwap(nil, &endError{fmt.Errorf("sink %s: %w: %w", s.at, sink.ErrBroken, err)})
 	return s.end.Load().error
 }
 
-// adopt takes over a state that is newer than the one that is known.
+// adopt replaces the known state by a newer one.
 func (s *Sink) adopt(now *state) {
 	for {
 		old := s.state.Load()
@@ -147,7 +147,7 @@ func (s *Sink) adopt(now *state) {
 	}
 }
 
-// state is the job's row, and those of its versions. One that was published is not changed.
+// state is the job's row and those of its versions. A published state is never changed.
 type state struct {
 	id       string
 	target   string // table of the user; "": outputs
@@ -165,7 +165,7 @@ type version struct {
 	transform string // "": unknown
 }
 
-// totals is a sum over pieces. chunks are those with all their objects.
+// totals is a sum over pieces. chunks counts complete chunks.
 type totals struct{ chunks, objects, outputs, dead, outputBytes, deadBytes uint64 }
 
 func (t *totals) add(r *sink.Record) {

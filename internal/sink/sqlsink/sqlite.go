@@ -33,8 +33,8 @@ func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, string, e
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
 		return nil, at, fmt.Errorf("there is no folder %s: %w", filepath.Dir(path), sink.ErrUnreachable)
 	}
-	// A transaction takes the lock when it begins: one that reads first and takes it later can fail.
-	// fullfsync is for macOS, where fsync leaves data in the drive's memory.
+	// A transaction takes the lock when it begins, because upgrading a read lock later can fail. fullfsync is for macOS,
+	// where fsync leaves data in the drive's cache.
 	query := fmt.Sprintf("?_txlock=immediate&_pragma=busy_timeout(%d)&_pragma=synchronous(FULL)&_pragma=fullfsync(1)&_pragma=checkpoint_fullfsync(1)", busy)
 	if o.ReadOnly {
 		query += "&_pragma=query_only(1)"
@@ -54,7 +54,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, string, e
 	return db, at, nil
 }
 
-// checkSQLite reads back what a commit's durability rests on.
+// checkSQLite reads back the settings on which durability depends.
 func checkSQLite(ctx context.Context, db *sql.DB) error {
 	for _, want := range []struct{ pragma, value, means string }{
 		{"journal_mode", "wal", "wal"},
@@ -77,7 +77,7 @@ type liteDialect struct{}
 func (liteDialect) text(query string) string        { return strings.ReplaceAll(query, "$", "?") }
 func (liteDialect) types() columnTypes              { return columnTypes{bytes: "BLOB", json: "TEXT"} }
 func (liteDialect) isolation() sql.IsolationLevel   { return sql.LevelDefault }
-func (liteDialect) lockRow() string                 { return "" } // the transaction has the lock of the whole file
+func (liteDialect) lockRow() string                 { return "" } // the transaction locks the whole file
 func (liteDialect) quote(name string) string        { return quoteName(name) }
 func (liteDialect) placer(t *table) (placer, error) { return liteRows{t}, nil }
 
@@ -110,14 +110,14 @@ func (liteDialect) checkTable(ctx context.Context, from querier, table string) e
 	return err
 }
 
-// rowsOfStatement is how many rows one statement inserts. More of them are no faster.
+// rowsOfStatement is how many rows one statement inserts. More rows are no faster.
 const rowsOfStatement = 100
 
 func (liteDialect) insert(ctx context.Context, t *tx, table string, columns []string, rows [][]any) error {
 	return insertRows(ctx, t, "INSERT INTO "+quoteName(table)+" ("+quoteNames(columns)+") VALUES ", "", len(columns), rows)
 }
 
-// insertRows inserts rows by statements of many rows: begin, the rows, and end.
+// insertRows inserts rows by multi-row statements: begin, the rows, and end.
 func insertRows(ctx context.Context, t *tx, begin, end string, columns int, rows [][]any) error {
 	row := "(" + strings.TrimSuffix(strings.Repeat("?,", columns), ",") + ")"
 	args := make([]any, 0, rowsOfStatement*columns)
@@ -141,7 +141,7 @@ func insertRows(ctx context.Context, t *tx, begin, end string, columns int, rows
 			if many, err = t.PrepareContext(ctx, query); err != nil {
 				return err
 			}
-			defer func() { _ = many.Close() }() // it has no result of its own
+			defer func() { _ = many.Close() }() // closing has no useful error
 		}
 		if _, err := many.ExecContext(ctx, args...); err != nil {
 			return err
@@ -155,7 +155,7 @@ func (liteDialect) classify(err error) class {
 	if !ok {
 		return unexpected
 	}
-	switch e.Code() & 0xff { // without what an extended code adds
+	switch e.Code() & 0xff { // without the extended code
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED, lib.SQLITE_INTERRUPT:
 		return away
 	case lib.SQLITE_FULL:

@@ -10,25 +10,26 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// What is done with an output whose key is in the table already.
+// What happens to an output whose key is already in the table.
 const (
-	modeInsert = "insert" // it does not fit
+	modeInsert = "insert" // the output does not fit
 	modeIgnore = "ignore" // the row in the table stays
-	modeUpsert = "upsert" // it takes the row's place
+	modeUpsert = "upsert" // the output replaces the row
 )
 
-// A table is one of the user. Each output is a JSON object and becomes a row.
+// A table is a table of the user. Each output is a JSON object and becomes a row.
 type table struct {
-	name    string   // as it was written; a dot divides schema and table
+	name    string   // as the user wrote it; a dot separates schema and table
 	quoted  string   // for SQL
 	keys    []string // of the JSON objects; a missing one is NULL
 	columns []string // of the table; keys[i] goes to columns[i]
 	kinds   []string // their types
-	key     []string // columns that tell rows apart
+	key     []string // columns that identify a row
 	mode    string
 }
 
-// openTable reads the settings of a table of the user and compares them with the table. It returns nil without such settings.
+// openTable reads the settings of a table of the user and checks them against the database. It returns nil without such
+// settings.
 func (s *Sink) openTable(ctx context.Context, from querier, values url.Values) (*table, error) {
 	if len(values) == 0 {
 		return nil, nil
@@ -66,7 +67,7 @@ func (s *Sink) openTable(ctx context.Context, from querier, values url.Values) (
 	return t, nil
 }
 
-// A prober finds out whether its statements can be run, without rows.
+// A prober checks that its statements work, without inserting rows.
 type prober interface {
 	probe(ctx context.Context, from querier) error
 }
@@ -111,7 +112,7 @@ func parseTable(values url.Values) (*table, error) {
 	return t, nil
 }
 
-// match finds the columns in the table.
+// match checks that the table has the columns, and finds their types.
 func (t *table) match(have []column) error {
 	names := make([]string, len(have))
 	for i, c := range have {
@@ -127,11 +128,11 @@ func (t *table) match(have []column) error {
 	return nil
 }
 
-// canRedo refuses to take rows out that may not be the job's, or cannot be found.
+// canRedo returns an error if redo could remove rows that are not the job's, or could not find the job's rows.
 func (t *table) canRedo() error {
 	switch {
 	case t.mode == modeUpsert:
-		return nil // the rows stay, and the next outputs take their places
+		return nil // the rows stay, and the next outputs replace them
 	case t.mode == modeIgnore:
 		return fmt.Errorf("with mode=ignore nobody knows which rows of table %s the job has made: remove them by hand, or use mode=upsert to replace them: %w", t.name, sink.ErrSettings)
 	case len(t.key) == 0:
@@ -140,7 +141,7 @@ func (t *table) canRedo() error {
 	return nil
 }
 
-// conflict is what follows an INSERT for the mode.
+// conflict returns the ON CONFLICT clause for the mode.
 func (t *table) conflict() string {
 	if t.mode == modeInsert {
 		return ""

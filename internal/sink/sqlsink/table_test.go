@@ -20,7 +20,7 @@ func openSpec(spec, job string) (*sqlsink.Sink, error) {
 	return sqlsink.Open(spec, job, sqlsink.Options{})
 }
 
-// writer commits outputs, one object each, in chunks of one commit.
+// writer commits outputs, one chunk per commit.
 type writer struct {
 	t *testing.T
 	*sqlsink.Sink
@@ -42,7 +42,7 @@ func openTable(t *testing.T, spec, job string) *writer {
 	return &writer{t: t, Sink: s}
 }
 
-// commit commits one chunk whose objects have these outputs; lines divide several of an object.
+// commit commits one chunk whose objects have these outputs; line feeds separate several outputs of an object.
 func (w *writer) commit(objects ...string) {
 	w.t.Helper()
 	r := w.result(objects...)
@@ -70,7 +70,7 @@ func (w *writer) result(objects ...string) sink.Result {
 	return r
 }
 
-// wantDead compares the dead letters of the last commit with parts of their errors, by index in the chunk.
+// wantDead checks the dead letters of the last commit against parts of their errors, by index in the chunk.
 func (w *writer) wantDead(want map[uint64]string) {
 	w.t.Helper()
 	r := w.last[0]
@@ -117,7 +117,7 @@ func TestSQLiteTable(t *testing.T) {
 	testTable(t, "sqlite:"+path+"?", db)
 }
 
-// testTable tests what both databases do with a table of the user. spec ends where its settings begin.
+// testTable tests a table of the user, on both databases. spec ends where its settings begin.
 func testTable(t *testing.T, spec string, db *sql.DB) {
 	exec := func(query string) {
 		t.Helper()
@@ -155,9 +155,9 @@ func testTable(t *testing.T, spec string, db *sql.DB) {
 		w.commit(
 			`{"id":1,"name":"Ada","age":36,"extra":{"b": [1, 2]},"more":true}`,
 			`{"id":2}`, // NOT NULL
-			`{"id":3,"name":"Cy"}`+"\n"+`{"id":4,"name":"Di","age":-1}`, // the second one fails, so neither is there
+			`{"id":3,"name":"Cy"}`+"\n"+`{"id":4,"name":"Di","age":-1}`, // the second output fails, so neither is inserted
 			`[1]`,
-			`{"id":7,"name":"twice"}`, // there already
+			`{"id":7,"name":"twice"}`, // exists already
 			``,
 			`{"id":5,"name":"O'Brien \"x\""}`,
 		)
@@ -170,7 +170,7 @@ func testTable(t *testing.T, spec string, db *sql.DB) {
 			t.Errorf("finish: %+v, %v", sum, err)
 		}
 
-		// The dead letters are mapped again: only their rows come in.
+		// The dead letters are mapped again: only their rows are inserted.
 		mended := w.last[0]
 		mended.Counts, mended.Outputs, mended.Dead, mended.DeadCount = slices.Clone(mended.Counts), nil, nil, 0
 		for i, line := range []string{`{"id":1,"name":"Ada","age":36,"extra":{"b": [1, 2]},"more":true}`, `{"id":2,"name":"Bo"}`, ``, `{"id":3,"name":"Cy"}`, `{"id":7,"name":"again"}`, ``, `{"id":5,"name":"O'Brien \"x\""}`} {
@@ -213,7 +213,7 @@ func testTable(t *testing.T, spec string, db *sql.DB) {
 		if _, err := w.Redo(t.Context(), "v1"); !errors.Is(err, sink.ErrSettings) {
 			t.Errorf("redo: %v, want ErrSettings", err)
 		}
-		w.commit(`{"id":9,"name":"Fay"}`) // and the sink still works
+		w.commit(`{"id":9,"name":"Fay"}`) // the sink still works
 	})
 
 	t.Run("upsert", func(t *testing.T) {
