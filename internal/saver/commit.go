@@ -47,13 +47,13 @@ type result struct {
 	span  trace.Span
 }
 
-// settle notes what became of a result. The answer tells the reason of the first that is not saved.
+// settle records the outcome of a result. The answer has the reason of the first result that is not saved.
 func (p *parcel) settle(r result, status wire.SaveStatus, reason string) {
 	p.answer.Statuses[r.index] = status
 	p.answer.Reason = cmp.Or(p.answer.Reason, reason)
 }
 
-// notCommitted settles all results as busy, and ends their spans: they were not committed this time.
+// notCommitted settles all results as busy and ends their spans, because they were not committed this time.
 func (p *parcel) notCommitted(why string) {
 	for _, r := range p.results {
 		r.span.Fail(errors.New(why))
@@ -62,9 +62,9 @@ func (p *parcel) notCommitted(why string) {
 	}
 }
 
-// bytes is the memory that the results take. One without outputs takes some, too.
+// bytes returns the memory that the results take. Results without outputs also take some.
 func (p *parcel) bytes() int64 {
-	const bookkeeping = 2 << 10 // its part of the request, and what is noted about it
+	const bookkeeping = 2 << 10 // its part of the request, and its other state
 	n := int64(0)
 	for _, r := range p.results {
 		n += int64(len(r.Outputs)+len(r.Dead)+8*len(r.Counts)) + bookkeeping
@@ -78,7 +78,7 @@ func (s *Saver) handleSave(r *bus.Request) {
 	failpoint.Hit("saver.save.received")
 	save, err := wire.DecodeSave(r.Message)
 	switch {
-	case errors.Is(err, wire.ErrCorrupt): // damaged on the way: the mapper still has it, and sends it again
+	case errors.Is(err, wire.ErrCorrupt): // damaged on the way: the mapper still has it and sends it again
 		s.answerAll(r, wire.SaveBusy, "result was damaged on the way")
 		return
 	case err != nil:
@@ -99,7 +99,7 @@ func (s *Saver) handleSave(r *bus.Request) {
 	}
 }
 
-// check makes a parcel of the results that may be committed. The others are refused.
+// check makes a parcel of the results that may be committed. It refuses the others.
 func (s *Saver) check(r *bus.Request, save wire.Save) *parcel {
 	p := &parcel{request: r, mapper: save.Mapper.ID, answer: wire.SaveAnswer{Statuses: make([]wire.SaveStatus, len(save.Results))}}
 	term := s.sink.Term(save.Mapper.Version)
@@ -167,7 +167,7 @@ func (s *Saver) commitLoop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-idle.C:
-			_ = s.sink.Refresh(ctx) // for handleSave, which does no I/O; the next commit tells of an outage
+			_ = s.sink.Refresh(ctx) // for handleSave, which does no I/O; the next commit reports an outage
 		case first, open := <-s.queue:
 			if !open {
 				return nil
@@ -246,7 +246,7 @@ func (s *Saver) commit(ctx context.Context, group []*parcel) error {
 	return nil
 }
 
-// sendAgain answers a group that is not committed so that the mappers send it again.
+// sendAgain answers busy for a group that is not committed, so the mappers send it again.
 func (s *Saver) sendAgain(group []*parcel, why string) {
 	for _, p := range group {
 		p.notCommitted(why)
@@ -254,8 +254,7 @@ func (s *Saver) sendAgain(group []*parcel, why string) {
 	}
 }
 
-// confirmAndAnswer confirms durable pieces to the fetcher, those included that were committed
-// before, and answers the mappers.
+// confirmAndAnswer confirms durable pieces to the fetcher, including those committed before, and answers the mappers.
 func (s *Saver) confirmAndAnswer(group []*parcel, outcomes []sink.Outcome) {
 	durable := make([]wire.SavedPiece, 0, len(outcomes))
 	next := 0
@@ -280,7 +279,7 @@ func (s *Saver) confirmAndAnswer(group []*parcel, outcomes []sink.Outcome) {
 	}
 }
 
-// decide settles a result with the outcome of its commit, in a group of so many results.
+// decide settles a result with the outcome of its commit. group is the number of results in its group.
 func (s *Saver) decide(p *parcel, r result, outcome sink.Outcome, group int) {
 	status, reason := wire.SaveRefused, ""
 	switch outcome {

@@ -24,7 +24,7 @@ const (
 	downloadStep  = 20 * time.Second // for a client to take one write
 )
 
-// Downloads serves the result of a finished job to clients that may have it.
+// Downloads serves the result of a finished job to authorized clients.
 type Downloads struct {
 	// From opens the ordered outputs or dead letters; see sink.Folder.OpenOutput.
 	From interface {
@@ -80,7 +80,7 @@ func (d *Downloads) handler(dead bool) http.Handler {
 	})
 }
 
-// refuses returns why a client may not have the result; status 0 means that it may.
+// refuses returns why a client may not download the result; status 0 means that it may.
 func (d *Downloads) refuses(r *http.Request) (status int, text string) {
 	given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	switch {
@@ -94,8 +94,8 @@ func (d *Downloads) refuses(r *http.Request) (status int, text string) {
 	return 0, ""
 }
 
-// patient writes for as long as the client keeps reading. The server's own deadline is
-// for a whole answer, and would end a large download.
+// patient writes for as long as the client keeps reading. The server's own deadline covers a whole answer, and would end a
+// large download.
 type patient struct {
 	http.ResponseWriter
 	control *http.ResponseController

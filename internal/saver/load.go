@@ -32,7 +32,7 @@ func note(of *atomic.Pointer[string], err error) {
 	of.Store(&why)
 }
 
-// why returns an error of lack of space; "" if there is space.
+// why returns an error for lack of space; "" if there is space.
 func (f *fullness) why() string {
 	for _, of := range []*atomic.Pointer[string]{&f.commit, &f.merge} {
 		if why := of.Load(); why != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// finishing is the state of the merge. Merging takes as long as
-// copying the result does, so the fetcher asks again until it is done.
+// finishing is the state of the merge. Merging takes as long as copying the result, so the fetcher asks again until it is
+// done.
 type finishing struct {
 	total   wire.Totals
 	outcome chan wire.SyncAnswer // nil before the merge has begun

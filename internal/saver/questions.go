@@ -54,7 +54,7 @@ func (s *Saver) handle(ctx context.Context, merging *errgroup.Group, r *bus.Requ
 	failpoint.Hit("saver.sync.received")
 	question, err := wire.DecodeSync(r.Message)
 	if err != nil {
-		// Not SyncFailed: that would be an answer about the sink, to a question that nobody has read.
+		// Not SyncFailed, which would be an answer about the sink: the question could not be decoded.
 		s.strange.Warn().Err(err).Msg("refused a sync question")
 		if err := r.Refuse(err); err != nil {
 			s.log.Debug().Err(err).Msg("answer to the fetcher was lost")
@@ -115,7 +115,7 @@ func (s *Saver) claim(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: grant.Epoch, Key: grant.Key, Past: wire.VersionPast{Terms: grant.Terms, Transforms: grant.Transforms}, Summary: s.summary()}
 }
 
-// fenceVersion makes the sink refuse the results of chunks that a version was given before.
+// fenceVersion makes the sink refuse results of the version's earlier leases.
 func (s *Saver) fenceVersion(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	if err := s.sink.FenceVersion(ctx, q.Version, q.Term); err != nil {
 		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
@@ -142,7 +142,7 @@ func (s *Saver) list(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Entries: page, Summary: s.summary(), Load: s.load()}
 }
 
-// maxShown bounds how much of an object, and of its error, people see.
+// maxShown bounds how much of an object, and of its error, is shown to people.
 const maxShown = 2048 // bytes
 
 // dead answers with a page of dead letters, shortened for people.
@@ -180,8 +180,8 @@ func shown(text string) string {
 	return strings.ToValidUTF8(text, "\uFFFD")
 }
 
-// sinkID is the sink's identity, by which the fetcher tells a second sink from its own. It is
-// empty if the sink has none.
+// sinkID returns the sink's identity, by which the fetcher distinguishes another sink from its own. It is empty if the sink
+// has none.
 func (s *Saver) sinkID() wire.SinkID {
 	id, at := s.sink.Identity()
 	if id == "" && at == "" {

@@ -37,8 +37,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// memoryPart is the divisor of the process's memory limit that gives what results may take: 256 MiB of
-// 1 GiB. Reading, writing and the garbage collector take at least as much again.
+// memoryPart is the fraction of the process's memory limit that results may take: 256 MiB of 1 GiB. Reading, writing and
+// the garbage collector take at least as much again.
 const memoryPart = 4
 
 // stopTimeout bounds how long a stopping saver waits for handlers that still run. Handlers only
@@ -106,11 +106,10 @@ func New(b *bus.Bus, s Sink, log zerolog.Logger) *Saver {
 	return m
 }
 
-// Memory sets how many bytes of results the saver holds at a time; 0 means a quarter of the
-// memory limit. Results that wait for their commit may take a half of them, and results that
-// wait to be compared an eighth. Results that arrive in parts may take three eighths until they are
-// answered: less than a half, so that a large result is refused before it is sent rather than after.
-// Call Memory before Run.
+// Memory sets how many bytes of results the saver holds at a time; 0 means a quarter of the memory limit. Results that wait
+// for their commit may take half of them, and results that wait to be compared an eighth. Results that arrive in parts may
+// take three eighths until they are answered: less than half, so that a large result is refused before it is sent rather
+// than after. Call Memory before Run.
 func (s *Saver) Memory(bytes int64) {
 	s.most = app.Share(bytes, memoryPart)
 	s.bus.Bound(int(s.most*3/8), int(s.most/8), nil)
@@ -177,7 +176,7 @@ func (s *Saver) waitForEnd(ctx, work context.Context) error {
 	}
 }
 
-// Alive returns an error if the commit loop has stopped turning.
+// Alive returns an error if the commit loop no longer runs.
 func (s *Saver) Alive() error { return s.pulse.Check() }
 
 // Ready returns an error if the saver could not commit a result now.

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	maxShadows  = 64  // results that wait to be compared, of at most an eighth of Memory; beyond either the answer is busy
+	maxShadows  = 64  // results that wait to be compared, at most an eighth of Memory; beyond either limit the answer is busy
 	maxCompared = 100 // versions whose counts are kept
 )
 
@@ -115,7 +115,7 @@ func (s *shadows) add(r sink.Result, found []report.Difference, failed int) {
 	}
 }
 
-// report returns what was compared so far, the latest differences first.
+// report returns the comparison so far, the latest differences first.
 func (s *shadows) report() *report.ShadowReport {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,9 +128,8 @@ func (s *shadows) report() *report.ShadowReport {
 	return r
 }
 
-// differences returns the objects of a chunk for which two results differ: their outputs are not
-// the same bytes, or only one result has a dead letter. Two dead letters
-// are the same even if their errors differ.
+// differences returns the objects of a chunk for which two results differ: their outputs have different bytes, or only one
+// result has a dead letter. Two dead letters are equal even if their errors differ.
 func differences(saved, shadow sink.Result) []report.Difference {
 	a, b := reading(saved), reading(shadow)
 	var found []report.Difference

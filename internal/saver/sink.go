@@ -11,12 +11,12 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// A Sink keeps the results of one job, each object's once. A result is that of a piece: consecutive
-// objects of one chunk, usually the whole chunk. The package sink has the kinds of
-// sinks, and their errors; the suite in sinktest checks that a kind keeps this contract.
+// A Sink stores the results of one job, each object's once. A result belongs to a piece: consecutive objects of one chunk,
+// usually the whole chunk. The package sink has the kinds of sinks, and their errors; the suite in sinktest checks that a
+// kind keeps this contract.
 //
-// All methods but OnSync may be called from several goroutines. Plan, Epoch, Key, Term, Identity
-// and Summary never wait for the disk; the others may.
+// All methods except OnSync may be called from several goroutines. Plan, Epoch, Key, Term, Identity and Summary never wait
+// for the disk; the others may.
 type Sink interface {
 	// Claim binds a new sink to plan, or checks that it is bound to it
 	// (ErrOtherPlan), and gives fetcher a new epoch. The same fetcher claiming
@@ -34,30 +34,30 @@ type Sink interface {
 	// Key returns the Key of every Grant; nil before the first claim.
 	Key() []byte
 
-	// FenceVersion makes the sink refuse results of a mapper version whose Term is
-	// below term. What is committed stays. The fence is durable
-	// before FenceVersion returns. A term that is not above the version's changes nothing. ErrFull means
-	// that nothing was recorded, ErrUnclaimed that there is no job yet.
+	// FenceVersion makes the sink refuse results of a mapper version whose Term is below term. Committed results stay. The
+	// fence is durable before FenceVersion returns. A term that is not above the version's current one changes nothing.
+	// ErrFull means that nothing was recorded, ErrUnclaimed that the job is not claimed yet.
 	FenceVersion(ctx context.Context, version string, term uint64) error
 
 	// Term returns the version's term; 0 if the version was never fenced.
 	Term(version string) uint64
 
-	// Refresh takes over what other processes have changed: a claim or a fence, by another saver of the same sink. Without it
-	// Plan, Epoch, Key, Term and Summary tell what this process knew last. What Claim, FenceVersion and Commit decide does not depend on it.
+	// Refresh loads the changes of other processes: a claim or a fence by another saver of the same sink. Without it Plan,
+	// Epoch, Key, Term and Summary return what this process knew last. Claim, FenceVersion and Commit do not depend on it.
 	Refresh(ctx context.Context) error
 
-	// Commit stores a group of results in one step, and returns the outcome of each, in
-	// their order. A piece is Committed if none of its objects was, Duplicate if all of them were, and
-	// Overlap if some were. It is a Conflict if
-	// what is there of its chunk says another digest, another number of objects, or another ordinal of the first.
-	// If the error is nil, every result that is Committed or Duplicate
-	// survives a power cut. ErrFull: nothing of the group is committed, and the
-	// same call may succeed when there is space. ErrUnreachable: it is not known what is committed, and the same call
-	// tells, when the store is back: what is there is Duplicate then. ErrInvalid or an error of the
-	// context: nothing was done. After any other error it is unknown what
-	// is committed, and the sink is broken: stop the process. A sink that looks into outputs may dead-letter objects whose outputs
-	// it cannot take; then it puts into results what it has committed instead.
+	// Commit stores a group of results in one step, and returns the outcome of each, in order. A piece is Committed if none
+	// of its objects was committed before, Duplicate if all of them were, and Overlap if some were. It is a Conflict if the
+	// committed pieces of its chunk have another digest, another number of objects, or another first ordinal. If the error
+	// is nil, every result that is Committed or Duplicate survives a power cut.
+	//
+	// ErrFull: nothing of the group is committed, and the same call may succeed when there is space. ErrUnreachable: it is
+	// unknown what is committed; when the store is back, repeating the call shows it, because committed pieces are then
+	// Duplicate. ErrInvalid or an error of the context: nothing was done. After any other error it is unknown what is
+	// committed, and the sink is broken: stop the process.
+	//
+	// A sink that examines outputs may dead-letter objects whose outputs it cannot store; then it replaces results by what
+	// it has committed.
 	Commit(ctx context.Context, results []sink.Result) ([]sink.Outcome, error)
 
 	// List returns the committed pieces of the chunks with from <= ID < from+limit, by
@@ -68,45 +68,41 @@ type Sink interface {
 	// From.
 	Has(ctx context.Context, ids []chunk.ID) ([]sink.Entry, error)
 
-	// DeadBelow returns dead letters of chunks with ID < below, one JSON line each, for people
-	// to look at. It goes through the chunks by descending ID, and through each chunk by ascending
-	// ordinal, until it has limit dead letters or has searched far enough. The
-	// next call continues below next; 0 means that there are no more. Where the dead letters of a chunk
-	// are very large, one line stands for all those of a piece and says so.
+	// DeadBelow returns dead letters of chunks with ID < below, one JSON line each, for people to read. It goes through the
+	// chunks by descending ID, and through each chunk by ascending ordinal, until it has limit dead letters or has searched
+	// far enough. The next call continues below next; 0 means that there are no more. Where the dead letters of a chunk are
+	// very large, one line replaces all those of a piece and says so.
 	DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error)
 
 	// Look returns the committed pieces of a chunk by ascending From, or ErrNoChunk if there are none.
 	Look(ctx context.Context, id chunk.ID) ([]sink.Result, error)
 
-	// Finish checks that exactly the chunks 0 to chunks-1 are committed with all their objects, that
-	// their ordinals are contiguous from 0, and that they have the given number of objects in
-	// total. If not, it returns ErrIncomplete, which names the first gap. Then it merges outputs
-	// and dead letters in input order. It is idempotent. ErrFull: call again
+	// Finish checks that exactly the chunks 0 to chunks-1 are committed with all their objects, that their ordinals are
+	// contiguous from 0, and that they have the given number of objects in total. If not, it returns ErrIncomplete, which
+	// names the first gap. Then it merges outputs and dead letters in input order. It is idempotent. ErrFull: call again
 	// when there is space.
 	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
 
-	// Summary counts what is committed. A chunk counts when all its objects are there. Output and DeadFile are set once the
-	// job is finished.
+	// Summary counts the committed results. A chunk counts when all its objects are committed. Output and DeadFile are set
+	// once the job is finished.
 	Summary() sink.Summary
 
-	// Identity tells two sinks apart: id was made at random with the sink, and at says for people
-	// where on this host it is. Both are empty for a sink that has no identity.
+	// Identity distinguishes sinks: id was created at random with the sink, and at describes its location on this host for
+	// people. Both are empty for a sink without identity.
 	Identity() (id, at string)
 
 	// OnSync calls told with the duration of each step that waits for the disk; file is "results" or
 	// "index". Call it before any other method.
 	OnSync(told func(file string, took time.Duration))
 
-	// Close lets another process open the sink. What was committed is durable
-	// without it.
+	// Close lets another process open the sink. Committed results are durable without it.
 	Close() error
 }
 
 var _ Sink = (*sink.Folder)(nil)
 
-// SinkError gives an error of opening a sink its exit code: a wrong setting,
-// a store that cannot be reached, or content that must not be touched. Setting
-// is the name of the setting that names the sink.
+// SinkError gives an error of opening a sink its exit code: a wrong setting, a store that cannot be reached, or content
+// that must not be touched. setting is the name of the setting that names the sink.
 func SinkError(setting string, err error) error {
 	switch {
 	case errors.Is(err, sink.ErrSettings):

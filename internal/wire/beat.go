@@ -8,8 +8,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// Beat is a mapper's heartbeat: it is alive, and this is all that it holds. It is
-// published, and has no answer.
+// Beat is a mapper's heartbeat: the mapper is alive, and this is all that it holds. It is published, and has no answer.
 type Beat struct {
 	Plan   chunk.PlanID // of the last chunk; empty before the first
 	Mapper report.Mapper
@@ -19,7 +18,7 @@ type Beat struct {
 	Goodbye  bool   // it ends, and releases all that it held
 	Epoch    uint64 // the highest seen
 
-	// The rest is for people, and lets the fetcher stop a job early that would fail.
+	// The rest is shown to people, and lets the fetcher stop a hopeless job early.
 
 	Unanswered   int     // objects that timed out, as long as the transform has never answered; at most MaxUnanswered
 	Notice       string  // the problem of the mapper's transform, up to 1024 bytes
@@ -39,7 +38,7 @@ type Failed struct {
 // Doing is an object that is being mapped.
 type Doing struct {
 	Chunk chunk.ID
-	Index int // within the chunk; the number of its objects: all are mapped
+	Index int // within the chunk; the number of the chunk's objects means that all are mapped
 }
 
 func (b *Beat) fields(f *fields) {
@@ -68,7 +67,7 @@ func (b *Beat) fields(f *fields) {
 	f.text("Chunkline-Failed-Reason", &b.FailedReason, maxReason)
 }
 
-// parseOfChunk reads <chunk>/<number>; the number is at most that of a chunk's objects.
+// parseOfChunk reads <chunk>/<number>, where the number is at most a chunk's number of objects.
 func parseOfChunk(s string) (id chunk.ID, n int, err error) {
 	first, second, _ := strings.Cut(s, "/")
 	c, err := parseUint(first, maxID)
@@ -82,20 +81,20 @@ func parseOfChunk(s string) (id chunk.ID, n int, err error) {
 // Encode returns the message for VerbBeat.
 func (b Beat) Encode() Message { return encode(b.fields, nil) }
 
-// DecodeBeat reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeBeat decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeBeat(m Message) (Beat, error) {
 	var b Beat
 	err := decode("beat", m, b.fields)
 	return b, err
 }
 
-// OrderKind is what the fetcher tells one mapper to do.
+// OrderKind is an order from the fetcher to one mapper.
 type OrderKind string
 
 // The orders.
 const (
 	OrderPing  OrderKind = "ping"  // answer, to show that you are alive
-	OrderDrop  OrderKind = "drop"  // give Piece up: its result is no longer needed
+	OrderDrop  OrderKind = "drop"  // give up Piece: its result is no longer needed
 	OrderDrain OrderKind = "drain" // ask for no more work, finish what you hold, then end
 )
 
@@ -118,7 +117,7 @@ func (o *Order) fields(f *fields) {
 	f.uint(keyEpoch, &o.Epoch, maxID, optional)
 }
 
-// piece is exactly one piece, written as in a list.
+// piece is exactly one piece, in the format of a list.
 func (f *fields) piece(p *chunk.Piece) {
 	set := []chunk.Piece{*p}
 	f.pieces("Chunkline-Piece", &set, 1, required)
@@ -130,14 +129,14 @@ func (f *fields) piece(p *chunk.Piece) {
 // Encode returns the message for VerbMapper.
 func (o Order) Encode() Message { return encode(o.fields, nil) }
 
-// DecodeOrder reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeOrder decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeOrder(m Message) (Order, error) {
 	var o Order
 	err := decode("order", m, o.fields)
 	return o, err
 }
 
-// OrderAnswer says that the mapper is alive and has got the order. Nothing in it is read.
+// OrderAnswer means that the mapper is alive and has got the order. Its content is ignored.
 type OrderAnswer struct{ Plan chunk.PlanID }
 
 func (a *OrderAnswer) fields(f *fields) { f.plan(&a.Plan, required) }
@@ -145,7 +144,7 @@ func (a *OrderAnswer) fields(f *fields) { f.plan(&a.Plan, required) }
 // Encode returns the answer.
 func (a OrderAnswer) Encode() Message { return encode(a.fields, nil) }
 
-// Hello tells all mappers that a fetcher serves. It is a hint, never a promise.
+// Hello tells all mappers that a fetcher serves. It is only a hint.
 type Hello struct {
 	Plan  chunk.PlanID
 	Epoch uint64 // of the fetcher
@@ -159,7 +158,7 @@ func (h *Hello) fields(f *fields) {
 // Encode returns the message for VerbHello.
 func (h Hello) Encode() Message { return encode(h.fields, nil) }
 
-// DecodeHello reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeHello decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeHello(m Message) (Hello, error) {
 	var h Hello
 	err := decode("hello", m, h.fields)

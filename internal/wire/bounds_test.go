@@ -35,7 +35,7 @@ func someWork() wire.Work {
 	return wire.Work{Status: wire.WorkGrant, Plan: somePlan, Grant: []wire.Granted{g}}
 }
 
-// respell changes the text of a message's body, and its checksum.
+// respell replaces text in a message's body, and updates its checksum.
 func respell(m wire.Message, from, to string) wire.Message {
 	body := bytes.Replace(m.Body, []byte(from), []byte(to), 1)
 	m.Header = m.Header.With(wire.Header{"Chunkline-Sum": wire.SumText(body)})
@@ -86,7 +86,7 @@ func TestHeld(t *testing.T) {
 	}
 }
 
-// TestAsking: the numbers of open requests are written as ranges.
+// TestAsking: the sequence numbers of open requests are written as ranges.
 func TestAsking(t *testing.T) {
 	t.Parallel()
 	beat := someBeat()
@@ -157,9 +157,8 @@ func TestSave_corrupt(t *testing.T) {
 	}
 }
 
-// TestSave_contradiction: an object has outputs or a dead letter, so there are
-// no more dead letters than objects without outputs. A mapper that has a token
-// could end a saver with such a result.
+// TestSave_contradiction: an object has outputs or a dead letter, so there are no more dead letters than objects without
+// outputs. Otherwise a mapper with a token could crash a saver with such a result.
 func TestSave_contradiction(t *testing.T) {
 	t.Parallel()
 	s := someSave()
@@ -173,7 +172,7 @@ func TestSave_contradiction(t *testing.T) {
 	}
 }
 
-// TestSave_many: a message has at most MaxPieces results, and one result at least.
+// TestSave_many: a message has at least one result and at most MaxPieces.
 func TestSave_many(t *testing.T) {
 	t.Parallel()
 	s := someSave()
@@ -215,7 +214,7 @@ func TestWork_corrupt(t *testing.T) {
 	}
 }
 
-// TestPieceLine: a description that contradicts itself, or the bounds, is refused.
+// TestPieceLine: a description that contradicts itself or exceeds the bounds is refused.
 func TestPieceLine(t *testing.T) {
 	t.Parallel()
 	for _, change := range [][2]string{
@@ -229,8 +228,7 @@ func TestPieceLine(t *testing.T) {
 	}
 }
 
-// TestWork_everyObjectFlawed: reasons are cut, and travel in the body, so the
-// headers stay small whatever happened.
+// TestWork_everyObjectFlawed: reasons are truncated and travel in the body, so the headers always stay small.
 func TestWork_everyObjectFlawed(t *testing.T) {
 	t.Parallel()
 	w := someWork()
@@ -262,7 +260,7 @@ func TestDecode_headers(t *testing.T) {
 	work := someWork().Encode()
 	decodeWork := func(m wire.Message) error { _, err := wire.DecodeWork(m); return err }
 	for _, test := range []struct {
-		key, value string // value "-": without it
+		key, value string // value "-": the header is removed
 		message    wire.Message
 		decode     func(wire.Message) error
 		want       error
@@ -271,10 +269,10 @@ func TestDecode_headers(t *testing.T) {
 		{"Chunkline-Protocol", "-", next, decodeNext, wire.ErrMalformed},
 		{"Chunkline-Protocol", "1", next, decodeNext, wire.ErrVersion},
 		{"Chunkline-Protocol", "2.0", next, decodeNext, wire.ErrVersion},
-		{"Chunkline-Plan", "-", next, decodeNext, nil}, // a mapper's first
+		{"Chunkline-Plan", "-", next, decodeNext, nil}, // a mapper's first request
 		{"Chunkline-Plan", "abc", next, decodeNext, wire.ErrMalformed},
 		{"Chunkline-Mapper", "-", next, decodeNext, wire.ErrMalformed},
-		{"Chunkline-Mapper", "a.>", next, decodeNext, wire.ErrMalformed}, // it becomes part of a subject
+		{"Chunkline-Mapper", "a.>", next, decodeNext, wire.ErrMalformed}, // the name becomes part of a subject
 		{"Chunkline-Mapper", strings.Repeat("M", 65), next, decodeNext, wire.ErrMalformed},
 		{"Chunkline-Mapper-Name", strings.Repeat("M", 257), next, decodeNext, wire.ErrMalformed},
 		{"Chunkline-Mapper-Name", `"half`, next, decodeNext, wire.ErrMalformed},
@@ -298,7 +296,7 @@ func TestDecode_headers(t *testing.T) {
 	}
 }
 
-// TestControl_fields: an order has the fields of its action, all of them and no others.
+// TestControl_fields: an order has all the fields of its action, and no others.
 func TestControl_fields(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -308,7 +306,7 @@ func TestControl_fields(t *testing.T) {
 		`{"action":"shadow","share":0}`:                  "",
 		`{"action":"shadow","version":"v2","share":0.5}`: "",
 		`{"action":"allow","version":"v2"}`:              "",
-		`{"action":"hurry"}`:                             "", // the fetcher knows which actions there are
+		`{"action":"hurry"}`:                             "", // the fetcher decides which actions exist
 		`{"action":"rate","rat":10}`:                     `unknown field "rat"`,
 		`{"action":"rate","rate":10,"rat":1}`:            `unknown field "rat"`,
 		`{"action":"rate"}`:                              `rate has no "rate"`,
@@ -341,7 +339,7 @@ func TestControl_fields(t *testing.T) {
 	}
 }
 
-// TestControl_typed: what a person types with the nats program is taken.
+// TestControl_typed: a message that a person types with the nats program is accepted.
 func TestControl_typed(t *testing.T) {
 	t.Parallel()
 	m := wire.Message{Header: wire.Header{"Chunkline-Protocol": "2"}, Body: []byte(`{"action":"pause"}`)}

@@ -14,7 +14,7 @@ import (
 
 var someKey = bytes.Repeat([]byte("k"), 32)
 
-// codec is one kind of message: how to draw one, and how it travels.
+// codec is one kind of message: how to draw, encode and decode it.
 type codec struct {
 	name   string
 	draw   func(*rapid.T) any
@@ -82,8 +82,7 @@ func TestCodec_roundTrip(t *testing.T) {
 	}
 }
 
-// FuzzDecode feeds every decoder with anything. What one accepts, it must give
-// back when it is encoded and decoded again.
+// FuzzDecode feeds anything to every decoder. An accepted message must stay the same when it is encoded and decoded again.
 func FuzzDecode(f *testing.F) {
 	all := codecs()
 	for i, c := range all {

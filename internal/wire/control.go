@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// ControlAction is what an operator tells the fetcher to do.
+// ControlAction is an operator's order to the fetcher.
 type ControlAction string
 
 // The orders of an operator.
@@ -21,7 +21,7 @@ const (
 	ControlCancel ControlAction = "cancel" // end the job now
 	ControlRate   ControlAction = "rate"   // hand out at most Rate objects a second
 	ControlShare  ControlAction = "share"  // Version gets at most Share of the chunks
-	ControlShadow ControlAction = "shadow" // Version gets copies of Share of the saved chunks, and nothing else
+	ControlShadow ControlAction = "shadow" // Version gets copies of Share of the saved chunks, and no other work
 	ControlAllow  ControlAction = "allow"  // Version was disabled by the circuit breaker, and gets chunks again
 )
 
@@ -30,8 +30,8 @@ const (
 type Control struct {
 	Action  ControlAction
 	Rate    float64 // of ControlRate; 0: no limit
-	Version string  // of mappers: of ControlShare, ControlAllow, and ControlShadow, where it may be missing
-	Share   float64 // of ControlShare and ControlShadow; 0: none of the chunks; 1: no limit
+	Version string  // of mappers; for ControlShare, ControlAllow, and ControlShadow, where it is optional
+	Share   float64 // of ControlShare and ControlShadow; 0: no chunks; 1: no limit
 }
 
 // controlText is the JSON of a Control. A field that is missing is nil.
@@ -53,8 +53,7 @@ const (
 	must
 )
 
-// takesOf says which fields an action has. An unknown action may have all; the fetcher
-// refuses it.
+// takesOf returns which fields an action has. An unknown action may have all; the fetcher refuses it.
 func takesOf(a ControlAction) takes {
 	switch a {
 	case ControlPause, ControlResume, ControlCancel:
@@ -130,8 +129,8 @@ func (c *Control) UnmarshalJSON(b []byte) error {
 // Encode returns the message for VerbControl. Its numbers must be finite.
 func (c Control) Encode() Message { return encode(func(*fields) {}, mustJSON(c)) }
 
-// DecodeControl reads what Encode wrote, or what a person has typed without a checksum.
-// It accepts unknown actions. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeControl decodes the output of Encode, or a message that a person has typed without a checksum. It accepts unknown
+// actions. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeControl(m Message) (Control, error) {
 	var c Control
 	err := decodeSummed("control", m, optional, func(f *fields) { f.jsonBody(&c) })
@@ -150,7 +149,7 @@ func (a ControlAnswer) Encode() Message {
 	return encode(func(f *fields) { f.plan(&a.Plan, optional) }, mustJSON(a))
 }
 
-// DecodeControlAnswer reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeControlAnswer decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeControlAnswer(m Message) (ControlAnswer, error) {
 	var a ControlAnswer
 	err := decode("control answer", m, func(f *fields) { f.jsonBody(&a) })
@@ -162,7 +161,7 @@ func EncodeStatus(s report.Status) Message {
 	return encode(func(f *fields) { f.plan(&s.Plan, optional) }, mustJSON(s.Whole()))
 }
 
-// DecodeStatus reads what EncodeStatus wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeStatus decodes the output of EncodeStatus. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeStatus(m Message) (report.Status, error) {
 	var s report.Status
 	err := decode("status", m, func(f *fields) {

@@ -22,6 +22,5 @@
 // is ErrCorrupt; a message that no correct program sends is ErrMalformed or
 // ErrVersion; a message signed with another key is ErrForged.
 //
-// A body must not be changed once it is in a Message, by neither side, so that
-// it can be passed on without a copy.
+// Once a body is in a Message, neither side may change it, so that it can be passed on without a copy.
 package wire

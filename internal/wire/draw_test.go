@@ -277,7 +277,7 @@ func drawStatus(t *rapid.T) report.Status {
 	for range rapid.IntRange(0, 3).Draw(t, "mappers") {
 		s.Mappers = append(s.Mappers, report.MapperStatus{Mapper: drawMapper(t), Held: 3, Saved: drawUint(t), LastBeatSeconds: 0.5})
 	}
-	return s.Whole() // what is decoded has lists
+	return s.Whole() // decoded lists are not nil
 }
 
 func drawControl(t *rapid.T) wire.Control {

@@ -26,7 +26,7 @@ type fields struct {
 	err    error
 }
 
-// presence says whether a header must be there.
+// presence says whether a header is required.
 type presence bool
 
 const (
@@ -60,8 +60,7 @@ func decode(what string, m Message, describe func(*fields)) error {
 	return decodeSummed(what, m, required, describe)
 }
 
-// decodeSummed is decode for a message whose checksum may be optional, because people
-// type it.
+// decodeSummed is decode with an optional checksum, for messages that people type.
 func decodeSummed(what string, m Message, sum presence, describe func(*fields)) error {
 	if err := CheckProtocol(m.Header); err != nil {
 		return fmt.Errorf("decode %s: %w", what, err)
@@ -87,21 +86,21 @@ func decodeSummed(what string, m Message, sum presence, describe func(*fields)) 
 
 const keySum = "Chunkline-Sum" // CRC32C of the body
 
-// fail notes an error in a header.
+// fail records an error in a header.
 func (f *fields) fail(key, format string, args ...any) {
 	if f.err == nil {
 		f.err = fmt.Errorf("%w: %s: %s", ErrMalformed, key, fmt.Sprintf(format, args...))
 	}
 }
 
-// failBody notes an error in the body.
+// failBody records an error in the body.
 func (f *fields) failBody(format string, args ...any) {
 	if f.err == nil {
 		f.err = fmt.Errorf("%w: body: %s", ErrMalformed, fmt.Sprintf(format, args...))
 	}
 }
 
-// get returns the value of a header; false if it is missing or an error came before it.
+// get returns the value of a header; false if it is missing or an earlier error exists.
 func (f *fields) get(key string, p presence) (string, bool) {
 	if f.err != nil {
 		return "", false
@@ -276,7 +275,7 @@ func Clip(s string, most int) string {
 	return s[:most]
 }
 
-// readText reads what WriteText wrote.
+// readText decodes the output of WriteText.
 func readText(header string, most int) (string, error) {
 	s := header
 	if strings.HasPrefix(header, `"`) {
@@ -328,7 +327,7 @@ func (f *fields) jsonBody(v any) {
 func mustJSON(v any) []byte {
 	text, err := json.Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("wire: encode %T: %v", v, err)) // its numbers are finite, and the rest always encodes
+		panic(fmt.Sprintf("wire: encode %T: %v", v, err)) // finite numbers always encode, and so do the other types
 	}
 	return text
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Errors of decoders. They come wrapped, with the header or line that is wrong.
+// Errors of decoders. They are wrapped, with the header or line that is wrong.
 var (
 	// ErrMalformed: a message that no correct program sends.
 	ErrMalformed = errors.New("malformed message")
@@ -24,18 +24,17 @@ var (
 // are case-sensitive. Values are printable ASCII without a blank at either end.
 type Header map[string]string
 
-// A Message is headers and a body. The body must not be changed once the message was
-// passed on.
+// A Message is headers and a body. The body must not be changed once the message was passed on.
 type Message struct {
 	Header Header
 	Body   []byte
 }
 
 const (
-	// Protocol is the version of the protocol that every message carries.
+	// Protocol is the protocol version that every message carries.
 	Protocol = "2"
 
-	// MaxMessage is the size of the largest body, in bytes. It travels in parts.
+	// MaxMessage is the size of the largest body, in bytes. Large bodies travel in parts.
 	MaxMessage = 1 << 30
 
 	// KeyProtocol is the header with the version of the protocol.
@@ -46,11 +45,10 @@ const (
 	headerLine = "NATS/1.0\r\n"
 )
 
-// Size is the number of bytes that count against the server's max_payload: headers and
-// body as they are sent.
+// Size returns the number of bytes that count against the server's max_payload: headers and body as they are sent.
 func (m Message) Size() int { return m.Header.Size() + len(m.Body) }
 
-// Size is the number of bytes of the headers as they are sent.
+// Size returns the number of bytes of the headers as they are sent.
 func (h Header) Size() int {
 	if len(h) == 0 {
 		return 0
@@ -62,8 +60,7 @@ func (h Header) Size() int {
 	return n
 }
 
-// check refuses headers that would not be read back as they are, or that contain a
-// line break and so another header.
+// check refuses headers that would not be read back unchanged, or that contain a line break and so another header.
 func (h Header) check() error {
 	for key, value := range h {
 		if !IsName(key) {
@@ -92,8 +89,7 @@ func (m Message) Stamped() (Message, error) {
 	return m, m.Header.check()
 }
 
-// CheckProtocol returns ErrMalformed or ErrVersion if the message with this header is not
-// of our protocol version.
+// CheckProtocol returns ErrMalformed or ErrVersion if the message with this header does not have our protocol version.
 func CheckProtocol(h Header) error {
 	switch version, has := h[KeyProtocol]; {
 	case !has:
@@ -106,11 +102,10 @@ func CheckProtocol(h Header) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Checksum is the CRC32C of a body.
+// Checksum returns the CRC32C of a body.
 func Checksum(body []byte) uint32 { return crc32.Checksum(body, castagnoli) }
 
-// IsName says whether s may be a token of a subject or the name of a header: 1 to 64
-// of A-Z a-z 0-9 _ -.
+// IsName reports whether s may be a token of a subject or the name of a header: 1 to 64 of A-Z a-z 0-9 _ -.
 func IsName(s string) bool {
 	if len(s) < 1 || len(s) > maxName {
 		return false
@@ -126,7 +121,7 @@ func IsName(s string) bool {
 
 const maxName = 64
 
-// isPlain says whether s is printable ASCII.
+// isPlain reports whether s is printable ASCII.
 func isPlain(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {

@@ -12,15 +12,15 @@ import (
 type Next struct {
 	Plan   chunk.PlanID // of the last piece; empty before the first
 	Mapper report.Mapper
-	Worker int // which worker of the mapper asks, from 0
+	Worker int // index of the worker that asks, from 0
 	Holding
-	Wait  time.Duration // whole milliseconds; the mapper waits no longer, so a later answer is lost
+	Wait  time.Duration // whole milliseconds; how long the mapper waits, a later answer is lost
 	Epoch uint64        // the highest seen
-	Pace  time.Duration // what one object has taken this mapper lately; 0: not measured yet
+	Pace  time.Duration // recent time per object of this mapper; 0: not measured yet
 	Grain int           // objects that a worker maps at the same time; 0: one
 }
 
-// MaxTransform bounds the setting that tells a mapper what to do, in bytes.
+// MaxTransform bounds the transform setting of a mapper, in bytes.
 const MaxTransform = 64 << 10
 
 const (
@@ -44,14 +44,14 @@ func (n *Next) fields(f *fields) {
 // Encode returns the message for VerbNext.
 func (n Next) Encode() Message { return encode(n.fields, nil) }
 
-// DecodeNext reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeNext decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeNext(m Message) (Next, error) {
 	var n Next
 	err := decode("next", m, n.fields)
 	return n, err
 }
 
-// WorkStatus says how a Next was answered.
+// WorkStatus is the kind of answer to a Next.
 type WorkStatus string
 
 // The answers to Next.
@@ -67,31 +67,31 @@ type Work struct {
 	Status WorkStatus
 	Reason string // of a refusal, up to 1024 bytes
 
-	// Transform is the job's, in a refusal: a mapper that has none takes it, and asks
-	// again. At most MaxTransform bytes.
+	// Transform is the job's transform, in a refusal: a mapper without one adopts it, and asks again. At most MaxTransform
+	// bytes.
 	Transform string
 	Plan      chunk.PlanID
 	Epoch     uint64
 
 	Grant  []Granted // with WorkGrant: 1 to MaxPieces
-	Shadow bool      // the pieces are saved already; their results are to be compared, and they are not listed as held
+	Shadow bool      // the pieces are saved already; their results are only compared, and the mapper does not list them as held
 }
 
-// Granted is a piece that the mapper is to map. Indexes of objects count within the chunk.
+// Granted is a piece for the mapper to map. Indexes of objects count within the chunk.
 type Granted struct {
-	// Chunk is the piece's objects: ID is that of the chunk, First, Count, Body and Bad are of the piece.
+	// Chunk holds the piece's objects: ID is that of the chunk; First, Count, Body and Bad are of the piece.
 	Chunk   chunk.Chunk
 	From    int          // index of the first object within the chunk
 	Of      int          // objects of the whole chunk
 	Digest  chunk.Digest // of the objects of the whole chunk
 	Attempt int          // from 1
-	Token   string       // the lease: to be shown to the saver
-	Skip    []chunk.Flaw // objects not to touch, by ascending index: dead letters with Reason
+	Token   string       // the lease, for the saver
+	Skip    []chunk.Flaw // objects to skip, by ascending index: dead letters with Reason
 	Careful bool         // announce each object before touching it
 	Trace   Trace        // of this attempt at the piece; optional
 }
 
-// Piece names the piece.
+// Piece returns the name of the piece.
 func (g *Granted) Piece() chunk.Piece {
 	return chunk.Piece{Chunk: g.Chunk.ID, From: g.From, To: g.From + g.Chunk.Count}
 }
@@ -105,8 +105,8 @@ type grantedLine struct {
 	Bytes   int          `json:"bytes"` // of the objects
 }
 
-// maxFlawReason bounds the reason of one flaw, in bytes, so that those of a whole
-// chunk stay within megabytes; longer ones are cut.
+// maxFlawReason bounds the reason of one flaw, in bytes, so that those of a whole chunk stay within megabytes; longer ones
+// are truncated.
 const maxFlawReason = 300
 
 // Encode returns the answer. The body has for each piece its description, then its objects.
@@ -143,8 +143,8 @@ func (w *Work) fields(f *fields) {
 	}
 }
 
-// DecodeWork reads what Encode wrote. It checks that the body holds the objects
-// that it describes: ErrCorrupt if not. Other errors: ErrMalformed, ErrVersion.
+// DecodeWork decodes the output of Encode. It checks that the body holds the objects that it describes: ErrCorrupt if not.
+// Other errors: ErrMalformed, ErrVersion.
 func DecodeWork(m Message) (Work, error) {
 	var w Work
 	if err := decode("work", m, w.fields); err != nil {
@@ -192,7 +192,7 @@ func readGranted(b *body) (g Granted, err error) {
 	return g, nil
 }
 
-// orNil makes an empty list nil, as it is when it is omitted.
+// orNil makes an empty list nil, like an omitted one.
 func orNil(flaws []chunk.Flaw) []chunk.Flaw {
 	if len(flaws) == 0 {
 		return nil

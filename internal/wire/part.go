@@ -2,7 +2,7 @@ package wire
 
 import "math"
 
-// The kinds of parts, and their headers. internal/bus/parts.go shows who sends what when.
+// The kinds of parts, and their headers. internal/bus/parts.go shows their sequence.
 const (
 	PartFirst    = "first"
 	PartContinue = "continue"
@@ -11,13 +11,13 @@ const (
 	PartGet      = "get"
 	PartPart     = "part"
 	PartRelease  = "release"
-	PartProbe    = "probe" // asks the taker what its server takes, and is answered with the same
+	PartProbe    = "probe" // asks for the max_payload of the taker's server; the answer has the same kind
 
 	keyPart       = "Chunkline-Part"
 	keyPartID     = "Chunkline-Part-Id"
 	keyPartAt     = "Chunkline-Part-At"     // where to send the others, or fetch them: the X above
 	keyPartTotal  = "Chunkline-Part-Total"  // bytes of the whole body
-	keyPartSize   = "Chunkline-Part-Size"   // bytes of each part but the first and the last
+	keyPartSize   = "Chunkline-Part-Size"   // bytes of each part except the first and the last
 	keyPartSum    = "Chunkline-Part-Sum"    // CRC32C of the whole body
 	keyPartOffset = "Chunkline-Part-Offset" // of this part within the whole body
 )
@@ -28,7 +28,7 @@ type PartHead struct {
 	ID     string // of the transfer
 	At     string // where to send or fetch the other parts
 	Total  int    // bytes of the whole body
-	Size   int    // bytes of each part but the first and the last
+	Size   int    // bytes of each part except the first and the last
 	Offset int    // of this part within the whole body
 	Sum    uint32 // checksum of the whole body
 }
@@ -40,11 +40,11 @@ func (p *PartHead) fields(f *fields) {
 	switch p.Kind {
 	case PartFirst:
 		total := uint64(max(p.Total, 0))
-		f.uint(keyPartTotal, &total, 1<<62, required) // too large is another answer than malformed
+		f.uint(keyPartTotal, &total, 1<<62, required) // too large has another answer than malformed
 		p.Total = int(min(total, math.MaxInt))
 		f.int(keyPartSize, &p.Size, MaxMessage, required)
 		f.sum(keyPartSum, &p.Sum, required)
-		f.token(keyPartAt, &p.At, optional) // of an answer
+		f.token(keyPartAt, &p.At, optional) // in an answer
 	case PartContinue:
 		f.token(keyPartAt, &p.At, required)
 	case PartPut, PartGet, PartPart, PartHave:
@@ -55,14 +55,14 @@ func (p *PartHead) fields(f *fields) {
 	}
 }
 
-// Header returns the part's headers, with the protocol's.
+// Header returns the part's headers, including the protocol version.
 func (p PartHead) Header() Header {
 	f := writing()
 	p.fields(f)
 	return f.header
 }
 
-// ReadPart returns the headers of a part. An empty Kind: h is of a whole message.
+// ReadPart returns the headers of a part. An empty Kind means that h is of a whole message.
 func ReadPart(h Header) (PartHead, error) {
 	var p PartHead
 	if !IsPart(h) {
@@ -73,7 +73,7 @@ func ReadPart(h Header) (PartHead, error) {
 	return p, f.err
 }
 
-// WithoutPart returns the headers of the whole message of which h is the first part.
+// WithoutPart returns the headers of the whole message whose first part has h.
 func WithoutPart(h Header) Header {
 	whole := make(Header, len(h))
 	for key, value := range h {
@@ -86,7 +86,7 @@ func WithoutPart(h Header) Header {
 	return whole
 }
 
-// IsPart says whether h is of a part, not of a whole message.
+// IsPart reports whether h is of a part, not of a whole message.
 func IsPart(h Header) bool {
 	_, has := h[keyPart]
 	return has

@@ -15,9 +15,8 @@ import (
 // MaxPieces bounds the pieces of one grant, and of one message of results.
 const MaxPieces = 1024
 
-// A piece in a body is a line of JSON that describes it, then its lines. The
-// description of a granted piece and that of a result have these fields in common:
-// which objects of the source it consists of, and the lease.
+// A piece in a body is a line of JSON that describes it, then its lines. pieceLine has the fields that the descriptions of
+// a granted piece and of a result have in common: the objects of the source, and the lease.
 type pieceLine struct {
 	Chunk   chunk.ID `json:"chunk"`
 	From    int      `json:"from,omitempty"` // index of its first object within the chunk
@@ -39,8 +38,7 @@ func (l *pieceLine) cut(id chunk.ID, from, objects, of int, first uint64, digest
 	}
 }
 
-// check returns the digest, or an error if the description contradicts itself or the
-// bounds.
+// check returns the digest, or an error if the description contradicts itself or exceeds the bounds.
 func (l *pieceLine) check() (chunk.Digest, error) {
 	if l.Of == 0 {
 		l.Of = l.Objects
@@ -76,7 +74,7 @@ func (l *pieceLine) setTrace(t Trace) {
 	}
 }
 
-// appendLine appends a description, and the line break.
+// appendLine appends a description and a line break.
 func appendLine(body []byte, line any) []byte {
 	return append(append(body, mustJSON(line)...), '\n')
 }
@@ -105,7 +103,7 @@ func (b *body) line(v any) error {
 	return nil
 }
 
-// lines takes n bytes, which must be the given number of lines.
+// lines takes n bytes, which must contain this number of lines.
 func (b *body) lines(kind string, n, lines int) ([]byte, error) {
 	if n < 0 || n > len(b.left) {
 		return nil, corrupt(b.what, "%d bytes of %s, and %d are left", n, kind, len(b.left))
@@ -189,7 +187,7 @@ func readPieces(text string, most int) ([]chunk.Piece, error) {
 	return set, nil
 }
 
-// countLines returns how many lines b holds; -1 if the last has no line break.
+// countLines returns how many lines b holds; -1 if the last one has no line break.
 func countLines(b []byte) int {
 	if len(b) > 0 && b[len(b)-1] != '\n' {
 		return -1

@@ -13,11 +13,11 @@ type Save struct {
 	Plan    chunk.PlanID
 	Epoch   uint64
 	Mapper  report.Mapper
-	Shadow  bool     // to be compared with what is saved; the answer is SaveDuplicate then
+	Shadow  bool     // only to be compared with the saved results; the answer is SaveDuplicate then
 	Results []Result // 1 to MaxPieces
 }
 
-// Result is what became of the objects of one piece.
+// Result is the result of one piece.
 type Result struct {
 	Chunk   chunk.ID
 	From    int    // index of the first object within the chunk
@@ -35,7 +35,7 @@ type Result struct {
 	DeadCount int
 }
 
-// Piece names the piece.
+// Piece returns the name of the piece.
 func (r *Result) Piece() chunk.Piece {
 	return chunk.Piece{Chunk: r.Chunk, From: r.From, To: r.From + r.Objects}
 }
@@ -65,7 +65,7 @@ func (s Save) Encode() Message {
 	return encode(s.fields, body)
 }
 
-// size is about how many bytes of a body the result takes.
+// size returns roughly how many bytes of a body the result takes.
 func (r *Result) size() int { return len(r.Outputs) + len(r.Dead) + 512 }
 
 func (r *Result) append(body []byte) []byte {
@@ -83,9 +83,8 @@ func (s *Save) fields(f *fields) {
 	f.flag(keyShadow, &s.Shadow)
 }
 
-// DecodeSave reads what Encode wrote. It checks that the body is undamaged and
-// holds the lines that it describes: ErrCorrupt if not. It does not look
-// into the lines. Other errors: ErrMalformed, ErrVersion.
+// DecodeSave decodes the output of Encode. It checks that the body is undamaged and holds the lines that it describes:
+// ErrCorrupt if not. It does not examine the lines. Other errors: ErrMalformed, ErrVersion.
 func DecodeSave(m Message) (Save, error) {
 	var s Save
 	if err := decode("save", m, s.fields); err != nil {
@@ -124,7 +123,7 @@ func readResult(b *body) (Result, error) {
 			none++
 		}
 	}
-	if line.Dead < 0 || line.Dead > none { // a sink would take it for a bug of the saver
+	if line.Dead < 0 || line.Dead > none { // a sink would consider it a bug of the saver
 		return Result{}, fmt.Errorf("decode save: %w: %d dead letters, %d objects without outputs", ErrMalformed, line.Dead, none)
 	}
 	r := Result{
@@ -138,10 +137,10 @@ func readResult(b *body) (Result, error) {
 	return r, err
 }
 
-// SaveStatus says what became of a result.
+// SaveStatus is the outcome of a result.
 type SaveStatus string
 
-// The answers to a result. No other answer, and no error, means that it is saved.
+// The answers to a result. Only committed and duplicate mean that it is saved.
 const (
 	SaveCommitted SaveStatus = "committed" // durable, by this message
 	SaveDuplicate SaveStatus = "duplicate" // durable, by an earlier one
@@ -152,12 +151,12 @@ const (
 // SaveAnswer answers Save.
 type SaveAnswer struct {
 	Plan     chunk.PlanID // of the sink; empty: it has none yet
-	Statuses []SaveStatus // of each result, in the order of the message; a single one stands for all
+	Statuses []SaveStatus // of each result, in the order of the message; a single one applies to all
 	Reason   string       // of the first that is busy or refused, up to 1024 bytes
 	Sink     SinkID
 }
 
-// Of returns the status of the result with index i of a message.
+// Of returns the status of the result at index i of a message.
 func (a *SaveAnswer) Of(i int) SaveStatus {
 	switch {
 	case len(a.Statuses) == 1:
@@ -197,7 +196,7 @@ func (a *SaveAnswer) fields(f *fields) {
 // Encode returns the answer.
 func (a SaveAnswer) Encode() Message { return encode(a.fields, nil) }
 
-// DecodeSaveAnswer reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeSaveAnswer decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeSaveAnswer(m Message) (SaveAnswer, error) {
 	var a SaveAnswer
 	err := decode("save answer", m, a.fields)

@@ -10,15 +10,15 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// MaxSaved bounds the pieces in one Saved, and the chunks in a Sync that lists chunks. In a Saved
-// each piece takes 32 bytes, and at worst has a mapper of its own in the header.
+// MaxSaved bounds the pieces in one Saved, and the chunks in a Sync that lists chunks. In a Saved each piece takes 32
+// bytes, and in the worst case each has its own mapper in the header.
 const MaxSaved = 4096
 
 // Saved tells the fetcher which pieces are durable. The fetcher never hands them out
 // again, so the message is signed with the job's key, which mappers do not have.
 type Saved struct {
 	Plan   chunk.PlanID
-	Epoch  uint64         // the latest that the sink knows
+	Epoch  uint64         // the latest known to the sink
 	Pieces []SavedPiece   // 1 to MaxSaved
 	Total  report.Summary // what the sink holds
 	Load   report.SaverLoad
@@ -58,8 +58,8 @@ func (s *Saved) fields(f *fields) {
 	f.deaths(s.Pieces)
 }
 
-// deaths is the number of dead letters of the pieces that have some, as
-// place:number,place:number. Places count from 0 and ascend.
+// deaths is the numbers of dead letters of those pieces that have some, as place:number,place:number. Places count from 0,
+// in ascending order.
 func (f *fields) deaths(pieces []SavedPiece) {
 	var list []string
 	for i, c := range pieces {
@@ -84,7 +84,7 @@ func (f *fields) deaths(pieces []SavedPiece) {
 	})
 }
 
-// table returns each mapper once, and the pieces with the places of their mappers.
+// table returns each mapper once, and the pieces with the indexes of their mappers.
 func (s *Saved) table() (mappers []string, body []byte) {
 	places := map[string]int{}
 	for _, c := range s.Pieces {
@@ -119,17 +119,15 @@ func (f *fields) savedPieces(mappers []string) []SavedPiece {
 	return pieces
 }
 
-// Encode returns the message for VerbSaved, signed with key. For each piece the body
-// has its entry as in the answer to SyncList, and the place of its mapper in the header's list (2 bytes,
-// big-endian).
+// Encode returns the message for VerbSaved, signed with key. For each piece the body has its entry as in the answer to
+// SyncList, and the index of its mapper in the header's list (2 bytes, big-endian).
 func (s Saved) Encode(key []byte) Message {
 	f := writing()
 	s.fields(f)
 	return sign(key, f.message())
 }
 
-// DecodeSaved reads what Encode wrote with the same key. Errors: ErrMalformed,
-// ErrVersion, ErrCorrupt, ErrForged.
+// DecodeSaved decodes the output of Encode with the same key. Errors: ErrMalformed, ErrVersion, ErrCorrupt, ErrForged.
 func DecodeSaved(key []byte, m Message) (Saved, error) {
 	var s Saved
 	err := decode("saved", m, s.fields)
@@ -142,7 +140,7 @@ func DecodeSaved(key []byte, m Message) (Saved, error) {
 	return s, nil
 }
 
-// SavedAnswer says that the fetcher has got the Saved.
+// SavedAnswer means that the fetcher has got the Saved.
 type SavedAnswer struct{ Plan chunk.PlanID }
 
 func (a *SavedAnswer) fields(f *fields) { f.plan(&a.Plan, required) }
@@ -150,7 +148,7 @@ func (a *SavedAnswer) fields(f *fields) { f.plan(&a.Plan, required) }
 // Encode returns the answer.
 func (a SavedAnswer) Encode() Message { return encode(a.fields, nil) }
 
-// DecodeSavedAnswer reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeSavedAnswer decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeSavedAnswer(m Message) (SavedAnswer, error) {
 	var a SavedAnswer
 	err := decode("saved answer", m, a.fields)
@@ -171,4 +169,4 @@ func (f *fields) load(l *report.SaverLoad) {
 	f.json("Chunkline-Load", l, *l == report.SaverLoad{}, optional)
 }
 
-const maxPath = 4096 // bytes of a file name, as Linux has it
+const maxPath = 4096 // bytes of a file name, as in Linux

@@ -44,7 +44,7 @@ func TestSaved(t *testing.T) {
 	}
 }
 
-// Whoever does not have the job's key cannot say that a chunk is saved.
+// A sender without the job's key cannot confirm pieces.
 func TestSaved_forged(t *testing.T) {
 	t.Parallel()
 	s := wire.Saved{Plan: somePlan, Epoch: 3, Pieces: []wire.SavedPiece{{Entry: wire.Entry{Objects: 1, Of: 1}, Mapper: "m1"}}}

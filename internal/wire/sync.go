@@ -10,7 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// SyncOp is what the fetcher asks of the saver.
+// SyncOp is the operation that the fetcher requests of the saver.
 type SyncOp string
 
 // The requests of a fetcher.
@@ -19,8 +19,8 @@ const (
 	SyncList   SyncOp = "list"   // list committed chunks
 	SyncFinish SyncOp = "finish" // all chunks are committed: merge the result
 	SyncDead   SyncOp = "dead"   // list dead letters
-	SyncShadow SyncOp = "shadow" // the result of the shadow run
-	SyncFence  SyncOp = "fence"  // refuse results of leases that a version has had so far
+	SyncShadow SyncOp = "shadow" // get the comparison of the shadow run
+	SyncFence  SyncOp = "fence"  // refuse results of a version's leases so far
 )
 
 // Sync is a request of the fetcher to the saver.
@@ -33,7 +33,7 @@ type Sync struct {
 	Claim  *chunk.Plan // claim
 	From   chunk.ID    // list: committed chunks with From <= ID < From+Limit; dead: letters of chunks below From
 	Limit  int         // dead: about how many letters
-	Chunks []chunk.ID  // list: those of these chunks, instead of From and Limit; at most MaxSaved
+	Chunks []chunk.ID  // list: only these chunks, instead of From and Limit; at most MaxSaved
 	Total  Totals      // finish
 
 	Version string // fence: of mappers
@@ -100,14 +100,14 @@ func (s Sync) Encode() Message {
 	return encode(s.fields, body)
 }
 
-// DecodeSync reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeSync decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeSync(m Message) (Sync, error) {
 	var s Sync
 	err := decode("sync", m, s.fields)
 	return s, err
 }
 
-// SyncStatus says how a Sync was answered.
+// SyncStatus is the kind of answer to a Sync.
 type SyncStatus string
 
 // The answers to Sync.
@@ -128,7 +128,7 @@ type SyncAnswer struct {
 	Key     []byte      // claim: the key of lease tokens, 32 bytes
 	Past    VersionPast // claim
 	Entries []Entry
-	Summary report.Summary // what the sink holds; after a finish, where the result lies
+	Summary report.Summary // what the sink holds; after a finish, also the path of the result
 	Load    report.SaverLoad
 	Dead    *report.DeadPage     // dead
 	Shadow  *report.ShadowReport // shadow
@@ -152,7 +152,7 @@ type Entry struct {
 	Digest  chunk.Digest // of the objects of the whole chunk
 }
 
-// Piece names the piece.
+// Piece returns the name of the piece.
 func (e Entry) Piece() chunk.Piece {
 	return chunk.Piece{Chunk: e.ID, From: e.From, To: e.From + e.Objects}
 }
@@ -175,7 +175,7 @@ func (a *SyncAnswer) fields(f *fields) {
 	f.shadowReport(&a.Shadow)
 	f.versionPast(&a.Past)
 	if a.Dead != nil || a.Shadow != nil || !a.Past.empty() {
-		return // that is the body
+		return // the body has it
 	}
 	count := len(a.Entries)
 	f.int("Chunkline-Entries", &count, maxPage, optional)
@@ -225,7 +225,7 @@ func (e Entry) isValid() bool {
 	return e.ID <= maxID && e.Of <= chunk.MaxSize && e.Objects >= 1 && e.From <= e.Of-e.Objects
 }
 
-// versionPast is the flag that the body is a VersionPast.
+// versionPast is the flag for a VersionPast in the body.
 func (f *fields) versionPast(v *VersionPast) {
 	has := !v.empty()
 	f.flag("Chunkline-Versions", &has)
@@ -255,14 +255,14 @@ func (a SyncAnswer) Encode() Message {
 	return encode(a.fields, body)
 }
 
-// DecodeSyncAnswer reads what Encode wrote. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeSyncAnswer decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeSyncAnswer(m Message) (SyncAnswer, error) {
 	var a SyncAnswer
 	err := decode("sync answer", m, a.fields)
 	return a, err
 }
 
-// deadPage is the header that says that the body is a page of dead letters.
+// deadPage is the header for a page of dead letters in the body.
 func (f *fields) deadPage(p **report.DeadPage) {
 	var count int
 	if f.write && *p != nil {
@@ -280,7 +280,7 @@ func (f *fields) deadPage(p **report.DeadPage) {
 	*p = page
 }
 
-// shadowReport is the flag that the body is a shadow report.
+// shadowReport is the flag for a shadow report in the body.
 func (f *fields) shadowReport(r **report.ShadowReport) {
 	there := *r != nil
 	f.flag(keyShadow, &there)

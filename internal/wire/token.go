@@ -12,9 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A Lease is what a lease token proves. Attempt and epoch are not part of it, because
-// a late result is as good as any other, unless its version was fenced since: so
-// the term is.
+// A Lease is the facts that a lease token proves. Attempt and epoch are not part of it, because a late result is valid
+// unless its version was fenced since. That is why the term is part of it.
 type Lease struct {
 	Plan   chunk.PlanID
 	Piece  chunk.Piece
@@ -24,17 +23,15 @@ type Lease struct {
 	Term   uint64 // of the mapper's version: how often the circuit breaker had disabled it
 }
 
-// Token proves to the saver that a fetcher with the job's key has granted this
-// piece, with this digest and these objects. It is the first 128 bits of an
-// HMAC-SHA256, in hexadecimal.
+// Token returns the token that proves to the saver that a fetcher with the job's key has granted this piece, with this
+// digest and these objects. It is the first 128 bits of an HMAC-SHA256, in hexadecimal.
 func (l Lease) Token(key []byte) string {
 	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "chunkline lease 2\n%s\n%d\n%d\n%d\n%d\n%d\n%s\n%d\n", l.Plan, l.Piece.Chunk, l.Piece.From, l.Piece.To, l.Of, l.First, l.Digest, l.Term)
 	return hex.EncodeToString(mac.Sum(nil)[:tokenSize])
 }
 
-// Vouches says whether token is that of the lease, in constant time. Without a key it
-// is false.
+// Vouches reports whether token is that of the lease, in constant time. Without a key it returns false.
 func (l Lease) Vouches(key []byte, token string) bool {
 	return len(key) > 0 && hmac.Equal([]byte(token), []byte(l.Token(key)))
 }
@@ -47,7 +44,7 @@ func sign(key []byte, m Message) Message {
 	return m
 }
 
-// checkSignature returns ErrForged unless sign has signed m with the same key.
+// checkSignature returns ErrForged unless m was signed with the same key.
 func checkSignature(key []byte, m Message) error {
 	if len(key) == 0 || !hmac.Equal([]byte(m.Header[keySignature]), []byte(signature(key, m))) {
 		return ErrForged

@@ -8,8 +8,8 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// TestTrace: the place in a trace travels with a chunk and its result; what
-// cannot travel, or is too long, is not there, and never an error.
+// TestTrace: the place in a trace travels with a chunk and its result. An invalid or too long one is dropped, and is never
+// an error.
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -43,7 +43,7 @@ func TestTrace(t *testing.T) {
 		if err != nil || s.Results[0].Trace != test.want {
 			t.Errorf("%s: a result comes with %+v, %v; want %q", name, s.Results, err, test.want)
 		}
-		// What others send is as little trusted.
+		// Received values are checked in the same way.
 		line := pieceLine{TraceParent: test.sent.Parent, TraceState: test.sent.State}
 		if got := line.trace(); got != test.want {
 			t.Errorf("%s: took %q, want %q", name, got, test.want)

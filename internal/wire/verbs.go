@@ -58,12 +58,12 @@ func (f *fields) mapper(m *report.Mapper) {
 	f.flag("Chunkline-Version-Declared", &m.Declared)
 }
 
-// Holding is everything that a mapper holds. It is complete each time, not a change,
-// so the latest one is all that the fetcher needs.
+// Holding is everything that a mapper holds. It is a complete list each time, not a change, so the fetcher needs only the
+// latest one.
 type Holding struct {
 	Seq    uint64        // grows with every message of this mapper
 	Held   []chunk.Piece // every piece it holds, ascending
-	Asking []uint64      // Seq of each Next without an answer so far, ascending
+	Asking []uint64      // Seq of each unanswered Next, ascending
 }
 
 func (h *Holding) fields(f *fields) {
@@ -72,7 +72,7 @@ func (h *Holding) fields(f *fields) {
 	ranges(f, "Chunkline-Asking", &h.Asking, maxHolding, optional)
 }
 
-// corrupt returns ErrCorrupt: the body contradicts its headers.
+// corrupt returns ErrCorrupt for a body that contradicts its headers.
 func corrupt(what, format string, args ...any) error {
 	return fmt.Errorf("decode %s: %w: %s", what, ErrCorrupt, fmt.Sprintf(format, args...))
 }
@@ -87,10 +87,9 @@ func checkLines(what, kind string, b []byte, n int) error {
 
 var errSinkID = errors.New("not the ID of a sink")
 
-// SinkID identifies the sink of the saver that answers. All savers of a sink have the
-// same one.
+// SinkID identifies the sink of the saver that answers. All savers of a sink have the same SinkID.
 type SinkID struct {
-	ID string // made with the sink; empty: an older saver
+	ID string // created with the sink; empty: an older saver
 	At string // for people: host and folder
 }
 
@@ -114,7 +113,7 @@ const (
 	maxTraceState  = 512
 )
 
-// traceText returns text if it is printable ASCII of at most so many bytes, else "".
+// traceText returns text if it is printable ASCII of at most most bytes, else "".
 func traceText(text string, most int) string {
 	if len(text) > most || !isPlain(text) || strings.TrimSpace(text) != text {
 		return ""

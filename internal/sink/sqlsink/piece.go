@@ -98,7 +98,7 @@ func decodeCounts(b []byte, objects int) []int {
 type object struct {
 	result  *sink.Result
 	index   int      // in the result
-	outputs [][]byte // lines without their ends
+	outputs [][]byte // lines without line feeds
 }
 
 func (o object) ordinal() uint64 { return o.result.First + uint64(o.index) }
