@@ -12,10 +12,9 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A job is stopped early when it cannot succeed: all of its first objects failed, its
-// transform never answers (KEEP_GOING goes on in both cases), or it has more dead
-// letters than MAX_DEAD. A chunk of slow objects takes hours, so heartbeats report
-// failed and unanswered objects while the chunk is in work.
+// A job is stopped early when it cannot succeed: all of its first objects failed, its transform never answers (KEEP_GOING
+// continues in both cases), or it has more dead letters than MAX_DEAD. A chunk of slow objects takes hours, so heartbeats
+// report failed and unanswered objects while a chunk is being mapped.
 
 const (
 	// firstObjects is how many objects must be saved before a job is judged.
@@ -58,7 +57,7 @@ func (c *coordinator) holdsBackUntried(now time.Time) bool {
 		now.Sub(c.f.started) < oneByOne && c.ledger.Counts().InFlight > 0
 }
 
-// hearObjects handles what a heartbeat says about the objects in work.
+// hearObjects handles the report of a heartbeat about the objects being mapped.
 func (c *coordinator) hearObjects(b wire.Beat) {
 	m := c.mappers[b.Mapper.ID]
 	m.mute, m.notice = b.Unanswered, b.Notice
@@ -75,8 +74,8 @@ func (c *coordinator) hearObjects(b wire.Beat) {
 	}
 }
 
-// unanswered counts the objects without an answer in time. It returns 0 if an object of the
-// job was ever mapped, or if a mapper that serves may still do better.
+// unanswered counts the objects without an answer in time. It returns 0 if an object of the job was ever mapped, or if a
+// serving mapper may still do better.
 func (c *coordinator) unanswered() (objects int) {
 	if c.f.cfg.KeepGoing || c.total.Dead < c.total.Objects {
 		return 0
@@ -101,7 +100,7 @@ func (c *coordinator) unanswered() (objects int) {
 	return objects
 }
 
-// tooManyDead ends the job because of MAX_DEAD. The format says how many dead letters there are.
+// tooManyDead ends the job because of MAX_DEAD. The format describes how many dead letters there are.
 func (c *coordinator) tooManyDead(format string, args ...any) {
 	c.fail(app.Setting("MAX_DEAD", "=%d: %w: %s; fix the transform, or raise the limit", c.f.cfg.MaxDead, ErrTooManyDead, fmt.Sprintf(format, args...)))
 }

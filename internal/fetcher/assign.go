@@ -34,9 +34,9 @@ func (c *coordinator) mayAssign(now time.Time) bool {
 	return c.f.mayGoOut(c.largest) && !now.Before(c.limit.next) && c.ledger.HasWork(now) && !c.holdsBackUntried(now)
 }
 
-// assignOne answers a request with a grant, if there is work for its mapper. The leases
-// are recorded before the grant is sent: if the reply is lost, the mapper's next list
-// says so, while a piece that was sent without a lease could be mapped twice.
+// assignOne answers a request with a grant, if there is work for its mapper. It records the leases before it sends the
+// grant: if the reply is lost, the mapper's next list shows it, while a piece that was sent without a lease could be mapped
+// twice.
 func (c *coordinator) assignOne(now time.Time, a ask) bool {
 	m := c.mappers[a.mapper]
 	s := sending{request: a.request, mapper: c.mapperOf(a.mapper)}
@@ -57,7 +57,7 @@ func (c *coordinator) assignOne(now time.Time, a ask) bool {
 			c.noteAssigned(m, lease.Piece)
 		}
 		if lease.Suspect || lease.Backup {
-			break // should the mapper vanish, it is clear which piece it died of
+			break // if the mapper vanishes, it is clear which piece crashed it
 		}
 	}
 	if len(s.pieces) == 0 {
@@ -67,7 +67,7 @@ func (c *coordinator) assignOne(now time.Time, a ask) bool {
 	return true
 }
 
-// outgoing takes the objects of a piece that goes out from what the fetcher keeps.
+// outgoing collects the objects of a piece that goes out.
 func (c *coordinator) outgoing(now time.Time, lease ledger.Lease, to report.Mapper) outgoing {
 	h := c.held[lease.Piece.Chunk]
 	o := outgoing{lease: lease, chunk: h.chunk, mark: h.mark, digest: h.digest, of: h.count, bytes: h.bytesOf(lease.Piece), span: c.f.traceWait(now, h, lease, to)}
@@ -79,7 +79,7 @@ func (c *coordinator) outgoing(now time.Time, lease ledger.Lease, to report.Mapp
 	return o
 }
 
-// mapperOf returns a mapper by its ID. Of a mapper that is gone it has only the ID.
+// mapperOf returns a mapper by its ID. For a departed mapper it has only the ID.
 func (c *coordinator) mapperOf(id string) report.Mapper {
 	if m := c.mappers[id]; m != nil {
 		return m.Mapper
@@ -109,11 +109,11 @@ type outgoing struct {
 	mark   source.Mark
 	digest chunk.Digest // of the chunk
 	of     int          // objects of the chunk
-	bytes  int          // about
-	span   trace.Span   // of the wait
+	bytes  int          // approximate
+	span   trace.Span   // of the time the piece waited
 }
 
-// sendLoop answers mappers. It reads chunks again that are not kept.
+// sendLoop answers mappers. It rereads chunks that are not kept.
 func (f *Fetcher) sendLoop(ctx context.Context) {
 	for s := range f.sends {
 		if ctx.Err() == nil { // once ctx has ended, the loop only drains the channel
@@ -127,7 +127,7 @@ func (f *Fetcher) sendLoop(ctx context.Context) {
 // send answers a mapper with a grant.
 func (f *Fetcher) send(ctx context.Context, s sending) {
 	work := wire.Work{Status: wire.WorkGrant, Plan: f.planID, Epoch: f.grant.epoch, Shadow: s.shadow, Grant: make([]wire.Granted, 0, len(s.pieces))}
-	var last chunk.Chunk // several pieces of a chunk that is read again come one after the other
+	var last chunk.Chunk // consecutive pieces of a chunk are read only once
 	for _, o := range s.pieces {
 		if o.chunk == nil && last.Body != nil && last.ID == o.lease.Piece.Chunk {
 			o.chunk = &last
@@ -166,13 +166,12 @@ func (f *Fetcher) granted(s sending, o outgoing, objects chunk.Chunk) wire.Grant
 	}
 }
 
-// token returns the lease token, with which the saver checks a result.
+// token returns the lease token by which the saver checks a result.
 func (f *Fetcher) token(p chunk.Piece, of int, first uint64, digest chunk.Digest, term uint64) string {
 	return wire.Lease{Plan: f.planID, Piece: p, Of: of, First: first, Digest: digest, Term: term}.Token(f.grant.key)
 }
 
-// body returns a chunk that is kept, or reads it again. A source that has changed
-// since it was cut ends the job.
+// body returns a kept chunk, or reads it again. A source that has changed since it was cut ends the job.
 func (f *Fetcher) body(ctx context.Context, kept *chunk.Chunk, mark source.Mark, digest chunk.Digest) (chunk.Chunk, error) {
 	if kept != nil {
 		return *kept, nil
@@ -187,8 +186,7 @@ func (f *Fetcher) body(ctx context.Context, kept *chunk.Chunk, mark source.Mark,
 	return c, nil
 }
 
-// traceWait begins the span from when a piece became ready until it is sent. A
-// backup attempt has not waited.
+// traceWait begins the span from when a piece became ready until it is sent. A backup attempt has no wait.
 func (f *Fetcher) traceWait(now time.Time, h *held, l ledger.Lease, to report.Mapper) trace.Span {
 	ready := h.ready
 	if l.Backup {

@@ -23,8 +23,7 @@ type grant struct {
 	past   wire.VersionPast
 }
 
-// claim makes this fetcher the one that runs the job. While no saver answers it keeps asking,
-// and logs that once.
+// claim makes this fetcher the owner of the job. It keeps asking while no saver answers, and logs that once.
 func (f *Fetcher) claim(ctx context.Context) error {
 	f.cfg.Transform = strings.TrimSpace(f.cfg.Transform)
 	claim := wire.Sync{Op: wire.SyncClaim, Plan: f.planID, Fetcher: f.bus.ID(), Claim: &f.plan}
@@ -43,7 +42,7 @@ func (f *Fetcher) claim(ctx context.Context) error {
 		case errors.Is(err, bus.ErrClosed):
 			return fmt.Errorf("claim job: %w", err)
 		case err == nil && heard.rivals(time.Now()):
-			refused = 0 // the fetcher cannot tell which of the two has the job
+			refused = 0 // it is unclear which of the two sinks has the job
 		case err == nil && answer.Status == wire.SyncOK:
 			f.grant = grant{sink: answer.Sink, epoch: answer.Epoch, key: answer.Key, before: answer.Summary, past: answer.Past}
 			f.log = f.log.With().Uint64("epoch", answer.Epoch).Logger()
@@ -75,8 +74,8 @@ func (f *Fetcher) claim(ctx context.Context) error {
 	}
 }
 
-// Status returns the coordinator's latest report, which is at most a second old while it runs.
-// Before that, the status says what the claim waits for.
+// Status returns the coordinator's latest report, which is at most a second old while it runs. Before that, the status says
+// why the claim waits.
 func (f *Fetcher) Status() report.Status {
 	s := *f.last.Load()
 	if s.State == report.StateStarting {
@@ -106,8 +105,7 @@ func waitsForSaver(err error) report.Bottleneck {
 	return report.Bottleneck{Cause: report.CauseStart, Text: fmt.Sprintf("waiting for the saver to accept the claim: %v", err)}
 }
 
-// serveStatus answers operators until the job is claimed, which waits until a
-// saver answers. Mappers get answers only after that.
+// serveStatus answers operators until the job is claimed, which requires a saver. Mappers get answers only after that.
 func (f *Fetcher) serveStatus() (stop func(ctx context.Context) error, err error) {
 	stop, err = f.bus.Serve(bus.Service{
 		Name: "fetcher", Version: app.Version(), Description: "waits for the saver of job " + f.bus.Job(),

@@ -44,7 +44,7 @@ const (
 
 // Validate returns an error that names the first wrong setting and its allowed values.
 func (c Config) Validate() error {
-	if transform.CallsService(c.Transform) { // it may have a password, which mappers, logs and the page would show
+	if transform.CallsService(c.Transform) { // it may contain a password, which mappers, logs and the page would show
 		if _, err := transform.Parse(c.Transform); err != nil {
 			return app.WrongSetting("TRANSFORM", ": %w", err)
 		}
@@ -78,7 +78,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Errors that end a job. Each says what a person can do.
+// Errors that end a job. Each says how to resolve it.
 var (
 	ErrFenced         = errors.New("another fetcher has taken over this job; only one may run it")
 	ErrOtherSink      = errors.New("the job's sink is gone, and another one answers")

@@ -25,15 +25,14 @@ const (
 	awayGap       = time.Second             // a longer gap between ticks means that this process was paused
 	renewInterval = 2 * time.Second         // between questions to the saver whether the epoch still holds
 	easyInterval  = 500 * time.Millisecond  // the same while chunks are in flight and the saver is silent
-	listenTime    = 1500 * time.Millisecond // in which the mappers of an earlier fetcher say what they hold
+	listenTime    = 1500 * time.Millisecond // time for the mappers of an earlier fetcher to list what they hold
 	carefulAfter  = 2                       // see ledger.Config
 
-	// windowChunks bounds how many chunks wait to go out for the first time. So does
-	// half of the memory.
+	// windowChunks bounds how many chunks wait to go out for the first time. Half of the memory bounds them, too.
 	windowChunks = 256
 )
 
-// held is what the fetcher keeps of a chunk that is not saved.
+// held is the fetcher's data of a chunk that is not saved.
 type held struct {
 	chunk  *chunk.Chunk // nil: read it again by mark
 	mark   source.Mark
@@ -41,8 +40,8 @@ type held struct {
 	count  int
 	bytes  int
 	digest chunk.Digest
-	sent   int       // objects below this index have gone out at least once
-	ready  time.Time // when a piece of it last became ready
+	sent   int       // all objects below this index have gone out at least once
+	ready  time.Time // when one of its pieces last became ready
 	trace  trace.Context
 }
 
@@ -51,36 +50,36 @@ type held struct {
 type coordinator struct {
 	f      *Fetcher
 	ledger *ledger.Ledger
-	held   map[chunk.ID]*held // every chunk that was added and is not saved
+	held   map[chunk.ID]*held // every added chunk that is not saved
 
-	waiting   waiting // requests that wait for a chunk
+	waiting   waiting // requests that wait for work
 	mappers   map[string]*mapper
-	slots     int          // workers of all mappers, as far as they have asked
+	slots     int          // workers of all mappers that have made a request
 	gone      []goneMapper // the latest last
 	mapperLog mapperLog
 	versions  map[string]*version
-	terms     map[string]uint64 // of the versions, as the saver knows them; leases have these
+	terms     map[string]uint64 // of the versions, as the saver knows them; put into leases
 	rollout   *rollout.Table
 	shadow    shadowQueue
 
-	ahead   int    // bytes of chunks of which a part has not gone out yet
-	kept    int    // bytes of all chunks that are kept, those in flight included
+	ahead   int    // bytes of chunks that have not gone out completely
+	kept    int    // bytes of all kept chunks, including those in flight
 	largest int    // bytes of the largest chunk so far
-	cut     bool   // the source is at its end
-	objects uint64 // that were cut
-	bytes   uint64 // of them
+	cut     bool   // the source has ended
+	objects uint64 // objects cut so far
+	bytes   uint64 // bytes of these objects
 
 	ticked   time.Time // last tick
 	online   bool
 	listenTo time.Time        // no chunk goes out before this time, so that mappers can say what they hold
 	limit    limit            // RATE
-	outcomes rollout.Outcomes // of the last chunks, whatever the version
+	outcomes rollout.Outcomes // of the last chunks, for all versions
 
-	calling      bool      // a call to the saver is under way
+	calling      bool      // a call to the saver is in progress
 	askAfter     time.Time // no call to the saver before this time
-	renewed      time.Time // when the last question was asked whose answer said that the epoch holds
+	renewed      time.Time // when the last question was asked whose answer confirmed the epoch
 	epochDoubts  uint64    // number of events after which the epoch may no longer hold
-	epochChecked uint64    // how many of them happened before the question that the saver answered last
+	epochChecked uint64    // how many of these events happened before the last question that the saver answered
 	saverAway    bool
 	saver        *app.Trouble // logs outages of the saver
 	heard        time.Time    // when the saver last reported its load
@@ -94,7 +93,7 @@ type coordinator struct {
 	state   report.JobState
 	paused  bool
 	rate    float64
-	total   report.Summary // what the sink holds, by the saver's latest message
+	total   report.Summary // content of the sink, by the saver's latest message
 	load    report.SaverLoad
 	meter   report.Meter
 	history report.Recorder
@@ -132,7 +131,7 @@ func (c *coordinator) run(ctx context.Context) error {
 	for c.err == nil {
 		cuts := c.f.cuts
 		if c.cut || c.ledger.Counts().Ready >= windowChunks || c.f.memory.isFull(c.ahead, c.kept) {
-			cuts = nil // the window is full: stop reading until a chunk has gone out
+			cuts = nil // the window is full: pause reading until a chunk has gone out
 		}
 		timer.Reset(c.untilTick(time.Now()))
 		select {
@@ -159,7 +158,7 @@ func (c *coordinator) run(ctx context.Context) error {
 	return c.err
 }
 
-// untilTick returns the time until something is due without an event, at most tickInterval.
+// untilTick returns the time until the next timed action, at most tickInterval.
 func (c *coordinator) untilTick(now time.Time) time.Duration {
 	least := tickInterval
 	for _, due := range []time.Time{c.askAfter, c.listenTo} {
@@ -186,7 +185,7 @@ func (c *coordinator) outcome() error {
 	return nil
 }
 
-// tick does everything that is due after an event or with time.
+// tick does everything that is due after an event or at this time.
 func (c *coordinator) tick(now time.Time) {
 	c.f.pulse.Beat()
 	c.expireMappers(now)
@@ -196,7 +195,7 @@ func (c *coordinator) tick(now time.Time) {
 	}
 	c.callSaver(now)
 	c.deadLetterFatal()
-	c.waiting.expire(c, now) // before assign, because after a pause of this process many mappers have stopped waiting
+	c.waiting.expire(c, now) // before assign: after a pause of this process many mappers have stopped waiting
 	c.assign(now)
 	c.sendShadowCopies()
 	if now.Sub(c.meter.Last()) >= tickInterval {
@@ -240,14 +239,14 @@ func (c *coordinator) add(next cut, open bool) {
 	failpoint.Hit("fetcher.chunk.added")
 }
 
-// bytesOf is about how many bytes a piece of the chunk takes in a message, with the line that describes it.
+// bytesOf returns roughly how many bytes a piece of the chunk takes in a message, with the line that describes it.
 func (h *held) bytesOf(p chunk.Piece) int {
 	const line = 512
 	return h.bytes*p.Len()/h.count + line
 }
 
-// goneOut notes that a piece of a chunk goes out. The bytes of a chunk are kept until all of it has gone out
-// once, and longer if the source cannot be read again.
+// goneOut records that a piece of a chunk goes out. The bytes of a chunk are kept until all of it has gone out once, and
+// longer if the source cannot be read again.
 func (c *coordinator) goneOut(h *held, p chunk.Piece) {
 	if h.sent < h.count {
 		if h.sent = max(h.sent, p.To); h.sent == h.count {
@@ -260,7 +259,7 @@ func (c *coordinator) goneOut(h *held, p chunk.Piece) {
 	}
 }
 
-// release forgets a chunk that is saved.
+// release forgets a saved chunk.
 func (c *coordinator) release(id chunk.ID, h *held) {
 	if h.sent < h.count {
 		c.ahead -= h.bytes

@@ -18,19 +18,18 @@ import (
 // bytes, so a page of whole chunks is well below the server's max_payload.
 const pageSize = 8192
 
-// cut is a chunk that was cut from the source.
+// cut is a chunk cut from the source.
 type cut struct {
 	chunk  chunk.Chunk
 	mark   source.Mark
 	digest chunk.Digest
 	trace  trace.Context
 
-	saved    []chunk.Piece // that the sink holds already
+	saved    []chunk.Piece // pieces that the sink already holds
 	complete bool          // it holds the whole chunk
 }
 
-// cutLoop reads chunks from the source and compares them with those that the sink holds. It closes
-// cuts after the last chunk.
+// cutLoop reads chunks from the source and compares them with those in the sink. It closes cuts after the last chunk.
 func (f *Fetcher) cutLoop(ctx context.Context) error {
 	past := committed{fetcher: f, left: f.grant.before.Objects}
 	var next chunk.ID
@@ -97,13 +96,12 @@ func changed(id chunk.ID, first uint64, objects int) error {
 	return fmt.Errorf("%w: chunk %d (objects %d to %d) differs", ErrSourceChanged, id, first, first+uint64(objects)-1)
 }
 
-// committed looks up which pieces the sink held when the job was claimed. It loads a page at a time as the
-// cutting proceeds, so that memory does not grow with the job.
-// It does not see chunks that mappers of an earlier fetcher commit later. Their results
-// here are duplicates.
+// committed looks up which pieces the sink held when the job was claimed. It loads a page at a time as the cutting
+// proceeds, so that memory does not grow with the job. It misses chunks that mappers of an earlier fetcher commit later.
+// Their results here are duplicates.
 type committed struct {
 	fetcher *Fetcher
-	left    uint64 // objects whose pieces were not loaded yet; 0: no need to ask
+	left    uint64 // committed objects not loaded yet; 0: no need to ask
 	from    chunk.ID
 	upTo    chunk.ID // the page covers from <= ID < upTo
 	page    map[chunk.ID][]wire.Entry

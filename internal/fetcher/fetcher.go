@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	stopTimeout = 5 * time.Second // for handlers that still run when the fetcher stops
-	maxEvents   = 1024            // that wait for the coordinator
-	maxSends    = 128             // chunks that wait for a sender
-	maxOrders   = 1024            // orders that wait to be delivered; further ones are dropped, because a later list of the mapper repeats them
+	stopTimeout = 5 * time.Second // for running handlers when the fetcher stops
+	maxEvents   = 1024            // events that wait for the coordinator
+	maxSends    = 128             // grants that wait for a sender
+	maxOrders   = 1024            // orders that wait for delivery; excess ones are dropped, because a later list triggers them again
 	senders     = 2               // goroutines that read chunks again, encode and answer
 )
 
@@ -36,7 +36,7 @@ type Fetcher struct {
 	planID chunk.PlanID
 	log    zerolog.Logger
 
-	strange zerolog.Logger // for messages that no correct program sends; sampled, so that a flood fills no disk
+	strange zerolog.Logger // for messages that no correct program sends; sampled, so that a flood does not fill the disk
 
 	memory  memory
 	grant   grant // set by the claim, before any loop starts
@@ -71,7 +71,7 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 		strange: app.Sampled(log),
 	}
 	f.memory.most = app.Share(cfg.Memory, memoryPart)
-	b.Bound(int(f.memory.most/4), int(f.memory.most), f.wake) // mayGoOut keeps answers within a half
+	b.Bound(int(f.memory.most/4), int(f.memory.most), f.wake) // mayGoOut limits answers to a half
 	f.metrics = newMeters()
 	f.metrics.set.Gather(f.metrics.gather(f))
 	f.publishWaiting(waitsForSaver(nil))
@@ -173,7 +173,7 @@ func (f *Fetcher) post(ctx context.Context, event func(*coordinator)) {
 // Alive returns an error if the coordinator has stopped handling events.
 func (f *Fetcher) Alive() error { return f.pulse.Check() }
 
-// Ready returns an error if mappers cannot get work or have it saved.
+// Ready returns an error if mappers cannot get work or their results cannot be saved.
 func (f *Fetcher) Ready() error {
 	switch {
 	case !f.bus.Online():

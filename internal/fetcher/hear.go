@@ -38,7 +38,7 @@ func (c *coordinator) hearBeat(now time.Time, b wire.Beat) {
 	fresh := c.hear(now, b.Mapper, b.Plan, b.Holding, b.Doing, b.Goodbye)
 	c.doubtEpoch(b.Plan, b.Epoch)
 	if m := c.mappers[b.Mapper.ID]; m != nil {
-		m.draining = m.draining || b.Draining // a late heartbeat from before the drain changes nothing
+		m.draining = m.draining || b.Draining // a delayed heartbeat from before the drain changes nothing
 	}
 	if fresh {
 		c.hearObjects(b)
@@ -48,9 +48,9 @@ func (c *coordinator) hearBeat(now time.Time, b wire.Beat) {
 	}
 }
 
-// doubtEpoch handles a higher epoch that a mapper has seen. The coordinator asks the saver whether
-// its own epoch still holds, and assigns nothing until it knows. The mapper's
-// message alone does not prove that: the epoch may be of a sink that was removed.
+// doubtEpoch handles a higher epoch that a mapper has seen. The coordinator asks the saver whether its own epoch still
+// holds, and assigns nothing until it knows. The mapper's message alone is no proof: the epoch may be of a sink that was
+// removed.
 func (c *coordinator) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 	if plan == c.f.planID && epoch > c.f.grant.epoch {
 		c.epochDoubts++
@@ -82,7 +82,7 @@ func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h 
 		c.mappers[m.ID].pace.Begin(now)
 		c.joinVersion(now, c.mappers[m.ID])
 		c.mapperLog.joined(now, c.mappers[m.ID])
-	} else if known.Mapper != m { // the mapper has taken the job's transform
+	} else if known.Mapper != m { // the mapper has adopted the job's transform
 		known.Mapper = m
 		c.joinVersion(now, known)
 	}
@@ -93,11 +93,10 @@ func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h 
 	return true
 }
 
-// maxWorkers bounds the workers that a mapper is believed to have; WORKERS has the same bound.
+// maxWorkers bounds the number of workers that a mapper may claim; WORKERS has the same bound.
 const maxWorkers = 1024
 
-// noteWorker notes what a request tells of its mapper: that it has this worker, and
-// how long one object takes.
+// noteWorker records what a request reveals about its mapper: that it has this worker, and how long one object takes.
 func (c *coordinator) noteWorker(m *mapper, n wire.Next) {
 	if workers := min(n.Worker+1, maxWorkers); workers > m.workers {
 		c.slots += workers - m.workers
@@ -108,8 +107,8 @@ func (c *coordinator) noteWorker(m *mapper, n wire.Next) {
 	}
 }
 
-// doingOf returns the object that a mapper has announced, for the ledger; nil if the mapper
-// holds no piece with it. The object after the last one says that all are mapped.
+// doingOf converts a mapper's announced object for the ledger; nil if the mapper holds no piece with it. The object after
+// the last one means that all are mapped.
 func doingOf(d *wire.Doing, held []chunk.Piece) *ledger.Doing {
 	if d == nil {
 		return nil
@@ -182,7 +181,7 @@ func (c *coordinator) saved(now time.Time, e wire.Entry, mapper string, dead int
 	}
 }
 
-// account records what the sink holds.
+// account records the content of the sink.
 func (c *coordinator) account(total report.Summary) {
 	if total.Chunks < c.total.Chunks { // a late, older message
 		return

@@ -8,22 +8,21 @@ import (
 const (
 	// maxRatePause is longer than any job; a rate of 1e-12 would not fit a Duration.
 	maxRatePause = 1000 * 24 * time.Hour
-	// mostEarned bounds how much of the rate an idle time earns.
+	// mostEarned bounds the unused rate that accumulates in idle time.
 	mostEarned = time.Second
-	// limitSpan is how long the rate is not called the bottleneck after mappers were
-	// too slow to use it up. Without it the answer would change with every chunk.
+	// limitSpan is how long the rate does not count as the bottleneck after mappers were too slow to use it up. Without it
+	// the bottleneck would change with every chunk.
 	limitSpan = 30 * time.Second
 )
 
-// limit spaces chunks as RATE says, and knows whether the rate or the mappers are
-// the bottleneck.
+// limit spaces chunks according to RATE, and knows whether the rate or the mappers are the bottleneck.
 type limit struct {
-	next  time.Time     // no chunk goes out before
-	pause time.Duration // that the last chunk cost
+	next  time.Time     // no chunk goes out before this time
+	pause time.Duration // pause after the last chunk
 	slack time.Time     // when the mappers last left some of the rate unused
 }
 
-// spend notes that a chunk of so many objects, which was ready since then, goes out.
+// spend accounts for a chunk that goes out, with this many objects, and ready since then.
 func (l *limit) spend(now time.Time, objects int, rate float64, ready time.Time) {
 	if free := now.Add(-mostEarned); l.next.Before(free) {
 		if !l.next.IsZero() && ready.Before(free) { // the chunk was ready, and no mapper asked for it
@@ -35,7 +34,7 @@ func (l *limit) spend(now time.Time, objects int, rate float64, ready time.Time)
 	l.next = l.next.Add(l.pause)
 }
 
-// holds says whether the rate is what ready chunks wait for.
+// holds reports whether ready chunks wait because of the rate.
 func (l *limit) holds(now time.Time, rate float64) bool {
 	switch {
 	case rate <= 0 || l.next.IsZero() || now.Sub(l.next) > mostEarned:
@@ -46,8 +45,8 @@ func (l *limit) holds(now time.Time, rate float64) bool {
 	return now.Sub(l.slack) > max(limitSpan, min(2*l.pause, maxRatePause))
 }
 
-// memoryPart divides the process's memory limit: chunks take a quarter of it, 64 MiB
-// of 256 MiB. Reading, sending and the garbage collector take as much again, and more.
+// memoryPart is the fraction of the process's memory limit that chunks may take: 64 MiB of 256 MiB. Reading, sending and
+// the garbage collector take as much again, and more.
 const memoryPart = 4
 
 // A memory bounds the bytes of chunks that the fetcher holds, whatever the number of
@@ -64,14 +63,13 @@ type memory struct {
 	waiting atomic.Bool  // the coordinator waits for room
 }
 
-// isFull says whether to stop reading the source.
+// isFull reports whether to stop reading the source.
 func (m *memory) isFull(ahead, kept int) bool {
 	return int64(ahead) >= m.most/2 || int64(kept) >= m.most/4*3
 }
 
-// mayGoOut says whether there is room for one more chunk, of at most so many bytes, on
-// its way. It must be asked before the lease, because a lease that is not sent costs
-// an attempt.
+// mayGoOut reports whether one more chunk, of at most this many bytes, may be on its way. Call it before the lease, because
+// a lease that is not sent costs an attempt.
 func (f *Fetcher) mayGoOut(largest int) bool {
 	may := func() bool {
 		out := f.memory.out.Load() + int64(f.bus.Kept())
@@ -81,16 +79,16 @@ func (f *Fetcher) mayGoOut(largest int) bool {
 		return true
 	}
 	f.memory.waiting.Store(true)
-	return may() // room that was freed before the flag was set has woken nobody
+	return may() // freeing room before the flag was set has woken nothing
 }
 
-// wake makes a coordinator that waits for room look again. It never blocks.
+// wake makes a coordinator that waits for room check again. It never blocks.
 func (f *Fetcher) wake() {
 	if !f.memory.waiting.Swap(false) {
 		return
 	}
 	select {
 	case f.events <- func(*coordinator) {}:
-	default: // events wait already, and it looks after each
+	default: // other events are queued, and the coordinator checks after each
 	}
 }

@@ -14,17 +14,16 @@ import (
 )
 
 const (
-	// A mapper sends a heartbeat every second. After suspectAfter of silence the
-	// fetcher asks the mapper directly. After goneAfter its chunks go to others.
+	// A mapper sends a heartbeat every second. After suspectAfter of silence the fetcher pings the mapper. After goneAfter
+	// its chunks go to others.
 	suspectAfter = 2 * time.Second
 	goneAfter    = 3 * time.Second
 
-	maxOrdersAtOnce = 32 // messages to mappers that wait for an answer
+	maxOrdersAtOnce = 32 // orders that wait for an answer
 )
 
-// expireMappers ends the leases of mappers that have been silent for too long. It
-// spares all mappers while the fetcher could not have heard them: while the connection is down,
-// or after this process itself was paused.
+// expireMappers ends the leases of mappers that have been silent for too long. It spares all mappers while the fetcher
+// could not have heard them: while the connection is down, or after this process itself was paused.
 func (c *coordinator) expireMappers(now time.Time) {
 	online := c.f.bus.Online()
 	if now.Sub(c.ticked) > awayGap || online && !c.online {
@@ -45,7 +44,7 @@ func (c *coordinator) expireMappers(now time.Time) {
 	}
 }
 
-// vanish ends the leases of a mapper that has no connection any more.
+// vanish ends the leases of a mapper that is no longer connected.
 func (c *coordinator) vanish(id string) {
 	if m := c.mappers[id]; m != nil {
 		m.held = c.ledger.Holds(id)
@@ -73,8 +72,8 @@ type order struct {
 	piece  chunk.Piece // of a drop
 }
 
-// order sends a direct message to a mapper. It is dropped when too many are on
-// their way, because the mapper's next list shows whether it is still needed.
+// order sends a direct message to a mapper. It drops the message if too many are queued, because the mapper's next list
+// shows whether it is still needed.
 func (c *coordinator) order(o order) {
 	select {
 	case c.f.orders <- o:

@@ -13,27 +13,26 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// mapper is a mapper process as the fetcher knows it. Its leases are in
-// the ledger.
+// mapper is the fetcher's state of a mapper process. Its leases are in the ledger.
 type mapper struct {
 	report.Mapper
 	heard time.Time
 	saved uint64
-	held  int         // pieces, at the last report
-	piece int         // objects of the latest piece that it got
-	pace  report.Pace // of objects saved
+	held  int         // pieces, as of the last report
+	piece int         // objects of its latest piece
+	pace  report.Pace // of saved objects
 	of    *version
 
-	workers int // as many as have asked
+	workers int // number of workers that have made a request
 
 	draining bool               // a heartbeat said so
 	mute     int                // objects that its transform has not answered in time; 0 once it has answered one
-	notice   string             // what is wrong with its transform; "": nothing
+	notice   string             // problem of its transform; "": none
 	refused  string             // why it gets no chunk because of its transform; "": it may get one
 	version  string             // as a metric's label
 	counter  prometheus.Counter // of objects saved by its version
 
-	asking  []uint64            // the requests that its latest list says are open, ascending
+	asking  []uint64            // the open requests in its latest list, ascending
 	arrived map[uint64]struct{} // those of them that have arrived
 }
 
@@ -43,8 +42,8 @@ func (m *mapper) note(now time.Time, asking []uint64) {
 	maps.DeleteFunc(m.arrived, func(seq uint64, _ struct{}) bool { return !contains(asking, seq) })
 }
 
-// contains reports whether an ascending list has seq. It is a binary search, because the
-// sender decides how long the list is.
+// contains reports whether an ascending list contains seq. It is a binary search, because the sender determines the length
+// of the list.
 func contains(ascending []uint64, seq uint64) bool {
 	_, has := slices.BinarySearch(ascending, seq)
 	return has
@@ -99,7 +98,7 @@ func (c *coordinator) mapperList(now time.Time) []report.MapperStatus {
 			known = append(known, each[i])
 		}
 	}
-	if len(known) > 0 && now.Sub(c.excused) >= report.RateSpan { // else the saver was the bottleneck, and speeds say nothing about mappers
+	if len(known) > 0 && now.Sub(c.excused) >= report.RateSpan { // otherwise the saver was the bottleneck, not the mappers
 		slices.Sort(known)
 		usual := known[len(known)/2]
 		for i, m := range here {
@@ -126,7 +125,7 @@ type goneMapper struct {
 	at time.Time
 }
 
-// removeMapper removes a mapper that is gone. The status shows the latest of them.
+// removeMapper removes a departed mapper. The status shows the latest of them.
 func (c *coordinator) removeMapper(now time.Time, m *mapper, why string) {
 	delete(c.mappers, m.ID)
 	c.slots -= m.workers
@@ -159,7 +158,7 @@ func (c *coordinator) stragglerList(now time.Time) []report.Straggler {
 	return list
 }
 
-// nameOf returns a mapper's name, or its ID if the mapper is not known any more.
+// nameOf returns a mapper's name, or its ID if the mapper is no longer known.
 func (c *coordinator) nameOf(id string) string {
 	if m := c.mappers[id]; m != nil {
 		return m.Name
@@ -194,7 +193,7 @@ func naturally(a, b string) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), whole) // 01 and 1 differ
 }
 
-// digits splits s after the number that it begins with.
+// digits splits s after its leading digits.
 func digits(s string) (number, rest string) {
 	rest = strings.TrimLeft(s, "0123456789")
 	return s[:len(s)-len(rest)], rest
@@ -205,16 +204,16 @@ const (
 	mapperLogTime = time.Minute
 )
 
-// mapperLog logs which mappers come, go or get no work. On an open bus anybody can pretend to be mappers, so
-// each kind of event has a bounded number of lines a minute, and one line counts the others.
+// mapperLog logs which mappers come, go or get no work. On an open bus anybody can impersonate mappers, so each kind of
+// event has a bounded number of lines a minute, and one line counts the others.
 type mapperLog struct {
 	log   zerolog.Logger
 	since time.Time // of the first line of this minute; zero if there is none
 
-	came, went, lost, refused lineCount // lost counts those that went while they held chunks
+	came, went, lost, refused lineCount // lost counts those that held chunks when they went
 }
 
-// lineCount counts the events of this minute that had a line, and those that had none.
+// lineCount counts the logged and the unlogged events of this minute.
 type lineCount struct{ lines, unlogged int }
 
 // admit counts an event, and reports whether it gets a line.
@@ -236,7 +235,7 @@ func (l *mapperLog) joined(now time.Time, m *mapper) {
 	}
 }
 
-// left logs why a mapper is gone, and how many chunks go to others.
+// left logs why a mapper is gone, and how many of its chunks go to others.
 func (l *mapperLog) left(now time.Time, m *mapper, why string) {
 	switch {
 	case m.held > 0 && l.admit(now, &l.lost):

@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// meters are the metrics of a fetcher: those that it counts itself, and those whose values the coordinator has.
+// meters are the metrics of a fetcher: its own counters, and those whose values the coordinator has.
 type meters struct {
 	set      metrics.Set
 	nats     *metrics.Bus
@@ -102,7 +102,7 @@ func (f *Fetcher) Describe(ch chan<- *prometheus.Desc) { f.metrics.set.Describe(
 // Collect implements prometheus.Collector.
 func (f *Fetcher) Collect(ch chan<- prometheus.Metric) { f.metrics.set.Collect(ch) }
 
-// gather emits the values that the coordinator knows.
+// gather emits the values that the coordinator has published.
 func (m *meters) gather(f *Fetcher) func(metrics.Emit) {
 	return func(emit metrics.Emit) {
 		m.nats.Emit(emit, f.bus)
@@ -145,7 +145,7 @@ func (m *meters) gather(f *Fetcher) func(metrics.Emit) {
 	}
 }
 
-// view is what metrics show in addition to the status.
+// view is the data of metrics that the status lacks.
 type view struct {
 	dead        int // chunks
 	redelivered [3]uint64
@@ -153,13 +153,13 @@ type view struct {
 	oldest      time.Duration
 }
 
-// kind is how mappers are counted.
+// kind groups mappers for counting.
 type kind struct {
 	version string
 	state   report.MapperState
 }
 
-// makeView makes the view. Only the coordinator's goroutine calls it, with the report.
+// makeView returns the current view. Only the coordinator's goroutine calls it, with the report.
 func (c *coordinator) makeView(now time.Time) *view {
 	counts := c.ledger.Counts()
 	v := &view{

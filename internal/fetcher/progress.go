@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	progressInterval = 10 * time.Second // between lines while the job moves
+	progressInterval = 10 * time.Second // between lines while the job progresses
 	standingInterval = time.Minute      // between lines while it does not
 )
 
-// LogProgress makes the fetcher log the progress of the job, for programs that do not show it in
-// another way. Call it before Run.
+// LogProgress makes the fetcher log the progress of the job, for programs that do not show it otherwise. Call it before
+// Run.
 func (f *Fetcher) LogProgress() { f.logsProgress = true }
 
 // startProgress logs the progress until ctx ends or stop is called, which waits for the last line.
@@ -50,7 +50,7 @@ func (f *Fetcher) startProgress(ctx context.Context) (stop func()) {
 type progressLog struct {
 	log  zerolog.Logger
 	last time.Time // of the last line
-	said uint64    // objects that the last line said were saved
+	said uint64    // saved objects in the last line
 }
 
 func (p *progressLog) turn(now time.Time, s report.Status) {
@@ -74,7 +74,7 @@ func (p *progressLog) turn(now time.Time, s report.Status) {
 	line.Msg("progress")
 }
 
-// waitsFor returns what holds the job back by its status, or else what is in work.
+// waitsFor returns what holds up the job according to its status, or else what is in flight.
 func waitsFor(s report.Status) string {
 	if s.Bottleneck != nil {
 		return s.Bottleneck.Text

@@ -41,8 +41,8 @@ func (f *Fetcher) onCoordinator(ctx context.Context, do func(*coordinator)) erro
 	}
 }
 
-// Map counts the chunks with from <= ID < to by state, in at most the given number of cells of equal size.
-// If to is 0, it counts all chunks, those included that are only estimated.
+// Map counts the chunks with from <= ID < to by state, in at most this many cells of equal size. If to is 0, it counts all
+// chunks, including those that are only estimated.
 func (f *Fetcher) Map(ctx context.Context, from, to chunk.ID, cells int) (m report.Map, err error) {
 	err = f.onCoordinator(ctx, func(c *coordinator) {
 		m = report.Map{From: from, Total: c.expected()}

@@ -17,13 +17,12 @@ const (
 	// answer. Any saver may answer a question, and the fetcher asks one every 100 ms.
 	rivalTime = 10 * time.Second
 
-	// refusals is how many refused claims end the job. Until then, the saver of the job may still
-	// answer one of the claims.
+	// refusals is how many refused claims end the job. Until then, the saver of the job may still answer a claim.
 	refusals = 10
 )
 
-// savers records which sinks have answered lately. Savers of two sinks would divide the
-// results between them, and each would rightly refuse the results that belong to the other.
+// savers records which sinks have answered lately. Savers of two sinks would divide the results between them, and each
+// would correctly refuse the results that belong to the other.
 type savers struct {
 	trouble *app.Trouble
 	last    wire.SinkID // of the latest answer
@@ -62,14 +61,13 @@ func (s *savers) text() string {
 		return ""
 	}
 	a, b := s.last, s.other
-	if cmp.Compare(a.ID, b.ID) > 0 { // so that the text is always the same
+	if cmp.Compare(a.ID, b.ID) > 0 { // so that the order of the names is stable
 		a, b = b, a
 	}
 	return fmt.Sprintf("two savers answer for the job: %s at %s, %s at %s; stop the one that is not the job's", a.ID, a.At, b.ID, b.At)
 }
 
-// isRival reports whether sink is another one than the sink that this fetcher
-// has claimed.
+// isRival reports whether sink differs from the sink that this fetcher has claimed.
 func (f *Fetcher) isRival(sink wire.SinkID) bool {
 	return sink.ID != "" && f.grant.sink.ID != "" && sink.ID != f.grant.sink.ID
 }

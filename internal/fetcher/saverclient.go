@@ -18,7 +18,7 @@ const (
 	askTimeout  = 5 * time.Second        // for one call to the saver
 	askPause    = 100 * time.Millisecond // before it is repeated
 	finishPause = 100 * time.Millisecond // between two questions whether the result is merged
-	finishRetry = time.Second            // before a merge that failed is asked for again
+	finishRetry = time.Second            // before a failed merge is requested again
 	finishTries = 3                      // number of failed merges that end the job
 )
 
@@ -114,8 +114,7 @@ func refusal(a wire.SyncAnswer) error {
 	}
 }
 
-// call queues a call to the saver. The function that do returns runs in the coordinator. There
-// is one call at a time.
+// call queues a call to the saver. The function that do returns runs in the coordinator. There is only one call at a time.
 func (c *coordinator) call(do func(context.Context) func(*coordinator)) {
 	c.calling = true
 	f := c.f
@@ -125,9 +124,8 @@ func (c *coordinator) call(do func(context.Context) func(*coordinator)) {
 	}
 }
 
-// callSaver makes the most urgent call that is due: look up why a job that cannot
-// work fails, merge the result, fence a version whose circuit breaker has opened,
-// ask which unconfirmed chunks are saved, or ask whether the epoch still holds.
+// callSaver makes the most urgent call that is due: find out why a hopeless job fails, merge the result, fence a version
+// whose circuit breaker has opened, ask which unconfirmed chunks are saved, or ask whether the epoch still holds.
 func (c *coordinator) callSaver(now time.Time) {
 	if c.calling || now.Before(c.askAfter) {
 		return
@@ -149,17 +147,17 @@ func (c *coordinator) callSaver(now time.Time) {
 	case now.Sub(c.renewed) < renewInterval && !c.doubtful() && !c.uneasy(now) && !c.savers.rivals(now):
 		return
 	default:
-		q.Limit = 1 // the entry does not matter: the question is whether the epoch holds
+		q.Limit = 1 // the entry is ignored: the question is whether the epoch holds
 	}
-	doubts := c.epochDoubts // the answer settles these doubts, but none that arise in the meantime
+	doubts := c.epochDoubts // the answer settles these doubts, but not later ones
 	c.call(func(ctx context.Context) func(*coordinator) {
 		answer, err := c.f.saver.ask(ctx, q)
 		return func(c *coordinator) { c.hearAnswer(now, doubts, q, unconfirmed, answer, err) }
 	})
 }
 
-// uneasy reports whether chunks are in flight and the saver has been silent for a
-// while. Then the fetcher asks it, because no chunk is a straggler while nothing can be saved.
+// uneasy reports whether chunks are in flight and the saver has been silent for a while. Then the fetcher asks it, because
+// no chunk is a straggler while nothing can be saved.
 func (c *coordinator) uneasy(now time.Time) bool {
 	return c.ledger.Counts().InFlight > 0 && now.Sub(c.heard) >= easyInterval && now.Sub(c.renewed) >= easyInterval
 }
@@ -221,8 +219,7 @@ func (c *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, un
 	}
 }
 
-// resolveUnconfirmed counts what the sink holds of the pieces as saved, and makes the
-// rest ready again.
+// resolveUnconfirmed records the pieces that the sink holds as saved, and makes the rest ready again.
 func (c *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.Piece, entries []wire.Entry) {
 	c.confirmOverlapping(unconfirmed, entries)
 	for _, p := range unconfirmed {
@@ -234,7 +231,7 @@ func (c *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.Piec
 	failpoint.Hit("fetcher.doubts.settled")
 }
 
-// confirmOverlapping counts those pieces that the sink holds as saved which have objects of the given ones. The others of
+// confirmOverlapping records as saved those pieces in the sink that share objects with the given ones. Other pieces of
 // their chunks were confirmed before. It reports whether there are any.
 func (c *coordinator) confirmOverlapping(pieces []chunk.Piece, entries []wire.Entry) (found bool) {
 	for _, e := range entries {
@@ -268,10 +265,9 @@ func (c *coordinator) finished(total report.Summary) {
 		Uint64("chunks", total.Chunks).Str("output", total.Output).Msg("job done")
 }
 
-// deadLetterFatal has the objects of pieces that took down too many mappers saved
-// as dead letters. Then it asks what the sink has of the chunk: the confirmation may be lost, and
-// a late result may have been there before, of which the dead letters are an overlap. In that case the
-// rest of the piece is dead again.
+// deadLetterFatal has pieces that crashed too many mappers saved as dead letters. Then it asks what the sink holds of the
+// chunk, because the confirmation may be lost. The dead letters may also overlap a late result that was saved before; then
+// the rest of the piece is dead again.
 func (c *coordinator) deadLetterFatal() {
 	for !c.calling {
 		p, ok := c.ledger.TakeDead()
@@ -283,10 +279,10 @@ func (c *coordinator) deadLetterFatal() {
 			continue
 		}
 		f, kept := c.f, *h                               // the coordinator may send other pieces of the chunk meanwhile
-		failures, term := f.cfg.MaxAttempts, c.terms[""] // these dead letters are of no mapper version
+		failures, term := f.cfg.MaxAttempts, c.terms[""] // these dead letters belong to no mapper version
 		c.call(func(ctx context.Context) func(*coordinator) {
 			err := f.saveDeadLetters(ctx, &kept, p, failures, term)
-			there, _ := f.saver.ask(ctx, wire.Sync{ // no answer: nothing is known
+			there, _ := f.saver.ask(ctx, wire.Sync{ // without an answer nothing is known
 				Op: wire.SyncList, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch, Chunks: []chunk.ID{p.Chunk},
 			})
 			return func(c *coordinator) {

@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// serve subscribes to the messages of mappers, savers and operators. There is no queue
-// group: after a takeover both fetchers hear each heartbeat, and the older one learns of the other.
+// serve subscribes to the messages of mappers, savers and operators. There is no queue group: after a takeover both
+// fetchers get each heartbeat, which shows the older one that it was replaced.
 func (f *Fetcher) serve(ctx context.Context) (stop func(context.Context) error, err error) {
 	ctx, cancel := context.WithCancel(ctx) // ends handlers that wait for a coordinator that has ended
 	stopServing, err := f.bus.Serve(bus.Service{
@@ -85,17 +85,16 @@ func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
 	})
 }
 
-// sayHello tells the mappers that this fetcher serves, so that mappers that pause
-// ask at once. It is only a hint: mappers that do not get it ask after their pause.
+// sayHello announces to the mappers that this fetcher serves, so that idle mappers ask at once. It is only a hint: a mapper
+// that misses it asks after its pause.
 func (f *Fetcher) sayHello(ctx context.Context) {
 	if err := f.bus.Publish(wire.VerbHello, wire.Hello{Plan: f.planID, Epoch: f.grant.epoch}.Encode()); err != nil {
 		f.log.Debug().Err(err).Msg("hello was lost")
 	}
-	f.post(ctx, func(*coordinator) {}) // lets the coordinator answer requests that have waited for the connection
+	f.post(ctx, func(*coordinator) {}) // makes the coordinator answer requests that waited for the connection
 }
 
-// reply answers a request. A lost reply needs no special case, because the sender's next list
-// or question reveals it.
+// reply answers a request. A lost reply needs no special case, because the sender's next list or question reveals it.
 func (f *Fetcher) reply(r *bus.Request, m wire.Message) {
 	if err := r.Reply(m); err != nil {
 		f.log.Debug().Err(err).Msg("reply was lost")

@@ -15,16 +15,15 @@ import (
 // compared.
 const maxShadowed = 64
 
-// shadowQueue holds copies of saved chunks that wait for a mapper of the shadow
-// version. They are not in the ledger, so nothing that happens to a copy affects the
-// job.
+// shadowQueue holds copies of saved chunks that wait for a mapper of the shadow version. They are not in the ledger, so
+// they never affect the job.
 type shadowQueue struct {
 	sent    uint64 // copies
 	waiting []outgoing
-	bytes   int // of the chunks that wait
+	bytes   int // of the waiting chunks
 }
 
-// add queues a copy of a saved piece. All copies together take at most the given number of bytes.
+// add queues a copy of a saved piece. All copies together take at most most bytes.
 func (s *shadowQueue) add(p chunk.Piece, h *held, most int64) {
 	s.waiting = append(s.waiting, outgoing{lease: ledger.Lease{Piece: p, Attempt: 1}, chunk: h.chunk, mark: h.mark, digest: h.digest, of: h.count, bytes: h.bytesOf(p)})
 	s.bytes += bodySize(h.chunk)
@@ -40,7 +39,7 @@ func (s *shadowQueue) removeOldest() outgoing {
 	return first
 }
 
-// bodySize returns the bytes that a copy keeps in memory: 0 if the source is read again.
+// bodySize returns the memory of a copy: 0 if the source is read again.
 func bodySize(c *chunk.Chunk) int {
 	if c == nil {
 		return 0
@@ -48,7 +47,7 @@ func bodySize(c *chunk.Chunk) int {
 	return len(c.Body)
 }
 
-// isShadow reports whether a mapper is of the shadow version.
+// isShadow reports whether a mapper has the shadow version.
 func (c *coordinator) isShadow(m *mapper) bool {
 	return m != nil && c.rollout.Shadow.Covers(m.Version)
 }
@@ -92,8 +91,7 @@ func (c *coordinator) shadowStatus() *report.ShadowStatus {
 	return &report.ShadowStatus{Version: s.Version, Share: s.Share, HandedOut: c.shadow.sent}
 }
 
-// workers counts the mappers that get chunks to be saved, and those of their
-// requests that wait.
+// workers counts the mappers that get regular chunks, and their waiting requests.
 func (c *coordinator) workers() (mappers, waiting int) {
 	mappers, waiting = len(c.mappers), c.waiting.len()
 	if c.rollout.Shadow.Version == "" {

@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	// pieceWork is the most work of one piece. It bounds what is lost with a mapper, and
-	// how long results and progress wait.
+	// pieceWork is the most work of one piece. It bounds the work that is lost with a mapper, and the delay of results and
+	// progress.
 	pieceWork = 5 * time.Second
 
-	// grantWork is how much work a grant has at least, so that the round trip for it, about a millisecond, is a small
-	// part. Only quick work needs several pieces for that.
+	// grantWork is the least work of a grant. It makes the round trip for a grant, about a millisecond, a small part. Only
+	// quick work needs several pieces for that.
 	grantWork = 25 * time.Millisecond
 
 	// maxGrantBytes bounds the objects of a grant. With their headers they fit into one message
@@ -20,20 +20,19 @@ const (
 	maxGrantBytes = 512 << 10
 )
 
-// A size says how much work a grant has.
+// A size is the amount of work of a grant.
 type size struct {
-	least int // objects of the grant, at least; the last piece may exceed it
+	least int // least objects of the grant; the last piece may exceed it
 	most  int // objects of one piece
 }
 
-// sizeFor sizes a grant by what one object takes the mapper: pace, or if it has not
-// measured that yet, what it takes its version. Work of unknown length starts with
-// one object. No piece has fewer objects than the grain, which are those that a worker maps at the same time: a
-// service that takes batches needs as long for fewer.
+// sizeFor sizes a grant by the mapper's time per object: pace, or its version's if it has not measured that yet. Work of
+// unknown length starts with one object. No piece has fewer objects than the grain, the number that a worker maps at the
+// same time: a service that takes batches needs as long for fewer.
 //
-// At the end of the source no grant exceeds the remaining work divided by twice the number
-// of workers, so that all finish at about the same time: guided self-scheduling (Polychronopoulos and Kuck,
-// IEEE Transactions on Computers C-36, 1987). But no piece becomes quicker than grantWork.
+// At the end of the source no grant exceeds the remaining work divided by twice the number of workers, so that all finish
+// at about the same time: guided self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987).
+// But no piece becomes shorter than grantWork.
 func (c *coordinator) sizeFor(m *mapper, pace time.Duration, grain int) size {
 	grain = max(1, grain)
 	if pace <= 0 && m != nil {
@@ -50,20 +49,19 @@ func (c *coordinator) sizeFor(m *mapper, pace time.Duration, grain int) size {
 	return s
 }
 
-// objectsIn returns how many objects are mapped in a time, at least 1 and at most as
-// many as a grant can have.
+// objectsIn returns how many objects are mapped in work time, at least 1 and at most as many as a grant can have.
 func objectsIn(work, pace time.Duration) int {
 	return int(min(max(work/pace, 1), maxGrantObjects))
 }
 
-// maxGrantObjects bounds the objects of a grant whatever its pace.
+// maxGrantObjects bounds the objects of a grant for any pace.
 const maxGrantObjects = 100 * chunk.MaxSize
 
-// objectsInMessage returns how many objects fit into one message, by the mean size of those that were cut so far. A
-// larger piece, or an object that is larger than a message, travels in parts.
+// objectsInMessage returns how many objects fit into one message, by the mean size of the objects cut so far. A larger
+// piece, or an object larger than a message, travels in parts.
 func (c *coordinator) objectsInMessage() int {
 	return max(1, int(uint64(c.mostBytes())*max(1, c.objects)/max(1, c.bytes)))
 }
 
-// mostBytes is where a grant gets no further piece.
+// mostBytes returns the size at which a grant gets no further piece.
 func (c *coordinator) mostBytes() int { return min(maxGrantBytes, c.f.bus.MaxPayload()/2) }

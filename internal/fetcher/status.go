@@ -37,7 +37,7 @@ func (c *coordinator) report(now time.Time) {
 	c.f.last.Store(&s)
 }
 
-// facts returns what may hold the job back and is not in the status.
+// facts returns possible bottlenecks that are not in the status.
 func (c *coordinator) facts(now time.Time, s report.Status) report.Facts {
 	mappers, _ := c.workers()
 	f := report.Facts{
@@ -52,8 +52,7 @@ func (c *coordinator) facts(now time.Time, s report.Status) report.Facts {
 	return f
 }
 
-// onlyDisabled returns a version whose circuit breaker is not closed, if no mapper is of a version whose
-// breaker is closed; else nil.
+// onlyDisabled returns a version whose circuit breaker is not closed, if every mapper has such a version; else nil.
 func (c *coordinator) onlyDisabled() *version {
 	var only *version
 	for _, id := range slices.Sorted(maps.Keys(c.mappers)) {

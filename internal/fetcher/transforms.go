@@ -8,10 +8,9 @@ import (
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
-// The transform is part of the job: results of two transforms are not mixed unless an
-// operator allows it. A version stands for one transform from the moment that one
-// of its mappers gets a chunk. The sink keeps it with the first result. A mapper without a
-// VERSION of its own must have the job's transform.
+// The transform is part of the job: results of two transforms are not mixed unless an operator allows it. A version is
+// bound to one transform as soon as one of its mappers gets a chunk. The sink stores it with the first result. A mapper
+// without its own VERSION must have the job's transform.
 
 // checkTransform refuses to continue a job whose sink holds only results of other
 // transforms.
@@ -29,9 +28,9 @@ func (f *Fetcher) checkTransform() error {
 		"remove it with chunkline redo, or choose another sink", ErrOtherTransform, made, f.cfg.Transform)
 }
 
-// refuse returns why a request gets no chunk because of its mapper's transform; "" if it
-// may get one. The request names the transform of its worker. Workers take the job's
-// transform one after the other, so a late request may be of a worker that has none yet.
+// refuse returns why a request gets no chunk because of its mapper's transform; "" if it may get one. The request names the
+// transform of its worker. Workers adopt the job's transform one after the other, so a late request may come from a worker
+// that has none yet.
 func (c *coordinator) refuse(m *mapper, asked string) string {
 	if asked != m.Transform {
 		return "the worker that asks has not taken the job's transform yet"
@@ -59,7 +58,7 @@ func (c *coordinator) refusalOf(m *mapper) string {
 	return ""
 }
 
-// mixes reports whether the mapper's version stands for another transform than the mapper's.
+// mixes reports whether the mapper's version is bound to another transform than the mapper's.
 func (m *mapper) mixes() bool { return m.of.transform != "" && m.of.transform != m.Transform }
 
 // refusal returns why no mapper gets work; "" if at least one does.

@@ -12,26 +12,25 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// tookWindow is the number of a version's last pieces from which its quantiles follow.
+// tookWindow is the number of a version's last pieces that determine its quantiles.
 const tookWindow = 200
 
-// version is a version of the mappers: the policy of package rollout for it, and what it
-// has done.
+// version is the fetcher's state of a mapper version, with its policy from package rollout.
 type version struct {
 	*rollout.Version
 
 	assigned, saved, vanished uint64 // pieces
-	objects, dead             uint64 // saved; of them dead letters
+	objects, dead             uint64 // saved objects, and dead letters among them
 	pace                      report.Pace
-	took                      []time.Duration // ring: the time for each object of the last pieces
-	objectTime                time.Duration   // what one object takes, by the latest request that told; 0: not known
+	took                      []time.Duration // ring: the time per object of the last pieces
+	objectTime                time.Duration   // time per object, by the latest request that has it; 0: not known
 	next                      int
 
 	transform string // of its mappers; "" until one of them gets a chunk
 	excluded  bool   // as the ledger knows it
 }
 
-// joinVersion counts a mapper among those of the version that it names.
+// joinVersion adds a mapper to its version.
 func (c *coordinator) joinVersion(now time.Time, m *mapper) {
 	m.of = c.versionOf(now, m.Version)
 	m.version = c.f.metrics.versions.Label(m.Version)
@@ -39,7 +38,7 @@ func (c *coordinator) joinVersion(now time.Time, m *mapper) {
 	c.ledger.Exclude(m.ID, m.of.excluded)
 }
 
-// versionOf returns a version by name, and adds it if it is new.
+// versionOf returns a version by name, and creates it if it is new.
 func (c *coordinator) versionOf(now time.Time, name string) *version {
 	v := c.versions[name]
 	if v == nil {
@@ -66,8 +65,7 @@ func (c *coordinator) eligible(now time.Time, v *version) bool {
 	return c.rollout.Eligible(now, v.Version, func() int { return c.heldBy(v) })
 }
 
-// noneEligible reports whether no waiting request is eligible
-// for a chunk.
+// noneEligible reports whether no waiting request is eligible for a chunk.
 func (c *coordinator) noneEligible(now time.Time) bool {
 	for id := range c.waiting.of {
 		if m := c.mappers[id]; m != nil && c.eligible(now, m.of) {
@@ -88,8 +86,8 @@ func (c *coordinator) heldBy(v *version) int {
 	return held
 }
 
-// excludeIneligible tells the ledger which mappers get no chunk now. A chunk that
-// needs a proven mapper must not wait for one of those.
+// excludeIneligible marks in the ledger the mappers that get no chunk now. A chunk that needs a proven mapper must not wait
+// for one of those.
 func (c *coordinator) excludeIneligible(now time.Time) {
 	for _, v := range c.versions {
 		excluded := !c.eligible(now, v)
@@ -105,14 +103,14 @@ func (c *coordinator) excludeIneligible(now time.Time) {
 	}
 }
 
-// noteAssigned notes that a mapper got a piece.
+// noteAssigned records that a mapper got a piece.
 func (c *coordinator) noteAssigned(m *mapper, p chunk.Piece) {
 	m.of.transform, m.piece = m.Transform, p.Len()
 	m.of.assigned++
 	c.rollout.Assigned(m.of.Version, min(1, float64(p.Len())/float64(c.f.plan.Size)))
 }
 
-// noteSaved counts a piece of the version that was saved.
+// noteSaved counts a saved piece of the version.
 func (v *version) noteSaved(now time.Time, objects, dead int, took time.Duration) {
 	v.saved++
 	v.objects += uint64(objects)
@@ -130,9 +128,8 @@ func (v *version) noteSaved(now time.Time, objects, dead int, took time.Duration
 }
 
 // noteVanished counts the pieces that a mapper held when it vanished, each as long as its latest one. They are failures of
-// its version, but only while another version serves: draining a node or
-// scaling down removes mappers of the only version, and opening its breaker
-// would leave no mapper to continue.
+// its version, but only while another version serves: draining a node or scaling down removes mappers of the only version,
+// and opening its breaker would leave no mapper to continue.
 func (c *coordinator) noteVanished(now time.Time, m *mapper) {
 	judged := c.anotherServes(m.of)
 	for range m.held {
@@ -168,8 +165,8 @@ func (c *coordinator) recordOutcome(now time.Time, v *version, o rollout.Outcome
 	}
 }
 
-// dropHeldBy orders the mappers of a version to give up the chunks that they hold, so that
-// others get them at once. Once the version is fenced, the saver refuses its results.
+// dropHeldBy orders the mappers of a version to give up their chunks, so that others get them at once. Once the version is
+// fenced, the saver refuses its results.
 func (c *coordinator) dropHeldBy(v *version) {
 	for _, id := range slices.Sorted(maps.Keys(c.mappers)) {
 		if c.mappers[id].of != v {
@@ -181,8 +178,7 @@ func (c *coordinator) dropHeldBy(v *version) {
 	}
 }
 
-// unfenced returns a version whose breaker has opened and that the saver has not fenced yet; nil
-// if there is none.
+// unfenced returns a version whose breaker has opened and that the saver has not fenced yet; nil if there is none.
 func (c *coordinator) unfenced() *version {
 	for _, name := range slices.Sorted(maps.Keys(c.versions)) {
 		if v := c.versions[name]; v.Breaker.Unfenced() {
@@ -192,8 +188,8 @@ func (c *coordinator) unfenced() *version {
 	return nil
 }
 
-// fenced records that the saver refuses results of earlier terms of a version. The version's
-// leases are of this term from now on.
+// fenced records that the saver refuses results of earlier terms of a version. The version's leases have this term from now
+// on.
 func (c *coordinator) fenced(name string, term uint64) {
 	c.terms[name] = term
 	if v := c.versions[name]; v != nil {
@@ -201,8 +197,7 @@ func (c *coordinator) fenced(name string, term uint64) {
 	}
 }
 
-// versionList returns the versions for the status, by name: those that have
-// mappers or a limit, or have had a chunk.
+// versionList returns the versions for the status, by name: those that have mappers or a limit, or have had a chunk.
 func (c *coordinator) versionList(now time.Time) []report.VersionStatus {
 	count, held := map[*version]int{}, map[*version]int{}
 	for _, m := range c.mappers {

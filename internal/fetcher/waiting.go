@@ -10,21 +10,21 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// ask is a mapper's request for work that has not been answered.
+// ask is a mapper's unanswered request for work.
 type ask struct {
 	request *bus.Request
 	mapper  string
 	seq     uint64
-	pace    time.Duration // what one object takes the mapper; 0: not known
-	grain   int           // objects that a worker of it maps at the same time; 0: one
-	until   time.Time     // the mapper waits no longer; never answer with a chunk after it
+	pace    time.Duration // the mapper's time per object; 0: not known
+	grain   int           // objects that one of its workers maps at the same time; 0: one
+	until   time.Time     // the mapper stops waiting then; never answer with a chunk after it
 }
 
-// waiting keeps requests in the order they came, and finds those of a mapper.
+// waiting keeps requests in the order of arrival, and finds those of a mapper.
 type waiting struct {
 	queue *list.List                          // of ask
 	of    map[string]map[uint64]*list.Element // by mapper and seq
-	due   time.Time                           // no request expires before; thousands are not looked at after each event
+	due   time.Time                           // no request expires before; avoids checking thousands after each event
 }
 
 func (w *waiting) init() { w.queue, w.of = list.New(), map[string]map[uint64]*list.Element{} }
@@ -69,8 +69,7 @@ func (w *waiting) drop(mapper string, open []uint64) {
 	}
 }
 
-// release answers the requests of a mapper that drains with "nothing yet". It finishes
-// what it holds and wants no more.
+// release answers the requests of a draining mapper with "nothing yet". It finishes its pieces and needs no more.
 func (w *waiting) release(c *coordinator, mapper string) {
 	for _, e := range w.of[mapper] {
 		c.f.reply(e.Value.(ask).request, c.word(wire.WorkNone).Encode())
@@ -78,8 +77,8 @@ func (w *waiting) release(c *coordinator, mapper string) {
 	}
 }
 
-// expire answers the requests whose mapper stops waiting with "nothing yet", and all
-// requests with "done" once the job is done.
+// expire answers the requests of mappers that stop waiting with "nothing yet", and all requests with "done" once the job is
+// done.
 func (w *waiting) expire(c *coordinator, now time.Time) {
 	if c.state != report.StateDone && now.Before(w.due) {
 		return
@@ -106,7 +105,7 @@ func (w *waiting) expire(c *coordinator, now time.Time) {
 	w.due = due
 }
 
-// refuse tells every mapper that waits that this fetcher has no more work.
+// refuse answers every waiting request: this fetcher has no more work.
 func (w *waiting) refuse(c *coordinator) {
 	for e := w.queue.Front(); e != nil; e = e.Next() {
 		answer := c.word(wire.WorkRefused)
@@ -116,7 +115,7 @@ func (w *waiting) refuse(c *coordinator) {
 	w.init()
 }
 
-// word is an answer without a chunk.
+// word returns an answer without a chunk.
 func (c *coordinator) word(status wire.WorkStatus) wire.Work {
 	return wire.Work{Status: status, Plan: c.f.planID, Epoch: c.f.grant.epoch}
 }

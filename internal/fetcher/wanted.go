@@ -12,12 +12,12 @@ import (
 type need struct {
 	over    bool          // the job has ended, or is paused
 	open    float64       // pieces that mappers can work on now
-	left    float64       // pieces that are not saved yet, those included that are not cut yet
+	left    float64       // unsaved pieces, including those not cut yet
 	here    int           // mappers
 	workers float64       // per mapper, on average
 	median  time.Duration // time that a piece is in flight; 0: not known
 	within  time.Duration // time left of FINISH_WITHIN
-	target  bool          // FINISH_WITHIN is set
+	target  bool          // whether FINISH_WITHIN is set
 	rate    float64       // most pieces a second that may be handed out; 0: no limit
 	useless bool          // more mappers would not help: nothing can be saved, or most objects fail
 }
@@ -42,7 +42,7 @@ func (c *coordinator) need(now time.Time, counts ledger.Counts, s report.Status)
 	return n
 }
 
-// pieceObjects is how many objects a piece has at most on average: a full chunk, or fewer if they take long.
+// pieceObjects returns the mean number of objects of a piece: a full chunk, or fewer if they take long.
 func (c *coordinator) pieceObjects() float64 {
 	each := float64(c.objects) / float64(max(1, c.ledger.Counts().Added))
 	if took := c.ledger.ObjectTime(); took > 0 {
@@ -51,9 +51,9 @@ func (c *coordinator) pieceObjects() float64 {
 	return max(1, each)
 }
 
-// mappers returns how many mappers the job could use, or needs to end in time (docs/metrics.md has the
-// formula). It depends on the time that a chunk takes, not on the current rate. The rate
-// lags behind each change of the number of mappers, so an autoscaler would overshoot.
+// mappers returns how many mappers the job could use, or needs to end in time (docs/metrics.md has the formula). It depends
+// on the time that a chunk takes, not on the current rate. The rate lags behind each change of the number of mappers, so an
+// autoscaler would overshoot.
 func (n need) mappers() int {
 	if n.over || n.left <= 0 {
 		return 0

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// flight keeps the pieces that have a lease in lanes, each of the same number of objects.
-// When a piece is late depends on that number, so within a lane the one that is longest in
-// flight is late first.
+// flight keeps the leased pieces in lanes by number of objects. That number determines when a piece is late, so within a
+// lane the piece that is longest in flight is late first.
 type flight struct {
 	lanes []lane // by objects, ascending; none is empty
 	count int    // pieces in all of them
@@ -21,13 +20,12 @@ type lane struct {
 	list    *list.List // of *entry, the longest in flight first
 }
 
-// lane returns the index of the lane for pieces of so many objects, and whether there is one.
+// lane returns the index of the lane for pieces of this many objects, and whether it exists.
 func (f *flight) lane(objects int) (int, bool) {
 	return slices.BinarySearchFunc(f.lanes, objects, func(l lane, objects int) int { return cmp.Compare(l.objects, objects) })
 }
 
-// add adds a piece that gets its first lease. Its since is now, or that of the one before if
-// time was told out of order.
+// add adds a piece that gets its first lease. Its since is now, or that of the piece before if times arrive out of order.
 func (f *flight) add(now time.Time, e *entry) {
 	i, there := f.lane(e.piece.Len())
 	if !there {
@@ -83,8 +81,8 @@ const (
 	maxBackups   = 10
 )
 
-// straggler finds the piece that has been in flight too long, has no backup
-// attempt and is not held by m. With m nil it says whether there is any.
+// straggler finds a piece that has been in flight too long, has no backup attempt and is not held by m. With m nil it finds
+// any.
 func (l *Ledger) straggler(now time.Time, m *mapper) *entry {
 	if !l.cfg.Speculate || l.backups*maxBackups >= l.flight.count {
 		return nil
@@ -104,7 +102,7 @@ func (l *Ledger) straggler(now time.Time, m *mapper) *entry {
 	return longest
 }
 
-// late is since when a piece of so many objects must be in flight to be a straggler.
+// late returns the time since when a piece of this many objects must be in flight to be a straggler.
 func (l *Ledger) late(now time.Time, objects int) time.Time {
 	late := now.Add(-max(minStraggler, 2*time.Duration(objects)*l.durations.median))
 	if !l.excused.Before(late) {
@@ -113,19 +111,19 @@ func (l *Ledger) late(now time.Time, objects int) time.Time {
 	return late
 }
 
-// Excuse tells that until now nothing could be saved, whatever its mapper did: no piece
-// is a straggler for that time.
+// Excuse records that until now no result could be saved, whatever the mappers did. That time does not make a piece a
+// straggler.
 func (l *Ledger) Excuse(now time.Time) { l.excused = now }
 
-// spanDurations is how many saved pieces the median is taken of: enough to
-// be steady, few enough to follow a change within seconds.
+// spanDurations is the number of saved pieces for the median: enough to be steady, few enough to follow a change within
+// seconds.
 const spanDurations = 101
 
-// durations keeps how long an object of each of the last pieces was in flight.
+// durations keeps the time in flight per object of the last pieces.
 type durations struct {
 	ring   []time.Duration
 	next   int
-	fresh  int // values since the median was taken
+	fresh  int // values since the median was computed
 	median time.Duration
 }
 

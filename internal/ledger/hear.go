@@ -7,7 +7,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A Report is what a mapper says of itself: lists, not deltas.
+// A Report is a mapper's state: lists, not deltas.
 type Report struct {
 	Mapper  string        // unique for each start of a mapper process
 	Seq     uint64        // grows with every message of that process, from 1
@@ -23,18 +23,18 @@ type Doing struct {
 	Index int // of the object within the chunk, or Mapped
 }
 
-// Mapped is the Index of a Doing when no object of the piece is in work any
-// more: a mapper that vanishes now did not die of one.
+// Mapped is the Index of a Doing when no object of the piece is being mapped any more: a mapper that vanishes now did not
+// die of an object.
 const Mapped = nothing
 
-// Heard is what followed from a report.
+// Heard is the effect of a report.
 type Heard struct {
-	Stale bool          // a later report was heard before; this one changed nothing
+	Stale bool          // a later report was handled before; this one changed nothing
 	Lost  []chunk.Piece // leases that the mapper does not have, ascending
-	Drop  []chunk.Piece // pieces it holds whose result cannot be saved any more: it can drop them
+	Drop  []chunk.Piece // pieces it holds whose results can no longer be saved
 }
 
-// Hear takes a mapper's report.
+// Hear handles a mapper's report.
 func (l *Ledger) Hear(now time.Time, r Report) Heard {
 	m := l.mappers[r.Mapper]
 	switch {
@@ -55,9 +55,8 @@ func (l *Ledger) Hear(now time.Time, r Report) Heard {
 	heard.Lost = l.findLost(m, r)
 	m.others = 0
 	for i, p := range r.Held {
-		// A mapper may hold an object twice, if it went on with a piece that was cut
-		// meanwhile. Only the first is looked at, so that a list of overlapping pieces
-		// costs no more than another one.
+		// A mapper may hold an object twice, if it went on with a piece that was cut meanwhile. Only the first piece is
+		// examined, so a list of overlapping pieces costs no more than others.
 		if twice := i > 0 && p.Overlaps(r.Held[i-1]); !twice && !l.confirm(now, m, r, p) {
 			heard.Drop = append(heard.Drop, p)
 		}
@@ -71,8 +70,8 @@ func (l *Ledger) Hear(now time.Time, r Report) Heard {
 	return heard
 }
 
-// findLost ends the leases that the report shows to be lost. A sender may make
-// the lists as long as it likes, so they are searched, not scanned.
+// findLost ends the leases that the report shows to be lost. The sender determines the length of the lists, so they are
+// searched, not scanned.
 func (l *Ledger) findLost(m *mapper, r Report) []chunk.Piece {
 	var lost []chunk.Piece
 	for p, e := range m.holds {
@@ -100,8 +99,7 @@ func (l *Ledger) findLost(m *mapper, r Report) []chunk.Piece {
 	return lost
 }
 
-// confirm takes m's word that it holds a piece. It returns false if the piece cannot be
-// saved any more.
+// confirm handles m's report that it holds a piece. It returns false if the piece can no longer be saved.
 func (l *Ledger) confirm(now time.Time, m *mapper, r Report, p chunk.Piece) bool {
 	switch {
 	case m.holds[p] != nil:
@@ -113,10 +111,9 @@ func (l *Ledger) confirm(now time.Time, m *mapper, r Report, p chunk.Piece) bool
 	return l.adopt(now, m, r.Seq, p)
 }
 
-// adopt records a lease that is not known yet, because the fetcher was restarted or the
-// mapper was thought to have vanished. If these objects are leased with other bounds, or
-// are in several pieces, there is no lease, and the first result is saved. It returns
-// false if the piece cannot be saved any more, because objects of it are saved or dead.
+// adopt records a lease that is not known yet, because the fetcher was restarted or the mapper counted as vanished. If
+// these objects are leased with other bounds, or are in several pieces, there is no lease, and the first result is saved.
+// It returns false if the piece can no longer be saved, because objects of it are saved or dead.
 func (l *Ledger) adopt(now time.Time, m *mapper, request uint64, p chunk.Piece) bool {
 	if l.saved.has(p.Chunk) || !p.Fits(l.sizes.of(p.Chunk)) {
 		return false
@@ -141,11 +138,11 @@ func (l *Ledger) adopt(now time.Time, m *mapper, request uint64, p chunk.Piece) 
 	return true
 }
 
-// adoptEarly adopts the pieces of a chunk that mappers had listed before it was added.
+// adoptEarly adopts the pieces of a chunk that mappers listed before it was added.
 func (l *Ledger) adoptEarly(now time.Time, id chunk.ID) {
 	for _, held := range l.early.take(id) {
 		if m := l.mappers[held.Mapper]; m != nil {
-			held.Piece.To = min(held.Piece.To, l.sizes.of(id)) // the report may not have told where the chunk ends
+			held.Piece.To = min(held.Piece.To, l.sizes.of(id)) // the report may not say where the chunk ends
 			l.adopt(now, m, m.seq, held.Piece)
 		}
 	}

@@ -7,18 +7,17 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A Lease is what a mapper is to be told of the piece it gets.
+// A Lease is what a mapper needs to know about its piece.
 type Lease struct {
 	Piece   chunk.Piece
 	Attempt int          // counts from 1; only vanished mappers count
-	Suspect bool         // a mapper vanished with it: the grant ends with it
+	Suspect bool         // a mapper vanished with it: it must be the last piece of the grant
 	Careful bool         // announce each object before touching it
-	Skip    []chunk.Flaw // objects not to touch, by index within the chunk
+	Skip    []chunk.Flaw // objects to skip, by index within the chunk
 	Backup  bool
 }
 
-// HasWork says whether some mapper could get a piece now; it need not be one
-// of those that ask.
+// HasWork reports whether some mapper could get a piece now, not necessarily one with an open request.
 func (l *Ledger) HasWork(now time.Time) bool {
 	return l.objects[Ready] > 0 || l.straggler(now, nil) != nil
 }
@@ -34,7 +33,7 @@ func (l *Ledger) HasWork(now time.Time) bool {
 func (l *Ledger) Lease(now time.Time, name string, request uint64, most, granted int) (Lease, bool) {
 	m := l.mappers[name]
 	if m == nil || m.careful > 0 {
-		return Lease{}, false // should it vanish, its careful piece must be all it held
+		return Lease{}, false // if it vanishes, it must hold nothing but its careful piece
 	}
 	e, backup := l.nextReady(m, granted), false
 	if e == nil && granted == 0 {
@@ -43,10 +42,10 @@ func (l *Ledger) Lease(now time.Time, name string, request uint64, most, granted
 	if e == nil {
 		return Lease{}, false
 	}
-	l.forgetLoss(e, m) // first, since a piece that is no suspect any more is cut
+	l.forgetLoss(e, m) // first, because a piece that is no longer a suspect may be cut
 	if !backup {
 		if most > 0 && e.piece.Len() > most && !e.isSuspect() { // a mapper that survives other objects of a suspect is proven
-			parts := (e.piece.Len() + most - 1) / most // of the same length, rather than a short one at the end
+			parts := (e.piece.Len() + most - 1) / most // parts of equal size, rather than a short one at the end
 			l.queue(l.cut(e, e.piece.From+(e.piece.Len()+parts-1)/parts))
 		}
 		if e.handed > 0 {
@@ -64,11 +63,11 @@ func (l *Ledger) Lease(now time.Time, name string, request uint64, most, granted
 	}, true
 }
 
-// nextReady finds the ready piece that m should have, or nil.
+// nextReady returns the ready piece for m, or nil.
 func (l *Ledger) nextReady(m *mapper, granted int) *entry {
 	if e := l.top(&l.ready, false); e != nil {
 		if granted > 0 && e.isSuspect() {
-			return nil // it is the first of the next grant
+			return nil // it comes first in the next grant
 		}
 		l.ready.drop()
 		return e
@@ -81,7 +80,7 @@ func (l *Ledger) nextReady(m *mapper, granted int) *entry {
 		return l.pieces(l.fresh - 1).list[0]
 	}
 	if len(m.holds)+m.others > 0 || m.saves == 0 && (l.proven > 0 || l.counts[InFlight] > 0) {
-		return nil // see doc.go: the mapper holds nothing else, and has proven itself if any has or may soon
+		return nil // see doc.go: the mapper must hold nothing else, and be proven if any mapper is or may soon be
 	}
 	if e := l.top(&l.careful, true); e != nil {
 		l.careful.drop()
@@ -90,7 +89,7 @@ func (l *Ledger) nextReady(m *mapper, granted int) *entry {
 	return nil
 }
 
-// top returns the first piece of a heap that is really there.
+// top returns the first valid piece of a heap.
 func (l *Ledger) top(heap *places, careful bool) *entry {
 	for len(*heap) > 0 {
 		if e := l.at((*heap)[0]); e != nil && e.state == Ready && l.isCareful(e) == careful {
@@ -122,8 +121,7 @@ func (l *Ledger) addLease(now time.Time, e *entry, given lease) {
 	given.mapper.holds[e.piece] = e
 }
 
-// endLease removes the lease at index i of the piece. It leaves the piece's
-// state to the caller.
+// endLease removes the lease at index i of the piece. The caller sets the piece's state.
 func (l *Ledger) endLease(e *entry, i int) {
 	ended := e.leases[i]
 	e.leases = slices.Delete(e.leases, i, i+1)

@@ -9,31 +9,30 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// enter makes a mapper known.
+// enter adds a mapper.
 func (l *Ledger) enter(id string) *mapper {
 	m := &mapper{id: id, holds: map[chunk.Piece]*entry{}}
-	m.element = l.byHeard.PushFront(m) // not heard yet; touch follows
+	m.element = l.byHeard.PushFront(m) // touch sets its time
 	l.mappers[id] = m
 	return m
 }
 
-// touch notes a sign of life. Signs of life may be told out of order; an older
-// one counts as the latest.
+// touch records a sign of life. Signs of life may arrive out of order; an older one counts as the latest.
 func (l *Ledger) touch(now time.Time, m *mapper) {
 	m.heard = later(now, l.byHeard.Back().Value.(*mapper).heard)
 	m.asked = false
 	l.byHeard.MoveToBack(m.element)
 }
 
-// Alive notes that a mapper answered a direct question.
+// Alive records that a mapper answered a ping.
 func (l *Ledger) Alive(now time.Time, name string) {
 	if m := l.mappers[name]; m != nil {
 		l.touch(now, m)
 	}
 }
 
-// Expire finds mappers that have been silent for too long. The caller asks each
-// suspect directly, once. Vanish has been called for the vanished ones.
+// Expire finds mappers that have been silent for too long. The caller pings each suspect once. Vanish has been called for
+// the vanished ones.
 func (l *Ledger) Expire(now time.Time) (suspects, vanished []string) {
 	var next *list.Element
 	for element := l.byHeard.Front(); element != nil; element = next {
@@ -54,16 +53,14 @@ func (l *Ledger) Expire(now time.Time) (suspects, vanished []string) {
 	return suspects, vanished
 }
 
-// Forgive counts as a sign of life from every mapper: the caller was away
-// itself and could not hear them.
+// Forgive counts as a sign of life from every mapper, for when the caller itself was paused or disconnected.
 func (l *Ledger) Forgive(now time.Time) {
 	for _, m := range l.mappers {
 		m.heard, m.asked = later(now, m.heard), false
 	}
 }
 
-// Vanish forgets a mapper that no longer answers, and counts its end against
-// each of its pieces, which it returns.
+// Vanish forgets a mapper that no longer answers, and counts its end against each of its pieces, which it returns.
 func (l *Ledger) Vanish(name string) []chunk.Piece {
 	m := l.mappers[name]
 	if m == nil {
@@ -94,7 +91,7 @@ func (l *Ledger) leave(m *mapper, count *uint64, why Reason, end func(*entry, *m
 	return held
 }
 
-// later returns the later of two times: reports may be told out of order.
+// later returns the later of two times, because reports may arrive out of order.
 func later(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b

@@ -9,13 +9,13 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// pieces is an open chunk: one that was handed out, or is saved in part.
+// pieces is an open chunk: one that was handed out, or is partly saved.
 type pieces struct {
 	list []*entry    // ascending; the objects between them are saved
-	in   [states]int // how many of them are in each state
+	in   [states]int // number of them in each state
 }
 
-// entry is what is known of a piece of an open chunk. It is not saved.
+// entry is a piece of an open chunk that is not saved.
 type entry struct {
 	piece  chunk.Piece
 	of     *pieces
@@ -27,7 +27,7 @@ type entry struct {
 	element          *list.Element // in flight; nil without a lease
 	unlistedBy       string        // unconfirmed: the mapper that stopped listing it; "" if it left
 	backupUnlistedBy string        // the mapper that stopped listing its backup attempt: most likely saved, and not confirmed yet
-	why              Reason        // its last lease that was lost
+	why              Reason        // why its last lease was lost
 
 	losses []loss
 	skip   []chunk.Flaw // objects found to be poison
@@ -36,7 +36,7 @@ type entry struct {
 // loss is a mapper that vanished with the piece and has not come back.
 type loss struct {
 	mapper string
-	object int  // that it is evidence against: an index, noObject or nothing
+	object int  // the object that it is evidence against: an index, noObject or nothing
 	proven bool // its mapper has shown that it works: see doc.go
 }
 
@@ -48,20 +48,19 @@ const (
 // lease is a mapper's temporary ownership of a piece.
 type lease struct {
 	mapper  *mapper
-	request uint64 // the number of the mapper's message that it answers
+	request uint64 // the number of the mapper's message that the lease answers
 	since   time.Time
 	backup  bool
 	careful bool
 }
 
-// attempt is the number of the attempt that is under way, or comes next. Only
-// a vanished mapper counts as an attempt that failed.
+// attempt returns the number of the current or next attempt. Only a vanished mapper counts as a failed attempt.
 func (e *entry) attempt() int { return len(e.losses) + 1 }
 
 // isSuspect reports whether a mapper vanished with the piece.
 func (e *entry) isSuspect() bool { return len(e.losses) > 0 }
 
-// isCareful says whether the piece is to be handed out in careful mode.
+// isCareful reports whether the piece must be handed out in careful mode.
 func (l *Ledger) isCareful(e *entry) bool {
 	return l.cfg.CarefulAfter > 0 && len(e.losses) >= l.cfg.CarefulAfter
 }
@@ -81,7 +80,7 @@ func (c *pieces) from(object int) int {
 	return sort.Search(len(c.list), func(i int) bool { return c.list[i].piece.To > object })
 }
 
-// overlapping returns the pieces that have objects in common with p, as a part of the list.
+// overlapping returns the pieces that share objects with p, as a slice of the list.
 func (c *pieces) overlapping(p chunk.Piece) []*entry {
 	first := c.from(p.From)
 	end := first
@@ -91,7 +90,7 @@ func (c *pieces) overlapping(p chunk.Piece) []*entry {
 	return c.list[first:end]
 }
 
-// pieces returns a chunk that is not saved, and opens one that was never handed out.
+// pieces returns an unsaved chunk, and opens it if it was never handed out.
 func (l *Ledger) pieces(id chunk.ID) *pieces {
 	c := l.open[id]
 	if c == nil {
@@ -111,7 +110,7 @@ func (l *Ledger) find(p chunk.Piece) *entry {
 	return nil
 }
 
-// at returns the entry that begins there, or nil.
+// at returns the entry that begins at a place, or nil.
 func (l *Ledger) at(where place) *entry {
 	c := l.open[where.chunk]
 	if c == nil {
@@ -134,11 +133,11 @@ func (l *Ledger) move(e *entry, to State) {
 	e.state = to
 }
 
-// finish removes a piece without a lease: it is saved.
+// finish removes a piece without a lease, because it is saved.
 func (l *Ledger) finish(e *entry) {
 	c := e.of
 	l.move(e, Saved)
-	c.in[Saved]-- // counts what is open
+	c.in[Saved]-- // in counts open pieces only
 	delete(l.unconfirmed, e)
 	i := c.from(e.piece.From)
 	c.list = slices.Delete(c.list, i, i+1)
@@ -148,7 +147,7 @@ func (l *Ledger) finish(e *entry) {
 	}
 }
 
-// queue lets Lease find a ready piece.
+// queue makes a ready piece available to Lease.
 func (l *Ledger) queue(e *entry) {
 	where := place{e.piece.Chunk, e.piece.From}
 	if l.isCareful(e) {
@@ -158,15 +157,15 @@ func (l *Ledger) queue(e *entry) {
 	}
 }
 
-// cut cuts a piece without a lease in two, and returns the part from the given object on.
-// It is in the same state, but not queued. Evidence against an object goes to the part that
-// has the object; evidence against the piece as a whole, and the number of attempts, to both.
+// cut cuts a piece without a lease in two, and returns the part from object at on. It is in the same state, but not queued.
+// Evidence against an object goes to the part with that object; evidence against the piece as a whole, and the number of
+// attempts, to both.
 func (l *Ledger) cut(e *entry, at int) *entry {
 	rest := *e
-	rest.leases = nil // not the memory of e's
+	rest.leases = nil // do not share e's memory
 	e.piece.To, rest.piece.From = at, at
 	for _, part := range []*entry{e, &rest} {
-		part.unlistedBy, part.backupUnlistedBy = "", "" // the results that they stand for are of other bounds
+		part.unlistedBy, part.backupUnlistedBy = "", "" // the results that they stand for have other bounds
 		part.losses = slices.Clone(part.losses)
 		for i, s := range part.losses {
 			if s.object >= 0 && !part.piece.Has(s.object) {
@@ -184,8 +183,8 @@ func (l *Ledger) cut(e *entry, at int) *entry {
 	return &rest
 }
 
-// carve returns the entry of exactly that piece, whose objects are open; it cuts the piece out
-// of one without a lease if need be. It returns nil if that is not possible.
+// carve returns the entry of exactly this piece, whose objects are open; if necessary it cuts the piece out of one without
+// a lease. It returns nil if that is not possible.
 func (l *Ledger) carve(p chunk.Piece) *entry {
 	e := l.pieces(p.Chunk).overlapping(p)[0]
 	switch {
@@ -205,15 +204,15 @@ func (l *Ledger) carve(p chunk.Piece) *entry {
 	return e
 }
 
-// keep queues what is left of a piece if it is ready.
+// keep queues the remaining part of a piece if it is ready.
 func (l *Ledger) keep(e *entry) {
 	if e.state == Ready {
 		l.queue(e)
 	}
 }
 
-// keepRest cuts off the objects of a piece without a lease that are not in p, makes them
-// ready again, and returns the part that is in p.
+// keepRest cuts off the objects of a piece without a lease that are not in p, makes them ready again, and returns the part
+// in p.
 func (l *Ledger) keepRest(e *entry, p chunk.Piece) *entry {
 	if e.piece.From < p.From {
 		left := e

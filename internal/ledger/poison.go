@@ -8,19 +8,18 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// crashesToSkip is how many proven mappers must have vanished with an object in
-// work before it is skipped. One may have died of another cause; two rarely die
-// of other causes with the same object in work.
+// crashesToSkip is how many proven mappers must have vanished while mapping an object before it is skipped. One may have
+// died of another cause; two rarely die of other causes while mapping the same object.
 const crashesToSkip = 2
 
-// announce notes the object that m is about to touch. A mapper that announces a
-// second object of the same piece has survived the first.
+// announce records the object that m is about to touch. A mapper that announces a second object of the same piece has
+// survived the first.
 func (m *mapper) announce(d Doing) {
 	m.survived = m.doing != nil && m.doing.Piece == d.Piece && (m.survived || m.doing.Index != d.Index)
 	m.doing = &d
 }
 
-// forget removes a piece from m, and what m announced of it.
+// forget removes a piece from m, and m's announcement about it.
 func (m *mapper) forget(p chunk.Piece) {
 	delete(m.holds, p)
 	if m.doing != nil && m.doing.Piece == p {
@@ -28,9 +27,8 @@ func (m *mapper) forget(p chunk.Piece) {
 	}
 }
 
-// suspect records the end of a mapper as evidence about a piece that it held. A
-// mapper that held other pieces, too, may have died of those. What a mapper
-// announced without having been asked to is no evidence: any client could send it.
+// suspect records the end of a mapper as evidence about a piece that it held. A mapper that held other pieces, too, may
+// have died of those. An announcement outside careful mode is no evidence, because any client could send it.
 func (l *Ledger) suspect(e *entry, m *mapper, alone bool) {
 	found := loss{mapper: m.id, object: nothing}
 	switch {
@@ -42,7 +40,7 @@ func (l *Ledger) suspect(e *entry, m *mapper, alone bool) {
 	}
 	e.losses = append(e.losses, found)
 	if found.object < 0 || slices.ContainsFunc(e.skip, func(f chunk.Flaw) bool { return f.Index == found.object }) {
-		return // an object that is skipped already is touched only by an older attempt
+		return // only an older attempt touches an object that is already skipped
 	}
 	proven, all := e.evidence(found.object)
 	if proven >= crashesToSkip || l.cfg.MaxAttempts > 0 && l.proven == 0 && all >= l.cfg.MaxAttempts {
@@ -52,8 +50,8 @@ func (l *Ledger) suspect(e *entry, m *mapper, alone bool) {
 	}
 }
 
-// evidence counts the mappers that vanished with the object in work; with
-// noObject those that had announced no object of the piece.
+// evidence counts the mappers that vanished while mapping the object; with noObject those that had announced no object of
+// the piece.
 func (e *entry) evidence(object int) (proven, all int) {
 	for _, s := range e.losses {
 		if s.object == object {
@@ -66,8 +64,7 @@ func (e *entry) evidence(object int) (proven, all int) {
 	return proven, all
 }
 
-// skipObject adds an object to those that no mapper touches any more. It also
-// explains the losses without an announced object.
+// skipObject adds an object to those that mappers skip. It also explains the losses without an announced object.
 func (l *Ledger) skipObject(e *entry, f chunk.Flaw) {
 	for i := range e.losses {
 		if e.losses[i].object == noObject {
@@ -79,8 +76,7 @@ func (l *Ledger) skipObject(e *entry, f chunk.Flaw) {
 	slices.SortFunc(e.skip, func(a, b chunk.Flaw) int { return cmp.Compare(a.Index, b.Index) })
 }
 
-// forgetLoss removes the evidence of m's end: m was thought to have vanished,
-// and is back to go on with the piece.
+// forgetLoss removes the evidence of m's end: m counted as vanished, and is back with the piece.
 func (l *Ledger) forgetLoss(e *entry, m *mapper) {
 	wasCareful := l.isCareful(e)
 	e.losses = slices.DeleteFunc(e.losses, func(s loss) bool { return s.mapper == m.id })
@@ -89,8 +85,8 @@ func (l *Ledger) forgetLoss(e *entry, m *mapper) {
 	}
 }
 
-// isFatal reports whether the piece has taken down too many mappers without an
-// object to blame. While a proven mapper is alive, only proven ones count.
+// isFatal reports whether the piece has crashed too many mappers without an object to blame. While a proven mapper is
+// alive, only proven ones count.
 func (l *Ledger) isFatal(e *entry) bool {
 	proven, all := e.evidence(noObject)
 	if l.proven > 0 {

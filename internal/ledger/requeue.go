@@ -11,7 +11,7 @@ type Reason int
 
 // The reasons.
 const (
-	Lost     Reason = iota // its reply was lost, or it was given up
+	Lost     Reason = iota // its reply was lost, or the mapper gave it up
 	Returned               // given back with a goodbye
 	Vanished               // its mapper vanished
 	reasons
@@ -24,8 +24,8 @@ func (r Reason) String() string { return [reasons]string{"lost", "returned", "va
 // Tally.Redelivered.
 func (l *Ledger) Redelivered() [reasons]uint64 { return l.reasons }
 
-// loseLease removes a lease that ended without a result. A piece that has no
-// other one is unconfirmed: its result may have reached the sink all the same.
+// loseLease removes a lease that ended without a result. If it was the piece's last, the piece is unconfirmed: its result
+// may have reached the sink all the same.
 func (l *Ledger) loseLease(e *entry, m *mapper) {
 	l.endLease(e, e.leaseOf(m))
 	if len(e.leases) == 0 {
@@ -33,8 +33,8 @@ func (l *Ledger) loseLease(e *entry, m *mapper) {
 	}
 }
 
-// Unconfirmed lists, ascending, the pieces whose last lease ended without a result.
-// The caller asks the sink for each, and tells Saved what it holds of it, then NotSaved.
+// Unconfirmed returns, ascending, the pieces whose last lease ended without a result. The caller asks the sink for each,
+// and calls Saved for what it holds, then NotSaved.
 func (l *Ledger) Unconfirmed() []chunk.Piece {
 	if len(l.unconfirmed) == 0 {
 		return nil
@@ -47,10 +47,9 @@ func (l *Ledger) Unconfirmed() []chunk.Piece {
 	return list
 }
 
-// NotSaved notes that the sink holds nothing else of a piece that was unconfirmed. It is
-// ready again, or dead if it has taken down too many mappers. What is leased or saved by
-// now does not change: the answer is out of date. If the piece was cut meanwhile, the answer
-// holds for its parts.
+// NotSaved records that the sink holds no other objects of an unconfirmed piece. The piece is ready again, or dead if it
+// has crashed too many mappers. If it is leased or saved by now, the answer is outdated and changes nothing. If the piece
+// was cut meanwhile, the answer applies to its parts.
 func (l *Ledger) NotSaved(p chunk.Piece) {
 	c := l.open[p.Chunk]
 	if c == nil {
@@ -63,7 +62,7 @@ func (l *Ledger) NotSaved(p chunk.Piece) {
 	}
 }
 
-// requeue makes a piece without a lease ready, or dead if it has taken down too many mappers.
+// requeue makes a piece without a lease ready, or dead if it has crashed too many mappers.
 func (l *Ledger) requeue(e *entry) {
 	delete(l.unconfirmed, e)
 	if l.isFatal(e) {
@@ -78,8 +77,8 @@ func (l *Ledger) requeue(e *entry) {
 	l.queue(e)
 }
 
-// TakeDead returns a piece that is dead and was not taken yet. It stays dead
-// until it is saved, as dead letters or by a mapper that came back.
+// TakeDead returns a dead piece that was not taken before. It stays dead until it is saved, as dead letters or by a mapper
+// that came back.
 func (l *Ledger) TakeDead() (chunk.Piece, bool) {
 	for len(l.dead) > 0 {
 		p := l.dead[0]

@@ -7,31 +7,30 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Outcome is what a confirmation meant.
+// Outcome is the meaning of a confirmation.
 type Outcome int
 
-// What a confirmation can mean.
+// The outcomes.
 const (
 	Acked     Outcome = iota // the first one
-	Duplicate                // saved already
-	Unknown                  // no such objects, or not yet
+	Duplicate                // already saved
+	Unknown                  // the chunk or its objects do not exist, or not yet
 )
 
 // String returns the outcome's name.
 func (o Outcome) String() string { return [...]string{"acked", "duplicate", "unknown"}[o] }
 
-// Confirmed is what followed from a confirmation.
+// Confirmed is the effect of a confirmation.
 type Confirmed struct {
 	Outcome Outcome
-	Mapper  string        // whose result it is; "" if that is unknown
-	Took    time.Duration // since its lease began; 0 if it holds none any more
-	Drop    []Holding     // pieces that cannot be saved any more, with who holds them
+	Mapper  string        // ID of the mapper of the result; "" if unknown
+	Took    time.Duration // since its lease began; 0 if it has no lease any more
+	Drop    []Holding     // pieces that can no longer be saved, with their mappers
 }
 
-// Saved notes that the sink holds exactly these objects, from whatever attempt and
-// however the ledger has cut the chunk since. A piece of the ledger that has other
-// objects, too, is cut: its leases end, and the rest is ready again. By is the mapper
-// whose result it is, known to the ledger or not; "" if that was not said.
+// Saved records that the sink holds exactly these objects, from any attempt and however the ledger has cut the chunk since.
+// A piece of the ledger that has other objects, too, is cut: its leases end, and the rest is ready again. by is the mapper
+// of the result, known to the ledger or not; "" if it is unknown.
 func (l *Ledger) Saved(now time.Time, p chunk.Piece, by string) Confirmed {
 	switch {
 	case p.Chunk >= l.added:
@@ -64,7 +63,7 @@ func (l *Ledger) Saved(now time.Time, p chunk.Piece, by string) Confirmed {
 	return confirmed
 }
 
-// endWithResult ends the lease whose result is saved, of exactly the piece that was leased.
+// endWithResult ends the lease whose result is saved. The piece has exactly the leased bounds.
 func (l *Ledger) endWithResult(now time.Time, e *entry, by string) Confirmed {
 	if by == "" {
 		by = e.unlistedBy // mappers stop listing a piece once it is saved: credit the last one that did

@@ -27,7 +27,7 @@ func (b bitmap) has(id chunk.ID) bool {
 	return word < chunk.ID(len(b)) && b[word]&(1<<(id%64)) != 0
 }
 
-// count is how many IDs of a range are in the set.
+// count returns how many IDs of a range are in the set.
 func (b bitmap) count(from, to chunk.ID) int {
 	n := 0
 	for id := from; id < to; {
@@ -47,8 +47,8 @@ func (b bitmap) count(from, to chunk.ID) int {
 	return n
 }
 
-// sizes is how many objects each chunk has. Nearly all have the same number, so it keeps
-// where the number changes.
+// sizes is the number of objects of each chunk. Nearly all chunks have the same, so it stores only where the number
+// changes.
 type sizes []run
 
 // run is consecutive chunks of the same size.
@@ -57,14 +57,14 @@ type run struct {
 	objects int
 }
 
-// add tells the size of the next chunk.
+// add records the size of the next chunk.
 func (s *sizes) add(id chunk.ID, objects int) {
 	if last := len(*s) - 1; last < 0 || (*s)[last].objects != objects {
 		*s = append(*s, run{id, objects})
 	}
 }
 
-// at returns the index of the run that has a chunk.
+// at returns the index of the run that contains a chunk.
 func (s sizes) at(id chunk.ID) int {
 	i, begins := slices.BinarySearchFunc(s, id, func(r run, id chunk.ID) int { return cmp.Compare(r.first, id) })
 	if begins {
@@ -75,7 +75,7 @@ func (s sizes) at(id chunk.ID) int {
 
 func (s sizes) of(id chunk.ID) int { return s[s.at(id)].objects }
 
-// runs yields the parts of a range of chunks that have the same size, with where each ends.
+// runs yields the runs within a range of chunks, each with its end.
 func (s sizes) runs(from, to chunk.ID) iter.Seq2[run, chunk.ID] {
 	return func(yield func(run, chunk.ID) bool) {
 		for i := s.at(from); from < to; i++ {
@@ -97,7 +97,7 @@ type place struct {
 	object int
 }
 
-// places is a heap, the first place first.
+// places is a heap with the first place on top.
 type places []place
 
 func (s places) Len() int { return len(s) }
@@ -115,17 +115,17 @@ func (s *places) Pop() any {
 func (s *places) add(where place) { heap.Push(s, where) }
 func (s *places) drop()           { heap.Pop(s) }
 
-// maxEarly bounds how many pieces of chunks that are not yet added can be held by
-// mappers. It is far more than mappers hold when a fetcher restarts.
+// maxEarly bounds the listed pieces of chunks that are not added yet. It is far more than mappers hold when a fetcher
+// restarts.
 const maxEarly = 1 << 16
 
-// A Holding is a piece in a mapper's hands.
+// A Holding is a piece that a mapper holds.
 type Holding struct {
 	Mapper string
 	Piece  chunk.Piece
 }
 
-// early is the pieces of chunks that are not yet added, with the mapper that listed each last.
+// early is the listed pieces of chunks that are not added yet, each with the mapper that listed it last.
 type early struct {
 	held  map[chunk.ID]map[chunk.Piece]string
 	count int
@@ -163,12 +163,11 @@ func (y *early) take(id chunk.ID) []Holding {
 	return held
 }
 
-// maxDeparted bounds how many mappers that are gone are remembered. Only their
-// delayed messages matter, so the last few thousand are plenty.
+// maxDeparted bounds how many departed mappers are remembered. Only their delayed messages matter, so the last few thousand
+// are plenty.
 const maxDeparted = 4096
 
-// departed remembers the last message number of mappers that are gone, so that
-// a delayed message does not bring one back.
+// departed remembers the last message number of departed mappers, so that a delayed message does not bring one back.
 type departed struct {
 	seq   map[string]uint64
 	order []string // a ring, oldest at next
@@ -190,7 +189,7 @@ func (g *departed) remember(id string, seq uint64) {
 	g.seq[id] = seq
 }
 
-// contains says whether an ascending list has v.
+// contains reports whether an ascending list contains v.
 func contains[T ~uint64](ascending []T, v T) bool {
 	_, has := slices.BinarySearch(ascending, v)
 	return has

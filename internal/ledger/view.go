@@ -7,7 +7,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Oldest is how long the piece that is longest in flight has been so; 0: none is.
+// Oldest returns how long the oldest piece in flight has been in flight; 0 if there is none.
 func (l *Ledger) Oldest(now time.Time) time.Duration {
 	if oldest := l.flight.oldest(); oldest != nil {
 		return max(0, now.Sub(oldest.since))
@@ -15,8 +15,7 @@ func (l *Ledger) Oldest(now time.Time) time.Duration {
 	return 0
 }
 
-// ObjectTime is how long the last pieces were in flight for each of their objects: the
-// median; 0: none was saved yet.
+// ObjectTime returns the median time in flight per object of the last saved pieces; 0 if none was saved yet.
 func (l *Ledger) ObjectTime() time.Duration { return l.durations.median }
 
 // A Cell counts the chunks of a range by state, as Counts does.
@@ -25,12 +24,11 @@ type Cell struct {
 	InFlight int
 	Saved    int
 	Dead     int
-	Share    float64 // of their objects that are saved, 0 to 1; also those of chunks saved in part
+	Share    float64 // fraction of their objects that are saved, 0 to 1, including those of partly saved chunks
 }
 
-// Map counts chunks by state in ranges of each chunks, from first on; each is
-// at least 1. It costs a pass over the bits of the saved chunks of the ranges, and over
-// the chunks that were handed out and are not saved.
+// Map counts chunks by state in ranges of each chunks, from first on; each is at least 1. It takes a pass over the bits of
+// the saved chunks in the ranges, and over the open chunks.
 func (l *Ledger) Map(first chunk.ID, each, cells int) []Cell {
 	m := make([]Cell, cells)
 	objects, saved := make([]int, cells), make([]int, cells)
@@ -65,7 +63,7 @@ func (l *Ledger) Map(first chunk.ID, each, cells int) []Cell {
 		case Dead:
 			m[i].Dead++
 			m[i].Ready--
-		default: // ready, and counted so
+		default: // ready, already counted
 		}
 	}
 	for i := range m {
@@ -76,19 +74,18 @@ func (l *Ledger) Map(first chunk.ID, each, cells int) []Cell {
 	return m
 }
 
-// A View is what people may want to know of a piece.
+// A View is the state of a piece, for people.
 type View struct {
 	Piece   chunk.Piece
 	State   State
-	Attempt int           // the one under way, or that comes next
-	For     time.Duration // in flight; 0: it is not
-	Mappers []string      // that hold it, the backup attempt last
+	Attempt int           // the current or next attempt
+	For     time.Duration // time in flight; 0: not in flight
+	Mappers []string      // mappers that hold it, the backup attempt last
 	Backup  bool          // one of them has it as a backup attempt
 	Lost    []string      // mappers that vanished with it
 }
 
-// Look tells what is known of a chunk and of its pieces, ascending; false if it was not
-// added. Of objects that are saved nothing else is known.
+// Look returns the state of a chunk and of its unsaved pieces, ascending; false if the chunk was not added.
 func (l *Ledger) Look(now time.Time, id chunk.ID) (of State, all []View, added bool) {
 	if id >= l.added {
 		return 0, nil, false
@@ -132,8 +129,8 @@ func (e *entry) view(now time.Time) View {
 	return v
 }
 
-// Stragglers returns pieces that have been in flight far longer than as many objects
-// usually take, the longest first, at most as many as wanted.
+// Stragglers returns up to most pieces that have been in flight far longer than usual for their number of objects, the
+// longest first.
 func (l *Ledger) Stragglers(now time.Time, most int) []View {
 	var late []*entry
 	for _, lane := range l.flight.lanes {
