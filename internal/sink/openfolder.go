@@ -187,8 +187,8 @@ func (f *Folder) createLog(job string) error {
 }
 
 func (f *Folder) firstCommit(made file, fresh, job string) error {
-	// A process that created a log earlier holds the lock on the present log. It may have renamed this file, or replaced
-	// it.
+	// If another process has created the log first, it renamed this file into place, or this file was created after its
+	// rename.
 	if _, err := f.fs.Stat(f.log.path(0)); err == nil {
 		return errors.Join(errRaced, f.fs.Remove(fresh))
 	}

@@ -51,7 +51,7 @@ func (s *Sink) Has(ctx context.Context, ids []chunk.ID) ([]sink.Entry, error) {
 	return entries, err
 }
 
-// entries passes told the pieces that meet a condition, by ascending ID, then From.
+// entries calls told with each piece that meets a condition, by ascending ID, then From.
 func (s *Sink) entries(ctx context.Context, condition string, told func(sink.Entry), args ...any) error {
 	return s.read(ctx, "list pieces", func(ctx context.Context) error {
 		query := "SELECT chunk, start, objects, of_objects, digest FROM progress WHERE job = $1 AND " + condition + " ORDER BY chunk, start"
