@@ -32,8 +32,13 @@ type dialect interface {
 	before() string
 	// placer makes what puts outputs into a table of the user.
 	placer(t *table) (placer, error)
+	// release ends the savepoint attempt, and keeps its changes. It first checks the constraints that the database would else
+	// check when it commits, so that a row that breaks one is found while it can still be taken back.
+	release(ctx context.Context, t *tx) error
 	// classify says what an error means.
 	classify(err error) class
+	// lacksRow says whether an error means that a row refers to one that is missing.
+	lacksRow(err error) bool
 	// reason is what the database says of a row that does not fit, for people.
 	reason(err error) string
 	quote(name string) string
@@ -79,18 +84,18 @@ func (t *tx) within(ctx context.Context, do func() error) error {
 	if _, err := t.ExecContext(ctx, "SAVEPOINT attempt"); err != nil {
 		return err
 	}
-	if err := do(); err != nil {
-		if t.dialect.classify(err) != misfit {
-			return err
-		}
-		for _, undo := range []string{"ROLLBACK TO SAVEPOINT attempt", "RELEASE SAVEPOINT attempt"} {
-			if _, worse := t.ExecContext(ctx, undo); worse != nil {
-				return worse
-			}
-		}
+	err := do()
+	if err == nil {
+		err = t.dialect.release(ctx, t)
+	}
+	if err == nil || t.dialect.classify(err) != misfit {
 		return err
 	}
-	_, err := t.ExecContext(ctx, "RELEASE SAVEPOINT attempt")
+	for _, undo := range []string{"ROLLBACK TO SAVEPOINT attempt", "RELEASE SAVEPOINT attempt"} {
+		if _, worse := t.ExecContext(ctx, undo); worse != nil {
+			return worse
+		}
+	}
 	return err
 }
 

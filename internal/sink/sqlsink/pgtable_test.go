@@ -57,3 +57,42 @@ func testPostgresTable(t *testing.T, server *postgrestest.Server) {
 		}
 	}
 }
+
+// A constraint that PostgreSQL would check when it commits makes dead letters of the objects that break it, and of no others.
+func testDeferredConstraints(t *testing.T, server *postgrestest.Server) {
+	url := server.NewDatabase(t)
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	testForeignKeys(t, url+"&", "violates foreign key constraint", db)
+
+	server.Exec(t, url, `CREATE TABLE ranks (id int PRIMARY KEY, rank int UNIQUE DEFERRABLE INITIALLY DEFERRED)`)
+	w := openTable(t, url+"&table=ranks&columns=id,rank&key=id", "ranks")
+	w.commit(`{"id":1,"rank":1}`, `{"id":2,"rank":2}`, `{"id":3,"rank":1}`, `{"id":4,"rank":4}`)
+	w.wantDead(map[uint64]string{2: "Key (rank)=(1) already exists"})
+	w = openTable(t, url+"&table=ranks&columns=id,rank&key=id&mode=upsert", "ranks2")
+	w.commit(`{"id":1,"rank":2}`, `{"id":2,"rank":1}`, `{"id":4,"rank":1}`, `{"id":5,"rank":5}`)
+	if n := count(t, db, "SELECT count(*) FROM ranks"); n != 4 || w.last[0].DeadCount == 0 {
+		t.Errorf("%d rows and %d dead letters, want 4 and some", n, w.last[0].DeadCount)
+	}
+
+	// The trigger writes a child before its parent, which a deferred foreign key allows, also after halving.
+	server.Exec(t, url, `CREATE TABLE parents (id int PRIMARY KEY); CREATE TABLE children (id int REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+		CREATE TABLE families (id int PRIMARY KEY, odd int CHECK (odd > 0));
+		CREATE FUNCTION family() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			INSERT INTO children VALUES (NEW.id);
+			IF NEW.id <> 4 THEN INSERT INTO parents VALUES (NEW.id); END IF;
+			RETURN NULL;
+		END $$;
+		CREATE TRIGGER family AFTER INSERT ON families FOR EACH ROW EXECUTE FUNCTION family();
+		CREATE FUNCTION polite() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF NEW.id = 6 THEN RAISE EXCEPTION 'six is refused'; END IF;
+			RETURN NULL;
+		END $$;
+		CREATE CONSTRAINT TRIGGER polite AFTER INSERT ON families DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION polite()`)
+	w = openTable(t, url+"&table=families&columns=id,odd&key=id", "families")
+	w.commit(`{"id":1}`, `{"id":2,"odd":-1}`, `{"id":3}`, `{"id":4}`, `{"id":5}`, `{"id":6}`, `{"id":7}`)
+	w.wantDead(map[uint64]string{1: "check constraint", 3: "violates foreign key constraint", 5: "six is refused"})
+}

@@ -20,6 +20,7 @@ type placer interface {
 type refusal struct {
 	object
 	reason string
+	lacks  bool // one of its rows refers to a row that is missing
 }
 
 // place inserts objects into the table, all outputs of an object or none, and returns those that do not fit. It inserts
@@ -32,12 +33,41 @@ func (s *Sink) place(ctx context.Context, t *tx, objects []object) ([]refusal, e
 			if all(o.outputs, isObject) {
 				return false
 			}
-			refused = append(refused, refusal{o, fmt.Sprintf("table %s: output is not a JSON object", s.table.name)})
+			refused = append(refused, refusal{object: o, reason: fmt.Sprintf("table %s: output is not a JSON object", s.table.name)})
 			return true
 		})
 	}
 	more, err := s.halve(ctx, t, objects)
+	if err != nil {
+		return nil, err
+	}
+	more, err = s.placeAgain(ctx, t, more)
 	return append(refused, more...), err
+}
+
+// placeAgain puts those refused objects once more whose rows refer to a row that was missing. Halving may have put them before the
+// object that makes this row. It repeats this while at least half of them fit, so it costs no more than the halving did.
+func (s *Sink) placeAgain(ctx context.Context, t *tx, refused []refusal) ([]refusal, error) {
+	for {
+		var lacking []object
+		rest := slices.DeleteFunc(slices.Clone(refused), func(r refusal) bool {
+			if r.lacks {
+				lacking = append(lacking, r.object)
+			}
+			return r.lacks
+		})
+		if len(lacking) == 0 {
+			return refused, nil
+		}
+		still, err := s.halve(ctx, t, lacking)
+		if err != nil {
+			return nil, err
+		}
+		refused = append(rest, still...)
+		if len(still) > len(lacking)/2 {
+			return refused, nil
+		}
+	}
 }
 
 func (s *Sink) halve(ctx context.Context, t *tx, objects []object) ([]refusal, error) {
@@ -51,7 +81,9 @@ func (s *Sink) halve(ctx context.Context, t *tx, objects []object) ([]refusal, e
 	case s.dialect.classify(err) != misfit:
 		return nil, err
 	case len(objects) == 1:
-		return []refusal{{objects[0], fmt.Sprintf("table %s: %s", s.outputTable(), s.dialect.reason(err))}}, nil
+		return []refusal{{
+			object: objects[0], reason: fmt.Sprintf("table %s: %s", s.outputTable(), s.dialect.reason(err)), lacks: s.dialect.lacksRow(err),
+		}}, nil
 	}
 	half := len(objects) / 2
 	refused, err := s.halve(ctx, t, objects[:half])

@@ -142,6 +142,17 @@ func (pgDialect) insert(ctx context.Context, t *tx, table string, columns []stri
 	})
 }
 
+// release checks the constraints in the round trip that ends the savepoint. Later rows of the transaction find them deferred again.
+func (pgDialect) release(ctx context.Context, t *tx) error {
+	_, err := t.ExecContext(ctx, "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED; RELEASE SAVEPOINT attempt")
+	return err
+}
+
+func (pgDialect) lacksRow(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "23503" // foreign_key_violation
+}
+
 func (pgDialect) classify(err error) class {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {

@@ -38,6 +38,7 @@ func TestPostgres(t *testing.T) {
 		{"is a sink", testIsASink},
 		{"two savers", testTwoSavers},
 		{"table", testPostgresTable},
+		{"deferred constraints", testDeferredConstraints},
 		{"secrets", testSecrets},
 		{"lost commits", testLostCommits},
 		{"durable settings", testDurableSettings},

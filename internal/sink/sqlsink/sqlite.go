@@ -35,7 +35,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, string, e
 	}
 	// A transaction takes the lock when it begins, because upgrading a read lock later can fail. fullfsync is for macOS,
 	// where fsync leaves data in the drive's cache.
-	query := fmt.Sprintf("?_txlock=immediate&_pragma=busy_timeout(%d)&_pragma=synchronous(FULL)&_pragma=fullfsync(1)&_pragma=checkpoint_fullfsync(1)", busy)
+	query := fmt.Sprintf("?_txlock=immediate&_pragma=busy_timeout(%d)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)&_pragma=fullfsync(1)&_pragma=checkpoint_fullfsync(1)", busy)
 	if o.ReadOnly {
 		query += "&_pragma=query_only(1)"
 	} else {
@@ -150,7 +150,33 @@ func insertRows(ctx context.Context, t *tx, begin, end string, columns int, rows
 	return nil
 }
 
+// errForeignKey is what SQLite would say of a deferred foreign key when it commits.
+var errForeignKey = errors.New("FOREIGN KEY constraint failed: a row that is referred to is missing")
+
+// release asks SQLite whether a foreign key waits for its row. Only foreign keys can be deferred in SQLite.
+func (liteDialect) release(ctx context.Context, t *tx) error {
+	err := t.conn.Raw(func(connection any) error {
+		waiting, _, err := connection.(sqlite.DBStatus).Status(sqlite.DBStatusDeferredFKs, false)
+		if err == nil && waiting != 0 {
+			err = errForeignKey
+		}
+		return err
+	})
+	if err == nil {
+		_, err = t.ExecContext(ctx, "RELEASE SAVEPOINT attempt")
+	}
+	return err
+}
+
+func (liteDialect) lacksRow(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return errors.Is(err, errForeignKey) || ok && e.Code() == lib.SQLITE_CONSTRAINT_FOREIGNKEY
+}
+
 func (liteDialect) classify(err error) class {
+	if errors.Is(err, errForeignKey) {
+		return misfit
+	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return unexpected

@@ -1,0 +1,71 @@
+package sqlsink_test
+
+import (
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+func TestSQLiteForeignKeys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	testForeignKeys(t, "sqlite:"+path+"?", "FOREIGN KEY constraint failed", db)
+
+	// A foreign key that SQLite cannot check is found before the job begins.
+	if _, err := db.Exec(`CREATE TABLE lost (id bigint PRIMARY KEY, up bigint REFERENCES nobody (id))`); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openSpec("sqlite:"+path+"?table=lost&columns=id,up", "lost")
+	if err == nil {
+		_ = s.Close()
+	}
+	if !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), "nobody") {
+		t.Errorf("open with a foreign key to no table: %v, want ErrSettings", err)
+	}
+}
+
+// testForeignKeys tests that both databases find the rows that break a foreign key, whether it is checked at once or at
+// the commit. says is what the database says of such a row.
+func testForeignKeys(t *testing.T, spec, says string, db *sql.DB) {
+	for name, deferred := range map[string]string{"immediate": "", "deferred": " DEFERRABLE INITIALLY DEFERRED"} {
+		t.Run(name, func(t *testing.T) {
+			table := "nodes_" + name
+			if _, err := db.Exec(`CREATE TABLE ` + table + ` (id bigint PRIMARY KEY, up bigint REFERENCES ` + table + ` (id)` + deferred + `, name text NOT NULL DEFAULT '')`); err != nil {
+				t.Fatal(err)
+			}
+			w := openTable(t, spec+"table="+table+"&columns=id,up,name&key=id", name)
+			w.commit(`{"id":1,"up":2,"name":"a"}`, `{"id":2,"up":1,"name":"b"}`, `{"id":3,"up":3,"name":"c"}`)
+			w.wantDead(nil)
+			w.commit(
+				`{"id":10,"up":13,"name":"refers to one that follows"}`,
+				`{"id":11,"up":99,"name":"refers to none"}`,
+				`{"id":12,"up":1}`, // no name
+				`{"id":13,"up":1,"name":"refers to one of the last commit"}`,
+				`{"id":14,"up":11,"name":"refers to one that does not fit"}`,
+				`{"id":15,"up":14,"name":"one output fits"}`+"\n"+`{"id":16,"up":1,"name":"and one does not"}`,
+			)
+			w.wantDead(map[uint64]string{1: says, 2: "", 4: says, 5: says})
+			if n := count(t, db, "SELECT count(*) FROM "+table+" WHERE id >= 10"); n != 2 {
+				t.Errorf("the table has %d rows of the second commit, want 2", n)
+			}
+			w.commit(`{"id":20,"up":98,"name":"alone"}`)
+			w.wantDead(map[uint64]string{0: says})
+			w.chunk, w.ordinal = w.chunk-1, w.ordinal-1
+			mended := w.result(`{"id":20,"up":97,"name":"still alone"}`)
+			if err := w.Replace(t.Context(), mended); err != nil {
+				t.Fatal(err)
+			}
+			if sum := w.Summary(); sum.Dead != 5 {
+				t.Errorf("there are %d dead letters after a retry that does not help, want 5", sum.Dead)
+			}
+		})
+	}
+}
