@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -38,7 +39,8 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Conf
 // open opens the sink, connects and runs the saver.
 func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus.Config, cfg saver.Config, log zerolog.Logger) error {
 	startup.Doing("opening the sink")
-	out, err := kinds.Open(cfg.Sink, common.Job) //nolint:contextcheck // opening a database has a limit of its own
+	closed := app.NewTrouble(log, zerolog.WarnLevel, 0, "the database takes no connection, still trying", "the database takes connections again").Repeat(time.Minute)
+	out, err := kinds.OpenWaiting(ctx, cfg.Sink, common.Job, closed.Note) //nolint:contextcheck // opening a database has a limit of its own
 	if err != nil {
 		return saver.SinkError("SINK", err)
 	}

@@ -46,7 +46,7 @@ func (s *Sink) place(ctx context.Context, t *tx, objects []object) ([]refusal, e
 }
 
 // placeAgain puts those refused objects once more whose rows refer to a row that was missing. Halving may have put them before the
-// object that makes this row. It repeats this while at least half of them fit, so it costs no more than the halving did.
+// object that makes this row. It repeats this while at least half of them fit, so it costs about twice the halving at most.
 func (s *Sink) placeAgain(ctx context.Context, t *tx, refused []refusal) ([]refusal, error) {
 	for {
 		var lacking []object

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -181,6 +182,13 @@ func (pgDialect) classify(err error) class {
 		return misfit
 	}
 	return unexpected
+}
+
+// TurnedAway says whether an error is a server's answer that it takes no connection for now, though all settings may be right.
+func TurnedAway(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	// Too many clients; shut down by an administrator; another process crashed; starting up, shutting down or in recovery.
+	return ok && slices.Contains([]string{"53300", "57P01", "57P02", "57P03"}, e.Code)
 }
 
 // classifyBroken classifies what the server did not say itself.

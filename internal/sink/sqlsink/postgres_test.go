@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/chunkline/chunkline/internal/postgrestest"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
@@ -43,6 +45,7 @@ func TestPostgres(t *testing.T) {
 		{"lost commits", testLostCommits},
 		{"durable settings", testDurableSettings},
 		{"server away", testServerAway},
+		{"too many clients", testTooManyClients},
 		{"killed server", testKilledServer},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, server) })
@@ -201,6 +204,58 @@ func testServerAway(t *testing.T, server *postgrestest.Server) {
 	if outcomes, err := s.Commit(t.Context(), all); err != nil || outcomes[0] != sink.Committed {
 		t.Fatalf("commit to the server that is back: %v, %v", outcomes, err)
 	}
+}
+
+// A server whose connections all have other clients is away, to a sink that opens and to one that is open: the error says
+// why, and the same call succeeds once there are connections again.
+func testTooManyClients(t *testing.T, server *postgrestest.Server) {
+	url := server.NewDatabase(t)
+	s := openPostgres(t, url, "job")
+	if _, err := s.Claim(t.Context(), sinktest.Plan("a"), "f1"); err != nil {
+		t.Fatal(err)
+	}
+	server.Exec(t, url, "ALTER SYSTEM SET max_connections = 8")
+	server.Kill(t) // the sink's own connections end, too
+	server.Restart(t)
+	var others []*pgx.Conn
+	for {
+		other, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			if !strings.Contains(err.Error(), "53300") {
+				t.Fatal(err)
+			}
+			break
+		}
+		others = append(others, other)
+	}
+	all := sinktest.Chain("x", []int{1}, []int{2})
+	_, committing := s.Commit(t.Context(), all)
+	_, opening := sqlsink.Open(url, "job", sqlsink.Options{})
+	for what, err := range map[string]error{"commit": committing, "open": opening} {
+		if !errors.Is(err, sink.ErrUnreachable) || !sqlsink.TurnedAway(err) || !strings.Contains(err.Error(), "too many clients") {
+			t.Errorf("%s: %v, want ErrUnreachable that says too many clients", what, err)
+		}
+		noSecret(t, fmt.Sprint(err))
+	}
+	for _, other := range others {
+		if err := other.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	for { // a process of the server may need a moment to end after its client has gone
+		outcomes, err := s.Commit(t.Context(), all)
+		if errors.Is(err, sink.ErrUnreachable) {
+			continue
+		}
+		if err != nil || outcomes[0] != sink.Committed {
+			t.Errorf("commit with connections again: %v, %v", outcomes, err)
+		}
+		break
+	}
+	openPostgres(t, url, "job")
+	server.Exec(t, url, "ALTER SYSTEM RESET max_connections")
+	server.Kill(t)
+	server.Restart(t)
 }
 
 // A database that was restored to an earlier state is noticed before anything is committed to it.
