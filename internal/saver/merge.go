@@ -52,6 +52,9 @@ func (s *Saver) merge(ctx context.Context, total wire.Totals) wire.SyncAnswer {
 			return wire.SyncAnswer{Status: wire.SyncWorking, Reason: err.Error(), Load: s.load()} // the fetcher asks again, and there may be space then
 		}
 		note(&s.full.merge, nil)
+		if errors.Is(err, sink.ErrUnreachable) {
+			return wire.SyncAnswer{Status: wire.SyncWorking, Reason: err.Error(), Load: s.load()} // likewise when the database is back
+		}
 		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
 	note(&s.full.merge, nil)

@@ -228,3 +228,25 @@ func TestFinish(t *testing.T) {
 		}
 	})
 }
+
+// A database that is away at the end of a job is waited for: the job does not fail.
+func TestFinish_away(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		away := 5
+		b.sink.OnFinish = func() error {
+			if away--; away >= 0 {
+				return sink.ErrUnreachable
+			}
+			return nil
+		}
+		b.want(result(0), wire.SaveCommitted)
+		status := wire.SyncWorking
+		for status == wire.SyncWorking {
+			status = b.ask(wire.Sync{Op: wire.SyncFinish, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Total: wire.Totals{Chunks: 1, Objects: 2}}).Status
+			synctest.Wait()
+		}
+		if status != wire.SyncOK || away >= 0 {
+			t.Errorf("finish ends with %s and %d outages left, want ok and none", status, max(0, away))
+		}
+	})
+}

@@ -80,7 +80,7 @@ type Sink interface {
 	// Finish checks that exactly the chunks 0 to chunks-1 are committed with all their objects, that their ordinals are
 	// contiguous from 0, and that they have the given number of objects in total. If not, it returns ErrIncomplete, which
 	// names the first gap. Then it merges outputs and dead letters in input order. It is idempotent. ErrFull: call again
-	// when there is space.
+	// when there is space. ErrUnreachable: call again when the store is back.
 	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
 
 	// Summary counts the committed results. A chunk counts when all its objects are committed. Output and DeadFile are set
