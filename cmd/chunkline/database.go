@@ -5,12 +5,14 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink/kinds"
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
 	"github.com/chunkline/chunkline/internal/source"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // jobHelp describes the flag --job of commands that read or change a result.
@@ -56,12 +58,20 @@ func written(output string) []string {
 // shown is the value of --output as messages show it: without a password.
 func shown(output string) string {
 	if !isDatabase(output) || sqlsink.Path(output) != "" {
-		return output
+		return webservice.WithoutPassword(output)
 	}
 	if u, err := url.Parse(output); err == nil && !u.Query().Has("password") {
 		return u.Redacted()
 	}
 	return "postgres://…"
+}
+
+// checkOutput refuses a URL that is no database: it would be the name of a file, and messages would show its password.
+func checkOutput(output string) error {
+	if !isDatabase(output) && strings.Contains(output, "://") {
+		return app.Usage("--output %s: use a file, sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE", webservice.WithoutPassword(output))
+	}
+	return nil
 }
 
 // openDatabase opens the result of a job in a database.

@@ -26,6 +26,9 @@ func deadFile(output string) string {
 
 // openResult opens the sink that belongs to the value of --output. job may be empty, and is for databases.
 func openResult(output, job string, readOnly bool) (kinds.Sink, error) {
+	if err := checkOutput(output); err != nil {
+		return nil, err
+	}
 	switch {
 	case output == "":
 		return nil, app.Usage("--output is not set: use the --output of run, or a saver's folder or database")

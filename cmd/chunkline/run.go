@@ -169,6 +169,9 @@ func (f *runFlags) check() error {
 	if f.lingers {
 		f.fetcher.OnDone = "stay"
 	}
+	if err := checkOutput(f.output); err != nil {
+		return err
+	}
 	if err := f.fetcher.Validate(); err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // Options are the settings that all kinds of sink have.
@@ -47,7 +49,7 @@ func folderOf(spec string) (string, error) {
 	case strings.EqualFold(kind[1], "file"):
 		u, err := url.Parse(spec)
 		if err != nil || u.Host != "" || !strings.HasPrefix(u.Path, "/") || u.RawQuery != "" || u.Fragment != "" {
-			return "", fmt.Errorf("sink %q: a file URL looks like file:///absolute/path: %w", spec, ErrSettings)
+			return "", fmt.Errorf("sink %q: a file URL looks like file:///absolute/path: %w", webservice.WithoutPassword(spec), ErrSettings)
 		}
 		return u.Path, nil
 	}

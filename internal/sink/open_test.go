@@ -33,13 +33,14 @@ func TestOpenSpecs(t *testing.T) {
 		}
 	}
 	for spec, says := range map[string]string{
-		"":                        "folder:PATH",
-		"folder:":                 "folder:PATH",
-		"redis://:secret@host/1":  "folder:PATH",
-		"out:put":                 `"out"`,
-		"file://host/path":        "file:///absolute/path",
-		"file:relative":           "file:///absolute/path",
-		"file:///path?sync=false": "file:///absolute/path",
+		"":                           "folder:PATH",
+		"folder:":                    "folder:PATH",
+		"redis://:secret@host/1":     "folder:PATH",
+		"out:put":                    `"out"`,
+		"file://host/path":           "file:///absolute/path",
+		"file://me:secret@host/path": "file:///absolute/path",
+		"file:relative":              "file:///absolute/path",
+		"file:///path?sync=false":    "file:///absolute/path",
 	} {
 		s, err := sink.Open(spec, job, sink.Options{})
 		if !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "secret") {

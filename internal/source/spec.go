@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // howTo is the end of errors about an item that names no file.
@@ -89,17 +91,17 @@ func expand(o Options, spec string) ([]file, error) {
 		case word == "" && len(items) == 1:
 			return nil, fmt.Errorf("%w: the source is empty; %s", ErrSettings, howTo)
 		case word == "":
-			return nil, fmt.Errorf("%w %q: an item of the list is empty", ErrSettings, spec)
+			return nil, fmt.Errorf("%w %q: an item of the list is empty", ErrSettings, webservice.WithoutPassword(spec))
 		case word == "-" || word == "stdin:":
 			if len(items) > 1 {
-				return nil, fmt.Errorf("%w %q: standard input must be the only item", ErrSettings, spec)
+				return nil, fmt.Errorf("%w %q: standard input must be the only item", ErrSettings, webservice.WithoutPassword(spec))
 			}
 			if o.Stdin == nil && !o.Replay {
-				return nil, fmt.Errorf("%w %q: there is no standard input here", ErrSettings, spec)
+				return nil, fmt.Errorf("%w %q: there is no standard input here", ErrSettings, webservice.WithoutPassword(spec))
 			}
 			format, err := formatOf("", options, ofJob)
 			if err != nil {
-				return nil, fmt.Errorf("%w %q: %w", ErrSettings, word, err)
+				return nil, fmt.Errorf("%w %q: %w", ErrSettings, webservice.WithoutPassword(word), err)
 			}
 			return []file{{name: "stdin", format: format, stream: stdin{o.Stdin}}}, nil
 		case IsStream(word):
@@ -107,7 +109,7 @@ func expand(o Options, spec string) ([]file, error) {
 		}
 		found, options, err := expandItem(o, word, options, own)
 		if err != nil {
-			return nil, fmt.Errorf("%w %q: %w", ErrSettings, word, err)
+			return nil, fmt.Errorf("%w %q: %w", ErrSettings, webservice.WithoutPassword(word), err)
 		}
 		for _, f := range found {
 			if f.format, err = formatOf(f.name, options, ofJob); err != nil {
@@ -189,7 +191,7 @@ func fromURL(rest string) (path, pattern string, err error) {
 	if host, ok := strings.CutPrefix(rest, "//"); ok {
 		host, local, _ := strings.Cut(host, "/")
 		if host != "" && host != "localhost" {
-			return "", "", fmt.Errorf("a file: URL names a file on this machine, as in file:///data/users.jsonl, not on %q", host)
+			return "", "", fmt.Errorf("a file: URL names a file on this machine, as in file:///data/users.jsonl, not on %q", host[strings.LastIndexByte(host, '@')+1:])
 		}
 		rest = "/" + local
 	}

@@ -74,6 +74,22 @@ func TestOpen_errors(t *testing.T) {
 	}
 }
 
+// No message shows the password of a URL, whatever its scheme.
+func TestOpen_password(t *testing.T) {
+	t.Parallel()
+	const secret = "canary-5d1"
+	for _, spec := range []string{
+		"mysql://user:" + secret + "@host/db", "mysql://:" + secret + "@host/db", "ftp://user:" + secret + "/" + secret + "@host/x", "mysql://user:" + secret + ",@host/db",
+		"file://user:" + secret + "@host/x", "gs://user:" + secret + "@bucket/x", "s3://user:" + secret + "@bucket/x", "mysql://user:" + secret + "@host/db,",
+		"mysql://user:" + secret + "@host/db,-", `cmd:curl "https://user:` + secret + "@host/x", "cmd?format=xml:curl https://user:" + secret + "@host/x",
+	} {
+		s, err := Open(spec, 100, 100, nil)
+		if err == nil || s != nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("Open(%q): %v, want an error without the password", spec, err)
+		}
+	}
+}
+
 func TestOpen_sameFileTwice(t *testing.T) {
 	t.Parallel()
 	folder := write(t, "a.jsonl", "1\n", "b,c.jsonl", "1\n", "x/a.jsonl", "2\n")

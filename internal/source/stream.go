@@ -9,6 +9,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/process"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // A stream is an input that cannot be read again: standard input, a command, an HTTP
@@ -78,11 +79,11 @@ func expandStream(o Options, spec string) ([]file, error) {
 	}
 	s, options, err := parseCommand(spec, o.Stderr)
 	if err != nil {
-		return nil, fmt.Errorf("%w %q: %w", ErrSettings, spec, err)
+		return nil, fmt.Errorf("%w %q: %w", ErrSettings, webservice.WithoutPassword(spec), err)
 	}
 	format, err := formatOf("", options, o.Format)
 	if err != nil {
-		return nil, fmt.Errorf("%w %q: %w", ErrSettings, spec, err)
+		return nil, fmt.Errorf("%w %q: %w", ErrSettings, webservice.WithoutPassword(spec), err)
 	}
 	return []file{{name: s.name(), format: format, stream: s}}, nil
 }
