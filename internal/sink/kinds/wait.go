@@ -16,7 +16,7 @@ const pause = time.Second
 // clients, starts, shuts down or recovers. It tells note why each time, and with nil that the sink is open. Once a
 // server has answered like that, it may also go away and come back.
 func OpenWaiting(ctx context.Context, spec, job string, note func(error)) (Sink, error) {
-	return openWaiting(ctx, func() (Sink, error) { return Open(spec, job) }, note)
+	return openWaiting(ctx, func() (Sink, error) { return Open(spec, job) }, note) //nolint:contextcheck // opening a database has a limit of its own
 }
 
 func openWaiting(ctx context.Context, open func() (Sink, error), note func(error)) (Sink, error) {

@@ -63,7 +63,7 @@ func (s *Sink) placeAgain(ctx context.Context, t *tx, refused []refusal) ([]refu
 		if err != nil {
 			return nil, err
 		}
-		refused = append(rest, still...)
+		refused = slices.Concat(rest, still)
 		if len(still) > len(lacking)/2 {
 			return refused, nil
 		}
