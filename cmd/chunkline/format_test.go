@@ -136,8 +136,8 @@ func TestRunOutputNames(t *testing.T) {
 	for output, said := range map[string]string{
 		"-":                        "name a file",
 		"out.parquet":              "out.jsonl.zst",
-		"s3://bucket/key":          `unknown kind of sink "s3"`,
-		"mysql://me:secret@db/job": `unknown kind of sink "mysql"`,
+		"s3://bucket/key":          "--output s3://bucket/key: use a file",
+		"mysql://me:secret@db/job": "mysql://me:xxxxx@db/job",
 	} {
 		r := must(t, 2, "run", "-i", in, "-o", output, "-m", ".")
 		wantWords(t, r.err.Error(), said)

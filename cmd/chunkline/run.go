@@ -152,8 +152,6 @@ func (f *runFlags) check() error {
 		return app.Usage("--output is not set: name the file for the outputs")
 	case f.output == "-":
 		return app.Usage("--output=-: the outputs cannot go to standard output: name a file")
-	case !isDatabase(f.output) && strings.Contains(f.output, "://"): // may carry a password, so only its kind is shown
-		return app.Usage("--output: unknown kind of sink %q: name a file, or use sqlite:FILE or postgres://…", f.output[:strings.Index(f.output, "://")])
 	case f.workers < 0 || f.workers > maxWorkers || f.workers == 0 && f.listen == "":
 		return app.Usage("--workers=%d: use 1 to %d, or 0 with --listen", f.workers, maxWorkers)
 	case f.token != "" && f.listen == "":
