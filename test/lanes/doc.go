@@ -15,8 +15,8 @@
 // # Lanes at the same time
 //
 // A lane waits (for leases to expire, for pods to start), or computes, or runs alone. At
-// most two lanes that wait run at a time. They run at normal priority, because they have
-// deadlines. Beside them runs at most one lane that computes, at a lower priority. A lane
+// most one lane that waits runs at a time. It runs at normal priority, because it has
+// deadlines. Beside it runs at most one lane that computes, at a lower priority. A lane
 // that computes and has deadlines runs alone. The lane that is expected to end last,
 // including the lanes that need it, starts first.
 //

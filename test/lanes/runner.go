@@ -18,7 +18,7 @@ import (
 
 const (
 	computing = 1                // lanes that compute at a time: each uses all cores
-	waiting   = 2                // lanes that wait at a time: together they use less than the cores
+	waiting   = 1                // lanes that wait at a time: two would miss each other's deadlines
 	mostLines = 40               // of the output of a lane that failed
 	testLines = 8                // of them, for each test that failed
 	grace     = 10 * time.Second // between SIGTERM and SIGKILL for a lane that is interrupted
