@@ -9,12 +9,12 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
 )
 
-// pause is between two tries to open a sink whose server takes no connection. A try has its own pauses, too.
+// pause is the time between two attempts to open a sink whose server accepts no connections. Each attempt itself retries for some seconds.
 const pause = time.Second
 
-// OpenWaiting is Open for a process that waits for a database server that takes no connection for now: one that has too many
-// clients, starts, shuts down or recovers. It tells note why each time, and with nil that the sink is open. Once a
-// server has answered like that, it may also go away and come back.
+// OpenWaiting is like Open, but waits while a database server accepts no connections because it has too many clients, starts,
+// shuts down or recovers. It calls note with the error of each failed attempt, and with nil once the sink is open. After the
+// server has given such an answer once, OpenWaiting also waits while the server cannot be reached.
 func OpenWaiting(ctx context.Context, spec, job string, note func(error)) (Sink, error) {
 	return openWaiting(ctx, func() (Sink, error) { return Open(spec, job) }, note) //nolint:contextcheck // opening a database has a limit of its own
 }

@@ -184,7 +184,7 @@ func (pgDialect) classify(err error) class {
 	return unexpected
 }
 
-// TurnedAway says whether an error is a server's answer that it takes no connection for now, though all settings may be right.
+// TurnedAway reports whether err is the answer of a server that accepts no connections at the moment. The settings may be right.
 func TurnedAway(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	// Too many clients; shut down by an administrator; another process crashed; starting up, shutting down or in recovery.
