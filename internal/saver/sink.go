@@ -91,8 +91,8 @@ type Sink interface {
 	// people. Both are empty for a sink without identity.
 	Identity() (id, at string)
 
-	// OnSync calls told with the duration of each step that waits for the disk; file is "results" or
-	// "index". Call it before any other method.
+	// OnSync calls told with the duration of each sync of a commit; file is "log" for every kind of sink. Call it before any
+	// other method.
 	OnSync(told func(file string, took time.Duration))
 
 	// Close lets another process open the sink. Committed results are durable without it.
