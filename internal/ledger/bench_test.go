@@ -10,15 +10,18 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// BenchmarkLedger runs a ledger with 10 million chunks (a billion objects) and
-// 10,000 mappers: each asks, gets a chunk, sends a heartbeat, and has the chunk saved,
+// BenchmarkLedger runs a ledger with 10 million chunks (a billion objects; with -short a
+// tenth of that) and 10,000 mappers: each asks, gets a chunk, sends a heartbeat, and has the chunk saved,
 // in random order. It reports the time of one transition, which is one call, and the
 // memory that the ledger keeps at the end.
 //
 // Run it with -bench Ledger -benchtime 1x.
 func BenchmarkLedger(b *testing.B) {
+	chunks := 10_000_000
+	if testing.Short() {
+		chunks /= 10
+	}
 	const (
-		chunks  = 10_000_000
 		mappers = 10_000
 		window  = 256
 		tick    = 250 * time.Millisecond
@@ -42,7 +45,7 @@ func BenchmarkLedger(b *testing.B) {
 		asking := make([]uint64, 1)
 		start := time.Now()
 		for turn := 0; l.counts[Saved] < chunks-mappers; turn++ {
-			for l.counts[Ready] < window && l.added < chunks {
+			for l.counts[Ready] < window && int(l.added) < chunks {
 				l.Add(now, chunk.DefaultSize)
 				calls++
 			}

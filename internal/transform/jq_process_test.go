@@ -75,7 +75,7 @@ func TestJQStack(t *testing.T) {
 // found, no other is blamed, and a process is started only where one has ended.
 func TestJQGoesOn(t *testing.T) {
 	t.Parallel()
-	tr := mustNew(t, `jq?memory=16MiB:if . % 100 == 57 then "x" * 1000000000 else . * 2 end`).(*jqProcess)
+	tr := mustNew(t, `jq?memory=16MiB:if . % 100 == 57 then "x" * 100000000 else . * 2 end`).(*jqProcess)
 	const n = 500
 	var objects, want []string
 	var dead []any

@@ -3,7 +3,7 @@
 // once. The programs are built with the tag failpoints; internal/failpoint lists the
 // places.
 //
-//	go test ./test/crash                an eighth of the places
+//	go test ./test/crash                a sixteenth of the places
 //	go test ./test/crash -hits 1        each place once, some of the recoveries and second runs that die too
 //	go test ./test/crash -hits 3 -v     the first three times at each place, all recoveries, and what was not reached
 //

@@ -14,7 +14,7 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-var hits = flag.Int("hits", 0, "how often each failpoint is tried: the first so many times that a process comes there. 0: an eighth of them once; 3: also every pair of a commit and a recovery, and every second run")
+var hits = flag.Int("hits", 0, "how often each failpoint is tried: the first so many times that a process comes there. 0: a sixteenth of them once; 3: also every pair of a commit and a recovery, and every second run")
 
 // full reports whether everything is tried, including what takes long.
 func full() bool { return *hits >= 3 }
@@ -66,17 +66,17 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// some returns every eighth case, so that a plain go test stays short; all of them if everything is
-// tried.
+// some returns every sixteenth case and the last one, so that a plain go test stays short; all of them
+// if everything is tried.
 func some[C any](cases []C) []C {
 	if full() {
 		return cases
 	}
 	var fewer []C
-	for i := 0; i < len(cases); i += 8 {
+	for i := 0; i < len(cases)-1; i += 16 {
 		fewer = append(fewer, cases[i])
 	}
-	return fewer
+	return append(fewer, cases[len(cases)-1])
 }
 
 // each runs do for all cases, as many at a time as proc.Main allows, and returns when all have

@@ -15,7 +15,7 @@ import (
 var redoes = []string{
 	"sink.sync.log:1", "sink.checked:1", "sink.syncdir.folder:1", "sink.syncdir.parent:1",
 	"sink.write.index.half:1", "sink.write.index:1", "sink.truncate.index:1", "sink.sync.index:1",
-	"sink.write.log.half:1", "sink.write.log:1",
+	"sink.write.log:1", "sink.write.log.half:1",
 }
 
 // TestRedo kills chunkline redo at every step on disk. Then all of the version's chunks are removed

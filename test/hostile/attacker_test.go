@@ -141,13 +141,14 @@ func (a *attacker) say(messages ...*nats.Msg) {
 	}
 }
 
-// ask sends a request and repeats it until it is answered.
+// ask sends a request and repeats it until it is answered. The server drops a request that comes before the role's
+// subscription, and reports that only if the attacker itself has not subscribed to everything.
 func (a *attacker) ask(verb string, m wire.Message) wire.Message {
 	a.t.Helper()
 	var got *nats.Msg
 	proc.Eventually(a.t, "an answer to "+verb, func() bool {
 		var err error
-		got, err = a.nc.RequestMsg(a.message(verb, m), 2*leaseWait)
+		got, err = a.nc.RequestMsg(a.message(verb, m), answerWait)
 		return err == nil
 	})
 	answer := wire.Message{Header: wire.Header{}, Body: got.Data}
@@ -163,6 +164,9 @@ var self = report.Mapper{ID: "ATTACKER", Name: "attacker", Transform: "harm"}
 const (
 	// leaseWait is how long the attacker waits for work.
 	leaseWait = time.Minute
+
+	// answerWait is how long ask waits before it repeats a request.
+	answerWait = 10 * time.Second
 
 	// chunkPace is the pace of a mapper whose grant is one whole chunk: 25 ms for 100 objects.
 	chunkPace = 250 * time.Microsecond

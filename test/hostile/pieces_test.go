@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/wire"
+	"github.com/chunkline/chunkline/test/proc"
 )
 
 // TestOverlappingPieces: a restarted fetcher cuts chunks into other pieces, so an attacker can have
@@ -21,6 +22,8 @@ func TestOverlappingPieces(t *testing.T) {
 	small := j.leaseAt(1 << 62)
 	fetcher.Kill()
 	fetcher.Start()
+	// The server may still pass an earlier request to the killed fetcher, which never answers it.
+	proc.Eventually(t, "the second fetcher", func() bool { return strings.Count(fetcher.Log(), "fetcher serves") == 2 })
 	large := j.lease()
 	if s, l := small.Grant[0].Piece(), large.Grant[0].Piece(); s.Len() != 1 || !l.Contains(s) || l.Len() != 100 {
 		t.Fatalf("got %s and %s, want one object, and the whole chunk that has it", s, l)

@@ -43,7 +43,9 @@ func start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	restore := useHugePages()
 	r.run(ctx)
+	restore()
 	fmt.Print("\n", r.table())
 	r.explain()
 	failed := r.failed()

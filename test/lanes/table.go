@@ -64,7 +64,7 @@ var table = []entry{
 		ci: "make -s endurance RUN=TestFlat OBJECTS=200000 RATE=8000", all: "make -s endurance",
 	}, {
 		name: "fuzz", about: "Go's fuzzer on each target", seconds: 80,
-		ci: "make -s fuzz FUZZTIME=5000x", all: "make -s fuzz FUZZTIME=100000x",
+		ci: "make -s fuzz FUZZTIME=2000x", all: "make -s fuzz FUZZTIME=100000x",
 	}, {
 		name: "databases", about: "SQLite and PostgreSQL as sinks and sources; a private PostgreSQL server is killed in the middle of commits and of reading", waits: true, after: []string{"packages"}, seconds: 90,
 		ci: "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source", all: "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source",
@@ -73,7 +73,7 @@ var table = []entry{
 		ci: ".ci/builds linux/arm64 linux/386 darwin/arm64", all: ".ci/builds linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64",
 	}, {
 		name: "benchmarks", about: "benchmarks run; their figures are not judged", seconds: 90,
-		ci:  "go test -run '^$' -bench . -benchtime 1x ./internal/... && make -s bench OBJECTS=100000 RUNS=1 ROWS=quick,wait-16",
+		ci:  "go test -short -run '^$' -bench . -benchtime 1x ./internal/... && make -s bench OBJECTS=100000 RUNS=1 ROWS=quick,wait-16",
 		all: "go test -run '^$' -bench . ./internal/... && make -s bench RUNS=3",
 	}, {
 		name: "browser", about: "the live page in Chromium, and under axe", waits: true, seconds: 120,

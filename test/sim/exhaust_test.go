@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-var pairs = flag.Int("pairs", 200, "how many pairs of strikes TestEverywhere plays, a third of them in each of its jobs; 0: all there are")
+var pairs = flag.Int("pairs", 60, "how many pairs of strikes TestEverywhere plays, a third of them in each of its jobs; 0: all there are")
 
 // strike is a fault of one message of a job: the number-th of its kind.
 type strike struct {
