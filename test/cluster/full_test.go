@@ -341,3 +341,48 @@ configMapGenerator:
 	}
 	l.healthy()
 }
+
+// TestFetcherJob_deadLetters: the Job is Failed without another try if there are
+// dead letters, because of the exit code.
+func TestFetcherJob_deadLetters(t *testing.T) {
+	parallel(t, 470, 60)
+	l := newLab(t, "overlays/fetcher-job", 3, "OBJECTS=2000", `TRANSFORM=jq:if (.uuid | endswith("0")) then error("ends with 0") else . end`)
+	l.kubectl("wait", "--for=condition=Failed", "job/fetcher", "--timeout=240s")
+	got := l.kubectl("get", "job/fetcher", "-o", `jsonpath={.status.conditions[?(@.type=="Failed")].reason} {.status.failed}`)
+	code := l.kubectl("get", "pods", "-l", "job-name=fetcher", "-o", "jsonpath={.items[*].status.containerStatuses[0].state.terminated.exitCode}")
+	if got != "PodFailurePolicy 1" || code != "4" {
+		t.Errorf("job failed with %q, exit code %q; want PodFailurePolicy 1 and 4", got, code)
+	}
+}
+
+// TestExistingNATS: a job on the user's own NATS server, which has no users.
+func TestExistingNATS(t *testing.T) {
+	parallel(t, 460, 70)
+	l := emptyLab(t)
+	l.kubectlWith(myNATS, "apply", "-f", "-")
+	l.apply("overlays/existing-nats", 3, "OBJECTS=2000", "TRANSFORM=users")
+	l.done()
+	l.verify(2000, 0)
+	l.logs.explained(append(awayTexts, "the NATS server asks for no credentials")...)
+}
+
+const myNATS = `
+apiVersion: v1
+kind: Service
+metadata: {name: my-nats}
+spec:
+  selector: {app.kubernetes.io/name: nats}
+  ports: [{port: 4222}]
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: my-nats
+  labels: {app.kubernetes.io/name: nats}
+spec:
+  securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
+  containers:
+  - name: nats
+    image: nats:2.15.2
+    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+`

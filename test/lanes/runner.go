@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -182,7 +183,11 @@ func (r *runner) command(ctx context.Context, l *lane) (*exec.Cmd, *os.File, err
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	// With -trimpath, Go's build cache does not depend on where the checkout lies: a fresh clone compiles only what changed.
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath"))
+	flags := "-trimpath"
+	if l.alone {
+		flags += fmt.Sprintf(" -p=%d", runtime.NumCPU()+1) // some packages mostly wait: test one more at a time
+	}
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" "+flags))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a group for signals, and for the kernel's autogroup
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
