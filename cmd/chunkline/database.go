@@ -33,12 +33,20 @@ func jobFolder(output, job string) string {
 	return job + workSuffix
 }
 
+// jobFolder is the folder of this job.
+func (f *runFlags) jobFolder() string {
+	if isStdout(f.output) {
+		return f.work
+	}
+	return jobFolder(f.output, f.job)
+}
+
 // makeJobFolder makes the folder of a job with a database, if it is needed.
 func (f *runFlags) makeJobFolder() error {
 	if !isDatabase(f.output) || f.listen == "" && !slices.Contains(f.inputs, "-") && !slices.ContainsFunc(f.inputs, source.IsStream) {
 		return nil
 	}
-	if err := os.MkdirAll(jobFolder(f.output, f.job), 0o777); err != nil { //nolint:gosec // the user's umask decides
+	if err := os.MkdirAll(f.jobFolder(), 0o777); err != nil { //nolint:gosec // the user's umask decides
 		return fmt.Errorf("make work folder: %w", err)
 	}
 	return nil
@@ -53,6 +61,22 @@ func written(output string) []string {
 		return []string{path, path + "-wal", path + "-shm"}
 	}
 	return nil
+}
+
+// written lists the files and folders that this job writes.
+func (f *runFlags) written(std streams) []string {
+	if isStdout(f.output) {
+		return writtenToStdout(f.work, std.out)
+	}
+	return written(f.output)
+}
+
+// shown is the value of --output with which other commands find the result of this job, as messages show it.
+func (f *runFlags) shown() string {
+	if isStdout(f.output) {
+		return f.work
+	}
+	return shown(f.output)
 }
 
 // shown is the value of --output as messages show it: without a password.
@@ -94,6 +118,9 @@ func (f *runFlags) openOutput() (kinds.Sink, error) {
 			return nil, saver.SinkError("--output", err)
 		}
 		return s, nil
+	}
+	if isStdout(f.output) {
+		return f.openWork()
 	}
 	return f.openFolder()
 }

@@ -16,9 +16,9 @@ import (
 // cannot be read again.
 const spoolFile = "source.zst"
 
-// openInput opens the source of a job with that output. The file spool keeps a copy of
-// input which cannot be read again.
-func openInput(output, format string, inputs []string, size, bytes int, spool string, std streams) (source.Source, error) {
+// openInput opens the source of a job that writes these files and folders. The file spool
+// keeps a copy of input which cannot be read again.
+func openInput(written []string, format string, inputs []string, size, bytes int, spool string, std streams) (source.Source, error) {
 	if len(inputs) > 1 && slices.ContainsFunc(inputs, source.IsStream) {
 		return nil, app.Usage("--input: a command, an API or a query must be the only input")
 	}
@@ -26,7 +26,7 @@ func openInput(output, format string, inputs []string, size, bytes int, spool st
 	o := source.Options{
 		Size: size, Bytes: bytes, Stdin: std.in, Stderr: std.err, Spool: spool,
 		Credentials: webservice.Credentials{Token: os.Getenv("SOURCE_TOKEN"), Headers: os.Getenv("SOURCE_HEADERS")},
-		Written:     written(output),
+		Written:     written,
 	}
 	var err error
 	if o.Format, err = source.ParseFormat(format); err != nil {

@@ -63,6 +63,14 @@ func (r jobReport) print(stdout, stderr io.Writer, asJSON bool) error {
 	return nil
 }
 
+// resultName names the output of a finished job for people.
+func resultName(output string) string {
+	if isStdout(output) {
+		return "standard output"
+	}
+	return output
+}
+
 // String returns the report as text.
 func (r jobReport) String() string {
 	var text strings.Builder
@@ -85,7 +93,7 @@ func (r jobReport) String() string {
 		r.Chunks, r.Redelivered, r.Backups, r.BackupWins, r.Duplicates)
 	line("time", "%s, %.0f objects a second", (time.Duration(r.Seconds * float64(time.Second))).Round(time.Millisecond), r.Rate)
 	if r.Output != "" {
-		line("result", "%s", r.Output)
+		line("result", "%s", resultName(r.Output))
 	}
 	if r.DeadFile != "" {
 		line("", "%s", r.DeadFile)

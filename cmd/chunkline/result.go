@@ -30,6 +30,8 @@ func openResult(output, job string, readOnly bool) (kinds.Sink, error) {
 		return nil, err
 	}
 	switch {
+	case isStdout(output):
+		return nil, app.Usage("--output -: name the folder that --work of run named")
 	case output == "":
 		return nil, app.Usage("--output is not set: use the --output of run, or a saver's folder or database")
 	case isDatabase(output):

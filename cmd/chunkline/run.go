@@ -32,6 +32,7 @@ import (
 type runFlags struct {
 	inputs   []string
 	output   string
+	work     string // work folder, with an output of "-"
 	what     transformFlags
 	workers  int
 	mappers  int
@@ -46,6 +47,8 @@ type runFlags struct {
 	timeout  time.Duration
 	lingers  bool // when the job is done, give viewers of the live page time to look
 	fetcher  fetcher.Config
+
+	temporary bool // work was not set, and is a folder that ends with the process
 }
 
 func runCommand() *cobra.Command {
@@ -59,11 +62,14 @@ func runCommand() *cobra.Command {
 			"After ^C, a crash or a power cut, run the same command again to continue. The folder OUTPUT.chunkline keeps finished work,\n" +
 			"and input from a command, an API or stdin, until you remove it. Dead letters go to OUTPUT with .dead before its extension.\n" +
 			"run refuses to start if either file exists and this job did not write it, or if the file was changed since.\n\n" +
+			"With -o - the outputs go to standard output while the job runs, and everything else to standard error. --work names the work\n" +
+			"folder. The same command with the same --work writes all outputs again, and maps only what is missing.\n\n" +
 			app.TracingHelp,
 		Example: `  chunkline run -i users.jsonl -o named.jsonl -m '{id: .uuid, name: (.fn + " " + .ln)}'
   chunkline run -i users.jsonl -o tagged.jsonl -f tag.jq --arg from web --argjson limits '{"age": 18}'
   chunkline run -i 'data/*.json.gz' -o out.jsonl --exec 'python3 map.py' -j 8
   chunkline run -i "cmd:psql -c 'COPY people TO STDOUT CSV HEADER'" --format csv -o out.jsonl -m .name     # the job fails if psql does
+  cat users.jsonl | chunkline run -o - -m .fn | sort | uniq -c
   set -o pipefail; zstdcat big.zst | jq -c '.[]' | chunkline run -o out.jsonl -m .name      # a producer that fails fails the line
   chunkline run -i big.jsonl -o out.jsonl -m .name --listen 0.0.0.0:4222   # mappers elsewhere can join`,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), streamsOf(c)) },
@@ -71,7 +77,8 @@ func runCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, cmd:PROGRAM ARG… the output of a command, s3://BUCKET/KEY an object or a glob of objects, https://HOST/PATH#OPTIONS a JSON API, and sqlite:FILE?query=SELECT …&key=COLUMN or postgres://… the rows of a query")
 	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
-	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (NAME.gz and NAME.zst are compressed), or a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, each with ?table=NAME&columns=… for a table of yours (required)")
+	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (NAME.gz and NAME.zst are compressed), - for standard output, or a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, each with ?table=NAME&columns=… for a table of yours (required)")
+	flags.StringVar(&f.work, "work", "", "with --output -: folder that keeps finished work, so that the same command continues; if not set, a temporary folder")
 	flags.BoolVar(&f.force, "force", false, "replace OUTPUT and the file of dead letters even if this job did not write them")
 	f.what.add(c)
 	flags.BoolVar(&f.change.accept, "accept-change", false, "continue with another transform than the output was begun with: keep what is done, map dead letters again")
@@ -96,7 +103,7 @@ func runCommand() *cobra.Command {
 }
 
 // run runs the job and prints its report.
-func (f *runFlags) run(ctx context.Context, std streams) error {
+func (f *runFlags) run(ctx context.Context, std streams) (err error) {
 	spec, err := f.what.spec()
 	if err != nil {
 		return err
@@ -111,13 +118,17 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	src, err := openInput(f.output, f.fetcher.Format, f.inputs, f.fetcher.ChunkSize, f.fetcher.ChunkBytes, filepath.Join(jobFolder(f.output, f.job), spoolFile), std) //nolint:contextcheck // a second ^C ends a listing of objects that takes long
+	if err := f.makeTemporary(); err != nil {
+		return err
+	}
+	var out kinds.Sink
+	defer func() { err = f.endTemporary(std, out, err) }()
+	src, err := openInput(f.written(std), f.fetcher.Format, f.inputs, f.fetcher.ChunkSize, f.fetcher.ChunkBytes, filepath.Join(f.jobFolder(), spoolFile), std) //nolint:contextcheck // a second ^C ends a listing of objects that takes long
 	if err != nil {
 		return err
 	}
 	defer app.Close(log, "source", src)
-	out, err := f.openOutput() //nolint:contextcheck // opening a database has a limit of its own
-	if err != nil {
+	if out, err = f.openOutput(); err != nil { //nolint:contextcheck // opening a database has a limit of its own
 		return err
 	}
 	defer app.Close(log, "sink", out)
@@ -127,7 +138,7 @@ func (f *runFlags) run(ctx context.Context, std streams) error {
 	if err := f.change.apply(ctx, out, retry.Config{Spec: spec, Workers: max(1, f.workers), Timeout: f.timeout, Retries: f.what.retries}, std); err != nil {
 		return err
 	}
-	if f.token, err = listenToken(jobFolder(f.output, f.job), f.listen, f.token); err != nil {
+	if f.token, err = listenToken(f.jobFolder(), f.listen, f.token); err != nil {
 		return err
 	}
 	f.fetcher.Transform, f.fetcher.AcceptChange = spec.String(), true
@@ -150,8 +161,6 @@ func (f *runFlags) check() error {
 	switch {
 	case f.output == "":
 		return app.Usage("--output is not set: name the file for the outputs")
-	case f.output == "-":
-		return app.Usage("--output=-: the outputs cannot go to standard output: name a file")
 	case f.workers < 0 || f.workers > maxWorkers || f.workers == 0 && f.listen == "":
 		return app.Usage("--workers=%d: use 1 to %d, or 0 with --listen", f.workers, maxWorkers)
 	case f.token != "" && f.listen == "":
@@ -167,7 +176,7 @@ func (f *runFlags) check() error {
 	if f.lingers {
 		f.fetcher.OnDone = "stay"
 	}
-	if err := checkOutput(f.output); err != nil {
+	if err := errors.Join(f.checkStdout(), checkOutput(f.output)); err != nil {
 		return err
 	}
 	if err := f.fetcher.Validate(); err != nil {
@@ -211,6 +220,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	})
 	working, end := context.WithCancel(ctx)
 	defer end()
+	outputs := f.deliver(out, std, end)
 	status, err := pipeline.Run(working, cfg, src, out, log, func(ctx context.Context, status func() report.Status) {
 		if f.listen != "" { // the server listens by now
 			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: %s\n", f.listen, joinCommand(f.job, f.token, spec.String()))
@@ -231,20 +241,26 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 			}
 			return
 		}
+		if isStdout(f.output) && app.IsTerminal(std.out) {
+			<-ctx.Done() // a bar would be drawn over the outputs
+			return
+		}
 		showProgress(ctx, std.err, status)
 	})
 	if !stop() {
 		<-said
 	}
+	ended := err == nil || errors.Is(err, app.ErrDeadLetters) || endedBadly(err)
+	err = outputs.end(ctx, err, ended && out.Summary().Output != "")
 	interrupted := errors.Is(err, fetcher.ErrUnfinished)
 	if _, ok := errors.AsType[*chunk.InputError](err); ok && !isDatabase(f.output) { // the format is part of the plan, and the folder belongs to the plan
-		return fmt.Errorf("%w (to use another --format, remove %s first)", err, workFolder(f.output))
+		return fmt.Errorf("%w (to use another --format, remove %s first)", err, f.jobFolder())
 	}
 	if dead := out.Summary().Dead; dead > 0 && (errors.Is(err, fetcher.ErrTooManyDead) || errors.Is(err, fetcher.ErrHopeless)) {
-		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, shown(f.output), dead)
+		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, f.shown(), dead)
 	}
 	if errors.Is(err, fetcher.ErrOtherPlan) && !isDatabase(f.output) {
-		return fmt.Errorf("%w (the plan of --output %s is kept in %s: remove that folder to start again)", err, f.output, workFolder(f.output))
+		return fmt.Errorf("%w (the plan of --output %s is kept in %s: remove that folder to start again)", err, f.output, f.jobFolder())
 	}
 	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted && !endedBadly(err) {
 		return err

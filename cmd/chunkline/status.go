@@ -134,7 +134,7 @@ func statusText(s report.Status) string {
 		fmt.Fprintf(tw, "  bottleneck\t%s\n", printable(s.Bottleneck.Text))
 	}
 	if s.Summary.Output != "" {
-		fmt.Fprintf(tw, "  result\t%s\n", printable(s.Summary.Output))
+		fmt.Fprintf(tw, "  result\t%s\n", printable(resultName(s.Summary.Output)))
 	}
 	if s.Shadow != nil {
 		fmt.Fprintf(tw, "  shadow\t%s gets copies of %g %% of the saved chunks, %d so far; the fetcher's /api/shadow lists the differences\n",

@@ -21,7 +21,7 @@ var goText = regexp.MustCompile(`strconv|parsing|time: |invalid (syntax|argument
 var wrongFlags = map[string][]string{
 	"input": {"nowhere"}, "format": {"xml"}, "force": {"perhaps"}, "exec": {"no-such-program"}, "transform": {"nothing"},
 	"from-file": {"nowhere"}, "argjson": {"a"}, "arg": {"a"}, "end-timeout": {"5", "-1s"}, "accept-change": {"2"}, "redo": {"2"},
-	"workers": {"-1", "1025", "many", "99999999999999999999"}, "job": {"a.b"}, "listen": {"nowhere"}, "listen-token": {"short"}, "http": {"nowhere"}, "json": {"2"},
+	"work": {"folder"}, "workers": {"-1", "1025", "many", "99999999999999999999"}, "job": {"a.b"}, "listen": {"nowhere"}, "listen-token": {"short"}, "http": {"nowhere"}, "json": {"2"},
 	"log-level": {"loud"}, "timeout": {"5", "-1s"}, "retries": {"-1", "101", "x"}, "chunk-size": {"0", "10001", "x", "99999999999999999999"}, "chunk-bytes": {"0", "x"},
 	"max-dead": {"-2", "x"}, "max-attempts": {"-1", "x"}, "keep-going": {"2"}, "rate": {"-1", "NaN", "x"}, "speculate": {"2"},
 }

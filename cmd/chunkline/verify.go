@@ -59,7 +59,7 @@ func verifyCommand() *cobra.Command {
 func openVerified(c *cobra.Command, inputs []string, format, output string, plan chunk.Plan, folder kinds.Sink) (source.Source, error) {
 	switch {
 	case len(inputs) > 0:
-		return openInput(output, cmp.Or(format, formatOfPlan(plan.Source)), inputs, plan.Size, plan.Bytes, "", streamsOf(c))
+		return openInput(written(output), cmp.Or(format, formatOfPlan(plan.Source)), inputs, plan.Size, plan.Bytes, "", streamsOf(c))
 	case format != "":
 		return nil, app.Usage("--format is for --input")
 	}

@@ -181,13 +181,15 @@ func (f *Folder) append(frames []frame) error {
 		return f.breakDown(err)
 	}
 	f.log.settle()
-	next := f.state.Load().next()
+	now := f.state.Load()
+	next := now.next()
 	for i := range frames {
 		if err := f.apply(next, &frames[i]); err != nil {
 			return f.breakDown(err)
 		}
 	}
 	f.state.Store(next)
+	close(now.replaced)
 	if f.index.due(f.log) {
 		f.index.write(f.log, next)
 	}

@@ -30,7 +30,7 @@
 //
 // Files: frame.go and record.go define the format, log.go appends, recover.go reads the log when a folder is opened,
 // index.go is the summary that makes this faster, table.go is the table in memory, read.go and reader.go read, merge.go
-// writes the ordered files.
+// writes the ordered files, follow.go writes the outputs to a stream while the job runs.
 //
 // # How opening the folder treats the log
 //

@@ -76,7 +76,7 @@ func (f *Folder) Summary() Summary { return f.summary(f.state.Load()) }
 func (f *Folder) summary(s *state) Summary {
 	t := s.totals
 	sum := Summary{Chunks: t.Chunks, Objects: t.Objects, Outputs: t.Outputs, Dead: t.Dead, OutputBytes: t.OutputBytes}
-	if s.finished != nil && *s.finished == f.wanted(s) {
+	if f.isFinished(s) {
 		sum.Output = f.o.Output
 		if t.Dead > 0 {
 			sum.DeadFile = f.o.DeadFile
@@ -84,6 +84,9 @@ func (f *Folder) summary(s *state) Summary {
 	}
 	return sum
 }
+
+// isFinished reports whether Finish has put the ordered files at the configured paths, and nothing was committed since.
+func (f *Folder) isFinished(s *state) bool { return s.finished != nil && *s.finished == f.wanted(s) }
 
 // Refresh does nothing: no other process changes the folder while it is open.
 func (f *Folder) Refresh(ctx context.Context) error { return ctx.Err() }

@@ -102,18 +102,23 @@ func (f *Folder) checkComplete(ctx context.Context, s *state, chunks, objects ui
 
 // isMerged reports whether the files of an earlier Finish still exist at the configured paths.
 func (f *Folder) isMerged(s *state) bool {
-	if s.finished == nil || *s.finished != f.wanted(s) {
+	if !f.isFinished(s) {
 		return false
 	}
 	same := func(path string, known []fingerprint) bool {
 		info, err := f.fs.Stat(path)
 		return err == nil && len(known) == 1 && uint64(info.Size()) == known[0].Bytes
 	}
-	return same(f.o.Output, s.written.Outputs) && (s.totals.Dead == 0 || same(f.o.DeadFile, s.written.Dead))
+	return (!f.mergesOutputs() || same(f.o.Output, s.written.Outputs)) && (s.totals.Dead == 0 || same(f.o.DeadFile, s.written.Dead))
 }
 
-func (f *Folder) wanted(s *state) finished {
-	w := finished{Output: f.relative(f.o.Output)}
+// mergesOutputs reports whether Finish merges the outputs, too, and not only the dead letters.
+func (f *Folder) mergesOutputs() bool { return f.o.Output != NoOutput }
+
+func (f *Folder) wanted(s *state) (w finished) {
+	if f.mergesOutputs() {
+		w.Output = f.relative(f.o.Output)
+	}
 	if s.totals.Dead > 0 {
 		w.DeadFile = f.relative(f.o.DeadFile)
 	}
@@ -154,9 +159,12 @@ func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 	outputs := orderedFile{path: f.o.Output, part: func(r *Record) Range { return r.Outputs }, known: s.written.Outputs}
 	// Pieces are ordered by ordinal, and so are the dead letters within each.
 	dead := orderedFile{path: f.o.DeadFile, part: func(r *Record) Range { return r.Dead }, known: s.written.Dead}
-	files := []*orderedFile{&outputs, &dead}
-	if s.totals.Dead == 0 {
-		files = files[:1]
+	var files []*orderedFile
+	if f.mergesOutputs() {
+		files = append(files, &outputs)
+	}
+	if s.totals.Dead > 0 {
+		files = append(files, &dead)
 	}
 	defer func() {
 		for _, o := range files {
@@ -168,8 +176,10 @@ func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 			return false, f.judgeMerge(fmt.Errorf("merge %s: %w", o.path, err))
 		}
 	}
-	placing, placed := *s.written, written{Outputs: []fingerprint{outputs.print}}
-	placing.Outputs = with(outputs.known, outputs.print)
+	placing, placed := *s.written, written{Outputs: outputs.known}
+	if f.mergesOutputs() {
+		placing.Outputs, placed.Outputs = with(outputs.known, outputs.print), []fingerprint{outputs.print}
+	}
 	if s.totals.Dead > 0 {
 		placing.Dead, placed.Dead = with(dead.known, dead.print), []fingerprint{dead.print}
 	}
@@ -292,6 +302,8 @@ func (f *Folder) OpenOutput(dead bool) (Merged, error) {
 	switch {
 	case s.finished == nil:
 		return Merged{}, fmt.Errorf("sink folder %s: %w", f.dir, ErrIncomplete)
+	case !dead && !f.mergesOutputs():
+		return Merged{}, fmt.Errorf("sink folder %s: its outputs were written to standard output: it has no file of them", f.dir)
 	case dead && s.totals.Dead == 0:
 		return Merged{ReaderAt: emptyFile{}, Closer: emptyFile{}, MediaType: compressionOf("").mediaType, Sum: xxhash.New().Sum64()}, nil
 	}

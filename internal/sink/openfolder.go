@@ -16,7 +16,8 @@ import (
 // FolderOptions are the settings of a folder.
 type FolderOptions struct {
 	// Output is the file of the ordered outputs; default output.jsonl in the folder. It appears when the job is finished.
-	// Its own folder must exist.
+	// Its own folder must exist. NoOutput: there is no such file. A folder that was finished without one has NoOutput as its
+	// default.
 	Output string
 	// DeadFile is the file of the ordered dead letters; default dead.jsonl in
 	// the folder. It appears when the job is finished, if there are any.
@@ -30,6 +31,10 @@ type FolderOptions struct {
 	// same time while no saver runs.
 	ReadOnly bool
 }
+
+// NoOutput, in place of the path of the ordered outputs, means that Finish merges only the dead letters. The outputs are in the
+// log, from which Follow writes them.
+const NoOutput = "-"
 
 // DefaultPartBytes is the size at which a part of the log is full.
 const DefaultPartBytes = 1 << 30
@@ -56,6 +61,9 @@ func openFolder(disk fileSystem, dir, job string, o FolderOptions) (*Folder, err
 	if err == nil {
 		err = f.recover(job)
 	}
+	if err == nil && o.Output == "" && f.finishedWithoutOutput() {
+		f.o.Output = NoOutput
+	}
 	if err == nil && !o.ReadOnly {
 		err = f.checkTargets(f.state.Load().written)
 	}
@@ -63,6 +71,12 @@ func openFolder(disk fileSystem, dir, job string, o FolderOptions) (*Folder, err
 		return nil, errors.Join(f.explain(err), f.closeFiles())
 	}
 	return f, nil
+}
+
+// finishedWithoutOutput reports whether the last Finish had NoOutput.
+func (f *Folder) finishedWithoutOutput() bool {
+	done := f.state.Load().finished
+	return done != nil && done.Output == ""
 }
 
 // explain maps an error of opening to one of the sentinels.

@@ -128,7 +128,7 @@ func (f *Folder) readLog(have []int64) (t tail, err error) {
 	if f.log.Commit == 0 {
 		return t, &DamageError{File: f.log.path(0), Offset: 0, What: "the log does not begin here"}
 	}
-	f.state.Store(next)
+	f.state.Store(next.next())
 	return t, nil
 }
 

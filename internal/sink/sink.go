@@ -111,7 +111,7 @@ type Summary struct {
 	Outputs     uint64 `json:"outputs"` // lines
 	Dead        uint64 `json:"dead"`
 	OutputBytes uint64 `json:"output_bytes"`
-	Output      string `json:"output"`    // path of the ordered outputs
+	Output      string `json:"output"`    // path of the ordered outputs, or NoOutput
 	DeadFile    string `json:"dead_file"` // path of the ordered dead letters; "" if there are none
 }
 

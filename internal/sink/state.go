@@ -70,7 +70,7 @@ func (r *Record) totals() (t totals) {
 
 // finished records where Finish put the ordered files, relative to the folder. It is cleared when the content changes.
 type finished struct {
-	Output   string `json:"output"`
+	Output   string `json:"output"`    // "" with NoOutput
 	DeadFile string `json:"dead_file"` // "" if there are no dead letters
 }
 
@@ -89,6 +89,8 @@ type state struct {
 	written  *written
 	finished *finished
 	content  uint64 // incremented by each change of the committed pieces
+
+	replaced chan struct{} // closed when this is no longer the current state
 }
 
 // change records a change of the committed pieces: the merged files are no longer complete.
@@ -100,6 +102,7 @@ func (s *state) change() {
 // next returns a copy for the next change. Pointers are shared: replace their targets.
 func (s *state) next() *state {
 	n := *s
+	n.replaced = make(chan struct{})
 	return &n
 }
 

@@ -38,8 +38,11 @@ func with(known []fingerprint, another fingerprint) []fingerprint {
 // configureTarget checks the path of a merged file before a job runs for hours. An existing path must be a regular file: a
 // rename onto /dev/null or a pipe would replace it by a file.
 func (f *Folder) configureTarget(path, base string) (string, error) {
-	if path == "" {
+	switch path {
+	case "":
 		return filepath.Join(f.dir, base), nil
+	case NoOutput:
+		return path, nil
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -82,8 +85,10 @@ func (e *ForeignError) Is(target error) bool { return target == ErrForeign }
 
 // checkTargets refuses to begin a job whose result would replace a file that is not the job's.
 func (f *Folder) checkTargets(known *written) error {
-	if _, err := f.mayReplace(f.o.Output, known.Outputs); err != nil {
-		return err
+	if f.mergesOutputs() {
+		if _, err := f.mayReplace(f.o.Output, known.Outputs); err != nil {
+			return err
+		}
 	}
 	_, err := f.mayReplace(f.o.DeadFile, known.Dead)
 	return err

@@ -91,10 +91,13 @@ type verifier struct {
 // openFiles opens the output files if the job was finished.
 func (v *verifier) openFiles() error {
 	summary := v.folder.Summary()
-	v.report.OutputFile, v.report.DeadFile = summary.Output, summary.DeadFile
 	if summary.Output == "" {
 		v.report.problem("the job is not finished, or wrote its output elsewhere")
 	}
+	if summary.Output == sink.NoOutput { // there is no file to compare
+		summary.Output = ""
+	}
+	v.report.OutputFile, v.report.DeadFile = summary.Output, summary.DeadFile
 	if _, files := v.folder.(*sink.Folder); !files { // the outputs are where the records have them
 		return nil
 	}

@@ -91,6 +91,6 @@ const ends = {
   cancelled: () => "The job was cancelled. Saved chunks stay.",
 };
 
-const done = (s) => `Done: every object is saved, once${s.objects.dead > 0 ? ", or is a dead letter" : ""}.${s.summary.output ? ` The result is in ${s.summary.output}.` : ""}`;
+const done = (s) => `Done: every object is saved, once${s.objects.dead > 0 ? ", or is a dead letter" : ""}.${s.summary.output && s.summary.output !== "-" ? ` The result is in ${s.summary.output}.` : ""}`;
 
 connect();
