@@ -41,19 +41,11 @@ func readRanges[T ~uint64](text string, most int) ([]T, error) {
 	var set []T
 	next := uint64(0) // the smallest number that may follow
 	for item := range strings.SplitSeq(text, ",") {
-		low, high, isRange := strings.Cut(item, "-")
-		first, err := parseUint(low, maxID)
-		if err != nil {
-			return nil, err
-		}
-		last := first
-		if isRange {
-			if last, err = parseUint(high, maxID); err != nil {
-				return nil, err
-			}
-		}
+		first, last, err := parseRange(item, maxID)
 		switch {
-		case first < next || last < first:
+		case err != nil:
+			return nil, err
+		case first < next:
 			return nil, fmt.Errorf("%.40q: numbers do not ascend", item)
 		case last-first >= uint64(most-len(set)):
 			return nil, fmt.Errorf("more than %d numbers", most)
@@ -64,6 +56,18 @@ func readRanges[T ~uint64](text string, most int) ([]T, error) {
 		}
 	}
 	return set, nil
+}
+
+// parseRange parses "low-high", both inclusive and at most most, or "low", a range of one number.
+func parseRange(text string, most uint64) (first, last uint64, err error) {
+	low, high, isRange := strings.Cut(text, "-")
+	if first, err = parseUint(low, most); err != nil || !isRange {
+		return first, first, err
+	}
+	if last, err = parseUint(high, most); err == nil && last < first {
+		err = fmt.Errorf("%.40q: numbers do not ascend", text)
+	}
+	return first, last, err
 }
 
 // writeCounts writes the number of outputs of each object, run-length encoded:

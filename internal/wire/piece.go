@@ -150,29 +150,16 @@ func readPieces(text string, most int) ([]chunk.Piece, error) {
 	var set []chunk.Piece
 	for item := range strings.SplitSeq(text, ",") {
 		chunks, objects, _ := strings.Cut(item, ":")
-		low, high, isRange := strings.Cut(chunks, "-")
-		first, err := parseUint(low, maxID)
+		first, last, err := parseRange(chunks, maxID)
 		if err != nil {
 			return nil, err
 		}
-		last := first
-		if isRange {
-			if last, err = parseUint(high, maxID); err != nil {
-				return nil, err
-			}
-		}
-		from, to, _ := strings.Cut(objects, "-")
-		begin, err := parseUint(from, chunk.MaxSize-1)
-		if err != nil {
-			return nil, err
-		}
-		end, err := parseUint(to, chunk.MaxSize-1)
-		if err != nil {
-			return nil, err
-		}
+		begin, end, err := parseRange(objects, chunk.MaxSize-1)
 		switch {
-		case last < first || end < begin:
-			return nil, fmt.Errorf("%.60q: numbers do not ascend", item)
+		case err != nil:
+			return nil, err
+		case !strings.Contains(objects, "-"):
+			return nil, fmt.Errorf("%.60q: want the objects as FROM-TO", item)
 		case last-first >= uint64(most-len(set)):
 			return nil, fmt.Errorf("more than %d pieces", most)
 		}
