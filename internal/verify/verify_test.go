@@ -95,13 +95,15 @@ func many(n int) []string {
 
 const unfinished = "the job is not finished"
 
-// TestWrong: each kind of wrong is found, and named once.
+// TestWrong: each kind of problem is found and described once. In pieces, chunks 0 to 2 are cut into
+// pieces of one and two objects, and a problem of a piece names its objects.
 func TestWrong(t *testing.T) {
 	t.Parallel()
 	letter := func(ordinal uint64, id chunk.ID, object string) []byte {
 		return chunk.DeadLetter{Ordinal: ordinal, Chunk: id, Error: "wrong", Attempts: 1, Object: []byte(object)}.Append(nil)
 	}
 	for name, c := range map[string]struct {
+		pieces  bool
 		results func(all []sink.Result) []sink.Result // what is committed; nil: all
 		lines   []string                              // what the source is when it is verified; nil: as it was
 		after   func(t *testing.T, w *world)
@@ -113,7 +115,7 @@ func TestWrong(t *testing.T) {
 		},
 		"last chunk is missing": {
 			results: func(all []sink.Result) []sink.Result { return all[:3] },
-			want:    []string{"chunk 3 (objects 9 to 9) is not in the sink"}, // Finish was told that this is all
+			want:    []string{"chunk 3 (objects 9 to 9) is not in the sink"}, // Finish was called with three chunks
 		},
 		"all is missing": {
 			results: func([]sink.Result) []sink.Result { return nil },
@@ -243,84 +245,67 @@ func TestWrong(t *testing.T) {
 			},
 			want: []string{"chunk 2: sink is damaged", "output.jsonl: ends before byte 70"},
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, job10)
-			results := w.results(t, job10Dead)
-			if c.results != nil {
-				results = c.results(results)
-			}
-			w.fill(t, results)
-			if c.lines != nil {
-				w.write(t, c.lines)
-			}
-			if c.after != nil {
-				c.after(t, w)
-			}
-			wantProblems(t, w.verify(t), c.want)
-		})
-	}
-}
-
-// TestWrongPieces: a problem of a piece is found, and named by its objects. Chunks 0 to 2 are in pieces
-// of one and two objects.
-func TestWrongPieces(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		results func(all []sink.Result) []sink.Result // what is committed; nil: all
-		lines   []string                              // what the source is when it is verified; nil: as it was
-		after   func(t *testing.T, w *world)
-		want    []string
-	}{
-		"first piece is missing": {
+		"in pieces: first piece is missing": {
+			pieces:  true,
 			results: func(all []sink.Result) []sink.Result { return slices.Delete(all, 2, 3) },
 			want:    []string{unfinished, "chunk 1: objects 3 to 3 are not in the sink"},
 		},
-		"last piece is missing": {
+		"in pieces: last piece is missing": {
+			pieces:  true,
 			results: func(all []sink.Result) []sink.Result { return slices.Delete(all, 3, 4) },
 			want:    []string{unfinished, "chunk 1: objects 4 to 5 are not in the sink"},
 		},
-		"source has another object": {
-			lines: replaced(1, `{"n":-1}`),
-			want:  []string{"chunk 0: the sink has digest"},
+		"in pieces: source has another object": {
+			pieces: true,
+			lines:  replaced(1, `{"n":-1}`),
+			want:   []string{"chunk 0: the sink has digest"},
 		},
-		"objects of two pieces are swapped": {
-			lines: replaced(0, job10[1], job10[0]),
-			want:  []string{"chunk 0: the sink has digest"},
+		"in pieces: objects of two pieces are swapped": {
+			pieces: true,
+			lines:  replaced(0, job10[1], job10[0]),
+			want:   []string{"chunk 0: the sink has digest"},
 		},
-		"source is shorter within a chunk": {
-			lines: job10[:8],
-			want:  []string{"chunk 2: the sink has objects 6 to 8, the source has 6 to 7", "chunk 3 is in the sink"},
+		"in pieces: source is shorter within a chunk": {
+			pieces: true,
+			lines:  job10[:8],
+			want:   []string{"chunk 2: the sink has objects 6 to 8, the source has 6 to 7", "chunk 3 is in the sink"},
 		},
-		"source is shorter": {
-			lines: job10[:6],
-			want:  []string{"chunk 2 is in the sink, but the source has no such chunk", "chunk 3 is in the sink"},
+		"in pieces: source is shorter": {
+			pieces: true,
+			lines:  job10[:6],
+			want:   []string{"chunk 2 is in the sink, but the source has no such chunk", "chunk 3 is in the sink"},
 		},
-		"dead letter of another piece": {
+		"in pieces: dead letter of another piece": {
+			pieces: true,
 			results: func(all []sink.Result) []sink.Result {
 				all[2].Dead, all[2].DeadCount, all[2].Counts, all[2].Outputs = all[3].Dead, 1, []int{0}, nil
 				return all
 			},
 			want: []string{"chunk 1, objects 3 to 3: has a dead letter of object 4, which does not belong to it"},
 		},
-		"unreadable object without dead letter": {
+		"in pieces: unreadable object without dead letter": {
+			pieces:  true,
 			results: func(all []sink.Result) []sink.Result { all[5].Dead, all[5].DeadCount = nil, 0; return all },
 			want:    []string{"object 7 cannot be read (line 8"},
 		},
-		"counts": {
+		"in pieces: counts": {
+			pieces:  true,
 			results: func(all []sink.Result) []sink.Result { all[1].Counts[1] = 3; return all },
 			want:    []string{"chunk 0, objects 1 to 2: has 3 output lines, but its record says 4"},
 		},
-		"part is damaged": {
-			after: func(t *testing.T, w *world) { w.damage(t, "out 5.1") },
-			want:  []string{"chunk 1, objects 4 to 5: sink is damaged"},
+		"in pieces: part is damaged": {
+			pieces: true,
+			after:  func(t *testing.T, w *world) { w.damage(t, "out 5.1") },
+			want:   []string{"chunk 1, objects 4 to 5: sink is damaged"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, job10)
-			results := inPieces(w.results(t, job10Dead))
+			results := w.results(t, job10Dead)
+			if c.pieces {
+				results = inPieces(results)
+			}
 			if c.results != nil {
 				results = c.results(results)
 			}
