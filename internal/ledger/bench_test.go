@@ -72,7 +72,7 @@ func BenchmarkLedger(b *testing.B) {
 			if turn%perTick == 0 {
 				now = now.Add(tick)
 				if _, gone := l.Expire(now); len(gone) > 0 {
-					b.Fatalf("%d mappers vanished that were well", len(gone))
+					b.Fatalf("%d live mappers were given up", len(gone))
 				}
 				calls++
 			}
@@ -81,7 +81,7 @@ func BenchmarkLedger(b *testing.B) {
 		b.ReportMetric(float64(elapsed.Nanoseconds())/float64(calls), "ns/transition")
 		b.ReportMetric((heapInUse()-before)/(1<<20), "MiB")
 		if lost := l.tally.Lost + l.tally.Vanished; lost > 0 {
-			b.Errorf("%d leases were lost, nobody lost any", lost)
+			b.Errorf("%d leases were lost, want none", lost)
 		}
 		runtime.KeepAlive(l)
 	}

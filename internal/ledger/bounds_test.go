@@ -28,13 +28,13 @@ func TestMemoryIsBounded(t *testing.T) {
 		l.Vanish(name)
 	}
 	if !l.Hear(now, Report{Mapper: fmt.Sprint("departed", maxDeparted), Seq: 1}).Stale {
-		t.Error("a mapper that is gone came back with a stale report")
+		t.Error("a stale report brought back a mapper that is gone")
 	}
 	for range 2 * spanDurations {
 		id := l.Add(now, 10)
 		l.Hear(now, Report{Mapper: "n", Seq: uint64(id) + 1, Asking: []uint64{uint64(id) + 1}})
 		if _, ok := l.Lease(now, "n", uint64(id)+1, 0, 0); !ok && len(l.open) == 0 {
-			t.Fatalf("no chunk for a mapper that asks, %d are added", id+1)
+			t.Fatalf("no chunk for a mapper that asks, although %d are added", id+1)
 		}
 		l.Saved(now, chunk.Whole(id, 10), "")
 	}

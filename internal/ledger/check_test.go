@@ -101,13 +101,13 @@ func (l *Ledger) checkEntries() error {
 		leased := len(e.leases) > 0
 		switch {
 		case l.find(e.piece) != e || e.state == Saved:
-			return fmt.Errorf("piece %s is %s, and found %t", e.piece, e.state, l.find(e.piece) == e)
+			return fmt.Errorf("find of piece %s in state %s: %t", e.piece, e.state, l.find(e.piece) == e)
 		case leased && unconfirmed:
 			return fmt.Errorf("piece %s is leased and unconfirmed", e.piece)
 		case (e.state == InFlight) != (leased || unconfirmed):
 			return fmt.Errorf("piece %s is %s: leased %t, unconfirmed %t", e.piece, e.state, leased, unconfirmed)
 		case leased != (e.element != nil):
-			return fmt.Errorf("piece %s: leased %t, in flight list %t", e.piece, leased, e.element != nil)
+			return fmt.Errorf("piece %s: leased %t, but in the list of pieces in flight %t", e.piece, leased, e.element != nil)
 		case !slices.IsSortedFunc(e.skip, func(a, b chunk.Flaw) int { return cmp.Or(cmp.Compare(a.Index, b.Index), 1) }):
 			return fmt.Errorf("piece %s skips %v: not ascending, or twice", e.piece, e.skip)
 		}
@@ -143,7 +143,7 @@ func (l *Ledger) checkLeases() error {
 			m := given.mapper
 			switch {
 			case l.mappers[m.id] != m:
-				return fmt.Errorf("piece %s is leased to mapper %s, who is not here", e.piece, m.id)
+				return fmt.Errorf("piece %s is leased to mapper %s, which is unknown", e.piece, m.id)
 			case m.holds[e.piece] != e:
 				return fmt.Errorf("mapper %s does not hold piece %s that it has a lease of", m.id, e.piece)
 			case e.leaseOf(m) != i:
@@ -165,7 +165,7 @@ func (l *Ledger) checkLeases() error {
 		leases -= len(m.holds)
 	}
 	if leases != 0 {
-		return fmt.Errorf("there are %d more leases than pieces held", leases)
+		return fmt.Errorf("leases minus pieces held is %d, want 0", leases)
 	}
 	return nil
 }
@@ -183,7 +183,7 @@ func (l *Ledger) checkFlight() error {
 				return fmt.Errorf("lane of %d objects holds piece %s, which is not in flight", lane.objects, e.piece)
 			}
 			if last != nil && e.since.Before(last.since) {
-				return fmt.Errorf("flight list: piece %s is before piece %s, which is out for longer", last.piece, e.piece)
+				return fmt.Errorf("flight list: piece %s is before piece %s, which was handed out earlier", last.piece, e.piece)
 			}
 			last = e
 			listed++
@@ -205,14 +205,14 @@ func (l *Ledger) checkFlight() error {
 func (l *Ledger) checkReady() error {
 	for id := range l.fresh {
 		if l.open[id] == nil && !l.saved.has(id) {
-			return fmt.Errorf("chunk %d was never handed out, and will not be: fresh is %d", id, l.fresh)
+			return fmt.Errorf("chunk %d was never handed out and never will be: fresh is %d", id, l.fresh)
 		}
 	}
 	for e := range l.entries {
 		where := place{e.piece.Chunk, e.piece.From}
 		switch {
 		case e.state == Dead && l.cfg.MaxAttempts == 0:
-			return fmt.Errorf("piece %s died without a limit of attempts", e.piece)
+			return fmt.Errorf("piece %s is dead without a limit of attempts", e.piece)
 		case e.state != Ready:
 		case l.isCareful(e) && !slices.Contains(l.careful, where):
 			return fmt.Errorf("piece %s is ready for careful mode but not queued", e.piece)
@@ -251,7 +251,7 @@ func (l *Ledger) checkMappers() error {
 		case m.doing != nil && m.holds[m.doing.Piece] == nil:
 			return fmt.Errorf("mapper %s does piece %s without holding it", id, m.doing.Piece)
 		case m.survived && m.doing == nil:
-			return fmt.Errorf("mapper %s survived nothing", id)
+			return fmt.Errorf("mapper %s survived an object, but announced none", id)
 		case m.isProven():
 			proven++
 		}
@@ -277,7 +277,7 @@ func (l *Ledger) checkBounds() error {
 	early := 0
 	for id, of := range l.early.held {
 		if id < l.added {
-			return fmt.Errorf("chunk %d is early and added", id)
+			return fmt.Errorf("chunk %d is added, but still in the list of early pieces", id)
 		}
 		early += len(of)
 	}

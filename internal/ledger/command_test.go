@@ -89,7 +89,7 @@ func (s *scenario) run(args []string) (string, error) {
 		}
 		return "none", nil
 	case "vanish":
-		return listed("took down", s.texts(s.ledger.Vanish(name))), nil
+		return listed("held", s.texts(s.ledger.Vanish(name))), nil
 	case "pass": // time, without Expire
 		return "", s.pass(name)
 	case "advance":

@@ -40,17 +40,17 @@ func (w *world) step(n *node, i int) {
 
 // tell delivers confirmations; if again, it keeps them for another delivery.
 func (w *world) tell(again bool) {
-	for _, c := range w.told {
+	for _, c := range w.confirmations {
 		w.confirm(c)
 	}
 	if !again {
-		w.told = nil
+		w.confirmations = nil
 	}
 }
 
 // confirm tells the ledger that a piece is saved. The ledger must return every lease that
 // overlaps the piece, except that of the mapper whose result it is.
-func (w *world) confirm(c told) {
+func (w *world) confirm(c confirmation) {
 	confirmed := w.ledger.Saved(w.now, c.piece, c.by)
 	if confirmed.Outcome != Acked {
 		return
@@ -61,7 +61,7 @@ func (w *world) confirm(c told) {
 	}
 	want = slices.DeleteFunc(want, func(h Holding) bool { return h == Holding{c.by, c.piece} })
 	if slices.SortFunc(confirmed.Drop, compareHoldings); !slices.Equal(confirmed.Drop, want) {
-		w.t.Fatalf("piece %s is saved by %s: %v are told, %v hold it", c.piece, c.by, confirmed.Drop, want)
+		w.t.Fatalf("piece %s is saved by %s: got orders to drop %v, want %v", c.piece, c.by, confirmed.Drop, want)
 	}
 }
 
@@ -69,11 +69,11 @@ func compareHoldings(a, b Holding) int {
 	return cmp.Or(a.Piece.Compare(b.Piece), strings.Compare(a.Mapper, b.Mapper))
 }
 
-// settle asks the sink about unconfirmed pieces.
-func (w *world) settle() {
+// askSink asks the sink about unconfirmed pieces.
+func (w *world) askSink() {
 	for _, p := range w.ledger.Unconfirmed() {
 		if owners := w.overlapping(p); len(owners) > 0 && w.ledger.find(p) != nil {
-			w.t.Fatalf("piece %s is unconfirmed, and with %v", p, owners)
+			w.t.Fatalf("piece %s is unconfirmed, although %v hold it", p, owners)
 		}
 		w.lookUp(p)
 		w.ledger.NotSaved(p)
@@ -84,7 +84,7 @@ func (w *world) settle() {
 func (w *world) lookUp(p chunk.Piece) {
 	for _, saved := range slices.Clone(w.sink[p.Chunk]) {
 		if saved.Overlaps(p) {
-			w.confirm(told{saved, ""})
+			w.confirm(confirmation{saved, ""})
 		}
 	}
 }
@@ -118,7 +118,7 @@ func (w *world) unanswered(n *node) {
 	if n.dead || n.away {
 		want := w.held(n.id)
 		if got := w.ledger.Vanish(n.id); !slices.Equal(got, want) {
-			w.t.Fatalf("mapper %s took down %v, want %v", n.id, got, want)
+			w.t.Fatalf("vanished mapper %s held %v, want %v", n.id, got, want)
 		}
 		w.vanished(n.id)
 	}
@@ -133,7 +133,7 @@ func (w *world) pass(d time.Duration) {
 	suspects, gone := w.ledger.Expire(w.now)
 	for _, name := range gone {
 		if w.now.Sub(heard[name]) < w.ledger.cfg.GoneAfter {
-			w.t.Fatalf("mapper %s was given up after %s", name, w.now.Sub(heard[name]))
+			w.t.Fatalf("mapper %s was given up after %s, want at least %s", name, w.now.Sub(heard[name]), w.ledger.cfg.GoneAfter)
 		}
 		w.vanished(name)
 	}
@@ -144,7 +144,7 @@ func (w *world) pass(d time.Duration) {
 	}
 	for _, name := range suspects {
 		if w.now.Sub(heard[name]) < w.ledger.cfg.SuspectAfter {
-			w.t.Fatalf("mapper %s was suspected after %s", name, w.now.Sub(heard[name]))
+			w.t.Fatalf("mapper %s was suspected after %s, want at least %s", name, w.now.Sub(heard[name]), w.ledger.cfg.SuspectAfter)
 		}
 	}
 }
@@ -184,7 +184,7 @@ func (w *world) finish(rounds int) {
 			w.beat(n)
 		}
 		w.tell(false)
-		w.settle()
+		w.askSink()
 		w.saveDead()
 		for _, n := range w.nodes {
 			for range n.workers {

@@ -132,7 +132,7 @@ func (l *Ledger) adopt(now time.Time, m *mapper, request uint64, p chunk.Piece) 
 	for _, e := range found {
 		l.forgetLoss(e, m)
 	}
-	if e := l.carve(p); e != nil {
+	if e := l.cutOut(p); e != nil {
 		l.addLease(now, e, lease{mapper: m, request: request})
 	}
 	return true

@@ -30,7 +30,7 @@ type Config struct {
 	SuspectAfter time.Duration // silence after which a mapper is asked directly
 	GoneAfter    time.Duration // silence after which it has vanished
 	CarefulAfter int           // mapper crashes allowed per piece before careful mode; 0: never careful
-	MaxAttempts  int           // mapper crashes allowed per piece without a culprit; 0: no limit
+	MaxAttempts  int           // mapper crashes allowed per piece if no object is known to cause them; 0: no limit
 	Speculate    bool          // give stragglers a backup attempt
 }
 

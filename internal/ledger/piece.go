@@ -183,9 +183,9 @@ func (l *Ledger) cut(e *entry, at int) *entry {
 	return &rest
 }
 
-// carve returns the entry of exactly this piece, whose objects are open; if necessary it cuts the piece out of one without
+// cutOut returns the entry of exactly this piece, whose objects are open; if necessary it cuts the piece out of one without
 // a lease. It returns nil if that is not possible.
-func (l *Ledger) carve(p chunk.Piece) *entry {
+func (l *Ledger) cutOut(p chunk.Piece) *entry {
 	e := l.pieces(p.Chunk).overlapping(p)[0]
 	switch {
 	case e.piece == p:

@@ -32,7 +32,7 @@ func TestRedelivered(t *testing.T) {
 	}
 	var want [reasons]uint64
 	if got := l.Oldest(now); got != 0 {
-		t.Errorf("the oldest is %s, and none is in flight", got)
+		t.Errorf("Oldest() = %s, want 0 without a piece in flight", got)
 	}
 	give("first")
 	if got := l.Oldest(now.Add(time.Minute)); got != time.Minute {

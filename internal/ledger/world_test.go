@@ -17,11 +17,11 @@ type world struct {
 	ledger *Ledger
 	now    time.Time
 
-	chunks  int // of the job
-	objects int // of a chunk, see size
-	poison  map[chunk.ID]map[int]bool
-	sink    map[chunk.ID][]chunk.Piece // saved pieces
-	told    []told                     // confirmations under way
+	chunks        int // of the job
+	objects       int // of a chunk, see size
+	poison        map[chunk.ID]map[int]bool
+	sink          map[chunk.ID][]chunk.Piece // saved pieces
+	confirmations []confirmation             // under way
 
 	nodes  []*node
 	queue  []ask // waiting requests, oldest first
@@ -64,8 +64,8 @@ type work struct {
 	index int // of the next object
 }
 
-// told is a confirmation that a piece is saved, with the mapper whose result it is.
-type told struct {
+// confirmation says that a piece is saved, and which mapper made the result.
+type confirmation struct {
 	piece chunk.Piece
 	by    string
 }
@@ -106,7 +106,7 @@ func (w *world) check() {
 		for _, v := range pieces {
 			for i := v.Piece.From; v.State == Saved && i < v.Piece.To; i++ {
 				if !w.stored(id, i) {
-					w.t.Fatalf("object %d of chunk %d counts as saved, the sink does not hold it", i, id)
+					w.t.Fatalf("object %d of chunk %d counts as saved, but the sink does not hold it", i, id)
 				}
 			}
 		}
@@ -133,7 +133,7 @@ func (w *world) commit(p chunk.Piece, by string) bool {
 	default:
 		return false
 	}
-	w.told = append(w.told, told{p, by})
+	w.confirmations = append(w.confirmations, confirmation{p, by})
 	return true
 }
 
@@ -214,7 +214,7 @@ func (w *world) hear(n *node, r Report) {
 	w.ledger.Exclude(n.id, n.excluded)
 	for _, p := range h.Lost {
 		if !w.owners[p][n.id] {
-			w.t.Fatalf("mapper %s lost piece %s, which was not its", n.id, p)
+			w.t.Fatalf("mapper %s lost piece %s, of which it had no lease", n.id, p)
 		}
 		w.disown(p, n.id)
 	}
@@ -239,9 +239,9 @@ func (w *world) heldBy(n *node, p chunk.Piece) {
 	apart := slices.ContainsFunc(pieces, func(v View) bool { return v.Piece.Overlaps(p) && !v.Piece.Contains(p) })
 	switch {
 	case adopted && len(others) > 0:
-		w.t.Fatalf("mapper %s has a lease of %s, and so have others: %v", n.id, p, others)
+		w.t.Fatalf("mapper %s has a lease of %s, but others have leases too: %v", n.id, p, others)
 	case !adopted && len(others) == 0 && !apart:
-		w.t.Fatalf("mapper %s holds %s and has no lease: %v", n.id, p, pieces)
+		w.t.Fatalf("mapper %s holds %s, but has no lease: %v", n.id, p, pieces)
 	case adopted:
 		w.own(p, n.id)
 	}
@@ -326,19 +326,19 @@ func (w *world) lease(a ask, most, granted int) (Lease, bool) {
 	owners := w.overlapping(p)
 	switch {
 	case !had:
-		w.t.Fatalf("piece %s was handed out although there was no work", p)
+		w.t.Fatalf("piece %s was handed out, but HasWork was false", p)
 	case w.ledger.find(p) == nil || !slices.Contains(w.ledger.Held(a.node.id), p):
-		w.t.Fatalf("piece %s was handed out: saved, or not leased", p)
+		w.t.Fatalf("piece %s was handed out, but it is saved or has no lease", p)
 	case !given.Backup && len(owners) > 0:
-		w.t.Fatalf("piece %s was handed out while with %v", p, owners)
+		w.t.Fatalf("piece %s was handed out while %v held it", p, owners)
 	case given.Backup && (len(w.owners[p]) == 0 || w.owners[p][a.node.id]):
-		w.t.Fatalf("mapper %s got a backup attempt of piece %s, which is with %v", a.node.id, p, owners)
+		w.t.Fatalf("mapper %s got a backup attempt of piece %s, which %v hold", a.node.id, p, owners)
 	case given.Careful && len(w.held(a.node.id)) > 0:
 		w.t.Fatalf("mapper %s got careful piece %s while it holds %v", a.node.id, p, w.held(a.node.id))
 	case given.Backup && given.Careful:
 		w.t.Fatalf("piece %s got a careful backup attempt", p)
 	case !given.Backup && !given.Suspect && most > 0 && p.Len() > most:
-		w.t.Fatalf("piece %s was handed out, at most %d objects were wanted", p, most)
+		w.t.Fatalf("piece %s was handed out, want at most %d objects", p, most)
 	case granted > 0 && (given.Suspect || given.Backup):
 		w.t.Fatalf("piece %s was added to a grant of %d: suspect %t, backup %t", p, granted, given.Suspect, given.Backup)
 	case given.Careful && !given.Suspect || given.Suspect && !suspects[place{p.Chunk, p.From}]:
@@ -351,7 +351,7 @@ func (w *world) lease(a ask, most, granted int) (Lease, bool) {
 	}
 	for _, flaw := range given.Skip {
 		if w.strict && !w.poison[p.Chunk][flaw.Index] {
-			w.t.Fatalf("object %d of chunk %d is innocent: %s", flaw.Index, p.Chunk, flaw.Reason)
+			w.t.Fatalf("object %d of chunk %d is skipped (%s), want only poison skipped", flaw.Index, p.Chunk, flaw.Reason)
 		}
 	}
 	w.own(p, a.node.id)
