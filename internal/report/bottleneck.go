@@ -134,11 +134,11 @@ func FindBottleneck(s Status, f Facts) *Bottleneck {
 	return nil
 }
 
-// standing lists the causes that stop a job for an unknown time.
-var standing = []Cause{CauseStart, CauseNATS, CauseSaverAway, CauseSavers, CauseFull, CausePause, CauseNoMappers, CauseTransform}
+// stopping lists the causes that stop a job for an unknown time.
+var stopping = []Cause{CauseStart, CauseNATS, CauseSaverAway, CauseSavers, CauseFull, CausePause, CauseNoMappers, CauseTransform}
 
-// StandsStill reports whether the cause stops the job, so that the time left is unknown.
-func (h *Bottleneck) StandsStill() bool { return h != nil && slices.Contains(standing, h.Cause) }
+// StopsJob reports whether the cause stops the job, so that the time left is unknown.
+func (b *Bottleneck) StopsJob() bool { return b != nil && slices.Contains(stopping, b.Cause) }
 
 // text explains why only probes are handed out, and what to do.
 func (o OpenBreaker) text() string {

@@ -111,7 +111,7 @@ func Progress(s Status, read, all int64) float64 {
 // ETA estimates the seconds to the end of the job from its rate and progress. It returns
 // nil while it cannot.
 func ETA(s Status) *float64 {
-	if s.State != StateRunning || s.Rate <= 0 || s.Progress <= 0 || s.Progress >= 1 || s.Bottleneck.StandsStill() {
+	if s.State != StateRunning || s.Rate <= 0 || s.Progress <= 0 || s.Progress >= 1 || s.Bottleneck.StopsJob() {
 		return nil
 	}
 	saved := float64(s.Objects.Saved)

@@ -174,7 +174,7 @@ type Summary struct {
 	DeadFile    string `json:"dead_file"` // where the ordered dead letters are; "": there are none
 }
 
-// SaverLoad tells how busy a saver is. Older savers do not report it.
+// SaverLoad describes how busy a saver is. Older savers do not report it.
 type SaverLoad struct {
 	Queued        int     `json:"queued"`         // results that wait for their commit
 	CommitSeconds float64 `json:"commit_seconds"` // duration of the last group commit

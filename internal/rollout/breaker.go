@@ -3,10 +3,10 @@ package rollout
 import "time"
 
 const (
-	// window is how many of the last chunks count, and leastJudged how many there must
+	// window is how many of the last chunks count. leastChunks is how many there must
 	// be before the breaker can open.
 	window      = 20
-	leastJudged = 5
+	leastChunks = 5
 	// maxDoublings bounds how often the open time of a breaker is doubled.
 	maxDoublings = 5
 	// mostlyFailed is the share of failed objects above which more mappers would only
@@ -72,7 +72,7 @@ func (b *Breaker) Closed() bool { return b.probeAt.IsZero() }
 // while the breaker is closed.
 func (b *Breaker) ProbeIn(now time.Time) time.Duration { return b.probeAt.Sub(now) }
 
-// FailedShare returns the share of failed objects that opened the breaker last.
+// FailedShare returns the share of failed objects for which the breaker opened last.
 func (b *Breaker) FailedShare() float64 { return b.failed }
 
 // allows reports whether one more chunk may pass. held returns how many chunks the
@@ -101,7 +101,7 @@ func (b *Breaker) Record(now time.Time, o Outcome) Transition {
 	b.recent.Add(o)
 	failed := b.recent.FailedShare()
 	switch {
-	case failed > b.limit && (state == HalfOpen || len(b.recent) >= leastJudged):
+	case failed > b.limit && (state == HalfOpen || len(b.recent) >= leastChunks):
 		b.probeAt = now.Add(b.rest << min(b.openings, maxDoublings))
 		b.openings++
 		b.recent, b.failed = nil, failed
@@ -153,5 +153,5 @@ func (o Outcomes) FailedShare() float64 {
 // MostlyFailed reports whether the share of failures is so large that more mappers would
 // not help.
 func (o Outcomes) MostlyFailed() bool {
-	return len(o) >= leastJudged && o.FailedShare() >= mostlyFailed
+	return len(o) >= leastChunks && o.FailedShare() >= mostlyFailed
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// step is something that happens to a breaker, and what it leads to.
+// step is an event of a breaker, and the expected state after it.
 type step struct {
 	after  time.Duration // passes first
 	do     string        // "": nothing, "fenced", "reset"; or a chunk that went well, badly or partly
@@ -32,7 +32,7 @@ var results = map[string]Outcome{
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	opens := []step{
-		{do: "badly", times: 4, state: Closed, passes: true, probes: true}, // too few to judge
+		{do: "badly", times: 4, state: Closed, passes: true, probes: true}, // too few chunks to open
 		{do: "badly", change: Opened, state: Open},
 		{do: "fenced", state: Open},
 	}
@@ -54,7 +54,7 @@ func TestBreaker(t *testing.T) {
 		"closed while failures are at the limit":    {limit, []step{{do: "at limit", times: 50, state: Closed, passes: true, probes: true}}},
 		"chunks without objects fail nothing":       {limit, []step{{do: "empty", times: 50, state: Closed, passes: true, probes: true}}},
 		"opens above the limit":                     {limit, opens},
-		"judges the last 20 chunks": {limit, []step{
+		"considers the last 20 chunks": {limit, []step{
 			{do: "well", times: 100, state: Closed, passes: true, probes: true},
 			{do: "badly", times: 4, state: Closed, passes: true, probes: true}, // 4 of 20 is the limit
 			{do: "well", times: 16, state: Closed, passes: true, probes: true},
@@ -121,8 +121,8 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// TestBreaker_failedShare: people are told for what share a breaker opened, also
-// after the chunks that it was judged by are forgotten.
+// TestBreaker_failedShare: FailedShare returns the share for which the breaker opened, even
+// after newer chunks have replaced those that opened it.
 func TestBreaker_failedShare(t *testing.T) {
 	t.Parallel()
 	b := Breaker{limit: 0.5, rest: rest}

@@ -8,7 +8,7 @@
 //   - Shadow sampling: a version gets copies of saved chunks and no other work
 //     (SHADOW).
 //
-// A Table holds every version and combines the three: Eligible says whether a
+// A Table holds every version and combines the three: Eligible reports whether a
 // version may get a chunk, Serves whether it gets regular work at all.
 //
 // The package is pure policy. It has no clock, goroutine, lock or I/O. One
@@ -29,7 +29,7 @@
 // # Defaults
 //
 // A breaker counts the failures in the last 20 chunks of a version. It needs at least 5,
-// because one unlucky chunk proves nothing. BREAK_AT is 0.5: bad data rarely reaches that
+// because a single bad chunk may be a coincidence. BREAK_AT is 0.5: bad data rarely reaches that
 // share, and a broken release reaches it at once. BREAK_FOR is 30 s, so that a person or
 // a rollout controller can react. It doubles at most 5 times, so a version that was
 // repaired meanwhile waits 16 minutes at most.

@@ -58,6 +58,6 @@ func TestSamples(t *testing.T) {
 		}
 	}
 	if (Shadow{Share: 1}).Samples(0) {
-		t.Error("a chunk is sampled though there is no shadow")
+		t.Error("a chunk is sampled without a shadow")
 	}
 }

@@ -31,10 +31,10 @@ func (s *Shares) Decode(text string) error {
 	return nil
 }
 
-// IsShare says whether f is a share: 0 to 1, and a number.
+// IsShare reports whether f is a share: a number from 0 to 1.
 func IsShare(f float64) bool { return f >= 0 && f <= 1 }
 
-// A quota holds a version to its share s of all chunks, however often its
+// A quota limits a version to its share s of all chunks, however often its
 // mappers ask. A chunk costs one credit, a piece its part of that. Each chunk that another version gets
 // earns s/(1-s) credits: after n chunks of others the version has had
 // n·s/(1-s), which is the share s of the sum.

@@ -47,12 +47,12 @@ func TestShare(t *testing.T) {
 				all, some = all+1, some+1
 			}
 			if !table.Eligible(start, stable, idle) {
-				t.Fatalf("share %g: the version without a limit may have nothing", share)
+				t.Fatalf("share %g: the version without a limit gets nothing", share)
 			}
 			table.Assigned(stable, 1)
 			all++
 			if over := some - share*all; over > 1.01 {
-				t.Fatalf("share %g: %g of the first %g chunks, that is %g too many", share, some, all, over)
+				t.Fatalf("share %g: got %g of the first %g chunks, %g too many", share, some, all, over)
 			}
 		}
 		if got := some / all; share < 1 && math.Abs(got-share) > 0.01 || share == 1 && some != 40_000 {

@@ -92,8 +92,8 @@ func (t *Table) Eligible(now time.Time, v *Version, held func() int) bool {
 	return v.Breaker.allows(now, held)
 }
 
-// Assigned notes that the version got a piece, which costs it credit and earns
-// credit for every other version that is limited. Size is the piece's part of a full chunk, up to 1.
+// Assigned records that the version got a piece, which costs it credit and earns
+// credit for every other limited version. Size is the piece's part of a full chunk, up to 1.
 func (t *Table) Assigned(v *Version, size float64) {
 	v.quota.spend(size)
 	for _, other := range t.versions {

@@ -16,7 +16,7 @@ func TestAdd_evicts(t *testing.T) {
 	for _, name := range []string{"limited", "in use", "open"} {
 		kept[name], _ = table.Add(start, name, inUse)
 	}
-	for range leastJudged {
+	for range leastChunks {
 		kept["open"].Breaker.Record(start, Outcome{Objects: 1, Failed: 1})
 	}
 	first, _ := table.Add(start, "v0", inUse)
