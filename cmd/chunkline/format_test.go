@@ -134,7 +134,6 @@ func TestRunOutputNames(t *testing.T) {
 	t.Parallel()
 	in := write(t, filepath.Join(t.TempDir(), "in.jsonl"), "1\n")
 	for output, said := range map[string]string{
-		"-":                        "name a file",
 		"out.parquet":              "out.jsonl.zst",
 		"s3://bucket/key":          "--output s3://bucket/key: use a file",
 		"mysql://me:secret@db/job": "mysql://me:xxxxx@db/job",
