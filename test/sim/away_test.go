@@ -29,7 +29,7 @@ func wantReady(t *testing.T, want bool, roles ...*role) {
 func (w *world) once(parts ...string) {
 	w.t.Helper()
 	if n := w.log.lines(parts...); n != 1 {
-		w.t.Errorf("%d lines say %q, want 1", n, parts)
+		w.t.Errorf("%d log lines have %q, want 1", n, parts)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestSinkFull(t *testing.T) {
 		full.Store(true)
 		pass(30 * time.Second)
 		if n := committed.Load(); n != 3 {
-			t.Errorf("%d results were answered committed, want the 3 from before", n)
+			t.Errorf("%d results were answered committed, want 3", n)
 		}
 		wantReady(t, false, s)
 		w.once("sink is full")
@@ -121,7 +121,7 @@ func TestSinkFull(t *testing.T) {
 			t.Errorf("status is %+v, want 3 objects saved", s)
 		}
 		if s := f.Status(); s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseFull || s.Chunks.Backups != 0 || len(s.Stragglers) != 0 {
-			t.Errorf("bottleneck %+v, %d backup attempts, stragglers %v; want a full sink, and none", s.Bottleneck, s.Chunks.Backups, s.Stragglers)
+			t.Errorf("bottleneck %+v, %d backup attempts, stragglers %v; want a full sink, no backup attempts and no stragglers", s.Bottleneck, s.Chunks.Backups, s.Stragglers)
 		}
 		full.Store(false)
 		pass(5 * time.Second)
@@ -163,7 +163,7 @@ func TestSinkBroken(t *testing.T) {
 			t.Fatalf("saver ended with %v, want the sink's error", err)
 		}
 		if n := answers.Load(); n != 0 {
-			t.Errorf("%d results were answered", n)
+			t.Errorf("%d results were answered, want none", n)
 		}
 		broken.Store(false)
 		w.saver("saver")

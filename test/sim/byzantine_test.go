@@ -17,15 +17,15 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// liarPlan says when a liar runs.
-type liarPlan struct{ at, span time.Duration }
+// byzantinePlan says when a Byzantine mapper runs.
+type byzantinePlan struct{ at, span time.Duration }
 
-// liar is a mapper that sends false messages: results of fewer, more or other objects than it got,
+// byzantine is a mapper that sends false messages: results of fewer, more or other objects than it got,
 // results of pieces that it never got, two different results of one piece, and lists of pieces that
 // it does not hold. A result that does not match its lease must be refused. Of two that match, the
-// first stays, whatever it contains: only a second mapper could show that it is wrong.
-type liar struct {
-	c    *crew
+// first stays, with any content: only a second mapper could show that it is wrong.
+type byzantine struct {
+	c    *cluster
 	bus  *bus.Bus
 	dice *rand.Rand
 	self report.Mapper
@@ -33,55 +33,55 @@ type liar struct {
 	got  []leased
 }
 
-// leased is a piece that the liar got.
+// leased is a piece that the Byzantine mapper got.
 type leased struct {
 	wire.Granted
 	plan  chunk.PlanID
 	epoch uint64
 }
 
-func (c *crew) launchLiar(name string) *role {
+func (c *cluster) launchByzantine(name string) *role {
 	return c.launch(name, func(b *bus.Bus, _ zerolog.Logger) (func(context.Context) error, func() error) {
-		l := &liar{
-			c: c, bus: b, dice: c.s.dice(uint64(len(c.roles)), "liar", name),
-			self: report.Mapper{ID: b.ID(), Name: name, Version: "lies", Transform: "lies"},
+		m := &byzantine{
+			c: c, bus: b, dice: c.s.dice(uint64(len(c.roles)), "byzantine", name),
+			self: report.Mapper{ID: b.ID(), Name: name, Version: "byzantine", Transform: "byzantine"},
 		}
-		return l.run, func() error { return nil }
+		return m.run, func() error { return nil }
 	})
 }
 
-func (l *liar) run(ctx context.Context) error {
+func (m *byzantine) run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		for _, got := range l.ask(ctx) {
-			l.c.watch.happened("liar got a piece")
-			l.got = append(l.got, got)
-			l.lie(ctx, got)
+		for _, got := range m.ask(ctx) {
+			m.c.watch.happened("byzantine mapper got a piece")
+			m.got = append(m.got, got)
+			m.forge(ctx, got)
 		}
-		_ = l.bus.Publish(wire.VerbBeat, l.beat().Encode()) // lost: one lie less
-		if plan := l.plan(); plan != "" && l.dice.IntN(4) == 0 {
-			_ = l.bus.Publish(wire.VerbHello, wire.Hello{Plan: plan, Epoch: uint64(l.dice.IntN(10))}.Encode())
+		_ = m.bus.Publish(wire.VerbBeat, m.beat().Encode()) // lost: one false message less
+		if plan := m.plan(); plan != "" && m.dice.IntN(4) == 0 {
+			_ = m.bus.Publish(wire.VerbHello, wire.Hello{Plan: plan, Epoch: uint64(m.dice.IntN(10))}.Encode())
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(between(l.dice, 10*time.Millisecond, 3*time.Second)):
+		case <-time.After(between(m.dice, 10*time.Millisecond, 3*time.Second)):
 		}
 	}
 	return nil
 }
 
-// holding lists some of the pieces that the liar got, and random others.
-func (l *liar) holding() wire.Holding {
-	l.seq++
-	h := wire.Holding{Seq: l.seq}
-	for i := range l.got {
-		if l.dice.IntN(3) > 0 {
-			h.Held = append(h.Held, l.got[i].Piece())
+// holding lists some of the pieces that the mapper got, and random others.
+func (m *byzantine) holding() wire.Holding {
+	m.seq++
+	h := wire.Holding{Seq: m.seq}
+	for i := range m.got {
+		if m.dice.IntN(3) > 0 {
+			h.Held = append(h.Held, m.got[i].Piece())
 		}
 	}
-	for range l.dice.IntN(4) * l.dice.IntN(2) {
-		from := l.dice.IntN(l.c.s.size)
+	for range m.dice.IntN(4) * m.dice.IntN(2) {
+		from := m.dice.IntN(m.c.s.size)
 		h.Held = append(h.Held, chunk.Piece{
-			Chunk: chunk.ID(l.dice.IntN(5 + l.c.s.objects/l.c.s.size)), From: from, To: from + 1 + l.dice.IntN(l.c.s.size),
+			Chunk: chunk.ID(m.dice.IntN(5 + m.c.s.objects/m.c.s.size)), From: from, To: from + 1 + m.dice.IntN(m.c.s.size),
 		})
 	}
 	slices.SortFunc(h.Held, chunk.Piece.Compare)
@@ -89,19 +89,19 @@ func (l *liar) holding() wire.Holding {
 	return h
 }
 
-func (l *liar) plan() chunk.PlanID {
-	if len(l.got) == 0 {
+func (m *byzantine) plan() chunk.PlanID {
+	if len(m.got) == 0 {
 		return ""
 	}
-	return l.got[0].plan
+	return m.got[0].plan
 }
 
-func (l *liar) ask(ctx context.Context) (got []leased) {
+func (m *byzantine) ask(ctx context.Context) (got []leased) {
 	ctx, done := context.WithTimeout(ctx, 2*time.Second)
 	defer done()
-	n := wire.Next{Plan: l.plan(), Mapper: l.self, Holding: l.holding(), Wait: time.Second}
+	n := wire.Next{Plan: m.plan(), Mapper: m.self, Holding: m.holding(), Wait: time.Second}
 	n.Asking = []uint64{n.Seq}
-	reply, err := l.bus.Request(ctx, wire.VerbNext, n.Encode())
+	reply, err := m.bus.Request(ctx, wire.VerbNext, n.Encode())
 	if err != nil {
 		return nil
 	}
@@ -115,73 +115,73 @@ func (l *liar) ask(ctx context.Context) (got []leased) {
 	return got
 }
 
-func (l *liar) beat() wire.Beat {
-	b := wire.Beat{Plan: l.plan(), Mapper: l.self, Holding: l.holding(), Goodbye: l.dice.IntN(20) == 0}
-	if !l.c.s.fair && len(l.got) > 0 && l.dice.IntN(3) == 0 {
-		of := l.got[l.dice.IntN(len(l.got))]
-		b.Doing = &wire.Doing{Chunk: of.Chunk.ID, Index: of.From + l.dice.IntN(of.Chunk.Count+1)}
+func (m *byzantine) beat() wire.Beat {
+	b := wire.Beat{Plan: m.plan(), Mapper: m.self, Holding: m.holding(), Goodbye: m.dice.IntN(20) == 0}
+	if !m.c.s.fair && len(m.got) > 0 && m.dice.IntN(3) == 0 {
+		of := m.got[m.dice.IntN(len(m.got))]
+		b.Doing = &wire.Doing{Chunk: of.Chunk.ID, Index: of.From + m.dice.IntN(of.Chunk.Count+1)}
 	}
 	return b
 }
 
-// lie sends results for a piece that the liar got, or keeps the piece forever.
-func (l *liar) lie(ctx context.Context, got leased) {
-	truth, possible := l.truth(got)
+// forge sends results for a piece that the mapper got, or keeps the piece forever.
+func (m *byzantine) forge(ctx context.Context, got leased) {
+	correct, possible := m.correct(got)
 	if !possible { // the poisonous object has no result
 		return
 	}
-	switch l.dice.IntN(9) {
+	switch m.dice.IntN(9) {
 	case 0: // keeps the piece and never maps it
 	case 1:
-		l.send(ctx, got, truth)
+		m.send(ctx, got, correct)
 	case 2, 3:
-		both := []wire.Result{truth, truth}
-		lie := l.dice.IntN(2)
-		both[lie].Outputs = bytes.ReplaceAll(truth.Outputs, []byte(`"id"`), []byte(`"ID"`))
-		l.c.watch.believes(got.Piece(), both[lie].Outputs)
-		if l.dice.IntN(2) == 0 {
-			l.send(ctx, got, both...)
+		both := []wire.Result{correct, correct}
+		forged := m.dice.IntN(2)
+		both[forged].Outputs = bytes.ReplaceAll(correct.Outputs, []byte(`"id"`), []byte(`"ID"`))
+		m.c.watch.noteForged(got.Piece(), both[forged].Outputs)
+		if m.dice.IntN(2) == 0 {
+			m.send(ctx, got, both...)
 		} else {
-			l.send(ctx, got, both[0])
-			l.send(ctx, got, both[1])
+			m.send(ctx, got, both[0])
+			m.send(ctx, got, both[1])
 		}
 	case 4: // fewer
-		fewer := truth
+		fewer := correct
 		last := fewer.Counts[len(fewer.Counts)-1]
 		if last == 1 && fewer.Objects > 1 {
 			fewer.Objects--
 			fewer.Counts = fewer.Counts[:fewer.Objects]
 			fewer.Outputs = fewer.Outputs[:bytes.LastIndexByte(fewer.Outputs[:len(fewer.Outputs)-1], '\n')+1]
-			l.refused(ctx, "fewer objects", got, fewer)
+			m.refused(ctx, "fewer objects", got, fewer)
 		}
 	case 5: // more
-		more := truth
+		more := correct
 		more.Objects++
 		more.Of = max(more.Of, more.From+more.Objects)
 		more.Counts = append(slices.Clone(more.Counts), 1)
 		more.Outputs = append(slices.Clone(more.Outputs), "{\"id\":\"more\"}\n"...)
-		l.refused(ctx, "more objects", got, more)
+		m.refused(ctx, "more objects", got, more)
 	case 6: // other objects, of a chunk that it never got
-		others := truth
+		others := correct
 		others.Chunk++
-		others.First += uint64(l.c.s.size)
-		l.refused(ctx, "a chunk that it did not get", got, others)
+		others.First += uint64(m.c.s.size)
+		m.refused(ctx, "a chunk that it did not get", got, others)
 	case 7: // objects with other content
-		changed := truth
+		changed := correct
 		changed.Digest[0] ^= 1
-		l.refused(ctx, "a chunk with another digest", got, changed)
+		m.refused(ctx, "a chunk with another digest", got, changed)
 	case 8: // the same number of objects, from elsewhere in the chunk
-		moved := truth
+		moved := correct
 		if moved.From+moved.Objects < moved.Of {
 			moved.From++
 			moved.First++
-			l.refused(ctx, "another piece of the chunk", got, moved)
+			m.refused(ctx, "another piece of the chunk", got, moved)
 		}
 	}
 }
 
-// truth returns the correct result. There is none for a piece with the poisonous object.
-func (l *liar) truth(w leased) (save wire.Result, possible bool) {
+// correct returns the correct result. There is none for a piece with the poisonous object.
+func (m *byzantine) correct(w leased) (save wire.Result, possible bool) {
 	save = wire.Result{
 		Chunk: w.Chunk.ID, From: w.From, Of: w.Of, First: w.Chunk.First, Objects: w.Chunk.Count,
 		Attempt: w.Attempt, Digest: w.Digest, Token: w.Token,
@@ -198,14 +198,14 @@ func (l *liar) truth(w leased) (save wire.Result, possible bool) {
 		case is:
 			letter := chunk.DeadLetter{Ordinal: uint64(ordinal), Chunk: w.Chunk.ID, Error: f.Reason, Object: object}
 			if !slices.Contains(w.Chunk.Bad, f) {
-				letter.Attempts, letter.Mapper = w.Attempt, l.self.Name
+				letter.Attempts, letter.Mapper = w.Attempt, m.self.Name
 			}
 			save.Dead, save.DeadCount = letter.Append(save.Dead), save.DeadCount+1
 			save.Counts = append(save.Counts, 0)
-		case ordinal == l.c.s.poison:
+		case ordinal == m.c.s.poison:
 			return save, false
 		default:
-			outputs.WriteString(l.c.s.output(ordinal))
+			outputs.WriteString(m.c.s.output(ordinal))
 			save.Counts = append(save.Counts, 1)
 		}
 	}
@@ -214,11 +214,11 @@ func (l *liar) truth(w leased) (save wire.Result, possible bool) {
 }
 
 // send sends results in one message, and returns the status of the first.
-func (l *liar) send(ctx context.Context, of leased, results ...wire.Result) (wire.SaveStatus, bool) {
+func (m *byzantine) send(ctx context.Context, of leased, results ...wire.Result) (wire.SaveStatus, bool) {
 	ctx, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
-	save := wire.Save{Plan: of.plan, Epoch: of.epoch, Mapper: l.self, Results: results}
-	reply, err := l.bus.Request(ctx, wire.VerbSave, save.Encode())
+	save := wire.Save{Plan: of.plan, Epoch: of.epoch, Mapper: m.self, Results: results}
+	reply, err := m.bus.Request(ctx, wire.VerbSave, save.Encode())
 	if err != nil {
 		return "", false
 	}
@@ -227,35 +227,35 @@ func (l *liar) send(ctx context.Context, of leased, results ...wire.Result) (wir
 }
 
 // refused sends a result that must be refused.
-func (l *liar) refused(ctx context.Context, what string, of leased, r wire.Result) {
-	status, answered := l.send(ctx, of, r)
+func (m *byzantine) refused(ctx context.Context, what string, of leased, r wire.Result) {
+	status, answered := m.send(ctx, of, r)
 	if !answered || status == wire.SaveBusy {
 		return
 	}
-	l.c.watch.happened("lie refused: " + what)
+	m.c.watch.happened("forged result refused: " + what)
 	if status != wire.SaveRefused {
-		l.c.t.Errorf("a result of %s was answered %s", what, status)
+		m.c.t.Errorf("a result of %s: got the answer %s, want %s", what, status, wire.SaveRefused)
 	}
 }
 
-// believes notes outputs that a liar sends with a valid lease: the sink may hold them.
-func (w *watch) believes(p chunk.Piece, outputs []byte) {
+// noteForged records outputs that a Byzantine mapper sends with a valid lease: the sink may hold them.
+func (w *watch) noteForged(p chunk.Piece, outputs []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.believed[p] = append(w.believed[p], string(outputs))
+	w.forged[p] = append(w.forged[p], string(outputs))
 }
 
-// addLiar starts a liar, and kills it after a while.
-func (c *crew) addLiar(p liarPlan) {
+// addByzantine starts a Byzantine mapper, and kills it after a while.
+func (c *cluster) addByzantine(p byzantinePlan) {
 	c.mu.Lock()
-	calm, name := c.sky.calm, fmt.Sprint("liar", len(c.liars))
-	if !calm {
-		c.liars = append(c.liars, name)
+	over, name := c.faults.over, fmt.Sprint("byzantine", len(c.byzantines))
+	if !over {
+		c.byzantines = append(c.byzantines, name)
 	}
 	c.mu.Unlock()
-	if calm {
+	if over {
 		return
 	}
-	c.run(name, func() *role { return c.launchLiar(name) })
-	c.later(p.span, func() { c.mu.Lock(); defer c.mu.Unlock(); c.kill(name, "caught") })
+	c.run(name, func() *role { return c.launchByzantine(name) })
+	c.later(p.span, func() { c.mu.Lock(); defer c.mu.Unlock(); c.kill(name, "byzantine") })
 }

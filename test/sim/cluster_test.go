@@ -15,10 +15,10 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// crew plays a scenario: it starts the processes, triggers the planned events and restarts
+// cluster is the processes of a scenario: it starts the processes, triggers the planned events and restarts
 // processes that end, as a supervisor would. Only the test's own goroutine starts processes;
 // packets may kill them.
-type crew struct {
+type cluster struct {
 	*world
 	s      *scenario
 	watch  *watch
@@ -32,33 +32,33 @@ type crew struct {
 	redone uint64         // the sink's epoch after the last redo
 	orders int            // tasks and random pauses so far
 
-	mu       sync.Mutex
-	procs    map[string]*process // guarded by mu; the newest of each name
-	fetchers []string            // guarded by mu; names, the newest last
-	liars    []string            // guarded by mu; names
-	sky      weather             // guarded by mu
-	bad      string              // guarded by mu; the version to redo once the saver has ended
+	mu         sync.Mutex
+	procs      map[string]*process // guarded by mu; the newest of each name
+	fetchers   []string            // guarded by mu; names, the newest last
+	byzantines []string            // guarded by mu; names of Byzantine mappers
+	faults     faults              // guarded by mu
+	bad        string              // guarded by mu; the version to redo once the saver has ended
 }
 
 // process is one start of a program.
 type process struct {
-	name   string
-	start  func() *role
-	starts int // of this name so far
-	role   *role
-	killed bool // guarded by crew.mu; it was killed
-	told   bool // guarded by crew.mu; it was stopped gracefully
-	down   bool // guarded by crew.mu; it has ended and was not restarted yet
+	name    string
+	start   func() *role
+	starts  int // of this name so far
+	role    *role
+	killed  bool // guarded by cluster.mu; it was killed
+	stopped bool // guarded by cluster.mu; it was stopped gracefully
+	down    bool // guarded by cluster.mu; it has ended and was not restarted yet
 
-	retired bool // guarded by crew.mu; it is not restarted
+	retired bool // guarded by cluster.mu; it is not restarted
 }
 
 var errFire = errors.New("disk on fire")
 
-func newCrew(w *world, s *scenario) *crew {
-	c := &crew{world: w, s: s, begin: time.Now(), ended: make(chan *process, 64), procs: map[string]*process{}}
+func newCluster(w *world, s *scenario) *cluster {
+	c := &cluster{world: w, s: s, begin: time.Now(), ended: make(chan *process, 64), procs: map[string]*process{}}
 	c.watch = newWatch(c)
-	c.sky = newWeather(s)
+	c.faults = newFaults(s)
 	w.sink.OnCommit = func(group []sink.Result) error {
 		c.watch.inTime(group)
 		switch {
@@ -73,22 +73,22 @@ func newCrew(w *world, s *scenario) *crew {
 	return c
 }
 
-// note logs what the crew does.
-func (c *crew) note(format string, args ...any) {
+// note logs what the cluster does.
+func (c *cluster) note(format string, args ...any) {
 	fmt.Fprintf(&c.log, "--- %s %s\n", time.Since(c.begin), fmt.Sprintf(format, args...))
 }
 
-func (c *crew) later(d time.Duration, do func()) {
+func (c *cluster) later(d time.Duration, do func()) {
 	c.orders++
 	heap.Push(&c.agenda, task{at: time.Now().Add(d), order: c.orders, do: do})
 }
 
 // see decides the fate of a packet, and which processes it kills.
-func (c *crew) see(p bustest.Packet) bustest.Fate {
+func (c *cluster) see(p bustest.Packet) bustest.Fate {
 	c.watch.see(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fate, victims := c.sky.decide(p, time.Since(c.begin))
+	fate, victims := c.faults.decide(p, time.Since(c.begin))
 	poisoned, lost := c.s.poisons(p)
 	fate.Drop, fate.Delay = fate.Drop || lost, max(fate.Delay, c.s.lag(p))
 	for _, v := range append(victims, poisoned...) {
@@ -109,9 +109,9 @@ func (c *crew) see(p bustest.Packet) bustest.Fate {
 }
 
 // kill crashes a process. The caller holds mu.
-func (c *crew) kill(name, why string) {
+func (c *cluster) kill(name, why string) {
 	p := c.procs[name]
-	if p == nil || p.down || p.killed || c.sky.calm && why != "poison" {
+	if p == nil || p.down || p.killed || c.faults.over && why != "poison" {
 		return
 	}
 	p.killed = true
@@ -120,7 +120,7 @@ func (c *crew) kill(name, why string) {
 }
 
 // run starts a process.
-func (c *crew) run(name string, start func() *role) {
+func (c *cluster) run(name string, start func() *role) {
 	c.mu.Lock()
 	old := c.procs[name]
 	c.mu.Unlock()
@@ -137,7 +137,7 @@ func (c *crew) run(name string, start func() *role) {
 }
 
 // play runs the scenario until the job has ended, or an invariant has been broken.
-func (c *crew) play() {
+func (c *cluster) play() {
 	c.run("saver", func() *role { return c.launchSaver("saver") })
 	c.nap()
 	if !c.s.early {
@@ -154,8 +154,8 @@ func (c *crew) play() {
 	for _, e := range c.s.events {
 		c.later(e.at, func() { c.happen(e) })
 	}
-	for _, l := range c.s.liars {
-		c.later(l.at, func() { c.addLiar(l) })
+	for _, l := range c.s.byzantines {
+		c.later(l.at, func() { c.addByzantine(l) })
 	}
 	c.later(c.s.trouble, c.heal)
 	_ = c.until(c.s.trouble+c.s.alone()+time.Hour+c.s.longestRest(), func() bool { return c.result != nil || c.t.Failed() })
@@ -163,7 +163,7 @@ func (c *crew) play() {
 
 // until runs the tasks that come due until over returns true. It returns false if that takes longer
 // than most.
-func (c *crew) until(most time.Duration, over func() bool) bool {
+func (c *cluster) until(most time.Duration, over func() bool) bool {
 	deadline := time.NewTimer(most)
 	defer deadline.Stop()
 	for !over() {
@@ -185,15 +185,15 @@ func (c *crew) until(most time.Duration, over func() bool) bool {
 
 // nap pauses briefly before a process starts. Tickers of processes that start together would tick
 // together, and the scheduler would choose their order; with the pauses the seed does.
-func (c *crew) nap() { <-time.After(c.moment()) }
+func (c *cluster) nap() { <-time.After(c.moment()) }
 
-func (c *crew) moment() time.Duration {
+func (c *cluster) moment() time.Duration {
 	c.orders++
 	return between(c.s.dice(uint64(c.orders), "moment"), time.Millisecond, 50*time.Millisecond)
 }
 
 // addFetcher starts another fetcher.
-func (c *crew) addFetcher() {
+func (c *cluster) addFetcher() {
 	c.mu.Lock()
 	name := fmt.Sprint("f", len(c.fetchers))
 	c.fetchers = append(c.fetchers, name)
@@ -201,7 +201,7 @@ func (c *crew) addFetcher() {
 	c.run(name, func() *role { return c.launchFetcher(name, c.s.size) })
 }
 
-func (c *crew) launchFetcher(name string, size int) *role {
+func (c *cluster) launchFetcher(name string, size int) *role {
 	return c.world.launchFetcher(name, func(cfg *fetcher.Config) {
 		cfg.ChunkSize, cfg.MaxAttempts, cfg.Speculate = size, c.s.attempts, c.s.backups
 		c.s.rule(cfg)
@@ -209,7 +209,7 @@ func (c *crew) launchFetcher(name string, size int) *role {
 }
 
 // over handles the end of a process.
-func (c *crew) over(p *process) {
+func (c *cluster) over(p *process) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.down = true
@@ -220,7 +220,7 @@ func (c *crew) over(p *process) {
 	}
 	isFetcher := p.role.Fetcher != nil
 	switch {
-	case slices.Contains(c.liars, p.name), p.retired:
+	case slices.Contains(c.byzantines, p.name), p.retired:
 		return
 	case p.name == "other":
 		if !p.killed && !errors.Is(err, fetcher.ErrOtherPlan) {
@@ -242,21 +242,21 @@ func (c *crew) over(p *process) {
 		// The late claim of a fetcher that has since died fenced the only one left. A supervisor restarts
 		// it.
 		c.watch.happened("fetcher fenced by a dead one")
-	case p.killed, isFetcher && p.told && errors.Is(err, fetcher.ErrUnfinished), !isFetcher && p.told && err == nil:
+	case p.killed, isFetcher && p.stopped && errors.Is(err, fetcher.ErrUnfinished), !isFetcher && p.stopped && err == nil:
 	case p.name == "saver" && errors.Is(err, errFire):
 		c.watch.happened("saver ended by its sink")
 	default:
-		c.t.Errorf("%s ended with %v, and nobody told it to", p.name, err)
+		c.t.Errorf("%s ended with %v, want it to run on", p.name, err)
 	}
-	pause := c.sky.restart(p)
-	if c.sky.calm {
+	pause := c.faults.restart(p)
+	if c.faults.over {
 		pause = min(pause, time.Second)
 	}
 	c.later(pause+c.moment(), func() { c.run(p.name, p.start) })
 }
 
 // hasFetcher reports whether a fetcher runs or is about to. The caller holds mu.
-func (c *crew) hasFetcher() bool {
+func (c *cluster) hasFetcher() bool {
 	return slices.ContainsFunc(c.fetchers, func(name string) bool {
 		p := c.procs[name]
 		return !p.down || !errors.Is(p.role.err, fetcher.ErrFenced)
@@ -264,7 +264,7 @@ func (c *crew) hasFetcher() bool {
 }
 
 // end ends all processes.
-func (c *crew) end() {
+func (c *cluster) end() {
 	c.mu.Lock()
 	for _, p := range c.procs {
 		p.killed = true

@@ -30,7 +30,7 @@ func TestDeadMapper(t *testing.T) {
 					w.mapper("other", "users?duration=10s", nil)
 					pass(5*time.Second + late)
 					if h := w.tape.handed(); len(h) != 1 || h[0].to != "dying" {
-						t.Fatalf("handed out %+v, want one chunk to the mapper that is to die", h)
+						t.Fatalf("handed out %+v, want one chunk, to the mapper that dies", h)
 					}
 					death.die(w, dying)
 					died := time.Now()
@@ -39,10 +39,10 @@ func TestDeadMapper(t *testing.T) {
 					}
 					h := w.tape.handed()
 					if len(h) != 2 || h[1].to != "other" || h[1].Attempt != 2 {
-						t.Fatalf("handed out %+v, want a second attempt for the other", h)
+						t.Fatalf("handed out %+v, want a second attempt, by the other mapper", h)
 					}
 					if took := h[1].at.Sub(died); took > death.most {
-						t.Errorf("the chunk was with another mapper after %s, want %s at most", took, death.most)
+						t.Errorf("another mapper got the chunk after %s, want at most %s", took, death.most)
 					}
 					if s := f.Status().Chunks; s.Redelivered != 1 || s.Duplicates != 0 {
 						t.Errorf("status counts %+v, want one redelivery and no duplicate", s)
@@ -66,7 +66,7 @@ func TestSlowMapper(t *testing.T) {
 			t.Fatal(err)
 		}
 		if took := f.ended.Sub(begin); took < time.Minute || took > time.Minute+time.Second {
-			t.Errorf("job took %s, want the slow mapper's minute", took)
+			t.Errorf("job took %s, want a minute, as the slow mapper takes", took)
 		}
 		if h, s := w.tape.handed(), w.tape.sent(); len(h) != 1 || len(s) != 1 || s[0].from != "slow" || s[0].Attempt != 1 {
 			t.Errorf("handed out %+v, saved %+v, want one attempt", h, s)
@@ -80,7 +80,7 @@ func TestSlowMapper(t *testing.T) {
 
 func speculate(c *fetcher.Config) { c.Speculate = true }
 
-// A straggler gets one backup attempt; the first result wins, and the loser
+// A straggler gets one backup attempt; the first result wins, and the other mapper
 // stops at once.
 func TestBackup(t *testing.T) {
 	run(t, 1, 1, func(t *testing.T, w *world) {
@@ -91,7 +91,7 @@ func TestBackup(t *testing.T) {
 		w.until(5*time.Second, "job done", func() bool { return f.Status().State == report.StateDone })
 		h := w.tape.handed()
 		if len(h) != 2 || h[1].to != "idle" || h[1].Attempt != 1 {
-			t.Fatalf("handed out %+v, want a backup of the first attempt for the idle one", h)
+			t.Fatalf("handed out %+v, want a backup of the first attempt, by the idle mapper", h)
 		}
 		if after := h[1].at.Sub(h[0].at); after < time.Second || after > 1500*time.Millisecond {
 			t.Errorf("backup after %s, want soon after 1s", after)

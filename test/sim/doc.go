@@ -9,8 +9,9 @@
 // replaced; messages are lost, doubled, late or damaged. At the end the test compares the
 // sink with the source and counts the chunks that were handed out.
 //
-// TestSeeds draws the faults from a seed (scenario, weather), runs the job (crew), and
-// checks every message against the invariants (watch, judge). TestEverywhere applies each
+// TestSeeds draws the faults from a seed (scenario, faults), runs the job (cluster),
+// checks every message against the invariants (watch), and compares the sink with the
+// source (outcome). TestEverywhere applies each
 // fault to each message of a small job.
 //
 // # What it does not promise

@@ -63,23 +63,23 @@ func TestDrainGivesBack(t *testing.T) {
 		}
 		h := w.tape.handed()
 		if len(h) != 2 || h[1].to != "b" || h[1].Attempt != 1 {
-			t.Fatalf("handed out %+v, want the first attempt again for b", h)
+			t.Fatalf("handed out %+v, want the first attempt again, to b", h)
 		}
 		if took := h[1].at.Sub(a.ended); took != 0 {
-			t.Errorf("with b %s after a has ended, want at once", took)
+			t.Errorf("handed to b %s after a ended, want at once", took)
 		}
 		if n := w.tape.goodbyes("a"); n != 1 {
 			t.Errorf("%d goodbyes, want 1", n)
 		}
 		if n := w.log.lines("gave back pieces"); n != 1 {
-			t.Errorf("%d lines say that a chunk was given back, want 1", n)
+			t.Errorf("%d log lines say that pieces were given back, want 1", n)
 		}
 		w.complete(1)
 	})
 }
 
 // A mapper that finds no fetcher stops at once.
-func TestDrainIdle(t *testing.T) {
+func TestDrain_withoutFetcher(t *testing.T) {
 	run(t, 0, 2, func(t *testing.T, w *world) {
 		a := w.mapper("a", "users", func(c *mapper.Config) { c.Workers = 4 })
 		pass(1300 * time.Millisecond)
@@ -92,7 +92,7 @@ func TestDrainIdle(t *testing.T) {
 }
 
 // The fetcher releases an idle mapper that stops at once, and sends it no chunk.
-func TestDrain_idle(t *testing.T) {
+func TestDrain_whileWaiting(t *testing.T) {
 	run(t, 2, 1, func(t *testing.T, w *world) {
 		w.saver("saver")
 		f := w.fetcher("fetcher", nil)
@@ -107,7 +107,7 @@ func TestDrain_idle(t *testing.T) {
 			t.Fatal(err)
 		}
 		if took := time.Since(begin); took != 0 {
-			t.Errorf("stopped after %s, want the fetcher to let it go at once", took)
+			t.Errorf("stopped after %s, want at once", took)
 		}
 		if err := f.within(time.Minute); err != nil {
 			t.Fatal(err)

@@ -7,10 +7,10 @@ import (
 )
 
 // happen triggers an event.
-func (c *crew) happen(e event) {
+func (c *cluster) happen(e event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sky.calm {
+	if c.faults.over {
 		return
 	}
 	for i, name := range e.who {
@@ -25,14 +25,14 @@ func (c *crew) happen(e event) {
 		c.kill(who, "planned")
 	case "stop":
 		if p := c.procs[who]; !p.down {
-			p.told = true
+			p.stopped = true
 			p.role.cancel()
 		}
 	case "pause":
 		c.net.Pause(who)
 		c.later(e.span, func() { c.net.Resume(who) })
 	case "cut":
-		stop := c.sky.cut(e)
+		stop := c.faults.cut(e)
 		c.later(e.span, func() { c.mu.Lock(); defer c.mu.Unlock(); stop() })
 	case "away":
 		c.watch.happened("nats away")
@@ -44,7 +44,7 @@ func (c *crew) happen(e event) {
 			c.later(at, func() { c.mu.Lock(); defer c.mu.Unlock(); c.kill(who, "doomed") })
 		}
 	case "usurped":
-		stop := c.sky.cut(e)
+		stop := c.faults.cut(e)
 		c.later(e.span/2, c.addFetcher)
 		c.later(e.span, func() { c.mu.Lock(); defer c.mu.Unlock(); stop() })
 	case "second":
@@ -76,22 +76,22 @@ func (c *crew) happen(e event) {
 	}
 }
 
-func (c *crew) back() {
+func (c *cluster) back() {
 	c.away.Store(false)
 	c.net.Back()
 }
 
 // heal ends all faults and restarts every process that is down.
-func (c *crew) heal() {
+func (c *cluster) heal() {
 	if c.result == nil {
-		c.note("all is well again")
+		c.note("all faults end")
 		c.watch.happened("work left after the trouble")
 	}
 	c.mu.Lock()
-	for _, name := range c.liars {
-		c.kill(name, "caught")
+	for _, name := range c.byzantines {
+		c.kill(name, "byzantine")
 	}
-	c.sky.calm = true
+	c.faults.over = true
 	names := slices.Concat(c.fetchers, c.s.names())
 	c.mu.Unlock()
 	c.watch.healed = time.Now()

@@ -26,7 +26,7 @@ func TestExcludedMapper(t *testing.T) {
 			run(t, 3, 1, func(t *testing.T, w *world) {
 				operator := bus.New(w.net.Connect("operator"), job)
 				defer operator.Close()
-				k := newMortals(w, "a", "b")
+				k := newSupervised(w, "a", "b")
 				w.tape.faults(func(p bustest.Packet) bustest.Fate {
 					if g := handsOut(p, poison); g != nil && !g.Careful {
 						time.AfterFunc(100*time.Millisecond, func() { k.kill(p.To) })

@@ -81,7 +81,7 @@ func small(strikes ...strike) *scenario {
 func shadowed(strikes ...strike) *scenario {
 	s := small(strikes...)
 	s.mappers = append(s.mappers, mapperPlan{"m2", 1, 100 * time.Millisecond, "v2"})
-	s.releases = []release{{name: "v2", share: 1, shadows: 1, program: lies}, {name: "v3", share: 1, ordered: true}}
+	s.releases = []release{{name: "v2", share: 1, shadows: 1, program: wrongOutputs}, {name: "v3", share: 1, ordered: true}}
 	s.events = []event{
 		{at: 300 * time.Millisecond, kind: "order", who: []string{"operator"}, order: wire.Control{Action: wire.ControlShare, Version: "v3", Share: 0.5}},
 		{at: 900 * time.Millisecond, kind: "look", who: []string{"fetcher"}},
@@ -102,7 +102,7 @@ func quick(strikes ...strike) *scenario {
 // playSmall plays a job and returns how many messages of each kind there were.
 func playSmall(t *testing.T, s *scenario) (seen map[kind]uint64) {
 	t.Helper()
-	play(t, s, fmt.Sprint(s.strikes), func(c *crew) { seen = c.sky.numbers })
+	play(t, s, fmt.Sprint(s.strikes), func(c *cluster) { seen = c.faults.numbers })
 	return seen
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// weather decides the fate of each packet, and which processes it kills.
+// faults decides the fate of each packet, and which processes it kills.
 //
 // A packet's fate follows from the seed, its verb, its sender and receiver, and how many of its
 // kind came before, not from one random sequence that all packets share. So when goroutines of the
@@ -25,9 +25,9 @@ import (
 // all packets from and to it are held, and delivered in order at the end of the pause. Its timers
 // run meanwhile, so it behaves like a process that was cut off without losing packets. Tests with
 // real processes cover real pauses.
-type weather struct {
+type faults struct {
 	s       *scenario
-	calm    bool
+	over    bool            // no more faults
 	numbers map[kind]uint64 // packets so far
 	cuts    []*event
 	trapped []int // packets that each trap has seen
@@ -61,7 +61,7 @@ func (s *scenario) poisons(p bustest.Packet) (victims []victim, drop bool) {
 		}
 	}
 	if g := handsOut(p, s.poison); g != nil && !g.Careful {
-		if i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == p.To }); i >= 0 { // a liar touches nothing
+		if i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == p.To }); i >= 0 { // a Byzantine mapper touches nothing
 			return []victim{{name: p.To, why: "poison", after: s.mappers[i].duration / 2}}, false
 		}
 	}
@@ -77,8 +77,8 @@ func announces(p bustest.Packet, id chunk.ID, index int) bool {
 		slices.ContainsFunc(b.Held, func(held chunk.Piece) bool { return held.Chunk == id && held.Has(index) })
 }
 
-func newWeather(s *scenario) weather {
-	return weather{s: s, numbers: map[kind]uint64{}, trapped: make([]int, len(s.traps)), plagued: make([]int, len(s.plagues))}
+func newFaults(s *scenario) faults {
+	return faults{s: s, numbers: map[kind]uint64{}, trapped: make([]int, len(s.traps)), plagued: make([]int, len(s.plagues))}
 }
 
 // kindOf returns the kind of a packet, without IDs, which differ from run to run.
@@ -87,7 +87,7 @@ func kindOf(p bustest.Packet) kind {
 	return kind{verb: verb, from: p.From, to: p.To, reply: p.Reply}
 }
 
-// dice returns the random source of one packet, or of whatever else is named.
+// dice returns the random source of one packet, or of another named decision.
 func (s *scenario) dice(number uint64, names ...string) *rand.Rand {
 	h := fnv.New64a()
 	for _, name := range append(names, strconv.FormatUint(number, 10)) {
@@ -97,41 +97,41 @@ func (s *scenario) dice(number uint64, names ...string) *rand.Rand {
 }
 
 // cut drops the packets that a cut concerns until stop is called.
-func (n *weather) cut(e event) (stop func()) {
-	n.cuts = append(n.cuts, &e)
-	return func() { n.cuts = slices.DeleteFunc(n.cuts, func(o *event) bool { return o == &e }) }
+func (fs *faults) cut(e event) (stop func()) {
+	fs.cuts = append(fs.cuts, &e)
+	return func() { fs.cuts = slices.DeleteFunc(fs.cuts, func(o *event) bool { return o == &e }) }
 }
 
 // restart draws how long a process that has ended stays down.
-func (n *weather) restart(p *process) time.Duration {
-	r := n.s.dice(uint64(p.starts), "restart", p.name)
+func (fs *faults) restart(p *process) time.Duration {
+	r := fs.s.dice(uint64(p.starts), "restart", p.name)
 	return pick(r, 0, 300*time.Millisecond, time.Second, between(r, time.Second, time.Minute))
 }
 
 // decide returns a packet's fate, and its victims, at a time since the beginning.
-func (n *weather) decide(p bustest.Packet, now time.Duration) (fate bustest.Fate, victims []victim) {
-	if n.calm {
+func (fs *faults) decide(p bustest.Packet, now time.Duration) (fate bustest.Fate, victims []victim) {
+	if fs.over {
 		return bustest.Fate{}, nil
 	}
 	k := kindOf(p)
-	number := n.numbers[k]
-	n.numbers[k]++
-	for _, c := range n.cuts {
+	number := fs.numbers[k]
+	fs.numbers[k]++
+	for _, c := range fs.cuts {
 		if c.way != "in" && slices.Contains(c.who, p.From) || c.way != "out" && slices.Contains(c.who, p.To) {
 			fate.Drop = true
 		}
 	}
-	if n.s.fair && isAnnouncement(p) {
+	if fs.s.fair && isAnnouncement(p) {
 		return fate, nil
 	}
-	for _, s := range n.s.strikes {
+	for _, s := range fs.s.strikes {
 		if s.kind == k && s.number == number {
 			f, v := s.fate()
 			fate, victims = worse(fate, f), append(victims, v...)
 		}
 	}
-	for i, t := range n.s.traps {
-		if n.springs(i, t, k) {
+	for i, t := range fs.s.traps {
+		if fs.springs(i, t, k) {
 			v := victim{name: who(k, t.sender), why: "trap"}
 			switch {
 			case t.when == "after": // after all that follows at this moment
@@ -142,15 +142,15 @@ func (n *weather) decide(p bustest.Packet, now time.Duration) (fate bustest.Fate
 			victims = append(victims, v)
 		}
 	}
-	for i, g := range n.s.plagues {
-		if n.plagued[i] < g.kills && slices.ContainsFunc(grantOf(p), func(granted wire.Granted) bool { return granted.Chunk.ID == g.chunk }) {
-			n.plagued[i]++
+	for i, g := range fs.s.plagues {
+		if fs.plagued[i] < g.kills && slices.ContainsFunc(grantOf(p), func(granted wire.Granted) bool { return granted.Chunk.ID == g.chunk }) {
+			fs.plagued[i]++
 			victims = append(victims, victim{name: p.To, after: g.after, why: "plague"})
 		}
 	}
-	for i, f := range n.s.phases {
+	for i, f := range fs.s.phases {
 		if now >= f.from && now < f.to && (f.verb == "" || f.verb == k.verb) {
-			fate = worse(fate, f.fate(n.s.dice(number, strconv.Itoa(i), k.verb, k.from, k.to, strconv.FormatBool(k.reply))))
+			fate = worse(fate, f.fate(fs.s.dice(number, strconv.Itoa(i), k.verb, k.from, k.to, strconv.FormatBool(k.reply))))
 		}
 	}
 	return fate, victims
@@ -165,7 +165,7 @@ func who(k kind, sender bool) string {
 }
 
 // springs counts the packets of a trap, and reports whether this one springs it.
-func (n *weather) springs(i int, t trap, k kind) bool {
+func (fs *faults) springs(i int, t trap, k kind) bool {
 	who := who(k, t.sender)
 	if t.who == "fetcher" && strings.HasPrefix(who, "f") {
 		who = "fetcher"
@@ -173,8 +173,8 @@ func (n *weather) springs(i int, t trap, k kind) bool {
 	if k.verb != t.verb || k.reply != t.reply || who != t.who {
 		return false
 	}
-	n.trapped[i]++
-	return n.trapped[i] == t.nth
+	fs.trapped[i]++
+	return fs.trapped[i] == t.nth
 }
 
 // fate draws the fate of one packet.

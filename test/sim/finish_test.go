@@ -9,7 +9,7 @@ import (
 
 // finish waits until all other fetchers have ended, and runs the job again, which must change
 // nothing.
-func (c *crew) finish() {
+func (c *cluster) finish() {
 	c.heal()
 	alone := func() bool {
 		c.mu.Lock()
@@ -40,7 +40,7 @@ func (c *crew) finish() {
 
 // mend removes a version, as an operator does with a bad one, and requeues its chunks. The job, run
 // again, ends without any result of that version.
-func (c *crew) mend() {
+func (c *cluster) mend() {
 	if len(c.s.releases) == 0 {
 		return
 	}
@@ -51,7 +51,7 @@ func (c *crew) mend() {
 	c.result = nil
 	c.mu.Lock()
 	saver := c.procs["saver"]
-	c.bad, saver.told = version, true
+	c.bad, saver.stopped = version, true
 	saver.role.cancel()
 	c.mu.Unlock()
 	if !c.until(time.Minute, func() bool { return saver.down }) {
@@ -64,7 +64,7 @@ func (c *crew) mend() {
 	}
 	c.sink.each(func(r sink.Result) {
 		if r.Version == version {
-			c.t.Errorf("piece %s is again what version %s made", pieceOf(r), version)
+			c.t.Errorf("piece %s is of version %s again", pieceOf(r), version)
 		}
 	})
 }

@@ -47,8 +47,8 @@ func plannedSeeds() (planned []uint64, times int) {
 // less than they seem to.
 var wanted = []string{
 	"backup attempt", "careful", "chunk given up", "chunk redelivered", "chunk cut", "copy handed out", "damaged", "dead letters looked at", "fenced fetcher", "goodbye", "grant given back", "grant of several pieces", "handed out again", "late result overlaps",
-	"lease adopted", "liar believed", "liar got a piece", "lie refused: a chunk that it did not get", "lie refused: a chunk with another digest",
-	"lie refused: another piece of the chunk", "lie refused: fewer objects", "lie refused: more objects", "lost confirmation found by list", "mapper knows a newer fetcher", "mapper of protocol 1 refused", "minutes late", "nats away",
+	"lease adopted", "forged result accepted", "byzantine mapper got a piece", "forged result refused: a chunk that it did not get", "forged result refused: a chunk with another digest",
+	"forged result refused: another piece of the chunk", "forged result refused: fewer objects", "forged result refused: more objects", "lost confirmation found by list", "mapper knows a newer fetcher", "mapper of protocol 1 refused", "minutes late", "nats away",
 	"object skipped", "order drop", "order obeyed: allow", "order obeyed: shadow", "order obeyed: share", "order ping", "other plan refused",
 	"probe of a version went well", "redo", "restart with a chunk saved in part", "result busy", "result committed", "result compared", "result duplicate", "result in parts", "saver ended by its sink",
 	"shadow report looked at", "takeover", "version fenced", "version held to its share", "work left after the trouble",
@@ -57,7 +57,7 @@ var wanted = []string{
 // enough is the number of seeds that together must show every wanted situation.
 const enough = 1000
 
-// Whatever faults hit messages and processes, the job ends once they stop. Every object is in the
+// The job ends once the faults of messages and processes stop. Every object is in the
 // sink once, and nothing was confirmed before it was saved. See scenario and watch.
 func TestSeeds(t *testing.T) {
 	var mu sync.Mutex
@@ -90,12 +90,12 @@ func TestSeeds(t *testing.T) {
 // playSeed plays one seed, and returns the situations that occurred.
 func playSeed(t *testing.T, seed uint64) (happened map[string]bool) {
 	t.Helper()
-	play(t, newScenario(seed), fmt.Sprintf("go test -cpu 1 ./test/sim -run TestSeeds -seed %d", seed), func(c *crew) { happened = c.watch.situation })
+	play(t, newScenario(seed), fmt.Sprintf("go test -cpu 1 ./test/sim -run TestSeeds -seed %d", seed), func(c *cluster) { happened = c.watch.situation })
 	return happened
 }
 
 // play plays a scenario to its end, runs the finished job again, and calls learn.
-func play(t *testing.T, s *scenario, again string, learn func(*crew)) {
+func play(t *testing.T, s *scenario, again string, learn func(*cluster)) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "users.jsonl")
 	var text strings.Builder
@@ -109,7 +109,7 @@ func play(t *testing.T, s *scenario, again string, learn func(*crew)) {
 			conns: map[string]*bustest.Conn{}, began: time.Now(),
 		}
 		w.net.SetHook(w.tape.see)
-		c := newCrew(w, s)
+		c := newCluster(w, s)
 		c.play()
 		if c.result == nil {
 			t.Errorf("the job does not end; sink %+v", c.sink.Summary())
@@ -119,12 +119,12 @@ func play(t *testing.T, s *scenario, again string, learn func(*crew)) {
 				}
 			}
 		} else {
-			c.watch.counted(c.result.role.Status())
-			c.watch.complete()
+			c.watch.checkCounts(c.result.role.Status())
+			c.watch.checkSink()
 			c.finish()
-			c.watch.complete()
+			c.watch.checkSink()
 			if c.mend(); c.result != nil {
-				c.watch.complete()
+				c.watch.checkSink()
 			}
 		}
 		c.end()

@@ -64,8 +64,8 @@ func TestLostSaveAnswer(t *testing.T) {
 		sent       int
 		duplicates uint64
 	}{
-		"told to drop it": {false, 2, 0},
-		"sent again":      {true, 3, 1},
+		"ordered to drop it": {false, 2, 0},
+		"sent again":         {true, 3, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, 2, 1, func(t *testing.T, w *world) {

@@ -11,12 +11,12 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// counted compares the fetcher's final status with the sink.
-func (w *watch) counted(s report.Status) {
+// checkCounts compares the fetcher's final status with the sink.
+func (w *watch) checkCounts(s report.Status) {
 	held := w.c.sink.Summary()
 	if s.State != report.StateDone || s.Progress != 1 || s.Chunks.Saved != held.Chunks || s.Chunks.Cut != held.Chunks ||
 		s.Objects != (report.ObjectCounts{Cut: uint64(w.c.s.objects), Saved: held.Objects, Outputs: held.Outputs, Dead: held.Dead}) {
-		w.wrong("the job is done with status %+v, the sink holds %+v", s, held)
+		w.wrong("the job is done: got status %+v, but the sink holds %+v", s, held)
 	}
 	w.shares(s)
 	for what, is := range map[string]bool{
@@ -28,38 +28,38 @@ func (w *watch) counted(s report.Status) {
 	}
 }
 
-// complete compares the sink with the source: every object has its output in its place, or one dead
+// checkSink compares the sink with the source: every object has its output in its place, or one dead
 // letter with a cause.
-func (w *watch) complete() {
+func (w *watch) checkSink() {
 	dead := map[int]bool{}
 	for _, l := range w.c.letters() {
 		i := int(l.Ordinal)
 		switch {
 		case dead[i]:
-			w.wrong("object %d is dead twice", i)
+			w.wrong("object %d has two dead letters", i)
 		case string(l.Object) != w.c.s.user(i):
-			w.wrong("dead letter of object %d holds %q", i, l.Object)
+			w.wrong("dead letter of object %d: got the object %q", i, l.Object)
 		case i == w.c.s.poison, w.c.s.spoilt(i, l):
 		case !w.c.s.bad[i]:
-			w.wrongly(i, l)
+			w.checkGivenUp(i, l)
 		case l.Attempts != 0 || !strings.Contains(l.Error, fmt.Sprintf("line %d", i+1)):
-			w.wrong("dead letter of the unreadable object %d is %+v", i, l)
+			w.wrong("dead letter of the unreadable object %d: got %+v, want its line and no attempt", i, l)
 		}
 		dead[i] = true
 	}
 	for i := range w.c.s.bad {
 		if !dead[i] {
-			w.wrong("object %d cannot be read and is not dead", i)
+			w.wrong("object %d cannot be read, want a dead letter", i)
 		}
 	}
 	if i := w.c.s.poison; i >= 0 && !dead[i] {
-		w.wrong("object %d kills whoever touches it and is not dead", i)
+		w.wrong("object %d crashes every mapper, want a dead letter", i)
 	}
 	for first := 0; first < w.c.s.objects; first += w.c.s.size {
-		w.right(first, dead)
+		w.checkChunk(first, dead)
 	}
 	if s := w.c.sink.Summary(); s.Output == "" || s.Dead != uint64(len(dead)) || s.Objects != uint64(w.c.s.objects) {
-		w.wrong("the sink's summary is %+v, want all objects, %d of them dead, and finished", s, len(dead))
+		w.wrong("summary of the sink: got %+v, want all objects, %d of them dead, and finished", s, len(dead))
 	}
 	for id, confirmed := range w.first {
 		now := w.c.sink.Pieces(id)
@@ -67,20 +67,20 @@ func (w *watch) complete() {
 			if !slices.ContainsFunc(now, func(r sink.Result) bool {
 				return pieceOf(r) == pieceOf(then) && string(r.Outputs) == string(then.Outputs) && string(r.Dead) == string(then.Dead)
 			}) {
-				w.wrong("piece %s is not what was confirmed", pieceOf(then))
+				w.wrong("piece %s differs from what was confirmed", pieceOf(then))
 			}
 		}
 	}
 }
 
-// right checks that the sink holds each object of the chunk that begins with object first once,
+// checkChunk checks that the sink holds each object of the chunk that begins with object first once,
 // with the right output.
-func (w *watch) right(first int, dead map[int]bool) {
+func (w *watch) checkChunk(first int, dead map[int]bool) {
 	id, end := chunk.ID(first/w.c.s.size), min(first+w.c.s.size, w.c.s.objects)
 	next := first
 	for _, r := range w.c.sink.Pieces(id) {
 		if r.First != uint64(next) || r.From != next-first || r.Of != end-first {
-			w.wrong("the sink holds piece %s of %d objects with ordinal %d, where object %d is missing", pieceOf(r), r.Of, r.First, next)
+			w.wrong("the sink holds piece %s of %d objects with ordinal %d, want a piece that begins with object %d", pieceOf(r), r.Of, r.First, next)
 		}
 		w.madeBy(r)
 		var want strings.Builder
@@ -91,31 +91,31 @@ func (w *watch) right(first int, dead map[int]bool) {
 		}
 		next += r.Objects
 		switch got := string(r.Outputs); {
-		case got != want.String() && slices.Contains(w.believed[pieceOf(r)], got):
-			w.situation["liar believed"] = true
+		case got != want.String() && slices.Contains(w.forged[pieceOf(r)], got):
+			w.situation["forged result accepted"] = true
 		case got != want.String():
-			w.wrong("the sink holds of piece %s\n%s\nwant\n%s", pieceOf(r), got, want.String())
+			w.wrong("outputs of piece %s: got\n%s\nwant\n%s", pieceOf(r), got, want.String())
 		}
 	}
 	if next != end {
-		w.wrong("the sink holds chunk %d up to object %d, want %d to %d", id, next-1, first, end-1)
+		w.wrong("the sink holds chunk %d up to object %d, want objects %d to %d", id, next-1, first, end-1)
 	}
 }
 
-// wrongly checks that an innocent object is dead for a reason: two mappers had announced it, or its
-// piece had MAX_ATTEMPTS careful attempts.
-func (w *watch) wrongly(i int, l chunk.DeadLetter) {
+// checkGivenUp checks that a harmless object has a dead letter only for a reason: two mappers had
+// announced it, or its piece had MAX_ATTEMPTS careful attempts.
+func (w *watch) checkGivenUp(i int, l chunk.DeadLetter) {
 	switch announced := w.announced[uint64(i)]; {
-	case strings.Contains(l.Error, "took down") && w.c.s.attempts > 0:
+	case strings.Contains(l.Error, "vanished while they held") && w.c.s.attempts > 0:
 		w.situation["chunk given up"] = true
 		if n := w.careful[uint64(i)]; n < w.c.s.attempts {
-			w.wrong("object %d was given up after %d careful attempts, MAX_ATTEMPTS is %d: %+v", i, n, w.c.s.attempts, l)
+			w.wrong("object %d was given up after %d careful attempts, want MAX_ATTEMPTS, %d: %+v", i, n, w.c.s.attempts, l)
 		}
 	case w.c.s.fair:
-		w.wrong("innocent object %d is dead: %+v", i, l)
+		w.wrong("harmless object %d: got the dead letter %+v, want none", i, l)
 	case len(announced) < 2:
-		w.wrong("innocent object %d is dead, announced by %v only: %+v", i, slices.Sorted(maps.Keys(announced)), l)
+		w.wrong("harmless object %d: announced by %v only, got the dead letter %+v", i, slices.Sorted(maps.Keys(announced)), l)
 	default:
-		w.situation["innocent object skipped"] = true
+		w.situation["harmless object skipped"] = true
 	}
 }

@@ -16,18 +16,18 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// mortals are mappers that the test kills, and restarts a second later.
-type mortals struct {
+// supervised is mappers that the test kills and restarts a second later.
+type supervised struct {
 	w     *world
 	names []string
 	died  atomic.Int64
 }
 
-func newMortals(w *world, names ...string) *mortals { return &mortals{w: w, names: names} }
+func newSupervised(w *world, names ...string) *supervised { return &supervised{w: w, names: names} }
 
 // keep starts the mappers and restarts those that died, until the fetcher ends. It returns the
 // fetcher's error.
-func (k *mortals) keep(f *role, transform string, change func(*mapper.Config)) error {
+func (k *supervised) keep(f *role, transform string, change func(*mapper.Config)) error {
 	k.w.t.Helper()
 	alive := map[string]*role{}
 	for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); pass(time.Second) {
@@ -52,7 +52,7 @@ func (k *mortals) keep(f *role, transform string, change func(*mapper.Config)) e
 }
 
 // kill crashes a mapper.
-func (k *mortals) kill(name string) {
+func (k *supervised) kill(name string) {
 	if c := k.w.conn(name); c != nil && c.Online() {
 		k.died.Add(1)
 		c.Crash()
@@ -94,7 +94,7 @@ func TestPoison(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				k := newMortals(w, "a", "b", "c")
+				k := newSupervised(w, "a", "b", "c")
 				w.tape.faults(func(p bustest.Packet) bustest.Fate {
 					if g := handsOut(p, poison); g != nil && !g.Careful {
 						time.AfterFunc(work/20, func() { k.kill(p.To) }) // before even one object of ten is mapped
@@ -118,13 +118,13 @@ func TestPoison(t *testing.T) {
 					t.Errorf("reason is %q, want %q", got, want)
 				}
 				if n := k.died.Load(); n != 4 {
-					t.Errorf("cost %d mappers, want 4", n)
+					t.Errorf("%d mappers crashed, want 4", n)
 				}
 				times := 0
 				for _, h := range w.tape.handed(poison / size) {
 					if h.Piece().Has(poison % size) {
 						if times++; times == 1 && h.of < test.pieces || times > 1 && h.of > 1 {
-							t.Errorf("piece %s came in a grant of %d the %dth time, want %d at least and then 1", h.Piece(), h.of, times, test.pieces)
+							t.Errorf("piece %s came in a grant of %d pieces at hand-out %d, want at least %d at first and then 1", h.Piece(), h.of, times, test.pieces)
 						}
 					}
 				}
@@ -137,7 +137,7 @@ func TestPoison(t *testing.T) {
 // announced last.
 func TestDeathWhileSaving(t *testing.T) {
 	run(t, 1, 1, func(t *testing.T, w *world) {
-		k := newMortals(w, "a", "b")
+		k := newSupervised(w, "a", "b")
 		deaths := 0
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
 			if verbOf(p) == wire.VerbSave && !p.Reply && deaths < 6 {
@@ -164,7 +164,7 @@ func TestDeathWhileSaving(t *testing.T) {
 func TestDeadChunk(t *testing.T) {
 	run(t, 12, 3, func(t *testing.T, w *world) {
 		w.rewrite(user(10), "{broken")
-		k := newMortals(w, "a", "b")
+		k := newSupervised(w, "a", "b")
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
 			for object := 9; object < 12; object++ {
 				if handsOut(p, object) != nil {
@@ -180,12 +180,12 @@ func TestDeadChunk(t *testing.T) {
 		}
 		w.complete(12, 9, 10, 11)
 		want := []chunk.DeadLetter{
-			{Ordinal: 9, Chunk: 3, Error: "chunk 3 took down 3 mappers", Attempts: 3, Mapper: "fetcher", Object: []byte(user(9))},
+			{Ordinal: 9, Chunk: 3, Error: "3 mappers vanished while they held chunk 3", Attempts: 3, Mapper: "fetcher", Object: []byte(user(9))},
 			{Ordinal: 10, Chunk: 3, Error: "line 11, byte 330: not valid JSON: invalid character 'b' looking for beginning of object key string (byte 2 of the object)", Object: []byte("{broken")},
-			{Ordinal: 11, Chunk: 3, Error: "chunk 3 took down 3 mappers", Attempts: 3, Mapper: "fetcher", Object: []byte(user(11))},
+			{Ordinal: 11, Chunk: 3, Error: "3 mappers vanished while they held chunk 3", Attempts: 3, Mapper: "fetcher", Object: []byte(user(11))},
 		}
 		if got := w.letters(); !reflect.DeepEqual(got, want) {
-			t.Errorf("dead letters are %+v, want %+v: one that could not be read was not attempted", got, want)
+			t.Errorf("dead letters: got %+v, want %+v: an unreadable object has no attempts", got, want)
 		}
 	})
 }
@@ -194,7 +194,7 @@ func TestDeadChunk(t *testing.T) {
 // announce, and it survives.
 func TestCarefulWhileOffline(t *testing.T) {
 	run(t, 1, 1, func(t *testing.T, w *world) {
-		k := newMortals(w, "a")
+		k := newSupervised(w, "a")
 		deaths, offline := 0, false
 		w.tape.faults(func(p bustest.Packet) bustest.Fate {
 			if isWork(p) && deaths < 2 {
@@ -218,7 +218,7 @@ func TestCarefulWhileOffline(t *testing.T) {
 			t.Errorf("offline %v, %d mappers died, want 2", offline, k.died.Load())
 		}
 		if n := len(w.roles); n != 5 { // saver, fetcher and 3 times the mapper
-			t.Errorf("%d processes, want 5: the mapper did not live through it", n)
+			t.Errorf("got %d processes, want 5: the mapper must survive", n)
 		}
 		w.complete(1)
 	})

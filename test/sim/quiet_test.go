@@ -34,12 +34,12 @@ func (w *world) quiet(most int) {
 	}
 	for name, n := range said {
 		if n > most {
-			w.t.Errorf("%s said %d lines, want at most %d", name, n, most)
+			w.t.Errorf("%s logged %d lines, want at most %d", name, n, most)
 		}
 	}
 	for what, n := range chunks {
 		if n > 4 {
-			w.t.Errorf("%s said %d lines, want at most 4", what, n)
+			w.t.Errorf("%s logged %d lines, want at most 4", what, n)
 		}
 	}
 }

@@ -35,13 +35,13 @@ type scenario struct {
 	// before they vanished is skipped, as it should be.
 	fair bool
 
-	trouble time.Duration // when all faults end
-	phases  []phase
-	events  []event
-	traps   []trap
-	plagues []plague
-	liars   []liarPlan
-	strikes []strike
+	trouble    time.Duration // when all faults end
+	phases     []phase
+	events     []event
+	traps      []trap
+	plagues    []plague
+	byzantines []byzantinePlan
+	strikes    []strike
 
 	releases []release // versions of mappers beside v1
 	breakAt  float64   // BREAK_AT
@@ -65,7 +65,7 @@ type phase struct {
 // event is a planned fault or action.
 type event struct {
 	at   time.Duration
-	kind string // see crew.happen
+	kind string // see cluster.happen
 	who  []string
 	span time.Duration
 	way  string // of a cut: in, out or both
@@ -206,7 +206,7 @@ func (s *scenario) accidents(r *rand.Rand) {
 		})
 	}
 	for range r.IntN(3) * r.IntN(2) {
-		s.liars = append(s.liars, liarPlan{at: s.moment(r), span: between(r, time.Second, s.trouble)})
+		s.byzantines = append(s.byzantines, byzantinePlan{at: s.moment(r), span: between(r, time.Second, s.trouble)})
 	}
 	for range r.IntN(3) {
 		s.plagues = append(s.plagues, plague{
@@ -253,6 +253,6 @@ func (s *scenario) output(i int) string {
 }
 
 func (s *scenario) String() string {
-	return fmt.Sprintf("%d objects in chunks of %d, pad %d, payload %d, bad %v, poison %d, mappers %v, early %v, backups %v, attempts %d, fair %v, trouble %s\nphases %+v\nevents %+v\ntraps %+v\nplagues %+v\nliars %+v\nreleases %+v, break at %g for %s\nstrikes %s",
-		s.objects, s.size, s.pad, s.payload, s.bad, s.poison, s.mappers, s.early, s.backups, s.attempts, s.fair, s.trouble, s.phases, s.events, s.traps, s.plagues, s.liars, s.releases, s.breakAt, s.breakFor, s.strikes)
+	return fmt.Sprintf("%d objects in chunks of %d, pad %d, payload %d, bad %v, poison %d, mappers %v, early %v, backups %v, attempts %d, fair %v, trouble %s\nphases %+v\nevents %+v\ntraps %+v\nplagues %+v\nbyzantines %+v\nreleases %+v, break at %g for %s\nstrikes %s",
+		s.objects, s.size, s.pad, s.payload, s.bad, s.poison, s.mappers, s.early, s.backups, s.attempts, s.fair, s.trouble, s.phases, s.events, s.traps, s.plagues, s.byzantines, s.releases, s.breakAt, s.breakFor, s.strikes)
 }

@@ -106,7 +106,7 @@ func (s *Sink) Commit(_ context.Context, group []sink.Result) ([]sink.Outcome, e
 	var ids []chunk.ID
 	for i, r := range group {
 		ids = append(ids, r.Chunk)
-		outcomes[i] = s.judge(r)
+		outcomes[i] = s.outcome(r)
 		if outcomes[i] != sink.Committed {
 			continue
 		}
@@ -119,8 +119,8 @@ func (s *Sink) Commit(_ context.Context, group []sink.Result) ([]sink.Outcome, e
 	return outcomes, nil
 }
 
-// judge returns the outcome of a result. The caller holds mu.
-func (s *Sink) judge(r sink.Result) sink.Outcome {
+// outcome returns what becomes of a result. The caller holds mu.
+func (s *Sink) outcome(r sink.Result) sink.Outcome {
 	covered, conflict := s.pieces.meet(r)
 	switch {
 	case conflict:

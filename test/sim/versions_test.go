@@ -20,7 +20,7 @@ import (
 )
 
 // release is a mapper version beside v1, and its settings. v1 works and is not limited, so the job
-// ends whatever becomes of the others.
+// ends even if all others fail.
 type release struct {
 	name    string
 	share   float64 // VERSION_SHARES; 1: not listed
@@ -31,13 +31,13 @@ type release struct {
 
 // Programs of bad versions. They take no time; see lag.
 const (
-	spoils = `jq:if (.uuid[1:] | tonumber) % 3 > 0 then error("spoilt") else {id: .uuid, name: (.fn + " " + .ln)} end`
-	lies   = `jq:{id: .uuid, name: "a lie"}` // of a shadowing version: none of it may be saved
+	failing      = `jq:if (.uuid[1:] | tonumber) % 3 > 0 then error("spoilt") else {id: .uuid, name: (.fn + " " + .ln)} end`
+	wrongOutputs = `jq:{id: .uuid, name: "wrong"}` // of a shadowing version: none of it may be saved
 )
 
-// spoilt reports whether a dead letter comes from the program that spoils.
+// spoilt reports whether a dead letter comes from the failing program.
 func (s *scenario) spoilt(i int, l chunk.DeadLetter) bool {
-	return i%3 > 0 && strings.Contains(l.Error, "spoilt") && s.release(l.Version).program == spoils
+	return i%3 > 0 && strings.Contains(l.Error, "spoilt") && s.release(l.Version).program == failing
 }
 
 // release returns the settings of a version.
@@ -63,12 +63,12 @@ func (s *scenario) versions(r *rand.Rand) {
 			v.share = pick(r, 0, 0, 0.05, 0.3, 0.7)
 		case 1:
 			if i == 0 { // only one version can shadow
-				v.shadows, v.program = pick(r, 0.3, 1, 1), pick(r, "", lies, lies)
+				v.shadows, v.program = pick(r, 0.3, 1, 1), pick(r, "", wrongOutputs, wrongOutputs)
 			}
 		case 2:
-			v.program, v.share = spoils, pick(r, 1, 1, 0.3)
+			v.program, v.share = failing, pick(r, 1, 1, 0.3)
 		case 3:
-			v.ordered, v.share, v.program = true, pick(r, 0, 0.3, 1), pick(r, "", "", spoils)
+			v.ordered, v.share, v.program = true, pick(r, 0, 0.3, 1), pick(r, "", "", failing)
 		}
 		s.releases = append(s.releases, v)
 	}
@@ -114,7 +114,7 @@ func (s *scenario) rule(cfg *fetcher.Config) {
 func (s *scenario) longestRest() time.Duration { return 32 * 16 * s.breakFor }
 
 // launchVersion starts a mapper with the transform of its version.
-func (c *crew) launchVersion(m mapperPlan) *role {
+func (c *cluster) launchVersion(m mapperPlan) *role {
 	transform := fmt.Sprintf("users?duration=%s", m.duration)
 	if program := c.s.release(m.version).program; program != "" {
 		transform = program
@@ -146,7 +146,7 @@ func (s *scenario) lag(p bustest.Packet) time.Duration {
 }
 
 // command sends an order, as chunkline control does.
-func (c *crew) command(order wire.Control) {
+func (c *cluster) command(order wire.Control) {
 	b := bus.New(c.net.Connect("operator"), job)
 	defer b.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -160,14 +160,14 @@ func (c *crew) command(order wire.Control) {
 
 // look sends a fetcher the live page's requests, for which the fetcher asks the saver beside its
 // own requests.
-func (c *crew) look(r *role) {
+func (c *cluster) look(r *role) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if page, err := r.Dead(ctx, 1<<40, 50); err == nil {
 		c.watch.happened("dead letters looked at")
 		for _, l := range page.Letters {
 			if object := c.s.user(int(l.Ordinal)); l.Bytes != len(object) || !strings.HasPrefix(object, l.Object) {
-				c.watch.wrong("the fetcher shows a dead letter of object %d with %q", l.Ordinal, l.Object)
+				c.watch.wrong("dead letter of object %d: got the object %q", l.Ordinal, l.Object)
 			}
 		}
 	}
@@ -178,21 +178,21 @@ func (c *crew) look(r *role) {
 	c.watch.happened("shadow report looked at")
 	for _, v := range compared.Versions {
 		if of := c.s.release(v.Version); of.shadows == 0 && !of.ordered || v.Different > v.Objects || v.Failed > v.Different {
-			c.watch.wrong("the saver has compared %+v", v)
+			c.watch.wrong("shadow report: got %+v, want no version that does not shadow, and no more differences than objects", v)
 		}
 	}
 }
 
 // redo requeues the chunks of the bad version, if there is one. No saver runs; a fetcher may. The
 // caller holds mu.
-func (c *crew) redo() {
+func (c *cluster) redo() {
 	version := c.bad
 	c.bad = ""
 	if version == "" || c.result != nil {
 		return
 	}
 	gone := c.sink.Redo(version)
-	c.note("pieces %v of %s are put back to work", gone, version)
+	c.note("requeued pieces %v of %s", gone, version)
 	if len(gone) == 0 {
 		return
 	}
@@ -202,7 +202,7 @@ func (c *crew) redo() {
 }
 
 // retire kills the mappers of a version for good.
-func (c *crew) retire(version string) {
+func (c *cluster) retire(version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, m := range c.s.mappers {
@@ -220,7 +220,7 @@ func gotten(by string, ordinal uint64) string {
 }
 
 // askAsBefore asks for work as a mapper of protocol 1 does. The answer must say what is wrong.
-func (c *crew) askAsBefore() {
+func (c *cluster) askAsBefore() {
 	b := bus.New(c.net.Connect("old"), job)
 	defer b.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -235,7 +235,7 @@ func (c *crew) askAsBefore() {
 	}
 	switch a, err := wire.DecodeWork(reply); {
 	case err != nil || a.Status != wire.WorkRefused || !strings.Contains(a.Reason, "this program speaks 2"):
-		c.watch.wrong("a mapper of protocol 1 is answered %+v (%v)", a, err)
+		c.watch.wrong("request of protocol 1: got %+v, %v, want a refusal that names protocol 2", a, err)
 	default:
 		c.watch.happened("mapper of protocol 1 refused")
 	}

@@ -25,28 +25,28 @@ type amount struct {
 	objects int
 }
 
-// isLiar reports whether a connection is a liar's.
-func isLiar(name string) bool { return strings.HasPrefix(name, "liar") }
+// isByzantine reports whether a connection is that of a Byzantine mapper.
+func isByzantine(name string) bool { return strings.HasPrefix(name, "byzantine") }
 
 // seeVersion checks that the version of a mapper may get a piece. The caller holds mu.
 func (w *watch) seeVersion(p bustest.Packet, work wire.Work, g *wire.Granted) {
-	if isLiar(p.To) {
+	if isByzantine(p.To) {
 		return
 	}
 	version := w.c.s.versionOf(p.To)
 	v := w.c.s.release(version)
 	switch {
 	case work.Shadow && v.shadows == 0 && !v.ordered:
-		w.wrong("%s gives a copy of piece %s to %s, whose version %s does not shadow", p.From, g.Piece(), p.To, version)
+		w.wrong("%s handed a copy of piece %s to %s, but version %s does not shadow", p.From, g.Piece(), p.To, version)
 	case work.Shadow:
 		w.situation["copy handed out"] = true
 		if work.Epoch == w.epoch {
 			w.durable(g.Piece(), p.From)
 		}
 	case v.shadows > 0:
-		w.wrong("%s gives piece %s to %s, whose version %s shadows", p.From, g.Piece(), p.To, version)
+		w.wrong("%s handed piece %s to %s, want a copy only: version %s shadows", p.From, g.Piece(), p.To, version)
 	case v.share == 0 && !v.ordered:
-		w.wrong("%s gives piece %s to %s, whose version %s is to have none", p.From, g.Piece(), p.To, version)
+		w.wrong("%s handed piece %s to %s, want none: the share of version %s is 0", p.From, g.Piece(), p.To, version)
 	default:
 		so := w.given[given{work.Epoch, version}]
 		w.given[given{work.Epoch, version}] = amount{so.pieces + 1, so.objects + g.Chunk.Count}
@@ -60,15 +60,15 @@ func (w *watch) seeVersion(p bustest.Packet, work wire.Work, g *wire.Granted) {
 // holds mu.
 func (w *watch) seeSave(p bustest.Packet) {
 	s, err := wire.DecodeSave(p.Message)
-	// Liars and blurred mappers may have got anything; fetchers save dead letters.
-	if err != nil || isLiar(p.From) || w.blurred[p.From] || slices.Contains(w.c.fetchers, p.From) {
+	// Byzantine and blurred mappers may have got anything; fetchers save dead letters.
+	if err != nil || isByzantine(p.From) || w.blurred[p.From] || slices.Contains(w.c.fetchers, p.From) {
 		return
 	}
 	for _, r := range s.Results {
 		w.sent[listed{s.Mapper.ID, r.Piece()}] = true
 		for i := range r.Objects {
 			if !s.Shadow && w.got[gotten(p.From, r.First+uint64(i))].IsZero() {
-				w.wrong("%s would save piece %s, which it got to compare, or not at all", p.From, r.Piece())
+				w.wrong("%s asked to save piece %s, which it did not get, or got as a copy", p.From, r.Piece())
 				break
 			}
 		}
@@ -79,7 +79,7 @@ func (w *watch) seeSave(p bustest.Packet) {
 func (w *watch) seeCompared(p bustest.Packet, status wire.SaveStatus) {
 	w.situation["result compared"] = true
 	if status == wire.SaveCommitted {
-		w.wrong("%s has committed what %s made to compare", p.From, p.To)
+		w.wrong("%s committed a copy that %s made for comparison", p.From, p.To)
 	}
 }
 
@@ -107,11 +107,11 @@ func (w *watch) inTime(group []sink.Result) {
 	for _, r := range group {
 		fenced, got := w.c.sink.LastFenced(r.Version), w.got[gotten(r.Mapper, r.First)]
 		switch {
-		case fenced.IsZero() || got.IsZero() || isLiar(r.Mapper):
+		case fenced.IsZero() || got.IsZero() || isByzantine(r.Mapper):
 		case r.Term < w.c.sink.Term(r.Version):
 			w.situation["result too late"] = true
 		case got.Before(fenced):
-			w.wrong("piece %s of %s would be committed, whose version %s was fenced after it got it", pieceOf(r), r.Mapper, r.Version)
+			w.wrong("piece %s of %s was about to be committed, although version %s was fenced after the mapper got it", pieceOf(r), r.Mapper, r.Version)
 		}
 	}
 }
@@ -119,7 +119,7 @@ func (w *watch) inTime(group []sink.Result) {
 // madeBy checks that the version that made a piece may save.
 func (w *watch) madeBy(r sink.Result) {
 	if v := w.c.s.release(r.Version); v.shadows > 0 || v.share == 0 && !v.ordered {
-		w.wrong("the sink holds piece %s as version %s made it, of which nothing is to be saved", pieceOf(r), r.Version)
+		w.wrong("the sink holds piece %s of version %s, want no result of this version", pieceOf(r), r.Version)
 	}
 }
 
@@ -131,7 +131,7 @@ func (w *watch) shares(s report.Status) {
 	for _, v := range s.Versions {
 		got := w.given[given{s.Epoch, v.Version}]
 		if got.pieces > v.HandedOut {
-			w.wrong("version %s got %d pieces, the fetcher says %d", v.Version, got.pieces, v.HandedOut)
+			w.wrong("version %s got %d pieces, but the fetcher counts %d", v.Version, got.pieces, v.HandedOut)
 		}
 		all, seen = all+got.objects, seen && got.pieces == v.HandedOut
 	}
@@ -143,7 +143,7 @@ func (w *watch) shares(s report.Status) {
 		w.situation["version held to its share"] = true
 		// One chunk at first, then its share of what the others get.
 		if most := float64(w.c.s.size) + share.share/(1-share.share)*float64(all-got); float64(got) > most+1e-9 {
-			w.wrong("version %s got %d of %d objects, its share is %g", v.Version, got, all, share.share)
+			w.wrong("version %s got %d of %d objects with a share of %g", v.Version, got, all, share.share)
 		}
 	}
 	for what, line := range map[string]string{"version fenced": "circuit breaker opened", "probe of a version went well": "circuit breaker closed: the probe succeeded"} {

@@ -19,28 +19,28 @@ import (
 // that it is fenced.
 const fenceTime = 10 * time.Second
 
-// watch checks the invariants on every packet of a scenario, and notes which situations occurred.
+// watch checks the invariants on every packet of a scenario, and records which situations occurred.
 type watch struct {
-	c      *crew
+	c      *cluster
 	healed time.Time // zero: not yet
 
-	mu        sync.Mutex
-	situation map[string]bool                 // guarded by mu
-	first     pieces                          // guarded by mu; results as they were when first confirmed
-	epoch     uint64                          // guarded by mu; the sink's
-	claimed   time.Time                       // guarded by mu; when epoch was claimed
-	of        map[string]uint64               // guarded by mu; epochs of fetchers, by name
-	handed    map[object]int                  // guarded by mu; how often each object was handed out
-	told      map[confirmation]time.Time      // guarded by mu; when a fetcher acknowledged that an object is saved
-	transfers map[string]*transfer            // guarded by mu; requests in parts, by part ID
-	announced map[uint64]map[string]bool      // guarded by mu; mapper processes that announced an object, by ordinal
-	believed  map[chunk.Piece][]string        // guarded by mu; outputs that a liar with a lease sent
-	careful   map[uint64]int                  // guarded by mu; how often an object was handed out in careful mode
-	given     map[given]amount                // guarded by mu; what a version got from a fetcher
-	got       map[string]time.Time            // guarded by mu; MAPPER ORDINAL: when the mapper got the object to save it
-	blurred   map[string]bool                 // guarded by mu; mappers that got a grant in parts, which is not read here
-	lists     map[string]map[chunk.Piece]bool // guarded by mu; the latest list of each mapper process
-	sent      map[listed]bool                 // guarded by mu; pieces that a mapper process need not list any more
+	mu           sync.Mutex
+	situation    map[string]bool                 // guarded by mu
+	first        pieces                          // guarded by mu; results as they were when first confirmed
+	epoch        uint64                          // guarded by mu; the sink's
+	claimed      time.Time                       // guarded by mu; when epoch was claimed
+	of           map[string]uint64               // guarded by mu; epochs of fetchers, by name
+	handed       map[object]int                  // guarded by mu; how often each object was handed out
+	acknowledged map[confirmation]time.Time      // guarded by mu; when a fetcher acknowledged that an object is saved
+	transfers    map[string]*transfer            // guarded by mu; requests in parts, by part ID
+	announced    map[uint64]map[string]bool      // guarded by mu; mapper processes that announced an object, by ordinal
+	forged       map[chunk.Piece][]string        // guarded by mu; outputs that a Byzantine mapper with a lease sent
+	careful      map[uint64]int                  // guarded by mu; how often an object was handed out in careful mode
+	given        map[given]amount                // guarded by mu; what a version got from a fetcher
+	got          map[string]time.Time            // guarded by mu; MAPPER ORDINAL: when the mapper got the object to save it
+	blurred      map[string]bool                 // guarded by mu; mappers that got a grant in parts, which is not read here
+	lists        map[string]map[chunk.Piece]bool // guarded by mu; the latest list of each mapper process
+	sent         map[listed]bool                 // guarded by mu; pieces that a mapper process need not list any more
 }
 
 // object is an object of the source under one epoch.
@@ -64,10 +64,10 @@ type transfer struct {
 	body   []byte
 }
 
-func newWatch(c *crew) *watch {
+func newWatch(c *cluster) *watch {
 	return &watch{
-		c: c, situation: map[string]bool{}, first: pieces{}, of: map[string]uint64{}, handed: map[object]int{}, told: map[confirmation]time.Time{},
-		transfers: map[string]*transfer{}, announced: map[uint64]map[string]bool{}, careful: map[uint64]int{}, believed: map[chunk.Piece][]string{},
+		c: c, situation: map[string]bool{}, first: pieces{}, of: map[string]uint64{}, handed: map[object]int{}, acknowledged: map[confirmation]time.Time{},
+		transfers: map[string]*transfer{}, announced: map[uint64]map[string]bool{}, careful: map[uint64]int{}, forged: map[chunk.Piece][]string{},
 		given: map[given]amount{}, got: map[string]time.Time{}, blurred: map[string]bool{}, lists: map[string]map[chunk.Piece]bool{}, sent: map[listed]bool{},
 	}
 }
@@ -123,13 +123,13 @@ func (w *watch) see(p bustest.Packet) {
 	}
 }
 
-// seeHello checks a hello of a fetcher or a liar.
+// seeHello checks a hello of a fetcher or a Byzantine mapper.
 func (w *watch) seeHello(p bustest.Packet) {
 	hello, err := wire.DecodeHello(p.Message)
 	switch {
 	case err != nil:
-		w.wrong("%s says a hello that cannot be read: %v", p.From, err)
-	case strings.HasPrefix(p.From, "liar"):
+		w.wrong("%s sent a hello that cannot be read: %v", p.From, err)
+	case isByzantine(p.From):
 		w.situation["hello forged"] = true
 	case hello.Epoch < w.epoch:
 		w.situation["hello from an older epoch"] = true
@@ -159,11 +159,11 @@ func (w *watch) seeWork(p bustest.Packet) {
 		}
 		w.seeGranted(p, work.Epoch, g)
 		if (g.Attempt > 1 || g.Careful) && len(work.Grant) > 1 {
-			w.wrong("%s grants %d pieces together with %s, attempt %d: a mapper vanished with that", p.From, len(work.Grant), g.Piece(), g.Attempt)
+			w.wrong("%s granted %d pieces at once with %s, attempt %d, want a grant of one piece after a crash", p.From, len(work.Grant), g.Piece(), g.Attempt)
 		}
 	}
 	if late := later(w.claimed, w.healed); !work.Shadow && work.Epoch < w.epoch && !w.healed.IsZero() && time.Since(late) > fenceTime {
-		w.wrong("%s hands out piece %s for epoch %d, %s after epoch %d was claimed", p.From, work.Grant[0].Piece(), work.Epoch, time.Since(late), w.epoch)
+		w.wrong("%s handed out piece %s for epoch %d, %s after epoch %d was claimed", p.From, work.Grant[0].Piece(), work.Epoch, time.Since(late), w.epoch)
 	}
 }
 
@@ -181,8 +181,8 @@ func (w *watch) seeGranted(p bustest.Packet, epoch uint64, g *wire.Granted) {
 			w.situation["handed out again"] = true
 		}
 		// A piece confirmed at this very moment may have been on its way already.
-		if at, told := w.told[confirmation{p.From, o}]; told && at.Before(time.Now()) {
-			w.wrong("%s hands out piece %s, and knows since %s that object %d is saved", p.From, g.Piece(), at.Sub(w.c.begin), o.ordinal)
+		if at, is := w.acknowledged[confirmation{p.From, o}]; is && at.Before(time.Now()) {
+			w.wrong("%s handed out piece %s, although it has known since %s that object %d is saved", p.From, g.Piece(), at.Sub(w.c.begin), o.ordinal)
 		}
 	}
 	if g.Careful {
@@ -256,7 +256,7 @@ func (w *watch) seeList(p bustest.Packet) {
 		}
 	}
 	for piece := range w.lists[b.Mapper.ID] {
-		if !now[piece] && !b.Goodbye && !w.sent[listed{b.Mapper.ID, piece}] && w.c.s.pad == 0 && !isLiar(p.From) {
+		if !now[piece] && !b.Goodbye && !w.sent[listed{b.Mapper.ID, piece}] && w.c.s.pad == 0 && !isByzantine(p.From) {
 			w.situation["grant given back"] = true
 		}
 	}
@@ -271,7 +271,7 @@ func (w *watch) ordinal(p chunk.Piece) uint64 {
 // durable checks a claim that a piece is saved: the sink must hold it, and must never change it.
 func (w *watch) durable(p chunk.Piece, who string) {
 	if n := w.c.sink.covered(p); n != p.Len() {
-		w.wrong("%s says that piece %s is saved, and the sink holds %d objects of it", who, p, n)
+		w.wrong("%s says that piece %s is saved, but the sink holds %d objects of it", who, p, n)
 		return
 	}
 	for _, r := range w.c.sink.Pieces(p.Chunk) {
@@ -279,7 +279,7 @@ func (w *watch) durable(p chunk.Piece, who string) {
 			continue
 		}
 		if n, _ := w.first.meet(r); n > 0 {
-			w.wrong("the sink holds piece %s, and %d objects of it were confirmed as another piece", pieceOf(r), n)
+			w.wrong("the sink holds piece %s, but %d objects of it were confirmed as another piece", pieceOf(r), n)
 		}
 		w.first.add(r)
 	}
@@ -291,14 +291,14 @@ func (w *watch) seeSaved(p bustest.Packet) {
 	}
 	s, err := wire.DecodeSaved(w.c.sink.Key(), p.Message)
 	if err != nil {
-		w.wrong("%s sends a confirmation that cannot be read: %v", p.From, err)
+		w.wrong("%s sent a confirmation that cannot be read: %v", p.From, err)
 		return
 	}
 	for _, c := range s.Pieces {
 		w.durable(c.Piece(), p.From)
 	}
 	if n := w.c.sink.Summary().Chunks; s.Total.Chunks > n {
-		w.wrong("%s says the sink holds %d chunks, it holds %d", p.From, s.Total.Chunks, n)
+		w.wrong("%s says that the sink holds %d chunks, want at most %d", p.From, s.Total.Chunks, n)
 	}
 }
 
@@ -311,8 +311,8 @@ func (w *watch) seeSavedAnswer(p bustest.Packet) {
 	for _, c := range s.Pieces {
 		for i := range c.Objects {
 			of := confirmation{p.From, object{s.Epoch, w.ordinal(c.Piece()) + uint64(i)}}
-			if w.told[of].IsZero() {
-				w.told[of] = time.Now()
+			if w.acknowledged[of].IsZero() {
+				w.acknowledged[of] = time.Now()
 			}
 		}
 	}
@@ -332,7 +332,7 @@ func (w *watch) seeSaveAnswer(p bustest.Packet) {
 	}
 	save, err := wire.DecodeSave(question)
 	if err != nil {
-		w.wrong("%s answers %v (%s) to no result: %v", p.From, a.Statuses, a.Reason, err)
+		w.wrong("%s answered %v (%s) to a request without a result: %v", p.From, a.Statuses, a.Reason, err)
 		return
 	}
 	for i := range save.Results {
