@@ -17,7 +17,7 @@ import (
 // report failed and unanswered objects while a chunk is being mapped.
 
 const (
-	// firstObjects is how many objects must be saved before a job is judged.
+	// firstObjects is how many objects must be saved before a job can be stopped because all of them are dead letters.
 	firstObjects = 100
 	// oneByOne is how long a fetcher hands out one chunk at a time if an earlier fetcher has stopped
 	// the job. So a fetcher that is restarted again and again makes dead letters of one chunk each
@@ -31,7 +31,7 @@ const (
 	lastChunk = chunk.ID(1 << 62) // above all IDs
 )
 
-// allDead reports whether a sink holds enough objects to judge, and only dead letters.
+// allDead reports whether a sink holds at least firstObjects objects, and only dead letters.
 func allDead(total report.Summary) bool {
 	return total.Objects >= firstObjects && total.Dead == total.Objects
 }

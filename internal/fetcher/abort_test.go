@@ -15,17 +15,17 @@ import (
 
 // savedAll maps and saves a number of chunks of two objects, and adds them to the sink's
 // summary.
-func (c *crew) savedAll(t *testing.T, chunks, dead int, total *report.Summary) {
+func (f *fakeMapper) savedAll(t *testing.T, chunks, dead int, total *report.Summary) {
 	t.Helper()
 	for range chunks {
-		w, ok := got(c.ask())
+		w, ok := got(f.ask())
 		if !ok {
-			t.Fatalf("no chunk for %s with %+v saved", c.mapper, *total)
+			t.Fatalf("no chunk for %s with %+v saved", f.mapper, *total)
 		}
 		total.Chunks++
 		total.Objects += 2
 		total.Dead += uint64(dead)
-		c.savedOf(w, dead, *total)
+		f.savedOf(w, dead, *total)
 	}
 }
 
@@ -49,8 +49,8 @@ func TestHopeless(t *testing.T) {
 			runWith(t, 400, set, func(t *testing.T, b *bench) {
 				var total report.Summary
 				b.play(func() { b.letters = []report.DeadLetter{{Error: "broken at 7"}, {Error: "broken at 12"}} })
-				bad := &crew{b: b, mapper: "m1", version: "v1"}
-				other := &crew{b: b, mapper: "m2", version: "v2"}
+				bad := &fakeMapper{b: b, mapper: "m1", version: "v1"}
+				other := &fakeMapper{b: b, mapper: "m2", version: "v2"}
 				if c.another {
 					if _, ok := got(other.ask()); !ok {
 						t.Fatal("no chunk for the other version")
@@ -77,7 +77,7 @@ func TestHopeless(t *testing.T) {
 					}
 				default:
 					if c.stops {
-						t.Fatal("goes on though all of the first 100 objects failed")
+						t.Fatal("still runs although all of the first 100 objects failed")
 					}
 				}
 			})
@@ -97,13 +97,13 @@ func TestHopelessAgain(t *testing.T) {
 	runAfter(t, 400, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		pass(2 * time.Second) // the fetcher first listens to mappers
 		total := b.summary
-		one, two := &crew{b: b, mapper: "m1", version: "v1"}, &crew{b: b, mapper: "m2", version: "v1"}
+		one, two := &fakeMapper{b: b, mapper: "m1", version: "v1"}, &fakeMapper{b: b, mapper: "m2", version: "v1"}
 		w, ok := got(one.ask())
 		if !ok {
 			t.Fatal("no chunk")
 		}
 		if w, ok := got(two.ask()); ok {
-			t.Fatalf("chunk %d is handed out before the first is known to be well", only(w).Chunk.ID)
+			t.Fatalf("chunk %d was handed out before the result of the first was saved", only(w).Chunk.ID)
 		}
 		total.Chunks, total.Objects, total.Dead = total.Chunks+1, total.Objects+2, total.Dead+2
 		one.savedOf(w, 2, total)
@@ -114,7 +114,7 @@ func TestHopelessAgain(t *testing.T) {
 				t.Errorf("ended with %v", err)
 			}
 		default:
-			t.Error("goes on")
+			t.Error("still runs")
 		}
 	})
 }
@@ -171,14 +171,14 @@ func TestMute(t *testing.T) {
 					t.Fatalf("ended with %v after two objects of one mapper", err)
 				}
 				if m := b.Status().Mappers; len(m) == 0 || m[0].Notice != mute.Notice {
-					t.Errorf("mappers are %+v, want the notice of the first", m)
+					t.Errorf("mappers are %+v, want the notice of the first mapper", m)
 				}
 				b.tells("m2", 2, 1, c.other)
 				switch err := b.ended(); {
 				case errors.Is(err, fetcher.ErrMute) != c.stops:
 					t.Errorf("ended with %v, want that it stops: %t", err, c.stops)
 				case c.stops && (!strings.Contains(err.Error(), "4 objects; it does not flush") || !strings.Contains(err.Error(), "KEEP_GOING")):
-					t.Errorf("ended with %v, want how many, why and what to do", err)
+					t.Errorf("ended with %v, want the count, the cause and a hint", err)
 				}
 			})
 		})

@@ -142,7 +142,7 @@ func (f *Fetcher) send(ctx context.Context, s sending) {
 			return
 		}
 		last = c
-		work.Grant = append(work.Grant, f.granted(s, o, c.Part(o.lease.Piece))) //nolint:contextcheck // the place in the trace is in the piece
+		work.Grant = append(work.Grant, f.granted(s, o, c.Part(o.lease.Piece))) //nolint:contextcheck // the piece carries its trace context
 	}
 	failpoint.Hit("fetcher.lease.sending")
 	f.reply(s.request, work.Encode())

@@ -12,8 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// crew is a mapper of a version that asks for chunks, and has them saved.
-type crew struct {
+// fakeMapper is a mapper of a version that asks for chunks, and has them saved.
+type fakeMapper struct {
 	b       *bench
 	mapper  string
 	version string
@@ -21,11 +21,11 @@ type crew struct {
 }
 
 // ask asks for a chunk.
-func (c *crew) ask() <-chan wire.Work {
-	c.seq++
-	n := c.b.next(c.mapper, c.seq)
-	n.Mapper.Version, n.Wait = c.version, 20*time.Second
-	return c.b.ask(n)
+func (f *fakeMapper) ask() <-chan wire.Work {
+	f.seq++
+	n := f.b.next(f.mapper, f.seq)
+	n.Mapper.Version, n.Wait = f.version, 20*time.Second
+	return f.b.ask(n)
 }
 
 // got returns the answer with a chunk; false if there is none yet.
@@ -40,22 +40,22 @@ func got(answer <-chan wire.Work) (wire.Work, bool) {
 }
 
 // saved plays the saver, which has committed a chunk with some dead letters.
-func (c *crew) saved(w wire.Work, dead int) {
-	c.b.t.Helper()
-	c.savedOf(w, dead, report.Summary{})
+func (f *fakeMapper) saved(w wire.Work, dead int) {
+	f.b.t.Helper()
+	f.savedOf(w, dead, report.Summary{})
 }
 
 // savedOf is saved with the sink's summary after the commit.
-func (c *crew) savedOf(w wire.Work, dead int, total report.Summary) {
-	c.b.t.Helper()
-	c.b.play(func() { c.b.summary = total })
+func (f *fakeMapper) savedOf(w wire.Work, dead int, total report.Summary) {
+	f.b.t.Helper()
+	f.b.play(func() { f.b.summary = total })
 	s := wire.Saved{
 		Total: total,
-		Plan:  c.b.Status().Plan, Epoch: c.b.Status().Epoch,
-		Pieces: []wire.SavedPiece{{Entry: wire.Entry{ID: only(w).Chunk.ID, Objects: 2, Of: 2, Digest: only(w).Digest}, Mapper: c.mapper, Dead: dead}},
+		Plan:  f.b.Status().Plan, Epoch: f.b.Status().Epoch,
+		Pieces: []wire.SavedPiece{{Entry: wire.Entry{ID: only(w).Chunk.ID, Objects: 2, Of: 2, Digest: only(w).Digest}, Mapper: f.mapper, Dead: dead}},
 	}
-	if _, err := c.b.peer.Request(c.b.t.Context(), wire.VerbSaved, s.Encode(c.b.sink.Key())); err != nil {
-		c.b.t.Fatal(err)
+	if _, err := f.b.peer.Request(f.b.t.Context(), wire.VerbSaved, s.Encode(f.b.sink.Key())); err != nil {
+		f.b.t.Fatal(err)
 	}
 	synctest.Wait()
 }
@@ -65,7 +65,7 @@ func (c *crew) savedOf(w wire.Work, dead int, total report.Summary) {
 func TestBreaker(t *testing.T) {
 	set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.4, 10*time.Second }
 	runWith(t, 200, set, func(t *testing.T, b *bench) {
-		bad, good := &crew{b: b, mapper: "m1", version: "v2"}, &crew{b: b, mapper: "m2", version: "v1"}
+		bad, good := &fakeMapper{b: b, mapper: "m1", version: "v2"}, &fakeMapper{b: b, mapper: "m2", version: "v1"}
 		open := func() *float64 {
 			pass(300 * time.Millisecond)
 			for _, v := range b.Status().Versions {
@@ -79,12 +79,12 @@ func TestBreaker(t *testing.T) {
 		for i := range 5 {
 			w, ok := got(bad.ask())
 			if !ok {
-				t.Fatalf("no chunk %d though nothing was wrong", i)
+				t.Fatalf("no chunk %d, although no object failed", i)
 			}
 			bad.saved(w, 1) // one dead letter of two objects
 		}
 		if open() == nil {
-			t.Fatalf("half of its objects failed, and its breaker is closed: %+v", b.Status().Versions)
+			t.Fatalf("half of its objects failed, but its breaker is closed: %+v", b.Status().Versions)
 		}
 		waits := bad.ask()
 		if w, ok := got(waits); ok {
@@ -92,7 +92,7 @@ func TestBreaker(t *testing.T) {
 		}
 		w, ok := got(good.ask())
 		if !ok {
-			t.Error("another version got nothing")
+			t.Error("another version got no chunk")
 		}
 		good.saved(w, 0)
 		pass(300 * time.Millisecond)
@@ -104,7 +104,7 @@ func TestBreaker(t *testing.T) {
 			t.Fatal(err)
 		}
 		if w, ok = got(waits); !ok || open() != nil {
-			t.Fatal("allowed again, and got nothing")
+			t.Fatal("the version is allowed again, but got no chunk")
 		}
 		bad.saved(w, 2)
 		for range 4 {
@@ -124,7 +124,7 @@ func TestBreaker(t *testing.T) {
 		}
 		bad.saved(w, 0)
 		if open() != nil {
-			t.Error("its probe succeeded, and its breaker is not closed")
+			t.Error("its probe succeeded, but its breaker is not closed")
 		}
 	})
 }
@@ -132,7 +132,7 @@ func TestBreaker(t *testing.T) {
 // TestShare: an operator limits a version in the middle of a job; with a share of 0 it gets no chunk.
 func TestShare(t *testing.T) {
 	run(t, 200, func(t *testing.T, b *bench) {
-		c := &crew{b: b, mapper: "m1", version: "v2"}
+		c := &fakeMapper{b: b, mapper: "m1", version: "v2"}
 		w, ok := got(c.ask())
 		if !ok {
 			t.Fatal("no chunk")
@@ -149,25 +149,25 @@ func TestShare(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, ok := got(waits); !ok {
-			t.Error("no chunk though the limit is gone")
+			t.Error("no chunk, although the limit was removed")
 		}
 		for _, wrong := range []wire.Control{
 			{Action: wire.ControlShare, Version: "v2", Share: 1.5}, {Action: wire.ControlShare, Share: 0.5}, {Action: wire.ControlAllow, Version: "v2"},
 		} {
 			if err := b.Control(t.Context(), wrong); err == nil {
-				t.Errorf("%+v is obeyed", wrong)
+				t.Errorf("%+v was accepted, want it refused", wrong)
 			}
 		}
 	})
 }
 
 // beatAsking sends a heartbeat of a mapper that holds nothing and has an open request.
-func (c *crew) beatAsking(seq uint64) {
-	b := c.b
+func (f *fakeMapper) beatAsking(seq uint64) {
+	b := f.b
 	b.t.Helper()
 	m := wire.Beat{
-		Plan: b.Status().Plan, Mapper: report.Mapper{ID: c.mapper, Name: c.mapper, Version: c.version, Transform: "users"},
-		Holding: wire.Holding{Seq: seq, Asking: []uint64{c.seq}},
+		Plan: b.Status().Plan, Mapper: report.Mapper{ID: f.mapper, Name: f.mapper, Version: f.version, Transform: "users"},
+		Holding: wire.Holding{Seq: seq, Asking: []uint64{f.seq}},
 	}
 	if err := b.peer.Publish(wire.VerbBeat, m.Encode()); err != nil {
 		b.t.Fatal(err)
@@ -181,7 +181,7 @@ func TestBreaker_onlyVersion(t *testing.T) {
 	set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.5, 10*time.Second }
 	runWith(t, 400, set, func(t *testing.T, b *bench) {
 		var total report.Summary
-		c := &crew{b: b, mapper: "m1", version: "v1"}
+		c := &fakeMapper{b: b, mapper: "m1", version: "v1"}
 		c.savedAll(t, 3, 0, &total)
 		c.savedAll(t, 4, 2, &total) // 8 of 14 objects are dead letters
 		pass(300 * time.Millisecond)
@@ -204,9 +204,9 @@ func TestBreaker_vanished(t *testing.T) {
 		set := func(c *fetcher.Config) { c.BreakAt, c.BreakFor = 0.5, 10*time.Second }
 		t.Run(map[bool]string{false: "alone", true: "beside others"}[others], func(t *testing.T) {
 			runWith(t, 400, set, func(t *testing.T, b *bench) {
-				other := &crew{b: b, mapper: "m1", version: "v1"}
+				other := &fakeMapper{b: b, mapper: "m1", version: "v1"}
 				for i := range 6 {
-					c := &crew{b: b, mapper: fmt.Sprint("gone", i), version: "v2"}
+					c := &fakeMapper{b: b, mapper: fmt.Sprint("gone", i), version: "v2"}
 					if _, ok := got(c.ask()); !ok {
 						t.Fatal("no chunk")
 					}

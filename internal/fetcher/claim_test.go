@@ -50,11 +50,11 @@ func TestStatusWhileStarting(t *testing.T) {
 		operator := bus.New(peer, job)
 		reply, err := operator.Request(t.Context(), wire.VerbStatus, wire.StatusQuery{}.Encode())
 		if err != nil {
-			t.Fatalf("status: %v; want an answer though there is no saver", err)
+			t.Fatalf("status: %v, want an answer without a saver", err)
 		}
 		s, err := wire.DecodeStatus(reply)
 		if err != nil || s.State != report.StateStarting || s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseStart || !strings.Contains(s.Bottleneck.Text, "waiting for the saver, but none answers") {
-			t.Errorf("status %+v bottleneck %+v, %v; want that it waits for the saver", s, s.Bottleneck, err)
+			t.Errorf("status %+v, bottleneck %+v, %v; want the saver as the bottleneck", s, s.Bottleneck, err)
 		}
 		if s.StartedAt.IsZero() || s.Seconds < 2.9 {
 			t.Errorf("started at %s, %.1f s ago; want 3 s", s.StartedAt, s.Seconds)
@@ -67,7 +67,7 @@ func TestStatusWhileStarting(t *testing.T) {
 			t.Fatal(err)
 		}
 		if a, err := wire.DecodeControlAnswer(reply); err != nil || a.OK || !strings.Contains(a.Reason, "waits for the saver") {
-			t.Errorf("pause: %+v, %v; want a refusal that says why", a, err)
+			t.Errorf("pause: %+v, %v; want a refusal with a reason", a, err)
 		}
 	})
 }

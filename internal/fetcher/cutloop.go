@@ -87,7 +87,7 @@ func (f *Fetcher) traceCut(begin time.Time, c chunk.Chunk) trace.Context {
 // unlessStopped returns err, or nil if ctx has ended.
 func unlessStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // the end of ctx is no failure of the source
+		return nil //nolint:nilerr // when ctx ends, the source has not failed
 	}
 	return err
 }

@@ -109,7 +109,7 @@ func TestFencedByMapper(t *testing.T) {
 				tell(b, 1)
 				pass(time.Second)
 				if len(b.done) > 0 {
-					t.Fatal("ended on the word of a mapper")
+					t.Fatal("a mapper's message ended the fetcher")
 				}
 				plan, _ := b.sink.Plan()
 				if _, err := b.sink.Claim(t.Context(), plan, "newer"); err != nil {

@@ -48,7 +48,7 @@ func TestFullSink(t *testing.T) {
 		}
 		for _, m := range s.Mappers {
 			if m.Slow {
-				t.Errorf("%s is slow", m.Name)
+				t.Errorf("mapper %s is marked as slow, want no slow mappers", m.Name)
 			}
 		}
 		b.play(func() { b.load = report.SaverLoad{} })

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/sink"
@@ -56,6 +57,28 @@ func TestGrant_quick(t *testing.T) {
 	})
 }
 
+// TestGrantGivenBack: the answer with a grant is lost. When the mapper's next list has neither the request nor the piece,
+// the piece is granted at once to a mapper that waits, as the same attempt.
+func TestGrantGivenBack(t *testing.T) {
+	run(t, 2, func(t *testing.T, b *bench) {
+		b.net.SetHook(func(p bustest.Packet) bustest.Fate { return bustest.Fate{Drop: p.From == "fetcher" && p.Reply} })
+		if w, ok := got(b.ask(next("m1", 1))); ok {
+			t.Fatalf("got %+v, want the answer lost", w)
+		}
+		b.net.SetHook(nil)
+		waits := b.ask(next("m2", 1))
+		if w, ok := got(waits); ok {
+			t.Fatalf("got %+v, want no grant while m1 may have the only piece", w)
+		}
+		b.beat("m1", 2, nil)
+		b.wantWork(waits, 0)
+		pass(300 * time.Millisecond) // until the status is computed again
+		if s := b.Status().Chunks; s.InFlight != 1 || s.Redelivered != 1 {
+			t.Errorf("status counts %+v, want one chunk in flight, redelivered once", s)
+		}
+	})
+}
+
 // TestGrant_slow: a piece of slow work is a part of a chunk. A chunk is saved when all of its pieces are.
 func TestGrant_slow(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
@@ -83,7 +106,7 @@ func (b *bench) confirmed(g wire.Granted, mapper string) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
 	defer cancel()
 	if _, err := b.peer.Request(ctx, wire.VerbSaved, saved.Encode(b.sink.Key())); err != nil {
-		b.t.Errorf("the fetcher does not answer a confirmation: %v", err)
+		b.t.Errorf("no answer to a confirmation: %v", err)
 	}
 	pass(300 * time.Millisecond)
 }
@@ -123,8 +146,8 @@ func TestCareful_unheard(t *testing.T) {
 	run(t, 4, func(t *testing.T, b *bench) {
 		b.confirmed(b.wantGrant(next("m1", 1), "0[0,2) attempt 1").Grant[0], "m1")
 		b.beat("m1", 1<<62, nil)
-		for _, mortal := range []string{"m3", "m4"} { // neither is connected, and both vanish with chunk 1
-			b.grant(next(mortal, 1))
+		for _, vanishing := range []string{"m3", "m4"} { // neither is connected, and both vanish with chunk 1
+			b.grant(next(vanishing, 1))
 			for range 5 {
 				b.beat("m1", 2, nil)
 				pass(time.Second)
@@ -164,12 +187,12 @@ func TestDead_overlap(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = stop(context.Background()) }()
-		for _, mortal := range []string{"m3", "m4", "m5"} { // none of them is connected
-			b.grant(next(mortal, 1))
+		for _, vanishing := range []string{"m3", "m4", "m5"} { // none of them is connected
+			b.grant(next(vanishing, 1))
 			pass(5 * time.Second)
 		}
 		if want := []chunk.Piece{{From: 0, To: 2}, {From: 1, To: 2}}; !slices.Equal(saves, want) || b.ended() != nil {
-			t.Errorf("dead letters of %v were sent, and the job ended with %v; want %v, and no end yet", saves, b.ended(), want)
+			t.Errorf("dead letters of %v were sent and the job ended with %v, want %v and no end yet", saves, b.ended(), want)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 // hellos subscribes to a fetcher's hellos.
 func (b *bench) hellos() <-chan wire.Hello {
 	b.t.Helper()
-	said := make(chan wire.Hello, 10)
+	heard := make(chan wire.Hello, 10)
 	ear := b.net.Connect("ear")
 	b.t.Cleanup(ear.Close)
 	_, err := bus.New(ear, job).Serve(bus.Service{Name: "ear", Version: "1.0.0", Hidden: true, Endpoints: []bus.Endpoint{{
@@ -23,55 +23,55 @@ func (b *bench) hellos() <-chan wire.Hello {
 			if err != nil {
 				b.t.Errorf("hello: %v", err)
 			}
-			said <- hello
+			heard <- hello
 		},
 	}}})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return said
+	return heard
 }
 
 // wantHello receives one hello, which must have been sent.
-func (b *bench) wantHello(said <-chan wire.Hello, epoch uint64) {
+func (b *bench) wantHello(heard <-chan wire.Hello, epoch uint64) {
 	b.t.Helper()
 	synctest.Wait()
-	if len(said) != 1 {
-		b.t.Fatalf("said hello %d times, want once", len(said))
+	if len(heard) != 1 {
+		b.t.Fatalf("got %d hellos, want 1", len(heard))
 	}
-	if got, want := <-said, (wire.Hello{Plan: b.Status().Plan, Epoch: epoch}); got != want {
-		b.t.Errorf("said hello as %+v, want %+v", got, want)
+	if got, want := <-heard, (wire.Hello{Plan: b.Status().Plan, Epoch: epoch}); got != want {
+		b.t.Errorf("hello: got %+v, want %+v", got, want)
 	}
 }
 
 // TestHello: a fetcher sends a hello when it starts to serve, not while it waits for the
 // saver, and after a reconnect.
 func TestHello(t *testing.T) {
-	var said <-chan wire.Hello
+	var heard <-chan wire.Hello
 	before := func(b *bench) {
-		said = b.hellos()
+		heard = b.hellos()
 		b.net.SetHook(func(p bustest.Packet) bustest.Fate { // its claim is lost
 			return bustest.Fate{Drop: p.From == "fetcher"}
 		})
 	}
 	runAfter(t, 4, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		pass(10 * time.Second)
-		if len(said) > 0 {
-			t.Errorf("said hello before it serves")
+		if len(heard) > 0 {
+			t.Errorf("sent a hello before it serves")
 		}
 		b.net.SetHook(nil)
 		pass(10 * time.Second)
-		b.wantHello(said, 1)
+		b.wantHello(heard, 1)
 		b.wantWork(b.ask(next("m1", 1)), 0)
 		for range 2 {
 			b.net.Away()
 			pass(10 * time.Second)
 			b.net.Back()
-			b.wantHello(said, 1)
+			b.wantHello(heard, 1)
 		}
 		pass(10 * time.Second)
-		if len(said) > 0 {
-			t.Error("said hello again, without a reason")
+		if len(heard) > 0 {
+			t.Error("sent another hello without a reason")
 		}
 	})
 }

@@ -89,7 +89,7 @@ func TestMemory(t *testing.T) {
 				}
 				for range len(answers) {
 					if h := <-answers; h["Chunkline-Part"] != "first" {
-						t.Errorf("an answer is %v, want the first part of a chunk", h)
+						t.Errorf("got an answer with the header %v, want the first part of a chunk", h)
 					}
 					before++
 				}
@@ -97,14 +97,14 @@ func TestMemory(t *testing.T) {
 					t.Errorf("%d bytes are kept, want at most %d", kept, memory/2)
 				}
 				if s := b.Status(); s.Chunks.InFlight != uint64(before) {
-					t.Errorf("%d chunks on the books, %d were sent", s.Chunks.InFlight, before)
+					t.Errorf("the ledger has %d chunks in flight, want %d", s.Chunks.InFlight, before)
 				}
 				if ready := b.Status().Chunks.Ready; c.most > 1 && int(ready)*c.object > memory/2+c.object {
-					t.Errorf("%d chunks wait to go out, want at most %d bytes", ready, memory/2)
+					t.Errorf("%d chunks are ready, want at most %d bytes", ready, memory/2)
 				}
 				pass(35 * time.Second)
 				if kept := owned.Kept(); kept != 0 {
-					t.Errorf("%d bytes are kept after %d answers that nobody fetched", kept, before)
+					t.Errorf("%d bytes are kept after %d answers that were not fetched", kept, before)
 				}
 				stopAsking()
 			})
@@ -124,7 +124,7 @@ func TestLowestRate(t *testing.T) {
 		pass(time.Second)
 		select {
 		case w := <-waits:
-			t.Errorf("the next chunk came at once: %+v", w)
+			t.Errorf("got the next chunk immediately: %+v", w)
 		default:
 		}
 		if s := b.Status(); s.Chunks.InFlight != 1 {

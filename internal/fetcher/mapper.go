@@ -235,11 +235,11 @@ func (l *mapperLog) joined(now time.Time, m *mapper) {
 	}
 }
 
-// left logs why a mapper is gone, and how many of its chunks go to others.
+// left logs why a mapper is gone, and how many pieces it held, which go to others.
 func (l *mapperLog) left(now time.Time, m *mapper, why string) {
 	switch {
 	case m.held > 0 && l.admit(now, &l.lost):
-		m.named(l.log.Warn()).Int("chunks", m.held).Msgf("mapper %s: its chunks go to others", why)
+		m.named(l.log.Warn()).Int("pieces", m.held).Msgf("mapper %s: its chunks go to others", why)
 	case m.held == 0 && l.admit(now, &l.went):
 		m.named(l.log.Info()).Msgf("mapper %s; it held no chunk", why)
 	}

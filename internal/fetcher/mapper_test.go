@@ -20,7 +20,7 @@ func TestMapperLog(t *testing.T) {
 		}
 		pass(90 * time.Second) // all have fallen silent, and the minute has ended
 		if gone := len(b.Status().Gone); gone == 0 {
-			t.Error("no mapper is gone")
+			t.Error("no mapper is listed as gone")
 		}
 	})
 	log := b.log.String()
@@ -28,15 +28,15 @@ func TestMapperLog(t *testing.T) {
 		"mapper joined": 20, "it held no chunk": 20, "its chunks go to others": 1, "these had no line of their own": 1,
 	} {
 		if n := strings.Count(log, what); n != want {
-			t.Errorf("%d lines say %q, want %d", n, what, want)
+			t.Errorf("%d log lines have %q, want %d", n, what, want)
 		}
 	}
 	for line := range strings.SplitSeq(log, "\n") {
 		if strings.Contains(line, "go to others") && !strings.Contains(line, `"mapper_id":"m3"`) {
-			t.Errorf("a mapper without chunks has lost some: %s", line)
+			t.Errorf("the log says that a mapper without pieces lost some: %s", line)
 		}
 		if strings.Contains(line, "no line of their own") && !strings.Contains(line, `"came":481,"went":480,"went_with_chunks":0`) {
-			t.Errorf("the rest is counted as %s", line)
+			t.Errorf("the summary of the other mappers is %s", line)
 		}
 	}
 }

@@ -33,12 +33,12 @@ type meters struct {
 func newMeters() *meters {
 	m := new(meters)
 	s := &m.set
-	m.chunks = s.Gauge("chunkline_chunks", "Chunks of the job that were cut, by state; dead ones took down too many mappers and wait to be saved as dead letters.",
+	m.chunks = s.Gauge("chunkline_chunks", "Chunks of the job that were cut, by state. A dead chunk crashed too many mappers and waits to be saved as dead letters.",
 		metrics.OneOf("state", "ready", "in_flight", "saved", "dead"))
 	m.cutChunks = s.Counter("chunkline_cut_chunks_total", "Chunks cut from the source, including those that were saved before this fetcher started.")
 	m.cutObjects = s.Counter("chunkline_cut_objects_total", "Objects read from the source.")
 	m.cutBytes = s.Counter("chunkline_cut_bytes_total", "Bytes of objects read from the source.")
-	m.handedOut = s.Counters("chunkline_handed_out_pieces_total", "Pieces of chunks handed out, by whether it was a backup attempt.", metrics.OneOf("backup", "false", "true"))
+	m.handedOut = s.Counters("chunkline_handed_out_pieces_total", "Pieces of chunks handed out, by whether they were backup attempts.", metrics.OneOf("backup", "false", "true"))
 	m.handedObjects = s.Counter("chunkline_handed_out_objects_total", "Objects handed out.")
 	m.handedBytes = s.Counter("chunkline_handed_out_bytes_total", "Bytes of objects handed out.")
 	m.saved = s.CounterVec("chunkline_confirmed_objects_total", "Objects whose results the saver confirmed to this fetcher, by the version of the mapper that made them; unknown if that mapper is gone.",
@@ -55,9 +55,9 @@ func newMeters() *meters {
 	m.wins = s.Count("chunkline_backup_wins_total", "Backup attempts whose result was saved first.")
 	m.mappers = s.Gauge("chunkline_mappers", "Mappers that are connected, by version and state: draining ones take no more work, silent ones have missed two heartbeats, working ones hold pieces.",
 		metrics.Version, metrics.OneOf("state", string(report.MapperWorking), string(report.MapperIdle), string(report.MapperSilent), string(report.MapperDraining)))
-	m.wanted = s.Gauge("chunkline_wanted_mappers", "Mappers that the job could use now, or needs to end within FINISH_WITHIN if that is set; docs/metrics.md has the formula.")
+	m.wanted = s.Gauge("chunkline_wanted_mappers", "Mappers that the job could use now, or needs in order to end within FINISH_WITHIN if that is set; docs/metrics.md has the formula.")
 	m.waiting = s.Gauge("chunkline_waiting_requests", "Requests for work that have no answer yet.")
-	m.oldest = s.Gauge("chunkline_oldest_piece_seconds", "How long the oldest piece in flight has been in flight; 0 if none is.")
+	m.oldest = s.Gauge("chunkline_oldest_piece_seconds", "Time since the oldest piece in flight was handed out; 0 if no piece is in flight.")
 	m.progress = s.Gauge("chunkline_progress_ratio", "Share of the source that is saved, 0 to 1.")
 	m.eta = s.Gauge("chunkline_eta_seconds", "Estimated time to the end of the job; absent while it cannot be estimated.")
 	m.deadline = s.Gauge("chunkline_deadline_seconds", "Time until FINISH_WITHIN has passed, negative after that; absent if FINISH_WITHIN is not set.")
@@ -68,7 +68,7 @@ func newMeters() *meters {
 
 const (
 	deadName = "chunkline_made_dead_letters_total"
-	deadHelp = "Objects that became dead letters because their chunk took down MAX_ATTEMPTS mappers (attempts). Objects of such chunks that the source could not read are counted separately (unreadable)."
+	deadHelp = "Objects that became dead letters because their chunk crashed MAX_ATTEMPTS mappers (attempts). Objects of such chunks that the source could not read are counted separately (unreadable)."
 )
 
 func (m *meters) cut(c cut) {

@@ -54,7 +54,7 @@ func (b *bench) wantProgress(when string, want ...progressLine) {
 func TestProgressLog(t *testing.T) {
 	before := func(b *bench) { b.logsProgress = true }
 	runAfter(t, 4, before, func(cfg *fetcher.Config) { cfg.OnDone = "stay" }, func(t *testing.T, b *bench) {
-		m := &crew{b: b, mapper: "m3"} // does not answer pings
+		m := &fakeMapper{b: b, mapper: "m3"} // does not answer pings
 		pass(8 * time.Second)
 		first, _ := got(m.ask())
 		m.savedOf(first, 1, report.Summary{Chunks: 1, Objects: 2, Outputs: 1, Dead: 1})
@@ -105,7 +105,7 @@ func TestProgressLog_docs(t *testing.T) {
 	}
 	before := func(b *bench) { b.logsProgress = true }
 	runAfter(t, 4, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
-		m := &crew{b: b, mapper: "m3"}
+		m := &fakeMapper{b: b, mapper: "m3"}
 		pass(8 * time.Second)
 		first, _ := got(m.ask())
 		m.savedOf(first, 0, report.Summary{Chunks: 1, Objects: 2, Outputs: 2})

@@ -58,10 +58,10 @@ func TestLook(t *testing.T) {
 		}
 		s := b.Status()
 		if len(s.Gone) != 1 || s.Gone[0].Name != "m3" || s.Gone[0].Lost != 1 || s.Gone[0].Why != "has no connection any more" || !slices.Equal(states(), []string{"m1 working"}) {
-			t.Errorf("gone are %+v, here %v", s.Gone, states())
+			t.Errorf("got the gone mappers %+v and the states %v", s.Gone, states())
 		}
 		if c, err := b.Chunk(t.Context(), 1); err != nil || c.State != "ready" || !slices.Equal(c.Lost, []string{"m3"}) || c.Attempt != 2 {
-			t.Errorf("chunk 1 is %+v, %v; want it ready, lost by m3", c, err)
+			t.Errorf("chunk 1 is %+v, %v; want it ready after m3 lost it", c, err)
 		}
 		if len(s.Stragglers) != 1 || s.Stragglers[0].Chunk != 0 || s.Stragglers[0].Mapper != "m1" || !s.Mappers[0].Slow {
 			t.Errorf("stragglers %+v, mappers %+v; want chunk 0 at m1", s.Stragglers, s.Mappers)
@@ -126,7 +126,7 @@ func TestBottleneck(t *testing.T) {
 		want(t, b, report.CauseRate, "limit of 0.001 objects a second, with 1 worker waiting")
 		order(t, b, wire.Control{Action: wire.ControlRate})
 		seq := uint64(2)
-		told := func(load report.SaverLoad) { // in the answer to the fetcher's next check of its epoch
+		answerLoad := func(load report.SaverLoad) { // in the answer to the fetcher's next check of its epoch
 			b.play(func() { b.load = load })
 			for range 3 {
 				seq++
@@ -135,9 +135,9 @@ func TestBottleneck(t *testing.T) {
 				pass(time.Second)
 			}
 		}
-		told(report.SaverLoad{Queued: 30, CommitSeconds: 0.1, SyncSeconds: 0.08})
+		answerLoad(report.SaverLoad{Queued: 30, CommitSeconds: 0.1, SyncSeconds: 0.08})
 		want(t, b, report.CauseSaver, "30 results queued, a commit takes 100 ms, of which 80 ms are disk sync")
-		told(report.SaverLoad{Queued: 30, CommitSeconds: 0.001})
+		answerLoad(report.SaverLoad{Queued: 30, CommitSeconds: 0.001})
 		want(t, b, report.CauseMappers, "all 2 mappers are busy")
 		b.wantWork(b.ask(b.next("m1", seq+1, 0)), 3)
 		b.wantWork(b.ask(b.next("m1", seq+2, 0, 3)), 4)

@@ -53,14 +53,14 @@ func TestSavedForged(t *testing.T) {
 		digest := chunk.Sum([]byte("0\n1\n"))
 		for _, key := range [][]byte{nil, bytes.Repeat([]byte("x"), 32)} {
 			if b.confirm(key, digest) {
-				t.Error("a forged confirmation was answered")
+				t.Error("got an answer to a forged confirmation, want none")
 			}
 		}
 		if s := b.Status().Chunks; s.Saved != 0 || s.InFlight != 1 {
 			t.Errorf("status counts %+v, want nothing saved", s)
 		}
 		if !b.confirm(b.sink.Key(), digest) {
-			t.Error("a true confirmation was not answered")
+			t.Error("no answer to a valid confirmation")
 		}
 		pass(time.Second)
 		if s := b.Status(); s.Chunks.Saved != 1 || s.Mappers[0].Saved != 1 {

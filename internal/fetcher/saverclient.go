@@ -149,7 +149,7 @@ func (c *coordinator) callSaver(now time.Time) {
 	default:
 		q.Limit = 1 // the entry is ignored: the question is whether the epoch holds
 	}
-	doubts := c.epochDoubts // the answer settles these doubts, but not later ones
+	doubts := c.epochDoubts // the answer resolves these doubts, but not later ones
 	c.call(func(ctx context.Context) func(*coordinator) {
 		answer, err := c.f.saver.ask(ctx, q)
 		return func(c *coordinator) { c.hearAnswer(now, doubts, q, unconfirmed, answer, err) }
@@ -303,7 +303,7 @@ func (f *Fetcher) saveDeadLetters(ctx context.Context, h *held, p chunk.Piece, f
 		return err
 	}
 	c := whole.Part(p)
-	reason := fmt.Sprintf("chunk %d took down %d mappers", c.ID, failures)
+	reason := fmt.Sprintf("%d mappers vanished while they held chunk %d", failures, c.ID)
 	result := wire.Result{
 		Chunk: c.ID, From: p.From, Of: h.count, First: c.First, Objects: c.Count, Attempt: failures, Digest: h.digest,
 		Token: f.token(p, h.count, c.First, h.digest, term), Counts: make([]int, c.Count), DeadCount: c.Count, Trace: headers(h.trace),

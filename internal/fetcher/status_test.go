@@ -12,17 +12,17 @@ import (
 )
 
 // work makes a mapper work for a time, with took for each chunk, and calls look ten times a second.
-func (c *crew) work(long, took time.Duration, look func()) {
+func (f *fakeMapper) work(long, took time.Duration, look func()) {
 	const step = 100 * time.Millisecond
-	waits, left := c.ask(), time.Duration(-1) // -1: it has no chunk
+	waits, left := f.ask(), time.Duration(-1) // -1: it has no chunk
 	var w wire.Work
 	for ; long > 0; long -= step {
 		switch given, ok := got(waits); {
 		case left > 0:
 			left -= step
 		case left == 0:
-			c.saved(w, 0)
-			waits, left = c.ask(), -1
+			f.saved(w, 0)
+			waits, left = f.ask(), -1
 		case ok:
 			w, left = given, took-step
 		}
@@ -34,7 +34,7 @@ func (c *crew) work(long, took time.Duration, look func()) {
 // TestNoTimeLeft: the status has no time left while the job makes no progress.
 func TestNoTimeLeft(t *testing.T) {
 	run(t, 40, func(t *testing.T, b *bench) {
-		m := &crew{b: b, mapper: "m1"}
+		m := &fakeMapper{b: b, mapper: "m1"}
 		for i := range uint64(4) {
 			w, ok := got(m.ask())
 			if !ok {
@@ -50,7 +50,7 @@ func TestNoTimeLeft(t *testing.T) {
 			pass(time.Second)
 		}
 		if s := b.Status(); s.ETASeconds == nil {
-			t.Fatalf("no time left though it runs at %g/s", s.Rate)
+			t.Fatalf("no time left, although the rate is %g/s", s.Rate)
 		}
 		if err := b.Control(t.Context(), wire.Control{Action: wire.ControlPause}); err != nil {
 			t.Fatal(err)
@@ -78,7 +78,7 @@ func TestRateIsTheCause(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			runWith(t, 400, func(cfg *fetcher.Config) { cfg.Rate = c.rate }, func(t *testing.T, b *bench) {
 				begin := time.Now()
-				(&crew{b: b, mapper: "m1"}).work(40*time.Second, c.took, func() {
+				(&fakeMapper{b: b, mapper: "m1"}).work(40*time.Second, c.took, func() {
 					s := b.Status()
 					if time.Since(begin) < 4*time.Second || t.Failed() {
 						return
@@ -95,7 +95,7 @@ func TestRateIsTheCause(t *testing.T) {
 // TestFailing: while the objects fail, the status does not ask for more mappers.
 func TestFailing(t *testing.T) {
 	run(t, 400, func(t *testing.T, b *bench) {
-		m := &crew{b: b, mapper: "m1"}
+		m := &fakeMapper{b: b, mapper: "m1"}
 		for range 6 {
 			w, ok := got(m.ask())
 			if !ok {
@@ -114,7 +114,7 @@ func TestFailing(t *testing.T) {
 // TestAfterTheEnd: when the job is done, no mapper waits or has a speed.
 func TestAfterTheEnd(t *testing.T) {
 	runWith(t, 4, func(cfg *fetcher.Config) { cfg.OnDone = "stay" }, func(t *testing.T, b *bench) {
-		m, idle := &crew{b: b, mapper: "m1"}, &crew{b: b, mapper: "m2"}
+		m, idle := &fakeMapper{b: b, mapper: "m1"}, &fakeMapper{b: b, mapper: "m2"}
 		first, _ := got(m.ask())
 		m.saved(first, 0)
 		pass(time.Second)

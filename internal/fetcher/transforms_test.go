@@ -107,7 +107,7 @@ func TestTransformOfBefore(t *testing.T) {
 				n := next("m1", 1)
 				n.Mapper.Version, n.Mapper.Transform, n.Mapper.Declared = "v1", "jq:.b", true
 				if w, _ := got(b.ask(n)); w.Status != wire.WorkRefused || !strings.Contains(w.Reason, "stands for") {
-					t.Errorf("version v1 does something else now, and the answer is %s %q", w.Status, w.Reason)
+					t.Errorf("version v1 has another transform now: got the answer %s %q", w.Status, w.Reason)
 				}
 			})
 		})

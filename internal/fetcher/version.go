@@ -131,10 +131,10 @@ func (v *version) noteSaved(now time.Time, objects, dead int, took time.Duration
 // its version, but only while another version serves: draining a node or scaling down removes mappers of the only version,
 // and opening its breaker would leave no mapper to continue.
 func (c *coordinator) noteVanished(now time.Time, m *mapper) {
-	judged := c.anotherServes(m.of)
+	counts := c.anotherServes(m.of)
 	for range m.held {
 		m.of.vanished++
-		if judged {
+		if counts {
 			c.recordOutcome(now, m.of, rollout.Outcome{Objects: m.piece, Failed: m.piece})
 		}
 	}

@@ -23,7 +23,7 @@ func TestWantedMappers(t *testing.T) {
 		"there is plenty of time":         {func(n *need) { n.target, n.within, n.median = true, 100*time.Hour, time.Second }, 1},
 		"too late: all that can help":     {func(n *need) { n.target, n.within, n.median = true, -time.Second, time.Second }, 10},
 		"nothing measured: as it is":      {func(n *need) { n.target, n.within = true, time.Hour }, 2},
-		"nothing measured, nobody here":   {func(n *need) { n.target, n.within, n.here = true, time.Hour, 0 }, 1},
+		"nothing measured, no mapper":     {func(n *need) { n.target, n.within, n.here = true, time.Hour, 0 }, 1},
 		"no more than the rate feeds":     {func(n *need) { n.rate, n.median = 6, 2*time.Second }, 3},
 		"a rate that feeds more":          {func(n *need) { n.rate, n.median = 600, 2*time.Second }, 10},
 		"a rate, and nothing measured":    {func(n *need) { n.rate = 6 }, 2},

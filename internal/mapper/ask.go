@@ -19,11 +19,11 @@ const (
 	withdrawTimeout = time.Second
 )
 
-// verdict is the outcome of a request for work.
-type verdict int
+// outcome is the outcome of a request for work.
+type outcome int
 
 const (
-	haveWork verdict = iota
+	haveWork outcome = iota
 	askAgain         // no work yet, or no answer in time: the worker has waited already
 	askLater         // no responders, or refused: pause first
 	jobDone
@@ -35,11 +35,11 @@ const (
 // When asking ends, next waits for up to withdrawTimeout longer, because pieces that are on their
 // way would have to be handed out again. By then the heartbeats tell the fetcher that this
 // mapper drains, so the fetcher answers soon.
-func (m *Mapper) next(asking, work context.Context, worker int, self report.Mapper) ([]*piece, verdict) {
+func (m *Mapper) next(asking, work context.Context, worker int, self report.Mapper) ([]*piece, outcome) {
 	answering, done := context.WithTimeout(context.WithoutCancel(asking), nextWait+replySlack)
 	defer done()
 	request := m.state.ask(worker, self, done)
-	request.Pace, request.Grain = m.pace.of(), m.task.Load().spec.AtOnce()
+	request.Pace, request.Grain = m.pace.perObject(), m.task.Load().spec.AtOnce()
 	defer context.AfterFunc(asking, func() { time.AfterFunc(withdrawTimeout, done) })()
 	failpoint.Hit("mapper.next.sending")
 	reply, err := m.bus.Request(answering, wire.VerbNext, request.Encode())

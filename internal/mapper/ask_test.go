@@ -39,7 +39,7 @@ func TestAsksOnline(t *testing.T) {
 			<-time.After(time.Minute)
 			synctest.Wait()
 			if got := strings.Contains(log.String(), "mapper asks for work"); got != online {
-				t.Errorf("the log says that it asks for work: %t, want %t", got, online)
+				t.Errorf("the log says that the mapper asks for work: %t, want %t", got, online)
 			}
 		}
 	})

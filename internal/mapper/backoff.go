@@ -17,8 +17,8 @@ const (
 	maxPause  = 2 * time.Second
 	donePause = 2 * time.Second // between requests for work once the job is done
 
-	// repeatTime is how long an outage lasts before a mapper logs it again. People who
-	// have joined a job by hand look at their terminal now and then.
+	// repeatTime is how long an outage lasts before a mapper logs it again. A person who
+	// has joined a job by hand may look at the terminal only now and then.
 	repeatTime = time.Minute
 )
 

@@ -13,7 +13,7 @@ import (
 // another.
 func TestFetcherFrozen(t *testing.T) {
 	run(t, mapper.Config{Transform: "users", Workers: 3}, func(t *testing.T, b *bench) {
-		pass(time.Minute) // nobody answers the requests
+		pass(time.Minute) // the requests get no answer
 		if b.ready() == nil {
 			t.Error("ready without a fetcher")
 		}
@@ -31,7 +31,7 @@ func TestFetcherFrozen(t *testing.T) {
 		<-b.done
 		for _, line := range []string{"no answer from the fetcher", "the fetcher answers again"} {
 			if n := strings.Count(b.log.String(), line); n != 1 {
-				t.Errorf("%d lines say %q, want 1:\n%s", n, line, b.log.String())
+				t.Errorf("%d log lines have %q, want 1:\n%s", n, line, b.log.String())
 			}
 		}
 	})

@@ -24,7 +24,7 @@ type Config struct {
 	Memory      int64         `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of chunks in work and of results that wait for the saver, beyond which the mapper asks for no more chunks; 0: an eighth of the memory limit"`
 	Drill       string        `envconfig:"DRILL" desc:"release to imitate, for practising updates: v1 and v5 work, v2 never works, v3 fails 10 % of its health checks and of its objects, v4 dies after 20 s; empty: none"`
 
-	declared bool // somebody has set the version
+	declared bool // VERSION or DRILL is set
 }
 
 // Validate returns an error that names the first wrong setting and its allowed values.

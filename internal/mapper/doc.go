@@ -1,9 +1,9 @@
 // Package mapper is the role that transforms objects. A mapper runs some workers,
 // and each of them goes through the same steps, over and over:
 //
-//	ask.go         reserve memory (memory.go), then ask the fetcher for work, and tell it how long one object takes (pace.go)
+//	ask.go         reserve memory (memory.go), then ask the fetcher for work, and report how long one object takes (pace.go)
 //	state.go       take the pieces of the grant into the list of what the mapper holds
-//	worker.go      go through the pieces of the grant, and gather their results
+//	worker.go      map the pieces of the grant, and collect their results
 //	map.go         transform the objects of a piece, one after the other (transform.go)
 //	save.go        send the results to the saver until the saver confirms them
 //
@@ -13,16 +13,16 @@
 // A grant of several pieces is sized to take 25 ms. If it takes much longer, the worker sends what is finished, and
 // gives back what it has not begun, so that no piece waits inside a busy mapper while another one idles.
 //
-//	heartbeat.go   every second the mapper tells the fetcher that it is alive and what it holds
-//	failures.go    which objects have failed so far, told with the heartbeat
-//	hello.go       a fetcher that starts to serve says hello, and all idle workers ask at once
-//	backoff.go     how long a worker pauses when it got no chunk or no answer, and what is logged then
+//	heartbeat.go   every second the mapper reports to the fetcher that it is alive and what it holds
+//	failures.go    which objects have failed so far, for the heartbeat
+//	hello.go       a fetcher that starts to serve sends a hello, and all idle workers ask at once
+//	backoff.go     how long a worker pauses without work or an answer, and what is logged then
 //	drain.go       how a mapper stops
 //
 // Each request for work and each heartbeat carries the whole list of what the mapper
 // holds. So no message has to arrive, to arrive once, or to arrive in order.
 //
-// A mapper that is told to stop asks for no more work, finishes the pieces that it holds within
+// A mapper that is stopped asks for no more work, finishes the pieces that it holds within
 // StopTimeout, gives back the rest and says goodbye. The fetcher notices within three
 // seconds that a mapper has died without a goodbye.
 //

@@ -42,10 +42,10 @@ func TestDrainOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := <-b.done; err != nil {
-			t.Errorf("drained with %v", err)
+			t.Errorf("Run returned %v after a drain", err)
 		}
 		if !strings.Contains(b.log.String(), `"reason":"the job is done","message":"the fetcher asks this mapper to end"`) {
-			t.Errorf("the log does not say why: %s", b.log.String())
+			t.Errorf("the log has no reason: %s", b.log.String())
 		}
 		if beats := b.heard(); len(beats) == 0 || !beats[len(beats)-1].Goodbye {
 			t.Errorf("beats %+v, want a goodbye as the last", beats)
@@ -68,7 +68,7 @@ func TestDrain_onItsWay(t *testing.T) {
 		r, _ = b.save()
 		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Statuses: []wire.SaveStatus{wire.SaveCommitted}}.Encode())
 		if err := <-b.done; err != nil {
-			t.Errorf("drained with %v", err)
+			t.Errorf("Run returned %v after a drain", err)
 		}
 		if beat := b.last(); !beat.Goodbye || len(beat.Asking) != 0 {
 			t.Errorf("last beat is %+v, want a goodbye with nothing open", beat)

@@ -50,12 +50,12 @@ func newDrill(name string) *drill {
 	}
 	return &drill{name: name, roll: rand.Float64, die: func() {
 		fmt.Fprintln(os.Stderr, "mapper: drill v4 dies 20 s after it started")
-		os.Exit(app.ExitFailed) //nolint:forbidigo // no goodbye, no drain: the fetcher has to miss it
+		os.Exit(app.ExitFailed) //nolint:forbidigo // a crash without goodbye or drain, which the fetcher must detect
 	}}
 }
 
 // begin logs that this is a drill, and starts the timer of v4. The
-// caller ends it with stop.
+// caller stops the timer with stop.
 func (d *drill) begin(log zerolog.Logger) (stop func()) {
 	if d == nil {
 		return func() {}
@@ -64,8 +64,8 @@ func (d *drill) begin(log zerolog.Logger) (stop func()) {
 	if d.name != "v4" {
 		return func() {}
 	}
-	death := time.AfterFunc(drillLife, d.die)
-	return func() { death.Stop() }
+	timer := time.AfterFunc(drillLife, d.die)
+	return func() { timer.Stop() }
 }
 
 // hold keeps v2 from work until asking ends.
@@ -90,15 +90,15 @@ func (d *drill) ready() error {
 	return d.alive()
 }
 
-// spoil picks the objects of a chunk that v3 fails, each at random.
-func (d *drill) spoil(objects int) (spoilt []chunk.Flaw) {
+// fail picks at random the objects of a chunk that v3 fails.
+func (d *drill) fail(objects int) (failed []chunk.Flaw) {
 	if d == nil || d.name != "v3" {
 		return nil
 	}
 	for i := range objects {
 		if d.roll() < drillFails {
-			spoilt = append(spoilt, chunk.Flaw{Index: i, Reason: "drill v3 fails 10 % of its work"})
+			failed = append(failed, chunk.Flaw{Index: i, Reason: "drill v3 fails 10 % of its work"})
 		}
 	}
-	return spoilt
+	return failed
 }

@@ -36,8 +36,8 @@ func TestDrill_setting(t *testing.T) {
 	}
 }
 
-// A drill gives its name to what has no version, says once that it is one, and
-// what it does. Without one nothing is said or spoilt.
+// A drill names a mapper without a version, and one warning says that this is a drill and
+// what it does. Without a drill there is no warning and no failure.
 func TestDrill_says(t *testing.T) {
 	for _, c := range []struct{ drill, version, want, says string }{
 		{"", "", app.Version(), ""},
@@ -53,19 +53,19 @@ func TestDrill_says(t *testing.T) {
 				if _, n := b.next(); n.Mapper.Version != c.want {
 					t.Errorf("asks as version %q, want %q", n.Mapper.Version, c.want)
 				}
-				if spoilt := m.Spoil(10_000); (len(spoilt) > 0) != (c.drill == "v3") {
-					t.Errorf("spoils %d of 10,000 objects", len(spoilt))
+				if failing := m.DrillFails(10_000); (len(failing) > 0) != (c.drill == "v3") {
+					t.Errorf("%d of 10,000 objects fail, want some only in v3", len(failing))
 				}
 				b.cancel()
 				<-b.done
-				var said []string
+				var warnings []string
 				for line := range strings.Lines(b.log.String()) {
 					if strings.Contains(line, "drill") {
-						said = append(said, line)
+						warnings = append(warnings, line)
 					}
 				}
-				if c.says == "" && len(said) > 0 || c.says != "" && (len(said) != 1 || !strings.Contains(said[0], c.says) || !strings.Contains(said[0], `"level":"warn"`)) {
-					t.Errorf("said of a drill: %q, want one warning with %q, or none", said, c.says)
+				if c.says == "" && len(warnings) > 0 || c.says != "" && (len(warnings) != 1 || !strings.Contains(warnings[0], c.says) || !strings.Contains(warnings[0], `"level":"warn"`)) {
+					t.Errorf("got the warnings %q, want one with %q, or none", warnings, c.says)
 				}
 			})
 		})
@@ -144,11 +144,11 @@ func TestDrill_rates(t *testing.T) {
 				t.Errorf("%s: %d of %d checks fail, want a tenth", what, failed, n)
 			}
 		}
-		spoilt := m.Spoil(n)
-		if len(spoilt) < least || len(spoilt) > most {
-			t.Errorf("%d of %d objects fail, want a tenth", len(spoilt), n)
+		failing := m.DrillFails(n)
+		if len(failing) < least || len(failing) > most {
+			t.Errorf("%d of %d objects fail, want a tenth", len(failing), n)
 		}
-		if half := slices.IndexFunc(spoilt, func(f chunk.Flaw) bool { return f.Index >= n/2 }); half < least/2 || half > most/2 {
+		if half := slices.IndexFunc(failing, func(f chunk.Flaw) bool { return f.Index >= n/2 }); half < least/2 || half > most/2 {
 			t.Errorf("%d of the first half of the objects fail, want a twentieth of all", half)
 		}
 	})
@@ -201,12 +201,12 @@ func TestDrill_dies(t *testing.T) {
 			}
 			pass(time.Minute)
 			if lived := death.Sub(begin); lived != 20*time.Second {
-				t.Errorf("died after %s, want 20s", lived)
+				t.Errorf("exited after %s, want 20s", lived)
 			}
 		})
 	})
 	t.Run("stopped", func(t *testing.T) {
-		rig := func(m *mapper.Mapper) { m.Rig(nil, func() { t.Error("died after it was stopped") }) }
+		rig := func(m *mapper.Mapper) { m.Rig(nil, func() { t.Error("exited after it was stopped") }) }
 		runRigged(t, cfg, rig, func(t *testing.T, b *bench) {
 			pass(10 * time.Second)
 			b.cancel()

@@ -12,8 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// failures is what heartbeats say about the objects of pieces in work. A piece of slow
-// objects takes hours, and its result would say too late that all of them fail.
+// failures collects what heartbeats report about the objects of pieces in work. A piece of slow
+// objects takes hours, so its result would show too late that all of them fail.
 type failures struct {
 	answered atomic.Bool // the transform has answered an object
 
@@ -48,9 +48,9 @@ func (f *failures) warn(text string) {
 	}
 }
 
-// of returns a function that records the outcome of each object of a piece. One
+// recorder returns a function that records the outcome of each object of a piece. One
 // goroutine calls it, and calls it again for an object that is tried again.
-func (f *failures) of(id chunk.Piece) func(index int, failed *transform.Failure) {
+func (f *failures) recorder(id chunk.Piece) func(index int, failed *transform.Failure) {
 	some := false
 	return func(index int, failed *transform.Failure) {
 		if failed == nil && !some && f.answered.Load() {
@@ -60,11 +60,11 @@ func (f *failures) of(id chunk.Piece) func(index int, failed *transform.Failure)
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.record(id, index, failed)
-		f.hear(failed)
+		f.noteAnswer(failed)
 	}
 }
 
-// record notes whether an object has failed. The caller holds mu.
+// record stores whether an object has failed. The caller holds mu.
 func (f *failures) record(id chunk.Piece, index int, failed *transform.Failure) {
 	of := f.failed[id]
 	switch {
@@ -78,8 +78,8 @@ func (f *failures) record(id chunk.Piece, index int, failed *transform.Failure) 
 	}
 }
 
-// hear notes whether the transform has answered. The caller holds mu.
-func (f *failures) hear(failed *transform.Failure) {
+// noteAnswer records whether the transform has answered. The caller holds mu.
+func (f *failures) noteAnswer(failed *transform.Failure) {
 	switch {
 	case f.answered.Load():
 	case failed == nil || !failed.Late:
@@ -91,16 +91,16 @@ func (f *failures) hear(failed *transform.Failure) {
 	}
 }
 
-// ends forgets a piece that is no longer in work.
-func (f *failures) ends(id chunk.Piece) {
+// forget drops a piece that is no longer in work.
+func (f *failures) forget(id chunk.Piece) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.failed, id)
 }
 
-// tell writes the failures into a heartbeat. It names the chunk of the piece in work with the most
+// addTo writes the failures into a heartbeat. It names the chunk of the piece in work with the most
 // failed objects.
-func (f *failures) tell(b *wire.Beat) {
+func (f *failures) addTo(b *wire.Beat) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b.Unanswered, b.Notice = f.unanswered, f.notice

@@ -9,7 +9,7 @@ import (
 )
 
 // TestFailures_unanswered: beats count the first objects without an answer and repeat what
-// the program is told, until there is an answer, even one that is an error.
+// the program is reported, until there is an answer, even one that is an error.
 func TestFailures_unanswered(t *testing.T) {
 	t.Parallel()
 	late, failed := &transform.Failure{Late: true, Err: "no result"}, &transform.Failure{Err: "error"}
@@ -28,13 +28,13 @@ func TestFailures_unanswered(t *testing.T) {
 		if c.warned {
 			s.warn("it does not flush")
 		}
-		note := s.of(chunk.Piece{Chunk: 7, To: 9})
+		note := s.recorder(chunk.Piece{Chunk: 7, To: 9})
 		for i, f := range c.went {
 			note(i, f)
 		}
 		var b wire.Beat
-		if s.tell(&b); b.Unanswered != c.count || b.Notice != c.notice {
-			t.Errorf("%s: a beat says %d unanswered, %q; want %d, %q", name, b.Unanswered, b.Notice, c.count, c.notice)
+		if s.addTo(&b); b.Unanswered != c.count || b.Notice != c.notice {
+			t.Errorf("%s: a heartbeat has %d unanswered objects and the notice %q, want %d and %q", name, b.Unanswered, b.Notice, c.count, c.notice)
 		}
 	}
 }
@@ -44,14 +44,14 @@ func TestFailures_unanswered(t *testing.T) {
 func TestFailures_failed(t *testing.T) {
 	t.Parallel()
 	s := newFailures()
-	of1, of2 := s.of(chunk.Piece{Chunk: 1, To: 9}), s.of(chunk.Piece{Chunk: 2, To: 9})
+	of1, of2 := s.recorder(chunk.Piece{Chunk: 1, To: 9}), s.recorder(chunk.Piece{Chunk: 2, To: 9})
 	fails := func(text string) *transform.Failure { return &transform.Failure{Err: text} }
 	want := func(what string, want *wire.Failed, reason string) {
 		t.Helper()
 		var b wire.Beat
-		s.tell(&b)
+		s.addTo(&b)
 		if (b.Failed == nil) != (want == nil) || want != nil && (*b.Failed != *want || b.FailedReason != reason) {
-			t.Errorf("%s: a beat says %+v, %q; want %+v, %q", what, b.Failed, b.FailedReason, want, reason)
+			t.Errorf("%s: a heartbeat has the failed objects %+v and the reason %q, want %+v and %q", what, b.Failed, b.FailedReason, want, reason)
 		}
 	}
 	want("nothing has failed", nil, "")
@@ -64,6 +64,6 @@ func TestFailures_failed(t *testing.T) {
 	of2(0, nil)
 	of2(1, nil)
 	want("chunk 2 is mapped in the end", &wire.Failed{Chunk: 1, Objects: 1}, "a")
-	s.ends(chunk.Piece{Chunk: 1, To: 9})
+	s.forget(chunk.Piece{Chunk: 1, To: 9})
 	want("chunk 1 is saved", nil, "")
 }

@@ -25,13 +25,13 @@ func statuses(s ...wire.SaveStatus) wire.Message {
 	return wire.SaveAnswer{Plan: plan.ID(), Statuses: s}.Encode()
 }
 
-// The results of a grant travel together. Each piece is held until its own result is settled,
+// The results of a grant travel together. Each piece is held until its own result is saved or refused,
 // and the message is sent until all are.
 func TestGrant(t *testing.T) {
 	run(t, mapper.Config{Transform: "users", Workers: 1}, func(t *testing.T, b *bench) {
 		r, n := b.next()
 		if n.Pace != 0 {
-			t.Errorf("the first request tells a pace of %s", n.Pace)
+			t.Errorf("the first request has a pace of %s, want none", n.Pace)
 		}
 		reply(t, r, grant(3, 4, 9).Encode())
 		r, s := b.saveAll()
@@ -48,15 +48,15 @@ func TestGrant(t *testing.T) {
 		reply(t, r, statuses(wire.SaveDuplicate, wire.SaveBusy, wire.SaveRefused))
 		b.wantHeld(4)
 		r, _ = b.saveAll()
-		reply(t, r, statuses(wire.SaveDuplicate, wire.SaveCommitted)) // too short: what is not said is not settled; what was settled stays so
+		reply(t, r, statuses(wire.SaveDuplicate, wire.SaveCommitted)) // too short: a result without a status is sent again, and a status that arrived earlier stays
 		b.wantHeld()
 		if len(b.saves) > 0 {
-			t.Error("a settled message is sent again")
+			t.Error("a message is sent again although all its results have a status")
 		}
 	})
 }
 
-// An answer that does not speak of a result does not settle it.
+// A result whose status is not in the answer is sent again.
 func TestGrant_shortAnswer(t *testing.T) {
 	run(t, mapper.Config{Transform: "users", Workers: 1}, func(t *testing.T, b *bench) {
 		r, _ := b.next()
@@ -79,12 +79,12 @@ func TestGrant_slow(t *testing.T) {
 		reply(t, r, grant(0, 1, 2, 3).Encode())
 		r, s := b.saveAll()
 		if took := time.Since(begin); took != 2*time.Second || len(s.Results) != 1 || s.Results[0].Chunk != 0 {
-			t.Errorf("first message after %s with %+v, want chunk 0 after 2s", took, s.Results)
+			t.Errorf("got the first message after %s with %+v, want chunk 0 after 2s", took, s.Results)
 		}
 		reply(t, r, statuses(wire.SaveCommitted))
 		r, s = b.saveAll()
 		if took := time.Since(begin); took != 3200*time.Millisecond || len(s.Results) != 1 || s.Results[0].Chunk != 1 {
-			t.Errorf("second message after %s with %+v, want chunk 1, which was under way, after 3.2s", took, s.Results)
+			t.Errorf("got the second message after %s with %+v, want chunk 1, which was being mapped, after 3.2s", took, s.Results)
 		}
 		reply(t, r, statuses(wire.SaveCommitted))
 		_, n := b.next()
@@ -92,7 +92,7 @@ func TestGrant_slow(t *testing.T) {
 			t.Errorf("holds %v while chunk 1 is on its way, want chunks 2 and 3 given back", n.Held)
 		}
 		if n.Pace != 800*time.Millisecond {
-			t.Errorf("tells a pace of %s an object, want 800ms", n.Pace)
+			t.Errorf("the request has a pace of %s an object, want 800ms", n.Pace)
 		}
 		pass(time.Minute)
 		if len(b.saves) > 0 {
@@ -144,7 +144,7 @@ func TestPiece(t *testing.T) {
 			}
 		}
 		if !slices.Equal(doing, []int{40, 42}) {
-			t.Errorf("announces objects %v, want 40, and 42 for the end", doing)
+			t.Errorf("got announcements of objects %v, want 40, and 42 for the end", doing)
 		}
 		if held := b.last().Held; !slices.Equal(held, []chunk.Piece{{From: 40, To: 42}}) {
 			t.Errorf("holds %v", held)
@@ -179,7 +179,7 @@ func TestGrant_withoutTransform(t *testing.T) {
 		reply(t, r, grant(0, 1).Encode())
 		b.wantHeld()
 		if strings.Contains(b.log.String(), "panic") || len(b.saves) > 0 {
-			t.Error("it maps a grant without a transform")
+			t.Error("a mapper without a transform mapped a grant")
 		}
 	})
 }

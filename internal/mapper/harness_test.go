@@ -226,6 +226,6 @@ func whole(ids ...chunk.ID) (pieces []chunk.Piece) {
 func (b *bench) wantHeld(want ...chunk.ID) {
 	b.t.Helper()
 	if got := b.last().Held; !slices.Equal(got, whole(want...)) {
-		b.t.Errorf("the mapper says that it holds %v, want chunks %v", got, want)
+		b.t.Errorf("the mapper lists %v as held, want chunks %v", got, want)
 	}
 }

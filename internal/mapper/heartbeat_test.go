@@ -19,12 +19,12 @@ func TestBeatFailed(t *testing.T) {
 		reply(t, r, w.Encode())
 		r, _ = b.save()
 		if beat := b.last(); beat.Failed == nil || *beat.Failed != (wire.Failed{Chunk: 4, Objects: 2}) || beat.FailedReason == "" {
-			t.Errorf("a beat says that %+v have failed (%q), want both objects of chunk 4", beat.Failed, beat.FailedReason)
+			t.Errorf("a heartbeat has the failed objects %+v (%q), want both objects of chunk 4", beat.Failed, beat.FailedReason)
 		}
 		reply(t, r, wire.SaveAnswer{Plan: plan.ID(), Statuses: []wire.SaveStatus{wire.SaveCommitted}}.Encode())
 		b.heard()
 		if beat := b.last(); beat.Failed != nil {
-			t.Errorf("a beat says that %+v have failed, of a chunk that is saved", beat.Failed)
+			t.Errorf("a heartbeat has the failed objects %+v, want none: the chunk is saved", beat.Failed)
 		}
 	})
 }
@@ -35,7 +35,7 @@ func TestCareful(t *testing.T) {
 	run(t, mapper.Config{Transform: "users", Workers: 1}, func(t *testing.T, b *bench) {
 		r, _ := b.next()
 		w := work(4)
-		w.Grant[0].Careful, w.Grant[0].Skip = true, []chunk.Flaw{{Index: 0, Reason: "took down 2 mappers"}}
+		w.Grant[0].Careful, w.Grant[0].Skip = true, []chunk.Flaw{{Index: 0, Reason: "2 mappers vanished while this object was in work"}}
 		b.heard()
 		reply(t, r, w.Encode())
 		var doing []wire.Doing
@@ -49,7 +49,7 @@ func TestCareful(t *testing.T) {
 		}
 		_, s := b.save()
 		letter, err := chunk.ParseDeadLetter(s.Dead)
-		if err != nil || s.DeadCount != 1 || letter.Ordinal != 8 || letter.Error != "took down 2 mappers" || !slices.Equal(s.Counts, []int{0, 1}) {
+		if err != nil || s.DeadCount != 1 || letter.Ordinal != 8 || letter.Error != "2 mappers vanished while this object was in work" || !slices.Equal(s.Counts, []int{0, 1}) {
 			t.Errorf("result is %+v, dead letter %+v (%v)", s, letter, err)
 		}
 	})

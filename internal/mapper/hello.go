@@ -11,7 +11,7 @@ import (
 )
 
 // helloInterval is the least time between two hellos that a mapper follows. Until it has passed,
-// the latest hello waits and replaces the ones before. On an open bus anybody can publish hellos: a
+// the latest hello waits and replaces the ones before. On an open bus any client can publish hellos: a
 // flood of them costs each idle worker one request a second, and delays a genuine hello by at
 // most a second.
 const helloInterval = time.Second
@@ -26,32 +26,32 @@ type hellos struct {
 	latest chan wire.Hello // holds the hello to follow next; only the handler sends
 
 	mu    sync.Mutex
-	rung  chan struct{} // guarded by mu; closed by the next ring
+	woken chan struct{} // guarded by mu; closed by the next wake
 	known wire.Hello    // guarded by mu; the latest fetcher, by its answer or its hello
 	of    wire.Hello    // guarded by mu; the fetcher that answered last
 	at    time.Time     // guarded by mu; when it answered
 }
 
 func newHellos() *hellos {
-	return &hellos{latest: make(chan wire.Hello, 1), rung: make(chan struct{})}
+	return &hellos{latest: make(chan wire.Hello, 1), woken: make(chan struct{})}
 }
 
-// next returns a channel that is closed at the next ring.
+// next returns a channel that is closed by the next wake.
 func (h *hellos) next() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.rung
+	return h.woken
 }
 
-// ring wakes all workers that wait for next.
-func (h *hellos) ring() {
+// wake wakes all workers that wait for next.
+func (h *hellos) wake() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	close(h.rung)
-	h.rung = make(chan struct{})
+	close(h.woken)
+	h.woken = make(chan struct{})
 }
 
-// answered notes which fetcher has answered a request. A hello does not count: anybody
+// answered records which fetcher has answered a request. A hello does not count: any client
 // can send one with a high epoch, and then genuine ones would look old.
 func (h *hellos) answered(plan chunk.PlanID, epoch uint64) {
 	h.mu.Lock()
@@ -75,10 +75,10 @@ func (h *hellos) admit(hello wire.Hello) bool {
 	return !h.isOld(hello, time.Now())
 }
 
-// meet reports whether a hello comes from another fetcher than the known one, which
-// will not answer its open requests any more. After a hello of the same fetcher the requests
+// follow records the fetcher of a hello, and reports whether it is another one than the known fetcher, which
+// will no longer answer its open requests. After a hello of the same fetcher the requests
 // stay open, because it still has them.
-func (h *hellos) meet(hello wire.Hello) (other bool) {
+func (h *hellos) follow(hello wire.Hello) (other bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	other = h.known != (wire.Hello{}) && h.known != hello
@@ -109,11 +109,11 @@ func (m *Mapper) helloLoop(ctx context.Context) {
 	for {
 		select {
 		case hello := <-m.hellos.latest:
-			if m.hellos.meet(hello) {
+			if m.hellos.follow(hello) {
 				m.state.withdraw()
 			}
 			m.outages.beats.Note(m.beat(nil, false))
-			m.hellos.ring()
+			m.hellos.wake()
 		case <-ctx.Done():
 			return
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// hello is said to all mappers.
+// hello sends a hello to all mappers.
 func (b *bench) hello(epoch uint64) { b.publish(wire.Hello{Plan: plan.ID(), Epoch: epoch}.Encode()) }
 
 func (b *bench) publish(m wire.Message) {
@@ -31,7 +31,7 @@ func (b *bench) soon(workers int) (last wire.Next) {
 		_, last = b.next()
 	}
 	if took := time.Since(begin); took > 50*time.Millisecond {
-		b.t.Fatalf("%d workers have asked after %s, want 50ms at most", workers, took)
+		b.t.Fatalf("%d workers have asked after %s, want at most 50ms", workers, took)
 	}
 	return last
 }
@@ -78,7 +78,7 @@ func TestHello(t *testing.T) {
 	}
 }
 
-// A worker that was refused, or told that the job is done, asks again at a hello.
+// A worker whose last answer was a refusal, or that the job is done, asks again at a hello.
 func TestHello_pauses(t *testing.T) {
 	for _, status := range []wire.WorkStatus{wire.WorkDone, wire.WorkRefused} {
 		t.Run(string(status), func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestHello_oldEpoch(t *testing.T) {
 	})
 }
 
-// Whatever is said for hello, and however often, costs one request a second at most. A
+// Hellos of any content and number cause at most one request a second. A
 // true one in the flood is followed a second later.
 func TestHello_flood(t *testing.T) {
 	const seconds = 10
@@ -152,17 +152,17 @@ func TestHello_flood(t *testing.T) {
 			}
 		}
 		if asked < 1 || asked > seconds+1 {
-			t.Errorf("%d requests within %d s, want one a second at most", asked, seconds)
+			t.Errorf("%d requests within %d s, want at most one a second", asked, seconds)
 		}
 		b.answer(1, wire.Work{Status: wire.WorkDone, Epoch: 3})
 		b.hello(4)
 		if _, n := b.next(); n.Seq == 0 {
-			t.Error("did not ask after the flood")
+			t.Error("no request after the flood")
 		}
 		b.cancel()
 		<-b.done
 		if n := strings.Count(b.log.String(), "could not read a hello"); n == 0 || n > 20 {
-			t.Errorf("%d lines about malformed hellos, want some, and no flood", n)
+			t.Errorf("%d log lines about malformed hellos, want some, but no flood", n)
 		}
 	})
 }

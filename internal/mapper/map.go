@@ -15,10 +15,10 @@ import (
 
 // mapPiece maps one piece. An error means that the piece was dropped, or that
 // the transform itself is broken.
-func (m *Mapper) mapPiece(p *piece, tool *tool) (result wire.Result, err error) {
-	options := transform.Options{Timeout: m.cfg.Timeout, Part: float64(p.Chunk.Count) / float64(p.Of), Retries: m.cfg.Retries, Retrying: m.retrying(p, tool.of.spec.Kind())}
+func (m *Mapper) mapPiece(p *piece, own *instance) (result wire.Result, err error) {
+	options := transform.Options{Timeout: m.cfg.Timeout, Part: float64(p.Chunk.Count) / float64(p.Of), Retries: m.cfg.Retries, Retrying: m.retrying(p, own.of.spec.Kind())}
 	if !p.shadow { // the objects of a shadow piece are saved already
-		options.After = m.failures.of(p.Piece())
+		options.After = m.failures.recorder(p.Piece())
 	}
 	if p.Careful {
 		failpoint.Hit("mapper.careful.begun")
@@ -29,11 +29,11 @@ func (m *Mapper) mapPiece(p *piece, tool *tool) (result wire.Result, err error) 
 	begin := time.Now()
 	span, place := m.span(trace.Map, begin, p, p.Trace)
 	defer func() { span.Fail(err); span.End() }()
-	out, err := transform.Run(p.ctx, tool.Transform, p.Chunk.Body, p.flawed(m.drill.spoil(p.Chunk.Count)), options)
+	out, err := transform.Run(p.ctx, own.Transform, p.Chunk.Body, p.flawed(m.drill.fail(p.Chunk.Count)), options)
 	if err != nil {
 		return wire.Result{}, fmt.Errorf("map piece %s: %w", p.Piece(), err)
 	}
-	if p.Careful { // if this process is killed now, no object of the piece is to blame
+	if p.Careful { // if this process crashes now, no object of the piece was the cause
 		if err := m.announce(p.ctx, p.Chunk.ID, p.From+p.Chunk.Count); err != nil {
 			return wire.Result{}, err
 		}
@@ -49,7 +49,7 @@ func (m *Mapper) mapPiece(p *piece, tool *tool) (result wire.Result, err error) 
 		Counts: out.Counts, Outputs: out.Lines, DeadCount: len(out.Failed),
 	}
 	if len(out.Failed) > 0 {
-		result.Dead = m.deadLetters(p, tool.of.self, out.Failed)
+		result.Dead = m.deadLetters(p, own.of.self, out.Failed)
 	}
 	m.metrics.made(result)
 	return result, nil

@@ -42,8 +42,8 @@ func oneAnswer(answer string) func(context.Context, string, string) (net.Conn, e
 
 const busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 60\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
-// A chunk whose objects wait to be tried again is held and told in every heartbeat.
-// A mapper that is told to stop gives it back within its time.
+// A chunk whose objects wait to be tried again is held and listed in every heartbeat.
+// A mapper that is stopped gives it back within STOP_TIMEOUT.
 func TestRetries_whileStopping(t *testing.T) {
 	var m *mapper.Mapper
 	cfg := mapper.Config{Transform: "http://service/", Workers: 1, Retries: 3, StopTimeout: 5 * time.Second, Version: "v1"}
@@ -57,17 +57,17 @@ func TestRetries_whileStopping(t *testing.T) {
 		b.cancel()
 		<-b.done
 		if took := time.Since(begin); took != 5*time.Second {
-			t.Errorf("it stopped after %v, want 5s", took)
+			t.Errorf("stopped after %v, want 5s", took)
 		}
 		beats := b.heard()
 		if last := beats[len(beats)-1]; !last.Goodbye || len(last.Held) > 0 {
-			t.Errorf("it said last: %+v, want goodbye with nothing held", last)
+			t.Errorf("the last heartbeat is %+v, want a goodbye with nothing held", last)
 		}
 		if len(b.saves) > 0 {
 			t.Error("a result was sent")
 		}
 		if got := counted(t, m, "chunkline_mapper_retries_total", "http"); got != 2 {
-			t.Errorf("%g retries are counted, want one for each object", got)
+			t.Errorf("%g retries are counted, want one of each object", got)
 		}
 	})
 }
@@ -92,8 +92,8 @@ func counted(t *testing.T, m *mapper.Mapper, name, label string) float64 {
 	return 0
 }
 
-// What fails for good is a dead letter that says how often it was tried. No secret is
-// in it, nor in what the mapper says and logs.
+// An object that fails for good becomes a dead letter with the number of tries. No secret is
+// in the dead letter, in the heartbeats or in the log.
 func TestRetries_deadLetter(t *testing.T) {
 	const canary = "canary-0123456789"
 	refusal := "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 24\r\nConnection: close\r\n\r\nbad token " + canary[:13] + "\n"

@@ -134,7 +134,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 	})
 	background.Go(func() error { return m.beatLoop(beating) })
 	background.Go(func() error { m.helloLoop(beating); return nil })
-	background.Go(func() error { m.bus.OnConnect(beating, m.hellos.ring); return nil })
+	background.Go(func() error { m.bus.OnConnect(beating, m.hellos.wake); return nil })
 	background.Go(func() error { m.drainAtEnd(asking, work, stopAsking, stopWork); return nil })
 
 	m.drill.hold(asking)

@@ -47,19 +47,19 @@ func (m *memory) reserve() (taken int64, more <-chan struct{}) {
 	return m.last, nil
 }
 
-// took replaces a reservation by what the chunk takes: its bytes, and as much
+// use replaces a reservation by what the chunk takes: its bytes, and as much
 // again for its outputs.
-func (m *memory) took(reserved int64, body int) int64 {
+func (m *memory) use(reserved int64, body int) int64 {
 	cost := int64(2*body + itemCost)
 	m.mu.Lock()
 	m.last = cost
 	m.mu.Unlock()
-	return m.becomes(reserved, cost)
+	return m.resize(reserved, cost)
 }
 
-// becomes changes what a chunk or a result takes, and returns after. It never waits, even beyond the
+// resize changes what a chunk or a result takes, and returns after. It never waits, even beyond the
 // bound, because the bytes are in memory already.
-func (m *memory) becomes(before, after int64) int64 {
+func (m *memory) resize(before, after int64) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.used += after - before
@@ -70,7 +70,7 @@ func (m *memory) becomes(before, after int64) int64 {
 	return after
 }
 
-// errNoMemory is why a mapper asks for no more chunks.
+// errNoMemory is the reason why a mapper asks for no more chunks.
 var errNoMemory = errors.New("results that wait for the saver fill the memory (MEMORY_BYTES): check that it runs and that its disk has space")
 
 // reserve waits until there is memory for a chunk. An error means that ctx ended.

@@ -35,7 +35,7 @@ func (b *bench) feed(from chunk.ID, size int) (given chunk.ID) {
 			return given
 		}
 		if given > 10_000 {
-			b.t.Fatal("the mapper asks for more and more while nothing is saved")
+			b.t.Fatal("the mapper asks for work without bound while nothing is saved")
 		}
 	}
 }
@@ -66,7 +66,7 @@ func TestMemory(t *testing.T) {
 				}
 				given := b.feed(0, c.size)
 				if given < c.least || given > c.most {
-					t.Fatalf("it took %d chunks, want %d to %d", given, c.least, c.most)
+					t.Fatalf("the mapper took %d chunks, want %d to %d", given, c.least, c.most)
 				}
 				b.heard()
 				pass(30 * time.Second)
@@ -75,7 +75,7 @@ func TestMemory(t *testing.T) {
 					t.Errorf("%d beats in 30 s, the last one %+v, want one a second, all chunks held", len(beats), beats[len(beats)-1])
 				}
 				if len(b.nexts) > 0 {
-					t.Error("it asks although its memory is full")
+					t.Error("the mapper asks for work although its memory is full")
 				}
 				saved := map[chunk.ID]bool{}
 				for range 60 { // the saver is back; what was sent before has timed out
@@ -92,12 +92,12 @@ func TestMemory(t *testing.T) {
 					t.Errorf("%d of %d results saved, %v held", len(saved), given, held)
 				}
 				if len(b.nexts) == 0 {
-					t.Error("it does not ask again")
+					t.Error("the mapper does not ask again")
 				}
 			})
 			for _, line := range []string{"asking for no more chunks", "asking for chunks again"} {
 				if n := strings.Count(b.log.String(), line); n != 1 {
-					t.Errorf("%d lines say %q, want 1:\n%s", n, line, b.log.String())
+					t.Errorf("%d log lines have %q, want 1:\n%s", n, line, b.log.String())
 				}
 			}
 		})

@@ -20,7 +20,7 @@ type meters struct {
 	busy atomic.Int64 // workers that are mapping a piece
 
 	objects, results, bytes, dead, retries metrics.Counters
-	mapping, each, waiting                 prometheus.Observer
+	mapping, perObject, waiting            prometheus.Observer
 
 	workers, ratio, held *metrics.Const
 }
@@ -31,9 +31,9 @@ func newMeters(version string) *meters {
 	s := &m.set
 	buckets := prometheus.ExponentialBuckets(0.001, 4, 11) // 1 ms to 17 min
 	m.objects = s.Counters("chunkline_mapper_objects_total", "Objects by outcome.", metrics.OneOf("outcome", "mapped", "dead"))
-	m.bytes = s.Counters("chunkline_mapper_bytes_total", "Bytes of objects received (in), and of outputs and dead letters sent (out).", metrics.OneOf("direction", "in", "out"))
+	m.bytes = s.Counters("chunkline_mapper_bytes_total", "Bytes of objects received (in) and of outputs and dead letters sent (out).", metrics.OneOf("direction", "in", "out"))
 	m.dead = s.Counters("chunkline_made_dead_letters_total",
-		"Objects that became dead letters, by reason: the source could not read the object (unreadable), the object has taken down mappers (poison), it took longer than TIMEOUT, or its transform failed.",
+		"Objects that became dead letters, by reason: the source could not read the object (unreadable), the object crashed mappers (poison), it took longer than TIMEOUT (timeout), or its transform failed (failed).",
 		metrics.OneOf("reason", "unreadable", "poison", "timeout", "failed"))
 	m.retries = s.Counters("chunkline_mapper_retries_total",
 		"Objects tried again after a temporary failure, by the kind of transform: a program that answered !retry, or a service that was busy, down or slow. At most RETRIES times per object.",
@@ -41,9 +41,9 @@ func newMeters(version string) *meters {
 	m.results = s.Counters("chunkline_mapper_results_total", "Results by the saver's answer.",
 		metrics.OneOf("outcome", string(wire.SaveCommitted), string(wire.SaveDuplicate), string(wire.SaveRefused)))
 	label := new(metrics.Versions).Label(version)
-	m.mapping = s.HistogramVec("chunkline_mapper_piece_duration_seconds", "Time to map one piece, by the mapper's version. The fetcher sizes pieces by the time of their objects, so this says little of how fast a version is.", buckets, metrics.Version).
+	m.mapping = s.HistogramVec("chunkline_mapper_piece_duration_seconds", "Time to map one piece, by the mapper's version. The fetcher sizes pieces by the time of their objects, so this says little about the speed of a version.", buckets, metrics.Version).
 		WithLabelValues(label)
-	m.each = s.HistogramVec("chunkline_mapper_object_duration_seconds", "Time to map one object, on average over the objects of one piece, by the mapper's version.",
+	m.perObject = s.HistogramVec("chunkline_mapper_object_duration_seconds", "Time to map one object, on average over the objects of one piece, by the mapper's version.",
 		prometheus.ExponentialBuckets(1e-6, 4, 14), metrics.Version). // 1 µs to 67 s
 		WithLabelValues(label)
 	m.waiting = s.HistogramVec("chunkline_mapper_wait_duration_seconds", "Time a worker waited for work, by the mapper's version.", buckets, metrics.Version).
@@ -64,7 +64,7 @@ func (m *meters) waited(d time.Duration) { m.waiting.Observe(d.Seconds()) }
 // poison.
 func (m *meters) mapped(d time.Duration, p *piece, out transform.Output) {
 	m.mapping.Observe(d.Seconds())
-	m.each.Observe(d.Seconds() / float64(max(1, p.Chunk.Count)))
+	m.perObject.Observe(d.Seconds() / float64(max(1, p.Chunk.Count)))
 	m.objects["mapped"].Add(float64(p.Chunk.Count - len(out.Failed)))
 	m.objects["dead"].Add(float64(len(out.Failed)))
 	m.bytes["in"].Add(float64(len(p.Chunk.Body)))

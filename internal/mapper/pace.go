@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// pace is what one object takes a worker of this mapper: a moving average over the last
+// pace is the time that a worker of this mapper takes for one object: a moving average over the last
 // pieces, in nanoseconds. The fetcher sizes grants by it.
 type pace struct{ average atomic.Int64 }
 
@@ -23,8 +23,8 @@ func (p *pace) note(took time.Duration, objects int) {
 	p.average.Store(max(1, each))
 }
 
-// of is the average; 0 before the first piece.
-func (p *pace) of() time.Duration { return time.Duration(p.average.Load()) }
+// perObject returns the average; 0 before the first piece.
+func (p *pace) perObject() time.Duration { return time.Duration(p.average.Load()) }
 
-// restart forgets the average: the transform is another one.
+// restart forgets the average, because the transform has changed.
 func (p *pace) restart() { p.average.Store(0) }

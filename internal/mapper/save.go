@@ -31,8 +31,8 @@ type parcel struct {
 // sent is a piece whose result is on its way.
 type sent struct {
 	*piece
-	span    trace.Span
-	settled bool // saved, refused or dropped
+	span     trace.Span
+	finished bool // saved, refused or dropped
 }
 
 // pack encodes results that were mapped at the given time, and begins their save spans.
@@ -55,10 +55,10 @@ func (m *Mapper) pack(work context.Context, self report.Mapper, b batch, mapped 
 // cost is the memory that a parcel takes, in bytes.
 func (p parcel) cost() int64 { return int64(p.message.Size() + itemCost*len(p.pieces)) }
 
-// unsettled returns a piece whose result must be sent again; nil if there is none.
-func (p parcel) unsettled() *sent {
+// unfinished returns a piece whose result must be sent again; nil if there is none.
+func (p parcel) unfinished() *sent {
 	for _, of := range p.pieces {
-		if !of.settled {
+		if !of.finished {
 			return of
 		}
 	}
@@ -74,8 +74,8 @@ func (p *piece) log(e *zerolog.Event) *zerolog.Event {
 func (m *Mapper) deliver(p parcel) {
 	pause := m.backoff(uint64(p.pieces[0].Chunk.ID))
 	for try := 1; ; try++ {
-		m.settleDropped(p)
-		next := p.unsettled() // ends the loop when all work has ended, too
+		m.finishDropped(p)
+		next := p.unfinished() // ends the loop when all work has ended, too
 		if next == nil {
 			return
 		}
@@ -85,29 +85,29 @@ func (m *Mapper) deliver(p parcel) {
 			next.log(m.log.Debug()).Err(err).Int("results", len(p.pieces)).Msg("results got no answer")
 		}
 		for i, of := range p.pieces {
-			if !of.settled && of.ctx.Err() == nil {
-				m.settle(of, answer.Of(i), answer.Reason, err)
+			if !of.finished && of.ctx.Err() == nil {
+				m.handleStatus(of, answer.Of(i), answer.Reason, err)
 			}
 		}
-		m.settleDropped(p)
-		if p.unsettled() != nil {
+		m.finishDropped(p)
+		if p.unfinished() != nil {
 			sleep(p.ctx, pause.next(), nil)
 		}
 	}
 }
 
-// settleDropped gives up the pieces that were dropped.
-func (m *Mapper) settleDropped(p parcel) {
+// finishDropped gives up the pieces that were dropped.
+func (m *Mapper) finishDropped(p parcel) {
 	for _, of := range p.pieces {
-		if of.ctx.Err() != nil && !of.settled {
+		if of.ctx.Err() != nil && !of.finished {
 			of.span.Fail(context.Cause(of.ctx))
-			m.settled(of)
+			m.finish(of)
 		}
 	}
 }
 
-// settle handles what the saver said of a result.
-func (m *Mapper) settle(p *sent, status wire.SaveStatus, reason string, err error) {
+// handleStatus acts on the saver's answer about a result.
+func (m *Mapper) handleStatus(p *sent, status wire.SaveStatus, reason string, err error) {
 	p.span.Note(err)
 	p.span.Text("outcome", string(status))
 	switch status {
@@ -120,15 +120,15 @@ func (m *Mapper) settle(p *sent, status wire.SaveStatus, reason string, err erro
 		return
 	}
 	m.metrics.saved(string(status))
-	m.settled(p)
+	m.finish(p)
 }
 
-// settled notes that the mapper holds a piece no longer.
-func (m *Mapper) settled(p *sent) {
-	p.settled = true
+// finish ends a piece: the mapper no longer holds it.
+func (m *Mapper) finish(p *sent) {
+	p.finished = true
 	p.span.End()
 	m.state.release(p.piece)
-	m.failures.ends(p.Piece())
+	m.failures.forget(p.Piece())
 }
 
 func (m *Mapper) trySave(ctx context.Context, message wire.Message) (wire.SaveAnswer, error) {

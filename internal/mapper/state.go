@@ -31,28 +31,28 @@ type piece struct {
 // up, either the request is in asking or its pieces are in pieces. Both change
 // under one lock, so a piece is never missing from a list while it is held.
 type state struct {
-	mu      sync.Mutex
-	seq     uint64                        // guarded by mu; of the last message
-	asking  map[uint64]context.CancelFunc // guarded by mu; ends the wait for the answer
-	pieces  map[chunk.Piece]*piece        // guarded by mu
-	plan    chunk.PlanID                  // guarded by mu; of the latest grant
-	epoch   uint64                        // guarded by mu; of the latest grant
-	heard   time.Time                     // guarded by mu; when the latest grant came
-	idle    chan struct{}                 // guarded by mu; closed once nothing is held or asked for; nil if no goroutine waits for that
-	drains  bool                          // guarded by mu; the mapper asks for no more work
-	shadows int                           // guarded by mu; pieces in work that are saved already and only compared; they are in no list
+	mu       sync.Mutex
+	seq      uint64                        // guarded by mu; of the last message
+	asking   map[uint64]context.CancelFunc // guarded by mu; ends the wait for the answer
+	pieces   map[chunk.Piece]*piece        // guarded by mu
+	plan     chunk.PlanID                  // guarded by mu; of the latest grant
+	epoch    uint64                        // guarded by mu; of the latest grant
+	heard    time.Time                     // guarded by mu; when the latest grant came
+	idle     chan struct{}                 // guarded by mu; closed once nothing is held or asked for; nil if no goroutine waits for that
+	draining bool                          // guarded by mu; the mapper asks for no more work
+	shadows  int                           // guarded by mu; pieces in work that are saved already and only compared; they are in no list
 }
 
 // epochHolds is how long a mapper refuses grants of an older epoch after the last grant
 // of the newest one. A fetcher that was replaced learns of it within two
 // seconds. If one of an older epoch still grants work after ten, the sink was deleted and
-// begun anew, and epochs count from 1 again.
+// created again, and epochs count from 1 again.
 const epochHolds = 10 * time.Second
 
 // Causes of the end of the work on a piece.
 var (
 	errDropped   = errors.New("piece is saved already or was given back")
-	errOtherPlan = errors.New("job runs by another plan now")
+	errOtherPlan = errors.New("job has another plan now")
 )
 
 func newState() *state {
@@ -69,7 +69,7 @@ func (s *state) ask(worker int, self report.Mapper, withdraw context.CancelFunc)
 	return wire.Next{Plan: s.plan, Mapper: self, Worker: worker, Holding: s.holding(), Wait: nextWait, Epoch: s.epoch}
 }
 
-// closed notes that a request got no work, and that a later answer to it will not be used.
+// closed records that a request got no work, so that a later answer to it is not used.
 func (s *state) closed(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *state) admit(work context.Context, seq uint64, w wire.Work) []*piece {
 			continue
 		}
 		p := &piece{Granted: granted, plan: w.Plan, epoch: w.Epoch, shadow: w.Shadow}
-		p.ctx, p.drop = context.WithCancelCause(work) //nolint:fatcontext // each piece has a context of its own
+		p.ctx, p.drop = context.WithCancelCause(work) //nolint:fatcontext // each piece has its own context
 		if w.Shadow {
 			s.shadows++
 		} else {
@@ -124,7 +124,7 @@ func (s *state) admit(work context.Context, seq uint64, w wire.Work) []*piece {
 	return admitted
 }
 
-// release ends the work on a piece, and notes that it is no longer held. Releasing
+// release ends the work on a piece, which is no longer held. Releasing
 // it again does nothing.
 func (s *state) release(p *piece) {
 	s.mu.Lock()
@@ -159,15 +159,15 @@ func (s *state) beat(self report.Mapper, doing *wire.Doing, goodbye bool) wire.B
 	defer s.mu.Unlock()
 	s.seq++
 	return wire.Beat{
-		Plan: s.plan, Mapper: self, Holding: s.holding(), Doing: doing, Draining: s.drains, Goodbye: goodbye, Epoch: s.epoch,
+		Plan: s.plan, Mapper: self, Holding: s.holding(), Doing: doing, Draining: s.draining, Goodbye: goodbye, Epoch: s.epoch,
 	}
 }
 
-// drain notes that the mapper asks for no more work. Every heartbeat says so from now on.
+// drain records that the mapper asks for no more work. Every heartbeat says so from now on.
 func (s *state) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.drains = true
+	s.draining = true
 }
 
 // held returns the pieces that the mapper holds, ascending.

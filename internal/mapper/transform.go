@@ -29,34 +29,34 @@ func (m *Mapper) make(t *task) (transform.Transform, error) {
 	return spec.New()
 }
 
-// A tool is a worker's own instance of the transform, made for a task.
-type tool struct {
+// An instance is a worker's own instance of the transform, made for a task.
+type instance struct {
 	transform.Transform
 	of *task // nil: closed, or not made yet
 }
 
-// fit makes the tool one for t, and closes one for another task.
-func (l *tool) fit(m *Mapper, t *task) error {
-	if l.of == t {
+// prepare makes the instance for t, after it has closed one for another task.
+func (i *instance) prepare(m *Mapper, t *task) error {
+	if i.of == t {
 		return nil
 	}
-	if err := l.close(); err != nil {
+	if err := i.close(); err != nil {
 		return err
 	}
 	var err error
-	if l.Transform, err = m.make(t); err != nil {
+	if i.Transform, err = m.make(t); err != nil {
 		return fmt.Errorf("start transform %s: %w", t.spec, err)
 	}
-	l.of = t
+	i.of = t
 	return nil
 }
 
-func (l *tool) close() error {
-	if l.of == nil {
+func (i *instance) close() error {
+	if i.of == nil {
 		return nil
 	}
-	l.of = nil
-	if err := l.Close(); err != nil {
+	i.of = nil
+	if err := i.Close(); err != nil {
 		return fmt.Errorf("close transform: %w", err)
 	}
 	return nil
@@ -69,7 +69,7 @@ func (e refusedError) Error() string { return string(e) }
 
 // refused handles a fetcher's refusal to give work, and reports whether to ask again at
 // once. A mapper without a transform of its own takes the job's transform from the refusal.
-// If nobody has set the mapper's version, the transform becomes the version. So the mapper
+// If the mapper's version is not set, the transform becomes the version. So the mapper
 // may take the transform of the next job as well.
 func (m *Mapper) refused(w wire.Work) bool {
 	now := m.task.Load()
@@ -90,7 +90,7 @@ func (m *Mapper) refused(w wire.Work) bool {
 	return true
 }
 
-// errExec protects the mapper from a forged refusal: without it, anybody who can play the
+// errExec protects the mapper from a forged refusal: without it, any client that can imitate the
 // fetcher could run programs on this machine, and send requests with this mapper's token to
 // any service.
 var errExec = errors.New("it runs a program or calls a service: set TRANSFORM here as well, or ALLOW_EXEC=true to do what the fetcher says")

@@ -13,10 +13,10 @@ import (
 // the next job as well, and runs a program only if it may.
 func TestTakesTransform(t *testing.T) {
 	for name, c := range map[string]struct {
-		allowed bool
-		said    []string // what the fetcher says, one refusal after the other
-		has     []string // what the mapper has then
-		logs    string
+		allowed    bool
+		transforms []string // the fetcher's refusals, in order
+		has        []string // what the mapper has then
+		logs       string
 	}{
 		"any":                {false, []string{"jq:.a", "jq:.b"}, []string{"jq:.a", "jq:.b"}, "mapper takes the job's transform"},
 		"none":               {false, []string{""}, []string{""}, "no transform for you"},
@@ -32,24 +32,24 @@ func TestTakesTransform(t *testing.T) {
 				b = running
 				r, n := b.next()
 				if n.Mapper.Transform != "" || n.Mapper.Declared {
-					t.Fatalf("at first it is %+v", n.Mapper)
+					t.Fatalf("first request: got the mapper %+v, want no transform", n.Mapper)
 				}
-				for i, said := range c.said {
-					refusal := wire.Work{Status: wire.WorkRefused, Plan: plan.ID(), Reason: "no transform for you", Transform: said}
+				for i, transform := range c.transforms {
+					refusal := wire.Work{Status: wire.WorkRefused, Plan: plan.ID(), Reason: "no transform for you", Transform: transform}
 					if err := r.Reply(refusal.Encode()); err != nil {
 						t.Fatal(err)
 					}
 					begin := time.Now()
 					r, n = b.next()
 					if n.Mapper.Transform != c.has[i] || (time.Since(begin) > 0) != (c.has[i] == "") {
-						t.Errorf("told %q, it asks after %s with %q, want %q", said, time.Since(begin), n.Mapper.Transform, c.has[i])
+						t.Errorf("after the refusal %q: asks after %s with %q, want %q", transform, time.Since(begin), n.Mapper.Transform, c.has[i])
 					}
 					if c.has[i] != "" && n.Mapper.Version != c.has[i] {
-						t.Errorf("its version is %q, want that of its transform", n.Mapper.Version)
+						t.Errorf("version %q, want that of the transform", n.Mapper.Version)
 					}
 				}
-				for range 20 { // a refusal is said when it has lasted
-					if err := r.Reply(wire.Work{Status: wire.WorkRefused, Plan: plan.ID(), Reason: "no transform for you", Transform: c.said[len(c.said)-1]}.Encode()); err != nil {
+				for range 20 { // a refusal is logged when it has lasted
+					if err := r.Reply(wire.Work{Status: wire.WorkRefused, Plan: plan.ID(), Reason: "no transform for you", Transform: c.transforms[len(c.transforms)-1]}.Encode()); err != nil {
 						t.Fatal(err)
 					}
 					r, _ = b.next()

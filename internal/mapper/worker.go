@@ -17,30 +17,30 @@ import (
 // are not saved.
 func (m *Mapper) worker(asking, work context.Context, index int) error {
 	saving := new(errgroup.Group)
-	var tool tool
-	err := m.workLoop(asking, work, index, &tool, saving)
-	return errors.Join(err, saving.Wait(), tool.close())
+	var own instance
+	err := m.workLoop(asking, work, index, &own, saving)
+	return errors.Join(err, saving.Wait(), own.close())
 }
 
-func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, saving *errgroup.Group) error {
+func (m *Mapper) workLoop(asking, work context.Context, index int, own *instance, saving *errgroup.Group) error {
 	pause := m.backoff(uint64(index))
 	for {
 		reserved, err := m.reserve(asking)
 		if err != nil {
-			return nil //nolint:nilerr // asking has ended, which is no failure
+			return nil //nolint:nilerr // the end of ctx is not a failure
 		}
 		begin := time.Now()
 		task := m.task.Load()
 		hello := m.hellos.next() // before asking, so that a hello that comes meanwhile ends the pause
-		pieces, verdict := m.next(asking, work, index, task.self)
-		if verdict != haveWork {
-			m.memory.becomes(reserved, 0)
+		pieces, outcome := m.next(asking, work, index, task.self)
+		if outcome != haveWork {
+			m.memory.resize(reserved, 0)
 		}
-		switch verdict {
+		switch outcome {
 		case haveWork:
-			if task.self.Transform == "" { // no correct fetcher gives this mapper work; the next heartbeat tells it that the pieces are not held
+			if task.self.Transform == "" { // no correct fetcher gives this mapper work; the next heartbeat shows that the pieces are not held
 				m.giveBack(pieces)
-				m.memory.becomes(reserved, 0)
+				m.memory.resize(reserved, 0)
 				sleep(asking, pause.next(), hello)
 				continue
 			}
@@ -57,16 +57,16 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, tool *tool, s
 			sleep(asking, donePause, hello)
 			continue
 		}
-		taken := m.memory.took(reserved, sizeOf(pieces))
-		err = m.mapGrant(work, task, tool, saving, pieces)
-		m.memory.becomes(taken, 0)
+		taken := m.memory.use(reserved, sizeOf(pieces))
+		err = m.mapGrant(work, task, own, saving, pieces)
+		m.memory.resize(taken, 0)
 		if err != nil {
 			return err
 		}
 	}
 }
 
-// sizeOf is the bytes of the pieces' objects.
+// sizeOf returns the bytes of the pieces' objects.
 func sizeOf(pieces []*piece) int {
 	n := 0
 	for _, p := range pieces {
@@ -96,13 +96,13 @@ const (
 
 // mapGrant maps the pieces of a grant, one after the other, and sends their results together. An error means
 // that the transform itself is broken.
-func (m *Mapper) mapGrant(work context.Context, task *task, tool *tool, saving *errgroup.Group, pieces []*piece) error {
+func (m *Mapper) mapGrant(work context.Context, task *task, own *instance, saving *errgroup.Group, pieces []*piece) error {
 	g := &grant{mapper: m, left: pieces, send: func(b batch) {
 		parcel := m.pack(work, task.self, b, time.Now())
-		taken := m.memory.becomes(0, parcel.cost())
+		taken := m.memory.resize(0, parcel.cost())
 		m.waiting.Add(1)
 		saving.Go(func() error {
-			defer m.memory.becomes(taken, 0)
+			defer m.memory.resize(taken, 0)
 			defer m.waiting.Add(-1)
 			m.deliver(parcel)
 			return nil
@@ -118,9 +118,9 @@ func (m *Mapper) mapGrant(work context.Context, task *task, tool *tool, saving *
 			return nil
 		}
 		var result wire.Result
-		err := tool.fit(m, task)
+		err := own.prepare(m, task)
 		if err == nil {
-			result, err = m.mapPiece(p, tool) //nolint:contextcheck // the parent of a span is in the piece
+			result, err = m.mapPiece(p, own) //nolint:contextcheck // the piece carries the parent of the span
 		}
 		if err == nil {
 			g.finish(p, result)
@@ -128,7 +128,7 @@ func (m *Mapper) mapGrant(work context.Context, task *task, tool *tool, saving *
 		}
 		dropped := p.ctx.Err() != nil
 		m.state.release(p)
-		m.failures.ends(p.Piece())
+		m.failures.forget(p.Piece())
 		if !dropped {
 			return err
 		}
@@ -143,7 +143,7 @@ type batch struct {
 }
 
 // A grant is the work of one answer of the fetcher. The worker goes through its pieces.
-// A timer hurries it when that takes much longer than the fetcher thought.
+// A timer hurries it when that takes much longer than the fetcher expected.
 type grant struct {
 	mapper *Mapper
 	send   func(batch)

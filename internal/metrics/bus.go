@@ -14,8 +14,8 @@ func NewBus(s *Set) *Bus {
 		up:         s.Gauge("chunkline_nats_up", "1 while connected to NATS, else 0."),
 		roundTrip:  s.Gauge("chunkline_nats_round_trip_seconds", "Last measured time to the NATS server and back, taken every 5 s."),
 		reconnects: s.Count("chunkline_nats_reconnects_total", "Reconnects to NATS."),
-		slow:       s.Count("chunkline_nats_slow_consumer_events_total", "Times a subscription of this process was too slow and lost messages."),
-		errors:     s.Count("chunkline_nats_async_errors_total", "Errors on the connection that no call returned, slow consumer events included."),
+		slow:       s.Count("chunkline_nats_slow_consumer_events_total", "Times that a subscription of this process was too slow and lost messages."),
+		errors:     s.Count("chunkline_nats_async_errors_total", "Errors on the connection that no call returned, including slow consumer events."),
 		messages:   s.Count("chunkline_nats_messages_total", "Messages, by direction as seen from this process.", direction),
 		bytes:      s.Count("chunkline_nats_bytes_total", "Bytes of message bodies, by direction as seen from this process.", direction),
 	}

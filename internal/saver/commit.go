@@ -47,18 +47,18 @@ type result struct {
 	span  trace.Span
 }
 
-// settle records the outcome of a result. The answer has the reason of the first result that is not saved.
-func (p *parcel) settle(r result, status wire.SaveStatus, reason string) {
+// setStatus records the outcome of a result. The answer has the reason of the first result that is not saved.
+func (p *parcel) setStatus(r result, status wire.SaveStatus, reason string) {
 	p.answer.Statuses[r.index] = status
 	p.answer.Reason = cmp.Or(p.answer.Reason, reason)
 }
 
-// notCommitted settles all results as busy and ends their spans, because they were not committed this time.
+// notCommitted answers busy for all results and ends their spans, because they were not committed this time.
 func (p *parcel) notCommitted(why string) {
 	for _, r := range p.results {
 		r.span.Fail(errors.New(why))
 		r.span.End()
-		p.settle(r, wire.SaveBusy, why)
+		p.setStatus(r, wire.SaveBusy, why)
 	}
 }
 
@@ -106,7 +106,7 @@ func (s *Saver) check(r *bus.Request, save wire.Save) *parcel {
 	for i := range save.Results {
 		of := &save.Results[i]
 		if reason := s.refuse(save, of, term); reason != "" {
-			p.settle(result{index: i}, wire.SaveRefused, reason)
+			p.setStatus(result{index: i}, wire.SaveRefused, reason)
 			continue
 		}
 		p.results = append(p.results, result{index: i, span: s.span(save, of), Result: sink.Result{
@@ -279,7 +279,7 @@ func (s *Saver) confirmAndAnswer(group []*parcel, outcomes []sink.Outcome) {
 	}
 }
 
-// decide settles a result with the outcome of its commit. group is the number of results in its group.
+// decide turns the outcome of a result's commit into its status. group is the number of results in its group.
 func (s *Saver) decide(p *parcel, r result, outcome sink.Outcome, group int) {
 	status, reason := wire.SaveRefused, ""
 	switch outcome {
@@ -301,7 +301,7 @@ func (s *Saver) decide(p *parcel, r result, outcome sink.Outcome, group int) {
 	case sink.Overlap:
 		reason = "some of these objects are saved already, as a part of another piece"
 	}
-	p.settle(r, status, reason)
+	p.setStatus(r, status, reason)
 	if reason != "" {
 		r.span.Fail(errors.New(reason))
 	}

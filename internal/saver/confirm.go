@@ -101,7 +101,7 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 	}
 }
 
-// confirm sends one message and reports whether it is settled: it was
+// confirm sends one message and reports whether it need not be sent again: it was
 // answered, or there is no fetcher. In the latter case the next fetcher asks for everything.
 func (s *Saver) confirm(ctx context.Context, pieces []wire.SavedPiece) bool {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)

@@ -103,7 +103,7 @@ type patient struct {
 
 func (p patient) Write(b []byte) (int, error) {
 	if err := p.control.SetWriteDeadline(time.Now().Add(downloadStep)); err != nil {
-		return 0, err //nolint:wrapcheck // ends the answer; nobody reads it
+		return 0, err //nolint:wrapcheck // the error only ends the answer; it is never shown
 	}
-	return p.ResponseWriter.Write(b) //nolint:wrapcheck // likewise
+	return p.ResponseWriter.Write(b) //nolint:wrapcheck // as above
 }

@@ -115,7 +115,7 @@ func TestDownload_long(t *testing.T) {
 	}
 	defer response.Body.Close()
 	if got, err := io.ReadAll(response.Body); err != nil || !bytes.Equal(got, []byte(text)) {
-		t.Errorf("%d of %d bytes came: %v", len(got), len(text), err)
+		t.Errorf("got %d of %d bytes: %v", len(got), len(text), err)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestDownload_crowd(t *testing.T) {
 	}
 	one := recorder{httptest.NewRecorder()}
 	if ask(one); one.Code != http.StatusServiceUnavailable || one.Header().Get("Retry-After") == "" {
-		t.Errorf("a fifth download: %d, want 503", one.Code)
+		t.Errorf("fifth download: %d, want 503", one.Code)
 	}
 	close(end)
 	for range 4 {
@@ -159,5 +159,5 @@ type slow struct {
 func (s *slow) Write(b []byte) (int, error) {
 	s.begun <- struct{}{}
 	<-s.end
-	return s.recorder.Write(b) //nolint:wrapcheck // a test's own
+	return s.recorder.Write(b) //nolint:wrapcheck // the test does not read the error
 }

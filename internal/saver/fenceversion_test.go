@@ -38,7 +38,7 @@ func TestFenceVersion(t *testing.T) {
 		fenceVersion(1, wire.SyncOK)
 		commit()
 		if a := <-waits; a.Of(0) != wire.SaveRefused || !strings.Contains(a.Reason, `"v" was fenced`) {
-			t.Errorf("a result that waited: %+v, want refused", a)
+			t.Errorf("queued result: got %+v, want refused", a)
 		}
 		b.want(ofTerm(2, 0), wire.SaveRefused)
 		b.want(ofTerm(2, 2), wire.SaveRefused)
@@ -54,7 +54,7 @@ func TestFenceVersion(t *testing.T) {
 		}
 		for id, want := range map[chunk.ID]bool{0: true, 1: false, 2: true, 3: true} {
 			if _, there := b.sink.Result(id); there != want {
-				t.Errorf("chunk %d is there: %v, want %v", id, there, want)
+				t.Errorf("chunk %d is in the sink: %v, want %v", id, there, want)
 			}
 		}
 		if a := b.ask(wire.Sync{Op: wire.SyncClaim, Plan: plan.ID(), Fetcher: "f2", Claim: &plan}); len(a.Past.Terms) != 1 || a.Past.Terms["v"] != 1 {

@@ -83,6 +83,6 @@ func TestIdentity(t *testing.T) {
 	}
 	other := b.ask(wire.Sync{Op: wire.SyncList, Plan: chunk.PlanID(strings.Repeat("0", 32)), Fetcher: "f1", Epoch: 1, Limit: 1})
 	if other.Status != wire.SyncOtherPlan || other.Sink != claimed.Sink {
-		t.Errorf("a question of another plan is answered %+v, want who refuses", other)
+		t.Errorf("a request of another plan is answered %+v, want a refusal with the sink's identity", other)
 	}
 }

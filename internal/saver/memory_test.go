@@ -74,14 +74,14 @@ func TestMemory(t *testing.T) {
 		<-time.After(500 * time.Millisecond)
 		synctest.Wait()
 		if taken, most := mappers-len(busy), memory*3/8/size; taken > most || taken < most-1 {
-			t.Errorf("%d results of %d bytes are taken, want %d", taken, size, most)
+			t.Errorf("%d results of %d bytes are accepted, want %d", taken, size, most)
 		}
 		close(disk)
 		for range mappers {
 			select {
 			case <-saved:
 			case <-time.After(time.Hour):
-				t.Fatal("a result is never saved")
+				t.Fatal("a result was not saved")
 			}
 		}
 	})

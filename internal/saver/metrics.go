@@ -29,26 +29,26 @@ type meters struct {
 func newMeters() *meters {
 	m := new(meters)
 	s := &m.set
-	m.results = s.Counters("chunkline_commit_results_total", "Results by how their commit ended.",
+	m.results = s.Counters("chunkline_commit_results_total", "Results by the outcome of their commit.",
 		metrics.OneOf("outcome", sink.Committed.String(), sink.Duplicate.String(), sink.Conflict.String()))
 	m.objects = s.Counter("chunkline_commit_objects_total", "Objects whose results were committed.")
 	m.outputs = s.Counter("chunkline_commit_outputs_total", "Outputs committed.")
 	m.dead = s.Counter("chunkline_commit_dead_letters_total", "Dead letters committed.")
 	m.in = s.Counter("chunkline_received_bytes_total", "Bytes of outputs and dead letters in the results that arrived, committed or not.")
 	m.bytes = s.Counter("chunkline_commit_bytes_total", "Bytes of outputs and dead letters committed.")
-	m.unsaved = s.Counters("chunkline_unsaved_results_total", "Results that were not saved: mappers send busy ones again, and drop refused ones.",
+	m.unsaved = s.Counters("chunkline_unsaved_results_total", "Results that were not saved, by the saver's answer: mappers send busy results again and drop refused ones.",
 		metrics.OneOf("answer", string(wire.SaveBusy), string(wire.SaveRefused)))
 	buckets := prometheus.ExponentialBuckets(0.0005, 2, 14) // 0.5 ms to 4 s
-	m.seconds = s.Histogram("chunkline_commit_duration_seconds", "Time of one group commit, syncs included.", buckets)
+	m.seconds = s.Histogram("chunkline_commit_duration_seconds", "Time of one group commit, including its syncs.", buckets)
 	m.sync = s.HistogramVec("chunkline_sync_duration_seconds", "Time of one sync of the sink's log: one for each group commit.", buckets,
 		metrics.OneOf("file", "log"))
 	m.group = s.Histogram("chunkline_commit_group_results", "Results in one group commit.", prometheus.ExponentialBuckets(1, 2, 11))
 	m.queued = s.Gauge("chunkline_queued_results", "Results that wait for their commit.")
 	m.queuedBytes = s.Gauge("chunkline_queued_bytes", "Bytes of results that wait for their commit or are in it.")
-	m.full = s.Gauge("chunkline_sink_full", "1 while commits, or the merge of the result, find no space, else 0.")
+	m.full = s.Gauge("chunkline_sink_full", "1 while there is no space for commits or for the merge of the result, else 0.")
 	m.deadHeld = s.Gauge("chunkline_sink_dead_letters", "Dead letters that the sink holds.")
-	m.shadowSame = s.CounterVec("chunkline_shadow_same_objects_total", "Objects of shadow runs for which a version made the same as what is saved, by that version.", metrics.Version)
-	m.shadowOthers = s.CounterVec("chunkline_shadow_different_objects_total", "Objects of shadow runs for which a version made something other than what is saved, by that version.", metrics.Version)
+	m.shadowSame = s.CounterVec("chunkline_shadow_same_objects_total", "Objects whose outputs in a shadow run equal the saved ones, by the version that shadows.", metrics.Version)
+	m.shadowOthers = s.CounterVec("chunkline_shadow_different_objects_total", "Objects whose outputs in a shadow run differ from the saved ones, by the version that shadows.", metrics.Version)
 	m.nats = metrics.NewBus(s)
 	return m
 }

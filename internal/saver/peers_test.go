@@ -46,7 +46,7 @@ func TestStop(t *testing.T) {
 		b.cancel()
 		synctest.Wait()
 		if _, err := b.peer.Request(t.Context(), wire.VerbSave, result(3).Encode()); !errors.Is(err, bus.ErrNobody) {
-			t.Errorf("a saver that stops answered a new result: %v", err)
+			t.Errorf("a stopping saver answered a new result: %v", err)
 		}
 		b.gate <- struct{}{}
 		synctest.Wait()
@@ -72,7 +72,7 @@ func TestStopWithoutFetcher(t *testing.T) {
 		begin := time.Now()
 		b.cancel()
 		if err := <-b.done; err != nil || time.Since(begin) > 5*time.Second {
-			t.Errorf("stopped after %s with %v, want soon", time.Since(begin), err)
+			t.Errorf("stopped after %s with %v, want at once", time.Since(begin), err)
 		}
 	})
 }

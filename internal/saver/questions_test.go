@@ -24,20 +24,20 @@ func TestDead(t *testing.T) {
 		}
 		first := b.ask(wire.Sync{Op: wire.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, From: 1 << 40, Limit: 2}).Dead
 		if first == nil || len(first.Letters) != 2 || first.Before != 1 {
-			t.Fatalf("answered %+v, want two dead letters, and that there are more below chunk 1", first)
+			t.Fatalf("got %+v, want two dead letters and more below chunk 1", first)
 		}
 		if d := first.Letters[0]; d.Object != "\uFFFD" || d.Bytes != 1 || d.Chunk != 2 || d.Ordinal != 4 || d.Attempts != 2 || d.Version != "v3" {
-			t.Errorf("the newest one is shown as %+v", d)
+			t.Errorf("newest dead letter: got %+v", d)
 		}
 		if d := first.Letters[1]; len(d.Object) > 2048 || !utf8.ValidString(d.Object) || !strings.HasPrefix(long, d.Object) || len(d.Error) > 2048 || d.Bytes != len(long) {
-			t.Errorf("a long one is shown as %+v", d)
+			t.Errorf("long dead letter: got %+v", d)
 		}
 		second := b.ask(wire.Sync{Op: wire.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, From: first.Before, Limit: 2}).Dead
 		if second == nil || len(second.Letters) != 1 || second.Before != 0 || second.Letters[0].Object != `{"a":1}` {
-			t.Errorf("then answered %+v, want the last one", second)
+			t.Errorf("second page: got %+v, want the last dead letter", second)
 		}
 		if a := b.ask(wire.Sync{Op: wire.SyncDead, Plan: plan.ID(), Fetcher: "f1", Epoch: 9, From: 1, Limit: 2}); a.Status != wire.SyncFenced {
-			t.Errorf("a stranger was answered %+v", a)
+			t.Errorf("request of another plan: got %+v", a)
 		}
 	})
 }

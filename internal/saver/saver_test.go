@@ -342,7 +342,7 @@ func TestSeveral(t *testing.T) {
 		b.wantEach(together(forged, forged), wire.SaveRefused, wire.SaveRefused)
 		b.wantCommits([]chunk.ID{0, 2}, []chunk.ID{0, 3}) // none of those reached the sink
 		if _, there := b.sink.Result(1); there {
-			t.Error("the sink holds what was refused")
+			t.Error("the sink holds a refused result")
 		}
 	})
 }

@@ -52,11 +52,11 @@ func (s *Saver) compareLoop(ctx context.Context) error {
 			r.span.End()
 			switch {
 			case err == nil:
-				p.settle(r, wire.SaveDuplicate, "") // the piece is saved; this result is not
+				p.setStatus(r, wire.SaveDuplicate, "") // the piece is saved; this result is not
 			case errors.Is(err, sink.ErrNoChunk), errors.Is(err, errOtherObjects):
-				p.settle(r, wire.SaveRefused, err.Error())
+				p.setStatus(r, wire.SaveRefused, err.Error())
 			default:
-				p.settle(r, wire.SaveBusy, err.Error())
+				p.setStatus(r, wire.SaveBusy, err.Error())
 			}
 		}
 		s.comparing.Add(-p.bytes())

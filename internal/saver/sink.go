@@ -91,9 +91,9 @@ type Sink interface {
 	// people. Both are empty for a sink without identity.
 	Identity() (id, at string)
 
-	// OnSync calls told with the duration of each sync of a commit; file is "log" for every kind of sink. Call it before any
+	// OnSync calls report with the duration of each sync of a commit; file is "log" for every kind of sink. Call it before any
 	// other method.
-	OnSync(told func(file string, took time.Duration))
+	OnSync(report func(file string, took time.Duration))
 
 	// Close lets another process open the sink. Committed results are durable without it.
 	Close() error
