@@ -128,7 +128,7 @@ func TestSignals(t *testing.T) {
 				signal syscall.Signal
 			}{{"ready\n", c.first}, {"stopping\n", c.second}} {
 				if line, err := stdout.ReadString('\n'); err != nil || line != step.line {
-					t.Fatalf("child said %q, %v; want %q", line, err, step.line)
+					t.Fatalf("the child printed %q, %v; want %q", line, err, step.line)
 				}
 				if step.signal != 0 {
 					_ = cmd.Process.Signal(step.signal)

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log" //nolint:depguard // http.Server takes no other logger
+	"log" //nolint:depguard // http.Server needs this logger
 	"net"
 	"net/http"
 	"runtime"
@@ -23,11 +23,17 @@ import (
 )
 
 // A Role is a part of chunkline that runs until its context ends or its work is
-// done. Alive and Ready must return at once, whatever the role is doing.
+// done.
 type Role interface {
+	Probe
 	Run(ctx context.Context) error
-	Alive() error // nil while its loop runs
-	Ready() error // nil while it is connected and can work
+}
+
+// A Probe answers health checks. Its methods must return at once, whatever the role is
+// doing.
+type Probe interface {
+	Alive() error // nil while the role's loop runs
+	Ready() error // nil while the role is connected and can work
 }
 
 // HTTP is the address of a role's HTTP server and the server's logger.
@@ -37,7 +43,7 @@ type HTTP struct {
 	Log   zerolog.Logger
 }
 
-// HTTP returns the address of the HTTP server as the settings have it.
+// HTTP returns the address of the HTTP server from the settings.
 func (c Common) HTTP(log zerolog.Logger) HTTP {
 	return HTTP{Addr: c.HTTPAddr, Hosts: c.HTTPHosts, Log: log}
 }
@@ -48,14 +54,14 @@ type Server struct {
 	limits   limits
 	slots    chan struct{} // one for each request being handled
 	log      zerolog.Logger
-	role     atomic.Pointer[Role]
+	probe    atomic.Pointer[Probe]
 	listener net.Listener
 	mux      *http.ServeMux
 	registry *prometheus.Registry
 }
 
-// Listen opens an address for role. Add further handlers with Handle before Run.
-func Listen(at HTTP, role Role) (*Server, error) {
+// Listen opens an address for the health checks and the metrics of a role. Add further handlers with Handle before Run.
+func Listen(at HTTP, role Probe) (*Server, error) {
 	if _, _, err := net.SplitHostPort(at.Addr); err != nil {
 		return nil, WrongSetting("HTTP_ADDR", "=%q: use host:port, as in 127.0.0.1:3541, or leave it empty", at.Addr)
 	}
@@ -63,10 +69,10 @@ func Listen(at HTTP, role Role) (*Server, error) {
 	if err != nil {
 		return nil, WrongSetting("HTTP_ADDR", "=%q: %w; choose another host:port, or leave it empty", at.Addr, err)
 	}
-	return newServer(at, listener, role, usualLimits()), nil
+	return newServer(at, listener, role, defaultLimits()), nil
 }
 
-func newServer(at HTTP, listener net.Listener, role Role, l limits) *Server {
+func newServer(at HTTP, listener net.Listener, role Probe, l limits) *Server {
 	s := &Server{
 		listener: &boundedListener{Listener: listener, most: l.connections}, mux: http.NewServeMux(), registry: prometheus.NewRegistry(),
 		hosts: hostsOf(at.Addr, at.Hosts), limits: l, slots: make(chan struct{}, l.answers), log: Sampled(at.Log),
@@ -76,22 +82,22 @@ func newServer(at HTTP, listener net.Listener, role Role, l limits) *Server {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		buildInfo(),
 	)
-	s.setRole(role)
+	s.setProbe(role)
 	s.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	s.mux.HandleFunc("GET /healthz", check(func() error { return (*s.role.Load()).Alive() }))
-	s.mux.HandleFunc("GET /readyz", check(func() error { return (*s.role.Load()).Ready() }))
+	s.mux.HandleFunc("GET /healthz", check(func() error { return (*s.probe.Load()).Alive() }))
+	s.mux.HandleFunc("GET /readyz", check(func() error { return (*s.probe.Load()).Ready() }))
 	s.mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		WriteJSON(w, http.StatusOK, map[string]string{"version": Version(), "go": runtime.Version()})
 	})
 	return s
 }
 
-// setRole makes the server answer for role from now on.
-func (s *Server) setRole(role Role) {
+// setProbe makes the server answer with the health and the metrics of a role from now on.
+func (s *Server) setProbe(role Probe) {
 	if c, ok := role.(prometheus.Collector); ok {
 		s.registry.MustRegister(c)
 	}
-	s.role.Store(&role)
+	s.probe.Store(&role)
 }
 
 func buildInfo() *metrics.Set {
@@ -180,7 +186,7 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// maxSilence is how long a role's loop may hang before /healthz fails. Loops turn at
+// maxSilence is how long a role's loop may hang before /healthz fails. Loops run at
 // least once a second. 30 s is far more than a slow disk sync or a long garbage
 // collection takes, and short enough for a liveness probe.
 const maxSilence = 30 * time.Second
@@ -189,7 +195,7 @@ const maxSilence = 30 * time.Second
 // Check.
 type Pulse struct{ last atomic.Pointer[time.Time] }
 
-// Beat records that the loop turned now.
+// Beat records that the loop ran now.
 func (p *Pulse) Beat() {
 	now := time.Now()
 	p.last.Store(&now)

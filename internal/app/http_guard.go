@@ -23,18 +23,18 @@ type hosts struct {
 func hostsOf(addr, list string) hosts {
 	h := hosts{names: map[string]bool{}}
 	for name := range strings.SplitSeq(list, ",") {
-		if name = bare(strings.TrimSpace(name)); name != "" {
+		if name = withoutPort(strings.TrimSpace(name)); name != "" {
 			h.names[name] = true
 		}
 	}
-	own := bare(addr)
+	own := withoutPort(addr)
 	h.all = len(h.names) == 0 && !isLoopback(own)
 	h.names[own] = true
 	return h
 }
 
-// bare returns a host without its port, in lower case.
-func bare(host string) string {
+// withoutPort returns a host without its port, in lower case.
+func withoutPort(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
@@ -48,7 +48,7 @@ func isLoopback(host string) bool {
 }
 
 func (h hosts) allow(host string) bool {
-	name := bare(host)
+	name := withoutPort(host)
 	return h.all || name == "" || isLoopback(name) || net.ParseIP(name) != nil || h.names[name]
 }
 
@@ -69,8 +69,8 @@ func (h hosts) only(next http.Handler) http.Handler {
 // ends here, such as kubectl port-forward. It returns false for a foreign host name,
 // because a browser on this machine may send such a request for an attacker's page.
 func FromHere(r *http.Request) bool {
-	name := bare(r.Host)
-	return isLoopback(bare(r.RemoteAddr)) && (isLoopback(name) || net.ParseIP(name) != nil)
+	name := withoutPort(r.Host)
+	return isLoopback(withoutPort(r.RemoteAddr)) && (isLoopback(name) || net.ParseIP(name) != nil)
 }
 
 // limits bound the resources that any client of the port can use. The role itself
@@ -88,7 +88,7 @@ const (
 	descriptorsShare = 4 // a fourth of the descriptors may be connections of the server
 )
 
-func usualLimits() limits {
+func defaultLimits() limits {
 	return limits{connections: connectionsOf(descriptors()), answers: 64, read: 10 * time.Second, write: 20 * time.Second, header: 16 << 10}
 }
 
@@ -118,7 +118,7 @@ type boundedConn struct {
 func (c *boundedListener) Accept() (net.Conn, error) {
 	conn, err := c.Listener.Accept()
 	if err != nil {
-		return nil, err //nolint:wrapcheck // http.Server looks for net.Error
+		return nil, err //nolint:wrapcheck // http.Server checks for a net.Error
 	}
 	g := &boundedConn{Conn: conn, of: c}
 	c.mu.Lock()
@@ -146,7 +146,7 @@ func (g *boundedConn) Close() error {
 			}
 		}
 	})
-	return g.Conn.Close() //nolint:wrapcheck // a net.Conn's own
+	return g.Conn.Close() //nolint:wrapcheck // the error of the wrapped net.Conn
 }
 
 // A Stream is a handler whose answer does not end. It sets its own deadlines and

@@ -65,7 +65,7 @@ func get(t *testing.T, addr, path string) (int, string) {
 func start(ctx context.Context, r *role) (addr string, ended <-chan error) {
 	addrs, done := make(chan string, 1), make(chan error, 1)
 	go func() {
-		done <- RunRole(ctx, HTTP{Addr: loopback.Address()}, r, func(s *Server) { // a port that nobody takes afterwards
+		done <- RunRole(ctx, HTTP{Addr: loopback.Address()}, r, func(s *Server) { // a port that stays free
 			s.Handle("GET /extra", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				WriteJSON(w, http.StatusTeapot, map[string]int{"n": 1})
 			}))
@@ -137,7 +137,7 @@ func TestHealth(t *testing.T) {
 		t.Error(err)
 	}
 	if err := checkHealth(t.Context(), addr); Code(err) != ExitFailed {
-		t.Errorf("role is gone: error %v", err)
+		t.Errorf("the role has ended: error %v", err)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestDrain(t *testing.T) {
 	}
 	if c, err := net.Dial("tcp", addr); err == nil {
 		_ = c.Close()
-		t.Error("somebody listens still")
+		t.Error("the server still listens")
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// pipes is a listener whose connections are pipes: what nobody reads is not written.
+// pipes is a listener whose connections are pipes: data that is not read is not written.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -118,7 +118,7 @@ func TestUnread(t *testing.T) {
 			slow = append(slow, conn)
 		}
 		if code := p.status(t, "/big"); code != http.StatusServiceUnavailable {
-			t.Errorf("one answer too many: %d, want %d", code, http.StatusServiceUnavailable)
+			t.Errorf("answer above the limit: %d, want %d", code, http.StatusServiceUnavailable)
 		}
 		if code := p.status(t, "/healthz"); code != http.StatusOK {
 			t.Errorf("probe: %d", code)

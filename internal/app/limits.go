@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// defaultMemory is the memory in bytes that a process plans with if nothing limits
-// it.
+// defaultMemory is the memory in bytes that a process plans with if it has no
+// limit.
 const defaultMemory = 2 << 30
 
 // Memory returns how many bytes of memory this process may plan with: GOMEMLIMIT if

@@ -64,10 +64,10 @@ type Trouble struct {
 	begins, ends string
 	repeat       time.Duration // 0: never
 
-	mu    sync.Mutex
-	since time.Time // guarded by mu; when the outage began; zero if there is none
-	said  bool      // guarded by mu; the outage was logged
-	again time.Time // guarded by mu; when it is logged next
+	mu     sync.Mutex
+	since  time.Time // guarded by mu; when the outage began; zero if there is none
+	logged bool      // guarded by mu; the outage was logged
+	again  time.Time // guarded by mu; when it is logged next
 }
 
 // NewTrouble returns a Trouble that logs begins at level once the outage has lasted
@@ -89,11 +89,11 @@ func (t *Trouble) Note(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case err == nil && t.said:
+	case err == nil && t.logged:
 		if t.ends != "" {
 			t.log.WithLevel(min(t.level, zerolog.InfoLevel)).Stringer("after", time.Since(t.since).Round(time.Millisecond)).Msg(t.ends)
 		}
-		t.since, t.said = time.Time{}, false
+		t.since, t.logged = time.Time{}, false
 	case err == nil:
 		t.since = time.Time{}
 	default:
@@ -102,10 +102,10 @@ func (t *Trouble) Note(err error) {
 			t.since = now
 		}
 		switch {
-		case !t.said && now.Sub(t.since) >= t.patience:
-			t.said, t.again = true, now.Add(t.repeat)
+		case !t.logged && now.Sub(t.since) >= t.patience:
+			t.logged, t.again = true, now.Add(t.repeat)
 			t.log.WithLevel(t.level).Err(err).Msg(t.begins)
-		case t.said && t.repeat > 0 && !now.Before(t.again):
+		case t.logged && t.repeat > 0 && !now.Before(t.again):
 			t.again = now.Add(now.Sub(t.since))
 			t.log.WithLevel(t.level).Err(err).Stringer("after", now.Sub(t.since).Round(time.Second)).Msg(t.begins)
 		}
@@ -116,7 +116,7 @@ func (t *Trouble) Note(err error) {
 func (t *Trouble) Lasts() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.said
+	return t.logged
 }
 
 // Sampled returns a logger for events that other hosts can cause at will: it logs

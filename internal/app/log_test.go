@@ -73,7 +73,7 @@ func TestPulse(t *testing.T) {
 		}
 		p.Beat()
 		if err := p.Check(); err != nil {
-			t.Errorf("turns again: %v", err)
+			t.Errorf("the loop runs again: %v", err)
 		}
 	})
 }

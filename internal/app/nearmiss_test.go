@@ -34,6 +34,6 @@ func TestMisspelt(t *testing.T) {
 		"CHUNKLINE_PORT=tcp://10.0.0.1:4222", "CHUNKLINE_SERVICE_HOST=10.0.0.1",
 	}
 	if err := checkMisspelt(fine, []any{&settings{}}); err != nil {
-		t.Errorf("nothing is misspelt: %v", err)
+		t.Errorf("without a misspelt variable: %v", err)
 	}
 }

@@ -28,6 +28,6 @@ func TestNameSetting(t *testing.T) {
 		}
 	}
 	if NameSetting(nil, nil) != nil {
-		t.Error("no error became one")
+		t.Error("an error was made of nil")
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// stopGrace: a role that is stopped while it opens a resource has this long to close it.
+// stopGrace is how long a role that is stopped while it opens a resource has to close it.
 const stopGrace = time.Second
 
 // A Startup is a role before it runs: it opens its source or sink and connects.
-// Meanwhile the HTTP server answers that the role is alive, and why it is not ready.
+// Meanwhile it is the Probe of the HTTP server: the role is alive, and not ready for a reason.
 type Startup struct {
 	server *Server // may be nil
 	doing  atomic.Pointer[string]
@@ -39,7 +39,7 @@ func (s *Startup) Run(ctx context.Context, role Role, extra func(*Server)) error
 		if extra != nil {
 			extra(s.server)
 		}
-		s.server.setRole(role)
+		s.server.setProbe(role)
 	}
 	return role.Run(ctx)
 }
@@ -54,7 +54,7 @@ func Serve(ctx context.Context, at HTTP, open func(ctx context.Context, s *Start
 		return s.await(ctx, open)
 	}
 	var err error
-	if s.server, err = Listen(at, &starting{s}); err != nil {
+	if s.server, err = Listen(at, s); err != nil {
 		return err
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // probes answer while the role drains
@@ -66,12 +66,6 @@ func Serve(ctx context.Context, at HTTP, open func(ctx context.Context, s *Start
 	group.Go(func() error { defer stopRole(); return s.server.Run(serving) })
 	return group.Wait()
 }
-
-// starting makes a Startup a Role.
-type starting struct{ *Startup }
-
-// Run is never called: Startup.Run runs the role itself.
-func (*starting) Run(context.Context) error { return nil }
 
 // await calls open. If ctx ends while open still waits for a resource, await
 // abandons it: a disk or a pipe that hangs cannot be interrupted, and the process

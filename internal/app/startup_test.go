@@ -50,7 +50,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestServe_stopped: a role that is told to stop while it opens something ends
+// TestServe_stopped: a role that is stopped while it opens something ends
 // soon, whether that comes to an end or not.
 func TestServe_stopped(t *testing.T) {
 	t.Parallel()
@@ -75,7 +75,7 @@ func TestServe_stopped(t *testing.T) {
 					t.Errorf("ended with %v, want %q", err, c.want)
 				}
 				if took := time.Since(begin); took > time.Minute+stopGrace {
-					t.Errorf("it took %s", took)
+					t.Errorf("the stop took %s", took)
 				}
 				<-time.After(2 * time.Hour) // what hung ends, too
 			})

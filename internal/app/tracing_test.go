@@ -12,13 +12,13 @@ import (
 )
 
 // TestTracing: traces are off unless they are asked for, -h says how, wrong
-// settings are wrong usage, and a collector that is away is said once.
+// settings are wrong usage, and a missing collector is logged once.
 func TestTracing(t *testing.T) {
 	for _, name := range []string{"OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_SAMPLER"} {
 		t.Setenv(name, "")
 	}
 	if text := usage("mapper", "maps.", nil); !strings.Contains(text, "OTEL_EXPORTER_OTLP_ENDPOINT") {
-		t.Errorf("-h says nothing of traces: %s", text)
+		t.Errorf("-h has no text about traces: %s", text)
 	}
 	var out bytes.Buffer
 	log := zerolog.New(&out)
@@ -45,6 +45,6 @@ func TestTracing(t *testing.T) {
 	}
 	stop()
 	if got := out.String(); strings.Count(got, "traces are not delivered") != 1 || strings.Count(got, "\n") != 2 {
-		t.Errorf("said %s, want that chunks are traced, and once that traces are not delivered", got)
+		t.Errorf("logged %s, want that chunks are traced, and once that traces are not delivered", got)
 	}
 }

@@ -19,44 +19,44 @@ func TestTrouble(t *testing.T) {
 		trouble := NewTrouble(zerolog.New(&out), zerolog.WarnLevel, Patience, "it went", "it is back")
 		fail := func(d time.Duration) {
 			for end := time.Now().Add(d); time.Now().Before(end); <-time.After(100 * time.Millisecond) {
-				trouble.Note(errors.New("nobody there"))
+				trouble.Note(errors.New("no responders"))
 			}
 		}
 		fail(900 * time.Millisecond)
 		trouble.Note(nil)
 		fail(900 * time.Millisecond)
 		if trouble.Lasts() || out.Len() > 0 {
-			t.Errorf("said %q within patience", out.String())
+			t.Errorf("logged %q within the patience, want nothing", out.String())
 		}
 		fail(time.Hour)
 		if !trouble.Lasts() {
-			t.Error("an hour does not last")
+			t.Error("the outage of an hour is not reported as lasting")
 		}
 		trouble.Note(nil)
 		trouble.Note(nil)
-		want := `{"level":"warn","error":"nobody there","message":"it went"}` + "\n" + `{"level":"info","after":"1h0m0.9s","message":"it is back"}` + "\n"
+		want := `{"level":"warn","error":"no responders","message":"it went"}` + "\n" + `{"level":"info","after":"1h0m0.9s","message":"it is back"}` + "\n"
 		if got := out.String(); got != want || trouble.Lasts() {
-			t.Errorf("said %s, want %s", got, want)
+			t.Errorf("logged %s, want %s", got, want)
 		}
 	})
 }
 
-// TestTrouble_repeat: with Repeat it is said again while it lasts, each time after twice as long.
+// TestTrouble_repeat: with Repeat the outage is logged again while it lasts, each time after twice as long.
 func TestTrouble_repeat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		trouble := NewTrouble(zerolog.New(&out), zerolog.WarnLevel, 0, "it went", "").Repeat(time.Minute)
 		for range 479 {
-			trouble.Note(errors.New("nobody there"))
+			trouble.Note(errors.New("no responders"))
 			<-time.After(time.Second)
 		}
-		want := `{"level":"warn","error":"nobody there","message":"it went"}` + "\n" +
-			`{"level":"warn","error":"nobody there","after":"1m0s","message":"it went"}` + "\n" +
-			`{"level":"warn","error":"nobody there","after":"2m0s","message":"it went"}` + "\n" +
-			`{"level":"warn","error":"nobody there","after":"4m0s","message":"it went"}` + "\n"
+		want := `{"level":"warn","error":"no responders","message":"it went"}` + "\n" +
+			`{"level":"warn","error":"no responders","after":"1m0s","message":"it went"}` + "\n" +
+			`{"level":"warn","error":"no responders","after":"2m0s","message":"it went"}` + "\n" +
+			`{"level":"warn","error":"no responders","after":"4m0s","message":"it went"}` + "\n"
 		if got := out.String(); got != want {
-			t.Errorf("said %s, want %s", got, want)
+			t.Errorf("logged %s, want %s", got, want)
 		}
 	})
 }

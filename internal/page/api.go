@@ -140,7 +140,7 @@ func (a *api) control(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuseBody makes the server not wait for the rest of the body of a refused
+// refuseBody keeps the server from waiting for the rest of the body of a refused
 // request.
 func refuseBody(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
@@ -162,16 +162,16 @@ func problem(w http.ResponseWriter, status int, err error) {
 	app.WriteJSON(w, status, map[string]string{"error": err.Error()})
 }
 
-// query parses the numbers of a request and keeps the first error.
+// query parses the numbers in the query of a request and keeps the first error.
 type query struct {
 	r   *http.Request
 	err error
 }
 
-func (q *query) number(name string, usual, least, most uint64) uint64 {
+func (q *query) number(name string, standard, least, most uint64) uint64 {
 	text := q.r.URL.Query().Get(name)
 	if text == "" {
-		return usual
+		return standard
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if q.err == nil && (err != nil || n < least || n > most) {

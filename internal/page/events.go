@@ -31,8 +31,8 @@ type event struct {
 }
 
 // frames are the events that all viewers get. They are built once a second, when the
-// first viewer needs them. So they cost nothing without viewers, and the same for one
-// viewer as for many.
+// first viewer needs them. So they cost nothing without viewers, and many viewers cost no
+// more than one.
 type frames struct {
 	job     Job
 	viewers atomic.Int32
@@ -76,7 +76,7 @@ func (f *frames) last(ended context.Context) []event {
 // the same.
 func (f *frames) set(name string, v any, err error) {
 	if err != nil {
-		return // the fetcher waits for the saver and has no data yet
+		return // the fetcher has no data while it waits for the saver
 	}
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -138,7 +138,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			if app.Ending(r) {
-				_ = show(a.frames.last(r.Context())) // nothing is left to do if it fails
+				_ = show(a.frames.last(r.Context())) // the stream ends even if this fails
 			}
 			return
 		case <-tick.C:

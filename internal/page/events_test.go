@@ -98,7 +98,7 @@ func TestEvents_end(t *testing.T) {
 		t.Error(err)
 	}
 	if len(states) < 2 || states[0] != report.StateRunning || states[len(states)-1] != report.StateDone {
-		t.Errorf("the states are %v, want that of the end behind others", states)
+		t.Errorf("got the states %v, want the last one to be that of the end", states)
 	}
 }
 

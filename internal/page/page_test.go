@@ -97,7 +97,7 @@ func TestControl_traces(t *testing.T) {
 		mux.ServeHTTP(httptest.NewRecorder(), r)
 	}
 	if n := strings.Count(log.String(), "its token is not CONTROL_TOKEN"); n < 1 || n > 10 || strings.Contains(log.String(), "guess") || !strings.Contains(log.String(), "192.0.2.1") {
-		t.Errorf("%d lines of 100 tries: %s", n, log.String())
+		t.Errorf("%d log lines of 100 tries: %s", n, log.String())
 	}
 }
 
@@ -182,7 +182,7 @@ func TestAssets(t *testing.T) {
 	}
 	index := get("/")
 	if policy := index.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
-		t.Errorf("the page's policy is %q", policy)
+		t.Errorf("the page has the policy %q", policy)
 	}
 	named := regexp.MustCompile(`(?:src|href)="(/[^"]*)"|from "\.(/[^"]*)"`)
 	foreign := regexp.MustCompile(`(?:src=|url\(|import |fetch\(|from )["'(]?\s*(?:https?:)?//`)
@@ -255,13 +255,13 @@ func TestEvents(t *testing.T) {
 		for _, v := range []*viewer{first, second} {
 			text := v.Body.String()
 			if n := strings.Count(text, "event: status\ndata: {"); n != 5 {
-				t.Errorf("%d times the status in 4.5 s, want 5", n)
+				t.Errorf("got the status %d times in 4.5 s, want 5", n)
 			}
 			if n := strings.Count(text, "event: map\n"); n != 1 {
-				t.Errorf("%d times a map that does not change, want 1", n)
+				t.Errorf("got an unchanged map %d times, want 1", n)
 			}
 			if n := strings.Count(text, "event: history\n"); n != 1 {
-				t.Errorf("%d times a history that does not change, want 1", n)
+				t.Errorf("got an unchanged history %d times, want 1", n)
 			}
 		}
 		if j.statuses != 5 {
@@ -275,13 +275,13 @@ func TestEvents(t *testing.T) {
 		<-time.After(time.Second)
 		synctest.Wait()
 		if n := strings.Count(first.Body.String(), "event: map\n"); n != 2 {
-			t.Errorf("%d times a map that has changed once, want 2", n)
+			t.Errorf("got a map that changed once %d times, want 2", n)
 		}
 		first.cancel()
 		<-first.done
 		<-time.After(time.Minute)
 		if j.statuses != 6 {
-			t.Errorf("the job was asked %d times, want 6: nobody watches any more", j.statuses)
+			t.Errorf("the job was asked %d times, want 6: no viewer is left", j.statuses)
 		}
 	})
 }
@@ -320,7 +320,7 @@ func (emptyJob) Map(context.Context, chunk.ID, chunk.ID, int) (report.Map, error
 }
 
 // TestNothingYet: a list without items is an empty one in every answer, and a
-// time that is not known is not told.
+// unknown time is left out.
 func TestNothingYet(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()

@@ -15,7 +15,7 @@ export function showControls(status) {
   element("resume").disabled = !status.paused;
 }
 
-async function order(what, said) {
+async function order(what, confirmation) {
   sessionStorage.setItem("token", token.value);
   text(answer, "…");
   try {
@@ -24,7 +24,7 @@ async function order(what, said) {
       headers: { "Authorization": `Bearer ${token.value}`, "Content-Type": "application/json" },
     });
     const body = await reply.json();
-    text(answer, reply.ok ? said : `Refused: ${body.error}`);
+    text(answer, reply.ok ? confirmation : `Refused: ${body.error}`);
   } catch (err) {
     text(answer, `No answer from the fetcher: ${err.message}`);
   }

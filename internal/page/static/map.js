@@ -1,5 +1,5 @@
-// The map of the chunks: a cell is a chunk, or as many as make the map readable. A cell is filled with what is saved
-// of its chunks at the bottom, by objects, then with the chunks in flight and dead; the rest is ready or not read yet.
+// The map of the chunks: a cell is a chunk, or several if there are many. A cell shows, from the bottom, the saved
+// share of its objects, its chunks in flight and its dead chunks; the rest is ready or not read yet.
 
 import { bytes, count, duration, element, plural, text } from "./format.js";
 
@@ -7,13 +7,13 @@ const canvas = element("map");
 const about = element("map-about");
 const most = 2000; // cells
 
-let map = null; // as the server tells it: from, each, total, cells
+let map = null; // as the server sends it: from, each, total, cells
 let stragglers = new Set();
 let zoom = []; // ranges that were zoomed into, the widest first
 let columns = 1;
 let size = 1;
 let chosen = -1;
-let asked = ""; // what about says
+let asked = ""; // the chunk and cell that the description shows
 
 export function showMap(whole) {
   if (zoom.length === 0) set(whole);
@@ -79,8 +79,8 @@ function draw() {
   text(element("map-range"), zoom.length === 0 ? `${plural(map.total, "chunk")}; ${cell}` : `chunks ${count(map.from)} to ${count(end() - 1)} of ${count(map.total)}; ${cell}`);
 }
 
-// parted are the parts of a cell in chunks, from the bottom, with their colours. What is saved of chunks that are not
-// saved as a whole is taken from those in flight, then from the ready ones.
+// parted returns the parts of a cell in chunks, from the bottom, with their colours. The saved objects of incomplete
+// chunks are subtracted from the chunks in flight, then from the ready ones.
 function parted(cell, color) {
   const partly = Math.max(0, cell.share * read(cell) - cell.saved);
   const flight = Math.max(0, cell.in_flight - partly);
@@ -91,7 +91,7 @@ function parted(cell, color) {
 // read is the number of a cell's chunks that were read.
 const read = (cell) => cell.saved + cell.in_flight + cell.dead + cell.ready;
 
-// largest is the side of the largest squares of which so many fit.
+// largest returns the side of the largest squares of which n fit into the canvas.
 function largest(n, width, height) {
   let side = Math.sqrt(width * height / Math.max(1, n));
   while (side > 1 && Math.floor(width / side) * Math.floor(height / side) < n) side -= 0.25;
@@ -118,19 +118,19 @@ async function describe() {
   asked = question;
   const answer = await fetch(`/api/chunks/${from}`).catch(() => null);
   if (asked !== question) return; // another one was chosen meanwhile
-  text(about, answer?.ok ? words(await answer.json()) + (cell.saved > 0 ? "" : savedShare(cell)) : `Chunk ${count(from)}: not read yet.`);
+  text(about, answer?.ok ? describeChunk(await answer.json()) + (cell.saved > 0 ? "" : savedShare(cell)) : `Chunk ${count(from)}: not read yet.`);
 }
 
 // savedShare is a sentence on the objects of a cell; empty if none is saved.
 const savedShare = (cell) => (cell.share > 0 ? ` ${Math.floor(100 * cell.share)} % of the objects are saved.` : "");
 
-function words(c) {
-  const said = [`Chunk ${count(c.chunk)}: ${c.state.replace("_", " ")}`];
-  if (c.mappers) said.push(`for ${duration(c.seconds || 0)} at ${c.mappers.join(" and ")}${c.backup ? " (the last one as a backup attempt)" : ""}`);
-  if (c.attempt > 1) said.push(`, attempt ${c.attempt}`);
-  if (c.lost) said.push(`; mappers that vanished with it: ${c.lost.join(", ")}`);
-  if (c.objects) said.push(`; objects ${count(c.first || 0)} to ${count((c.first || 0) + c.objects - 1)}, ${bytes(c.bytes || 0)}`);
-  return `${said.join(" ").replaceAll(" ,", ",").replaceAll(" ;", ";")}.`;
+function describeChunk(c) {
+  const parts = [`Chunk ${count(c.chunk)}: ${c.state.replace("_", " ")}`];
+  if (c.mappers) parts.push(`for ${duration(c.seconds || 0)} at ${c.mappers.join(" and ")}${c.backup ? " (the last one as a backup attempt)" : ""}`);
+  if (c.attempt > 1) parts.push(`, attempt ${c.attempt}`);
+  if (c.lost) parts.push(`; mappers that vanished with it: ${c.lost.join(", ")}`);
+  if (c.objects) parts.push(`; objects ${count(c.first || 0)} to ${count((c.first || 0) + c.objects - 1)}, ${bytes(c.bytes || 0)}`);
+  return `${parts.join(" ").replaceAll(" ,", ",").replaceAll(" ;", ";")}.`;
 }
 
 function choose(i) {

@@ -2,7 +2,7 @@
 
 import { count, duration, element, plural, rate, text } from "./format.js";
 
-const usual = 100; // rows, unless all are asked for
+const firstRows = 100; // shown unless the viewer asks for all
 const rows = new Map(); // by the mapper's ID
 const table = element("mappers");
 const body = table.querySelector("tbody");
@@ -18,7 +18,7 @@ export function showMappers(status) {
   const slow = element("mapper-slow").checked;
   const fit = list.filter((m) => (!slow || m.slow) && `${m.name} ${m.version} ${m.state}`.toLowerCase().includes(wanted));
   fit.sort(order);
-  const shown = all ? fit : fit.slice(0, usual);
+  const shown = all ? fit : fit.slice(0, firstRows);
   const keep = new Set();
   shown.forEach((m, i) => {
     const row = rows.get(m.id) ?? create(m.id);
