@@ -329,7 +329,7 @@ const (
 // A dialer connects for nats.go, which holds a lock meanwhile. So each step has a
 // timeout, and ends with ctx.
 type dialer struct {
-	ctx    context.Context //nolint:containedctx // nats.go passes none
+	ctx    context.Context //nolint:containedctx // the dialer interface of nats.go has no context
 	lookup func(ctx context.Context, host string) ([]string, error)
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	failed atomic.Pointer[error] // error of the last attempt

@@ -46,7 +46,7 @@ func patience(t *testing.T) context.Context {
 	return ctx
 }
 
-// TestConnect_serverComesLater: no server at first is no error, said once.
+// TestConnect_serverComesLater: without a server at first there is one log line and no error.
 func TestConnect_serverComesLater(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)
@@ -71,7 +71,7 @@ func TestConnect_serverComesLater(t *testing.T) {
 		{Verb: wire.VerbSave, Queue: "saver", Handle: func(r *bus.Request) { served <- string(r.Body) }},
 	}})
 	if err != nil {
-		t.Fatalf("serve while away: %v", err)
+		t.Fatalf("serve without a server: %v", err)
 	}
 	n.back()
 	if err := b.WaitOnline(patience(t)); err != nil {
@@ -92,10 +92,10 @@ func TestConnect_serverComesLater(t *testing.T) {
 	}
 	text := log.String()
 	if n := strings.Count(text, "no connection to NATS"); n != 1 {
-		t.Errorf("said %d times that there is no connection to NATS:\n%s", n, text)
+		t.Errorf("%d log lines say that there is no connection to NATS, want 1:\n%s", n, text)
 	}
 	if n := strings.Count(text, "connected to NATS again after"); n != 1 {
-		t.Errorf("said %d times that NATS is connected again:\n%s", n, text)
+		t.Errorf("%d log lines say that NATS is connected again, want 1:\n%s", n, text)
 	}
 	if strings.Contains(text, canary) {
 		t.Errorf("the log shows a password:\n%s", text)
@@ -184,7 +184,7 @@ func TestConnect_denied(t *testing.T) {
 			}
 			<-b.Closed()
 			if err := b.Err(); !errors.Is(err, bus.ErrDenied) || !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
-				t.Errorf("error %v, want %v that tells the subject", err, bus.ErrDenied)
+				t.Errorf("error %v, want %v that names the subject", err, bus.ErrDenied)
 			}
 		})
 	}
@@ -222,7 +222,7 @@ func TestConnect_garbage(t *testing.T) {
 	defer b.Close()
 	<-answered // it goes on trying, and says once that it does
 	if n := strings.Count(log.String(), "no connection to NATS"); n != 1 {
-		t.Errorf("said %d times that there is no connection to NATS", n)
+		t.Errorf("%d log lines say that there is no connection to NATS, want 1", n)
 	}
 	if b.Online() || b.Err() != nil {
 		t.Errorf("online %v, error %v", b.Online(), b.Err())
@@ -288,6 +288,6 @@ func TestConnect_refused(t *testing.T) {
 	}
 	defer b.Close()
 	if line := <-log; !strings.Contains(line, address+": connect: connection refused: is a NATS server running there?") {
-		t.Errorf("the log says %s", line)
+		t.Errorf("got the log line %s, want none", line)
 	}
 }

@@ -19,7 +19,7 @@ import (
 func silent(t *testing.T, host bool) *dialer {
 	hang := func(ctx context.Context) error {
 		if _, bounded := ctx.Deadline(); !bounded {
-			t.Error("the network may take for ever")
+			t.Error("the dialer has no timeout")
 		}
 		<-ctx.Done()
 		return ctx.Err()
@@ -74,7 +74,7 @@ func TestConnect_silentNetwork(t *testing.T) {
 				}
 				synctest.Wait()
 				if n := strings.Count(log.String(), "no connection to NATS"); n != 1 {
-					t.Errorf("said %d times that there is no connection to NATS: %s", n, log.String())
+					t.Errorf("%d log lines say that there is no connection to NATS, want 1: %s", n, log.String())
 				}
 				begin = time.Now()
 				b.Close()

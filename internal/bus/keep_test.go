@@ -138,7 +138,7 @@ func TestConnect_serverErrors(t *testing.T) {
 				t.Error(b.Err())
 			}
 			if n := strings.Count(log.String(), "connected to NATS again"); n != 1 {
-				t.Errorf("said %d times that NATS is connected again: %s", n, log.String())
+				t.Errorf("%d log lines say that NATS is connected again, want 1: %s", n, log.String())
 			}
 		})
 	}

@@ -127,7 +127,7 @@ func TestLeafNode_middle(t *testing.T) {
 				}
 			}
 			if text := log.String(); strings.Count(text, "a NATS server on the way has a smaller max_payload") != 1 {
-				t.Errorf("the cause is not named once: %s", text)
+				t.Errorf("the cause is not named exactly once: %s", text)
 			}
 		})
 	}

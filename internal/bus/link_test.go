@@ -25,20 +25,20 @@ func TestLink_saysOnce(t *testing.T) {
 			<-time.After(5 * time.Second)
 			step()
 		}
-		said := []string{"no connection to NATS", "connected to NATS again after 15s", "no connection to NATS"}
+		lines := []string{"no connection to NATS", "connected to NATS again after 15s", "no connection to NATS"}
 		got := strings.Split(strings.TrimSpace(log.String()), "\n")
-		if len(got) != len(said) {
-			t.Fatalf("said %d times:\n%s", len(got), log.String())
+		if len(got) != len(lines) {
+			t.Fatalf("got %d log lines:\n%s", len(got), log.String())
 		}
-		for i, want := range said {
+		for i, want := range lines {
 			if !strings.Contains(got[i], want) {
-				t.Errorf("said %s, want %s", got[i], want)
+				t.Errorf("log line %s, want %s", got[i], want)
 			}
 		}
 		l.shut(ErrClosed)
 		l.shut(ErrDenied)
-		if l.reason() != ErrClosed || l.live.Load() { //nolint:errorlint // the very same, not a wrapped one
-			t.Errorf("closed because %v, want the first reason", l.reason())
+		if l.reason() != ErrClosed || l.live.Load() { //nolint:errorlint // the error itself, not one that wraps it
+			t.Errorf("closed because of %v, want the first reason", l.reason())
 		}
 	})
 }
@@ -57,6 +57,6 @@ func TestLink_connectedWhileClosing(t *testing.T) {
 	select {
 	case <-l.lost():
 	default:
-		t.Error("whoever waits for the loss of a connection that is closed waits for ever")
+		t.Error("the channel for the loss of a closed connection is never closed")
 	}
 }

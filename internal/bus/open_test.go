@@ -13,7 +13,7 @@ import (
 // server.
 func TestConnect_openServer(t *testing.T) {
 	t.Parallel()
-	said := func(cfg bus.Config, reconnect func()) int {
+	warnings := func(cfg bus.Config, reconnect func()) int {
 		var log logBuffer
 		b, err := bus.Connect(cfg, bus.Patient(bus.Options{Job: "job", Role: bus.RoleMapper, Log: zerolog.New(&log)}))
 		if err != nil {
@@ -36,18 +36,18 @@ func TestConnect_openServer(t *testing.T) {
 		return strings.Count(log.String(), "asks for no credentials")
 	}
 	n := newNetwork(t)
-	if got := said(bus.Config{URL: n.url}, func() { n.away(); n.back() }); got != 1 {
-		t.Errorf("said %d times, want 1", got)
+	if got := warnings(bus.Config{URL: n.url}, func() { n.away(); n.back() }); got != 1 {
+		t.Errorf("got %d warnings, want 1", got)
 	}
-	if got := said(bus.Config{URL: guarded(t, nil), User: "u", Password: canary}, nil); got != 0 {
-		t.Errorf("said %d times of a server that asks for a password", got)
+	if got := warnings(bus.Config{URL: guarded(t, nil), User: "u", Password: canary}, nil); got != 0 {
+		t.Errorf("got %d warnings about a server that asks for a password, want none", got)
 	}
 	s, err := bus.StartServer(bus.ServerOptions{Listen: "127.0.0.1:0", Token: canary, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Shutdown)
-	if got := said(bus.Config{URL: s.URL(), Token: canary}, nil); got != 0 {
-		t.Errorf("said %d times of a server that asks for a token", got)
+	if got := warnings(bus.Config{URL: s.URL(), Token: canary}, nil); got != 0 {
+		t.Errorf("got %d warnings about a server that asks for a token, want none", got)
 	}
 }

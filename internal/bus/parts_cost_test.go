@@ -15,7 +15,7 @@ import (
 )
 
 // TestParts_boundedBookkeeping: a transfer counts with all that it makes the
-// taker keep. Tiny bodies with long headers, and answers that nobody released,
+// taker keep. Tiny bodies with long headers, and answers that were not released,
 // fill the budget too.
 func TestParts_boundedBookkeeping(t *testing.T) {
 	t.Parallel()
@@ -37,7 +37,7 @@ func TestParts_boundedBookkeeping(t *testing.T) {
 		if got := code(t, c, partVerb, long); got != "429" {
 			t.Errorf("256 times a header of 1 MiB: %s, want 429", got)
 		}
-		<-time.After(31 * time.Second) // nobody has touched them
+		<-time.After(31 * time.Second) // no request has touched them
 		body := make([]byte, 1<<20)
 		put := func(i int) string {
 			whole := begun(fmt.Sprint("B", i), len(body)+100)
@@ -65,7 +65,7 @@ func TestParts_boundedBookkeeping(t *testing.T) {
 			busy += put(i)
 		}
 		if !strings.Contains(busy, "429") {
-			t.Errorf("257 answers of 1 MiB are kept, want them to fill the 256 MiB")
+			t.Errorf("257 answers of 1 MiB are kept, want at most 256")
 		}
 	})
 }

@@ -92,7 +92,7 @@ func faulty(t *testing.T, b *bus.Bus, dice *rand.Rand, damage bool) {
 				break
 			}
 			if err == nil {
-				t.Fatalf("%d bytes came back as %d others", len(body), len(got.Body))
+				t.Fatalf("sent %d bytes, got %d other bytes back", len(body), len(got.Body))
 			}
 			if !damage || try == 50 {
 				t.Fatalf("request of %d bytes: %v", len(body), err)
@@ -177,7 +177,7 @@ func code(t *testing.T, c bus.Transport, subject string, m wire.Message) string 
 }
 
 // TestParts_boundedIn: requests in assembly are bounded, and dropped when
-// nobody touches them.
+// no request touches them.
 func TestParts_boundedIn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -225,7 +225,7 @@ func TestParts_boundedIn(t *testing.T) {
 }
 
 // TestParts_boundedOut: answers that wait to be fetched are bounded, and
-// dropped when nobody fetches them.
+// dropped when no requester fetches them.
 func TestParts_boundedOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -320,7 +320,7 @@ func TestParts_released(t *testing.T) {
 			return bustest.Fate{Drop: true}
 		})
 		if _, err := b.Request(ctx, wire.VerbSave, large); !errors.Is(err, context.Canceled) {
-			t.Errorf("request that was given up: error %v, want %v", err, context.Canceled)
+			t.Errorf("cancelled request: error %v, want %v", err, context.Canceled)
 		}
 		for range 2 { // each has as much in assembly, then as much to be fetched
 			synctest.Wait()

@@ -152,7 +152,7 @@ func TestPermissions_older(t *testing.T) {
 	heard := make(chan struct{})
 	_, err := mapper.Serve(bus.Service{Name: "mapper", Version: "1.0.0", Hidden: true, Endpoints: []bus.Endpoint{
 		{Verb: wire.VerbMapper("m"), Handle: func(*bus.Request) { close(heard) }},
-		{Verb: wire.VerbHello, Handle: func(*bus.Request) { t.Error("heard what the server denies") }},
+		{Verb: wire.VerbHello, Handle: func(*bus.Request) { t.Error("received a message that the server denies") }},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -170,17 +170,17 @@ func TestPermissions_older(t *testing.T) {
 		select {
 		case line := <-said:
 			if !strings.Contains(line, "not allowed by the NATS server") {
-				t.Errorf("the log says %s", line)
+				t.Errorf("got the log line %s, want none", line)
 			}
 		case <-fetcher.Closed():
 		case <-mapper.Closed():
 		case <-patience(t).Done():
-			t.Fatal("nothing was denied")
+			t.Fatal("the server denied nothing")
 		}
 	}
 	for _, b := range []*bus.Bus{fetcher, mapper} {
 		if err := b.Flush(patience(t)); err != nil || b.Err() != nil || b.Stats().AsyncErrors != 1 {
-			t.Errorf("%v, %v, %d errors; want a connection that the server has denied one thing", err, b.Err(), b.Stats().AsyncErrors)
+			t.Errorf("%v, %v, %d errors; want a connection with one denied operation", err, b.Err(), b.Stats().AsyncErrors)
 		}
 	}
 }
@@ -203,7 +203,7 @@ func TestPermissions_bar(t *testing.T) {
 			select {
 			case <-b.Closed():
 			case <-patience(t).Done():
-				t.Fatalf("%s may publish %s", role, verb)
+				t.Fatalf("%s may publish %s, want it denied", role, verb)
 			}
 			if err := b.Err(); !errors.Is(err, bus.ErrDenied) || !strings.Contains(err.Error(), verb) {
 				t.Errorf("%s publishes %s: error %v, want %v that names it", role, verb, err, bus.ErrDenied)

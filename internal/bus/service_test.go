@@ -62,7 +62,7 @@ func TestReply_foreignSubject(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, _, err := control.Pending(); err != nil || n != 0 {
-		t.Errorf("%d messages at the subject that the requester chose, %v", n, err)
+		t.Errorf("%d messages at the subject that the requester chose (%v), want none", n, err)
 	}
 	if err := b.Err(); err != nil {
 		t.Errorf("bus is closed: %v", err)
@@ -158,7 +158,7 @@ func TestServer_inProcess(t *testing.T) {
 	}
 	defer s.Shutdown()
 	if s.URL() != "" {
-		t.Errorf("URL %q of a server that does not listen", s.URL())
+		t.Errorf("got the URL %q of a server that does not listen, want none", s.URL())
 	}
 	connect := func(role bus.Role) *bus.Bus {
 		b, err := bus.Connect(bus.Config{}, bus.Patient(bus.Options{Job: "job", Role: role, Server: s, Log: zerolog.Nop()}))
@@ -167,7 +167,7 @@ func TestServer_inProcess(t *testing.T) {
 		}
 		t.Cleanup(b.Close)
 		if !b.Online() {
-			t.Error("not online at once")
+			t.Error("not online immediately")
 		}
 		return b
 	}

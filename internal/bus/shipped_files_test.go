@@ -34,7 +34,7 @@ func TestShipped_settings(t *testing.T) {
 			o.Port, o.HTTPPort, o.PingInterval, o.MaxPingsOut, o.WriteDeadline, o.MaxPayload)
 	}
 	if o.TLSConfig != nil || o.Cluster.Port != 0 {
-		t.Error("TLS or a cluster without being asked")
+		t.Error("TLS or a cluster is configured, want neither")
 	}
 }
 
@@ -102,7 +102,7 @@ func TestShipped_tls(t *testing.T) {
 	}
 	_, err = nats.Connect(url, nats.UserInfo("mapper", passwords[bus.RoleMapper]), nats.Timeout(long)) // trusts the system's authorities
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); !unknown {
-		t.Errorf("without its authority: %v, want that it is unknown", err)
+		t.Errorf("without the CA: %v, want an unknown authority", err)
 	}
 }
 
@@ -172,7 +172,7 @@ func sameUsers(t *testing.T, o *server.Options) {
 	for i, user := range users {
 		if o.Users[i].Username != user.Username || !slices.Equal(o.Users[i].Permissions.Publish.Allow, user.Permissions.Publish.Allow) ||
 			!slices.Equal(o.Users[i].Permissions.Subscribe.Allow, user.Permissions.Subscribe.Allow) || o.Users[i].Password != user.Password {
-			t.Errorf("%s is another one than in nats.conf", user.Username)
+			t.Errorf("%s differs from nats.conf", user.Username)
 		}
 	}
 }

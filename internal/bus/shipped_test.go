@@ -27,10 +27,10 @@ func listen(nc *nats.Conn, subject, queue string) error {
 	return err
 }
 
-// matrix says which roles may do a deed with a subject, by their first
-// letters: publish, subscribe, subscribe in the queue group saver, in another.
-// Who is not named may not.
-var matrix = []struct{ subject, publish, subscribe, saver, thief string }{
+// matrix lists the roles that may do an operation on a subject, by their first
+// letters: publish, subscribe, subscribe in the queue group saver, in another one.
+// The other roles may not.
+var matrix = []struct{ subject, publish, subscribe, saver, otherGroup string }{
 	{"chunkline.perm.next", "m", "f", "f", "f"},
 	{"chunkline.perm.beat", "m", "f", "f", "f"},
 	{"chunkline.perm.save", "mf", "", "s", ""},
@@ -50,7 +50,7 @@ var matrix = []struct{ subject, publish, subscribe, saver, thief string }{
 	{"$SRV.PING", "o", "fs", "fs", "fs"},
 	{"$SRV.INFO.chunkline-saver.ID", "o", "fs", "fs", "fs"},
 
-	// What nobody may.
+	// What no user may do.
 	{"_INBOX.ID.token", "", "", "", ""},
 	{"_INBOX_X.ID", "", "", "", ""},
 	{"_INBOX_F", "", "", "", ""},
@@ -95,7 +95,7 @@ func TestPermissions_matrix(t *testing.T) {
 	for role := range passwords {
 		nc := dial(t, s.ClientURL(), string(role), passwords[role])
 		for _, row := range matrix {
-			for i, roles := range []string{row.publish, row.subscribe, row.saver, row.thief} {
+			for i, roles := range []string{row.publish, row.subscribe, row.saver, row.otherGroup} {
 				want := strings.Contains(roles, string(role[:1]))
 				if err := deeds[i].do(nc, row.subject); err != nil {
 					t.Fatalf("%s: %s %s: %v", role, deeds[i].name, row.subject, err)
@@ -158,18 +158,18 @@ func TestPermissions_documented(t *testing.T) {
 	for _, user := range options.Users {
 		may := user.Permissions
 		if may == nil || may.Publish == nil || may.Subscribe == nil || may.Response != nil {
-			t.Errorf("%s: permissions %+v, want lists, and no answers beside them", user.Username, may)
+			t.Errorf("%s: permissions %+v, want lists and no allow_responses", user.Username, may)
 			continue
 		}
 		for i, allowed := range [][]string{may.Publish.Allow, may.Subscribe.Allow} {
 			if want := documented[user.Username][i]; !slices.Equal(slices.Sorted(slices.Values(allowed)), want) {
-				t.Errorf("%s may, with publish and subscribe at %d: configured %q, documented %q", user.Username, i, allowed, want)
+				t.Errorf("%s, publish and subscribe at %d: configured %q, documented %q", user.Username, i, allowed, want)
 			}
 		}
 	}
 	if options.NoAuthUser != "" || len(options.Accounts) > 0 || len(options.Nkeys) > 0 || options.JetStream || options.ProfPort != 0 ||
 		options.Websocket.Port != 0 || options.MQTT.Port != 0 || options.LeafNode.Port != 0 || options.Gateway.Port != 0 {
-		t.Error("there is a way in, or a service, beside the four users")
+		t.Error("there is another login or service beside the four users")
 	}
 }
 
@@ -216,7 +216,7 @@ func TestPermissions_login(t *testing.T) {
 	}
 	for role, password := range passwords {
 		if nc := dial(t, url, string(role), password); !nc.IsConnected() {
-			t.Errorf("%s is not let in", role)
+			t.Errorf("%s cannot connect", role)
 		}
 	}
 }

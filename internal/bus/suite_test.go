@@ -58,7 +58,7 @@ func (n *network) start(address string) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	var err error
-	for range 100 { // somebody else may have been given its port meanwhile
+	for range 100 { // another process may have got its port meanwhile
 		if n.server, err = bus.StartServer(bus.ServerOptions{Listen: address, Log: zerolog.Nop()}); err == nil {
 			n.url = n.server.URL()
 			return

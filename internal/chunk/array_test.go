@@ -178,7 +178,7 @@ func TestScanner_largestObject(t *testing.T) {
 			t.Fatalf("object and a blank: got %d bytes, flaw %q, %v, want a placeholder", len(o.Bytes), o.Flaw, err)
 		}
 		if o, err := s.Next(); err != nil || o.Flaw != "" || string(o.Bytes) != "1" {
-			t.Fatalf("behind it: got %.20q, flaw %q, %v, want 1", o.Bytes, o.Flaw, err)
+			t.Fatalf("the object after it: got %.20q, flaw %q, %v, want 1", o.Bytes, o.Flaw, err)
 		}
 		if len(s.buf) > most+most/8 {
 			t.Errorf("the buffer has grown to %d bytes", len(s.buf))

@@ -28,7 +28,7 @@ func (c cutting) from(t *testing.T, r io.Reader, id ID, first uint64, at Place) 
 		s.max = c.limit
 	}
 	// A stream that cannot be cut to its end gives the same chunks for as far as
-	// it can, and then the same error, whoever cuts it.
+	// it can, and then the same error each time it is cut.
 	cutter := NewCutter(c.plan, id, first, func() (Object, error) {
 		o, err := s.Next()
 		if _, ok := errors.AsType[*InputError](err); ok {
@@ -41,7 +41,7 @@ func (c cutting) from(t *testing.T, r io.Reader, id ID, first uint64, at Place) 
 
 // FuzzCutter cuts any bytes from scanner to chunk. Every object is in one
 // chunk, in its place, as it was, and marked if and only if it cannot be read;
-// and whoever cuts again, from any chunk on, or what came out, gets the same.
+// and cutting again, from any chunk on or from the output, gives the same.
 func FuzzCutter(f *testing.F) {
 	for i, v := range values {
 		f.Add([]byte(v+"\n"+v+"\r\n1\n"), uint8(1), uint8(i%5), uint8(i), uint8(0))
@@ -68,8 +68,8 @@ func checkCutting(t *testing.T, c cutting) {
 	if c.format == Lines && c.limit == 0 {
 		c.checkLines(t, objects)
 	}
-	// What came out is JSON Lines: cut again, it falls into the same chunks. A
-	// mark at its front and a CR at a line's end are then not the object's any more.
+	// The output is JSON Lines: cut again, it gives the same chunks. A byte order mark at its
+	// beginning and a CR at the end of a line then no longer belong to the object.
 	var out []byte
 	for _, chunk := range chunks {
 		out = append(out, chunk.Body...)
@@ -88,7 +88,7 @@ func (c cutting) check(t *testing.T, chunks []Chunk) (objects []Object) {
 	t.Helper()
 	for i, chunk := range chunks {
 		if chunk.ID != ID(i) || chunk.First != uint64(len(objects)) || chunk.Count < 1 || chunk.Count > c.plan.Size {
-			t.Fatalf("chunk %d is %d, with %d objects from %d on; there are %d before", i, chunk.ID, chunk.Count, chunk.First, len(objects))
+			t.Fatalf("chunk %d has ID %d and %d objects from %d on, after %d objects", i, chunk.ID, chunk.Count, chunk.First, len(objects))
 		}
 		if chunk.Count > 1 && len(chunk.Body) > c.plan.Bytes {
 			t.Fatalf("chunk %d has %d objects in %d bytes, more than %d", i, chunk.Count, len(chunk.Body), c.plan.Bytes)
@@ -96,7 +96,7 @@ func (c cutting) check(t *testing.T, chunks []Chunk) (objects []Object) {
 		if i > 0 && chunks[i-1].Count < c.plan.Size {
 			first, _, _ := bytes.Cut(chunk.Body, newline)
 			if len(chunks[i-1].Body)+len(first)+1 <= c.plan.Bytes {
-				t.Fatalf("object %d was put into chunk %d, and has room in the one before", len(objects), i)
+				t.Fatalf("object %d is in chunk %d, but fits into the chunk before", len(objects), i)
 			}
 		}
 		bad := chunk.Bad
@@ -107,13 +107,13 @@ func (c cutting) check(t *testing.T, chunks []Chunk) (objects []Object) {
 				o.Flaw, bad = bad[0].Reason, bad[1:]
 			}
 			if valid := json.Valid(object) && utf8.Valid(object); !valid && o.Flaw == "" {
-				t.Fatalf("object %d is not marked: %q", len(objects), object)
+				t.Fatalf("object %d has no flaw: %q", len(objects), object)
 			}
 			objects = append(objects, o)
 			n++
 		}
 		if n != chunk.Count || len(bad) > 0 {
-			t.Fatalf("chunk %d has %d lines and %d objects; marked are also %v", i, n, chunk.Count, bad)
+			t.Fatalf("chunk %d has %d lines and %d objects, and flaws of the unknown objects %v", i, n, chunk.Count, bad)
 		}
 	}
 	return objects
@@ -135,7 +135,7 @@ func (c cutting) checkLines(t *testing.T, objects []Object) {
 			t.Fatalf("object %d is %q, want %q", i, o.Bytes, want[i])
 		}
 		if valid := json.Valid(o.Bytes) && utf8.Valid(o.Bytes); valid != (o.Flaw == "") {
-			t.Fatalf("object %d, valid: %t, is marked %q: %q", i, valid, o.Flaw, o.Bytes)
+			t.Fatalf("object %d, valid: %t, has the flaw %q: %q", i, valid, o.Flaw, o.Bytes)
 		}
 	}
 }

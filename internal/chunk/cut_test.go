@@ -117,7 +117,7 @@ func TestCutter_error(t *testing.T) {
 	}
 	for range 2 { // the chunk that is not whole never comes
 		if chunk, _, err := c.Next(); !errors.Is(err, broken) || chunk.Count != 0 {
-			t.Errorf("behind the error: %d objects, %v, want 0, %v", chunk.Count, err, broken)
+			t.Errorf("after the error: %d objects, %v, want 0, %v", chunk.Count, err, broken)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func checkLetter(t interface {
 		t.Fatalf("ParseDeadLetter(%.500q): %v", line, err)
 	}
 	if !bytes.Equal(got.Bytes(), d.Object) {
-		t.Fatalf("the object comes back as %.200q, want %.200q (line %.500q)", got.Bytes(), d.Object, line)
+		t.Fatalf("got the object %.200q, want %.200q (line %.500q)", got.Bytes(), d.Object, line)
 	}
 	if got.Ordinal != d.Ordinal || got.Chunk != d.Chunk || got.Attempts != d.Attempts {
 		t.Fatalf("got %+v, want %+v", got, d)

@@ -29,7 +29,7 @@ func TestPiece(t *testing.T) {
 	}
 }
 
-// TestPieceIsASet: a piece is the set of its objects, whatever is asked of it.
+// TestPieceIsASet: the methods of a piece agree with those of the set of its objects.
 func TestPieceIsASet(t *testing.T) {
 	t.Parallel()
 	const objects = 6

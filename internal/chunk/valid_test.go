@@ -59,7 +59,7 @@ func TestChecker_nestingLimit(t *testing.T) {
 			checkVerdict(t, []byte(v))
 		}
 	}
-	// What an earlier value left on the stack must not matter.
+	// An earlier value may have left something on the stack, which must not matter.
 	var k checker
 	k.valid([]byte(strings.Repeat(`{"a":`, 200)))
 	if !k.valid([]byte(strings.Repeat("[", 200) + strings.Repeat("]", 200))) {

@@ -40,7 +40,7 @@ func TestScanner_values(t *testing.T) {
 	}, 0)
 }
 
-// One bad line costs nothing but itself, whatever it looks like and wherever it is.
+// One bad line costs only its own object, whatever its content and its place.
 func TestScanner_badLineAmongLines(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"[INFO] start", "[1,2", "[", "x", `{"a":1`, `{"a":x}`, "[1] start", "[1,2] start", "2024-01-01 [x]", "]", "\"", "\xff", "\x00"} {

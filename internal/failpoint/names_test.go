@@ -38,10 +38,10 @@ func TestNames(t *testing.T) {
 	}
 	for name, places := range hit {
 		if len(places) > 1 {
-			t.Errorf("%s is hit in %s: one name, one place", name, places)
+			t.Errorf("%s is hit in %s, want one place", name, places)
 		}
 		if !slices.Contains(failpoint.Names, name) {
-			t.Errorf("%s: %s is not among the names", places[0], name)
+			t.Errorf("%s: %s is not in the list of names", places[0], name)
 		}
 	}
 	for _, name := range failpoint.Names {
@@ -50,7 +50,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	if sorted := slices.Sorted(slices.Values(failpoint.Names)); len(slices.Compact(sorted)) != len(failpoint.Names) {
-		t.Error("a name is on the list twice")
+		t.Error("a name is in the list twice")
 	}
 }
 
@@ -78,7 +78,7 @@ func scan(t *testing.T, root, path string, hit map[string][]string) error {
 		literal, is := call.Args[0].(*ast.BasicLit)
 		if !is {
 			if short, err := filepath.Rel(root, path); err != nil || filepath.ToSlash(short) != composer {
-				t.Errorf("%s: the name is not written out", where)
+				t.Errorf("%s: the name is not a literal", where)
 			}
 			return true
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
-// What a job ends with when several roles have something to say.
+// TestCause: the error of a job is the cause, when several roles return errors.
 func TestCause(t *testing.T) {
 	t.Parallel()
 	end := fmt.Errorf("map: %w", transform.ErrEnd)

@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/postgrestest"
 )
 
-// What is committed is there after SIGKILL, and the databases are apart.
+// Committed data survives SIGKILL, and the databases are separate.
 func TestServer(t *testing.T) {
 	s := postgrestest.Start(t)
 	a, b := s.NewDatabase(t), s.NewDatabase(t)

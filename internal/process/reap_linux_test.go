@@ -35,18 +35,18 @@ func reaper() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	cmd := exec.Command("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do (: &); done; exit 3") //nolint:noctx // it ends by itself
+	cmd := exec.Command("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do (: &); done; exit 3") //nolint:noctx // the command ends by itself
 	if err := Start(cmd); err != nil {
 		return err
 	}
 	AwaitExit(cmd.Process.Pid)
 	err := cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 3 {
-		return fmt.Errorf("status %d, want that of the program, 3: %w", code, err)
+		return fmt.Errorf("status %d, want 3, that of the program: %w", code, err)
 	}
 	Ended(cmd.Process.Pid)
 	if n := len(processes.pids); n > 0 || processes.stop != nil {
-		return fmt.Errorf("%d processes are waited for at the end", n)
+		return fmt.Errorf("%d processes are waited for at the end, want none", n)
 	}
 	return nil
 }

@@ -83,13 +83,13 @@ func (s story) breakAt(t *testing.T, x *failing) {
 	}()
 	switch {
 	case err == nil && hit:
-		t.Fatalf("step %d failed, and nobody was told", x.at)
+		t.Fatalf("step %d failed, but no call returned an error", x.at)
 	case err != nil && (errors.Is(err, sink.ErrFull) || !hit):
 		t.Fatalf("step %d: %v, want an error that is not ErrFull", x.at, err)
 	}
 	f := openOn(t, newTestFS(), dir, s.o)
-	known := told{groups: groups, trying: groups < len(s.groups)}
-	s.takeStock(t, f, &known) // unsynced data may still be there
+	known := confirmed{groups: groups, trying: groups < len(s.groups)}
+	s.checkResults(t, f, &known) // unsynced data may still be there
 	claim(t, f)
 	for _, g := range s.groups[known.groups:] {
 		commit(t, f, g...)

@@ -26,7 +26,7 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 	if f.state.Load().claims.Plan == nil {
 		return nil, fmt.Errorf("sink folder %s: %w", f.dir, ErrUnclaimed)
 	}
-	outcomes, fresh, err := f.judge(results)
+	outcomes, fresh, err := f.outcomes(results)
 	if err != nil {
 		return nil, f.breakDown(err)
 	}
@@ -66,8 +66,8 @@ func (f *Folder) Replace(ctx context.Context, result Result) error {
 	return f.append(f.withTransforms([]frame{frameOf(&result)}, f.state.Load().claims.bind(&result)))
 }
 
-// judge returns the outcome of each result, and the frames to store.
-func (f *Folder) judge(results []Result) ([]Outcome, []frame, error) {
+// outcomes returns the outcome of each result, and the frames to store.
+func (f *Folder) outcomes(results []Result) ([]Outcome, []frame, error) {
 	outcomes := make([]Outcome, len(results))
 	fresh := make([]frame, 0, len(results)+1)
 	last := make(map[chunk.ID]int, len(results)) // the last frame of a chunk in fresh
@@ -180,7 +180,7 @@ func (f *Folder) append(frames []frame) error {
 	if err := f.timed("log", f.log.sync); err != nil {
 		return f.breakDown(err)
 	}
-	f.log.settle()
+	f.log.advance()
 	now := f.state.Load()
 	next := now.next()
 	for i := range frames {

@@ -94,6 +94,6 @@ func TestPromisedFormat(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a refused folder was made (%v)", err)
+		t.Errorf("a refused folder was created (%v)", err)
 	}
 }

@@ -30,8 +30,8 @@ func newStory() story {
 	}
 }
 
-// told is what the folder has confirmed to the callers so far.
-type told struct {
+// confirmed is what the folder has confirmed to its callers so far.
+type confirmed struct {
 	claimed  bool
 	groups   int  // committed groups
 	fenced   bool // a version was fenced
@@ -47,11 +47,11 @@ func TestCrashAtEveryStep(t *testing.T) {
 	home, copies := t.TempDir(), t.TempDir()
 	dir := filepath.Join(home, "deep", "sink")
 	disk := newCrashFS(t, home)
-	var known told
+	var known confirmed
 	type moment struct {
-		dir  string
-		at   step
-		told told
+		dir   string
+		at    step
+		known confirmed
 	}
 	var moments []moment
 	disk.after = func(at step) {
@@ -85,7 +85,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 	for _, m := range moments {
 		t.Run(fmt.Sprintf("%s after %s %s", filepath.Base(m.dir), m.at.op, filepath.Base(m.at.path)), func(t *testing.T) {
 			t.Parallel()
-			s.resume(t, filepath.Join(m.dir, "deep", "sink"), m.told)
+			s.resume(t, filepath.Join(m.dir, "deep", "sink"), m.known)
 		})
 	}
 	if len(moments) < 3*30 {
@@ -94,7 +94,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 }
 
 // resume opens the folder after a crash, checks it and continues to the end.
-func (s story) resume(t *testing.T, dir string, known told) {
+func (s story) resume(t *testing.T, dir string, known confirmed) {
 	t.Helper()
 	sum, outputs, dead := sinktest.Expect(s.all...)
 	s.wantWholeOrNone(t, filepath.Join(dir, "output.jsonl"), outputs)

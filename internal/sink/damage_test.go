@@ -63,7 +63,7 @@ func TestTornTail(t *testing.T) {
 		names := parts(t, dir)
 		part := names[len(names)-1]
 		if o.PartBytes == 1 == (len(names) == len(parts(t, before))) {
-			t.Fatalf("the last group went to %v, before there was %v", names, parts(t, before))
+			t.Fatalf("the last group is in the parts %v, before it there were %v", names, parts(t, before))
 		}
 		whole, from := read(t, filepath.Join(dir, part)), 0
 		if info, err := os.Stat(filepath.Join(before, part)); err == nil {
@@ -141,7 +141,7 @@ func TestDamagedParts(t *testing.T) {
 						refused++
 					}
 					if !s.wantSeen(t, dir, name, good[:i], fmt.Sprintf("cut at %d", i)) {
-						t.Fatalf("cut at %d, and opened", i)
+						t.Fatalf("opened a log that was cut at %d, want an error", i)
 					}
 				}
 				if !indexed && refused < len(good)/10 {
@@ -151,7 +151,7 @@ func TestDamagedParts(t *testing.T) {
 					t.Fatal(err)
 				}
 				if d := wantDamaged(t, dir, s.o, name); d.Offset != -1 {
-					t.Errorf("a part is missing, and the damage is at byte %d", d.Offset)
+					t.Errorf("a part is missing, but the damage is reported at byte %d", d.Offset)
 				}
 				if err := os.WriteFile(path, good, 0o644); err != nil {
 					t.Fatal(err)
@@ -227,7 +227,7 @@ func TestDamageNamesChunkAndPlace(t *testing.T) {
 	}
 	for _, says := range []string{"(chunk 1)", fmt.Sprint("byte ", second), "nothing was changed", path} {
 		if !strings.Contains(d.Error(), says) {
-			t.Errorf("%q does not say %q", d, says)
+			t.Errorf("the error is %q, want %q in it", d, says)
 		}
 	}
 }
@@ -271,7 +271,7 @@ func TestOtherLog(t *testing.T) {
 	names = parts(t, dir)
 	d := wantDamaged(t, old, s.o, names[len(names)-1])
 	if !strings.Contains(d.Error(), "remove log.index") {
-		t.Errorf("%v does not say how to go on with a log from a copy", d)
+		t.Errorf("%v has no hint about a log from a copy", d)
 	}
 }
 
@@ -301,7 +301,7 @@ func TestSpoiledLog(t *testing.T) {
 				wantDamaged(t, dir, o, "log-00000")
 			}
 			if _, err := os.Stat(path); name == "gone" && !errors.Is(err, os.ErrNotExist) {
-				t.Fatalf("a log was made (%v)", err)
+				t.Fatalf("a log was created (%v)", err)
 			}
 		}
 	}
@@ -367,7 +367,7 @@ func TestSpoiledIndex(t *testing.T) {
 	want(t, f, all...)
 	closeIt(t, f)
 	if got := read(t, path); len(got) == 0 {
-		t.Error("the index was not made again")
+		t.Error("the index was not created again")
 	}
 }
 

@@ -10,5 +10,5 @@ func freeBytes(dir string) (uint64, bool) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, false
 	}
-	return uint64(s.Bavail) * uint64(s.Bsize), true //nolint:unconvert // their types differ by platform
+	return uint64(s.Bavail) * uint64(s.Bsize), true //nolint:unconvert // the types differ by platform
 }

@@ -34,7 +34,7 @@ type file interface {
 type disk struct{}
 
 func (disk) OpenFile(name string, flag int) (file, error) {
-	f, err := os.OpenFile(name, flag, 0o644) //nolint:gosec // the umask decides who else may read results
+	f, err := os.OpenFile(name, flag, 0o644) //nolint:gosec // the umask restricts who may read results
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (disk) OpenFile(name string, flag int) (file, error) {
 }
 
 func (disk) Mkdir(name string) error {
-	return os.Mkdir(name, 0o755) //nolint:gosec // the umask decides who else may read results
+	return os.Mkdir(name, 0o755) //nolint:gosec // the umask restricts who may read results
 }
 
 func (disk) Rename(from, to string) error               { return os.Rename(from, to) }

@@ -146,7 +146,7 @@ func (s story) liveThrough(t *testing.T, x *failing) {
 	got, err := f.Finish(t.Context(), sum.Chunks, sum.Objects)
 	if full(err) {
 		if left, _ := filepath.Glob(filepath.Join(dir, "*.jsonl.new-*")); len(left) > 0 {
-			t.Fatalf("%v takes space that is needed", left)
+			t.Fatalf("%v was left behind and takes space", left)
 		}
 		finish(t, f, s.all...)
 	} else {
@@ -241,7 +241,7 @@ func TestUndoFails(t *testing.T) {
 	closeIt(t, f)
 	f = openOn(t, sink.Disk{}, dir, sink.FolderOptions{})
 	if got := f.Recovered(); got.Bytes == 0 {
-		t.Fatal("nothing was recovered: the short write left nothing")
+		t.Fatal("nothing was recovered, want the bytes of the short write")
 	}
 	want(t, f, all[0])
 }

@@ -10,7 +10,7 @@ import (
 
 // A log is a sequence of append-only part files. A commit lies in one part and goes through these steps:
 //
-//	write ──▶ sync ──▶ settle
+//	write ──▶ sync ──▶ advance
 //	  └──▶ undo: back to the end of the commit before
 //
 // Invariant, between commits: every part ends where parts says, and all of it is durable. So a later commit, or a later
@@ -172,8 +172,8 @@ func (l *log) sync() error {
 	return nil
 }
 
-// settle completes a durable commit.
-func (l *log) settle() {
+// advance moves the end of the log past a durable commit.
+func (l *log) advance() {
 	l.parts[len(l.parts)-1] = l.end
 	l.mark = l.next
 }

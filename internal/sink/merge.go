@@ -128,8 +128,8 @@ func (f *Folder) wanted(s *state) (w finished) {
 // errSync marks a failed sync, which must not be retried on the same file.
 var errSync = errors.New("failed sync")
 
-// judgeMerge wraps an error of merging. A full disk or an unwritable output does not mean that committed data is damaged.
-func (f *Folder) judgeMerge(err error) error {
+// mergeError wraps an error of merging. A full disk or an unwritable output does not mean that committed data is damaged.
+func (f *Folder) mergeError(err error) error {
 	switch {
 	case errors.Is(err, ErrBroken):
 		return err
@@ -173,7 +173,7 @@ func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 	}()
 	for _, o := range files {
 		if err := f.mergeFile(ctx, o); err != nil {
-			return false, f.judgeMerge(fmt.Errorf("merge %s: %w", o.path, err))
+			return false, f.mergeError(fmt.Errorf("merge %s: %w", o.path, err))
 		}
 	}
 	placing, placed := *s.written, written{Outputs: outputs.known}
@@ -188,12 +188,12 @@ func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 	}
 	for _, o := range files {
 		if err := f.place(o); err != nil {
-			return false, f.judgeMerge(fmt.Errorf("merge %s: %w", o.path, err))
+			return false, f.mergeError(fmt.Errorf("merge %s: %w", o.path, err))
 		}
 	}
 	if s.totals.Dead == 0 {
 		if err := f.removeOwn(f.o.DeadFile, dead.known); err != nil {
-			return false, f.judgeMerge(fmt.Errorf("remove old dead letters: %w", err))
+			return false, f.mergeError(fmt.Errorf("remove old dead letters: %w", err))
 		}
 	}
 	done := f.wanted(s)

@@ -152,14 +152,14 @@ func TestReplace(t *testing.T) {
 		}
 	}
 	if f.Summary().Output != "" {
-		t.Error("the old merge still counts")
+		t.Error("the old merge still counts as finished")
 	}
 	want(t, f, all...)
 	closeIt(t, f)
 	f = openClaimed(t, dir, o) // reads and checks everything, except garbage
 	want(t, f, all...)
 	if sum := finish(t, f, all...); sum.DeadFile != "" {
-		t.Errorf("dead letters in %s, and none is dead", sum.DeadFile)
+		t.Errorf("got dead letters in %s, want none", sum.DeadFile)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "dead.jsonl")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the old dead letters are still merged (%v)", err)
@@ -168,7 +168,7 @@ func TestReplace(t *testing.T) {
 	other := all[2]
 	other.Digest = sinktest.Digest(2, "changed")
 	if err := f.Replace(t.Context(), other); !errors.Is(err, sink.ErrConflict) {
-		t.Errorf("replace by another source's: %v, want ErrConflict", err)
+		t.Errorf("replace by a result of another source: %v, want ErrConflict", err)
 	}
 	if err := f.Replace(t.Context(), sinktest.Result(9, 9, "", 1)); !errors.Is(err, sink.ErrNoChunk) {
 		t.Errorf("replace of nothing: %v, want ErrNoChunk", err)

@@ -247,12 +247,12 @@ func TestSecondSaverIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "held\n" {
-		t.Fatalf("the other process says %q, %v", line, err)
+		t.Fatalf("the other process printed %q, %v", line, err)
 	}
 	for _, o := range []sink.FolderOptions{{}, {ReadOnly: true}} {
 		_, err := sink.OpenFolder(dir, job, o)
 		if !errors.Is(err, sink.ErrLocked) || !strings.Contains(err.Error(), dir) {
-			t.Errorf("open what another process holds: %v, want ErrLocked", err)
+			t.Errorf("open the folder of another process: %v, want ErrLocked", err)
 		}
 	}
 	if err := child.Process.Kill(); err != nil {

@@ -96,10 +96,10 @@ func TestLargeDeadLetters(t *testing.T) {
 	}
 	shown := slices.Concat(all[0].Dead, all[1].Dead, all[2].Dead)
 	if !bytes.HasPrefix(lines, shown) {
-		t.Error("the first dead letters are not shown")
+		t.Error("the first dead letters are missing")
 	}
 	rest := strings.Split(strings.TrimSpace(string(lines[len(shown):])), "\n")
 	if len(rest) != 3 || strings.Count(strings.Join(rest, "\n"), "too large to show here") != 3 {
-		t.Errorf("%d lines for the others: %.300q", len(rest), rest)
+		t.Errorf("got %d lines for the other dead letters: %.300q", len(rest), rest)
 	}
 }

@@ -38,7 +38,7 @@ func TestRandomCrashes(t *testing.T) {
 	})
 	t.Logf("%+v", total.crashes)
 	if *crashSeeds >= 100 && (total.Kills == 0 || total.Cuts == 0 || total.Full == 0 || total.Torn == 0 || total.Unsynced == 0 || total.Recovering == 0) {
-		t.Errorf("some kind of crash never came about: %+v", total.crashes)
+		t.Errorf("some kind of crash never happened: %+v", total.crashes)
 	}
 }
 
@@ -94,12 +94,12 @@ func crashRandomly(t *testing.T, seed uint64) (counts crashes) {
 	s := randomStory(rng)
 	home := t.TempDir()
 	disk := newCrashFS(t, home)
-	var known told
+	var known confirmed
 	for range 1 + rng.IntN(4) {
 		fate := newFate(rng, disk)
 		err := s.live(t, disk, filepath.Join(home, "deep", "sink"), &known)
 		if err != nil && !errors.Is(err, errKilled) {
-			t.Fatalf("a life that nobody ended: %v", err)
+			t.Fatalf("the folder failed without a fault: %v", err)
 		}
 		counts.Full += fate.fulls
 		if disk.dead {
@@ -120,7 +120,7 @@ func crashRandomly(t *testing.T, seed uint64) (counts crashes) {
 	disk.before = newTestFS().before
 	dir := filepath.Join(home, "deep", "sink")
 	if err := s.live(t, disk, dir, &known); err != nil {
-		t.Fatalf("in the end: %v", err)
+		t.Fatalf("after the last power cut: %v", err)
 	}
 	f := openOn(t, disk, dir, s.o)
 	if got := f.Recovered(); got != (sink.Recovered{}) {
@@ -182,7 +182,7 @@ func (x *fate) recovering(err error) int {
 var errOpening = errors.New("open")
 
 // live continues the story until its end or the end of the process. It retries once after ErrFull.
-func (s story) live(t *testing.T, disk *testFS, dir string, known *told) error {
+func (s story) live(t *testing.T, disk *testFS, dir string, known *confirmed) error {
 	t.Helper()
 	full := false
 	again := func(err error) bool {
@@ -210,7 +210,7 @@ func (s story) live(t *testing.T, disk *testFS, dir string, known *told) error {
 	if _, bound := f.Plan(); known.claimed && !bound {
 		t.Fatal("the claim is lost")
 	}
-	s.takeStock(t, f, known)
+	s.checkResults(t, f, known)
 	if _, err = f.Claim(t.Context(), plan, "fetcher"); again(err) {
 		_, err = f.Claim(t.Context(), plan, "fetcher")
 	}
@@ -259,8 +259,8 @@ func (s story) live(t *testing.T, disk *testFS, dir string, known *told) error {
 	return f.Close()
 }
 
-// takeStock checks that all confirmed results are there, and all or nothing of the group in progress.
-func (s story) takeStock(t *testing.T, f *sink.Folder, known *told) {
+// checkResults checks that all confirmed results are there, and all or nothing of the group in progress.
+func (s story) checkResults(t *testing.T, f *sink.Folder, known *confirmed) {
 	t.Helper()
 	if known.trying && compare(t, f, s.upTo(known.groups+1)...) == "" {
 		known.groups++
@@ -292,7 +292,7 @@ func TestPowerCutWithinCommit(t *testing.T) {
 	disk := newCrashFS(t, home)
 	f := openOn(t, disk, filepath.Join(home, "sink"), s.o)
 	claim(t, f)
-	known := told{claimed: true, trying: true}
+	known := confirmed{claimed: true, trying: true}
 	cuts := uint64(0)
 	disk.after = func(at step) {
 		if at.op != "write" || isIndex(at) {

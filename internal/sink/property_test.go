@@ -27,7 +27,7 @@ func TestFolderAgreesWithAMap(t *testing.T) {
 		m.o.PartBytes = rapid.Int64Range(1, 2000).Draw(r, "part bytes")
 		m.disk.before = m.fault
 		m.open()
-		defer func() { m.f.Close() }() // in whatever state; the test is decided
+		defer func() { m.f.Close() }() // in any state: the test has its result
 		r.Repeat(map[string]func(*rapid.T){
 			"commit":        m.commit,
 			"replace":       m.replace,
@@ -171,7 +171,7 @@ func (m *model) commit(r *rapid.T) {
 	var expect []sink.Outcome
 	for i := range group {
 		group[i] = m.draw(r)
-		outcome := m.judge(next, &group[i])
+		outcome := m.outcome(next, &group[i])
 		if outcome == sink.Committed {
 			next[pieceOf(group[i])] = group[i]
 		}
@@ -190,8 +190,8 @@ func (m *model) commit(r *rapid.T) {
 	m.there = next
 }
 
-// judge computes the outcome of a result object by object.
-func (m *model) judge(there map[piece]sink.Result, res *sink.Result) sink.Outcome {
+// outcome computes the outcome of a result object by object.
+func (m *model) outcome(there map[piece]sink.Result, res *sink.Result) sink.Outcome {
 	objects := make(map[int]bool) // of the chunk
 	for _, old := range there {
 		if old.Chunk != res.Chunk {

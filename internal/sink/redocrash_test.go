@@ -9,8 +9,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// regret returns a finished job in which v2 made every other piece, and the results without those of v2.
-func regret() (s story, left []sink.Result) {
+// jobToRedo returns a finished job in which v2 made every other piece, and the results without those of v2.
+func jobToRedo() (s story, left []sink.Result) {
 	s = newStory()
 	version := make(map[piece]string)
 	for i := range s.all {
@@ -42,28 +42,28 @@ func (s story) finishOn(t *testing.T, disk sink.FileSystem, dir string) {
 	closeIt(t, f)
 }
 
-// goOnAfterRedo opens the folder after an interrupted redo; told says whether Redo had returned. Either all chunks are
+// resumeAfterRedo opens the folder after an interrupted redo; returned says whether Redo had returned. Either all chunks are
 // there or all are removed. Then it repeats the redo and finishes the job.
-func (s story) goOnAfterRedo(t *testing.T, dir string, left []sink.Result, told bool) (gone bool) {
+func (s story) resumeAfterRedo(t *testing.T, dir string, left []sink.Result, returned bool) (gone bool) {
 	t.Helper()
 	f := openOn(t, newTestFS(), dir, s.o)
 	switch gone = compare(t, f, left...) == ""; {
-	case !gone && told:
-		t.Fatalf("redo is forgotten: %s", compare(t, f, left...))
+	case !gone && returned:
+		t.Fatalf("redo had no effect: %s", compare(t, f, left...))
 	case !gone:
 		want(t, f, s.all...)
 	case f.Summary().Output != "":
-		t.Fatal("without the chunks the job is finished")
+		t.Fatal("the job is finished, although chunks are gone")
 	}
 	if gone == (f.Epoch() == 1) {
-		t.Fatalf("epoch %d, chunks gone %t: whoever ran the job is to be fenced if they are", f.Epoch(), gone)
+		t.Fatalf("epoch %d, chunks gone %t: want a new epoch exactly if they are gone", f.Epoch(), gone)
 	}
 	if done, err := f.Redo(t.Context(), "v2"); err != nil || gone != (done.Chunks == 0) {
 		t.Fatalf("redo again: %+v, %v; chunks gone before: %t", done, err, gone)
 	}
 	want(t, f, left...)
 	if _, err := f.Claim(t.Context(), plan, "fetcher"); !errors.Is(err, sink.ErrFenced) {
-		t.Fatalf("claim by the fetcher of before: %v, want ErrFenced", err)
+		t.Fatalf("claim by the earlier fetcher: %v, want ErrFenced", err)
 	}
 	if _, err := f.Claim(t.Context(), plan, "next"); err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func (s story) goOnAfterRedo(t *testing.T, dir string, left []sink.Result, told 
 // TestCrashInRedo kills the process and cuts the power at every step of a redo, and in the middle of every write.
 func TestCrashInRedo(t *testing.T) {
 	t.Parallel()
-	s, left := regret()
+	s, left := jobToRedo()
 	outcomes := map[bool]int{} // whether the chunks were removed
 	try := func(t *testing.T, dice dice, arm func(*testFS), hit func(*testFS) bool) (again bool) {
 		t.Helper()
@@ -97,18 +97,18 @@ func TestCrashInRedo(t *testing.T) {
 		s.finishOn(t, newTestFS(), filepath.Join(home, "sink"))
 		disk := newCrashFS(t, home)
 		arm(disk)
-		told := false
+		returned := false
 		f, err := sink.OpenFolderOn(disk, filepath.Join(home, "sink"), job, s.o)
 		if err == nil {
 			_, err = f.Redo(t.Context(), "v2")
-			told = err == nil
+			returned = err == nil
 			_ = f.Close()
 		}
 		if again = hit(disk); !again && err != nil {
 			t.Fatalf("redo: %v", err)
 		}
 		disk.platter.crash(t, to, dice)
-		outcomes[s.goOnAfterRedo(t, filepath.Join(to, "sink"), left, told)]++
+		outcomes[s.resumeAfterRedo(t, filepath.Join(to, "sink"), left, returned)]++
 		return again
 	}
 	for what, dice := range certain {
@@ -149,7 +149,7 @@ func TestCrashInRedo(t *testing.T) {
 		}
 	}
 	if outcomes[false] < 10 || outcomes[true] < 10 {
-		t.Errorf("the chunks were there %d times, and gone %d times: want both often", outcomes[false], outcomes[true])
+		t.Errorf("chunks were kept %d times and removed %d times, want each often", outcomes[false], outcomes[true])
 	}
 }
 
@@ -165,17 +165,17 @@ func TestFaultInRedo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, left := regret()
+			s, left := jobToRedo()
 			for at := 1; ; at++ {
 				dir, disk, x := filepath.Join(t.TempDir(), "sink"), newTestFS(), x
 				s.finishOn(t, newTestFS(), dir)
 				x.at = at
 				disk.before = x.before
-				told := false
+				returned := false
 				f, err := sink.OpenFolderOn(disk, dir, job, s.o)
 				if err == nil {
 					_, err = f.Redo(t.Context(), "v2")
-					told = err == nil
+					returned = err == nil
 					if name == "full" && err != nil {
 						want(t, f, s.all...)
 					}
@@ -184,7 +184,7 @@ func TestFaultInRedo(t *testing.T) {
 				if err != nil && errors.Is(err, sink.ErrFull) != (name == "full") {
 					t.Fatalf("step %d: %v", at, err)
 				}
-				s.goOnAfterRedo(t, dir, left, told)
+				s.resumeAfterRedo(t, dir, left, returned)
 				if !x.hit() {
 					if at < 2 {
 						t.Error("no step could fail")

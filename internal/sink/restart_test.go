@@ -12,7 +12,7 @@ import (
 )
 
 // TestKilledThenPowerCut kills the process at every step of its first opening, continues with another one, and cuts the
-// power when that one has committed: the second process makes durable whatever the first left unsynced.
+// power when that one has committed: the second process makes durable everything that the first left unsynced.
 func TestKilledThenPowerCut(t *testing.T) {
 	t.Parallel()
 	for end := 1; ; end++ {
@@ -66,7 +66,7 @@ func TestKilledInCommitThenPowerCut(t *testing.T) {
 			home := t.TempDir()
 			disk := newCrashFS(t, home)
 			dir := filepath.Join(home, "sink")
-			var known told
+			var known confirmed
 			syncs := 0
 			disk.before = func(st step) error {
 				if st.op != "sync" {
@@ -88,7 +88,7 @@ func TestKilledInCommitThenPowerCut(t *testing.T) {
 				t.Fatal(err)
 			}
 			known.trying = true
-			s.takeStock(t, f, &known) // it has now reported the last group
+			s.checkResults(t, f, &known) // it has now reported the last group
 			more := seed%2 == 0 && known.groups < len(s.groups)
 			if more {
 				claim(t, f)

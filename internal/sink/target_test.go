@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-const theirs = "written by somebody else\n"
+const theirs = "written by another program\n"
 
 // write creates a file that is not the job's.
 func write(t *testing.T, path string) {
@@ -36,7 +36,7 @@ func TestForeignOutput(t *testing.T) {
 			t.Errorf("open beside a foreign %s: %v, want ErrForeign", name, err)
 		}
 		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("a refused folder was made (%v)", err)
+			t.Errorf("a refused folder was created (%v)", err)
 		}
 		wantFile(t, path, []byte(theirs))
 		o.Force = true

@@ -36,7 +36,7 @@ func (e *temporaryError) Error() string { return e.err.Error() }
 func (e *temporaryError) Unwrap() error { return e.err }
 
 func (a *api) client() *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is, unless somebody replaces it
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // true unless a program replaces DefaultTransport
 	transport.DialContext = dialNetwork(a.linkLocal)
 	transport.MaxIdleConnsPerHost = a.concurrency
 	if a.dial != nil {

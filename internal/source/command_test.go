@@ -145,6 +145,6 @@ func TestCommand_identity(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat("cmd:"); err == nil {
-		t.Error("a file was made")
+		t.Error("a file was created")
 	}
 }

@@ -221,7 +221,7 @@ func (r *queryRows) start() (err error) {
 
 // columns returns the columns of the query, whose names must differ.
 func (r *queryRows) columns() ([]*sql.ColumnType, error) {
-	rows, err := r.tx.QueryContext(r.ctx, "SELECT * FROM "+r.within()+" LIMIT 0") //nolint:gosec // the query is the user's, in a transaction that only reads
+	rows, err := r.tx.QueryContext(r.ctx, "SELECT * FROM "+r.within()+" LIMIT 0") //nolint:gosec // the user's query runs in a read-only transaction
 	if err != nil {
 		return nil, err
 	}

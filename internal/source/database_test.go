@@ -192,7 +192,7 @@ func TestDatabase_startsOver(t *testing.T) {
 		t.Fatalf("got %d objects, %v, want none and an error", len(got), err)
 	}
 	if info, err := os.Stat(spool); err != nil || info.Size() < 1000 {
-		t.Fatalf("nothing was written down: %v", err)
+		t.Fatalf("the spool is empty: %v", err)
 	}
 	execute(t, db, "DELETE FROM t WHERE id > 2", "UPDATE t SET v = 'new'")
 	want := []string{`{"id":1,"v":"new"}`, `{"id":2,"v":"new"}`}

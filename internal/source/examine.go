@@ -165,7 +165,7 @@ type inode struct{ device, number uint64 }
 
 func inodeOf(info fs.FileInfo) inode {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return inode{uint64(stat.Dev), uint64(stat.Ino)} //nolint:unconvert // systems differ
+		return inode{uint64(stat.Dev), uint64(stat.Ino)} //nolint:unconvert // the types differ by platform
 	}
 	return inode{}
 }

@@ -88,7 +88,7 @@ func TestSource_readErrors(t *testing.T) {
 	s := open(t, "-", 2, 100, io.MultiReader(strings.NewReader("1\n2\n3\n4"), iotest.ErrReader(broken)))
 	cuts, err := drain(s)
 	if len(cuts) != 1 || !errors.Is(err, broken) || !strings.Contains(err.Error(), "read stdin, line 4, byte 6: ") {
-		t.Errorf("%d chunks, %v, want 1 and where it broke", len(cuts), err)
+		t.Errorf("%d chunks, %v, want 1 and the place of the error", len(cuts), err)
 	}
 
 	// A file that vanishes after Open.
@@ -163,6 +163,6 @@ func TestSource_noWaitForMoreThanNeeded(t *testing.T) {
 	}
 	_ = w.Close()
 	if _, _, err := s.Next(t.Context()); !errors.Is(err, io.EOF) {
-		t.Errorf("behind the end: %v, want io.EOF", err)
+		t.Errorf("after the end: %v, want io.EOF", err)
 	}
 }

@@ -49,7 +49,7 @@ func TestWriteUsers_shape(t *testing.T) {
 		once := make(map[string]bool)
 		for _, f := range u.Friends {
 			if !seen[f] || once[f] {
-				t.Fatalf("friend %s of %s is nobody before, or twice the same", f, line)
+				t.Fatalf("friend %s of %s is not an earlier user, or is listed twice", f, line)
 			}
 			once[f] = true
 		}
@@ -71,7 +71,7 @@ func TestWriteUsers_sameBytes(t *testing.T) {
 	t.Parallel()
 	all := users(t, 1000, 7)
 	if users(t, 1000, 7) != all || !strings.HasPrefix(all, users(t, 10, 7)) || users(t, 1000, 8) == all {
-		t.Error("the users don't follow from seed and number alone")
+		t.Error("the users depend on more than seed and number")
 	}
 	if got := users(t, 0, 7) + users(t, -1, 7); got != "" {
 		t.Errorf("no users: %q", got)

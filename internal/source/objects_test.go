@@ -151,10 +151,10 @@ func checkChangedObject(t *testing.T, f fakeS3) {
 	}
 	other, _, err := drainObjects(t, spec)
 	if other == s.Identity() || err != nil {
-		t.Errorf("the plan is %s, as before: %v", other, err)
+		t.Errorf("the plan is still %s: %v", other, err)
 	}
 	if _, _, err := drainObjects(t, s.Identity()); !errors.Is(err, ErrChanged) {
-		t.Errorf("the plan of before: %v, want ErrChanged", err)
+		t.Errorf("the old plan: %v, want ErrChanged", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)

@@ -43,7 +43,7 @@ type parquetReader struct {
 	rows   parquet.Rows       // of the first group; nil if it is not open
 	row    int64              // index of the next row
 	total  int64              // rows in the file
-	told   int64              // bytes already passed to read
+	passed int64              // bytes already passed to read
 
 	batch   [parquetBatch]parquet.Row
 	next, n int // batch[next:n] has been read but not returned
@@ -136,7 +136,7 @@ func (p *parquetReader) Next() (_ chunk.Object, err error) {
 	}
 	p.next++
 	p.row++
-	p.tell()
+	p.report()
 	object := chunk.Object{Bytes: p.object}
 	where := fmt.Sprintf("%srow %d", p.prefix, p.row)
 	switch {
@@ -166,7 +166,7 @@ func (p *parquetReader) Close() error {
 // fill reads the next rows into the batch. It returns io.EOF after the last.
 func (p *parquetReader) fill() error {
 	if len(p.groups) == 0 {
-		p.tell()
+		p.report()
 		return io.EOF
 	}
 	if p.rows == nil {
@@ -194,16 +194,16 @@ func (p *parquetReader) fill() error {
 	return nil
 }
 
-// tell reports the progress. Each row counts as an equal share of the file.
-func (p *parquetReader) tell() {
+// report reports the progress. Each row counts as an equal share of the file.
+func (p *parquetReader) report() {
 	share := p.in.Size()
 	if p.row < p.total {
 		share = int64(float64(share) * float64(p.row) / float64(p.total))
 	}
 	if p.read != nil {
-		p.read(share - p.told)
+		p.read(share - p.passed)
 	}
-	p.told = share
+	p.passed = share
 }
 
 // convert makes the object of a row. problem says which part of it JSON cannot represent; err means that the row is

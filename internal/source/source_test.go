@@ -191,7 +191,7 @@ func TestSource_severalFiles(t *testing.T) {
 		t.Errorf("plan %+v", plan)
 	}
 	if _, _, err := s.Next(t.Context()); !errors.Is(err, io.EOF) {
-		t.Errorf("Next behind the end: %v, want io.EOF", err)
+		t.Errorf("Next after the end: %v, want io.EOF", err)
 	}
 }
 

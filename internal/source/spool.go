@@ -65,7 +65,7 @@ func openSpool(path, source string, readOnly bool) (_ *spool, err error) {
 	if readOnly {
 		flags = os.O_RDONLY
 	}
-	file, err := os.OpenFile(path, flags, 0o644) //nolint:gosec // the umask decides who else may read results, and so the data
+	file, err := os.OpenFile(path, flags, 0o644) //nolint:gosec // the umask restricts who may read the data, as it does for results
 	if readOnly && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open spool %s: %w: no run of this job has written it", path, err)
 	}

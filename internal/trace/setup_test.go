@@ -152,7 +152,7 @@ func TestDelivers(t *testing.T) {
 	}
 }
 
-// TestNever: a collector that is not there, or never answers, slows nobody
+// TestNever: a collector that is not there, or never answers, slows no role
 // down: far more spans than the queue holds are made at once, and stop gives up.
 func TestNever(t *testing.T) {
 	forever := make(chan struct{})
@@ -164,7 +164,7 @@ func TestNever(t *testing.T) {
 	}))
 	defer hanging.Close()
 	defer close(forever)
-	for name, url := range map[string]string{"nobody": "http://127.0.0.1:9", "hanging": hanging.URL} {
+	for name, url := range map[string]string{"missing": "http://127.0.0.1:9", "hanging": hanging.URL} {
 		t.Run(name, func(t *testing.T) {
 			unset(t)
 			stopsWithin(t, 100*time.Millisecond)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A program has its time for what it does at its end: nothing kills it before.
+// A program has its time for the work that it does on exit, and is not killed before.
 func TestExecEndIsAwaited(t *testing.T) {
 	t.Parallel()
 	h := newHolders(t)
@@ -25,7 +25,7 @@ func TestExecEndIsAwaited(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(mark); err == nil {
-		t.Fatal("it committed before it was let")
+		t.Fatal("the program committed before it was allowed to")
 	}
 	conn.Close()
 	if err := <-closed; err != nil {
@@ -43,7 +43,7 @@ func TestExecEnd(t *testing.T) {
 		name, script string
 		end, term    time.Duration
 		err          string
-		said         []string
+		warnings     []string
 	}{
 		{"well", `while read -r l; do echo "$l"; done; exit 0`, time.Hour, time.Hour, "", nil},
 		{"badly", `while read -r l; do echo "$l"; done; echo no space >&2; exit 7`, time.Hour, time.Hour, "sh: it ended with exit status 7; on standard error: no space; work that it does on exit may be missing", nil},
@@ -58,8 +58,8 @@ func TestExecEnd(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var said []string
-			s.Warn = func(text string) { said = append(said, text) }
+			var warnings []string
+			s.Warn = func(text string) { warnings = append(warnings, text) }
 			s.Stderr, s.EndTimeout = new(lockedBuffer), c.end
 			tr, err := s.New()
 			if err != nil {
@@ -71,12 +71,12 @@ func TestExecEnd(t *testing.T) {
 			if c.err == "" && err != nil || c.err != "" && (!errors.Is(err, ErrEnd) || !strings.Contains(err.Error(), c.err)) {
 				t.Errorf("Close: %v, want %q", err, c.err)
 			}
-			if len(said) != len(c.said) {
-				t.Fatalf("said %q, want %q", said, c.said)
+			if len(warnings) != len(c.warnings) {
+				t.Fatalf("got the warnings %q, want %q", warnings, c.warnings)
 			}
-			for i, want := range c.said {
-				if !strings.Contains(said[i], want) {
-					t.Errorf("said %q, want %q in it", said[i], want)
+			for i, want := range c.warnings {
+				if !strings.Contains(warnings[i], want) {
+					t.Errorf("got the warning %q, want %q in it", warnings[i], want)
 				}
 			}
 		})
@@ -121,7 +121,7 @@ func TestExecEndsAfterDrop(t *testing.T) {
 	}
 }
 
-// A program that ends badly between two objects is told of.
+// There is a warning about a program that fails between two objects.
 func TestExecEndsBetween(t *testing.T) {
 	t.Parallel()
 	s, err := Parse(`exec:sh -c 'read -r l; echo "$l"; exec >&-; exit 4'`)
@@ -129,8 +129,8 @@ func TestExecEndsBetween(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.EndTimeout = time.Hour
-	said := make(chan string, 10)
-	s.Warn = func(text string) { said <- text }
+	warnings := make(chan string, 10)
+	s.Warn = func(text string) { warnings <- text }
 	tr, err := s.New()
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func TestExecEndsBetween(t *testing.T) {
 	if err := tr.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	if text := <-said; !strings.Contains(text, "sh: ended between two objects: it ended with exit status 4") || len(said) > 0 {
-		t.Errorf("said %q, and %d times more", text, len(said))
+	if text := <-warnings; !strings.Contains(text, "sh: ended between two objects: it ended with exit status 4") || len(warnings) > 0 {
+		t.Errorf("got the warning %q and %d more", text, len(warnings))
 	}
 }

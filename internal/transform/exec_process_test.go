@@ -150,7 +150,7 @@ func TestExecCancel(t *testing.T) {
 	}
 }
 
-// A large object that nobody reads does not keep Run from ending.
+// A large object that the program does not read does not keep Run from ending.
 func TestExecCancelWhileWriting(t *testing.T) {
 	t.Parallel()
 	tr := mustNew(t, "exec:sleep 1000")

@@ -64,7 +64,7 @@ func TestExecFlatMap(t *testing.T) {
 }
 
 // A first line that is no answer shifts all of them, and is valid JSON. It is
-// told of, and costs no object.
+// reported, and costs no object.
 func TestExecBanner(t *testing.T) {
 	t.Parallel()
 	for name, trusted := range modes() {
@@ -75,13 +75,13 @@ func TestExecBanner(t *testing.T) {
 			wantLines(t, out, `{"id":0}`, `{"id":1}`)
 			wantFailed(t, out)
 			if got := p.log.to.(*lockedBuffer).String(); strings.Count(got, bannerHint) != 1 {
-				t.Errorf("nobody is told: %q", got)
+				t.Errorf("no warning: %q", got)
 			}
 		})
 	}
 }
 
-// A process that fails after answers nobody looked twice at may have taken the
+// A process that fails after unconfirmed answers may have taken the
 // surplus line with it: they are asked for again. The program is trusted as before.
 func TestExecDoubtfulFailure(t *testing.T) {
 	t.Parallel()
@@ -191,7 +191,7 @@ func TestExecLineBetweenChunks(t *testing.T) {
 		t.Error("the process was not replaced")
 	}
 	if got := p.log.to.(*lockedBuffer).String(); !strings.Contains(got, "one line for each object") {
-		t.Errorf("nobody is told: %q", got)
+		t.Errorf("no warning: %q", got)
 	}
 }
 

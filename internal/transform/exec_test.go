@@ -117,7 +117,7 @@ func (s slowFake) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 }
 func (s slowFake) Close() error { return s.program.Close() }
 
-// What fails once and not in a fresh process is no failure.
+// An object that fails once, but not in a new process, has not failed.
 func TestExecSecondTry(t *testing.T) {
 	t.Parallel()
 	for _, do := range []string{"crash", "partial", "garbage", "close", "two"} {
@@ -131,7 +131,7 @@ func TestExecSecondTry(t *testing.T) {
 					wantLines(t, out, `{"id":0}`, `{"id":1}`, `{"id":2}`)
 					wantFailed(t, out)
 					if _, err := os.Stat(mark); err != nil {
-						t.Errorf("the wish was not obeyed even once: %v", err)
+						t.Errorf("the request was never honoured: %v", err)
 					}
 				})
 			}

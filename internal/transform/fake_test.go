@@ -123,7 +123,7 @@ func obey(w wish) string {
 	switch w.Do {
 	case "crash":
 		fmt.Fprintln(os.Stderr, "panic: bad object", w.ID)
-		os.Exit(3) //nolint:forbidigo // it is a program of its own
+		os.Exit(3) //nolint:forbidigo // this is another program
 	case "hang":
 		if w.Addr != "" {
 			hold(w.Addr)
@@ -184,8 +184,8 @@ func hang() {
 	<-never
 }
 
-// hold connects to addr and never lets go: when the process dies, whoever
-// listens there reads the end.
+// hold connects to addr and keeps the connection: when the process dies, the listener
+// reads the end.
 func hold(addr string) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -193,7 +193,7 @@ func hold(addr string) {
 	}
 	go func() {
 		_, _ = io.Copy(io.Discard, conn)
-		os.Exit(1) //nolint:forbidigo // it is a program of its own, and the test is gone
+		os.Exit(1) //nolint:forbidigo // this is another program, and the test has ended
 	}()
 }
 

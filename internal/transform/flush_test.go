@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A program that never answers its first object is told of once, with the cure,
+// There is one warning, with a hint, about a program that never answers its first object,
 // however many workers have one.
 func TestExecSaysThatNothingIsFlushed(t *testing.T) {
 	t.Parallel()
@@ -19,8 +19,8 @@ func TestExecSaysThatNothingIsFlushed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := make(chan string, 10)
-	s.Warn = func(text string) { said <- text }
+	warnings := make(chan string, 10)
+	s.Warn = func(text string) { warnings <- text }
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	const workers = 3
@@ -37,7 +37,7 @@ func TestExecSaysThatNothingIsFlushed(t *testing.T) {
 			done <- err
 		}()
 	}
-	text := <-said
+	text := <-warnings
 	cancel()
 	for range workers {
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -46,15 +46,15 @@ func TestExecSaysThatNothingIsFlushed(t *testing.T) {
 	}
 	for _, want := range []string{"sh: no answer within 1ns", "does not flush", "use jq --unbuffered -c"} {
 		if !strings.Contains(text, want) {
-			t.Errorf("said %q, want %q in it", text, want)
+			t.Errorf("got the warning %q, want %q in it", text, want)
 		}
 	}
-	if len(said) > 0 {
-		t.Errorf("said twice: %q", <-said)
+	if len(warnings) > 0 {
+		t.Errorf("got a second warning: %q", <-warnings)
 	}
 }
 
-// Nothing is said of a program that has answered before, however slow it is.
+// There is no warning about a program that has answered before, however slow it is.
 func TestExecMayBeSlowLater(t *testing.T) {
 	t.Parallel()
 	p := newFake(t, false)
@@ -63,7 +63,7 @@ func TestExecMayBeSlowLater(t *testing.T) {
 	p.patience = 1
 	mustRun(t, p, wishes(wish{ID: 0}, wish{ID: 1}), nil, Options{})
 	if got := p.log.to.(*lockedBuffer).String(); strings.Contains(got, "no answer") {
-		t.Errorf("said %q", got)
+		t.Errorf("got the warning %q, want none", got)
 	}
 }
 

@@ -101,14 +101,14 @@ type service struct {
 	most   int        // bytes of an answer
 
 	// Of this round:
-	work  context.Context //nolint:containedctx // requests are made ahead of the Map that takes their answer; of the chunk
+	work  context.Context //nolint:containedctx // the chunk's context: requests start before the Map that takes their answers
 	limit tryLimit
 	queue []upcoming // the objects that Map will be called with and that are in no call yet
 	calls []*call    // the next one first
 }
 
 func newService(e endpoint, s Spec, warned *sync.Once) *service {
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is, unless somebody replaces it
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // true unless a program replaces DefaultTransport
 	transport.MaxIdleConnsPerHost = e.concurrency
 	if s.Dial != nil {
 		transport.DialContext, transport.Proxy = s.Dial, nil

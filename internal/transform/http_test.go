@@ -94,7 +94,7 @@ func TestService(t *testing.T) {
 	}
 }
 
-// What the service gets and gives back is the object, byte for byte.
+// The service gets the object, and its answer is the output, byte for byte.
 func TestServiceEcho(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -333,7 +333,7 @@ func TestServiceSecrets(t *testing.T) {
 				w.WriteHeader(http.StatusPermanentRedirect)
 			}
 		})
-		var warned, told []string
+		var warned, retries []string
 		tr := f.transform(t, "", func(s *Spec) {
 			s.Credentials = webservice.Credentials{Token: canary + "-t", Headers: "X-Key: " + canary + "-h\n\nX-Other:  1"}
 			s.Warn = func(text string) { warned = append(warned, text) }
@@ -341,10 +341,10 @@ func TestServiceSecrets(t *testing.T) {
 				t.Errorf("the setting or the identity has a secret: %s", text)
 			}
 		})
-		out := mustRun(t, tr, body(`1`, `2`, `3`), nil, Options{Retries: 1, Retrying: func(r Retry) { told = append(told, r.Err) }})
+		out := mustRun(t, tr, body(`1`, `2`, `3`), nil, Options{Retries: 1, Retrying: func(r Retry) { retries = append(retries, r.Err) }})
 		wantFailed(t, out, 0, "the service answers 401 Unauthorized: wrong: …", 1, "the service answers 307 Temporary Redirect and redirects to http://elsewhere:")
 		wantLines(t, out, `3`)
-		if text := fmt.Sprint(out.Failed, warned, told); strings.Contains(text, canary) {
+		if text := fmt.Sprint(out.Failed, warned, retries); strings.Contains(text, canary) {
 			t.Errorf("a secret shows: %s", text)
 		}
 		if elsewhere > 0 {

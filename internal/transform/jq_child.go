@@ -43,7 +43,7 @@ func init() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1) //nolint:forbidigo // this is the main function of a jq process
 	}
-	os.Exit(0) //nolint:forbidigo // likewise
+	os.Exit(0) //nolint:forbidigo // as above
 }
 
 // jqEnv picks the environment of a jq process: the time zone, which localtime uses,

@@ -76,7 +76,7 @@ func TestJQKeyOrder(t *testing.T) {
 			}
 		}
 	}
-	// What could only break the rule is not there.
+	// A function that would only break the rule does not exist.
 	if _, err := Parse(`jq:keys_unsorted`); err == nil || !strings.Contains(err.Error(), "function not defined: keys_unsorted/0") {
 		t.Errorf("keys_unsorted: %v", err)
 	}

@@ -242,7 +242,7 @@ func (j *jqProcess) send(objects []upcoming) {
 // awaitSent waits until everything is sent: the process has read it, or is dead.
 func (j *jqProcess) awaitSent() {
 	if j.sent != nil {
-		<-j.sent //nolint:errcheck // the process is dead, which the caller knows
+		<-j.sent //nolint:errcheck // the caller knows that the process is dead
 		j.sent = nil
 	}
 }

@@ -221,7 +221,7 @@ func TestJQCancelled(t *testing.T) {
 	wantLines(t, mustRun(t, tr, body(`5`, `6`), nil, Options{}), `5`, `6`)
 }
 
-// What a process cannot be started for is no object's failure.
+// A setting for which a process cannot start breaks the transform and fails no object.
 func TestJQCannotStart(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{":{": "not a jq program", "?x=1:.": "jq has no option"} {

@@ -20,7 +20,7 @@ func limitMemory(most int) error {
 			metrics.Read(sample)
 			if has := sample[0].Value.Uint64() - sample[1].Value.Uint64(); has > uint64(most) {
 				fmt.Fprintf(os.Stderr, "out of memory: %d bytes\n", has)
-				os.Exit(2) //nolint:forbidigo // this is the end of a process for jq
+				os.Exit(2) //nolint:forbidigo // this process only runs jq
 			}
 		}
 	}()

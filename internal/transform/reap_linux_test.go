@@ -34,7 +34,7 @@ func TestReapOrphans(t *testing.T) {
 func reaperProgram() {
 	if err := reaper(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:forbidigo // it is a program of its own
+		os.Exit(1) //nolint:forbidigo // this is another program
 	}
 	fmt.Fprintln(os.Stderr, "reaped")
 }
@@ -59,7 +59,7 @@ func reaper() error {
 	if err != nil || len(out.Failed) != 1 || !strings.Contains(out.Failed[0].Err, "exit status 3") {
 		return fmt.Errorf("Run: %v, %w; want the status of the program, 3", out.Failed, err)
 	}
-	for began := time.Now(); ; runtime.Gosched() { // whoever reaps them may not have had its turn
+	for began := time.Now(); ; runtime.Gosched() { // the reaper may not have run yet
 		left, err := zombies()
 		if err != nil || left > orphans/2 && time.Since(began) > 2*time.Minute {
 			return fmt.Errorf("%d of %d are not reaped: %w", left, orphans, err)

@@ -13,7 +13,7 @@ import (
 // scripted is a supervised transform that says itself when it fails.
 type scripted struct {
 	crashes  map[string]int // object: how often a process ends at it
-	settles  []string       // objects that a silence follows
+	silences []string       // objects that a silence follows
 	calls    []string
 	doubtful int
 	stepping bool
@@ -53,23 +53,22 @@ func (s *scripted) Map(_ context.Context, object, dst []byte) ([]byte, error) {
 		return dst, &faultError{text: "crash"}
 	}
 	s.doubtful++
-	if slices.Contains(s.settles, name) {
+	if slices.Contains(s.silences, name) {
 		s.doubtful = 0
 	}
 	return append(append(dst, object...), '\n'), nil
 }
 
-// What a silence has proved is not asked for again when a process ends; what it
-// has not is, without waits, and the object at which it ended comes after
-// a proof.
+// When a process ends, objects whose answers a silence has confirmed are not sent again. The others
+// are, without waits, and the object at which the process ended comes after a confirmed one.
 func TestRetrace(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name    string
-		crashes map[string]int
-		settles string
-		calls   string
-		failed  []any
+		name     string
+		crashes  map[string]int
+		silences string
+		calls    string
+		failed   []any
 	}{
 		{"none", nil, "", "0 1 2 3 4 5", nil},
 		{"all proved", map[string]int{"3": 1}, "0 1 2 3 4 5", "0 1 2 3 3 4 5", nil},
@@ -81,7 +80,7 @@ func TestRetrace(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := &scripted{crashes: c.crashes, settles: strings.Fields(c.settles)}
+			s := &scripted{crashes: c.crashes, silences: strings.Fields(c.silences)}
 			b := body("0", "1", "2", "3", "4", "5")
 			out := mustRun(t, s, b, nil, Options{})
 			wantFailed(t, out, c.failed...)

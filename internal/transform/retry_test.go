@@ -57,9 +57,9 @@ func TestRetryWaits(t *testing.T) {
 					}
 					w.WriteHeader(http.StatusTooManyRequests)
 				})
-				var told []Retry
+				var retries []Retry
 				out := mustRun(t, f.transform(t, ""), body(`1`, `2`, `3`), nil, Options{
-					Retries: len(c.waits), Timeout: time.Millisecond, jitter: whole, Retrying: func(r Retry) { told = append(told, r) },
+					Retries: len(c.waits), Timeout: time.Millisecond, jitter: whole, Retrying: func(r Retry) { retries = append(retries, r) },
 				})
 				wantLines(t, out, `1`, `2`, `3`)
 				wantFailed(t, out)
@@ -69,8 +69,8 @@ func TestRetryWaits(t *testing.T) {
 				if asked := f.requests(); !slices.Equal(asked[:4], []string{`1`, `2`, `3`, `2`}) {
 					t.Errorf("requests %q: another object waited", asked)
 				}
-				if len(told) != len(waits) || told[0] != (Retry{Index: 1, Try: 2, Wait: waits[0], Err: "the service answers 429 Too Many Requests"}) {
-					t.Errorf("told %+v", told)
+				if len(retries) != len(waits) || retries[0] != (Retry{Index: 1, Try: 2, Wait: waits[0], Err: "the service answers 429 Too Many Requests"}) {
+					t.Errorf("got the retries %+v", retries)
 				}
 			})
 		})
@@ -106,8 +106,8 @@ func (f *flaky) Map(_ context.Context, object, dst []byte) ([]byte, error) {
 }
 func (f *flaky) Close() error { return nil }
 
-// Whatever fails and however often, outputs and failures are in the order of the
-// objects.
+// Outputs and failures are in the order of the objects, whichever objects fail and however
+// often.
 func TestRetryKeepsOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -59,8 +59,8 @@ func TestIdentityKeepsEveryByte(t *testing.T) {
 	})
 }
 
-// Whatever a transform does, lines, counts and failures fit together, and each
-// object's lines are its own.
+// Lines, counts and failures are consistent for any behaviour of a transform, and no object
+// gets the lines of another.
 func TestRunInvariants(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -53,7 +53,7 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// What users gives is what decoding, joining and encoding would give.
+// The output of users equals that of decoding, joining and encoding.
 func TestUsersEqualsDecoding(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -170,10 +170,10 @@ func TestCrash(t *testing.T) {
 		publish("3")
 		synctest.Wait()
 		if handled != 1 || !slices.Equal(heard(), []string{"3"}) {
-			t.Errorf("the dead handled %d, the living heard %q, want 1 and 3", handled, heard())
+			t.Errorf("the crashed connection handled %d, the live one heard %q, want 1 and 3", handled, heard())
 		}
 		if err := dead.Publish("s", wire.Message{}); !errors.Is(err, bus.ErrClosed) {
-			t.Errorf("publish of the dead: error %v, want %v", err, bus.ErrClosed)
+			t.Errorf("publish on the crashed connection: error %v, want %v", err, bus.ErrClosed)
 		}
 		dead.Reconnect() // the dead do not come back
 		if dead.Online() {

@@ -64,7 +64,7 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// The answer to a paused connection waits too, and the hook is told what it
+// The answer to a paused connection waits too, and the hook learns what it
 // answers.
 func TestPausedAnswer(t *testing.T) {
 	t.Parallel()

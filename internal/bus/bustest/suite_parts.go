@@ -53,7 +53,7 @@ func testSizes(_ *testing.T, s *suite) {
 	server, client := s.transport(bus.RoleSaver), s.bus(bus.RoleMapper)
 	s.sized(bus.New(server, job))
 	limit := server.MaxPayload()
-	// What the headers take of the largest request and answer that go in one piece.
+	// The headers take a part of the largest request and answer that fit into one message.
 	digits := strconv.Itoa(limit)
 	request := wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol, "Chunkline-Sent": digits, "Chunkline-Want": "10"}}
 	answer := wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol, "Chunkline-Got": "10"}}

@@ -30,7 +30,7 @@ type Sink interface {
 	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
 	Summary() sink.Summary
 	Identity() (id, at string)
-	OnSync(told func(file string, took time.Duration))
+	OnSync(report func(file string, took time.Duration))
 	io.Closer
 
 	// For commands that read or repair a result.

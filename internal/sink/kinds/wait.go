@@ -16,7 +16,7 @@ const pause = time.Second
 // shuts down or recovers. It calls note with the error of each failed attempt, and with nil once the sink is open. After the
 // server has given such an answer once, OpenWaiting also waits while the server cannot be reached.
 func OpenWaiting(ctx context.Context, spec, job string, note func(error)) (Sink, error) {
-	return openWaiting(ctx, func() (Sink, error) { return Open(spec, job) }, note) //nolint:contextcheck // opening a database has a limit of its own
+	return openWaiting(ctx, func() (Sink, error) { return Open(spec, job) }, note) //nolint:contextcheck // opening a database has its own time limit
 }
 
 func openWaiting(ctx context.Context, open func() (Sink, error), note func(error)) (Sink, error) {

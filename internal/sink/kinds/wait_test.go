@@ -59,7 +59,7 @@ func TestOpenWaiting(t *testing.T) {
 	}
 }
 
-// Who waits ends with its context.
+// The wait ends with its context.
 func TestOpenWaitingEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

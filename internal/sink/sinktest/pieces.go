@@ -113,7 +113,7 @@ var pieces = map[string]func(*harness){
 		}
 		h.wantFinish(all...)
 	},
-	"a group is judged in its order": func(h *harness) {
+	"results of a group are committed in order": func(h *harness) {
 		h.claim(Plan("a"), "f1")
 		all, late := Chain("one", []int{1, -1, 2, 0}, []int{1, 1}), Chain("late", []int{1, 1, 1, 1}, []int{1, 1})
 		now, next := Pieces(all[0], 1, 2), Pieces(all[1], 1)

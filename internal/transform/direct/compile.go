@@ -262,7 +262,7 @@ func (c *compiler) sum(q *gojq.Query, in path) (expr, bool) {
 		if !ok {
 			return nil, false
 		}
-		left = e.(sum) //nolint:forcetypeassert // it is one, since the operator is +
+		left = e.(sum) //nolint:forcetypeassert // the operator + makes it a sum
 	} else {
 		e, ok := c.single(q.Left, in)
 		if !ok {
