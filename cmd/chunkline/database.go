@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
@@ -99,28 +100,30 @@ func checkOutput(output string) error {
 }
 
 // openDatabase opens the result of a job in a database.
-func openDatabase(output, job string, readOnly bool) (kinds.Sink, error) {
-	s, err := sqlsink.Open(output, job, sqlsink.Options{ReadOnly: readOnly, Existing: true})
+func openDatabase(ctx context.Context, output, job string, readOnly bool) (kinds.Sink, error) {
+	s, err := sqlsink.Open(ctx, output, job, sqlsink.Options{ReadOnly: readOnly, Existing: true})
 	if err != nil {
 		return nil, saver.SinkError("--output", err)
 	}
 	return s, nil
 }
 
-// openOutput opens the sink of a job, and makes it if it is not there.
-func (f *runFlags) openOutput() (kinds.Sink, error) {
-	if isDatabase(f.output) {
-		if f.force {
-			return nil, app.Usage("--force is for output files: nothing in a database is replaced")
-		}
-		s, err := kinds.Open(f.output, f.job)
-		if err != nil {
-			return nil, saver.SinkError("--output", err)
-		}
-		return s, nil
-	}
-	if isStdout(f.output) {
+// openOutput opens the sink of a job, and makes it if it is not there. It waits for a database server that takes no connection for
+// now, and shows that on w.
+func (f *runFlags) openOutput(ctx context.Context, w *screen) (kinds.Sink, error) {
+	switch {
+	case isStdout(f.output):
 		return f.openWork()
+	case !isDatabase(f.output):
+		return f.openFolder()
 	}
-	return f.openFolder()
+	if f.force {
+		return nil, app.Usage("--force is for output files: nothing in a database is replaced")
+	}
+	defer w.clear()
+	s, err := kinds.OpenWaiting(ctx, f.output, f.job, showWaiting(w))
+	if err != nil {
+		return nil, saver.SinkError("--output", err)
+	}
+	return s, nil
 }

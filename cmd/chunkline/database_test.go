@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"database/sql"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,7 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgproto3"
 	_ "modernc.org/sqlite" // registers the driver
+
+	"github.com/chunkline/chunkline/internal/app"
 )
 
 func openDB(t *testing.T, path string) *sql.DB {
@@ -118,6 +123,56 @@ func TestSinksPage(t *testing.T) {
 	if got := textsOf(t, db, "SELECT count(*) FROM people"); got != "1000\n" {
 		t.Errorf("table people has %s rows", got)
 	}
+}
+
+// TestDatabaseWithoutConnections: run waits for a server that takes no connection, says so, and ends when it is interrupted.
+func TestDatabaseWithoutConnections(t *testing.T) {
+	t.Parallel()
+	const secret = "canary-5d90"
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	tries := 0
+	address := refusingPostgres(t, func() {
+		if tries++; tries == 2 {
+			interrupt()
+		}
+	})
+	in := write(t, filepath.Join(t.TempDir(), "in"), "{}\n")
+	r := chunklineWith(ctx, strings.NewReader(""), "run", "-i", in, "-o", "postgres://me:"+secret+"@"+address+"/app?sslmode=disable", "-m", ".")
+	r.want(t, app.ExitInterrupted)
+	wantWords(t, r.stderr, "waiting for the database (0s): sorry, too many clients already")
+	wantWords(t, r.err.Error(), "stopped while opening the sink")
+	if tries != 2 || strings.Contains(r.stderr+r.err.Error(), secret) {
+		t.Errorf("after %d tries: %s%v", tries, r.stderr, r.err)
+	}
+}
+
+// refusingPostgres serves as a PostgreSQL server with too many clients, and calls before in front of each of its refusals.
+func refusingPostgres(t *testing.T, before func()) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	t.Cleanup(func() { _ = listener.Close(); <-ended })
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			client := pgproto3.NewBackend(conn, conn)
+			_, err = client.ReceiveStartupMessage()
+			before()
+			client.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "53300", Message: "sorry, too many clients already"})
+			if err := errors.Join(err, client.Flush(), conn.Close()); err != nil {
+				t.Logf("refuse a client: %v", err)
+			}
+		}
+	}()
+	return listener.Addr().String()
 }
 
 // TestDatabasePassword: no message shows the password of a database.

@@ -28,7 +28,7 @@ func deadListCommand() *cobra.Command {
 		Short:   "Print the dead letters, one JSON line each, in input order",
 		Example: "  chunkline dead list -o named.jsonl | jq -r '[.ordinal, .error] | @tsv'",
 		RunE: func(c *cobra.Command, _ []string) error {
-			folder, err := openResult(output, job, true)
+			folder, err := openResult(c.Context(), output, job, true)
 			if err != nil {
 				return err
 			}
@@ -81,7 +81,7 @@ func deadRetryCommand() *cobra.Command {
 			if timeout < 0 {
 				return app.Usage("--timeout=%s: use 0 (no limit) or more", timeout)
 			}
-			folder, err := openResult(output, job, false)
+			folder, err := openResult(c.Context(), output, job, false)
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/pipeline"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/sink/sqlsink"
 )
 
 // Without a terminal the first line comes soon, so that the user sees that the job
@@ -30,6 +31,32 @@ func showProgress(ctx context.Context, w *screen, status func() report.Status) {
 		w.draw(barLine(s.Progress, describe(s), width-1))
 	})
 	w.clear()
+}
+
+// showWaiting returns a function that shows each error of a database that takes no connection, as progress is shown: in place on a
+// terminal, else a line now and then.
+func showWaiting(w *screen) func(error) {
+	var begin time.Time
+	var next time.Duration
+	return func(err error) {
+		if err == nil {
+			return
+		}
+		if begin.IsZero() {
+			begin = time.Now()
+		}
+		gone := time.Since(begin)
+		text := fmt.Sprintf("waiting for the database (%s): %s", gone.Round(time.Second), printable(strings.Join(strings.Fields(sqlsink.Reason(err)), " ")))
+		if isInteractive(w) {
+			width, _ := w.columns()
+			w.draw(strings.ToValidUTF8(cut(text, width-1), ""))
+			return
+		}
+		if gone >= next {
+			next = gone.Truncate(lineInterval) + lineInterval
+			fmt.Fprintln(w, text)
+		}
+	}
 }
 
 const (

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/chunkline/chunkline/internal/report"
 )
 
@@ -38,6 +40,25 @@ func TestProgressLines(t *testing.T) {
 			" 10 % of about 100 objects: 10 objects, 1234/s, 1m30s left, 1 mapper\n" +
 			" 20 % of about 100 objects: 20 objects, 1234/s, 1m30s left, 1 mapper\n" +
 			" 30 % of about 100 objects: 30 objects, 1234/s, 1m30s left, 1 mapper\n"
+		if got := out.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// TestWaitingLines: why a job does not begin yet is printed at once, and then every 10 s.
+func TestWaitingLines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		note := showWaiting(&screen{w: &out})
+		begin := time.Now()
+		for time.Since(begin) < 25*time.Second {
+			note(fmt.Errorf("open sink: %w", &pgconn.PgError{Code: "53300", Message: "too many\nclients"}))
+			<-time.After(3 * time.Second)
+		}
+		note(nil)
+		want := "waiting for the database (0s): too many clients\nwaiting for the database (12s): too many clients\nwaiting for the database (21s): too many clients\n"
 		if got := out.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}

@@ -32,7 +32,7 @@ func redoCommand() *cobra.Command {
 			if version == "" {
 				return app.Usage("--version is not set: name the version whose results to remove, as status shows it")
 			}
-			folder, err := openResult(output, job, false)
+			folder, err := openResult(c.Context(), output, job, false)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -25,7 +26,7 @@ func deadFile(output string) string {
 }
 
 // openResult opens the sink that belongs to the value of --output. job may be empty, and is for databases.
-func openResult(output, job string, readOnly bool) (kinds.Sink, error) {
+func openResult(ctx context.Context, output, job string, readOnly bool) (kinds.Sink, error) {
 	if err := checkOutput(output); err != nil {
 		return nil, err
 	}
@@ -35,7 +36,7 @@ func openResult(output, job string, readOnly bool) (kinds.Sink, error) {
 	case output == "":
 		return nil, app.Usage("--output is not set: use the --output of run, or a saver's folder or database")
 	case isDatabase(output):
-		return openDatabase(output, job, readOnly)
+		return openDatabase(ctx, output, job, readOnly)
 	case job != "":
 		return nil, app.Usage("--job is for databases: a folder has one job")
 	}

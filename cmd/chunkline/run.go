@@ -128,7 +128,7 @@ func (f *runFlags) run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	defer app.Close(log, "source", src)
-	if out, err = f.openOutput(); err != nil { //nolint:contextcheck // opening a database has a limit of its own
+	if out, err = f.openOutput(ctx, std.err); err != nil {
 		return err
 	}
 	defer app.Close(log, "sink", out)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/test/proc"
 )
@@ -42,6 +44,13 @@ func TestTerminal(t *testing.T) {
 	showProgress(ctx, &screen{w: tty}, func() report.Status { return statusOf(1, 0.5) })
 	if text, err := reader.ReadString('|'); err != nil || !strings.Contains(text, " 50 % |") {
 		t.Errorf("drew %q, %v; want a bar", text, err)
+	}
+	showWaiting(&screen{w: tty})(&pgconn.PgError{Message: strings.Repeat("starting up ", 20)})
+	if text, err := reader.ReadString(')'); err != nil || !strings.HasSuffix(text, "waiting for the database (0s)") {
+		t.Errorf("drew %q, %v; want what is waited for", text, err)
+	}
+	if text, err := reader.ReadString('J'); err != nil || !strings.HasPrefix(text, ": starting up ") || len(text) > 80 {
+		t.Errorf("drew %q, %v; want one line of it", text, err)
 	}
 	t.Setenv("TERM", "dumb")
 	if isInteractive(tty) {

@@ -26,7 +26,7 @@ func verifyCommand() *cobra.Command {
 			"from the same bytes, and the output file must be in input order. OUTPUT is the --output of run, or a saver's\n" +
 			"folder. If the source was a command, an API or stdin, verify reads the copy that run has kept. Exit code 0: no problems.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			folder, err := openResult(output, job, true)
+			folder, err := openResult(c.Context(), output, job, true)
 			if err != nil {
 				return err
 			}

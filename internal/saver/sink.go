@@ -101,10 +101,12 @@ type Sink interface {
 
 var _ Sink = (*sink.Folder)(nil)
 
-// SinkError gives an error of opening a sink its exit code: a wrong setting, a store that cannot be reached, or content
-// that must not be touched. setting is the name of the setting that names the sink.
+// SinkError gives an error of opening a sink its exit code: a wrong setting, a store that cannot be reached, content that
+// must not be touched, or the end of the process. setting is the name of the setting that names the sink.
 func SinkError(setting string, err error) error {
 	switch {
+	case errors.Is(err, context.Canceled):
+		return app.WithCode(app.ExitInterrupted, errors.New("stopped while opening the sink"))
 	case errors.Is(err, sink.ErrSettings):
 		return app.Usage("%s: %w", setting, err)
 	case errors.Is(err, sink.ErrForeign):

@@ -49,10 +49,11 @@ var (
 	_ Sink = (*sqlsink.Sink)(nil)
 )
 
-// Open opens the sink that spec names for a job, and creates it if it does not exist. Errors are those of sink.Open.
-func Open(spec, job string) (Sink, error) {
+// Open opens the sink that spec names for a job, and creates it if it does not exist. Errors are those of sink.Open. Opening a database
+// ends early with ctx.
+func Open(ctx context.Context, spec, job string) (Sink, error) {
 	if sqlsink.IsSpec(spec) {
-		return opened(sqlsink.Open(spec, job, sqlsink.Options{}))
+		return opened(sqlsink.Open(ctx, spec, job, sqlsink.Options{}))
 	}
 	return opened(sink.Open(spec, job, sink.Options{}))
 }

@@ -59,11 +59,15 @@ func TestOpenWaiting(t *testing.T) {
 	}
 }
 
-// The wait ends with its context.
+// The end of the context ends the wait, between attempts and during one.
 func TestOpenWaitingEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s, err := openWaiting(ctx, func() (Sink, error) { return nil, refusal("53300") }, func(error) { cancel() })
+		if s != nil || !errors.Is(err, context.Canceled) {
+			t.Errorf("sink %v, error %v; want the end of the context", s, err)
+		}
+		s, err = openWaiting(ctx, func() (Sink, error) { return nil, sink.ErrUnreachable }, func(err error) { t.Errorf("noted %v", err) })
 		if s != nil || !errors.Is(err, context.Canceled) {
 			t.Errorf("sink %v, error %v; want the end of the context", s, err)
 		}

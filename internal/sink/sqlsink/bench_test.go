@@ -39,7 +39,7 @@ func benchGroup(from chunk.ID) []sink.Result {
 
 // benchCommits commits groups of small rows; one iteration is a commit of groupRows.
 func benchCommits(b *testing.B, spec, job string) {
-	s, err := sqlsink.Open(spec, job, sqlsink.Options{})
+	s, err := sqlsink.Open(b.Context(), spec, job, sqlsink.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

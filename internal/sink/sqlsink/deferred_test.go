@@ -23,7 +23,7 @@ func TestSQLiteForeignKeys(t *testing.T) {
 	if _, err := db.Exec(`CREATE TABLE lost (id bigint PRIMARY KEY, up bigint REFERENCES nobody (id))`); err != nil {
 		t.Fatal(err)
 	}
-	s, err := openSpec("sqlite:"+path+"?table=lost&columns=id,up", "lost")
+	s, err := openSpec(t, "sqlite:"+path+"?table=lost&columns=id,up", "lost")
 	if err == nil {
 		_ = s.Close()
 	}

@@ -49,8 +49,10 @@ type Options struct {
 // settings of PostgreSQL are for its client library. With ReadOnly or Existing job may be empty, if the database has one
 // job.
 //
-// Errors are ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat and ErrFull. Their texts contain no password.
-func Open(spec, job string, o Options) (*Sink, error) {
+// Opening ends early with ctx, and after 30 s at the latest. A new sink tries for 5 s to reach its server, unless the server answers that
+// it accepts no connections: TurnedAway recognizes this error. Errors are ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat and ErrFull.
+// Their texts contain no password.
+func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 	if err := chunk.CheckJob(job); err != nil && (job != "" || !o.ReadOnly && !o.Existing) {
 		return nil, fmt.Errorf("%w: %w", err, sink.ErrSettings)
 	}
@@ -59,7 +61,7 @@ func Open(spec, job string, o Options) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sink %s: %w: %w", strings.ToLower(kind), err, sink.ErrSettings)
 	}
-	ctx, done := context.WithTimeout(context.Background(), openTimeout)
+	ctx, done := context.WithTimeout(ctx, openTimeout)
 	defer done()
 	s := &Sink{job: job, readOnly: o.ReadOnly}
 	if strings.EqualFold(kind, "sqlite") {
@@ -154,7 +156,8 @@ func (s *Sink) make(ctx context.Context, values url.Values) (err error) {
 		if err = s.tryMake(ctx, values); err == nil {
 			return nil
 		}
-		if kind := s.classify(err); kind != again && kind != away || ctx.Err() != nil || time.Since(begin) > patience {
+		kind := s.classify(err)
+		if kind != again && kind != away || TurnedAway(err) || ctx.Err() != nil || time.Since(begin) > patience {
 			return err
 		}
 		if stopped := sleep(ctx, pause); stopped != nil {

@@ -52,7 +52,7 @@ func testPostgresTable(t *testing.T, server *postgrestest.Server) {
 			continue
 		}
 		server.Exec(t, url, `CREATE VIEW view_of AS SELECT 1 AS big`)
-		if _, err := openSpec(url+"&"+setting, "views"); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := openSpec(t, url+"&"+setting, "views"); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("open with %s: %v, want %q", setting, err, says)
 		}
 	}

@@ -191,6 +191,9 @@ func TurnedAway(err error) bool {
 	return ok && slices.Contains([]string{"53300", "57P01", "57P02", "57P03"}, e.Code)
 }
 
+// Reason returns what the server says in an error, for people; the whole error if the server says nothing.
+func Reason(err error) string { return pgDialect{}.reason(err) }
+
 // classifyBroken classifies what the server did not say itself.
 func classifyBroken(err error) class {
 	if errors.Is(err, sink.ErrSettings) {

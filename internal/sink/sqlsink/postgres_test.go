@@ -22,7 +22,7 @@ import (
 
 func openPostgres(t *testing.T, spec, job string) *sqlsink.Sink {
 	t.Helper()
-	s, err := sqlsink.Open(spec, job, sqlsink.Options{})
+	s, err := sqlsink.Open(t.Context(), spec, job, sqlsink.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func testIsASink(t *testing.T, server *postgrestest.Server) {
 				schemas[where] = fmt.Sprintf("s%d", len(schemas))
 				server.Exec(t, url, "CREATE SCHEMA "+schemas[where])
 			}
-			s, err := sqlsink.Open(url+"&search_path="+schemas[where], job, sqlsink.Options{})
+			s, err := sqlsink.Open(t.Context(), url+"&search_path="+schemas[where], job, sqlsink.Options{})
 			if err != nil {
 				return nil, err
 			}
@@ -230,7 +230,7 @@ func testTooManyClients(t *testing.T, server *postgrestest.Server) {
 	}
 	all := sinktest.Chain("x", []int{1}, []int{2})
 	_, committing := s.Commit(t.Context(), all)
-	_, opening := sqlsink.Open(url, "job", sqlsink.Options{})
+	_, opening := sqlsink.Open(t.Context(), url, "job", sqlsink.Options{})
 	for what, err := range map[string]error{"commit": committing, "open": opening} {
 		if !errors.Is(err, sink.ErrUnreachable) || !sqlsink.TurnedAway(err) || !strings.Contains(err.Error(), "too many clients") {
 			t.Errorf("%s: %v, want ErrUnreachable that says too many clients", what, err)
@@ -283,7 +283,7 @@ func testDurableSettings(t *testing.T, server *postgrestest.Server) {
 	if _, err := s.Claim(t.Context(), sinktest.Plan("a"), "f1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sqlsink.Open(url+"&table=quick&columns=id", "other", sqlsink.Options{}); !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), "SET LOGGED") {
+	if _, err := sqlsink.Open(t.Context(), url+"&table=quick&columns=id", "other", sqlsink.Options{}); !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), "SET LOGGED") {
 		t.Errorf("open with an unlogged table: %v", err)
 	}
 	for _, setting := range []string{"full_page_writes", "fsync"} {
@@ -291,7 +291,7 @@ func testDurableSettings(t *testing.T, server *postgrestest.Server) {
 		server.Exec(t, url, "SELECT pg_reload_conf()")
 		server.Kill(t)
 		server.Restart(t)
-		_, err := sqlsink.Open(url, "job", sqlsink.Options{})
+		_, err := sqlsink.Open(t.Context(), url, "job", sqlsink.Options{})
 		if !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), setting+" = off") {
 			t.Errorf("open with %s off: %v, want ErrSettings", setting, err)
 		}
@@ -312,7 +312,7 @@ func testSecrets(t *testing.T, server *postgrestest.Server) {
 		"no table":         right + "&table=nothing&columns=id",
 		"unknown setting":  right + "&nothing=1",
 	} {
-		s, err := sqlsink.Open(spec, "job", sqlsink.Options{})
+		s, err := sqlsink.Open(t.Context(), spec, "job", sqlsink.Options{})
 		if err == nil {
 			_ = s.Close()
 			t.Errorf("%s: opened", name)

@@ -13,8 +13,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSQLiteIsASink(t *testing.T) {
-	sinktest.Run(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
-		s, err := sqlsink.Open("sqlite:"+where, job, sqlsink.Options{})
+	sinktest.Run(t, func(t *testing.T, where, job string) (saver.Sink, error) {
+		s, err := sqlsink.Open(t.Context(), "sqlite:"+where, job, sqlsink.Options{})
 		if err != nil {
 			return nil, err
 		}

@@ -16,8 +16,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
 )
 
-func openSpec(spec, job string) (*sqlsink.Sink, error) {
-	return sqlsink.Open(spec, job, sqlsink.Options{})
+func openSpec(t *testing.T, spec, job string) (*sqlsink.Sink, error) {
+	return sqlsink.Open(t.Context(), spec, job, sqlsink.Options{})
 }
 
 // writer commits outputs, one chunk per commit.
@@ -31,7 +31,7 @@ type writer struct {
 
 func openTable(t *testing.T, spec, job string) *writer {
 	t.Helper()
-	s, err := openSpec(spec, job)
+	s, err := openSpec(t, spec, job)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func testTable(t *testing.T, spec string, db *sql.DB) {
 			"table=people&columns=id,full_name&key=full_name&mode=upsert": "cannot be written to",
 			"columns=id": "add table=NAME",
 		} {
-			s, err := openSpec(spec+settings, "wrong")
+			s, err := openSpec(t, spec+settings, "wrong")
 			if !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), says) {
 				t.Errorf("open with %s: %v, want ErrSettings with %q", settings, err, says)
 			}
@@ -245,7 +245,7 @@ func testTable(t *testing.T, spec string, db *sql.DB) {
 				_ = s.Close()
 			}
 		}
-		if s, err := openSpec(strings.TrimRight(spec, "?&"), "insert"); !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), "was begun with table people") {
+		if s, err := openSpec(t, strings.TrimRight(spec, "?&"), "insert"); !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), "was begun with table people") {
 			t.Errorf("open the job without its table: %v, want ErrSettings", err)
 			if err == nil {
 				_ = s.Close()
