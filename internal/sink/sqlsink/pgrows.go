@@ -2,6 +2,8 @@ package sqlsink
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,7 +53,33 @@ func (w *pgRows) probe(ctx context.Context, from querier) error {
 	if err != nil {
 		return err
 	}
-	return each(rows, func() error { return nil })
+	if err := each(rows, func() error { return nil }); err != nil {
+		return err
+	}
+	if w.mode == modeInsert {
+		return nil
+	}
+	return w.probeArbiters(ctx, from)
+}
+
+// probeArbiters returns an error if a constraint that ON CONFLICT would use is deferrable. PostgreSQL does not allow that, and says
+// so only when it inserts a row. With a key, ON CONFLICT uses the unique constraints on exactly these columns, otherwise all
+// constraints.
+func (w *pgRows) probeArbiters(ctx context.Context, from querier) error {
+	const query = `SELECT quote_ident(conname), regexp_replace(pg_get_constraintdef(oid), ' DEFERRABLE( INITIALLY DEFERRED)?$', '') FROM pg_constraint,
+		LATERAL (SELECT array_agg(attname::text) AS columns FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)) AS own
+		WHERE conrelid = to_regclass($1) AND contype IN ('p', 'u', 'x') AND condeferrable
+		AND ($2::text[] IS NULL OR contype <> 'x' AND columns @> $2 AND columns <@ $2) ORDER BY conname LIMIT 1`
+	var name, definition string
+	err := from.QueryRowContext(ctx, query, w.quoted, w.key).Scan(&name, &definition)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read constraints: %w", err)
+	}
+	return fmt.Errorf("mode=%s does not work with constraint %s, because it is DEFERRABLE: run ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %s %s, or use mode=insert",
+		w.mode, name, w.quoted, name, name, definition)
 }
 
 func (w *pgRows) put(ctx context.Context, t *tx, objects []object) error {

@@ -41,6 +41,7 @@ func TestPostgres(t *testing.T) {
 		{"two savers", testTwoSavers},
 		{"table", testPostgresTable},
 		{"deferred constraints", testDeferredConstraints},
+		{"deferrable arbiters", testDeferrableArbiters},
 		{"secrets", testSecrets},
 		{"lost commits", testLostCommits},
 		{"durable settings", testDurableSettings},
