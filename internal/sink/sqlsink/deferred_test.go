@@ -18,6 +18,7 @@ func TestSQLiteForeignKeys(t *testing.T) {
 	}
 	defer db.Close()
 	testForeignKeys(t, "sqlite:"+path+"?", "FOREIGN KEY constraint failed", db)
+	testReferredRows(t, "sqlite:"+path+"?", "foreign keys to it: pets_", db)
 
 	// A foreign key that SQLite cannot check is found before the job begins.
 	if _, err := db.Exec(`CREATE TABLE lost (id bigint PRIMARY KEY, up bigint REFERENCES nobody (id))`); err != nil {
@@ -65,6 +66,48 @@ func testForeignKeys(t *testing.T, spec, says string, db *sql.DB) {
 			}
 			if sum := w.Summary(); sum.Dead != 5 {
 				t.Errorf("there are %d dead letters after a retry that does not help, want 5", sum.Dead)
+			}
+		})
+	}
+}
+
+// testReferredRows tests that rows to which others refer are not removed, and that the error says so. says names the foreign key; the
+// name of the table that has it ends with immediate or deferred.
+func testReferredRows(t *testing.T, spec, says string, db *sql.DB) {
+	for name, deferred := range map[string]string{"immediate": "", "deferred": " DEFERRABLE INITIALLY DEFERRED"} {
+		t.Run("referred rows, "+name, func(t *testing.T) {
+			exec := func(query string) {
+				t.Helper()
+				if _, err := db.Exec(query); err != nil {
+					t.Fatalf("%s: %v", query, err)
+				}
+			}
+			owners, pets := "owners_"+name, "pets_"+name
+			exec(`CREATE TABLE ` + owners + ` (id bigint PRIMARY KEY, name text)`)
+			exec(`CREATE TABLE ` + pets + ` (owner bigint REFERENCES ` + owners + ` (id)` + deferred + `)`)
+			w := openTable(t, spec+"table="+owners+"&columns=id,name&key=id", owners)
+			w.commit(`{"id":1,"name":"Ada"}`, `{"id":2,"name":"Bo"}`)
+			w.commit(`{"id":3,"name":"Cy"}`)
+			exec(`INSERT INTO ` + pets + ` VALUES (3)`)
+			before := w.Summary()
+			wantKept := func(what string, err error) {
+				t.Helper()
+				if err == nil || errors.Is(err, sink.ErrBroken) || !strings.Contains(err.Error(), says+name) || !strings.Contains(err.Error(), "nothing was changed; first delete the rows") {
+					t.Errorf("%s: %v, want an error with %q", what, err, says+name)
+				}
+				if n := count(t, db, "SELECT count(*) FROM "+owners); n != 3 || w.Summary() != before {
+					t.Errorf("after %s the table has %d rows, and the summary is %+v; want 3 and %+v", what, n, w.Summary(), before)
+				}
+			}
+			_, err := w.Redo(t.Context(), "v1")
+			wantKept("redo", err)
+			w.chunk, w.ordinal = w.chunk-1, w.ordinal-1
+			err = w.Replace(t.Context(), w.result(`{"id":4,"name":"Cy"}`))
+			wantKept("replace", err)
+
+			exec(`DELETE FROM ` + pets)
+			if done, err := w.Redo(t.Context(), "v1"); err != nil || done.Outputs != 3 {
+				t.Errorf("redo with no row that refers: %+v, %v", done, err)
 			}
 		})
 	}

@@ -37,8 +37,10 @@ type dialect interface {
 	release(ctx context.Context, t *tx) error
 	// classify says what an error means.
 	classify(err error) class
-	// lacksRow says whether an error means that a row refers to one that is missing.
+	// lacksRow says whether an error means that a row refers to one that is missing, or to one that was to be removed.
 	lacksRow(err error) bool
+	// foreignKeysTo lists the foreign keys that refer to a table of the user, for people; "" if errors name the foreign key.
+	foreignKeysTo(ctx context.Context, from querier, table string) (string, error)
 	// reason is what the database says of a row that does not fit, for people.
 	reason(err error) string
 	quote(name string) string

@@ -92,6 +92,7 @@ func testDeferredConstraints(t *testing.T, server *postgrestest.Server) {
 	}
 	defer db.Close()
 	testForeignKeys(t, url+"&", "violates foreign key constraint", db)
+	testReferredRows(t, url+"&", `violates foreign key constraint "pets_`, db)
 
 	server.Exec(t, url, `CREATE TABLE ranks (id int PRIMARY KEY, rank int UNIQUE DEFERRABLE INITIALLY DEFERRED)`)
 	w := openTable(t, url+"&table=ranks&columns=id,rank&key=id", "ranks")

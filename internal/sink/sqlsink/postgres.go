@@ -154,6 +154,8 @@ func (pgDialect) lacksRow(err error) bool {
 	return ok && e.Code == "23503" // foreign_key_violation
 }
 
+func (pgDialect) foreignKeysTo(context.Context, querier, string) (string, error) { return "", nil }
+
 func (pgDialect) classify(err error) class {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {

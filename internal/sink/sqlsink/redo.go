@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -38,7 +39,7 @@ func (s *Sink) Replace(ctx context.Context, result sink.Result) error {
 				return false, err
 			}
 		}
-		return true, s.replace(ctx, t, now, &records[0], &r)
+		return true, s.removing(ctx, t, func() error { return s.replace(ctx, t, now, &records[0], &r) })
 	})
 }
 
@@ -119,18 +120,18 @@ func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 		if err != nil {
 			return false, err
 		}
-		for i := range bad {
-			r := &bad[i]
-			was, err := s.committed(ctx, t, r)
-			if err != nil {
-				return false, err
+		err = s.removing(ctx, t, func() error {
+			for i := range bad {
+				if err := s.removeResult(ctx, t, now, &bad[i]); err != nil {
+					return err
+				}
 			}
-			if err := s.placer.take(ctx, t, slices.Collect(objectsOf(&was))); err != nil {
-				return false, err
-			}
-			if err := s.removePiece(ctx, t, now, r); err != nil {
-				return false, err
-			}
+			return nil
+		})
+		if err != nil {
+			return false, err
+		}
+		for i, r := range bad {
 			if i == 0 || bad[i-1].Chunk != r.Chunk {
 				done.Chunks++
 				if complete[r.Chunk] {
@@ -148,6 +149,40 @@ func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 		return true, s.storeVersion(ctx, t, now, name, version{term: now.versions[name].term + 1})
 	})
 	return done, err
+}
+
+// removeResult removes the outputs, the row and the dead letters of a piece.
+func (s *Sink) removeResult(ctx context.Context, t *tx, now *state, r *sink.Record) error {
+	was, err := s.committed(ctx, t, r)
+	if err != nil {
+		return err
+	}
+	if err := s.placer.take(ctx, t, slices.Collect(objectsOf(&was))); err != nil {
+		return err
+	}
+	return s.removePiece(ctx, t, now, r)
+}
+
+// errKept means that the database refuses to remove rows of the user's table.
+var errKept = errors.New("nothing was changed")
+
+// removing runs do, which removes rows of the user's table, and then checks deferred constraints. It returns errKept if a foreign key
+// refers to the rows, or a trigger refuses.
+func (s *Sink) removing(ctx context.Context, t *tx, do func() error) error {
+	err := t.within(ctx, do)
+	if err == nil || s.table == nil || s.dialect.classify(err) != misfit {
+		return err
+	}
+	reason, hint := s.dialect.reason(err), ""
+	if s.dialect.lacksRow(err) {
+		keys, err := s.dialect.foreignKeysTo(ctx, t, s.table.name)
+		if err != nil {
+			return fmt.Errorf("read foreign keys to table %s: %w", s.table.name, err)
+		}
+		reason += keys
+		hint = "; first delete the rows that refer to them, or declare the foreign key ON DELETE CASCADE, or use mode=upsert, which leaves rows for the next outputs to replace"
+	}
+	return fmt.Errorf("remove rows of table %s: %s: %w%s", s.table.name, reason, errKept, hint)
 }
 
 // completeChunks returns the chunks of records that are complete.

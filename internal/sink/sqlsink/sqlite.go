@@ -173,6 +173,22 @@ func (liteDialect) lacksRow(err error) bool {
 	return errors.Is(err, errForeignKey) || ok && e.Code() == lib.SQLITE_CONSTRAINT_FOREIGNKEY
 }
 
+func (liteDialect) foreignKeysTo(ctx context.Context, from querier, table string) (string, error) {
+	rows, err := from.QueryContext(ctx, `SELECT m.name || ' (' || group_concat(f."from", ', ') || ')' FROM sqlite_schema AS m, pragma_foreign_key_list(m.name) AS f
+		WHERE m.type = 'table' AND f."table" = ?1 COLLATE NOCASE GROUP BY m.name, f.id ORDER BY m.name, f.id`, table)
+	if err != nil {
+		return "", err
+	}
+	var keys []string
+	err = each(rows, func() error {
+		var key string
+		err := rows.Scan(&key)
+		keys = append(keys, key)
+		return err
+	})
+	return "; foreign keys to it: " + strings.Join(keys, ", "), err
+}
+
 func (liteDialect) classify(err error) class {
 	if errors.Is(err, errForeignKey) {
 		return misfit
