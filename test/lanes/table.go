@@ -67,7 +67,8 @@ var table = []entry{
 		ci: "make -s fuzz FUZZTIME=2000x", all: "make -s fuzz FUZZTIME=100000x",
 	}, {
 		name: "databases", about: "SQLite and PostgreSQL as sinks and sources; a private PostgreSQL server is killed in the middle of commits and of reading", after: []string{"packages"}, seconds: 90,
-		ci: "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source", all: "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source",
+		ci:  "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source && go test -count=1 -tags postgres ./test/e2e -run TestPostgres",
+		all: "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source && go test -count=1 -tags postgres ./test/e2e -run TestPostgres",
 	}, {
 		name: "builds", about: "static programs, other systems, the README's demo, real data against jq", seconds: 200,
 		ci: ".ci/builds linux/386 darwin/arm64", all: ".ci/builds linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64",
