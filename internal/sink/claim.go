@@ -23,35 +23,43 @@ func (f *Folder) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Gr
 	if err := ctx.Err(); err != nil {
 		return Grant{}, err
 	}
-	if fetcher == "" || len(fetcher) > maxFetcher {
-		return Grant{}, fmt.Errorf("claim by a fetcher with a name of %d bytes: %w", len(fetcher), ErrInvalid)
-	}
 	old := f.state.Load().claims
-	if old.Plan != nil && *old.Plan != plan {
-		return Grant{}, fmt.Errorf("sink folder %s: %w: it holds results of %s, this is %s; use another folder",
-			f.dir, ErrOtherPlan, old.Plan, plan)
+	claimed, err := old.Claim(plan, fetcher)
+	if err != nil {
+		return Grant{}, fmt.Errorf("sink folder %s: %w", f.dir, err)
 	}
-	if c, ok := old.claimedBy(fetcher); ok {
-		if c.Epoch == old.Epoch {
-			return old.grant(), nil
+	if claimed != old {
+		if err := f.append([]frame{{kind: claimsKind, claims: claimed}}); err != nil {
+			return Grant{}, err
 		}
-		return Grant{}, fmt.Errorf("sink folder %s: %w: epoch %d of %s is over, the newest is %d",
-			f.dir, ErrFenced, c.Epoch, fetcher, old.Epoch)
 	}
-	claimed := old.fence(fetcher)
+	return claimed.Grant(), nil
+}
+
+// Claim returns the claims after a claim by fetcher: c itself if fetcher has the newest epoch already. Errors are ErrInvalid,
+// ErrOtherPlan and ErrFenced.
+func (c *Claims) Claim(plan chunk.Plan, fetcher string) (*Claims, error) {
+	switch before, known := c.claimedBy(fetcher); {
+	case fetcher == "" || len(fetcher) > maxFetcher:
+		return nil, fmt.Errorf("claim by a fetcher with a name of %d bytes: %w", len(fetcher), ErrInvalid)
+	case c.Plan != nil && *c.Plan != plan:
+		return nil, fmt.Errorf("%w: it holds results of %s, this is %s; use another sink", ErrOtherPlan, c.Plan, plan)
+	case known && before.Epoch == c.Epoch:
+		return c, nil
+	case known:
+		return nil, fmt.Errorf("%w: epoch %d of %s is over, the newest is %d", ErrFenced, before.Epoch, fetcher, c.Epoch)
+	}
+	claimed := c.fence(fetcher)
 	claimed.Plan = &plan
 	if claimed.Key == nil {
 		claimed.Key = make([]byte, 32)
 		rand.Read(claimed.Key) // never fails
 	}
-	if err := f.append([]frame{{kind: claimsKind, claims: claimed}}); err != nil {
-		return Grant{}, err
-	}
-	return claimed.grant(), nil
+	return claimed, nil
 }
 
 // fence returns a copy in which fetcher has a new epoch.
-func (c *claims) fence(fetcher string) *claims {
+func (c *Claims) fence(fetcher string) *Claims {
 	next := *c
 	next.Epoch++
 	next.Claimants = append(slices.Clone(c.Claimants), claimant{Fetcher: fetcher, Epoch: next.Epoch})
@@ -61,7 +69,8 @@ func (c *claims) fence(fetcher string) *claims {
 	return &next
 }
 
-func (c *claims) grant() Grant {
+// Grant returns what the newest fetcher gets.
+func (c *Claims) Grant() Grant {
 	return Grant{Epoch: c.Epoch, Key: slices.Clone(c.Key), Terms: maps.Clone(c.Terms), Transforms: maps.Clone(c.Transforms)}
 }
 
@@ -82,11 +91,11 @@ func (f *Folder) FenceVersion(ctx context.Context, version string, term uint64) 
 	case now.Terms[version] >= term:
 		return nil
 	}
-	return f.append([]frame{{kind: claimsKind, claims: now.fenceVersion(version, term)}})
+	return f.append([]frame{{kind: claimsKind, claims: now.FenceVersion(version, term)}})
 }
 
-// fenceVersion returns a copy with another term for a version.
-func (c *claims) fenceVersion(version string, term uint64) *claims {
+// FenceVersion returns a copy with another term for a version.
+func (c *Claims) FenceVersion(version string, term uint64) *Claims {
 	next := *c
 	next.Terms = maps.Clone(c.Terms)
 	if next.Terms == nil {
@@ -96,8 +105,8 @@ func (c *claims) fenceVersion(version string, term uint64) *claims {
 	return &next
 }
 
-// bind returns a copy that records the transform of a result's version, or c itself if nothing changes.
-func (c *claims) bind(r *Result) *claims {
+// Bind returns a copy that records the transform of a result's version, or c itself if nothing changes.
+func (c *Claims) Bind(r *Result) *Claims {
 	if r.Transform == "" || c.Transforms[r.Version] != "" {
 		return c
 	}
@@ -111,17 +120,23 @@ func (c *claims) bind(r *Result) *claims {
 }
 
 // mixes reports whether the sink holds results of the same version from another transform than r's.
-func (c *claims) mixes(r *Result) bool {
+func (c *Claims) mixes(r *Result) bool {
 	bound := c.Transforms[r.Version]
 	return bound != "" && r.Transform != "" && bound != r.Transform
 }
 
 // unbind returns a copy without the transform of a version.
-func (c *claims) unbind(version string) *claims {
+func (c *Claims) unbind(version string) *Claims {
 	next := *c
 	next.Transforms = maps.Clone(c.Transforms)
 	delete(next.Transforms, version)
 	return &next
+}
+
+// Redo returns a copy for the removal of a version's results: with a new epoch, which fences the running fetcher, with the
+// version fenced, and without its transform.
+func (c *Claims) Redo(version string) *Claims {
+	return c.fence("redo-"+rand.Text()).FenceVersion(version, c.Terms[version]+1).unbind(version)
 }
 
 // Transforms returns the transform of each version whose results are in the sink. The caller must not change the map.

@@ -1,9 +1,6 @@
 package sink
 
 import (
-	"iter"
-	"math"
-
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
@@ -42,44 +39,14 @@ func DecodeRecord(b []byte) (Record, bool) {
 	return fr.record, err == nil
 }
 
-// A Placed is a piece in the table, with its position as a number.
-type Placed struct {
-	Entry
-
-	At uint64
-}
-
-// A Table is the table of pieces.
-type Table struct{ t *table }
-
-func NewTable() Table                       { return Table{newTable()} }
-func (t Table) Set(p Placed)                { t.t.set(placed{p.Entry, position(p.At)}) }
-func (t Table) Remove(id chunk.ID, n int)   { t.t.remove(id, n) }
-func (t Table) Complete(id chunk.ID) bool   { return t.t.complete(id) }
-func (t Table) InCuts() int                 { return len(t.t.cuts) }
-func (t Table) Pieces(id chunk.ID) []Placed { return collect(t.t.pieces(id), math.MaxInt) }
-func (t Table) From(id chunk.ID, limit int) []Placed {
-	return collect(t.t.from(id), limit)
-}
-
-func (t Table) Below(id chunk.ID, limit int) []Placed {
-	return collect(t.t.below(id), limit)
-}
-
-func collect(pieces iter.Seq[placed], limit int) (all []Placed) {
-	for p := range pieces {
-		if all = append(all, Placed{p.Entry, uint64(p.at)}); len(all) == limit {
-			break
-		}
-	}
-	return all
-}
+// InCuts returns how many chunks take more than a spot.
+func (t *Table) InCuts() int { return len(t.cuts) }
 
 // FillIndex adds n more chunks, which the log does not have, to the index of an open folder.
 func (f *Folder) FillIndex(n int) error {
 	for id := range n {
 		where := int64(id) * 15_000
-		f.index.note(placed{Entry{chunk.ID(id), 0, 100, 100, chunk.Digest{byte(id)}}, at(int(where/DefaultPartBytes), where%DefaultPartBytes)})
+		f.index.note(Placed{Entry{chunk.ID(id), 0, 100, 100, chunk.Digest{byte(id)}}, at(int(where/DefaultPartBytes), where%DefaultPartBytes)})
 		if f.index.due(f.log) || id == n-1 {
 			if err := f.index.append(f.log, f.state.Load()); err != nil {
 				return err

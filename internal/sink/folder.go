@@ -13,6 +13,8 @@ import (
 
 // Folder is the sink that stores results in the log of one folder.
 type Folder struct {
+	View
+
 	dir       string
 	o         FolderOptions // with defaults, paths absolute
 	fs        fileSystem
@@ -30,7 +32,7 @@ type Folder struct {
 	mu      sync.Mutex // guards the fields below, and serializes changes
 	locked  file       // the first part, which carries the lock
 	log     *log
-	table   *table
+	table   *Table
 	index   *index
 	headers *partReader
 	err     error // why the folder no longer works: ErrClosed or ErrBroken

@@ -19,7 +19,7 @@ func (f *Folder) Follow(ctx context.Context, w io.Writer, after uint64) (err err
 	reader := newPartReader(f.log)
 	defer func() { err = errors.Join(err, reader.close()) }()
 	out := bufio.NewWriterSize(w, readSize)
-	page := make([]placed, 0, pageRecords)
+	page := make([]Placed, 0, pageRecords)
 	for next := (place{}); ; {
 		now := f.state.Load() // before the table: a later commit ends the wait below
 		if now.claims.Epoch > after {
@@ -46,7 +46,7 @@ func (f *Folder) Follow(ctx context.Context, w io.Writer, after uint64) (err err
 }
 
 // copyOutputs writes the outputs of pieces.
-func copyOutputs(w *bufio.Writer, reader *partReader, pieces []placed) error {
+func copyOutputs(w *bufio.Writer, reader *partReader, pieces []Placed) error {
 	for _, p := range pieces {
 		r, err := reader.record(p)
 		if err != nil {
@@ -66,9 +66,9 @@ type place struct {
 }
 
 // adjacent appends the committed pieces that follow one another from next on, at most a page, and moves next behind them.
-func (f *Folder) adjacent(ctx context.Context, page []placed, next *place) ([]placed, error) {
-	err := f.look(ctx, func() {
-		for p := range f.table.from(next.id) {
+func (f *Folder) adjacent(ctx context.Context, page []Placed, next *place) ([]Placed, error) {
+	err := f.Locked(ctx, func(t *Table) {
+		for p := range t.From(next.id) {
 			if p.ID == next.id && p.From < next.from {
 				continue
 			}

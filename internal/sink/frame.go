@@ -32,7 +32,7 @@ type frame struct {
 	at   int64 // offset in the part
 
 	// One of these is set, by kind.
-	claims  *claims
+	claims  *Claims
 	record  Record
 	removed removal
 	merged  *merged
@@ -74,7 +74,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 // position returns the frame's position for the table.
-func (fr *frame) position() position {
+func (fr *frame) position() Position {
 	p := at(fr.part, fr.at)
 	if fr.record.Dead.Length > 0 {
 		p |= deadBit
@@ -158,7 +158,7 @@ func (h head) decode(header []byte, part int, offset int64) (frame, error) {
 	var err error
 	switch h.kind {
 	case claimsKind:
-		fr.claims = &claims{}
+		fr.claims = &Claims{}
 		if err = json.Unmarshal(header, fr.claims); err == nil && fr.claims.Format != formatVersion {
 			return fr, fmt.Errorf("%w: %d, not %d", ErrFormat, fr.claims.Format, formatVersion)
 		}
@@ -182,7 +182,7 @@ func (h head) decode(header []byte, part int, offset int64) (frame, error) {
 // A removal lists pieces to remove.
 type removal struct {
 	pieces []removed // by ascending chunk, then from
-	totals totals    // sums over the removed pieces, without Chunks
+	totals Totals    // sums over the removed pieces, without Chunks
 }
 
 // removed names the piece of a chunk that begins at an index.

@@ -54,8 +54,8 @@ const (
 
 // indexed is the state of a block, with the position in the log where the block ends.
 type indexed struct {
-	Claims   *claims   `json:"claims"`
-	Totals   totals    `json:"totals"`
+	Claims   *Claims   `json:"claims"`
+	Totals   Totals    `json:"totals"`
 	Written  *written  `json:"written"`
 	Finished *finished `json:"finished"`
 
@@ -68,7 +68,7 @@ func newIndex(fs fileSystem, dir string) *index {
 }
 
 // note adds an entry to the next block.
-func (x *index) note(p placed) {
+func (x *index) note(p Placed) {
 	if x.bad {
 		return
 	}
@@ -85,12 +85,12 @@ func (x *index) note(p placed) {
 }
 
 // restore adds the entries of a block to a table; false if they are invalid.
-func restore(into *table, entries []byte) bool {
+func restore(into *Table, entries []byte) bool {
 	for len(entries) > 0 {
 		if len(entries) < entrySize {
 			return false
 		}
-		id, s := chunk.ID(binary.LittleEndian.Uint64(entries)), spot{at: position(binary.LittleEndian.Uint64(entries[8:]))}
+		id, s := chunk.ID(binary.LittleEndian.Uint64(entries)), spot{at: Position(binary.LittleEndian.Uint64(entries[8:]))}
 		copy(s.digest[:], entries[16:])
 		if s.at.objects() > 0 {
 			into.put(id, s)
@@ -102,9 +102,9 @@ func restore(into *table, entries []byte) bool {
 		}
 		n := func(at int) int { return int(binary.LittleEndian.Uint32(entries[entrySize+at:])) }
 		if from := n(0); s.at == 0 {
-			into.remove(id, from)
+			into.Remove(id, from)
 		} else {
-			into.set(placed{Entry{ID: id, From: from, Objects: n(4), Of: n(8), Digest: s.digest}, s.at})
+			into.Set(Placed{Entry{ID: id, From: from, Objects: n(4), Of: n(8), Digest: s.digest}, s.at})
 		}
 		entries = entries[longSize:]
 	}
@@ -171,7 +171,7 @@ func (x *index) close() error {
 }
 
 // load reads the blocks into a table. It returns the state of the last one, or nil if there is none.
-func (x *index) load(into *table) (last *indexed, err error) {
+func (x *index) load(into *Table) (last *indexed, err error) {
 	info, err := x.fs.Stat(x.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

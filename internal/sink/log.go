@@ -36,7 +36,7 @@ type log struct {
 type mark struct {
 	Commit uint64   `json:"commit"` // its number, from 1
 	Sum    uint32   `json:"sum"`    // the checksum of its last frame
-	Newest position `json:"newest"` // position of that frame
+	Newest Position `json:"newest"` // position of that frame
 }
 
 // bufferSize is how many bytes are collected for one write. Bodies of at least half of it are written directly.

@@ -10,8 +10,6 @@ import (
 	"os"
 
 	"github.com/cespare/xxhash/v2"
-
-	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // Finish implements saver.Sink: it merges the ordered files. It needs as much disk space again as the outputs, and memory
@@ -58,44 +56,17 @@ func (f *Folder) checkComplete(ctx context.Context, s *state, chunks, objects ui
 	if s.finished != nil && s.totals.Chunks == chunks && s.totals.Objects == objects {
 		return nil // already checked, and nothing was committed since
 	}
-	incomplete := func(format string, args ...any) error {
-		return fmt.Errorf("sink folder %s: %w: %s; it has %d of %d chunks and %d of %d objects",
-			f.dir, ErrIncomplete, fmt.Sprintf(format, args...), s.totals.Chunks, chunks, s.totals.Objects, objects)
-	}
-	missing := func(id chunk.ID, ordinal uint64, n int) error {
-		return incomplete("objects %d to %d of chunk %d are missing", ordinal, ordinal+uint64(n)-1, id)
-	}
-	var next chunk.ID
-	var ordinal uint64
-	have, of := 0, 0 // objects of chunk next, if only some are there
+	gaps := Gaps{Chunks: chunks, Objects: objects, Have: s.totals}
 	for r, err := range f.Records(ctx) {
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case have > 0 && r.Chunk != next:
-			return missing(next, ordinal, of-have)
-		case uint64(r.Chunk) >= chunks:
-			return incomplete("chunk %d is beyond the end", r.Chunk)
-		case r.Chunk != next:
-			return incomplete("chunk %d is missing", next)
-		case r.From != have:
-			return missing(next, ordinal, r.From-have)
-		case r.First != ordinal:
-			return incomplete("chunk %d begins with object %d, not %d", r.Chunk, r.begins(), ordinal-uint64(have))
 		}
-		have, of = have+r.Objects, r.Of
-		ordinal += uint64(r.Objects)
-		if have == of {
-			next, have = next+1, 0
+		if err := gaps.Next(&r); err != nil {
+			return fmt.Errorf("sink folder %s: %w", f.dir, err)
 		}
 	}
-	switch {
-	case have > 0:
-		return missing(next, ordinal, of-have)
-	case uint64(next) != chunks:
-		return incomplete("chunk %d is missing", next)
-	case ordinal != objects:
-		return incomplete("the chunks have %d objects", ordinal)
+	if err := gaps.End(); err != nil {
+		return fmt.Errorf("sink folder %s: %w", f.dir, err)
 	}
 	return nil
 }

@@ -50,13 +50,14 @@ func OpenFolder(dir, job string, o FolderOptions) (*Folder, error) {
 }
 
 func openFolder(disk fileSystem, dir, job string, o FolderOptions) (*Folder, error) {
-	f := &Folder{fs: disk, o: o, table: newTable()}
+	f := &Folder{fs: disk, o: o, table: NewTable()}
 	if err := f.configure(dir, job); err != nil {
 		return nil, err
 	}
 	f.log = &log{fs: disk, dir: f.dir, limit: f.o.PartBytes}
 	f.index = newIndex(disk, f.dir)
 	f.reader, f.headers = newPartReader(f.log), newPartReader(f.log)
+	f.View = ViewOf("sink folder "+f.dir, f)
 	err := f.openLog(job)
 	if err == nil {
 		err = f.recover(job)
@@ -206,7 +207,7 @@ func (f *Folder) firstCommit(made file, fresh, job string) error {
 	if _, err := f.fs.Stat(f.log.path(0)); err == nil {
 		return errors.Join(errRaced, f.fs.Remove(fresh))
 	}
-	first := frame{kind: claimsKind, claims: &claims{Format: formatVersion, Job: job, ID: rand.Text()}}
+	first := frame{kind: claimsKind, claims: &Claims{Format: formatVersion, Job: job, ID: rand.Text()}}
 	b, _, err := first.append(nil, 1, true, 0)
 	if err == nil {
 		err = made.Truncate(0) // remnants of a crashed attempt

@@ -27,8 +27,8 @@ const (
 func newPartReader(l *log) *partReader { return &partReader{log: l, open: make(map[int]file)} }
 
 // record reads the record of a piece.
-func (p *partReader) record(of placed) (Record, error) {
-	part, at := of.at.part(), of.at.offset()
+func (p *partReader) record(of Placed) (Record, error) {
+	part, at := of.At.part(), of.At.offset()
 	f, err := p.file(part)
 	if err != nil {
 		return Record{}, fmt.Errorf("open log: %w", err)
@@ -56,7 +56,7 @@ func (p *partReader) record(of placed) (Record, error) {
 		return Record{}, damaged("the record here does not have the checksum it was written with")
 	}
 	fr, err := h.decode(header, part, at)
-	if err == nil && fr.record.entry() != of.Entry {
+	if err == nil && fr.record.Entry() != of.Entry {
 		err = damaged(fmt.Sprintf("the record here is of chunk %d from object %d on", fr.record.Chunk, fr.record.From))
 	}
 	return fr.record, err

@@ -14,6 +14,9 @@ type Range struct {
 	Sum    uint32 // CRC32C of the bytes
 }
 
+// Matches reports whether b are the bytes.
+func (r Range) Matches(b []byte) bool { return int64(len(b)) == r.Length && checksum(b) == r.Sum }
+
 // A Record describes a committed piece of a chunk, and locates its bodies. Its fields are those of Result.
 type Record struct {
 	Chunk   chunk.ID
@@ -42,7 +45,8 @@ func (r *Record) OutputCount() uint64 {
 	return n
 }
 
-func recordOf(r *Result) Record {
+// RecordOf returns the record of a result. Its bodies have no location yet.
+func RecordOf(r *Result) Record {
 	return Record{
 		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
 		Outputs:   Range{Length: int64(len(r.Outputs)), Sum: checksum(r.Outputs)},
@@ -51,12 +55,16 @@ func recordOf(r *Result) Record {
 	}
 }
 
-// sameObjects reports whether a result was made from the objects of the record.
-func (r *Record) sameObjects(o *Result) bool {
-	return r.Digest == o.Digest && r.First == o.First && r.Objects == o.Objects && r.Of == o.Of
+// Result returns the record as a result without outputs and dead letters.
+func (r *Record) Result() Result {
+	return Result{
+		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
+		DeadCount: r.DeadCount, Attempt: r.Attempt, Mapper: r.Mapper, Version: r.Version,
+	}
 }
 
-func (r *Record) entry() Entry {
+// Entry names the piece.
+func (r *Record) Entry() Entry {
 	return Entry{ID: r.Chunk, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest}
 }
 

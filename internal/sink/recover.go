@@ -98,7 +98,7 @@ func (f *Folder) readLog(have []int64) (t tail, err error) {
 	if err != nil {
 		return t, err
 	}
-	next := &state{claims: &claims{}, written: &written{}}
+	next := &state{claims: &Claims{}, written: &written{}}
 	if last != nil {
 		if last.Claims.Format != formatVersion {
 			return t, fmt.Errorf("%w: %d, not %d", ErrFormat, last.Claims.Format, formatVersion)

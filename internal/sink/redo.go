@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"crypto/rand"
 	"slices"
 )
 
@@ -30,15 +29,13 @@ func (f *Folder) Redo(ctx context.Context, version string) (Redone, error) {
 	if err != nil || len(bad) == 0 {
 		return Redone{}, err
 	}
-	now := f.state.Load().claims
-	claimed := now.fence("redo-"+rand.Text()).fenceVersion(version, now.Terms[version]+1).unbind(version)
-	frames := []frame{{kind: claimsKind, claims: claimed}}
+	frames := []frame{{kind: claimsKind, claims: f.state.Load().claims.Redo(version)}}
 	done := Redone{Chunks: countChunks(bad)}
 	for some := range slices.Chunk(bad, maxRemoved) {
 		gone := removal{pieces: make([]removed, len(some))}
 		for i := range some {
 			gone.pieces[i] = removed{some[i].Chunk, some[i].From}
-			gone.totals.add(&some[i])
+			gone.totals.Add(&some[i])
 		}
 		frames = append(frames, frame{kind: removedKind, removed: gone})
 		done.Objects += gone.totals.Objects
@@ -63,7 +60,7 @@ func countChunks(records []Record) (n uint64) {
 
 // recordsOf returns the records of a version, by ascending ID, then From. Call it with mu held.
 func (f *Folder) recordsOf(ctx context.Context, version string) (found []Record, err error) {
-	for p := range f.table.from(0) {
+	for p := range f.table.From(0) {
 		r, err := f.headers.record(p)
 		if err != nil {
 			return nil, f.breakDown(err)

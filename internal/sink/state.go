@@ -9,9 +9,9 @@ import (
 // formatVersion is the version of the log's format. Folders of other versions are not touched.
 const formatVersion = 4
 
-// claims records the owner of the sink, and which results it refuses. It changes when a fetcher claims the job and when a
+// Claims records the owner of the sink, and which results it refuses. It changes when a fetcher claims the job and when a
 // version is fenced.
-type claims struct {
+type Claims struct {
 	Format    int         `json:"format"`
 	Job       string      `json:"job"`
 	ID        string      `json:"id"` // random ID of this sink
@@ -34,8 +34,8 @@ type claimant struct {
 // instead of being fenced.
 const maxClaimants = 64
 
-// totals is a sum over records.
-type totals struct {
+// Totals is a sum over records.
+type Totals struct {
 	Chunks      uint64 `json:"chunks"` // with all their objects
 	Objects     uint64 `json:"objects"`
 	Outputs     uint64 `json:"outputs"`
@@ -44,8 +44,8 @@ type totals struct {
 	DeadBytes   uint64 `json:"dead_bytes"`
 }
 
-// add adds a record, except to Chunks, which apply updates: one record does not show whether its chunk is complete.
-func (t *totals) add(r *Record) {
+// Add adds a record, except to Chunks, which its owner updates: one record does not show whether its chunk is complete.
+func (t *Totals) Add(r *Record) {
 	t.Objects += uint64(r.Objects)
 	t.Outputs += r.OutputCount()
 	t.Dead += uint64(r.DeadCount)
@@ -53,8 +53,8 @@ func (t *totals) add(r *Record) {
 	t.DeadBytes += uint64(r.Dead.Length)
 }
 
-// remove subtracts another sum, except Chunks.
-func (t *totals) remove(o totals) {
+// Remove subtracts another sum, except Chunks.
+func (t *Totals) Remove(o Totals) {
 	t.Objects -= o.Objects
 	t.Outputs -= o.Outputs
 	t.Dead -= o.Dead
@@ -62,9 +62,9 @@ func (t *totals) remove(o totals) {
 	t.DeadBytes -= o.DeadBytes
 }
 
-// totals returns the totals of one record.
-func (r *Record) totals() (t totals) {
-	t.add(r)
+// Totals returns the totals of one record.
+func (r *Record) Totals() (t Totals) {
+	t.Add(r)
 	return t
 }
 
@@ -84,8 +84,8 @@ type merged struct {
 //
 // Invariant: it equals the log on disk.
 type state struct {
-	claims   *claims
-	totals   totals
+	claims   *Claims
+	totals   Totals
 	written  *written
 	finished *finished
 	content  uint64 // incremented by each change of the committed pieces
@@ -107,7 +107,7 @@ func (s *state) next() *state {
 }
 
 // claimedBy finds a fetcher among the claimants.
-func (c *claims) claimedBy(fetcher string) (claimant, bool) {
+func (c *Claims) claimedBy(fetcher string) (claimant, bool) {
 	i := slices.IndexFunc(c.Claimants, func(o claimant) bool { return o.Fetcher == fetcher })
 	if i < 0 {
 		return claimant{}, false

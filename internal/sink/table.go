@@ -8,10 +8,10 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A table maps every committed piece to the position of its frame. It is the part of an open folder's memory that grows. A
+// A Table maps every committed piece to the position of its record. It is the part of an open sink's memory that grows. A
 // chunk in one piece takes 24 bytes, a spot. The pieces of all others are in cuts; those are few, because only slow work
 // and large objects come in several pieces.
-type table struct {
+type Table struct {
 	pages  map[uint64]*tablePage // ID / pageSpots → page
 	order  []uint64              // the keys of pages, ascending
 	newest uint64                // a key, and its page: chunks arrive roughly in order
@@ -19,20 +19,21 @@ type table struct {
 	cuts   map[chunk.ID]*cut
 }
 
-// A placed piece is an entry of the table.
-type placed struct {
+// A Placed piece is an entry of the table.
+type Placed struct {
 	Entry
-	at position // 0: the piece was removed
+
+	At Position // 0: the piece was removed
 }
 
 // A spot is the entry of a chunk: a whole one, or inCuts.
 type spot struct {
-	at     position // with the number of objects; 0: no piece of the chunk is there
+	at     Position // with the number of objects; 0: no piece of the chunk is there
 	digest chunk.Digest
 }
 
 // inCuts marks the spot of a chunk that is in cuts. No frame of a chunk begins there.
-const inCuts position = 1
+const inCuts Position = 1
 
 // A cut is a chunk in pieces, or one of more objects than a spot has room for.
 type cut struct {
@@ -42,7 +43,7 @@ type cut struct {
 }
 
 type shard struct {
-	at      position
+	at      Position
 	digest  chunk.Digest
 	from    uint32
 	objects uint32
@@ -53,50 +54,66 @@ const pageSpots = 256
 
 type tablePage [pageSpots]spot
 
-func newTable() *table {
-	return &table{pages: make(map[uint64]*tablePage), cuts: make(map[chunk.ID]*cut)}
+// NewTable returns an empty table.
+func NewTable() *Table {
+	return &Table{pages: make(map[uint64]*tablePage), cuts: make(map[chunk.ID]*cut)}
 }
 
-// A position is where a frame begins, and what else the table knows about it. From the lowest bit: the byte, the part, in
-// spots the number of objects, and whether the frame has dead letters. It is never 0 for a chunk, because the log begins
-// with another record.
-type position uint64
+// A Position is where a sink has the record of a piece, and what else the table knows about it. From the lowest bit: the
+// place, which the sink chooses and which is at least 2; in spots the number of objects; and whether the piece has dead
+// letters. The place of a folder is the byte and the part where a frame begins; it is never 0, because the log begins with
+// another record.
+type Position uint64
 
 const (
 	offsetBits  = 33 // 8 GiB; a part exceeds its limit by one commit at most
 	partBits    = 16
 	objectsBits = 14 // enough for chunk.MaxSize
-	objectsAt   = offsetBits + partBits
+	objectsAt   = PlaceBits
 	deadBit     = 1 << 63
+
+	// PlaceBits is how many bits a place has.
+	PlaceBits = offsetBits + partBits
 )
 
-func at(part int, offset int64) position {
-	return position(part)<<offsetBits | position(offset)
+// PositionOf returns the position of a piece at a place.
+func PositionOf(place uint64, dead bool) Position {
+	if dead {
+		return Position(place) | deadBit
+	}
+	return Position(place)
 }
 
-func (p position) part() int     { return int(p >> offsetBits & (1<<partBits - 1)) }
-func (p position) offset() int64 { return int64(p & (1<<offsetBits - 1)) }
-func (p position) objects() int  { return int(p >> objectsAt & (1<<objectsBits - 1)) }
-func (p position) dead() bool    { return p&deadBit != 0 }
+// Place returns the place.
+func (p Position) Place() uint64 { return uint64(p & (1<<PlaceBits - 1)) }
+
+func at(part int, offset int64) Position {
+	return Position(part)<<offsetBits | Position(offset)
+}
+
+func (p Position) part() int     { return int(p >> offsetBits & (1<<partBits - 1)) }
+func (p Position) offset() int64 { return int64(p & (1<<offsetBits - 1)) }
+func (p Position) objects() int  { return int(p >> objectsAt & (1<<objectsBits - 1)) }
+func (p Position) dead() bool    { return p&deadBit != 0 }
 
 // spot returns the piece as a spot; false if a spot cannot represent it, because it is not a whole chunk or has too many
 // objects.
-func (p *placed) spot() (spot, bool) {
-	if !p.Whole() || p.Objects >= 1<<objectsBits || p.at == 0 {
-		return spot{p.at, p.Digest}, false
+func (p *Placed) spot() (spot, bool) {
+	if !p.Whole() || p.Objects >= 1<<objectsBits || p.At == 0 {
+		return spot{p.At, p.Digest}, false
 	}
-	return spot{p.at | position(p.Objects)<<objectsAt, p.Digest}, true
+	return spot{p.At | Position(p.Objects)<<objectsAt, p.Digest}, true
 }
 
 // whole returns the piece of a spot that holds a whole chunk.
-func (s spot) whole(id chunk.ID) placed {
+func (s spot) whole(id chunk.ID) Placed {
 	n := s.at.objects()
-	return placed{Entry{ID: id, Objects: n, Of: n, Digest: s.digest}, s.at &^ ((1<<objectsBits - 1) << objectsAt)}
+	return Placed{Entry{ID: id, Objects: n, Of: n, Digest: s.digest}, s.at &^ ((1<<objectsBits - 1) << objectsAt)}
 }
 
-// pieces yields the pieces of a chunk, by ascending From.
-func (t *table) pieces(id chunk.ID) iter.Seq[placed] {
-	return func(yield func(placed) bool) {
+// Pieces yields the pieces of a chunk, by ascending From.
+func (t *Table) Pieces(id chunk.ID) iter.Seq[Placed] {
+	return func(yield func(Placed) bool) {
 		if page := t.pages[uint64(id)/pageSpots]; page != nil {
 			t.yield(id, page[id%pageSpots], yield)
 		}
@@ -104,31 +121,31 @@ func (t *table) pieces(id chunk.ID) iter.Seq[placed] {
 }
 
 // yield yields the pieces of the chunk with a spot.
-func (t *table) yield(id chunk.ID, s spot, yield func(placed) bool) bool {
+func (t *Table) yield(id chunk.ID, s spot, yield func(Placed) bool) bool {
 	if s.at != inCuts {
 		return s.at == 0 || yield(s.whole(id))
 	}
 	c := t.cuts[id]
 	for _, p := range c.pieces {
-		if !yield(placed{Entry{id, int(p.from), int(p.objects), c.of, p.digest}, p.at}) {
+		if !yield(Placed{Entry{id, int(p.from), int(p.objects), c.of, p.digest}, p.at}) {
 			return false
 		}
 	}
 	return true
 }
 
-// get returns the piece of a chunk that begins at an index.
-func (t *table) get(id chunk.ID, from int) (placed, bool) {
-	for p := range t.pieces(id) {
+// Get returns the piece of a chunk that begins at an index.
+func (t *Table) Get(id chunk.ID, from int) (Placed, bool) {
+	for p := range t.Pieces(id) {
 		if p.From == from {
 			return p, true
 		}
 	}
-	return placed{}, false
+	return Placed{}, false
 }
 
-// complete reports whether all objects of a chunk are there.
-func (t *table) complete(id chunk.ID) bool {
+// Complete reports whether all objects of a chunk are there.
+func (t *Table) Complete(id chunk.ID) bool {
 	page := t.pages[uint64(id)/pageSpots]
 	if page == nil {
 		return false
@@ -141,8 +158,8 @@ func (t *table) complete(id chunk.ID) bool {
 	return c.have == c.of
 }
 
-// set adds a piece, or replaces the one that begins at the same index.
-func (t *table) set(p placed) {
+// Set adds a piece, or replaces the one that begins at the same index.
+func (t *Table) Set(p Placed) {
 	s, whole := p.spot()
 	if !whole {
 		t.cut(p)
@@ -151,7 +168,7 @@ func (t *table) set(p placed) {
 	t.put(p.ID, s)
 }
 
-func (t *table) put(id chunk.ID, s spot) {
+func (t *Table) put(id chunk.ID, s spot) {
 	key := uint64(id) / pageSpots
 	if t.page == nil || t.newest != key {
 		page := t.pages[key]
@@ -166,13 +183,13 @@ func (t *table) put(id chunk.ID, s spot) {
 	t.page[id%pageSpots] = s
 }
 
-func (t *table) cut(p placed) {
+func (t *Table) cut(p Placed) {
 	c := t.cuts[p.ID]
 	if c == nil {
 		c = &cut{of: p.Of}
 		t.cuts[p.ID] = c
 	}
-	fresh := shard{p.at, p.Digest, uint32(p.From), uint32(p.Objects)}
+	fresh := shard{p.At, p.Digest, uint32(p.From), uint32(p.Objects)}
 	i, there := c.find(p.From)
 	if there {
 		c.have -= int(c.pieces[i].objects)
@@ -187,8 +204,8 @@ func (c *cut) find(from int) (int, bool) {
 	return slices.BinarySearchFunc(c.pieces, from, func(s shard, from int) int { return cmp.Compare(int(s.from), from) })
 }
 
-// remove removes the piece of a chunk that begins at an index.
-func (t *table) remove(id chunk.ID, from int) {
+// Remove removes the piece of a chunk that begins at an index.
+func (t *Table) Remove(id chunk.ID, from int) {
 	page := t.pages[uint64(id)/pageSpots]
 	if page == nil {
 		return
@@ -206,9 +223,9 @@ func (t *table) remove(id chunk.ID, from int) {
 	page[id%pageSpots] = spot{}
 }
 
-// from yields the pieces of the chunks from an ID on, ascending.
-func (t *table) from(id chunk.ID) iter.Seq[placed] {
-	return func(yield func(placed) bool) {
+// From yields the pieces of the chunks from an ID on, ascending.
+func (t *Table) From(id chunk.ID) iter.Seq[Placed] {
+	return func(yield func(Placed) bool) {
 		first := uint64(id) / pageSpots
 		i, _ := slices.BinarySearch(t.order, first)
 		for _, key := range t.order[i:] {
@@ -226,10 +243,10 @@ func (t *table) from(id chunk.ID) iter.Seq[placed] {
 	}
 }
 
-// below yields the pieces of the chunks below an ID: the chunks descending, within each the pieces
+// Below yields the pieces of the chunks below an ID: the chunks descending, within each the pieces
 // ascending.
-func (t *table) below(id chunk.ID) iter.Seq[placed] {
-	return func(yield func(placed) bool) {
+func (t *Table) Below(id chunk.ID) iter.Seq[Placed] {
+	return func(yield func(Placed) bool) {
 		last := uint64(id) / pageSpots
 		i, found := slices.BinarySearch(t.order, last)
 		if found {

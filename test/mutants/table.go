@@ -17,11 +17,11 @@ func sinkMutants() []mutant {
 			caughtBy: []lane{{"./internal/sink", "TestCrash", nil}},
 		}, {
 			id: "M5", what: "no unique key: a second result replaces the first one",
-			edits:    []edit{{"internal/sink/commit.go", "\t\tmet, err := f.meet(r)\n", "\t\tvar met meeting\n\t\tvar err error\n"}},
+			edits:    []edit{{"internal/sink/judge.go", "\t\tmet, err := t.meet(r, record)\n", "\t\tvar met meeting\n\t\tvar err error\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
 			id: "M32", what: "a piece that overlaps is saved",
-			edits:    []edit{{"internal/sink/commit.go", "\t\tcase met.objects > 0:\n", "\t\tcase false:\n"}},
+			edits:    []edit{{"internal/sink/judge.go", "\t\tcase met.objects > 0:\n", "\t\tcase false:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
 			id: "M6", what: "the results of one group are committed one by one",
@@ -41,7 +41,7 @@ func sinkMutants() []mutant {
 			caughtBy: []lane{{"./internal/sink", "TestDamagedParts", nil}},
 		}, {
 			id: "M25", what: "redo does not fence a running fetcher, which believes that the removed chunks are saved",
-			edits:    []edit{{"internal/sink/redo.go", "\tclaimed := now.fence(\"redo-\"+rand.Text()).fenceVersion(", "\t_ = rand.Text\n\tclaimed := now.fenceVersion("}},
+			edits:    []edit{{"internal/sink/claim.go", "\treturn c.fence(\"redo-\"+rand.Text()).FenceVersion(", "\treturn c.FenceVersion("}},
 			caughtBy: []lane{{"./internal/sink", "TestCrashInRedo", nil}},
 		}, {
 			id: "M17", what: "after a kill in a commit, the sink appends before the data that it read is durable",
@@ -134,7 +134,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestFenceVersion", nil}},
 		}, {
 			id: "M27", what: "a waiting result is committed although its version was fenced meanwhile",
-			edits:    []edit{{"internal/sink/commit.go", "\t\tcase r.Term < bound.Terms[r.Version]:\n", "\t\tcase false && r.Term < bound.Terms[r.Version]:\n"}},
+			edits:    []edit{{"internal/sink/judge.go", "\t\tcase r.Term < c.Terms[r.Version]:\n", "\t\tcase false && r.Term < c.Terms[r.Version]:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
 			id: "M28", what: "results of two transforms are saved under one version",

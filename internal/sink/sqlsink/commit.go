@@ -103,7 +103,7 @@ func (s *Sink) storePieces(ctx context.Context, t *tx, now *state, results []*si
 	pieces := make([][]any, 0, len(results))
 	var letters [][]any
 	for _, r := range results {
-		record := recordOf(r)
+		record := sink.RecordOf(r)
 		now.totals.add(&record)
 		pieces = append(pieces, s.pieceRow(&record, s.keep(r.Outputs)))
 		own, err := s.letterRows(r)

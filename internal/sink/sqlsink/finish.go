@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -36,69 +35,16 @@ func (s *Sink) checkComplete(ctx context.Context, t *tx, now *state, chunks, obj
 	if err != nil {
 		return fmt.Errorf("read progress: %w", err)
 	}
-	g := gaps{
-		chunks: chunks,
-		found: func(format string, args ...any) error {
-			return fmt.Errorf("%w: %s; it has %d of %d chunks and %d of %d objects",
-				sink.ErrIncomplete, fmt.Sprintf(format, args...), now.totals.chunks, chunks, now.totals.objects, objects)
-		},
-	}
+	gaps := sink.Gaps{Chunks: chunks, Objects: objects, Have: sink.Totals{Chunks: now.totals.chunks, Objects: now.totals.objects}}
 	err = each(rows, func() error {
 		var r sink.Record
 		if err := rows.Scan(&r.Chunk, &r.From, &r.Objects, &r.Of, &r.First); err != nil {
 			return err
 		}
-		return g.next(&r)
+		return gaps.Next(&r)
 	})
 	if err != nil {
 		return err
 	}
-	return g.end(objects)
-}
-
-// gaps checks pieces in order.
-type gaps struct {
-	chunks   uint64 // in the job
-	found    func(format string, args ...any) error
-	chunk    chunk.ID // expected chunk of the next piece
-	have, of int      // objects of chunk, if some are there
-	ordinal  uint64   // expected ordinal of the next piece
-}
-
-func (g *gaps) next(r *sink.Record) error {
-	switch {
-	case g.have > 0 && r.Chunk != g.chunk:
-		return g.missing(g.of - g.have)
-	case uint64(r.Chunk) >= g.chunks:
-		return g.found("chunk %d is beyond the end", r.Chunk)
-	case r.Chunk != g.chunk:
-		return g.found("chunk %d is missing", g.chunk)
-	case r.From != g.have:
-		return g.missing(r.From - g.have)
-	case r.First != g.ordinal:
-		return g.found("chunk %d begins with object %d, not %d", r.Chunk, r.First-uint64(r.From), g.ordinal-uint64(g.have))
-	}
-	g.have, g.of = g.have+r.Objects, r.Of
-	g.ordinal += uint64(r.Objects)
-	if g.have == g.of {
-		g.chunk, g.have = g.chunk+1, 0
-	}
-	return nil
-}
-
-func (g *gaps) end(objects uint64) error {
-	switch {
-	case g.have > 0:
-		return g.missing(g.of - g.have)
-	case uint64(g.chunk) != g.chunks:
-		return g.found("chunk %d is missing", g.chunk)
-	case g.ordinal != objects:
-		return g.found("the chunks have %d objects", g.ordinal)
-	}
-	return nil
-}
-
-// missing reports missing objects of a chunk that has others.
-func (g *gaps) missing(objects int) error {
-	return g.found("objects %d to %d of chunk %d are missing", g.ordinal, g.ordinal+uint64(objects)-1, g.chunk)
+	return gaps.End()
 }

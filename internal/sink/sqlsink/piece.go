@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"hash/crc32"
 	"iter"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -21,20 +20,6 @@ var pieceColumns = []string{
 }
 
 const recordColumns = "chunk, start, objects, of_objects, first, digest, counts, output_bytes, output_sum, dead, dead_bytes, dead_sum, attempt, mapper, version"
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
-
-// recordOf returns the stored record of a result.
-func recordOf(r *sink.Result) sink.Record {
-	return sink.Record{
-		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
-		Outputs:   sink.Range{Length: int64(len(r.Outputs)), Sum: checksum(r.Outputs)},
-		Dead:      sink.Range{Length: int64(len(r.Dead)), Sum: checksum(r.Dead)},
-		DeadCount: r.DeadCount, Attempt: r.Attempt, Mapper: r.Mapper, Version: r.Version,
-	}
-}
 
 // pieceRow returns a row of progress. kept is the compressed outputs, or nil.
 func (s *Sink) pieceRow(r *sink.Record, kept []byte) []any {

@@ -87,7 +87,7 @@ func (s *Sink) Look(ctx context.Context, id chunk.ID) ([]sink.Result, error) {
 	}
 	var results []sink.Result
 	for _, r := range records {
-		result := resultOf(r)
+		result := r.Result()
 		if result.Outputs, err = s.Outputs(nil, r); err != nil { //nolint:contextcheck // a read has a limit of its own
 			return nil, err
 		}
@@ -97,14 +97,6 @@ func (s *Sink) Look(ctx context.Context, id chunk.ID) ([]sink.Result, error) {
 		results = append(results, result)
 	}
 	return results, nil
-}
-
-// resultOf converts a record to a result, without outputs and dead letters.
-func resultOf(r sink.Record) sink.Result {
-	return sink.Result{
-		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: r.Counts,
-		DeadCount: r.DeadCount, Attempt: r.Attempt, Mapper: r.Mapper, Version: r.Version,
-	}
 }
 
 // records reads the records that meet a condition.
@@ -178,7 +170,7 @@ func (s *Sink) outputs(ctx context.Context, from querier, b []byte, r *sink.Reco
 			}
 		}
 	}
-	if err == nil && !matches(b[begin:], r.Outputs) {
+	if err == nil && !r.Outputs.Matches(b[begin:]) {
 		err = s.damaged(r, where)
 	}
 	return b, err
@@ -200,7 +192,7 @@ func (s *Sink) DeadLetters(b []byte, r sink.Record) ([]byte, error) {
 func (s *Sink) deadLetters(ctx context.Context, from querier, b []byte, r *sink.Record) ([]byte, error) {
 	begin := len(b)
 	b, err := s.lines(ctx, from, b, fmt.Sprintf("SELECT letter FROM dead_letters WHERE job = $1 AND chunk = %d AND ordinal >= $2 AND ordinal < $3 ORDER BY ordinal", r.Chunk), r)
-	if err == nil && !matches(b[begin:], r.Dead) {
+	if err == nil && !r.Dead.Matches(b[begin:]) {
 		err = s.damaged(r, "dead_letters")
 	}
 	return b, err
@@ -225,8 +217,6 @@ func appendLines(b []byte, rows *sql.Rows) ([]byte, error) {
 	})
 	return b, err
 }
-
-func matches(b []byte, r sink.Range) bool { return int64(len(b)) == r.Length && checksum(b) == r.Sum }
 
 // damaged returns the error for rows that differ from the committed ones.
 func (s *Sink) damaged(r *sink.Record, table string) error {

@@ -79,7 +79,7 @@ func (s *Sink) replace(ctx context.Context, t *tx, now *state, old *sink.Record,
 
 // committed returns the result of a committed piece.
 func (s *Sink) committed(ctx context.Context, t *tx, r *sink.Record) (result sink.Result, err error) {
-	result = resultOf(*r)
+	result = r.Result()
 	if result.Outputs, err = s.outputs(ctx, t, nil, r); err != nil {
 		return result, fmt.Errorf("read outputs of chunk %d: %w", r.Chunk, err)
 	}
