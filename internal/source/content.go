@@ -73,7 +73,7 @@ func (r *objectReader) readFrom(body *io.ReadCloser, b []byte, offset, length in
 	for {
 		var err error
 		if *body == nil {
-			if *body, err = r.read(r.ctx(), r.object, offset, length); err != nil {
+			if *body, err = r.read(r.ctx(), offset, length); err != nil {
 				return 0, err
 			}
 		}

@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/chunkline/chunkline/internal/bucket"
 )
 
 // An object is one version of a file in a bucket.
 type object struct {
-	*bucket
+	*opened
 
 	key     string
 	version string // changes when the object does: an ETag, or the provider's equivalent
@@ -23,23 +25,35 @@ type object struct {
 // name returns the object's name in the syntax of a source.
 func (o *object) name() string { return o.url + "/" + escape(o.key) }
 
-// A bucket holds objects.
-type bucket struct {
+// An opened bucket holds objects.
+type opened struct {
 	store
 	url string // s3://NAME
 }
 
-// A store gives access to the objects of a bucket. It retries temporary failures of requests, but not a body that breaks
-// off while it is read. Its errors hold no secrets.
+// A store gives access to the objects of a bucket. It is a *bucket.Bucket, whose methods have the comments.
 type store interface {
-	// list calls found for all objects whose keys begin with prefix.
-	list(ctx context.Context, prefix string, found func(key, version string, size int64)) error
+	List(ctx context.Context, prefix string, found func(key, version string, size int64)) error
+	Read(ctx context.Context, key, version string, offset, length int64) (io.ReadCloser, error)
+	Close() error
+}
 
-	// read returns length bytes of an object from offset on, or all bytes from there if length is negative. The error is
-	// errObjectChanged if the object is gone or has another version.
-	read(ctx context.Context, o *object, offset, length int64) (io.ReadCloser, error)
+func openBucket(name string) (store, error) {
+	b, err := bucket.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
 
-	close() error
+// read returns length bytes of the object from offset on, or all bytes from there if length is negative. The error is
+// errObjectChanged if the object is gone or has another version.
+func (o *object) read(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+	body, err := o.Read(ctx, o.key, o.version, offset, length)
+	if errors.Is(err, bucket.ErrGone) {
+		return nil, errObjectChanged
+	}
+	return body, err
 }
 
 var errObjectChanged = fmt.Errorf("%w: the object is gone or another one since the job began", ErrChanged)
@@ -52,10 +66,10 @@ func IsObject(item string) bool { return strings.HasPrefix(item, s3Scheme) }
 // buckets are the open buckets of a source.
 type buckets struct {
 	openStore func(name string) (store, error)
-	open      map[string]*bucket // by name
+	open      map[string]*opened // by name
 }
 
-func (b *buckets) get(name string) (*bucket, error) {
+func (b *buckets) get(name string) (*opened, error) {
 	if known := b.open[name]; known != nil {
 		return known, nil
 	}
@@ -63,14 +77,14 @@ func (b *buckets) get(name string) (*bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.open[name] = &bucket{store: s, url: s3Scheme + name}
+	b.open[name] = &opened{store: s, url: s3Scheme + name}
 	return b.open[name], nil
 }
 
 func (b *buckets) close() error {
 	var errs []error
 	for _, one := range b.open {
-		errs = append(errs, one.close())
+		errs = append(errs, one.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -98,8 +112,8 @@ func (b *buckets) expand(ctx context.Context, item, wanted string) ([]*object, e
 	var exact *object
 	var found []*object
 	folder := strings.TrimSuffix(key, "/") + "/"
-	err = in.list(ctx, prefix, func(name, version string, size int64) {
-		o := &object{bucket: in, key: name, version: version, size: size}
+	err = in.List(ctx, prefix, func(name, version string, size int64) {
+		o := &object{opened: in, key: name, version: version, size: size}
 		switch {
 		case strings.HasSuffix(name, "/"): // a placeholder for a folder in some programs
 		case name == key:

@@ -186,12 +186,12 @@ type brittleStore struct {
 	reads   int
 }
 
-func (b *brittleStore) list(_ context.Context, _ string, found func(key, version string, size int64)) error {
+func (b *brittleStore) List(_ context.Context, _ string, found func(key, version string, size int64)) error {
 	found("a", "v", int64(len(b.content)))
 	return nil
 }
 
-func (b *brittleStore) read(_ context.Context, _ *object, offset, length int64) (io.ReadCloser, error) {
+func (b *brittleStore) Read(_ context.Context, _, _ string, offset, length int64) (io.ReadCloser, error) {
 	b.reads++
 	rest := b.content[offset:]
 	if length >= 0 {
@@ -200,7 +200,7 @@ func (b *brittleStore) read(_ context.Context, _ *object, offset, length int64) 
 	return io.NopCloser(io.LimitReader(strings.NewReader(rest), int64(b.most))), nil
 }
 
-func (b *brittleStore) close() error { return nil }
+func (b *brittleStore) Close() error { return nil }
 
 // Reading resumes where it breaks off, and fails if no more bytes arrive.
 func TestObject_breaksOff(t *testing.T) {

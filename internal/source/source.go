@@ -112,7 +112,7 @@ type Options struct {
 
 	Credentials webservice.Credentials // of an API
 
-	openStore func(bucket string) (store, error) // nil: openS3
+	openStore func(bucket string) (store, error) // nil: openBucket
 	buckets   *buckets                           // set by OpenWith
 
 	Stderr io.Writer // gets the standard error of a command; nil means os.Stderr
@@ -122,9 +122,9 @@ type Options struct {
 // OpenWith is Open with all options.
 func OpenWith(o Options, spec string) (_ Source, err error) {
 	if o.openStore == nil {
-		o.openStore = openS3
+		o.openStore = openBucket
 	}
-	o.buckets = &buckets{openStore: o.openStore, open: make(map[string]*bucket)}
+	o.buckets = &buckets{openStore: o.openStore, open: make(map[string]*opened)}
 	s := &files{rereads: true, buckets: o.buckets}
 	defer func() {
 		if err != nil {
