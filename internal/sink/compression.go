@@ -72,6 +72,19 @@ func Decompress(path string, r io.Reader) (io.ReadCloser, error) {
 	return lines, nil
 }
 
+// Compress returns a writer of the lines of an ordered file, whose compression the end of its name selects. Closing it does
+// not close w.
+func Compress(path string, w io.Writer) (io.WriteCloser, error) {
+	lines, err := compressionOf(path).writer(w)
+	if err != nil {
+		return nil, fmt.Errorf("compress %s: %w", path, err)
+	}
+	return lines, nil
+}
+
+// MediaType returns the media type of the content of an ordered file.
+func MediaType(path string) string { return compressionOf(path).mediaType }
+
 // TrimCompression returns a file name without the extension of its compression.
 func TrimCompression(name string) string {
 	return name[:len(name)-len(compressionOf(name).extension)]

@@ -1,0 +1,213 @@
+package objectsink
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+// A generation is one result of Finish. Its entries in the log are the steps of Finish: first parts may exist, then the
+// manifest lists them (Done), and those of other generations are deleted.
+type generation struct {
+	Name    string `json:"name"`    // random, and part of the names of its parts
+	Content uint64 `json:"content"` // number of the newest entry whose pieces the parts have
+	Format  string `json:"format"`  // the end of the parts' names, without the first dot
+	Size    int64  `json:"size"`    // of a part, to aim at
+	Done    bool   `json:"done"`
+}
+
+// errOvertaken means that the committed pieces have changed since Finish looked at them.
+var errOvertaken = errors.New("the committed pieces have changed")
+
+// current returns the generation of the committed pieces with these settings, if Finish has begun one.
+func (now *state) current(o settings) (generation, bool) {
+	i := slices.IndexFunc(now.generations, func(g generation) bool {
+		return g.Content == now.content && g.Format == o.format && g.Size == o.size
+	})
+	if i < 0 {
+		return generation{}, false
+	}
+	return now.generations[i], true
+}
+
+// finished reports whether a manifest lists the parts of the committed pieces.
+func (now *state) finished(o settings) bool {
+	g, begun := now.current(o)
+	return begun && g.Name == now.done
+}
+
+// Finish implements saver.Sink: it writes the parts and the manifest. Memory: a part of each kind. If a part or the manifest
+// was deleted since, it is written again. The error is ErrForeign if one was changed.
+func (s *Sink) Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error) {
+	s.finishing.Lock()
+	defer s.finishing.Unlock()
+	for {
+		err := s.tryFinish(ctx, chunks, objects)
+		switch {
+		case err == nil:
+			return s.Summary(), nil
+		case errors.Is(err, errOvertaken):
+			// A commit or a Replace intervened: make another generation.
+		case ctx.Err() != nil:
+			return sink.Summary{}, ctx.Err()
+		default:
+			return sink.Summary{}, err
+		}
+	}
+}
+
+func (s *Sink) tryFinish(ctx context.Context, chunks, objects uint64) error {
+	if err := s.usable(true); err != nil {
+		return err
+	}
+	if err := s.Refresh(ctx); err != nil {
+		return err
+	}
+	now := s.state.Load()
+	if now.claims.Plan == nil {
+		return s.name(sink.ErrUnclaimed)
+	}
+	if err := s.checkComplete(ctx, now, chunks, objects); err != nil {
+		return err
+	}
+	err := s.writeResult(ctx, now)
+	if err != nil && !errors.Is(err, errOvertaken) {
+		err = s.name(explain(err))
+	}
+	return err
+}
+
+// writeResult writes what is missing of the parts and the manifest.
+func (s *Sink) writeResult(ctx context.Context, now *state) error {
+	g, err := s.generation(ctx, now)
+	if err != nil {
+		return err
+	}
+	finished := now.finished(s.o)
+	if finished {
+		if intact, err := s.intact(ctx, g); err != nil {
+			return err
+		} else if intact {
+			return s.removeOld(ctx, g) // what a saver that was overtaken has written since
+		}
+	}
+	m, err := s.writeParts(ctx, now, g)
+	if err != nil {
+		return err
+	}
+	if err := s.writeManifest(ctx, m, g); err != nil {
+		return err
+	}
+	if err := s.removeOld(ctx, g); err != nil || finished {
+		return err
+	}
+	g.Done = true
+	return s.record(ctx, g)
+}
+
+// checkComplete returns an error that names the first gap.
+func (s *Sink) checkComplete(ctx context.Context, now *state, chunks, objects uint64) error {
+	if now.finished(s.o) && now.totals.Chunks == chunks && now.totals.Objects == objects {
+		return nil // already checked, and nothing was committed since
+	}
+	gaps := sink.Gaps{Chunks: chunks, Objects: objects, Have: now.totals}
+	for r, err := range s.Records(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := gaps.Next(&r); err != nil {
+			return s.name(err)
+		}
+	}
+	if err := gaps.End(); err != nil {
+		return s.name(err)
+	}
+	return nil
+}
+
+// generation returns the generation of a state's content. If there is none, it records a new one, so that its parts are
+// known to be the job's.
+func (s *Sink) generation(ctx context.Context, now *state) (generation, error) {
+	if g, begun := now.current(s.o); begun {
+		return g, nil
+	}
+	g := generation{Name: strings.ToLower(rand.Text()[:10]), Content: now.content, Format: s.o.format, Size: s.o.size}
+	return g, s.record(ctx, g)
+}
+
+// record appends a step of Finish to the log. The error is errOvertaken if the committed pieces are no longer those of the
+// generation.
+func (s *Sink) record(ctx context.Context, g generation) error {
+	err := s.change(ctx, func(now *state) (*draft, error) {
+		if now.content != g.Content {
+			return nil, errOvertaken
+		}
+		return &draft{entry: entry{Generation: &g}}, nil
+	})
+	if errors.Is(err, errOvertaken) {
+		return errOvertaken
+	}
+	return err
+}
+
+// removeOld deletes the parts of other generations: older ones, which the manifest does not list anymore, and those of
+// savers that were overtaken.
+func (s *Sink) removeOld(ctx context.Context, g generation) error {
+	if err := s.Refresh(ctx); err != nil {
+		return err
+	}
+	now := s.state.Load()
+	if now.content != g.Content {
+		return errOvertaken
+	}
+	var old []string // keys
+	for _, kind := range partKinds {
+		err := s.store.List(ctx, s.o.prefix+string(kind), func(key, _ string, _ int64) {
+			name := generationOf(key)
+			if name != g.Name && slices.ContainsFunc(now.generations, func(o generation) bool { return o.Name == name }) {
+				old = append(old, key)
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("list parts: %w", err)
+		}
+	}
+	for _, key := range old {
+		if err := s.store.Delete(ctx, key); err != nil {
+			return fmt.Errorf("delete %s, which is a part of another result of this job: %w", s.url(key), err)
+		}
+	}
+	return nil
+}
+
+// A partKind is the beginning of the names of parts.
+type partKind string
+
+const (
+	outputParts partKind = "part-"
+	deadParts   partKind = "_dead-"
+)
+
+var partKinds = []partKind{outputParts, deadParts}
+
+// partKey returns the key of a part of a generation; parts have numbers from 1.
+func (s *Sink) partKey(kind partKind, number int, g generation) string {
+	return fmt.Sprintf("%s%s%06d-%s.%s", s.o.prefix, kind, number, g.Name, g.Format)
+}
+
+// generationOf returns the name of the generation of a part; of other keys it returns a name that no generation has.
+func generationOf(key string) string {
+	name, _, _ := strings.Cut(path.Base(key), ".")
+	return name[strings.LastIndexByte(name, '-')+1:]
+}
+
+// pattern describes the location of the parts, in the syntax of a source.
+func (s *Sink) pattern(kind partKind) string {
+	return s.o.at() + "/" + string(kind) + "*." + s.o.format
+}

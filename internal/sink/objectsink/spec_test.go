@@ -1,0 +1,54 @@
+package objectsink
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/chunkline/chunkline/internal/sink"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for spec, want := range map[string]settings{
+		"s3://data/out":        {bucket: "data", prefix: "out/", format: "jsonl", size: 64 << 20},
+		"S3://data/a/b%20c/":   {bucket: "data", prefix: "a/b c/", format: "jsonl", size: 64 << 20},
+		"s3://data":            {bucket: "data", format: "jsonl", size: 64 << 20},
+		"s3://data/?size=1MiB": {bucket: "data", format: "jsonl", size: 1 << 20, given: true},
+		"s3://data/out?format=jsonl.zst&size=1GiB":   {bucket: "data", prefix: "out/", format: "jsonl.zst", size: 1 << 30, given: true},
+		"s3://data/out?size=1024MiB&format=jsonl.gz": {bucket: "data", prefix: "out/", format: "jsonl.gz", size: 1 << 30, given: true},
+	} {
+		if got, err := parse(spec); err != nil || got != want {
+			t.Errorf("%s: %+v, %v; want %+v", spec, got, err, want)
+		}
+	}
+	for spec, want := range map[string]string{
+		"s3://":                             "the bucket is missing",
+		"s3:///out":                         "the bucket is missing",
+		"s3://me:canary@data/out":           "the bucket is missing or wrong",
+		"s3://data/a//b":                    "an empty part",
+		"s3://data/a%0Ab":                   "a control character",
+		"s3://data/a%zz":                    "%25",
+		"s3://data/out?format=csv":          "format=csv: use jsonl, jsonl.gz, jsonl.zst",
+		"s3://data/out?size=64":             "size=64: use 1MiB to 1GiB",
+		"s3://data/out?size=0MiB":           "size=0MiB: use",
+		"s3://data/out?size=2GiB":           "size=2GiB: use",
+		"s3://data/out?size=-1MiB":          "size=-1MiB: use",
+		"s3://data/out?size=":               "size=: use",
+		"s3://data/out?size=1MiB&size=2MiB": "size is set twice",
+		"s3://data/out?table=people":        `no setting "table"`,
+	} {
+		_, err := Open(spec, "job", Options{})
+		if !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v, want %q", spec, err, want)
+		}
+	}
+	for spec, want := range map[string]bool{"s3://data/out": true, "S3://data": true, "s3:data": false, "gs://data/out": false, "s3": false, "": false} {
+		if IsSpec(spec) != want {
+			t.Errorf("%q names a bucket: %t", spec, !want)
+		}
+	}
+	if got := Path("s3://data/a/b/?size=1MiB"); got != "data/a/b" {
+		t.Errorf("path %q", got)
+	}
+}

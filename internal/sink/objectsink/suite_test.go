@@ -1,0 +1,120 @@
+package objectsink
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+
+	"github.com/chunkline/chunkline/internal/saver"
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/sinktest"
+)
+
+func TestMemoryIsASink(t *testing.T) {
+	t.Parallel()
+	m := newMemory()
+	sinktest.Run(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
+		o := testSettings
+		o.prefix = strings.Trim(where, "/") + "/"
+		s, err := openIn(m, o, job, Options{})
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	})
+}
+
+// An entry may have more records than are read of it at first.
+func TestManyPieces(t *testing.T) {
+	t.Parallel()
+	m := newMemory()
+	s := openTest(t, m)
+	s.o.size = 1 << 20
+	claim(t, s, "f1")
+	all := sinktest.Chain("one", slices.Repeat([][]int{{1, -1}}, 5000)...)
+	if _, err := s.Commit(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := s.read(t.Context(), 3); err != nil || l.head.records <= headRead {
+		t.Fatalf("the records have %d bytes, %v: too few for this test", l.head.records, err)
+	}
+	again := openTest(t, m)
+	again.o.size = 1 << 20
+	if again.Summary() != s.Summary() {
+		t.Errorf("summary is %+v, want %+v", again.Summary(), s.Summary())
+	}
+	finish(t, again, m, all)
+	if _, err := s.Commit(t.Context(), slices.Repeat(all[:1], maxPieces+1)); !errors.Is(err, sink.ErrInvalid) {
+		t.Errorf("commit of too many: %v, want ErrInvalid", err)
+	}
+}
+
+// serveS3 starts a server that stands in for S3, with a bucket called "data". It honours If-None-Match and If-Match of
+// writes, as S3 does; it checks no signatures, and never answers 409 to two writes at a time. wrap may add faults.
+func serveS3(t *testing.T, wrap func(http.Handler) http.Handler) {
+	t.Helper()
+	backend := s3mem.New()
+	if err := backend.CreateBucket("data"); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(wrap(gofakes3.New(backend).Server()))
+	t.Cleanup(server.Close)
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
+	t.Setenv("AWS_REGION", "eu-central-1")
+}
+
+func TestS3IsASink(t *testing.T) {
+	serveS3(t, func(h http.Handler) http.Handler { return h })
+	sinktest.Run(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
+		s, err := Open("s3://data"+where+"?format=jsonl.zst", job, Options{})
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	})
+}
+
+// A connection that breaks off after the server has stored an entry hides the answer. The client repeats the request, which
+// the server refuses; the sink finds its own entry.
+func TestS3AnswerIsLost(t *testing.T) {
+	var lost atomic.Int32
+	serveS3(t, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodPut || lost.Add(1)%2 == 0 {
+				h.ServeHTTP(w, r)
+				return
+			}
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		})
+	})
+	s, err := Open("s3://data/out", sinktest.Job, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim(t, s, "f1")
+	all := sinktest.Chain("one", []int{1, -1}, []int{2})
+	commit(t, s, all[:1], sink.Committed)
+	commit(t, s, all, sink.Duplicate, sink.Committed)
+	if _, err := s.Finish(t.Context(), 2, 3); err != nil {
+		t.Error(err)
+	}
+	if n := s.state.Load().number; n != 6 { // made, claimed, two commits, and Finish has begun and ended
+		t.Errorf("the log has %d entries, want 6", n)
+	}
+	if lost.Load() < 12 {
+		t.Errorf("%d requests, so not each first answer was lost", lost.Load())
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
