@@ -48,7 +48,7 @@ func deadListCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder or database (required)")
+	c.Flags().StringVarP(&output, "output", "o", "", outputHelp)
 	c.Flags().StringVar(&job, "job", "", jobHelp)
 	return c
 }
@@ -96,7 +96,7 @@ func deadRetryCommand() *cobra.Command {
 		},
 	}
 	flags := c.Flags()
-	flags.StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder or database (required)")
+	flags.StringVarP(&output, "output", "o", "", outputHelp)
 	flags.StringVar(&job, "job", "", jobHelp)
 	what.add(c)
 	flags.IntVarP(&workers, "workers", "j", runtime.GOMAXPROCS(0), "number of chunks to map at a time")

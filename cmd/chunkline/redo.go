@@ -44,7 +44,7 @@ func redoCommand() *cobra.Command {
 			return printRedone(c.OutOrStdout(), version, done, asJSON)
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder or database (required)")
+	c.Flags().StringVarP(&output, "output", "o", "", outputHelp)
 	c.Flags().StringVar(&job, "job", "", jobHelp)
 	c.Flags().StringVar(&version, "version", "", "mapper version whose results to remove (required)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")

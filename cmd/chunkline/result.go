@@ -25,7 +25,7 @@ func deadFile(output string) string {
 	return strings.TrimSuffix(output, ext) + ".dead" + ext
 }
 
-// openResult opens the sink that belongs to the value of --output. job may be empty, and is for databases.
+// openResult opens the sink that belongs to the value of --output. job may be empty, and is for stores.
 func openResult(ctx context.Context, output, job string, readOnly bool) (kinds.Sink, error) {
 	if err := checkOutput(output); err != nil {
 		return nil, err
@@ -34,11 +34,11 @@ func openResult(ctx context.Context, output, job string, readOnly bool) (kinds.S
 	case isStdout(output):
 		return nil, app.Usage("--output -: name the folder that --work of run named")
 	case output == "":
-		return nil, app.Usage("--output is not set: use the --output of run, or a saver's folder or database")
-	case isDatabase(output):
-		return openDatabase(ctx, output, job, readOnly)
+		return nil, app.Usage("--output is not set: use the --output of run, or a saver's folder, database or bucket")
+	case kinds.IsStore(output):
+		return openStore(ctx, output, job, readOnly)
 	case job != "":
-		return nil, app.Usage("--job is for databases: a folder has one job")
+		return nil, app.Usage("--job is for databases and buckets: a folder has one job")
 	}
 	return openFolder(output, readOnly)
 }

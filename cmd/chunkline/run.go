@@ -77,7 +77,7 @@ func runCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, cmd:PROGRAM ARG… the output of a command, s3://BUCKET/KEY an object or a glob of objects, https://HOST/PATH#OPTIONS a JSON API, and sqlite:FILE?query=SELECT …&key=COLUMN or postgres://… the rows of a query")
 	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
-	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (NAME.gz and NAME.zst are compressed), - for standard output, or a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, each with ?table=NAME&columns=… for a table of yours (required)")
+	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (NAME.gz and NAME.zst are compressed), - for standard output, or a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, each with ?table=NAME&columns=… for a table of yours, or object storage: s3://BUCKET/PREFIX, with ?format=jsonl.zst&size=64MiB if you like (required)")
 	flags.StringVar(&f.work, "work", "", "with --output -: folder that keeps finished work, so that the same command continues; if not set, a temporary folder")
 	flags.BoolVar(&f.force, "force", false, "replace OUTPUT and the file of dead letters even if this job did not write them")
 	f.what.add(c)
@@ -253,13 +253,13 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	ended := err == nil || errors.Is(err, app.ErrDeadLetters) || endedBadly(err)
 	err = outputs.end(ctx, err, ended && out.Summary().Output != "")
 	interrupted := errors.Is(err, fetcher.ErrUnfinished)
-	if _, ok := errors.AsType[*chunk.InputError](err); ok && !isDatabase(f.output) { // the format is part of the plan, and the folder belongs to the plan
+	if _, ok := errors.AsType[*chunk.InputError](err); ok && !kinds.IsStore(f.output) { // the format is part of the plan, and the folder belongs to the plan
 		return fmt.Errorf("%w (to use another --format, remove %s first)", err, f.jobFolder())
 	}
 	if dead := out.Summary().Dead; dead > 0 && (errors.Is(err, fetcher.ErrTooManyDead) || errors.Is(err, fetcher.ErrHopeless)) {
 		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, f.shown(), dead)
 	}
-	if errors.Is(err, fetcher.ErrOtherPlan) && !isDatabase(f.output) {
+	if errors.Is(err, fetcher.ErrOtherPlan) && !kinds.IsStore(f.output) {
 		return fmt.Errorf("%w (the plan of --output %s is kept in %s: remove that folder to start again)", err, f.output, f.jobFolder())
 	}
 	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted && !endedBadly(err) {

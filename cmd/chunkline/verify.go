@@ -49,7 +49,7 @@ func verifyCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVarP(&inputs, "input", "i", nil, "the source, if it is not where the job read it; - is stdin")
 	c.Flags().StringVar(&format, "format", "", "with -i: format of the input, as for run; by default as the job read it")
-	c.Flags().StringVarP(&output, "output", "o", "", "the --output of run, or a saver's folder or database (required)")
+	c.Flags().StringVarP(&output, "output", "o", "", outputHelp)
 	c.Flags().StringVar(&job, "job", "", jobHelp)
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
@@ -73,7 +73,7 @@ func sourceOf(output string, out kinds.Sink) (source.Source, error) {
 		return nil, errors.New("no job has begun to fill this sink")
 	}
 	_, folder := out.Identity()
-	if isDatabase(output) {
+	if kinds.IsStore(output) {
 		folder = jobFolder(output, out.Job())
 	}
 	return reopenInput(plan, folder)

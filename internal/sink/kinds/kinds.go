@@ -10,6 +10,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/objectsink"
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
 )
 
@@ -47,15 +48,31 @@ type Sink interface {
 var (
 	_ Sink = (*sink.Folder)(nil)
 	_ Sink = (*sqlsink.Sink)(nil)
+	_ Sink = (*objectsink.Sink)(nil)
 )
+
+// IsStore reports whether spec names a sink that is no folder: a database or a bucket.
+func IsStore(spec string) bool { return sqlsink.IsSpec(spec) || objectsink.IsSpec(spec) }
 
 // Open opens the sink that spec names for a job, and creates it if it does not exist. Errors are those of sink.Open. Opening a database
 // ends early with ctx.
 func Open(ctx context.Context, spec, job string) (Sink, error) {
-	if sqlsink.IsSpec(spec) {
+	switch {
+	case sqlsink.IsSpec(spec):
 		return opened(sqlsink.Open(ctx, spec, job, sqlsink.Options{}))
+	case objectsink.IsSpec(spec):
+		return opened(objectsink.Open(spec, job, objectsink.Options{}))
 	}
 	return opened(sink.Open(spec, job, sink.Options{}))
+}
+
+// OpenExisting opens the sink of a job in a store, for a command that reads or repairs it. job may be empty if the store has
+// one job.
+func OpenExisting(ctx context.Context, spec, job string, readOnly bool) (Sink, error) {
+	if sqlsink.IsSpec(spec) {
+		return opened(sqlsink.Open(ctx, spec, job, sqlsink.Options{ReadOnly: readOnly, Existing: true}))
+	}
+	return opened(objectsink.Open(spec, job, objectsink.Options{ReadOnly: readOnly, Existing: true}))
 }
 
 // opened prevents a typed nil pointer from becoming a non-nil Sink.

@@ -11,6 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink/kinds"
+	"github.com/chunkline/chunkline/internal/sink/objectsink"
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/webservice"
@@ -19,17 +20,19 @@ import (
 // jobHelp describes the flag --job of commands that read or change a result.
 const jobHelp = "name of the job, if OUTPUT is a database with several"
 
-// isDatabase reports whether the value of --output names a database.
-func isDatabase(output string) bool { return sqlsink.IsSpec(output) }
+// outputHelp describes the flag --output of these commands.
+const outputHelp = "the --output of run, or a saver's folder, database or bucket (required)"
 
 // jobFolder is the folder in which a job keeps what is not in its sink: input that cannot be read again, and the token for
-// mappers elsewhere. A job with an output file has it in its work folder; for a database it is made only when it is needed.
+// mappers elsewhere. A job with an output file has it in its work folder; for a store it is made only when it is needed.
 func jobFolder(output, job string) string {
 	switch {
-	case !isDatabase(output):
+	case !kinds.IsStore(output):
 		return workFolder(output)
 	case sqlsink.Path(output) != "":
 		return sqlsink.Path(output) + "." + job + workSuffix
+	case objectsink.IsSpec(output):
+		return strings.ReplaceAll(objectsink.Path(output), "/", "-") + "." + job + workSuffix
 	}
 	return job + workSuffix
 }
@@ -42,9 +45,9 @@ func (f *runFlags) jobFolder() string {
 	return jobFolder(f.output, f.job)
 }
 
-// makeJobFolder makes the folder of a job with a database, if it is needed.
+// makeJobFolder makes the folder of a job with a store, if it is needed.
 func (f *runFlags) makeJobFolder() error {
-	if !isDatabase(f.output) || f.listen == "" && !slices.Contains(f.inputs, "-") && !slices.ContainsFunc(f.inputs, source.IsStream) {
+	if !kinds.IsStore(f.output) || f.listen == "" && !slices.Contains(f.inputs, "-") && !slices.ContainsFunc(f.inputs, source.IsStream) {
 		return nil
 	}
 	if err := os.MkdirAll(f.jobFolder(), 0o777); err != nil { //nolint:gosec // the user's umask decides
@@ -55,7 +58,7 @@ func (f *runFlags) makeJobFolder() error {
 
 // written lists the files and folders that a job with this output writes.
 func written(output string) []string {
-	if !isDatabase(output) {
+	if !kinds.IsStore(output) {
 		return []string{output, deadFile(output), workFolder(output)}
 	}
 	if path := sqlsink.Path(output); path != "" {
@@ -82,7 +85,7 @@ func (f *runFlags) shown() string {
 
 // shown is the value of --output as messages show it: without a password.
 func shown(output string) string {
-	if !isDatabase(output) || sqlsink.Path(output) != "" {
+	if !sqlsink.IsSpec(output) || sqlsink.Path(output) != "" {
 		return webservice.WithoutPassword(output)
 	}
 	if u, err := url.Parse(output); err == nil && !u.Query().Has("password") {
@@ -91,17 +94,17 @@ func shown(output string) string {
 	return "postgres://…"
 }
 
-// checkOutput refuses a URL that is no database: it would be the name of a file, and messages would show its password.
+// checkOutput refuses a URL that is no store: it would be the name of a file, and messages would show its password.
 func checkOutput(output string) error {
-	if !isDatabase(output) && strings.Contains(output, "://") {
-		return app.Usage("--output %s: use a file, sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE", webservice.WithoutPassword(output))
+	if !kinds.IsStore(output) && strings.Contains(output, "://") {
+		return app.Usage("--output %s: use a file, sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE or s3://BUCKET/PREFIX", webservice.WithoutPassword(output))
 	}
 	return nil
 }
 
-// openDatabase opens the result of a job in a database.
-func openDatabase(ctx context.Context, output, job string, readOnly bool) (kinds.Sink, error) {
-	s, err := sqlsink.Open(ctx, output, job, sqlsink.Options{ReadOnly: readOnly, Existing: true})
+// openStore opens the result of a job in a store.
+func openStore(ctx context.Context, output, job string, readOnly bool) (kinds.Sink, error) {
+	s, err := kinds.OpenExisting(ctx, output, job, readOnly)
 	if err != nil {
 		return nil, saver.SinkError("--output", err)
 	}
@@ -114,11 +117,10 @@ func (f *runFlags) openOutput(ctx context.Context, w *screen) (kinds.Sink, error
 	switch {
 	case isStdout(f.output):
 		return f.openWork()
-	case !isDatabase(f.output):
+	case !kinds.IsStore(f.output):
 		return f.openFolder()
-	}
-	if f.force {
-		return nil, app.Usage("--force is for output files: nothing in a database is replaced")
+	case f.force:
+		return nil, app.Usage("--force is for output files: nothing of others in a database or a bucket is replaced")
 	}
 	defer w.clear()
 	s, err := kinds.OpenWaiting(ctx, f.output, f.job, showWaiting(w))

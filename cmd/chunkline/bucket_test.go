@@ -1,0 +1,113 @@
+package main
+
+import (
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+)
+
+// serveS3 starts a server that stands in for S3, with a bucket called "data". It checks no signatures.
+func serveS3(t *testing.T) *s3mem.Backend {
+	t.Helper()
+	backend := s3mem.New()
+	if err := backend.CreateBucket("data"); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(gofakes3.New(backend).Server())
+	t.Cleanup(server.Close)
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
+	t.Setenv("AWS_REGION", "eu-central-1")
+	return backend
+}
+
+// TestBucketOutput: every command works with a bucket in place of the output file.
+func TestBucketOutput(t *testing.T) {
+	backend := serveS3(t)
+	t.Chdir(t.TempDir())
+	objects, values := numbers(250)
+	in, out := write(t, "in", objects), "s3://data/out"
+	r := must(t, 4, "run", "-i", in, "-o", out+"?format=jsonl.gz", "-m", `if .n == 7 then error("seven") else .n end`, "--json").report(t)
+	if r.Outputs != 249 || r.Dead != 1 || r.Output != "s3://data/out/part-*.jsonl.gz" || r.DeadFile != "s3://data/out/_dead-*.jsonl.gz" {
+		t.Errorf("report is %+v", r)
+	}
+	wantWords(t, must(t, 0, "dead", "list", "-o", out).stdout, `"ordinal":7,"chunk":0`, "seven", `"object":{"n":7}`)
+	must(t, 0, "verify", "-o", out)
+	wantWords(t, must(t, 2, "run", "-i", in, "-o", out, "-m", ".n").err.Error(), "was begun with the transform")
+	must(t, 0, "dead", "retry", "-o", out, "-m", ".n")
+	must(t, 0, "verify", "-o", out)
+	again := must(t, 0, "run", "-i", in, "-o", out+"?format=jsonl.gz", "-m", ".n", "--accept-change", "--json").report(t)
+	if again.Resumed != 250 || again.Dead != 0 || again.Output != r.Output || again.DeadFile != "" {
+		t.Errorf("a run of what is done reports %+v", again)
+	}
+	must(t, 0, "run", "-i", r.Output, "-o", "copy", "-m", ".") // the result is input of another job
+	if got, err := os.ReadFile("copy"); err != nil || string(got) != values {
+		t.Errorf("the result is %.200q, %v; want %.200q", got, err, values)
+	}
+	wantWords(t, must(t, 0, "redo", "-o", out, "--version", "jq:.n").stdout, "objects in 1 chunks")
+	must(t, 1, "verify", "-o", out)
+	must(t, 0, "run", "-i", in, "-o", out, "-m", ".n", "--accept-change")
+	must(t, 0, "verify", "-o", out, "--job", "run")
+
+	wantWords(t, must(t, 1, "run", "-i", "copy", "-o", out, "-m", ".n", "--accept-change").err.Error(), "another plan")
+	wantWords(t, must(t, 1, "run", "-i", in, "-o", out, "-m", ".n", "--job", "second").err.Error(), "it holds job run, not second")
+	wantWords(t, must(t, 2, "run", "-i", in, "-o", out, "-m", ".n", "--force").err.Error(), "--force is for output files")
+	must(t, 3, "verify", "-o", "s3://data/none")
+	wantWords(t, must(t, 3, "verify", "-o", "s3://nosuch/none").err.Error(), "AWS_ENDPOINT_URL")
+	wantWords(t, must(t, 2, "run", "-i", in, "-o", "s3://data/new?format=parquet", "-m", ".").err.Error(), "format=parquet: use jsonl")
+	if _, err := backend.HeadObject("data", "new/.chunkline/log/00000000000000000001"); err == nil {
+		t.Error("a refused run has made a sink")
+	}
+}
+
+// Standard input is kept in a folder of this sink's own.
+func TestBucketStdin(t *testing.T) {
+	serveS3(t)
+	t.Chdir(t.TempDir())
+	for _, prefix := range []string{"a/b", "a/c"} {
+		objects, _ := numbers(len(prefix) + strings.Count(prefix, "c"))
+		r := chunklineWith(t.Context(), strings.NewReader(objects), "run", "-o", "s3://data/"+prefix, "-m", ".n", "--json")
+		if want := uint64(strings.Count(objects, "\n")); r.code != 0 || r.report(t).Objects != want {
+			t.Errorf("%s: %+v, want %d objects", prefix, r, want)
+		}
+		must(t, 0, "verify", "-o", "s3://data/"+prefix)
+		if _, err := os.Stat(filepath.Join("data-"+strings.ReplaceAll(prefix, "/", "-")+".run.chunkline", spoolFile)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestObjectStoragePage runs the example of docs/sinks.md for object storage.
+func TestObjectStoragePage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/sinks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveS3(t)
+	t.Chdir(t.TempDir())
+	must(t, 0, "generate", "users", "-n", "1000", "-o", "users.jsonl")
+	_, section, _ := strings.Cut(string(page), "## Object storage\n")
+	block := regexp.MustCompile("(?s)```\nexport AWS_.*?\n(.*?)```").FindStringSubmatch(section)
+	if block == nil {
+		t.Fatal("the page has no example")
+	}
+	for line := range strings.Lines(block[1]) {
+		args, err := exec.Command("sh", "-c", "chunkline() { printf '%s\\n' \"$@\"; }\n"+line).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		must(t, 0, strings.Split(strings.TrimSuffix(string(args), "\n"), "\n")...)
+	}
+	ids, err := os.ReadFile("ids.jsonl")
+	if err != nil || strings.Count(string(ids), "\n") != 1000 {
+		t.Errorf("ids.jsonl has %d lines, %v", strings.Count(string(ids), "\n"), err)
+	}
+}
