@@ -77,8 +77,8 @@ func (s *Sink) change(ctx context.Context, do func(now *state) (*draft, error)) 
 	}
 }
 
-// settle appends a draft to a state, or, if there is none, reads what other processes have appended. It returns whether the
-// state was the newest one.
+// settle appends a draft to a state, or, if there is none or another process was faster, reads what others have appended. It
+// returns whether the state was the newest one.
 func (s *Sink) settle(ctx context.Context, now *state, d *draft) (newest bool, err error) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 	defer done()
@@ -86,6 +86,7 @@ func (s *Sink) settle(ctx context.Context, now *state, d *draft) (newest bool, e
 		if err := s.append(ctx, d); !errors.Is(err, errTaken) {
 			return true, err
 		}
+		return false, s.catchUp(ctx)
 	}
 	err = s.catchUp(ctx)
 	return s.state.Load().number == now.number, err

@@ -64,6 +64,27 @@ func TestRedoElsewhere(t *testing.T) {
 	finish(t, b, m, again)
 }
 
+// If the other saver's entry vanishes before it is read, the results are not taken for committed.
+func TestEntryVanishes(t *testing.T) {
+	t.Parallel()
+	m := newMemory()
+	a, b := openTest(t, m), openTest(t, m)
+	claim(t, a, "f1")
+	claim(t, b, "f1")
+	commit(t, b, sinktest.Chain("two", []int{2}), sink.Committed)
+	reads := 0
+	m.reading = func(key string) error {
+		if reads++; reads == 2 { // the first one has found the other entry
+			delete(m.objects, key)
+		}
+		return nil
+	}
+	all := sinktest.Chain("one", []int{1})
+	commit(t, a, all, sink.Committed)
+	m.reading = nil
+	finish(t, openTest(t, m), m, all)
+}
+
 // Many savers commit the same results at the same time: each result is committed once.
 func TestRaces(t *testing.T) {
 	t.Parallel()
