@@ -24,7 +24,7 @@ func (e *DamageError) Error() string {
 	if e.Known {
 		where = fmt.Sprintf("%s (chunk %d)", where, e.Chunk)
 	}
-	return fmt.Sprintf("%s: %s: %s; nothing was changed: restore the folder from a copy, or move it away and run the job anew",
+	return fmt.Sprintf("%s: %s: %s; nothing was changed: restore the sink from a copy, or move it away and run the job anew",
 		ErrDamaged, where, e.What)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/sink"
@@ -170,6 +171,26 @@ func TestCrashBeforeAnotherResult(t *testing.T) {
 		}
 		finish(t, again, killed, []sink.Result{mended, all[1], all[2]})
 	}
+}
+
+// Another version of the program may compress the parts of a Finish that was killed otherwise. Then they are made anew.
+func TestPartsOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	m := newMemory()
+	s := openTest(t, m)
+	claim(t, s, "f1")
+	all := sinktest.Chain("one", []int{1, -1}, []int{1, 1, 1, 1}, []int{2})
+	commit(t, s, all, sink.Committed, sink.Committed, sink.Committed)
+	var killed *memory
+	m.after = func(key string) error {
+		if killed == nil && strings.Contains(key, string(outputParts)) {
+			killed = m.copy()
+			killed.put(key, []byte("the same, compressed otherwise"))
+		}
+		return nil
+	}
+	finish(t, s, m, all)
+	finish(t, openTest(t, killed), killed, all)
 }
 
 // A part or the manifest that was deleted is written again, under the same name.

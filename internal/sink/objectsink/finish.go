@@ -25,15 +25,15 @@ type generation struct {
 // errOvertaken means that the committed pieces have changed since Finish looked at them.
 var errOvertaken = errors.New("the committed pieces have changed")
 
-// current returns the generation of the committed pieces with these settings, if Finish has begun one.
+// current returns the generation of the committed pieces with these settings that Finish has begun last; false if there is
+// none.
 func (now *state) current(o settings) (generation, bool) {
-	i := slices.IndexFunc(now.generations, func(g generation) bool {
-		return g.Content == now.content && g.Format == o.format && g.Size == o.size
-	})
-	if i < 0 {
-		return generation{}, false
+	for _, g := range slices.Backward(now.generations) {
+		if g.Content == now.content && g.Format == o.format && g.Size == o.size {
+			return g, true
+		}
 	}
-	return now.generations[i], true
+	return generation{}, false
 }
 
 // finished reports whether a manifest lists the parts of the committed pieces.
@@ -85,10 +85,7 @@ func (s *Sink) tryFinish(ctx context.Context, chunks, objects uint64) error {
 
 // writeResult writes what is missing of the parts and the manifest.
 func (s *Sink) writeResult(ctx context.Context, now *state) error {
-	g, err := s.generation(ctx, now)
-	if err != nil {
-		return err
-	}
+	g, begun := now.current(s.o)
 	finished := now.finished(s.o)
 	if finished {
 		if intact, err := s.intact(ctx, g); err != nil {
@@ -97,7 +94,17 @@ func (s *Sink) writeResult(ctx context.Context, now *state) error {
 			return s.removeOld(ctx, g) // what a saver that was overtaken has written since
 		}
 	}
-	m, err := s.writeParts(ctx, now, g)
+	var m *manifest
+	var err error
+	if begun {
+		m, err = s.writeParts(ctx, now, g)
+	}
+	// Another version of this program may have begun the generation, and may compress otherwise.
+	if !begun || !finished && errors.Is(err, sink.ErrForeign) {
+		if g, err = s.begin(ctx, now); err == nil {
+			m, err = s.writeParts(ctx, now, g)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -131,12 +138,8 @@ func (s *Sink) checkComplete(ctx context.Context, now *state, chunks, objects ui
 	return nil
 }
 
-// generation returns the generation of a state's content. If there is none, it records a new one, so that its parts are
-// known to be the job's.
-func (s *Sink) generation(ctx context.Context, now *state) (generation, error) {
-	if g, begun := now.current(s.o); begun {
-		return g, nil
-	}
+// begin records a new generation of a state's content, so that its parts are known to be the job's.
+func (s *Sink) begin(ctx context.Context, now *state) (generation, error) {
 	g := generation{Name: strings.ToLower(rand.Text()[:10]), Content: now.content, Format: s.o.format, Size: s.o.size}
 	return g, s.record(ctx, g)
 }

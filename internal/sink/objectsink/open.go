@@ -67,7 +67,7 @@ func (s *Sink) open(job string, o Options) error {
 		if o.ReadOnly || o.Existing {
 			return fmt.Errorf("there is no job: %w", sink.ErrUnreachable)
 		}
-		if err := s.begin(ctx, job); err != nil {
+		if err := s.makeLog(ctx, job); err != nil {
 			return err
 		}
 	}
@@ -137,8 +137,8 @@ func (s *Sink) survey(ctx context.Context) ([]int64, error) {
 	return nil, nil
 }
 
-// begin creates the log. Another process may be faster.
-func (s *Sink) begin(ctx context.Context, job string) error {
+// makeLog creates the log. Another process may be faster.
+func (s *Sink) makeLog(ctx context.Context, job string) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	first := &draft{entry: entry{Claims: &sink.Claims{Format: formatVersion, Job: job, ID: rand.Text()}}}
