@@ -47,6 +47,10 @@ func sinkMutants() []mutant {
 			id: "M17", what: "after a kill in a commit, the sink appends before the data that it read is durable",
 			edits:    []edit{{"internal/sink/recover.go", "\tif err == nil && t.rewrite >= 0 {\n\t\terr = f.log.rewrite(t.rewrite)\n\t}\n", ""}},
 			caughtBy: []lane{{"./internal/sink", "TestKilledInCommit", nil}},
+		}, {
+			id: "M38", what: "a saver takes its results for committed, and another saver's commit has the number in the bucket's log",
+			edits:    []edit{{"internal/sink/objectsink/log.go", "\t\tcase e == nil:\n\t\t\treturn errTaken\n", "\t\tcase e == nil:\n\t\t\treturn nil\n"}},
+			caughtBy: []lane{{"./internal/sink/objectsink", "TestLostRace|TestRaces", nil}},
 		},
 	}
 }

@@ -201,7 +201,7 @@ func (s *Sink) Replace(ctx context.Context, result sink.Result) error {
 	if err := result.Check(); err != nil {
 		return err
 	}
-	return s.change(ctx, func(now *state) (*draft, error) {
+	return s.change(ctx, func(now *state) (*draft, error) { //nolint:contextcheck // a read has a limit of its own
 		var old *sink.Record
 		if p, there := s.table.Get(result.Chunk, result.From); there {
 			r, err := s.RecordAt(p)
@@ -228,7 +228,7 @@ func (s *Sink) Redo(ctx context.Context, version string) (sink.Redone, error) {
 	var done sink.Redone
 	var bad []found
 	scanned := uint64(0) // the newest entry whose pieces were examined
-	err := s.change(ctx, func(now *state) (*draft, error) {
+	err := s.change(ctx, func(now *state) (*draft, error) { //nolint:contextcheck // a read has a limit of its own
 		bad = slices.DeleteFunc(bad, func(f found) bool { // removed or replaced meanwhile
 			p, there := s.table.Get(f.placed.ID, f.placed.From)
 			return !there || p != f.placed

@@ -28,11 +28,11 @@ func (s *Sink) writeParts(ctx context.Context, now *state, g generation) (*manif
 		if err != nil {
 			return nil, err
 		}
-		if lines, err = s.Outputs(lines[:0], r); err == nil {
+		if lines, err = s.Outputs(lines[:0], r); err == nil { //nolint:contextcheck // a read has a limit of its own
 			err = outputs.add(ctx, lines, r.OutputCount())
 		}
 		if err == nil {
-			lines, err = s.DeadLetters(lines[:0], r)
+			lines, err = s.DeadLetters(lines[:0], r) //nolint:contextcheck // likewise
 		}
 		// Pieces are ordered by ordinal, and so are the dead letters within each.
 		if err == nil {
