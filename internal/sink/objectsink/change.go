@@ -227,7 +227,7 @@ func (s *Sink) Replace(ctx context.Context, result sink.Result) error {
 func (s *Sink) Redo(ctx context.Context, version string) (sink.Redone, error) {
 	var done sink.Redone
 	var bad []found
-	scanned := uint64(0) // the newest entry whose pieces were examined
+	scanned := uint64(0)                                    // the newest entry whose pieces were examined
 	err := s.change(ctx, func(now *state) (*draft, error) { //nolint:contextcheck // a read has a limit of its own
 		bad = slices.DeleteFunc(bad, func(f found) bool { // removed or replaced meanwhile
 			p, there := s.table.Get(f.placed.ID, f.placed.From)
