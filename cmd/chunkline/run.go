@@ -220,7 +220,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	})
 	working, end := context.WithCancel(ctx)
 	defer end()
-	outputs := f.deliver(out, std, end)
+	outputs := f.deliver(ctx, out, std, end)
 	status, err := pipeline.Run(working, cfg, src, out, log, func(ctx context.Context, status func() report.Status) {
 		if f.listen != "" { // the server listens by now
 			fmt.Fprintf(std.err, "mappers elsewhere can join at %s: %s\n", f.listen, joinCommand(f.job, f.token, spec.String()))

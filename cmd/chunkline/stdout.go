@@ -89,19 +89,20 @@ type delivery struct {
 	stop  context.CancelFunc
 }
 
-// deliver begins to write the outputs if they go to standard output. It calls failed when it cannot write any more.
-func (f *runFlags) deliver(out kinds.Sink, std streams, failed func()) *delivery {
+// deliver begins to write the outputs if they go to standard output. It calls failed when it cannot write any more. It goes
+// on after ctx has ended, while the job saves the chunks in work.
+func (f *runFlags) deliver(ctx context.Context, out kinds.Sink, std streams, failed func()) *delivery {
 	folder, ok := out.(*sink.Folder)
 	if !ok || !isStdout(f.output) {
 		return nil
 	}
 	closed := make(chan os.Signal, 1) // by the reader; it is also the error of the write
 	signal.Notify(closed, syscall.SIGPIPE)
-	ctx, stop := context.WithCancel(context.Background())
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d := &delivery{ended: make(chan error, 1), stop: func() { stop(); signal.Stop(closed) }}
 	epoch := folder.Epoch()
 	go func() {
-		err := folder.Follow(ctx, std.out, epoch)
+		err := folder.Follow(following, std.out, epoch)
 		if errors.Is(err, syscall.EPIPE) {
 			f.endWithReader(std)
 		}

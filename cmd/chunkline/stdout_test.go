@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
 )
@@ -66,8 +64,6 @@ func TestRunStdout(t *testing.T) {
 			<-last.Done()
 		case n - 1:
 			isAsked()
-		default:
-			time.Sleep(rand.N(time.Millisecond)) // so that chunks are done in any order
 		}
 	})
 	r := must(t, 0, "run", "-i", in, "-o", "-", "--work", work, "-t", url, "-j", "4", "--chunk-size", "7")

@@ -32,8 +32,8 @@ type FolderOptions struct {
 	ReadOnly bool
 }
 
-// NoOutput, in place of the path of the ordered outputs, means that Finish merges only the dead letters. The outputs are in the
-// log, from which Follow writes them.
+// NoOutput stands in the place of the path of the ordered outputs if Finish merges only the dead letters. The outputs are in
+// the log, from which Follow writes them.
 const NoOutput = "-"
 
 // DefaultPartBytes is the size at which a part of the log is full.
