@@ -43,7 +43,7 @@ func demoCommand() *cobra.Command {
 				return app.Usage("--users=%d: use 0 or more", n)
 			}
 			input := filepath.Join(dir, "users.jsonl")
-			if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // the user's umask decides
+			if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // the user's umask restricts it
 				return fmt.Errorf("create demo folder: %w", err)
 			}
 			if err := generateFile(c.Context(), input, n, demoSeed, force); err != nil {

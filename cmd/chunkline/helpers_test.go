@@ -39,7 +39,7 @@ func chunkline(t *testing.T, args ...string) result {
 
 func chunklineWith(ctx context.Context, stdin io.Reader, args ...string) result {
 	var stdout, stderr bytes.Buffer
-	c := command() //nolint:contextcheck // cobra hands the context to the command
+	c := command() //nolint:contextcheck // cobra passes the context to the command
 	c.SetArgs(joinPairs(c, args))
 	c.SetIn(stdin)
 	c.SetOut(&stdout)

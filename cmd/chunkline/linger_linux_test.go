@@ -77,7 +77,7 @@ func TestDemoLingers(t *testing.T) {
 			if said := after(t, lines, ""); !opens {
 				for !strings.Contains(said, "the end") {
 					if strings.Contains(said, "press Enter") {
-						t.Error("it waits for nobody")
+						t.Error("the demo waits without a viewer")
 					}
 					said = after(t, lines, "")
 				}
@@ -146,10 +146,10 @@ func after(t *testing.T, lines <-chan string, text string) string {
 				return rest
 			}
 			if !open {
-				t.Fatalf("the terminal has closed before %q", text)
+				t.Fatalf("the terminal closed before %q", text)
 			}
 		case <-patience:
-			t.Fatalf("waited in vain for %q", text)
+			t.Fatalf("timed out waiting for %q", text)
 		}
 	}
 }

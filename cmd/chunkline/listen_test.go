@@ -29,7 +29,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
@@ -126,7 +126,7 @@ func join(t *testing.T, cfg bus.Config) (left func()) {
 		select {
 		case <-ended:
 		case <-time.After(2 * time.Minute):
-			t.Error("the job is done, and the mapper that has joined it goes on")
+			t.Error("the job is done, but the mapper that joined it still runs")
 		}
 	}
 }

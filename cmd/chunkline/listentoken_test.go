@@ -82,7 +82,7 @@ func TestListenToken_kept(t *testing.T) {
 	}
 	for _, local := range []string{"", "127.0.0.1:4222", "[::1]:4222", "localhost:4222"} {
 		if token := get(local, ""); token != "" {
-			t.Errorf("%q: a token nobody asked for", local)
+			t.Errorf("%q: got a token, want none", local)
 		}
 	}
 	first := get("0.0.0.0:4222", "")
@@ -91,7 +91,7 @@ func TestListenToken_kept(t *testing.T) {
 	}
 	for _, elsewhere := range []string{":4222", "[::]:4222", "10.0.0.1:4222", "somewhere:4222"} {
 		if token := get(elsewhere, ""); token != first {
-			t.Errorf("%s: another token than the one that was kept", elsewhere)
+			t.Errorf("%s: got a new token, want the kept one", elsewhere)
 		}
 	}
 	chosen := "a-token_that-was-chosen"

@@ -14,7 +14,7 @@ import (
 
 func main() {
 	os.Exit(app.Main("chunkline", os.Stderr, func(ctx context.Context) error {
-		c := command() //nolint:contextcheck // cobra hands the context to the command
+		c := command() //nolint:contextcheck // cobra passes the context to the command
 		c.SetArgs(joinPairs(c, os.Args[1:]))
 		return c.ExecuteContext(ctx)
 	}))

@@ -59,11 +59,11 @@ func TestRunService(t *testing.T) {
 	again := chunkline(t, "dead", "retry", "-o", out, "-t", setting)
 	again.want(t, 4)
 	if all := fmt.Sprint(r.stdout, r.stderr, r.err, again.stdout, again.stderr, again.err); strings.Contains(all, "canary") {
-		t.Errorf("a secret shows:\n%s", all)
+		t.Errorf("the output has a secret:\n%s", all)
 	}
 	wantNoCanary(t, dir)
 	if r := must(t, 2, "run", "-i", in, "-o", out, "-t", "http://user:"+canary+"@h/"); strings.Contains(fmt.Sprint(r), "canary") {
-		t.Errorf("a password shows: %v", r)
+		t.Errorf("the error has a password: %v", r)
 	}
 }
 

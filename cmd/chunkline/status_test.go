@@ -22,6 +22,6 @@ func TestStatusNotices(t *testing.T) {
 	text := statusText(s)
 	wantWords(t, text, "\n  m2: it does not flush\n")
 	if n := strings.Count(text, "it does not flush"); n != 1 {
-		t.Errorf("said %d times, want once: %s", n, text)
+		t.Errorf("printed %d times, want once: %s", n, text)
 	}
 }

@@ -119,11 +119,11 @@ func TestRunAPI(t *testing.T) {
 	}
 	third := must(t, 0, "verify", "-o", out)
 	if all := fmt.Sprint(first, second, third); strings.Contains(all, "canary") {
-		t.Errorf("a secret shows:\n%s", all)
+		t.Errorf("the output has a secret:\n%s", all)
 	}
 	wantNoCanary(t, dir)
 	if r := must(t, 2, "run", "-i", "http://user:"+canary+"@h/", "-o", out, "-m", "."); strings.Contains(fmt.Sprint(r), "canary") {
-		t.Errorf("a password shows: %v", r)
+		t.Errorf("the error has a password: %v", r)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestRunQuery(t *testing.T) {
 
 	refused := must(t, 1, "run", "-i", "postgres://me:canary@127.0.0.1:1/shop?sslmode=disable&query=SELECT 1 AS id&key=id", "-o", filepath.Join(dir, "p"), "-t", "identity", "--log-level", "debug")
 	if wantWords(t, refused.err.Error(), "read postgres://me@127.0.0.1:1/shop?"); strings.Contains(fmt.Sprint(refused), "canary") {
-		t.Errorf("a password shows: %v", refused)
+		t.Errorf("the error has a password: %v", refused)
 	}
 	wantNoCanary(t, dir)
 }

@@ -43,7 +43,7 @@ func TestWrongFlags(t *testing.T) {
 	runCommand().Flags().VisitAll(func(f *pflag.Flag) {
 		values := wrongFlags[f.Name]
 		if len(values) == 0 && f.Name != "map" && f.Name != "output" {
-			t.Errorf("no wrong value of --%s is tried", f.Name)
+			t.Errorf("the test has no wrong value for --%s", f.Name)
 		}
 		for _, value := range values {
 			args := []string{"run", "-o", filepath.Join(dir, "out"), "--" + f.Name + "=" + value}
@@ -59,11 +59,11 @@ func TestWrongFlags(t *testing.T) {
 			}
 			for _, name := range names.FindAllString(text, -1) {
 				if settings[name] {
-					t.Errorf("--%s=%s: %q speaks of a setting that is a flag here", f.Name, value, text)
+					t.Errorf("--%s=%s: %q names a setting instead of the flag", f.Name, value, text)
 				}
 			}
 			if goText.MatchString(text) {
-				t.Errorf("--%s=%s: %q is Go's text", f.Name, value, text)
+				t.Errorf("--%s=%s: %q is an error text of Go", f.Name, value, text)
 			}
 		}
 	})
@@ -117,7 +117,7 @@ func TestMisspelt(t *testing.T) {
 		text := must(t, 2, strings.Fields(line)...).err.Error()
 		wantWords(t, text, want)
 		if goText.MatchString(text) {
-			t.Errorf("%s: %q is Go's text", line, text)
+			t.Errorf("%s: %q is an error text of Go", line, text)
 		}
 	}
 	if got := nearest("x", []string{"map", "job"}); got != "" {

@@ -172,7 +172,7 @@ func TestPanelAway(t *testing.T) {
 			t.Errorf("step %d drew %q", i, got)
 		}
 		if up := fmt.Sprintf("\x1b[%dA", len(p.drawn)); i == 0 && strings.Contains(out.String(), up) {
-			t.Errorf("went up %d lines before anything was drawn", len(p.drawn))
+			t.Errorf("moved up %d lines before anything was drawn", len(p.drawn))
 		}
 	}
 }
