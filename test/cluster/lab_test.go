@@ -247,6 +247,15 @@ func (l *lab) alone(container, manifest string) string {
 	l.t.Helper()
 	l.kubectl("scale", "statefulset/saver", "--replicas=0")
 	l.kubectl("wait", "--for=delete", "pod/saver-0", "--timeout=120s")
+	out := l.ended(container, manifest)
+	l.kubectl("scale", "statefulset/saver", "--replicas=1")
+	l.up("statefulset/saver")
+	return out
+}
+
+// ended runs a Job to its end, and returns the log of its container.
+func (l *lab) ended(container, manifest string) string {
+	l.t.Helper()
 	job := strings.TrimSpace(l.kubectlWith(manifest, "apply", "-f", "-", "-o", "name"))
 	var ended struct {
 		Status struct {
@@ -266,8 +275,6 @@ func (l *lab) alone(container, manifest string) string {
 		l.t.Fatalf("%s failed: %s", job, out)
 	}
 	l.kubectl("delete", job, "--wait")
-	l.kubectl("scale", "statefulset/saver", "--replicas=1")
-	l.up("statefulset/saver")
 	return out
 }
 
