@@ -18,7 +18,7 @@
 //   - the images chunkline/fetcher, mapper, saver and chunkline of version 0.1.0, mappers
 //     0.1.1 and v1 to v5 (make images-drill), nats:2.15.2,
 //     natsio/prometheus-nats-exporter:0.12.0, Prometheus v3.15.0 (prom/prometheus,
-//     quay.io/prometheus/prometheus) and postgres:15;
+//     quay.io/prometheus/prometheus), and with the tag full postgres:15;
 //   - a Prometheus operator, kube-state-metrics in kube-system, Argo Rollouts 1.9 with its
 //     kubectl plugin, and KEDA's definitions (config/crd/bases of its module, without its
 //     operator);

@@ -23,10 +23,10 @@ var table = []entry{
 		ci: ".ci/packages", all: ".ci/packages",
 	}, {
 		name: "images", about: "the four images: version, user, labels", waits: true, seconds: 1100,
-		ci: ".ci/images", all: ".ci/images",
+		ci: ".ci/images", all: ".ci/images postgres",
 	}, {
 		name: "cluster-up", about: "a Kubernetes cluster with images and add-ons", waits: true, after: []string{"images"}, seconds: 1000,
-		ci: ".ci/cluster-up", all: ".ci/cluster-up",
+		ci: ".ci/cluster-up", all: ".ci/cluster-up postgres:15",
 	}, {
 		name: "cluster", about: "deploy/ on the cluster: jobs, drills, releases, autoscaling, Prometheus", waits: true, after: []string{"cluster-up"}, seconds: 900,
 		ci: ".ci/cluster", all: ".ci/cluster full",
