@@ -135,7 +135,7 @@ func TestRunOutputNames(t *testing.T) {
 	in := write(t, filepath.Join(t.TempDir(), "in.jsonl"), "1\n")
 	for output, said := range map[string]string{
 		"out.parquet":              "out.jsonl.zst",
-		"s3://bucket/key":          "--output s3://bucket/key: use a file",
+		"gs://bucket/key":          "--output gs://bucket/key: use a file",
 		"mysql://me:secret@db/job": "mysql://me:xxxxx@db/job",
 	} {
 		r := must(t, 2, "run", "-i", in, "-o", output, "-m", ".")
