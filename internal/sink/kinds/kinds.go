@@ -61,7 +61,7 @@ func Open(ctx context.Context, spec, job string) (Sink, error) {
 	case sqlsink.IsSpec(spec):
 		return opened(sqlsink.Open(ctx, spec, job, sqlsink.Options{}))
 	case objectsink.IsSpec(spec):
-		return opened(objectsink.Open(spec, job, objectsink.Options{}))
+		return opened(objectsink.Open(spec, job, objectsink.Options{})) //nolint:contextcheck // opening a bucket has a limit of its own
 	}
 	return opened(sink.Open(spec, job, sink.Options{}))
 }
@@ -72,7 +72,7 @@ func OpenExisting(ctx context.Context, spec, job string, readOnly bool) (Sink, e
 	if sqlsink.IsSpec(spec) {
 		return opened(sqlsink.Open(ctx, spec, job, sqlsink.Options{ReadOnly: readOnly, Existing: true}))
 	}
-	return opened(objectsink.Open(spec, job, objectsink.Options{ReadOnly: readOnly, Existing: true}))
+	return opened(objectsink.Open(spec, job, objectsink.Options{ReadOnly: readOnly, Existing: true})) //nolint:contextcheck // as above
 }
 
 // opened prevents a typed nil pointer from becoming a non-nil Sink.
