@@ -241,7 +241,7 @@ func sumOf(path string) (string, error) {
 // fill downloads the missing part of the file, makes it durable, and compares the
 // checksum.
 func (e *export) fill(ctx context.Context, address, part string, want remoteFile) (err error) {
-	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644) //nolint:gosec // the umask decides who else may read results
+	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644) //nolint:gosec // the umask restricts who may read results
 	if err != nil {
 		return fmt.Errorf("open file for the download: %w", err)
 	}
@@ -307,7 +307,7 @@ type tapped struct {
 
 func (t tapped) Read(b []byte) (int, error) {
 	t.tap()
-	return t.Reader.Read(b) //nolint:wrapcheck // io.EOF must stay what it is
+	return t.Reader.Read(b) //nolint:wrapcheck // the caller compares with io.EOF
 }
 
 func sumText(sum *xxhash.Digest) string { return fmt.Sprintf("%016x", sum.Sum64()) }

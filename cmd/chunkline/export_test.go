@@ -97,7 +97,7 @@ func (h *harmed) Write(b []byte) (int, error) {
 		b = slices.Clone(b)
 		b[0] ^= 1
 	}
-	return h.ResponseWriter.Write(b) //nolint:wrapcheck // a test's own
+	return h.ResponseWriter.Write(b) //nolint:wrapcheck // the test does not read the error
 }
 
 // TestExport: an interrupted download continues where it broke off. The result gets its
@@ -119,7 +119,7 @@ func TestExport(t *testing.T) {
 	wantWords(t, r.err.Error(), "after 50000 of ", "run the same command again")
 	files(1)
 	if _, err := os.Stat(output); err == nil {
-		t.Fatal("a download that broke off has the name of the result")
+		t.Fatal("an incomplete download has the name of the result")
 	}
 	wantWords(t, d.export(t, 0, output).stdout, output, "has all ")
 	wantFile(t, output, values)
@@ -129,7 +129,7 @@ func TestExport(t *testing.T) {
 	}
 	d.export(t, 0, output) // already complete
 	if len(d.ranges) != 2 {
-		t.Errorf("it is there, and was downloaded again: %q", d.ranges)
+		t.Errorf("the file existed, but was downloaded again: %q", d.ranges)
 	}
 
 	write(t, output, "mine")

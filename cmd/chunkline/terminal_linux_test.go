@@ -54,6 +54,6 @@ func TestTerminal(t *testing.T) {
 	}
 	t.Setenv("TERM", "dumb")
 	if isInteractive(tty) {
-		t.Error("draws on a dumb terminal")
+		t.Error("drew on a dumb terminal")
 	}
 }

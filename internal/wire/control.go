@@ -82,7 +82,7 @@ func (c Control) MarshalJSON() ([]byte, error) {
 	if t.share == must || t.share == may && c.Share != 0 {
 		text.Share = &c.Share
 	}
-	return json.Marshal(text) //nolint:wrapcheck // its caller names what it encodes
+	return json.Marshal(text) //nolint:wrapcheck // json adds the context
 }
 
 // UnmarshalJSON implements json.Unmarshaler. It refuses unknown fields, fields that the
@@ -92,7 +92,7 @@ func (c *Control) UnmarshalJSON(b []byte) error {
 	read := json.NewDecoder(bytes.NewReader(b))
 	read.DisallowUnknownFields()
 	if err := read.Decode(&text); err != nil {
-		return err //nolint:wrapcheck // its caller names what it reads
+		return err //nolint:wrapcheck // json adds the context
 	}
 	if _, err := read.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows it")
