@@ -145,7 +145,7 @@ func finished(t *testing.T, fetcher *proc.Process) (output string) {
 	}
 	found := outputField.FindStringSubmatch(fetcher.Log())
 	if found == nil {
-		t.Fatalf("the fetcher does not say where the output is: %s", fetcher.Tail())
+		t.Fatalf("the fetcher did not log where the output is: %s", fetcher.Tail())
 	}
 	return found[1]
 }

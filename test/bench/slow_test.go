@@ -19,10 +19,10 @@ import (
 
 const chunkSize = 100 // chunkline's default
 
-// crew runs a job of chunks with mappers that run before the fetcher starts, and
+// runJob runs a job of chunks with mappers that run before the fetcher starts, and
 // measures from the start of the fetcher to its end. It calls meanwhile after the
 // fetcher has started.
-func crew(t *testing.T, b *bench, chunks int, start func(j *proc.Job) []*proc.Process, meanwhile func([]*proc.Process)) figures {
+func runJob(t *testing.T, b *bench, chunks int, start func(j *proc.Job) []*proc.Process, meanwhile func([]*proc.Process)) figures {
 	t.Helper()
 	in := b.users(t, chunks*chunkSize)
 	j := proc.NewJob(t, "bench")
@@ -57,7 +57,7 @@ type waiting struct{ mappers int }
 
 func (w waiting) measure(t *testing.T, b *bench) figures {
 	const chunks, each = 1000, 50 * time.Millisecond
-	f := crew(t, b, chunks, func(j *proc.Job) (mappers []*proc.Process) {
+	f := runJob(t, b, chunks, func(j *proc.Job) (mappers []*proc.Process) {
 		for i := range w.mappers {
 			mappers = append(mappers, j.Mapper(fmt.Sprint("mapper-", i), fmt.Sprint("users?duration=", each), "WORKERS=1"))
 		}
@@ -73,7 +73,7 @@ type trouble struct{ kill bool }
 func (w trouble) measure(t *testing.T, b *bench) figures {
 	const chunks, each, mappers, slower = 500, 200 * time.Millisecond, 10, 40
 	const best = chunks * each / mappers
-	f := crew(t, b, chunks, func(j *proc.Job) (all []*proc.Process) {
+	f := runJob(t, b, chunks, func(j *proc.Job) (all []*proc.Process) {
 		for i := range mappers {
 			takes, settings := each, []string{"WORKERS=1"}
 			if i == 0 && !w.kill { // another transform needs another version

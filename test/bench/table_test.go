@@ -68,14 +68,14 @@ func (r *table) print() {
 	line("---", "---", "---", "---", "---")
 	for _, row := range r.rows {
 		for _, a := range row.aims {
-			r.judge(row, a)
+			r.printAim(row, a)
 		}
 	}
 }
 
-// judge prints a figure with its aim, or the ratio of the figures of two rows in the
+// printAim prints a figure with its aim, or the ratio of the figures of two rows in the
 // same run.
-func (r *table) judge(of row, a aim) {
+func (r *table) printAim(of row, a aim) {
 	var all []float64
 	for i, f := range r.runs[of.name] {
 		figure := f[a.figure]

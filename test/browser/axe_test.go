@@ -21,25 +21,26 @@ func TestAxe(t *testing.T) {
 	j := startTroubled(t, "CONTROL_TOKEN=open-sesame")
 	b := open(t, j.fetcher.Address())
 	if version := eval[string](b, tools.axe+"\n;axe.version"); version == "" {
-		t.Fatal("axe does not say its version")
+		t.Fatal("axe has no version")
 	}
 	b.await("straggler, backup, dead letters and the gone mapper", stuck)
-	b.judge("running")
-	b.size(desk)
+	b.checkAxe("running")
+	b.size(desktop)
 	b.click("#dead-retry summary")
 	b.click("#cancel")
 	b.await("the question", shown("#sure"))
-	b.judge("with a question")
+	b.checkAxe("with a question")
 	b.click("#sure button[value=no]")
 	j.release()
 	b.await("the end", stateIs+`"done"`)
-	b.judge("done")
+	b.checkAxe("done")
 	j.fetcher.Kill()
-	b.await("the page to say so", disconnected+` && `+shown("#offline"))
-	b.judge("disconnected")
+	b.await("the notice that the page is offline", disconnected+` && `+shown("#offline"))
+	b.checkAxe("disconnected")
 }
 
-func (b *tab) judge(state string) {
+// checkAxe runs axe on the page, and checks its width, on several screens.
+func (b *tab) checkAxe(state string) {
 	b.t.Helper()
 	for _, s := range []screen{phone, wall, wall4K} {
 		b.size(s)
@@ -55,7 +56,7 @@ func (b *tab) judge(state string) {
 	for _, s := range []screen{narrow, phone, wall, wall4K} {
 		b.size(s)
 		if wide := eval[int64](b, `document.documentElement.scrollWidth`); wide > s.width {
-			b.t.Errorf("%s: the page is %d pixels wide on a screen of %d: %q", state, wide, s.width, eval[[]string](b, `[...document.querySelectorAll("body *")]
+			b.t.Errorf("%s: the page is %d pixels wide, want at most %d: %q", state, wide, s.width, eval[[]string](b, `[...document.querySelectorAll("body *")]
 				.filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map(e => e.outerHTML.slice(0, 100))`))
 		}
 	}

@@ -20,7 +20,7 @@ func TestNoControl(t *testing.T) {
 	b := open(t, j.fetcher.Address())
 	b.await("a connection", connected)
 	if eval[bool](b, shown("#controls")) {
-		t.Error("controls are shown, though they are off")
+		t.Error("controls are shown, although they are disabled")
 	}
 	for _, token := range []string{"", "guess"} {
 		if code, text := j.order(token, `{"action":"pause"}`); code != http.StatusForbidden {
@@ -49,16 +49,16 @@ func TestControl(t *testing.T) {
 
 	b.enter("#token", "guess")
 	b.click("#pause")
-	b.await("the page to say that the token is wrong", `/token/i.test(`+one("#control-answer")+`.innerText)`)
+	b.await("the error about the wrong token", `/token/i.test(`+one("#control-answer")+`.innerText)`)
 	if j.status().Paused {
-		t.Fatal("a wrong token has paused the job")
+		t.Fatal("a wrong token paused the job")
 	}
 
 	b.enter("#token", token)
 	b.click("#pause")
 	b.await("a pause", stateIs+`"paused"`)
 	if !j.status().Paused {
-		t.Error("the fetcher has not paused")
+		t.Error("the fetcher did not pause")
 	}
 	b.click("#resume")
 	b.await("work", stateIs+`"running"`)
@@ -74,12 +74,12 @@ func TestControl(t *testing.T) {
 	b.click("#sure button[value=no]")
 	b.await("the question to go", `!`+shown("#sure"))
 	if s := j.status(); s.State != report.StateRunning {
-		t.Fatalf("the job is %s, though nobody confirmed that", s.State)
+		t.Fatalf("the job is %s, although the question was not confirmed", s.State)
 	}
 	b.click("#cancel")
 	b.click("#cancel-yes")
 	if code := j.fetcher.Exit(); code != 1 {
-		t.Errorf("the fetcher of a cancelled job ends with %d, want 1", code)
+		t.Errorf("the fetcher of a cancelled job exited with %d, want 1", code)
 	}
 }
 

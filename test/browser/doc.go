@@ -19,6 +19,6 @@
 //
 // # What it does not promise
 //
-// It does not judge the looks of the page; -screenshots takes pictures for that. It does
+// It does not check how the page looks; -screenshots takes pictures for that. It does
 // not try other browsers.
 package browser

@@ -35,18 +35,18 @@ type extra struct {
 	epoch  uint64        // guarded by mu
 }
 
-// startCrew starts n such mappers; the test's cleanup ends them.
-func startCrew(t *testing.T, nats string, n int, hold time.Duration) {
+// startExtras starts n such mappers; the test's cleanup ends them.
+func startExtras(t *testing.T, nats string, n int, hold time.Duration) {
 	t.Helper()
-	b, err := bus.Connect(bus.Config{URL: nats}, bus.Options{Job: "users", Role: bus.RoleMapper, Name: "crew", Log: zerolog.Nop()})
+	b, err := bus.Connect(bus.Config{URL: nats}, bus.Options{Job: "users", Role: bus.RoleMapper, Name: "extra", Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	crew := make([]*extra, n)
-	service := bus.Service{Name: "crew", Hidden: true}
-	for i := range crew {
-		crew[i] = &extra{bus: b, hold: hold, self: report.Mapper{ID: fmt.Sprintf("%s%04d", b.ID(), i), Name: fmt.Sprintf("mapper-%04d", i), Version: "1.4.2", Transform: "users"}}
-		service.Endpoints = append(service.Endpoints, bus.Endpoint{Verb: wire.VerbMapper(crew[i].self.ID), Handle: answer})
+	all := make([]*extra, n)
+	service := bus.Service{Name: "extra", Hidden: true}
+	for i := range all {
+		all[i] = &extra{bus: b, hold: hold, self: report.Mapper{ID: fmt.Sprintf("%s%04d", b.ID(), i), Name: fmt.Sprintf("mapper-%04d", i), Version: "1.4.2", Transform: "users"}}
+		service.Endpoints = append(service.Endpoints, bus.Endpoint{Verb: wire.VerbMapper(all[i].self.ID), Handle: answer})
 	}
 	stop, err := b.Serve(service)
 	if err != nil {
@@ -54,7 +54,7 @@ func startCrew(t *testing.T, nats string, n int, hold time.Duration) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var group errgroup.Group
-	for _, x := range crew {
+	for _, x := range all {
 		group.Go(func() error { return x.work(ctx) })
 		group.Go(func() error { return x.beat(ctx) })
 	}

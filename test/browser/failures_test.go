@@ -65,14 +65,14 @@ func TestFailures(t *testing.T) {
 	letter := b.text("#dead-letters li")
 	for _, want := range []string{"5507", `"n":5507`, "the user has no mail address"} { // the latest chunk comes first
 		if !strings.Contains(letter, want) {
-			t.Errorf("a dead letter reads %q, want %s in it", letter, want)
+			t.Errorf("a dead letter is %q, want %s in it", letter, want)
 		}
 	}
 	b.click("#dead-retry summary")
 	if retry := b.text("#dead-retry"); !strings.Contains(retry, "chunkline dead retry") {
-		t.Errorf("how to retry: %q, want the command", retry)
+		t.Errorf("the text about retries is %q, want the command", retry)
 	}
-	b.await("words on what holds the job back", one("#bottleneck")+`.innerText.includes("chunk 59")`)
+	b.await("the text about the bottleneck", one("#bottleneck")+`.innerText.includes("chunk 59")`)
 
 	j.release()
 	b.await("the end", stateIs+`"done"`)
@@ -101,9 +101,9 @@ func TestOlder(t *testing.T) {
 		b.await("older ones", fmt.Sprintf("%s > %d || (%s.click(), false)", letters, shownOnes, one("#dead-older"))) // clicks while it loads have no effect
 	}
 	if got := eval[int](b, letters); got != n/3 {
-		t.Errorf("%d dead letters can be looked at, want %d", got, n/3)
+		t.Errorf("got %d dead letters, want %d", got, n/3)
 	}
 	if eval[bool](b, shown("#dead-older")) {
-		t.Error("older dead letters are offered, but there are none")
+		t.Error("the button for older dead letters is shown, but there are none")
 	}
 }

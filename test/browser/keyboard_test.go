@@ -36,7 +36,7 @@ func TestKeyboard(t *testing.T) {
 	names := eval[[]string](b, `(window.operable = `+operable+`, window.before = operable.map(`+looks+`),
 		operable.map(e => e.id || e.outerHTML.slice(0, 80)))`)
 	if !slices.Contains(names, "map") || !slices.Contains(names, "pause") || !slices.Contains(names, "mapper-filter") {
-		t.Fatalf("these can be operated: %q, want map, pause and mapper-filter among them", names)
+		t.Fatalf("operable elements: got %q, want map, pause and mapper-filter among them", names)
 	}
 	reached := make([]bool, len(names))
 	for range 2 * len(names) {
@@ -47,7 +47,7 @@ func TestKeyboard(t *testing.T) {
 			continue // the document itself, between the last one and the first
 		}
 		if !f.Visible && !reached[f.Index] {
-			t.Errorf("%s has the focus, and nobody sees it", f.Name)
+			t.Errorf("%s has the focus, but does not show it", f.Name)
 		}
 		reached[f.Index] = true
 	}
@@ -60,7 +60,7 @@ func TestKeyboard(t *testing.T) {
 	eval[bool](b, `(`+one("#map")+`.focus(), true)`)
 	const about = `document.querySelector("#map-about").innerText`
 	if live := eval[string](b, one("#map-about")+`.getAttribute("aria-live")`); live != "polite" {
-		t.Errorf("what is said of the map is aria-live %q, want polite", live)
+		t.Errorf("the description of the map has aria-live %q, want polite", live)
 	}
 	b.press(kb.ArrowRight)
 	for _, key := range []struct{ name, code string }{
@@ -68,7 +68,7 @@ func TestKeyboard(t *testing.T) {
 	} {
 		before := eval[string](b, about)
 		b.press(key.code)
-		b.await("other words on the map after an arrow "+key.name, about+` !== `+quote(before))
+		b.await("another description of the map after an arrow "+key.name, about+` !== `+quote(before))
 	}
 }
 
@@ -83,7 +83,7 @@ func TestZoom(t *testing.T) {
 	const saved = `document.querySelector("#map").dataset.saved`
 	b.await("a map of all chunks", fmt.Sprintf(`%s"done" && %s.dataset.saved === "%d"`, stateIs, one("#map"), chunks))
 	if eval[bool](b, shown("#map-out")) {
-		t.Error("the map offers to zoom out of the whole")
+		t.Error("the whole map has a button to zoom out")
 	}
 	eval[bool](b, `(`+one("#map")+`.focus(), true)`)
 	b.press(kb.ArrowRight)

@@ -58,12 +58,12 @@ func TestMoves(t *testing.T) {
 	if s := eval[seen](b, look); !strings.Contains(s.Job, j.Name) {
 		t.Errorf("the job is called %q, want %s in it", s.Job, j.Name)
 	}
-	b.await("words on what is missing", one("#bottleneck")+`.innerText.includes("o mapper is connected")`)
+	b.await("the text about the missing mapper", one("#bottleneck")+`.innerText.includes("o mapper is connected")`)
 	j.mapper("ada", "users?duration=300ms")
 	j.mapper("bob", "users?duration=300ms")
 	b.await("work", stateIs+`"running" && Number(`+one("#map")+`.dataset.saved) > 0`)
 	before := eval[seen](b, look)
-	b.await("all of it to move", `(now => {
+	b.await("all parts of the page to change", `(now => {
 		const before = `+before.json()+`;
 		return ["Percent", "Rate", "ETA", "Map", "Throughput"].every(k => now[k] !== before[k]) && now.Updates > before.Updates;
 	})(`+look+`)`)
@@ -71,7 +71,7 @@ func TestMoves(t *testing.T) {
 	b.await("the end", stateIs+`"done"`)
 	b.await("all chunks", fmt.Sprintf(`%s.dataset.saved === "%d"`, one("#map"), chunks))
 	if s := eval[seen](b, look); !strings.HasPrefix(strings.TrimSpace(s.Percent), "100") {
-		t.Errorf("a job that is done shows %q", s.Percent)
+		t.Errorf("the job is done: got %q, want 100 %%", s.Percent)
 	}
 	failed, requests := b.failures()
 	if len(failed) > 0 || requests == 0 {
@@ -88,8 +88,8 @@ func TestGone(t *testing.T) {
 	id := j.id("victim")
 	b := open(t, j.fetcher.Address())
 	b.await("the victim at work", one(row(id, string(report.MapperWorking))))
-	j.mapper("heir", "users?duration=100ms")
-	b.await("the heir at work", `Number(`+one("#map")+`.dataset.saved) > 0`)
+	j.mapper("other", "users?duration=100ms")
+	b.await("the other mapper at work", `Number(`+one("#map")+`.dataset.saved) > 0`)
 	killed := time.Now()
 	victim.Kill()
 	j.fetcher.AwaitStatus("the victim to be gone", func(s report.Status) bool {
@@ -98,12 +98,12 @@ func TestGone(t *testing.T) {
 	known := eval[seen](b, look).Updates
 	b.await("the next update", fmt.Sprintf("(%s).Updates > %d", look, known+1)) // one may have been under way
 	if !eval[bool](b, `!!`+one(row(id, "gone"))) {
-		t.Error("the page does not show that the mapper is gone, and the fetcher knows")
+		t.Error("the page does not show that the mapper is gone, but the fetcher knows it")
 	}
 	t.Logf("shown as gone %s after its kill", time.Since(killed).Round(10*time.Millisecond))
 	b.await("the end", stateIs+`"done"`)
 	if s := j.status(); s.Chunks.Saved != 40 || s.Chunks.Redelivered != 1 && j.fetcher.FellSilent() == 0 {
-		t.Errorf("%d chunks went to another mapper and %d are saved, want 1 and 40", s.Chunks.Redelivered, s.Chunks.Saved)
+		t.Errorf("%d chunks were redelivered and %d are saved, want 1 and 40", s.Chunks.Redelivered, s.Chunks.Saved)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestRestart(t *testing.T) {
 	b.await("work", connected+` && Number(`+one("#map")+`.dataset.saved) > 2`)
 	eval[bool](b, `window.sameDocument = true`)
 	j.fetcher.Kill()
-	b.await("the page to say so", disconnected+` && `+shown("#offline"))
+	b.await("the notice that the page is offline", disconnected+` && `+shown("#offline"))
 	if role := eval[string](b, one("#offline")+`.getAttribute("role")`); role != "alert" {
 		t.Errorf("the banner has the role %q, want alert", role)
 	}
@@ -126,7 +126,7 @@ func TestRestart(t *testing.T) {
 	b.await("the page to go on", connected+` && !`+shown("#offline")+` && `+look+`.Updates > `+before.json()+`.Updates`)
 	b.await("the end", stateIs+`"done" && `+one("#map")+`.dataset.saved === "60"`)
 	if !eval[bool](b, `window.sameDocument === true`) {
-		t.Error("the page was loaded anew")
+		t.Error("the page was reloaded")
 	}
 }
 
@@ -138,7 +138,7 @@ func TestFrozen(t *testing.T) {
 	b := open(t, j.fetcher.Address())
 	b.await("a connection", connected)
 	j.fetcher.Stop()
-	b.await("the page to say so", disconnected+` && `+shown("#offline"))
+	b.await("the notice that the page is offline", disconnected+` && `+shown("#offline"))
 	j.fetcher.Signal(syscall.SIGCONT)
 	b.await("the page to go on", connected+` && !`+shown("#offline"))
 }

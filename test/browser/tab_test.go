@@ -57,7 +57,7 @@ func open(t *testing.T, address string) *tab {
 		}
 		return chromedp.Void{}, err
 	})
-	b.size(desk)
+	b.size(desktop)
 	b.scheme("light")
 	b.do("open "+b.origin, chromedp.Navigate(b.origin))
 	return b
@@ -172,7 +172,7 @@ func (b *tab) await(what, expression string) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			b.t.Fatalf("waited in vain for %s: %s", what, expression)
+			b.t.Fatalf("timed out waiting for %s: %s", what, expression)
 		}
 	}
 }
@@ -206,12 +206,12 @@ type screen struct {
 }
 
 var (
-	desk   = screen{"desk", 1280, 800}
-	tall   = screen{"tall", 1400, 1200} // for pictures: most of the page
-	phone  = screen{"phone", 390, 844}
-	narrow = screen{"narrow", 320, 640}
-	wall   = screen{"wall", 1920, 1080}
-	wall4K = screen{"wall4k", 3840, 2160}
+	desktop = screen{"desktop", 1280, 800}
+	tall    = screen{"tall", 1400, 1200} // for pictures: most of the page
+	phone   = screen{"phone", 390, 844}
+	narrow  = screen{"narrow", 320, 640}
+	wall    = screen{"wall", 1920, 1080}
+	wall4K  = screen{"wall4k", 3840, 2160}
 )
 
 func (b *tab) size(s screen) {

@@ -25,7 +25,7 @@ func TestThousand(t *testing.T) {
 		hold = max(hold, 8**viewer/(chunks/mappers)) // so that the job outlasts the measurement
 	}
 	j := startJob(t, proc.Users(t, t.TempDir(), chunks*10), "CHUNK_SIZE=10")
-	startCrew(t, j.URL, mappers, hold)
+	startExtras(t, j.URL, mappers, hold)
 	j.fetcher.AwaitStatus("a thousand mappers at work", func(s report.Status) bool { return len(s.Mappers) == mappers && s.Chunks.InFlight >= mappers*9/10 })
 	if *viewer > 0 {
 		measureViewer(t, j)

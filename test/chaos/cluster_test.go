@@ -23,10 +23,10 @@ func TestClusterKilled(t *testing.T) {
 		k := newCluster(t)
 		for _, i := range random.Perm(len(roles)) {
 			server := k.serverOf(roles[i])
-			p := k.c.nats[server]
+			p := k.nats[server]
 			if random.IntN(2) == 0 {
 				t.Logf("kill %s, where a %s is", p.Label, roles[i])
-				k.c.kill(p)
+				k.kill(p)
 			} else {
 				t.Logf("%s leaves, where a %s is", p.Label, roles[i])
 				p.Signal(syscall.SIGUSR2) // lame duck mode
@@ -36,8 +36,8 @@ func TestClusterKilled(t *testing.T) {
 			<-time.After(time.Duration(random.IntN(1000)) * time.Millisecond) // the moment is what the seed chooses
 			p.Start()
 		}
-		k.c.hurry()
-		k.c.finish()
+		k.hurry()
+		k.finish()
 	})
 }
 
@@ -49,19 +49,20 @@ func TestClusterFrozen(t *testing.T) {
 		k := newCluster(t)
 		role := roles[random.IntN(len(roles))]
 		server := k.serverOf(role)
-		t.Logf("freeze %s, where a %s is", k.c.nats[server].Label, role)
-		k.c.nats[server].Signal(syscall.SIGSTOP)
+		t.Logf("freeze %s, where a %s is", k.nats[server].Label, role)
+		k.nats[server].Signal(syscall.SIGSTOP)
 		k.awaitAllBut(server)
 		<-time.After(time.Duration(random.IntN(5000)) * time.Millisecond) // the moment is what the seed chooses
-		k.c.nats[server].Signal(syscall.SIGCONT)
-		k.c.hurry()
-		k.c.finish()
+		k.nats[server].Signal(syscall.SIGCONT)
+		k.hurry()
+		k.finish()
 	})
 }
 
-// cluster is a crew with three NATS servers.
-type cluster struct {
-	c       *crew
+// natsCluster is a job with three NATS servers.
+type natsCluster struct {
+	*job
+
 	monitor []string
 }
 
@@ -69,20 +70,20 @@ const mappersOfCluster = 2
 
 // newCluster starts a job that takes its mappers minutes, so that it is not done
 // before the faults.
-func newCluster(t *testing.T) *cluster {
+func newCluster(t *testing.T) *natsCluster {
 	t.Helper()
-	k := &cluster{c: newCrew(t, 16_000)}
-	k.monitor = k.c.startCluster()
-	k.c.startAll(mappersOfCluster, "2s")
-	k.c.fetcher.Await("mapper joined")
+	k := &natsCluster{job: newJob(t, 16_000)}
+	k.monitor = k.startCluster()
+	k.startAll(mappersOfCluster, "2s")
+	k.fetcher.Await("mapper joined")
 	k.awaitAllBut(-1)
 	return k
 }
 
 // startCluster starts three servers on loopback. It returns the addresses of their
 // monitoring endpoints.
-func (c *crew) startCluster() (monitor []string) {
-	c.T.Helper()
+func (j *job) startCluster() (monitor []string) {
+	j.T.Helper()
 	const servers = 3
 	var clients, routes []string
 	for range servers {
@@ -90,21 +91,21 @@ func (c *crew) startCluster() (monitor []string) {
 		routes = append(routes, "nats://"+loopback.Address())
 		monitor = append(monitor, loopback.Address())
 	}
-	c.URL = "nats://" + strings.Join(clients, ",nats://")
-	config := c.config("lame_duck_grace_period: 1s", "lame_duck_duration: 30s")
+	j.URL = "nats://" + strings.Join(clients, ",nats://")
+	config := j.config("lame_duck_grace_period: 1s", "lame_duck_duration: 30s")
 	for i := range servers {
 		_, port, _ := strings.Cut(monitor[i], ":")
-		c.nats = append(c.nats, c.Server(fmt.Sprintf("nats-%d", i), clients[i],
+		j.nats = append(j.nats, j.Server(fmt.Sprintf("nats-%d", i), clients[i],
 			"-c", config, "-m", port, "-cluster_name", "chaos", "-cluster", routes[i], "-routes", strings.Join(routes, ",")))
 	}
 	return monitor
 }
 
 // clients counts the connections of each role to a server.
-func (k *cluster) clients(server int) map[string]int {
-	k.c.T.Helper()
+func (k *natsCluster) clients(server int) map[string]int {
+	k.T.Helper()
 	var list struct{ Connections []struct{ Name string } }
-	if !proc.FetchJSON(k.c.T, k.monitor[server], "/connz", &list) {
+	if !proc.FetchJSON(k.T, k.monitor[server], "/connz", &list) {
 		return nil // the server is starting, or frozen
 	}
 	n := map[string]int{}
@@ -116,9 +117,9 @@ func (k *cluster) clients(server int) map[string]int {
 }
 
 // serverOf waits until a role is connected, and returns its server's index.
-func (k *cluster) serverOf(role string) (server int) {
-	k.c.T.Helper()
-	proc.Eventually(k.c.T, "a connection of "+role, func() bool {
+func (k *natsCluster) serverOf(role string) (server int) {
+	k.T.Helper()
+	proc.Eventually(k.T, "a connection of "+role, func() bool {
 		for i := range k.monitor {
 			if k.clients(i)[role] > 0 {
 				server = i
@@ -131,9 +132,9 @@ func (k *cluster) serverOf(role string) (server int) {
 }
 
 // awaitAllBut waits until all roles are connected to servers other than this one.
-func (k *cluster) awaitAllBut(server int) {
-	k.c.T.Helper()
-	proc.Eventually(k.c.T, "all roles to be connected", func() bool {
+func (k *natsCluster) awaitAllBut(server int) {
+	k.T.Helper()
+	proc.Eventually(k.T, "all roles to be connected", func() bool {
 		n := map[string]int{}
 		for i := range k.monitor {
 			if i == server {

@@ -12,15 +12,15 @@ import (
 // exit and name the settings; restarted with them, they continue the job.
 func TestCredentials(t *testing.T) {
 	t.Parallel()
-	c := newCrew(t, 8_000)
-	c.startNATS()
-	c.startAll(2, "1s") // so that the job is not done before
-	c.mappers[0].Await("piece saved")
-	server := c.nats[0]
-	c.kill(server)
+	j := newJob(t, 8_000)
+	j.startNATS()
+	j.startAll(2, "1s") // so that the job is not done before
+	j.mappers[0].Await("piece saved")
+	server := j.nats[0]
+	j.kill(server)
 	server.Args = append(server.Args, "--user", "joe", "--pass", "canary")
 	server.Start()
-	roles := slices.Concat([]*proc.Process{c.saver, c.fetcher}, c.mappers)
+	roles := slices.Concat([]*proc.Process{j.saver, j.fetcher}, j.mappers)
 	for _, p := range roles {
 		if code := p.Exit(); code != 3 || !strings.Contains(p.Log(), "check NATS_USER and NATS_PASSWORD") {
 			t.Errorf("%s: exit code %d, want 3, naming the setting", p.Label, code)
@@ -30,9 +30,9 @@ func TestCredentials(t *testing.T) {
 	for _, p := range roles {
 		p.Start()
 	}
-	c.Env = append(c.Env, "NATS_USER=joe", "NATS_PASSWORD=canary")
-	c.hurry()
-	c.finish()
+	j.Env = append(j.Env, "NATS_USER=joe", "NATS_PASSWORD=canary")
+	j.hurry()
+	j.finish()
 	for _, p := range roles {
 		if strings.Contains(p.Log(), "canary") {
 			t.Errorf("%s logged the password", p.Label)

@@ -17,22 +17,22 @@ import (
 // descriptors or goroutines behind.
 func TestFreeze(t *testing.T) {
 	t.Parallel()
-	c := newCrew(t, 8_000)
-	c.startNATS()
-	roles := []*proc.Process{c.startSaver(proc.HTTP()), c.startFetcher(proc.HTTP(), "ON_DONE=stay")}
+	j := newJob(t, 8_000)
+	j.startNATS()
+	roles := []*proc.Process{j.startSaver(proc.HTTP()), j.startFetcher(proc.HTTP(), "ON_DONE=stay")}
 	for range 2 {
-		roles = append(roles, c.addMapper("1s", proc.HTTP(), "WORKERS=2")) // so that the job is not done before
+		roles = append(roles, j.addMapper("1s", proc.HTTP(), "WORKERS=2")) // so that the job is not done before
 	}
-	c.fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 4 })
+	j.fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 4 })
 
 	before := map[*proc.Process]map[string]float64{}
 	for _, p := range roles {
 		before[p] = gauges(t, p)
 	}
-	c.nats[0].Stop()
+	j.nats[0].Stop()
 	said := map[*proc.Process]int{} // log lines before the freeze
 	for _, p := range roles {
-		said[p] = len(words(p))
+		said[p] = len(entries(p))
 	}
 	thaw := time.Now().Add(*freeze)
 	proc.Eventually(t, "all roles to notice that NATS is frozen", func() bool {
@@ -46,28 +46,28 @@ func TestFreeze(t *testing.T) {
 	for _, p := range roles {
 		p.AwaitCode("/healthz", http.StatusOK)
 	}
-	if s := c.fetcher.AwaitStatus("a status", func(report.Status) bool { return true }); s.State != report.StateRunning {
+	if s := j.fetcher.AwaitStatus("a status", func(report.Status) bool { return true }); s.State != report.StateRunning {
 		t.Fatalf("the job is %q while NATS is frozen, want running", s.State)
 	}
-	c.done()
+	j.done()
 	for _, p := range roles {
 		times := map[string]int{}
-		for _, w := range words(p)[said[p]:] {
+		for _, w := range entries(p)[said[p]:] {
 			if w.Level != "debug" {
 				times[w.Message]++
 			}
 		}
 		for message, n := range times {
 			if n > 4 { // allows two lines for each of the two mappers
-				t.Errorf("%s said %d times %q while NATS was frozen", p.Label, n, message)
+				t.Errorf("%s logged %q %d times while NATS was frozen, want at most 4", p.Label, message, n)
 			}
 		}
 	}
-	c.nats[0].Signal(syscall.SIGCONT)
-	c.hurry()
-	c.fetcher.AwaitStatus("end of the job", func(s report.Status) bool { return s.State == report.StateDone })
+	j.nats[0].Signal(syscall.SIGCONT)
+	j.hurry()
+	j.fetcher.AwaitStatus("end of the job", func(s report.Status) bool { return s.State == report.StateDone })
 	for _, p := range roles {
-		proc.Eventually(t, p.Label+" to leave behind nothing of its attempts", func() bool {
+		proc.Eventually(t, p.Label+" to release what its attempts used", func() bool {
 			for name, now := range gauges(t, p) {
 				if now > before[p][name]+10 {
 					return false
@@ -76,8 +76,8 @@ func TestFreeze(t *testing.T) {
 			return true
 		})
 	}
-	c.fetcher.Signal(syscall.SIGTERM)
-	c.finish()
+	j.fetcher.Signal(syscall.SIGTERM)
+	j.finish()
 	for _, p := range roles {
 		p.CheckOutages()
 	}
@@ -102,7 +102,7 @@ func gauges(t *testing.T, p *proc.Process) map[string]float64 {
 	t.Helper()
 	values := map[string]float64{}
 	for _, name := range []string{"go_goroutines", "process_open_fds"} {
-		proc.Eventually(t, p.Label+" to tell "+name, func() (ok bool) {
+		proc.Eventually(t, p.Label+" to report "+name, func() (ok bool) {
 			values[name], ok = p.Gauge(name)
 			return ok
 		})

@@ -64,6 +64,6 @@ exit 0
 		most = max(most, count)
 	}
 	if seen != objects || most > objects/10 {
-		t.Errorf("%d answers, at the most %d processes that are not reaped; want %d, and hardly any", seen, most, objects)
+		t.Errorf("got %d answers and up to %d processes that were not reaped, want %d and at most %d", seen, most, objects, objects/10)
 	}
 }

@@ -17,21 +17,21 @@ func TestFewFiles(t *testing.T) {
 	for i, role := range []string{"fetcher", "saver", "mapper"} {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()
-			c := newCrew(t, 8_000)
-			c.startNATS()
-			c.startAll(2, "1s")              // so that the job is not done before
-			c.saver.Await("piece committed") // its files are open
-			p := []*proc.Process{c.fetcher, c.saver, c.mappers[0]}[i]
+			j := newJob(t, 8_000)
+			j.startNATS()
+			j.startAll(2, "1s")              // so that the job is not done before
+			j.saver.Await("piece committed") // its files are open
+			p := []*proc.Process{j.fetcher, j.saver, j.mappers[0]}[i]
 			var normal unix.Rlimit
 			limitFiles(t, p, nil, &normal)
 			limitFiles(t, p, &unix.Rlimit{Max: normal.Max}, nil)
-			c.kill(c.nats[0])
-			c.nats[0].Start()
+			j.kill(j.nats[0])
+			j.nats[0].Start()
 			p.Await("no connection to NATS")
 			<-time.After(3 * time.Second) // many attempts to connect
 			limitFiles(t, p, &normal, nil)
-			c.hurry()
-			c.finish()
+			j.hurry()
+			j.finish()
 			p.CheckOutages()
 		})
 	}

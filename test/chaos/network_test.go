@@ -24,23 +24,23 @@ func TestNetwork(t *testing.T) {
 
 func swizzle(t *testing.T, random *rand.Rand) {
 	n := newNetwork(t)
-	c := newCrew(t, 20_000)
-	c.Prefix = n.prefix
-	c.startNATSAt(n)
-	c.startAll(2, "40ms")
-	c.fetcher.Await("mapper joined")
+	j := newJob(t, 20_000)
+	j.Prefix = n.prefix
+	j.startNATSAt(n)
+	j.startAll(2, "40ms")
+	j.fetcher.Await("mapper joined")
 	end := time.Now().Add(time.Duration(15+random.IntN(15)) * time.Second)
-	for time.Now().Before(end) && !c.done() {
-		play(t, drawCuts(random, n, c))
+	for time.Now().Before(end) && !j.done() {
+		play(t, drawCuts(random, n, j))
 	}
-	c.finish()
+	j.finish()
 }
 
 // drawCuts draws which processes are disconnected and how: a few or all, one by one, for
 // longer than a lease, and at times for longer than a client takes to notice (15 s). Some
 // are ended or killed meanwhile, and start without a network.
-func drawCuts(r *rand.Rand, n *network, c *crew) []step {
-	all := c.all()
+func drawCuts(r *rand.Rand, n *network, j *job) []step {
+	all := j.all()
 	cuts := []step{{time.Duration(r.IntN(1000)) * time.Millisecond, "calm", func() {}}}
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	begin := time.Duration(0)
@@ -57,9 +57,9 @@ func drawCuts(r *rand.Rand, n *network, c *crew) []step {
 		)
 		switch r.IntN(8) {
 		case 0:
-			cuts = append(cuts, step{begin + hold/2, "end and start " + p.Label, func() { c.end(p); p.Start() }})
+			cuts = append(cuts, step{begin + hold/2, "end and start " + p.Label, func() { j.end(p); p.Start() }})
 		case 1:
-			cuts = append(cuts, step{begin + hold/2, "kill and start " + p.Label, func() { c.kill(p); p.Start() }})
+			cuts = append(cuts, step{begin + hold/2, "kill and start " + p.Label, func() { j.kill(p); p.Start() }})
 		}
 	}
 	return cuts
@@ -155,11 +155,11 @@ func (n *network) run(command string) {
 }
 
 // startNATSAt starts a server in a namespace of its own.
-func (c *crew) startNATSAt(n *network) {
-	c.T.Helper()
+func (j *job) startNATSAt(n *network) {
+	j.T.Helper()
 	const port = "4222"
 	n.prefix("nats")
-	server := c.Server("nats", n.address("nats")+":"+port)
+	server := j.Server("nats", n.address("nats")+":"+port)
 	server.Await("Server is ready")
-	c.nats, c.URL = []*proc.Process{server}, "nats://"+n.address("nats")+":"+port
+	j.nats, j.URL = []*proc.Process{server}, "nats://"+n.address("nats")+":"+port
 }

@@ -21,44 +21,44 @@ func TestPausedFetcher(t *testing.T) {
 		lease = 3 * time.Second
 		pause = 7 * time.Second
 	)
-	c := newCrew(t, 200*chunkSize)
-	c.startNATS()
-	c.startSaver()
-	c.startFetcher(proc.HTTP(), "SPECULATE=false", "ON_DONE=stay")
-	c.addMapper("10s", "WORKERS=1") // holds its chunk all the time
-	c.addMapper("1s", "WORKERS=2")  // so that the job is not done before
-	c.fetcher.AwaitStatus("all workers at work", func(s report.Status) bool { return s.Chunks.InFlight == 3 })
+	j := newJob(t, 200*chunkSize)
+	j.startNATS()
+	j.startSaver()
+	j.startFetcher(proc.HTTP(), "SPECULATE=false", "ON_DONE=stay")
+	j.addMapper("10s", "WORKERS=1") // holds its chunk all the time
+	j.addMapper("1s", "WORKERS=2")  // so that the job is not done before
+	j.fetcher.AwaitStatus("all workers at work", func(s report.Status) bool { return s.Chunks.InFlight == 3 })
 
-	c.fetcher.Stop()
+	j.fetcher.Stop()
 	<-time.After(pause)
 	awake := time.Now().Truncate(time.Second) // as in the log
-	c.fetcher.Signal(syscall.SIGCONT)
-	c.hurry()
+	j.fetcher.Signal(syscall.SIGCONT)
+	j.hurry()
 
-	s := c.fetcher.AwaitStatus("end of the job", func(s report.Status) bool { return s.State == report.StateDone })
-	if s.Objects.Saved != uint64(c.Objects) {
-		t.Errorf("the fetcher counts %d objects saved, want %d", s.Objects.Saved, c.Objects)
+	s := j.fetcher.AwaitStatus("end of the job", func(s report.Status) bool { return s.State == report.StateDone })
+	if s.Objects.Saved != uint64(j.Objects) {
+		t.Errorf("the fetcher counts %d objects saved, want %d", s.Objects.Saved, j.Objects)
 	}
-	if s.Chunks.Duplicates != 0 && c.fetcher.FellSilent() == 0 {
+	if s.Chunks.Duplicates != 0 && j.fetcher.FellSilent() == 0 {
 		t.Errorf("%d chunks were mapped twice: %+v", s.Chunks.Duplicates, s)
 	}
-	for _, w := range words(c.fetcher) { // more than a lease later, a mapper may really have been silent
+	for _, w := range entries(j.fetcher) { // more than a lease later, a mapper may really have been silent
 		if strings.HasSuffix(w.Message, "its chunks go to others") && !w.Time.Before(awake) && w.Time.Before(awake.Add(lease)) {
 			t.Errorf("%s: %s, because the fetcher was away itself", w.Time, w.Message)
 		}
 	}
-	c.fetcher.Signal(syscall.SIGTERM)
-	c.finish()
+	j.fetcher.Signal(syscall.SIGTERM)
+	j.finish()
 }
 
 // gated maps users once the file in GATE exists.
 const gated = `exec:["sh", "-c", "until test -e \"$GATE\"; do sleep 0.1; done; ` +
 	`exec sed -u 's/^{\"uuid\":\\(\"[^\"]*\"\\),\"fn\":\\(\"[^\"]*\\)\",\"ln\":\"\\([^\"]*\"\\).*$/{\"id\":\\1,\"name\":\\2 \\3}/'"]`
 
-// TestZombie: a mapper that was stopped for longer than its lease sends its result
+// TestPausedMapper: a mapper that was stopped for longer than its lease sends its result
 // after another mapper's result of the same chunk was saved. The saver answers that it
 // is a duplicate.
-func TestZombie(t *testing.T) {
+func TestPausedMapper(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ chunks int }{
 		"in the job":    {400},
@@ -66,24 +66,24 @@ func TestZombie(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCrew(t, test.chunks*chunkSize)
-			c.startNATS()
-			c.startSaver()
-			c.startFetcher(proc.HTTP(), "SPECULATE=false") // else it orders the zombie to drop its chunk
-			gate := filepath.Join(c.Dir, "gate")
-			zombie := c.addMapperOf(gated, "GATE="+gate, "WORKERS=1", "TIMEOUT=1h")
-			c.fetcher.AwaitStatus("a chunk in flight", func(s report.Status) bool { return s.Chunks.InFlight == 1 })
-			zombie.Stop()
+			j := newJob(t, test.chunks*chunkSize)
+			j.startNATS()
+			j.startSaver()
+			j.startFetcher(proc.HTTP(), "SPECULATE=false") // else it orders the paused mapper to drop its chunk
+			gate := filepath.Join(j.Dir, "gate")
+			paused := j.addMapperOf(gated, "GATE="+gate, "WORKERS=1", "TIMEOUT=1h")
+			j.fetcher.AwaitStatus("a chunk in flight", func(s report.Status) bool { return s.Chunks.InFlight == 1 })
+			paused.Stop()
 
-			awaitSaved(t, c.addMapperOf(gated, "GATE=/", "WORKERS=2"), 0, "committed")
-			c.fetcher.Stop() // else it may order the zombie to drop its chunk now
+			awaitSaved(t, j.addMapperOf(gated, "GATE=/", "WORKERS=2"), 0, "committed")
+			j.fetcher.Stop() // else it may order the paused mapper to drop its chunk now
 			if err := os.WriteFile(gate, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			zombie.Signal(syscall.SIGCONT)
-			awaitSaved(t, zombie, 0, "duplicate")
-			c.fetcher.Signal(syscall.SIGCONT)
-			c.finish()
+			paused.Signal(syscall.SIGCONT)
+			awaitSaved(t, paused, 0, "duplicate")
+			j.fetcher.Signal(syscall.SIGCONT)
+			j.finish()
 		})
 	}
 }
@@ -103,39 +103,39 @@ func TestReplaced(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCrew(t, 400*chunkSize)
-			c.startNATS()
-			c.startSaver()
-			c.startFetcher(proc.HTTP())
+			j := newJob(t, 400*chunkSize)
+			j.startNATS()
+			j.startSaver()
+			j.startFetcher(proc.HTTP())
 			for range 2 {
-				c.addMapper("1s", "WORKERS=2") // so that the job is not done before
+				j.addMapper("1s", "WORKERS=2") // so that the job is not done before
 			}
-			c.fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 4 })
-			old := c.fetcher
+			j.fetcher.AwaitStatus("some chunks saved", func(s report.Status) bool { return s.Chunks.Saved >= 4 })
+			old := j.fetcher
 			if test.stopped {
 				old.Stop()
-			} else if other := c.newFetcher("other", "CHUNK_SIZE=7"); other.Exit() != 1 || !strings.Contains(other.Log(), "another plan") {
+			} else if other := j.newFetcher("other", "CHUNK_SIZE=7"); other.Exit() != 1 || !strings.Contains(other.Log(), "another plan") {
 				t.Errorf("a fetcher of another plan: exit code %d, want 1, saying why", other.Code())
 			}
 
-			c.fetcher = c.newFetcher("successor")
+			j.fetcher = j.newFetcher("successor")
 			if test.done {
-				c.hurry()
-				c.fetcher.Exit()
+				j.hurry()
+				j.fetcher.Exit()
 			} else {
-				c.fetcher.Await("fetcher serves")
+				j.fetcher.Await("fetcher serves")
 			}
-			if c.done() != test.done {
-				t.Fatalf("the job is done: %t, want %t", c.done(), test.done)
+			if j.done() != test.done {
+				t.Fatalf("the job is done: %t, want %t", j.done(), test.done)
 			}
 			old.Signal(syscall.SIGCONT)
 			if code := old.Exit(); code != 1 || !strings.Contains(old.Log(), "another fetcher has taken over") {
 				t.Errorf("the replaced fetcher: exit code %d, want 1, saying why", code)
 			}
 			if !test.done {
-				c.hurry()
+				j.hurry()
 			}
-			c.finish()
+			j.finish()
 		})
 	}
 }

@@ -34,32 +34,32 @@ func histories(t *testing.T, run func(*testing.T, *rand.Rand)) {
 
 func storm(t *testing.T, random *rand.Rand) {
 	mappers := 1 + random.IntN(4)
-	c := newCrew(t, mappers*12_000) // ten seconds, undisturbed
+	j := newJob(t, mappers*12_000) // ten seconds, undisturbed
 	switch random.IntN(3) {
 	case 0:
-		c.startNATS()
+		j.startNATS()
 	case 1:
-		c.startNATS("max_payload: 2KB")
+		j.startNATS("max_payload: 2KB")
 	case 2:
-		c.startCluster()
+		j.startCluster()
 	}
-	c.startAll(mappers, "40ms")
-	play(t, drawKills(random, c))
+	j.startAll(mappers, "40ms")
+	play(t, drawKills(random, j))
 	end := time.Now().Add(time.Duration(5+random.IntN(10)) * time.Second)
-	for time.Now().Before(end) && !c.done() {
+	for time.Now().Before(end) && !j.done() {
 		faults := drawFaults(random)
 		for range 1 + random.IntN(4) {
-			play(t, drawRound(random, faults, c))
-			if c.done() {
+			play(t, drawRound(random, faults, j))
+			if j.done() {
 				break
 			}
 		}
 	}
 	if random.IntN(2) == 0 {
-		c.fetcher.Exit()
-		c.fetcher.Start()
+		j.fetcher.Exit()
+		j.fetcher.Start()
 	}
-	c.finish()
+	j.finish()
 }
 
 // step is an action on a process, at a time since the begin of the round.
@@ -72,34 +72,34 @@ type step struct {
 // fault is one way to disturb a process and to restore it, as steps.
 type fault struct {
 	name  string
-	steps func(*rand.Rand, *crew, *proc.Process) []step
+	steps func(*rand.Rand, *job, *proc.Process) []step
 }
 
 var faults = []fault{
-	{"kill", func(r *rand.Rand, c *crew, p *proc.Process) []step {
-		return []step{{0, "kill", func() { c.kill(p) }}, {drawHold(r), "start", p.Start}}
+	{"kill", func(r *rand.Rand, j *job, p *proc.Process) []step {
+		return []step{{0, "kill", func() { j.kill(p) }}, {drawHold(r), "start", p.Start}}
 	}},
-	{"stop", func(r *rand.Rand, _ *crew, p *proc.Process) []step {
+	{"stop", func(r *rand.Rand, _ *job, p *proc.Process) []step {
 		return []step{
 			{0, "stop", func() { p.Signal(syscall.SIGSTOP) }},
 			{drawHold(r), "continue", func() { p.Signal(syscall.SIGCONT) }},
 		}
 	}},
-	{"stop, then kill", func(r *rand.Rand, c *crew, p *proc.Process) []step {
+	{"stop, then kill", func(r *rand.Rand, j *job, p *proc.Process) []step {
 		hold := drawHold(r)
 		return []step{
 			{0, "stop", func() { p.Signal(syscall.SIGSTOP) }},
-			{hold, "kill", func() { c.kill(p) }},
+			{hold, "kill", func() { j.kill(p) }},
 			{hold + drawHold(r), "start", p.Start},
 		}
 	}},
-	{"end", func(_ *rand.Rand, c *crew, p *proc.Process) []step {
-		return []step{{0, "end and start", func() { c.end(p); p.Start() }}}
+	{"end", func(_ *rand.Rand, j *job, p *proc.Process) []step {
+		return []step{{0, "end and start", func() { j.end(p); p.Start() }}}
 	}},
-	{"restart ten times", func(r *rand.Rand, c *crew, p *proc.Process) (all []step) {
+	{"restart ten times", func(r *rand.Rand, j *job, p *proc.Process) (all []step) {
 		var at time.Duration
 		for range 10 {
-			all = append(all, step{at, "restart", func() { c.kill(p); p.Start() }})
+			all = append(all, step{at, "restart", func() { j.kill(p); p.Start() }})
 			at += time.Duration(r.IntN(700)) * time.Millisecond
 		}
 		return all
@@ -108,12 +108,12 @@ var faults = []fault{
 
 // drawKills draws the order and the moments in which a nats-server, the saver,
 // the fetcher and a mapper are killed, and started again at once.
-func drawKills(r *rand.Rand, c *crew) (kills []step) {
+func drawKills(r *rand.Rand, j *job) (kills []step) {
 	var at time.Duration
 	for _, i := range r.Perm(4) {
-		p := []*proc.Process{c.nats[0], c.saver, c.fetcher, c.mappers[0]}[i]
+		p := []*proc.Process{j.nats[0], j.saver, j.fetcher, j.mappers[0]}[i]
 		at += time.Duration(r.IntN(800)) * time.Millisecond
-		kills = append(kills, step{at, "kill and start " + p.Label, func() { c.kill(p); p.Start() }})
+		kills = append(kills, step{at, "kill and start " + p.Label, func() { j.kill(p); p.Start() }})
 	}
 	return kills
 }
@@ -138,18 +138,18 @@ func drawFaults(r *rand.Rand) (some []fault) {
 
 // drawRound draws the faults of a round for one process, a pair, or all. Each process's
 // first fault is within a second; at the end of a round all processes run.
-func drawRound(r *rand.Rand, faults []fault, c *crew) []step {
+func drawRound(r *rand.Rand, faults []fault, j *job) []step {
 	calm := step{time.Duration(r.IntN(1000)) * time.Millisecond, "calm", func() {}}
 	round := []step{calm}
 	if len(faults) == 0 {
 		return round
 	}
 	// Several mappers are no more likely to be chosen than one fetcher.
-	victims := []*proc.Process{c.nats[r.IntN(len(c.nats))], c.saver, c.fetcher, c.mappers[r.IntN(len(c.mappers))]}
+	victims := []*proc.Process{j.nats[r.IntN(len(j.nats))], j.saver, j.fetcher, j.mappers[r.IntN(len(j.mappers))]}
 	r.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
 	switch r.IntN(4) {
 	case 0:
-		victims = c.all()
+		victims = j.all()
 	case 1:
 		victims = victims[:2]
 	default:
@@ -157,7 +157,7 @@ func drawRound(r *rand.Rand, faults []fault, c *crew) []step {
 	}
 	for _, p := range victims {
 		begin := time.Duration(r.IntN(1000)) * time.Millisecond
-		for _, s := range faults[r.IntN(len(faults))].steps(r, c, p) {
+		for _, s := range faults[r.IntN(len(faults))].steps(r, j, p) {
 			round = append(round, step{begin + s.at, s.what + " " + p.Label, s.do})
 		}
 	}

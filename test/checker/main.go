@@ -50,7 +50,7 @@ func run(args []string) (code int, err error) {
 		return 2, err
 	}
 	if *wantDead != "any" {
-		if err := report.judgeDead(letters, *wantDead); err != nil {
+		if err := report.compareDead(letters, *wantDead); err != nil {
 			return 2, err
 		}
 	}
@@ -65,8 +65,8 @@ func run(args []string) (code int, err error) {
 	return 0, nil
 }
 
-// judgeDead compares the dead letters with the expected ones.
-func (r *report) judgeDead(letters map[int]letter, list string) error {
+// compareDead compares the dead letters with the expected ones.
+func (r *report) compareDead(letters map[int]letter, list string) error {
 	want := map[int]bool{}
 	for item := range strings.SplitSeq(list, ",") {
 		if item == "" {

@@ -28,7 +28,7 @@
 // # What it promises
 //
 // Each test has its own namespace, which enforces the restricted Pod Security standard.
-// Whatever the test does to the pods, the job ends with every object in the sink exactly
+// Whichever faults the test injects, the job ends with every object in the sink exactly
 // once, as verify finds inside the cluster. No container restarts unless the test breaks
 // it, and the test expects every log line above info.
 //

@@ -83,7 +83,7 @@ func TestJob(t *testing.T) {
 	l.evict(l.pods("mapper")[0].Metadata.Name)
 
 	if s.State == report.StateDone {
-		t.Error("the job was done before all of this was done to it")
+		t.Error("the job was done before all faults were injected")
 	}
 	l.kubectl("set", "env", "deployment/mapper", "TRANSFORM=users?duration=50ms") // a release that does the rest in seconds
 	s = l.finish()
@@ -91,7 +91,7 @@ func TestJob(t *testing.T) {
 		t.Errorf("done with %d objects saved, %d dead letters; want %d and none", s.Objects.Saved, s.Objects.Dead, objects)
 	}
 	if text, err := l.chunkline("status"); err != nil || !strings.Contains(text, "done, 100.0 %, 100000 objects") {
-		t.Errorf("the toolbox says %q, %v", text, err)
+		t.Errorf("toolbox: got %q, %v", text, err)
 	}
 	// A starved mapper may not finish its pieces within its grace period.
 	// A saver that was deleted by force may still run when the next one starts, which finds the folder locked and ends.

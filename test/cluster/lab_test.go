@@ -149,7 +149,7 @@ func (l *lab) until(what string, reached func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			l.t.Fatalf("waited in vain for %s", what)
+			l.t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }

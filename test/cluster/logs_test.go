@@ -113,7 +113,7 @@ func (l *logs) explained(texts ...string) {
 			continue
 		}
 		if !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(one.text, text) }) {
-			l.t.Errorf("nobody explains what %s says: %s", one.pod, one.text)
+			l.t.Errorf("%s logged an unexpected line: %s", one.pod, one.text)
 		}
 	}
 }

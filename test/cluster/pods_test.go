@@ -124,7 +124,7 @@ func (l *lab) healthy(made ...string) {
 	})
 	for _, p := range l.pods("") {
 		if p.restarts() > 0 && !slices.Contains(made, p.Metadata.Labels["app.kubernetes.io/component"]) {
-			l.t.Errorf("%s restarted %d times, and nobody made it: %+v", p.Metadata.Name, p.restarts(), p.Status.ContainerStatuses[0].LastState.Terminated)
+			l.t.Errorf("%s restarted %d times, want none: %+v", p.Metadata.Name, p.restarts(), p.Status.ContainerStatuses[0].LastState.Terminated)
 			out, err := l.try(l.t.Context(), "", "logs", p.Metadata.Name, "--previous", "--tail=20")
 			l.t.Logf("its log before: %v\n%s", err, out)
 		}

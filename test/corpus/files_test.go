@@ -190,7 +190,7 @@ func TestRefused(t *testing.T) {
 			last := strings.TrimSpace(stderr[strings.LastIndex(strings.TrimSpace(stderr), "\n")+1:])
 			for _, text := range in.want {
 				if !strings.Contains(last, text) {
-					t.Errorf("%q does not say %q", last, text)
+					t.Errorf("the error is %q, want %q in it", last, text)
 				}
 			}
 			if code != want {

@@ -76,10 +76,10 @@ func TestDrain(t *testing.T) {
 	leaver := j.Mapper("leaver", "users?duration=300ms", "WORKERS=2", "STOP_TIMEOUT=1h")
 	fetcher.AwaitStatus("work in flight", func(s report.Status) bool { return s.Chunks.InFlight == 2 })
 	proc.End(t, leaver)
-	j.Mapper("heir", "users", "WORKERS=2")
+	j.Mapper("other", "users", "WORKERS=2")
 	s := fetcher.AwaitStatus("the end of the job", func(s report.Status) bool { return s.State == report.StateDone })
 	if s.Chunks.Redelivered+s.Chunks.Duplicates != 0 && fetcher.FellSilent() == 0 {
-		t.Errorf("%d chunks redelivered, %d duplicates; a drain costs none: %s", s.Chunks.Redelivered, s.Chunks.Duplicates, fetcher.Tail())
+		t.Errorf("%d chunks redelivered, %d duplicates, want none after a drain: %s", s.Chunks.Redelivered, s.Chunks.Duplicates, fetcher.Tail())
 	}
 	proc.End(t, saver)
 	j.Verify("")

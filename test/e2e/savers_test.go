@@ -70,7 +70,7 @@ func TestLostVolume(t *testing.T) {
 	}
 	for _, words := range []string{j.Out + " is empty, but the job has saved ", lost + ": was its volume lost?"} {
 		if !strings.Contains(fetcher.Tail(), words) {
-			t.Errorf("the fetcher does not say %q: %s", words, fetcher.Tail())
+			t.Errorf("the fetcher did not log %q: %s", words, fetcher.Tail())
 		}
 	}
 	proc.End(t, second)

@@ -93,12 +93,12 @@ func TestTraces(t *testing.T) {
 	saver := j.Saver()
 	fetcher := j.Fetcher("ON_DONE=stay", "SPECULATE=false", "CHUNK_SIZE=1", proc.HTTP())
 	fetcher.Await("fetcher serves")
-	victim := j.Mapper("victim", "users?duration=1h", "WORKERS=2")
+	killed := j.Mapper("killed", "users?duration=1h", "WORKERS=2")
 	fetcher.AwaitStatus("work in flight", func(s report.Status) bool { return s.Chunks.InFlight == 2 })
-	victim.Kill()
-	heir := j.Mapper("heir", "users", "WORKERS=2")
+	killed.Kill()
+	other := j.Mapper("other", "users", "WORKERS=2")
 	s := fetcher.AwaitStatus("the end of the job", func(s report.Status) bool { return s.State == report.StateDone })
-	proc.End(t, heir, fetcher, saver)
+	proc.End(t, other, fetcher, saver)
 	j.Verify("")
 
 	got.mu.Lock()
@@ -117,9 +117,9 @@ func TestTraces(t *testing.T) {
 		t.Errorf("%d traces of %d chunks, want %d", len(traces), len(ways), chunks)
 	}
 	if s.Chunks.Redelivered != 2 || fetcher.FellSilent() > 1 {
-		t.Logf("%d chunks were handed out again, 2 of them by the victim's death; %d mappers fell silent", s.Chunks.Redelivered, fetcher.FellSilent())
+		t.Logf("%d chunks were handed out again, 2 of them because a mapper was killed; %d mappers fell silent", s.Chunks.Redelivered, fetcher.FellSilent())
 		if fetcher.FellSilent() == 0 {
-			t.Error("want no others")
+			t.Error("got more redeliveries, want none")
 		}
 		for id, got := range ways {
 			for _, want := range []string{"fetcher fetch", " > saver commit"} {
@@ -132,7 +132,7 @@ func TestTraces(t *testing.T) {
 	}
 	for id, got := range ways {
 		wait, want := first, []string{"fetcher fetch", first}
-		if id < 2 { // the victim held them
+		if id < 2 { // the killed mapper held them
 			wait = second
 			want = append(want, second)
 		}

@@ -35,9 +35,9 @@ var columns = []column{
 // leastSamples is the number of samples that a comparison of thirds needs.
 const leastSamples = 15
 
-// judge prints a table and returns the values that have grown. Mappers that were
+// grown prints a table and returns the values that have grown. Mappers that were
 // killed now and then count, too: each third has samples of several processes.
-func (w *world) judge() (bad []string) {
+func (w *world) grown() (bad []string) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "| process | samples |")
 	for _, c := range columns {
@@ -47,7 +47,7 @@ func (w *world) judge() (bad []string) {
 	for _, p := range w.watched {
 		fmt.Fprintf(&text, "| %s | %d |", p.Label, len(p.samples))
 		if len(p.samples) < leastSamples {
-			bad = append(bad, fmt.Sprintf("%s: %d samples, want %d at least", p.Label, len(p.samples), leastSamples))
+			bad = append(bad, fmt.Sprintf("%s: %d samples, want at least %d", p.Label, len(p.samples), leastSamples))
 		}
 		for _, c := range columns {
 			values := make([]int, len(p.samples))
@@ -60,7 +60,7 @@ func (w *world) judge() (bad []string) {
 				most = slices.Max(values)
 			}
 			if float64(after) > growth*float64(before)+float64(c.slack) {
-				bad = append(bad, fmt.Sprintf("%s: %s grows from %d to %d", p.Label, c.name, before/c.unit, after/c.unit))
+				bad = append(bad, fmt.Sprintf("%s: %s grew from %d to %d", p.Label, c.name, before/c.unit, after/c.unit))
 			}
 			fmt.Fprintf(&text, " %d | %d | %d |", before/c.unit, after/c.unit, most/c.unit)
 		}

@@ -36,7 +36,7 @@ func TestFlat(t *testing.T) {
 	code := w.fetcher.Exit()
 	w.saver.Kill() // verify needs the folder's lock
 	fmt.Printf("the job took %s, exit code %d\n\n%s\n", took.Round(time.Second), code, w.faults(last))
-	for _, grown := range w.judge() {
+	for _, grown := range w.grown() {
 		t.Error(grown)
 	}
 	if dead := uint64(len(w.dead)); code != exitDead || last.Objects.Dead != dead || last.Objects.Saved != uint64(*objects) {

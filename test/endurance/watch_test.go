@@ -47,7 +47,7 @@ func (w *world) plan() []fault {
 	spread(0, 0.30, max(1, chunks()/30_000), restart(w.saver))
 	spread(0.03, 0.33, max(1, chunks()/50_000), restart(w.nats))
 	spread(0, 1, max(2, chunks()/1000), func(i int) {
-		victim := w.mortal[i%len(w.mortal)]
+		victim := w.killable[i%len(w.killable)]
 		if i%4 == 3 {
 			w.drains++
 			victim.again(syscall.SIGTERM)
@@ -77,7 +77,7 @@ func (w *world) watch() (last report.Status) {
 	for range tick.C {
 		for _, p := range w.watched {
 			if p.Ended() {
-				w.T.Fatalf("%s has ended by itself: %s", p.Label, p.Tail())
+				w.T.Fatalf("%s ended by itself: %s", p.Label, p.Tail())
 			}
 			if s, ok := p.look(); ok {
 				p.samples = append(p.samples, s)

@@ -33,7 +33,7 @@ type world struct {
 	nats     *watched
 	saver    *watched
 	fetcher  *watched
-	mortal   []*watched // mappers that are killed now and then
+	killable []*watched // mappers that are killed now and then
 	kills    int
 	drains   int
 	restarts map[string]int // by label
@@ -62,7 +62,7 @@ func newWorld(t *testing.T) *world {
 	for i := range *mappers {
 		m := w.add(w.Mapper(fmt.Sprint("mapper-", i), "users?duration=50ms", proc.HTTP(), "WORKERS=4"), true)
 		if i%2 == 1 {
-			w.mortal = append(w.mortal, m)
+			w.killable = append(w.killable, m)
 		}
 	}
 	return w
@@ -128,7 +128,7 @@ func (w *world) faults(s report.Status) string {
 	return fmt.Sprintf(`what went wrong
   objects that cannot be mapped          %d
   mappers killed                         %d
-  mappers told to stop                   %d
+  mappers stopped by SIGTERM             %d
   saver killed, nats-server killed       %d, %d
   chunks redelivered, saved twice        %d, %d
   backups, and those that were first     %d, %d

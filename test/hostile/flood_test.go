@@ -27,10 +27,10 @@ func TestFlood(t *testing.T) {
 	j, fetcher, _ := busy(t, 3000, time.Second)
 	j.control(wire.ControlPause) // the flood comes in the middle of the job
 	j.deaf()
-	victim := j.victim()
+	beat := j.lastBeat()
 	verbs := []string{
 		wire.VerbNext, wire.VerbBeat, wire.VerbSave, wire.VerbSync, wire.VerbSaved, wire.VerbStatus, wire.VerbControl, wire.VerbHello,
-		wire.VerbMapper(victim.Mapper.ID), "part." + j.partSubject(),
+		wire.VerbMapper(beat.Mapper.ID), "part." + j.partSubject(),
 	}
 	for i, verb := range verbs {
 		m := j.message(verb, wire.Message{Header: wire.Header{"Chunkline-Protocol": wire.Protocol}, Body: []byte("flood")})
@@ -59,7 +59,7 @@ func TestFloodMappers(t *testing.T) {
 	j, fetcher, mapper := busy(t, 3000, time.Second)
 	j.control(wire.ControlPause) // the flood comes in the middle of the job
 	j.deaf()
-	plan := j.victim().Plan
+	plan := j.lastBeat().Plan
 	all := wholeChunks(1 << 16)
 	asking := make([]uint64, 1<<16)
 	for i := range asking {

@@ -43,8 +43,8 @@ func wholeChunks(n int) []chunk.Piece {
 	return all
 }
 
-// victim returns the last recorded heartbeat of the mapper.
-func (j *job) victim() wire.Beat {
+// lastBeat returns the last recorded heartbeat of the mapper.
+func (j *job) lastBeat() wire.Beat {
 	j.t.Helper()
 	heard := j.record(j.on(wire.VerbBeat))
 	last := heard[len(heard)-1]
@@ -92,18 +92,18 @@ func TestForgedSaved(t *testing.T) {
 func TestForgedOrders(t *testing.T) {
 	t.Parallel()
 	j, fetcher, mapper := busy(t, 2000, 4*time.Second)
-	victim := j.victim()
-	to := wire.VerbMapper(victim.Mapper.ID)
+	beat := j.lastBeat()
+	to := wire.VerbMapper(beat.Mapper.ID)
 	for range 20 {
 		for id := range chunk.ID(20) {
 			for _, piece := range []chunk.Piece{chunk.Whole(id, 100), chunk.Whole(id, 1)} {
-				j.say(j.message(to, wire.Order{Plan: victim.Plan, Kind: wire.OrderDrop, Piece: piece}.Encode()))
+				j.say(j.message(to, wire.Order{Plan: beat.Plan, Kind: wire.OrderDrop, Piece: piece}.Encode()))
 			}
 		}
 	}
 	other := wire.Order{Plan: "00000000000000000000000000000000", Kind: wire.OrderDrop, Piece: chunk.Whole(1<<62, chunk.MaxSize), Epoch: 1 << 62}
 	j.say(j.message(to, other.Encode()))
-	j.ask(to, wire.Order{Plan: victim.Plan, Kind: wire.OrderDrain}.Encode())
+	j.ask(to, wire.Order{Plan: beat.Plan, Kind: wire.OrderDrain}.Encode())
 	if code := mapper.Exit(); code != 0 {
 		t.Errorf("drained mapper: exit %d, want 0: %s", code, mapper.Tail())
 	}
@@ -123,7 +123,7 @@ func TestForgedHellos(t *testing.T) {
 		waiting, _, err := j.all.Pending()
 		return err == nil && waiting == 0
 	})
-	plan := j.victim().Plan
+	plan := j.lastBeat().Plan
 	begin := time.Now()
 	before := len(j.record(j.on(wire.VerbNext)))
 	for i := range uint64(floodMessages) {
@@ -133,15 +133,15 @@ func TestForgedHellos(t *testing.T) {
 		)
 	}
 	j.say()
-	j.ask(wire.VerbMapper(j.victim().Mapper.ID), wire.Order{Plan: plan, Kind: wire.OrderPing}.Encode()) // by then it has most
+	j.ask(wire.VerbMapper(j.lastBeat().Mapper.ID), wire.Order{Plan: plan, Kind: wire.OrderPing}.Encode()) // by then it has most
 	asked, seconds := len(j.record(j.on(wire.VerbNext)))-before, int(time.Since(begin)/time.Second)+1
 	if most := 2 * (2 + seconds + seconds/5); asked > most {
-		t.Errorf("2 workers asked %d times within %d s, want %d times at most", asked, seconds, most)
+		t.Errorf("2 workers asked %d times within %d s, want at most %d", asked, seconds, most)
 	}
 	j.control(wire.ControlResume)
 	j.finish(fetcher)
 	if strings.Contains(fetcher.Log(), "taken over") {
-		t.Errorf("the fetcher took a hello's word for being fenced: %s", fetcher.Tail())
+		t.Errorf("a forged hello fenced the fetcher: %s", fetcher.Tail())
 	}
 }
 
@@ -152,7 +152,7 @@ func TestForgedBeats(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 3000, 4*time.Second)
 	lie := func(change func(*wire.Beat)) {
-		b := j.victim()
+		b := j.lastBeat()
 		b.Seq++
 		change(&b)
 		j.say(j.message(wire.VerbBeat, b.Encode()))
@@ -177,7 +177,7 @@ func TestForgedBeats(t *testing.T) {
 		b.Mapper = report.Mapper{ID: "A-b_9", Name: strings.Repeat("n", 256)}
 		b.Held = all
 	})
-	ask := wire.Next{Plan: j.victim().Plan, Mapper: self, Holding: wire.Holding{Seq: 1 << 62, Held: all}, Epoch: 1 << 62}
+	ask := wire.Next{Plan: j.lastBeat().Plan, Mapper: self, Holding: wire.Holding{Seq: 1 << 62, Held: all}, Epoch: 1 << 62}
 	for i := range uint64(1 << 16) {
 		ask.Asking = append(ask.Asking, math.MaxInt64/4+i)
 	}
@@ -185,7 +185,7 @@ func TestForgedBeats(t *testing.T) {
 	lie(func(b *wire.Beat) { b.Seq = 1 << 62; b.Held = nil }) // from now on the fetcher ignores the mapper
 	j.finish(fetcher)
 	if strings.Contains(fetcher.Log(), "taken over") {
-		t.Errorf("the fetcher took a beat's word for being fenced: %s", fetcher.Tail())
+		t.Errorf("a forged heartbeat fenced the fetcher: %s", fetcher.Tail())
 	}
 }
 
@@ -211,7 +211,7 @@ func TestForgedSync(t *testing.T) {
 			t.Errorf("%s: %s %s, want %s", what, got.Status, got.Reason, status)
 		}
 	}
-	plan := j.victim().Plan
+	plan := j.lastBeat().Plan
 	want("claim of another plan", sync(wire.Sync{Op: wire.SyncClaim, Fetcher: "x", Claim: &chunk.Plan{Source: "file:other"}}), wire.SyncOtherPlan)
 	want("claim of no plan", sync(wire.Sync{Op: wire.SyncClaim, Fetcher: "x", Claim: &chunk.Plan{}}), wire.SyncOtherPlan)
 	question := wire.Sync{Op: wire.SyncList, Plan: plan, Fetcher: "x", Epoch: 1 << 62, Limit: 1 << 20}
@@ -237,7 +237,7 @@ func TestForgedSync(t *testing.T) {
 	first.Header.Set("Chunkline-Fetcher", "attacker")
 	j.say(first)
 	if code := fetcher.Exit(); code != 1 || !strings.Contains(fetcher.Tail(), "another fetcher has taken over") {
-		t.Errorf("fetcher after a forged claim: exit %d, want 1, saying why: %s", code, fetcher.Tail())
+		t.Errorf("fetcher after a forged claim: exit %d, want 1 and the reason: %s", code, fetcher.Tail())
 	}
 	fetcher.Start() // as a supervisor would
 	j.finish(fetcher)

@@ -59,18 +59,18 @@ func TestReflection(t *testing.T) {
 	t.Parallel()
 	j, fetcher, _ := busy(t, 2000, 4*time.Second)
 	j.control(wire.ControlPause) // so that the roles run until all is sent
-	victim := j.victim()         // before finish adds another mapper
+	beat := j.lastBeat()         // before finish adds another mapper
 	targets := []string{
 		j.subject(wire.VerbSaved), j.subject(wire.VerbControl), j.subject(wire.VerbBeat), j.subject("part.x"),
-		j.subject(wire.VerbMapper(victim.Mapper.ID)), "$SYS.REQ.SERVER.PING", "$JS.API.INFO", ">", "other",
+		j.subject(wire.VerbMapper(beat.Mapper.ID)), "$SYS.REQ.SERVER.PING", "$JS.API.INFO", ">", "other",
 	}
 	verbs := map[string]wire.Message{
-		wire.VerbNext:                     wire.Next{Mapper: self, Holding: wire.Holding{Seq: 1}}.Encode(),
-		wire.VerbSave:                     {Header: wire.Header{"Chunkline-Protocol": wire.Protocol}},
-		wire.VerbSync:                     wire.Sync{Op: wire.SyncList, Plan: victim.Plan, Fetcher: "x", Epoch: 1, Limit: 1}.Encode(),
-		wire.VerbStatus:                   wire.StatusQuery{}.Encode(),
-		wire.VerbControl:                  wire.Control{Action: wire.ControlPause}.Encode(),
-		wire.VerbMapper(victim.Mapper.ID): wire.Order{Plan: victim.Plan, Kind: wire.OrderPing}.Encode(),
+		wire.VerbNext:                   wire.Next{Mapper: self, Holding: wire.Holding{Seq: 1}}.Encode(),
+		wire.VerbSave:                   {Header: wire.Header{"Chunkline-Protocol": wire.Protocol}},
+		wire.VerbSync:                   wire.Sync{Op: wire.SyncList, Plan: beat.Plan, Fetcher: "x", Epoch: 1, Limit: 1}.Encode(),
+		wire.VerbStatus:                 wire.StatusQuery{}.Encode(),
+		wire.VerbControl:                wire.Control{Action: wire.ControlPause}.Encode(),
+		wire.VerbMapper(beat.Mapper.ID): wire.Order{Plan: beat.Plan, Kind: wire.OrderPing}.Encode(),
 	}
 	for verb, message := range verbs {
 		for _, target := range targets {
@@ -86,19 +86,19 @@ func TestReflection(t *testing.T) {
 	j.ask(wire.VerbStatus, wire.StatusQuery{}.Encode())
 	j.control(wire.ControlResume)
 	j.finish(fetcher)
-	roles := map[string]bool{wire.VerbSaved: true, wire.VerbBeat: true, wire.VerbMapper(victim.Mapper.ID): true}
+	roles := map[string]bool{wire.VerbSaved: true, wire.VerbBeat: true, wire.VerbMapper(beat.Mapper.ID): true}
 	for _, m := range j.record(nil) {
 		for _, target := range targets {
 			verb := strings.TrimPrefix(m.Subject, j.subject(""))
 			if m.Subject == target && !roles[verb] {
-				t.Errorf("a role was made to publish to %s: %v", m.Subject, m.Header)
+				t.Errorf("a role published to the forged subject %s: %v", m.Subject, m.Header)
 			}
 		}
 	}
 	for verb := range roles { // to these subjects roles do publish, but no answers
 		for _, m := range j.record(j.on(verb)) {
 			if m.Header.Get("Chunkline-Status") != "" || strings.HasPrefix(string(m.Data), "{") {
-				t.Errorf("a role was made to publish an answer to %s: %v", m.Subject, m.Header)
+				t.Errorf("a role answered to the forged subject %s: %v", m.Subject, m.Header)
 			}
 		}
 	}
@@ -119,7 +119,7 @@ func TestMutations(t *testing.T) {
 	plan, piece := work.Plan, work.Grant[0].Piece()
 	j.mapper("mapper", "users?duration=200ms", "WORKERS=1")
 	j.await(wire.VerbSaved)
-	victim := j.victim()
+	beat := j.lastBeat()
 	bases := []*nats.Msg{
 		// In the attacker's own name, so that the fetcher does not ignore the real mapper.
 		j.message(wire.VerbNext, wire.Next{Plan: plan, Mapper: self, Holding: wire.Holding{Seq: 9, Held: []chunk.Piece{piece}, Asking: []uint64{9}}}.Encode()),
@@ -137,7 +137,7 @@ func TestMutations(t *testing.T) {
 		j.message(wire.VerbControl, wire.Control{Action: wire.ControlShare, Version: "other", Share: 0.5}.Encode()),
 		j.message(wire.VerbControl, wire.Control{Action: wire.ControlShadow, Version: "other", Share: 0.5}.Encode()),
 		j.message(wire.VerbControl, wire.Control{Action: wire.ControlAllow, Version: "other"}.Encode()),
-		j.message(wire.VerbMapper(victim.Mapper.ID), wire.Order{Plan: plan, Kind: wire.OrderDrop, Piece: chunk.Whole(7, 100)}.Encode()),
+		j.message(wire.VerbMapper(beat.Mapper.ID), wire.Order{Plan: plan, Kind: wire.OrderDrop, Piece: chunk.Whole(7, 100)}.Encode()),
 	}
 	at := "part." + j.partSubject()
 	for verb, header := range map[string]wire.Header{

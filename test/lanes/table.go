@@ -73,7 +73,7 @@ var table = []entry{
 		name: "builds", about: "static programs, other systems, the README's demo, real data against jq", seconds: 200,
 		ci: ".ci/builds linux/386 darwin/arm64", all: ".ci/builds linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64",
 	}, {
-		name: "benchmarks", about: "benchmarks run; their figures are not judged", seconds: 90,
+		name: "benchmarks", about: "benchmarks run; their figures are not checked", seconds: 90,
 		ci:  "go test -short -run '^$' -bench . -benchtime 1x ./internal/... && make -s bench OBJECTS=100000 RUNS=1 ROWS=quick,wait-16",
 		all: "go test -run '^$' -bench . ./internal/... && make -s bench RUNS=3",
 	}, {

@@ -149,7 +149,7 @@ func TestFields(t *testing.T) {
 		delete(documented, name)
 	}
 	for name := range documented {
-		t.Errorf("docs/operations.md names the field %q, which nobody logs", name)
+		t.Errorf("docs/operations.md names the field %q, which no log call has", name)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestUrgent(t *testing.T) {
 		for part := range strings.SplitSeq(text, "%s") {
 			part, _, more := strings.Cut(part, " (") // text in brackets is detail
 			if !strings.Contains(docs, strings.TrimSpace(part)) {
-				t.Errorf("%s says %q, of which docs/operations.md says nothing", at, text)
+				t.Errorf("%s logs %q, which docs/operations.md does not have under Logs", at, text)
 			}
 			if more {
 				break

@@ -21,7 +21,7 @@ func TestAddress(t *testing.T) {
 		}
 		seen[address] = true
 	}
-	// The next one is taken by somebody else.
+	// Another process takes the next one.
 	taken, err := listen(held.base + held.next + 1)
 	if err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func TestAllMove(t *testing.T) {
 	// Two chunks, each held by two mappers that vanish, one after the other.
 	objects.write(20)
 	for range 2 {
-		a, b := j.handmade("victim"), j.handmade("victim")
+		a, b := j.handmade("vanishing"), j.handmade("vanishing")
 		a.take()
 		b.take()
 		j.chunks(2, 0)
@@ -76,26 +76,26 @@ func TestAllMove(t *testing.T) {
 
 	// One chunk is lost, then given back, then saved twice, and once sent with a wrong token.
 	objects.write(10)
-	j.chunks(0, 2) // so that the loser gets the new one, and the real mapper the suspect one
-	loser := j.handmade("loser")
-	loser.take()
-	loser.held = nil
-	loser.beat(nil)
+	j.chunks(0, 2) // so that this mapper gets the new one, and the real mapper the suspect one
+	extra := j.handmade("extra")
+	extra.take()
+	extra.held = nil
+	extra.beat(nil)
 	quitter := j.handmade("quitter")
 	quitter.take()
 	quitter.beat(func(b *wire.Beat) { b.Goodbye, b.Held = true, nil })
-	loser.take()
-	if got := loser.save(func(s *wire.Save) { s.Results[0].Token = strings.Repeat("0", len(s.Results[0].Token)) }); got != wire.SaveRefused {
+	extra.take()
+	if got := extra.save(func(s *wire.Save) { s.Results[0].Token = strings.Repeat("0", len(s.Results[0].Token)) }); got != wire.SaveRefused {
 		t.Errorf("a wrong token: %s, want refused", got)
 	}
 	out.full.Store(true)
-	if got := loser.save(nil); got != wire.SaveBusy {
+	if got := extra.save(nil); got != wire.SaveBusy {
 		t.Errorf("a full sink: %s, want busy", got)
 	}
 	j.seen.reach(t, "saver chunkline_sink_full", 1)
 	out.full.Store(false)
 	for _, want := range []wire.SaveStatus{wire.SaveCommitted, wire.SaveDuplicate} {
-		if got := loser.save(nil); got != want {
+		if got := extra.save(nil); got != want {
 			t.Errorf("saved: %s, want %s", got, want)
 		}
 	}
@@ -106,13 +106,13 @@ func TestAllMove(t *testing.T) {
 			s.Shadow, s.Results[0].Outputs = true, append([]byte("other"), s.Results[0].Outputs...)
 		},
 	} {
-		if got := loser.save(change); got != wire.SaveDuplicate {
+		if got := extra.save(change); got != wire.SaveDuplicate {
 			t.Errorf("a shadow: %s, want duplicate", got)
 		}
 		j.seen.look(t)
 	}
-	loser.held = nil
-	loser.beat(func(b *wire.Beat) { b.Draining = true })
+	extra.held = nil
+	extra.beat(func(b *wire.Beat) { b.Draining = true })
 	j.seen.reach(t, "fetcher chunkline_mappers{state=draining,version=handmade}", 1)
 
 	// An idle mapper does a straggler's chunk instead; then NATS goes down and comes back.
@@ -148,12 +148,12 @@ func TestAllMove(t *testing.T) {
 
 	for _, series := range j.seen.still() {
 		if _, known := resting[series]; !known {
-			t.Errorf("never moved: %s", series)
+			t.Errorf("%s never changed", series)
 		}
 	}
 	for series := range resting {
 		if _, there := j.seen.first[series]; !there {
-			t.Errorf("never there: take %q off the list of those that rest", series)
+			t.Errorf("%q never existed: remove it from the list of unchanging series", series)
 		}
 	}
 	j.allThere()
@@ -177,7 +177,7 @@ func (j *job) allThere() {
 				found = found || series == role+" "+d.Name || strings.HasPrefix(series, role+" "+d.Name+"{")
 			}
 			if !found {
-				j.t.Errorf("declared, but never there: %s %s", role, d.Name)
+				j.t.Errorf("%s %s is declared, but never existed", role, d.Name)
 			}
 		}
 	}

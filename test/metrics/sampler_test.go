@@ -102,7 +102,7 @@ func (s *sampler) await(t *testing.T, what string, satisfied func(now func(serie
 		select {
 		case <-tick.C:
 		case <-end:
-			t.Fatalf("never came: %s; last seen:\n%s", what, s.String())
+			t.Fatalf("timed out waiting for %s; last seen:\n%s", what, s.String())
 		}
 	}
 }

@@ -33,7 +33,7 @@ func TestGuarantees(t *testing.T) {
 		delete(listed, row)
 	}
 	for row := range listed {
-		t.Errorf("there is no such mutant: %s", row)
+		t.Errorf("no mutant for the row %s", row)
 	}
 
 	commands := regexp.MustCompile("go test[^`]* (\\./[a-z/]+) -run '?(Test[A-Za-z0-9_]+)").FindAllStringSubmatch(string(text), -1)

@@ -65,7 +65,7 @@ func mapUsers(how, poison, file string) error {
 				return err
 			}
 		}
-		result, err := mapping.Map(nil, bytes.TrimSuffix(line, []byte{'\n'}), nil) //nolint:staticcheck // users looks at no context
+		result, err := mapping.Map(nil, bytes.TrimSuffix(line, []byte{'\n'}), nil) //nolint:staticcheck // the transform users ignores the context
 		if err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func harm(how string) error {
 	case "kill":
 		return syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "loop":
-		for { //nolint:staticcheck // this is what is asked for
+		for { //nolint:staticcheck // the endless loop is the harm
 		}
 	case "memory":
 		if err := syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
@@ -109,7 +109,7 @@ func harm(how string) error {
 		for range 10 << 10 {
 			all = append(all, bytes.Repeat([]byte{1}, 1<<20))
 		}
-		return fmt.Errorf("got %d MiB, against the limit", len(all))
+		return fmt.Errorf("allocated %d MiB in spite of the limit", len(all))
 	case "mapper":
 		if err := syscall.Kill(os.Getppid(), syscall.SIGKILL); err != nil {
 			return err

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	objects = 1000
-	victim  = 157 // ordinal of the poison object: it has a whole chunk of neighbours
+	objects  = 1000
+	poisoned = 157 // ordinal of the poison object: it has a whole chunk of neighbours
 )
 
 // job is a job with one poison object.
@@ -42,7 +42,7 @@ func newJob(t *testing.T, env ...string) *job {
 		t.Fatal(err)
 	}
 	var user struct{ UUID string }
-	if err := json.Unmarshal(bytes.Split(text, []byte{'\n'})[victim], &user); err != nil {
+	if err := json.Unmarshal(bytes.Split(text, []byte{'\n'})[poisoned], &user); err != nil {
 		t.Fatal(err)
 	}
 	j.poison = `"uuid":"` + user.UUID + `"`
@@ -90,11 +90,11 @@ func (j *job) runUntil(what string, reached func() bool) {
 // has one worker. On a stalled machine these include mappers that are alive.
 func (j *job) lost() int { return strings.Count(j.fetcher.Log(), ": its chunks go to others") }
 
-// judge checks that the poison object is the only dead letter, with this reason, that every other
+// checkLetter checks that the poison object is the only dead letter, with this reason, that every other
 // object is mapped, and that status and log say so.
-func (j *job) judge(reason string) (chunk.DeadLetter, report.Status) {
+func (j *job) checkLetter(reason string) (chunk.DeadLetter, report.Status) {
 	j.T.Helper()
-	proc.Check(j.T, j.Source, j.Output(), j.Letters(), fmt.Sprint(victim))
+	proc.Check(j.T, j.Source, j.Output(), j.Letters(), fmt.Sprint(poisoned))
 	text, err := os.ReadFile(j.Letters())
 	if err != nil {
 		j.T.Fatal(err)
@@ -104,18 +104,18 @@ func (j *job) judge(reason string) (chunk.DeadLetter, report.Status) {
 		j.T.Fatalf("%v: %s", err, text)
 	}
 	if !regexp.MustCompile(reason).MatchString(letter.Error) {
-		j.T.Errorf("the reason is %q, want %q", letter.Error, reason)
+		j.T.Errorf("reason: got %q, want %q", letter.Error, reason)
 	}
-	if letter.Ordinal != victim || letter.Version != "v9.1" || !strings.HasPrefix(letter.Mapper, "mapper-") {
-		j.T.Errorf("dead letter of object %d by %s %s, want object %d by mapper-N v9.1", letter.Ordinal, letter.Mapper, letter.Version, victim)
+	if letter.Ordinal != poisoned || letter.Version != "v9.1" || !strings.HasPrefix(letter.Mapper, "mapper-") {
+		j.T.Errorf("dead letter of object %d by %s %s, want object %d by mapper-N v9.1", letter.Ordinal, letter.Mapper, letter.Version, poisoned)
 	}
 	s := j.Status()
 	if s.State != report.StateDone || s.Objects.Saved != objects || s.Objects.Dead != 1 || s.Objects.Outputs != objects-1 || s.Summary.Dead != 1 {
-		j.T.Errorf("status counts %+v, summary %+v; want one of %d dead", s.Objects, s.Summary, objects)
+		j.T.Errorf("status counts %+v, summary %+v; want one of %d objects dead", s.Objects, s.Summary, objects)
 	}
 	want := fmt.Sprintf(`"objects":%d,"outputs":%d,"dead":1`, objects, objects-1)
 	if !strings.Contains(j.fetcher.Log(), want) {
-		j.T.Errorf("the last report of the fetcher is not %s: %s", want, j.fetcher.Tail())
+		j.T.Errorf("the fetcher did not log %s: %s", want, j.fetcher.Tail())
 	}
 	return letter, s
 }
@@ -150,10 +150,10 @@ func TestProgramDies(t *testing.T) {
 			j.mapper("mapper-0", how, j.poison, j.touched)
 			j.mapper("mapper-1", how, j.poison, j.touched)
 			j.run()
-			letter, s := j.judge(reason)
+			letter, s := j.checkLetter(reason)
 			silent := j.fetcher.FellSilent() // mappers that stalled but live: each may cost one more attempt
 			if letter.Attempts < 1 || letter.Attempts > 1+silent || len(j.deaths) != 0 || s.Chunks.Redelivered > uint64(silent) {
-				t.Errorf("%d attempts, deaths of mappers %v, %d chunks redelivered; want one attempt, nothing else; %d mappers fell silent",
+				t.Errorf("%d attempts, deaths of mappers %v, %d chunks redelivered; want one attempt and no deaths or redeliveries; %d mappers fell silent",
 					letter.Attempts, j.deaths, s.Chunks.Redelivered, silent)
 			}
 			if n, most := j.touches(), maxTouches*(1+silent); n > most {
@@ -176,12 +176,12 @@ func TestProgramHangs(t *testing.T) {
 	})
 	j.mapper("mapper-1", "loop", j.poison, j.touched, "TIMEOUT=1s")
 	j.run()
-	letter, s := j.judge("1s")
+	letter, s := j.checkLetter("1s")
 	if letter.Attempts != 1 || letter.Mapper != "mapper-1" || len(j.deaths) != 0 {
-		t.Errorf("%d attempts, the last by %s, deaths of mappers %v; want one, by mapper-1, none", letter.Attempts, letter.Mapper, j.deaths)
+		t.Errorf("%d attempts, the last by %s, deaths of mappers %v; want one attempt, by mapper-1, and no deaths", letter.Attempts, letter.Mapper, j.deaths)
 	}
 	if s.Chunks.Backups < 1 {
-		t.Errorf("status counts %d backups, want 1 at least", s.Chunks.Backups)
+		t.Errorf("status counts %d backups, want at least 1", s.Chunks.Backups)
 	}
 	if n := j.touches(); n > 1+maxTouches {
 		t.Errorf("the object was touched %d times, want at most %d", n, 1+maxTouches)
@@ -205,23 +205,23 @@ func TestMapperDies(t *testing.T) {
 				j.mapper(fmt.Sprint("mapper-", i), "mapper", j.poison, j.touched)
 			}
 			j.run()
-			letter, s := j.judge(vanished)
+			letter, s := j.checkLetter(vanished)
 			deaths := 0
 			for _, n := range j.deaths {
 				deaths += n
 			}
 			lost := j.lost() // equal to deaths, unless a live mapper stalled
 			if lost < 4 || deaths > maxDeaths || j.touches() < deaths {
-				t.Errorf("the object was touched %d times and cost %d mappers, of %d that the fetcher gave up, want 4 to %d", j.touches(), deaths, lost, maxDeaths)
+				t.Errorf("the object was touched %d times and crashed %d mappers; the fetcher gave up %d, want 4 to %d", j.touches(), deaths, lost, maxDeaths)
 			}
 			if lost == deaths && j.touches() != deaths {
-				t.Errorf("the object was touched %d times, and cost %d mappers", j.touches(), deaths)
+				t.Errorf("the object was touched %d times, but crashed %d mappers", j.touches(), deaths)
 			}
 			if letter.Attempts < min(deaths, lost)+1 || letter.Attempts > max(deaths, lost)+1 {
-				t.Errorf("the dead letter says %d attempts, want one more than the mappers it cost: %d died, %d were given up", letter.Attempts, deaths, lost)
+				t.Errorf("the dead letter has %d attempts, want one more than mappers crashed, %d, or were given up, %d", letter.Attempts, deaths, lost)
 			}
 			if got := s.Chunks.Redelivered + s.Chunks.Backups; got < uint64(deaths) {
-				t.Errorf("status counts %d redelivered and %d backups, want %d at least", s.Chunks.Redelivered, s.Chunks.Backups, deaths)
+				t.Errorf("status counts %d redelivered and %d backups, want at least %d", s.Chunks.Redelivered, s.Chunks.Backups, deaths)
 			}
 		})
 	}
@@ -238,8 +238,8 @@ func TestCrashLoop(t *testing.T) {
 	j.runUntil("a crash loop", func() bool { return j.deaths["crashing"] >= 3 })
 	j.Control("rate", "0")
 	j.run()
-	j.judge(vanished)
+	j.checkLetter(vanished)
 	if good := j.deaths["mapper-0"] + j.deaths["mapper-1"]; good > maxDeaths || good < 2 && j.fetcher.FellSilent() == 0 {
-		t.Errorf("the object cost %d good mappers, want 2 to %d", good, maxDeaths)
+		t.Errorf("the object crashed %d good mappers, want 2 to %d", good, maxDeaths)
 	}
 }

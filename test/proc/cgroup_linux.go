@@ -27,7 +27,7 @@ func Limit(t *testing.T, bytes int64) *Group {
 			t.Fatalf("let cgroups limit memory: %v; run this test as root", err)
 		}
 	}
-	dir, err := os.MkdirTemp(parent, "chunkline-test-") //nolint:usetesting // it is no folder of files
+	dir, err := os.MkdirTemp(parent, "chunkline-test-") //nolint:usetesting // a cgroup cannot be made in a temporary folder
 	if err != nil {
 		t.Fatalf("make a cgroup: %v; run this test as root", err)
 	}

@@ -219,7 +219,7 @@ func (p *Process) Await(text string) {
 			return true
 		}
 		if ended {
-			p.t.Fatalf("%s has ended without saying %q", p.Label, text)
+			p.t.Fatalf("%s ended without logging %q", p.Label, text)
 		}
 		end = end[max(0, len(end)-len(text)):]
 		return false
