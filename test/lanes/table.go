@@ -44,7 +44,7 @@ var table = []entry{
 		name: "sim", about: "histories in simulated time, drawn from the commit", seconds: 180,
 		ci: "make -s sim SEEDS=150 PAIRS=500", all: "make -s sim",
 	}, {
-		name: "crash", about: "SIGKILL at every failpoint, and in the recovery from it", seconds: 90,
+		name: "crash", about: "SIGKILL at every failpoint, and in the recovery from it", waits: true, seconds: 90,
 		ci: "make -s crash HITS=1", all: "make -s crash",
 	}, {
 		name: "power", about: "power cuts on a disk in memory", seconds: 40,
