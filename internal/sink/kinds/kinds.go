@@ -54,14 +54,14 @@ var (
 // IsStore reports whether spec names a sink that is no folder: a database or a bucket.
 func IsStore(spec string) bool { return sqlsink.IsSpec(spec) || objectsink.IsSpec(spec) }
 
-// Open opens the sink that spec names for a job, and creates it if it does not exist. Errors are those of sink.Open. Opening a database
+// Open opens the sink that spec names for a job, and creates it if it does not exist. Errors are those of sink.Open. Opening a store
 // ends early with ctx.
 func Open(ctx context.Context, spec, job string) (Sink, error) {
 	switch {
 	case sqlsink.IsSpec(spec):
 		return opened(sqlsink.Open(ctx, spec, job, sqlsink.Options{}))
 	case objectsink.IsSpec(spec):
-		return opened(objectsink.Open(spec, job, objectsink.Options{})) //nolint:contextcheck // opening a bucket has a limit of its own
+		return opened(objectsink.Open(ctx, spec, job, objectsink.Options{}))
 	}
 	return opened(sink.Open(spec, job, sink.Options{}))
 }
@@ -72,7 +72,7 @@ func OpenExisting(ctx context.Context, spec, job string, readOnly bool) (Sink, e
 	if sqlsink.IsSpec(spec) {
 		return opened(sqlsink.Open(ctx, spec, job, sqlsink.Options{ReadOnly: readOnly, Existing: true}))
 	}
-	return opened(objectsink.Open(spec, job, objectsink.Options{ReadOnly: readOnly, Existing: true})) //nolint:contextcheck // as above
+	return opened(objectsink.Open(ctx, spec, job, objectsink.Options{ReadOnly: readOnly, Existing: true}))
 }
 
 // opened prevents a typed nil pointer from becoming a non-nil Sink.

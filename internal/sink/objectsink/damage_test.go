@@ -31,13 +31,13 @@ func filled(t *testing.T) (*memory, []sink.Result) {
 }
 
 // readAll opens a sink and reads everything.
-func readAll(in store) (outputs []byte, err error) {
-	s, err := openIn(in, testSettings, "", Options{ReadOnly: true})
+func readAll(ctx context.Context, in store) (outputs []byte, err error) {
+	s, err := openIn(ctx, in, testSettings, "", Options{ReadOnly: true})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	for r, err := range s.Records(context.Background()) {
+	for r, err := range s.Records(ctx) {
 		if err == nil {
 			outputs, err = s.Outputs(outputs, r)
 		}
@@ -57,7 +57,7 @@ func TestDamage(t *testing.T) {
 	m, all := filled(t)
 	other, _ := filled(t)
 	_, want, dead := sinktest.Expect(all...)
-	if got, err := readAll(m); err != nil || len(got) != len(want)+len(dead) {
+	if got, err := readAll(t.Context(), m); err != nil || len(got) != len(want)+len(dead) {
 		t.Fatalf("%d bytes, %v; want %d", len(got), err, len(want)+len(dead))
 	}
 	keys := m.keys("")
@@ -74,7 +74,7 @@ func TestDamage(t *testing.T) {
 		t.Helper()
 		spoiled := m.copy()
 		spoil(spoiled)
-		got, err := readAll(spoiled)
+		got, err := readAll(t.Context(), spoiled)
 		damage, is := errors.AsType[*sink.DamageError](err)
 		if !is || !errors.Is(err, sink.ErrDamaged) || damage.File != "s3://data/"+key || got != nil {
 			t.Errorf("%s %s: %d bytes, %v; want the damage", key, what, len(got), err)

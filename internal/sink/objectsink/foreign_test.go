@@ -16,7 +16,7 @@ func TestForeignPrefix(t *testing.T) {
 	for _, key := range []string{"out/readme.txt", "out/part-000001.jsonl", "out/" + manifestName, "out/.chunkline/other", "out/.chunkline/log/1"} {
 		m := newMemory()
 		m.put(key, []byte("mine"))
-		if _, err := openIn(m, testSettings, sinktest.Job, Options{}); !errors.Is(err, sink.ErrNotSink) || !strings.Contains(err.Error(), "s3://data/"+key) {
+		if _, err := openIn(t.Context(), m, testSettings, sinktest.Job, Options{}); !errors.Is(err, sink.ErrNotSink) || !strings.Contains(err.Error(), "s3://data/"+key) {
 			t.Errorf("open with %s: %v, want ErrNotSink", key, err)
 		}
 		if len(m.objects) != 1 {
@@ -52,7 +52,7 @@ func TestForeignResult(t *testing.T) {
 			t.Errorf("%s is %q now", key, m.objects[key].content)
 		}
 		if key == manifest {
-			if _, err := openIn(m, testSettings, sinktest.Job, Options{}); !errors.Is(err, sink.ErrForeign) {
+			if _, err := openIn(t.Context(), m, testSettings, sinktest.Job, Options{}); !errors.Is(err, sink.ErrForeign) {
 				t.Errorf("open with another manifest: %v, want ErrForeign", err)
 			}
 		}
@@ -69,7 +69,7 @@ func TestForeignResult(t *testing.T) {
 	if string(m.objects[stranger].content) != "mine" {
 		t.Error("a part that others have written was deleted with the job's old ones")
 	}
-	if _, err := openIn(m, testSettings, "otherjob", Options{}); !errors.Is(err, sink.ErrOtherJob) {
+	if _, err := openIn(t.Context(), m, testSettings, "otherjob", Options{}); !errors.Is(err, sink.ErrOtherJob) {
 		t.Errorf("open for another job: %v, want ErrOtherJob", err)
 	}
 }
@@ -89,7 +89,7 @@ func TestBlindServer(t *testing.T) {
 	t.Parallel()
 	b := blind{newMemory()}
 	for range 2 {
-		if _, err := openIn(b, testSettings, sinktest.Job, Options{}); !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), "If-None-Match") {
+		if _, err := openIn(t.Context(), b, testSettings, sinktest.Job, Options{}); !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), "If-None-Match") {
 			t.Errorf("open: %v, want ErrSettings", err)
 		}
 	}
@@ -99,12 +99,12 @@ func TestBlindServer(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	m := newMemory()
-	if _, err := openIn(m, testSettings, "", Options{ReadOnly: true}); !errors.Is(err, sink.ErrUnreachable) {
+	if _, err := openIn(t.Context(), m, testSettings, "", Options{ReadOnly: true}); !errors.Is(err, sink.ErrUnreachable) {
 		t.Errorf("open of nothing: %v, want ErrUnreachable", err)
 	}
 	o := testSettings
 	o.format, o.size = "jsonl.gz", 1<<20
-	s, err := openIn(m, o, sinktest.Job, Options{})
+	s, err := openIn(t.Context(), m, o, sinktest.Job, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestReadOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.before = func(key string) error { t.Errorf("%s is written", key); return nil }
-	reader, err := openIn(m, testSettings, "", Options{ReadOnly: true})
+	reader, err := openIn(t.Context(), m, testSettings, "", Options{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestAnotherFormat(t *testing.T) {
 	for _, format := range formats {
 		o := testSettings
 		o.format = format
-		again, err := openIn(m, o, sinktest.Job, Options{})
+		again, err := openIn(t.Context(), m, o, sinktest.Job, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,4 +159,22 @@ func TestAnotherFormat(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOpenEnds: ^C ends the opening of a bucket whose server does not answer.
+func TestOpenEnds(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := openIn(ctx, silent{newMemory()}, testSettings, sinktest.Job, Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("open: %v, want context.Canceled", err)
+	}
+}
+
+// silent is a store that does not answer.
+type silent struct{ *memory }
+
+func (silent) List(ctx context.Context, _ string, _ func(key, version string, size int64)) error {
+	<-ctx.Done()
+	return ctx.Err()
 }

@@ -126,7 +126,7 @@ var testSettings = settings{bucket: "data", prefix: "out/", format: "jsonl", siz
 // openTest opens a sink of the suite's job that the end of the test closes.
 func openTest(t *testing.T, in store) *Sink {
 	t.Helper()
-	s, err := openIn(in, testSettings, sinktest.Job, Options{})
+	s, err := openIn(t.Context(), in, testSettings, sinktest.Job, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ type Options struct {
 	Existing bool // the job must exist
 }
 
-// Open opens the sink of a job at the prefix that spec names, and creates it if it does not exist.
+// Open opens the sink of a job at the prefix that spec names, and creates it if it does not exist. It ends early with ctx.
 //
 //	s3://BUCKET/PREFIX?format=jsonl.zst&size=64MiB
 //
@@ -31,7 +31,7 @@ type Options struct {
 // Existing, job may be empty.
 //
 // Errors are ErrSettings, ErrUnreachable, ErrNotSink, ErrForeign, ErrFormat, ErrOtherJob, ErrFull and ErrDamaged.
-func Open(spec, job string, o Options) (*Sink, error) {
+func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 	parsed, err := parse(spec)
 	if err != nil {
 		return nil, fmt.Errorf("sink s3: %w: %w", err, sink.ErrSettings)
@@ -40,25 +40,24 @@ func Open(spec, job string, o Options) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sink %s: %w: %w", parsed.at(), err, sink.ErrSettings)
 	}
-	return openIn(b, parsed, job, o)
+	return openIn(ctx, b, parsed, job, o)
 }
 
 // openIn opens a sink in a store, which it closes if it fails.
-func openIn(in store, parsed settings, job string, o Options) (*Sink, error) {
+func openIn(ctx context.Context, in store, parsed settings, job string, o Options) (*Sink, error) {
 	s := &Sink{store: in, o: parsed, readOnly: o.ReadOnly, table: sink.NewTable()}
 	s.View = sink.ViewOf("sink "+parsed.at(), s)
 	s.state.Store(&state{})
-	if err := s.open(job, o); err != nil {
+	if err := s.open(ctx, job, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %w", s.name(explain(err))), in.Close())
 	}
 	return s, nil
 }
 
-func (s *Sink) open(job string, o Options) error {
+func (s *Sink) open(ctx context.Context, job string, o Options) error {
 	if err := chunk.CheckJob(job); err != nil && (job != "" || !o.ReadOnly && !o.Existing) {
 		return fmt.Errorf("%w: %w", err, sink.ErrSettings)
 	}
-	ctx := context.Background()
 	sizes, err := s.survey(ctx)
 	if err != nil {
 		return err

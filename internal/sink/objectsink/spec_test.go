@@ -38,7 +38,7 @@ func TestParse(t *testing.T) {
 		"s3://data/out?size=1MiB&size=2MiB": "size is set twice",
 		"s3://data/out?table=people":        `no setting "table"`,
 	} {
-		_, err := Open(spec, "job", Options{})
+		_, err := Open(t.Context(), spec, "job", Options{})
 		if !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v, want %q", spec, err, want)
 		}

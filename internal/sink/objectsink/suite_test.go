@@ -23,7 +23,7 @@ func TestMemoryIsASink(t *testing.T) {
 	sinktest.Run(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
 		o := testSettings
 		o.prefix = strings.Trim(where, "/") + "/"
-		s, err := openIn(m, o, job, Options{})
+		s, err := openIn(t.Context(), m, o, job, Options{})
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func serveS3(t *testing.T, wrap func(http.Handler) http.Handler) {
 func TestS3IsASink(t *testing.T) {
 	serveS3(t, func(h http.Handler) http.Handler { return h })
 	sinktest.Run(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
-		s, err := Open("s3://data"+where+"?format=jsonl.zst", job, Options{})
+		s, err := Open(t.Context(), "s3://data"+where+"?format=jsonl.zst", job, Options{})
 		if err != nil {
 			return nil, err
 		}
@@ -97,7 +97,7 @@ func TestS3AnswerIsLost(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		})
 	})
-	s, err := Open("s3://data/out", sinktest.Job, Options{})
+	s, err := Open(t.Context(), "s3://data/out", sinktest.Job, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
