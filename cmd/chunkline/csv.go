@@ -57,10 +57,10 @@ func writeCSV(w io.Writer, r io.Reader, columns []string) error {
 func (t *table) begin(columns []string) error {
 	t.columns, t.index = columns, make(map[string]int, len(columns))
 	for i, name := range columns {
+		if _, there := t.index[name]; there {
+			return fmt.Errorf("column %q is there twice", name)
+		}
 		t.index[name] = i
-	}
-	if len(t.index) < len(columns) {
-		return errors.New("the object has a key twice")
 	}
 	return t.w.Write(columns)
 }

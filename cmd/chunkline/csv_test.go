@@ -26,7 +26,8 @@ func TestWriteCSV(t *testing.T) {
 		"no objects, with columns": {"a,b", "", "a,b\n", ""},
 		"another key":              {"", "{\"a\":1}\n{\"a\":2}\n{\"a\":3,\"new\":4}\n", "", `line 3: the object has the key "new", which is no column: list all columns with --columns`},
 		"key beside the columns":   {"a", "{\"a\":1,\"b\":2}\n", "", `line 1: the object has the key "b"`},
-		"key twice":                {"", "{\"a\":1,\"a\":2}\n", "", "line 1: the object has a key twice"},
+		"key twice":                {"", "{\"a\":1,\"a\":2}\n", "", "line 1: column \"a\" is there twice"},
+		"column twice":             {"a,a", "{\"a\":1}\n", "", "column \"a\" is there twice"},
 		"no object":                {"", "{\"a\":1}\n[1]\n", "", "line 2: the output is not a JSON object"},
 	} {
 		t.Run(name, func(t *testing.T) {
