@@ -37,7 +37,7 @@ func readAll(ctx context.Context, in store) (outputs []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	for r, err := range s.Records(ctx) {
+	for r, err := range s.Records(ctx) { //nolint:contextcheck // a read has a limit of its own
 		if err == nil {
 			outputs, err = s.Outputs(outputs, r)
 		}
