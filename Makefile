@@ -13,7 +13,7 @@ ROLES := fetcher mapper saver chunkline
 # Each commit draws histories that no commit before it has tried; SEED=N repeats those of another one.
 DRAWN = $(or $(SEED),$(shell printf %d 0x$$(git rev-parse --short=8 HEAD 2>/dev/null || echo 1)))
 
-.PHONY: help build images push images-drill manifests test race lint fmt vuln bench fuzz demo prove-all sim crash power chaos mutants endurance browser cluster
+.PHONY: help build images push images-drill manifests test race lint fmt vuln bench fuzz demo prove-all sim crash power chaos hostile mutants endurance browser cluster
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,16 +80,19 @@ prove-all: ## everything at full length, LANES="sim crash" or all, with a table 
 sim: ## SEEDS=3000 histories in simulated time in each of two processes, from SEED on; PAIRS=10000 harms to a small job (0: all)
 	@echo "histories from seed $(DRAWN)"
 	printf '%s\n' $(DRAWN) $$(($(DRAWN) + 1000000)) | xargs -P 2 -I {} $(GO) test -count=1 -cpu 1 -timeout 5h ./test/sim -run TestSeeds -seed {} -seeds $(or $(SEEDS),3000)
-	$(GO) test -count=1 -timeout 5h ./test/sim -run TestEverywhere -seed $(DRAWN) -pairs $(or $(PAIRS),10000)
+	$(GO) test -count=1 -timeout 5h ./test/sim -run TestEverywhere -seed $(DRAWN) -single 0 -pairs $(or $(PAIRS),10000)
 
 crash: ## SIGKILL at every failpoint, HITS=3 times, and in the recovery from it
-	$(GO) test -count=1 -timeout 1h ./test/crash -hits $(or $(HITS),3)
+	$(GO) test -tags long -count=1 -timeout 1h ./test/crash -hits $(or $(HITS),3)
 
 power: ## CRASHES=1500 power cuts at random on a disk in memory, and every one within a commit of the index
 	$(GO) test -count=1 -timeout 5h ./internal/sink -run 'TestRandomCrashes|TestPowerCut' -crash.seed $(DRAWN) -crash.seeds $(or $(CRASHES),1500)
 
 chaos: ## real processes killed, stopped and cut off for FOR=5m, NATS frozen for 60 s (RUN=TestStorm: only that); needs root, ip and iptables
-	$(GO) test -tags netns -count=1 -timeout 5h ./test/chaos -run '$(or $(RUN),.)' -freeze 60s -for $(or $(FOR),5m) -seed $(DRAWN)
+	$(GO) test -tags long,netns -count=1 -timeout 5h ./test/chaos -run '$(or $(RUN),.)' -freeze 60s -for $(or $(FOR),5m) -seed $(DRAWN)
+
+hostile: ## jobs with a hostile client on the bus, objects that crash mappers, and damaged or huge input
+	$(GO) test -tags long -count=1 -timeout 1h ./test/corpus ./test/hostile ./test/poison
 
 mutants: ## break the product on purpose, and demand red; SAMPLE=10: only so many, drawn by the commit
 	$(GO) run ./test/mutants -sample $(or $(SAMPLE),0) -seed $(DRAWN)

@@ -1,12 +1,12 @@
 // Package chaos runs jobs in real processes while the processes, NATS and the network
 // fail. At a known moment all faults end, and then the job must finish by itself.
 //
-//	go test ./test/chaos                                        a little of everything, half a minute
-//	go test ./test/chaos -run TestStorm -for 10m -seed 1        seed after seed, for ten minutes
-//	go test ./test/chaos -run TestStorm -seed 17                one history again
-//	go test ./test/chaos -run TestFreeze -freeze 1m             NATS frozen for a minute
-//	go test -tags netns ./test/chaos -run TestNetwork -for 5m   cuts between network namespaces
-//	go test -tags netns ./test/chaos -run TestInit              as process 1 of a PID namespace
+//	go test -tags long ./test/chaos                                  a little of everything, half a minute
+//	go test -tags long ./test/chaos -run TestStorm -for 10m -seed 1  seed after seed, for ten minutes
+//	go test -tags long ./test/chaos -run TestStorm -seed 17          one history again
+//	go test -tags long ./test/chaos -run TestFreeze -freeze 1m       NATS frozen for a minute
+//	go test -tags long,netns ./test/chaos -run TestNetwork -for 5m   cuts between network namespaces
+//	go test -tags long,netns ./test/chaos -run TestInit              as process 1 of a PID namespace
 //
 // The last two need root and Linux, TestNetwork also iproute2 and iptables, and fail without.
 //

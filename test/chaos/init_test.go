@@ -1,4 +1,4 @@
-//go:build netns
+//go:build long && netns
 
 package chaos
 

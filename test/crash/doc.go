@@ -3,9 +3,8 @@
 // once. The programs are built with the tag failpoints; internal/failpoint lists the
 // places.
 //
-//	go test ./test/crash                a sixteenth of the places
-//	go test ./test/crash -hits 1        each place once, some of the recoveries and second runs that die too
-//	go test ./test/crash -hits 3 -v     the first three times at each place, all recoveries, and what was not reached
+//	go test -tags long ./test/crash                each place once, some of the recoveries and second runs that die too
+//	go test -tags long ./test/crash -hits 3 -v     the first three times at each place, all recoveries, and what was not reached
 //
 // A job has 600 objects in 40 chunks, and every tenth object becomes a dead letter. Many
 // jobs run at a time, because a job spends most of its time waiting until the fetcher

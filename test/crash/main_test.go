@@ -1,3 +1,5 @@
+//go:build long
+
 package crash
 
 import (
@@ -14,7 +16,7 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-var hits = flag.Int("hits", 0, "how often each failpoint is tried: the first so many times that a process comes there. 0: a sixteenth of them once; 3: also every pair of a commit and a recovery, and every second run")
+var hits = flag.Int("hits", 1, "how often each failpoint is tried: the first so many times that a process comes there. 3: also every pair of a commit and a recovery, and every second run")
 
 // full reports whether everything is tried, including what takes long.
 func full() bool { return *hits >= 3 }
@@ -66,8 +68,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// some returns every sixteenth case and the last one, so that a plain go test stays short; all of them
-// if everything is tried.
+// some returns every sixteenth case and the last one; all of them if everything is tried.
 func some[C any](cases []C) []C {
 	if full() {
 		return cases

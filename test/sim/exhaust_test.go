@@ -12,7 +12,10 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-var pairs = flag.Int("pairs", 60, "how many pairs of strikes TestEverywhere plays, a third of them in each of its jobs; 0: all there are")
+var (
+	single = flag.Int("single", 180, "how many single strikes TestEverywhere plays, a third of them in each of its jobs; 0: all there are")
+	pairs  = flag.Int("pairs", 60, "how many pairs of strikes TestEverywhere plays likewise, each of a single strike that it has played and one that was possible then; 0: all there are")
+)
 
 // strike is a fault of one message of a job: the number-th of its kind.
 type strike struct {
@@ -131,7 +134,7 @@ func compareText(a, b string) int {
 
 // A small job completes whichever single message is lost, doubled, late or damaged, or kills its
 // sender or receiver. It also completes with a second harm to any message of the run that results
-// from the first. Those pairs are drawn at random; -pairs 0 plays all of them.
+// from the first. The strikes and the pairs are drawn at random; -single 0 and -pairs 0 play all of them.
 func TestEverywhere(t *testing.T) {
 	t.Run("job", func(t *testing.T) { strikeEverywhere(t, small) })
 	t.Run("quick", func(t *testing.T) { strikeEverywhere(t, quick) })
@@ -139,7 +142,9 @@ func TestEverywhere(t *testing.T) {
 }
 
 func strikeEverywhere(t *testing.T, job func(...strike) *scenario) {
-	first := everywhere(playSmall(t, job()))
+	dice := rand.New(rand.NewPCG(1, *firstSeed))
+	all := everywhere(playSmall(t, job()))
+	first := draw(dice, all, *single)
 	after := make([][]strike, len(first))
 	t.Run("one", func(t *testing.T) {
 		for i, s := range first {
@@ -155,12 +160,8 @@ func strikeEverywhere(t *testing.T, job func(...strike) *scenario) {
 			both = append(both, [2]strike{s, o})
 		}
 	}
-	t.Logf("%d strikes, %d pairs", len(first), len(both))
-	if *pairs > 0 {
-		dice := rand.New(rand.NewPCG(1, *firstSeed))
-		dice.Shuffle(len(both), func(i, j int) { both[i], both[j] = both[j], both[i] })
-		both = both[:min(*pairs/3, len(both))]
-	}
+	t.Logf("%d of %d strikes, %d pairs", len(first), len(all), len(both))
+	both = draw(dice, both, *pairs)
 	t.Run("two", func(t *testing.T) {
 		for _, s := range both {
 			t.Run(s[0].String()+"; "+s[1].String(), func(t *testing.T) {
@@ -169,4 +170,13 @@ func strikeEverywhere(t *testing.T, job func(...strike) *scenario) {
 			})
 		}
 	})
+}
+
+// draw returns a third of n of all, drawn at random; all of them if n is 0.
+func draw[S any](dice *rand.Rand, all []S, n int) []S {
+	if n == 0 {
+		return all
+	}
+	dice.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:min(n/3, len(all))]
 }
