@@ -10,13 +10,16 @@ import (
 	"testing"
 )
 
-// TestUpdates runs the update commands of a Kubernetes course against an unchanged
-// deploy/quickstart.yaml, and counts every object at the end.
-func TestUpdates(t *testing.T) {
-	parallel(t, 300, 500)
+// TestUpdates and TestRollouts run the update commands of a Kubernetes course, with Deployments and with Argo
+// Rollouts, against an unchanged deploy/quickstart.yaml, and count every object at the end.
+func TestUpdates(t *testing.T)  { course(t, "updates.sh", 350) }
+func TestRollouts(t *testing.T) { course(t, "rollouts.sh", 450) }
+
+func course(t *testing.T, script string, seconds int) {
+	parallel(t, 300, seconds)
 	l := emptyLab(t)
 	l.kubectl("label", "namespace", l.ns, "pod-security.kubernetes.io/enforce=baseline", "--overwrite")
-	l.script("course/updates.sh")
+	l.script("course/" + script)
 }
 
 // script runs a script that uses kubectl with the lab's namespace as the current context's.
