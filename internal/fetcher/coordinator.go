@@ -161,7 +161,7 @@ func (c *coordinator) run(ctx context.Context) error {
 // untilTick returns the time until the next timed action, at most tickInterval.
 func (c *coordinator) untilTick(now time.Time) time.Duration {
 	least := tickInterval
-	for _, due := range []time.Time{c.askAfter, c.listenTo} {
+	for _, due := range []time.Time{c.askAfter, c.listenTo, c.limit.next} {
 		if wait := due.Sub(now); wait > 0 {
 			least = min(least, wait)
 		}

@@ -17,7 +17,7 @@ import (
 // at returns a request of a mapper with a pace, which holds pieces.
 func (b *bench) at(pace time.Duration, mapper string, seq uint64, held ...chunk.Piece) wire.Next {
 	n := next(mapper, seq)
-	n.Plan, n.Pace, n.Held = b.Status().Plan, pace, held
+	n.Plan, n.Pace, n.Grain, n.Held = b.Status().Plan, pace, 1, held
 	return n
 }
 

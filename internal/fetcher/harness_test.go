@@ -245,10 +245,10 @@ func wholes(ids ...chunk.ID) (pieces []chunk.Piece) {
 // chunkPace is the pace of a mapper whose grants are one chunk of two objects each.
 const chunkPace = 12500 * time.Microsecond
 
-// next returns a request of a mapper that holds chunks.
+// next returns a request of a mapper that holds chunks, whose workers map two objects at the same time.
 func next(mapper string, seq uint64, held ...chunk.ID) wire.Next {
 	return wire.Next{
-		Mapper: report.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Holding: wire.Holding{Seq: seq, Held: wholes(held...), Asking: []uint64{seq}}, Pace: chunkPace,
+		Mapper: report.Mapper{ID: mapper, Name: mapper, Transform: "users"}, Holding: wire.Holding{Seq: seq, Held: wholes(held...), Asking: []uint64{seq}}, Pace: chunkPace, Grain: 2,
 	}
 }
 

@@ -8,8 +8,13 @@ import (
 const (
 	// maxRatePause is longer than any job; a rate of 1e-12 would not fit a Duration.
 	maxRatePause = 1000 * 24 * time.Hour
-	// mostEarned bounds the unused rate that accumulates in idle time.
-	mostEarned = time.Second
+	// rateBurst bounds how far the objects handed out run ahead of the rate: no piece has more objects than the rate allows
+	// in this time, and no more unused rate accumulates. A service that refuses more than N requests in a second would see a
+	// piece of 100 objects as 100 requests at once.
+	rateBurst = 100 * time.Millisecond
+	// rateUnused is how far the objects handed out fall behind the rate before the mappers, which ask for too few, are
+	// the bottleneck and not the rate.
+	rateUnused = time.Second
 	// limitSpan is how long the rate does not count as the bottleneck after mappers were too slow to use it up. Without it
 	// the bottleneck would change with every chunk.
 	limitSpan = 30 * time.Second
@@ -18,26 +23,30 @@ const (
 // limit spaces chunks according to RATE, and knows whether the rate or the mappers are the bottleneck.
 type limit struct {
 	next  time.Time     // no chunk goes out before this time
+	even  time.Time     // next, if unused rate were never lost
 	pause time.Duration // pause after the last chunk
 	slack time.Time     // when the mappers last left some of the rate unused
 }
 
 // spend accounts for a chunk that goes out, with this many objects, and ready since then.
 func (l *limit) spend(now time.Time, objects int, rate float64, ready time.Time) {
-	if free := now.Add(-mostEarned); l.next.Before(free) {
-		if !l.next.IsZero() && ready.Before(free) { // the chunk was ready, and no mapper asked for it
+	if behind := now.Add(-rateUnused); l.even.Before(behind) {
+		if !l.even.IsZero() && ready.Before(behind) { // the chunk was ready, and no mapper asked for it
 			l.slack = now
 		}
+		l.even = now
+	}
+	if l.next.Before(now.Add(-rateBurst)) {
 		l.next = now
 	}
 	l.pause = time.Duration(min(float64(objects)/rate, maxRatePause.Seconds()) * float64(time.Second))
-	l.next = l.next.Add(l.pause)
+	l.next, l.even = l.next.Add(l.pause), l.even.Add(l.pause)
 }
 
 // holds reports whether ready chunks wait because of the rate.
 func (l *limit) holds(now time.Time, rate float64) bool {
 	switch {
-	case rate <= 0 || l.next.IsZero() || now.Sub(l.next) > mostEarned:
+	case rate <= 0 || l.even.IsZero() || now.Sub(l.even) > rateUnused:
 		return false
 	case l.slack.IsZero():
 		return true

@@ -132,3 +132,34 @@ func TestLowestRate(t *testing.T) {
 		}
 	})
 }
+
+// TestRate_burst: after a time in which no mapper asked, the objects handed out in a second exceed the rate by those of
+// 100 ms, however many mappers ask.
+func TestRate_burst(t *testing.T) {
+	const rate = 20
+	runWith(t, 200, func(cfg *fetcher.Config) { cfg.Rate = rate }, func(t *testing.T, b *bench) {
+		b.wantWork(b.ask(next("m0", 1)), 0)
+		pass(5 * time.Second)
+		granted := make(chan wire.Work, 100)
+		for i := range cap(granted) {
+			n := next(fmt.Sprintf("x%d", i), 1)
+			n.Pace, n.Grain, n.Wait = time.Millisecond, 1, time.Minute
+			answer := b.ask(n)
+			go func() {
+				if w, ok := <-answer; ok {
+					granted <- w
+				}
+			}()
+		}
+		pass(time.Second)
+		objects := 0
+		for range len(granted) {
+			for _, g := range (<-granted).Grant {
+				objects += g.Piece().Len()
+			}
+		}
+		if most := rate + rate/10; objects > most || objects < rate {
+			t.Errorf("%d objects were handed out in a second, want %d to %d", objects, rate, most)
+		}
+	})
+}

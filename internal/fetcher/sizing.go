@@ -33,6 +33,8 @@ type size struct {
 // At the end of the source no grant exceeds the remaining work divided by twice the number of workers, so that all finish
 // at about the same time: guided self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987).
 // But no piece becomes shorter than grantWork.
+//
+// With a rate, no piece has more objects than the rate allows in rateBurst, unless the grain is larger.
 func (c *coordinator) sizeFor(m *mapper, pace time.Duration, grain int) size {
 	grain = max(1, grain)
 	if pace <= 0 && m != nil {
@@ -45,6 +47,10 @@ func (c *coordinator) sizeFor(m *mapper, pace time.Duration, grain int) size {
 	if c.cut {
 		share := max(c.ledger.Remaining()/(2*max(1, c.slots)), s.least)
 		s.most = min(s.most, share)
+	}
+	if c.rate > 0 {
+		s.most = min(s.most, max(grain, int(min(c.rate*rateBurst.Seconds(), maxGrantObjects))))
+		s.least = min(s.least, s.most)
 	}
 	return s
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/chunkline/chunkline/internal/rollout"
 )
 
-// TestSizeFor: a grant has at least 25 ms of work, a piece at most 5 s, and at the end of the source
-// all workers get a share.
+// TestSizeFor: a grant has at least 25 ms of work, a piece at most 5 s and at most 100 ms of the rate, and at
+// the end of the source all workers get a share.
 func TestSizeFor(t *testing.T) {
 	t.Parallel()
 	conn := bustest.NewMemory(bustest.Options{}).Connect("fetcher")
@@ -25,6 +25,7 @@ func TestSizeFor(t *testing.T) {
 		workers   int
 		object    uint64 // bytes
 		grain     int
+		rate      float64
 		want      size
 	}{
 		"unknown":                    {want: size{1, 1}},
@@ -45,9 +46,13 @@ func TestSizeFor(t *testing.T) {
 		"batches, slow":              {pace: 4 * time.Second, grain: 40, want: size{40, 40}},
 		"batches, quick":             {pace: time.Millisecond, grain: 40, want: size{40, 5000}},
 		"batches, the end":           {pace: time.Second, grain: 40, cut: true, remaining: 2, workers: 25, want: size{40, 40}},
+		"a rate":                     {pace: time.Millisecond, rate: 100, want: size{10, 10}},
+		"a low rate":                 {pace: time.Millisecond, rate: 0.5, want: size{1, 1}},
+		"a high rate":                {pace: time.Millisecond, rate: 1e300, want: size{25, 5000}},
+		"a rate, batches":            {pace: time.Millisecond, rate: 100, grain: 40, want: size{40, 40}},
 		"no worker has been counted": {pace: 500 * time.Millisecond, cut: true, remaining: 2, want: size{1, 10}},
 	} {
-		co := &coordinator{f: &Fetcher{bus: silent}, ledger: ledger.New(ledger.Config{}), cut: c.cut, slots: c.workers, objects: 1000, bytes: 1000 * max(1, c.object)}
+		co := &coordinator{f: &Fetcher{bus: silent}, ledger: ledger.New(ledger.Config{}), cut: c.cut, rate: c.rate, slots: c.workers, objects: 1000, bytes: 1000 * max(1, c.object)}
 		for range c.remaining {
 			co.ledger.Add(time.Unix(0, 0), 100)
 		}
