@@ -10,11 +10,10 @@ import (
 	"testing"
 )
 
-// TestUpdates and TestRollouts run the update commands of a Kubernetes course, with Deployments and with Argo
-// Rollouts, against an unchanged deploy/quickstart.yaml, and count every object at the end.
-func TestUpdates(t *testing.T)  { course(t, "updates.sh", 350) }
-func TestRollouts(t *testing.T) { course(t, "rollouts.sh", 450) }
+// TestUpdates runs a Kubernetes course's commands for updates of a Deployment.
+func TestUpdates(t *testing.T) { course(t, "updates.sh", 350) }
 
+// course runs a script against an unchanged deploy/quickstart.yaml, which counts every object at the end.
 func course(t *testing.T, script string, seconds int) {
 	parallel(t, 300, seconds)
 	l := emptyLab(t)

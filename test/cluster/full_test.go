@@ -16,6 +16,9 @@ import (
 // The tests with the tag full take an hour, so only make prove-all runs them. In CI TestUpdates rolls out the
 // same releases with the quickstart, and TestPrometheusOperator rolls one back by the same analyses.
 
+// TestRollouts runs a Kubernetes course's commands for Argo Rollouts.
+func TestRollouts(t *testing.T) { course(t, "rollouts.sh", 450) }
+
 // TestDrill_noProbes: without probes a release that never works takes everything down.
 func TestDrill_noProbes(t *testing.T) {
 	parallel(t, 320, 120)
