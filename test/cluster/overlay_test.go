@@ -64,7 +64,7 @@ func (l *lab) manifests() (files []string) {
 func TestFetcherJob(t *testing.T) {
 	parallel(t, 470, 130)
 	const objects = 20_000
-	l := newLab(t, "overlays/fetcher-job", 3, fmt.Sprintf("OBJECTS=%d", objects), "RATE=100", "TRANSFORM=users?duration=100ms")
+	l := newLab(t, "overlays/fetcher-job", 3, fmt.Sprintf("OBJECTS=%d", objects), "RATE=20", "TRANSFORM=users?duration=100ms") // for 1,000 s, unless the rate is lifted
 	goes := []func(pod string){l.evict, func(pod string) { l.kubectl("delete", "pod", pod) }}
 	for i, goes := range goes {
 		l.job("a fetcher at work", func(s report.Status) bool { return s.Epoch == uint64(i+1) && s.State == report.StateRunning })
@@ -115,7 +115,7 @@ func TestTLS(t *testing.T) {
 func TestNATSCluster(t *testing.T) {
 	parallel(t, 670, 150)
 	const objects = 20_000
-	l := newLab(t, "overlays/nats-cluster", 3, fmt.Sprintf("OBJECTS=%d", objects), "RATE=300", "TRANSFORM=users?duration=100ms")
+	l := newLab(t, "overlays/nats-cluster", 3, fmt.Sprintf("OBJECTS=%d", objects), "RATE=20", "TRANSFORM=users?duration=100ms") // for 1,000 s, until finish
 	l.up("statefulset/nats")
 	for i := range 3 {
 		s := l.job("work to go on", func(s report.Status) bool { return s.State == report.StateRunning && s.Chunks.Saved > 0 })

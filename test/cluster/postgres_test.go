@@ -19,7 +19,7 @@ func TestPostgres(t *testing.T) {
 	l := emptyLab(t)
 	l.applied(myPostgres)
 	l.up("statefulset/postgres")
-	settings := overlaid("overlays/postgres", 3, fmt.Sprintf("OBJECTS=%d", objects), "RATE=200", "TRANSFORM=users?duration=100ms")
+	settings := overlaid("overlays/postgres", 3, fmt.Sprintf("OBJECTS=%d", objects), "RATE=20", "TRANSFORM=users?duration=100ms")
 	l.applied(l.kustomize(settings + "secretGenerator:\n- name: chunkline-postgres\n  behavior: merge\n  literals: [password=" + myPassword + "]\n"))
 	before := l.job("some work to be saved", func(s report.Status) bool { return s.Objects.Saved > 0 })
 	l.up("deployment/saver")
