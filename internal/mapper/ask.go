@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/failpoint"
-	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -29,17 +28,67 @@ const (
 	jobDone
 )
 
+// An answer is the outcome of a request for work.
+type answer struct {
+	outcome outcome
+	task    *task           // the transform that the request named
+	hello   <-chan struct{} // closed by a hello since the request was made
+
+	pieces []*piece // with haveWork; mapped with task
+	memory int64    // with haveWork; what the pieces take
+}
+
+// ask asks the fetcher for work that fits into the reserved memory, which it frees if there is none. The fetcher
+// keeps the request open for the given time.
+func (m *Mapper) ask(asking, work context.Context, worker int, wait time.Duration, reserved int64) answer {
+	a := answer{task: m.task.Load(), hello: m.hellos.next()} // before the request, so that a hello that comes meanwhile ends the pause
+	a.pieces, a.outcome = m.next(asking, work, worker, a.task, wait)
+	if a.outcome == haveWork && a.task.self.Transform == "" { // no correct fetcher gives this mapper work
+		m.giveBack(a.pieces)
+		a.pieces, a.outcome = nil, askLater
+	}
+	if a.outcome == haveWork {
+		a.memory = m.memory.use(reserved, sizeOf(a.pieces))
+	} else {
+		m.memory.resize(reserved, 0)
+	}
+	return a
+}
+
+// sizeOf returns the bytes of the pieces' objects.
+func sizeOf(pieces []*piece) int {
+	n := 0
+	for _, p := range pieces {
+		n += len(p.Chunk.Body)
+	}
+	return n
+}
+
+// decline gives back the work of an answer.
+func (m *Mapper) decline(a answer) {
+	m.giveBack(a.pieces)
+	m.memory.resize(a.memory, 0)
+}
+
+// giveBack gives up pieces that were not begun. The next list that the fetcher gets shows
+// that this mapper does not hold them.
+func (m *Mapper) giveBack(pieces []*piece) {
+	for _, p := range pieces {
+		m.state.release(p)
+	}
+}
+
 // next asks the fetcher for work. With haveWork the pieces are in the mapper's list. They end
 // when work ends, or when the fetcher says that they are not needed any more.
 //
 // When asking ends, next waits for up to withdrawTimeout longer, because pieces that are on their
 // way would have to be handed out again. By then the heartbeats tell the fetcher that this
 // mapper drains, so the fetcher answers soon.
-func (m *Mapper) next(asking, work context.Context, worker int, self report.Mapper) ([]*piece, outcome) {
+func (m *Mapper) next(asking, work context.Context, worker int, task *task, wait time.Duration) ([]*piece, outcome) {
 	answering, done := context.WithTimeout(context.WithoutCancel(asking), nextWait+replySlack)
 	defer done()
-	request := m.state.ask(worker, self, done)
-	request.Pace, request.Grain = m.pace.perObject(), m.task.Load().spec.AtOnce()
+	request := m.state.ask(worker, task.self, wait, done)
+	request.Pace, request.Grain = m.pace.perObject(), task.spec.AtOnce()
 	defer context.AfterFunc(asking, func() { time.AfterFunc(withdrawTimeout, done) })()
 	failpoint.Hit("mapper.next.sending")
 	reply, err := m.bus.Request(answering, wire.VerbNext, request.Encode())

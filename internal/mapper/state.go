@@ -61,12 +61,12 @@ func newState() *state {
 
 // ask makes a request for work and lists it as open. The function withdraw ends the wait for
 // its answer.
-func (s *state) ask(worker int, self report.Mapper, withdraw context.CancelFunc) wire.Next {
+func (s *state) ask(worker int, self report.Mapper, wait time.Duration, withdraw context.CancelFunc) wire.Next {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seq++
 	s.asking[s.seq] = withdraw
-	return wire.Next{Plan: s.plan, Mapper: self, Worker: worker, Holding: s.holding(), Wait: nextWait, Epoch: s.epoch}
+	return wire.Next{Plan: s.plan, Mapper: self, Worker: worker, Holding: s.holding(), Wait: wait, Epoch: s.epoch}
 }
 
 // closed records that a request got no work, so that a later answer to it is not used.
