@@ -94,7 +94,7 @@ func (c *coordinator) mapperList(now time.Time) []report.MapperStatus {
 			Slow: late[m.ID], LastBeatSeconds: now.Sub(m.heard).Seconds(), Notice: m.notice,
 		}
 		if m.pace.Known() {
-			each[i] = list[i].Rate / float64(max(1, m.held+len(c.waiting.of[m.ID])))
+			each[i] = list[i].Rate / float64(c.busyWorkers(m))
 			known = append(known, each[i])
 		}
 	}
@@ -108,6 +108,16 @@ func (c *coordinator) mapperList(now time.Time) []report.MapperStatus {
 		}
 	}
 	return list
+}
+
+// busyWorkers returns how many workers of a mapper work or wait, at least 1. A worker may hold several pieces: those of its
+// grant, those that it has taken ahead, and those whose results are not saved yet.
+func (c *coordinator) busyWorkers(m *mapper) int {
+	n := m.held + len(c.waiting.of[m.ID])
+	if m.workers > 0 { // 0: it has not asked this fetcher yet
+		n = min(n, m.workers)
+	}
+	return max(1, n)
 }
 
 // speed returns the rate of a mapper or version that holds the given number of chunks. It is 0 if

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // TestMapperLog: invented mappers cause a bounded number of log lines, and the log of a
@@ -39,4 +41,34 @@ func TestMapperLog(t *testing.T) {
 			t.Errorf("the summary of the other mappers is %s", line)
 		}
 	}
+}
+
+// TestNotSlow: of two mappers that are equally fast, that whose worker has taken pieces ahead does not count as slow.
+func TestNotSlow(t *testing.T) {
+	run(t, 400, func(t *testing.T, b *bench) {
+		m1, m2 := &fakeMapper{b: b, mapper: "m1"}, &fakeMapper{b: b, mapper: "m2"}
+		for range 10 {
+			for _, m := range []*fakeMapper{m1, m2} {
+				w, ok := got(m.ask())
+				if !ok {
+					t.Fatal("no chunk")
+				}
+				m.saved(w, 0)
+			}
+			pass(time.Second)
+		}
+		var held []chunk.ID
+		for range 3 {
+			m1.seq++
+			w, _ := got(b.ask(b.next("m1", m1.seq, held...)))
+			held = append(held, only(w).Chunk.ID)
+		}
+		m2.ask()
+		pass(300 * time.Millisecond)
+		for i, m := range b.Status().Mappers {
+			if want := []int{3, 1}[i]; m.Held != want || m.Rate == 0 || m.Slow {
+				t.Errorf("mapper %s holds %d pieces, does %g objects a second, slow: %t; want %d pieces, some objects, and not slow", m.Name, m.Held, m.Rate, m.Slow, want)
+			}
+		}
+	})
 }

@@ -3,12 +3,14 @@
 //
 //	ask.go         reserve memory (memory.go), then ask the fetcher for work, and report how long one object takes (pace.go)
 //	state.go       take the pieces of the grant into the list of what the mapper holds
-//	worker.go      map the pieces of the grant, and collect their results
+//	worker.go      map the pieces of the grant, and collect their results (grant.go)
 //	map.go         transform the objects of a piece, one after the other (transform.go)
 //	save.go        send the results to the saver until the saver confirms them
 //
-// The worker does not wait for the confirmation: it asks for its next grant while the
+// The worker does not wait for the confirmation: it maps its next grant while the
 // results are on their way. A piece stays in the list until the saver has answered.
+// It asks for that grant 10 ms before the present one is expected to end (ahead.go), so
+// the time of the request does not count.
 //
 // A grant of several pieces is sized to take 25 ms. If it takes much longer, the worker sends what is finished, and
 // gives back what it has not begun, so that no piece waits inside a busy mapper while another one idles.

@@ -176,6 +176,10 @@ func protocolMutants() []mutant {
 			id: "M37", what: "a lease token does not say which objects of the chunk it is for",
 			edits:    []edit{{"internal/wire/token.go", "l.Piece.From, l.Piece.To,", "0, 0,"}},
 			caughtBy: []lane{{"./internal/saver", "TestRefused", nil}},
+		}, {
+			id: "M39", what: "a mapper never gives back the grant that it has taken ahead",
+			edits:    []edit{{"internal/mapper/ahead.go", "\t\tpatience := time.NewTimer(aheadWait)\n", "\t\tpatience := time.NewTimer(24 * time.Hour)\n"}},
+			caughtBy: []lane{{"./internal/mapper", "TestAhead_givenBack", nil}},
 		},
 	}
 }
