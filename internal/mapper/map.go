@@ -16,7 +16,7 @@ import (
 // mapPiece maps one piece. An error means that the piece was dropped, or that
 // the transform itself is broken.
 func (m *Mapper) mapPiece(p *piece, own *instance) (result wire.Result, err error) {
-	options := transform.Options{Timeout: m.cfg.Timeout, Part: float64(p.Chunk.Count) / float64(p.Of), Retries: m.cfg.Retries, Retrying: m.retrying(p, own.of.spec.Kind())}
+	options := transform.Options{Timeout: m.cfg.Timeout, Part: float64(p.Chunk.Count) / float64(p.Of), Growth: own.growth, Retries: m.cfg.Retries, Retrying: m.retrying(p, own.of.spec.Kind())}
 	if !p.shadow { // the objects of a shadow piece are saved already
 		options.After = m.failures.recorder(p.Piece())
 	}
@@ -40,6 +40,7 @@ func (m *Mapper) mapPiece(p *piece, own *instance) (result wire.Result, err erro
 	}
 	failpoint.Hit("mapper.chunk.mapped")
 	took := time.Since(begin)
+	own.growth = float64(len(out.Lines)) / float64(len(p.Chunk.Body))
 	m.pace.note(took, p.Chunk.Count)
 	m.metrics.mapped(took, p, out)
 	span.Number("dead", uint64(len(out.Failed)))

@@ -32,7 +32,8 @@ func (m *Mapper) make(t *task) (transform.Transform, error) {
 // An instance is a worker's own instance of the transform, made for a task.
 type instance struct {
 	transform.Transform
-	of *task // nil: closed, or not made yet
+	of     *task   // nil: closed, or not made yet
+	growth float64 // bytes of outputs for a byte of objects, in the last piece; 0: unknown
 }
 
 // prepare makes the instance for t, after it has closed one for another task.
@@ -47,7 +48,7 @@ func (i *instance) prepare(m *Mapper, t *task) error {
 	if i.Transform, err = m.make(t); err != nil {
 		return fmt.Errorf("start transform %s: %w", t.spec, err)
 	}
-	i.of = t
+	i.of, i.growth = t, 0
 	return nil
 }
 

@@ -25,6 +25,11 @@ type Options struct {
 	// that part of its duration. 0 means the whole chunk.
 	Part float64
 
+	// Growth is how many bytes of outputs to expect for a byte of objects. It only
+	// sizes the first buffer for them, which is never larger than the body. 0 means
+	// unknown.
+	Growth float64
+
 	// Retries is how often an object is tried again after a temporary failure.
 	Retries int
 
@@ -186,7 +191,7 @@ type run struct {
 	t       Transform
 	child   supervised   // t if it is supervised, else nil
 	part    float64      // of a chunk; 0: all of it
-	size    int          // bytes of the body
+	room    int          // bytes of outputs to make room for
 	items   []item       // the objects
 	skip    []chunk.Flaw // ascending Index
 	limit   int          // bytes of one object's outputs
@@ -206,7 +211,7 @@ type item struct {
 }
 
 func newRun(t Transform, body []byte, o Options) *run {
-	r := &run{t: t, part: o.Part, size: len(body), before: o.Before, after: o.After, retries: newRetries(o)}
+	r := &run{t: t, part: o.Part, room: o.room(len(body)), before: o.Before, after: o.After, retries: newRetries(o)}
 	r.child, _ = t.(supervised)
 	r.items = make([]item, 0, bytes.Count(body, []byte{'\n'})+1)
 	for _, object := range chunk.Objects(body) {
@@ -217,6 +222,15 @@ func newRun(t Transform, body []byte, o Options) *run {
 		r.time = tryLimit{most: o.Timeout, late: fmt.Errorf("no result within %v (--timeout, TIMEOUT)", o.Timeout)}
 	}
 	return r
+}
+
+// room returns the size of the first buffer for the outputs of a body: a little more than
+// Growth says, because growing a buffer copies it.
+func (o *Options) room(body int) int {
+	if o.Growth <= 0 {
+		return body
+	}
+	return int(min(float64(body), o.Growth*float64(body)*17/16+64))
 }
 
 func sorted(skip []chunk.Flaw, objects int) ([]chunk.Flaw, error) {
@@ -234,7 +248,7 @@ func sorted(skip []chunk.Flaw, objects int) ([]chunk.Flaw, error) {
 }
 
 func (r *run) pass(ctx context.Context, level int) (Output, error) {
-	out := Output{Counts: make([]int, len(r.items)), Lines: make([]byte, 0, r.size)}
+	out := Output{Counts: make([]int, len(r.items)), Lines: make([]byte, 0, r.room)}
 	if s, simulates := r.t.(simulator); simulates {
 		if err := s.simulate(ctx, cmp.Or(r.part, 1)); err != nil {
 			return Output{}, err

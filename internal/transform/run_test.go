@@ -304,3 +304,22 @@ func TestRun_totalTooLarge(t *testing.T) {
 		t.Errorf("failures %+v, want that of object 1, with the hint", out.Failed)
 	}
 }
+
+// Growth sizes a buffer, and nothing else.
+func TestRunGrowth(t *testing.T) {
+	t.Parallel()
+	b := body(slices.Repeat([]string{`{"uuid":"u","fn":"f","ln":"l","friends":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]}`}, 100)...)
+	want := slices.Repeat([]string{`{"id":"u","name":"f l"}`}, 100)
+	tr := mustNew(t, "users")
+	for _, growth := range []float64{0, 1e-9, 0.1, 0.5, 1, 1e9} {
+		out := mustRun(t, tr, b, nil, Options{Growth: growth})
+		wantLines(t, out, want...)
+		if growth >= 0.5 && cap(out.Lines) > 9*len(b)/8 {
+			t.Errorf("growth %g: room for %d bytes of outputs, the body has %d", growth, cap(out.Lines), len(b))
+		}
+	}
+	exact := float64(24*100) / float64(len(b))
+	if out := mustRun(t, tr, b, nil, Options{Growth: exact}); cap(out.Lines) > 5*len(out.Lines)/4 {
+		t.Errorf("room for %d bytes of outputs, they have %d", cap(out.Lines), len(out.Lines))
+	}
+}
