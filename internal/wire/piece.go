@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -92,12 +91,7 @@ func (b *body) line(v any) error {
 		return corrupt(b.what, "the line of a piece has no end")
 	}
 	b.left = rest
-	decoder := json.NewDecoder(bytes.NewReader(line))
-	err := decoder.Decode(v)
-	if err == nil && decoder.More() {
-		err = errors.New("more than one value")
-	}
-	if err != nil {
+	if err := json.Unmarshal(line, v); err != nil {
 		return fmt.Errorf("decode %s: %w: line of a piece: %w", b.what, ErrMalformed, err)
 	}
 	return nil
