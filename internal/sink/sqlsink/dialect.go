@@ -31,7 +31,7 @@ type dialect interface {
 	// chunk and its end; NULL if there is none.
 	before() string
 	// placer makes what puts outputs into a table of the user.
-	placer(t *table) (placer, error)
+	placer(t *table) (tablePlacer, error)
 	// release ends the savepoint attempt, and keeps its changes. It first checks the constraints that the database would else
 	// check when it commits, so that a row that breaks one is found while it can still be taken back.
 	release(ctx context.Context, t *tx) error

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,14 +13,13 @@ import (
 // numbers INTEGER or REAL, booleans 0 or 1, arrays and objects their JSON text.
 type liteRows struct{ *table }
 
-func (w liteRows) statement() (begin, end string) {
-	return "INSERT INTO " + w.quoted + " (" + quoteNames(w.columns) + ") VALUES ", w.conflict()
+func (w liteRows) insert() string {
+	return "INSERT INTO " + w.quoted + " (" + quoteNames(w.columns) + ") VALUES "
 }
 
-func (w liteRows) probe(ctx context.Context, from querier) error {
-	begin, end := w.statement()
+func (w liteRows) probe(ctx context.Context, from querier, mode string) error {
 	nulls := "(" + strings.TrimSuffix(strings.Repeat("NULL,", len(w.columns)), ",") + ")"
-	rows, err := from.QueryContext(ctx, "EXPLAIN "+begin+nulls+end)
+	rows, err := from.QueryContext(ctx, "EXPLAIN "+w.insert()+nulls+w.conflict(mode))
 	if err != nil {
 		return err
 	}
@@ -39,14 +37,10 @@ func (w liteRows) put(ctx context.Context, t *tx, objects []object) error {
 			rows = append(rows, row)
 		}
 	}
-	begin, end := w.statement()
-	return insertRows(ctx, t, begin, end, len(w.columns), rows)
+	return insertRows(ctx, t, w.insert(), w.conflict(w.mode), len(w.columns), rows)
 }
 
 func (w liteRows) take(ctx context.Context, t *tx, objects []object) error {
-	if w.mode != modeInsert {
-		return nil
-	}
 	var conditions []string
 	for _, k := range w.key {
 		conditions = append(conditions, quoteName(k)+" = ?")
@@ -73,7 +67,7 @@ func (w liteRows) row(line []byte, columns []string) ([]any, error) {
 	}
 	row := make([]any, len(columns))
 	for i, c := range columns {
-		value, err := liteValue(fields[w.keys[slices.Index(w.columns, c)]])
+		value, err := liteValue(fields[w.keyOf(c)])
 		if err != nil {
 			return nil, fmt.Errorf("decode output: %w", err)
 		}

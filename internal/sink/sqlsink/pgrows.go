@@ -15,7 +15,8 @@ import (
 // (json_to_recordset), so values are converted by the rules of the columns' types, including arrays and composite types.
 type pgRows struct {
 	*table
-	insert, remove string
+	insert string // without ON CONFLICT
+	remove string // "" without a key
 }
 
 // mostName is the most bytes of a name that PostgreSQL keeps.
@@ -38,18 +39,18 @@ func newPGRows(t *table) (*pgRows, error) {
 		names = append(names, "r."+field)
 	}
 	for _, column := range t.key {
-		keys = append(keys, "r."+quoteName(t.keys[slices.Index(t.columns, column)]))
+		keys = append(keys, "r."+quoteName(t.keyOf(column)))
 	}
 	records := " FROM json_to_recordset($1::json) AS r(" + strings.Join(fields, ", ") + ")"
-	w.insert = "INSERT INTO " + t.quoted + " (" + quoteNames(t.columns) + ") SELECT " + strings.Join(names, ", ") + records + t.conflict()
+	w.insert = "INSERT INTO " + t.quoted + " (" + quoteNames(t.columns) + ") SELECT " + strings.Join(names, ", ") + records
 	if len(keys) > 0 {
 		w.remove = "DELETE FROM " + t.quoted + " WHERE (" + quoteNames(t.key) + ") IN (SELECT " + strings.Join(keys, ", ") + records + ")"
 	}
 	return w, nil
 }
 
-func (w *pgRows) probe(ctx context.Context, from querier) error {
-	rows, err := from.QueryContext(ctx, w.insert, "[]")
+func (w *pgRows) probe(ctx context.Context, from querier, mode string) error {
+	rows, err := from.QueryContext(ctx, w.insert+w.conflict(mode), "[]")
 	if err != nil {
 		return err
 	}
@@ -83,14 +84,11 @@ func (w *pgRows) probeArbiters(ctx context.Context, from querier) error {
 }
 
 func (w *pgRows) put(ctx context.Context, t *tx, objects []object) error {
-	_, err := t.ExecContext(ctx, w.insert, array(objects))
+	_, err := t.ExecContext(ctx, w.insert+w.conflict(w.mode), array(objects))
 	return err
 }
 
 func (w *pgRows) take(ctx context.Context, t *tx, objects []object) error {
-	if w.mode != modeInsert {
-		return nil
-	}
 	if _, err := t.ExecContext(ctx, w.remove, array(objects)); err != nil {
 		return fmt.Errorf("remove rows of table %s: %w", w.name, err)
 	}

@@ -16,6 +16,14 @@ type placer interface {
 	take(ctx context.Context, t *tx, objects []object) error
 }
 
+// A tablePlacer is the placer of a table of the user. Its take finds the rows by their key (see table.canTake).
+type tablePlacer interface {
+	placer
+
+	// probe checks the insert statement of a mode, without inserting a row.
+	probe(ctx context.Context, from querier, mode string) error
+}
+
 // A refusal is an object whose outputs do not fit their table.
 type refusal struct {
 	object

@@ -85,12 +85,12 @@ func checkPostgres(ctx context.Context, conn *pgx.Conn) error {
 // pgDialect is PostgreSQL.
 type pgDialect struct{}
 
-func (pgDialect) text(query string) string        { return query }
-func (pgDialect) types() columnTypes              { return columnTypes{bytes: "BYTEA", json: "JSON"} }
-func (pgDialect) isolation() sql.IsolationLevel   { return sql.LevelReadCommitted }
-func (pgDialect) lockRow() string                 { return " FOR UPDATE" }
-func (pgDialect) quote(name string) string        { return quoteName(name) }
-func (pgDialect) placer(t *table) (placer, error) { return newPGRows(t) }
+func (pgDialect) text(query string) string             { return query }
+func (pgDialect) types() columnTypes                   { return columnTypes{bytes: "BYTEA", json: "JSON"} }
+func (pgDialect) isolation() sql.IsolationLevel        { return sql.LevelReadCommitted }
+func (pgDialect) lockRow() string                      { return " FOR UPDATE" }
+func (pgDialect) quote(name string) string             { return quoteName(name) }
+func (pgDialect) placer(t *table) (tablePlacer, error) { return newPGRows(t) }
 
 func (pgDialect) inList(column, param string) string {
 	return column + " IN (SELECT v::bigint FROM json_array_elements_text(" + param + "::json) AS v)"

@@ -61,7 +61,7 @@ func (s *Sink) replace(ctx context.Context, t *tx, now *state, old *sink.Record,
 			come = append(come, o)
 		}
 	}
-	if err := s.placer.take(ctx, t, gone); err != nil {
+	if err := s.take(ctx, t, gone); err != nil {
 		return err
 	}
 	if err := s.removePiece(ctx, t, now, old); err != nil {
@@ -111,11 +111,6 @@ func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 		if err != nil || len(bad) == 0 {
 			return false, err
 		}
-		if s.table != nil {
-			if err := s.table.canRedo(); err != nil {
-				return false, err
-			}
-		}
 		complete, err := s.completeChunks(ctx, t, bad)
 		if err != nil {
 			return false, err
@@ -153,14 +148,33 @@ func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 
 // removeResult removes the outputs, the row and the dead letters of a piece.
 func (s *Sink) removeResult(ctx context.Context, t *tx, now *state, r *sink.Record) error {
-	was, err := s.committed(ctx, t, r)
-	if err != nil {
-		return err
+	was := r.Result()
+	if s.table != nil { // the key of a row is in the output
+		var err error
+		if was, err = s.committed(ctx, t, r); err != nil {
+			return err
+		}
 	}
-	if err := s.placer.take(ctx, t, slices.Collect(objectsOf(&was))); err != nil {
+	if err := s.take(ctx, t, slices.Collect(objectsOf(&was))); err != nil {
 		return err
 	}
 	return s.removePiece(ctx, t, now, r)
+}
+
+// take removes the outputs of objects from their table, except where the next outputs replace them.
+func (s *Sink) take(ctx context.Context, t *tx, objects []object) error {
+	if s.table == nil {
+		return s.placer.take(ctx, t, objects)
+	}
+	for _, o := range objects {
+		if err := s.table.canTake(o); err != nil {
+			return err
+		}
+	}
+	if s.table.mode == modeUpsert || len(objects) == 0 {
+		return nil
+	}
+	return s.placer.take(ctx, t, objects)
 }
 
 // errKept means that the database refuses to remove rows of the user's table.

@@ -74,12 +74,12 @@ func checkSQLite(ctx context.Context, db *sql.DB) error {
 // liteDialect is SQLite.
 type liteDialect struct{}
 
-func (liteDialect) text(query string) string        { return strings.ReplaceAll(query, "$", "?") }
-func (liteDialect) types() columnTypes              { return columnTypes{bytes: "BLOB", json: "TEXT"} }
-func (liteDialect) isolation() sql.IsolationLevel   { return sql.LevelDefault }
-func (liteDialect) lockRow() string                 { return "" } // the transaction locks the whole file
-func (liteDialect) quote(name string) string        { return quoteName(name) }
-func (liteDialect) placer(t *table) (placer, error) { return liteRows{t}, nil }
+func (liteDialect) text(query string) string             { return strings.ReplaceAll(query, "$", "?") }
+func (liteDialect) types() columnTypes                   { return columnTypes{bytes: "BLOB", json: "TEXT"} }
+func (liteDialect) isolation() sql.IsolationLevel        { return sql.LevelDefault }
+func (liteDialect) lockRow() string                      { return "" } // the transaction locks the whole file
+func (liteDialect) quote(name string) string             { return quoteName(name) }
+func (liteDialect) placer(t *table) (tablePlacer, error) { return liteRows{t}, nil }
 
 func (liteDialect) inList(column, param string) string {
 	return column + " IN (SELECT value FROM json_each(" + param + "))"

@@ -2,6 +2,7 @@ package sqlsink
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -61,15 +62,18 @@ func (s *Sink) openTable(ctx context.Context, from querier, values url.Values) (
 	if err != nil {
 		return nil, err
 	}
-	if err := rows.(prober).probe(ctx, from); err != nil {
+	if err := rows.probe(ctx, from, t.mode); err != nil {
 		return nil, fmt.Errorf("table %s cannot be written to with these settings: %s: %w", t.name, s.dialect.reason(err), sink.ErrSettings)
 	}
+	if t.mode != modeInsert || len(t.key) == 0 {
+		return t, nil
+	}
+	// With another mode the database has refused a key that several rows may have. redo would delete all of them.
+	if err := rows.probe(ctx, from, modeIgnore); err != nil {
+		return nil, fmt.Errorf("key=%s does not identify a row of table %s: make these columns UNIQUE, or leave key out, and redo will not work: %s: %w",
+			strings.Join(t.key, ","), t.name, s.dialect.reason(err), sink.ErrSettings)
+	}
 	return t, nil
-}
-
-// A prober checks that its statements work, without inserting rows.
-type prober interface {
-	probe(ctx context.Context, from querier) error
 }
 
 func parseTable(values url.Values) (*table, error) {
@@ -128,22 +132,37 @@ func (t *table) match(have []column) error {
 	return nil
 }
 
-// canRedo returns an error if redo could remove rows that are not the job's, or could not find the job's rows.
-func (t *table) canRedo() error {
+// canTake returns an error if the key does not find the rows of an object, and those alone: to remove them, or to replace them.
+func (t *table) canTake(o object) error {
 	switch {
-	case t.mode == modeUpsert:
-		return nil // the rows stay, and the next outputs replace them
+	case len(o.outputs) == 0:
+		return nil
 	case t.mode == modeIgnore:
 		return fmt.Errorf("with mode=ignore nobody knows which rows of table %s the job has made: remove them by hand, or use mode=upsert to replace them: %w", t.name, sink.ErrSettings)
 	case len(t.key) == 0:
 		return fmt.Errorf("the rows of table %s cannot be found without a key: add key=COLUMN: %w", t.name, sink.ErrSettings)
 	}
+	for _, line := range o.outputs {
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(line, &fields); err != nil {
+			return fmt.Errorf("decode output of object %d: %w", o.ordinal(), err)
+		}
+		for _, column := range t.key {
+			if value := fields[t.keyOf(column)]; len(value) == 0 || string(value) == "null" {
+				return fmt.Errorf("the row of object %d in table %s has no %s, so its key does not find it: use another job, and remove this job's rows by hand: %w",
+					o.ordinal(), t.name, column, sink.ErrSettings)
+			}
+		}
+	}
 	return nil
 }
 
-// conflict returns the ON CONFLICT clause for the mode.
-func (t *table) conflict() string {
-	if t.mode == modeInsert {
+// keyOf returns the JSON key that goes to a column.
+func (t *table) keyOf(column string) string { return t.keys[slices.Index(t.columns, column)] }
+
+// conflict returns the ON CONFLICT clause for a mode.
+func (t *table) conflict(mode string) string {
+	if mode == modeInsert {
 		return ""
 	}
 	clause := " ON CONFLICT"
@@ -156,7 +175,7 @@ func (t *table) conflict() string {
 			set = append(set, quoteName(c)+" = EXCLUDED."+quoteName(c))
 		}
 	}
-	if t.mode == modeIgnore || len(set) == 0 {
+	if mode == modeIgnore || len(set) == 0 {
 		return clause + " DO NOTHING"
 	}
 	return clause + " DO UPDATE SET " + strings.Join(set, ", ")

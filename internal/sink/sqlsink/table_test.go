@@ -115,6 +115,7 @@ func TestSQLiteTable(t *testing.T) {
 	}
 	defer db.Close()
 	testTable(t, "sqlite:"+path+"?", db)
+	testKeys(t, "sqlite:"+path+"?", db)
 }
 
 // testTable tests a table of the user, on both databases. spec ends where its settings begin.
@@ -252,4 +253,44 @@ func testTable(t *testing.T, spec string, db *sql.DB) {
 			}
 		}
 	})
+}
+
+// testKeys tests that redo removes the job's rows and no others, and that it is refused where the key cannot do that.
+func testKeys(t *testing.T, spec string, db *sql.DB) {
+	if _, err := db.Exec(`CREATE TABLE notes (id bigint UNIQUE, note text)`); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("key without a unique constraint", func(t *testing.T) {
+		s, err := openSpec(t, spec+"table=notes&columns=id,note&key=note", "not-unique")
+		if err == nil {
+			_ = s.Close()
+		}
+		if !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), "key=note") || !strings.Contains(err.Error(), "UNIQUE") {
+			t.Errorf("open with a key that several rows may share: %v, want ErrSettings", err)
+		}
+	})
+	for settings, says := range map[string]string{
+		"":                    "without a key",
+		"&key=id":             "has no id",
+		"&key=id&mode=upsert": "has no id",
+	} {
+		t.Run("rows that cannot be found"+settings, func(t *testing.T) {
+			spec := spec + "table=notes&columns=id,note" + settings
+			w := openTable(t, spec, "lost"+strings.NewReplacer("&", "-", "=", "-").Replace(settings))
+			w.commit(`{"note":"no id"}`, `[1]`)
+			w.wantDead(map[uint64]string{1: "not a JSON object"})
+			before := count(t, db, "SELECT count(*) FROM notes")
+			if _, err := w.Redo(t.Context(), "v1"); !errors.Is(err, sink.ErrSettings) || errors.Is(err, sink.ErrBroken) || !strings.Contains(err.Error(), says) {
+				t.Errorf("redo: %v, want ErrSettings with %q", err, says)
+			}
+			w.chunk, w.ordinal = 0, 0
+			mended := w.result(`{"note":"no id"}`, `{"note":"mended"}`)
+			if err := w.Replace(t.Context(), mended); err != nil {
+				t.Errorf("map the dead letter again: %v", err)
+			}
+			if got := count(t, db, "SELECT count(*) FROM notes"); got != before+1 {
+				t.Errorf("the table has %d rows, want %d", got, before+1)
+			}
+		})
+	}
 }
