@@ -3,9 +3,11 @@ package sqlsink
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
@@ -18,6 +20,9 @@ const (
 	// deadRead bounds the bytes read of one chunk's dead letters: an object may have 64 MiB, and a person only needs to see
 	// its beginning.
 	deadRead = 4 << 20
+
+	// readTimeout bounds a read for which the caller has no context.
+	readTimeout = 2 * time.Minute
 )
 
 // List implements saver.Sink.
@@ -147,9 +152,31 @@ func (s *Sink) Records(ctx context.Context) iter.Seq2[sink.Record, error] {
 
 // Outputs checks the output lines of a piece and appends them to b.
 func (s *Sink) Outputs(b []byte, r sink.Record) ([]byte, error) {
+	return s.body(b, &r, "read outputs", s.outputs)
+}
+
+// DeadLetters checks the dead letters of a piece and appends them to b.
+func (s *Sink) DeadLetters(b []byte, r sink.Record) ([]byte, error) {
+	if r.DeadCount == 0 {
+		return b, nil
+	}
+	return s.body(b, &r, "read dead letters", s.deadLetters)
+}
+
+// body reads a body of a piece. If its rows are not those of the record, the piece may have been changed since the record was read.
+func (s *Sink) body(b []byte, r *sink.Record, what string, read func(context.Context, querier, []byte, *sink.Record) ([]byte, error)) ([]byte, error) {
 	begin := len(b)
-	err := s.read(context.Background(), "read outputs", func(ctx context.Context) (err error) {
-		b, err = s.outputs(ctx, s.db, b[:begin], &r)
+	ctx, done := context.WithTimeout(context.Background(), readTimeout)
+	defer done()
+	err := s.read(ctx, what, func(ctx context.Context) (err error) {
+		b, err = read(ctx, s.db, b[:begin], r)
+		if !errors.Is(err, sink.ErrDamaged) {
+			return err
+		}
+		now, e := s.records(ctx, s.db, "chunk = $2 AND start = $3", int64(r.Chunk), r.From)
+		if e == nil && (len(now) == 0 || now[0].Outputs != r.Outputs || now[0].Dead != r.Dead) {
+			return fmt.Errorf("chunk %d was replaced or removed meanwhile: try again", r.Chunk)
+		}
 		return err
 	})
 	return b, err
@@ -164,28 +191,18 @@ func (s *Sink) outputs(ctx context.Context, from querier, b []byte, r *sink.Reco
 		where = "progress"
 		var kept []byte
 		query := "SELECT kept FROM progress WHERE job = $1 AND chunk = $2 AND start = $3"
-		if err = from.QueryRowContext(ctx, s.dialect.text(query), s.job, int64(r.Chunk), r.From).Scan(&kept); err == nil {
-			if b, err = unzipper.DecodeAll(kept, b); err != nil {
-				err = s.damaged(r, where)
-			}
+		err = from.QueryRowContext(ctx, s.dialect.text(query), s.job, int64(r.Chunk), r.From).Scan(&kept)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return b, err
+		}
+		b, err = unzipper.DecodeAll(kept, b)
+		if err != nil {
+			return b, s.damaged(r, where)
 		}
 	}
 	if err == nil && !r.Outputs.Matches(b[begin:]) {
 		err = s.damaged(r, where)
 	}
-	return b, err
-}
-
-// DeadLetters checks the dead letters of a piece and appends them to b.
-func (s *Sink) DeadLetters(b []byte, r sink.Record) ([]byte, error) {
-	if r.DeadCount == 0 {
-		return b, nil
-	}
-	begin := len(b)
-	err := s.read(context.Background(), "read dead letters", func(ctx context.Context) (err error) {
-		b, err = s.deadLetters(ctx, s.db, b[:begin], &r)
-		return err
-	})
 	return b, err
 }
 

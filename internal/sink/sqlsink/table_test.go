@@ -255,6 +255,58 @@ func testTable(t *testing.T, spec string, db *sql.DB) {
 	})
 }
 
+// A piece that another process replaced or removed is not called damaged by one that has its old record.
+func TestChangedWhileRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(`CREATE TABLE people (id int PRIMARY KEY)`); err != nil {
+		t.Fatal(err)
+	}
+	for name, spec := range map[string]string{"own tables": "sqlite:" + path, "people": "sqlite:" + path + "?table=people&columns=id&key=id"} {
+		t.Run(name, func(t *testing.T) {
+			w := openTable(t, spec, strings.ReplaceAll(name, " ", "-"))
+			w.commit(`{"id":1}`, `{"id":2}`)
+			var old sink.Record
+			for r, err := range w.Records(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				old = r
+			}
+			wantChanged := func(what string) {
+				t.Helper()
+				if _, err := w.Outputs(nil, old); err == nil || errors.Is(err, sink.ErrDamaged) || !strings.Contains(err.Error(), "replaced or removed meanwhile") {
+					t.Errorf("read outputs after %s: %v, want an error that says so", what, err)
+				}
+			}
+			w.chunk, w.ordinal = 0, 0
+			if err := w.Replace(t.Context(), w.result(`{"id":1}`, `{"id":3}`)); err != nil {
+				t.Fatal(err)
+			}
+			wantChanged("Replace")
+			if _, err := w.Redo(t.Context(), "v1"); err != nil {
+				t.Fatal(err)
+			}
+			wantChanged("Redo")
+		})
+	}
+	w := openTable(t, "sqlite:"+path, "damaged")
+	w.commit(`{"id":1}`)
+	if _, err := db.Exec(`UPDATE outputs SET value = '{}' WHERE job = 'damaged'`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Look(t.Context(), 0); !errors.Is(err, sink.ErrDamaged) {
+		t.Errorf("look at rows that somebody changed: %v, want ErrDamaged", err)
+	}
+	if done, err := w.Redo(t.Context(), "v1"); err != nil || done.Outputs != 1 {
+		t.Errorf("redo of rows that somebody changed: %+v, %v", done, err)
+	}
+}
+
 // testKeys tests that redo removes the job's rows and no others, and that it is refused where the key cannot do that.
 func testKeys(t *testing.T, spec string, db *sql.DB) {
 	if _, err := db.Exec(`CREATE TABLE notes (id bigint UNIQUE, note text)`); err != nil {
