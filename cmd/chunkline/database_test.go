@@ -78,7 +78,7 @@ func TestSQLiteOutput(t *testing.T) {
 	must(t, 1, "verify", "-o", out)
 
 	second := write(t, filepath.Join(dir, "second"), objects+objects)
-	wantWords(t, must(t, 1, "run", "-i", second, "-o", out, "-m", ".n", "--accept-change").err.Error(), "another plan", "use another job name")
+	wantWords(t, must(t, 1, "run", "-i", second, "-o", out, "-m", ".n", "--accept-change").err.Error(), "another plan", "another job name")
 	must(t, 0, "run", "-i", second, "-o", out, "-m", ".n", "--job", "second")
 	wantWords(t, must(t, 2, "verify", "-o", out).err.Error(), "it has the jobs run, second: name one with --job")
 	must(t, 0, "verify", "-o", out, "--job", "second")

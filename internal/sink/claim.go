@@ -62,7 +62,7 @@ func (c *Claims) Claim(plan chunk.Plan, fetcher string) (*Claims, error) {
 func (c *Claims) fence(fetcher string) *Claims {
 	next := *c
 	next.Epoch++
-	next.Claimants = append(slices.Clone(c.Claimants), claimant{Fetcher: fetcher, Epoch: next.Epoch})
+	next.Claimants = append(slices.Clone(c.Claimants), Claimant{Fetcher: fetcher, Epoch: next.Epoch})
 	if n := len(next.Claimants) - maxClaimants; n > 0 {
 		next.Claimants = next.Claimants[n:]
 	}

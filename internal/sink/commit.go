@@ -27,7 +27,7 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 	if now.Plan == nil {
 		return nil, fmt.Errorf("sink folder %s: %w", f.dir, ErrUnclaimed)
 	}
-	outcomes, bound, err := now.Judge(results, f.table, f.headers.record)
+	outcomes, bound, err := now.Outcomes(results, f.table, f.headers.record)
 	if err != nil {
 		return nil, f.breakDown(err)
 	}

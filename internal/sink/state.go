@@ -18,14 +18,15 @@ type Claims struct {
 	Plan      *chunk.Plan `json:"plan,omitempty"`
 	Key       []byte      `json:"key,omitempty"`
 	Epoch     uint64      `json:"epoch"`
-	Claimants []claimant  `json:"claimants,omitempty"` // by ascending epoch
+	Claimants []Claimant  `json:"claimants,omitempty"` // by ascending epoch
 
 	Terms map[string]uint64 `json:"terms,omitempty"` // how often versions of mappers were fenced
 
 	Transforms map[string]string `json:"transforms,omitempty"` // of the versions whose results are in the sink
 }
 
-type claimant struct {
+// A Claimant is a fetcher that has claimed the job.
+type Claimant struct {
 	Fetcher string `json:"fetcher"`
 	Epoch   uint64 `json:"epoch"`
 }
@@ -107,10 +108,10 @@ func (s *state) next() *state {
 }
 
 // claimedBy finds a fetcher among the claimants.
-func (c *Claims) claimedBy(fetcher string) (claimant, bool) {
-	i := slices.IndexFunc(c.Claimants, func(o claimant) bool { return o.Fetcher == fetcher })
+func (c *Claims) claimedBy(fetcher string) (Claimant, bool) {
+	i := slices.IndexFunc(c.Claimants, func(o Claimant) bool { return o.Fetcher == fetcher })
 	if i < 0 {
-		return claimant{}, false
+		return Claimant{}, false
 	}
 	return c.Claimants[i], true
 }

@@ -17,11 +17,11 @@ func sinkMutants() []mutant {
 			caughtBy: []lane{{"./internal/sink", "TestCrash", nil}},
 		}, {
 			id: "M5", what: "no unique key: a second result replaces the first one",
-			edits:    []edit{{"internal/sink/judge.go", "\t\tmet, err := t.meet(r, record)\n", "\t\tvar met meeting\n\t\tvar err error\n"}},
+			edits:    []edit{{"internal/sink/outcome.go", "\t\tthere, err := t.compare(r, record)\n", "\t\tvar there Comparison\n\t\tvar err error\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
 			id: "M32", what: "a piece that overlaps is saved",
-			edits:    []edit{{"internal/sink/judge.go", "\t\tcase met.objects > 0:\n", "\t\tcase false:\n"}},
+			edits:    []edit{{"internal/sink/outcome.go", "\tcase there.objects > 0:\n", "\tcase false:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
 			id: "M6", what: "the results of one group are committed one by one",
@@ -138,7 +138,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestFenceVersion", nil}},
 		}, {
 			id: "M27", what: "a waiting result is committed although its version was fenced meanwhile",
-			edits:    []edit{{"internal/sink/judge.go", "\t\tcase r.Term < c.Terms[r.Version]:\n", "\t\tcase false && r.Term < c.Terms[r.Version]:\n"}},
+			edits:    []edit{{"internal/sink/outcome.go", "\tcase r.Term < c.Terms[r.Version]:\n", "\tcase false && r.Term < c.Terms[r.Version]:\n"}},
 			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		}, {
 			id: "M28", what: "results of two transforms are saved under one version",

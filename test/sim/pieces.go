@@ -22,9 +22,9 @@ func shared(a, b chunk.Piece) int {
 	return max(0, min(a.To, b.To)-max(a.From, b.From))
 }
 
-// meet compares a result with the committed pieces of its chunk. It returns how many of its objects
+// compare compares a result with the committed pieces of its chunk. It returns how many of its objects
 // are committed, and whether those were made from different input.
-func (p pieces) meet(r sink.Result) (covered int, conflict bool) {
+func (p pieces) compare(r sink.Result) (covered int, conflict bool) {
 	for _, there := range p[r.Chunk] {
 		switch {
 		case there.Of != r.Of, there.First-uint64(there.From) != r.First-uint64(r.From):

@@ -121,7 +121,7 @@ func (s *Sink) Commit(_ context.Context, group []sink.Result) ([]sink.Outcome, e
 
 // outcome returns what becomes of a result. The caller holds mu.
 func (s *Sink) outcome(r sink.Result) sink.Outcome {
-	covered, conflict := s.pieces.meet(r)
+	covered, conflict := s.pieces.compare(r)
 	switch {
 	case conflict:
 		return sink.Conflict

@@ -278,7 +278,7 @@ func (w *watch) durable(p chunk.Piece, who string) {
 		if shared(pieceOf(r), p) == 0 || slices.ContainsFunc(w.first[p.Chunk], func(then sink.Result) bool { return pieceOf(then) == pieceOf(r) }) {
 			continue
 		}
-		if n, _ := w.first.meet(r); n > 0 {
+		if n, _ := w.first.compare(r); n > 0 {
 			w.wrong("the sink holds piece %s, but %d objects of it were confirmed as another piece", pieceOf(r), n)
 		}
 		w.first.add(r)

@@ -173,7 +173,7 @@ func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcom
 		}
 		var bound *sink.Claims
 		var err error
-		if outcomes, bound, err = now.claims.Judge(results, s.table, s.RecordAt); err != nil {
+		if outcomes, bound, err = now.claims.Outcomes(results, s.table, s.RecordAt); err != nil {
 			return nil, err
 		}
 		d := &draft{}

@@ -14,12 +14,12 @@
 //
 // An entry of the log holds everything that a commit changes: claims, fences, results, removals, the steps of Finish. It is
 // created only if its number is free. So the entries have one order, and two savers cannot both write number N. The saver
-// that finds N taken has lost: it reads the other's entry, judges its own results again, and writes N+1. It needs no lock, and
+// that finds N taken has lost: it reads the other's entry, decides about its own results again, and writes N+1. It needs no lock, and
 // a saver that was believed dead does no harm.
 //
-//	judge ──▶ create entry N ──▶ apply it to the table, answer
-//	  ▲             └── taken by another ──▶ read and apply entry N
-//	  └────────────────────────────────────────┘
+//	decide ──▶ create entry N ──▶ apply it to the table, answer
+//	   ▲             └── taken by another ──▶ read and apply entry N
+//	   └────────────────────────────────────────┘
 //
 // If the answer to a write is lost, the sink reads the object back. If its bytes are the written ones, the commit succeeded;
 // each entry has a random nonce, so another saver's entry is never equal. If the object cannot be read either, the answer is

@@ -13,7 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// Two savers of a job: the one that finds a number taken reads what the other has committed, and judges its results again.
+// Two savers of a job: the one that finds a number taken reads what the other has committed, and decides about its results again.
 func TestLostRace(t *testing.T) {
 	t.Parallel()
 	m := newMemory()

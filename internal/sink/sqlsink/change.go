@@ -89,13 +89,14 @@ func (s *Sink) try(ctx context.Context, limit time.Duration, do func(context.Con
 		return fmt.Errorf("%w: the database has %d changes of job %s, and had %d: it was restored, or a standby without the last commits took over; "+
 			"restart the saver and the fetcher, and what is missing is mapped again", sink.ErrDamaged, now.changes, s.job, known.changes)
 	}
+	old := now.claims
 	changed, err := do(ctx, t, now)
 	if err != nil {
 		return err
 	}
 	if changed {
 		now.changes++
-		if err := s.store(ctx, t, now); err != nil {
+		if err := s.store(ctx, t, now, old); err != nil {
 			return err
 		}
 		if err := s.timed(t.Commit); err != nil {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -21,43 +21,29 @@ func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcom
 	var outcomes []sink.Outcome
 	var stored []sink.Result
 	err := s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) (bool, error) {
-		if now.plan == nil {
+		if now.claims.Plan == nil {
 			return false, sink.ErrUnclaimed
 		}
 		if len(results) == 0 {
 			return false, nil
 		}
-		j, err := s.newJudge(ctx, t, now, results)
+		d, err := s.newDecider(ctx, t, now.claims, results)
 		if err != nil {
 			return false, err
 		}
-		outcomes, stored = make([]sink.Outcome, len(results)), make([]sink.Result, len(results))
+		outcomes, stored = make([]sink.Outcome, len(results)), slices.Clone(results)
 		var fresh []*sink.Result
-		known := now.transforms()
 		for i := range results {
-			outcomes[i], stored[i] = j.outcome(i, &results[i]), results[i]
+			outcomes[i] = d.outcome(i, &results[i])
 			if outcomes[i] == sink.Committed {
 				fresh = append(fresh, &stored[i])
-			}
-		}
-		for _, r := range fresh {
-			if v := now.versions[r.Version]; v.transform != known[r.Version] {
-				known[r.Version] = v.transform
-				if err := s.storeVersion(ctx, t, now, r.Version, v); err != nil {
-					return false, err
-				}
 			}
 		}
 		if len(fresh) == 0 {
 			return false, nil
 		}
-		completed := map[chunk.ID]bool{}
-		for _, r := range fresh {
-			if !completed[r.Chunk] && j.complete(r.Chunk) {
-				completed[r.Chunk] = true
-				now.totals.chunks++
-			}
-		}
+		now.claims = d.claims
+		now.totals.Chunks += d.completed()
 		return true, s.write(ctx, t, now, fresh)
 	})
 	if err != nil {
@@ -104,7 +90,7 @@ func (s *Sink) storePieces(ctx context.Context, t *tx, now *state, results []*si
 	var letters [][]any
 	for _, r := range results {
 		record := sink.RecordOf(r)
-		now.totals.add(&record)
+		now.totals.Add(&record)
 		pieces = append(pieces, s.pieceRow(&record, s.keep(r.Outputs)))
 		own, err := s.letterRows(r)
 		if err != nil {

@@ -12,9 +12,9 @@ import (
 func (s *Sink) Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error) {
 	err := s.change(ctx, 0, func(ctx context.Context, t *tx, now *state) (bool, error) {
 		switch {
-		case now.plan == nil:
+		case now.claims.Plan == nil:
 			return false, sink.ErrUnclaimed
-		case now.finished && now.totals.chunks == chunks && now.totals.objects == objects:
+		case now.finished && now.totals.Chunks == chunks && now.totals.Objects == objects:
 			return false, nil // already checked, and nothing was committed since
 		}
 		if err := s.checkComplete(ctx, t, now, chunks, objects); err != nil {
@@ -35,7 +35,7 @@ func (s *Sink) checkComplete(ctx context.Context, t *tx, now *state, chunks, obj
 	if err != nil {
 		return fmt.Errorf("read progress: %w", err)
 	}
-	gaps := sink.Gaps{Chunks: chunks, Objects: objects, Have: sink.Totals{Chunks: now.totals.chunks, Objects: now.totals.objects}}
+	gaps := sink.Gaps{Chunks: chunks, Objects: objects, Have: now.totals}
 	err = each(rows, func() error {
 		var r sink.Record
 		if err := rows.Scan(&r.Chunk, &r.From, &r.Objects, &r.Of, &r.First); err != nil {

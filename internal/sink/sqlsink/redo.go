@@ -3,7 +3,6 @@ package sqlsink
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,24 +21,18 @@ func (s *Sink) Replace(ctx context.Context, result sink.Result) error {
 	return s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) (bool, error) {
 		r := result // outputs that do not fit become dead letters again
 		records, err := s.records(ctx, t, "chunk = $2 AND start = $3", int64(r.Chunk), r.From)
-		v := now.versions[r.Version]
-		switch {
-		case err != nil:
+		if err != nil {
 			return false, err
-		case len(records) == 0:
-			return false, fmt.Errorf("replace chunk %d: %w", r.Chunk, sink.ErrNoChunk)
-		case records[0].Digest != r.Digest || records[0].First != r.First || records[0].Objects != r.Objects || records[0].Of != r.Of:
-			return false, fmt.Errorf("replace chunk %d: %w", r.Chunk, sink.ErrConflict)
-		case v.transform != "" && r.Transform != "" && v.transform != r.Transform:
-			return false, fmt.Errorf("replace chunk %d: version %q did something else: %w", r.Chunk, r.Version, sink.ErrConflict)
 		}
-		if r.Transform != "" && v.transform == "" {
-			v.transform = r.Transform
-			if err := s.storeVersion(ctx, t, now, r.Version, v); err != nil {
-				return false, err
-			}
+		var old *sink.Record
+		if len(records) > 0 {
+			old = &records[0]
 		}
-		return true, s.removing(ctx, t, func() error { return s.replace(ctx, t, now, &records[0], &r) })
+		if err := now.claims.CheckReplace(old, &r); err != nil {
+			return false, err
+		}
+		now.claims = now.claims.Bind(&r)
+		return true, s.removing(ctx, t, func() error { return s.replace(ctx, t, now, old, &r) })
 	})
 }
 
@@ -96,7 +89,7 @@ func (s *Sink) removePiece(ctx context.Context, t *tx, now *state, r *sink.Recor
 	if err != nil {
 		return fmt.Errorf("remove chunk %d: %w", r.Chunk, err)
 	}
-	now.totals.remove(r)
+	now.totals.Remove(r.Totals())
 	return nil
 }
 
@@ -107,6 +100,7 @@ func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 	var done sink.Redone
 	err := s.change(ctx, 0, func(ctx context.Context, t *tx, now *state) (bool, error) {
 		done = sink.Redone{}
+		before := now.totals
 		bad, err := s.records(ctx, t, "version = $2 ORDER BY chunk, start", name)
 		if err != nil || len(bad) == 0 {
 			return false, err
@@ -130,18 +124,14 @@ func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 			if i == 0 || bad[i-1].Chunk != r.Chunk {
 				done.Chunks++
 				if complete[r.Chunk] {
-					now.totals.chunks--
+					now.totals.Chunks--
 				}
 			}
-			done.Objects += uint64(r.Objects)
-			done.Outputs += r.OutputCount()
-			done.Dead += uint64(r.DeadCount)
 		}
+		done.Objects, done.Outputs, done.Dead = before.Objects-now.totals.Objects, before.Outputs-now.totals.Outputs, before.Dead-now.totals.Dead
 		now.finished = false
-		if err := s.fence(ctx, t, now, "redo-"+rand.Text()); err != nil {
-			return false, err
-		}
-		return true, s.storeVersion(ctx, t, now, name, version{term: now.versions[name].term + 1})
+		now.claims = now.claims.Redo(name)
+		return true, nil
 	})
 	return done, err
 }

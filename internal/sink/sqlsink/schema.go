@@ -109,9 +109,10 @@ func (s *Sink) load(ctx context.Context, from querier, lock bool) (*state, error
 	}
 	var made int
 	var plan sql.NullString
-	n := &state{versions: map[string]version{}}
-	err := from.QueryRowContext(ctx, s.dialect.text(query), s.job).Scan(&made, &n.id, &n.target, &plan, &n.key, &n.epoch, &n.changes, &n.finished,
-		&n.totals.chunks, &n.totals.objects, &n.totals.outputs, &n.totals.dead, &n.totals.outputBytes, &n.totals.deadBytes)
+	n := &state{claims: &sink.Claims{Job: s.job, Terms: map[string]uint64{}, Transforms: map[string]string{}}}
+	c, t := n.claims, &n.totals
+	err := from.QueryRowContext(ctx, s.dialect.text(query), s.job).Scan(&made, &c.ID, &n.target, &plan, &c.Key, &c.Epoch, &n.changes, &n.finished,
+		&t.Chunks, &t.Objects, &t.Outputs, &t.Dead, &t.OutputBytes, &t.DeadBytes)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, errNoJob
@@ -121,8 +122,8 @@ func (s *Sink) load(ctx context.Context, from querier, lock bool) (*state, error
 		return nil, fmt.Errorf("job %s has format %d: %w", s.job, made, sink.ErrFormat)
 	}
 	if plan.Valid {
-		n.plan = new(chunk.Plan)
-		if err := json.Unmarshal([]byte(plan.String), n.plan); err != nil {
+		c.Plan = new(chunk.Plan)
+		if err := json.Unmarshal([]byte(plan.String), c.Plan); err != nil {
 			return nil, fmt.Errorf("read plan: %w: %w", sink.ErrDamaged, err)
 		}
 	}
@@ -131,10 +132,15 @@ func (s *Sink) load(ctx context.Context, from querier, lock bool) (*state, error
 		return nil, fmt.Errorf("read versions: %w", err)
 	}
 	err = each(rows, func() error {
-		var name string
-		var v version
-		err := rows.Scan(&name, &v.term, &v.transform)
-		n.versions[name] = v
+		var version, transform string
+		var term uint64
+		err := rows.Scan(&version, &term, &transform)
+		if term > 0 {
+			c.Terms[version] = term
+		}
+		if transform != "" {
+			c.Transforms[version] = transform
+		}
 		return err
 	})
 	if err != nil {
@@ -143,11 +149,14 @@ func (s *Sink) load(ctx context.Context, from querier, lock bool) (*state, error
 	return n, nil
 }
 
-// store writes the job's row.
-func (s *Sink) store(ctx context.Context, t *tx, n *state) error {
+// store writes the job's row, and the rows of claims and versions that are not as in old.
+func (s *Sink) store(ctx context.Context, t *tx, n *state, old *sink.Claims) error {
+	if err := s.storeClaims(ctx, t, n.claims, old); err != nil {
+		return err
+	}
 	var plan any
-	if n.plan != nil {
-		text, err := json.Marshal(n.plan)
+	if n.claims.Plan != nil {
+		text, err := json.Marshal(n.claims.Plan)
 		if err != nil {
 			return fmt.Errorf("encode plan: %w", err)
 		}
@@ -159,21 +168,40 @@ func (s *Sink) store(ctx context.Context, t *tx, n *state) error {
 	}
 	_, err := t.exec(ctx, `UPDATE chunkline_jobs SET plan = $2, lease_key = $3, epoch = $4, changes = $5, finished = $6,
 		chunks = $7, objects = $8, outputs = $9, dead = $10, output_bytes = $11, dead_bytes = $12 WHERE job = $1`,
-		s.job, plan, n.key, int64(n.epoch), int64(n.changes), finished, int64(n.totals.chunks), int64(n.totals.objects), int64(n.totals.outputs),
-		int64(n.totals.dead), int64(n.totals.outputBytes), int64(n.totals.deadBytes))
+		s.job, plan, n.claims.Key, int64(n.claims.Epoch), int64(n.changes), finished, int64(n.totals.Chunks), int64(n.totals.Objects), int64(n.totals.Outputs),
+		int64(n.totals.Dead), int64(n.totals.OutputBytes), int64(n.totals.DeadBytes))
 	if err != nil {
 		return fmt.Errorf("write job: %w", err)
 	}
 	return nil
 }
 
-// storeVersion writes the row of a version.
-func (s *Sink) storeVersion(ctx context.Context, t *tx, n *state, name string, v version) error {
-	n.versions[name] = v
-	_, err := t.exec(ctx, `INSERT INTO chunkline_versions (job, version, term, transform) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (job, version) DO UPDATE SET term = EXCLUDED.term, transform = EXCLUDED.transform`, s.job, name, int64(v.term), v.transform)
-	if err != nil {
-		return fmt.Errorf("write version %q: %w", name, err)
+func (s *Sink) storeClaims(ctx context.Context, t *tx, now, old *sink.Claims) error {
+	if now.Epoch != old.Epoch {
+		newest := now.Claimants[len(now.Claimants)-1]
+		_, err := t.exec(ctx, "INSERT INTO chunkline_fetchers (job, fetcher, epoch) VALUES ($1, $2, $3)", s.job, newest.Fetcher, int64(newest.Epoch))
+		if err != nil {
+			return fmt.Errorf("write claim: %w", err)
+		}
+	}
+	versions := map[string]bool{}
+	for _, c := range []*sink.Claims{now, old} {
+		for version := range c.Terms {
+			versions[version] = true
+		}
+		for version := range c.Transforms {
+			versions[version] = true
+		}
+	}
+	for version := range versions {
+		if now.Terms[version] == old.Terms[version] && now.Transforms[version] == old.Transforms[version] {
+			continue
+		}
+		_, err := t.exec(ctx, `INSERT INTO chunkline_versions (job, version, term, transform) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (job, version) DO UPDATE SET term = EXCLUDED.term, transform = EXCLUDED.transform`, s.job, version, int64(now.Terms[version]), now.Transforms[version])
+		if err != nil {
+			return fmt.Errorf("write version %q: %w", version, err)
+		}
 	}
 	return nil
 }

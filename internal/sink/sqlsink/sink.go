@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,27 +37,27 @@ type endError struct{ error }
 func (s *Sink) Job() string { return s.job }
 
 // Identity returns the sink's ID and its location.
-func (s *Sink) Identity() (id, at string) { return s.state.Load().id, s.at }
+func (s *Sink) Identity() (id, at string) { return s.state.Load().claims.ID, s.at }
 
 // Plan returns the plan that the job is bound to; false before the first claim.
 func (s *Sink) Plan() (chunk.Plan, bool) {
-	if p := s.state.Load().plan; p != nil {
+	if p := s.state.Load().claims.Plan; p != nil {
 		return *p, true
 	}
 	return chunk.Plan{}, false
 }
 
 // Epoch returns the newest granted epoch.
-func (s *Sink) Epoch() uint64 { return s.state.Load().epoch }
+func (s *Sink) Epoch() uint64 { return s.state.Load().claims.Epoch }
 
 // Key returns the key of every Grant. The caller must not change it.
-func (s *Sink) Key() []byte { return s.state.Load().key }
+func (s *Sink) Key() []byte { return s.state.Load().claims.Key }
 
 // Term returns how often a version was fenced.
-func (s *Sink) Term(version string) uint64 { return s.state.Load().versions[version].term }
+func (s *Sink) Term(version string) uint64 { return s.state.Load().claims.Terms[version] }
 
-// Transforms returns the transform of each version whose results are in the sink.
-func (s *Sink) Transforms() map[string]string { return s.state.Load().transforms() }
+// Transforms returns the transform of each version whose results are in the sink. The caller must not change the map.
+func (s *Sink) Transforms() map[string]string { return s.state.Load().claims.Transforms }
 
 // OnSync sets the function that is called with the duration of each COMMIT. Set it before the sink is used.
 func (s *Sink) OnSync(tell func(file string, took time.Duration)) { s.onSync = tell }
@@ -77,9 +76,8 @@ func (s *Sink) Refresh(ctx context.Context) error {
 // Summary counts the committed results.
 func (s *Sink) Summary() sink.Summary {
 	now := s.state.Load()
-	sum := sink.Summary{
-		Chunks: now.totals.chunks, Objects: now.totals.objects, Outputs: now.totals.outputs, Dead: now.totals.dead, OutputBytes: now.totals.outputBytes,
-	}
+	t := now.totals
+	sum := sink.Summary{Chunks: t.Chunks, Objects: t.Objects, Outputs: t.Outputs, Dead: t.Dead, OutputBytes: t.OutputBytes}
 	if now.finished {
 		sum.Output = s.where(s.outputTable())
 		if sum.Dead > 0 {
@@ -149,61 +147,9 @@ func (s *Sink) adopt(now *state) {
 
 // state is the job's row and those of its versions. A published state is never changed.
 type state struct {
-	id       string
-	target   string // table of the user; "": outputs
-	plan     *chunk.Plan
-	key      []byte
-	epoch    uint64
+	claims   *sink.Claims // without Claimants, except those that a change has looked up or added
+	target   string       // table of the user; "": outputs
 	changes  uint64
 	finished bool
-	totals   totals
-	versions map[string]version
-}
-
-type version struct {
-	term      uint64
-	transform string // "": unknown
-}
-
-// totals is a sum over pieces. chunks counts complete chunks.
-type totals struct{ chunks, objects, outputs, dead, outputBytes, deadBytes uint64 }
-
-func (t *totals) add(r *sink.Record) {
-	t.objects += uint64(r.Objects)
-	t.outputs += r.OutputCount()
-	t.dead += uint64(r.DeadCount)
-	t.outputBytes += uint64(r.Outputs.Length)
-	t.deadBytes += uint64(r.Dead.Length)
-}
-
-func (t *totals) remove(r *sink.Record) {
-	t.objects -= uint64(r.Objects)
-	t.outputs -= r.OutputCount()
-	t.dead -= uint64(r.DeadCount)
-	t.outputBytes -= uint64(r.Outputs.Length)
-	t.deadBytes -= uint64(r.Dead.Length)
-}
-
-func (n *state) transforms() map[string]string {
-	known := map[string]string{}
-	for name, v := range n.versions {
-		if v.transform != "" {
-			known[name] = v.transform
-		}
-	}
-	return known
-}
-
-func (n *state) terms() map[string]uint64 {
-	fenced := map[string]uint64{}
-	for name, v := range n.versions {
-		if v.term > 0 {
-			fenced[name] = v.term
-		}
-	}
-	return fenced
-}
-
-func (n *state) grant() sink.Grant {
-	return sink.Grant{Epoch: n.epoch, Key: slices.Clone(n.key), Terms: n.terms(), Transforms: n.transforms()}
+	totals   sink.Totals
 }

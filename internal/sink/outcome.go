@@ -1,0 +1,103 @@
+package sink
+
+import (
+	"fmt"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
+
+// Outcomes returns the outcome of each result of a group, in order, and the claims after the results that are Committed.
+// record reads the record of a committed piece.
+func (c *Claims) Outcomes(results []Result, t *Table, record func(Placed) (Record, error)) ([]Outcome, *Claims, error) {
+	outcomes := make([]Outcome, len(results))
+	last := make(map[chunk.ID]int, len(results)) // the last result of a chunk that is to be committed
+	for i := range results {
+		r := &results[i]
+		there, err := t.compare(r, record)
+		if err != nil {
+			return nil, nil, err
+		}
+		if end, grouped := last[r.Chunk]; grouped {
+			for n := range results[:end+1] {
+				if outcomes[n] == Committed {
+					there.addResult(r, &results[n])
+				}
+			}
+		}
+		if outcomes[i] = c.Outcome(r, there); outcomes[i] == Committed {
+			c = c.Bind(r)
+			last[r.Chunk] = i
+		}
+	}
+	return outcomes, c, nil
+}
+
+// Outcome returns the outcome of a result.
+func (c *Claims) Outcome(r *Result, there Comparison) Outcome {
+	switch {
+	case there.Conflict:
+		return Conflict
+	case there.objects == r.Objects:
+		return Duplicate
+	case there.objects > 0:
+		return Overlap
+	case r.Term < c.Terms[r.Version]:
+		return TooLate
+	case c.mixes(r):
+		return OtherTransform
+	}
+	return Committed
+}
+
+// A Comparison compares a result with pieces that are committed, or will be.
+type Comparison struct {
+	Conflict bool // they were made from other objects
+	objects  int  // of the result, that they have
+}
+
+// Add compares with a piece of the same chunk, whose first object has the ordinal begins.
+func (c *Comparison) Add(r *Result, there Entry, begins uint64) {
+	c.Conflict = c.Conflict || there.Of != r.Of || there.Digest != r.Digest || begins != r.begins()
+	c.objects += max(0, min(there.From+there.Objects, r.From+r.Objects)-max(there.From, r.From))
+}
+
+// addResult compares with another result of the group.
+func (c *Comparison) addResult(r, there *Result) {
+	if there.Chunk == r.Chunk {
+		c.Add(r, Entry{From: there.From, Objects: there.Objects, Of: there.Of, Digest: there.Digest}, there.begins())
+	}
+}
+
+// compare compares a result with the committed pieces of its chunk. All of them agree on the chunk's ordinals, so it reads one record.
+func (t *Table) compare(r *Result, record func(Placed) (Record, error)) (c Comparison, err error) {
+	begins, known := uint64(0), false
+	for p := range t.Pieces(r.Chunk) {
+		if !known {
+			there, err := record(p)
+			if err != nil {
+				return c, err
+			}
+			begins, known = there.begins(), true
+		}
+		c.Add(r, p.Entry, begins)
+	}
+	return c, nil
+}
+
+// begins returns the ordinal of the chunk's first object.
+func (r *Result) begins() uint64 { return r.First - uint64(r.From) }
+func (r *Record) begins() uint64 { return r.First - uint64(r.From) }
+
+// CheckReplace returns an error if a result may not replace the committed result of its piece, old. nil means that the piece
+// is not committed.
+func (c *Claims) CheckReplace(old *Record, r *Result) error {
+	switch {
+	case old == nil:
+		return fmt.Errorf("replace chunk %d: %w", r.Chunk, ErrNoChunk)
+	case old.Digest != r.Digest || old.First != r.First || old.Objects != r.Objects || old.Of != r.Of:
+		return fmt.Errorf("replace chunk %d: %w", r.Chunk, ErrConflict)
+	case c.mixes(r):
+		return fmt.Errorf("replace chunk %d: version %q did something else: %w", r.Chunk, r.Version, ErrConflict)
+	}
+	return nil
+}
