@@ -125,25 +125,69 @@ func TestSinksPage(t *testing.T) {
 	}
 }
 
-// TestDatabaseWithoutConnections: run waits for a server that takes no connection, says so, and ends when it is interrupted.
+// TestDatabaseWithoutConnections: commands wait for a server that accepts no connections, say so, and end when they are interrupted.
 func TestDatabaseWithoutConnections(t *testing.T) {
 	t.Parallel()
 	const secret = "canary-5d90"
-	ctx, interrupt := context.WithCancel(t.Context())
-	defer interrupt()
-	tries := 0
-	address := refusingPostgres(t, func() {
-		if tries++; tries == 2 {
-			interrupt()
-		}
-	})
 	in := write(t, filepath.Join(t.TempDir(), "in"), "{}\n")
-	r := chunklineWith(ctx, strings.NewReader(""), "run", "-i", in, "-o", "postgres://me:"+secret+"@"+address+"/app?sslmode=disable", "-m", ".")
-	r.want(t, app.ExitInterrupted)
-	wantWords(t, r.stderr, "waiting for the database (0s): sorry, too many clients already")
-	wantWords(t, r.err.Error(), "stopped while opening the sink")
-	if tries != 2 || strings.Contains(r.stderr+r.err.Error(), secret) {
-		t.Errorf("after %d tries: %s%v", tries, r.stderr, r.err)
+	for name, args := range map[string][]string{
+		"run": {"run", "-i", in, "-m", "."}, "verify": {"verify", "--job", "run"}, "dead list": {"dead", "list"}, "dead retry": {"dead", "retry", "-m", "."},
+		"redo": {"redo", "--version", "v1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			tries := 0
+			address := refusingPostgres(t, func() {
+				if tries++; tries == 2 {
+					interrupt()
+				}
+			})
+			r := chunklineWith(ctx, strings.NewReader(""), append(args, "-o", "postgres://me:"+secret+"@"+address+"/app?sslmode=disable")...)
+			r.want(t, app.ExitInterrupted)
+			wantWords(t, r.stderr, "waiting for the database (0s): sorry, too many clients already")
+			wantWords(t, r.err.Error(), "stopped while opening the sink")
+			if tries != 2 || strings.Contains(r.stderr+r.err.Error(), secret) {
+				t.Errorf("after %d tries: %s%v", tries, r.stderr, r.err)
+			}
+		})
+	}
+}
+
+// TestFolderOfAnotherDatabase: input that was kept for the job of another database is not taken for this job's.
+func TestFolderOfAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in, file := write(t, filepath.Join(dir, "in"), "1\n"), filepath.Join(dir, "out.db")
+	run := []string{"run", "-i", "cmd:cat " + in, "-o", "sqlite:" + file, "-m", "."}
+	must(t, 0, run...)
+	write(t, in, "2\n")
+	must(t, 0, run...) // the job is done: what was kept counts
+	must(t, 0, "verify", "-o", "sqlite:"+file)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(file + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	kept := jobFolder("sqlite:"+file, "run")
+	wantWords(t, must(t, app.ExitUsage, run...).err.Error(), kept, "has the input of another job", "remove the folder")
+	if err := os.RemoveAll(kept); err != nil {
+		t.Fatal(err)
+	}
+	must(t, 0, run...)
+	if got := textsOf(t, openDB(t, file), "SELECT value FROM outputs"); got != "2\n" {
+		t.Errorf("table outputs has %q, want the new input", got)
+	}
+	write(t, filepath.Join(kept, sinkFile), "ANOTHER\n")
+	wantWords(t, must(t, app.ExitUsage, "verify", "-o", "sqlite:"+file).err.Error(), "has the input of another job")
+
+	names := map[string]bool{}
+	for _, server := range []string{"a/app", "b/app", "a/other", "a:5433/app"} {
+		names[jobFolder("postgres://me:secret@"+server, "run")] = true
+	}
+	if len(names) != 4 || !names["a-5432-app.run.chunkline"] {
+		t.Errorf("jobs of 4 databases of PostgreSQL have the folders %v", names)
 	}
 }
 

@@ -28,17 +28,17 @@ func deadListCommand() *cobra.Command {
 		Short:   "Print the dead letters, one JSON line each, in input order",
 		Example: "  chunkline dead list -o named.jsonl | jq -r '[.ordinal, .error] | @tsv'",
 		RunE: func(c *cobra.Command, _ []string) error {
-			folder, err := openResult(c.Context(), output, job, true)
+			result, err := openResult(c.Context(), streamsOf(c).err, output, job, true)
 			if err != nil {
 				return err
 			}
-			defer func() { _ = folder.Close() }() // it was only read
+			defer func() { _ = result.Close() }() // it was only read
 			var lines []byte
-			for r, err := range folder.Records(c.Context()) {
+			for r, err := range result.Records(c.Context()) {
 				if err != nil {
 					return fmt.Errorf("read sink: %w", err)
 				}
-				if lines, err = folder.DeadLetters(lines[:0], r); err != nil {
+				if lines, err = result.DeadLetters(lines[:0], r); err != nil {
 					return fmt.Errorf("read sink: %w", err)
 				}
 				if _, err := c.OutOrStdout().Write(lines); err != nil {
@@ -66,7 +66,7 @@ func deadRetryCommand() *cobra.Command {
 		Use:   "retry -o OUTPUT (-m JQ | -f FILE | --exec COMMAND | --transform SPEC)",
 		Short: "Map the dead letters again, after the transform was fixed",
 		Long: "retry maps each dead letter again, inserts the new outputs in input order, and writes the output file again.\n" +
-			"No saver may have the folder open meanwhile. Exit code 4: dead letters are left.\n\n" + strings.TrimSpace(jqHelp),
+			"No saver may have a folder open meanwhile; savers of a database or a bucket may run. Exit code 4: dead letters are left.\n\n" + strings.TrimSpace(jqHelp),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			spec, err := what.spec()
 			if err != nil {
@@ -81,12 +81,12 @@ func deadRetryCommand() *cobra.Command {
 			if timeout < 0 {
 				return app.Usage("--timeout=%s: use 0 (no limit) or more", timeout)
 			}
-			folder, err := openResult(c.Context(), output, job, false)
+			result, err := openResult(c.Context(), streamsOf(c).err, output, job, false)
 			if err != nil {
 				return err
 			}
-			defer func() { err = joinClose(err, folder) }()
-			report, err := retry.Run(c.Context(), folder, retry.Config{Spec: spec, Workers: workers, Timeout: timeout, Retries: what.retries, Source: func() (source.Source, error) { return sourceOf(output, folder) }})
+			defer func() { err = joinClose(err, result) }()
+			report, err := retry.Run(c.Context(), result, retry.Config{Spec: spec, Workers: workers, Timeout: timeout, Retries: what.retries, Source: func() (source.Source, error) { return sourceOf(output, result) }})
 			if err != nil && c.Context().Err() != nil {
 				err = app.WithCode(app.ExitInterrupted, errors.New("stopped before all dead letters were mapped again; run the same command again"))
 			} else if err != nil {

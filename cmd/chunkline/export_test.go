@@ -33,7 +33,7 @@ func newDepot(t *testing.T, name string, n int) (d *depot, values, dead string) 
 	d = &depot{output: filepath.Join(dir, name), input: filepath.Join(dir, "in.jsonl")}
 	write(t, d.input, objects+"{\"n\":\"a\"}\n{\"n\":\"b\"}\n")
 	must(t, 4, "run", "-i", d.input, "-o", d.output, "-m", ".n | tonumber")
-	folder, err := openResult(t.Context(), d.output, "", true)
+	folder, err := openResult(t.Context(), &screen{w: t.Output()}, d.output, "", true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func listenToken(folder, address, chosen string) (string, error) {
 	}
 	path := filepath.Join(folder, tokenFile)
 	if chosen != "" {
-		return chosen, keepToken(path, chosen)
+		return chosen, keepLine(path, chosen)
 	}
 	if host, _, err := net.SplitHostPort(address); err == nil && bus.IsLoopback(host) {
 		return "", nil
@@ -55,22 +55,22 @@ func listenToken(folder, address, chosen string) (string, error) {
 		return token, nil
 	}
 	token := rand.Text()
-	return token, keepToken(path, token)
+	return token, keepLine(path, token)
 }
 
-// keepToken writes the token atomically to a file that only its owner may read.
-func keepToken(path, token string) error {
-	part, err := os.CreateTemp(filepath.Dir(path), tokenFile+".*") // with mode 0600
+// keepLine writes a line atomically to a file that only its owner may read.
+func keepLine(path, line string) error {
+	part, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // with mode 0600
 	if err != nil {
-		return fmt.Errorf("save token: %w", err)
+		return fmt.Errorf("write %s: %w", path, err)
 	}
-	_, err = part.WriteString(token + "\n")
+	_, err = part.WriteString(line + "\n")
 	err = errors.Join(err, part.Close())
 	if err == nil {
 		err = os.Rename(part.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("save token: %w", errors.Join(err, os.Remove(part.Name())))
+		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(part.Name())))
 	}
 	return nil
 }

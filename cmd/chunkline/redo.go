@@ -23,21 +23,21 @@ func redoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "redo -o OUTPUT --version VERSION",
 		Short: "Requeue every object that a bad mapper version mapped",
-		Long: "redo removes the results of a mapper version from the folder in one step. Their objects are mapped again when the job is run\n" +
-			"again, or when its saver and fetcher are started again. Stop the mappers of that version first. No saver may have the folder\n" +
-			"open meanwhile. A fetcher that still runs notices within seconds and exits; start it again.",
+		Long: "redo removes the results of a mapper version in one step. Their objects are mapped again when the job is run again, or when\n" +
+			"its fetcher is started again. Stop the mappers of that version first. No saver may have a folder open meanwhile; savers of a\n" +
+			"database or a bucket may run. A fetcher that still runs notices within seconds and exits; start it again.",
 		Example: "  chunkline redo -o named.jsonl --version v3\n  kubectl scale statefulset/saver --replicas=0   # in a cluster: docs/updates.md",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if version == "" {
 				return app.Usage("--version is not set: name the version whose results to remove, as status shows it")
 			}
-			folder, err := openResult(c.Context(), output, job, false)
+			result, err := openResult(c.Context(), streamsOf(c).err, output, job, false)
 			if err != nil {
 				return err
 			}
-			defer func() { err = joinClose(err, folder) }()
-			done, err := folder.Redo(c.Context(), version)
+			defer func() { err = joinClose(err, result) }()
+			done, err := result.Redo(c.Context(), version)
 			if err != nil {
 				return fmt.Errorf("remove results of version %q: %w", version, err)
 			}

@@ -25,8 +25,9 @@ func deadFile(output string) string {
 	return strings.TrimSuffix(output, ext) + ".dead" + ext
 }
 
-// openResult opens the sink that belongs to the value of --output. job may be empty, and is for stores.
-func openResult(ctx context.Context, output, job string, readOnly bool) (kinds.Sink, error) {
+// openResult opens the sink that belongs to the value of --output. job may be empty, and is for stores. It shows on w that it waits
+// for a database.
+func openResult(ctx context.Context, w *screen, output, job string, readOnly bool) (kinds.Sink, error) {
 	if err := checkOutput(output); err != nil {
 		return nil, err
 	}
@@ -36,7 +37,7 @@ func openResult(ctx context.Context, output, job string, readOnly bool) (kinds.S
 	case output == "":
 		return nil, app.Usage("--output is not set: use the --output of run, or a saver's folder, database or bucket")
 	case kinds.IsStore(output):
-		return openStore(ctx, output, job, readOnly)
+		return openStore(ctx, w, output, job, readOnly)
 	case job != "":
 		return nil, app.Usage("--job is for databases and buckets: a folder has one job")
 	}

@@ -132,7 +132,7 @@ func (f *runFlags) run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	defer app.Close(log, "sink", out)
-	if err := f.makeJobFolder(); err != nil {
+	if err := f.makeJobFolder(out); err != nil {
 		return err
 	}
 	if err := f.change.apply(ctx, out, retry.Config{Spec: spec, Workers: max(1, f.workers), Timeout: f.timeout, Retries: f.what.retries}, std); err != nil {

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -34,7 +37,7 @@ func jobFolder(output, job string) string {
 	case objectsink.IsSpec(output):
 		return strings.ReplaceAll(objectsink.Path(output), "/", "-") + "." + job + workSuffix
 	}
-	return job + workSuffix
+	return sqlsink.Server(output) + "." + job + workSuffix
 }
 
 // jobFolder is the folder of this job.
@@ -46,12 +49,35 @@ func (f *runFlags) jobFolder() string {
 }
 
 // makeJobFolder makes the folder of a job with a store, if it is needed.
-func (f *runFlags) makeJobFolder() error {
+func (f *runFlags) makeJobFolder(out kinds.Sink) error {
 	if !kinds.IsStore(f.output) || f.listen == "" && !slices.Contains(f.inputs, "-") && !slices.ContainsFunc(f.inputs, source.IsStream) {
 		return nil
 	}
 	if err := os.MkdirAll(f.jobFolder(), 0o777); err != nil { //nolint:gosec // the user's umask decides
 		return fmt.Errorf("make work folder: %w", err)
+	}
+	if err := checkJobFolder(f.jobFolder(), out); err != nil {
+		return err
+	}
+	id, _ := out.Identity()
+	return keepLine(filepath.Join(f.jobFolder(), sinkFile), id)
+}
+
+// sinkFile keeps the ID of the sink in the folder of a job with a store. Such a folder may outlive its store, and another store
+// may have a job of the same name.
+const sinkFile = "sink"
+
+// checkJobFolder refuses the folder of a job with another store: its input would be taken for this job's.
+func checkJobFolder(folder string, out kinds.Sink) error {
+	id, at := out.Identity()
+	kept, err := os.ReadFile(filepath.Join(folder, sinkFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read work folder: %w", err)
+	case strings.TrimSpace(string(kept)) != id:
+		return app.Usage("the folder %s has the input of another job: %s is another sink, or was made anew; remove the folder, or choose another --job", folder, at)
 	}
 	return nil
 }
@@ -102,17 +128,18 @@ func checkOutput(output string) error {
 	return nil
 }
 
-// openStore opens the result of a job in a store.
-func openStore(ctx context.Context, output, job string, readOnly bool) (kinds.Sink, error) {
-	s, err := kinds.OpenExisting(ctx, output, job, readOnly)
+// openStore opens the result of a job in a store. Like openOutput, it shows on w that it waits for a database.
+func openStore(ctx context.Context, w *screen, output, job string, readOnly bool) (kinds.Sink, error) {
+	defer w.clear()
+	s, err := kinds.OpenExisting(ctx, output, job, readOnly, showWaiting(w))
 	if err != nil {
 		return nil, saver.SinkError("--output", err)
 	}
 	return s, nil
 }
 
-// openOutput opens the sink of a job, and makes it if it is not there. It waits for a database server that takes no connection for
-// now, and shows that on w.
+// openOutput opens the sink of a job, and makes it if it is not there. If it waits for a database that accepts no connections, it
+// shows that on w.
 func (f *runFlags) openOutput(ctx context.Context, w *screen) (kinds.Sink, error) {
 	switch {
 	case isStdout(f.output):
@@ -123,7 +150,7 @@ func (f *runFlags) openOutput(ctx context.Context, w *screen) (kinds.Sink, error
 		return nil, app.Usage("--force is for output files: nothing of others in a database or a bucket is replaced")
 	}
 	defer w.clear()
-	s, err := kinds.OpenWaiting(ctx, f.output, f.job, showWaiting(w))
+	s, err := kinds.Open(ctx, f.output, f.job, showWaiting(w))
 	if err != nil {
 		return nil, saver.SinkError("--output", err)
 	}

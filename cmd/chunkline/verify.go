@@ -26,21 +26,21 @@ func verifyCommand() *cobra.Command {
 			"from the same bytes, and the output file must be in input order. OUTPUT is the --output of run, or a saver's\n" +
 			"folder. If the source was a command, an API or stdin, verify reads the copy that run has kept. Exit code 0: no problems.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			folder, err := openResult(c.Context(), output, job, true)
+			result, err := openResult(c.Context(), streamsOf(c).err, output, job, true)
 			if err != nil {
 				return err
 			}
-			defer func() { _ = folder.Close() }() // it was only read
-			plan, claimed := folder.Plan()
+			defer func() { _ = result.Close() }() // it was only read
+			plan, claimed := result.Plan()
 			if !claimed {
 				return errors.New("no job has begun to fill this sink")
 			}
-			src, err := openVerified(c, inputs, format, output, plan, folder)
+			src, err := openVerified(c, inputs, format, output, plan, result)
 			if err != nil {
 				return err
 			}
 			defer func() { _ = src.Close() }()
-			report, err := verify.Run(c.Context(), src, folder)
+			report, err := verify.Run(c.Context(), src, result)
 			if err != nil {
 				return err
 			}
@@ -56,14 +56,14 @@ func verifyCommand() *cobra.Command {
 }
 
 // openVerified opens the source that a result is compared with.
-func openVerified(c *cobra.Command, inputs []string, format, output string, plan chunk.Plan, folder kinds.Sink) (source.Source, error) {
+func openVerified(c *cobra.Command, inputs []string, format, output string, plan chunk.Plan, result kinds.Sink) (source.Source, error) {
 	switch {
 	case len(inputs) > 0:
 		return openInput(written(output), cmp.Or(format, formatOfPlan(plan.Source)), inputs, plan.Size, plan.Bytes, "", streamsOf(c))
 	case format != "":
 		return nil, app.Usage("--format is for --input")
 	}
-	return sourceOf(output, folder)
+	return sourceOf(output, result)
 }
 
 // sourceOf opens the source of a job again.
@@ -75,6 +75,9 @@ func sourceOf(output string, out kinds.Sink) (source.Source, error) {
 	_, folder := out.Identity()
 	if kinds.IsStore(output) {
 		folder = jobFolder(output, out.Job())
+		if err := checkJobFolder(folder, out); err != nil && (isStdin(plan.Source) || source.IsStream(plan.Source)) {
+			return nil, err
+		}
 	}
 	return reopenInput(plan, folder)
 }

@@ -40,7 +40,7 @@ func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Conf
 func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus.Config, cfg saver.Config, log zerolog.Logger) error {
 	startup.Doing("opening the sink")
 	closed := app.NewTrouble(log, zerolog.WarnLevel, app.Patience, "the database takes no connection, still trying", "the database takes connections again").Repeat(time.Minute)
-	out, err := kinds.OpenWaiting(ctx, cfg.Sink, common.Job, closed.Note)
+	out, err := kinds.Open(ctx, cfg.Sink, common.Job, closed.Note)
 	if err != nil {
 		return saver.SinkError("SINK", err)
 	}

@@ -56,23 +56,31 @@ func IsStore(spec string) bool { return sqlsink.IsSpec(spec) || objectsink.IsSpe
 
 // Open opens the sink that spec names for a job, and creates it if it does not exist. Errors are those of sink.Open. Opening a store
 // ends early with ctx.
-func Open(ctx context.Context, spec, job string) (Sink, error) {
-	switch {
-	case sqlsink.IsSpec(spec):
-		return opened(sqlsink.Open(ctx, spec, job, sqlsink.Options{}))
-	case objectsink.IsSpec(spec):
-		return opened(objectsink.Open(ctx, spec, job, objectsink.Options{}))
-	}
-	return opened(sink.Open(spec, job, sink.Options{}))
+//
+// Open waits while a database server accepts no connections because it has too many clients, starts, shuts down or recovers. It
+// calls note with the error of each failed attempt, and with nil once the sink is open. After the server has given such an answer
+// once, Open also waits while the server cannot be reached.
+func Open(ctx context.Context, spec, job string, note func(error)) (Sink, error) {
+	return openWaiting(ctx, func() (Sink, error) {
+		switch {
+		case sqlsink.IsSpec(spec):
+			return opened(sqlsink.Open(ctx, spec, job, sqlsink.Options{}))
+		case objectsink.IsSpec(spec):
+			return opened(objectsink.Open(ctx, spec, job, objectsink.Options{}))
+		}
+		return opened(sink.Open(spec, job, sink.Options{}))
+	}, note)
 }
 
 // OpenExisting opens the sink of a job in a store, for a command that reads or repairs it. job may be empty if the store has
-// one job.
-func OpenExisting(ctx context.Context, spec, job string, readOnly bool) (Sink, error) {
-	if sqlsink.IsSpec(spec) {
-		return opened(sqlsink.Open(ctx, spec, job, sqlsink.Options{ReadOnly: readOnly, Existing: true}))
-	}
-	return opened(objectsink.Open(ctx, spec, job, objectsink.Options{ReadOnly: readOnly, Existing: true}))
+// one job. It waits as Open does.
+func OpenExisting(ctx context.Context, spec, job string, readOnly bool, note func(error)) (Sink, error) {
+	return openWaiting(ctx, func() (Sink, error) {
+		if sqlsink.IsSpec(spec) {
+			return opened(sqlsink.Open(ctx, spec, job, sqlsink.Options{ReadOnly: readOnly, Existing: true}))
+		}
+		return opened(objectsink.Open(ctx, spec, job, objectsink.Options{ReadOnly: readOnly, Existing: true}))
+	}, note)
 }
 
 // opened prevents a typed nil pointer from becoming a non-nil Sink.

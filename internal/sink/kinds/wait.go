@@ -12,13 +12,7 @@ import (
 // pause is the time between two attempts to open a sink whose server accepts no connections.
 const pause = time.Second
 
-// OpenWaiting is like Open, but waits while a database server accepts no connections because it has too many clients, starts,
-// shuts down or recovers. It calls note with the error of each failed attempt, and with nil once the sink is open. After the
-// server has given such an answer once, OpenWaiting also waits while the server cannot be reached. It ends with ctx.
-func OpenWaiting(ctx context.Context, spec, job string, note func(error)) (Sink, error) {
-	return openWaiting(ctx, func() (Sink, error) { return Open(ctx, spec, job) }, note)
-}
-
+// openWaiting repeats open as the comment of Open says. It ends with ctx.
 func openWaiting(ctx context.Context, open func() (Sink, error), note func(error)) (Sink, error) {
 	for waiting := false; ; {
 		s, err := open()

@@ -12,8 +12,9 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// openTimeout bounds how long opening waits for the database.
-const openTimeout = 30 * time.Second
+// openTimeout bounds how long opening waits for the database. A process that stalls may hold the lock until the server ends its
+// transaction, which is after 30 s (sessionSettings).
+const openTimeout = time.Minute
 
 // IsSpec reports whether spec names a database.
 func IsSpec(spec string) bool {
@@ -49,7 +50,7 @@ type Options struct {
 // settings of PostgreSQL are for its client library. With ReadOnly or Existing job may be empty, if the database has one
 // job.
 //
-// Opening ends early with ctx, and after 30 s at the latest. A new sink tries for 5 s to reach its server, unless the server answers that
+// Opening ends early with ctx, and after a minute at the latest. A new sink tries for 5 s to reach its server, unless the server answers that
 // it accepts no connections: TurnedAway recognizes this error. Errors are ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat and ErrFull.
 // Their texts contain no password.
 func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
@@ -57,14 +58,15 @@ func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 		return nil, fmt.Errorf("%w: %w", err, sink.ErrSettings)
 	}
 	kind, rest, _ := strings.Cut(spec, ":")
+	kind = strings.ToLower(kind)
 	rest, values, err := splitTable(rest)
 	if err != nil {
-		return nil, fmt.Errorf("sink %s: %w: %w", strings.ToLower(kind), err, sink.ErrSettings)
+		return nil, fmt.Errorf("sink %s: %w: %w", kind, err, sink.ErrSettings)
 	}
 	ctx, done := context.WithTimeout(ctx, openTimeout)
 	defer done()
 	s := &Sink{job: job, readOnly: o.ReadOnly}
-	if strings.EqualFold(kind, "sqlite") {
+	if kind == "sqlite" {
 		if rest == "" || strings.Contains(rest, "?") {
 			return nil, fmt.Errorf("sink sqlite: write sqlite:FILE, or sqlite:FILE?table=NAME&columns=…: %w", sink.ErrSettings)
 		}
@@ -157,7 +159,7 @@ func (s *Sink) make(ctx context.Context, values url.Values) (err error) {
 			return nil
 		}
 		kind := s.classify(err)
-		if kind != again && kind != away || TurnedAway(err) || ctx.Err() != nil || time.Since(begin) > patience {
+		if kind != again && kind != away || TurnedAway(err) || ctx.Err() != nil || kind == away && time.Since(begin) > patience {
 			return err
 		}
 		if stopped := sleep(ctx, pause); stopped != nil {

@@ -32,6 +32,15 @@ const (
 		"SET tcp_keepalives_count = 3; SET client_encoding = 'UTF8'"
 )
 
+// Server names a PostgreSQL server and its database for the names of files.
+func Server(spec string) string {
+	config, err := pgx.ParseConfig(spec)
+	if err != nil { // Open will say so
+		return "postgres"
+	}
+	return strings.Trim(strings.ReplaceAll(fmt.Sprintf("%s-%d-%s", config.Host, config.Port, config.Database), "/", "-"), "-")
+}
+
 // openPostgres opens connections to a server. Each is checked when it is made, so a server that takes over is, too.
 func openPostgres(url string) (*sql.DB, string, error) {
 	config, err := pgx.ParseConfig(url)
@@ -162,9 +171,9 @@ func (pgDialect) classify(err error) class {
 		return classifyBroken(err)
 	}
 	switch e.Code {
-	case "40001", "40P01", "55P03": // serialisation, deadlock, lock not available
+	case "40001", "40P01", "55P03", "25P03": // serialisation, deadlock, lock not available, idle in a transaction
 		return again
-	case "57P01", "57P02", "57P03", "57P05", "57014", "25P03", "25006": // shut down, starting up, timeouts, read-only standby
+	case "57P01", "57P02", "57P03", "57P05", "57014", "25006": // shut down, starting up, timeouts, read-only standby
 		return away
 	case "53100": // disk full
 		return full
