@@ -18,7 +18,7 @@ func Tracing(job, service string, log zerolog.Logger) (t *trace.Tracer, stop fun
 	strange := Sampled(log)
 	t, stop, err = trace.New(trace.Options{
 		Service: service, Version: Version(), Host: Hostname(), Job: job, Report: away.Note,
-		Warn: func(err error) { strange.Warn().Err(err).Msg("OpenTelemetry complains") },
+		Warn: func(err error) { strange.Warn().Err(err).Msg("OpenTelemetry reports an error") },
 	})
 	if err != nil {
 		return nil, nil, Usage("%w", err)

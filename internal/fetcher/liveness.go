@@ -15,7 +15,7 @@ import (
 
 const (
 	// A mapper sends a heartbeat every second. After suspectAfter of silence the fetcher pings the mapper. After goneAfter
-	// its chunks go to others.
+	// its pieces are requeued.
 	suspectAfter = 2 * time.Second
 	goneAfter    = 3 * time.Second
 

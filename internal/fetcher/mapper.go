@@ -245,13 +245,13 @@ func (l *mapperLog) joined(now time.Time, m *mapper) {
 	}
 }
 
-// left logs why a mapper is gone, and how many pieces it held, which go to others.
+// left logs why a mapper is gone, and how many pieces it held.
 func (l *mapperLog) left(now time.Time, m *mapper, why string) {
 	switch {
 	case m.held > 0 && l.admit(now, &l.lost):
-		m.named(l.log.Warn()).Int("pieces", m.held).Msgf("mapper %s: its chunks go to others", why)
+		m.named(l.log.Warn()).Int("pieces", m.held).Msgf("mapper %s: its pieces are requeued", why)
 	case m.held == 0 && l.admit(now, &l.went):
-		m.named(l.log.Info()).Msgf("mapper %s; it held no chunk", why)
+		m.named(l.log.Info()).Msgf("mapper %s; it held no piece", why)
 	}
 }
 
@@ -267,7 +267,7 @@ func (l *mapperLog) tick(now time.Time) {
 		return
 	}
 	if l.came.unlogged+l.went.unlogged+l.lost.unlogged+l.refused.unlogged > 0 {
-		l.log.Info().Int("came", l.came.unlogged).Int("went", l.went.unlogged).Int("went_with_chunks", l.lost.unlogged).Int("refused", l.refused.unlogged).
+		l.log.Info().Int("came", l.came.unlogged).Int("went", l.went.unlogged).Int("went_with_pieces", l.lost.unlogged).Int("refused", l.refused.unlogged).
 			Msg("many mappers came, went or got no work within a minute: these had no line of their own")
 	}
 	*l = mapperLog{log: l.log}

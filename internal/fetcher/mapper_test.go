@@ -27,17 +27,17 @@ func TestMapperLog(t *testing.T) {
 	})
 	log := b.log.String()
 	for what, want := range map[string]int{
-		"mapper joined": 20, "it held no chunk": 20, "its chunks go to others": 1, "these had no line of their own": 1,
+		"mapper joined": 20, "it held no piece": 20, "its pieces are requeued": 1, "these had no line of their own": 1,
 	} {
 		if n := strings.Count(log, what); n != want {
 			t.Errorf("%d log lines have %q, want %d", n, what, want)
 		}
 	}
 	for line := range strings.SplitSeq(log, "\n") {
-		if strings.Contains(line, "go to others") && !strings.Contains(line, `"mapper_id":"m3"`) {
+		if strings.Contains(line, "are requeued") && !strings.Contains(line, `"mapper_id":"m3"`) {
 			t.Errorf("the log says that a mapper without pieces lost some: %s", line)
 		}
-		if strings.Contains(line, "no line of their own") && !strings.Contains(line, `"came":481,"went":480,"went_with_chunks":0`) {
+		if strings.Contains(line, "no line of their own") && !strings.Contains(line, `"came":481,"went":480,"went_with_pieces":0`) {
 			t.Errorf("the summary of the other mappers is %s", line)
 		}
 	}

@@ -47,7 +47,7 @@ func (f *Fetcher) handleNext(ctx context.Context, r *bus.Request) {
 func (f *Fetcher) handleBeat(ctx context.Context, r *bus.Request) {
 	beat, err := wire.DecodeBeat(r.Message)
 	if err != nil {
-		f.strange.Warn().Err(err).Msg("ignored a beat")
+		f.strange.Warn().Err(err).Msg("ignored a heartbeat")
 		return
 	}
 	f.post(ctx, func(c *coordinator) { c.hearBeat(time.Now(), beat) })

@@ -45,7 +45,7 @@ func TestPausedFetcher(t *testing.T) {
 		t.Errorf("%d chunks were mapped twice: %+v", s.Chunks.Duplicates, s)
 	}
 	for _, w := range entries(j.fetcher) { // more than a lease later, a mapper may really have been silent
-		if strings.HasSuffix(w.Message, "its chunks go to others") && !w.Time.Before(awake) && w.Time.Before(awake.Add(lease)) {
+		if strings.HasSuffix(w.Message, "its pieces are requeued") && !w.Time.Before(awake) && w.Time.Before(awake.Add(lease)) {
 			t.Errorf("%s: %s, because the fetcher was away itself", w.Time, w.Message)
 		}
 	}

@@ -90,7 +90,7 @@ func (j *job) runUntil(what string, reached func() bool) {
 
 // lost returns how often the fetcher gave up a mapper that held a chunk; each holds one, because it
 // has one worker. On a stalled machine these include mappers that are alive.
-func (j *job) lost() int { return strings.Count(j.fetcher.Log(), ": its chunks go to others") }
+func (j *job) lost() int { return strings.Count(j.fetcher.Log(), ": its pieces are requeued") }
 
 // checkLetter checks that the poison object is the only dead letter, with this reason, that every other
 // object is mapped, and that status and log say so.
