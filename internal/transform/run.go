@@ -227,7 +227,7 @@ func newRun(t Transform, body []byte, o Options) *run {
 // room returns the size of the first buffer for the outputs of a body: a little more than
 // Growth says, because growing a buffer copies it.
 func (o *Options) room(body int) int {
-	if o.Growth <= 0 {
+	if !(o.Growth > 0) { // unknown, or not a number
 		return body
 	}
 	return int(min(float64(body), o.Growth*float64(body)*17/16+64))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -311,7 +312,7 @@ func TestRunGrowth(t *testing.T) {
 	b := body(slices.Repeat([]string{`{"uuid":"u","fn":"f","ln":"l","friends":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]}`}, 100)...)
 	want := slices.Repeat([]string{`{"id":"u","name":"f l"}`}, 100)
 	tr := mustNew(t, "users")
-	for _, growth := range []float64{0, 1e-9, 0.1, 0.5, 1, 1e9} {
+	for _, growth := range []float64{0, math.NaN(), math.Inf(1), 1e-9, 0.1, 0.5, 1, 1e9} {
 		out := mustRun(t, tr, b, nil, Options{Growth: growth})
 		wantLines(t, out, want...)
 		if growth >= 0.5 && cap(out.Lines) > 9*len(b)/8 {
