@@ -30,7 +30,7 @@ var exportTimeout = 30 * time.Second
 // export downloads a job's result from its saver.
 type export struct {
 	from, output string
-	columns      []string // of a CSV file; none: the keys of the first object
+	columns      []string // of a table; none: the keys of all objects
 	dead, force  bool
 	token        string
 }
@@ -41,13 +41,15 @@ func exportCommand() *cobra.Command {
 		Use:   "export --from URL -o FILE",
 		Short: "Download the result of a job that runs elsewhere",
 		Long: "export downloads the ordered outputs of a finished job, or its dead letters, from the HTTP port of its saver.\n" +
-			"A FILE that ends in .csv gets a row for each object, below the names of the columns: the keys of the first object, or --columns.\n" +
-			"A missing key and null are empty fields; arrays and objects are JSON. An output that is no object, or has another key, is an error.\n\n" +
+			"A FILE that ends in .csv, .csv.gz, .csv.zst or .parquet becomes a table with a row for each object. Its columns are all keys, in the\n" +
+			"order in which they first appear, or --columns. Parquet has types; a column with values of several kinds is JSON. In CSV a missing\n" +
+			"key and null are empty fields, and arrays and objects are JSON. An output that is no object is an error.\n\n" +
 			"FILE appears when it is complete and its checksum matches the saver's. Until then the data is in FILE.part-CHECKSUM. If the\n" +
 			"connection breaks, run the same command again to continue. An existing FILE is replaced only with --force.\n\n" +
 			"The saver answers clients on its own machine, which includes kubectl port-forward. Others need its RESULT_TOKEN, which\n" +
 			"export reads from the variable of that name.",
 		Example: "  kubectl port-forward pod/saver-0 3541 &\n  chunkline export --from http://localhost:3541 -o result.jsonl\n" +
+			"  chunkline export --from http://localhost:3541 -o result.parquet\n" +
 			"  chunkline export --from http://localhost:3541 -o result.csv --columns id,name,age\n" +
 			"  chunkline export --from http://localhost:3541 -o dead.jsonl --dead",
 		Args: cobra.NoArgs,
@@ -56,7 +58,7 @@ func exportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if isCSV(e.output) {
+			if isTable(e.output) {
 				_, err = fmt.Fprintf(c.OutOrStdout(), "%s has the saver's objects, whose %d bytes have its checksum\n", e.output, size)
 				return err
 			}
@@ -66,7 +68,7 @@ func exportCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&e.from, "from", "", "URL of the saver's HTTP port (required)")
 	c.Flags().StringVarP(&e.output, "output", "o", "", "file for the result (required)")
-	c.Flags().StringSliceVar(&e.columns, "columns", nil, "with a FILE that ends in .csv: the keys that are its columns, in order, with commas between")
+	c.Flags().StringSliceVar(&e.columns, "columns", nil, "with a FILE that is a table: the keys that are its columns, in order, with commas between; other keys are left out")
 	c.Flags().BoolVar(&e.dead, "dead", false, "download the dead letters; the file is empty if there are none")
 	c.Flags().BoolVar(&e.force, "force", false, "replace FILE if it exists")
 	e.token = os.Getenv("RESULT_TOKEN")
@@ -102,7 +104,7 @@ func (e *export) run(ctx context.Context) (int64, error) {
 	if _, err := e.alreadyDone(want); err != nil { // another program may have created the file meanwhile
 		return 0, err
 	}
-	if isCSV(e.output) {
+	if isTable(e.output) {
 		if part, err = e.convert(part); err != nil {
 			return 0, err
 		}
@@ -134,13 +136,19 @@ func (e *export) address() (string, error) {
 	return from.JoinPath(path).String(), nil
 }
 
-// checkType refuses a file name that promises another compression than the result has.
+// checkType refuses a file name that promises another format or compression than the file would have.
 func (e *export) checkType(mediaType string) error {
-	err := sink.CheckMediaType(e.output, mediaType)
+	var err error
 	switch {
-	case err != nil && isCSV(e.output):
-		return app.Usage("--output=%s: the result is %s, of which export makes no CSV: use another name", e.output, mediaType)
-	case err != nil:
+	case !isTable(e.output):
+		err = sink.CheckMediaType(e.output, mediaType)
+	case mediaType != sink.MediaType(""):
+		return app.Usage("--output=%s: the result is %s, of which export makes no table: use another name", e.output, mediaType)
+	}
+	if err == nil {
+		err = sink.CheckName(e.output)
+	}
+	if err != nil {
 		return app.Usage("--output=%s: %w", e.output, err)
 	}
 	return nil
@@ -202,7 +210,7 @@ func (e *export) ask(ctx context.Context, address string, header http.Header) (*
 }
 
 // alreadyDone reports whether the result has been downloaded before, and refuses to
-// replace another file. It cannot recognise the result in a CSV file.
+// replace another file. It cannot recognise the result in a table.
 func (e *export) alreadyDone(want remoteFile) (bool, error) {
 	info, err := os.Stat(e.output)
 	switch {
@@ -212,9 +220,9 @@ func (e *export) alreadyDone(want remoteFile) (bool, error) {
 		return false, fmt.Errorf("examine --output: %w", err)
 	case !info.Mode().IsRegular():
 		return false, app.Usage("--output=%s is not a file", e.output)
-	case isCSV(e.output) && !e.force:
+	case isTable(e.output) && !e.force:
 		return false, app.Usage("%s exists: choose another --output, or replace it with --force", e.output)
-	case info.Size() == want.bytes && !isCSV(e.output):
+	case info.Size() == want.bytes && !isTable(e.output):
 		if sum, err := sumOf(e.output); err != nil || sum == want.sum {
 			return err == nil, err
 		}

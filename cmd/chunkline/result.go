@@ -17,12 +17,17 @@ import (
 // workFolder is the folder in which a job with this output keeps its results.
 func workFolder(output string) string { return output + workSuffix }
 
-// deadFile is the file for the job's dead letters: named.jsonl and named.jsonl.gz have
+// deadFile is the file for the job's dead letters: named.jsonl, named.jsonl.gz and named.csv have
 // named.dead.jsonl, which is not compressed, since people read it.
 func deadFile(output string) string {
+	table := isTable(output)
 	output = sink.TrimCompression(output)
 	ext := filepath.Ext(output)
-	return strings.TrimSuffix(output, ext) + ".dead" + ext
+	output = strings.TrimSuffix(output, ext)
+	if table {
+		ext = ".jsonl"
+	}
+	return output + ".dead" + ext
 }
 
 // openResult opens the sink that belongs to the value of --output. job may be empty, and is for stores. It shows on w that it waits

@@ -60,7 +60,7 @@ func runCommand() *cobra.Command {
 			"Requests to a service (--transform https://…) carry the token in TRANSFORM_TOKEN and the headers in TRANSFORM_HEADERS;\n" +
 			"requests to an API (-i https://…) those in SOURCE_TOKEN and SOURCE_HEADERS. @FILE stands for the content of a file.\n\n" +
 			"After ^C, a crash or a power cut, run the same command again to continue. The folder OUTPUT.chunkline keeps finished work,\n" +
-			"and input from a command, an API or stdin, until you remove it. Dead letters go to OUTPUT with .dead before its extension.\n" +
+			"and input from a command, an API or stdin, until you remove it. Dead letters go to OUTPUT with .dead before its extension, as lines.\n" +
 			"run refuses to start if either file exists and this job did not write it, or if the file was changed since.\n\n" +
 			"With -o - the outputs go to standard output while the job runs, and everything else to standard error. --work names the work\n" +
 			"folder. The same command with the same --work writes all outputs again, and maps only what is missing.\n\n" +
@@ -77,7 +77,7 @@ func runCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, cmd:PROGRAM ARG… the output of a command, s3://BUCKET/KEY an object or a glob of objects, https://HOST/PATH#OPTIONS a JSON API, and sqlite:FILE?query=SELECT …&key=COLUMN or postgres://… the rows of a query")
 	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
-	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (NAME.gz and NAME.zst are compressed), - for standard output, or a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, each with ?table=NAME&columns=… for a table of yours, or object storage: s3://BUCKET/PREFIX, with ?format=jsonl.zst&size=64MiB if you like (required)")
+	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (NAME.gz and NAME.zst are compressed, NAME.csv and NAME.parquet are tables of objects), - for standard output, or a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, each with ?table=NAME&columns=… for a table of yours, or object storage: s3://BUCKET/PREFIX, with ?format=jsonl.zst&size=64MiB if you like (required)")
 	flags.StringVar(&f.work, "work", "", "with --output -: folder that keeps finished work, so that the same command continues; if not set, a temporary folder")
 	flags.BoolVar(&f.force, "force", false, "replace OUTPUT and the file of dead letters even if this job did not write them")
 	f.what.add(c)

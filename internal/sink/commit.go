@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Commit implements saver.Sink. It stores a group with one sync.
+// Commit implements saver.Sink. It stores a group with one sync. Objects whose outputs cannot be rows of the table that the
+// outputs will be become dead letters, in results, too.
 func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error) {
 	for i := range results {
 		if err := results[i].Check(); err != nil {
@@ -31,17 +33,23 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 	if err != nil {
 		return nil, f.breakDown(err)
 	}
+	stored := slices.Clone(results)
 	fresh := make([]frame, 0, len(results)+1)
 	for i, outcome := range outcomes {
-		if outcome == Committed {
-			fresh = append(fresh, frameOf(&results[i]))
+		if outcome != Committed {
+			continue
 		}
+		if stored[i], err = f.fit(stored[i]); err != nil {
+			return nil, err
+		}
+		fresh = append(fresh, frameOf(&stored[i]))
 	}
 	if len(fresh) > 0 {
 		if err := f.append(f.withTransforms(fresh, bound)); err != nil {
 			return nil, err
 		}
 	}
+	copy(results, stored)
 	return outcomes, nil
 }
 
@@ -70,6 +78,9 @@ func (f *Folder) Replace(ctx context.Context, result Result) error {
 	now := f.state.Load().claims
 	if err := now.CheckReplace(old, &result); err != nil {
 		return fmt.Errorf("sink folder %s: %w", f.dir, err)
+	}
+	if result, err = f.fit(result); err != nil {
+		return err
 	}
 	return f.append(f.withTransforms([]frame{frameOf(&result)}, now.Bind(&result)))
 }

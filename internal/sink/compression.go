@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -61,56 +60,4 @@ func compressionOf(path string) compression {
 		i = len(compressions) - 1
 	}
 	return compressions[i]
-}
-
-// Decompress returns the lines of an ordered file, whose compression the end of its name selects.
-func Decompress(path string, r io.Reader) (io.ReadCloser, error) {
-	lines, err := compressionOf(path).reader(r)
-	if err != nil {
-		return nil, fmt.Errorf("decompress %s: %w", path, err)
-	}
-	return lines, nil
-}
-
-// Compress returns a writer of the lines of an ordered file, whose compression the end of its name selects. Closing it does
-// not close w.
-func Compress(path string, w io.Writer) (io.WriteCloser, error) {
-	lines, err := compressionOf(path).writer(w)
-	if err != nil {
-		return nil, fmt.Errorf("compress %s: %w", path, err)
-	}
-	return lines, nil
-}
-
-// MediaType returns the media type of the content of an ordered file.
-func MediaType(path string) string { return compressionOf(path).mediaType }
-
-// TrimCompression returns a file name without the extension of its compression.
-func TrimCompression(name string) string {
-	return name[:len(name)-len(compressionOf(name).extension)]
-}
-
-// CheckMediaType returns an error if a file name promises another compression than the media type of its content is.
-func CheckMediaType(name, mediaType string) error {
-	i := slices.IndexFunc(compressions, func(c compression) bool { return c.mediaType == mediaType })
-	if i < 0 {
-		return fmt.Errorf("the result has the unknown media type %q", mediaType)
-	}
-	if has := compressions[i]; has.extension != compressionOf(name).extension {
-		return fmt.Errorf("the result is %s: use the name %s", mediaType, TrimCompression(name)+has.extension)
-	}
-	return nil
-}
-
-// promised are extensions of formats that ordered files do not have.
-var promised = []string{".csv", ".tsv", ".parquet", ".avro", ".arrow", ".xlsx", ".zip", ".bz2", ".xz", ".lz4", ".br", ".snappy"}
-
-// checkName refuses a file name that promises another format than the file would have.
-func checkName(path string) error {
-	inner := TrimCompression(path)
-	if extension := strings.ToLower(filepath.Ext(inner)); slices.Contains(promised, extension) {
-		return fmt.Errorf("output %s: the file would hold JSON Lines and not %s: use a name such as %s.jsonl, %[3]s.jsonl.gz or %[3]s.jsonl.zst: %w",
-			path, extension, strings.TrimSuffix(filepath.Base(inner), filepath.Ext(inner)), ErrSettings)
-	}
-	return nil
 }

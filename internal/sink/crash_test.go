@@ -18,6 +18,14 @@ type story struct {
 	groups [][]sink.Result
 	all    []sink.Result // in the order of the IDs, then From
 	o      sink.FolderOptions
+	output string // name of the ordered outputs in the folder
+}
+
+// in returns the options of a folder.
+func (s story) in(dir string) sink.FolderOptions {
+	o := s.o
+	o.Output = filepath.Join(dir, s.output)
+	return o
 }
 
 func newStory() story {
@@ -27,6 +35,7 @@ func newStory() story {
 		groups: [][]sink.Result{{second[1], all[0]}, {all[3]}, {all[2], sixth[1]}, {all[6], sixth[0], second[0], all[4]}},
 		all:    slices.Concat(all[:1], second, all[2:5], sixth, all[6:]),
 		o:      sink.FolderOptions{PartBytes: 150},
+		output: "output.jsonl",
 	}
 }
 
@@ -43,7 +52,17 @@ type confirmed struct {
 // continues the story from there.
 func TestCrashAtEveryStep(t *testing.T) {
 	t.Parallel()
-	s := newStory()
+	for _, output := range []string{"output.jsonl", "output.jsonl.zst", "output.csv.gz", "output.parquet"} {
+		t.Run(output, func(t *testing.T) {
+			t.Parallel()
+			s := newStory()
+			s.output = output
+			s.crashAtEveryStep(t)
+		})
+	}
+}
+
+func (s story) crashAtEveryStep(t *testing.T) {
 	home, copies := t.TempDir(), t.TempDir()
 	dir := filepath.Join(home, "deep", "sink")
 	disk := newCrashFS(t, home)
@@ -61,7 +80,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 			moments = append(moments, moment{to, at, known})
 		}
 	}
-	f := openOn(t, disk, dir, s.o)
+	f := openOn(t, disk, dir, s.in(dir))
 	claim(t, f)
 	known.claimed = true
 	for _, g := range s.groups {
@@ -96,14 +115,15 @@ func TestCrashAtEveryStep(t *testing.T) {
 // resume opens the folder after a crash, checks it and continues to the end.
 func (s story) resume(t *testing.T, dir string, known confirmed) {
 	t.Helper()
+	o := s.in(dir)
+	o.DeadFile = filepath.Join(dir, "dead.jsonl")
 	sum, outputs, dead := sinktest.Expect(s.all...)
-	s.wantWholeOrNone(t, filepath.Join(dir, "output.jsonl"), outputs)
+	outputs = sinktest.Content(o.Output, outputs)
+	s.wantWholeOrNone(t, o.Output, outputs)
 	if known.finished {
-		wantFile(t, filepath.Join(dir, "output.jsonl"), outputs)
+		wantFile(t, o.Output, outputs)
 	}
-	s.wantWholeOrNone(t, filepath.Join(dir, "dead.jsonl"), dead)
-	o := s.o
-	o.Output, o.DeadFile = filepath.Join(dir, "output.jsonl"), filepath.Join(dir, "dead.jsonl")
+	s.wantWholeOrNone(t, o.DeadFile, dead)
 	f := openOn(t, newTestFS(), dir, o)
 	if _, bound := f.Plan(); known.claimed && !bound {
 		t.Fatal("the claim is lost")

@@ -13,7 +13,7 @@
 //
 // # What it does not promise
 //
-// It does not examine outputs or dead letters: decoding the result has already checked their number of lines against
+// It does not examine outputs or dead letters, unless the outputs become a table (refuse.go): decoding the result has already checked their number of lines against
 // Counts. It does not compare a duplicate's outputs with the stored ones: the first result stays. It has no notion of
 // leases; results of older epochs are accepted.
 //
@@ -21,7 +21,8 @@
 //
 //	log-00000, log-00001 …    the log: results, claims, fences, removals, merges, in the order of their commits
 //	log.index                 a summary of the log; it may be removed, and is made again
-//	output.jsonl, dead.jsonl  outputs and dead letters in input order, merged by Finish
+//	output.jsonl, dead.jsonl  outputs and dead letters in input order, merged by Finish; the outputs may have another name,
+//	                          whose end selects compression and a table (format.go)
 //
 // A commit appends records to the log, syncs it once, and then returns. Reads use a table in memory that maps each piece to
 // the position of its record.
@@ -29,7 +30,7 @@
 //	append frames ──▶ sync log (and folder, for a new part) ──▶ table, answer ──▶ now and then: a block of the index
 //
 // Files: frame.go and record.go define the format, log.go appends, recover.go reads the log when a folder is opened,
-// index.go is the summary that makes this faster, read.go and reader.go read, merge.go writes the ordered files, follow.go
+// index.go is the summary that makes this faster, read.go and reader.go read, merge.go and mergetable.go write the ordered files, follow.go
 // writes the outputs to a stream while the job runs. Other kinds of sinks share the rules of claims (claim.go), of a group's outcomes (outcome.go) and of a complete job (gaps.go), the table
 // in memory (table.go), and what reads through it (view.go).
 //

@@ -154,7 +154,7 @@ func finish(t *testing.T, f *sink.Folder, results ...sink.Result) sink.Summary {
 	if err != nil {
 		t.Fatalf("finish: %v", err)
 	}
-	wantFile(t, got.Output, outputs)
+	wantFile(t, got.Output, sinktest.Content(got.Output, outputs))
 	if got.DeadFile != "" || len(dead) > 0 {
 		wantFile(t, got.DeadFile, dead)
 	}

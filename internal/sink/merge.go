@@ -171,7 +171,7 @@ func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 	return f.record(s, &placed, &done)
 }
 
-// mergeFile writes the ranges of all pieces, in order, to a new file beside o's path, and computes its fingerprint.
+// mergeFile writes a new file beside o's path, and computes its fingerprint.
 func (f *Folder) mergeFile(ctx context.Context, o *orderedFile) (err error) {
 	if o.old, err = f.mayReplace(o.path, o.known); err != nil { // check before the work, not only after it
 		return err
@@ -186,24 +186,22 @@ func (f *Folder) mergeFile(ctx context.Context, o *orderedFile) (err error) {
 			err = errors.Join(err, out.Close())
 		}
 	}()
-	reader := newPartReader(f.log)
-	defer func() { err = errors.Join(err, reader.close()) }()
 	sum := xxhash.New()
 	target := &appender{file: out}
 	w := bufio.NewWriterSize(io.MultiWriter(sum, target), readSize)
-	lines, err := compressionOf(o.path).writer(w)
+	content, err := compressionOf(o.path).writer(w)
 	if err != nil {
 		return err
 	}
-	for r, err := range f.Records(ctx) {
-		if err != nil {
-			return err
-		}
-		if err := reader.copy(lines, o.part(&r), &r); err != nil {
-			return err
-		}
+	if table := TableOf(o.path); table != 0 {
+		err = f.mergeTable(ctx, content, table)
+	} else {
+		err = f.mergeLines(ctx, content, o)
 	}
-	if err := errors.Join(lines.Close(), w.Flush()); err != nil {
+	if err == nil {
+		err = errors.Join(content.Close(), w.Flush())
+	}
+	if err != nil {
 		return err
 	}
 	if err := out.Sync(); err != nil {
@@ -212,6 +210,21 @@ func (f *Folder) mergeFile(ctx context.Context, o *orderedFile) (err error) {
 	o.print = fingerprint{Bytes: uint64(target.at), Sum: sum.Sum64()}
 	closed = true
 	return out.Close()
+}
+
+// mergeLines writes the ranges of all pieces, in order, to w.
+func (f *Folder) mergeLines(ctx context.Context, w io.Writer, o *orderedFile) (err error) {
+	reader := newPartReader(f.log)
+	defer func() { err = errors.Join(err, reader.close()) }()
+	for r, err := range f.Records(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := reader.copy(w, o.part(&r), &r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *Folder) syncDir(dir string) error {
@@ -276,7 +289,7 @@ func (f *Folder) OpenOutput(dead bool) (Merged, error) {
 	case !dead && !f.mergesOutputs():
 		return Merged{}, fmt.Errorf("sink folder %s: its outputs were written to standard output: it has no file of them", f.dir)
 	case dead && s.totals.Dead == 0:
-		return Merged{ReaderAt: emptyFile{}, Closer: emptyFile{}, MediaType: compressionOf("").mediaType, Sum: xxhash.New().Sum64()}, nil
+		return Merged{ReaderAt: emptyFile{}, Closer: emptyFile{}, MediaType: MediaType(""), Sum: xxhash.New().Sum64()}, nil
 	}
 	info, err := f.fs.Stat(path)
 	if err != nil {
@@ -292,7 +305,7 @@ func (f *Folder) OpenOutput(dead bool) (Merged, error) {
 	if err != nil {
 		return Merged{}, fmt.Errorf("open output: %w", err)
 	}
-	return Merged{ReaderAt: in, Closer: in, MediaType: compressionOf(path).mediaType, Bytes: info.Size(), Sum: known[0].Sum}, nil
+	return Merged{ReaderAt: in, Closer: in, MediaType: MediaType(path), Bytes: info.Size(), Sum: known[0].Sum}, nil
 }
 
 // emptyFile is a file without content.

@@ -16,7 +16,8 @@ import (
 // FolderOptions are the settings of a folder.
 type FolderOptions struct {
 	// Output is the file of the ordered outputs; default output.jsonl in the folder. It appears when the job is finished.
-	// Its own folder must exist. NoOutput: there is no such file. A folder that was finished without one has NoOutput as its
+	// Its own folder must exist. The end of its name selects the format and the compression; an object with an output that
+	// cannot be a row of a table becomes a dead letter. NoOutput: there is no such file. A folder that was finished without one has NoOutput as its
 	// default.
 	Output string
 	// DeadFile is the file of the ordered dead letters; default dead.jsonl in
@@ -116,10 +117,10 @@ func (f *Folder) configure(dir, job string) error {
 		return fmt.Errorf("sink folder %s: %w: %w", dir, ErrUnreachable, err)
 	}
 	f.dir = resolve(f.dir)
-	if f.o.Output, err = f.configureTarget(f.o.Output, "output.jsonl"); err != nil {
+	if f.o.Output, err = f.configureTarget(f.o.Output, "output.jsonl", CheckName); err != nil {
 		return err
 	}
-	if f.o.DeadFile, err = f.configureTarget(f.o.DeadFile, "dead.jsonl"); err != nil {
+	if f.o.DeadFile, err = f.configureTarget(f.o.DeadFile, "dead.jsonl", checkDeadName); err != nil {
 		return err
 	}
 	if f.o.Output == f.o.DeadFile {

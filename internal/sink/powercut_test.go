@@ -74,7 +74,9 @@ func randomStory(rng *rand.Rand) story {
 		counts = append(counts, objects)
 	}
 	s := story{all: cutSome(rng, sinktest.Chain("one", counts...)), o: sink.FolderOptions{PartBytes: 50 + rng.Int64N(2000)}}
+	s.output = []string{"output.jsonl", "output.jsonl.gz", "output.csv", "output.parquet"}[rng.IntN(4)]
 	if rng.IntN(4) == 0 { // long ones, so that writes can tear between sectors
+		s.output = "output.jsonl" // their outputs are no rows
 		last := len(s.all) - 1
 		s.all = append(s.all, big(s.all[last].Chunk+1, s.all[last].First+uint64(s.all[last].Objects), 1+rng.IntN(5000)))
 	}
@@ -122,7 +124,7 @@ func crashRandomly(t *testing.T, seed uint64) (counts crashes) {
 	if err := s.live(t, disk, dir, &known); err != nil {
 		t.Fatalf("after the last power cut: %v", err)
 	}
-	f := openOn(t, disk, dir, s.o)
+	f := openOn(t, disk, dir, s.in(dir))
 	if got := f.Recovered(); got != (sink.Recovered{}) {
 		t.Fatalf("after a clean close something was recovered: %+v", got)
 	}
@@ -196,9 +198,9 @@ func (s story) live(t *testing.T, disk *testFS, dir string, known *confirmed) er
 		full = true
 		return true
 	}
-	f, err := sink.OpenFolderOn(disk, dir, job, s.o)
+	f, err := sink.OpenFolderOn(disk, dir, job, s.in(dir))
 	if again(err) {
-		f, err = sink.OpenFolderOn(disk, dir, job, s.o)
+		f, err = sink.OpenFolderOn(disk, dir, job, s.in(dir))
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errOpening, err)
@@ -251,7 +253,7 @@ func (s story) live(t *testing.T, disk *testFS, dir string, known *confirmed) er
 		return err
 	}
 	known.finished = true
-	wantFile(t, got.Output, outputs)
+	wantFile(t, got.Output, sinktest.Content(got.Output, outputs))
 	if len(dead) > 0 {
 		wantFile(t, got.DeadFile, dead)
 	}
@@ -276,7 +278,7 @@ func (s story) checkResults(t *testing.T, f *sink.Folder, known *confirmed) {
 // damaged, and the story continues from there.
 func TestPowerCutWithinCommit(t *testing.T) {
 	t.Parallel()
-	s := story{o: sink.FolderOptions{PartBytes: 12_000}}
+	s := story{o: sink.FolderOptions{PartBytes: 12_000}, output: "output.jsonl"}
 	for n := range 24 {
 		r := big(chunk.ID(n), uint64(n), 1+n*997%3000)
 		if n >= 12 { // three pieces a chunk
@@ -290,7 +292,7 @@ func TestPowerCutWithinCommit(t *testing.T) {
 	}
 	home := t.TempDir()
 	disk := newCrashFS(t, home)
-	f := openOn(t, disk, filepath.Join(home, "sink"), s.o)
+	f := openOn(t, disk, filepath.Join(home, "sink"), s.in(filepath.Join(home, "sink")))
 	claim(t, f)
 	known := confirmed{claimed: true, trying: true}
 	cuts := uint64(0)

@@ -26,6 +26,18 @@ func TestFolderIsASink(t *testing.T) {
 	})
 }
 
+// The outputs are a table, or compressed, or both.
+func TestFolderOfAFormatIsASink(t *testing.T) {
+	for _, extension := range []string{".jsonl.gz", ".csv", ".csv.zst", ".parquet"} {
+		t.Run(extension, func(t *testing.T) {
+			t.Parallel()
+			sinktest.RunFiles(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
+				return sink.Open(where, job, sink.Options{Output: where + extension})
+			})
+		})
+	}
+}
+
 // With parts of 60 bytes every other result begins a new file.
 func TestFolderOfManyPartsIsASink(t *testing.T) {
 	sinktest.RunFiles(t, func(_ *testing.T, where, job string) (saver.Sink, error) {

@@ -35,9 +35,9 @@ func with(known []fingerprint, another fingerprint) []fingerprint {
 	return append(slices.Clone(known), another)
 }
 
-// configureTarget checks the path of a merged file before a job runs for hours. An existing path must be a regular file: a
+// configureTarget checks the path of a merged file before a job runs for hours, and its name with check. An existing path must be a regular file: a
 // rename onto /dev/null or a pipe would replace it by a file.
-func (f *Folder) configureTarget(path, base string) (string, error) {
+func (f *Folder) configureTarget(path, base string, check func(path string) error) (string, error) {
 	switch path {
 	case "":
 		return filepath.Join(f.dir, base), nil
@@ -52,7 +52,7 @@ func (f *Folder) configureTarget(path, base string) (string, error) {
 	if f.o.ReadOnly {
 		return path, nil
 	}
-	if err := checkName(path); err != nil {
+	if err := check(path); err != nil {
 		return "", err
 	}
 	parent, base := filepath.Split(path)

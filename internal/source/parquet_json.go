@@ -77,7 +77,7 @@ func newColumn(in *parquet.Column, leaf int) (*column, int, error) {
 		}
 		c.children, leaf = append(c.children, below), end
 	}
-	if c.end = leaf; c.leaf == c.end {
+	if c.end = leaf; c.leaf == c.end && len(in.Path()) > 0 { // the root may have none: a table without rows
 		return nil, 0, fmt.Errorf("%w: the group %q has no columns", errParquet, name)
 	}
 	logical := in.Type().LogicalType()

@@ -58,6 +58,17 @@ func (w *world) write(t *testing.T, lines []string) {
 	}
 }
 
+// made is an output: a string, or an object if the outputs are a table. A table that has object 9 has a column more.
+func (w *world) made(ordinal uint64, n int) string {
+	switch {
+	case sink.TableOf(w.output) == 0:
+		return fmt.Sprintf("\"out %d.%d\"", ordinal, n)
+	case ordinal == 9:
+		return `{"late":[1, 2],"number":1.0}`
+	}
+	return fmt.Sprintf(`{"number":%d.5,"text":"out \u00fc,\n\"%[1]d\".%d"}`, ordinal, n)
+}
+
 // results is what a right job makes of the source: object n has n%3 outputs
 // ("out n.0", "out n.1"), except the dead ones.
 func (w *world) results(t *testing.T, dead map[uint64]int) []sink.Result {
@@ -82,7 +93,7 @@ func (w *world) results(t *testing.T, dead map[uint64]int) []sink.Result {
 			}
 			r.Counts[i] = int(ordinal % 3)
 			for n := range r.Counts[i] {
-				r.Outputs = fmt.Appendf(r.Outputs, "\"out %d.%d\"\n", ordinal, n)
+				r.Outputs = append(append(r.Outputs, w.made(ordinal, n)...), '\n')
 			}
 		}
 		all = append(all, r)

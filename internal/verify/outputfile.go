@@ -10,51 +10,79 @@ import (
 	"os"
 
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/tabular"
 )
 
-// outputFile compares a file that the sink wrote at the end of the job with its
-// expected content. Without a path all methods do nothing.
-type outputFile struct {
+// A file is one that the sink wrote at the end of the job. It is compared with its expected content. The first difference is
+// a problem, and ends the comparison.
+type file interface {
+	expect(r *Report, lines []byte)            // compares the next lines
+	skip(r *Report, bytes int64, lines uint64) // skips lines whose content is unknown
+	end(r *Report)                             // checks that nothing follows
+	close()
+}
+
+// noFile stands for a file that the sink does not have, or that cannot be read.
+type noFile struct{}
+
+func (noFile) expect(*Report, []byte)      {}
+func (noFile) skip(*Report, int64, uint64) {}
+func (noFile) end(*Report)                 {}
+func (noFile) close()                      {}
+
+// openFile opens a file whose name selects its format.
+func openFile(r *Report, path string) (file, error) {
+	if path == "" {
+		return noFile{}, nil
+	}
+	in, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.problem("%s: the job is finished, but the file does not exist", path)
+		return noFile{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open output file: %w", err)
+	}
+	var opened file
+	switch sink.TableOf(path) {
+	case tabular.Parquet:
+		opened, err = openParquet(path, in)
+	case tabular.CSV:
+		opened, err = openCSV(path, in)
+	default:
+		opened, err = openLines(path, in)
+	}
+	if err != nil {
+		r.problem("%v", err)
+		_ = in.Close() // it was only read
+		return noFile{}, nil
+	}
+	return opened, nil
+}
+
+// linesFile is a file of lines, which may be compressed.
+type linesFile struct {
 	path   string
 	file   *os.File
 	lines  io.Closer
 	reader *bufio.Reader
-	offset int64 // of the lines, which may be compressed in the file
+	offset int64 // of the lines
 	differ bool  // the difference has been reported
 	buffer []byte
 }
 
-func (l *outputFile) open(r *Report, path string) error {
-	if path == "" {
-		return nil
-	}
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		r.problem("%s: the job is finished, but the file does not exist", path)
-		return nil
-	}
+func openLines(path string, in *os.File) (*linesFile, error) {
+	lines, err := sink.Decompress(path, in)
 	if err != nil {
-		return fmt.Errorf("open output file: %w", err)
+		return nil, err
 	}
-	lines, err := sink.Decompress(path, file)
-	if err != nil {
-		r.problem("%v", err)
-		_ = file.Close() // it was only read
-		return nil
-	}
-	l.path, l.file, l.lines, l.reader = path, file, lines, bufio.NewReaderSize(lines, 1<<20)
-	return nil
+	return &linesFile{path: path, file: in, lines: lines, reader: bufio.NewReaderSize(lines, 1<<20)}, nil
 }
 
-func (l *outputFile) close() {
-	if l.file != nil {
-		_, _ = l.lines.Close(), l.file.Close() // they were only read
-	}
-}
+func (l *linesFile) close() { _, _ = l.lines.Close(), l.file.Close() } // they were only read
 
-// expect compares the next bytes of the file with want.
-func (l *outputFile) expect(r *Report, want []byte) {
-	if l.file == nil || l.differ {
+func (l *linesFile) expect(r *Report, want []byte) {
+	if l.differ {
 		return
 	}
 	if cap(l.buffer) < len(want) {
@@ -73,9 +101,8 @@ func (l *outputFile) expect(r *Report, want []byte) {
 	l.offset += int64(len(want))
 }
 
-// skip skips n bytes whose expected content is unknown.
-func (l *outputFile) skip(r *Report, n int64) {
-	if l.file == nil || l.differ {
+func (l *linesFile) skip(r *Report, n int64, _ uint64) {
+	if l.differ {
 		return
 	}
 	if _, err := l.reader.Discard(int(n)); err != nil {
@@ -85,9 +112,8 @@ func (l *outputFile) skip(r *Report, n int64) {
 	l.offset += n
 }
 
-// end checks that nothing follows the last chunk.
-func (l *outputFile) end(r *Report) {
-	if l.file == nil || l.differ {
+func (l *linesFile) end(r *Report) {
+	if l.differ {
 		return
 	}
 	switch _, err := l.reader.ReadByte(); {

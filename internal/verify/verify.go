@@ -27,7 +27,7 @@ type Report struct {
 	Made       []Made   `json:"made"`                  // by version of the mappers, sorted by name
 	Failures   uint64   `json:"failures"`              // number of problems found
 	Problems   []string `json:"problems"`              // the first 20
-	OutputFile string   `json:"output_file,omitempty"` // the file that was compared byte by byte
+	OutputFile string   `json:"output_file,omitempty"` // the file that was compared byte by byte, or value by value
 	DeadFile   string   `json:"dead_file,omitempty"`
 }
 
@@ -62,7 +62,9 @@ type Sink interface {
 // Run compares src, cut by the folder's plan, with the folder. The report lists the
 // problems; an error means that the source or the folder could not be read.
 func Run(ctx context.Context, src source.Source, folder Sink) (Report, error) {
-	v := &verifier{folder: folder, report: Report{Problems: []string{}, Made: []Made{}}, counted: map[string]chunk.ID{}}
+	v := &verifier{
+		folder: folder, report: Report{Problems: []string{}, Made: []Made{}}, counted: map[string]chunk.ID{}, output: noFile{}, dead: noFile{},
+	}
 	if err := v.openFiles(); err != nil {
 		return Report{}, err
 	}
@@ -83,7 +85,7 @@ type verifier struct {
 	more         bool
 	report       Report
 	counted      map[string]chunk.ID // by version: the last chunk that Made counts
-	output, dead outputFile
+	output, dead file
 	lines        []byte // reused, as is deadLines
 	deadLines    []byte
 }
@@ -98,13 +100,21 @@ func (v *verifier) openFiles() error {
 		summary.Output = ""
 	}
 	v.report.OutputFile, v.report.DeadFile = summary.Output, summary.DeadFile
-	if _, files := v.folder.(*sink.Folder); !files { // the outputs are where the records have them
+	folder, files := v.folder.(*sink.Folder)
+	if !files { // the outputs are where the records have them
 		return nil
 	}
-	if err := v.output.open(&v.report, summary.Output); err != nil {
+	var err error
+	if v.output, err = openFile(&v.report, summary.Output); err != nil {
 		return err
 	}
-	return v.dead.open(&v.report, summary.DeadFile)
+	if v.dead, err = openFile(&v.report, summary.DeadFile); err != nil {
+		return err
+	}
+	if _, rows := v.output.(*parquetFile); rows {
+		return checkSum(&v.report, folder)
+	}
+	return nil
 }
 
 func (v *verifier) closeFiles() {
@@ -232,13 +242,13 @@ func (v *verifier) bodies(r sink.Record) (bool, error) {
 	} else if err := v.damaged(r, err); err != nil {
 		return false, err
 	} else {
-		v.output.skip(&v.report, r.Outputs.Length)
+		v.output.skip(&v.report, r.Outputs.Length, r.OutputCount())
 	}
 	if v.deadLines, err = v.folder.DeadLetters(v.deadLines[:0], r); err == nil {
 		v.dead.expect(&v.report, v.deadLines)
 		return true, nil
 	}
-	v.dead.skip(&v.report, r.Dead.Length)
+	v.dead.skip(&v.report, r.Dead.Length, uint64(r.DeadCount))
 	return false, v.damaged(r, err)
 }
 

@@ -11,7 +11,9 @@ package sinktest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -20,6 +22,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/tabular"
 )
 
 // Open opens the sink named where for a job, and creates it if it does not exist. where is a path that does not exist the
@@ -158,7 +161,7 @@ func (h *harness) wantFinish(results ...sink.Result) sink.Summary {
 	}
 	h.sameRecords(outputs, dead)
 	if h.files {
-		sameFile(h.t, got.Output, outputs)
+		sameFile(h.t, got.Output, Content(got.Output, outputs))
 		if len(dead) > 0 {
 			sameFile(h.t, got.DeadFile, dead)
 		}
@@ -203,6 +206,39 @@ func sameFile(t *testing.T, path string, want []byte) {
 	if !bytes.Equal(got, want) {
 		t.Fatalf("%s has %d bytes %.200q, want %d bytes %.200q", path, len(got), got, len(want), want)
 	}
+}
+
+// Content returns what an ordered file of a name holds that has these lines.
+func Content(name string, lines []byte) []byte {
+	var content bytes.Buffer
+	compressed, err := sink.Compress(name, &content)
+	if err != nil {
+		panic(err)
+	}
+	if format := sink.TableOf(name); format == 0 {
+		_, err = compressed.Write(lines)
+	} else {
+		err = writeTable(compressed, format, lines)
+	}
+	if err := errors.Join(err, compressed.Close()); err != nil {
+		panic(err)
+	}
+	return content.Bytes()
+}
+
+func writeTable(w io.Writer, format tabular.Format, lines []byte) error {
+	columns := tabular.NewColumns(nil)
+	add := tabular.LineWriter{Line: columns.Add}
+	if _, err := add.Write(lines); err != nil {
+		return err
+	}
+	table, err := tabular.NewWriter(w, format, columns)
+	if err != nil {
+		return err
+	}
+	rows := tabular.LineWriter{Line: table.Row}
+	_, err = rows.Write(lines)
+	return errors.Join(err, table.Close())
 }
 
 // Expect returns what a sink must hold after results, given in input order: the counts, the ordered outputs and the ordered

@@ -111,10 +111,10 @@ func (s *Sink) storePieces(ctx context.Context, t *tx, now *state, results []*si
 var progressNames = ownTable{columns: append([]string{"job"}, pieceColumns...)}.names()
 
 func (s *Sink) letterRows(r *sink.Result) ([][]any, error) {
-	letters, err := lettersOf(r.Dead)
+	letters, err := sink.Letters(r.Dead)
 	rows := make([][]any, len(letters))
 	for i, l := range letters {
-		rows[i] = []any{s.job, int64(r.Chunk), int64(l.ordinal), string(l.line)}
+		rows[i] = []any{s.job, int64(r.Chunk), int64(l.Ordinal), string(l.Line)}
 	}
 	return rows, err
 }

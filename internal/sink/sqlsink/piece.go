@@ -1,13 +1,10 @@
 package sqlsink
 
 import (
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"iter"
 
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -91,38 +88,10 @@ func (o object) ordinal() uint64 { return o.result.First + uint64(o.index) }
 // objectsOf yields the objects of a result, including those without outputs.
 func objectsOf(r *sink.Result) iter.Seq[object] {
 	return func(yield func(object) bool) {
-		left := r.Outputs
-		for i, n := range r.Counts {
-			o := object{result: r, index: i, outputs: make([][]byte, 0, n)}
-			for range n {
-				var line []byte
-				line, left, _ = bytes.Cut(left, []byte{'\n'})
-				o.outputs = append(o.outputs, line)
-			}
-			if !yield(o) {
+		for i, outputs := range r.ByObject() {
+			if !yield(object{result: r, index: i, outputs: outputs}) {
 				return
 			}
 		}
 	}
-}
-
-// A letter is a dead letter.
-type letter struct {
-	ordinal uint64
-	line    []byte // without line feed
-}
-
-// lettersOf splits dead letters. It decodes only their ordinals.
-func lettersOf(dead []byte) ([]letter, error) {
-	var letters []letter
-	for _, line := range chunk.Objects(dead) {
-		var l struct {
-			Ordinal *uint64 `json:"ordinal"`
-		}
-		if err := json.Unmarshal(line, &l); err != nil || l.Ordinal == nil {
-			return nil, fmt.Errorf("dead letter without an ordinal: %w", sink.ErrInvalid)
-		}
-		letters = append(letters, letter{*l.Ordinal, line})
-	}
-	return letters, nil
 }

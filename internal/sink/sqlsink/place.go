@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -104,46 +103,17 @@ func (s *Sink) halve(ctx context.Context, t *tx, objects []object) ([]refusal, e
 
 // deadLetter turns refused objects into dead letters of the results they belong to.
 func deadLetter(refused []refusal) error {
-	of := map[*sink.Result][]refusal{}
+	of := map[*sink.Result]map[int]string{}
 	for _, r := range refused {
-		of[r.result] = append(of[r.result], r)
+		if of[r.result] == nil {
+			of[r.result] = map[int]string{}
+		}
+		of[r.result][r.index] = r.reason
 	}
-	for r, some := range of {
-		if err := deadLetterIn(r, some); err != nil {
+	for r, reasons := range of {
+		if err := r.Refuse(reasons); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func deadLetterIn(r *sink.Result, refused []refusal) error {
-	letters, err := lettersOf(r.Dead)
-	if err != nil {
-		return err
-	}
-	was := *r
-	r.Counts, r.Outputs, r.Dead = slices.Clone(r.Counts), nil, nil
-	reasons := map[int]string{}
-	for _, f := range refused {
-		reasons[f.index] = f.reason
-	}
-	for o := range objectsOf(&was) {
-		reason, dead := reasons[o.index]
-		if !dead {
-			for _, line := range o.outputs {
-				r.Outputs = append(append(r.Outputs, line...), '\n')
-			}
-			continue
-		}
-		d := chunk.DeadLetter{Ordinal: o.ordinal(), Chunk: r.Chunk, Error: reason, Attempts: max(1, r.Attempt), Mapper: r.Mapper, Version: r.Version, Outputs: o.outputs}
-		line := d.Append(nil)
-		letters = append(letters, letter{o.ordinal(), line[:len(line)-1]})
-		r.Counts[o.index] = 0
-		r.DeadCount++
-	}
-	slices.SortFunc(letters, func(a, b letter) int { return int(int64(a.ordinal) - int64(b.ordinal)) })
-	for _, l := range letters {
-		r.Dead = append(append(r.Dead, l.line...), '\n')
 	}
 	return nil
 }
