@@ -46,7 +46,7 @@ func TrimCompression(name string) string {
 	return name[:len(name)-len(compressionOf(name).extension)]
 }
 
-// CheckMediaType returns an error if a file name promises another compression than the media type of lines is.
+// CheckMediaType returns an error if a file name promises another compression than lines of a media type have.
 func CheckMediaType(name, mediaType string) error {
 	i := slices.IndexFunc(compressions, func(c compression) bool { return c.mediaType == mediaType })
 	if i < 0 {

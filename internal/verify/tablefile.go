@@ -52,19 +52,26 @@ func openCSV(path string, in *os.File) (*csvFile, error) {
 	return c, nil
 }
 
+// longestRow bounds what a damaged quote can make row read. An object of the largest size is shorter.
+const longestRow = 4 * chunk.MaxObject
+
+var errRow = errors.New("a quote is not closed")
+
 // row reads one row, with its line feed. Line feeds within quotes belong to the row.
 func (c *csvFile) row() (string, error) {
 	var row []byte
-	for {
+	for quotes := 0; len(row) < longestRow; {
 		line, err := c.reader.ReadBytes('\n')
 		row = append(row, line...)
+		quotes += bytes.Count(line, []byte{'"'})
 		if err != nil && len(row) > 0 {
 			return "", io.ErrUnexpectedEOF
 		}
-		if err != nil || bytes.Count(row, []byte{'"'})%2 == 0 {
+		if err != nil || quotes%2 == 0 {
 			return string(row), err
 		}
 	}
+	return "", errRow
 }
 
 func (c *csvFile) expect(r *Report, lines []byte) {
