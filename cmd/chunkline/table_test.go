@@ -22,7 +22,7 @@ func TestExport_table(t *testing.T) {
 	dir := t.TempDir()
 	in, out := write(t, filepath.Join(dir, "in"), tableInput), filepath.Join(dir, "out.jsonl")
 	must(t, 0, "run", "-i", in, "-o", out, "-t", "identity")
-	folder, err := openResult(t.Context(), out, "", true)
+	folder, err := openResult(t.Context(), &screen{w: t.Output()}, out, "", true)
 	if err != nil {
 		t.Fatal(err)
 	}
