@@ -134,7 +134,7 @@ func TestRunOutputNames(t *testing.T) {
 	t.Parallel()
 	in := write(t, filepath.Join(t.TempDir(), "in.jsonl"), "1\n")
 	for output, said := range map[string]string{
-		"out.parquet":              "out.jsonl.zst",
+		"out.xlsx":                 "out.jsonl.zst",
 		"gs://bucket/key":          "--output gs://bucket/key: use a file",
 		"mysql://me:secret@db/job": "mysql://me:xxxxx@db/job",
 	} {
