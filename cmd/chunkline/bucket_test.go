@@ -42,6 +42,11 @@ func TestBucketOutput(t *testing.T) {
 	wantWords(t, must(t, 0, "dead", "list", "-o", out).stdout, `"ordinal":7,"chunk":0`, "seven", `"object":{"n":7}`)
 	must(t, 0, "verify", "-o", out)
 	wantWords(t, must(t, 2, "run", "-i", in, "-o", out, "-m", ".n").err.Error(), "was begun with the transform")
+	part := findPart(t, backend)
+	if _, err := backend.PutObject("data", part, map[string]string{}, strings.NewReader("changed"), 7, nil); err != nil {
+		t.Fatal(err)
+	}
+	wantWords(t, must(t, 1, "verify", "-o", out).stdout, "wrong: s3://data/out/part-*.jsonl.gz", part)
 	must(t, 0, "dead", "retry", "-o", out, "-m", ".n")
 	must(t, 0, "verify", "-o", out)
 	again := must(t, 0, "run", "-i", in, "-o", out+"?format=jsonl.gz", "-m", ".n", "--accept-change", "--json").report(t)
@@ -66,6 +71,16 @@ func TestBucketOutput(t *testing.T) {
 	if _, err := backend.HeadObject("data", "new/.chunkline/log/00000000000000000001"); err == nil {
 		t.Error("a refused run has made a sink")
 	}
+}
+
+// findPart returns the key of the first part with outputs.
+func findPart(t *testing.T, backend *s3mem.Backend) string {
+	t.Helper()
+	list, err := backend.ListBucket("data", &gofakes3.Prefix{HasPrefix: true, Prefix: "out/part-"}, gofakes3.ListBucketPage{})
+	if err != nil || len(list.Contents) == 0 {
+		t.Fatalf("no part: %v", err)
+	}
+	return list.Contents[0].Key
 }
 
 // Standard input is kept in a folder of this sink's own.

@@ -1,6 +1,6 @@
-// Package verify compares a source with a folder sink. It trusts neither the
+// Package verify compares a source with a sink. It trusts neither the
 // fetcher's ledger nor the sink's own totals: it cuts the source again and compares
-// it, piece by piece of each chunk, with the folder. Only a finished job can pass.
+// it, piece by piece of each chunk, with what the sink has committed. Only a finished job can pass.
 //
 // It finds an object that is missing or present twice, a piece made from other
 // objects than the source's, outputs that are damaged or do not match their counts, a

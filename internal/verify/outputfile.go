@@ -3,6 +3,7 @@ package verify
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -60,15 +61,33 @@ func openFile(r *Report, path string) (file, error) {
 	return opened, nil
 }
 
+// A partsSink has its ordered outputs and dead letters in objects of a bucket.
+type partsSink interface {
+	// OpenParts opens the lines of all of them, in order.
+	OpenParts(ctx context.Context, dead bool) (io.ReadCloser, error)
+}
+
+// openParts opens the lines of a partsSink that are at a place.
+func openParts(ctx context.Context, r *Report, folder partsSink, place string, dead bool) file {
+	if place == "" {
+		return noFile{}
+	}
+	lines, err := folder.OpenParts(ctx, dead)
+	if err != nil {
+		r.problem("%v", err)
+		return noFile{}
+	}
+	return &linesFile{path: place, closers: []io.Closer{lines}, reader: bufio.NewReaderSize(lines, 1<<20)}
+}
+
 // linesFile is a file of lines, which may be compressed.
 type linesFile struct {
-	path   string
-	file   *os.File
-	lines  io.Closer
-	reader *bufio.Reader
-	offset int64 // of the lines
-	differ bool  // the difference has been reported
-	buffer []byte
+	path    string
+	closers []io.Closer
+	reader  *bufio.Reader
+	offset  int64 // of the lines
+	differ  bool  // the difference has been reported
+	buffer  []byte
 }
 
 func openLines(path string, in *os.File) (*linesFile, error) {
@@ -76,10 +95,14 @@ func openLines(path string, in *os.File) (*linesFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &linesFile{path: path, file: in, lines: lines, reader: bufio.NewReaderSize(lines, 1<<20)}, nil
+	return &linesFile{path: path, closers: []io.Closer{lines, in}, reader: bufio.NewReaderSize(lines, 1<<20)}, nil
 }
 
-func (l *linesFile) close() { _, _ = l.lines.Close(), l.file.Close() } // they were only read
+func (l *linesFile) close() {
+	for _, c := range l.closers {
+		_ = c.Close() // it was only read
+	}
+}
 
 func (l *linesFile) expect(r *Report, want []byte) {
 	if l.differ {
@@ -96,7 +119,12 @@ func (l *linesFile) expect(r *Report, want []byte) {
 		for same < n && got[same] == want[same] {
 			same++
 		}
-		r.problem("%s: differs from the chunks at byte %d", l.path, l.offset+int64(same))
+		at := l.offset + int64(same)
+		if same < n || err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			r.problem("%s: differs from the chunks at byte %d", l.path, at)
+		} else {
+			r.problem("%s: cannot be read at byte %d: %v", l.path, at, err)
+		}
 	}
 	l.offset += int64(len(want))
 }

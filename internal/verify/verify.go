@@ -65,7 +65,7 @@ func Run(ctx context.Context, src source.Source, folder Sink) (Report, error) {
 	v := &verifier{
 		folder: folder, report: Report{Problems: []string{}, Made: []Made{}}, counted: map[string]chunk.ID{}, output: noFile{}, dead: noFile{},
 	}
-	if err := v.openFiles(); err != nil {
+	if err := v.openFiles(ctx); err != nil {
 		return Report{}, err
 	}
 	defer v.closeFiles()
@@ -91,7 +91,7 @@ type verifier struct {
 }
 
 // openFiles opens the output files if the job was finished.
-func (v *verifier) openFiles() error {
+func (v *verifier) openFiles(ctx context.Context) error {
 	summary := v.folder.Summary()
 	if summary.Output == "" {
 		v.report.problem("the job is not finished, or wrote its output elsewhere")
@@ -100,6 +100,11 @@ func (v *verifier) openFiles() error {
 		summary.Output = ""
 	}
 	v.report.OutputFile, v.report.DeadFile = summary.Output, summary.DeadFile
+	if folder, parts := v.folder.(partsSink); parts {
+		v.output = openParts(ctx, &v.report, folder, summary.Output, false)
+		v.dead = openParts(ctx, &v.report, folder, summary.DeadFile, true)
+		return nil
+	}
 	folder, files := v.folder.(*sink.Folder)
 	if !files { // the outputs are where the records have them
 		return nil

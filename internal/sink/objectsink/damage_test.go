@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -125,5 +126,65 @@ func TestDamageInTheNextEntry(t *testing.T) {
 	}
 	if keys := m.keys(testSettings.prefix + logFolder); len(keys) != 3 {
 		t.Errorf("the log has %q", keys)
+	}
+}
+
+// readParts reads all outputs and dead letters as verify does.
+func readParts(ctx context.Context, in store) (all []byte, err error) {
+	s, err := openIn(ctx, in, testSettings, "", Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	for _, dead := range []bool{false, true} {
+		parts, err := s.OpenParts(ctx, dead)
+		if err != nil {
+			return all, err
+		}
+		some, err := io.ReadAll(parts)
+		all = append(all, some...)
+		if err := errors.Join(err, parts.Close()); err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+// A part that was changed, cut, made longer, exchanged or deleted is reported by name.
+func TestDamagedPart(t *testing.T) {
+	t.Parallel()
+	m, all := filled(t)
+	_, outputs, dead := sinktest.Expect(all...)
+	if got, err := readParts(t.Context(), m); err != nil || string(got) != string(outputs)+string(dead) {
+		t.Fatalf("%d bytes, %v; want %d", len(got), err, len(outputs)+len(dead))
+	}
+	var parts []string
+	for _, kind := range partKinds {
+		for _, key := range m.keys(testSettings.prefix + string(kind)) {
+			parts = append(parts, testSettings.prefix+string(kind)+key)
+		}
+	}
+	if len(parts) < 3 {
+		t.Fatalf("the parts are %q", parts)
+	}
+	for n, key := range parts {
+		content := m.objects[key].content
+		for what, other := range map[string][]byte{
+			"changed": append([]byte{content[0] ^ 1}, content[1:]...), "cut": content[:len(content)-1], "made longer": append(bytes.Clone(content), '\n'),
+			"exchanged": m.objects[parts[(n+1)%len(parts)]].content, "deleted": nil,
+		} {
+			spoiled := m.copy()
+			if spoiled.put(key, other); other == nil {
+				delete(spoiled.objects, key)
+			}
+			if _, err := readParts(t.Context(), spoiled); err == nil || !strings.Contains(err.Error(), key) {
+				t.Errorf("%s %s: %v, want an error that names it", key, what, err)
+			}
+		}
+	}
+	spoiled := m.copy()
+	delete(spoiled.objects, testSettings.prefix+manifestName)
+	if _, err := readParts(t.Context(), spoiled); err == nil || !strings.Contains(err.Error(), manifestName+" is missing") {
+		t.Errorf("without a manifest: %v", err)
 	}
 }

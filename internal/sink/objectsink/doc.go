@@ -38,7 +38,7 @@
 // # Damage
 //
 // Each entry has its number, the ID of its sink, and checksums. Opening reads the records of all entries and the sizes of
-// the objects; bodies are checked when they are read. A missing entry before the last one, and one that was cut or changed,
+// the objects; bodies are checked when they are read, and so are parts, by verify. A missing entry before the last one, and one that was cut or changed,
 // is sink.ErrDamaged. If the newest entries are deleted, nothing shows that they existed.
 //
 // # Costs

@@ -71,7 +71,10 @@ func (m *memory) Read(_ context.Context, key, _ string, offset, length int64) (i
 		return nil, bucket.ErrGone
 	}
 	rest := o.content[min(offset, int64(len(o.content))):]
-	return io.NopCloser(bytes.NewReader(rest[:min(length, int64(len(rest)))])), nil
+	if length >= 0 {
+		rest = rest[:min(length, int64(len(rest)))]
+	}
+	return io.NopCloser(bytes.NewReader(rest)), nil
 }
 
 func (m *memory) Write(_ context.Context, key, _ string, content []byte, replaces string) error {
