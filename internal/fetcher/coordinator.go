@@ -75,16 +75,18 @@ type coordinator struct {
 	limit    limit            // RATE
 	outcomes rollout.Outcomes // of the last chunks, for all versions
 
-	calling      bool      // a call to the saver is in progress
-	askAfter     time.Time // no call to the saver before this time
-	renewed      time.Time // when the last question was asked whose answer confirmed the epoch
-	epochDoubts  uint64    // number of events after which the epoch may no longer hold
-	epochChecked uint64    // how many of these events happened before the last question that the saver answered
-	saverAway    bool
-	saver        *app.Trouble // logs outages of the saver
-	heard        time.Time    // when the saver last reported its load
-	excused      time.Time    // when it was last impossible to save a chunk
-	savers       *savers      // the sinks that have answered
+	calling  bool      // a call to the saver is in progress
+	askAfter time.Time // no call to the saver before this time
+
+	askUnconfirmed time.Time // when to ask about unconfirmed pieces; zero: there are none, or they were asked about
+	renewed        time.Time // when the last question was asked whose answer confirmed the epoch
+	epochDoubts    uint64    // number of events after which the epoch may no longer hold
+	epochChecked   uint64    // how many of these events happened before the last question that the saver answered
+	saverAway      bool
+	saver          *app.Trouble // logs outages of the saver
+	heard          time.Time    // when the saver last reported its load
+	excused        time.Time    // when it was last impossible to save a chunk
+	savers         *savers      // the sinks that have answered
 
 	rivalSince time.Time // since when only a saver of another sink has answered
 	failures   int       // failed merges
@@ -161,7 +163,7 @@ func (c *coordinator) run(ctx context.Context) error {
 // untilTick returns the time until the next timed action, at most tickInterval.
 func (c *coordinator) untilTick(now time.Time) time.Duration {
 	least := tickInterval
-	for _, due := range []time.Time{c.askAfter, c.listenTo, c.limit.next} {
+	for _, due := range []time.Time{c.askAfter, c.listenTo, c.limit.next, c.askUnconfirmed} {
 		if wait := due.Sub(now); wait > 0 {
 			least = min(least, wait)
 		}

@@ -58,7 +58,7 @@ func TestGrant_quick(t *testing.T) {
 }
 
 // TestGrantGivenBack: the answer with a grant is lost. When the mapper's next list has neither the request nor the piece,
-// the piece is granted at once to a mapper that waits, as the same attempt.
+// the piece is granted within 60 ms to a mapper that waits, as the same attempt.
 func TestGrantGivenBack(t *testing.T) {
 	run(t, 2, func(t *testing.T, b *bench) {
 		b.net.SetHook(func(p bustest.Packet) bustest.Fate { return bustest.Fate{Drop: p.From == "fetcher" && p.Reply} })
@@ -71,6 +71,7 @@ func TestGrantGivenBack(t *testing.T) {
 			t.Fatalf("got %+v, want no grant while m1 may have the only piece", w)
 		}
 		b.beat("m1", 2, nil)
+		pass(60 * time.Millisecond) // the fetcher waits for a confirmation for 50 ms, then asks the saver
 		b.wantWork(waits, 0)
 		pass(300 * time.Millisecond) // until the status is computed again
 		if s := b.Status().Chunks; s.InFlight != 1 || s.Redelivered != 1 {

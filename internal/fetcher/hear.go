@@ -146,7 +146,11 @@ func (c *coordinator) hearSaved(now time.Time, s wire.Saved) {
 	c.hearLoad(now, s.Load)
 }
 
-// saved records that the sink holds a piece. mapper is "" if it is unknown. If the
+// unknownDead is the number of dead letters of a piece of which only the sink's list tells. It says nothing about the version
+// that has mapped the piece: taking it for 0 would close the circuit breaker of one whose confirmations of failures get lost.
+const unknownDead = -1
+
+// saved records that the sink holds a piece, with this many dead letters. mapper is "" if it is unknown. If the
 // sink holds the chunk with other content, the job ends.
 func (c *coordinator) saved(now time.Time, e wire.Entry, mapper string, dead int) {
 	h, known := c.held[e.ID]
@@ -172,8 +176,10 @@ func (c *coordinator) saved(now time.Time, e wire.Entry, mapper string, dead int
 		m.saved++
 		if known {
 			m.pace.Add(now, e.Objects)
-			m.of.noteSaved(now, e.Objects, dead, outcome.Took)
-			c.recordOutcome(now, m.of, rollout.Outcome{Objects: e.Objects, Failed: dead})
+			m.of.noteSaved(now, e.Objects, max(0, dead), outcome.Took)
+			if dead != unknownDead {
+				c.recordOutcome(now, m.of, rollout.Outcome{Objects: e.Objects, Failed: dead})
+			}
 		}
 	}
 	if known && c.ledger.IsSaved(e.ID) {

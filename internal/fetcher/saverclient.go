@@ -15,11 +15,15 @@ import (
 )
 
 const (
-	askTimeout  = 5 * time.Second        // for one call to the saver
-	askPause    = 100 * time.Millisecond // before it is repeated
-	finishPause = 100 * time.Millisecond // between two questions whether the result is merged
-	finishRetry = time.Second            // before a failed merge is requested again
-	finishTries = 3                      // number of failed merges that end the job
+	askTimeout = 5 * time.Second        // for one call to the saver
+	askPause   = 100 * time.Millisecond // before it is repeated
+
+	// confirmGrace is how long the fetcher waits for the confirmation of a piece that its mapper lists no longer, before it
+	// asks the saver whether the piece is saved. The confirmation normally takes a few milliseconds.
+	confirmGrace = 50 * time.Millisecond
+	finishPause  = 100 * time.Millisecond // between two questions whether the result is merged
+	finishRetry  = time.Second            // before a failed merge is requested again
+	finishTries  = 3                      // number of failed merges that end the job
 )
 
 // saverClient makes the fetcher's calls to the saver. The coordinator never waits
@@ -131,7 +135,7 @@ func (c *coordinator) callSaver(now time.Time) {
 		return
 	}
 	q := wire.Sync{Op: wire.SyncList, Plan: c.f.planID, Fetcher: c.f.bus.ID(), Epoch: c.f.grant.epoch}
-	unconfirmed, unfenced := c.ledger.Unconfirmed(), c.unfenced()
+	unconfirmed, unfenced := c.unconfirmed(now), c.unfenced()
 	switch {
 	case c.givingUp:
 		q = c.deadQuery()
@@ -154,6 +158,24 @@ func (c *coordinator) callSaver(now time.Time) {
 		answer, err := c.f.saver.ask(ctx, q)
 		return func(c *coordinator) { c.hearAnswer(now, doubts, q, unconfirmed, answer, err) }
 	})
+}
+
+// unconfirmed returns the pieces about which the saver must be asked. At first it returns none for confirmGrace: a mapper that
+// has its answer lists a piece no longer, and the saver's confirmation, which also says how many dead letters there are, may
+// still be on its way.
+func (c *coordinator) unconfirmed(now time.Time) []chunk.Piece {
+	pieces := c.ledger.Unconfirmed()
+	switch {
+	case len(pieces) == 0:
+		c.askUnconfirmed = time.Time{}
+	case c.askUnconfirmed.IsZero():
+		c.askUnconfirmed = now.Add(confirmGrace)
+	}
+	if now.Before(c.askUnconfirmed) {
+		return nil
+	}
+	c.askUnconfirmed = time.Time{}
+	return pieces
 }
 
 // uneasy reports whether chunks are in flight and the saver has been silent for a while. Then the fetcher asks it, because
@@ -236,7 +258,7 @@ func (c *coordinator) resolveUnconfirmed(now time.Time, unconfirmed []chunk.Piec
 func (c *coordinator) confirmOverlapping(pieces []chunk.Piece, entries []wire.Entry) (found bool) {
 	for _, e := range entries {
 		if slices.ContainsFunc(pieces, e.Piece().Overlaps) {
-			c.saved(time.Now(), e, "", 0)
+			c.saved(time.Now(), e, "", unknownDead)
 			found = true
 		}
 	}

@@ -113,6 +113,7 @@ func (c *column) add(value []byte) {
 		c.noFloat = c.noFloat || !isFloat64(value)
 	case isString:
 		c.halfPair = c.halfPair || halfPair(value)
+	case isNull, isBool, isNested: // every value fits
 	}
 }
 

@@ -17,10 +17,10 @@ type decimal struct {
 // decimalOf reads a JSON number; false: its exponent is beyond all sense.
 func decimalOf(number string) (d decimal, ok bool) {
 	number, d.negative = strings.CutPrefix(number, "-")
-	mantissa, power := number, ""
+	mantissa := number
 	if e := strings.IndexAny(number, "eE"); e >= 0 {
-		mantissa, power = number[:e], number[e+1:]
-		if d.exponent, ok = exponentOf(power); !ok {
+		mantissa = number[:e]
+		if d.exponent, ok = exponentOf(number[e+1:]); !ok {
 			return d, false
 		}
 	}
@@ -52,7 +52,7 @@ const exactFloat = 15
 
 // isFloat64 reports whether a DOUBLE column returns the same number.
 func isFloat64(number []byte) bool {
-	if len(number) <= exactFloat && bytes.IndexAny(number, "eE") < 0 {
+	if len(number) <= exactFloat && !bytes.ContainsAny(number, "eE") {
 		return true
 	}
 	f, err := strconv.ParseFloat(string(number), 64)

@@ -29,7 +29,7 @@ const (
 
 // A parquetWriter writes optional columns below the root.
 type parquetWriter struct {
-	w       *parquet.Writer
+	w       *parquet.GenericWriter[any]
 	columns *Columns
 	values  [][]byte
 	leaves  []leaf
@@ -64,7 +64,7 @@ func newParquetWriter(w io.Writer, c *Columns) *parquetWriter {
 			options = append(options, parquet.SkipPageBounds(c.list[i].name))
 		}
 	}
-	t.w = parquet.NewWriter(w, append(options, parquet.NewSchema("outputs", root))...)
+	t.w = parquet.NewGenericWriter[any](w, append(options, parquet.NewSchema("outputs", root))...)
 	return t
 }
 

@@ -65,8 +65,8 @@ func TestDrainGivesBack(t *testing.T) {
 		if len(h) != 2 || h[1].to != "b" || h[1].Attempt != 1 {
 			t.Fatalf("handed out %+v, want the first attempt again, to b", h)
 		}
-		if took := h[1].at.Sub(a.ended); took != 0 {
-			t.Errorf("handed to b %s after a ended, want at once", took)
+		if took := h[1].at.Sub(a.ended); took > 50*time.Millisecond {
+			t.Errorf("handed to b %s after a ended, want after at most 50 ms, in which a confirmation may come", took)
 		}
 		if n := w.tape.goodbyes("a"); n != 1 {
 			t.Errorf("%d goodbyes, want 1", n)

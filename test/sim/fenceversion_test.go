@@ -23,19 +23,10 @@ func version(name string) func(*mapper.Config) { return func(c *mapper.Config) {
 // fails is v2's transform.
 const fails = `jq:error("bad")`
 
-// confirmsFirst lets the fetcher hear of a result before its mapper does. A mapper that lists a piece no longer, before the
-// fetcher knows how it went, tells nothing about its version.
-func confirmsFirst(p bustest.Packet) bustest.Fate {
-	if p.Reply && verbOf(p) == wire.VerbSave {
-		return bustest.Fate{Delay: time.Millisecond}
-	}
-	return bustest.Fate{}
-}
-
 // savesLate delays the results of the slow mapper, which gets no chunk meanwhile.
 func savesLate(p bustest.Packet) bustest.Fate {
 	if p.From != "slow" || p.Reply {
-		return confirmsFirst(p)
+		return bustest.Fate{}
 	}
 	if _, err := wire.DecodeSave(p.Message); err == nil {
 		return bustest.Fate{Delay: 8 * time.Second}
@@ -141,7 +132,6 @@ func TestFenceVersion_takeover(t *testing.T) {
 // TestFenceVersion_probe: the saver commits each probe of a fenced version.
 func TestFenceVersion_probe(t *testing.T) {
 	run(t, 20, 1, func(t *testing.T, w *world) {
-		w.tape.faults(confirmsFirst)
 		w.saver("saver")
 		f := w.fetcher("fetcher", func(c *fetcher.Config) { fences(c); c.BreakFor = time.Second })
 		w.mapper("bad", fails, version("v2"))

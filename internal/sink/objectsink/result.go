@@ -83,7 +83,7 @@ func (r *partsReader) Close() error {
 
 // partError names a part. It hides the cause, because the unexpected end of a part must not pass for the end of all.
 func (s *Sink) partError(p part, err error) error {
-	return fmt.Errorf("read %s: %s", s.url(s.o.prefix+p.Name), err.Error()) //nolint:errorlint // see above
+	return fmt.Errorf("read %s: %s", s.url(s.o.prefix+p.Name), err.Error())
 }
 
 // An openPart is a part that is being read.
