@@ -130,9 +130,8 @@ func (s *Sink) open(ctx context.Context, values url.Values, o Options) error {
 			return err
 		}
 	}
-	if now.target != s.target() {
-		return fmt.Errorf("job %s was begun with %s, and this is %s: use the same table=, another --job or another database: %w",
-			s.job, tableWords(now.target), tableWords(s.target()), sink.ErrSettings)
+	if err := now.settings.check(s.table.settings(), o.ReadOnly); err != nil {
+		return fmt.Errorf("job %s %w", s.job, err)
 	}
 	s.placer = ownOutputs{s.job, s.dialect}
 	if s.table != nil {
@@ -142,13 +141,6 @@ func (s *Sink) open(ctx context.Context, values url.Values, o Options) error {
 	}
 	s.state.Store(now)
 	return nil
-}
-
-func tableWords(target string) string {
-	if target == "" {
-		return "chunkline's own table outputs"
-	}
-	return "table " + target
 }
 
 // make creates what is missing, in one transaction.

@@ -184,7 +184,7 @@ func (s *Sink) removing(ctx context.Context, t *tx, do func() error) error {
 			return fmt.Errorf("read foreign keys to table %s: %w", s.table.name, err)
 		}
 		reason += keys
-		hint = "; first delete the rows that refer to them, or declare the foreign key ON DELETE CASCADE, or use mode=upsert, which leaves rows for the next outputs to replace"
+		hint = "; first delete the rows that refer to them, or declare the foreign key ON DELETE CASCADE, or use another job with mode=upsert, whose outputs replace the rows"
 	}
 	return fmt.Errorf("remove rows of table %s: %s: %w%s", s.table.name, reason, errKept, hint)
 }

@@ -82,19 +82,16 @@ func (o ownTable) isOurs(have []column) error {
 
 // makeJob creates the job's row if it is missing.
 func (s *Sink) makeJob(ctx context.Context, t *tx) error {
-	_, err := t.exec(ctx, `INSERT INTO chunkline_jobs (job, format, id, target, epoch, changes, finished, chunks, objects, outputs, dead, output_bytes, dead_bytes)
-		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT (job) DO NOTHING`, s.job, format, rand.Text(), s.target())
+	settings, err := s.table.settings().encode()
+	if err != nil {
+		return fmt.Errorf("encode settings of table %s: %w", s.table.name, err)
+	}
+	_, err = t.exec(ctx, `INSERT INTO chunkline_jobs (job, format, id, target, epoch, changes, finished, chunks, objects, outputs, dead, output_bytes, dead_bytes)
+		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT (job) DO NOTHING`, s.job, format, rand.Text(), settings)
 	if err != nil {
 		return fmt.Errorf("record job: %w", err)
 	}
 	return nil
-}
-
-func (s *Sink) target() string {
-	if s.table != nil {
-		return s.table.name
-	}
-	return ""
 }
 
 // errNoJob means that the database has no row for the job.
@@ -108,10 +105,11 @@ func (s *Sink) load(ctx context.Context, from querier, lock bool) (*state, error
 		query += s.dialect.lockRow()
 	}
 	var made int
+	var settings string
 	var plan sql.NullString
 	n := &state{claims: &sink.Claims{Job: s.job, Terms: map[string]uint64{}, Transforms: map[string]string{}}}
 	c, t := n.claims, &n.totals
-	err := from.QueryRowContext(ctx, s.dialect.text(query), s.job).Scan(&made, &c.ID, &n.target, &plan, &c.Key, &c.Epoch, &n.changes, &n.finished,
+	err := from.QueryRowContext(ctx, s.dialect.text(query), s.job).Scan(&made, &c.ID, &settings, &plan, &c.Key, &c.Epoch, &n.changes, &n.finished,
 		&t.Chunks, &t.Objects, &t.Outputs, &t.Dead, &t.OutputBytes, &t.DeadBytes)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -120,6 +118,9 @@ func (s *Sink) load(ctx context.Context, from querier, lock bool) (*state, error
 		return nil, fmt.Errorf("read job: %w", err)
 	case made != format:
 		return nil, fmt.Errorf("job %s has format %d: %w", s.job, made, sink.ErrFormat)
+	}
+	if n.settings, err = decodeSettings(settings); err != nil {
+		return nil, fmt.Errorf("job %s: %w", s.job, err)
 	}
 	if plan.Valid {
 		c.Plan = new(chunk.Plan)

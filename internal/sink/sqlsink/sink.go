@@ -148,7 +148,7 @@ func (s *Sink) adopt(now *state) {
 // state is the job's row and those of its versions. A published state is never changed.
 type state struct {
 	claims   *sink.Claims // without Claimants, except those that a change has looked up or added
-	target   string       // table of the user; "": outputs
+	settings tableSettings
 	changes  uint64
 	finished bool
 	totals   sink.Totals

@@ -138,7 +138,7 @@ func (t *table) canTake(o object) error {
 	case len(o.outputs) == 0:
 		return nil
 	case t.mode == modeIgnore:
-		return fmt.Errorf("with mode=ignore nobody knows which rows of table %s the job has made: remove them by hand, or use mode=upsert to replace them: %w", t.name, sink.ErrSettings)
+		return fmt.Errorf("with mode=ignore nobody knows which rows of table %s the job has made: remove them by hand, and use another job: %w", t.name, sink.ErrSettings)
 	case len(t.key) == 0:
 		return fmt.Errorf("the rows of table %s cannot be found without a key: add key=COLUMN: %w", t.name, sink.ErrSettings)
 	}

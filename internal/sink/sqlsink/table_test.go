@@ -116,6 +116,7 @@ func TestSQLiteTable(t *testing.T) {
 	defer db.Close()
 	testTable(t, "sqlite:"+path+"?", db)
 	testKeys(t, "sqlite:"+path+"?", db)
+	testBegunSettings(t, "sqlite:"+path+"?", db)
 }
 
 // testTable tests a table of the user, on both databases. spec ends where its settings begin.
@@ -246,13 +247,63 @@ func testTable(t *testing.T, spec string, db *sql.DB) {
 				_ = s.Close()
 			}
 		}
-		if s, err := openSpec(t, strings.TrimRight(spec, "?&"), "insert"); !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), "was begun with table people") {
+		if s, err := openSpec(t, strings.TrimRight(spec, "?&"), "insert"); !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), "was begun with table=people, and this has no table") {
 			t.Errorf("open the job without its table: %v, want ErrSettings", err)
 			if err == nil {
 				_ = s.Close()
 			}
 		}
 	})
+}
+
+// testBegunSettings tests that a job keeps the settings that it was begun with, so that redo deletes no row that was there before.
+func testBegunSettings(t *testing.T, spec string, db *sql.DB) {
+	if _, err := db.Exec(`CREATE TABLE begun (id bigint PRIMARY KEY, name text UNIQUE, age int); INSERT INTO begun VALUES (7, 'mine', 1)`); err != nil {
+		t.Fatal(err)
+	}
+	open := func(job, settings string, o sqlsink.Options) error {
+		s, err := sqlsink.Open(t.Context(), spec+"table=begun&"+settings, job, o)
+		if err == nil {
+			err = s.Close()
+		}
+		return err
+	}
+	w := openTable(t, spec+"table=begun&columns=id,name,age&mode=ignore", "ignoring")
+	w.commit(`{"id":7,"name":"other","age":2}`)
+	for job, begun := range map[string]string{
+		"ignoring": "columns=id,name,age&mode=ignore", "inserting": "columns=id,name", "keyed": "columns=id,name&key=id", "upserting": "columns=id,name&key=id&mode=upsert",
+	} {
+		if err := open(job, begun, sqlsink.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct{ job, settings, says string }{
+		{"ignoring", "columns=id,name,age&key=id", "mode=ignore, and this has mode=insert"},
+		{"ignoring", "columns=id,name,age&key=id&mode=ignore", "no key, and this has key=id"},
+		{"inserting", "columns=id,name&key=id&mode=upsert", "mode=insert, and this has mode=upsert"},
+		{"inserting", "columns=age:id,name&key=id", "columns=id,name, and this has columns=age:id,name"},
+		{"keyed", "columns=id,name&key=name", "key=id, and this has key=name"},
+		{"keyed", "columns=id,name", "key=id, and this has no key"},
+		{"upserting", "columns=id,name&key=name&mode=upsert", "key=id, and this has key=name"},
+		{"inserting", "columns=id:id,name&key=id", ""}, // redo asks for the key
+		{"upserting", "columns=name,id&key=id&mode=upsert", ""},
+	} {
+		for command, o := range map[string]sqlsink.Options{"run": {}, "redo": {Existing: true}} {
+			err := open(test.job, test.settings, o)
+			if test.says == "" && err != nil || test.says != "" && (!errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), "job "+test.job+" was begun with "+test.says+": use")) {
+				t.Errorf("%s of job %s with %s: %v, want an error with %q", command, test.job, test.settings, err, test.says)
+			}
+		}
+		if err := open(test.job, test.settings, sqlsink.Options{ReadOnly: true, Existing: true}); err != nil {
+			t.Errorf("read job %s with %s: %v", test.job, test.settings, err)
+		}
+	}
+	if _, err := db.Exec(`UPDATE chunkline_jobs SET target = 'begun' WHERE job = 'keyed'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := open("keyed", "columns=id,name&key=id", sqlsink.Options{}); !errors.Is(err, sink.ErrFormat) || !strings.Contains(err.Error(), "use another --job") {
+		t.Errorf("open a job without recorded settings: %v, want ErrFormat", err)
+	}
 }
 
 // A piece that another process replaced or removed is not called damaged by one that has its old record.
