@@ -37,7 +37,7 @@ type Sink interface {
 	Records(ctx context.Context) iter.Seq2[sink.Record, error]
 	Outputs(b []byte, r sink.Record) ([]byte, error)
 	DeadLetters(b []byte, r sink.Record) ([]byte, error)
-	Replace(ctx context.Context, result sink.Result) error
+	Replace(ctx context.Context, old sink.Record, result sink.Result) error
 	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
 	Summary() sink.Summary
 }
@@ -161,7 +161,7 @@ func retryPiece(ctx context.Context, folder Sink, cfg Config, mapping transform.
 	if err != nil {
 		return err
 	}
-	if err := folder.Replace(ctx, result); err != nil {
+	if err := folder.Replace(ctx, r, result); err != nil {
 		return err
 	}
 	counts.failed.Add(uint64(len(out.Failed)))

@@ -115,7 +115,7 @@ func (s story) wantBroken(t *testing.T, f *sink.Folder, err error) {
 	_, list := f.List(t.Context(), 0, 10)
 	_, has := f.Has(t.Context(), []chunk.ID{0})
 	_, finish := f.Finish(t.Context(), 0, 0)
-	replace := f.Replace(t.Context(), s.all[0])
+	replace := sinktest.Replace(t, f, s.all[0])
 	for what, err := range map[string]error{"claim": claim, "commit": commit, "list": list, "has": has, "finish": finish, "replace": replace} {
 		if !errors.Is(err, sink.ErrBroken) {
 			t.Errorf("%s on a broken folder: %v, want ErrBroken", what, err)

@@ -53,9 +53,10 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 	return outcomes, nil
 }
 
-// Replace atomically replaces the committed result of a piece, for dead letters that were retried. The old bytes stay in
-// the log, and Finish must merge again. Errors are those of Commit, and ErrNoChunk and ErrConflict, which change nothing.
-func (f *Folder) Replace(ctx context.Context, result Result) error {
+// Replace atomically replaces the committed result of a piece, for dead letters that were retried. old is the record that the
+// result was made from: if the piece has another one by now, it stays. The old bytes stay in the log, and Finish must merge
+// again. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which change nothing.
+func (f *Folder) Replace(ctx context.Context, old Record, result Result) error {
 	if err := result.Check(); err != nil {
 		return err
 	}
@@ -67,16 +68,16 @@ func (f *Folder) Replace(ctx context.Context, result Result) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	found, there, err := f.lookup(result.Chunk, result.From)
+	found, committed, err := f.lookup(result.Chunk, result.From)
 	if err != nil {
 		return f.breakDown(err)
 	}
-	var old *Record
-	if there {
-		old = &found
+	var there *Record
+	if committed {
+		there = &found
 	}
 	now := f.state.Load().claims
-	if err := now.CheckReplace(old, &result); err != nil {
+	if err := now.CheckReplace(there, &old, &result); err != nil {
 		return fmt.Errorf("sink folder %s: %w", f.dir, err)
 	}
 	if result, err = f.fit(result); err != nil {

@@ -122,7 +122,7 @@ func TestFollow_again(t *testing.T) {
 	}
 	mended := all[0]
 	mended.Counts, mended.Outputs, mended.Dead, mended.DeadCount = []int{1, 1}, []byte("1\n2\n"), nil, 0
-	if err := f.Replace(t.Context(), mended); err != nil {
+	if err := sinktest.Replace(t, f, mended); err != nil {
 		t.Fatal(err)
 	}
 	if sum := finishAll(t, f); sum.Output != sink.NoOutput {

@@ -126,7 +126,7 @@ func TestFinishBesideCommits(t *testing.T) {
 			return
 		}
 		disk.after = func(step) {}
-		if err := f.Replace(t.Context(), mended); err != nil {
+		if err := sinktest.Replace(t, f, mended); err != nil {
 			t.Error(err)
 		}
 	}
@@ -147,7 +147,7 @@ func TestReplace(t *testing.T) {
 	all[0].Attempt = 7
 	all[1] = sinktest.Result(1, 3, "mended", 1)
 	for i := range 2 {
-		if err := f.Replace(t.Context(), all[i]); err != nil {
+		if err := sinktest.Replace(t, f, all[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -167,10 +167,10 @@ func TestReplace(t *testing.T) {
 
 	other := all[2]
 	other.Digest = sinktest.Digest(2, "changed")
-	if err := f.Replace(t.Context(), other); !errors.Is(err, sink.ErrConflict) {
+	if err := sinktest.Replace(t, f, other); !errors.Is(err, sink.ErrConflict) {
 		t.Errorf("replace by a result of another source: %v, want ErrConflict", err)
 	}
-	if err := f.Replace(t.Context(), sinktest.Result(9, 9, "", 1)); !errors.Is(err, sink.ErrNoChunk) {
+	if err := sinktest.Replace(t, f, sinktest.Result(9, 9, "", 1)); !errors.Is(err, sink.ErrNoChunk) {
 		t.Errorf("replace of nothing: %v, want ErrNoChunk", err)
 	}
 	if _, err := f.Look(t.Context(), 9); !errors.Is(err, sink.ErrNoChunk) {
@@ -208,7 +208,7 @@ func TestReplaceAtEveryStep(t *testing.T) {
 			closeIt(t, g)
 		}
 	}
-	if err := f.Replace(t.Context(), mended); err != nil {
+	if err := sinktest.Replace(t, f, mended); err != nil {
 		t.Fatal(err)
 	}
 	disk.after = func(step) {}

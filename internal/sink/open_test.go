@@ -179,7 +179,7 @@ func TestReadOnly(t *testing.T) {
 	_, claim := f.Claim(t.Context(), plan, "other")
 	_, commit := f.Commit(t.Context(), s.all)
 	_, finish := f.Finish(t.Context(), 7, 12)
-	replace := f.Replace(t.Context(), s.all[0])
+	replace := sinktest.Replace(t, f, s.all[0])
 	for what, err := range map[string]error{"claim": claim, "commit": commit, "finish": finish, "replace": replace} {
 		if !errors.Is(err, sink.ErrReadOnly) {
 			t.Errorf("%s: %v, want ErrReadOnly", what, err)

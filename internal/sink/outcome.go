@@ -2,6 +2,7 @@ package sink
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
@@ -88,12 +89,14 @@ func (t *Table) compare(r *Result, record func(Placed) (Record, error)) (c Compa
 func (r *Result) begins() uint64 { return r.First - uint64(r.From) }
 func (r *Record) begins() uint64 { return r.First - uint64(r.From) }
 
-// CheckReplace returns an error if a result may not replace the committed result of its piece, old. nil means that the piece
-// is not committed.
-func (c *Claims) CheckReplace(old *Record, r *Result) error {
+// CheckReplace returns an error if a result may not replace the committed result of its piece. old is the record that the result
+// was made from, and there is the one that is committed; nil means that the piece is not committed.
+func (c *Claims) CheckReplace(there, old *Record, r *Result) error {
 	switch {
-	case old == nil:
-		return fmt.Errorf("replace chunk %d: %w", r.Chunk, ErrNoChunk)
+	case there == nil:
+		return fmt.Errorf("replace chunk %d: %w: %w", r.Chunk, ErrNoChunk, ErrChanged)
+	case !reflect.DeepEqual(there, old):
+		return fmt.Errorf("replace chunk %d: %w", r.Chunk, ErrChanged)
 	case old.Digest != r.Digest || old.First != r.First || old.Objects != r.Objects || old.Of != r.Of:
 		return fmt.Errorf("replace chunk %d: %w", r.Chunk, ErrConflict)
 	case c.mixes(r):

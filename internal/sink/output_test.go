@@ -65,7 +65,7 @@ func TestOpenOutput(t *testing.T) {
 	has(false, outputs)
 
 	mended := sinktest.Result(0, 0, "mended", 1, 1)
-	if err := f.Replace(t.Context(), mended); err != nil {
+	if err := sinktest.Replace(t, f, mended); err != nil {
 		t.Fatal(err)
 	}
 	unfinished("after a change")

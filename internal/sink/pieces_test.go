@@ -66,14 +66,14 @@ func TestReplacePiece(t *testing.T) {
 		"a piece of another length": {sinktest.Piece(anew, 1, 3), sink.ErrConflict},
 		"the chunk as a whole":      {anew, sink.ErrConflict},
 	} {
-		if err := f.Replace(t.Context(), test.result); !errors.Is(err, test.want) {
+		if err := sinktest.Replace(t, f, test.result); !errors.Is(err, test.want) {
 			t.Errorf("replace %s: %v, want %v", name, err, test.want)
 		}
 	}
 	want(t, f, there[:2]...)
 	there[1] = sinktest.Piece(anew, 1, 2)
 	for range 2 {
-		if err := f.Replace(t.Context(), there[1]); err != nil {
+		if err := sinktest.Replace(t, f, there[1]); err != nil {
 			t.Fatal(err)
 		}
 		want(t, f, there[:2]...)

@@ -225,7 +225,7 @@ func (m *model) outcome(there map[piece]sink.Result, res *sink.Result) sink.Outc
 func (m *model) replace(r *rapid.T) {
 	res := m.draw(r)
 	m.full = rapid.IntRange(-20, 8).Draw(r, "full at")
-	err := m.f.Replace(m.t.Context(), res)
+	err := sinktest.Replace(m.t, m.f, res)
 	old, ok := m.there[pieceOf(res)]
 	switch {
 	case !ok:

@@ -154,7 +154,9 @@ var (
 	ErrClosed = errors.New("sink is closed")
 	// ErrNoChunk: this piece of the chunk is not committed.
 	ErrNoChunk = errors.New("chunk is not in the sink")
-	// ErrConflict: Replace found what Commit reports as Conflict.
+	// ErrChanged: another process has replaced or removed the piece since its record was read. Nothing was changed.
+	ErrChanged = errors.New("it was replaced or removed meanwhile: run the command again")
+	// ErrConflict: Replace found what Commit reports as Conflict, or OtherTransform.
 	ErrConflict = errors.New("chunk is in the sink with other objects")
 )
 

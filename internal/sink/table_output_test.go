@@ -46,13 +46,13 @@ func TestRefusedRows(t *testing.T) {
 			wantLetters(t, group[0], map[uint64]string{1: "not a JSON object", 2: "", 3: `the key "b" twice`})
 			wantLetters(t, group[1], map[uint64]string{6: "not a JSON object"})
 			mended := withOutputs(1, 5, `{}`, `{"mended":`)
-			if err := f.Replace(t.Context(), mended); err != nil {
+			if err := sinktest.Replace(t, f, mended); err != nil {
 				t.Fatal(err)
 			}
 			if sum := f.Summary(); sum.Dead != 4 {
 				t.Errorf("%s: %d dead letters after another output that is no row, want 4", name, sum.Dead)
 			}
-			if err := f.Replace(t.Context(), withOutputs(1, 5, `{}`, `{"mended":1}`)); err != nil {
+			if err := sinktest.Replace(t, f, withOutputs(1, 5, `{}`, `{"mended":1}`)); err != nil {
 				t.Fatal(err)
 			}
 			sum, err := f.Finish(t.Context(), 2, 7)

@@ -113,7 +113,7 @@ func TestModeAndOwnerStay(t *testing.T) {
 		}
 	}
 	all[0] = sinktest.Result(0, 0, "new", 1)
-	if err := f.Replace(t.Context(), all[0]); err != nil {
+	if err := sinktest.Replace(t, f, all[0]); err != nil {
 		t.Fatal(err)
 	}
 	finish(t, f, all...)

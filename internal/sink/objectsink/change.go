@@ -194,27 +194,27 @@ func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcom
 	return outcomes, nil
 }
 
-// Replace atomically replaces the committed result of a piece, for dead letters that were retried. The old bytes stay in the
-// log, and Finish must make another generation. Errors are those of Commit, and ErrNoChunk and ErrConflict, which change
-// nothing.
-func (s *Sink) Replace(ctx context.Context, result sink.Result) error {
+// Replace atomically replaces the committed result of a piece, for dead letters that were retried. old is the record that the
+// result was made from: if the piece has another one by now, it stays. The old bytes stay in the log, and Finish must make
+// another generation. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which change nothing.
+func (s *Sink) Replace(ctx context.Context, old sink.Record, result sink.Result) error {
 	if err := result.Check(); err != nil {
 		return err
 	}
 	return s.change(ctx, func(now *state) (*draft, error) { //nolint:contextcheck // a read has a limit of its own
-		var old *sink.Record
-		if p, there := s.table.Get(result.Chunk, result.From); there {
+		var there *sink.Record
+		if p, committed := s.table.Get(result.Chunk, result.From); committed {
 			r, err := s.RecordAt(p)
 			if err != nil {
 				return nil, err
 			}
-			old = &r
+			there = &r
 		}
-		if err := now.claims.CheckReplace(old, &result); err != nil {
+		if err := now.claims.CheckReplace(there, &old, &result); err != nil {
 			return nil, err
 		}
 		d := &draft{}
-		d.remove(old)
+		d.remove(there)
 		d.add(&result)
 		d.claim(now, now.claims.Bind(&result))
 		return d, nil

@@ -68,7 +68,7 @@ func newStory() *story {
 	group(all[6], pieces[0], all[4], all[2])
 	finish()
 	step(func(t *testing.T, s *Sink) {
-		if err := s.Replace(t.Context(), mended); err != nil {
+		if err := sinktest.Replace(t, s, mended); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -166,7 +166,7 @@ func TestCrashBeforeAnotherResult(t *testing.T) {
 			return
 		}
 		again := openTest(t, killed)
-		if err := again.Replace(t.Context(), mended); err != nil {
+		if err := sinktest.Replace(t, again, mended); err != nil {
 			t.Fatal(err)
 		}
 		finish(t, again, killed, []sink.Result{mended, all[1], all[2]})

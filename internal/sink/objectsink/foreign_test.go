@@ -60,7 +60,7 @@ func TestForeignResult(t *testing.T) {
 	}
 	stranger := testSettings.prefix + "part-000001-stranger.jsonl"
 	m.put(stranger, []byte("mine"))
-	if err := s.Replace(t.Context(), sinktest.Chain("two", []int{1, 1})[0]); err != nil {
+	if err := sinktest.Replace(t, s, sinktest.Chain("two", []int{1, 1})[0]); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Finish(t.Context(), 2, 3); err != nil {

@@ -236,7 +236,7 @@ func TestFinishRaces(t *testing.T) {
 	m.after = func(key string) error {
 		if !replaced && key != a.entryKey(4) { // a has begun to write parts
 			replaced = true
-			if err := b.Replace(t.Context(), mended[0]); err != nil {
+			if err := errors.Join(b.Refresh(t.Context()), sinktest.Replace(t, b, mended[0])); err != nil {
 				t.Error(err)
 			}
 			if _, err := b.Finish(t.Context(), 3, 7); err != nil {

@@ -38,13 +38,13 @@ const MaxChunk = 1<<63 - 1
 // Run runs the suite; each test has a sink of its own.
 func Run(t *testing.T, open Open) {
 	t.Helper()
-	run(t, open, false, claims, commits, pieces, fences, readings, finishes)
+	run(t, open, false, claims, commits, pieces, replaces, fences, readings, finishes)
 }
 
 // RunFiles runs the suite for a kind that merges the result into files.
 func RunFiles(t *testing.T, open Open) {
 	t.Helper()
-	run(t, open, true, claims, commits, pieces, fences, readings, finishes, files)
+	run(t, open, true, claims, commits, pieces, replaces, fences, readings, finishes, files)
 }
 
 func run(t *testing.T, open Open, files bool, groups ...map[string]func(*harness)) {

@@ -61,7 +61,7 @@ func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.
 // isRefusal reports whether an error is the sink's own answer to a request, and not an error of the database.
 func isRefusal(err error) bool {
 	for _, answer := range []error{
-		sink.ErrUnclaimed, sink.ErrOtherPlan, sink.ErrFenced, sink.ErrInvalid, sink.ErrNoChunk, sink.ErrConflict, sink.ErrIncomplete, sink.ErrSettings, errKept,
+		sink.ErrUnclaimed, sink.ErrOtherPlan, sink.ErrFenced, sink.ErrInvalid, sink.ErrNoChunk, sink.ErrChanged, sink.ErrConflict, sink.ErrIncomplete, sink.ErrSettings, errKept,
 	} {
 		if errors.Is(err, answer) {
 			return true

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
 func TestSQLiteForeignKeys(t *testing.T) {
@@ -61,7 +62,7 @@ func testForeignKeys(t *testing.T, spec, says string, db *sql.DB) {
 			w.wantDead(map[uint64]string{0: says})
 			w.chunk, w.ordinal = w.chunk-1, w.ordinal-1
 			mended := w.result(`{"id":20,"up":97,"name":"still alone"}`)
-			if err := w.Replace(t.Context(), mended); err != nil {
+			if err := sinktest.Replace(t, w, mended); err != nil {
 				t.Fatal(err)
 			}
 			if sum := w.Summary(); sum.Dead != 5 {
@@ -102,7 +103,7 @@ func testReferredRows(t *testing.T, spec, says string, db *sql.DB) {
 			_, err := w.Redo(t.Context(), "v1")
 			wantKept("redo", err)
 			w.chunk, w.ordinal = w.chunk-1, w.ordinal-1
-			err = w.Replace(t.Context(), w.result(`{"id":4,"name":"Cy"}`))
+			err = sinktest.Replace(t, w, w.result(`{"id":4,"name":"Cy"}`))
 			wantKept("replace", err)
 
 			exec(`DELETE FROM ` + pets)

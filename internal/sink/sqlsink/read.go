@@ -175,7 +175,7 @@ func (s *Sink) body(b []byte, r *sink.Record, what string, read func(context.Con
 		}
 		now, e := s.records(ctx, s.db, "chunk = $2 AND start = $3", int64(r.Chunk), r.From)
 		if e == nil && (len(now) == 0 || now[0].Outputs != r.Outputs || now[0].Dead != r.Dead) {
-			return fmt.Errorf("chunk %d was replaced or removed meanwhile: try again", r.Chunk)
+			return fmt.Errorf("chunk %d: %w", r.Chunk, sink.ErrChanged)
 		}
 		return err
 	})

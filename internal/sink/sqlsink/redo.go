@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -12,27 +13,33 @@ import (
 )
 
 // Replace replaces the result of a committed piece in one transaction, for dead letters that were retried. It does not
-// touch the rows of objects whose outputs stay the same. Errors are those of Commit, and ErrNoChunk and ErrConflict, which
-// change nothing.
-func (s *Sink) Replace(ctx context.Context, result sink.Result) error {
+// touch the rows of objects whose outputs stay the same. old is the record that the result was made from: if the piece has
+// another one by now, it stays. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which change nothing.
+func (s *Sink) Replace(ctx context.Context, old sink.Record, result sink.Result) error {
 	if err := check(&result); err != nil {
 		return err
 	}
+	var tried sink.Record // what the last try wrote; it is in the database if the answer to that COMMIT was lost
 	return s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) (bool, error) {
 		r := result // outputs that do not fit become dead letters again
 		records, err := s.records(ctx, t, "chunk = $2 AND start = $3", int64(r.Chunk), r.From)
 		if err != nil {
 			return false, err
 		}
-		var old *sink.Record
+		var there *sink.Record
 		if len(records) > 0 {
-			old = &records[0]
+			there = &records[0]
 		}
-		if err := now.claims.CheckReplace(old, &r); err != nil {
+		if there != nil && reflect.DeepEqual(*there, tried) {
+			return false, nil
+		}
+		if err := now.claims.CheckReplace(there, &old, &r); err != nil {
 			return false, err
 		}
 		now.claims = now.claims.Bind(&r)
-		return true, s.removing(ctx, t, func() error { return s.replace(ctx, t, now, old, &r) })
+		err = s.removing(ctx, t, func() error { return s.replace(ctx, t, now, there, &r) })
+		tried = sink.RecordOf(&r)
+		return true, err
 	})
 }
 

@@ -183,7 +183,7 @@ func testTable(t *testing.T, spec string, db *sql.DB) {
 			}
 		}
 		exec(`UPDATE people SET seen = 'touched' WHERE id = 1`)
-		if err := w.Replace(t.Context(), mended); err != nil {
+		if err := sinktest.Replace(t, w, mended); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := people(), `1 Ada {"b": [1, 2]} touched 2 Bo null yes 3 Cy null yes 5 O'Brien "x" null yes 7 mine null yes`; got != want {
@@ -335,7 +335,7 @@ func TestChangedWhileRead(t *testing.T) {
 				}
 			}
 			w.chunk, w.ordinal = 0, 0
-			if err := w.Replace(t.Context(), w.result(`{"id":1}`, `{"id":3}`)); err != nil {
+			if err := sinktest.Replace(t, w, w.result(`{"id":1}`, `{"id":3}`)); err != nil {
 				t.Fatal(err)
 			}
 			wantChanged("Replace")
@@ -388,7 +388,7 @@ func testKeys(t *testing.T, spec string, db *sql.DB) {
 			}
 			w.chunk, w.ordinal = 0, 0
 			mended := w.result(`{"note":"no id"}`, `{"note":"mended"}`)
-			if err := w.Replace(t.Context(), mended); err != nil {
+			if err := sinktest.Replace(t, w, mended); err != nil {
 				t.Errorf("map the dead letter again: %v", err)
 			}
 			if got := count(t, db, "SELECT count(*) FROM notes"); got != before+1 {
