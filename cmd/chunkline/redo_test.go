@@ -26,3 +26,20 @@ func TestRedo(t *testing.T) {
 	must(t, 2, "redo", "-o", out)
 	must(t, 2, "redo", "--version", "v1")
 }
+
+// TestRedo_afterRetry: dead retry makes only the objects that it maps results of its program; redo removes all others that
+// the old one has made.
+func TestRedo_afterRetry(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	objects, values := numbers(250)
+	in, out := write(t, filepath.Join(dir, "in"), objects), filepath.Join(dir, "out.jsonl")
+	old := `if .n % 50 == 7 then error("bad") else .n + 1000 end`
+	must(t, 4, "run", "-i", in, "-o", out, "-m", old)
+	must(t, 0, "dead", "retry", "-o", out, "-m", ".n")
+	wantWords(t, must(t, 0, "verify", "-o", out).stdout, "version jq:.n: 5 outputs, 0 dead letters of 3 chunks", "250 outputs, 0 dead letters, 0 problems")
+	wantWords(t, must(t, 0, "redo", "-o", out, "--version", "jq:"+old).stdout, "requeued 245 objects in 3 chunks")
+	must(t, 0, "run", "-i", in, "-o", out, "-m", ".n")
+	wantFile(t, out, values)
+	must(t, 0, "verify", "-o", out)
+}

@@ -37,7 +37,7 @@ type Sink interface {
 	Records(ctx context.Context) iter.Seq2[sink.Record, error]
 	Outputs(b []byte, r sink.Record) ([]byte, error)
 	DeadLetters(b []byte, r sink.Record) ([]byte, error)
-	Replace(ctx context.Context, old sink.Record, result sink.Result) error
+	Replace(ctx context.Context, old sink.Record, results ...sink.Result) error
 	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
 	Summary() sink.Summary
 }
@@ -157,11 +157,11 @@ func retryPiece(ctx context.Context, folder Sink, cfg Config, mapping transform.
 	if uint64(bytes.Count(outputs, []byte{'\n'})) != r.OutputCount() {
 		return ErrContradiction
 	}
-	result, err := merge(r, outputs, letters, out, cfg.Spec.Identity())
+	results, err := merge(r, outputs, letters, out, cfg.Spec.Identity())
 	if err != nil {
 		return err
 	}
-	if err := folder.Replace(ctx, r, result); err != nil {
+	if err := folder.Replace(ctx, r, results...); err != nil {
 		return err
 	}
 	counts.failed.Add(uint64(len(out.Failed)))
@@ -185,56 +185,79 @@ func lettersOf(folder Sink, r sink.Record) ([]chunk.DeadLetter, error) {
 	return letters, nil
 }
 
-// merge inserts the new outputs among the old ones. Letters that were not mapped
-// again, and those that failed again, stay.
-func merge(r sink.Record, old []byte, letters []chunk.DeadLetter, out transform.Output, version string) (sink.Result, error) {
-	result := resultBuilder{sink.Result{
-		Chunk: r.Chunk, From: r.From, Of: r.Of, First: r.First, Objects: r.Objects, Digest: r.Digest, Counts: make([]int, r.Objects),
-		Attempt: r.Attempt + 1, Mapper: mapperName, Version: version, Transform: version,
-	}}
+// merge inserts the new outputs among the old ones. Letters that were not mapped again, and those that failed again, stay.
+// Objects that were mapped again become pieces of their own, so that redo finds what each version has made.
+func merge(r sink.Record, old []byte, letters []chunk.DeadLetter, out transform.Output, version string) ([]sink.Result, error) {
+	m := merger{of: r}
 	fresh, mapped, failed := out.Lines, 0, out.Failed
 	for i := range r.Objects {
 		if len(letters) == 0 || letters[0].Ordinal != r.First+uint64(i) {
-			result.addOutputs(i, &old, r.Counts[i])
+			m.pieceOf(r.Version).addOutputs(&old, r.Counts[i])
 			continue
 		}
 		l := letters[0]
 		letters = letters[1:]
 		switch {
 		case l.Attempts == 0: // no transform can read it
-			result.addDead(l)
+			m.pieceOf(r.Version).addDead(l)
 			continue
 		case len(failed) > 0 && failed[0].Index == mapped:
 			l.Error, l.Attempts, l.Mapper, l.Version = failed[0].Err, l.Attempts+1, mapperName, version
 			failed = failed[1:]
-			result.addDead(l)
+			m.pieceOf(version).addDead(l)
 		default:
-			result.addOutputs(i, &fresh, out.Counts[mapped])
+			m.pieceOf(version).addOutputs(&fresh, out.Counts[mapped])
 		}
 		mapped++
 	}
 	if len(letters)+len(old)+len(fresh) > 0 {
-		return sink.Result{}, ErrContradiction
+		return nil, ErrContradiction
 	}
-	return result.Result, nil
+	return m.pieces, nil
 }
 
-// resultBuilder collects the outputs and dead letters of a result.
-type resultBuilder struct{ sink.Result }
+// A merger collects the results of consecutive objects of a piece.
+type merger struct {
+	of      sink.Record
+	objects int // collected so far
+	pieces  []sink.Result
+}
 
-// addOutputs moves the next n lines to the outputs of object i.
-func (m *resultBuilder) addOutputs(i int, lines *[]byte, n int) {
-	m.Counts[i] = n
+// pieceOf returns the piece of a version for the next object: the last one, or a new one.
+func (m *merger) pieceOf(version string) *resultBuilder {
+	if n := len(m.pieces); n == 0 || m.pieces[n-1].Version != version {
+		r := sink.Result{
+			Chunk: m.of.Chunk, From: m.of.From + m.objects, Of: m.of.Of, First: m.of.First + uint64(m.objects), Digest: m.of.Digest,
+			Attempt: m.of.Attempt, Mapper: m.of.Mapper, Version: version,
+		}
+		if version != m.of.Version {
+			r.Attempt, r.Mapper, r.Transform = m.of.Attempt+1, mapperName, version
+		}
+		m.pieces = append(m.pieces, r)
+	}
+	m.objects++
+	return (*resultBuilder)(&m.pieces[len(m.pieces)-1])
+}
+
+// A resultBuilder adds objects to a result.
+type resultBuilder sink.Result
+
+// addOutputs adds an object whose outputs are the next n lines.
+func (m *resultBuilder) addOutputs(lines *[]byte, n int) {
 	end := 0
 	for range n {
 		end += bytes.IndexByte((*lines)[end:], '\n') + 1
 	}
+	m.Objects++
+	m.Counts = append(m.Counts, n)
 	m.Outputs = append(m.Outputs, (*lines)[:end]...)
 	*lines = (*lines)[end:]
 }
 
 // addDead adds an object that stays a dead letter.
 func (m *resultBuilder) addDead(l chunk.DeadLetter) {
+	m.Objects++
+	m.Counts = append(m.Counts, 0)
 	m.Dead = l.Append(m.Dead)
 	m.DeadCount++
 }

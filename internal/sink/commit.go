@@ -12,10 +12,8 @@ import (
 // Commit implements saver.Sink. It stores a group with one sync. Objects whose outputs cannot be rows of the table that the
 // outputs will be become dead letters, in results, too.
 func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error) {
-	for i := range results {
-		if err := results[i].Check(); err != nil {
-			return nil, err
-		}
+	if err := CheckResults(results); err != nil {
+		return nil, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -53,11 +51,12 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 	return outcomes, nil
 }
 
-// Replace atomically replaces the committed result of a piece, for dead letters that were retried. old is the record that the
-// result was made from: if the piece has another one by now, it stays. The old bytes stay in the log, and Finish must merge
-// again. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which change nothing.
-func (f *Folder) Replace(ctx context.Context, old Record, result Result) error {
-	if err := result.Check(); err != nil {
+// Replace atomically replaces the committed result of a piece by results that together have its objects, for dead letters that
+// were retried. old is the record that they were made from: if the piece has another one by now, it stays. The old bytes stay
+// in the log, and Finish must merge again. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which
+// change nothing.
+func (f *Folder) Replace(ctx context.Context, old Record, results ...Result) error {
+	if err := CheckResults(results); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -68,7 +67,7 @@ func (f *Folder) Replace(ctx context.Context, old Record, result Result) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	found, committed, err := f.lookup(result.Chunk, result.From)
+	found, committed, err := f.lookup(old.Chunk, old.From)
 	if err != nil {
 		return f.breakDown(err)
 	}
@@ -76,14 +75,20 @@ func (f *Folder) Replace(ctx context.Context, old Record, result Result) error {
 	if committed {
 		there = &found
 	}
-	now := f.state.Load().claims
-	if err := now.CheckReplace(there, &old, &result); err != nil {
+	bound, err := f.state.Load().claims.Replace(there, &old, results)
+	if err != nil {
 		return fmt.Errorf("sink folder %s: %w", f.dir, err)
 	}
-	if result, err = f.fit(result); err != nil {
-		return err
+	gone := removal{pieces: []removed{{old.Chunk, old.From}}}
+	gone.totals.Add(&old)
+	frames := []frame{{kind: removedKind, removed: gone}}
+	for _, r := range results {
+		if r, err = f.fit(r); err != nil {
+			return err
+		}
+		frames = append(frames, frameOf(&r))
 	}
-	return f.append(f.withTransforms([]frame{frameOf(&result)}, now.Bind(&result)))
+	return f.append(f.withTransforms(frames, bound))
 }
 
 // lookup reads the record of the piece of a chunk that begins at an index. Call it with mu held.

@@ -89,18 +89,30 @@ func (t *Table) compare(r *Result, record func(Placed) (Record, error)) (c Compa
 func (r *Result) begins() uint64 { return r.First - uint64(r.From) }
 func (r *Record) begins() uint64 { return r.First - uint64(r.From) }
 
-// CheckReplace returns an error if a result may not replace the committed result of its piece. old is the record that the result
-// was made from, and there is the one that is committed; nil means that the piece is not committed.
-func (c *Claims) CheckReplace(there, old *Record, r *Result) error {
+// Replace returns the claims after results have replaced the committed result of a piece, or an error if they may not. The
+// results must have the objects of the piece, in order. old is the record that they were made from, and there is the one that
+// is committed; nil means that the piece is not committed.
+func (c *Claims) Replace(there, old *Record, results []Result) (*Claims, error) {
 	switch {
 	case there == nil:
-		return fmt.Errorf("replace chunk %d: %w: %w", r.Chunk, ErrNoChunk, ErrChanged)
+		return nil, fmt.Errorf("replace chunk %d: %w: %w", old.Chunk, ErrNoChunk, ErrChanged)
 	case !reflect.DeepEqual(there, old):
-		return fmt.Errorf("replace chunk %d: %w", r.Chunk, ErrChanged)
-	case old.Digest != r.Digest || old.First != r.First || old.Objects != r.Objects || old.Of != r.Of:
-		return fmt.Errorf("replace chunk %d: %w", r.Chunk, ErrConflict)
-	case c.mixes(r):
-		return fmt.Errorf("replace chunk %d: version %q did something else: %w", r.Chunk, r.Version, ErrConflict)
+		return nil, fmt.Errorf("replace chunk %d: %w", old.Chunk, ErrChanged)
 	}
-	return nil
+	at := 0 // index in the piece
+	for i := range results {
+		r := &results[i]
+		switch {
+		case old.Chunk != r.Chunk || old.Digest != r.Digest || old.From+at != r.From || old.First+uint64(at) != r.First || old.Of != r.Of:
+			return nil, fmt.Errorf("replace chunk %d: %w", old.Chunk, ErrConflict)
+		case c.mixes(r):
+			return nil, fmt.Errorf("replace chunk %d: version %q did something else: %w", old.Chunk, r.Version, ErrConflict)
+		}
+		c = c.Bind(r)
+		at += r.Objects
+	}
+	if at != old.Objects {
+		return nil, fmt.Errorf("replace chunk %d: %w", old.Chunk, ErrConflict)
+	}
+	return c, nil
 }

@@ -160,6 +160,16 @@ var (
 	ErrConflict = errors.New("chunk is in the sink with other objects")
 )
 
+// CheckResults returns the error of the first result whose Check fails.
+func CheckResults(results []Result) error {
+	for i := range results {
+		if err := results[i].Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Check rejects results that would corrupt the sink. They are a bug of the caller, because decoding has already checked
 // results from the network.
 func (r *Result) Check() error {

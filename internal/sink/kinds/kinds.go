@@ -41,7 +41,7 @@ type Sink interface {
 	Outputs(b []byte, r sink.Record) ([]byte, error)
 	DeadLetters(b []byte, r sink.Record) ([]byte, error)
 	OpenOutput(dead bool) (sink.Merged, error)
-	Replace(ctx context.Context, old sink.Record, result sink.Result) error
+	Replace(ctx context.Context, old sink.Record, results ...sink.Result) error
 	Redo(ctx context.Context, version string) (sink.Redone, error)
 }
 

@@ -158,10 +158,8 @@ func (s *Sink) FenceVersion(ctx context.Context, version string, term uint64) er
 
 // Commit implements saver.Sink. A group is one entry of the log.
 func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcome, error) {
-	for i := range results {
-		if err := results[i].Check(); err != nil {
-			return nil, err
-		}
+	if err := sink.CheckResults(results); err != nil {
+		return nil, err
 	}
 	if len(results) > maxPieces {
 		return nil, s.name(fmt.Errorf("commit of %d results: %w", len(results), sink.ErrInvalid))
@@ -194,29 +192,33 @@ func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcom
 	return outcomes, nil
 }
 
-// Replace atomically replaces the committed result of a piece, for dead letters that were retried. old is the record that the
-// result was made from: if the piece has another one by now, it stays. The old bytes stay in the log, and Finish must make
-// another generation. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which change nothing.
-func (s *Sink) Replace(ctx context.Context, old sink.Record, result sink.Result) error {
-	if err := result.Check(); err != nil {
+// Replace atomically replaces the committed result of a piece by results that together have its objects, for dead letters that
+// were retried. old is the record that they were made from: if the piece has another one by now, it stays. The old bytes stay
+// in the log, and Finish must make another generation. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict,
+// which change nothing.
+func (s *Sink) Replace(ctx context.Context, old sink.Record, results ...sink.Result) error {
+	if err := sink.CheckResults(results); err != nil {
 		return err
 	}
 	return s.change(ctx, func(now *state) (*draft, error) { //nolint:contextcheck // a read has a limit of its own
 		var there *sink.Record
-		if p, committed := s.table.Get(result.Chunk, result.From); committed {
+		if p, committed := s.table.Get(old.Chunk, old.From); committed {
 			r, err := s.RecordAt(p)
 			if err != nil {
 				return nil, err
 			}
 			there = &r
 		}
-		if err := now.claims.CheckReplace(there, &old, &result); err != nil {
+		bound, err := now.claims.Replace(there, &old, results)
+		if err != nil {
 			return nil, err
 		}
 		d := &draft{}
 		d.remove(there)
-		d.add(&result)
-		d.claim(now, now.claims.Bind(&result))
+		for i := range results {
+			d.add(&results[i])
+		}
+		d.claim(now, bound)
 		return d, nil
 	})
 }

@@ -12,17 +12,19 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// Replace replaces the result of a committed piece in one transaction, for dead letters that were retried. It does not
-// touch the rows of objects whose outputs stay the same. old is the record that the result was made from: if the piece has
-// another one by now, it stays. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which change nothing.
-func (s *Sink) Replace(ctx context.Context, old sink.Record, result sink.Result) error {
-	if err := check(&result); err != nil {
-		return err
+// Replace replaces the result of a committed piece by results that together have its objects, in one transaction, for dead
+// letters that were retried. It does not touch the rows of objects whose outputs stay the same. old is the record that they
+// were made from: if the piece has another one by now, it stays. Errors are those of Commit, and ErrNoChunk, ErrChanged and
+// ErrConflict, which change nothing.
+func (s *Sink) Replace(ctx context.Context, old sink.Record, results ...sink.Result) error {
+	for i := range results {
+		if err := check(&results[i]); err != nil {
+			return err
+		}
 	}
-	var tried sink.Record // what the last try wrote; it is in the database if the answer to that COMMIT was lost
+	var tried sink.Record // what the last try wrote first; it is in the database if the answer to that COMMIT was lost
 	return s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) (bool, error) {
-		r := result // outputs that do not fit become dead letters again
-		records, err := s.records(ctx, t, "chunk = $2 AND start = $3", int64(r.Chunk), r.From)
+		records, err := s.records(ctx, t, "chunk = $2 AND start = $3", int64(old.Chunk), old.From)
 		if err != nil {
 			return false, err
 		}
@@ -33,32 +35,37 @@ func (s *Sink) Replace(ctx context.Context, old sink.Record, result sink.Result)
 		if there != nil && reflect.DeepEqual(*there, tried) {
 			return false, nil
 		}
-		if err := now.claims.CheckReplace(there, &old, &r); err != nil {
+		if now.claims, err = now.claims.Replace(there, &old, results); err != nil {
 			return false, err
 		}
-		now.claims = now.claims.Bind(&r)
-		err = s.removing(ctx, t, func() error { return s.replace(ctx, t, now, there, &r) })
-		tried = sink.RecordOf(&r)
+		stored := slices.Clone(results) // outputs that do not fit become dead letters again
+		err = s.removing(ctx, t, func() error { return s.replace(ctx, t, now, there, stored) })
+		tried = sink.RecordOf(&stored[0])
 		return true, err
 	})
 }
 
-func (s *Sink) replace(ctx context.Context, t *tx, now *state, old *sink.Record, r *sink.Result) error {
+func (s *Sink) replace(ctx context.Context, t *tx, now *state, old *sink.Record, results []sink.Result) error {
 	was, err := s.committed(ctx, t, old)
 	if err != nil {
 		return err
 	}
 	var gone, come []object
 	before := slices.Collect(objectsOf(&was))
-	for o := range objectsOf(r) {
-		if slices.EqualFunc(before[o.index].outputs, o.outputs, bytes.Equal) {
-			continue
-		}
-		if len(before[o.index].outputs) > 0 {
-			gone = append(gone, before[o.index])
-		}
-		if len(o.outputs) > 0 {
-			come = append(come, o)
+	pieces := make([]*sink.Result, len(results))
+	for i := range results {
+		pieces[i] = &results[i]
+		for o := range objectsOf(pieces[i]) {
+			was := before[o.ordinal()-old.First]
+			if slices.EqualFunc(was.outputs, o.outputs, bytes.Equal) {
+				continue
+			}
+			if len(was.outputs) > 0 {
+				gone = append(gone, was)
+			}
+			if len(o.outputs) > 0 {
+				come = append(come, o)
+			}
 		}
 	}
 	if err := s.take(ctx, t, gone); err != nil {
@@ -74,7 +81,7 @@ func (s *Sink) replace(ctx context.Context, t *tx, now *state, old *sink.Record,
 	if err := deadLetter(refused); err != nil {
 		return err
 	}
-	return s.storePieces(ctx, t, now, []*sink.Result{r})
+	return s.storePieces(ctx, t, now, pieces)
 }
 
 // committed returns the result of a committed piece.
