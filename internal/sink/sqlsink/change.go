@@ -1,6 +1,7 @@
 package sqlsink
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,17 +12,21 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// A change is retried until patience is over, and each try of a commit may take tryTimeout. Their sum is less than the time
-// after which the saver's health check considers its commit loop dead.
+// A change is retried until patience is over, and each try of a commit may take tryTimeout, and its COMMIT commitGrace longer.
+// Their sum is less than the time after which the saver's health check considers its commit loop dead.
 const (
-	patience   = 5 * time.Second
-	tryTimeout = 20 * time.Second
-	firstPause = 20 * time.Millisecond
-	mostPause  = time.Second
+	patience    = 5 * time.Second
+	tryTimeout  = 20 * time.Second
+	commitGrace = 2 * time.Second
+	firstPause  = 20 * time.Millisecond
+	mostPause   = time.Second
 )
 
 // change runs do in a transaction that has locked the job's row, and commits it if do returns changed. It retries after
-// deadlocks and outages, so do must start from scratch each time. limit bounds one try; 0 means no limit.
+// deadlocks and outages, so do must start from scratch each time. The answer to a COMMIT may be lost: then do is called again, and
+// must find out whether the try before has made the change. limit bounds one try; 0 means no limit.
+//
+// An error of ctx means that nothing was changed. The error is ErrUnreachable if that is unknown.
 func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.Context, *tx, *state) (changed bool, err error)) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -32,23 +37,26 @@ func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.
 		return err
 	}
 	begin := time.Now()
+	var lost error // the error of the last COMMIT whose answer was lost
 	for pause := firstPause; ; pause = min(2*pause, mostPause) {
 		err := s.try(ctx, limit, do)
 		if err == nil {
 			return nil
 		}
 		kind := s.classify(err)
+		if errors.Is(err, errCommit) && (kind == away || kind == unexpected) {
+			lost = fmt.Errorf("%w: its answer was lost, so the change may have been made", err)
+		}
 		switch {
+		case (kind == again || kind == away) && ctx.Err() == nil && time.Since(begin) <= patience:
+			_ = sleep(ctx, pause/2+rand.N(pause/2)) // the next try returns the end of ctx
+			continue
+		case ctx.Err() != nil && lost != nil:
+			return fmt.Errorf("sink %s: %w: %w", s.at, sink.ErrUnreachable, lost)
 		case ctx.Err() != nil:
 			return fmt.Errorf("sink %s: %w", s.at, ctx.Err())
 		case kind == again || kind == away:
-			if time.Since(begin) > patience {
-				return fmt.Errorf("sink %s: %w: %w", s.at, sink.ErrUnreachable, err)
-			}
-			if err := sleep(ctx, pause/2+rand.N(pause/2)); err != nil {
-				return fmt.Errorf("sink %s: %w", s.at, err)
-			}
-			continue
+			return fmt.Errorf("sink %s: %w: %w", s.at, sink.ErrUnreachable, cmp.Or(lost, err))
 		case kind == full:
 			return fmt.Errorf("sink %s: %w: %w", s.at, sink.ErrFull, err)
 		case isRefusal(err):
@@ -69,6 +77,9 @@ func isRefusal(err error) bool {
 	}
 	return false
 }
+
+// errCommit marks the error of a COMMIT.
+var errCommit = errors.New("commit")
 
 func (s *Sink) try(ctx context.Context, limit time.Duration, do func(context.Context, *tx, *state) (bool, error)) (err error) {
 	if limit > 0 {
@@ -100,31 +111,40 @@ func (s *Sink) try(ctx context.Context, limit time.Duration, do func(context.Con
 			return err
 		}
 		if err := s.timed(t.Commit); err != nil {
-			return fmt.Errorf("commit: %w", err)
+			return fmt.Errorf("%w: %w", errCommit, err)
 		}
 	}
 	s.adopt(now)
 	return nil
 }
 
-// begin begins a transaction on its own connection.
+// begin begins a transaction on its own connection. The end of ctx interrupts its statements, but not COMMIT: the outcome would be
+// unknown. So the transaction ends commitGrace after ctx.
 func (s *Sink) begin(ctx context.Context) (*tx, error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
+	life, cut := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(commitGrace, cut) })
+	release := func() {
+		stop()
+		cut()
+	}
 	// Each statement must see earlier commits of other transactions. The lock on the job's row needs that.
-	begun, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: s.dialect.isolation()})
+	begun, err := conn.BeginTx(life, &sql.TxOptions{Isolation: s.dialect.isolation()})
 	if err != nil {
+		release()
 		return nil, errors.Join(fmt.Errorf("begin transaction: %w", err), conn.Close())
 	}
-	return &tx{Tx: begun, conn: conn, dialect: s.dialect}, nil
+	return &tx{Tx: begun, conn: conn, dialect: s.dialect, release: release}, nil
 }
 
 // end rolls back a transaction that was not committed.
 func (t *tx) end() {
 	_ = t.Rollback() // no effect after a commit; after an outage the server rolls back
 	_ = t.conn.Close()
+	t.release()
 }
 
 // timed runs a step that waits for the disk, and reports its duration.

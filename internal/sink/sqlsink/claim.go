@@ -14,13 +14,12 @@ import (
 func (s *Sink) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sink.Grant, error) {
 	var grant sink.Grant
 	err := s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) (bool, error) {
-		before := sink.Claimant{Fetcher: fetcher}
-		err := t.QueryRowContext(ctx, s.dialect.text("SELECT epoch FROM chunkline_fetchers WHERE job = $1 AND fetcher = $2"), s.job, fetcher).Scan(&before.Epoch)
-		switch {
-		case err == nil:
+		before, known, err := s.claimant(ctx, t, fetcher)
+		if err != nil {
+			return false, err
+		}
+		if known {
 			now.claims.Claimants = []sink.Claimant{before}
-		case !errors.Is(err, sql.ErrNoRows):
-			return false, fmt.Errorf("read claims: %w", err)
 		}
 		claimed, err := now.claims.Claim(plan, fetcher)
 		if errors.Is(err, sink.ErrOtherPlan) {
@@ -35,6 +34,19 @@ func (s *Sink) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sink
 		return changed, nil
 	})
 	return grant, err
+}
+
+// claimant looks a fetcher up among those that have claimed the job.
+func (s *Sink) claimant(ctx context.Context, t *tx, fetcher string) (c sink.Claimant, known bool, err error) {
+	c.Fetcher = fetcher
+	err = t.QueryRowContext(ctx, s.dialect.text("SELECT epoch FROM chunkline_fetchers WHERE job = $1 AND fetcher = $2"), s.job, fetcher).Scan(&c.Epoch)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return c, false, nil
+	case err != nil:
+		return c, false, fmt.Errorf("read claims: %w", err)
+	}
+	return c, true, nil
 }
 
 // FenceVersion implements saver.Sink.

@@ -75,6 +75,7 @@ type tx struct {
 	*sql.Tx
 	conn    *sql.Conn
 	dialect dialect
+	release func() // its context
 }
 
 func (t *tx) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {

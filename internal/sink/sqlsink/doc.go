@@ -23,7 +23,8 @@
 //
 // If the connection breaks during COMMIT, the outcome is unknown, and the whole transaction is repeated. It then finds what
 // it had committed: the pieces are duplicates. So a database that is killed, restarted, disconnected or full only costs
-// time. If a database is unreachable for some seconds, the answer is sink.ErrUnreachable.
+// time. If a database is unreachable for some seconds, the answer is sink.ErrUnreachable, and it may have made the change. The end of
+// the caller's context does not interrupt COMMIT, so its error means that nothing was changed.
 //
 // Each change increments chunkline_jobs.changes. If the database has a lower count than this process has seen, it has lost
 // commits, as after promoting a standby without synchronous replication: that is sink.ErrDamaged.

@@ -112,7 +112,11 @@ func (s *Sink) removePiece(ctx context.Context, t *tx, now *state, r *sink.Recor
 // nothing changes. Errors are those of Commit, and ErrSettings if rows in the user's table cannot be identified.
 func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 	var done sink.Redone
+	fence := "" // name of the fetcher with which the last try fenced the job; it is in the database if the answer to that COMMIT was lost
 	err := s.change(ctx, 0, func(ctx context.Context, t *tx, now *state) (bool, error) {
+		if _, made, err := s.claimant(ctx, t, fence); err != nil || made {
+			return false, err
+		}
 		done = sink.Redone{}
 		before := now.totals
 		bad, err := s.records(ctx, t, "version = $2 ORDER BY chunk, start", name)
@@ -145,6 +149,7 @@ func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 		done.Objects, done.Outputs, done.Dead = before.Objects-now.totals.Objects, before.Outputs-now.totals.Outputs, before.Dead-now.totals.Dead
 		now.finished = false
 		now.claims = now.claims.Redo(name)
+		fence = now.claims.Claimants[len(now.claims.Claimants)-1].Fetcher
 		return true, nil
 	})
 	return done, err
