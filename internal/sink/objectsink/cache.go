@@ -18,24 +18,45 @@ const cacheBytes = 32 << 20
 // readTimeout bounds a read for which the caller has no context.
 const readTimeout = 2 * time.Minute
 
-// A cache keeps the entries that were read last.
+// A cache keeps the entries that were read last. They are never changed.
 type cache struct {
-	mu      sync.Mutex // also serializes reads, so that no entry is read twice at a time
+	downloads sync.Mutex // one download of bodies at a time, so that no bodies are read twice at a time; taken before mu
+
+	mu      sync.Mutex // guards what follows; nobody holds it during a request, so a commit never waits for a download
 	entries []*loaded  // the newest last
 	bytes   int
 }
 
-// keep adds an entry. Call it with mu held.
+// keep adds an entry.
 func (c *cache) keep(l *loaded) {
-	c.entries = append(c.entries, l)
-	c.bytes += l.bytes()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known := c.take(l.Number); known != nil && l.bodies == nil {
+		l = known
+	}
+	c.add(l)
 	for len(c.entries) > 1 && c.bytes > cacheBytes {
-		c.bytes -= c.entries[0].bytes()
-		c.entries = slices.Delete(c.entries, 0, 1)
+		c.take(c.entries[0].Number)
 	}
 }
 
-// take removes an entry and returns it, or nil. Call it with mu held.
+// find returns an entry, or nil.
+func (c *cache) find(number uint64) *loaded {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.take(number)
+	if l != nil {
+		c.add(l)
+	}
+	return l
+}
+
+func (c *cache) add(l *loaded) {
+	c.entries = append(c.entries, l)
+	c.bytes += l.bytes()
+}
+
+// take removes an entry and returns it, or nil.
 func (c *cache) take(number uint64) *loaded {
 	i := slices.IndexFunc(c.entries, func(l *loaded) bool { return l.Number == number })
 	if i < 0 {
@@ -47,34 +68,39 @@ func (c *cache) take(number uint64) *loaded {
 	return l
 }
 
-// with calls do with an entry of the log and, if bodies is set, its bodies.
-func (s *Sink) with(number uint64, bodies bool, do func(*loaded) error) error {
+// entry returns an entry of the log and, if bodies is set, its bodies.
+func (s *Sink) entry(number uint64, bodies bool) (*loaded, error) {
 	if err := s.usable(false); err != nil {
-		return err
+		return nil, err
 	}
 	ctx, done := context.WithTimeout(context.Background(), readTimeout)
 	defer done()
-	s.cache.mu.Lock()
-	defer s.cache.mu.Unlock()
-	l := s.cache.take(number)
+	if bodies {
+		s.cache.downloads.Lock()
+		defer s.cache.downloads.Unlock()
+	}
+	l := s.cache.find(number)
 	if l == nil {
 		var err error
 		l, err = s.read(ctx, number)
 		switch {
 		case errors.Is(err, bucket.ErrGone):
-			return s.damaged(s.entryKey(number), errors.New("it is missing"))
+			return nil, s.damaged(s.entryKey(number), errors.New("it is missing"))
 		case err != nil:
-			return explain(err)
+			return nil, explain(err)
 		}
 	}
 	if bodies && l.bodies == nil && l.head.bodies > 0 {
-		var err error
-		if l.bodies, err = s.readBodies(ctx, l); err != nil {
-			return err
+		content, err := s.readBodies(ctx, l)
+		if err != nil {
+			return nil, err
 		}
+		full := *l
+		full.bodies = content
+		l = &full
 	}
 	s.cache.keep(l)
-	return do(l)
+	return l, nil
 }
 
 // The bits of a piece's place: the number of its entry, and its index there.
@@ -91,16 +117,16 @@ func entryOf(p sink.Position) (number uint64, index int) {
 }
 
 // RecordAt implements sink.TableOwner.
-func (s *Sink) RecordAt(p sink.Placed) (r sink.Record, err error) {
+func (s *Sink) RecordAt(p sink.Placed) (sink.Record, error) {
 	number, index := entryOf(p.At)
-	err = s.with(number, false, func(l *loaded) error {
-		if index >= len(l.records) || l.records[index].Entry() != p.Entry {
-			return s.damaged(s.entryKey(number), errRecord)
-		}
-		r = l.records[index]
-		return nil
-	})
-	return r, err
+	l, err := s.entry(number, false)
+	if err != nil {
+		return sink.Record{}, err
+	}
+	if index >= len(l.records) || l.records[index].Entry() != p.Entry {
+		return sink.Record{}, s.damaged(s.entryKey(number), errRecord)
+	}
+	return l.records[index], nil
 }
 
 // Outputs implements sink.TableOwner.
@@ -115,12 +141,12 @@ func (s *Sink) body(b []byte, r sink.Range) ([]byte, error) {
 		return b, nil
 	}
 	number := uint64(r.Part)
-	err := s.with(number, true, func(l *loaded) error {
-		if r.Offset > int64(len(l.bodies))-r.Length || !r.Matches(l.bodies[r.Offset:r.Offset+r.Length]) {
-			return s.damaged(s.entryKey(number), errSum)
-		}
-		b = append(b, l.bodies[r.Offset:r.Offset+r.Length]...)
-		return nil
-	})
-	return b, err
+	l, err := s.entry(number, true)
+	if err != nil {
+		return b, err
+	}
+	if r.Offset > int64(len(l.bodies))-r.Length || !r.Matches(l.bodies[r.Offset:r.Offset+r.Length]) {
+		return b, s.damaged(s.entryKey(number), errSum)
+	}
+	return append(b, l.bodies[r.Offset:r.Offset+r.Length]...), nil
 }

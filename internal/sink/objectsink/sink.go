@@ -152,9 +152,7 @@ func (s *Sink) catchUp(ctx context.Context) error {
 // apply updates table and state from the next entry. Call it with changing held.
 func (s *Sink) apply(l *loaded) {
 	if len(l.records) > 0 {
-		s.cache.mu.Lock()
 		s.cache.keep(l)
-		s.cache.mu.Unlock()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
