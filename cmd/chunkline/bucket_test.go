@@ -65,6 +65,7 @@ func TestBucketOutput(t *testing.T) {
 	wantWords(t, must(t, 1, "run", "-i", "copy", "-o", out, "-m", ".n", "--accept-change").err.Error(), "another plan")
 	wantWords(t, must(t, 1, "run", "-i", in, "-o", out, "-m", ".n", "--job", "second").err.Error(), "it holds job run, not second")
 	wantWords(t, must(t, 2, "run", "-i", in, "-o", out, "-m", ".n", "--force").err.Error(), "--force is for output files")
+	wantWords(t, must(t, 2, "verify", "-o", out, "--job", "second").err.Error(), "it holds job run, not second")
 	must(t, 3, "verify", "-o", "s3://data/none")
 	wantWords(t, must(t, 3, "verify", "-o", "s3://nosuch/none").err.Error(), "AWS_ENDPOINT_URL")
 	wantWords(t, must(t, 2, "run", "-i", in, "-o", "s3://data/new?format=parquet", "-m", ".").err.Error(), "format=parquet: use jsonl")

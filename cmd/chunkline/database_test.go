@@ -85,6 +85,12 @@ func TestSQLiteOutput(t *testing.T) {
 	if got := textsOf(t, db, "SELECT value FROM outputs WHERE job = 'second' ORDER BY ordinal, part"); got != values+values {
 		t.Errorf("job second has %.200q", got)
 	}
+	none := must(t, 2, "verify", "-o", out, "--job", "nope").err.Error()
+	wantWords(t, none, "there is no job nope, only run, second")
+	if strings.Contains(none, "cannot be reached") {
+		t.Errorf("a job that does not exist: %s", none)
+	}
+	wantWords(t, must(t, 2, "verify", "-o", out+"?table=people&keys=id").err.Error(), `there is no setting "keys"`, "table, columns, key and mode")
 	must(t, 3, "verify", "-o", "sqlite:"+filepath.Join(dir, "none.db"))
 	if _, err := os.Stat(filepath.Join(dir, "none.db")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("verify made a database: %v", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/saver"
+	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/sink/kinds"
 	"github.com/chunkline/chunkline/internal/sink/objectsink"
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
@@ -132,6 +133,9 @@ func checkOutput(output string) error {
 func openStore(ctx context.Context, w *screen, output, job string, readOnly bool) (kinds.Sink, error) {
 	defer w.clear()
 	s, err := kinds.OpenExisting(ctx, output, job, readOnly, showWaiting(w))
+	if errors.Is(err, sink.ErrOtherJob) { // --job names a job that the bucket does not have
+		return nil, app.WithCode(app.ExitUsage, err)
+	}
 	if err != nil {
 		return nil, saver.SinkError("--output", err)
 	}

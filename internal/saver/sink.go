@@ -3,7 +3,6 @@ package saver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
@@ -112,8 +111,8 @@ func SinkError(setting string, err error) error {
 	case errors.Is(err, sink.ErrForeign):
 		return app.WithCode(app.ExitUsage, err)
 	case errors.Is(err, sink.ErrUnreachable):
-		return app.WithCode(app.ExitUnreachable, fmt.Errorf("open sink: %w", err))
+		return app.WithCode(app.ExitUnreachable, err)
 	default:
-		return fmt.Errorf("open sink: %w", err)
+		return err
 	}
 }

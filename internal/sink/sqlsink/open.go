@@ -67,7 +67,11 @@ func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 	defer done()
 	s := &Sink{job: job, readOnly: o.ReadOnly}
 	if kind == "sqlite" {
-		if rest == "" || strings.Contains(rest, "?") {
+		path, unknown, _ := strings.Cut(rest, "?")
+		switch unknown, _, _ = strings.Cut(unknown, "="); {
+		case unknown != "":
+			return nil, fmt.Errorf("sink sqlite: there is no setting %q; %s: %w", unknown, tableSettings, sink.ErrSettings)
+		case path == "":
 			return nil, fmt.Errorf("sink sqlite: write sqlite:FILE, or sqlite:FILE?table=NAME&columns=…: %w", sink.ErrSettings)
 		}
 		s.dialect = liteDialect{}
@@ -84,6 +88,9 @@ func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 	}
 	return s, nil
 }
+
+// tableSettings lists the settings that splitTable knows.
+const tableSettings = "the settings of a table of yours are table, columns, key and mode"
 
 // splitTable separates the settings of the user's table from a URL's query.
 func splitTable(rest string) (string, url.Values, error) {
@@ -120,7 +127,7 @@ func (s *Sink) open(ctx context.Context, values url.Values, o Options) error {
 	}
 	now, err := s.load(ctx, s.db, false)
 	if errors.Is(err, errNoJob) {
-		return fmt.Errorf("there is no job %s: %w", s.job, sink.ErrUnreachable)
+		return s.noJob(ctx)
 	}
 	if err != nil {
 		return err
@@ -193,9 +200,24 @@ func (s *Sink) find(ctx context.Context) error {
 	if s.job != "" {
 		return nil
 	}
+	jobs, err := s.jobs(ctx)
+	switch {
+	case err != nil:
+		return err
+	case len(jobs) == 0:
+		return fmt.Errorf("it has no job: %w", sink.ErrSettings)
+	case len(jobs) > 1:
+		return fmt.Errorf("it has the jobs %s: name one with --job: %w", strings.Join(jobs, ", "), sink.ErrSettings)
+	}
+	s.job = jobs[0]
+	return nil
+}
+
+// jobs returns the names of all jobs in the database.
+func (s *Sink) jobs(ctx context.Context) ([]string, error) {
 	rows, err := s.db.QueryContext(ctx, "SELECT job FROM chunkline_jobs ORDER BY job")
 	if err != nil {
-		return fmt.Errorf("read jobs: %w", err)
+		return nil, fmt.Errorf("read jobs: %w", err)
 	}
 	var jobs []string
 	err = each(rows, func() error {
@@ -204,34 +226,20 @@ func (s *Sink) find(ctx context.Context) error {
 		jobs = append(jobs, job)
 		return err
 	})
-	switch {
-	case err != nil:
-		return fmt.Errorf("read jobs: %w", err)
-	case len(jobs) == 0:
-		return fmt.Errorf("it has no job: %w", sink.ErrUnreachable)
-	case len(jobs) > 1:
-		return fmt.Errorf("it has the jobs %s: name one with --job: %w", strings.Join(jobs, ", "), sink.ErrSettings)
+	if err != nil {
+		return nil, fmt.Errorf("read jobs: %w", err)
 	}
-	s.job = jobs[0]
-	return nil
+	return jobs, nil
 }
 
-// explain maps an error of opening to one of the sentinels.
-func (s *Sink) explain(err error) error {
-	for _, known := range []error{sink.ErrSettings, sink.ErrUnreachable, sink.ErrNotSink, sink.ErrFormat, sink.ErrDamaged} {
-		if errors.Is(err, known) {
-			return fmt.Errorf("open sink %s: %w", s.at, err)
-		}
+// noJob is the error for a job that does not exist.
+func (s *Sink) noJob(ctx context.Context) error {
+	jobs, err := s.jobs(ctx)
+	switch {
+	case err != nil:
+		return err
+	case len(jobs) == 0:
+		return fmt.Errorf("there is no job %s, and no other: %w", s.job, sink.ErrSettings)
 	}
-	kind := sink.ErrUnreachable
-	switch s.classify(err) {
-	case settings:
-		kind = sink.ErrSettings
-	case full:
-		kind = sink.ErrFull
-	case damaged:
-		kind = sink.ErrDamaged
-	case unexpected, again, away, misfit: // the database does not work as expected
-	}
-	return fmt.Errorf("open sink %s: %w: %w", s.at, kind, err)
+	return fmt.Errorf("there is no job %s, only %s: %w", s.job, strings.Join(jobs, ", "), sink.ErrSettings)
 }

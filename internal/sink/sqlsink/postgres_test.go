@@ -43,6 +43,7 @@ func TestPostgres(t *testing.T) {
 		{"deferred constraints", testDeferredConstraints},
 		{"deferrable arbiters", testDeferrableArbiters},
 		{"secrets", testSecrets},
+		{"errors of opening", testErrorsOfOpening},
 		{"lost commits", testLostCommits},
 		{"durable settings", testDurableSettings},
 		{"server away", testServerAway},
@@ -257,6 +258,40 @@ func testTooManyClients(t *testing.T, server *postgrestest.Server) {
 	server.Exec(t, url, "ALTER SYSTEM RESET max_connections")
 	server.Kill(t)
 	server.Restart(t)
+}
+
+// Errors of opening have their cause once, first, and say what to do. Without sslmode the client library also tries TLS, which the
+// server does not have.
+func testErrorsOfOpening(t *testing.T, server *postgrestest.Server) {
+	url := strings.Replace(server.NewDatabase(t), "sslmode=disable", "application_name=test", 1)
+	openPostgres(t, url+"&statement_timeout=60s&search_path=public", "a-job")
+	const own = "the settings of a table of yours are table, columns, key and mode"
+	for name, test := range map[string]struct {
+		spec, job string
+		kind      error
+		text      string
+	}{
+		"misspelt key":     {url + "&table=people&columns=id&keys=id", "job", sink.ErrSettings, `unrecognized configuration parameter "keys"; ` + own},
+		"misspelt columns": {url + "&table=people&column=id", "job", sink.ErrSettings, `unrecognized configuration parameter "column"; ` + own},
+		"wrong value":      {url + "&statement_timeout=soon", "job", sink.ErrSettings, `invalid value for parameter "statement_timeout"`},
+		"fixed setting":    {url + "&fsync=off", "job", sink.ErrSettings, `parameter "fsync" cannot be changed now`},
+		"wrong password": {
+			strings.Replace(url, postgrestest.Password, "x", 1), "job", sink.ErrSettings,
+			`password authentication failed for user "postgres": set the password in PGPASSWORD, in ~/.pgpass or in the URL`,
+		},
+		"no server": {strings.Replace(url, server.Addr, "127.0.0.1:1", 1), "job", sink.ErrUnreachable, "dial tcp 127.0.0.1:1: connect: connection refused"},
+		"no job":    {url, "nope", sink.ErrSettings, "there is no job nope, only a-job"},
+	} {
+		s, err := sqlsink.Open(t.Context(), test.spec, test.job, sqlsink.Options{Existing: name == "no job"})
+		if err == nil {
+			_ = s.Close()
+			t.Errorf("%s: opened", name)
+			continue
+		}
+		if _, cause, _ := strings.Cut(err.Error(), ": "); !errors.Is(err, test.kind) || !strings.HasPrefix(cause, test.text) || strings.Count(cause, test.text) > 1 || strings.Contains(cause, "TLS") {
+			t.Errorf("%s: %v, want the cause %q first and once, and the kind %q", name, err, test.text, test.kind)
+		}
+	}
 }
 
 // A database that was restored to an earlier state is noticed before anything is committed to it.
