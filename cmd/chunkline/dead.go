@@ -60,6 +60,7 @@ func deadRetryCommand() *cobra.Command {
 		what    transformFlags
 		workers int
 		timeout time.Duration
+		rate    float64
 		asJSON  bool
 	)
 	c := &cobra.Command{
@@ -78,15 +79,21 @@ func deadRetryCommand() *cobra.Command {
 			if err := app.CheckDescriptors(workers, spec.Descriptors()); err != nil {
 				return err
 			}
-			if timeout < 0 {
+			switch {
+			case timeout < 0:
 				return app.Usage("--timeout=%s: use 0 (no limit) or more", timeout)
+			case !(rate >= 0):
+				return app.Usage("--rate=%g: use 0 (no limit) or more objects a second", rate)
 			}
 			result, err := openResult(c.Context(), streamsOf(c).err, output, job, false)
 			if err != nil {
 				return err
 			}
 			defer func() { err = joinClose(err, result) }()
-			report, err := retry.Run(c.Context(), result, retry.Config{Spec: spec, Workers: workers, Timeout: timeout, Retries: what.retries, Source: func() (source.Source, error) { return sourceOf(output, result) }})
+			report, err := retry.Run(c.Context(), result, retry.Config{
+				Spec: spec, Workers: workers, Timeout: timeout, Retries: what.retries, Rate: rate,
+				Source: func() (source.Source, error) { return sourceOf(output, result) },
+			})
 			if err != nil && c.Context().Err() != nil {
 				err = app.WithCode(app.ExitInterrupted, errors.New("stopped before all dead letters were mapped again; run the same command again"))
 			} else if err != nil {
@@ -101,6 +108,7 @@ func deadRetryCommand() *cobra.Command {
 	what.add(c)
 	flags.IntVarP(&workers, "workers", "j", runtime.GOMAXPROCS(0), "number of chunks to map at a time")
 	flags.DurationVar(&timeout, "timeout", 5*time.Minute, "longest time for one object; 0: no limit")
+	flags.Float64Var(&rate, "rate", 0, "most objects mapped a second, without further tries (--retries); 0: no limit")
 	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }

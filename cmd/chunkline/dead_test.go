@@ -70,7 +70,7 @@ func TestDeadGone(t *testing.T) {
 	dir := t.TempDir()
 	in, out := write(t, filepath.Join(dir, "in"), "1\n2\n"), filepath.Join(dir, "out.jsonl")
 	must(t, 4, "run", "-i", in, "-o", out, "-m", "error")
-	must(t, 0, "dead", "retry", "-o", out, "-m", ".")
+	must(t, 0, "dead", "retry", "-o", out, "-m", ".", "--rate", "1000")
 	wantFile(t, out, "1\n2\n")
 	if r := must(t, 0, "dead", "list", "-o", out); r.stdout != "" {
 		t.Errorf("dead letters %q", r.stdout)
@@ -115,6 +115,7 @@ func TestDeadRefuses(t *testing.T) {
 		"neither a folder":                  {"list", "-o", out},
 		"--workers=0":                       {"retry", "-o", out, "-m", ".", "-j", "0"},
 		"--timeout=-1s":                     {"retry", "-o", out, "-m", ".", "--timeout", "-1s"},
+		"--rate=-1: use 0 (no limit)":       {"retry", "-o", out, "-m", ".", "--rate", "-1"},
 		"one of --map":                      {"retry", "-o", out},
 		"neither a folder of that name nor": {"retry", "-o", out, "-m", "."},
 	} {

@@ -166,9 +166,15 @@ func (w *world) open(readOnly bool) *sink.Folder {
 // retry maps the dead letters again.
 func (w *world) retry(text string, workers int) (retry.Report, error) {
 	w.Helper()
+	return w.retryAt(0, text, workers)
+}
+
+// retryAt maps the dead letters again, with a rate.
+func (w *world) retryAt(rate float64, text string, workers int) (retry.Report, error) {
+	w.Helper()
 	f := w.open(false)
 	defer func() { w.check(f.Close()) }()
-	return retry.Run(contextOf(w.tester), f, retry.Config{Spec: parse(w, text), Workers: workers})
+	return retry.Run(contextOf(w.tester), f, retry.Config{Spec: parse(w, text), Workers: workers, Rate: rate})
 }
 
 // letters reads the dead letters of the merged file.

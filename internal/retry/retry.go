@@ -26,6 +26,7 @@ type Config struct {
 	Workers int
 	Timeout time.Duration // for one object
 	Retries int           // of an object whose failure is temporary
+	Rate    float64       // most first tries of objects a second; 0: no limit
 
 	// Source opens the job's source again, for dead letters that do not have their object: those whose outputs the
 	// sink refused. It is called for the first of them; nil: there are none.
@@ -67,6 +68,7 @@ var ErrContradiction = errors.New("dead letters and outputs do not match")
 func Run(ctx context.Context, folder Sink, cfg Config) (Report, error) {
 	finished := folder.Summary().Output != ""
 	var counts counts
+	pace := newPace(cfg.Rate, cfg.Spec.AtOnce())
 	pieces := make(chan piece)
 	group, work := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -98,7 +100,7 @@ func Run(ctx context.Context, folder Sink, cfg Config) (Report, error) {
 	ends := make([]error, cfg.Workers) // how each worker's program exited; it does not stop the other workers
 	for i := range ends {
 		group.Go(func() (err error) {
-			ends[i], err = worker(work, folder, cfg, pieces, &counts)
+			ends[i], err = worker(work, folder, cfg, pace, pieces, &counts)
 			return err
 		})
 	}
@@ -118,14 +120,14 @@ func (c *counts) report() Report {
 	return Report{Mapped: c.mapped.Load(), Failed: c.failed.Load(), Unreadable: c.unreadable.Load()}
 }
 
-func worker(ctx context.Context, folder Sink, cfg Config, pieces <-chan piece, counts *counts) (end, err error) {
+func worker(ctx context.Context, folder Sink, cfg Config, pace pace, pieces <-chan piece, counts *counts) (end, err error) {
 	mapping, err := cfg.Spec.New()
 	if err != nil {
 		return nil, fmt.Errorf("start transform %s: %w", cfg.Spec, err)
 	}
 	defer func() { end = mapping.Close() }()
 	for p := range pieces {
-		if err := retryPiece(ctx, folder, cfg, mapping, p.record, p.letters, counts); err != nil {
+		if err := retryPiece(ctx, folder, cfg, pace, mapping, p.record, p.letters, counts); err != nil {
 			return nil, fmt.Errorf("chunk %d: %w", p.record.Chunk, err)
 		}
 	}
@@ -133,20 +135,18 @@ func worker(ctx context.Context, folder Sink, cfg Config, pieces <-chan piece, c
 }
 
 // retryPiece maps the dead letters of one piece of a chunk again and replaces its result.
-func retryPiece(ctx context.Context, folder Sink, cfg Config, mapping transform.Transform, r sink.Record, letters []chunk.DeadLetter, counts *counts) error {
-	var again []chunk.DeadLetter // those that a transform can read
-	var body []byte
+func retryPiece(ctx context.Context, folder Sink, cfg Config, pace pace, mapping transform.Transform, r sink.Record, letters []chunk.DeadLetter, counts *counts) error {
+	var again [][]byte // the objects that a transform can read
 	for _, l := range letters {
 		if l.Attempts > 0 {
-			again = append(again, l)
-			body = append(append(body, l.Object...), '\n')
+			again = append(again, l.Object)
 		}
 	}
 	counts.unreadable.Add(uint64(len(letters) - len(again)))
 	if len(again) == 0 {
 		return nil
 	}
-	out, err := transform.Run(ctx, mapping, body, nil, transform.Options{Timeout: cfg.Timeout, Retries: cfg.Retries})
+	out, err := pace.run(ctx, mapping, again, transform.Options{Timeout: cfg.Timeout, Retries: cfg.Retries})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/retry"
@@ -57,6 +59,34 @@ func TestRetry(t *testing.T) {
 	w.wantRecords(t, 1, "1 attempt 1 by m: v1", "1 attempt 2 by retry: "+after, "1 attempt 1 by m: v1")
 	w.wantRecords(t, 2, "3 attempt 1 by m: v1")
 	w.wantRecords(t, 3, "2 attempt 2 by retry: "+after)
+}
+
+// TestRetryRate: all workers together map as many objects a second as the rate says, those of 100 ms at a time, and outputs and failures
+// keep their places.
+func TestRetryRate(t *testing.T) {
+	t.Parallel()
+	w := &world{tester: t, dir: t.TempDir(), objects: []object{
+		{first: true, n: 1}, {first: true, again: true}, {first: true, n: 2}, // chunk 0
+		{first: true, n: 1}, {n: 1}, {first: true, n: 1}, // chunk 1
+	}}
+	w.fill(-1)
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		got, err := w.retryAt(10, after, 2)
+		if want := (retry.Report{Mapped: 4, Failed: 1, Merged: true}); err != nil || got != want {
+			t.Errorf("got %+v, %v; want %+v", got, err, want)
+		}
+		if took := time.Since(begin).Round(time.Millisecond); took != 400*time.Millisecond {
+			t.Errorf("5 objects at 10 a second took %s, want 400ms after the first", took)
+		}
+	})
+	if got, want := w.outputs(), "[0,0]\n[2,0]\n[2,1]\n[3,0]\n[4,0]\n[5,0]\n"; got != want {
+		t.Errorf("outputs %q, want %q", got, want)
+	}
+	if letters := w.letters(); len(letters) != 1 || letters[0].Ordinal != 1 {
+		t.Errorf("dead letters %+v, want that of object 1", letters)
+	}
+	w.verified()
 }
 
 // TestRetryPieces: of a chunk in pieces, only those with dead letters get a new result.

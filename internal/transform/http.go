@@ -84,6 +84,8 @@ func (e *endpoint) set(name, value string) (err error) {
 		if err != nil || e.timeout <= 0 {
 			return fmt.Errorf("timeout %q is not a duration above 0; use for example 30s", value)
 		}
+	case "rate":
+		return errors.New("http has no option rate: the rate is the job's, not a worker's; use --rate of chunkline run and dead retry, or RATE of the fetcher")
 	default:
 		return fmt.Errorf("http has no option %q; %s", name, serviceOptions)
 	}

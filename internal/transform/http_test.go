@@ -417,6 +417,7 @@ func TestParseService(t *testing.T) {
 		"http:":                      "it is not a URL; use https://HOST/PATH#batch=100&concurrency=4&timeout=30s",
 		"http:map":                   "it is not a URL",
 		"https:///path":              "it is not a URL",
+		"http://h/#rate=20":          "use --rate of chunkline run and dead retry, or RATE of the fetcher",
 		"http://h/#size=1":           `http has no option "size"; use https://`,
 		"http://h/#batch=0":          `batch "0" is not a number of objects; use 1 to 10000`,
 		"http://h/#batch=1&batch=2":  "batch is given 2 times",
