@@ -135,7 +135,7 @@ func (f *runFlags) run(ctx context.Context, std streams) (err error) {
 	if err := f.makeJobFolder(out); err != nil {
 		return err
 	}
-	if err := f.change.apply(ctx, out, retry.Config{Spec: spec, Workers: max(1, f.workers), Timeout: f.timeout, Retries: f.what.retries}, std); err != nil {
+	if err := f.change.apply(ctx, out, retry.Config{Spec: spec, Workers: max(1, f.workers), Timeout: f.timeout, Retries: f.what.retries, Rate: f.fetcher.Rate}, std); err != nil {
 		return err
 	}
 	if f.token, err = listenToken(f.jobFolder(), f.listen, f.token); err != nil {

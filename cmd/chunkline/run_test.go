@@ -185,6 +185,7 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"--listen-token", "sixteen-letters-or-more"}, []string{"--listen-token is for --listen"}},
 		{[]string{"--listen", "127.0.0.1:0", "--listen-token", "short"}, []string{"--listen-token", "16 to 128"}},
 		{[]string{"-i", filepath.Join(dir, "a,b")}, []string{"a%2Cb", "no such file"}},
+		{[]string{"-o", filepath.Join(dir, "no", "x.jsonl")}, []string{"there is no folder " + filepath.Join(dir, "no") + " for the file x.jsonl: make the folder first"}},
 		{[]string{"more"}, []string{"more", "chunkline run --help"}},
 		{[]string{"-t", "identity"}, []string{"one of --map, --from-file, --exec and --transform"}},
 	} {

@@ -83,7 +83,7 @@ func TestOpenRefuses(t *testing.T) {
 		"part bytes":            {filepath.Join(home, "new"), job, sink.FolderOptions{PartBytes: -1}, sink.ErrSettings},
 		"read, not there":       {filepath.Join(home, "new"), job, sink.FolderOptions{ReadOnly: true}, sink.ErrUnreachable},
 		"read, empty":           {t.TempDir(), job, sink.FolderOptions{ReadOnly: true}, sink.ErrNotSink},
-		"output in no folder":   {filepath.Join(home, "new"), job, sink.FolderOptions{Output: filepath.Join(home, "no", "out")}, sink.ErrUnreachable},
+		"output in no folder":   {filepath.Join(home, "new"), job, sink.FolderOptions{Output: filepath.Join(home, "no", "out")}, sink.ErrSettings},
 		"output to a device":    {filepath.Join(home, "new"), job, sink.FolderOptions{Output: "/dev/null"}, sink.ErrSettings},
 		"output to a folder":    {filepath.Join(home, "new"), job, sink.FolderOptions{Output: home}, sink.ErrSettings},
 		"output is the index":   {filepath.Join(home, "new"), job, sink.FolderOptions{Output: filepath.Join(home, "new", "log.index")}, sink.ErrSettings},

@@ -62,7 +62,7 @@ func (f *Folder) configureTarget(path, base string, check func(path string) erro
 		return "", fmt.Errorf("output %s belongs to the sink itself: %w", path, ErrSettings)
 	}
 	if info, err := f.fs.Stat(parent); !inside && (err != nil || !info.IsDir()) {
-		return "", fmt.Errorf("output %s: there is no folder %s: %w", path, parent, ErrUnreachable)
+		return "", fmt.Errorf("there is no folder %s for the file %s: make the folder first: %w", parent, filepath.Base(path), ErrSettings)
 	}
 	return path, nil
 }

@@ -39,7 +39,7 @@ func TestErrors(t *testing.T) {
 		{"no such program", nil, []string{"run", "-i", source, "-o", out, "--exec", "no-such-program"}, 2, []string{"no-such-program"}},
 		{"no such source", nil, []string{"run", "-i", "nowhere.jsonl", "-o", out, "-m", "."}, 2, []string{"nowhere.jsonl", "no such file"}},
 		{"source is a folder", nil, []string{"run", "-i", dir, "-o", out, "-m", "."}, 2, []string{dir}},
-		{"output in no folder", nil, []string{"run", "-i", source, "-o", filepath.Join(dir, "no", "out"), "-m", "."}, 3, []string{filepath.Join(dir, "no")}},
+		{"output in no folder", nil, []string{"run", "-i", source, "-o", filepath.Join(dir, "no", "out"), "-m", "."}, 2, []string{"there is no folder " + filepath.Join(dir, "no"), "make the folder first"}},
 		{"bad job", nil, []string{"run", "-i", source, "-o", out, "-m", ".", "--job", "a.b"}, 2, []string{"a.b"}},
 		{"bad workers", nil, []string{"run", "-i", source, "-o", out, "-m", ".", "-j", "0"}, 2, []string{"--workers=0"}},
 		{"bad chunk size", nil, []string{"run", "-i", source, "-o", out, "-m", ".", "--chunk-size", "0"}, 2, []string{"0"}},
