@@ -68,7 +68,7 @@ func explainConnect(err *pgconn.ConnectError) *connectError {
 			case "28P01": // wrong password
 				cause += ": set the password in PGPASSWORD, in ~/.pgpass or in the URL"
 			case "42704": // unknown setting
-				cause += "; " + tableSettings + ", and others are those of PostgreSQL"
+				cause += "; " + settingsHelp + ", and others are those of PostgreSQL"
 				e.settings = true
 			case "22023", "55P02": // wrong value; a setting that a client cannot change
 				e.settings = true

@@ -70,7 +70,7 @@ func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 		path, unknown, _ := strings.Cut(rest, "?")
 		switch unknown, _, _ = strings.Cut(unknown, "="); {
 		case unknown != "":
-			return nil, fmt.Errorf("sink sqlite: there is no setting %q; %s: %w", unknown, tableSettings, sink.ErrSettings)
+			return nil, fmt.Errorf("sink sqlite: there is no setting %q; %s: %w", unknown, settingsHelp, sink.ErrSettings)
 		case path == "":
 			return nil, fmt.Errorf("sink sqlite: write sqlite:FILE, or sqlite:FILE?table=NAME&columns=…: %w", sink.ErrSettings)
 		}
@@ -89,8 +89,8 @@ func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 	return s, nil
 }
 
-// tableSettings lists the settings that splitTable knows.
-const tableSettings = "the settings of a table of yours are table, columns, key and mode"
+// settingsHelp lists the settings that splitTable knows.
+const settingsHelp = "the settings of a table of yours are table, columns, key and mode"
 
 // splitTable separates the settings of the user's table from a URL's query.
 func splitTable(rest string) (string, url.Values, error) {
