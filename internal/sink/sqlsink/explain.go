@@ -89,7 +89,7 @@ func explainConnect(err *pgconn.ConnectError) *connectError {
 func tries(err *pgconn.ConnectError) []error {
 	inner := err.Unwrap()
 	for _, e := range []error{inner, errors.Unwrap(inner)} { // the second is for names that could not be resolved
-		if joined, ok := e.(interface{ Unwrap() []error }); ok { //nolint:errorlint // a particular wrapper is looked for
+		if joined, ok := e.(interface{ Unwrap() []error }); ok {
 			return joined.Unwrap()
 		}
 	}
