@@ -18,7 +18,7 @@ func TestRunOtherFormat(t *testing.T) {
 	args := []string{"run", "-i", in, "-o", out, "-m", "."}
 	wantWords(t, must(t, 1, args...).err.Error(), "line 4, byte 6: text follows the end of the array", "remove "+out+".chunkline")
 	args = append(args, "--format", "values")
-	wantWords(t, must(t, 1, args...).err.Error(), "another plan", "--output")
+	wantWords(t, must(t, 1, args...).err.Error(), "another plan", "remove the folder "+out+".chunkline (nothing is saved in it yet)", "another --output")
 	if err := os.RemoveAll(out + ".chunkline"); err != nil {
 		t.Fatal(err)
 	}

@@ -260,7 +260,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, f.shown(), dead)
 	}
 	if errors.Is(err, fetcher.ErrOtherPlan) && !kinds.IsStore(f.output) {
-		return fmt.Errorf("%w (the plan of --output %s is kept in %s: remove that folder to start again)", err, f.output, f.jobFolder())
+		return f.otherPlan(out, src.Plan())
 	}
 	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted && !endedBadly(err) {
 		return err
@@ -273,6 +273,21 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		return err
 	}
 	return err
+}
+
+// otherPlan is the error for a work folder that another plan has begun.
+func (f *runFlags) otherPlan(out kinds.Sink, plan chunk.Plan) error {
+	saved := "nothing is saved in it yet"
+	if n := out.Summary().Objects; n > 0 {
+		saved = fmt.Sprintf("%d objects are saved in it", n)
+	}
+	flag := "--output"
+	if isStdout(f.output) {
+		flag = "--work"
+	}
+	begun, _ := out.Plan()
+	return fmt.Errorf("sink was begun with another plan: to start again, remove the folder %s (%s), or choose another %s; it was begun with %s, this is %s",
+		f.jobFolder(), saved, flag, begun, plan)
 }
 
 // endedBadly reports whether the only error is how a program exited after its work

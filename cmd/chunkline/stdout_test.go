@@ -141,7 +141,7 @@ func TestRunStdout_again(t *testing.T) {
 		t.Errorf("mapped %d objects, want 40", asked.Load())
 	}
 	r := must(t, 1, "run", "-i", write(t, filepath.Join(dir, "other"), objects), "-o", "-", "--work", work, "--chunk-size", "3", "-t", url)
-	wantWords(t, r.err.Error(), "another plan", work)
+	wantWords(t, r.err.Error(), "another plan", "remove the folder "+work+" (40 objects are saved in it)", "another --work")
 	if r.stdout != "" {
 		t.Errorf("a run with another input writes %q", r.stdout)
 	}

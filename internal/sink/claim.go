@@ -43,7 +43,7 @@ func (c *Claims) Claim(plan chunk.Plan, fetcher string) (*Claims, error) {
 	case fetcher == "" || len(fetcher) > maxFetcher:
 		return nil, fmt.Errorf("claim by a fetcher with a name of %d bytes: %w", len(fetcher), ErrInvalid)
 	case c.Plan != nil && *c.Plan != plan:
-		return nil, fmt.Errorf("%w: it holds results of %s, this is %s; use another sink", ErrOtherPlan, c.Plan, plan)
+		return nil, fmt.Errorf("%w: it was begun with %s, this is %s; use another sink", ErrOtherPlan, c.Plan, plan)
 	case known && before.Epoch == c.Epoch:
 		return c, nil
 	case known:
