@@ -54,7 +54,27 @@ func TestMaxDeadSaid(t *testing.T) {
 	objects, _ := numbers(250)
 	in, out := write(t, filepath.Join(dir, "in"), objects), filepath.Join(dir, "out")
 	r := must(t, 1, "run", "-i", in, "-o", out, "-m", "if .n % 10 == 0 then error else . end", "--max-dead", "5", "-j", "1")
-	wantWords(t, r.err.Error(), "--max-dead=5: ", "'chunkline dead list -o "+out+"' lists the ")
+	wantWords(t, r.err.Error(), "--max-dead=5: ", "dead letters: chunkline dead list -o "+out)
 	dead := strings.Count(must(t, 0, "dead", "list", "-o", out).stdout, "\n")
-	wantWords(t, r.err.Error(), fmt.Sprintf("lists the %d dead letters", dead))
+	wantWords(t, r.err.Error(), fmt.Sprintf("this lists the %d dead letters", dead))
+}
+
+// TestDeadListHint: a shell runs the command of a hint as it is shown, unless a password is left out.
+func TestDeadListHint(t *testing.T) {
+	t.Parallel()
+	for output, want := range map[string]string{
+		"out.jsonl":                         "chunkline dead list -o out.jsonl",
+		"my out.jsonl":                      "chunkline dead list -o 'my out.jsonl'",
+		"it's":                              `chunkline dead list -o 'it'\''s'`,
+		"-":                                 "chunkline dead list -o work",
+		"sqlite:app.db?table=people&key=id": "chunkline dead list -o 'sqlite:app.db?table=people&key=id' --job other",
+		"postgres://me@db/app?table=people&columns=id": "chunkline dead list -o 'postgres://me@db/app?table=people&columns=id' --job other",
+		"s3://data/out":                 "chunkline dead list -o s3://data/out --job other",
+		"postgres://me:secret@db/app":   "chunkline dead list -o OUTPUT --job other (OUTPUT is the --output of this command, with its password)",
+		"postgres://db/app?password=me": "chunkline dead list -o OUTPUT --job other (OUTPUT is the --output of this command, with its password)",
+	} {
+		if got := (&runFlags{output: output, job: "other", work: "work"}).listing(); got != want {
+			t.Errorf("with --output %s the hint is %s, want %s", output, got, want)
+		}
+	}
 }

@@ -257,7 +257,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 		return fmt.Errorf("%w (to use another --format, remove %s first)", err, f.jobFolder())
 	}
 	if dead := out.Summary().Dead; dead > 0 && (errors.Is(err, fetcher.ErrTooManyDead) || errors.Is(err, fetcher.ErrHopeless)) {
-		return fmt.Errorf("%w; 'chunkline dead list -o %s' lists the %d dead letters", err, f.shown(), dead)
+		return fmt.Errorf("%w; this lists the %d dead letters: %s", err, dead, f.listing())
 	}
 	if errors.Is(err, fetcher.ErrOtherPlan) && !kinds.IsStore(f.output) {
 		return f.otherPlan(out, src.Plan())

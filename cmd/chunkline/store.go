@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -102,12 +103,30 @@ func (f *runFlags) written(std streams) []string {
 	return written(f.output)
 }
 
-// shown is the value of --output with which other commands find the result of this job, as messages show it.
-func (f *runFlags) shown() string {
-	if isStdout(f.output) {
-		return f.work
+// listing is the command that lists the dead letters of this job, for a shell. A password is not shown.
+func (f *runFlags) listing() string {
+	output, job, note := f.output, "", ""
+	switch {
+	case isStdout(output):
+		output = f.work
+	case kinds.IsStore(output):
+		job = " --job " + f.job
 	}
-	return shown(f.output)
+	if shown(output) != output {
+		output, note = "OUTPUT", " (OUTPUT is the --output of this command, with its password)"
+	}
+	return "chunkline dead list -o " + shellWord(output) + job + note
+}
+
+// plainWord are words that a shell leaves as they are.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// shellWord quotes a word for a shell if necessary.
+func shellWord(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // shown is the value of --output as messages show it: without a password.
