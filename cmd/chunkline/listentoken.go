@@ -23,7 +23,7 @@ func joinCommand(job, token, setting string) string {
 		command += " NATS_TOKEN=" + token
 	}
 	command += " JOB=" + job
-	if strings.HasPrefix(setting, "exec:") || transform.CallsService(setting) {
+	if transform.CallsOut(setting) {
 		command += " TRANSFORM='" + strings.ReplaceAll(setting, "'", `'\''`) + "'"
 	}
 	return command + " mapper"

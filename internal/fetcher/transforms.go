@@ -48,6 +48,8 @@ func (c *coordinator) refusalOf(m *mapper) string {
 	switch {
 	case m.Transform == "" && job == "":
 		return "neither this mapper nor the fetcher has a TRANSFORM: set it for one of them"
+	case m.Transform == "" && transform.CallsOut(job):
+		return "this mapper has no TRANSFORM, and the job's runs a program or calls a service: it takes that only with ALLOW_EXEC=true"
 	case m.Transform == "":
 		return "this mapper has no TRANSFORM: it takes the job's"
 	case m.mixes():

@@ -42,6 +42,7 @@ func TestTransforms(t *testing.T) {
 			{"m3", "v2", "exec:cat sha256:0011223344556677", true, ""},
 		}},
 		"files of the machine": {"exec:./a", []asks{
+			{"m0", "0.1.0", "", false, "only with ALLOW_EXEC=true"},
 			{"m1", "0.1.0", "exec:./a sha256:0011223344556677", false, ""},
 			{"m2", "0.1.0", "exec:./a sha256:7700112233445566", false, "stands for"},
 		}},

@@ -3,7 +3,6 @@ package mapper
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/transform"
@@ -98,7 +97,7 @@ var errExec = errors.New("it runs a program or calls a service: set TRANSFORM he
 
 // taskOf makes a task of the job's transform.
 func (m *Mapper) taskOf(setting string) (*task, error) {
-	if (strings.HasPrefix(setting, "exec:") || transform.CallsService(setting)) && !m.cfg.AllowExec {
+	if transform.CallsOut(setting) && !m.cfg.AllowExec {
 		return nil, errExec
 	}
 	spec, err := transform.Parse(setting)

@@ -39,6 +39,11 @@ func CallsService(setting string) bool {
 	return strings.HasPrefix(setting, "http:") || strings.HasPrefix(setting, "https:")
 }
 
+// CallsOut reports whether a setting runs a program or calls a service. A mapper takes such a transform from the fetcher only if it is told to.
+func CallsOut(setting string) bool {
+	return strings.HasPrefix(setting, "exec:") || CallsService(setting)
+}
+
 // parseService reads an http setting. Errors do not contain the setting, which may
 // hold a password by mistake.
 func parseService(text string) (endpoint, error) {
