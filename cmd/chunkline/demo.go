@@ -57,6 +57,9 @@ func demoCommand() *cobra.Command {
 				fetcher: fetcher.Config{ChunkSize: chunk.DefaultSize, ChunkBytes: chunk.DefaultBytes, Speculate: true, MaxDead: -1, MaxAttempts: 10},
 			}
 			err := f.run(c.Context(), streamsOf(c))
+			if err == nil {
+				fmt.Fprintf(c.ErrOrStderr(), "check the result: chunkline verify -o %s\n", shellWord(f.output))
+			}
 			if errors.Is(err, fetcher.ErrSourceChanged) {
 				err = fmt.Errorf("%w; the demo in %s was begun with more users: remove the folder, or choose another --dir", err, dir)
 			}

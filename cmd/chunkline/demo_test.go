@@ -50,7 +50,7 @@ func TestDemo(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	r := must(t, 0, "demo", "-n", "500", "--dir", dir)
 	wantWords(t, r.stderr, "watch it at http://127.0.0.1:")
-	wantWords(t, r.stderr, "generated 500 users", "5 mappers", "job done", filepath.Join(dir, "named.jsonl"))
+	wantWords(t, r.stderr, "generated 500 users", "5 mappers", "job done", "check the result: chunkline verify -o "+filepath.Join(dir, "named.jsonl"))
 	named, err := os.ReadFile(filepath.Join(dir, "named.jsonl"))
 	if err != nil || strings.Count(string(named), "\n") != 500 || !strings.HasPrefix(string(named), `{"id":"`) {
 		t.Errorf("result %.100q, %v", named, err)
