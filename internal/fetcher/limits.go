@@ -16,19 +16,19 @@ const (
 	// the bottleneck and not the rate.
 	rateUnused = time.Second
 	// limitSpan is how long the rate does not count as the bottleneck after mappers were too slow to use it up. Without it
-	// the bottleneck would change with every chunk.
+	// the bottleneck would change with every piece.
 	limitSpan = 30 * time.Second
 )
 
-// limit spaces chunks according to RATE, and knows whether the rate or the mappers are the bottleneck.
+// limit spaces pieces according to RATE, and knows whether the rate or the mappers are the bottleneck.
 type limit struct {
-	next  time.Time     // no chunk goes out before this time
+	next  time.Time     // no piece goes out before this time
 	even  time.Time     // next, if unused rate were never lost
-	pause time.Duration // pause after the last chunk
+	pause time.Duration // pause after the last piece
 	slack time.Time     // when the mappers last left some of the rate unused
 }
 
-// spend accounts for a chunk that goes out, with this many objects, and ready since then.
+// spend accounts for a piece that goes out, with this many objects, of a chunk that is ready since then.
 func (l *limit) spend(now time.Time, objects int, rate float64, ready time.Time) {
 	if behind := now.Add(-rateUnused); l.even.Before(behind) {
 		if !l.even.IsZero() && ready.Before(behind) { // the chunk was ready, and no mapper asked for it
