@@ -9,8 +9,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Commit implements saver.Sink. It stores a group with one sync. Objects whose outputs cannot be rows of the table that the
-// outputs will be become dead letters, in results, too.
+// Commit implements saver.Sink. It stores a group with one sync. If the ordered output is a table, objects whose outputs
+// cannot be rows become dead letters, also in results.
 func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error) {
 	if err := CheckResults(results); err != nil {
 		return nil, err

@@ -16,9 +16,9 @@ import (
 // FolderOptions are the settings of a folder.
 type FolderOptions struct {
 	// Output is the file of the ordered outputs; default output.jsonl in the folder. It appears when the job is finished.
-	// Its own folder must exist. The end of its name selects the format and the compression; an object with an output that
-	// cannot be a row of a table becomes a dead letter. NoOutput: there is no such file. A folder that was finished without one has NoOutput as its
-	// default.
+	// Its own folder must exist. The end of its name selects the format and the compression; in a table, an object with an
+	// output that cannot be a row becomes a dead letter. NoOutput: there is no such file. A folder that was finished without
+	// one has NoOutput as its default.
 	Output string
 	// DeadFile is the file of the ordered dead letters; default dead.jsonl in
 	// the folder. It appears when the job is finished, if there are any.
