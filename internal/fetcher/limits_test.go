@@ -133,13 +133,13 @@ func TestLowestRate(t *testing.T) {
 	})
 }
 
-// TestRate_burst: after a time in which no mapper asked, the objects handed out in a second exceed the rate by those of
+// TestRate_burst: after 0.9 s in which no mapper asked, the objects handed out in a second exceed the rate by those of
 // 100 ms, however many mappers ask.
 func TestRate_burst(t *testing.T) {
 	const rate = 20
 	runWith(t, 200, func(cfg *fetcher.Config) { cfg.Rate = rate }, func(t *testing.T, b *bench) {
 		b.wantWork(b.ask(next("m0", 1)), 0)
-		pass(5 * time.Second)
+		pass(900 * time.Millisecond)
 		granted := make(chan wire.Work, 100)
 		for i := range cap(granted) {
 			n := next(fmt.Sprintf("x%d", i), 1)
