@@ -51,6 +51,10 @@ func sinkMutants() []mutant {
 			id: "M38", what: "a saver takes its results for committed, and another saver's commit has the number in the bucket's log",
 			edits:    []edit{{"internal/sink/objectsink/log.go", "\t\tcase e == nil:\n\t\t\treturn errTaken\n", "\t\tcase e == nil:\n\t\t\treturn nil\n"}},
 			caughtBy: []lane{{"./internal/sink/objectsink", "TestLostRace|TestRaces", nil}},
+		}, {
+			id: "M40", what: "a result made from an old record replaces one that was committed since",
+			edits:    []edit{{"internal/sink/outcome.go", "\tcase !reflect.DeepEqual(there, old):\n", "\tcase there.Digest != old.Digest:\n"}, {"internal/sink/outcome.go", "\t\"reflect\"\n", ""}},
+			caughtBy: []lane{{"./internal/sink", "TestFolderIsASink", nil}},
 		},
 	}
 }
@@ -180,6 +184,14 @@ func protocolMutants() []mutant {
 			id: "M39", what: "a mapper never gives back the grant that it has taken ahead",
 			edits:    []edit{{"internal/mapper/ahead.go", "\t\tpatience := time.NewTimer(aheadWait)\n", "\t\tpatience := time.NewTimer(24 * time.Hour)\n"}},
 			caughtBy: []lane{{"./internal/mapper", "TestAhead_givenBack", nil}},
+		}, {
+			id: "M41", what: "a piece whose confirmation is late or lost counts as one without failures for the circuit breaker",
+			edits: []edit{
+				{"internal/fetcher/saverclient.go", "confirmGrace = 50 * time.Millisecond", "confirmGrace = 0"},
+				{"internal/fetcher/hear.go", "const unknownDead = -1", "const unknownDead = 0"},
+				{"internal/fetcher/hear.go", "\t\t\tif dead != unknownDead {\n", "\t\t\tif dead >= 0 {\n"},
+			},
+			caughtBy: []lane{{"./test/sim", "TestFenceVersion", nil}},
 		},
 	}
 }
