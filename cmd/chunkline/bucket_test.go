@@ -1,6 +1,9 @@
 package main
 
 import (
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -42,11 +45,11 @@ func TestBucketOutput(t *testing.T) {
 	wantWords(t, must(t, 0, "dead", "list", "-o", out).stdout, `"ordinal":7,"chunk":0`, "seven", `"object":{"n":7}`)
 	must(t, 0, "verify", "-o", out)
 	wantWords(t, must(t, 2, "run", "-i", in, "-o", out, "-m", ".n").err.Error(), "was begun with the transform")
-	part := findPart(t, backend)
+	part := findParts(t, backend)[0]
 	if _, err := backend.PutObject("data", part, map[string]string{}, strings.NewReader("changed"), 7, nil); err != nil {
 		t.Fatal(err)
 	}
-	wantWords(t, must(t, 1, "verify", "-o", out).stdout, "wrong: s3://data/out/part-*.jsonl.gz", part)
+	wantWords(t, must(t, 1, "verify", "-o", out).stdout, "wrong: read s3://data/"+part)
 	must(t, 0, "dead", "retry", "-o", out, "-m", ".n")
 	must(t, 0, "verify", "-o", out)
 	again := must(t, 0, "run", "-i", in, "-o", out+"?format=jsonl.gz", "-m", ".n", "--accept-change", "--json").report(t)
@@ -68,20 +71,55 @@ func TestBucketOutput(t *testing.T) {
 	wantWords(t, must(t, 2, "verify", "-o", out, "--job", "second").err.Error(), "it holds job run, not second")
 	must(t, 3, "verify", "-o", "s3://data/none")
 	wantWords(t, must(t, 3, "verify", "-o", "s3://nosuch/none").err.Error(), "AWS_ENDPOINT_URL")
-	wantWords(t, must(t, 2, "run", "-i", in, "-o", "s3://data/new?format=parquet", "-m", ".").err.Error(), "format=parquet: use jsonl")
+	wantWords(t, must(t, 2, "run", "-i", in, "-o", "s3://data/new?format=orc", "-m", ".").err.Error(), "format=orc: use jsonl")
 	if _, err := backend.HeadObject("data", "new/.chunkline/log/00000000000000000001"); err == nil {
 		t.Error("a refused run has made a sink")
 	}
 }
 
-// findPart returns the key of the first part with outputs.
-func findPart(t *testing.T, backend *s3mem.Backend) string {
+// findParts returns the keys of the parts with outputs.
+func findParts(t *testing.T, backend *s3mem.Backend) (keys []string) {
 	t.Helper()
 	list, err := backend.ListBucket("data", &gofakes3.Prefix{HasPrefix: true, Prefix: "out/part-"}, gofakes3.ListBucketPage{})
 	if err != nil || len(list.Contents) == 0 {
 		t.Fatalf("no part: %v", err)
 	}
-	return list.Contents[0].Key
+	for _, object := range list.Contents {
+		keys = append(keys, object.Key)
+	}
+	return keys
+}
+
+// TestBucketTable: the parts may be tables, and all commands work with them.
+func TestBucketTable(t *testing.T) {
+	for _, format := range []string{"parquet", "csv.gz"} {
+		t.Run(format, func(t *testing.T) {
+			backend := serveS3(t)
+			t.Chdir(t.TempDir())
+			var objects strings.Builder
+			random, text := rand.NewChaCha8([32]byte{}), make([]byte, 6000) // compresses badly, so that there are several parts
+			for n := range 300 {
+				_, _ = random.Read(text) // it never fails
+				fmt.Fprintf(&objects, "{\"n\":%d,\"text\":%q}\n", n, base64.StdEncoding.EncodeToString(text))
+			}
+			in, out := write(t, "in", objects.String()), "s3://data/out"
+			transform := `if .n == 7 then "no row" else . end`
+			r := must(t, 4, "run", "-i", in, "-o", out+"?size=1MiB&format="+format, "-m", transform, "--json").report(t)
+			if r.Outputs != 299 || r.Dead != 1 {
+				t.Errorf("report is %+v", r)
+			}
+			if parts := findParts(t, backend); len(parts) < 2 {
+				t.Errorf("there is only %q", parts)
+			}
+			must(t, 0, "verify", "-o", out)
+			must(t, 0, "dead", "retry", "-o", out, "-m", ".")
+			must(t, 0, "verify", "-o", out)
+			must(t, 0, "run", "-i", r.Output, "-o", "copy", "-t", "identity")
+			if got, err := os.ReadFile("copy"); err != nil || format == "parquet" && string(got) != objects.String() || strings.Count(string(got), "\n") != 300 {
+				t.Errorf("the result is %.200q, %v", got, err)
+			}
+		})
+	}
 }
 
 // Standard input is kept in a folder of this sink's own.

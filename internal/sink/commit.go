@@ -37,7 +37,7 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 		if outcome != Committed {
 			continue
 		}
-		if stored[i], err = f.fit(stored[i]); err != nil {
+		if stored[i], err = Fit(TableOf(f.o.Output), stored[i]); err != nil {
 			return nil, err
 		}
 		fresh = append(fresh, frameOf(&stored[i]))
@@ -83,7 +83,7 @@ func (f *Folder) Replace(ctx context.Context, old Record, results ...Result) err
 	gone.totals.Add(&old)
 	frames := []frame{{kind: removedKind, removed: gone}}
 	for _, r := range results {
-		if r, err = f.fit(r); err != nil {
+		if r, err = Fit(TableOf(f.o.Output), r); err != nil {
 			return err
 		}
 		frames = append(frames, frameOf(&r))

@@ -10,6 +10,13 @@ import (
 	"github.com/chunkline/chunkline/internal/tabular"
 )
 
+// A Part is one of several ordered files that a sink writes instead of one. The results of a piece are in one part.
+type Part struct {
+	Location string // the end of its name selects format and compression
+	Lines    uint64 // outputs or dead letters
+	Content  []byte // compressed
+}
+
 // TableOf returns the table that an ordered file holds, by the end of its name: .csv, .csv.gz, .csv.zst or .parquet; 0: it
 // holds JSON Lines.
 func TableOf(path string) tabular.Format { return tabular.FormatOf(TrimCompression(path)) }

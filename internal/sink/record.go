@@ -1,7 +1,9 @@
 package sink
 
 import (
+	"bytes"
 	"encoding/binary"
+	"fmt"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
@@ -43,6 +45,20 @@ func (r *Record) OutputCount() uint64 {
 		n += uint64(c)
 	}
 	return n
+}
+
+// EachOutput calls do with each of the record's output lines, without its line feed. It adds the object to an error of do.
+func (r *Record) EachOutput(lines []byte, do func(line []byte) error) error {
+	var line []byte
+	for i, n := range r.Counts {
+		for range n {
+			line, lines, _ = bytes.Cut(lines, []byte{'\n'})
+			if err := do(line); err != nil {
+				return fmt.Errorf("object %d: %w", r.First+uint64(i), err)
+			}
+		}
+	}
+	return nil
 }
 
 // RecordOf returns the record of a result. Its bodies have no location yet.

@@ -82,10 +82,10 @@ func Letters(dead []byte) ([]Letter, error) {
 	return letters, nil
 }
 
-// fit returns a result whose outputs can be rows of the table that the ordered file will hold, if that is a table. Objects
-// with other outputs become dead letters.
-func (f *Folder) fit(r Result) (Result, error) {
-	if TableOf(f.o.Output) == 0 {
+// Fit returns a result whose outputs can be rows of a table. Objects with other outputs become dead letters. Without a table,
+// 0, everything fits.
+func Fit(table tabular.Format, r Result) (Result, error) {
+	if table == 0 {
 		return r, nil
 	}
 	reasons := map[int]string{}

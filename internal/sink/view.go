@@ -135,6 +135,23 @@ func (v *View) Records(ctx context.Context) iter.Seq2[Record, error] {
 	}
 }
 
+// EachOutput calls do with each output, in order, without its line feed. It adds the object to an error of do.
+func (v *View) EachOutput(ctx context.Context, do func(line []byte) error) error {
+	var lines []byte
+	for r, err := range v.Records(ctx) {
+		if err != nil {
+			return err
+		}
+		if lines, err = v.of.Outputs(lines[:0], r); err != nil {
+			return err
+		}
+		if err := r.EachOutput(lines, do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // deadRead bounds the bytes read of one chunk's dead letters: an object may have 64 MiB, and a person only needs to see its
 // beginning.
 const deadRead = 4 << 20

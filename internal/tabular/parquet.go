@@ -159,7 +159,7 @@ func (t *parquetWriter) Row(line []byte) error {
 	t.weight += len(line)
 	switch {
 	case t.rows >= t.groupRows || t.weight >= t.groupBytes:
-		return t.endGroup()
+		return t.Flush()
 	case len(t.batch) == batchRows || len(t.texts) > largePage:
 		return t.writeBatch()
 	}
@@ -172,7 +172,8 @@ func (t *parquetWriter) writeBatch() error {
 	return err
 }
 
-func (t *parquetWriter) endGroup() error {
+// Flush implements Writer.
+func (t *parquetWriter) Flush() error {
 	if err := t.writeBatch(); err != nil {
 		return err
 	}

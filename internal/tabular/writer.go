@@ -40,6 +40,8 @@ func (f Format) MediaType() string {
 type Writer interface {
 	// Row writes the JSON object on a line.
 	Row(line []byte) error
+	// Flush writes the rows so far, as far as the format allows. It ends a row group of Parquet.
+	Flush() error
 	// Close writes the rest of the file. It does not close the file.
 	Close() error
 }

@@ -3,7 +3,6 @@ package verify
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -41,13 +40,29 @@ func openFile(r *Report, path string) (file, error) {
 		r.problem("%s: the job is finished, but the file does not exist", path)
 		return noFile{}, nil
 	}
+	var info fs.FileInfo
+	if err == nil {
+		info, err = in.Stat()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open output file: %w", err)
 	}
+	return openContent(r, path, in, info.Size()), nil
+}
+
+// content is what a file holds.
+type content interface {
+	io.ReadCloser
+	io.ReaderAt
+}
+
+// openContent opens the content of a file, of this many bytes, whose name selects its format. It takes over closing it.
+func openContent(r *Report, path string, in content, size int64) file {
 	var opened file
+	var err error
 	switch sink.TableOf(path) {
 	case tabular.Parquet:
-		opened, err = openParquet(path, in)
+		opened, err = openParquet(path, in, size)
 	case tabular.CSV:
 		opened, err = openCSV(path, in)
 	default:
@@ -56,28 +71,9 @@ func openFile(r *Report, path string) (file, error) {
 	if err != nil {
 		r.problem("%v", err)
 		_ = in.Close() // it was only read
-		return noFile{}, nil
-	}
-	return opened, nil
-}
-
-// A partsSink has its ordered outputs and dead letters in objects of a bucket.
-type partsSink interface {
-	// OpenParts opens the lines of all of them, in order.
-	OpenParts(ctx context.Context, dead bool) (io.ReadCloser, error)
-}
-
-// openParts opens the lines of a partsSink that are at a place.
-func openParts(ctx context.Context, r *Report, folder partsSink, place string, dead bool) file {
-	if place == "" {
 		return noFile{}
 	}
-	lines, err := folder.OpenParts(ctx, dead)
-	if err != nil {
-		r.problem("%v", err)
-		return noFile{}
-	}
-	return &linesFile{path: place, closers: []io.Closer{lines}, reader: bufio.NewReaderSize(lines, 1<<20)}
+	return opened
 }
 
 // linesFile is a file of lines, which may be compressed.
@@ -90,7 +86,7 @@ type linesFile struct {
 	buffer  []byte
 }
 
-func openLines(path string, in *os.File) (*linesFile, error) {
+func openLines(path string, in content) (*linesFile, error) {
 	lines, err := sink.Decompress(path, in)
 	if err != nil {
 		return nil, err

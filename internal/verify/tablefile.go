@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -26,7 +25,7 @@ type csvFile struct {
 	rows  bytes.Buffer // the expected ones
 }
 
-func openCSV(path string, in *os.File) (*csvFile, error) {
+func openCSV(path string, in content) (*csvFile, error) {
 	lines, err := openLines(path, in)
 	if err != nil {
 		return nil, err
@@ -110,7 +109,7 @@ func (l *linesFile) fail(r *Report, what string) {
 // parquetFile is a Parquet file. Its rows are read as objects, and the values are compared.
 type parquetFile struct {
 	path    string
-	file    *os.File
+	file    content
 	rows    *source.ParquetRows
 	next    uint64 // number of the next row
 	differ  bool   // the difference has been reported
@@ -119,12 +118,8 @@ type parquetFile struct {
 	object, row tabular.Object
 }
 
-func openParquet(path string, in *os.File) (*parquetFile, error) {
-	info, err := in.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("examine output file: %w", err)
-	}
-	rows, err := source.OpenParquetRows(in, info.Size())
+func openParquet(path string, in content, size int64) (*parquetFile, error) {
+	rows, err := source.OpenParquetRows(in, size)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

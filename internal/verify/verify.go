@@ -101,8 +101,8 @@ func (v *verifier) openFiles(ctx context.Context) error {
 	}
 	v.report.OutputFile, v.report.DeadFile = summary.Output, summary.DeadFile
 	if folder, parts := v.folder.(partsSink); parts {
-		v.output = openParts(ctx, &v.report, folder, summary.Output, false)
-		v.dead = openParts(ctx, &v.report, folder, summary.DeadFile, true)
+		v.output = openParts(ctx, folder, summary.Output, false)
+		v.dead = openParts(ctx, folder, summary.DeadFile, true)
 		return nil
 	}
 	folder, files := v.folder.(*sink.Folder)

@@ -156,9 +156,20 @@ func (s *Sink) FenceVersion(ctx context.Context, version string, term uint64) er
 	})
 }
 
-// Commit implements saver.Sink. A group is one entry of the log.
+// fit makes dead letters of the objects whose outputs cannot be rows, if the parts are tables.
+func (s *Sink) fit(results []sink.Result) (err error) {
+	for i := range results {
+		if results[i], err = sink.Fit(s.o.table(), results[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Commit implements saver.Sink. A group is one entry of the log. If the parts are tables, objects whose outputs cannot be
+// rows become dead letters, also in results.
 func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcome, error) {
-	if err := sink.CheckResults(results); err != nil {
+	if err := errors.Join(sink.CheckResults(results), s.fit(results)); err != nil {
 		return nil, err
 	}
 	if len(results) > maxPieces {
@@ -197,7 +208,7 @@ func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcom
 // in the log, and Finish must make another generation. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict,
 // which change nothing.
 func (s *Sink) Replace(ctx context.Context, old sink.Record, results ...sink.Result) error {
-	if err := sink.CheckResults(results); err != nil {
+	if err := errors.Join(sink.CheckResults(results), s.fit(results)); err != nil {
 		return err
 	}
 	return s.change(ctx, func(now *state) (*draft, error) { //nolint:contextcheck // a read has a limit of its own

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 
@@ -137,14 +136,11 @@ func readParts(ctx context.Context, in store) (all []byte, err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	for _, dead := range []bool{false, true} {
-		parts, err := s.OpenParts(ctx, dead)
-		if err != nil {
-			return all, err
-		}
-		some, err := io.ReadAll(parts)
-		all = append(all, some...)
-		if err := errors.Join(err, parts.Close()); err != nil {
-			return all, err
+		for part, err := range s.Parts(ctx, dead) {
+			if err != nil {
+				return all, err
+			}
+			all = append(all, part.Content...)
 		}
 	}
 	return all, nil

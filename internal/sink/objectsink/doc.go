@@ -8,6 +8,8 @@
 //	PREFIX/_dead-000001-GENERATION.jsonl          the dead letters, likewise
 //	PREFIX/_manifest.json                         lists the parts; written last
 //
+// Parts with outputs may be tables, whose columns depend on all outputs. So Finish reads the outputs twice then.
+//
 // Programs that read folders, such as Spark, Hive and Trino, skip names that begin with "_" or ".".
 //
 // # A commit is one object

@@ -17,7 +17,7 @@ import (
 type generation struct {
 	Name    string `json:"name"`    // random, and part of the names of its parts
 	Content uint64 `json:"content"` // number of the newest entry whose pieces the parts have
-	Format  string `json:"format"`  // the end of the parts' names, without the first dot
+	Format  string `json:"format"`  // of the outputs: the end of the parts' names, without the first dot
 	Size    int64  `json:"size"`    // of a part, to aim at
 	Done    bool   `json:"done"`
 }
@@ -199,9 +199,21 @@ const (
 
 var partKinds = []partKind{outputParts, deadParts}
 
+// extension returns the end of the names of parts if the outputs have a format. Dead letters are lines, compressed likewise.
+func (k partKind) extension(format string) string {
+	if k == outputParts {
+		return "." + format
+	}
+	_, compression, compressed := strings.Cut(format, ".")
+	if !compressed {
+		return ".jsonl"
+	}
+	return ".jsonl." + compression
+}
+
 // partKey returns the key of a part of a generation; parts have numbers from 1.
 func (s *Sink) partKey(kind partKind, number int, g generation) string {
-	return fmt.Sprintf("%s%s%06d-%s.%s", s.o.prefix, kind, number, g.Name, g.Format)
+	return fmt.Sprintf("%s%s%06d-%s%s", s.o.prefix, kind, number, g.Name, kind.extension(g.Format))
 }
 
 // generationOf returns the name of the generation of a part; of other keys it returns a name that no generation has.
@@ -212,5 +224,5 @@ func generationOf(key string) string {
 
 // pattern describes the location of the parts, in the syntax of a source.
 func (s *Sink) pattern(kind partKind) string {
-	return s.o.at() + "/" + string(kind) + "*." + s.o.format
+	return s.o.at() + "/" + string(kind) + "*" + kind.extension(s.o.format)
 }

@@ -144,7 +144,9 @@ func TestAnotherFormat(t *testing.T) {
 	finish(t, s, m, all)
 	for _, format := range formats {
 		o := testSettings
-		o.format = format
+		if o.format = format; o.table() != 0 {
+			continue // these outputs are no rows
+		}
 		again, err := openIn(t.Context(), m, o, sinktest.Job, Options{})
 		if err != nil {
 			t.Fatal(err)

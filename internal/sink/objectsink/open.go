@@ -27,7 +27,7 @@ type Options struct {
 //
 //	s3://BUCKET/PREFIX?format=jsonl.zst&size=64MiB
 //
-// format is that of the parts: jsonl, jsonl.gz or jsonl.zst. size is the size of a part to aim at. With ReadOnly or
+// format is that of the parts with outputs: JSON Lines (jsonl, jsonl.gz, jsonl.zst) or a table (csv, csv.gz, csv.zst, parquet). size is the size of a part to aim at. With ReadOnly or
 // Existing, job may be empty.
 //
 // Errors are ErrSettings, ErrUnreachable, ErrNotSink, ErrForeign, ErrFormat, ErrOtherJob, ErrFull and ErrDamaged.

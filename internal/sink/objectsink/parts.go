@@ -10,33 +10,40 @@ import (
 	"io"
 
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/tabular"
 )
 
 // A part is an object with consecutive outputs, or dead letters.
 type part struct {
 	Name   string `json:"name"` // below the prefix
 	Bytes  int64  `json:"bytes"`
-	Lines  uint64 `json:"lines"` // outputs or dead letters
+	Lines  uint64 `json:"lines"` // outputs or dead letters: lines, or rows without the header
 	SHA256 string `json:"sha256"`
 }
 
 // writeParts writes the parts of a generation. It returns the manifest that lists them.
 func (s *Sink) writeParts(ctx context.Context, now *state, g generation) (*manifest, error) {
 	outputs, dead := &partWriter{s: s, kind: outputParts, g: g}, &partWriter{s: s, kind: deadParts, g: g}
+	if s.o.table() != 0 { // all parts have the same columns, which depend on all outputs
+		outputs.columns = tabular.NewColumns(nil)
+		if err := s.EachOutput(ctx, outputs.columns.Add); err != nil {
+			return nil, explainTable(err)
+		}
+	}
 	var lines []byte
 	for r, err := range s.Records(ctx) {
 		if err != nil {
 			return nil, err
 		}
 		if lines, err = s.Outputs(lines[:0], r); err == nil { //nolint:contextcheck // a read has a limit of its own
-			err = outputs.add(ctx, lines, r.OutputCount())
+			err = outputs.add(ctx, &r, lines, r.OutputCount())
 		}
 		if err == nil {
 			lines, err = s.DeadLetters(lines[:0], r) //nolint:contextcheck // likewise
 		}
 		// Pieces are ordered by ordinal, and so are the dead letters within each.
 		if err == nil {
-			err = dead.add(ctx, lines, uint64(r.DeadCount))
+			err = dead.add(ctx, &r, lines, uint64(r.DeadCount))
 		}
 		if err != nil {
 			return nil, err
@@ -55,32 +62,42 @@ func (s *Sink) writeParts(ctx context.Context, now *state, g generation) (*manif
 	}, nil
 }
 
+// explainTable says what to do about outputs that make no table. Those of which each cannot be a row are dead letters, unless
+// the parts had another format when they were committed.
+func explainTable(err error) error {
+	if errors.Is(err, tabular.ErrNoRow) || errors.Is(err, tabular.ErrNoTable) {
+		return fmt.Errorf("%w (all results stay in the log: run again with format=jsonl)", err)
+	}
+	return err
+}
+
 // A partWriter writes the parts of one kind. A part ends after the piece with which it reaches the size to aim at.
 type partWriter struct {
-	s    *Sink
-	kind partKind
-	g    generation
+	s       *Sink
+	kind    partKind
+	g       generation
+	columns *tabular.Columns // of a table; nil: the parts have lines
 
 	parts    []part
 	lines    uint64       // of the part in progress
 	content  bytes.Buffer // of it, compressed
 	compress io.WriteCloser
+	table    tabular.Writer // writes to compress
+	held     int            // bytes of lines that the table may not have written yet
 }
 
-// add appends lines to the part in progress.
-func (w *partWriter) add(ctx context.Context, lines []byte, count uint64) error {
+// add appends the lines of a record to the part in progress.
+func (w *partWriter) add(ctx context.Context, r *sink.Record, lines []byte, count uint64) error {
 	if len(lines) == 0 {
 		return nil
 	}
 	if w.compress == nil {
-		compress, err := sink.Compress(w.g.Format, &w.content)
-		if err != nil {
+		if err := w.begin(); err != nil {
 			return err
 		}
-		w.compress = compress
 	}
-	if _, err := w.compress.Write(lines); err != nil {
-		return fmt.Errorf("compress part: %w", err)
+	if err := w.write(r, lines); err != nil {
+		return err
 	}
 	w.lines += count
 	if int64(w.content.Len()) < w.g.Size {
@@ -89,10 +106,41 @@ func (w *partWriter) add(ctx context.Context, lines []byte, count uint64) error 
 	return w.end(ctx)
 }
 
+// begin begins a part.
+func (w *partWriter) begin() (err error) {
+	if w.compress, err = sink.Compress(w.kind.extension(w.g.Format), &w.content); err != nil || w.columns == nil {
+		return err
+	}
+	w.table, err = tabular.NewWriter(w.compress, w.s.o.table(), w.columns)
+	return explainTable(err)
+}
+
+func (w *partWriter) write(r *sink.Record, lines []byte) error {
+	if w.table == nil {
+		if _, err := w.compress.Write(lines); err != nil {
+			return fmt.Errorf("compress part: %w", err)
+		}
+		return nil
+	}
+	if err := r.EachOutput(lines, w.table.Row); err != nil {
+		return explainTable(err)
+	}
+	if w.held += len(lines); int64(w.held) < w.g.Size {
+		return nil
+	}
+	w.held = 0 // without Flush, a small part would be as large as a row group
+	return w.table.Flush()
+}
+
 // end writes the part in progress, if there is one.
 func (w *partWriter) end(ctx context.Context) error {
 	if w.compress == nil {
 		return nil
+	}
+	if w.table != nil {
+		if err := w.table.Close(); err != nil {
+			return fmt.Errorf("write table: %w", err)
+		}
 	}
 	if err := w.compress.Close(); err != nil {
 		return fmt.Errorf("compress part: %w", err)
@@ -102,11 +150,11 @@ func (w *partWriter) end(ctx context.Context) error {
 	w.parts = append(w.parts, part{
 		Name: key[len(w.s.o.prefix):], Bytes: int64(w.content.Len()), Lines: w.lines, SHA256: hex.EncodeToString(sum[:]),
 	})
-	err := w.s.create(ctx, key, sink.MediaType(w.g.Format), w.content.Bytes())
+	err := w.s.create(ctx, key, sink.MediaType(key), w.content.Bytes())
 	if errors.Is(err, errTaken) {
 		err = w.s.otherPart(ctx, key, w.g)
 	}
-	w.compress, w.lines = nil, 0
+	w.compress, w.table, w.lines, w.held = nil, nil, 0, 0
 	w.content.Reset()
 	return err
 }

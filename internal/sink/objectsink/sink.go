@@ -12,6 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bucket"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/tabular"
 )
 
 // Sink is one job in a bucket.
@@ -230,7 +231,7 @@ func (s *Sink) name(err error) error {
 func explain(err error) error {
 	for _, known := range []error{
 		sink.ErrSettings, sink.ErrNotSink, sink.ErrForeign, sink.ErrOtherJob, sink.ErrFormat, sink.ErrDamaged, sink.ErrFull, sink.ErrUnreachable,
-		sink.ErrClosed, sink.ErrReadOnly,
+		sink.ErrClosed, sink.ErrReadOnly, tabular.ErrNoRow, tabular.ErrNoTable,
 	} {
 		if errors.Is(err, known) {
 			return err

@@ -6,6 +6,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/tabular"
 )
 
 const scheme = "s3://"
@@ -36,8 +39,11 @@ const (
 	leastSize, usualSize, mostSize = 1 << 20, 64 << 20, 1 << 30
 )
 
-// formats are those of the parts.
-var formats = []string{"jsonl", "jsonl.gz", "jsonl.zst"}
+// formats are those of the parts with outputs.
+var formats = []string{"jsonl", "jsonl.gz", "jsonl.zst", "csv", "csv.gz", "csv.zst", "parquet"}
+
+// table returns the format of the parts with outputs; 0: they have JSON Lines.
+func (o settings) table() tabular.Format { return sink.TableOf("." + o.format) }
 
 // at is the location of the sink, for people and in the syntax of a source.
 func (o settings) at() string {

@@ -29,7 +29,7 @@ func TestParse(t *testing.T) {
 		"s3://data/a//b":                    "an empty part",
 		"s3://data/a%0Ab":                   "a control character",
 		"s3://data/a%zz":                    "%25",
-		"s3://data/out?format=csv":          "format=csv: use jsonl, jsonl.gz, jsonl.zst",
+		"s3://data/out?format=orc":          "format=orc: use jsonl, jsonl.gz, jsonl.zst, csv, csv.gz, csv.zst, parquet",
 		"s3://data/out?size=64":             "size=64: use 1MiB to 1GiB",
 		"s3://data/out?size=0MiB":           "size=0MiB: use",
 		"s3://data/out?size=2GiB":           "size=2GiB: use",
