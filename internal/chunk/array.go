@@ -94,7 +94,7 @@ func (s *Scanner) element() (Object, error) {
 	}
 	// The usual case in one pass: the buffer holds a whole valid element and the
 	// byte that ends it.
-	if end := s.check.value(w); end >= 0 {
+	if end := ValueEnd(w, 0, MaxDepth); end >= 0 {
 		if n := SkipBlanks(w, end); n < len(w) && n <= s.max && (w[n] == ',' || w[n] == ']') && utf8.Valid(w[:end]) {
 			return s.consume(end, afterItem), nil
 		}
@@ -130,7 +130,7 @@ func (s *Scanner) searchElement() (Object, error) {
 func (s *Scanner) checkElement(at Place, raw []byte) Object {
 	raw = bytes.TrimRight(raw, blanks)
 	var flaw string
-	if !s.check.valid(raw) {
+	if !valid(raw) {
 		flaw = s.flawed(at, raw, true).Flaw // before consume changes line breaks
 	}
 	element := s.consume(len(raw), afterItem)

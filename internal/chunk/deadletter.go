@@ -68,8 +68,7 @@ func embeds(object []byte) bool {
 	if len(object) == 0 || isBlank(object[0]) || isBlank(object[len(object)-1]) || bytes.IndexByte(object, '\n') >= 0 {
 		return false
 	}
-	var k checker
-	return k.within(object, 1)
+	return validWithin(object, 1)
 }
 
 // ErrDeadLetter means that a line is not a dead letter.

@@ -67,8 +67,8 @@ func TestDeadLetter_forms(t *testing.T) {
 		{"\x00\x1f\x7f\ufffd", `"text":"\u0000\u001f\u007f` + "\ufffd" + `"}`},
 		{"\"\xff\"", `"base64":"Iv8i"}`},
 		{"\xed\xa0\x80", `"base64":"7aCA"}`},
-		{deep(maxDepth - 1), `"object":` + deep(maxDepth-1) + `}`},
-		{deep(maxDepth), `"text":"` + deep(maxDepth) + `"}`},
+		{deep(MaxDepth - 1), `"object":` + deep(MaxDepth-1) + `}`},
+		{deep(MaxDepth), `"text":"` + deep(MaxDepth) + `"}`},
 	} {
 		object, form := c[0], c[1]
 		line := checkLetter(t, DeadLetter{Ordinal: 1, Error: "x", Object: []byte(object)})

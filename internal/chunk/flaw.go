@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// flawed returns an object that the checker rejected, with the reason. It may be
+// flawed returns an object that is not valid, with the reason. It may be
 // slow, because such objects are rare.
 func (s *Scanner) flawed(at Place, object []byte, inArray bool) Object {
 	if problem := s.problem(object, inArray); problem != "" {
@@ -22,7 +22,7 @@ func (s *Scanner) flawed(at Place, object []byte, inArray bool) Object {
 // problem returns why object is not valid JSON in UTF-8; "" if it is.
 func (s *Scanner) problem(object []byte, inArray bool) string {
 	if inArray {
-		if end := s.check.value(object); end >= 0 && SkipBlanks(object, end) < len(object) {
+		if end := ValueEnd(object, 0, MaxDepth); end >= 0 && SkipBlanks(object, end) < len(object) {
 			return fmt.Sprintf("array: no comma or ']' after the first %d bytes of the element", end)
 		}
 	}

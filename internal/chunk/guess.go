@@ -66,7 +66,7 @@ func (s *Scanner) guess() (Guess, error) {
 	if err != nil {
 		return Nothing, err
 	}
-	if whole && s.check.valid(s.window()[:end]) {
+	if whole && valid(s.window()[:end]) {
 		if !isArray {
 			return IsLines, nil
 		}
@@ -283,8 +283,8 @@ const (
 // part of an unfinished value that was read.
 func (s *Scanner) valueEnd(i int) (end int, how ending, err error) {
 	w := s.seen()
-	if n := s.check.value(w[i:]); n >= 0 && i+n < len(w) {
-		return i + n, complete, nil
+	if end := ValueEnd(w, i, MaxDepth); end >= 0 && end < len(w) {
+		return end, complete, nil
 	}
 	d := json.NewDecoder(&ahead{s: s, at: i})
 	var value json.RawMessage
@@ -340,7 +340,7 @@ func (s *Scanner) someLineIsValid() error {
 			lines = max(lines, 1)
 		case end > begin:
 			line := s.window()[begin:end]
-			if !isBlank(line[0]) && s.check.valid(line) {
+			if !isBlank(line[0]) && valid(line) {
 				return nil
 			}
 			if SkipBlanks(line, 0) < len(line) {

@@ -18,7 +18,7 @@ func (s *Scanner) nextLine() (Object, error) {
 			return s.tooLarge(at, left), nil
 		case SkipBlanks(line, 0) == len(line):
 			continue
-		case s.check.valid(line):
+		case valid(line):
 			if at.phase == inEither && !plain(line) {
 				s.place.phase = inLines
 			}

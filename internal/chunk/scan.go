@@ -84,8 +84,7 @@ type Scanner struct {
 	start, end int
 	place      Place
 
-	check checker
-	rows  *rows // of a table
+	rows *rows // of a table
 }
 
 // NewScanner returns a Scanner of r, which must be at position o.At.

@@ -122,7 +122,7 @@ func TestScanner_lines(t *testing.T) {
 
 func TestScanner_nestingLimit(t *testing.T) {
 	t.Parallel()
-	good := strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth)
+	good := strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth)
 	bad := "[" + good + "]"
 	objects, err := scan(strings.NewReader("1\n"+good+"\n"+bad+"\n"+strings.Repeat("[", 1<<20)+"\n2\n"), ScanOptions{}, 0)
 	if err != nil || len(objects) != 5 {

@@ -6,117 +6,95 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is the nesting limit of encoding/json, so that every transform can read
-// a value that passes here.
-const maxDepth = 10_000
+// MaxDepth is the nesting limit of encoding/json, so that every transform can read a value
+// that passes here.
+const MaxDepth = 10_000
 
-// A checker decides whether bytes are a JSON value, exactly as encoding/json.Valid
-// does (FuzzChecker compares them), at over twice its speed: every byte of a job
-// passes through it.
-//
-// The zero value is ready. Reuse it, because clearing the stack for each object
-// would cost more than checking the object.
-type checker struct {
-	// One bit for every open bracket: is the enclosing bracket a '{'?
-	stack [maxDepth/64 + 1]uint64
-}
+// valid reports whether b is one JSON value in valid UTF-8, with optional white space
+// around it: exactly as encoding/json.Valid does (FuzzValid compares them), at over twice
+// its speed, because every byte of a job passes through it. Numbers of any size, repeated
+// keys and lone surrogate escapes are valid.
+func valid(b []byte) bool { return validWithin(b, 0) }
 
-// valid reports whether b is one JSON value in valid UTF-8, with optional white
-// space around it. Numbers of any size, repeated keys and lone surrogate escapes
-// are valid.
-func (k *checker) valid(b []byte) bool { return k.within(b, 0) }
-
-// within is valid for a value with outer enclosing brackets.
-func (k *checker) within(b []byte, outer int) bool {
-	end := k.end(b, maxDepth-outer)
+// validWithin is valid for a value with outer enclosing brackets.
+func validWithin(b []byte, outer int) bool {
+	end := ValueEnd(b, SkipBlanks(b, 0), MaxDepth-outer)
 	return end >= 0 && SkipBlanks(b, end) == len(b) && utf8.Valid(b)
 }
 
-// value returns the index after the JSON value with which b begins, or -1 if b does
-// not begin with a whole value. It does not check UTF-8.
-func (k *checker) value(b []byte) int { return k.end(b, maxDepth) }
-
-// end is value with its own nesting limit, at most maxDepth.
-func (k *checker) end(b []byte, limit int) int {
-	i, depth, inObject := 0, 0, false
-	for {
-		if i = SkipBlanks(b, i); i == len(b) {
-			return -1
-		}
-		switch c := b[i]; c {
-		case '"':
-			i = StringEnd(b, i+1)
-		case '{', '[':
-			if depth == limit {
-				return -1
-			}
-			k.push(depth, inObject)
-			depth++
-			inObject = c == '{'
-			if i = SkipBlanks(b, i+1); i == len(b) {
-				return -1
-			}
-			if b[i] != c+2 { // ']' is '['+2, '}' is '{'+2
-				if inObject {
-					if i = keyEnd(b, i); i < 0 {
-						return -1
-					}
-				}
-				continue // with the first value inside
-			}
-			i++
-			depth--
-			inObject = k.pop(depth)
-		case 't':
-			i = WordEnd(b, i, "true")
-		case 'f':
-			i = WordEnd(b, i, "false")
-		case 'n':
-			i = WordEnd(b, i, "null")
-		default:
-			i = NumberEnd(b, i)
-		}
-		if i < 0 {
-			return -1
-		}
-		for more := false; !more; { // a value has ended: continue in the enclosing one
-			if depth == 0 {
-				return i
-			}
-			if i = SkipBlanks(b, i); i == len(b) {
-				return -1
-			}
-			c := b[i]
-			i++
-			switch {
-			case c == ',':
-				if inObject {
-					if i = keyEnd(b, SkipBlanks(b, i)); i < 0 {
-						return -1
-					}
-				}
-				more = true
-			case c == '}' && inObject, c == ']' && !inObject:
-				depth--
-				inObject = k.pop(depth)
-			default:
-				return -1
-			}
-		}
+// ValueEnd returns the index after the JSON value that begins at b[i], or -1 if none does or
+// its brackets are nested more than depth deep. It does not check UTF-8.
+func ValueEnd(b []byte, i, depth int) int {
+	if i == len(b) {
+		return -1
 	}
+	switch b[i] {
+	case '"':
+		return StringEnd(b, i+1)
+	case '{', '[':
+		return containerEnd(b, i, depth-1)
+	case 't':
+		return WordEnd(b, i, "true")
+	case 'f':
+		return WordEnd(b, i, "false")
+	case 'n':
+		return WordEnd(b, i, "null")
+	}
+	return NumberEnd(b, i)
 }
 
-func (k *checker) push(level int, inObject bool) {
-	bit := uint64(1) << (level % 64)
-	if inObject {
-		k.stack[level/64] |= bit
-	} else {
-		k.stack[level/64] &^= bit
+func containerEnd(b []byte, i, depth int) int {
+	if depth < 0 {
+		return -1
 	}
+	inObject, bracket := b[i] == '{', b[i]+2 // ']' is '['+2, '}' is '{'+2
+	if i = SkipBlanks(b, i+1); i < len(b) && b[i] == bracket {
+		return i + 1
+	}
+	for more := true; more; {
+		if inObject {
+			if _, i = Key(b, i); i < 0 {
+				return -1
+			}
+		}
+		i, more = Next(b, ValueEnd(b, i, depth), bracket)
+	}
+	return i
 }
 
-func (k *checker) pop(level int) bool {
-	return k.stack[level/64]>>(level%64)&1 != 0
+// Key reads the key that begins at b[i] and its colon. It returns the text between its quotes
+// and the index of the value, or -1.
+func Key(b []byte, i int) (key []byte, value int) {
+	if i >= len(b) || b[i] != '"' {
+		return nil, -1
+	}
+	end := StringEnd(b, i+1)
+	if end < 0 {
+		return nil, -1
+	}
+	if value = SkipBlanks(b, end); value == len(b) || b[value] != ':' {
+		return nil, -1
+	}
+	return b[i+1 : end-1], SkipBlanks(b, value+1)
+}
+
+// Next reads what follows a value in an array or object that closes with bracket. end is the
+// index after the value, or -1. If more, i is the index of the next element or key; otherwise
+// it is the index after bracket, or -1 if there is neither.
+func Next(b []byte, end int, bracket byte) (i int, more bool) {
+	if end < 0 {
+		return -1, false
+	}
+	if end = SkipBlanks(b, end); end == len(b) {
+		return -1, false
+	}
+	switch b[end] {
+	case ',':
+		return SkipBlanks(b, end+1), true
+	case bracket:
+		return end + 1, false
+	}
+	return -1, false
 }
 
 // isBlank reports whether c is white space between JSON tokens.
@@ -128,20 +106,6 @@ func SkipBlanks(b []byte, i int) int {
 		i++
 	}
 	return i
-}
-
-// keyEnd returns the index after the key and the colon that begin at i.
-func keyEnd(b []byte, i int) int {
-	if i >= len(b) || b[i] != '"' {
-		return -1
-	}
-	if i = StringEnd(b, i+1); i < 0 {
-		return -1
-	}
-	if i = SkipBlanks(b, i); i == len(b) || b[i] != ':' {
-		return -1
-	}
-	return i + 1
 }
 
 const (

@@ -22,7 +22,7 @@ func (s *Scanner) nextValue() (Object, error) {
 	// The usual case in one pass: the buffer holds a whole valid value and the byte
 	// after it.
 	w := s.window()
-	if end := s.check.value(w); end >= 0 && end < len(w) && end <= s.max && separate(w[end-1], w[end]) && utf8.Valid(w[:end]) {
+	if end := ValueEnd(w, 0, MaxDepth); end >= 0 && end < len(w) && end <= s.max && separate(w[end-1], w[end]) && utf8.Valid(w[:end]) {
 		return s.consume(end, inValues), nil
 	}
 	return s.searchValue()
@@ -70,7 +70,7 @@ func (s *Scanner) searchValue() (Object, error) {
 func (s *Scanner) checkValue(n int) (Object, error) {
 	raw, at := s.window()[:n], s.place
 	var flaw string
-	if !s.check.valid(raw) {
+	if !valid(raw) {
 		if c := raw[0]; c != '{' && c != '[' && !json.Valid(raw) {
 			return Object{}, s.noValue(raw)
 		}

@@ -30,7 +30,7 @@ type Object []Member
 
 // Parse reads a line, and replaces the members. They refer to the line's bytes. The error, an ErrNoRow, says why the line
 // cannot be a row: it must be one JSON object in valid UTF-8 that has no key twice.
-func (o *Object) Parse(line []byte) error {
+func (o *Object) Parse(line []byte) (err error) {
 	*o = (*o)[:0]
 	if !utf8.Valid(line) {
 		return noRow("it is not valid UTF-8")
@@ -39,24 +39,12 @@ func (o *Object) Parse(line []byte) error {
 	if i == len(line) || line[i] != '{' {
 		return noRow("it is not a JSON object")
 	}
-	i = chunk.SkipBlanks(line, i+1)
-	for first := true; ; first = false {
-		if i < len(line) && line[i] == '}' && first {
-			break
-		}
-		end, err := o.member(line, i)
-		if err != nil {
-			return err
-		}
-		if i = chunk.SkipBlanks(line, end); i < len(line) && line[i] == '}' {
-			break
-		}
-		if i == len(line) || line[i] != ',' {
-			return errNoJSON
-		}
-		i = chunk.SkipBlanks(line, i+1)
+	if i = chunk.SkipBlanks(line, i+1); i < len(line) && line[i] == '}' {
+		i++
+	} else if i, err = o.members(line, i); err != nil {
+		return err
 	}
-	if chunk.SkipBlanks(line, i+1) != len(line) {
+	if chunk.SkipBlanks(line, i) != len(line) {
 		return errNoJSON
 	}
 	if key := o.twice(); key != nil {
@@ -67,73 +55,24 @@ func (o *Object) Parse(line []byte) error {
 
 var errNoJSON = noRow("it is not valid JSON")
 
-// member reads the member that begins at i, and returns the index after it.
-func (o *Object) member(line []byte, i int) (end int, err error) {
-	if i == len(line) || line[i] != '"' {
-		return 0, errNoJSON
-	}
-	end = chunk.StringEnd(line, i+1)
-	if end < 0 {
-		return 0, errNoJSON
-	}
-	key, ok := text(line[i:end])
-	if !ok {
-		return 0, noRow("it has the key %s with half of a surrogate pair", line[i:end])
-	}
-	if i = chunk.SkipBlanks(line, end); i == len(line) || line[i] != ':' {
-		return 0, errNoJSON
-	}
-	i = chunk.SkipBlanks(line, i+1)
-	if end = valueEnd(line, i); end < 0 {
-		return 0, errNoJSON
-	}
-	*o = append(*o, Member{key, line[i:end]})
-	return end, nil
-}
-
-// valueEnd returns the index after the value that begins at i, or -1 if none does.
-func valueEnd(b []byte, i int) int {
-	if i == len(b) {
-		return -1
-	}
-	switch b[i] {
-	case '"':
-		return chunk.StringEnd(b, i+1)
-	case 't':
-		return chunk.WordEnd(b, i, "true")
-	case 'f':
-		return chunk.WordEnd(b, i, "false")
-	case 'n':
-		return chunk.WordEnd(b, i, "null")
-	case '{', '[':
-		end := bracketEnd(b, i)
-		if end < 0 || !json.Valid(b[i:end]) {
-			return -1
+// members reads the members that begin at i, and returns the index after their object.
+func (o *Object) members(line []byte, i int) (int, error) {
+	for more := true; more; {
+		key, at := chunk.Key(line, i)
+		if at < 0 {
+			return 0, errNoJSON
 		}
-		return end
-	}
-	return chunk.NumberEnd(b, i)
-}
-
-// bracketEnd returns the index after the bracket that closes the one at i, or -1.
-func bracketEnd(b []byte, i int) int {
-	for depth := 0; i < len(b); {
-		switch b[i] {
-		case '"':
-			if i = chunk.StringEnd(b, i+1); i < 0 {
-				return -1
-			}
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1
-			}
+		name, ok := text(line[i : i+len(key)+2])
+		if !ok {
+			return 0, noRow("it has the key \"%s\" with half of a surrogate pair", key)
 		}
-		i++
+		end := chunk.ValueEnd(line, at, chunk.MaxDepth-1)
+		if i, more = chunk.Next(line, end, '}'); i < 0 {
+			return 0, errNoJSON
+		}
+		*o = append(*o, Member{name, line[at:end]})
 	}
-	return -1
+	return i, nil
 }
 
 // few is how many members are compared with each other; of more, a map finds a repeated key faster.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // users turns {uuid, fn, ln, friends} into {"id": uuid, "name": fn + " " + ln}.
@@ -56,61 +58,34 @@ type user struct{ uuid, fn, ln []byte }
 
 var errNoJSON = errors.New("users: the object is not JSON")
 
-// readUser finds the fields in one scan. It relies on object being valid JSON: for
-// anything else it returns an error or arbitrary fields, but does not panic.
+// readUser finds the fields in one scan.
 func readUser(object []byte) (user, error) {
 	var u user
-	i := skipSpace(object, 0)
-	if i == len(object) {
+	i := chunk.SkipBlanks(object, 0)
+	switch {
+	case i == len(object):
 		return u, errNoJSON
-	}
-	if object[i] != '{' {
+	case object[i] != '{':
 		return u, fmt.Errorf("users: the object is %s, not {uuid, fn, ln, friends}", kindOf(object[i:]))
 	}
-	if i = skipSpace(object, i+1); i < len(object) && object[i] == '}' {
-		i++
-	} else {
-		for more := true; more; {
-			if i, more = u.readMember(object, i); i < 0 {
-				return u, errNoJSON
-			}
-		}
+	if i = chunk.SkipBlanks(object, i+1); i < len(object) && object[i] == '}' {
+		return u, u.check()
 	}
-	if skipSpace(object, i) != len(object) {
+	for more := true; more; {
+		key, at := chunk.Key(object, i)
+		if at < 0 {
+			return u, errNoJSON
+		}
+		end := chunk.ValueEnd(object, at, chunk.MaxDepth)
+		if i, more = chunk.Next(object, end, '}'); i < 0 {
+			return u, errNoJSON
+		}
+		u.set(key, object[at:end])
+	}
+	if chunk.SkipBlanks(object, i) != len(object) {
 		return u, errNoJSON
 	}
 	return u, u.check()
-}
-
-// readMember reads the key and value at i, and returns where the next one
-// starts, or the end of the object with more == false, or -1.
-func (u *user) readMember(b []byte, i int) (next int, more bool) {
-	if i == len(b) || b[i] != '"' {
-		return -1, false
-	}
-	end := stringEnd(b, i)
-	if end < 0 {
-		return -1, false
-	}
-	key := b[i+1 : end-1]
-	if i = skipSpace(b, end); i == len(b) || b[i] != ':' {
-		return -1, false
-	}
-	i = skipSpace(b, i+1)
-	if end = valueEnd(b, i); end < 0 {
-		return -1, false
-	}
-	u.set(key, b[i:end])
-	if i = skipSpace(b, end); i == len(b) {
-		return -1, false
-	}
-	switch b[i] {
-	case ',':
-		return skipSpace(b, i+1), true
-	case '}':
-		return i + 1, false
-	}
-	return -1, false
 }
 
 func (u *user) set(key, value []byte) {
@@ -160,72 +135,4 @@ func kindOf(value []byte) string {
 		return "null"
 	}
 	return "a number"
-}
-
-func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n') {
-		i++
-	}
-	return i
-}
-
-// valueEnd returns the index behind the value that starts at i, or -1.
-func valueEnd(b []byte, i int) int {
-	if i == len(b) {
-		return -1
-	}
-	switch b[i] {
-	case '"':
-		return stringEnd(b, i)
-	case '{', '[':
-		return nestEnd(b, i)
-	}
-	start := i
-	for i < len(b) && b[i] != ',' && b[i] != '}' && b[i] > ' ' {
-		i++
-	}
-	if i == start {
-		return -1
-	}
-	return i
-}
-
-// nestEnd returns the index behind the object or array that starts at i, or -1.
-func nestEnd(b []byte, i int) int {
-	for depth := 0; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			end := stringEnd(b, i)
-			if end < 0 {
-				return -1
-			}
-			i = end - 1
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
-	}
-	return -1
-}
-
-// stringEnd returns the index behind the string whose first quote is at i,
-// or -1.
-func stringEnd(b []byte, i int) int {
-	for j := i + 1; ; j++ {
-		n := bytes.IndexByte(b[j:], '"')
-		if n < 0 {
-			return -1
-		}
-		j += n
-		k := j
-		for k > i+1 && b[k-1] == '\\' {
-			k--
-		}
-		if (j-k)%2 == 0 { // an odd number of backslashes escapes the quote
-			return j + 1
-		}
-	}
 }

@@ -302,7 +302,7 @@ func (p *Program) length(v value) (value, bool) {
 	case array:
 		at := chunk.SkipBlanks(v.text, 1)
 		for more := v.text[at] != ']'; more; n++ {
-			at, more = separator(v.text, valueEnd(v.text, at, 0), ']')
+			at, more = chunk.Next(v.text, chunk.ValueEnd(v.text, at, maxNest), ']')
 		}
 	default:
 		return v, false

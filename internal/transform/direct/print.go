@@ -77,7 +77,7 @@ func (p *Program) rewrite(dst, in []byte, at int) ([]byte, int) {
 		dst, _ = p.append(dst, value{kind: str, text: in[at:end]})
 		return dst, end
 	}
-	end := valueEnd(in, at, 0)
+	end := chunk.ValueEnd(in, at, maxNest)
 	return append(dst, in[at:end]...), end
 }
 
@@ -96,7 +96,7 @@ func (p *Program) rewriteObject(dst, in []byte, at int) ([]byte, int) {
 	dst = append(dst, '{')
 	at = chunk.SkipBlanks(in, at+1)
 	for in[at] != '}' {
-		key, from := readKey(in, at)
+		key, from := chunk.Key(in, at)
 		if hasEscape(key) {
 			key = p.unescape(key)
 		}

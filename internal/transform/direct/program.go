@@ -143,15 +143,15 @@ func (p *Program) list(in []byte) {
 	for more := in[at] != bracket; more; {
 		var m member
 		if inObject {
-			m.key, at = readKey(in, at)
+			m.key, at = chunk.Key(in, at)
 			if hasEscape(m.key) {
 				m.key = p.unescape(m.key)
 			}
 		}
-		end := valueEnd(in, at, 0)
+		end := chunk.ValueEnd(in, at, maxNest)
 		m.value = in[at:end]
 		p.members = append(p.members, m)
-		at, more = separator(in, end, bracket)
+		at, more = chunk.Next(in, end, bracket)
 	}
 }
 

@@ -1,8 +1,6 @@
 package direct
 
-import (
-	"github.com/chunkline/chunkline/internal/chunk"
-)
+import "github.com/chunkline/chunkline/internal/chunk"
 
 const (
 	// maxText is the most bytes of an object. It bounds the memory of a Program.
@@ -82,7 +80,7 @@ func (p *Program) read(n *node, text []byte, at, depth int) int {
 	case kind == array && len(n.items) > 0:
 		end = p.readItems(n, text, at, depth+1)
 	default:
-		end = valueEnd(text, at, depth)
+		end = chunk.ValueEnd(text, at, maxNest-depth)
 	}
 	if end >= 0 {
 		p.values[n.index] = value{kind: kind, text: text[at:end]}
@@ -109,8 +107,8 @@ func (p *Program) readMembers(n *node, text []byte, at, depth int) int {
 		return at + 1
 	}
 	for {
-		key, from := readKey(text, at)
-		if from < 0 {
+		key, from := chunk.Key(text, at)
+		if from < 0 || from == len(text) {
 			return -1
 		}
 		if hasEscape(key) {
@@ -121,10 +119,10 @@ func (p *Program) readMembers(n *node, text []byte, at, depth int) int {
 			next = i + 1
 			end = p.read(n.kids[i], text, from, depth)
 		} else {
-			end = valueEnd(text, from, depth)
+			end = chunk.ValueEnd(text, from, maxNest-depth)
 		}
 		var more bool
-		if at, more = separator(text, end, '}'); !more {
+		if at, more = chunk.Next(text, end, '}'); !more {
 			return at
 		}
 	}
@@ -156,91 +154,13 @@ func (p *Program) readItems(n *node, text []byte, at, depth int) int {
 		if i < len(n.items) && n.items[i] != nil {
 			end = p.read(n.items[i], text, at, depth)
 		} else {
-			end = valueEnd(text, at, depth)
+			end = chunk.ValueEnd(text, at, maxNest-depth)
 		}
 		var more bool
-		if at, more = separator(text, end, ']'); !more {
+		if at, more = chunk.Next(text, end, ']'); !more {
 			return at
 		}
 	}
-}
-
-// readKey reads the key that begins at text[at] and its colon. It returns the text
-// between its quotes and the index of the value, or -1.
-func readKey(text []byte, at int) (key []byte, from int) {
-	if at >= len(text) || text[at] != '"' {
-		return nil, -1
-	}
-	end := chunk.StringEnd(text, at+1)
-	if end < 0 {
-		return nil, -1
-	}
-	from = chunk.SkipBlanks(text, end)
-	if from == len(text) || text[from] != ':' {
-		return nil, -1
-	}
-	if from = chunk.SkipBlanks(text, from+1); from == len(text) {
-		return nil, -1
-	}
-	return text[at+1 : end-1], from
-}
-
-// separator reads what follows a value in an array or object that closes with
-// bracket. If more, at is the index of the next element or key; otherwise it is
-// the index after bracket, or -1 if there is neither.
-func separator(text []byte, end int, bracket byte) (at int, more bool) {
-	if end < 0 {
-		return -1, false
-	}
-	end = chunk.SkipBlanks(text, end)
-	switch {
-	case end == len(text):
-		return -1, false
-	case text[end] == ',':
-		return chunk.SkipBlanks(text, end+1), true
-	case text[end] == bracket:
-		return end + 1, false
-	}
-	return -1, false
-}
-
-// valueEnd returns the index after the value that begins at text[at], or -1.
-func valueEnd(text []byte, at, depth int) int {
-	switch c := text[at]; c {
-	case '"':
-		return chunk.StringEnd(text, at+1)
-	case '{', '[':
-		return containerEnd(text, at, depth+1)
-	case 't':
-		return chunk.WordEnd(text, at, "true")
-	case 'f':
-		return chunk.WordEnd(text, at, "false")
-	case 'n':
-		return chunk.WordEnd(text, at, "null")
-	default:
-		return chunk.NumberEnd(text, at)
-	}
-}
-
-func containerEnd(text []byte, at, depth int) int {
-	if depth > maxNest {
-		return -1
-	}
-	inObject, bracket := text[at] == '{', text[at]+2 // ']' is '['+2, '}' is '{'+2
-	at = chunk.SkipBlanks(text, at+1)
-	if at < len(text) && text[at] == bracket {
-		return at + 1
-	}
-	for more := true; more; {
-		if inObject {
-			_, at = readKey(text, at)
-		}
-		if at < 0 || at == len(text) {
-			return -1
-		}
-		at, more = separator(text, valueEnd(text, at, depth), bracket)
-	}
-	return at
 }
 
 // kindOf returns the kind of the valid value that begins with c.
