@@ -50,7 +50,7 @@ func TestAPI_concurrency(t *testing.T) {
 					running--
 					mu.Unlock()
 				}()
-				if sleep(r.Context(), 10*time.Second-time.Duration(from)*time.Millisecond) != nil { // later pages come earlier
+				if webservice.Sleep(r.Context(), 10*time.Second-time.Duration(from)*time.Millisecond) != nil { // later pages come earlier
 					return
 				}
 				if from > 20 {

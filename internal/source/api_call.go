@@ -3,7 +3,6 @@ package source
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -23,7 +21,6 @@ const (
 	maxPage      = 64 << 20  // bytes of a page
 	longestWait  = time.Hour // longest Retry-After that is obeyed; APIs often limit requests by the hour
 	maxRedirects = 10
-	shownProblem = 300 // bytes of a refusal in an error
 )
 
 // A temporaryError is a failure after which another request may succeed.
@@ -70,7 +67,7 @@ func (p *pages) get(ctx context.Context, address string) (http.Header, json.RawM
 			return nil, nil, fmt.Errorf("tried %d times: %w", try, err)
 		}
 		p.postpone(temporary.after)
-		if err := sleep(ctx, temporary.after+p.wait(webservice.Backoff(try))); err != nil {
+		if err := webservice.Sleep(ctx, temporary.after+p.wait(webservice.Backoff(try))); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -85,7 +82,7 @@ func (p *pages) await(ctx context.Context) error {
 		if rest <= 0 {
 			return p.limit.Wait(ctx)
 		}
-		if err := sleep(ctx, rest); err != nil {
+		if err := webservice.Sleep(ctx, rest); err != nil {
 			return err
 		}
 	}
@@ -105,17 +102,6 @@ func (p *pages) wait(most time.Duration) time.Duration {
 		return p.jitter(most)
 	}
 	return rand.N(most + 1)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // request makes one request. The body is nil if the answer has no content.
@@ -143,29 +129,15 @@ func (p *pages) request(ctx context.Context, address string) (http.Header, json.
 			return response.Header, body, nil
 		}
 	} else {
-		err = unreachable(err)
+		var temporary bool
+		if err, temporary = webservice.Unreachable("the API", err); temporary && !errors.Is(err, errLinkLocal) {
+			err = &temporaryError{err: err}
+		}
 	}
 	if errors.Is(context.Cause(limited), slow) {
 		err = &temporaryError{err: slow}
 	}
 	return nil, nil, err
-}
-
-// unreachable converts the failure of a request without an answer. The URL is dropped: it is long, and may not be the one
-// that the user gave.
-func unreachable(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err
-	}
-	if errors.Is(err, io.EOF) { // io.EOF would mean the end of the source
-		err = errors.New("the connection was closed")
-	}
-	err = fmt.Errorf("the API does not answer: %w", err)
-	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
-	if badCertificate || errors.Is(err, errLinkLocal) {
-		return err // a retry would fail, too
-	}
-	return &temporaryError{err: err}
 }
 
 // read reads the body of an answer.
@@ -195,15 +167,7 @@ func (p *pages) read(r *http.Response) (json.RawMessage, error) {
 
 // refusal is the error for an answer whose status is not 2xx.
 func (p *pages) refusal(r *http.Response) error {
-	text, _ := io.ReadAll(io.LimitReader(r.Body, 16<<10)) // a partial body is fine: the status says enough
-	err := fmt.Errorf("the API answers %s", strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, http.StatusText(r.StatusCode))))
-	problem := strings.ToValidUTF8(strings.Join(strings.Fields(webservice.Conceal(string(text), p.header)), " "), "\uFFFD")
-	switch location, noLocation := r.Location(); {
-	case r.StatusCode < 400 && noLocation == nil:
-		return fmt.Errorf("%w and redirects to %s://%s: redirects are followed on the same host only; name the address that answers", err, location.Scheme, location.Host)
-	case problem != "":
-		err = fmt.Errorf("%w: %s", err, strings.ToValidUTF8(problem[:min(len(problem), shownProblem)], ""))
-	}
+	err := webservice.Refusal("the API", r, p.header, "redirects are followed on the same host only; name the address that answers")
 	switch {
 	case webservice.Temporary(r.StatusCode):
 		return &temporaryError{err: err, after: webservice.RetryAfter(r.Header)}

@@ -93,7 +93,7 @@ func (r *objectReader) readFrom(body *io.ReadCloser, b []byte, offset, length in
 		if *fails++; *fails > objectRetries {
 			return 0, fmt.Errorf("the object breaks off, %d times at the same byte: %w", *fails, err)
 		}
-		if err := sleep(r.ctx(), rand.N(webservice.Backoff(*fails))); err != nil {
+		if err := webservice.Sleep(r.ctx(), rand.N(webservice.Backoff(*fails))); err != nil {
 			return 0, err
 		}
 	}

@@ -3,22 +3,11 @@ package transform
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/chunkline/chunkline/internal/webservice"
-)
-
-const (
-	// maxProblem is the most bytes of the body of a refusal that are read, and
-	// shownProblem how many of them the error shows.
-	maxProblem   = 16 << 10
-	shownProblem = 300
 )
 
 // A call is one request with its answer. A goroutine of its own makes it; after
@@ -96,12 +85,16 @@ func (s *service) encode(objects [][]byte) []byte {
 func (s *service) exchange(ctx context.Context, body []byte, header http.Header, objects int) ([][]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("make request: %w", withoutURL(err))
+		return nil, errors.New("the URL of the service cannot be used")
 	}
 	request.Header = header.Clone()
 	response, err := s.client.Do(request)
 	if err != nil {
-		return nil, unreachable(withoutURL(err))
+		err, temporary := webservice.Unreachable("the service", err)
+		if temporary {
+			return nil, &retryError{err: err}
+		}
+		return nil, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode < 200 || response.StatusCode > 299 {
@@ -110,36 +103,9 @@ func (s *service) exchange(ctx context.Context, body []byte, header http.Header,
 	return s.readAnswer(response, objects)
 }
 
-// withoutURL drops the URL from an error of net/http: it is long, and in the setting.
-func withoutURL(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	return err
-}
-
-// unreachable is the failure of a request without an answer.
-func unreachable(err error) error {
-	err = fmt.Errorf("the service does not answer: %w", err)
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return err // it will be as wrong the next time
-	}
-	return &retryError{err: err}
-}
-
 // refusal is the failure of an answer whose status is not 2xx.
 func (s *service) refusal(r *http.Response) error {
-	text, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem)) // as much as there is: the status says enough
-	problem := strings.Join(strings.Fields(webservice.Conceal(string(text), s.auth.header)), " ")
-	status := strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, http.StatusText(r.StatusCode)))
-	err := fmt.Errorf("the service answers %s", status)
-	switch location, noLocation := r.Location(); {
-	case r.StatusCode < 400 && noLocation == nil:
-		err = fmt.Errorf("the service answers %s and redirects to %s://%s: only 307 and 308 are followed, on the same host; set TRANSFORM to the address that answers",
-			status, location.Scheme, location.Host)
-	case problem != "":
-		err = fmt.Errorf("the service answers %s: %s", status, shorten(problem, shownProblem))
-	}
+	err := webservice.Refusal("the service", r, s.auth.header, "only 307 and 308 are followed, on the same host; set TRANSFORM to the address that answers")
 	if webservice.Temporary(r.StatusCode) {
 		return &retryError{err: err, after: min(webservice.RetryAfter(r.Header), longestAfter)}
 	}

@@ -52,7 +52,7 @@ func TestService(t *testing.T) {
 		{"no length, number", func(w http.ResponseWriter) { raw(t, w, "HTTP/1.0 200 OK\r\n\r\n12") }, nil, "the service's answer may be cut off: it has no Content-Length"},
 		{"no length, several", func(w http.ResponseWriter) { raw(t, w, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}\n{}\n") }, nil, "the service's answer may be cut off"},
 		{"cut off", func(w http.ResponseWriter) { raw(t, w, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"a\"") }, nil, "tried 2 times: the service's answer is cut off after 4 bytes: unexpected EOF"},
-		{"connection cut", func(w http.ResponseWriter) { raw(t, w, "") }, nil, "tried 2 times: the service does not answer: EOF"},
+		{"connection cut", func(w http.ResponseWriter) { raw(t, w, "") }, nil, "tried 2 times: the service does not answer: the connection was closed"},
 		{"not found", text(404, "no such\n user"), nil, "the service answers 404 Not Found: no such user"},
 		{"long refusal", text(400, strings.Repeat("é", 5000)), nil, "the service answers 400 Bad Request: " + strings.Repeat("é", 148) + "…"},
 		{"empty refusal", text(403, ""), nil, "the service answers 403 Forbidden"},

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 const (
@@ -124,7 +125,7 @@ func (b *answerBuffer) serve(engine *jq, objects *bufio.Reader) error {
 		}
 		outputs, err = engine.Map(context.Background(), text, outputs[:0])
 		if err != nil {
-			err = b.append(frameError, []byte(shorten(err.Error(), maxReason)))
+			err = b.append(frameError, []byte(webservice.Shorten(err.Error(), maxReason)))
 		} else {
 			err = b.append(frameOutputs, outputs)
 		}

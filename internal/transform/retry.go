@@ -90,7 +90,7 @@ func (r *retries) postpone(failed turn, err error) bool {
 	}
 	r.waiting = append(r.waiting, next)
 	if r.tell != nil {
-		r.tell(Retry{Index: next.index, Try: next.tries + 1, Wait: time.Until(next.due), Err: shorten(err.Error(), maxReason)})
+		r.tell(Retry{Index: next.index, Try: next.tries + 1, Wait: time.Until(next.due), Err: webservice.Shorten(err.Error(), maxReason)})
 	}
 	return true
 }
@@ -129,12 +129,8 @@ func (r *run) nextRound(ctx context.Context) ([]turn, error) {
 // due waits until the first waiter is due, and removes and returns all that are due.
 func (r *retries) due(ctx context.Context) ([]turn, error) {
 	first := slices.MinFunc(r.waiting, func(a, b waiter) int { return a.due.Compare(b.due) })
-	timer := time.NewTimer(time.Until(first.due))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := webservice.Sleep(ctx, time.Until(first.due)); err != nil {
+		return nil, err
 	}
 	var round []turn
 	now := time.Now()

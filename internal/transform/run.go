@@ -7,11 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // Options are the options of Run.
@@ -298,7 +297,7 @@ func (r *run) order(out *Output) {
 }
 
 func (o *Output) fail(index int, reason string) {
-	o.Failed = append(o.Failed, Failure{Index: index, Err: shorten(reason, maxReason)})
+	o.Failed = append(o.Failed, Failure{Index: index, Err: webservice.Shorten(reason, maxReason)})
 }
 
 // failure returns the failure of object index, the last one mapped; nil if it has
@@ -308,20 +307,6 @@ func (o *Output) failure(index int) *Failure {
 		return &o.Failed[n-1]
 	}
 	return nil
-}
-
-// shorten makes text valid UTF-8 of at most limit bytes.
-func shorten(text string, limit int) string {
-	const mark = "…"
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	if len(text) <= limit {
-		return text
-	}
-	end := limit - len(mark)
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + mark
 }
 
 // object maps one object, with a second try if a process failed. tried says that

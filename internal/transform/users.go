@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // users turns {uuid, fn, ln, friends} into {"id": uuid, "name": fn + " " + ln}.
@@ -26,14 +27,7 @@ func (u *users) simulate(ctx context.Context, part float64) error {
 	if u.duration == 0 {
 		return nil
 	}
-	timer := time.NewTimer(time.Duration(part * float64(u.duration)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return webservice.Sleep(ctx, time.Duration(part*float64(u.duration)))
 }
 
 func (u *users) Close() error { return nil }

@@ -1,6 +1,7 @@
 package webservice
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -22,6 +23,18 @@ func Backoff(n int) time.Duration {
 		return min(retryCap, retryBase<<doublings)
 	}
 	return retryCap
+}
+
+// Sleep waits for d, or until ctx ends.
+func Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Temporary reports whether another request may succeed after this status.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bucket"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // A store is what a sink needs of a bucket. It is a *bucket.Bucket, whose methods have the comments.
@@ -117,12 +118,7 @@ func (s *Sink) tryGet(ctx context.Context, key string, offset, length int64) ([]
 
 // sleep waits for about the time of a pause.
 func sleep(ctx context.Context, pause time.Duration) error {
-	select {
-	case <-time.After(pause/2 + rand.N(pause/2)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return webservice.Sleep(ctx, pause/2+rand.N(pause/2))
 }
 
 // A loaded entry is one that was read.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // A change is retried until patience is over, and each try of a commit may take tryTimeout, and its COMMIT commitGrace longer.
@@ -49,7 +50,7 @@ func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.
 		}
 		switch {
 		case (kind == again || kind == away) && ctx.Err() == nil && time.Since(begin) <= patience:
-			_ = sleep(ctx, pause/2+rand.N(pause/2)) // the next try returns the end of ctx
+			_ = webservice.Sleep(ctx, pause/2+rand.N(pause/2)) // the next try returns the end of ctx
 			continue
 		case ctx.Err() != nil && lost != nil:
 			return fmt.Errorf("sink %s: %w: %w", s.at, sink.ErrUnreachable, lost)
@@ -185,15 +186,4 @@ func (s *Sink) read(ctx context.Context, what string, do func(context.Context) e
 		return fmt.Errorf("sink %s: %s: %w: %w", s.at, what, sink.ErrUnreachable, err)
 	}
 	return fmt.Errorf("sink %s: %s: %w", s.at, what, err)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

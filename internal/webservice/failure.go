@@ -1,0 +1,60 @@
+package webservice
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// maxProblem is the most bytes of the body of a refusal that are read, and shownProblem how many of them the error shows.
+	maxProblem   = 16 << 10
+	shownProblem = 300
+)
+
+// Unreachable returns the error for a request to who that got no answer, and whether another request may succeed. It leaves
+// out the URL: it is long, and may not be the one that the user gave.
+func Unreachable(who string, err error) (_ error, temporary bool) {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	if errors.Is(err, io.EOF) { // io.EOF would mean the end of a source
+		err = errors.New("the connection was closed")
+	}
+	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
+	return fmt.Errorf("%s does not answer: %w", who, err), !badCertificate
+}
+
+// Refusal returns the error for an answer of who whose status is not 2xx. It shows the beginning of the body, without the
+// secrets of the request's header, or where the answer redirects to, with a hint.
+func Refusal(who string, r *http.Response, sent http.Header, hint string) error {
+	text, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem)) // a partial body is fine: the status says enough
+	problem := strings.Join(strings.Fields(Conceal(string(text), sent)), " ")
+	err := fmt.Errorf("%s answers %s", who, strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, http.StatusText(r.StatusCode))))
+	switch location, noLocation := r.Location(); {
+	case r.StatusCode < 400 && noLocation == nil:
+		return fmt.Errorf("%w and redirects to %s://%s: %s", err, location.Scheme, location.Host, hint)
+	case problem != "":
+		return fmt.Errorf("%w: %s", err, Shorten(problem, shownProblem))
+	}
+	return err
+}
+
+// Shorten makes text valid UTF-8 of at most limit bytes.
+func Shorten(text string, limit int) string {
+	const mark = "…"
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= limit {
+		return text
+	}
+	end := limit - len(mark)
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + mark
+}
