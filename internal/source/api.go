@@ -22,7 +22,6 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-func (a *api) name() string     { return a.text }
 func (a *api) restart() restart { return goesOn }
 
 // begin starts at the first page, or after the page with this next.

@@ -24,7 +24,6 @@ type command struct {
 	stderr io.Writer // gets its standard error; nil means os.Stderr
 }
 
-func (c *command) name() string     { return "cmd:" + c.text }
 func (c *command) restart() restart { return beginsAnew }
 
 // stderrDelay bounds how long standard error is read after the program has ended, because a process that the program left

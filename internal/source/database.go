@@ -65,7 +65,7 @@ func expandDatabase(o Options, spec string) ([]file, error) {
 	if len(d.text) > maxSpec {
 		return nil, fmt.Errorf("%w: the query and its database have more than %d bytes; make a view of the query", ErrSettings, maxSpec)
 	}
-	return []file{{name: d.name(), format: Format{kind: chunk.Lines}, stream: d}}, nil
+	return []file{{name: d.text, format: Format{kind: chunk.Lines}, stream: d}}, nil
 }
 
 // An option of a query, NAME=VALUE.
@@ -113,7 +113,6 @@ func (d *database) within() string { return "(" + d.query + "\n) AS q" }
 // quoted quotes a name for SQL.
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-func (d *database) name() string     { return d.text }
 func (d *database) restart() restart { return isWhole }
 
 func (d *database) begin(json.RawMessage) (upstream, error) {

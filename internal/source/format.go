@@ -250,15 +250,4 @@ func parseTypes(t *chunk.Table, value string) error {
 }
 
 // escapeOption encodes the value of an option for use in a list of items.
-func escapeOption(value string) string {
-	var b strings.Builder
-	for i := range len(value) {
-		switch c := value[i]; {
-		case c <= 0x20 || c >= 0x7f || strings.IndexByte(",&%?", c) >= 0:
-			fmt.Fprintf(&b, "%%%02X", c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}
+func escapeOption(value string) string { return percentEncode(value, ",&%?") }

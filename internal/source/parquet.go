@@ -138,20 +138,22 @@ func (p *parquetReader) Next() (_ chunk.Object, err error) {
 	p.row++
 	p.report()
 	object := chunk.Object{Bytes: p.object}
-	where := fmt.Sprintf("%srow %d", p.prefix, p.row)
 	switch {
 	case len(p.object) > chunk.MaxObject:
-		object = chunk.LeftOut(p.object, where)
+		object = chunk.LeftOut(p.object, p.where())
 		p.object = nil
 	case problem == "" && !utf8.Valid(p.object):
 		problem = "a string is not valid UTF-8"
 	}
 	if problem != "" && object.Flaw == "" {
-		object.Flaw = where + ": " + problem
+		object.Flaw = p.where() + ": " + problem
 	}
 	object.Place = at
 	return object, nil
 }
+
+// where names the last row in flaws.
+func (p *parquetReader) where() string { return fmt.Sprintf("%srow %d", p.prefix, p.row) }
 
 // Close releases the resources of the open row group.
 func (p *parquetReader) Close() error {

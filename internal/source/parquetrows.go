@@ -17,15 +17,6 @@ func OpenParquetRows(file io.ReaderAt, bytes int64) (*ParquetRows, error) {
 	return &ParquetRows{in}, nil
 }
 
-// Columns returns the names of the columns, in their order.
-func (p *ParquetRows) Columns() []string {
-	var names []string
-	for _, c := range p.in.in.Root().Columns() {
-		names = append(names, c.Name())
-	}
-	return names
-}
-
 // Next returns the object of the next row, which is valid until the next call, or io.EOF.
 func (p *ParquetRows) Next() ([]byte, error) {
 	object, err := p.in.Next()

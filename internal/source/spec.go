@@ -242,11 +242,14 @@ func needsURL(name string) bool {
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 
 // escape encodes a name for a file: URL.
-func escape(name string) string {
+func escape(name string) string { return percentEncode(name, ",*?[\\%") }
+
+// percentEncode encodes blanks, control characters, what is not ASCII, and the special characters.
+func percentEncode(text, special string) string {
 	var b strings.Builder
-	for i := range len(name) {
-		switch c := name[i]; {
-		case c <= 0x20 || c >= 0x7f || strings.IndexByte(",*?[\\%", c) >= 0:
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c <= 0x20 || c >= 0x7f || strings.IndexByte(special, c) >= 0:
 			fmt.Fprintf(&b, "%%%02X", c)
 		default:
 			b.WriteByte(c)

@@ -15,9 +15,6 @@ import (
 // A stream is an input that cannot be read again: standard input, a command, an HTTP
 // API, or a query.
 type stream interface {
-	// name names the stream in messages and in the plan.
-	name() string
-
 	// begin starts the stream after the portion with this next, or from its beginning if next is nil.
 	begin(next json.RawMessage) (upstream, error)
 
@@ -85,7 +82,7 @@ func expandStream(o Options, spec string) ([]file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w %q: %w", ErrSettings, webservice.WithoutPassword(spec), err)
 	}
-	return []file{{name: s.name(), format: format, stream: s}}, nil
+	return []file{{name: "cmd:" + s.text, format: format, stream: s}}, nil
 }
 
 // expandAPI returns the file of an API, which holds JSON Lines.
@@ -103,13 +100,12 @@ func expandAPI(o Options, spec string) ([]file, error) {
 		}
 	}
 	a.access, a.dial = o.Credentials, o.dial
-	return []file{{name: a.name(), format: Format{kind: chunk.Lines}, stream: a}}, nil
+	return []file{{name: a.text, format: Format{kind: chunk.Lines}, stream: a}}, nil
 }
 
 // stdin is standard input.
 type stdin struct{ r io.Reader }
 
-func (stdin) name() string     { return "stdin" }
 func (stdin) restart() restart { return isGivenAgain }
 
 func (s stdin) begin(json.RawMessage) (upstream, error) {
