@@ -98,9 +98,9 @@ func New(b *bus.Bus, s Sink, log zerolog.Logger) *Saver {
 		shadowed: make(chan *parcel, maxShadows),
 	}
 	m.metrics.set.Gather(m.metrics.gather(m))
-	s.OnSync(func(file string, took time.Duration) {
+	s.OnSync(func(took time.Duration) {
 		m.syncing.Add(int64(took))
-		m.metrics.sync.WithLabelValues(file).Observe(took.Seconds())
+		m.metrics.sync.WithLabelValues("log").Observe(took.Seconds())
 	})
 	m.Memory(0)
 	return m

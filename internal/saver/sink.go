@@ -90,9 +90,8 @@ type Sink interface {
 	// people. Both are empty for a sink without identity.
 	Identity() (id, at string)
 
-	// OnSync calls report with the duration of each sync of a commit; file is "log" for every kind of sink. Call it before any
-	// other method.
-	OnSync(report func(file string, took time.Duration))
+	// OnSync calls report with the duration of each sync of a commit. Call it before any other method.
+	OnSync(report func(took time.Duration))
 
 	// Close lets another process open the sink. Committed results are durable without it.
 	Close() error

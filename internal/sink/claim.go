@@ -138,6 +138,3 @@ func (c *Claims) unbind(version string) *Claims {
 func (c *Claims) Redo(version string) *Claims {
 	return c.fence("redo-"+rand.Text()).FenceVersion(version, c.Terms[version]+1).unbind(version)
 }
-
-// Transforms returns the transform of each version whose results are in the sink. The caller must not change the map.
-func (f *Folder) Transforms() map[string]string { return f.state.Load().claims.Transforms }

@@ -122,7 +122,7 @@ func (f *Folder) append(frames []frame) error {
 		}
 		return f.breakDown(err)
 	}
-	if err := f.timed("log", f.log.sync); err != nil {
+	if err := f.Timed(f.log.sync); err != nil {
 		return f.breakDown(err)
 	}
 	f.log.advance()

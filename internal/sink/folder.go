@@ -6,20 +6,17 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/chunkline/chunkline/internal/chunk"
 )
 
 // Folder is the sink that stores results in the log of one folder.
 type Folder struct {
 	View
+	Base
 
 	dir       string
 	o         FolderOptions // with defaults, paths absolute
 	fs        fileSystem
 	recovered Recovered // set by open, then read-only
-	onSync    func(file string, took time.Duration)
 
 	// state is replaced, under mu, when the log changes; any goroutine may read it.
 	state atomic.Pointer[state]
@@ -48,39 +45,18 @@ type Recovered struct {
 // Recovered returns what opening the folder repaired.
 func (f *Folder) Recovered() Recovered { return f.recovered }
 
-// Job returns the job that the folder belongs to.
-func (f *Folder) Job() string { return f.state.Load().claims.Job }
-
 // Identity returns the sink's ID, which does not depend on the process that has it open, and its path.
 func (f *Folder) Identity() (id, at string) { return f.state.Load().claims.ID, f.dir }
-
-// Plan returns the plan that the folder is bound to; false before the first claim.
-func (f *Folder) Plan() (chunk.Plan, bool) {
-	if p := f.state.Load().claims.Plan; p != nil {
-		return *p, true
-	}
-	return chunk.Plan{}, false
-}
-
-// Epoch returns the newest granted epoch.
-func (f *Folder) Epoch() uint64 { return f.state.Load().claims.Epoch }
-
-// Key returns the key of every Grant. The caller must not change it.
-func (f *Folder) Key() []byte { return f.state.Load().claims.Key }
-
-// Term returns how often a version was fenced.
-func (f *Folder) Term(version string) uint64 { return f.state.Load().claims.Terms[version] }
 
 // Summary counts the committed results.
 func (f *Folder) Summary() Summary { return f.summary(f.state.Load()) }
 
 // summary names the ordered files if they are at the configured paths.
 func (f *Folder) summary(s *state) Summary {
-	t := s.totals
-	sum := Summary{Chunks: t.Chunks, Objects: t.Objects, Outputs: t.Outputs, Dead: t.Dead, OutputBytes: t.OutputBytes}
+	sum := s.totals.Summary()
 	if f.isFinished(s) {
 		sum.Output = f.o.Output
-		if t.Dead > 0 {
+		if sum.Dead > 0 {
 			sum.DeadFile = f.o.DeadFile
 		}
 	}
@@ -135,17 +111,4 @@ func (f *Folder) breakDown(err error) error {
 
 func (f *Folder) full(err error) error {
 	return fmt.Errorf("sink folder %s: %w", f.dir, noSpace(f.dir, err))
-}
-
-// OnSync sets the function that is called with the duration of each sync of the "log". Set it before the folder is used.
-func (f *Folder) OnSync(tell func(file string, took time.Duration)) { f.onSync = tell }
-
-// timed runs a step that waits for the disk, and reports its duration.
-func (f *Folder) timed(file string, step func() error) error {
-	begin := time.Now()
-	err := step()
-	if f.onSync != nil {
-		f.onSync(file, time.Since(begin))
-	}
-	return err
 }

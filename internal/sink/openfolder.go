@@ -59,6 +59,7 @@ func openFolder(disk fileSystem, dir, job string, o FolderOptions) (*Folder, err
 	f.index = newIndex(disk, f.dir)
 	f.reader, f.headers = newPartReader(f.log), newPartReader(f.log)
 	f.View = ViewOf("sink folder "+f.dir, f)
+	f.Base = BaseOf(func() *Claims { return f.state.Load().claims })
 	err := f.openLog(job)
 	if err == nil {
 		err = f.recover(job)

@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"io"
 )
 
 // RecordAt implements TableOwner.
@@ -21,11 +20,6 @@ func (f *Folder) Outputs(b []byte, r Record) ([]byte, error) {
 func (f *Folder) DeadLetters(b []byte, r Record) ([]byte, error) {
 	err := f.body(func(p *partReader) (err error) { b, err = p.append(b, r.Dead, &r); return err })
 	return b, err
-}
-
-// CopyOutputs writes the output lines of a piece to w, in constant memory. After an error the bytes written may be wrong.
-func (f *Folder) CopyOutputs(w io.Writer, r Record) error {
-	return f.body(func(p *partReader) error { return p.copy(w, r.Outputs, &r) })
 }
 
 // body reads from the log. Damage does not break the folder, so verify can go on to the next chunk.

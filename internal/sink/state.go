@@ -54,6 +54,11 @@ func (t *Totals) Add(r *Record) {
 	t.DeadBytes += uint64(r.Dead.Length)
 }
 
+// Summary returns the totals as a summary.
+func (t *Totals) Summary() Summary {
+	return Summary{Chunks: t.Chunks, Objects: t.Objects, Outputs: t.Outputs, Dead: t.Dead, OutputBytes: t.OutputBytes}
+}
+
 // Remove subtracts another sum, except Chunks.
 func (t *Totals) Remove(o Totals) {
 	t.Objects -= o.Objects

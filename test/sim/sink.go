@@ -243,7 +243,7 @@ func (s *Sink) Identity() (id, at string) { return "", "" }
 func (s *Sink) Refresh(context.Context) error { return nil }
 
 // OnSync implements saver.Sink: memory is never synced.
-func (s *Sink) OnSync(func(file string, took time.Duration)) {}
+func (s *Sink) OnSync(func(took time.Duration)) {}
 
 // Close implements saver.Sink.
 func (s *Sink) Close() error { return nil }

@@ -31,7 +31,7 @@ type Sink interface {
 	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
 	Summary() sink.Summary
 	Identity() (id, at string)
-	OnSync(report func(file string, took time.Duration))
+	OnSync(report func(took time.Duration))
 	io.Closer
 
 	// For commands that read or repair a result.

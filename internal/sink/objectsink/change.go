@@ -105,11 +105,7 @@ func (s *Sink) append(ctx context.Context, d *draft) error {
 	if err != nil {
 		return s.name(err)
 	}
-	begin := time.Now()
-	err = s.create(ctx, s.entryKey(e.Number), entryMediaType, b)
-	if s.onSync != nil {
-		s.onSync("log", time.Since(begin))
-	}
+	err = s.Timed(func() error { return s.create(ctx, s.entryKey(e.Number), entryMediaType, b) })
 	switch {
 	case errors.Is(err, errTaken):
 		return errTaken

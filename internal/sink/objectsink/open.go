@@ -47,6 +47,7 @@ func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 func openIn(ctx context.Context, in store, parsed settings, job string, o Options) (*Sink, error) {
 	s := &Sink{store: in, o: parsed, readOnly: o.ReadOnly, table: sink.NewTable()}
 	s.View = sink.ViewOf("sink "+parsed.at(), s)
+	s.Base = sink.BaseOf(func() *sink.Claims { return s.state.Load().claims })
 	s.state.Store(&state{})
 	if err := s.open(ctx, job, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %w", s.name(explain(err))), in.Close())

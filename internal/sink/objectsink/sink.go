@@ -7,10 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/chunkline/chunkline/internal/bucket"
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/tabular"
 )
@@ -18,11 +16,11 @@ import (
 // Sink is one job in a bucket.
 type Sink struct {
 	sink.View
+	sink.Base
 
 	store    store
 	o        settings
 	readOnly bool
-	onSync   func(file string, took time.Duration)
 
 	finishing sync.Mutex // one Finish at a time; taken before changing
 	changing  sync.Mutex // one change, or reading of the others' changes, at a time
@@ -56,43 +54,16 @@ func (s *Sink) id() string {
 	return ""
 }
 
-// Job returns the job that the sink belongs to.
-func (s *Sink) Job() string { return s.state.Load().claims.Job }
-
 // Identity returns the sink's ID, which does not depend on the process that has it open, and its location.
 func (s *Sink) Identity() (id, at string) { return s.id(), s.o.at() }
-
-// Plan returns the plan that the sink is bound to; false before the first claim.
-func (s *Sink) Plan() (chunk.Plan, bool) {
-	if p := s.state.Load().claims.Plan; p != nil {
-		return *p, true
-	}
-	return chunk.Plan{}, false
-}
-
-// Epoch returns the newest granted epoch.
-func (s *Sink) Epoch() uint64 { return s.state.Load().claims.Epoch }
-
-// Key returns the key of every Grant. The caller must not change it.
-func (s *Sink) Key() []byte { return s.state.Load().claims.Key }
-
-// Term returns how often a version was fenced.
-func (s *Sink) Term(version string) uint64 { return s.state.Load().claims.Terms[version] }
-
-// Transforms returns the transform of each version whose results are in the sink. The caller must not change the map.
-func (s *Sink) Transforms() map[string]string { return s.state.Load().claims.Transforms }
-
-// OnSync sets the function that is called with the duration of each write of an entry. Set it before the sink is used.
-func (s *Sink) OnSync(tell func(file string, took time.Duration)) { s.onSync = tell }
 
 // Summary counts the committed results. It names the parts as a pattern.
 func (s *Sink) Summary() sink.Summary {
 	now := s.state.Load()
-	t := now.totals
-	sum := sink.Summary{Chunks: t.Chunks, Objects: t.Objects, Outputs: t.Outputs, Dead: t.Dead, OutputBytes: t.OutputBytes}
+	sum := now.totals.Summary()
 	if now.finished(s.o) {
 		sum.Output = s.pattern(outputParts)
-		if t.Dead > 0 {
+		if sum.Dead > 0 {
 			sum.DeadFile = s.pattern(deadParts)
 		}
 	}

@@ -111,7 +111,7 @@ func (s *Sink) try(ctx context.Context, limit time.Duration, do func(context.Con
 		if err := s.store(ctx, t, now, old); err != nil {
 			return err
 		}
-		if err := s.timed(t.Commit); err != nil {
+		if err := s.Timed(t.Commit); err != nil {
 			return fmt.Errorf("%w: %w", errCommit, err)
 		}
 	}
@@ -146,16 +146,6 @@ func (t *tx) end() {
 	_ = t.Rollback() // no effect after a commit; after an outage the server rolls back
 	_ = t.conn.Close()
 	t.release()
-}
-
-// timed runs a step that waits for the disk, and reports its duration.
-func (s *Sink) timed(step func() error) error {
-	begin := time.Now()
-	err := step()
-	if s.onSync != nil {
-		s.onSync("log", time.Since(begin)) // the database's log
-	}
-	return err
 }
 
 // classify also handles errors that do not come from the database.

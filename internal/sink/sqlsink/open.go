@@ -67,6 +67,7 @@ func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 	ctx, done := context.WithTimeout(ctx, openTimeout)
 	defer done()
 	s := &Sink{job: job, readOnly: o.ReadOnly}
+	s.Base = sink.BaseOf(func() *sink.Claims { return s.state.Load().claims })
 	if kind == "sqlite" {
 		path, unknown, _ := strings.Cut(rest, "?")
 		switch unknown, _, _ = strings.Cut(unknown, "="); {

@@ -7,14 +7,14 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
 // Sink is one job in a database.
 type Sink struct {
+	sink.Base
+
 	db       *sql.DB
 	dialect  dialect
 	at       string // its location for people; no password
@@ -22,7 +22,6 @@ type Sink struct {
 	readOnly bool
 	table    *table // of the user; nil: table outputs
 	placer   placer
-	onSync   func(file string, took time.Duration)
 
 	// state is this process's view of the job. Only a newer state replaces it.
 	state atomic.Pointer[state]
@@ -33,34 +32,8 @@ type Sink struct {
 
 type endError struct{ error }
 
-// Job returns the job that the sink is open for.
-func (s *Sink) Job() string { return s.job }
-
 // Identity returns the sink's ID and its location.
 func (s *Sink) Identity() (id, at string) { return s.state.Load().claims.ID, s.at }
-
-// Plan returns the plan that the job is bound to; false before the first claim.
-func (s *Sink) Plan() (chunk.Plan, bool) {
-	if p := s.state.Load().claims.Plan; p != nil {
-		return *p, true
-	}
-	return chunk.Plan{}, false
-}
-
-// Epoch returns the newest granted epoch.
-func (s *Sink) Epoch() uint64 { return s.state.Load().claims.Epoch }
-
-// Key returns the key of every Grant. The caller must not change it.
-func (s *Sink) Key() []byte { return s.state.Load().claims.Key }
-
-// Term returns how often a version was fenced.
-func (s *Sink) Term(version string) uint64 { return s.state.Load().claims.Terms[version] }
-
-// Transforms returns the transform of each version whose results are in the sink. The caller must not change the map.
-func (s *Sink) Transforms() map[string]string { return s.state.Load().claims.Transforms }
-
-// OnSync sets the function that is called with the duration of each COMMIT. Set it before the sink is used.
-func (s *Sink) OnSync(tell func(file string, took time.Duration)) { s.onSync = tell }
 
 // Refresh implements saver.Sink: it loads the changes of other processes.
 func (s *Sink) Refresh(ctx context.Context) error {
@@ -76,8 +49,7 @@ func (s *Sink) Refresh(ctx context.Context) error {
 // Summary counts the committed results.
 func (s *Sink) Summary() sink.Summary {
 	now := s.state.Load()
-	t := now.totals
-	sum := sink.Summary{Chunks: t.Chunks, Objects: t.Objects, Outputs: t.Outputs, Dead: t.Dead, OutputBytes: t.OutputBytes}
+	sum := now.totals.Summary()
 	if now.finished {
 		sum.Output = s.where(s.outputTable())
 		if sum.Dead > 0 {
