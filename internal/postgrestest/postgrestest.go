@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -45,31 +46,61 @@ type Server struct {
 // Start starts a server and stops it when the test has ended. It fails the test if that is not possible.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	s := prepare(t)
+	password := filepath.Join(s.folder, "password")
+	if err := os.WriteFile(password, []byte(Password), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.must(t, "initdb", "-D", s.data(), "-U", "postgres", "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync")
+	s.start(t)
+	return s
+}
+
+// Standby starts a copy of the server that follows it, and from then on the server answers a COMMIT when the copy has it, too.
+// The copy has the password of the server.
+func (s *Server) Standby(t testing.TB) *Server {
+	t.Helper()
+	standby := prepare(t)
+	standby.must(t, "pg_basebackup", "-d", s.URL, "-D", standby.data(), "-R", "-c", "fast", "--no-sync")
+	standby.start(t)
+	s.Exec(t, s.URL, "ALTER SYSTEM SET synchronous_standby_names = '*'") // after the copy, which has no standby itself
+	s.Exec(t, s.URL, "SELECT pg_reload_conf()")
+	return standby
+}
+
+// Promote makes a standby a server that takes writes.
+func (s *Server) Promote(t testing.TB) {
+	t.Helper()
+	s.must(t, "pg_ctl", "-D", s.data(), "-w", "promote")
+}
+
+// prepare makes the folder of a server and chooses its address.
+func prepare(t testing.TB) *Server {
+	t.Helper()
 	folder, err := os.MkdirTemp("", "postgres") //nolint:usetesting // the path of a socket must be short
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	s := &Server{folder: folder, bin: binaries(t)}
-	password := filepath.Join(folder, "password")
-	if err := os.WriteFile(password, []byte(Password), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	if id := unprivileged(); id != nil {
 		if err := os.Chown(folder, int(id.Uid), int(id.Gid)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.must(t, "initdb", "-D", s.data(), "-U", "postgres", "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync")
-	s.Addr = freeAddress(t)
+	s := &Server{folder: folder, bin: binaries(t), Addr: freeAddress(t)}
 	s.URL = fmt.Sprintf("postgres://postgres:%s@%s/postgres?sslmode=disable", Password, s.Addr)
+	return s
+}
+
+// start starts the server and stops it when the test has ended.
+func (s *Server) start(t testing.TB) {
+	t.Helper()
 	s.Restart(t)
 	t.Cleanup(func() {
 		if err := s.run("pg_ctl", "-D", s.data(), "-m", "immediate", "-w", "stop"); err != nil && s.pid() != 0 {
 			t.Errorf("stop PostgreSQL: %v", err)
 		}
 	})
-	return s
 }
 
 // NewDatabase makes an empty database and returns its URL.
@@ -114,18 +145,59 @@ func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(s.Addr)
 	options := fmt.Sprintf("-c listen_addresses=127.0.0.1 -c port=%s -c unix_socket_directories= -c recovery_init_sync_method=syncfs", port)
-	log := filepath.Join(s.folder, "log")
 	var err error
 	for range 20 { // the processes of a killed server need a moment to notice
-		if err = s.run("pg_ctl", "-D", s.data(), "-l", log, "-o", options, "-w", "start"); err == nil {
+		if err = s.run("pg_ctl", "-D", s.data(), "-l", s.log(), "-o", options, "-w", "start"); err == nil {
 			return
 		}
 	}
-	said, _ := os.ReadFile(log)
+	said, _ := os.ReadFile(s.log())
 	t.Fatalf("start PostgreSQL: %v\n%s", err, said)
 }
 
+// Log returns what the server has logged.
+func (s *Server) Log(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(s.log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// CPU returns the CPU time that the server's processes have used; 0 where /proc does not list them.
+func (s *Server) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	server := s.pid()
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", server, server))
+	if err != nil {
+		return 0
+	}
+	ticks := 0
+	for i, pid := range append([]string{strconv.Itoa(server)}, strings.Fields(string(children))...) {
+		text, err := os.ReadFile("/proc/" + pid + "/stat")
+		if err != nil {
+			continue // it has ended; the first process has its time now
+		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		fields := strings.Fields(rest)
+		used := fields[11:13] // utime, stime: see proc_pid_stat(5)
+		if i == 0 {
+			used = fields[11:15] // and those of children that have ended
+		}
+		for _, field := range used {
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatalf("read /proc/%s/stat: %v", pid, err)
+			}
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * time.Second / 100 // Linux reports 100 ticks a second on all platforms
+}
+
 func (s *Server) data() string { return filepath.Join(s.folder, "data") }
+func (s *Server) log() string  { return filepath.Join(s.folder, "log") }
 
 // pid returns the server's process; 0: there is none.
 func (s *Server) pid() int {

@@ -23,12 +23,15 @@ const (
 	mostPause   = time.Second
 )
 
-// change runs do in a transaction that has locked the job's row, and commits it if do returns changed. It retries after
-// deadlocks and outages, so do must start from scratch each time. The answer to a COMMIT may be lost: then do is called again, and
-// must find out whether the try before has made the change. limit bounds one try; 0 means no limit.
+// change runs do in a transaction that has locked the job's row, and commits it. It retries after deadlocks and outages, so do must
+// start from scratch each time. The answer to a COMMIT may be lost: then do is called again, and must find out whether the try
+// before has made the change. limit bounds one try; 0 means no limit.
+//
+// The transaction writes the job's row even if do changes nothing. PostgreSQL with synchronous replication may show a commit that no
+// standby has: its client gave up waiting. What do has read is on a standby only when a later COMMIT was answered.
 //
 // An error of ctx means that nothing was changed. The error is ErrUnreachable if that is unknown.
-func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.Context, *tx, *state) (changed bool, err error)) error {
+func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.Context, *tx, *state) error) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if err := s.usable(true); err != nil {
@@ -82,7 +85,7 @@ func isRefusal(err error) bool {
 // errCommit marks the error of a COMMIT.
 var errCommit = errors.New("commit")
 
-func (s *Sink) try(ctx context.Context, limit time.Duration, do func(context.Context, *tx, *state) (bool, error)) (err error) {
+func (s *Sink) try(ctx context.Context, limit time.Duration, do func(context.Context, *tx, *state) error) (err error) {
 	if limit > 0 {
 		var done context.CancelFunc
 		ctx, done = context.WithTimeout(ctx, limit)
@@ -102,18 +105,15 @@ func (s *Sink) try(ctx context.Context, limit time.Duration, do func(context.Con
 			"restart the saver and the fetcher, and what is missing is mapped again", sink.ErrDamaged, now.changes, s.job, known.changes)
 	}
 	old := now.claims
-	changed, err := do(ctx, t, now)
-	if err != nil {
+	if err := do(ctx, t, now); err != nil {
 		return err
 	}
-	if changed {
-		now.changes++
-		if err := s.store(ctx, t, now, old); err != nil {
-			return err
-		}
-		if err := s.Timed(t.Commit); err != nil {
-			return fmt.Errorf("%w: %w", errCommit, err)
-		}
+	now.changes++
+	if err := s.store(ctx, t, now, old); err != nil {
+		return err
+	}
+	if err := s.Timed(t.Commit); err != nil {
+		return fmt.Errorf("%w: %w", errCommit, err)
 	}
 	s.adopt(now)
 	return nil

@@ -13,25 +13,24 @@ import (
 // Claim implements saver.Sink.
 func (s *Sink) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sink.Grant, error) {
 	var grant sink.Grant
-	err := s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) (bool, error) {
+	err := s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) error {
 		before, known, err := s.claimant(ctx, t, fetcher)
 		if err != nil {
-			return false, err
+			return err
 		}
 		if known {
 			now.claims.Claimants = []sink.Claimant{before}
 		}
 		claimed, err := now.claims.Claim(plan, fetcher)
 		if errors.Is(err, sink.ErrOtherPlan) {
-			return false, fmt.Errorf("%w or another job name", err)
+			return fmt.Errorf("%w or another job name", err)
 		}
 		if err != nil {
-			return false, err
+			return err
 		}
 		grant = claimed.Grant()
-		changed := claimed != now.claims
 		now.claims = claimed
-		return changed, nil
+		return nil
 	})
 	return grant, err
 }
@@ -51,14 +50,14 @@ func (s *Sink) claimant(ctx context.Context, t *tx, fetcher string) (c sink.Clai
 
 // FenceVersion implements saver.Sink.
 func (s *Sink) FenceVersion(ctx context.Context, version string, term uint64) error {
-	return s.change(ctx, tryTimeout, func(_ context.Context, _ *tx, now *state) (bool, error) {
+	return s.change(ctx, tryTimeout, func(_ context.Context, _ *tx, now *state) error {
 		switch {
 		case now.claims.Plan == nil:
-			return false, fmt.Errorf("fence version %q: %w", version, sink.ErrUnclaimed)
+			return fmt.Errorf("fence version %q: %w", version, sink.ErrUnclaimed)
 		case now.claims.Terms[version] >= term:
-			return false, nil
+			return nil
 		}
 		now.claims = now.claims.FenceVersion(version, term)
-		return true, nil
+		return nil
 	})
 }

@@ -20,16 +20,16 @@ func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcom
 	}
 	var outcomes []sink.Outcome
 	var stored []sink.Result
-	err := s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) (bool, error) {
+	err := s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) error {
 		if now.claims.Plan == nil {
-			return false, sink.ErrUnclaimed
+			return sink.ErrUnclaimed
 		}
 		if len(results) == 0 {
-			return false, nil
+			return nil
 		}
 		d, err := s.newDecider(ctx, t, now.claims, results)
 		if err != nil {
-			return false, err
+			return err
 		}
 		outcomes, stored = make([]sink.Outcome, len(results)), slices.Clone(results)
 		var fresh []*sink.Result
@@ -40,11 +40,11 @@ func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcom
 			}
 		}
 		if len(fresh) == 0 {
-			return false, nil
+			return nil
 		}
 		now.claims = d.claims
 		now.totals.Chunks += d.completed()
-		return true, s.write(ctx, t, now, fresh)
+		return s.write(ctx, t, now, fresh)
 	})
 	if err != nil {
 		return nil, err

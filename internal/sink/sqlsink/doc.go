@@ -27,10 +27,11 @@
 // the caller's context does not interrupt COMMIT, so its error means that nothing was changed.
 //
 // Each change increments chunkline_jobs.changes. If the database has a lower count than this process has seen, it has lost
-// commits, as after promoting a standby without synchronous replication: that is sink.ErrDamaged.
+// commits, as after promoting a standby without synchronous replication: that is sink.ErrDamaged. With synchronous replication the
+// standby has what was answered: each answer follows a COMMIT (see change).
 //
 // # Costs
 //
-// PostgreSQL gets rows by COPY, SQLite by multi-row statements. A commit takes five round trips, whatever its size. Memory:
+// PostgreSQL gets rows by COPY, SQLite by multi-row statements. A commit takes about a dozen round trips, whatever its size. Memory:
 // one copy of a group of results.
 package sqlsink

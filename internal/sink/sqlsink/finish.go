@@ -10,18 +10,18 @@ import (
 // Finish checks that the job is complete, and records it. There is nothing to merge: the keys of the tables are in input
 // order.
 func (s *Sink) Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error) {
-	err := s.change(ctx, 0, func(ctx context.Context, t *tx, now *state) (bool, error) {
+	err := s.change(ctx, 0, func(ctx context.Context, t *tx, now *state) error {
 		switch {
 		case now.claims.Plan == nil:
-			return false, sink.ErrUnclaimed
+			return sink.ErrUnclaimed
 		case now.finished && now.totals.Chunks == chunks && now.totals.Objects == objects:
-			return false, nil // already checked, and nothing was committed since
+			return nil // already checked, and nothing was committed since
 		}
 		if err := s.checkComplete(ctx, t, now, chunks, objects); err != nil {
-			return false, err
+			return err
 		}
 		now.finished = true
-		return true, nil
+		return nil
 	})
 	if err != nil {
 		return sink.Summary{}, err

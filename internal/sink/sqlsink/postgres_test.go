@@ -47,6 +47,8 @@ func TestPostgres(t *testing.T) {
 		{"lost commits", testLostCommits},
 		{"durable settings", testDurableSettings},
 		{"server away", testServerAway},
+		{"partition", testPartition},
+		{"deadlocks", testDeadlocks},
 		{"too many clients", testTooManyClients},
 		{"killed server", testKilledServer},
 	} {

@@ -23,25 +23,25 @@ func (s *Sink) Replace(ctx context.Context, old sink.Record, results ...sink.Res
 		}
 	}
 	var tried sink.Record // what the last try wrote first; it is in the database if the answer to that COMMIT was lost
-	return s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) (bool, error) {
+	return s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) error {
 		records, err := s.records(ctx, t, "chunk = $2 AND start = $3", int64(old.Chunk), old.From)
 		if err != nil {
-			return false, err
+			return err
 		}
 		var there *sink.Record
 		if len(records) > 0 {
 			there = &records[0]
 		}
 		if there != nil && reflect.DeepEqual(*there, tried) {
-			return false, nil
+			return nil
 		}
 		if now.claims, err = now.claims.Replace(there, &old, results); err != nil {
-			return false, err
+			return err
 		}
 		stored := slices.Clone(results) // outputs that do not fit become dead letters again
 		err = s.removing(ctx, t, func() error { return s.replace(ctx, t, now, there, stored) })
 		tried = sink.RecordOf(&stored[0])
-		return true, err
+		return err
 	})
 }
 
@@ -113,19 +113,19 @@ func (s *Sink) removePiece(ctx context.Context, t *tx, now *state, r *sink.Recor
 func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 	var done sink.Redone
 	fence := "" // name of the fetcher with which the last try fenced the job; it is in the database if the answer to that COMMIT was lost
-	err := s.change(ctx, 0, func(ctx context.Context, t *tx, now *state) (bool, error) {
+	err := s.change(ctx, 0, func(ctx context.Context, t *tx, now *state) error {
 		if _, made, err := s.claimant(ctx, t, fence); err != nil || made {
-			return false, err
+			return err
 		}
 		done = sink.Redone{}
 		before := now.totals
 		bad, err := s.records(ctx, t, "version = $2 ORDER BY chunk, start", name)
 		if err != nil || len(bad) == 0 {
-			return false, err
+			return err
 		}
 		complete, err := s.completeChunks(ctx, t, bad)
 		if err != nil {
-			return false, err
+			return err
 		}
 		err = s.removing(ctx, t, func() error {
 			for i := range bad {
@@ -136,7 +136,7 @@ func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 			return nil
 		})
 		if err != nil {
-			return false, err
+			return err
 		}
 		for i, r := range bad {
 			if i == 0 || bad[i-1].Chunk != r.Chunk {
@@ -150,7 +150,7 @@ func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 		now.finished = false
 		now.claims = now.claims.Redo(name)
 		fence = now.claims.Claimants[len(now.claims.Claimants)-1].Fetcher
-		return true, nil
+		return nil
 	})
 	return done, err
 }
