@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -37,45 +38,59 @@ func benchGroup(from chunk.ID) []sink.Result {
 	return group
 }
 
-// benchCommits commits groups of small rows; one iteration is a commit of groupRows.
-func benchCommits(b *testing.B, spec, job string) {
+// openBench opens a new job.
+func openBench(b *testing.B, spec, job string) *sqlsink.Sink {
 	s, err := sqlsink.Open(b.Context(), spec, job, sqlsink.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
+	b.Cleanup(func() { _ = s.Close() })
 	if _, err := s.Claim(b.Context(), sinktest.Plan("a"), "f1"); err != nil {
 		b.Fatal(err)
 	}
+	if have := s.Summary(); have.Chunks > 0 {
+		b.Fatalf("job %s has %d chunks already, so commits would find duplicates", job, have.Chunks)
+	}
+	return s
+}
+
+// commitBench commits a group of which nothing is there yet.
+func commitBench(b *testing.B, s *sqlsink.Sink, group []sink.Result) {
+	outcomes, err := s.Commit(b.Context(), group)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if i := slices.IndexFunc(outcomes, func(o sink.Outcome) bool { return o != sink.Committed }); i >= 0 {
+		b.Fatalf("chunk %d: %s", group[i].Chunk, outcomes[i])
+	}
+}
+
+// benchCommits commits groups of small rows; one iteration is a commit of groupRows.
+func benchCommits(b *testing.B, spec, job string) {
+	s := openBench(b, spec, job)
 	next := chunk.ID(0)
 	for b.Loop() {
 		b.StopTimer()
 		group := benchGroup(next)
 		next += chunk.ID(len(group))
 		b.StartTimer()
-		if _, err := s.Commit(b.Context(), group); err != nil {
-			b.Fatal(err)
-		}
+		commitBench(b, s, group)
 	}
-	reportRows(b)
-}
-
-func reportRows(b *testing.B) {
 	b.ReportMetric(groupRows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }
 
 const benchTable = "table=people&columns=id,name&key=id"
 
 func BenchmarkSQLite(b *testing.B) {
-	path := filepath.Join(b.TempDir(), "bench.db")
-	b.Run("outputs", func(b *testing.B) { benchCommits(b, "sqlite:"+path, fmt.Sprint("own", b.N)) })
+	b.Run("outputs", func(b *testing.B) { benchCommits(b, "sqlite:"+filepath.Join(b.TempDir(), "bench.db"), "own") })
 	b.Run("table", func(b *testing.B) {
+		path := filepath.Join(b.TempDir(), "bench.db")
 		db, err := sql.Open("sqlite", path)
 		if err != nil {
 			b.Fatal(err)
 		}
 		defer db.Close()
-		if _, err := db.Exec("DROP TABLE IF EXISTS people; CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT)"); err != nil {
+		if _, err := db.Exec("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT)"); err != nil {
 			b.Fatal(err)
 		}
 		benchCommits(b, "sqlite:"+path+"?"+benchTable, "table")
