@@ -3,6 +3,8 @@ package app
 import (
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/metrics"
 	"testing"
 )
 
@@ -55,5 +57,18 @@ func TestShare(t *testing.T) {
 	}
 	if got, want := Share(0, 4), max(Memory()/4, 1<<20); got != want {
 		t.Errorf("share is %d, want %d", got, want)
+	}
+}
+
+// TestCollectorPace: a process with a small heap collects garbage after 8 MiB or more.
+func TestCollectorPace(t *testing.T) {
+	PaceCollector()
+	runtime.GC()
+	goal := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
+	metrics.Read(goal)
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	if room := goal[0].Value.Uint64() - live[0].Value.Uint64(); room < collectorPace {
+		t.Errorf("the next collection is after %d bytes, want %d or more", room, collectorPace)
 	}
 }
