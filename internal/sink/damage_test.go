@@ -40,8 +40,8 @@ func parts(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestTornTail cuts the last commit at many bytes, with an index that does not cover it and without any, as a crash leaves
-// it; and again with other bytes than were written. Opening removes all of that commit and nothing else. The commit may
+// TestTornTail cuts the last commit at many bytes, in turn with an index that does not cover it and without any, as a crash
+// leaves it, and with other bytes than were written. Opening removes all of that commit and nothing else. The commit may
 // begin a part.
 func TestTornTail(t *testing.T) {
 	t.Parallel()
@@ -70,8 +70,11 @@ func TestTornTail(t *testing.T) {
 			from = int(info.Size())
 		}
 		scratch := filepath.Join(t.TempDir(), "scratch")
-		for end := from; end <= len(whole); end += 5 {
+		for end := from; end <= len(whole); end += max(1, min(5, len(whole)-end)) {
 			for variant := range 4 {
+				if between := end > from && end < len(whole); between && (end-from)/5%4 != variant {
+					continue
+				}
 				copyDir(t, before, scratch)
 				b := bytes.Clone(whole[:end])
 				garbled := variant&1 == 1
@@ -107,7 +110,7 @@ func TestTornTail(t *testing.T) {
 	}
 }
 
-// TestDamagedParts flips every byte of every part, cuts every part at every byte, and removes each part. Opening refuses a
+// TestDamagedParts flips every byte of every part, cuts every part at many bytes, and removes each part. Opening refuses a
 // cut; it refuses a flip, or reading the damaged record fails. All data that can be read is as written. Nothing on disk is
 // changed.
 func TestDamagedParts(t *testing.T) {
@@ -140,7 +143,7 @@ func TestDamagedParts(t *testing.T) {
 					if s.wantSeen(t, dir, name, bad, fmt.Sprintf("byte %d flipped", i)) {
 						refused++
 					}
-					if !s.wantSeen(t, dir, name, good[:i], fmt.Sprintf("cut at %d", i)) {
+					if i%5 == 0 && !s.wantSeen(t, dir, name, good[:i], fmt.Sprintf("cut at %d", i)) {
 						t.Fatalf("opened a log that was cut at %d, want an error", i)
 					}
 				}

@@ -2,6 +2,8 @@ package sink_test
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -248,6 +250,28 @@ func (p *platter) crash(t *testing.T, to string, d dice) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.root.leave(t, to, d)
+}
+
+// left describes what a power cut at this moment leaves of home: equal descriptions are of equal folders.
+func (p *platter) left(d dice) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var text strings.Builder
+	p.root.describe(&text, d)
+	return text.String()
+}
+
+func (n *node) describe(w io.Writer, d dice) {
+	if n.entries == nil {
+		fmt.Fprintf(w, "%q", n.after(d))
+		return
+	}
+	names := n.names(func() bool { return d.roll(d.names) })
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		fmt.Fprintf(w, "%q(", name)
+		names[name].describe(w, d)
+		fmt.Fprint(w, ")")
+	}
 }
 
 func (n *node) leave(t *testing.T, to string, d dice) {
