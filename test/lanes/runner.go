@@ -184,6 +184,9 @@ func (r *runner) command(ctx context.Context, l *lane) (*exec.Cmd, *os.File, err
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	// With -trimpath, Go's build cache does not depend on where the checkout lies: a fresh clone compiles only what changed.
 	flags := "-trimpath"
+	if !l.vets {
+		flags += " -vet=off"
+	}
 	if l.alone {
 		flags += fmt.Sprintf(" -p=%d", runtime.NumCPU()+1) // some packages mostly wait: test one more at a time
 	}

@@ -8,6 +8,7 @@ type entry struct {
 	all     string   // the command of the set all; empty: not in it
 	waits   bool     // it has deadlines, and needs only a part of the cores
 	alone   bool     // no other lane runs meanwhile
+	vets    bool     // go test vets what it tests; lint vets with all tags, so other lanes need not
 	after   []string // lanes that must have passed before it starts
 	seconds int      // about how long it and the lanes that need it take in ci
 }
@@ -16,7 +17,7 @@ type entry struct {
 // are targets of the Makefile, for people.
 var table = []entry{
 	{
-		name: "test", about: "the README's test command", alone: true, seconds: 120,
+		name: "test", about: "the README's test command", alone: true, vets: true, seconds: 120,
 		ci: "go test ./...", all: "go test -count=1 ./...",
 	}, {
 		name: "packages", about: "Debian's packages that the lanes need are installed", alone: true, seconds: 1,
@@ -74,8 +75,8 @@ var table = []entry{
 		ci:  "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source && go test -count=1 -tags postgres ./test/e2e -run TestPostgres",
 		all: "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source && go test -count=1 -tags postgres ./test/e2e -run TestPostgres",
 	}, {
-		name: "builds", about: "static programs, other systems, the README's demo, real data against jq", seconds: 200,
-		ci: ".ci/builds linux/386 darwin/arm64", all: ".ci/builds linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64",
+		name: "builds", about: "static programs, other systems, the README's demo, real data against jq", seconds: 100,
+		ci: ".ci/builds && go run ./test/systems linux/386 darwin/arm64", all: ".ci/builds linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64",
 	}, {
 		name: "benchmarks", about: "benchmarks run; their figures are not checked", seconds: 90,
 		ci:  "go test -short -run '^$' -bench . -benchtime 1x ./internal/... && make -s bench OBJECTS=100000 RUNS=1 ROWS=quick,wait-16",
