@@ -44,7 +44,7 @@ func TestLeafNode_maxPayload(t *testing.T) {
 					var log logBuffer
 					client := connect(urls[0], bus.RoleMapper, zerolog.New(&log))
 					serveEcho(t, connect(urls[1], bus.RoleSaver, zerolog.Nop()))
-					for _, size := range []int{100, 60 << 10, 300 << 10, 1000 << 10, 3 << 20} {
+					for _, size := range []int{100, 60 << 10, 300 << 10, 1000 << 10, 1200 << 10} {
 						untilAnswered(t, client, strings.Repeat("x", size))
 					}
 					from, to := limits[0], limits[1]

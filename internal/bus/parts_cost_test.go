@@ -19,15 +19,16 @@ import (
 // fill the budget too.
 func TestParts_boundedBookkeeping(t *testing.T) {
 	t.Parallel()
+	const fit = held >> 20 // so often 1 MiB is the bound
 	synctest.Test(t, func(t *testing.T) {
 		n := bustest.NewMemory(bustest.Options{MaxPayload: 2 << 20})
-		_, stop := echo(t, bus.New(n.Connect("saver"), partJob))
+		_, stop := echo(t, bus.Holding(n.Connect("saver"), partJob, held))
 		defer stop()
 		c := n.Connect("mapper")
 		defer c.Close()
 		long := begun("", 1000)
 		long.Header["X-Long"] = strings.Repeat("x", 1<<20)
-		for i := range 255 {
+		for i := range fit - 1 {
 			long.Header["Chunkline-Part-Id"] = fmt.Sprint("A", i)
 			if got := code(t, c, partVerb, long); got != "continue" {
 				t.Fatalf("%d times a header of 1 MiB: %s, want continue", i+1, got)
@@ -35,7 +36,7 @@ func TestParts_boundedBookkeeping(t *testing.T) {
 		}
 		long.Header["Chunkline-Part-Id"] = "last"
 		if got := code(t, c, partVerb, long); got != "429" {
-			t.Errorf("256 times a header of 1 MiB: %s, want 429", got)
+			t.Errorf("%d times a header of 1 MiB: %s, want 429", fit, got)
 		}
 		<-time.After(31 * time.Second) // no request has touched them
 		body := make([]byte, 1<<20)
@@ -55,17 +56,17 @@ func TestParts_boundedBookkeeping(t *testing.T) {
 				"Chunkline-Protocol": wire.Protocol, "Chunkline-Part": "put", "Chunkline-Part-Id": fmt.Sprint("B", i), "Chunkline-Part-Offset": "100",
 			}})
 		}
-		for i := range 254 { // each leaves an answer of 1 MiB behind
+		for i := range fit - 2 { // each leaves an answer of 1 MiB behind
 			if got := put(i); got != "" {
 				t.Fatalf("answer %d is %q, want the body", i, got)
 			}
 		}
 		busy := ""
-		for i := 254; i < 257; i++ {
+		for i := fit - 2; i <= fit; i++ {
 			busy += put(i)
 		}
 		if !strings.Contains(busy, "429") {
-			t.Errorf("257 answers of 1 MiB are kept, want at most 256")
+			t.Errorf("%d answers of 1 MiB are kept, want at most %d", fit+1, fit)
 		}
 	})
 }

@@ -23,7 +23,7 @@ const (
 )
 
 // held bounds what a bus holds, where a test moves it. The usual bound of 256 MiB is tried by
-// TestParts_boundedFetching and TestParts_boundedBookkeeping. There is no room for two of most bytes.
+// TestParts_boundedFetching. There is no room for two of most bytes.
 const (
 	held = 16 << 20
 	most = held / 4 * 3

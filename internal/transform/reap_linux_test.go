@@ -17,7 +17,7 @@ import (
 const reaperName = "subreaper"
 
 // orphans is how many processes the program of reaperProgram leaves behind.
-const orphans = 200
+const orphans = 50
 
 // TestReapOrphans: what a program leaves behind is reaped, and the status of
 // the programs themselves is not.

@@ -67,8 +67,8 @@ func testSizes(_ *testing.T, s *suite) {
 func testLarge(_ *testing.T, s *suite) {
 	s.sized(s.bus(bus.RoleSaver))
 	client := s.bus(bus.RoleMapper)
-	s.exchange(client, 10, 20<<20) // an object that is handed out; larger ones have more parts, and nothing else
-	s.exchange(client, 20<<20, 0)  // a result
+	s.exchange(client, 10, 8<<20) // an object that is handed out; larger ones have more parts, and nothing else
+	s.exchange(client, 8<<20, 0)  // a result
 	var mappers sync.WaitGroup
 	for range 3 {
 		b := s.bus(bus.RoleMapper)
