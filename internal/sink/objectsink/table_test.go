@@ -35,13 +35,21 @@ func rowsOf(t *testing.T, m *memory, format tabular.Format) (names, rows []strin
 			if err != nil {
 				t.Fatal(err)
 			}
-			names = append(names, strings.Join(file.Columns(), ","))
+			var object tabular.Object // of a row, which has all columns
 			for row, err := file.Next(); !errors.Is(err, io.EOF); row, err = file.Next() {
 				if err != nil {
 					t.Fatal(err)
 				}
 				rows = append(rows, string(row))
+				if err := object.Parse(row); err != nil {
+					t.Fatal(err)
+				}
 			}
+			var columns []string
+			for _, m := range object {
+				columns = append(columns, string(m.Key))
+			}
+			names = append(names, strings.Join(columns, ","))
 			if err := file.Close(); err != nil {
 				t.Fatal(err)
 			}
