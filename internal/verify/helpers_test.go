@@ -58,7 +58,8 @@ func (w *world) write(t *testing.T, lines []string) {
 	}
 }
 
-// made is an output: a string, or an object if the outputs are a table. A table that has object 9 has a column more.
+// made is an output: a string, or an object if the outputs are a table. A table that has object 9 has a column more, and one has a name
+// that CSV must quote.
 func (w *world) made(ordinal uint64, n int) string {
 	switch {
 	case sink.TableOf(w.output) == 0:
@@ -66,7 +67,7 @@ func (w *world) made(ordinal uint64, n int) string {
 	case ordinal == 9:
 		return `{"late":[1, 2],"number":1.0}`
 	}
-	return fmt.Sprintf(`{"number":%d.5,"text":"out \u00fc,\n\"%[1]d\".%d"}`, ordinal, n)
+	return fmt.Sprintf(`{"number":%d.5,"te\r\n\"xt":"out \u00fc,\n\"%[1]d\".%d"}`, ordinal, n)
 }
 
 // results is what a right job makes of the source: object n has n%3 outputs

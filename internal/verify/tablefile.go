@@ -36,7 +36,8 @@ func openCSV(path string, in content) (*csvFile, error) {
 		return c, nil
 	}
 	if err == nil {
-		c.names, err = csv.NewReader(strings.NewReader(header)).Read()
+		// The reader drops the CR of a CRLF, even within quotes.
+		c.names, err = csv.NewReader(strings.NewReader(strings.ReplaceAll(header, "\r\n", "\r\r\n"))).Read()
 	}
 	if err == nil {
 		c.table, err = tabular.NewWriter(&c.rows, tabular.CSV, tabular.Known(c.names))
@@ -63,8 +64,8 @@ func (c *csvFile) row() (string, error) {
 		line, err := c.reader.ReadBytes('\n')
 		row = append(row, line...)
 		quotes += bytes.Count(line, []byte{'"'})
-		if err != nil && len(row) > 0 {
-			return "", io.ErrUnexpectedEOF
+		if errors.Is(err, io.EOF) && len(row) > 0 {
+			err = io.ErrUnexpectedEOF
 		}
 		if err != nil || quotes%2 == 0 {
 			return string(row), err
