@@ -170,14 +170,7 @@ func (s *Saver) dead(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 
 // shown returns the beginning of a text, in whole characters.
 func shown(text string) string {
-	if len(text) > maxShown {
-		end := maxShown
-		for end > maxShown-utf8.UTFMax && !utf8.RuneStart(text[end]) {
-			end--
-		}
-		text = text[:end]
-	}
-	return strings.ToValidUTF8(text, "\uFFFD")
+	return wire.Clip(text[:min(len(text), maxShown+utf8.UTFMax)], maxShown)
 }
 
 // sinkID returns the sink's identity, by which the fetcher distinguishes another sink from its own. It is empty if the sink
