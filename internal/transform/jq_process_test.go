@@ -76,7 +76,7 @@ func TestJQStack(t *testing.T) {
 func TestJQGoesOn(t *testing.T) {
 	t.Parallel()
 	tr := mustNew(t, `jq?memory=16MiB:if . % 100 == 57 then "x" * 100000000 else . * 2 end`).(*jqProcess)
-	const n = 500
+	const n = 300
 	var objects, want []string
 	var dead []any
 	for i := range n {
@@ -196,8 +196,8 @@ func TestJQLargeObject(t *testing.T) {
 func TestJQLargeChunk(t *testing.T) {
 	t.Parallel()
 	var objects, want []string
-	for i := range 300 {
-		text := fmt.Sprintf(`"%d%s"`, i, strings.Repeat("x", i*i%70_000))
+	for i := range 100 {
+		text := fmt.Sprintf(`"%d%s"`, i, strings.Repeat("x", i*i*8%70_000))
 		objects, want = append(objects, text), append(want, text, text, text)
 	}
 	tr := mustNew(t, `jq:def same: .; same, same, same`)

@@ -73,7 +73,7 @@ func TestJQErrors(t *testing.T) {
 		{`.`, `{"a":`, `decode object: unexpected EOF`},
 		{`.`, `1 2`, `decode object: more than one value`},
 	} {
-		out := mustRun(t, mustNew(t, "jq:"+c.program), body(c.object, `[]`), []chunk.Flaw{{Index: 1, Reason: "no"}}, Options{})
+		out := mustRun(t, mustNewIn(t, "jq:"+c.program, true), body(c.object, `[]`), []chunk.Flaw{{Index: 1, Reason: "no"}}, Options{})
 		wantLines(t, out)
 		wantFailed(t, out, 0, c.want, 1, "no")
 	}
