@@ -59,7 +59,8 @@ func (b *Bus) ID() string { return b.id }
 
 // Request sends m to a subscriber of verb and returns the answer. ctx needs a deadline,
 // because an answer may never arrive. A message above max_payload travels in parts.
-// After any error but ErrTooLarge, another try may succeed.
+// After any error but ErrTooLarge, another try may succeed. Without an error, the caller
+// may use the memory of m's body again.
 func (b *Bus) Request(ctx context.Context, verb string, m wire.Message) (wire.Message, error) {
 	answer, err := b.request(ctx, verb, m)
 	if err != nil {

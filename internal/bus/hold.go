@@ -190,8 +190,9 @@ func (h *holder) put(head wire.PartHead, d Delivery) {
 	}
 	r := &Request{
 		Subject: d.Subject, Message: wire.Message{Header: complete.header, Body: body},
-		reply: func(m wire.Message) error {
-			return complete.endpoint.reply(func(m wire.Message) error { return h.answer(head.ID, complete, m) }, m, limitOf(complete.header))
+		reply: func(m wire.Message) (free bool, err error) {
+			_, err = complete.endpoint.reply(func(m wire.Message) error { return h.answer(head.ID, complete, m) }, m, limitOf(complete.header))
+			return false, err // the answer is kept, because the last part may be repeated
 		},
 	}
 	complete.endpoint.call(r)

@@ -98,7 +98,7 @@ func (e *endpoint) receive(d Delivery) {
 	}
 	r := &Request{Subject: d.Subject, Message: d.Message}
 	if d.Reply != nil {
-		r.reply = func(m wire.Message) error { return e.reply(d.Reply, m, limitOf(d.Header)) }
+		r.reply = func(m wire.Message) (free bool, err error) { return e.reply(d.Reply, m, limitOf(d.Header)) }
 	}
 	e.call(r)
 }
@@ -115,28 +115,31 @@ func (e *endpoint) call(r *Request) {
 
 // reply sends an answer, or its first part if the answer is larger than limit, the
 // max_payload of the requester's server. If the answer cannot be sent, the requester gets
-// an error, too, and does not wait for its timeout.
-func (s *service) reply(send func(wire.Message) error, m wire.Message, limit int) error {
-	m, err := s.fit(s.bus.withLimit(m), limit)
+// an error, too, and does not wait for its timeout. free reports whether nothing refers to
+// the answer's body any more.
+func (s *service) reply(send func(wire.Message) error, m wire.Message, limit int) (free bool, err error) {
+	m, whole, err := s.fit(s.bus.withLimit(m), limit)
 	if err != nil {
 		if sendErr := send(refusalFor(err)); sendErr != nil {
-			return sendErr
+			return false, sendErr
 		}
-		return err
+		return false, err
 	}
-	return send(m)
+	err = send(m)
+	return whole && err == nil, err
 }
 
-// fit returns the answer, or its first part if it is larger than limit.
-func (s *service) fit(m wire.Message, limit int) (wire.Message, error) {
+// fit returns the whole answer, or its first part if it is larger than limit.
+func (s *service) fit(m wire.Message, limit int) (_ wire.Message, whole bool, err error) {
 	limit = min(limit, s.bus.t.MaxPayload())
 	switch {
 	case m.Size() <= limit:
-		return m, nil
+		return m, true, nil
 	case s.holder == nil:
-		return wire.Message{}, fmt.Errorf("%w: %d bytes, the server accepts %d", ErrTooLarge, m.Size(), limit)
+		return wire.Message{}, false, fmt.Errorf("%w: %d bytes, the server accepts %d", ErrTooLarge, m.Size(), limit)
 	default:
-		return s.holder.keep(m, limit)
+		m, err = s.holder.keep(m, limit)
+		return m, false, err
 	}
 }
 
@@ -145,7 +148,7 @@ type Request struct {
 	Subject string
 	wire.Message
 
-	reply   func(wire.Message) error // nil: a publish, without a reply
+	reply   func(wire.Message) (free bool, err error) // nil: a publish, without a reply
 	replied atomic.Bool
 }
 
@@ -153,20 +156,27 @@ type Request struct {
 // from any goroutine at any later time. For a publish it does nothing. A nil error
 // means that the answer is on its way to the server, not that it will arrive.
 func (r *Request) Reply(m wire.Message) error {
+	_, err := r.ReplyFrom(m)
+	return err
+}
+
+// ReplyFrom is Reply for a caller that would use the memory of m's body again. It may do so
+// if free is true. Otherwise the bus keeps the body, because it travels in parts or the
+// reply may have to be repeated.
+func (r *Request) ReplyFrom(m wire.Message) (free bool, err error) {
 	if r.reply == nil {
-		return nil
+		return true, nil
 	}
 	if r.replied.Swap(true) {
-		return ErrReplied
+		return false, ErrReplied
 	}
-	m, err := m.Stamped()
+	if m, err = m.Stamped(); err == nil {
+		free, err = r.reply(m)
+	}
 	if err != nil {
-		return fmt.Errorf("reply to %s: %w", r.Subject, err)
+		return false, fmt.Errorf("reply to %s: %w", r.Subject, err)
 	}
-	if err := r.reply(m); err != nil {
-		return fmt.Errorf("reply to %s: %w", r.Subject, err)
-	}
-	return nil
+	return free, nil
 }
 
 // Refuse is Reply with the message that the request cannot be read. The requester gets

@@ -11,6 +11,9 @@ import (
 // A Transport moves single messages of up to MaxPayload bytes. There are two: NATS,
 // and the memory of bustest. Both pass the suite bustest.Run.
 //
+// After Request, Publish or a Reply has returned nil, the transport has no reference to the
+// body that it sent, so the sender may use the memory again. After an error it may have one.
+//
 // Only the stop function of Listen waits for handlers. Errors are or wrap the errors
 // below, those of wire, and those of contexts.
 type Transport interface {

@@ -115,17 +115,18 @@ type outgoing struct {
 
 // sendLoop answers mappers. It rereads chunks that are not kept.
 func (f *Fetcher) sendLoop(ctx context.Context) {
+	var buffer []byte // of the last grant
 	for s := range f.sends {
 		if ctx.Err() == nil { // once ctx has ended, the loop only drains the channel
-			f.send(ctx, s)
+			buffer = f.send(ctx, s, buffer)
 		}
 		f.memory.out.Add(-int64(s.bytes))
 		f.wake()
 	}
 }
 
-// send answers a mapper with a grant.
-func (f *Fetcher) send(ctx context.Context, s sending) {
+// send answers a mapper with a grant, which it encodes in a buffer. It returns the buffer for the next one.
+func (f *Fetcher) send(ctx context.Context, s sending, buffer []byte) []byte {
 	work := wire.Work{Status: wire.WorkGrant, Plan: f.planID, Epoch: f.grant.epoch, Shadow: s.shadow, Grant: make([]wire.Granted, 0, len(s.pieces))}
 	var last chunk.Chunk // consecutive pieces of a chunk are read only once
 	for _, o := range s.pieces {
@@ -139,19 +140,24 @@ func (f *Fetcher) send(ctx context.Context, s sending) {
 				o.span.End()
 			}
 			f.post(ctx, func(c *coordinator) { c.fail(err) })
-			return
+			return buffer
 		}
 		last = c
 		work.Grant = append(work.Grant, f.granted(s, o, c.Part(o.lease.Piece))) //nolint:contextcheck // the piece carries its trace context
 	}
 	failpoint.Hit("fetcher.lease.sending")
-	f.reply(s.request, work.Encode())
+	message := work.EncodeTo(buffer)
+	free := f.reply(s.request, message)
 	for i, o := range s.pieces {
 		o.span.End()
 		f.log.Debug().Uint64("chunk", uint64(o.lease.Piece.Chunk)).Uint64("first", work.Grant[i].Chunk.First).Int("attempt", o.lease.Attempt).Bool("backup", o.lease.Backup).Bool("shadow", s.shadow).
 			Str("mapper", s.mapper.Name).Str("mapper_version", s.mapper.Version).Msg("piece handed out")
 	}
 	failpoint.Hit("fetcher.lease.sent")
+	if !free || cap(message.Body) > 2*maxGrantBytes { // a chunk of large objects may take much more
+		return nil
+	}
+	return message.Body
 }
 
 func (f *Fetcher) granted(s sending, o outgoing, objects chunk.Chunk) wire.Granted {

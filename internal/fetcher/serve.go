@@ -94,9 +94,12 @@ func (f *Fetcher) sayHello(ctx context.Context) {
 	f.post(ctx, func(*coordinator) {}) // makes the coordinator answer requests that waited for the connection
 }
 
-// reply answers a request. A lost reply needs no special case, because the sender's next list or question reveals it.
-func (f *Fetcher) reply(r *bus.Request, m wire.Message) {
-	if err := r.Reply(m); err != nil {
+// reply answers a request, and reports whether the memory of m's body is free. A lost reply needs no special case, because
+// the sender's next list or question reveals it.
+func (f *Fetcher) reply(r *bus.Request, m wire.Message) (free bool) {
+	free, err := r.ReplyFrom(m)
+	if err != nil {
 		f.log.Debug().Err(err).Msg("reply was lost")
 	}
+	return free
 }

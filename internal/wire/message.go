@@ -24,7 +24,7 @@ var (
 // are case-sensitive. Values are printable ASCII without a blank at either end.
 type Header map[string]string
 
-// A Message is headers and a body. The body must not be changed once the message was passed on.
+// A Message is headers and a body. The receiver may keep the body; the sender may change it once it was sent (bus.Transport).
 type Message struct {
 	Header Header
 	Body   []byte

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
@@ -110,12 +111,15 @@ type grantedLine struct {
 const maxFlawReason = 300
 
 // Encode returns the answer. The body has for each piece its description, then its objects.
-func (w Work) Encode() Message {
+func (w Work) Encode() Message { return w.EncodeTo(nil) }
+
+// EncodeTo is Encode, with the body in the memory of buffer if it is large enough.
+func (w Work) EncodeTo(buffer []byte) Message {
 	size := 0
 	for i := range w.Grant {
 		size += len(w.Grant[i].Chunk.Body) + 512
 	}
-	body := make([]byte, 0, size)
+	body := slices.Grow(buffer[:0], size)
 	for i := range w.Grant {
 		body = w.Grant[i].append(body)
 	}

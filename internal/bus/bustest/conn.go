@@ -1,6 +1,7 @@
 package bustest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -126,17 +127,18 @@ func (c *Conn) usable() error {
 	return nil
 }
 
-// check returns an error if m cannot be sent now.
-func (c *Conn) check(m wire.Message) error {
+// check returns a copy of m, as a network makes it, or an error if m cannot be sent now.
+func (c *Conn) check(m wire.Message) (wire.Message, error) {
 	if err := c.usable(); err != nil {
-		return err
+		return wire.Message{}, err
 	}
 	if m.Size() > c.net.maxPayload {
-		return fmt.Errorf("%w: %d bytes", bus.ErrTooLarge, m.Size())
+		return wire.Message{}, fmt.Errorf("%w: %d bytes", bus.ErrTooLarge, m.Size())
 	}
 	c.out.Add(1)
 	c.outBytes.Add(uint64(len(m.Body)))
-	return nil
+	m.Body = bytes.Clone(m.Body)
+	return m, nil
 }
 
 // Request implements bus.Transport.
@@ -144,7 +146,8 @@ func (c *Conn) Request(ctx context.Context, subject string, m wire.Message) (wir
 	if err := ctx.Err(); err != nil {
 		return wire.Message{}, err
 	}
-	if err := c.check(m); err != nil {
+	m, err := c.check(m)
+	if err != nil {
 		return wire.Message{}, err
 	}
 	receivers := c.net.receivers(subject)
@@ -176,7 +179,8 @@ func (c *Conn) Request(ctx context.Context, subject string, m wire.Message) (wir
 
 // reply carries an answer back to the requester.
 func (c *Conn) reply(to *Conn, ticket uint64, subject string, question, m wire.Message) error {
-	if err := c.check(m); err != nil {
+	m, err := c.check(m)
+	if err != nil {
 		return err
 	}
 	p := Packet{From: c.name, To: to.name, Subject: subject, Reply: true, Message: m, Question: question}
@@ -200,7 +204,8 @@ func (c *Conn) removeWaiter(ticket uint64) chan<- reply {
 
 // Publish implements bus.Transport.
 func (c *Conn) Publish(subject string, m wire.Message) error {
-	if err := c.check(m); err != nil {
+	m, err := c.check(m)
+	if err != nil {
 		return err
 	}
 	for _, s := range c.net.receivers(subject) {

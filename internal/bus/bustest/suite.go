@@ -52,6 +52,7 @@ func Run(t *testing.T, setup func(t *testing.T) Network) {
 		{"taker dies taking", testTakerDiesTaking},
 		{"taker dies giving", testTakerDiesGiving},
 		{"parts are serial too", testPartsSerial},
+		{"memory is used again", testReuse},
 		{"too large", testTooLarge},
 		{"hidden service", testHidden},
 		{"answers of other kinds", testOtherAnswers},

@@ -191,3 +191,52 @@ func testHidden(t *testing.T, s *suite) {
 		t.Error("a large reply of a hidden service succeeded")
 	}
 }
+
+// testReuse: once a message was sent, its sender may use the memory of the body again. Answers
+// that the bus keeps are an exception, which ReplyFrom reports.
+func testReuse(t *testing.T, s *suite) {
+	server, client := s.bus(bus.RoleSaver), s.bus(bus.RoleMapper)
+	requests, free := make(chan *bus.Request, 10), make(chan bool, 10)
+	answer := []byte("answer 1")
+	s.serve(server, endpoint("", func(r *bus.Request) {
+		requests <- r
+		if r.Header["Chunkline-Large"] != "" {
+			answer = bytes.Repeat(answer, server.MaxPayload()/len(answer)+1)
+		}
+		may, err := r.ReplyFrom(wire.Message{Body: answer})
+		if err != nil {
+			t.Errorf("reply: %v", err)
+		}
+		if may {
+			copy(answer, "answer 2")
+		}
+		free <- may
+	}))
+	ask := func(header wire.Header, body []byte) (request, got []byte) {
+		m, err := client.Request(s.patience(), verb, wire.Message{Header: header, Body: body})
+		if err != nil {
+			t.Fatalf("request: %v", err)
+		}
+		copy(body, "request 2")
+		return (<-requests).Body, m.Body
+	}
+	if request, got := ask(nil, []byte("request 1")); string(request) != "request 1" || string(got) != "answer 1" || !<-free {
+		t.Errorf("got request %q, answer %q, and want those that were sent, in memory that is free", request, got)
+	}
+	copy(answer, "answer 3")
+	large := bytes.Repeat([]byte("request 1"), server.MaxPayload()/9+1)
+	if request, got := ask(nil, large); !bytes.HasPrefix(request, []byte("request 1")) || string(got) != "answer 3" || <-free {
+		t.Errorf("a request in parts: got %.9q, answer %q; want those that were sent, and that the answer is kept", request, got)
+	}
+	if _, got := ask(wire.Header{"Chunkline-Large": "1"}, nil); !bytes.HasPrefix(got, []byte("answer 3")) || <-free {
+		t.Errorf("an answer in parts: got %.9q, want the one that was sent, and that it is kept", got)
+	}
+	published := []byte("publish 1")
+	if err := client.Publish(verb, wire.Message{Body: published}); err != nil {
+		t.Errorf("publish: %v", err)
+	}
+	copy(published, "publish 2")
+	if r := <-requests; string(r.Body) != "publish 1" {
+		t.Errorf("got publish %q, want the one that was sent", r.Body)
+	}
+}
