@@ -65,7 +65,7 @@ func TestBucketOutput(t *testing.T) {
 	must(t, 0, "run", "-i", in, "-o", out, "-m", ".n", "--accept-change")
 	must(t, 0, "verify", "-o", out, "--job", "run")
 
-	wantWords(t, must(t, 1, "run", "-i", "copy", "-o", out, "-m", ".n", "--accept-change").err.Error(), "another plan")
+	wantWords(t, must(t, 1, "run", "-i", "copy", "-o", out, "-m", ".n", "--accept-change").err.Error(), "sink was begun with another plan: s3://data/out (250 objects are saved in it) belongs to it, so choose another --output; it was begun with")
 	wantWords(t, must(t, 1, "run", "-i", in, "-o", out, "-m", ".n", "--job", "second").err.Error(), "it holds job run, not second")
 	wantWords(t, must(t, 2, "run", "-i", in, "-o", out, "-m", ".n", "--force").err.Error(), "--force is for output files")
 	wantWords(t, must(t, 2, "verify", "-o", out, "--job", "second").err.Error(), "it holds job run, not second")

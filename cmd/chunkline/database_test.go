@@ -78,7 +78,7 @@ func TestSQLiteOutput(t *testing.T) {
 	must(t, 1, "verify", "-o", out)
 
 	second := write(t, filepath.Join(dir, "second"), objects+objects)
-	wantWords(t, must(t, 1, "run", "-i", second, "-o", out, "-m", ".n", "--accept-change").err.Error(), "another plan", "another job name")
+	wantWords(t, must(t, 1, "run", "-i", second, "-o", out, "-m", ".n", "--accept-change").err.Error(), "sink was begun with another plan: job run of sqlite:"+file, "objects are saved in it) belongs to it, so choose another --job, or another --output; it was begun with")
 	must(t, 0, "run", "-i", second, "-o", out, "-m", ".n", "--job", "second")
 	wantWords(t, must(t, 2, "verify", "-o", out).err.Error(), "it has the jobs run, second: name one with --job")
 	must(t, 0, "verify", "-o", out, "--job", "second")
@@ -90,7 +90,7 @@ func TestSQLiteOutput(t *testing.T) {
 	if strings.Contains(none, "cannot be reached") {
 		t.Errorf("a job that does not exist: %s", none)
 	}
-	wantWords(t, must(t, 2, "verify", "-o", out+"?table=people&keys=id").err.Error(), `there is no setting "keys"`, "table, columns, key and mode")
+	wantWords(t, must(t, 2, "verify", "-o", out+"?table=people&keys=id").err.Error(), `there is no setting "keys": did you mean key?`, "table, columns, key and mode")
 	must(t, 3, "verify", "-o", "sqlite:"+filepath.Join(dir, "none.db"))
 	if _, err := os.Stat(filepath.Join(dir, "none.db")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("verify made a database: %v", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chunkline/chunkline/internal/app"
@@ -57,4 +58,16 @@ func TestEndTimeoutRefused(t *testing.T) {
 	t.Parallel()
 	r := must(t, app.ExitUsage, "run", "-o", filepath.Join(t.TempDir(), "out"), "--exec", "cat", "--end-timeout", "-1s")
 	wantWords(t, r.err.Error(), "--end-timeout=-1s")
+}
+
+// TestMergeFails: a folder takes the place of the output while the job runs. The error of the merge, which is tried three times, is
+// shown once.
+func TestMergeFails(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in, out := write(t, filepath.Join(dir, "in.jsonl"), "{}\n"), filepath.Join(dir, "out.jsonl")
+	r := must(t, app.ExitFailed, "run", "-i", in, "-o", out, "--exec", "sh -c 'mkdir "+out+"; exec cat'")
+	if shown := r.stderr + r.err.Error(); strings.Count(shown, out+" is not a file") != 1 {
+		t.Errorf("want the reason once: %s", shown)
+	}
 }

@@ -41,7 +41,7 @@ func redoCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("remove results of version %q: %w", version, err)
 			}
-			return printRedone(c.OutOrStdout(), version, done, asJSON)
+			return printRedone(c.OutOrStdout(), version, done, result.Term(version) > 0, asJSON)
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "", outputHelp)
@@ -51,9 +51,14 @@ func redoCommand() *cobra.Command {
 	return c
 }
 
-func printRedone(w io.Writer, version string, done sink.Redone, asJSON bool) error {
+// printRedone reports what redo has done. fenced says that results of the version were fenced, by this redo or before.
+func printRedone(w io.Writer, version string, done sink.Redone, fenced, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(done)
+	}
+	if done.Chunks == 0 && fenced {
+		_, err := fmt.Fprintf(w, "no chunk of version %q is left: an earlier redo removed them, or the version was cut off before it made one. Nothing has changed\n", version)
+		return err
 	}
 	if done.Chunks == 0 {
 		_, err := fmt.Fprintf(w, "no chunk was produced by version %q: nothing has changed\n", version)

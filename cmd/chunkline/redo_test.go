@@ -17,6 +17,7 @@ func TestRedo(t *testing.T) {
 	wantWords(t, must(t, 0, "redo", "-o", out, "--version", "v9").stdout, `no chunk was produced by version "v9"`)
 	must(t, 0, "verify", "-o", out)
 	wantWords(t, must(t, 0, "redo", "-o", out, "--version", "jq:.n + 1").stdout, "requeued 250 objects in 3 chunks: removed 250 outputs and 0 dead letters")
+	wantWords(t, must(t, 0, "redo", "-o", out, "--version", "jq:.n + 1").stdout, `no chunk of version "jq:.n + 1" is left: an earlier redo removed them`)
 	must(t, 1, "verify", "-o", out)
 	must(t, 0, "run", "-i", in, "-o", out, "-m", ".n")
 	wantFile(t, out, values)

@@ -260,7 +260,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	if dead := out.Summary().Dead; dead > 0 && (errors.Is(err, fetcher.ErrTooManyDead) || errors.Is(err, fetcher.ErrHopeless)) {
 		return fmt.Errorf("%w; this lists the %d dead letters: %s", err, dead, f.listing())
 	}
-	if errors.Is(err, fetcher.ErrOtherPlan) && !kinds.IsStore(f.output) {
+	if errors.Is(err, fetcher.ErrOtherPlan) {
 		return f.otherPlan(out, src.Plan())
 	}
 	if err != nil && !errors.Is(err, app.ErrDeadLetters) && !interrupted && !endedBadly(err) {
@@ -276,19 +276,26 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	return err
 }
 
-// otherPlan is the error for a work folder that another plan has begun.
+// otherPlan is the error for a work folder, or a job in a store, that another plan has begun.
 func (f *runFlags) otherPlan(out kinds.Sink, plan chunk.Plan) error {
 	saved := "nothing is saved in it yet"
 	if n := out.Summary().Objects; n > 0 {
 		saved = fmt.Sprintf("%d objects are saved in it", n)
 	}
+	begun, _ := out.Plan()
+	differ := fmt.Sprintf("it was begun with %s, this is %s", begun, plan)
+	_, at := out.Identity()
+	switch {
+	case kinds.IsDatabase(f.output):
+		return fmt.Errorf("sink was begun with another plan: job %s of %s (%s) belongs to it, so choose another --job, or another --output; %s", f.job, at, saved, differ)
+	case kinds.IsStore(f.output):
+		return fmt.Errorf("sink was begun with another plan: %s (%s) belongs to it, so choose another --output; %s", at, saved, differ)
+	}
 	flag := "--output"
 	if isStdout(f.output) {
 		flag = "--work"
 	}
-	begun, _ := out.Plan()
-	return fmt.Errorf("sink was begun with another plan: to start again, remove the folder %s (%s), or choose another %s; it was begun with %s, this is %s",
-		f.jobFolder(), saved, flag, begun, plan)
+	return fmt.Errorf("sink was begun with another plan: to start again, remove the folder %s (%s), or choose another %s; %s", f.jobFolder(), saved, flag, differ)
 }
 
 // endedBadly reports whether the only error is how a program exited after its work

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/spelling"
 )
 
 // flagOf returns the flag of c that stands for a setting of the roles, or the
@@ -63,12 +64,12 @@ func noFlag(c *cobra.Command, none *pflag.NotExistError) error {
 	see := "see '" + c.CommandPath() + " --help'"
 	name := none.GetSpecifiedName()
 	if letters := none.GetSpecifiedShortnames(); letters != "" {
-		if meant := nearest(letters, flagNames(c)); meant != "" && len(letters) > 2 { // -output
+		if meant := spelling.Nearest(letters, flagNames(c)); meant != "" && len(letters) > 2 { // -output
 			return app.Usage("there is no flag -%s: did you mean --%s? %s", letters, meant, see)
 		}
 		return app.Usage("there is no flag -%s; %s", name, see)
 	}
-	if meant := nearest(name, flagNames(c)); meant != "" {
+	if meant := spelling.Nearest(name, flagNames(c)); meant != "" {
 		return app.Usage("there is no flag --%s: did you mean --%s? %s", name, meant, see)
 	}
 	return app.Usage("there is no flag --%s; %s", name, see)
@@ -89,7 +90,7 @@ func argsError(c *cobra.Command, args []string) error {
 		for _, sub := range c.Commands() {
 			names = append(names, sub.Name())
 		}
-		if meant := nearest(args[0], names); meant != "" {
+		if meant := spelling.Nearest(args[0], names); meant != "" {
 			return app.Usage("there is no command %q: did you mean '%s %s'? %s", args[0], c.CommandPath(), meant, see)
 		}
 		return app.Usage("there is no command %q; %s", args[0], see)
@@ -102,53 +103,4 @@ func argsError(c *cobra.Command, args []string) error {
 		}
 	}
 	return app.Usage("unexpected argument %q: '%s' takes none; %s", args[0], c.CommandPath(), see)
-}
-
-// nearest returns the name that an unknown word probably means: one that is at most
-// two letters away, that begins with the word, or that has the same letters; "" if
-// there is none.
-func nearest(word string, names []string) string {
-	best, least := "", 3
-	word = letters(word)
-	for _, name := range names {
-		bare := letters(name)
-		away := distance(word, bare)
-		if len(word) >= 3 && strings.HasPrefix(bare, word) {
-			away = min(away, 1)
-		}
-		if away < least && away < max(2, len(bare)/2) && away < len(word) {
-			best, least = name, away
-		}
-	}
-	return best
-}
-
-// letters returns a word without the characters that users leave out or change.
-func letters(word string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(word))
-}
-
-// distance returns how many letters must be inserted, deleted, changed or swapped
-// with the next one to turn a into b.
-func distance(a, b string) int {
-	before, last := make([]int, len(b)+1), make([]int, len(b)+1) // the rows for the last two letters
-	for j := range last {
-		last[j] = j
-	}
-	for i := range len(a) {
-		row := make([]int, len(b)+1)
-		row[0] = i + 1
-		for j := range len(b) {
-			change := last[j]
-			if a[i] != b[j] {
-				change++
-			}
-			row[j+1] = min(change, last[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, last = last, row
-	}
-	return last[len(b)]
 }

@@ -120,16 +120,4 @@ func TestMisspelt(t *testing.T) {
 			t.Errorf("%s: %q is an error text of Go", line, text)
 		}
 	}
-	if got := nearest("x", []string{"map", "job"}); got != "" {
-		t.Errorf("x may have been meant for %s", got)
-	}
-}
-
-func TestDistance(t *testing.T) {
-	t.Parallel()
-	for pair, want := range map[[2]string]int{{"", "abc"}: 3, {"abc", ""}: 3, {"abc", "abc"}: 0, {"abc", "acb"}: 1, {"abc", "abd"}: 1, {"kitten", "sitting"}: 3} {
-		if got := distance(pair[0], pair[1]); got != want {
-			t.Errorf("%q: %d, want %d", pair, got, want)
-		}
-	}
 }

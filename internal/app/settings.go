@@ -10,6 +10,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/kelseyhightower/envconfig"
+
+	"github.com/chunkline/chunkline/internal/spelling"
 )
 
 // Common are the settings that every role has.
@@ -150,32 +152,10 @@ func checkMisspelt(environ []string, settings []any) error {
 		}
 		bare, prefixed := strings.CutPrefix(name, namePrefix)
 		for _, setting := range known {
-			if prefixed && setting == bare || len(setting) >= leastName && oneEditAway(bare, setting) {
+			if prefixed && setting == bare || len(setting) >= leastName && spelling.Distance(bare, setting) == 1 {
 				return Usage("%s is not a setting: did you mean %s? See -h", name, setting)
 			}
 		}
 	}
 	return nil
-}
-
-// oneEditAway reports whether adding, removing or changing one letter, or swapping
-// two neighbours, turns a into b.
-func oneEditAway(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	same := 0
-	for same < len(a) && a[same] == b[same] {
-		same++
-	}
-	switch restA, restB := a[same:], b[same:]; {
-	case len(restB) == 0: // the same word
-		return false
-	case len(restA) < len(restB):
-		return len(restB) == len(restA)+1 && restB[1:] == restA
-	case restA[1:] == restB[1:]:
-		return true
-	default:
-		return len(restA) > 1 && restA[0] == restB[1] && restA[1] == restB[0] && restA[2:] == restB[2:]
-	}
 }

@@ -90,6 +90,7 @@ type coordinator struct {
 
 	rivalSince time.Time // since when only a saver of another sink has answered
 	failures   int       // failed merges
+	failure    string    // the reason of the last one
 	givingUp   bool      // the job is hopeless, and ends once the saver has sent its dead letters
 
 	state   report.JobState

@@ -265,15 +265,18 @@ func (c *coordinator) confirmOverlapping(pieces []chunk.Piece, entries []wire.En
 	return found
 }
 
-// mergeFailed handles a failed merge of the result.
+// mergeFailed handles a failed merge of the result. The reason is logged when another try succeeds, and else ends the job.
 func (c *coordinator) mergeFailed(now time.Time, reason string) {
 	c.failures++
+	c.failure = reason
 	c.askAfter = now.Add(finishRetry)
 	if c.failures >= finishTries {
 		c.fail(fmt.Errorf("merge result: saver answered: %s", reason))
 		return
 	}
-	c.f.log.Warn().Str("reason", reason).Msg("the saver could not merge the result, asking again")
+	if c.failures == 1 {
+		c.f.log.Warn().Msg("the saver could not merge the result, asking again")
+	}
 }
 
 // finished ends the job: the sink holds everything once, and the result is merged.
@@ -282,6 +285,9 @@ func (c *coordinator) finished(total report.Summary) {
 	now := time.Now()
 	c.state, c.total = report.StateDone, total
 	c.waiting.expire(c, now)
+	if c.failures > 0 {
+		c.f.log.Warn().Str("reason", c.failure).Msg("the saver could merge the result only when asked again")
+	}
 	c.report(now) // at once, so that a status after this event says done
 	c.f.log.Info().Uint64("objects", total.Objects).Uint64("outputs", total.Outputs).Uint64("dead", total.Dead).
 		Uint64("chunks", total.Chunks).Str("output", total.Output).Msg("job done")

@@ -46,15 +46,17 @@ func (s *Saver) merge(ctx context.Context, total wire.Totals) wire.SyncAnswer {
 	failpoint.Hit("saver.finish.beginning")
 	summary, err := s.sink.Finish(ctx, total.Chunks, total.Objects)
 	if err != nil {
-		s.trouble.merge.Note(err) // without space the merge fails ten times a second, but it is logged once
 		if errors.Is(err, sink.ErrFull) {
+			s.trouble.merge.Note(err) // this fails ten times a second, but it is logged once
 			note(&s.full.merge, err)
 			return wire.SyncAnswer{Status: wire.SyncWorking, Reason: err.Error(), Load: s.load()} // the fetcher asks again, and there may be space then
 		}
 		note(&s.full.merge, nil)
 		if errors.Is(err, sink.ErrUnreachable) {
+			s.trouble.merge.Note(err)
 			return wire.SyncAnswer{Status: wire.SyncWorking, Reason: err.Error(), Load: s.load()} // likewise when the database is back
 		}
+		s.log.Debug().Err(err).Msg("could not merge the result") // the fetcher logs the reason, or ends with it
 		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
 	note(&s.full.merge, nil)

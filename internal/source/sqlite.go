@@ -17,6 +17,7 @@ import (
 	_ "modernc.org/sqlite" // registers the driver
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/spelling"
 )
 
 const sqliteForm = "sqlite:FILE?query=SELECT …&key=COLUMN"
@@ -39,7 +40,7 @@ func parseSQLite(spec string, replay bool) (*database, error) {
 	case err != nil:
 		return nil, err
 	case len(others) > 0:
-		return nil, fmt.Errorf(`there is no option %q; use query and key, and write "&" in the query as %%26`, others[0].name)
+		return nil, fmt.Errorf(`there is no option %q%suse query and key, and write "&" in the query as %%26`, others[0].name, spelling.Hint(others[0].name, []string{"query", "key"}))
 	case path == "":
 		return nil, errors.New("the file is missing; use " + sqliteForm)
 	}

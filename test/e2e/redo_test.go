@@ -39,7 +39,7 @@ func TestRedo(t *testing.T) {
 	fetcher.Await("job done")
 	proc.End(t, fetcher, good, third, saver)
 	j.Verify("")
-	if stdout, _, _ := proc.Run(t, nil, "chunkline", "redo", "-o", j.Out, "--version", "v2"); !strings.Contains(stdout, "no chunk was produced by") {
+	if stdout, _, _ := proc.Run(t, nil, "chunkline", "redo", "-o", j.Out, "--version", "v2"); !strings.Contains(stdout, `no chunk of version "v2" is left: an earlier redo removed them`) {
 		t.Errorf("results of v2 are left: %s", stdout)
 	}
 }

@@ -54,6 +54,9 @@ var (
 // IsStore reports whether spec names a sink that is no folder: a database or a bucket.
 func IsStore(spec string) bool { return sqlsink.IsSpec(spec) || objectsink.IsSpec(spec) }
 
+// IsDatabase reports whether spec names a database, which may have several jobs.
+func IsDatabase(spec string) bool { return sqlsink.IsSpec(spec) }
+
 // Open opens the sink that spec names for a job, and creates it if it does not exist. Errors are those of sink.Open. Opening a store
 // ends early with ctx.
 //

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/spelling"
 	"github.com/chunkline/chunkline/internal/tabular"
 )
 
@@ -76,7 +77,7 @@ func parse(spec string) (settings, error) {
 	for key, given := range values {
 		switch {
 		case key != "format" && key != "size":
-			return o, fmt.Errorf("there is no setting %q; %s", key, form)
+			return o, fmt.Errorf("there is no setting %q%s%s", key, spelling.Hint(key, []string{"format", "size"}), form)
 		case len(given) > 1:
 			return o, fmt.Errorf("%s is set twice", key)
 		case key == "format":

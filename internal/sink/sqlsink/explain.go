@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/spelling"
 )
 
 // explain maps an error of opening to one of the sentinels. The cause comes first in its text.
@@ -68,7 +69,9 @@ func explainConnect(err *pgconn.ConnectError) *connectError {
 			case "28P01": // wrong password
 				cause += ": set the password in PGPASSWORD, in ~/.pgpass or in the URL"
 			case "42704": // unknown setting
-				cause += "; " + settingsHelp + ", and others are those of PostgreSQL"
+				_, name, _ := strings.Cut(cause, `"`)
+				name, _, _ = strings.Cut(name, `"`)
+				cause += spelling.Hint(name, tableSettingNames) + settingsHelp + ", and others are those of PostgreSQL"
 				e.settings = true
 			case "22023", "55P02": // wrong value; a setting that a client cannot change
 				e.settings = true

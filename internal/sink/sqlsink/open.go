@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
+	"github.com/chunkline/chunkline/internal/spelling"
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
@@ -72,7 +74,7 @@ func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 		path, unknown, _ := strings.Cut(rest, "?")
 		switch unknown, _, _ = strings.Cut(unknown, "="); {
 		case unknown != "":
-			return nil, fmt.Errorf("sink sqlite: there is no setting %q; %s: %w", unknown, settingsHelp, sink.ErrSettings)
+			return nil, fmt.Errorf("sink sqlite: there is no setting %q%s%s: %w", unknown, spelling.Hint(unknown, tableSettingNames), settingsHelp, sink.ErrSettings)
 		case path == "":
 			return nil, fmt.Errorf("sink sqlite: write sqlite:FILE, or sqlite:FILE?table=NAME&columns=…: %w", sink.ErrSettings)
 		}
@@ -91,7 +93,10 @@ func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 	return s, nil
 }
 
-// settingsHelp lists the settings that splitTable knows.
+// tableSettingNames are the settings that splitTable knows.
+var tableSettingNames = []string{"table", "columns", "key", "mode"}
+
+// settingsHelp lists them.
 const settingsHelp = "the settings of a table of yours are table, columns, key and mode"
 
 // splitTable separates the settings of the user's table from a URL's query.
@@ -100,9 +105,9 @@ func splitTable(rest string) (string, url.Values, error) {
 	values, own := url.Values{}, []string{}
 	for setting := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(setting, "=")
-		switch name {
-		case "":
-		case "table", "columns", "key", "mode":
+		switch {
+		case name == "":
+		case slices.Contains(tableSettingNames, name):
 			text, err := url.QueryUnescape(value)
 			if err != nil {
 				return "", nil, fmt.Errorf("setting %s is not a URL's text", name)

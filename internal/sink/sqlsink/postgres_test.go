@@ -273,8 +273,8 @@ func testErrorsOfOpening(t *testing.T, server *postgrestest.Server) {
 		kind      error
 		text      string
 	}{
-		"misspelt key":     {url + "&table=people&columns=id&keys=id", "job", sink.ErrSettings, `unrecognized configuration parameter "keys"; ` + own},
-		"misspelt columns": {url + "&table=people&column=id", "job", sink.ErrSettings, `unrecognized configuration parameter "column"; ` + own},
+		"misspelt key":     {url + "&table=people&columns=id&keys=id", "job", sink.ErrSettings, `unrecognized configuration parameter "keys": did you mean key? ` + own},
+		"misspelt columns": {url + "&table=people&column=id", "job", sink.ErrSettings, `unrecognized configuration parameter "column": did you mean columns? ` + own},
 		"wrong value":      {url + "&statement_timeout=soon", "job", sink.ErrSettings, `invalid value for parameter "statement_timeout"`},
 		"fixed setting":    {url + "&fsync=off", "job", sink.ErrSettings, `parameter "fsync" cannot be changed now`},
 		"wrong password": {
