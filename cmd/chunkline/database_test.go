@@ -233,7 +233,7 @@ func TestDatabasePassword(t *testing.T) {
 	for _, out := range []string{
 		"postgres://me:" + secret + "@127.0.0.1:1/app", "postgres://me:" + secret + "@@127.0.0.1:1/app", "postgres://127.0.0.1:1/app?user=me&password=" + secret,
 		"postgres://me:" + secret + "@127.0.0.1:1/app?table=people", "postgresql://me:" + secret + "@127.0.0.1:port/app",
-		"mysql://me:" + secret + "@127.0.0.1/app", "s3://me:" + secret + "@data/out", "file://me:" + secret + "@host/out.jsonl",
+		"mysql://me:" + secret + "@127.0.0.1/app", "s3://me:" + secret + "@data/out", "gs://me:" + secret + "@data/out", "azblob://me:" + secret + "@data/out", "file://me:" + secret + "@host/out.jsonl",
 	} {
 		for _, args := range [][]string{{"run", "-i", in, "-m", "."}, {"verify"}, {"dead", "list"}, {"dead", "retry", "-m", "."}, {"redo", "--version", "v"}} {
 			r := chunkline(t, append(args, "-o", out)...)

@@ -135,7 +135,7 @@ func TestRunOutputNames(t *testing.T) {
 	in := write(t, filepath.Join(t.TempDir(), "in.jsonl"), "1\n")
 	for output, said := range map[string]string{
 		"out.xlsx":                 "out.jsonl.zst",
-		"gs://bucket/key":          "--output gs://bucket/key: use a file",
+		"ftp://bucket/key":         "--output ftp://bucket/key: use a file",
 		"mysql://me:secret@db/job": "mysql://me:xxxxx@db/job",
 	} {
 		r := must(t, 2, "run", "-i", in, "-o", output, "-m", ".")

@@ -75,9 +75,9 @@ func runCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), streamsOf(c)) },
 	}
 	flags := c.Flags()
-	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, cmd:PROGRAM ARG… the output of a command, s3://BUCKET/KEY an object or a glob of objects, https://HOST/PATH#OPTIONS a JSON API, and sqlite:FILE?query=SELECT …&key=COLUMN or postgres://… the rows of a query")
+	flags.StringArrayVarP(&f.inputs, "input", "i", []string{"-"}, "file or glob of JSON Lines, JSON arrays or JSON values, plain, gzip or zstd; in a glob, ** matches any number of folders; may be repeated, but not for the same file; - is stdin, cmd:PROGRAM ARG… the output of a command, s3://BUCKET/KEY, gs://BUCKET/KEY or azblob://CONTAINER/KEY an object or a glob of objects, https://HOST/PATH#OPTIONS a JSON API, and sqlite:FILE?query=SELECT …&key=COLUMN or postgres://… the rows of a query")
 	flags.StringVar(&f.fetcher.Format, "format", "auto", formatHelp)
-	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (NAME.gz and NAME.zst are compressed, NAME.csv and NAME.parquet are tables of objects), - for standard output, or a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, each with ?table=NAME&columns=… for a table of yours, or object storage: s3://BUCKET/PREFIX, with ?format=jsonl.zst&size=64MiB if you like (required)")
+	flags.StringVarP(&f.output, "output", "o", "", "file for the outputs, in input order (NAME.gz and NAME.zst are compressed, NAME.csv and NAME.parquet are tables of objects), - for standard output, or a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE, each with ?table=NAME&columns=… for a table of yours, or object storage: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or azblob://CONTAINER/PREFIX, with ?format=jsonl.zst&size=64MiB if you like (required)")
 	flags.StringVar(&f.work, "work", "", "with --output -: folder that keeps finished work, so that the same command continues; if not set, a temporary folder")
 	flags.BoolVar(&f.force, "force", false, "replace OUTPUT and the file of dead letters even if this job did not write them")
 	f.what.add(c)

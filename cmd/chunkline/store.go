@@ -143,7 +143,7 @@ func shown(output string) string {
 // checkOutput refuses a URL that is no store: it would be the name of a file, and messages would show its password.
 func checkOutput(output string) error {
 	if !kinds.IsStore(output) && strings.Contains(output, "://") {
-		return app.Usage("--output %s: use a file, sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE or s3://BUCKET/PREFIX", webservice.WithoutPassword(output))
+		return app.Usage("--output %s: use a file, sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or s3://BUCKET/PREFIX, gs://… or azblob://…", webservice.WithoutPassword(output))
 	}
 	return nil
 }

@@ -1,8 +1,15 @@
-// Package bucket reads and writes the objects of a bucket of S3, or of a server with its interface, for sources and sinks.
+// Package bucket reads and writes the objects of a bucket, for sources and sinks: of S3 and servers with its interface, of Google
+// Cloud Storage, and of Azure Blob Storage, where a bucket is called a container.
 //
-// Endpoint, region and credentials are those of AWS's programs and SDKs: the variables AWS_ENDPOINT_URL, AWS_REGION,
-// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_PROFILE, their files, or the role of the machine or
-// pod. Without credentials requests are anonymous.
+// Endpoint and credentials are those of the provider's programs and SDKs, found in the same places:
+//
+//	s3://      AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE, their
+//	           files, the role of the machine or pod
+//	gs://      GOOGLE_APPLICATION_CREDENTIALS, the file of gcloud, the account of the machine or pod; STORAGE_EMULATOR_HOST
+//	azblob://  AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN;
+//	           AZURE_TENANT_ID, AZURE_CLIENT_ID, and AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE
+//
+// Without credentials requests are anonymous.
 //
 // Requests that fail temporarily are repeated for some seconds, until the context ends; a body that breaks off while it is
 // read is not. No error contains a secret.

@@ -10,23 +10,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
-)
-
-// The errors that callers distinguish.
-var (
-	// ErrGone: there is no object with this key, or it has another version.
-	ErrGone = errors.New("the object is gone or another one")
-	// ErrTaken: the condition of a write does not hold: the object exists, or has another version, or is being written by
-	// another request.
-	ErrTaken = errors.New("the object exists or is another one")
-	// ErrFull: the bucket has no space for the object.
-	ErrFull = errors.New("the bucket has no space left")
 )
 
 const (
@@ -36,15 +24,14 @@ const (
 	metadataTimeout = 5 * time.Second
 )
 
-// A Bucket is an open bucket. Its methods may be called from several goroutines.
-type Bucket struct {
+// An s3Bucket is a bucket of S3, or of a server with its interface.
+type s3Bucket struct {
 	core      minio.Core
 	name      string
 	transport *http.Transport
 }
 
-// Open opens a bucket. It makes no request: the first one shows whether the bucket exists.
-func Open(name string) (*Bucket, error) {
+func openS3(name string) (Bucket, error) {
 	endpoint := firstOf("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 	lookup := minio.BucketLookupPath // other servers seldom have a host name for each bucket
 	if endpoint == "" {
@@ -68,33 +55,20 @@ func Open(name string) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bucket{minio.Core{Client: client}, name, transport}, nil
+	return &s3Bucket{minio.Core{Client: client}, name, transport}, nil
 }
 
-// firstOf returns the first of these variables that is set.
-func firstOf(names ...string) string {
-	for _, name := range names {
-		if value := os.Getenv(name); value != "" {
-			return value
-		}
-	}
-	return ""
-}
-
-// List calls found for all objects whose keys begin with prefix, by ascending key.
-func (b *Bucket) List(ctx context.Context, prefix string, found func(key, version string, size int64)) error {
+func (b *s3Bucket) List(ctx context.Context, prefix string, found func(key, version string, size int64)) error {
 	for o := range b.core.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
 		if o.Err != nil {
-			return explain(o.Err)
+			return explainS3(o.Err)
 		}
 		found(o.Key, strings.Trim(o.ETag, `"`), o.Size)
 	}
 	return nil
 }
 
-// Read returns length bytes of an object from offset on, or fewer at its end; a negative length means all bytes from there.
-// The error is ErrGone if the object has another version; an empty version means any.
-func (b *Bucket) Read(ctx context.Context, key, version string, offset, length int64) (io.ReadCloser, error) {
+func (b *s3Bucket) Read(ctx context.Context, key, version string, offset, length int64) (io.ReadCloser, error) {
 	var options minio.GetObjectOptions
 	var err error
 	if version != "" {
@@ -119,12 +93,10 @@ func (b *Bucket) Read(ctx context.Context, key, version string, offset, length i
 	case answer.StatusCode == http.StatusRequestedRangeNotSatisfiable: // the object ends before offset
 		return io.NopCloser(strings.NewReader("")), nil
 	}
-	return body, explain(err)
+	return body, explainS3(err)
 }
 
-// Write writes an object in one step if its version is replaces; if replaces is empty, the object must not exist. The error
-// is ErrTaken if it does, or has another version.
-func (b *Bucket) Write(ctx context.Context, key, mediaType string, content []byte, replaces string) error {
+func (b *s3Bucket) Write(ctx context.Context, key, mediaType string, content []byte, replaces string) error {
 	options := minio.PutObjectOptions{ContentType: mediaType}
 	if replaces == "" {
 		options.SetMatchETagExcept("*")
@@ -139,16 +111,15 @@ func (b *Bucket) Write(ctx context.Context, key, mediaType string, content []byt
 	case http.StatusInsufficientStorage:
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
-	return explain(err)
+	return explainS3(err)
 }
 
-// Delete deletes an object, if it exists.
-func (b *Bucket) Delete(ctx context.Context, key string) error {
-	return explain(b.core.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{}))
+func (b *s3Bucket) Delete(ctx context.Context, key string) error {
+	return explainS3(b.core.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{}))
 }
 
-// explain adds a hint to an error answer. Answers name the key that was used, but not its secret.
-func explain(err error) error {
+// explainS3 adds a hint to an error answer. Answers name the key that was used, but not its secret.
+func explainS3(err error) error {
 	answer := minio.ToErrorResponse(err)
 	switch {
 	case err == nil:
@@ -161,8 +132,7 @@ func explain(err error) error {
 	return err
 }
 
-// Close closes idle connections.
-func (b *Bucket) Close() error {
+func (b *s3Bucket) Close() error {
 	b.transport.CloseIdleConnections()
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 
 // Config is the saver's settings.
 type Config struct {
-	Sink   string `envconfig:"SINK" default:"./out" desc:"where results go: a folder (PATH or folder:PATH), sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE or s3://BUCKET/PREFIX"`
+	Sink   string `envconfig:"SINK" default:"./out" desc:"where results go: a folder (PATH or folder:PATH), sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or azblob://CONTAINER/PREFIX"`
 	Memory int64  `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of results that are held at a time, beyond which mappers must send them again; 0: a quarter of the memory limit"`
 	Token  string `envconfig:"RESULT_TOKEN" desc:"token for downloading the result from HTTP_ADDR (chunkline export), 8 or more printable characters without blanks; empty: only clients on this machine may download it, as through kubectl port-forward"`
 }

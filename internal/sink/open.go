@@ -17,7 +17,7 @@ type Options struct {
 }
 
 // kinds is the hint in the error for an unknown kind of sink.
-const kinds = "use a folder's path, folder:PATH, file:///absolute/path, sqlite:FILE, postgres://… or s3://BUCKET/PREFIX"
+const kinds = "use a folder's path, folder:PATH, file:///absolute/path, sqlite:FILE, postgres://…, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or azblob://CONTAINER/PREFIX"
 
 var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):`)
 

@@ -20,6 +20,8 @@
 //	s3://BUCKET/KEY                       an object; keys are escaped as in a file: URL
 //	s3://BUCKET/FOLDER/                   all objects below a folder
 //	s3://BUCKET/logs/**/*.gz              a glob: its objects, sorted by key
+//	gs://BUCKET/KEY                       the same in Google Cloud Storage
+//	azblob://CONTAINER/KEY                the same in Azure Blob Storage
 //	-  or  stdin:                         standard input, which must be the only item
 //	cmd:PROGRAM ARG…                      the output of a command, also the only item
 //	cmd?format=csv:PROGRAM ARG…           the same with a format; ":" in an option is %3A
@@ -27,7 +29,7 @@
 //	sqlite:FILE?query=SELECT …&key=ID     the rows of a query; also the only item
 //	postgres://HOST/DB?query=…&key=ID     the same; other options are those of libpq
 //
-// The ETag of an object is part of the identity of the source. An object that changes while it is read is ErrChanged.
+// The ETag of an object, or its generation in Google Cloud Storage, is part of the identity of the source. An object that changes while it is read is ErrChanged.
 //
 // Naming a file twice is an error, even under two names. Globs work as in shells:
 // "**" matches any number of folders but does not follow symbolic links, and names

@@ -28,18 +28,18 @@ func (o *object) name() string { return o.url + "/" + escape(o.key) }
 // An opened bucket holds objects.
 type opened struct {
 	store
-	url string // s3://NAME
+	url string // such as s3://NAME
 }
 
-// A store gives access to the objects of a bucket. It is a *bucket.Bucket, whose methods have the comments.
+// A store gives access to the objects of a bucket. It is a bucket.Bucket, whose methods have the comments.
 type store interface {
 	List(ctx context.Context, prefix string, found func(key, version string, size int64)) error
 	Read(ctx context.Context, key, version string, offset, length int64) (io.ReadCloser, error)
 	Close() error
 }
 
-func openBucket(name string) (store, error) {
-	b, err := bucket.Open(name)
+func openBucket(scheme, name string) (store, error) {
+	b, err := bucket.Open(scheme, name)
 	if err != nil {
 		return nil, err
 	}
@@ -58,27 +58,29 @@ func (o *object) read(ctx context.Context, offset, length int64) (io.ReadCloser,
 
 var errObjectChanged = fmt.Errorf("%w: the object is gone or another one since the job began", ErrChanged)
 
-const s3Scheme = "s3://"
-
 // IsObject reports whether an item of a source names objects in a bucket.
-func IsObject(item string) bool { return strings.HasPrefix(item, s3Scheme) }
+func IsObject(item string) bool {
+	_, _, is := bucket.CutScheme(item)
+	return is
+}
 
 // buckets are the open buckets of a source.
 type buckets struct {
-	openStore func(name string) (store, error)
-	open      map[string]*opened // by name
+	openStore func(scheme, name string) (store, error)
+	open      map[string]*opened // by URL
 }
 
-func (b *buckets) get(name string) (*opened, error) {
-	if known := b.open[name]; known != nil {
+func (b *buckets) get(scheme, name string) (*opened, error) {
+	url := scheme + name
+	if known := b.open[url]; known != nil {
 		return known, nil
 	}
-	s, err := b.openStore(name)
+	s, err := b.openStore(scheme, name)
 	if err != nil {
 		return nil, err
 	}
-	b.open[name] = &opened{store: s, url: s3Scheme + name}
-	return b.open[name], nil
+	b.open[url] = &opened{store: s, url: url}
+	return b.open[url], nil
 }
 
 func (b *buckets) close() error {
@@ -89,19 +91,23 @@ func (b *buckets) close() error {
 	return errors.Join(errs...)
 }
 
-const objectForm = "s3://BUCKET/KEY, s3://BUCKET/FOLDER/ for all objects below it, or a glob such as s3://BUCKET/logs/**/*.jsonl.gz"
+// objectForm says how objects in buckets with this scheme are named.
+func objectForm(scheme string) string {
+	return fmt.Sprintf("%[1]sBUCKET/KEY, %[1]sBUCKET/FOLDER/ for all objects below it, or a glob such as %[1]sBUCKET/logs/**/*.jsonl.gz", scheme)
+}
 
 // expand returns the objects of an item, ordered by key. wanted is the required version of a single object, or "".
 func (b *buckets) expand(ctx context.Context, item, wanted string) ([]*object, error) {
-	name, rest, _ := strings.Cut(strings.TrimPrefix(item, s3Scheme), "/")
+	scheme, rest, _ := bucket.CutScheme(item)
+	name, rest, _ := strings.Cut(rest, "/")
 	if name == "" || strings.ContainsAny(name, "@:*?[%") {
-		return nil, errors.New("the bucket is missing or wrong; use " + objectForm)
+		return nil, errors.New("the bucket is missing or wrong; use " + objectForm(scheme))
 	}
 	key, pattern, err := decodePattern(rest)
 	if err != nil {
 		return nil, err
 	}
-	in, err := b.get(name)
+	in, err := b.get(scheme, name)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +137,7 @@ func (b *buckets) expand(ctx context.Context, item, wanted string) ([]*object, e
 	case err != nil:
 		return nil, fmt.Errorf("list objects: %w", err)
 	case len(found) == 0:
-		return nil, errors.New("there is no such object; use " + objectForm)
+		return nil, errors.New("no object matches; use " + objectForm(scheme))
 	case wanted != "" && (exact == nil || exact.version != wanted):
 		return nil, fmt.Errorf("%w: it has the ETag %s, and not %s", ErrChanged, found[0].version, wanted)
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
+
+	"github.com/chunkline/chunkline/internal/bucket/buckettest"
 )
 
 // fakeS3 stands in for S3. It checks no signatures and ignores If-Match on reads, so the tests of refusals and of broken
@@ -71,18 +73,31 @@ func drainObjects(t *testing.T, spec string) (identity string, all []string, err
 	return s.Identity(), objects(cuts), err
 }
 
-func TestS3(t *testing.T) {
-	f := serveS3(t)
-	f.put(t, "logs/2024/b.jsonl", "{\"n\":2}\n{\"n\":3}\n{\"n\":4}\n")
-	f.put(t, "logs/2024/a.json.gz", gz("[{\"n\":0},\n{\"n\":1}]\n"))
-	f.put(t, "logs/2025/c.csv", "n,s\n5,x\n6,\"y,z\"\n7,w\n")
-	f.put(t, "logs/2025/.hidden/d.jsonl", "1\n")
-	f.put(t, "logs/2025/_SUCCESS", "")
-	f.put(t, "logs/2025/", "") // a folder, for some programs
-	f.put(t, "logs/p.parquet", parquetOf(t, numbered(5), 2))
-	f.put(t, "odd/a,b *?[1] é%", "10\n")
-	f.put(t, "odd/z.jsonl.zst", zst(t, "20\n", "21\n"))
-	f.put(t, "odd", "30\n") // an object with the name of a folder
+// TestObjects reads objects in buckets of each kind. Its specs are those of S3, and have the scheme of the kind in its place.
+func TestObjects(t *testing.T) {
+	t.Run("s3", func(t *testing.T) {
+		f := serveS3(t)
+		checkObjects(t, "s3://", func(key, content string) { f.put(t, key, content) })
+	})
+	for _, kind := range buckettest.Kinds {
+		t.Run(strings.TrimSuffix(kind.Scheme, "://"), func(t *testing.T) {
+			checkObjects(t, kind.Scheme, kind.Start(t, nil).Put)
+		})
+	}
+}
+
+func checkObjects(t *testing.T, scheme string, put func(key, content string)) {
+	of := func(spec string) string { return strings.ReplaceAll(spec, "s3://", scheme) }
+	put("logs/2024/b.jsonl", "{\"n\":2}\n{\"n\":3}\n{\"n\":4}\n")
+	put("logs/2024/a.json.gz", gz("[{\"n\":0},\n{\"n\":1}]\n"))
+	put("logs/2025/c.csv", "n,s\n5,x\n6,\"y,z\"\n7,w\n")
+	put("logs/2025/.hidden/d.jsonl", "1\n")
+	put("logs/2025/_SUCCESS", "")
+	put("logs/2025/", "") // a folder, for some programs
+	put("logs/p.parquet", parquetOf(t, numbered(5), 2))
+	put("odd/a,b *?[1] é%", "10\n")
+	put("odd/z.jsonl.zst", zst(t, "20\n", "21\n"))
+	put("odd", "30\n") // an object with the name of a folder
 	for spec, want := range map[string][]string{
 		"s3://data/logs/2024/b.jsonl":                     {`{"n":2}`, `{"n":3}`, `{"n":4}`},
 		"s3://data/logs/2024/":                            {`{"n":0}`, `{"n":1}`, `{"n":2}`, `{"n":3}`, `{"n":4}`},
@@ -98,6 +113,7 @@ func TestS3(t *testing.T) {
 		"s3://data/logs/2025/.hidden/*":                   {"1"},
 		"s3://data/odd/z.jsonl.zst?format=values":         {"20", "21"},
 	} {
+		spec = of(spec)
 		identity, got, err := drainObjects(t, spec)
 		if !slices.Equal(got, want) || err != nil {
 			t.Errorf("%s: got %q, %v, want %q", spec, got, err, want)
@@ -108,35 +124,33 @@ func TestS3(t *testing.T) {
 			t.Errorf("the plan's %s: %s, got %q, %v, want %q", identity, again, got, err, want)
 		}
 	}
-	_, got, err := drainObjects(t, "s3://data")
+	_, got, err := drainObjects(t, of("s3://data"))
 	if len(got) != 3+2+3+5+1+2+1 || err != nil {
 		t.Errorf("the bucket has %q, %v", got, err)
 	}
 	for spec, want := range map[string]string{
-		"s3://data/nosuch":                   "there is no such object; use s3://BUCKET/KEY",
-		"s3://data/log":                      "there is no such object",
-		"s3://data/**/*.xml":                 "there is no such object",
-		"s3://nosuch/a":                      "for a server other than Amazon's set AWS_ENDPOINT_URL",
+		"s3://data/nosuch":                   "no object matches; use s3://BUCKET/KEY",
+		"s3://data/log":                      "no object matches",
+		"s3://data/**/*.xml":                 "no object matches",
 		"s3://":                              "the bucket is missing",
+		"s3://nosuch/a":                      map[string]string{"s3://": "for a server other than Amazon's set AWS_ENDPOINT_URL", "gs://": "is there a bucket nosuch?", "azblob://": "is there a container nosuch"}[scheme],
 		"s3://us%er@data/a":                  "the bucket is missing or wrong",
 		"s3://data/a%zz":                     `write "%" itself as %25`,
 		"s3://data/odd/z*,s3://data/odd/":    "is named twice",
 		"s3://data/logs/2024/b.jsonl?etag=x": "source changed: it has the ETag",
-		"gs://data/a":                        "AWS_ENDPOINT_URL=https://storage.googleapis.com",
-		"azblob://data/a":                    "no source azblob:",
 	} {
+		spec, want = of(spec), of(want)
 		_, _, err := drainObjects(t, spec)
 		if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", spec, err, want)
 		}
 	}
-	t.Run("changed", func(t *testing.T) { checkChangedObject(t, f) })
+	t.Run("changed", func(t *testing.T) { checkChangedObject(t, of("s3://data/changing/*"), put) })
 }
 
 // Replacing an object gives the next run another plan, and the current run an error.
-func checkChangedObject(t *testing.T, f fakeS3) {
-	const spec = "s3://data/changing/*"
-	f.put(t, "changing/a.jsonl", "1\n2\n3\n")
+func checkChangedObject(t *testing.T, spec string, put func(key, content string)) {
+	put("changing/a.jsonl", "1\n2\n3\n")
 	s, err := OpenWith(Options{Size: 1, Bytes: 10}, spec)
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +159,7 @@ func checkChangedObject(t *testing.T, f fakeS3) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.put(t, "changing/a.jsonl", "1\n2\n4\n")
+	put("changing/a.jsonl", "1\n2\n4\n")
 	if _, err := s.Reread(t.Context(), mark); !errors.Is(err, ErrChanged) {
 		t.Errorf("chunk %q again: %v, want ErrChanged", c.Body, err)
 	}
@@ -208,7 +222,7 @@ func TestObject_breaksOff(t *testing.T) {
 	for most, want := range map[int]string{7: "", 1: "", 0: "the object breaks off, 6 times at the same byte: unexpected EOF"} {
 		synctest.Test(t, func(t *testing.T) {
 			b := &brittleStore{content: numbers(0, 30, "{\"n\":%d}\n"), most: 1000}
-			s, err := OpenWith(Options{Size: 10, Bytes: 1000, openStore: func(string) (store, error) { return b, nil }}, "s3://x/a")
+			s, err := OpenWith(Options{Size: 10, Bytes: 1000, openStore: func(string, string) (store, error) { return b, nil }}, "s3://x/a")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -112,8 +112,8 @@ type Options struct {
 
 	Credentials webservice.Credentials // of an API
 
-	openStore func(bucket string) (store, error) // nil: openBucket
-	buckets   *buckets                           // set by OpenWith
+	openStore func(scheme, bucket string) (store, error) // nil: openBucket
+	buckets   *buckets                                   // set by OpenWith
 
 	Stderr io.Writer // gets the standard error of a command; nil means os.Stderr
 	dial   dialer    // connects to an API, for tests in simulated time; nil means the network

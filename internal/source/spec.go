@@ -19,7 +19,7 @@ import (
 )
 
 // howTo is the end of errors about an item that names no file.
-const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, s3://BUCKET/KEY for an object, "cmd:PROGRAM" for the output of a command, https://HOST/PATH for an API, or sqlite:FILE?query=…&key=… for a database`
+const howTo = `give a file, a glob such as "data/*.jsonl", "-" for standard input, s3://BUCKET/KEY, gs://BUCKET/KEY or azblob://CONTAINER/KEY for an object, "cmd:PROGRAM" for the output of a command, https://HOST/PATH for an API, or sqlite:FILE?query=…&key=… for a database`
 
 // A file is one stream of a source.
 type file struct {
@@ -152,8 +152,6 @@ func expandNames(word string, own written) ([]string, error) {
 		if strings.HasSuffix(rest, "/") { // all files below the folder
 			path, pattern = path+"**", cmp.Or(pattern, literal(path))+"**"
 		}
-	} else if strings.HasPrefix(word, "gs://") {
-		return nil, errors.New("read Google Cloud Storage through its S3 interface: write s3://BUCKET/KEY, and set AWS_ENDPOINT_URL=https://storage.googleapis.com and an HMAC key")
 	} else if other := scheme.FindStringSubmatch(word); other != nil {
 		return nil, fmt.Errorf("there is no source %s:; %s", other[1], howTo)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chunkline/chunkline/internal/bucket"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
@@ -31,7 +32,7 @@ func filled(t *testing.T) (*memory, []sink.Result) {
 }
 
 // readAll opens a sink and reads everything.
-func readAll(ctx context.Context, in store) (outputs []byte, err error) {
+func readAll(ctx context.Context, in bucket.Bucket) (outputs []byte, err error) {
 	s, err := openIn(ctx, in, testSettings, "", Options{ReadOnly: true})
 	if err != nil {
 		return nil, err
@@ -129,7 +130,7 @@ func TestDamageInTheNextEntry(t *testing.T) {
 }
 
 // readParts reads all outputs and dead letters as verify does.
-func readParts(ctx context.Context, in store) (all []byte, err error) {
+func readParts(ctx context.Context, in bucket.Bucket) (all []byte, err error) {
 	s, err := openIn(ctx, in, testSettings, "", Options{ReadOnly: true})
 	if err != nil {
 		return nil, err

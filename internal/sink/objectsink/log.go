@@ -16,15 +16,6 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// A store is what a sink needs of a bucket. It is a *bucket.Bucket, whose methods have the comments.
-type store interface {
-	List(ctx context.Context, prefix string, found func(key, version string, size int64)) error
-	Read(ctx context.Context, key, version string, offset, length int64) (io.ReadCloser, error)
-	Write(ctx context.Context, key, mediaType string, content []byte, replaces string) error
-	Delete(ctx context.Context, key string) error
-	Close() error
-}
-
 const (
 	logFolder = ".chunkline/log/"
 	logDigits = 20 // of an entry's number in its key, so that keys are in the order of numbers
@@ -59,7 +50,7 @@ func (s *Sink) damaged(key string, what error) error {
 }
 
 // url names an object for people.
-func (s *Sink) url(key string) string { return scheme + s.o.bucket + "/" + key }
+func (s *Sink) url(key string) string { return s.o.scheme + s.o.bucket + "/" + key }
 
 // errTaken means that another process has created the object.
 var errTaken = errors.New("another process has written it")

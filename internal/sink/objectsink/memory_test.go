@@ -124,10 +124,10 @@ func (m *memory) keys(prefix string) (all []string) {
 }
 
 // testSettings make small parts.
-var testSettings = settings{bucket: "data", prefix: "out/", format: "jsonl", size: 60}
+var testSettings = settings{scheme: "s3://", bucket: "data", prefix: "out/", format: "jsonl", size: 60}
 
 // openTest opens a sink of the suite's job that the end of the test closes.
-func openTest(t *testing.T, in store) *Sink {
+func openTest(t *testing.T, in bucket.Bucket) *Sink {
 	t.Helper()
 	s, err := openIn(t.Context(), in, testSettings, sinktest.Job, Options{})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,16 +28,17 @@ type Options struct {
 //
 //	s3://BUCKET/PREFIX?format=jsonl.zst&size=64MiB
 //
-// format is that of the parts with outputs: JSON Lines (jsonl, jsonl.gz, jsonl.zst) or a table (csv, csv.gz, csv.zst, parquet). size is the size of a part to aim at. With ReadOnly or
+// or with another scheme of bucket.CutScheme. format is that of the parts with outputs: JSON Lines (jsonl, jsonl.gz, jsonl.zst) or a
+// table (csv, csv.gz, csv.zst, parquet). size is the size of a part to aim at. With ReadOnly or
 // Existing, job may be empty.
 //
 // Errors are ErrSettings, ErrUnreachable, ErrNotSink, ErrForeign, ErrFormat, ErrOtherJob, ErrFull and ErrDamaged.
 func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 	parsed, err := parse(spec)
 	if err != nil {
-		return nil, fmt.Errorf("sink s3: %w: %w", err, sink.ErrSettings)
+		return nil, fmt.Errorf("sink %s: %w: %w", strings.TrimSuffix(parsed.scheme, "://"), err, sink.ErrSettings)
 	}
-	b, err := bucket.Open(parsed.bucket)
+	b, err := bucket.Open(parsed.scheme, parsed.bucket)
 	if err != nil {
 		return nil, fmt.Errorf("sink %s: %w: %w", parsed.at(), err, sink.ErrSettings)
 	}
@@ -44,7 +46,7 @@ func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 }
 
 // openIn opens a sink in a store, which it closes if it fails.
-func openIn(ctx context.Context, in store, parsed settings, job string, o Options) (*Sink, error) {
+func openIn(ctx context.Context, in bucket.Bucket, parsed settings, job string, o Options) (*Sink, error) {
 	s := &Sink{store: in, o: parsed, readOnly: o.ReadOnly, table: sink.NewTable()}
 	s.View = sink.ViewOf("sink "+parsed.at(), s)
 	s.Base = sink.BaseOf(func() *sink.Claims { return s.state.Load().claims })
@@ -65,7 +67,7 @@ func (s *Sink) open(ctx context.Context, job string, o Options) error {
 	}
 	if len(sizes) == 0 {
 		if o.ReadOnly || o.Existing {
-			return fmt.Errorf("there is no job: %w", sink.ErrUnreachable)
+			return fmt.Errorf("there is no job: no object matches %s: %w", s.url(s.o.prefix+logFolder+"*"), sink.ErrSettings)
 		}
 		if err := s.makeLog(ctx, job); err != nil {
 			return err
@@ -205,7 +207,7 @@ func (s *Sink) checkConditions(ctx context.Context) error {
 	case errors.Is(err, bucket.ErrTaken):
 		return nil
 	case err == nil:
-		return fmt.Errorf("its server overwrites objects although the request forbids it (If-None-Match: *), so two savers could destroy each other's results: "+
+		return fmt.Errorf("its server overwrites objects although the request has a condition against that (If-None-Match: *), so two savers could destroy each other's results: "+
 			"use a server with conditional writes: %w", sink.ErrSettings)
 	}
 	return fmt.Errorf("write to the log: %w", err)

@@ -18,7 +18,7 @@ type Sink struct {
 	sink.View
 	sink.Base
 
-	store    store
+	store    bucket.Bucket
 	o        settings
 	readOnly bool
 

@@ -7,26 +7,28 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/chunkline/chunkline/internal/bucket"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/spelling"
 	"github.com/chunkline/chunkline/internal/tabular"
 )
 
-const scheme = "s3://"
-
 // IsSpec reports whether spec names a bucket.
 func IsSpec(spec string) bool {
-	return len(spec) >= len(scheme) && strings.EqualFold(spec[:len(scheme)], scheme)
+	_, _, is := bucket.CutScheme(spec)
+	return is
 }
 
 // Path returns BUCKET/PREFIX of a spec, as it is written there.
 func Path(spec string) string {
-	path, _, _ := strings.Cut(spec[len(scheme):], "?")
+	_, rest, _ := bucket.CutScheme(spec)
+	path, _, _ := strings.Cut(rest, "?")
 	return strings.Trim(path, "/")
 }
 
 // settings are what a spec says.
 type settings struct {
+	scheme string // of bucket.CutScheme
 	bucket string
 	prefix string // of all keys; "" or ends in "/"
 	format string // of the parts: the end of their names, without the first dot
@@ -35,10 +37,13 @@ type settings struct {
 }
 
 const (
-	form = "use s3://BUCKET/PREFIX, with ?format=jsonl.zst and &size=64MiB if you like"
-
 	leastSize, usualSize, mostSize = 1 << 20, 64 << 20, 1 << 30
 )
+
+// form says how a place in a bucket with this scheme is named.
+func form(scheme string) string {
+	return "use " + scheme + "BUCKET/PREFIX, with ?format=jsonl.zst and &size=64MiB if you like"
+}
 
 // formats are those of the parts with outputs.
 var formats = []string{"jsonl", "jsonl.gz", "jsonl.zst", "csv", "csv.gz", "csv.zst", "parquet"}
@@ -48,17 +53,18 @@ func (o settings) table() tabular.Format { return sink.TableOf("." + o.format) }
 
 // at is the location of the sink, for people and in the syntax of a source.
 func (o settings) at() string {
-	return scheme + o.bucket + "/" + strings.TrimSuffix((&url.URL{Path: o.prefix}).EscapedPath(), "/")
+	return o.scheme + o.bucket + "/" + strings.TrimSuffix((&url.URL{Path: o.prefix}).EscapedPath(), "/")
 }
 
 func parse(spec string) (settings, error) {
-	o := settings{format: formats[0], size: usualSize}
-	location, options, _ := strings.Cut(spec[len(scheme):], "?")
-	name, rest, _ := strings.Cut(location, "/")
+	scheme, rest, _ := bucket.CutScheme(spec)
+	o := settings{scheme: scheme, format: formats[0], size: usualSize}
+	location, options, _ := strings.Cut(rest, "?")
+	name, path, _ := strings.Cut(location, "/")
 	if name == "" || strings.ContainsAny(name, "@:*?[%") {
-		return o, errors.New("the bucket is missing or wrong; " + form)
+		return o, errors.New("the bucket is missing or wrong; " + form(scheme))
 	}
-	prefix, err := url.PathUnescape(rest)
+	prefix, err := url.PathUnescape(path)
 	if err != nil {
 		return o, fmt.Errorf(`%w; write "%%" itself as %%25`, err)
 	}
@@ -67,17 +73,17 @@ func parse(spec string) (settings, error) {
 		o.prefix = prefix + "/"
 	}
 	if strings.ContainsFunc(prefix, func(r rune) bool { return r < 0x20 || r == 0x7f }) || strings.Contains(prefix, "//") {
-		return o, errors.New("the prefix has an empty part or a control character; " + form)
+		return o, errors.New("the prefix has an empty part or a control character; " + form(scheme))
 	}
 	values, err := url.ParseQuery(options)
 	if err != nil {
-		return o, fmt.Errorf("%w; %s", err, form)
+		return o, fmt.Errorf("%w; %s", err, form(scheme))
 	}
 	o.given = len(values) > 0
 	for key, given := range values {
 		switch {
 		case key != "format" && key != "size":
-			return o, fmt.Errorf("there is no setting %q%s%s", key, spelling.Hint(key, []string{"format", "size"}), form)
+			return o, fmt.Errorf("there is no setting %q%s%s", key, spelling.Hint(key, []string{"format", "size"}), form(scheme))
 		case len(given) > 1:
 			return o, fmt.Errorf("%s is set twice", key)
 		case key == "format":

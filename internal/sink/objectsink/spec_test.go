@@ -11,12 +11,13 @@ import (
 func TestParse(t *testing.T) {
 	t.Parallel()
 	for spec, want := range map[string]settings{
-		"s3://data/out":        {bucket: "data", prefix: "out/", format: "jsonl", size: 64 << 20},
-		"S3://data/a/b%20c/":   {bucket: "data", prefix: "a/b c/", format: "jsonl", size: 64 << 20},
-		"s3://data":            {bucket: "data", format: "jsonl", size: 64 << 20},
-		"s3://data/?size=1MiB": {bucket: "data", format: "jsonl", size: 1 << 20, given: true},
-		"s3://data/out?format=jsonl.zst&size=1GiB":   {bucket: "data", prefix: "out/", format: "jsonl.zst", size: 1 << 30, given: true},
-		"s3://data/out?size=1024MiB&format=jsonl.gz": {bucket: "data", prefix: "out/", format: "jsonl.gz", size: 1 << 30, given: true},
+		"s3://data/out":        {scheme: "s3://", bucket: "data", prefix: "out/", format: "jsonl", size: 64 << 20},
+		"S3://data/a/b%20c/":   {scheme: "s3://", bucket: "data", prefix: "a/b c/", format: "jsonl", size: 64 << 20},
+		"gs://data/out":        {scheme: "gs://", bucket: "data", prefix: "out/", format: "jsonl", size: 64 << 20},
+		"s3://data":            {scheme: "s3://", bucket: "data", format: "jsonl", size: 64 << 20},
+		"s3://data/?size=1MiB": {scheme: "s3://", bucket: "data", format: "jsonl", size: 1 << 20, given: true},
+		"s3://data/out?format=jsonl.zst&size=1GiB":   {scheme: "s3://", bucket: "data", prefix: "out/", format: "jsonl.zst", size: 1 << 30, given: true},
+		"s3://data/out?size=1024MiB&format=jsonl.gz": {scheme: "s3://", bucket: "data", prefix: "out/", format: "jsonl.gz", size: 1 << 30, given: true},
 	} {
 		if got, err := parse(spec); err != nil || got != want {
 			t.Errorf("%s: %+v, %v; want %+v", spec, got, err, want)
@@ -24,6 +25,7 @@ func TestParse(t *testing.T) {
 	}
 	for spec, want := range map[string]string{
 		"s3://":                             "the bucket is missing",
+		"gs://":                             "the bucket is missing or wrong; use gs://BUCKET/PREFIX",
 		"s3:///out":                         "the bucket is missing",
 		"s3://me:canary@data/out":           "the bucket is missing or wrong",
 		"s3://data/a//b":                    "an empty part",
@@ -43,7 +45,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v, want %q", spec, err, want)
 		}
 	}
-	for spec, want := range map[string]bool{"s3://data/out": true, "S3://data": true, "s3:data": false, "gs://data/out": false, "s3": false, "": false} {
+	for spec, want := range map[string]bool{"s3://data/out": true, "S3://data": true, "s3:data": false, "gs://data/out": true, "azblob://data": true, "ftp://data": false, "s3": false, "": false} {
 		if IsSpec(spec) != want {
 			t.Errorf("%q names a bucket: %t", spec, !want)
 		}

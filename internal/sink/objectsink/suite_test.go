@@ -12,6 +12,7 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
+	"github.com/chunkline/chunkline/internal/bucket/buckettest"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
@@ -83,13 +84,41 @@ func TestS3IsASink(t *testing.T) {
 	})
 }
 
+// TestKindsAreSinks runs the suite with each kind of object storage that has a stand-in of the tests' own.
+func TestKindsAreSinks(t *testing.T) {
+	for _, kind := range buckettest.Kinds {
+		t.Run(strings.TrimSuffix(kind.Scheme, "://"), func(t *testing.T) {
+			kind.Start(t, nil)
+			sinktest.Run(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
+				s, err := Open(t.Context(), kind.Scheme+"data"+where+"?format=jsonl.zst", job, Options{})
+				if err != nil {
+					return nil, err
+				}
+				return s, nil
+			})
+		})
+	}
+}
+
 // A connection that breaks off after the server has stored an entry hides the answer. The client repeats the request, which
 // the server refuses; the sink finds its own entry.
-func TestS3AnswerIsLost(t *testing.T) {
+func TestAnswerIsLost(t *testing.T) {
+	t.Run("s3", func(t *testing.T) {
+		checkLostAnswers(t, "s3://", func(wrap func(http.Handler) http.Handler) { serveS3(t, wrap) })
+	})
+	for _, kind := range buckettest.Kinds {
+		t.Run(strings.TrimSuffix(kind.Scheme, "://"), func(t *testing.T) {
+			checkLostAnswers(t, kind.Scheme, func(wrap func(http.Handler) http.Handler) { kind.Start(t, wrap) })
+		})
+	}
+}
+
+// checkLostAnswers hides every second answer to a write.
+func checkLostAnswers(t *testing.T, scheme string, start func(wrap func(http.Handler) http.Handler)) {
 	var lost atomic.Int32
-	serveS3(t, func(h http.Handler) http.Handler {
+	start(func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method != http.MethodPut || lost.Add(1)%2 == 0 {
+			if r.Method != http.MethodPut && r.Method != http.MethodPost || lost.Add(1)%2 == 0 {
 				h.ServeHTTP(w, r)
 				return
 			}
@@ -97,7 +126,7 @@ func TestS3AnswerIsLost(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		})
 	})
-	s, err := Open(t.Context(), "s3://data/out", sinktest.Job, Options{})
+	s, err := Open(t.Context(), scheme+"data/out", sinktest.Job, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
