@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -139,14 +138,6 @@ func (f *Folder) append(frames []frame) error {
 		f.index.write(f.log, next)
 	}
 	return nil
-}
-
-// undo removes the written part of a commit, and returns cause.
-func (f *Folder) undo(cause error) error {
-	if err := f.log.undo(); err != nil {
-		return f.breakDown(errors.Join(cause, err))
-	}
-	return cause
 }
 
 // apply updates next from a record. Each record of the log is applied once, in order, when it is written or when the folder

@@ -94,21 +94,3 @@ func (f *Folder) closeFiles() error {
 	}
 	return errors.Join(err, unlock(f.locked), f.locked.Close())
 }
-
-// writable returns an error if the folder cannot be changed. Call it with mu held.
-func (f *Folder) writable() error {
-	if f.err == nil && f.o.ReadOnly {
-		return fmt.Errorf("sink folder %s: %w", f.dir, ErrReadOnly)
-	}
-	return f.err
-}
-
-// breakDown makes the folder unusable: after err the state on disk is unknown until the folder is opened again.
-func (f *Folder) breakDown(err error) error {
-	f.err = fmt.Errorf("sink folder %s: %w: %w", f.dir, ErrBroken, err)
-	return f.err
-}
-
-func (f *Folder) full(err error) error {
-	return fmt.Errorf("sink folder %s: %w", f.dir, noSpace(f.dir, err))
-}

@@ -1,11 +1,9 @@
 package sink
 
 import (
-	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
 )
 
 // fileSystem has every operation of a Folder on disk. Tests inject faults and crashes between any two of them.
@@ -63,12 +61,6 @@ func (disk) SyncDir(name string) error {
 		return err
 	}
 	return d.Close()
-}
-
-// isFull reports whether an operation other than a sync failed for lack of space. A failed sync is never merely "full": the
-// pages may be lost.
-func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, io.ErrShortWrite)
 }
 
 // writeFull is WriteAt, but turns a short write into an error.

@@ -96,24 +96,6 @@ func (f *Folder) wanted(s *state) (w finished) {
 	return w
 }
 
-// errSync marks a failed sync, which must not be retried on the same file.
-var errSync = errors.New("failed sync")
-
-// mergeError wraps an error of merging. A full disk or an unwritable output does not mean that committed data is damaged.
-func (f *Folder) mergeError(err error) error {
-	switch {
-	case errors.Is(err, ErrBroken):
-		return err
-	case errors.Is(err, errSync), errors.Is(err, ErrDamaged):
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return f.breakDown(err)
-	case isFull(err):
-		return f.full(err)
-	}
-	return fmt.Errorf("sink folder %s: %w", f.dir, err)
-}
-
 // An orderedFile is a file that Finish merges.
 type orderedFile struct {
 	path  string
