@@ -91,12 +91,17 @@ func TestCrashInRedo(t *testing.T) {
 	t.Parallel()
 	s, left := jobToRedo()
 	outcomes := map[bool]int{} // whether the chunks were removed
-	try := func(t *testing.T, dice dice, arm func(*testFS), hit func(*testFS) bool) (again bool) {
+	// try breaks one redo, resumes it from each crash that leaves other files, and reports whether the disk ended it.
+	try := func(t *testing.T, before func(step) error) (again bool) {
 		t.Helper()
-		home, to := t.TempDir(), t.TempDir()
+		home := t.TempDir()
 		s.finishOn(t, newTestFS(), filepath.Join(home, "sink"))
 		disk := newCrashFS(t, home)
-		arm(disk)
+		disk.before = func(s step) error {
+			err := before(s)
+			disk.dead = disk.dead || errors.Is(err, errKilled)
+			return err
+		}
 		returned := false
 		f, err := sink.OpenFolderOn(disk, filepath.Join(home, "sink"), job, s.o)
 		if err == nil {
@@ -104,49 +109,49 @@ func TestCrashInRedo(t *testing.T) {
 			returned = err == nil
 			_ = f.Close()
 		}
-		if again = hit(disk); !again && err != nil {
+		if !disk.dead && err != nil {
 			t.Fatalf("redo: %v", err)
 		}
-		disk.platter.crash(t, to, dice)
-		outcomes[s.resumeAfterRedo(t, filepath.Join(to, "sink"), left, returned)]++
-		return again
+		seen := make(map[string]bool)
+		for _, dice := range certain {
+			if files := disk.platter.left(dice); !seen[files] {
+				seen[files] = true
+				to := t.TempDir()
+				disk.platter.crash(t, to, dice)
+				outcomes[s.resumeAfterRedo(t, filepath.Join(to, "sink"), left, returned)]++
+			}
+		}
+		return disk.dead
 	}
-	for what, dice := range certain {
-		steps := 0
-		for at := 1; ; at++ {
-			n := 0
-			if !try(t, dice, func(disk *testFS) {
-				disk.before = func(step) error {
-					if n++; n >= at {
-						disk.dead = true
-						return errKilled
-					}
-					return nil
-				}
-			}, func(disk *testFS) bool { return disk.dead }) {
-				break
+	steps := 0
+	for at := 1; ; at++ {
+		n := 0
+		if !try(t, func(step) error {
+			if n++; n >= at {
+				return errKilled
 			}
-			steps++
+			return nil
+		}) {
+			break
 		}
-		for at := 1; ; at++ {
-			n := 0
-			if !try(t, dice, func(disk *testFS) {
-				disk.before = func(s step) error {
-					if s.op != "write" {
-						return nil
-					}
-					if n++; n == at {
-						return errTorn
-					}
-					return nil
-				}
-			}, func(disk *testFS) bool { return disk.dead }) {
-				break
+		steps++
+	}
+	for at := 1; ; at++ {
+		n := 0
+		if !try(t, func(s step) error {
+			if s.op != "write" {
+				return nil
 			}
+			if n++; n == at {
+				return errTorn
+			}
+			return nil
+		}) {
+			break
 		}
-		if steps < 6 {
-			t.Errorf("dice %d: only %d steps", what, steps)
-		}
+	}
+	if steps < 6 {
+		t.Errorf("only %d steps", steps)
 	}
 	if outcomes[false] < 10 || outcomes[true] < 10 {
 		t.Errorf("chunks were kept %d times and removed %d times, want each often", outcomes[false], outcomes[true])
