@@ -17,10 +17,8 @@ import (
 // cases reads nearly all of them. encoding/json reads, or refuses, everything else.
 func decode(object []byte) (any, error) {
 	p := plain{text: object, copy: string(object)}
-	if value, ok := p.value(0); ok {
-		if p.skip(); p.at == len(p.text) {
-			return value, nil
-		}
+	if value, end := p.value(chunk.SkipBlanks(object, 0), maxDepth); end >= 0 && chunk.SkipBlanks(object, end) == len(object) {
+		return value, nil
 	}
 	return decodeAny(object)
 }
@@ -39,135 +37,91 @@ func decodeAny(object []byte) (any, error) {
 	return value, nil
 }
 
-// plain parses JSON's plain cases. Each method returns false for anything else.
+// plain parses JSON's plain cases. Each method reads what begins at an index, and returns the
+// index after it, or -1 for anything else.
 type plain struct {
 	text []byte
 	copy string // of text; the strings and numbers are parts of it, which saves memory for each
-	at   int
 }
 
-func (p *plain) skip() { p.at = chunk.SkipBlanks(p.text, p.at) }
-
-// next skips blanks and returns the byte that follows, 0 at the end.
-func (p *plain) next() byte {
-	p.skip()
-	if p.at == len(p.text) {
-		return 0
+// value reads a value whose brackets are nested up to depth deep.
+func (p *plain) value(at, depth int) (any, int) {
+	if at == len(p.text) {
+		return nil, -1
 	}
-	return p.text[p.at]
-}
-
-func (p *plain) value(depth int) (any, bool) {
-	if depth > maxDepth {
-		return nil, false
-	}
-	switch c := p.next(); c {
-	case '{':
-		return p.object(depth + 1)
-	case '[':
-		return p.array(depth + 1)
+	switch p.text[at] {
+	case '{', '[':
+		switch {
+		case depth == 0:
+			return nil, -1
+		case p.text[at] == '{':
+			return p.object(at, depth-1)
+		}
+		return p.array(at, depth-1)
 	case '"':
-		return p.string()
+		return p.string(at, chunk.StringEnd(p.text, at+1))
 	case 't':
-		return true, p.word("true")
+		return true, chunk.WordEnd(p.text, at, "true")
 	case 'f':
-		return false, p.word("false")
+		return false, chunk.WordEnd(p.text, at, "false")
 	case 'n':
-		return nil, p.word("null")
-	default:
-		return p.number()
+		return nil, chunk.WordEnd(p.text, at, "null")
 	}
+	end := chunk.NumberEnd(p.text, at)
+	if end < 0 {
+		return nil, -1
+	}
+	return json.Number(p.copy[at:end]), end
 }
 
-func (p *plain) word(word string) bool {
-	if !bytes.HasPrefix(p.text[p.at:], []byte(word)) {
-		return false
-	}
-	p.at += len(word)
-	return true
-}
-
-func (p *plain) object(depth int) (any, bool) {
-	p.at++
+func (p *plain) object(at, depth int) (any, int) {
 	object := map[string]any{}
-	if p.next() == '}' {
-		p.at++
-		return object, depth <= maxDepth
+	if at = chunk.SkipBlanks(p.text, at+1); at < len(p.text) && p.text[at] == '}' {
+		return object, at + 1
 	}
-	for {
-		if p.next() != '"' {
-			return nil, false
+	for more := true; more; {
+		key, from := chunk.Key(p.text, at)
+		if from < 0 {
+			return nil, -1
 		}
-		key, ok := p.string()
-		if !ok || p.next() != ':' {
-			return nil, false
+		name, named := p.string(at, at+len(key)+len(`""`))
+		value, end := p.value(from, depth)
+		if named < 0 {
+			return nil, -1
 		}
-		p.at++
-		value, ok := p.value(depth)
-		if !ok {
-			return nil, false
-		}
-		object[key] = value
-		switch p.next() {
-		case ',':
-			p.at++
-		case '}':
-			p.at++
-			return object, depth <= maxDepth
-		default:
-			return nil, false
-		}
+		object[name] = value
+		at, more = chunk.Next(p.text, end, '}')
 	}
+	return object, at
 }
 
-func (p *plain) array(depth int) (any, bool) {
-	p.at++
+func (p *plain) array(at, depth int) (any, int) {
 	array := []any{}
-	if p.next() == ']' {
-		p.at++
-		return array, depth <= maxDepth
+	if at = chunk.SkipBlanks(p.text, at+1); at < len(p.text) && p.text[at] == ']' {
+		return array, at + 1
 	}
-	for {
-		value, ok := p.value(depth)
-		if !ok {
-			return nil, false
-		}
+	for more := true; more; {
+		value, end := p.value(at, depth)
 		array = append(array, value)
-		switch p.next() {
-		case ',':
-			p.at++
-		case ']':
-			p.at++
-			return array, depth <= maxDepth
-		default:
-			return nil, false
+		at, more = chunk.Next(p.text, end, ']')
+	}
+	return array, at
+}
+
+// string reads a string that ends before end, if that is not -1.
+func (p *plain) string(at, end int) (text string, _ int) {
+	switch {
+	case end < 0:
+		return "", -1
+	case bytes.IndexByte(p.text[at:end], '\\') >= 0:
+		if json.Unmarshal(p.text[at:end], &text) != nil {
+			return "", -1
 		}
+		return text, end
 	}
-}
-
-func (p *plain) string() (text string, ok bool) {
-	start, end := p.at, chunk.StringEnd(p.text, p.at+1)
-	if end < 0 {
-		return "", false
+	text = p.copy[at+1 : end-1]
+	if !utf8.ValidString(text) {
+		return "", -1
 	}
-	p.at = end
-	if bytes.IndexByte(p.text[start:end], '\\') >= 0 {
-		ok = json.Unmarshal(p.text[start:end], &text) == nil
-		return text, ok
-	}
-	text = p.copy[start+1 : end-1]
-	return text, utf8.ValidString(text)
-}
-
-func (p *plain) number() (any, bool) {
-	start := p.at
-	if start == len(p.text) {
-		return nil, false
-	}
-	end := chunk.NumberEnd(p.text, start)
-	if end < 0 {
-		return nil, false
-	}
-	p.at = end
-	return json.Number(p.copy[start:end]), true
+	return text, end
 }
