@@ -3,6 +3,7 @@ package bucket
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -50,10 +51,8 @@ func TestAzure_credentials(t *testing.T) {
 		"AZURE_STORAGE_CONNECTION_STRING": place, "AZURE_TENANT_ID": "tenant", "AZURE_CLIENT_ID": "me", "AZURE_AUTHORITY_HOST": tokens.URL + "/",
 	}
 	with := func(name, value string) map[string]string {
-		all := map[string]string{name: value}
-		for name, value := range application {
-			all[name] = value
-		}
+		all := maps.Clone(application)
+		all[name] = value
 		return all
 	}
 	for _, test := range []struct {
@@ -86,7 +85,7 @@ func TestAzure_credentials(t *testing.T) {
 	server.Close()
 	azureVariables(t, map[string]string{"AZURE_STORAGE_CONNECTION_STRING": place + ";SharedAccessSignature=sv=1&sig=canary"})
 	b := openData(t, "azblob://").(*azureBucket)
-	if _, err := b.try(t.Context(), call{method: http.MethodGet, url: b.at("", nil)}); err == nil || strings.Contains(err.Error(), "canary") {
+	if _, err := b.try(t.Context(), call{method: http.MethodGet, url: b.at("", nil)}); err == nil || strings.Contains(err.Error(), "canary") { //nolint:bodyclose // there is no answer
 		t.Errorf("without a server: %v", err)
 	}
 }

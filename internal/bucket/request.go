@@ -38,8 +38,8 @@ type client struct {
 }
 
 func newClient(explain func(*answerError)) *client {
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // nobody replaces it
-	transport.DisableCompression = true                          // the bytes of an object are what was stored
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = true // the bytes of an object are what was stored
 	transport.ResponseHeaderTimeout = answerTimeout
 	transport.MaxIdleConnsPerHost = 16 // as many objects are examined at a time
 	c := &client{transport: transport, explain: explain}
@@ -117,7 +117,7 @@ func (c *client) try(ctx context.Context, r call) (*http.Response, error) {
 			return nil, fmt.Errorf("get credentials: %w", withoutURL(err))
 		}
 	}
-	answer, err := c.http.Do(request) //nolint:bodyclose // the caller does
+	answer, err := c.http.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", r.method, r.url.Host, withoutURL(err))
 	}

@@ -130,7 +130,7 @@ func (p *pages) request(ctx context.Context, address string) (http.Header, json.
 		}
 	} else {
 		var temporary bool
-		if err, temporary = webservice.Unreachable("the API", err); temporary && !errors.Is(err, errLinkLocal) {
+		if err, temporary = webservice.Unreachable("the API does not answer", err); temporary && !errors.Is(err, errLinkLocal) {
 			err = &temporaryError{err: err}
 		}
 	}
@@ -167,7 +167,7 @@ func (p *pages) read(r *http.Response) (json.RawMessage, error) {
 
 // refusal is the error for an answer whose status is not 2xx.
 func (p *pages) refusal(r *http.Response) error {
-	err := webservice.Refusal("the API", r, p.header, "redirects are followed on the same host only; name the address that answers")
+	err := webservice.Refusal("the API answers", r, p.header, "redirects are followed on the same host only; name the address that answers")
 	switch {
 	case webservice.Temporary(r.StatusCode):
 		return &temporaryError{err: err, after: webservice.RetryAfter(r.Header)}

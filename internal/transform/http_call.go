@@ -90,7 +90,7 @@ func (s *service) exchange(ctx context.Context, body []byte, header http.Header,
 	request.Header = header.Clone()
 	response, err := s.client.Do(request)
 	if err != nil {
-		err, temporary := webservice.Unreachable("the service", err)
+		err, temporary := webservice.Unreachable("the service does not answer", err)
 		if temporary {
 			return nil, &retryError{err: err}
 		}
@@ -105,7 +105,7 @@ func (s *service) exchange(ctx context.Context, body []byte, header http.Header,
 
 // refusal is the failure of an answer whose status is not 2xx.
 func (s *service) refusal(r *http.Response) error {
-	err := webservice.Refusal("the service", r, s.auth.header, "only 307 and 308 are followed, on the same host; set TRANSFORM to the address that answers")
+	err := webservice.Refusal("the service answers", r, s.auth.header, "only 307 and 308 are followed, on the same host; set TRANSFORM to the address that answers")
 	if webservice.Temporary(r.StatusCode) {
 		return &retryError{err: err, after: min(webservice.RetryAfter(r.Header), longestAfter)}
 	}

@@ -17,9 +17,9 @@ const (
 	shownProblem = 300
 )
 
-// Unreachable returns the error for a request to who that got no answer, and whether another request may succeed. It leaves
-// out the URL: it is long, and may not be the one that the user gave.
-func Unreachable(who string, err error) (_ error, temporary bool) {
+// Unreachable returns the error for a request that got no answer, which begins with a text, and whether another request may
+// succeed. It leaves out the URL: it is long, and may not be the one that the user gave.
+func Unreachable(text string, err error) (_ error, temporary bool) {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
@@ -27,15 +27,15 @@ func Unreachable(who string, err error) (_ error, temporary bool) {
 		err = errors.New("the connection was closed")
 	}
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
-	return fmt.Errorf("%s does not answer: %w", who, err), !badCertificate
+	return fmt.Errorf("%s: %w", text, err), !badCertificate
 }
 
-// Refusal returns the error for an answer of who whose status is not 2xx. It shows the beginning of the body, without the
-// secrets of the request's header, or where the answer redirects to, with a hint.
-func Refusal(who string, r *http.Response, sent http.Header, hint string) error {
-	text, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem)) // a partial body is fine: the status says enough
-	problem := strings.Join(strings.Fields(Conceal(string(text), sent)), " ")
-	err := fmt.Errorf("%s answers %s", who, strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, http.StatusText(r.StatusCode))))
+// Refusal returns the error for an answer whose status is not 2xx, which begins with a text. It shows the beginning of the
+// body, without the secrets of the request's header, or where the answer redirects to, with a hint.
+func Refusal(text string, r *http.Response, sent http.Header, hint string) error {
+	body, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem)) // a partial body is fine: the status says enough
+	problem := strings.Join(strings.Fields(Conceal(string(body), sent)), " ")
+	err := fmt.Errorf("%s %s", text, strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, http.StatusText(r.StatusCode))))
 	switch location, noLocation := r.Location(); {
 	case r.StatusCode < 400 && noLocation == nil:
 		return fmt.Errorf("%w and redirects to %s://%s: %s", err, location.Scheme, location.Host, hint)
