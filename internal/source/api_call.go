@@ -130,7 +130,7 @@ func (p *pages) request(ctx context.Context, address string) (http.Header, json.
 		}
 	} else {
 		var temporary bool
-		if err, temporary = webservice.Unreachable("the API does not answer", err); temporary && !errors.Is(err, errLinkLocal) {
+		if temporary, err = webservice.Unreachable("the API does not answer", err); temporary && !errors.Is(err, errLinkLocal) {
 			err = &temporaryError{err: err}
 		}
 	}

@@ -90,7 +90,7 @@ func (s *service) exchange(ctx context.Context, body []byte, header http.Header,
 	request.Header = header.Clone()
 	response, err := s.client.Do(request)
 	if err != nil {
-		err, temporary := webservice.Unreachable("the service does not answer", err)
+		temporary, err := webservice.Unreachable("the service does not answer", err)
 		if temporary {
 			return nil, &retryError{err: err}
 		}

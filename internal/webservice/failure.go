@@ -19,7 +19,7 @@ const (
 
 // Unreachable returns the error for a request that got no answer, which begins with a text, and whether another request may
 // succeed. It leaves out the URL: it is long, and may not be the one that the user gave.
-func Unreachable(text string, err error) (_ error, temporary bool) {
+func Unreachable(text string, err error) (temporary bool, _ error) {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
@@ -27,7 +27,7 @@ func Unreachable(text string, err error) (_ error, temporary bool) {
 		err = errors.New("the connection was closed")
 	}
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
-	return fmt.Errorf("%s: %w", text, err), !badCertificate
+	return !badCertificate, fmt.Errorf("%s: %w", text, err)
 }
 
 // Refusal returns the error for an answer whose status is not 2xx, which begins with a text. It shows the beginning of the

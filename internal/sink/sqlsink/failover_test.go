@@ -31,13 +31,13 @@ func TestFailover(t *testing.T) {
 	server.Exec(t, url, makeObjects)
 	standby := server.Standby(t)
 	both := strings.Replace(url, server.Addr, server.Addr+","+standby.Addr, 1) + "&target_session_attrs=read-write"
-	t.Run("no standby has the commit", func(t *testing.T) { testUnreplicated(t, server, standby, url) })
+	t.Run("no standby has the commit", func(t *testing.T) { testUnreplicated(t, standby, url) })
 	t.Run("promotion", func(t *testing.T) { testPromotion(t, server, standby, both) })
 }
 
 // A COMMIT that waits for the standby is interrupted. PostgreSQL then shows the rows, although the standby lacks them. No saver
 // answers that they are there before the standby has them.
-func testUnreplicated(t *testing.T, server, standby *postgrestest.Server, url string) {
+func testUnreplicated(t *testing.T, standby *postgrestest.Server, url string) {
 	savers := map[string]*sqlsink.Sink{}
 	for _, name := range []string{"first", "second"} {
 		savers[name] = openPostgres(t, url+"&application_name="+name, "unreplicated")
