@@ -1,7 +1,6 @@
 package saver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,131 +30,6 @@ const (
 	// idleBeat is how often an idle commit loop shows that it is alive.
 	idleBeat = time.Second
 )
-
-// A parcel is the results of one message, and the request to answer.
-type parcel struct {
-	request *bus.Request
-	mapper  string // ID
-	results []result
-	answer  wire.SaveAnswer // so far: a status for each result, empty if it is not known yet
-}
-
-// result is one that waits for its commit, or its comparison.
-type result struct {
-	sink.Result
-	index int // in the message
-	span  trace.Span
-}
-
-// setStatus records the outcome of a result. The answer has the reason of the first result that is not saved.
-func (p *parcel) setStatus(r result, status wire.SaveStatus, reason string) {
-	p.answer.Statuses[r.index] = status
-	p.answer.Reason = cmp.Or(p.answer.Reason, reason)
-}
-
-// notCommitted answers busy for all results and ends their spans, because they were not committed this time.
-func (p *parcel) notCommitted(why string) {
-	for _, r := range p.results {
-		r.span.Fail(errors.New(why))
-		r.span.End()
-		p.setStatus(r, wire.SaveBusy, why)
-	}
-}
-
-// bytes returns the memory that the results take. Results without outputs also take some.
-func (p *parcel) bytes() int64 {
-	const bookkeeping = 2 << 10 // its part of the request, and its other state
-	n := int64(0)
-	for _, r := range p.results {
-		n += int64(len(r.Outputs)+len(r.Dead)+8*len(r.Counts)) + bookkeeping
-	}
-	return n
-}
-
-// handleSave checks results and queues them. It does no I/O, because the bus calls it on
-// its own goroutine.
-func (s *Saver) handleSave(r *bus.Request) {
-	failpoint.Hit("saver.save.received")
-	save, err := wire.DecodeSave(r.Message)
-	switch {
-	case errors.Is(err, wire.ErrCorrupt): // damaged on the way: the mapper still has it and sends it again
-		s.answerAll(r, wire.SaveBusy, "result was damaged on the way")
-		return
-	case err != nil:
-		s.answerAll(r, wire.SaveRefused, err.Error())
-		return
-	case s.planID() != save.Plan:
-		s.answerAll(r, wire.SaveRefused, s.otherPlan())
-		return
-	}
-	p := s.check(r, save)
-	switch {
-	case len(p.results) == 0:
-		s.answer(p)
-	case save.Shadow:
-		s.queueShadow(p)
-	default:
-		s.queueParcel(p)
-	}
-}
-
-// check makes a parcel of the results that may be committed. It refuses the others.
-func (s *Saver) check(r *bus.Request, save wire.Save) *parcel {
-	p := &parcel{request: r, mapper: save.Mapper.ID, answer: wire.SaveAnswer{Statuses: make([]wire.SaveStatus, len(save.Results))}}
-	term := s.sink.Term(save.Mapper.Version)
-	for i := range save.Results {
-		of := &save.Results[i]
-		if reason := s.refuse(save, of, term); reason != "" {
-			p.setStatus(result{index: i}, wire.SaveRefused, reason)
-			continue
-		}
-		p.results = append(p.results, result{index: i, span: s.span(save, of), Result: sink.Result{
-			Chunk: of.Chunk, From: of.From, Of: of.Of, First: of.First, Objects: of.Objects, Digest: of.Digest,
-			Counts: of.Counts, Outputs: of.Outputs, Dead: of.Dead, DeadCount: of.DeadCount,
-			Attempt: of.Attempt, Mapper: save.Mapper.Name, Version: save.Mapper.Version, Transform: save.Mapper.Transform, Term: term,
-		}})
-	}
-	return p
-}
-
-// queueParcel queues results for the commit loop, or answers busy.
-func (s *Saver) queueParcel(p *parcel) {
-	for _, r := range p.results {
-		s.metrics.in.Add(float64(len(r.Outputs) + len(r.Dead)))
-	}
-	bytes, results := p.bytes(), int64(len(p.results)) // before the commit loop has it
-	if s.queued.Add(bytes) > s.most/2 && bytes < s.queued.Load() {
-		s.queued.Add(-bytes)
-		p.notCommitted("saver has too much to commit")
-		s.answer(p)
-		return
-	}
-	s.waiting.Add(results)
-	select {
-	case s.queue <- p:
-		failpoint.Hit("saver.save.queued")
-	default:
-		s.waiting.Add(-results)
-		s.queued.Add(-bytes)
-		p.notCommitted("saver has too many results to commit")
-		s.answer(p)
-	}
-}
-
-// refuse returns why a result may not be committed, or "" if it may.
-// The lease token proves that the fetcher granted this piece, with this
-// digest and these ordinals, in this term of the mapper's version. The result may be of any
-// attempt, and of any epoch of the plan.
-func (s *Saver) refuse(save wire.Save, r *wire.Result, term uint64) (reason string) {
-	lease := wire.Lease{Plan: save.Plan, Piece: r.Piece(), Of: r.Of, First: r.First, Digest: r.Digest, Term: term}
-	switch {
-	case lease.Vouches(s.sink.Key(), r.Token):
-		return ""
-	case term > 0:
-		return fmt.Sprintf("lease token is not valid for this piece, or is older than the fence of version %q", save.Mapper.Version)
-	}
-	return "lease token is not valid for this piece"
-}
 
 // commitLoop commits group after group until the queue is closed and empty.
 func (s *Saver) commitLoop(ctx context.Context) error {

@@ -6,14 +6,14 @@
 //	   ▲                           │
 //	   └──────committed────────────┼──▶ confirm loop ──saved──▶ fetcher
 //
-// Handlers only decode, check and queue results. One goroutine commits them in groups (commit.go).
+// Handlers only decode, check and queue results (check.go). One goroutine commits them in groups (commit.go).
 // The next group gathers while that goroutine waits for the disk. So groups grow with the
 // load, and no result waits for a timer.
 //
 // The results that a saver holds take at most MEMORY_BYTES. Further ones are answered busy.
 //
 // Another goroutine answers the fetcher's questions (questions.go), and merges the result when
-// the job is done (merge.go). The package says what it needs of a sink (sink.go).
+// the job is done (finish.go). The package says what it needs of a sink (sink.go).
 //
 // # What it does not promise
 //

@@ -30,9 +30,10 @@
 //	append frames ──▶ sync log (and folder, for a new part) ──▶ table, answer ──▶ now and then: a block of the index
 //
 // Files: frame.go and record.go define the format, log.go appends, recover.go reads the log when a folder is opened,
-// index.go is the summary that makes this faster, read.go and reader.go read, merge.go and mergetable.go write the ordered files, follow.go
-// writes the outputs to a stream while the job runs. Other kinds of sinks share the rules of claims (claim.go), of a group's outcomes (outcome.go) and of a complete job (gaps.go), the table
-// in memory (table.go), and what reads through it (view.go).
+// index.go is the summary that makes this faster, read.go and reader.go read, merge.go and mergetable.go write the ordered files,
+// follow.go writes the outputs to a stream while the job runs. failure.go says what failed syncs, full disks and damage do. Other
+// kinds of sinks share the rules of claims (claim.go, base.go), of a group's outcomes (outcome.go) and of a complete job (gaps.go), the
+// table in memory (table.go), and what reads through it (view.go).
 //
 // # How opening the folder treats the log
 //

@@ -107,7 +107,7 @@ func (s *service) exchange(ctx context.Context, body []byte, header http.Header,
 func (s *service) refusal(r *http.Response) error {
 	err := webservice.Refusal("the service answers", r, s.auth.header, "only 307 and 308 are followed, on the same host; set TRANSFORM to the address that answers")
 	if webservice.Temporary(r.StatusCode) {
-		return &retryError{err: err, after: min(webservice.RetryAfter(r.Header), longestAfter)}
+		return &retryError{err: err, after: webservice.RetryAfter(r.Header)}
 	}
 	return err
 }

@@ -63,7 +63,7 @@ func protocolMutants() []mutant {
 	return []mutant{
 		{
 			id: "M3", what: "the saver answers before it commits",
-			edits:    []edit{{"internal/saver/commit.go", "\tcase s.queue <- p:\n", "\tcase s.queue <- p:\n\t\ts.answerAll(p.request, wire.SaveCommitted, \"\")\n"}},
+			edits:    []edit{{"internal/saver/check.go", "\tcase s.queue <- p:\n", "\tcase s.queue <- p:\n\t\ts.answerAll(p.request, wire.SaveCommitted, \"\")\n"}},
 			caughtBy: []lane{{"./test/sim", "TestSinkFull|TestSinkBroken", nil}},
 		}, {
 			id: "M4", what: "the fetcher forgets a chunk once its mapper has sent the result",
@@ -110,7 +110,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./internal/chunk", ".", nil}},
 		}, {
 			id: "M18", what: "lease tokens are not checked",
-			edits:    []edit{{"internal/saver/commit.go", "\tcase lease.Vouches(", "\tcase true || lease.Vouches("}},
+			edits:    []edit{{"internal/saver/check.go", "\tcase lease.Vouches(", "\tcase true || lease.Vouches("}},
 			caughtBy: []lane{{"./test/sim", "TestSeeds", nil}, {"./internal/saver", ".", nil}},
 		}, {
 			id: "M19", what: "the fetcher counts its own outages against mappers",
