@@ -27,7 +27,10 @@ func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, string, e
 		return nil, "sqlite", fmt.Errorf("%w: %w", sink.ErrUnreachable, err)
 	}
 	at := "sqlite:" + path
-	if _, err := os.Stat(path); (o.ReadOnly || o.Existing) && err != nil || err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist) && (o.ReadOnly || o.Existing):
+		return nil, at, fmt.Errorf("there is no such file: %w", sink.ErrSettings)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, at, fmt.Errorf("%w: %w", sink.ErrUnreachable, err)
 	}
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
