@@ -50,7 +50,7 @@ var untouched []byte
 // Go collects when the heap has doubled. That of a role is often a few MiB of messages
 // which live for milliseconds, so it would collect all the time, and return memory to the
 // system that it needs again at once. Go has no setting for the least size of a heap, so
-// this enlarges the heap. GOGC applies as usual.
+// this enlarges the heap. GOGC applies as usual, and a memory limit counts these bytes, too.
 func PaceCollector() { untouched = make([]byte, collectorPace) }
 
 // LimitMemory makes the garbage collector work harder before this process reaches
@@ -62,7 +62,7 @@ func LimitMemory() {
 		return
 	}
 	if limit, limited := containerMemory("/"); limited {
-		debug.SetMemoryLimit(limit - limit/8 + int64(len(untouched)))
+		debug.SetMemoryLimit(limit - limit/8)
 	}
 }
 
