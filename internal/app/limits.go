@@ -43,15 +43,17 @@ func Share(n, part int64) int64 {
 // instead, which takes time, too.
 const collectorPace = 8 << 20
 
-// untouched counts as part of the heap, and takes no memory because no one writes to it.
-var untouched []byte
+var (
+	untouched []byte // counts as part of the heap, and takes no memory because no one writes to it
+	paced     sync.Once
+)
 
 // PaceCollector makes the garbage collector of a process with a small heap run less often.
 // Go collects when the heap has doubled. That of a role is often a few MiB of messages
 // which live for milliseconds, so it would collect all the time, and return memory to the
 // system that it needs again at once. Go has no setting for the least size of a heap, so
 // this enlarges the heap. GOGC applies as usual, and a memory limit counts these bytes, too.
-func PaceCollector() { untouched = make([]byte, collectorPace) }
+func PaceCollector() { paced.Do(func() { untouched = make([]byte, collectorPace) }) }
 
 // LimitMemory makes the garbage collector work harder before this process reaches
 // the memory limit of its container, unless GOMEMLIMIT is set. It is for a process
