@@ -43,7 +43,7 @@ var table = []entry{
 		ci: ".ci/race", all: ".ci/race",
 	}, {
 		name: "sim", about: "histories in simulated time, drawn from the commit", seconds: 180,
-		ci: "make -s sim SEEDS=150 PAIRS=500", all: "make -s sim",
+		ci: "make -s sim SEEDS=150 PAIRS=500", all: "make -s sim SEEDS=1000 PAIRS=3000",
 	}, {
 		name: "crash", about: "SIGKILL at every failpoint, and in the recovery from it", waits: true, seconds: 90,
 		ci: "make -s crash HITS=1", all: "make -s crash",
@@ -52,7 +52,7 @@ var table = []entry{
 		ci: "make -s power CRASHES=1500", all: "make -s power CRASHES=5000",
 	}, {
 		name: "chaos", about: "real processes, NATS and networks that fail; NATS frozen for 60 s", waits: true, seconds: 80,
-		ci: "make -s chaos FOR=20s", all: "make -s chaos FOR=10m",
+		ci: "make -s chaos FOR=20s", all: "make -s chaos FOR=5m",
 	}, {
 		// Its attackers are slow consumers for the NATS server if they get too little of a core.
 		name: "hostile", about: "clients that attack, objects that crash mappers, damaged and huge input", alone: true, seconds: 100,
@@ -60,7 +60,7 @@ var table = []entry{
 	}, {
 		name: "storm-race", about: "programs built with the race detector, killed and stopped at random", waits: true, seconds: 60,
 		ci:  `GOFLAGS="$GOFLAGS -race" go test -tags long -count=1 ./test/chaos -run TestStorm -for 20s`,
-		all: `GOFLAGS="$GOFLAGS -race" go test -tags long -count=1 -timeout 1h ./test/chaos -run TestStorm -for 5m`,
+		all: `GOFLAGS="$GOFLAGS -race" go test -tags long -count=1 -timeout 1h ./test/chaos -run TestStorm -for 3m`,
 	}, {
 		name: "mutants", about: "broken products turn tests red; ci: eight, drawn from the commit", seconds: 110,
 		ci: "make -s mutants SAMPLE=8", all: "make -s mutants",
@@ -69,18 +69,18 @@ var table = []entry{
 		ci: "make -s endurance RUN=TestFlat OBJECTS=200000 RATE=8000", all: "make -s endurance",
 	}, {
 		name: "fuzz", about: "Go's fuzzer on each target", seconds: 80,
-		ci: "make -s fuzz FUZZTIME=2000x", all: "make -s fuzz FUZZTIME=100000x",
+		ci: "make -s fuzz FUZZTIME=2000x", all: "make -s fuzz FUZZTIME=20000x",
 	}, {
 		name: "databases", about: "SQLite and PostgreSQL as sinks and sources; a private PostgreSQL server is killed in the middle of commits and of reading", after: []string{"packages"}, seconds: 90,
 		ci:  "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source && go test -count=1 -tags postgres ./test/e2e -run TestPostgres",
 		all: "go test -count=1 -tags postgres ./internal/postgrestest ./internal/sink/sqlsink/... ./internal/source && go test -count=1 -tags postgres ./test/e2e -run TestPostgres",
 	}, {
 		name: "builds", about: "static programs, other systems, the README's demo, real data against jq", seconds: 100,
-		ci: ".ci/builds && go run ./test/systems linux/386 darwin/arm64", all: ".ci/builds linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64",
+		ci: ".ci/builds && go run ./test/systems linux/386 darwin/arm64", all: ".ci/builds linux/arm64 && go run ./test/systems linux/386 linux/arm darwin/amd64 darwin/arm64",
 	}, {
 		name: "benchmarks", about: "benchmarks run; their figures are not checked", seconds: 90,
 		ci:  "go test -short -run '^$' -bench . -benchtime 1x ./internal/... && make -s bench OBJECTS=100000 RUNS=1 ROWS=quick,wait-16",
-		all: "go test -run '^$' -bench . ./internal/... && make -s bench RUNS=3",
+		all: "go test -run '^$' -bench . -benchtime 0.2s ./internal/... && make -s bench RUNS=1",
 	}, {
 		name: "browser", about: "the live page in Chromium, and under axe", waits: true, seconds: 120,
 		ci: ".ci/browser", all: ".ci/browser",
