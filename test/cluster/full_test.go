@@ -179,7 +179,8 @@ func TestDrill_breaker(t *testing.T) {
 // middle of a job. Only the controller rolls them back.
 func TestRollout_canary(t *testing.T) {
 	parallel(t, 390, 400)
-	l, works := rolled(t, "rollout")
+	const objects = 2 * rolloutObjects // there are four rollouts, each of which may take minutes
+	l, works := rolled(t, "rollout", objects)
 	v2 := l.refused("v2", works, "RolloutAborted")
 	if v2.HandedOut > 0 {
 		t.Errorf("v2 was handed %d chunks, and was never ready", v2.HandedOut)
@@ -192,14 +193,14 @@ func TestRollout_canary(t *testing.T) {
 	v5 := l.promoted("v5")
 	l.goesOn(v5)
 	t.Log(l.argo("get", "rollout", "mapper", "--no-color"))
-	l.counted(v2, v3, v4)
+	l.counted(objects, v2, v3, v4)
 }
 
 // TestRollout_blueGreen: a bad release is rolled back before it takes over; a good one
 // takes over, and an undo returns to the first.
 func TestRollout_blueGreen(t *testing.T) {
 	parallel(t, 400, 300)
-	l, works := rolled(t, "rollout-blue-green")
+	l, works := rolled(t, "rollout-blue-green", rolloutObjects)
 	v3 := l.refused("v3", works, "assessed Failed")
 	if active := l.mappers().Status.BlueGreen.ActiveSelector; active != works {
 		t.Errorf("%s is active, want %s", active, works)
@@ -211,7 +212,7 @@ func TestRollout_blueGreen(t *testing.T) {
 	l.rolledOut("the first release to be back", "Healthy")
 	l.only(works)
 	l.goesOn(works)
-	l.counted(v3)
+	l.counted(rolloutObjects, v3)
 }
 
 // TestManifests_unchanged: once a kustomization is applied, the cluster has nothing left to change.
@@ -273,13 +274,14 @@ func TestRollout_unshortened(t *testing.T) {
 			parallel(t, 800, 1500)
 			l := emptyLab(t)
 			l.patience = 25 * time.Minute
-			l.operated(100, components...)
+			const objects = 2 * rolloutObjects
+			l.operated(objects, 100, components...)
 			works := l.rolledOut("the first release to be there", "Healthy").Status.StableRS
 			l.job("the first release to work alone", onlyAtWork(works, 4))
 			v3 := l.refused("v3", works, "assessed Failed")
 			v5 := l.promoted("v5")
 			l.goesOn(v5)
-			l.counted(v3)
+			l.counted(objects, v3)
 		})
 	}
 }

@@ -35,7 +35,7 @@ func TestPrometheus(t *testing.T) {
 func TestPrometheusOperator(t *testing.T) {
 	parallel(t, 600, 450)
 	l := emptyLab(t)
-	l.operated(200, "rollout")
+	l.operated(rolloutObjects, 200, "rollout")
 	works := l.rolledOut("the first release to be there", "Healthy").Status.StableRS
 	l.job("the first release to work alone", onlyAtWork(works, 4))
 	l.watched("prometheus-operated", 4)
@@ -46,7 +46,7 @@ func TestPrometheusOperator(t *testing.T) {
 		t.Errorf("slow has %d chunks saved with %d dead letters, want a release that works", slow.Saved, slow.Dead)
 	}
 	l.logs.explained(awayTexts...)
-	l.counted(slow)
+	l.counted(rolloutObjects, slow)
 
 	files := map[string]string{}
 	if err := json.Unmarshal([]byte(l.kubectl("get", "configmaps", "-l", "grafana_dashboard=1", "-o", "jsonpath={.items[0].data}")), &files); err != nil {
@@ -63,17 +63,17 @@ func TestPrometheusOperator(t *testing.T) {
 	}
 }
 
-// operated starts a job of rolloutObjects at a rate, with a shipped strategy of Argo
+// operated starts a job of this many objects at a rate, with a shipped strategy of Argo
 // Rollouts (its components) and a Prometheus that the operator runs. It sets only what
 // the docs leave to the user: the job, the number of mappers and the address of Prometheus.
-func (l *lab) operated(rate int, strategy ...string) {
+func (l *lab) operated(objects, rate int, strategy ...string) {
 	l.t.Helper()
 	text := "resources: [deploy/overlays/prometheus-operator]\ncomponents:\n"
 	for _, component := range strategy {
 		text += "- deploy/parts/components/" + component + "\n"
 	}
 	args := map[bool]string{false: "canary/analysis", true: "blueGreen/prePromotionAnalysis"}[strategy[0] == "rollout-blue-green"]
-	l.applied(l.kustomize(text + fmt.Sprintf(operatedJob, rolloutObjects, rate, args, l.ns)))
+	l.applied(l.kustomize(text + fmt.Sprintf(operatedJob, objects, rate, args, l.ns)))
 
 	binding := "lab-" + l.ns
 	l.kubectl("delete", "clusterrolebinding", binding, "--ignore-not-found")

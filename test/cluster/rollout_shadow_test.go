@@ -54,7 +54,7 @@ func TestRollout_shadow(t *testing.T) {
 			t.Errorf("a shadow has done work: %+v", v)
 		}
 	}
-	l.counted(v3, wrong)
+	l.counted(rolloutObjects, v3, wrong)
 	if out := l.redo(bad[1]); !strings.HasPrefix(out, "no chunk ") {
 		t.Errorf("of the shadow is saved: %s", out)
 	}

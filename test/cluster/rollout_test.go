@@ -14,7 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-const rolloutObjects = 100_000
+const rolloutObjects = 100_000 // for 500 s at the rate of the drills, unless the test lifts it
 
 // A rollout is the mappers' Rollout, with its status from the controller of Argo Rollouts.
 type rollout struct {
@@ -26,16 +26,16 @@ type rollout struct {
 	}
 }
 
-// rolled starts a job with one of the drills of Argo Rollouts, whose first release
-// works, and returns that release's hash.
-func rolled(t *testing.T, name string) (l *lab, works string) {
+// rolled starts a job of this many objects with one of the drills of Argo Rollouts, whose first
+// release works, and returns that release's hash.
+func rolled(t *testing.T, name string, objects int) (l *lab, works string) {
 	t.Helper()
 	l = emptyLab(t)
 	binding := l.ns
 	l.kubectl("delete", "clusterrolebinding", binding, "--ignore-not-found")
 	l.kubectl("create", "clusterrolebinding", binding, "--clusterrole=chunkline-drill", "--serviceaccount="+l.ns+":prometheus")
 	t.Cleanup(func() { l.kubectl("delete", "clusterrolebinding", binding) })
-	l.apply("drills/"+name, 0, fmt.Sprintf("OBJECTS=%d", rolloutObjects), "RATE=200")
+	l.apply("drills/"+name, 0, fmt.Sprintf("OBJECTS=%d", objects), "RATE=200")
 	works = l.rolledOut("the first release to be there", "Healthy").Status.StableRS
 	l.up("deployment/prometheus")
 	l.job("the first release to work alone", onlyAtWork(works, 4))
@@ -161,11 +161,11 @@ func versionOf(s report.Status, version string) report.VersionStatus {
 
 // counted finishes the job. It expects every object saved once, and none by a refused
 // release after its rollback. It maps the dead letters of refused releases again.
-func (l *lab) counted(refused ...report.VersionStatus) {
+func (l *lab) counted(objects int, refused ...report.VersionStatus) {
 	l.t.Helper()
 	s := l.finish()
-	if s.Objects.Saved != rolloutObjects {
-		l.t.Errorf("done with %d objects saved, want %d", s.Objects.Saved, rolloutObjects)
+	if s.Objects.Saved != uint64(objects) {
+		l.t.Errorf("done with %d objects saved, want %d", s.Objects.Saved, objects)
 	}
 	dead := uint64(0)
 	for _, then := range refused {
@@ -179,9 +179,9 @@ func (l *lab) counted(refused ...report.VersionStatus) {
 		l.t.Errorf("%d dead letters, of which %d are of releases that were taken back", s.Objects.Dead, dead)
 	}
 	l.healthy()
-	l.verify(rolloutObjects, int(s.Objects.Dead))
+	l.verify(objects, int(s.Objects.Dead))
 	if dead > 0 {
 		l.t.Log(strings.TrimSpace(l.runJob("dead-retry")))
-		l.verify(rolloutObjects, 0)
+		l.verify(objects, 0)
 	}
 }
