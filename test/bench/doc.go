@@ -31,9 +31,9 @@
 //
 // # Waiting work, trouble, slow work
 //
-// Here the transform waits, so the figures do not depend on the machine's speed.
+// Here the transform waits, so the figures depend less on the machine's speed.
 // The mappers run before the clock starts; it runs from the start of the fetcher to
-// its exit. The ideal is the work divided by the number of workers, including a
+// its exit, and for JetStream from the start of the publisher to the exit of the receiver. The ideal is the work divided by the number of workers, including a
 // mapper that is killed or slow.
 //
 // In slow work each worker's program logs when it finishes an object. A worker

@@ -34,15 +34,16 @@ type part struct {
 }
 
 // separate measures processes around a nats-server of their own. Run starts them,
-// waits until the result is durable and returns the result's file.
-func separate(t *testing.T, in *input, mapped, ordered bool, serverArgs []string, run func(j *proc.Job) (parts []part, output string)) figures {
+// waits until the result is durable and returns the result's file. The clock starts
+// before run, or when run calls ready last.
+func separate(t *testing.T, in *input, mapped, ordered bool, serverArgs []string, run func(j *proc.Job, ready func()) (parts []part, output string)) figures {
 	t.Helper()
 	j := proc.NewJob(t, "bench")
 	j.Source = in.path
 	server := j.NATS(serverArgs...)
 	server.Await("Server is ready")
 	begin := time.Now()
-	parts, output := run(j)
+	parts, output := run(j, func() { begin = time.Now() })
 	took := time.Since(begin)
 	for _, p := range parts {
 		p.Signal(syscall.SIGINT) // it may have ended
@@ -64,16 +65,19 @@ type floor struct {
 	own        bool // chunkline's parser
 	late       bool // one sync, at the end
 	stream     bool // JetStream
+
+	wait    time.Duration // of a forwarder for each chunk; then the clock starts when all are up
+	objects int           // 0: as many as quick work has
 }
 
 func (f floor) measure(t *testing.T, b *bench) figures {
-	in := b.users(t, *objects)
+	in := b.users(t, cmp.Or(f.objects, *objects))
 	var serverArgs []string
 	prefix := ""
 	if f.stream {
 		serverArgs, prefix = []string{"-js", "-sd", t.TempDir()}, "stream-"
 	}
-	return separate(t, in, !f.identity, false, serverArgs, func(j *proc.Job) (parts []part, output string) {
+	return separate(t, in, !f.identity, false, serverArgs, func(j *proc.Job, ready func()) (parts []part, output string) {
 		start := func(label, role string, flags ...string) *proc.Process {
 			return proc.Start(t, proc.Spec{Dir: j.Dir, Label: label, Program: b.floor, Args: append([]string{prefix + role, "-url", j.URL}, flags...)})
 		}
@@ -90,12 +94,15 @@ func (f floor) measure(t *testing.T, b *bench) figures {
 				}
 				forwarder.Process = proc.Start(t, proc.Spec{Dir: j.Dir, Label: label, Program: self, Args: []string{"forward", j.URL}})
 			} else {
-				forwarder.Process = start(label, "forward", fmt.Sprint("-map=", !f.identity))
+				forwarder.Process = start(label, "forward", fmt.Sprint("-map=", !f.identity), fmt.Sprint("-each=", f.wait))
 			}
 			parts = append(parts, forwarder)
 		}
 		for _, p := range parts { // anything published before they listen is lost
 			p.Await(corenats.Ready)
+		}
+		if f.wait > 0 {
+			ready()
 		}
 		publish := []string{"-in", in.path}
 		if f.window > 0 {
@@ -123,7 +130,7 @@ func (q job) measure(t *testing.T, b *bench) figures {
 	if transform == "" {
 		transform = "users"
 	}
-	return separate(t, in, transform == "users", true, nil, func(j *proc.Job) (parts []part, output string) {
+	return separate(t, in, transform == "users", true, nil, func(j *proc.Job, _ func()) (parts []part, output string) {
 		saver := j.Saver()
 		saver.Await("saver serves")
 		fetcher := j.Fetcher("ON_DONE=exit")

@@ -56,9 +56,12 @@ var rows = []row{
 	{name: "jq", group: "quick", about: "jq -c, on one core", measure: program{jq: true}.measure},
 	{name: "run-jq", group: "quick", about: "chunkline run -m with the same program", measure: program{args: []string{"-m", jqProgram}}.measure, aims: []aim{atMost(0.6, wall, "jq")}},
 
-	{name: "wait-4", group: "waiting", about: "1,000 chunks of 50 ms, 4 mappers that are up", measure: waiting{mappers: 4}.measure, aims: []aim{atLeast(0.97)}},
-	{name: "wait-16", group: "waiting", about: "1,000 chunks of 50 ms, 16 mappers that are up", measure: waiting{mappers: 16}.measure, aims: []aim{atLeast(0.97)}},
-	{name: "wait-64", group: "waiting", about: "1,000 chunks of 50 ms, 64 mappers that are up", measure: waiting{mappers: 64}.measure, aims: []aim{atLeast(0.93)}},
+	{name: "jetstream-wait-4", group: "waiting", about: "two JetStream work queues, 1,000 chunks of 50 ms, 4 forwarders that are up", measure: waiting{mappers: 4, stream: true}.measure},
+	{name: "jetstream-wait-16", group: "waiting", about: "two JetStream work queues, 1,000 chunks of 50 ms, 16 forwarders that are up", measure: waiting{mappers: 16, stream: true}.measure},
+	{name: "jetstream-wait-64", group: "waiting", about: "two JetStream work queues, 1,000 chunks of 50 ms, 64 forwarders that are up", measure: waiting{mappers: 64, stream: true}.measure},
+	{name: "wait-4", group: "waiting", about: "chunkline, 1,000 chunks of 50 ms, 4 mappers that are up", measure: waiting{mappers: 4}.measure, aims: waits(0.97, "jetstream-wait-4")},
+	{name: "wait-16", group: "waiting", about: "chunkline, 1,000 chunks of 50 ms, 16 mappers that are up", measure: waiting{mappers: 16}.measure, aims: waits(0.97, "jetstream-wait-16")},
+	{name: "wait-64", group: "waiting", about: "chunkline, 1,000 chunks of 50 ms, 64 mappers that are up", measure: waiting{mappers: 64}.measure, aims: waits(0.93, "jetstream-wait-64")},
 
 	{name: "killed", group: "trouble", about: "500 chunks of 200 ms, 10 mappers, one killed half-way", measure: trouble{kill: true}.measure, aims: []aim{atMost(1.08, timesIdeal, "")}},
 	{name: "slow-mapper", group: "trouble", about: "500 chunks of 200 ms, 10 mappers, one 40 × slower", measure: trouble{}.measure, aims: []aim{atMost(1.13, timesIdeal, "")}},
@@ -74,7 +77,10 @@ func processes(stream string) []aim {
 	return []aim{atMost(1.25, wall, "floor"), atMost(1.4, cpu, "floor"), atMost(0.5, wall, stream)}
 }
 
-func atLeast(share float64) aim { return aim{figure: shareOfIdeal, least: true, want: share} }
+// waits returns the aims of waiting work: at least a share of the ideal, and no slower than JetStream.
+func waits(share float64, stream string) []aim {
+	return []aim{{figure: shareOfIdeal, least: true, want: share}, atMost(1, wall, stream)}
+}
 
 // choose returns the rows in a list of names and groups (empty: all), with the rows
 // that they are compared with, in the order of the table.

@@ -52,18 +52,30 @@ func runJob(t *testing.T, b *bench, chunks int, start func(j *proc.Job) []*proc.
 	return used(took, parts)
 }
 
-// waiting is a job whose mappers only wait, like mappers that call services.
-type waiting struct{ mappers int }
+// Waiting work is chunks for which a mapper waits, as for a service.
+const (
+	waitingChunks = 1000
+	waitingTime   = 50 * time.Millisecond // for a chunk
+)
+
+// waiting is a job whose mappers only wait; with stream, JetStream's forwarders.
+type waiting struct {
+	mappers int
+	stream  bool
+}
 
 func (w waiting) measure(t *testing.T, b *bench) figures {
-	const chunks, each = 1000, 50 * time.Millisecond
-	f := runJob(t, b, chunks, func(j *proc.Job) (mappers []*proc.Process) {
+	ideal := waitingChunks * waitingTime / time.Duration(w.mappers)
+	if w.stream {
+		return floor{stream: true, forwarders: w.mappers, wait: waitingTime, objects: waitingChunks * chunkSize}.measure(t, b).compare(ideal)
+	}
+	f := runJob(t, b, waitingChunks, func(j *proc.Job) (mappers []*proc.Process) {
 		for i := range w.mappers {
-			mappers = append(mappers, j.Mapper(fmt.Sprint("mapper-", i), fmt.Sprint("users?duration=", each), "WORKERS=1"))
+			mappers = append(mappers, j.Mapper(fmt.Sprint("mapper-", i), fmt.Sprint("users?duration=", waitingTime), "WORKERS=1"))
 		}
 		return mappers
 	}, func([]*proc.Process) {})
-	return f.compare(chunks * each / time.Duration(w.mappers))
+	return f.compare(ideal)
 }
 
 // trouble is a job with ten mappers, one of which is killed half-way, or slow. Its

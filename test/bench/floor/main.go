@@ -41,7 +41,7 @@ var roles = map[string]func(context.Context, settings) error{
 	},
 	"stream-publish": func(ctx context.Context, s settings) error { return corenats.Run(ctx, s.url, streamPublish(s.in)) },
 	"stream-forward": func(ctx context.Context, s settings) error {
-		return corenats.Run(ctx, s.url, streamForward(s.mapLine()))
+		return corenats.Run(ctx, s.url, streamForward(s.mapLine(), s.each))
 	},
 	"stream-receive": func(ctx context.Context, s settings) error { return corenats.Run(ctx, s.url, streamReceive(s.out)) },
 	"plain":          plain,
@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&s.window, "window", 64, "chunks under way (publish)")
 	flags.BoolVar(&s.late, "late", false, "sync once, at the end (receive)")
 	flags.BoolVar(&s.mapped, "map", true, "map users; else forward them as they are (forward)")
-	flags.DurationVar(&s.each, "each", 0, "time that an object takes (sleep)")
+	flags.DurationVar(&s.each, "each", 0, "time to wait for an object (sleep), or for a chunk (stream-forward)")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}

@@ -23,10 +23,8 @@ func sleep(ctx context.Context, s settings) (err error) {
 	in := bufio.NewScanner(os.Stdin)
 	in.Buffer(nil, 1<<20)
 	for in.Scan() {
-		select {
-		case <-time.After(s.each):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := pause(ctx, s.each); err != nil {
+			return err
 		}
 		fmt.Fprintln(log, time.Now().UnixNano())
 		if _, err := os.Stdout.Write(append(in.Bytes(), '\n')); err != nil {
@@ -34,4 +32,17 @@ func sleep(ctx context.Context, s settings) (err error) {
 		}
 	}
 	return in.Err()
+}
+
+// pause waits, at most until ctx ends.
+func pause(ctx context.Context, wait time.Duration) error {
+	if wait == 0 {
+		return nil
+	}
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

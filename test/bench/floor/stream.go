@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -104,7 +105,8 @@ type mapped struct {
 
 const mostMapped = 256 // of a forwarder
 
-func streamForward(mapLine corenats.MapLine) func(context.Context, *nats.Conn) error {
+// streamForward maps chunks, and waits for each a while, as a call of a service would.
+func streamForward(mapLine corenats.MapLine, each time.Duration) func(context.Context, *nats.Conn) error {
 	return func(ctx context.Context, nc *nats.Conn) error {
 		js, err := jetstream.New(nc)
 		if err != nil {
@@ -137,6 +139,9 @@ func streamForward(mapLine corenats.MapLine) func(context.Context, *nats.Conn) e
 				results, err := corenats.MapChunk(mapLine, chunk.Data(), make([]byte, 0, len(chunk.Data())))
 				if err != nil {
 					return err
+				}
+				if err := pause(ctx, each); err != nil {
+					return nil //nolint:nilerr // the role ends
 				}
 				stored, err := js.PublishAsync(corenats.SubjectResult, results)
 				if err != nil {
