@@ -70,7 +70,7 @@ func runCommand() *cobra.Command {
   chunkline run -i 'data/*.json.gz' -o out.jsonl --exec 'python3 map.py' -j 8
   chunkline run -i "cmd:psql -c 'COPY people TO STDOUT CSV HEADER'" --format csv -o out.jsonl -m .name     # the job fails if psql does
   cat users.jsonl | chunkline run -o - -m .fn | sort | uniq -c
-  set -o pipefail; zstdcat big.zst | jq -c '.[]' | chunkline run -o out.jsonl -m .name      # a producer that fails fails the line
+  set -o pipefail; zstdcat big.zst | jq -c '.[]' | chunkline run -o out.jsonl -m .name      # if a producer fails, so does the line
   chunkline run -i big.jsonl -o out.jsonl -m .name --listen 0.0.0.0:4222   # mappers elsewhere can join`,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), streamsOf(c)) },
 	}

@@ -1,4 +1,4 @@
-// Package spelling finds the name that somebody meant who wrote another one: of a flag, a command, a variable or a setting of a URL.
+// Package spelling finds the name that a misspelt flag, command, variable or setting of a URL probably means.
 package spelling
 
 import "strings"

@@ -1,4 +1,4 @@
-// Package tracetest keeps spans in memory, for tests of who makes them.
+// Package tracetest keeps spans in memory, so that a test can look at them.
 package tracetest
 
 import (
