@@ -67,19 +67,19 @@ func TestDrill_readiness(t *testing.T) {
 func TestDrill_breaksLater(t *testing.T) {
 	parallel(t, 320, 200)
 	l := drill(t, "rolling")
+	died := func() bool {
+		return slices.ContainsFunc(l.pods("mapper"), func(p pod) bool { return p.restarts() > 0 })
+	}
 	l.release("mapper", "v4")
 	l.up("deployment/mapper")
-	l.until("v4 to die", func() bool {
-		return slices.ContainsFunc(l.pods("mapper"), func(p pod) bool { return p.restarts() > 0 })
-	})
+	l.until("v4 to die", died)
 	l.undo()
 	l.goesOn("v1")
+	l.until("v4 to be gone", func() bool { return !died() })
 
 	l.kubectl("patch", "deployment", "mapper", "--type=merge", "-p", `{"spec":{"minReadySeconds":30,"progressDeadlineSeconds":40}}`)
 	l.release("mapper", "v4")
-	l.until("v4 to die again", func() bool {
-		return slices.ContainsFunc(l.pods("mapper"), func(p pod) bool { return p.restarts() > 0 })
-	})
+	l.until("v4 to die again", died)
 	if got := l.kubectl("get", "deployment", "mapper", "-o", "jsonpath={.status.updatedReplicas} new, {.status.availableReplicas} available"); got != "1 new, 4 available" {
 		t.Errorf("with minReadySeconds 30 the rollout of v4 is at %s, want it to wait at the first pod", got)
 	}
