@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/natsserver"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -16,7 +17,7 @@ import (
 func BenchmarkRequest(b *testing.B) {
 	for _, size := range []int{100, 20 << 10, 512 << 10, 8 << 20, 100 << 20} {
 		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
-			server, err := bus.StartServer(bus.ServerOptions{Listen: "127.0.0.1:0", Log: zerolog.Nop()})
+			server, err := natsserver.Start(natsserver.Options{Listen: "127.0.0.1:0", Log: zerolog.Nop()})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/natsserver"
 )
 
 // canary stands where a secret would; it must show up nowhere.
@@ -101,7 +102,7 @@ func TestConnect_wrongSettings(t *testing.T) {
 
 func TestServer_listen(t *testing.T) {
 	t.Parallel()
-	first, err := bus.StartServer(bus.ServerOptions{Listen: "127.0.0.1:0", Log: zerolog.Nop()})
+	first, err := natsserver.Start(natsserver.Options{Listen: "127.0.0.1:0", Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,12 +111,12 @@ func TestServer_listen(t *testing.T) {
 	if address == first.URL() {
 		t.Fatalf("URL is %q", first.URL())
 	}
-	_, err = bus.StartServer(bus.ServerOptions{Listen: address, Log: zerolog.Nop()})
+	_, err = natsserver.Start(natsserver.Options{Listen: address, Log: zerolog.Nop()})
 	if want := "listen on " + address + ": address already in use"; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	for _, wrong := range []string{"4222", "host:port", "127.0.0.1:70000", "127.0.0.1:-1", "a b"} {
-		if _, err := bus.StartServer(bus.ServerOptions{Listen: wrong}); !errors.Is(err, bus.ErrSettings) {
+		if _, err := natsserver.Start(natsserver.Options{Listen: wrong}); !errors.Is(err, bus.ErrSettings) {
 			t.Errorf("listen on %q: error %v, want %v", wrong, err, bus.ErrSettings)
 		}
 	}

@@ -42,12 +42,18 @@ func (r Role) inbox(id string) (string, error) {
 // We reply to no other subject: a requester could use our permissions to publish there.
 const inboxRoot = "_INBOX"
 
+// A LocalServer is a NATS server in this process.
+type LocalServer interface {
+	InProcessConn() (net.Conn, error)
+	Token() string // that clients need; empty: none
+}
+
 // Options are the options of Connect that are not settings.
 type Options struct {
 	Job    string
 	Role   Role
-	Name   string  // of the host or pod; the server shows it in its list of connections
-	Server *Server // an embedded server, instead of the one in Config
+	Name   string      // of the host or pod; the server shows it in its list of connections
+	Server LocalServer // instead of the one in Config; nil: none
 	Log    zerolog.Logger
 
 	dial  *dialer // for tests; nil: the network
@@ -99,9 +105,9 @@ func connect(cfg Config, o Options) (*natsTransport, string, error) {
 	url, shown := cfg.URL, redact(cfg.URL)
 	if o.Server != nil {
 		url, shown = nats.DefaultURL, "in this process"
-		options = append(options, nats.InProcessServer(o.Server.server))
-		if o.Server.token != "" {
-			options = append(options, nats.Token(o.Server.token))
+		options = append(options, nats.InProcessServer(o.Server))
+		if token := o.Server.Token(); token != "" {
+			options = append(options, nats.Token(token))
 		}
 	} else {
 		if err := cfg.checkURL(); err != nil {

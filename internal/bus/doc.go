@@ -1,5 +1,5 @@
 // Package bus sends and receives the messages of internal/wire over core NATS. It is
-// the only package that imports nats.go.
+// the only package that imports nats.go. Package natsserver is a server for it to connect to.
 //
 //	role ── wire.Message ──▶ Bus ──────────▶ Transport ──▶ NATS, or bustest's memory
 //	                         parts,          single
@@ -16,7 +16,6 @@
 //	link.go        whether the connection is up, round trips, what the server denies
 //	conn.go        requests and publishing on a connection
 //	listen.go      subscriptions, `nats micro` discovery
-//	server.go      the embedded NATS server
 //
 // # Promises
 //

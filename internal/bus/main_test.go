@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/natsserver"
 )
 
 func TestMain(m *testing.M) {
@@ -34,7 +34,7 @@ const childServer = "CHUNKLINE_TEST_NATS_SERVER"
 
 // serveAsChild runs a server until stdin is closed.
 func serveAsChild() {
-	server, err := bus.StartServer(bus.ServerOptions{Listen: "127.0.0.1:0", Log: zerolog.Nop()})
+	server, err := natsserver.Start(natsserver.Options{Listen: "127.0.0.1:0", Log: zerolog.Nop()})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return

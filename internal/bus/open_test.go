@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/natsserver"
 )
 
 // TestConnect_openServer: a server without credentials is logged once, and only such a
@@ -42,7 +43,7 @@ func TestConnect_openServer(t *testing.T) {
 	if got := warnings(bus.Config{URL: guarded(t, nil), User: "u", Password: canary}, nil); got != 0 {
 		t.Errorf("got %d warnings about a server that asks for a password, want none", got)
 	}
-	s, err := bus.StartServer(bus.ServerOptions{Listen: "127.0.0.1:0", Token: canary, Log: zerolog.Nop()})
+	s, err := natsserver.Start(natsserver.Options{Listen: "127.0.0.1:0", Token: canary, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

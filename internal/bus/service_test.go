@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/natsserver"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -152,7 +153,7 @@ func TestSemVer(t *testing.T) {
 // TestServer_inProcess: a bus works with an embedded server that has no port.
 func TestServer_inProcess(t *testing.T) {
 	t.Parallel()
-	s, err := bus.StartServer(bus.ServerOptions{Log: zerolog.Nop()})
+	s, err := natsserver.Start(natsserver.Options{Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/bus/natsserver"
 	"github.com/chunkline/chunkline/test/loopback"
 )
 
@@ -43,7 +44,7 @@ func TestSuite_nats(t *testing.T) {
 type network struct {
 	t      *testing.T
 	url    string
-	server *bus.Server
+	server *natsserver.Server
 }
 
 func newNetwork(t *testing.T) *network {
@@ -59,7 +60,7 @@ func (n *network) start(address string) {
 	defer tick.Stop()
 	var err error
 	for range 100 { // another process may have got its port meanwhile
-		if n.server, err = bus.StartServer(bus.ServerOptions{Listen: address, Log: zerolog.Nop()}); err == nil {
+		if n.server, err = natsserver.Start(natsserver.Options{Listen: address, Log: zerolog.Nop()}); err == nil {
 			n.url = n.server.URL()
 			return
 		}

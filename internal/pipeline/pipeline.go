@@ -12,6 +12,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/natsserver"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/page"
@@ -48,7 +49,7 @@ type Config struct {
 func Run(ctx context.Context, cfg Config, src source.Source, out saver.Sink, log zerolog.Logger,
 	watch func(context.Context, func() report.Status),
 ) (report.Status, error) {
-	server, err := bus.StartServer(bus.ServerOptions{Listen: cfg.Listen, Token: cfg.Token, Log: log})
+	server, err := natsserver.Start(natsserver.Options{Listen: cfg.Listen, Token: cfg.Token, Log: log})
 	if err != nil {
 		return report.Status{}, app.WrongSetting("LISTEN", ": %w", err)
 	}
@@ -74,7 +75,7 @@ func Run(ctx context.Context, cfg Config, src source.Source, out saver.Sink, log
 
 // parts are the roles of a job and their connections.
 type parts struct {
-	server  *bus.Server
+	server  *natsserver.Server
 	cfg     Config
 	log     zerolog.Logger
 	buses   []*bus.Bus

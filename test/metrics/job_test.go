@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/natsserver"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
 	"github.com/chunkline/chunkline/internal/saver"
@@ -28,7 +29,7 @@ const patience = 2 * time.Minute // bounds the wait for anything that must happe
 type job struct {
 	t       *testing.T
 	address string
-	server  *bus.Server
+	server  *natsserver.Server
 	group   *errgroup.Group
 	seen    *sampler
 }
@@ -46,7 +47,7 @@ func newJob(t *testing.T) *job {
 
 func (j *job) serve() {
 	j.t.Helper()
-	server, err := bus.StartServer(bus.ServerOptions{Listen: j.address, Log: zerolog.Nop()})
+	server, err := natsserver.Start(natsserver.Options{Listen: j.address, Log: zerolog.Nop()})
 	if err != nil {
 		j.t.Fatal(err)
 	}

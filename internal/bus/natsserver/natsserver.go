@@ -1,6 +1,9 @@
-package bus
+// Package natsserver runs a NATS server in this process, for chunkline run and for tests. It is a package of its own so that
+// programs that only connect to a server do not contain one.
+package natsserver
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -12,10 +15,12 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/rs/zerolog"
+
+	"github.com/chunkline/chunkline/internal/bus"
 )
 
-// ServerOptions are the options of an embedded server.
-type ServerOptions struct {
+// Options are the options of a server.
+type Options struct {
 	// Listen is the host:port to listen on; port 0: any free one. Empty: only this
 	// process can connect.
 	Listen string
@@ -33,16 +38,18 @@ type Server struct {
 }
 
 const (
-	startTimeout  = time.Minute // a busy machine may need some of it
+	startTimeout  = time.Minute     // a busy machine may need some of it
+	pingInterval  = 5 * time.Second // with pingsOut: a silent client is dropped after 10 to 15 s
+	pingsOut      = 2
 	writeDeadline = 5 * time.Second
 	maxPending    = 256 << 20 // bytes that wait for one client to read them; NATS's default, 64 MiB, is 64 results of 1 MiB
 )
 
-// StartServer starts an embedded server. If Listen is not a host:port, the error is
-// ErrSettings. If the port is taken, the error says so.
-func StartServer(o ServerOptions) (*Server, error) {
+// Start starts a server. If Listen is not a host:port, the error is bus.ErrSettings. If
+// the port is taken, the error says so.
+func Start(o Options) (*Server, error) {
 	options := &server.Options{
-		ServerName: "chunkline-" + newID()[:8], NoSigs: true, DontListen: o.Listen == "",
+		ServerName: "chunkline-" + rand.Text()[:8], NoSigs: true, DontListen: o.Listen == "",
 		PingInterval: pingInterval, MaxPingsOut: pingsOut, WriteDeadline: writeDeadline,
 		MaxPending: maxPending, Authorization: o.Token,
 	}
@@ -76,7 +83,7 @@ func listenAddress(address string) (host string, port int, err error) {
 		port, err = strconv.Atoi(portText)
 	}
 	if err != nil || port < 0 || port > 65535 {
-		return "", 0, fmt.Errorf("listen on %q: %w: want host:port, as in 0.0.0.0:4222", address, ErrSettings)
+		return "", 0, fmt.Errorf("listen on %q: %w: want host:port, as in 0.0.0.0:4222", address, bus.ErrSettings)
 	}
 	probe, err := net.Listen("tcp", address)
 	if err != nil {
@@ -105,6 +112,14 @@ func (s *Server) URL() string {
 	}
 	return s.server.ClientURL()
 }
+
+// InProcessConn returns a connection that needs no port, for a client in this process.
+func (s *Server) InProcessConn() (net.Conn, error) {
+	return s.server.InProcessConn() //nolint:wrapcheck // it is the client's connection
+}
+
+// Token returns the token that clients need; empty: none.
+func (s *Server) Token() string { return s.token }
 
 // Shutdown stops the server and waits until it has stopped. It may be called again.
 func (s *Server) Shutdown() {
