@@ -54,9 +54,12 @@ func (b *azureBucket) at(key string, query url.Values) *url.URL {
 	if key != "" {
 		u.Path, u.RawPath = u.Path+"/"+key, u.RawPath+"/"+url.PathEscape(key)
 	}
-	u.RawQuery = query.Encode()
+	u.RawQuery = azureQuery(query)
 	return &u
 }
+
+// azureQuery encodes a query. To Azure, "+" is no space but itself.
+func azureQuery(query url.Values) string { return strings.ReplaceAll(query.Encode(), "+", "%20") }
 
 func (b *azureBucket) List(ctx context.Context, prefix string, found func(key, version string, size int64)) error {
 	query := url.Values{"restype": {"container"}, "comp": {"list"}, "prefix": {prefix}}

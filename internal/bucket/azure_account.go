@@ -81,7 +81,7 @@ func (a *azureAccount) authorizer(transport *http.Transport) (func(*http.Request
 		}
 		return func(r *http.Request) error {
 			stamp(r)
-			r.URL.RawQuery = strings.TrimPrefix(r.URL.RawQuery+"&"+signature.Encode(), "&")
+			r.URL.RawQuery = strings.TrimPrefix(r.URL.RawQuery+"&"+azureQuery(signature), "&")
 			return nil
 		}, nil
 	}

@@ -25,6 +25,7 @@ type azureServer struct{ *Server }
 
 func (a *azureServer) serve(w http.ResponseWriter, r *http.Request) {
 	const container = "/me/" + Bucket
+	r.URL.RawQuery = strings.ReplaceAll(r.URL.RawQuery, "+", "%2B") // Azure takes it for itself
 	key, isObject := strings.CutPrefix(r.URL.Path, container+"/")
 	o, there := a.get(key)
 	tag := `"` + o.version + `"`
