@@ -18,7 +18,8 @@ import (
 //	"object"  the object itself, unaltered, if it is valid JSON
 //	"text"    a string, if it is not JSON but valid UTF-8
 //	"base64"  a string, otherwise
-//	"outputs" instead of the object: the outputs that the sink refused, as an array
+//	"outputs" instead of the object: the outputs that the sink refused, as an array. One
+//	          that cannot be embedded is a string
 //
 // So people and jq can read as much as possible, and the bytes can be restored
 // exactly.
@@ -49,7 +50,16 @@ func (d DeadLetter) Append(dst []byte) []byte {
 	dst = appendString(append(dst, `,"version":`...), d.Version)
 	switch {
 	case len(d.Outputs) > 0:
-		dst = append(append(append(dst, `,"outputs":[`...), bytes.Join(d.Outputs, []byte{','})...), ']')
+		dst = append(dst, `,"outputs":`...)
+		for i, output := range d.Outputs {
+			dst = append(dst, "[,"[min(i, 1)])
+			if validWithin(output, 2) {
+				dst = append(dst, output...)
+			} else { // nested too deep for two more brackets, or a mapper's that does not check its outputs
+				dst = appendString(dst, string(output))
+			}
+		}
+		dst = append(dst, ']')
 	case embeds(d.Object):
 		dst = append(append(dst, `,"object":`...), d.Object...)
 	case utf8.Valid(d.Object):

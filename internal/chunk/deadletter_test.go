@@ -81,6 +81,33 @@ func TestDeadLetter_forms(t *testing.T) {
 	}
 }
 
+// Outputs that cannot be embedded in the line are strings, so that the line can be read.
+func TestDeadLetter_outputs(t *testing.T) {
+	t.Parallel()
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for output, form := range map[string]string{
+		`{"z":1e400, "a":1}`: `{"z":1e400, "a":1}`,
+		deep(MaxDepth - 2):   deep(MaxDepth - 2),
+		deep(MaxDepth - 1):   `"` + deep(MaxDepth-1) + `"`,
+		`{"a":`:              `"{\"a\":"`,
+		`1],"error":"x`:      `"1],\"error\":\"x"`,
+		"\"\xff\"":           `"\"` + "\ufffd" + `\""`,
+		"":                   `""`,
+	} {
+		line := DeadLetter{Ordinal: 1, Error: "x", Outputs: [][]byte{[]byte(output), []byte("2")}}.Append(nil)
+		if !strings.HasSuffix(string(line), `,"outputs":[`+form+",2]}\n") {
+			t.Errorf("output %.100q: line %.200q, want %.100q in it", output, line, form)
+		}
+		d, err := ParseDeadLetter(line)
+		if err != nil || len(d.Outputs) != 2 || d.Error != "x" || d.Object != nil {
+			t.Errorf("output %.100q: parsed as %.200v, %v", output, d, err)
+		}
+		if again := d.Append(nil); !bytes.Equal(again, line) {
+			t.Errorf("output %.100q: line %.200q, and after parsing it %.200q", output, line, again)
+		}
+	}
+}
+
 func TestDeadLetter_properties(t *testing.T) {
 	t.Parallel()
 	anyText := rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })

@@ -25,6 +25,7 @@ func testPostgresTable(t *testing.T, server *postgrestest.Server) {
 	testTable(t, url+"&", db)
 	testKeys(t, url+"&", db)
 	testBegunSettings(t, url+"&", db)
+	testOddOutputs(t, url+"&", db)
 
 	server.Exec(t, url, `CREATE SCHEMA "My ""App"; CREATE TABLE "My ""App".typed (
 		big bigint PRIMARY KEY, exact numeric, at timestamptz, raw bytea, doc jsonb, tags text[], short varchar(3), "select" boolean)`)

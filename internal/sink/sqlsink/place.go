@@ -1,11 +1,11 @@
 package sqlsink
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
 
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -36,7 +36,6 @@ func (s *Sink) place(ctx context.Context, t *tx, objects []object) ([]refusal, e
 	var refused []refusal
 	if s.table != nil {
 		objects = slices.DeleteFunc(slices.Clone(objects), func(o object) bool {
-			isObject := func(line []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte{'{'}) }
 			if all(o.outputs, isObject) {
 				return false
 			}
@@ -75,6 +74,17 @@ func (s *Sink) placeAgain(ctx context.Context, t *tx, refused []refusal) ([]refu
 			return refused, nil
 		}
 	}
+}
+
+// isObject reports whether an output is one JSON object. PostgreSQL gets all outputs as one array, in which two values after each other
+// would be two rows.
+func isObject(output []byte) bool {
+	begin := chunk.SkipBlanks(output, 0)
+	if begin == len(output) || output[begin] != '{' {
+		return false
+	}
+	end := chunk.ValueEnd(output, begin, chunk.MaxDepth)
+	return end >= 0 && chunk.SkipBlanks(output, end) == len(output)
 }
 
 func (s *Sink) halve(ctx context.Context, t *tx, objects []object) ([]refusal, error) {

@@ -117,6 +117,7 @@ func TestSQLiteTable(t *testing.T) {
 	testTable(t, "sqlite:"+path+"?", db)
 	testKeys(t, "sqlite:"+path+"?", db)
 	testBegunSettings(t, "sqlite:"+path+"?", db)
+	testOddOutputs(t, "sqlite:"+path+"?", db)
 }
 
 // testTable tests a table of the user, on both databases. spec ends where its settings begin.
