@@ -2,6 +2,9 @@ package sqlsink_test
 
 import (
 	"database/sql"
+	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,5 +23,27 @@ func testOddOutputs(t *testing.T, spec string, db *sql.DB) {
 	w.wantDead(map[uint64]string{1: "not a JSON object", 2: "not a JSON object", 3: "not a JSON object", 5: "not a JSON object"})
 	if n := count(t, db, `SELECT SUM(id) FROM odd`); n != 3 {
 		t.Errorf("the rows add up to %d, want 3", n)
+	}
+}
+
+// A statement has a limit of parameters, so fewer rows of a wide table fit into one.
+func TestSQLiteTable_wide(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var columns []string
+	for i := range 400 {
+		columns = append(columns, fmt.Sprintf("c%d", i))
+	}
+	if _, err := db.Exec("CREATE TABLE wide (" + strings.Join(columns, ", ") + ")"); err != nil {
+		t.Fatal(err)
+	}
+	w := openTable(t, "sqlite:"+path+"?table=wide&columns="+strings.Join(columns, ","), "job")
+	w.commit(slices.Repeat([]string{`{"c0":1,"c399":1}`}, 101)...)
+	if n := count(t, db, `SELECT SUM(c0 + c399) FROM wide`); n != 202 {
+		t.Errorf("the rows add up to %d, want 202", n)
 	}
 }

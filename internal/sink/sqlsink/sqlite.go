@@ -113,8 +113,13 @@ func (liteDialect) checkTable(ctx context.Context, from querier, table string) e
 	return err
 }
 
-// rowsOfStatement is how many rows one statement inserts. More rows are no faster.
-const rowsOfStatement = 100
+const (
+	// rowsOfStatement is how many rows one statement inserts, unless they have too many columns. More rows are no faster.
+	rowsOfStatement = 100
+
+	// mostParameters is how many parameters SQLite allows in a statement.
+	mostParameters = 32766
+)
 
 func (liteDialect) insert(ctx context.Context, t *tx, table string, columns []string, rows [][]any) error {
 	return insertRows(ctx, t, "INSERT INTO "+quoteName(table)+" ("+quoteNames(columns)+") VALUES ", "", len(columns), rows)
@@ -123,17 +128,18 @@ func (liteDialect) insert(ctx context.Context, t *tx, table string, columns []st
 // insertRows inserts rows by multi-row statements: begin, the rows, and end.
 func insertRows(ctx context.Context, t *tx, begin, end string, columns int, rows [][]any) error {
 	row := "(" + strings.TrimSuffix(strings.Repeat("?,", columns), ",") + ")"
-	args := make([]any, 0, rowsOfStatement*columns)
+	most := min(rowsOfStatement, mostParameters/columns)
+	args := make([]any, 0, most*columns)
 	var many *sql.Stmt
 	for len(rows) > 0 {
-		some := rows[:min(len(rows), rowsOfStatement)]
+		some := rows[:min(len(rows), most)]
 		rows = rows[len(some):]
 		args = args[:0]
 		for _, r := range some {
 			args = append(args, r...)
 		}
 		query := begin + strings.TrimSuffix(strings.Repeat(row+",", len(some)), ",") + end
-		if len(some) < rowsOfStatement {
+		if len(some) < most {
 			if _, err := t.ExecContext(ctx, query, args...); err != nil {
 				return err
 			}
