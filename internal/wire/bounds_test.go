@@ -276,6 +276,7 @@ func TestDecode_headers(t *testing.T) {
 		{"Chunkline-Mapper", strings.Repeat("M", 65), next, decodeNext, wire.ErrMalformed},
 		{"Chunkline-Mapper-Name", strings.Repeat("M", 257), next, decodeNext, wire.ErrMalformed},
 		{"Chunkline-Mapper-Name", `"half`, next, decodeNext, wire.ErrMalformed},
+		{"Chunkline-Mapper-Name", `"a\u0000"`, next, decodeNext, wire.ErrMalformed}, // no database stores it
 		{"Chunkline-Mapper-Name", "é", next, decodeNext, wire.ErrMalformed},
 		{"Chunkline-Seq", "-", next, decodeNext, wire.ErrMalformed},
 		{"Chunkline-Seq", "1e3", next, decodeNext, wire.ErrMalformed},

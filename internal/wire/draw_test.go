@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"pgregory.net/rapid"
@@ -26,7 +27,8 @@ func drawMaybePlan(t *rapid.T) chunk.PlanID {
 }
 
 func drawMapper(t *rapid.T) report.Mapper {
-	return report.Mapper{ID: rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`).Draw(t, "id"), Name: drawText(t), Version: drawText(t)}
+	label := func() string { return strings.ReplaceAll(drawText(t), "\x00", "") }
+	return report.Mapper{ID: rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`).Draw(t, "id"), Name: label(), Version: label()}
 }
 
 func drawSet[T ~uint64](t *rapid.T, least, most int) []T {

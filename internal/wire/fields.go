@@ -201,6 +201,14 @@ func (f *fields) text(key string, v *string, most int) {
 	})
 }
 
+// label is a text that sinks store. PostgreSQL has no text with the character NUL.
+func (f *fields) label(key string, v *string) {
+	f.text(key, v, MaxLabel)
+	if !f.write && strings.ContainsRune(*v, 0) {
+		f.fail(key, "it has the character NUL")
+	}
+}
+
 // plan is the plan's ID.
 func (f *fields) plan(v *chunk.PlanID, p presence) {
 	f.field(keyPlan, p, *v == "", func() string { return string(*v) }, func(s string) error {

@@ -52,9 +52,9 @@ const (
 // mapper is the identity of a mapper.
 func (f *fields) mapper(m *report.Mapper) {
 	f.token(keyMapper, &m.ID, required)
-	f.text(keyName, &m.Name, MaxLabel)
-	f.text(keyVersion, &m.Version, MaxLabel)
-	f.text(keyTransform, &m.Transform, MaxLabel)
+	f.label(keyName, &m.Name)
+	f.label(keyVersion, &m.Version)
+	f.label(keyTransform, &m.Transform)
 	f.flag("Chunkline-Version-Declared", &m.Declared)
 }
 
