@@ -27,6 +27,11 @@ func (f *file) openContent(ctx func() context.Context) (content, error) {
 	return os.Open(f.name)
 }
 
+// A requestError is a failed request for an object. It tells nothing about the object's content.
+type requestError struct{ error }
+
+func (e requestError) Unwrap() error { return e.error }
+
 // objectRetries is how often reading an object is resumed without receiving a byte in between.
 const objectRetries = 5
 
@@ -74,7 +79,7 @@ func (r *objectReader) readFrom(body *io.ReadCloser, b []byte, offset, length in
 		var err error
 		if *body == nil {
 			if *body, err = r.read(r.ctx(), offset, length); err != nil {
-				return 0, err
+				return 0, requestError{err}
 			}
 		}
 		n, err := (*body).Read(b)
@@ -91,7 +96,7 @@ func (r *objectReader) readFrom(body *io.ReadCloser, b []byte, offset, length in
 			err = io.ErrUnexpectedEOF
 		}
 		if *fails++; *fails > objectRetries {
-			return 0, fmt.Errorf("the object breaks off, %d times at the same byte: %w", *fails, err)
+			return 0, requestError{fmt.Errorf("the object breaks off, %d times at the same byte: %w", *fails, err)}
 		}
 		if err := webservice.Sleep(r.ctx(), rand.N(webservice.Backoff(*fails))); err != nil {
 			return 0, err

@@ -15,6 +15,7 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
+	"github.com/chunkline/chunkline/internal/bucket"
 	"github.com/chunkline/chunkline/internal/bucket/buckettest"
 )
 
@@ -198,6 +199,7 @@ type brittleStore struct {
 	content string
 	most    int // bytes of a request
 	reads   int
+	fail    func() error // an error instead of an answer; nil: none
 }
 
 func (b *brittleStore) List(_ context.Context, _ string, found func(key, version string, size int64)) error {
@@ -206,7 +208,11 @@ func (b *brittleStore) List(_ context.Context, _ string, found func(key, version
 }
 
 func (b *brittleStore) Read(_ context.Context, _, _ string, offset, length int64) (io.ReadCloser, error) {
-	b.reads++
+	if b.reads++; b.fail != nil {
+		if err := b.fail(); err != nil {
+			return nil, err
+		}
+	}
 	rest := b.content[offset:]
 	if length >= 0 {
 		rest = rest[:length]
@@ -238,6 +244,44 @@ func TestObject_breaksOff(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A failed request for a Parquet file is told as such. It is no sign of damage, nor that the file has changed.
+func TestObject_parquetFails(t *testing.T) {
+	t.Parallel()
+	b := &brittleStore{content: parquetOf(t, numbered(50), 20), most: 1 << 20}
+	s, err := OpenWith(Options{Size: 10, Bytes: 1000, openStore: func(string, string) (store, error) { return b, nil }}, "s3://x/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	cuts, err := drain(s)
+	if err != nil || len(cuts) != 5 {
+		t.Fatalf("%d chunks, %v", len(cuts), err)
+	}
+	for good := range 20 { // requests before the failure
+		b.reads = 0
+		b.fail = func() error {
+			if b.reads > good {
+				return errors.New("503 Service Unavailable")
+			}
+			return nil
+		}
+		_, err := s.Reread(t.Context(), cuts[4].Mark)
+		if err == nil {
+			if good < 2 {
+				t.Errorf("%d requests are enough", good)
+			}
+			break
+		}
+		if errors.Is(err, ErrChanged) || errors.Is(err, errParquet) || !strings.Contains(err.Error(), "503 Service Unavailable") {
+			t.Errorf("request %d fails: %v", good+1, err)
+		}
+	}
+	b.fail = func() error { return bucket.ErrGone }
+	if _, err := s.Reread(t.Context(), cuts[4].Mark); !errors.Is(err, ErrChanged) || strings.Contains(err.Error(), "damaged") {
+		t.Errorf("the object is gone: %v, want ErrChanged", err)
 	}
 }
 

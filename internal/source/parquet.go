@@ -231,11 +231,14 @@ func (p *parquetReader) convert(row parquet.Row) (problem string, err error) {
 	return o.problem, nil
 }
 
-// wrapParquet marks an error of the library as damaged data, unless the system failed to read the file. It hides io.EOF,
+// wrapParquet marks an error of the library as damaged data, unless the file or the object could not be read. It hides io.EOF,
 // which would mean the end of the source.
 func wrapParquet(err error) error {
 	if _, ok := errors.AsType[syscall.Errno](err); ok || err == nil {
 		return err
+	}
+	if failed, ok := errors.AsType[requestError](err); ok {
+		return failed
 	}
 	return fmt.Errorf("%w: %s", errParquet, err.Error())
 }
