@@ -21,8 +21,17 @@ type part struct {
 	SHA256 string `json:"sha256"`
 }
 
-// writeParts writes the parts of a generation. It returns the manifest that lists them.
+// writeParts writes the parts of a generation. It returns the manifest that lists them. The error is errOvertaken if the committed
+// pieces have changed since: a reader of the manifest must not see parts of two states, and the columns of one may not fit the other.
 func (s *Sink) writeParts(ctx context.Context, now *state, g generation) (*manifest, error) {
+	m, err := s.tryParts(ctx, now, g)
+	if s.state.Load().content != g.Content {
+		return nil, errOvertaken
+	}
+	return m, err
+}
+
+func (s *Sink) tryParts(ctx context.Context, now *state, g generation) (*manifest, error) {
 	outputs, dead := &partWriter{s: s, kind: outputParts, g: g}, &partWriter{s: s, kind: deadParts, g: g}
 	if s.o.table() != 0 { // all parts have the same columns, which depend on all outputs
 		outputs.columns = tabular.NewColumns(nil)
@@ -51,9 +60,6 @@ func (s *Sink) writeParts(ctx context.Context, now *state, g generation) (*manif
 	}
 	if err := errors.Join(outputs.end(ctx), dead.end(ctx)); err != nil {
 		return nil, err
-	}
-	if s.state.Load().content != g.Content {
-		return nil, errOvertaken // a reader of the manifest must not see parts of two states
 	}
 	return &manifest{
 		Format: manifestVersion, Job: now.claims.Job, Sink: now.claims.ID, Generation: g.Name,

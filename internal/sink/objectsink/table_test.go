@@ -134,6 +134,49 @@ func TestTables(t *testing.T) {
 	}
 }
 
+// TestTableChangesInFinish: another process replaces a result after Finish has read the columns, and the new output has another
+// key. Finish begins again.
+func TestTableChangesInFinish(t *testing.T) {
+	t.Parallel()
+	o := testSettings
+	o.format, o.size = "csv", 1
+	m := newMemory()
+	open := func() *Sink {
+		s, err := openIn(t.Context(), m, o, sinktest.Job, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}
+	b := open()
+	claim(t, b, "f1")
+	all, want := tables(o.table())
+	commit(t, b, all, sink.Committed, sink.Committed, sink.Committed)
+	mended := all[2]
+	mended.Outputs = []byte("{\"c\":6}\n")
+	a := open() // it has to read the outputs, which are large
+	replaced := false
+	m.reading = func(key string) error {
+		if !replaced && key == a.entryKey(3) {
+			replaced = true
+			return errors.Join(sinktest.Replace(t, b, mended), a.Refresh(t.Context()))
+		}
+		return nil
+	}
+	if _, err := a.Finish(t.Context(), 3, 5); err != nil || !replaced {
+		t.Fatalf("finish: %v", err)
+	}
+	names, rows := rowsOf(t, m, o.table())
+	for i := range want[:3] {
+		want[i] = strings.TrimSuffix(want[i], "]") + ` ""]`
+	}
+	want[3] = `["" "" "6"]`
+	if !slices.Equal(names, []string{"a,b,c", "a,b,c", "a,b,c"}) || !slices.Equal(rows, want) {
+		t.Errorf("the parts have the columns %q and the rows %.1000q, want %.1000q", names, rows, want)
+	}
+}
+
 // TestNoTable: outputs that were committed as lines and make no table are an error that names the object. Nothing is lost.
 func TestNoTable(t *testing.T) {
 	t.Parallel()
