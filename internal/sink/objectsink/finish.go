@@ -224,5 +224,5 @@ func generationOf(key string) string {
 
 // pattern describes the location of the parts, in the syntax of a source.
 func (s *Sink) pattern(kind partKind) string {
-	return s.o.at() + "/" + string(kind) + "*" + kind.extension(s.o.format)
+	return strings.TrimSuffix(s.o.at(), "/") + "/" + string(kind) + "*" + kind.extension(s.o.format)
 }

@@ -32,7 +32,8 @@ func (s *Sink) writeParts(ctx context.Context, now *state, g generation) (*manif
 }
 
 func (s *Sink) tryParts(ctx context.Context, now *state, g generation) (*manifest, error) {
-	outputs, dead := &partWriter{s: s, kind: outputParts, g: g}, &partWriter{s: s, kind: deadParts, g: g}
+	// A list of the manifest may be empty, and is never null.
+	outputs, dead := &partWriter{s: s, kind: outputParts, g: g, parts: []part{}}, &partWriter{s: s, kind: deadParts, g: g, parts: []part{}}
 	if s.o.table() != 0 { // all parts have the same columns, which depend on all outputs
 		outputs.columns = tabular.NewColumns(nil)
 		if err := s.EachOutput(ctx, outputs.columns.Add); err != nil {

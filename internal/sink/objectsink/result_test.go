@@ -20,6 +20,9 @@ func readResult(t *testing.T, m *memory) (outputs, dead []byte, names []string) 
 	if !there {
 		return nil, nil, nil
 	}
+	if bytes.Contains(text.content, []byte(": null")) {
+		t.Fatalf("a list of the manifest is null: %s", text.content)
+	}
 	var list manifest
 	if err := json.Unmarshal(text.content, &list); err != nil {
 		t.Fatal(err)

@@ -50,6 +50,12 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q names a bucket: %t", spec, !want)
 		}
 	}
+	for spec, want := range map[string]string{"s3://data": "s3://data/part-*.jsonl", "s3://data/a%20b/": "s3://data/a%20b/part-*.jsonl"} {
+		o, err := parse(spec)
+		if got := (&Sink{o: o}).pattern(outputParts); got != want || err != nil {
+			t.Errorf("the parts of %s are at %s, %v; want %s", spec, got, err, want)
+		}
+	}
 	if got := Path("s3://data/a/b/?size=1MiB"); got != "data/a/b" {
 		t.Errorf("path %q", got)
 	}
