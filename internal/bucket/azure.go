@@ -117,7 +117,7 @@ func (b *azureBucket) Read(ctx context.Context, key, version string, offset, len
 	answer, err := b.do(ctx, call{method: http.MethodGet, url: b.at(key, nil), header: header})
 	switch status := statusOf(err); {
 	case err == nil:
-		return checked(answer, strings.Trim(answer.Header.Get("ETag"), `"`), version)
+		return checked(answer, offset, strings.Trim(answer.Header.Get("ETag"), `"`), version)
 	case status == http.StatusRequestedRangeNotSatisfiable: // the object ends before offset
 		return nothing(), nil
 	case status == http.StatusPreconditionFailed, isMissingBlob(err):

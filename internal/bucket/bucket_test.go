@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"go.uber.org/goleak"
 
 	"github.com/chunkline/chunkline/internal/bucket/buckettest"
@@ -130,6 +133,42 @@ func checkRead(t *testing.T, b Bucket) {
 		if got, err := read(t, b, test.key, test.version, test.offset, test.length); got != test.want || !errors.Is(err, test.err) {
 			t.Errorf("%s version %q, %d bytes from %d: %q, %v; want %q, %v", test.key, test.version, test.length, test.offset, got, err, test.want, test.err)
 		}
+	}
+}
+
+// A server or a proxy may ignore the header Range. Then a read from the middle on is an error, and not the wrong bytes.
+func TestRead_rangeIgnored(t *testing.T) {
+	wrap := func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Header.Del("Range")
+			h.ServeHTTP(w, r)
+		})
+	}
+	check := func(t *testing.T, b Bucket) {
+		if err := b.Write(t.Context(), "ten", "text/plain", []byte("0123456789"), ""); err != nil {
+			t.Fatal(err)
+		}
+		for _, length := range []int64{-1, 2} {
+			if got, err := read(t, b, "ten", "", 3, length); err == nil || !strings.Contains(err.Error(), "Range") {
+				t.Errorf("read %q, %v", got, err)
+			}
+		}
+		if got, err := read(t, b, "ten", "", 0, 100); got != "0123456789" || err != nil {
+			t.Errorf("read %q, %v", got, err)
+		}
+	}
+	t.Run("s3", func(t *testing.T) {
+		backend := s3mem.New()
+		if err := backend.CreateBucket("data"); err != nil {
+			t.Fatal(err)
+		}
+		check(t, open(t, wrap(gofakes3.New(backend).Server())))
+	})
+	for _, kind := range buckettest.Kinds {
+		t.Run(strings.TrimSuffix(kind.Scheme, "://"), func(t *testing.T) {
+			kind.Start(t, wrap)
+			check(t, openData(t, kind.Scheme))
+		})
 	}
 }
 

@@ -147,7 +147,7 @@ func (b *googleBucket) Read(ctx context.Context, key, version string, offset, le
 	answer, err := b.do(ctx, call{method: http.MethodGet, url: b.object(key, query), header: header})
 	switch status := statusOf(err); {
 	case err == nil:
-		return checked(answer, answer.Header.Get("X-Goog-Generation"), version)
+		return checked(answer, offset, answer.Header.Get("X-Goog-Generation"), version)
 	case status == http.StatusRequestedRangeNotSatisfiable: // the object ends before offset
 		return nothing(), nil
 	case status == http.StatusPreconditionFailed, status == http.StatusNotModified,

@@ -150,14 +150,20 @@ func finish(answer *http.Response) error {
 	return errors.Join(err, answer.Body.Close())
 }
 
-// checked returns the body of an answer that has the wanted version, or any if wanted is empty. Some servers ignore the condition of a
-// read.
-func checked(answer *http.Response, version, wanted string) (io.ReadCloser, error) {
-	if wanted != "" && version != wanted {
-		_ = answer.Body.Close() // it was only read
-		return nil, ErrGone
+// checked returns the body of an answer to a read from an offset on, if it has the wanted version, or any if wanted is empty. Some
+// servers ignore the condition of a read, and every server and proxy may ignore its range.
+func checked(answer *http.Response, offset int64, version, wanted string) (io.ReadCloser, error) {
+	var err error
+	switch {
+	case wanted != "" && version != wanted:
+		err = ErrGone
+	case offset > 0 && answer.Header.Get("Content-Range") == "":
+		err = errors.New("the server, or a proxy before it, has ignored the header Range of a read and sent the object from its beginning")
+	default:
+		return answer.Body, nil
 	}
-	return answer.Body, nil
+	_ = answer.Body.Close() // it was only read
+	return nil, err
 }
 
 // byteRange returns the value of a Range header.

@@ -82,10 +82,9 @@ func (b *s3Bucket) Read(ctx context.Context, key, version string, offset, length
 	if err != nil {
 		return nil, err
 	}
-	body, info, _, err := b.core.GetObject(ctx, b.name, key, options)
-	if err == nil && version != "" && strings.Trim(info.ETag, `"`) != version { // some servers ignore If-Match
-		_ = body.Close() // it was only read
-		return nil, ErrGone
+	body, info, header, err := b.core.GetObject(ctx, b.name, key, options)
+	if err == nil {
+		return checked(&http.Response{Body: body, Header: header}, offset, strings.Trim(info.ETag, `"`), version)
 	}
 	switch answer := minio.ToErrorResponse(err); {
 	case answer.StatusCode == http.StatusPreconditionFailed, answer.Code == minio.NoSuchKey:
@@ -93,7 +92,7 @@ func (b *s3Bucket) Read(ctx context.Context, key, version string, offset, length
 	case answer.StatusCode == http.StatusRequestedRangeNotSatisfiable: // the object ends before offset
 		return io.NopCloser(strings.NewReader("")), nil
 	}
-	return body, explainS3(err)
+	return nil, explainS3(err)
 }
 
 func (b *s3Bucket) Write(ctx context.Context, key, mediaType string, content []byte, replaces string) error {

@@ -137,6 +137,7 @@ func serve(w http.ResponseWriter, r *http.Request, o object) {
 		if n == 1 {
 			to = size - 1
 		}
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, min(to, size-1), size))
 		content, status = content[from:min(to+1, size)], http.StatusPartialContent
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
