@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
@@ -130,9 +131,27 @@ func (s *Saver) refuse(save wire.Save, r *wire.Result, term uint64) (reason stri
 	lease := wire.Lease{Plan: save.Plan, Piece: r.Piece(), Of: r.Of, First: r.First, Digest: r.Digest, Term: term}
 	switch {
 	case lease.Vouches(s.sink.Key(), r.Token):
-		return ""
+		return wrongLetters(r)
 	case term > 0:
 		return fmt.Sprintf("lease token is not valid for this piece, or is older than the fence of version %q", save.Mapper.Version)
 	}
 	return "lease token is not valid for this piece"
+}
+
+// wrongLetters returns what is wrong with the dead letters of a result, or "". Each must be of an object of the piece without
+// outputs, in their order. Databases store a letter as text with its ordinal as key, so another one would be an error of the sink,
+// which ends the saver.
+func wrongLetters(r *wire.Result) string {
+	letters, err := sink.Letters(r.Dead)
+	if err != nil || !utf8.Valid(r.Dead) {
+		return "a dead letter is no JSON in UTF-8 with an ordinal"
+	}
+	next := r.First
+	for _, l := range letters {
+		if l.Ordinal < next || l.Ordinal-r.First >= uint64(r.Objects) || r.Counts[l.Ordinal-r.First] > 0 {
+			return fmt.Sprintf("object %d has a dead letter, and is not in the piece, has outputs or comes twice", l.Ordinal)
+		}
+		next = l.Ordinal + 1
+	}
+	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -277,6 +278,39 @@ func TestRefused(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestRefused_letters: dead letters that a database could not store would end the saver. They are refused.
+func TestRefused_letters(t *testing.T) {
+	letter := func(ordinal uint64) string {
+		return string(chunk.DeadLetter{Ordinal: ordinal, Chunk: 4, Error: "x", Object: []byte("1")}.Append(nil))
+	}
+	for name, test := range map[string]struct {
+		letters []string
+		counts  []int
+	}{
+		"no JSON":             {[]string{"x\n"}, []int{0, 1}},
+		"no ordinal":          {[]string{"{}\n"}, []int{0, 1}},
+		"no UTF-8":            {[]string{strings.Replace(letter(8), "x", "\xff", 1)}, []int{0, 1}},
+		"of the piece before": {[]string{letter(7)}, []int{0, 1}},
+		"of the piece behind": {[]string{letter(10)}, []int{0, 1}},
+		"with an output":      {[]string{letter(9)}, []int{0, 1}},
+		"twice":               {[]string{letter(8), letter(8)}, []int{0, 0}},
+		"not in order":        {[]string{letter(9), letter(8)}, []int{0, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, true, nil, func(_ *testing.T, b *bench) {
+				s := result(4)
+				s.Counts, s.Dead, s.DeadCount, s.Outputs = test.counts, []byte(strings.Join(test.letters, "")), len(test.letters), nil
+				if test.counts[1] == 1 {
+					s.Outputs = []byte("{}\n")
+				}
+				b.want(s, wire.SaveRefused)
+				b.wantCommits()
+				b.wantConfirmed()
+			})
+		})
+	}
 }
 
 // TestCorrupt: a result that was damaged on the way is answered busy, so that it is sent again.
