@@ -38,6 +38,7 @@ type Sink interface {
 	Records(ctx context.Context) iter.Seq2[sink.Record, error]
 	Outputs(b []byte, r sink.Record) ([]byte, error)
 	DeadLetters(b []byte, r sink.Record) ([]byte, error)
+	// Replace may make dead letters of objects whose outputs do not fit the sink, also in results.
 	Replace(ctx context.Context, old sink.Record, results ...sink.Result) error
 	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
 	Summary() sink.Summary
@@ -164,8 +165,13 @@ func retryPiece(ctx context.Context, folder Sink, cfg Config, pace pace, mapping
 	if err := folder.Replace(ctx, r, results...); err != nil {
 		return err
 	}
-	counts.failed.Add(uint64(len(out.Failed)))
-	counts.mapped.Add(uint64(len(again) - len(out.Failed)))
+	failed := len(again) - len(letters) // without those that were not mapped again
+	for _, result := range results {
+		failed += result.DeadCount
+	}
+	failed = min(failed, len(again)) // the sink may have refused outputs of before, too
+	counts.failed.Add(uint64(failed))
+	counts.mapped.Add(uint64(len(again) - failed))
 	return nil
 }
 

@@ -61,6 +61,20 @@ func TestRetry(t *testing.T) {
 	w.wantRecords(t, 3, "2 attempt 2 by retry: "+after)
 }
 
+// TestRefusedAgain: an object whose new outputs the sink refuses has failed again.
+func TestRefusedAgain(t *testing.T) {
+	t.Parallel()
+	w := &world{tester: t, dir: t.TempDir(), objects: []object{{first: true, n: 1}, {first: true}, {flawed: true}, {first: true, again: true}}}
+	w.fill(-1)
+	f, err := sink.OpenFolder(w.path("sink"), job, sink.FolderOptions{Output: w.path("out.csv")}) // for which an output must be an object
+	w.check(err)
+	got, err := retry.Run(t.Context(), f, retry.Config{Spec: parse(w, after), Workers: 1})
+	if want := (retry.Report{Mapped: 1, Failed: 2, Unreadable: 1}); err != nil || got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	w.check(f.Close())
+}
+
 // TestRetryRate: all workers together map as many objects a second as the rate says, those of 100 ms at a time, and outputs and failures
 // keep their places.
 func TestRetryRate(t *testing.T) {

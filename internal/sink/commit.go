@@ -52,7 +52,7 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 
 // Replace atomically replaces the committed result of a piece by results that together have its objects, for dead letters that
 // were retried. old is the record that they were made from: if the piece has another one by now, it stays. The old bytes stay
-// in the log, and Finish must merge again. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which
+// in the log, and Finish must merge again. Objects whose outputs cannot be rows become dead letters, also in results. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which
 // change nothing.
 func (f *Folder) Replace(ctx context.Context, old Record, results ...Result) error {
 	if err := CheckResults(results); err != nil {
@@ -81,11 +81,11 @@ func (f *Folder) Replace(ctx context.Context, old Record, results ...Result) err
 	gone := removal{pieces: []removed{{old.Chunk, old.From}}}
 	gone.totals.Add(&old)
 	frames := []frame{{kind: removedKind, removed: gone}}
-	for _, r := range results {
-		if r, err = Fit(TableOf(f.o.Output), r); err != nil {
+	for i := range results {
+		if results[i], err = Fit(TableOf(f.o.Output), results[i]); err != nil {
 			return err
 		}
-		frames = append(frames, frameOf(&r))
+		frames = append(frames, frameOf(&results[i]))
 	}
 	return f.append(f.withTransforms(frames, bound))
 }

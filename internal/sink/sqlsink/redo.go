@@ -13,7 +13,7 @@ import (
 )
 
 // Replace replaces the result of a committed piece by results that together have its objects, in one transaction, for dead
-// letters that were retried. It does not touch the rows of objects whose outputs stay the same. old is the record that they
+// letters that were retried. Objects whose outputs do not fit become dead letters again, also in results. It does not touch the rows of objects whose outputs stay the same. old is the record that they
 // were made from: if the piece has another one by now, it stays. Errors are those of Commit, and ErrNoChunk, ErrChanged and
 // ErrConflict, which change nothing.
 func (s *Sink) Replace(ctx context.Context, old sink.Record, results ...sink.Result) error {
@@ -22,8 +22,9 @@ func (s *Sink) Replace(ctx context.Context, old sink.Record, results ...sink.Res
 			return err
 		}
 	}
-	var tried sink.Record // what the last try wrote first; it is in the database if the answer to that COMMIT was lost
-	return s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) error {
+	stored := make([]sink.Result, len(results)) // outputs that do not fit become dead letters again
+	var tried sink.Record                       // what the last try wrote first; it is in the database if the answer to that COMMIT was lost
+	err := s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) error {
 		records, err := s.records(ctx, t, "chunk = $2 AND start = $3", int64(old.Chunk), old.From)
 		if err != nil {
 			return err
@@ -38,11 +39,15 @@ func (s *Sink) Replace(ctx context.Context, old sink.Record, results ...sink.Res
 		if now.claims, err = now.claims.Replace(there, &old, results); err != nil {
 			return err
 		}
-		stored := slices.Clone(results) // outputs that do not fit become dead letters again
+		copy(stored, results)
 		err = s.removing(ctx, t, func() error { return s.replace(ctx, t, now, there, stored) })
 		tried = sink.RecordOf(&stored[0])
 		return err
 	})
+	if err == nil {
+		copy(results, stored)
+	}
+	return err
 }
 
 func (s *Sink) replace(ctx context.Context, t *tx, now *state, old *sink.Record, results []sink.Result) error {

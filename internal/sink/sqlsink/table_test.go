@@ -184,8 +184,12 @@ func testTable(t *testing.T, spec string, db *sql.DB) {
 			}
 		}
 		exec(`UPDATE people SET seen = 'touched' WHERE id = 1`)
-		if err := sinktest.Replace(t, w, mended); err != nil {
+		results := []sink.Result{mended}
+		if err := w.Replace(t.Context(), sink.RecordOf(&w.last[0]), results...); err != nil {
 			t.Fatal(err)
+		}
+		if results[0].DeadCount != 1 || results[0].Counts[4] != 0 {
+			t.Errorf("the results of the retry have %d dead letters and the counts %v, want one of object 4", results[0].DeadCount, results[0].Counts)
 		}
 		if got, want := people(), `1 Ada {"b": [1, 2]} touched 2 Bo null yes 3 Cy null yes 5 O'Brien "x" null yes 7 mine null yes`; got != want {
 			t.Errorf("after the retry the table has %s, want %s", got, want)
