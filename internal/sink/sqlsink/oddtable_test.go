@@ -26,6 +26,24 @@ func testOddOutputs(t *testing.T, spec string, db *sql.DB) {
 	}
 }
 
+// A table may have any name.
+func TestSQLiteTable_quote(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(`CREATE TABLE "5""" (id INT)`); err != nil {
+		t.Fatal(err)
+	}
+	w := openTable(t, "sqlite:"+path+"?table=5%22&columns=id", "job")
+	w.commit(`{"id":1}`)
+	if n := count(t, db, `SELECT SUM(id) FROM "5"""`); n != 1 {
+		t.Errorf("the rows add up to %d, want 1", n)
+	}
+}
+
 // A statement has a limit of parameters, so fewer rows of a wide table fit into one.
 func TestSQLiteTable_wide(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db")

@@ -230,7 +230,7 @@ func (liteDialect) reason(err error) string {
 
 // unquoteName undoes quoteName.
 func unquoteName(quoted string) string {
-	return strings.ReplaceAll(strings.Trim(quoted, `"`), `""`, `"`)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `""`, `"`)
 }
 
 func (liteDialect) lockMaking(context.Context, *tx) error { return nil } // the transaction has the lock
