@@ -17,7 +17,7 @@ const maxSize = 500
 func Compile(query *gojq.Query, variables map[string][]byte) *Program {
 	c := &compiler{variables: variables}
 	p := &Program{root: &node{}}
-	p.stmts = c.outputs(query, path{p.root}, func(e expr) []stmt { return []stmt{output{e}} })
+	p.stmts = c.outputs(query, path{p.root}, printed)
 	if c.size > maxSize || alwaysGivesUp(p.stmts) {
 		return nil
 	}
@@ -49,29 +49,52 @@ type compiler struct {
 	roots     []*node // of all each and bind
 	size      int     // parts so far
 	depth     int     // of the calls of outputs and single
+	failed    bool    // the expression that is being compiled is left to gojq
 }
 
 // enter counts a part. It returns false if there are too many, or they are nested
 // too deep.
 func (c *compiler) enter(q *gojq.Query) bool {
-	c.size++
 	c.depth++
+	if c.failed {
+		return false
+	}
+	c.size++
 	return c.size <= maxSize && c.depth <= maxNest &&
 		len(q.FuncDefs)+len(q.Imports)+len(q.Patterns) == 0 && q.Meta == nil
 }
+
+// fail leaves the expression that is being compiled to gojq.
+func (c *compiler) fail() expr {
+	c.failed = true
+	return nil
+}
+
+// then compiles an expression. next makes the statements that follow it.
+func (c *compiler) then(compile func() expr, next func(expr) []stmt) []stmt {
+	before := c.failed
+	c.failed = false
+	e := compile()
+	failed := c.failed
+	c.failed = before
+	if failed {
+		return []stmt{giveUp{}}
+	}
+	return next(e)
+}
+
+// printed returns the statements that print an expression.
+func printed(e expr) []stmt { return []stmt{output{e}} }
 
 // outputs compiles a query with any number of outputs. in is its input, and next
 // makes the statements that follow each output.
 func (c *compiler) outputs(q *gojq.Query, in path, next func(expr) []stmt) []stmt {
 	defer func() { c.depth-- }()
-	if !c.enter(q) {
-		return []stmt{giveUp{}}
-	}
 	switch {
+	case !c.enter(q), q.Op == gojq.OpPipe && mergesPush(q):
+		return []stmt{giveUp{}}
 	case q.Term != nil:
 		return c.termOutputs(q.Term, in, next)
-	case q.Op == gojq.OpPipe && mergesPush(q):
-		return []stmt{giveUp{}}
 	case q.Op == gojq.OpPipe:
 		return c.outputs(q.Left, in, func(e expr) []stmt {
 			first, at := c.bind(e)
@@ -80,17 +103,7 @@ func (c *compiler) outputs(q *gojq.Query, in path, next func(expr) []stmt) []stm
 	case q.Op == gojq.OpComma:
 		return append(c.outputs(q.Left, in, next), c.outputs(q.Right, in, next)...)
 	}
-	return follow(next)(c.operation(q, in))
-}
-
-// follow returns next for an expression that could be compiled.
-func follow(next func(expr) []stmt) func(expr, bool) []stmt {
-	return func(e expr, ok bool) []stmt {
-		if !ok {
-			return []stmt{giveUp{}}
-		}
-		return next(e)
-	}
+	return c.then(func() expr { return c.operation(q, in) }, next)
 }
 
 func (c *compiler) termOutputs(t *gojq.Term, in path, next func(expr) []stmt) []stmt {
@@ -100,7 +113,7 @@ func (c *compiler) termOutputs(t *gojq.Term, in path, next func(expr) []stmt) []
 			case suffix.Iter:
 				return c.each(e, next)
 			case suffix.Index != nil:
-				return follow(next)(c.index(e, suffix.Index))
+				return c.then(func() expr { return c.index(e, suffix.Index) }, next)
 			}
 			return []stmt{giveUp{}}
 		})
@@ -113,13 +126,11 @@ func (c *compiler) termOutputs(t *gojq.Term, in path, next func(expr) []stmt) []
 	case isCall(t, "empty", 0):
 		return nil
 	case isCall(t, "select", 1):
-		condition, ok := c.single(t.Func.Args[0], in)
-		if !ok {
-			return []stmt{giveUp{}}
-		}
-		return []stmt{branch{condition: condition, then: next(in)}}
+		return c.then(func() expr { return c.single(t.Func.Args[0], in) }, func(condition expr) []stmt {
+			return []stmt{branch{condition: condition, then: next(in)}}
+		})
 	}
-	return follow(next)(c.term(t, in))
+	return c.then(func() expr { return c.term(t, in) }, next)
 }
 
 // cutSuffix splits the last suffix off a term, as [] of .a[].
@@ -144,20 +155,18 @@ func (c *compiler) each(e expr, next func(expr) []stmt) []stmt {
 }
 
 func (c *compiler) branch(q *gojq.If, in path, next func(expr) []stmt) []stmt {
-	condition, ok := c.single(q.Cond, in)
-	if !ok {
-		return []stmt{giveUp{}}
-	}
-	b := branch{condition: condition, then: c.outputs(q.Then, in, next)}
-	switch {
-	case len(q.Elif) > 0:
-		b.otherwise = c.branch(otherwise(q), in, next)
-	case q.Else != nil:
-		b.otherwise = c.outputs(q.Else, in, next)
-	default:
-		b.otherwise = next(in)
-	}
-	return []stmt{b}
+	return c.then(func() expr { return c.single(q.Cond, in) }, func(condition expr) []stmt {
+		b := branch{condition: condition, then: c.outputs(q.Then, in, next)}
+		switch {
+		case len(q.Elif) > 0:
+			b.otherwise = c.branch(otherwise(q), in, next)
+		case q.Else != nil:
+			b.otherwise = c.outputs(q.Else, in, next)
+		default:
+			b.otherwise = next(in)
+		}
+		return []stmt{b}
+	})
 }
 
 // otherwise returns the first elif of q and what follows as an if.
@@ -201,50 +210,41 @@ func (c *compiler) bind(e expr) (first expr, at path) {
 }
 
 // single compiles a query that has exactly one output.
-func (c *compiler) single(q *gojq.Query, in path) (expr, bool) {
+func (c *compiler) single(q *gojq.Query, in path) expr {
 	defer func() { c.depth-- }()
 	switch {
-	case !c.enter(q):
-		return nil, false
+	case !c.enter(q), q.Op == gojq.OpPipe && mergesPush(q):
+		return c.fail()
 	case q.Term != nil:
 		return c.term(q.Term, in)
-	case q.Op == gojq.OpPipe && mergesPush(q):
-		return nil, false
 	case q.Op == gojq.OpPipe:
-		e, ok := c.single(q.Left, in)
-		if !ok {
-			return nil, false
-		}
-		first, at := c.bind(e)
-		then, ok := c.single(q.Right, at)
-		return sequence{first, then}, ok
+		first, at := c.bind(c.single(q.Left, in))
+		return sequence{first, c.single(q.Right, at)}
 	}
 	return c.operation(q, in)
 }
 
 // operation compiles an operator whose operands have one output each.
-func (c *compiler) operation(q *gojq.Query, in path) (expr, bool) {
-	if q.Op == gojq.OpAdd {
-		return c.sum(q, in)
+func (c *compiler) operation(q *gojq.Query, in path) expr {
+	if q.Op == gojq.OpComma || q.Left == nil || q.Right == nil {
+		return c.fail()
 	}
-	if q.Op == gojq.OpComma || q.Op == gojq.OpPipe || q.Left == nil || q.Right == nil {
-		return nil, false
-	}
-	l, lok := c.single(q.Left, in)
-	r, rok := c.single(q.Right, in)
-	if !lok || !rok {
-		return nil, false
-	}
+	l, r := c.single(q.Left, in), c.single(q.Right, in)
 	truth := func(e expr) expr { return choice{e, constant{boolean(true)}, constant{boolean(false)}} }
 	switch q.Op {
+	case gojq.OpAdd:
+		if left, ok := l.(sum); ok {
+			return append(left, r)
+		}
+		return sum{l, r}
 	case gojq.OpAnd:
-		return choice{l, truth(r), constant{boolean(false)}}, true
+		return choice{l, truth(r), constant{boolean(false)}}
 	case gojq.OpOr:
-		return choice{l, constant{boolean(true)}, truth(r)}, true
+		return choice{l, constant{boolean(true)}, truth(r)}
 	case gojq.OpAlt:
-		return alternative{l, r}, true
+		return alternative{l, r}
 	case gojq.OpSub, gojq.OpMul, gojq.OpDiv:
-		return arithmetic{q.Op.String()[0], l, r}, true
+		return arithmetic{q.Op.String()[0], l, r}
 	default: // a comparison, or an operator that is left to gojq
 	}
 	result, ok := map[gojq.Operator][3]bool{
@@ -252,24 +252,8 @@ func (c *compiler) operation(q *gojq.Query, in path) (expr, bool) {
 		gojq.OpLt: {true, false, false}, gojq.OpLe: {true, true, false},
 		gojq.OpGt: {false, false, true}, gojq.OpGe: {false, true, true},
 	}[q.Op]
-	return comparison{l, r, result}, ok
-}
-
-func (c *compiler) sum(q *gojq.Query, in path) (expr, bool) {
-	var left sum
-	if q.Left.Term == nil && q.Left.Op == gojq.OpAdd && len(q.Left.FuncDefs) == 0 {
-		e, ok := c.single(q.Left, in)
-		if !ok {
-			return nil, false
-		}
-		left = e.(sum) //nolint:forcetypeassert // the operator + makes it a sum
-	} else {
-		e, ok := c.single(q.Left, in)
-		if !ok {
-			return nil, false
-		}
-		left = sum{e}
+	if !ok {
+		return c.fail()
 	}
-	right, ok := c.single(q.Right, in)
-	return append(left, right), ok
+	return comparison{l, r, result}
 }

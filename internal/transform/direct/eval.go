@@ -9,29 +9,23 @@ import (
 
 // An expr is a part of a program that has exactly one value.
 type expr interface {
-	// eval returns the value, or false if it gives up. A string may be a literal of
-	// the object; load makes it ready for use.
-	eval(p *Program) (value, bool)
+	// eval returns the value, which is unknown if it gives up. A string may be a
+	// literal of the object; load makes it ready for use.
+	eval(p *Program) value
 }
 
 // loaded is eval and load.
-func loaded(p *Program, e expr) (value, bool) {
-	v, ok := e.eval(p)
-	return p.load(v), ok
-}
+func loaded(p *Program, e expr) value { return p.load(e.eval(p)) }
 
 // A path is a value of the object.
 type path struct{ node *node }
 
-func (e path) eval(p *Program) (value, bool) {
-	v := p.values[e.node.index]
-	return v, v.kind != unknown
-}
+func (e path) eval(p *Program) value { return p.values[e.node.index] }
 
 // A constant is a literal of the program.
 type constant struct{ value value }
 
-func (e constant) eval(*Program) (value, bool) { return e.value, true }
+func (e constant) eval(*Program) value { return e.value }
 
 // A bind is the left side of a pipe: its value becomes the values of root and the
 // nodes below it.
@@ -40,26 +34,25 @@ type bind struct {
 	root *node
 }
 
-func (e bind) eval(p *Program) (value, bool) {
-	v, ok := e.of.eval(p)
+func (e bind) eval(p *Program) value {
+	v := e.of.eval(p)
 	switch {
-	case !ok:
-		return v, false
+	case v.kind == unknown:
 	case v.kind >= array && p.read(e.root, v.text, 0, 0) < 0:
-		return v, false
+		return value{}
 	case v.kind < array:
 		p.set(e.root, v.kind == null)
 		p.values[e.root.index] = v
 	}
-	return v, true
+	return v
 }
 
 // A sequence is a pipe.
 type sequence struct{ first, then expr }
 
-func (e sequence) eval(p *Program) (value, bool) {
-	if _, ok := e.first.eval(p); !ok {
-		return value{}, false
+func (e sequence) eval(p *Program) value {
+	if v := e.first.eval(p); v.kind == unknown {
+		return v
 	}
 	return e.then.eval(p)
 }
@@ -67,11 +60,11 @@ func (e sequence) eval(p *Program) (value, bool) {
 // A choice is if, and, or, and not.
 type choice struct{ condition, then, otherwise expr }
 
-func (e choice) eval(p *Program) (value, bool) {
-	c, ok := e.condition.eval(p)
+func (e choice) eval(p *Program) value {
+	c := e.condition.eval(p)
 	switch {
-	case !ok:
-		return c, false
+	case c.kind == unknown:
+		return c
 	case c.truthy():
 		return e.then.eval(p)
 	}
@@ -81,9 +74,9 @@ func (e choice) eval(p *Program) (value, bool) {
 // An alternative is the operator //.
 type alternative struct{ first, otherwise expr }
 
-func (e alternative) eval(p *Program) (value, bool) {
-	if v, ok := e.first.eval(p); !ok || v.truthy() {
-		return v, ok
+func (e alternative) eval(p *Program) value {
+	if v := e.first.eval(p); v.kind == unknown || v.truthy() {
+		return v
 	}
 	return e.otherwise.eval(p)
 }
@@ -94,14 +87,12 @@ type comparison struct {
 	result      [3]bool
 }
 
-func (e comparison) eval(p *Program) (value, bool) {
-	l, lok := loaded(p, e.left)
-	r, rok := loaded(p, e.right)
-	if !lok || !rok {
-		return value{}, false
+func (e comparison) eval(p *Program) value {
+	order, ok := compare(loaded(p, e.left), loaded(p, e.right))
+	if !ok {
+		return value{}
 	}
-	order, ok := compare(l, r)
-	return boolean(e.result[order+1]), ok
+	return boolean(e.result[order+1])
 }
 
 // Arithmetic is -, * and /.
@@ -110,25 +101,18 @@ type arithmetic struct {
 	left, right expr
 }
 
-func (e arithmetic) eval(p *Program) (value, bool) {
-	l, lok := e.left.eval(p)
-	r, rok := e.right.eval(p)
-	if !lok || !rok || l.kind != number || r.kind != number {
-		return value{}, false
-	}
-	return calculate(e.op, l, r)
-}
+func (e arithmetic) eval(p *Program) value { return calculate(e.op, e.left.eval(p), e.right.eval(p)) }
 
 // A sum is a chain of +, or a string with values in it.
 type sum []expr
 
-func (e sum) eval(p *Program) (value, bool) {
+func (e sum) eval(p *Program) value {
 	first := len(p.terms)
 	defer func() { p.terms = p.terms[:first] }()
 	for _, term := range e {
-		v, ok := loaded(p, term)
-		if !ok {
-			return v, false
+		v := loaded(p, term)
+		if v.kind == unknown {
+			return v
 		}
 		p.terms = append(p.terms, v)
 	}
@@ -136,27 +120,16 @@ func (e sum) eval(p *Program) (value, bool) {
 }
 
 // add adds loaded values from left to right.
-func (p *Program) add(terms []value) (value, bool) {
-	total, start := value{kind: null}, -1 // start is where total begins in the arena, if it is the last there
-	for i, v := range terms {
-		var ok bool
+func (p *Program) add(terms []value) value {
+	total, start := terms[0], -1 // start is where total begins in the arena, if it is the last there
+	for _, v := range terms[1:] {
 		switch {
-		case v.kind == null && i == 0:
-		case v.kind == number && (total.kind == null || total.kind == number):
-			if v, ok = v.calculable(); !ok {
-				return v, false
-			}
-			if total.kind == null && i > 0 {
-				total = v
-			} else if i == 0 {
-				total = terms[0]
-			} else if total, ok = calculate('+', total, v); !ok {
-				return v, false
-			}
+		case v.kind == number && total.kind == null:
+			total = v.calculable()
+		case v.kind == number && total.kind == number:
+			total = calculate('+', total, v)
 		case v.kind == null && total.kind == number:
-			if total, ok = total.calculable(); !ok {
-				return v, false
-			}
+			total = total.calculable()
 		case v.kind == null:
 		case total.kind == null:
 			total = v
@@ -167,14 +140,17 @@ func (p *Program) add(terms []value) (value, bool) {
 			}
 			p.arena = append(p.arena, v.text...)
 			if len(p.arena) > maxArena {
-				return v, false
+				return value{}
 			}
 			total.text = p.arena[start:len(p.arena):len(p.arena)]
 		default:
-			return v, false
+			return value{}
+		}
+		if total.kind == unknown {
+			return total
 		}
 	}
-	return total, true
+	return total
 }
 
 // An objectOf is an object of the program. Its fields are in the order of their
@@ -189,14 +165,17 @@ type field struct {
 	value expr
 }
 
-func (e *objectOf) eval(p *Program) (value, bool) {
+func (e *objectOf) eval(p *Program) value {
 	out, ok := e.append(p, nil)
-	return value{kind: object, text: out}, ok
+	if !ok {
+		return value{}
+	}
+	return value{kind: object, text: out}
 }
 
 func (e *objectOf) append(p *Program, dst []byte) ([]byte, bool) {
 	for _, value := range e.dropped {
-		if _, ok := value.eval(p); !ok {
+		if value.eval(p).kind == unknown {
 			return dst, false
 		}
 	}
@@ -216,9 +195,12 @@ func (e *objectOf) append(p *Program, dst []byte) ([]byte, bool) {
 // An arrayOf is an array of the program: the outputs of statements.
 type arrayOf struct{ elements []stmt }
 
-func (e *arrayOf) eval(p *Program) (value, bool) {
+func (e *arrayOf) eval(p *Program) value {
 	out, ok := e.append(p, nil)
-	return value{kind: array, text: out}, ok
+	if !ok {
+		return value{}
+	}
+	return value{kind: array, text: out}
 }
 
 func (e *arrayOf) append(p *Program, dst []byte) ([]byte, bool) {
@@ -239,23 +221,19 @@ func (p *Program) print(dst []byte, e expr) ([]byte, bool) {
 	case *arrayOf:
 		return e.append(p, dst)
 	}
-	v, ok := e.eval(p)
-	if !ok {
-		return dst, false
-	}
-	return p.append(dst, v)
+	return p.append(dst, e.eval(p))
 }
 
 // A call is a function of one value, which is loaded.
 type call struct {
 	of       expr
-	function func(p *Program, v value) (value, bool)
+	function func(p *Program, v value) value
 }
 
-func (e call) eval(p *Program) (value, bool) {
-	v, ok := loaded(p, e.of)
-	if !ok {
-		return v, false
+func (e call) eval(p *Program) value {
+	v := loaded(p, e.of)
+	if v.kind == unknown {
+		return v
 	}
 	return e.function(p, v)
 }
@@ -266,23 +244,22 @@ type call2 struct {
 	function     func(s, argument []byte) value
 }
 
-func (e call2) eval(p *Program) (value, bool) {
-	s, ok := loaded(p, e.of)
-	argument, aok := loaded(p, e.argument)
-	if !ok || !aok || s.kind != str || argument.kind != str {
-		return value{}, false
+func (e call2) eval(p *Program) value {
+	s, argument := loaded(p, e.of), loaded(p, e.argument)
+	if s.kind != str || argument.kind != str {
+		return value{}
 	}
-	return e.function(s.text, argument.text), true
+	return e.function(s.text, argument.text)
 }
 
-var functions = map[string]func(p *Program, v value) (value, bool){
-	"not":            func(_ *Program, v value) (value, bool) { return boolean(!v.truthy()), true },
-	"length":         (*Program).length,
-	"type":           func(_ *Program, v value) (value, bool) { return textOf([]byte(v.typeName())), true },
+var functions = map[string]func(p *Program, v value) value{
+	"not":            func(_ *Program, v value) value { return boolean(!v.truthy()) },
+	"length":         length,
+	"type":           func(_ *Program, v value) value { return textOf([]byte(v.typeName())) },
 	"tostring":       (*Program).tostring,
 	"tonumber":       tonumber,
-	"ascii_downcase": func(p *Program, v value) (value, bool) { return p.mapASCII(v, 'A', 'Z') },
-	"ascii_upcase":   func(p *Program, v value) (value, bool) { return p.mapASCII(v, 'a', 'z') },
+	"ascii_downcase": func(p *Program, v value) value { return p.mapASCII(v, 'A', 'Z') },
+	"ascii_upcase":   func(p *Program, v value) value { return p.mapASCII(v, 'a', 'z') },
 }
 
 var functions2 = map[string]func(s, argument []byte) value{
@@ -293,7 +270,7 @@ var functions2 = map[string]func(s, argument []byte) value{
 	"rtrimstr":   func(s, argument []byte) value { return textOf(bytes.TrimSuffix(s, argument)) },
 }
 
-func (p *Program) length(v value) (value, bool) {
+func length(_ *Program, v value) value {
 	n := 0
 	switch v.kind {
 	case null:
@@ -305,25 +282,25 @@ func (p *Program) length(v value) (value, bool) {
 			at, more = chunk.Next(v.text, chunk.ValueEnd(v.text, at, maxNest), ']')
 		}
 	default:
-		return v, false
+		return value{}
 	}
-	return value{kind: number, form: integer, integer: int64(n)}, true
+	return value{kind: number, form: integer, integer: int64(n)}
 }
 
-func tonumber(_ *Program, v value) (value, bool) {
+func tonumber(_ *Program, v value) value {
 	switch {
 	case v.kind == number:
-		return v, true
+		return v
 	case v.kind == str && len(v.text) > 0 && chunk.NumberEnd(v.text, 0) == len(v.text):
 		return parseNumber(string(v.text))
 	}
-	return v, false
+	return value{}
 }
 
 // mapASCII changes the case of the letters from first to last.
-func (p *Program) mapASCII(v value, first, last byte) (value, bool) {
+func (p *Program) mapASCII(v value, first, last byte) value {
 	if v.kind != str {
-		return v, false
+		return value{}
 	}
 	start := len(p.arena)
 	p.arena = append(p.arena, v.text...)
@@ -333,5 +310,5 @@ func (p *Program) mapASCII(v value, first, last byte) (value, bool) {
 			changed[i] = c ^ 0x20
 		}
 	}
-	return textOf(changed), true
+	return textOf(changed)
 }

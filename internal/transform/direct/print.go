@@ -45,12 +45,15 @@ func (p *Program) append(dst []byte, v value) ([]byte, bool) {
 }
 
 // tostring returns v, which is loaded, as jq's tostring does.
-func (p *Program) tostring(v value) (value, bool) {
+func (p *Program) tostring(v value) value {
 	if v.kind == str {
-		return v, true
+		return v
 	}
 	out, ok := p.append(nil, v) // not into the arena, which append may need for itself
-	return textOf(out), ok
+	if !ok {
+		return value{}
+	}
+	return textOf(out)
 }
 
 // rewrite appends the valid value that begins at in[at] as gojq prints it, and

@@ -86,8 +86,7 @@ func (s output) run(p *Program, dst []byte, end byte) ([]byte, bool) {
 type check struct{ value expr }
 
 func (s check) run(p *Program, dst []byte, _ byte) ([]byte, bool) {
-	_, ok := s.value.eval(p)
-	return dst, ok
+	return dst, s.value.eval(p).kind != unknown
 }
 
 // A branch is if and select.
@@ -97,9 +96,9 @@ type branch struct {
 }
 
 func (s branch) run(p *Program, dst []byte, end byte) ([]byte, bool) {
-	c, ok := s.condition.eval(p)
+	c := s.condition.eval(p)
 	switch {
-	case !ok:
+	case c.kind == unknown:
 		return dst, false
 	case c.truthy():
 		return p.run(s.then, dst, end)
@@ -116,8 +115,8 @@ type each struct {
 }
 
 func (s *each) run(p *Program, dst []byte, end byte) ([]byte, bool) {
-	v, ok := s.of.eval(p)
-	if !ok || v.kind != array && v.kind != object {
+	v := s.of.eval(p)
+	if v.kind != array && v.kind != object {
 		return dst, false
 	}
 	first := len(p.members)
@@ -129,6 +128,7 @@ func (s *each) run(p *Program, dst []byte, end byte) ([]byte, bool) {
 	}
 	for _, m := range members {
 		p.read(s.root, m.value, 0, 0)
+		var ok bool
 		if dst, ok = p.run(s.stmts, dst, end); !ok {
 			return dst, false
 		}

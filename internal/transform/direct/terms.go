@@ -8,26 +8,21 @@ import (
 )
 
 // term compiles a term that has exactly one output.
-func (c *compiler) term(t *gojq.Term, in path) (expr, bool) {
+func (c *compiler) term(t *gojq.Term, in path) expr {
 	if suffix, base := cutSuffix(t); suffix != nil {
-		e, ok := c.single(base, in)
-		if !ok || suffix.Index == nil {
-			return nil, false
-		}
-		return c.index(e, suffix.Index)
+		return c.index(c.single(base, in), suffix.Index)
 	}
 	switch t.Type {
 	case gojq.TermTypeIdentity:
-		return in, true
+		return in
 	case gojq.TermTypeNull:
-		return constant{value{kind: null}}, true
+		return constant{value{kind: null}}
 	case gojq.TermTypeTrue, gojq.TermTypeFalse:
-		return constant{boolean(t.Type == gojq.TermTypeTrue)}, true
+		return constant{boolean(t.Type == gojq.TermTypeTrue)}
 	case gojq.TermTypeNumber:
-		v, ok := parseNumber(t.Number)
-		return constant{v}, ok
+		return c.constant(parseNumber(t.Number))
 	case gojq.TermTypeUnary:
-		return negative(t.Unary)
+		return c.negative(t.Unary)
 	case gojq.TermTypeIndex:
 		return c.index(in, t.Index)
 	case gojq.TermTypeString:
@@ -43,24 +38,31 @@ func (c *compiler) term(t *gojq.Term, in path) (expr, bool) {
 	case gojq.TermTypeFunc:
 		return c.call(t.Func, in)
 	default: // is left to gojq
+		return c.fail()
 	}
-	return nil, false
+}
+
+func (c *compiler) constant(v value) expr {
+	if v.kind == unknown {
+		return c.fail()
+	}
+	return constant{v}
 }
 
 // negative compiles a number with a minus.
-func negative(u *gojq.Unary) (expr, bool) {
+func (c *compiler) negative(u *gojq.Unary) expr {
 	if u.Op != gojq.OpSub || u.Term.Type != gojq.TermTypeNumber || len(u.Term.SuffixList) > 0 {
-		return nil, false
+		return c.fail()
 	}
-	v, ok := parseNumber(u.Term.Number)
+	v := parseNumber(u.Term.Number)
 	v.integer, v.float = -v.integer, -v.float
-	return constant{v}, ok
+	return c.constant(v)
 }
 
-// index compiles .NAME, ."NAME", ["NAME"] and [NUMBER] after e.
-func (c *compiler) index(e expr, x *gojq.Index) (expr, bool) {
-	if x.IsSlice {
-		return nil, false
+// index compiles .NAME, ."NAME", ["NAME"] and [NUMBER] after e. x is nil for another suffix.
+func (c *compiler) index(e expr, x *gojq.Index) expr {
+	if c.failed || x == nil || x.IsSlice {
+		return c.fail()
 	}
 	first, at := c.bind(e)
 	after := func(n *node) expr {
@@ -72,53 +74,47 @@ func (c *compiler) index(e expr, x *gojq.Index) (expr, bool) {
 	s := x.Str
 	switch {
 	case x.Name != "":
-		return after(at.node.member(x.Name)), true
+		return after(at.node.member(x.Name))
 	case s == nil && x.Start.Term != nil && len(x.Start.Term.SuffixList)+len(x.Start.FuncDefs) == 0:
 		switch t := x.Start.Term; t.Type {
 		case gojq.TermTypeNumber:
-			v, ok := parseNumber(t.Number)
-			if !ok || v.form != integer || v.integer < 0 || v.integer > maxSize {
-				return nil, false
+			v := parseNumber(t.Number)
+			if v.form != integer || v.integer < 0 || v.integer > maxSize {
+				return c.fail()
 			}
-			return after(at.node.item(int(v.integer))), true
+			return after(at.node.item(int(v.integer)))
 		case gojq.TermTypeString:
 			s = t.Str
 		default: // is left to gojq
 		}
 	}
 	if s == nil || s.Queries != nil {
-		return nil, false
+		return c.fail()
 	}
-	return after(at.node.member(s.Str)), true
+	return after(at.node.member(s.Str))
 }
 
-func (c *compiler) string(s *gojq.String, in path) (expr, bool) {
-	if s.Queries == nil {
-		return constant{textOf([]byte(s.Str))}, true
+func (c *compiler) string(s *gojq.String, in path) expr {
+	if len(s.Queries) == 0 {
+		return constant{textOf([]byte(s.Str))}
 	}
 	var parts sum
 	for _, q := range s.Queries {
-		e, ok := c.single(q, in)
-		if !ok {
-			return nil, false
-		}
+		e := c.single(q, in)
 		if q.Term.Str == nil {
 			e = call{e, (*Program).tostring}
 		}
 		parts = append(parts, e)
 	}
-	return parts, len(parts) > 0
+	return parts
 }
 
-func (c *compiler) object(o *gojq.Object, in path) (expr, bool) {
+func (c *compiler) object(o *gojq.Object, in path) expr {
 	values := map[string]expr{}
 	var keys []string
 	e := &objectOf{}
 	for _, kv := range o.KeyVals {
-		key, value, ok := c.keyValue(kv, in)
-		if !ok {
-			return nil, false
-		}
+		key, value := c.keyValue(kv, in)
 		if earlier, twice := values[key]; twice {
 			e.dropped = append(e.dropped, earlier)
 		} else {
@@ -134,62 +130,52 @@ func (c *compiler) object(o *gojq.Object, in path) (expr, bool) {
 		}
 		e.fields = append(e.fields, field{head, values[key]})
 	}
-	return e, true
+	return e
 }
 
-func (c *compiler) keyValue(kv *gojq.ObjectKeyVal, in path) (key string, value expr, ok bool) {
+func (c *compiler) keyValue(kv *gojq.ObjectKeyVal, in path) (key string, value expr) {
+	key = kv.Key
+	if s := kv.KeyString; key == "" && s != nil && s.Queries == nil {
+		key = s.Str
+	} else if key == "" {
+		return "", c.fail()
+	}
 	variable := strings.HasPrefix(kv.Key, "$")
 	switch {
-	case kv.Key != "":
-		key = kv.Key
-	case kv.KeyString != nil && kv.KeyString.Queries == nil:
-		key = kv.KeyString.Str
-	default:
-		return "", nil, false
-	}
-	switch {
 	case variable && kv.Val == nil: // {$name}
-		value, ok = c.variable(key)
-		key = key[1:]
+		return key[1:], c.variable(key)
 	case variable:
-		return "", nil, false
+		return "", c.fail()
 	case kv.Val == nil: // {name}
-		value, ok = c.index(in, &gojq.Index{Str: &gojq.String{Str: key}})
-	default:
-		value, ok = c.single(kv.Val, in)
+		return key, c.index(in, &gojq.Index{Str: &gojq.String{Str: key}})
 	}
-	return key, value, ok
+	return key, c.single(kv.Val, in)
 }
 
 // array compiles [q], or [] if q is nil.
-func (c *compiler) array(q *gojq.Query, in path) (expr, bool) {
+func (c *compiler) array(q *gojq.Query, in path) expr {
 	e := &arrayOf{}
 	if q != nil {
-		e.elements = c.outputs(q, in, func(e expr) []stmt { return []stmt{output{e}} })
+		e.elements = c.outputs(q, in, printed)
 	}
-	return e, !alwaysGivesUp(e.elements)
+	if alwaysGivesUp(e.elements) {
+		return c.fail()
+	}
+	return e
 }
 
-func (c *compiler) choice(q *gojq.If, in path) (expr, bool) {
-	condition, ok := c.single(q.Cond, in)
-	if !ok {
-		return nil, false
-	}
-	then, ok := c.single(q.Then, in)
-	if !ok {
-		return nil, false
-	}
-	other := expr(in)
+func (c *compiler) choice(q *gojq.If, in path) expr {
+	e := choice{c.single(q.Cond, in), c.single(q.Then, in), in}
 	switch {
 	case len(q.Elif) > 0:
-		other, ok = c.choice(otherwise(q), in)
+		e.otherwise = c.choice(otherwise(q), in)
 	case q.Else != nil:
-		other, ok = c.single(q.Else, in)
+		e.otherwise = c.single(q.Else, in)
 	}
-	return choice{condition, then, other}, ok
+	return e
 }
 
-func (c *compiler) call(f *gojq.Func, in path) (expr, bool) {
+func (c *compiler) call(f *gojq.Func, in path) expr {
 	switch {
 	case strings.HasPrefix(f.Name, "$"):
 		return c.variable(f.Name)
@@ -199,24 +185,18 @@ func (c *compiler) call(f *gojq.Func, in path) (expr, bool) {
 			Op:    gojq.OpPipe,
 			Right: f.Args[0],
 		}, in)
-	case len(f.Args) == 0:
-		function, ok := functions[f.Name]
-		return call{in, function}, ok
-	case len(f.Args) == 1:
-		function, ok := functions2[f.Name]
-		if !ok {
-			return nil, false
-		}
-		argument, ok := c.single(f.Args[0], in)
-		return call2{in, argument, function}, ok
+	case len(f.Args) == 0 && functions[f.Name] != nil:
+		return call{in, functions[f.Name]}
+	case len(f.Args) == 1 && functions2[f.Name] != nil:
+		return call2{in, c.single(f.Args[0], in), functions2[f.Name]}
 	}
-	return nil, false
+	return c.fail()
 }
 
-func (c *compiler) variable(name string) (expr, bool) {
+func (c *compiler) variable(name string) expr {
 	v, ok := c.variables[name]
 	if !ok {
-		return nil, false
+		return c.fail()
 	}
-	return constant{value{kind: kindOf(v[0]), text: v}}, true
+	return constant{value{kind: kindOf(v[0]), text: v}}
 }

@@ -12,7 +12,7 @@ import (
 type kind uint8
 
 const (
-	unknown kind = iota // a path that does not exist: gojq has an error, or does what we do not
+	unknown kind = iota // gojq must be asked: a path does not exist, or the program does what this package does not
 	null
 	isFalse
 	isTrue
@@ -72,25 +72,24 @@ func (p *Program) load(v value) value {
 	return textOf(raw)
 }
 
-// calculable turns a literal into an integer or a float. It reports false for
-// numbers that gojq keeps as big integers, and for those that are too large.
-func (v value) calculable() (value, bool) {
+// calculable turns the literal of a number into an integer or a float; see parseNumber.
+func (v value) calculable() value {
 	if v.form != literal {
-		return v, true
+		return v
 	}
 	return parseNumber(string(v.text))
 }
 
-// parseNumber reads a number as gojq does.
-func parseNumber(s string) (value, bool) {
+// parseNumber reads a number as gojq does. Numbers that gojq keeps as big integers, and those
+// that are too large, are unknown.
+func parseNumber(s string) value {
 	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return value{kind: number, form: integer, integer: i}, true
+		return value{kind: number, form: integer, integer: i}
 	}
-	if !strings.ContainsAny(s, ".eE") {
-		return value{}, false
+	if f, err := strconv.ParseFloat(s, 64); err == nil && strings.ContainsAny(s, ".eE") {
+		return value{kind: number, form: float, float: f}
 	}
-	f, err := strconv.ParseFloat(s, 64)
-	return value{kind: number, form: float, float: f}, err == nil
+	return value{}
 }
 
 // asFloat returns a calculable number as a float.
@@ -104,6 +103,8 @@ func (v value) asFloat() float64 {
 // compare compares two loaded values as jq does.
 func compare(l, r value) (order int, ok bool) {
 	switch {
+	case l.kind == unknown || r.kind == unknown:
+		return 0, false
 	case l.kind != r.kind:
 		return cmp.Compare(l.kind, r.kind), true
 	case l.kind == str:
@@ -113,11 +114,8 @@ func compare(l, r value) (order int, ok bool) {
 	case l.kind != number:
 		return 0, true
 	}
-	l, ok = l.calculable()
-	if !ok {
-		return 0, false
-	}
-	if r, ok = r.calculable(); !ok {
+	l, r = l.calculable(), r.calculable()
+	if l.kind == unknown || r.kind == unknown {
 		return 0, false
 	}
 	if l.form == integer && r.form == integer {
@@ -126,18 +124,23 @@ func compare(l, r value) (order int, ok bool) {
 	return cmp.Compare(l.asFloat(), r.asFloat()), true // neither is NaN
 }
 
-// calculate returns l op r of two numbers, or false if the result is neither an
-// int64 nor a finite float.
-func calculate(op byte, l, r value) (value, bool) {
-	l, lok := l.calculable()
-	r, rok := r.calculable()
-	if !lok || !rok {
-		return value{}, false
+// calculate returns l op r. It gives up unless both are numbers, and the result is an
+// int64 or a finite float.
+func calculate(op byte, l, r value) value {
+	if l.kind != number || r.kind != number {
+		return value{}
+	}
+	l, r = l.calculable(), r.calculable()
+	if l.kind == unknown || r.kind == unknown {
+		return value{}
 	}
 	if l.form == integer && r.form == integer {
 		i, exact, ok := calculateInt(op, l.integer, r.integer)
-		if exact || !ok {
-			return value{kind: number, form: integer, integer: i}, ok
+		switch {
+		case !ok:
+			return value{}
+		case exact:
+			return value{kind: number, form: integer, integer: i}
 		}
 	}
 	x, y := l.asFloat(), r.asFloat()
@@ -150,11 +153,14 @@ func calculate(op byte, l, r value) (value, bool) {
 		x *= y
 	case '/':
 		if y == 0 {
-			return value{}, false
+			return value{}
 		}
 		x /= y
 	}
-	return value{kind: number, form: float, float: x}, !math.IsInf(x, 0)
+	if math.IsInf(x, 0) {
+		return value{}
+	}
+	return value{kind: number, form: float, float: x}
 }
 
 // calculateInt calculates with integers. It reports !ok if the result does not fit,
