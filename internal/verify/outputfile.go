@@ -13,8 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/tabular"
 )
 
-// A file is one that the sink wrote at the end of the job. It is compared with its expected content. The first difference is
-// a problem, and ends the comparison.
+// A file is one that the sink wrote at the end of the job. It is compared with its expected content.
 type file interface {
 	expect(r *Report, lines []byte)            // compares the next lines
 	skip(r *Report, bytes int64, lines uint64) // skips lines whose content is unknown
@@ -76,13 +75,29 @@ func openContent(r *Report, path string, in content, size int64) file {
 	return opened
 }
 
+// A comparison of a file ends with the first difference, which is a problem.
+type comparison struct {
+	path   string
+	differ bool
+}
+
+func (c *comparison) fail(r *Report, format string, args ...any) {
+	if !c.differ {
+		c.differ = true
+		r.problem("%s: "+format, append([]any{c.path}, args...)...)
+	}
+}
+
+// isEnd reports whether reading has failed because the file ends, and not because it cannot be read.
+func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
 // linesFile is a file of lines, which may be compressed.
 type linesFile struct {
-	path    string
+	comparison
+
 	closers []io.Closer
 	reader  *bufio.Reader
 	offset  int64 // of the lines
-	differ  bool  // the difference has been reported
 	buffer  []byte
 }
 
@@ -91,7 +106,7 @@ func openLines(path string, in content) (*linesFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &linesFile{path: path, closers: []io.Closer{lines, in}, reader: bufio.NewReaderSize(lines, 1<<20)}, nil
+	return &linesFile{comparison: comparison{path: path}, closers: []io.Closer{lines, in}, reader: bufio.NewReaderSize(lines, 1<<20)}, nil
 }
 
 func (l *linesFile) close() {
@@ -110,16 +125,15 @@ func (l *linesFile) expect(r *Report, want []byte) {
 	got := l.buffer[:len(want)]
 	n, err := io.ReadFull(l.reader, got)
 	if err != nil || !bytes.Equal(got, want) {
-		l.differ = true
 		same := 0
 		for same < n && got[same] == want[same] {
 			same++
 		}
 		at := l.offset + int64(same)
-		if same < n || err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			r.problem("%s: differs from the chunks at byte %d", l.path, at)
+		if same < n || err == nil || isEnd(err) {
+			l.fail(r, "differs from the chunks at byte %d", at)
 		} else {
-			r.problem("%s: cannot be read at byte %d: %v", l.path, at, err)
+			l.fail(r, "cannot be read at byte %d: %v", at, err)
 		}
 	}
 	l.offset += int64(len(want))
@@ -129,9 +143,12 @@ func (l *linesFile) skip(r *Report, n int64, _ uint64) {
 	if l.differ {
 		return
 	}
-	if _, err := l.reader.Discard(int(n)); err != nil {
-		l.differ = true
-		r.problem("%s: ends before byte %d", l.path, l.offset+n)
+	skipped, err := l.reader.Discard(int(n))
+	switch {
+	case isEnd(err):
+		l.fail(r, "ends before byte %d", l.offset+n)
+	case err != nil:
+		l.fail(r, "cannot be read at byte %d: %v", l.offset+int64(skipped), err)
 	}
 	l.offset += n
 }
@@ -143,8 +160,8 @@ func (l *linesFile) end(r *Report) {
 	switch _, err := l.reader.ReadByte(); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		r.problem("%s: cannot be read to its end: %v", l.path, err)
+		l.fail(r, "cannot be read to its end: %v", err)
 	default:
-		r.problem("%s: continues after byte %d, where the last chunk ends", l.path, l.offset)
+		l.fail(r, "continues after byte %d, where the last chunk ends", l.offset)
 	}
 }

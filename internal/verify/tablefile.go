@@ -82,7 +82,7 @@ func (c *csvFile) expect(r *Report, lines []byte) {
 			return
 		}
 		if err := c.table.Row(line); err != nil {
-			c.fail(r, err.Error())
+			c.fail(r, "%v", err)
 			return
 		}
 	}
@@ -92,28 +92,23 @@ func (c *csvFile) expect(r *Report, lines []byte) {
 func (c *csvFile) skip(r *Report, _ int64, rows uint64) {
 	for ; rows > 0 && !c.differ; rows-- {
 		row, err := c.row()
-		if err != nil {
-			c.fail(r, fmt.Sprintf("ends after byte %d, before the last chunk does", c.offset))
+		switch {
+		case isEnd(err):
+			c.fail(r, "ends after byte %d, before the last chunk does", c.offset)
+		case err != nil:
+			c.fail(r, "cannot be read after byte %d: %v", c.offset, err)
 		}
 		c.offset += int64(len(row))
 	}
 }
 
-// fail reports the first difference.
-func (l *linesFile) fail(r *Report, what string) {
-	if !l.differ {
-		l.differ = true
-		r.problem("%s: %s", l.path, what)
-	}
-}
-
 // parquetFile is a Parquet file. Its rows are read as objects, and the values are compared.
 type parquetFile struct {
-	path    string
+	comparison
+
 	file    content
 	rows    *source.ParquetRows
 	next    uint64 // number of the next row
-	differ  bool   // the difference has been reported
 	columns map[string][]byte
 
 	object, row tabular.Object
@@ -124,7 +119,7 @@ func openParquet(path string, in content, size int64) (*parquetFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &parquetFile{path: path, file: in, rows: rows, columns: map[string][]byte{}}, nil
+	return &parquetFile{comparison: comparison{path: path}, file: in, rows: rows, columns: map[string][]byte{}}, nil
 }
 
 func (p *parquetFile) close() { _, _ = p.rows.Close(), p.file.Close() } // they were only read
@@ -175,8 +170,11 @@ func (p *parquetFile) compare(r *Report, row, object []byte) {
 
 func (p *parquetFile) skip(r *Report, _ int64, rows uint64) {
 	for ; rows > 0 && !p.differ; rows-- {
-		if _, err := p.rows.Next(); err != nil {
+		switch _, err := p.rows.Next(); {
+		case errors.Is(err, io.EOF):
 			p.fail(r, "ends after row %d, before the last chunk does", p.next)
+		case err != nil:
+			p.fail(r, "cannot be read after row %d: %v", p.next, err)
 		}
 		p.next++
 	}
@@ -213,14 +211,3 @@ func checkSum(r *Report, folder *sink.Folder) error {
 	}
 	return nil
 }
-
-func (p *parquetFile) fail(r *Report, format string, args ...any) {
-	p.differ = true
-	r.problem("%s: "+format, append([]any{p.path}, args...)...)
-}
-
-var (
-	_ file = (*csvFile)(nil)
-	_ file = (*parquetFile)(nil)
-	_ file = (*linesFile)(nil)
-)

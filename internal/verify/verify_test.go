@@ -85,65 +85,6 @@ func TestCompressed(t *testing.T) {
 	}
 }
 
-// TestTables: the rows of a table are compared, and changed bytes are found. If a part of the log is damaged, the rest
-// is compared.
-func TestTables(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"out.csv", "out.csv.gz", "out.parquet"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, append(slices.Clone(job10), `{"n":10}`))
-			w.output = filepath.Join(filepath.Dir(w.sink), name)
-			w.fill(t, w.results(t, job10Dead))
-			if got := w.verify(t); !got.OK() || got.OutputFile != w.output || got.Outputs != 8 {
-				t.Fatalf("%+v", got)
-			}
-			whole, err := os.ReadFile(w.output)
-			if err != nil {
-				t.Fatal(err)
-			}
-			wrong := func(what string, content []byte) {
-				t.Helper()
-				change(t, w.output, func([]byte) []byte { return content })
-				if got := w.verify(t); got.OK() || !strings.Contains(fmt.Sprint(got.Problems), name) {
-					t.Errorf("%s: %+v", what, got)
-				}
-			}
-			header := 0
-			if name == "out.csv.gz" { // the header of gzip has a time and other bytes without meaning
-				header = 10
-			}
-			for i := header; i < len(whole); i += 1 + len(whole)/50 {
-				changed := bytes.Clone(whole)
-				changed[i] ^= 1 << (i % 7)
-				wrong(fmt.Sprintf("byte %d of %d", i, len(whole)), changed)
-			}
-			wrong("cut off", whole[:len(whole)-1])
-			wrong("empty", nil)
-			rows := bytes.Repeat([]byte("1,,\n"), 2)
-			wrong("more", append(bytes.Clone(whole), rows...))
-			change(t, w.output, func([]byte) []byte { return whole })
-			w.damage(t, `out \u00fc,\n\"5\".1`)
-			wantProblems(t, w.verify(t), []string{"chunk 1: sink is damaged"})
-		})
-	}
-}
-
-// TestEmptyTable: a table without objects has no rows, and no columns either.
-func TestEmptyTable(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"out.csv", "out.parquet"} {
-		for _, lines := range [][]string{nil, job10[:1]} { // object 0 has no outputs
-			w := newWorld(t, lines)
-			w.output = filepath.Join(filepath.Dir(w.sink), name)
-			w.fill(t, w.results(t, nil))
-			if got := w.verify(t); !got.OK() || got.OutputFile != w.output {
-				t.Errorf("%s: %+v", name, got)
-			}
-		}
-	}
-}
-
 func many(n int) []string {
 	lines := make([]string, n)
 	for i := range lines {
