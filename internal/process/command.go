@@ -19,14 +19,14 @@ import (
 // breaks. '…' keeps everything in it as it is, and so does "…" except for \" and \\.
 // Outside of quotes a backslash keeps the next character as it is.
 func Parse(prefix, command string) (Command, error) {
-	argv, err := split(command)
+	argv, bare, err := split(strings.TrimSpace(command))
 	switch {
 	case err != nil:
 		return Command{}, err
 	case len(argv) == 0 || argv[0] == "":
 		return Command{}, fmt.Errorf("the program is missing; use %sPROGRAM ARG…, for example %spython3 map.py", prefix, prefix)
 	}
-	if err := checkShell(prefix, command, argv); err != nil {
+	if err := checkShell(prefix, argv, bare); err != nil {
 		return Command{}, err
 	}
 	path, err := exec.LookPath(argv[0])
@@ -48,27 +48,24 @@ type Command struct {
 // Name is the program's name in messages.
 func (c Command) Name() string { return filepath.Base(c.Argv[0]) }
 
-// split splits a command into words.
-func split(command string) ([]string, error) {
-	command = strings.TrimSpace(command)
-	var argv []string
-	var err error
+// split splits a command into words. Those are bare in which nothing was quoted.
+func split(command string) (words []string, bare []bool, err error) {
 	if strings.HasPrefix(command, "[") {
-		if json.Unmarshal([]byte(command), &argv) != nil {
-			return nil, errors.New(`not a JSON array of strings; use for example ["python3", "map.py"]`)
+		if json.Unmarshal([]byte(command), &words) != nil {
+			return nil, nil, errors.New(`not a JSON array of strings; use for example ["python3", "map.py"]`)
 		}
-	} else if argv, _, err = splitWords(command); err != nil {
-		return nil, err
+		bare = make([]bool, len(words))
+	} else if words, bare, err = splitWords(command); err != nil {
+		return nil, nil, err
 	}
-	for _, word := range argv {
+	for _, word := range words {
 		if strings.IndexByte(word, 0) >= 0 {
-			return nil, fmt.Errorf("the word %q has a zero byte", word)
+			return nil, nil, fmt.Errorf("the word %q has a zero byte", word)
 		}
 	}
-	return argv, nil
+	return words, bare, nil
 }
 
-// splitWords also returns which words are bare: nothing in them was quoted.
 func splitWords(command string) (words []string, bare []bool, err error) {
 	var word strings.Builder
 	var quote byte // the quote we are in, or 0
@@ -120,15 +117,8 @@ var shellWords = []string{"|", "||", "|&", "&", "&&", ";", ";;", "<", ">", ">>",
 
 // checkShell refuses a command that was written for a shell, because its program
 // would get the shell's words as arguments.
-func checkShell(prefix, command string, argv []string) error {
-	if strings.HasPrefix(strings.TrimSpace(command), "[") {
-		return nil
-	}
-	words, bare, err := splitWords(command)
-	if err != nil {
-		return err
-	}
-	for i, word := range words {
+func checkShell(prefix string, argv []string, bare []bool) error {
+	for i, word := range argv {
 		redirects := strings.HasPrefix(word, ">") || strings.HasPrefix(word, "2>")
 		if bare[i] && (slices.Contains(shellWords, word) || redirects || i > 0 && len(word) > 1 && strings.HasSuffix(word, ";")) {
 			return fmt.Errorf("%q needs a shell, and none is started; use %ssh -c '…', or quote the word if it is an argument", word, prefix)
@@ -157,24 +147,18 @@ func lookupHint(prefix, program string, err error) string {
 // chunkline's secrets. It makes Python flush each line unless the variable is set.
 func Env(all []string) []string {
 	const unbuffered = "PYTHONUNBUFFERED="
-	env := WithoutSecrets(all)
+	env := slices.DeleteFunc(slices.Clone(all), isSecret)
 	if !slices.ContainsFunc(env, func(variable string) bool { return strings.HasPrefix(variable, unbuffered) }) {
 		env = append(env, unbuffered+"1")
 	}
 	return env
 }
 
-// WithoutSecrets drops the NATS login, the address of the sink, and the credentials of
-// services and APIs.
-func WithoutSecrets(all []string) []string {
-	kept := make([]string, 0, len(all)+1)
-	for _, variable := range all {
-		name, _, _ := strings.Cut(variable, "=")
-		if !strings.HasPrefix(name, "NATS_") && !slices.Contains(secrets, name) {
-			kept = append(kept, variable)
-		}
-	}
-	return kept
+// isSecret reports whether a variable is the NATS login, the address of the sink, or the
+// credentials of a service or an API.
+func isSecret(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return strings.HasPrefix(name, "NATS_") || slices.Contains(secrets, name)
 }
 
 var secrets = []string{"SINK", "TRANSFORM_TOKEN", "TRANSFORM_HEADERS", "SOURCE_TOKEN", "SOURCE_HEADERS"}

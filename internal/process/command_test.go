@@ -2,6 +2,7 @@ package process
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -23,17 +24,17 @@ func TestSplitCommand(t *testing.T) {
 		{`a $HOME * | b`, []string{"a", "$HOME", "*", "|", "b"}},
 		{`["a b", "", "c\"d"]`, []string{"a b", "", `c"d`}},
 	} {
-		got, err := split(c.command)
+		got, _, err := split(strings.TrimSpace(c.command))
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("split(%q): %q, %v; want %q", c.command, got, err, c.want)
 		}
 	}
 }
 
-func TestWithoutSecrets(t *testing.T) {
+func TestEnv(t *testing.T) {
 	t.Parallel()
-	got := WithoutSecrets([]string{"PATH=/bin", "NATS_URL=x", "NATS_PASSWORD=y", "TRANSFORM_TOKEN=z", "TRANSFORM_HEADERS=z", "SOURCE_TOKEN=z", "SOURCE_HEADERS=z", "TRANSFORM=x", "SINK=postgres://u:p@h", "SINKHOLE=1", "NATSY=2", "HOME=/"})
-	if want := []string{"PATH=/bin", "TRANSFORM=x", "SINKHOLE=1", "NATSY=2", "HOME=/"}; !slices.Equal(got, want) {
+	got := Env([]string{"PATH=/bin", "NATS_URL=x", "NATS_PASSWORD=y", "TRANSFORM_TOKEN=z", "TRANSFORM_HEADERS=z", "SOURCE_TOKEN=z", "SOURCE_HEADERS=z", "TRANSFORM=x", "SINK=postgres://u:p@h", "SINKHOLE=1", "NATSY=2", "HOME=/"})
+	if want := []string{"PATH=/bin", "TRANSFORM=x", "SINKHOLE=1", "NATSY=2", "HOME=/", "PYTHONUNBUFFERED=1"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -10,9 +10,6 @@ func OwnGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true}
 }
 
-// waitNoReap is WNOWAIT, which package syscall lacks.
-const waitNoReap = 0x20
-
 // adopts returns false: macOS has neither containers nor subreapers.
 func adopts() bool { return false }
 

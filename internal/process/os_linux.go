@@ -19,9 +19,6 @@ func OwnGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// waitNoReap is WNOWAIT, which package syscall lacks.
-const waitNoReap = 0x01000000
-
 // adopts reports whether the kernel hands orphans to this process.
 func adopts() bool {
 	if os.Getpid() == 1 {
@@ -35,11 +32,11 @@ func adopts() bool {
 // endedChild returns the PID of a child that has ended and is not reaped yet; 0 if
 // there is none. It does not reap it.
 func endedChild() int {
-	const all, exited = 0, 4
+	const all = 0
 	var info [128]byte // a siginfo_t
 	for {
 		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, all, 0,
-			uintptr(unsafe.Pointer(&info)), exited|waitNoReap|syscall.WNOHANG, 0, 0) //nolint:gosec // the kernel fills info in
+			uintptr(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, 0, 0) //nolint:gosec // the kernel fills info in
 		switch errno {
 		case 0: // three ints, then a union, which is aligned as a pointer, begins with the process ID
 			align := int(unsafe.Sizeof(uintptr(0)))

@@ -8,15 +8,9 @@ import (
 	"syscall"
 )
 
-// Start starts a process. Its owner must wait for it and then call Ended.
-func Start(cmd *exec.Cmd) error { return processes.start(cmd) }
-
-// Ended records that the owner of pid has waited for it.
-func Ended(pid int) { processes.ended(pid) }
-
 // processes are the child processes of this one. The variable is global because the
 // kernel hands orphans to a process, not to a worker.
-var processes = &children{pids: map[int]struct{}{}}
+var processes = children{pids: map[int]bool{}}
 
 // children tracks which child processes have an owner that waits for them. Any
 // other child is an orphan: a process that a program started and left behind. The
@@ -25,25 +19,29 @@ var processes = &children{pids: map[int]struct{}{}}
 //
 // It only works while a program runs.
 type children struct {
-	mu   sync.Mutex       // held while a process starts, so that its PID is known before it can end
-	pids map[int]struct{} // guarded by mu; PIDs of the processes that have an owner
-	stop func()           // guarded by mu; ends watch; nil: this process gets no orphans
+	mu   sync.Mutex   // held while a process starts, so that its PID is known before it can end
+	pids map[int]bool // guarded by mu; PIDs of the processes that have an owner
+	stop func()       // guarded by mu; ends watch; nil: this process gets no orphans
 }
 
-func (c *children) start(cmd *exec.Cmd) error {
+// Start starts a process. Its owner must wait for it and then call Ended.
+func Start(cmd *exec.Cmd) error {
+	c := &processes
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	c.pids[cmd.Process.Pid] = struct{}{}
+	c.pids[cmd.Process.Pid] = true
 	if c.stop == nil && adopts() {
 		c.stop = c.watch()
 	}
 	return nil
 }
 
-func (c *children) ended(pid int) {
+// Ended records that the owner of pid has waited for it.
+func Ended(pid int) {
+	c := &processes
 	c.mu.Lock()
 	delete(c.pids, pid)
 	c.reap()
@@ -85,12 +83,12 @@ func (c *children) watch() (stop func()) {
 }
 
 // reap reaps the orphans that have ended. It stops at an ended child that has an
-// owner: the owner reaps it at once and calls ended, which reaps the rest. The
+// owner: the owner reaps it at once and calls Ended, which reaps the rest. The
 // caller holds mu.
 func (c *children) reap() {
 	for c.stop != nil {
 		pid := endedChild()
-		if _, known := c.pids[pid]; known || pid <= 0 {
+		if c.pids[pid] || pid <= 0 {
 			return
 		}
 		if _, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); err != nil {
