@@ -68,45 +68,18 @@ var ErrContradiction = errors.New("dead letters and outputs do not match")
 // an error.
 func Run(ctx context.Context, folder Sink, cfg Config) (Report, error) {
 	finished := folder.Summary().Output != ""
-	var counts counts
-	pace := newPace(cfg.Rate, cfg.Spec.AtOnce())
-	pieces := make(chan piece)
+	j := &job{folder: folder, cfg: cfg, pace: newPace(cfg.Rate, cfg.Spec.AtOnce()), pieces: make(chan piece)}
 	group, work := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		defer close(pieces)
-		again := rereader{open: cfg.Source}
-		defer again.close()
-		for r, err := range folder.Records(work) {
-			if err != nil {
-				return fmt.Errorf("read sink: %w", err)
-			}
-			if r.DeadCount == 0 {
-				continue
-			}
-			letters, err := lettersOf(folder, r)
-			if err == nil {
-				err = again.fill(work, r, letters)
-			}
-			if err != nil {
-				return fmt.Errorf("chunk %d: %w", r.Chunk, err)
-			}
-			select {
-			case pieces <- piece{r, letters}:
-			case <-work.Done():
-				return work.Err()
-			}
-		}
-		return nil
-	})
+	group.Go(func() error { return j.read(work) })
 	ends := make([]error, cfg.Workers) // how each worker's program exited; it does not stop the other workers
 	for i := range ends {
 		group.Go(func() (err error) {
-			ends[i], err = worker(work, folder, cfg, pace, pieces, &counts)
+			ends[i], err = j.work(work)
 			return err
 		})
 	}
 	err := group.Wait()
-	report := counts.report()
+	report := Report{Mapped: j.mapped.Load(), Failed: j.failed.Load(), Unreadable: j.unreadable.Load()}
 	if err == nil && finished {
 		total := folder.Summary()
 		_, err = folder.Finish(ctx, total.Chunks, total.Objects)
@@ -115,54 +88,87 @@ func Run(ctx context.Context, folder Sink, cfg Config) (Report, error) {
 	return report, errors.Join(errors.Join(ends...), err)
 }
 
-type counts struct{ mapped, failed, unreadable atomic.Uint64 }
+// A job is one call of Run.
+type job struct {
+	folder Sink
+	cfg    Config
+	pace   pace
+	pieces chan piece // from read to all workers
 
-func (c *counts) report() Report {
-	return Report{Mapped: c.mapped.Load(), Failed: c.failed.Load(), Unreadable: c.unreadable.Load()}
+	mapped, failed, unreadable atomic.Uint64 // see Report
 }
 
-func worker(ctx context.Context, folder Sink, cfg Config, pace pace, pieces <-chan piece, counts *counts) (end, err error) {
-	mapping, err := cfg.Spec.New()
+// read passes on the pieces that have dead letters.
+func (j *job) read(ctx context.Context) error {
+	defer close(j.pieces)
+	again := rereader{open: j.cfg.Source}
+	defer again.close()
+	for r, err := range j.folder.Records(ctx) {
+		if err != nil {
+			return fmt.Errorf("read sink: %w", err)
+		}
+		if r.DeadCount == 0 {
+			continue
+		}
+		letters, err := lettersOf(j.folder, r)
+		if err == nil {
+			err = again.fill(ctx, r, letters)
+		}
+		if err != nil {
+			return fmt.Errorf("chunk %d: %w", r.Chunk, err)
+		}
+		select {
+		case j.pieces <- piece{r, letters}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// work is one worker.
+func (j *job) work(ctx context.Context) (end, err error) {
+	mapping, err := j.cfg.Spec.New()
 	if err != nil {
-		return nil, fmt.Errorf("start transform %s: %w", cfg.Spec, err)
+		return nil, fmt.Errorf("start transform %s: %w", j.cfg.Spec, err)
 	}
 	defer func() { end = mapping.Close() }()
-	for p := range pieces {
-		if err := retryPiece(ctx, folder, cfg, pace, mapping, p.record, p.letters, counts); err != nil {
+	for p := range j.pieces {
+		if err := j.retry(ctx, mapping, p.record, p.letters); err != nil {
 			return nil, fmt.Errorf("chunk %d: %w", p.record.Chunk, err)
 		}
 	}
 	return nil, nil
 }
 
-// retryPiece maps the dead letters of one piece of a chunk again and replaces its result.
-func retryPiece(ctx context.Context, folder Sink, cfg Config, pace pace, mapping transform.Transform, r sink.Record, letters []chunk.DeadLetter, counts *counts) error {
+// retry maps the dead letters of one piece of a chunk again and replaces its result.
+func (j *job) retry(ctx context.Context, mapping transform.Transform, r sink.Record, letters []chunk.DeadLetter) error {
 	var again [][]byte // the objects that a transform can read
 	for _, l := range letters {
 		if l.Attempts > 0 {
 			again = append(again, l.Object)
 		}
 	}
-	counts.unreadable.Add(uint64(len(letters) - len(again)))
+	j.unreadable.Add(uint64(len(letters) - len(again)))
 	if len(again) == 0 {
 		return nil
 	}
-	out, err := pace.run(ctx, mapping, again, transform.Options{Timeout: cfg.Timeout, Retries: cfg.Retries})
+	out, err := j.pace.run(ctx, mapping, again, transform.Options{Timeout: j.cfg.Timeout, Retries: j.cfg.Retries})
 	if err != nil {
 		return err
 	}
-	outputs, err := folder.Outputs(nil, r)
+	outputs, err := j.folder.Outputs(nil, r)
 	if err != nil {
 		return err
 	}
 	if uint64(bytes.Count(outputs, []byte{'\n'})) != r.OutputCount() {
 		return ErrContradiction
 	}
-	results, err := merge(r, outputs, letters, out, cfg.Spec.Identity())
+	results, err := merge(r, outputs, letters, out, j.cfg.Spec.Identity())
 	if err != nil {
 		return err
 	}
-	if err := folder.Replace(ctx, r, results...); err != nil {
+	if err := j.folder.Replace(ctx, r, results...); err != nil {
 		return err
 	}
 	failed := len(again) - len(letters) // without those that were not mapped again
@@ -170,8 +176,8 @@ func retryPiece(ctx context.Context, folder Sink, cfg Config, pace pace, mapping
 		failed += result.DeadCount
 	}
 	failed = min(failed, len(again)) // the sink may have refused outputs of before, too
-	counts.failed.Add(uint64(failed))
-	counts.mapped.Add(uint64(len(again) - failed))
+	j.failed.Add(uint64(failed))
+	j.mapped.Add(uint64(len(again) - failed))
 	return nil
 }
 
