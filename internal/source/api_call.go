@@ -23,15 +23,6 @@ const (
 	maxRedirects = 10
 )
 
-// A temporaryError is a failure after which another request may succeed.
-type temporaryError struct {
-	err   error
-	after time.Duration // the API asks to wait at least this long
-}
-
-func (e *temporaryError) Error() string { return e.err.Error() }
-func (e *temporaryError) Unwrap() error { return e.err }
-
 func (a *api) client() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // true unless a program replaces DefaultTransport
 	transport.DialContext = dialNetwork(a.linkLocal)
@@ -57,17 +48,17 @@ func (p *pages) get(ctx context.Context, address string) (http.Header, json.RawM
 		if err == nil || ctx.Err() != nil {
 			return header, body, err
 		}
-		temporary, ok := errors.AsType[*temporaryError](err)
+		temporary, ok := errors.AsType[*webservice.TemporaryError](err)
 		switch {
-		case ok && temporary.after > longestWait:
-			return nil, nil, fmt.Errorf("%w; it asks to wait %v, which is more than %v: run the job again then", err, temporary.after.Round(time.Second), longestWait)
+		case ok && temporary.After > longestWait:
+			return nil, nil, fmt.Errorf("%w; it asks to wait %v, which is more than %v: run the job again then", err, temporary.After.Round(time.Second), longestWait)
 		case !ok && try == 1:
 			return nil, nil, err
 		case !ok || try > p.retries:
 			return nil, nil, fmt.Errorf("tried %d times: %w", try, err)
 		}
-		p.postpone(temporary.after)
-		if err := webservice.Sleep(ctx, temporary.after+p.wait(webservice.Backoff(try))); err != nil {
+		p.postpone(temporary.After)
+		if err := webservice.Sleep(ctx, temporary.After+rand.N(webservice.Backoff(try)+1)); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -97,13 +88,6 @@ func (p *pages) postpone(d time.Duration) {
 	}
 }
 
-func (p *pages) wait(most time.Duration) time.Duration {
-	if p.jitter != nil {
-		return p.jitter(most)
-	}
-	return rand.N(most + 1)
-}
-
 // request makes one request. The body is nil if the answer has no content.
 func (p *pages) request(ctx context.Context, address string) (http.Header, json.RawMessage, error) {
 	if host, err := url.Parse(address); err == nil && !p.linkLocal { // a proxy would connect to it
@@ -128,14 +112,11 @@ func (p *pages) request(ctx context.Context, address string) (http.Header, json.
 		if body, err = p.read(response); err == nil {
 			return response.Header, body, nil
 		}
-	} else {
-		var temporary bool
-		if temporary, err = webservice.Unreachable("the API does not answer", err); temporary && !errors.Is(err, errLinkLocal) {
-			err = &temporaryError{err: err}
-		}
+	} else if err = webservice.Unreachable("the API does not answer", err); errors.Is(err, errLinkLocal) {
+		err = errors.Unwrap(err) // not temporary
 	}
 	if errors.Is(context.Cause(limited), slow) {
-		err = &temporaryError{err: slow}
+		err = &webservice.TemporaryError{Err: slow}
 	}
 	return nil, nil, err
 }
@@ -153,7 +134,7 @@ func (p *pages) read(r *http.Response) (json.RawMessage, error) {
 	case len(body) > p.most:
 		return nil, fmt.Errorf("it is larger than %d bytes; ask for fewer objects in a page", p.most)
 	case err != nil:
-		return nil, &temporaryError{err: fmt.Errorf("the API's answer is cut off after %d bytes: %w", len(body), err)}
+		return nil, &webservice.TemporaryError{Err: fmt.Errorf("the API's answer is cut off after %d bytes: %w", len(body), err)}
 	}
 	body = bytes.TrimSpace(body)
 	switch {
@@ -168,10 +149,7 @@ func (p *pages) read(r *http.Response) (json.RawMessage, error) {
 // refusal is the error for an answer whose status is not 2xx.
 func (p *pages) refusal(r *http.Response) error {
 	err := webservice.Refusal("the API answers", r, p.header, "redirects are followed on the same host only; name the address that answers")
-	switch {
-	case webservice.Temporary(r.StatusCode):
-		return &temporaryError{err: err, after: webservice.RetryAfter(r.Header)}
-	case r.StatusCode == http.StatusUnauthorized || r.StatusCode == http.StatusForbidden:
+	if r.StatusCode == http.StatusUnauthorized || r.StatusCode == http.StatusForbidden {
 		return fmt.Errorf("%w; set SOURCE_TOKEN or SOURCE_HEADERS", err)
 	}
 	return err

@@ -35,8 +35,7 @@ type api struct {
 	concurrency int  // pages that are fetched at the same time
 	linkLocal   bool // may connect to link-local addresses
 
-	dial   dialer                                     // nil: the network
-	jitter func(most time.Duration) (d time.Duration) // nil: random
+	dial dialer // nil: the network
 }
 
 // Kinds of paging.

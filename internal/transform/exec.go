@@ -18,6 +18,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/process"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // parseExec reads the command of an exec transform and looks up its program.
@@ -197,7 +198,7 @@ func readFailure(message string) error {
 	if err == nil && after >= 0 {
 		reason = strings.TrimSpace(rest)
 	}
-	return &retryError{err: errors.New(cmp.Or(reason, noReason)), after: max(after, 0)}
+	return &webservice.TemporaryError{Err: errors.New(cmp.Or(reason, noReason)), After: max(after, 0)}
 }
 
 func preview(answer []byte) string {

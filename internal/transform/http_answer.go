@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"unicode/utf8"
+
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // readAnswer reads the outputs of each object from an answer with a status of 2xx:
@@ -57,7 +59,7 @@ func readBody(r *http.Response, most int) ([]byte, error) {
 	case len(body) > most:
 		return nil, fmt.Errorf("the service's answer is larger than %d bytes", most)
 	case err != nil:
-		return nil, &retryError{err: fmt.Errorf("the service's answer is cut off after %d bytes: %w", len(body), err)}
+		return nil, &webservice.TemporaryError{Err: fmt.Errorf("the service's answer is cut off after %d bytes: %w", len(body), err)}
 	}
 	return body, nil
 }

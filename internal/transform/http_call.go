@@ -37,7 +37,7 @@ func (s *service) start(ctx context.Context, objects [][]byte, limit tryLimit) *
 		switch cause := context.Cause(limited); {
 		case c.err == nil || cause == nil:
 		case errors.Is(cause, slow):
-			c.err = &retryError{err: slow}
+			c.err = &webservice.TemporaryError{Err: slow}
 		default: // the object's time is over, or the chunk is dropped
 			c.err = cause
 		}
@@ -52,7 +52,7 @@ func (s *service) start(ctx context.Context, objects [][]byte, limit tryLimit) *
 // warnOfBatch warns once if a batch fails for good and its objects are sent one by one.
 // Otherwise an operator would only notice that the job is slow.
 func (s *service) warnOfBatch(ctx context.Context, objects int, err error) {
-	if _, temporary := errors.AsType[*retryError](err); temporary || ctx.Err() != nil || s.auth.warn == nil {
+	if _, temporary := errors.AsType[*webservice.TemporaryError](err); temporary || ctx.Err() != nil || s.auth.warn == nil {
 		return
 	}
 	s.warned.Do(func() {
@@ -80,8 +80,7 @@ func (s *service) encode(objects [][]byte) []byte {
 	return append(append([]byte{'['}, bytes.Join(objects, []byte{','})...), ']')
 }
 
-// exchange makes one request and reads its answer. Temporary failures are
-// *retryError.
+// exchange makes one request and reads its answer.
 func (s *service) exchange(ctx context.Context, body []byte, header http.Header, objects int) ([][]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
 	if err != nil {
@@ -90,24 +89,11 @@ func (s *service) exchange(ctx context.Context, body []byte, header http.Header,
 	request.Header = header.Clone()
 	response, err := s.client.Do(request)
 	if err != nil {
-		temporary, err := webservice.Unreachable("the service does not answer", err)
-		if temporary {
-			return nil, &retryError{err: err}
-		}
-		return nil, err
+		return nil, webservice.Unreachable("the service does not answer", err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return nil, s.refusal(response)
+		return nil, webservice.Refusal("the service answers", response, s.auth.header, "only 307 and 308 are followed, on the same host; set TRANSFORM to the address that answers")
 	}
 	return s.readAnswer(response, objects)
-}
-
-// refusal is the failure of an answer whose status is not 2xx.
-func (s *service) refusal(r *http.Response) error {
-	err := webservice.Refusal("the service answers", r, s.auth.header, "only 307 and 308 are followed, on the same host; set TRANSFORM to the address that answers")
-	if webservice.Temporary(r.StatusCode) {
-		return &retryError{err: err, after: webservice.RetryAfter(r.Header)}
-	}
-	return err
 }

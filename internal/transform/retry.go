@@ -16,17 +16,6 @@ import (
 // has no other chunk meanwhile.
 const longestAfter = time.Minute
 
-// A retryError is a temporary failure: another try of the object may succeed. All
-// objects of a batch that failed have the same *retryError, so that they wait
-// together.
-type retryError struct {
-	err   error
-	after time.Duration // the transform asks to wait at least so long
-}
-
-func (e *retryError) Error() string { return e.err.Error() }
-func (e *retryError) Unwrap() error { return e.err }
-
 // A batchError is the failure of a batch. It is not known which of its objects caused it.
 type batchError struct{ err error }
 
@@ -54,7 +43,7 @@ type retries struct {
 type waiter struct {
 	turn
 	due time.Time
-	err *retryError // why the last try failed; nil: not temporary, but of a batch
+	err *webservice.TemporaryError // why the last try failed, the same for all objects of a batch; nil: not temporary, but of a batch
 }
 
 func newRetries(o Options) retries {
@@ -70,7 +59,7 @@ func newRetries(o Options) retries {
 // alone in its last try, and in one more try after its batch failed for good. So no
 // object becomes a dead letter because of another one.
 func (r *retries) postpone(failed turn, err error) bool {
-	temporary, _ := errors.AsType[*retryError](err)
+	temporary, _ := errors.AsType[*webservice.TemporaryError](err)
 	_, shared := errors.AsType[*batchError](err)
 	next := waiter{turn: turn{index: failed.index, tries: failed.tries + 1}, due: time.Now(), err: temporary}
 	switch {
@@ -84,9 +73,9 @@ func (r *retries) postpone(failed turn, err error) bool {
 		return false
 	}
 	if last := len(r.waiting) - 1; last >= 0 && r.waiting[last].err == temporary && r.waiting[last].tries == next.tries {
-		next.due = r.waiting[last].due
+		next.due = r.waiting[last].due // objects of a batch wait together
 	} else {
-		next.due = next.due.Add(r.wait(next.tries, temporary.after))
+		next.due = next.due.Add(r.wait(next.tries, temporary.After))
 	}
 	r.waiting = append(r.waiting, next)
 	if r.tell != nil {

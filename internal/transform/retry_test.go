@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // An object waits as long as the service and the backoff ask for, and the others are
@@ -97,7 +99,7 @@ type flaky struct{ left map[string]int }
 func (f *flaky) Map(_ context.Context, object, dst []byte) ([]byte, error) {
 	name := string(object)
 	if f.left[name]--; f.left[name] >= 0 {
-		return append(dst, "garbage\n"...), &retryError{err: errors.New("not now")}
+		return append(dst, "garbage\n"...), &webservice.TemporaryError{Err: errors.New("not now")}
 	}
 	for range len(name) { // as many outputs as the name has letters
 		dst = append(append(dst, name...), '\n')
@@ -241,8 +243,8 @@ func TestReadFailure(t *testing.T) {
 		{"Retry later", false, 0, "Retry later"},
 	} {
 		err := readFailure(c.message)
-		temporary, retry := errors.AsType[*retryError](err)
-		if err.Error() != c.want || retry != c.retry || retry && temporary.after != c.after {
+		temporary, retry := errors.AsType[*webservice.TemporaryError](err)
+		if err.Error() != c.want || retry != c.retry || retry && temporary.After != c.after {
 			t.Errorf("%q: %v, retry %v, %+v", c.message, err, retry, temporary)
 		}
 	}
@@ -293,7 +295,7 @@ func (c *crashesAtRetry) Map(ctx context.Context, object, dst []byte) ([]byte, e
 		if name == "3" {
 			c.crashes[name] = 1
 		}
-		return dst, &retryError{err: io.ErrNoProgress}
+		return dst, &webservice.TemporaryError{Err: io.ErrNoProgress}
 	}
 	return c.scripted.Map(ctx, object, dst)
 }

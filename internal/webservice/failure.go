@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -17,9 +18,18 @@ const (
 	shownProblem = 300
 )
 
-// Unreachable returns the error for a request that got no answer, which begins with a text, and whether another request may
-// succeed. It leaves out the URL: it is long, and may not be the one that the user gave.
-func Unreachable(text string, err error) (temporary bool, _ error) {
+// A TemporaryError is a failure after which another try may succeed.
+type TemporaryError struct {
+	Err   error
+	After time.Duration // the other side asks to wait at least this long
+}
+
+func (e *TemporaryError) Error() string { return e.Err.Error() }
+func (e *TemporaryError) Unwrap() error { return e.Err }
+
+// Unreachable returns the error for a request that got no answer, which begins with a text. It is temporary, unless the
+// certificate is wrong. It leaves out the URL: it is long, and may not be the one that the user gave.
+func Unreachable(text string, err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
@@ -27,11 +37,14 @@ func Unreachable(text string, err error) (temporary bool, _ error) {
 		err = errors.New("the connection was closed")
 	}
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
-	return !badCertificate, fmt.Errorf("%s: %w", text, err)
+	if err = fmt.Errorf("%s: %w", text, err); badCertificate {
+		return err
+	}
+	return &TemporaryError{Err: err}
 }
 
-// Refusal returns the error for an answer whose status is not 2xx, which begins with a text. It shows the beginning of the
-// body, without the secrets of the request's header, or where the answer redirects to, with a hint.
+// Refusal returns the error for an answer whose status is not 2xx, which begins with a text. It is temporary if the status is.
+// It shows the beginning of the body, without the secrets of the request's header, or where the answer redirects to, with a hint.
 func Refusal(text string, r *http.Response, sent http.Header, hint string) error {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem)) // a partial body is fine: the status says enough
 	problem := strings.Join(strings.Fields(Conceal(string(body), sent)), " ")
@@ -40,7 +53,10 @@ func Refusal(text string, r *http.Response, sent http.Header, hint string) error
 	case r.StatusCode < 400 && noLocation == nil:
 		return fmt.Errorf("%w and redirects to %s://%s: %s", err, location.Scheme, location.Host, hint)
 	case problem != "":
-		return fmt.Errorf("%w: %s", err, Shorten(problem, shownProblem))
+		err = fmt.Errorf("%w: %s", err, Shorten(problem, shownProblem))
+	}
+	if Temporary(r.StatusCode) {
+		return &TemporaryError{Err: err, After: RetryAfter(r.Header)}
 	}
 	return err
 }
