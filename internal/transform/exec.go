@@ -94,7 +94,7 @@ func (p *program) Begin(ctx context.Context) error {
 // strict starts the chunk again in a new process, with a wait after every answer.
 func (p *program) strict(level int) {
 	p.killChild()
-	p.redo, p.level = true, level
+	p.level = level
 }
 
 // Map sends the object to the process. Run must call confirm before the answer
@@ -151,7 +151,7 @@ func (p *program) awaitFirst() (stop func()) {
 func (p *program) ready() error {
 	if p.child != nil {
 		switch heard := p.child.peek(); {
-		case heard == spoken && p.answered > 0 && (!p.redo || p.level < strictest):
+		case heard == spoken && p.answered > 0 && p.level < strictest:
 			return p.desync() // the line came after the wait, so an earlier answer may have been another object's
 		case heard == spoken:
 			p.say("printed another line after its answer; it must print one line for each object")
@@ -212,7 +212,7 @@ func preview(answer []byte) string {
 // fail kills the process and returns the error that lets the object be tried again, after
 // the objects whose answers are unproved.
 func (p *program) fail(err error) error {
-	unproved := !p.redo && p.unchecked > 0
+	unproved := p.level == 0 && p.unchecked > 0
 	p.failed++
 	c := p.child
 	state, stderr := p.killChild()

@@ -49,8 +49,7 @@ var errExited = fmt.Errorf("%w: it ended by itself", errUnproved)
 // that other answers take.
 type watch struct {
 	// Of this chunk:
-	redo     bool          // it is mapped again, with a wait after every answer
-	level    int           // how often it was mapped again
+	level    int           // how often it was mapped again, with a wait after every answer
 	stepping bool          // every answer is proved
 	longest  time.Duration // the longest answer, first ones left out
 	start    time.Duration // the longest first answer
@@ -137,7 +136,7 @@ func (p *program) confirm(ctx context.Context) error {
 	p.pending = 0
 	heard := quiet
 	switch {
-	case p.redo:
+	case p.level > 0:
 		heard = p.listen(ctx, p.surplusWait())
 	case p.stepping || p.unproved >= proofEvery*p.proof():
 		heard = p.listen(ctx, p.proof())
@@ -152,7 +151,7 @@ func (p *program) confirm(ctx context.Context) error {
 		p.trust = min(p.trust+1, trustAfter)
 		return ctx.Err()
 	}
-	if p.redo {
+	if p.level > 0 {
 		p.distrust()
 		if p.first {
 			p.warnedBanner.Do(func() { p.say("answered the first object of a process with more than one line; " + bannerHint) })
@@ -215,8 +214,8 @@ func (p *program) step(on bool) { p.stepping = on }
 // End waits for a surplus line: if answers have shifted, one line is left at the
 // end.
 func (p *program) End(ctx context.Context) error {
-	if p.child == nil || p.answered == 0 || p.redo {
-		return nil // redo has waited after each answer
+	if p.child == nil || p.answered == 0 || p.level > 0 { // then it has waited after each answer
+		return nil
 	}
 	switch p.listen(ctx, p.atEnd()) {
 	case spoken:

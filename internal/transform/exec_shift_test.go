@@ -133,7 +133,7 @@ func TestExecBetweenObjects(t *testing.T) {
 			b := wishes(wish{ID: 0}, wish{ID: 1}, wish{ID: 2})
 			out := mustRun(t, p, b, nil, Options{Before: func(index int) error {
 				touched = append(touched, index)
-				if index == 2 && !p.redo {
+				if index == 2 && p.level == 0 {
 					p.unchecked = 2
 					c.happens(p)
 				}
