@@ -3,10 +3,8 @@ package transform
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 	"sync"
@@ -152,24 +150,23 @@ func (j *jq) Map(ctx context.Context, object, dst []byte) (out []byte, err error
 	if err != nil {
 		return dst, fmt.Errorf("jq: decode object: %w", err)
 	}
-	out = dst
+	e := jqEncoder{out: dst, most: len(dst) + j.limit}
 	results := j.code.RunWithContext(ctx, value, j.values...)
 	for {
 		result, ok := results.Next()
 		if !ok {
-			return out, nil
+			return e.out, nil
 		}
 		if err, ok := result.(error); ok {
 			return dst, explain(ctx, err)
 		}
-		room := j.limit - (len(out) - len(dst))
-		if out, ok = appendJQ(out, result, room); !ok {
-			if err := j.measure(result, room); err != nil {
-				return dst, err
-			}
-			return dst, tooLarge(j.limit) // its escapes make the text longer than measured
+		switch ok := e.value(result, maxDepth); {
+		case e.deep:
+			return dst, fmt.Errorf("jq: an output is nested deeper than %d levels", maxDepth)
+		case !ok:
+			return dst, tooLarge(j.limit)
 		}
-		out = append(out, '\n')
+		e.out = append(e.out, '\n')
 	}
 }
 
@@ -182,57 +179,4 @@ func explain(ctx context.Context, err error) error {
 		return fmt.Errorf("jq: the program called halt on this object: %w", err)
 	}
 	return fmt.Errorf("jq: %w", err)
-}
-
-// measure refuses a value that is nested too deep or whose text has more than room bytes,
-// before it is encoded. A few steps of a program can build such a value: the result of
-// reduce range(60) as $i (1; [., .]) is small in memory and enormous as text.
-func (j *jq) measure(value any, room int) error {
-	left := room
-	if deep := spend(value, &left, maxDepth); deep {
-		return fmt.Errorf("jq: an output is nested deeper than %d levels", maxDepth)
-	}
-	if left < 0 {
-		return tooLarge(j.limit)
-	}
-	return nil
-}
-
-// spend subtracts the least bytes that value needs as text from left, and stops when none
-// are left. It reports whether value is nested too deep.
-func spend(value any, left *int, depth int) (deep bool) {
-	switch value := value.(type) {
-	case string:
-		*left -= len(value) + 2
-	case json.Number:
-		*left -= len(value)
-	case *big.Int:
-		*left -= value.BitLen() / 4
-	case []any:
-		*left -= len(value) + 1
-		for _, element := range value {
-			if depth == 0 || *left < 0 {
-				break
-			}
-			if spend(element, left, depth-1) {
-				return true
-			}
-		}
-		return depth == 0
-	case map[string]any:
-		*left--
-		for key, element := range value {
-			if depth == 0 || *left < 0 {
-				break
-			}
-			*left -= len(key) + 4
-			if spend(element, left, depth-1) {
-				return true
-			}
-		}
-		return depth == 0
-	default:
-		*left--
-	}
-	return false
 }

@@ -16,19 +16,22 @@ import (
 // notUTF8 is how gojq prints a byte that is not part of valid UTF-8.
 const notUTF8 = `\ufffd`
 
-// appendJQ appends a value of gojq to dst as gojq.Marshal prints it, without the
-// buffer that Marshal makes for each value. FuzzEncode compares both. It returns
-// false, and a part of the text, if the text has more than room bytes or the value
-// is nested deeper than maxDepth.
+// appendJQ appends a value of gojq to dst. It returns false, and a part of the text, if
+// the text has more than room bytes or the value is nested deeper than maxDepth.
 func appendJQ(dst []byte, value any, room int) (out []byte, ok bool) {
 	e := jqEncoder{out: dst, most: len(dst) + room}
 	ok = e.value(value, maxDepth)
 	return e.out, ok
 }
 
+// A jqEncoder encodes values of gojq as gojq.Marshal prints them, without the buffer that
+// Marshal makes for each value. FuzzEncode compares both. It stops where a value is too
+// large or too deep, because a few steps of a program can build a value that is small in
+// memory and endless as text: reduce range(60) as $i (1; [., .]).
 type jqEncoder struct {
 	out     []byte
 	most    int        // the length that out may reach
+	deep    bool       // a value was nested too deep
 	members []jqMember // of the objects that are being encoded
 }
 
@@ -37,6 +40,7 @@ type jqMember struct {
 	value any
 }
 
+// value encodes a value whose brackets are nested up to depth deep.
 func (e *jqEncoder) value(value any, depth int) bool {
 	switch value := value.(type) {
 	case nil:
@@ -60,9 +64,11 @@ func (e *jqEncoder) value(value any, depth int) bool {
 		}
 		e.string(value)
 	case []any:
-		return depth > 0 && e.array(value, depth-1)
+		e.deep = depth == 0
+		return !e.deep && e.array(value, depth-1)
 	case map[string]any:
-		return depth > 0 && e.object(value, depth-1)
+		e.deep = depth == 0
+		return !e.deep && e.object(value, depth-1)
 	default:
 		text, err := gojq.Marshal(value)
 		e.out = append(e.out, text...)
