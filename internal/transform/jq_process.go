@@ -51,10 +51,10 @@ type jqProcess struct {
 	child   *child // nil until the first chunk, and after a failure
 	memory  int    // memory budget of child
 	answers *bufio.Reader
-	used    bool       // child has been sent an object
-	starts  int        // how many processes were started, for tests
-	sent    chan error // result of writing the rest if the pipe was full; else nil
-	buf     []byte     // the frames being sent
+	used    bool         // child has been sent an object
+	starts  int          // how many processes were started, for tests
+	sent    <-chan error // result of writing the rest if the pipe was full; else nil
+	buf     []byte       // the frames being sent
 
 	// Of this chunk:
 	queue      []upcoming // the objects that Map will be called with, the next one first
@@ -226,17 +226,9 @@ func (j *jqProcess) send(objects []upcoming) {
 		j.buf = appendFrame(j.buf, frameObject, next.object)
 	}
 	rest, err := j.child.send(j.buf)
-	if err != nil || len(rest) == 0 {
-		return
+	if err == nil && len(rest) > 0 {
+		j.sent = j.child.sendBeside(rest)
 	}
-	// The pipe is full. The process may not read on before its output is read.
-	stdin := j.child.stdin
-	sent := make(chan error, 1)
-	go func() {
-		_, err := stdin.Write(rest)
-		sent <- err
-	}()
-	j.sent = sent
 }
 
 // awaitSent waits until everything is sent: the process has read it, or is dead.

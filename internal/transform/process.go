@@ -122,12 +122,7 @@ func (c *child) ask(ctx context.Context, object []byte) ([]byte, error) {
 	if len(rest) == 0 {
 		return c.readLine()
 	}
-	// The pipe is full. The child may not read on before its output is read.
-	sent := make(chan error, 1)
-	go func() {
-		_, err := c.stdin.Write(rest)
-		sent <- err
-	}()
+	sent := c.sendBeside(rest)
 	line, err := c.readLine()
 	if err != nil {
 		c.interrupt()
@@ -186,6 +181,16 @@ func (c *child) send(p []byte) (rest []byte, err error) {
 		return nil, err
 	}
 	return p[n:], nil
+}
+
+// sendBeside writes what the pipe had no room for, while the caller reads: the process may not read on before its output is read.
+func (c *child) sendBeside(rest []byte) (sent <-chan error) {
+	result := make(chan error, 1)
+	go func() {
+		_, err := c.stdin.Write(rest)
+		result <- err
+	}()
+	return result
 }
 
 // readLine reads up to the next line break and returns the line without it.
