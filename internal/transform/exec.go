@@ -21,14 +21,18 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// parseExec reads the command of an exec transform and looks up its program.
-func parseExec(command string) (func(Spec) Transform, error) {
+// parseExec reads the part of a setting after "exec", and looks up the program.
+func parseExec(rest string) (Spec, error) {
+	command, ok := strings.CutPrefix(rest, ":")
+	if !ok {
+		return Spec{}, errors.New("the program is missing; use exec:PROGRAM ARG…, for example exec:python3 map.py")
+	}
 	parsed, err := process.Parse("exec:", command)
 	if err != nil {
-		return nil, err
+		return Spec{}, err
 	}
 	c := &commandLine{Command: parsed}
-	return func(s Spec) Transform { return newProgram(c, s) }, nil
+	return Spec{files: hashFiles(parsed.Argv), build: func(s Spec) Transform { return newProgram(c, s) }}, nil
 }
 
 // A commandLine is a program with its arguments, and what its workers share.

@@ -44,9 +44,18 @@ func CallsOut(setting string) bool {
 	return strings.HasPrefix(setting, "exec:") || CallsService(setting)
 }
 
-// parseService reads an http setting. Errors do not contain the setting, which may
+// parseService reads an http setting.
+func parseService(text string) (Spec, error) {
+	e, err := parseEndpoint(text)
+	warned := new(sync.Once)
+	return Spec{
+		conns: e.concurrency, atOnce: e.concurrency * max(1, e.batch), build: func(s Spec) Transform { return newService(e, s, warned) },
+	}, err
+}
+
+// parseEndpoint reads an http setting. Errors do not contain the setting, which may
 // hold a password by mistake.
-func parseService(text string) (endpoint, error) {
+func parseEndpoint(text string) (endpoint, error) {
 	e := endpoint{concurrency: 1, timeout: callTimeout}
 	u, err := url.Parse(text)
 	switch {

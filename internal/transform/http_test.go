@@ -405,12 +405,12 @@ func TestServiceTokenFile(t *testing.T) {
 // The options are not sent, and the query of the service is.
 func TestParseService(t *testing.T) {
 	t.Parallel()
-	got, err := parseService("https://h:8443/a%2Fb?batch=9&x=#batch=100&concurrency=4&timeout=1m30s")
+	got, err := parseEndpoint("https://h:8443/a%2Fb?batch=9&x=#batch=100&concurrency=4&timeout=1m30s")
 	want := endpoint{url: "https://h:8443/a%2Fb?batch=9&x=", batch: 100, concurrency: 4, timeout: 90 * time.Second}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
-	if got, err := parseService("http://h"); err != nil || got != (endpoint{url: "http://h", concurrency: 1, timeout: callTimeout}) {
+	if got, err := parseEndpoint("http://h"); err != nil || got != (endpoint{url: "http://h", concurrency: 1, timeout: callTimeout}) {
 		t.Errorf("defaults: %+v, %v", got, err)
 	}
 	for setting, want := range map[string]string{

@@ -30,21 +30,17 @@ type jq struct {
 }
 
 // parseJQ reads the part of a setting after "jq": options, if any, and a program.
-func parseJQ(rest string) (func(Spec) Transform, error) {
-	settings, program, err := splitJQ(rest)
+func parseJQ(rest string) (Spec, error) {
+	compiled, err := compileJQ(rest)
 	if err != nil {
-		return nil, err
+		return Spec{}, err
 	}
-	compiled, err := compileJQ(program, settings)
-	if err != nil {
-		return nil, err
-	}
-	return func(s Spec) Transform {
+	return Spec{build: func(s Spec) Transform {
 		if s.InProcess {
 			return compiled.engine(chunk.MaxObject)
 		}
-		return newJQProcess(rest, settings.memory, compiled.direct())
-	}, nil
+		return newJQProcess(rest, compiled.settings.memory, compiled.direct())
+	}}, nil
 }
 
 // A jqProgram is a compiled program.
@@ -54,10 +50,14 @@ type jqProgram struct {
 	settings jqSettings
 }
 
-// compileJQ compiles a program. It provides no environment, module loader or input:
-// a program sees only the object and the variables, and is refused if it asks for
-// more.
-func compileJQ(program string, settings jqSettings) (jqProgram, error) {
+// compileJQ compiles the part of a setting after "jq". It provides no environment,
+// module loader or input: a program sees only the object and the variables, and is
+// refused if it asks for more.
+func compileJQ(setting string) (jqProgram, error) {
+	settings, program, err := splitJQ(setting)
+	if err != nil {
+		return jqProgram{}, err
+	}
 	query, err := gojq.Parse(program)
 	if err != nil {
 		return jqProgram{}, fmt.Errorf("not a jq program: %w%s", err, position(program, err))

@@ -72,11 +72,7 @@ func serveJQ(in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal(text, &hello); err != nil {
 		return fmt.Errorf("read settings of the jq process: %w", err)
 	}
-	settings, program, err := splitJQ(hello.Setting)
-	if err != nil {
-		return err
-	}
-	compiled, err := compileJQ(program, settings)
+	compiled, err := compileJQ(hello.Setting)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func splitJQ(rest string) (jqSettings, string, error) {
 	}
 	query, ok := strings.CutPrefix(settings, "?")
 	if !ok {
-		return makeJQSettings(nil, jqMemory), program, nil
+		return makeJQSettings(map[string]any{}, jqMemory), program, nil
 	}
 	const use = "use jq?memory=1GiB&arg.NAME=TEXT&argjson.NAME=JSON:PROGRAM, with : in a value as %3A"
 	all, err := url.ParseQuery(query)
@@ -104,9 +104,6 @@ func splitJQ(rest string) (jqSettings, string, error) {
 
 // makeJQSettings adds $ARGS, which jq always defines.
 func makeJQSettings(named map[string]any, memory int) jqSettings {
-	if named == nil {
-		named = map[string]any{}
-	}
 	v := jqSettings{memory: memory}
 	for _, name := range slices.Sorted(maps.Keys(named)) {
 		v.names = append(v.names, "$"+name)

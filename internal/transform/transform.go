@@ -8,11 +8,9 @@ import (
 	"net"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/chunk"
-	"github.com/chunkline/chunkline/internal/process"
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
@@ -87,33 +85,24 @@ type Spec struct {
 // Errors wrap ErrSettings and are one line.
 func Parse(spec string) (Spec, error) {
 	text := strings.TrimSpace(spec)
-	switch {
-	case text == "":
+	if text == "" {
 		return Spec{}, fmt.Errorf("%w: the setting is empty; use %s", ErrSettings, Kinds)
-	case CallsService(text):
-		e, err := parseService(text)
-		if err != nil {
-			return Spec{}, fmt.Errorf("%w: %w", ErrSettings, err)
-		}
-		warned := new(sync.Once)
-		return Spec{text: text, conns: e.concurrency, atOnce: e.concurrency * max(1, e.batch), build: func(s Spec) Transform { return newService(e, s, warned) }}, nil
 	}
-	build, err := parse(text)
-	if err != nil {
+	s, err := parse(text)
+	switch {
+	case err != nil && CallsService(text): // the text may hold a password by mistake
+		return Spec{}, fmt.Errorf("%w: %w", ErrSettings, err)
+	case err != nil:
 		return Spec{}, fmt.Errorf("%w %q: %w", ErrSettings, text, err)
 	}
-	s := Spec{text: text, build: build}
-	if command, ok := strings.CutPrefix(text, "exec:"); ok {
-		parsed, err := process.Parse("exec:", command)
-		if err != nil {
-			return Spec{}, fmt.Errorf("%w %q: %w", ErrSettings, text, err)
-		}
-		s.files = hashFiles(parsed.Argv)
-	}
+	s.text = text
 	return s, nil
 }
 
-func parse(text string) (func(Spec) Transform, error) {
+func parse(text string) (Spec, error) {
+	if CallsService(text) {
+		return parseService(text)
+	}
 	end := strings.IndexAny(text, ":?")
 	if end < 0 {
 		end = len(text)
@@ -122,46 +111,42 @@ func parse(text string) (func(Spec) Transform, error) {
 	switch kind {
 	case "identity":
 		if rest != "" {
-			return nil, errors.New("identity takes no options; use identity")
+			return Spec{}, errors.New("identity takes no options; use identity")
 		}
-		return func(Spec) Transform { return identity{} }, nil
+		return Spec{build: func(Spec) Transform { return identity{} }}, nil
 	case "users":
 		return parseUsers(rest)
 	case "jq":
 		return parseJQ(rest)
 	case "exec":
-		command, ok := strings.CutPrefix(rest, ":")
-		if !ok {
-			return nil, errors.New("the program is missing; use exec:PROGRAM ARG…, for example exec:python3 map.py")
-		}
-		return parseExec(command)
+		return parseExec(rest)
 	}
-	return nil, fmt.Errorf("unknown kind %q; use one of %s", kind, Kinds)
+	return Spec{}, fmt.Errorf("unknown kind %q; use one of %s", kind, Kinds)
 }
 
-func parseUsers(rest string) (func(Spec) Transform, error) {
+func parseUsers(rest string) (Spec, error) {
 	query, ok := strings.CutPrefix(rest, "?")
 	if rest != "" && !ok {
-		return nil, errors.New("use users or users?duration=10s")
+		return Spec{}, errors.New("use users or users?duration=10s")
 	}
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return nil, fmt.Errorf("use users?duration=10s: %w", err)
+		return Spec{}, fmt.Errorf("use users?duration=10s: %w", err)
 	}
 	var duration time.Duration
 	for name, all := range values {
 		if name != "duration" {
-			return nil, fmt.Errorf("users has no option %q; use users?duration=10s", name)
+			return Spec{}, fmt.Errorf("users has no option %q; use users?duration=10s", name)
 		}
 		if len(all) > 1 {
-			return nil, fmt.Errorf("duration is given %d times; use users?duration=10s", len(all))
+			return Spec{}, fmt.Errorf("duration is given %d times; use users?duration=10s", len(all))
 		}
 		duration, err = time.ParseDuration(all[0])
 		if err != nil || duration < 0 {
-			return nil, fmt.Errorf("duration %q is not a duration; use for example 10s or 250ms", all[0])
+			return Spec{}, fmt.Errorf("duration %q is not a duration; use for example 10s or 250ms", all[0])
 		}
 	}
-	return func(Spec) Transform { return &users{duration: duration} }, nil
+	return Spec{build: func(Spec) Transform { return &users{duration: duration} }}, nil
 }
 
 // New makes a Transform for one worker. It starts no process yet.
