@@ -36,18 +36,9 @@
 // that begin with a dot need a pattern that does. A folder that matches is skipped;
 // one that cannot be read is an error.
 //
-// An item may end in a format and its options, such as ?format=lines or ?format=csv&delimiter=;. They are needed if neither
-// the name (.csv, .tsv, .tab, .parquet, also compressed) nor the content (see package chunk) determines the format.
-// Options.Format sets it for all items. Options are separated by "&", and their values are percent-encoded as in URLs: ","
-// in a list is %2C.
-//
-//	format=auto lines array values csv tsv parquet
-//	delimiter=C            one ASCII character, or tab
-//	quote=none             quotes are characters like others
-//	header=yes no          no: the first row is data; needs columns=
-//	columns=a,b            names of the columns, also instead of those in the header
-//	types=auto,a:int       of all columns, and of single ones: string auto int float bool
-//	null=TEXT              fields with this text are null
+// An item may end in a format and its options, such as ?format=lines or ?format=csv&delimiter=;, which docs/laptop.md lists.
+// They are needed if neither the name nor the content (see package chunk) determines the format. Options.Format sets it for all
+// items.
 //
 // gzip and zstd are recognised by content, also on standard input; zeros may follow
 // gzip data. Parquet must be a regular file. Its places and marks count rows.

@@ -44,30 +44,16 @@
 // cannot be interrupted. macOS has no memory limit, so the process checks its own
 // use 100 times a second; a step that allocates much at once can exceed the budget.
 //
-// # exec: the rules for the program
+// # exec: the program
 //
-// The program is started once for each worker and keeps running. It reads one
-// object a line from standard input. Before it reads the next object it writes
-// exactly one line to standard output and flushes it:
+// docs/laptop.md has the rules for the program, which is started once for each worker
+// and keeps running. If it exits with another status than 0 when its input has ended,
+// or must be killed then, that is ErrEnd. When a chunk is dropped, its program ends in
+// the same way while a new process maps the next chunk; a bad exit is then only logged.
 //
-//	a JSON value        the output
-//	an empty line       this object has no output
-//	! and a message     this object failed
-//	!retry and a message, or !retry 5s and a message
-//	                    it failed, and another try may succeed, after 5 s at least
-//
-// When its input ends, the program exits with status 0. If it still runs after
-// EndTimeout, it gets SIGTERM, and 5 s later SIGKILL. Any other exit is ErrEnd. When a
-// chunk is dropped, its program ends in the same way while a new process maps the next
-// chunk; a bad exit is then only logged. A program that breaks the rules is killed at
-// once.
-//
-// Standard error is passed on, and its last 4 KiB are added to the errors that the
-// program causes. The program has the mapper's environment without chunkline's
-// secrets (NATS_*, SINK), with PYTHONUNBUFFERED=1 unless it is set. It has its own
-// session, and so no terminal. Its whole process group is killed, including processes
-// that the program leaves behind when it exits. On Linux the program dies with the
-// mapper; elsewhere it only sees its input end.
+// The last 4 KiB of standard error are added to the errors that the program causes. Its
+// whole process group is killed, including processes that it leaves behind when it exits.
+// On Linux the program dies with the mapper; elsewhere it only sees its input end.
 //
 // If the program exits, answers too late or writes anything else, a new process
 // replaces it, and the object gets one more try there before it fails. The timeout
