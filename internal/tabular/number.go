@@ -20,7 +20,8 @@ func decimalOf(number string) (d decimal, ok bool) {
 	mantissa := number
 	if e := strings.IndexAny(number, "eE"); e >= 0 {
 		mantissa = number[:e]
-		if d.exponent, ok = exponentOf(number[e+1:]); !ok {
+		var err error
+		if d.exponent, err = strconv.ParseInt(number[e+1:], 10, 32); err != nil {
 			return d, false
 		}
 	}
@@ -34,11 +35,6 @@ func decimalOf(number string) (d decimal, ok bool) {
 		d.exponent = 0
 	}
 	return d, true
-}
-
-func exponentOf(text string) (int64, bool) {
-	n, err := strconv.ParseInt(text, 10, 32)
-	return n, err == nil
 }
 
 // isInt64 reports whether an INT64 column returns a number as it is.

@@ -1,6 +1,10 @@
 package direct
 
-import "github.com/chunkline/chunkline/internal/chunk"
+import (
+	"slices"
+
+	"github.com/chunkline/chunkline/internal/chunk"
+)
 
 const (
 	// maxText is the most bytes of an object. It bounds the memory of a Program.
@@ -23,10 +27,8 @@ type node struct {
 
 // member returns the node of a member of n.
 func (n *node) member(key string) *node {
-	for i, known := range n.keys {
-		if known == key {
-			return n.kids[i]
-		}
+	if i := slices.Index(n.keys, key); i >= 0 {
+		return n.kids[i]
 	}
 	kid := &node{}
 	n.keys, n.kids = append(n.keys, key), append(n.kids, kid)
