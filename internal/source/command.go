@@ -20,7 +20,6 @@ import (
 type command struct {
 	process.Command
 
-	text   string    // as the user gave it
 	stderr io.Writer // gets its standard error; nil means os.Stderr
 }
 

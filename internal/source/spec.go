@@ -82,26 +82,25 @@ func expand(o Options, spec string) ([]file, error) {
 	if list, err := expandStream(o, spec); list != nil || err != nil {
 		return list, err
 	}
-	ofJob, own := o.Format, newWritten(o.Written)
+	own := newWritten(o.Written)
 	var list []file
 	items := strings.Split(spec, ",")
 	for _, item := range items {
 		word, options := CutOptions(strings.TrimSpace(item))
+		isStdin := word == "-" || word == "stdin:"
 		switch {
 		case word == "" && len(items) == 1:
 			return nil, fmt.Errorf("%w: the source is empty; %s", ErrSettings, howTo)
 		case word == "":
-			return nil, fmt.Errorf("%w %q: an item of the list is empty", ErrSettings, webservice.WithoutPassword(spec))
-		case word == "-" || word == "stdin:":
-			if len(items) > 1 {
-				return nil, fmt.Errorf("%w %q: standard input must be the only item", ErrSettings, webservice.WithoutPassword(spec))
-			}
-			if o.Stdin == nil && !o.Replay {
-				return nil, fmt.Errorf("%w %q: there is no standard input here", ErrSettings, webservice.WithoutPassword(spec))
-			}
-			format, err := formatOf("", options, ofJob)
+			return nil, wrong(spec, errors.New("an item of the list is empty"))
+		case isStdin && len(items) > 1:
+			return nil, wrong(spec, errors.New("standard input must be the only item"))
+		case isStdin && o.Stdin == nil && !o.Replay:
+			return nil, wrong(spec, errors.New("there is no standard input here"))
+		case isStdin:
+			format, err := formatOf("", options, o.Format)
 			if err != nil {
-				return nil, fmt.Errorf("%w %q: %w", ErrSettings, webservice.WithoutPassword(word), err)
+				return nil, wrong(word, err)
 			}
 			return []file{{name: "stdin", format: format, stream: stdin{o.Stdin}}}, nil
 		case IsStream(word):
@@ -109,16 +108,21 @@ func expand(o Options, spec string) ([]file, error) {
 		}
 		found, options, err := expandItem(o, word, options, own)
 		if err != nil {
-			return nil, fmt.Errorf("%w %q: %w", ErrSettings, webservice.WithoutPassword(word), err)
+			return nil, wrong(word, err)
 		}
 		for _, f := range found {
-			if f.format, err = formatOf(f.name, options, ofJob); err != nil {
+			if f.format, err = formatOf(f.name, options, o.Format); err != nil {
 				return nil, fmt.Errorf("%w %q: %w", ErrSettings, f.name, err)
 			}
 			list = append(list, f)
 		}
 	}
 	return list, nil
+}
+
+// wrong is the error for an item, or for the whole source.
+func wrong(item string, err error) error {
+	return fmt.Errorf("%w %q: %w", ErrSettings, webservice.WithoutPassword(item), err)
 }
 
 // expandItem returns the files and objects of an item, and the remaining options, which describe their format.

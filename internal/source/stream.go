@@ -9,7 +9,6 @@ import (
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/process"
-	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // A stream is an input that cannot be read again: standard input, a command, an HTTP
@@ -74,15 +73,11 @@ func expandStream(o Options, spec string) ([]file, error) {
 	case !isCommand(spec):
 		return nil, nil
 	}
-	s, options, err := parseCommand(spec, o.Stderr)
+	f, err := parseCommand(o, spec)
 	if err != nil {
-		return nil, fmt.Errorf("%w %q: %w", ErrSettings, webservice.WithoutPassword(spec), err)
+		return nil, wrong(spec, err)
 	}
-	format, err := formatOf("", options, o.Format)
-	if err != nil {
-		return nil, fmt.Errorf("%w %q: %w", ErrSettings, webservice.WithoutPassword(spec), err)
-	}
-	return []file{{name: "cmd:" + s.text, format: format, stream: s}}, nil
+	return []file{f}, nil
 }
 
 // expandAPI returns the file of an API, which holds JSON Lines.
@@ -122,17 +117,18 @@ func isCommand(spec string) bool {
 }
 
 // parseCommand reads cmd:PROGRAM or cmd?OPTIONS:PROGRAM.
-func parseCommand(spec string, stderr io.Writer) (*command, string, error) {
+func parseCommand(o Options, spec string) (file, error) {
 	options, text, ok := strings.Cut(strings.TrimPrefix(spec, "cmd"), ":")
 	if !ok {
-		return nil, "", fmt.Errorf("the program is missing; use %s", commandForm)
+		return file{}, fmt.Errorf("the program is missing; use %s", commandForm)
 	}
 	parsed, err := process.Parse("cmd:", text)
 	if err != nil {
-		return nil, "", err
+		return file{}, err
 	}
 	if text = strings.TrimSpace(text); len(text) > maxSpec {
-		return nil, "", fmt.Errorf("the command has %d bytes, more than %d; put it into a script", len(text), maxSpec)
+		return file{}, fmt.Errorf("the command has %d bytes, more than %d; put it into a script", len(text), maxSpec)
 	}
-	return &command{Command: parsed, text: text, stderr: stderr}, strings.TrimPrefix(options, "?"), nil
+	format, err := formatOf("", strings.TrimPrefix(options, "?"), o.Format)
+	return file{name: "cmd:" + text, format: format, stream: &command{Command: parsed, stderr: o.Stderr}}, err
 }
