@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -29,27 +29,18 @@ const examining = 16
 // examineAll examines files. If several fail, it returns the error of the first file.
 func examineAll(list []file) ([]examination, error) {
 	results, errs := make([]examination, len(list)), make([]error, len(list))
-	var group errgroup.Group
+	group, working := errgroup.WithContext(context.Background())
 	group.SetLimit(examining)
-	var failed atomic.Bool
 	for i := range list {
 		group.Go(func() error {
-			if !failed.Load() {
+			if working.Err() == nil {
 				results[i], errs[i] = list[i].examine()
 			}
-			if errs[i] != nil {
-				failed.Store(true)
-			}
-			return nil
+			return errs[i]
 		})
 	}
-	_ = group.Wait() // it is always nil
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return results, nil
+	_ = group.Wait() // it returns the error that came first
+	return results, cmp.Or(errs...)
 }
 
 // examine checks that the file exists and can be read, and finds its size, its
@@ -101,11 +92,17 @@ func (f *file) examine() (result examination, err error) {
 	case f.format.parquet && kind != plain:
 		problem = fmt.Errorf("a Parquet file is compressed inside and read in any order; decompress it (%s)", name)
 	case f.format.parquet:
-		problem = checkParquet(in, f.size)
+		_, problem = newParquetReader(in, f.size) // it reads only the footer
 	case f.format.kind == chunk.CSV:
-		problem = f.checkTable(all)
+		problem = look(all, func(content io.Reader) error {
+			_, err := f.format.table.ReadColumns(content)
+			return err
+		})
 	case f.format.isAuto():
-		result.guess, problem = look(all)
+		problem = look(all, func(content io.Reader) (err error) {
+			result.guess, err = chunk.GuessFormat(content)
+			return err
+		})
 	}
 	if problem != nil {
 		return refuse(problem)
@@ -132,32 +129,19 @@ func (f *file) examineName() error {
 	return nil
 }
 
-// checkTable reads the header of a table.
-func (f *file) checkTable(in io.Reader) error {
+// look calls do with the uncompressed content of a file. It ignores all errors but a *chunk.InputError, because reading the file
+// reports them.
+func look(in io.Reader, do func(content io.Reader) error) error {
 	content, err := decode(in)
 	if err != nil {
-		return nil // reading the file reports the error
+		return nil
 	}
 	defer func() { _ = content.Close() }() // it was only read
-	_, err = f.format.table.ReadColumns(content)
+	err = do(content)
 	if _, ok := errors.AsType[*chunk.InputError](err); ok {
 		return err
 	}
 	return nil
-}
-
-// look guesses the format of a file. It ignores errors in the content, because reading the file reports them.
-func look(in io.Reader) (chunk.Guess, error) {
-	content, err := decode(in)
-	if err != nil {
-		return chunk.Nothing, nil // reading the file reports the error
-	}
-	defer func() { _ = content.Close() }() // it was only read
-	guess, err := chunk.GuessFormat(content)
-	if _, ok := errors.AsType[*chunk.InputError](err); ok {
-		return chunk.Nothing, err
-	}
-	return guess, nil
 }
 
 // inode identifies a file regardless of its name.
@@ -172,25 +156,24 @@ func inodeOf(info fs.FileInfo) inode {
 
 // once refuses a list that names a file twice, because it is unclear whether to read it twice.
 func once(list []file) error {
-	seen := make(map[inode]string, len(list))
-	objects := make(map[string]bool)
-	for _, f := range list {
-		if f.object != nil {
-			if objects[f.word()] {
-				return fmt.Errorf("%w: %s is named twice, directly or by a glob; name it once", ErrSettings, f.word())
-			}
-			objects[f.word()] = true
-		}
-		if f.inode == (inode{}) {
+	seen := make(map[any]*file, len(list)) // by inode, or by the name of an object
+	for i := range list {
+		f := &list[i]
+		var id any = f.inode
+		switch {
+		case f.object != nil:
+			id = f.word()
+		case f.inode == (inode{}): // a stream
 			continue
 		}
-		other, ok := seen[f.inode]
-		if ok && other == f.name {
+		switch other := seen[id]; {
+		case other == nil:
+			seen[id] = f
+		case other.name == f.name:
 			return fmt.Errorf("%w: %s is named twice, directly or by a glob; name it once", ErrSettings, f.word())
-		} else if ok {
-			return fmt.Errorf("%w: %s and %s are the same file; name it once", ErrSettings, (&file{name: other}).word(), f.word())
+		default:
+			return fmt.Errorf("%w: %s and %s are the same file; name it once", ErrSettings, other.word(), f.word())
 		}
-		seen[f.inode] = f.name
 	}
 	return nil
 }

@@ -78,12 +78,7 @@ func (w *walk) openParquet(f *file) error {
 	return p.seek(w.at.Offset)
 }
 
-// checkParquet returns an error if the rows of the file cannot become objects. It reads only the file's footer.
-func checkParquet(disk io.ReaderAt, size int64) error {
-	_, err := newParquetReader(disk, size)
-	return err
-}
-
+// newParquetReader reads the file's footer. It returns an error if rows cannot become objects.
 func newParquetReader(disk io.ReaderAt, size int64) (_ *parquetReader, err error) {
 	defer recoverParquet(&err)
 	options := []parquet.FileOption{parquet.SkipBloomFilters(true)}
@@ -94,10 +89,11 @@ func newParquetReader(disk io.ReaderAt, size int64) (_ *parquetReader, err error
 	if err != nil {
 		return nil, wrapParquet(err)
 	}
-	root, leaves, err := columnsOf(in.Root())
+	root, leaves, err := newColumn(in.Root(), 0)
 	if err != nil {
 		return nil, err
 	}
+	root.optional, root.repeated, root.shape = false, false, isGroup
 	p := &parquetReader{in: in, root: root, groups: in.RowGroups(), values: make([][]parquet.Value, leaves)}
 	for _, group := range p.groups {
 		p.total += group.NumRows()

@@ -37,16 +37,6 @@ const (
 	isElement       // element of a list: the value of its only child
 )
 
-// columnsOf returns the columns of a schema and the number of leaves.
-func columnsOf(root *parquet.Column) (*column, int, error) {
-	c, leaves, err := newColumn(root, 0)
-	if err != nil {
-		return nil, 0, err
-	}
-	c.optional, c.repeated, c.shape = false, false, isGroup
-	return c, leaves, nil
-}
-
 // newColumn returns a column whose first leaf has the index leaf, and the index
 // after its last leaf.
 func newColumn(in *parquet.Column, leaf int) (*column, int, error) {
