@@ -99,35 +99,31 @@ func parseOptions(text string) (Format, error) {
 
 // formatNamed returns the format with that name, without options.
 func formatNamed(name string) (Format, error) {
-	f := Format{text: name}
-	switch name {
-	case "", "auto":
+	if name == "" || name == "auto" {
 		return Format{}, nil
-	case "lines":
-		f.kind = chunk.Lines
-	case "array":
-		f.kind = chunk.Array
-	case "values":
-		f.kind = chunk.Values
-	case "csv":
-		f.kind = chunk.CSV
-	case "tsv":
-		f.kind, f.table.Delimiter = chunk.CSV, '\t'
-	case "parquet":
-		f.parquet = true
-	default:
+	}
+	f, ok := namedFormats[name]
+	if !ok {
 		return Format{}, fmt.Errorf("format=%s: %s", name, formatHelp)
 	}
+	f.text = name
 	return f, nil
+}
+
+// namedFormats are the formats other than auto, without options.
+var namedFormats = map[string]Format{
+	"lines":   {kind: chunk.Lines},
+	"array":   {kind: chunk.Array},
+	"values":  {kind: chunk.Values},
+	"csv":     {kind: chunk.CSV},
+	"tsv":     {kind: chunk.CSV, table: chunk.Table{Delimiter: '\t'}},
+	"parquet": {parquet: true},
 }
 
 // nameOfFormat returns the format that a file name's extension implies, or "".
 func nameOfFormat(name string) string {
-	name = strings.ToLower(name)
-	for _, compressed := range []string{".gz", ".zst"} {
-		name = strings.TrimSuffix(name, compressed)
-	}
-	switch filepath.Ext(name) {
+	name = strings.TrimSuffix(strings.ToLower(name), ".gz")
+	switch filepath.Ext(strings.TrimSuffix(name, ".zst")) {
 	case ".csv":
 		return "csv"
 	case ".tsv", ".tab":

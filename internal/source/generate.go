@@ -3,6 +3,7 @@ package source
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -68,9 +69,13 @@ func appendUUID(dst []byte, seed, i uint64) []byte {
 	high := mix(mix(seed)+i)&^0xf000 | 0x4000
 	low := mix(mix(^seed)+i)&^(3<<62) | 2<<62
 	var raw [16]byte
-	for k := range 8 {
-		raw[k], raw[8+k] = byte(high>>(56-8*k)), byte(low>>(56-8*k))
-	}
+	binary.BigEndian.PutUint64(raw[:8], high)
+	binary.BigEndian.PutUint64(raw[8:], low)
+	return appendHex(dst, raw[:])
+}
+
+// appendHex appends the 16 bytes of a UUID as hexadecimal digits with hyphens.
+func appendHex(dst, raw []byte) []byte {
 	dst = append(hex.AppendEncode(dst, raw[:4]), '-')
 	dst = append(hex.AppendEncode(dst, raw[4:6]), '-')
 	dst = append(hex.AppendEncode(dst, raw[6:8]), '-')

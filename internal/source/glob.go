@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,12 +32,7 @@ func glob(pattern string) ([]string, error) {
 	if err := g.match(root, parts); err != nil {
 		return nil, err
 	}
-	names := make([]string, 0, len(g.found))
-	for name := range g.found {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names, nil
+	return slices.Sorted(maps.Keys(g.found)), nil
 }
 
 // globber collects the matching files.

@@ -3,7 +3,6 @@ package source
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -192,14 +191,7 @@ func writeUUID(dst []byte, v parquet.Value) ([]byte, string) {
 	if len(b) != 16 {
 		return dst, fmt.Sprintf("a UUID of %d bytes", len(b))
 	}
-	dst = append(dst, '"')
-	for i, part := range [][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
-		if i > 0 {
-			dst = append(dst, '-')
-		}
-		dst = hex.AppendEncode(dst, part)
-	}
-	return append(dst, '"'), ""
+	return append(appendHex(append(dst, '"'), b), '"'), ""
 }
 
 // writeFloat16 writes an IEEE 754 half-precision number.
