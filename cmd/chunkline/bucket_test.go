@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,25 +17,9 @@ import (
 	"github.com/chunkline/chunkline/internal/bucket/buckettest"
 )
 
-// serveS3 starts a server that stands in for S3, with a bucket called "data". It checks no signatures.
-func serveS3(t *testing.T) *s3mem.Backend {
-	t.Helper()
-	backend := s3mem.New()
-	if err := backend.CreateBucket("data"); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(gofakes3.New(backend).Server())
-	t.Cleanup(server.Close)
-	t.Setenv("AWS_ENDPOINT_URL", server.URL)
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
-	t.Setenv("AWS_REGION", "eu-central-1")
-	return backend
-}
-
 // TestBucketOutput: every command works with a bucket in place of the output file.
 func TestBucketOutput(t *testing.T) {
-	backend := serveS3(t)
+	backend := buckettest.StartS3(t, nil)
 	t.Chdir(t.TempDir())
 	objects, values := numbers(250)
 	in, out := write(t, "in", objects), "s3://data/out"
@@ -96,7 +79,7 @@ func findParts(t *testing.T, backend *s3mem.Backend) (keys []string) {
 func TestBucketTable(t *testing.T) {
 	for _, format := range []string{"parquet", "csv.gz"} {
 		t.Run(format, func(t *testing.T) {
-			backend := serveS3(t)
+			backend := buckettest.StartS3(t, nil)
 			t.Chdir(t.TempDir())
 			var objects strings.Builder
 			random, text := rand.NewChaCha8([32]byte{}), make([]byte, 6000) // compresses badly, so that there are several parts
@@ -126,7 +109,7 @@ func TestBucketTable(t *testing.T) {
 
 // Standard input is kept in a folder of this sink's own.
 func TestBucketStdin(t *testing.T) {
-	serveS3(t)
+	buckettest.StartS3(t, nil)
 	t.Chdir(t.TempDir())
 	for _, prefix := range []string{"a/b", "a/c"} {
 		objects, _ := numbers(len(prefix) + strings.Count(prefix, "c"))
@@ -149,7 +132,7 @@ func TestObjectStoragePage(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), "## Object storage\n")
 	t.Run("s3", func(t *testing.T) {
-		serveS3(t)
+		buckettest.StartS3(t, nil)
 		runExample(t, section, "AWS_")
 	})
 	for _, kind := range buckettest.Kinds {

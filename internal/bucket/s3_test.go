@@ -7,34 +7,24 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	"github.com/chunkline/chunkline/internal/bucket/buckettest"
 )
 
 // open opens the bucket "data" of a server.
 func open(t *testing.T, handler http.Handler) Bucket {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	t.Setenv("AWS_ENDPOINT_URL", server.URL)
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
-	t.Setenv("AWS_REGION", "eu-central-1")
+	buckettest.ServeS3(t, handler)
 	return openData(t, "s3://")
 }
 
-// openFake opens a bucket of gofakes3, which honours the conditions of writes and not those of reads.
+// openFake opens the bucket of buckettest.StartS3.
 func openFake(t *testing.T) Bucket {
 	t.Helper()
-	backend := s3mem.New()
-	if err := backend.CreateBucket("data"); err != nil {
-		t.Fatal(err)
-	}
-	return open(t, gofakes3.New(backend).Server())
+	buckettest.StartS3(t, nil)
+	return openData(t, "s3://")
 }
 
 // An object of 32 MiB is one request, because parts would have no condition.

@@ -6,43 +6,20 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
-	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"github.com/chunkline/chunkline/internal/bucket"
 	"github.com/chunkline/chunkline/internal/bucket/buckettest"
 )
 
-// fakeS3 stands in for S3. It checks no signatures and ignores If-Match on reads, so the tests of refusals and of broken
+// fakeS3 is that of buckettest. It checks no signatures and ignores If-Match on reads, so the tests of refusals and of broken
 // connections have their own servers or stores.
 type fakeS3 struct{ *s3mem.Backend }
-
-// serveS3 starts a server with a bucket called "data" that all sources of the test use.
-func serveS3(t *testing.T) fakeS3 {
-	t.Helper()
-	f := fakeS3{s3mem.New()}
-	if err := f.CreateBucket("data"); err != nil {
-		t.Fatal(err)
-	}
-	setS3(t, gofakes3.New(f.Backend).Server())
-	return f
-}
-
-func setS3(t *testing.T, handler http.Handler) {
-	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	t.Setenv("AWS_ENDPOINT_URL", server.URL)
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
-	t.Setenv("AWS_REGION", "eu-central-1")
-}
 
 func (f fakeS3) put(t *testing.T, key, content string) {
 	t.Helper()
@@ -77,7 +54,7 @@ func drainObjects(t *testing.T, spec string) (identity string, all []string, err
 // TestObjects reads objects in buckets of each kind. Its specs are those of S3, and have the scheme of the kind in its place.
 func TestObjects(t *testing.T) {
 	t.Run("s3", func(t *testing.T) {
-		f := serveS3(t)
+		f := fakeS3{buckettest.StartS3(t, nil)}
 		checkObjects(t, "s3://", func(key, content string) { f.put(t, key, content) })
 	})
 	for _, kind := range buckettest.Kinds {
@@ -178,7 +155,7 @@ func checkChangedObject(t *testing.T, spec string, put func(key, content string)
 
 // A refusal names the bucket, the key and the settings to check, but no secret.
 func TestS3_refused(t *testing.T) {
-	setS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	buckettest.ServeS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, "<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>")
 	}))

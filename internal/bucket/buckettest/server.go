@@ -1,6 +1,7 @@
-// Package buckettest stands in for object storage whose interface no library for tests has: Google's and Azure's, so that tests need no account.
+// Package buckettest stands in for object storage, so that tests need no account. StartS3 uses a library; for Google's and
+// Azure's interface there is none.
 //
-// A server keeps the conditions of reads and writes, lists in pages, and refuses a write whose checksum is wrong. It was written from
+// A Server keeps the conditions of reads and writes, lists in pages, and refuses a write whose checksum is wrong. It was written from
 // the same documentation as the client, so it does not prove that the provider understands the client: it checks no credentials
 // and no limits, and its error messages are short.
 package buckettest

@@ -9,9 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
-
 	"github.com/chunkline/chunkline/internal/bucket/buckettest"
 	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
@@ -57,24 +54,8 @@ func TestManyPieces(t *testing.T) {
 	}
 }
 
-// serveS3 starts a server that stands in for S3, with a bucket called "data". It honours If-None-Match and If-Match of
-// writes, as S3 does; it checks no signatures, and never answers 409 to two writes at a time. wrap may add faults.
-func serveS3(t *testing.T, wrap func(http.Handler) http.Handler) {
-	t.Helper()
-	backend := s3mem.New()
-	if err := backend.CreateBucket("data"); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(wrap(gofakes3.New(backend).Server()))
-	t.Cleanup(server.Close)
-	t.Setenv("AWS_ENDPOINT_URL", server.URL)
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
-	t.Setenv("AWS_REGION", "eu-central-1")
-}
-
 func TestS3IsASink(t *testing.T) {
-	serveS3(t, func(h http.Handler) http.Handler { return h })
+	buckettest.StartS3(t, nil)
 	sinktest.Run(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
 		s, err := Open(t.Context(), "s3://data"+where+"?format=jsonl.zst", job, Options{})
 		if err != nil {
@@ -104,7 +85,7 @@ func TestKindsAreSinks(t *testing.T) {
 // the server refuses; the sink finds its own entry.
 func TestAnswerIsLost(t *testing.T) {
 	t.Run("s3", func(t *testing.T) {
-		checkLostAnswers(t, "s3://", func(wrap func(http.Handler) http.Handler) { serveS3(t, wrap) })
+		checkLostAnswers(t, "s3://", func(wrap func(http.Handler) http.Handler) { buckettest.StartS3(t, wrap) })
 	})
 	for _, kind := range buckettest.Kinds {
 		t.Run(strings.TrimSuffix(kind.Scheme, "://"), func(t *testing.T) {
