@@ -27,23 +27,9 @@ func (o *object) name() string { return o.url + "/" + escape(o.key) }
 
 // An opened bucket holds objects.
 type opened struct {
-	store
+	bucket.Bucket
+
 	url string // such as s3://NAME
-}
-
-// A store gives access to the objects of a bucket. It is a bucket.Bucket, whose methods have the comments.
-type store interface {
-	List(ctx context.Context, prefix string, found func(key, version string, size int64)) error
-	Read(ctx context.Context, key, version string, offset, length int64) (io.ReadCloser, error)
-	Close() error
-}
-
-func openBucket(scheme, name string) (store, error) {
-	b, err := bucket.Open(scheme, name)
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
 }
 
 // read returns length bytes of the object from offset on, or all bytes from there if length is negative. The error is
@@ -66,8 +52,8 @@ func IsObject(item string) bool {
 
 // buckets are the open buckets of a source.
 type buckets struct {
-	openStore func(scheme, name string) (store, error)
-	open      map[string]*opened // by URL
+	openBucket func(scheme, name string) (bucket.Bucket, error)
+	open       map[string]*opened // by URL
 }
 
 func (b *buckets) get(scheme, name string) (*opened, error) {
@@ -75,11 +61,11 @@ func (b *buckets) get(scheme, name string) (*opened, error) {
 	if known := b.open[url]; known != nil {
 		return known, nil
 	}
-	s, err := b.openStore(scheme, name)
+	in, err := b.openBucket(scheme, name)
 	if err != nil {
 		return nil, err
 	}
-	b.open[url] = &opened{store: s, url: url}
+	b.open[url] = &opened{Bucket: in, url: url}
 	return b.open[url], nil
 }
 

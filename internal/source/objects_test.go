@@ -171,20 +171,22 @@ func TestS3_refused(t *testing.T) {
 	}
 }
 
-// A brittleStore has one object, and breaks off after this many bytes each time.
-type brittleStore struct {
+// A brittleBucket has one object, and breaks off after this many bytes each time.
+type brittleBucket struct {
+	bucket.Bucket
+
 	content string
 	most    int // bytes of a request
 	reads   int
 	fail    func() error // an error instead of an answer; nil: none
 }
 
-func (b *brittleStore) List(_ context.Context, _ string, found func(key, version string, size int64)) error {
+func (b *brittleBucket) List(_ context.Context, _ string, found func(key, version string, size int64)) error {
 	found("a", "v", int64(len(b.content)))
 	return nil
 }
 
-func (b *brittleStore) Read(_ context.Context, _, _ string, offset, length int64) (io.ReadCloser, error) {
+func (b *brittleBucket) Read(_ context.Context, _, _ string, offset, length int64) (io.ReadCloser, error) {
 	if b.reads++; b.fail != nil {
 		if err := b.fail(); err != nil {
 			return nil, err
@@ -197,15 +199,15 @@ func (b *brittleStore) Read(_ context.Context, _, _ string, offset, length int64
 	return io.NopCloser(io.LimitReader(strings.NewReader(rest), int64(b.most))), nil
 }
 
-func (b *brittleStore) Close() error { return nil }
+func (b *brittleBucket) Close() error { return nil }
 
 // Reading resumes where it breaks off, and fails if no more bytes arrive.
 func TestObject_breaksOff(t *testing.T) {
 	t.Parallel()
 	for most, want := range map[int]string{7: "", 1: "", 0: "the object breaks off, 6 times at the same byte: unexpected EOF"} {
 		synctest.Test(t, func(t *testing.T) {
-			b := &brittleStore{content: numbers(0, 30, "{\"n\":%d}\n"), most: 1000}
-			s, err := OpenWith(Options{Size: 10, Bytes: 1000, openStore: func(string, string) (store, error) { return b, nil }}, "s3://x/a")
+			b := &brittleBucket{content: numbers(0, 30, "{\"n\":%d}\n"), most: 1000}
+			s, err := OpenWith(Options{Size: 10, Bytes: 1000, openBucket: func(string, string) (bucket.Bucket, error) { return b, nil }}, "s3://x/a")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,8 +229,8 @@ func TestObject_breaksOff(t *testing.T) {
 // A failed request for a Parquet file is told as such. It is no sign of damage, nor that the file has changed.
 func TestObject_parquetFails(t *testing.T) {
 	t.Parallel()
-	b := &brittleStore{content: parquetOf(t, numbered(50), 20), most: 1 << 20}
-	s, err := OpenWith(Options{Size: 10, Bytes: 1000, openStore: func(string, string) (store, error) { return b, nil }}, "s3://x/a")
+	b := &brittleBucket{content: parquetOf(t, numbered(50), 20), most: 1 << 20}
+	s, err := OpenWith(Options{Size: 10, Bytes: 1000, openBucket: func(string, string) (bucket.Bucket, error) { return b, nil }}, "s3://x/a")
 	if err != nil {
 		t.Fatal(err)
 	}

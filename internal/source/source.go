@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"sync/atomic"
 
+	"github.com/chunkline/chunkline/internal/bucket"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/webservice"
 )
@@ -74,13 +75,15 @@ const rereadBuffer = 64 << 10
 
 // files is a source of one or more files, or stdin.
 type files struct {
-	list    []file       // set by Open, then read-only
-	plan    chunk.Plan   // set by Open, then read-only
-	total   int64        // set by Open, then read-only
-	rereads bool         // set by Open, then read-only
-	oneLine chunk.Format // the format of files that hold one array on one line; set by Open, then read-only
-	buckets *buckets     // set by Open, then read-only
-	read    atomic.Int64 // written by Next
+	// Set by OpenWith, then read-only.
+	list    []file
+	plan    chunk.Plan
+	total   int64
+	rereads bool
+	oneLine chunk.Format // the format of files that hold one array on one line
+	buckets *buckets
+
+	read atomic.Int64 // written by Next
 
 	// Used by Next and Close only.
 	walk   *walk
@@ -111,20 +114,19 @@ type Options struct {
 	Replay bool
 
 	Credentials webservice.Credentials // of an API
+	Stderr      io.Writer              // gets the standard error of a command; nil means os.Stderr
 
-	openStore func(scheme, bucket string) (store, error) // nil: openBucket
-	buckets   *buckets                                   // set by OpenWith
-
-	Stderr io.Writer // gets the standard error of a command; nil means os.Stderr
-	dial   dialer    // connects to an API, for tests in simulated time; nil means the network
+	openBucket func(scheme, name string) (bucket.Bucket, error) // nil: bucket.Open
+	buckets    *buckets                                         // set by OpenWith
+	dial       dialer                                           // connects to an API, for tests in simulated time; nil means the network
 }
 
 // OpenWith is Open with all options.
 func OpenWith(o Options, spec string) (_ Source, err error) {
-	if o.openStore == nil {
-		o.openStore = openBucket
+	if o.openBucket == nil {
+		o.openBucket = bucket.Open
 	}
-	o.buckets = &buckets{openStore: o.openStore, open: make(map[string]*opened)}
+	o.buckets = &buckets{openBucket: o.openBucket, open: make(map[string]*opened)}
 	s := &files{rereads: true, buckets: o.buckets}
 	defer func() {
 		if err != nil {
