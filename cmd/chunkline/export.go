@@ -52,7 +52,6 @@ func exportCommand() *cobra.Command {
 			"  chunkline export --from http://localhost:3541 -o result.parquet\n" +
 			"  chunkline export --from http://localhost:3541 -o result.csv --columns id,name,age\n" +
 			"  chunkline export --from http://localhost:3541 -o dead.jsonl --dead",
-		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			size, err := e.run(c.Context())
 			if err != nil {

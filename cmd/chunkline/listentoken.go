@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/chunkline/chunkline/internal/bus"
@@ -75,11 +76,8 @@ func keepLine(path, line string) error {
 	return nil
 }
 
+var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{16,128}$`)
+
 // isToken reports whether s needs no quoting in a command or a URL, and is hard to
 // guess.
-func isToken(s string) bool {
-	if len(s) < 16 || len(s) > 128 {
-		return false
-	}
-	return strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
-}
+func isToken(s string) bool { return tokenForm.MatchString(s) }

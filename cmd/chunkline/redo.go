@@ -27,7 +27,6 @@ func redoCommand() *cobra.Command {
 			"its fetcher is started again. Stop the mappers of that version first. No saver may have a folder open meanwhile; savers of a\n" +
 			"database or a bucket may run. A fetcher that still runs notices within seconds and exits; start it again.",
 		Example: "  chunkline redo -o named.jsonl --version v3\n  kubectl scale statefulset/saver --replicas=0   # in a cluster: docs/updates.md",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if version == "" {
 				return app.Usage("--version is not set: name the version whose results to remove, as status shows it")

@@ -48,19 +48,23 @@ func newReport(s report.Status, before sink.Summary, took time.Duration) jobRepo
 
 // print writes the report: as JSON to stdout, or as text to stderr.
 func (r jobReport) print(stdout, stderr io.Writer, asJSON bool) error {
+	var err error
 	if asJSON {
-		encoder := json.NewEncoder(stdout)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(r); err != nil {
-			return fmt.Errorf("print report: %w", err)
-		}
-		return nil
+		err = printJSON(stdout, r)
+	} else {
+		_, err = io.WriteString(stderr, r.String())
 	}
-	_, err := io.WriteString(stderr, r.String())
 	if err != nil {
 		return fmt.Errorf("print report: %w", err)
 	}
 	return nil
+}
+
+// printJSON prints a value with indents.
+func printJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
 }
 
 // resultName names the output of a finished job for people.

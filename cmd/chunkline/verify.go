@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -85,9 +84,7 @@ func sourceOf(output string, out kinds.Sink) (source.Source, error) {
 func printVerdict(c *cobra.Command, r verify.Report, asJSON bool) error {
 	w := c.OutOrStdout()
 	if asJSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(r); err != nil {
+		if err := printJSON(w, r); err != nil {
 			return fmt.Errorf("print report: %w", err)
 		}
 	} else {
