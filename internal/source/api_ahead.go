@@ -32,12 +32,6 @@ type answer struct {
 	err    error
 }
 
-func newAhead(get func(ctx context.Context, url string) (http.Header, json.RawMessage, error)) *ahead {
-	a := &ahead{get: get}
-	a.ctx, a.cancel = context.WithCancel(context.Background())
-	return a
-}
-
 // take returns the page at the first of these URLs, and prefetches the others, which probably follow it.
 func (a *ahead) take(ctx context.Context, urls []string) (http.Header, json.RawMessage, error) {
 	stop := context.AfterFunc(ctx, a.cancel)

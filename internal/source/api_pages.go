@@ -35,7 +35,8 @@ func (a *api) begin(next json.RawMessage) (upstream, error) {
 	if a.paging == byPage || a.paging == byOffset {
 		a.setParam(&first, strconv.Itoa(a.start))
 	}
-	p.ahead = newAhead(p.get)
+	p.ahead = &ahead{get: p.get}
+	p.ahead.ctx, p.ahead.cancel = context.WithCancel(context.Background())
 	p.at = position{Next: first.String(), Power: 1}
 	if next != nil {
 		if err := json.Unmarshal(next, &p.at); err != nil {

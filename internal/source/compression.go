@@ -78,8 +78,8 @@ func decode(r io.Reader) (io.ReadCloser, error) {
 	}
 	switch kind {
 	case gzipped:
-		z, err := newMembers(buffered, counted)
-		return decoder{z, name}, wrapDecode(name, err)
+		z := &members{z: new(gzip.Reader), r: buffered, counted: counted}
+		return decoder{z, name}, wrapDecode(name, z.begin())
 	case zstandard:
 		// With a concurrency of 1 the decoder starts no goroutines.
 		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow))
@@ -136,11 +136,6 @@ type members struct {
 
 // errTrailing means that other data follows compressed data.
 var errTrailing = errors.New("is followed by something else")
-
-func newMembers(r *bufio.Reader, counted *counter) (*members, error) {
-	m := &members{z: new(gzip.Reader), r: r, counted: counted}
-	return m, m.begin()
-}
 
 // begin reads the header of a member.
 func (m *members) begin() error {

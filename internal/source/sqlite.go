@@ -87,8 +87,7 @@ func (sqliteFile) ordered(q *database, columns []*sql.ColumnType) (string, readR
 		}
 		var text sql.NullString
 		for i, value := range values {
-			b = append(b, separator(i))
-			b = append(append(b, names[i]...), ':')
+			b = append(append(append(b, "{,"[min(i, 1)]), names[i]...), ':')
 			start := len(b)
 			var err error
 			if b, err = appendValue(b, value); err != nil {
@@ -100,14 +99,6 @@ func (sqliteFile) ordered(q *database, columns []*sql.ColumnType) (string, readR
 		}
 		return append(b, '}'), text, nil
 	}
-}
-
-// separator returns the byte before the i-th member of an object.
-func separator(i int) byte {
-	if i == 0 {
-		return '{'
-	}
-	return ','
 }
 
 // appendValue appends a value of SQLite's storage classes as JSON.
