@@ -49,11 +49,8 @@ func (s *rereader) seek(ctx context.Context, r sink.Record) (err error) {
 		if s.src, err = s.open(); err != nil {
 			return fmt.Errorf("open source for outputs that the sink refused: %w", err)
 		}
-		if s.at, _, err = s.src.Next(ctx); err != nil {
-			return fmt.Errorf("read source: %w", err)
-		}
 	}
-	for s.at.ID < r.Chunk {
+	for s.at.Count == 0 || s.at.ID < r.Chunk { // no chunk was read yet, or an earlier one
 		if s.at, _, err = s.src.Next(ctx); err != nil {
 			return fmt.Errorf("read source: %w", err)
 		}

@@ -144,14 +144,6 @@ func (c *Columns) arrange(values [][]byte, line []byte) error {
 	return nil
 }
 
-// check returns an error if the objects that were added make no table.
-func (c *Columns) check() error {
-	if len(c.list) == 0 && c.objects > 0 {
-		return fmt.Errorf("%w: none of them has a key", ErrNoTable)
-	}
-	return nil
-}
-
 // CheckNames returns an error if names cannot be chosen as columns.
 func CheckNames(names []string) error {
 	if len(names) > MaxColumns {

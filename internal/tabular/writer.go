@@ -2,6 +2,7 @@ package tabular
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
@@ -48,8 +49,8 @@ type Writer interface {
 
 // NewWriter returns a writer of a table with columns that have seen all objects. The error is an ErrNoTable, or one of w.
 func NewWriter(w io.Writer, f Format, c *Columns) (Writer, error) {
-	if err := c.check(); err != nil {
-		return nil, err
+	if len(c.list) == 0 && c.objects > 0 {
+		return nil, fmt.Errorf("%w: none of them has a key", ErrNoTable)
 	}
 	if f == CSV {
 		return newCSVWriter(w, c)

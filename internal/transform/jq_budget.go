@@ -79,12 +79,6 @@ func (l *headLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (l *headLog) reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.head = l.head[:0]
-}
-
 func (l *headLog) end() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

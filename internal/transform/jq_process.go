@@ -45,8 +45,7 @@ const (
 type jqProcess struct {
 	direct *direct.Program // nil: there is none
 
-	hello  jqHello // its Memory is the budget of an object of ordinary size
-	stderr headLog
+	hello jqHello // its Memory is the budget of an object of ordinary size
 
 	child   *child // nil until the first chunk, and after a failure
 	memory  int    // memory budget of child
@@ -275,8 +274,7 @@ func (j *jqProcess) start(ctx context.Context, memory int) error {
 	if err != nil {
 		return fmt.Errorf("%w: find this program's file to start a jq process: %w", ErrBroken, err)
 	}
-	j.stderr.reset()
-	c, err := startChild(path, []string{jqArgv0}, jqEnv(os.Environ()), &j.stderr, hello.Limit)
+	c, err := startChild(path, []string{jqArgv0}, jqEnv(os.Environ()), &headLog{}, hello.Limit)
 	if err != nil {
 		return fmt.Errorf("%w: start jq process: %w", ErrBroken, err)
 	}

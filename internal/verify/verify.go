@@ -68,7 +68,10 @@ func Run(ctx context.Context, src source.Source, folder Sink) (Report, error) {
 	if err := v.openFiles(ctx); err != nil {
 		return Report{}, err
 	}
-	defer v.closeFiles()
+	defer func() {
+		v.output.close()
+		v.dead.close()
+	}()
 	next, stop := iter.Pull2(folder.Records(ctx))
 	defer stop()
 	if err := v.compare(ctx, src, next); err != nil {
@@ -120,11 +123,6 @@ func (v *verifier) openFiles(ctx context.Context) error {
 		return checkSum(&v.report, folder)
 	}
 	return nil
-}
-
-func (v *verifier) closeFiles() {
-	v.output.close()
-	v.dead.close()
 }
 
 // compare reads source and records side by side, both in the order of the IDs.

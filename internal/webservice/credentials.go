@@ -79,15 +79,6 @@ func Secrets(h http.Header) []string {
 	return slices.DeleteFunc(values, func(value string) bool { return len(value) < shortest })
 }
 
-// Conceal removes the secrets of a header from a text of the service, which may contain
-// parts of the request.
-func Conceal(text string, h http.Header) string {
-	for _, value := range Secrets(h) {
-		text = strings.ReplaceAll(text, value, "…")
-	}
-	return text
-}
-
 // secret returns the value of a setting, or the content of the file that it names.
 func secret(setting string) (string, error) {
 	name, isFile := strings.CutPrefix(setting, "@")

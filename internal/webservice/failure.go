@@ -47,7 +47,11 @@ func Unreachable(text string, err error) error {
 // It shows the beginning of the body, without the secrets of the request's header, or where the answer redirects to, with a hint.
 func Refusal(text string, r *http.Response, sent http.Header, hint string) error {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem)) // a partial body is fine: the status says enough
-	problem := strings.Join(strings.Fields(Conceal(string(body), sent)), " ")
+	problem := string(body)
+	for _, secret := range Secrets(sent) { // the body may contain parts of the request
+		problem = strings.ReplaceAll(problem, secret, "…")
+	}
+	problem = strings.Join(strings.Fields(problem), " ")
 	err := fmt.Errorf("%s %s", text, strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, http.StatusText(r.StatusCode))))
 	switch location, noLocation := r.Location(); {
 	case r.StatusCode < 400 && noLocation == nil:
