@@ -89,7 +89,7 @@ func deadRetryCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer func() { err = joinClose(err, result) }()
+			defer func() { err = errors.Join(err, result.Close()) }()
 			report, err := retry.Run(c.Context(), result, retry.Config{
 				Spec: spec, Workers: workers, Timeout: timeout, Retries: what.retries, Rate: rate,
 				Source: func() (source.Source, error) { return sourceOf(output, result) },

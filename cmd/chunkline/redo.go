@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -35,7 +36,7 @@ func redoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer func() { err = joinClose(err, result) }()
+			defer func() { err = errors.Join(err, result.Close()) }()
 			done, err := result.Redo(c.Context(), version)
 			if err != nil {
 				return fmt.Errorf("remove results of version %q: %w", version, err)

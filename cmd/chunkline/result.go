@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,6 +77,3 @@ func jobOf(dir string) (string, error) {
 	}
 	return folder.Job(), folder.Close()
 }
-
-// joinClose closes c and adds its error to err.
-func joinClose(err error, c io.Closer) error { return errors.Join(err, c.Close()) }

@@ -155,10 +155,7 @@ func openStore(ctx context.Context, w *screen, output, job string, readOnly bool
 	if errors.Is(err, sink.ErrOtherJob) { // --job names a job that the bucket does not have
 		return nil, app.WithCode(app.ExitUsage, err)
 	}
-	if err != nil {
-		return nil, saver.SinkError("--output", err)
-	}
-	return s, nil
+	return s, saver.SinkError("--output", err)
 }
 
 // openOutput opens the sink of a job, and makes it if it is not there. If it waits for a database that accepts no connections, it
@@ -174,8 +171,5 @@ func (f *runFlags) openOutput(ctx context.Context, w *screen) (kinds.Sink, error
 	}
 	defer w.clear()
 	s, err := kinds.Open(ctx, f.output, f.job, showWaiting(w))
-	if err != nil {
-		return nil, saver.SinkError("--output", err)
-	}
-	return s, nil
+	return s, saver.SinkError("--output", err)
 }

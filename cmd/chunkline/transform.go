@@ -99,10 +99,7 @@ func (t *transformFlags) setting() (string, error) {
 		program = string(text)
 	}
 	setting, err := transform.JQSpec(program, t.args)
-	if err != nil {
-		return "", app.WithCode(app.ExitUsage, err)
-	}
-	return setting, nil
+	return setting, app.WithCode(app.ExitUsage, err)
 }
 
 // once is the value of a flag that may be given only once. By default, the last of
