@@ -42,7 +42,7 @@ func openInput(written []string, format string, inputs []string, size, bytes int
 }
 
 func open(o source.Options, spec string) (source.Source, error) {
-	src, err := source.OpenWith(o, spec)
+	src, err := source.Open(o, spec)
 	if err != nil {
 		return nil, app.Usage("--input: %w", err)
 	}

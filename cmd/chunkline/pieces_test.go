@@ -18,7 +18,7 @@ import (
 // the object's n; object 5 is a dead letter. The pieces of two objects are of version v2.
 func fillInPieces(t *testing.T, in, dir string) {
 	t.Helper()
-	src, err := source.Open(in, 4, chunk.DefaultBytes, nil)
+	src, err := source.Open(source.Options{Size: 4, Bytes: chunk.DefaultBytes}, in)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 	if err != nil {
 		return err
 	}
-	src, err := source.OpenWith(source.Options{ //nolint:contextcheck // a second ^C ends a listing of objects that takes long
+	src, err := source.Open(source.Options{ //nolint:contextcheck // a second ^C ends a listing of objects that takes long
 		Format: format, Size: cfg.ChunkSize, Bytes: cfg.ChunkBytes, Stdin: os.Stdin, Spool: spool,
 		Credentials: webservice.Credentials{Token: cfg.SourceToken, Headers: cfg.SourceHeaders},
 	}, cfg.Source)

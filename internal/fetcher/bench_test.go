@@ -18,7 +18,7 @@ import (
 // benchFetcher is a fetcher with an empty source, which does not run.
 func benchFetcher(b *testing.B) *Fetcher {
 	b.Helper()
-	src, err := source.Open("-", 100, 1<<20, strings.NewReader(""))
+	src, err := source.Open(source.Options{Size: 100, Bytes: 1 << 20, Stdin: strings.NewReader("")}, "-")
 	if err != nil {
 		b.Fatal(err)
 	}

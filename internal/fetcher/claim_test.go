@@ -33,7 +33,7 @@ func TestStatusWhileStarting(t *testing.T) {
 		own, peer := net.Connect("fetcher"), net.Connect("operator")
 		defer own.Close()
 		defer peer.Close()
-		src, err := source.Open(path, 2, 1<<20, nil)
+		src, err := source.Open(source.Options{Size: 2, Bytes: 1 << 20}, path)
 		if err != nil {
 			t.Fatal(err)
 		}

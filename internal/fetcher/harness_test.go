@@ -112,7 +112,7 @@ func runAfter(t *testing.T, objects int, before func(*bench), set func(*fetcher.
 			t.Fatal(err)
 		}
 		defer func() { _ = stop(context.Background()) }()
-		src, err := source.Open(path, 2, 1<<20, nil)
+		src, err := source.Open(source.Options{Size: 2, Bytes: 1 << 20}, path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,7 +52,7 @@ func TestMemory(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer func() { _ = stop(context.Background()) }()
-				src, err := source.Open(path, 1, 1<<20, nil)
+				src, err := source.Open(source.Options{Size: 1, Bytes: 1 << 20}, path)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -79,7 +79,7 @@ func (w *world) check(err error) {
 // openSource opens the source; the caller closes it.
 func (w *world) openSource() source.Source {
 	w.Helper()
-	src, err := source.OpenWith(source.Options{Size: size, Bytes: chunk.DefaultBytes}, w.path("in.jsonl")+"?format=lines")
+	src, err := source.Open(source.Options{Size: size, Bytes: chunk.DefaultBytes}, w.path("in.jsonl")+"?format=lines")
 	w.check(err)
 	return src
 }

@@ -46,7 +46,7 @@ func TestAPI_secrets(t *testing.T) {
 		"http://api/1":                    {Token: canary + " x"},
 		"http://api/2":                    {Headers: canary},
 	} {
-		if _, err := OpenWith(Options{Size: 1, Bytes: 1, Credentials: access}, spec); !errors.Is(err, ErrSettings) || strings.Contains(err.Error(), "canary") {
+		if _, err := Open(Options{Size: 1, Bytes: 1, Credentials: access}, spec); !errors.Is(err, ErrSettings) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%v", err)
 		}
 	}

@@ -80,7 +80,7 @@ func serveAPI(t *testing.T, answer http.HandlerFunc) *fakeAPI {
 // fetchAll reads an API to its end.
 func (f *fakeAPI) fetchAll(t *testing.T, spec, spool string, access webservice.Credentials) ([]string, error) {
 	t.Helper()
-	s, err := OpenWith(Options{Size: 2, Bytes: 1000, Spool: spool, Credentials: access, dial: f.dial}, spec)
+	s, err := Open(Options{Size: 2, Bytes: 1000, Spool: spool, Credentials: access, dial: f.dial}, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -396,7 +396,7 @@ func TestAPI_settings(t *testing.T) {
 		"http://h/a,http://h/b#x=1":             "x=1: there is no such option", // a URL may have commas
 		"ftp://h/":                              "there is no source ftp:",
 	} {
-		if _, err := OpenWith(Options{Size: 1, Bytes: 1}, spec); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) {
+		if _, err := Open(Options{Size: 1, Bytes: 1}, spec); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %v, want %q", spec, err, want)
 		}
 	}
@@ -404,7 +404,7 @@ func TestAPI_settings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenWith(Options{Size: 1, Bytes: 1, Format: csv}, "http://h/"); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), "leave the format out") {
+	if _, err := Open(Options{Size: 1, Bytes: 1, Format: csv}, "http://h/"); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), "leave the format out") {
 		t.Errorf("with a format: %v", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 // openCommand opens a command and discards its standard error.
 func openCommand(t *testing.T, spec, spool string) Source {
 	t.Helper()
-	s, err := OpenWith(Options{Size: 2, Bytes: 1000, Spool: spool, Stderr: io.Discard}, spec)
+	s, err := Open(Options{Size: 2, Bytes: 1000, Spool: spool, Stderr: io.Discard}, spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func openCommand(t *testing.T, spec, spool string) Source {
 // drainCommand reads a command to its end, and closes it.
 func drainCommand(t *testing.T, spec, spool string) ([]string, error) {
 	t.Helper()
-	s, err := OpenWith(Options{Size: 2, Bytes: 1000, Spool: spool, Stderr: io.Discard}, spec)
+	s, err := Open(Options{Size: 2, Bytes: 1000, Spool: spool, Stderr: io.Discard}, spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestCommand_fails(t *testing.T) {
 func TestCommand_close(t *testing.T) {
 	t.Parallel()
 	fifo := filepath.Join(t.TempDir(), "alive")
-	s, err := OpenWith(Options{Size: 1, Bytes: 100, Stderr: io.Discard}, fmt.Sprintf("cmd:sh -c 'echo 1; cat >%s & cat /dev/zero >/dev/null'", fifo))
+	s, err := Open(Options{Size: 1, Bytes: 100, Stderr: io.Discard}, fmt.Sprintf("cmd:sh -c 'echo 1; cat >%s & cat /dev/zero >/dev/null'", fifo))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestCommand_settings(t *testing.T) {
 		"cmd?form=csv:cat":       `there is no option "form"`,
 		"cmd:" + "cat " + strings.Repeat("x", 4000): "put it into a script",
 	} {
-		_, err := OpenWith(Options{Size: 1, Bytes: 1}, spec)
+		_, err := Open(Options{Size: 1, Bytes: 1}, spec)
 		if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.50s: %v, want %q", spec, err, want)
 		}

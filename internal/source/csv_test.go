@@ -27,7 +27,7 @@ func TestOpen_table(t *testing.T) {
 		{spec: in("sub/lines.csv") + "?format=lines", want: `{"a":1}`},
 		{spec: in("sub/lines.csv"), job: "lines", want: `{"a":1}`},
 	} {
-		s, err := OpenWith(Options{Format: mustFormat(t, c.job), Size: 10, Bytes: 1000}, c.spec)
+		s, err := Open(Options{Format: mustFormat(t, c.job), Size: 10, Bytes: 1000}, c.spec)
 		if err != nil {
 			t.Errorf("%s: %v", c.spec, err)
 			continue
@@ -51,7 +51,7 @@ func TestOpen_table(t *testing.T) {
 		in("a.csv") + "?format=csv&sep=;":     `there is no option "sep"`,
 		in("a.csv") + "?header=yes&columns=a": "the header has 2 columns, and columns= has 1 names",
 	} {
-		if _, err := Open(spec, 10, 1000, nil); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), folder) {
+		if _, err := Open(Options{Size: 10, Bytes: 1000}, spec); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), folder) {
 			t.Errorf("%s: %v, want %q", spec, err, want)
 		}
 	}
@@ -114,7 +114,7 @@ func TestSource_tableProperties(t *testing.T) {
 			spec = append(spec, path)
 		}
 		size, most := rapid.IntRange(1, 5).Draw(rt, "size"), rapid.IntRange(1, 60).Draw(rt, "bytes")
-		s, err := Open(strings.Join(spec, ","), size, most, nil)
+		s, err := Open(Options{Size: size, Bytes: most}, strings.Join(spec, ","))
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -122,7 +122,7 @@ func TestSource_tableProperties(t *testing.T) {
 		if _, ok := errors.AsType[*chunk.InputError](ended); ended != nil && !ok {
 			rt.Fatal(ended)
 		}
-		second, err := Open(s.Identity(), size, most, nil)
+		second, err := Open(Options{Size: size, Bytes: most}, s.Identity())
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -38,7 +38,7 @@ func execute(t *testing.T, db *sql.DB, statements ...string) {
 // drainQuery reads a query to its end.
 func drainQuery(t *testing.T, spec, spool string) ([]string, error) {
 	t.Helper()
-	s, err := OpenWith(Options{Size: 2, Bytes: 1000, Spool: spool}, spec)
+	s, err := Open(Options{Size: 2, Bytes: 1000, Spool: spool}, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func TestDatabase_settings(t *testing.T) {
 		"postgres://h:x/d?query=SELECT 1&key=a":                             "percent-encode",
 		"sqlite:" + path + "?query=" + strings.Repeat("x", 4000) + "&key=a": "make a view",
 	} {
-		_, err := OpenWith(Options{Size: 1, Bytes: 1}, spec)
+		_, err := Open(Options{Size: 1, Bytes: 1}, spec)
 		if want == "" && err == nil {
 			continue
 		}
@@ -150,7 +150,7 @@ func TestDatabase_settings(t *testing.T) {
 			t.Errorf("%.90s: %v, want %q", spec, err, want)
 		}
 	}
-	if _, err := OpenWith(Options{Size: 1, Bytes: 1, Format: mustFormat(t, "csv")}, "sqlite:"+path+"?query=SELECT 1&key=a"); !errors.Is(err, ErrSettings) {
+	if _, err := Open(Options{Size: 1, Bytes: 1, Format: mustFormat(t, "csv")}, "sqlite:"+path+"?query=SELECT 1&key=a"); !errors.Is(err, ErrSettings) {
 		t.Errorf("with a format: %v", err)
 	}
 }
@@ -170,7 +170,7 @@ func TestDatabase_readOnce(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	s, err := OpenWith(Options{Size: 2, Bytes: 1000, Spool: spool, Replay: true}, spec)
+	s, err := Open(Options{Size: 2, Bytes: 1000, Spool: spool, Replay: true}, spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func checkSnapshot(t *testing.T, s stream, change func()) {
 func TestSQLite_cancel(t *testing.T) {
 	t.Parallel()
 	path, _ := newDatabase(t, "CREATE TABLE t (id)")
-	s, err := OpenWith(Options{Size: 2, Bytes: 1000}, "sqlite:"+path+
+	s, err := Open(Options{Size: 2, Bytes: 1000}, "sqlite:"+path+
 		"?query=WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id+1 FROM n) SELECT count(*) AS id FROM n&key=id")
 	if err != nil {
 		t.Fatal(err)

@@ -124,7 +124,7 @@ func TestSource_cancelWhileStdinWaits(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]string{"nothing yet": "", "lines": "1\n2\n3\n", "gzip": gz("1\n2\n3\n")[:15]} {
 		r, w := io.Pipe()
-		s, err := Open("-", 2, 100, r)
+		s, err := Open(Options{Size: 2, Bytes: 100, Stdin: r}, "-")
 		if err != nil {
 			t.Fatal(err)
 		}

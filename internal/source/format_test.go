@@ -45,7 +45,7 @@ func TestOpen_oneLine(t *testing.T) {
 		for name := range strings.FieldsSeq(c.names) {
 			paths = append(paths, filepath.Join(folder, name))
 		}
-		s, err := OpenWith(Options{Format: mustFormat(t, c.format), Size: 2, Bytes: 1000}, strings.Join(paths, ","))
+		s, err := Open(Options{Format: mustFormat(t, c.format), Size: 2, Bytes: 1000}, strings.Join(paths, ","))
 		if c.err != "" {
 			if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), filepath.Join(folder, "one")) {
 				t.Errorf("%s: %v, want %q", c.names, err, c.err)
@@ -120,11 +120,11 @@ func TestParseFormat(t *testing.T) {
 func TestOpen_noFormat(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(write(t, "a.txt", "id,name\n1,x\n2,y\n"), "a.txt")
-	_, err := Open(path, 2, 1000, nil)
+	_, err := Open(Options{Size: 2, Bytes: 1000}, path)
 	if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "--format lines") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("a table: %v", err)
 	}
-	s, err := OpenWith(Options{Format: mustFormat(t, "lines"), Size: 2, Bytes: 1000}, path)
+	s, err := Open(Options{Format: mustFormat(t, "lines"), Size: 2, Bytes: 1000}, path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func TestGlob_unreadableFolder(t *testing.T) {
 		t.Skip("this user may read everything")
 	}
 	for _, pattern := range []string{"/**/*.json", "/*/*.json"} {
-		if s, err := Open(folder+pattern, 100, 100, nil); !errors.Is(err, ErrSettings) || !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), closed) {
+		if s, err := Open(Options{Size: 100, Bytes: 100}, folder+pattern); !errors.Is(err, ErrSettings) || !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), closed) {
 			t.Errorf("%s: %v, %v, want an error that names %s", pattern, s, err, closed)
 		}
 	}

@@ -31,7 +31,7 @@ func (f fakeS3) put(t *testing.T, key, content string) {
 // drainObjects reads a source to its end, and each chunk again if the source can do that.
 func drainObjects(t *testing.T, spec string) (identity string, all []string, err error) {
 	t.Helper()
-	s, err := OpenWith(Options{Size: 2, Bytes: 1000}, spec)
+	s, err := Open(Options{Size: 2, Bytes: 1000}, spec)
 	if err != nil {
 		return "", nil, err
 	}
@@ -129,7 +129,7 @@ func checkObjects(t *testing.T, scheme string, put func(key, content string)) {
 // Replacing an object gives the next run another plan, and the current run an error.
 func checkChangedObject(t *testing.T, spec string, put func(key, content string)) {
 	put("changing/a.jsonl", "1\n2\n3\n")
-	s, err := OpenWith(Options{Size: 1, Bytes: 10}, spec)
+	s, err := Open(Options{Size: 1, Bytes: 10}, spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestObject_breaksOff(t *testing.T) {
 	for most, want := range map[int]string{7: "", 1: "", 0: "the object breaks off, 6 times at the same byte: unexpected EOF"} {
 		synctest.Test(t, func(t *testing.T) {
 			b := &brittleBucket{content: numbers(0, 30, "{\"n\":%d}\n"), most: 1000}
-			s, err := OpenWith(Options{Size: 10, Bytes: 1000, openBucket: func(string, string) (bucket.Bucket, error) { return b, nil }}, "s3://x/a")
+			s, err := Open(Options{Size: 10, Bytes: 1000, openBucket: func(string, string) (bucket.Bucket, error) { return b, nil }}, "s3://x/a")
 			if err != nil {
 				t.Fatal(err)
 			}

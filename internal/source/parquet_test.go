@@ -160,7 +160,7 @@ func TestOpen_parquet(t *testing.T) {
 		"-?format=parquet": "must be a regular file", filepath.Join(folder, "a.parquet.gz"): "gzip", filepath.Join(folder, "cut.parquet"): errParquet.Error(),
 		filepath.Join(folder, "text.parquet"): errParquet.Error(), filepath.Join(folder, "empty.parquet"): errParquet.Error(),
 	} {
-		if _, err := Open(spec, 10, 100, strings.NewReader("")); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) {
+		if _, err := Open(Options{Size: 10, Bytes: 100, Stdin: strings.NewReader("")}, spec); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", spec, err, want)
 		}
 	}
@@ -202,7 +202,7 @@ func TestParquet_damaged(t *testing.T) {
 		damaged := bytes.Clone(content)
 		damaged[i] ^= 1 << (i % 8)
 		replaceFile(t, path, string(damaged))
-		s, err := Open(path, 10, 1000, nil)
+		s, err := Open(Options{Size: 10, Bytes: 1000}, path)
 		if err != nil {
 			if !errors.Is(err, ErrSettings) {
 				t.Fatalf("byte %d: %v", i, err)

@@ -16,7 +16,7 @@ func TestPostgres_passwords(t *testing.T) {
 		"postgresql://me:" + escaped + "@127.0.0.1:1/d?sslmode=disable&query=SELECT '@:' AS a&key=a":        "postgresql://me@127.0.0.1:1/d?sslmode=disable&query=SELECT '@:' AS a&key=a",
 		"postgres://me:canary@127.0.0.1:1,127.0.0.1:2/d?target_session_attrs=any&query=SELECT 1 AS a&key=a": "postgres://me@127.0.0.1:1,127.0.0.1:2/d?target_session_attrs=any&query=SELECT 1 AS a&key=a",
 	} {
-		s, err := OpenWith(Options{Size: 1, Bytes: 100}, given)
+		s, err := Open(Options{Size: 1, Bytes: 100}, given)
 		if err != nil {
 			t.Errorf("%s: %v", given, err)
 			continue
@@ -41,7 +41,7 @@ func TestPostgres_passwords(t *testing.T) {
 		"postgres://h/d?query=SELECT 1&key=a&sslmode=no&password=canary",
 		"postgres://me:canary@h/d?key=a&query=" + strings.Repeat("x", 5000),
 	} {
-		if _, err := OpenWith(Options{Size: 1, Bytes: 100}, given); !errors.Is(err, ErrSettings) || strings.Contains(err.Error(), "nary") {
+		if _, err := Open(Options{Size: 1, Bytes: 100}, given); !errors.Is(err, ErrSettings) || strings.Contains(err.Error(), "nary") {
 			t.Errorf("%.70s: %v, want %v without the password", given, err, ErrSettings)
 		}
 	}

@@ -177,7 +177,7 @@ func TestSource_properties(t *testing.T) {
 			spec, contents = append(spec, path), append(contents, content)
 		}
 		size, most := rapid.IntRange(1, 5).Draw(t, "size"), rapid.IntRange(1, 40).Draw(t, "bytes")
-		s, err := Open(strings.Join(spec, ","), size, most, nil)
+		s, err := Open(Options{Size: size, Bytes: most}, strings.Join(spec, ","))
 		if errors.Is(err, ErrSettings) && (strings.Contains(err.Error(), "one array on one line") || strings.Contains(err.Error(), "none of the first")) {
 			return
 		}

@@ -75,7 +75,7 @@ const rereadBuffer = 64 << 10
 
 // files is a source of one or more files, or stdin.
 type files struct {
-	// Set by OpenWith, then read-only.
+	// Set by Open, then read-only.
 	list    []file
 	plan    chunk.Plan
 	total   int64
@@ -88,14 +88,6 @@ type files struct {
 	// Used by Next and Close only.
 	walk   *walk
 	cutter *chunk.Cutter
-}
-
-// Open opens the source that spec names, to be cut into chunks of at most size
-// objects and, unless a chunk has one object only, at most bytes bytes. It returns
-// ErrSettings if spec or the limits are wrong. It examines the files and does not
-// keep them open. The caller must Close the source.
-func Open(spec string, size, bytes int, stdin io.Reader) (Source, error) {
-	return OpenWith(Options{Size: size, Bytes: bytes, Stdin: stdin}, spec)
 }
 
 // Options are the settings of a source.
@@ -117,12 +109,13 @@ type Options struct {
 	Stderr      io.Writer              // gets the standard error of a command; nil means os.Stderr
 
 	openBucket func(scheme, name string) (bucket.Bucket, error) // nil: bucket.Open
-	buckets    *buckets                                         // set by OpenWith
+	buckets    *buckets                                         // set by Open
 	dial       dialer                                           // connects to an API, for tests in simulated time; nil means the network
 }
 
-// OpenWith is Open with all options.
-func OpenWith(o Options, spec string) (_ Source, err error) {
+// Open opens the source that spec names, to be cut into chunks. It returns ErrSettings if spec or the limits are wrong. It
+// examines the files and does not keep them open. The caller must Close the source.
+func Open(o Options, spec string) (_ Source, err error) {
 	if o.openBucket == nil {
 		o.openBucket = bucket.Open
 	}

@@ -39,7 +39,7 @@ func write(t *testing.T, files ...string) (folder string) {
 
 func open(t *testing.T, spec string, size, bytes int, stdin io.Reader) Source {
 	t.Helper()
-	s, err := Open(spec, size, bytes, stdin)
+	s, err := Open(Options{Size: size, Bytes: bytes, Stdin: stdin}, spec)
 	if err != nil {
 		t.Fatalf("open %s: %v", spec, err)
 	}

@@ -53,7 +53,7 @@ func TestOpen_errors(t *testing.T) {
 		{in("a.jsonl") + "?format=xml", []string{"format=xml", "format=auto, lines, array, values, csv, tsv or parquet"}},
 		{"file://" + in("a.jsonl") + "?format=", []string{"format=auto, lines"}},
 	} {
-		s, err := Open(c.spec, 100, 100, nil)
+		s, err := Open(Options{Size: 100, Bytes: 100}, c.spec)
 		if !errors.Is(err, ErrSettings) || s != nil {
 			t.Errorf("Open(%q) = %v, %v, want %v", c.spec, s, err, ErrSettings)
 			continue
@@ -64,11 +64,11 @@ func TestOpen_errors(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Open(in("missing"), 100, 100, nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(Options{Size: 100, Bytes: 100}, in("missing")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v, want %v as well", err, fs.ErrNotExist)
 	}
 	for want, plan := range map[string][2]int{"chunk size 0": {0, 1}, "chunk bytes 0": {1, 0}, "chunk size 10001": {chunk.MaxSize + 1, 1}} {
-		if _, err := Open(in("a.jsonl"), plan[0], plan[1], nil); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) {
+		if _, err := Open(Options{Size: plan[0], Bytes: plan[1]}, in("a.jsonl")); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) {
 			t.Errorf("Open(…, %v): %v, want %q", plan, err, want)
 		}
 	}
@@ -83,7 +83,7 @@ func TestOpen_password(t *testing.T) {
 		"file://user:" + secret + "@host/x", "gs://user:" + secret + "@bucket/x", "s3://user:" + secret + "@bucket/x", "mysql://user:" + secret + "@host/db,",
 		"mysql://user:" + secret + "@host/db,-", `cmd:curl "https://user:` + secret + "@host/x", "cmd?format=xml:curl https://user:" + secret + "@host/x",
 	} {
-		s, err := Open(spec, 100, 100, nil)
+		s, err := Open(Options{Size: 100, Bytes: 100}, spec)
 		if err == nil || s != nil || strings.Contains(err.Error(), secret) {
 			t.Errorf("Open(%q): %v, want an error without the password", spec, err)
 		}
@@ -106,7 +106,7 @@ func TestOpen_sameFileTwice(t *testing.T) {
 		folder + "/[hs]*": in("hard") + " and " + in("soft") + " are the same file",
 		in("b?c.jsonl") + ",file:" + in("b%2Cc.jsonl"): "%2Cc.jsonl is named twice",
 	} {
-		if s, err := Open(spec, 100, 100, nil); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "name it once") {
+		if s, err := Open(Options{Size: 100, Bytes: 100}, spec); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "name it once") {
 			t.Errorf("%s: %v, %v, want %q", spec, s, err, want)
 		}
 	}
@@ -122,7 +122,7 @@ func TestOpen_unreadable(t *testing.T) {
 		_ = f.Close()
 		t.Skip("this user may read everything")
 	}
-	_, err := Open(path, 100, 100, nil)
+	_, err := Open(Options{Size: 100, Bytes: 100}, path)
 	if !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("unreadable file: %v, want %v that names it", err, ErrSettings)
 	}
@@ -158,7 +158,7 @@ func TestOpen_names(t *testing.T) {
 		"file://" + folder + "/data":            "",
 		"data/a.jsonl?format=array":             "data/a.jsonl?format=array",
 	} {
-		s, err := Open(spec, 100, 100, nil)
+		s, err := Open(Options{Size: 100, Bytes: 100}, spec)
 		if want == "" {
 			if err == nil {
 				t.Errorf("Open(%q) = %q, want an error", spec, s.Identity())
@@ -169,7 +169,7 @@ func TestOpen_names(t *testing.T) {
 			t.Errorf("Open(%q) = %v, %v, want %q", spec, s, err, want)
 			continue
 		}
-		again, err := Open(s.Identity(), 100, 100, nil)
+		again, err := Open(Options{Size: 100, Bytes: 100}, s.Identity())
 		if err != nil || again.Identity() != want {
 			t.Errorf("Open(%q): %v; opened by its identity it is %v", spec, err, again)
 		}

@@ -17,7 +17,7 @@ import (
 // openSpooled opens standard input with a spool.
 func openSpooled(t *testing.T, spool, text string) Source {
 	t.Helper()
-	s, err := OpenWith(Options{Size: 3, Bytes: 1000, Stdin: strings.NewReader(text), Spool: spool}, "-")
+	s, err := Open(Options{Size: 3, Bytes: 1000, Stdin: strings.NewReader(text), Spool: spool}, "-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestSpool_complete(t *testing.T) {
 	if text, err := z.DecodeAll(read(t, spool), nil); err != nil || string(text) != "[1\n,2\n,1]\n" {
 		t.Errorf("zstd reads %q, %v", text, err)
 	}
-	replayed, err := OpenWith(Options{Size: 2, Bytes: 1000, Spool: spool, Replay: true}, spec)
+	replayed, err := Open(Options{Size: 2, Bytes: 1000, Spool: spool, Replay: true}, spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestSpool_writtenFirst(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "spool")
 	in, out := io.Pipe()
-	s, err := OpenWith(Options{Size: 1, Bytes: 100, Stdin: in, Spool: path}, "-")
+	s, err := Open(Options{Size: 1, Bytes: 100, Stdin: in, Spool: path}, "-")
 	if err != nil {
 		t.Fatal(err)
 	}

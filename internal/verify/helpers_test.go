@@ -38,7 +38,7 @@ type world struct {
 // openSource opens the source of a world.
 func (w *world) openSource(t *testing.T) source.Source {
 	t.Helper()
-	src, err := source.Open(w.source, size, chunk.DefaultBytes, nil)
+	src, err := source.Open(source.Options{Size: size, Bytes: chunk.DefaultBytes}, w.source)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func (j *job) start(name string, run func(context.Context) error, metrics promet
 func (j *job) fetcher(stdin io.Reader) {
 	j.t.Helper()
 	const size, bytes = 10, 1 << 20
-	src, err := source.Open("-", size, bytes, stdin)
+	src, err := source.Open(source.Options{Size: size, Bytes: bytes, Stdin: stdin}, "-")
 	if err != nil {
 		j.t.Fatal(err)
 	}

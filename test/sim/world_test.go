@@ -166,7 +166,7 @@ func (w *world) launchFetcher(name string, change func(*fetcher.Config)) *role {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	src, err := source.OpenWith(source.Options{Format: lines, Size: cfg.ChunkSize, Bytes: cfg.ChunkBytes}, cfg.Source)
+	src, err := source.Open(source.Options{Format: lines, Size: cfg.ChunkSize, Bytes: cfg.ChunkBytes}, cfg.Source)
 	if err != nil {
 		w.t.Fatal(err)
 	}
