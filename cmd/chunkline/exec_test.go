@@ -54,12 +54,6 @@ func TestRetryEndsBadly(t *testing.T) {
 	wantFile(t, out, "{}\n{\"bad\":1}\n")
 }
 
-func TestEndTimeoutRefused(t *testing.T) {
-	t.Parallel()
-	r := must(t, app.ExitUsage, "run", "-o", filepath.Join(t.TempDir(), "out"), "--exec", "cat", "--end-timeout", "-1s")
-	wantWords(t, r.err.Error(), "--end-timeout=-1s")
-}
-
 // TestMergeFails: a folder takes the place of the output while the job runs. The error of the merge, which is tried three times, is
 // shown once.
 func TestMergeFails(t *testing.T) {

@@ -177,6 +177,7 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"-j", "-1"}, []string{"--workers=-1", "--listen"}},
 		{[]string{"-j", "1025"}, []string{"--workers=1025", "1024"}},
 		{[]string{"--timeout", "-3s"}, []string{"--timeout=-3s"}},
+		{[]string{"--end-timeout", "-1s"}, []string{"--end-timeout=-1s"}},
 		{[]string{"--chunk-size", "0"}, []string{"--chunk-size=0", "10000"}},
 		{[]string{"--rate", "NaN"}, []string{"--rate=NaN"}},
 		{[]string{"--log-level", "loud"}, []string{"--log-level", "loud"}},

@@ -120,34 +120,31 @@ func TestExecShellInBackground(t *testing.T) {
 // The end of the context ends an object in progress, at once, process and all.
 func TestExecCancel(t *testing.T) {
 	t.Parallel()
-	for name, trusted := range modes() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := newHolders(t)
-			p := newFake(t, trusted)
-			p.endTimeout = 1 // it hangs
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			result := make(chan error, 1)
-			go func() {
-				_, err := Run(ctx, p, wishes(wish{ID: 0}, wish{ID: 1, Do: "hang", Addr: h.addr()}), nil, Options{})
-				result <- err
-			}()
-			dead := h.next()
-			cancel()
-			if err := <-result; !errors.Is(err, context.Canceled) {
-				t.Errorf("Run: %v, want the end of its context", err)
-			}
-			dead()
-			if p.child != nil {
-				t.Error("a process is left")
-			}
-			p.ending.Wait()
-			p.endTimeout = time.Hour
-			out := mustRun(t, p, wishes(wish{ID: 2}), nil, Options{}) // and it is fit for the next chunk
-			wantLines(t, out, `{"id":2}`)
-		})
-	}
+	inModes(t, func(t *testing.T, trusted bool) {
+		h := newHolders(t)
+		p := newFake(t, trusted)
+		p.endTimeout = 1 // it hangs
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		result := make(chan error, 1)
+		go func() {
+			_, err := Run(ctx, p, wishes(wish{ID: 0}, wish{ID: 1, Do: "hang", Addr: h.addr()}), nil, Options{})
+			result <- err
+		}()
+		dead := h.next()
+		cancel()
+		if err := <-result; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v, want the end of its context", err)
+		}
+		dead()
+		if p.child != nil {
+			t.Error("a process is left")
+		}
+		p.ending.Wait()
+		p.endTimeout = time.Hour
+		out := mustRun(t, p, wishes(wish{ID: 2}), nil, Options{}) // and it is fit for the next chunk
+		wantLines(t, out, `{"id":2}`)
+	})
 }
 
 // A large object that the program does not read does not keep Run from ending.

@@ -36,49 +36,40 @@ func own(t *testing.T, b []byte, out Output) {
 // it would shift.
 func TestExecLateLine(t *testing.T) {
 	t.Parallel()
-	for name, trusted := range modes() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := wishes(wish{ID: 0}, wish{ID: 1, Do: "late"}, wish{ID: 2}, wish{ID: 3}, wish{ID: 4})
-			out := mustRun(t, newFake(t, trusted), b, nil, Options{})
-			wantLines(t, out, `{"id":0}`, `{"id":1}`, `{"id":2}`, `{"id":3}`, `{"id":4}`)
-			wantFailed(t, out)
-		})
-	}
+	inModes(t, func(t *testing.T, trusted bool) {
+		b := wishes(wish{ID: 0}, wish{ID: 1, Do: "late"}, wish{ID: 2}, wish{ID: 3}, wish{ID: 4})
+		out := mustRun(t, newFake(t, trusted), b, nil, Options{})
+		wantLines(t, out, `{"id":0}`, `{"id":1}`, `{"id":2}`, `{"id":3}`, `{"id":4}`)
+		wantFailed(t, out)
+	})
 }
 
 // A program that prints a line for each element: two here, none there. The
 // number of lines is right, the lines are not.
 func TestExecFlatMap(t *testing.T) {
 	t.Parallel()
-	for name, trusted := range modes() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := newFake(t, trusted)
-			b := wishes(wish{ID: 0}, wish{ID: 1, Do: "two"}, wish{ID: 2, Do: "none"}, wish{ID: 3})
-			out := mustRun(t, slowFake{p, wide{p, `"none"`}}, b, nil, Options{})
-			wantLines(t, out, `{"id":0}`, `{"id":3}`)
-			wantFailed(t, out, 1, "more than one line", 2, errTestTime.Error())
-		})
-	}
+	inModes(t, func(t *testing.T, trusted bool) {
+		p := newFake(t, trusted)
+		b := wishes(wish{ID: 0}, wish{ID: 1, Do: "two"}, wish{ID: 2, Do: "none"}, wish{ID: 3})
+		out := mustRun(t, slowFake{p, wide{p, `"none"`}}, b, nil, Options{})
+		wantLines(t, out, `{"id":0}`, `{"id":3}`)
+		wantFailed(t, out, 1, "more than one line", 2, errTestTime.Error())
+	})
 }
 
 // A first line that is no answer shifts all of them, and is valid JSON. It is
 // reported, and costs no object.
 func TestExecBanner(t *testing.T) {
 	t.Parallel()
-	for name, trusted := range modes() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := newFake(t, trusted, `say={"ready":true}`)
-			out := mustRun(t, p, wishes(wish{ID: 0}, wish{ID: 1}), nil, Options{})
-			wantLines(t, out, `{"id":0}`, `{"id":1}`)
-			wantFailed(t, out)
-			if got := p.log.to.(*lockedBuffer).String(); strings.Count(got, bannerHint) != 1 {
-				t.Errorf("no warning: %q", got)
-			}
-		})
-	}
+	inModes(t, func(t *testing.T, trusted bool) {
+		p := newFake(t, trusted, `say={"ready":true}`)
+		out := mustRun(t, p, wishes(wish{ID: 0}, wish{ID: 1}), nil, Options{})
+		wantLines(t, out, `{"id":0}`, `{"id":1}`)
+		wantFailed(t, out)
+		if got := p.log.to.(*lockedBuffer).String(); strings.Count(got, bannerHint) != 1 {
+			t.Errorf("no warning: %q", got)
+		}
+	})
 }
 
 // A process that fails after unconfirmed answers may have taken the

@@ -40,35 +40,38 @@ func newFake(tb testing.TB, trusted bool, args ...string) *program {
 	return p
 }
 
-// modes are the two ways a process may be treated, see newFake.
-func modes() map[string]bool {
-	return map[string]bool{"new": false, "trusted": true}
+// inModes runs a test in the two ways in which a process may be treated; see newFake.
+func inModes(t *testing.T, test func(t *testing.T, trusted bool)) {
+	t.Helper()
+	for name, trusted := range map[string]bool{"new": false, "trusted": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, trusted)
+		})
+	}
 }
 
 // Answers of all allowed kinds come from one process.
 func TestExecAnswers(t *testing.T) {
 	t.Parallel()
-	for name, trusted := range modes() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := newFake(t, trusted)
-			b := wishes(wish{ID: 0}, wish{ID: 1, Do: "empty"}, wish{ID: 2, Do: "error"}, wish{ID: 3, Do: "crlf"}, wish{ID: 4, Do: "noise", Size: 3}, wish{ID: 5})
-			out := mustRun(t, p, b, []chunk.Flaw{{Index: 5, Reason: "poison"}}, Options{})
-			wantLines(t, out, `{"id":0}`, `{"id":3}`, `{"id":4}`)
-			wantFailed(t, out, 2, "no such user", 5, "poison")
-			if out.Failed[0].Err != "no such user" {
-				t.Errorf("the message became %q", out.Failed[0].Err)
-			}
-			first := p.child
-			if first == nil {
-				t.Fatal("the process does not run on")
-			}
-			mustRun(t, p, wishes(wish{ID: 6}), nil, Options{})
-			if p.child != first {
-				t.Error("the next chunk has another process")
-			}
-		})
-	}
+	inModes(t, func(t *testing.T, trusted bool) {
+		p := newFake(t, trusted)
+		b := wishes(wish{ID: 0}, wish{ID: 1, Do: "empty"}, wish{ID: 2, Do: "error"}, wish{ID: 3, Do: "crlf"}, wish{ID: 4, Do: "noise", Size: 3}, wish{ID: 5})
+		out := mustRun(t, p, b, []chunk.Flaw{{Index: 5, Reason: "poison"}}, Options{})
+		wantLines(t, out, `{"id":0}`, `{"id":3}`, `{"id":4}`)
+		wantFailed(t, out, 2, "no such user", 5, "poison")
+		if out.Failed[0].Err != "no such user" {
+			t.Errorf("the message became %q", out.Failed[0].Err)
+		}
+		first := p.child
+		if first == nil {
+			t.Fatal("the process does not run on")
+		}
+		mustRun(t, p, wishes(wish{ID: 6}), nil, Options{})
+		if p.child != first {
+			t.Error("the next chunk has another process")
+		}
+	})
 }
 
 // Each of these costs the object in progress only, and only after a second try.
@@ -87,21 +90,18 @@ func TestExecFailures(t *testing.T) {
 	} {
 		t.Run(c.do, func(t *testing.T) {
 			t.Parallel()
-			for name, trusted := range modes() {
-				t.Run(name, func(t *testing.T) {
-					t.Parallel()
-					p := newFake(t, trusted)
-					p.limit = 1 << 16
-					b := wishes(wish{ID: 0}, wish{ID: 1, Do: c.do, Size: 1 << 18}, wish{ID: 2}, wish{ID: 3})
-					var tr Transform = p
-					if c.do == "hang" || c.do == "none" {
-						tr = slowFake{p, wide{p, `"id":1,`}}
-					}
-					out := mustRun(t, tr, b, nil, Options{})
-					wantLines(t, out, `{"id":0}`, `{"id":2}`, `{"id":3}`)
-					wantFailed(t, out, 1, c.want)
-				})
-			}
+			inModes(t, func(t *testing.T, trusted bool) {
+				p := newFake(t, trusted)
+				p.limit = 1 << 16
+				b := wishes(wish{ID: 0}, wish{ID: 1, Do: c.do, Size: 1 << 18}, wish{ID: 2}, wish{ID: 3})
+				var tr Transform = p
+				if c.do == "hang" || c.do == "none" {
+					tr = slowFake{p, wide{p, `"id":1,`}}
+				}
+				out := mustRun(t, tr, b, nil, Options{})
+				wantLines(t, out, `{"id":0}`, `{"id":2}`, `{"id":3}`)
+				wantFailed(t, out, 1, c.want)
+			})
 		})
 	}
 }
@@ -123,18 +123,15 @@ func TestExecSecondTry(t *testing.T) {
 	for _, do := range []string{"crash", "partial", "garbage", "close", "two"} {
 		t.Run(do, func(t *testing.T) {
 			t.Parallel()
-			for name, trusted := range modes() {
-				t.Run(name, func(t *testing.T) {
-					t.Parallel()
-					mark := filepath.Join(t.TempDir(), "mark")
-					out := mustRun(t, newFake(t, trusted), wishes(wish{ID: 0}, wish{ID: 1, Do: do, Mark: mark}, wish{ID: 2}), nil, Options{})
-					wantLines(t, out, `{"id":0}`, `{"id":1}`, `{"id":2}`)
-					wantFailed(t, out)
-					if _, err := os.Stat(mark); err != nil {
-						t.Errorf("the request was never honoured: %v", err)
-					}
-				})
-			}
+			inModes(t, func(t *testing.T, trusted bool) {
+				mark := filepath.Join(t.TempDir(), "mark")
+				out := mustRun(t, newFake(t, trusted), wishes(wish{ID: 0}, wish{ID: 1, Do: do, Mark: mark}, wish{ID: 2}), nil, Options{})
+				wantLines(t, out, `{"id":0}`, `{"id":1}`, `{"id":2}`)
+				wantFailed(t, out)
+				if _, err := os.Stat(mark); err != nil {
+					t.Errorf("the request was never honoured: %v", err)
+				}
+			})
 		})
 	}
 }
@@ -142,17 +139,14 @@ func TestExecSecondTry(t *testing.T) {
 // A program may end after an answer: that is no object's fault.
 func TestExecEndsBetweenObjects(t *testing.T) {
 	t.Parallel()
-	for name, trusted := range modes() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := newFake(t, trusted)
-			for range 3 {
-				out := mustRun(t, p, wishes(wish{ID: 0, Do: "exit"}, wish{ID: 1}, wish{ID: 2, Do: "exit"}, wish{ID: 3, Do: "exit"}), nil, Options{})
-				wantLines(t, out, `{"id":0}`, `{"id":1}`, `{"id":2}`, `{"id":3}`)
-				wantFailed(t, out)
-			}
-		})
-	}
+	inModes(t, func(t *testing.T, trusted bool) {
+		p := newFake(t, trusted)
+		for range 3 {
+			out := mustRun(t, p, wishes(wish{ID: 0, Do: "exit"}, wish{ID: 1}, wish{ID: 2, Do: "exit"}, wish{ID: 3, Do: "exit"}), nil, Options{})
+			wantLines(t, out, `{"id":0}`, `{"id":1}`, `{"id":2}`, `{"id":3}`)
+			wantFailed(t, out)
+		}
+	})
 }
 
 // Objects and answers larger than any pipe, to a program that reads and writes
@@ -205,18 +199,22 @@ func TestExecEnvironment(t *testing.T) {
 	t.Setenv("NATS_PASSWORD", "canary")
 	t.Setenv("SINK", "postgres://user:canary@host")
 	t.Setenv("MY_MODEL", "small")
-	out := mustRun(t, newFake(t, false), wishes(wish{Do: "env"}), nil, Options{})
-	var env []string
-	if err := json.Unmarshal(out.Lines, &env); err != nil {
-		t.Fatal(err)
-	}
-	all := strings.Join(env, "\n")
+	all := strings.Join(envOfProgram(t), "\n")
 	if !strings.Contains(all, "MY_MODEL=small") || !strings.Contains(all, "PATH="+os.Getenv("PATH")) {
 		t.Errorf("the environment lacks the user's variables:\n%s", all)
 	}
 	if strings.Contains(all, "canary") {
 		t.Errorf("the environment has secrets:\n%s", all)
 	}
+}
+
+func envOfProgram(t *testing.T) (env []string) {
+	t.Helper()
+	out := mustRun(t, newFake(t, false), wishes(wish{Do: "env"}), nil, Options{})
+	if err := json.Unmarshal(out.Lines, &env); err != nil {
+		t.Fatal(err)
+	}
+	return env
 }
 
 // A program that cannot be started at all is no fault of an object.

@@ -2,7 +2,6 @@ package transform
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"slices"
@@ -76,12 +75,7 @@ func TestExecPythonFlushes(t *testing.T) {
 		if c.set == "unset" {
 			os.Unsetenv("PYTHONUNBUFFERED")
 		}
-		out := mustRun(t, newFake(t, false), wishes(wish{Do: "env"}), nil, Options{})
-		var env []string
-		if err := json.Unmarshal(out.Lines, &env); err != nil {
-			t.Fatal(err)
-		}
-		env = slices.DeleteFunc(env, func(v string) bool { return !strings.HasPrefix(v, "PYTHONUNBUFFERED=") })
+		env := slices.DeleteFunc(envOfProgram(t), func(v string) bool { return !strings.HasPrefix(v, "PYTHONUNBUFFERED=") })
 		if len(env) != 1 || env[0] != c.want {
 			t.Errorf("PYTHONUNBUFFERED %s becomes %q, want %s", c.set, env, c.want)
 		}

@@ -253,19 +253,16 @@ func TestReadFailure(t *testing.T) {
 // A program may ask for another try, also beside crashes and surplus lines.
 func TestRetryExec(t *testing.T) {
 	t.Parallel()
-	for name, trusted := range modes() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			mark := func(name string) string { return filepath.Join(dir, name) }
-			b := wishes(wish{ID: 0, Do: "retry", Mark: mark("0")}, wish{ID: 1}, wish{ID: 2, Do: "retry"}, wish{ID: 3, Do: "crash", Mark: mark("3")},
-				wish{ID: 4, Do: "retry", Mark: mark("4")}, wish{ID: 5, Do: "error"}, wish{ID: 6, Do: "two"})
-			none := func(time.Duration) time.Duration { return 0 }
-			out := mustRun(t, newFake(t, trusted), b, nil, Options{Retries: 2, jitter: none})
-			wantLines(t, out, `{"id":0}`, `{"id":1}`, `{"id":3}`, `{"id":4}`)
-			wantFailed(t, out, 2, "tried 3 times: later, please", 5, "no such user", 6, "more than one line")
-		})
-	}
+	inModes(t, func(t *testing.T, trusted bool) {
+		dir := t.TempDir()
+		mark := func(name string) string { return filepath.Join(dir, name) }
+		b := wishes(wish{ID: 0, Do: "retry", Mark: mark("0")}, wish{ID: 1}, wish{ID: 2, Do: "retry"}, wish{ID: 3, Do: "crash", Mark: mark("3")},
+			wish{ID: 4, Do: "retry", Mark: mark("4")}, wish{ID: 5, Do: "error"}, wish{ID: 6, Do: "two"})
+		none := func(time.Duration) time.Duration { return 0 }
+		out := mustRun(t, newFake(t, trusted), b, nil, Options{Retries: 2, jitter: none})
+		wantLines(t, out, `{"id":0}`, `{"id":1}`, `{"id":3}`, `{"id":4}`)
+		wantFailed(t, out, 2, "tried 3 times: later, please", 5, "no such user", 6, "more than one line")
+	})
 }
 
 // A process that fails at a retry makes no earlier object be mapped again.
