@@ -292,10 +292,7 @@ func (p *program) endSpare() {
 	p.ending.Go(func() {
 		_ = c.stdin.Close()
 		c.signal(syscall.SIGTERM)
-		if !c.diesWithin(p.termGrace) {
-			c.signal(syscall.SIGKILL)
-			<-c.dead
-		}
-		c.close()
+		c.diesWithin(p.termGrace)
+		c.kill() // if it still runs
 	})
 }
