@@ -270,10 +270,7 @@ func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.
 	if interrupted {
 		result.State = stateStopped
 	}
-	if err := result.print(std.out, std.err, f.json); err != nil {
-		return err
-	}
-	return err
+	return cmp.Or(result.print(std.out, std.err, f.json), err)
 }
 
 // otherPlan is the error for a work folder, or a job in a store, that another plan has begun.
