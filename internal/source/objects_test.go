@@ -230,7 +230,7 @@ func TestObject_breaksOff(t *testing.T) {
 func TestObject_parquetFails(t *testing.T) {
 	t.Parallel()
 	b := &brittleBucket{content: parquetOf(t, numbered(50), 20), most: 1 << 20}
-	s, err := OpenWith(Options{Size: 10, Bytes: 1000, openBucket: func(string, string) (bucket.Bucket, error) { return b, nil }}, "s3://x/a")
+	s, err := Open(Options{Size: 10, Bytes: 1000, openBucket: func(string, string) (bucket.Bucket, error) { return b, nil }}, "s3://x/a")
 	if err != nil {
 		t.Fatal(err)
 	}
