@@ -82,11 +82,7 @@ func parseOfChunk(s string) (id chunk.ID, n int, err error) {
 func (b Beat) Encode() Message { return encode(b.fields, nil) }
 
 // DecodeBeat decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
-func DecodeBeat(m Message) (Beat, error) {
-	var b Beat
-	err := decode("beat", m, b.fields)
-	return b, err
-}
+func DecodeBeat(m Message) (Beat, error) { return decoded[Beat]("beat", m) }
 
 // OrderKind is an order from the fetcher to one mapper.
 type OrderKind string
@@ -130,11 +126,7 @@ func (f *fields) piece(p *chunk.Piece) {
 func (o Order) Encode() Message { return encode(o.fields, nil) }
 
 // DecodeOrder decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
-func DecodeOrder(m Message) (Order, error) {
-	var o Order
-	err := decode("order", m, o.fields)
-	return o, err
-}
+func DecodeOrder(m Message) (Order, error) { return decoded[Order]("order", m) }
 
 // OrderAnswer means that the mapper is alive and has got the order. Its content is ignored.
 type OrderAnswer struct{ Plan chunk.PlanID }
@@ -159,8 +151,4 @@ func (h *Hello) fields(f *fields) {
 func (h Hello) Encode() Message { return encode(h.fields, nil) }
 
 // DecodeHello decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
-func DecodeHello(m Message) (Hello, error) {
-	var h Hello
-	err := decode("hello", m, h.fields)
-	return h, err
-}
+func DecodeHello(m Message) (Hello, error) { return decoded[Hello]("hello", m) }

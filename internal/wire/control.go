@@ -53,19 +53,21 @@ const (
 	must
 )
 
+// fieldsOf says which fields each action has.
+var fieldsOf = map[ControlAction]takes{
+	ControlPause:  {},
+	ControlResume: {},
+	ControlCancel: {},
+	ControlRate:   {rate: must},
+	ControlShare:  {version: must, share: must},
+	ControlShadow: {version: may, share: must},
+	ControlAllow:  {version: must},
+}
+
 // takesOf returns which fields an action has. An unknown action may have all; the fetcher refuses it.
 func takesOf(a ControlAction) takes {
-	switch a {
-	case ControlPause, ControlResume, ControlCancel:
-		return takes{none, none, none}
-	case ControlRate:
-		return takes{must, none, none}
-	case ControlShare:
-		return takes{none, must, must}
-	case ControlShadow:
-		return takes{none, may, must}
-	case ControlAllow:
-		return takes{none, must, none}
+	if t, known := fieldsOf[a]; known {
+		return t
 	}
 	return takes{may, may, may}
 }

@@ -36,22 +36,26 @@ const (
 
 func writing() *fields { return &fields{header: Header{KeyProtocol: Protocol}, write: true} }
 
-func reading(h Header) *fields { return &fields{header: h} }
-
-// encode makes a message of the headers that describe writes, and a body.
+// encode makes a message of a body and of the headers that describe writes. describe may replace the body.
 func encode(describe func(*fields), body []byte) Message {
 	f := writing()
 	f.body = body
 	describe(f)
-	return f.message()
-}
-
-// message returns the message that was written, with the checksum of its body.
-func (f *fields) message() Message {
 	if len(f.body) > 0 {
 		f.header[keySum] = sumText(Checksum(f.body))
 	}
 	return Message{Header: f.header, Body: f.body}
+}
+
+// decoded decodes a message that is a T.
+func decoded[T any, P interface {
+	*T
+	fields(*fields)
+}](what string, m Message,
+) (T, error) {
+	var v T
+	err := decode(what, m, P(&v).fields)
+	return v, err
 }
 
 // decode checks the protocol version and the body's checksum, and reads the headers
@@ -65,8 +69,7 @@ func decodeSummed(what string, m Message, sum presence, describe func(*fields)) 
 	if err := CheckProtocol(m.Header); err != nil {
 		return fmt.Errorf("decode %s: %w", what, err)
 	}
-	f := reading(m.Header)
-	f.body = m.Body
+	f := &fields{header: m.Header, body: m.Body}
 	if len(m.Body) > 0 {
 		got := Checksum(m.Body)
 		want := got
@@ -86,17 +89,10 @@ func decodeSummed(what string, m Message, sum presence, describe func(*fields)) 
 
 const keySum = "Chunkline-Sum" // CRC32C of the body
 
-// fail records an error in a header.
+// fail records an error in a header, or in the body: the key "body" stands for it.
 func (f *fields) fail(key, format string, args ...any) {
 	if f.err == nil {
 		f.err = fmt.Errorf("%w: %s: %s", ErrMalformed, key, fmt.Sprintf(format, args...))
-	}
-}
-
-// failBody records an error in the body.
-func (f *fields) failBody(format string, args ...any) {
-	if f.err == nil {
-		f.err = fmt.Errorf("%w: body: %s", ErrMalformed, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -322,13 +318,25 @@ func asciiJSON(v any) string {
 	return ascii.String()
 }
 
-// jsonBody reads the body as JSON.
-func (f *fields) jsonBody(v any) {
-	if f.err != nil {
-		return
+// inBody is a value that the body has as JSON, if it is there.
+func inBody[T any](f *fields, v **T, there bool) {
+	if there && f.err == nil {
+		if !f.write {
+			*v = new(T)
+		}
+		f.jsonBody(*v)
 	}
-	if err := json.Unmarshal(f.body, v); err != nil {
-		f.err = fmt.Errorf("%w: body: %w", ErrMalformed, err)
+}
+
+// jsonBody is a value that the body has as JSON.
+func (f *fields) jsonBody(v any) {
+	switch {
+	case f.write:
+		f.body = mustJSON(v)
+	case f.err == nil:
+		if err := json.Unmarshal(f.body, v); err != nil {
+			f.err = fmt.Errorf("%w: body: %w", ErrMalformed, err)
+		}
 	}
 }
 

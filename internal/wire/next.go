@@ -46,11 +46,7 @@ func (n *Next) fields(f *fields) {
 func (n Next) Encode() Message { return encode(n.fields, nil) }
 
 // DecodeNext decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
-func DecodeNext(m Message) (Next, error) {
-	var n Next
-	err := decode("next", m, n.fields)
-	return n, err
-}
+func DecodeNext(m Message) (Next, error) { return decoded[Next]("next", m) }
 
 // WorkStatus is the kind of answer to a Next.
 type WorkStatus string

@@ -68,7 +68,7 @@ func ReadPart(h Header) (PartHead, error) {
 	if !IsPart(h) {
 		return p, nil
 	}
-	f := reading(h)
+	f := &fields{header: h}
 	p.fields(f)
 	return p, f.err
 }

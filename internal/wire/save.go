@@ -197,8 +197,4 @@ func (a *SaveAnswer) fields(f *fields) {
 func (a SaveAnswer) Encode() Message { return encode(a.fields, nil) }
 
 // DecodeSaveAnswer decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
-func DecodeSaveAnswer(m Message) (SaveAnswer, error) {
-	var a SaveAnswer
-	err := decode("save answer", m, a.fields)
-	return a, err
-}
+func DecodeSaveAnswer(m Message) (SaveAnswer, error) { return decoded[SaveAnswer]("save answer", m) }

@@ -102,7 +102,7 @@ func (s *Saved) table() (mappers []string, body []byte) {
 func (f *fields) savedPieces(mappers []string) []SavedPiece {
 	count := len(f.body) / savedSize
 	if count*savedSize != len(f.body) || count < 1 || count > MaxSaved {
-		f.failBody("%d bytes, want 1 to %d pieces of %d bytes", len(f.body), MaxSaved, savedSize)
+		f.fail("body", "%d bytes, want 1 to %d pieces of %d bytes", len(f.body), MaxSaved, savedSize)
 		return nil
 	}
 	pieces := make([]SavedPiece, 0, count)
@@ -110,7 +110,7 @@ func (f *fields) savedPieces(mappers []string) []SavedPiece {
 		place := int(binary.BigEndian.Uint16(entry[entrySize:]))
 		c := SavedPiece{Entry: readEntry(entry)}
 		if place >= len(mappers) || !c.isValid() {
-			f.failBody("piece %s of mapper number %d", c.Piece(), place)
+			f.fail("body", "piece %s of mapper number %d", c.Piece(), place)
 			return nil
 		}
 		c.Mapper = mappers[place]
@@ -121,11 +121,7 @@ func (f *fields) savedPieces(mappers []string) []SavedPiece {
 
 // Encode returns the message for VerbSaved, signed with key. For each piece the body has its entry as in the answer to
 // SyncList, and the index of its mapper in the header's list (2 bytes, big-endian).
-func (s Saved) Encode(key []byte) Message {
-	f := writing()
-	s.fields(f)
-	return sign(key, f.message())
-}
+func (s Saved) Encode(key []byte) Message { return sign(key, encode(s.fields, nil)) }
 
 // DecodeSaved decodes the output of Encode with the same key. Errors: ErrMalformed, ErrVersion, ErrCorrupt, ErrForged.
 func DecodeSaved(key []byte, m Message) (Saved, error) {
@@ -150,9 +146,7 @@ func (a SavedAnswer) Encode() Message { return encode(a.fields, nil) }
 
 // DecodeSavedAnswer decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeSavedAnswer(m Message) (SavedAnswer, error) {
-	var a SavedAnswer
-	err := decode("saved answer", m, a.fields)
-	return a, err
+	return decoded[SavedAnswer]("saved answer", m)
 }
 
 func (f *fields) summary(s *report.Summary) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/report"
@@ -55,9 +56,7 @@ func (s *Sync) fields(f *fields) {
 	f.uint(keyEpoch, &s.Epoch, maxID, optional)
 	switch s.Op {
 	case SyncClaim:
-		if !f.write && f.err == nil {
-			s.Claim = f.claim(s.Plan)
-		}
+		s.claim(f)
 	case SyncList:
 		ranges(f, keyChunks, &s.Chunks, MaxSaved, optional)
 		f.id(keyFrom, &s.From, optional)
@@ -78,34 +77,26 @@ func (s *Sync) fields(f *fields) {
 	}
 }
 
-// claim reads the plan in the body and compares it with its ID.
-func (f *fields) claim(id chunk.PlanID) *chunk.Plan {
-	var plan chunk.Plan
-	if err := json.Unmarshal(f.body, &plan); err != nil {
-		f.err = fmt.Errorf("%w: plan: %w", ErrMalformed, err)
-		return nil
+// claim is the plan as JSON in the body. Reading compares it with its ID.
+func (s *Sync) claim(f *fields) {
+	switch {
+	case f.write && s.Claim != nil:
+		f.body = mustJSON(s.Claim)
+	case !f.write && f.err == nil:
+		s.Claim = new(chunk.Plan)
+		if err := json.Unmarshal(f.body, s.Claim); err != nil {
+			f.err = fmt.Errorf("%w: plan: %w", ErrMalformed, err)
+		} else if s.Plan != "" && s.Claim.ID() != s.Plan {
+			f.fail(keyPlan, "%s is not the ID of the claimed plan", s.Plan)
+		}
 	}
-	if id != "" && plan.ID() != id {
-		f.fail(keyPlan, "%s is not the ID of the claimed plan", id)
-	}
-	return &plan
 }
 
-// Encode returns the message for VerbSync. The body of a claim is the plan as JSON.
-func (s Sync) Encode() Message {
-	var body []byte
-	if s.Op == SyncClaim && s.Claim != nil {
-		body = mustJSON(s.Claim)
-	}
-	return encode(s.fields, body)
-}
+// Encode returns the message for VerbSync.
+func (s Sync) Encode() Message { return encode(s.fields, nil) }
 
 // DecodeSync decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
-func DecodeSync(m Message) (Sync, error) {
-	var s Sync
-	err := decode("sync", m, s.fields)
-	return s, err
-}
+func DecodeSync(m Message) (Sync, error) { return decoded[Sync]("sync", m) }
 
 // SyncStatus is the kind of answer to a Sync.
 type SyncStatus string
@@ -172,34 +163,52 @@ func (a *SyncAnswer) fields(f *fields) {
 	f.summary(&a.Summary)
 	f.load(&a.Load)
 	f.deadPage(&a.Dead)
-	f.shadowReport(&a.Shadow)
-	f.versionPast(&a.Past)
-	if a.Dead != nil || a.Shadow != nil || !a.Past.empty() {
-		return // the body has it
+	shadow, past := a.Shadow != nil, !a.Past.empty()
+	f.flag(keyShadow, &shadow)
+	inBody(f, &a.Shadow, shadow)
+	f.flag("Chunkline-Versions", &past)
+	if past {
+		f.jsonBody(&a.Past)
 	}
-	count := len(a.Entries)
-	f.int("Chunkline-Entries", &count, maxPage, optional)
-	if !f.write && f.err == nil {
-		a.Entries = f.entries(count)
+	if a.Dead == nil && a.Shadow == nil && a.Past.empty() {
+		f.entries(&a.Entries)
 	}
 }
 
-func (f *fields) entries(count int) []Entry {
-	if len(f.body) != count*entrySize {
-		f.fail("Chunkline-Entries", "%d entries in %d bytes", count, len(f.body))
-		return nil
+// deadPage is a page of dead letters in the body. A header has their number and 1; 0 means that there is no page.
+func (f *fields) deadPage(p **report.DeadPage) {
+	count := 0
+	if *p != nil {
+		count = len((*p).Letters) + 1
 	}
-	if count == 0 {
-		return nil
+	f.int("Chunkline-Dead", &count, report.MaxDead+1, optional)
+	inBody(f, p, count > 0)
+	if f.err == nil && count > 0 && len((*p).Letters) != count-1 {
+		f.fail("body", "%d dead letters, want %d", len((*p).Letters), count-1)
 	}
-	entries := make([]Entry, count)
-	for i := range entries {
-		if entries[i] = readEntry(f.body[i*entrySize:]); !entries[i].isValid() {
-			f.failBody("entry %d names no piece", i)
-			return nil
+}
+
+// entries are the body. A header has their number.
+func (f *fields) entries(list *[]Entry) {
+	const key = "Chunkline-Entries"
+	count := len(*list)
+	f.int(key, &count, maxPage, optional)
+	switch {
+	case f.write:
+		f.body = slices.Grow(f.body, count*entrySize)
+		for _, e := range *list {
+			f.body = e.append(f.body)
+		}
+	case f.err == nil && len(f.body) != count*entrySize:
+		f.fail(key, "%d entries in %d bytes", count, len(f.body))
+	case f.err == nil && count > 0:
+		*list = make([]Entry, count)
+		for i := range *list {
+			if (*list)[i] = readEntry(f.body[i*entrySize:]); !(*list)[i].isValid() {
+				f.fail("body", "entry %d names no piece", i)
+			}
 		}
 	}
-	return entries
 }
 
 // append writes an entry, big-endian: the chunk's ID in 8 bytes, From, Objects and Of in 2 bytes each,
@@ -225,69 +234,9 @@ func (e Entry) isValid() bool {
 	return e.ID <= maxID && e.Of <= chunk.MaxSize && e.Objects >= 1 && e.From <= e.Of-e.Objects
 }
 
-// versionPast is the flag for a VersionPast in the body.
-func (f *fields) versionPast(v *VersionPast) {
-	has := !v.empty()
-	f.flag("Chunkline-Versions", &has)
-	if !f.write && f.err == nil && has {
-		f.jsonBody(v)
-	}
-}
-
 // Encode returns the answer. The body is the entries, or one of Dead, Shadow and Past as
 // JSON.
-func (a SyncAnswer) Encode() Message {
-	var body []byte
-	switch {
-	case a.Dead != nil:
-		return encode(a.fields, mustJSON(a.Dead))
-	case a.Shadow != nil:
-		return encode(a.fields, mustJSON(a.Shadow))
-	case !a.Past.empty():
-		return encode(a.fields, mustJSON(a.Past))
-	}
-	if len(a.Entries) > 0 {
-		body = make([]byte, 0, len(a.Entries)*entrySize)
-	}
-	for _, e := range a.Entries {
-		body = e.append(body)
-	}
-	return encode(a.fields, body)
-}
+func (a SyncAnswer) Encode() Message { return encode(a.fields, nil) }
 
 // DecodeSyncAnswer decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
-func DecodeSyncAnswer(m Message) (SyncAnswer, error) {
-	var a SyncAnswer
-	err := decode("sync answer", m, a.fields)
-	return a, err
-}
-
-// deadPage is the header for a page of dead letters in the body.
-func (f *fields) deadPage(p **report.DeadPage) {
-	var count int
-	if f.write && *p != nil {
-		count = len((*p).Letters) + 1 // 0 means that there is no page
-	}
-	f.int("Chunkline-Dead", &count, report.MaxDead+1, optional)
-	if f.write || f.err != nil || count == 0 {
-		return
-	}
-	page := new(report.DeadPage)
-	f.jsonBody(page)
-	if f.err == nil && len(page.Letters) != count-1 {
-		f.failBody("%d dead letters, want %d", len(page.Letters), count-1)
-	}
-	*p = page
-}
-
-// shadowReport is the flag for a shadow report in the body.
-func (f *fields) shadowReport(r **report.ShadowReport) {
-	there := *r != nil
-	f.flag(keyShadow, &there)
-	if f.write || f.err != nil || !there {
-		return
-	}
-	found := new(report.ShadowReport)
-	f.jsonBody(found)
-	*r = found
-}
+func DecodeSyncAnswer(m Message) (SyncAnswer, error) { return decoded[SyncAnswer]("sync answer", m) }
