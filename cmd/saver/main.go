@@ -69,8 +69,7 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 
 // logRecovery logs what was repaired when the folder was opened after a crash.
 func logRecovery(log zerolog.Logger, out *sink.Folder) {
-	if r := out.Recovered(); r != (sink.Recovered{}) {
-		log.Warn().Int64("bytes", r.Bytes).
-			Msg("the last saver was killed: cut off what it had not committed")
+	if bytes := out.Recovered(); bytes > 0 {
+		log.Warn().Int64("bytes", bytes).Msg("the last saver was killed: cut off what it had not committed")
 	}
 }

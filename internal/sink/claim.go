@@ -17,10 +17,7 @@ const maxFetcher = 256
 func (f *Folder) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Grant, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.writable(); err != nil {
-		return Grant{}, err
-	}
-	if err := ctx.Err(); err != nil {
+	if err := f.changeable(ctx); err != nil {
 		return Grant{}, err
 	}
 	old := f.state.Load().claims
@@ -78,10 +75,7 @@ func (c *Claims) Grant() Grant {
 func (f *Folder) FenceVersion(ctx context.Context, version string, term uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.writable(); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
+	if err := f.changeable(ctx); err != nil {
 		return err
 	}
 	now := f.state.Load().claims

@@ -16,10 +16,7 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.writable(); err != nil {
-		return nil, err
-	}
-	if err := ctx.Err(); err != nil {
+	if err := f.changeable(ctx); err != nil {
 		return nil, err
 	}
 	now := f.state.Load().claims
@@ -60,19 +57,12 @@ func (f *Folder) Replace(ctx context.Context, old Record, results ...Result) err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.writable(); err != nil {
+	if err := f.changeable(ctx); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	found, committed, err := f.lookup(old.Chunk, old.From)
+	there, err := f.lookup(old.Chunk, old.From)
 	if err != nil {
 		return f.breakDown(err)
-	}
-	var there *Record
-	if committed {
-		there = &found
 	}
 	bound, err := f.state.Load().claims.Replace(there, &old, results)
 	if err != nil {
@@ -90,14 +80,14 @@ func (f *Folder) Replace(ctx context.Context, old Record, results ...Result) err
 	return f.append(f.withTransforms(frames, bound))
 }
 
-// lookup reads the record of the piece of a chunk that begins at an index. Call it with mu held.
-func (f *Folder) lookup(id chunk.ID, from int) (r Record, there bool, err error) {
+// lookup reads the record of the piece of a chunk that begins at an index; nil if it is not committed. Call it with mu held.
+func (f *Folder) lookup(id chunk.ID, from int) (*Record, error) {
 	p, there := f.table.Get(id, from)
 	if !there {
-		return r, false, nil
+		return nil, nil
 	}
-	r, err = f.headers.record(p)
-	return r, true, err
+	r, err := f.headers.record(p)
+	return &r, err
 }
 
 func frameOf(r *Result) frame {
@@ -160,18 +150,18 @@ func (f *Folder) apply(next *state, fr *frame) error {
 		next.change()
 	case chunkKind:
 		r := &fr.record
-		old, replaced, err := f.lookup(r.Chunk, r.From)
+		old, err := f.lookup(r.Chunk, r.From)
 		if err != nil {
 			return err
 		}
-		if replaced {
+		if old != nil {
 			next.totals.Remove(old.Totals())
 		}
 		next.totals.Add(r)
 		p := Placed{Entry: r.Entry(), At: fr.position()}
 		f.table.Set(p)
 		f.index.note(p)
-		if !replaced && f.table.Complete(r.Chunk) {
+		if old == nil && f.table.Complete(r.Chunk) {
 			next.totals.Chunks++
 		}
 		next.change()

@@ -55,9 +55,5 @@ func (unclosed) Close() error { return nil }
 
 func compressionOf(path string) compression {
 	extension := strings.ToLower(filepath.Ext(path))
-	i := slices.IndexFunc(compressions, func(c compression) bool { return c.extension == extension })
-	if i < 0 {
-		i = len(compressions) - 1
-	}
-	return compressions[i]
+	return compressions[slices.IndexFunc(compressions, func(c compression) bool { return c.extension == extension || c.extension == "" })]
 }

@@ -173,7 +173,7 @@ func (s story) resume(t *testing.T, dir string, known confirmed) {
 	want(t, f, s.all...)
 	closeIt(t, f)
 	f = openOn(t, newTestFS(), dir, o)
-	if got := f.Recovered(); got != (sink.Recovered{}) {
+	if got := f.Recovered(); got != 0 {
 		t.Fatalf("after a clean close something was recovered: %+v", got)
 	}
 	want(t, f, s.all...)

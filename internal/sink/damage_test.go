@@ -91,15 +91,15 @@ func TestTornTail(t *testing.T) {
 				}
 				f := openOn(t, newTestFS(), scratch, o) // its syncs take no time
 				if end == len(whole) && !garbled {
-					if got := f.Recovered(); got.Bytes != 0 {
-						t.Fatalf("the whole commit: recovered %+v", got)
+					if got := f.Recovered(); got != 0 {
+						t.Fatalf("the whole commit: recovered %d", got)
 					}
 					want(t, f, s.all...)
 					closeIt(t, f)
 					continue
 				}
-				if got := f.Recovered(); got.Bytes != int64(end-from) {
-					t.Fatalf("with %d bytes of the tail: recovered %+v", end-from, got)
+				if got := f.Recovered(); got != int64(end-from) {
+					t.Fatalf("with %d bytes of the tail: recovered %d", end-from, got)
 				}
 				want(t, f, s.upTo(len(s.groups)-1)...)
 				commit(t, f, last...)

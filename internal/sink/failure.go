@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,14 @@ func (f *Folder) writable() error {
 		return fmt.Errorf("sink folder %s: %w", f.dir, ErrReadOnly)
 	}
 	return f.err
+}
+
+// changeable returns an error if the folder cannot be changed, or if ctx has ended. Call it with mu held.
+func (f *Folder) changeable(ctx context.Context) error {
+	if err := f.writable(); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // breakDown makes the folder unusable: after err the state on disk is unknown until the folder is opened again.

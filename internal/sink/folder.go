@@ -16,7 +16,7 @@ type Folder struct {
 	dir       string
 	o         FolderOptions // with defaults, paths absolute
 	fs        fileSystem
-	recovered Recovered // set by open, then read-only
+	recovered int64 // set by open, then read-only
 
 	// state is replaced, under mu, when the log changes; any goroutine may read it.
 	state atomic.Pointer[state]
@@ -35,15 +35,9 @@ type Folder struct {
 	err     error // why the folder no longer works: ErrClosed or ErrBroken
 }
 
-// Recovered says what opening the folder repaired. The zero value means nothing.
-type Recovered struct {
-	// Bytes after the last commit, left by a crash during the next one. They were truncated (not with ReadOnly). They were
-	// never reported as committed.
-	Bytes int64
-}
-
-// Recovered returns what opening the folder repaired.
-func (f *Folder) Recovered() Recovered { return f.recovered }
+// Recovered returns how many bytes after the last commit a crash during the next one had left. Opening the folder truncated
+// them (not with ReadOnly). They were never reported as committed.
+func (f *Folder) Recovered() int64 { return f.recovered }
 
 // Identity returns the sink's ID, which does not depend on the process that has it open, and its path.
 func (f *Folder) Identity() (id, at string) { return f.state.Load().claims.ID, f.dir }

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -56,11 +57,7 @@ func (disk) SyncDir(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Sync(); err != nil {
-		_ = d.Close() // the first error matters
-		return err
-	}
-	return d.Close()
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // writeFull is WriteAt, but turns a short write into an error.

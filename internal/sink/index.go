@@ -217,22 +217,13 @@ func (x *index) block(f file, size int64) (*indexed, []byte, error) {
 	if blockSum(b) != binary.LittleEndian.Uint32(prefix[16:]) {
 		return nil, nil, nil
 	}
-	block := decodeState(b[blockPrefix : blockPrefix+text])
-	if block == nil {
-		return nil, nil, nil
+	block := &indexed{}
+	if json.Unmarshal(b[blockPrefix:blockPrefix+text], block) != nil || block.Claims == nil || block.Written == nil || len(block.Parts) == 0 {
+		return nil, nil, nil //nolint:nilerr // the frames that the block covers are read from the log instead
 	}
 	x.end += length
 	x.sum, x.parts = block.Sum, len(block.Parts)
 	return block, b[blockPrefix+text:], nil
-}
-
-// decodeState reads the state of a block; nil if it is invalid.
-func decodeState(text []byte) *indexed {
-	block := &indexed{}
-	if json.Unmarshal(text, block) != nil || block.Claims == nil || block.Written == nil || len(block.Parts) == 0 {
-		return nil
-	}
-	return block
 }
 
 func notEOF(err error) error {

@@ -193,17 +193,12 @@ func (l *log) undo() error {
 // cut truncates a part at end and makes that durable: a tail that reappeared after a power cut, when another part follows,
 // would count as damage.
 func (l *log) cut(part int, end int64) error {
-	f, err := l.fs.OpenFile(l.path(part), os.O_RDWR)
-	if err != nil {
-		return fmt.Errorf("open log: %w", err)
-	}
-	if err := f.Truncate(end); err != nil {
-		return errors.Join(fmt.Errorf("cut log back to %d bytes: %w", end, err), f.Close())
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(fmt.Errorf("%w of log: %w", errSync, err), f.Close())
-	}
-	return f.Close()
+	return l.mend(part, func(f file) error {
+		if err := f.Truncate(end); err != nil {
+			return fmt.Errorf("cut log back to %d bytes: %w", end, err)
+		}
+		return nil
+	})
 }
 
 // rewrite makes the last part durable from a byte on, before anyone sees the data. A process that was killed, or whose sync
@@ -211,25 +206,33 @@ func (l *log) cut(part int, end int64) error {
 // bytes are written again.
 func (l *log) rewrite(from int64) error {
 	last := len(l.parts) - 1
-	f, err := l.fs.OpenFile(l.path(last), os.O_RDWR)
+	return l.mend(last, func(f file) error {
+		b := make([]byte, min(bufferSize, l.parts[last]-from))
+		for at := from; at < l.parts[last]; at += int64(len(b)) {
+			b = b[:min(int64(len(b)), l.parts[last]-at)]
+			if _, err := f.ReadAt(b, at); err != nil {
+				return fmt.Errorf("read log: %w", err)
+			}
+			if err := writeFull(f, b, at); err != nil {
+				return fmt.Errorf("write log: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// mend changes a part and makes that durable.
+func (l *log) mend(part int, change func(file) error) error {
+	f, err := l.fs.OpenFile(l.path(part), os.O_RDWR)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	b := make([]byte, min(bufferSize, l.parts[last]-from))
-	for at := from; at < l.parts[last]; {
-		b = b[:min(int64(len(b)), l.parts[last]-at)]
-		if _, err := f.ReadAt(b, at); err != nil {
-			return errors.Join(fmt.Errorf("read log: %w", err), f.Close())
+	if err = change(f); err == nil {
+		if err = f.Sync(); err != nil {
+			err = fmt.Errorf("%w of log: %w", errSync, err)
 		}
-		if err := writeFull(f, b, at); err != nil {
-			return errors.Join(fmt.Errorf("write log: %w", err), f.Close())
-		}
-		at += int64(len(b))
 	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(fmt.Errorf("%w of log: %w", errSync, err), f.Close())
-	}
-	return f.Close()
+	return errors.Join(err, f.Close())
 }
 
 // close closes the open file.

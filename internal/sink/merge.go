@@ -2,6 +2,7 @@ package sink
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -56,19 +57,7 @@ func (f *Folder) checkComplete(ctx context.Context, s *state, chunks, objects ui
 	if s.finished != nil && s.totals.Chunks == chunks && s.totals.Objects == objects {
 		return nil // already checked, and nothing was committed since
 	}
-	gaps := Gaps{Chunks: chunks, Objects: objects, Have: s.totals}
-	for r, err := range f.Records(ctx) {
-		if err != nil {
-			return err
-		}
-		if err := gaps.Next(&r); err != nil {
-			return fmt.Errorf("sink folder %s: %w", f.dir, err)
-		}
-	}
-	if err := gaps.End(); err != nil {
-		return fmt.Errorf("sink folder %s: %w", f.dir, err)
-	}
-	return nil
+	return f.CheckComplete(ctx, chunks, objects, s.totals)
 }
 
 // isMerged reports whether the files of an earlier Finish still exist at the configured paths.
@@ -162,12 +151,11 @@ func (f *Folder) mergeFile(ctx context.Context, o *orderedFile) (err error) {
 	if err != nil {
 		return err
 	}
-	closed := false
-	defer func() {
-		if !closed {
-			err = errors.Join(err, out.Close())
-		}
-	}()
+	return errors.Join(f.writeOrdered(ctx, o, out), out.Close())
+}
+
+// writeOrdered writes the content of o to out, and makes it durable.
+func (f *Folder) writeOrdered(ctx context.Context, o *orderedFile, out file) error {
 	sum := xxhash.New()
 	target := &appender{file: out}
 	w := bufio.NewWriterSize(io.MultiWriter(sum, target), readSize)
@@ -190,8 +178,7 @@ func (f *Folder) mergeFile(ctx context.Context, o *orderedFile) (err error) {
 		return fmt.Errorf("%w: %w", errSync, err)
 	}
 	o.print = fingerprint{Bytes: uint64(target.at), Sum: sum.Sum64()}
-	closed = true
-	return out.Close()
+	return nil
 }
 
 // mergeLines writes the ranges of all pieces, in order, to w.
@@ -271,7 +258,7 @@ func (f *Folder) OpenOutput(dead bool) (Merged, error) {
 	case !dead && !f.mergesOutputs():
 		return Merged{}, fmt.Errorf("sink folder %s: its outputs were written to standard output: it has no file of them", f.dir)
 	case dead && s.totals.Dead == 0:
-		return Merged{ReaderAt: emptyFile{}, Closer: emptyFile{}, MediaType: MediaType(""), Sum: xxhash.New().Sum64()}, nil
+		return Merged{ReaderAt: bytes.NewReader(nil), Closer: io.NopCloser(nil), MediaType: MediaType(""), Sum: xxhash.Sum64(nil)}, nil
 	}
 	info, err := f.fs.Stat(path)
 	if err != nil {
@@ -289,9 +276,3 @@ func (f *Folder) OpenOutput(dead bool) (Merged, error) {
 	}
 	return Merged{ReaderAt: in, Closer: in, MediaType: MediaType(path), Bytes: info.Size(), Sum: known[0].Sum}, nil
 }
-
-// emptyFile is a file without content.
-type emptyFile struct{}
-
-func (emptyFile) ReadAt([]byte, int64) (int, error) { return 0, io.EOF }
-func (emptyFile) Close() error                      { return nil }

@@ -125,7 +125,7 @@ func crashRandomly(t *testing.T, seed uint64) (counts crashes) {
 		t.Fatalf("after the last power cut: %v", err)
 	}
 	f := openOn(t, disk, dir, s.in(dir))
-	if got := f.Recovered(); got != (sink.Recovered{}) {
+	if got := f.Recovered(); got != 0 {
 		t.Fatalf("after a clean close something was recovered: %+v", got)
 	}
 	want(t, f, s.all...)

@@ -28,7 +28,7 @@ func (f *Folder) recover(job string) error {
 	if err != nil {
 		return err
 	}
-	f.recovered.Bytes = t.bytes
+	f.recovered = t.bytes
 	if is := f.state.Load().claims.Job; job != "" && is != job && !f.rebindable() {
 		return fmt.Errorf("%w: it holds job %s, not %s; use another folder", ErrOtherJob, is, job)
 	}

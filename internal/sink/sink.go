@@ -65,21 +65,9 @@ func (o Outcome) Durable() bool { return o == Committed || o == Duplicate }
 
 // String returns the outcome as in logs and messages.
 func (o Outcome) String() string {
-	switch o {
-	case Committed:
-		return "committed"
-	case Duplicate:
-		return "duplicate"
-	case Conflict:
-		return "conflict"
-	case TooLate:
-		return "too_late"
-	case OtherTransform:
-		return "other_transform"
-	case Overlap:
-		return "overlap"
-	}
-	return fmt.Sprintf("outcome(%d)", int(o))
+	return [...]string{
+		Committed: "committed", Duplicate: "duplicate", Conflict: "conflict", TooLate: "too_late", OtherTransform: "other_transform", Overlap: "overlap",
+	}[o]
 }
 
 // A Grant is what a fetcher gets for a claim.

@@ -79,24 +79,24 @@ func (v *View) Look(ctx context.Context, id chunk.ID) ([]Result, error) {
 	}
 	results := make([]Result, 0, len(pieces))
 	for _, p := range pieces {
-		r, err := v.result(p)
+		r, err := v.of.RecordAt(p)
 		if err != nil {
 			return nil, err
 		}
-		results = append(results, r)
+		result, err := ReadResult(r, v.of.Outputs, v.of.DeadLetters)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, result)
 	}
 	return results, nil
 }
 
-// result reads a piece with its bodies.
-func (v *View) result(p Placed) (Result, error) {
-	r, err := v.of.RecordAt(p)
-	if err != nil {
-		return Result{}, err
-	}
-	result := r.Result()
-	if result.Outputs, err = v.of.Outputs(nil, r); err == nil {
-		result.Dead, err = v.of.DeadLetters(nil, r)
+// ReadResult reads the result of a record, with its bodies.
+func ReadResult(r Record, outputs, dead func([]byte, Record) ([]byte, error)) (result Result, err error) {
+	result = r.Result()
+	if result.Outputs, err = outputs(nil, r); err == nil {
+		result.Dead, err = dead(nil, r)
 	}
 	return result, err
 }
@@ -152,9 +152,27 @@ func (v *View) EachOutput(ctx context.Context, do func(line []byte) error) error
 	return nil
 }
 
-// deadRead bounds the bytes read of one chunk's dead letters: an object may have 64 MiB, and a person only needs to see its
+// CheckComplete returns an error that names the first gap, unless the committed pieces are those of a complete job. have is
+// what the sink holds.
+func (v *View) CheckComplete(ctx context.Context, chunks, objects uint64, have Totals) error {
+	gaps := Gaps{Chunks: chunks, Objects: objects, Have: have}
+	for r, err := range v.Records(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := gaps.Next(&r); err != nil {
+			return fmt.Errorf("%s: %w", v.name, err)
+		}
+	}
+	if err := gaps.End(); err != nil {
+		return fmt.Errorf("%s: %w", v.name, err)
+	}
+	return nil
+}
+
+// DeadRead bounds the bytes read of one chunk's dead letters: an object may have 64 MiB, and a person only needs to see its
 // beginning.
-const deadRead = 4 << 20
+const DeadRead = 4 << 20
 
 // DeadBelow implements saver.Sink.
 func (v *View) DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error) {
@@ -179,7 +197,7 @@ func (v *View) DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines 
 			if letters >= limit {
 				return lines, next, nil
 			}
-			left = deadRead
+			left = DeadRead
 		}
 		r, err := v.of.RecordAt(p)
 		if err == nil {
@@ -200,9 +218,13 @@ func (v *View) shownDead(lines []byte, r Record, left *int64) ([]byte, error) {
 		*left -= r.Dead.Length
 		return v.of.DeadLetters(lines, r)
 	}
-	letter := chunk.DeadLetter{
+	return AppendNotShown(lines, &r), nil
+}
+
+// AppendNotShown appends a line that stands for the dead letters of a record, which exceed DeadRead.
+func AppendNotShown(lines []byte, r *Record) []byte {
+	return chunk.DeadLetter{
 		Ordinal: r.First, Chunk: r.Chunk, Attempts: r.Attempt, Mapper: r.Mapper, Version: r.Version,
 		Error: fmt.Sprintf("%d dead letters of %d bytes, too large to show here: chunkline dead list prints them", r.DeadCount, r.Dead.Length),
-	}
-	return letter.Append(lines), nil
+	}.Append(lines)
 }

@@ -123,19 +123,7 @@ func (s *Sink) checkComplete(ctx context.Context, now *state, chunks, objects ui
 	if now.finished(s.o) && now.totals.Chunks == chunks && now.totals.Objects == objects {
 		return nil // already checked, and nothing was committed since
 	}
-	gaps := sink.Gaps{Chunks: chunks, Objects: objects, Have: now.totals}
-	for r, err := range s.Records(ctx) {
-		if err != nil {
-			return err
-		}
-		if err := gaps.Next(&r); err != nil {
-			return s.name(err)
-		}
-	}
-	if err := gaps.End(); err != nil {
-		return s.name(err)
-	}
-	return nil
+	return s.CheckComplete(ctx, chunks, objects, now.totals)
 }
 
 // begin records a new generation of a state's content, so that its parts are known to be the job's.

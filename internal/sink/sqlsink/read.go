@@ -17,10 +17,6 @@ const (
 	// pageRecords is how many records are read at a time.
 	pageRecords = 1024
 
-	// deadRead bounds the bytes read of one chunk's dead letters: an object may have 64 MiB, and a person only needs to see
-	// its beginning.
-	deadRead = 4 << 20
-
 	// readTimeout bounds a read for which the caller has no context.
 	readTimeout = 2 * time.Minute
 )
@@ -92,11 +88,8 @@ func (s *Sink) Look(ctx context.Context, id chunk.ID) ([]sink.Result, error) {
 	}
 	var results []sink.Result
 	for _, r := range records {
-		result := r.Result()
-		if result.Outputs, err = s.Outputs(nil, r); err != nil { //nolint:contextcheck // a read has a limit of its own
-			return nil, err
-		}
-		if result.Dead, err = s.DeadLetters(nil, r); err != nil { //nolint:contextcheck // likewise
+		result, err := sink.ReadResult(r, s.Outputs, s.DeadLetters) //nolint:contextcheck // a read has a limit of its own
+		if err != nil {
 			return nil, err
 		}
 		results = append(results, result)
@@ -270,12 +263,8 @@ func (s *Sink) deadBelow(ctx context.Context, below chunk.ID, limit int) (lines 
 		if letters >= limit {
 			return lines, next, nil
 		}
-		if c.Dead.Length > deadRead {
-			d := chunk.DeadLetter{
-				Ordinal: c.First, Chunk: c.Chunk,
-				Error: fmt.Sprintf("%d dead letters of %d bytes, too large to show here: chunkline dead list prints them", c.DeadCount, c.Dead.Length),
-			}
-			lines = d.Append(lines)
+		if c.Dead.Length > sink.DeadRead {
+			lines = sink.AppendNotShown(lines, &c)
 		} else if lines, err = s.letters(ctx, lines, c.Chunk); err != nil {
 			return nil, 0, err
 		}
