@@ -13,10 +13,8 @@ import (
 
 // Commit stores a group in one transaction, as saver.Sink says.
 func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcome, error) {
-	for i := range results {
-		if err := check(&results[i]); err != nil {
-			return nil, err
-		}
+	if err := checkAll(results); err != nil {
+		return nil, err
 	}
 	var outcomes []sink.Outcome
 	var stored []sink.Result
@@ -53,13 +51,15 @@ func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcom
 	return outcomes, nil
 }
 
-// check refuses results that no caller may give, and numbers that the columns have no room for.
-func check(r *sink.Result) error {
-	if err := r.Check(); err != nil {
+// checkAll refuses results that no caller may give, and numbers that the columns have no room for.
+func checkAll(results []sink.Result) error {
+	if err := sink.CheckResults(results); err != nil {
 		return err
 	}
-	if r.Chunk > math.MaxInt64 || r.First > math.MaxInt64-uint64(r.Objects) {
-		return fmt.Errorf("chunk %d from object %d on: databases have numbers up to 2^63-1: %w", r.Chunk, r.First, sink.ErrInvalid)
+	for _, r := range results {
+		if r.Chunk > math.MaxInt64 || r.First > math.MaxInt64-uint64(r.Objects) {
+			return fmt.Errorf("chunk %d from object %d on: databases have numbers up to 2^63-1: %w", r.Chunk, r.First, sink.ErrInvalid)
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -43,7 +44,6 @@ type dialect interface {
 	foreignKeysTo(ctx context.Context, from querier, table string) (string, error)
 	// reason is what the database says of a row that does not fit, for people.
 	reason(err error) string
-	quote(name string) string
 }
 
 type columnTypes struct{ bytes, json string }
@@ -102,13 +102,27 @@ func (t *tx) within(ctx context.Context, do func() error) error {
 	return err
 }
 
-// each calls do for each row, and closes rows.
-func each(rows *sql.Rows, do func() error) error {
-	var err error
+// each calls do for each row that a query returns. The query is the dialect's.
+func each(ctx context.Context, from querier, query string, args []any, do func(scan func(...any) error) error) error {
+	rows, err := from.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
 	for err == nil && rows.Next() {
-		err = do()
+		err = do(rows.Scan)
 	}
 	return errors.Join(err, rows.Err(), rows.Close())
+}
+
+// texts returns the only column of the rows that a query returns.
+func texts(ctx context.Context, from querier, query string, args ...any) (all []string, err error) {
+	err = each(ctx, from, query, args, func(scan func(...any) error) error {
+		var text string
+		err := scan(&text)
+		all = append(all, text)
+		return err
+	})
+	return all, err
 }
 
 // quoteName quotes a name as the SQL standard says.
@@ -123,14 +137,16 @@ func quoteNames(names []string) string {
 	return strings.Join(quoted, ", ")
 }
 
-// readColumns reads rows of a column's name and type, and closes them.
-func readColumns(rows *sql.Rows) ([]column, error) {
-	var columns []column
-	err := each(rows, func() error {
+// readColumns returns the columns of a table, whose names and types a query returns.
+func readColumns(ctx context.Context, from querier, table, query, arg string) (columns []column, err error) {
+	err = each(ctx, from, query, []any{arg}, func(scan func(...any) error) error {
 		var c column
-		err := rows.Scan(&c.name, &c.kind)
+		err := scan(&c.name, &c.kind)
 		columns = append(columns, c)
 		return err
 	})
-	return columns, err
+	if err != nil {
+		return nil, fmt.Errorf("read columns of %s: %w", table, err)
+	}
+	return columns, nil
 }

@@ -31,15 +31,12 @@ func (s *Sink) Finish(ctx context.Context, chunks, objects uint64) (sink.Summary
 
 // checkComplete returns an error that names the first gap.
 func (s *Sink) checkComplete(ctx context.Context, t *tx, now *state, chunks, objects uint64) error {
-	rows, err := t.QueryContext(ctx, s.dialect.text("SELECT chunk, start, objects, of_objects, first FROM progress WHERE job = $1 ORDER BY chunk, start"), s.job)
-	if err != nil {
-		return fmt.Errorf("read progress: %w", err)
-	}
+	query := s.dialect.text("SELECT chunk, start, objects, of_objects, first FROM progress WHERE job = $1 ORDER BY chunk, start")
 	gaps := sink.Gaps{Chunks: chunks, Objects: objects, Have: now.totals}
-	err = each(rows, func() error {
+	err := each(ctx, t, query, []any{s.job}, func(scan func(...any) error) error {
 		var r sink.Record
-		if err := rows.Scan(&r.Chunk, &r.From, &r.Objects, &r.Of, &r.First); err != nil {
-			return err
+		if err := scan(&r.Chunk, &r.From, &r.Objects, &r.Of, &r.First); err != nil {
+			return fmt.Errorf("read progress: %w", err)
 		}
 		return gaps.Next(&r)
 	})

@@ -19,11 +19,7 @@ func (w liteRows) insert() string {
 
 func (w liteRows) probe(ctx context.Context, from querier, mode string) error {
 	nulls := "(" + strings.TrimSuffix(strings.Repeat("NULL,", len(w.columns)), ",") + ")"
-	rows, err := from.QueryContext(ctx, "EXPLAIN "+w.insert()+nulls+w.conflict(mode))
-	if err != nil {
-		return err
-	}
-	return each(rows, func() error { return nil })
+	return each(ctx, from, "EXPLAIN "+w.insert()+nulls+w.conflict(mode), nil, func(func(...any) error) error { return nil })
 }
 
 func (w liteRows) put(ctx context.Context, t *tx, objects []object) error {

@@ -197,7 +197,7 @@ func (s *Sink) tryMake(ctx context.Context, values url.Values) error {
 
 // find checks that the tables exist, and finds the job if its name is empty.
 func (s *Sink) find(ctx context.Context) error {
-	have, err := s.dialect.columns(ctx, s.db, s.dialect.quote(ownTables[0].name))
+	have, err := s.dialect.columns(ctx, s.db, quoteName(ownTables[0].name))
 	if err != nil {
 		return err
 	}
@@ -222,17 +222,7 @@ func (s *Sink) find(ctx context.Context) error {
 
 // jobs returns the names of all jobs in the database.
 func (s *Sink) jobs(ctx context.Context) ([]string, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT job FROM chunkline_jobs ORDER BY job")
-	if err != nil {
-		return nil, fmt.Errorf("read jobs: %w", err)
-	}
-	var jobs []string
-	err = each(rows, func() error {
-		var job string
-		err := rows.Scan(&job)
-		jobs = append(jobs, job)
-		return err
-	})
+	jobs, err := texts(ctx, s.db, "SELECT job FROM chunkline_jobs ORDER BY job")
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}

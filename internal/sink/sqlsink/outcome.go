@@ -30,15 +30,11 @@ func (s *Sink) newDecider(ctx context.Context, t *tx, claims *sink.Claims, resul
 	for i := range results {
 		ids[i], ends[i] = uint64(results[i].Chunk), results[i].First+uint64(results[i].Objects)
 	}
-	rows, err := t.QueryContext(ctx, s.dialect.text("SELECT chunk, start, objects, of_objects, first, digest FROM progress WHERE job = $1 AND "+
-		s.dialect.inList("chunk", "$2")), s.job, numbers(ids))
-	if err != nil {
-		return nil, fmt.Errorf("read progress: %w", err)
-	}
-	err = each(rows, func() error {
+	query := s.dialect.text("SELECT chunk, start, objects, of_objects, first, digest FROM progress WHERE job = $1 AND " + s.dialect.inList("chunk", "$2"))
+	err := each(ctx, t, query, []any{s.job, numbers(ids)}, func(scan func(...any) error) error {
 		var p sink.Record
 		var digest []byte
-		err := rows.Scan(&p.Chunk, &p.From, &p.Objects, &p.Of, &p.First, &digest)
+		err := scan(&p.Chunk, &p.From, &p.Objects, &p.Of, &p.First, &digest)
 		copy(p.Digest[:], digest)
 		d.pieces[p.Chunk] = append(d.pieces[p.Chunk], p)
 		return err
@@ -46,12 +42,9 @@ func (s *Sink) newDecider(ctx context.Context, t *tx, claims *sink.Claims, resul
 	if err != nil {
 		return nil, fmt.Errorf("read progress: %w", err)
 	}
-	if rows, err = t.QueryContext(ctx, s.dialect.text(s.dialect.before()), s.job, numbers(ends)); err != nil {
-		return nil, fmt.Errorf("read progress: %w", err)
-	}
-	err = each(rows, func() error {
+	err = each(ctx, t, s.dialect.text(s.dialect.before()), []any{s.job, numbers(ends)}, func(scan func(...any) error) error {
 		var id, end *uint64
-		err := rows.Scan(&id, &end)
+		err := scan(&id, &end)
 		n := neighbor{there: end != nil}
 		if n.there {
 			n.chunk, n.end = chunk.ID(*id), *end

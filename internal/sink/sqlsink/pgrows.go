@@ -50,11 +50,7 @@ func newPGRows(t *table) (*pgRows, error) {
 }
 
 func (w *pgRows) probe(ctx context.Context, from querier, mode string) error {
-	rows, err := from.QueryContext(ctx, w.insert+w.conflict(mode), "[]")
-	if err != nil {
-		return err
-	}
-	if err := each(rows, func() error { return nil }); err != nil {
+	if err := each(ctx, from, w.insert+w.conflict(mode), []any{"[]"}, func(func(...any) error) error { return nil }); err != nil {
 		return err
 	}
 	if w.mode == modeInsert {

@@ -36,11 +36,11 @@ func (s *Sink) place(ctx context.Context, t *tx, objects []object) ([]refusal, e
 	var refused []refusal
 	if s.table != nil {
 		objects = slices.DeleteFunc(slices.Clone(objects), func(o object) bool {
-			if all(o.outputs, isObject) {
-				return false
+			other := slices.ContainsFunc(o.outputs, func(output []byte) bool { return !isObject(output) })
+			if other {
+				refused = append(refused, refusal{object: o, reason: fmt.Sprintf("table %s: output is not a JSON object", s.table.name)})
 			}
-			refused = append(refused, refusal{object: o, reason: fmt.Sprintf("table %s: output is not a JSON object", s.table.name)})
-			return true
+			return other
 		})
 	}
 	more, err := s.halve(ctx, t, objects)
@@ -126,10 +126,6 @@ func deadLetter(refused []refusal) error {
 		}
 	}
 	return nil
-}
-
-func all[T any](of []T, is func(T) bool) bool {
-	return !slices.ContainsFunc(of, func(e T) bool { return !is(e) })
 }
 
 // ownOutputs is chunkline's own table outputs.

@@ -98,7 +98,6 @@ func (pgDialect) text(query string) string             { return query }
 func (pgDialect) types() columnTypes                   { return columnTypes{bytes: "BYTEA", json: "JSON"} }
 func (pgDialect) isolation() sql.IsolationLevel        { return sql.LevelReadCommitted }
 func (pgDialect) lockRow() string                      { return " FOR UPDATE" }
-func (pgDialect) quote(name string) string             { return quoteName(name) }
 func (pgDialect) placer(t *table) (tablePlacer, error) { return newPGRows(t) }
 
 func (pgDialect) inList(column, param string) string {
@@ -120,12 +119,8 @@ func (pgDialect) lockMaking(ctx context.Context, t *tx) error {
 }
 
 func (pgDialect) columns(ctx context.Context, from querier, table string) ([]column, error) {
-	rows, err := from.QueryContext(ctx, `SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+	return readColumns(ctx, from, table, `SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
 		WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum`, table)
-	if err != nil {
-		return nil, fmt.Errorf("read columns of %s: %w", table, err)
-	}
-	return readColumns(rows)
 }
 
 func (pgDialect) checkTable(ctx context.Context, from querier, table string) error {

@@ -56,14 +56,10 @@ func (s *Sink) Has(ctx context.Context, ids []chunk.ID) ([]sink.Entry, error) {
 func (s *Sink) entries(ctx context.Context, condition string, told func(sink.Entry), args ...any) error {
 	return s.read(ctx, "list pieces", func(ctx context.Context) error {
 		query := "SELECT chunk, start, objects, of_objects, digest FROM progress WHERE job = $1 AND " + condition + " ORDER BY chunk, start"
-		rows, err := s.db.QueryContext(ctx, s.dialect.text(query), append([]any{s.job}, args...)...)
-		if err != nil {
-			return err
-		}
-		return each(rows, func() error {
+		return each(ctx, s.db, s.dialect.text(query), append([]any{s.job}, args...), func(scan func(...any) error) error {
 			var e sink.Entry
 			var digest []byte
-			err := rows.Scan(&e.ID, &e.From, &e.Objects, &e.Of, &digest)
+			err := scan(&e.ID, &e.From, &e.Objects, &e.Of, &digest)
 			copy(e.Digest[:], digest)
 			if err == nil {
 				told(e)
@@ -88,7 +84,7 @@ func (s *Sink) Look(ctx context.Context, id chunk.ID) ([]sink.Result, error) {
 	}
 	var results []sink.Result
 	for _, r := range records {
-		result, err := sink.ReadResult(r, s.Outputs, s.DeadLetters) //nolint:contextcheck // a read has a limit of its own
+		result, err := sink.ReadResult(r, s.Outputs, s.DeadLetters)
 		if err != nil {
 			return nil, err
 		}
@@ -99,13 +95,10 @@ func (s *Sink) Look(ctx context.Context, id chunk.ID) ([]sink.Result, error) {
 
 // records reads the records that meet a condition.
 func (s *Sink) records(ctx context.Context, from querier, condition string, args ...any) ([]sink.Record, error) {
-	rows, err := from.QueryContext(ctx, s.dialect.text("SELECT "+recordColumns+" FROM progress WHERE job = $1 AND "+condition), append([]any{s.job}, args...)...)
-	if err != nil {
-		return nil, fmt.Errorf("read progress: %w", err)
-	}
+	query := s.dialect.text("SELECT " + recordColumns + " FROM progress WHERE job = $1 AND " + condition)
 	var records []sink.Record
-	err = each(rows, func() error {
-		r, err := scanRecord(rows.Scan)
+	err := each(ctx, from, query, append([]any{s.job}, args...), func(scan func(...any) error) error {
+		r, err := scanRecord(scan)
 		records = append(records, r)
 		return err
 	})
@@ -210,18 +203,14 @@ func (s *Sink) deadLetters(ctx context.Context, from querier, b []byte, r *sink.
 
 // lines appends the lines that a query returns for the ordinals of a piece.
 func (s *Sink) lines(ctx context.Context, from querier, b []byte, query string, r *sink.Record) ([]byte, error) {
-	rows, err := from.QueryContext(ctx, s.dialect.text(query), s.job, int64(r.First), int64(r.First)+int64(r.Objects))
-	if err != nil {
-		return b, err
-	}
-	return appendLines(b, rows)
+	return s.appendLines(ctx, from, b, query, s.job, int64(r.First), int64(r.First)+int64(r.Objects))
 }
 
-// appendLines appends the only column of each row, each followed by a line feed, and closes the rows.
-func appendLines(b []byte, rows *sql.Rows) ([]byte, error) {
+// appendLines appends the only column of each row that a query returns, each followed by a line feed.
+func (s *Sink) appendLines(ctx context.Context, from querier, b []byte, query string, args ...any) ([]byte, error) {
 	var line sql.RawBytes
-	err := each(rows, func() error {
-		err := rows.Scan(&line)
+	err := each(ctx, from, s.dialect.text(query), args, func(scan func(...any) error) error {
+		err := scan(&line)
 		b = append(append(b, line...), '\n')
 		return err
 	})
@@ -243,15 +232,12 @@ func (s *Sink) DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines 
 }
 
 func (s *Sink) deadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error) {
-	rows, err := s.db.QueryContext(ctx, s.dialect.text(`SELECT chunk, MIN(first), SUM(dead), SUM(dead_bytes) FROM progress
-		WHERE job = $1 AND chunk < $2 AND dead > 0 GROUP BY chunk ORDER BY chunk DESC LIMIT $3`), s.job, int64(min(below, math.MaxInt64)), limit+1)
-	if err != nil {
-		return nil, 0, err
-	}
+	query := s.dialect.text(`SELECT chunk, MIN(first), SUM(dead), SUM(dead_bytes) FROM progress
+		WHERE job = $1 AND chunk < $2 AND dead > 0 GROUP BY chunk ORDER BY chunk DESC LIMIT $3`)
 	var found []sink.Record // chunks as records: Chunk, First and the sums
-	err = each(rows, func() error {
+	err = each(ctx, s.db, query, []any{s.job, int64(min(below, math.MaxInt64)), limit + 1}, func(scan func(...any) error) error {
 		var r sink.Record
-		err := rows.Scan(&r.Chunk, &r.First, &r.DeadCount, &r.Dead.Length)
+		err := scan(&r.Chunk, &r.First, &r.DeadCount, &r.Dead.Length)
 		found = append(found, r)
 		return err
 	})
@@ -265,20 +251,11 @@ func (s *Sink) deadBelow(ctx context.Context, below chunk.ID, limit int) (lines 
 		}
 		if c.Dead.Length > sink.DeadRead {
 			lines = sink.AppendNotShown(lines, &c)
-		} else if lines, err = s.letters(ctx, lines, c.Chunk); err != nil {
+		} else if lines, err = s.appendLines(ctx, s.db, lines, "SELECT letter FROM dead_letters WHERE job = $1 AND chunk = $2 ORDER BY ordinal", s.job, int64(c.Chunk)); err != nil {
 			return nil, 0, err
 		}
 		letters += c.DeadCount
 		next = c.Chunk
 	}
 	return lines, 0, nil
-}
-
-// letters appends the dead letters of a chunk.
-func (s *Sink) letters(ctx context.Context, b []byte, id chunk.ID) ([]byte, error) {
-	rows, err := s.db.QueryContext(ctx, s.dialect.text("SELECT letter FROM dead_letters WHERE job = $1 AND chunk = $2 ORDER BY ordinal"), s.job, int64(id))
-	if err != nil {
-		return b, err
-	}
-	return appendLines(b, rows)
 }

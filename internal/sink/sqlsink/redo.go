@@ -17,10 +17,8 @@ import (
 // were made from: if the piece has another one by now, it stays. Errors are those of Commit, and ErrNoChunk, ErrChanged and
 // ErrConflict, which change nothing.
 func (s *Sink) Replace(ctx context.Context, old sink.Record, results ...sink.Result) error {
-	for i := range results {
-		if err := check(&results[i]); err != nil {
-			return err
-		}
+	if err := checkAll(results); err != nil {
+		return err
 	}
 	stored := make([]sink.Result, len(results)) // outputs that do not fit become dead letters again
 	var tried sink.Record                       // what the last try wrote first; it is in the database if the answer to that COMMIT was lost
@@ -219,17 +217,16 @@ func (s *Sink) completeChunks(ctx context.Context, t *tx, records []sink.Record)
 	for i := range records {
 		ids[i] = uint64(records[i].Chunk)
 	}
-	rows, err := t.QueryContext(ctx, s.dialect.text("SELECT chunk FROM progress WHERE job = $1 AND "+s.dialect.inList("chunk", "$2")+
-		" GROUP BY chunk HAVING SUM(objects) = MIN(of_objects)"), s.job, numbers(ids))
-	if err != nil {
-		return nil, fmt.Errorf("read progress: %w", err)
-	}
+	query := s.dialect.text("SELECT chunk FROM progress WHERE job = $1 AND " + s.dialect.inList("chunk", "$2") + " GROUP BY chunk HAVING SUM(objects) = MIN(of_objects)")
 	complete := map[chunk.ID]bool{}
-	err = each(rows, func() error {
+	err := each(ctx, t, query, []any{s.job, numbers(ids)}, func(scan func(...any) error) error {
 		var id chunk.ID
-		err := rows.Scan(&id)
+		err := scan(&id)
 		complete[id] = true
 		return err
 	})
-	return complete, err
+	if err != nil {
+		return nil, fmt.Errorf("read progress: %w", err)
+	}
+	return complete, nil
 }

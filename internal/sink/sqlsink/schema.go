@@ -49,7 +49,7 @@ func (o ownTable) names() []string {
 // makeTables creates missing tables, and refuses other tables of the same names.
 func (s *Sink) makeTables(ctx context.Context, t *tx) error {
 	for _, o := range ownTables {
-		have, err := s.dialect.columns(ctx, t, s.dialect.quote(o.name))
+		have, err := s.dialect.columns(ctx, t, quoteName(o.name))
 		if err != nil {
 			return err
 		}
@@ -128,14 +128,11 @@ func (s *Sink) load(ctx context.Context, from querier, lock bool) (*state, error
 			return nil, fmt.Errorf("read plan: %w: %w", sink.ErrDamaged, err)
 		}
 	}
-	rows, err := from.QueryContext(ctx, s.dialect.text("SELECT version, term, transform FROM chunkline_versions WHERE job = $1"), s.job)
-	if err != nil {
-		return nil, fmt.Errorf("read versions: %w", err)
-	}
-	err = each(rows, func() error {
+	query = s.dialect.text("SELECT version, term, transform FROM chunkline_versions WHERE job = $1")
+	err = each(ctx, from, query, []any{s.job}, func(scan func(...any) error) error {
 		var version, transform string
 		var term uint64
-		err := rows.Scan(&version, &term, &transform)
+		err := scan(&version, &term, &transform)
 		if term > 0 {
 			c.Terms[version] = term
 		}

@@ -81,7 +81,6 @@ func (liteDialect) text(query string) string             { return strings.Replac
 func (liteDialect) types() columnTypes                   { return columnTypes{bytes: "BLOB", json: "TEXT"} }
 func (liteDialect) isolation() sql.IsolationLevel        { return sql.LevelDefault }
 func (liteDialect) lockRow() string                      { return "" } // the transaction locks the whole file
-func (liteDialect) quote(name string) string             { return quoteName(name) }
 func (liteDialect) placer(t *table) (tablePlacer, error) { return liteRows{t}, nil }
 
 func (liteDialect) inList(column, param string) string {
@@ -94,11 +93,7 @@ func (liteDialect) before() string {
 }
 
 func (liteDialect) columns(ctx context.Context, from querier, table string) ([]column, error) {
-	rows, err := from.QueryContext(ctx, "SELECT name, type FROM pragma_table_xinfo(?1)", unquoteName(table))
-	if err != nil {
-		return nil, fmt.Errorf("read columns of %s: %w", table, err)
-	}
-	return readColumns(rows)
+	return readColumns(ctx, from, table, "SELECT name, type FROM pragma_table_xinfo(?1)", unquoteName(table))
 }
 
 func (liteDialect) checkTable(ctx context.Context, from querier, table string) error {
@@ -183,18 +178,8 @@ func (liteDialect) lacksRow(err error) bool {
 }
 
 func (liteDialect) foreignKeysTo(ctx context.Context, from querier, table string) (string, error) {
-	rows, err := from.QueryContext(ctx, `SELECT m.name || ' (' || group_concat(f."from", ', ') || ')' FROM sqlite_schema AS m, pragma_foreign_key_list(m.name) AS f
+	keys, err := texts(ctx, from, `SELECT m.name || ' (' || group_concat(f."from", ', ') || ')' FROM sqlite_schema AS m, pragma_foreign_key_list(m.name) AS f
 		WHERE m.type = 'table' AND f."table" = ?1 COLLATE NOCASE GROUP BY m.name, f.id ORDER BY m.name, f.id`, table)
-	if err != nil {
-		return "", err
-	}
-	var keys []string
-	err = each(rows, func() error {
-		var key string
-		err := rows.Scan(&key)
-		keys = append(keys, key)
-		return err
-	})
 	return "; foreign keys to it: " + strings.Join(keys, ", "), err
 }
 

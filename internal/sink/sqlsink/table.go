@@ -43,7 +43,7 @@ func (s *Sink) openTable(ctx context.Context, from querier, values url.Values) (
 		if i > 0 {
 			t.quoted += "."
 		}
-		t.quoted += s.dialect.quote(part)
+		t.quoted += quoteName(part)
 	}
 	if err := s.dialect.checkTable(ctx, from, t.quoted); err != nil {
 		return nil, err
