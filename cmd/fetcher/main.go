@@ -75,7 +75,7 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 		return err
 	}
 	f.Trace(tracer)
-	f.LogProgress()
+	f.LogAlone()
 	return startup.Run(ctx, f, func(s *app.Server) { page.Register(s, f, cfg.ControlToken, log) })
 }
 

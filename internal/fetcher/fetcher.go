@@ -53,8 +53,8 @@ type Fetcher struct {
 	pulse   app.Pulse     // of the coordinator
 	serving atomic.Bool
 
-	logsProgress bool // see LogProgress
-	endsMappers  bool // see EndMappers
+	logsAlone   bool // see LogAlone
+	endsMappers bool // see EndMappers
 }
 
 // New makes a fetcher. The caller closes the bus and the source after Run has returned.

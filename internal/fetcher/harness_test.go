@@ -46,11 +46,11 @@ type bench struct {
 	summary report.Summary      // in the next answers
 	letters []report.DeadLetter // dead letters after a first one
 	*fetcher.Fetcher
-	logsProgress bool
-	progress     int // progress lines that the test has checked
-	noSaver      bool
-	done         chan error
-	log          logBuffer
+	logsAlone bool
+	progress  int // progress lines that the test has checked
+	noSaver   bool
+	done      chan error
+	log       logBuffer
 }
 
 // logBuffer is a log that can be read while it is written.
@@ -123,8 +123,8 @@ func runAfter(t *testing.T, objects int, before func(*bench), set func(*fetcher.
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.logsProgress {
-			b.LogProgress()
+		if b.logsAlone {
+			b.LogAlone()
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { b.done <- b.Run(ctx); close(b.done) }()

@@ -16,14 +16,14 @@ const (
 	standingInterval = time.Minute      // between lines while it does not
 )
 
-// LogProgress makes the fetcher log the progress of the job, for programs that do not show it otherwise. Call it before
-// Run.
-func (f *Fetcher) LogProgress() { f.logsProgress = true }
+// LogAlone makes the fetcher log what programs that run it beside other roles show: the progress of the job, and why the
+// result could not be merged at first. Call it before Run.
+func (f *Fetcher) LogAlone() { f.logsAlone = true }
 
 // startProgress logs the progress until ctx ends or stop is called, which waits for the last line.
 // The logger is the one from before the claim, because the claim replaces f.log.
 func (f *Fetcher) startProgress(ctx context.Context) (stop func()) {
-	if !f.logsProgress {
+	if !f.logsAlone {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)

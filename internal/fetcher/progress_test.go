@@ -52,7 +52,7 @@ func (b *bench) wantProgress(when string, want ...progressLine) {
 // TestProgressLog: the fetcher logs its progress every 10 s while objects are saved. Otherwise
 // it logs once a minute what the job waits for, and nothing when the job is done.
 func TestProgressLog(t *testing.T) {
-	before := func(b *bench) { b.logsProgress = true }
+	before := func(b *bench) { b.logsAlone = true }
 	runAfter(t, 4, before, func(cfg *fetcher.Config) { cfg.OnDone = "stay" }, func(t *testing.T, b *bench) {
 		m := &fakeMapper{b: b, mapper: "m3"} // does not answer pings
 		pass(8 * time.Second)
@@ -88,7 +88,7 @@ func TestProgressLog(t *testing.T) {
 
 // TestProgressLog_noSaver: a fetcher without an answer from a saver logs that once a minute.
 func TestProgressLog_noSaver(t *testing.T) {
-	before := func(b *bench) { b.logsProgress, b.noSaver = true, true }
+	before := func(b *bench) { b.logsAlone, b.noSaver = true, true }
 	runAfter(t, 4, before, func(*fetcher.Config) {}, func(_ *testing.T, b *bench) {
 		pass(58 * time.Second)
 		b.wantProgress("after 59 s")
@@ -103,7 +103,7 @@ func TestProgressLog_docs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := func(b *bench) { b.logsProgress = true }
+	before := func(b *bench) { b.logsAlone = true }
 	runAfter(t, 4, before, func(*fetcher.Config) {}, func(t *testing.T, b *bench) {
 		m := &fakeMapper{b: b, mapper: "m3"}
 		pass(8 * time.Second)
@@ -136,7 +136,7 @@ func fieldsOf(text, message string) (fields []string) {
 	return nil
 }
 
-// TestProgressLog_off: without LogProgress there are no lines, because the program shows the progress itself.
+// TestProgressLog_off: without LogAlone there are no lines, because the program shows the progress itself.
 func TestProgressLog_off(t *testing.T) {
 	run(t, 4, func(_ *testing.T, b *bench) {
 		pass(5 * time.Minute)

@@ -265,7 +265,8 @@ func (c *coordinator) confirmOverlapping(pieces []chunk.Piece, entries []wire.En
 	return found
 }
 
-// mergeFailed handles a failed merge of the result. The reason is logged when another try succeeds, and else ends the job.
+// mergeFailed handles a failed merge of the result. The reason is logged when another try succeeds, and else ends the job. The
+// log of a fetcher that is a process of its own has it at once.
 func (c *coordinator) mergeFailed(now time.Time, reason string) {
 	c.failures++
 	c.failure = reason
@@ -275,7 +276,11 @@ func (c *coordinator) mergeFailed(now time.Time, reason string) {
 		return
 	}
 	if c.failures == 1 {
-		c.f.log.Warn().Msg("the saver could not merge the result, asking again")
+		warning := c.f.log.Warn()
+		if c.f.logsAlone {
+			warning.Str("reason", reason)
+		}
+		warning.Msg("the saver could not merge the result, asking again")
 	}
 }
 
