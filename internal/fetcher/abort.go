@@ -105,13 +105,6 @@ func (c *coordinator) tooManyDead(format string, args ...any) {
 	c.fail(app.Setting("MAX_DEAD", "=%d: %w: %s; fix the transform, or raise the limit", c.f.cfg.MaxDead, ErrTooManyDead, fmt.Sprintf(format, args...)))
 }
 
-// deadQuery asks for the newest dead letters, to find the most frequent error.
-func (c *coordinator) deadQuery() wire.Sync {
-	return wire.Sync{
-		Op: wire.SyncDead, Plan: c.f.planID, Fetcher: c.f.bus.ID(), Epoch: c.f.grant.epoch, From: lastChunk, Limit: firstObjects,
-	}
-}
-
 // giveUp ends a hopeless job.
 func (c *coordinator) giveUp(page *report.DeadPage) {
 	why := "the live page and chunkline dead list say why"

@@ -26,13 +26,14 @@ type grant struct {
 // claim makes this fetcher the owner of the job. It keeps asking while no saver answers, and logs that once.
 func (f *Fetcher) claim(ctx context.Context) error {
 	f.cfg.Transform = strings.TrimSpace(f.cfg.Transform)
-	claim := wire.Sync{Op: wire.SyncClaim, Plan: f.planID, Fetcher: f.bus.ID(), Claim: &f.plan}
+	claim := f.question(wire.SyncClaim)
+	claim.Claim = &f.plan
 	logged, begin := false, time.Now()
 	heard := newSavers(f.log)
 	refused := 0
 	for {
 		failpoint.Hit("fetcher.claim.sending")
-		answer, err := f.saver.ask(ctx, claim)
+		answer, err := f.ask(ctx, claim)
 		if err == nil {
 			heard.hear(time.Now(), answer.Sink)
 		}

@@ -14,9 +14,8 @@ import (
 // Their results here are duplicates.
 type committed struct {
 	fetcher *Fetcher
-	left    uint64 // committed objects not loaded yet; 0: no need to ask
-	from    chunk.ID
-	upTo    chunk.ID // the page covers from <= ID < upTo
+	left    uint64   // committed objects not loaded yet; 0: no need to ask
+	upTo    chunk.ID // the page covers chunks below it
 	page    map[chunk.ID][]wire.Entry
 }
 
@@ -30,15 +29,14 @@ func (c *committed) lookUp(ctx context.Context, id chunk.ID) ([]wire.Entry, erro
 }
 
 func (c *committed) loadPage(ctx context.Context, from chunk.ID) error {
-	answer, err := c.fetcher.insist(ctx, wire.Sync{
-		Op: wire.SyncList, Plan: c.fetcher.planID, Fetcher: c.fetcher.bus.ID(), Epoch: c.fetcher.grant.epoch,
-		From: from, Limit: pageSize,
-	})
+	q := c.fetcher.question(wire.SyncList)
+	q.From, q.Limit = from, pageSize
+	answer, err := c.fetcher.insist(ctx, q)
 	if err != nil {
 		return err
 	}
 	failpoint.Hit("fetcher.page.listed")
-	c.from, c.upTo = from, from+pageSize
+	c.upTo = from + pageSize
 	c.page = make(map[chunk.ID][]wire.Entry, len(answer.Entries))
 	for _, e := range answer.Entries {
 		c.page[e.ID] = append(c.page[e.ID], e)

@@ -139,7 +139,10 @@ func (c *coordinator) run(ctx context.Context) error {
 		timer.Reset(c.untilTick(time.Now()))
 		select {
 		case <-ctx.Done():
-			return c.stopped()
+			if c.state != report.StateDone {
+				return ErrUnfinished
+			}
+			return c.outcome()
 		case event := <-c.f.events:
 			event(c)
 		case next, open := <-cuts:
@@ -170,14 +173,6 @@ func (c *coordinator) untilTick(now time.Time) time.Duration {
 		}
 	}
 	return least
-}
-
-// stopped returns the error of a run whose ctx has ended.
-func (c *coordinator) stopped() error {
-	if c.state == report.StateDone {
-		return c.outcome()
-	}
-	return ErrUnfinished
 }
 
 // outcome returns the error of a job that is done: nil without dead letters.

@@ -42,11 +42,11 @@ type Fetcher struct {
 	grant   grant // set by the claim, before any loop starts
 	started time.Time
 
-	events  chan func(*coordinator) // handlers and loops → coordinator
-	cuts    chan cut                // cut loop → coordinator
-	sends   chan sending            // coordinator → senders
-	orders  chan order              // coordinator → order loop
-	saver   *saverClient
+	events  chan func(*coordinator)       // handlers and loops → coordinator
+	cuts    chan cut                      // cut loop → coordinator
+	sends   chan sending                  // coordinator → senders
+	orders  chan order                    // coordinator → order loop
+	calls   chan func(context.Context)    // to the saver: coordinator → the goroutine that makes them
 	last    atomic.Pointer[report.Status] // the coordinator's latest report
 	metrics *meters
 	tracer  *trace.Tracer // nil: off
@@ -66,7 +66,7 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 	f := &Fetcher{
 		cfg: cfg, bus: b, source: src, plan: plan, planID: plan.ID(), log: log, started: time.Now(),
 		events: make(chan func(*coordinator), maxEvents), cuts: make(chan cut),
-		sends: make(chan sending, maxSends), saver: newSaverClient(b),
+		sends: make(chan sending, maxSends), calls: make(chan func(context.Context), 1),
 		orders:  make(chan order, maxOrders),
 		strange: app.Sampled(log),
 	}
@@ -112,7 +112,7 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	group.Go(func() error {
 		defer stop() // the other goroutines end with the coordinator
 		defer close(f.sends)
-		defer close(f.saver.calls)
+		defer close(f.calls)
 		defer close(f.orders)
 		return d.run(running)
 	})
@@ -125,7 +125,12 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	for range senders {
 		group.Go(func() error { f.sendLoop(running); return nil })
 	}
-	group.Go(func() error { f.saver.run(running); return nil })
+	group.Go(func() error {
+		for call := range f.calls {
+			call(running)
+		}
+		return nil
+	})
 	group.Go(func() error { f.orderLoop(running); return nil })
 	group.Go(func() error {
 		f.sayHello(running)

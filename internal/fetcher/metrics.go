@@ -1,6 +1,7 @@
 package fetcher
 
 import (
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -78,11 +79,7 @@ func (m *meters) cut(c cut) {
 }
 
 func (m *meters) sent(l ledger.Lease, c chunk.Chunk) {
-	backup := "false"
-	if l.Backup {
-		backup = "true"
-	}
-	m.handedOut[backup].Inc()
+	m.handedOut[strconv.FormatBool(l.Backup)].Inc()
 	m.handedObjects.Add(float64(c.Count))
 	m.handedBytes.Add(float64(len(c.Body)))
 }
@@ -137,11 +134,11 @@ func (m *meters) gather(f *Fetcher) func(metrics.Emit) {
 		if within := f.cfg.FinishWithin; within > 0 {
 			emit(m.deadline, within.Seconds()-s.Seconds)
 		}
-		if up := s.State != report.StateStarting && !s.SaverAway; up {
-			emit(m.saverUp, 1)
-		} else {
-			emit(m.saverUp, 0)
+		up := 0.0
+		if s.State != report.StateStarting && !s.SaverAway {
+			up = 1
 		}
+		emit(m.saverUp, up)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -27,10 +28,9 @@ func (f *Fetcher) startProgress(ctx context.Context) (stop func()) {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
 	lines := progressLog{log: f.log, last: time.Now()}
-	go func() {
-		defer close(ended)
+	var logging sync.WaitGroup
+	logging.Go(func() {
 		tick := time.NewTicker(progressInterval)
 		defer tick.Stop()
 		for {
@@ -41,8 +41,8 @@ func (f *Fetcher) startProgress(ctx context.Context) (stop func()) {
 				return
 			}
 		}
-	}()
-	return func() { cancel(); <-ended }
+	})
+	return func() { cancel(); logging.Wait() }
 }
 
 // progressLog decides when a line is due: each progressInterval if objects were saved, and each

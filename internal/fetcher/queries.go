@@ -116,7 +116,9 @@ func (f *Fetcher) Dead(ctx context.Context, below chunk.ID, limit int) (report.D
 	if !f.serving.Load() {
 		return report.DeadPage{}, ErrNotRunning
 	}
-	answer, err := f.saver.ask(ctx, wire.Sync{Op: wire.SyncDead, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch, From: below, Limit: limit})
+	q := f.question(wire.SyncDead)
+	q.From, q.Limit = below, limit
+	answer, err := f.ask(ctx, q)
 	switch {
 	case err != nil:
 		return report.DeadPage{}, err

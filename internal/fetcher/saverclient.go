@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/report"
@@ -26,29 +25,16 @@ const (
 	finishTries  = 3                      // number of failed merges that end the job
 )
 
-// saverClient makes the fetcher's calls to the saver. The coordinator never waits
-// for a call: it queues one, and the answer comes back to it as an event.
-type saverClient struct {
-	bus   *bus.Bus
-	calls chan func(context.Context) // coordinator → run
-}
-
-func newSaverClient(b *bus.Bus) *saverClient {
-	return &saverClient{bus: b, calls: make(chan func(context.Context), 1)}
-}
-
-// run makes the coordinator's calls, one after the other, until calls is closed.
-func (c *saverClient) run(ctx context.Context) {
-	for call := range c.calls {
-		call(ctx)
-	}
+// question returns a question of this fetcher to the saver.
+func (f *Fetcher) question(op wire.SyncOp) wire.Sync {
+	return wire.Sync{Op: op, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch}
 }
 
 // ask asks the saver one question.
-func (c *saverClient) ask(ctx context.Context, q wire.Sync) (wire.SyncAnswer, error) {
+func (f *Fetcher) ask(ctx context.Context, q wire.Sync) (wire.SyncAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	reply, err := c.bus.Request(ctx, wire.VerbSync, q.Encode())
+	reply, err := f.bus.Request(ctx, wire.VerbSync, q.Encode())
 	if err != nil {
 		return wire.SyncAnswer{}, fmt.Errorf("ask saver: %w", err)
 	}
@@ -56,9 +42,9 @@ func (c *saverClient) ask(ctx context.Context, q wire.Sync) (wire.SyncAnswer, er
 }
 
 // save sends dead letters until the saver has saved or refused them.
-func (c *saverClient) save(ctx context.Context, message wire.Message) error {
+func (f *Fetcher) save(ctx context.Context, message wire.Message) error {
 	for ctx.Err() == nil {
-		if done, err := c.trySave(ctx, message); done {
+		if done, err := f.trySave(ctx, message); done {
 			return err
 		}
 		select {
@@ -69,11 +55,11 @@ func (c *saverClient) save(ctx context.Context, message wire.Message) error {
 	return ctx.Err()
 }
 
-func (c *saverClient) trySave(ctx context.Context, message wire.Message) (done bool, err error) {
+func (f *Fetcher) trySave(ctx context.Context, message wire.Message) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	failpoint.Hit("fetcher.deadletter.sending")
-	reply, err := c.bus.Request(ctx, wire.VerbSave, message)
+	reply, err := f.bus.Request(ctx, wire.VerbSave, message)
 	if err != nil {
 		return false, err
 	}
@@ -89,7 +75,7 @@ func (c *saverClient) trySave(ctx context.Context, message wire.Message) (done b
 // insist repeats a question until the saver of the job's sink answers it, or refuses for good.
 func (f *Fetcher) insist(ctx context.Context, q wire.Sync) (wire.SyncAnswer, error) {
 	for {
-		answer, err := f.saver.ask(ctx, q)
+		answer, err := f.ask(ctx, q)
 		switch {
 		case err == nil && f.isRival(answer.Sink):
 			f.post(ctx, func(c *coordinator) { c.hearRival(time.Now(), answer.Sink, answer.Plan == "") })
@@ -118,11 +104,12 @@ func refusal(a wire.SyncAnswer) error {
 	}
 }
 
-// call queues a call to the saver. The function that do returns runs in the coordinator. There is only one call at a time.
+// call queues a call to the saver, for which the coordinator does not wait. The function that do returns runs in the
+// coordinator. There is only one call at a time.
 func (c *coordinator) call(do func(context.Context) func(*coordinator)) {
 	c.calling = true
 	f := c.f
-	f.saver.calls <- func(ctx context.Context) {
+	f.calls <- func(ctx context.Context) {
 		result := do(ctx)
 		f.post(ctx, func(c *coordinator) { c.calling = false; result(c) })
 	}
@@ -134,11 +121,11 @@ func (c *coordinator) callSaver(now time.Time) {
 	if c.calling || now.Before(c.askAfter) {
 		return
 	}
-	q := wire.Sync{Op: wire.SyncList, Plan: c.f.planID, Fetcher: c.f.bus.ID(), Epoch: c.f.grant.epoch}
+	q := c.f.question(wire.SyncList)
 	unconfirmed, unfenced := c.unconfirmed(now), c.unfenced()
 	switch {
 	case c.givingUp:
-		q = c.deadQuery()
+		q.Op, q.From, q.Limit = wire.SyncDead, lastChunk, firstObjects // to find the most frequent error
 	case c.state != report.StateDone && c.cut && c.ledger.Done():
 		c.state = report.StateFinishing
 		q.Op, q.Total = wire.SyncFinish, wire.Totals{Chunks: uint64(c.ledger.Counts().Added), Objects: c.objects}
@@ -155,7 +142,7 @@ func (c *coordinator) callSaver(now time.Time) {
 	}
 	doubts := c.epochDoubts // the answer resolves these doubts, but not later ones
 	c.call(func(ctx context.Context) func(*coordinator) {
-		answer, err := c.f.saver.ask(ctx, q)
+		answer, err := c.f.ask(ctx, q)
 		return func(c *coordinator) { c.hearAnswer(now, doubts, q, unconfirmed, answer, err) }
 	})
 }
@@ -315,9 +302,9 @@ func (c *coordinator) deadLetterFatal() {
 		failures, term := f.cfg.MaxAttempts, c.terms[""] // these dead letters belong to no mapper version
 		c.call(func(ctx context.Context) func(*coordinator) {
 			err := f.saveDeadLetters(ctx, &kept, p, failures, term)
-			there, _ := f.saver.ask(ctx, wire.Sync{ // without an answer nothing is known
-				Op: wire.SyncList, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch, Chunks: []chunk.ID{p.Chunk},
-			})
+			q := f.question(wire.SyncList)
+			q.Chunks = []chunk.ID{p.Chunk}
+			there, _ := f.ask(ctx, q) // without an answer nothing is known
 			return func(c *coordinator) {
 				found := !f.isRival(there.Sink) && c.confirmOverlapping([]chunk.Piece{p}, there.Entries)
 				if err != nil && !found && ctx.Err() == nil {
@@ -353,5 +340,5 @@ func (f *Fetcher) saveDeadLetters(ctx context.Context, h *held, p chunk.Piece, f
 		result.Dead = letter.Append(result.Dead)
 	}
 	save := wire.Save{Plan: f.planID, Epoch: f.grant.epoch, Mapper: report.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Results: []wire.Result{result}}
-	return f.saver.save(ctx, save.Encode())
+	return f.save(ctx, save.Encode())
 }

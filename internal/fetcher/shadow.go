@@ -111,7 +111,7 @@ func (f *Fetcher) Shadow(ctx context.Context) (report.ShadowReport, error) {
 	if !f.serving.Load() {
 		return report.ShadowReport{}, ErrNotRunning
 	}
-	answer, err := f.saver.ask(ctx, wire.Sync{Op: wire.SyncShadow, Plan: f.planID, Fetcher: f.bus.ID(), Epoch: f.grant.epoch})
+	answer, err := f.ask(ctx, f.question(wire.SyncShadow))
 	switch {
 	case err != nil:
 		return report.ShadowReport{}, err

@@ -87,7 +87,10 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestDeadMapper", nil}, {"./internal/ledger", ".", nil}},
 		}, {
 			id: "M10", what: "status 503 (no responders) counts as a confirmation",
-			edits:    []edit{{"internal/fetcher/saverclient.go", "\tif err == nil && a.Status == wire.SyncFailed", "\tif errors.Is(err, bus.ErrNobody) {\n\t\ta, err = wire.SyncAnswer{Status: wire.SyncOK}, nil\n\t}\n\tif err == nil && a.Status == wire.SyncFailed"}},
+			edits: []edit{
+				{"internal/fetcher/saverclient.go", "\tif err == nil && a.Status == wire.SyncFailed", "\tif errors.Is(err, bus.ErrNobody) {\n\t\ta, err = wire.SyncAnswer{Status: wire.SyncOK}, nil\n\t}\n\tif err == nil && a.Status == wire.SyncFailed"},
+				{"internal/fetcher/saverclient.go", "import (\n", "import (\n\t\"github.com/chunkline/chunkline/internal/bus\"\n"},
+			},
 			caughtBy: []lane{{"./test/sim", "TestSaverAway", nil}},
 		}, {
 			id: "M11", what: "an error in the headers of an answer is ignored",
