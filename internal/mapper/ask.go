@@ -88,12 +88,12 @@ func (m *Mapper) next(asking, work context.Context, worker int, task *task, wait
 	answering, done := context.WithTimeout(context.WithoutCancel(asking), nextWait+replySlack)
 	defer done()
 	request := m.state.ask(worker, task.self, wait, done)
+	defer m.state.closed(request.Seq) // has no effect once its pieces are admitted
 	request.Pace, request.Grain = m.pace.perObject(), task.spec.AtOnce()
 	defer context.AfterFunc(asking, func() { time.AfterFunc(withdrawTimeout, done) })()
 	failpoint.Hit("mapper.next.sending")
 	reply, err := m.bus.Request(answering, wire.VerbNext, request.Encode())
 	if err != nil {
-		m.state.closed(request.Seq)
 		noteRequest(m.outages.fetcher, err)
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) { // canceled by a hello, or because the mapper drains
 			return nil, askAgain
@@ -102,7 +102,6 @@ func (m *Mapper) next(asking, work context.Context, worker int, task *task, wait
 	}
 	answer, err := wire.DecodeWork(reply)
 	if err != nil { // damaged on the way: the fetcher sees that its pieces are not in the list
-		m.state.closed(request.Seq)
 		m.strange.Warn().Err(err).Msg("could not read the fetcher's answer")
 		return nil, askLater
 	}
@@ -116,18 +115,13 @@ func (m *Mapper) next(asking, work context.Context, worker int, task *task, wait
 		if pieces := m.state.admit(work, request.Seq, answer); len(pieces) > 0 {
 			return pieces, haveWork
 		}
-		return nil, askAgain
 	case wire.WorkDone:
-		m.state.closed(request.Seq)
 		return nil, jobDone
 	case wire.WorkRefused:
-		m.state.closed(request.Seq)
-		if m.refused(answer) {
-			return nil, askAgain
+		if !m.refused(answer) {
+			return nil, askLater
 		}
-		return nil, askLater
-	default:
-		m.state.closed(request.Seq)
-		return nil, askAgain
+	case wire.WorkNone:
 	}
+	return nil, askAgain
 }

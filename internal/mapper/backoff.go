@@ -86,14 +86,3 @@ func noteRequest(to *app.Trouble, err error) {
 	}
 	to.Note(err)
 }
-
-// missing names a role that has not answered for a while; "" if both answer.
-func (o *outages) missing() string {
-	switch {
-	case o.fetcher.Lasts():
-		return "fetcher"
-	case o.saver.Lasts():
-		return "saver"
-	}
-	return ""
-}

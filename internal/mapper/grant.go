@@ -26,7 +26,7 @@ type batch struct {
 }
 
 // A grant is the work of one answer of the fetcher. The worker goes through its pieces.
-// A timer hurries it when that takes much longer than the fetcher expected.
+// A timer ends it when that takes much longer than the fetcher expected.
 type grant struct {
 	mapper *Mapper
 	send   func(batch)
@@ -37,26 +37,16 @@ type grant struct {
 	late  bool     // guarded by mu; results are sent one by one
 }
 
-// after hurries the grant in the given time, unless stop is called before. stop waits
-// for a hurry that is under way.
-func (g *grant) after(d time.Duration) (stop func()) {
-	hurried := make(chan struct{})
-	timer := time.AfterFunc(d, func() { defer close(hurried); g.hurry() })
+// endAfter ends the grant in the given time, unless stop is called before. stop waits
+// for an end that is under way.
+func (g *grant) endAfter(d time.Duration) (stop func()) {
+	ended := make(chan struct{})
+	timer := time.AfterFunc(d, func() { defer close(ended); g.end() })
 	return func() {
 		if !timer.Stop() {
-			<-hurried
+			<-ended
 		}
 	}
-}
-
-// hurry gives back what was not begun, so that idle mappers may have it.
-func (g *grant) hurry() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.late = true
-	g.mapper.giveBack(g.left)
-	g.left = nil
-	g.flush()
 }
 
 // begin returns the next piece; nil if none is left.
@@ -85,10 +75,12 @@ func (g *grant) finish(p *piece, r wire.Result) {
 	}
 }
 
-// end sends the results that wait, and gives back what was not begun.
+// end sends the results that wait, and gives back what was not begun, so that idle mappers may have it. The worker may
+// still map a piece.
 func (g *grant) end() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.late = true
 	g.mapper.giveBack(g.left)
 	g.left = nil
 	g.flush()

@@ -52,7 +52,7 @@ func (m *Mapper) mapPiece(p *piece, own *instance) (result wire.Result, err erro
 	if len(out.Failed) > 0 {
 		result.Dead = m.deadLetters(p, own.of.self, out.Failed)
 	}
-	m.metrics.made(result)
+	m.metrics.bytes["out"].Add(float64(len(result.Outputs) + len(result.Dead)))
 	return result, nil
 }
 
@@ -68,7 +68,7 @@ func (p *piece) flawed(more []chunk.Flaw) []chunk.Flaw {
 // retrying returns a function that counts and logs that an object will be tried again.
 func (m *Mapper) retrying(p *piece, kind string) func(transform.Retry) {
 	return func(r transform.Retry) {
-		m.metrics.retried(kind)
+		m.metrics.retries[kind].Inc()
 		m.log.Debug().Uint64("chunk", uint64(p.Chunk.ID)).Int("attempt", p.Attempt).Uint64("ordinal", p.Chunk.First+uint64(r.Index)).
 			Int("try", r.Try).Stringer("after", r.Wait).Str("reason", r.Err).Msg("object will be tried again")
 	}

@@ -172,11 +172,13 @@ func (m *Mapper) Ready() error {
 	if err := m.drill.ready(); err != nil {
 		return err
 	}
-	if !m.bus.Online() {
+	switch {
+	case !m.bus.Online():
 		return errors.New("not connected to NATS")
-	}
-	if role := m.outages.missing(); role != "" {
-		return fmt.Errorf("the %s does not answer", role)
+	case m.outages.fetcher.Lasts():
+		return errors.New("the fetcher does not answer")
+	case m.outages.saver.Lasts():
+		return errors.New("the saver does not answer")
 	}
 	return nil
 }

@@ -58,8 +58,6 @@ func newMeters(version string) *meters {
 // Metrics describes the metrics for docs/metrics.md.
 func Metrics() []metrics.Doc { return newMeters("").set.Docs() }
 
-func (m *meters) waited(d time.Duration) { m.waiting.Observe(d.Seconds()) }
-
 // mapped counts a piece that was mapped in d. The piece says which objects were unreadable or
 // poison.
 func (m *meters) mapped(d time.Duration, p *piece, out transform.Output) {
@@ -81,14 +79,6 @@ func (m *meters) mapped(d time.Duration, p *piece, out transform.Output) {
 		m.dead[reason].Inc()
 	}
 }
-
-func (m *meters) retried(kind string) { m.retries[kind].Inc() }
-
-func (m *meters) made(r wire.Result) {
-	m.bytes["out"].Add(float64(len(r.Outputs) + len(r.Dead)))
-}
-
-func (m *meters) saved(outcome string) { m.results[outcome].Inc() }
 
 func (m *meters) gather(of *Mapper) func(metrics.Emit) {
 	return func(emit metrics.Emit) {

@@ -119,7 +119,7 @@ func (m *Mapper) handleStatus(p *sent, status wire.SaveStatus, reason string, er
 	default: // busy, or no answer: send it again
 		return
 	}
-	m.metrics.saved(string(status))
+	m.metrics.results[string(status)].Inc()
 	m.finish(p)
 }
 

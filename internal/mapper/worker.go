@@ -40,7 +40,7 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, own *instance
 		case haveWork:
 			failpoint.Hit("mapper.chunk.taken")
 			pause.reset()
-			m.metrics.waited(time.Since(begin))
+			m.metrics.waiting.Observe(time.Since(begin).Seconds())
 			next = m.askAhead(asking, work, index, got.pieces)
 			err := m.mapGrant(work, got.task, own, saving, got.pieces)
 			m.memory.resize(got.memory, 0)
@@ -75,7 +75,7 @@ func (m *Mapper) mapGrant(work context.Context, task *task, own *instance, savin
 		})
 	}}
 	if len(pieces) > 1 {
-		defer g.after(grantPatience)()
+		defer g.endAfter(grantPatience)()
 	}
 	defer g.end()
 	for {
