@@ -27,8 +27,6 @@ type confirms struct {
 	wake   chan struct{}
 }
 
-func newConfirms() confirms { return confirms{wake: make(chan struct{}, 1)} }
-
 func (c *confirms) add(pieces []wire.SavedPiece) {
 	c.mu.Lock()
 	c.pieces = append(c.pieces, pieces...)

@@ -45,21 +45,15 @@ func (s *Saver) finishUp(ctx context.Context, merging *errgroup.Group, total wir
 func (s *Saver) merge(ctx context.Context, total wire.Totals) wire.SyncAnswer {
 	failpoint.Hit("saver.finish.beginning")
 	summary, err := s.sink.Finish(ctx, total.Chunks, total.Objects)
-	if err != nil {
-		if errors.Is(err, sink.ErrFull) {
-			s.trouble.merge.Note(err) // this fails ten times a second, but it is logged once
-			note(&s.full.merge, err)
-			return wire.SyncAnswer{Status: wire.SyncWorking, Reason: err.Error(), Load: s.load()} // the fetcher asks again, and there may be space then
-		}
-		note(&s.full.merge, nil)
-		if errors.Is(err, sink.ErrUnreachable) {
-			s.trouble.merge.Note(err)
-			return wire.SyncAnswer{Status: wire.SyncWorking, Reason: err.Error(), Load: s.load()} // likewise when the database is back
-		}
+	note(&s.full.merge, err)
+	switch {
+	case errors.Is(err, sink.ErrFull), errors.Is(err, sink.ErrUnreachable): // the fetcher asks again, and it may work then
+		s.trouble.merge.Note(err) // this fails ten times a second, but it is logged once
+		return wire.SyncAnswer{Status: wire.SyncWorking, Reason: err.Error(), Load: s.load()}
+	case err != nil:
 		s.log.Debug().Err(err).Msg("could not merge the result") // the fetcher logs the reason, or ends with it
 		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
-	note(&s.full.merge, nil)
 	s.trouble.merge.Note(nil)
 	failpoint.Hit("saver.finish.done")
 	s.log.Info().Uint64("objects", summary.Objects).Uint64("dead", summary.Dead).Str("output", summary.Output).Msg("job finished")

@@ -1,9 +1,11 @@
 package saver
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/sink"
 )
 
 // load returns how busy this saver is, and whether its sink is full.
@@ -22,9 +24,9 @@ func (s *Saver) load() report.SaverLoad {
 // several goroutines.
 type fullness struct{ commit, merge atomic.Pointer[string] }
 
-// note records an error for lack of space, or with nil that there was space.
+// note records an error for lack of space, or with another one, or nil, that there was space.
 func note(of *atomic.Pointer[string], err error) {
-	if err == nil {
+	if !errors.Is(err, sink.ErrFull) {
 		of.Store(nil)
 		return
 	}

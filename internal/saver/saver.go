@@ -93,7 +93,7 @@ func New(b *bus.Bus, s Sink, log zerolog.Logger) *Saver {
 		strange:  app.Sampled(log),
 		trouble:  newTroubles(log),
 		queue:    make(chan *parcel, maxQueued),
-		confirms: newConfirms(),
+		confirms: confirms{wake: make(chan struct{}, 1)},
 		syncs:    make(chan *bus.Request, maxSyncs),
 		shadowed: make(chan *parcel, maxShadows),
 	}
