@@ -3,6 +3,7 @@ package app
 import (
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -139,12 +140,7 @@ func (g *boundedConn) Close() error {
 	g.once.Do(func() {
 		g.of.mu.Lock()
 		defer g.of.mu.Unlock()
-		for i, other := range g.of.open {
-			if other == g {
-				g.of.open = append(g.of.open[:i], g.of.open[i+1:]...)
-				return
-			}
-		}
+		g.of.open = slices.DeleteFunc(g.of.open, func(other *boundedConn) bool { return other == g })
 	})
 	return g.Conn.Close() //nolint:wrapcheck // the error of the wrapped net.Conn
 }

@@ -73,21 +73,14 @@ func Serve(ctx context.Context, at HTTP, open func(ctx context.Context, s *Start
 func (s *Startup) await(ctx context.Context, open func(ctx context.Context, s *Startup) error) error {
 	done := make(chan error, 1)
 	go func() { done <- open(ctx, s) }()
+	over := make(chan struct{})
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, func() { close(over) }) })()
 	select {
 	case err := <-done:
 		return err
 	case <-s.ready: // the role itself ends with ctx
 		return <-done
-	case <-ctx.Done():
-	}
-	grace := time.NewTimer(stopGrace)
-	defer grace.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-s.ready:
-		return <-done
-	case <-grace.C:
+	case <-over:
 		return WithCode(ExitInterrupted, fmt.Errorf("stopped while %s", *s.doing.Load()))
 	}
 }
