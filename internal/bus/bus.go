@@ -28,7 +28,7 @@ type Bus struct {
 }
 
 // New makes a bus for a job over t. Closing the bus closes t.
-func New(t Transport, job string) *Bus { return NewWithID(t, job, newID()) }
+func New(t Transport, job string) *Bus { return NewWithID(t, job, rand.Text()) }
 
 // NewWithID is New with an ID that the caller chooses, so that simulations are
 // repeatable. It must be unique.
@@ -47,9 +47,6 @@ func (b *Bus) Bound(requests, answers int, freed func()) {
 
 // Kept is the number of bytes of answers in parts that have yet to be fetched.
 func (b *Bus) Kept() int { return int(b.kept.Load()) }
-
-// newID returns 26 random letters and digits: 130 bits, which cannot be guessed.
-func newID() string { return rand.Text() }
 
 // Job is the name of the job.
 func (b *Bus) Job() string { return b.job }

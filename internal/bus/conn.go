@@ -34,7 +34,7 @@ const (
 	noDeadline = time.Minute
 )
 
-// natsTransport is a connection to NATS.
+// natsTransport is the Transport of NATS.
 type natsTransport struct {
 	nc  atomic.Pointer[nats.Conn] // the latest; nil: none so far
 	log zerolog.Logger
@@ -88,7 +88,6 @@ func (t *natsTransport) write(m *nats.Msg) error {
 	return err
 }
 
-// Request implements Transport.
 func (t *natsTransport) Request(ctx context.Context, subject string, m wire.Message) (wire.Message, error) {
 	if err := t.link.usable(); err != nil {
 		return wire.Message{}, err
@@ -106,7 +105,6 @@ func (t *natsTransport) Request(ctx context.Context, subject string, m wire.Mess
 	}
 }
 
-// Publish implements Transport.
 func (t *natsTransport) Publish(subject string, m wire.Message) error {
 	if err := t.link.usable(); err != nil {
 		return err
@@ -171,7 +169,6 @@ func received(m *nats.Msg) wire.Message {
 	return wire.Message{Header: header, Body: m.Data}
 }
 
-// Flush implements Transport.
 func (t *natsTransport) Flush(ctx context.Context) error {
 	lost := t.link.lost()
 	if err := t.link.usable(); err != nil {
@@ -212,25 +209,13 @@ func (t *natsTransport) flush(ctx context.Context) error {
 	return nc.FlushWithContext(ctx)
 }
 
-// MaxPayload implements Transport.
-func (t *natsTransport) MaxPayload() int { return int(t.maxPayload.Load()) }
-
-// Online implements Transport.
-func (t *natsTransport) Online() bool { return t.link.live.Load() }
-
-// WaitOnline implements Transport.
+func (t *natsTransport) MaxPayload() int                      { return int(t.maxPayload.Load()) }
+func (t *natsTransport) Online() bool                         { return t.link.live.Load() }
 func (t *natsTransport) WaitOnline(ctx context.Context) error { return t.link.wait(ctx) }
+func (t *natsTransport) Lost() <-chan struct{}                { return t.link.lost() }
+func (t *natsTransport) Closed() <-chan struct{}              { return t.link.closed }
+func (t *natsTransport) Err() error                           { return t.link.reason() }
 
-// Lost implements Transport.
-func (t *natsTransport) Lost() <-chan struct{} { return t.link.lost() }
-
-// Closed implements Transport.
-func (t *natsTransport) Closed() <-chan struct{} { return t.link.closed }
-
-// Err implements Transport.
-func (t *natsTransport) Err() error { return t.link.reason() }
-
-// Stats implements Transport.
 func (t *natsTransport) Stats() Stats {
 	return Stats{
 		In: t.in.Load(), Out: t.sent.Load(), InBytes: t.inBytes.Load(), OutBytes: t.sentBytes.Load(),

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -96,7 +97,7 @@ func connect(cfg Config, o Options) (*natsTransport, string, error) {
 	if err := chunk.CheckJob(o.Job); err != nil {
 		return nil, "", fmt.Errorf("JOB: %w: %w", ErrSettings, err)
 	}
-	id := newID()
+	id := crand.Text()
 	prefix, err := o.Role.inbox(id)
 	if err != nil {
 		return nil, "", err

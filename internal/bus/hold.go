@@ -2,6 +2,7 @@ package bus
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -57,7 +58,7 @@ type outgoing struct {
 
 func newHolder(b *Bus) *holder {
 	return &holder{
-		bus: b, id: newID(), incoming: map[string]*incoming{}, outgoing: map[string]*outgoing{},
+		bus: b, id: rand.Text(), incoming: map[string]*incoming{}, outgoing: map[string]*outgoing{},
 		inside: budget{limit: b.requests}, outside: budget{limit: b.answers},
 	}
 }
@@ -267,7 +268,7 @@ func (h *holder) answer(id string, of *incoming, m wire.Message) error {
 
 // keep stores an answer until it is fetched, and returns its first part.
 func (h *holder) keep(m wire.Message, limit int) (wire.Message, error) {
-	id := newID()
+	id := rand.Text()
 	l, first, err := cut(m, limit, id, h.id)
 	if err != nil {
 		return wire.Message{}, err

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -197,7 +198,7 @@ const (
 // probe asks the responder for the max_payload of its server. It is padded to size
 // bytes, if its headers are smaller.
 func (b *Bus) probe(size int) wire.Message {
-	m := b.withLimit(wire.Message{Header: wire.PartHead{Kind: wire.PartProbe, ID: newID()}.Header()})
+	m := b.withLimit(wire.Message{Header: wire.PartHead{Kind: wire.PartProbe, ID: rand.Text()}.Header()})
 	m.Body = make([]byte, max(0, size-m.Size()))
 	return m
 }

@@ -1,12 +1,14 @@
 package bus
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/chunkline/chunkline/internal/wire"
 )
@@ -107,7 +109,7 @@ func cut(m wire.Message, limit int, id, at string) (layout, wire.Message, error)
 
 // sendParts sends a request that is too large for one message of limit bytes.
 func (b *Bus) sendParts(ctx context.Context, subject string, m wire.Message, limit int) (wire.Message, error) {
-	id := newID()
+	id := rand.Text()
 	l, first, err := cut(m, limit, id, "")
 	if err != nil {
 		return wire.Message{}, err
@@ -136,7 +138,7 @@ func (b *Bus) sendParts(ctx context.Context, subject string, m wire.Message, lim
 		return b.untilAnswered(ctx, at, wire.Message{Header: header, Body: m.Body[from:to:to]})
 	}
 	last := l.parts() - 1
-	err = inParallel(ctx, last, partWindow, func(ctx context.Context, i int) error {
+	err = inParallel(ctx, last, func(ctx context.Context, i int) error {
 		_, err := put(ctx, i)
 		return err
 	})
@@ -171,7 +173,7 @@ func (b *Bus) fetchParts(ctx context.Context, answer wire.Message) (wire.Message
 	defer b.receiving.release(l.total)
 	body := make([]byte, l.total)
 	copy(body, answer.Body)
-	err = inParallel(ctx, l.parts(), partWindow, func(ctx context.Context, i int) error {
+	err = inParallel(ctx, l.parts(), func(ctx context.Context, i int) error {
 		from, to := l.part(i)
 		part, err := b.untilAnswered(ctx, at, wire.Message{Header: wire.PartHead{Kind: wire.PartGet, ID: head.ID, Offset: from}.Header()})
 		if err != nil {
@@ -215,26 +217,13 @@ func (b *Bus) release(at, id string) {
 	_ = b.t.Publish(at, wire.Message{Header: wire.PartHead{Kind: wire.PartRelease, ID: id}.Header()})
 }
 
-// inParallel calls do for 0 to n-1, width calls at a time, and returns once all calls
+// inParallel calls do for 0 to n-1, partWindow calls at a time, and returns once all calls
 // have returned. The first error cancels the context of the other calls and is returned.
-func inParallel(ctx context.Context, n, width int, do func(ctx context.Context, i int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	var calls sync.WaitGroup
-	for range min(n, width) {
-		calls.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				if err := do(ctx, i); err != nil {
-					cancel(err)
-				}
-			}
-		})
+func inParallel(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	calls, calling := errgroup.WithContext(ctx)
+	calls.SetLimit(partWindow)
+	for i := 0; i < n && calling.Err() == nil; i++ {
+		calls.Go(func() error { return do(calling, i) })
 	}
-	calls.Wait()
-	return context.Cause(ctx)
+	return cmp.Or(calls.Wait(), ctx.Err())
 }
