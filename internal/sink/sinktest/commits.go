@@ -46,16 +46,14 @@ var commits = map[string]func(*harness){
 		h.wantEntries()
 	},
 	"nothing before the first claim": func(h *harness) {
-		t := h.t
-		if _, err := h.Commit(t.Context(), Chain("", []int{1})); !errors.Is(err, sink.ErrUnclaimed) {
-			t.Fatalf("commit to an unclaimed sink: %v, want ErrUnclaimed", err)
+		if _, err := h.Commit(h.Context(), Chain("", []int{1})); !errors.Is(err, sink.ErrUnclaimed) {
+			h.Fatalf("commit to an unclaimed sink: %v, want ErrUnclaimed", err)
 		}
-		if _, err := h.Finish(t.Context(), 0, 0); !errors.Is(err, sink.ErrUnclaimed) {
-			t.Fatalf("finish of an unclaimed sink: %v, want ErrUnclaimed", err)
+		if _, err := h.Finish(h.Context(), 0, 0); !errors.Is(err, sink.ErrUnclaimed) {
+			h.Fatalf("finish of an unclaimed sink: %v, want ErrUnclaimed", err)
 		}
 	},
 	"a result that contradicts itself": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		spoil := map[string]func(*sink.Result){
 			"no objects":       func(r *sink.Result) { r.Objects, r.Counts = 0, nil },
@@ -74,8 +72,8 @@ var commits = map[string]func(*harness){
 		for name, f := range spoil {
 			group := Chain("", []int{1}, []int{1, 1})
 			f(&group[1])
-			if _, err := h.Commit(t.Context(), group); !errors.Is(err, sink.ErrInvalid) {
-				t.Errorf("%s: %v, want ErrInvalid", name, err)
+			if _, err := h.Commit(h.Context(), group); !errors.Is(err, sink.ErrInvalid) {
+				h.Errorf("%s: %v, want ErrInvalid", name, err)
 			}
 		}
 		h.wantEntries() // the good result of the group is not stored either
@@ -95,7 +93,6 @@ var commits = map[string]func(*harness){
 		h.wantEntries(all...)
 	},
 	"totals": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		all := Chain("one", []int{1, 0, -1}, []int{5}, []int{-1, -1})
 		h.commit(all, sink.Committed, sink.Committed, sink.Committed)
@@ -103,13 +100,12 @@ var commits = map[string]func(*harness){
 		want, _, _ := Expect(all...)
 		for range 2 {
 			if got := h.Summary(); got != want {
-				t.Fatalf("summary is %+v, want %+v", got, want)
+				h.Fatalf("summary is %+v, want %+v", got, want)
 			}
 			h.reopen()
 		}
 	},
 	"many at a time": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		var all []sink.Result
 		for i := range 200 {
@@ -120,12 +116,12 @@ var commits = map[string]func(*harness){
 			wg.Go(func() {
 				for i := range all {
 					r := all[(i*7+w*50)%len(all)]
-					if _, err := h.Commit(t.Context(), []sink.Result{r}); err != nil {
-						t.Errorf("commit chunk %d: %v", r.Chunk, err)
+					if _, err := h.Commit(h.Context(), []sink.Result{r}); err != nil {
+						h.Errorf("commit chunk %d: %v", r.Chunk, err)
 						return
 					}
-					if got, err := h.Has(t.Context(), []chunk.ID{r.Chunk}); err != nil || len(got) != 1 {
-						t.Errorf("chunk %d is not there after its commit: %v, %v", r.Chunk, got, err)
+					if got, err := h.Has(h.Context(), []chunk.ID{r.Chunk}); err != nil || len(got) != 1 {
+						h.Errorf("chunk %d is not there after its commit: %v, %v", r.Chunk, got, err)
 						return
 					}
 					h.Summary()

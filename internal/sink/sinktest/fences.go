@@ -16,9 +16,8 @@ func given(r sink.Result, version string, term uint64) sink.Result {
 
 var fences = map[string]func(*harness){
 	"a version that is fenced has no late result stored": func(h *harness) {
-		t := h.t
-		if err := h.FenceVersion(t.Context(), "v2", 1); !errors.Is(err, sink.ErrUnclaimed) {
-			t.Fatalf("fence before the first claim: %v, want ErrUnclaimed", err)
+		if err := h.FenceVersion(h.Context(), "v2", 1); !errors.Is(err, sink.ErrUnclaimed) {
+			h.Fatalf("fence before the first claim: %v, want ErrUnclaimed", err)
 		}
 		h.claim(Plan("a"), "f1")
 		all := Chain("", []int{1}, []int{1, 0}, []int{2}, []int{1})
@@ -32,7 +31,7 @@ var fences = map[string]func(*harness){
 			}, sink.Duplicate, sink.TooLate, sink.TooLate)
 			h.wantEntries(all[0])
 			if h.Term("v2") != 1 || h.Term("v1") != 0 {
-				t.Fatalf("terms are %d and %d, want 1 and 0", h.Term("v2"), h.Term("v1"))
+				h.Fatalf("terms are %d and %d, want 1 and 0", h.Term("v2"), h.Term("v1"))
 			}
 			h.reopen()
 		}
@@ -55,14 +54,13 @@ var fences = map[string]func(*harness){
 		h.commit([]sink.Result{by(all[1], "v1", "jq:.a"), by(all[2], "v2", "jq:.b"), by(all[3], "v3", "jq:.b")}, sink.Committed, sink.Committed, sink.Committed)
 		want := map[string]string{"v1": "jq:.a", "v2": "jq:.b", "v3": "jq:.b"}
 		if g := h.claim(Plan("a"), "f2"); !maps.Equal(g.Transforms, want) {
-			h.t.Errorf("the next fetcher knows %v, want %v", g.Transforms, want)
+			h.Errorf("the next fetcher knows %v, want %v", g.Transforms, want)
 		}
 		h.wantFinish(all...)
 	},
 	"the next fetcher knows which versions are fenced": func(h *harness) {
-		t := h.t
 		if g := h.claim(Plan("a"), "f1"); len(g.Terms) > 0 {
-			t.Fatalf("first grant has terms %v", g.Terms)
+			h.Fatalf("first grant has terms %v", g.Terms)
 		}
 		h.fenceVersion("v2", 1)
 		h.fenceVersion("v2", 2)
@@ -72,7 +70,7 @@ var fences = map[string]func(*harness){
 		want := map[string]uint64{"v2": 2, "": 4}
 		for _, fetcher := range []string{"f1", "f2"} {
 			if g := h.claim(Plan("a"), fetcher); !maps.Equal(g.Terms, want) {
-				t.Fatalf("grant of %s has terms %v, want %v", fetcher, g.Terms, want)
+				h.Fatalf("grant of %s has terms %v, want %v", fetcher, g.Terms, want)
 			}
 		}
 		h.commit(slices.Concat(Chain("", []int{1}), Chain("x", []int{1})), sink.Committed, sink.Duplicate)
@@ -80,8 +78,8 @@ var fences = map[string]func(*harness){
 }
 
 func (h *harness) fenceVersion(version string, term uint64) {
-	h.t.Helper()
-	if err := h.FenceVersion(h.t.Context(), version, term); err != nil {
-		h.t.Fatal(err)
+	h.Helper()
+	if err := h.FenceVersion(h.Context(), version, term); err != nil {
+		h.Fatal(err)
 	}
 }

@@ -12,7 +12,6 @@ import (
 
 var readings = map[string]func(*harness){
 	"list in pages": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		var there []sink.Result
 		for _, id := range []chunk.ID{0, 1, 4, 5, 9, 10, 11, 20, MaxChunk} {
@@ -29,55 +28,52 @@ var readings = map[string]func(*harness){
 			{0, 1, there[:1]}, {0, 5, there[:3]}, {0, 6, there[:4]}, {2, 2, nil}, {4, 6, there[2:5]}, {10, 10, there[5:7]},
 			{10, 11, there[5:8]}, {21, 1000, nil}, {0, 0, nil}, {0, -1, nil}, {MaxChunk - 4, 1000, there[8:]}, {MaxChunk, 1, there[8:]}, {1<<64 - 5, 1000, nil},
 		} {
-			got, err := h.List(t.Context(), test.from, test.limit)
+			got, err := h.List(h.Context(), test.from, test.limit)
 			if err != nil {
-				t.Fatalf("list %d, %d: %v", test.from, test.limit, err)
+				h.Fatalf("list %d, %d: %v", test.from, test.limit, err)
 			}
-			sameEntries(t, got, test.want...)
+			sameEntries(h.T, got, test.want...)
 		}
 	},
 	"has keeps the order asked": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		all := Chain("", []int{1}, []int{1}, []int{1})
 		h.commit([]sink.Result{all[0], all[2]}, sink.Committed, sink.Committed)
-		got, err := h.Has(t.Context(), []chunk.ID{2, 7, 0, 1, 2})
+		got, err := h.Has(h.Context(), []chunk.ID{2, 7, 0, 1, 2})
 		if err != nil {
-			t.Fatal(err)
+			h.Fatal(err)
 		}
-		sameEntries(t, got, all[2], all[0], all[2])
-		if got, err := h.Has(t.Context(), nil); err != nil || len(got) != 0 {
-			t.Fatalf("has of nothing: %v, %v", got, err)
+		sameEntries(h.T, got, all[2], all[0], all[2])
+		if got, err := h.Has(h.Context(), nil); err != nil || len(got) != 0 {
+			h.Fatalf("has of nothing: %v, %v", got, err)
 		}
 	},
 	"a look at a result": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		want := Result(3, 6, "x", 2, -1, 0)
 		h.commit([]sink.Result{want}, sink.Committed)
 		for range 2 {
-			got, err := h.Look(t.Context(), 3)
+			got, err := h.Look(h.Context(), 3)
 			if err != nil || !reflect.DeepEqual(got, []sink.Result{want}) {
-				t.Fatalf("look at chunk 3: %+v, %v; want %+v", got, err, want)
+				h.Fatalf("look at chunk 3: %+v, %v; want %+v", got, err, want)
 			}
-			if _, err := h.Look(t.Context(), 2); !errors.Is(err, sink.ErrNoChunk) {
-				t.Fatalf("look at chunk 2: %v, want ErrNoChunk", err)
+			if _, err := h.Look(h.Context(), 2); !errors.Is(err, sink.ErrNoChunk) {
+				h.Fatalf("look at chunk 2: %v, want ErrNoChunk", err)
 			}
 			h.reopen()
 		}
 	},
 	"dead letters, the newest chunks first": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		look := func(below chunk.ID, limit int, next chunk.ID, want ...sink.Result) {
-			t.Helper()
+			h.Helper()
 			var lines []byte
 			for _, r := range want {
 				lines = append(lines, r.Dead...)
 			}
-			got, gotNext, err := h.DeadBelow(t.Context(), below, limit)
+			got, gotNext, err := h.DeadBelow(h.Context(), below, limit)
 			if err != nil || !bytes.Equal(got, lines) || gotNext != next {
-				t.Fatalf("dead letters below %d, at most %d: %q, %d, %v; want %q, %d", below, limit, got, gotNext, err, lines, next)
+				h.Fatalf("dead letters below %d, at most %d: %q, %d, %v; want %q, %d", below, limit, got, gotNext, err, lines, next)
 			}
 		}
 		look(1<<62, 10, 0)
@@ -98,18 +94,17 @@ var readings = map[string]func(*harness){
 		look(1<<62, 1, 5, last)
 	},
 	"nothing after close": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		s := h.Sink
 		h.shut()
-		_, claim := s.Claim(t.Context(), Plan("a"), "f1")
-		_, commit := s.Commit(t.Context(), Chain("", []int{1}))
-		_, list := s.List(t.Context(), 0, 1)
-		_, has := s.Has(t.Context(), []chunk.ID{0})
-		_, finish := s.Finish(t.Context(), 0, 0)
+		_, claim := s.Claim(h.Context(), Plan("a"), "f1")
+		_, commit := s.Commit(h.Context(), Chain("", []int{1}))
+		_, list := s.List(h.Context(), 0, 1)
+		_, has := s.Has(h.Context(), []chunk.ID{0})
+		_, finish := s.Finish(h.Context(), 0, 0)
 		for name, err := range map[string]error{"claim": claim, "commit": commit, "list": list, "has": has, "finish": finish, "close": s.Close()} {
 			if !errors.Is(err, sink.ErrClosed) {
-				t.Errorf("%s after close: %v, want ErrClosed", name, err)
+				h.Errorf("%s after close: %v, want ErrClosed", name, err)
 			}
 		}
 		h.reopen()
@@ -119,7 +114,6 @@ var readings = map[string]func(*harness){
 
 var finishes = map[string]func(*harness){
 	"input order, whatever the order of commits": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		all := Chain("one", []int{1, 0, 3}, []int{-1, 2}, []int{0}, []int{-1, -1}, []int{1})
 		for _, i := range []int{4, 1, 0, 3, 2} {
@@ -127,19 +121,18 @@ var finishes = map[string]func(*harness){
 		}
 		sum := h.wantFinish(all...)
 		if sum.DeadFile == "" {
-			t.Fatal("there are dead letters, and no file of them")
+			h.Fatal("there are dead letters, and no file of them")
 		}
 		h.reopen()
 		if h.Summary() != sum {
-			t.Fatalf("after reopening summary is %+v, want %+v", h.Summary(), sum)
+			h.Fatalf("after reopening summary is %+v, want %+v", h.Summary(), sum)
 		}
 		h.wantFinish(all...)
 	},
 	"a job of nothing": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		if sum := h.wantFinish(); sum.DeadFile != "" {
-			t.Fatalf("dead file %s without dead letters", sum.DeadFile)
+			h.Fatalf("dead file %s without dead letters", sum.DeadFile)
 		}
 		h.wantFinish()
 	},
@@ -156,7 +149,6 @@ var finishes = map[string]func(*harness){
 		h.wantFinish(all...)
 	},
 	"incomplete names the first gap": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		all := Chain("one", []int{1, 1}, []int{1}, []int{1}, []int{1})
 		shifted := Result(4, 6, "one", 1) // object 5 is in no chunk
@@ -178,36 +170,34 @@ var finishes = map[string]func(*harness){
 			for _, r := range step.commit {
 				h.commit([]sink.Result{r}, sink.Committed)
 			}
-			sum, err := h.Finish(t.Context(), step.chunks, step.objects)
+			sum, err := h.Finish(h.Context(), step.chunks, step.objects)
 			if !errors.Is(err, sink.ErrIncomplete) || !strings.Contains(err.Error(), step.says) {
-				t.Errorf("finish %d chunks, %d objects: %v, want ErrIncomplete with %q", step.chunks, step.objects, err, step.says)
+				h.Errorf("finish %d chunks, %d objects: %v, want ErrIncomplete with %q", step.chunks, step.objects, err, step.says)
 			}
 			if sum != (sink.Summary{}) || h.Summary().Output != "" {
-				t.Errorf("an incomplete job has summary %+v", sum)
+				h.Errorf("an incomplete job has summary %+v", sum)
 			}
 		}
 	},
 	"a finished job can be asked for another size": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		all := Chain("one", []int{1, 1}, []int{1})
 		h.commit(all, sink.Committed, sink.Committed)
 		h.wantFinish(all...)
 		for _, total := range [][2]uint64{{3, 4}, {2, 4}, {1, 2}} {
-			if _, err := h.Finish(t.Context(), total[0], total[1]); !errors.Is(err, sink.ErrIncomplete) {
-				t.Errorf("finish %v: %v, want ErrIncomplete", total, err)
+			if _, err := h.Finish(h.Context(), total[0], total[1]); !errors.Is(err, sink.ErrIncomplete) {
+				h.Errorf("finish %v: %v, want ErrIncomplete", total, err)
 			}
 		}
 	},
 	"a chunk after the finish": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		all := Chain("one", []int{1}, []int{2})
 		h.commit(all[:1], sink.Committed)
 		h.wantFinish(all[:1]...)
 		h.commit(all[1:], sink.Committed)
 		if h.Summary().Output != "" {
-			t.Error("the job counts as finished, with a chunk that is not merged")
+			h.Error("the job counts as finished, with a chunk that is not merged")
 		}
 		h.wantFinish(all...)
 	},

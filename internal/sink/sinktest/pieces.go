@@ -15,17 +15,16 @@ import (
 // pieces are the tests of chunks that come in several results.
 var pieces = map[string]func(*harness){
 	"a chunk in pieces": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		all := Chain("one", []int{1, 0, -1, 2}, []int{1, 1, -1}, []int{1})
 		first, second := Pieces(all[0], 1, 2), Pieces(all[1], 1)
 		there := func(want ...sink.Result) {
-			t.Helper()
+			h.Helper()
 			for range 2 {
 				h.wantEntries(want...)
 				sum, _, _ := Expect(want...)
 				if got := h.Summary(); got != sum {
-					t.Fatalf("summary is %+v, want %+v", got, sum)
+					h.Fatalf("summary is %+v, want %+v", got, sum)
 				}
 				h.reopen()
 			}
@@ -41,13 +40,12 @@ var pieces = map[string]func(*harness){
 		there(want...)
 		sum := h.wantFinish(want...)
 		if sum.Chunks != 3 || sum.Objects != 8 {
-			t.Fatalf("summary is %+v, want 3 chunks of 8 objects", sum)
+			h.Fatalf("summary is %+v, want 3 chunks of 8 objects", sum)
 		}
 		h.reopen()
 		h.wantFinish(want...)
 	},
 	"pieces are listed by chunk, then by place": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		all := Chain("", []int{1, 1, 1}, []int{1}, []int{1, 1, 1})
 		first, last := Pieces(all[0], 1, 1), Pieces(all[2], 2)
@@ -55,32 +53,31 @@ var pieces = map[string]func(*harness){
 			h.commit([]sink.Result{r}, sink.Committed)
 		}
 		list := func(from chunk.ID, limit int, want ...sink.Result) {
-			t.Helper()
-			got, err := h.List(t.Context(), from, limit)
+			h.Helper()
+			got, err := h.List(h.Context(), from, limit)
 			if err != nil {
-				t.Fatalf("list %d, %d: %v", from, limit, err)
+				h.Fatalf("list %d, %d: %v", from, limit, err)
 			}
-			sameEntries(t, got, want...)
+			sameEntries(h.T, got, want...)
 		}
 		list(0, 3, first[0], first[2], all[1], last[1])
 		list(0, 1, first[0], first[2])
 		list(1, 2, all[1], last[1])
 		list(2, 1, last[1])
-		got, err := h.Has(t.Context(), []chunk.ID{2, 0, 7, 2, 1})
+		got, err := h.Has(h.Context(), []chunk.ID{2, 0, 7, 2, 1})
 		if err != nil {
-			t.Fatal(err)
+			h.Fatal(err)
 		}
-		sameEntries(t, got, last[1], first[0], first[2], last[1], all[1])
+		sameEntries(h.T, got, last[1], first[0], first[2], last[1], all[1])
 		for _, e := range got {
 			if e.Whole() != (e.ID == 1) {
-				t.Errorf("entry %+v is whole: %t", e, e.Whole())
+				h.Errorf("entry %+v is whole: %t", e, e.Whole())
 			}
 		}
 	},
 	"a chunk that was cut anew: a late result overlaps": func(h *harness) {
-		t := h.t
 		if sink.Overlap.Durable() || sink.Overlap.String() != "overlap" {
-			t.Errorf("%s is durable: %t", sink.Overlap, sink.Overlap.Durable())
+			h.Errorf("%s is durable: %t", sink.Overlap, sink.Overlap.Durable())
 		}
 		h.claim(Plan("a"), "f1")
 		all := Chain("one", []int{1, -1, 2, 0, 1, 1})
@@ -169,7 +166,6 @@ var pieces = map[string]func(*harness){
 		h.wantFinish(now...)
 	},
 	"incomplete chunks are named": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		all := Chain("", []int{1, 1}, []int{1, 1, 1, 1, 1, 1}, []int{1, 1, 1})
 		second, third := Pieces(all[1], 1, 2, 1), Pieces(all[2], 2)
@@ -187,39 +183,36 @@ var pieces = map[string]func(*harness){
 			for _, r := range step.commit {
 				h.commit([]sink.Result{r}, sink.Committed)
 			}
-			if _, err := h.Finish(t.Context(), 3, 11); !errors.Is(err, sink.ErrIncomplete) || !strings.Contains(err.Error(), step.says) {
-				t.Errorf("finish: %v, want ErrIncomplete with %q", err, step.says)
+			if _, err := h.Finish(h.Context(), 3, 11); !errors.Is(err, sink.ErrIncomplete) || !strings.Contains(err.Error(), step.says) {
+				h.Errorf("finish: %v, want ErrIncomplete with %q", err, step.says)
 			}
 		}
 		h.commit(third[:1], sink.Committed)
 		h.wantFinish(slices.Concat(all[:1], second, third)...)
 	},
 	"the end of the last chunk is missing": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		now := Pieces(Chain("", []int{1, 1, 1})[0], 2)
 		h.commit(now[:1], sink.Committed)
 		for _, total := range [][2]uint64{{1, 3}, {1, 2}, {2, 3}} {
-			if _, err := h.Finish(t.Context(), total[0], total[1]); !errors.Is(err, sink.ErrIncomplete) || !strings.Contains(err.Error(), "objects 2 to 2 of chunk 0 are missing") {
-				t.Errorf("finish %v: %v, want ErrIncomplete that names object 2", total, err)
+			if _, err := h.Finish(h.Context(), total[0], total[1]); !errors.Is(err, sink.ErrIncomplete) || !strings.Contains(err.Error(), "objects 2 to 2 of chunk 0 are missing") {
+				h.Errorf("finish %v: %v, want ErrIncomplete that names object 2", total, err)
 			}
 		}
 	},
 	"a look at pieces": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		now := Pieces(Result(3, 6, "x", 2, -1, 0, 1), 1, 2)
 		for n, i := range []int{2, 0, 1} {
 			h.commit([]sink.Result{now[i]}, sink.Committed)
 			want := [][]sink.Result{{now[2]}, {now[0], now[2]}, now}[n]
-			if got, err := h.Look(t.Context(), 3); err != nil || !reflect.DeepEqual(got, want) {
-				t.Fatalf("look at chunk 3: %+v, %v; want %+v", got, err, want)
+			if got, err := h.Look(h.Context(), 3); err != nil || !reflect.DeepEqual(got, want) {
+				h.Fatalf("look at chunk 3: %+v, %v; want %+v", got, err, want)
 			}
 			h.reopen()
 		}
 	},
 	"dead letters of pieces, a chunk's together": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		all := Chain("", []int{-1, 1, -1}, []int{1}, []int{-1, -1, 1, -1}, []int{-1})
 		for _, r := range slices.Concat(Pieces(all[2], 1, 1, 1), all[3:], all[1:2], Pieces(all[0], 1, 1)) {
@@ -241,14 +234,13 @@ var pieces = map[string]func(*harness){
 			for _, r := range test.want {
 				lines = append(lines, r.Dead...)
 			}
-			got, next, err := h.DeadBelow(t.Context(), test.below, test.limit)
+			got, next, err := h.DeadBelow(h.Context(), test.below, test.limit)
 			if err != nil || !bytes.Equal(got, lines) || next != test.next {
-				t.Errorf("dead letters below %d, at most %d: %q, %d, %v; want %q, %d", test.below, test.limit, got, next, err, lines, test.next)
+				h.Errorf("dead letters below %d, at most %d: %q, %d, %v; want %q, %d", test.below, test.limit, got, next, err, lines, test.next)
 			}
 		}
 	},
 	"a result that is no piece": func(h *harness) {
-		t := h.t
 		h.claim(Plan("a"), "f1")
 		for name, spoil := range map[string]func(*sink.Result){
 			"before the chunk":               func(r *sink.Result) { r.From = -1 },
@@ -260,8 +252,8 @@ var pieces = map[string]func(*harness){
 		} {
 			r := Piece(Chain("", []int{1, 1, 1, 1})[0], 2, 1)
 			spoil(&r)
-			if _, err := h.Commit(t.Context(), []sink.Result{r}); !errors.Is(err, sink.ErrInvalid) {
-				t.Errorf("%s: %v, want ErrInvalid", name, err)
+			if _, err := h.Commit(h.Context(), []sink.Result{r}); !errors.Is(err, sink.ErrInvalid) {
+				h.Errorf("%s: %v, want ErrInvalid", name, err)
 			}
 		}
 		h.wantEntries()

@@ -40,36 +40,34 @@ func recordOf(t *testing.T, s Replacer, result sink.Result) sink.Record {
 // replaces are the tests of results that replace others.
 var replaces = map[string]func(*harness){
 	"a result made from an old record replaces nothing": func(h *harness) {
-		t := h.t
 		s := h.Sink.(redoer)
 		h.claim(Plan("a"), "f1")
 		first, retried, again := Result(0, 0, "first", 1, -1), Result(0, 0, "retried", 1, 1), Result(0, 0, "again", 1, 1)
 		h.commit([]sink.Result{first}, sink.Committed)
-		old := recordOf(t, s, first)
+		old := recordOf(h.T, s, first)
 		wantChanged := func(after string) {
-			t.Helper()
-			if err := s.Replace(t.Context(), old, retried); !errors.Is(err, sink.ErrChanged) {
-				t.Errorf("replace after %s: %v, want ErrChanged", after, err)
+			h.Helper()
+			if err := s.Replace(h.Context(), old, retried); !errors.Is(err, sink.ErrChanged) {
+				h.Errorf("replace after %s: %v, want ErrChanged", after, err)
 			}
 		}
-		if _, err := s.Redo(t.Context(), first.Version); err != nil {
-			t.Fatal(err)
+		if _, err := s.Redo(h.Context(), first.Version); err != nil {
+			h.Fatal(err)
 		}
 		wantChanged("redo")
 		again.Version = "v2"
 		h.commit([]sink.Result{again}, sink.Committed)
 		wantChanged("redo and another mapping")
 		h.wantFinish(again)
-		old = recordOf(t, s, again)
-		if err := s.Replace(t.Context(), old, first); err != nil {
-			t.Fatal(err)
+		old = recordOf(h.T, s, again)
+		if err := s.Replace(h.Context(), old, first); err != nil {
+			h.Fatal(err)
 		}
 		wantChanged("another Replace")
 		h.wantFinish(first)
 	},
 
 	"a result is replaced by results of two versions, of which redo removes one": func(h *harness) {
-		t := h.t
 		s := h.Sink.(redoer)
 		h.claim(Plan("a"), "f1")
 		all := Chain("old", []int{1, -1, 2, -1, 1}, []int{1})
@@ -83,18 +81,18 @@ var replaces = map[string]func(*harness){
 				mended[i].Version, mended[i].Transform, mended[i].Attempt = "v2", "t2", 2
 			}
 		}
-		old := recordOf(t, s, all[0])
+		old := recordOf(h.T, s, all[0])
 		for what, wrong := range map[string][]sink.Result{
 			"too few": mended[:4], "too many": append(slices.Clone(mended), all[1]), "a gap": append(slices.Clone(mended[:2]), mended[3:]...), "none": nil,
 			"another order": {mended[1], mended[0], mended[2], mended[3], mended[4]},
 		} {
-			if err := s.Replace(t.Context(), old, wrong...); !errors.Is(err, sink.ErrConflict) {
-				t.Errorf("replace by %s: %v, want ErrConflict", what, err)
+			if err := s.Replace(h.Context(), old, wrong...); !errors.Is(err, sink.ErrConflict) {
+				h.Errorf("replace by %s: %v, want ErrConflict", what, err)
 			}
 		}
 		h.wantFinish(all...)
-		if err := s.Replace(t.Context(), old, mended...); err != nil {
-			t.Fatal(err)
+		if err := s.Replace(h.Context(), old, mended...); err != nil {
+			h.Fatal(err)
 		}
 		want := append(slices.Clone(mended), all[1])
 		h.wantEntries(want...)
@@ -102,14 +100,14 @@ var replaces = map[string]func(*harness){
 		h.reopen()
 		h.wantEntries(want...)
 		s = h.Sink.(redoer)
-		done, err := s.Redo(t.Context(), "v2")
+		done, err := s.Redo(h.Context(), "v2")
 		if want := (sink.Redone{Chunks: 1, Objects: 2, Outputs: 1, Dead: 1}); err != nil || done != want {
-			t.Errorf("redo of v2: %+v, %v; want %+v", done, err, want)
+			h.Errorf("redo of v2: %+v, %v; want %+v", done, err, want)
 		}
 		h.wantEntries(mended[0], mended[2], mended[4], all[1])
-		done, err = s.Redo(t.Context(), "v1")
+		done, err = s.Redo(h.Context(), "v1")
 		if want := (sink.Redone{Chunks: 2, Objects: 4, Outputs: 5}); err != nil || done != want {
-			t.Errorf("redo of v1: %+v, %v; want %+v", done, err, want)
+			h.Errorf("redo of v1: %+v, %v; want %+v", done, err, want)
 		}
 		h.wantEntries()
 	},

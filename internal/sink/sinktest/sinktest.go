@@ -53,7 +53,7 @@ func run(t *testing.T, open Open, files bool, groups ...map[string]func(*harness
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				h := &harness{t: t, open: open, files: files, where: filepath.Join(t.TempDir(), "sink")}
+				h := &harness{T: t, open: open, files: files, where: filepath.Join(t.TempDir(), "sink")}
 				h.reopen()
 				t.Cleanup(h.shut)
 				test(h)
@@ -64,31 +64,31 @@ func run(t *testing.T, open Open, files bool, groups ...map[string]func(*harness
 
 // harness is one sink under test.
 type harness struct {
-	t     *testing.T
+	*testing.T
+	saver.Sink
 	open  Open
 	files bool // Finish merges the result into files
 	where string
-	saver.Sink
 }
 
 // reopen closes the sink if it is open, and opens it again.
 func (h *harness) reopen() {
-	h.t.Helper()
+	h.Helper()
 	h.shut()
-	s, err := h.open(h.t, h.where, Job)
+	s, err := h.open(h.T, h.where, Job)
 	if err != nil {
-		h.t.Fatalf("open sink: %v", err)
+		h.Fatalf("open sink: %v", err)
 	}
 	h.Sink = s
 }
 
 func (h *harness) shut() {
-	h.t.Helper()
+	h.Helper()
 	if h.Sink == nil {
 		return
 	}
 	if err := h.Close(); err != nil {
-		h.t.Errorf("close sink: %v", err)
+		h.Errorf("close sink: %v", err)
 	}
 	h.Sink = nil
 }
@@ -99,34 +99,34 @@ func Plan(source string) chunk.Plan {
 }
 
 func (h *harness) claim(plan chunk.Plan, fetcher string) sink.Grant {
-	h.t.Helper()
-	g, err := h.Claim(h.t.Context(), plan, fetcher)
+	h.Helper()
+	g, err := h.Claim(h.Context(), plan, fetcher)
 	if err != nil {
-		h.t.Fatalf("claim by %s: %v", fetcher, err)
+		h.Fatalf("claim by %s: %v", fetcher, err)
 	}
 	return g
 }
 
 // commit commits a group and checks the outcomes.
 func (h *harness) commit(group []sink.Result, want ...sink.Outcome) {
-	h.t.Helper()
-	got, err := h.Commit(h.t.Context(), group)
+	h.Helper()
+	got, err := h.Commit(h.Context(), group)
 	if err != nil {
-		h.t.Fatalf("commit: %v", err)
+		h.Fatalf("commit: %v", err)
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
-		h.t.Fatalf("outcomes are %v, want %v", got, want)
+		h.Fatalf("outcomes are %v, want %v", got, want)
 	}
 }
 
 // wantEntries checks what List returns for all chunks below 1000.
 func (h *harness) wantEntries(want ...sink.Result) {
-	h.t.Helper()
-	got, err := h.List(h.t.Context(), 0, 1000)
+	h.Helper()
+	got, err := h.List(h.Context(), 0, 1000)
 	if err != nil {
-		h.t.Fatalf("list: %v", err)
+		h.Fatalf("list: %v", err)
 	}
-	sameEntries(h.t, got, want...)
+	sameEntries(h.T, got, want...)
 }
 
 func sameEntries(t *testing.T, got []sink.Entry, want ...sink.Result) {
@@ -143,27 +143,27 @@ func sameEntries(t *testing.T, got []sink.Entry, want ...sink.Result) {
 
 // wantFinish finishes the job, and compares the summary and the files with the results, given in input order.
 func (h *harness) wantFinish(results ...sink.Result) sink.Summary {
-	h.t.Helper()
+	h.Helper()
 	want, outputs, dead := Expect(results...)
-	got, err := h.Finish(h.t.Context(), want.Chunks, want.Objects)
+	got, err := h.Finish(h.Context(), want.Chunks, want.Objects)
 	if err != nil {
-		h.t.Fatalf("finish: %v", err)
+		h.Fatalf("finish: %v", err)
 	}
 	want.Output, want.DeadFile = got.Output, got.DeadFile
 	if got != want {
-		h.t.Fatalf("summary is %+v, want %+v", got, want)
+		h.Fatalf("summary is %+v, want %+v", got, want)
 	}
 	if got != h.Summary() {
-		h.t.Fatalf("Summary is %+v after Finish said %+v", h.Summary(), got)
+		h.Fatalf("Summary is %+v after Finish said %+v", h.Summary(), got)
 	}
 	if got.Output == "" || (got.DeadFile != "") != (len(dead) > 0) {
-		h.t.Fatalf("a finished job with %d dead letters says that they lie in %q, and the outputs in %q", want.Dead, got.DeadFile, got.Output)
+		h.Fatalf("a finished job with %d dead letters says that they lie in %q, and the outputs in %q", want.Dead, got.DeadFile, got.Output)
 	}
 	h.sameRecords(outputs, dead)
 	if h.files {
-		sameFile(h.t, got.Output, Content(got.Output, outputs))
+		sameFile(h.T, got.Output, Content(got.Output, outputs))
 		if len(dead) > 0 {
-			sameFile(h.t, got.DeadFile, dead)
+			sameFile(h.T, got.DeadFile, dead)
 		}
 	}
 	return got
@@ -178,10 +178,10 @@ type reader interface {
 
 // sameRecords compares the content of all records, in order.
 func (h *harness) sameRecords(wantOutputs, wantDead []byte) {
-	h.t.Helper()
+	h.Helper()
 	from := h.Sink.(reader)
 	var outputs, dead []byte
-	for r, err := range from.Records(h.t.Context()) {
+	for r, err := range from.Records(h.Context()) {
 		if err == nil {
 			outputs, err = from.Outputs(outputs, r)
 		}
@@ -189,11 +189,11 @@ func (h *harness) sameRecords(wantOutputs, wantDead []byte) {
 			dead, err = from.DeadLetters(dead, r)
 		}
 		if err != nil {
-			h.t.Fatalf("read records: %v", err)
+			h.Fatalf("read records: %v", err)
 		}
 	}
 	if !bytes.Equal(outputs, wantOutputs) || !bytes.Equal(dead, wantDead) {
-		h.t.Fatalf("the records have outputs %.200q and dead letters %.200q, want %.200q and %.200q", outputs, dead, wantOutputs, wantDead)
+		h.Fatalf("the records have outputs %.200q and dead letters %.200q, want %.200q and %.200q", outputs, dead, wantOutputs, wantDead)
 	}
 }
 
