@@ -30,15 +30,12 @@ type DeadLetter struct {
 	Attempts int    // from 1; 0 if it never reached a mapper
 	Mapper   string // the mapper's name; "" if it never reached one
 	Version  string // the mapper's version
-	Object   []byte
+	Object   []byte // as it was in the source
 
 	// Outputs are what the object was mapped to, when the sink refused that. A sink does not
 	// have the object itself, so that one is nil.
 	Outputs [][]byte
 }
-
-// Bytes returns the object as it was in the source.
-func (d DeadLetter) Bytes() []byte { return d.Object }
 
 // Append appends the dead letter to dst as one line, with its line break.
 func (d DeadLetter) Append(dst []byte) []byte {

@@ -25,8 +25,8 @@ func checkLetter(t interface {
 	if err != nil {
 		t.Fatalf("ParseDeadLetter(%.500q): %v", line, err)
 	}
-	if !bytes.Equal(got.Bytes(), d.Object) {
-		t.Fatalf("got the object %.200q, want %.200q (line %.500q)", got.Bytes(), d.Object, line)
+	if !bytes.Equal(got.Object, d.Object) {
+		t.Fatalf("got the object %.200q, want %.200q (line %.500q)", got.Object, d.Object, line)
 	}
 	if got.Ordinal != d.Ordinal || got.Chunk != d.Chunk || got.Attempts != d.Attempts {
 		t.Fatalf("got %+v, want %+v", got, d)

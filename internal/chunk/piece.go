@@ -39,6 +39,21 @@ func (p Piece) Overlaps(o Piece) bool {
 	return p.Chunk == o.Chunk && max(p.From, o.From) < min(p.To, o.To)
 }
 
+// An Entry names a committed piece, and the content of its chunk.
+type Entry struct {
+	ID      ID
+	From    int    // index of the piece's first object within the chunk
+	Objects int    // of the piece
+	Of      int    // objects of the whole chunk
+	Digest  Digest // of the body of the whole chunk
+}
+
+// Piece returns the name of the piece.
+func (e Entry) Piece() Piece { return Piece{Chunk: e.ID, From: e.From, To: e.From + e.Objects} }
+
+// Whole reports whether the piece is a whole chunk.
+func (e Entry) Whole() bool { return e.Objects == e.Of }
+
 // Compare orders pieces by chunk, then by where they begin, then by where they end.
 func (p Piece) Compare(o Piece) int {
 	return cmp.Or(cmp.Compare(p.Chunk, o.Chunk), cmp.Compare(p.From, o.From), cmp.Compare(p.To, o.To))

@@ -196,9 +196,7 @@ func (b *bench) sync(r *bus.Request) {
 	if err != nil {
 		a = wire.SyncAnswer{Plan: q.Plan, Status: wire.SyncFailed, Reason: err.Error()}
 	}
-	for _, e := range entries {
-		a.Entries = append(a.Entries, wire.Entry(e))
-	}
+	a.Entries = append(a.Entries, entries...)
 	a.Sink = b.name
 	b.reply(r, a.Encode())
 }

@@ -91,8 +91,8 @@ type Counts struct {
 // New returns an empty ledger.
 func New(cfg Config) *Ledger {
 	return &Ledger{
-		cfg: cfg, open: map[chunk.ID]*pieces{}, early: newEarly(), unconfirmed: map[*entry]struct{}{},
-		mappers: map[string]*mapper{}, byHeard: list.New(), gone: newDeparted(),
+		cfg: cfg, open: map[chunk.ID]*pieces{}, early: early{held: map[chunk.ID]map[chunk.Piece]string{}}, unconfirmed: map[*entry]struct{}{},
+		mappers: map[string]*mapper{}, byHeard: list.New(), gone: departed{seq: map[string]uint64{}},
 	}
 }
 

@@ -131,8 +131,6 @@ type early struct {
 	count int
 }
 
-func newEarly() early { return early{held: map[chunk.ID]map[chunk.Piece]string{}} }
-
 func (y *early) add(p chunk.Piece, mapper string) {
 	of := y.held[p.Chunk]
 	if _, known := of[p]; !known {
@@ -173,8 +171,6 @@ type departed struct {
 	order []string // a ring, oldest at next
 	next  int
 }
-
-func newDeparted() departed { return departed{seq: map[string]uint64{}} }
 
 func (g *departed) remember(id string, seq uint64) {
 	if _, known := g.seq[id]; !known {

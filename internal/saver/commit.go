@@ -138,10 +138,7 @@ func (s *Saver) confirmAndAnswer(group []*parcel, outcomes []sink.Outcome) {
 			next++
 			s.decide(p, r, outcome, len(outcomes))
 			if outcome.Durable() {
-				durable = append(durable, wire.SavedPiece{
-					Entry:  wire.Entry{ID: r.Chunk, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest},
-					Mapper: p.mapper, Dead: r.DeadCount,
-				})
+				durable = append(durable, wire.SavedPiece{Entry: r.Entry(), Mapper: p.mapper, Dead: r.DeadCount})
 			}
 		}
 	}

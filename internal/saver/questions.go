@@ -135,11 +135,7 @@ func (s *Saver) list(ctx context.Context, q wire.Sync) wire.SyncAnswer {
 	if err != nil {
 		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	}
-	page := make([]wire.Entry, len(entries))
-	for i, e := range entries {
-		page[i] = wire.Entry(e)
-	}
-	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Entries: page, Summary: s.summary(), Load: s.load()}
+	return wire.SyncAnswer{Status: wire.SyncOK, Epoch: q.Epoch, Entries: entries, Summary: s.summary(), Load: s.load()}
 }
 
 // maxShown bounds how much of an object, and of its error, is shown to people.

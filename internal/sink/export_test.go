@@ -46,7 +46,7 @@ func (t *Table) InCuts() int { return len(t.cuts) }
 func (f *Folder) FillIndex(n int) error {
 	for id := range n {
 		where := int64(id) * 15_000
-		f.index.note(Placed{Entry{chunk.ID(id), 0, 100, 100, chunk.Digest{byte(id)}}, at(int(where/DefaultPartBytes), where%DefaultPartBytes)})
+		f.index.note(Placed{Entry{ID: chunk.ID(id), Objects: 100, Of: 100, Digest: chunk.Digest{byte(id)}}, at(int(where/DefaultPartBytes), where%DefaultPartBytes)})
 		if f.index.due(f.log) || id == n-1 {
 			if err := f.index.append(f.log, f.state.Load()); err != nil {
 				return err

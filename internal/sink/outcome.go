@@ -65,7 +65,7 @@ func (c *Comparison) Add(r *Result, there Entry, begins uint64) {
 // addResult compares with another result of the group.
 func (c *Comparison) addResult(r, there *Result) {
 	if there.Chunk == r.Chunk {
-		c.Add(r, Entry{From: there.From, Objects: there.Objects, Of: there.Of, Digest: there.Digest}, there.begins())
+		c.Add(r, there.Entry(), there.begins())
 	}
 }
 

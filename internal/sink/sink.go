@@ -37,6 +37,11 @@ type Result struct {
 	Term      uint64 // of the version, at the time of the lease; it is not stored
 }
 
+// Entry names the piece.
+func (r *Result) Entry() Entry {
+	return Entry{ID: r.Chunk, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest}
+}
+
 // Outcome is what Commit did with a result.
 type Outcome int
 
@@ -81,16 +86,7 @@ type Grant struct {
 }
 
 // An Entry names a committed piece of a chunk.
-type Entry struct {
-	ID      chunk.ID
-	From    int          // index of the piece's first object within the chunk
-	Objects int          // of the piece
-	Of      int          // objects of the whole chunk
-	Digest  chunk.Digest // of the body of the whole chunk
-}
-
-// Whole reports whether the piece is a whole chunk.
-func (e Entry) Whole() bool { return e.Objects == e.Of }
+type Entry = chunk.Entry
 
 // A Summary counts what a sink holds.
 type Summary struct {

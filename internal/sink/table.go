@@ -127,7 +127,7 @@ func (t *Table) yield(id chunk.ID, s spot, yield func(Placed) bool) bool {
 	}
 	c := t.cuts[id]
 	for _, p := range c.pieces {
-		if !yield(Placed{Entry{id, int(p.from), int(p.objects), c.of, p.digest}, p.at}) {
+		if !yield(Placed{Entry{ID: id, From: int(p.from), Objects: int(p.objects), Of: c.of, Digest: p.digest}, p.at}) {
 			return false
 		}
 	}

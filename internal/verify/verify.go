@@ -303,7 +303,7 @@ func (v *verifier) letters(c chunk.Chunk, r sink.Record, lines []byte) {
 			v.report.problem("object %d: its dead letter says chunk %d, but it is in chunk %d", letter.Ordinal, letter.Chunk, c.ID)
 		case seen[letter.Ordinal]:
 			v.report.problem("object %d has two dead letters", letter.Ordinal)
-		case len(letter.Outputs) == 0 && !bytes.Equal(letter.Bytes(), objects[at]): // one that the sink refused has no object
+		case len(letter.Outputs) == 0 && !bytes.Equal(letter.Object, objects[at]): // one that the sink refused has no object
 			v.report.problem("object %d: its dead letter holds another object", letter.Ordinal)
 		case r.Counts[at] != 0:
 			v.report.problem("object %d has a dead letter and %d outputs", letter.Ordinal, r.Counts[at])

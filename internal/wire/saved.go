@@ -94,7 +94,7 @@ func (s *Saved) table() (mappers []string, body []byte) {
 			places[c.Mapper] = place
 			mappers = append(mappers, c.Mapper)
 		}
-		body = binary.BigEndian.AppendUint16(c.append(body), uint16(place))
+		body = binary.BigEndian.AppendUint16(appendEntry(body, c.Entry), uint16(place))
 	}
 	return mappers, body
 }
@@ -109,7 +109,7 @@ func (f *fields) savedPieces(mappers []string) []SavedPiece {
 	for entry := range slices.Chunk(f.body, savedSize) {
 		place := int(binary.BigEndian.Uint16(entry[entrySize:]))
 		c := SavedPiece{Entry: readEntry(entry)}
-		if place >= len(mappers) || !c.isValid() {
+		if place >= len(mappers) || !isPiece(c.Entry) {
 			f.fail("body", "piece %s of mapper number %d", c.Piece(), place)
 			return nil
 		}

@@ -135,18 +135,7 @@ type VersionPast struct {
 func (v VersionPast) empty() bool { return len(v.Terms)+len(v.Transforms) == 0 }
 
 // An Entry is a committed piece.
-type Entry struct {
-	ID      chunk.ID
-	From    int // index of its first object within the chunk
-	Objects int
-	Of      int          // objects of the whole chunk
-	Digest  chunk.Digest // of the objects of the whole chunk
-}
-
-// Piece returns the name of the piece.
-func (e Entry) Piece() chunk.Piece {
-	return chunk.Piece{Chunk: e.ID, From: e.From, To: e.From + e.Objects}
-}
+type Entry = chunk.Entry
 
 const (
 	keySize   = 32
@@ -197,23 +186,23 @@ func (f *fields) entries(list *[]Entry) {
 	case f.write:
 		f.body = slices.Grow(f.body, count*entrySize)
 		for _, e := range *list {
-			f.body = e.append(f.body)
+			f.body = appendEntry(f.body, e)
 		}
 	case f.err == nil && len(f.body) != count*entrySize:
 		f.fail(key, "%d entries in %d bytes", count, len(f.body))
 	case f.err == nil && count > 0:
 		*list = make([]Entry, count)
 		for i := range *list {
-			if (*list)[i] = readEntry(f.body[i*entrySize:]); !(*list)[i].isValid() {
+			if (*list)[i] = readEntry(f.body[i*entrySize:]); !isPiece((*list)[i]) {
 				f.fail("body", "entry %d names no piece", i)
 			}
 		}
 	}
 }
 
-// append writes an entry, big-endian: the chunk's ID in 8 bytes, From, Objects and Of in 2 bytes each,
+// appendEntry appends an entry, big-endian: the chunk's ID in 8 bytes, From, Objects and Of in 2 bytes each,
 // and the digest in 16 bytes.
-func (e Entry) append(body []byte) []byte {
+func appendEntry(body []byte, e Entry) []byte {
 	body = binary.BigEndian.AppendUint64(body, uint64(e.ID))
 	for _, n := range []int{e.From, e.Objects, e.Of} {
 		body = binary.BigEndian.AppendUint16(body, uint16(n)) // at most chunk.MaxSize
@@ -230,7 +219,7 @@ func readEntry(b []byte) Entry {
 	return e
 }
 
-func (e Entry) isValid() bool {
+func isPiece(e Entry) bool {
 	return e.ID <= maxID && e.Of <= chunk.MaxSize && e.Objects >= 1 && e.From <= e.Of-e.Objects
 }
 

@@ -135,7 +135,7 @@ func sameEntries(t *testing.T, got []sink.Entry, want ...sink.Result) {
 		t.Fatalf("%d entries %v, want %d", len(got), got, len(want))
 	}
 	for i, r := range want {
-		if e := (sink.Entry{ID: r.Chunk, From: r.From, Objects: r.Objects, Of: r.Of, Digest: r.Digest}); got[i] != e {
+		if e := r.Entry(); got[i] != e {
 			t.Fatalf("entry %d is %v, want %v", i, got[i], e)
 		}
 	}
