@@ -15,26 +15,10 @@ import (
 
 // A message that is larger than max_payload travels in parts. The requester
 // drives both halves: it sends the parts of a request, and fetches those of an
-// answer.
+// answer. docs/protocol.md shows the sequence.
 //
-//	requester                                    responder
-//	   │ first (to the verb; a queue group picks)  │
-//	   ├──────────────────────────────────────────▶│
-//	   │◀── continue (at chunkline.<job>.part.<X>) ┤
-//	   │ put, put, put … (to part.<X>)             │
-//	   ├──────────────────────────────────────────▶│
-//	   │◀── have, have, have …                     ┤
-//	   │ the last put                              │
-//	   ├──────────────────────────────────────────▶│ handled
-//	   │◀── the answer, or its first part          ┤
-//	   │ get, get, get … (to part.<X>)             │
-//	   ├──────────────────────────────────────────▶│
-//	   │◀── part, part, part …                     ┤
-//	   │ release                                   │
-//	   ├──────────────────────────────────────────▶│
-//
-// Either half may be missing: a small request can have a large answer. Each arrow
-// is one message, which may be lost, repeated or late. Parts are repeated until
+// Either half may be missing: a small request can have a large answer. Each part
+// may be lost, repeated or late. Parts are repeated until
 // they are answered, and a checksum of the whole body decides.
 const verbPart = "part"
 

@@ -2,7 +2,7 @@ package wire
 
 import "math"
 
-// The kinds of parts, and their headers. internal/bus/parts.go shows their sequence.
+// The kinds of parts, and their headers. docs/protocol.md shows their sequence.
 const (
 	PartFirst    = "first"
 	PartContinue = "continue"
