@@ -4,35 +4,17 @@ package kinds
 
 import (
 	"context"
-	"io"
 	"iter"
-	"time"
 
-	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/sink/objectsink"
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
 )
 
-// A Sink has the methods of every kind. saver.Sink, whose contract they keep, and sink.Folder describe them.
+// A Sink has the methods of every kind. sink.Folder describes those that a saver does not need.
 type Sink interface {
-	Claim(ctx context.Context, plan chunk.Plan, fetcher string) (sink.Grant, error)
-	Plan() (chunk.Plan, bool)
-	Epoch() uint64
-	Key() []byte
-	FenceVersion(ctx context.Context, version string, term uint64) error
-	Term(version string) uint64
-	Refresh(ctx context.Context) error
-	Commit(ctx context.Context, results []sink.Result) ([]sink.Outcome, error)
-	List(ctx context.Context, from chunk.ID, limit int) ([]sink.Entry, error)
-	Has(ctx context.Context, ids []chunk.ID) ([]sink.Entry, error)
-	DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines []byte, next chunk.ID, err error)
-	Look(ctx context.Context, id chunk.ID) ([]sink.Result, error)
-	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
-	Summary() sink.Summary
-	Identity() (id, at string)
-	OnSync(report func(took time.Duration))
-	io.Closer
+	saver.Sink
 
 	// For commands that read or repair a result.
 	Job() string

@@ -7,6 +7,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
+	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // pause is the time between two attempts to open a sink whose server accepts no connections.
@@ -28,10 +29,8 @@ func openWaiting(ctx context.Context, open func() (Sink, error), note func(error
 			return nil, err
 		}
 		note(err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := webservice.Sleep(ctx, pause); err != nil {
+			return nil, err
 		}
 	}
 }
