@@ -105,13 +105,12 @@ func (s *Scanner) element() (Object, error) {
 // searchElement returns the element at the front of the window if it is not whole
 // in the buffer, not valid, or too large.
 func (s *Scanner) searchElement() (Object, error) {
-	at := s.place
 	var edge edge
 	for searched := 0; ; {
 		w := s.window()
 		n := edge.find(w[searched:])
 		if n >= 0 && searched+n <= s.max {
-			return s.checkElement(at, w[:searched+n]), nil
+			return s.consumeChecked(bytes.TrimRight(w[:searched+n], blanks), true, afterItem), nil
 		}
 		if searched = len(w); n >= 0 || searched > s.max {
 			return s.omitElement()
@@ -125,17 +124,15 @@ func (s *Scanner) searchElement() (Object, error) {
 	}
 }
 
-// checkElement consumes raw, an element with the white space after it, and returns
-// it with its flaw, if any.
-func (s *Scanner) checkElement(at Place, raw []byte) Object {
-	raw = bytes.TrimRight(raw, blanks)
+// consumeChecked consumes raw, an element or a value, and returns it with its flaw, if any.
+func (s *Scanner) consumeChecked(raw []byte, inArray bool, to phase) Object {
 	var flaw string
 	if !valid(raw) {
-		flaw = s.flawed(at, raw, true).Flaw // before consume changes line breaks
+		flaw = s.flawed(s.place, raw, inArray).Flaw // before consume changes line breaks
 	}
-	element := s.consume(len(raw), afterItem)
-	element.Flaw = flaw
-	return element
+	object := s.consume(len(raw), to)
+	object.Flaw = flaw
+	return object
 }
 
 // consume consumes the n bytes of an element or a value and makes them one line.

@@ -68,17 +68,11 @@ func (s *Scanner) searchValue() (Object, error) {
 // it, with a flaw if it is not valid. It returns an error if the end of an invalid
 // value is not certain.
 func (s *Scanner) checkValue(n int) (Object, error) {
-	raw, at := s.window()[:n], s.place
-	var flaw string
-	if !valid(raw) {
-		if c := raw[0]; c != '{' && c != '[' && !json.Valid(raw) {
-			return Object{}, s.noValue(raw)
-		}
-		flaw = s.flawed(at, raw, false).Flaw // before consume changes line breaks
+	raw := s.window()[:n]
+	if c := raw[0]; c != '{' && c != '[' && !json.Valid(raw) {
+		return Object{}, s.noValue(raw)
 	}
-	value := s.consume(n, inValues)
-	value.Flaw = flaw
-	return value, nil
+	return s.consumeChecked(raw, false, inValues), nil
 }
 
 // noValue returns the error for bytes that are not a value, after which it is not
