@@ -15,7 +15,7 @@ const (
 )
 
 // beatLoop publishes a heartbeat every second until ctx ends.
-func (m *Mapper) beatLoop(ctx context.Context) error {
+func (m *Mapper) beatLoop(ctx context.Context) {
 	tick := time.NewTicker(beatInterval)
 	defer tick.Stop()
 	for {
@@ -25,7 +25,7 @@ func (m *Mapper) beatLoop(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }

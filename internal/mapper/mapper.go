@@ -10,6 +10,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/rs/zerolog"
@@ -125,17 +126,16 @@ func (m *Mapper) Run(ctx context.Context) error {
 	defer stopWork()
 	beating, stopBeating := context.WithCancel(context.WithoutCancel(ctx))
 
-	background := new(errgroup.Group)
-	background.Go(func() error {
+	var background sync.WaitGroup
+	background.Go(func() {
 		if m.bus.WaitOnline(asking) == nil {
 			m.log.Info().Str("mapper_id", m.id).Int("workers", m.cfg.Workers).Str("transform", m.task.Load().self.Transform).Msg("mapper asks for work")
 		}
-		return nil
 	})
-	background.Go(func() error { return m.beatLoop(beating) })
-	background.Go(func() error { m.helloLoop(beating); return nil })
-	background.Go(func() error { m.bus.OnConnect(beating, m.hellos.wake); return nil })
-	background.Go(func() error { m.drainAtEnd(asking, work, stopAsking, stopWork); return nil })
+	background.Go(func() { m.beatLoop(beating) })
+	background.Go(func() { m.helloLoop(beating) })
+	background.Go(func() { m.bus.OnConnect(beating, m.hellos.wake) })
+	background.Go(func() { m.drainAtEnd(asking, work, stopAsking, stopWork) })
 
 	m.drill.hold(asking)
 	workers := new(errgroup.Group)
@@ -151,7 +151,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 	err = workers.Wait() // and for the results that are on their way to the saver
 	stopAsking(err)
 	stopBeating()
-	err = errors.Join(err, background.Wait())
+	background.Wait()
 	m.leave(context.WithoutCancel(ctx), stopServing)
 	if cause := context.Cause(asking); err == nil && errors.Is(cause, errClosed) {
 		err = cause

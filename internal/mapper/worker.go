@@ -3,9 +3,8 @@ package mapper
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/wire"
@@ -15,13 +14,14 @@ import (
 // results are saved. When work ends it drops the piece that it maps and the results that
 // are not saved.
 func (m *Mapper) worker(asking, work context.Context, index int) error {
-	saving := new(errgroup.Group)
+	var saving sync.WaitGroup
 	var own instance
-	err := m.workLoop(asking, work, index, &own, saving)
-	return errors.Join(err, saving.Wait(), own.close())
+	err := m.workLoop(asking, work, index, &own, &saving)
+	saving.Wait()
+	return errors.Join(err, own.close())
 }
 
-func (m *Mapper) workLoop(asking, work context.Context, index int, own *instance, saving *errgroup.Group) error {
+func (m *Mapper) workLoop(asking, work context.Context, index int, own *instance, saving *sync.WaitGroup) error {
 	pause := m.backoff(uint64(index))
 	var next *ahead // what the worker asked while it mapped its last grant
 	for {
@@ -62,16 +62,15 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, own *instance
 
 // mapGrant maps the pieces of a grant, one after the other, and sends their results together. An error means
 // that the transform itself is broken.
-func (m *Mapper) mapGrant(work context.Context, task *task, own *instance, saving *errgroup.Group, pieces []*piece) error {
+func (m *Mapper) mapGrant(work context.Context, task *task, own *instance, saving *sync.WaitGroup, pieces []*piece) error {
 	g := &grant{mapper: m, left: pieces, send: func(b batch) {
 		parcel := m.pack(work, task.self, b, time.Now())
 		taken := m.memory.resize(0, parcel.cost())
 		m.waiting.Add(1)
-		saving.Go(func() error {
+		saving.Go(func() {
 			defer m.memory.resize(taken, 0)
 			defer m.waiting.Add(-1)
 			m.deliver(parcel)
-			return nil
 		})
 	}}
 	if len(pieces) > 1 {

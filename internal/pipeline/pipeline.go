@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -63,13 +64,13 @@ func Run(ctx context.Context, cfg Config, src source.Source, out saver.Sink, log
 		return report.Status{}, err
 	}
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
-	watcher := new(errgroup.Group)
+	var watcher sync.WaitGroup
 	if watch != nil {
-		watcher.Go(func() error { watch(watching, p.fetcher.Status); return nil })
+		watcher.Go(func() { watch(watching, p.fetcher.Status) })
 	}
 	err = p.run(ctx)
 	stopWatching()
-	_ = watcher.Wait() // returns no errors
+	watcher.Wait()
 	return p.fetcher.Status(), err
 }
 
@@ -153,27 +154,23 @@ func (p *parts) run(ctx context.Context) error {
 	defer stopSaving()
 
 	var mapErr, fetchErr, saveErr error // each is written by one goroutine and read after both groups have ended
-	savers := new(errgroup.Group)
-	savers.Go(func() error {
+	var savers, others sync.WaitGroup
+	savers.Go(func() {
 		saveErr = p.saver.Run(saving)
 		stopMapping() // without a saver the others have nothing to wait for
 		stopFetching()
-		return nil
 	})
-	others := new(errgroup.Group)
-	others.Go(func() error {
+	others.Go(func() {
 		mapErr = p.runMappers(mapping, stopMapping)
 		stopFetching()
-		return nil
 	})
-	others.Go(func() error {
+	others.Go(func() {
 		fetchErr = app.RunRole(fetching, app.HTTP{Addr: p.cfg.HTTP, Hosts: p.cfg.HTTPHosts, Log: p.log}, p.fetcher, p.showPage)
 		stopMapping()
-		return nil
 	})
-	_ = others.Wait() // the variables hold the errors
+	others.Wait()
 	stopSaving()
-	_ = savers.Wait()
+	savers.Wait()
 	return cause(fetchErr, mapErr, saveErr, ctx.Err() != nil)
 }
 
