@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -99,12 +100,10 @@ func parse(spec string) (settings, error) {
 }
 
 func parseFormat(text string) (string, error) {
-	for _, format := range formats {
-		if text == format {
-			return format, nil
-		}
+	if !slices.Contains(formats, text) {
+		return "", fmt.Errorf("format=%s: use %s", text, strings.Join(formats, ", "))
 	}
-	return "", fmt.Errorf("format=%s: use %s", text, strings.Join(formats, ", "))
+	return text, nil
 }
 
 func parseSize(text string) (int64, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/chunkline/chunkline/internal/sink"
@@ -72,14 +73,9 @@ func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.
 
 // isRefusal reports whether an error is the sink's own answer to a request, and not an error of the database.
 func isRefusal(err error) bool {
-	for _, answer := range []error{
+	return slices.ContainsFunc([]error{
 		sink.ErrUnclaimed, sink.ErrOtherPlan, sink.ErrFenced, sink.ErrInvalid, sink.ErrNoChunk, sink.ErrChanged, sink.ErrConflict, sink.ErrIncomplete, sink.ErrSettings, errKept,
-	} {
-		if errors.Is(err, answer) {
-			return true
-		}
-	}
-	return false
+	}, func(answer error) bool { return errors.Is(err, answer) })
 }
 
 // errCommit marks the error of a COMMIT.
