@@ -11,6 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/webservice"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -67,10 +68,8 @@ func (f *Fetcher) claim(ctx context.Context) error {
 			logged = true
 			f.log.Warn().Err(err).Msg("waiting for the saver")
 		}
-		select {
-		case <-ctx.Done():
+		if webservice.Sleep(ctx, askPause) != nil {
 			return ErrUnfinished
-		case <-time.After(askPause):
 		}
 	}
 }
@@ -112,9 +111,7 @@ func (f *Fetcher) serveStatus() (stop func(ctx context.Context) error, err error
 		Name: "fetcher", Version: app.Version(), Description: "waits for the saver of job " + f.bus.Job(),
 		Endpoints: []bus.Endpoint{
 			{Verb: wire.VerbStatus, Handle: f.handleStatus},
-			{Verb: wire.VerbControl, Handle: func(r *bus.Request) {
-				f.reply(r, wire.ControlAnswer{Plan: f.planID, Reason: ErrNotRunning.Error()}.Encode())
-			}},
+			{Verb: wire.VerbControl, Handle: func(r *bus.Request) { f.answerControl(r, ErrNotRunning) }},
 		},
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package fetcher
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -111,14 +112,13 @@ func (f *Fetcher) endMappers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, goneAfter)
 	defer cancel()
 	message := wire.Order{Plan: f.planID, Epoch: f.grant.epoch, Kind: wire.OrderDrain, Reason: "the job is done"}.Encode()
-	group := new(errgroup.Group)
+	var orders sync.WaitGroup
 	for _, m := range f.Status().Mappers {
-		group.Go(func() error {
+		orders.Go(func() {
 			if _, err := f.bus.Request(ctx, wire.VerbMapper(m.ID), message); err != nil {
 				f.log.Debug().Err(err).Str("mapper", m.Name).Str("mapper_id", m.ID).Msg("mapper may not know that the job is done")
 			}
-			return nil
 		})
 	}
-	_ = group.Wait() // its members return no errors
+	orders.Wait()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/webservice"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -47,10 +48,7 @@ func (f *Fetcher) save(ctx context.Context, message wire.Message) error {
 		if done, err := f.trySave(ctx, message); done {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(askPause):
-		}
+		_ = webservice.Sleep(ctx, askPause) // the end of ctx ends the loop
 	}
 	return ctx.Err()
 }
@@ -84,10 +82,8 @@ func (f *Fetcher) insist(ctx context.Context, q wire.Sync) (wire.SyncAnswer, err
 		case err == nil && (answer.Status == wire.SyncFenced || answer.Status == wire.SyncOtherPlan):
 			return answer, refusal(answer)
 		}
-		select {
-		case <-ctx.Done():
-			return wire.SyncAnswer{}, ctx.Err()
-		case <-time.After(askPause):
+		if err := webservice.Sleep(ctx, askPause); err != nil {
+			return wire.SyncAnswer{}, err
 		}
 	}
 }

@@ -73,16 +73,19 @@ func (f *Fetcher) handleStatus(r *bus.Request) { f.reply(r, wire.EncodeStatus(f.
 func (f *Fetcher) handleControl(ctx context.Context, r *bus.Request) {
 	control, err := wire.DecodeControl(r.Message)
 	if err != nil {
-		f.reply(r, wire.ControlAnswer{Plan: f.planID, Reason: err.Error()}.Encode())
+		f.answerControl(r, err)
 		return
 	}
-	f.post(ctx, func(c *coordinator) {
-		answer := wire.ControlAnswer{Plan: f.planID, OK: true}
-		if err := c.obey(control); err != nil {
-			answer = wire.ControlAnswer{Plan: f.planID, Reason: err.Error()}
-		}
-		f.reply(r, answer.Encode())
-	})
+	f.post(ctx, func(c *coordinator) { f.answerControl(r, c.obey(control)) })
+}
+
+// answerControl says that an operator's order was carried out, or why not.
+func (f *Fetcher) answerControl(r *bus.Request, err error) {
+	answer := wire.ControlAnswer{Plan: f.planID, OK: err == nil}
+	if err != nil {
+		answer.Reason = err.Error()
+	}
+	f.reply(r, answer.Encode())
 }
 
 // sayHello announces to the mappers that this fetcher serves, so that idle mappers ask at once. It is only a hint: a mapper

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
+	"github.com/chunkline/chunkline/internal/webservice"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -90,10 +91,8 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 			if s.confirms.isClosed() {
 				return nil // the saver stops and the fetcher does not answer: the fetcher will ask instead
 			}
-			select {
-			case <-time.After(confirmPause):
-			case <-ctx.Done():
-				return nil
+			if webservice.Sleep(ctx, confirmPause) != nil {
+				return nil //nolint:nilerr // the end of ctx is no failure
 			}
 		}
 	}
