@@ -9,13 +9,6 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// Options are the settings that all kinds of sink have.
-type Options struct {
-	Output   string // file of the ordered outputs; default: the kind's own
-	DeadFile string // file of the ordered dead letters; default: the kind's own
-	ReadOnly bool   // for verify and dead list
-}
-
 // kinds is the hint in the error for an unknown kind of sink.
 const kinds = "use a folder's path, folder:PATH, file:///absolute/path, sqlite:FILE, postgres://…, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or azblob://CONTAINER/PREFIX"
 
@@ -26,12 +19,12 @@ var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):`)
 //
 // It fails with ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat, ErrLocked, ErrOtherJob, ErrFull or ErrDamaged. With
 // ReadOnly it creates nothing, and an empty job means any job.
-func Open(spec, job string, o Options) (*Folder, error) {
+func Open(spec, job string, o FolderOptions) (*Folder, error) {
 	dir, err := folderOf(spec)
 	if err != nil {
 		return nil, err
 	}
-	return OpenFolder(dir, job, FolderOptions{Output: o.Output, DeadFile: o.DeadFile, ReadOnly: o.ReadOnly})
+	return OpenFolder(dir, job, o)
 }
 
 func folderOf(spec string) (string, error) {

@@ -20,7 +20,7 @@ func TestOpenSpecs(t *testing.T) {
 	for _, path := range []string{"plain", "with space", "a:b"} {
 		path := filepath.Join(dir, path)
 		for _, spec := range []string{path, "folder:" + path, "FOLDER:" + path, "file://" + strings.ReplaceAll(path, " ", "%20")} {
-			s, err := sink.Open(spec, job, sink.Options{})
+			s, err := sink.Open(spec, job, sink.FolderOptions{})
 			if err != nil {
 				t.Fatalf("open %q: %v", spec, err)
 			}
@@ -42,7 +42,7 @@ func TestOpenSpecs(t *testing.T) {
 		"file:relative":              "file:///absolute/path",
 		"file:///path?sync=false":    "file:///absolute/path",
 	} {
-		s, err := sink.Open(spec, job, sink.Options{})
+		s, err := sink.Open(spec, job, sink.FolderOptions{})
 		if !errors.Is(err, sink.ErrSettings) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("open %q: %v, want ErrSettings with %s", spec, err, says)
 		}

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 func TestFolderIsASink(t *testing.T) {
 	sinktest.RunFiles(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
-		return sink.Open(where, job, sink.Options{})
+		return sink.Open(where, job, sink.FolderOptions{})
 	})
 }
 
@@ -32,7 +32,7 @@ func TestFolderOfAFormatIsASink(t *testing.T) {
 		t.Run(extension, func(t *testing.T) {
 			t.Parallel()
 			sinktest.RunFiles(t, func(_ *testing.T, where, job string) (saver.Sink, error) {
-				return sink.Open(where, job, sink.Options{Output: where + extension})
+				return sink.Open(where, job, sink.FolderOptions{Output: where + extension})
 			})
 		})
 	}

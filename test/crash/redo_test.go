@@ -67,7 +67,7 @@ func TestRedo(t *testing.T) {
 // chunks counts the chunks that the folder holds.
 func (j *job) chunks() int {
 	j.T.Helper()
-	folder, err := sink.Open(j.Out, "", sink.Options{ReadOnly: true})
+	folder, err := sink.Open(j.Out, "", sink.FolderOptions{ReadOnly: true})
 	if err != nil {
 		j.T.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func Open(ctx context.Context, spec, job string, note func(error)) (Sink, error)
 		case objectsink.IsSpec(spec):
 			return opened(objectsink.Open(ctx, spec, job, objectsink.Options{}))
 		}
-		return opened(sink.Open(spec, job, sink.Options{}))
+		return opened(sink.Open(spec, job, sink.FolderOptions{}))
 	}, note)
 }
 

@@ -4,7 +4,7 @@
 // A kind calls Run with a function that opens one of its sinks:
 //
 //	sinktest.Run(t, func(t *testing.T, where, job string) (saver.Sink, error) {
-//		return sink.Open("folder:"+where, job, sink.Options{})
+//		return sink.Open("folder:"+where, job, sink.FolderOptions{})
 //	})
 package sinktest
 
