@@ -21,14 +21,10 @@ func main() {
 	)
 	os.Exit(app.Exec("mapper", "asks for chunks, maps their objects and sends the results to the saver.",
 		func(ctx context.Context, common app.Common, log zerolog.Logger) error {
-			return run(ctx, common, nats, cfg, log)
+			return app.Serve(ctx, common.HTTP(log), func(ctx context.Context, s *app.Startup) error {
+				return open(ctx, s, common, nats, cfg, log)
+			})
 		}, &nats, &cfg))
-}
-
-func run(ctx context.Context, common app.Common, nats bus.Config, cfg mapper.Config, log zerolog.Logger) error {
-	return app.Serve(ctx, common.HTTP(log), func(ctx context.Context, s *app.Startup) error {
-		return open(ctx, s, common, nats, cfg, log)
-	})
 }
 
 // open connects and runs the mapper.

@@ -23,17 +23,13 @@ func main() {
 	)
 	os.Exit(app.Exec("saver", "commits results durably and confirms them.",
 		func(ctx context.Context, common app.Common, log zerolog.Logger) error {
-			return run(ctx, common, nats, cfg, log)
+			if err := cfg.Validate(); err != nil {
+				return err
+			}
+			return app.Serve(ctx, common.HTTP(log), func(ctx context.Context, s *app.Startup) error {
+				return open(ctx, s, common, nats, cfg, log)
+			})
 		}, &nats, &cfg))
-}
-
-func run(ctx context.Context, common app.Common, nats bus.Config, cfg saver.Config, log zerolog.Logger) error {
-	if err := cfg.Validate(); err != nil {
-		return err
-	}
-	return app.Serve(ctx, common.HTTP(log), func(ctx context.Context, s *app.Startup) error {
-		return open(ctx, s, common, nats, cfg, log)
-	})
 }
 
 // open opens the sink, connects and runs the saver.

@@ -55,8 +55,8 @@ func (c *Chunk) Part(p Piece) Chunk {
 		return *c
 	}
 	part := Chunk{ID: c.ID, First: c.First + uint64(p.From), Count: p.Len()}
-	begin := endOf(c.Body, p.From)
-	end := begin + endOf(c.Body[begin:], p.Len())
+	begin := LinesEnd(c.Body, p.From)
+	end := begin + LinesEnd(c.Body[begin:], p.Len())
 	part.Body = c.Body[begin:end:end]
 	for _, flaw := range c.Bad {
 		if p.Has(flaw.Index) {
@@ -66,8 +66,8 @@ func (c *Chunk) Part(p Piece) Chunk {
 	return part
 }
 
-// endOf returns where the first n lines of a body end.
-func endOf(body []byte, n int) int {
+// LinesEnd returns where the first n lines of a body end.
+func LinesEnd(body []byte, n int) int {
 	end := 0
 	for range n {
 		end += bytes.IndexByte(body[end:], '\n') + 1

@@ -168,10 +168,7 @@ func reading(r sink.Result) *reader {
 
 // next returns the given number of further lines.
 func (r *reader) next(lines int) []byte {
-	end := 0
-	for range lines {
-		end += bytes.IndexByte(r.left[end:], '\n') + 1
-	}
+	end := chunk.LinesEnd(r.left, lines)
 	own := r.left[:end]
 	r.left = r.left[end:]
 	return own

@@ -295,10 +295,7 @@ func Piece(whole sink.Result, from, n int) sink.Result {
 	r.Outputs, r.Dead, r.DeadCount = nil, nil, 0
 	ordinal, left := whole.First, whole.Outputs
 	for i, count := range whole.Counts {
-		end := 0
-		for range count {
-			end += bytes.IndexByte(left[end:], '\n') + 1
-		}
+		end := chunk.LinesEnd(left, count)
 		if i >= from && i < from+n {
 			r.Outputs = append(r.Outputs, left[:end]...)
 		}
