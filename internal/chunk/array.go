@@ -141,14 +141,19 @@ func (s *Scanner) consume(n int, to phase) Object {
 	s.place.phase = to
 	if lines := bytes.Count(element, newline); lines > 0 || bytes.IndexByte(element, '\r') >= 0 {
 		s.place.Line += int64(lines)
-		for i, c := range element {
-			if c == '\n' || c == '\r' {
-				element[i] = ' '
-			}
-		}
+		joinLines(element)
 	}
 	s.advance(n)
 	return Object{Bytes: element}
+}
+
+// joinLines replaces line breaks by spaces.
+func joinLines(b []byte) {
+	for i, c := range b {
+		if c == '\n' || c == '\r' {
+			b[i] = ' '
+		}
+	}
 }
 
 // omitElement consumes an element that is too large.

@@ -204,11 +204,7 @@ func (s *Scanner) nextRow() (Object, error) {
 				"if the input is complete, end it with a line break, and the row becomes a dead letter", problem)
 			return Object{}, s.readErr
 		}
-		for i, c := range row {
-			if c == '\n' || c == '\r' {
-				row[i] = ' '
-			}
-		}
+		joinLines(row)
 		return Object{Bytes: row, Flaw: s.where(at) + ": " + problem}, nil
 	}
 }

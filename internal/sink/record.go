@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/chunkline/chunkline/internal/chunk"
 )
@@ -233,13 +234,10 @@ func (d *decoder) counts(objects int) []int {
 		d.bad = true
 		return nil
 	}
-	counts := make([]int, 0, objects)
 	if runs == 0 {
-		for range objects {
-			counts = append(counts, 1)
-		}
-		return counts
+		return slices.Repeat([]int{1}, objects)
 	}
+	counts := make([]int, 0, objects)
 	for range runs {
 		n, length := int(d.uint()), d.uint()
 		if d.bad || length > uint64(objects-len(counts)) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -76,10 +77,8 @@ func pieceOf(r *sink.Record) piece {
 		OutputBytes: r.Outputs.Length, OutputSum: r.Outputs.Sum, DeadCount: r.DeadCount, DeadBytes: r.Dead.Length, DeadSum: r.Dead.Sum,
 		Attempt: r.Attempt, Mapper: r.Mapper, Version: r.Version,
 	}
-	for _, n := range r.Counts {
-		if n != 1 {
-			p.Counts = r.Counts
-		}
+	if slices.ContainsFunc(r.Counts, func(n int) bool { return n != 1 }) {
+		p.Counts = r.Counts
 	}
 	return p
 }
@@ -91,10 +90,7 @@ func (p *piece) record(number uint64, offset int64) sink.Record {
 		DeadCount: p.DeadCount, Attempt: p.Attempt, Mapper: p.Mapper, Version: p.Version,
 	}
 	if r.Counts == nil {
-		r.Counts = make([]int, p.Objects)
-		for i := range r.Counts {
-			r.Counts[i] = 1
-		}
+		r.Counts = slices.Repeat([]int{1}, p.Objects)
 	}
 	if p.OutputBytes > 0 {
 		r.Outputs = sink.Range{Part: int(number), Offset: offset, Length: p.OutputBytes, Sum: p.OutputSum}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/chunkline/chunkline/internal/sink"
 )
@@ -45,25 +46,22 @@ func scanRecord(scan func(...any) error) (sink.Record, error) {
 
 // encodeCounts encodes one uvarint per object; nil stands for one output of every object.
 func encodeCounts(counts []int) []byte {
-	var b []byte
-	same := true
-	for _, n := range counts {
-		same = same && n == 1
-		b = binary.AppendUvarint(b, uint64(n))
-	}
-	if same {
+	if !slices.ContainsFunc(counts, func(n int) bool { return n != 1 }) {
 		return nil
+	}
+	var b []byte
+	for _, n := range counts {
+		b = binary.AppendUvarint(b, uint64(n))
 	}
 	return b
 }
 
 func decodeCounts(b []byte, objects int) []int {
+	if b == nil {
+		return slices.Repeat([]int{1}, objects)
+	}
 	counts := make([]int, objects)
 	for i := range counts {
-		if b == nil {
-			counts[i] = 1
-			continue
-		}
 		n, size := binary.Uvarint(b)
 		if size <= 0 {
 			return nil
