@@ -48,7 +48,9 @@ func newMeters() *meters {
 	m.objects = s.Gauge("chunkline_saved_objects", "Objects that the sink holds; its rate is the speed of the job.")
 	m.outputs = s.Gauge("chunkline_saved_outputs", "Outputs that the sink holds.")
 	m.deadLetters = s.Gauge("chunkline_dead_letters", "Dead letters that the sink holds.")
-	m.dead = s.Counters(deadName, deadHelp, metrics.OneOf("reason", "attempts", "unreadable"))
+	m.dead = s.Counters("chunkline_made_dead_letters_total",
+		"Objects that became dead letters because their chunk crashed MAX_ATTEMPTS mappers (attempts). Objects of such chunks that the source could not read are counted separately (unreadable).",
+		metrics.OneOf("reason", "attempts", "unreadable"))
 	m.redelivered = s.Count("chunkline_redelivered_pieces_total", "Pieces handed out again because the previous attempt was lost (the reply was lost, or the mapper gave the piece up), was returned with a goodbye, or ended when its mapper vanished.",
 		metrics.OneOf("reason", "lost", "returned", "vanished"))
 	m.duplicates = s.Count("chunkline_duplicate_results_total", "Results that the saver dropped because the sink had them already.")
@@ -66,11 +68,6 @@ func newMeters() *meters {
 	m.nats = metrics.NewBus(s)
 	return m
 }
-
-const (
-	deadName = "chunkline_made_dead_letters_total"
-	deadHelp = "Objects that became dead letters because their chunk crashed MAX_ATTEMPTS mappers (attempts). Objects of such chunks that the source could not read are counted separately (unreadable)."
-)
 
 func (m *meters) cut(c cut) {
 	m.cutChunks.Inc()
