@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/chunkline/chunkline/internal/app"
+	"github.com/chunkline/chunkline/internal/backoff"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/report"
-	"github.com/chunkline/chunkline/internal/webservice"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -68,7 +68,7 @@ func (f *Fetcher) claim(ctx context.Context) error {
 			logged = true
 			f.log.Warn().Err(err).Msg("waiting for the saver")
 		}
-		if webservice.Sleep(ctx, askPause) != nil {
+		if backoff.Sleep(ctx, askPause) != nil {
 			return ErrUnfinished
 		}
 	}

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/backoff"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/failpoint"
 	"github.com/chunkline/chunkline/internal/report"
-	"github.com/chunkline/chunkline/internal/webservice"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -48,7 +48,7 @@ func (f *Fetcher) save(ctx context.Context, message wire.Message) error {
 		if done, err := f.trySave(ctx, message); done {
 			return err
 		}
-		_ = webservice.Sleep(ctx, askPause) // the end of ctx ends the loop
+		_ = backoff.Sleep(ctx, askPause) // the end of ctx ends the loop
 	}
 	return ctx.Err()
 }
@@ -82,7 +82,7 @@ func (f *Fetcher) insist(ctx context.Context, q wire.Sync) (wire.SyncAnswer, err
 		case err == nil && (answer.Status == wire.SyncFenced || answer.Status == wire.SyncOtherPlan):
 			return answer, refusal(answer)
 		}
-		if err := webservice.Sleep(ctx, askPause); err != nil {
+		if err := backoff.Sleep(ctx, askPause); err != nil {
 			return wire.SyncAnswer{}, err
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/backoff"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/failpoint"
-	"github.com/chunkline/chunkline/internal/webservice"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -91,7 +91,7 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 			if s.confirms.isClosed() {
 				return nil // the saver stops and the fetcher does not answer: the fetcher will ask instead
 			}
-			if webservice.Sleep(ctx, confirmPause) != nil {
+			if backoff.Sleep(ctx, confirmPause) != nil {
 				return nil //nolint:nilerr // the end of ctx is no failure
 			}
 		}

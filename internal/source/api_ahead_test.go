@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/backoff"
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
@@ -50,7 +51,7 @@ func TestAPI_concurrency(t *testing.T) {
 					running--
 					mu.Unlock()
 				}()
-				if webservice.Sleep(r.Context(), 10*time.Second-time.Duration(from)*time.Millisecond) != nil { // later pages come earlier
+				if backoff.Sleep(r.Context(), 10*time.Second-time.Duration(from)*time.Millisecond) != nil { // later pages come earlier
 					return
 				}
 				if from > 20 {

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/chunkline/chunkline/internal/backoff"
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
@@ -58,7 +59,7 @@ func (p *pages) get(ctx context.Context, address string) (http.Header, json.RawM
 			return nil, nil, fmt.Errorf("tried %d times: %w", try, err)
 		}
 		p.postpone(temporary.After)
-		if err := webservice.Sleep(ctx, temporary.After+rand.N(webservice.Backoff(try)+1)); err != nil {
+		if err := backoff.Sleep(ctx, temporary.After+rand.N(backoff.Longest(try)+1)); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -73,7 +74,7 @@ func (p *pages) await(ctx context.Context) error {
 		if rest <= 0 {
 			return p.limit.Wait(ctx)
 		}
-		if err := webservice.Sleep(ctx, rest); err != nil {
+		if err := backoff.Sleep(ctx, rest); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 
-	"github.com/chunkline/chunkline/internal/webservice"
+	"github.com/chunkline/chunkline/internal/backoff"
 )
 
 // content is the bytes of a file that can be read again, as from an *os.File.
@@ -98,7 +98,7 @@ func (r *objectReader) readFrom(body *io.ReadCloser, b []byte, offset, length in
 		if *fails++; *fails > objectRetries {
 			return 0, requestError{fmt.Errorf("the object breaks off, %d times at the same byte: %w", *fails, err)}
 		}
-		if err := webservice.Sleep(r.ctx(), rand.N(webservice.Backoff(*fails))); err != nil {
+		if err := backoff.Sleep(r.ctx(), rand.N(backoff.Longest(*fails))); err != nil {
 			return 0, err
 		}
 	}

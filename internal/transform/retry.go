@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/backoff"
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
@@ -86,7 +87,7 @@ func (r *retries) postpone(failed turn, err error) bool {
 
 // wait returns how long an object waits before its n-th retry.
 func (r *retries) wait(n int, after time.Duration) time.Duration {
-	return min(after, longestAfter) + r.jitter(webservice.Backoff(n))
+	return min(after, longestAfter) + r.jitter(backoff.Longest(n))
 }
 
 // tried adds the number of tries to an error.
@@ -118,7 +119,7 @@ func (r *run) nextRound(ctx context.Context) ([]turn, error) {
 // due waits until the first waiter is due, and removes and returns all that are due.
 func (r *retries) due(ctx context.Context) ([]turn, error) {
 	first := slices.MinFunc(r.waiting, func(a, b waiter) int { return a.due.Compare(b.due) })
-	if err := webservice.Sleep(ctx, time.Until(first.due)); err != nil {
+	if err := backoff.Sleep(ctx, time.Until(first.due)); err != nil {
 		return nil, err
 	}
 	var round []turn

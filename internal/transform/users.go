@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/backoff"
 	"github.com/chunkline/chunkline/internal/chunk"
-	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // users turns {uuid, fn, ln, friends} into {"id": uuid, "name": fn + " " + ln}.
@@ -27,7 +27,7 @@ func (u *users) simulate(ctx context.Context, part float64) error {
 	if u.duration == 0 {
 		return nil
 	}
-	return webservice.Sleep(ctx, time.Duration(part*float64(u.duration)))
+	return backoff.Sleep(ctx, time.Duration(part*float64(u.duration)))
 }
 
 func (u *users) Close() error { return nil }

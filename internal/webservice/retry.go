@@ -1,41 +1,11 @@
 package webservice
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
 	"time"
 )
-
-// The wait before the n-th retry is random between 0 and min(retryCap, retryBase ×
-// 2^(n-1)): exponential backoff with full jitter, as in "Exponential Backoff And
-// Jitter" (AWS Architecture Blog, 2015). Base and cap are near those of the AWS SDKs'
-// standard mode (docs.aws.amazon.com/sdkref, "Retry behavior").
-const (
-	retryBase = time.Second
-	retryCap  = 20 * time.Second
-)
-
-// Backoff returns the longest wait before the n-th retry, from 1.
-func Backoff(n int) time.Duration {
-	if doublings := n - 1; doublings < 10 {
-		return min(retryCap, retryBase<<doublings)
-	}
-	return retryCap
-}
-
-// Sleep waits for d, or until ctx ends.
-func Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // Temporary reports whether another request may succeed after this status.
 func Temporary(status int) bool {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/backoff"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
-	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // pause is the time between two attempts to open a sink whose server accepts no connections.
@@ -29,7 +29,7 @@ func openWaiting(ctx context.Context, open func() (Sink, error), note func(error
 			return nil, err
 		}
 		note(err)
-		if err := webservice.Sleep(ctx, pause); err != nil {
+		if err := backoff.Sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/backoff"
 	"github.com/chunkline/chunkline/internal/bucket"
 	"github.com/chunkline/chunkline/internal/sink"
-	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 const (
@@ -109,7 +109,7 @@ func (s *Sink) tryGet(ctx context.Context, key string, offset, length int64) ([]
 
 // sleep waits for about the time of a pause.
 func sleep(ctx context.Context, pause time.Duration) error {
-	return webservice.Sleep(ctx, pause/2+rand.N(pause/2))
+	return backoff.Sleep(ctx, pause/2+rand.N(pause/2))
 }
 
 // A loaded entry is one that was read.

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/backoff"
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/spelling"
-	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // openTimeout bounds how long opening waits for the database. A process that stalls may hold the lock until the server ends its
@@ -168,7 +168,7 @@ func (s *Sink) make(ctx context.Context, values url.Values) (err error) {
 		if kind != again && kind != away || TurnedAway(err) || ctx.Err() != nil || kind == away && time.Since(begin) > patience {
 			return err
 		}
-		if stopped := webservice.Sleep(ctx, pause); stopped != nil {
+		if stopped := backoff.Sleep(ctx, pause); stopped != nil {
 			return err
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/backoff"
 	"github.com/chunkline/chunkline/internal/sink"
-	"github.com/chunkline/chunkline/internal/webservice"
 )
 
 // A change is retried until patience is over, and each try of a commit may take tryTimeout, and its COMMIT commitGrace longer.
@@ -54,7 +54,7 @@ func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.
 		}
 		switch {
 		case (kind == again || kind == away) && ctx.Err() == nil && time.Since(begin) <= patience:
-			_ = webservice.Sleep(ctx, pause/2+rand.N(pause/2)) // the next try returns the end of ctx
+			_ = backoff.Sleep(ctx, pause/2+rand.N(pause/2)) // the next try returns the end of ctx
 			continue
 		case ctx.Err() != nil && lost != nil:
 			return fmt.Errorf("sink %s: %w: %w", s.at, sink.ErrUnreachable, lost)
