@@ -189,7 +189,7 @@ func (f *runFlags) check() error {
 }
 
 func (f *runFlags) runInto(ctx context.Context, spec transform.Spec, src source.Source, out kinds.Sink, log zerolog.Logger, std streams) error {
-	app.PaceCollector()
+	app.PaceCollector(app.CollectorPace)
 	tracer, stopTracing, err := app.Tracing(f.job, "chunkline", log)
 	if err != nil {
 		return err

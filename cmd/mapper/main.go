@@ -21,6 +21,7 @@ func main() {
 	)
 	os.Exit(app.Exec("mapper", "asks for chunks, maps their objects and sends the results to the saver.",
 		func(ctx context.Context, common app.Common, log zerolog.Logger) error {
+			app.PaceCollector(app.CollectorPace)
 			return app.Serve(ctx, common.HTTP(log), func(ctx context.Context, s *app.Startup) error {
 				return open(ctx, s, common, nats, cfg, log)
 			})

@@ -26,6 +26,7 @@ func main() {
 			if err := cfg.Validate(); err != nil {
 				return err
 			}
+			app.PaceCollector(app.CollectorPace)
 			return app.Serve(ctx, common.HTTP(log), func(ctx context.Context, s *app.Startup) error {
 				return open(ctx, s, common, nats, cfg, log)
 			})

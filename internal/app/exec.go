@@ -49,7 +49,6 @@ func Exec(name, purpose string, run func(context.Context, Common, zerolog.Logger
 		if err != nil {
 			return err
 		}
-		PaceCollector()
 		LimitMemory()
 		return run(ctx, common, log)
 	})

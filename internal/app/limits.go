@@ -38,10 +38,10 @@ func Share(n, part int64) int64 {
 	return max(Memory()/part, 1<<20)
 }
 
-// collectorPace is how many bytes more a process may allocate before each garbage
-// collection. Twice as many save little more time: the process gets memory from the system
-// instead, which takes time, too.
-const collectorPace = 8 << 20
+// CollectorPace is how many bytes more a process allocates before each garbage
+// collection, for PaceCollector. Twice as many save little more time: the process gets
+// memory from the system instead, which takes time, too.
+const CollectorPace = 8 << 20
 
 var (
 	untouched []byte //nolint:unused // counts as part of the heap, and takes no memory because no one writes to it
@@ -53,7 +53,7 @@ var (
 // which live for milliseconds, so it would collect all the time, and return memory to the
 // system that it needs again at once. Go has no setting for the least size of a heap, so
 // this enlarges the heap. GOGC applies as usual, and a memory limit counts these bytes, too.
-func PaceCollector() { paced.Do(func() { untouched = make([]byte, collectorPace) }) }
+func PaceCollector(bytes int) { paced.Do(func() { untouched = make([]byte, bytes) }) }
 
 // LimitMemory makes the garbage collector work harder before this process reaches
 // the memory limit of its container, unless GOMEMLIMIT is set. It is for a process

@@ -62,13 +62,13 @@ func TestShare(t *testing.T) {
 
 // TestCollectorPace: a process with a small heap collects garbage after 8 MiB or more.
 func TestCollectorPace(t *testing.T) {
-	PaceCollector()
+	PaceCollector(CollectorPace)
 	runtime.GC()
 	goal := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
 	metrics.Read(goal)
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	if room := goal[0].Value.Uint64() - live[0].Value.Uint64(); room < collectorPace {
-		t.Errorf("the next collection is after %d bytes, want %d or more", room, collectorPace)
+	if room := goal[0].Value.Uint64() - live[0].Value.Uint64(); room < CollectorPace {
+		t.Errorf("the next collection is after %d bytes, want %d or more", room, CollectorPace)
 	}
 }
