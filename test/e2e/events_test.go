@@ -118,9 +118,7 @@ func walk(t *testing.T) (code printed, commands []string) {
 		return found[1]
 	}
 	code = printed{find("(?s)```python\n(.*?)```"), find("`(CREATE TABLE [^`]*)`"), find("`(\\(event[^`]*)`")}
-	for _, line := range regexp.MustCompile("(?m)^chunkline .*$").FindAllString(section, -1) {
-		commands = append(commands, line)
-	}
+	commands = regexp.MustCompile("(?m)^chunkline .*$").FindAllString(section, -1)
 	if len(commands) != 3 {
 		t.Fatalf("the page has the commands %q", commands)
 	}

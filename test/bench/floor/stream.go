@@ -141,7 +141,7 @@ func streamForward(mapLine corenats.MapLine, each time.Duration) func(context.Co
 					return err
 				}
 				if err := pause(ctx, each); err != nil {
-					return nil //nolint:nilerr // the role ends
+					return nil // the role ends
 				}
 				stored, err := js.PublishAsync(corenats.SubjectResult, results)
 				if err != nil {
