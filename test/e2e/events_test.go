@@ -26,7 +26,7 @@ import (
 
 const (
 	events      = 1050
-	ghosts      = 97 // each of so many events has no actor
+	ghosts      = 400 // each of so many events has no actor
 	eventsToken = "canary-events-51c0de"
 )
 
