@@ -67,13 +67,13 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestSinkFull|TestSinkBroken", nil}},
 		}, {
 			id: "M4", what: "the fetcher forgets a chunk once its mapper has sent the result",
-			edits:    []edit{{"internal/ledger/hear.go", "\t\te := m.holds[p]\n\t\tl.loseLease(e, m)\n", "\t\te := m.holds[p]\n\t\tif len(e.leases) == 1 {\n\t\t\tl.Saved(m.heard, p, m.id)\n\t\t\tcontinue\n\t\t}\n\t\tl.loseLease(e, m)\n"}},
+			edits:    []edit{{"internal/ledger/mapper_report.go", "\t\te := m.holds[p]\n\t\tl.loseLease(e, m)\n", "\t\te := m.holds[p]\n\t\tif len(e.leases) == 1 {\n\t\t\tl.Saved(m.heard, p, m.id)\n\t\t\tcontinue\n\t\t}\n\t\tl.loseLease(e, m)\n"}},
 			caughtBy: []lane{{"./test/sim", "TestLost", nil}},
 		}, {
 			id: "M7", what: "epochs are not checked: a fetcher that was replaced continues",
 			edits: []edit{
 				{"internal/saver/questions.go", "\tcase q.Epoch != s.sink.Epoch():\n", "\tcase false:\n"},
-				{"internal/fetcher/hear.go", "\tcase s.Epoch > c.f.grant.epoch:\n", "\tcase false:\n"},
+				{"internal/fetcher/incoming.go", "\tcase s.Epoch > c.f.grant.epoch:\n", "\tcase false:\n"},
 				{"internal/mapper/state.go", "w.Epoch < s.epoch && now.Sub(s.heard) < epochHolds", "false"},
 			},
 			caughtBy: []lane{{"./test/sim", "TestTakeover|TestFrozenFetcherComesBack", nil}},
@@ -98,7 +98,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./internal/bus", "TestSuite_nats", nil}},
 		}, {
 			id: "M12", what: "a request is answered with a chunk after its mapper has stopped waiting",
-			edits:    []edit{{"internal/fetcher/waiting.go", "\t\tcase !now.Before(a.until):\n", "\t\tcase false:\n"}},
+			edits:    []edit{{"internal/fetcher/open_requests.go", "\t\tcase !now.Before(a.until):\n", "\t\tcase false:\n"}},
 			caughtBy: []lane{{"./internal/fetcher", ".", nil}},
 		}, {
 			id: "M14", what: "the fetcher decodes and re-encodes objects",
@@ -137,7 +137,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestExcludedMapper", nil}},
 		}, {
 			id: "M24", what: "a confirmation from before the fetcher's claim is accepted",
-			edits:    []edit{{"internal/fetcher/hear.go", "\tcase s.Epoch < c.f.grant.epoch:\n", "\tcase false:\n"}},
+			edits:    []edit{{"internal/fetcher/incoming.go", "\tcase s.Epoch < c.f.grant.epoch:\n", "\tcase false:\n"}},
 			caughtBy: []lane{{"./test/sim", "TestConfirmationFromBeforeRedo", nil}},
 		}, {
 			id: "M26", what: "the saver is not told that a version's circuit breaker has opened",
@@ -157,7 +157,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./internal/fetcher", "TestTransforms", nil}},
 		}, {
 			id: "M30", what: "the output replaces a file that the job did not write",
-			edits:    []edit{{"internal/sink/target.go", "case f.o.Force:", "case true:"}},
+			edits:    []edit{{"internal/sink/output_files.go", "case f.o.Force:", "case true:"}},
 			caughtBy: []lane{{"./internal/sink", "TestForeignOutput", nil}},
 		}, {
 			id: "M31", what: "a mapper follows a hello from an older epoch",
@@ -177,7 +177,7 @@ func protocolMutants() []mutant {
 			caughtBy: []lane{{"./test/sim", "TestGrantOnItsWay", nil}},
 		}, {
 			id: "M36", what: "a piece that its mapper no longer lists counts as saved",
-			edits:    []edit{{"internal/fetcher/hear.go", "\tc.waiting.drop(m.ID, h.Asking)\n", "\tfor _, p := range heard.Lost {\n\t\tc.ledger.Saved(now, p, m.ID)\n\t}\n\tc.waiting.drop(m.ID, h.Asking)\n"}},
+			edits:    []edit{{"internal/fetcher/incoming.go", "\tc.waiting.drop(m.ID, h.Asking)\n", "\tfor _, p := range heard.Lost {\n\t\tc.ledger.Saved(now, p, m.ID)\n\t}\n\tc.waiting.drop(m.ID, h.Asking)\n"}},
 			caughtBy: []lane{{"./test/sim", "TestLostHandOut", nil}},
 		}, {
 			id: "M37", what: "a lease token does not say which objects of the chunk it is for",
@@ -191,8 +191,8 @@ func protocolMutants() []mutant {
 			id: "M41", what: "a piece whose confirmation is late or lost counts as one without failures for the circuit breaker",
 			edits: []edit{
 				{"internal/fetcher/saverclient.go", "confirmGrace = 50 * time.Millisecond", "confirmGrace = 0"},
-				{"internal/fetcher/hear.go", "const unknownDead = -1", "const unknownDead = 0"},
-				{"internal/fetcher/hear.go", "\t\t\tif dead != unknownDead {\n", "\t\t\tif dead >= 0 {\n"},
+				{"internal/fetcher/incoming.go", "const unknownDead = -1", "const unknownDead = 0"},
+				{"internal/fetcher/incoming.go", "\t\t\tif dead != unknownDead {\n", "\t\t\tif dead >= 0 {\n"},
 			},
 			caughtBy: []lane{{"./test/sim", "TestFenceVersion", nil}},
 		},
