@@ -1,7 +1,6 @@
 package sqlsink_test
 
 import (
-	"database/sql"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -84,15 +83,10 @@ const benchTable = "table=people&columns=id,name&key=id"
 func BenchmarkSQLite(b *testing.B) {
 	b.Run("outputs", func(b *testing.B) { benchCommits(b, "sqlite:"+filepath.Join(b.TempDir(), "bench.db"), "own") })
 	b.Run("table", func(b *testing.B) {
-		path := filepath.Join(b.TempDir(), "bench.db")
-		db, err := sql.Open("sqlite", path)
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer db.Close()
+		sqlite, db := newSQLite(b)
 		if _, err := db.Exec("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT)"); err != nil {
 			b.Fatal(err)
 		}
-		benchCommits(b, "sqlite:"+path+"?"+benchTable, "table")
+		benchCommits(b, sqlite+"?"+benchTable, "table")
 	})
 }

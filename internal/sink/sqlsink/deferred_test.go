@@ -3,7 +3,6 @@ package sqlsink_test
 import (
 	"database/sql"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,20 +11,15 @@ import (
 )
 
 func TestSQLiteForeignKeys(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "app.db")
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	testForeignKeys(t, "sqlite:"+path+"?", "FOREIGN KEY constraint failed", db)
-	testReferredRows(t, "sqlite:"+path+"?", "foreign keys to it: pets_", db)
+	sqlite, db := newSQLite(t)
+	testForeignKeys(t, sqlite+"?", "FOREIGN KEY constraint failed", db)
+	testReferredRows(t, sqlite+"?", "foreign keys to it: pets_", db)
 
 	// A foreign key that SQLite cannot check is found before the job begins.
 	if _, err := db.Exec(`CREATE TABLE lost (id bigint PRIMARY KEY, up bigint REFERENCES nobody (id))`); err != nil {
 		t.Fatal(err)
 	}
-	s, err := openSpec(t, "sqlite:"+path+"?table=lost&columns=id,up", "lost")
+	s, err := openSpec(t, sqlite+"?table=lost&columns=id,up", "lost")
 	if err == nil {
 		_ = s.Close()
 	}

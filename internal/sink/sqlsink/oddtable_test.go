@@ -3,7 +3,6 @@ package sqlsink_test
 import (
 	"database/sql"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -28,16 +27,11 @@ func testOddOutputs(t *testing.T, spec string, db *sql.DB) {
 
 // A table may have any name.
 func TestSQLiteTable_quote(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "app.db")
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	sqlite, db := newSQLite(t)
 	if _, err := db.Exec(`CREATE TABLE "5""" (id INT)`); err != nil {
 		t.Fatal(err)
 	}
-	w := openTable(t, "sqlite:"+path+"?table=5%22&columns=id", "job")
+	w := openTable(t, sqlite+"?table=5%22&columns=id", "job")
 	w.commit(`{"id":1}`)
 	if n := count(t, db, `SELECT SUM(id) FROM "5"""`); n != 1 {
 		t.Errorf("the rows add up to %d, want 1", n)
@@ -46,12 +40,7 @@ func TestSQLiteTable_quote(t *testing.T) {
 
 // A statement has a limit of parameters, so fewer rows of a wide table fit into one.
 func TestSQLiteTable_wide(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "app.db")
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	sqlite, db := newSQLite(t)
 	var columns []string
 	for i := range 400 {
 		columns = append(columns, fmt.Sprintf("c%d", i))
@@ -59,7 +48,7 @@ func TestSQLiteTable_wide(t *testing.T) {
 	if _, err := db.Exec("CREATE TABLE wide (" + strings.Join(columns, ", ") + ")"); err != nil {
 		t.Fatal(err)
 	}
-	w := openTable(t, "sqlite:"+path+"?table=wide&columns="+strings.Join(columns, ","), "job")
+	w := openTable(t, sqlite+"?table=wide&columns="+strings.Join(columns, ","), "job")
 	w.commit(slices.Repeat([]string{`{"c0":1,"c399":1}`}, 101)...)
 	if n := count(t, db, `SELECT SUM(c0 + c399) FROM wide`); n != 202 {
 		t.Errorf("the rows add up to %d, want 202", n)

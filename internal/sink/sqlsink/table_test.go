@@ -107,17 +107,24 @@ func count(t *testing.T, db *sql.DB, query string) (n int) {
 	return n
 }
 
-func TestSQLiteTable(t *testing.T) {
+// newSQLite makes an empty SQLite database. spec is the setting of a sink in it, without options.
+func newSQLite(t testing.TB) (spec string, db *sql.DB) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "app.db")
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	testTable(t, "sqlite:"+path+"?", db)
-	testKeys(t, "sqlite:"+path+"?", db)
-	testBegunSettings(t, "sqlite:"+path+"?", db)
-	testOddOutputs(t, "sqlite:"+path+"?", db)
+	t.Cleanup(func() { _ = db.Close() }) // the file is removed anyway
+	return "sqlite:" + path, db
+}
+
+func TestSQLiteTable(t *testing.T) {
+	sqlite, db := newSQLite(t)
+	testTable(t, sqlite+"?", db)
+	testKeys(t, sqlite+"?", db)
+	testBegunSettings(t, sqlite+"?", db)
+	testOddOutputs(t, sqlite+"?", db)
 }
 
 // testTable tests a table of the user, on both databases. spec ends where its settings begin.
@@ -313,16 +320,11 @@ func testBegunSettings(t *testing.T, spec string, db *sql.DB) {
 
 // A piece that another process replaced or removed is not called damaged by one that has its old record.
 func TestChangedWhileRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "app.db")
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	sqlite, db := newSQLite(t)
 	if _, err := db.Exec(`CREATE TABLE people (id int PRIMARY KEY)`); err != nil {
 		t.Fatal(err)
 	}
-	for name, spec := range map[string]string{"own tables": "sqlite:" + path, "people": "sqlite:" + path + "?table=people&columns=id&key=id"} {
+	for name, spec := range map[string]string{"own tables": sqlite, "people": sqlite + "?table=people&columns=id&key=id"} {
 		t.Run(name, func(t *testing.T) {
 			w := openTable(t, spec, strings.ReplaceAll(name, " ", "-"))
 			w.commit(`{"id":1}`, `{"id":2}`)
@@ -350,7 +352,7 @@ func TestChangedWhileRead(t *testing.T) {
 			wantChanged("Redo")
 		})
 	}
-	w := openTable(t, "sqlite:"+path, "damaged")
+	w := openTable(t, sqlite, "damaged")
 	w.commit(`{"id":1}`)
 	if _, err := db.Exec(`UPDATE outputs SET value = '{}' WHERE job = 'damaged'`); err != nil {
 		t.Fatal(err)
