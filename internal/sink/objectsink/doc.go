@@ -1,4 +1,4 @@
-// Package objectsink stores the results of a job in object storage: a bucket of S3, or of a server with its interface.
+// Package objectsink stores the results of a job in object storage: in a bucket of S3, Google Cloud Storage or Azure, or of a server with the interface of one.
 // Package sink describes what every sink promises.
 //
 // # Objects
