@@ -86,10 +86,10 @@ func TestPostgresFromAPI(t *testing.T) {
 	if !strings.HasSuffix(said, fmt.Sprintf("%d outputs, 0 dead letters, 0 problems\n", events)) {
 		t.Errorf("verify ended with %s", said)
 	}
-	wrong := 0
+	right := 0
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM generate_series(0, $1) AS i LEFT JOIN events ON id = 9007199254740993 + i
-		WHERE type = 'PushEvent' AND login = CASE WHEN i % $2 = 0 THEN 'ghost' ELSE 'user-' || i END AND created = '2026-01-02T03:04:05Z'`, events-1, ghosts).Scan(&wrong); err != nil || wrong != events {
-		t.Errorf("%d rows are as the API says, want %d: %v", wrong, events, err)
+		WHERE type = 'PushEvent' AND login = CASE WHEN i % $2 = 0 THEN 'ghost' ELSE 'user-' || i END AND created = '2026-01-02T03:04:05Z'`, events-1, ghosts).Scan(&right); err != nil || right != events {
+		t.Errorf("%d rows are as the API says, want %d: %v", right, events, err)
 	}
 	for _, secret := range []string{eventsToken, postgrestest.Password} {
 		if strings.Contains(said, secret) {
