@@ -131,7 +131,8 @@ func TestSinksPage(t *testing.T) {
 	}
 }
 
-// TestDatabaseWithoutConnections: commands wait for a server that accepts no connections, say so, and end when they are interrupted.
+// TestDatabaseWithoutConnections: commands wait for a server that accepts no connections, say so, and end when they are
+// interrupted.
 func TestDatabaseWithoutConnections(t *testing.T) {
 	t.Parallel()
 	const secret = "canary-5d90"
@@ -197,7 +198,8 @@ func TestFolderOfAnotherDatabase(t *testing.T) {
 	}
 }
 
-// refusingPostgres serves as a PostgreSQL server with too many clients, and calls before in front of each of its refusals.
+// refusingPostgres serves as a PostgreSQL server with too many clients, and calls before in front of each of its
+// refusals.
 func refusingPostgres(t *testing.T, before func()) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -19,8 +19,8 @@ import (
 	"github.com/chunkline/chunkline/internal/source"
 )
 
-// The demo maps 1000 chunks of 100 users at 5 mappers. Each chunk takes 0.1 s of
-// simulated work, so the demo takes about 20 s.
+// The demo maps 1000 chunks of 100 users at 5 mappers. Each chunk takes 0.1 s of simulated work, so the demo takes
+// about 20 s.
 const (
 	demoUsers     = 100_000
 	demoMappers   = 5
@@ -104,8 +104,8 @@ func generateCommand() *cobra.Command {
 	return group
 }
 
-// generateFile writes n users to path atomically: a program that has the old file
-// open keeps reading that. It replaces a file of other content only with force.
+// generateFile writes n users to path atomically: a program that has the old file open keeps reading that. It replaces
+// a file of other content only with force.
 func generateFile(ctx context.Context, path string, n int, seed uint64, force bool) (err error) {
 	if own, err := isGenerated(path); err != nil {
 		return fmt.Errorf("generate users: %w", err)
@@ -137,8 +137,8 @@ func generateFile(ctx context.Context, path string, n int, seed uint64, force bo
 	return nil
 }
 
-// isGenerated reports whether generateFile may replace path: it does not exist, or
-// is a pipe, a device, an empty file, or one that begins like generated users.
+// isGenerated reports whether generateFile may replace path: it does not exist, or is a pipe, a device, an empty file,
+// or one that begins like generated users.
 func isGenerated(path string) (bool, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {

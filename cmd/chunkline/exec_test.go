@@ -54,8 +54,8 @@ func TestRetryEndsBadly(t *testing.T) {
 	wantFile(t, out, "{}\n{\"bad\":1}\n")
 }
 
-// TestMergeFails: a folder takes the place of the output while the job runs. The error of the merge, which is tried three times, is
-// shown once.
+// TestMergeFails: a folder takes the place of the output while the job runs. The error of the merge, which is tried
+// three times, is shown once.
 func TestMergeFails(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

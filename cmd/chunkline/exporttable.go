@@ -29,8 +29,8 @@ func (e *export) checkColumns() error {
 	return nil
 }
 
-// convert writes the objects of a complete download as a table to a file beside it, and removes the download. If that fails,
-// no file is left.
+// convert writes the objects of a complete download as a table to a file beside it, and removes the download. If that
+// fails, no file is left.
 func (e *export) convert(part string) (made string, err error) {
 	in, err := os.Open(part)
 	if err != nil {

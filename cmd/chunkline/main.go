@@ -1,5 +1,5 @@
-// Command chunkline is the operator's program: it runs whole jobs in one process,
-// and watches and controls jobs that run elsewhere.
+// Command chunkline is the operator's program: it runs whole jobs in one process, and watches and controls jobs that
+// run elsewhere.
 package main
 
 import (
@@ -20,8 +20,8 @@ func main() {
 	}))
 }
 
-// command returns the command tree. Errors in flags and arguments have the exit
-// code of wrong usage; the commands set the codes of all other errors.
+// command returns the command tree. Errors in flags and arguments have the exit code of wrong usage; the commands set
+// the codes of all other errors.
 func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "chunkline",
@@ -40,8 +40,8 @@ func command() *cobra.Command {
 	return root
 }
 
-// wrap makes errors in arguments wrong usage, and makes errors name flags instead
-// of settings, for a command and its subcommands.
+// wrap makes errors in arguments wrong usage, and makes errors name flags instead of settings, for a command and its
+// subcommands.
 func wrap(c *cobra.Command) {
 	check := c.Args
 	if check == nil {

@@ -12,15 +12,14 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sqlsink"
 )
 
-// Without a terminal the first line comes soon, so that the user sees that the job
-// runs, and then one now and then.
+// Without a terminal, the first line is printed after firstInterval, so that the user soon sees that the job runs, and
+// then one every lineInterval.
 const (
 	firstInterval = time.Second
 	lineInterval  = 10 * time.Second
 )
 
-// showProgress shows the progress of the job until ctx ends: a bar on a terminal,
-// else a line now and then.
+// showProgress shows the progress of the job until ctx ends: a bar on a terminal, otherwise a line every lineInterval.
 func showProgress(ctx context.Context, w *screen, status func() report.Status) {
 	if !isInteractive(w) {
 		showLines(ctx, w, status)
@@ -33,8 +32,8 @@ func showProgress(ctx context.Context, w *screen, status func() report.Status) {
 	w.clear()
 }
 
-// showWaiting returns a function that shows each error of a database that takes no connection, as progress is shown: in place on a
-// terminal, else a line now and then.
+// showWaiting returns a function that shows each error of a database that accepts no connections. Errors are shown like
+// progress: in place on a terminal, otherwise as one line every lineInterval.
 func showWaiting(w *screen) func(error) {
 	var begin time.Time
 	var next time.Duration
@@ -64,9 +63,9 @@ const (
 	leastBar = 5  // a shorter bar is useless
 )
 
-// barLine returns percentage, bar and text in one line of at most width columns.
-// The text is ASCII. If there is little room, the bar is short or missing, and then
-// the text is cut. A job stays at 99 % until it is done and the report follows.
+// barLine returns percentage, bar and text in one line of at most width columns. The text is ASCII. If there is little
+// room, the bar is short or missing, and then the text is cut. A job stays at 99 % until it is done and the report
+// follows.
 func barLine(progress float64, text string, width int) string {
 	percent := fmt.Sprintf("%3d %% ", min(99, int(100*progress)))
 	room := width - len(percent) - len("|| ") - len(text)
@@ -77,8 +76,7 @@ func barLine(progress float64, text string, width int) string {
 	return cut(percent+text, width)
 }
 
-// cut shortens text, which is ASCII, to width: the next line would not overwrite a
-// line that wraps.
+// cut shortens text, which is ASCII, to width: the next line would not overwrite a line that wraps.
 func cut(text string, width int) string { return text[:max(0, min(len(text), width))] }
 
 func showLines(ctx context.Context, w io.Writer, status func() report.Status) {
@@ -104,8 +102,7 @@ func progressLine(s report.Status) string {
 	return text
 }
 
-// total returns the number of objects; while the source is being read, an estimate
-// from its size.
+// total returns the number of objects; while the source is being read, an estimate from its size.
 func total(s report.Status) string {
 	switch {
 	case s.Cut:
@@ -134,8 +131,7 @@ func describe(s report.Status) string {
 	return text
 }
 
-// lingerTime is how long the process of a job that is done waits for viewers of its
-// live page. Tests have more time.
+// lingerTime is how long the process of a job that is done waits for viewers of its live page. Tests have more time.
 var lingerTime = 10 * time.Second
 
 // livePage is the address of the live page, and whether anyone has opened it.
@@ -157,8 +153,8 @@ func showUntilDone(ctx context.Context, w *screen, status func() report.Status) 
 	})
 }
 
-// linger waits for Enter, for at most lingerTime. The goroutine that reads ends
-// with the process, because a read from a terminal cannot be interrupted.
+// linger waits for Enter, for at most lingerTime. The goroutine that reads ends with the process, because a read from a
+// terminal cannot be interrupted.
 func linger(ctx context.Context, std streams) {
 	fmt.Fprintf(std.err, "the job is done; press Enter to exit (exits by itself in %s)\n", lingerTime)
 	enter := make(chan struct{})

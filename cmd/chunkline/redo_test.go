@@ -28,8 +28,8 @@ func TestRedo(t *testing.T) {
 	must(t, 2, "redo", "--version", "v1")
 }
 
-// TestRedo_afterRetry: dead retry makes only the objects that it maps results of its program; redo removes all others that
-// the old one has made.
+// TestRedo_afterRetry: dead retry makes only the objects that it maps results of its program; redo removes all others
+// that the old one has made.
 func TestRedo_afterRetry(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -15,8 +15,8 @@ import (
 // workFolder is the folder in which a job with this output keeps its results.
 func workFolder(output string) string { return output + workSuffix }
 
-// deadFile is the file for the job's dead letters: named.jsonl, named.jsonl.gz and named.csv have
-// named.dead.jsonl, which is not compressed, since people read it.
+// deadFile is the file for the job's dead letters: named.jsonl, named.jsonl.gz and named.csv have named.dead.jsonl,
+// which is not compressed, since people read it.
 func deadFile(output string) string {
 	table := isTable(output)
 	output = sink.TrimCompression(output)
@@ -28,8 +28,8 @@ func deadFile(output string) string {
 	return output + ".dead" + ext
 }
 
-// openResult opens the sink that belongs to the value of --output. job may be empty, and is for stores. It shows on w that it waits
-// for a database.
+// openResult opens the sink that belongs to the value of --output. job may be empty, and is for stores. It shows on w
+// that it waits for a database.
 func openResult(ctx context.Context, w *screen, output, job string, readOnly bool) (kinds.Sink, error) {
 	if err := checkOutput(output); err != nil {
 		return nil, err

@@ -295,8 +295,7 @@ func (f *runFlags) otherPlan(out kinds.Sink, plan chunk.Plan) error {
 	return fmt.Errorf("sink was begun with another plan: to start again, remove the folder %s (%s), or choose another %s; %s", f.jobFolder(), saved, flag, differ)
 }
 
-// endedBadly reports whether the only error is how a program exited after its work
-// was done. There is a report then.
+// endedBadly reports whether the only error is how a program exited after its work was done. There is a report then.
 func endedBadly(err error) bool {
 	return errors.Is(err, transform.ErrEnd) && !errors.Is(err, transform.ErrBroken)
 }
@@ -306,7 +305,7 @@ const (
 	workSuffix  = ".chunkline" // suffix of the work folder
 	maxWorkers  = 1024
 
-	// stopTimeout is how long chunks in work may continue after ^C. It is short
-	// because a user waits at the terminal, and only their work is lost.
+	// stopTimeout is how long chunks in work may continue after ^C. It is short because a user waits at the terminal,
+	// and only their work is lost.
 	stopTimeout = 3 * time.Second
 )

@@ -26,8 +26,8 @@ import (
 // askTimeout bounds how long a command waits for a fetcher. Tests have more time.
 var askTimeout = 5 * time.Second
 
-// remote is the connection of a command to a job that runs elsewhere: NATS_URL and
-// the related settings, as for the roles, and --job.
+// remote is the connection of a command to a job that runs elsewhere: NATS_URL and the related settings, as for the
+// roles, and --job.
 type remote struct{ job, url string }
 
 func (r *remote) add(c *cobra.Command) {
@@ -69,8 +69,7 @@ func (r *remote) ask(ctx context.Context, verb string, m wire.Message) (wire.Mes
 	return reply, nil
 }
 
-// servers lists the servers of a NATS_URL that bus has accepted, without possible
-// secrets.
+// servers lists the servers of a NATS_URL that bus has accepted, without possible secrets.
 func servers(urls string) string {
 	var shown []string
 	for item := range strings.SplitSeq(urls, ",") {
@@ -183,8 +182,8 @@ func printNotices(w io.Writer, mappers []report.MapperStatus) {
 	}
 }
 
-// slowFirst moves mappers that are slow or silent to the front: a panel may not
-// have room for all, and those matter most.
+// slowFirst moves mappers that are slow or silent to the front: a panel may not have room for all, and those matter
+// most.
 func slowFirst(mappers []report.MapperStatus) []report.MapperStatus {
 	return slices.SortedStableFunc(slices.Values(mappers), func(a, b report.MapperStatus) int {
 		return cmp.Compare(trouble(b), trouble(a))

@@ -19,7 +19,7 @@ import (
 // isStdout reports whether the value of --output is standard output.
 func isStdout(output string) bool { return output == sink.NoOutput }
 
-// checkStdout checks the flags that have to do with standard output.
+// checkStdout checks the flags that concern standard output.
 func (f *runFlags) checkStdout() error {
 	switch {
 	case !isStdout(f.output) && f.work != "":
@@ -89,8 +89,8 @@ type delivery struct {
 	stop  context.CancelFunc
 }
 
-// deliver begins to write the outputs if they go to standard output. It calls failed when it cannot write any more. It goes
-// on after ctx has ended, while the job saves the chunks in work.
+// deliver begins to write the outputs if they go to standard output. It calls failed when it cannot write any more. It
+// goes on after ctx has ended, while the job saves the chunks in work.
 func (f *runFlags) deliver(ctx context.Context, out kinds.Sink, std streams, failed func()) *delivery {
 	folder, ok := out.(*sink.Folder)
 	if !ok || !isStdout(f.output) {
@@ -114,9 +114,9 @@ func (f *runFlags) deliver(ctx context.Context, out kinds.Sink, std streams, fai
 	return d
 }
 
-// endWithReader ends the process as SIGPIPE ends other filters whose reader has gone, as head does when it has its lines: at
-// once and without a message. Finished work is durable at any moment. Programs (--exec) end with the process, as after
-// a second ^C.
+// endWithReader ends the process as SIGPIPE ends other filters whose reader has gone, as head does when it has its
+// lines: at once and without a message. Finished work is durable at any moment. Programs (--exec) end with the process,
+// as after a second ^C.
 func (f *runFlags) endWithReader(std streams) {
 	std.err.clear()
 	if f.temporary {

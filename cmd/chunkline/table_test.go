@@ -15,8 +15,8 @@ const tableInput = `{"n":1,"s":"a,b"}
 {"n":2,"s":null,"late":true}
 `
 
-// TestExport_table: a FILE whose name promises a table becomes one, as a whole or not at all, and does not replace another
-// file.
+// TestExport_table: a FILE whose name promises a table becomes one, as a whole or not at all, and does not replace
+// another file.
 func TestExport_table(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -16,8 +16,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// isInteractive reports whether w is a terminal that can be drawn over; TERM=dumb
-// cannot.
+// isInteractive reports whether w is a terminal that can be drawn over; TERM=dumb cannot.
 func isInteractive(w io.Writer) bool { return app.IsTerminal(w) && os.Getenv("TERM") != "dumb" }
 
 // A panel is a block of lines at the end of a terminal that is redrawn in place.
@@ -40,8 +39,8 @@ func (p *panel) show(s report.Status, err error) error {
 	return p.draw(text)
 }
 
-// draw replaces the lines that were drawn before. It cuts long lines, because a
-// line that wraps would not be drawn over.
+// draw replaces the lines that were drawn before. It cuts long lines, because a line that wraps would not be drawn
+// over.
 func (p *panel) draw(text string) error {
 	width, height := p.size()
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
@@ -76,8 +75,7 @@ func sizeOf(w io.Writer) func() (width, height int) {
 	}
 }
 
-// printable replaces control characters in text from elsewhere, which could change
-// the terminal.
+// printable replaces control characters in text from elsewhere, which could change the terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -87,8 +85,7 @@ func printable(text string) string {
 	}, text)
 }
 
-// streams are a command's input and outputs. Data goes to out, everything else to
-// err.
+// streams are a command's input and outputs. Data goes to out, everything else to err.
 type streams struct {
 	in  io.Reader
 	out io.Writer
@@ -99,8 +96,8 @@ func streamsOf(c *cobra.Command) streams {
 	return streams{in: c.InOrStdin(), out: c.OutOrStdout(), err: &screen{w: c.ErrOrStderr()}}
 }
 
-// A screen is a terminal, or another writer, with a progress bar in its last line.
-// Text that is written meanwhile replaces the bar, which is drawn again below.
+// A screen is a terminal, or another writer, with a progress bar in its last line. Text that is written meanwhile
+// replaces the bar, which is drawn again below.
 type screen struct {
 	w    io.Writer
 	size func() (width, height int) // of the terminal; nil asks the terminal
@@ -130,8 +127,7 @@ func (s *screen) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// draw draws the bar, of one line, over the last one. It does not clear the old bar
-// first, which would flicker.
+// draw draws the bar, of one line, over the last one. It does not clear the old bar first, which would flicker.
 func (s *screen) draw(bar string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,8 +173,8 @@ func up(rows int) string {
 	return fmt.Sprintf("\x1b[%dA", rows)
 }
 
-// wrapped returns how many more rows than one a line takes in a terminal that has
-// become narrower, because terminals wrap lines again.
+// wrapped returns how many more rows than one a line takes in a terminal that has become narrower, because terminals
+// wrap lines again.
 func wrapped(columns, width int) int {
 	if width <= 0 || columns == 0 {
 		return 0

@@ -102,8 +102,7 @@ func (t *transformFlags) setting() (string, error) {
 	return setting, app.WithCode(app.ExitUsage, err)
 }
 
-// once is the value of a flag that may be given only once. By default, the last of
-// several values would win silently.
+// once is the value of a flag that may be given only once. By default, the last of several values would win silently.
 type once struct {
 	text, hint string
 	given      bool
@@ -120,8 +119,7 @@ func (o *once) Set(text string) error {
 func (o *once) String() string { return o.text }
 func (o *once) Type() string   { return "string" }
 
-// pair is the value of --arg and --argjson, which take two words as in jq.
-// joinPairs has joined them to NAME=VALUE.
+// pair is the value of --arg and --argjson, which take two words as in jq. joinPairs has joined them to NAME=VALUE.
 type pair struct {
 	t    *transformFlags
 	json bool
@@ -139,9 +137,8 @@ func (p *pair) Set(text string) error {
 func (p *pair) String() string { return "" }
 func (p *pair) Type() string   { return "NAME VALUE" }
 
-// joinPairs rewrites --arg NAME VALUE in the arguments of c to --arg=NAME=VALUE,
-// because pflag would only take NAME. It skips the values of other flags as pflag
-// does.
+// joinPairs rewrites --arg NAME VALUE in the arguments of c to --arg=NAME=VALUE, because pflag would only take NAME. It
+// skips the values of other flags as pflag does.
 func joinPairs(c *cobra.Command, args []string) []string {
 	sub, _, err := c.Find(args)
 	if err != nil || sub.Flags().Lookup("arg") == nil {
@@ -169,8 +166,7 @@ func joinPairs(c *cobra.Command, args []string) []string {
 	return joined
 }
 
-// takesNext reports whether word is a flag of c whose value is the next word, and
-// whether the flag takes two words.
+// takesNext reports whether word is a flag of c whose value is the next word, and whether the flag takes two words.
 func takesNext(c *cobra.Command, word string) (takes, isPair bool) {
 	if name, ok := strings.CutPrefix(word, "--"); ok {
 		flag := c.Flags().Lookup(name)

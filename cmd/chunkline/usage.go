@@ -12,8 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/spelling"
 )
 
-// flagOf returns the flag of c that stands for a setting of the roles, or the
-// setting itself if c has none.
+// flagOf returns the flag of c that stands for a setting of the roles, or the setting itself if c has none.
 func flagOf(c *cobra.Command, setting string) string {
 	name := strings.ReplaceAll(strings.ToLower(setting), "_", "-")
 	switch setting {
@@ -34,8 +33,7 @@ func flagOf(c *cobra.Command, setting string) string {
 	return "--" + name
 }
 
-// flagError describes an error in a flag in plain words instead of pflag's, which
-// are Go's.
+// flagError describes an error in a flag in plain words instead of pflag's, which are Go's.
 func flagError(c *cobra.Command, err error) error {
 	see := "see '" + c.CommandPath() + " --help'"
 	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {

@@ -32,8 +32,8 @@ func (r *remote) status(ctx context.Context) (report.Status, error) {
 	return status, nil
 }
 
-// A watch follows a job. It ends with the job, with its context, or because of
-// wrong settings. It continues while a fetcher or server is unreachable.
+// A watch follows a job. It ends with the job, with its context, or because of wrong settings. It continues while a
+// fetcher or server is unreachable.
 type watch struct {
 	ask   func(context.Context) (report.Status, error)
 	show  func(report.Status, error) error
@@ -41,8 +41,7 @@ type watch struct {
 	stay  bool // continue after the job is done: another may follow
 }
 
-// newWatch returns a watch that shows the job on w: in place on a terminal, else in
-// lines.
+// newWatch returns a watch that shows the job on w: in place on a terminal, else in lines.
 func newWatch(r *remote, w io.Writer, asJSON, stay bool) watch {
 	if !asJSON && isInteractive(w) {
 		p := &panel{w: w, size: sizeOf(w)}
@@ -80,8 +79,8 @@ func (w watch) run(ctx context.Context) error {
 	}
 }
 
-// stopped returns the result of a watch that was stopped. A script that waits for
-// the end of the job must be able to tell the difference.
+// stopped returns the result of a watch that was stopped. A script that waits for the end of the job must be able to
+// tell the difference.
 func (w watch) stopped() error {
 	if w.stay {
 		return nil

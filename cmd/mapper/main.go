@@ -1,6 +1,5 @@
-// Command mapper asks for chunks, maps their objects and sends the results to the
-// saver. Any number of mappers may run. Its settings are environment variables; -h
-// lists them.
+// Command mapper asks for chunks, maps their objects and sends the results to the saver. Any number of mappers may run.
+// Its settings are environment variables; -h lists them.
 package main
 
 import (

@@ -16,8 +16,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Exec is the main function of a role. It handles -h, --version and --health, loads
-// the settings and calls run. It returns the exit code.
+// Exec is the main function of a role. It handles -h, --version and --health, loads the settings and calls run. It
+// returns the exit code.
 func Exec(name, purpose string, run func(context.Context, Common, zerolog.Logger) error, settings ...any) int {
 	var common Common
 	all := append([]any{&common}, settings...)
@@ -57,8 +57,7 @@ func Exec(name, purpose string, run func(context.Context, Common, zerolog.Logger
 // version is set by the build: -ldflags "-X …/internal/app.version=v1.2.3".
 var version string
 
-// Version returns the version that the build set, else the module version that `go
-// install` recorded, else "dev".
+// Version returns the version that the build set, else the module version that `go install` recorded, else "dev".
 func Version() string {
 	if version != "" {
 		return version
@@ -77,12 +76,11 @@ func Hostname() string {
 	return "unknown"
 }
 
-// healthTimeout bounds a health check. Roles answer at once even when they are busy.
-// Tests have more time.
+// healthTimeout bounds a health check. Roles answer at once even when they are busy. Tests have more time.
 var healthTimeout = 3 * time.Second
 
-// checkHealth asks the role that listens on addr whether it is ready. It serves
-// health checks in images that contain no other program.
+// checkHealth asks the role that listens on addr whether it is ready. Images that contain no other program need it for
+// their health checks.
 func checkHealth(ctx context.Context, addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

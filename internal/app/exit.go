@@ -25,7 +25,7 @@ const (
 	exitSignal      = 128
 )
 
-// codeError gives an error the exit code of its kind.
+// codeError is an error with an exit code.
 type codeError struct {
 	code int
 	err  error
@@ -61,9 +61,8 @@ func Code(err error) int {
 	return ExitFailed
 }
 
-// Main runs a process. The context of run ends at the first SIGINT or SIGTERM; a
-// second signal ends the process at once with 130 or 143. Main prints the error of
-// run as one line on stderr and returns the exit code.
+// Main runs a process. The context of run ends at the first SIGINT or SIGTERM; a second signal ends the process at once
+// with 130 or 143. Main prints the error of run as one line on stderr and returns the exit code.
 func Main(name string, stderr io.Writer, run func(ctx context.Context) error) int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -71,9 +70,8 @@ func Main(name string, stderr io.Writer, run func(ctx context.Context) error) in
 	return runUntilSignal(name, stderr, signals, run)
 }
 
-// repeatWindow is the time within which a repeated signal counts as the same one:
-// timeout(1) signals its child and then the whole group, and a terminal and a
-// supervisor may both do so.
+// repeatWindow is the time within which a repeated signal counts as the same one: timeout(1) signals its child and then
+// the whole group, and a terminal and a supervisor may both do so.
 var repeatWindow = 500 * time.Millisecond
 
 func runUntilSignal(name string, stderr io.Writer, signals <-chan os.Signal, run func(ctx context.Context) error) int {

@@ -22,15 +22,13 @@ import (
 	"github.com/chunkline/chunkline/internal/metrics"
 )
 
-// A Role is a part of chunkline that runs until its context ends or its work is
-// done.
+// A Role is a part of chunkline that runs until its context ends or its work is done.
 type Role interface {
 	Probe
 	Run(ctx context.Context) error
 }
 
-// A Probe answers health checks. Its methods must return at once, whatever the role is
-// doing.
+// A Probe answers health checks. Its methods must return at once, whatever the role is doing.
 type Probe interface {
 	Alive() error // nil while the role's loop runs
 	Ready() error // nil while the role is connected and can work
@@ -108,8 +106,7 @@ func buildInfo() *metrics.Set {
 	return s
 }
 
-// Metrics describes the metrics that this package gives every role, for
-// docs/metrics.md.
+// Metrics describes the metrics that this package gives every role, for docs/metrics.md.
 func Metrics() []metrics.Doc { return buildInfo().Docs() }
 
 // Addr returns the address on which the server listens.
@@ -123,8 +120,7 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 	s.mux.Handle(pattern, h)
 }
 
-// logWriter logs the messages of net/http. Clients can cause any number of them, so
-// its logger is sampled.
+// logWriter logs the messages of net/http. Clients can cause any number of them, so its logger is sampled.
 type logWriter struct{ log zerolog.Logger }
 
 func (w logWriter) Write(text []byte) (int, error) {
@@ -132,12 +128,11 @@ func (w logWriter) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// servingKey is the key, in the context of a request, of the context that ends with
-// the server.
+// servingKey is the key, in the context of a request, of the context that ends with the server.
 type servingKey struct{}
 
-// Ending reports whether a request's context has ended because the server is
-// stopping, so that the handler still has time for a last message.
+// Ending reports whether a request's context has ended because the server is stopping, so that the handler still has
+// time for a last message.
 func Ending(r *http.Request) bool {
 	serving, ok := r.Context().Value(servingKey{}).(context.Context)
 	return ok && serving.Err() != nil
@@ -186,13 +181,11 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// maxSilence is how long a role's loop may hang before /healthz fails. Loops run at
-// least once a second. 30 s is far more than a slow disk sync or a long garbage
-// collection takes, and short enough for a liveness probe.
+// maxSilence is how long a role's loop may hang before /healthz fails. Loops run at least once a second. 30 s is far
+// more than a slow disk sync or a long garbage collection takes, and short enough for a liveness probe.
 const maxSilence = 30 * time.Second
 
-// A Pulse shows that a loop is running. The loop calls Beat, and a probe calls
-// Check.
+// A Pulse shows that a loop is running. The loop calls Beat, and a probe calls Check.
 type Pulse struct{ last atomic.Pointer[time.Time] }
 
 // Beat records that the loop ran now.
@@ -201,8 +194,7 @@ func (p *Pulse) Beat() {
 	p.last.Store(&now)
 }
 
-// Check returns an error if the loop has hung for too long. A loop that has not begun is
-// healthy.
+// Check returns an error if the loop has hung for too long. A loop that has not begun is healthy.
 func (p *Pulse) Check() error {
 	last := p.last.Load()
 	if last == nil {

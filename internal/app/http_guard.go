@@ -9,18 +9,16 @@ import (
 	"time"
 )
 
-// hosts are the host names that requests may use. They protect against DNS rebinding: an
-// attacker's web page lets its own name resolve to this machine, and then reads this
-// server's answers in the browser of a user who can reach it. Such requests have the
-// attacker's host name.
+// hosts are the host names that requests may use. They protect against DNS rebinding: an attacker's web page lets its
+// own name resolve to this machine, and then reads this server's answers in the browser of a user who can reach it.
+// Such requests have the attacker's host name.
 type hosts struct {
 	all   bool
 	names map[string]bool
 }
 
-// hostsOf allows the names in list. If list is empty, it allows all names, unless the
-// server listens on a loopback address. IP addresses are always allowed, because they
-// cannot be rebound.
+// hostsOf allows the names in list. If list is empty, it allows all names, unless the server listens on a loopback
+// address. IP addresses are always allowed, because they cannot be rebound.
 func hostsOf(addr, list string) hosts {
 	h := hosts{names: map[string]bool{}}
 	for name := range strings.SplitSeq(list, ",") {
@@ -66,16 +64,15 @@ func (h hosts) only(next http.Handler) http.Handler {
 	})
 }
 
-// FromHere reports whether a request comes from this machine, or through a tunnel that
-// ends here, such as kubectl port-forward. It returns false for a foreign host name,
-// because a browser on this machine may send such a request for an attacker's page.
+// FromHere reports whether a request comes from this machine, or through a tunnel that ends here, such as kubectl
+// port-forward. It returns false for a foreign host name, because a browser on this machine may send such a request for
+// an attacker's page.
 func FromHere(r *http.Request) bool {
 	name := withoutPort(r.Host)
 	return isLoopback(withoutPort(r.RemoteAddr)) && (isLoopback(name) || net.ParseIP(name) != nil)
 }
 
-// limits bound the resources that any client of the port can use. The role itself
-// needs its memory and its descriptors.
+// limits bound the resources that any client of the port can use. The role itself needs its memory and its descriptors.
 type limits struct {
 	connections int           // if there are more, the oldest is closed
 	answers     int           // requests handled at a time; others get 503. Probes and streams are not counted
@@ -86,21 +83,20 @@ type limits struct {
 const (
 	mostConnections  = 256
 	leastConnections = 8
-	descriptorsShare = 4 // a fourth of the descriptors may be connections of the server
+	descriptorsShare = 4 // a quarter of the descriptors may be connections of the server
 )
 
 func defaultLimits() limits {
 	return limits{connections: connectionsOf(descriptors()), answers: 64, read: 10 * time.Second, write: 20 * time.Second, header: 16 << 10}
 }
 
-// connectionsOf returns how many connections a server accepts with this number of
-// descriptors.
+// connectionsOf returns how many connections a server accepts with this number of descriptors.
 func connectionsOf(descriptors uint64) int {
 	return int(max(leastConnections, min(mostConnections, descriptors/descriptorsShare)))
 }
 
-// A boundedListener has a limited number of connections. A new one replaces the
-// oldest, so that idle clients cannot keep a probe out.
+// A boundedListener has a limited number of connections. A new one replaces the oldest, so that idle clients cannot
+// keep a probe out.
 type boundedListener struct {
 	net.Listener
 	most int
@@ -145,8 +141,7 @@ func (g *boundedConn) Close() error {
 	return g.Conn.Close() //nolint:wrapcheck // the error of the wrapped net.Conn
 }
 
-// A Stream is a handler whose answer does not end. It sets its own deadlines and
-// limits its number of clients.
+// A Stream is a handler whose answer does not end. It sets its own deadlines and limits its number of clients.
 type Stream struct{ http.Handler }
 
 // bounded limits how many requests h handles at a time.
@@ -163,7 +158,7 @@ func bounded(slots chan struct{}, h http.Handler) http.Handler {
 	})
 }
 
-// MinToken is the least length of a token that clients of HTTP_ADDR send.
+// MinToken is the smallest length of a token that clients of HTTP_ADDR send.
 const MinToken = 8
 
 // IsToken reports whether a token can be sent in a header and is long enough.

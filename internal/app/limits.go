@@ -13,13 +13,11 @@ import (
 	"syscall"
 )
 
-// defaultMemory is the memory in bytes that a process plans with if it has no
-// limit.
+// defaultMemory is the memory in bytes that a process plans with if it has no limit.
 const defaultMemory = 2 << 30
 
-// Memory returns how many bytes of memory this process may plan with: GOMEMLIMIT if
-// it is set, else the limit of its container (its cgroup), else 2 GiB. A role uses
-// a share of it.
+// Memory returns how many bytes of memory this process may plan with: GOMEMLIMIT if it is set, else the limit of its
+// container (its cgroup), else 2 GiB. A role uses a share of it.
 var Memory = sync.OnceValue(func() int64 {
 	if set := debug.SetMemoryLimit(-1); os.Getenv("GOMEMLIMIT") != "" && set < math.MaxInt64 {
 		return max(set, 1)
@@ -38,9 +36,8 @@ func Share(n, part int64) int64 {
 	return max(Memory()/part, 1<<20)
 }
 
-// CollectorPace is how many bytes more a process allocates before each garbage
-// collection, for PaceCollector. Twice as many save little more time: the process gets
-// memory from the system instead, which takes time, too.
+// CollectorPace is how many bytes more a process allocates before each garbage collection, for PaceCollector. Twice as
+// many would save little more time, because the process would then spend it on getting memory from the system.
 const CollectorPace = 8 << 20
 
 var (
@@ -48,17 +45,16 @@ var (
 	paced     sync.Once
 )
 
-// PaceCollector makes the garbage collector of a process with a small heap run less often.
-// Go collects when the heap has doubled. That of a role is often a few MiB of messages
-// which live for milliseconds, so it would collect all the time, and return memory to the
-// system that it needs again at once. Go has no setting for the least size of a heap, so
-// this enlarges the heap. GOGC applies as usual, and a memory limit counts these bytes, too.
+// PaceCollector makes the garbage collector of a process with a small heap run less often. Go collects when the heap
+// has doubled. The heap of a role is often a few MiB of messages that live for milliseconds, so Go would collect all
+// the time, and return memory to the system that the role needs again at once. Go has no setting for the smallest size
+// of the heap, so PaceCollector adds bytes that nothing uses. GOGC applies as usual, and a memory limit counts these
+// bytes, too.
 func PaceCollector(bytes int) { paced.Do(func() { untouched = make([]byte, bytes) }) }
 
-// LimitMemory makes the garbage collector work harder before this process reaches
-// the memory limit of its container, unless GOMEMLIMIT is set. It is for a process
-// that has the container to itself. An eighth of the limit is left for memory that
-// Go does not manage.
+// LimitMemory makes the garbage collector work harder before this process reaches the memory limit of its container,
+// unless GOMEMLIMIT is set. It is for a process that has the container to itself. An eighth of the limit is left for
+// memory that Go does not manage.
 func LimitMemory() {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
@@ -68,8 +64,8 @@ func LimitMemory() {
 	}
 }
 
-// containerMemory returns the memory limit in bytes of this process's cgroup, or of
-// a cgroup around it. It looks for the files under root.
+// containerMemory returns the memory limit in bytes of this process's cgroup, or of a cgroup that contains it. It looks
+// for the files under root.
 func containerMemory(root string) (limit int64, limited bool) {
 	groups, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {
@@ -113,12 +109,12 @@ func readLimit(name string) (int64, bool) {
 	return n, err == nil && n > 0
 }
 
-// ownDescriptors is how many files a process needs apart from its workers: for
-// logs, source, sink, merge, NATS, HTTP, and a program that is being started.
+// ownDescriptors is how many files a process needs apart from its workers: for logs, source, sink, merge, NATS, HTTP,
+// and a program that is being started.
 const ownDescriptors = 32
 
-// descriptors returns how many files and connections this process may have open; 0
-// if that is unknown. Go has already raised the soft limit.
+// descriptors returns how many files and connections this process may have open; 0 if that is unknown. Go has already
+// raised the soft limit.
 func descriptors() uint64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -127,8 +123,8 @@ func descriptors() uint64 {
 	return limit.Cur
 }
 
-// CheckDescriptors returns an error if this process may not open as many files as
-// its workers need. Each worker needs each files.
+// CheckDescriptors returns an error if this process may not open as many files as its workers need. Each worker needs
+// as many as each says.
 func CheckDescriptors(workers, each int) error {
 	return checkDescriptors(descriptors(), workers, each)
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/term"
 )
 
-// NewLogger returns the process's logger, configured by the settings. Every line
-// has the version, the job and, unless it is empty, the role.
+// NewLogger returns the process's logger, configured by the settings. Every line has the version, the job and, unless
+// it is empty, the role.
 func NewLogger(w io.Writer, c Common, role string) (zerolog.Logger, error) {
 	level, err := zerolog.ParseLevel(c.LogLevel)
 	if err != nil || c.LogLevel == "" {
@@ -42,21 +42,19 @@ func console(w io.Writer) io.Writer {
 	}
 }
 
-// IsTerminal reports whether a reader or writer is a terminal, or wraps one and has
-// its Fd.
+// IsTerminal reports whether a reader or writer is a terminal, or wraps one and returns its descriptor.
 func IsTerminal(of any) bool {
 	f, ok := of.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Patience is how long an outage must last before it is logged: roles that start
-// together wait for each other for a moment.
+// Patience is how long an outage must last before it is logged: roles that start together wait for each other for a
+// moment.
 const Patience = time.Second
 
-// A Trouble is an operation that fails repeatedly: an outage. An outage is logged once
-// after it has lasted for a while, and once, with its duration, when it ends. So an
-// outage of a night does not fill the disk. With Repeat it is logged again while it
-// lasts, at growing intervals. The methods may be called from several goroutines.
+// A Trouble is an operation that fails repeatedly: an outage. An outage is logged once after it has lasted for a while,
+// and once, with its duration, when it ends. So an outage of a night does not fill the disk. With Repeat it is logged
+// again while it lasts, at growing intervals. The methods may be called from several goroutines.
 type Trouble struct {
 	log          zerolog.Logger
 	level        zerolog.Level
@@ -70,15 +68,14 @@ type Trouble struct {
 	again  time.Time // guarded by mu; when it is logged next
 }
 
-// NewTrouble returns a Trouble that logs begins at level once the outage has lasted
-// for patience, and ends when it is over. If ends is empty, the end is not logged.
+// NewTrouble returns a Trouble that logs begins at level once the outage has lasted for patience, and ends when it is
+// over. If ends is empty, the end is not logged.
 func NewTrouble(log zerolog.Logger, level zerolog.Level, patience time.Duration, begins, ends string) *Trouble {
 	return &Trouble{log: log, level: level, patience: patience, begins: begins, ends: ends}
 }
 
-// Repeat makes t log the outage again while it lasts, with its duration: after
-// first, and then each time the duration has doubled. It returns t and must be
-// called before the first Note.
+// Repeat makes t log the outage again while it lasts, with its duration: after first, and then each time the duration
+// has doubled. It returns t and must be called before the first Note.
 func (t *Trouble) Repeat(first time.Duration) *Trouble {
 	t.repeat = first
 	return t
@@ -119,8 +116,8 @@ func (t *Trouble) Lasts() bool {
 	return t.logged
 }
 
-// Sampled returns a logger for events that other hosts can cause at will: it logs
-// ten lines a minute, so that a flood does not fill the disk.
+// Sampled returns a logger for events that other hosts can cause at will: it logs ten lines a minute, so that a flood
+// does not fill the disk.
 func Sampled(log zerolog.Logger) zerolog.Logger {
 	return log.Sample(&zerolog.BurstSampler{Burst: 10, Period: time.Minute})
 }

@@ -1,4 +1,4 @@
-// Package backoff says how long to wait before another try of what has failed, and waits.
+// Package backoff computes how long to wait before a failed operation is tried again, and waits.
 package backoff
 
 import (
@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// The wait before the n-th retry is random between 0 and min(most, base ×
-// 2^(n-1)): exponential backoff with full jitter, as in "Exponential Backoff And
-// Jitter" (AWS Architecture Blog, 2015). Base and most are near those of the AWS SDKs'
-// standard mode (docs.aws.amazon.com/sdkref, "Retry behavior").
+// The wait before the n-th retry is random between 0 and min(most, base × 2^(n-1)): exponential backoff with full
+// jitter, as in "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015). Base and most are near those of the AWS
+// SDKs' standard mode (docs.aws.amazon.com/sdkref, "Retry behavior").
 const (
 	base = time.Second
 	most = 20 * time.Second

@@ -58,7 +58,7 @@ func (b *azureBucket) at(key string, query url.Values) *url.URL {
 	return &u
 }
 
-// azureQuery encodes a query. To Azure, "+" is no space but itself.
+// azureQuery encodes a query. Azure takes "+" literally, not as a space.
 func azureQuery(query url.Values) string { return strings.ReplaceAll(query.Encode(), "+", "%20") }
 
 func (b *azureBucket) List(ctx context.Context, prefix string, found func(key, version string, size int64)) error {
@@ -68,7 +68,7 @@ func (b *azureBucket) List(ctx context.Context, prefix string, found func(key, v
 			Blobs struct {
 				Blob []struct {
 					Name struct {
-						Encoded bool   `xml:",attr"` // it has characters that XML has not
+						Encoded bool   `xml:",attr"` // it has characters that XML does not allow
 						Text    string `xml:",chardata"`
 					}
 					Properties struct {
@@ -166,7 +166,7 @@ func isMissingBlob(err error) bool {
 	return is && answer.status == http.StatusNotFound && answer.code == "BlobNotFound"
 }
 
-// hint adds to an error what may mend it.
+// hint adds advice to an error.
 func (b *azureBucket) hint(err error) error {
 	switch statusOf(err) {
 	case http.StatusForbidden, http.StatusUnauthorized:

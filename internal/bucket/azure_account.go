@@ -20,8 +20,8 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// An azureAccount is a storage account and what gives access to it: a key, a SAS token, an application of Microsoft Entra ID, or
-// nothing.
+// An azureAccount is a storage account and its credentials: a key, a SAS token, an application of Microsoft Entra ID,
+// or nothing.
 type azureAccount struct {
 	name     string
 	key      string // base64
@@ -61,7 +61,7 @@ func azureAccountOf(variable func(names ...string) string) (*azureAccount, error
 	return a, nil
 }
 
-// authorizer returns what adds the account's credentials to a request.
+// authorizer returns a function that adds the account's credentials to a request.
 func (a *azureAccount) authorizer(transport *http.Transport) (func(*http.Request) error, error) {
 	switch {
 	case a.key != "":
@@ -114,7 +114,7 @@ func sign(r *http.Request, account string, key []byte) string {
 		size = strconv.FormatInt(r.ContentLength, 10)
 	}
 	lines := []string{
-		r.Method, h.Get("Content-Encoding"), h.Get("Content-Language"), size, h.Get("Content-MD5"), h.Get("Content-Type"), "", // x-ms-date counts
+		r.Method, h.Get("Content-Encoding"), h.Get("Content-Language"), size, h.Get("Content-MD5"), h.Get("Content-Type"), "", // x-ms-date takes the place of Date
 		h.Get("If-Modified-Since"), h.Get("If-Match"), h.Get("If-None-Match"), h.Get("If-Unmodified-Since"), h.Get("Range"),
 	}
 	var own []string
@@ -135,8 +135,8 @@ func sign(r *http.Request, account string, key []byte) string {
 	return base64.StdEncoding.EncodeToString(sum.Sum(nil))
 }
 
-// azureTokens gets access tokens for an application of Microsoft Entra ID, with its secret or, as on Kubernetes with workload
-// identity, with a token in a file. It returns nil if the environment names no application.
+// azureTokens gets access tokens for an application of Microsoft Entra ID, with its secret or, as on Kubernetes with
+// workload identity, with a token in a file. It returns nil if the environment names no application.
 func azureTokens(transport *http.Transport) oauth2.TokenSource {
 	tenant, application := os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID")
 	secret, file := os.Getenv("AZURE_CLIENT_SECRET"), os.Getenv("AZURE_FEDERATED_TOKEN_FILE")

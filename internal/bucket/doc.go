@@ -1,5 +1,5 @@
-// Package bucket reads and writes the objects of a bucket, for sources and sinks: of S3 and servers with its interface, of Google
-// Cloud Storage, and of Azure Blob Storage, where a bucket is called a container.
+// Package bucket reads and writes the objects of a bucket, for sources and sinks: of S3 and servers with its interface,
+// of Google Cloud Storage, and of Azure Blob Storage, where a bucket is called a container.
 //
 // Endpoint and credentials are those of the provider's programs and SDKs, found in the same places:
 //
@@ -11,10 +11,10 @@
 //
 // Without credentials requests are anonymous.
 //
-// Requests that fail temporarily are repeated for some seconds, until the context ends; a body that breaks off while it is
-// read is not. No error contains a secret.
+// Requests that fail temporarily are repeated for some seconds, until the context ends; a body that breaks off while it
+// is read is not. No error contains a secret.
 //
-// Every write has a condition: it creates an object, or replaces a version of it. So two processes cannot both write it. An
-// answer may be lost: after an error other than ErrFull it is unknown whether the object was written, and ErrTaken may mean
-// that an earlier attempt of the same call has written it.
+// Every write has a condition: it creates an object, or replaces a version of it. So two processes cannot both write
+// it. An answer may be lost: after an error other than ErrFull it is unknown whether the object was written, and
+// ErrTaken may mean that an earlier attempt of the same call has written it.
 package bucket

@@ -26,8 +26,8 @@ const (
 	googleScope    = "https://www.googleapis.com/auth/devstorage.read_write"
 )
 
-// A googleBucket is a bucket of Google Cloud Storage, through its JSON API. The version of an object is its generation, on which
-// Google's conditions are.
+// A googleBucket is a bucket of Google Cloud Storage, through its JSON API. The version of an object is its generation,
+// to which Google's conditions refer.
 type googleBucket struct {
 	*client
 
@@ -35,8 +35,8 @@ type googleBucket struct {
 	name     string
 }
 
-// openGoogle finds the credentials as Google's programs and SDKs do, when the first request needs them. Like those, it sends none to
-// the server that STORAGE_EMULATOR_HOST names.
+// openGoogle finds the credentials as Google's programs and SDKs do, when the first request needs them. Like those, it
+// sends none to the server that STORAGE_EMULATOR_HOST names.
 func openGoogle(name string) (Bucket, error) {
 	endpoint, c := googleEndpoint, newClient(explainGoogle)
 	if emulator := os.Getenv("STORAGE_EMULATOR_HOST"); emulator != "" {
@@ -53,7 +53,8 @@ func openGoogle(name string) (Bucket, error) {
 	return &googleBucket{c, u, name}, nil
 }
 
-// googleCredentials returns a function that adds an access token to a request, or nothing if there are no credentials at all.
+// googleCredentials returns a function that adds an access token to a request, or nothing if there are no credentials
+// at all.
 func googleCredentials(transport *http.Transport) func(*http.Request) error {
 	find := sync.OnceValues(func() (oauth2.TokenSource, error) {
 		found, err := google.FindDefaultCredentials(tokenContext(transport), googleScope)
@@ -98,7 +99,7 @@ func (b *googleBucket) at(path string, query url.Values) *url.URL {
 
 func (b *googleBucket) objects() string { return "/storage/v1/b/" + url.PathEscape(b.name) + "/o" }
 
-// object returns the URL of an object. Its key is one part of the path, whatever it has.
+// object returns the URL of an object. Its key is one part of the path, whatever characters it has.
 func (b *googleBucket) object(key string, query url.Values) *url.URL {
 	u := *b.endpoint
 	u.Path, u.RawPath = "/storage/v1/b/"+b.name+"/o/"+key, b.objects()+"/"+url.PathEscape(key)
@@ -209,7 +210,7 @@ func (b *googleBucket) Delete(ctx context.Context, key string) error {
 // isMissingBucket tells the two answers with status 404 apart, which differ in their message only.
 func isMissingBucket(err error) bool { return strings.Contains(err.Error(), "bucket does not exist") }
 
-// hint adds to an error what may mend it.
+// hint adds advice to an error.
 func (b *googleBucket) hint(err error) error {
 	switch statusOf(err) {
 	case http.StatusForbidden, http.StatusUnauthorized:

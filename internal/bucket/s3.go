@@ -20,7 +20,8 @@ import (
 const (
 	amazon = "https://s3.amazonaws.com" // minio-go finds the region's endpoint
 
-	// metadataTimeout bounds the search for credentials where the address of a cloud machine's metadata does not answer.
+	// metadataTimeout bounds the search for credentials where the address of a cloud machine's metadata does not
+	// answer.
 	metadataTimeout = 5 * time.Second
 )
 

@@ -26,14 +26,14 @@ type Config struct {
 	CA       string `envconfig:"NATS_CA" desc:"path of a PEM file with the certificate authorities of the servers; empty: those of the system"`
 }
 
-// wrong returns an ErrSettings that names the variable, shows its value, which must not
-// be a secret, and says what would be right.
+// wrong returns an ErrSettings that names the variable, shows its value, which must not be a secret, and explains what
+// is wrong.
 func wrong(name, value, format string, args ...any) error {
 	return fmt.Errorf("%s=%q: %w: %s", name, value, ErrSettings, fmt.Sprintf(format, args...))
 }
 
-// options checks the settings and returns them as options of nats.go. Errors are
-// ErrSettings, name the variable, and contain no secret.
+// options checks the settings and returns them as options of nats.go. Errors are ErrSettings, name the variable, and
+// contain no secret.
 func (c Config) options() ([]nats.Option, error) {
 	var ways []string
 	for _, way := range []struct{ name, value string }{{"NATS_USER", c.User}, {"NATS_TOKEN", c.Token}, {"NATS_CREDS", c.Creds}, {"NATS_NKEY", c.NKey}} {
@@ -120,8 +120,8 @@ func (c Config) authorities() (nats.Option, error) {
 	return nats.RootCAs(c.CA), nil
 }
 
-// checkURL checks that c.URL is a list of servers. A URL may contain a password, which
-// may even be what makes it malformed, so errors show it redacted.
+// checkURL checks that c.URL is a list of servers. A URL may contain a password, which may even be what makes it
+// malformed, so errors show it redacted.
 func (c Config) checkURL() error {
 	for item := range strings.SplitSeq(c.URL, ",") {
 		u, err := url.Parse(strings.TrimSpace(item))
@@ -140,9 +140,9 @@ func (c Config) checkURL() error {
 	return nil
 }
 
-// redact removes possible secrets from a list of URLs, well formed or not: everything
-// from the first "//" to the last "@", and the text in the place of a port unless it is
-// a number. That text may be a password in a URL whose host is missing.
+// redact removes possible secrets from a list of URLs, well formed or not: everything from the first "//" to the last
+// "@", and the text in the place of the port unless it is a number. That text may be a password in a URL without a
+// host.
 func redact(urls string) string {
 	if at := strings.LastIndexByte(urls, '@'); at >= 0 {
 		begin := 0
@@ -164,5 +164,5 @@ func redact(urls string) string {
 	return strings.Join(items, ",")
 }
 
-// isPort says whether s consists of digits, perhaps followed by a slash.
+// isPort reports whether s consists of digits, perhaps followed by a slash.
 func isPort(s string) bool { return strings.Trim(strings.TrimSuffix(s, "/"), "0123456789") == "" }

@@ -18,16 +18,14 @@ import (
 )
 
 const (
-	// How many messages and bytes may wait in memory for the handler of one
-	// subscription. Beyond that, messages are lost and counted as SlowConsumers.
-	// Handlers are quick, so this happens only while the process is stopped.
-	// NATS's default, 64 MiB, is 64 results of 1 MiB: a hundred mappers can send
-	// that at once.
+	// How many messages and bytes may wait in memory for the handler of one subscription. Beyond that, messages are
+	// lost and counted as SlowConsumers. Handlers are quick, so this happens only while the process is stopped. NATS's
+	// default of 64 MiB is too little: a hundred mappers can send results of 1 MiB each at once.
 	pendingMessages   = 64 << 10
 	pendingBytes      = 128 << 20
 	pendingPartsBytes = 256 << 20
 
-	// defaultMaxPayload is NATS's default. It counts until the server has sent its own.
+	// defaultMaxPayload is NATS's default. It applies until the server has sent its own limit.
 	defaultMaxPayload = 1 << 20
 
 	// noDeadline bounds a Flush whose context has no deadline.
@@ -59,7 +57,7 @@ type natsTransport struct {
 	serving      sync.Mutex         // held by whatever changes the subscriptions: Listen, stop, a new connection
 	answering    *nats.Conn         // guarded by serving; the connection that has the subscription to answers
 	listening    map[*listening]struct{}
-	owned        *gate // its goroutines, which Close waits for
+	owned        *gate // the goroutines of the transport, which Close waits for
 	once         sync.Once
 
 	in, sent, inBytes, sentBytes          atomic.Uint64
@@ -83,7 +81,7 @@ func (t *natsTransport) write(m *nats.Msg) error {
 	}
 	err := nc.PublishMsg(m)
 	if errors.Is(err, nats.ErrConnectionClosed) && t.link.reason() == nil {
-		return fmt.Errorf("%w: %w", ErrOffline, err) // connect.go will make another
+		return fmt.Errorf("%w: %w", ErrOffline, err) // keep makes another connection
 	}
 	return err
 }
@@ -112,8 +110,8 @@ func (t *natsTransport) Publish(subject string, m wire.Message) error {
 	return t.push(subject, m)
 }
 
-// push sends m without waiting for an answer. A server that reads nothing for the
-// flusher timeout counts as disconnected.
+// push sends m without waiting for an answer. A server that reads nothing for the flusher timeout counts as
+// disconnected.
 func (t *natsTransport) push(subject string, m wire.Message) error {
 	ctx, cancel := context.WithTimeout(context.Background(), t.waits.publish)
 	defer cancel()
@@ -175,7 +173,7 @@ func (t *natsTransport) Flush(ctx context.Context) error {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, noDeadline)
-	defer cancel() // only after the result was read, which an ended context would hide
+	defer cancel() // not before the result is read: the error of a canceled context would hide it
 	result := make(chan error, 1)
 	if !t.owned.run(func() { // in a goroutine: it may wait for the connection's lock longer than ctx allows
 		result <- t.flush(ctx)
@@ -191,7 +189,7 @@ func (t *natsTransport) Flush(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", ErrOffline, err)
 		}
 		return sendError(err)
-	case <-lost: // nats.go would go on waiting for an answer that is lost
+	case <-lost: // nats.go would keep waiting for an answer that is lost
 		if err := t.link.reason(); err != nil {
 			return err
 		}
@@ -224,13 +222,12 @@ func (t *natsTransport) Stats() Stats {
 	}
 }
 
-// Close implements Transport. If the server reads nothing, Close takes up to two
-// flusher timeouts.
+// Close implements Transport. If the server reads nothing, Close takes up to two flusher timeouts.
 func (t *natsTransport) Close() {
 	t.once.Do(func() {
 		t.link.shut(ErrClosed)
 		t.inbox.fail(ErrClosed)
-		t.endDial() // they hold the lock that closing needs
+		t.endDial() // an attempt to connect holds the lock that closing needs
 		if nc := t.nc.Load(); nc != nil {
 			nc.Close()
 		}
@@ -256,10 +253,9 @@ func (t *natsTransport) asyncError(nc *nats.Conn, sub *nats.Subscription, err er
 	}
 }
 
-// An inbox passes answers to the requests that wait for them. All answers of a
-// connection arrive at one wildcard subscription. It is ours, not nats.go's, so
-// that requests end when the connection breaks, and sending one does not wait for
-// the connection's lock.
+// An inbox passes answers to the requests that wait for them. All answers of a connection arrive at one wildcard
+// subscription. The subscription is ours, not nats.go's, so that requests end when the connection breaks, and sending a
+// request does not wait for the connection's lock.
 type inbox struct {
 	prefix string // of the reply subjects, with its last dot
 
@@ -286,7 +282,7 @@ func (i *inbox) open() (subject string, answers chan answer) {
 	return i.prefix + token, answers
 }
 
-// remove removes the request with this reply subject; nil: it has ended already.
+// remove removes the request with this reply subject and returns its channel, or nil if the request has already ended.
 func (i *inbox) remove(subject string) chan answer {
 	token := strings.TrimPrefix(subject, i.prefix)
 	i.mu.Lock()
@@ -314,10 +310,9 @@ func (i *inbox) fail(err error) {
 	}
 }
 
-// A writer owns the only goroutine that writes to the connection. nats.go holds the
-// connection's lock while it writes. If the server reads nothing, callers that write
-// directly wait for the flusher timeout one after the other. A caller of the writer
-// waits no longer than its context allows. Messages keep their order.
+// A writer owns the only goroutine that writes to the connection. nats.go holds the connection's lock while it writes.
+// If the server reads nothing, callers that write directly wait for the flusher timeout one after the other. A caller
+// of the writer waits no longer than its context allows. Messages keep their order.
 type writer struct {
 	publish func(*nats.Msg) error
 	queue   chan *outMessage
@@ -351,8 +346,8 @@ func (w *writer) run() {
 	}
 }
 
-// send returns once msg was written or ctx has ended. In the latter case it is
-// unknown whether msg was or will be written.
+// send returns once msg is written or ctx has ended. If ctx has ended, it is unknown whether msg was or will be
+// written.
 func (w *writer) send(ctx context.Context, msg *nats.Msg) error {
 	out := &outMessage{msg: msg, result: make(chan error, 1)}
 	select {

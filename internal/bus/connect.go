@@ -18,12 +18,11 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A Role is a kind of client. Each role has its own subjects for answers, so that the
-// server's permissions can keep the roles from reading each other's answers.
+// A Role is a kind of client. Each role has its own subjects for answers, so that the server's permissions can keep the
+// roles from reading each other's answers.
 type Role string
 
-// The roles. Their answers arrive at _INBOX_F, _INBOX_M, _INBOX_S and _INBOX_O,
-// each followed by the ID of the Bus.
+// The roles. Their answers arrive at _INBOX_F, _INBOX_M, _INBOX_S and _INBOX_O, each followed by the ID of the Bus.
 const (
 	RoleFetcher  Role = "fetcher"
 	RoleMapper   Role = "mapper"
@@ -39,8 +38,8 @@ func (r Role) inbox(id string) (string, error) {
 	return "", fmt.Errorf("role %q: %w: no such role", r, ErrSettings)
 }
 
-// inboxRoot is the beginning of every reply subject, ours and those of other clients.
-// We reply to no other subject: a requester could use our permissions to publish there.
+// inboxRoot is the beginning of every reply subject, ours and those of other clients. We reply to no other subject: a
+// requester could use our permissions to publish there.
 const inboxRoot = "_INBOX"
 
 // A LocalServer is a NATS server in this process.
@@ -80,9 +79,8 @@ type waits struct {
 
 var usualWaits = waits{first: connectPatience, dial: dialTimeout, ping: pingInterval, write: flusherTimeout, publish: flusherTimeout}
 
-// Connect connects to NATS. If no server answers, Connect returns after 1 s, and the Bus
-// keeps trying while it is open. An error is always ErrSettings. If the server rejects
-// the credentials, the Bus is Closed.
+// Connect connects to NATS. If no server answers, Connect returns after 1 s, and the Bus keeps trying while it is open.
+// An error is always ErrSettings. If the server rejects the credentials, the Bus is Closed.
 func Connect(cfg Config, o Options) (*Bus, error) {
 	t, id, err := connect(cfg, o)
 	if err != nil {
@@ -130,7 +128,7 @@ func connect(cfg Config, o Options) (*natsTransport, string, error) {
 		nats.ReconnectBufSize(-1), // without a connection, a publish must fail
 		nats.PingInterval(t.waits.ping), nats.MaxPingsOutstanding(pingsOut), nats.FlusherTimeout(t.waits.write),
 		nats.CustomInboxPrefix(prefix), nats.PermissionErrOnSubscribe(true),
-		nats.SkipHostLookup(), nats.SetCustomDialer(t.dialer(o.dial)), // which looks names up, with a timeout
+		nats.SkipHostLookup(), nats.SetCustomDialer(t.dialer(o.dial)), // the dialer looks up names, with a timeout
 		nats.ConnectHandler(t.connected), nats.ReconnectHandler(t.connected),
 		nats.DisconnectErrHandler(t.disconnected), nats.ReconnectErrHandler(t.disconnected),
 		nats.ClosedHandler(t.closed), nats.ErrorHandler(t.asyncError),
@@ -149,7 +147,7 @@ func connect(cfg Config, o Options) (*natsTransport, string, error) {
 			t.Close()
 			return nil, "", fmt.Errorf("NATS_URL=%q: %w: %s", shown, ErrSettings, safe(err))
 		}
-	case <-patience.C: // the handlers will report it
+	case <-patience.C: // the handlers report the outcome
 	}
 	return t, id, nil
 }
@@ -165,8 +163,7 @@ func (t *natsTransport) dialer(of *dialer) *dialer {
 	return d
 }
 
-// safe returns the text of an error of nats.go, unless it may quote a URL, and with
-// it a password.
+// safe returns the text of an error of nats.go, unless it may quote a URL, and with it a password.
 func safe(err error) string {
 	if strings.ContainsAny(err.Error(), "@/") {
 		return "not understood"
@@ -193,20 +190,18 @@ const (
 	// connectPatience is how long Connect waits for the first attempt to connect.
 	connectPatience = time.Second
 
-	// If nats.go has closed the connection, we make another one after
-	// reconnectWait, which doubles each time up to maxRenewWait, and starts again
-	// after a connection that was lasting.
+	// If nats.go has closed the connection, we make another one after reconnectWait. The wait doubles each time, up to
+	// maxRenewWait, and is reset after a connection that was up for the time "lasting".
 	maxRenewWait = 10 * time.Second
 	lasting      = 30 * time.Second
 )
 
-// keep connects, and connects again whenever nats.go has closed the connection for a
-// temporary reason, until the transport is closed. It sends the result of the first
-// attempt to first; an error is a wrong setting.
+// keep connects, and connects again whenever nats.go has closed the connection for a temporary reason, until the
+// transport is closed. It sends the result of the first attempt to first; an error is a wrong setting.
 //
-// nats.go reconnects by itself after most losses. It closes the connection after an
-// error of the server (-ERR) that it does not know: for example when a message exceeds
-// a max_payload that was lowered, or when the server shuts down or sheds load.
+// nats.go reconnects by itself after most losses. It closes the connection after an error of the server (-ERR) that it
+// does not know: for example when a message exceeds a max_payload that was lowered, or when the server shuts down or
+// sheds load.
 func (t *natsTransport) keep(open func() (*nats.Conn, error), first chan<- error) {
 	wait := reconnectWait
 	for attempt := 0; t.link.reason() == nil; attempt++ {
@@ -220,7 +215,7 @@ func (t *natsTransport) keep(open func() (*nats.Conn, error), first chan<- error
 			t.link.down(errors.New(safe(err)))
 		default:
 			t.nc.Store(nc)
-			if t.link.reason() != nil { // it was closed meanwhile
+			if t.link.reason() != nil { // the transport was closed meanwhile
 				nc.Close()
 				return
 			}
@@ -258,8 +253,8 @@ func (t *natsTransport) closeForGood(why error) {
 	t.inbox.fail(t.link.reason())
 }
 
-// connected is called when a connection was made. It subscribes before it reports the
-// connection, so that requests which waited for it get answers.
+// connected is called when a connection has been made. It subscribes before it reports the connection, so that requests
+// which waited for it get answers.
 func (t *natsTransport) connected(nc *nats.Conn) {
 	if limit := nc.MaxPayload(); limit > 0 {
 		t.maxPayload.Store(limit)
@@ -303,16 +298,16 @@ func (t *natsTransport) resume(nc *nats.Conn) error {
 	return nil
 }
 
-// disconnected is called when the connection breaks, and when an attempt to connect
-// fails. Pending requests end: their answers find no subscription.
+// disconnected is called when the connection breaks, and when an attempt to connect fails. Pending requests end,
+// because their answers no longer find a subscription.
 func (t *natsTransport) disconnected(_ *nats.Conn, err error) {
 	t.link.down(t.dials.explain(err))
 	t.inbox.fail(ErrOffline)
 	t.markReported()
 }
 
-// closed is called when nats.go has closed a connection, by itself or on request. The
-// transport closes for good only if the server denies something.
+// closed is called when nats.go has closed a connection, by itself or on request. The transport closes for good only if
+// the server denies something.
 func (t *natsTransport) closed(nc *nats.Conn) {
 	err := nc.LastError()
 	if why := denied(err); why != nil {
@@ -333,8 +328,7 @@ const (
 	lookupTimeout = 5 * time.Second // nats.go itself has none, and a resolver may take 40 s
 )
 
-// A dialer connects for nats.go, which holds a lock meanwhile. So each step has a
-// timeout, and ends with ctx.
+// A dialer connects for nats.go, which holds a lock while it does. So each step has a timeout and ends with ctx.
 type dialer struct {
 	ctx    context.Context //nolint:containedctx // the dialer interface of nats.go has no context
 	lookup func(ctx context.Context, host string) ([]string, error)
@@ -355,8 +349,8 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	return conn, nil
 }
 
-// explain returns the error of the last attempt to connect instead of nats.go's "no
-// servers", which it reports when every attempt has failed.
+// explain returns the error of the last attempt to connect instead of nats.go's "no servers", which it reports when
+// every attempt has failed.
 func (d *dialer) explain(err error) error {
 	if why := d.failed.Load(); why != nil && errors.Is(err, nats.ErrNoServers) {
 		return fmt.Errorf("%w: is a NATS server running there?", *why)
@@ -364,8 +358,7 @@ func (d *dialer) explain(err error) error {
 	return err
 }
 
-// connect tries all addresses of a name in random order, so that clients spread over
-// the servers.
+// connect tries all addresses of a name in random order, so that clients spread over the servers.
 func (d *dialer) connect(network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

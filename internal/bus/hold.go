@@ -12,9 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A holder is the responder's side of messages in parts: it assembles requests,
-// and keeps answers until the requester has fetched them. A transfer is dropped
-// when no part of it has been sent or fetched for partIdle.
+// A holder is the responder's side of messages in parts: it assembles requests, and keeps answers until the requester
+// has fetched them. A transfer is dropped when no part of it has been sent or fetched for partIdle.
 type holder struct {
 	bus *Bus
 	id  string // its subject is part.<id>
@@ -27,12 +26,10 @@ type holder struct {
 	outside  budget               // of outgoing
 }
 
-// incoming is a request that is being assembled, and later its answer. Memory is
-// allocated for the parts that have arrived, not for the announced size: otherwise one
-// small message could make this process allocate a gigabyte.
+// incoming is a request that is being assembled, and later its answer. Memory is allocated for the parts that have
+// arrived, not for the announced size: otherwise one small message could make this process allocate a gigabyte.
 //
-// The requester's release ends it. Until then a repeated last part gets the
-// answer again.
+// It is dropped when the requester releases it. Until then a repeated last part gets the answer again.
 type incoming struct {
 	endpoint *endpoint
 	layout   layout
@@ -41,7 +38,7 @@ type incoming struct {
 	parts    [][]byte // the first, and those that have arrived; nil once the handler has them
 	missing  int
 	handed   bool
-	waiting  []func(wire.Message) error // who gets the answer
+	waiting  []func(wire.Message) error // each sends the answer to one repeat of the last part
 	answer   *wire.Message
 	held     int // bytes of the budget that it takes
 	idle     *time.Timer
@@ -118,8 +115,8 @@ func (e *endpoint) receiveFirst(d Delivery) {
 	answerPart(d.Reply, e.bus.withLimit(next), err)
 }
 
-// cost returns how many bytes of the budget a request takes. It counts not only the
-// body but everything that a client can make grow: headers may be as long as a message.
+// cost returns how many bytes of the budget a request takes. It counts not only the body but everything that a client
+// can make grow: headers may be as long as a message.
 func (l layout) cost(h wire.Header) int {
 	return l.total + l.parts()*partBookkeeping + h.Size() + bookkeeping
 }
@@ -199,8 +196,8 @@ func (h *holder) put(head wire.PartHead, d Delivery) {
 	complete.endpoint.call(r)
 }
 
-// store keeps one part. It returns the immediate reply, if there is one, and the
-// transfer if this part has completed it.
+// store keeps one part. It returns the immediate reply, if there is one, and the transfer if this part has completed
+// it.
 func (h *holder) store(head wire.PartHead, d Delivery) (answer wire.Message, complete *incoming, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -234,14 +231,14 @@ func (h *holder) store(head wire.PartHead, d Delivery) (answer wire.Message, com
 	if t.missing == 0 && !t.handed {
 		t.handed = true
 		done := *t
-		complete, t.parts = &done, nil // the handler has the body now; it counts until the answer is there
+		complete, t.parts = &done, nil // the handler has the body now; the budget counts it until there is an answer
 	}
 	return answer, complete, nil
 }
 
-// answer sends the answer to a request in parts as the reply to all repeats of its last
-// part, and keeps it for later ones. If there is no room to keep it, answer drops the
-// transfer, and a requester that missed the answer must begin again.
+// answer sends the answer to a request in parts as the reply to all repeats of its last part, and keeps it for later
+// ones. If there is no room to keep it, answer drops the transfer, and a requester that missed the answer must begin
+// again.
 func (h *holder) answer(id string, of *incoming, m wire.Message) error {
 	h.mu.Lock()
 	waiting := of.waiting
@@ -307,8 +304,8 @@ func (h *holder) get(head wire.PartHead) (wire.Message, error) {
 	return wire.Message{Header: header, Body: t.body[from:to:to]}, nil
 }
 
-// expire drops a transfer that has timed out. If a part arrived while the timer fired,
-// the timer was set again, and expire drops nothing.
+// expire drops a transfer that has timed out. If a part arrived while the timer fired, the timer was set again, and
+// expire drops nothing.
 func (h *holder) expire(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -352,8 +349,8 @@ func (h *holder) close() {
 	}
 }
 
-// A budget bounds the bytes that are held. A message larger than the whole limit is
-// accepted while nothing else is held; otherwise it could never be sent.
+// A budget bounds the bytes that are held. A message larger than the whole limit is accepted while nothing else is
+// held; otherwise it could never be sent.
 type budget struct {
 	limit int
 

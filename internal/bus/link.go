@@ -14,8 +14,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// link is the state of the connection, as its handlers report it. Reading the state
-// never waits for the connection, which may hang in a write.
+// link is the state of the connection, as its handlers report it. Reading the state never waits for the connection,
+// which may hang in a write.
 type link struct {
 	log  zerolog.Logger
 	url  string // redacted
@@ -38,8 +38,7 @@ func newLink(log zerolog.Logger, url string) *link {
 	return l
 }
 
-// up notes, and logs once, that the connection is up. It may come up while its owner
-// closes it; then it stays closed.
+// up notes, and logs once, that the connection is up. It may come up while its owner closes it; then it stays closed.
 func (l *link) up() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,8 +55,7 @@ func (l *link) up() {
 	l.logged = false
 }
 
-// down notes that there is no connection, and logs it once, however many attempts
-// to connect fail.
+// down notes that there is no connection, and logs it once, however many attempts to connect fail.
 func (l *link) down(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,8 +101,7 @@ func (l *link) reason() error {
 	return l.err
 }
 
-// usable returns nil while the connection is up, and otherwise ErrOffline or the reason
-// why it is closed.
+// usable returns nil while the connection is up, and otherwise ErrOffline or the reason why it is closed.
 func (l *link) usable() error {
 	if l.live.Load() {
 		return nil
@@ -115,7 +112,7 @@ func (l *link) usable() error {
 	return ErrOffline
 }
 
-// wait returns nil once the connection is up, else why not.
+// wait returns nil once the connection is up, or the reason why it will not be.
 func (l *link) wait(ctx context.Context) error {
 	l.mu.Lock()
 	online := l.online
@@ -130,12 +127,10 @@ func (l *link) wait(ctx context.Context) error {
 	}
 }
 
-// roundTripInterval is the time between two measurements. Each is one ping; nats.go
-// sends its own as often.
+// roundTripInterval is the time between two measurements. Each is one ping; nats.go sends its own as often.
 const roundTripInterval = 5 * time.Second
 
-// measure measures the round trip to the server at intervals, until the connection is
-// closed for good.
+// measure measures the round trip to the server at intervals, until the connection is closed for good.
 func (t *natsTransport) measure() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -161,8 +156,8 @@ func (t *natsTransport) measureOnce(ctx context.Context) {
 	}
 }
 
-// logOpen logs that the server at address asks for no credentials. It is a warning,
-// except on this machine's loopback, where that is usual.
+// logOpen logs that the server at address asks for no credentials. It is a warning, except on this machine's loopback,
+// where that is usual.
 func (t *natsTransport) logOpen(address string) {
 	level := zerolog.WarnLevel
 	if host, _, err := net.SplitHostPort(address); err == nil && IsLoopback(host) {
@@ -172,16 +167,16 @@ func (t *natsTransport) logOpen(address string) {
 		Msg("the NATS server asks for no credentials: any client that reaches it can take chunks, send results and cancel the job")
 }
 
-// IsLoopback reports whether a server that listens on host is reachable from this
-// machine only. An empty host, or a name other than localhost, may stand for any address.
+// IsLoopback reports whether a server that listens on host is reachable from this machine only. An empty host, or a
+// name other than localhost, may stand for any address.
 func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// optional reports whether the role can work without a denied permission. It needs no
-// permission for the hello, which is only a hint, for being shown by `nats micro ls`,
-// and for replies to a subject that a requester chose. It needs every other one.
+// optional reports whether the role can work without a denied permission. It can do without permissions for the hello,
+// which is only a hint, for discovery by `nats micro ls`, and for replies to a subject that a requester chose. It needs
+// all others.
 func (t *natsTransport) optional(err error) bool {
 	if strings.Contains(err.Error(), `Subscription to "$SRV`) {
 		return true
@@ -207,8 +202,8 @@ func verbOf(subject string) string {
 	return subject[:end-1]
 }
 
-// publishedVerbs is the set of verbs to which this connection has published other
-// messages than replies. A role has a few.
+// publishedVerbs is the set of verbs to which this connection has published messages other than replies. Each role has
+// only a few.
 type publishedVerbs struct {
 	mu    sync.Mutex
 	verbs map[string]struct{} // guarded by mu

@@ -14,12 +14,12 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// drainPoll is how often stop checks whether all subscriptions have ended. nats.go
-// has no notification for those of a micro service.
+// drainPoll is how often stop checks whether all subscriptions have ended. nats.go has no notification for those of a
+// micro service.
 const drainPoll = 5 * time.Millisecond
 
-// listening is a Listener and the connection that has its subscriptions. Its fields
-// are guarded by natsTransport.serving.
+// listening is a Listener and the connection that has its subscriptions. Its fields are guarded by
+// natsTransport.serving.
 type listening struct {
 	Listener
 	nc    *nats.Conn // nil: none so far
@@ -27,8 +27,7 @@ type listening struct {
 	added int // number of subscriptions
 }
 
-// Listen implements Transport. Without a connection it returns at once, and the
-// subscriptions begin when there is one.
+// Listen implements Transport. Without a connection it returns at once, and the subscriptions begin when there is one.
 func (t *natsTransport) Listen(listener Listener) (stop func(context.Context), err error) {
 	t.serving.Lock()
 	defer t.serving.Unlock()
@@ -47,9 +46,9 @@ func (t *natsTransport) Listen(listener Listener) (stop func(context.Context), e
 	ending <- struct{}{}
 	return func(ctx context.Context) {
 		select {
-		case <-ending: // the first call unsubscribes, all wait
+		case <-ending: // the first call unsubscribes; every call waits
 			if !t.owned.run(func() { defer close(ended); t.drain(ctx, l) }) {
-				close(ended) // the connection is closed, and so are they
+				close(ended) // the connection is closed, and its subscriptions with it
 			}
 		default:
 		}
@@ -75,8 +74,7 @@ func (t *natsTransport) begin(l *listening, nc *nats.Conn) error {
 	return nil
 }
 
-// drain ends the subscriptions of l, and waits until the messages that they have
-// received are handled or ctx ends.
+// drain ends the subscriptions of l, and waits until the messages that they have received are handled or ctx ends.
 func (t *natsTransport) drain(ctx context.Context, l *listening) {
 	t.serving.Lock()
 	defer t.serving.Unlock()
@@ -187,8 +185,7 @@ var semVerText = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` 
 	`(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?` +
 	`(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$`)
 
-// semVer returns a version that discovery accepts. It puts any other version into the
-// metadata, as "version".
+// semVer returns a version that discovery accepts. It puts any other version into the metadata, as "version".
 func semVer(version string) (string, map[string]string) {
 	if short := strings.TrimPrefix(version, "v"); semVerText.MatchString(short) {
 		return short, nil

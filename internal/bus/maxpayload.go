@@ -15,18 +15,16 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// Each NATS server on the way of a message has a max_payload. Our own server sends us
-// its limit, and every message carries it to the other side. A server in between, such
-// as a hub of two leaf nodes, may have a smaller limit, which it does not announce. So
-// after requests were lost, measure finds that limit by probing.
+// Each NATS server on the way of a message has a max_payload. Our own server sends us its limit, and every message
+// carries it to the other side. A server in between, such as a hub of two leaf nodes, may have a smaller limit, which
+// it does not announce. So when requests have been lost, measure finds that limit by probing.
 
-// keyMaxPayload is the header with the max_payload of the sender's server, in bytes. It
-// is omitted if the limit is NATS's default. Its name does not begin with Chunkline-, so
-// signatures do not cover it: it describes the way, not the message.
+// keyMaxPayload is the header with the max_payload of the sender's server, in bytes. It is omitted if the limit is
+// NATS's default. Its name does not begin with Chunkline-, so signatures do not cover it: it describes the connection,
+// not the message.
 const keyMaxPayload = "Max-Payload"
 
-// leastPayload is the smallest max_payload with which chunkline works: the headers of a
-// result may need that much.
+// leastPayload is the smallest max_payload with which chunkline works: the headers of a result may need that much.
 const leastPayload = 4 << 10
 
 // withLimit adds the max_payload of our server to m.
@@ -53,9 +51,8 @@ func limitOf(h wire.Header) int {
 	return limit
 }
 
-// routes remembers for each verb how large a message may be. A server that receives a
-// larger one from another server, as a hub does from a leaf node, closes that
-// connection: the message and all others on their way are lost.
+// routes remembers for each verb how large a message may be. A server that receives a larger one from another server,
+// as a hub does from a leaf node, closes that connection: the message and all others on their way are lost.
 type routes struct {
 	log     zerolog.Logger
 	measure chan struct{} // a token: one request measures at a time
@@ -72,8 +69,8 @@ type route struct {
 	limit int // max_payload of their server; 0: not known
 	way   int // largest message that passed all servers on the way; 0: only the servers at the ends limit it
 
-	// losses counts requests in a row without an answer. The responder has answered a
-	// probe before each of them but the first, so it is running.
+	// losses counts requests in a row without an answer. The responder has answered a probe before each of them but the
+	// first, so it is running.
 	losses int
 }
 
@@ -93,10 +90,9 @@ func (r route) most(own int) int {
 	return r.ends(own)
 }
 
-// limitTo returns the largest size of a message for verb and of its answer, and how many
-// requests in a row were lost before. After one loss it asks the responder for its limit,
-// because the responder may be connected to another server by now. If the responder
-// answers that, but requests still get lost, limitTo measures the way.
+// limitTo returns the largest size of a message for verb and of its answer, and how many requests in a row were lost
+// before. After one loss it asks the responder for its limit, because the responder may be connected to another server
+// by now. If the responder answers but requests still get lost, limitTo measures how large a message passes.
 func (b *Bus) limitTo(ctx context.Context, verb, subject string) (limit, losses int, err error) {
 	own := b.t.MaxPayload()
 	r := b.routes.to(verb, own)
@@ -117,8 +113,7 @@ func (b *Bus) limitTo(ctx context.Context, verb, subject string) (limit, losses 
 	return r.most(own), r.losses, nil
 }
 
-// to returns the route to verb. If it is not known, the route has the smallest limit of
-// other verbs.
+// to returns the route to verb. If it is not known, the route has the smallest limit of other verbs.
 func (r *routes) to(verb string, own int) route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -144,9 +139,8 @@ func (r *routes) noteLimit(verb string, own int, answer wire.Message) route {
 	})
 }
 
-// note records the outcome of a request of size bytes that followed losses lost ones.
-// It ignores the verbs of single instances (mapper.<id>): there are many, and their
-// messages are small.
+// note records the outcome of a request of size bytes that followed losses lost ones. It ignores the verbs of single
+// instances (mapper.<id>): there are many, and their messages are small.
 func (r *routes) note(verb string, own, size, losses int, answer wire.Message, err error) {
 	switch {
 	case strings.Contains(verb, "."):
@@ -179,41 +173,36 @@ func (r *routes) lower(limit int) {
 	}
 }
 
-// Measuring: the requester sends probes, which the responder sends back, and halves
-// their size until one is answered.
+// Measuring: the requester sends probes, which the responder sends back, and halves their size until one is answered.
 const (
-	// wayPatience is how much later than a small probe, sent after it, a large
-	// probe may be answered.
+	// wayPatience is how long a large probe may stay unanswered after a small probe that was sent later is answered.
 	wayPatience = 250 * time.Millisecond
 
-	// wayTries is how often a size is tried. One loss may be due to a probe of
-	// another role, at which the server hung up.
+	// wayTries is how often a size is tried. One loss may be due to a probe of another role, because of which the
+	// server closed the connection.
 	wayTries = 2
 
-	// waySlack is the difference between a probe that passed and the limit that
-	// follows from it: the answer to a probe may be that much smaller than the probe.
+	// waySlack is the difference between a probe that passed and the limit that follows from it: the answer to a probe
+	// may be that much smaller than the probe.
 	waySlack = 512
 )
 
-// probe asks the responder for the max_payload of its server. It is padded to size
-// bytes, if its headers are smaller.
+// probe asks the responder for the max_payload of its server. It is padded to size bytes, if its headers are smaller.
 func (b *Bus) probe(size int) wire.Message {
 	m := b.withLimit(wire.Message{Header: wire.PartHead{Kind: wire.PartProbe, ID: rand.Text()}.Header()})
 	m.Body = make([]byte, max(0, size-m.Size()))
 	return m
 }
 
-// answerProbe returns the responder's answer to a probe: our limit, padded to the size
-// of the probe.
+// answerProbe returns the responder's answer to a probe: our limit, padded to the size of the probe.
 func (b *Bus) answerProbe(head wire.PartHead, probe wire.Message) wire.Message {
 	m := b.withLimit(wire.Message{Header: head.Header()})
 	m.Body = probe.Body[:min(len(probe.Body), max(0, probe.Size()-m.Size()))]
 	return m
 }
 
-// measure finds the size of the largest message that passes all servers on the way to
-// the responders of verb and back. One request measures at a time; the others wait for
-// it. If ctx ends, measure keeps its findings so far.
+// measure finds the size of the largest message that passes all servers on the way to the responders of verb and back.
+// One request measures at a time; the others wait for it. If ctx ends, measure keeps its findings so far.
 func (b *Bus) measure(ctx context.Context, verb, subject string, own int) (route, error) {
 	select {
 	case b.routes.measure <- struct{}{}:
@@ -243,8 +232,7 @@ func (b *Bus) measure(ctx context.Context, verb, subject string, own int) (route
 	return b.routes.found(verb, own, leastPayload), nil
 }
 
-// found records that messages of way bytes pass; 0: only the servers at the ends limit
-// them.
+// found records that messages of way bytes pass. If way is 0, only the servers at the ends limit them.
 func (r *routes) found(verb string, own, way int) route {
 	return r.change(verb, func(known *route) {
 		known.losses, known.way = 0, way
@@ -260,8 +248,8 @@ func (r *routes) found(verb string, own, way int) route {
 	})
 }
 
-// passes reports whether a probe of size bytes is answered. The probe is lost if a small
-// one that is sent after it is answered first, and it is not answered soon after.
+// passes reports whether a probe of size bytes is answered. The probe counts as lost if a small one that is sent after
+// it is answered, and it is still unanswered soon after.
 func (b *Bus) passes(ctx context.Context, subject string, size int) (bool, error) {
 	var sending sync.WaitGroup
 	defer sending.Wait()

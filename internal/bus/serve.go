@@ -12,30 +12,28 @@ import (
 
 // A Service is the set of endpoints that a role serves.
 type Service struct {
-	// Name consists of letters, digits, '_' and '-'. `nats micro ls` shows it as
-	// "chunkline-<Name>".
+	// Name consists of letters, digits, '_' and '-'. `nats micro ls` shows it as "chunkline-<Name>".
 	Name        string
 	Version     string // any text; discovery shows one that is not SemVer as metadata
 	Description string
 	Endpoints   []Endpoint
-	// A Hidden service is not shown by `nats micro ls`, and handles only messages
-	// that fit into the server's max_payload.
+	// A Hidden service is not shown by `nats micro ls`, and handles only messages that fit into the server's
+	// max_payload.
 	Hidden bool
 }
 
-// An Endpoint serves one verb. Handle is called for one message at a time, in the order
-// of arrival. It must be quick: other messages wait in memory meanwhile, and beyond 64 Ki
-// messages or 128 MiB they are lost. The reply may be sent after Handle has returned.
+// An Endpoint serves one verb. Handle is called for one message at a time, in the order of arrival. It must be quick:
+// other messages wait in memory meanwhile, and beyond 64 Ki messages or 128 MiB they are lost. The reply may be sent
+// after Handle has returned.
 type Endpoint struct {
 	Verb   string
 	Queue  string // subscribers with the same queue share the messages; "": each gets all
 	Handle func(*Request)
 }
 
-// Serve subscribes to the endpoints. stop unsubscribes, then waits until all messages
-// that have arrived are handled, for as long as ctx allows. After it has returned nil, no
-// handler runs any more. Requests may still be replied to, but replies in parts can no
-// longer be fetched.
+// Serve subscribes to the endpoints. stop unsubscribes, then waits until all messages that have arrived are handled,
+// for as long as ctx allows. After it has returned nil, no handler runs any more. Requests may still be replied to, but
+// replies in parts can no longer be fetched.
 func (b *Bus) Serve(s Service) (stop func(ctx context.Context) error, err error) {
 	l := Listener{
 		Name: subjectRoot + "-" + s.Name, Version: s.Version, Description: s.Description, Hidden: s.Hidden,
@@ -73,17 +71,16 @@ func (b *Bus) Serve(s Service) (stop func(ctx context.Context) error, err error)
 	}, nil
 }
 
-// A service is a Service while it is served.
+// A service is a Service that is being served.
 type service struct {
 	bus    *Bus
 	gate   *gate
 	holder *holder // nil: hidden
 }
 
-// An endpoint is an Endpoint while it is served. Whole messages arrive at its own
-// subscription, messages in parts at that of the holder. turn lets the handler run for
-// one message at a time. It is a channel and not a mutex, because handlers may block,
-// and testing/synctest does not count waiting for a mutex.
+// An endpoint is an Endpoint that is being served. Whole messages arrive at its own subscription, messages in parts at
+// that of the holder. turn lets the handler run for one message at a time. It is a channel and not a mutex, because
+// handlers may block, and testing/synctest does not count waiting for a mutex.
 type endpoint struct {
 	*service
 	handle func(*Request)
@@ -113,10 +110,9 @@ func (e *endpoint) call(r *Request) {
 	}
 }
 
-// reply sends an answer, or its first part if the answer is larger than limit, the
-// max_payload of the requester's server. If the answer cannot be sent, the requester gets
-// an error, too, and does not wait for its timeout. free reports whether nothing refers to
-// the answer's body any more.
+// reply sends an answer, or its first part if the answer is larger than limit, the max_payload of the requester's
+// server. If the answer cannot be sent, the requester gets an error, too, and does not wait for its timeout. free
+// reports whether nothing refers to the answer's body any more.
 func (s *service) reply(send func(wire.Message) error, m wire.Message, limit int) (free bool, err error) {
 	m, whole, err := s.fit(s.bus.withLimit(m), limit)
 	if err != nil {
@@ -152,17 +148,16 @@ type Request struct {
 	replied atomic.Bool
 }
 
-// Reply sends the answer, once; a second call returns ErrReplied. It may be called
-// from any goroutine at any later time. For a publish it does nothing. A nil error
-// means that the answer is on its way to the server, not that it will arrive.
+// Reply sends the answer, once; a second call returns ErrReplied. It may be called from any goroutine at any later
+// time. For a publish it does nothing. A nil error means that the answer is on its way to the server, not that it will
+// arrive.
 func (r *Request) Reply(m wire.Message) error {
 	_, err := r.ReplyFrom(m)
 	return err
 }
 
-// ReplyFrom is Reply for a caller that would use the memory of m's body again. It may do so
-// if free is true. Otherwise the bus keeps the body, because it travels in parts or the
-// reply may have to be repeated.
+// ReplyFrom is Reply for a caller that wants to reuse the memory of m's body. It may do so if free is true. Otherwise
+// the bus keeps the body, because it travels in parts or the reply may have to be repeated.
 func (r *Request) ReplyFrom(m wire.Message) (free bool, err error) {
 	if r.reply == nil {
 		return true, nil
@@ -179,13 +174,11 @@ func (r *Request) ReplyFrom(m wire.Message) (free bool, err error) {
 	return free, nil
 }
 
-// Refuse is Reply with the message that the request cannot be read. The requester gets
-// an error and asks again.
+// Refuse replies that the request cannot be read. The requester gets an error and asks again.
 func (r *Request) Refuse(err error) error { return r.Reply(refusalFor(err)) }
 
-// A gate counts handlers and goroutines. Its close lets no more enter and waits for the
-// last one to leave. A sync.WaitGroup cannot do that: Add must not run concurrently with
-// Wait.
+// A gate counts handlers and goroutines. After close, no more of them can enter; close waits until the last one has
+// left. A sync.WaitGroup cannot do that: Add must not run concurrently with Wait.
 type gate struct {
 	mu     sync.Mutex
 	inside int           // guarded by mu

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// nextElement returns the next element of the array, or an object with a flaw for
-// anything else that stands in its place.
+// nextElement returns the next element of the array, or an object with a flaw for anything else that stands in its
+// place.
 func (s *Scanner) nextElement() (Object, error) {
 	for {
 		c, more, err := s.skipToToken()
@@ -52,8 +52,7 @@ func (s *Scanner) step(to phase) {
 	s.place.phase = to
 }
 
-// skipToToken consumes white space and returns the byte after it, which it does not
-// consume.
+// skipToToken consumes white space and returns the byte after it, which it does not consume.
 func (s *Scanner) skipToToken() (c byte, more bool, err error) {
 	for {
 		w := s.window()
@@ -92,8 +91,7 @@ func (s *Scanner) element() (Object, error) {
 		s.place.phase = afterItem
 		return s.missing(at, fmt.Sprintf("array: no element before %q", w[0])), nil
 	}
-	// The usual case in one pass: the buffer holds a whole valid element and the
-	// byte that ends it.
+	// The usual case in one pass: the buffer holds a whole valid element and the byte that ends it.
 	if end := ValueEnd(w, 0, MaxDepth); end >= 0 {
 		if n := SkipBlanks(w, end); n < len(w) && n <= s.max && (w[n] == ',' || w[n] == ']') && utf8.Valid(w[:end]) {
 			return s.consume(end, afterItem), nil
@@ -102,8 +100,8 @@ func (s *Scanner) element() (Object, error) {
 	return s.searchElement()
 }
 
-// searchElement returns the element at the front of the window if it is not whole
-// in the buffer, not valid, or too large.
+// searchElement returns the element at the front of the window if it is not whole in the buffer, not valid, or too
+// large.
 func (s *Scanner) searchElement() (Object, error) {
 	var edge edge
 	for searched := 0; ; {
@@ -170,9 +168,8 @@ func (s *Scanner) omitElement() (Object, error) {
 
 const blanks = " \t\r\n"
 
-// An edge finds the end of an element that may be invalid: the ',' or ']' outside
-// of strings and brackets. The kinds of brackets need not match, so that an error
-// such as `{"a":1]` stays within its element. The zero value stands at the
+// An edge finds the end of an element that may be invalid: the ',' or ']' outside of strings and brackets. The kinds of
+// brackets need not match, so that an error such as `{"a":1]` stays within its element. The zero value stands at the
 // beginning of an element.
 type edge struct {
 	depth    int
@@ -180,8 +177,8 @@ type edge struct {
 	escaped  bool // the next byte of the string belongs to an escape
 }
 
-// find continues in b where the last call ended. It returns the index of the byte
-// that ends the element, or -1 if that is not in b.
+// find continues in b where the last call ended. It returns the index of the byte that ends the element, or -1 if that
+// is not in b.
 func (e *edge) find(b []byte) int {
 	for i := 0; i < len(b); i++ {
 		if e.inString {

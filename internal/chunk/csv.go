@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// A Table describes how the rows of a CSV stream become objects. The zero value is a
-// table with commas, quotes, a header, and strings only.
+// A Table describes how the rows of a CSV stream become objects. The zero value is a table with commas, quotes, a
+// header, and strings only.
 type Table struct {
 	Delimiter byte         // between fields, an ASCII character; 0 means ','
 	Unquoted  bool         // a quote is an ordinary character, and every line is a row
@@ -27,18 +27,16 @@ type ColumnType struct {
 	Type   ValueType
 }
 
-// ValueType says which JSON value a field becomes. Numbers keep their digits. Quotes
-// around a field make no difference.
+// ValueType says which JSON value a field becomes. Numbers keep their digits. Quotes around a field make no difference.
 type ValueType uint8
 
 const (
 	// StringValue is a string, also if the field is empty.
 	StringValue ValueType = iota
-	// AutoValue is a number or a bool if the field is one, null if it is empty, and
-	// otherwise a string.
+	// AutoValue is a number or a bool if the field is one, null if it is empty, and otherwise a string.
 	AutoValue
-	// IntValue is a number without fraction and exponent. It and the following
-	// types are null if the field is empty, and ignore white space around the value.
+	// IntValue is a number without fraction and exponent. It and the following types are null if the field is empty,
+	// and ignore white space around the value.
 	IntValue
 	// FloatValue is any JSON number.
 	FloatValue
@@ -59,8 +57,7 @@ func ParseValueType(word string) (ValueType, error) {
 	return StringValue, fmt.Errorf("type %q: use %s", word, strings.Join(valueTypes[:], ", "))
 }
 
-// ReadColumns returns the names of the columns of a stream from its beginning, and
-// io.EOF if it is empty.
+// ReadColumns returns the names of the columns of a stream from its beginning, and io.EOF if it is empty.
 func (t Table) ReadColumns(r io.Reader) ([]string, error) {
 	s := NewScanner(r, ScanOptions{Format: CSV, Table: t, Buffer: 16 << 10})
 	if err := s.detect(); err != nil {
@@ -105,7 +102,7 @@ func (r *rows) name(columns []string) {
 	}
 }
 
-// check returns why the columns cannot be used.
+// check returns an error if the columns cannot be used.
 func (r *rows) check() error {
 	known := make(map[string]bool, len(r.columns))
 	for _, column := range r.columns {
@@ -209,8 +206,8 @@ func (s *Scanner) nextRow() (Object, error) {
 	}
 }
 
-// consumeRow consumes a row and returns it without its line break. Of a row longer
-// than the limit it returns only size and hash.
+// consumeRow consumes a row and returns it without its line break. If the row is longer than the limit, it returns only
+// size and hash.
 func (s *Scanner) consumeRow() (row []byte, left *omitted, err error) {
 	at, edge := s.place, &s.rows.edge
 	row, left, err = s.consumeTo(edge)
@@ -228,8 +225,8 @@ func (s *Scanner) consumeRow() (row []byte, left *omitted, err error) {
 	return row, left, nil
 }
 
-// convert makes the object of a row, or returns the problem of the row. It stops when the
-// object exceeds the limit for objects.
+// convert makes the object of a row, or returns the problem of the row. It stops when the object exceeds the limit for
+// objects.
 func (r *rows) convert(row []byte) (problem string) {
 	if !utf8.Valid(row) {
 		return fmt.Sprintf("not valid UTF-8 (byte %d of the row)", firstInvalid(row)+1)
@@ -363,8 +360,7 @@ const (
 	afterField              // after text that follows the end: the row ends with the line
 )
 
-// A rowEdge finds the line break that ends a row. A line break in a quoted field
-// does not.
+// A rowEdge finds the line break that ends a row. A line break in a quoted field does not.
 type rowEdge struct {
 	delimiter byte
 	unquoted  bool
@@ -374,8 +370,7 @@ type rowEdge struct {
 
 func (e *rowEdge) reset() { e.in, e.quotes = atField, false }
 
-// find continues in b where the last call ended. It returns the index of the line
-// break, or -1 if it is not in b.
+// find continues in b where the last call ended. It returns the index of the line break, or -1 if it is not in b.
 func (e *rowEdge) find(b []byte) int {
 	if e.in <= inField { // the usual case is a line without quotes
 		n := bytes.IndexByte(b, '\n')

@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// A Cutter groups objects into chunks. A chunk ends when it holds Plan.Size
-// objects, or before the object that would make its body larger than Plan.Bytes. A
-// single larger object is a chunk of its own.
+// A Cutter groups objects into chunks. A chunk ends when it holds Plan.Size objects, or before the object that would
+// make its body larger than Plan.Bytes. A single larger object is a chunk of its own.
 type Cutter struct {
 	plan  Plan
 	next  func() (Object, error)
@@ -20,17 +19,15 @@ type Cutter struct {
 	body    int   // bytes of the last body, an estimate for the next one
 }
 
-// NewCutter returns a Cutter for the objects that next returns until it returns an
-// error, io.EOF at the end. The bytes of an object must stay valid until the
-// following call. The first chunk has the given id, and its first object the
+// NewCutter returns a Cutter for the objects that next returns until it returns an error, io.EOF at the end. The bytes
+// of an object must stay valid until the following call. The first chunk has the given id, and its first object the
 // ordinal first.
 func NewCutter(p Plan, id ID, first uint64, next func() (Object, error)) *Cutter {
 	return &Cutter{plan: p, id: id, first: first, next: next}
 }
 
-// Next returns the next chunk and the place of its first object, and io.EOF after
-// the last chunk. If next fails with another error, Next returns that error and
-// never an unfinished chunk. The caller owns the body.
+// Next returns the next chunk and the place of its first object, and io.EOF after the last chunk. If next fails with
+// another error, Next returns that error and never an unfinished chunk. The caller owns the body.
 func (c *Cutter) Next() (Chunk, Place, error) {
 	chunk := Chunk{ID: c.id, First: c.first}
 	var at Place
@@ -74,8 +71,8 @@ func (c *Cutter) pull() bool {
 	return c.holding
 }
 
-// room returns the capacity for a body whose first object takes size bytes: the
-// size of the last body and a little more.
+// room returns the capacity for a body whose first object takes size bytes: the size of the last body and a little
+// more.
 func (c *Cutter) room(size int) int {
 	guess := c.body + c.body/16
 	if c.body == 0 {

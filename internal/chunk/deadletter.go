@@ -12,8 +12,8 @@ import (
 
 // A DeadLetter is an object that could not be processed, with the reason.
 //
-// It is written as one line of JSON with the keys ordinal, chunk, error, attempts,
-// mapper, version, and one more with the object:
+// It is written as one line of JSON with the keys ordinal, chunk, error, attempts, mapper, version, and one more with
+// the object:
 //
 //	"object"  the object itself, unaltered, if it is valid JSON
 //	"text"    a string, if it is not JSON but valid UTF-8
@@ -21,8 +21,7 @@ import (
 //	"outputs" instead of the object: the outputs that the sink refused, as an array. One
 //	          that cannot be embedded is a string
 //
-// So people and jq can read as much as possible, and the bytes can be restored
-// exactly.
+// So people and jq can read as much as possible, and the bytes can be restored exactly.
 type DeadLetter struct {
 	Ordinal  uint64
 	Chunk    ID
@@ -32,8 +31,8 @@ type DeadLetter struct {
 	Version  string // the mapper's version
 	Object   []byte // as it was in the source
 
-	// Outputs are what the object was mapped to, when the sink refused that. A sink does not
-	// have the object itself, so that one is nil.
+	// Outputs are the outputs of the object, if the sink refused them. The sink does not have the object itself, so
+	// Object is then nil.
 	Outputs [][]byte
 }
 
@@ -52,7 +51,7 @@ func (d DeadLetter) Append(dst []byte) []byte {
 			dst = append(dst, "[,"[min(i, 1)])
 			if validWithin(output, 2) {
 				dst = append(dst, output...)
-			} else { // nested too deep for two more brackets, or a mapper's that does not check its outputs
+			} else { // nested too deep for two more brackets, or from a mapper that does not check its outputs
 				dst = appendString(dst, string(output))
 			}
 		}
@@ -68,9 +67,8 @@ func (d DeadLetter) Append(dst []byte) []byte {
 	return append(dst, '}', '\n')
 }
 
-// embeds reports whether object can be embedded in a line of JSON and read back
-// byte for byte. A parser drops the white space around a value and counts the
-// enclosing bracket toward its nesting limit.
+// embeds reports whether object can be embedded in a line of JSON and read back byte for byte. A parser drops the white
+// space around a value and counts the enclosing bracket toward its nesting limit.
 func embeds(object []byte) bool {
 	if len(object) == 0 || isBlank(object[0]) || isBlank(object[len(object)-1]) || bytes.IndexByte(object, '\n') >= 0 {
 		return false
@@ -81,8 +79,7 @@ func embeds(object []byte) bool {
 // ErrDeadLetter means that a line is not a dead letter.
 var ErrDeadLetter = errors.New("not a dead letter")
 
-// ParseDeadLetter parses a line that Append wrote, with or without its line break.
-// Errors wrap ErrDeadLetter.
+// ParseDeadLetter parses a line that Append wrote, with or without its line break. Errors wrap ErrDeadLetter.
 func ParseDeadLetter(line []byte) (DeadLetter, error) {
 	var d struct {
 		Ordinal  *uint64           `json:"ordinal"`
@@ -122,8 +119,7 @@ func ParseDeadLetter(line []byte) (DeadLetter, error) {
 	return letter, nil
 }
 
-// appendString appends s as a JSON string. Each byte that is not UTF-8 becomes
-// U+FFFD.
+// appendString appends s as a JSON string. Each byte that is not UTF-8 becomes U+FFFD.
 func appendString(dst []byte, s string) []byte {
 	if !utf8.ValidString(s) {
 		s = string([]rune(s))
@@ -131,8 +127,8 @@ func appendString(dst []byte, s string) []byte {
 	return AppendText(dst, []byte(s))
 }
 
-// AppendText appends text, which should be UTF-8, as a JSON string. Unlike
-// encoding/json it does not escape '<', '>' and '&', so that people can read it.
+// AppendText appends text, which should be UTF-8, as a JSON string. Unlike encoding/json it does not escape '<', '>'
+// and '&', so that people can read it.
 func AppendText(dst, text []byte) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')

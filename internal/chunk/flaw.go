@@ -10,8 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// flawed returns an object that is not valid, with the reason. It may be
-// slow, because such objects are rare.
+// flawed returns an object that is not valid, with the reason. It may be slow, because such objects are rare.
 func (s *Scanner) flawed(at Place, object []byte, inArray bool) Object {
 	if problem := s.problem(object, inArray); problem != "" {
 		return Object{Bytes: object, Flaw: s.where(at) + ": " + problem}
@@ -19,7 +18,7 @@ func (s *Scanner) flawed(at Place, object []byte, inArray bool) Object {
 	return Object{Bytes: object}
 }
 
-// problem returns why object is not valid JSON in UTF-8; "" if it is.
+// problem returns why object is not valid JSON in UTF-8, or "" if it is.
 func (s *Scanner) problem(object []byte, inArray bool) string {
 	if inArray {
 		if end := ValueEnd(object, 0, MaxDepth); end >= 0 && SkipBlanks(object, end) < len(object) {
@@ -56,8 +55,7 @@ type omitted struct {
 	sum  hash.Hash
 	size int64
 
-	// Bytes of cutset that may belong to the object or only follow it, at most most
-	// of them.
+	// Bytes of cutset that may belong to the object or only follow it, at most most of them.
 	tail   []byte
 	cutset string
 	most   int
@@ -67,8 +65,7 @@ func newOmitted(cutset string, most int) *omitted {
 	return &omitted{sum: sha256.New(), cutset: cutset, most: most}
 }
 
-// add adds the next bytes of the object. How the bytes are split into calls makes
-// no difference.
+// add adds the next bytes of the object. How the bytes are split into calls makes no difference.
 func (o *omitted) add(b []byte) {
 	solid := bytes.TrimRight(b, o.cutset)
 	if len(solid) > 0 {
@@ -87,9 +84,8 @@ func (o *omitted) keep(n int) {
 	o.tail = append(o.tail[:0], o.tail[n:]...)
 }
 
-// omit consumes the stream up to the delimiter whose index find returns (-1: not in
-// these bytes), and adds it to left. It returns whether a delimiter, which is not
-// consumed, came before the end of the stream.
+// omit consumes the stream up to the delimiter whose index find returns (-1: not in these bytes), and adds it to left.
+// It returns whether a delimiter, which is not consumed, came before the end of the stream.
 func (s *Scanner) omit(left *omitted, find func([]byte) int) (delimited bool, err error) {
 	for {
 		w := s.window()
@@ -107,8 +103,8 @@ func (s *Scanner) omit(left *omitted, find func([]byte) int) (delimited bool, er
 	}
 }
 
-// placeholder returns what stands for the object: small valid JSON with the hash of
-// the original, so that the digest of the chunk still shows when the source changes.
+// placeholder returns the replacement for the object: small valid JSON with the hash of the original, so that the
+// digest of the chunk still shows when the source changes.
 func (o *omitted) placeholder(where string, limit int) Object {
 	return Object{
 		Bytes: fmt.Appendf(nil, `{"chunkline":"object left out","bytes":%d,"sha256":"%x"}`, o.size, o.sum.Sum(nil)),
@@ -121,8 +117,7 @@ func (s *Scanner) tooLarge(at Place, left *omitted) Object {
 	return left.placeholder(s.where(at), s.max)
 }
 
-// LeftOut returns the placeholder of an object that is larger than MaxObject. where is
-// its place.
+// LeftOut returns the placeholder of an object that is larger than MaxObject. where is its place.
 func LeftOut(object []byte, where string) Object {
 	left := newOmitted("", 0)
 	left.add(object)

@@ -6,8 +6,7 @@ import "bytes"
 type Format uint8
 
 const (
-	// Auto detects the format from the beginning of the stream; see the package
-	// doc.
+	// Auto detects the format from the beginning of the stream; see the package doc.
 	Auto Format = iota
 	// Lines is JSON Lines: one value a line.
 	Lines
@@ -38,8 +37,8 @@ func (f Format) first() phase {
 	return inLines
 }
 
-// detect decides how the objects of the stream are written. It consumes a byte
-// order mark and blank lines, and sets the phase.
+// detect decides how the objects of the stream are written. It consumes a byte order mark and blank lines, and sets the
+// phase.
 func (s *Scanner) detect() error {
 	if err := s.skipMark(); err != nil {
 		return err
@@ -64,8 +63,7 @@ func (s *Scanner) detect() error {
 	return nil
 }
 
-// formatOf turns a guess into a format. Decide, if set, knows the other files of
-// the job.
+// formatOf turns a guess into a format. Decide, if set, knows the other files of the job.
 func (s *Scanner) formatOf(g Guess) (Format, error) {
 	if s.opts.Decide != nil {
 		return s.opts.Decide(g)
@@ -92,9 +90,8 @@ func (s *Scanner) skipMark() error {
 // mark is the byte order mark that some programs put before UTF-8.
 var mark = []byte("\ufeff")
 
-// continuesAsValues reports whether the line at the front of the window, which is not
-// valid, begins a value that spans lines, so that the stream is values. All lines
-// before it look the same in lines and in values.
+// continuesAsValues reports whether the line at the front of the window, which is not valid, begins a value that spans
+// lines, so that the stream is values. All lines before it look the same in lines and in values.
 func (s *Scanner) continuesAsValues() (bool, error) {
 	found, err := s.sequence(SkipBlanks(s.window(), 0))
 	if err != nil {
@@ -108,8 +105,7 @@ func (s *Scanner) continuesAsValues() (bool, error) {
 	return false, nil
 }
 
-// plain reports whether a program that prints values over several lines prints this
-// one on one line.
+// plain reports whether a program that prints values over several lines prints this one on one line.
 func plain(line []byte) bool {
 	line = bytes.Trim(line, blanks)
 	return line[0] != '{' && line[0] != '[' || len(line) == 2

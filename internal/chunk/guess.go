@@ -20,8 +20,7 @@ const (
 	IsLinesOfArrays
 	// IsArray is an array.
 	IsArray
-	// IsOneLine is a stream of one line that is an array: an array of objects, or a
-	// line that is an object.
+	// IsOneLine is a stream of one line that is an array: an array of objects, or a line that is an object.
 	IsOneLine
 	// IsValues is values that span lines or share them.
 	IsValues
@@ -40,9 +39,8 @@ func (g Guess) Format() Format {
 	return Auto
 }
 
-// GuessFormat reads the beginning of a stream, at most 1 MiB after blank lines, and
-// guesses its format. It returns an InputError if the stream is in none of the
-// formats.
+// GuessFormat reads the beginning of a stream, at most 1 MiB after blank lines, and guesses its format. It returns an
+// InputError if the stream is in none of the formats.
 func GuessFormat(r io.Reader) (Guess, error) {
 	s := NewScanner(r, ScanOptions{Buffer: 16 << 10})
 	if err := s.skipMark(); err != nil {
@@ -51,8 +49,7 @@ func GuessFormat(r io.Reader) (Guess, error) {
 	return s.guess()
 }
 
-// guess guesses the format of the stream. It consumes only blank lines and reads no
-// more than it needs.
+// guess guesses the format of the stream. It consumes only blank lines and reads no more than it needs.
 func (s *Scanner) guess() (Guess, error) {
 	first, found, err := s.firstToken()
 	if err != nil || !found {
@@ -91,8 +88,8 @@ func (s *Scanner) guess() (Guess, error) {
 	return IsLines, s.someLineIsValid()
 }
 
-// firstToken consumes blank lines and returns the index of the first byte that is
-// not blank; found is false at the end of the stream.
+// firstToken consumes blank lines and returns the index of the first byte that is not blank; found is false at the end
+// of the stream.
 func (s *Scanner) firstToken() (first int, found bool, err error) {
 	for searched := 0; ; {
 		w := s.seen()
@@ -118,8 +115,8 @@ func (s *Scanner) seen() []byte {
 	return w[:min(len(w), lookAhead)]
 }
 
-// lineEnd returns the end of the line that contains index from of the window, and
-// whether that is within the look-ahead.
+// lineEnd returns the end of the line that contains index from of the window, and whether that is within the
+// look-ahead.
 func (s *Scanner) lineEnd(from int) (end int, whole bool, err error) {
 	for {
 		w := s.seen()
@@ -135,9 +132,8 @@ func (s *Scanner) lineEnd(from int) (end int, whole bool, err error) {
 	}
 }
 
-// token returns the index of the first byte at or after index i of the window that is
-// not blank, and whether a line ends before it. found is false if there is none within
-// the look-ahead.
+// token returns the index of the first byte at or after index i of the window that is not blank, and whether a line
+// ends before it. found is false if there is none within the look-ahead.
 func (s *Scanner) token(i int) (at int, afterLine, found bool, err error) {
 	for {
 		w := s.seen()
@@ -162,10 +158,9 @@ func (s *Scanner) textAfter(i int) (bool, error) {
 	return found, err
 }
 
-// opensArray reports whether the '[' at index first of the window opens an array whose
-// elements are the objects. The line is not a value by itself. The '[' opens an array if
-// it is alone on its line, or if its first element is valid and the line ends where a
-// line of an array may end.
+// opensArray reports whether the '[' at index first of the window opens an array whose elements are the objects. The
+// line is not a value by itself. The '[' opens an array if it is alone on its line, or if its first element is valid
+// and the line ends where a line of an array may end.
 func (s *Scanner) opensArray(first int) (bool, error) {
 	i, afterLine, found, err := s.token(first + 1)
 	if err != nil || !found || afterLine {
@@ -202,8 +197,8 @@ func (s *Scanner) opensArray(first int) (bool, error) {
 	}
 }
 
-// closesLast reports whether the array at index first of the window, which has an
-// invalid element, is either not closed on its line or followed by nothing.
+// closesLast reports whether the array at index first of the window, which has an invalid element, is either not closed
+// on its line or followed by nothing.
 func (s *Scanner) closesLast(first int) (bool, error) {
 	end, _, err := s.lineEnd(first)
 	if err != nil {
@@ -232,7 +227,7 @@ func (e *edge) findClose(b []byte) int {
 	}
 }
 
-// A valueLayout is how values lie in lines.
+// A valueLayout is how values are laid out in lines.
 type valueLayout uint8
 
 const (
@@ -241,8 +236,8 @@ const (
 	severalLines                    // the first spans lines
 )
 
-// sequence reports whether values follow each other from index i of the window up
-// to the end of a line, or of the look-ahead.
+// sequence reports whether values follow each other from index i of the window up to the end of a line, or of the
+// look-ahead.
 func (s *Scanner) sequence(i int) (valueLayout, error) {
 	how := oneLine
 	for count := 0; ; count++ {
@@ -279,8 +274,8 @@ const (
 	complete
 )
 
-// valueEnd returns the index after the value at index i of the window, or after the
-// part of an unfinished value that was read.
+// valueEnd returns the index after the value at index i of the window, or after the part of an unfinished value that
+// was read.
 func (s *Scanner) valueEnd(i int) (end int, how ending, err error) {
 	w := s.seen()
 	if end := ValueEnd(w, i, MaxDepth); end >= 0 && end < len(w) {
@@ -326,9 +321,8 @@ func (a *ahead) Read(b []byte) (int, error) {
 	}
 }
 
-// someLineIsValid returns an error unless one of the first lines is valid: then the
-// stream is lines, a few of them broken. An indented line does not count, because a
-// value that spans lines has such lines.
+// someLineIsValid returns an error unless one of the first lines is valid: then the stream is lines, a few of them
+// broken. An indented line does not count, because a value that spans lines has such lines.
 func (s *Scanner) someLineIsValid() error {
 	lines := 0
 	for begin := 0; lines < mostBroken; {
@@ -386,8 +380,8 @@ func (s *Scanner) firstProblem() string {
 	}
 }
 
-// An InputError means that a stream cannot be cut into objects, or not to its end.
-// The text tells the operator what to do.
+// An InputError means that a stream cannot be cut into objects, or not to its end. The text tells the operator what to
+// do.
 type InputError struct{ problem string }
 
 func (e *InputError) Error() string { return e.problem }

@@ -28,9 +28,8 @@ func (s *Scanner) nextLine() (Object, error) {
 	}
 }
 
-// badLine returns a line that is consumed but not valid, as an object with a flaw.
-// It returns another object if the stream turns out to be values, and an error if
-// the line is the last one and torn.
+// badLine returns a line that is consumed but not valid, as an object with a flaw. It returns another object if the
+// stream turns out to be values, and an error if the line is the last one and incomplete.
 func (s *Scanner) badLine(at Place, line []byte) (Object, error) {
 	consumed := int(s.place.Offset - at.Offset)
 	whole := s.buf[s.start-1] == '\n'
@@ -53,8 +52,8 @@ func (s *Scanner) badLine(at Place, line []byte) (Object, error) {
 		"if the input is complete, end it with a line break, and the line becomes a dead letter", s.problem(line, false))
 }
 
-// consumeLine consumes a line and returns it without its line break, LF or CRLF. Of a
-// line longer than the limit it returns only size and hash.
+// consumeLine consumes a line and returns it without its line break, LF or CRLF. If the line is longer than the limit,
+// it returns only size and hash.
 func (s *Scanner) consumeLine() (line []byte, left *omitted, err error) {
 	return s.consumeTo(lineEdge{})
 }
@@ -62,8 +61,7 @@ func (s *Scanner) consumeLine() (line []byte, left *omitted, err error) {
 // A lineBreak finds the line break that ends an object.
 type lineBreak interface {
 	reset() // before each object
-	// find continues in b where the last call ended. It returns the index of the
-	// line break, or -1 if it is not in b.
+	// find continues in b where the last call ended. It returns the index of the line break, or -1 if it is not in b.
 	find(b []byte) int
 }
 
@@ -73,8 +71,8 @@ type lineEdge struct{}
 func (lineEdge) reset()            {}
 func (lineEdge) find(b []byte) int { return bytes.IndexByte(b, '\n') }
 
-// consumeTo consumes the bytes up to a line break and returns them without it. Of more
-// bytes than the limit it returns only size and hash.
+// consumeTo consumes the bytes up to a line break and returns them without it. If there are more bytes than the limit,
+// it returns only size and hash.
 func (s *Scanner) consumeTo(end lineBreak) (line []byte, left *omitted, err error) {
 	end.reset()
 	for searched := 0; ; {

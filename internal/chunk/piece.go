@@ -5,9 +5,8 @@ import (
 	"fmt"
 )
 
-// A Piece is consecutive objects of one chunk: those with From <= index < To, where the
-// index counts from 0 within the chunk. It is the unit of leasing and saving, and
-// usually the whole chunk.
+// A Piece is consecutive objects of one chunk: those with From <= index < To, where the index counts from 0 within the
+// chunk. It is the unit of leasing and saving, and usually the whole chunk.
 type Piece struct {
 	Chunk    ID
 	From, To int
@@ -22,8 +21,7 @@ func (p Piece) String() string { return fmt.Sprintf("%d[%d,%d)", p.Chunk, p.From
 // Len returns the number of objects.
 func (p Piece) Len() int { return p.To - p.From }
 
-// Fits reports whether the piece has objects, and all of them are in a chunk of the given
-// number of objects.
+// Fits reports whether the piece has objects, and all of them are in a chunk of the given number of objects.
 func (p Piece) Fits(objects int) bool { return 0 <= p.From && p.From < p.To && p.To <= objects }
 
 // Has reports whether the object with that index within the chunk is in the piece.

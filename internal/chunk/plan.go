@@ -8,12 +8,12 @@ import (
 	"fmt"
 )
 
-// FormatVersion changes when the same source would be cut differently, so that a
-// sink filled by an older program is not mixed with results of a newer one.
+// FormatVersion changes when the same source would be cut differently, so that a sink filled by an older program is not
+// mixed with results of a newer one.
 const FormatVersion = 2
 
-// A Plan defines how a source is cut. Two runs of the same plan give every chunk
-// the same ID and, while the source is unchanged, the same digest.
+// A Plan defines how a source is cut. Two runs of the same plan give every chunk the same ID and, while the source is
+// unchanged, the same digest.
 type Plan struct {
 	Source string `json:"source"` // the source's identity: names, not content
 	Size   int    `json:"size"`   // most objects in a chunk
@@ -50,8 +50,8 @@ func (p Plan) Validate() error {
 }
 
 const (
-	// MaxSize bounds the objects of a chunk, so that the data that travels beside
-	// the body (counts, flaws) stays far below a megabyte.
+	// MaxSize bounds the objects of a chunk, so that the data that travels with the body (counts, flaws) stays far
+	// below a megabyte.
 	MaxSize = 10_000
 
 	// MaxBytes bounds the body of a chunk of several objects.

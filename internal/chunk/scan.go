@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// A Place is a position between two objects of a stream, at which scanning can
-// continue. It is comparable; the zero value is the beginning of a stream.
+// A Place is a position between two objects of a stream, at which scanning can continue. It is comparable; the zero
+// value is the beginning of a stream.
 type Place struct {
 	File   int   // the file's index in the source, which the scanner only copies
 	Offset int64 // bytes after decompression, from the beginning of the stream
@@ -33,8 +33,7 @@ const (
 
 // An Object is one object of a stream, as Scanner.Next returns it.
 type Object struct {
-	// Bytes is the object without a line break. The next call of Next overwrites
-	// it.
+	// Bytes is the object without a line break. The next call of Next overwrites it.
 	Bytes []byte
 	// Flaw says what is wrong with the object; "" if it is valid.
 	Flaw string
@@ -49,8 +48,7 @@ type ScanOptions struct {
 	At     Place  // the position of the reader in the stream; zero is the beginning
 	Name   string // the stream's name in flaws; "" leaves it out
 
-	// Decide turns the guess of Auto into a format; nil means Guess.Format. If it
-	// fails, the scan ends with its error.
+	// Decide turns the guess of Auto into a format; nil means Guess.Format. If it fails, the scan ends with its error.
 	Decide func(Guess) (Format, error)
 
 	Buffer int // initial buffer size in bytes; 0 means 256 KiB
@@ -59,8 +57,8 @@ type ScanOptions struct {
 const (
 	bufferSize = 256 << 10
 
-	// shrinkAbove is the size above which a buffer that has grown for a large
-	// object is released when small ones follow.
+	// shrinkAbove is the size above which a buffer that has grown for a large object is released when small ones
+	// follow.
 	shrinkAbove = 4 << 20
 
 	// lookAhead is how many bytes may be read to detect the format.
@@ -69,8 +67,7 @@ const (
 
 // A Scanner cuts one stream into objects, by the rules in the package doc.
 //
-// It holds one buffer of the stream: 256 KiB, or as much as the largest object so
-// far, up to MaxObject.
+// It holds one buffer of the stream: 256 KiB, or as much as the largest object so far, up to MaxObject.
 type Scanner struct {
 	r       io.Reader
 	ended   bool  // r is at its end
@@ -78,8 +75,7 @@ type Scanner struct {
 	opts    ScanOptions
 	max     int // MaxObject; smaller in tests
 
-	// buf[start:end] is read but not consumed; place describes buf[start].
-	// Invariant: 0 <= start <= end <= len(buf).
+	// buf[start:end] is read but not consumed; place describes buf[start]. Invariant: 0 <= start <= end <= len(buf).
 	buf        []byte
 	start, end int
 	place      Place
@@ -100,10 +96,9 @@ func NewScanner(r io.Reader, o ScanOptions) *Scanner {
 	return s
 }
 
-// Next returns the next object, valid or with a flaw. It returns io.EOF after the last
-// object, the reader's error, or an InputError if the stream cannot be cut. Before an
-// error it has returned all complete objects that precede it, and never an incomplete
-// one. If the format cannot be detected, it returns no object.
+// Next returns the next object, valid or with a flaw. It returns io.EOF after the last object, the reader's error, or
+// an InputError if the stream cannot be cut. Before an error it has returned all complete objects that precede it, and
+// never an incomplete one. If the format cannot be detected, it returns no object.
 func (s *Scanner) Next() (Object, error) {
 	before := s.place
 	if s.place.phase == atStart {
@@ -126,8 +121,8 @@ func (s *Scanner) Next() (Object, error) {
 	return object, err
 }
 
-// Place returns the scanner's position: after the last object returned or, after an
-// error, before the bytes that could not be read.
+// Place returns the scanner's position: after the last object returned or, after an error, before the bytes that could
+// not be read.
 func (s *Scanner) Place() Place { return s.place }
 
 // window returns the unconsumed bytes in the buffer.
@@ -147,8 +142,8 @@ func (s *Scanner) advanceLines(n int) {
 
 var newline = []byte{'\n'}
 
-// fill reads more bytes into the window and returns whether any came; if not, and
-// without an error, the stream is at its end. It invalidates slices of the window.
+// fill reads more bytes into the window and returns whether any came; if not, and without an error, the stream is at
+// its end. It invalidates slices of the window.
 func (s *Scanner) fill() (more bool, err error) {
 	if s.ended || s.readErr != nil {
 		return false, s.readErr
@@ -173,9 +168,8 @@ func (s *Scanner) fill() (more bool, err error) {
 	return false, s.readErr
 }
 
-// makeRoom moves the window to the front of the buffer and adjusts the buffer's
-// size. The window then holds at most one object, so little is moved for each
-// buffer read.
+// makeRoom moves the window to the front of the buffer and adjusts the buffer's size. The window then holds at most one
+// object, so little is moved for each buffer read.
 func (s *Scanner) makeRoom() {
 	held, size := s.end-s.start, len(s.buf)
 	most := max(s.max, 2*lookAhead) + s.opts.Buffer

@@ -6,14 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDepth is the nesting limit of encoding/json, so that every transform can read a value
-// that passes here.
+// MaxDepth is the nesting limit of encoding/json, so that every transform can read a value that passes here.
 const MaxDepth = 10_000
 
-// valid reports whether b is one JSON value in valid UTF-8, with optional white space
-// around it: exactly as encoding/json.Valid does (FuzzValid compares them), at over twice
-// its speed, because every byte of a job passes through it. Numbers of any size, repeated
-// keys and lone surrogate escapes are valid.
+// valid reports whether b is one JSON value in valid UTF-8, with optional white space around it: exactly as
+// encoding/json.Valid does (FuzzValid compares them), at over twice its speed, because every byte of a job passes
+// through it. Numbers of any size, repeated keys and lone surrogate escapes are valid.
 func valid(b []byte) bool { return validWithin(b, 0) }
 
 // validWithin is valid for a value with outer enclosing brackets.
@@ -22,8 +20,8 @@ func validWithin(b []byte, outer int) bool {
 	return end >= 0 && SkipBlanks(b, end) == len(b) && utf8.Valid(b)
 }
 
-// ValueEnd returns the index after the JSON value that begins at b[i], or -1 if none does or
-// its brackets are nested more than depth deep. It does not check UTF-8.
+// ValueEnd returns the index after the JSON value that begins at b[i], or -1 if none does or its brackets are nested
+// more than depth deep. It does not check UTF-8.
 func ValueEnd(b []byte, i, depth int) int {
 	if i == len(b) {
 		return -1
@@ -62,8 +60,8 @@ func containerEnd(b []byte, i, depth int) int {
 	return i
 }
 
-// Key reads the key that begins at b[i] and its colon. It returns the text between its quotes
-// and the index of the value, or -1.
+// Key reads the key that begins at b[i] and its colon. It returns the text between its quotes and the index of the
+// value, or -1.
 func Key(b []byte, i int) (key []byte, value int) {
 	if i >= len(b) || b[i] != '"' {
 		return nil, -1
@@ -78,9 +76,9 @@ func Key(b []byte, i int) (key []byte, value int) {
 	return b[i+1 : end-1], SkipBlanks(b, value+1)
 }
 
-// Next reads what follows a value in an array or object that closes with bracket. end is the
-// index after the value, or -1. If more, i is the index of the next element or key; otherwise
-// it is the index after bracket, or -1 if there is neither.
+// Next reads what follows a value in an array or object that closes with bracket. end is the index after the value, or
+// -1. If more, i is the index of the next element or key; otherwise it is the index after bracket, or -1 if there is
+// neither.
 func Next(b []byte, end int, bracket byte) (i int, more bool) {
 	if end < 0 {
 		return -1, false
@@ -113,16 +111,15 @@ const (
 	highs = 0x8080808080808080
 )
 
-// StringEnd returns the index after the quote that ends the string whose content
-// begins at i, or -1 if it is not valid JSON. It does not check UTF-8. It examines
-// eight bytes at a time.
+// StringEnd returns the index after the quote that ends the string whose content begins at i, or -1 if it is not valid
+// JSON. It does not check UTF-8. It examines eight bytes at a time.
 func StringEnd(b []byte, i int) int {
 	for {
 		for len(b)-i >= 8 {
 			x := binary.LittleEndian.Uint64(b[i:])
 			quote, slash := x^(ones*'"'), x^(ones*'\\')
-			// The lowest bit that is set marks the first byte below 0x20, '"' or
-			// '\\'; a borrow can only give a false bit above a true one.
+			// The lowest bit that is set marks the first byte below 0x20, '"' or '\\'; a borrow can only give a false
+			// bit above a true one.
 			found := ((x-ones*0x20)&^x | (quote-ones)&^quote | (slash-ones)&^slash) & highs
 			if found != 0 {
 				i += bits.TrailingZeros64(found) / 8
@@ -200,8 +197,7 @@ func NumberEnd(b []byte, i int) int {
 	return i
 }
 
-// digitsEnd returns the index after the digits at i, of which there must be at
-// least one.
+// digitsEnd returns the index after the digits at i, of which there must be at least one.
 func digitsEnd(b []byte, i int) int {
 	first := i
 	for i < len(b) && b[i] >= '0' && b[i] <= '9' {

@@ -19,8 +19,7 @@ func (s *Scanner) nextValue() (Object, error) {
 	case strings.IndexByte(`{["-0123456789tfn`, first) < 0:
 		return Object{}, s.noValue(s.window()[:1])
 	}
-	// The usual case in one pass: the buffer holds a whole valid value and the byte
-	// after it.
+	// The usual case in one pass: the buffer holds a whole valid value and the byte after it.
 	w := s.window()
 	if end := ValueEnd(w, 0, MaxDepth); end >= 0 && end < len(w) && end <= s.max && separate(w[end-1], w[end]) && utf8.Valid(w[:end]) {
 		return s.consume(end, inValues), nil
@@ -28,8 +27,8 @@ func (s *Scanner) nextValue() (Object, error) {
 	return s.searchValue()
 }
 
-// separate reports whether a value that ends with last is complete before next. A
-// number or a word only ends before white space or another kind of value.
+// separate reports whether a value that ends with last is complete before next. A number or a word only ends before
+// white space or another kind of value.
 func separate(last, next byte) bool {
 	switch next {
 	case ' ', '\t', '\r', '\n', '{', '[', '"':
@@ -38,8 +37,7 @@ func separate(last, next byte) bool {
 	return last == '}' || last == ']' || last == '"'
 }
 
-// searchValue returns the value at the front of the window if it is not whole in
-// the buffer, not valid, or too large.
+// searchValue returns the value at the front of the window if it is not whole in the buffer, not valid, or too large.
 func (s *Scanner) searchValue() (Object, error) {
 	var e valueEdge
 	for searched := 0; ; {
@@ -64,9 +62,8 @@ func (s *Scanner) searchValue() (Object, error) {
 	}
 }
 
-// checkValue consumes the value of n bytes at the front of the window and returns
-// it, with a flaw if it is not valid. It returns an error if the end of an invalid
-// value is not certain.
+// checkValue consumes the value of n bytes at the front of the window and returns it, with a flaw if it is not valid.
+// It returns an error if the end of an invalid value is not certain.
 func (s *Scanner) checkValue(n int) (Object, error) {
 	raw := s.window()[:n]
 	if c := raw[0]; c != '{' && c != '[' && !json.Valid(raw) {
@@ -75,14 +72,12 @@ func (s *Scanner) checkValue(n int) (Object, error) {
 	return s.consumeChecked(raw, false, inValues), nil
 }
 
-// noValue returns the error for bytes that are not a value, after which it is not
-// certain where the next value begins.
+// noValue returns the error for bytes that are not a value, after which it is not certain where the next value begins.
 func (s *Scanner) noValue(raw []byte) error {
 	return inputError("%s; it is not certain where the next value begins; correct the input, or use --format lines if the objects are lines", s.problem(raw, false))
 }
 
-// omitValue consumes a value that is too large. It returns an error if the part in
-// the window is not valid.
+// omitValue consumes a value that is too large. It returns an error if the part in the window is not valid.
 func (s *Scanner) omitValue() (Object, error) {
 	at := s.place
 	var syntax *json.SyntaxError
@@ -105,15 +100,14 @@ func (s *Scanner) omitValue() (Object, error) {
 	return s.tooLarge(at, left), nil
 }
 
-// A valueEdge finds the end of a value that may be invalid. The kinds of brackets
-// need not match. The zero value stands at the beginning of a value.
+// A valueEdge finds the end of a value that may be invalid. The kinds of brackets need not match. The zero value stands
+// at the beginning of a value.
 type valueEdge struct {
 	edge
 	scalar bool // a number or a word, possibly invalid
 }
 
-// find continues in b where the last call ended. It returns the index after the
-// value, or -1 if its end is not in b.
+// find continues in b where the last call ended. It returns the index after the value, or -1 if its end is not in b.
 func (e *valueEdge) find(b []byte) int {
 	for i := 0; i < len(b); i++ {
 		if e.inString {

@@ -19,8 +19,7 @@ var (
 	hits   = counters()                 // name → hits so far; the map is read-only
 )
 
-// Hit marks a place in the code with one of Names. It kills the process if the
-// environment says so.
+// Hit marks a place in the code with one of Names. It kills the process if the environment says so.
 func Hit(name string) {
 	count, known := hits[name]
 	if !known {
@@ -43,8 +42,8 @@ func counters() map[string]*atomic.Int64 {
 	return all
 }
 
-// parse reads name:hit[,name:hit]. It panics on an error: with a misspelt name no process
-// would be killed, and the test would pass.
+// parse reads name:hit[,name:hit]. It panics on an error: with a misspelt name no process would be killed, and the test
+// would pass.
 func parse(list string) map[string]int64 {
 	at := map[string]int64{}
 	if list == "" {

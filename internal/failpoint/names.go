@@ -1,12 +1,11 @@
 package failpoint
 
-// Names lists all places, for each process in the order in which it reaches them. A name
-// says what the process has just done or, if it ends in -ing, what it does next.
+// Names lists all places, for each process in the order in which it reaches them. A name stands for the last step of
+// the process or, if it ends in -ing, for its next step.
 //
-// The places of the sink are its steps on disk, each after it was taken:
-// sink.STEP.FILE. A kill just before the next step would leave the same disk. FILE is
-// log for the log, newlog while the log is created, and output and deadfile for the
-// ordered files.
+// The places of the sink are its steps on disk, each after it was taken: sink.STEP.FILE. A kill just before the next
+// step would leave the same disk. FILE is log for the log, newlog while the log is created, and output and deadfile for
+// the ordered files.
 var Names = []string{
 	// Opening the sink: a new one is created, or an old one is recovered.
 	"sink.mkdir.folder",

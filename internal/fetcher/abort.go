@@ -12,20 +12,20 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A job is stopped early when it cannot succeed: all of its first objects failed, its transform never answers (KEEP_GOING
-// continues in both cases), or it has more dead letters than MAX_DEAD. A chunk of slow objects takes hours, so heartbeats
-// report failed and unanswered objects while a chunk is being mapped.
+// A job is stopped early when it cannot succeed: all of its first objects failed, its transform never answers
+// (KEEP_GOING continues in both cases), or it has more dead letters than MAX_DEAD. A chunk of slow objects takes hours,
+// so heartbeats report failed and unanswered objects while a chunk is being mapped.
 
 const (
 	// firstObjects is how many objects must be saved before a job can be stopped because all of them are dead letters.
 	firstObjects = 100
-	// oneByOne is how long a fetcher hands out one chunk at a time if an earlier fetcher has stopped
-	// the job. So a fetcher that is restarted again and again makes dead letters of one chunk each
-	// time. The time is bounded, because one mapper that hangs must not hold up the others.
+	// oneByOne is how long a fetcher hands out one chunk at a time if an earlier fetcher has stopped the job. So a
+	// fetcher that is restarted again and again makes dead letters of one chunk each time. The time is bounded, because
+	// one mapper that hangs must not hold up the others.
 	oneByOne = 30 * time.Second
 
-	// leastMute is how many objects must stay unanswered, with no answer at all yet,
-	// before the fetcher concludes that the transform never answers. One of them may be bad.
+	// leastMute is how many objects must stay unanswered, with no answer at all yet, before the fetcher concludes that
+	// the transform never answers. One of them may be bad.
 	leastMute = 3
 
 	lastChunk = chunk.ID(1 << 62) // above all IDs
@@ -36,8 +36,8 @@ func allDead(total report.Summary) bool {
 	return total.Objects >= firstObjects && total.Dead == total.Objects
 }
 
-// hopeless reports whether to stop the job: the sink holds only dead letters, this
-// fetcher has added some of them, and every mapper version that serves has been tried.
+// hopeless reports whether to stop the job: the sink holds only dead letters, this fetcher has added some of them, and
+// every mapper version that serves has been tried.
 func (c *coordinator) hopeless() bool {
 	if c.f.cfg.KeepGoing || !allDead(c.total) || c.total.Objects == c.f.grant.before.Objects {
 		return false
@@ -50,8 +50,8 @@ func (c *coordinator) hopeless() bool {
 	return true
 }
 
-// holdsBackUntried reports whether the chunk in flight must be saved before another one
-// goes out, because all results under earlier fetchers are dead letters.
+// holdsBackUntried reports whether the chunk in flight must be saved before another one goes out, because all results
+// under earlier fetchers are dead letters.
 func (c *coordinator) holdsBackUntried(now time.Time) bool {
 	return !c.f.cfg.KeepGoing && allDead(c.f.grant.before) && allDead(c.total) &&
 		now.Sub(c.f.started) < oneByOne && c.ledger.Counts().InFlight > 0
@@ -74,8 +74,8 @@ func (c *coordinator) hearObjects(b wire.Beat) {
 	}
 }
 
-// unanswered counts the objects without an answer in time. It returns 0 if an object of the job was ever mapped, or if a
-// serving mapper may still do better.
+// unanswered counts the objects without an answer in time. It returns 0 if an object of the job was ever mapped, or if
+// a serving mapper may still do better.
 func (c *coordinator) unanswered() (objects int) {
 	if c.f.cfg.KeepGoing || c.total.Dead < c.total.Objects {
 		return 0
@@ -116,8 +116,8 @@ func (c *coordinator) giveUp(page *report.DeadPage) {
 		ErrHopeless, c.total.Dead, why, app.Setting("KEEP_GOING", "=true")))
 }
 
-// commonest returns the most frequent error of the letters, and how many have it. Errors that
-// differ only in numbers, such as line numbers, count as one.
+// commonest returns the most frequent error of the letters, and how many have it. Errors that differ only in numbers,
+// such as line numbers, count as one.
 func commonest(letters []report.DeadLetter) (text string, count int) {
 	counts := map[string]int{}
 	for _, l := range letters {

@@ -81,15 +81,14 @@ func New(cfg Config, b *bus.Bus, src source.Source, log zerolog.Logger) (*Fetche
 // Trace makes the fetcher trace chunks. Call it before Run.
 func (f *Fetcher) Trace(t *trace.Tracer) { f.tracer = t }
 
-// EndMappers makes the fetcher order the mappers to drain when the job is done. It is for
-// a fetcher whose NATS server ends with it. Call it before Run.
+// EndMappers makes the fetcher order the mappers to drain when the job is done. It is for a fetcher whose NATS server
+// ends with it. Call it before Run.
 func (f *Fetcher) EndMappers() { f.endsMappers = true }
 
-// Run runs the job until it is done, until ctx ends, or until an error ends it:
-// ErrFenced, ErrOtherPlan, ErrOtherSink, ErrSourceChanged,
-// ErrTooManyDead, ErrHopeless, ErrMute, ErrCancelled. With ON_DONE=stay, it stays until ctx ends
-// when the job is done. A done job with dead letters ends with
-// app.ErrDeadLetters. If ctx ends before the job is done, Run returns ErrUnfinished.
+// Run runs the job until it is done, until ctx ends, or until an error ends it: ErrFenced, ErrOtherPlan, ErrOtherSink,
+// ErrSourceChanged, ErrTooManyDead, ErrHopeless, ErrMute, ErrCancelled. With ON_DONE=stay, it stays until ctx ends when
+// the job is done. A done job with dead letters ends with app.ErrDeadLetters. If ctx ends before the job is done, Run
+// returns ErrUnfinished.
 func (f *Fetcher) Run(ctx context.Context) error {
 	defer f.startProgress(ctx)()
 	stopStatus, err := f.serveStatus()

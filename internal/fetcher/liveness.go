@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// A mapper sends a heartbeat every second. After suspectAfter of silence the fetcher pings the mapper. After goneAfter
-	// its pieces are requeued.
+	// A mapper sends a heartbeat every second. After suspectAfter of silence the fetcher pings the mapper. After
+	// goneAfter its pieces are requeued.
 	suspectAfter = 2 * time.Second
 	goneAfter    = 3 * time.Second
 
@@ -92,8 +92,7 @@ func (f *Fetcher) orderLoop(ctx context.Context) {
 	_ = group.Wait() // its members return no errors
 }
 
-// deliver sends an order. An answer proves that the mapper is alive; no responders means that
-// it is gone.
+// deliver sends an order. An answer proves that the mapper is alive; no responders means that it is gone.
 func (f *Fetcher) deliver(ctx context.Context, o order) {
 	asking, cancel := context.WithTimeout(ctx, goneAfter-suspectAfter)
 	defer cancel()

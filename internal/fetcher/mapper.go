@@ -42,8 +42,8 @@ func (m *mapper) note(now time.Time, asking []uint64) {
 	maps.DeleteFunc(m.arrived, func(seq uint64, _ struct{}) bool { return !contains(asking, seq) })
 }
 
-// contains reports whether an ascending list contains seq. It is a binary search, because the sender determines the length
-// of the list.
+// contains reports whether an ascending list contains seq. It is a binary search, because the sender determines the
+// length of the list.
 func contains(ascending []uint64, seq uint64) bool {
 	_, has := slices.BinarySearch(ascending, seq)
 	return has
@@ -110,8 +110,8 @@ func (c *coordinator) mapperList(now time.Time) []report.MapperStatus {
 	return list
 }
 
-// busyWorkers returns how many workers of a mapper work or wait, at least 1. A worker may hold several pieces: those of its
-// grant, those that it has taken ahead, and those whose results are not saved yet.
+// busyWorkers returns how many workers of a mapper work or wait, at least 1. A worker may hold several pieces: those of
+// its grant, those that it has taken ahead, and those whose results are not saved yet.
 func (c *coordinator) busyWorkers(m *mapper) int {
 	n := m.held + len(c.waiting.of[m.ID])
 	if m.workers > 0 { // 0: it has not asked this fetcher yet
@@ -120,8 +120,8 @@ func (c *coordinator) busyWorkers(m *mapper) int {
 	return max(1, n)
 }
 
-// speed returns the rate of a mapper or version that holds the given number of chunks. It is 0 if
-// they hold none, and either the job is done or they have finished none for a while.
+// speed returns the rate of a mapper or version that holds the given number of chunks. It is 0 if they hold none, and
+// either the job is done or they have finished none for a while.
 func (c *coordinator) speed(now time.Time, p *report.Pace, held int) float64 {
 	if held == 0 && (c.state == report.StateDone || p.Idle(now) >= report.RateSpan) {
 		return 0

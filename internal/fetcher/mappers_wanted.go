@@ -51,9 +51,9 @@ func (c *coordinator) pieceObjects() float64 {
 	return max(1, each)
 }
 
-// mappers returns how many mappers the job could use, or needs to end in time (docs/metrics.md has the formula). It depends
-// on the time that a chunk takes, not on the current rate. The rate lags behind each change of the number of mappers, so an
-// autoscaler would overshoot.
+// mappers returns how many mappers the job could use, or needs to end in time (docs/metrics.md has the formula). It
+// depends on the time that a chunk takes, not on the current rate. The rate lags behind each change of the number of
+// mappers, so an autoscaler would overshoot.
 func (n need) mappers() int {
 	if n.over || n.left <= 0 {
 		return 0

@@ -69,7 +69,8 @@ func (w *waiting) drop(mapper string, open []uint64) {
 	}
 }
 
-// release answers the requests of a draining mapper with "nothing yet". It finishes its pieces and needs no more.
+// release answers the requests of a draining mapper with "nothing yet". The mapper finishes its pieces and needs no
+// more.
 func (w *waiting) release(c *coordinator, mapper string) {
 	for _, e := range w.of[mapper] {
 		c.f.reply(e.Value.(ask).request, c.word(wire.WorkNone).Encode())
@@ -77,8 +78,8 @@ func (w *waiting) release(c *coordinator, mapper string) {
 	}
 }
 
-// expire answers the requests of mappers that stop waiting with "nothing yet", and all requests with "done" once the job is
-// done.
+// expire answers the requests of mappers that stop waiting with "nothing yet", and all requests with "done" once the
+// job is done.
 func (w *waiting) expire(c *coordinator, now time.Time) {
 	if c.state != report.StateDone && now.Before(w.due) {
 		return

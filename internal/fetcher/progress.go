@@ -17,12 +17,12 @@ const (
 	standingInterval = time.Minute      // between lines while it does not
 )
 
-// LogAlone makes the fetcher log what programs that run it beside other roles show: the progress of the job, and why the
-// result could not be merged at first. Call it before Run.
+// LogAlone makes the fetcher log the progress of the job, and why the result could not be merged at first. Programs
+// that run other roles in the same process show this themselves. Call it before Run.
 func (f *Fetcher) LogAlone() { f.logsAlone = true }
 
-// startProgress logs the progress until ctx ends or stop is called, which waits for the last line.
-// The logger is the one from before the claim, because the claim replaces f.log.
+// startProgress logs the progress until ctx ends or stop is called, which waits for the last line. The logger is the
+// one from before the claim, because the claim replaces f.log.
 func (f *Fetcher) startProgress(ctx context.Context) (stop func()) {
 	if !f.logsAlone {
 		return func() {}
@@ -45,8 +45,8 @@ func (f *Fetcher) startProgress(ctx context.Context) (stop func()) {
 	return func() { cancel(); logging.Wait() }
 }
 
-// progressLog decides when a line is due: each progressInterval if objects were saved, and each
-// standingInterval if none were.
+// progressLog decides when a line is due: each progressInterval if objects were saved, and each standingInterval if
+// none were.
 type progressLog struct {
 	log  zerolog.Logger
 	last time.Time // of the last line
@@ -74,7 +74,7 @@ func (p *progressLog) turn(now time.Time, s report.Status) {
 	line.Msg("progress")
 }
 
-// waitsFor returns what holds up the job according to its status, or else what is in flight.
+// waitsFor returns the reason why the job waits according to its status, or else how many chunks are in flight.
 func waitsFor(s report.Status) string {
 	if s.Bottleneck != nil {
 		return s.Bottleneck.Text

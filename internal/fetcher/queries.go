@@ -14,8 +14,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// Errors of the queries below, which the live page makes in addition to the status. The coordinator
-// answers them between two events; the saver answers those about dead letters.
+// Errors of the queries below, which the live page makes in addition to the status. The coordinator answers them
+// between two events; the saver answers those about dead letters.
 var (
 	ErrNotRunning = errors.New("the fetcher does not run the job: it waits for the saver, or has ended")
 	ErrNoChunk    = errors.New("no such chunk, or not read yet")
@@ -41,8 +41,8 @@ func (f *Fetcher) onCoordinator(ctx context.Context, do func(*coordinator)) erro
 	}
 }
 
-// Map counts the chunks with from <= ID < to by state, in at most this many cells of equal size. If to is 0, it counts all
-// chunks, including those that are only estimated.
+// Map counts the chunks with from <= ID < to by state, in at most this many cells of equal size. If to is 0, it counts
+// all chunks, including those that are only estimated.
 func (f *Fetcher) Map(ctx context.Context, from, to chunk.ID, cells int) (m report.Map, err error) {
 	err = f.onCoordinator(ctx, func(c *coordinator) {
 		m = report.Map{From: from, Total: c.expected()}

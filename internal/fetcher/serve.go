@@ -88,8 +88,8 @@ func (f *Fetcher) answerControl(r *bus.Request, err error) {
 	f.reply(r, answer.Encode())
 }
 
-// sayHello announces to the mappers that this fetcher serves, so that idle mappers ask at once. It is only a hint: a mapper
-// that misses it asks after its pause.
+// sayHello announces to the mappers that this fetcher serves, so that idle mappers ask at once. It is only a hint: a
+// mapper that misses it asks after its pause.
 func (f *Fetcher) sayHello(ctx context.Context) {
 	if err := f.bus.Publish(wire.VerbHello, wire.Hello{Plan: f.planID, Epoch: f.grant.epoch}.Encode()); err != nil {
 		f.log.Debug().Err(err).Msg("hello was lost")
@@ -97,8 +97,8 @@ func (f *Fetcher) sayHello(ctx context.Context) {
 	f.post(ctx, func(*coordinator) {}) // makes the coordinator answer requests that waited for the connection
 }
 
-// reply answers a request, and reports whether the memory of m's body is free. A lost reply needs no special case, because
-// the sender's next list or question reveals it.
+// reply answers a request, and reports whether the memory of m's body is free. A lost reply needs no special case,
+// because the sender's next list or question reveals it.
 func (f *Fetcher) reply(r *bus.Request, m wire.Message) (free bool) {
 	free, err := r.ReplyFrom(m)
 	if err != nil {

@@ -10,9 +10,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// maxShadowed bounds how many copies wait for a mapper of the shadow version. If
-// its mappers are too few or too slow, the oldest copies are dropped and less is
-// compared.
+// maxShadowed bounds how many copies wait for a mapper of the shadow version. If its mappers are too few or too slow,
+// the oldest copies are dropped and less is compared.
 const maxShadowed = 64
 
 // shadowQueue holds copies of saved chunks that wait for a mapper of the shadow version. They are not in the ledger, so

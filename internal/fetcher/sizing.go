@@ -7,16 +7,16 @@ import (
 )
 
 const (
-	// pieceWork is the most work of one piece. It bounds the work that is lost with a mapper, and the delay of results and
-	// progress.
+	// pieceWork is the most work of one piece. It bounds the work that is lost with a mapper, and the delay of results
+	// and progress.
 	pieceWork = 5 * time.Second
 
-	// grantWork is the least work of a grant. It makes the round trip for a grant, about a millisecond, a small part. Only
-	// quick work needs several pieces for that.
+	// grantWork is the least work of a grant. It makes the round trip for a grant, about a millisecond, a small part.
+	// Only quick work needs several pieces for that.
 	grantWork = 25 * time.Millisecond
 
-	// maxGrantBytes bounds the objects of a grant. With their headers they fit into one message
-	// at the default max_payload of 1 MiB. The last piece may exceed it.
+	// maxGrantBytes bounds the objects of a grant. With their headers they fit into one message at the default
+	// max_payload of 1 MiB. The last piece may exceed it.
 	maxGrantBytes = 512 << 10
 )
 
@@ -26,13 +26,13 @@ type size struct {
 	most  int // objects of one piece
 }
 
-// sizeFor sizes a grant by the mapper's time per object: pace, or its version's if it has not measured that yet. Work of
-// unknown length starts with one object. No piece has fewer objects than the grain, the number that a worker maps at the
-// same time: a service that takes batches needs as long for fewer.
+// sizeFor sizes a grant by the mapper's time per object: pace, or its version's if it has not measured that yet. Work
+// of unknown length starts with one object. No piece has fewer objects than the grain, the number that a worker maps at
+// the same time: a service that takes batches needs as long for fewer.
 //
-// At the end of the source no grant exceeds the remaining work divided by twice the number of workers, so that all finish
-// at about the same time: guided self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987).
-// But no piece becomes shorter than grantWork.
+// At the end of the source no grant exceeds the remaining work divided by twice the number of workers, so that all
+// finish at about the same time: guided self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers
+// C-36, 1987). But no piece becomes shorter than grantWork.
 //
 // With a rate, no piece has more objects than the rate allows in rateBurst, unless the grain is larger.
 func (c *coordinator) sizeFor(m *mapper, pace time.Duration, grain int) size {

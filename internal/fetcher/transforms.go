@@ -12,8 +12,7 @@ import (
 // bound to one transform as soon as one of its mappers gets a chunk. The sink stores it with the first result. A mapper
 // without its own VERSION must have the job's transform.
 
-// checkTransform refuses to continue a job whose sink holds only results of other
-// transforms.
+// checkTransform refuses to continue a job whose sink holds only results of other transforms.
 func (f *Fetcher) checkTransform() error {
 	made := slices.Sorted(maps.Values(f.grant.past.Transforms))
 	if f.cfg.Transform == "" || f.cfg.AcceptChange || len(made) == 0 {
@@ -28,9 +27,9 @@ func (f *Fetcher) checkTransform() error {
 		"remove it with chunkline redo, or choose another sink", ErrOtherTransform, made, f.cfg.Transform)
 }
 
-// refuse returns why a request gets no chunk because of its mapper's transform; "" if it may get one. The request names the
-// transform of its worker. Workers adopt the job's transform one after the other, so a late request may come from a worker
-// that has none yet.
+// refuse returns why a request gets no chunk because of its mapper's transform; "" if it may get one. The request names
+// the transform of its worker. Workers adopt the job's transform one after the other, so a late request may come from a
+// worker that has none yet.
 func (c *coordinator) refuse(m *mapper, asked string) string {
 	if asked != m.Transform {
 		return "the worker that asks has not taken the job's transform yet"

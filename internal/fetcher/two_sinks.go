@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// rivalTime is how long a saver of another sink counts as running after its last
-	// answer. Any saver may answer a question, and the fetcher asks one every 100 ms.
+	// rivalTime is how long a saver of another sink counts as running after its last answer. Any saver may answer a
+	// question, and the fetcher asks one every 100 ms.
 	rivalTime = 10 * time.Second
 
 	// refusals is how many refused claims end the job. Until then, the saver of the job may still answer a claim.
@@ -83,8 +83,8 @@ func (c *coordinator) rivalry(now time.Time) string {
 	return ""
 }
 
-// hearRival handles an answer of another sink than the job's. If only that sink has
-// answered for rivalTime, the job's sink is gone.
+// hearRival handles an answer of another sink than the job's. If only that sink has answered for rivalTime, the job's
+// sink is gone.
 func (c *coordinator) hearRival(now time.Time, sink wire.SinkID, empty bool) {
 	alone := c.savers.last.ID == sink.ID && !c.savers.rivals(now)
 	if c.rivalSince.IsZero() || now.Sub(c.savers.heard) > rivalTime || c.savers.last.ID != sink.ID {

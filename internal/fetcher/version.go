@@ -86,8 +86,8 @@ func (c *coordinator) heldBy(v *version) int {
 	return held
 }
 
-// excludeIneligible marks in the ledger the mappers that get no chunk now. A chunk that needs a proven mapper must not wait
-// for one of those.
+// excludeIneligible marks in the ledger the mappers that get no chunk now. A chunk that needs a proven mapper must not
+// wait for one of those.
 func (c *coordinator) excludeIneligible(now time.Time) {
 	for _, v := range c.versions {
 		excluded := !c.eligible(now, v)
@@ -127,9 +127,9 @@ func (v *version) noteSaved(now time.Time, objects, dead int, took time.Duration
 	}
 }
 
-// noteVanished counts the pieces that a mapper held when it vanished, each as long as its latest one. They are failures of
-// its version, but only while another version serves: draining a node or scaling down removes mappers of the only version,
-// and opening its breaker would leave no mapper to continue.
+// noteVanished counts the pieces that a mapper held when it vanished, each with the size of its latest one. They are
+// failures of its version, but only while another version serves: draining a node or scaling down removes mappers of
+// the only version, and opening its breaker would leave no mapper to continue.
 func (c *coordinator) noteVanished(now time.Time, m *mapper) {
 	counts := c.anotherServes(m.of)
 	for range m.held {
@@ -165,8 +165,8 @@ func (c *coordinator) recordOutcome(now time.Time, v *version, o rollout.Outcome
 	}
 }
 
-// dropHeldBy orders the mappers of a version to give up their chunks, so that others get them at once. Once the version is
-// fenced, the saver refuses its results.
+// dropHeldBy orders the mappers of a version to give up their chunks, so that others get them at once. Once the version
+// is fenced, the saver refuses its results.
 func (c *coordinator) dropHeldBy(v *version) {
 	for _, id := range slices.Sorted(maps.Keys(c.mappers)) {
 		if c.mappers[id].of != v {
@@ -188,8 +188,8 @@ func (c *coordinator) unfenced() *version {
 	return nil
 }
 
-// fenced records that the saver refuses results of earlier terms of a version. The version's leases have this term from now
-// on.
+// fenced records that the saver refuses results of earlier terms of a version. The version's leases have this term from
+// now on.
 func (c *coordinator) fenced(name string, term uint64) {
 	c.terms[name] = term
 	if v := c.versions[name]; v != nil {

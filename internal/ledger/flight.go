@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// flight keeps the leased pieces in lanes by number of objects. That number determines when a piece is late, so within a
-// lane the piece that is longest in flight is late first.
+// flight keeps the leased pieces in lanes by number of objects. That number determines when a piece is late, so within
+// a lane the piece that is longest in flight is late first.
 type flight struct {
 	lanes []lane // by objects, ascending; none is empty
 	count int    // pieces in all of them
@@ -25,7 +25,8 @@ func (f *flight) lane(objects int) (int, bool) {
 	return slices.BinarySearchFunc(f.lanes, objects, func(l lane, objects int) int { return cmp.Compare(l.objects, objects) })
 }
 
-// add adds a piece that gets its first lease. Its since is now, or that of the piece before if times arrive out of order.
+// add adds a piece that gets its first lease. Its since is now, or that of the piece before if times arrive out of
+// order.
 func (f *flight) add(now time.Time, e *entry) {
 	i, there := f.lane(e.piece.Len())
 	if !there {
@@ -73,16 +74,15 @@ func (l lane) each(before time.Time) iter.Seq[*entry] {
 }
 
 const (
-	// A piece is a straggler when it has been in flight for longer than minStraggler,
-	// and than twice what as many objects take by the median of the last pieces; at
-	// most one in maxBackups of those in flight has a backup attempt. MapReduce (OSDI
-	// 2004, §3.6) found a few per cent of extra work to save a third of the time.
+	// A piece is a straggler when it has been in flight for longer than minStraggler, and for longer than twice the
+	// median time of the last pieces for as many objects. At most one in maxBackups of those in flight has a backup
+	// attempt. MapReduce (OSDI 2004, §3.6) found a few per cent of extra work to save a third of the time.
 	minStraggler = time.Second
 	maxBackups   = 10
 )
 
-// straggler finds a piece that has been in flight too long, has no backup attempt and is not held by m. With m nil it finds
-// any.
+// straggler finds a piece that has been in flight too long, has no backup attempt and is not held by m. With m nil it
+// finds any.
 func (l *Ledger) straggler(now time.Time, m *mapper) *entry {
 	if !l.cfg.Speculate || l.backups*maxBackups >= l.flight.count {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A Lease is what a mapper needs to know about its piece.
+// A Lease is the data about a piece that its mapper needs.
 type Lease struct {
 	Piece   chunk.Piece
 	Attempt int          // counts from 1; only vanished mappers count
@@ -22,14 +22,12 @@ func (l *Ledger) HasWork(now time.Time) bool {
 	return l.objects[Ready] > 0 || l.straggler(now, nil) != nil
 }
 
-// Lease gives the mapper a piece in answer to its request: one that must be
-// handed out again, else a fresh one, else one in careful mode, else a backup
-// attempt of a straggler. The mapper must have been heard before.
+// Lease gives the mapper a piece in answer to its request: one that must be handed out again, else a fresh one, else
+// one in careful mode, else a backup attempt of a straggler. The mapper must have been heard before.
 //
-// Several leases in answer to one request are a grant; granted is how many pieces it has
-// already. A suspect or a backup attempt is given only to an empty grant. A piece of more
-// than most objects (0: no limit) is cut: the rest stays ready and comes next. A suspect
-// is not cut, nor is a backup attempt.
+// Several leases in answer to one request are a grant; granted is how many pieces it has already. A suspect or a backup
+// attempt is given only to an empty grant. A piece of more than most objects (0: no limit) is cut: the rest stays ready
+// and comes next. A suspect is not cut, nor is a backup attempt.
 func (l *Ledger) Lease(now time.Time, name string, request uint64, most, granted int) (Lease, bool) {
 	m := l.mappers[name]
 	if m == nil || m.careful > 0 {

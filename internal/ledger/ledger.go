@@ -78,8 +78,8 @@ type Tally struct {
 	Died        uint64 // pieces that crashed too many mappers
 }
 
-// Counts is how many chunks and objects are in each state, and the tally. A chunk that is not saved is in flight if one of
-// its pieces is, else ready if one is.
+// Counts is how many chunks and objects are in each state, and the tally. A chunk that is not saved is in flight if one
+// of its pieces is, else ready if one is.
 type Counts struct {
 	Added, Ready, InFlight, Saved, Dead int // chunks
 	ReadyObjects, SavedObjects          int
@@ -101,8 +101,8 @@ func (l *Ledger) Add(now time.Time, objects int) chunk.ID {
 	return l.AddPartly(now, objects, nil)
 }
 
-// AddPartly adds the next chunk, some pieces of which the sink already holds. Pieces of other chunks, and of objects that
-// the chunk does not have, are ignored.
+// AddPartly adds the next chunk, some pieces of which the sink already holds. Pieces of other chunks, and of objects
+// that the chunk does not have, are ignored.
 func (l *Ledger) AddPartly(now time.Time, objects int, saved []chunk.Piece) chunk.ID {
 	id := l.added
 	l.added++

@@ -31,8 +31,8 @@ func (l *Ledger) Alive(now time.Time, name string) {
 	}
 }
 
-// Expire finds mappers that have been silent for too long. The caller pings each suspect once. Vanish has been called for
-// the vanished ones.
+// Expire finds mappers that have been silent for too long. The caller pings each suspect once. Vanish has been called
+// for the vanished ones.
 func (l *Ledger) Expire(now time.Time) (suspects, vanished []string) {
 	var next *list.Element
 	for element := l.byHeard.Front(); element != nil; element = next {

@@ -23,8 +23,8 @@ type Doing struct {
 	Index int // of the object within the chunk, or Mapped
 }
 
-// Mapped is the Index of a Doing when no object of the piece is being mapped any more: a mapper that vanishes now did not
-// die of an object.
+// Mapped is the Index of a Doing when no object of the piece is being mapped any more: a mapper that vanishes now did
+// not crash because of an object.
 const Mapped = nothing
 
 // Heard is the effect of a report.
@@ -112,8 +112,8 @@ func (l *Ledger) confirm(now time.Time, m *mapper, r Report, p chunk.Piece) bool
 }
 
 // adopt records a lease that is not known yet, because the fetcher was restarted or the mapper counted as vanished. If
-// these objects are leased with other bounds, or are in several pieces, there is no lease, and the first result is saved.
-// It returns false if the piece can no longer be saved, because objects of it are saved or dead.
+// these objects are leased with other bounds, or are in several pieces, there is no lease, and the first result is
+// saved. It returns false if the piece can no longer be saved, because objects of it are saved or dead.
 func (l *Ledger) adopt(now time.Time, m *mapper, request uint64, p chunk.Piece) bool {
 	if l.saved.has(p.Chunk) || !p.Fits(l.sizes.of(p.Chunk)) {
 		return false

@@ -157,9 +157,9 @@ func (l *Ledger) queue(e *entry) {
 	}
 }
 
-// cut cuts a piece without a lease in two, and returns the part from object at on. It is in the same state, but not queued.
-// Evidence against an object goes to the part with that object; evidence against the piece as a whole, and the number of
-// attempts, to both.
+// cut cuts a piece without a lease in two, and returns the part from object at on. It is in the same state, but not
+// queued. Evidence against an object goes to the part with that object; evidence against the piece as a whole, and the
+// number of attempts, to both.
 func (l *Ledger) cut(e *entry, at int) *entry {
 	rest := *e
 	rest.leases = nil // do not share e's memory
@@ -183,8 +183,8 @@ func (l *Ledger) cut(e *entry, at int) *entry {
 	return &rest
 }
 
-// cutOut returns the entry of exactly this piece, whose objects are open; if necessary it cuts the piece out of one without
-// a lease. It returns nil if that is not possible.
+// cutOut returns the entry of exactly this piece, whose objects are open; if necessary it cuts the piece out of one
+// without a lease. It returns nil if that is not possible.
 func (l *Ledger) cutOut(p chunk.Piece) *entry {
 	e := l.pieces(p.Chunk).overlapping(p)[0]
 	switch {
@@ -211,8 +211,8 @@ func (l *Ledger) keep(e *entry) {
 	}
 }
 
-// keepRest cuts off the objects of a piece without a lease that are not in p, makes them ready again, and returns the part
-// in p.
+// keepRest cuts off the objects of a piece without a lease that are not in p, makes them ready again, and returns the
+// part in p.
 func (l *Ledger) keepRest(e *entry, p chunk.Piece) *entry {
 	if e.piece.From < p.From {
 		left := e

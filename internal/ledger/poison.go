@@ -8,8 +8,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// crashesToSkip is how many proven mappers must have vanished while mapping an object before it is skipped. One may have
-// died of another cause; two rarely die of other causes while mapping the same object.
+// crashesToSkip is how many proven mappers must have vanished while mapping an object before it is skipped. One may
+// have crashed for another reason; two rarely crash for other reasons while mapping the same object.
 const crashesToSkip = 2
 
 // announce records the object that m is about to touch. A mapper that announces a second object of the same piece has
@@ -27,8 +27,9 @@ func (m *mapper) forget(p chunk.Piece) {
 	}
 }
 
-// suspect records the end of a mapper as evidence about a piece that it held. A mapper that held other pieces, too, may
-// have died of those. An announcement outside careful mode is no evidence, because any client could send it.
+// suspect records the end of a mapper as evidence about a piece that it held. A mapper that also held other pieces may
+// have crashed because of those. An announcement outside careful mode is not evidence, because any client could send
+// it.
 func (l *Ledger) suspect(e *entry, m *mapper, alone bool) {
 	found := loss{mapper: m.id, object: nothing}
 	switch {
@@ -50,8 +51,8 @@ func (l *Ledger) suspect(e *entry, m *mapper, alone bool) {
 	}
 }
 
-// evidence counts the mappers that vanished while mapping the object; with noObject those that had announced no object of
-// the piece.
+// evidence counts the mappers that vanished while mapping the object; with noObject those that had announced no object
+// of the piece.
 func (e *entry) evidence(object int) (proven, all int) {
 	for _, s := range e.losses {
 		if s.object == object {

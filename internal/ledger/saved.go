@@ -28,9 +28,9 @@ type Confirmed struct {
 	Drop    []Holding     // pieces that can no longer be saved, with their mappers
 }
 
-// Saved records that the sink holds exactly these objects, from any attempt and however the ledger has cut the chunk since.
-// A piece of the ledger that has other objects, too, is cut: its leases end, and the rest is ready again. by is the mapper
-// of the result, known to the ledger or not; "" if it is unknown.
+// Saved records that the sink holds exactly these objects, from any attempt and however the ledger has cut the chunk
+// since. A piece of the ledger that has other objects, too, is cut: its leases end, and the rest is ready again. by is
+// the mapper of the result, known to the ledger or not; "" if it is unknown.
 func (l *Ledger) Saved(now time.Time, p chunk.Piece, by string) Confirmed {
 	switch {
 	case p.Chunk >= l.added:

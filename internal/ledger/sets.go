@@ -161,8 +161,8 @@ func (y *early) take(id chunk.ID) []Holding {
 	return held
 }
 
-// maxDeparted bounds how many departed mappers are remembered. Only their delayed messages matter, so the last few thousand
-// are plenty.
+// maxDeparted bounds how many departed mappers are remembered. Only their delayed messages matter, so the last few
+// thousand are plenty.
 const maxDeparted = 4096
 
 // departed remembers the last message number of departed mappers, so that a delayed message does not bring one back.

@@ -27,8 +27,8 @@ type Cell struct {
 	Share    float64 // fraction of their objects that are saved, 0 to 1, including those of partly saved chunks
 }
 
-// Map counts chunks by state in ranges of each chunks, from first on; each is at least 1. It takes a pass over the bits of
-// the saved chunks in the ranges, and over the open chunks.
+// Map counts chunks by state in ranges of each chunks, from first on; each is at least 1. It takes a pass over the bits
+// of the saved chunks in the ranges, and over the open chunks.
 func (l *Ledger) Map(first chunk.ID, each, cells int) []Cell {
 	m := make([]Cell, cells)
 	objects, saved := make([]int, cells), make([]int, cells)

@@ -195,7 +195,8 @@ func TestAhead_nothing(t *testing.T) {
 	}
 }
 
-// A fetcher that is replaced does not answer. The hello of the next one ends the request, and the worker asks again once it is idle.
+// A fetcher that is replaced does not answer. The hello of the next one ends the request, and the worker asks again
+// once it is idle.
 func TestAhead_hello(t *testing.T) {
 	run(t, mapper.Config{Transform: "users?duration=100ms", Workers: 1}, func(t *testing.T, b *bench) {
 		r := b.paced(work(0), 100*time.Millisecond)
@@ -288,7 +289,8 @@ func TestAhead_memory(t *testing.T) {
 	}
 }
 
-// A mapper that takes another transform while a worker maps finishes that grant with the transform that it had, and asks with the new one.
+// A mapper that takes another transform while a worker maps finishes that grant with the transform that it had, and
+// asks with the new one.
 func TestAhead_transform(t *testing.T) {
 	run(t, mapper.Config{Workers: 1}, func(t *testing.T, b *bench) {
 		refusal := wire.Work{Status: wire.WorkRefused, Plan: plan.ID(), Epoch: 3, Reason: "another transform", Transform: "users?duration=100ms"}

@@ -17,27 +17,25 @@ const (
 	maxPause  = 2 * time.Second
 	donePause = 2 * time.Second // between requests for work once the job is done
 
-	// repeatTime is how long an outage lasts before a mapper logs it again. A person who
-	// has joined a job by hand may look at the terminal only now and then.
+	// repeatTime is how long an outage lasts before a mapper logs it again. A person who has joined a job by hand may
+	// look at the terminal only occasionally.
 	repeatTime = time.Minute
 )
 
-// backoff is a pause that doubles from minPause to maxPause, with jitter so
-// that many workers do not come back at once.
+// backoff is a pause that doubles from minPause to maxPause, with jitter so that many workers do not come back at once.
 type backoff struct {
 	last time.Duration
 	dice *rand.Rand
 }
 
-// backoff begins a series of pauses. The mapper's ID seeds their jitter, so that a
-// simulation can be repeated.
+// backoff begins a series of pauses. The mapper's ID seeds their jitter, so that a simulation can be repeated.
 func (m *Mapper) backoff(series uint64) backoff {
 	return backoff{dice: rand.New(rand.NewPCG(m.jitter, series))}
 }
 
 func (b *backoff) reset() { b.last = 0 }
 
-// next returns the next pause: half to one and a half times the doubled last one.
+// next returns the next pause: the last one doubled, times a random factor from 0.5 to 1.5.
 func (b *backoff) next() time.Duration {
 	b.last = min(max(2*b.last, minPause), maxPause)
 	return b.last/2 + time.Duration(b.dice.Int64N(int64(b.last)))
@@ -54,8 +52,7 @@ func sleep(ctx context.Context, d time.Duration, sooner <-chan struct{}) {
 	}
 }
 
-// outages logs each outage once when it begins and once when it ends, however many
-// workers notice it.
+// outages logs each outage once when it begins and once when it ends, however many workers notice it.
 type outages struct {
 	fetcher, saver *app.Trouble // no answer
 	refusal        *app.Trouble // the fetcher answers, but refuses to give work

@@ -42,9 +42,9 @@ func (m *Mapper) handleOrder(r *bus.Request) {
 	failpoint.Hit("mapper.order.answered")
 }
 
-// drainAtEnd waits until the mapper has to stop: ctx of Run ends, the fetcher orders it, a
-// transform is broken, or the connection is closed for good. Then it ends asking. It
-// ends all work when StopTimeout has passed, at once if the connection is closed.
+// drainAtEnd waits until the mapper has to stop: the ctx of Run ends, the fetcher orders it, a transform is broken, or
+// the connection is closed for good. Then it ends asking. It ends all work when StopTimeout has passed, at once if the
+// connection is closed.
 func (m *Mapper) drainAtEnd(asking, work context.Context, stopAsking context.CancelCauseFunc, stopWork context.CancelFunc) {
 	select {
 	case <-asking.Done():
@@ -76,8 +76,7 @@ func (m *Mapper) drainAtEnd(asking, work context.Context, stopAsking context.Can
 	}
 }
 
-// leave publishes the goodbye. Its list is empty, so the fetcher hands out again what was
-// not finished.
+// leave publishes the goodbye. Its list is empty, so the fetcher hands out the unfinished pieces again.
 func (m *Mapper) leave(ctx context.Context, stopServing func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 	defer cancel()

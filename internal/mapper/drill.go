@@ -14,8 +14,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// drills are the releases of a mapper that the DRILL setting can imitate, for
-// practising updates.
+// drills are the releases of a mapper that the DRILL setting can imitate, for practising updates.
 var drills = map[string]string{
 	"v1": "works",
 	"v2": "never works: it is never ready and asks for no chunk",
@@ -29,8 +28,8 @@ const (
 	drillLife  = 20 * time.Second // v4
 )
 
-// A drill makes a mapper behave like one of drills. The methods of a nil drill do nothing; a
-// mapper has a nil drill unless DRILL is set.
+// A drill makes a mapper behave like one of drills. The methods of a nil drill do nothing; a mapper has a nil drill
+// unless DRILL is set.
 type drill struct {
 	name string
 	roll func() float64 // a number in [0, 1); called by several goroutines
@@ -54,8 +53,7 @@ func newDrill(name string) *drill {
 	}}
 }
 
-// begin logs that this is a drill, and starts the timer of v4. The
-// caller stops the timer with stop.
+// begin logs that this is a drill, and starts the timer of v4. The caller stops the timer with stop.
 func (d *drill) begin(log zerolog.Logger) (stop func()) {
 	if d == nil {
 		return func() {}
@@ -68,7 +66,7 @@ func (d *drill) begin(log zerolog.Logger) (stop func()) {
 	return func() { timer.Stop() }
 }
 
-// hold keeps v2 from work until asking ends.
+// hold keeps a mapper with drill v2 from working until asking ends.
 func (d *drill) hold(asking context.Context) {
 	if d != nil && d.name == "v2" {
 		<-asking.Done()

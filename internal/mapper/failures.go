@@ -12,8 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// failures collects what heartbeats report about the objects of pieces in work. A piece of slow
-// objects takes hours, so its result would show too late that all of them fail.
+// failures collects what heartbeats report about the objects of pieces in work. A piece of slow objects takes hours, so
+// its result would show too late that all of them fail.
 type failures struct {
 	answered atomic.Bool // the transform has answered an object
 
@@ -48,8 +48,8 @@ func (f *failures) warn(text string) {
 	}
 }
 
-// recorder returns a function that records the outcome of each object of a piece. One
-// goroutine calls it, and calls it again for an object that is tried again.
+// recorder returns a function that records the outcome of each object of a piece. One goroutine calls it, and calls it
+// again for an object that is tried again.
 func (f *failures) recorder(id chunk.Piece) func(index int, failed *transform.Failure) {
 	some := false
 	return func(index int, failed *transform.Failure) {
@@ -98,8 +98,7 @@ func (f *failures) forget(id chunk.Piece) {
 	delete(f.failed, id)
 }
 
-// addTo writes the failures into a heartbeat. It names the chunk of the piece in work with the most
-// failed objects.
+// addTo writes the failures into a heartbeat. It names the chunk of the piece in work with the most failed objects.
 func (f *failures) addTo(b *wire.Beat) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -8,13 +8,12 @@ import (
 )
 
 const (
-	// grantPatience is how long a worker may take for a grant of several pieces before
-	// it gives back those that it has not begun, and sends the results that
-	// wait. The fetcher sizes such a grant to take 25 ms, so the objects are much slower than before, or the
-	// machine is.
+	// grantPatience is how long a worker may take for a grant of several pieces before it gives back those that it has
+	// not begun, and sends the results that wait. The fetcher sizes such a grant to take 25 ms, so the objects are much
+	// slower than before, or the machine is.
 	grantPatience = 2 * time.Second
 
-	// maxBatch bounds the bytes of results that travel together. The next result may exceed it.
+	// maxBatch bounds the bytes of results that are sent together. The next result may exceed it.
 	maxBatch = 256 << 10
 )
 
@@ -25,8 +24,8 @@ type batch struct {
 	bytes   int
 }
 
-// A grant is the work of one answer of the fetcher. The worker goes through its pieces.
-// A timer ends it when that takes much longer than the fetcher expected.
+// A grant is the work of one answer of the fetcher. The worker goes through its pieces. A timer ends it when that takes
+// much longer than the fetcher expected.
 type grant struct {
 	mapper *Mapper
 	send   func(batch)
@@ -37,8 +36,7 @@ type grant struct {
 	late  bool     // guarded by mu; results are sent one by one
 }
 
-// endAfter ends the grant in the given time, unless stop is called before. stop waits
-// for an end that is under way.
+// endAfter ends the grant in the given time, unless stop is called before. stop waits for an end that is under way.
 func (g *grant) endAfter(d time.Duration) (stop func()) {
 	ended := make(chan struct{})
 	timer := time.AfterFunc(d, func() { defer close(ended); g.end() })
@@ -49,7 +47,7 @@ func (g *grant) endAfter(d time.Duration) (stop func()) {
 	}
 }
 
-// begin returns the next piece; nil if none is left.
+// begin returns the next piece, or nil if none is left.
 func (g *grant) begin() *piece {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -64,7 +62,7 @@ func (g *grant) begin() *piece {
 	return nil
 }
 
-// finish adds a result, and sends what waits if it is the last one or enough.
+// finish adds a result. It sends the results that wait if this is the last one, or if they fill a batch.
 func (g *grant) finish(p *piece, r wire.Result) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -75,8 +73,8 @@ func (g *grant) finish(p *piece, r wire.Result) {
 	}
 }
 
-// end sends the results that wait, and gives back what was not begun, so that idle mappers may have it. The worker may
-// still map a piece.
+// end sends the results that wait, and gives back the pieces that were not begun, so that idle mappers may have them.
+// The worker may still map a piece.
 func (g *grant) end() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -30,17 +30,17 @@ func (m *Mapper) beatLoop(ctx context.Context) {
 	}
 }
 
-// beat publishes one heartbeat: what this mapper holds, what has failed so far, and the
-// object that a worker is about to touch, if doing names one.
+// beat publishes one heartbeat: what this mapper holds, what has failed so far, and the object that a worker is about
+// to touch, if doing names one.
 func (m *Mapper) beat(doing *wire.Doing, goodbye bool) error {
 	beat := m.state.beat(m.task.Load().self, doing, goodbye)
 	m.failures.addTo(&beat)
 	return m.bus.Publish(wire.VerbBeat, beat.Encode())
 }
 
-// announce publishes which object a worker is about to touch, and waits until the NATS server
-// has the message. If the object crashes this process, the fetcher knows which one it was.
-// While there is no connection to NATS announce keeps trying, so it fails only when ctx ends.
+// announce publishes which object a worker is about to touch, and waits until the NATS server has the message. If the
+// object crashes this process, the fetcher knows which one it was. While there is no connection to NATS announce keeps
+// trying, so it fails only when ctx ends.
 func (m *Mapper) announce(ctx context.Context, id chunk.ID, index int) error {
 	pause := m.backoff(uint64(id))
 	for try := 1; ctx.Err() == nil; try++ {

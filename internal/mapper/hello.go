@@ -10,18 +10,16 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// helloInterval is the least time between two hellos that a mapper follows. Until it has passed,
-// the latest hello waits and replaces the ones before. On an open bus any client can publish hellos: a
-// flood of them costs each idle worker one request a second, and delays a genuine hello by at
-// most a second.
+// helloInterval is the least time between two hellos that a mapper follows. Until it has passed, the latest hello waits
+// and replaces earlier ones. On an open bus any client can publish hellos: a flood of them costs each idle worker one
+// request a second, and delays a genuine hello by at most a second.
 const helloInterval = time.Second
 
 // hellos ends the pauses of workers that could not get a chunk.
 //
-// All of them ask at once, without a random delay. A thousand mappers of 8 workers send
-// 8,000 requests of half a kilobyte. The fetcher's queue holds 65,536 requests, and the fetcher takes
-// 8,000 in 0.1 s (BenchmarkHello), while each worker waits 6 s for its answer. A delay would
-// not reduce that work, and every worker would lose time.
+// All of them ask at once, without a random delay. A thousand mappers of 8 workers send 8,000 requests of half a
+// kilobyte. The fetcher's queue holds 65,536 requests, and the fetcher takes 8,000 in 0.1 s (BenchmarkHello), while
+// each worker waits 6 s for its answer. A delay would not reduce that work, and every worker would lose time.
 type hellos struct {
 	latest chan wire.Hello // holds the hello to follow next; only the handler sends
 
@@ -51,8 +49,8 @@ func (h *hellos) wake() {
 	h.woken = make(chan struct{})
 }
 
-// answered records which fetcher has answered a request. A hello does not count: any client
-// can send one with a high epoch, and then genuine ones would look old.
+// answered records which fetcher has answered a request. A hello does not count: any client can send one with a high
+// epoch, and then genuine ones would look old.
 func (h *hellos) answered(plan chunk.PlanID, epoch uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -62,8 +60,7 @@ func (h *hellos) answered(plan chunk.PlanID, epoch uint64) {
 	}
 }
 
-// isOld reports whether a fetcher newer than the one of hello has answered within
-// epochHolds. The caller holds mu.
+// isOld reports whether a fetcher newer than the one of hello has answered within epochHolds. The caller holds mu.
 func (h *hellos) isOld(hello wire.Hello, now time.Time) bool {
 	return hello.Plan == h.of.Plan && hello.Epoch < h.of.Epoch && now.Sub(h.at) < epochHolds
 }
@@ -75,8 +72,8 @@ func (h *hellos) admit(hello wire.Hello) bool {
 	return !h.isOld(hello, time.Now())
 }
 
-// follow records the fetcher of a hello, and reports whether it is another one than the known fetcher, which
-// will no longer answer its open requests. After a hello of the same fetcher the requests
+// follow records the fetcher of a hello, and reports whether it differs from the known fetcher. If it does, the known
+// fetcher has been replaced and no longer answers its open requests. After a hello of the same fetcher the requests
 // stay open, because it still has them.
 func (h *hellos) follow(hello wire.Hello) (other bool) {
 	h.mu.Lock()
@@ -103,8 +100,8 @@ func (m *Mapper) handleHello(r *bus.Request) {
 	m.hellos.latest <- hello
 }
 
-// helloLoop follows at most one hello in each helloInterval, until ctx ends. The workers that
-// pause ask for work, and a heartbeat tells a new fetcher what this mapper holds.
+// helloLoop follows at most one hello in each helloInterval, until ctx ends. The workers that pause ask for work, and a
+// heartbeat tells a new fetcher what this mapper holds.
 func (m *Mapper) helloLoop(ctx context.Context) {
 	for {
 		select {

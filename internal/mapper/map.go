@@ -13,8 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// mapPiece maps one piece. An error means that the piece was dropped, or that
-// the transform itself is broken.
+// mapPiece maps one piece. An error means that the piece was dropped, or that the transform itself is broken.
 func (m *Mapper) mapPiece(p *piece, own *instance) (result wire.Result, err error) {
 	options := transform.Options{Timeout: m.cfg.Timeout, Part: float64(p.Chunk.Count) / float64(p.Of), Growth: own.growth, Retries: m.cfg.Retries, Retrying: m.retrying(p, own.of.spec.Kind())}
 	if !p.shadow { // the objects of a shadow piece are saved already
@@ -74,8 +73,8 @@ func (m *Mapper) retrying(p *piece, kind string) func(transform.Retry) {
 	}
 }
 
-// deadLetters encodes a dead letter for each object that failed. An object that the
-// source could not read has no attempt, because no transform has touched it.
+// deadLetters encodes a dead letter for each object that failed. An object that the source could not read has no
+// attempt, because no transform has touched it.
 func (m *Mapper) deadLetters(p *piece, self report.Mapper, failed []transform.Failure) []byte {
 	var lines []byte
 	for i, object := range chunk.Objects(p.Chunk.Body) {
@@ -95,8 +94,8 @@ func (m *Mapper) deadLetters(p *piece, self report.Mapper, failed []transform.Fa
 	return lines
 }
 
-// span begins a span of a piece as a child of parent. It returns the trace context
-// for the next message about the piece: that of the span, or parent if this mapper does not trace.
+// span begins a span of a piece as a child of parent. It returns the trace context for the next message about the
+// piece: that of the span, or parent if this mapper does not trace.
 func (m *Mapper) span(name string, begin time.Time, p *piece, parent wire.Trace) (trace.Span, wire.Trace) {
 	span := m.tracer.Start(m.tracer.Parent(parent.Parent, parent.State), name, begin)
 	span.Number("chunk", uint64(p.Chunk.ID))

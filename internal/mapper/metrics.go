@@ -58,8 +58,7 @@ func newMeters(version string) *meters {
 // Metrics describes the metrics for docs/metrics.md.
 func Metrics() []metrics.Doc { return newMeters("").set.Docs() }
 
-// mapped counts a piece that was mapped in d. The piece says which objects were unreadable or
-// poison.
+// mapped counts a piece that was mapped in d. The piece says which objects were unreadable or poison.
 func (m *meters) mapped(d time.Duration, p *piece, out transform.Output) {
 	m.mapping.Observe(d.Seconds())
 	m.perObject.Observe(d.Seconds() / float64(max(1, p.Chunk.Count)))

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// pace is the time that a worker of this mapper takes for one object: a moving average over the last
-// pieces, in nanoseconds. The fetcher sizes grants by it.
+// pace is the time that a worker of this mapper takes for one object: a moving average over the last pieces, in
+// nanoseconds. The fetcher sizes grants by it.
 type pace struct{ average atomic.Int64 }
 
-// paceWeight is the part of the average that is replaced by each piece. Four quick pieces
-// after a slow one bring the average down to a third.
+// paceWeight is the part of the average that is replaced by each piece. Four quick pieces after a slow one bring the
+// average down to a third.
 const paceWeight = 4
 
-// note adds a piece. Several workers may call it at a time; if two do at the same moment, one of their
-// values may be lost, which does not matter.
+// note adds a piece. Several workers may call it at a time; if two do at the same moment, one of their values may be
+// lost, which does not matter.
 func (p *pace) note(took time.Duration, objects int) {
 	each := max(1, int64(took)/int64(max(1, objects)))
 	if before := p.average.Load(); before > 0 {

@@ -13,18 +13,18 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// saveTimeout is how long a mapper waits for the saver's answer, beside the time that a
-// large result takes to travel.
+// saveTimeout is how long a mapper waits for the saver's answer, in addition to the time that a large result takes to
+// travel.
 const saveTimeout = 10 * time.Second
 
-// A parcel is encoded results on their way to the saver, and the pieces that they are of. It keeps no
-// reference to the objects, so their memory is free.
+// A parcel is encoded results on their way to the saver, and their pieces. It keeps no reference to the objects, so
+// their memory is free.
 type parcel struct {
 	message wire.Message
 	pieces  []*sent
 
-	// ctx ends the wait for an answer: that of the only piece, else that of all work. The answer may still
-	// tell of the others when one of several pieces is dropped.
+	// ctx ends the wait for an answer. It is the context of the piece if there is only one, else that of all work: when
+	// one of several pieces is dropped, the others still need the answer.
 	ctx context.Context
 }
 
@@ -55,7 +55,7 @@ func (m *Mapper) pack(work context.Context, self report.Mapper, b batch, mapped 
 // cost is the memory that a parcel takes, in bytes.
 func (p parcel) cost() int64 { return int64(p.message.Size() + itemCost*len(p.pieces)) }
 
-// unfinished returns a piece whose result must be sent again; nil if there is none.
+// unfinished returns a piece whose result must be sent again, or nil if there is none.
 func (p parcel) unfinished() *sent {
 	for _, of := range p.pieces {
 		if !of.finished {
@@ -69,8 +69,8 @@ func (p *piece) log(e *zerolog.Event) *zerolog.Event {
 	return e.Uint64("chunk", uint64(p.Chunk.ID)).Uint64("first", p.Chunk.First).Int("attempt", p.Attempt).Uint64("epoch", p.epoch)
 }
 
-// deliver sends results to the saver until it has saved or refused each of them, or their pieces
-// were dropped. Sending results again is safe: the saver keeps one of each.
+// deliver sends results to the saver until it has saved or refused each of them, or their pieces have been dropped.
+// Sending results again is safe: the saver keeps one of each.
 func (m *Mapper) deliver(p parcel) {
 	pause := m.backoff(uint64(p.pieces[0].Chunk.ID))
 	for try := 1; ; try++ {

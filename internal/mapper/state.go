@@ -12,7 +12,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A piece is one that the mapper holds: it is in the list until it is saved or given up.
+// A piece is a granted piece that the mapper holds: it is in the list until it is saved or given up.
 type piece struct {
 	wire.Granted
 	plan   chunk.PlanID
@@ -24,12 +24,11 @@ type piece struct {
 	released bool                    // guarded by state.mu
 }
 
-// state is the list that a mapper sends with each request and each heartbeat: the pieces it
-// holds, and its requests for work that are still open.
+// state is the list that a mapper sends with each request and each heartbeat: the pieces it holds, and its requests for
+// work that are still open.
 //
-// Invariant: from the moment a request is sent until its pieces are saved or given
-// up, either the request is in asking or its pieces are in pieces. Both change
-// under one lock, so a piece is never missing from a list while it is held.
+// Invariant: from the moment a request is sent until its pieces are saved or given up, either the request is in asking
+// or its pieces are in pieces. Both change under one lock, so a piece is never missing from a list while it is held.
 type state struct {
 	mu       sync.Mutex
 	seq      uint64                        // guarded by mu; of the last message
@@ -43,10 +42,9 @@ type state struct {
 	shadows  int                           // guarded by mu; pieces in work that are saved already and only compared; they are in no list
 }
 
-// epochHolds is how long a mapper refuses grants of an older epoch after the last grant
-// of the newest one. A fetcher that was replaced learns of it within two
-// seconds. If one of an older epoch still grants work after ten, the sink was deleted and
-// created again, and epochs count from 1 again.
+// epochHolds is how long a mapper refuses grants of an older epoch after the last grant of the newest one. A fetcher
+// that was replaced learns of it within two seconds. If one of an older epoch still grants work after ten, the sink was
+// deleted and created again, and epochs count from 1 again.
 const epochHolds = 10 * time.Second
 
 // Causes of the end of the work on a piece.
@@ -59,8 +57,7 @@ func newState() *state {
 	return &state{asking: map[uint64]context.CancelFunc{}, pieces: map[chunk.Piece]*piece{}}
 }
 
-// ask makes a request for work and lists it as open. The function withdraw ends the wait for
-// its answer.
+// ask makes a request for work and lists it as open. The function withdraw ends the wait for its answer.
 func (s *state) ask(worker int, self report.Mapper, wait time.Duration, withdraw context.CancelFunc) wire.Next {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,9 +83,8 @@ func (s *state) withdraw() {
 	}
 }
 
-// admit turns an open request into held pieces, which end with work at the latest. It leaves
-// out pieces that must not be used: their fetcher was replaced by a newer one, or the mapper
-// holds them already.
+// admit turns an open request into held pieces, which end with work at the latest. It leaves out pieces that must not
+// be used: their fetcher was replaced by a newer one, or the mapper holds them already.
 func (s *state) admit(work context.Context, seq uint64, w wire.Work) []*piece {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,8 +120,7 @@ func (s *state) admit(work context.Context, seq uint64, w wire.Work) []*piece {
 	return admitted
 }
 
-// release ends the work on a piece, which is no longer held. Releasing
-// it again does nothing.
+// release ends the work on a piece, which is no longer held. Releasing it again does nothing.
 func (s *state) release(p *piece) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +137,7 @@ func (s *state) release(p *piece) {
 	s.signal()
 }
 
-// drop ends the work on a piece, if the mapper holds it. It is no longer in the list.
+// drop ends the work on a piece and removes it from the list, if the mapper holds it.
 func (s *state) drop(plan chunk.PlanID, id chunk.Piece) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

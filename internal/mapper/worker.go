@@ -10,9 +10,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// worker asks for work and maps it until asking ends, then waits until its
-// results are saved. When work ends it drops the piece that it maps and the results that
-// are not saved.
+// worker asks for work and maps it until asking ends, then waits until its results are saved. When work ends it drops
+// the piece that it maps and the results that are not saved.
 func (m *Mapper) worker(asking, work context.Context, index int) error {
 	var saving sync.WaitGroup
 	var own instance
@@ -23,7 +22,7 @@ func (m *Mapper) worker(asking, work context.Context, index int) error {
 
 func (m *Mapper) workLoop(asking, work context.Context, index int, own *instance, saving *sync.WaitGroup) error {
 	pause := m.backoff(uint64(index))
-	var next *ahead // what the worker asked while it mapped its last grant
+	var next *ahead // the request that the worker made while it mapped its last grant
 	for {
 		begin := time.Now()
 		got, asked := next.take()
@@ -60,8 +59,8 @@ func (m *Mapper) workLoop(asking, work context.Context, index int, own *instance
 	}
 }
 
-// mapGrant maps the pieces of a grant, one after the other, and sends their results together. An error means
-// that the transform itself is broken.
+// mapGrant maps the pieces of a grant, one after the other, and sends their results together. An error means that the
+// transform itself is broken.
 func (m *Mapper) mapGrant(work context.Context, task *task, own *instance, saving *sync.WaitGroup, pieces []*piece) error {
 	g := &grant{mapper: m, left: pieces, send: func(b batch) {
 		parcel := m.pack(work, task.self, b, time.Now())

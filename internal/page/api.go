@@ -140,8 +140,7 @@ func (a *api) control(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuseBody keeps the server from waiting for the rest of the body of a refused
-// request.
+// refuseBody keeps the server from waiting for the rest of the body of a refused request.
 func refuseBody(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
 }

@@ -30,9 +30,8 @@ type event struct {
 	version int // grows with each change; from 1
 }
 
-// frames are the events that all viewers get. They are built once a second, when the
-// first viewer needs them. So they cost nothing without viewers, and many viewers cost no
-// more than one.
+// frames are the events that all viewers get. They are built once a second, when the first viewer needs them. So they
+// cost nothing without viewers, and many viewers cost no more than one.
 type frames struct {
 	job     Job
 	viewers atomic.Int32
@@ -59,8 +58,8 @@ func (f *frames) latest(ctx context.Context) []event {
 	return slices.Clone(f.events) // the data of an event is never modified
 }
 
-// last returns the events at the end of the server. The job has ended by then, or
-// is about to, and may not answer any more.
+// last returns the events at the end of the server. The job has ended by then, or is about to, and may not answer any
+// more.
 func (f *frames) last(ended context.Context) []event {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ended), lastWithin)
 	defer cancel()
@@ -72,8 +71,7 @@ func (f *frames) last(ended context.Context) []event {
 	return f.latest(ctx)
 }
 
-// set stores the new value of an event, unless there is an error or the value is
-// the same.
+// set stores the new value of an event, unless there is an error or the value is the same.
 func (f *frames) set(name string, v any, err error) {
 	if err != nil {
 		return // the fetcher has no data while it waits for the saver
@@ -93,8 +91,7 @@ func (f *frames) set(name string, v any, err error) {
 	f.events = append(f.events, event{name: name, data: data, version: 1})
 }
 
-// events sends changes once a second, until the viewer leaves, or the server ends
-// and has sent the final state.
+// events sends changes once a second, until the viewer leaves, or the server ends and has sent the final state.
 func (a *api) events(w http.ResponseWriter, r *http.Request) {
 	if a.frames.viewers.Add(1) > maxViewers {
 		a.frames.viewers.Add(-1)

@@ -28,9 +28,8 @@ type Job interface {
 //go:embed static
 var static embed.FS
 
-// Register adds the page of a job and its API to a server. A client with the token may
-// control the job; an empty token disables control. A wrong token is logged. opened
-// reports whether the page has been opened in a browser.
+// Register adds the page of a job and its API to a server. A client with the token may control the job; an empty token
+// disables control. A wrong token is logged. opened reports whether the page has been opened in a browser.
 func Register(server interface {
 	Handle(pattern string, h http.Handler)
 }, job Job, token string, log zerolog.Logger,
@@ -60,9 +59,8 @@ func Register(server interface {
 	return a.frames.opened.Load
 }
 
-// plain sets the headers of static files: a browser may load only what this server
-// provides, and must check for a new version each time, because the page must match
-// its API after an update.
+// plain sets the headers of static files: a browser may load only what this server provides, and must check for a new
+// version each time, because the page must match its API after an update.
 func plain(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()

@@ -36,17 +36,15 @@ type Config struct {
 	HTTP      string        // host:port of the fetcher's HTTP server; empty: none
 	HTTPHosts string        // allowed host names of requests, see app.HTTP
 	Stderr    io.Writer     // receives the standard error of programs (exec); nil means os.Stderr
-	// Serving, if not nil, is called with the address of that server, and with a
-	// function that reports whether anyone has opened the live page.
+	// Serving, if not nil, is called with the address of that server, and with a function that reports whether anyone
+	// has opened the live page.
 	Serving func(addr string, opened func() bool)
 }
 
-// Run runs the job over src into out until it is done or ctx ends. If watch is not
-// nil, it is called with a function that returns the job's status, and must return
-// soon after its context has ended. Run returns the last status.
+// Run runs the job over src into out until it is done or ctx ends. If watch is not nil, it is called with a function
+// that returns the job's status, and must return soon after its context has ended. Run returns the last status.
 //
-// The error is the fetcher's (see fetcher.Fetcher.Run), or that of the role that
-// failed first.
+// The error is the fetcher's (see fetcher.Fetcher.Run), or that of the role that failed first.
 func Run(ctx context.Context, cfg Config, src source.Source, out saver.Sink, log zerolog.Logger,
 	watch func(context.Context, func() report.Status),
 ) (report.Status, error) {
@@ -96,8 +94,8 @@ func (p *parts) connect(role bus.Role) (*bus.Bus, error) {
 	return b, nil
 }
 
-// memoryPart: the chunks and results of all mappers together may take an eighth of the
-// process's memory. Fetcher and saver may take a quarter each.
+// memoryPart: the chunks and results of all mappers together may take an eighth of the process's memory. Fetcher and
+// saver may take a quarter each.
 const memoryPart = 8
 
 func (p *parts) open(src source.Source, out saver.Sink) error {
@@ -141,9 +139,8 @@ func (p *parts) close() {
 	}
 }
 
-// run runs the roles and stops them in the order of the data: first the mappers,
-// which need the fetcher for their goodbye and the saver for their results, then
-// the fetcher, then the saver.
+// run runs the roles and stops them in the order of the data: first the mappers, which need the fetcher for their
+// goodbye and the saver for their results, then the fetcher, then the saver.
 func (p *parts) run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	mapping, stopMapping := context.WithCancel(ctx)
@@ -197,11 +194,11 @@ func (p *parts) runMappers(ctx context.Context, stop func()) error {
 	return group.Wait()
 }
 
-// cause returns the first error and not one that followed from it: when another role
-// fails, the fetcher is stopped, and its own error only says so.
+// cause returns the first error and not one that followed from it: when another role fails, the fetcher is stopped, and
+// its own error only says so.
 //
-// If a program exited badly (transform.ErrEnd), a job that is done has failed, and so has
-// one that ended on its own. stopped reports whether the job was stopped from outside.
+// If a program exited badly (transform.ErrEnd), a job that is done has failed, and so has one that ended on its own.
+// stopped reports whether the job was stopped from outside.
 func cause(fetchErr, mapErr, saveErr error, stopped bool) error {
 	if errors.Is(mapErr, transform.ErrEnd) && saveErr == nil {
 		switch {
@@ -223,8 +220,7 @@ func cause(fetchErr, mapErr, saveErr error, stopped bool) error {
 // pollInterval is how often Poll shows the status.
 const pollInterval = 200 * time.Millisecond
 
-// Poll calls show with the status every 200 ms until ctx ends, and once more at the
-// end.
+// Poll calls show with the status every 200 ms until ctx ends, and once more at the end.
 func Poll(ctx context.Context, status func() report.Status, show func(report.Status)) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()

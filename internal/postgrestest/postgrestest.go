@@ -1,6 +1,6 @@
-// Package postgrestest starts private PostgreSQL servers for tests. It needs the server's programs
-// (Debian's postgresql-15), but no server that runs, no container and no account: each server has a temporary
-// folder, a loopback port and a password of its own. Tests that use it have the build tag postgres.
+// Package postgrestest starts private PostgreSQL servers for tests. It needs the server's programs (Debian's
+// postgresql-15), but no running server, container or account: each server has a temporary folder, a loopback port and
+// a password of its own. Tests that use it have the build tag postgres.
 //
 //	server := postgrestest.Start(t) // stopped when the test ends
 //	url := server.NewDatabase(t)    // postgres://…
@@ -56,8 +56,8 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// Standby starts a copy of the server that follows it, and from then on the server answers a COMMIT when the copy has it, too.
-// The copy has the password of the server.
+// Standby starts a copy of the server that follows it, and from then on the server answers a COMMIT when the copy has
+// it, too. The copy has the password of the server.
 func (s *Server) Standby(t testing.TB) *Server {
 	t.Helper()
 	standby := prepare(t)
@@ -155,7 +155,7 @@ func (s *Server) Restart(t testing.TB) {
 	t.Fatalf("start PostgreSQL: %v\n%s", err, said)
 }
 
-// Log returns what the server has logged.
+// Log returns the server's log.
 func (s *Server) Log(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile(s.log())
@@ -220,8 +220,7 @@ func (s *Server) must(t testing.TB, program string, args ...string) {
 	}
 }
 
-// run runs one of the server's programs. A server that it starts must not hold its output open, so
-// that goes to a file.
+// run runs one of the server's programs. A server that it starts must not hold its output open, so that goes to a file.
 func (s *Server) run(program string, args ...string) error {
 	said, err := os.CreateTemp(s.folder, "said")
 	if err != nil {
@@ -252,7 +251,8 @@ func binaries(t testing.TB) string {
 	return filepath.Dir(path)
 }
 
-// unprivileged returns who runs the server if root runs the test, for PostgreSQL refuses root; otherwise nil.
+// unprivileged returns the user who runs the server if root runs the test, because PostgreSQL refuses root. Otherwise
+// it returns nil.
 func unprivileged() *syscall.Credential {
 	if os.Getuid() != 0 {
 		return nil
@@ -271,7 +271,7 @@ func unprivileged() *syscall.Credential {
 	return nil
 }
 
-// freeAddress returns a loopback address that nobody listens on.
+// freeAddress returns a loopback address on which nothing listens.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -7,8 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AwaitExit waits until the child process pid has ended, without reaping it. (The os
-// package can only do both at once.)
+// AwaitExit waits until the child process pid has ended, without reaping it. (The os package can only do both at once.)
 func AwaitExit(pid int) {
 	const byPID = 1
 	var info [128]byte // more than a siginfo_t anywhere

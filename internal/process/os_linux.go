@@ -9,12 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OwnGroup starts a child in its own session and process group, so that it can be
-// killed together with everything it started. It has no terminal, so none can stop
-// or end it, and opening one is an error.
+// OwnGroup starts a child in its own session and process group, so that it can be killed together with everything it
+// started. It has no terminal, so none can stop or end it, and opening one is an error.
 //
-// The child also dies with this process: Linux sends Pdeathsig when the thread that
-// started it ends. Go ends a thread early only if a locked goroutine returns.
+// The child also dies with this process: Linux sends Pdeathsig when the thread that started it ends. Go ends a thread
+// early only if a locked goroutine returns.
 func OwnGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 }
@@ -29,8 +28,7 @@ func adopts() bool {
 	return err == nil && subreaper != 0
 }
 
-// endedChild returns the PID of a child that has ended and is not reaped yet; 0 if
-// there is none. It does not reap it.
+// endedChild returns the PID of a child that has ended and is not reaped yet; 0 if there is none. It does not reap it.
 func endedChild() int {
 	const all = 0
 	var info [128]byte // a siginfo_t

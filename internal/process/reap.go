@@ -8,13 +8,12 @@ import (
 	"syscall"
 )
 
-// processes are the child processes of this one. The variable is global because the
-// kernel hands orphans to a process, not to a worker.
+// processes are the child processes of this one. The variable is global because the kernel hands orphans to a process,
+// not to a worker.
 var processes = children{pids: map[int]bool{}}
 
-// children tracks which child processes have an owner that waits for them. Any
-// other child is an orphan: a process that a program started and left behind. The
-// kernel hands orphans to process 1, which chunkline is in a container, or to a
+// children tracks which child processes have an owner that waits for them. Any other child is an orphan: a process that
+// a program started and left behind. The kernel hands orphans to process 1, which chunkline is in a container, or to a
 // subreaper. children reaps them; otherwise each would stay in the process table.
 //
 // It only works while a program runs.
@@ -82,9 +81,8 @@ func (c *children) watch() (stop func()) {
 	}
 }
 
-// reap reaps the orphans that have ended. It stops at an ended child that has an
-// owner: the owner reaps it at once and calls Ended, which reaps the rest. The
-// caller holds mu.
+// reap reaps the orphans that have ended. It stops at an ended child that has an owner: the owner reaps it at once and
+// calls Ended, which reaps the rest. The caller holds mu.
 func (c *children) reap() {
 	for c.stop != nil {
 		pid := endedChild()

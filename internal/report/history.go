@@ -12,9 +12,8 @@ type History struct {
 	Objects []uint64  `json:"objects"`        // saved at begin + i × seconds
 }
 
-// A Recorder records the history of a job since the fetcher started, as points at equal
-// intervals. When it is full it drops every other point and doubles the interval, so the
-// history of a week takes no more memory than that of an hour.
+// A Recorder records the history of a job since the fetcher started, as points at equal intervals. When it is full it
+// drops every other point and doubles the interval, so the history of a week takes no more memory than that of an hour.
 type Recorder struct {
 	begin  time.Time
 	every  time.Duration
@@ -31,7 +30,7 @@ func (r *Recorder) Add(now time.Time, objects uint64) {
 	if r.every == 0 {
 		r.begin, r.every = now, historyEvery
 	}
-	// If this process was paused, several points are due: all get the present value.
+	// If this process was paused, several points are due: all get the current value.
 	for !now.Before(r.begin.Add(time.Duration(len(r.points)) * r.every)) {
 		r.points = append(r.points, objects)
 		if len(r.points) == historySize {

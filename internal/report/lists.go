@@ -26,8 +26,7 @@ type DeadLetter struct {
 // MaxDifferences bounds the differences in a ShadowReport; it has the latest.
 const MaxDifferences = 100
 
-// ShadowReport is the comparison of the results of shadow versions with the saved ones,
-// since the saver started.
+// ShadowReport is the comparison of the results of shadow versions with the saved ones, since the saver started.
 type ShadowReport struct {
 	Versions    []ShadowCount `json:"versions"`    // by name
 	Differences []Difference  `json:"differences"` // the latest first
@@ -50,8 +49,8 @@ type Difference struct {
 	Shadow  Made     `json:"shadow"`
 }
 
-// Made is a version's result for an object: the first bytes of its outputs, one per
-// line, or the error that made it a dead letter.
+// Made is a version's result for an object: the first bytes of its outputs, one per line, or the error that made it a
+// dead letter.
 type Made struct {
 	Version string `json:"version"`
 	Outputs string `json:"outputs"`

@@ -10,8 +10,7 @@ type sample struct {
 	objects uint64
 }
 
-// A Meter measures the rate of a whole job over the last RateSpan. It must be read at
-// short intervals.
+// A Meter measures the rate of a whole job over the last RateSpan. It must be read at short intervals.
 type Meter struct {
 	samples []sample // oldest first
 }
@@ -37,8 +36,8 @@ func (m *Meter) Last() time.Time {
 	return m.samples[len(m.samples)-1].at
 }
 
-// A Pace measures the rate of one mapper or version. It does so over the last RateSpan
-// or, because chunks may be minutes apart, since the last chunk but one if that is longer.
+// A Pace measures the rate of one mapper or version. It does so over the last RateSpan or, because chunks may be
+// minutes apart, since the last chunk but one if that is longer.
 type Pace struct {
 	steps []sample // oldest first; the first is where counting began
 	total uint64
@@ -90,9 +89,9 @@ func (p *Pace) Rate(now time.Time) float64 {
 	return 0
 }
 
-// Progress returns the share of the source that is saved, 0 to 1. Until the source has
-// been read to its end, Progress estimates the number of objects from the share of bytes
-// that were read. For a source of unknown size it returns 0 until then.
+// Progress returns the share of the source that is saved, 0 to 1. Until the source has been read to its end, Progress
+// estimates the number of objects from the share of bytes that were read. For a source of unknown size it returns 0
+// until then.
 func Progress(s Status, read, all int64) float64 {
 	switch saved, cut := float64(s.Objects.Saved), float64(s.Objects.Cut); {
 	case s.State == StateDone:
@@ -108,8 +107,7 @@ func Progress(s Status, read, all int64) float64 {
 	}
 }
 
-// ETA estimates the seconds to the end of the job from its rate and progress. It returns
-// nil while it cannot.
+// ETA estimates the seconds to the end of the job from its rate and progress. It returns nil while it cannot.
 func ETA(s Status) *float64 {
 	if s.State != StateRunning || s.Rate <= 0 || s.Progress <= 0 || s.Progress >= 1 || s.Bottleneck.StopsJob() {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/transform"
 )
 
-// burst is how many objects may go out at once with a rate: those of this time. It is the same in a job.
+// With a rate, as many objects may go out at once as the rate allows in the time burst. It is the same in a job.
 const burst = 100 * time.Millisecond
 
 // A pace limits how many objects all workers together map in a second.
@@ -22,7 +22,8 @@ type pace struct {
 	most    int // objects that go out at once
 }
 
-// newPace returns a pace of objects a second; 0: no limit. atOnce is how many objects one worker maps at a time, which go out together.
+// newPace returns a pace of objects a second; 0: no limit. atOnce is how many objects one worker maps at a time, which
+// go out together.
 func newPace(perSecond float64, atOnce int) pace {
 	if perSecond == 0 {
 		return pace{rate.NewLimiter(rate.Inf, 0), math.MaxInt}

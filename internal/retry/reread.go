@@ -10,7 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/source"
 )
 
-// ErrSourceChanged means that the source does not have the objects any more that the job was made from.
+// ErrSourceChanged means that the source no longer has the objects that the job was made from.
 var ErrSourceChanged = errors.New("source has changed")
 
 // A rereader reads objects from the source again. Chunks are asked for in ascending order, so it reads the source once.
@@ -20,7 +20,7 @@ type rereader struct {
 	at   chunk.Chunk   // the chunk that was read last
 }
 
-// fill gives letters of a piece that have outputs instead of their object the object.
+// fill restores the objects of those letters of a piece that have outputs instead.
 func (s *rereader) fill(ctx context.Context, r sink.Record, letters []chunk.DeadLetter) error {
 	for i := range letters {
 		l := &letters[i]

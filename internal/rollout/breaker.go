@@ -3,14 +3,12 @@ package rollout
 import "time"
 
 const (
-	// window is how many of the last chunks count. leastChunks is how many there must
-	// be before the breaker can open.
+	// window is how many of the last chunks count. leastChunks is how many there must be before the breaker can open.
 	window      = 20
 	leastChunks = 5
 	// maxDoublings bounds how often the open time of a breaker is doubled.
 	maxDoublings = 5
-	// mostlyFailed is the share of failed objects above which more mappers would only
-	// produce more failures.
+	// mostlyFailed is the share of failed objects above which more mappers would only produce more failures.
 	mostlyFailed = 0.5
 )
 
@@ -38,10 +36,10 @@ const (
 	Reclosed             // the probe succeeded
 )
 
-// A Breaker is the circuit breaker of one version. See the package's drawing.
+// A Breaker is the circuit breaker of one version. The package comment has a drawing.
 //
-// Invariant: a breaker that has opened lets no chunk pass, whatever its state, until
-// Fenced is called: until the saver refuses results of the chunks that the version held.
+// Invariant: a breaker that has opened lets no chunk pass, whatever its state, until Fenced is called: until the saver
+// refuses results of the chunks that the version held.
 type Breaker struct {
 	limit float64       // share of failed objects above which it opens; 0: never
 	rest  time.Duration // open time, before it is doubled
@@ -64,19 +62,16 @@ func (b *Breaker) State(now time.Time) State {
 	return HalfOpen
 }
 
-// Closed reports whether the breaker is closed. Unlike the other two states this one
-// does not depend on the time.
+// Closed reports whether the breaker is closed. Unlike the other two states this one does not depend on the time.
 func (b *Breaker) Closed() bool { return b.probeAt.IsZero() }
 
-// ProbeIn returns the time until a probe may pass; 0 or less: half-open. It is undefined
-// while the breaker is closed.
+// ProbeIn returns the time until a probe may pass; 0 or less: half-open. It is undefined while the breaker is closed.
 func (b *Breaker) ProbeIn(now time.Time) time.Duration { return b.probeAt.Sub(now) }
 
 // FailedShare returns the share of failed objects for which the breaker opened last.
 func (b *Breaker) FailedShare() float64 { return b.failed }
 
-// allows reports whether one more chunk may pass. held returns how many chunks the
-// version holds.
+// allows reports whether one more chunk may pass. held returns how many chunks the version holds.
 func (b *Breaker) allows(now time.Time, held func() int) bool {
 	if b.unfenced {
 		return false
@@ -91,8 +86,8 @@ func (b *Breaker) allows(now time.Time, held func() int) bool {
 	}
 }
 
-// Record counts the outcome of a chunk. While the breaker is open, outcomes do not
-// count, because the version got those chunks before.
+// Record counts the outcome of a chunk. While the breaker is open, outcomes do not count, because the version got those
+// chunks before.
 func (b *Breaker) Record(now time.Time, o Outcome) Transition {
 	state := b.State(now)
 	if b.limit <= 0 || state == Open {
@@ -117,15 +112,15 @@ func (b *Breaker) Record(now time.Time, o Outcome) Transition {
 // Reset closes the breaker, as if nothing had failed.
 func (b *Breaker) Reset() { b.probeAt, b.openings, b.recent = time.Time{}, 0, nil }
 
-// Unfenced reports whether the breaker has opened and the saver does not yet refuse
-// results of the chunks that the version held.
+// Unfenced reports whether the breaker has opened and the saver does not yet refuse results of the chunks that the
+// version held.
 func (b *Breaker) Unfenced() bool { return b.unfenced }
 
 // Fenced records that the saver refuses those results.
 func (b *Breaker) Fenced() { b.unfenced = false }
 
-// An Outcome counts the failures of a chunk. If a mapper vanishes with a chunk, all
-// objects of the chunk count as failed.
+// An Outcome counts the failures of a chunk. If a mapper vanishes with a chunk, all objects of the chunk count as
+// failed.
 type Outcome struct{ Objects, Failed int }
 
 // Outcomes holds the outcomes of the last chunks, oldest first.
@@ -150,8 +145,7 @@ func (o Outcomes) FailedShare() float64 {
 	return float64(sum.Failed) / float64(sum.Objects)
 }
 
-// MostlyFailed reports whether the share of failures is so large that more mappers would
-// not help.
+// MostlyFailed reports whether the share of failures is so large that more mappers would not help.
 func (o Outcomes) MostlyFailed() bool {
 	return len(o) >= leastChunks && o.FailedShare() >= mostlyFailed
 }

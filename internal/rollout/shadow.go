@@ -7,8 +7,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Shadow selects the version that gets copies of a share of the saved chunks. Its
-// mappers get no other work, and their results are compared, not saved.
+// Shadow selects the version that gets copies of a share of the saved chunks. Its mappers get no other work, and their
+// results are compared, not saved.
 type Shadow struct {
 	Version string // "": none; NAME* stands for all versions that begin with NAME
 	Share   float64
@@ -30,8 +30,8 @@ func (s *Shadow) Decode(text string) error {
 	return nil
 }
 
-// Covers reports whether a version is a shadow. A lone * is an ordinary name: if it
-// covered every version, no mapper would get regular work.
+// Covers reports whether a version is a shadow. A lone * is an ordinary name: if it covered every version, no mapper
+// would get regular work.
 func (s Shadow) Covers(version string) bool {
 	if prefix, many := strings.CutSuffix(s.Version, "*"); many && prefix != "" {
 		return strings.HasPrefix(version, prefix)
@@ -39,9 +39,9 @@ func (s Shadow) Covers(version string) bool {
 	return s.Version != "" && version == s.Version
 }
 
-// Samples reports whether the shadow gets a copy of a chunk. The choice depends only on
-// the chunk's ID, so that two runs compare the same chunks. Knuth's multiplicative hash
-// (The Art of Computer Programming 6.4) spreads the samples evenly over the job.
+// Samples reports whether the shadow gets a copy of a chunk. The choice depends only on the chunk's ID, so that two
+// runs compare the same chunks. Knuth's multiplicative hash (The Art of Computer Programming 6.4) spreads the samples
+// evenly over the job.
 func (s Shadow) Samples(id chunk.ID) bool {
 	const golden = 0x9E3779B97F4A7C15 // 2^64 divided by the golden ratio
 	return s.Version != "" && float64((uint64(id)+1)*golden>>11)/(1<<53) < s.Share

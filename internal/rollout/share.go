@@ -6,12 +6,10 @@ import (
 	"strings"
 )
 
-// Shares is the largest share of the chunks that each version may take, by
-// version: 0 is none, 1 no limit.
+// Shares is the largest share of the chunks that each version may take, by version: 0 is none, 1 no limit.
 type Shares map[string]float64
 
-// Decode implements envconfig.Decoder. The text is VERSION=SHARE, with commas
-// between several.
+// Decode implements envconfig.Decoder. The text is VERSION=SHARE, with commas between several.
 func (s *Shares) Decode(text string) error {
 	*s = Shares{}
 	for item := range strings.SplitSeq(text, ",") {
@@ -34,20 +32,19 @@ func (s *Shares) Decode(text string) error {
 // IsShare reports whether f is a share: a number from 0 to 1.
 func IsShare(f float64) bool { return f >= 0 && f <= 1 }
 
-// A quota limits a version to its share s of all chunks, however often its
-// mappers ask. A chunk costs one credit, a piece its part of that. Each chunk that another version gets
-// earns s/(1-s) credits: after n chunks of others the version has had
-// n·s/(1-s), which is the share s of the sum.
+// A quota limits a version to its share s of all chunks, however often its mappers ask. A chunk costs one credit, a
+// piece its part of that. Each chunk that another version gets earns s/(1-s) credits: after n chunks of others the
+// version has had n·s/(1-s), which is the share s of the sum.
 //
-// Invariant: 0 ≤ credit ≤ 1 + s/(1-s). The upper bound keeps a version that had no
-// mappers for a while from getting all chunks when they return.
+// Invariant: 0 ≤ credit ≤ 1 + s/(1-s). The upper bound keeps a version that had no mappers for a while from getting all
+// chunks when they return.
 type quota struct {
 	share  float64
 	credit float64 // chunks that the version may take now
 }
 
-// newQuota starts with a credit of 2s, at most one chunk: with a share of a half or more
-// a version may get the first chunk; with a smaller one it waits for others.
+// newQuota starts with a credit of 2s, at most one chunk: with a share of a half or more a version may get the first
+// chunk; with a smaller one it waits for others.
 func newQuota(share float64) quota { return quota{share: share, credit: min(1, 2*share)} }
 
 func (q *quota) limited() bool { return q.share < 1 }

@@ -2,8 +2,7 @@ package rollout
 
 import "time"
 
-// maxVersions bounds the versions in a Table, because a mapper may send any name as its
-// version.
+// maxVersions bounds the versions in a Table, because a mapper may send any name as its version.
 const maxVersions = 100
 
 // Config is the initial state of a Table.
@@ -34,9 +33,8 @@ func New(cfg Config) *Table {
 	return &Table{Shadow: cfg.Shadow, cfg: cfg, versions: map[string]*Version{}}
 }
 
-// Add adds a version and returns it. A full Table evicts the version that was seen
-// longest ago among those without state: no mapper (inUse), no limit, and a closed
-// breaker. Add returns the evicted version, or nil.
+// Add adds a version and returns it. A full Table evicts the version that was seen longest ago among those without
+// state: no mapper (inUse), no limit, and a closed breaker. Add returns the evicted version, or nil.
 func (t *Table) Add(now time.Time, name string, inUse map[string]bool) (v, evicted *Version) {
 	if len(t.versions) >= maxVersions {
 		evicted = t.evict(inUse)
@@ -76,15 +74,14 @@ func (v *Version) Share() float64 { return v.quota.share }
 // SetShare changes the share. Chunks that the version got before do not count.
 func (v *Version) SetShare(share float64) { v.quota = newQuota(share) }
 
-// Serves reports whether the version gets regular work: it is no shadow, has a share
-// above 0, and its breaker is closed. A version on probe does not serve, because its
-// chunk may fail.
+// Serves reports whether the version gets regular work: it is not a shadow, has a share above 0, and its breaker is
+// closed. A version on probe does not serve, because its chunk may fail.
 func (t *Table) Serves(v *Version) bool {
 	return !t.Shadow.Covers(v.Name) && v.quota.share > 0 && v.Breaker.Closed()
 }
 
-// Eligible reports whether the version may get one more chunk now. held returns how many
-// chunks its mappers hold; it is called only while the breaker is half-open.
+// Eligible reports whether the version may get one more chunk now. held returns how many chunks its mappers hold; it is
+// called only while the breaker is half-open.
 func (t *Table) Eligible(now time.Time, v *Version, held func() int) bool {
 	if t.Shadow.Covers(v.Name) || !v.quota.allows() {
 		return false
@@ -92,8 +89,8 @@ func (t *Table) Eligible(now time.Time, v *Version, held func() int) bool {
 	return v.Breaker.allows(now, held)
 }
 
-// Assigned records that the version got a piece, which costs it credit and earns
-// credit for every other limited version. Size is the piece's part of a full chunk, up to 1.
+// Assigned records that the version got a piece, which costs it credit and earns credit for every other limited
+// version. Size is the piece's part of a full chunk, up to 1.
 func (t *Table) Assigned(v *Version, size float64) {
 	v.quota.spend(size)
 	for _, other := range t.versions {

@@ -17,13 +17,12 @@ import (
 )
 
 const (
-	// maxQueued bounds how many messages wait for the commit loop; Memory bounds
-	// their bytes. Beyond either, the saver answers busy. The count bounds only the
-	// bookkeeping for very small results.
+	// maxQueued bounds how many messages wait for the commit loop; Memory bounds their bytes. Beyond either, the saver
+	// answers busy. The count bounds only the bookkeeping for very small results.
 	maxQueued = 4096
 
-	// maxGroup and maxGroupBytes bound one commit, and so the time that the
-	// first result of a group waits until the last one is written.
+	// maxGroup and maxGroupBytes bound one commit, and so the time that the first result of a group waits until the
+	// last one is written.
 	maxGroup      = 1024
 	maxGroupBytes = 32 << 20
 
@@ -41,7 +40,7 @@ func (s *Saver) commitLoop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-idle.C:
-			_ = s.sink.Refresh(ctx) // for handleSave, which does no I/O; the next commit reports an outage
+			_ = s.sink.Refresh(ctx) // for the metric of dead letters; the next commit reports an outage
 		case first, open := <-s.queue:
 			if !open {
 				return nil
@@ -70,8 +69,8 @@ func (s *Saver) gather(first *parcel) []*parcel {
 	return group
 }
 
-// commit makes a group durable and answers its requests. An error means that the
-// sink is broken. In that case no request of the group is answered.
+// commit makes a group durable and answers its requests. An error means that the sink is broken. In that case no
+// request of the group is answered.
 func (s *Saver) commit(ctx context.Context, group []*parcel) error {
 	results := make([]sink.Result, 0, len(group))
 	for _, p := range group {
@@ -189,8 +188,8 @@ func (s *Saver) logResult(e *zerolog.Event, r result) *zerolog.Event {
 		Str("mapper", r.Mapper).Str("mapper_version", r.Version)
 }
 
-// answer answers a mapper. A lost answer needs no special case: the mapper sends
-// its results again, and the answer is "duplicate".
+// answer answers a mapper. A lost answer needs no special case: the mapper sends its results again, and the answer is
+// "duplicate".
 func (s *Saver) answer(p *parcel) {
 	for _, status := range p.answer.Statuses {
 		s.metrics.answered(status)

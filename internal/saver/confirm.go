@@ -19,8 +19,8 @@ const (
 	confirmPause   = 250 * time.Millisecond // before a confirmation without an answer is sent again
 )
 
-// confirms is the list of committed pieces that are not confirmed to the fetcher yet.
-// When it is full, it drops the oldest: the fetcher asks about them before it hands them out again.
+// confirms is the list of committed pieces that are not confirmed to the fetcher yet. When it is full, it drops the
+// oldest: the fetcher asks about them before it hands them out again.
 type confirms struct {
 	mu     sync.Mutex
 	pieces []wire.SavedPiece // guarded by mu
@@ -67,9 +67,8 @@ func (c *confirms) take() (pieces []wire.SavedPiece, last bool) {
 	return pieces, c.closed && len(c.pieces) == 0
 }
 
-// confirmLoop confirms durable pieces to the fetcher. While one message waits for its
-// answer, the pieces for the next one gather. The loop ends when the commit loop has ended and
-// everything is confirmed.
+// confirmLoop confirms durable pieces to the fetcher. While one message waits for its answer, the pieces for the next
+// one gather. The loop ends when the commit loop has ended and everything is confirmed.
 func (s *Saver) confirmLoop(ctx context.Context) error {
 	for {
 		pieces, last := s.confirms.take()
@@ -92,14 +91,14 @@ func (s *Saver) confirmLoop(ctx context.Context) error {
 				return nil // the saver stops and the fetcher does not answer: the fetcher will ask instead
 			}
 			if backoff.Sleep(ctx, confirmPause) != nil {
-				return nil //nolint:nilerr // the end of ctx is no failure
+				return nil //nolint:nilerr // the end of ctx is not a failure
 			}
 		}
 	}
 }
 
-// confirm sends one message and reports whether it need not be sent again: it was
-// answered, or there is no fetcher. In the latter case the next fetcher asks for everything.
+// confirm sends one message and reports whether it need not be sent again: it was answered, or there is no fetcher. In
+// the latter case the next fetcher asks for everything.
 func (s *Saver) confirm(ctx context.Context, pieces []wire.SavedPiece) bool {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()

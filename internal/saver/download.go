@@ -94,8 +94,8 @@ func (d *Downloads) refuses(r *http.Request) (status int, text string) {
 	return 0, ""
 }
 
-// patient writes for as long as the client keeps reading. The server's own deadline covers a whole answer, and would end a
-// large download.
+// patient writes for as long as the client keeps reading. The server's own deadline covers a whole answer, and would
+// end a large download.
 type patient struct {
 	http.ResponseWriter
 	control *http.ResponseController

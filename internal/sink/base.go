@@ -6,13 +6,13 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A Base has what every kind of sink answers from its claims, and measures syncs. A kind embeds it.
+// A Base has the methods that every kind of sink answers from its claims, and measures syncs. A kind embeds it.
 type Base struct {
 	claims func() *Claims
 	onSync func(took time.Duration)
 }
 
-// BaseOf returns the base of a sink whose newest claims a function returns.
+// BaseOf returns the base of a sink. The function claims returns the newest claims.
 func BaseOf(claims func() *Claims) Base { return Base{claims: claims} }
 
 // Job returns the job that the sink is open for.
@@ -38,8 +38,8 @@ func (b *Base) Term(version string) uint64 { return b.claims().Terms[version] }
 // Transforms returns the transform of each version whose results are in the sink. The caller must not change the map.
 func (b *Base) Transforms() map[string]string { return b.claims().Transforms }
 
-// OnSync sets the function that is called with the duration of each step that makes a commit durable. Set it before the sink
-// is used.
+// OnSync sets the function that is called with the duration of each step that makes a commit durable. Set it before the
+// sink is used.
 func (b *Base) OnSync(tell func(took time.Duration)) { b.onSync = tell }
 
 // Timed runs a step that makes a commit durable, and reports its duration.

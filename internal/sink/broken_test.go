@@ -149,8 +149,8 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 	}
 }
 
-// TestIndexFails: the index is a summary. Whichever step on its file fails, once or for ever, no commit fails, and the next
-// opening finds everything.
+// TestIndexFails: the index is a summary. Whichever step on its file fails, once or for ever, no commit fails, and the
+// next opening finds everything.
 func TestIndexFails(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]func(step) error{"error": ioError, "full": noSpace, "short": func(step) error { return errShort }} {

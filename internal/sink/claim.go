@@ -33,8 +33,8 @@ func (f *Folder) Claim(ctx context.Context, plan chunk.Plan, fetcher string) (Gr
 	return claimed.Grant(), nil
 }
 
-// Claim returns the claims after a claim by fetcher: c itself if fetcher has the newest epoch already. Errors are ErrInvalid,
-// ErrOtherPlan and ErrFenced.
+// Claim returns the claims after a claim by fetcher: c itself if fetcher has the newest epoch already. Errors are
+// ErrInvalid, ErrOtherPlan and ErrFenced.
 func (c *Claims) Claim(plan chunk.Plan, fetcher string) (*Claims, error) {
 	switch before, known := c.claimedBy(fetcher); {
 	case fetcher == "" || len(fetcher) > maxFetcher:
@@ -66,7 +66,7 @@ func (c *Claims) fence(fetcher string) *Claims {
 	return &next
 }
 
-// Grant returns what the newest fetcher gets.
+// Grant returns the grant of the newest fetcher.
 func (c *Claims) Grant() Grant {
 	return Grant{Epoch: c.Epoch, Key: slices.Clone(c.Key), Terms: maps.Clone(c.Terms), Transforms: maps.Clone(c.Transforms)}
 }
@@ -127,8 +127,8 @@ func (c *Claims) unbind(version string) *Claims {
 	return &next
 }
 
-// Redo returns a copy for the removal of a version's results: with a new epoch, which fences the running fetcher, with the
-// version fenced, and without its transform.
+// Redo returns a copy for the removal of a version's results: with a new epoch, which fences the running fetcher, with
+// the version fenced, and without its transform.
 func (c *Claims) Redo(version string) *Claims {
 	return c.fence("redo-"+rand.Text()).FenceVersion(version, c.Terms[version]+1).unbind(version)
 }

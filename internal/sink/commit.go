@@ -8,8 +8,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Commit implements saver.Sink. It stores a group with one sync. If the ordered output is a table, objects whose outputs
-// cannot be rows become dead letters, also in results.
+// Commit implements saver.Sink. It stores a group with one sync. If the ordered output is a table, objects whose
+// outputs cannot be rows become dead letters, also in results.
 func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error) {
 	if err := CheckResults(results); err != nil {
 		return nil, err
@@ -47,10 +47,10 @@ func (f *Folder) Commit(ctx context.Context, results []Result) ([]Outcome, error
 	return outcomes, nil
 }
 
-// Replace atomically replaces the committed result of a piece by results that together have its objects, for dead letters that
-// were retried. old is the record that they were made from: if the piece has another one by now, it stays. The old bytes stay
-// in the log, and Finish must merge again. Objects whose outputs cannot be rows become dead letters, also in results. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which
-// change nothing.
+// Replace atomically replaces the committed result of a piece by results that together have its objects, for dead
+// letters that were retried. old is the record that they were made from: if the piece has another one by now, it stays.
+// The old bytes stay in the log, and Finish must merge again. Objects whose outputs cannot be rows become dead letters,
+// also in results. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which change nothing.
 func (f *Folder) Replace(ctx context.Context, old Record, results ...Result) error {
 	if err := CheckResults(results); err != nil {
 		return err
@@ -80,7 +80,8 @@ func (f *Folder) Replace(ctx context.Context, old Record, results ...Result) err
 	return f.append(f.withTransforms(frames, bound))
 }
 
-// lookup reads the record of the piece of a chunk that begins at an index; nil if it is not committed. Call it with mu held.
+// lookup reads the record of the piece of a chunk that begins at an index; nil if it is not committed. Call it with mu
+// held.
 func (f *Folder) lookup(id chunk.ID, from int) (*Record, error) {
 	p, there := f.table.Get(id, from)
 	if !there {
@@ -130,8 +131,8 @@ func (f *Folder) append(frames []frame) error {
 	return nil
 }
 
-// apply updates next from a record. Each record of the log is applied once, in order, when it is written or when the folder
-// is opened.
+// apply updates next from a record. Each record of the log is applied once, in order, when it is written or when the
+// folder is opened.
 func (f *Folder) apply(next *state, fr *frame) error {
 	switch fr.kind {
 	case claimsKind:

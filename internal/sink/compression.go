@@ -18,11 +18,11 @@ type compression struct {
 	reader    func(io.Reader) (io.ReadCloser, error)
 }
 
-// zstdWindow is how far back zstd looks for repetitions, 1 MiB. The encoder's memory is a small multiple of it, and the
-// default would be half of what a saver may use in deploy/.
+// zstdWindow is how far back zstd looks for repetitions, 1 MiB. The encoder's memory is a small multiple of it, and
+// with the default window it would take half of the memory that a saver may use in deploy/.
 const zstdWindow = 1 << 20
 
-// compressions are all of them; the one without an extension is the last.
+// compressions lists all compressions. The one without an extension is the last.
 var compressions = []compression{
 	{
 		".gz", "application/gzip",

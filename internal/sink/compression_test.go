@@ -16,8 +16,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// TestCompressedOutput: a file whose name ends in .gz or .zst is compressed so, and a table can be compressed. Finish knows
-// it again, and OpenOutput has its bytes as they are.
+// TestCompressedOutput: a file whose name ends in .gz or .zst is compressed so, and a table can be compressed. Finish
+// knows it again, and OpenOutput has its bytes as they are.
 func TestCompressedOutput(t *testing.T) {
 	t.Parallel()
 	all := sinktest.Chain("", []int{1, -1}, []int{2, 700}, []int{-1})

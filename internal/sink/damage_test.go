@@ -40,9 +40,9 @@ func parts(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestTornTail cuts the last commit at many bytes, in turn with an index that does not cover it and without any, as a crash
-// leaves it, and with other bytes than were written. Opening removes all of that commit and nothing else. The commit may
-// begin a part.
+// TestTornTail cuts the last commit at many bytes, in turn with an index that does not cover it and without any, as a
+// crash leaves it, and with other bytes than were written. Opening removes all of that commit and nothing else. The
+// commit may begin a part.
 func TestTornTail(t *testing.T) {
 	t.Parallel()
 	for _, o := range []sink.FolderOptions{{}, {PartBytes: 1}} {
@@ -110,9 +110,9 @@ func TestTornTail(t *testing.T) {
 	}
 }
 
-// TestDamagedParts flips every byte of every part, cuts every part at many bytes, and removes each part. Opening refuses a
-// cut; it refuses a flip, or reading the damaged record fails. All data that can be read is as written. Nothing on disk is
-// changed.
+// TestDamagedParts flips every byte of every part, cuts every part at many bytes, and removes each part. Opening
+// refuses a cut; it refuses a flip, or reading the damaged record fails. All data that can be read is as written.
+// Nothing on disk is changed.
 func TestDamagedParts(t *testing.T) {
 	t.Parallel()
 	s := newStory()

@@ -22,8 +22,8 @@ import (
 // errSync marks a failed sync, which must not be retried on the same file.
 var errSync = errors.New("failed sync")
 
-// isFull reports whether an operation other than a sync failed for lack of space. A failed sync is never merely "full": the
-// pages may be lost.
+// isFull reports whether an operation other than a sync failed for lack of space. A failed sync is never merely "full":
+// the pages may be lost.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, io.ErrShortWrite)
 }
@@ -55,7 +55,8 @@ func (f *Folder) full(err error) error {
 	return fmt.Errorf("sink folder %s: %w", f.dir, noSpace(f.dir, err))
 }
 
-// noSpace adds to ErrFull how many bytes are free where the write failed: in the folder or, for a merged file, elsewhere.
+// noSpace adds to ErrFull how many bytes are free where the write failed: in the folder or, for a merged file,
+// elsewhere.
 func noSpace(dir string, err error) error {
 	if at, ok := errors.AsType[*fs.PathError](err); ok {
 		dir = filepath.Dir(at.Path)
@@ -75,7 +76,8 @@ func (f *Folder) undo(cause error) error {
 	return cause
 }
 
-// mergeError wraps an error of merging. A full disk or an unwritable output does not mean that committed data is damaged.
+// mergeError wraps an error of merging. A full disk or an unwritable output does not mean that committed data is
+// damaged.
 func (f *Folder) mergeError(err error) error {
 	switch {
 	case errors.Is(err, ErrBroken):
@@ -90,8 +92,8 @@ func (f *Folder) mergeError(err error) error {
 	return fmt.Errorf("sink folder %s: %w", f.dir, err)
 }
 
-// A DamageError says which part of a folder cannot be read back as written. Returning it changes nothing on disk. It is an
-// ErrDamaged.
+// A DamageError says which part of a folder cannot be read back as written. Returning it changes nothing on disk. It is
+// an ErrDamaged.
 type DamageError struct {
 	File   string // path
 	Offset int64  // byte in File; -1: the file as a whole

@@ -35,8 +35,8 @@ type Folder struct {
 	err     error // why the folder no longer works: ErrClosed or ErrBroken
 }
 
-// Recovered returns how many bytes after the last commit a crash during the next one had left. Opening the folder truncated
-// them (not with ReadOnly). They were never reported as committed.
+// Recovered returns how many bytes after the last commit a crash during the next one had left. Opening the folder
+// truncated them (not with ReadOnly). They were never reported as committed.
 func (f *Folder) Recovered() int64 { return f.recovered }
 
 // Identity returns the sink's ID, which does not depend on the process that has it open, and its path.

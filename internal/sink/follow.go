@@ -9,12 +9,12 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Follow writes the outputs to w in input order while the job runs: those of a piece once it and all pieces before it are
-// committed. It begins at the first claim after the epoch after, so a job that is refused writes nothing. It returns nil
-// when the job is finished and all its outputs are written.
+// Follow writes the outputs to w in input order while the job runs: those of a piece once it and all pieces before it
+// are committed. It begins at the first claim after the epoch after, so a job that is refused writes nothing. It
+// returns nil when the job is finished and all its outputs are written.
 //
-// It holds no lock while it writes: a slow w delays neither commits nor reads. It takes constant memory, because outputs
-// that w has not taken yet are only in the log. Do not call Replace or Redo meanwhile.
+// It holds no lock while it writes: a slow w delays neither commits nor reads. It takes constant memory, because
+// outputs that w has not taken yet are only in the log. Do not call Replace or Redo meanwhile.
 func (f *Folder) Follow(ctx context.Context, w io.Writer, after uint64) (err error) {
 	reader := newPartReader(f.log)
 	defer func() { err = errors.Join(err, reader.close()) }()
@@ -65,7 +65,7 @@ type place struct {
 	from int // index of the object within the chunk
 }
 
-// adjacent appends the committed pieces that follow one another from next on, at most a page, and moves next behind them.
+// adjacent appends the committed pieces that follow one another from next on, at most a page, and moves next past them.
 func (f *Folder) adjacent(ctx context.Context, page []Placed, next *place) ([]Placed, error) {
 	err := f.Locked(ctx, func(t *Table) {
 		for p := range t.From(next.id) {

@@ -17,8 +17,8 @@ type Part struct {
 	Content  []byte // compressed
 }
 
-// TableOf returns the table that an ordered file holds, by the end of its name: .csv, .csv.gz, .csv.zst or .parquet; 0: it
-// holds JSON Lines.
+// TableOf returns the table that an ordered file holds, by the end of its name: .csv, .csv.gz, .csv.zst or .parquet; 0:
+// it holds JSON Lines.
 func TableOf(path string) tabular.Format { return tabular.FormatOf(TrimCompression(path)) }
 
 // Decompress returns the content of an ordered file, whose compression the end of its name selects.
@@ -30,8 +30,8 @@ func Decompress(path string, r io.Reader) (io.ReadCloser, error) {
 	return content, nil
 }
 
-// Compress returns a writer of the content of an ordered file, whose compression the end of its name selects. Closing it
-// does not close w.
+// Compress returns a writer of the content of an ordered file, whose compression the end of its name selects. Closing
+// it does not close w.
 func Compress(path string, w io.Writer) (io.WriteCloser, error) {
 	content, err := compressionOf(path).writer(w)
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A frame is one record of the log. On disk it is a prefix, a header and a body;
-// numbers are little endian:
+// A frame is one record of the log. On disk it is a prefix, a header and a body; numbers are little endian:
 //
 //	 0  magic, 4 bytes
 //	 4  kind, 1 byte
@@ -23,8 +22,8 @@ import (
 //	32  checksum of bytes 0 to 31 and the header, 4 bytes
 //	36  header, then body
 //
-// Only a chunk's frame has a body, and its header contains the body's checksums. So each frame's checksum covers everything
-// before it in the log: a commit cannot mix parts of two attempts to write it.
+// Only a chunk's frame has a body, and its header contains the body's checksums. So each frame's checksum covers
+// everything before it in the log: a commit cannot mix parts of two attempts to write it.
 type frame struct {
 	kind kind
 	head head  // as read

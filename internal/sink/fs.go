@@ -50,8 +50,8 @@ func (disk) Remove(name string) error                   { return os.Remove(name)
 func (disk) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 func (disk) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }
 
-// SyncDir makes the entries of a directory durable. Syncing a file does not, so without it a created or renamed file may be
-// lost.
+// SyncDir makes the entries of a directory durable. Syncing a file does not, so without it a created or renamed file
+// may be lost.
 func (disk) SyncDir(name string) error {
 	d, err := os.Open(name)
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// FuzzRecovery spoils the files of a folder in any way. Then the folder either opens with everything that was committed, or
-// is refused and left unchanged. Damage in an opened folder is reported when it is read, and nothing panics. Only if no
-// index covers the last commit may it be cut off, because nothing proves that it was answered. The input is a list of edits
-// of 8 bytes each, see spoil.
+// FuzzRecovery spoils the files of a folder in any way. Then the folder either opens with everything that was
+// committed, or is refused and left unchanged. Damage in an opened folder is reported when it is read, and nothing
+// panics. Only if no index covers the last commit may it be cut off, because nothing proves that it was answered. The
+// input is a list of edits of 8 bytes each, see spoil.
 func FuzzRecovery(f *testing.F) {
 	var all []sink.Result
 	for id := range 50 {

@@ -14,7 +14,8 @@ import (
 //	  └──▶ undo: back to the end of the commit before
 //
 // Invariant, between commits: every part ends where parts says, and all of it is durable. So a later commit, or a later
-// part, proves that everything before it was synced. That is how recovery distinguishes damage from an unfinished commit.
+// part, proves that everything before it was synced. That is how recovery distinguishes damage from an unfinished
+// commit.
 type log struct {
 	fs    fileSystem
 	dir   string
@@ -156,8 +157,8 @@ func (l *log) roll() error {
 	return old.Close()
 }
 
-// sync makes the commit durable, and the name of a new part. Its error is final: a failed sync is never retried, because
-// the kernel may have dropped the pages and would report success the second time.
+// sync makes the commit durable, and the name of a new part. Its error is final: a failed sync is never retried,
+// because the kernel may have dropped the pages and would report success the second time.
 func (l *log) sync() error {
 	if err := l.file.Sync(); err != nil {
 		return fmt.Errorf("sync log: %w", err)
@@ -190,8 +191,8 @@ func (l *log) undo() error {
 	return errors.Join(err, l.cut(last, l.parts[last]))
 }
 
-// cut truncates a part at end and makes that durable: a tail that reappeared after a power cut, when another part follows,
-// would count as damage.
+// cut truncates a part at end and makes that durable: a tail that reappeared after a power cut, when another part
+// follows, would count as damage.
 func (l *log) cut(part int, end int64) error {
 	return l.mend(part, func(f file) error {
 		if err := f.Truncate(end); err != nil {
@@ -201,9 +202,9 @@ func (l *log) cut(part int, end int64) error {
 	})
 }
 
-// rewrite makes the last part durable from a byte on, before anyone sees the data. A process that was killed, or whose sync
-// failed, may have left it in the page cache only, and after a failed sync the kernel considers it written. So the same
-// bytes are written again.
+// rewrite makes the last part durable from a byte on, before anyone sees the data. A process that was killed, or whose
+// sync failed, may have left it in the page cache only, and after a failed sync the kernel considers it written. So the
+// same bytes are written again.
 func (l *log) rewrite(from int64) error {
 	last := len(l.parts) - 1
 	return l.mend(last, func(f file) error {

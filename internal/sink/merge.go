@@ -13,11 +13,11 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Finish implements saver.Sink: it merges the ordered files. It needs as much disk space again as the outputs, and memory
-// that does not grow with them.
+// Finish implements saver.Sink: it merges the ordered files. It needs as much disk space again as the outputs, and
+// memory that does not grow with them.
 //
-// An output that was deleted or whose size has changed is merged again. An error other than ErrIncomplete, ErrFull, or one
-// of the context breaks the folder only if a sync failed or committed data is damaged.
+// An output that was deleted or whose size has changed is merged again. An error other than ErrIncomplete, ErrFull, or
+// one of the context breaks the folder only if a sync failed or committed data is damaged.
 func (f *Folder) Finish(ctx context.Context, chunks, objects uint64) (Summary, error) {
 	f.finishing.Lock()
 	defer f.finishing.Unlock()
@@ -94,9 +94,9 @@ type orderedFile struct {
 	print fingerprint   // of the new file beside path
 }
 
-// merge writes the ordered files of s beside their paths, records their fingerprints in the log, renames them into place,
-// and records that this is done. With this order, a file that a crash leaves in place is known to be the job's. merge
-// returns false if the content is no longer that of s.
+// merge writes the ordered files of s beside their paths, records their fingerprints in the log, renames them into
+// place, and records that this is done. With this order, a file that a crash leaves in place is known to be the job's.
+// merge returns false if the content is no longer that of s.
 func (f *Folder) merge(ctx context.Context, s *state) (ok bool, err error) {
 	outputs := orderedFile{path: f.o.Output, part: func(r *Record) Range { return r.Outputs }, known: s.written.Outputs}
 	// Pieces are ordered by ordinal, and so are the dead letters within each.
@@ -203,8 +203,8 @@ func (f *Folder) syncDir(dir string) error {
 	return nil
 }
 
-// record logs what was written and, if done is not nil, that the files are in place; false if the content is no longer that
-// of s.
+// record logs what was written and, if done is not nil, that the files are in place; false if the content is no longer
+// that of s.
 func (f *Folder) record(s *state, now *written, done *finished) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

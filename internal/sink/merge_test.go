@@ -11,8 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// TestOutputElsewhere: the ordered files go to the configured paths, also when these change between two runs. They replace
-// the target of a link, not the link.
+// TestOutputElsewhere: the ordered files go to the configured paths, also when these change between two runs. They
+// replace the target of a link, not the link.
 func TestOutputElsewhere(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()

@@ -14,8 +14,8 @@ const kinds = "use a folder's path, folder:PATH, file:///absolute/path, sqlite:F
 
 var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):`)
 
-// Open opens the folder that spec names, for one job, and creates it if it does not exist; package kinds opens the other
-// kinds. spec is the path of a folder, folder:PATH or file:///absolute/path.
+// Open opens the folder that spec names, for one job, and creates it if it does not exist; package kinds opens the
+// other kinds. spec is the path of a folder, folder:PATH or file:///absolute/path.
 //
 // It fails with ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat, ErrLocked, ErrOtherJob, ErrFull or ErrDamaged. With
 // ReadOnly it creates nothing, and an empty job means any job.

@@ -15,26 +15,26 @@ import (
 
 // FolderOptions are the settings of a folder.
 type FolderOptions struct {
-	// Output is the file of the ordered outputs; default output.jsonl in the folder. It appears when the job is finished.
-	// Its own folder must exist. The end of its name selects the format and the compression; in a table, an object with an
-	// output that cannot be a row becomes a dead letter. NoOutput: there is no such file. A folder that was finished without
-	// one has NoOutput as its default.
+	// Output is the file of the ordered outputs; default output.jsonl in the folder. It appears when the job is
+	// finished. Its own folder must exist. The end of its name selects the format and the compression; in a table, an
+	// object with an output that cannot be a row becomes a dead letter. NoOutput: there is no such file. A folder that
+	// was finished without one has NoOutput as its default.
 	Output string
-	// DeadFile is the file of the ordered dead letters; default dead.jsonl in
-	// the folder. It appears when the job is finished, if there are any.
+	// DeadFile is the file of the ordered dead letters; default dead.jsonl in the folder. It appears when the job is
+	// finished, if there are any.
 	DeadFile string
-	// PartBytes is the size in bytes at which a part of the log is full. Default 1 GiB, at most 4 GiB; there are at most
-	// 65,536 parts. A commit is never split, so the last commit of a part may exceed the size.
+	// PartBytes is the size in bytes at which a part of the log is full. Default 1 GiB, at most 4 GiB; there are at
+	// most 65,536 parts. A commit is never split, so the last commit of a part may exceed the size.
 	PartBytes int64
 	// Force lets the ordered files replace files that are not the job's, or that have changed since the job wrote them.
 	Force bool
-	// ReadOnly is for verify and dead list: nothing on disk is created or changed, and several processes may read at the
-	// same time while no saver runs.
+	// ReadOnly is for verify and dead list: nothing on disk is created or changed, and several processes may read at
+	// the same time while no saver runs.
 	ReadOnly bool
 }
 
-// NoOutput stands in the place of the path of the ordered outputs if Finish merges only the dead letters. The outputs are in
-// the log, from which Follow writes them.
+// NoOutput is used as the path of the ordered outputs if Finish merges only the dead letters. The outputs are in the
+// log, from which Follow writes them.
 const NoOutput = "-"
 
 // DefaultPartBytes is the size at which a part of the log is full.
@@ -188,8 +188,8 @@ func (f *Folder) lockFile(path string, flag int, shared bool) (file, error) {
 
 var errRaced = errors.New("another process made the log meanwhile")
 
-// createLog creates a new log, and renames it into place only when its first commit is durable. errRaced means that another
-// process was faster.
+// createLog creates a new log, and renames it into place only when its first commit is durable. errRaced means that
+// another process was faster.
 func (f *Folder) createLog(job string) error {
 	fresh, final := filepath.Join(f.dir, newPart), f.log.path(0)
 	made, err := f.lockFile(fresh, os.O_RDWR|os.O_CREATE, false)
@@ -271,8 +271,8 @@ func (f *Folder) survey() (exists bool, err error) {
 	return false, nil
 }
 
-// mkdirAll creates a folder and its parents, and syncs the parent of each: a folder whose name is lost takes its content
-// along. It also syncs the parents of folders that exist, because a killed process may have just created them.
+// mkdirAll creates a folder and its parents, and syncs the parent of each: if the name of a folder is lost, its content
+// is lost, too. It also syncs the parents of folders that exist, because a killed process may have just created them.
 func (f *Folder) mkdirAll(dir string) error {
 	parent := filepath.Dir(dir)
 	if parent == dir {

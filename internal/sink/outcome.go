@@ -7,8 +7,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// Outcomes returns the outcome of each result of a group, in order, and the claims after the results that are Committed.
-// record reads the record of a committed piece.
+// Outcomes returns the outcome of each result of a group, in order, and the claims after the results that are
+// Committed. record reads the record of a committed piece.
 func (c *Claims) Outcomes(results []Result, t *Table, record func(Placed) (Record, error)) ([]Outcome, *Claims, error) {
 	outcomes := make([]Outcome, len(results))
 	last := make(map[chunk.ID]int, len(results)) // the last result of a chunk that is to be committed
@@ -69,7 +69,8 @@ func (c *Comparison) addResult(r, there *Result) {
 	}
 }
 
-// compare compares a result with the committed pieces of its chunk. All of them agree on the chunk's ordinals, so it reads one record.
+// compare compares a result with the committed pieces of its chunk. All of them agree on the chunk's ordinals, so it
+// reads one record.
 func (t *Table) compare(r *Result, record func(Placed) (Record, error)) (c Comparison, err error) {
 	begins, known := uint64(0), false
 	for p := range t.Pieces(r.Chunk) {
@@ -89,9 +90,9 @@ func (t *Table) compare(r *Result, record func(Placed) (Record, error)) (c Compa
 func (r *Result) begins() uint64 { return r.First - uint64(r.From) }
 func (r *Record) begins() uint64 { return r.First - uint64(r.From) }
 
-// Replace returns the claims after results have replaced the committed result of a piece, or an error if they may not. The
-// results must have the objects of the piece, in order. old is the record that they were made from, and there is the one that
-// is committed; nil means that the piece is not committed.
+// Replace returns the claims after results have replaced the committed result of a piece, or an error if they may not.
+// The results must have the objects of the piece, in order. old is the record that they were made from, and there is
+// the one that is committed; nil means that the piece is not committed.
 func (c *Claims) Replace(there, old *Record, results []Result) (*Claims, error) {
 	switch {
 	case there == nil:

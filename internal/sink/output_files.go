@@ -20,8 +20,8 @@ type fingerprint struct {
 	Sum   uint64 `json:"xxh64"` // of all bytes
 }
 
-// written holds the fingerprints of the ordered files: of those in place and, from before a new file is renamed into place
-// until Finish has returned, of the new file, too. A crash in between leaves one of them.
+// written holds the fingerprints of the ordered files: of those in place and, from before a new file is renamed into
+// place until Finish has returned, of the new file, too. A crash in between leaves one of them.
 type written struct {
 	Outputs []fingerprint `json:"outputs"`
 	Dead    []fingerprint `json:"dead"`
@@ -35,8 +35,8 @@ func with(known []fingerprint, another fingerprint) []fingerprint {
 	return append(slices.Clone(known), another)
 }
 
-// configureTarget checks the path of a merged file before a job runs for hours, and its name with check. An existing path must be a regular file: a
-// rename onto /dev/null or a pipe would replace it by a file.
+// configureTarget checks the path of a merged file before a job runs for hours, and its name with check. An existing
+// path must be a regular file: a rename onto /dev/null or a pipe would replace it by a file.
 func (f *Folder) configureTarget(path, base string, check func(path string) error) (string, error) {
 	switch path {
 	case "":
@@ -138,8 +138,8 @@ func (f *Folder) wrote(path string, info fs.FileInfo, known []fingerprint) (bool
 	return slices.Contains(known, fingerprint{size, sum.Sum64()}), nil
 }
 
-// fresh returns the temporary path of a new file, beside path. It contains part of the job's key, so no other program or
-// job uses it.
+// fresh returns the temporary path of a new file, beside path. It contains part of the job's key, so no other program
+// or job uses it.
 func (f *Folder) fresh(path string) string {
 	return fmt.Sprintf("%s.new-%x", path, f.Key()[:6])
 }
@@ -186,8 +186,8 @@ func adopt(name string, info fs.FileInfo) error {
 	return os.Chmod(name, info.Mode().Perm())
 }
 
-// relative returns a path as stored in the log: relative, so that the folder and its files can move together, or absolute
-// if they are on different volumes.
+// relative returns a path as stored in the log: relative, so that the folder and its files can move together, or
+// absolute if they are on different volumes.
 func (f *Folder) relative(path string) string {
 	if rel, err := filepath.Rel(f.dir, path); err == nil {
 		return rel

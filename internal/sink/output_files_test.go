@@ -21,8 +21,8 @@ func write(t *testing.T, path string) {
 	}
 }
 
-// TestForeignOutput: an existing file at the result's path that is not the job's is refused before anything is created, and
-// left unchanged; with Force it is replaced.
+// TestForeignOutput: an existing file at the result's path that is not the job's is refused before anything is created,
+// and left unchanged; with Force it is replaced.
 func TestForeignOutput(t *testing.T) {
 	t.Parallel()
 	all := sinktest.Chain("", []int{1, -1}, []int{1})
@@ -50,8 +50,8 @@ func TestForeignOutput(t *testing.T) {
 	}
 }
 
-// TestForeignOutputComes: a file that another program creates at the result's path while the job runs stays, and so does a
-// foreign file of dead letters when the job has none.
+// TestForeignOutputComes: a file that another program creates at the result's path while the job runs stays, and so
+// does a foreign file of dead letters when the job has none.
 func TestForeignOutputComes(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")
@@ -92,8 +92,8 @@ func TestForeignOutputComes(t *testing.T) {
 	closeIt(t, f)
 }
 
-// TestModeAndOwnerStay: the new output of a repeated job gets the mode and owner of the file that it replaces; a read-only
-// file is refused, also with Force.
+// TestModeAndOwnerStay: the new output of a repeated job gets the mode and owner of the file that it replaces; a
+// read-only file is refused, also with Force.
 func TestModeAndOwnerStay(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sink")

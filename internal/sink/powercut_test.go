@@ -20,8 +20,8 @@ var (
 )
 
 // TestRandomCrashes interrupts a folder up to four times, at any step or in the middle of a write, by a kill or a power
-// cut, on a disk that is sometimes full or fails a sync; later crashes may interrupt the recovery from earlier ones. After
-// a power cut any part of the unsynced data may remain. In the end every result is there once.
+// cut, on a disk that is sometimes full or fails a sync; later crashes may interrupt the recovery from earlier ones.
+// After a power cut any part of the unsynced data may remain. In the end every result is there once.
 //
 // Repeat with: go test ./internal/sink -run TestRandomCrashes -crash.seeds 1 -crash.seed SEED.
 func TestRandomCrashes(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"os"
 )
 
-// A partReader reads records and their bodies from the log, and checks them. It has its own descriptors, separate from the
-// writer's. Not for concurrent use.
+// A partReader reads records and their bodies from the log, and checks them. It has its own descriptors, separate from
+// the writer's. Not for concurrent use.
 type partReader struct {
 	log   *log
 	open  map[int]file // by part
@@ -19,8 +19,8 @@ type partReader struct {
 
 const (
 	readSize = 512 << 10
-	// maxReaders bounds the open files. Chunks are stored roughly in order, so reading seldom alternates between more than
-	// two parts.
+	// maxReaders bounds the open files. Chunks are stored roughly in order, so reading seldom alternates between more
+	// than two parts.
 	maxReaders = 8
 )
 

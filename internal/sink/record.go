@@ -48,7 +48,8 @@ func (r *Record) OutputCount() uint64 {
 	return n
 }
 
-// EachOutput calls do with each of the record's output lines, without its line feed. It adds the object to an error of do.
+// EachOutput calls do with each of the record's output lines, without its line feed. It adds the object to an error of
+// do.
 func (r *Record) EachOutput(lines []byte, do func(line []byte) error) error {
 	var line []byte
 	for i, n := range r.Counts {
@@ -100,9 +101,9 @@ func (r *Record) place(part int, offset int64) {
 //	chunk, from, of, digest, first, objects, attempt,
 //	outputs, dead count, dead letters, mapper, version, counts
 //
-// Numbers are uvarints, checksums 4 bytes little endian. Outputs and dead letters are the length,
-// and the checksum if the length is not 0. The counts are run-length coded: the number of runs, then
-// count and length of each; no runs at all stand for one output of every object.
+// Numbers are uvarints, checksums 4 bytes little endian. Outputs and dead letters are the length, and the checksum if
+// the length is not 0. The counts are run-length coded: the number of runs, then count and length of each; no runs at
+// all stand for one output of every object.
 func (r *Record) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(r.Chunk))
 	b = binary.AppendUvarint(b, uint64(r.From))

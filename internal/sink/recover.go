@@ -12,13 +12,13 @@ import (
 	"github.com/chunkline/chunkline/internal/failpoint"
 )
 
-// recover restores the committed state of an opened folder: it loads the index and reads the frames after the index's end.
-// If anything is wrong, it changes nothing; otherwise it truncates what a crash left after the last commit.
+// recover restores the committed state of an opened folder: it loads the index and reads the frames after the index's
+// end. If anything is wrong, it changes nothing; otherwise it truncates what a crash left after the last commit.
 //
 // An incomplete commit is either the last one, which was not answered, or damage. It was not answered if nothing proves
 // that it was durable once. The proofs are the index, a later part, and any frame of a later commit: all of these are
-// written only after the commit's sync. It does not matter which blocks of an unsynced commit a power cut leaves, because
-// nothing follows it.
+// written only after the commit's sync. It does not matter which blocks of an unsynced commit a power cut leaves,
+// because nothing follows it.
 func (f *Folder) recover(job string) error {
 	have, err := f.surveyParts()
 	if err != nil {
@@ -169,7 +169,8 @@ func (s *scan) readPart(next *state) (err error) {
 	return nil
 }
 
-// readCommit reads the frames of the commit that begins at a byte. bad describes any difference to what was written.
+// readCommit reads the frames of the commit that begins at a byte. bad describes any difference from the data as it was
+// written.
 func (s *scan) readCommit(at int64) (frames []frame, bad *DamageError, err error) {
 	l := s.f.log
 	sum := l.Sum
@@ -256,7 +257,8 @@ func (s *scan) apply(next *state) error {
 	return nil
 }
 
-// A frameReader reads the frames of one part through a window: one read returns many short frames, and skips long bodies.
+// A frameReader reads the frames of one part through a window: one read returns many short frames, and skips long
+// bodies.
 type frameReader struct {
 	file   file
 	size   int64
@@ -306,8 +308,8 @@ func (in *frameReader) bytes(at int64, n int) ([]byte, error) {
 	return in.window[from : from+n], nil
 }
 
-// newest searches for frames after a byte, at any offset, and returns the highest commit number among them; 0 if there are
-// none.
+// newest searches for frames after a byte, at any offset, and returns the highest commit number among them; 0 if there
+// are none.
 func (in *frameReader) newest(at int64) (commit uint64, err error) {
 	b := make([]byte, min(1<<20, in.size-at))
 	magic := []byte(frameMagic)

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Redone says what Redo removed.
+// Redone counts the results that Redo removed.
 type Redone struct {
 	Chunks  uint64 `json:"chunks"` // chunks of which some or all objects were removed
 	Objects uint64 `json:"objects"`
@@ -13,8 +13,8 @@ type Redone struct {
 	Dead    uint64 `json:"dead"` // letters
 }
 
-// Redo removes the results of a mapper version in one step, so that the job's next fetcher has their chunks mapped again.
-// Until the step is done, all old results are there; after it, none. Their bytes stay in the log.
+// Redo removes the results of a mapper version in one step, so that the job's next fetcher has their chunks mapped
+// again. Until the step is done, all old results are there; after it, none. Their bytes stay in the log.
 //
 // A running fetcher still considers these results saved. So Redo gives the job a new epoch, which fences that fetcher
 // before it can finish the job. Redo also fences the version, so results that its mappers still hold cannot replace the

@@ -42,8 +42,8 @@ func (s story) finishOn(t *testing.T, disk sink.FileSystem, dir string) {
 	closeIt(t, f)
 }
 
-// resumeAfterRedo opens the folder after an interrupted redo; returned says whether Redo had returned. Either all chunks are
-// there or all are removed. Then it repeats the redo and finishes the job.
+// resumeAfterRedo opens the folder after an interrupted redo; returned says whether Redo had returned. Either all
+// chunks are there or all are removed. Then it repeats the redo and finishes the job.
 func (s story) resumeAfterRedo(t *testing.T, dir string, left []sink.Result, returned bool) (gone bool) {
 	t.Helper()
 	f := openOn(t, newTestFS(), dir, s.o)
@@ -158,8 +158,8 @@ func TestCrashInRedo(t *testing.T) {
 	}
 }
 
-// TestFaultInRedo makes each step of a redo fail once: on a full disk nothing has changed, and after any other failure the
-// folder is broken.
+// TestFaultInRedo makes each step of a redo fail once: on a full disk nothing has changed, and after any other failure
+// the folder is broken.
 func TestFaultInRedo(t *testing.T) {
 	t.Parallel()
 	for name, x := range map[string]failing{

@@ -29,8 +29,8 @@ func (r *Result) ByObject() iter.Seq2[int, [][]byte] {
 	}
 }
 
-// Refuse turns objects whose outputs do not fit the sink into dead letters. reasons has them by their index. The old Outputs,
-// Dead and Counts stay unchanged: the result gets others.
+// Refuse turns objects whose outputs do not fit the sink into dead letters. reasons holds the reason for each of them,
+// by its index. The old Outputs, Dead and Counts are replaced, not modified.
 func (r *Result) Refuse(reasons map[int]string) error {
 	letters, err := Letters(r.Dead)
 	if err != nil {
@@ -82,8 +82,8 @@ func Letters(dead []byte) ([]Letter, error) {
 	return letters, nil
 }
 
-// Fit returns a result whose outputs can be rows of a table. Objects with other outputs become dead letters. Without a table,
-// 0, everything fits.
+// Fit returns a result whose outputs can be rows of a table. Objects with other outputs become dead letters. Without a
+// table, 0, everything fits.
 func Fit(table tabular.Format, r Result) (Result, error) {
 	if table == 0 {
 		return r, nil

@@ -10,8 +10,8 @@ import (
 
 // The interface saver.Sink is the contract of a sink: the comments of its methods say what every kind promises.
 
-// A Result is the result of one piece of a chunk: consecutive objects, with the indexes From <= i < From+Objects within the
-// chunk. Usually the piece is the whole chunk.
+// A Result is the result of one piece of a chunk: consecutive objects, with the indexes From <= i < From+Objects within
+// the chunk. Usually the piece is the whole chunk.
 type Result struct {
 	Chunk   chunk.ID
 	From    int          // index of the piece's first object within the chunk
@@ -48,20 +48,20 @@ type Outcome int
 const (
 	// Committed means stored now.
 	Committed Outcome = iota + 1
-	// Duplicate means that all objects of the piece were committed before, by this piece or by others. Nothing was written;
-	// the first results stay.
+	// Duplicate means that all objects of the piece were committed before, by this piece or by others. Nothing was
+	// written; the first results stay.
 	Duplicate
-	// Conflict means that the chunk's committed pieces were made from other objects: the same piece has another digest, or
-	// the chunk has other ordinals or another number of objects. The source has changed. Nothing was written.
+	// Conflict means that the chunk's committed pieces were made from other objects: the same piece has another digest,
+	// or the chunk has other ordinals or another number of objects. The source has changed. Nothing was written.
 	Conflict
-	// TooLate means that the version was fenced after the piece was leased, and none of the piece's objects is committed.
-	// Nothing was written.
+	// TooLate means that the version was fenced after the piece was leased, and none of the piece's objects is
+	// committed. Nothing was written.
 	TooLate
 	// OtherTransform means that the sink holds results of the version from another transform, and none of the piece's
 	// objects is committed. Nothing was written.
 	OtherTransform
-	// Overlap means that some of the piece's objects are committed and some are not: the chunk was cut differently in the
-	// meantime. Nothing was written.
+	// Overlap means that some of the piece's objects are committed and some are not: the chunk was cut differently in
+	// the meantime. Nothing was written.
 	Overlap
 )
 
@@ -107,8 +107,8 @@ var (
 	ErrUnreachable = errors.New("sink cannot be reached")
 	// ErrNotSink: the folder holds other things; it is left unchanged.
 	ErrNotSink = errors.New("not a sink folder")
-	// ErrForeign: the path of the result holds a file that this job did not write, or that has changed since. It is left
-	// unchanged. The error is a *ForeignError.
+	// ErrForeign: the path of the result holds a file that this job did not write, or that has changed since. It is
+	// left unchanged. The error is a *ForeignError.
 	ErrForeign = errors.New("not a file of this job")
 	// ErrFormat: the sink was written by a newer program.
 	ErrFormat = errors.New("sink has a format that this program does not know")

@@ -9,8 +9,8 @@ import (
 // formatVersion is the version of the log's format. Folders of other versions are not touched.
 const formatVersion = 4
 
-// Claims records the owner of the sink, and which results it refuses. It changes when a fetcher claims the job and when a
-// version is fenced.
+// Claims records the owner of the sink, and which results it refuses. It changes when a fetcher claims the job and when
+// a version is fenced.
 type Claims struct {
 	Format    int         `json:"format"`
 	Job       string      `json:"job"`
@@ -31,8 +31,8 @@ type Claimant struct {
 	Epoch   uint64 `json:"epoch"`
 }
 
-// maxClaimants is how many fetchers are remembered. A forgotten fetcher that comes back counts as a new one: it takes over
-// instead of being fenced.
+// maxClaimants is how many fetchers are remembered. A forgotten fetcher that comes back counts as a new one: it takes
+// over instead of being fenced.
 const maxClaimants = 64
 
 // Totals is a sum over records.

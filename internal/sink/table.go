@@ -8,9 +8,9 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A Table maps every committed piece to the position of its record. It is the part of an open sink's memory that grows. A
-// chunk in one piece takes 24 bytes, a spot. The pieces of all others are in cuts; those are few, because only slow work
-// and large objects come in several pieces.
+// A Table maps every committed piece to the position of its record. It is the part of an open sink's memory that grows.
+// A chunk in one piece takes 24 bytes, a spot. The pieces of all others are in cuts; those are few, because only slow
+// work and large objects come in several pieces.
 type Table struct {
 	pages  map[uint64]*tablePage // ID / pageSpots → page
 	order  []uint64              // the keys of pages, ascending
@@ -59,10 +59,10 @@ func NewTable() *Table {
 	return &Table{pages: make(map[uint64]*tablePage), cuts: make(map[chunk.ID]*cut)}
 }
 
-// A Position is where a sink has the record of a piece, and what else the table knows about it. From the lowest bit: the
-// place, which the sink chooses and which is at least 2; in spots the number of objects; and whether the piece has dead
-// letters. The place of a folder is the byte and the part where a frame begins; it is never 0, because the log begins with
-// another record.
+// A Position is where a sink has the record of a piece, and what else the table knows about it. From the lowest bit:
+// the place, which the sink chooses and which is at least 2; in spots the number of objects; and whether the piece has
+// dead letters. The place of a folder is the byte and the part where a frame begins; it is never 0, because the log
+// begins with another record.
 type Position uint64
 
 const (
@@ -96,8 +96,8 @@ func (p Position) offset() int64 { return int64(p & (1<<offsetBits - 1)) }
 func (p Position) objects() int  { return int(p >> objectsAt & (1<<objectsBits - 1)) }
 func (p Position) dead() bool    { return p&deadBit != 0 }
 
-// spot returns the piece as a spot; false if a spot cannot represent it, because it is not a whole chunk or has too many
-// objects.
+// spot returns the piece as a spot; false if a spot cannot represent it, because it is not a whole chunk or has too
+// many objects.
 func (p *Placed) spot() (spot, bool) {
 	if !p.Whole() || p.Objects >= 1<<objectsBits || p.At == 0 {
 		return spot{p.At, p.Digest}, false
@@ -243,8 +243,7 @@ func (t *Table) From(id chunk.ID) iter.Seq[Placed] {
 	}
 }
 
-// Below yields the pieces of the chunks below an ID: the chunks descending, within each the pieces
-// ascending.
+// Below yields the pieces of the chunks below an ID: the chunks descending, within each the pieces ascending.
 func (t *Table) Below(id chunk.ID) iter.Seq[Placed] {
 	return func(yield func(Placed) bool) {
 		last := uint64(id) / pageSpots

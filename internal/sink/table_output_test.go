@@ -86,8 +86,8 @@ func wantLetters(t *testing.T, r sink.Result, reasons map[uint64]string) {
 	}
 }
 
-// TestNoTable: outputs that make no table are an error of Finish that names the folder. Nothing is lost: they become lines
-// under another name.
+// TestNoTable: outputs that make no table are an error of Finish that names the folder. Nothing is lost: they become
+// lines under another name.
 func TestNoTable(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

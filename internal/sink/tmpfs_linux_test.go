@@ -13,8 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// TestRealFullDisk fills a small file system of its own, page by page, so that the log runs out of space at every possible
-// point. A process may mount one in its own namespace; where the system forbids that, the test fails.
+// TestRealFullDisk fills a small file system of its own, page by page, so that the log runs out of space at every
+// possible point. A process may mount one in its own namespace; where the system forbids that, the test fails.
 func TestRealFullDisk(t *testing.T) {
 	t.Parallel()
 	if dir := os.Getenv("CHUNKLINE_TEST_TMPFS"); dir != "" {

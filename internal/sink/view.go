@@ -101,8 +101,8 @@ func ReadResult(r Record, outputs, dead func([]byte, Record) ([]byte, error)) (r
 	return result, err
 }
 
-// Records yields the committed pieces by ascending ID, then From. It holds no lock while the caller works, so it may miss
-// pieces that are committed meanwhile. After an error it ends.
+// Records yields the committed pieces by ascending ID, then From. It holds no lock while the caller works, so it may
+// miss pieces that are committed meanwhile. After an error it ends.
 func (v *View) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		page := make([]Placed, 0, pageRecords)
@@ -152,8 +152,8 @@ func (v *View) EachOutput(ctx context.Context, do func(line []byte) error) error
 	return nil
 }
 
-// CheckComplete returns an error that names the first gap, unless the committed pieces are those of a complete job. have is
-// what the sink holds.
+// CheckComplete returns an error that names the first gap, unless the committed pieces are those of a complete job.
+// have is what the sink holds.
 func (v *View) CheckComplete(ctx context.Context, chunks, objects uint64, have Totals) error {
 	gaps := Gaps{Chunks: chunks, Objects: objects, Have: have}
 	for r, err := range v.Records(ctx) {
@@ -170,8 +170,8 @@ func (v *View) CheckComplete(ctx context.Context, chunks, objects uint64, have T
 	return nil
 }
 
-// DeadRead bounds the bytes read of one chunk's dead letters: an object may have 64 MiB, and a person only needs to see its
-// beginning.
+// DeadRead bounds the bytes read of one chunk's dead letters: an object may have 64 MiB, and a person only needs to see
+// its beginning.
 const DeadRead = 4 << 20
 
 // DeadBelow implements saver.Sink.
@@ -212,7 +212,8 @@ func (v *View) DeadBelow(ctx context.Context, below chunk.ID, limit int) (lines 
 	return lines, 0, nil
 }
 
-// shownDead appends a piece's dead letters. If they exceed what may still be read of the chunk, it appends one placeholder.
+// shownDead appends a piece's dead letters. If they exceed what may still be read of the chunk, it appends one
+// placeholder.
 func (v *View) shownDead(lines []byte, r Record, left *int64) ([]byte, error) {
 	if r.Dead.Length <= *left {
 		*left -= r.Dead.Length

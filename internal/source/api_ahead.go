@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// ahead prefetches pages that will probably be needed. One goroutine uses it. Wrong guesses, such as a page after the last
-// one, are dropped together with their errors.
+// ahead prefetches pages that will probably be needed. One goroutine uses it. Wrong guesses, such as a page after the
+// last one, are dropped together with their errors.
 type ahead struct {
 	get func(ctx context.Context, url string) (http.Header, json.RawMessage, error)
 
@@ -77,8 +77,8 @@ func (a *ahead) close() {
 	a.running.Wait()
 }
 
-// following returns the URL of the next page, and the URLs of the pages after it, assuming that each page is as long as the
-// last one.
+// following returns the URL of the next page, and the URLs of the pages after it, assuming that each page is as long as
+// the last one.
 func (p *pages) following() []string {
 	urls := []string{p.at.Next}
 	for i := 1; i < p.concurrency; i++ {

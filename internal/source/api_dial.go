@@ -16,8 +16,8 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 // errLinkLocal means that the address of an API is reserved for services of this machine.
 var errLinkLocal = errors.New("it is a link-local or metadata address, which may give away the credentials of this machine; if it is meant, add link-local=yes to the options")
 
-// metadata are addresses of cloud metadata services that are not link-local: AWS over
-// IPv6, Google Cloud over IPv6, Alibaba Cloud, Oracle Cloud and Azure's WireServer.
+// metadata are addresses of cloud metadata services that are not link-local: AWS over IPv6, Google Cloud over IPv6,
+// Alibaba Cloud, Oracle Cloud and Azure's WireServer.
 var metadata = []netip.Addr{
 	netip.MustParseAddr("fd00:ec2::254"),
 	netip.MustParseAddr("fd20:ce::254"),
@@ -42,8 +42,8 @@ func checkAddress(ip netip.Addr) error {
 	return nil
 }
 
-// dialNetwork returns a dialer that checks an address after its name has been resolved, so neither a name nor a redirect
-// leads to a link-local address.
+// dialNetwork returns a dialer that checks an address after its name has been resolved, so neither a name nor a
+// redirect leads to a link-local address.
 func dialNetwork(linkLocal bool) dialer {
 	d := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	if !linkLocal {

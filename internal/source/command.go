@@ -25,8 +25,8 @@ type command struct {
 
 func (c *command) restart() restart { return beginsAnew }
 
-// stderrDelay bounds how long standard error is read after the program has ended, because a process that the program left
-// behind may hold it open.
+// stderrDelay bounds how long standard error is read after the program has ended, because a process that the program
+// left behind may hold it open.
 const stderrDelay = time.Second
 
 // begin starts the program in a process group of its own, with empty standard input and without chunkline's secrets.
@@ -68,8 +68,8 @@ type running struct {
 	gone bool // guarded by mu; the program has been reaped, so its PID may be reused
 }
 
-// awaitEnd waits for the program to exit. If it failed, the rest of its group is killed, because those processes could hold
-// its output open. If it succeeded, they may still write.
+// awaitEnd waits for the program to exit. If it failed, the rest of its group is killed, because those processes could
+// hold its output open. If it succeeded, they may still write.
 func (r *running) awaitEnd() {
 	defer close(r.dead)
 	process.AwaitExit(r.cmd.Process.Pid)
@@ -83,8 +83,8 @@ func (r *running) awaitEnd() {
 	process.Ended(r.cmd.Process.Pid)
 }
 
-// fetch returns the next portion of the output. At the end of the output, the program's status decides whether the output
-// is complete.
+// fetch returns the next portion of the output. At the end of the output, the program's status decides whether the
+// output is complete.
 func (r *running) fetch(ctx context.Context) (portion, error) {
 	p, err := r.pump.fetch(ctx)
 	if err != io.EOF { //nolint:errorlint // only io.EOF itself is the end

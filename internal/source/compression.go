@@ -58,12 +58,11 @@ func compressionOf(head []byte) (kind compression, name string, more bool) {
 	return plain, "", more
 }
 
-// zstdWindow is the largest window that is decoded, as in the zstd program. It limits how much memory the author of a file
-// can make chunkline use.
+// zstdWindow is the largest window that is decoded, as in the zstd program. It limits how much memory the author of a
+// file can make chunkline use.
 const zstdWindow = 128 << 20
 
-// decode returns the uncompressed content of r: all members of a gzip file, all
-// frames of a zstd file, or r itself.
+// decode returns the uncompressed content of r: all members of a gzip file, all frames of a zstd file, or r itself.
 func decode(r io.Reader) (io.ReadCloser, error) {
 	counted := &counter{r: r}
 	buffered := bufio.NewReaderSize(counted, 64<<10)

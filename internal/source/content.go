@@ -27,7 +27,7 @@ func (f *file) openContent(ctx func() context.Context) (content, error) {
 	return os.Open(f.name)
 }
 
-// A requestError is a failed request for an object. It tells nothing about the object's content.
+// A requestError is a failed request for an object. It says nothing about the object's content.
 type requestError struct{ error }
 
 func (e requestError) Unwrap() error { return e.error }
@@ -72,8 +72,8 @@ func (r *objectReader) ReadAt(b []byte, offset int64) (n int, err error) {
 	return n, err
 }
 
-// readFrom reads bytes at an offset before the end of the object, from body or from a new request for length bytes. If the
-// connection breaks, it makes another request.
+// readFrom reads bytes at an offset before the end of the object, from body or from a new request for length bytes. If
+// the connection breaks, it makes another request.
 func (r *objectReader) readFrom(body *io.ReadCloser, b []byte, offset, length int64, fails *int) (int, error) {
 	for {
 		var err error

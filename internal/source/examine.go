@@ -43,9 +43,8 @@ func examineAll(list []file) ([]examination, error) {
 	return results, cmp.Or(errs...)
 }
 
-// examine checks that the file exists and can be read, and finds its size, its
-// compression and its format. It does not open a stream, because that would consume
-// data.
+// examine checks that the file exists and can be read, and finds its size, its compression and its format. It does not
+// open a stream, because that would consume data.
 func (f *file) examine() (result examination, err error) {
 	refuse := func(err error) (examination, error) {
 		name := f.name
@@ -129,8 +128,8 @@ func (f *file) examineName() error {
 	return nil
 }
 
-// look calls do with the uncompressed content of a file. It ignores all errors but a *chunk.InputError, because reading the file
-// reports them.
+// look calls do with the uncompressed content of a file. It ignores all errors but a *chunk.InputError, because reading
+// the file reports them.
 func look(in io.Reader, do func(content io.Reader) error) error {
 	content, err := decode(in)
 	if err != nil {
@@ -178,9 +177,9 @@ func once(list []file) error {
 	return nil
 }
 
-// formats decides, once for a job, how to read files that hold just one array on one line: as an array of objects, or as a
-// line that is one object. The other files of the job determine it. All regular files are examined before the first is
-// read; streams cannot be read twice, so each is examined when it is opened.
+// formats decides, once for a job, how to read files that hold just one array on one line: as an array of objects, or
+// as a line that is one object. The other files of the job determine it. All regular files are examined before the
+// first is read; streams cannot be read twice, so each is examined when it is opened.
 type formats struct {
 	// The first file of each kind, by its label; "" if there is none.
 	oneLine string // one array on one line
@@ -212,8 +211,8 @@ func (f *formats) add(g chunk.Guess, label string) {
 	}
 }
 
-// oneLineFormat returns the format of one-line files. It fails if the files contradict each other, or the format that was
-// returned before.
+// oneLineFormat returns the format of one-line files. It fails if the files contradict each other, or the format that
+// was returned before.
 func (f *formats) oneLineFormat() (chunk.Format, error) {
 	as, other := chunk.Array, ""
 	switch {

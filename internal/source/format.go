@@ -13,7 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A Format is the encoding of the objects of a file. The zero value means that the file's name and content determine it.
+// A Format is the encoding of the objects of a file. The zero value means that the file's name and content determine
+// it.
 type Format struct {
 	kind    chunk.Format
 	parquet bool
@@ -30,11 +31,11 @@ var optionKeys = []string{"format", "delimiter", "quote", "header", "columns", "
 // optionsOf finds where the options of an item begin. A "?" before anything else is part of a glob.
 var optionsOf = regexp.MustCompile(`\?(?:etag|` + strings.Join(optionKeys, "|") + `)=`)
 
-// looksLikeOption finds what may be an unknown option in an item that names no file.
+// looksLikeOption finds a possible unknown option in an item that names no file.
 var looksLikeOption = regexp.MustCompile(`\?([a-z]+)=[^/]*$`)
 
-// ParseFormat parses the setting of a format: what follows ?format= in an item, such
-// as "lines" or "csv&delimiter=;". "" is auto.
+// ParseFormat parses the setting of a format: the text after ?format= in an item, such as "lines" or "csv&delimiter=;".
+// "" is auto.
 func ParseFormat(setting string) (Format, error) {
 	if setting == "" {
 		return Format{}, nil
@@ -52,8 +53,7 @@ func (f Format) String() string {
 
 func (f Format) isAuto() bool { return f.kind == chunk.Auto && !f.parquet }
 
-// parseOptions parses options, as in "format=csv&delimiter=;". The format is auto if
-// they do not name one.
+// parseOptions parses options, as in "format=csv&delimiter=;". The format is auto if they do not name one.
 func parseOptions(text string) (Format, error) {
 	values := make(map[string]string)
 	for pair := range strings.SplitSeq(text, "&") {

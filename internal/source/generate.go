@@ -15,9 +15,8 @@ import (
 //
 //	{"uuid":"…","fn":"Ada","ln":"Lovelace","friends":["…","…"]}
 //
-// User i depends on seed and i alone, so a longer run begins with the bytes of
-// a shorter one. A user's 0 to 8 friends are users with smaller numbers. It
-// returns the writer's error, or that of ctx.
+// User i depends on seed and i alone, so a longer run begins with the bytes of a shorter one. A user's 0 to 8 friends
+// are users with smaller numbers. It returns the writer's error, or that of ctx.
 func WriteUsers(ctx context.Context, w io.Writer, n int, seed uint64) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	var line []byte
@@ -62,9 +61,8 @@ func appendUser(dst []byte, seed, i uint64) []byte {
 	return append(dst, "]}\n"...)
 }
 
-// appendUUID appends the UUID of user i, of version 4 (random). mix is a bijection,
-// so two users of a seed share a UUID only if they agree in 60 bits of one number
-// and 62 of another.
+// appendUUID appends the UUID of user i, of version 4 (random). mix is a bijection, so two users of a seed share a UUID
+// only if they agree in 60 bits of one number and 62 of another.
 func appendUUID(dst []byte, seed, i uint64) []byte {
 	high := mix(mix(seed)+i)&^0xf000 | 0x4000
 	low := mix(mix(^seed)+i)&^(3<<62) | 2<<62
@@ -105,8 +103,8 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// names are first and last names from the same language. None needs an escape in JSON. Changing them changes the users of
-// every seed.
+// names are first and last names from the same language. None needs an escape in JSON. Changing them changes the users
+// of every seed.
 var names = [...]struct{ first, last []string }{
 	{
 		[]string{"Ada", "Alan", "Barbara", "Dennis", "Edsger", "Frances", "Grace", "John", "Katherine", "Ken", "Margaret", "Radia", "Rob", "Tony"},

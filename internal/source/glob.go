@@ -11,11 +11,10 @@ import (
 	"syscall"
 )
 
-// glob returns the files that match a pattern, sorted by name, as shells do. A name
-// that begins with a dot is matched only by a part of the pattern that begins with
-// one, and the part "**" matches any number of folders. "**" does not follow
-// symbolic links, so that the search ends. Folders that match are skipped. A folder
-// that cannot be read is an error, because files in it may match.
+// glob returns the files that match a pattern, sorted by name, as shells do. A name that begins with a dot is matched
+// only by a part of the pattern that begins with one, and the part "**" matches any number of folders. "**" does not
+// follow symbolic links, so that the search ends. Folders that match are skipped. A folder that cannot be read is an
+// error, because files in it may match.
 func glob(pattern string) ([]string, error) {
 	if _, err := filepath.Match(pattern, ""); err != nil {
 		return nil, err

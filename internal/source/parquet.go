@@ -26,11 +26,9 @@ const parquetBatch = 64
 // objectBuffer is how many bytes of a column are read from an object at a time.
 const objectBuffer = 1 << 20
 
-// A parquetReader reads the rows of a Parquet file as objects. The offset of a
-// place is the index of a row.
+// A parquetReader reads the rows of a Parquet file as objects. The offset of a place is the index of a row.
 //
-// It holds one page of each column. The author of a file decides how large a page
-// is, usually 1 MiB.
+// It holds one page of each column. The author of a file decides how large a page is, usually 1 MiB.
 type parquetReader struct {
 	in     *parquet.File
 	root   *column
@@ -227,8 +225,8 @@ func (p *parquetReader) convert(row parquet.Row) (problem string, err error) {
 	return o.problem, nil
 }
 
-// wrapParquet marks an error of the library as damaged data, unless the file or the object could not be read. It hides io.EOF,
-// which would mean the end of the source.
+// wrapParquet marks an error of the library as damaged data, unless the file or the object could not be read. It hides
+// io.EOF, which would mean the end of the source.
 func wrapParquet(err error) error {
 	if _, ok := errors.AsType[syscall.Errno](err); ok || err == nil {
 		return err

@@ -11,9 +11,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A column is a node of a Parquet schema: a leaf, which has values, or a group of
-// columns. https://parquet.apache.org/docs/file-format/nestedencoding/ describes
-// the levels.
+// A column is a node of a Parquet schema: a leaf, which has values, or a group of columns.
+// https://parquet.apache.org/docs/file-format/nestedencoding/ describes the levels.
 type column struct {
 	key        []byte // `"name":`
 	shape      shape
@@ -37,8 +36,7 @@ const (
 	isElement       // element of a list: the value of its only child
 )
 
-// newColumn returns a column whose first leaf has the index leaf, and the index
-// after its last leaf.
+// newColumn returns a column whose first leaf has the index leaf, and the index after its last leaf.
 func newColumn(in *parquet.Column, leaf int) (*column, int, error) {
 	c := &column{
 		key: append(chunk.AppendText(nil, []byte(in.Name())), ':'), optional: in.Optional(), repeated: in.Repeated(),

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// ParquetRows reads the rows of a Parquet file as objects, for a program that compares it with what it should hold.
+// ParquetRows reads the rows of a Parquet file as objects, for a program that compares them with the expected objects.
 type ParquetRows struct{ in *parquetReader }
 
 // OpenParquetRows reads the footer of a file of this many bytes.
@@ -29,5 +29,5 @@ func (p *ParquetRows) Next() ([]byte, error) {
 	return object.Bytes, nil
 }
 
-// Close releases what the rows hold. It does not close the file.
+// Close releases the resources of the rows. It does not close the file.
 func (p *ParquetRows) Close() error { return p.in.Close() }

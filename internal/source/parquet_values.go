@@ -219,8 +219,8 @@ func writeFloat16(dst []byte, v parquet.Value) ([]byte, string) {
 	return appendFloat(dst, f, 32), ""
 }
 
-// appendFloat appends the shortest number that identifies f. JSON has no NaN and no infinity: they are strings, as in the
-// JSON of Protocol Buffers.
+// appendFloat appends the shortest number that identifies f. JSON has no NaN and no infinity: they are strings, as in
+// the JSON of Protocol Buffers.
 func appendFloat(dst []byte, f float64, bits int) []byte {
 	switch {
 	case math.IsNaN(f):

@@ -26,8 +26,8 @@ type postgresServer struct {
 	secrets []string
 }
 
-// parsePostgres reads postgres://…?query=…&key=…. The other options are those of libpq. The URL may contain passwords; no
-// text that is shown or kept does.
+// parsePostgres reads postgres://…?query=…&key=…. The other options are those of libpq. The URL may contain passwords,
+// but no text that is shown or stored does.
 func parsePostgres(spec string, replay bool) (*database, error) {
 	base, options, _ := strings.Cut(spec, "?")
 	query, key, others, err := cutQuery(options, postgresForm)
@@ -102,8 +102,8 @@ func (postgresServer) statements() []string {
 	}
 }
 
-// ordered makes the server produce the JSON (row_to_json), because only the server knows all types. bytea is the exception:
-// base64 is shorter than hex, and usual in JSON.
+// ordered makes the server produce the JSON (row_to_json), because only the server knows all types. bytea is the
+// exception: base64 is shorter than hex, and usual in JSON.
 func (postgresServer) ordered(q *database, columns []*sql.ColumnType) (string, readRow) {
 	list := make([]string, len(columns))
 	for i, column := range columns {

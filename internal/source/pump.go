@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// A pump reads a stream in its own goroutine, because a read of stdin may wait for ever and cannot be interrupted. The
+// A pump reads a stream in its own goroutine, because a read of stdin may wait forever and cannot be interrupted. The
 // goroutine ends at the end of the stream, or when the read in progress at close returns.
 type pump struct {
 	full  chan block    // read and not yet used; has room for all blocks
@@ -28,8 +28,8 @@ const (
 	pumpBlocks    = 2
 	pumpBlockSize = 128 << 10
 
-	// spooledBlocks are collected while a portion is spooled. Each portion waits for a sync, so portions of a fast stream
-	// must be large.
+	// spooledBlocks are collected while a portion is spooled. Each portion waits for a sync, so portions of a fast
+	// stream must be large.
 	spooledBlocks = portionSize / pumpBlockSize
 )
 

@@ -9,8 +9,8 @@ import (
 	"io"
 )
 
-// A streamInput reads a stream: first the spool of an earlier run, then the stream itself, which it spools. A stream that
-// begins anew is compared with the spool. A stream that is whole is spooled completely before it is read.
+// A streamInput reads a stream: first the spool of an earlier run, then the stream itself, which it spools. A stream
+// that starts over is compared with the spool. A stream that is whole is spooled completely before it is read.
 type streamInput struct {
 	stream stream
 	source string // its label
@@ -99,7 +99,7 @@ func (s *streamInput) open(ctx context.Context) (err error) {
 	return err
 }
 
-// writeAll spools the whole stream. It replaces what a killed run has spooled.
+// writeAll spools the whole stream. It replaces the spool of a run that was killed.
 func (s *streamInput) writeAll(ctx context.Context) error {
 	if err := s.log.clear(s.source); err != nil {
 		return err

@@ -77,7 +77,8 @@ func identity(list []file) string {
 
 var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
 
-// expand turns a source into its files. It only checks that they exist. Items without a format have the format of the job.
+// expand turns a source into its files. It only checks that they exist. Items without a format have the format of the
+// job.
 func expand(o Options, spec string) ([]file, error) {
 	if list, err := expandStream(o, spec); list != nil || err != nil {
 		return list, err
@@ -246,7 +247,7 @@ func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 // escape encodes a name for a file: URL.
 func escape(name string) string { return percentEncode(name, ",*?[\\%") }
 
-// percentEncode encodes blanks, control characters, what is not ASCII, and the special characters.
+// percentEncode encodes blanks, control characters, bytes that are not ASCII, and the special characters.
 func percentEncode(text, special string) string {
 	var b strings.Builder
 	for i := range len(text) {

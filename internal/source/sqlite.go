@@ -66,8 +66,8 @@ func (f sqliteFile) open() (*sql.DB, error) {
 func (sqliteFile) statements() []string    { return nil }
 func (sqliteFile) conceal(err error) error { return err }
 
-// ordered selects +COLUMN, which is the value as stored: the driver converts values of columns that are declared as dates
-// or booleans.
+// ordered selects +COLUMN, which is the value as stored: the driver converts values of columns that are declared as
+// dates or booleans.
 func (sqliteFile) ordered(q *database, columns []*sql.ColumnType) (string, readRow) {
 	list, names := make([]string, len(columns)), make([][]byte, len(columns))
 	values, pointers := make([]any, len(columns)), make([]any, len(columns))

@@ -11,8 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/process"
 )
 
-// A stream is an input that cannot be read again: standard input, a command, an HTTP
-// API, or a query.
+// A stream is an input that cannot be read again: standard input, a command, an HTTP API, or a query.
 type stream interface {
 	// begin starts the stream after the portion with this next, or from its beginning if next is nil.
 	begin(next json.RawMessage) (upstream, error)
@@ -34,8 +33,8 @@ const (
 	// goesOn: the stream continues after the last spooled portion.
 	goesOn
 
-	// isWhole: the stream is a snapshot. All of it is spooled before any of it is returned, so if a run is killed before
-	// that, the next one may start over with other bytes.
+	// isWhole: the stream is a snapshot. All of it is spooled before any of it is returned, so if a run is killed
+	// before that, the next one may start over with other bytes.
 	isWhole
 )
 

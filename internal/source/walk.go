@@ -23,8 +23,8 @@ type walk struct {
 	spool   string        // file to which a stream is spooled; "": none
 	replay  bool          // read only the spool
 
-	// ctx is the context of the call of Next or Reread in progress. It is a field because the decoders between the call and
-	// the file take no context.
+	// ctx is the context of the call of Next or Reread in progress. It is a field because the decoders between the call
+	// and the file take no context.
 	ctx context.Context
 
 	input   input // nil if no file is open
@@ -34,8 +34,7 @@ type walk struct {
 
 // A reader reads the objects of one file. A chunk.Scanner is one.
 type reader interface {
-	// Next returns the next object, and io.EOF after the last. The next call
-	// overwrites the object.
+	// Next returns the next object, and io.EOF after the last. The next call overwrites the object.
 	Next() (chunk.Object, error)
 	// Place is the end of the last object or, after an error, the place where reading failed.
 	Place() chunk.Place
@@ -196,8 +195,7 @@ type input interface {
 	close() error
 }
 
-// openFile is a regular file or an object. Reads of a file cannot be interrupted, but are
-// short.
+// openFile is a regular file or an object. Reads of a file cannot be interrupted, but are short.
 type openFile struct{ content }
 
 func (f openFile) read(ctx context.Context, b []byte) (int, error) {

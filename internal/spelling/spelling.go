@@ -3,9 +3,8 @@ package spelling
 
 import "strings"
 
-// Nearest returns the name that an unknown word probably means: one that is at most
-// two letters away, that begins with the word, or that has the same letters; "" if
-// there is none.
+// Nearest returns the name that an unknown word probably means: one that is at most two letters away, that begins with
+// the word, or that has the same letters; "" if there is none.
 func Nearest(word string, names []string) string {
 	best, least := "", 3
 	word = letters(word)
@@ -35,8 +34,7 @@ func letters(word string) string {
 	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(word))
 }
 
-// Distance returns how many letters must be inserted, deleted, changed or swapped
-// with the next one to turn a into b.
+// Distance returns how many letters must be inserted, deleted, changed or swapped with the next one to turn a into b.
 func Distance(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1) // the rows for the last two letters
 	for j := range last {

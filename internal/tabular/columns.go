@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// MaxColumns is how many columns a table has at most. It bounds the memory, and more keys are usually data, such as a map
-// from IDs.
+// MaxColumns is how many columns a table has at most. It bounds the memory, and more keys are usually data, such as a
+// map from IDs.
 const MaxColumns = 2000
 
 // ErrNoTable means that objects do not make a table, although each could be a row.
@@ -126,8 +126,8 @@ func (c *Columns) Names() []string {
 	return names
 }
 
-// arrange parses an object and sets the value of each column in values; nil: it has none. The error is an ErrNoRow, or says
-// that a key is not a column.
+// arrange parses an object and sets the value of each column in values; nil: it has none. The error is an ErrNoRow, or
+// says that a key is not a column.
 func (c *Columns) arrange(values [][]byte, line []byte) error {
 	if err := c.object.Parse(line); err != nil {
 		return err

@@ -44,8 +44,8 @@ func (t *csvWriter) Row(line []byte) error {
 	return t.end()
 }
 
-// field appends a field and its comma. A field with white space around it is quoted, because some programs trim it, and so
-// is \. alone, which ends the data of PostgreSQL's COPY.
+// field appends a field and its comma. A field with white space around it is quoted, because some programs trim it, and
+// so is \. alone, which ends the data of PostgreSQL's COPY.
 func (t *csvWriter) field(text []byte) {
 	if bytes.ContainsAny(text, "\",\r\n") || len(bytes.TrimSpace(text)) < len(text) || string(text) == `\.` {
 		t.row = append(t.row, '"')

@@ -14,7 +14,7 @@ type decimal struct {
 	exponent int64
 }
 
-// decimalOf reads a JSON number; false: its exponent is beyond all sense.
+// decimalOf reads a JSON number; false: its exponent does not fit 32 bits.
 func decimalOf(number string) (d decimal, ok bool) {
 	number, d.negative = strings.CutPrefix(number, "-")
 	mantissa := number
@@ -68,8 +68,8 @@ func sameNumber(a, b string) bool {
 	return ok && also && x == y
 }
 
-// SameValue reports whether two JSON values are the same for a program that reads a table: equal text, or the same string
-// or number in another notation.
+// SameValue reports whether two JSON values are the same for a program that reads a table: equal text, or the same
+// string or number in another notation.
 func SameValue(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true

@@ -28,8 +28,8 @@ type Member struct {
 // An Object is the members of a JSON object, in their order. Reuse it for the next object.
 type Object []Member
 
-// Parse reads a line, and replaces the members. They refer to the line's bytes. The error, an ErrNoRow, says why the line
-// cannot be a row: it must be one JSON object in valid UTF-8 that has no key twice.
+// Parse reads a line, and replaces the members. They refer to the line's bytes. The error, an ErrNoRow, says why the
+// line cannot be a row: it must be one JSON object in valid UTF-8 that has no key twice.
 func (o *Object) Parse(line []byte) (err error) {
 	*o = (*o)[:0]
 	if !utf8.Valid(line) {
@@ -75,7 +75,7 @@ func (o *Object) members(line []byte, i int) (int, error) {
 	return i, nil
 }
 
-// few is how many members are compared with each other; of more, a map finds a repeated key faster.
+// few is the most members that are compared with each other. With more, a map finds a repeated key faster.
 const few = 16
 
 // twice returns a key that is there twice, or nil.
@@ -122,9 +122,9 @@ func halfPair(quoted []byte) bool {
 			if utf16.DecodeRune(r, escaped(quoted[i+6:])) == utf8.RuneError {
 				return true
 			}
-			i += 10 // and one by the loop; the other half follows the escape
+			i += 10 // with the two increments that follow, past both halves
 		}
-		i++ // what a backslash escapes
+		i++ // past the character after the backslash
 	}
 	return false
 }

@@ -14,12 +14,12 @@ const (
 	groupBytes = 32 << 20 // of the objects in JSON
 	groupRows  = 128 << 10
 
-	// pageBytes is how many bytes the pages that are not full have together. Each column has one.
+	// pageBytes bounds the bytes of all pages that are not full yet. Each column has one.
 	pageBytes = 8 << 20
-	smallPage = 8 << 10 // bytes of a page at least
+	smallPage = 8 << 10 // least bytes of a page
 	largePage = 256 << 10
 
-	// dictionaryBytes is how large a column's dictionary may become. A column with more different strings has none.
+	// dictionaryBytes bounds the dictionary of a column. A column with more different strings has none.
 	dictionaryBytes = 1 << 20
 
 	longText = 128 // bytes; see isLong
@@ -68,7 +68,7 @@ func newParquetWriter(w io.Writer, c *Columns) *parquetWriter {
 	return t
 }
 
-// typeOf returns the type of a column, and how its values are made. The doc of the package lists the types, and
+// typeOf returns the type of a column, and how its values are made. The package comment lists the types, and
 // internal/source reads them as the same JSON.
 func (t *parquetWriter) typeOf(c *column) (parquet.Node, leaf) {
 	switch kinds := c.kinds &^ isNull; {
@@ -103,12 +103,12 @@ func (t *parquetWriter) typeOf(c *column) (parquet.Node, leaf) {
 	return plain(node), func(value []byte) (parquet.Value, error) { return t.bytes(value), nil }
 }
 
-// isLong reports whether the values of a column are so long that the file should not say which is the least and which the
-// greatest of each row group: these would stay in memory until the end of the file.
+// isLong reports whether the values of a column are so long that the file should not record the smallest and the
+// largest of each row group, because these would stay in memory until the end of the file.
 func (c *column) isLong() bool { return c.longest > longText }
 
-// unbounded is a type of text whose columns have wide bounds in the column index. The library would write that all values
-// are empty, and programs would skip pages that they must read.
+// unbounded is a type of text whose columns have wide bounds in the column index. Without them the library would record
+// that all values are empty, and programs would skip pages that they must read.
 type unbounded struct{ parquet.Type }
 
 // NewColumnIndexer implements parquet.Type.
@@ -118,7 +118,7 @@ func (u unbounded) NewColumnIndexer(size int) parquet.ColumnIndexer {
 
 type wideIndexer struct{ parquet.ColumnIndexer }
 
-// IndexPage implements parquet.ColumnIndexer. No UTF-8 is greater than a byte 0xff.
+// IndexPage implements parquet.ColumnIndexer. No text in UTF-8 is greater than the byte 0xff.
 func (w wideIndexer) IndexPage(values, nulls int64, _, _ parquet.Value) {
 	w.ColumnIndexer.IndexPage(values, nulls, parquet.ByteArrayValue(nil), parquet.ByteArrayValue([]byte{0xff}))
 }
@@ -207,5 +207,5 @@ type field struct {
 // Name implements parquet.Field.
 func (f field) Name() string { return f.name }
 
-// Value implements parquet.Field. The library calls it for rows that are Go values, and here none are.
+// Value implements parquet.Field. The library calls it for rows that are Go values, of which there are none here.
 func (field) Value(base reflect.Value) reflect.Value { return base }

@@ -47,7 +47,8 @@ type Writer interface {
 	Close() error
 }
 
-// NewWriter returns a writer of a table with columns that have seen all objects. The error is an ErrNoTable, or one of w.
+// NewWriter returns a writer of a table with columns that have seen all objects. The error is an ErrNoTable, or one of
+// w.
 func NewWriter(w io.Writer, f Format, c *Columns) (Writer, error) {
 	if len(c.list) == 0 && c.objects > 0 {
 		return nil, fmt.Errorf("%w: none of them has a key", ErrNoTable)

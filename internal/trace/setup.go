@@ -19,8 +19,8 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// stopTimeout bounds how long a process that ends waits for the collector to
-// receive the last spans. Tests have another one.
+// stopTimeout bounds how long a process that ends waits for the collector to receive the last spans. Tests have another
+// one.
 var stopTimeout = 2 * time.Second
 
 // Options identify the process in its traces and receive errors.
@@ -30,17 +30,16 @@ type Options struct {
 	Host    string
 	Job     string
 
-	// Report is called with the result of each attempt to deliver spans; nil means
-	// success.
+	// Report is called with the result of each attempt to deliver spans; nil means success.
 	Report func(error)
 
 	// Warn is called with all other errors and warnings of the SDK.
 	Warn func(error)
 }
 
-// New sets up tracing as the OTEL_* variables say. If they do not ask for traces,
-// the Tracer is nil. stop delivers the remaining spans, within two seconds. An error
-// names the variable, its value, and the values that it may have.
+// New sets up tracing according to the OTEL_* variables. If they do not ask for traces, the Tracer is nil. stop
+// delivers the remaining spans, within two seconds. An error names the variable, its value, and the values that it may
+// have.
 func New(o Options) (t *Tracer, stop func(), err error) {
 	if on, err := isOn(); err != nil || !on {
 		return nil, func() {}, err
@@ -81,8 +80,7 @@ func To(exporter sdk.SpanExporter) *Tracer {
 
 func tracerOf(p *sdk.TracerProvider) *Tracer { return &Tracer{p.Tracer("chunkline")} }
 
-// reporting reports the result of each delivery and hides the error from the SDK,
-// which would print it each time.
+// reporting reports the result of each delivery and hides the error from the SDK, which would print it each time.
 type reporting struct {
 	sdk.SpanExporter
 	report func(error)
@@ -104,8 +102,8 @@ const (
 	envProtocol2 = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 )
 
-// isOn reports whether the environment asks for traces. The SDK replaces values
-// that it does not understand; here they are errors.
+// isOn reports whether the environment asks for traces. The SDK replaces values that it does not understand; here they
+// are errors.
 func isOn() (bool, error) {
 	if strings.EqualFold(get(envDisabled), "true") {
 		return false, nil
@@ -151,8 +149,8 @@ func checkSampler() error {
 	return nil
 }
 
-// unsetEmpty unsets empty variables. OpenTelemetry treats them as unset, and
-// compose files produce them, but the SDK complains about some.
+// unsetEmpty unsets empty variables. OpenTelemetry treats them as unset, and compose files produce them, but the SDK
+// complains about some.
 func unsetEmpty() {
 	for _, pair := range os.Environ() {
 		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "OTEL_") && strings.TrimSpace(value) == "" {

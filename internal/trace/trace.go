@@ -10,9 +10,8 @@ import (
 	oteltrace "go.opentelemetry.io/otel/trace"
 )
 
-// The spans of a chunk. Each has the previous one as its parent, except wait, whose
-// parent is always fetch: a chunk that is handed out again, or to a second mapper,
-// begins another branch there.
+// The spans of a chunk. Each has the previous one as its parent, except wait, whose parent is always fetch: a chunk
+// that is handed out again, or to a second mapper, begins another branch there.
 const (
 	Fetch  = "fetch"  // fetcher: the chunk is cut from the source
 	Wait   = "wait"   // fetcher: the chunk is ready, until it is handed out
@@ -21,12 +20,12 @@ const (
 	Commit = "commit" // saver: the result waits for its commit and is made durable
 )
 
-// A Context is a position in a trace: the parent of other spans, here or in another
-// process. The zero Context has no position.
+// A Context is a position in a trace: the parent of other spans, here or in another process. The zero Context has no
+// position.
 type Context struct{ span oteltrace.SpanContext }
 
-// nowhere has no parent span. A span outlives the request that began it, so its
-// parent is always passed as a Context and never in the context of a call.
+// nowhere has no parent span. A span outlives the request that began it, so its parent is always passed as a Context
+// and never in the context of a call.
 var nowhere = context.Background()
 
 const (
@@ -34,8 +33,7 @@ const (
 	keyState  = "tracestate"
 )
 
-// Headers returns the context as the values of W3C's traceparent and tracestate; do
-// not send empty ones.
+// Headers returns the context as the values of W3C's traceparent and tracestate; do not send empty ones.
 func (c Context) Headers() (parent, state string) {
 	if !c.span.IsValid() {
 		return "", ""
@@ -45,8 +43,8 @@ func (c Context) Headers() (parent, state string) {
 	return carrier[keyParent], carrier[keyState]
 }
 
-// Parent parses the values that Headers returned. For an invalid value it returns the
-// zero Context: a bad trace header is no reason to refuse work.
+// Parent parses the values that Headers returned. For an invalid value it returns the zero Context: a bad trace header
+// is no reason to refuse work.
 func (t *Tracer) Parent(parent, state string) Context {
 	if t == nil || parent == "" {
 		return Context{}
@@ -68,8 +66,8 @@ func (t *Tracer) Begin(name string, start time.Time) Span {
 	return Span{span}
 }
 
-// Start begins a span under parent, at start. Without a parent it returns the zero
-// Span: only the fetcher begins the trace of a chunk.
+// Start begins a span under parent, at start. Without a parent it returns the zero Span: only the fetcher begins the
+// trace of a chunk.
 func (t *Tracer) Start(parent Context, name string, start time.Time) Span {
 	if t == nil || !parent.span.IsValid() {
 		return Span{}

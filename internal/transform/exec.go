@@ -35,7 +35,7 @@ func parseExec(rest string) (Spec, error) {
 	return Spec{files: hashFiles(parsed.Argv), build: func(s Spec) Transform { return newProgram(c, s) }}, nil
 }
 
-// A commandLine is a program with its arguments, and what its workers share.
+// A commandLine is a program with its arguments, and the state that its workers share.
 type commandLine struct {
 	process.Command
 
@@ -45,8 +45,8 @@ type commandLine struct {
 	warnedBanner sync.Once   // warned that it seems to print a line when it starts
 }
 
-// program sends each object to a running process and reads its outputs. The package
-// comment has the rules for that process, and explains how shifted answers are detected.
+// program sends each object to a running process and reads its outputs. The package comment has the rules for that
+// process, and explains how shifted answers are detected.
 type program struct {
 	*commandLine
 	env      []string
@@ -101,8 +101,7 @@ func (p *program) strict(level int) {
 	p.level = level
 }
 
-// Map sends the object to the process. Run must call confirm before the answer
-// counts.
+// Map sends the object to the process. Run must call confirm before the answer counts.
 func (p *program) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 	if bytes.IndexByte(object, '\n') >= 0 {
 		return dst, errors.New("exec: the object has a line break")
@@ -134,8 +133,8 @@ func (p *program) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 	return p.read(answer, dst)
 }
 
-// awaitFirst warns if no answer comes for a while and no worker has ever had one.
-// The caller calls stop when it has an answer.
+// awaitFirst warns if no answer comes for a while and no worker has ever had one. The caller calls stop when it has an
+// answer.
 func (p *program) awaitFirst() (stop func()) {
 	if p.hasAnswered.Load() {
 		return func() {}
@@ -156,7 +155,7 @@ func (p *program) ready() error {
 	if p.child != nil {
 		switch heard := p.child.peek(); {
 		case heard == spoken && p.answered > 0 && p.level < strictest:
-			return p.desync() // the line came after the wait, so an earlier answer may have been another object's
+			return p.desync() // the line came after the wait, so an earlier answer may belong to another object
 		case heard == spoken:
 			p.say("printed another line after its answer; it must print one line for each object")
 			p.killChild()
@@ -188,8 +187,8 @@ func (p *program) read(answer, dst []byte) ([]byte, error) {
 	return append(append(dst, answer...), '\n'), nil
 }
 
-// readFailure reads an answer that begins with "!", without the "!". It is a
-// temporary failure if its first word is "retry"; a duration may follow that word.
+// readFailure reads an answer that begins with "!", without the "!". It is a temporary failure if its first word is
+// "retry"; a duration may follow that word.
 func readFailure(message string) error {
 	const noReason = "the program gave no reason"
 	word, reason, _ := strings.Cut(message, " ")
@@ -213,8 +212,8 @@ func preview(answer []byte) string {
 	return fmt.Sprintf("%q", answer)
 }
 
-// fail kills the process and returns the error that lets the object be tried again, after
-// the objects whose answers are unproved.
+// fail kills the process and returns the error that lets the object be tried again, after the objects whose answers are
+// unproved.
 func (p *program) fail(err error) error {
 	unproved := p.level == 0 && p.unchecked > 0
 	p.failed++
@@ -237,8 +236,7 @@ func (p *program) fail(err error) error {
 	return &faultError{text: text}
 }
 
-// killChild kills the process, if one runs. It returns how the process ended and
-// the end of its standard error.
+// killChild kills the process, if one runs. It returns how the process ended and the end of its standard error.
 func (p *program) killChild() (state, stderr string) {
 	if p.child == nil {
 		return "", ""
@@ -254,9 +252,8 @@ func (p *program) forget() {
 	p.restart()
 }
 
-// replace starts a process if none runs. After a failure it also starts a spare, so
-// that the next failure costs no start-up time. Programs that never fail have no
-// spare.
+// replace starts a process if none runs. After a failure it also starts a spare, so that the next failure costs no
+// start-up time. Programs that never fail have no spare.
 func (p *program) replace() error {
 	p.child, p.spare = p.spare, nil
 	if c := p.child; c != nil && c.peek() != quiet { // the spare exited or printed something

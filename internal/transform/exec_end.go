@@ -16,12 +16,12 @@ const (
 	termGrace = 5 * time.Second
 )
 
-// ErrEnd means that a program answered all its objects but then exited badly, so
-// the work that it does on exit may be missing.
+// ErrEnd means that a program answered all its objects but then exited badly, so the work that it does on exit may be
+// missing.
 var ErrEnd = errors.New("the program did not exit cleanly")
 
-// Close lets the process end and waits for it, and for all that are ending in the
-// background. It returns ErrEnd if the process exited badly.
+// Close lets the process end, and waits for it and for all processes that are ending in the background. It returns
+// ErrEnd if the process exited badly.
 func (p *program) Close() error {
 	defer p.ending.Wait()
 	p.endSpare()
@@ -42,14 +42,13 @@ func (p *program) Close() error {
 	return fmt.Errorf("%w: %s: %s; work that it does on exit may be missing", ErrEnd, p.Name(), bad)
 }
 
-// abort drops the chunk. The process has answered other objects, so it may finish
-// in the background.
+// abort drops the chunk. The process has answered other objects, so it may finish in the background.
 func (p *program) abort() {
 	p.endInBackground(func(bad string) { p.say("was stopped in the middle of a chunk: " + bad) })
 }
 
-// endInBackground drops the process, if one runs, and lets it end beside the next
-// one. It calls notify if the process exits badly.
+// endInBackground drops the process, if one runs, and lets it end while the next one runs. It calls notify if the
+// process exits badly.
 func (p *program) endInBackground(notify func(bad string)) {
 	c := p.child
 	p.forget()
@@ -63,24 +62,23 @@ func (p *program) endInBackground(notify func(bad string)) {
 	})
 }
 
-// endedBetween warns once that a program exited badly after an answer. Its objects
-// are saved, but work that it does after an answer may be missing.
+// endedBetween warns once that a program exited badly after an answer. Its objects are saved, but work that it does
+// after an answer may be missing.
 func (p *program) endedBetween(bad string) {
 	p.warnedExit.Do(func() {
 		p.say("ended between two objects: " + bad + "; its answers count, but work that it does after them may be missing")
 	})
 }
 
-// end closes the input of a process and waits for it to exit, with SIGTERM and then
-// SIGKILL if it takes too long. What it still prints is dropped. end returns how
-// the process exited, or "" if it exited with 0.
+// end closes the input of a process and waits for it to exit, with SIGTERM and then SIGKILL if it takes too long. The
+// rest of its output is dropped. end returns how the process exited, or "" if it exited with 0.
 func (p *program) end(c *child) (bad string) {
 	_ = c.stdin.Close()
 	_ = c.stdout.SetReadDeadline(time.Time{})
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		_, _ = io.Copy(io.Discard, c.stdout) // it must neither block nor die of a broken pipe
+		_, _ = io.Copy(io.Discard, c.stdout) // the process must neither block nor die of a broken pipe
 	}()
 	how := ""
 	if !c.diesWithin(p.endTimeout) {

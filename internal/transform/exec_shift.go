@@ -8,45 +8,38 @@ import (
 )
 
 const (
-	// waitLeast covers the time between two print calls of a program, with room for
-	// a busy machine.
+	// waitLeast covers the time between two print calls of a program, with room for a busy machine.
 	waitLeast = 2 * time.Millisecond
 
-	// startLeast covers the time between a line that a program prints when it
-	// starts and its first answer. A spare has printed that line long before it is
-	// asked, so its start time says nothing.
+	// startLeast covers the time between a line that a program prints when it starts and its first answer. A spare has
+	// printed that line long before it is asked, so its start time says nothing.
 	startLeast = 100 * time.Millisecond
 
 	// waitMost bounds a wait that follows the longest answer.
 	waitMost = time.Second
 
-	// trustAfter is how many answers in a row must be followed by silence before
-	// the wait is skipped.
+	// trustAfter is how many answers in a row must be followed by silence before the wait is skipped.
 	trustAfter = 100
 
-	// slowAnswer is the answer time from which a wait of waitLeast adds at most a
-	// tenth.
+	// slowAnswer is the answer time from which a wait of waitLeast adds at most a tenth.
 	slowAnswer = 10 * waitLeast
 
-	// proofEvery is how many times the length of a wait the answers may take
-	// together before one follows. So at most a tenth of the time goes into these
-	// waits.
+	// proofEvery is the time that answers may take together before a wait follows, as a multiple of that wait. So at
+	// most a tenth of the time goes into these waits.
 	proofEvery = 10
 )
 
-// errUnproved means that a process failed after answers that no silence followed:
-// they may belong to other objects, and those objects are mapped again.
+// errUnproved means that a process failed after answers that no silence followed: they may belong to other objects, and
+// those objects are mapped again.
 var errUnproved = errors.New("a process failed after answers that silence did not follow")
 
-// errExited is errUnproved of a process that exited with 0 and so probably did not
-// read the object.
+// errExited is errUnproved for a process that exited with 0 and so probably did not read the object.
 var errExited = fmt.Errorf("%w: it ended by itself", errUnproved)
 
-// A watch measures answer times and derives how long silence must last before an
-// answer is known to belong to its object.
+// A watch measures answer times and derives how long silence must last before an answer is known to belong to its
+// object.
 //
-// The first answer of a process includes its start. It says nothing about the time
-// that other answers take.
+// The first answer of a process includes its start. It says nothing about the time that other answers take.
 type watch struct {
 	// Of this chunk:
 	level    int           // how often it was mapped again, with a wait after every answer
@@ -102,8 +95,7 @@ func (w *watch) silent(d time.Duration) {
 // proof is how long a silence must last to show that no line is on its way.
 func (w *watch) proof() time.Duration { return bounded(w.longest) }
 
-// surplusWait is how long to wait for a surplus line after each answer when a chunk
-// is mapped again.
+// surplusWait is how long to wait for a surplus line after each answer when a chunk is mapped again.
 func (w *watch) surplusWait() time.Duration {
 	wait := w.proof()
 	if w.first { // its line may be one that the program prints when it starts
@@ -115,8 +107,8 @@ func (w *watch) surplusWait() time.Duration {
 	return wait
 }
 
-// atEnd is how long to wait for a surplus line at the end of a chunk. The start
-// time counts until the program is known not to print a line when it starts.
+// atEnd is how long to wait for a surplus line at the end of a chunk. The start time counts until the program is known
+// not to print a line when it starts.
 func (w *watch) atEnd() time.Duration {
 	if w.known {
 		return w.proof()
@@ -126,8 +118,7 @@ func (w *watch) atEnd() time.Duration {
 
 func bounded(d time.Duration) time.Duration { return min(max(d, waitLeast), waitMost) }
 
-// confirm checks whether more than one line came for the last object. How long it
-// waits is in the package comment.
+// confirm checks whether more than one line came for the last object. How long it waits is in the package comment.
 func (p *program) confirm(ctx context.Context) error {
 	if p.pending == 0 || p.child == nil {
 		return nil
@@ -174,9 +165,8 @@ func (p *program) listen(ctx context.Context, d time.Duration) silence {
 	return heard
 }
 
-// drain drops everything the program still prints for an object, until silence
-// shows that it waits for the next one. It returns false if the silence does not
-// come.
+// drain drops everything the program still prints for an object, until silence shows that it waits for the next one. It
+// returns false if the silence does not come.
 func (p *program) drain(ctx context.Context) bool {
 	const most = 16 << 10 // reads, of 64 bytes
 	for range most {
@@ -211,8 +201,7 @@ func (p *program) prove(ctx context.Context) error {
 // step sets whether every answer is proved.
 func (p *program) step(on bool) { p.stepping = on }
 
-// End waits for a surplus line: if answers have shifted, one line is left at the
-// end.
+// End waits for a surplus line: if answers have shifted, one line is left at the end.
 func (p *program) End(ctx context.Context) error {
 	if p.child == nil || p.answered == 0 || p.level > 0 { // then it has waited after each answer
 		return nil

@@ -13,8 +13,7 @@ const (
 	passedBytes = 64 << 10 // passed on for a chunk
 )
 
-// A stderrLog passes on the standard error of one worker's processes, within a
-// limit for each chunk.
+// A stderrLog passes on the standard error of one worker's processes, within a limit for each chunk.
 type stderrLog struct {
 	prefix string
 	to     io.Writer
@@ -23,9 +22,8 @@ type stderrLog struct {
 	left int // bytes that this chunk may still pass on
 }
 
-// stderrTail receives the standard error of one process. It keeps the end and
-// passes on whole lines. Write never fails, so that the process does not die of an
-// error here.
+// stderrTail receives the standard error of one process. It keeps the end and passes on whole lines. Write never fails,
+// so that an error here does not end the process.
 type stderrTail struct {
 	*stderrLog
 	tail []byte // guarded by mu
@@ -95,8 +93,7 @@ func (l *stderrLog) warn(text string) {
 	l.pass("chunkline: " + l.prefix + text + "\n")
 }
 
-// end writes the rest of the last line and returns the tail, when the process is
-// gone.
+// end writes the rest of the last line and returns the tail, when the process is gone.
 func (l *stderrTail) end() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -24,8 +24,8 @@ const (
 	serviceOptions = "use https://HOST/PATH#batch=100&concurrency=4&timeout=30s"
 )
 
-// An endpoint is a parsed http setting. The options are in the fragment of the URL,
-// which is never sent, so that the whole query is the service's.
+// An endpoint is a parsed http setting. The options are in the fragment of the URL, which is never sent, so that the
+// whole query is the service's.
 type endpoint struct {
 	url         string // without the fragment
 	batch       int    // most objects of a request; 0: one, and not in an array
@@ -39,7 +39,8 @@ func CallsService(setting string) bool {
 	return strings.HasPrefix(setting, "http:") || strings.HasPrefix(setting, "https:")
 }
 
-// CallsOut reports whether a setting runs a program or calls a service. A mapper takes such a transform from the fetcher only if it is told to.
+// CallsOut reports whether a setting runs a program or calls a service. A mapper takes such a transform from the
+// fetcher only if it is told to.
 func CallsOut(setting string) bool {
 	return strings.HasPrefix(setting, "exec:") || CallsService(setting)
 }
@@ -53,8 +54,7 @@ func parseService(text string) (Spec, error) {
 	}, err
 }
 
-// parseEndpoint reads an http setting. Errors do not contain the setting, which may
-// hold a password by mistake.
+// parseEndpoint reads an http setting. Errors do not contain the setting, which may hold a password by mistake.
 func parseEndpoint(text string) (endpoint, error) {
 	e := endpoint{concurrency: 1, timeout: callTimeout}
 	u, err := url.Parse(text)
@@ -106,9 +106,8 @@ func (e *endpoint) set(name, value string) (err error) {
 	return nil
 }
 
-// A service is a Transform that sends objects to a service over HTTP. It makes up
-// to concurrency requests at a time, for the objects that Map will be called with
-// next. So at most that many requests and answers are in memory.
+// A service is a Transform that sends objects to a service over HTTP. It makes up to concurrency requests at a time,
+// for the objects that Map will be called with next. So at most that many requests and answers are in memory.
 type service struct {
 	endpoint
 	auth   *auth
@@ -132,8 +131,8 @@ func newService(e endpoint, s Spec, warned *sync.Once) *service {
 	return &service{endpoint: e, auth: newAuth(s), warned: warned, most: chunk.MaxObject, client: &http.Client{Transport: transport, CheckRedirect: sameOrigin}}
 }
 
-// sameOrigin follows a redirect only to the same service, because another one must not
-// see the token, and only with 307 and 308, which send the object again.
+// sameOrigin follows a redirect only to the same service, because another one must not see the token, and only with 307
+// and 308, which send the object again.
 func sameOrigin(next *http.Request, via []*http.Request) error {
 	first := via[0]
 	if len(via) > 3 || next.Method != first.Method || next.URL.Scheme != first.URL.Scheme || next.URL.Host != first.URL.Host {
@@ -174,8 +173,7 @@ func (s *service) Close() error {
 	return nil
 }
 
-// Map returns the answer for object. It requests the answer now if the object was not
-// announced.
+// Map returns the answer for object. It requests the answer now if the object was not announced.
 func (s *service) Map(ctx context.Context, object, dst []byte) ([]byte, error) {
 	s.topUp()
 	if len(s.calls) == 0 || !same(s.calls[0].objects[0], object) {

@@ -6,15 +6,14 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// settingPrefix begins the settings of credentials, TRANSFORM_TOKEN and
-// TRANSFORM_HEADERS.
+// settingPrefix begins the settings of credentials, TRANSFORM_TOKEN and TRANSFORM_HEADERS.
 const settingPrefix = "TRANSFORM"
 
 // auth holds the headers of a worker's requests.
 type auth struct {
 	webservice.Credentials
 	warn   func(text string)
-	header http.Header // never changed; another one takes its place
+	header http.Header // never modified, only replaced
 	broken bool        // the last refresh failed
 }
 
@@ -25,8 +24,7 @@ func newAuth(s Spec) *auth {
 	return a
 }
 
-// refresh reads the files again, because tokens expire and are replaced. If that
-// fails, the headers stay as they are.
+// refresh reads the files again, because tokens expire and are replaced. If that fails, the headers stay as they are.
 func (a *auth) refresh() {
 	if !a.InFiles() {
 		return

@@ -10,8 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// A call is one request with its answer. A goroutine of its own makes it; after
-// done is closed only the worker uses it.
+// A call is one request with its answer. A goroutine of its own makes it; after done is closed only the worker uses it.
 type call struct {
 	objects [][]byte // those whose answers were not taken yet
 	cancel  context.CancelFunc
@@ -20,8 +19,7 @@ type call struct {
 	err     error    // of all objects
 }
 
-// start sends objects. The call ends with ctx, after limit, or after the endpoint's
-// timeout.
+// start sends objects. The call ends with ctx, after limit, or after the endpoint's timeout.
 func (s *service) start(ctx context.Context, objects [][]byte, limit tryLimit) *call {
 	c := &call{objects: objects, done: make(chan struct{})}
 	request := s.encode(objects)
@@ -49,8 +47,8 @@ func (s *service) start(ctx context.Context, objects [][]byte, limit tryLimit) *
 	return c
 }
 
-// warnOfBatch warns once if a batch fails for good and its objects are sent one by one.
-// Otherwise an operator would only notice that the job is slow.
+// warnOfBatch warns once if a batch fails for good and its objects are sent one by one. Otherwise an operator would
+// only notice that the job is slow.
 func (s *service) warnOfBatch(ctx context.Context, objects int, err error) {
 	if _, temporary := errors.AsType[*webservice.TemporaryError](err); temporary || ctx.Err() != nil || s.auth.warn == nil {
 		return
@@ -71,8 +69,7 @@ func (c *call) next(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// encode returns the body of a request: the object, or an array if the endpoint
-// takes batches.
+// encode returns the body of a request: the object, or an array if the endpoint takes batches.
 func (s *service) encode(objects [][]byte) []byte {
 	if s.batch == 0 {
 		return objects[0]

@@ -12,21 +12,19 @@ import (
 // MaxIdentity is the length of the longest identity, in bytes.
 const MaxIdentity = 256
 
-// Identity identifies the transform: two transforms with the same identity are
-// taken to produce the same outputs. It is the setting and, for exec, a hash of the
-// files that the command names, as they were when it was parsed. An identity of
-// more than 200 bytes is shortened and ends in a hash of the whole.
+// Identity identifies the transform: two transforms with the same identity are taken to produce the same outputs. It is
+// the setting and, for exec, a hash of the files that the command names, as they were when it was parsed. An identity
+// of more than 200 bytes is shortened and ends in a hash of the whole.
 func (s Spec) Identity() string { return abridge(canonical(s.text)) + s.files }
 
-// Is reports whether identity belongs to setting, ignoring the content of the files
-// that an exec command names: only the machine that has them can hash them.
+// Is reports whether identity belongs to setting, ignoring the content of the files that an exec command names: only
+// the machine that has them can hash them.
 func Is(identity, setting string) bool {
 	short := abridge(canonical(setting))
 	return identity == short || strings.HasPrefix(identity, short+filesMark)
 }
 
-// canonical drops the part of a setting that does not change outputs: the duration
-// of users.
+// canonical drops the part of a setting that does not change outputs: the duration of users.
 func canonical(setting string) string {
 	setting = strings.TrimSpace(setting)
 	if strings.HasPrefix(setting, "users?") {
@@ -46,9 +44,8 @@ func abridge(text string) string {
 	return fmt.Sprintf("%s… %x", strings.ToValidUTF8(text[:longest/2], ""), sum[:16])
 }
 
-// hashFiles returns the hash of the files that a command names, "" if it names
-// none. A program found in PATH is not included: like the libraries it uses, it
-// belongs to the machine.
+// hashFiles returns the hash of the files that a command names, or "" if it names none. A program found in PATH is not
+// included: like the libraries it uses, it belongs to the machine.
 func hashFiles(argv []string) string {
 	sum := sha256.New()
 	n := 0
@@ -70,9 +67,8 @@ func hashFiles(argv []string) string {
 	return fmt.Sprintf("%s%x", filesMark, sum.Sum(nil)[:8])
 }
 
-// hashFile adds a file's name and content to sum and returns false if there is no
-// such file. A file that may be executed but not read counts with its size and
-// modification time.
+// hashFile adds a file's name and content to sum and returns false if there is no such file. A file that may be
+// executed but not read counts with its size and modification time.
 func hashFile(sum hash.Hash, name string) bool {
 	info, err := os.Stat(name)
 	if err != nil || !info.Mode().IsRegular() {

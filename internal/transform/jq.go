@@ -16,14 +16,14 @@ import (
 	"github.com/chunkline/chunkline/internal/transform/direct"
 )
 
-// maxDepth bounds the nesting of an output, as encoding/json does: the encoder
-// recurses, and a stack overflow ends the process.
+// maxDepth bounds the nesting of an output, as encoding/json does: the encoder recurses, and a stack overflow ends the
+// process.
 const maxDepth = 10_000
 
-// jq runs a jq program in this process. A process started for jq uses it. The
-// package comment says how it differs from the jq command.
+// jq runs a jq program in this process. A process started for jq uses it. The package comment says how it differs from
+// the jq command.
 type jq struct {
-	direct *direct.Program // asked first; nil: there is none
+	direct *direct.Program // tried first; nil: there is none
 	code   *gojq.Code
 	values []any // of the variables that code was compiled with
 	limit  int   // bytes of one object's outputs
@@ -50,9 +50,8 @@ type jqProgram struct {
 	settings jqSettings
 }
 
-// compileJQ compiles the part of a setting after "jq". It provides no environment,
-// module loader or input: a program sees only the object and the variables, and is
-// refused if it asks for more.
+// compileJQ compiles the part of a setting after "jq". It provides no environment, module loader or input: a program
+// sees only the object and the variables, and is refused if it asks for more.
 func compileJQ(setting string) (jqProgram, error) {
 	settings, program, err := splitJQ(setting)
 	if err != nil {
@@ -88,8 +87,7 @@ func (p jqProgram) engine(limit int) *jq {
 	return &jq{direct: p.direct(), code: p.code, values: p.settings.values, limit: limit}
 }
 
-// direct returns the program without gojq, nil if package direct cannot compile it.
-// Each worker has its own.
+// direct returns the program as package direct compiles it, or nil if it cannot. Each worker has its own.
 func (p jqProgram) direct() *direct.Program {
 	if p.query == nil {
 		return nil
@@ -103,9 +101,8 @@ func (p jqProgram) direct() *direct.Program {
 	return direct.Compile(p.query, variables)
 }
 
-// ownDefs replace functions that the library defines in a way that copies all
-// collected values at each step. Other such functions, the program's own included,
-// cannot be fixed from outside; docs/jq.md lists them.
+// ownDefs replace functions that the library defines in a way that copies all collected values at each step. Other such
+// functions, the program's own included, cannot be fixed from outside; docs/jq.md lists them.
 var ownDefs = sync.OnceValue(func() []*gojq.FuncDef {
 	query, err := gojq.Parse(`
 		def INDEX(stream; idx_expr): [stream as $row | {($row | idx_expr | tostring): $row}] | add // {};

@@ -11,24 +11,22 @@ import (
 	"sync"
 )
 
-// The budget of a jq program: each object has jqMemory, or what memory= of the
-// setting says, between jqMemoryLeast and jqMemoryMost.
+// The budget of a jq program: each object has jqMemory, or the memory= of the setting, which is between jqMemoryLeast
+// and jqMemoryMost.
 const (
 	jqMemory      = 256 << 20
 	jqMemoryLeast = 16 << 20
 	jqMemoryMost  = 64 << 30
 
-	// jqMemoryPerByte is the memory for each byte of a large object, if that
-	// is more than the budget: an object of nothing but small numbers takes
-	// about 50 bytes per byte once it is decoded.
+	// jqMemoryPerByte is the memory for each byte of a large object, if that is more than the budget: an object of
+	// nothing but small numbers takes about 50 bytes per byte once it is decoded.
 	jqMemoryPerByte = 64
 
-	// jqStack is the stack of a program. A value nested about 100,000 deep
-	// needs more.
+	// jqStack is the stack of a program. A value nested about 100,000 deep needs more.
 	jqStack = 64 << 20
 
-	// jqGC is the garbage collector's target in percent. The heap is small, so
-	// the default of 100 would collect almost all the time.
+	// jqGC is the garbage collector's target in percent. The heap is small, so the default of 100 would collect almost
+	// all the time.
 	jqGC = 200
 )
 
@@ -65,8 +63,7 @@ func (j *jqProcess) budget(object []byte) int {
 	return max(j.hello.Memory, jqMemoryPerByte*len(object))
 }
 
-// headLog keeps the beginning of a process's standard error, which says why a Go
-// program died.
+// headLog keeps the beginning of a process's standard error, which says why a Go program died.
 type headLog struct {
 	mu   sync.Mutex
 	head []byte
@@ -85,8 +82,7 @@ func (l *headLog) end() string {
 	return strings.ToValidUTF8(string(bytes.TrimSpace(l.head)), "\uFFFD")
 }
 
-// explainDeath returns what the death of a process means for the object that it was
-// working on.
+// explainDeath returns the error of the object that a process was working on when it ended.
 func explainDeath(fresh bool, state, stderr string, memory, stack int) error {
 	switch {
 	case !fresh: // another object may have caused it: try again in a process that has seen no other

@@ -21,21 +21,19 @@ import (
 )
 
 const (
-	// jqArgv0 is the program name under which this program becomes a jq process,
-	// whatever else it is.
+	// jqArgv0 is the program name under which this binary becomes a jq process, whatever its own purpose is.
 	jqArgv0 = "chunkline-jq"
 
-	// jqFlush is how long an answer may wait for others to travel with.
+	// jqFlush is how long an answer may wait so that more of them are written at once.
 	jqFlush = 5 * time.Millisecond
 
 	// jqHeld is how many bytes of answers may wait.
 	jqHeld = 32 << 10
 )
 
-// init turns this program into a jq process if it was started as one. It is here
-// and not in the main functions because every program with this package must be
-// able to become one, tests included: otherwise it would do its own work a second
-// time.
+// init turns this program into a jq process if it was started as one. It is here and not in the main functions because
+// every program with this package must be able to become one, tests included: otherwise it would do its own work a
+// second time.
 func init() {
 	if len(os.Args) != 1 || os.Args[0] != jqArgv0 {
 		return
@@ -47,8 +45,8 @@ func init() {
 	os.Exit(0) //nolint:forbidigo // as above
 }
 
-// jqEnv picks the environment of a jq process: the time zone, which localtime uses,
-// and the options of the race detector.
+// jqEnv picks the environment of a jq process: the time zone, which localtime uses, and the options of the race
+// detector.
 func jqEnv(all []string) []string {
 	env := []string{"GOTRACEBACK=none"}
 	for _, variable := range all {
@@ -89,8 +87,7 @@ func serveJQ(in io.Reader, out io.Writer) error {
 
 const jqProcs = 2 // one for the program, one for the garbage collector
 
-// answerBuffer delays answers while there is more work, so that many travel at
-// once.
+// answerBuffer delays answers while there is more work, so that many are written at once.
 type answerBuffer struct {
 	to io.Writer
 
@@ -175,8 +172,8 @@ func (b *answerBuffer) write() error {
 	return b.err
 }
 
-// A mapper and its jq process exchange frames: a kind of one byte, the length of
-// the payload in four bytes, little-endian, and the payload.
+// A mapper and its jq process exchange frames: a kind of one byte, the length of the payload in four bytes,
+// little-endian, and the payload.
 const (
 	frameHello   = 'h' // to the process, first: a jqHello in JSON
 	frameObject  = 'o' // to the process: an object
@@ -185,7 +182,7 @@ const (
 	frameError   = '!' // from the process: why an object failed
 
 	frameHead = 5
-	frameMost = chunk.MaxObject + 64<<10 // the most of an object, its outputs or a setting
+	frameMost = chunk.MaxObject + 64<<10 // most bytes of an object, its outputs or a setting
 )
 
 var errFrame = errors.New("not a frame")
@@ -210,7 +207,7 @@ func readFrame(r *bufio.Reader, dst []byte) (kind byte, out []byte, err error) {
 	if size > frameMost {
 		return 0, dst, fmt.Errorf("%w: %d bytes", errFrame, size)
 	}
-	_, _ = r.Discard(frameHead) // they were peeked at
+	_, _ = r.Discard(frameHead) // Peek has returned them, so this cannot fail
 	start := len(dst)
 	out = slices.Grow(dst, size)[:start+size]
 	if _, err := io.ReadFull(r, out[start:]); err != nil {
@@ -219,8 +216,7 @@ func readFrame(r *bufio.Reader, dst []byte) (kind byte, out []byte, err error) {
 	return kind, out, nil
 }
 
-// hasFrame reports whether a whole frame is buffered, so that readFrame will not
-// wait.
+// hasFrame reports whether a whole frame is buffered, so that readFrame will not wait.
 func hasFrame(r *bufio.Reader) bool {
 	n := r.Buffered()
 	if n < frameHead {

@@ -10,11 +10,11 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// decode reads one JSON value into the types that gojq uses. Numbers keep their
-// digits until the program calculates with them.
+// decode reads one JSON value into the types that gojq uses. Numbers keep their digits until the program calculates
+// with them.
 //
-// Objects have been checked before they come here, so a parser for JSON's plain
-// cases reads nearly all of them. encoding/json reads, or refuses, everything else.
+// Objects have been checked before they come here, so a parser for JSON's plain cases reads nearly all of them.
+// encoding/json reads, or refuses, everything else.
 func decode(object []byte) (any, error) {
 	p := plain{text: object, copy: string(object)}
 	if value, end := p.value(chunk.SkipBlanks(object, 0), maxDepth); end >= 0 && chunk.SkipBlanks(object, end) == len(object) {
@@ -37,8 +37,8 @@ func decodeAny(object []byte) (any, error) {
 	return value, nil
 }
 
-// plain parses JSON's plain cases. Each method reads what begins at an index, and returns the
-// index after it, or -1 for anything else.
+// plain parses JSON's plain cases. Each method reads what begins at an index, and returns the index after it, or -1 for
+// anything else.
 type plain struct {
 	text []byte
 	copy string // of text; the strings and numbers are parts of it, which saves memory for each

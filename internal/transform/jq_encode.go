@@ -16,18 +16,17 @@ import (
 // notUTF8 is how gojq prints a byte that is not part of valid UTF-8.
 const notUTF8 = `\ufffd`
 
-// appendJQ appends a value of gojq to dst. It returns false, and a part of the text, if
-// the text has more than room bytes or the value is nested deeper than maxDepth.
+// appendJQ appends a value of gojq to dst. It returns false, and a part of the text, if the text has more than room
+// bytes or the value is nested deeper than maxDepth.
 func appendJQ(dst []byte, value any, room int) (out []byte, ok bool) {
 	e := jqEncoder{out: dst, most: len(dst) + room}
 	ok = e.value(value, maxDepth)
 	return e.out, ok
 }
 
-// A jqEncoder encodes values of gojq as gojq.Marshal prints them, without the buffer that
-// Marshal makes for each value. FuzzEncode compares both. It stops where a value is too
-// large or too deep, because a few steps of a program can build a value that is small in
-// memory and endless as text: reduce range(60) as $i (1; [., .]).
+// A jqEncoder encodes values of gojq as gojq.Marshal prints them, without the buffer that Marshal makes for each value.
+// FuzzEncode compares both. It stops where a value is too large or too deep, because a few steps of a program can build
+// a value that is small in memory and endless as text: reduce range(60) as $i (1; [., .]).
 type jqEncoder struct {
 	out     []byte
 	most    int        // the length that out may reach
@@ -54,7 +53,7 @@ func (e *jqEncoder) value(value any, depth int) bool {
 	case json.Number:
 		e.out = append(e.out, value...)
 	case *big.Int:
-		if !e.hasRoom(value.BitLen() / 4) { // the digits of a large number take long
+		if !e.hasRoom(value.BitLen() / 4) { // the digits of a large number take long to compute
 			return false
 		}
 		e.out = value.Append(e.out, 10)

@@ -16,32 +16,29 @@ import (
 
 const (
 
-	// jqWindow is the most bytes of unanswered objects in a process. A pipe takes
-	// that much without waiting.
+	// jqWindow is the most bytes of unanswered objects in a process. A pipe takes that much without waiting.
 	jqWindow = 48 << 10
 
 	// jqStart bounds how long a process may take to start.
 	jqStart = time.Minute
 
-	// jqStarts is how often starting a process is tried: a busy machine may lack
-	// room for a process or its threads for a moment.
+	// jqStarts is how often starting a process is tried: a busy machine may lack room for a process or its threads for
+	// a moment.
 	jqStarts = 3
 
-	// jqAhead is the shortest timeout with which objects are sent ahead: answers
-	// may be delayed by jqFlush, which counts toward the timeout.
+	// jqAhead is the shortest timeout with which objects are sent ahead: answers may be delayed by jqFlush, which
+	// counts toward the timeout.
 	jqAhead = time.Second
 )
 
-// jqProcess is a Transform whose program runs in a process of its own: this binary,
-// started again. Exceeding the budget of memory and stack ends that process and no
-// other.
+// jqProcess is a Transform whose program runs in a process of its own: this binary, started again. Exceeding the budget
+// of memory and stack ends that process and no other.
 //
-// Objects are sent ahead, many at a time. If the process dies, it is not known
-// which object killed it, so the unanswered ones are then sent one by one. An
-// object fails only if it killed a process that had seen no other object.
+// Objects are sent ahead, many at a time. If the process dies, it is not known which object killed it, so the
+// unanswered ones are then sent one by one. An object fails only if it killed a process that had seen no other object.
 //
-// A program that package direct has compiled needs no process until direct gives up
-// on an object. The process then gets that object and the rest of the chunk.
+// A program that package direct has compiled needs no process until direct gives up on an object. The process then gets
+// that object and the rest of the chunk.
 type jqProcess struct {
 	direct *direct.Program // nil: there is none
 
@@ -67,8 +64,8 @@ func newJQProcess(setting string, memory int, program *direct.Program) *jqProces
 	return &jqProcess{direct: program, hello: jqHello{Setting: setting, Limit: chunk.MaxObject, Memory: memory, Stack: jqStack}}
 }
 
-// Begin starts a chunk, and the process if it is sure to be needed, so that its
-// start counts toward no object's timeout.
+// Begin starts a chunk, and the process if it is certain to be needed, so that its start counts toward no object's
+// timeout.
 func (j *jqProcess) Begin(ctx context.Context) error {
 	if j.unanswered > 0 {
 		j.killChild()
@@ -101,7 +98,7 @@ func (j *jqProcess) Close() error {
 	return nil
 }
 
-// now maps an object by direct, or returns the answer of the process if it is there.
+// now maps an object with direct, or returns the answer of the process if it is there.
 func (j *jqProcess) now(ctx context.Context, object, dst []byte) (out []byte, done bool, err error) {
 	next := len(j.queue) > 0 && same(j.queue[0].object, object)
 	if j.direct != nil && !j.gaveUp {
@@ -157,7 +154,7 @@ func (j *jqProcess) Map(ctx context.Context, object, dst []byte) ([]byte, error)
 		err = context.Cause(ctx)
 	} else {
 		err = explainDeath(fresh, state, stderr, memory, j.hello.Stack)
-		j.single = !fresh // an object that was sent before may have done it
+		j.single = !fresh // an object that was sent before may have caused it
 	}
 	if !errors.Is(err, context.Canceled) {
 		err = cmp.Or(j.restart(ctx), err)
@@ -179,8 +176,7 @@ func (j *jqProcess) answered(ctx context.Context, object []byte) error {
 	return j.restart(ctx)
 }
 
-// restart starts the next process if it is known to be needed, so that its start
-// counts toward no object's timeout.
+// restart starts the next process if it is known to be needed, so that its start counts toward no object's timeout.
 func (j *jqProcess) restart(ctx context.Context) error {
 	if len(j.queue) == 0 {
 		return nil
@@ -188,8 +184,8 @@ func (j *jqProcess) restart(ctx context.Context) error {
 	return j.ready(context.WithoutCancel(ctx), 0) // ctx belongs to the previous object
 }
 
-// topUp sends more objects of the queue before the process runs out: as many as the
-// pipe takes without waiting, but none that needs a larger budget.
+// topUp sends more objects of the queue before the process runs out: as many as the pipe takes without waiting, but
+// none that needs a larger budget.
 func (j *jqProcess) topUp(ctx context.Context) error {
 	if j.single || j.weight > jqWindow/2 || j.sent != nil {
 		return nil
@@ -246,8 +242,7 @@ type jqHello struct {
 	Stack   int    `json:"stack"`   // bytes
 }
 
-// ready makes sure that a process with the given memory budget runs, or with the
-// ordinary one if that is larger.
+// ready makes sure that a process with the given memory budget runs, or with the ordinary one if that is larger.
 func (j *jqProcess) ready(ctx context.Context, memory int) error {
 	memory = max(memory, j.hello.Memory)
 	if j.child != nil && j.memory != memory {
@@ -304,8 +299,7 @@ func (j *jqProcess) start(ctx context.Context, memory int) error {
 	return nil
 }
 
-// killChild kills the process, if one runs. It returns how the process ended and
-// the beginning of its standard error.
+// killChild kills the process, if one runs. It returns how the process ended and the beginning of its standard error.
 func (j *jqProcess) killChild() (state, stderr string) {
 	if j.child == nil {
 		return "", ""

@@ -10,8 +10,7 @@ import (
 	"strings"
 )
 
-// A JQArg is a value that a jq program has as $Name: a text, or a JSON value if
-// JSON is set.
+// A JQArg is a value that a jq program has as $Name: a text, or a JSON value if JSON is set.
 type JQArg struct {
 	Name, Value string
 	JSON        bool
@@ -22,9 +21,8 @@ const (
 	jsonPrefix = "argjson."
 )
 
-// JQSpec returns the setting of a jq program with values: jq:PROGRAM, or
-// jq?arg.NAME=TEXT&argjson.NAME=JSON:PROGRAM, with names and values encoded as in
-// the query of a URL. The order of the values does not change the setting. JQSpec
+// JQSpec returns the setting of a jq program with values: jq:PROGRAM, or jq?arg.NAME=TEXT&argjson.NAME=JSON:PROGRAM,
+// with names and values encoded as in the query of a URL. The order of the values does not change the setting. JQSpec
 // refuses a name that is given twice; Parse checks everything else.
 func JQSpec(program string, args []JQArg) (string, error) {
 	if len(args) == 0 {

@@ -10,9 +10,8 @@ import (
 // selfPath names this program's executable.
 func selfPath() (string, error) { return os.Executable() }
 
-// limitMemory ends this process when it takes more than most bytes. macOS has no
-// limit for that, so it is checked 100 times a second; memory that is taken in
-// between comes on top.
+// limitMemory ends this process when it takes more than most bytes. macOS has no limit for that, so it is checked 100
+// times a second; memory that is taken in between comes on top.
 func limitMemory(most int) error {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	go func() {

@@ -11,9 +11,8 @@ import (
 // selfPath names this program's executable, even after the file was replaced.
 func selfPath() (string, error) { return "/proc/self/exe", nil }
 
-// limitMemory makes the kernel end this process when it takes more than most bytes
-// on top of what it has now. Only writable memory counts, because Go reserves far
-// more addresses than it uses.
+// limitMemory makes the kernel end this process when it takes more than most bytes on top of what it has now. Only
+// writable memory counts, because Go reserves far more addresses than it uses.
 func limitMemory(most int) error {
 	const dataField = 5 // index of the pages of data and stack
 	text, err := os.ReadFile("/proc/self/statm")

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// waitDelay bounds how long standard error is read after a process and its
-	// group are dead: only a process that left the group can still hold it open.
+	// waitDelay bounds how long standard error is read after a process and its group are dead: only a process that left
+	// the group can still hold it open.
 	waitDelay = time.Second
 
 	// keptBuffer is the most bytes of a buffer that is kept for the next object.
@@ -32,8 +32,8 @@ var (
 // past is a deadline that interrupts reads and writes at once.
 var past = time.Unix(1, 0)
 
-// A stderrSink receives the standard error of one process. end is called when the
-// process is gone; it returns the part that belongs in error texts.
+// A stderrSink receives the standard error of one process. end is called when the process is gone; it returns the part
+// that belongs in error texts.
 type stderrSink interface {
 	io.Writer
 	end() string
@@ -46,7 +46,7 @@ type child struct {
 	dead   chan struct{} // closed when the process and its group are dead and reaped
 
 	mu   sync.Mutex
-	gone bool // guarded by mu; the process is reaped, so its PID, also its group's, may be reused
+	gone bool // guarded by mu; the process is reaped, so its PID, which is also its group's ID, may be reused
 
 	stdin   *os.File
 	stdout  *os.File
@@ -92,8 +92,8 @@ func startChild(path string, argv, env []string, stderr stderrSink, limit int) (
 	return c, nil
 }
 
-// awaitEnd waits for the process to end and kills the rest of its group: those
-// processes could hold the pipes open, and the worker would wait for an answer.
+// awaitEnd waits for the process to end and kills the rest of its group: those processes could hold the pipes open, and
+// the worker would wait for an answer.
 func (c *child) awaitEnd() {
 	defer close(c.dead)
 	process.AwaitExit(c.cmd.Process.Pid)
@@ -105,9 +105,8 @@ func (c *child) awaitEnd() {
 	process.Ended(c.cmd.Process.Pid)
 }
 
-// ask writes one object and reads one line, which is valid until the next ask.
-// Errors are errEnded, errLong, or os.ErrDeadlineExceeded if ctx has ended; after
-// any of them the child is unusable.
+// ask writes one object and reads one line, which is valid until the next ask. Errors are errEnded, errLong, or
+// os.ErrDeadlineExceeded if ctx has ended; after any of them the child is unusable.
 func (c *child) ask(ctx context.Context, object []byte) ([]byte, error) {
 	release := c.guard(ctx, time.Time{})
 	defer release()
@@ -139,8 +138,8 @@ func (c *child) ask(ctx context.Context, object []byte) ([]byte, error) {
 	return line, nil
 }
 
-// guard sets the deadline of reads (zero: none) and lets the end of ctx interrupt
-// all reads and writes until release is called.
+// guard sets the deadline of reads (zero: none) and lets the end of ctx interrupt all reads and writes until release is
+// called.
 func (c *child) guard(ctx context.Context, deadline time.Time) (release func()) {
 	c.setDeadlines(time.Time{}, deadline)
 	fired := make(chan struct{})
@@ -164,8 +163,8 @@ func (c *child) setDeadlines(write, read time.Time) {
 	_ = c.stdout.SetReadDeadline(read)
 }
 
-// send writes as much of p as the pipe takes without waiting and returns the rest.
-// Most objects fit whole, which saves a goroutine.
+// send writes as much of p as the pipe takes without waiting and returns the rest. Most objects fit whole, which saves
+// a goroutine.
 func (c *child) send(p []byte) (rest []byte, err error) {
 	var n int
 	raw := c.in.Write(func(fd uintptr) bool {
@@ -183,7 +182,8 @@ func (c *child) send(p []byte) (rest []byte, err error) {
 	return p[n:], nil
 }
 
-// sendBeside writes what the pipe had no room for, while the caller reads: the process may not read on before its output is read.
+// sendBeside writes the rest, for which the pipe had no room, while the caller reads: the process may stop reading
+// until its output is read.
 func (c *child) sendBeside(rest []byte) (sent <-chan error) {
 	result := make(chan error, 1)
 	go func() {
@@ -275,8 +275,7 @@ func (c *child) listen(ctx context.Context, d time.Duration) silence {
 	return closed
 }
 
-// kill kills the process and everything it started. It returns how the process
-// ended and the end of its standard error.
+// kill kills the process and everything it started. It returns how the process ended and the end of its standard error.
 func (c *child) kill() (state, stderr string) {
 	c.signal(syscall.SIGKILL)
 	<-c.dead

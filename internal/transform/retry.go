@@ -13,8 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// longestAfter bounds the wait that a transform asks for, such as Retry-After. The worker
-// has no other chunk meanwhile.
+// longestAfter bounds the wait that a transform asks for, such as Retry-After. The worker has no other chunk meanwhile.
 const longestAfter = time.Minute
 
 // A batchError is the failure of a batch. It is not known which of its objects caused it.
@@ -31,8 +30,8 @@ type Retry struct {
 	Err   string // of the last try
 }
 
-// retries holds the objects of a chunk that wait to be tried again. Waiting takes no more
-// memory than the objects and their turns.
+// retries holds the objects of a chunk that wait to be tried again. Waiting takes no more memory than the objects and
+// their turns.
 type retries struct {
 	most    int // tries of an object after the first one
 	tell    func(Retry)
@@ -44,7 +43,7 @@ type retries struct {
 type waiter struct {
 	turn
 	due time.Time
-	err *webservice.TemporaryError // why the last try failed, the same for all objects of a batch; nil: not temporary, but of a batch
+	err *webservice.TemporaryError // why the last try failed, the same for all objects of a batch; nil: the failure was not temporary, but that of a batch
 }
 
 func newRetries(o Options) retries {
@@ -55,10 +54,9 @@ func newRetries(o Options) retries {
 	return r
 }
 
-// postpone lets a failed object wait for its next try. It returns false if err is final:
-// the failure is not temporary, or the object has had all its tries. The object is sent
-// alone in its last try, and in one more try after its batch failed for good. So no
-// object becomes a dead letter because of another one.
+// postpone lets a failed object wait for its next try. It returns false if err is final: the failure is not temporary,
+// or the object has had all its tries. The object is sent alone in its last try, and in one more try after its batch
+// failed for good. So no object becomes a dead letter because of another one.
 func (r *retries) postpone(failed turn, err error) bool {
 	temporary, _ := errors.AsType[*webservice.TemporaryError](err)
 	_, shared := errors.AsType[*batchError](err)
@@ -98,8 +96,8 @@ func tried(last turn, err error) string {
 	return fmt.Sprintf("tried %d times: %v", last.tries+1, err)
 }
 
-// nextRound waits until the first waiting objects are due and returns them in the order
-// of the chunk. It returns none if no object waits.
+// nextRound waits until the first waiting objects are due and returns them in the order of the chunk. It returns none
+// if no object waits.
 func (r *run) nextRound(ctx context.Context) ([]turn, error) {
 	if len(r.retries.waiting) == 0 {
 		return nil, nil

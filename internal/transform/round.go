@@ -13,8 +13,7 @@ type turn struct {
 	alone bool // see upcoming
 }
 
-// first returns the turns of all objects that are to be mapped, and fails the
-// others.
+// first returns the turns of all objects that are to be mapped, and fails the others.
 func (r *run) first(out *Output) []turn {
 	round := make([]turn, 0, len(r.items))
 	skip := r.skip
@@ -50,11 +49,9 @@ func (r *run) mapRound(ctx context.Context, out *Output, round []turn) error {
 	}
 }
 
-// A retrace records which objects of a round must be mapped again after a process failed
-// with unproved answers.
+// A retrace records which objects of a round must be mapped again after a process failed with unproved answers.
 type retrace struct {
-	// The answers before this turn are proved. lines, failed and waiting are the
-	// numbers at that point.
+	// The answers before this turn are proved. lines, failed and waiting are the numbers at that point.
 	turn, lines, failed, waiting int
 
 	suspect int  // turn at which a process failed after unproved answers; -1: none
@@ -75,8 +72,8 @@ func (r *run) goBack(t *retrace, round []turn, out *Output) {
 	}
 }
 
-// walk takes the turns of a round from t.turn on. It returns true if it must be
-// called again, because some answers are no longer certain.
+// walk takes the turns of a round from t.turn on. It returns true if it must be called again, because some answers are
+// no longer certain.
 func (r *run) walk(ctx context.Context, out *Output, round []turn, t *retrace) (again bool, err error) {
 	for n := t.turn; n < len(round); n++ {
 		if err := ctx.Err(); err != nil {

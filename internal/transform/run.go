@@ -15,37 +15,31 @@ import (
 
 // Options are the options of Run.
 type Options struct {
-	// Timeout bounds one try of one object, without the wait for a retry. 0 means
-	// none. identity and users neither wait nor loop and are not bounded; users
-	// simulates its duration before the first object.
+	// Timeout bounds one try of one object, without the wait for a retry. 0 means none. identity and users neither wait
+	// nor loop and are not bounded; users simulates its duration before the first object.
 	Timeout time.Duration
 
-	// Part is how much of a chunk the body is, above 0 and up to 1: users simulates
-	// that part of its duration. 0 means the whole chunk.
+	// Part is how much of a chunk the body is, above 0 and up to 1: users simulates that part of its duration. 0 means
+	// the whole chunk.
 	Part float64
 
-	// Growth is how many bytes of outputs to expect for a byte of objects. It only
-	// sizes the first buffer for them, which is never larger than the body. 0 means
-	// unknown.
+	// Growth is how many bytes of outputs to expect per byte of objects. It only sizes the first buffer for them, which
+	// is never larger than the body. 0 means unknown.
 	Growth float64
 
 	// Retries is how often an object is tried again after a temporary failure.
 	Retries int
 
-	// Before is called with the index of each object, in order, before the object
-	// is mapped (careful mode), and again if it is tried again or the chunk is
-	// mapped again. It is called with the number of objects before Run waits to try
-	// objects again: none of them is being mapped then. If it fails, Run returns
-	// its error. May be nil.
+	// Before is called with the index of each object, in order, before the object is mapped (careful mode), and again
+	// if it is tried again or the chunk is mapped again. It is called with the number of objects before Run waits to
+	// try objects again: none of them is being mapped then. If it fails, Run returns its error. May be nil.
 	Before func(index int) error
 
-	// After is called with the index of each object that was mapped, or that failed
-	// for good (failed is not nil), and again if the chunk is mapped again. May be
-	// nil.
+	// After is called with the index of each object that was mapped, or that failed for good (failed is not nil), and
+	// again if the chunk is mapped again. May be nil.
 	After func(index int, failed *Failure)
 
-	// Retrying is called when an object has failed and will be tried again. May be
-	// nil.
+	// Retrying is called when an object has failed and will be tried again. May be nil.
 	Retrying func(Retry)
 
 	// Tests lower these limits; 0 means maxOutput and maxTotal.
@@ -55,19 +49,16 @@ type Options struct {
 }
 
 const (
-	// maxOutput is the most bytes in the outputs of one object: the largest
-	// object with its line break.
+	// maxOutput is the most bytes in the outputs of one object: the largest object with its line break.
 	maxOutput = chunk.MaxObject + 1
 
-	// maxTotal is the most bytes in the outputs of a chunk. Every object that
-	// would exceed it fails. A result with its dead letters must stay below
-	// the gigabyte that one message can carry.
+	// maxTotal is the most bytes in the outputs of a chunk. Every object that would exceed it fails. A result with its
+	// dead letters must stay below the gigabyte that one message can carry.
 	maxTotal = 512 << 20
 )
 
-// Output is the result of a chunk.
-// Invariant: the sum of Counts is the number of lines in Lines, and an object
-// in Failed has the count 0.
+// Output is the result of a chunk. Invariant: the sum of Counts is the number of lines in Lines, and an object in
+// Failed has the count 0.
 type Output struct {
 	Counts []int // outputs of each object
 	Lines  []byte
@@ -81,12 +72,10 @@ type Failure struct {
 	Late  bool   // the object exceeded Timeout
 }
 
-// maxReason bounds the text of a failure in bytes: it travels in a message and is
-// stored with the dead letter.
+// maxReason bounds the text of a failure in bytes: it travels in a message and is stored with the dead letter.
 const maxReason = 8 << 10
 
-// supervised is a transform whose answers come from another process and may be late,
-// doubled or missing.
+// supervised is a transform whose answers come from another process and may be late, doubled or missing.
 type supervised interface {
 	Chunker
 	confirm(ctx context.Context) error // checks that nothing followed the last answer; Run calls it after each Map
@@ -97,14 +86,13 @@ type supervised interface {
 	aborter
 }
 
-// A simulator is a transform that can take longer than its work needs.
+// A simulator is a transform that can simulate longer work.
 type simulator interface {
 	simulate(ctx context.Context, part float64) error
 }
 
-// A batcher is a transform that can work ahead. ahead tells it which objects Map
-// will be called with next and in which order. Map may still repeat one of them, or
-// pass another object. ctx is that of the chunk.
+// A batcher is a transform that can work ahead. ahead tells it which objects Map will be called with next and in which
+// order. Map may still repeat one of them, or pass another object. ctx is that of the chunk.
 type batcher interface {
 	ahead(ctx context.Context, objects []upcoming, limit tryLimit)
 }
@@ -112,7 +100,7 @@ type batcher interface {
 // An upcoming object is one that Map will be called with.
 type upcoming struct {
 	object []byte
-	alone  bool // do not batch it with others: its failure will be its own
+	alone  bool // not in a batch with others, so that a failure is its own
 }
 
 // A tryLimit bounds the time of one try of an object.
@@ -128,8 +116,8 @@ func (l tryLimit) apply(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeoutCause(ctx, l.most, l.late)
 }
 
-// An eager transform knows the outputs of some objects without waiting. A timeout costs a
-// timer, so Run calls now first, and calls Map with a timeout only if now is not done.
+// An eager transform has the outputs of some objects without waiting. A timeout costs a timer, so Run calls now first,
+// and calls Map with a timeout only if now is not done.
 type eager interface {
 	now(ctx context.Context, object, dst []byte) (out []byte, done bool, err error)
 }
@@ -137,8 +125,8 @@ type eager interface {
 // An aborter must clean up when a chunk ends early.
 type aborter interface{ abort() }
 
-// A faultError means that the process failed, not that it answered with an error.
-// The object gets one more try in a new process.
+// A faultError means that the process failed, not that it answered with an error. The object gets one more try in a new
+// process.
 type faultError struct{ text string }
 
 func (f *faultError) Error() string { return f.text }
@@ -148,8 +136,7 @@ func isFault(err error) bool {
 	return ok
 }
 
-// strictest is how often a chunk is mapped again; each time the wait after every
-// answer is eight times as long.
+// strictest is how often a chunk is mapped again; each time the wait after every answer is eight times as long.
 const strictest = 4
 
 // errDesync means that answers of this chunk may belong to other objects.
@@ -158,11 +145,11 @@ var errDesync = errors.New("answers do not match the objects")
 // quick is a transform that neither waits nor loops, and so needs no timeout.
 type quick interface{ quick() }
 
-// Run maps the objects of body, one a line. The objects in skip (in any order) are
-// not mapped and fail with their Reason. A failed object is not an error of Run.
+// Run maps the objects of body, one a line. The objects in skip (in any order) are not mapped and fail with their
+// Reason. A failed object is not an error of Run.
 //
-// Run returns an error, and no result, only if ctx ended (ctx.Err()), Before
-// failed, skip is out of range, or the transform cannot work at all (ErrBroken).
+// Run returns an error, and no result, only if ctx ended (ctx.Err()), Before failed, skip is out of range, or the
+// transform cannot work at all (ErrBroken).
 func Run(ctx context.Context, t Transform, body []byte, skip []chunk.Flaw, o Options) (Output, error) {
 	r := newRun(t, body, o)
 	var err error
@@ -223,8 +210,8 @@ func newRun(t Transform, body []byte, o Options) *run {
 	return r
 }
 
-// room returns the size of the first buffer for the outputs of a body: a little more than
-// Growth says, because growing a buffer copies it.
+// room returns the size of the first buffer for the outputs of a body: a little more than Growth says, because growing
+// a buffer copies it.
 func (o *Options) room(body int) int {
 	if !(o.Growth > 0) { // unknown, or not a number
 		return body
@@ -300,8 +287,7 @@ func (o *Output) fail(index int, reason string) {
 	o.Failed = append(o.Failed, Failure{Index: index, Err: webservice.Shorten(reason, maxReason)})
 }
 
-// failure returns the failure of object index, the last one mapped; nil if it has
-// outputs.
+// failure returns the failure of object index, the last one mapped; nil if it has outputs.
 func (o *Output) failure(index int) *Failure {
 	if n := len(o.Failed); n > 0 && o.Failed[n-1].Index == index {
 		return &o.Failed[n-1]
@@ -309,8 +295,8 @@ func (o *Output) failure(index int) *Failure {
 	return nil
 }
 
-// object maps one object, with a second try if a process failed. tried says that
-// the object has already had its first try.
+// object maps one object, with a second try if a process failed. tried says that the object has already had its first
+// try.
 func (r *run) object(ctx context.Context, object, dst []byte, tried bool) ([]byte, int, error) {
 	lines, err := r.try(ctx, object, dst)
 	if !tried && isFault(err) && ctx.Err() == nil {

@@ -14,33 +14,29 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// A Transform turns one object into zero or more outputs. One Transform
-// serves one worker: it is not for concurrent use.
+// A Transform turns one object into zero or more outputs. One Transform serves one worker: it is not for concurrent
+// use.
 type Transform interface {
-	// Map appends the outputs of object to dst, each one JSON value followed by
-	// '\n', and returns it. If it returns an error, this object alone becomes a
-	// dead letter with that text. Map keeps neither slice.
+	// Map appends the outputs of object to dst, each one JSON value followed by '\n', and returns it. If it returns an
+	// error, this object alone becomes a dead letter with that text. Map keeps neither slice.
 	Map(ctx context.Context, object, dst []byte) ([]byte, error)
 
-	// Close stops everything the Transform has running. The Transform is not used
-	// afterwards.
+	// Close stops everything the Transform has running. The Transform is not used afterwards.
 	Close() error
 }
 
-// A Chunker is a Transform that is told where a chunk begins and ends. If either
-// call fails, Run drops the whole chunk.
+// A Chunker is a Transform that is told where a chunk begins and ends. If either call fails, Run drops the whole chunk.
 type Chunker interface {
 	Begin(ctx context.Context) error
 	End(ctx context.Context) error
 }
 
 var (
-	// ErrSettings means that the TRANSFORM setting is wrong. The text says what is
-	// wrong and what would be right.
+	// ErrSettings means that the TRANSFORM setting is wrong. The text says what is wrong and what would be right.
 	ErrSettings = errors.New("wrong transform")
 
-	// ErrBroken means that the transform can map no object at all: its program
-	// cannot be started. An operator must look at this mapper.
+	// ErrBroken means that the transform can map no object at all: its program cannot be started. An operator must look
+	// at this mapper.
 	ErrBroken = errors.New("transform cannot run")
 )
 
@@ -49,28 +45,25 @@ const Kinds = "identity, users, users?duration=10s, jq:PROGRAM, exec:PROGRAM ARG
 
 // A Spec is a parsed TRANSFORM setting.
 type Spec struct {
-	// Stderr receives the standard error of programs (exec) in whole lines, each
-	// prefixed with the program's name, at most 64 KiB for a chunk. It must be safe
-	// for concurrent use if there are several workers. Nil means os.Stderr.
+	// Stderr receives the standard error of programs (exec) in whole lines, each prefixed with the program's name, at
+	// most 64 KiB for a chunk. It must be safe for concurrent use if there are several workers. Nil means os.Stderr.
 	Stderr io.Writer
 
-	// InProcess runs jq programs in this process, for tests in simulated time. An
-	// object can then crash this process.
+	// InProcess runs jq programs in this process, for tests in simulated time. An object can then crash this process.
 	InProcess bool
-	// Warn is called with one line about a program (exec) that misbehaves, and what
-	// to do about it. It must be safe for concurrent use. Nil writes the line to
-	// Stderr.
+	// Warn is called with one line about a program (exec) that misbehaves, and what to do about it. It must be safe for
+	// concurrent use. Nil writes the line to Stderr.
 	Warn func(text string)
 
-	// EndTimeout is how long a program (exec) may run after its input has ended.
-	// Then it gets SIGTERM, and 5 s later SIGKILL. 0 means 30 s.
+	// EndTimeout is how long a program (exec) may run after its input has ended. Then it gets SIGTERM, and 5 s later
+	// SIGKILL. 0 means 30 s.
 	EndTimeout time.Duration
 
 	// Credentials go to a service (http) with each request.
 	Credentials webservice.Credentials
 
-	// Dial connects to a service (http), for tests in simulated time. Nil means the
-	// network, or the proxy that HTTP_PROXY and HTTPS_PROXY name.
+	// Dial connects to a service (http), for tests in simulated time. Nil means the network, or the proxy that
+	// HTTP_PROXY and HTTPS_PROXY name.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	text   string
@@ -80,9 +73,8 @@ type Spec struct {
 	build  func(Spec) Transform
 }
 
-// Parse reads a TRANSFORM setting, one of [Kinds]. It compiles a jq program and
-// looks up an exec program in PATH, so that mistakes show before any work starts.
-// Errors wrap ErrSettings and are one line.
+// Parse reads a TRANSFORM setting, one of [Kinds]. It compiles a jq program and looks up an exec program in PATH, so
+// that mistakes show before any work starts. Errors wrap ErrSettings and are one line.
 func Parse(spec string) (Spec, error) {
 	text := strings.TrimSpace(spec)
 	if text == "" {
@@ -175,9 +167,8 @@ func (s Spec) Kind() string {
 // AtOnce is how many objects one Transform maps at the same time, at least 1: several requests, each with a batch.
 func (s Spec) AtOnce() int { return min(max(1, s.atOnce), chunk.MaxSize) }
 
-// Descriptors returns how many files one worker's processes keep open in this
-// process: three pipes and a handle for each process, and a file for each connection
-// to a service. An exec worker also has a spare process.
+// Descriptors returns how many files one worker's processes keep open in this process: three pipes and a handle for
+// each process, and a file for each connection to a service. An exec worker also has a spare process.
 func (s Spec) Descriptors() int {
 	const process = 4
 	switch s.Kind() {

@@ -14,10 +14,9 @@ import (
 
 // users turns {uuid, fn, ln, friends} into {"id": uuid, "name": fn + " " + ln}.
 //
-// It copies the three strings as they are written, escapes included, so that they
-// stay as they were: even a lone surrogate does, and the space keeps two halves
-// from joining. Keys are case-sensitive; as in jq, the last of several equal keys
-// counts.
+// It copies the three strings as they are written, escapes included, so that they stay as they were: even a lone
+// surrogate does, and the space keeps two halves from joining. Keys are case-sensitive; as in jq, the last of several
+// equal keys counts.
 type users struct {
 	duration time.Duration // simulated work for a whole chunk
 }

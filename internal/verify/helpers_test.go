@@ -58,8 +58,8 @@ func (w *world) write(t *testing.T, lines []string) {
 	}
 }
 
-// made is an output: a string, or an object if the outputs are a table. A table that has object 9 has a column more, and one has a name
-// that CSV must quote.
+// made is an output: a string, or an object if the outputs are a table. A table that has object 9 has a column more,
+// and one has a name that CSV must quote.
 func (w *world) made(ordinal uint64, n int) string {
 	switch {
 	case sink.TableOf(w.output) == 0:

@@ -13,7 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/tabular"
 )
 
-// A file is one that the sink wrote at the end of the job. It is compared with its expected content.
+// A file is an output file that the sink wrote at the end of the job. It is compared with its expected content.
 type file interface {
 	expect(r *Report, lines []byte)            // compares the next lines
 	skip(r *Report, bytes int64, lines uint64) // skips lines whose content is unknown
@@ -49,13 +49,14 @@ func openFile(r *Report, path string) (file, error) {
 	return openContent(r, path, in, info.Size()), nil
 }
 
-// content is what a file holds.
+// content is the content of a file.
 type content interface {
 	io.ReadCloser
 	io.ReaderAt
 }
 
-// openContent opens the content of a file, of this many bytes, whose name selects its format. It takes over closing it.
+// openContent opens the content of a file, of this many bytes, whose name selects its format. The returned file closes
+// it.
 func openContent(r *Report, path string, in content, size int64) file {
 	var opened file
 	var err error

@@ -35,8 +35,8 @@ func (p inParts) Parts(_ context.Context, dead bool) iter.Seq2[sink.Part, error]
 	}
 }
 
-// TestParts: each kind of problem with the parts of a sink is found. One that cannot be read does not keep the next ones from
-// being compared.
+// TestParts: each kind of problem with the parts of a sink is found. One that cannot be read does not keep the next
+// ones from being compared.
 func TestParts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, append(slices.Clone(job10[:7]), job10[8:]...))

@@ -10,8 +10,8 @@ import (
 
 // A partsSink has its ordered outputs and dead letters in several parts.
 type partsSink interface {
-	// Parts yields them in order. A part that cannot be read, or is not as it was written, is an error, after which the next
-	// part may follow.
+	// Parts yields them in order. A part that cannot be read, or is not as it was written, is an error, after which the
+	// next part may follow.
 	Parts(ctx context.Context, dead bool) iter.Seq2[sink.Part, error]
 }
 

@@ -193,8 +193,8 @@ func (p *parquetFile) end(r *Report) {
 	}
 }
 
-// checkSum compares the checksum of an ordered file with the one that the folder's log has. In a Parquet file not every byte
-// belongs to a row: programs rely on statistics, too.
+// checkSum compares the checksum of an ordered file with the one that the folder's log has. In a Parquet file not every
+// byte belongs to a row: programs rely on statistics, too.
 func checkSum(r *Report, folder *sink.Folder) error {
 	merged, err := folder.OpenOutput(false)
 	if err != nil {

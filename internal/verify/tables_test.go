@@ -56,8 +56,8 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// TestSkippedRows: if the outputs of a chunk are damaged and the file does not have their rows, the problem says whether the file
-// ends there or cannot be read.
+// TestSkippedRows: if the outputs of a chunk are damaged and the file does not have their rows, the problem says
+// whether the file ends there or cannot be read.
 func TestSkippedRows(t *testing.T) {
 	t.Parallel()
 	short := func(rows []byte) []byte {

@@ -50,7 +50,7 @@ func (r *Report) problem(format string, args ...any) {
 	}
 }
 
-// A Sink is what Run needs of a kind of sink.
+// A Sink has the methods of a sink that Run needs.
 type Sink interface {
 	Records(ctx context.Context) iter.Seq2[sink.Record, error]
 	Outputs(b []byte, r sink.Record) ([]byte, error)
@@ -59,8 +59,8 @@ type Sink interface {
 	Transforms() map[string]string
 }
 
-// Run compares src, cut by the folder's plan, with the folder. The report lists the
-// problems; an error means that the source or the folder could not be read.
+// Run compares src, cut by the folder's plan, with the folder. The report lists the problems; an error means that the
+// source or the folder could not be read.
 func Run(ctx context.Context, src source.Source, folder Sink) (Report, error) {
 	v := &verifier{
 		folder: folder, report: Report{Problems: []string{}, Made: []Made{}}, counted: map[string]chunk.ID{}, output: noFile{}, dead: noFile{},
@@ -171,8 +171,8 @@ func (v *verifier) advance(next func() (sink.Record, error, bool)) (err error) {
 	return nil
 }
 
-// chunk compares one chunk of the source with its records, one for each piece. They must have each
-// object of the chunk, once.
+// chunk compares one chunk of the source with its records, one for each piece. They must have each object of the chunk,
+// once.
 func (v *verifier) chunk(c chunk.Chunk, next func() (sink.Record, error, bool)) error {
 	digest, changed := c.Digest(), false
 	at, misplaced := 0, false // at: the object that the next piece must begin with
@@ -222,7 +222,7 @@ func (v *verifier) piece(c chunk.Chunk, r sink.Record, same bool) error {
 	return err
 }
 
-// name is what a problem calls a piece.
+// name returns the name of a piece in a problem.
 func name(r sink.Record) string {
 	if r.Objects == r.Of {
 		return fmt.Sprintf("chunk %d", r.Chunk)
@@ -230,9 +230,8 @@ func name(r sink.Record) string {
 	return fmt.Sprintf("chunk %d, objects %d to %d", r.Chunk, r.First, r.First+uint64(r.Objects)-1)
 }
 
-// bodies reads the outputs and dead letters of a record and compares them with the
-// output files, which must contain them whatever the source is now. It returns
-// whether the dead letters, now in deadLines, could be read.
+// bodies reads the outputs and dead letters of a record and compares them with the output files, which must contain
+// them whatever the source is now. It returns whether the dead letters, now in deadLines, could be read.
 func (v *verifier) bodies(r sink.Record) (bool, error) {
 	var err error
 	v.report.Outputs += r.OutputCount()
@@ -279,9 +278,8 @@ func (v *verifier) damaged(r sink.Record, err error) error {
 	return nil
 }
 
-// letters checks the dead letters of c, a chunk or a piece of one. Each must be one of its objects,
-// none may be there twice or have an output, and each object that no transform can
-// read must have one.
+// letters checks the dead letters of c, a chunk or a piece of one. Each must be one of its objects, none may be there
+// twice or have an output, and each object that no transform can read must have one.
 func (v *verifier) letters(c chunk.Chunk, r sink.Record, lines []byte) {
 	objects := make([][]byte, 0, c.Count)
 	for _, object := range chunk.Objects(c.Body) {

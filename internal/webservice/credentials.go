@@ -10,15 +10,14 @@ import (
 	"strings"
 )
 
-// Credentials are sent to a service with each request. They are secret, and part of no
-// setting, identity or plan.
+// Credentials are sent to a service with each request. They are secret, and part of no setting, identity or plan.
 type Credentials struct {
 	Token   string // bearer token, or @FILE that holds it; "": none
 	Headers string // lines "Name: value", or @FILE that holds them; "": none
 }
 
-// Check returns an error that says what is wrong with the credentials, without showing
-// them. Their settings begin with prefix, such as TRANSFORM.
+// Check returns an error that says what is wrong with the credentials, without showing them. Their settings begin with
+// prefix, such as TRANSFORM.
 func (c Credentials) Check(prefix string) error {
 	_, err := c.Header(prefix, nil)
 	return err
@@ -62,8 +61,8 @@ func (c Credentials) InFiles() bool {
 	return strings.HasPrefix(c.Token, "@") || strings.HasPrefix(c.Headers, "@")
 }
 
-// Secrets returns the secret values of a header. It omits values of less than 4 bytes,
-// which would occur in ordinary words.
+// Secrets returns the secret values of a header. It omits values of less than 4 bytes, which would occur in ordinary
+// words.
 func Secrets(h http.Header) []string {
 	const shortest = 4
 	var values []string
@@ -72,7 +71,7 @@ func Secrets(h http.Header) []string {
 			continue
 		}
 		for _, value := range all {
-			_, credentials, _ := strings.Cut(value, " ") // behind Bearer or Basic
+			_, credentials, _ := strings.Cut(value, " ") // after Bearer or Basic
 			values = append(values, value, credentials)
 		}
 	}

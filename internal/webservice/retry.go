@@ -15,8 +15,8 @@ func Temporary(status int) bool {
 // longest bounds what RetryAfter returns, so that durations do not overflow.
 const longest = 365 * 24 * time.Hour
 
-// RetryAfter returns how long the header Retry-After asks to wait. It is a number of
-// seconds or a date (RFC 9110, 10.2.3). RetryAfter returns 0 for anything else.
+// RetryAfter returns how long the header Retry-After asks to wait. It is a number of seconds or a date (RFC 9110,
+// 10.2.3). RetryAfter returns 0 for anything else.
 func RetryAfter(h http.Header) time.Duration {
 	text := h.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {

@@ -82,7 +82,8 @@ func TestCodec_roundTrip(t *testing.T) {
 	}
 }
 
-// FuzzDecode feeds anything to every decoder. An accepted message must stay the same when it is encoded and decoded again.
+// FuzzDecode feeds anything to every decoder. An accepted message must stay the same when it is encoded and decoded
+// again.
 func FuzzDecode(f *testing.F) {
 	all := codecs()
 	for i, c := range all {

@@ -25,8 +25,8 @@ const (
 	ControlAllow  ControlAction = "allow"  // Version was disabled by the circuit breaker, and gets chunks again
 )
 
-// Control is an operator's order. Its JSON has exactly the fields that its action
-// needs. A missing or misspelt field is an error, because zero would lift a limit.
+// Control is an operator's order. Its JSON has exactly the fields that its action needs. A missing or misspelt field is
+// an error, because zero would lift a limit.
 type Control struct {
 	Action  ControlAction
 	Rate    float64 // of ControlRate; 0: no limit
@@ -87,8 +87,8 @@ func (c Control) MarshalJSON() ([]byte, error) {
 	return json.Marshal(text) //nolint:wrapcheck // json adds the context
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It refuses unknown fields, fields that the
-// action does not have, and an action without a field that it needs.
+// UnmarshalJSON implements json.Unmarshaler. It refuses unknown fields, fields that the action does not have, and an
+// action without a field that it needs.
 func (c *Control) UnmarshalJSON(b []byte) error {
 	var text controlText
 	read := json.NewDecoder(bytes.NewReader(b))
@@ -131,8 +131,8 @@ func (c *Control) UnmarshalJSON(b []byte) error {
 // Encode returns the message for VerbControl. Its numbers must be finite.
 func (c Control) Encode() Message { return encode(func(*fields) {}, mustJSON(c)) }
 
-// DecodeControl decodes the output of Encode, or a message that a person has typed without a checksum. It accepts unknown
-// actions. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
+// DecodeControl decodes the output of Encode, or a message that a person has typed without a checksum. It accepts
+// unknown actions. Errors: ErrMalformed, ErrVersion, ErrCorrupt.
 func DecodeControl(m Message) (Control, error) {
 	var c Control
 	err := decodeSummed("control", m, optional, func(f *fields) { f.jsonBody(&c) })

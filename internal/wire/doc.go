@@ -1,7 +1,6 @@
-// Package wire is the protocol: every message between fetcher, mappers, savers
-// and operators, and how it is encoded. It knows nothing about NATS;
-// internal/bus sends and receives the messages. docs/protocol.md describes the
-// same for people who write a program in another language.
+// Package wire is the protocol: every message between fetcher, mappers, savers and operators, and how it is encoded. It
+// knows nothing about NATS; internal/bus sends and receives the messages. docs/protocol.md describes the same for
+// people who write a program in another language.
 //
 //	message.go  headers and body, their limits, the checksum
 //	verbs.go    the verbs, and what several messages have in common
@@ -17,9 +16,8 @@
 //	token.go    lease tokens and signatures
 //	part.go     the headers of a message that travels in parts
 //
-// A decoder accepts only what is well formed, within the stated bounds and of
-// this protocol version, and never panics. A body that was damaged on the way
-// is ErrCorrupt; a message that no correct program sends is ErrMalformed or
+// A decoder accepts only what is well formed, within the stated bounds and of this protocol version, and never panics.
+// A body that was damaged on the way is ErrCorrupt; a message that no correct program sends is ErrMalformed or
 // ErrVersion; a message signed with another key is ErrForged.
 //
 // Once a body is in a Message, neither side may change it, so that it can be passed on without a copy.

@@ -13,12 +13,11 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// fields writes or reads the headers of a message. Each message lists its headers
-// once, in a method named fields that does both, so that writing and reading cannot
-// diverge.
+// fields writes or reads the headers of a message. Each message lists its headers once, in a method named fields that
+// does both, so that writing and reading cannot diverge.
 //
-// Writing omits optional values that are zero. Reading keeps the first error in
-// err; values that are read after it are meaningless.
+// Writing omits optional values that are zero. Reading keeps the first error in err; values that are read after it are
+// meaningless.
 type fields struct {
 	header Header
 	body   []byte
@@ -26,7 +25,7 @@ type fields struct {
 	err    error
 }
 
-// presence says whether a header is required.
+// A presence tells whether a header is required.
 type presence bool
 
 const (
@@ -58,8 +57,7 @@ func decoded[T any, P interface {
 	return v, err
 }
 
-// decode checks the protocol version and the body's checksum, and reads the headers
-// with describe.
+// decode checks the protocol version and the body's checksum, and reads the headers with describe.
 func decode(what string, m Message, describe func(*fields)) error {
 	return decodeSummed(what, m, required, describe)
 }
@@ -108,8 +106,7 @@ func (f *fields) get(key string, p presence) (string, bool) {
 	return value, has
 }
 
-// field is one header. An optional one is omitted if it is zero. show writes it and
-// parse reads it.
+// field is one header. An optional one is omitted if it is zero. show writes it and parse reads it.
 func (f *fields) field(key string, p presence, zero bool, show func() string, parse func(string) error) {
 	if f.write {
 		if p == required || !zero {
@@ -257,8 +254,8 @@ func parseHex(s string, size int) ([]byte, error) {
 	return b, nil
 }
 
-// WriteText returns s as the value of a header, cut off after most bytes: unchanged if
-// it is plain ASCII, else as a JSON string in ASCII, which begins with a quote.
+// WriteText returns s as the value of a header, cut off after most bytes: unchanged if it is plain ASCII, else as a
+// JSON string in ASCII, which begins with a quote.
 func WriteText(s string, most int) string {
 	s = Clip(s, most)
 	if isPlain(s) && strings.TrimSpace(s) == s && !strings.HasPrefix(s, `"`) {
@@ -295,8 +292,7 @@ func readText(header string, most int) (string, error) {
 	return s, nil
 }
 
-// asciiJSON encodes v, which consists of strings and finite numbers, as JSON in
-// printable ASCII.
+// asciiJSON encodes v, which consists of strings and finite numbers, as JSON in printable ASCII.
 func asciiJSON(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {

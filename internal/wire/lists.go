@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// ranges is a set of at most most numbers, written as "1-5,9". Reading returns them in
-// ascending order, each once.
+// ranges is a set of at most most numbers, written as "1-5,9". Reading returns them in ascending order, each once.
 func ranges[T ~uint64](f *fields, key string, v *[]T, most int, p presence) {
 	f.field(key, p, len(*v) == 0, func() string { return writeRanges(*v) }, func(s string) (err error) {
 		*v, err = readRanges[T](s, most)
@@ -70,8 +69,8 @@ func parseRange(text string, most uint64) (first, last uint64, err error) {
 	return first, last, err
 }
 
-// writeCounts writes the number of outputs of each object, run-length encoded:
-// "1x57,0,2" is 57 times 1, then 0, then 2.
+// writeCounts writes the number of outputs of each object, run-length encoded: "1x57,0,2" is 57 times 1, then 0, then
+// 2.
 func writeCounts(counts []int) string {
 	var text []byte
 	for i := 0; i < len(counts); {

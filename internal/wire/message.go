@@ -20,11 +20,12 @@ var (
 	ErrForged = errors.New("message is not signed with the job's key")
 )
 
-// Header holds the headers of a message. Keys are written like "Chunkline-Plan" and
-// are case-sensitive. Values are printable ASCII without a blank at either end.
+// Header holds the headers of a message. Keys are written like "Chunkline-Plan" and are case-sensitive. Values are
+// printable ASCII without a blank at either end.
 type Header map[string]string
 
-// A Message is headers and a body. The receiver may keep the body; the sender may change it once it was sent (bus.Transport).
+// A Message is headers and a body. The receiver may keep the body; the sender may change it once it was sent
+// (bus.Transport).
 type Message struct {
 	Header Header
 	Body   []byte

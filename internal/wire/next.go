@@ -15,7 +15,7 @@ type Next struct {
 	Mapper report.Mapper
 	Worker int // index of the worker that asks, from 0
 	Holding
-	Wait  time.Duration // whole milliseconds; how long the mapper waits, a later answer is lost
+	Wait  time.Duration // how long the mapper waits, in whole milliseconds; a later answer is lost
 	Epoch uint64        // the highest seen
 	Pace  time.Duration // recent time per object of this mapper; 0: not measured yet
 	Grain int           // objects that a worker maps at the same time; 0: one
@@ -64,8 +64,8 @@ type Work struct {
 	Status WorkStatus
 	Reason string // of a refusal, up to 1024 bytes
 
-	// Transform is the job's transform, in a refusal: a mapper without one adopts it, and asks again. At most MaxTransform
-	// bytes.
+	// Transform is the job's transform, in a refusal: a mapper without one adopts it, and asks again. At most
+	// MaxTransform bytes.
 	Transform string
 	Plan      chunk.PlanID
 	Epoch     uint64
@@ -102,8 +102,8 @@ type grantedLine struct {
 	Bytes   int          `json:"bytes"` // of the objects
 }
 
-// maxFlawReason bounds the reason of one flaw, in bytes, so that those of a whole chunk stay within megabytes; longer ones
-// are truncated.
+// maxFlawReason bounds the reason of one flaw, in bytes, so that those of a whole chunk stay within megabytes; longer
+// ones are truncated.
 const maxFlawReason = 300
 
 // Encode returns the answer. The body has for each piece its description, then its objects.
@@ -143,8 +143,8 @@ func (w *Work) fields(f *fields) {
 	}
 }
 
-// DecodeWork decodes the output of Encode. It checks that the body holds the objects that it describes: ErrCorrupt if not.
-// Other errors: ErrMalformed, ErrVersion.
+// DecodeWork decodes the output of Encode. It checks that the body holds the objects that it describes: ErrCorrupt if
+// not. Other errors: ErrMalformed, ErrVersion.
 func DecodeWork(m Message) (Work, error) {
 	var w Work
 	if err := decode("work", m, w.fields); err != nil {

@@ -11,11 +11,11 @@ const (
 	PartGet      = "get"
 	PartPart     = "part"
 	PartRelease  = "release"
-	PartProbe    = "probe" // asks for the max_payload of the taker's server; the answer has the same kind
+	PartProbe    = "probe" // asks for the max_payload of the responder's server; the answer has the same kind
 
 	keyPart       = "Chunkline-Part"
 	keyPartID     = "Chunkline-Part-Id"
-	keyPartAt     = "Chunkline-Part-At"     // where to send the others, or fetch them: the X above
+	keyPartAt     = "Chunkline-Part-At"     // where to send or fetch the other parts
 	keyPartTotal  = "Chunkline-Part-Total"  // bytes of the whole body
 	keyPartSize   = "Chunkline-Part-Size"   // bytes of each part except the first and the last
 	keyPartSum    = "Chunkline-Part-Sum"    // CRC32C of the whole body
@@ -40,7 +40,7 @@ func (p *PartHead) fields(f *fields) {
 	switch p.Kind {
 	case PartFirst:
 		total := uint64(max(p.Total, 0))
-		f.uint(keyPartTotal, &total, 1<<62, required) // too large has another answer than malformed
+		f.uint(keyPartTotal, &total, 1<<62, required) // a body that is too large gets another answer than a malformed header
 		p.Total = int(min(total, math.MaxInt))
 		f.int(keyPartSize, &p.Size, MaxMessage, required)
 		f.sum(keyPartSum, &p.Sum, required)

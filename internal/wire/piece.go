@@ -14,8 +14,8 @@ import (
 // MaxPieces bounds the pieces of one grant, and of one message of results.
 const MaxPieces = 1024
 
-// A piece in a body is a line of JSON that describes it, then its lines. pieceLine has the fields that the descriptions of
-// a granted piece and of a result have in common: the objects of the source, and the lease.
+// A piece in a body is a line of JSON that describes it, then its lines. pieceLine has the fields that the descriptions
+// of a granted piece and of a result have in common: the objects of the source, and the lease.
 type pieceLine struct {
 	Chunk   chunk.ID `json:"chunk"`
 	From    int      `json:"from,omitempty"` // index of its first object within the chunk
@@ -107,9 +107,8 @@ func (b *body) lines(kind string, n, lines int) ([]byte, error) {
 	return taken, checkLines(b.what, kind, taken, lines)
 }
 
-// pieces is a set of at most most pieces, written as "1-5:0-99,9:0-49": the chunks, then
-// the indexes of the objects of each of them, both inclusive. Reading returns them in
-// ascending order, each once.
+// pieces is a set of at most most pieces, written as "1-5:0-99,9:0-49": the chunks, then the indexes of the objects of
+// each of them, both inclusive. Reading returns them in ascending order, each once.
 func (f *fields) pieces(key string, v *[]chunk.Piece, most int, p presence) {
 	f.field(key, p, len(*v) == 0, func() string { return writePieces(*v) }, func(s string) (err error) {
 		*v, err = readPieces(s, most)

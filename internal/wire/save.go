@@ -51,8 +51,8 @@ type resultLine struct {
 	DeadBytes int    `json:"dead_bytes,omitempty"`
 }
 
-// Encode returns the message for VerbSave. The body has for each result its
-// description, then its outputs, then its dead letters.
+// Encode returns the message for VerbSave. The body has for each result its description, then its outputs, then its
+// dead letters.
 func (s Save) Encode() Message {
 	size := 0
 	for i := range s.Results {

@@ -11,7 +11,7 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// SyncOp is the operation that the fetcher requests of the saver.
+// SyncOp is the operation that the fetcher requests from the saver.
 type SyncOp string
 
 // The requests of a fetcher.
@@ -200,8 +200,8 @@ func (f *fields) entries(list *[]Entry) {
 	}
 }
 
-// appendEntry appends an entry, big-endian: the chunk's ID in 8 bytes, From, Objects and Of in 2 bytes each,
-// and the digest in 16 bytes.
+// appendEntry appends an entry, big-endian: the chunk's ID in 8 bytes, From, Objects and Of in 2 bytes each, and the
+// digest in 16 bytes.
 func appendEntry(body []byte, e Entry) []byte {
 	body = binary.BigEndian.AppendUint64(body, uint64(e.ID))
 	for _, n := range []int{e.From, e.Objects, e.Of} {
@@ -223,8 +223,7 @@ func isPiece(e Entry) bool {
 	return e.ID <= maxID && e.Of <= chunk.MaxSize && e.Objects >= 1 && e.From <= e.Of-e.Objects
 }
 
-// Encode returns the answer. The body is the entries, or one of Dead, Shadow and Past as
-// JSON.
+// Encode returns the answer. The body is the entries, or one of Dead, Shadow and Past as JSON.
 func (a SyncAnswer) Encode() Message { return encode(a.fields, nil) }
 
 // DecodeSyncAnswer decodes the output of Encode. Errors: ErrMalformed, ErrVersion, ErrCorrupt.

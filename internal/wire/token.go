@@ -12,8 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// A Lease is the facts that a lease token proves. Attempt and epoch are not part of it, because a late result is valid
-// unless its version was fenced since. That is why the term is part of it.
+// A Lease holds the facts that a lease token proves. Attempt and epoch are not part of it, because a late result is
+// valid unless its version was fenced since. That is why the term is part of it.
 type Lease struct {
 	Plan   chunk.PlanID
 	Piece  chunk.Piece
@@ -52,9 +52,9 @@ func checkSignature(key []byte, m Message) error {
 	return nil
 }
 
-// signature is the first 128 bits of an HMAC-SHA256, in hexadecimal, of the
-// Chunkline- headers in ascending order, one "Name: value" per line, a blank line, and
-// the body. It does not cover other headers, because servers on the way may add some.
+// signature is the first 128 bits of an HMAC-SHA256, in hexadecimal, of the Chunkline- headers in ascending order, one
+// "Name: value" per line, a blank line, and the body. It does not cover other headers, because servers on the way may
+// add some.
 func signature(key []byte, m Message) string {
 	mac := hmac.New(sha256.New, key)
 	for _, name := range slices.Sorted(maps.Keys(m.Header)) {

@@ -8,8 +8,8 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// TestTrace: the place in a trace travels with a chunk and its result. An invalid or too long one is dropped, and is never
-// an error.
+// TestTrace: the place in a trace travels with a chunk and its result. An invalid or too long one is dropped, and is
+// never an error.
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -58,8 +58,8 @@ func (f *fields) mapper(m *report.Mapper) {
 	f.flag("Chunkline-Version-Declared", &m.Declared)
 }
 
-// Holding is everything that a mapper holds. It is a complete list each time, not a change, so the fetcher needs only the
-// latest one.
+// Holding is everything that a mapper holds. It is a complete list each time, not a change, so the fetcher needs only
+// the latest one.
 type Holding struct {
 	Seq    uint64        // grows with every message of this mapper
 	Held   []chunk.Piece // every piece it holds, ascending
@@ -104,8 +104,8 @@ func (s *SinkID) fields(f *fields) {
 	f.text("Chunkline-Sink-At", &s.At, MaxLabel)
 }
 
-// Trace is the place of a piece in its OpenTelemetry trace, as in the headers of W3C
-// Trace Context. It may be empty. It is passed on, never interpreted or refused.
+// Trace is the place of a piece in its OpenTelemetry trace, as in the headers of W3C Trace Context. It may be empty. It
+// is passed on, never interpreted or refused.
 type Trace struct{ Parent, State string }
 
 const (

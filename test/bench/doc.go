@@ -31,10 +31,9 @@
 //
 // # Waiting work, trouble, slow work
 //
-// Here the transform waits, so the figures depend less on the machine's speed.
-// The mappers run before the clock starts; it runs from the start of the fetcher to
-// its exit, and for JetStream from the start of the publisher to the exit of the receiver. The ideal is the work divided by the number of workers, including a
-// mapper that is killed or slow.
+// Here the transform waits, so the figures depend less on the machine's speed. The mappers run before the clock starts;
+// it runs from the start of the fetcher to its exit, and for JetStream from the start of the publisher to the exit of
+// the receiver. The ideal is the work divided by the number of workers, including a mapper that is killed or slow.
 //
 // In slow work each worker's program logs when it finishes an object. A worker
 // idles at the end from its last object until no other worker has two objects

@@ -11,8 +11,9 @@ import (
 	"github.com/chunkline/chunkline/internal/report"
 )
 
-// TestPostgres: savers write to a PostgreSQL server that crashes in the middle of the job, and comes back with its volume. Nothing that the
-// fetcher knew to be saved is lost. A saver is killed, too. At the end the table has the outputs of every object exactly once.
+// TestPostgres: savers write to a PostgreSQL server that crashes in the middle of the job, and comes back with its
+// volume. Nothing that the fetcher knew to be saved is lost. A saver is killed, too. At the end the table has the
+// outputs of every object exactly once.
 func TestPostgres(t *testing.T) {
 	parallel(t, 720, 150)
 	const objects = 20_000
@@ -70,8 +71,9 @@ func (l *lab) sql(query string) (result string) {
 
 const myPassword = "canary-pg-71d0"
 
-// myPostgres is a server that a deleted pod leaves as a crash does: its shell ignores the signals that ask it to stop, so the grace period ends
-// with SIGKILL. Its volume stays. The user nobody runs it, because initdb needs one that the image knows, and the namespace allows no root.
+// myPostgres is a server that a deleted pod leaves as a crash does: its shell ignores the signals that ask it to stop,
+// so the grace period ends with SIGKILL. Its volume stays. The user nobody runs it, because initdb needs one that the
+// image knows, and the namespace allows no root.
 const myPostgres = `
 apiVersion: v1
 kind: Service

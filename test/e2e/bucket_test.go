@@ -14,8 +14,8 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestSaverOfBucket: a saver whose sink is a bucket is killed after the bucket has stored a commit, a part of the result and the
-// manifest, each time before it gets the answer, and started again. Every object is in the result once.
+// TestSaverOfBucket: a saver whose sink is a bucket is killed after the bucket has stored a commit, a part of the
+// result and the manifest, each time before it gets the answer, and started again. Every object is in the result once.
 func TestSaverOfBucket(t *testing.T) {
 	t.Parallel()
 	bucket := newBucket(t, "/data/out/.chunkline/log/00000000000000000004", "/data/out/part-", "/data/out/_manifest.json")

@@ -30,8 +30,8 @@ const (
 	eventsToken = "canary-events-51c0de"
 )
 
-// TestPostgresFromAPI runs the commands of "From an API into a table of yours" in docs/sinks.md as printed, at an API that asks
-// for a pause and breaks a connection. The program fails on some events; mended, it maps only those again.
+// TestPostgresFromAPI runs the commands of "From an API into a table of yours" in docs/sinks.md as printed, at an API
+// that asks for a pause and breaks a connection. The program fails on some events; mended, it maps only those again.
 func TestPostgresFromAPI(t *testing.T) {
 	t.Parallel()
 	code, commands := walk(t)
@@ -125,8 +125,8 @@ func walk(t *testing.T) (code printed, commands []string) {
 	return code, commands
 }
 
-// serveEvents serves pages of events to clients that have the token, and returns its address. The third page answers at first that it
-// is too early, and the answer with the fifth page breaks off once. Each page links to the next one.
+// serveEvents serves pages of events to clients that have the token, and returns its address. The third page answers at
+// first that it is too early, and the answer with the fifth page breaks off once. Each page links to the next one.
 func serveEvents(t *testing.T) (address string) {
 	t.Helper()
 	var early, broken atomic.Bool

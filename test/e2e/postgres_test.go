@@ -16,8 +16,8 @@ import (
 	"github.com/chunkline/chunkline/test/proc"
 )
 
-// TestPostgresWithoutConnections: a saver and a run start while all connections of the PostgreSQL server have other clients. They wait, say so
-// without the password, and finish their jobs once connections are free.
+// TestPostgresWithoutConnections: a saver and a run start while all connections of the PostgreSQL server have other
+// clients. They wait, say so without the password, and finish their jobs once connections are free.
 func TestPostgresWithoutConnections(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)

@@ -20,7 +20,7 @@
 // that computes and has deadlines runs alone. The lane that is expected to end last,
 // including the lanes that need it, starts first.
 //
-// Each lane has its own TMPDIR, and GOFLAGS with -trimpath, so that a fresh clone uses
-// what other clones have compiled, and -vet=off, as the lanes test and lint vet. While lanes run, the kernel uses huge pages.
-// Ports come from test/loopback; namespaces and containers are named after their test.
+// Each lane has its own TMPDIR, and GOFLAGS with -trimpath, so that a fresh clone uses what other clones have compiled,
+// and -vet=off, as the lanes test and lint vet. While lanes run, the kernel uses huge pages. Ports come from
+// test/loopback; namespaces and containers are named after their test.
 package main

@@ -198,9 +198,9 @@ func (r *runner) command(ctx context.Context, l *lane) (*exec.Cmd, *os.File, err
 	return cmd, log, nil
 }
 
-// useHugePages lets the kernel give every process pages of 2 MiB, as Debian's kernels do by default, and returns a function
-// that restores the setting. In some virtual machines the first access to a page takes tens of microseconds, and the lanes start
-// thousands of processes. Without the setting, or without root, the lanes only take longer.
+// useHugePages lets the kernel give every process pages of 2 MiB, as Debian's kernels do by default, and returns a
+// function that restores the setting. In some virtual machines the first access to a page takes tens of microseconds,
+// and the lanes start thousands of processes. Without the setting, or without root, the lanes only take longer.
 func useHugePages() (restore func()) {
 	const setting = "/sys/kernel/mm/transparent_hugepage/enabled" // as in: always [madvise] never
 	text, err := os.ReadFile(setting)

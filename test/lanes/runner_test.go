@@ -136,7 +136,8 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// Of a lane that failed lanes prints the beginning of each test that failed, and how to repeat it; without a test, the end.
+// Of a lane that failed lanes prints the beginning of each test that failed, and how to repeat it; without a test, the
+// end.
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	testing := `echo "ok a"; echo "--- FAIL: TestA (1s)"; seq -f a%.0f 100; echo "=== FAIL: b TestB"; echo b1; seq -f "ok %.0f" 100; exit 1`

@@ -77,8 +77,8 @@ func build(tags string) (remove func(), err error) {
 	return func() {}, compile(tags)
 }
 
-// variant names the folder of the programs that are built with tags and flags. How many packages go test builds and tests at a
-// time, and whether it vets them, changes no program.
+// variant names the folder of the programs that are built with tags and flags. How many packages go test builds and
+// tests at a time, and whether it vets them, changes no program.
 func variant(tags, flags string) string {
 	flags = strings.Join(slices.DeleteFunc(strings.Fields(flags), func(flag string) bool {
 		return strings.HasPrefix(flag, "-p=") || strings.HasPrefix(flag, "-vet=")

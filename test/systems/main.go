@@ -3,8 +3,8 @@
 //	go run ./test/systems linux/386 darwin/arm64
 //
 // It checks the types of all packages and of all that they import, including the standard library, as the compiler does
-// before it generates code. That finds what is not defined for a system, and what overflows its words, in a small part of the
-// time of a build. It does not read assembly, and links nothing.
+// before it generates code. That finds what is not defined for a system, and what overflows its words, in a small part
+// of the time of a build. It does not read assembly, and links nothing.
 package main
 
 import (

@@ -20,12 +20,12 @@ var azure = Kind{
 	},
 }
 
-// An azureServer has the interface of Azure Blob Storage. It wants a signature, and does not check it.
+// An azureServer has the interface of Azure Blob Storage. It requires a signature, but does not check it.
 type azureServer struct{ *Server }
 
 func (a *azureServer) serve(w http.ResponseWriter, r *http.Request) {
 	const container = "/me/" + Bucket
-	r.URL.RawQuery = strings.ReplaceAll(r.URL.RawQuery, "+", "%2B") // Azure takes it for itself
+	r.URL.RawQuery = strings.ReplaceAll(r.URL.RawQuery, "+", "%2B") // Azure takes it literally
 	key, isObject := strings.CutPrefix(r.URL.Path, container+"/")
 	o, there := a.get(key)
 	tag := `"` + o.version + `"`

@@ -9,9 +9,9 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 )
 
-// StartS3 starts a server that stands in for S3, with the bucket Bucket. It honours If-None-Match and If-Match of writes, as S3
-// does, and ignores conditions of reads. It checks no signatures, and never answers 409 to two writes at a time. wrap, unless it
-// is nil, may add faults.
+// StartS3 starts a server that stands in for S3, with the bucket Bucket. It honours If-None-Match and If-Match of
+// writes, as S3 does, and ignores conditions of reads. It checks no signatures, and never answers 409 to two writes at
+// a time. wrap, unless it is nil, may add faults.
 func StartS3(t testing.TB, wrap func(http.Handler) http.Handler) *s3mem.Backend {
 	t.Helper()
 	backend := s3mem.New()
@@ -26,7 +26,7 @@ func StartS3(t testing.TB, wrap func(http.Handler) http.Handler) *s3mem.Backend 
 	return backend
 }
 
-// ServeS3 starts a server, which is S3 for this test. The end of the test waits for it.
+// ServeS3 starts a server that stands in for S3 in this test. The end of the test waits for it.
 func ServeS3(t testing.TB, handler http.Handler) {
 	t.Helper()
 	server := httptest.NewServer(handler)

@@ -1,9 +1,9 @@
-// Package buckettest stands in for object storage, so that tests need no account. StartS3 uses a library; for Google's and
-// Azure's interface there is none.
+// Package buckettest stands in for object storage, so that tests need no account. StartS3 uses a library; for Google's
+// and Azure's interface there is none.
 //
-// A Server keeps the conditions of reads and writes, lists in pages, and refuses a write whose checksum is wrong. It was written from
-// the same documentation as the client, so it does not prove that the provider understands the client: it checks no credentials
-// and no limits, and its error messages are short.
+// A Server keeps the conditions of reads and writes, lists in pages, and refuses a write whose checksum is wrong. It
+// was written from the same documentation as the client, so it does not prove that the provider understands the client:
+// it checks no credentials and no limits, and its error messages are short.
 package buckettest
 
 import (
@@ -45,11 +45,11 @@ type Kind struct {
 	Setenv func(t testing.TB, url string)
 }
 
-// Kinds are those that have a stand-in here.
+// Kinds are the interfaces that have a stand-in here.
 var Kinds = []Kind{google, azure}
 
-// Start starts a server of a kind, for which the end of the test waits. All buckets that the test opens are there. wrap, unless it
-// is nil, may add faults.
+// Start starts a server of a kind, for which the end of the test waits. All buckets that the test opens are there.
+// wrap, unless it is nil, may add faults.
 func (k Kind) Start(t testing.TB, wrap func(http.Handler) http.Handler) *Server {
 	t.Helper()
 	s := &Server{objects: map[string]object{}}
@@ -63,7 +63,7 @@ func (k Kind) Start(t testing.TB, wrap func(http.Handler) http.Handler) *Server 
 	return s
 }
 
-// Put stores an object, whatever is there.
+// Put stores an object, and replaces an existing one.
 func (s *Server) Put(key, content string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +109,8 @@ func (s *Server) remove(key string) bool {
 	return there
 }
 
-// page returns keys that begin with prefix, from the token of a page on, and the token of the next page; "" if it is the last one.
+// page returns keys that begin with prefix, from the token of a page on, and the token of the next page; "" if it is
+// the last one.
 func (s *Server) page(prefix, token string) (keys []string, next string) {
 	keys = s.Keys(prefix)
 	keys = keys[sortedFrom(keys, token):]

@@ -47,8 +47,8 @@ func newConn(n *Memory, name string) *Conn {
 	return c
 }
 
-// Disconnect breaks the connection. Requests that wait for an answer get bus.ErrOffline,
-// and messages to this connection are lost. Subscriptions stay.
+// Disconnect breaks the connection. Requests that wait for an answer get bus.ErrOffline, and messages to this
+// connection are lost. Subscriptions stay.
 func (c *Conn) Disconnect() { c.leave(bus.ErrOffline, false) }
 
 // Reconnect brings the connection back.
@@ -64,9 +64,8 @@ func (c *Conn) Reconnect() {
 	c.reconnects.Add(1)
 }
 
-// Crash ends the connection as if its process had died: messages that it has received are
-// no longer handled, and messages that a pause has kept are lost. It does not wait for a
-// running handler.
+// Crash ends the connection as if its process had died: messages that it has received are no longer handled, and
+// messages that a pause has kept are lost. It does not wait for a running handler.
 func (c *Conn) Crash() {
 	c.leave(fmt.Errorf("%w: crashed", bus.ErrClosed), true)
 	c.net.unpause(c.name)
@@ -83,7 +82,7 @@ func (c *Conn) Close() {
 	}
 }
 
-// leave takes the connection down, for good or not.
+// leave ends the connection, for good or until Reconnect.
 func (c *Conn) leave(err error, forGood bool) {
 	c.mu.Lock()
 	if c.err != nil {
@@ -127,7 +126,7 @@ func (c *Conn) usable() error {
 	return nil
 }
 
-// check returns a copy of m, as a network makes it, or an error if m cannot be sent now.
+// check returns a copy of m, as a network would make it, or an error if m cannot be sent now.
 func (c *Conn) check(m wire.Message) (wire.Message, error) {
 	if err := c.usable(); err != nil {
 		return wire.Message{}, err
@@ -193,7 +192,7 @@ func (c *Conn) reply(to *Conn, ticket uint64, subject string, question, m wire.M
 	return nil
 }
 
-// removeWaiter removes and returns the channel of a request, nil if its answer is late.
+// removeWaiter removes and returns the channel of a request, or nil if the request has ended.
 func (c *Conn) removeWaiter(ticket uint64) chan<- reply {
 	c.mu.Lock()
 	defer c.mu.Unlock()

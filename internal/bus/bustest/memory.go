@@ -21,14 +21,14 @@ type Packet struct {
 	Subject  string
 	Reply    bool // an answer; Subject is then that of the request
 	wire.Message
-	Question wire.Message // what an answer answers, as it was sent
+	Question wire.Message // of an answer: the request, as it was sent
 }
 
 // Fate is what happens to a packet. The zero value delivers it at once.
 type Fate struct {
 	Drop    bool          // it never arrives
-	Copies  int           // it arrives as many times more
-	Delay   time.Duration // it arrives later, others may overtake it
+	Copies  int           // it arrives this many times more
+	Delay   time.Duration // it arrives later; others may overtake it
 	Reorder bool          // the next packet to the same receiver overtakes it
 	Corrupt bool          // a bit of its body flips; without a body its protocol version
 }
@@ -62,8 +62,8 @@ func NewMemory(o Options) *Memory {
 	}
 }
 
-// SetHook lets hook decide the fate of packets from now on; nil ends the faults. hook is
-// called for one packet after the other, and must not wait.
+// SetHook lets hook decide the fate of packets from now on; nil ends the faults. hook is called for one packet at a
+// time and must not block.
 func (n *Memory) SetHook(hook func(Packet) Fate) {
 	var turn sync.Mutex
 	n.mu.Lock()
@@ -102,8 +102,7 @@ func Random(seed uint64, r Rates) func(Packet) Fate {
 	}
 }
 
-// Connect makes a connection. The name is for packets; several connections may
-// have the same.
+// Connect makes a connection. The name is for packets; several connections may have the same.
 func (n *Memory) Connect(name string) *Conn {
 	c := newConn(n, name)
 	n.mu.Lock()

@@ -6,8 +6,8 @@ type keptPacket struct {
 	deliver  func()
 }
 
-// Pause keeps all packets from and to the connections of that name, in order, until
-// Resume. To the others the process seems to be stopped, but its own clock continues.
+// Pause keeps all packets from and to the connections of that name, in order, until Resume. To the others the process
+// seems to be stopped, but its own clock continues.
 func (n *Memory) Pause(name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

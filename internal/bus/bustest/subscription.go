@@ -17,7 +17,7 @@ type subscription struct {
 	mu    sync.Mutex
 	queue []bus.Delivery // guarded by mu
 	last  bool           // guarded by mu; no more messages are accepted
-	dead  bool           // guarded by mu; nor are those in queue handled
+	dead  bool           // guarded by mu; messages in queue are not handled either
 	wake  chan struct{}
 	done  chan struct{}
 }
@@ -77,7 +77,7 @@ func (s *subscription) send(from *Conn, subject string, m wire.Message, reply fu
 func (s *subscription) signal() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // it will wake anyway
+	default: // it is going to wake anyway
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 const subject = "chunkline." + job + "." + verb
 
-// raw serves a subject beside the bus, with answers that no bus would give.
+// raw serves a subject without a bus, with answers that no bus would send.
 func (s *suite) raw(t bus.Transport, subject string, handle func(bus.Delivery)) {
 	s.t.Helper()
 	stop, err := t.Listen(bus.Listener{

@@ -129,7 +129,7 @@ func testAway(t *testing.T, s *suite) {
 	s.wantError("request while away", err, bus.ErrOffline)
 	s.wantError("publish while away", client.Publish(verb, text("x")), bus.ErrOffline)
 	s.wantError("flush while away", client.Flush(s.patience()), bus.ErrOffline)
-	for server.Online() { // its own notice may come a little later
+	for server.Online() { // the server may notice it a little later
 		_ = server.Flush(s.patience())
 	}
 	s.wantError("reply while away", r.Reply(text("x")), bus.ErrOffline)
@@ -155,7 +155,7 @@ func testAway(t *testing.T, s *suite) {
 	}
 }
 
-// testLost: the channel of a connection is closed when that one breaks, and stays so.
+// testLost: the channel that Lost returns is closed when that connection breaks, and stays closed.
 func testLost(t *testing.T, s *suite) {
 	client := s.transport(bus.RoleMapper)
 	for range 2 {
@@ -193,7 +193,7 @@ func testClosed(t *testing.T, s *suite) {
 	}()
 	<-heard
 	client.Close()
-	client.Close() // again does no harm
+	client.Close() // a second Close does no harm
 	s.wantError("request that waited", <-waiting, bus.ErrClosed)
 	<-client.Closed()
 	s.wantError("Err", client.Err(), bus.ErrClosed)

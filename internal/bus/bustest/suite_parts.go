@@ -13,8 +13,7 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// pattern is n bytes that show it when parts are exchanged: its period, a
-// prime, goes into no size of a part.
+// pattern returns n bytes that differ if two parts are swapped: its period is a prime, which divides no size of a part.
 func pattern(n int) []byte {
 	period := make([]byte, 65521)
 	for i := range period {
@@ -34,7 +33,7 @@ func (s *suite) sized(b *bus.Bus) {
 	}))
 }
 
-// exchange sends and asks for so many bytes.
+// exchange sends a request of send bytes and asks for an answer of want bytes.
 func (s *suite) exchange(b *bus.Bus, send, want int) {
 	s.t.Helper()
 	header := wire.Header{"Chunkline-Sent": strconv.Itoa(send), "Chunkline-Want": strconv.Itoa(want)}
@@ -67,7 +66,7 @@ func testSizes(_ *testing.T, s *suite) {
 func testLarge(_ *testing.T, s *suite) {
 	s.sized(s.bus(bus.RoleSaver))
 	client := s.bus(bus.RoleMapper)
-	s.exchange(client, 10, 8<<20) // an object that is handed out; larger ones have more parts, and nothing else
+	s.exchange(client, 10, 8<<20) // a large object; larger ones differ only in the number of parts
 	s.exchange(client, 8<<20, 0)  // a result
 	var mappers sync.WaitGroup
 	for range 3 {
@@ -77,7 +76,7 @@ func testLarge(_ *testing.T, s *suite) {
 	mappers.Wait()
 }
 
-// tapped is a transport that tells of what arrives for a topic.
+// tapped is a transport that reports the messages that arrive for a topic.
 type tapped struct {
 	bus.Transport
 	topic string
@@ -96,7 +95,7 @@ func (t *tapped) Listen(l bus.Listener) (func(context.Context), error) {
 func testTakerDiesTaking(_ *testing.T, s *suite) { s.takerDies(8<<20, 10) }
 func testTakerDiesGiving(_ *testing.T, s *suite) { s.takerDies(10, 8<<20) }
 
-// takerDies lets the taker of a message in parts die half way, and asks again.
+// takerDies closes the responder's connection in the middle of a message in parts, and asks again.
 func (s *suite) takerDies(send, want int) {
 	dying := s.transport(bus.RoleSaver)
 	var parts atomic.Int64
@@ -112,12 +111,11 @@ func (s *suite) takerDies(send, want int) {
 	header := wire.Header{"Chunkline-Sent": strconv.Itoa(send), "Chunkline-Want": strconv.Itoa(want)}
 	_, err := client.Request(s.patience(), verb, wire.Message{Header: header, Body: pattern(send)})
 	s.wantError("request to a taker that dies", err, bus.ErrNobody)
-	s.sized(s.bus(bus.RoleSaver)) // another one takes it whole
+	s.sized(s.bus(bus.RoleSaver)) // another one gets the whole message
 	s.exchange(client, send, want)
 }
 
-// testPartsSerial: while a message in one piece is handled, one in parts that
-// has come in full waits.
+// testPartsSerial: while a single message is being handled, a complete message in parts waits.
 func testPartsSerial(t *testing.T, s *suite) {
 	begun, last := make(chan struct{}), make(chan struct{}) // of the parts that come
 	entered, large := make(chan struct{}), make(chan struct{})
@@ -139,7 +137,7 @@ func testPartsSerial(t *testing.T, s *suite) {
 			select {
 			case <-large:
 				t.Error("two handlers at a time")
-			case <-time.After(50 * time.Millisecond): // in which a wrong one would come
+			case <-time.After(50 * time.Millisecond): // a wrong call would come within this time
 			}
 		} else {
 			close(large)
@@ -192,8 +190,8 @@ func testHidden(t *testing.T, s *suite) {
 	}
 }
 
-// testReuse: once a message was sent, its sender may use the memory of the body again. Answers
-// that the bus keeps are an exception, which ReplyFrom reports.
+// testReuse: once a message is sent, its sender may use the memory of the body again. Answers that the bus keeps are an
+// exception, which ReplyFrom reports.
 func testReuse(t *testing.T, s *suite) {
 	server, client := s.bus(bus.RoleSaver), s.bus(bus.RoleMapper)
 	requests, free := make(chan *bus.Request, 10), make(chan bool, 10)

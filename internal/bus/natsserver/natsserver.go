@@ -1,5 +1,5 @@
-// Package natsserver runs a NATS server in this process, for chunkline run and for tests. It is a package of its own so that
-// programs that only connect to a server do not contain one.
+// Package natsserver runs a NATS server in this process, for chunkline run and for tests. It is a package of its own so
+// that programs that only connect to a server do not contain one.
 package natsserver
 
 import (
@@ -21,11 +21,10 @@ import (
 
 // Options are the options of a server.
 type Options struct {
-	// Listen is the host:port to listen on; port 0: any free one. Empty: only this
-	// process can connect.
+	// Listen is the host:port to listen on; port 0: any free one. Empty: only this process can connect.
 	Listen string
-	// Token is the token that all clients need, including those of this process. Empty:
-	// any client that reaches the port can connect.
+	// Token is the token that all clients need, including those of this process. Empty: any client that reaches the
+	// port can connect.
 	Token string
 	Log   zerolog.Logger // gets warnings and errors
 }
@@ -45,8 +44,8 @@ const (
 	maxPending    = 256 << 20 // bytes that wait for one client to read them; NATS's default, 64 MiB, is 64 results of 1 MiB
 )
 
-// Start starts a server. If Listen is not a host:port, the error is bus.ErrSettings. If
-// the port is taken, the error says so.
+// Start starts a server. If Listen is not a host:port, the error is bus.ErrSettings. If the port is taken, the error
+// says so.
 func Start(o Options) (*Server, error) {
 	options := &server.Options{
 		ServerName: "chunkline-" + rand.Text()[:8], NoSigs: true, DontListen: o.Listen == "",
@@ -75,8 +74,7 @@ func Start(o Options) (*Server, error) {
 	return &Server{server: s, listen: o.Listen != "", token: o.Token}, nil
 }
 
-// listenAddress checks that an address is valid and free. The server itself would only
-// log that it is not.
+// listenAddress checks that an address is valid and free. The server itself would only log that it is not.
 func listenAddress(address string) (host string, port int, err error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err == nil {

@@ -1,5 +1,5 @@
-// Package kinds opens sinks by their spec. Another kind needs a package that passes the suite in sinktest, a case in IsStore, Open
-// and OpenExisting, and in cmd/chunkline/store.go the name of the folder for its input.
+// Package kinds opens sinks by their spec. A new kind needs a package that passes the suite in sinktest, a case in
+// IsStore, Open and OpenExisting, and in cmd/chunkline/store.go the name of the folder for its input.
 package kinds
 
 import (
@@ -33,18 +33,18 @@ var (
 	_ Sink = (*objectsink.Sink)(nil)
 )
 
-// IsStore reports whether spec names a sink that is no folder: a database or a bucket.
+// IsStore reports whether spec names a sink that is not a folder: a database or a bucket.
 func IsStore(spec string) bool { return sqlsink.IsSpec(spec) || objectsink.IsSpec(spec) }
 
 // IsDatabase reports whether spec names a database, which may have several jobs.
 func IsDatabase(spec string) bool { return sqlsink.IsSpec(spec) }
 
-// Open opens the sink that spec names for a job, and creates it if it does not exist. Errors are those of sink.Open. Opening a store
-// ends early with ctx.
+// Open opens the sink that spec names for a job, and creates it if it does not exist. Errors are those of sink.Open.
+// Opening a store ends early with ctx.
 //
-// Open waits while a database server accepts no connections because it has too many clients, starts, shuts down or recovers. It
-// calls note with the error of each failed attempt, and with nil once the sink is open. After the server has given such an answer
-// once, Open also waits while the server cannot be reached.
+// Open waits while a database server accepts no connections because it has too many clients, starts, shuts down or
+// recovers. It calls note with the error of each failed attempt, and with nil once the sink is open. After the server
+// has given such an answer once, Open also waits while the server cannot be reached.
 func Open(ctx context.Context, spec, job string, note func(error)) (Sink, error) {
 	return openWaiting(ctx, func() (Sink, error) {
 		switch {
@@ -57,8 +57,8 @@ func Open(ctx context.Context, spec, job string, note func(error)) (Sink, error)
 	}, note)
 }
 
-// OpenExisting opens the sink of a job in a store, for a command that reads or repairs it. job may be empty if the store has
-// one job. It waits as Open does.
+// OpenExisting opens the sink of a job in a store, for a command that reads or repairs it. job may be empty if the
+// store has one job. It waits as Open does.
 func OpenExisting(ctx context.Context, spec, job string, readOnly bool, note func(error)) (Sink, error) {
 	return openWaiting(ctx, func() (Sink, error) {
 		if sqlsink.IsSpec(spec) {

@@ -99,8 +99,8 @@ func (story *story) seen(t *testing.T, m *memory) int {
 	return 0
 }
 
-// TestCrash ends the process after each single write and deletion. A reader of the manifest finds an old result or the new
-// one. A new process continues, and has the whole result in the end.
+// TestCrash ends the process after each single write and deletion. A reader of the manifest finds an old result or the
+// new one. A new process continues, and has the whole result in the end.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	story, m := newStory(), newMemory()

@@ -55,8 +55,8 @@ func (s *Sink) url(key string) string { return s.o.scheme + s.o.bucket + "/" + k
 // errTaken means that another process has created the object.
 var errTaken = errors.New("another process has written it")
 
-// create creates an object, and returns errTaken if the key has another content. Answers may be lost, so it reads the object
-// back unless the write succeeded.
+// create creates an object, and returns errTaken if the key has other content. Answers may be lost, so it reads the
+// object back unless the write succeeded.
 func (s *Sink) create(ctx context.Context, key, mediaType string, content []byte) error {
 	begin := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, mostPause) {

@@ -24,12 +24,13 @@ type Options struct {
 	Existing bool // the job must exist
 }
 
-// Open opens the sink of a job at the prefix that spec names, and creates it if it does not exist. It ends early with ctx.
+// Open opens the sink of a job at the prefix that spec names, and creates it if it does not exist. It ends early with
+// ctx.
 //
 //	s3://BUCKET/PREFIX?format=jsonl.zst&size=64MiB
 //
-// or with another scheme of bucket.CutScheme. format is that of the parts with outputs: JSON Lines (jsonl, jsonl.gz, jsonl.zst) or a
-// table (csv, csv.gz, csv.zst, parquet). size is the size of a part to aim at. With ReadOnly or
+// or with another scheme of bucket.CutScheme. format is that of the parts with outputs: JSON Lines (jsonl, jsonl.gz,
+// jsonl.zst) or a table (csv, csv.gz, csv.zst, parquet). size is the size of a part to aim at. With ReadOnly or
 // Existing, job may be empty.
 //
 // Errors are ErrSettings, ErrUnreachable, ErrNotSink, ErrForeign, ErrFormat, ErrOtherJob, ErrFull and ErrDamaged.
@@ -195,8 +196,8 @@ func (s *Sink) admit(l *loaded) error {
 	return nil
 }
 
-// checkConditions writes the first entry of the log again, which a server with conditional writes refuses. If the server
-// accepts it, the entry is as before.
+// checkConditions writes the first entry of the log again, which a server with conditional writes refuses. If the
+// server accepts it, the entry is as before.
 func (s *Sink) checkConditions(ctx context.Context) error {
 	first, err := s.get(ctx, s.entryKey(1), 0, maxEntry)
 	if err != nil {

@@ -21,8 +21,9 @@ type part struct {
 	SHA256 string `json:"sha256"`
 }
 
-// writeParts writes the parts of a generation. It returns the manifest that lists them. The error is errOvertaken if the committed
-// pieces have changed since: a reader of the manifest must not see parts of two states, and the columns of one may not fit the other.
+// writeParts writes the parts of a generation. It returns the manifest that lists them. The error is errOvertaken if
+// the committed pieces have changed since: a reader of the manifest must not see parts of two states, and the columns
+// of one may not fit the other.
 func (s *Sink) writeParts(ctx context.Context, now *state, g generation) (*manifest, error) {
 	m, err := s.tryParts(ctx, now, g)
 	if s.state.Load().content != g.Content {
@@ -69,8 +70,8 @@ func (s *Sink) tryParts(ctx context.Context, now *state, g generation) (*manifes
 	}, nil
 }
 
-// explainTable says what to do about outputs that make no table. Those of which each cannot be a row are dead letters, unless
-// the parts had another format when they were committed.
+// explainTable adds advice to an error about outputs that cannot become a table. An output that cannot be a row has
+// become a dead letter, unless the parts had another format when it was committed.
 func explainTable(err error) error {
 	if errors.Is(err, tabular.ErrNoRow) || errors.Is(err, tabular.ErrNoTable) {
 		return fmt.Errorf("%w (all results stay in the log: run again with format=jsonl)", err)
@@ -166,7 +167,7 @@ func (w *partWriter) end(ctx context.Context) error {
 	return err
 }
 
-// otherPart returns the error for a part that exists with another content. Only savers of this job know the generation's
+// otherPart returns the error for a part that exists with other content. Only savers of this job know the generation's
 // name, and one of them may have written it while results were committed.
 func (s *Sink) otherPart(ctx context.Context, key string, g generation) error {
 	if err := s.Refresh(ctx); err != nil {

@@ -41,7 +41,7 @@ const (
 	leastSize, usualSize, mostSize = 1 << 20, 64 << 20, 1 << 30
 )
 
-// form says how a place in a bucket with this scheme is named.
+// form is a hint that shows how to name a place in a bucket with this scheme.
 func form(scheme string) string {
 	return "use " + scheme + "BUCKET/PREFIX, with ?format=jsonl.zst and &size=64MiB if you like"
 }

@@ -81,8 +81,8 @@ func TestKindsAreSinks(t *testing.T) {
 	}
 }
 
-// A connection that breaks off after the server has stored an entry hides the answer. The client repeats the request, which
-// the server refuses; the sink finds its own entry.
+// A connection that breaks off after the server has stored an entry hides the answer. The client repeats the request,
+// which the server refuses; the sink finds its own entry.
 func TestAnswerIsLost(t *testing.T) {
 	t.Run("s3", func(t *testing.T) {
 		checkLostAnswers(t, "s3://", func(wrap func(http.Handler) http.Handler) { buckettest.StartS3(t, wrap) })

@@ -19,8 +19,8 @@ import (
 	"github.com/chunkline/chunkline/internal/tabular"
 )
 
-// rowsOf returns the rows of all parts that the manifest lists, as other programs read them: the columns' names of each part,
-// and the fields.
+// rowsOf returns the rows of all parts that the manifest lists, as other programs read them: the columns' names of each
+// part, and the fields.
 func rowsOf(t *testing.T, m *memory, format tabular.Format) (names, rows []string) {
 	t.Helper()
 	var list manifest
@@ -74,8 +74,8 @@ func rowsOf(t *testing.T, m *memory, format tabular.Format) (names, rows []strin
 	return names, rows
 }
 
-// tables returns three results, and the rows of a format that their outputs become, but for that of object 2. The first two
-// are larger than any buffer before the bucket.
+// tables returns three results, and the rows of a format that their outputs become, but for that of object 2. The first
+// two are larger than any buffer before the bucket.
 func tables(format tabular.Format) (all []sink.Result, rows []string) {
 	noise := make([]byte, 300_000)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(noise) // it never fails
@@ -90,8 +90,8 @@ func tables(format tabular.Format) (all []sink.Result, rows []string) {
 	return all, []string{`["1" ""]`, `["" "` + long + `"]`, `["" "x, ` + long + `"]`, `["5" ""]`}
 }
 
-// TestTables: the parts of a table have the columns of all outputs, an output that is no row becomes a dead letter, and a part
-// that was deleted is written again with the same bytes.
+// TestTables: the parts of a table have the columns of all outputs, an output that is no row becomes a dead letter, and
+// a part that was deleted is written again with the same bytes.
 func TestTables(t *testing.T) {
 	t.Parallel()
 	for _, format := range formats {
@@ -134,8 +134,8 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// TestTableChangesInFinish: another process replaces a result after Finish has read the columns, and the new output has another
-// key. Finish begins again.
+// TestTableChangesInFinish: another process replaces a result after Finish has read the columns, and the new output has
+// another key. Finish begins again.
 func TestTableChangesInFinish(t *testing.T) {
 	t.Parallel()
 	o := testSettings
@@ -177,7 +177,8 @@ func TestTableChangesInFinish(t *testing.T) {
 	}
 }
 
-// TestNoTable: outputs that were committed as lines and make no table are an error that names the object. Nothing is lost.
+// TestNoTable: outputs that were committed as lines and make no table are an error that names the object. Nothing is
+// lost.
 func TestNoTable(t *testing.T) {
 	t.Parallel()
 	m := newMemory()

@@ -10,7 +10,7 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// A Replacer is what Replace needs of a sink.
+// A Replacer has the methods of a sink that Replace needs.
 type Replacer interface {
 	Records(ctx context.Context) iter.Seq2[sink.Record, error]
 	Replace(ctx context.Context, old sink.Record, results ...sink.Result) error
@@ -22,7 +22,7 @@ type redoer interface {
 	Redo(ctx context.Context, version string) (sink.Redone, error)
 }
 
-// Replace replaces the committed result of a piece, whatever it is.
+// Replace replaces the committed result of a piece without checking which result it is.
 func Replace(t *testing.T, s Replacer, result sink.Result) error {
 	return s.Replace(t.Context(), recordOf(t, s, result), result)
 }

@@ -1,5 +1,5 @@
-// Package sinktest is the suite that every kind of sink must pass. It does not know how a sink stores results, so each kind
-// tests its own faults and crashes.
+// Package sinktest is the suite that every kind of sink must pass. It does not know how a sink stores results, so each
+// kind tests its own faults and crashes.
 //
 // A kind calls Run with a function that opens one of its sinks:
 //
@@ -25,14 +25,15 @@ import (
 	"github.com/chunkline/chunkline/internal/tabular"
 )
 
-// Open opens the sink named where for a job, and creates it if it does not exist. where is a path that does not exist the
-// first time; a kind without paths uses it as a name that is unique to the test. The suite closes the sink.
+// Open opens the sink named where for a job, and creates it if it does not exist. where is a path that does not exist
+// the first time; a kind without paths uses it as a name that is unique to the test. The suite closes the sink.
 type Open func(t *testing.T, where, job string) (saver.Sink, error)
 
 // Job is the job of all sinks of the suite except one.
 const Job = "suite"
 
-// MaxChunk is the largest chunk ID that every sink accepts, and roughly the largest ordinal: databases have signed numbers.
+// MaxChunk is the largest chunk ID that every sink accepts, and roughly the largest ordinal: databases have signed
+// numbers.
 const MaxChunk = 1<<63 - 1
 
 // Run runs the suite; each test has a sink of its own.
@@ -208,7 +209,7 @@ func sameFile(t *testing.T, path string, want []byte) {
 	}
 }
 
-// Content returns what an ordered file of a name holds that has these lines.
+// Content returns the content of an ordered file with this name and these lines.
 func Content(name string, lines []byte) []byte {
 	var content bytes.Buffer
 	compressed, err := sink.Compress(name, &content)
@@ -241,8 +242,8 @@ func writeTable(w io.Writer, format tabular.Format, lines []byte) error {
 	return errors.Join(err, table.Close())
 }
 
-// Expect returns what a sink must hold after results, given in input order: the counts, the ordered outputs and the ordered
-// dead letters.
+// Expect returns what a sink must hold after results, given in input order: the counts, the ordered outputs and the
+// ordered dead letters.
 func Expect(results ...sink.Result) (sum sink.Summary, outputs, dead []byte) {
 	have := 0 // objects of the chunk
 	for i, r := range results {
@@ -264,8 +265,8 @@ func Expect(results ...sink.Result) (sum sink.Summary, outputs, dead []byte) {
 	return sum, outputs, dead
 }
 
-// Result makes the result of a chunk whose objects have these numbers of outputs; -1 stands for a dead letter. salt makes
-// different outputs of the same objects.
+// Result makes the result of a chunk whose objects have these numbers of outputs; -1 stands for a dead letter. salt
+// makes different outputs of the same objects.
 func Result(id chunk.ID, first uint64, salt string, counts ...int) sink.Result {
 	r := sink.Result{
 		Chunk: id, Of: len(counts), First: first, Objects: len(counts), Digest: Digest(id, "source"),

@@ -66,8 +66,8 @@ func testForeignKeys(t *testing.T, spec, says string, db *sql.DB) {
 	}
 }
 
-// testReferredRows tests that rows to which others refer are not removed, and that the error says so. says names the foreign key; the
-// name of the table that has it ends with immediate or deferred.
+// testReferredRows tests that rows to which others refer are not removed, and that the error says so. says names the
+// foreign key; the name of the table that has it ends with immediate or deferred.
 func testReferredRows(t *testing.T, spec, says string, db *sql.DB) {
 	for name, deferred := range map[string]string{"immediate": "", "deferred": " DEFERRABLE INITIALLY DEFERRED"} {
 		t.Run("referred rows, "+name, func(t *testing.T) {

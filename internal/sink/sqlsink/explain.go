@@ -50,11 +50,11 @@ type connectError struct {
 func (e *connectError) Error() string { return e.text }
 func (e *connectError) Unwrap() error { return e.err }
 
-// refusedTLS is how the client library says that the server has no TLS. With sslmode=prefer, the default, it connects once more without,
-// and that failure is the cause.
+// refusedTLS is the client library's text for a server without TLS. With sslmode=prefer, the default, the library then
+// connects again without TLS, and the error of that attempt is the cause.
 const refusedTLS = "server refused TLS connection"
 
-// explainConnect gives each cause once, though the client library tries each address with TLS and without.
+// explainConnect returns each cause once, although the client library tries each address with TLS and without.
 func explainConnect(err *pgconn.ConnectError) *connectError {
 	e := &connectError{err: err}
 	var causes []string

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// liteRows is a table of the user in SQLite. SQLite columns do not enforce types, so JSON values become the nearest type:
-// numbers INTEGER or REAL, booleans 0 or 1, arrays and objects their JSON text.
+// liteRows is a table of the user in SQLite. SQLite columns do not enforce types, so JSON values become the nearest
+// type: numbers INTEGER or REAL, booleans 0 or 1, arrays and objects their JSON text.
 type liteRows struct{ *table }
 
 func (w liteRows) insert() string {

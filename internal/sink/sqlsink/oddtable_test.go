@@ -10,8 +10,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// testOddOutputs tests outputs that are not one JSON value, or are nested so deep that a dead letter cannot embed them. They become
-// dead letters. The mappers of others may send such outputs, and they must not end the sink.
+// testOddOutputs tests outputs that are not one JSON value, or are nested so deep that a dead letter cannot embed them.
+// They become dead letters. The mappers of others may send such outputs, and they must not end the sink.
 func testOddOutputs(t *testing.T, spec string, db *sql.DB) {
 	if _, err := db.Exec(`CREATE TABLE odd (id INT)`); err != nil {
 		t.Fatal(err)

@@ -102,7 +102,8 @@ func (l *link) carry(client net.Conn) {
 	}
 }
 
-// The answer to COMMIT is lost, because the connection breaks or is silent: everything is there once, and the saver is told so.
+// The answer to COMMIT is lost, because the connection breaks or is silent: everything is there once, and the saver is
+// told so.
 func testPartition(t *testing.T, server *postgrestest.Server) {
 	url := server.NewDatabase(t)
 	server.Exec(t, url, makeObjects)
@@ -139,7 +140,8 @@ func testPartition(t *testing.T, server *postgrestest.Server) {
 	wantObjectsOnce(t, s, url, all)
 }
 
-// Two jobs replace the same rows in opposite order. PostgreSQL ends one of two deadlocked transactions, and the sink repeats it.
+// Two jobs replace the same rows in opposite order. PostgreSQL ends one of two deadlocked transactions, and the sink
+// repeats it.
 func testDeadlocks(t *testing.T, server *postgrestest.Server) {
 	url := server.NewDatabase(t)
 	server.Exec(t, url, "CREATE TABLE people (id int PRIMARY KEY, job text)")

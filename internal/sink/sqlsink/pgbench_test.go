@@ -24,9 +24,9 @@ const (
 	roundRows   = roundGroups * groupRows
 )
 
-// BenchmarkPostgres compares commits with psql's \copy of the same rows into a table of the same shape. In an iteration each
-// way writes a round of rows, one way after the other, so that other load affects all of them. \copy writes its round in one
-// transaction, which is the best case for it. CPU time is that of the client and of the server.
+// BenchmarkPostgres compares commits with psql's \copy of the same rows into a table of the same shape. In an iteration
+// each way writes a round of rows, one way after the other, so that other load affects all of them. \copy writes its
+// round in one transaction, which is the best case for it. CPU time is that of the client and of the server.
 func BenchmarkPostgres(b *testing.B) {
 	server := postgrestest.Start(b)
 	url := server.NewDatabase(b)
@@ -44,8 +44,8 @@ func BenchmarkPostgres(b *testing.B) {
 	}))
 }
 
-// A way writes rows. prepare makes a round of them and returns the function that writes it, which returns the CPU time of other
-// processes than this one and the server.
+// A way writes rows. prepare makes a round of them and returns the function that writes it, which returns the CPU time
+// of other processes than this one and the server.
 type way struct {
 	name     string
 	baseline bool // the ways that follow are compared with it

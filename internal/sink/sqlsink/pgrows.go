@@ -12,7 +12,8 @@ import (
 )
 
 // pgRows is a table of the user in PostgreSQL. The server gets the objects as one JSON array and makes rows of them
-// (json_to_recordset), so values are converted by the rules of the columns' types, including arrays and composite types.
+// (json_to_recordset), so values are converted by the rules of the columns' types, including arrays and composite
+// types.
 type pgRows struct {
 	*table
 	insert string // without ON CONFLICT
@@ -59,9 +60,9 @@ func (w *pgRows) probe(ctx context.Context, from querier, mode string) error {
 	return w.probeArbiters(ctx, from)
 }
 
-// probeArbiters returns an error if a constraint that ON CONFLICT would use is deferrable. PostgreSQL does not allow that, and says
-// so only when it inserts a row. With a key, ON CONFLICT uses the unique constraints on exactly these columns, otherwise all
-// constraints.
+// probeArbiters returns an error if a constraint that ON CONFLICT would use is deferrable. PostgreSQL does not allow
+// that, and reports it only when it inserts a row. With a key, ON CONFLICT uses the unique constraints on exactly these
+// columns, otherwise all constraints.
 func (w *pgRows) probeArbiters(ctx context.Context, from querier) error {
 	const query = `SELECT quote_ident(conname), regexp_replace(pg_get_constraintdef(oid), ' DEFERRABLE( INITIALLY DEFERRED)?$', '') FROM pg_constraint,
 		LATERAL (SELECT array_agg(attname::text) AS columns FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)) AS own

@@ -55,8 +55,8 @@ func testPostgresTable(t *testing.T, server *postgrestest.Server) {
 	}
 }
 
-// Constraints that PostgreSQL does not allow for ON CONFLICT are refused before the first row, and the error has the statement that mends
-// them. Other deferrable constraints do not matter.
+// Constraints that PostgreSQL does not allow for ON CONFLICT are refused before the first row, and the error has the
+// statement that mends them. Other deferrable constraints do not matter.
 func testDeferrableArbiters(t *testing.T, server *postgrestest.Server) {
 	url := server.NewDatabase(t)
 	server.Exec(t, url, `CREATE TABLE "Seats" (row int, seat int, guest text UNIQUE DEFERRABLE, CONSTRAINT "One each" PRIMARY KEY (row, seat) DEFERRABLE INITIALLY DEFERRED);
@@ -86,7 +86,8 @@ func testDeferrableArbiters(t *testing.T, server *postgrestest.Server) {
 	refused(seats+"&mode=ignore", `CONSTRAINT "Seats_guest_key" UNIQUE (guest)`)
 }
 
-// A constraint that PostgreSQL would check when it commits makes dead letters of the objects that break it, and of no others.
+// A constraint that PostgreSQL would check when it commits makes dead letters of the objects that break it, and of no
+// others.
 func testDeferredConstraints(t *testing.T, server *postgrestest.Server) {
 	url := server.NewDatabase(t)
 	db, err := sql.Open("pgx", url)

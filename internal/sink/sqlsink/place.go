@@ -51,8 +51,9 @@ func (s *Sink) place(ctx context.Context, t *tx, objects []object) ([]refusal, e
 	return append(refused, more...), err
 }
 
-// placeAgain puts those refused objects once more whose rows refer to a row that was missing. Halving may have put them before the
-// object that makes this row. It repeats this while at least half of them fit, so it costs about twice the halving at most.
+// placeAgain inserts the refused objects again whose rows refer to a row that was missing: halving may have inserted
+// them before the object that makes that row. It repeats this while at least half of them fit, so it costs at most
+// about twice as much as the halving.
 func (s *Sink) placeAgain(ctx context.Context, t *tx, refused []refusal) ([]refusal, error) {
 	for {
 		var lacking []object
@@ -76,8 +77,8 @@ func (s *Sink) placeAgain(ctx context.Context, t *tx, refused []refusal) ([]refu
 	}
 }
 
-// isObject reports whether an output is one JSON object. PostgreSQL gets all outputs as one array, in which two values after each other
-// would be two rows.
+// isObject reports whether an output is one JSON object. PostgreSQL gets all outputs as one array, in which two values
+// after each other would be two rows.
 func isObject(output []byte) bool {
 	begin := chunk.SkipBlanks(output, 0)
 	if begin == len(output) || output[begin] != '{' {

@@ -131,8 +131,8 @@ func testTwoSavers(t *testing.T, server *postgrestest.Server) {
 	}
 }
 
-// A server that is killed in the middle of commits, and started again: what was answered is there, each piece is there once, and
-// the savers go on without being started again.
+// A server that is killed in the middle of commits, and started again: what was answered is there, each piece is there
+// once, and the savers go on without being started again.
 func testKilledServer(t *testing.T, server *postgrestest.Server) {
 	url := server.NewDatabase(t)
 	savers := []*sqlsink.Sink{openPostgres(t, url, "job"), openPostgres(t, url, "job")}
@@ -262,8 +262,8 @@ func testTooManyClients(t *testing.T, server *postgrestest.Server) {
 	server.Restart(t)
 }
 
-// Errors of opening have their cause once, first, and say what to do. Without sslmode the client library also tries TLS, which the
-// server does not have.
+// Errors of opening have their cause once, first, and say what to do. Without sslmode the client library also tries
+// TLS, which the server does not have.
 func testErrorsOfOpening(t *testing.T, server *postgrestest.Server) {
 	url := strings.Replace(server.NewDatabase(t), "sslmode=disable", "application_name=test", 1)
 	openPostgres(t, url+"&statement_timeout=60s&search_path=public", "a-job")

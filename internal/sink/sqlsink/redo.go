@@ -12,16 +12,17 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// Replace replaces the result of a committed piece by results that together have its objects, in one transaction, for dead
-// letters that were retried. Objects whose outputs do not fit become dead letters again, also in results. It does not touch the rows of objects whose outputs stay the same. old is the record that they
-// were made from: if the piece has another one by now, it stays. Errors are those of Commit, and ErrNoChunk, ErrChanged and
-// ErrConflict, which change nothing.
+// Replace replaces the result of a committed piece by results that together have its objects, in one transaction, for
+// dead letters that were retried. Objects whose outputs do not fit become dead letters again, also in results. It does
+// not touch the rows of objects whose outputs stay the same. old is the record that they were made from: if the piece
+// has another one by now, it stays. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict, which
+// change nothing.
 func (s *Sink) Replace(ctx context.Context, old sink.Record, results ...sink.Result) error {
 	if err := checkAll(results); err != nil {
 		return err
 	}
 	stored := make([]sink.Result, len(results)) // outputs that do not fit become dead letters again
-	var tried sink.Record                       // what the last try wrote first; it is in the database if the answer to that COMMIT was lost
+	var tried sink.Record                       // the first record that the last try wrote; it is in the database if the answer to that COMMIT was lost
 	err := s.change(ctx, tryTimeout, func(ctx context.Context, t *tx, now *state) error {
 		records, err := s.records(ctx, t, "chunk = $2 AND start = $3", int64(old.Chunk), old.From)
 		if err != nil {
@@ -110,9 +111,10 @@ func (s *Sink) removePiece(ctx context.Context, t *tx, now *state, r *sink.Recor
 	return nil
 }
 
-// Redo removes the results of a mapper version in one transaction, so that the job's next fetcher has their chunks mapped
-// again. Like the folder's Redo, it gives the job a new epoch and fences the version. If there is nothing to remove,
-// nothing changes. Errors are those of Commit, and ErrSettings if rows in the user's table cannot be identified.
+// Redo removes the results of a mapper version in one transaction, so that the job's next fetcher has their chunks
+// mapped again. Like the folder's Redo, it gives the job a new epoch and fences the version. If there is nothing to
+// remove, nothing changes. Errors are those of Commit, and ErrSettings if rows in the user's table cannot be
+// identified.
 func (s *Sink) Redo(ctx context.Context, name string) (sink.Redone, error) {
 	var done sink.Redone
 	fence := "" // name of the fetcher with which the last try fenced the job; it is in the database if the answer to that COMMIT was lost
@@ -192,8 +194,8 @@ func (s *Sink) take(ctx context.Context, t *tx, objects []object) error {
 // errKept means that the database refuses to remove rows of the user's table.
 var errKept = errors.New("nothing was changed")
 
-// removing runs do, which removes rows of the user's table, and then checks deferred constraints. It returns errKept if a foreign key
-// refers to the rows, or a trigger refuses.
+// removing runs do, which removes rows of the user's table, and then checks deferred constraints. It returns errKept if
+// a foreign key refers to the rows, or a trigger refuses.
 func (s *Sink) removing(ctx context.Context, t *tx, do func() error) error {
 	err := t.within(ctx, do)
 	if err == nil || s.table == nil || s.dialect.classify(err) != misfit {

@@ -9,11 +9,11 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// tableSettings are the settings of a table of the user with which a job was begun. The job's row keeps them. The zero value stands
-// for chunkline's own table outputs.
+// tableSettings are the settings of a table of the user with which a job was begun. The job's row keeps them. The zero
+// value stands for chunkline's own table outputs.
 //
-// They say which rows belong to the job: with other columns, another key or another mode, redo could delete rows that were there
-// before, and continuing the job could overwrite them.
+// They say which rows belong to the job: with other columns, another key or another mode, redo could delete rows that
+// were there before, and continuing the job could overwrite them.
 type tableSettings struct {
 	Table   string `json:"table"`
 	Columns string `json:"columns"` // as in the URL, but sorted, because their order has no effect
@@ -60,8 +60,8 @@ func decodeSettings(text string) (o tableSettings, err error) {
 // check returns an error if a job that was begun with o may not be opened with given. Two differences are harmless:
 //
 //   - Reading needs only the table, because the outputs are also in progress.
-//   - With mode=insert a key may be added. Inserting does not use it, every row that the job inserted was new, and opening
-//     checks that the key identifies a row.
+//   - With mode=insert a key may be added. Inserting does not use it, every row that the job inserted was new, and
+//     opening checks that the key identifies a row.
 func (o tableSettings) check(given tableSettings, readOnly bool) error {
 	for _, setting := range []struct{ name, begun, now string }{
 		{"table", o.Table, given.Table}, {"columns", o.Columns, given.Columns}, {"mode", o.Mode, given.Mode}, {"key", o.Key, given.Key},

@@ -268,7 +268,8 @@ func testTable(t *testing.T, spec string, db *sql.DB) {
 	})
 }
 
-// testBegunSettings tests that a job keeps the settings that it was begun with, so that redo deletes no row that was there before.
+// testBegunSettings tests that a job keeps the settings that it was begun with, so that redo deletes no row that was
+// there before.
 func testBegunSettings(t *testing.T, spec string, db *sql.DB) {
 	if _, err := db.Exec(`CREATE TABLE begun (id bigint PRIMARY KEY, name text UNIQUE, age int); INSERT INTO begun VALUES (7, 'mine', 1)`); err != nil {
 		t.Fatal(err)

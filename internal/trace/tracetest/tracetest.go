@@ -9,7 +9,7 @@ import (
 	"github.com/chunkline/chunkline/internal/trace"
 )
 
-// A Span is one that has ended.
+// A Span is a span that has ended.
 type Span struct {
 	Name, Trace, ID, Parent string // Parent is empty at the root
 	Attributes              map[string]string
@@ -18,10 +18,10 @@ type Span struct {
 	Start, End              time.Time
 }
 
-// Spans collects what a tracer makes.
+// Spans collects the spans of a tracer.
 type Spans struct{ memory *sdktest.InMemoryExporter }
 
-// New returns a tracer and what it has made so far.
+// New returns a tracer and the collection of its spans.
 func New() (*trace.Tracer, *Spans) {
 	memory := sdktest.NewInMemoryExporter()
 	return trace.To(memory), &Spans{memory}

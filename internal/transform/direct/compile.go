@@ -7,13 +7,13 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// maxSize bounds a compiled program, in parts. A part that is used several times
-// counts as often, so the bound is also one on the time for an object.
+// maxSize bounds a compiled program, in parts. A part that is used several times counts each time, so this also bounds
+// the time for an object.
 const maxSize = 500
 
-// Compile compiles a program that gojq has compiled without an error and whose text is
-// valid UTF-8. variables has the JSON texts of its variables, whose names begin with $.
-// Compile returns nil if every object would have to be mapped by gojq.
+// Compile compiles a program that gojq has compiled without an error and whose text is valid UTF-8. variables holds the
+// JSON texts of its variables, whose names begin with $. Compile returns nil if every object would have to be mapped by
+// gojq.
 func Compile(query *gojq.Query, variables map[string][]byte) *Program {
 	c := &compiler{variables: variables}
 	p := &Program{root: &node{}}
@@ -52,8 +52,7 @@ type compiler struct {
 	failed    bool    // the expression that is being compiled is left to gojq
 }
 
-// enter counts a part. It returns false if there are too many, or they are nested
-// too deep.
+// enter counts a part. It returns false if there are too many, or they are nested too deep.
 func (c *compiler) enter(q *gojq.Query) bool {
 	c.depth++
 	if c.failed {
@@ -86,8 +85,8 @@ func (c *compiler) then(compile func() expr, next func(expr) []stmt) []stmt {
 // printed returns the statements that print an expression.
 func printed(e expr) []stmt { return []stmt{output{e}} }
 
-// outputs compiles a query with any number of outputs. in is its input, and next
-// makes the statements that follow each output.
+// outputs compiles a query with any number of outputs. in is its input, and next makes the statements that follow each
+// output.
 func (c *compiler) outputs(q *gojq.Query, in path, next func(expr) []stmt) []stmt {
 	defer func() { c.depth-- }()
 	switch {
@@ -174,11 +173,10 @@ func otherwise(q *gojq.If) *gojq.If {
 	return &gojq.If{Cond: q.Elif[0].Cond, Then: q.Elif[0].Then, Elif: q.Elif[1:], Else: q.Else}
 }
 
-// mergesPush reports whether gojq v0.12.20 may compile a pipe wrongly. Its optimizer
-// merges a value with the constant or variable that follows it, even if the left side of
-// the pipe can jump there: select((.a or .b) | true) prints true instead of its input.
-// Such a pipe is left to gojq, so that a program prints the same whether or not all of it
-// is compiled here.
+// mergesPush reports whether gojq v0.12.20 may compile a pipe wrongly. Its optimizer merges a value with the constant
+// or variable that follows it, even if the left side of the pipe can jump there: select((.a or .b) | true) prints true
+// instead of its input. Such a pipe is left to gojq, so that a program prints the same whether or not all of it is
+// compiled here.
 func mergesPush(q *gojq.Query) bool {
 	left := q.Left.Term
 	straight := left != nil && (len(left.SuffixList) > 0 || left.Type != gojq.TermTypeQuery && left.Type != gojq.TermTypeIf)
@@ -198,8 +196,7 @@ func startsWithPush(q *gojq.Query) bool {
 	return q.Term.Type != gojq.TermTypeIdentity && q.Term.Type != gojq.TermTypeIndex && q.Term.Type != gojq.TermTypeIf
 }
 
-// bind turns the value of e into a path, for the right side of a pipe. first must be
-// evaluated before the path.
+// bind turns the value of e into a path, for the right side of a pipe. first must be evaluated before the path.
 func (c *compiler) bind(e expr) (first expr, at path) {
 	if at, ok := e.(path); ok {
 		return e, at

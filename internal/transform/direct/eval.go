@@ -9,8 +9,8 @@ import (
 
 // An expr is a part of a program that has exactly one value.
 type expr interface {
-	// eval returns the value, which is unknown if it gives up. A string may be a
-	// literal of the object; load makes it ready for use.
+	// eval returns the value, which is unknown if it gives up. A string may be a literal of the object; load makes it
+	// ready for use.
 	eval(p *Program) value
 }
 
@@ -27,8 +27,7 @@ type constant struct{ value value }
 
 func (e constant) eval(*Program) value { return e.value }
 
-// A bind is the left side of a pipe: its value becomes the values of root and the
-// nodes below it.
+// A bind is the left side of a pipe: its value becomes the values of root and the nodes below it.
 type bind struct {
 	of   expr
 	root *node
@@ -57,7 +56,7 @@ func (e sequence) eval(p *Program) value {
 	return e.then.eval(p)
 }
 
-// A choice is if, and, or, and not.
+// A choice is an if, or one of the operators "and" and "or".
 type choice struct{ condition, then, otherwise expr }
 
 func (e choice) eval(p *Program) value {
@@ -153,8 +152,7 @@ func (p *Program) add(terms []value) value {
 	return total
 }
 
-// An objectOf is an object of the program. Its fields are in the order of their
-// keys.
+// An objectOf is an object that the program constructs. Its fields are in the order of their keys.
 type objectOf struct {
 	fields  []field
 	dropped []expr // the values of fields that a later one with the same key replaces
@@ -192,7 +190,7 @@ func (e *objectOf) append(p *Program, dst []byte) ([]byte, bool) {
 	return append(dst, '}'), true
 }
 
-// An arrayOf is an array of the program: the outputs of statements.
+// An arrayOf is an array that the program constructs from the outputs of statements.
 type arrayOf struct{ elements []stmt }
 
 func (e *arrayOf) eval(p *Program) value {

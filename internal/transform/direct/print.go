@@ -8,8 +8,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// append appends v as JSON to dst. v need not be loaded: a string of the object can be
-// copied with its escapes.
+// append appends v as JSON to dst. v need not be loaded: a string of the object can be copied with its escapes.
 func (p *Program) append(dst []byte, v value) ([]byte, bool) {
 	switch v.kind {
 	case null:
@@ -44,7 +43,7 @@ func (p *Program) append(dst []byte, v value) ([]byte, bool) {
 	return dst, len(dst) <= p.most
 }
 
-// tostring returns v, which is loaded, as jq's tostring does.
+// tostring converts v, which is loaded, as jq's tostring does.
 func (p *Program) tostring(v value) value {
 	if v.kind == str {
 		return v
@@ -56,8 +55,7 @@ func (p *Program) tostring(v value) value {
 	return textOf(out)
 }
 
-// rewrite appends the valid value that begins at in[at] as gojq prints it, and
-// returns the index after it.
+// rewrite appends the valid value that begins at in[at] as gojq prints it, and returns the index after it.
 func (p *Program) rewrite(dst, in []byte, at int) ([]byte, int) {
 	switch in[at] {
 	case '{':
@@ -92,8 +90,8 @@ type member struct {
 	from, to int // where key and value are in the output
 }
 
-// rewriteObject is rewrite for an object. It prints the members in the order of the
-// input, and then moves them if that is not the order of their keys.
+// rewriteObject is rewrite for an object. It prints the members in the order of the input, and then moves them if that
+// is not the order of their keys.
 func (p *Program) rewriteObject(dst, in []byte, at int) ([]byte, int) {
 	first, start, sorted := len(p.members), len(dst)+1, true
 	dst = append(dst, '{')
@@ -130,8 +128,7 @@ func (p *Program) rewriteObject(dst, in []byte, at int) ([]byte, int) {
 	return append(dst, '}'), at + 1
 }
 
-// sortMembers sorts members by their keys in place and keeps the last of several
-// with the same key.
+// sortMembers sorts members by their keys in place and keeps the last of several with the same key.
 func sortMembers(members []member) []member {
 	slices.SortStableFunc(members, func(a, b member) int { return bytes.Compare(a.key, b.key) })
 	kept := members[:0]

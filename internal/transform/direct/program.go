@@ -6,7 +6,7 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 )
 
-// maxArena is the most bytes of strings that a program makes of one object.
+// maxArena is the most bytes of strings that a program makes for one object.
 const maxArena = 4 << 20
 
 // A Program is a compiled program. It is not for concurrent use.
@@ -23,12 +23,11 @@ type Program struct {
 	moved   []byte   // the members of an object whose order changes
 }
 
-// Map appends the outputs of the program for an object to dst, each followed by a
-// line break. They have at most limit bytes. It returns dst unchanged and false if
-// gojq must be asked.
+// Map appends the outputs of the program for an object to dst, each followed by a line break. They have at most limit
+// bytes. It returns dst unchanged and false if gojq must map the object.
 func (p *Program) Map(in, dst []byte, limit int) (out []byte, ok bool) {
 	defer func() {
-		if recover() != nil { // a mistake of ours costs time, and nothing else
+		if recover() != nil { // a bug here only costs time, because gojq then maps the object
 			out, ok = dst, false
 		}
 	}()
@@ -89,7 +88,7 @@ func (s check) run(p *Program, dst []byte, _ byte) ([]byte, bool) {
 	return dst, s.value.eval(p).kind != unknown
 }
 
-// A branch is if and select.
+// A branch is an if or a select.
 type branch struct {
 	condition       expr
 	then, otherwise []stmt
@@ -106,8 +105,7 @@ func (s branch) run(p *Program, dst []byte, end byte) ([]byte, bool) {
 	return p.run(s.otherwise, dst, end)
 }
 
-// An each is .[]: its statements run for each element of an array or member of an
-// object, which is at root.
+// An each is .[]: its statements run for each element of an array or member of an object, which is at root.
 type each struct {
 	of    expr
 	root  *node
@@ -155,7 +153,7 @@ func (p *Program) list(in []byte) {
 	}
 }
 
-// giveUp is what Compile does not know.
+// A giveUp is a part of a program that Compile does not know.
 type giveUp struct{}
 
 func (giveUp) run(_ *Program, dst []byte, _ byte) ([]byte, bool) { return dst, false }

@@ -14,8 +14,8 @@ const (
 	maxNest = 200
 )
 
-// A node is a path that the program names, for example .a.b, and where Map keeps
-// its value. The root is the object itself.
+// A node is a path that the program names, for example .a.b, and where Map keeps its value. The root is the object
+// itself.
 type node struct {
 	index int // of its value in Program.values; those of the nodes below follow it
 	size  int // number of nodes from this one down
@@ -46,8 +46,7 @@ func (n *node) item(i int) *node {
 	return n.items[i]
 }
 
-// number gives n and the nodes below it their indexes, from next on, and returns
-// the next free one.
+// number gives n and the nodes below it their indexes, from next on, and returns the next free one.
 func (n *node) number(next int) int {
 	n.index = next
 	next++
@@ -63,8 +62,8 @@ func (n *node) number(next int) int {
 	return next
 }
 
-// read reads the value that begins at text[at] into n and the nodes below it. It
-// returns the index after the value, or -1 if it gives up.
+// read reads the value that begins at text[at] into n and the nodes below it. It returns the index after the value, or
+// -1 if it gives up.
 func (p *Program) read(n *node, text []byte, at, depth int) int {
 	kind := kindOf(text[at])
 	for _, kid := range n.kids {
@@ -90,8 +89,7 @@ func (p *Program) read(n *node, text []byte, at, depth int) int {
 	return end
 }
 
-// set makes the values of n and of all nodes below it null, or, if the path to n
-// does not exist, unknown.
+// set makes the values of n and of all nodes below it null, or, if the path to n does not exist, unknown.
 func (p *Program) set(n *node, exists bool) {
 	v := value{}
 	if exists {

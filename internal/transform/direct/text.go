@@ -18,8 +18,8 @@ func (p *Program) unescape(raw []byte) []byte {
 	return p.arena[start:len(p.arena):len(p.arena)]
 }
 
-// appendUnescaped appends the text of a JSON string without its quotes, as
-// encoding/json reads it: half of a surrogate pair is U+FFFD.
+// appendUnescaped appends the text of a JSON string without its quotes, as encoding/json reads it: half of a surrogate
+// pair is U+FFFD.
 func appendUnescaped(dst, raw []byte) []byte {
 	for {
 		i := bytes.IndexByte(raw, '\\')
@@ -73,8 +73,7 @@ func hex4(b []byte) (r rune) {
 	return r
 }
 
-// AppendEscaped appends s, which is valid UTF-8, with gojq's escapes and without
-// quotes.
+// AppendEscaped appends s, which is valid UTF-8, with gojq's escapes and without quotes.
 func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
 	start := 0
 	for i := range len(s) {
@@ -120,8 +119,8 @@ const (
 	highs = 0x8080808080808080
 )
 
-// isPlain reports whether the text of a JSON string, which is valid, is printed as
-// it is: it has no backslash and no DEL.
+// isPlain reports whether the text of a JSON string, which is valid, is printed as it is: it has no backslash and no
+// DEL.
 func isPlain(raw []byte) bool {
 	for len(raw) >= 8 {
 		x := binary.LittleEndian.Uint64(raw)
@@ -139,8 +138,8 @@ func isPlain(raw []byte) bool {
 	return true
 }
 
-// AppendFloat appends f as gojq prints it: NaN as null, infinities as the largest
-// numbers, and an exponent only below 1e-6 and from 1e21 on.
+// AppendFloat appends f as gojq prints it: NaN as null, infinities as the largest numbers, and an exponent only below
+// 1e-6 and from 1e21 on.
 func AppendFloat(dst []byte, f float64) []byte {
 	if math.IsNaN(f) {
 		return append(dst, "null"...)

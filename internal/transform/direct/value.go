@@ -12,7 +12,7 @@ import (
 type kind uint8
 
 const (
-	unknown kind = iota // gojq must be asked: a path does not exist, or the program does what this package does not
+	unknown kind = iota // gojq must map the object: a path does not exist, or the program needs something that this package lacks
 	null
 	isFalse
 	isTrue
@@ -27,9 +27,8 @@ type value struct {
 	kind kind
 	form form
 
-	// text is the JSON text of an array, an object, or a number that is a literal.
-	// Of a string it is the text without quotes: as it is in JSON if form is
-	// literal, and without escapes otherwise.
+	// text is the JSON text of an array or an object, and of a number or a string whose form is literal. For an
+	// unescaped string it is the text without quotes and escapes.
 	text    []byte
 	integer int64   // a number whose form is integer
 	float   float64 // a number whose form is float
@@ -60,7 +59,7 @@ func (v value) typeName() string {
 	return [...]string{null: "null", isFalse: "boolean", isTrue: "boolean", number: "number", str: "string", array: "array", object: "object"}[v.kind]
 }
 
-// load makes a value of the object ready for use: a string has no escapes.
+// load prepares a value for use: it removes the quotes and escapes of a literal string.
 func (p *Program) load(v value) value {
 	if v.kind != str || v.form != literal {
 		return v
@@ -80,8 +79,8 @@ func (v value) calculable() value {
 	return parseNumber(string(v.text))
 }
 
-// parseNumber reads a number as gojq does. Numbers that gojq keeps as big integers, and those
-// that are too large, are unknown.
+// parseNumber reads a number as gojq does. Numbers that gojq keeps as big integers, and those that are too large, are
+// unknown.
 func parseNumber(s string) value {
 	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return value{kind: number, form: integer, integer: i}
@@ -124,8 +123,7 @@ func compare(l, r value) (order int, ok bool) {
 	return cmp.Compare(l.asFloat(), r.asFloat()), true // neither is NaN
 }
 
-// calculate returns l op r. It gives up unless both are numbers, and the result is an
-// int64 or a finite float.
+// calculate returns l op r. It gives up unless both are numbers, and the result is an int64 or a finite float.
 func calculate(op byte, l, r value) value {
 	if l.kind != number || r.kind != number {
 		return value{}
@@ -163,8 +161,7 @@ func calculate(op byte, l, r value) value {
 	return value{kind: number, form: float, float: x}
 }
 
-// calculateInt calculates with integers. It reports !ok if the result does not fit,
-// and !exact if it is a fraction.
+// calculateInt calculates with integers. It reports !ok if the result does not fit, and !exact if it is a fraction.
 func calculateInt(op byte, x, y int64) (z int64, exact, ok bool) {
 	switch op {
 	case '+':
