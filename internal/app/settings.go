@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"slices"
@@ -23,9 +24,8 @@ type Common struct {
 	HTTPHosts string `envconfig:"HTTP_HOSTS" desc:"host names that requests to HTTP_ADDR may use, separated by commas; IP addresses and localhost are always allowed; empty: any name, but none if HTTP_ADDR is a loopback address"`
 }
 
-// Load fills settings, pointers to structs with envconfig tags, from the
-// environment. An error names the variable, its value and what it should be. A
-// variable that looks like a misspelt setting is an error, too.
+// Load fills settings, pointers to structs with envconfig tags, from the environment. An error names the variable, its
+// value and what it should be. A variable that looks like a misspelt setting is an error, too.
 func Load(settings ...any) error {
 	if err := checkMisspelt(os.Environ(), settings); err != nil {
 		return err
@@ -58,6 +58,10 @@ func InWords(goType string) string {
 	return "a " + goType
 }
 
+// IsRate reports whether f can be a limit of objects a second: 0, for none, or more. Infinity cannot, because JSON, in
+// which the status and the orders travel, has no such number.
+func IsRate(f float64) bool { return f >= 0 && f <= math.MaxFloat64 }
+
 // usage returns the help of a role: every setting with its default and meaning.
 func usage(program, purpose string, settings []any) string {
 	var text strings.Builder
@@ -84,9 +88,8 @@ func usage(program, purpose string, settings []any) string {
 	return text.String()
 }
 
-// A SettingError is an error about one setting. It names the setting by its
-// variable. A program in which the setting has another name, such as a flag,
-// replaces the name with NameSetting.
+// A SettingError is an error about one setting. It names the setting by its variable. A program in which the setting
+// has another name, such as a flag, replaces the name with NameSetting.
 type SettingError struct {
 	Setting string // the variable
 	Err     error  // the text after the name: "=0: use 1 or more"
@@ -95,8 +98,7 @@ type SettingError struct {
 func (e *SettingError) Error() string { return e.Setting + e.Err.Error() }
 func (e *SettingError) Unwrap() error { return e.Err }
 
-// Setting returns an error that begins with the name of a setting. The format is
-// the text after the name.
+// Setting returns an error that begins with the name of a setting. The format is the text after the name.
 func Setting(name, format string, args ...any) error {
 	return &SettingError{Setting: name, Err: fmt.Errorf(format, args...)}
 }
@@ -106,8 +108,7 @@ func WrongSetting(name, format string, args ...any) error {
 	return WithCode(ExitUsage, Setting(name, format, args...))
 }
 
-// NameSetting renames the setting that err is about, if there is one, to the name
-// by which the user knows it.
+// NameSetting renames the setting that err is about, if there is one, to the name by which the user knows it.
 func NameSetting(err error, name func(setting string) string) error {
 	s, ok := errors.AsType[*SettingError](err)
 	if !ok {
@@ -128,13 +129,11 @@ func (e *namedError) Unwrap() error { return e.err }
 // namePrefix is a prefix that users may expect; chunkline's settings have none.
 const namePrefix = "CHUNKLINE_"
 
-// leastName is the length of the shortest setting whose misspellings are detected:
-// RATE is one letter away from DATE.
+// leastName is the length of the shortest setting whose misspellings are detected: RATE is one letter away from DATE.
 const leastName = 5
 
-// checkMisspelt finds an environment variable that is probably a misspelt setting:
-// one letter added, missing, wrong or swapped, or with chunkline's name before it.
-// Otherwise a misspelt TRANSFORM would be ignored.
+// checkMisspelt finds an environment variable that is probably a misspelt setting: one letter added, missing, wrong or
+// swapped, or with chunkline's name before it. Otherwise a misspelt TRANSFORM would be ignored.
 func checkMisspelt(environ []string, settings []any) error {
 	var known []string
 	for _, s := range settings {

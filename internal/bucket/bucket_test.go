@@ -1,16 +1,21 @@
 package bucket
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	"github.com/minio/minio-go/v7"
 	"go.uber.org/goleak"
 
 	"github.com/chunkline/chunkline/internal/bucket/buckettest"
@@ -195,5 +200,30 @@ func checkList(t *testing.T, b Bucket) {
 	}
 	if all, _ := listed(t, b, "none"); len(all) != 0 {
 		t.Errorf("listed %q below an empty prefix", all)
+	}
+}
+
+// TestAway: a store that is not reached, or that is overloaded, may answer another try; wrong settings stay wrong.
+func TestAway(t *testing.T) {
+	t.Parallel()
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{errors.New("no such option"), false},
+		{fmt.Errorf("list objects: %w", &url.Error{Op: "Get", URL: "http://h/", Err: refused}), true},
+		{fmt.Errorf("GET h: %w", refused), true},
+		{&url.Error{Op: "Get", URL: "https://h/", Err: &tls.CertificateVerificationError{Err: errors.New("unknown authority")}}, false},
+		{minio.ErrorResponse{StatusCode: http.StatusServiceUnavailable, Code: "SlowDown"}, true},
+		{fmt.Errorf("%w; set AWS_ACCESS_KEY_ID", minio.ErrorResponse{StatusCode: http.StatusForbidden, Code: "AccessDenied"}), false},
+		{&answerError{status: http.StatusBadGateway}, true},
+		{&answerError{status: http.StatusNotFound}, false},
+		{ErrGone, false},
+	} {
+		if got := Away(c.err); got != c.want {
+			t.Errorf("%v: away is %t, want %t", c.err, got, c.want)
+		}
 	}
 }

@@ -3,22 +3,25 @@ package bucket
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/minio/minio-go/v7"
 	"golang.org/x/oauth2"
 
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// A request is repeated when it fails temporarily, like those of minio-go: until it was made attempts times or the context
-// ends. All pauses together take at most 6 s.
+// A request is repeated when it fails temporarily, like those of minio-go: until it was made attempts times or the
+// context ends. All pauses together take at most 6 s.
 const (
 	attempts   = 8
 	firstPause = 50 * time.Millisecond
@@ -73,7 +76,23 @@ func statusOf(err error) int {
 	return 0
 }
 
-// do makes a request, and repeats it if it fails temporarily. The caller closes the body of the answer, whose status is 2xx.
+// Away reports whether a request failed because the storage was not reached or cannot answer now, so that another try may
+// succeed.
+func Away(err error) bool {
+	status := statusOf(err)
+	if answer, is := errors.AsType[minio.ErrorResponse](err); is {
+		status = answer.StatusCode
+	}
+	if status > 0 {
+		return webservice.Temporary(status)
+	}
+	_, network := errors.AsType[net.Error](err)
+	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
+	return network && !badCertificate
+}
+
+// do makes a request, and repeats it if it fails temporarily. The caller closes the body of the answer, whose status is
+// 2xx.
 func (c *client) do(ctx context.Context, r call) (*http.Response, error) {
 	pause := firstPause
 	for n := 1; ; n++ {
@@ -124,7 +143,7 @@ func (c *client) try(ctx context.Context, r call) (*http.Response, error) {
 	if answer.StatusCode < 300 {
 		return answer, nil
 	}
-	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxMessage)) // what there is of it
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxMessage)) // as much as there is
 	_ = answer.Body.Close()                                        // it was only read
 	failed := &answerError{status: answer.StatusCode, message: string(text)}
 	c.explain(failed)
@@ -150,8 +169,8 @@ func finish(answer *http.Response) error {
 	return errors.Join(err, answer.Body.Close())
 }
 
-// checked returns the body of an answer to a read from an offset on, if it has the wanted version, or any if wanted is empty. Some
-// servers ignore the condition of a read, and every server and proxy may ignore its range.
+// checked returns the body of an answer to a read from an offset on, if it has the wanted version, or any if wanted is
+// empty. Some servers ignore the condition of a read, and every server and proxy may ignore its range.
 func checked(answer *http.Response, offset int64, version, wanted string) (io.ReadCloser, error) {
 	var err error
 	switch {

@@ -11,13 +11,12 @@ import (
 	"strings"
 )
 
-// Parse parses the command of a setting such as exec:PROGRAM ARG… and looks up its
-// program in PATH. prefix is the beginning of the setting, for hints in errors.
+// Parse parses the command of a setting such as exec:PROGRAM ARG… and looks up its program in PATH. prefix is the
+// beginning of the setting, for hints in errors.
 //
-// There is no shell: nothing is expanded or piped. A command that starts with '[' is
-// a JSON array of strings. Otherwise words are separated by spaces, tabs or line
-// breaks. '…' keeps everything in it as it is, and so does "…" except for \" and \\.
-// Outside of quotes a backslash keeps the next character as it is.
+// There is no shell: nothing is expanded or piped. A command that starts with '[' is a JSON array of strings. Otherwise
+// words are separated by spaces, tabs or line breaks. '…' keeps everything in it as it is, and so does "…" except for
+// \" and \\. Outside of quotes a backslash keeps the next character as it is.
 func Parse(prefix, command string) (Command, error) {
 	argv, bare, err := split(strings.TrimSpace(command))
 	switch {
@@ -115,8 +114,8 @@ func splitWords(command string) (words []string, bare []bool, err error) {
 // shellWords have a meaning only in a shell.
 var shellWords = []string{"|", "||", "|&", "&", "&&", ";", ";;", "<", ">", ">>", "<<", "<<<", "2>", "2>>", "2>&1", ">&2", "1>&2", "&>"}
 
-// checkShell refuses a command that was written for a shell, because its program
-// would get the shell's words as arguments.
+// checkShell refuses a command that was written for a shell, because its program would get the shell's words as
+// arguments.
 func checkShell(prefix string, argv []string, bare []bool) error {
 	for i, word := range argv {
 		redirects := strings.HasPrefix(word, ">") || strings.HasPrefix(word, "2>")
@@ -143,8 +142,8 @@ func lookupHint(prefix, program string, err error) string {
 	return "give a path, or a name in PATH"
 }
 
-// Env returns the environment of a program: that of this process without
-// chunkline's secrets. It makes Python flush each line unless the variable is set.
+// Env returns the environment of a program: that of this process without chunkline's secrets. It makes Python flush
+// each line unless the variable is set.
 func Env(all []string) []string {
 	const unbuffered = "PYTHONUNBUFFERED="
 	env := slices.DeleteFunc(slices.Clone(all), isSecret)
@@ -154,11 +153,11 @@ func Env(all []string) []string {
 	return env
 }
 
-// isSecret reports whether a variable is the NATS login, the address of the sink, or the
-// credentials of a service or an API.
+// isSecret reports whether a variable is the NATS login, the address of the sink, the
+// credentials of a service or an API, or a token of a role's HTTP server.
 func isSecret(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")
 	return strings.HasPrefix(name, "NATS_") || slices.Contains(secrets, name)
 }
 
-var secrets = []string{"SINK", "TRANSFORM_TOKEN", "TRANSFORM_HEADERS", "SOURCE_TOKEN", "SOURCE_HEADERS"}
+var secrets = []string{"SINK", "TRANSFORM_TOKEN", "TRANSFORM_HEADERS", "SOURCE_TOKEN", "SOURCE_HEADERS", "CONTROL_TOKEN", "RESULT_TOKEN"}

@@ -33,7 +33,7 @@ func TestSplitCommand(t *testing.T) {
 
 func TestEnv(t *testing.T) {
 	t.Parallel()
-	got := Env([]string{"PATH=/bin", "NATS_URL=x", "NATS_PASSWORD=y", "TRANSFORM_TOKEN=z", "TRANSFORM_HEADERS=z", "SOURCE_TOKEN=z", "SOURCE_HEADERS=z", "TRANSFORM=x", "SINK=postgres://u:p@h", "SINKHOLE=1", "NATSY=2", "HOME=/"})
+	got := Env([]string{"PATH=/bin", "NATS_URL=x", "NATS_PASSWORD=y", "TRANSFORM_TOKEN=z", "TRANSFORM_HEADERS=z", "SOURCE_TOKEN=z", "SOURCE_HEADERS=z", "CONTROL_TOKEN=z", "RESULT_TOKEN=z", "TRANSFORM=x", "SINK=postgres://u:p@h", "SINKHOLE=1", "NATSY=2", "HOME=/"})
 	if want := []string{"PATH=/bin", "TRANSFORM=x", "SINKHOLE=1", "NATSY=2", "HOME=/", "PYTHONUNBUFFERED=1"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -142,7 +142,7 @@ func TestAPI_total(t *testing.T) {
 		"http://api/#objects=.items&paging=cursor&at=.nxt&total=header:X-Total":               "there are 6 objects",
 		"http://api/#objects=.items&paging=cursor&at=.next&total=.total":                      "page 3: total= finds nothing in any page",
 		"http://api/#objects=.items&paging=cursor&at=.next&total=.items":                      "total=: what it finds is not one string or number",
-		"http://api/#objects=.items&paging=cursor&at=.next&total=.name":                       "what total= finds is not a number",
+		"http://api/#objects=.items&paging=cursor&at=.next&total=.name":                       "total= finds a value that is not a number",
 		"http://api/#objects=.items&paging=cursor&at=.meta&total=.meta.total":                 "at=: what it finds is not one string or number",
 		"http://api/#objects=.items&paging=cursor&at=.nxt":                                    "", // nothing shows the mistake
 		"http://api/#objects=.items&paging=page&total=.meta.total&concurrency=3&param=cursor": "",

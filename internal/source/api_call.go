@@ -91,7 +91,7 @@ func (p *pages) postpone(d time.Duration) {
 
 // request makes one request. The body is nil if the answer has no content.
 func (p *pages) request(ctx context.Context, address string) (http.Header, json.RawMessage, error) {
-	if host, err := url.Parse(address); err == nil && !p.linkLocal { // a proxy would connect to it
+	if host, err := url.Parse(address); err == nil && !p.linkLocal { // a proxy would connect without this check
 		if ip, err := netip.ParseAddr(host.Hostname()); err == nil {
 			if err := checkAddress(ip); err != nil {
 				return nil, nil, err
@@ -137,7 +137,7 @@ func (p *pages) read(r *http.Response) (json.RawMessage, error) {
 	case err != nil:
 		return nil, &webservice.TemporaryError{Err: fmt.Errorf("the API's answer is cut off after %d bytes: %w", len(body), err)}
 	}
-	body = bytes.TrimSpace(body)
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte(webservice.Mark)))
 	switch {
 	case !utf8.Valid(body) || !json.Valid(body):
 		return nil, errors.New("it is not one JSON value; for other data use a command, such as cmd:curl -fsS URL")

@@ -62,8 +62,8 @@ func isAPI(spec string) bool {
 	return strings.HasPrefix(spec, "http://") || strings.HasPrefix(spec, "https://")
 }
 
-// parseAPI reads a URL whose fragment holds the options. The fragment is never sent, so the whole query belongs to the API.
-// Errors do not contain the URL, because a user may have put a password into it by mistake.
+// parseAPI reads a URL whose fragment holds the options. The fragment is never sent, so the whole query belongs to the
+// API. Errors do not contain the URL, because a user may have put a password into it by mistake.
 func parseAPI(spec string) (*api, error) {
 	u, err := url.Parse(spec)
 	switch {
@@ -161,7 +161,7 @@ func (a *api) complete(options url.Values) error {
 	case !counts && options.Has("start"):
 		return errors.New("start= is for paging=page and paging=offset")
 	case !counts && options.Has("concurrency"):
-		return errors.New("concurrency= is for paging=page and paging=offset, because only numbers tell of pages that were not named yet")
+		return errors.New("concurrency= is for paging=page and paging=offset, because with other kinds of paging only the next page is known")
 	case !counts && a.paging != byCursor && options.Has("param"):
 		return errors.New("param= is for paging=cursor, page and offset")
 	}

@@ -126,8 +126,8 @@ func (p *pages) fetch(ctx context.Context) (portion, error) {
 
 func (p *pages) wrap(err error) error { return fmt.Errorf("page %d: %w", p.at.Pages+1, err) }
 
-// find returns the objects of a page. A path with [] selects the objects themselves, any other path the array that holds
-// them.
+// find returns the objects of a page. A path with [] selects the objects themselves, any other path the array that
+// holds them.
 func (p *pages) find(body json.RawMessage) ([]json.RawMessage, error) {
 	var objects []json.RawMessage
 	if p.objects == nil {
@@ -266,7 +266,7 @@ func (p *pages) advance(next string, objects []json.RawMessage) error {
 	shifts := p.paging == byPage || p.paging == byOffset
 	switch {
 	case page != "" && (page == at.Page || page == at.CheckPage):
-		return errors.New("the API returns a page again: the paging does not move it, or there is no end")
+		return errors.New("the API returns a page again: it ignores the paging, or its pages never end")
 	case next != "" && (next == at.Next || next == at.Checkpoint):
 		return errors.New("the API names a page again as the next one: it would never end")
 	case at.Empty > maxEmpty:
@@ -302,7 +302,7 @@ func (p *pages) checkTotal(header http.Header, body json.RawMessage, objects int
 	if text != "" {
 		total, err := strconv.Atoi(text)
 		if err != nil {
-			return errors.New("what total= finds is not a number")
+			return errors.New("total= finds a value that is not a number")
 		}
 		p.at.Total = &total
 	}

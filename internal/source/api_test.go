@@ -115,6 +115,9 @@ func TestAPI_paging(t *testing.T) {
 		asked  []string
 		want   []string
 	}{
+		"byte order mark": {"http://api/items", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "\ufeff"+pageOf(5, 3))
+		}, []string{""}, five[3:]},
 		"link": {"http://api/items?own=1", func(w http.ResponseWriter, r *http.Request) {
 			if from := query(r, "from"); from < 4 {
 				w.Header().Add("Link", fmt.Sprintf(`<http://api/first>; rel="first", <?own=1&from=%d>; title="a, b"; rel="next last"`, from+2))

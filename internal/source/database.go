@@ -41,8 +41,8 @@ type engine interface {
 	conceal(err error) error
 }
 
-// readRow appends the current row to b as a JSON object, which may span lines. Different keys give different key texts; key
-// is not valid if the key is NULL.
+// readRow appends the current row to b as a JSON object, which may span lines. Different keys give different key texts;
+// key is not valid if the key is NULL.
 type readRow func(rows *sql.Rows, b []byte) (object []byte, key sql.NullString, err error)
 
 func isDatabase(spec string) bool {
@@ -73,8 +73,8 @@ type queryOption struct{ name, raw string }
 
 var optionName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
-// cutQuery splits the options after the "?" into chunkline's own and others. It decodes only percent-encoding, because "+"
-// is part of SQL.
+// cutQuery splits the options after the "?" into chunkline's own and others. It decodes only percent-encoding, because
+// "+" is part of SQL.
 func cutQuery(options, form string) (query, key string, others []queryOption, err error) {
 	own := map[string]*string{"query": &query, "key": &key}
 	for pair := range strings.SplitSeq(options, "&") {
@@ -162,8 +162,7 @@ func (r *queryRows) fetch(ctx context.Context) (portion, error) {
 	return portion{data: r.lines.Bytes()}, nil
 }
 
-// more reads rows until there are enough for a portion. After the last row it returns
-// io.EOF.
+// more reads rows until there are enough for a portion. After the last row it returns io.EOF.
 func (r *queryRows) more() error {
 	if r.rows == nil {
 		if err := r.start(); err != nil {
@@ -185,7 +184,7 @@ func (r *queryRows) more() error {
 		}
 		r.last = key
 		if err := json.Compact(&r.lines, r.row); err != nil { // a column of type json may have line breaks
-			return fmt.Errorf("the row with the key %.100s is no JSON: %w", key.String, err)
+			return fmt.Errorf("the row with the key %.100s is not JSON: %w", key.String, err)
 		}
 		r.lines.WriteByte('\n')
 	}
@@ -235,7 +234,7 @@ func (r *queryRows) columns() ([]*sql.ColumnType, error) {
 	var names []string
 	for _, column := range columns {
 		if slices.Contains(names, column.Name()) {
-			return nil, fmt.Errorf("the query has two columns called %s; name one of them otherwise with AS", column.Name())
+			return nil, fmt.Errorf("the query has two columns called %s; rename one of them with AS", column.Name())
 		}
 		names = append(names, column.Name())
 	}

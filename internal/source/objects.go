@@ -39,8 +39,20 @@ func (o *object) read(ctx context.Context, offset, length int64) (io.ReadCloser,
 	if errors.Is(err, bucket.ErrGone) {
 		return nil, errObjectChanged
 	}
-	return body, err
+	return body, away(err)
 }
+
+// away makes the error of a request to a bucket an ErrAway if it is one. The text stays as it is.
+func away(err error) error {
+	if bucket.Away(err) {
+		return awayError{err}
+	}
+	return err
+}
+
+type awayError struct{ error }
+
+func (e awayError) Unwrap() []error { return []error{e.error, ErrAway} }
 
 var errObjectChanged = fmt.Errorf("%w: the object is gone or another one since the job began", ErrChanged)
 
@@ -77,7 +89,7 @@ func (b *buckets) close() error {
 	return errors.Join(errs...)
 }
 
-// objectForm says how objects in buckets with this scheme are named.
+// objectForm is a hint that shows how to name objects in buckets with this scheme.
 func objectForm(scheme string) string {
 	return fmt.Sprintf("%[1]sBUCKET/KEY, %[1]sBUCKET/FOLDER/ for all objects below it, or a glob such as %[1]sBUCKET/logs/**/*.jsonl.gz", scheme)
 }
@@ -121,7 +133,7 @@ func (b *buckets) expand(ctx context.Context, item, wanted string) ([]*object, e
 	}
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("list objects: %w", err)
+		return nil, fmt.Errorf("list objects: %w", away(err))
 	case len(found) == 0:
 		return nil, errors.New("no object matches; use " + objectForm(scheme))
 	case wanted != "" && (exact == nil || exact.version != wanted):

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -17,8 +20,8 @@ import (
 	"github.com/chunkline/chunkline/internal/bucket/buckettest"
 )
 
-// fakeS3 is that of buckettest. It checks no signatures and ignores If-Match on reads, so the tests of refusals and of broken
-// connections have their own servers or stores.
+// fakeS3 is that of buckettest. It checks no signatures and ignores If-Match on reads, so the tests of refusals and of
+// broken connections have their own servers or stores.
 type fakeS3 struct{ *s3mem.Backend }
 
 func (f fakeS3) put(t *testing.T, key, content string) {
@@ -51,7 +54,8 @@ func drainObjects(t *testing.T, spec string) (identity string, all []string, err
 	return s.Identity(), objects(cuts), err
 }
 
-// TestObjects reads objects in buckets of each kind. Its specs are those of S3, and have the scheme of the kind in its place.
+// TestObjects reads objects in buckets of each kind. Its specs are those of S3, and have the scheme of the kind in its
+// place.
 func TestObjects(t *testing.T) {
 	t.Run("s3", func(t *testing.T) {
 		f := fakeS3{buckettest.StartS3(t, nil)}
@@ -179,11 +183,14 @@ type brittleBucket struct {
 	most    int // bytes of a request
 	reads   int
 	fail    func() error // an error instead of an answer; nil: none
+	noList  error        // of List
 }
 
 func (b *brittleBucket) List(_ context.Context, _ string, found func(key, version string, size int64)) error {
-	found("a", "v", int64(len(b.content)))
-	return nil
+	if b.noList == nil {
+		found("a", "v", int64(len(b.content)))
+	}
+	return b.noList
 }
 
 func (b *brittleBucket) Read(_ context.Context, _, _ string, offset, length int64) (io.ReadCloser, error) {
@@ -200,6 +207,27 @@ func (b *brittleBucket) Read(_ context.Context, _, _ string, offset, length int6
 }
 
 func (b *brittleBucket) Close() error { return nil }
+
+// Storage that does not answer is ErrAway; wrong settings and missing files are not.
+func TestObjects_away(t *testing.T) {
+	t.Parallel()
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	for _, c := range []struct {
+		spec string
+		in   *brittleBucket
+		want bool
+	}{
+		{"s3://x/a", &brittleBucket{noList: refused}, true},
+		{"s3://x/a", &brittleBucket{content: "1\n", most: 10, fail: func() error { return refused }}, true},
+		{"s3://x/a", &brittleBucket{noList: errors.New("no such bucket")}, false},
+		{filepath.Join(t.TempDir(), "missing.jsonl"), nil, false},
+	} {
+		_, err := Open(Options{Size: 10, Bytes: 1000, openBucket: func(string, string) (bucket.Bucket, error) { return c.in, nil }}, c.spec)
+		if errors.Is(err, ErrAway) != c.want || err == nil {
+			t.Errorf("%s: %v; away is %t, want %t", c.spec, err, errors.Is(err, ErrAway), c.want)
+		}
+	}
+}
 
 // Reading resumes where it breaks off, and fails if no more bytes arrive.
 func TestObject_breaksOff(t *testing.T) {

@@ -63,7 +63,7 @@ func checkPostgresFailures(t *testing.T, url string) {
 	for options, want := range map[string]string{
 		"query=SELECT i FROM types&key=i":                                              `the key i is NULL in a row`,
 		"query=SELECT 1 AS a FROM types&key=a":                                         `two rows have the key a = 1, and it must be unique`,
-		"query=SELECT 1 AS a, 2 AS a&key=a":                                            `two columns called a; name one of them otherwise with AS`,
+		"query=SELECT 1 AS a, 2 AS a&key=a":                                            `two columns called a; rename one of them with AS`,
 		"query=SELECT * FROM types&key=ID":                                             `the query has no column ID for key=; it has id, n, i,`,
 		"query=SELECT * FROM nosuch&key=id":                                            `relation "nosuch" does not exist`,
 		"query=DELETE FROM types RETURNING id&key=id":                                  "syntax error",
@@ -83,8 +83,8 @@ func checkPostgresFailures(t *testing.T, url string) {
 	}
 }
 
-// checkKilledServer kills the server in the middle of a query: the source does not end, and the next run reads the data of
-// that time.
+// checkKilledServer kills the server in the middle of a query: the source does not end, and the next run reads the data
+// of that time.
 func checkKilledServer(t *testing.T, server *postgrestest.Server, url string) {
 	spec, spool := url+"&key=id&query=SELECT id, repeat('x', 100000) AS v FROM generate_series(1, 900) AS id", filepath.Join(t.TempDir(), "spool")
 	list, err := expand(Options{}, spec)

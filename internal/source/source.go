@@ -14,9 +14,12 @@ import (
 )
 
 var (
-	// ErrSettings means that the source or the chunk size cannot be used: a wrong item, a missing or unreadable file. Open
-	// returns it; the text names the item and how to correct it.
+	// ErrSettings means that the source or the chunk size cannot be used: a wrong item, a missing or unreadable file.
+	// Open returns it; the text names the item and how to correct it.
 	ErrSettings = errors.New("wrong source")
+
+	// ErrAway means that object storage was not reached, or could not answer. Another try may succeed.
+	ErrAway = errors.New("object storage does not answer")
 
 	// ErrChanged means that a chunk cannot be read again, because its file has
 	// become shorter or holds fewer objects. Reread returns it. The job cannot
@@ -26,43 +29,40 @@ var (
 
 // A Source returns the chunks of a job.
 type Source interface {
-	// Identity names the source in the plan. It is the list of the files' names as the user gave them, with globs expanded,
-	// or "stdin", and says nothing about their content. A list of more than 4 KiB is shortened and ends in a hash of the
-	// whole.
+	// Identity names the source in the plan. It is the list of the files' names as the user gave them, with globs
+	// expanded, or "stdin", and says nothing about their content. A list of more than 4 KiB is shortened and ends in a
+	// hash of the whole.
 	Identity() string
 
 	// Plan returns the plan by which the source is cut.
 	Plan() chunk.Plan
 
-	// Next returns the next chunk and the mark with which Reread returns it again.
-	// After the last chunk it returns io.EOF. Other errors name file and offset, or
-	// are the error of ctx; they are final: all later calls return the same error.
-	// Only one goroutine at a time may call Next.
+	// Next returns the next chunk and the mark with which Reread returns it again. After the last chunk it returns
+	// io.EOF. Other errors name file and offset, or are the error of ctx; they are final: all later calls return the
+	// same error. Only one goroutine at a time may call Next.
 	Next(ctx context.Context) (chunk.Chunk, Mark, error)
 
 	// Reread returns the chunk at a mark from the current content of the files. It returns ErrChanged if the files no
-	// longer hold that many objects from there on, and errors.ErrUnsupported unless Rereads. Any number of goroutines may
-	// call it, also while Next runs.
+	// longer hold that many objects from there on, and errors.ErrUnsupported unless Rereads. Any number of goroutines
+	// may call it, also while Next runs.
 	Reread(ctx context.Context, m Mark) (chunk.Chunk, error)
 
-	// Rereads reports whether Reread works. It does not if any file of the source
-	// is compressed or not a regular file; the caller then keeps the chunks until
-	// they are saved.
+	// Rereads reports whether Reread works. It does not if any file of the source is compressed or not a regular file;
+	// the caller then keeps the chunks until they are saved.
 	Rereads() bool
 
 	// Progress returns how many bytes Next has read and how many there were when the source was opened; for compressed
-	// files these are compressed bytes, and each row of a Parquet file is an equal share of its bytes. The total is 0 if it
-	// is unknown. Any goroutine may call it.
+	// files these are compressed bytes, and each row of a Parquet file is an equal share of its bytes. The total is 0
+	// if it is unknown. Any goroutine may call it.
 	Progress() (read, total int64)
 
-	// Close closes the source. Next must have returned. A read of stdin or of a
-	// named pipe that waits for data cannot be interrupted: its goroutine ends when
-	// data or the end comes, or with the process.
+	// Close closes the source. Next must have returned. A read of stdin or of a named pipe that waits for data cannot
+	// be interrupted: its goroutine ends when data or the end comes, or with the process.
 	Close() error
 }
 
-// A Mark is the position and the size of a chunk. It is small and comparable, and
-// valid for every source with the same plan.
+// A Mark is the position and the size of a chunk. It is small and comparable, and valid for every source with the same
+// plan.
 type Mark struct {
 	chunk.Place
 	ID    chunk.ID
@@ -98,9 +98,9 @@ type Options struct {
 	Stdin   io.Reader // standard input; nil if there is none
 	Written []string  // files and folders that the job writes: globs leave them out, and naming one is an error
 
-	// Spool is the file to which a command, an API or standard input is written before it is cut, so that a later run of
-	// the job has the same bytes. The first Next creates it, in a folder that exists, and only one source at a time may use
-	// it. Empty: a stream is not spooled.
+	// Spool is the file to which a command, an API or standard input is written before it is cut, so that a later run
+	// of the job has the same bytes. The first Next creates it, in a folder that exists, and only one source at a time
+	// may use it. Empty: a stream is not spooled.
 	Spool string
 	// Replay reads a stream only from Spool, which must hold all of it.
 	Replay bool
@@ -113,8 +113,8 @@ type Options struct {
 	dial       dialer                                           // connects to an API, for tests in simulated time; nil means the network
 }
 
-// Open opens the source that spec names, to be cut into chunks. It returns ErrSettings if spec or the limits are wrong. It
-// examines the files and does not keep them open. The caller must Close the source.
+// Open opens the source that spec names, to be cut into chunks. It returns ErrSettings if spec or the limits are wrong.
+// It examines the files and does not keep them open. The caller must Close the source.
 func Open(o Options, spec string) (_ Source, err error) {
 	if o.openBucket == nil {
 		o.openBucket = bucket.Open

@@ -20,8 +20,9 @@ import (
 // results never cover data that the spool lacks.
 //
 // The file is valid zstd (RFC 8878), so zstdcat prints the stream. It is a sequence of records. A record is a skippable
-// frame with a note in JSON and then, if it has data, a frame with the portion. The first note names the source; the last
-// one marks the end of the stream. A crash leaves at most the last record incomplete, and the next run truncates it.
+// frame with a note in JSON and then, if it has data, a frame with the portion. The first note names the source; the
+// last one marks the end of the stream. A crash leaves at most the last record incomplete, and the next run truncates
+// it.
 type spool struct {
 	file *os.File
 	size int64           // of all complete records
@@ -43,8 +44,7 @@ type note struct {
 }
 
 const (
-	// noteMagic begins the skippable frame of a note. The other 15 magic numbers
-	// for skippable frames are not used.
+	// noteMagic begins the skippable frame of a note. The other 15 magic numbers for skippable frames are not used.
 	noteMagic = 0x184D2A5C
 
 	noteHeader = 12      // magic, size, and CRC-32C of the note's JSON and the frame of data
@@ -79,8 +79,11 @@ func openSpool(path, source string, readOnly bool) (_ *spool, err error) {
 		}
 	}()
 	if !readOnly {
-		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			return nil, fmt.Errorf("another process has it open: %w", err)
+		switch err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return nil, errors.New("another process has it open")
+		case err != nil:
+			return nil, fmt.Errorf("lock it: %w: file locks must work there, so use a local disk and no network file system", err)
 		}
 	}
 	if err := s.scan(source); err != nil {
@@ -200,8 +203,8 @@ func readRecord(r io.Reader) (n note, length int64, err error) {
 	return n, int64(len(header) + len(text) + len(frame)), nil
 }
 
-// checkTail reports whether the bytes after the complete records may be one record that a crash has cut off. If a whole
-// record follows, bytes were damaged.
+// checkTail returns an error unless the bytes after the complete records may be one record that a crash has cut off. If
+// a whole record follows, bytes were damaged.
 func (s *spool) checkTail(size int64) error {
 	damaged := fmt.Errorf("%w: the record at byte %d", errSpoolLost, s.size)
 	if size-s.size > noteHeader+maxNote+maxFrame {
@@ -281,7 +284,8 @@ func (s *spool) close() error {
 	if s.encoder != nil {
 		_ = s.encoder.Close() // only EncodeAll was used
 	}
-	// A child process has the descriptor, and with it the lock, from fork to exec. Unlocking an unlocked file does nothing.
+	// A child process has the descriptor, and with it the lock, from fork to exec. Unlocking an unlocked file does
+	// nothing.
 	_ = unix.Flock(int(s.file.Fd()), unix.LOCK_UN)
 	return s.file.Close()
 }

@@ -13,7 +13,7 @@ import (
 const (
 	severalHint = "print one for each object: an array, which a second job unpacks with -m '.[]', or use a jq program (-m), which may have many outputs"
 	bannerHint  = "does it print one when it starts? Standard output is for answers only; everything else goes to standard error"
-	ttyHint     = "it has no terminal: give it what it asks for in arguments, variables or files"
+	ttyHint     = "it has no terminal: pass its input as arguments, variables or files"
 )
 
 // answerHint suggests why an answer is not a JSON value.
@@ -56,11 +56,11 @@ func startHint(err error) string {
 	return ""
 }
 
-// firstPatience is how long to wait for the first answer of a program before
-// warning. A program that does not flush never answers.
+// firstPatience is how long to wait for the first answer of a program before warning. A program that does not flush
+// never answers.
 const firstPatience = 10 * time.Second
 
-// cures tell how to make common programs flush every line.
+// cures are ways to make common programs flush every line.
 var cures = []struct{ program, cure string }{
 	{"python", "start Python with -u, or use print(…, flush=True)"},
 	{"jq", "use jq --unbuffered -c"},
@@ -73,8 +73,8 @@ var cures = []struct{ program, cure string }{
 	{"ruby", "set $stdout.sync = true"},
 }
 
-// flushCure tells how to make the program of a command flush every line. The
-// program may be a word in a shell script.
+// flushCure returns advice on making the program of a command flush every line. The program may be a word in a shell
+// script.
 func flushCure(argv []string) string {
 	for _, word := range argv {
 		for _, name := range strings.FieldsFunc(word, isBetweenWords) {

@@ -12,9 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// readAnswer reads the outputs of each object from an answer with a status of 2xx:
-// the JSON values of the body are those of the one object, or the elements of the
-// array are one for each object.
+// readAnswer reads the outputs of each object from an answer with a status of 2xx. Without batches, the JSON values of
+// the body are the outputs of the one object. With batches, the body is an array with one output for each object.
 func (s *service) readAnswer(r *http.Response, objects int) ([][]byte, error) {
 	most := s.most
 	if s.batch > 0 {
@@ -24,6 +23,7 @@ func (s *service) readAnswer(r *http.Response, objects int) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	body = bytes.TrimPrefix(body, []byte(webservice.Mark))
 	if !utf8.Valid(body) {
 		return nil, errors.New("the service's answer is not UTF-8")
 	}
@@ -51,8 +51,7 @@ func (s *service) readAnswer(r *http.Response, objects int) ([][]byte, error) {
 	return outputs, nil
 }
 
-// readBody reads the body of an answer. If the connection breaks, the failure
-// is temporary.
+// readBody reads the body of an answer. If the connection breaks, the failure is temporary.
 func readBody(r *http.Response, most int) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
 	switch {

@@ -42,6 +42,7 @@ func TestService(t *testing.T) {
 		{"array is one output", text(200, `[1, 2]`), []string{`[1,2]`}, ""},
 		{"over several lines", text(200, "{\n  \"b\": 1.10,\n  \"a\": \"\\u00e9 <\"\n}\n"), []string{`{"b":1.10,"a":"\u00e9 <"}`}, ""},
 		{"several outputs", text(200, "{\"a\":1}\n{\"a\":2}\n 9007199254740993 "), []string{`{"a":1}`, `{"a":2}`, `9007199254740993`}, ""},
+		{"byte order mark", text(200, "\ufeff{\"a\":1}"), []string{`{"a":1}`}, ""},
 		{"no content", func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) }, nil, ""},
 		{"nothing", text(200, " \n"), nil, ""},
 		{"not JSON", text(200, `<html>`), nil, "the service's answer is not JSON: invalid character '<'"},

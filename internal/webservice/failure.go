@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// maxProblem is the most bytes of the body of a refusal that are read, and shownProblem how many of them the error shows.
+	// maxProblem is the most bytes of the body of a refusal that are read, and shownProblem how many of them the error
+	// shows.
 	maxProblem   = 16 << 10
 	shownProblem = 300
 )
@@ -26,6 +27,10 @@ type TemporaryError struct {
 
 func (e *TemporaryError) Error() string { return e.Err.Error() }
 func (e *TemporaryError) Unwrap() error { return e.Err }
+
+// Mark is the byte order mark that some services put before their answers. JSON does not have it, and its readers may
+// ignore it (RFC 8259).
+const Mark = "\ufeff"
 
 // Unreachable returns the error for a request that got no answer, which begins with a text. It is temporary, unless the
 // certificate is wrong. It leaves out the URL: it is long, and may not be the one that the user gave.
@@ -43,8 +48,9 @@ func Unreachable(text string, err error) error {
 	return &TemporaryError{Err: err}
 }
 
-// Refusal returns the error for an answer whose status is not 2xx, which begins with a text. It is temporary if the status is.
-// It shows the beginning of the body, without the secrets of the request's header, or where the answer redirects to, with a hint.
+// Refusal returns the error for an answer whose status is not 2xx, which begins with a text. It is temporary if the
+// status is. It shows the beginning of the body, without the secrets of the request's header, or where the answer
+// redirects to, with a hint.
 func Refusal(text string, r *http.Response, sent http.Header, hint string) error {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem)) // a partial body is fine: the status says enough
 	problem := string(body)
