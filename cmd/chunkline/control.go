@@ -44,8 +44,8 @@ func controlCommand() *cobra.Command {
 	add("cancel", "End the job; saved chunks stay", cobra.NoArgs, plain(wire.ControlCancel))
 	add("rate OBJECTS", "Hand out at most OBJECTS per second; 0: no limit", cobra.ExactArgs(1), func(args []string) (wire.Control, error) {
 		rate, err := strconv.ParseFloat(args[0], 64)
-		if err != nil || !(rate >= 0) {
-			return wire.Control{}, app.Usage("rate %q: use a number of objects a second, 0 or more", args[0])
+		if err != nil || !app.IsRate(rate) {
+			return wire.Control{}, app.Usage("rate %q: use a number of objects a second, or 0 for no limit", args[0])
 		}
 		return wire.Control{Action: wire.ControlRate, Rate: rate}, nil
 	})

@@ -27,3 +27,12 @@ func TestControlDone(t *testing.T) {
 		}
 	}
 }
+
+// TestControlRefuses: a wrong number is refused before a server is asked.
+func TestControlRefuses(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"rate", "inf"}, {"rate", "NaN"}, {"rate", "1e999"}, {"share", "v2", "inf"}, {"shadow", "v2", "1.1"}} {
+		r := must(t, 2, append([]string{"control"}, args...)...)
+		wantWords(t, r.err.Error(), args[len(args)-1])
+	}
+}

@@ -82,7 +82,7 @@ func deadRetryCommand() *cobra.Command {
 			switch {
 			case timeout < 0:
 				return app.Usage("--timeout=%s: use 0 (no limit) or more", timeout)
-			case !(rate >= 0):
+			case !app.IsRate(rate):
 				return app.Usage("--rate=%g: use 0 (no limit) or more objects a second", rate)
 			}
 			result, err := openResult(c.Context(), streamsOf(c).err, output, job, false)

@@ -116,6 +116,7 @@ func TestDeadRefuses(t *testing.T) {
 		"--workers=0":                       {"retry", "-o", out, "-m", ".", "-j", "0"},
 		"--timeout=-1s":                     {"retry", "-o", out, "-m", ".", "--timeout", "-1s"},
 		"--rate=-1: use 0 (no limit)":       {"retry", "-o", out, "-m", ".", "--rate", "-1"},
+		"--rate=+Inf: use 0 (no limit)":     {"retry", "-o", out, "-m", ".", "--rate", "inf"},
 		"one of --map":                      {"retry", "-o", out},
 		"neither a folder of that name nor": {"retry", "-o", out, "-m", "."},
 	} {

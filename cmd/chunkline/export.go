@@ -43,7 +43,7 @@ func exportCommand() *cobra.Command {
 		Long: "export downloads the ordered outputs of a finished job, or its dead letters, from the HTTP port of its saver.\n" +
 			"A FILE that ends in .csv, .csv.gz, .csv.zst or .parquet becomes a table with a row for each object. Its columns are all keys, in the\n" +
 			"order in which they first appear, or --columns. Parquet has types; a column with values of several kinds is JSON. In CSV a missing\n" +
-			"key and null are empty fields, and arrays and objects are JSON. An output that is no object is an error.\n\n" +
+			"key and null are empty fields, and arrays and objects are JSON. An output that is not an object is an error.\n\n" +
 			"FILE appears when it is complete and its checksum matches the saver's. Until then the data is in FILE.part-CHECKSUM. If the\n" +
 			"connection breaks, run the same command again to continue. An existing FILE is replaced only with --force.\n\n" +
 			"The saver answers clients on its own machine, which includes kubectl port-forward. Others need its RESULT_TOKEN, which\n" +
@@ -208,8 +208,8 @@ func (e *export) ask(ctx context.Context, address string, header http.Header) (*
 	return nil, fmt.Errorf("the saver refused: %s", printable(cmp.Or(said.Error, strings.TrimSpace(string(text)), answer.Status)))
 }
 
-// alreadyDone reports whether the result has been downloaded before, and refuses to
-// replace another file. It cannot recognise the result in a table.
+// alreadyDone reports whether the result has been downloaded before, and refuses to replace another file. It cannot
+// recognise the result in a table.
 func (e *export) alreadyDone(want remoteFile) (bool, error) {
 	info, err := os.Stat(e.output)
 	switch {
@@ -245,8 +245,7 @@ func sumOf(path string) (string, error) {
 	return sumText(sum), nil
 }
 
-// fill downloads the missing part of the file, makes it durable, and compares the
-// checksum.
+// fill downloads the missing part of the file, makes it durable, and compares the checksum.
 func (e *export) fill(ctx context.Context, address, part string, want remoteFile) (err error) {
 	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644) //nolint:gosec // the umask restricts who may read results
 	if err != nil {

@@ -150,6 +150,10 @@ func TestRunChangedTransform(t *testing.T) {
 				}
 			}
 			wantFile(t, out, want)
+			if flag == "--accept-change" { // the results of before can still be made again
+				must(t, 0, append(args[:len(args)-1], "--redo")...)
+				wantFile(t, out, outputs("100", "1007\n"))
+			}
 		})
 	}
 }

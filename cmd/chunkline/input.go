@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,12 +14,11 @@ import (
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
-// spoolFile is the name of the file in the work folder that keeps a copy of input which
-// cannot be read again.
+// spoolFile is the name of the file in the work folder that keeps a copy of input which cannot be read again.
 const spoolFile = "source.zst"
 
-// openInput opens the source of a job that writes these files and folders. The file spool
-// keeps a copy of input which cannot be read again.
+// openInput opens the source of a job that writes these files and folders. The file spool keeps a copy of input which
+// cannot be read again.
 func openInput(written []string, format string, inputs []string, size, bytes int, spool string, std streams) (source.Source, error) {
 	if len(inputs) > 1 && slices.ContainsFunc(inputs, source.IsStream) {
 		return nil, app.Usage("--input: a command, an API or a query must be the only input")
@@ -43,14 +44,17 @@ func openInput(written []string, format string, inputs []string, size, bytes int
 
 func open(o source.Options, spec string) (source.Source, error) {
 	src, err := source.Open(o, spec)
+	if errors.Is(err, source.ErrAway) {
+		return nil, app.WithCode(app.ExitUnreachable, fmt.Errorf("--input: %w", err))
+	}
 	if err != nil {
 		return nil, app.Usage("--input: %w", err)
 	}
 	return src, nil
 }
 
-// reopenInput opens the source of a plan again. For a command, an API or standard input
-// it reads the copy in the job's folder.
+// reopenInput opens the source of a plan again. For a command, an API or standard input it reads the copy in the job's
+// folder.
 func reopenInput(plan chunk.Plan, folder string) (source.Source, error) {
 	o := source.Options{Size: plan.Size, Bytes: plan.Bytes, Spool: filepath.Join(folder, spoolFile), Replay: true}
 	spec, err := inputOfPlan(plan.Source)
@@ -83,8 +87,7 @@ func inputOfPlan(name string) (string, error) {
 	return name, nil
 }
 
-// isStdin reports whether a plan's source is standard input, which is then the only
-// item.
+// isStdin reports whether a plan's source is standard input, which is then the only item.
 func isStdin(item string) bool {
 	word, _, _ := strings.Cut(item, "?format=")
 	return word == "stdin" // a file of that name is file:stdin
@@ -94,8 +97,7 @@ func isStdin(item string) bool {
 const formatHelp = "format of the input: lines (JSON Lines), array (elements of JSON arrays), values (JSON values that may span lines), csv, tsv, parquet, " +
 	"or auto to tell by name and content; with options, as in 'csv&delimiter=;'"
 
-// formatOfPlan returns the format of the source in a plan, or auto if its items
-// differ.
+// formatOfPlan returns the format of the source in a plan, or auto if its items differ.
 func formatOfPlan(name string) string {
 	if source.IsStream(name) {
 		options, _, _ := strings.Cut(name, ":")
@@ -129,8 +131,8 @@ func sourceSpec(inputs []string) string {
 	return strings.Join(items, ",")
 }
 
-// sourceItem turns an input into an item of a source's list. In an input, commas
-// and white space belong to the name; in a list such a name needs a file: URL.
+// sourceItem turns an input into an item of a source's list. In an input, commas and white space belong to the name; in
+// a list such a name needs a file: URL.
 func sourceItem(input string) string {
 	name, options := source.CutOptions(input)
 	if options != "" {

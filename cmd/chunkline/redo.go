@@ -57,7 +57,7 @@ func printRedone(w io.Writer, version string, done sink.Redone, fenced, asJSON b
 		return json.NewEncoder(w).Encode(done)
 	}
 	if done.Chunks == 0 && fenced {
-		_, err := fmt.Fprintf(w, "no chunk of version %q is left: an earlier redo removed them, or the version was cut off before it made one. Nothing has changed\n", version)
+		_, err := fmt.Fprintf(w, "no chunk of version %q is left: an earlier redo removed them, or the version was disabled before it made one. Nothing has changed\n", version)
 		return err
 	}
 	if done.Chunks == 0 {
@@ -75,22 +75,14 @@ type change struct {
 	redo   bool // map all of them again
 }
 
-// apply checks whether the job was begun with another transform. It then does what
-// the flags say, or refuses, because the outputs would be a mixture.
+// apply checks whether the job was begun with another transform. It then does what the flags say, or refuses, because
+// the outputs would be a mixture.
 func (c change) apply(ctx context.Context, out kinds.Sink, how retry.Config, std streams) error {
 	made := slices.Sorted(maps.Values(out.Transforms()))
-	if len(made) == 0 || slices.Contains(made, how.Spec.Identity()) {
-		return nil
-	}
 	switch {
 	case c.redo:
-		for _, version := range slices.Sorted(maps.Keys(out.Transforms())) {
-			done, err := out.Redo(ctx, version)
-			if err != nil {
-				return fmt.Errorf("remove results of version %q: %w", version, err)
-			}
-			fmt.Fprintf(std.err, "mapping %d objects of %s again\n", done.Objects, version)
-		}
+		return redoOthers(ctx, out, how.Spec.Identity(), std)
+	case len(made) == 0 || slices.Contains(made, how.Spec.Identity()):
 		return nil
 	case c.accept:
 		dead := out.Summary().Dead
@@ -107,3 +99,34 @@ func (c change) apply(ctx context.Context, out kinds.Sink, how retry.Config, std
 	return app.Usage("the output was begun with the transform %s, and this is %s: use that one, or add --accept-change (keep what is done, "+
 		"and map dead letters again) or --redo (map everything again), or choose another --output", strings.Join(made, " and "), how.Spec.Identity())
 }
+
+// redoOthers removes all results that another transform than this has made. If there are any, it also removes the dead
+// letters of chunks that were given up, which no mapper has made.
+func redoOthers(ctx context.Context, out kinds.Sink, transform string, std streams) error {
+	var versions []string
+	for version, of := range out.Transforms() {
+		if of != transform {
+			versions = append(versions, version)
+		}
+	}
+	if len(versions) > 0 && out.Transforms()[givenUp] == "" {
+		versions = append(versions, givenUp)
+	}
+	slices.Sort(versions)
+	for _, version := range versions {
+		done, err := out.Redo(ctx, version)
+		switch {
+		case err != nil:
+			return fmt.Errorf("remove results of version %q: %w", version, err)
+		case done.Objects == 0:
+		case version == givenUp:
+			fmt.Fprintf(std.err, "mapping %d objects again that were given up\n", done.Objects)
+		default:
+			fmt.Fprintf(std.err, "mapping %d objects of %s again\n", done.Objects, version)
+		}
+	}
+	return nil
+}
+
+// givenUp is the version of results that the fetcher has made: dead letters of chunks that took down too many mappers.
+const givenUp = ""

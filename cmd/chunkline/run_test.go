@@ -180,6 +180,7 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"--end-timeout", "-1s"}, []string{"--end-timeout=-1s"}},
 		{[]string{"--chunk-size", "0"}, []string{"--chunk-size=0", "10000"}},
 		{[]string{"--rate", "NaN"}, []string{"--rate=NaN"}},
+		{[]string{"--rate", "inf"}, []string{"--rate=+Inf", "use 0 (no limit)"}},
 		{[]string{"--log-level", "loud"}, []string{"--log-level", "loud"}},
 		{[]string{"--http", "nowhere"}, []string{"nowhere", "host:port"}},
 		{[]string{"--listen", "nowhere"}, []string{"nowhere", "host:port"}},

@@ -28,8 +28,9 @@ const jobHelp = "name of the job, if OUTPUT is a database with several"
 // outputHelp describes the flag --output of these commands.
 const outputHelp = "the --output of run, or a saver's folder, database or bucket (required)"
 
-// jobFolder is the folder in which a job keeps what is not in its sink: input that cannot be read again, and the token for
-// mappers elsewhere. A job with an output file has it in its work folder; for a store it is made only when it is needed.
+// jobFolder is the folder in which a job keeps data outside its sink: input that cannot be read again, and the token
+// for mappers elsewhere. A job with an output file has it in its work folder; for a store it is made only when it is
+// needed.
 func jobFolder(output, job string) string {
 	switch {
 	case !kinds.IsStore(output):
@@ -58,6 +59,9 @@ func (f *runFlags) makeJobFolder(out kinds.Sink) error {
 	if err := os.MkdirAll(f.jobFolder(), 0o777); err != nil { //nolint:gosec // the user's umask decides
 		return fmt.Errorf("make work folder: %w", err)
 	}
+	if err := syncFolder(filepath.Dir(f.jobFolder())); err != nil { // its name must be as durable as the input in it
+		return err
+	}
 	if err := checkJobFolder(f.jobFolder(), out); err != nil {
 		return err
 	}
@@ -65,8 +69,8 @@ func (f *runFlags) makeJobFolder(out kinds.Sink) error {
 	return keepLine(filepath.Join(f.jobFolder(), sinkFile), id)
 }
 
-// sinkFile keeps the ID of the sink in the folder of a job with a store. Such a folder may outlive its store, and another store
-// may have a job of the same name.
+// sinkFile keeps the ID of the sink in the folder of a job with a store. Such a folder may outlive its store, and
+// another store may have a job of the same name.
 const sinkFile = "sink"
 
 // checkJobFolder refuses the folder of a job with another store: its input would be taken for this job's.
@@ -118,7 +122,7 @@ func (f *runFlags) listing() string {
 	return "chunkline dead list -o " + shellWord(output) + job + note
 }
 
-// plainWord are words that a shell leaves as they are.
+// plainWord matches words that need no quotes in a shell.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
 // shellWord quotes a word for a shell if necessary.
@@ -140,7 +144,7 @@ func shown(output string) string {
 	return "postgres://…"
 }
 
-// checkOutput refuses a URL that is no store: it would be the name of a file, and messages would show its password.
+// checkOutput refuses a URL that is not a store: it would be the name of a file, and messages would show its password.
 func checkOutput(output string) error {
 	if !kinds.IsStore(output) && strings.Contains(output, "://") {
 		return app.Usage("--output %s: use a file, sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or s3://BUCKET/PREFIX, gs://… or azblob://…", webservice.WithoutPassword(output))
@@ -158,8 +162,8 @@ func openStore(ctx context.Context, w *screen, output, job string, readOnly bool
 	return s, saver.SinkError("--output", err)
 }
 
-// openOutput opens the sink of a job, and makes it if it is not there. If it waits for a database that accepts no connections, it
-// shows that on w.
+// openOutput opens the sink of a job, and makes it if it is not there. If it waits for a database that accepts no
+// connections, it shows that on w.
 func (f *runFlags) openOutput(ctx context.Context, w *screen) (kinds.Sink, error) {
 	switch {
 	case isStdout(f.output):

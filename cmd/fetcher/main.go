@@ -1,9 +1,10 @@
-// Command fetcher cuts a data set into chunks and hands them to mappers until every
-// chunk is saved. Its settings are environment variables; -h lists them.
+// Command fetcher cuts a data set into chunks and hands them to mappers until every chunk is saved. Its settings are
+// environment variables; -h lists them.
 package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -56,6 +57,9 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 		Format: format, Size: cfg.ChunkSize, Bytes: cfg.ChunkBytes, Stdin: os.Stdin, Spool: spool,
 		Credentials: webservice.Credentials{Token: cfg.SourceToken, Headers: cfg.SourceHeaders},
 	}, cfg.Source)
+	if errors.Is(err, source.ErrAway) {
+		return app.WithCode(app.ExitUnreachable, app.Setting("SOURCE", ": %w", err))
+	}
 	if err != nil {
 		return app.WrongSetting("SOURCE", ": %w", err)
 	}
@@ -80,8 +84,7 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 	return startup.Run(ctx, f, func(s *app.Server) { page.Register(s, f, cfg.ControlToken, log) })
 }
 
-// spoolFile returns the file that keeps a copy of a source which cannot be read again, and
-// "" without SPOOL.
+// spoolFile returns the file that keeps a copy of a source which cannot be read again, and "" without SPOOL.
 func spoolFile(job string, cfg fetcher.Config) (string, error) {
 	if cfg.Spool == "" {
 		if source.IsStream(cfg.Source) {

@@ -1,5 +1,4 @@
-// Command saver commits results durably and confirms them. Its settings are
-// environment variables; -h lists them.
+// Command saver commits results durably and confirms them. Its settings are environment variables; -h lists them.
 package main
 
 import (
@@ -67,6 +66,6 @@ func open(ctx context.Context, startup *app.Startup, common app.Common, nats bus
 // logRecovery logs what was repaired when the folder was opened after a crash.
 func logRecovery(log zerolog.Logger, out *sink.Folder) {
 	if bytes := out.Recovered(); bytes > 0 {
-		log.Warn().Int64("bytes", bytes).Msg("the last saver was killed: cut off what it had not committed")
+		log.Warn().Int64("bytes", bytes).Msg("the last saver was killed: removed its uncommitted data")
 	}
 }

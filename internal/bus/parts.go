@@ -13,33 +13,32 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A message that is larger than max_payload travels in parts. The requester
-// drives both halves: it sends the parts of a request, and fetches those of an
-// answer. docs/protocol.md shows the sequence.
+// A message that is larger than max_payload travels in parts. The requester drives both halves: it sends the parts of a
+// request, and fetches those of an answer. docs/protocol.md shows the sequence.
 //
-// Either half may be missing: a small request can have a large answer. Each part
-// may be lost, repeated or late. Parts are repeated until
-// they are answered, and a checksum of the whole body decides.
+// Either half may be missing: a small request can have a large answer. Each part may be lost, repeated or late. Parts
+// are repeated until they are answered, and the receiver accepts a body only if its checksum is right.
 const verbPart = "part"
 
 // A window of 4 parts of 512 KiB keeps 2 MiB of a transfer under way. That fills
-// 1 Gbit/s up to a round trip of 16 ms, and is far below all pending limits.
+// 1 Gbit/s up to a round trip of 16 ms, and is far below all pending limits. All answers
+// that a process fetches at a time share one window: with one for each of many, a slow link
+// would take longer for a part than partPatience, and carry copies of parts instead.
 const (
 	partSize     = 512 << 10        // most bytes in a part; less if max_payload demands it
 	minPartSize  = 256              // smallest accepted part; bounds the bookkeeping
 	partWindow   = 4                // parts under way at a time
 	partPatience = 3 * time.Second  // before a part is first sent again; doubled each time
 	maxPatience  = 6 * time.Second  // so that a part is sent several times within partIdle
-	partIdle     = 30 * time.Second // a transfer that gets no part for so long is dropped
+	partIdle     = 30 * time.Second // a transfer without a part for this long is dropped
 	maxHeld      = 256 << 20        // default bound for requests in assembly, and for answers to be fetched
-	bookkeeping  = 1 << 10          // bytes of a transfer beside body and headers: timer, maps, names
+	bookkeeping  = 1 << 10          // bytes of a transfer besides body and headers: timer, maps, names
 
-	partBookkeeping = 32 // bytes of each part beside its body
+	partBookkeeping = 32 // bytes of each part besides its body
 	maxWaiting      = 4  // repeats of a last part that get the answer
 )
 
-// layout is how a body is cut: a first part, then parts of size bytes, of
-// which the last may be shorter.
+// layout is how a body is cut: a first part, then parts of size bytes, of which the last may be shorter.
 type layout struct {
 	total, first, size int
 }
@@ -73,9 +72,8 @@ func (l layout) index(offset int) (int, bool) {
 	return (offset - l.first) / l.size, true
 }
 
-// cut cuts m for a server with a max_payload of limit bytes and returns its first part.
-// at is the subject at which the requester fetches the other parts of an answer; it is
-// empty for requests.
+// cut cuts m for a server with a max_payload of limit bytes and returns its first part. at is the subject at which the
+// requester fetches the other parts of an answer; it is empty for requests.
 func cut(m wire.Message, limit int, id, at string) (layout, wire.Message, error) {
 	if len(m.Body) > wire.MaxMessage {
 		return layout{}, wire.Message{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(m.Body), wire.MaxMessage)
@@ -133,7 +131,8 @@ func (b *Bus) sendParts(ctx context.Context, subject string, m wire.Message, lim
 }
 
 // fetchParts completes an answer if only its first part has arrived. It returns any
-// other answer unchanged.
+// other answer unchanged. A part that does not arrive within partIdle ends it, because the
+// taker drops the transfer then.
 func (b *Bus) fetchParts(ctx context.Context, answer wire.Message) (wire.Message, error) {
 	head, err := wire.ReadPart(answer.Header)
 	if err != nil || head.Kind == "" {
@@ -158,6 +157,14 @@ func (b *Bus) fetchParts(ctx context.Context, answer wire.Message) (wire.Message
 	body := make([]byte, l.total)
 	copy(body, answer.Body)
 	err = inParallel(ctx, l.parts(), func(ctx context.Context, i int) error {
+		select {
+		case b.window <- struct{}{}:
+			defer func() { <-b.window }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		ctx, cancel := context.WithTimeout(ctx, partIdle)
+		defer cancel()
 		from, to := l.part(i)
 		part, err := b.untilAnswered(ctx, at, wire.Message{Header: wire.PartHead{Kind: wire.PartGet, ID: head.ID, Offset: from}.Header()})
 		if err != nil {
@@ -182,8 +189,7 @@ func (b *Bus) fetchParts(ctx context.Context, answer wire.Message) (wire.Message
 	return wire.Message{Header: wire.WithoutPart(answer.Header), Body: body}, nil
 }
 
-// untilAnswered repeats a part until it is answered, fails or ctx ends. Repeated parts
-// do no harm.
+// untilAnswered repeats a part until it is answered, fails or ctx ends. Repeated parts do no harm.
 func (b *Bus) untilAnswered(ctx context.Context, subject string, m wire.Message) (wire.Message, error) {
 	for patience := partPatience; ; patience = min(2*patience, maxPatience) {
 		try, cancel := context.WithTimeout(ctx, patience)
@@ -195,14 +201,14 @@ func (b *Bus) untilAnswered(ctx context.Context, subject string, m wire.Message)
 	}
 }
 
-// release tells the responder that a transfer is over, so that it frees the memory.
-// If this message is lost, the transfer times out.
+// release tells the responder that a transfer is over, so that it frees the memory. If this message is lost, the
+// transfer times out.
 func (b *Bus) release(at, id string) {
 	_ = b.t.Publish(at, wire.Message{Header: wire.PartHead{Kind: wire.PartRelease, ID: id}.Header()})
 }
 
-// inParallel calls do for 0 to n-1, partWindow calls at a time, and returns once all calls
-// have returned. The first error cancels the context of the other calls and is returned.
+// inParallel calls do for 0 to n-1, partWindow calls at a time, and returns once all calls have returned. The first
+// error cancels the context of the other calls and is returned.
 func inParallel(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	calls, calling := errgroup.WithContext(ctx)
 	calls.SetLimit(partWindow)

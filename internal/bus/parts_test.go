@@ -331,3 +331,127 @@ func TestParts_released(t *testing.T) {
 		}
 	})
 }
+
+// largeAnswer serves requests for work with an answer of so many bytes, and returns a client for it.
+func largeAnswer(t *testing.T, n *bustest.Memory, size int) (client *bus.Bus, taker *bustest.Conn) {
+	t.Helper()
+	taker = n.Connect("fetcher")
+	body := make([]byte, size)
+	_, err := bus.New(taker, partJob).Serve(bus.Service{Name: "fetcher", Version: "1.0.0", Endpoints: []bus.Endpoint{
+		{Verb: wire.VerbNext, Handle: func(r *bus.Request) { _ = r.Reply(wire.Message{Body: body}) }},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bus.New(n.Connect("mapper"), partJob), taker
+}
+
+// isPart reports whether a packet is a part that a requester has fetched.
+func isPart(p bustest.Packet) bool { return p.Header["Chunkline-Part"] == wire.PartPart }
+
+// TestAwait: the parts of an answer may take longer than the answer may take to begin. Without
+// a beginning, or without further parts, the wait ends.
+func TestAwait(t *testing.T) {
+	t.Parallel()
+	const wait = 6 * time.Second
+	for name, test := range map[string]struct {
+		fate  func(p bustest.Packet, parts int) bustest.Fate
+		kills bool // the taker dies with the tenth part
+		want  error
+		least time.Duration
+		most  time.Duration
+	}{
+		"slow link": {
+			fate: func(p bustest.Packet, _ int) bustest.Fate {
+				if isPart(p) {
+					return bustest.Fate{Delay: 2 * time.Second}
+				}
+				return bustest.Fate{}
+			},
+			least: 3 * wait, most: 4 * wait,
+		},
+		"no answer": {
+			fate: func(p bustest.Packet, _ int) bustest.Fate { return bustest.Fate{Drop: p.Reply} },
+			want: context.DeadlineExceeded, least: wait, most: wait,
+		},
+		"taker freezes": {
+			fate: func(_ bustest.Packet, parts int) bustest.Fate { return bustest.Fate{Drop: parts > 10} },
+			want: context.DeadlineExceeded, least: 30 * time.Second, most: 30 * time.Second,
+		},
+		"taker dies": {kills: true, want: bus.ErrNobody},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := bustest.NewMemory(bustest.Options{})
+				client, taker := largeAnswer(t, n, 20<<20) // 40 parts, four at a time
+				defer taker.Close()
+				defer client.Close()
+				parts := 0
+				n.SetHook(func(p bustest.Packet) bustest.Fate {
+					if isPart(p) {
+						parts++
+					}
+					if test.kills {
+						if parts == 10 {
+							taker.Crash()
+						}
+						return bustest.Fate{Drop: parts >= 10}
+					}
+					return test.fate(p, parts)
+				})
+				begin := time.Now()
+				got, err := client.Await(t.Context(), wait, wire.VerbNext, wire.Message{})
+				took := time.Since(begin)
+				if !errors.Is(err, test.want) || test.want == nil && (err != nil || len(got.Body) != 20<<20) {
+					t.Errorf("got %d bytes, %v; want %v", len(got.Body), err, test.want)
+				}
+				if took < test.least || test.most > 0 && took > test.most {
+					t.Errorf("it took %s, want %s to %s", took, test.least, test.most)
+				}
+			})
+		})
+	}
+}
+
+// TestAwait_shared: however many answers a process fetches at a time, a slow link carries each part once.
+func TestAwait_shared(t *testing.T) {
+	t.Parallel()
+	const (
+		answers   = 8
+		size      = 4 << 20
+		perSecond = 4 << 20 // bytes that the link carries
+	)
+	synctest.Test(t, func(t *testing.T) {
+		n := bustest.NewMemory(bustest.Options{})
+		client, taker := largeAnswer(t, n, size)
+		defer taker.Close()
+		defer client.Close()
+		carried := 0
+		var free time.Time // when the link has carried all parts so far
+		n.SetHook(func(p bustest.Packet) bustest.Fate {
+			if !isPart(p) {
+				return bustest.Fate{}
+			}
+			carried += len(p.Body)
+			if now := time.Now(); free.Before(now) {
+				free = now
+			}
+			free = free.Add(time.Duration(len(p.Body)) * time.Second / perSecond)
+			return bustest.Fate{Delay: time.Until(free)}
+		})
+		var workers sync.WaitGroup
+		for range answers {
+			workers.Go(func() {
+				got, err := client.Await(t.Context(), 6*time.Second, wire.VerbNext, wire.Message{})
+				if err != nil || len(got.Body) != size {
+					t.Errorf("got %d bytes, %v", len(got.Body), err)
+				}
+			})
+		}
+		workers.Wait()
+		if carried > answers*size {
+			t.Errorf("the link carried %d bytes for answers of %d", carried, answers*size)
+		}
+	})
+}

@@ -15,8 +15,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// assign answers waiting requests with grants while there is work. It does nothing while there is no
-// connection, because the answers would be lost and the mappers would wait for them.
+// assign answers waiting requests with grants while there is work. It does nothing while there is no connection,
+// because the answers would be lost and the mappers would wait for them.
 func (c *coordinator) assign(now time.Time) {
 	if c.state != report.StateRunning || !c.online || c.paused || c.err != nil || now.Before(c.listenTo) || c.doubtful() || c.rivalry(now) != "" || c.givingUp {
 		return
@@ -31,12 +31,24 @@ func (c *coordinator) assign(now time.Time) {
 
 // mayAssign reports whether one more piece may go out now.
 func (c *coordinator) mayAssign(now time.Time) bool {
-	return c.f.mayGoOut(c.largest) && !now.Before(c.limit.next) && c.ledger.HasWork(now) && !c.holdsBackUntried(now)
+	return c.hasRoom(now) && !now.Before(c.limit.next) && c.ledger.HasWork(now) && !c.holdsBackUntried(now)
+}
+
+// hasRoom reports whether one more chunk may be on its way.
+func (c *coordinator) hasRoom(now time.Time) bool {
+	if c.f.mayGoOut(c.largest) {
+		c.noRoom = time.Time{}
+		return true
+	}
+	if c.noRoom.IsZero() {
+		c.noRoom = now
+	}
+	return false
 }
 
 // assignOne answers a request with a grant, if there is work for its mapper. It records the leases before it sends the
-// grant: if the reply is lost, the mapper's next list shows it, while a piece that was sent without a lease could be mapped
-// twice.
+// grant: if the reply is lost, the mapper's next list shows it, while a piece that was sent without a lease could be
+// mapped twice.
 func (c *coordinator) assignOne(now time.Time, a ask) bool {
 	m := c.mappers[a.mapper]
 	s := sending{request: a.request, mapper: c.mapperOf(a.mapper)}

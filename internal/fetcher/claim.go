@@ -42,7 +42,7 @@ func (f *Fetcher) claim(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ErrUnfinished
 		case errors.Is(err, bus.ErrClosed):
-			return fmt.Errorf("claim job: %w", err)
+			return app.WithCode(app.ExitUnreachable, fmt.Errorf("claim job: %w", err))
 		case err == nil && heard.rivals(time.Now()):
 			refused = 0 // it is unclear which of the two sinks has the job
 		case err == nil && answer.Status == wire.SyncOK:
@@ -74,8 +74,8 @@ func (f *Fetcher) claim(ctx context.Context) error {
 	}
 }
 
-// Status returns the coordinator's latest report, which is at most a second old while it runs. Before that, the status says
-// why the claim waits.
+// Status returns the coordinator's latest report, which is at most a second old while it runs. Before that, the status
+// says why the claim waits.
 func (f *Fetcher) Status() report.Status {
 	s := *f.last.Load()
 	if s.State == report.StateStarting {

@@ -3,6 +3,7 @@ package fetcher_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/fetcher"
@@ -20,28 +22,35 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// TestStatusWhileStarting: while a fetcher waits for its saver, its status says so, and
-// it accepts no orders.
-func TestStatusWhileStarting(t *testing.T) {
-	t.Parallel()
+// newFetcher returns a fetcher of two objects, which no saver answers.
+func newFetcher(t *testing.T, conn *bustest.Conn) *fetcher.Fetcher {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "numbers.jsonl")
 	if err := os.WriteFile(path, []byte("1\n2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	src, err := source.Open(source.Options{Size: 2, Bytes: 1 << 20}, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = src.Close() })
+	f, err := fetcher.New(fetcher.Config{ChunkSize: 2, ChunkBytes: 1 << 20, OnDone: "exit", MaxDead: -1}, bus.New(conn, job), src, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestStatusWhileStarting: while a fetcher waits for its saver, its status says so, and
+// it accepts no orders.
+func TestStatusWhileStarting(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		net := bustest.NewMemory(bustest.Options{})
 		own, peer := net.Connect("fetcher"), net.Connect("operator")
 		defer own.Close()
 		defer peer.Close()
-		src, err := source.Open(source.Options{Size: 2, Bytes: 1 << 20}, path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer src.Close()
-		f, err := fetcher.New(fetcher.Config{ChunkSize: 2, ChunkBytes: 1 << 20, OnDone: "exit", MaxDead: -1}, bus.New(own, job), src, zerolog.Nop())
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := newFetcher(t, own)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- f.Run(ctx) }()
@@ -68,6 +77,23 @@ func TestStatusWhileStarting(t *testing.T) {
 		}
 		if a, err := wire.DecodeControlAnswer(reply); err != nil || a.OK || !strings.Contains(a.Reason, "waits for the saver") {
 			t.Errorf("pause: %+v, %v; want a refusal with a reason", a, err)
+		}
+	})
+}
+
+// TestClaim_closed: a fetcher whose connection is closed for good before it has claimed the job, as after a wrong
+// password, ends with the exit code of the other roles.
+func TestClaim_closed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		own := bustest.NewMemory(bustest.Options{}).Connect("fetcher")
+		f := newFetcher(t, own)
+		done := make(chan error, 1)
+		go func() { done <- f.Run(t.Context()) }()
+		pass(time.Second)
+		own.Close()
+		if err := <-done; app.Code(err) != app.ExitUnreachable || !errors.Is(err, bus.ErrClosed) {
+			t.Errorf("exit code %d, %v; want %d, %v", app.Code(err), err, app.ExitUnreachable, bus.ErrClosed)
 		}
 	})
 }

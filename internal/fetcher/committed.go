@@ -10,8 +10,8 @@ import (
 )
 
 // committed looks up which pieces the sink held when the job was claimed. It loads a page at a time as the cutting
-// proceeds, so that memory does not grow with the job. It misses chunks that mappers of an earlier fetcher commit later.
-// Their results here are duplicates.
+// proceeds, so that memory does not grow with the job. It misses what mappers of an earlier fetcher commit later: see
+// uncut.
 type committed struct {
 	fetcher *Fetcher
 	left    uint64   // committed objects not loaded yet; 0: no need to ask
@@ -30,13 +30,13 @@ func (c *committed) lookUp(ctx context.Context, id chunk.ID) ([]wire.Entry, erro
 
 func (c *committed) loadPage(ctx context.Context, from chunk.ID) error {
 	q := c.fetcher.question(wire.SyncList)
-	q.From, q.Limit = from, pageSize
+	q.From, q.Limit = from, pageOf(c.fetcher.plan)
 	answer, err := c.fetcher.insist(ctx, q)
 	if err != nil {
 		return err
 	}
 	failpoint.Hit("fetcher.page.listed")
-	c.upTo = from + pageSize
+	c.upTo = from + chunk.ID(q.Limit)
 	c.page = make(map[chunk.ID][]wire.Entry, len(answer.Entries))
 	for _, e := range answer.Entries {
 		c.page[e.ID] = append(c.page[e.ID], e)
@@ -55,4 +55,30 @@ func (c *committed) none(end chunk.ID) error {
 		return fmt.Errorf("%w: it ends with chunk %d, the sink holds later ones", ErrSourceChanged, int64(end)-1)
 	}
 	return nil
+}
+
+// uncut are the confirmations of pieces whose chunk is not cut yet. Mappers of an earlier fetcher, which was further in
+// the source, save such pieces, and committed may have loaded its page before.
+type uncut struct {
+	of    map[chunk.ID][]wire.SavedPiece
+	count int // of all chunks
+}
+
+// maxUncut bounds how many of these confirmations are kept: 2 MiB. The objects of the others are mapped again, and their
+// results are duplicates.
+const maxUncut = 1 << 14
+
+func (u *uncut) add(p wire.SavedPiece) {
+	if u.count < maxUncut {
+		u.of[p.ID] = append(u.of[p.ID], p)
+		u.count++
+	}
+}
+
+// take removes the confirmations of a chunk and returns them.
+func (u *uncut) take(id chunk.ID) []wire.SavedPiece {
+	pieces := u.of[id]
+	u.count -= len(pieces)
+	delete(u.of, id)
+	return pieces
 }

@@ -60,7 +60,7 @@ func (c Config) Validate() error {
 		return app.WrongSetting("MAX_ATTEMPTS", "=%d: use 0 (no limit) or more", c.MaxAttempts)
 	case c.Memory < 0:
 		return app.WrongSetting("MEMORY_BYTES", "=%d: use 0 (a quarter of the memory limit) or more", c.Memory)
-	case !(c.Rate >= 0):
+	case !app.IsRate(c.Rate):
 		return app.WrongSetting("RATE", "=%g: use 0 (no limit) or more objects a second", c.Rate)
 	case c.OnDone != stay && c.OnDone != exit:
 		return app.WrongSetting("ON_DONE", "=%q: use stay or exit", c.OnDone)

@@ -45,12 +45,12 @@ type held struct {
 	trace  trace.Context
 }
 
-// coordinator owns the fetcher's state. Only its goroutine touches it; handlers and
-// loops post closures to it.
+// coordinator owns the fetcher's state. Only its goroutine touches it; handlers and loops post closures to it.
 type coordinator struct {
 	f      *Fetcher
 	ledger *ledger.Ledger
 	held   map[chunk.ID]*held // every added chunk that is not saved
+	uncut  uncut
 
 	waiting   waiting // requests that wait for work
 	mappers   map[string]*mapper
@@ -72,6 +72,7 @@ type coordinator struct {
 	ticked   time.Time // last tick
 	online   bool
 	listenTo time.Time        // no chunk goes out before this time, so that mappers can say what they hold
+	noRoom   time.Time        // since when no more bytes may be on their way; zero: they may
 	limit    limit            // RATE
 	outcomes rollout.Outcomes // of the last chunks, for all versions
 
@@ -90,24 +91,25 @@ type coordinator struct {
 
 	rivalSince time.Time // since when only a saver of another sink has answered
 	failures   int       // failed merges
-	failure    string    // the reason of the last one
+	failure    string    // why the last merge failed, or waits for its store
 	givingUp   bool      // the job is hopeless, and ends once the saver has sent its dead letters
 
-	state   report.JobState
-	paused  bool
-	rate    float64
-	total   report.Summary // content of the sink, by the saver's latest message
-	load    report.SaverLoad
-	meter   report.Meter
-	history report.Recorder
-	err     error // why the job ended
+	state      report.JobState
+	paused     bool
+	rate       float64
+	total      report.Summary   // content of the sink, by the saver's latest message
+	load       report.SaverLoad // of the saver that has answered last
+	duplicates duplicates
+	meter      report.Meter
+	history    report.Recorder
+	err        error // why the job ended
 }
 
 func newCoordinator(f *Fetcher) *coordinator {
 	now := time.Now()
 	c := &coordinator{
-		f: f, held: map[chunk.ID]*held{}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: map[string]uint64{}, ticked: now, online: true, renewed: now,
-		state: report.StateRunning, rate: f.cfg.Rate, total: f.grant.before,
+		f: f, held: map[chunk.ID]*held{}, uncut: uncut{of: map[chunk.ID][]wire.SavedPiece{}}, mappers: map[string]*mapper{}, versions: map[string]*version{}, terms: map[string]uint64{}, ticked: now, online: true, renewed: now,
+		state: report.StateRunning, rate: f.cfg.Rate, total: f.grant.before, duplicates: duplicates{of: map[string]uint64{}},
 		rollout: rollout.New(rollout.Config{Shares: f.cfg.VersionShares, Shadow: f.cfg.Shadow, BreakAt: f.cfg.BreakAt, BreakFor: f.cfg.BreakFor}),
 		saver:   app.NewTrouble(f.log, zerolog.WarnLevel, app.Patience, "no answer from the saver, still trying", "the saver answers again"),
 		savers:  newSavers(f.log),
@@ -192,7 +194,7 @@ func (c *coordinator) tick(now time.Time) {
 		c.ledger.Excuse(now)
 	}
 	c.callSaver(now)
-	c.deadLetterFatal()
+	c.deadLetterFatal(now)
 	c.waiting.expire(c, now) // before assign: after a pause of this process many mappers have stopped waiting
 	c.assign(now)
 	c.sendShadowCopies()
@@ -210,7 +212,30 @@ func (c *coordinator) doubtful() bool { return c.epochChecked < c.epochDoubts }
 func (c *coordinator) stuck() bool { return c.saverAway || c.load.Full != "" }
 
 // hearLoad records the saver's load.
-func (c *coordinator) hearLoad(now time.Time, load report.SaverLoad) { c.load, c.heard = load, now }
+func (c *coordinator) hearLoad(now time.Time, load report.SaverLoad) {
+	c.load, c.heard = load, now
+	c.duplicates.hear(load)
+}
+
+// duplicates sums what the savers have dropped. Each saver counts its own, and several may answer in turn.
+type duplicates struct {
+	of    map[string]uint64 // by a saver's ID
+	total uint64
+}
+
+// maxSavers bounds how many savers are told apart. Each restart of one is another.
+const maxSavers = 1024
+
+func (d *duplicates) hear(load report.SaverLoad) {
+	before, known := d.of[load.ID]
+	switch {
+	case load.Duplicates <= before: // none, or a late, older message
+	case !known && len(d.of) == maxSavers:
+	default:
+		d.of[load.ID] = load.Duplicates
+		d.total += load.Duplicates - before
+	}
+}
 
 // add adds a chunk from the source to the ledger. open is false at the end of the source.
 func (c *coordinator) add(next cut, open bool) {
@@ -221,6 +246,7 @@ func (c *coordinator) add(next cut, open bool) {
 	c.objects += uint64(next.chunk.Count)
 	c.bytes += uint64(len(next.chunk.Body))
 	c.f.metrics.cut(next)
+	confirmed := c.uncut.take(next.chunk.ID)
 	if next.complete {
 		c.ledger.AddSaved(next.chunk.Count)
 		return
@@ -235,16 +261,19 @@ func (c *coordinator) add(next cut, open bool) {
 	c.kept += len(next.chunk.Body)
 	c.largest = max(c.largest, len(next.chunk.Body))
 	failpoint.Hit("fetcher.chunk.added")
+	for _, piece := range confirmed {
+		c.saved(now, piece.Entry, piece.Mapper, piece.Dead)
+	}
 }
 
 // bytesOf returns roughly how many bytes a piece of the chunk takes in a message, with the line that describes it.
 func (h *held) bytesOf(p chunk.Piece) int {
 	const line = 512
-	return h.bytes*p.Len()/h.count + line
+	return int(int64(h.bytes)*int64(p.Len())/int64(h.count)) + line // the product exceeds 32 bits
 }
 
-// goneOut records that a piece of a chunk goes out. The bytes of a chunk are kept until all of it has gone out once, and
-// longer if the source cannot be read again.
+// goneOut records that a piece of a chunk goes out. The bytes of a chunk are kept until all of it has gone out once,
+// and longer if the source cannot be read again.
 func (c *coordinator) goneOut(h *held, p chunk.Piece) {
 	if h.sent < h.count {
 		if h.sent = max(h.sent, p.To); h.sent == h.count {
@@ -287,7 +316,7 @@ func (c *coordinator) obey(order wire.Control) error {
 	case order.Action == wire.ControlCancel:
 		c.fail(ErrCancelled)
 	case order.Action == wire.ControlRate:
-		if !(order.Rate >= 0) {
+		if !app.IsRate(order.Rate) {
 			return fmt.Errorf("rate %g: use 0 (no limit) or more objects a second", order.Rate)
 		}
 		c.rate, c.limit = order.Rate, limit{}

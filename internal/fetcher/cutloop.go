@@ -13,9 +13,18 @@ import (
 	"github.com/chunkline/chunkline/internal/trace"
 )
 
-// pageSize is how many chunk IDs one page of committed entries covers. An entry has 30
-// bytes, so a page of whole chunks is well below the server's max_payload.
-const pageSize = 8192
+const (
+	// pageSize is how many chunk IDs one page of committed entries covers. An entry has 30
+	// bytes, so a page of whole chunks is well below the server's max_payload.
+	pageSize = 8192
+
+	// mostEntries bounds the entries of a page: wire allows twice as many, and the answer must come within askTimeout.
+	mostEntries = 1 << 19
+)
+
+// pageOf returns how many chunks the saver is asked about at a time. A chunk has an entry for each piece in which it
+// was saved, and slow objects are saved one by one.
+func pageOf(p chunk.Plan) int { return max(1, min(pageSize, mostEntries/p.Size)) }
 
 // cut is a chunk cut from the source.
 type cut struct {

@@ -3,6 +3,7 @@ package fetcher_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -193,7 +194,10 @@ func (b *bench) sync(r *bus.Request) {
 	default:
 		entries, err = b.sink.List(ctx, q.From, q.Limit)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, sink.ErrUnreachable): // the saver goes on trying to merge the result
+		a = wire.SyncAnswer{Plan: q.Plan, Status: wire.SyncWorking, Reason: err.Error()}
+	case err != nil:
 		a = wire.SyncAnswer{Plan: q.Plan, Status: wire.SyncFailed, Reason: err.Error()}
 	}
 	a.Entries = append(a.Entries, entries...)

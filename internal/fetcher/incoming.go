@@ -49,16 +49,16 @@ func (c *coordinator) hearBeat(now time.Time, b wire.Beat) {
 }
 
 // doubtEpoch handles a higher epoch that a mapper has seen. The coordinator asks the saver whether its own epoch still
-// holds, and assigns nothing until it knows. The mapper's message alone is no proof: the epoch may be of a sink that was
-// removed.
+// holds, and assigns nothing until it knows. The mapper's message alone is no proof: the epoch may be of a sink that
+// was removed.
 func (c *coordinator) doubtEpoch(plan chunk.PlanID, epoch uint64) {
 	if plan == c.f.planID && epoch > c.f.grant.epoch {
 		c.epochDoubts++
 	}
 }
 
-// hear compares the list of what a mapper holds with the ledger. It reports whether this
-// is the latest list of a known mapper.
+// hear compares the list of what a mapper holds with the ledger. It reports whether this is the latest list of a known
+// mapper.
 func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h wire.Holding, doing *wire.Doing, goodbye bool) (fresh bool) {
 	report := ledger.Report{Mapper: m.ID, Seq: h.Seq, Held: h.Held, Asking: h.Asking, Goodbye: goodbye}
 	if plan != c.f.planID { // the mapper holds chunks of another job, or none yet
@@ -73,6 +73,7 @@ func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h 
 	c.waiting.drop(m.ID, h.Asking)
 	if goodbye {
 		if m, known := c.mappers[m.ID]; known {
+			m.held = len(heard.Lost)
 			c.removeMapper(now, m, "said goodbye")
 		}
 		return false
@@ -96,7 +97,7 @@ func (c *coordinator) hear(now time.Time, m report.Mapper, plan chunk.PlanID, h 
 // maxWorkers bounds the number of workers that a mapper may claim; WORKERS has the same bound.
 const maxWorkers = 1024
 
-// noteWorker records what a request reveals about its mapper: that it has this worker, and how long one object takes.
+// noteWorker records two facts about the mapper of a request: that it has this worker, and how long one object takes.
 func (c *coordinator) noteWorker(m *mapper, n wire.Next) {
 	if workers := min(n.Worker+1, maxWorkers); workers > m.workers {
 		c.slots += workers - m.workers
@@ -107,8 +108,8 @@ func (c *coordinator) noteWorker(m *mapper, n wire.Next) {
 	}
 }
 
-// doingOf converts a mapper's announced object for the ledger; nil if the mapper holds no piece with it. The object after
-// the last one means that all are mapped.
+// doingOf converts a mapper's announced object for the ledger; nil if the mapper holds no piece with it. The object
+// after the last one means that all are mapped.
 func doingOf(d *wire.Doing, held []chunk.Piece) *ledger.Doing {
 	if d == nil {
 		return nil
@@ -140,18 +141,23 @@ func (c *coordinator) hearSaved(now time.Time, s wire.Saved) {
 		return // from before the claim: redo may have requeued its chunks since
 	}
 	for _, piece := range s.Pieces {
+		if piece.ID >= chunk.ID(c.ledger.Counts().Added) {
+			c.uncut.add(piece)
+			continue
+		}
 		c.saved(now, piece.Entry, piece.Mapper, piece.Dead)
 	}
 	c.account(s.Total)
 	c.hearLoad(now, s.Load)
 }
 
-// unknownDead is the number of dead letters of a piece of which only the sink's list tells. It says nothing about the version
-// that has mapped the piece: taking it for 0 would close the circuit breaker of one whose confirmations of failures get lost.
+// unknownDead is the number of dead letters of a piece that is known only from the sink's list. It says nothing about
+// the version that has mapped the piece. If it counted as 0, it would close the circuit breaker of a version whose
+// confirmations of failures get lost.
 const unknownDead = -1
 
-// saved records that the sink holds a piece, with this many dead letters. mapper is "" if it is unknown. If the
-// sink holds the chunk with other content, the job ends.
+// saved records that the sink holds a piece, with this many dead letters. mapper is "" if it is unknown. If the sink
+// holds the chunk with other content, the job ends.
 func (c *coordinator) saved(now time.Time, e wire.Entry, mapper string, dead int) {
 	h, known := c.held[e.ID]
 	if known && (h.digest != e.Digest || h.count != e.Of) {

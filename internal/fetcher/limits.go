@@ -8,19 +8,19 @@ import (
 const (
 	// maxRatePause is longer than any job; a rate of 1e-12 would not fit a Duration.
 	maxRatePause = 1000 * 24 * time.Hour
-	// rateBurst bounds how far the objects handed out run ahead of the rate: no piece has more objects than the rate allows
-	// in this time, and no more unused rate accumulates. A service that refuses more than N requests in a second would see a
-	// piece of 100 objects as 100 requests at once.
+	// rateBurst bounds how far the objects handed out run ahead of the rate: no piece has more objects than the rate
+	// allows in this time, and no more unused rate accumulates. A service that refuses more than N requests in a second
+	// would see a piece of 100 objects as 100 requests at once.
 	rateBurst = 100 * time.Millisecond
-	// rateUnused is how far the objects handed out fall behind the rate before the mappers, which ask for too few, are
-	// the bottleneck and not the rate.
+	// rateUnused is how far the objects handed out may fall behind the rate before the mappers, which ask for too few,
+	// count as the bottleneck instead of the rate.
 	rateUnused = time.Second
-	// limitSpan is how long the rate does not count as the bottleneck after mappers were too slow to use it up. Without it
-	// the bottleneck would change with every piece.
+	// limitSpan is how long the rate does not count as the bottleneck after mappers were too slow to use it up. Without
+	// it the bottleneck would change with every piece.
 	limitSpan = 30 * time.Second
 )
 
-// limit spaces pieces according to RATE, and knows whether the rate or the mappers are the bottleneck.
+// limit spaces pieces according to RATE, and records whether the rate or the mappers are the bottleneck.
 type limit struct {
 	next  time.Time     // no piece goes out before this time
 	even  time.Time     // next, if unused rate were never lost
@@ -28,7 +28,7 @@ type limit struct {
 	slack time.Time     // when the mappers last left some of the rate unused
 }
 
-// spend accounts for a piece that goes out, with this many objects, of a chunk that is ready since then.
+// spend accounts for a piece of this many objects that goes out. Its chunk has been ready since the time ready.
 func (l *limit) spend(now time.Time, objects int, rate float64, ready time.Time) {
 	if behind := now.Add(-rateUnused); l.even.Before(behind) {
 		if !l.even.IsZero() && ready.Before(behind) { // the chunk was ready, and no mapper asked for it
@@ -54,18 +54,22 @@ func (l *limit) holds(now time.Time, rate float64) bool {
 	return now.Sub(l.slack) > max(limitSpan, min(2*l.pause, maxRatePause))
 }
 
+// roomPatience is how long no chunk must have gone out for lack of memory until that is the bottleneck. Quick work
+// fills it for moments.
+const roomPatience = time.Second
+
 // memoryPart is the fraction of the process's memory limit that chunks may take: 64 MiB of 256 MiB. Reading, sending and
 // the garbage collector take as much again, and more.
 const memoryPart = 4
 
-// A memory bounds the bytes of chunks that the fetcher holds, whatever the number of
-// mappers and the size of the chunks.
+// A memory bounds the bytes of chunks that the fetcher holds, whatever the number of mappers and the size of the
+// chunks.
 //
 //   - Chunks that wait to go out take one half.
-//   - Chunks on their way take the other half. They are read again, encoded, and kept
-//     by the bus until their mapper has fetched them. A chunk larger than that goes alone.
-//   - Chunks of a source that cannot be read twice are kept until they are saved. They
-//     take three quarters, and copies for a shadow run one quarter.
+//   - Chunks on their way take the other half. They are read again, encoded, and kept by the bus until their mapper has
+//     fetched them. A chunk larger than that goes alone.
+//   - Chunks of a source that cannot be read twice are kept until they are saved. They take three quarters, and copies
+//     for a shadow run one quarter.
 type memory struct {
 	most    int64
 	out     atomic.Int64 // bytes handed to the senders and not yet to the bus
@@ -77,8 +81,8 @@ func (m *memory) isFull(ahead, kept int) bool {
 	return int64(ahead) >= m.most/2 || int64(kept) >= m.most/4*3
 }
 
-// mayGoOut reports whether one more chunk, of at most this many bytes, may be on its way. Call it before the lease, because
-// a lease that is not sent costs an attempt.
+// mayGoOut reports whether one more chunk, of at most this many bytes, may be on its way. Call it before the lease,
+// because a lease that is not sent costs an attempt.
 func (f *Fetcher) mayGoOut(largest int) bool {
 	may := func() bool {
 		out := f.memory.out.Load() + int64(f.bus.Kept())
@@ -88,7 +92,7 @@ func (f *Fetcher) mayGoOut(largest int) bool {
 		return true
 	}
 	f.memory.waiting.Store(true)
-	return may() // freeing room before the flag was set has woken nothing
+	return may() // room that was freed before the flag was set has not woken the coordinator
 }
 
 // wake makes a coordinator that waits for room check again. It never blocks.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/fetcher"
+	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/source"
 	"github.com/chunkline/chunkline/internal/wire"
 	"github.com/chunkline/chunkline/test/sim"
@@ -102,7 +104,11 @@ func TestMemory(t *testing.T) {
 				if ready := b.Status().Chunks.Ready; c.most > 1 && int(ready)*c.object > memory/2+c.object {
 					t.Errorf("%d chunks are ready, want at most %d bytes", ready, memory/2)
 				}
-				pass(35 * time.Second)
+				pass(time.Second)
+				if s := b.Status(); s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseMemory {
+					t.Errorf("bottleneck %+v, want the memory", s.Bottleneck)
+				}
+				pass(34 * time.Second)
 				if kept := owned.Kept(); kept != 0 {
 					t.Errorf("%d bytes are kept after %d answers that were not fetched", kept, before)
 				}
@@ -129,6 +135,18 @@ func TestLowestRate(t *testing.T) {
 		}
 		if s := b.Status(); s.Chunks.InFlight != 1 {
 			t.Errorf("%d chunks in flight, want 1", s.Chunks.InFlight)
+		}
+	})
+}
+
+// TestRate_infinite: an infinite rate, which no status could carry, is refused.
+func TestRate_infinite(t *testing.T) {
+	run(t, 2, func(t *testing.T, b *bench) {
+		if err := b.Control(t.Context(), wire.Control{Action: wire.ControlRate, Rate: math.Inf(1)}); err == nil || !strings.Contains(err.Error(), "use 0 (no limit)") {
+			t.Errorf("rate: %v, want a refusal", err)
+		}
+		if s := b.Status(); s.RateLimit != 0 {
+			t.Errorf("the limit is %g objects a second, want none", s.RateLimit)
 		}
 	})
 }

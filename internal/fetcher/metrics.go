@@ -27,7 +27,7 @@ type meters struct {
 	savedByUnknown                  prometheus.Counter // counts objects whose mapper is gone
 
 	chunks, objects, outputs, deadLetters, redelivered, duplicates, backups, wins *metrics.Const
-	mappers, wanted, waiting, oldest, progress, eta, deadline, saverUp            *metrics.Const
+	mappers, wanted, waiting, oldest, progress, eta, deadline, saverUp, done      *metrics.Const
 }
 
 // newMeters declares a fetcher's metrics; those of the connection are among them.
@@ -53,7 +53,7 @@ func newMeters() *meters {
 		metrics.OneOf("reason", "attempts", "unreadable"))
 	m.redelivered = s.Count("chunkline_redelivered_pieces_total", "Pieces handed out again because the previous attempt was lost (the reply was lost, or the mapper gave the piece up), was returned with a goodbye, or ended when its mapper vanished.",
 		metrics.OneOf("reason", "lost", "returned", "vanished"))
-	m.duplicates = s.Count("chunkline_duplicate_results_total", "Results that the saver dropped because the sink had them already.")
+	m.duplicates = s.Count("chunkline_duplicate_results_total", "Results that savers dropped because the sink had them already.")
 	m.backups = s.Count("chunkline_backup_attempts_total", "Stragglers that were handed out to a second mapper.")
 	m.wins = s.Count("chunkline_backup_wins_total", "Backup attempts whose result was saved first.")
 	m.mappers = s.Gauge("chunkline_mappers", "Mappers that are connected, by version and state: draining ones take no more work, silent ones have missed two heartbeats, working ones hold pieces.",
@@ -65,6 +65,7 @@ func newMeters() *meters {
 	m.eta = s.Gauge("chunkline_eta_seconds", "Estimated time to the end of the job; absent while it cannot be estimated.")
 	m.deadline = s.Gauge("chunkline_deadline_seconds", "Time until FINISH_WITHIN has passed, negative after that; absent if FINISH_WITHIN is not set.")
 	m.saverUp = s.Gauge("chunkline_saver_up", "1 while the saver answers the fetcher, else 0.")
+	m.done = s.Gauge("chunkline_done", "1 once the job is done: every object is saved, and the result is merged; else 0.")
 	m.nats = metrics.NewBus(s)
 	return m
 }
@@ -136,6 +137,11 @@ func (m *meters) gather(f *Fetcher) func(metrics.Emit) {
 			up = 1
 		}
 		emit(m.saverUp, up)
+		done := 0.0
+		if s.State == report.StateDone {
+			done = 1
+		}
+		emit(m.done, done)
 	}
 }
 

@@ -1,6 +1,7 @@
 package fetcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +19,8 @@ const (
 	askTimeout = 5 * time.Second        // for one call to the saver
 	askPause   = 100 * time.Millisecond // before it is repeated
 
-	// confirmGrace is how long the fetcher waits for the confirmation of a piece that its mapper lists no longer, before it
-	// asks the saver whether the piece is saved. The confirmation normally takes a few milliseconds.
+	// confirmGrace is how long the fetcher waits for the confirmation of a piece that its mapper no longer lists,
+	// before it asks the saver whether the piece is saved. The confirmation normally takes a few milliseconds.
 	confirmGrace = 50 * time.Millisecond
 	finishPause  = 100 * time.Millisecond // between two questions whether the result is merged
 	finishRetry  = time.Second            // before a failed merge is requested again
@@ -42,17 +43,7 @@ func (f *Fetcher) ask(ctx context.Context, q wire.Sync) (wire.SyncAnswer, error)
 	return wire.DecodeSyncAnswer(reply)
 }
 
-// save sends dead letters until the saver has saved or refused them.
-func (f *Fetcher) save(ctx context.Context, message wire.Message) error {
-	for ctx.Err() == nil {
-		if done, err := f.trySave(ctx, message); done {
-			return err
-		}
-		_ = backoff.Sleep(ctx, askPause) // the end of ctx ends the loop
-	}
-	return ctx.Err()
-}
-
+// trySave sends dead letters once, and reports whether the saver has saved or refused them.
 func (f *Fetcher) trySave(ctx context.Context, message wire.Message) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -63,6 +54,10 @@ func (f *Fetcher) trySave(ctx context.Context, message wire.Message) (done bool,
 	}
 	failpoint.Hit("fetcher.deadletter.answered")
 	answer, err := wire.DecodeSaveAnswer(reply)
+	if err == nil && f.isRival(answer.Sink) {
+		f.post(ctx, func(c *coordinator) { c.hearRival(time.Now(), answer.Sink, answer.Plan == "") })
+		return false, nil
+	}
 	status := answer.Of(0)
 	if err == nil && status == wire.SaveRefused {
 		return true, fmt.Errorf("save dead letters: saver refused: %s", answer.Reason)
@@ -111,8 +106,9 @@ func (c *coordinator) call(do func(context.Context) func(*coordinator)) {
 	}
 }
 
-// callSaver makes the most urgent call that is due: find out why a hopeless job fails, merge the result, fence a version
-// whose circuit breaker has opened, ask which unconfirmed chunks are saved, or ask whether the epoch still holds.
+// callSaver makes the most urgent call that is due: find out why a hopeless job fails, merge the result, fence a
+// version whose circuit breaker has opened, ask which unconfirmed chunks are saved, or ask whether the epoch still
+// holds.
 func (c *coordinator) callSaver(now time.Time) {
 	if c.calling || now.Before(c.askAfter) {
 		return
@@ -129,12 +125,12 @@ func (c *coordinator) callSaver(now time.Time) {
 	case unfenced != nil:
 		q.Op, q.Version, q.Term = wire.SyncFence, unfenced.Name, c.terms[unfenced.Name]+1
 	case len(unconfirmed) > 0:
-		unconfirmed = unconfirmed[:min(len(unconfirmed), wire.MaxSaved)]
+		unconfirmed = unconfirmed[:min(len(unconfirmed), wire.MaxSaved, pageOf(c.f.plan))]
 		q.Chunks = chunksOf(unconfirmed)
 	case now.Sub(c.renewed) < renewInterval && !c.doubtful() && !c.uneasy(now) && !c.savers.rivals(now):
 		return
 	default:
-		q.Limit = 1 // the entry is ignored: the question is whether the epoch holds
+		q.From, q.Limit = lastChunk, 1 // lists nothing: the question is whether the epoch holds
 	}
 	doubts := c.epochDoubts // the answer resolves these doubts, but not later ones
 	c.call(func(ctx context.Context) func(*coordinator) {
@@ -143,9 +139,9 @@ func (c *coordinator) callSaver(now time.Time) {
 	})
 }
 
-// unconfirmed returns the pieces about which the saver must be asked. At first it returns none for confirmGrace: a mapper that
-// has its answer lists a piece no longer, and the saver's confirmation, which also says how many dead letters there are, may
-// still be on its way.
+// unconfirmed returns the pieces about which the saver must be asked. At first it returns none for confirmGrace: a
+// mapper that has the saver's answer no longer lists the piece, and the saver's confirmation, which also says how many
+// dead letters there are, may still be on its way.
 func (c *coordinator) unconfirmed(now time.Time) []chunk.Piece {
 	pieces := c.ledger.Unconfirmed()
 	switch {
@@ -161,8 +157,8 @@ func (c *coordinator) unconfirmed(now time.Time) []chunk.Piece {
 	return pieces
 }
 
-// uneasy reports whether chunks are in flight and the saver has been silent for a while. Then the fetcher asks it, because
-// no chunk is a straggler while nothing can be saved.
+// uneasy reports whether chunks are in flight and the saver has been silent for a while. Then the fetcher asks it,
+// because no chunk is a straggler while nothing can be saved.
 func (c *coordinator) uneasy(now time.Time) bool {
 	return c.ledger.Counts().InFlight > 0 && now.Sub(c.heard) >= easyInterval && now.Sub(c.renewed) >= easyInterval
 }
@@ -205,6 +201,7 @@ func (c *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, un
 	}
 	switch {
 	case a.Status == wire.SyncWorking:
+		c.failure = cmp.Or(a.Reason, c.failure) // the saver begins again, and gives the reason only once
 		c.hearLoad(now, a.Load)
 		c.askAfter = now.Add(finishPause)
 	case a.Status == wire.SyncFailed:
@@ -212,6 +209,7 @@ func (c *coordinator) hearAnswer(asked time.Time, doubts uint64, q wire.Sync, un
 	case a.Status != wire.SyncOK:
 		c.fail(refusal(a))
 	case q.Op == wire.SyncFinish:
+		c.hearLoad(now, a.Load)
 		c.finished(a.Summary)
 	case q.Op == wire.SyncFence:
 		c.fenced(q.Version, q.Term)
@@ -248,8 +246,8 @@ func (c *coordinator) confirmOverlapping(pieces []chunk.Piece, entries []wire.En
 	return found
 }
 
-// mergeFailed handles a failed merge of the result. The reason is logged when another try succeeds, and else ends the job. The
-// log of a fetcher that is a process of its own has it at once.
+// mergeFailed handles a failed merge of the result. The reason is logged when another try succeeds, and else ends the
+// job. A fetcher that is a process of its own logs it at once.
 func (c *coordinator) mergeFailed(now time.Time, reason string) {
 	c.failures++
 	c.failure = reason
@@ -281,11 +279,12 @@ func (c *coordinator) finished(total report.Summary) {
 		Uint64("chunks", total.Chunks).Str("output", total.Output).Msg("job done")
 }
 
-// deadLetterFatal has pieces that crashed too many mappers saved as dead letters. Then it asks what the sink holds of the
-// chunk, because the confirmation may be lost. The dead letters may also overlap a late result that was saved before; then
-// the rest of the piece is dead again.
-func (c *coordinator) deadLetterFatal() {
-	for !c.calling {
+// deadLetterFatal has pieces that crashed too many mappers saved as dead letters. Then it asks what the sink holds of
+// the chunk, because the confirmation may be lost. The dead letters may also overlap a late result that was saved
+// before; then the rest of the piece is dead again. So is the whole piece if the saver has not taken the dead letters.
+// Each try is one call, so that those of callSaver, which find out why the saver takes none, are made in between.
+func (c *coordinator) deadLetterFatal(now time.Time) {
+	for !c.calling && !now.Before(c.askAfter) {
 		p, ok := c.ledger.TakeDead()
 		if !ok {
 			return
@@ -297,26 +296,36 @@ func (c *coordinator) deadLetterFatal() {
 		f, kept := c.f, *h                               // the coordinator may send other pieces of the chunk meanwhile
 		failures, term := f.cfg.MaxAttempts, c.terms[""] // these dead letters belong to no mapper version
 		c.call(func(ctx context.Context) func(*coordinator) {
-			err := f.saveDeadLetters(ctx, &kept, p, failures, term)
+			message, objects, err := f.deadLetters(ctx, &kept, p, failures, term)
+			done := err != nil
+			if !done {
+				done, err = f.trySave(ctx, message)
+			}
 			q := f.question(wire.SyncList)
 			q.Chunks = []chunk.ID{p.Chunk}
 			there, _ := f.ask(ctx, q) // without an answer nothing is known
 			return func(c *coordinator) {
 				found := !f.isRival(there.Sink) && c.confirmOverlapping([]chunk.Piece{p}, there.Entries)
-				if err != nil && !found && ctx.Err() == nil {
+				switch {
+				case found, done && err == nil:
+					f.metrics.deadLettered(objects)
+				case done && ctx.Err() == nil:
 					c.fail(err)
+				default:
+					c.ledger.ReturnDead(p)
+					c.askAfter = time.Now().Add(askPause)
 				}
 			}
 		})
 	}
 }
 
-// saveDeadLetters saves all objects of a piece as dead letters. The saver confirms
-// the piece like any other.
-func (f *Fetcher) saveDeadLetters(ctx context.Context, h *held, p chunk.Piece, failures int, term uint64) error {
+// deadLetters returns all objects of a piece as dead letters, in a message for the saver, which confirms the piece like
+// any other.
+func (f *Fetcher) deadLetters(ctx context.Context, h *held, p chunk.Piece, failures int, term uint64) (wire.Message, chunk.Chunk, error) {
 	whole, err := f.body(ctx, h.chunk, h.mark, h.digest)
 	if err != nil {
-		return err
+		return wire.Message{}, chunk.Chunk{}, err
 	}
 	c := whole.Part(p)
 	reason := fmt.Sprintf("%d mappers vanished while they held chunk %d", failures, c.ID)
@@ -324,7 +333,6 @@ func (f *Fetcher) saveDeadLetters(ctx context.Context, h *held, p chunk.Piece, f
 		Chunk: c.ID, From: p.From, Of: h.count, First: c.First, Objects: c.Count, Attempt: failures, Digest: h.digest,
 		Token: f.token(p, h.count, c.First, h.digest, term), Counts: make([]int, c.Count), DeadCount: c.Count, Trace: headers(h.trace),
 	}
-	f.metrics.deadLettered(c)
 	bad := c.Bad
 	for i, object := range chunk.Objects(c.Body) {
 		letter := chunk.DeadLetter{Ordinal: c.First + uint64(i), Chunk: c.ID, Object: object}
@@ -336,5 +344,5 @@ func (f *Fetcher) saveDeadLetters(ctx context.Context, h *held, p chunk.Piece, f
 		result.Dead = letter.Append(result.Dead)
 	}
 	save := wire.Save{Plan: f.planID, Epoch: f.grant.epoch, Mapper: report.Mapper{ID: f.bus.ID(), Name: "fetcher"}, Results: []wire.Result{result}}
-	return f.save(ctx, save.Encode())
+	return save.Encode(), c, nil
 }

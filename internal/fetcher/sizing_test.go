@@ -6,6 +6,7 @@ import (
 
 	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/bus/bustest"
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/ledger"
 	"github.com/chunkline/chunkline/internal/rollout"
 )
@@ -59,6 +60,17 @@ func TestSizeFor(t *testing.T) {
 		m := &mapper{of: &version{Version: &rollout.Version{}, objectTime: c.version}}
 		if got := co.sizeFor(m, c.pace, c.grain); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+// TestPageOf: the saver is asked about so few chunks at a time that its answer can be read even if each object was
+// saved by itself.
+func TestPageOf(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int]int{1: 8192, 64: 8192, 100: 5242, 1000: 524, chunk.MaxSize: 52} {
+		if got := pageOf(chunk.Plan{Size: size}); got != want {
+			t.Errorf("with chunks of %d objects a page covers %d, want %d", size, got, want)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func (c *coordinator) report(now time.Time) {
 		Objects: report.ObjectCounts{Cut: c.objects, Saved: c.total.Objects, Outputs: c.total.Outputs, Dead: c.total.Dead},
 		Chunks: report.ChunkCounts{
 			Cut: uint64(counts.Added), Ready: uint64(counts.Ready), InFlight: uint64(counts.InFlight), Saved: uint64(counts.Saved),
-			Redelivered: counts.Redelivered, Duplicates: c.total.Duplicates, Backups: counts.Backups, BackupWins: counts.BackupWins,
+			Redelivered: counts.Redelivered, Duplicates: c.duplicates.total, Backups: counts.Backups, BackupWins: counts.BackupWins,
 		},
 		Waiting: waiting, Shadow: c.shadowStatus(), SaverAway: c.saverAway, Saver: c.load, Cut: c.cut, Summary: c.total, RateLimit: c.rate,
 		Rate: c.meter.Rate(now, c.total.Objects),
@@ -42,8 +42,9 @@ func (c *coordinator) facts(now time.Time, s report.Status) report.Facts {
 	mappers, _ := c.workers()
 	f := report.Facts{
 		Failed: c.err != nil, Offline: !c.online, RivalSavers: c.rivalry(now), Hearing: now.Before(c.listenTo),
-		Unconfirmed: c.doubtful(), Mappers: mappers, Refusal: c.refusal(), AtRateLimit: c.limit.holds(now, c.rate),
+		Unconfirmed: c.doubtful(), MergeFailure: c.failure, Mappers: mappers, Refusal: c.refusal(), AtRateLimit: c.limit.holds(now, c.rate),
 		NoneEligible: s.Waiting > 0 && s.Chunks.Ready > 0 && c.noneEligible(now),
+		NoRoom:       !c.noRoom.IsZero() && now.Sub(c.noRoom) >= roomPatience,
 		Failures:     report.Failures{Chunks: len(c.outcomes), Share: c.outcomes.FailedShare(), TooMany: c.outcomes.MostlyFailed()},
 	}
 	if v := c.onlyDisabled(); v != nil {

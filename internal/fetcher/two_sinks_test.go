@@ -1,11 +1,13 @@
 package fetcher_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chunkline/chunkline/internal/bus"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/report"
 	"github.com/chunkline/chunkline/internal/wire"
@@ -96,6 +98,31 @@ func TestOneSaver_refuses(t *testing.T) {
 		pass(5 * time.Second)
 		if err := <-b.done; !errors.Is(err, fetcher.ErrOtherPlan) {
 			t.Errorf("ended with %v, want ErrOtherPlan", err)
+		}
+	})
+}
+
+// TestTwoSavers_deadLetters: a saver of another sink that refuses the fetcher's own dead letters does not end the job.
+func TestTwoSavers_deadLetters(t *testing.T) {
+	runAfter(t, 2, func(b *bench) { b.name = sinkA }, func(c *fetcher.Config) { c.MaxAttempts = 1 }, func(t *testing.T, b *bench) {
+		saves := 0
+		stop, err := b.peer.Serve(bus.Service{Name: "saves", Version: "1.0.0", Endpoints: []bus.Endpoint{{Verb: wire.VerbSave, Handle: func(r *bus.Request) {
+			a := wire.SaveAnswer{Statuses: []wire.SaveStatus{wire.SaveRefused}, Reason: "sink belongs to no plan yet", Sink: wire.SinkID{ID: "B", At: "host-b:/out"}}
+			if saves++; saves > 1 {
+				a = wire.SaveAnswer{Plan: b.Status().Plan, Statuses: []wire.SaveStatus{wire.SaveCommitted}, Sink: sinkA}
+			}
+			b.reply(r, a.Encode())
+		}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = stop(context.Background()) }()
+		for _, vanishing := range []string{"m3", "m4", "m5"} { // none of them is connected
+			b.ask(next(vanishing, 1))
+			pass(20 * time.Second) // until the other saver counts as gone
+		}
+		if err := b.ended(); saves < 2 || err != nil {
+			t.Errorf("the dead letters were sent %d times and the job ended with %v, want them sent again and no end yet", saves, err)
 		}
 	})
 }

@@ -20,12 +20,11 @@ const (
 // String returns the reason's name.
 func (r Reason) String() string { return [reasons]string{"lost", "returned", "vanished"}[r] }
 
-// Redelivered counts, by Reason, the pieces handed out again. They sum up to
-// Tally.Redelivered.
+// Redelivered counts, by Reason, the pieces handed out again. They sum up to Tally.Redelivered.
 func (l *Ledger) Redelivered() [reasons]uint64 { return l.reasons }
 
-// loseLease removes a lease that ended without a result. If it was the piece's last, the piece is unconfirmed: its result
-// may have reached the sink all the same.
+// loseLease removes a lease that ended without a result. If it was the piece's last, the piece is unconfirmed: its
+// result may have reached the sink all the same.
 func (l *Ledger) loseLease(e *entry, m *mapper) {
 	l.endLease(e, e.leaseOf(m))
 	if len(e.leases) == 0 {
@@ -33,8 +32,8 @@ func (l *Ledger) loseLease(e *entry, m *mapper) {
 	}
 }
 
-// Unconfirmed returns, ascending, the pieces whose last lease ended without a result. The caller asks the sink for each,
-// and calls Saved for what it holds, then NotSaved.
+// Unconfirmed returns, ascending, the pieces whose last lease ended without a result. The caller asks the sink for
+// each, and calls Saved for what it holds, then NotSaved.
 func (l *Ledger) Unconfirmed() []chunk.Piece {
 	if len(l.unconfirmed) == 0 {
 		return nil
@@ -47,9 +46,9 @@ func (l *Ledger) Unconfirmed() []chunk.Piece {
 	return list
 }
 
-// NotSaved records that the sink holds no other objects of an unconfirmed piece. The piece is ready again, or dead if it
-// has crashed too many mappers. If it is leased or saved by now, the answer is outdated and changes nothing. If the piece
-// was cut meanwhile, the answer applies to its parts.
+// NotSaved records that the sink holds no other objects of an unconfirmed piece. The piece is ready again, or dead if
+// it has crashed too many mappers. If it is leased or saved by now, the answer is outdated and changes nothing. If the
+// piece was cut meanwhile, the answer applies to its parts.
 func (l *Ledger) NotSaved(p chunk.Piece) {
 	c := l.open[p.Chunk]
 	if c == nil {
@@ -77,8 +76,8 @@ func (l *Ledger) requeue(e *entry) {
 	l.queue(e)
 }
 
-// TakeDead returns a dead piece that was not taken before. It stays dead until it is saved, as dead letters or by a mapper
-// that came back.
+// TakeDead returns a dead piece that was not taken before. It stays dead until it is saved, as dead letters or by a
+// mapper that came back.
 func (l *Ledger) TakeDead() (chunk.Piece, bool) {
 	for len(l.dead) > 0 {
 		p := l.dead[0]
@@ -89,3 +88,6 @@ func (l *Ledger) TakeDead() (chunk.Piece, bool) {
 	}
 	return chunk.Piece{}, false
 }
+
+// ReturnDead lets TakeDead return a piece again, because it could not be saved.
+func (l *Ledger) ReturnDead(p chunk.Piece) { l.dead = append(l.dead, p) }

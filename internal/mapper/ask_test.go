@@ -3,6 +3,7 @@ package mapper_test
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -65,5 +66,29 @@ func TestOldEpoch(t *testing.T) {
 		if len(b.saves) != 0 {
 			t.Error("mapped a chunk of an older epoch")
 		}
+	})
+}
+
+// The objects of a grant may take longer to travel than the mapper waits for an answer. Its request stays open meanwhile.
+func TestSlowLink(t *testing.T) {
+	run(t, mapper.Config{Transform: "identity", Workers: 1}, func(t *testing.T, b *bench) {
+		b.net.SetHook(func(p bustest.Packet) bustest.Fate {
+			if p.Header["Chunkline-Part"] == wire.PartPart {
+				return bustest.Fate{Delay: 2 * time.Second}
+			}
+			return bustest.Fate{}
+		})
+		r, n := b.next()
+		reply(t, r, bigWork(0, 16<<20).Encode()) // more than 30 parts, four at a time
+		pass(8 * time.Second)
+		if beat := b.last(); !slices.Equal(beat.Asking, []uint64{n.Seq}) || len(b.nexts) > 0 {
+			t.Errorf("after 9 s the open requests are %v, want only %d", beat.Asking, n.Seq)
+		}
+		r, s := b.save()
+		if s.Chunk != 0 || len(s.Outputs) < 16<<20 {
+			t.Errorf("the result is %d bytes of chunk %d, want all of chunk 0", len(s.Outputs), s.Chunk)
+		}
+		reply(t, r, statuses(wire.SaveCommitted))
+		b.wantHeld()
 	})
 }

@@ -29,6 +29,7 @@ var plan = chunk.Plan{Source: "a", Size: 2, Bytes: 100, Format: chunk.FormatVers
 // bench is a mapper under test, whose peers the test plays.
 type bench struct {
 	t      *testing.T
+	net    *bustest.Memory
 	peer   *bus.Bus
 	conn   *bustest.Conn // of the mapper
 	bus    *bus.Bus      // of the mapper
@@ -66,7 +67,7 @@ func runRigged(t *testing.T, cfg mapper.Config, rig func(*mapper.Mapper), test f
 	synctest.Test(t, func(t *testing.T) {
 		net := bustest.NewMemory(bustest.Options{})
 		b := &bench{
-			t: t, conn: net.Connect("mapper"), peer: bus.New(net.Connect("peer"), job), done: make(chan error, 1),
+			t: t, net: net, conn: net.Connect("mapper"), peer: bus.New(net.Connect("peer"), job), done: make(chan error, 1),
 			nexts: make(chan *bus.Request, 100), saves: make(chan *bus.Request, 100),
 		}
 		b.bus = bus.New(b.conn, job)

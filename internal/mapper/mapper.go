@@ -54,12 +54,10 @@ type Mapper struct {
 	drain chan string // holds the reason of the fetcher's order to drain
 }
 
-// InProcess makes jq programs run in this process, for tests in simulated
-// time. Call it before Run.
+// InProcess makes jq programs run in this process, for tests in simulated time. Call it before Run.
 func (m *Mapper) InProcess() { m.inProcess = true }
 
-// Dial sets how the mapper connects to services (http), for tests in
-// simulated time. Call it before Run.
+// Dial sets how the mapper connects to services (http), for tests in simulated time. Call it before Run.
 func (m *Mapper) Dial(d dial) { m.dial = d }
 
 type dial = func(ctx context.Context, network, address string) (net.Conn, error)
@@ -106,9 +104,8 @@ func (m *Mapper) Stderr(w io.Writer) { m.stderr = w }
 // Trace makes the mapper trace chunks. Call it before Run.
 func (m *Mapper) Trace(t *trace.Tracer) { m.tracer = t }
 
-// Run works until ctx ends. Then it drains: it asks for no more chunks, finishes those in work
-// within StopTimeout, and says goodbye. It returns an error when a transform is broken or the
-// connection is closed for good.
+// Run works until ctx ends. Then it drains: it asks for no more chunks, finishes those in work within StopTimeout, and
+// says goodbye. It returns an error when a transform is broken or the connection is closed for good.
 func (m *Mapper) Run(ctx context.Context) error {
 	defer m.drill.begin(m.log)()
 	stopServing, err := m.bus.Serve(bus.Service{
@@ -159,7 +156,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 	return err
 }
 
-// Alive returns an error if the heartbeat loop has stopped turning.
+// Alive returns an error if the heartbeat loop has stopped.
 func (m *Mapper) Alive() error {
 	if err := m.drill.alive(); err != nil {
 		return err
@@ -177,6 +174,8 @@ func (m *Mapper) Ready() error {
 		return errors.New("not connected to NATS")
 	case m.outages.fetcher.Lasts():
 		return errors.New("the fetcher does not answer")
+	case m.outages.refusal.Lasts(): // else a rollout would replace all mappers by some that get no work
+		return errors.New("the fetcher refuses work: the log says why")
 	case m.outages.saver.Lasts():
 		return errors.New("the saver does not answer")
 	}

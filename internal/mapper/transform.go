@@ -9,8 +9,8 @@ import (
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
-// A task is the transform that the mapper applies to objects, and the name and version under
-// which it does. A task is never changed, only replaced by another one.
+// A task is the transform that the mapper applies to objects, and the name and version under which it does. A task is
+// never changed, only replaced by another one.
 type task struct {
 	self report.Mapper
 	spec transform.Spec // zero while self.Transform is "": the fetcher has not named a transform yet
@@ -67,10 +67,9 @@ type refusedError string
 
 func (e refusedError) Error() string { return string(e) }
 
-// refused handles a fetcher's refusal to give work, and reports whether to ask again at
-// once. A mapper without a transform of its own takes the job's transform from the refusal.
-// If the mapper's version is not set, the transform becomes the version. So the mapper
-// may take the transform of the next job as well.
+// refused handles a fetcher's refusal to give work, and reports whether to ask again at once. A mapper without a
+// transform of its own takes the job's transform from the refusal. If the mapper's version is not set, the transform
+// becomes the version. So the mapper may take the transform of the next job as well.
 func (m *Mapper) refused(w wire.Work) bool {
 	now := m.task.Load()
 	if m.cfg.Transform != "" || w.Transform == "" || transform.Is(now.self.Transform, w.Transform) {
@@ -90,10 +89,9 @@ func (m *Mapper) refused(w wire.Work) bool {
 	return true
 }
 
-// errExec protects the mapper from a forged refusal: without it, any client that can imitate the
-// fetcher could run programs on this machine, and send requests with this mapper's token to
-// any service.
-var errExec = errors.New("it runs a program or calls a service: set TRANSFORM here as well, or ALLOW_EXEC=true to do what the fetcher says")
+// errExec protects the mapper from a forged refusal: without it, any client that can imitate the fetcher could run
+// programs on this machine, and send requests with this mapper's token to any service.
+var errExec = errors.New("it runs a program or calls a service: set TRANSFORM here as well, or ALLOW_EXEC=true to accept the fetcher's")
 
 // taskOf makes a task of the job's transform.
 func (m *Mapper) taskOf(setting string) (*task, error) {

@@ -54,6 +54,16 @@ func TestTakesTransform(t *testing.T) {
 					}
 					r, _ = b.next()
 				}
+				if err := b.ready(); err == nil || !strings.Contains(err.Error(), "refuses work") {
+					t.Errorf("ready: %v, want the refusals", err)
+				}
+				if err := r.Reply(wire.Work{Status: wire.WorkNone, Plan: plan.ID()}.Encode()); err != nil {
+					t.Fatal(err)
+				}
+				b.next()
+				if err := b.ready(); err != nil {
+					t.Errorf("not ready although the fetcher no longer refuses: %v", err)
+				}
 			})
 			if log := b.log.String(); !strings.Contains(log, c.logs) {
 				t.Errorf("no %q in the log:\n%s", c.logs, log)

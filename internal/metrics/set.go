@@ -35,7 +35,7 @@ func (d Doc) Unit() string {
 	}
 	words := strings.Split(name, "_")
 	switch unit := words[len(words)-1]; unit {
-	case "info", "up", "full": // yes or no
+	case "info", "up", "full", "done": // yes or no
 		return "1"
 	default:
 		return unit
@@ -95,8 +95,7 @@ func (s *Set) Counter(name, help string) prometheus.Counter {
 	return c
 }
 
-// CounterVec declares a counter with one label whose values are not known in
-// advance.
+// CounterVec declares a counter with one label whose values are not known in advance.
 func (s *Set) CounterVec(name, help string, label Label) *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, s.note("counter", name, help, []Label{label}))
 	s.collectors = append(s.collectors, c)
@@ -106,9 +105,8 @@ func (s *Set) CounterVec(name, help string, label Label) *prometheus.CounterVec 
 // Counters are the counters of one metric by the value of its label.
 type Counters map[string]prometheus.Counter
 
-// Counters declares a counter with one label. All its values exist from the start,
-// at 0, so that an alert on an increase sees the first one, too, and counting is
-// one atomic addition.
+// Counters declares a counter with one label. All its values exist from the start, at 0, so that an alert on an
+// increase sees the first one, too, and counting is one atomic addition.
 func (s *Set) Counters(name, help string, label Label) Counters {
 	vec := s.CounterVec(name, help, label)
 	counters := make(Counters, len(label.Values))
@@ -118,8 +116,7 @@ func (s *Set) Counters(name, help string, label Label) Counters {
 	return counters
 }
 
-// Histogram declares a histogram: a native one for servers that support it, and one
-// with the given buckets for others.
+// Histogram declares a histogram: a native one for servers that support it, and one with the given buckets for others.
 func (s *Set) Histogram(name, help string, buckets []float64) prometheus.Histogram {
 	s.note("histogram", name, help, nil)
 	h := prometheus.NewHistogram(options(name, help, buckets))
@@ -178,15 +175,14 @@ const (
 	Other = "other"
 )
 
-// Versions bounds the values of a version label: the first maxVersions versions
-// keep their names. The zero value is ready.
+// Versions bounds the values of a version label: the first maxVersions versions keep their names. The zero value is
+// ready.
 type Versions struct {
 	mu    sync.Mutex
 	known map[string]struct{} // guarded by mu
 }
 
-// Label returns the label value of a version. Versions that differ only after their
-// first maxLength bytes share one.
+// Label returns the label value of a version. Versions that differ only after their first maxLength bytes share one.
 func (v *Versions) Label(version string) string {
 	version = strings.ToValidUTF8(version[:min(len(version), maxLength)], "") // Prometheus' client panics on invalid UTF-8
 	if version == "" {

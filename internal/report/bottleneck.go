@@ -27,6 +27,7 @@ const (
 	CauseTransform  Cause = "transform"  // no connected mapper has the job's transform
 	CauseFailing    Cause = "failing"    // most objects fail
 	CauseVersion    Cause = "version"    // the versions of all waiting workers are capped or disabled by the circuit breaker
+	CauseMemory     Cause = "memory"     // objects on their way to mappers fill the fetcher's memory
 	CauseFull       Cause = "full"       // the sink has no space
 	CauseSaver      Cause = "saver"      // results wait for their commit
 	CauseSource     Cause = "source"     // mappers wait for chunks to be read
@@ -36,19 +37,20 @@ const (
 	CauseMerge      Cause = "merge"      // everything is saved; the saver merges the results
 )
 
-// Facts are the parts of the fetcher's state that can cause a bottleneck and are not in
-// the Status.
+// Facts are the parts of the fetcher's state that can cause a bottleneck and are not in the Status.
 type Facts struct {
 	Failed       bool         // the job has failed
 	Offline      bool         // there is no connection to NATS
 	RivalSavers  string       // why two savers contradict each other; "": they do not
 	Hearing      bool         // mappers have yet to report what an earlier fetcher gave them
 	Unconfirmed  bool         // the saver has yet to confirm that this fetcher still owns the job
+	MergeFailure string       // why the last try to merge the results failed; "": none has
 	Mappers      int          // mappers that may get work
 	Refusal      string       // why none of them gets work; "": some do
 	OpenBreaker  *OpenBreaker // set if all mappers are of versions that the circuit breaker has disabled
 	AtRateLimit  bool
 	NoneEligible bool     // the versions of all waiting workers are capped or disabled
+	NoRoom       bool     // no more objects may be on their way to mappers, for a while now
 	Failures     Failures // of the last chunks
 }
 
@@ -66,13 +68,12 @@ type Failures struct {
 	TooMany bool    // the share is so large that more mappers would not help
 }
 
-// slowCommit is the commit time above which the saver is the bottleneck. Below it,
-// queued results are normal: the saver writes many with one sync.
+// slowCommit is the commit time above which the saver is the bottleneck. Below it, queued results are normal: the saver
+// writes many with one sync.
 const slowCommit = 20 * time.Millisecond
 
-// FindBottleneck returns the bottleneck of the job, and nil if there is none that a
-// person could remove. It returns the first cause that applies: causes that stop the job
-// come before those that only slow it.
+// FindBottleneck returns the bottleneck of the job, and nil if there is none that a person could remove. It returns the
+// first cause that applies: causes that stop the job come before those that only slow it.
 func FindBottleneck(s Status, f Facts) *Bottleneck {
 	because := func(cause Cause, format string, args ...any) *Bottleneck {
 		return &Bottleneck{Cause: cause, Text: fmt.Sprintf(format, args...)}
@@ -89,6 +90,8 @@ func FindBottleneck(s Status, f Facts) *Bottleneck {
 		return because(CauseSavers, "%s", f.RivalSavers)
 	case s.Saver.Full != "":
 		return because(CauseFull, "sink is full: %s: free some space, and the job continues", s.Saver.Full)
+	case s.State == StateFinishing && f.MergeFailure != "":
+		return because(CauseMerge, "everything is saved, but the saver cannot merge the results yet, and tries again: %s", f.MergeFailure)
 	case s.State == StateFinishing:
 		return because(CauseMerge, "everything is saved; the saver is merging the results in the order of the source")
 	case s.Paused:
@@ -107,6 +110,8 @@ func FindBottleneck(s Status, f Facts) *Bottleneck {
 		return because(CauseRate, "at the limit of %g objects a second%s: raise the rate", s.RateLimit, withWaiting(s.Waiting))
 	case s.Waiting > 0 && ready > 0 && f.NoneEligible:
 		return because(CauseVersion, "%s capped or disabled by the circuit breaker: add mappers of another version, or change the share", waitingRun(s.Waiting))
+	case s.Waiting > 0 && ready > 0 && f.NoRoom:
+		return because(CauseMemory, "objects on their way to mappers fill the fetcher's memory, with %s waiting: raise its MEMORY_BYTES, or use a faster network", plural(s.Waiting, "worker"))
 	case queued > 0 && uint64(queued)*2 >= inFlight && s.Saver.CommitSeconds >= slowCommit.Seconds():
 		return because(CauseSaver, "waiting for the saver: %s queued, a commit takes %.0f ms, of which %.0f ms are disk sync",
 			plural(queued, "result"), s.Saver.CommitSeconds*1000, s.Saver.SyncSeconds*1000)

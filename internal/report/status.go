@@ -81,11 +81,9 @@ type Mapper struct {
 	Name    string `json:"name"`    // host or pod
 	Version string `json:"version"` // of the software that maps
 
-	// Transform identifies its transform, in up to 256 bytes; "": it gets the transform
-	// from the fetcher.
+	// Transform identifies its transform, in up to 256 bytes; "": it gets the transform from the fetcher.
 	Transform string `json:"transform"`
-	// Declared says that VERSION was set. Only then may the mapper's transform differ from
-	// that of other versions.
+	// Declared says that VERSION was set. Only then may the mapper's transform differ from that of other versions.
 	Declared bool `json:"-"`
 }
 
@@ -125,19 +123,20 @@ type VersionStatus struct {
 	Rate          float64   `json:"rate"`       // objects saved a second
 	ObjectSeconds Quantiles `json:"object_seconds"`
 	Share         float64   `json:"share"` // the share of all chunks that it gets at most, 0 to 1
-	// BreakerOpenSeconds is the time until the version's circuit breaker lets a probe
-	// through; 0: it is half-open; nil: it is closed.
+	// BreakerOpenSeconds is the time until the version's circuit breaker lets a probe through; 0: it is half-open; nil:
+	// it is closed.
 	BreakerOpenSeconds *float64 `json:"breaker_open_seconds,omitempty"`
 }
 
-// Quantiles are of the last 200 pieces: the seconds from hand-out to confirmation, divided by the number of their objects.
+// Quantiles are of the last 200 pieces: the seconds from hand-out to confirmation, divided by the number of their
+// objects.
 type Quantiles struct {
 	P50 float64 `json:"p50"`
 	P95 float64 `json:"p95"`
 }
 
-// ShadowStatus is a shadow run: mappers of a version get copies of saved chunks, and
-// the saver compares their results with the saved ones.
+// ShadowStatus is a shadow run: mappers of a version get copies of saved chunks, and the saver compares their results
+// with the saved ones.
 type ShadowStatus struct {
 	Version   string  `json:"version"`
 	Share     float64 `json:"share"`      // of the saved chunks, 0 to 1
@@ -168,7 +167,6 @@ type Summary struct {
 	Objects     uint64 `json:"objects"`
 	Outputs     uint64 `json:"outputs"` // lines
 	Dead        uint64 `json:"dead"`
-	Duplicates  uint64 `json:"duplicates"` // results that the sink already had
 	OutputBytes uint64 `json:"output_bytes"`
 	Output      string `json:"output"`    // where the ordered outputs are, once the job is done
 	DeadFile    string `json:"dead_file"` // where the ordered dead letters are; "": there are none
@@ -176,10 +174,12 @@ type Summary struct {
 
 // SaverLoad describes how busy a saver is. Older savers do not report it.
 type SaverLoad struct {
+	ID            string  `json:"id"`             // random; of the process
 	Queued        int     `json:"queued"`         // results that wait for their commit
 	CommitSeconds float64 `json:"commit_seconds"` // duration of the last group commit
 	SyncSeconds   float64 `json:"sync_seconds"`   // the part of it that was disk sync
-	Full          string  `json:"full,omitempty"` // why the sink accepts no results: where, and how many bytes are free; "": it does
+	Duplicates    uint64  `json:"duplicates"`     // results that the sink already had, since the process started
+	Full          string  `json:"full,omitempty"` // why the sink accepts no results: where, and how many bytes are free; "": it accepts them
 }
 
 // Whole returns s with empty lists instead of nil ones, so that JSON has [], not null.

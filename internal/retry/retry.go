@@ -28,17 +28,17 @@ type Config struct {
 	Retries int           // of an object whose failure is temporary
 	Rate    float64       // most first tries of objects a second; 0: no limit
 
-	// Source opens the job's source again, for dead letters that do not have their object: those whose outputs the
-	// sink refused. It is called for the first of them; nil: there are none.
+	// Source opens the job's source again, for dead letters that do not have their object: those whose outputs the sink
+	// refused. It is called for the first of them; nil: there are none.
 	Source func() (source.Source, error)
 }
 
-// A Sink is what Run needs of a kind of sink.
+// A Sink has the methods of a sink that Run needs.
 type Sink interface {
 	Records(ctx context.Context) iter.Seq2[sink.Record, error]
 	Outputs(b []byte, r sink.Record) ([]byte, error)
 	DeadLetters(b []byte, r sink.Record) ([]byte, error)
-	// Replace may make dead letters of objects whose outputs do not fit the sink, also in results.
+	// Replace may turn objects whose outputs do not fit the sink into dead letters, also in results.
 	Replace(ctx context.Context, old sink.Record, results ...sink.Result) error
 	Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error)
 	Summary() sink.Summary
@@ -52,22 +52,21 @@ type Report struct {
 	Merged     bool   `json:"merged"`     // the ordered output files match the folder
 }
 
-// A piece has dead letters to map again.
+// A piece is a committed piece with dead letters to map again.
 type piece struct {
 	record  sink.Record
 	letters []chunk.DeadLetter
 }
 
-// ErrContradiction means that the dead letters, outputs and counts of a piece do not
-// match. The piece is left unchanged; verify reports the details.
+// ErrContradiction means that the dead letters, outputs and counts of a piece do not match. The piece is left
+// unchanged; verify reports the details.
 var ErrContradiction = errors.New("dead letters and outputs do not match")
 
-// Run maps the dead letters of a folder again. If the job was finished, it then
-// writes the ordered output again. If Run ends before that, or if the job was not
-// finished, the job's own fetcher does so. The report is valid even if Run returns
-// an error.
+// Run maps the dead letters of a folder again. If the job was finished, it then writes the ordered output again. If Run
+// ends before that, or if the job was not finished, the job's own fetcher does so. The report is valid even if Run
+// returns an error.
 func Run(ctx context.Context, folder Sink, cfg Config) (Report, error) {
-	finished := folder.Summary().Output != ""
+	before := folder.Summary()
 	j := &job{folder: folder, cfg: cfg, pace: newPace(cfg.Rate, cfg.Spec.AtOnce()), pieces: make(chan piece)}
 	group, work := errgroup.WithContext(ctx)
 	group.Go(func() error { return j.read(work) })
@@ -80,9 +79,11 @@ func Run(ctx context.Context, folder Sink, cfg Config) (Report, error) {
 	}
 	err := group.Wait()
 	report := Report{Mapped: j.mapped.Load(), Failed: j.failed.Load(), Unreadable: j.unreadable.Load()}
-	if err == nil && finished {
-		total := folder.Summary()
-		_, err = folder.Finish(ctx, total.Chunks, total.Objects)
+	if err == nil && before.Output != "" {
+		// The counts are those of before: if redo has removed results meanwhile, the job is not complete.
+		if _, err = folder.Finish(ctx, before.Chunks, before.Objects); errors.Is(err, sink.ErrIncomplete) {
+			err = nil
+		}
 	}
 	report.Merged = folder.Summary().Output != ""
 	return report, errors.Join(errors.Join(ends...), err)
@@ -197,8 +198,8 @@ func lettersOf(folder Sink, r sink.Record) ([]chunk.DeadLetter, error) {
 	return letters, nil
 }
 
-// merge inserts the new outputs among the old ones. Letters that were not mapped again, and those that failed again, stay.
-// Objects that were mapped again become pieces of their own, so that redo finds what each version has made.
+// merge inserts the new outputs among the old ones. Letters that were not mapped again, and those that failed again,
+// stay. Objects that were mapped again become pieces of their own, so that redo finds what each version has made.
 func merge(r sink.Record, old []byte, letters []chunk.DeadLetter, out transform.Output, version string) ([]sink.Result, error) {
 	m := merger{of: r}
 	fresh, mapped, failed := out.Lines, 0, out.Failed

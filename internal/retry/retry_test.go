@@ -75,8 +75,8 @@ func TestRefusedAgain(t *testing.T) {
 	w.check(f.Close())
 }
 
-// TestRetryRate: all workers together map as many objects a second as the rate says, those of 100 ms at a time, and outputs and failures
-// keep their places.
+// TestRetryRate: all workers together map as many objects a second as the rate says, those of 100 ms at a time, and
+// outputs and failures keep their places.
 func TestRetryRate(t *testing.T) {
 	t.Parallel()
 	w := &world{tester: t, dir: t.TempDir(), objects: []object{
@@ -183,6 +183,35 @@ func TestUnfinished(t *testing.T) {
 	defer func() { w.check(f.Close()) }()
 	if got, want := f.Summary(), (sink.Summary{Chunks: 1, Objects: 3, Outputs: 3, OutputBytes: 18}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// redone is a sink whose results of a version are removed after a Replace, as by another process.
+type redone struct {
+	*sink.Folder
+
+	version string
+}
+
+func (r redone) Replace(ctx context.Context, old sink.Record, results ...sink.Result) error {
+	err := r.Folder.Replace(ctx, old, results...)
+	if err == nil {
+		_, err = r.Redo(ctx, r.version)
+	}
+	return err
+}
+
+// A job of which redo removes the last chunk meanwhile is not finished with what is left.
+func TestRedoMeanwhile(t *testing.T) {
+	t.Parallel()
+	dead, fine := object{first: true, n: 1}, object{n: 1}
+	w := &world{tester: t, dir: t.TempDir(), objects: []object{dead, dead, dead, fine, fine, fine}}
+	w.fill(-1)
+	f := w.open(false)
+	defer func() { w.check(f.Close()) }()
+	report, err := retry.Run(t.Context(), redone{f, "v1"}, retry.Config{Spec: parse(w, after), Workers: 1})
+	if err != nil || report.Mapped != 3 || report.Merged || f.Summary().Objects != 3 {
+		t.Errorf("report %+v with %d objects in the sink, %v; want 3 mapped, and no merge", report, f.Summary().Objects, err)
 	}
 }
 

@@ -2,10 +2,12 @@ package saver_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -59,6 +61,52 @@ func TestFenceVersion(t *testing.T) {
 		}
 		if a := b.ask(wire.Sync{Op: wire.SyncClaim, Plan: plan.ID(), Fetcher: "f2", Claim: &plan}); len(a.Past.Terms) != 1 || a.Past.Terms["v"] != 1 {
 			t.Errorf("the next fetcher is granted %+v, want the term of v", a)
+		}
+	})
+}
+
+// TestRefresh: a saver that has not read a claim or a fence of another saver of its sink yet reads them before it
+// refuses a result. While it cannot, the mapper has to send the result again.
+func TestRefresh(t *testing.T) {
+	run(t, false, nil, func(t *testing.T, b *bench) {
+		other := func(recorded func() error) { b.sink.OnRefresh = sync.OnceValue(recorded) }
+		b.want(result(0), wire.SaveRefused) // no saver has recorded a claim
+
+		other(func() error { return sink.ErrUnreachable })
+		b.want(result(0), wire.SaveBusy)
+		other(func() error { _, err := b.sink.Claim(t.Context(), plan, "f1"); return err })
+		b.want(result(0), wire.SaveCommitted)
+		other(func() error { return b.sink.FenceVersion(t.Context(), "v", 1) })
+		b.wantEach(together(ofTerm(1, 1), ofTerm(2, 0)), wire.SaveCommitted, wire.SaveRefused)
+	})
+}
+
+// TestRefresh_together: messages that wait to be checked again are checked with one look at the sink, so a saver that
+// stops does not wait for a database that is away once for each.
+func TestRefresh_together(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		looks, answer := 0, make(chan struct{})
+		b.sink.OnRefresh = func() error {
+			looks++
+			<-answer
+			return sink.ErrUnreachable
+		}
+		later := ofTerm(0, 1) // after a fence that the saver does not know of
+		answers := []<-chan wire.SaveAnswer{b.send(later.Encode())}
+		synctest.Wait()
+		for range 6 {
+			answers = append(answers, b.send(later.Encode()))
+		}
+		synctest.Wait()
+		b.cancel()
+		close(answer)
+		for _, a := range answers {
+			if got := <-a; got.Of(0) != wire.SaveBusy {
+				t.Errorf("answered %+v, want busy", got)
+			}
+		}
+		if err := <-b.done; err != nil || looks > 3 { // one may be that of the idle commit loop
+			t.Errorf("stopped with %v after %d looks at the sink, want 2", err, looks)
 		}
 	})
 }

@@ -3,15 +3,21 @@ package saver_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/chunkline/chunkline/internal/app"
 	"github.com/chunkline/chunkline/internal/bus"
+	"github.com/chunkline/chunkline/internal/bus/bustest"
 	"github.com/chunkline/chunkline/internal/chunk"
+	"github.com/chunkline/chunkline/internal/saver"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/wire"
+	"github.com/chunkline/chunkline/test/sim"
 )
 
 // TestConfirmAgain: a confirmation without an answer is sent again unchanged: it names
@@ -229,17 +235,80 @@ func TestFinish(t *testing.T) {
 	})
 }
 
+// The outcome of a merge is forgotten when another fetcher claims the job: redo or dead retry may have changed results
+// since.
+func TestFinish_again(t *testing.T) {
+	run(t, true, nil, func(t *testing.T, b *bench) {
+		merges := 0
+		b.sink.OnFinish = func() error { merges++; return nil }
+		b.want(result(0), wire.SaveCommitted)
+		for epoch := 1; epoch <= 2; epoch++ {
+			fetcher := fmt.Sprint("f", epoch)
+			b.ask(wire.Sync{Op: wire.SyncClaim, Plan: plan.ID(), Fetcher: fetcher, Claim: &plan})
+			for n := range 3 { // begun, done, done again
+				a := b.ask(wire.Sync{Op: wire.SyncFinish, Plan: plan.ID(), Fetcher: fetcher, Epoch: uint64(epoch), Total: wire.Totals{Chunks: 1, Objects: 2}})
+				synctest.Wait()
+				if merges != epoch || n > 0 && a.Status != wire.SyncOK {
+					t.Errorf("answer %d of epoch %d is %s, and there were %d merges", n, epoch, a.Status, merges)
+				}
+			}
+		}
+	})
+}
+
+// merging is a sink whose merge takes for ever.
+type merging struct{ *sim.Sink }
+
+func (merging) Finish(ctx context.Context, _, _ uint64) (sink.Summary, error) {
+	<-ctx.Done()
+	return sink.Summary{}, ctx.Err()
+}
+
+// A saver that is stopped does not wait for the end of a merge.
+func TestStop_merging(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		net := bustest.NewMemory(bustest.Options{})
+		own, peer := net.Connect("saver"), net.Connect("peer")
+		defer own.Close()
+		defer peer.Close()
+		b := &bench{t: t, sink: sim.NewSink(), peer: bus.New(peer, job)}
+		if _, err := b.sink.Claim(t.Context(), plan, "f1"); err != nil {
+			t.Fatal(err)
+		}
+		s := saver.New(bus.New(own, job), merging{b.sink}, zerolog.Nop())
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		synctest.Wait()
+		if a := b.ask(wire.Sync{Op: wire.SyncFinish, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Total: wire.Totals{Chunks: 1, Objects: 2}}); a.Status != wire.SyncWorking {
+			t.Errorf("finish: %+v, want working", a)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("stopped with %v", err)
+		}
+	})
+}
+
 // A database that is away at the end of a job is waited for: the job does not fail.
 func TestFinish_away(t *testing.T) {
 	run(t, true, nil, func(t *testing.T, b *bench) {
-		away := 5
-		b.sink.OnFinish = func() error {
+		away := 10
+		outage := func() error {
 			if away--; away >= 0 {
 				return sink.ErrUnreachable
 			}
 			return nil
 		}
 		b.want(result(0), wire.SaveCommitted)
+		b.sink.OnRefresh = func() error {
+			if away > 5 {
+				return outage()
+			}
+			return nil
+		}
+		b.sink.OnFinish = outage
 		status := wire.SyncWorking
 		for status == wire.SyncWorking {
 			status = b.ask(wire.Sync{Op: wire.SyncFinish, Plan: plan.ID(), Fetcher: "f1", Epoch: 1, Total: wire.Totals{Chunks: 1, Objects: 2}}).Status

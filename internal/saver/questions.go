@@ -23,8 +23,8 @@ const (
 	maxList  = 8192 // chunks on one page: 30 bytes for each piece
 )
 
-// handleSync queues a question of the fetcher. If the queue is full, the question is dropped, and
-// the fetcher asks again.
+// handleSync queues a question of the fetcher. If the queue is full, the question is dropped, and the fetcher asks
+// again.
 func (s *Saver) handleSync(r *bus.Request) {
 	select {
 	case s.syncs <- r:
@@ -34,13 +34,16 @@ func (s *Saver) handleSync(r *bus.Request) {
 }
 
 // syncLoop answers the fetcher's questions, one at a time, until syncs is closed
-// or ctx ends.
+// or ctx ends. Then it ends the merge: it may take long, and the next one begins anew.
 func (s *Saver) syncLoop(ctx context.Context) error {
 	merging := new(errgroup.Group) // at most one member at a time
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	for {
 		select {
 		case r, open := <-s.syncs:
 			if !open {
+				stop()
 				return merging.Wait()
 			}
 			s.handle(ctx, merging, r)
@@ -76,10 +79,12 @@ func (s *Saver) answerSync(ctx context.Context, merging *errgroup.Group, q wire.
 	if q.Op == wire.SyncClaim {
 		return s.claim(ctx, q)
 	}
-	if err := s.sink.Refresh(ctx); err != nil { // another saver of the sink may have answered the claim
-		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
-	}
+	err := s.sink.Refresh(ctx) // another saver of the sink may have answered the claim
 	switch {
+	case q.Op == wire.SyncFinish && errors.Is(err, sink.ErrUnreachable): // a few failures of the merge end the job
+		return s.mergeLater(err)
+	case err != nil:
+		return wire.SyncAnswer{Status: wire.SyncFailed, Reason: err.Error()}
 	case s.planID() != q.Plan:
 		return wire.SyncAnswer{Status: wire.SyncOtherPlan, Reason: s.otherPlan()}
 	case q.Epoch != s.sink.Epoch():
@@ -87,7 +92,7 @@ func (s *Saver) answerSync(ctx context.Context, merging *errgroup.Group, q wire.
 	case q.Op == wire.SyncList:
 		return s.list(ctx, q)
 	case q.Op == wire.SyncFinish:
-		return s.finishUp(ctx, merging, q.Total)
+		return s.finishUp(ctx, merging, q.Epoch, q.Total)
 	case q.Op == wire.SyncDead:
 		return s.dead(ctx, q)
 	case q.Op == wire.SyncFence:
@@ -169,8 +174,8 @@ func shown(text string) string {
 	return wire.Clip(text[:min(len(text), maxShown+utf8.UTFMax)], maxShown)
 }
 
-// sinkID returns the sink's identity, by which the fetcher distinguishes another sink from its own. It is empty if the sink
-// has none.
+// sinkID returns the sink's identity, by which the fetcher distinguishes another sink from its own. It is empty if the
+// sink has none.
 func (s *Saver) sinkID() wire.SinkID {
 	id, at := s.sink.Identity()
 	if id == "" && at == "" {
@@ -184,6 +189,6 @@ func (s *Saver) summary() report.Summary {
 	held := s.sink.Summary()
 	return report.Summary{
 		Chunks: held.Chunks, Objects: held.Objects, Outputs: held.Outputs, OutputBytes: held.OutputBytes,
-		Dead: held.Dead, Duplicates: s.duplicates.Load(), Output: held.Output, DeadFile: held.DeadFile,
+		Dead: held.Dead, Output: held.Output, DeadFile: held.DeadFile,
 	}
 }

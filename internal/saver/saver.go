@@ -37,12 +37,12 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// memoryPart is the fraction of the process's memory limit that results may take: 256 MiB of 1 GiB. Reading, writing and
-// the garbage collector take at least as much again.
+// memoryPart is the fraction of the process's memory limit that results may take: 256 MiB of 1 GiB. Reading, writing
+// and the garbage collector take at least as much again.
 const memoryPart = 4
 
-// stopTimeout bounds how long a stopping saver waits for handlers that still run. Handlers only
-// decode, so they end much earlier.
+// stopTimeout bounds how long a stopping saver waits for handlers that still run. Handlers only decode, so they end
+// much earlier.
 const stopTimeout = 5 * time.Second
 
 // A Saver commits results to one sink.
@@ -56,10 +56,11 @@ type Saver struct {
 	tracer  *trace.Tracer // nil: off
 
 	most       int64        // bytes of results that may be held
-	shadowed   chan *parcel // handlers → compare loop
+	shadowed   chan *parcel // handlers and recheck loop → compare loop
 	comparing  atomic.Int64 // bytes of results in shadowed and in comparison
 	shadows    shadows
-	queue      chan *parcel                     // handlers → commit loop
+	doubted    chan doubt                       // handlers → recheck loop
+	queue      chan *parcel                     // handlers and recheck loop → commit loop
 	queued     atomic.Int64                     // bytes in queue and in commit
 	waiting    atomic.Int64                     // results in queue
 	confirms   confirms                         // commit loop → confirm loop
@@ -92,6 +93,7 @@ func New(b *bus.Bus, s Sink, log zerolog.Logger) *Saver {
 		bus: b, sink: s, log: log, metrics: newMeters(),
 		strange:  app.Sampled(log),
 		trouble:  newTroubles(log),
+		doubted:  make(chan doubt, maxDoubted),
 		queue:    make(chan *parcel, maxQueued),
 		confirms: confirms{wake: make(chan struct{}, 1)},
 		syncs:    make(chan *bus.Request, maxSyncs),
@@ -106,10 +108,10 @@ func New(b *bus.Bus, s Sink, log zerolog.Logger) *Saver {
 	return m
 }
 
-// Memory sets how many bytes of results the saver holds at a time; 0 means a quarter of the memory limit. Results that wait
-// for their commit may take half of them, and results that wait to be compared an eighth. Results that arrive in parts may
-// take three eighths until they are answered: less than half, so that a large result is refused before it is sent rather
-// than after. Call Memory before Run.
+// Memory sets how many bytes of results the saver holds at a time; 0 means a quarter of the memory limit. Results that
+// wait for their commit may take half of them, and results that wait to be compared an eighth. Results that arrive in
+// parts may take three eighths until they are answered: less than half, so that a large result is refused before it is
+// sent rather than after. Call Memory before Run.
 func (s *Saver) Memory(bytes int64) {
 	s.most = app.Share(bytes, memoryPart)
 	s.bus.Bound(int(s.most*3/8), int(s.most/8), nil)
@@ -118,9 +120,8 @@ func (s *Saver) Memory(bytes int64) {
 // Trace makes the saver trace commits. Call it before Run.
 func (s *Saver) Trace(t *trace.Tracer) { s.tracer = t }
 
-// Run serves until ctx ends. Then it commits and answers the results that are queued. It
-// returns an error when the sink is broken or the connection is closed
-// for good.
+// Run serves until ctx ends. Then it commits and answers the results that are queued. It returns an error when the sink
+// is broken or the connection is closed for good.
 func (s *Saver) Run(ctx context.Context) error {
 	stopServing, err := s.bus.Serve(bus.Service{
 		Name: "saver", Version: app.Version(), Description: "commits the results of job " + s.bus.Job(),
@@ -143,6 +144,7 @@ func (s *Saver) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+	group.Go(func() error { return s.recheckLoop(work) })
 	group.Go(func() error { defer s.confirms.close(); return s.commitLoop(work) })
 	group.Go(func() error { return s.confirmLoop(work) })
 	group.Go(func() error { return s.syncLoop(work) })
@@ -156,9 +158,8 @@ func (s *Saver) Run(ctx context.Context) error {
 			return errors.Join(err, fmt.Errorf("stop serving: %w", e))
 		}
 		failpoint.Hit("saver.stop.deaf")
-		close(s.queue) // no handler runs any longer
+		close(s.doubted) // no handler runs any longer
 		close(s.syncs)
-		close(s.shadowed)
 		return err
 	})
 	return group.Wait()
@@ -190,8 +191,8 @@ func (s *Saver) Ready() error {
 	return nil
 }
 
-// planID returns the ID of the plan that the sink is bound to; empty before the
-// first claim. The ID is cached, because it is a hash and each result is compared with it.
+// planID returns the ID of the plan that the sink is bound to; empty before the first claim. The ID is cached, because
+// it is a hash and each result is compared with it.
 func (s *Saver) planID() chunk.PlanID {
 	if id := s.plan.Load(); id != nil {
 		return *id

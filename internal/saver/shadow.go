@@ -42,27 +42,39 @@ func (s *Saver) queueShadow(p *parcel) {
 	s.answer(p)
 }
 
-// compareLoop compares results of shadow runs until the queue is closed. It is not part of the
+// compareLoop compares results of shadow runs until the queue is closed or ctx ends. It is not part of the
 // commit loop, so that no commit waits for a comparison.
 func (s *Saver) compareLoop(ctx context.Context) error {
-	for p := range s.shadowed {
-		for _, r := range p.results {
-			err := s.compare(ctx, r.Result)
-			r.span.Fail(err)
-			r.span.End()
-			switch {
-			case err == nil:
-				p.setStatus(r, wire.SaveDuplicate, "") // the piece is saved; this result is not
-			case errors.Is(err, sink.ErrNoChunk), errors.Is(err, errOtherObjects):
-				p.setStatus(r, wire.SaveRefused, err.Error())
-			default:
-				p.setStatus(r, wire.SaveBusy, err.Error())
+	for {
+		select {
+		case p, open := <-s.shadowed:
+			if !open {
+				return nil
 			}
+			s.compareAll(ctx, p)
+		case <-ctx.Done(): // a loop has failed
+			return nil
 		}
-		s.comparing.Add(-p.bytes())
-		s.answer(p)
 	}
-	return nil
+}
+
+// compareAll compares the results of a message, and answers it.
+func (s *Saver) compareAll(ctx context.Context, p *parcel) {
+	for _, r := range p.results {
+		err := s.compare(ctx, r.Result)
+		r.span.Fail(err)
+		r.span.End()
+		switch {
+		case err == nil:
+			p.setStatus(r, wire.SaveDuplicate, "") // the piece is saved; this result is not
+		case errors.Is(err, sink.ErrNoChunk), errors.Is(err, errOtherObjects):
+			p.setStatus(r, wire.SaveRefused, err.Error())
+		default:
+			p.setStatus(r, wire.SaveBusy, err.Error())
+		}
+	}
+	s.comparing.Add(-p.bytes())
+	s.answer(p)
 }
 
 var errOtherObjects = errors.New("sink holds this chunk with other content")
@@ -128,8 +140,8 @@ func (s *shadows) report() *report.ShadowReport {
 	return r
 }
 
-// differences returns the objects of a chunk for which two results differ: their outputs have different bytes, or only one
-// result has a dead letter. Two dead letters are equal even if their errors differ.
+// differences returns the objects of a chunk for which two results differ: their outputs have different bytes, or only
+// one result has a dead letter. Two dead letters are equal even if their errors differ.
 func differences(saved, shadow sink.Result) []report.Difference {
 	a, b := reading(saved), reading(shadow)
 	var found []report.Difference
@@ -166,7 +178,7 @@ func reading(r sink.Result) *reader {
 	return &reader{left: r.Outputs, dead: dead}
 }
 
-// next returns the given number of further lines.
+// next returns the next lines, as many as given.
 func (r *reader) next(lines int) []byte {
 	end := chunk.LinesEnd(r.left, lines)
 	own := r.left[:end]

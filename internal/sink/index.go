@@ -27,8 +27,8 @@ import (
 //	    number of objects, from, objects and of follow, 4 bytes each; position 0 means that the
 //	    piece was removed
 //
-// A block is written only after the frames that it covers are durable. So that part of the log was committed, and if it is
-// missing, it was lost or damaged.
+// A block is written only after the frames that it covers are durable. So that part of the log was committed, and if it
+// is missing, it was lost or damaged.
 type index struct {
 	fs    fileSystem
 	path  string
@@ -47,8 +47,8 @@ const (
 	blockPrefix = 20
 	entrySize   = 32 // of a whole chunk
 	longSize    = entrySize + 12
-	// blockEntries is the number of entries in a block, and so roughly the number of frames to read when a folder was not
-	// closed.
+	// blockEntries is the number of entries in a block, and so roughly the number of frames to read when a folder was
+	// not closed.
 	blockEntries = 4096
 )
 
@@ -253,9 +253,9 @@ func (last *indexed) agree(l *log, have []int64) error {
 	h, _, what, err := in.read(last.Newest.offset())
 	if err == nil && (what != "" || h.sum != last.Sum) {
 		err = &DamageError{File: l.path(last.Newest.part()), Offset: last.Newest.offset(),
-			What: "the record here is not the one that " + indexName + " knows" + copiedHint}
+			What: "the record here differs from the one in " + indexName + copiedHint}
 	}
 	return errors.Join(err, f.Close())
 }
 
-const copiedHint = " (of a log that was put back from a copy, remove " + indexName + ", which is made again)"
+const copiedHint = " (if the log was restored from a copy, remove " + indexName + ", which is made again)"

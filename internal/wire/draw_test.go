@@ -174,7 +174,7 @@ func drawSummary(t *rapid.T) report.Summary {
 		return report.Summary{}
 	}
 	return report.Summary{
-		Chunks: drawUint(t), Objects: drawUint(t), Outputs: drawUint(t), Dead: drawUint(t), Duplicates: drawUint(t),
+		Chunks: drawUint(t), Objects: drawUint(t), Outputs: drawUint(t), Dead: drawUint(t),
 		OutputBytes: drawUint(t), Output: drawText(t), DeadFile: drawText(t),
 	}
 }
@@ -219,7 +219,7 @@ func drawSync(t *rapid.T) wire.Sync {
 
 func drawLoad(t *rapid.T) report.SaverLoad {
 	number := rapid.Float64Range(0, 1e6)
-	return report.SaverLoad{Queued: rapid.IntRange(0, 4096).Draw(t, "queued"), CommitSeconds: number.Draw(t, "commit"), SyncSeconds: number.Draw(t, "sync")}
+	return report.SaverLoad{ID: rapid.SampledFrom([]string{"", "MJ4ZQ2RVLLXO5PYF6AIWT3KDNE"}).Draw(t, "saver"), Duplicates: drawUint(t), Queued: rapid.IntRange(0, 4096).Draw(t, "queued"), CommitSeconds: number.Draw(t, "commit"), SyncSeconds: number.Draw(t, "sync")}
 }
 
 func drawSink(t *rapid.T) wire.SinkID {

@@ -14,8 +14,8 @@ import (
 // bytes, and in the worst case each has its own mapper in the header.
 const MaxSaved = 4096
 
-// Saved tells the fetcher which pieces are durable. The fetcher never hands them out
-// again, so the message is signed with the job's key, which mappers do not have.
+// Saved tells the fetcher which pieces are durable. The fetcher never hands them out again, so the message is signed
+// with the job's key, which mappers do not have.
 type Saved struct {
 	Plan   chunk.PlanID
 	Epoch  uint64         // the latest known to the sink
@@ -58,8 +58,8 @@ func (s *Saved) fields(f *fields) {
 	f.deaths(s.Pieces)
 }
 
-// deaths is the numbers of dead letters of those pieces that have some, as place:number,place:number. Places count from 0,
-// in ascending order.
+// deaths is the numbers of dead letters of those pieces that have some, as place:number,place:number. Places count from
+// 0, in ascending order.
 func (f *fields) deaths(pieces []SavedPiece) {
 	var list []string
 	for i, c := range pieces {
@@ -161,6 +161,9 @@ func (f *fields) load(l *report.SaverLoad) {
 		l.Full = Clip(l.Full, maxReason)
 	}
 	f.json("Chunkline-Load", l, *l == report.SaverLoad{}, optional)
+	if f.err == nil && l.ID != "" && !IsName(l.ID) {
+		f.err = fmt.Errorf("%w: %.80q is not the ID of a saver", ErrMalformed, l.ID)
+	}
 }
 
 const maxPath = 4096 // bytes of a file name, as in Linux

@@ -4,6 +4,8 @@ package chaos
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +23,7 @@ type entry struct {
 
 	Objects, Outputs, Dead, Chunks int // "job done"
 
-	First   int // "piece saved": ordinal of its first object
+	First   int // "piece saved", "piece committed": ordinal of its first object
 	Outcome string
 }
 
@@ -85,15 +87,11 @@ func (j *job) checkLogs() {
 	}
 }
 
-// awaitSaved waits until a mapper logs that the piece from object first on is saved, with an outcome.
-func awaitSaved(t *testing.T, mapper *proc.Process, first int, outcome string) {
+// awaitPiece waits until a process logs a message about the piece from object first on, with an outcome; "" if the
+// message has none.
+func awaitPiece(t *testing.T, p *proc.Process, first int, message, outcome string) {
 	t.Helper()
-	proc.Eventually(t, mapper.Label+"'s piece "+outcome, func() bool {
-		for _, w := range entries(mapper) {
-			if w.Message == "piece saved" && w.First == first && w.Outcome == outcome {
-				return true
-			}
-		}
-		return false
+	proc.Eventually(t, fmt.Sprintf("%s: %s %s", p.Label, message, outcome), func() bool {
+		return slices.ContainsFunc(entries(p), func(w entry) bool { return w.Message == message && w.First == first && w.Outcome == outcome })
 	})
 }

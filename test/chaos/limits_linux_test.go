@@ -21,8 +21,10 @@ func TestFewFiles(t *testing.T) {
 			t.Parallel()
 			j := newJob(t, 8_000)
 			j.startNATS()
-			j.startAll(2, "1s")              // so that the job is not done before
-			j.saver.Await("piece committed") // its files are open
+			j.startAll(2, "1s") // so that the job is not done before
+			// The saver's files are open: for reading, only once it has committed several pieces of a chunk one after the other,
+			// as those of chunk 0, whose mappers did not know yet how long an object takes.
+			j.saver.Await(`"chunk":8,`)
 			p := []*proc.Process{j.fetcher, j.saver, j.mappers[0]}[i]
 			var normal unix.Rlimit
 			limitFiles(t, p, nil, &normal)

@@ -77,13 +77,14 @@ func TestPausedMapper(t *testing.T) {
 			j.fetcher.AwaitStatus("a chunk in flight", func(s report.Status) bool { return s.Chunks.InFlight == 1 })
 			paused.Stop()
 
-			awaitSaved(t, j.addMapperOf(gated, "GATE=/", "WORKERS=2"), 0, "committed")
-			j.fetcher.Stop() // else it may order the paused mapper to drop its chunk now
+			j.addMapperOf(gated, "GATE=/", "WORKERS=2")
+			awaitPiece(t, j.saver, 0, "piece committed", "") // the fetcher may order the mapper to drop it before the saver's answer arrives
+			j.fetcher.Stop()                                 // else it may order the paused mapper to drop its chunk now
 			if err := os.WriteFile(gate, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			paused.Signal(syscall.SIGCONT)
-			awaitSaved(t, paused, 0, "duplicate")
+			awaitPiece(t, paused, 0, "piece saved", "duplicate")
 			j.fetcher.Signal(syscall.SIGCONT)
 			j.finish()
 		})

@@ -36,6 +36,13 @@ func rolled(t *testing.T, name string, objects int) (l *lab, works string) {
 	l.kubectl("create", "clusterrolebinding", binding, "--clusterrole=chunkline-drill", "--serviceaccount="+l.ns+":prometheus")
 	t.Cleanup(func() { l.kubectl("delete", "clusterrolebinding", binding) })
 	l.apply("drills/"+name, 0, fmt.Sprintf("OBJECTS=%d", objects), "RATE=200")
+	l.until("the first release to come up", func() bool {
+		r := l.mappers()
+		if r.Status.Abort { // on a busy node, a lab may take longer to start than a release has to come up
+			l.argo("retry", "rollout", "mapper")
+		}
+		return r.Status.Phase == "Healthy"
+	})
 	works = l.rolledOut("the first release to be there", "Healthy").Status.StableRS
 	l.up("deployment/prometheus")
 	l.job("the first release to work alone", onlyAtWork(works, 4))

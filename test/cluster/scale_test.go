@@ -17,17 +17,9 @@ const (
 	mostScaled    = 7
 )
 
-// TestAutoscale: the cluster's HPA controller scales the mappers by the fetcher's
-// metric: to the maximum while there is work, back when the job is done, once up and
-// once down. While the fetcher is down, no mapper is scaled away. This process serves
-// the API that prometheus-adapter would. TestAutoscale_unshortened covers KEDA.
-func TestAutoscale(t *testing.T) {
-	parallel(t, 0, 10)
-	scalesByHPA(t, newExternalMetrics(t), shortHPA, 20*time.Second)
-}
-
-// scalesByHPA runs a job with a patch of the HPA's timings. The window is its
-// stabilization window before it scales down.
+// scalesByHPA: the cluster's HPA controller scales the mappers by the fetcher's metric: to the maximum while there is
+// work, back when the job is done, once up and once down. While the fetcher is down, no mapper is scaled away. The
+// timings are a patch of the HPA, and the window is its stabilization window before it scales down.
 func scalesByHPA(t *testing.T, m *externalMetrics, timings string, window time.Duration) {
 	t.Helper()
 	t.Run("hpa", func(t *testing.T) {
@@ -39,18 +31,12 @@ func scalesByHPA(t *testing.T, m *externalMetrics, timings string, window time.D
 	})
 }
 
-// mostHPA sets what the overlays leave to the user, the maximum number of mappers; shortHPA, timings for a short job.
-const (
-	mostHPA = `patches:
+// mostHPA sets what the overlays leave to the user, the maximum number of mappers.
+const mostHPA = `patches:
 - target: {kind: HorizontalPodAutoscaler, name: mapper}
   patch: |
     - {op: replace, path: /spec/maxReplicas, value: 7}
 `
-	shortHPA = `
-    - {op: replace, path: /spec/behavior/scaleUp/stabilizationWindowSeconds, value: 0}
-    - {op: replace, path: /spec/behavior/scaleDown/stabilizationWindowSeconds, value: 20}
-`
-)
 
 // autoscaled applies an overlay with patches to the lab's namespace, and changes the addresses in it accordingly.
 func autoscaled(t *testing.T, overlay, patches string, settings ...string) *lab {

@@ -142,7 +142,7 @@ func TestAllMove(t *testing.T) {
 	j.seen.await(t, "an estimate", func(now func(string) float64) bool { return now("fetcher chunkline_eta_seconds") > 0 })
 	j.seen.await(t, "a new round trip", func(func(string) float64) bool { return j.seen.moved["mapper chunkline_nats_round_trip_seconds"] })
 	j.limit(0)
-	j.seen.await(t, "the end", func(now func(string) float64) bool { return now("fetcher chunkline_progress_ratio") == 1 })
+	j.seen.await(t, "the end", func(now func(string) float64) bool { return now("fetcher chunkline_done") == 1 })
 	stopMapper()
 	j.seen.look(t)
 

@@ -13,6 +13,8 @@ import (
 	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/fetcher"
 	"github.com/chunkline/chunkline/internal/mapper"
+	"github.com/chunkline/chunkline/internal/report"
+	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/wire"
 )
 
@@ -187,6 +189,38 @@ func TestDeadChunk(t *testing.T) {
 		if got := w.letters(); !reflect.DeepEqual(got, want) {
 			t.Errorf("dead letters: got %+v, want %+v: an unreadable object has no attempts", got, want)
 		}
+	})
+}
+
+// While a full sink does not take the dead letters of a chunk, the status says so, as it does for results.
+func TestDeadChunk_full(t *testing.T) {
+	run(t, 1, 1, func(t *testing.T, w *world) {
+		var space atomic.Bool
+		w.sink.OnCommit = func([]sink.Result) error {
+			if !space.Load() {
+				return sink.ErrFull
+			}
+			return nil
+		}
+		k := newSupervised(w, "a", "b")
+		w.tape.faults(func(p bustest.Packet) bustest.Fate {
+			if handsOut(p, 0) != nil {
+				k.kill(p.To)
+			}
+			return bustest.Fate{}
+		})
+		w.saver("saver")
+		f := w.fetcher("fetcher", func(c *fetcher.Config) { c.MaxAttempts = 3 })
+		time.AfterFunc(2*time.Minute, func() {
+			if s := f.Status(); s.Chunks.InFlight+s.Chunks.Ready > 0 || s.Bottleneck == nil || s.Bottleneck.Cause != report.CauseFull {
+				t.Errorf("chunks %+v, bottleneck %+v; want a chunk that is dead, and a full sink", s.Chunks, s.Bottleneck)
+			}
+			space.Store(true)
+		})
+		if err := k.keep(f, "users", nil); !errors.Is(err, app.ErrDeadLetters) {
+			t.Fatalf("job ended with %v, want dead letters", err)
+		}
+		w.complete(1, 0)
 	})
 }
 

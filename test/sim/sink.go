@@ -21,8 +21,8 @@ type Sink struct {
 	// It may wait; its error is Commit's. Set it before the sink is used.
 	OnCommit func([]sink.Result) error
 
-	// OnClaim and OnFinish are the same for claims and for the merge.
-	OnClaim, OnFinish func() error
+	// OnClaim, OnFinish and OnRefresh are the same for claims, for the merge and for reading what other savers recorded.
+	OnClaim, OnFinish, OnRefresh func() error
 
 	mu       sync.Mutex
 	plan     *chunk.Plan          // guarded by mu
@@ -239,8 +239,13 @@ func (s *Sink) summary() sink.Summary {
 // Identity implements saver.Sink: this sink has none.
 func (s *Sink) Identity() (id, at string) { return "", "" }
 
-// Refresh does nothing: a simulated sink has one process at a time.
-func (s *Sink) Refresh(context.Context) error { return nil }
+// Refresh implements saver.Sink. A simulated sink has one process; OnRefresh plays the others.
+func (s *Sink) Refresh(context.Context) error {
+	if s.OnRefresh != nil {
+		return s.OnRefresh()
+	}
+	return nil
+}
 
 // OnSync implements saver.Sink: memory is never synced.
 func (s *Sink) OnSync(func(took time.Duration)) {}

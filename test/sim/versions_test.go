@@ -134,15 +134,16 @@ func (s *scenario) versionOf(name string) string {
 	return "v1"
 }
 
-// lag delays a grant to a mapper whose program takes no time, so that it does not get all the work
-// at once. It is shorter than the time that a mapper waits beyond the Wait of its request;
-// otherwise every delayed grant would be lost.
+// lag delays a grant to a mapper whose program takes no time, so that it does not get all the work at once. A mapper
+// waits for 1 s beyond the Wait of its request, and the fetcher may answer 250 ms late (its tick). A longer lag than
+// the difference would lose every answer at the end of the Wait. The fetcher answers the oldest request, so a piece
+// could then go to requests of that age again and again.
 func (s *scenario) lag(p bustest.Packet) time.Duration {
 	if verbOf(p) != wire.VerbNext || !p.Reply || s.release(s.versionOf(p.To)).program == "" {
 		return 0
 	}
 	i := slices.IndexFunc(s.mappers, func(m mapperPlan) bool { return m.name == p.To })
-	return min(s.mappers[i].duration, 900*time.Millisecond)
+	return min(s.mappers[i].duration, 700*time.Millisecond)
 }
 
 // command sends an order, as chunkline control does.

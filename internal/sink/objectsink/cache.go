@@ -11,16 +11,17 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// cacheBytes bounds the entries that are kept, except the newest of them. Chunks are stored roughly in order, so reading in
-// order seldom alternates between more than a few entries.
+// cacheBytes bounds the entries that are kept, except the newest of them. Chunks are stored roughly in order, so
+// reading in order seldom alternates between more than a few entries.
 const cacheBytes = 32 << 20
 
-// readTimeout bounds a read for which the caller has no context.
+// readTimeout bounds a read of bodies, for which the caller has no context. One of a record takes changeTimeout at
+// most, because a change may wait for it.
 const readTimeout = 2 * time.Minute
 
 // A cache keeps the entries that were read last. They are never changed.
 type cache struct {
-	downloads sync.Mutex // one download of bodies at a time, so that no bodies are read twice at a time; taken before mu
+	downloads sync.Mutex // one download of bodies at a time, so that no bodies are read twice; taken before mu
 
 	mu      sync.Mutex // guards what follows; nobody holds it during a request, so a commit never waits for a download
 	entries []*loaded  // the newest last
@@ -73,7 +74,11 @@ func (s *Sink) entry(number uint64, bodies bool) (*loaded, error) {
 	if err := s.usable(false); err != nil {
 		return nil, err
 	}
-	ctx, done := context.WithTimeout(context.Background(), readTimeout)
+	limit := changeTimeout
+	if bodies {
+		limit = readTimeout
+	}
+	ctx, done := context.WithTimeout(context.Background(), limit)
 	defer done()
 	if bodies {
 		s.cache.downloads.Lock()

@@ -12,8 +12,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// changeTimeout bounds the requests of a change. It is less than the time after which the saver's health check considers its commit loop
-// dead.
+// changeTimeout bounds the requests of a change. It is less than the time after which the saver's health check
+// considers its commit loop dead.
 const changeTimeout = 20 * time.Second
 
 // A draft is an entry without its number, and the bodies of its pieces.
@@ -48,10 +48,11 @@ func (d *draft) claim(now *state, claims *sink.Claims) {
 	}
 }
 
-// change appends the entry that do makes of a state; nil means that there is nothing to change. If another process has
-// appended an entry meanwhile, do is called again with the state after that, so it must start from scratch each time. What
-// do refuses, or finds unnecessary, is looked up in the newest state too: another process may have removed a piece. The end
-// of ctx does not interrupt the change, because its outcome would be unknown.
+// change appends the entry that do makes from a state; nil means that there is nothing to change. If another process
+// has appended an entry meanwhile, do is called again with the state after that, so it must start from scratch each
+// time. If do refuses the change or finds nothing to change, change reads the entries that others have appended before
+// it returns: another process may have removed a piece. The end of ctx does not interrupt the change, because its
+// outcome would be unknown.
 func (s *Sink) change(ctx context.Context, do func(now *state) (*draft, error)) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -64,6 +65,9 @@ func (s *Sink) change(ctx context.Context, do func(now *state) (*draft, error)) 
 	for {
 		now := s.state.Load()
 		d, err := do(now)
+		if errors.Is(err, sink.ErrUnreachable) { // do could not read a record
+			return s.name(err)
+		}
 		newest, e := s.settle(ctx, now, d)
 		switch {
 		case e != nil:
@@ -77,8 +81,8 @@ func (s *Sink) change(ctx context.Context, do func(now *state) (*draft, error)) 
 	}
 }
 
-// settle appends a draft to a state, or, if there is none or another process was faster, reads what others have appended. It
-// returns whether the state was the newest one.
+// settle appends a draft to a state, or, if there is none or another process was faster, reads what others have
+// appended. It returns whether the state was the newest one.
 func (s *Sink) settle(ctx context.Context, now *state, d *draft) (newest bool, err error) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 	defer done()
@@ -92,8 +96,8 @@ func (s *Sink) settle(ctx context.Context, now *state, d *draft) (newest bool, e
 	return s.state.Load().number == now.number, err
 }
 
-// append creates the next entry of the log, and applies it. The error is errTaken if another process has created it. Call
-// it with changing held.
+// append creates the next entry of the log, and applies it. The error is errTaken if another process has created it.
+// Call it with changing held.
 func (s *Sink) append(ctx context.Context, d *draft) error {
 	now := s.state.Load()
 	e := d.entry
@@ -152,7 +156,7 @@ func (s *Sink) FenceVersion(ctx context.Context, version string, term uint64) er
 	})
 }
 
-// fit makes dead letters of the objects whose outputs cannot be rows, if the parts are tables.
+// fit turns objects whose outputs cannot be rows into dead letters, if the parts are tables.
 func (s *Sink) fit(results []sink.Result) (err error) {
 	for i := range results {
 		if results[i], err = sink.Fit(s.o.table(), results[i]); err != nil {
@@ -162,8 +166,8 @@ func (s *Sink) fit(results []sink.Result) (err error) {
 	return nil
 }
 
-// Commit implements saver.Sink. A group is one entry of the log. If the parts are tables, objects whose outputs cannot be
-// rows become dead letters, also in results.
+// Commit implements saver.Sink. A group is one entry of the log. If the parts are tables, objects whose outputs cannot
+// be rows become dead letters, also in results.
 func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcome, error) {
 	if err := errors.Join(sink.CheckResults(results), s.fit(results)); err != nil {
 		return nil, err
@@ -199,10 +203,10 @@ func (s *Sink) Commit(ctx context.Context, results []sink.Result) ([]sink.Outcom
 	return outcomes, nil
 }
 
-// Replace atomically replaces the committed result of a piece by results that together have its objects, for dead letters that
-// were retried. old is the record that they were made from: if the piece has another one by now, it stays. The old bytes stay
-// in the log, and Finish must make another generation. Errors are those of Commit, and ErrNoChunk, ErrChanged and ErrConflict,
-// which change nothing.
+// Replace atomically replaces the committed result of a piece by results that together have its objects, for dead
+// letters that were retried. old is the record that they were made from: if the piece has another one by now, it stays.
+// The old bytes stay in the log, and Finish must make another generation. Errors are those of Commit, and ErrNoChunk,
+// ErrChanged and ErrConflict, which change nothing.
 func (s *Sink) Replace(ctx context.Context, old sink.Record, results ...sink.Result) error {
 	if err := errors.Join(sink.CheckResults(results), s.fit(results)); err != nil {
 		return err
@@ -230,9 +234,9 @@ func (s *Sink) Replace(ctx context.Context, old sink.Record, results ...sink.Res
 	})
 }
 
-// Redo removes the results of a mapper version in one entry, so that the job's next fetcher has their chunks mapped again.
-// Like the folder's Redo, it gives the job a new epoch and fences the version. If there is nothing to remove, nothing
-// changes. Errors are those of Commit.
+// Redo removes the results of a mapper version in one entry, so that the job's next fetcher has their chunks mapped
+// again. Like the folder's Redo, it gives the job a new epoch and fences the version. If there is nothing to remove,
+// nothing changes. Errors are those of Commit.
 func (s *Sink) Redo(ctx context.Context, version string) (sink.Redone, error) {
 	var done sink.Redone
 	var bad []found

@@ -25,25 +25,37 @@ type generation struct {
 // errOvertaken means that the committed pieces have changed since Finish looked at them.
 var errOvertaken = errors.New("the committed pieces have changed")
 
-// current returns the generation of the committed pieces with these settings that Finish has begun last; false if there is
-// none.
+// current returns the generation that Finish has begun last; false if it has other pieces than those that are
+// committed, or other settings.
 func (now *state) current(o settings) (generation, bool) {
-	for _, g := range slices.Backward(now.generations) {
-		if g.Content == now.content && g.Format == o.format && g.Size == o.size {
-			return g, true
-		}
+	return now.generation(len(now.generations)-1, o)
+}
+
+// finished returns the generation that was completed last; false if it has other pieces than those that are committed,
+// or other settings.
+func (now *state) finished(o settings) (generation, bool) {
+	return now.generation(now.place(now.done), o)
+}
+
+// generation returns the generation at a place; false if there is none, or if it has other pieces or settings.
+func (now *state) generation(place int, o settings) (generation, bool) {
+	if place < 0 {
+		return generation{}, false
 	}
-	return generation{}, false
+	g := now.generations[place]
+	if g.Content != now.content || g.Format != o.format || g.Size != o.size {
+		return generation{}, false
+	}
+	return g, true
 }
 
-// finished reports whether a manifest lists the parts of the committed pieces.
-func (now *state) finished(o settings) bool {
-	g, begun := now.current(o)
-	return begun && g.Name == now.done
+// place returns the index of a generation in the order in which Finish has begun them; -1 if it is not known.
+func (now *state) place(name string) int {
+	return slices.IndexFunc(now.generations, func(g generation) bool { return g.Name == name })
 }
 
-// Finish implements saver.Sink: it writes the parts and the manifest. Memory: a part of each kind. If a part or the manifest
-// was deleted since, it is written again. The error is ErrForeign if one was changed.
+// Finish implements saver.Sink: it writes the parts and the manifest. Memory: a part of each kind. If a part or the
+// manifest was deleted since, it is written again. The error is ErrForeign if one was changed.
 func (s *Sink) Finish(ctx context.Context, chunks, objects uint64) (sink.Summary, error) {
 	s.finishing.Lock()
 	defer s.finishing.Unlock()
@@ -83,25 +95,25 @@ func (s *Sink) tryFinish(ctx context.Context, chunks, objects uint64) error {
 	return err
 }
 
-// writeResult writes what is missing of the parts and the manifest.
+// writeResult writes the missing parts, and the manifest if it is missing.
 func (s *Sink) writeResult(ctx context.Context, now *state) error {
-	g, begun := now.current(s.o)
-	finished := now.finished(s.o)
-	if finished {
-		if intact, err := s.intact(ctx, g); err != nil {
+	if done, finished := now.finished(s.o); finished {
+		if intact, err := s.intact(ctx, done); err != nil {
 			return err
 		} else if intact {
-			return s.removeOld(ctx, g) // what a saver that was overtaken has written since
+			return s.removeOld(ctx, done) // what a saver that was overtaken has written since
 		}
 	}
+	g, begun := now.current(s.o)
+	finished := begun && g.Name == now.done
 	var m *manifest
 	var err error
 	if begun {
 		m, err = s.writeParts(ctx, now, g)
 	}
-	// Another version of this program may have begun the generation, and may compress otherwise.
+	// Another version of this program may have begun the generation, and may compress differently.
 	if !begun || !finished && errors.Is(err, sink.ErrForeign) {
-		if g, err = s.begin(ctx, now); err == nil {
+		if g, err = s.begin(ctx, now, g.Name); err == nil {
 			m, err = s.writeParts(ctx, now, g)
 		}
 	}
@@ -114,41 +126,54 @@ func (s *Sink) writeResult(ctx context.Context, now *state) error {
 	if err := s.removeOld(ctx, g); err != nil || finished {
 		return err
 	}
-	g.Done = true
-	return s.record(ctx, g)
+	return s.complete(ctx, g)
 }
 
 // checkComplete returns an error that names the first gap.
 func (s *Sink) checkComplete(ctx context.Context, now *state, chunks, objects uint64) error {
-	if now.finished(s.o) && now.totals.Chunks == chunks && now.totals.Objects == objects {
+	if _, finished := now.finished(s.o); finished && now.totals.Chunks == chunks && now.totals.Objects == objects {
 		return nil // already checked, and nothing was committed since
 	}
 	return s.CheckComplete(ctx, chunks, objects, now.totals)
 }
 
-// begin records a new generation of a state's content, so that its parts are known to be the job's.
-func (s *Sink) begin(ctx context.Context, now *state) (generation, error) {
-	g := generation{Name: strings.ToLower(rand.Text()[:10]), Content: now.content, Format: s.o.format, Size: s.o.size}
-	return g, s.record(ctx, g)
+// begin records a new generation of a state's content, so that its parts are known to be the job's. If another saver
+// has begun one meanwhile, it returns that one, so that savers which finish at the same time write the same parts; but
+// not the one called except.
+func (s *Sink) begin(ctx context.Context, now *state, except string) (generation, error) {
+	var g generation
+	err := s.change(ctx, func(newest *state) (*draft, error) {
+		if newest.content != now.content {
+			return nil, errOvertaken
+		}
+		if other, begun := newest.current(s.o); begun && other.Name != except {
+			g = other
+			return nil, nil
+		}
+		fresh := generation{Name: strings.ToLower(rand.Text()[:10]), Content: now.content, Format: s.o.format, Size: s.o.size}
+		g = fresh
+		return &draft{entry: entry{Generation: &fresh}}, nil
+	})
+	return g, err
 }
 
-// record appends a step of Finish to the log. The error is errOvertaken if the committed pieces are no longer those of the
-// generation.
-func (s *Sink) record(ctx context.Context, g generation) error {
-	err := s.change(ctx, func(now *state) (*draft, error) {
-		if now.content != g.Content {
+// complete records that the manifest lists the parts of a generation. The error is errOvertaken if the committed pieces
+// are no longer those of the generation.
+func (s *Sink) complete(ctx context.Context, g generation) error {
+	g.Done = true
+	return s.change(ctx, func(now *state) (*draft, error) {
+		switch {
+		case now.content != g.Content:
 			return nil, errOvertaken
+		case now.place(now.done) >= now.place(g.Name):
+			return nil, nil // another saver has completed it, or a newer one
 		}
 		return &draft{entry: entry{Generation: &g}}, nil
 	})
-	if errors.Is(err, errOvertaken) {
-		return errOvertaken
-	}
-	return err
 }
 
-// removeOld deletes the parts of other generations: older ones, which the manifest does not list anymore, and those of
-// savers that were overtaken.
+// removeOld deletes the parts of older generations, which the manifest does not list anymore. Another saver may be
+// writing those of a newer one.
 func (s *Sink) removeOld(ctx context.Context, g generation) error {
 	if err := s.Refresh(ctx); err != nil {
 		return err
@@ -160,8 +185,7 @@ func (s *Sink) removeOld(ctx context.Context, g generation) error {
 	var old []string // keys
 	for _, kind := range partKinds {
 		err := s.store.List(ctx, s.o.prefix+string(kind), func(key, _ string, _ int64) {
-			name := generationOf(key)
-			if name != g.Name && slices.ContainsFunc(now.generations, func(o generation) bool { return o.Name == name }) {
+			if at := now.place(generationOf(key)); at >= 0 && at < now.place(g.Name) {
 				old = append(old, key)
 			}
 		})
@@ -187,7 +211,8 @@ const (
 
 var partKinds = []partKind{outputParts, deadParts}
 
-// extension returns the end of the names of parts if the outputs have a format. Dead letters are lines, compressed likewise.
+// extension returns the end of the names of parts if the outputs have a format. Dead letters are lines with the same
+// compression.
 func (k partKind) extension(format string) string {
 	if k == outputParts {
 		return "." + format

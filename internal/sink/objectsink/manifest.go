@@ -16,7 +16,7 @@ const (
 	manifestName    = "_manifest.json"
 	manifestVersion = 1
 
-	// maxManifest bounds what is read of an object with the manifest's name.
+	// maxManifest bounds the bytes that are read of an object with the manifest's name.
 	maxManifest = 256 << 20
 )
 
@@ -37,8 +37,8 @@ type manifest struct {
 
 func (s *Sink) manifestKey() string { return s.o.prefix + manifestName }
 
-// readManifest returns the manifest with its content and version; nil if there is none. The error is ErrForeign if an object
-// of this name is not a manifest of this job.
+// readManifest returns the manifest with its content and version; nil if there is none. The error is ErrForeign if an
+// object of this name is not a manifest of this job.
 func (s *Sink) readManifest(ctx context.Context) (m *manifest, content []byte, version string, err error) {
 	key := s.manifestKey()
 	for {
@@ -77,13 +77,15 @@ func (s *Sink) readManifest(ctx context.Context) (m *manifest, content []byte, v
 	}
 }
 
-// writeManifest replaces the manifest by that of a generation. It does nothing if it is there already.
+// writeManifest replaces the manifest by that of a generation. It does nothing if it is there already. The error is
+// errOvertaken if the manifest lists a newer generation, whose saver deletes the parts of this one.
 func (s *Sink) writeManifest(ctx context.Context, m *manifest, g generation) error {
-	_, old, version, err := s.readManifest(ctx)
+	listed, old, version, err := s.readManifest(ctx)
 	if err != nil {
 		return err
 	}
-	if s.state.Load().content != g.Content {
+	now := s.state.Load()
+	if now.content != g.Content || listed != nil && now.place(listed.Generation) > now.place(g.Name) {
 		return errOvertaken
 	}
 	content, err := json.MarshalIndent(m, "", "  ")
@@ -110,8 +112,8 @@ func (s *Sink) writeManifest(ctx context.Context, m *manifest, g generation) err
 	return errors.Join(fmt.Errorf("write the manifest: %w", err), e)
 }
 
-// intact reports whether the manifest of a finished state and the objects that it lists are there. The error is ErrForeign
-// if one has another size.
+// intact reports whether the manifest of a finished state and the objects that it lists are there. The error is
+// ErrForeign if one has another size.
 func (s *Sink) intact(ctx context.Context, g generation) (bool, error) {
 	m, _, _, err := s.readManifest(ctx)
 	if err != nil || m == nil || m.Generation != g.Name {

@@ -1,9 +1,11 @@
 package objectsink
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,7 +15,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// Two savers of a job: the one that finds a number taken reads what the other has committed, and decides about its results again.
+// Two savers of a job: the one that finds a number taken reads what the other has committed, and decides about its
+// results again.
 func TestLostRace(t *testing.T) {
 	t.Parallel()
 	m := newMemory()
@@ -248,6 +251,93 @@ func TestFinishRaces(t *testing.T) {
 	finish(t, a, m, []sink.Result{mended[0], all[1], all[2]})
 	if !replaced {
 		t.Error("the other saver did not interfere")
+	}
+}
+
+// slow is a store that one saver waits for.
+type slow struct {
+	*memory
+
+	waits func(key string) // before each Write, and before each List, with its prefix; nil: never
+}
+
+func (s *slow) List(ctx context.Context, prefix string, found func(key, version string, size int64)) error {
+	s.wait(prefix)
+	return s.memory.List(ctx, prefix, found)
+}
+
+func (s *slow) Write(ctx context.Context, key, mediaType string, content []byte, replaces string) error {
+	s.wait(key)
+	return s.memory.Write(ctx, key, mediaType, content, replaces)
+}
+
+func (s *slow) wait(key string) {
+	if s.waits != nil {
+		s.waits(key)
+	}
+}
+
+// Two savers begin to finish at the same time, and one is done before the other one has written the manifest. It
+// deletes none of the other one's parts.
+func TestFinishTogether(t *testing.T) {
+	t.Parallel()
+	for name, format := range map[string]string{"same format": testSettings.format, "another format": "jsonl.gz"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory()
+				store := &slow{memory: m}
+				a, b := openTest(t, m), openTest(t, store)
+				b.o.format = format
+				claim(t, a, "f1")
+				all := sinktest.Chain("one", []int{1, -1}, []int{1, 1, 1, 1}, []int{2})
+				commit(t, a, all, slices.Repeat([]sink.Outcome{sink.Committed}, 3)...)
+				if err := b.Refresh(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				begun, done := make(chan struct{}), make(chan struct{})
+				store.waits = func(key string) {
+					switch key {
+					case b.entryKey(b.state.Load().number + 1): // b knows of no generation
+						<-begun
+					case b.manifestKey(): // b has written its parts
+						<-done
+					}
+				}
+				m.before = func(key string) error {
+					if strings.Contains(key, string(outputParts)) && !isClosed(begun) { // a has begun, and writes its first part
+						close(begun)
+						synctest.Wait() // until b has come to the manifest
+					}
+					return nil
+				}
+				var other sync.WaitGroup
+				other.Go(func() {
+					if _, err := b.Finish(t.Context(), 3, 7); err != nil {
+						t.Error(err)
+					}
+				})
+				synctest.Wait()
+				if _, err := a.Finish(t.Context(), 3, 7); err != nil {
+					t.Error(err)
+				}
+				close(done)
+				other.Wait()
+				_, outputs, dead := sinktest.Expect(all...)
+				wantResult(t, m, outputs, dead)
+				if err := a.Refresh(t.Context()); err != nil || b.Summary().Output == "" {
+					t.Errorf("refresh: %v; the job of the other saver is not finished", err)
+				}
+			})
+		})
+	}
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

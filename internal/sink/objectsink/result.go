@@ -12,9 +12,9 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// Parts yields the parts with outputs, or with dead letters, in input order. The job must be finished. A part that the manifest
-// lists and that is missing, or has not the SHA-256 that the manifest says, is an error, after which the next part follows.
-// Memory: a part.
+// Parts yields the parts with outputs, or with dead letters, in input order. The job must be finished. If a part that
+// the manifest lists is missing or has another SHA-256, Parts yields an error and continues with the next part. It
+// holds one part in memory.
 func (s *Sink) Parts(ctx context.Context, dead bool) iter.Seq2[sink.Part, error] {
 	return func(yield func(sink.Part, error) bool) {
 		parts, err := s.listed(ctx, dead)
@@ -64,7 +64,7 @@ func (s *Sink) readPart(ctx context.Context, p part) ([]byte, error) {
 		return nil, err
 	}
 	if sum := sha256.Sum256(content); hex.EncodeToString(sum[:]) != p.SHA256 {
-		return nil, errors.New("its content is not that of the manifest's SHA-256")
+		return nil, errors.New("its content does not have the SHA-256 of the manifest")
 	}
 	return content, nil
 }

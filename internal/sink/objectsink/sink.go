@@ -35,7 +35,7 @@ type Sink struct {
 	closed atomic.Bool
 }
 
-// state is what the log adds up to, except for the table. A published *state is never changed.
+// state is the outcome of all entries of the log, except for the table. A published *state is never changed.
 type state struct {
 	number  uint64 // of the newest entry
 	claims  *sink.Claims
@@ -61,7 +61,7 @@ func (s *Sink) Identity() (id, at string) { return s.id(), s.o.at() }
 func (s *Sink) Summary() sink.Summary {
 	now := s.state.Load()
 	sum := now.totals.Summary()
-	if now.finished(s.o) {
+	if _, finished := now.finished(s.o); finished {
 		sum.Output = s.pattern(outputParts)
 		if sum.Dead > 0 {
 			sum.DeadFile = s.pattern(deadParts)
@@ -76,7 +76,7 @@ func (s *Sink) OpenOutput(dead bool) (sink.Merged, error) {
 	if dead {
 		kind = deadParts
 	}
-	return sink.Merged{}, fmt.Errorf("the result is no file: read it from %s", s.pattern(kind))
+	return sink.Merged{}, fmt.Errorf("the result is not a file: read it from %s", s.pattern(kind))
 }
 
 // Locked implements sink.TableOwner.
@@ -93,14 +93,24 @@ func (s *Sink) Locked(ctx context.Context, do func(*sink.Table)) error {
 	return nil
 }
 
-// Refresh implements saver.Sink: it reads the entries of other processes.
+// refreshTimeout bounds Refresh. A store that answers with errors is given up before.
+const refreshTimeout = patience + 2*mostPause
+
+// Refresh implements saver.Sink: it reads the entries of other processes. Commits wait for it, so it does not take long
+// while the store does not answer. What it has read until then is kept.
 func (s *Sink) Refresh(ctx context.Context) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if err := s.usable(false); err != nil {
 		return err
 	}
-	return s.catchUp(ctx)
+	limited, done := context.WithTimeout(ctx, refreshTimeout)
+	defer done()
+	err := s.catchUp(limited)
+	if limited.Err() != nil && ctx.Err() == nil && err != nil {
+		return s.name(fmt.Errorf("%w: reading the log takes more than %s", sink.ErrUnreachable, refreshTimeout))
+	}
+	return err
 }
 
 // catchUp reads and applies the entries after the newest known one. Call it with changing held.

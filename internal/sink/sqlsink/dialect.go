@@ -8,17 +8,19 @@ import (
 	"strings"
 )
 
-// A dialect is what one kind of database does in its own way. Queries have the parameters $1, $2 and so on.
+// A dialect covers the differences between the kinds of databases. Queries have the parameters $1, $2 and so on.
 type dialect interface {
-	// text turns a query into the dialect's.
+	// text translates a query into the dialect.
 	text(query string) string
 	// types are the names of the column types.
 	types() columnTypes
-	// isolation is of transactions that change something.
+	// isolation is the isolation level of transactions that change something.
 	isolation() sql.IsolationLevel
-	// lockRow ends a query whose row nobody else may change until the transaction ends.
+	// lockRow is the end of a query whose row no other transaction may change until this one ends.
 	lockRow() string
-	// lockMaking keeps others from making tables until the transaction ends.
+	// awaitReplication returns once a failover no longer loses what earlier queries have returned.
+	awaitReplication(ctx context.Context, db *sql.DB) error
+	// lockMaking keeps other processes from making tables until the transaction ends.
 	lockMaking(ctx context.Context, t *tx) error
 	// columns returns the columns of a table, whose name is quoted; none if there is no such table.
 	columns(ctx context.Context, from querier, table string) ([]column, error)
@@ -28,21 +30,23 @@ type dialect interface {
 	insert(ctx context.Context, t *tx, table string, columns []string, rows [][]any) error
 	// inList is a condition for a column to have one of the numbers in a JSON array, which is the parameter param.
 	inList(column, param string) string
-	// before returns, for each number in the JSON array $2, in its order, the piece with the largest first ordinal below it: its
-	// chunk and its end; NULL if there is none.
+	// before returns, for each number in the JSON array $2, in its order, the piece with the largest first ordinal
+	// below it: its chunk and its end; NULL if there is none.
 	before() string
-	// placer makes what puts outputs into a table of the user.
+	// placer makes the tablePlacer for a table of the user.
 	placer(t *table) (tablePlacer, error)
-	// release ends the savepoint attempt, and keeps its changes. It first checks the constraints that the database would else
-	// check when it commits, so that a row that breaks one is found while it can still be taken back.
+	// release ends the savepoint attempt, and keeps its changes. It first checks the constraints that the database
+	// would otherwise check when it commits, so that a row that breaks one is found while it can still be taken back.
 	release(ctx context.Context, t *tx) error
-	// classify says what an error means.
+	// classify returns the class of an error.
 	classify(err error) class
-	// lacksRow says whether an error means that a row refers to one that is missing, or to one that was to be removed.
+	// lacksRow reports whether an error means that a row refers to one that is missing, or to one that was to be
+	// removed.
 	lacksRow(err error) bool
-	// foreignKeysTo lists the foreign keys that refer to a table of the user, for people; "" if errors name the foreign key.
+	// foreignKeysTo lists the foreign keys that refer to a table of the user, for people; "" if errors name the foreign
+	// key.
 	foreignKeysTo(ctx context.Context, from querier, table string) (string, error)
-	// reason is what the database says of a row that does not fit, for people.
+	// reason is the database's message about a row that does not fit, for people.
 	reason(err error) string
 }
 
@@ -56,10 +60,10 @@ type class int
 
 const (
 	unexpected class = iota // stop
-	again                   // somebody else was faster: repeat the transaction at once
+	again                   // another transaction was faster: repeat this one at once
 	away                    // the database cannot be reached: repeat it later
 	full                    // no space
-	misfit                  // a row is not as its table wants it
+	misfit                  // a row does not fit its table
 	settings                // wrong name, password or database
 	damaged
 )
@@ -70,19 +74,20 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// tx is a transaction and the connection that it has.
+// tx is a transaction and its connection.
 type tx struct {
 	*sql.Tx
 	conn    *sql.Conn
 	dialect dialect
-	release func() // its context
+	release func() // cancels its context
 }
 
 func (t *tx) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	return t.ExecContext(ctx, t.dialect.text(query), args...)
 }
 
-// within runs do so that its changes are undone if it fails, and the transaction goes on.
+// within runs do in a savepoint. If a row does not fit its table, within undoes the changes of do, and the transaction
+// can continue.
 func (t *tx) within(ctx context.Context, do func() error) error {
 	if _, err := t.ExecContext(ctx, "SAVEPOINT attempt"); err != nil {
 		return err
@@ -125,7 +130,7 @@ func texts(ctx context.Context, from querier, query string, args ...any) (all []
 	return all, err
 }
 
-// quoteName quotes a name as the SQL standard says.
+// quoteName quotes a name as in standard SQL.
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // quoteNames quotes names and joins them with commas.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/chunkline/chunkline/internal/chunk"
 	"github.com/chunkline/chunkline/internal/postgrestest"
 	"github.com/chunkline/chunkline/internal/sink"
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
@@ -35,35 +36,58 @@ func TestFailover(t *testing.T) {
 	t.Run("promotion", func(t *testing.T) { testPromotion(t, server, standby, both) })
 }
 
-// A COMMIT that waits for the standby is interrupted. PostgreSQL then shows the rows, although the standby lacks them. No saver
-// answers that they are there before the standby has them.
+// A COMMIT that waits for the standby is interrupted. PostgreSQL then shows the rows, although the standby lacks them.
+// No saver answers or lists that they are there before the standby has them.
 func testUnreplicated(t *testing.T, standby *postgrestest.Server, url string) {
 	savers := map[string]*sqlsink.Sink{}
-	for _, name := range []string{"first", "second"} {
+	// Each is interrupted once, and its server process may wait for the standby a little longer.
+	for _, name := range []string{"first", "second", "third", "fourth"} {
 		savers[name] = openPostgres(t, url+"&application_name="+name, "unreplicated")
 	}
 	if _, err := savers["first"].Claim(t.Context(), sinktest.Plan("a"), "f1"); err != nil {
 		t.Fatal(err)
 	}
 	all := sinktest.Chain("x", []int{1})
+	commit := func(ctx context.Context, s *sqlsink.Sink) error {
+		_, err := s.Commit(ctx, all)
+		return err
+	}
 	standby.Kill(t)
-	for _, name := range []string{"first", "second"} {
-		s := savers[name]
+	for _, try := range []struct {
+		what, saver string
+		want        error
+		do          func(context.Context, *sqlsink.Sink) error
+	}{
+		{"commit", "first", sink.ErrUnreachable, commit},
+		{"commit again", "second", sink.ErrUnreachable, commit},
+		{"list", "third", context.Canceled, func(ctx context.Context, s *sqlsink.Sink) error {
+			_, err := s.List(ctx, 0, 1)
+			return err
+		}},
+		{"has", "fourth", context.Canceled, func(ctx context.Context, s *sqlsink.Sink) error {
+			_, err := s.Has(ctx, []chunk.ID{0})
+			return err
+		}},
+	} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if outcomes, err := s.Commit(ctx, all); !errors.Is(err, sink.ErrUnreachable) {
-				t.Errorf("commit while the standby is away: %v, %v, want ErrUnreachable", outcomes, err)
+			if err := try.do(ctx, savers[try.saver]); !errors.Is(err, try.want) {
+				t.Errorf("%s while the standby is away: %v, want %v", try.what, err, try.want)
 			}
 		}()
-		awaitReplication(t, url, name, done)
+		awaitReplication(t, url, try.saver, done)
 		interrupt()
 		<-done
 	}
 	standby.Restart(t)
-	if outcomes, err := savers["second"].Commit(t.Context(), all); err != nil || outcomes[0] != sink.Duplicate {
+	s := savers["second"]
+	if outcomes, err := s.Commit(t.Context(), all); err != nil || outcomes[0] != sink.Duplicate {
 		t.Errorf("commit with the standby: %v, %v, want a duplicate", outcomes, err)
+	}
+	if entries, err := s.List(t.Context(), 0, 1); err != nil || len(entries) != 1 {
+		t.Errorf("list with the standby: %v, %v, want one piece", entries, err)
 	}
 }
 
@@ -92,8 +116,8 @@ func awaitReplication(t *testing.T, url, client string, done <-chan struct{}) {
 	}
 }
 
-// The server is lost in the middle of commits, and its standby is promoted: each row is there once, and the savers continue
-// without a restart.
+// The server is lost in the middle of commits, and its standby is promoted: each row is there once, and the savers
+// continue without a restart.
 func testPromotion(t *testing.T, server, standby *postgrestest.Server, url string) {
 	savers := []*sqlsink.Sink{openPostgres(t, url+objectsTable, "job"), openPostgres(t, url+objectsTable, "job")}
 	if _, err := savers[0].Claim(t.Context(), sinktest.Plan("a"), "f1"); err != nil {

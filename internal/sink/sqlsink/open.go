@@ -15,8 +15,8 @@ import (
 	"github.com/chunkline/chunkline/internal/spelling"
 )
 
-// openTimeout bounds how long opening waits for the database. A process that stalls may hold the lock until the server ends its
-// transaction, which is after 30 s (sessionSettings).
+// openTimeout bounds how long opening waits for the database. A process that stalls may hold the lock until the server
+// ends its transaction, which is after 30 s (sessionSettings).
 const openTimeout = time.Minute
 
 // IsSpec reports whether spec names a database.
@@ -50,12 +50,12 @@ type Options struct {
 //	postgres://USER:PASSWORD@HOST/DATABASE
 //
 // Both may have the settings of a table of the user: ?table=people&columns=id,name:full_name&key=id&mode=upsert. Other
-// settings of PostgreSQL are for its client library. With ReadOnly or Existing job may be empty, if the database has one
-// job.
+// settings of PostgreSQL are for its client library. With ReadOnly or Existing job may be empty, if the database has
+// one job.
 //
-// Opening ends early with ctx, and after a minute at the latest. A new sink tries for 5 s to reach its server, unless the server answers that
-// it accepts no connections: TurnedAway recognizes this error. Errors are ErrSettings, ErrUnreachable, ErrNotSink, ErrFormat and ErrFull.
-// Their texts contain no password.
+// Opening ends early with ctx, and after a minute at the latest. A new sink tries for 5 s to reach its server, unless
+// the server answers that it accepts no connections: TurnedAway recognizes this error. Errors are ErrSettings,
+// ErrUnreachable, ErrNotSink, ErrFormat and ErrFull. Their texts contain no password.
 func Open(ctx context.Context, spec, job string, o Options) (*Sink, error) {
 	if err := chunk.CheckJob(job); err != nil && (job != "" || !o.ReadOnly && !o.Existing) {
 		return nil, fmt.Errorf("%w: %w", err, sink.ErrSettings)
@@ -110,7 +110,7 @@ func splitTable(rest string) (string, url.Values, error) {
 		case slices.Contains(tableSettingNames, name):
 			text, err := url.QueryUnescape(value)
 			if err != nil {
-				return "", nil, fmt.Errorf("setting %s is not a URL's text", name)
+				return "", nil, fmt.Errorf("setting %s is not URL-encoded text", name)
 			}
 			values.Add(name, text)
 		default:

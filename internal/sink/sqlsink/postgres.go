@@ -20,14 +20,18 @@ import (
 )
 
 const (
-	// mostConnections of one process: a change, and some questions and downloads beside it.
+	// mostConnections bounds the connections of one process: one for a change, and some for questions and downloads.
 	mostConnections = 4
 
 	// connectTimeout bounds how long a connection may take to be made.
 	connectTimeout = 5 * time.Second
 
-	// sessionSettings keep a process that was cut off from holding the lock on the job's row: the server ends its transaction.
-	// They also keep a commit durable that a role's own settings would not.
+	// mostSilence bounds how long a server may be silent that has vanished, as one without power. Some changes have no
+	// other limit.
+	mostSilence = 25 * time.Second
+
+	// sessionSettings keep a process that was cut off from holding the lock on the job's row: the server ends its
+	// transaction. They also keep a commit durable that a role's own settings would not.
 	sessionSettings = "SET idle_in_transaction_session_timeout = '30s'; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; " +
 		"SET tcp_keepalives_count = 3; SET client_encoding = 'UTF8'"
 )
@@ -35,22 +39,29 @@ const (
 // Server names a PostgreSQL server and its database for the names of files.
 func Server(spec string) string {
 	config, err := pgx.ParseConfig(spec)
-	if err != nil { // Open will say so
+	if err != nil { // Open reports the error
 		return "postgres"
 	}
 	return strings.Trim(strings.ReplaceAll(fmt.Sprintf("%s-%d-%s", config.Host, config.Port, config.Database), "/", "-"), "-")
 }
 
-// openPostgres opens connections to a server. Each is checked when it is made, so a server that takes over is, too.
+// openPostgres opens connections to a server. Each connection is checked when it is made, so a server that takes over
+// is checked, too.
 func openPostgres(url string) (*sql.DB, string, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		// The client library's error shows parts of the URL, and where a password ends in a wrong one nobody knows.
+		// The client library's error shows parts of the URL, and in a malformed URL it is not certain where a password
+		// ends.
 		return nil, "postgres", fmt.Errorf("write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %%XX for special characters in the password: %w", sink.ErrSettings)
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
 	}
+	dialer := &net.Dialer{
+		Control:         limitSilence,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
+	}
+	config.DialFunc = dialer.DialContext
 	if config.ValidateConnect == nil { // of several servers, the primary
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
@@ -67,7 +78,7 @@ func openPostgres(url string) (*sql.DB, string, error) {
 	return db, at, nil
 }
 
-// checkPostgres makes a session durable, and refuses a server that is not.
+// checkPostgres makes the commits of a session durable, and refuses a server on which they cannot be.
 func checkPostgres(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.PgConn().Exec(ctx, sessionSettings).ReadAll(); err != nil {
 		return fmt.Errorf("set up session: %w", err)
@@ -85,7 +96,7 @@ func checkPostgres(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for _, setting := range []struct{ name, value string }{{"fsync", fsync}, {"full_page_writes", pages}, {"synchronous_commit", commit}} {
 		if setting.value == "off" {
-			return fmt.Errorf("PostgreSQL has %s = off, so a power cut may lose what was committed: set it to on in postgresql.conf and reload the server: %w", setting.name, sink.ErrSettings)
+			return fmt.Errorf("PostgreSQL has %s = off, so a power cut may lose committed data: set it to on in postgresql.conf and reload the server: %w", setting.name, sink.ErrSettings)
 		}
 	}
 	return nil
@@ -100,6 +111,14 @@ func (pgDialect) isolation() sql.IsolationLevel        { return sql.LevelReadCom
 func (pgDialect) lockRow() string                      { return " FOR UPDATE" }
 func (pgDialect) placer(t *table) (tablePlacer, error) { return newPGRows(t) }
 
+// awaitReplication commits something, if the server has synchronous standbys. Queries also show a commit that no standby
+// has, because its client gave up waiting. COMMIT returns once a standby has everything before it, and a message in the
+// log takes no lock for which commits would wait.
+func (pgDialect) awaitReplication(ctx context.Context, db *sql.DB) error {
+	_, err := db.ExecContext(ctx, "SELECT CASE WHEN current_setting('synchronous_standby_names') <> '' THEN pg_logical_emit_message(true, 'chunkline', '') END")
+	return err
+}
+
 func (pgDialect) inList(column, param string) string {
 	return column + " IN (SELECT v::bigint FROM json_array_elements_text(" + param + "::json) AS v)"
 }
@@ -110,7 +129,7 @@ func (pgDialect) before() string {
 		ORDER BY e.place`
 }
 
-// makingLock is of those who make tables: a number of chunkline's own.
+// makingLock is the advisory lock for making tables. The number is chunkline's own.
 const makingLock int64 = 0x6368756e6b6c6e
 
 func (pgDialect) lockMaking(ctx context.Context, t *tx) error {
@@ -147,7 +166,8 @@ func (pgDialect) insert(ctx context.Context, t *tx, table string, columns []stri
 	})
 }
 
-// release checks the constraints in the round trip that ends the savepoint. Later rows of the transaction find them deferred again.
+// release checks the constraints in the round trip that ends the savepoint. Later rows of the transaction find them
+// deferred again.
 func (pgDialect) release(ctx context.Context, t *tx) error {
 	_, err := t.ExecContext(ctx, "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED; RELEASE SAVEPOINT attempt")
 	return err
@@ -190,17 +210,19 @@ func (pgDialect) classify(err error) class {
 	return unexpected
 }
 
-// TurnedAway reports whether err is the answer of a server that accepts no connections at the moment. The settings may be right.
+// TurnedAway reports whether err is the answer of a server that accepts no connections at the moment. The settings may
+// be right.
 func TurnedAway(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	// Too many clients; shut down by an administrator; another process crashed; starting up, shutting down or in recovery.
+	// Too many clients; shut down by an administrator; another process crashed; starting up, shutting down or in
+	// recovery.
 	return ok && slices.Contains([]string{"53300", "57P01", "57P02", "57P03"}, e.Code)
 }
 
-// Reason returns what the server says in an error, for people; the whole error if the server says nothing.
+// Reason returns the server's message in an error, for people, or the whole error if it has none.
 func Reason(err error) string { return pgDialect{}.reason(err) }
 
-// classifyBroken classifies what the server did not say itself.
+// classifyBroken classifies an error that the server did not send.
 func classifyBroken(err error) class {
 	if errors.Is(err, sink.ErrSettings) {
 		return settings

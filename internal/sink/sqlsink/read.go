@@ -17,7 +17,7 @@ const (
 	// pageRecords is how many records are read at a time.
 	pageRecords = 1024
 
-	// readTimeout bounds a read for which the caller has no context.
+	// readTimeout bounds a read.
 	readTimeout = 2 * time.Minute
 )
 
@@ -52,9 +52,11 @@ func (s *Sink) Has(ctx context.Context, ids []chunk.ID) ([]sink.Entry, error) {
 	return entries, err
 }
 
-// entries calls told with each piece that meets a condition, by ascending ID, then From.
+// entries calls told with each piece that meets a condition, by ascending ID, then From. If it returns nil, the pieces
+// are as durable as answered commits: the fetcher never hands out a listed piece again.
 func (s *Sink) entries(ctx context.Context, condition string, told func(sink.Entry), args ...any) error {
-	return s.read(ctx, "list pieces", func(ctx context.Context) error {
+	listed := false
+	err := s.read(ctx, "list pieces", func(ctx context.Context) error {
 		query := "SELECT chunk, start, objects, of_objects, digest FROM progress WHERE job = $1 AND " + condition + " ORDER BY chunk, start"
 		return each(ctx, s.db, s.dialect.text(query), append([]any{s.job}, args...), func(scan func(...any) error) error {
 			var e sink.Entry
@@ -62,11 +64,16 @@ func (s *Sink) entries(ctx context.Context, condition string, told func(sink.Ent
 			err := scan(&e.ID, &e.From, &e.Objects, &e.Of, &digest)
 			copy(e.Digest[:], digest)
 			if err == nil {
+				listed = true
 				told(e)
 			}
 			return err
 		})
 	})
+	if err != nil || !listed {
+		return err
+	}
+	return s.readWithin(ctx, tryTimeout, "wait for a standby", func(ctx context.Context) error { return s.dialect.awaitReplication(ctx, s.db) })
 }
 
 // Look returns the committed pieces of a chunk, or ErrNoChunk.
@@ -108,8 +115,8 @@ func (s *Sink) records(ctx context.Context, from querier, condition string, args
 	return records, nil
 }
 
-// Records yields the committed pieces by ascending ID, then From. It may miss pieces that are committed meanwhile. After an
-// error it ends.
+// Records yields the committed pieces by ascending ID, then From. It may miss pieces that are committed meanwhile.
+// After an error it ends.
 func (s *Sink) Records(ctx context.Context) iter.Seq2[sink.Record, error] {
 	return func(yield func(sink.Record, error) bool) {
 		last, start := int64(-1), 0
@@ -149,12 +156,11 @@ func (s *Sink) DeadLetters(b []byte, r sink.Record) ([]byte, error) {
 	return s.body(b, &r, "read dead letters", s.deadLetters)
 }
 
-// body reads a body of a piece. If its rows are not those of the record, the piece may have been changed since the record was read.
+// body reads a body of a piece. If its rows are not those of the record, the piece may have been changed since the
+// record was read.
 func (s *Sink) body(b []byte, r *sink.Record, what string, read func(context.Context, querier, []byte, *sink.Record) ([]byte, error)) ([]byte, error) {
 	begin := len(b)
-	ctx, done := context.WithTimeout(context.Background(), readTimeout)
-	defer done()
-	err := s.read(ctx, what, func(ctx context.Context) (err error) {
+	err := s.read(context.Background(), what, func(ctx context.Context) (err error) {
 		b, err = read(ctx, s.db, b[:begin], r)
 		if !errors.Is(err, sink.ErrDamaged) {
 			return err

@@ -35,9 +35,10 @@ type endError struct{ error }
 // Identity returns the sink's ID and its location.
 func (s *Sink) Identity() (id, at string) { return s.state.Load().claims.ID, s.at }
 
-// Refresh implements saver.Sink: it loads the changes of other processes.
+// Refresh implements saver.Sink: it loads the changes of other processes. Commits may wait for it, so it takes no
+// longer than a try of one.
 func (s *Sink) Refresh(ctx context.Context) error {
-	return s.read(ctx, "read job", func(ctx context.Context) error {
+	return s.readWithin(ctx, tryTimeout, "read job", func(ctx context.Context) error {
 		now, err := s.load(ctx, s.db, false)
 		if err == nil {
 			s.adopt(now)
@@ -75,7 +76,7 @@ func (s *Sink) OpenOutput(dead bool) (sink.Merged, error) {
 	if dead {
 		name = "dead_letters"
 	}
-	return sink.Merged{}, fmt.Errorf("the result is no file: read it from %s", s.where(name))
+	return sink.Merged{}, fmt.Errorf("the result is not a file: read it from %s", s.where(name))
 }
 
 // Close closes the connections. A second Close returns ErrClosed.

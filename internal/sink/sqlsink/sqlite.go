@@ -36,8 +36,8 @@ func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, string, e
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
 		return nil, at, fmt.Errorf("there is no folder %s: %w", filepath.Dir(path), sink.ErrUnreachable)
 	}
-	// A transaction takes the lock when it begins, because upgrading a read lock later can fail. fullfsync is for macOS,
-	// where fsync leaves data in the drive's cache.
+	// A transaction takes the lock when it begins, because upgrading a read lock later can fail. fullfsync is for
+	// macOS, where fsync leaves data in the drive's cache.
 	query := fmt.Sprintf("?_txlock=immediate&_pragma=busy_timeout(%d)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)&_pragma=fullfsync(1)&_pragma=checkpoint_fullfsync(1)", busy)
 	if o.ReadOnly {
 		query += "&_pragma=query_only(1)"
@@ -83,6 +83,8 @@ func (liteDialect) isolation() sql.IsolationLevel        { return sql.LevelDefau
 func (liteDialect) lockRow() string                      { return "" } // the transaction locks the whole file
 func (liteDialect) placer(t *table) (tablePlacer, error) { return liteRows{t}, nil }
 
+func (liteDialect) awaitReplication(context.Context, *sql.DB) error { return nil }
+
 func (liteDialect) inList(column, param string) string {
 	return column + " IN (SELECT value FROM json_each(" + param + "))"
 }
@@ -109,7 +111,8 @@ func (liteDialect) checkTable(ctx context.Context, from querier, table string) e
 }
 
 const (
-	// rowsOfStatement is how many rows one statement inserts, unless they have too many columns. More rows are no faster.
+	// rowsOfStatement is how many rows one statement inserts, unless they have too many columns. More rows are no
+	// faster.
 	rowsOfStatement = 100
 
 	// mostParameters is how many parameters SQLite allows in a statement.
@@ -154,10 +157,10 @@ func insertRows(ctx context.Context, t *tx, begin, end string, columns int, rows
 	return nil
 }
 
-// errForeignKey is what SQLite would say of a deferred foreign key when it commits.
+// errForeignKey stands for the error that SQLite would return for a deferred foreign key when it commits.
 var errForeignKey = errors.New("FOREIGN KEY constraint failed: a row that is referred to is missing")
 
-// release asks SQLite whether a foreign key waits for its row. Only foreign keys can be deferred in SQLite.
+// release asks SQLite whether a foreign key still lacks its row. Only foreign keys can be deferred in SQLite.
 func (liteDialect) release(ctx context.Context, t *tx) error {
 	err := t.conn.Raw(func(connection any) error {
 		waiting, _, err := connection.(sqlite.DBStatus).Status(sqlite.DBStatusDeferredFKs, false)

@@ -132,13 +132,14 @@ func (t *table) match(have []column) error {
 	return nil
 }
 
-// canTake returns an error if the key does not find the rows of an object, and those alone: to remove them, or to replace them.
+// canTake returns an error unless the key identifies exactly the rows of an object, so that they can be removed or
+// replaced.
 func (t *table) canTake(o object) error {
 	switch {
 	case len(o.outputs) == 0:
 		return nil
 	case t.mode == modeIgnore:
-		return fmt.Errorf("with mode=ignore nobody knows which rows of table %s the job has made: remove them by hand, and use another job: %w", t.name, sink.ErrSettings)
+		return fmt.Errorf("with mode=ignore it is not recorded which rows of table %s the job made: remove them by hand, and use another job: %w", t.name, sink.ErrSettings)
 	case len(t.key) == 0:
 		return fmt.Errorf("the rows of table %s cannot be found without a key: add key=COLUMN: %w", t.name, sink.ErrSettings)
 	}

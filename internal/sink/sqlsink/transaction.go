@@ -14,8 +14,8 @@ import (
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
-// A change is retried until patience is over, and each try of a commit may take tryTimeout, and its COMMIT commitGrace longer.
-// Their sum is less than the time after which the saver's health check considers its commit loop dead.
+// A change is retried until patience is over, and each try of a commit may take tryTimeout, and its COMMIT commitGrace
+// longer. Their sum is less than the time after which the saver's health check considers its commit loop dead.
 const (
 	patience    = 5 * time.Second
 	tryTimeout  = 20 * time.Second
@@ -24,12 +24,13 @@ const (
 	mostPause   = time.Second
 )
 
-// change runs do in a transaction that has locked the job's row, and commits it. It retries after deadlocks and outages, so do must
-// start from scratch each time. The answer to a COMMIT may be lost: then do is called again, and must find out whether the try
-// before has made the change. limit bounds one try; 0 means no limit.
+// change runs do in a transaction that has locked the job's row, and commits it. It retries after deadlocks and
+// outages, so do must start from scratch each time. The answer to a COMMIT may be lost: then do is called again, and
+// must find out whether the try before has made the change. limit bounds one try; 0 means no limit.
 //
-// The transaction writes the job's row even if do changes nothing. PostgreSQL with synchronous replication may show a commit that no
-// standby has: its client gave up waiting. What do has read is on a standby only when a later COMMIT was answered.
+// The transaction writes the job's row even if do changes nothing. PostgreSQL with synchronous replication may show a
+// commit that no standby has, because its client gave up waiting. The data that do has read is certain to be on a
+// standby only once a later COMMIT is answered.
 //
 // An error of ctx means that nothing was changed. The error is ErrUnreachable if that is unknown.
 func (s *Sink) change(ctx context.Context, limit time.Duration, do func(context.Context, *tx, *state) error) error {
@@ -83,9 +84,15 @@ var errCommit = errors.New("commit")
 
 func (s *Sink) try(ctx context.Context, limit time.Duration, do func(context.Context, *tx, *state) error) (err error) {
 	if limit > 0 {
+		caller := ctx
 		var done context.CancelFunc
 		ctx, done = context.WithTimeout(ctx, limit)
-		defer done()
+		defer func() {
+			if err != nil && ctx.Err() != nil && caller.Err() == nil {
+				err = fmt.Errorf("it took more than %s: the server does not answer, or another program has locked rows that the change needs: %w", limit, err)
+			}
+			done()
+		}()
 	}
 	t, err := s.begin(ctx)
 	if err != nil {
@@ -115,8 +122,8 @@ func (s *Sink) try(ctx context.Context, limit time.Duration, do func(context.Con
 	return nil
 }
 
-// begin begins a transaction on its own connection. The end of ctx interrupts its statements, but not COMMIT: the outcome would be
-// unknown. So the transaction ends commitGrace after ctx.
+// begin begins a transaction on its own connection. The end of ctx interrupts its statements, but not COMMIT: the
+// outcome would be unknown. So the transaction ends commitGrace after ctx.
 func (s *Sink) begin(ctx context.Context) (*tx, error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
@@ -154,13 +161,21 @@ func (s *Sink) classify(err error) class {
 
 // read runs do, which only reads. An error leaves the sink usable.
 func (s *Sink) read(ctx context.Context, what string, do func(context.Context) error) error {
+	return s.readWithin(ctx, readTimeout, what, do)
+}
+
+// readWithin is read with a limit. Where packets vanish, as to a host that has lost its power, only the limit ends a
+// wait for the server within minutes.
+func (s *Sink) readWithin(ctx context.Context, limit time.Duration, what string, do func(context.Context) error) error {
 	if err := s.usable(false); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := do(ctx)
+	limited, done := context.WithTimeout(ctx, limit)
+	defer done()
+	err := do(limited)
 	switch {
 	case err == nil:
 		return nil
@@ -168,8 +183,13 @@ func (s *Sink) read(ctx context.Context, what string, do func(context.Context) e
 		return fmt.Errorf("sink %s: %s: %w", s.at, what, ctx.Err())
 	case errors.Is(err, sink.ErrDamaged), errors.Is(err, sink.ErrNoChunk):
 		return err
-	case s.classify(err) == away:
-		return fmt.Errorf("sink %s: %s: %w: %w", s.at, what, sink.ErrUnreachable, err)
 	}
-	return fmt.Errorf("sink %s: %s: %w", s.at, what, err)
+	switch s.classify(err) {
+	case again, away:
+		return fmt.Errorf("sink %s: %s: %w: %w", s.at, what, sink.ErrUnreachable, err)
+	case full: // temporary files of the server
+		return fmt.Errorf("sink %s: %s: %w: %w", s.at, what, sink.ErrFull, err)
+	default:
+		return fmt.Errorf("sink %s: %s: %w", s.at, what, err)
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"modernc.org/sqlite"
 
@@ -15,11 +17,14 @@ import (
 	"github.com/chunkline/chunkline/internal/sink/sinktest"
 )
 
-// A network stands between the sink and SQLite. Like that of PostgreSQL, its driver ends COMMIT with the context of the transaction.
+// A network stands between the sink and SQLite. Like that of PostgreSQL, its driver ends COMMIT with the context of the
+// transaction.
 type network struct {
 	sqlite    driver.Driver
 	file      string
 	committed func() error // called when the database has committed; its error takes the place of the answer
+	begins    func()       // called before a transaction begins; may be nil
+	queries   func(string) // called before a query; may be nil
 }
 
 func (n *network) Connect(context.Context) (driver.Conn, error) {
@@ -47,7 +52,17 @@ type networkConn struct {
 	network *network
 }
 
+func (c *networkConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if c.network.queries != nil {
+		c.network.queries(query)
+	}
+	return c.sqliteConn.QueryContext(ctx, query, args)
+}
+
 func (c *networkConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	if c.network.begins != nil {
+		c.network.begins()
+	}
 	t, err := c.sqliteConn.BeginTx(ctx, o)
 	return &networkTx{t, ctx, c.network}, err
 }
@@ -66,7 +81,8 @@ func (t *networkTx) Commit() error {
 	return errors.Join(t.network.committed(), t.ctx.Err())
 }
 
-// The database commits, but the answer to COMMIT is lost, or the caller's context ends meanwhile. The caller is told what was done.
+// The database commits, but the answer to COMMIT is lost, or the caller's context ends meanwhile. The caller is told
+// what was done.
 func TestCommitWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	errLost := context.DeadlineExceeded
@@ -138,4 +154,108 @@ func TestCommitWithoutAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Pieces change while Finish checks that the job is complete. It holds up no commit, and records only what it has
+// checked.
+func TestFinishMeanwhile(t *testing.T) {
+	t.Parallel()
+	first, mended, next := sinktest.Result(0, 0, "first", 1, -1), sinktest.Result(0, 0, "mended", 1, 1), sinktest.Result(1, 2, "next", 1, 1)
+	next.Version = "v2"
+	for name, test := range map[string]struct {
+		change func(context.Context, *Sink) error
+		want   error
+	}{
+		"replace": {func(ctx context.Context, s *Sink) error { return s.Replace(ctx, sink.RecordOf(&first), mended) }, nil},
+		"commit": {func(ctx context.Context, s *Sink) error {
+			_, err := s.Commit(ctx, []sink.Result{next})
+			return err
+		}, sink.ErrIncomplete},
+		"redo, and a commit of as many objects": {func(ctx context.Context, s *Sink) error {
+			_, redo := s.Redo(ctx, first.Version)
+			_, err := s.Commit(ctx, []sink.Result{next})
+			return errors.Join(redo, err)
+		}, sink.ErrIncomplete},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "out.db")
+			open := func() *Sink {
+				s, err := Open(t.Context(), "sqlite:"+path, "run", Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { s.Close() })
+				return s
+			}
+			s, other := open(), open()
+			if _, err := s.Claim(t.Context(), sinktest.Plan("a"), "f1"); err != nil {
+				t.Fatal(err)
+			}
+			commit := func() {
+				if _, err := s.Commit(t.Context(), []sink.Result{first}); err != nil {
+					t.Error(err)
+				}
+			}
+			commit()
+			n := &network{sqlite: s.db.Driver(), file: path, committed: func() error { return nil }}
+			direct := s.db
+			defer direct.Close()
+			s.db = sql.OpenDB(n)
+			n.queries = func(query string) {
+				if !strings.Contains(query, "FROM progress") {
+					return
+				}
+				n.queries = nil
+				if !s.changing.TryLock() {
+					t.Error("Finish holds up commits while it reads the pieces")
+					return
+				}
+				s.changing.Unlock()
+				commit()
+				n.begins = func() {
+					n.begins = nil
+					if err := test.change(t.Context(), other); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+			}
+			_, err := s.Finish(t.Context(), 1, 2)
+			if now := s.state.Load(); !errors.Is(err, test.want) || now.finished != (test.want == nil) || n.queries != nil || n.begins != nil {
+				t.Errorf("finish: %v, want %v; finished: %t", err, test.want, now.finished)
+			}
+		})
+	}
+}
+
+// silence is a server that does not answer.
+type silence struct{}
+
+func (silence) Connect(ctx context.Context) (driver.Conn, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (silence) Driver() driver.Driver { return nil }
+
+// Reads and changes end although the server does not answer and the caller has no limit: commits may wait for them.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &Sink{db: sql.OpenDB(silence{}), dialect: pgDialect{}, at: "postgres://db/app", job: "job"}
+		begin := time.Now()
+		if err := s.Refresh(t.Context()); !errors.Is(err, sink.ErrUnreachable) || time.Since(begin) != tryTimeout {
+			t.Errorf("refresh: %v after %s, want ErrUnreachable after %s", err, time.Since(begin), tryTimeout)
+		}
+		begin = time.Now()
+		if _, err := s.List(t.Context(), 0, 1); !errors.Is(err, sink.ErrUnreachable) || time.Since(begin) != readTimeout {
+			t.Errorf("list: %v after %s, want ErrUnreachable after %s", err, time.Since(begin), readTimeout)
+		}
+		if err := s.FenceVersion(t.Context(), "v1", 1); !errors.Is(err, sink.ErrUnreachable) || !strings.Contains(err.Error(), "it took more than 20s") {
+			t.Errorf("change: %v, want ErrUnreachable after 20 s", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package sqlsink
+
+import "syscall"
+
+// limitSilence does nothing: only Linux has such a limit.
+func limitSilence(string, string, syscall.RawConn) error { return nil }
