@@ -25,7 +25,7 @@ type Config struct {
 	MaxAttempts   int            `envconfig:"MAX_ATTEMPTS" default:"10" desc:"mapper crashes allowed per chunk before all of its objects become dead letters; 0: no limit"`
 	Speculate     bool           `envconfig:"SPECULATE" default:"true" desc:"give a straggler a backup attempt at an idle mapper"`
 	Memory        int64          `envconfig:"MEMORY_BYTES" default:"0" desc:"bytes of chunks that are held at a time, beyond which mappers wait; 0: a quarter of the memory limit"`
-	Rate          float64        `envconfig:"RATE" default:"0" desc:"most objects handed out per second; 0: no limit"`
+	Rate          float64        `envconfig:"RATE" default:"0" desc:"most objects mapped per second, retries included; 0: no limit"`
 	OnDone        string         `envconfig:"ON_DONE" default:"stay" desc:"when the job is done: stay (and answer status) or exit"`
 	FinishWithin  time.Duration  `envconfig:"FINISH_WITHIN" default:"0s" desc:"time that the job should take, from which the metric chunkline_wanted_mappers follows; 0: no target"`
 	ControlToken  string         `envconfig:"CONTROL_TOKEN" desc:"token for pausing, resuming, cancelling and slowing down the job on the live page, 8 or more printable characters without blanks; empty: nobody may"`

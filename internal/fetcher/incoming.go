@@ -41,6 +41,7 @@ func (c *coordinator) hearBeat(now time.Time, b wire.Beat) {
 		m.draining = m.draining || b.Draining // a delayed heartbeat from before the drain changes nothing
 	}
 	if fresh {
+		c.hearRetries(now, c.mappers[b.Mapper.ID], b.Retries)
 		c.hearObjects(b)
 	}
 	if b.Draining {
@@ -106,6 +107,15 @@ func (c *coordinator) noteWorker(m *mapper, n wire.Next) {
 	if n.Pace > 0 {
 		m.of.objectTime = n.Pace
 	}
+}
+
+// hearRetries takes what a mapper has tried again since its last heartbeat from the rate. What it tried again before
+// this fetcher heard of it counted for an earlier fetcher.
+func (c *coordinator) hearRetries(now time.Time, m *mapper, total uint64) {
+	if m.beaten && total > m.retries && c.rate > 0 {
+		c.limit.retry(now, total-m.retries, c.rate)
+	}
+	m.retries, m.beaten = total, true
 }
 
 // doingOf converts a mapper's announced object for the ledger; nil if the mapper holds no piece with it. The object

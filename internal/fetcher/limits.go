@@ -18,6 +18,9 @@ const (
 	// limitSpan is how long the rate does not count as the bottleneck after mappers were too slow to use it up. Without
 	// it the bottleneck would change with every piece.
 	limitSpan = 30 * time.Second
+	// mostDebt bounds how long no piece goes out because of retries, or ten pieces if that is longer: a client that
+	// claims too many retries must not stop the job for good.
+	mostDebt = time.Minute
 )
 
 // limit spaces pieces according to RATE, and records whether the rate or the mappers are the bottleneck.
@@ -36,11 +39,32 @@ func (l *limit) spend(now time.Time, objects int, rate float64, ready time.Time)
 		}
 		l.even = now
 	}
+	l.pause = pauseAfter(float64(objects), rate, maxRatePause)
+	l.expire(now)
+	l.next, l.even = l.next.Add(l.pause), l.even.Add(l.pause)
+}
+
+// retry accounts for objects that mappers have tried again.
+func (l *limit) retry(now time.Time, objects uint64, rate float64) {
+	most := max(mostDebt, 10*l.pause)
+	l.expire(now)
+	pause := min(pauseAfter(float64(objects), rate, most), max(0, most-l.next.Sub(now)))
+	l.next = l.next.Add(pause)
+	if !l.even.Before(now.Add(-rateUnused)) { // otherwise spend has yet to find out whether mappers left the rate unused
+		l.even = l.even.Add(pause)
+	}
+}
+
+// expire drops unused rate, except for that of the last moments.
+func (l *limit) expire(now time.Time) {
 	if l.next.Before(now.Add(-rateBurst)) {
 		l.next = now
 	}
-	l.pause = time.Duration(min(float64(objects)/rate, maxRatePause.Seconds()) * float64(time.Second))
-	l.next, l.even = l.next.Add(l.pause), l.even.Add(l.pause)
+}
+
+// pauseAfter returns how long the rate takes for the objects, up to most.
+func pauseAfter(objects, rate float64, most time.Duration) time.Duration {
+	return time.Duration(min(objects/rate, most.Seconds()) * float64(time.Second))
 }
 
 // holds reports whether ready chunks wait because of the rate.

@@ -181,3 +181,39 @@ func TestRate_burst(t *testing.T) {
 		}
 	})
 }
+
+// TestRate_retries: what mappers try again counts, from the first heartbeat on. However many retries a client claims,
+// the job goes on after a minute.
+func TestRate_retries(t *testing.T) {
+	runWith(t, 200, func(cfg *fetcher.Config) { cfg.Rate = 10 }, func(t *testing.T, b *bench) {
+		wantPause := func(mapper string, pause time.Duration) {
+			t.Helper()
+			pass(pause - time.Second) // a mapper that asks and sends no heartbeats gets nothing after a while
+			answer := b.ask(next(mapper, 1))
+			synctest.Wait()
+			select {
+			case w := <-answer:
+				t.Errorf("got %s of %v in a pause of %s", w.Status, pieces(w), pause)
+				return
+			default:
+			}
+			pass(1500 * time.Millisecond)
+			select {
+			case w := <-answer:
+				if w.Status != wire.WorkGrant {
+					t.Errorf("got %s, want work", w.Status)
+				}
+			default:
+				t.Errorf("no work after a pause of %s", pause)
+			}
+		}
+		b.wantWork(b.ask(next("m1", 1)), 0)
+		b.tells("m1", 2, 0, wire.Beat{Retries: 1000}) // for an earlier fetcher
+		b.wantWork(b.ask(next("m2", 1)), 1)
+		b.tells("m1", 3, 0, wire.Beat{Retries: 1030})
+		wantPause("m3", 3*time.Second)
+		b.beat("m4", 1, nil)
+		b.tells("m4", 2, 0, wire.Beat{Retries: 1 << 50})
+		wantPause("m5", time.Minute)
+	})
+}

@@ -27,6 +27,8 @@ type mapper struct {
 
 	draining bool               // a heartbeat said so
 	mute     int                // objects that its transform has not answered in time; 0 once it has answered one
+	retries  uint64             // tries of objects after their first ones, by its latest heartbeat
+	beaten   bool               // retries is known
 	notice   string             // problem of its transform; "": none
 	refused  string             // why it gets no chunk because of its transform; "": it may get one
 	version  string             // as a metric's label

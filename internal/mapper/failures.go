@@ -15,7 +15,8 @@ import (
 // failures collects what heartbeats report about the objects of pieces in work. A piece of slow objects takes hours, so
 // its result would show too late that all of them fail.
 type failures struct {
-	answered atomic.Bool // the transform has answered an object
+	answered atomic.Bool   // the transform has answered an object
+	retries  atomic.Uint64 // tries of objects after their first ones, since the process started
 
 	mu         sync.Mutex
 	unanswered int                            // guarded by mu; objects without an answer in time, as long as the transform has never answered
@@ -102,7 +103,7 @@ func (f *failures) forget(id chunk.Piece) {
 func (f *failures) addTo(b *wire.Beat) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	b.Unanswered, b.Notice = f.unanswered, f.notice
+	b.Unanswered, b.Notice, b.Retries = f.unanswered, f.notice, f.retries.Load()
 	for _, id := range slices.SortedFunc(maps.Keys(f.failed), chunk.Piece.Compare) {
 		if of := f.failed[id]; len(of.objects) > 0 && (b.Failed == nil || len(of.objects) > b.Failed.Objects) {
 			b.Failed, b.FailedReason = &wire.Failed{Chunk: id.Chunk, Objects: len(of.objects)}, of.reason

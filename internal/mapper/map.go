@@ -16,8 +16,9 @@ import (
 // mapPiece maps one piece. An error means that the piece was dropped, or that the transform itself is broken.
 func (m *Mapper) mapPiece(p *piece, own *instance) (result wire.Result, err error) {
 	options := transform.Options{Timeout: m.cfg.Timeout, Part: float64(p.Chunk.Count) / float64(p.Of), Growth: own.growth, Retries: m.cfg.Retries, Retrying: m.retrying(p, own.of.spec.Kind())}
-	if !p.shadow { // the objects of a shadow piece are saved already
+	if !p.shadow { // the objects of a shadow piece are saved already, and no rate counts them
 		options.After = m.failures.recorder(p.Piece())
+		options.Again = func(objects int) { m.failures.retries.Add(uint64(objects)) } // at least 1
 	}
 	if p.Careful {
 		failpoint.Hit("mapper.careful.begun")

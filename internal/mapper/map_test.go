@@ -119,10 +119,16 @@ func TestRetries_deadLetter(t *testing.T) {
 		if next.Mapper.Transform != "http://service/" {
 			t.Errorf("the mapper's transform is %q", next.Mapper.Transform)
 		}
+		pass(2 * time.Second) // the next heartbeat is sent
+		retries := uint64(0)
 		for _, beat := range b.heard() {
+			retries = max(retries, beat.Retries)
 			if m := beat.Encode(); strings.Contains(string(m.Body), "canary") {
 				t.Errorf("a heartbeat has a secret: %q", m.Body)
 			}
+		}
+		if retries != 4 {
+			t.Errorf("heartbeats have %d retries, want 4", retries)
 		}
 		reply(t, r, wire.SaveAnswer{Statuses: []wire.SaveStatus{wire.SaveCommitted}}.Encode())
 	})

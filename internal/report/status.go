@@ -35,7 +35,7 @@ type Status struct {
 	Saver      SaverLoad       `json:"saver"`      // as it last reported
 	Shadow     *ShadowStatus   `json:"shadow,omitempty"`
 	Bottleneck *Bottleneck     `json:"bottleneck,omitempty"`
-	RateLimit  float64         `json:"rate_limit"` // objects handed out per second at most; 0: no limit
+	RateLimit  float64         `json:"rate_limit"` // objects per second at most, retries included; 0: no limit
 	Progress   float64         `json:"progress"`   // 0 to 1, by objects saved
 	Rate       float64         `json:"rate"`       // objects saved per second
 	ETASeconds *float64        `json:"eta_seconds,omitempty"`

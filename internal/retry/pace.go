@@ -16,7 +16,7 @@ import (
 // With a rate, as many objects may go out at once as the rate allows in the time burst. It is the same in a job.
 const burst = 100 * time.Millisecond
 
-// A pace limits how many objects all workers together map in a second.
+// A pace limits how many objects all workers together map in a second, retries included.
 type pace struct {
 	limiter *rate.Limiter
 	most    int // objects that go out at once
@@ -35,6 +35,7 @@ func newPace(perSecond float64, atOnce int) pace {
 // run maps objects. Those that go out at once are a chunk for the transform.
 func (p pace) run(ctx context.Context, mapping transform.Transform, objects [][]byte, o transform.Options) (transform.Output, error) {
 	var all transform.Output
+	o.Again = func(objects int) { p.limiter.ReserveN(time.Now(), objects) } // at most burst: the next ones wait for longer
 	for part := range slices.Chunk(objects, p.most) {
 		if err := p.limiter.WaitN(ctx, len(part)); err != nil {
 			return all, fmt.Errorf("wait for the rate: %w", err)

@@ -35,6 +35,7 @@ type Retry struct {
 type retries struct {
 	most    int // tries of an object after the first one
 	tell    func(Retry)
+	again   func(objects int)
 	jitter  func(most time.Duration) time.Duration
 	waiting []waiter
 }
@@ -47,7 +48,7 @@ type waiter struct {
 }
 
 func newRetries(o Options) retries {
-	r := retries{most: o.Retries, tell: o.Retrying, jitter: o.jitter}
+	r := retries{most: o.Retries, tell: o.Retrying, again: o.Again, jitter: o.jitter}
 	if r.jitter == nil {
 		r.jitter = func(most time.Duration) time.Duration { return rand.N(most + 1) }
 	}
@@ -130,5 +131,8 @@ func (r *retries) due(ctx context.Context) ([]turn, error) {
 		return true
 	})
 	slices.SortFunc(round, func(a, b turn) int { return cmp.Compare(a.index, b.index) })
+	if r.again != nil {
+		r.again(len(round))
+	}
 	return round, nil
 }

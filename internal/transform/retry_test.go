@@ -213,10 +213,14 @@ func TestRetryLastTryIsAlone(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := serve(t, func(w http.ResponseWriter, _ *http.Request, _ string) { w.WriteHeader(http.StatusInternalServerError) })
-				out := mustRun(t, f.transform(t, "#batch=2"), body(`1`, `2`), nil, Options{Retries: retries})
+				again := 0
+				out := mustRun(t, f.transform(t, "#batch=2"), body(`1`, `2`), nil, Options{Retries: retries, Again: func(objects int) { again += objects }})
 				wantFailed(t, out, 0, "the service answers 500", 1, "the service answers 500")
 				if got := f.requests(); !slices.Equal(got, want) {
 					t.Errorf("requests %q, want %q", got, want)
+				}
+				if want := 2 * max(1, retries); again != want {
+					t.Errorf("%d objects were tried again, want %d", again, want)
 				}
 			})
 		})

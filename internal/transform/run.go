@@ -42,6 +42,10 @@ type Options struct {
 	// Retrying is called when an object has failed and will be tried again. May be nil.
 	Retrying func(Retry)
 
+	// Again is called with the number of objects that are tried again now, also of those that are sent alone after their
+	// batch failed. May be nil.
+	Again func(objects int)
+
 	// Tests lower these limits; 0 means maxOutput and maxTotal.
 	maxOutput, maxTotal int
 

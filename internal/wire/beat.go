@@ -24,6 +24,8 @@ type Beat struct {
 	Notice       string  // the problem of the mapper's transform, up to 1024 bytes
 	Failed       *Failed // of the chunks being mapped, the one with the most failed objects; nil: none has any
 	FailedReason string  // error of the last of them, up to 1024 bytes
+
+	Retries uint64 // tries of objects after their first ones, since the process started; the fetcher's rate counts them
 }
 
 // MaxUnanswered bounds Unanswered.
@@ -65,6 +67,7 @@ func (b *Beat) fields(f *fields) {
 		return err
 	})
 	f.text("Chunkline-Failed-Reason", &b.FailedReason, maxReason)
+	f.uint("Chunkline-Retries", &b.Retries, maxID, optional)
 }
 
 // parseOfChunk reads <chunk>/<number>, where the number is at most a chunk's number of objects.

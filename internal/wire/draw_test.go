@@ -122,6 +122,7 @@ func drawBeat(t *rapid.T) wire.Beat {
 		b.Doing = &wire.Doing{Chunk: chunk.ID(drawUint(t)), Index: rapid.IntRange(0, chunk.MaxSize).Draw(t, "index")}
 	}
 	if rapid.Bool().Draw(t, "trouble") {
+		b.Retries = drawUint(t)
 		b.Unanswered, b.Notice, b.FailedReason = rapid.IntRange(0, wire.MaxUnanswered).Draw(t, "unanswered"), drawText(t), drawText(t)
 		b.Failed = &wire.Failed{Chunk: chunk.ID(drawUint(t)), Objects: rapid.IntRange(0, chunk.MaxSize).Draw(t, "failed")}
 	}
