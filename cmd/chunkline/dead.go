@@ -57,6 +57,8 @@ func deadRetryCommand() *cobra.Command {
 	var (
 		output  string
 		job     string
+		inputs  []string
+		format  string
 		what    transformFlags
 		workers int
 		timeout time.Duration
@@ -92,7 +94,10 @@ func deadRetryCommand() *cobra.Command {
 			defer func() { err = errors.Join(err, result.Close()) }()
 			report, err := retry.Run(c.Context(), result, retry.Config{
 				Spec: spec, Workers: workers, Timeout: timeout, Retries: what.retries, Rate: rate,
-				Source: func() (source.Source, error) { return sourceOf(output, result) },
+				Source: func() (source.Source, error) {
+					plan, _ := result.Plan()
+					return openAgain(c, inputs, format, output, plan, result)
+				},
 			})
 			if err != nil && c.Context().Err() != nil {
 				err = app.WithCode(app.ExitInterrupted, errors.New("stopped before all dead letters were mapped again; run the same command again"))
@@ -105,10 +110,12 @@ func deadRetryCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.StringVarP(&output, "output", "o", "", outputHelp)
 	flags.StringVar(&job, "job", "", jobHelp)
+	flags.StringArrayVarP(&inputs, "input", "i", nil, againHelp+". Read only for outputs that a table refused")
+	flags.StringVar(&format, "format", "", againFormatHelp)
 	what.add(c)
 	flags.IntVarP(&workers, "workers", "j", runtime.GOMAXPROCS(0), "number of chunks to map at a time")
 	flags.DurationVar(&timeout, "timeout", 5*time.Minute, "longest time for one object; 0: no limit")
-	flags.Float64Var(&rate, "rate", 0, "most objects mapped a second, without further tries (--retries); 0: no limit")
+	flags.Float64Var(&rate, "rate", 0, "most objects mapped a second, retries included; 0: no limit")
 	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }

@@ -96,7 +96,7 @@ func runCommand() *cobra.Command {
 	flags.Int64Var(&f.fetcher.MaxDead, "max-dead", -1, "most dead letters before the job is stopped; -1: no limit")
 	flags.BoolVar(&f.fetcher.KeepGoing, "keep-going", false, "continue even if all of the first 100 objects are dead letters, or the first ones get no answer at all")
 	flags.IntVar(&f.fetcher.MaxAttempts, "max-attempts", 10, "mapper crashes allowed per chunk before the chunk is dead-lettered; 0: no limit")
-	flags.Float64Var(&f.fetcher.Rate, "rate", 0, "most objects handed out per second; 0: no limit")
+	flags.Float64Var(&f.fetcher.Rate, "rate", 0, "most objects mapped per second, retries included; 0: no limit")
 	flags.BoolVar(&f.fetcher.Speculate, "speculate", true, "give stragglers a backup attempt on an idle worker")
 	f.mappers = 1
 	return c
@@ -135,7 +135,10 @@ func (f *runFlags) run(ctx context.Context, std streams) (err error) {
 	if err := f.makeJobFolder(out); err != nil {
 		return err
 	}
-	if err := f.change.apply(ctx, out, retry.Config{Spec: spec, Workers: max(1, f.workers), Timeout: f.timeout, Retries: f.what.retries, Rate: f.fetcher.Rate}, std); err != nil {
+	if err := f.change.apply(ctx, out, retry.Config{
+		Spec: spec, Workers: max(1, f.workers), Timeout: f.timeout, Retries: f.what.retries, Rate: f.fetcher.Rate,
+		Source: func() (source.Source, error) { return f.reopen(out, std) }, //nolint:contextcheck // as above
+	}, std); err != nil {
 		return err
 	}
 	if f.token, err = listenToken(f.jobFolder(), f.listen, f.token); err != nil {
@@ -143,6 +146,15 @@ func (f *runFlags) run(ctx context.Context, std streams) (err error) {
 	}
 	f.fetcher.Transform, f.fetcher.AcceptChange = spec.String(), true
 	return f.runInto(ctx, spec, src, out, log, std)
+}
+
+// reopen opens the source of a job once more.
+func (f *runFlags) reopen(out kinds.Sink, std streams) (source.Source, error) {
+	plan, _ := out.Plan()
+	if isStdin(plan.Source) || source.IsStream(plan.Source) {
+		return sourceOf(f.output, out)
+	}
+	return openInput(f.written(std), f.fetcher.Format, f.inputs, plan.Size, plan.Bytes, "", std)
 }
 
 // openFolder opens the work folder of an output file.

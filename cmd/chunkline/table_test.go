@@ -84,3 +84,20 @@ func TestRun_table(t *testing.T) {
 		wantFile(t, again, `["1",`+null+"]\n"+`["2",`+null+"]\n"+`["3","1"]`+"\n")
 	}
 }
+
+// TestRun_refusedRows: objects whose outputs a table refused are read from the source again: by run with another
+// transform, and by dead retry, which can be told where the source is now.
+func TestRun_refusedRows(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in, out := write(t, filepath.Join(dir, "in.jsonl"), "{\"n\":1}\n{\"n\":2}\n"), filepath.Join(dir, "out.csv")
+	must(t, 4, "run", "-i", in, "-o", out, "-m", "[.n]")
+	must(t, 4, "run", "-i", in, "-o", out, "-m", "if .n == 1 then . else [.n] end", "--accept-change")
+	moved := filepath.Join(dir, "moved.jsonl")
+	if err := os.Rename(in, moved); err != nil {
+		t.Fatal(err)
+	}
+	wantWords(t, must(t, 2, "dead", "retry", "-o", out, "-m", ".").err.Error(), "--input", "in.jsonl")
+	must(t, 0, "dead", "retry", "-o", out, "-m", ".", "-i", moved)
+	wantFile(t, out, "n\n1\n2\n")
+}

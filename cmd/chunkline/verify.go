@@ -34,7 +34,7 @@ func verifyCommand() *cobra.Command {
 			if !claimed {
 				return errors.New("no job has begun to fill this sink")
 			}
-			src, err := openVerified(c, inputs, format, output, plan, result)
+			src, err := openAgain(c, inputs, format, output, plan, result)
 			if err != nil {
 				return err
 			}
@@ -46,16 +46,22 @@ func verifyCommand() *cobra.Command {
 			return printVerdict(c, report, asJSON)
 		},
 	}
-	c.Flags().StringArrayVarP(&inputs, "input", "i", nil, "the source, if it is not where the job read it; - is stdin")
-	c.Flags().StringVar(&format, "format", "", "with -i: format of the input, as for run; by default as the job read it")
+	c.Flags().StringArrayVarP(&inputs, "input", "i", nil, againHelp)
+	c.Flags().StringVar(&format, "format", "", againFormatHelp)
 	c.Flags().StringVarP(&output, "output", "o", "", outputHelp)
 	c.Flags().StringVar(&job, "job", "", jobHelp)
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }
 
-// openVerified opens the source that a result is compared with.
-func openVerified(c *cobra.Command, inputs []string, format, output string, plan chunk.Plan, result kinds.Sink) (source.Source, error) {
+// The help of flags that name the source of a job again.
+const (
+	againHelp       = "the source, if it is not where the job read it; - is stdin"
+	againFormatHelp = "with -i: format of the input, as for run; by default as the job read it"
+)
+
+// openAgain opens the source of a job again: inputs if there are any, else where the job has read it.
+func openAgain(c *cobra.Command, inputs []string, format, output string, plan chunk.Plan, result kinds.Sink) (source.Source, error) {
 	switch {
 	case len(inputs) > 0:
 		return openInput(written(output), cmp.Or(format, formatOfPlan(plan.Source)), inputs, plan.Size, plan.Bytes, "", streamsOf(c))
