@@ -17,6 +17,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/oauth2"
 
+	"github.com/chunkline/chunkline/internal/dial"
 	"github.com/chunkline/chunkline/internal/webservice"
 )
 
@@ -27,6 +28,7 @@ const (
 	firstPause = 50 * time.Millisecond
 	mostPause  = 2 * time.Second
 
+	dialTimeout   = 10 * time.Second // of a connection
 	answerTimeout = time.Minute      // from the end of the request to the head of the answer
 	tokenTimeout  = 30 * time.Second // of a request for an access token
 	maxMessage    = 16 << 10         // of an error answer, in bytes
@@ -44,7 +46,9 @@ func newClient(explain func(*answerError)) *client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true // the bytes of an object are what was stored
 	transport.ResponseHeaderTimeout = answerTimeout
-	transport.MaxIdleConnsPerHost = 16 // as many objects are examined at a time
+	transport.DialContext = dial.New(dialTimeout).DialContext
+	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second} // a dead connection is not used again
+	transport.MaxIdleConnsPerHost = 16                                                                   // as many objects are examined at a time
 	c := &client{transport: transport, explain: explain}
 	c.http = http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return c

@@ -15,6 +15,8 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/chunkline/chunkline/internal/dial"
 )
 
 const (
@@ -46,6 +48,7 @@ func openS3(name string) (Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
+	transport.DialContext = dial.New(dialTimeout).DialContext
 	client, err := minio.New(u.Host, &minio.Options{
 		Secure: u.Scheme == "https", Region: firstOf("AWS_REGION", "AWS_DEFAULT_REGION"), BucketLookup: lookup, Transport: transport,
 		Creds: credentials.NewChainCredentials([]credentials.Provider{

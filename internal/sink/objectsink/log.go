@@ -93,7 +93,7 @@ func (s *Sink) get(ctx context.Context, key string, offset, length int64) ([]byt
 			return b, err
 		}
 		if e := sleep(ctx, pause); e != nil {
-			return nil, errors.Join(err, e)
+			return nil, fmt.Errorf("%w (%w)", err, e)
 		}
 	}
 }

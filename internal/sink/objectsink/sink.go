@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/bucket"
 	"github.com/chunkline/chunkline/internal/sink"
@@ -93,8 +94,8 @@ func (s *Sink) Locked(ctx context.Context, do func(*sink.Table)) error {
 	return nil
 }
 
-// refreshTimeout bounds Refresh. A store that answers with errors is given up before.
-const refreshTimeout = patience + 2*mostPause
+// refreshTimeout bounds Refresh. The fetcher waits 5 s for an answer, which should tell it why the store cannot be read.
+const refreshTimeout = 3 * time.Second
 
 // Refresh implements saver.Sink: it reads the entries of other processes. Commits wait for it, so it does not take long
 // while the store does not answer. What it has read until then is kept.
@@ -108,7 +109,7 @@ func (s *Sink) Refresh(ctx context.Context) error {
 	defer done()
 	err := s.catchUp(limited)
 	if limited.Err() != nil && ctx.Err() == nil && err != nil {
-		return s.name(fmt.Errorf("%w: reading the log takes more than %s", sink.ErrUnreachable, refreshTimeout))
+		return s.name(fmt.Errorf("%w: reading the log takes more than %s: %w", sink.ErrUnreachable, refreshTimeout, err))
 	}
 	return err
 }
@@ -120,8 +121,10 @@ func (s *Sink) catchUp(ctx context.Context) error {
 		switch {
 		case errors.Is(err, bucket.ErrGone):
 			return nil
-		case ctx.Err() != nil:
+		case ctx.Err() != nil && err == nil:
 			return ctx.Err()
+		case ctx.Err() != nil:
+			return err
 		case err == nil:
 			err = s.admit(l)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/chunkline/chunkline/internal/dial"
 	"github.com/chunkline/chunkline/internal/sink"
 )
 
@@ -25,10 +26,6 @@ const (
 
 	// connectTimeout bounds how long a connection may take to be made.
 	connectTimeout = 5 * time.Second
-
-	// mostSilence bounds how long a server may be silent that has vanished, as one without power. Some changes have no
-	// other limit.
-	mostSilence = 25 * time.Second
 
 	// sessionSettings keep a process that was cut off from holding the lock on the job's row: the server ends its
 	// transaction. They also keep a commit durable that a role's own settings would not.
@@ -57,12 +54,8 @@ func openPostgres(url string) (*sql.DB, string, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
 	}
-	dialer := &net.Dialer{
-		Control:         limitSilence,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
-	}
-	config.DialFunc = dialer.DialContext
-	if config.ValidateConnect == nil { // of several servers, the primary
+	config.DialFunc = dial.New(0).DialContext // some changes have no other limit of time
+	if config.ValidateConnect == nil {        // of several servers, the primary
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	if config.RuntimeParams["application_name"] == "" {

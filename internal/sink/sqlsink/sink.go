@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/chunkline/chunkline/internal/sink"
 )
@@ -35,10 +36,13 @@ type endError struct{ error }
 // Identity returns the sink's ID and its location.
 func (s *Sink) Identity() (id, at string) { return s.state.Load().claims.ID, s.at }
 
-// Refresh implements saver.Sink: it loads the changes of other processes. Commits may wait for it, so it takes no
-// longer than a try of one.
+// refreshTimeout bounds Refresh. The fetcher waits 5 s for an answer, which should tell it why the database cannot be
+// read.
+const refreshTimeout = 3 * time.Second
+
+// Refresh implements saver.Sink: it loads the changes of other processes.
 func (s *Sink) Refresh(ctx context.Context) error {
-	return s.readWithin(ctx, tryTimeout, "read job", func(ctx context.Context) error {
+	return s.readWithin(ctx, refreshTimeout, "read job", func(ctx context.Context) error {
 		now, err := s.load(ctx, s.db, false)
 		if err == nil {
 			s.adopt(now)

@@ -244,8 +244,8 @@ func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Sink{db: sql.OpenDB(silence{}), dialect: pgDialect{}, at: "postgres://db/app", job: "job"}
 		begin := time.Now()
-		if err := s.Refresh(t.Context()); !errors.Is(err, sink.ErrUnreachable) || time.Since(begin) != tryTimeout {
-			t.Errorf("refresh: %v after %s, want ErrUnreachable after %s", err, time.Since(begin), tryTimeout)
+		if err := s.Refresh(t.Context()); !errors.Is(err, sink.ErrUnreachable) || time.Since(begin) != refreshTimeout {
+			t.Errorf("refresh: %v after %s, want ErrUnreachable after %s", err, time.Since(begin), refreshTimeout)
 		}
 		begin = time.Now()
 		if _, err := s.List(t.Context(), 0, 1); !errors.Is(err, sink.ErrUnreachable) || time.Since(begin) != readTimeout {

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package sqlsink
+package dial
 
 import "syscall"
 
